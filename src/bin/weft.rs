@@ -1,0 +1,2 @@
+//! The native `weft` command.
+fn main() {}

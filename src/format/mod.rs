@@ -1,0 +1,1 @@
+//! Bytes of a model file → metadata and rows of named tensors.

@@ -1,0 +1,1 @@
+//! Configuration, weights, the decoder layer and the KV cache.

@@ -1,0 +1,1 @@
+//! Logits → the next id.

@@ -1,0 +1,1 @@
+//! Ids ↔ text, and chat templates.

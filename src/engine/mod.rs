@@ -1,1 +1,89 @@
-//! Engines run recordings.
+//! Engines own memory and run recordings.
+//!
+//! | engine | what it is for |
+//! |---|---|
+//! | [`reference`](host::Reference) | the plain implementations of `ops`: the truth that the others are tested against |
+//! | [`cpu`] | SIMD kernels; what a user without a usable GPU gets |
+//! | [`gpu`] | the shaders in `shaders/`, through wgpu |
+//!
+//! The first two share [`host::HostEngine`] and differ in their kernels.
+
+pub mod cpu;
+pub mod gpu;
+pub mod host;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::Result;
+use crate::format::block::BlockType;
+use crate::format::layout::Layout;
+use crate::ops::Recording;
+use crate::record::{BufferId, Matrix, Step};
+
+/// A future that need not be `Send`: in the browser nothing of an engine leaves its worker.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A recording that an engine has made ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramId(pub usize);
+
+/// What an engine is, for people.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineInfo {
+    /// `gpu`, `cpu` or `reference`.
+    pub kind: &'static str,
+    /// Adapter name and backend, or the instruction set.
+    pub description: String,
+}
+
+/// Work done since the engine was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counters {
+    /// Kernels started.
+    pub dispatches: u64,
+    /// Command buffers handed to the GPU.
+    pub submits: u64,
+    /// Times that results were read back.
+    pub readbacks: u64,
+}
+
+/// Memory and execution. Buffers and programs live as long as the engine.
+pub trait Engine {
+    /// What it is.
+    fn info(&self) -> EngineInfo;
+
+    /// Bytes that one plane of a matrix, or one f32 buffer, may have.
+    fn max_buffer_bytes(&self) -> u64;
+
+    /// Bytes of engine memory in use.
+    fn memory_bytes(&self) -> u64;
+
+    /// A zeroed f32 buffer of `len` values. Errors: `OutOfMemory` above [`Engine::max_buffer_bytes`].
+    fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId>;
+
+    /// Writes f32 values from `offset` (in values) on.
+    fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()>;
+
+    /// A matrix whose rows come by [`Engine::write_rows`].
+    fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix>;
+
+    /// Repacks whole rows, in the block format of the file, into the matrix, from `first_row` on.
+    fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()>;
+
+    /// Makes a recording ready to be run many times.
+    fn prepare(&mut self, recording: Recording) -> Result<ProgramId>;
+
+    /// Runs a prepared recording; on a GPU this only queues it.
+    fn run(&mut self, program: ProgramId, step: &Step) -> Result<()>;
+
+    /// The first `len` values of a buffer, once everything queued is done.
+    fn read_values(&mut self, buffer: BufferId, len: usize) -> LocalFuture<'_, Result<Vec<f32>>>;
+
+    /// Waits until everything queued is done: between the chunks of a long prompt, so that an abort is quick.
+    fn synchronize(&mut self) -> LocalFuture<'_, Result<()>>;
+
+    /// Work done so far.
+    fn counters(&self) -> Counters;
+}

@@ -1,0 +1,1 @@
+//! The CPU engine: a [`HostEngine`](super::host::HostEngine) with kernels written so that they vectorise.

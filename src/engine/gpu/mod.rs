@@ -1,0 +1,1 @@
+//! The GPU engine: runs recordings as compute shaders through wgpu. The only place that knows wgpu.

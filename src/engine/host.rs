@@ -7,7 +7,7 @@ use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::layout::{Layout, Planes, repack};
 use crate::ops::{self, Attention, Command, Embed, LastRow, Linear, Recording, RmsNorm, RopeAppend, SwiGlu, Weight};
-use crate::record::{BufferId, Matrix, Step, Tensor};
+use crate::record::{BufferId, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
 
 /// How each operation is computed. Slices hold exactly the rows of the step.
@@ -172,11 +172,7 @@ fn zeroed<T: Clone + Default>(label: &str, len: usize) -> Result<Vec<T>> {
     Ok(values)
 }
 
-impl<K: Kernels> Engine for HostEngine<K> {
-    fn info(&self) -> EngineInfo {
-        self.kernels.info()
-    }
-
+impl<K: Kernels> Memory for HostEngine<K> {
     fn max_buffer_bytes(&self) -> u64 {
         // wasm32 allocations end below 2 GiB
         i32::MAX as u64
@@ -218,6 +214,12 @@ impl<K: Kernels> Engine for HostEngine<K> {
             planes.scales[scales_start..][..self.scratch.scales.len()].copy_from_slice(&self.scratch.scales);
         }
         Ok(())
+    }
+}
+
+impl<K: Kernels> Engine for HostEngine<K> {
+    fn info(&self) -> EngineInfo {
+        self.kernels.info()
     }
 
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {

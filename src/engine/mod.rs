@@ -16,10 +16,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::Result;
-use crate::format::block::BlockType;
-use crate::format::layout::Layout;
 use crate::ops::Recording;
-use crate::record::{BufferId, Matrix, Step};
+use crate::record::{BufferId, Memory, Step};
 
 /// A future that need not be `Send`: in the browser nothing of an engine leaves its worker.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -50,27 +48,9 @@ pub struct Counters {
 }
 
 /// Memory and execution. Buffers and programs live as long as the engine.
-pub trait Engine {
+pub trait Engine: Memory {
     /// What it is.
     fn info(&self) -> EngineInfo;
-
-    /// Bytes that one plane of a matrix, or one f32 buffer, may have.
-    fn max_buffer_bytes(&self) -> u64;
-
-    /// Bytes of engine memory in use.
-    fn memory_bytes(&self) -> u64;
-
-    /// A zeroed f32 buffer of `len` values. Errors: `OutOfMemory` above [`Engine::max_buffer_bytes`].
-    fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId>;
-
-    /// Writes f32 values from `offset` (in values) on.
-    fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()>;
-
-    /// A matrix whose rows come by [`Engine::write_rows`].
-    fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix>;
-
-    /// Repacks whole rows, in the block format of the file, into the matrix, from `first_row` on.
-    fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()>;
 
     /// Makes a recording ready to be run many times.
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId>;

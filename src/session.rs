@@ -28,6 +28,8 @@ pub struct GenerateOptions {
     pub max_tokens: Option<usize>,
     /// Strings that end the answer; they are not part of it.
     pub stop: Vec<String>,
+    /// Goes on after the token that ends an answer; for benchmarks.
+    pub ignore_eos: bool,
     /// How the next token is chosen.
     #[serde(flatten)]
     pub sampling: SamplingOptions,
@@ -117,6 +119,7 @@ struct Generation {
     /// Prompt tokens that were in the KV cache already.
     cached: usize,
     max_tokens: usize,
+    ignore_eos: bool,
     sampler: Sampler,
     detokenizer: Detokenizer,
     stops: StopMatcher,
@@ -253,8 +256,6 @@ impl Session {
         if prompt.len() >= context {
             return Err(Error::ContextOverflow { needed: prompt.len() + 1, context });
         }
-        options.sampling.validate()?;
-        let seed = options.sampling.seed.unwrap_or(entropy);
         // The last token is always computed again: its logits are not in the cache.
         let cached = shared_prefix(&self.cached, &prompt).min(prompt.len() - 1);
         self.cached.truncate(cached);
@@ -263,7 +264,8 @@ impl Session {
             tokens: prompt,
             cached,
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
-            sampler: Sampler::new(options.sampling, seed)?,
+            ignore_eos: options.ignore_eos,
+            sampler: Sampler::new(options.sampling, entropy)?,
             detokenizer: Detokenizer::new(true),
             stops: StopMatcher::new(options.stop)?,
             finish: options.max_tokens.filter(|&max| max == 0).map(|_| FinishReason::Length),
@@ -312,9 +314,9 @@ impl Session {
             self.engine.synchronize().await?;
             return Ok(Event::Prompt { done: done + chunk, total: prompt });
         }
-        let mut logits = self.last_logits(&generation.tokens[done..]).await?;
-        let id = generation.sampler.sample(&mut logits, &generation.tokens)?;
-        if self.tokenizer.is_end_of_generation(id) {
+        let logits = self.last_logits(&generation.tokens[done..]).await?;
+        let id = generation.sampler.sample(&logits, &generation.tokens)?;
+        if !generation.ignore_eos && self.tokenizer.is_end_of_generation(id) {
             return Ok(generation.end(FinishReason::Stop));
         }
         generation.tokens.push(id);
@@ -374,7 +376,8 @@ impl Session {
         if let Some(ready) = self.programs.all_logits {
             return Ok(ready);
         }
-        let logits = activations(self.engine.as_mut(), self.scratch_rows(), self.decoder.vocab)?;
+        let rows = self.scratch_rows();
+        let logits = activations(self.engine.as_mut(), rows, self.decoder.vocab)?;
         let mut recording = Recording::default();
         self.decoder.record_logits(&mut recording, &self.scratch, logits)?;
         let ready = (self.engine.prepare(recording)?, logits);

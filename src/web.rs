@@ -21,7 +21,11 @@ fn to_js(error: Error) -> JsValue {
 
 fn from_json<'a, T: Deserialize<'a>>(name: &str, json: &'a str) -> Result<T, JsValue> {
     serde_json::from_str(json).map_err(|error| {
-        to_js(Error::InvalidOption { name: name.into(), expected: "the documented fields".into(), got: error.to_string() })
+        to_js(Error::InvalidOption {
+            name: name.into(),
+            expected: "the documented fields".into(),
+            got: error.to_string(),
+        })
     })
 }
 

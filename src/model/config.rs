@@ -95,7 +95,12 @@ impl Config {
         };
         config.check()?;
         if let Some(value_length) = metadata.opt_u32(&format!("{}.attention.value_length", config.architecture))? {
-            config.require("attention.value_length", value_length as usize == head_dim, "the same as key_length", value_length)?;
+            config.require(
+                "attention.value_length",
+                value_length as usize == head_dim,
+                "the same as key_length",
+                value_length,
+            )?;
         }
         Ok(config)
     }

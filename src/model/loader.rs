@@ -10,8 +10,8 @@ use super::decoder::{Decoder, Layer};
 use super::kv_cache::KvCache;
 use super::vocabulary::take_vocabulary;
 use super::weights::{Group, check_shape, missing_tensor, vector};
-use crate::format::gguf::{GgufReader, Header, Sink, TensorInfo};
 use crate::format::layout::{Layout, Planes, dequantize_row, repack};
+use crate::format::{GgufReader, Header, Sink, TensorInfo};
 use crate::record::{Memory, Tensor};
 use crate::tokenizer::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
@@ -91,9 +91,9 @@ struct Destination<'a> {
 }
 
 impl Sink for Destination<'_> {
-    fn header(&mut self, header: &mut Header) -> Result<()> {
+    fn header(&mut self, mut header: Header) -> Result<()> {
         if self.assembly.parts.is_none() {
-            let parts = Parts::new(header)?;
+            let parts = Parts::new(&mut header)?;
             check_context(self.assembly.context, parts.config.trained_context)?;
             self.assembly.parts = Some(parts);
         }
@@ -158,7 +158,8 @@ fn groups(config: &Config, vocab: usize, tied: bool) -> Vec<Group> {
 fn vector_lengths(config: &Config) -> HashMap<String, usize> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
     let (q, kv) = (heads * head_dim, kv_heads * head_dim);
-    let mut lengths = HashMap::from([("output_norm.weight".into(), hidden), ("rope_freqs.weight".into(), config.rope.dim / 2)]);
+    let mut lengths =
+        HashMap::from([("output_norm.weight".into(), hidden), ("rope_freqs.weight".into(), config.rope.dim / 2)]);
     for layer in 0..config.layers {
         let vectors = [
             ("attn_norm.weight", hidden),

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use crate::format::gguf::TensorInfo;
+use crate::format::TensorInfo;
 use crate::format::layout::Layout;
 use crate::ops::{Epilogue, Linear, Recording};
 use crate::record::{Matrix, Memory, Tensor};
@@ -113,7 +113,13 @@ impl Group {
     }
 
     /// Writes rows of a tensor, `first_row` counted from the start of the group.
-    pub fn write(&self, memory: &mut dyn Memory, info: &TensorInfo, mut first_row: usize, mut rows: &[u8]) -> Result<()> {
+    pub fn write(
+        &self,
+        memory: &mut dyn Memory,
+        info: &TensorInfo,
+        mut first_row: usize,
+        mut rows: &[u8],
+    ) -> Result<()> {
         let row_bytes = info.block.row_bytes(self.cols);
         for Part { matrix, first_row: start, .. } in &self.weight.parts {
             if rows.is_empty() || !(*start..start + matrix.rows).contains(&first_row) {

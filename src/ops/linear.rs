@@ -1,6 +1,6 @@
 //! `linear`: activations times a weight matrix, with optional bias and epilogue; nine tenths of a model's work.
 
-use super::{Kernel, Op, Weight, ceil_div, ensure, swiglu::silu};
+use super::{Binding, Kernel, Op, Weight, ceil_div, ensure, swiglu::silu};
 use crate::Result;
 use crate::record::{Matrix, Tensor};
 
@@ -70,7 +70,7 @@ impl Op for Linear {
             defines.push("TILE");
         }
         let mut bindings = self.weight.bindings();
-        bindings.extend([self.x.into(), self.y.into()]);
+        bindings.extend([Binding::from(self.x), Binding::from(self.y)]);
         if let Some(bias) = self.bias {
             defines.push("BIAS");
             bindings.push(bias.into());
@@ -94,7 +94,7 @@ impl Linear {
     pub fn reference(&self, x: &[f32], weight: Weight, bias: Option<&[f32]>, y: &mut [f32]) {
         let n = self.outputs();
         let mut row = vec![0.0; weight.cols];
-        let mut product = |n: usize, t: usize, row: &mut [f32]| {
+        let product = |n: usize, t: usize, row: &mut [f32]| {
             if t == 0 {
                 weight.dequantize(n, row);
             }

@@ -206,6 +206,7 @@ impl<K: Kernels> Memory for HostEngine<K> {
     }
 
     fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()> {
+        self.scratch.clear();
         repack(block, matrix.cols, rows, &mut self.scratch);
         if let Buffer::Planes(planes) = &mut self.buffers[matrix.buffer.0] {
             let quants_start = first_row * matrix.layout.quants_row_bytes(matrix.cols);

@@ -44,12 +44,7 @@ impl Op for Attention {
         Kernel {
             shader: "attention",
             defines: vec![],
-            bindings: vec![
-                self.q.into(),
-                Binding::Values(self.k_cache),
-                Binding::Values(self.v_cache),
-                self.y.into(),
-            ],
+            bindings: vec![self.q.into(), Binding::Values(self.k_cache), Binding::Values(self.v_cache), self.y.into()],
             params: vec![
                 self.y.rows as u32,
                 self.q.cols as u32,

@@ -95,7 +95,7 @@ impl Linear {
     pub fn reference(&self, x: &[f32], weight: Weight, bias: Option<&[f32]>, y: &mut [f32]) {
         let n = self.outputs();
         let mut row = vec![0.0; weight.cols];
-        let mut product = |n: usize, t: usize, row: &mut [f32]| {
+        let product = |n: usize, t: usize, row: &mut [f32]| {
             if t == 0 {
                 weight.dequantize(n, row);
             }

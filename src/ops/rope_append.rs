@@ -46,7 +46,12 @@ impl Op for RopeAppend {
         ensure(self.qkv.cols == cols, "rope_append", "qkv.cols = (heads + 2 kv_heads) · head_dim", self.qkv.cols)?;
         ensure(self.head_dim % 2 == 0, "rope_append", "an even head_dim", self.head_dim)?;
         let rotary_dim = self.table.cols;
-        ensure(rotary_dim % 2 == 0 && rotary_dim <= self.head_dim, "rope_append", "even rotary_dim ≤ head_dim", rotary_dim)
+        ensure(
+            rotary_dim % 2 == 0 && rotary_dim <= self.head_dim,
+            "rope_append",
+            "even rotary_dim ≤ head_dim",
+            rotary_dim,
+        )
     }
 
     fn kernel(&self) -> Kernel {
@@ -74,14 +79,7 @@ impl Op for RopeAppend {
 
 impl RopeAppend {
     /// `qkv`: (tokens, …) rotated in place; `table`: (context, rotary_dim); caches: (kv_heads, context, head_dim).
-    pub fn reference(
-        &self,
-        position: usize,
-        qkv: &mut [f32],
-        table: &[f32],
-        k_cache: &mut [f32],
-        v_cache: &mut [f32],
-    ) {
+    pub fn reference(&self, position: usize, qkv: &mut [f32], table: &[f32], k_cache: &mut [f32], v_cache: &mut [f32]) {
         let (d, context) = (self.head_dim, self.table.rows);
         for (t, token) in qkv.chunks_exact_mut(self.qkv.cols).enumerate() {
             let angles = &table[(position + t) * self.table.cols..][..self.table.cols];

@@ -16,8 +16,8 @@ pub mod shader;
 
 use futures_channel::oneshot;
 
-pub use device::GpuOptions;
 use device::Gpu;
+pub use device::GpuOptions;
 use program::{Pipelines, Program};
 
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};

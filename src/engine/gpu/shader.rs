@@ -41,11 +41,7 @@ pub fn wgsl(shader: &'static str, defines: &[&str]) -> Result<String> {
     preprocess(shader, defines, |path| SOURCES.iter().find(|(name, _)| *name == path).map(|(_, source)| *source))
 }
 
-fn preprocess<'a>(
-    shader: &'static str,
-    defines: &[&str],
-    source: impl Fn(&str) -> Option<&'a str>,
-) -> Result<String> {
+fn preprocess<'a>(shader: &'static str, defines: &[&str], source: impl Fn(&str) -> Option<&'a str>) -> Result<String> {
     let mut run = Run { defines, source, imported: BTreeSet::new(), asked: BTreeSet::new(), out: String::new() };
     run.file(shader).and_then(|()| run.check_defines()).map_err(|problem| Error::Internal {
         op: shader,

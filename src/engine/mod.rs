@@ -100,7 +100,17 @@ pub async fn open(device: Device) -> Result<Opened> {
             Ok(Opened { engine: Box::new(host::HostEngine::new(host::Reference)), reason: asked("reference") })
         }
         Device::Cpu => cpu(asked("cpu")),
-        Device::Gpu => Err(crate::Error::GpuUnavailable("not yet".into())),
-        Device::Auto => cpu("no gpu yet".into()),
+        Device::Gpu => {
+            let engine = gpu::GpuEngine::new(gpu::GpuOptions::default()).await?;
+            Ok(Opened { engine: Box::new(engine), reason: asked("gpu") })
+        }
+        Device::Auto => match gpu::GpuEngine::new(gpu::GpuOptions::default()).await {
+            Ok(engine) if engine.is_software() => {
+                let adapter = engine.info().description;
+                cpu(format!("The only GPU adapter is emulated in software ({adapter}); the CPU engine is faster."))
+            }
+            Ok(engine) => Ok(Opened { engine: Box::new(engine), reason: "A GPU was found.".into() }),
+            Err(error) => cpu(format!("The GPU cannot be used: {error}")),
+        },
     }
 }

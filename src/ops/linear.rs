@@ -1,6 +1,6 @@
 //! `linear`: activations times a weight matrix, with optional bias and epilogue; nine tenths of a model's work.
 
-use super::{Binding, Kernel, Op, Weight, ceil_div, ensure, swiglu::silu};
+use super::{Kernel, Op, Weight, ceil_div, ensure, swiglu::silu};
 use crate::Result;
 use crate::record::{Matrix, Tensor};
 
@@ -52,6 +52,7 @@ const WORKGROUP: usize = 64;
 impl Op for Linear {
     fn check(&self) -> Result<()> {
         let (weight, y) = (&self.weight, &self.y);
+        ensure(weight.cols % weight.block_len() == 0, "linear", "columns in whole blocks", weight)?;
         ensure(self.x.cols == weight.cols, "linear", "x.cols = weight.cols", (self.x.cols, weight.cols))?;
         ensure(self.x.rows >= y.rows, "linear", "x.rows ≥ y.rows", (self.x.rows, y.rows))?;
         ensure(self.y_offset + self.outputs() <= y.cols, "linear", "outputs within y.cols", self)?;
@@ -69,12 +70,12 @@ impl Op for Linear {
         if self.tile() > 1 {
             defines.push("TILE");
         }
-        let mut bindings = self.weight.bindings();
-        bindings.extend([Binding::from(self.x), Binding::from(self.y)]);
+        let mut bindings = vec![self.x.into(), self.y.into()];
         if let Some(bias) = self.bias {
             defines.push("BIAS");
             bindings.push(bias.into());
         }
+        bindings.extend(self.weight.bindings());
         // A grid dimension holds at most 65,535 workgroups: a column of 64 rows each reaches 4 M outputs.
         let workgroups = [ceil_div(self.outputs(), WORKGROUP), ceil_div(self.y.rows, self.tile()), 1];
         Kernel {

@@ -46,6 +46,7 @@ export function output(command, args, options = {}) {
 const terminal = process.stdout.isTTY
 const verbose = process.env.WEFT_VERBOSE === '1'
 const tailLines = 150
+const cargoProgress = /^ +(Compiling|Checking|Downloading|Downloaded|Updating|Locking|Adding) /
 
 /**
  * Runs a command to its end and gives what it wrote. Its output is kept back and shown (the last lines of it) where it
@@ -65,7 +66,8 @@ export function run(command, args, { env, cwd = root } = {}) {
     child.on('error', (cause) => reject(new Error(`cannot start ${command}: ${cause.message}`)))
     child.on('close', (code, signal) => {
       if (code === 0) return resolve(text)
-      const shown = verbose ? '' : `${text.trimEnd().split('\n').slice(-tailLines).join('\n')}\n`
+      const lines = text.trimEnd().split('\n').filter((line) => !cargoProgress.test(line))
+      const shown = verbose ? '' : `${lines.slice(-tailLines).join('\n')}\n`
       reject(new Error(`${shown}\`${[command, ...args].join(' ')}\` ended with ${signal ?? `code ${code}`}`))
     })
   })

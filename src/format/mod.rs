@@ -27,3 +27,6 @@ pub use header::{Header, TensorInfo};
 pub use layout::{Layout, Planes, dequantize_row, repack};
 pub use metadata::{Array, Metadata, Value};
 pub use writer::GgufWriter;
+
+#[cfg(test)]
+mod tests;

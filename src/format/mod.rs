@@ -18,7 +18,9 @@ mod cursor;
 pub mod gguf;
 pub mod header;
 pub mod layout;
+mod magic;
 pub mod metadata;
+mod values;
 pub mod writer;
 
 pub use block::BlockType;

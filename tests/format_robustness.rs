@@ -173,7 +173,10 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_after_the_magic_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..300), pairs in 0u64..5) {
+    fn any_bytes_after_the_magic_are_survived(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        pairs in 0u64..5,
+    ) {
         let head = [b"GGUF".as_slice(), &3u32.to_le_bytes(), &1u64.to_le_bytes(), &pairs.to_le_bytes()].concat();
         let file = [head, bytes].concat();
         let (_, peak) = measured(&file, 64);

@@ -121,6 +121,7 @@ impl Tokenizer {
     /// [`Error::Tokenize`] where the vocabulary cannot spell the text.
     pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>> {
         let mut ids = Vec::new();
+        // The space that SentencePiece puts before a text is due at its start and after structure, not in its midst.
         let mut starts = true;
         for fragment in self.special.split(text, options.parse_special) {
             match (fragment, &self.model) {
@@ -130,7 +131,7 @@ impl Tokenizer {
                     model.encode(&self.tokens, text, starts, &mut ids)?;
                 }
             }
-            starts = matches!(fragment, Fragment::Token(_));
+            starts = matches!(fragment, Fragment::Token(id) if self.is_special(id));
         }
         if options.add_special {
             if let Some(bos) = self.bos.filter(|bos| self.add_bos && ids.first() != Some(bos)) {

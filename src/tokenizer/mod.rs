@@ -71,7 +71,7 @@ pub struct Tokenizer {
 }
 
 enum Model {
-    ByteLevel(ByteLevel),
+    ByteLevel(Box<ByteLevel>),
     SentencePiece(SentencePiece),
 }
 
@@ -88,7 +88,7 @@ impl Tokenizer {
             "gpt2" => {
                 let pre_tokenizer = pre_tokenizer::find(pre.as_deref())?;
                 let byte_level = ByteLevel::new(&tokens, &kinds, merges, pre_tokenizer)?;
-                (Model::ByteLevel(byte_level), pre_tokenizer.add_bos)
+                (Model::ByteLevel(Box::new(byte_level)), pre_tokenizer.add_bos)
             }
             "llama" => {
                 let add_space_prefix = vocabulary.add_space_prefix.unwrap_or(true);

@@ -99,7 +99,8 @@ fn top_p_without_top_k_is_right_beyond_its_first_chunk() {
 fn penalties_by_hand() {
     let penalized = |options: SamplingOptions, history: &[u32]| {
         let mut sampler = Sampler::new(options, 0).unwrap();
-        sampler.candidates = [2.0, -2.0, 1.0, 0.5].iter().zip(0..).map(|(&logit, id)| Candidate { id, logit }).collect();
+        sampler.candidates =
+            [2.0, -2.0, 1.0, 0.5].iter().zip(0..).map(|(&logit, id)| Candidate { id, logit }).collect();
         sampler.penalize(history);
         sampler.candidates.iter().map(|c| c.logit).collect::<Vec<f32>>()
     };

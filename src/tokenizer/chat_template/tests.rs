@@ -165,7 +165,8 @@ fn faults_name_their_line() {
 
 #[test]
 fn a_long_conversation_is_far_from_the_limit() {
-    let turns: Vec<Message> = (0..10_000).map(|i| Message::new(["user", "assistant"][i % 2], "a word or two")).collect();
+    let turns: Vec<Message> =
+        (0..10_000).map(|i| Message::new(["user", "assistant"][i % 2], "a word or two")).collect();
     for source in [CHATML, LLAMA3, GEMMA] {
         assert!(ChatTemplate::new(source).unwrap().render(&turns, &answer()).unwrap().len() > 300_000);
     }

@@ -29,7 +29,9 @@ pub enum Error {
         got: u64,
     },
     /// A tensor is stored in a block type that weft does not read.
-    #[error("tensor `{tensor}` is stored as {found}, which weft cannot read; it reads {known}. Convert the model to one of these.")]
+    #[error(
+        "tensor `{tensor}` is stored as {found}, which weft cannot read; it reads {known}. Convert the model to one of these."
+    )]
     UnsupportedTensorType {
         /// Name of the tensor.
         tensor: String,
@@ -75,7 +77,9 @@ pub enum Error {
     #[error("chat template: {0}")]
     ChatTemplate(String),
     /// More tokens than the context holds.
-    #[error("the prompt and answer need {needed} tokens, and the context holds {context}: shorten the prompt, lower maxTokens or load with a larger contextLength")]
+    #[error(
+        "the prompt and answer need {needed} tokens, and the context holds {context}: shorten the prompt, lower maxTokens or load with a larger contextLength"
+    )]
     ContextOverflow {
         /// Tokens that would be needed.
         needed: usize,
@@ -99,7 +103,9 @@ pub enum Error {
     #[error("the GPU device was lost: {0}. Load the model again, or load it with device 'cpu'.")]
     DeviceLost(String),
     /// Memory for the model does not exist.
-    #[error("out of memory: {what} needs {needed} bytes, {limit}. Try a shorter contextLength, a smaller quantisation or device 'cpu'.")]
+    #[error(
+        "out of memory: {what} needs {needed} bytes, {limit}. Try a shorter contextLength, a smaller quantisation or device 'cpu'."
+    )]
     OutOfMemory {
         /// What was being allocated.
         what: String,

@@ -1,1 +1,116 @@
-//! Engines run recordings.
+//! Engines own memory and run recordings.
+//!
+//! | engine | what it is for |
+//! |---|---|
+//! | [`reference`](host::Reference) | the plain implementations of `ops`: the truth that the others are tested against |
+//! | [`cpu`] | SIMD kernels; what a user without a usable GPU gets |
+//! | [`gpu`] | the shaders in `shaders/`, through wgpu |
+//!
+//! The first two share [`host::HostEngine`] and differ in their kernels.
+
+pub mod cpu;
+pub mod gpu;
+pub mod host;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::Result;
+use crate::ops::Recording;
+use crate::record::{BufferId, Memory, Step};
+
+/// A future that need not be `Send`: in the browser nothing of an engine leaves its worker.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A recording that an engine has made ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramId(pub usize);
+
+/// What an engine is, for people.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineInfo {
+    /// `gpu`, `cpu` or `reference`.
+    pub kind: &'static str,
+    /// Adapter name and backend, or the instruction set.
+    pub description: String,
+}
+
+/// Work done since the engine was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counters {
+    /// Kernels started.
+    pub dispatches: u64,
+    /// Command buffers handed to the GPU.
+    pub submits: u64,
+    /// Times that results were read back.
+    pub readbacks: u64,
+}
+
+/// Memory and execution. Buffers and programs live as long as the engine.
+pub trait Engine: Memory {
+    /// What it is.
+    fn info(&self) -> EngineInfo;
+
+    /// Makes a recording ready to be run many times.
+    fn prepare(&mut self, recording: Recording) -> Result<ProgramId>;
+
+    /// Runs a prepared recording; on a GPU this only queues it.
+    fn run(&mut self, program: ProgramId, step: &Step) -> Result<()>;
+
+    /// The first `len` values of a buffer, once everything queued is done.
+    fn read_values(&mut self, buffer: BufferId, len: usize) -> LocalFuture<'_, Result<Vec<f32>>>;
+
+    /// Waits until everything queued is done: between the chunks of a long prompt, so that an abort is quick.
+    fn synchronize(&mut self) -> LocalFuture<'_, Result<()>>;
+
+    /// Work done so far.
+    fn counters(&self) -> Counters;
+}
+
+/// Which engine a caller wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// A real GPU where there is one, else the CPU.
+    #[default]
+    Auto,
+    /// A GPU, even one that is emulated in software.
+    Gpu,
+    /// The CPU engine.
+    Cpu,
+    /// The plain reference: slow, and the truth.
+    Reference,
+}
+
+/// An engine, and the reason for it as a sentence.
+pub struct Opened {
+    /// The engine.
+    pub engine: Box<dyn Engine>,
+    /// Why this one.
+    pub reason: String,
+}
+
+/// Opens the engine for `device`. Errors: `GpuUnavailable` where a GPU was asked for and none works.
+pub async fn open(device: Device) -> Result<Opened> {
+    let cpu = |reason: String| Ok(Opened { engine: Box::new(host::HostEngine::new(cpu::Simd)), reason });
+    let asked = |name: &str| format!("device '{name}' was asked for.");
+    match device {
+        Device::Reference => {
+            Ok(Opened { engine: Box::new(host::HostEngine::new(host::Reference)), reason: asked("reference") })
+        }
+        Device::Cpu => cpu(asked("cpu")),
+        Device::Gpu => {
+            let engine = gpu::GpuEngine::new(gpu::GpuOptions::default()).await?;
+            Ok(Opened { engine: Box::new(engine), reason: asked("gpu") })
+        }
+        Device::Auto => match gpu::GpuEngine::new(gpu::GpuOptions::default()).await {
+            Ok(engine) if engine.is_software() => {
+                let adapter = engine.info().description;
+                cpu(format!("The only GPU adapter is emulated in software ({adapter}); the CPU engine is faster."))
+            }
+            Ok(engine) => Ok(Opened { engine: Box::new(engine), reason: "A GPU was found.".into() }),
+            Err(error) => cpu(format!("The GPU cannot be used: {error}")),
+        },
+    }
+}

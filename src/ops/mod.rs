@@ -1,1 +1,83 @@
-//! One file an operation.
+//! The operations that a model is recorded in. One file an operation: its shapes, their check, its GPU dispatch and
+//! the plain reference implementation, which is the truth in every test.
+//!
+//! Operations are coarse and take epilogues, so that a decoder layer needs eight of them. To add one: write
+//! `ops/<op>.rs` and `shaders/<op>.wgsl`, name it in [`Command`], and give it a method in `engine::host::Kernels`.
+
+pub mod attention;
+pub mod embed;
+mod kernel;
+pub mod last_row;
+pub mod linear;
+pub mod rms_norm;
+pub mod rope_append;
+pub mod swiglu;
+
+pub use attention::Attention;
+pub use embed::Embed;
+pub use kernel::{Binding, Kernel, Weight, ceil_div};
+pub use last_row::LastRow;
+pub use linear::{Epilogue, Linear};
+pub use rms_norm::RmsNorm;
+pub use rope_append::{RopeAppend, RopeKind};
+pub use swiglu::SwiGlu;
+
+use crate::Result;
+
+/// What every operation can say about itself.
+pub trait Op {
+    /// Whether the shapes fit. Errors: [`crate::Error::Internal`], since a recording is made by weft's own model code.
+    fn check(&self) -> Result<()>;
+    /// How the GPU runs it.
+    fn kernel(&self) -> Kernel;
+}
+
+macro_rules! commands {
+    ($($op:ident),+) => {
+        /// One recorded operation, as plain data.
+        #[derive(Clone, Debug)]
+        pub enum Command {
+            $(#[doc = concat!("[`", stringify!($op), "`]")] $op($op),)+
+        }
+
+        impl Op for Command {
+            fn check(&self) -> Result<()> {
+                match self { $(Self::$op(op) => op.check(),)+ }
+            }
+
+            fn kernel(&self) -> Kernel {
+                match self { $(Self::$op(op) => op.kernel(),)+ }
+            }
+        }
+
+        $(impl From<$op> for Command {
+            fn from(op: $op) -> Self {
+                Self::$op(op)
+            }
+        })+
+    };
+}
+
+commands!(Embed, RmsNorm, Linear, SwiGlu, RopeAppend, Attention, LastRow);
+
+/// A list of commands, run in order.
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    /// The commands.
+    pub commands: Vec<Command>,
+}
+
+impl Recording {
+    /// Adds an operation after checking its shapes.
+    pub fn push(&mut self, op: impl Into<Command>) -> Result<()> {
+        let command = op.into();
+        command.check()?;
+        self.commands.push(command);
+        Ok(())
+    }
+}
+
+/// [`crate::Error::Internal`] unless `ok`.
+fn ensure(ok: bool, op: &'static str, expected: &str, got: impl std::fmt::Debug) -> Result<()> {
+    if ok { Ok(()) } else { Err(crate::Error::Internal { op, expected: expected.into(), got: format!("{got:?}") }) }
+}

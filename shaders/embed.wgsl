@@ -1,0 +1,34 @@
+// y[t] = table[ids[t] - first_row], for the ids that lie in this part of the table.
+//
+// One invocation decodes one block of one row; a workgroup takes 64 blocks of a token.
+#import step
+#import weight
+
+struct Params {
+    rows: u32, // capacity of y
+    cols: u32,
+    first_row: u32, // id of the table's first row
+    table_rows: u32,
+}
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> ids: array<u32>; // (tokens)
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (tokens, cols / 4)
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let token = id.y;
+    let block = id.x;
+    let quads = params.cols / 4u;
+    if token >= min(step.tokens, params.rows) || block >= quads / BLOCK_QUADS {
+        return;
+    }
+    // an id before this part wraps to a number beyond it
+    let row = ids[token] - params.first_row;
+    if row >= params.table_rows {
+        return;
+    }
+    let values = weight_block(row, block, params.cols);
+    for (var i = 0u; i < BLOCK_QUADS; i++) {
+        y[token * quads + block * BLOCK_QUADS + i] = values[i];
+    }
+}

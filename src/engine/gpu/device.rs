@@ -1,0 +1,182 @@
+//! The GPU itself: choosing an adapter, its limits, and every error that it reports outside of a call.
+//!
+//! WebGPU reports most errors later and elsewhere: out of memory and validation errors to error scopes or a handler, a lost
+//! device to a callback. The first of them is kept in [`Faults`], and every later use of the engine returns it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::{Error, Result};
+
+/// How to choose the adapter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GpuOptions {
+    /// Take a software adapter even where there is a real GPU: to run the tests on what CI has.
+    pub software: bool,
+}
+
+/// The first error that the GPU reported on its own. An engine that has failed stays failed.
+#[derive(Clone, Default)]
+pub(super) struct Faults(Arc<Mutex<Option<Error>>>);
+
+impl Faults {
+    fn report(&self, error: Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    /// The error, if there was one.
+    pub fn check(&self) -> Result<()> {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An allocation whose outcome is still unknown: what, bytes, and the answer of its error scope.
+struct Allocation {
+    what: String,
+    bytes: u64,
+    answer: Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>,
+}
+
+impl Allocation {
+    fn failed(&self) -> Error {
+        let limit = "more than the GPU driver could give".into();
+        Error::OutOfMemory { what: self.what.clone(), needed: self.bytes, limit }
+    }
+}
+
+/// A device with its queue.
+pub(super) struct Gpu {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub adapter: wgpu::AdapterInfo,
+    pub limits: wgpu::Limits,
+    pub faults: Faults,
+    allocations: Vec<Allocation>,
+}
+
+impl Gpu {
+    /// Errors: `GpuUnavailable`, with what can be done about it.
+    pub async fn new(options: GpuOptions) -> Result<Self> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let adapter = instance
+            .request_adapter(&wgpu::RequestAdapterOptions {
+                power_preference: wgpu::PowerPreference::HighPerformance,
+                force_fallback_adapter: options.software,
+                ..Default::default()
+            })
+            .await
+            .map_err(|error| Error::GpuUnavailable(format!("{error}. {}", remedy())))?;
+        let offered = adapter.limits();
+        // What bounds a model is taken as large as it comes; for the rest, the defaults are what every browser has.
+        let limits = wgpu::Limits {
+            max_buffer_size: offered.max_buffer_size,
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            max_storage_buffers_per_shader_stage: offered.max_storage_buffers_per_shader_stage,
+            ..wgpu::Limits::default()
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("weft"),
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let info = adapter.get_info();
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
+            Error::GpuUnavailable(format!("the adapter `{}` gave no device: {error}. {}", info.name, remedy()))
+        })?;
+        let faults = Faults::default();
+        listen(&device, &faults);
+        Ok(Self { device, queue, adapter: info, limits, faults, allocations: Vec::new() })
+    }
+
+    /// Whether the adapter is a program on the CPU: SwiftShader, lavapipe or WARP.
+    pub fn is_software(&self) -> bool {
+        let names = [&self.adapter.name, &self.adapter.driver, &self.adapter.driver_info].map(|s| s.to_lowercase());
+        let known = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
+        self.adapter.device_type == wgpu::DeviceType::Cpu
+            || names.iter().any(|name| known.iter().any(|known| name.contains(known)))
+    }
+
+    /// Bytes that one storage buffer may have.
+    pub fn max_buffer_bytes(&self) -> u64 {
+        self.limits.max_buffer_size.min(self.limits.max_storage_buffer_binding_size)
+    }
+
+    /// A zeroed buffer. Errors: `OutOfMemory`, now if the driver says so now, else from the next [`Gpu::settle`].
+    pub fn create_buffer(&mut self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        // shaders see buffers as arrays of up to 16 bytes an element
+        let size = bytes.next_multiple_of(16).max(16);
+        let limit = self.max_buffer_bytes();
+        if size > limit {
+            let limit = format!("and this GPU allows {limit} for one buffer");
+            return Err(Error::OutOfMemory { what: label.into(), needed: bytes, limit });
+        }
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        let buffer = self.device.create_buffer(&descriptor);
+        let mut allocation = Allocation { what: label.into(), bytes, answer: Box::pin(scope.pop()) };
+        match allocation.answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(None) => {}
+            Poll::Ready(Some(_)) => return Err(allocation.failed()),
+            Poll::Pending => self.allocations.push(allocation),
+        }
+        Ok(buffer)
+    }
+
+    /// Waits for the outcome of every allocation so far, then returns the first error that the GPU reported.
+    pub async fn settle(&mut self) -> Result<()> {
+        while let Some(allocation) = self.allocations.last_mut() {
+            if allocation.answer.as_mut().await.is_some() {
+                self.faults.report(allocation.failed());
+            }
+            self.allocations.pop();
+        }
+        self.faults.check()
+    }
+
+    /// Natively, callbacks run only in here, and this blocks until everything submitted is done. In the browser it does
+    /// nothing, as blocking there would never end: callbacks come from the event loop.
+    pub fn wait(&self) {
+        if let Err(error) = self.device.poll(wgpu::PollType::wait_indefinitely()) {
+            self.faults.report(Error::DeviceLost(error.to_string()));
+        }
+    }
+}
+
+/// Keeps every error that comes outside of a call.
+fn listen(device: &wgpu::Device, faults: &Faults) {
+    let uncaptured = faults.clone();
+    device.on_uncaptured_error(Arc::new(move |error| {
+        uncaptured.report(match error {
+            wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory {
+                what: "the GPU engine".into(),
+                needed: 0,
+                limit: "an amount that the driver does not say, and it has no more".into(),
+            },
+            wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+                Error::Internal { op: "gpu", expected: "commands that the GPU accepts".into(), got: description }
+            }
+        });
+    }));
+    let lost = faults.clone();
+    device.set_device_lost_callback(move |reason, message| {
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            lost.report(Error::DeviceLost(message));
+        }
+    });
+}
+
+/// What a user can do where there is no GPU.
+fn remedy() -> &'static str {
+    if cfg!(target_arch = "wasm32") {
+        "Use a browser with WebGPU (Chrome or Edge 113, Safari 26, Firefox 141 or later) over https or localhost, with \
+         hardware acceleration on, or load with device 'cpu'."
+    } else {
+        "Install a Vulkan driver (on Debian without a GPU: apt install mesa-vulkan-drivers), or use device 'cpu'."
+    }
+}

@@ -1,0 +1,233 @@
+//! The GPU engine: runs recordings as compute shaders through wgpu. The only place that knows wgpu.
+//!
+//! It asks nothing of a GPU but WebGPU itself: no `shader-f16`, no subgroups. Everything is queued; the one thing that is
+//! ever waited for is a readback, and that by awaiting it, since wasm must not block.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `device` | adapter, limits, allocation, errors that come late |
+//! | [`shader`] | sources and preprocessor |
+//! | `program` | a recording → pipelines and bind groups; replay |
+//! | here | buffers, uploads, readbacks |
+
+mod device;
+mod program;
+pub mod shader;
+
+use futures_channel::oneshot;
+
+use device::Gpu;
+pub use device::GpuOptions;
+use program::{Pipelines, Program};
+
+use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
+use crate::format::block::BlockType;
+use crate::format::layout::{Layout, Planes, repack};
+use crate::ops::Recording;
+use crate::record::{BufferId, Matrix, Memory, Step};
+use crate::{Error, Result};
+
+/// Bytes of uploads after which the queue is flushed: wgpu holds a copy of each until its submit.
+const UPLOAD_BYTES: u64 = 16 << 20;
+
+/// A plane, or the values themselves, and the scales of a quantised matrix.
+struct GpuBuffer {
+    main: wgpu::Buffer,
+    scales: Option<wgpu::Buffer>,
+}
+
+/// Runs recordings on a GPU.
+pub struct GpuEngine {
+    gpu: Gpu,
+    buffers: Vec<GpuBuffer>,
+    pipelines: Pipelines,
+    programs: Vec<Program>,
+    counters: Counters,
+    /// Repacked rows on their way to the GPU.
+    scratch: Planes,
+    /// Bytes uploaded since the last submit.
+    uploading: u64,
+    /// The buffer that results are read through; absent while a readback is under way.
+    staging: Option<wgpu::Buffer>,
+}
+
+impl GpuEngine {
+    /// The engine on the best adapter. Errors: `GpuUnavailable`, with what can be done about it.
+    pub async fn new(options: GpuOptions) -> Result<Self> {
+        Ok(Self {
+            gpu: Gpu::new(options).await?,
+            buffers: Vec::new(),
+            pipelines: Pipelines::default(),
+            programs: Vec::new(),
+            counters: Counters::default(),
+            scratch: Planes::default(),
+            uploading: 0,
+            staging: None,
+        })
+    }
+
+    /// Whether the adapter is a program on the CPU. The CPU engine is then many times faster.
+    pub fn is_software(&self) -> bool {
+        self.gpu.is_software()
+    }
+
+    fn write(&mut self, buffer: &wgpu::Buffer, offset: usize, bytes: &[u8]) -> Result<()> {
+        self.gpu.faults.check()?;
+        let end = (offset + bytes.len()) as u64;
+        if end > buffer.size() || !bytes.len().is_multiple_of(4) || !offset.is_multiple_of(4) {
+            return Err(Error::Internal {
+                op: "write",
+                expected: format!("whole words within {} bytes", buffer.size()),
+                got: format!("{} bytes at {offset}", bytes.len()),
+            });
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.gpu.queue.write_buffer(buffer, offset as u64, bytes);
+        self.uploading += bytes.len() as u64;
+        if self.uploading >= UPLOAD_BYTES {
+            self.gpu.queue.submit([]);
+            self.gpu.wait();
+            self.uploading = 0;
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, buffer: BufferId, len: usize) -> Result<Vec<f32>> {
+        self.gpu.faults.check()?;
+        let source = self.buffers[buffer.0].main.clone();
+        let bytes = (len * size_of::<f32>()) as u64;
+        if len == 0 || bytes > source.size() {
+            let expected = format!("1 to {} values", source.size() / 4);
+            return Err(Error::Internal { op: "read", expected, got: len.to_string() });
+        }
+        // It is taken out, so that a caller who drops this future half-way drops the mapped buffer with it.
+        let staging = match self.staging.take().filter(|staging| staging.size() >= bytes) {
+            Some(staging) => staging,
+            None => {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                self.gpu.create_buffer("readback", bytes, usage)?
+            }
+        };
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&source, 0, &staging, 0, bytes);
+        self.gpu.queue.submit([encoder.finish()]);
+        self.counters.submits += 1;
+        self.counters.readbacks += 1;
+
+        let (sender, receiver) = oneshot::channel();
+        staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
+            // nobody listens where the caller gave up
+            let _ = sender.send(result);
+        });
+        self.gpu.wait();
+        let mapped = receiver.await;
+        self.gpu.settle().await?;
+        let failed = |error: String| Error::DeviceLost(format!("a readback failed: {error}"));
+        mapped.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        let view = staging.get_mapped_range(..bytes).map_err(|error| failed(error.to_string()))?;
+        let values = bytemuck::pod_collect_to_vec(&view);
+        drop(view);
+        staging.unmap();
+        self.staging = Some(staging);
+        Ok(values)
+    }
+
+    async fn wait_for_queue(&mut self) -> Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.gpu.queue.on_submitted_work_done(move || {
+            let _ = sender.send(());
+        });
+        self.gpu.wait();
+        let done = receiver.await;
+        self.gpu.settle().await?;
+        done.map_err(|_| Error::DeviceLost("the queue never finished".into()))
+    }
+}
+
+impl Memory for GpuEngine {
+    fn max_buffer_bytes(&self) -> u64 {
+        self.gpu.max_buffer_bytes()
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        let bytes = |buffer: &GpuBuffer| buffer.main.size() + buffer.scales.as_ref().map_or(0, wgpu::Buffer::size);
+        self.buffers.iter().map(bytes).sum()
+    }
+
+    fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let main = self.gpu.create_buffer(label, len as u64 * size_of::<f32>() as u64, usage)?;
+        self.buffers.push(GpuBuffer { main, scales: None });
+        Ok(BufferId(self.buffers.len() - 1))
+    }
+
+    fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()> {
+        let target = self.buffers[buffer.0].main.clone();
+        self.write(&target, offset * size_of::<f32>(), bytemuck::cast_slice(values))
+    }
+
+    fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        let bytes = |row_bytes: usize| rows as u64 * row_bytes as u64;
+        let main = self.gpu.create_buffer(label, bytes(layout.quants_row_bytes(cols)), usage)?;
+        let scales = match bytes(layout.scales_row_bytes(cols)) {
+            0 => None,
+            bytes => Some(self.gpu.create_buffer(label, bytes, usage)?),
+        };
+        self.buffers.push(GpuBuffer { main, scales });
+        Ok(Matrix { buffer: BufferId(self.buffers.len() - 1), layout, rows, cols })
+    }
+
+    fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()> {
+        let mut planes = std::mem::take(&mut self.scratch);
+        planes.clear();
+        repack(block, matrix.cols, rows, &mut planes);
+        let GpuBuffer { main, scales } = &self.buffers[matrix.buffer.0];
+        let (main, scales) = (main.clone(), scales.clone());
+        self.write(&main, first_row * matrix.layout.quants_row_bytes(matrix.cols), &planes.quants)?;
+        if let Some(scales) = scales {
+            self.write(&scales, first_row * matrix.layout.scales_row_bytes(matrix.cols), &planes.scales)?;
+        }
+        self.scratch = planes;
+        Ok(())
+    }
+}
+
+impl Engine for GpuEngine {
+    fn info(&self) -> EngineInfo {
+        let wgpu::AdapterInfo { name, backend, driver, driver_info, .. } = &self.gpu.adapter;
+        let name = if name.is_empty() { "unnamed adapter" } else { name };
+        let description = format!("{name} ({backend} {driver} {driver_info}");
+        EngineInfo { kind: "gpu", description: format!("{})", description.trim_end()) }
+    }
+
+    fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
+        self.gpu.faults.check()?;
+        self.programs.push(Program::new(&mut self.gpu, &mut self.pipelines, &self.buffers, &recording)?);
+        // natively, a shader or binding that is refused is known by now
+        self.gpu.faults.check()?;
+        Ok(ProgramId(self.programs.len() - 1))
+    }
+
+    fn run(&mut self, program: ProgramId, step: &Step) -> Result<()> {
+        self.gpu.faults.check()?;
+        let program = &mut self.programs[program.0];
+        self.counters.submits += program.run(&self.gpu, step)? as u64;
+        self.counters.dispatches += program.len() as u64;
+        Ok(())
+    }
+
+    fn read_values(&mut self, buffer: BufferId, len: usize) -> LocalFuture<'_, Result<Vec<f32>>> {
+        Box::pin(self.read(buffer, len))
+    }
+
+    fn synchronize(&mut self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(self.wait_for_queue())
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters
+    }
+}

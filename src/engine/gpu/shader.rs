@@ -1,0 +1,174 @@
+//! The shaders' sources, and the preprocessor that makes one pipeline's WGSL out of them.
+//!
+//! WGSL has neither includes nor conditional compilation. The preprocessor adds just that, line by line: `#import name`
+//! for `shaders/shared/name.wgsl`, once each, and `#ifdef NAME`, `#ifndef NAME`, `#else`, `#endif`. A shader stays a file
+//! that can be read; nothing is assembled from strings.
+
+use std::collections::BTreeSet;
+
+use crate::{Error, Result};
+
+macro_rules! embed {
+    ($($path:literal),+ $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../shaders/", $path, ".wgsl")))),+]
+    };
+}
+
+/// Every file in `shaders/`, by its path without the ending.
+const SOURCES: &[(&str, &str)] = embed![
+    "attention",
+    "embed",
+    "last_row",
+    "linear",
+    "rms_norm",
+    "rope_append",
+    "swiglu",
+    "shared/silu",
+    "shared/step",
+    "shared/weight",
+    "shared/weight_bf16",
+    "shared/weight_f16",
+    "shared/weight_f32",
+    "shared/weight_q4",
+    "shared/weight_q8",
+];
+
+/// The WGSL of `shader` with `defines` set.
+///
+/// Errors: [`Error::Internal`] for an unknown shader or import, a define that the shader never asks for, and unbalanced or
+/// unknown directives.
+pub fn wgsl(shader: &'static str, defines: &[&str]) -> Result<String> {
+    preprocess(shader, defines, |path| SOURCES.iter().find(|(name, _)| *name == path).map(|(_, source)| *source))
+}
+
+fn preprocess<'a>(shader: &'static str, defines: &[&str], source: impl Fn(&str) -> Option<&'a str>) -> Result<String> {
+    let mut run = Run { defines, source, imported: BTreeSet::new(), asked: BTreeSet::new(), out: String::new() };
+    run.file(shader).and_then(|()| run.check_defines()).map_err(|problem| Error::Internal {
+        op: shader,
+        expected: "a well-formed shader".into(),
+        got: problem,
+    })?;
+    Ok(run.out)
+}
+
+struct Run<'a, 'd, S> {
+    defines: &'d [&'d str],
+    source: S,
+    imported: BTreeSet<&'a str>,
+    asked: BTreeSet<&'a str>,
+    out: String,
+}
+
+impl<'a, S: Fn(&str) -> Option<&'a str>> Run<'a, '_, S> {
+    fn file(&mut self, path: &str) -> Result<(), String> {
+        let source = (self.source)(path).ok_or_else(|| format!("no file `{path}.wgsl`"))?;
+        let mut open = Vec::new(); // one entry an open #ifdef: does its current branch hold?
+        for (i, line) in source.lines().enumerate() {
+            let at = |problem: &str| format!("{path}.wgsl:{}: {problem}: `{line}`", i + 1);
+            let active = open.iter().all(|holds| *holds);
+            let Some(directive) = line.trim_start().strip_prefix('#') else {
+                if active {
+                    self.out.push_str(line);
+                    self.out.push('\n');
+                }
+                continue;
+            };
+            let (name, argument) = directive.split_once(' ').unwrap_or((directive, ""));
+            let argument = argument.trim();
+            let takes_argument = matches!(name, "ifdef" | "ifndef" | "import");
+            if takes_argument == argument.is_empty() {
+                return Err(at("malformed directive"));
+            }
+            match name {
+                "ifdef" | "ifndef" => {
+                    self.asked.insert(argument);
+                    open.push(self.defines.contains(&argument) == (name == "ifdef"));
+                }
+                "else" => {
+                    let holds = open.last_mut().ok_or_else(|| at("no open #ifdef"))?;
+                    *holds = !*holds;
+                }
+                "endif" => {
+                    open.pop().ok_or_else(|| at("no open #ifdef"))?;
+                }
+                "import" if active => {
+                    if self.imported.insert(argument) {
+                        self.file(&format!("shared/{argument}"))?;
+                    }
+                }
+                "import" => {}
+                _ => return Err(at("unknown directive")),
+            }
+        }
+        if open.is_empty() { Ok(()) } else { Err(format!("{path}.wgsl: #ifdef without #endif")) }
+    }
+
+    /// A define that nothing asks for is a typing error in one of the two places.
+    fn check_defines(&self) -> Result<(), String> {
+        match self.defines.iter().find(|define| !self.asked.contains(*define)) {
+            Some(define) => Err(format!("it never asks for `{define}`")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(defines: &[&str], main: &'static str) -> Result<String, String> {
+        let source = |path: &str| match path {
+            "main" => Some(main),
+            "shared/a" => Some("a\n#import b\n"),
+            "shared/b" => Some("b\n"),
+            _ => None,
+        };
+        preprocess("main", defines, source).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn imports_come_once_and_in_place() {
+        assert_eq!(run(&[], "1\n#import a\n#import b\n2").unwrap(), "1\na\nb\n2\n");
+    }
+
+    #[test]
+    fn branches_nest() {
+        let source = "#ifdef X\nx\n#ifndef Y\nno y\n#else\n#import b\n#endif\n#else\nno x\n  #endif\nend";
+        assert_eq!(run(&[], &source.replace('Y', "X").leak()[..]).unwrap(), "no x\nend\n");
+        assert_eq!(run(&["X"], source).unwrap(), "x\nno y\nend\n");
+        assert_eq!(run(&["X", "Y"], source).unwrap(), "x\nb\nend\n");
+        assert_eq!(run(&["Y"], source).unwrap(), "no x\nend\n");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        for (defines, source, problem) in [
+            (&[][..], "1\n#import c", "no file `shared/c.wgsl`"),
+            (&[], "1\n#else", "main.wgsl:2: no open #ifdef"),
+            (&[], "#endif", "main.wgsl:1: no open #ifdef"),
+            (&[], "#ifdef X\n", "#ifdef without #endif"),
+            (&[], "#define X", "main.wgsl:1: unknown directive"),
+            (&[], "#ifdef\n#endif", "malformed directive"),
+            (&[], "#ifdef X\n#endif X", "malformed directive"),
+            (&["Z"], "#ifdef X\n#endif", "never asks for `Z`"),
+        ] {
+            let error = run(defines, source).unwrap_err();
+            assert!(error.contains(problem), "{source:?} gave {error}");
+        }
+    }
+
+    #[test]
+    fn every_file_is_embedded() {
+        let mut files = Vec::new();
+        for folder in ["", "shared/"] {
+            for entry in std::fs::read_dir(format!("{}/shaders/{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                files.extend(name.strip_suffix(".wgsl").map(|name| format!("{folder}{name}")));
+            }
+        }
+        files.sort();
+        let mut embedded: Vec<_> = SOURCES.iter().map(|(name, _)| *name).collect();
+        embedded.sort_unstable();
+        assert_eq!(embedded, files);
+    }
+}

@@ -1,0 +1,105 @@
+//! `attention`: causal scaled dot-product attention over the KV cache (Vaswani et al. 2017, arXiv 1706.03762), with query
+//! heads that share key and value heads in groups (Ainslie et al. 2023, arXiv 2305.13245).
+//!
+//! The GPU kernel walks the cache in tiles with a running maximum and sum, so that no score matrix is ever stored
+//! (flash attention, Dao et al. 2022, arXiv 2205.14135).
+
+use super::{Binding, Kernel, Op, ensure};
+use crate::Result;
+use crate::record::{BufferId, Tensor};
+
+/// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over p ≤ position + t
+#[derive(Clone, Debug)]
+pub struct Attention {
+    /// (tokens, cols): the first heads · head_dim values of a row are q, already rotated
+    pub q: Tensor,
+    /// (kv_heads, context, head_dim)
+    pub k_cache: BufferId,
+    /// (kv_heads, context, head_dim)
+    pub v_cache: BufferId,
+    /// Positions that the cache holds.
+    pub context: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Values a head; a multiple of 4, at most 256.
+    pub head_dim: usize,
+    /// Factor of the scores, usually 1 / sqrt(head_dim).
+    pub scale: f32,
+    /// (tokens, heads · head_dim)
+    pub y: Tensor,
+}
+
+impl Op for Attention {
+    fn check(&self) -> Result<()> {
+        let width = self.heads * self.head_dim;
+        ensure(self.q.cols >= width && self.y.cols == width, "attention", "y.cols = heads · head_dim ≤ q.cols", self)?;
+        ensure(self.q.cols % 4 == 0, "attention", "q.cols in fours", self.q.cols)?;
+        ensure(self.kv_heads > 0 && self.heads % self.kv_heads == 0, "attention", "kv_heads divides heads", self)?;
+        ensure(self.head_dim % 4 == 0 && self.head_dim <= 256, "attention", "head_dim ≤ 256 in fours", self.head_dim)
+    }
+
+    fn kernel(&self) -> Kernel {
+        Kernel {
+            shader: "attention",
+            defines: vec![],
+            bindings: vec![self.q.into(), Binding::Values(self.k_cache), Binding::Values(self.v_cache), self.y.into()],
+            params: vec![
+                self.y.rows as u32,
+                self.q.cols as u32,
+                self.heads as u32,
+                self.kv_heads as u32,
+                self.head_dim as u32,
+                self.context as u32,
+                self.scale.to_bits(),
+            ],
+            // one workgroup a head of a token
+            workgroups: [self.heads as u32, self.y.rows as u32, 1],
+        }
+    }
+}
+
+impl Attention {
+    /// `q`: (tokens, q.cols); caches: (kv_heads, context, head_dim); `y`: (tokens, heads · head_dim).
+    pub fn reference(&self, position: usize, q: &[f32], k_cache: &[f32], v_cache: &[f32], y: &mut [f32]) {
+        let d = self.head_dim;
+        let group = self.heads / self.kv_heads;
+        for (t, (q, y)) in q.chunks_exact(self.q.cols).zip(y.chunks_exact_mut(self.y.cols)).enumerate() {
+            for (h, (q, y)) in q.chunks_exact(d).zip(y.chunks_exact_mut(d)).enumerate() {
+                let cached = (h / group) * self.context * d..((h / group) * self.context + position + t + 1) * d;
+                let (keys, values) = (&k_cache[cached.clone()], &v_cache[cached]);
+                let mut scores: Vec<f32> = keys.chunks_exact(d).map(|k| dot(q, k) * self.scale).collect();
+                softmax(&mut scores);
+                y.fill(0.0);
+                for (p, v) in scores.iter().zip(values.chunks_exact(d)) {
+                    y.iter_mut().zip(v).for_each(|(y, v)| *y += p * v);
+                }
+            }
+        }
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn softmax(scores: &mut [f32]) {
+    let max = scores.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+    scores.iter_mut().for_each(|s| *s = (*s - max).exp());
+    let sum: f32 = scores.iter().sum();
+    scores.iter_mut().for_each(|s| *s /= sum);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softmax_sums_to_one_and_survives_large_scores() {
+        let mut scores = [1000.0, 999.0, -1000.0];
+        softmax(&mut scores);
+        assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        assert!((scores[0] / scores[1] - std::f32::consts::E).abs() < 1e-4);
+    }
+}

@@ -1,0 +1,50 @@
+//! `embed`: token ids → rows of the embedding table.
+
+use super::{Kernel, Op, Weight, ceil_div, ensure};
+use crate::record::{Matrix, Tensor};
+use crate::{Result, ops::Binding};
+
+/// y[t] = table[id[t] - first_row], for the ids that lie in this part of the table.
+///
+/// A table that exceeds the adapter's largest binding is split by rows; each part writes the tokens that are its own.
+#[derive(Clone, Debug)]
+pub struct Embed {
+    /// (rows of this part, hidden)
+    pub table: Matrix,
+    /// The id of the part's first row.
+    pub first_row: usize,
+    /// (tokens, hidden)
+    pub y: Tensor,
+}
+
+const WORKGROUP: usize = 64;
+
+impl Op for Embed {
+    fn check(&self) -> Result<()> {
+        ensure(self.table.cols == self.y.cols, "embed", "table.cols = y.cols", (self.table.cols, self.y.cols))?;
+        ensure(self.table.cols % self.table.block_len() == 0, "embed", "columns in whole blocks", self.table)
+    }
+
+    fn kernel(&self) -> Kernel {
+        let mut bindings = vec![Binding::Ids, self.y.into()];
+        bindings.extend(self.table.bindings());
+        Kernel {
+            shader: "embed",
+            defines: vec![self.table.define()],
+            bindings,
+            params: vec![self.y.rows as u32, self.y.cols as u32, self.first_row as u32, self.table.rows as u32],
+            // one invocation a block
+            workgroups: [ceil_div(self.y.cols / self.table.block_len(), WORKGROUP), self.y.rows as u32, 1],
+        }
+    }
+}
+
+/// `ids`: (tokens); `y`: (tokens, table.cols). `rows` is the number of rows of this part.
+pub fn reference(ids: &[u32], table: Weight, first_row: usize, rows: usize, y: &mut [f32]) {
+    for (&id, y) in ids.iter().zip(y.chunks_exact_mut(table.cols)) {
+        let row = id as usize;
+        if (first_row..first_row + rows).contains(&row) {
+            table.dequantize(row - first_row, y);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What a GPU needs to know to run an operation, and what a host needs to read a weight: both without naming an engine.
+
+use crate::format::layout::{BLOCK, Layout, dequantize_row};
+use crate::record::{BufferId, Matrix, Tensor};
+
+/// One GPU dispatch as plain data.
+///
+/// Bind group 0 is the same in every shader: binding 0 the uniform `Step { tokens, position }`, binding 1 the uniform `Params`
+/// made of `params`, then the storage buffers, see [`Kernel::slots`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// Name of the file in `shaders/`, without the ending.
+    pub shader: &'static str,
+    /// Names that `#ifdef` in the shader sees.
+    pub defines: Vec<&'static str>,
+    /// Storage buffers.
+    pub bindings: Vec<Binding>,
+    /// The words of the uniform `Params`, in order; floats as their bits. The first is the capacity in rows.
+    pub params: Vec<u32>,
+    /// Size of the grid for the recording's whole capacity. Invocations past the tokens of a step leave at once.
+    pub workgroups: [u32; 3],
+}
+
+/// Binding of a matrix's quants plane in every shader: fixed, so that the snippet which reads a layout can declare it.
+const QUANTS_SLOT: u32 = 8;
+/// Binding of a matrix's scales plane in every shader.
+const SCALES_SLOT: u32 = 9;
+
+impl Kernel {
+    /// The storage buffers with their binding numbers: planes at 8 and 9, the others from 2 on, in order.
+    pub fn slots(&self) -> impl Iterator<Item = (u32, Binding)> {
+        let mut next = 2..QUANTS_SLOT;
+        self.bindings.iter().filter_map(move |&binding| {
+            let slot = match binding {
+                Binding::Quants(_) => QUANTS_SLOT,
+                Binding::Scales(_) => SCALES_SLOT,
+                Binding::Values(_) | Binding::Ids => next.next()?,
+            };
+            Some((slot, binding))
+        })
+    }
+}
+
+/// A storage buffer of a dispatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// An f32 buffer.
+    Values(BufferId),
+    /// The quants plane of a matrix.
+    Quants(BufferId),
+    /// The scales plane of a matrix.
+    Scales(BufferId),
+    /// The token ids of the step.
+    Ids,
+}
+
+impl From<Tensor> for Binding {
+    fn from(tensor: Tensor) -> Self {
+        Self::Values(tensor.buffer)
+    }
+}
+
+impl Matrix {
+    /// The planes as bindings: a layout without scales has only the first.
+    pub(crate) fn bindings(&self) -> Vec<Binding> {
+        let quants = Binding::Quants(self.buffer);
+        match self.layout {
+            Layout::Q4 | Layout::Q8 => vec![quants, Binding::Scales(self.buffer)],
+            Layout::F32 | Layout::F16 | Layout::Bf16 => vec![quants],
+        }
+    }
+
+    /// Values that a kernel reads at once.
+    pub(crate) fn block_len(&self) -> usize {
+        match self.layout {
+            Layout::Q4 | Layout::Q8 => BLOCK,
+            Layout::F32 | Layout::F16 | Layout::Bf16 => 4,
+        }
+    }
+
+    /// The define that selects the snippet which reads this layout.
+    pub(crate) fn define(&self) -> &'static str {
+        match self.layout {
+            Layout::F32 => "F32",
+            Layout::F16 => "F16",
+            Layout::Bf16 => "BF16",
+            Layout::Q4 => "Q4",
+            Layout::Q8 => "Q8",
+        }
+    }
+}
+
+/// A weight matrix in host memory: shape (rows, cols), both planes row-major.
+#[derive(Clone, Copy, Debug)]
+pub struct Weight<'a> {
+    /// How rows are stored.
+    pub layout: Layout,
+    /// Values a row.
+    pub cols: usize,
+    /// The quants plane.
+    pub quants: &'a [u8],
+    /// The scales plane; empty where the layout has none.
+    pub scales: &'a [u8],
+}
+
+impl Weight<'_> {
+    /// Writes row `row` as f32 to `out` of length `cols`.
+    pub fn dequantize(&self, row: usize, out: &mut [f32]) {
+        let (q, s) = (self.layout.quants_row_bytes(self.cols), self.layout.scales_row_bytes(self.cols));
+        dequantize_row(self.layout, &self.quants[row * q..][..q], &self.scales[row * s..][..s], out);
+    }
+}
+
+/// How many groups of `size` cover `count`, as a grid dimension.
+pub fn ceil_div(count: usize, size: usize) -> u32 {
+    count.div_ceil(size) as u32
+}

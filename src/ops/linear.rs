@@ -1,0 +1,119 @@
+//! `linear`: activations times a weight matrix, with optional bias and epilogue; nine tenths of a model's work.
+
+use super::{Kernel, Op, Weight, ceil_div, ensure, swiglu::silu};
+use crate::Result;
+use crate::record::{Matrix, Tensor};
+
+/// What becomes of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epilogue {
+    /// y = result
+    Store,
+    /// y += result: the residual connection
+    Accumulate,
+    /// y = silu(first half of the result) · second half: gate and up projection of a feed-forward layer in one
+    SwiGlu,
+}
+
+/// y[t][y_offset + n] = epilogue(Σ_k weight[n][k] x[t][k] + bias[n])
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// (tokens, weight.cols)
+    pub x: Tensor,
+    /// (outputs, inputs)
+    pub weight: Matrix,
+    /// (1, weight.rows)
+    pub bias: Option<Tensor>,
+    /// What becomes of the result.
+    pub epilogue: Epilogue,
+    /// First column of y to write: parts of a split or mixed matrix write side by side.
+    pub y_offset: usize,
+    /// (tokens, at least y_offset + outputs)
+    pub y: Tensor,
+}
+
+impl Linear {
+    /// Columns of y that are written.
+    pub fn outputs(&self) -> usize {
+        match self.epilogue {
+            Epilogue::SwiGlu => self.weight.rows / 2,
+            Epilogue::Store | Epilogue::Accumulate => self.weight.rows,
+        }
+    }
+
+    /// Tokens that one invocation takes, sharing every weight that it reads.
+    fn tile(&self) -> usize {
+        if self.y.rows == 1 { 1 } else { 8 }
+    }
+}
+
+const WORKGROUP: usize = 64;
+
+impl Op for Linear {
+    fn check(&self) -> Result<()> {
+        let (weight, y) = (&self.weight, &self.y);
+        ensure(weight.cols % weight.block_len() == 0, "linear", "columns in whole blocks", weight)?;
+        ensure(self.x.cols == weight.cols, "linear", "x.cols = weight.cols", (self.x.cols, weight.cols))?;
+        ensure(self.x.rows >= y.rows, "linear", "x.rows ≥ y.rows", (self.x.rows, y.rows))?;
+        ensure(self.y_offset + self.outputs() <= y.cols, "linear", "outputs within y.cols", self)?;
+        ensure(self.epilogue != Epilogue::SwiGlu || weight.rows % 2 == 0, "linear", "an even number of rows", weight)?;
+        ensure(self.bias.is_none_or(|b| b.cols == weight.rows), "linear", "bias.cols = weight.rows", self.bias)
+    }
+
+    fn kernel(&self) -> Kernel {
+        let mut defines = vec![self.weight.define()];
+        match self.epilogue {
+            Epilogue::Store => {}
+            Epilogue::Accumulate => defines.push("ACCUMULATE"),
+            Epilogue::SwiGlu => defines.push("SWIGLU"),
+        }
+        if self.tile() > 1 {
+            defines.push("TILE");
+        }
+        let mut bindings = vec![self.x.into(), self.y.into()];
+        if let Some(bias) = self.bias {
+            defines.push("BIAS");
+            bindings.push(bias.into());
+        }
+        bindings.extend(self.weight.bindings());
+        // A grid dimension holds at most 65,535 workgroups: a column of 64 rows each reaches 4 M outputs.
+        let workgroups = [ceil_div(self.outputs(), WORKGROUP), ceil_div(self.y.rows, self.tile()), 1];
+        Kernel {
+            shader: "linear",
+            defines,
+            bindings,
+            params: [self.y.rows, self.weight.cols, self.outputs(), self.y.cols, self.y_offset]
+                .map(|v| v as u32)
+                .to_vec(),
+            workgroups,
+        }
+    }
+}
+
+impl Linear {
+    /// `x`: (tokens, weight.cols); `y`: (tokens, y.cols).
+    pub fn reference(&self, x: &[f32], weight: Weight, bias: Option<&[f32]>, y: &mut [f32]) {
+        let n = self.outputs();
+        let mut row = vec![0.0; weight.cols];
+        let product = |n: usize, t: usize, row: &mut [f32]| {
+            if t == 0 {
+                weight.dequantize(n, row);
+            }
+            let x = &x[t * weight.cols..][..weight.cols];
+            row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>() + bias.map_or(0.0, |b| b[n])
+        };
+        let tokens = y.len() / self.y.cols;
+        let mut up = vec![0.0; weight.cols];
+        for i in 0..n {
+            for t in 0..tokens {
+                let result = product(i, t, &mut row);
+                let y = &mut y[t * self.y.cols + self.y_offset + i];
+                match self.epilogue {
+                    Epilogue::Store => *y = result,
+                    Epilogue::Accumulate => *y += result,
+                    Epilogue::SwiGlu => *y = silu(result) * product(n + i, t, &mut up),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! `rope_append`: rotary position embedding (Su et al. 2021, arXiv 2104.09864) of queries and keys, and the append of keys
+//! and values to the KV cache. One operation, since both touch every key once.
+//!
+//! Angles come from a table that the model computes in f64 on the host: WGSL promises the precision of `sin` and `cos`
+//! only within [-π, π], and positions go far beyond that.
+
+use super::{Binding, Kernel, Op, ceil_div, ensure};
+use crate::Result;
+use crate::record::{BufferId, Tensor};
+
+/// Which two values of a head turn together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RopeKind {
+    /// (2i, 2i + 1), as in the paper and in GGUF files of the llama family
+    Interleaved,
+    /// (i, i + rotary_dim / 2), as in GPT-NeoX and most others
+    HalfSplit,
+}
+
+/// Rotates q and k of each token by its position; q stays in `qkv`, k and v go to the cache at that position.
+#[derive(Clone, Debug)]
+pub struct RopeAppend {
+    /// (tokens, (heads + 2 kv_heads) · head_dim): q, k, v of each token; q is rotated in place
+    pub qkv: Tensor,
+    /// (context, rotary_dim): cos and sin of pair i at 2i and 2i + 1
+    pub table: Tensor,
+    /// (kv_heads, context, head_dim)
+    pub k_cache: BufferId,
+    /// (kv_heads, context, head_dim)
+    pub v_cache: BufferId,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Values a head.
+    pub head_dim: usize,
+    /// How pairs are formed.
+    pub kind: RopeKind,
+}
+
+const WORKGROUP: usize = 64;
+
+impl Op for RopeAppend {
+    fn check(&self) -> Result<()> {
+        let cols = (self.heads + 2 * self.kv_heads) * self.head_dim;
+        ensure(self.qkv.cols == cols, "rope_append", "qkv.cols = (heads + 2 kv_heads) · head_dim", self.qkv.cols)?;
+        ensure(self.head_dim % 2 == 0, "rope_append", "an even head_dim", self.head_dim)?;
+        let rotary_dim = self.table.cols;
+        ensure(
+            rotary_dim % 2 == 0 && rotary_dim <= self.head_dim,
+            "rope_append",
+            "even rotary_dim ≤ head_dim",
+            rotary_dim,
+        )
+    }
+
+    fn kernel(&self) -> Kernel {
+        let pairs = (self.heads + 2 * self.kv_heads) * self.head_dim / 2;
+        Kernel {
+            shader: "rope_append",
+            defines: match self.kind {
+                RopeKind::Interleaved => vec![],
+                RopeKind::HalfSplit => vec!["HALF_SPLIT"],
+            },
+            bindings: vec![
+                self.qkv.into(),
+                self.table.into(),
+                Binding::Values(self.k_cache),
+                Binding::Values(self.v_cache),
+            ],
+            params: [self.qkv.rows, self.heads, self.kv_heads, self.head_dim, self.table.cols, self.table.rows]
+                .map(|v| v as u32)
+                .to_vec(),
+            // one invocation a pair of values
+            workgroups: [ceil_div(pairs, WORKGROUP), self.qkv.rows as u32, 1],
+        }
+    }
+}
+
+impl RopeAppend {
+    /// `qkv`: (tokens, …) rotated in place; `table`: (context, rotary_dim); caches: (kv_heads, context, head_dim).
+    pub fn reference(&self, position: usize, qkv: &mut [f32], table: &[f32], k_cache: &mut [f32], v_cache: &mut [f32]) {
+        let (d, context) = (self.head_dim, self.table.rows);
+        for (t, token) in qkv.chunks_exact_mut(self.qkv.cols).enumerate() {
+            let angles = &table[(position + t) * self.table.cols..][..self.table.cols];
+            let (q_and_k, v) = token.split_at_mut((self.heads + self.kv_heads) * d);
+            for head in q_and_k.chunks_exact_mut(d) {
+                rotate(head, angles, self.kind);
+            }
+            for h in 0..self.kv_heads {
+                let slot = (h * context + position + t) * d..(h * context + position + t + 1) * d;
+                k_cache[slot.clone()].copy_from_slice(&q_and_k[(self.heads + h) * d..][..d]);
+                v_cache[slot].copy_from_slice(&v[h * d..][..d]);
+            }
+        }
+    }
+}
+
+/// Turns the pairs of `head` by `angles` (cos, sin of each pair); values past the rotary width stay.
+fn rotate(head: &mut [f32], angles: &[f32], kind: RopeKind) {
+    let pairs = angles.len() / 2;
+    for i in 0..pairs {
+        let (a, b) = match kind {
+            RopeKind::Interleaved => (2 * i, 2 * i + 1),
+            RopeKind::HalfSplit => (i, i + pairs),
+        };
+        let (cos, sin) = (angles[2 * i], angles[2 * i + 1]);
+        (head[a], head[b]) = (head[a] * cos - head[b] * sin, head[a] * sin + head[b] * cos);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_turn_swaps_a_pair_and_leaves_the_rest() {
+        for (kind, expected) in [
+            (RopeKind::Interleaved, [-2.0, 1.0, -4.0, 3.0, 5.0, 6.0]),
+            (RopeKind::HalfSplit, [-3.0, -4.0, 1.0, 2.0, 5.0, 6.0]),
+        ] {
+            let mut head = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+            rotate(&mut head, &[0.0, 1.0, 0.0, 1.0], kind);
+            assert_eq!(head, expected, "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Runs one operation on every engine, with the same random data, and compares with the plain reference.
+
+use std::fmt::Display;
+use std::ops::Range;
+
+use half::{bf16, f16};
+use weft_llm::engine::Engine;
+use weft_llm::engine::gpu::{GpuEngine, GpuOptions};
+use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::format::block::BlockType;
+use weft_llm::format::layout::Layout;
+use weft_llm::ops::{Command, Recording};
+use weft_llm::record::{BufferId, Matrix, Step, Tensor};
+
+/// Largest error allowed, relative to the root mean square of the reference's results.
+const TOLERANCE: f32 = 1e-5;
+
+/// Every engine but the reference.
+fn engines() -> Vec<Box<dyn Engine>> {
+    vec![Box::new(gpu())]
+}
+
+/// The GPU engine; a machine without any adapter fails the test, since a skipped test looks like a passed one.
+pub fn gpu() -> GpuEngine {
+    match pollster::block_on(GpuEngine::new(GpuOptions::default())) {
+        Ok(engine) => engine,
+        Err(error) => panic!("the tests need a GPU adapter, a software one will do: {error}"),
+    }
+}
+
+/// A small generator of repeatable numbers (xorshift64*, Marsaglia 2003 and Vigna 2016).
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn bits(&mut self) -> u32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        self.bits() as usize % n
+    }
+
+    /// In (-1, 1), never zero.
+    pub fn unit(&mut self) -> f32 {
+        ((self.bits() >> 8) as f32 + 0.5) / (1 << 23) as f32 - 1.0
+    }
+
+    pub fn units(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| self.unit()).collect()
+    }
+
+    pub fn ids(&mut self, len: usize, vocabulary: usize) -> Vec<u32> {
+        (0..len).map(|_| self.below(vocabulary) as u32).collect()
+    }
+
+    /// Rows of a file, with values of the order of one.
+    pub fn rows(&mut self, block: BlockType, rows: usize, cols: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(rows * block.row_bytes(cols));
+        for _ in 0..rows * cols / block.block_len() {
+            let (d, m) = (self.unit(), self.unit());
+            let half = |value: f32| f16::from_f32(value).to_le_bytes();
+            match block {
+                BlockType::F32 => bytes.extend(d.to_le_bytes()),
+                BlockType::F16 => bytes.extend(half(d)),
+                BlockType::Bf16 => bytes.extend(bf16::from_f32(d).to_le_bytes()),
+                BlockType::Q4_0 => bytes.extend(half(d / 8.0)),
+                BlockType::Q4_1 => bytes.extend([half(d / 16.0), half(m)].concat()),
+                BlockType::Q8_0 => bytes.extend(half(d / 128.0)),
+            }
+            let quants = match block {
+                BlockType::F32 | BlockType::F16 | BlockType::Bf16 => 0,
+                BlockType::Q4_0 | BlockType::Q4_1 => 16,
+                BlockType::Q8_0 => 32,
+            };
+            bytes.extend((0..quants).map(|_| self.bits() as u8));
+        }
+        bytes
+    }
+}
+
+/// Makes the operands of a case, the same on every engine.
+pub struct Setup<'a> {
+    engine: &'a mut dyn Engine,
+    rng: Rng,
+    outputs: Vec<(Tensor, Range<usize>)>,
+}
+
+impl Setup<'_> {
+    /// Random values of shape (rows, cols).
+    pub fn tensor(&mut self, rows: usize, cols: usize) -> Tensor {
+        let values = self.rng.units(rows * cols);
+        self.tensor_of(rows, cols, &values)
+    }
+
+    /// The given values of shape (rows, cols).
+    pub fn tensor_of(&mut self, rows: usize, cols: usize, values: &[f32]) -> Tensor {
+        let buffer = self.engine.create_values("case", rows * cols).unwrap();
+        self.engine.write_values(buffer, 0, values).unwrap();
+        Tensor { buffer, rows, cols }
+    }
+
+    /// A random tensor which the operation writes to: all of it is compared, so also that the rest is left alone.
+    pub fn output(&mut self, rows: usize, cols: usize) -> Tensor {
+        let tensor = self.tensor(rows, cols);
+        self.compare(tensor, 0..cols);
+        tensor
+    }
+
+    /// Compares these columns.
+    pub fn compare(&mut self, tensor: Tensor, cols: Range<usize>) {
+        self.outputs.push((tensor, cols));
+    }
+
+    /// A random matrix, written in two parts.
+    pub fn matrix(&mut self, block: BlockType, rows: usize, cols: usize) -> Matrix {
+        let matrix = self.engine.create_matrix("case", Layout::for_block(block), rows, cols).unwrap();
+        let data = self.rng.rows(block, rows, cols);
+        let (first, second) = data.split_at(rows / 2 * block.row_bytes(cols));
+        self.engine.write_rows(&matrix, rows / 2, block, second).unwrap();
+        self.engine.write_rows(&matrix, 0, block, first).unwrap();
+        matrix
+    }
+}
+
+/// The cases of one operation.
+pub struct Suite {
+    engines: Vec<(Box<dyn Engine>, f32)>,
+    cases: u64,
+}
+
+impl Suite {
+    pub fn new() -> Self {
+        Self { engines: engines().into_iter().map(|engine| (engine, 0.0)).collect(), cases: 0 }
+    }
+
+    /// Runs the command that `record` makes, on every engine, for tokens `ids` from `position` on.
+    pub fn case<C: Into<Command>>(
+        &mut self,
+        name: impl Display,
+        position: usize,
+        ids: &[u32],
+        record: impl Fn(&mut Setup) -> C,
+    ) {
+        self.cases += 1;
+        let seed = self.cases;
+        let run = |engine: &mut dyn Engine| {
+            let mut setup = Setup { engine, rng: Rng::new(seed), outputs: Vec::new() };
+            let mut recording = Recording::default();
+            recording.push(record(&mut setup)).unwrap();
+            let Setup { engine, outputs, .. } = setup;
+            let program = engine.prepare(recording).unwrap();
+            engine.run(program, &Step { position, ids }).unwrap();
+            let read = |(tensor, cols): (Tensor, Range<usize>)| {
+                let values = read(engine, tensor.buffer, tensor.rows * tensor.cols);
+                values.chunks(tensor.cols).flat_map(|row| &row[cols.clone()]).copied().collect::<Vec<f32>>()
+            };
+            outputs.into_iter().map(read).collect::<Vec<_>>()
+        };
+        let expected = run(&mut HostEngine::new(Reference));
+        for (engine, worst) in &mut self.engines {
+            for (i, (got, expected)) in run(&mut **engine).iter().zip(&expected).enumerate() {
+                let error = relative_error(got, expected);
+                let kind = engine.info().kind;
+                assert!(error <= TOLERANCE, "{name}, output {i}: {kind} is off by {error:.1e}");
+                *worst = worst.max(error);
+            }
+        }
+    }
+
+    /// Prints the worst error of each engine.
+    pub fn report(self, op: &str) {
+        for (engine, worst) in self.engines {
+            let info = engine.info();
+            println!("{op}: {} cases, worst error {worst:.1e} on {} {}", self.cases, info.kind, info.description);
+        }
+    }
+}
+
+pub fn read(engine: &mut dyn Engine, buffer: BufferId, len: usize) -> Vec<f32> {
+    pollster::block_on(engine.read_values(buffer, len)).unwrap()
+}
+
+/// Largest difference, relative to the root mean square of `expected`; infinite where one is not a number.
+fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
+    let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
+    let differences = got.iter().zip(expected).map(|(a, b)| if a == b { 0.0 } else { (a - b).abs() / rms });
+    differences.fold(0.0, |worst, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) })
+}

@@ -21,6 +21,7 @@ const quiet = (work) => async () => void (await work());
 const checks = [
   { name: 'rustfmt', area: 'rust', run: quiet(rustfmt) },
   { name: 'prettier', area: 'js', run: quiet(() => npx('prettier', '--check', '**/*.{ts,mjs,js,css,html}')) },
+  { name: 'script tests', area: 'packages', run: async () => nodeTests(await nodeTest('scripts/lib')) },
   { name: 'licences', area: 'packages', run: checkLicences },
   { name: 'advisories', area: 'packages', run: audit },
   {
@@ -35,7 +36,7 @@ const checks = [
   { name: 'package and wasm sizes', area: 'packages', run: sizes },
   { name: 'page types', area: 'js', run: quiet(() => npm('run', 'check', '-w', 'www')) },
   { name: 'page build', area: 'web', gate: true, run: quiet(() => npm('run', 'build', '-w', 'www')) },
-  { name: 'browser tests', area: 'web', run: browserTests },
+  { name: 'browser tests', area: 'web', run: async () => nodeTests(await nodeTest('tests/web')) },
 ];
 
 main(async () => {
@@ -122,11 +123,10 @@ async function sizes() {
   return measured.map(([what, size, budget]) => `${what} ${size} of ${budget}`).join('; ');
 }
 
-/** One test file after the other: each has a browser, and some a model, to themselves. */
-async function browserTests() {
-  const files = (await readdir(inRoot('tests/web'))).filter((name) => name.endsWith('.test.mjs'));
-  const args = ['--test', '--test-concurrency=1', ...files.map((name) => inRoot('tests/web', name))];
-  return nodeTests(await run(process.execPath, args));
+/** Runs the test files of a folder one after the other: each has a browser, and some a model, to themselves. */
+async function nodeTest(folder) {
+  const files = (await readdir(inRoot(folder))).filter((name) => name.endsWith('.test.mjs'));
+  return run(process.execPath, ['--test', '--test-concurrency=1', ...files.map((name) => inRoot(folder, name))]);
 }
 
 function npx(command, ...args) {

@@ -1,5 +1,7 @@
 //! Runs one operation on every engine, with the same random data, and compares with the plain reference.
 
+#![allow(dead_code)] // each test program compiles its own copy and uses a part
+
 use std::fmt::Display;
 use std::ops::Range;
 

@@ -1,1 +1,152 @@
-//! The only file that knows wasm-bindgen.
+//! What JavaScript sees. The only file that knows wasm-bindgen; it converts and forwards, and decides nothing.
+//!
+//! Structured values cross as JSON, which both sides parse faster than property by property.
+
+use js_sys::{Date, Error as JsError, Reflect, Uint32Array};
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+
+use crate::engine::{self, Device, Engine};
+use crate::session::{GenerateOptions, Info, Session};
+use crate::tokenizer::{EncodeOptions, Message};
+use crate::{Error, model};
+
+/// An `Error` of JavaScript with the property `code`.
+fn to_js(error: Error) -> JsValue {
+    let js = JsError::new(&error.to_string());
+    // Setting a property of a fresh object cannot fail.
+    let _ = Reflect::set(&js, &"code".into(), &error.code().into());
+    js.into()
+}
+
+fn from_json<'a, T: Deserialize<'a>>(name: &str, json: &'a str) -> Result<T, JsValue> {
+    serde_json::from_str(json).map_err(|error| {
+        to_js(Error::InvalidOption {
+            name: name.into(),
+            expected: "the documented fields".into(),
+            got: error.to_string(),
+        })
+    })
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, JsValue> {
+    serde_json::to_string(value).map_err(|error| JsError::new(&error.to_string()).into())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LoadOptions {
+    device: Device,
+    context_length: Option<usize>,
+}
+
+/// A model that is being loaded.
+#[wasm_bindgen]
+pub struct Loader {
+    engine: Box<dyn Engine>,
+    reason: String,
+    loader: model::Loader,
+}
+
+#[wasm_bindgen]
+impl Loader {
+    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null}`.
+    pub async fn create(options: String) -> Result<Loader, JsValue> {
+        let options: LoadOptions = from_json("options", &options)?;
+        let opened = engine::open(options.device).await.map_err(to_js)?;
+        let loader = model::Loader::new(options.context_length);
+        Ok(Self { engine: opened.engine, reason: opened.reason, loader })
+    }
+
+    /// The next bytes of the model file.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), JsValue> {
+        self.loader.feed(self.engine.as_mut(), bytes).map_err(to_js)
+    }
+
+    /// Bytes of the whole file, once its header was read.
+    pub fn total_bytes(&self) -> Option<f64> {
+        self.loader.total_bytes().map(|bytes| bytes as f64)
+    }
+
+    /// The model, after the last byte.
+    pub async fn finish(self) -> Result<Llm, JsValue> {
+        let Self { mut engine, reason, loader } = self;
+        let model = loader.finish(engine.as_mut()).map_err(to_js)?;
+        let mut session = Session::new(engine, model).map_err(to_js)?;
+        session.warm_up().await.map_err(to_js)?;
+        Ok(Llm { session, reason })
+    }
+}
+
+/// A loaded model.
+#[wasm_bindgen]
+pub struct Llm {
+    session: Session,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct FullInfo<'a> {
+    #[serde(flatten)]
+    info: Info,
+    reason: &'a str,
+}
+
+#[wasm_bindgen]
+impl Llm {
+    /// What is loaded, as JSON.
+    pub fn info(&self) -> Result<String, JsValue> {
+        to_json(&FullInfo { info: self.session.info(), reason: &self.reason })
+    }
+
+    /// Text → ids.
+    pub fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Uint32Array, JsValue> {
+        let options = EncodeOptions { add_special, parse_special };
+        let ids = self.session.tokenizer().encode(text, options).map_err(to_js)?;
+        Ok(Uint32Array::from(ids.as_slice()))
+    }
+
+    /// Ids → text, special tokens included.
+    pub fn detokenize(&self, ids: &[u32]) -> Result<String, JsValue> {
+        self.session.tokenizer().decode(ids, false).map_err(to_js)
+    }
+
+    /// Messages as JSON → the ids of the model's own prompt for them.
+    pub fn chat_prompt(&self, messages: &str) -> Result<Uint32Array, JsValue> {
+        let messages: Vec<Message> = from_json("messages", messages)?;
+        let now = Date::new_0();
+        let local_seconds = now.get_time() / 1000.0 - now.get_timezone_offset() * 60.0;
+        let ids = self.session.chat_prompt(&messages, local_seconds as i64).map_err(to_js)?;
+        Ok(Uint32Array::from(ids.as_slice()))
+    }
+
+    /// Begins to continue `ids`. `options` as JSON: those of the package, and `entropy`, the seed where they have none.
+    pub fn start(&mut self, ids: Vec<u32>, options: &str) -> Result<(), JsValue> {
+        let options: StartOptions = from_json("options", options)?;
+        self.session.start(ids, options.generate, options.entropy).map_err(to_js)
+    }
+
+    /// One unit of work: an event as JSON.
+    pub async fn next(&mut self) -> Result<String, JsValue> {
+        let event = self.session.next().await.map_err(to_js)?;
+        to_json(&event)
+    }
+
+    /// Ends what is under way.
+    pub fn stop(&mut self) {
+        self.session.stop();
+    }
+
+    /// Prompt tokens of the running generation that were in the KV cache already.
+    pub fn cached_tokens(&self) -> usize {
+        self.session.cached_tokens()
+    }
+}
+
+#[derive(Deserialize)]
+struct StartOptions {
+    #[serde(default)]
+    entropy: u64,
+    #[serde(flatten)]
+    generate: GenerateOptions,
+}

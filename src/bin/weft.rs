@@ -1,2 +1,317 @@
-//! The native `weft` command.
-fn main() {}
+//! The native `weft` command: the same core as in the browser, for developers, benchmarks and machines with a GPU.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pollster::block_on;
+use serde_json::json;
+use weft_llm::engine::{self, Device};
+use weft_llm::model::Loader;
+use weft_llm::sampling::SamplingOptions;
+use weft_llm::session::{Event, GenerateOptions, Session, negative_log_likelihood};
+use weft_llm::tokenizer::{EncodeOptions, Message};
+use weft_llm::{Error, Result};
+
+/// Runs open language models.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Continues a prompt, or answers it with --chat.
+    Generate {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// The prompt.
+        #[arg(short, long)]
+        prompt: String,
+        /// Most tokens to generate.
+        #[arg(short = 'n', long)]
+        max_tokens: Option<usize>,
+        /// 0 always picks the most likely token.
+        #[arg(long, default_value_t = 0.8)]
+        temp: f32,
+        /// Makes the answer reproducible.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Formats the prompt by the model's chat template.
+        #[arg(long)]
+        chat: bool,
+    },
+    /// Prints the logits that follow some token ids, as JSON.
+    Logits {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// Token ids, separated by commas.
+        #[arg(long, value_delimiter = ',', required = true)]
+        ids: Vec<u32>,
+        /// The logits of every position instead of the last.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Measures perplexity as llama.cpp defines it: windows of --ctx tokens, the second half of each scored.
+    Perplexity {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// The text.
+        #[arg(short, long)]
+        file: PathBuf,
+        /// Tokens of a window.
+        #[arg(long, default_value_t = 512)]
+        ctx: usize,
+        /// Most windows to score; all by default.
+        #[arg(long)]
+        chunks: Option<usize>,
+    },
+    /// Prints the token ids of standard input, as JSON.
+    Tokenize {
+        #[command(flatten)]
+        model: ModelArgs,
+    },
+    /// Prints what a model file holds, as JSON.
+    Info {
+        #[command(flatten)]
+        model: ModelArgs,
+    },
+    /// Measures prompt and generation speed.
+    Bench {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// Tokens of the prompt.
+        #[arg(long, default_value_t = 256)]
+        prompt_tokens: usize,
+        /// Tokens to generate.
+        #[arg(long, default_value_t = 64)]
+        gen_tokens: usize,
+        /// Prints JSON instead of a sentence.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+struct ModelArgs {
+    /// A GGUF file; of a split model the parts in order.
+    #[arg(short, long, required = true, num_args = 1..)]
+    model: Vec<PathBuf>,
+    /// What to run on.
+    #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
+    device: DeviceArg,
+    /// Tokens of prompt and answer together.
+    #[arg(long)]
+    context: Option<usize>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DeviceArg {
+    Auto,
+    Gpu,
+    Cpu,
+    Reference,
+}
+
+impl From<DeviceArg> for Device {
+    fn from(device: DeviceArg) -> Self {
+        match device {
+            DeviceArg::Auto => Self::Auto,
+            DeviceArg::Gpu => Self::Gpu,
+            DeviceArg::Cpu => Self::Cpu,
+            DeviceArg::Reference => Self::Reference,
+        }
+    }
+}
+
+fn main() -> std::process::ExitCode {
+    match block_on(run(Cli::parse().command)) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weft: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Generate { model, prompt, max_tokens, temp, seed, chat } => {
+            let mut session = model.load().await?;
+            let ids = if chat {
+                session.chat_prompt(&[Message::new("user", prompt)], seconds_since_1970() as i64)?
+            } else {
+                encode(&session, &prompt)?
+            };
+            let sampling = SamplingOptions { temperature: temp, seed, ..SamplingOptions::default() };
+            generate(&mut session, ids, GenerateOptions { max_tokens, sampling, ..GenerateOptions::default() }).await
+        }
+        Command::Logits { model, ids, all } => {
+            let mut session = model.load().await?;
+            let mut rows = Vec::new();
+            session
+                .logits(&ids, |position, logits| {
+                    if all || position + 1 == ids.len() {
+                        rows.push(logits.to_vec());
+                    }
+                })
+                .await?;
+            print_json(&json!({ "ids": ids, "logits": rows }))
+        }
+        Command::Perplexity { model, file, ctx, chunks } => {
+            let text = String::from_utf8_lossy(&read(&file)?).into_owned();
+            let mut session = ModelArgs { context: Some(ctx), ..model }.load().await?;
+            perplexity(&mut session, &text, ctx, chunks).await
+        }
+        Command::Tokenize { model } => {
+            let session = model.load().await?;
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).map_err(|error| io_error("standard input", &error))?;
+            print_json(&json!({ "ids": encode(&session, &text)? }))
+        }
+        Command::Info { model } => {
+            let session = model.load().await?;
+            print_json(&session.info())
+        }
+        Command::Bench { model, prompt_tokens, gen_tokens, json } => {
+            let context = model.context.unwrap_or(prompt_tokens + gen_tokens + 2);
+            let mut session = ModelArgs { context: Some(context), ..model }.load().await?;
+            bench(&mut session, prompt_tokens, gen_tokens, json).await
+        }
+    }
+}
+
+impl ModelArgs {
+    async fn load(&self) -> Result<Session> {
+        let mut engine = engine::open(self.device.into()).await?.engine;
+        let mut loader = Loader::new(self.context);
+        let mut chunk = vec![0; 1 << 20];
+        for path in &self.model {
+            let name = path.display().to_string();
+            let mut file = std::fs::File::open(path).map_err(|error| io_error(&name, &error))?;
+            loop {
+                match file.read(&mut chunk).map_err(|error| io_error(&name, &error))? {
+                    0 => break,
+                    n => loader.feed(engine.as_mut(), &chunk[..n])?,
+                }
+            }
+        }
+        let model = loader.finish(engine.as_mut())?;
+        Session::new(engine, model)
+    }
+}
+
+async fn generate(session: &mut Session, ids: Vec<u32>, options: GenerateOptions) -> Result<()> {
+    session.start(ids, options, seconds_since_1970())?;
+    let mut out = std::io::stdout();
+    loop {
+        let event = session.next().await?;
+        if let Event::Token { text, .. } | Event::End { text, .. } = &event {
+            let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            written.map_err(|error| io_error("standard output", &error))?;
+        }
+        if matches!(event, Event::End { .. }) {
+            println!();
+            return Ok(());
+        }
+    }
+}
+
+async fn perplexity(session: &mut Session, text: &str, ctx: usize, chunks: Option<usize>) -> Result<()> {
+    let ids = encode(session, text)?;
+    let windows = (ids.len() / ctx).min(chunks.unwrap_or(usize::MAX));
+    if windows == 0 {
+        let (expected, got) = (format!("at least {ctx} tokens"), ids.len().to_string());
+        return Err(Error::InvalidOption { name: "file".into(), expected, got });
+    }
+    let bos = session.tokenizer().adds_bos().then(|| session.tokenizer().bos()).flatten();
+    let (mut nll, mut count) = (0.0, 0usize);
+    for window in ids.chunks_exact(ctx).take(windows) {
+        let mut window = window.to_vec();
+        if let Some(bos) = bos {
+            window[0] = bos;
+        }
+        session
+            .logits(&window, |position, logits| {
+                if position >= ctx / 2 && position + 1 < ctx {
+                    nll += negative_log_likelihood(logits, window[position + 1]);
+                    count += 1;
+                }
+            })
+            .await?;
+    }
+    let mean = nll / count as f64;
+    print_json(&json!({ "perplexity": mean.exp(), "meanNll": mean, "tokens": count, "chunks": windows, "ctx": ctx }))
+}
+
+async fn bench(session: &mut Session, prompt_tokens: usize, gen_tokens: usize, as_json: bool) -> Result<()> {
+    session.warm_up().await?;
+    let vocab = session.info().vocabulary_size;
+    let prompt = (0..prompt_tokens).map(|i| ((i * 7919 + 13) % vocab) as u32).collect();
+    let sampling = SamplingOptions::greedy();
+    let options =
+        GenerateOptions { max_tokens: Some(gen_tokens + 1), ignore_eos: true, sampling, ..Default::default() };
+    let start = Instant::now();
+    session.start(prompt, options, 0)?;
+    while !matches!(session.next().await?, Event::Token { .. }) {}
+    let prompt_seconds = start.elapsed().as_secs_f64();
+    let before = session.engine().counters();
+    let start = Instant::now();
+    while !matches!(session.next().await?, Event::End { .. }) {}
+    let gen_seconds = start.elapsed().as_secs_f64();
+    let after = session.engine().counters();
+    let per_token = |now: u64, then: u64| (now - then) as f64 / gen_tokens as f64;
+    let info = session.info();
+    let report = json!({
+        "engine": info.engine.engine.kind,
+        "adapter": info.engine.engine.description,
+        "promptTokens": prompt_tokens,
+        "genTokens": gen_tokens,
+        "promptTokensPerSecond": prompt_tokens as f64 / prompt_seconds,
+        "genTokensPerSecond": gen_tokens as f64 / gen_seconds,
+        "dispatchesPerToken": per_token(after.dispatches, before.dispatches),
+        "submitsPerToken": per_token(after.submits, before.submits),
+        "readbacksPerToken": per_token(after.readbacks, before.readbacks),
+        "memoryBytes": info.engine.memory_bytes,
+    });
+    if as_json {
+        return print_json(&report);
+    }
+    println!(
+        "{} ({}): prompt {:.1} tokens/s, generation {:.1} tokens/s",
+        info.engine.engine.kind,
+        info.engine.engine.description,
+        report["promptTokensPerSecond"],
+        report["genTokensPerSecond"]
+    );
+    Ok(())
+}
+
+fn encode(session: &Session, text: &str) -> Result<Vec<u32>> {
+    session.tokenizer().encode(text, EncodeOptions { add_special: true, parse_special: false })
+}
+
+fn read(path: &std::path::Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| io_error(&path.display().to_string(), &error))
+}
+
+fn io_error(what: &str, error: &std::io::Error) -> Error {
+    Error::InvalidOption { name: what.into(), expected: "to be readable".into(), got: error.to_string() }
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string(value).map_err(|error| Error::Internal {
+        op: "print",
+        expected: "serialisable values".into(),
+        got: error.to_string(),
+    })?;
+    println!("{text}");
+    Ok(())
+}
+
+fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}

@@ -67,3 +67,50 @@ pub trait Engine: Memory {
     /// Work done so far.
     fn counters(&self) -> Counters;
 }
+
+/// Which engine a caller wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// A real GPU where there is one, else the CPU.
+    #[default]
+    Auto,
+    /// A GPU, even one that is emulated in software.
+    Gpu,
+    /// The CPU engine.
+    Cpu,
+    /// The plain reference: slow, and the truth.
+    Reference,
+}
+
+/// An engine, and the reason for it as a sentence.
+pub struct Opened {
+    /// The engine.
+    pub engine: Box<dyn Engine>,
+    /// Why this one.
+    pub reason: String,
+}
+
+/// Opens the engine for `device`. Errors: `GpuUnavailable` where a GPU was asked for and none works.
+pub async fn open(device: Device) -> Result<Opened> {
+    let cpu = |reason: String| Ok(Opened { engine: Box::new(host::HostEngine::new(cpu::Simd)), reason });
+    let asked = |name: &str| format!("device '{name}' was asked for.");
+    match device {
+        Device::Reference => {
+            Ok(Opened { engine: Box::new(host::HostEngine::new(host::Reference)), reason: asked("reference") })
+        }
+        Device::Cpu => cpu(asked("cpu")),
+        Device::Gpu => {
+            let engine = gpu::GpuEngine::new(gpu::GpuOptions::default()).await?;
+            Ok(Opened { engine: Box::new(engine), reason: asked("gpu") })
+        }
+        Device::Auto => match gpu::GpuEngine::new(gpu::GpuOptions::default()).await {
+            Ok(engine) if engine.is_software() => {
+                let adapter = engine.info().description;
+                cpu(format!("The only GPU adapter is emulated in software ({adapter}); the CPU engine is faster."))
+            }
+            Ok(engine) => Ok(Opened { engine: Box::new(engine), reason: "A GPU was found.".into() }),
+            Err(error) => cpu(format!("The GPU cannot be used: {error}")),
+        },
+    }
+}

@@ -293,6 +293,15 @@ impl Metadata {
         })
     }
 
+    /// Moves the strings at `key` out, if there are any: a vocabulary is too large to hold twice.
+    pub fn take_strings(&mut self, key: &str) -> Result<Option<Vec<String>>> {
+        self.opt_strings(key)?;
+        Ok(self.entries.remove(key).and_then(|value| match value {
+            Value::Array(Array::Strings(items)) => Some(items),
+            _ => None,
+        }))
+    }
+
     /// The numbers at `key`.
     pub fn f32s(&self, key: &str) -> Result<&[f32]> {
         require(key, expected::F32S, self.opt_f32s(key))

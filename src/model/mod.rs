@@ -1,1 +1,15 @@
-//! Configuration, weights, the decoder layer and the KV cache.
+//! A model: its configuration, its weights, and the recording of its layers.
+//!
+//! Reading order: [`decoder`] is the transformer, one layer on one screen; [`config`] its hyperparameters from the file's
+//! metadata; [`loader`] puts the tensors of a stream where the layers want them; [`kv_cache`] is the memory of past tokens.
+
+pub mod config;
+pub mod decoder;
+pub mod kv_cache;
+pub mod loader;
+mod vocabulary;
+mod weights;
+
+pub use config::Config;
+pub use decoder::Decoder;
+pub use loader::{Loader, Model};

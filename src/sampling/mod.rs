@@ -1,1 +1,11 @@
-//! Logits → the next id.
+//! Logits → the next id: pure, seeded, reproducible.
+//!
+//! The order is the one that users of llama.cpp know (its default chain, of what weft has): penalties → top-k →
+//! top-p → min-p → temperature → draw. The order matters: the filters see the distribution at temperature 1, so a
+//! high temperature spreads the choice over the tokens that passed without letting new ones in.
+
+mod options;
+mod sampler;
+
+pub use options::SamplingOptions;
+pub use sampler::Sampler;

@@ -1,0 +1,179 @@
+//! Where the tensors of a file go.
+//!
+//! Matrices that read the same input (q, k and v; gate and up) become one matrix of all their rows, so that one dispatch
+//! computes them. That needs neighbours of one layout, in one shard, within the engine's largest buffer: else the group
+//! is held in several [`Part`]s, and every part is a dispatch of its own. The same mechanism splits a matrix that is too
+//! large for one binding.
+
+use std::collections::HashMap;
+
+use crate::format::TensorInfo;
+use crate::format::layout::Layout;
+use crate::ops::{Epilogue, Linear, Recording};
+use crate::record::{Matrix, Memory, Tensor};
+use crate::{Error, Result};
+
+/// Some consecutive rows of a [`Weight`].
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub matrix: Matrix,
+    /// The first of its rows in the whole weight.
+    pub first_row: usize,
+    /// (1, matrix.rows)
+    pub bias: Option<Tensor>,
+}
+
+/// A weight of shape (outputs, inputs) in one or more parts.
+#[derive(Clone, Debug, Default)]
+pub struct Weight {
+    pub parts: Vec<Part>,
+}
+
+impl Weight {
+    /// Records y = epilogue(x · weightᵀ + bias).
+    pub fn linear(&self, recording: &mut Recording, x: Tensor, epilogue: Epilogue, y: Tensor) -> Result<()> {
+        for Part { matrix, first_row, bias } in &self.parts {
+            recording.push(Linear { x, weight: *matrix, bias: *bias, epilogue, y_offset: *first_row, y })?;
+        }
+        Ok(())
+    }
+}
+
+/// A tensor that is part of a group.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Name without `.weight`.
+    pub stem: String,
+    pub rows: usize,
+    /// Whether its rows have a place yet.
+    placed: bool,
+}
+
+/// A weight that is being loaded: the members are stacked by rows.
+#[derive(Clone, Debug)]
+pub struct Group {
+    members: Vec<Member>,
+    cols: usize,
+    pub weight: Weight,
+}
+
+impl Group {
+    pub fn new(members: &[(String, usize)], cols: usize) -> Self {
+        let members = members.iter().map(|(stem, rows)| Member { stem: stem.clone(), rows: *rows, placed: false });
+        Self { members: members.collect(), cols, weight: Weight::default() }
+    }
+
+    /// Gives a place to the members that `tensors` holds.
+    pub fn place(&mut self, memory: &mut dyn Memory, tensors: &HashMap<&str, &TensorInfo>) -> Result<()> {
+        let mut first_row = 0;
+        let mut run: Option<(Layout, usize, usize)> = None; // layout, first row, rows
+        let mut runs = Vec::new();
+        for member in &mut self.members {
+            let name = format!("{}.weight", member.stem);
+            match tensors.get(name.as_str()) {
+                Some(info) => {
+                    check_shape(info, &[self.cols, member.rows])?;
+                    let layout = Layout::for_block(info.block);
+                    run = match run {
+                        Some((same, start, rows)) if same == layout => Some((layout, start, rows + member.rows)),
+                        other => {
+                            runs.extend(other);
+                            Some((layout, first_row, member.rows))
+                        }
+                    };
+                    member.placed = true;
+                }
+                None => runs.extend(run.take()),
+            }
+            first_row += member.rows;
+        }
+        runs.extend(run);
+        for (layout, start, rows) in runs {
+            let label = &self.members[0].stem;
+            let row_bytes = layout.quants_row_bytes(self.cols).max(layout.scales_row_bytes(self.cols)) as u64;
+            let most = (memory.max_buffer_bytes() / row_bytes).max(1) as usize;
+            for first_row in (start..start + rows).step_by(most) {
+                let rows = most.min(start + rows - first_row);
+                let matrix = memory.create_matrix(label, layout, rows, self.cols)?;
+                self.weight.parts.push(Part { matrix, first_row, bias: None });
+            }
+        }
+        Ok(())
+    }
+
+    /// The row of this group at which a member starts.
+    pub fn first_row(&self, stem: &str) -> Option<usize> {
+        let index = self.members.iter().position(|member| member.stem == stem)?;
+        Some(self.members[..index].iter().map(|member| member.rows).sum())
+    }
+
+    /// The stems of all members.
+    pub fn stems(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|member| member.stem.as_str())
+    }
+
+    /// Writes rows of a tensor, `first_row` counted from the start of the group.
+    pub fn write(
+        &self,
+        memory: &mut dyn Memory,
+        info: &TensorInfo,
+        mut first_row: usize,
+        mut rows: &[u8],
+    ) -> Result<()> {
+        let row_bytes = info.block.row_bytes(self.cols);
+        for Part { matrix, first_row: start, .. } in &self.weight.parts {
+            if rows.is_empty() || !(*start..start + matrix.rows).contains(&first_row) {
+                continue;
+            }
+            let count = (rows.len() / row_bytes).min(start + matrix.rows - first_row);
+            let (now, later) = rows.split_at(count * row_bytes);
+            memory.write_rows(matrix, first_row - start, info.block, now)?;
+            (first_row, rows) = (first_row + count, later);
+        }
+        Ok(())
+    }
+
+    /// The whole weight, with the biases among `vectors`. Errors: `InvalidModel` naming a member that never came.
+    pub fn finish(mut self, memory: &mut dyn Memory, vectors: &mut HashMap<String, Vec<f32>>) -> Result<Weight> {
+        if let Some(missing) = self.members.iter().find(|member| !member.placed) {
+            return Err(missing_tensor(&format!("{}.weight", missing.stem)));
+        }
+        self.weight.parts.sort_by_key(|part| part.first_row);
+        let mut bias = Vec::new();
+        let mut any = false;
+        for member in &self.members {
+            let values = vectors.remove(&format!("{}.bias", member.stem));
+            any |= values.is_some();
+            bias.extend(values.unwrap_or_else(|| vec![0.0; member.rows]));
+        }
+        for part in self.weight.parts.iter_mut().filter(|_| any) {
+            part.bias = Some(vector(memory, "bias", &bias[part.first_row..][..part.matrix.rows])?);
+        }
+        Ok(self.weight)
+    }
+}
+
+/// A (1, n) tensor with these values.
+pub fn vector(memory: &mut dyn Memory, label: &str, values: &[f32]) -> Result<Tensor> {
+    let buffer = memory.create_values(label, values.len())?;
+    memory.write_values(buffer, 0, values)?;
+    Ok(Tensor { buffer, rows: 1, cols: values.len() })
+}
+
+/// `InvalidModel` unless the tensor has these dimensions, the fastest first; ones at the end do not count.
+pub fn check_shape(info: &TensorInfo, expected: &[usize]) -> Result<()> {
+    let dims: Vec<usize> = info.dims.iter().map(|&d| d as usize).collect();
+    let trimmed = |dims: &[usize]| dims[..dims.iter().rposition(|&d| d != 1).map_or(0, |last| last + 1)].to_vec();
+    if trimmed(&dims) == trimmed(expected) {
+        return Ok(());
+    }
+    Err(Error::InvalidModel {
+        what: format!("shape of tensor `{}`", info.name),
+        expected: format!("{expected:?}"),
+        got: format!("{dims:?}"),
+    })
+}
+
+pub fn missing_tensor(name: &str) -> Error {
+    Error::InvalidModel { what: format!("tensor `{name}`"), expected: "to be in the file".into(), got: "none".into() }
+}

@@ -1,0 +1,107 @@
+//! What a caller may ask of sampling.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Options of [`super::Sampler`], named in JSON as in the JavaScript package (`topK`). Absent ones have the value of
+/// [`Default`], which is llama.cpp's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SamplingOptions {
+    /// Divides the logits before the draw: below 1 sharper, above 1 flatter. 0 always takes the best token. Default 0.8.
+    pub temperature: f32,
+    /// Keep the `topK` best tokens. 0 keeps all. Default 40.
+    pub top_k: u32,
+    /// Keep the fewest best tokens whose probabilities sum to at least `topP`. 1 keeps all. Default 0.95.
+    pub top_p: f32,
+    /// Keep tokens at least `minP` times as probable as the best. 0 keeps all. Default 0.05.
+    pub min_p: f32,
+    /// Divides positive and multiplies negative logits of tokens in the recent history. Default 1, off.
+    pub repetition_penalty: f32,
+    /// Subtracted from a token's logit once for every occurrence in the recent history. Default 0, off.
+    pub frequency_penalty: f32,
+    /// Subtracted from the logit of every token in the recent history. Default 0, off.
+    pub presence_penalty: f32,
+    /// How many of the last tokens, prompt included, the penalties look at. Default 64.
+    pub penalty_last_n: usize,
+    /// Same seed, options and logits: same tokens. Absent: the caller's entropy.
+    pub seed: Option<u64>,
+}
+
+impl Default for SamplingOptions {
+    fn default() -> Self {
+        Self {
+            temperature: 0.8,
+            top_k: 40,
+            top_p: 0.95,
+            min_p: 0.05,
+            repetition_penalty: 1.0,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+            penalty_last_n: 64,
+            seed: None,
+        }
+    }
+}
+
+impl SamplingOptions {
+    /// Always the best token.
+    pub fn greedy() -> Self {
+        Self { temperature: 0.0, ..Self::default() }
+    }
+
+    /// Checks every option against its range.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] naming the first that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let unit = |value: f32| (0.0..=1.0).contains(&value);
+        let checks = [
+            ("temperature", self.temperature, "0 or a positive number", self.temperature >= 0.0),
+            ("topP", self.top_p, "a number from 0 to 1", unit(self.top_p)),
+            ("minP", self.min_p, "a number from 0 to 1", unit(self.min_p)),
+            ("repetitionPenalty", self.repetition_penalty, "a positive number", self.repetition_penalty > 0.0),
+            ("frequencyPenalty", self.frequency_penalty, "a number", true),
+            ("presencePenalty", self.presence_penalty, "a number", true),
+        ];
+        for (name, value, expected, fits) in checks {
+            if !fits || !value.is_finite() {
+                let (name, expected, got) = (name.into(), expected.into(), value.to_string());
+                return Err(Error::InvalidOption { name, expected, got });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_names_are_camel_case_and_absent_ones_default() {
+        let options: SamplingOptions = serde_json::from_str(r#"{"topK": 3, "penaltyLastN": 7, "seed": 9}"#).unwrap();
+        let expected = SamplingOptions { top_k: 3, penalty_last_n: 7, seed: Some(9), ..Default::default() };
+        assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn each_option_out_of_range_is_named() {
+        let default = SamplingOptions::default;
+        assert!(default().validate().is_ok() && SamplingOptions::greedy().validate().is_ok());
+        let cases = [
+            ("temperature", SamplingOptions { temperature: -0.1, ..default() }),
+            ("temperature", SamplingOptions { temperature: f32::INFINITY, ..default() }),
+            ("topP", SamplingOptions { top_p: 1.1, ..default() }),
+            ("minP", SamplingOptions { min_p: f32::NAN, ..default() }),
+            ("repetitionPenalty", SamplingOptions { repetition_penalty: 0.0, ..default() }),
+            ("frequencyPenalty", SamplingOptions { frequency_penalty: f32::NAN, ..default() }),
+            ("presencePenalty", SamplingOptions { presence_penalty: f32::NEG_INFINITY, ..default() }),
+        ];
+        for (expected, options) in cases {
+            let error = options.validate().unwrap_err();
+            assert!(matches!(&error, Error::InvalidOption { name, .. } if name == expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Byte-level BPE: text → pieces → bytes written as printable characters → merges.
+//!
+//! The merging is the `tokenizers` crate's. Cutting is done here on `&str` with the regular-expression engine that
+//! the crate uses itself, because the crate's own pre-tokenisers carry the offsets of every byte along (16 bytes a
+//! byte) and stop cutting, without a word, where a pattern exceeds its backtracking limit.
+//!
+//! A byte that the vocabulary has no token for is left out, as in the models' own tokenizers (SmolLM2 cannot spell
+//! U+0004). Spelling it as `unk` would let user text produce a control token.
+
+use fancy_regex::Regex;
+use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::normalizers::NFC;
+use tokenizers::{Model, NormalizedString, Normalizer};
+
+use super::pre_tokenizer::PreTokenizer;
+use super::vocabulary::{TokenKind, invalid};
+use crate::{Error, Result};
+
+/// Encodes text that holds no special token.
+pub(super) struct ByteLevel {
+    bpe: BPE,
+    patterns: Vec<Regex>,
+    nfc: bool,
+}
+
+impl ByteLevel {
+    /// `merges`: `"left right"`, best first. Control and unknown tokens take no part: no text merges into them.
+    pub(super) fn new(
+        tokens: &[String],
+        kinds: &[TokenKind],
+        merges: Vec<String>,
+        pre_tokenizer: &PreTokenizer,
+    ) -> Result<Self> {
+        let mut vocab: Vocab = tokens.iter().cloned().zip(0..).collect();
+        let merges = parse_merges(&vocab, kinds, merges)?;
+        vocab.retain(|_, id| !kinds[*id as usize].is_special());
+        let bpe = BPE::builder()
+            .vocab_and_merges(vocab, merges)
+            .ignore_merges(pre_tokenizer.ignore_merges)
+            // The crate's cache lives in a thread-local that outlives the tokenizer.
+            .cache_capacity(0)
+            .build()
+            .map_err(|error| invalid("merges", "merges between tokens of the vocabulary", error))?;
+        let patterns = pre_tokenizer.patterns.iter().map(|pattern| Regex::new(pattern).map_err(failed));
+        Ok(Self { bpe, patterns: patterns.collect::<Result<_>>()?, nfc: pre_tokenizer.nfc })
+    }
+
+    /// Appends the ids of `text`.
+    pub(super) fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+        if self.nfc && !text.is_ascii() {
+            let mut composed = NormalizedString::from(text);
+            NFC.normalize(&mut composed).map_err(failed)?;
+            return self.encode_composed(composed.get(), ids);
+        }
+        self.encode_composed(text, ids)
+    }
+
+    fn encode_composed(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+        let mut spelled = String::new();
+        for piece in pieces(&self.patterns, text)? {
+            spelled.clear();
+            spelled.extend(piece.bytes().map(|byte| ALPHABET[byte as usize]));
+            ids.extend(self.bpe.tokenize(&spelled).map_err(failed)?.iter().map(|token| token.id));
+        }
+        Ok(())
+    }
+}
+
+/// Splits each merge at its space. Both parts and their join must be tokens; merges that would build or take a special
+/// token are left out.
+fn parse_merges(vocab: &Vocab, kinds: &[TokenKind], merges: Vec<String>) -> Result<Vec<(String, String)>> {
+    let mut parsed = Vec::with_capacity(merges.len());
+    let mut joined = String::new();
+    for (rank, merge) in merges.iter().enumerate() {
+        // Tokens spell a space `Ġ`; only a token that is itself a space could stand first.
+        let cut = merge.char_indices().skip(1).find(|&(_, c)| c == ' ').map_or(merge.len(), |(at, _)| at);
+        let (left, right) = (&merge[..cut], merge.get(cut + 1..).unwrap_or_default());
+        joined.clear();
+        joined.extend([left, right]);
+        let (Some(l), Some(r), Some(whole)) = (vocab.get(left), vocab.get(right), vocab.get(&joined)) else {
+            let expected = "two tokens with a space between, whose join is a token";
+            return Err(invalid("merges", expected, format!("`{merge}` at rank {rank}")));
+        };
+        if ![l, r, whole].iter().any(|id| kinds[**id as usize].is_special()) {
+            parsed.push((left.to_owned(), right.to_owned()));
+        }
+    }
+    Ok(parsed)
+}
+
+/// The pieces of `text`: matches of each pattern in turn, and what lies between them.
+fn pieces<'t>(patterns: &[Regex], text: &'t str) -> Result<Vec<&'t str>> {
+    let mut pieces = vec![text];
+    for pattern in patterns {
+        let mut finer = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let mut done = 0;
+            for found in pattern.find_iter(piece) {
+                let found = found.map_err(failed)?;
+                finer.extend([&piece[done..found.start()], found.as_str()]);
+                done = found.end();
+            }
+            finer.push(&piece[done..]);
+        }
+        finer.retain(|piece| !piece.is_empty());
+        pieces = finer;
+    }
+    Ok(pieces)
+}
+
+fn failed(error: impl ToString) -> Error {
+    Error::Tokenize(error.to_string())
+}
+
+/// Appends the bytes that a token spells; a character outside the alphabet stands for itself.
+pub(super) fn push_bytes(token: &str, bytes: &mut Vec<u8>) {
+    for c in token.chars() {
+        match UNSPELL.get(c as usize) {
+            Some(Some(byte)) => bytes.push(*byte),
+            _ => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// The printable character that spells each byte: itself where Latin-1 prints it, else the next one from U+0100 on.
+const ALPHABET: [char; 256] = {
+    let mut alphabet = ['\0'; 256];
+    let (mut byte, mut next) = (0, 0);
+    while byte < 256 {
+        alphabet[byte] = if matches!(byte as u8, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF) {
+            byte as u8 as char
+        } else {
+            next += 1;
+            match char::from_u32(0x100 + next - 1) {
+                Some(c) => c,
+                None => unreachable!(),
+            }
+        };
+        byte += 1;
+    }
+    alphabet
+};
+
+/// The byte of each character of the alphabet, by code point.
+const UNSPELL: [Option<u8>; 0x144] = {
+    let mut unspell = [None; 0x144];
+    let mut byte = 0;
+    while byte < 256 {
+        unspell[ALPHABET[byte] as usize] = Some(byte as u8);
+        byte += 1;
+    }
+    unspell
+};

@@ -1,0 +1,187 @@
+//! SentencePiece BPE: characters merge as long as the merged piece is in the vocabulary, best score first.
+//!
+//! A `llama` vocabulary in GGUF has scores and no merges. The `tokenizers` crate needs merges; deriving them (every cut
+//! of every token into two tokens) makes 515 thousand pairs and, with its two string maps, about 60 MB of a
+//! 262-thousand-token vocabulary, and ranks equal scores by token id where SentencePiece takes the leftmost. So the
+//! merging is done here as SentencePiece defines it: a queue of neighbours whose join is a token.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::vocabulary::{TokenKind, invalid};
+use crate::{Error, Result};
+
+/// How a space is spelled: "lower one eighth block".
+const SPACE: char = '\u{2581}';
+
+/// Encodes text that holds no special token. The texts of the tokens are lent to it by the tokenizer at each call.
+pub(super) struct SentencePiece {
+    /// Ids of the tokens that text can become, by hash of their text.
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    scores: Vec<f32>,
+    /// Token of each byte, spelled `<0xXX>`.
+    bytes: Box<[Option<u32>; 256]>,
+    unk: Option<u32>,
+    add_space_prefix: bool,
+}
+
+impl SentencePiece {
+    /// `scores`: one a token.
+    pub(super) fn new(
+        tokens: &[String],
+        kinds: &[TokenKind],
+        scores: Vec<f32>,
+        unk: Option<u32>,
+        add_space_prefix: bool,
+    ) -> Result<Self> {
+        if scores.len() != tokens.len() {
+            return Err(invalid("scores", format!("{} scores, one a token", tokens.len()), scores.len()));
+        }
+        let hasher = DefaultHashBuilder::default();
+        let mut index = HashTable::with_capacity(tokens.len());
+        let mut bytes = Box::new([None; 256]);
+        for (id, (token, kind)) in (0..).zip(tokens.iter().zip(kinds)) {
+            match kind {
+                TokenKind::Normal | TokenKind::UserDefined | TokenKind::Unused => {
+                    let hash = |id: &u32| hasher.hash_one(&tokens[*id as usize]);
+                    index.insert_unique(hash(&id), id, hash);
+                }
+                TokenKind::Byte => {
+                    let byte = parse_byte(token).ok_or_else(|| {
+                        invalid("tokens", "a byte token spelled <0xXX>", format!("`{token}` for token {id}"))
+                    })?;
+                    bytes[byte as usize] = Some(id);
+                }
+                TokenKind::Control | TokenKind::Unknown => {}
+            }
+        }
+        let unk = unk.or_else(|| (0..).zip(kinds).find(|(_, kind)| **kind == TokenKind::Unknown).map(|(id, _)| id));
+        Ok(Self { index, hasher, scores, bytes, unk, add_space_prefix })
+    }
+
+    /// Whether a text is encoded as if a space preceded it.
+    pub(super) fn add_space_prefix(&self) -> bool {
+        self.add_space_prefix
+    }
+
+    /// Appends the ids of `text`. `starts`: nothing, or a special token, comes before it, so that the space prefix is due.
+    pub(super) fn encode(&self, tokens: &[String], text: &str, starts: bool, ids: &mut Vec<u32>) -> Result<()> {
+        let prefix = if starts && self.add_space_prefix { Some(SPACE) } else { None };
+        let text: String = prefix.into_iter().chain(text.chars().map(|c| if c == ' ' { SPACE } else { c })).collect();
+        let mut after_unk = false;
+        for piece in self.merge(tokens, &text) {
+            if let Some(id) = self.find(tokens, piece) {
+                ids.push(id);
+                after_unk = false;
+            } else if let Some(bytes) = piece.bytes().map(|b| self.bytes[b as usize]).collect::<Option<Vec<_>>>() {
+                ids.extend(bytes);
+                after_unk = false;
+            } else if let Some(unk) = self.unk {
+                // A run of characters without tokens is one unknown.
+                if !after_unk {
+                    ids.push(unk);
+                }
+                after_unk = true;
+            } else {
+                return Err(Error::Tokenize(format!(
+                    "`{piece}` is not in the vocabulary, which has no byte tokens and no unknown token either"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts `text` into tokens and single characters.
+    fn merge<'t>(&self, tokens: &[String], text: &'t str) -> Vec<&'t str> {
+        let mut symbols: Vec<Symbol> = text
+            .char_indices()
+            .enumerate()
+            .map(|(i, (start, c))| Symbol { start, end: start + c.len_utf8(), prev: i.wrapping_sub(1), next: i + 1 })
+            .collect();
+        let mut queue = BinaryHeap::new();
+        let offer = |queue: &mut BinaryHeap<Merge>, symbols: &[Symbol], left: usize, right: usize| {
+            if let (Some(l), Some(r)) = (symbols.get(left), symbols.get(right))
+                && let Some(id) = self.find(tokens, &text[l.start..r.end])
+            {
+                queue.push(Merge { score: self.scores[id as usize], left, right, start: l.start, end: r.end });
+            }
+        };
+        for right in 1..symbols.len() {
+            offer(&mut queue, &symbols, right - 1, right);
+        }
+        while let Some(Merge { left, right, start, end, .. }) = queue.pop() {
+            // Either side has merged otherwise since this was offered (an absorbed symbol is empty).
+            let (l, r) = (symbols[left], symbols[right]);
+            if l.start != start || l.end != r.start || r.end != end || l.start == l.end || r.start == r.end {
+                continue;
+            }
+            symbols[left].end = end;
+            symbols[left].next = r.next;
+            symbols[right].start = end;
+            if let Some(after) = symbols.get_mut(r.next) {
+                after.prev = left;
+            }
+            offer(&mut queue, &symbols, l.prev, left);
+            offer(&mut queue, &symbols, left, r.next);
+        }
+        symbols.iter().filter(|s| s.start < s.end).map(|s| &text[s.start..s.end]).collect()
+    }
+
+    fn find(&self, tokens: &[String], piece: &str) -> Option<u32> {
+        self.index.find(self.hasher.hash_one(piece), |&id| tokens[id as usize] == piece).copied()
+    }
+}
+
+/// A stretch of the text, in a linked list. `prev` of the first and `next` of the last are out of range.
+#[derive(Clone, Copy)]
+struct Symbol {
+    start: usize,
+    end: usize,
+    prev: usize,
+    next: usize,
+}
+
+/// Two neighbours whose join, `start..end`, is a token.
+struct Merge {
+    score: f32,
+    left: usize,
+    right: usize,
+    start: usize,
+    end: usize,
+}
+
+impl Ord for Merge {
+    /// Best score first, then leftmost.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.score.total_cmp(&other.score).then(other.left.cmp(&self.left))
+    }
+}
+
+impl PartialOrd for Merge {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Merge {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Merge {}
+
+/// The text that a normal or user-defined token stands for.
+pub(super) fn unescape(token: &str) -> String {
+    token.replace(SPACE, " ")
+}
+
+/// The byte of `<0xXX>`.
+pub(super) fn parse_byte(token: &str) -> Option<u8> {
+    let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok()).flatten()
+}

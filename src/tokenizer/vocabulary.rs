@@ -1,0 +1,122 @@
+//! The plain facts of a vocabulary, as a model file states them, and their checks.
+
+use crate::{Error, Result};
+
+/// What a model file says about its tokenizer. The fields are GGUF's `tokenizer.ggml.*` keys, unchanged, so that
+/// whoever reads another format can fill the same struct.
+#[derive(Debug, Clone, Default)]
+pub struct Vocabulary {
+    /// `model`: `gpt2` (byte-level BPE) or `llama` (SentencePiece BPE).
+    pub model: String,
+    /// `pre`: name of the pre-tokeniser of a byte-level vocabulary. Absent means `default`.
+    pub pre: Option<String>,
+    /// `tokens`: text of each id.
+    pub tokens: Vec<String>,
+    /// `scores`: higher merges first (SentencePiece only). Length: `tokens.len()`, or 0 where unused.
+    pub scores: Vec<f32>,
+    /// `token_type`: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. Length: `tokens.len()`, or 0
+    /// for "all normal but the ids below".
+    pub token_types: Vec<i32>,
+    /// `merges`: `"left right"`, best first (byte-level only).
+    pub merges: Vec<String>,
+    /// `bos_token_id`: begins a text.
+    pub bos: Option<u32>,
+    /// `eos_token_id`: ends a text.
+    pub eos: Option<u32>,
+    /// `eot_token_id`: ends a turn of a conversation.
+    pub eot: Option<u32>,
+    /// `unknown_token_id`: stands for what the vocabulary cannot spell.
+    pub unk: Option<u32>,
+    /// `padding_token_id`: fills batches.
+    pub pad: Option<u32>,
+    /// `add_bos_token`: whether plain text is encoded with a leading `bos`. Absent: the default of the kind.
+    pub add_bos: Option<bool>,
+    /// `add_eos_token`: whether plain text is encoded with a trailing `eos`. Absent: no.
+    pub add_eos: Option<bool>,
+    /// `add_space_prefix`: whether a text is encoded as if a space preceded it (SentencePiece only). Absent: yes.
+    pub add_space_prefix: Option<bool>,
+}
+
+/// What a token is for; decides whether text may become it and how it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    /// Ordinary text.
+    Normal,
+    /// Stands for what cannot be spelled; text never becomes it by its own spelling.
+    Unknown,
+    /// Structure, such as `<|im_end|>`; text becomes it only where the caller parses special tokens.
+    Control,
+    /// Whole text that is one token wherever it occurs.
+    UserDefined,
+    /// Takes part in merges but is not expected.
+    Unused,
+    /// One byte, spelled `<0xXX>` (SentencePiece only).
+    Byte,
+}
+
+impl TokenKind {
+    /// Control and unknown tokens: not text of the answer.
+    pub(super) fn is_special(self) -> bool {
+        matches!(self, Self::Control | Self::Unknown)
+    }
+
+    fn from_gguf(token_type: i32) -> Option<Self> {
+        Some(match token_type {
+            1 => Self::Normal,
+            2 => Self::Unknown,
+            3 => Self::Control,
+            4 => Self::UserDefined,
+            5 => Self::Unused,
+            6 => Self::Byte,
+            _ => return None,
+        })
+    }
+}
+
+impl Vocabulary {
+    /// The kind of each token; checks that every list fits and that every named id exists.
+    pub(super) fn kinds(&self) -> Result<Vec<TokenKind>> {
+        let size = self.tokens.len();
+        if size == 0 {
+            return Err(invalid("tokens", "at least one token", "none"));
+        }
+        let named = [
+            ("bos_token_id", self.bos),
+            ("eos_token_id", self.eos),
+            ("eot_token_id", self.eot),
+            ("unknown_token_id", self.unk),
+            ("padding_token_id", self.pad),
+        ];
+        for (key, id) in named {
+            if let Some(id) = id.filter(|&id| id as usize >= size) {
+                return Err(invalid(key, format!("an id below the vocabulary size {size}"), id));
+            }
+        }
+        if !self.scores.is_empty() && self.scores.len() != size {
+            return Err(invalid("scores", format!("{size} scores, one a token"), self.scores.len()));
+        }
+        if let Some(id) = self.scores.iter().position(|score| score.is_nan()) {
+            return Err(invalid("scores", "numbers", format!("NaN for token {id}")));
+        }
+        if self.token_types.is_empty() {
+            let mut kinds = vec![TokenKind::Normal; size];
+            for id in named.iter().filter_map(|(_, id)| *id) {
+                kinds[id as usize] = TokenKind::Control;
+            }
+            return Ok(kinds);
+        }
+        if self.token_types.len() != size {
+            return Err(invalid("token_type", format!("{size} types, one a token"), self.token_types.len()));
+        }
+        let kind = |(id, &token_type): (usize, &i32)| {
+            TokenKind::from_gguf(token_type)
+                .ok_or_else(|| invalid("token_type", "a type from 1 to 6", format!("{token_type} for token {id}")))
+        };
+        self.token_types.iter().enumerate().map(kind).collect()
+    }
+}
+
+/// `Error::InvalidModel` about a `tokenizer.ggml.*` key.
+pub(super) fn invalid(key: &str, expected: impl Into<String>, got: impl ToString) -> Error {
+    Error::InvalidModel { what: format!("tokenizer.ggml.{key}"), expected: expected.into(), got: got.to_string() }
+}

@@ -33,8 +33,8 @@ impl Op for Embed {
             defines: vec![self.table.define()],
             bindings,
             params: vec![self.y.rows as u32, self.y.cols as u32, self.first_row as u32, self.table.rows as u32],
-            // one invocation a block
-            workgroups: [ceil_div(self.y.cols / self.table.block_len(), WORKGROUP), self.y.rows as u32, 1],
+            // one invocation for four values
+            workgroups: [ceil_div(self.y.cols / 4, WORKGROUP), self.y.rows as u32, 1],
         }
     }
 }

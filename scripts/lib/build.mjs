@@ -1,14 +1,19 @@
-// Rust → wasm → JavaScript glue → smaller wasm, into js/generated/. Each step runs only when what it reads has changed.
+// Rust → wasm → JavaScript glue → smaller wasm, into js/generated/, and TypeScript → js/dist/. The slow steps run only when
+// what they read has changed.
 
-import { existsSync, statSync } from 'node:fs'
-import { copyFile, mkdir, readFile, rename } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
-import { inRoot, Remedy, run, step } from './run.mjs'
-import { wasmCargo, wasmToolchain } from './rust.mjs'
+import { existsSync, statSync } from 'node:fs';
+import { copyFile, mkdir, readFile, rename } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { npm } from './npm.mjs';
+import { inRoot, Remedy, run, step } from './run.mjs';
+import { wasmCargo, wasmToolchain } from './rust.mjs';
 
 /** The modules that are built: `name` names the files and the target folder, `features` the wasm features of the build. */
-export const modules = [{ name: 'weft', features: ['+simd128'] }]
+export const modules = [{ name: 'weft', features: ['+simd128'] }];
+
+/** Where a module's compiled code lies; clippy shares it. */
+export const targetDir = (name) => inRoot('target-web', name);
 
 /** What every browser with WebGPU has, by wasm-opt's names: it must not use more, and refuses input that does. */
 const optFeatures = [
@@ -20,59 +25,80 @@ const optFeatures = [
   'mutable-globals',
   'reference-types',
   'multivalue',
-].map((feature) => `--enable-${feature}`)
+].map((feature) => `--enable-${feature}`);
 
-const bindgenDir = inRoot('target-web/bindgen')
-const generated = inRoot('js/generated')
+const bindgenDir = inRoot('target-web/bindgen');
+const generated = inRoot('js/generated');
 
-/** Builds every wasm module and its glue. */
-export async function buildWasm() {
-  const toolchain = await wasmToolchain()
-  await mkdir(generated, { recursive: true })
-  await checkBindgenVersion()
+/** Builds every wasm module with its glue, then the TypeScript package around them. */
+export async function build() {
+  const toolchain = await wasmToolchain();
+  await mkdir(generated, { recursive: true });
+  await checkBindgenVersion();
   await step('build tools/bindgen', async () => {
-    const args = ['--release', '--locked', '--manifest-path', inRoot('tools/bindgen/Cargo.toml'), '--target-dir', bindgenDir]
-    await run('cargo', ['build', ...args])
-  })
-  for (const module of modules) await buildModule(toolchain, module)
+    const args = [
+      '--release',
+      '--locked',
+      '--manifest-path',
+      inRoot('tools/bindgen/Cargo.toml'),
+      '--target-dir',
+      bindgenDir,
+    ];
+    await run('cargo', ['build', ...args]);
+  });
+  for (const module of modules) await buildModule(toolchain, module);
+  await step('build the TypeScript package', async () => void (await npm('run', 'build', '-w', 'weft-llm')));
 }
 
 async function buildModule(toolchain, { name, features }) {
-  const targetDir = inRoot('target-web', name)
+  const target = targetDir(name);
   await step(`compile ${name}.wasm with ${toolchain.name}`, async () => {
-    await wasmCargo(toolchain, 'build', { targetDir, features })
-  })
-  const compiled = `${targetDir}/wasm32-unknown-unknown/web/weft_llm.wasm`
-  const bindgen = `${bindgenDir}/release/bindgen`
-  const wasm = `${generated}/${name}_bg.wasm`
-  if (isNewer(wasm, [compiled, bindgen, fileURLToPath(import.meta.url)])) return
+    await wasmCargo(toolchain, 'build', { targetDir: target, features });
+  });
+  const compiled = `${target}/wasm32-unknown-unknown/web/weft_llm.wasm`;
+  const bindgen = `${bindgenDir}/release/bindgen`;
+  const wasm = `${generated}/${name}_bg.wasm`;
+  if (isNewer(wasm, [compiled, bindgen, fileURLToPath(import.meta.url)])) return;
   await step(`glue and wasm-opt for ${name}.wasm`, async () => {
-    const glue = `${targetDir}/glue`
-    await run(bindgen, [compiled, glue, name])
-    for (const file of [`${name}.js`, `${name}.d.ts`]) await copyFile(`${glue}/${file}`, `${generated}/${file}`)
+    const glue = `${target}/glue`;
+    await run(bindgen, [compiled, glue, name]);
+    for (const file of [`${name}.js`, `${name}.d.ts`]) await copyFile(`${glue}/${file}`, `${generated}/${file}`);
     // The wasm goes to its place last and at once: its date is what says that the whole step is done.
-    const optimised = `${glue}/${name}.opt.wasm`
-    await run(process.execPath, [inRoot('node_modules/binaryen/bin/wasm-opt'), '-O3', ...optFeatures, '-o', optimised, `${glue}/${name}_bg.wasm`])
-    await rename(optimised, wasm)
-    const { raw, gzip } = await wasmSize(name)
-    return `${(raw / 1e6).toFixed(2)} MB, ${(gzip / 1e6).toFixed(2)} MB gzipped`
-  })
+    const optimised = `${glue}/${name}.opt.wasm`;
+    await run(process.execPath, [
+      inRoot('node_modules/binaryen/bin/wasm-opt'),
+      '-O3',
+      ...optFeatures,
+      '-o',
+      optimised,
+      `${glue}/${name}_bg.wasm`,
+    ]);
+    await rename(optimised, wasm);
+    const { raw, gzip } = await wasmSize(name);
+    return `${(raw / 1e6).toFixed(2)} MB, ${(gzip / 1e6).toFixed(2)} MB gzipped`;
+  });
 }
 
 /** Bytes of a built module, as it is and as a web server sends it. */
 export async function wasmSize(name) {
-  const bytes = await readFile(`${generated}/${name}_bg.wasm`)
-  return { raw: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length }
+  const bytes = await readFile(`${generated}/${name}_bg.wasm`);
+  return { raw: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length };
 }
 
 const isNewer = (output, inputs) =>
-  existsSync(output) && inputs.every((input) => statSync(output).mtimeMs > statSync(input).mtimeMs)
+  existsSync(output) && inputs.every((input) => statSync(output).mtimeMs > statSync(input).mtimeMs);
 
 /** wasm-bindgen's two halves must be of one version; a bump of one alone is caught here, by name. */
 async function checkBindgenVersion() {
-  const pinned = async (file, crate) => (await readFile(inRoot(file), 'utf8')).match(new RegExp(`^${crate} = "=([^"]+)"`, 'm'))?.[1]
-  const [crate, tool] = [await pinned('Cargo.toml', 'wasm-bindgen'), await pinned('tools/bindgen/Cargo.toml', 'wasm-bindgen-cli-support')]
+  const pinned = async (file, crate) =>
+    (await readFile(inRoot(file), 'utf8')).match(new RegExp(`^${crate} = "=([^"]+)"`, 'm'))?.[1];
+  const [crate, tool] = [
+    await pinned('Cargo.toml', 'wasm-bindgen'),
+    await pinned('tools/bindgen/Cargo.toml', 'wasm-bindgen-cli-support'),
+  ];
   if (!crate || crate !== tool) {
-    throw new Remedy(`Cargo.toml pins wasm-bindgen ${crate}, tools/bindgen/Cargo.toml pins ${tool}: give both the same "=" version.`)
+    throw new Remedy(
+      `Cargo.toml pins wasm-bindgen ${crate}, tools/bindgen/Cargo.toml pins ${tool}: give both the same "=" version.`,
+    );
   }
 }

@@ -1,22 +1,22 @@
 // npm packages: `npm ci` when the lock file has changed since the last one.
 
-import { existsSync, statSync } from 'node:fs'
-import { inRoot, Remedy, run, step, which } from './run.mjs'
+import { existsSync, statSync } from 'node:fs';
+import { inRoot, Remedy, run, step, which } from './run.mjs';
 
 /** The oldest Node that the page's bundler runs on. */
-const oldestNode = [20, 19]
+const oldestNode = [20, 19];
 
 export async function ensurePackages() {
-  const [major, minor] = process.versions.node.split('.').map(Number)
+  const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < oldestNode[0] || (major === oldestNode[0] && minor < oldestNode[1])) {
-    throw new Remedy(`Node ${process.versions.node} is too old. Install Node ${oldestNode.join('.')} or newer.`)
+    throw new Remedy(`Node ${process.versions.node} is too old. Install Node ${oldestNode.join('.')} or newer.`);
   }
-  const lock = inRoot('package-lock.json')
+  const lock = inRoot('package-lock.json');
   // npm writes this file when it is done, so an interrupted install does not count.
-  const done = inRoot('node_modules/.package-lock.json')
-  if (existsSync(done) && statSync(done).mtimeMs >= statSync(lock).mtimeMs) return
-  await step('npm ci', async () => void (await npm('ci', '--no-audit', '--no-fund')))
+  const done = inRoot('node_modules/.package-lock.json');
+  if (existsSync(done) && statSync(done).mtimeMs >= statSync(lock).mtimeMs) return;
+  await step('npm ci', async () => void (await npm('ci', '--no-audit', '--no-fund')));
 }
 
 /** Runs npm in the repository's root. */
-export const npm = (...args) => run(which('npm') ?? 'npm', args)
+export const npm = (...args) => run(which('npm') ?? 'npm', args);

@@ -1,52 +1,52 @@
 // Runs commands and says what is happening: one line a step, with its time. Node's builtins only, because these scripts
 // start before the first `npm ci`.
 
-import { spawn, spawnSync } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
-import { homedir } from 'node:os'
-import { delimiter, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { spawn, spawnSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** The repository's root, with no slash at the end. */
-export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/[/\\]$/, '')
+export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/[/\\]$/, '');
 
 /** rustup's own folder may be missing from the PATH of a shell that was open while Rust was installed. */
-const cargoBin = join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'bin')
-if (!process.env.PATH?.split(delimiter).includes(cargoBin)) process.env.PATH += delimiter + cargoBin
+const cargoBin = join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'bin');
+if (!process.env.PATH?.split(delimiter).includes(cargoBin)) process.env.PATH += delimiter + cargoBin;
 
 /** A failure that the reader can mend: its message says how, and is shown without a stack. */
 export class Remedy extends Error {}
 
 /** `a/path` → the same inside the repository. */
-export const inRoot = (...parts) => join(root, ...parts)
+export const inRoot = (...parts) => join(root, ...parts);
 
 /** Full path of the first of `names` that is an executable in the PATH, or is one itself where it is a path. */
 export function which(...names) {
   for (const name of names) {
-    const folders = name.includes('/') ? [''] : process.env.PATH.split(delimiter)
+    const folders = name.includes('/') ? [''] : process.env.PATH.split(delimiter);
     for (const folder of folders) {
-      const file = join(folder, name)
+      const file = join(folder, name);
       try {
-        accessSync(file, constants.X_OK)
-        return file
+        accessSync(file, constants.X_OK);
+        return file;
       } catch {
         // Not here: look on.
       }
     }
   }
-  return undefined
+  return undefined;
 }
 
 /** Standard output of a quick command, trimmed; undefined where it failed or does not exist. */
 export function output(command, args, options = {}) {
-  const done = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, ...options })
-  return done.status === 0 ? done.stdout.trim() : undefined
+  const done = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, ...options });
+  return done.status === 0 ? done.stdout.trim() : undefined;
 }
 
-const terminal = process.stdout.isTTY
-const verbose = process.env.WEFT_VERBOSE === '1'
-const tailLines = 150
-const cargoProgress = /^ +(Compiling|Checking|Downloading|Downloaded|Updating|Locking|Adding) /
+const terminal = process.stdout.isTTY;
+const verbose = process.env.WEFT_VERBOSE === '1';
+const tailLines = 150;
+const cargoProgress = /^ +(Compiling|Checking|Downloading|Downloaded|Updating|Locking|Adding) /;
 
 /**
  * Runs a command to its end and gives what it wrote. Its output is kept back and shown (the last lines of it) where it
@@ -54,60 +54,67 @@ const cargoProgress = /^ +(Compiling|Checking|Downloading|Downloaded|Updating|Lo
  */
 export function run(command, args, { env, cwd = root } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
-    let text = ''
+    const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    let text = '';
     const take = (chunk) => {
-      text += chunk
-      if (verbose) process.stdout.write(chunk)
-      else if (terminal) showProgress(String(chunk))
-    }
-    child.stdout.on('data', take)
-    child.stderr.on('data', take)
-    child.on('error', (cause) => reject(new Error(`cannot start ${command}: ${cause.message}`)))
+      text += chunk;
+      if (verbose) process.stdout.write(chunk);
+      else if (terminal) showProgress(String(chunk));
+    };
+    child.stdout.on('data', take);
+    child.stderr.on('data', take);
+    child.on('error', (cause) => reject(new Error(`cannot start ${command}: ${cause.message}`)));
     child.on('close', (code, signal) => {
-      if (code === 0) return resolve(text)
-      const lines = text.trimEnd().split('\n').filter((line) => !cargoProgress.test(line))
-      const shown = verbose ? '' : `${lines.slice(-tailLines).join('\n')}\n`
-      reject(new Error(`${shown}\`${[command, ...args].join(' ')}\` ended with ${signal ?? `code ${code}`}`))
-    })
-  })
+      if (code === 0) return resolve(text);
+      const lines = text
+        .trimEnd()
+        .split('\n')
+        .filter((line) => !cargoProgress.test(line));
+      const shown = verbose ? '' : `${lines.slice(-tailLines).join('\n')}\n`;
+      reject(new Error(`${shown}\`${[command, ...args].join(' ')}\` ended with ${signal ?? `code ${code}`}`));
+    });
+  });
 }
 
 function showProgress(chunk) {
-  const line = chunk.trim().split(/[\r\n]/).pop().trim()
-  if (line) process.stdout.write(`\r\x1b[K  ${line.slice(0, (process.stdout.columns ?? 80) - 4)}`)
+  const line = chunk
+    .trim()
+    .split(/[\r\n]/)
+    .pop()
+    .trim();
+  if (line) process.stdout.write(`\r\x1b[K  ${line.slice(0, (process.stdout.columns ?? 80) - 4)}`);
 }
 
 /** Seconds since `start` (a `performance.now()`), for people. */
-export const seconds = (start) => `${((performance.now() - start) / 1000).toFixed(1)} s`
+export const seconds = (start) => `${((performance.now() - start) / 1000).toFixed(1)} s`;
 
 /**
  * Does one step of the work and prints its line: title, what `work` gives back as a note, time. A slow step on a log
  * prints its title first, so that whoever watches knows what is being waited for.
  */
 export async function step(title, work) {
-  const start = performance.now()
-  if (terminal) process.stdout.write(`  ${title} …`)
-  const slow = terminal ? undefined : setTimeout(() => console.log(`… ${title}`), 5000)
-  const clear = terminal ? '\r\x1b[K' : ''
+  const start = performance.now();
+  if (terminal) process.stdout.write(`  ${title} …`);
+  const slow = terminal ? undefined : setTimeout(() => console.log(`… ${title}`), 5000);
+  const clear = terminal ? '\r\x1b[K' : '';
   try {
-    const note = await work()
-    console.log(`${clear}✓ ${title}${note ? `: ${note}` : ''} (${seconds(start)})`)
+    const note = await work();
+    console.log(`${clear}✓ ${title}${note ? `: ${note}` : ''} (${seconds(start)})`);
   } catch (error) {
-    console.log(`${clear}✗ ${title} (${seconds(start)})`)
-    throw error
+    console.log(`${clear}✗ ${title} (${seconds(start)})`);
+    throw error;
   } finally {
-    clearTimeout(slow)
+    clearTimeout(slow);
   }
 }
 
 /** Runs a script's main function; a failure ends the process with its message, and a stack only where it is a bug. */
 export async function main(work) {
   try {
-    await work()
+    await work();
   } catch (error) {
-    const bug = error instanceof TypeError || error instanceof ReferenceError
-    console.error(`\n${bug ? error.stack : error.message}`)
-    process.exitCode = 1
+    const bug = error instanceof TypeError || error instanceof ReferenceError;
+    console.error(`\n${bug ? error.stack : error.message}`);
+    process.exitCode = 1;
   }
 }

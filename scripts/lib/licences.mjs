@@ -1,0 +1,93 @@
+// Every dependency's licence against a list of the ones that may be combined with MIT OR Apache-2.0 without conditions
+// beyond keeping a notice.
+//
+// Advisories: `npm audit` runs where the registry can be reached. cargo-deny and cargo-audit were looked at and left out:
+// both fetch their advisory database over the network at every run, and building either takes longer than every other
+// check of licences together.
+
+import { readFile } from 'node:fs/promises';
+import { inRoot, output } from './run.mjs';
+
+const allowed = new Set(
+  ['0BSD', 'Apache-2.0', 'Apache-2.0 WITH LLVM-exception', 'BSD-2-Clause', 'BSD-3-Clause', 'BSL-1.0'].concat([
+    'CC0-1.0',
+    'ISC',
+    'MIT',
+    'Unicode-3.0',
+    'Unlicense',
+    'Zlib',
+  ]),
+);
+
+/** Build tools that no user receives, and that are used unmodified. */
+const allowedForTools = new Set([...allowed, 'BlueOak-1.0.0', 'CC-BY-4.0', 'MPL-2.0', 'Python-2.0']);
+
+/** Throws naming each dependency whose licence is not allowed; gives how many were looked at. */
+export async function checkLicences() {
+  const crates = ['Cargo.toml', 'tools/bindgen/Cargo.toml'].flatMap(cratesOf);
+  const packages = await npmPackages();
+  const refused = [...crates, ...packages].filter(({ licence, permit }) => !allows(licence, permit));
+  if (refused.length) {
+    const lines = refused.map(({ name, licence }) => `  ${name}: ${licence ?? 'no licence given'}`);
+    throw new Error(`licences that scripts/lib/licences.mjs does not allow:\n${lines.join('\n')}`);
+  }
+  return `${crates.length} crates, ${packages.length} npm packages`;
+}
+
+function cratesOf(manifest) {
+  const host = /^host: (.+)$/m.exec(output('rustc', ['-vV']))[1];
+  const found = new Map();
+  for (const platform of ['wasm32-unknown-unknown', host]) {
+    const args = [
+      'metadata',
+      '--format-version',
+      '1',
+      '--locked',
+      '--filter-platform',
+      platform,
+      '--manifest-path',
+      inRoot(manifest),
+    ];
+    const metadata = output('cargo', args);
+    if (!metadata) throw new Error(`\`cargo ${args.join(' ')}\` failed: is the lock file up to date?`);
+    for (const { name, version, license } of JSON.parse(metadata).packages) {
+      found.set(`${name} ${version}`, { name: `${name} ${version}`, licence: license, permit: allowed });
+    }
+  }
+  return [...found.values()];
+}
+
+async function npmPackages() {
+  const { packages } = JSON.parse(await readFile(inRoot('package-lock.json'), 'utf8'));
+  return Object.entries(packages)
+    .filter(([path, { link }]) => path.includes('node_modules/') && !link)
+    .map(([path, { license, dev, devOptional }]) => ({
+      name: path,
+      licence: license,
+      permit: dev || devOptional ? allowedForTools : allowed,
+    }));
+}
+
+/** Whether an SPDX expression can be met with the licences of `permit`. `/` is how old crates write OR. */
+export function allows(expression, permit) {
+  if (!expression) return false;
+  const tokens = expression.replaceAll('/', ' OR ').match(/[()]|[^\s()]+/g);
+  const either = () => {
+    let met = both();
+    while (tokens[0] === 'OR') met = [tokens.shift(), both()][1] || met;
+    return met;
+  };
+  const both = () => {
+    let met = one();
+    while (tokens[0] === 'AND') met = [tokens.shift(), one()][1] && met;
+    return met;
+  };
+  const one = () => {
+    let name = tokens.shift();
+    if (name === '(') return [either(), tokens.shift()][0];
+    if (tokens[0] === 'WITH') name = [name, tokens.shift(), tokens.shift()].join(' ');
+    return permit.has(name);
+  };
+  const met = either();
+  return met && tokens.length === 0;
+}

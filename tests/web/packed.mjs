@@ -1,0 +1,20 @@
+// The package as a stranger gets it: packed by npm, and installed in a folder that has nothing to do with this one.
+
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { root, run } from '../../scripts/lib/run.mjs';
+
+/**
+ * Packs and installs the built package.
+ * @returns {Promise<{ folder: string, remove: () => Promise<void> }>} `folder` holds `node_modules/weft-llm`
+ */
+export async function installPacked() {
+  const folder = await mkdtemp(join(tmpdir(), 'weft-packed-'));
+  await run('npm', ['pack', '-w', 'weft-llm', '--pack-destination', folder], { cwd: root });
+  const [tarball] = await readdir(folder);
+  await writeFile(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
+  // Offline: a package that needs no other one must not ask for any.
+  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${tarball}`], { cwd: folder });
+  return { folder, remove: () => rm(folder, { recursive: true }) };
+}

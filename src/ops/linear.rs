@@ -51,11 +51,16 @@ const WORKGROUP: usize = 64;
 impl Op for Linear {
     fn check(&self) -> Result<()> {
         let (weight, y) = (&self.weight, &self.y);
-        ensure(weight.cols % weight.block_len() == 0, "linear", "columns in whole blocks", weight)?;
+        ensure(weight.cols.is_multiple_of(weight.block_len()), "linear", "columns in whole blocks", weight)?;
         ensure(self.x.cols == weight.cols, "linear", "x.cols = weight.cols", (self.x.cols, weight.cols))?;
         ensure(self.x.rows >= y.rows, "linear", "x.rows ≥ y.rows", (self.x.rows, y.rows))?;
         ensure(self.y_offset + self.outputs() <= y.cols, "linear", "outputs within y.cols", self)?;
-        ensure(self.epilogue != Epilogue::SwiGlu || weight.rows % 2 == 0, "linear", "an even number of rows", weight)?;
+        ensure(
+            self.epilogue != Epilogue::SwiGlu || weight.rows.is_multiple_of(2),
+            "linear",
+            "an even number of rows",
+            weight,
+        )?;
         ensure(self.bias.is_none_or(|b| b.cols == weight.rows), "linear", "bias.cols = weight.rows", self.bias)
     }
 

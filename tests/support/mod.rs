@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use half::{bf16, f16};
 use weft_llm::engine::Engine;
+use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::gpu::{GpuEngine, GpuOptions};
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::block::BlockType;
@@ -20,7 +21,7 @@ const TOLERANCE: f32 = 3e-5;
 
 /// Every engine but the reference.
 fn engines() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(gpu())]
+    vec![Box::new(HostEngine::new(Simd)), Box::new(gpu())]
 }
 
 /// The GPU engine; a machine without any adapter fails the test, since a skipped test looks like a passed one.

@@ -1,9 +1,9 @@
 // y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over the positions p ≤ position + t
 //
-// Flash attention: one workgroup a head of a token walks the cache in tiles of 64 positions, with the maximum and the sum
-// of the softmax so far. In a tile, each of the 64 invocations first scores one position. For the weighted sum of values
-// they regroup: `quads` invocations own four values of the head each, and as many such groups as fit share the positions.
-// The groups' sums meet once, at the end.
+// Flash attention: one workgroup a head of a token walks the cache in tiles of 256 positions, with the maximum and the sum
+// of the softmax so far. In a tile, each of the 64 invocations first scores up to four positions. For the weighted sum of
+// values they regroup: `quads` invocations own four values of the head each, and as many such groups as fit share the
+// positions. The groups' sums meet once, at the end.
 #import step
 
 struct Params {
@@ -22,10 +22,11 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>; // (tokens, heads, head_dim / 4)
 
 const LANES = 64u;
+const TILE = 4u * LANES;
 const LOWEST = -1e30; // below any score
 var<workgroup> query: array<vec4<f32>, LANES>; // (head_dim / 4)
-var<workgroup> scores: array<f32, LANES>; // one a position of the tile
-var<workgroup> weights: array<f32, LANES>; // exp(score - maximum)
+var<workgroup> weights: array<f32, TILE>; // one a position of the tile: the score, then exp(score - maximum)
+var<workgroup> lane_maxima: array<f32, LANES>; // the largest score of each invocation
 var<workgroup> group_values: array<vec4<f32>, LANES>; // (groups, quads)
 var<workgroup> group_sums: array<f32, LANES>; // (groups, quads)
 
@@ -48,30 +49,34 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if lane < quads {
         query[lane] = q[token * (params.q_cols / 4u) + head * quads + lane] * params.scale;
     }
-    workgroupBarrier();
 
     var maximum = LOWEST;
     var sum = 0.0; // of this group's weights, relative to the maximum
     var values = vec4(0.0); // their weighted values
-    for (var start = 0u; start < positions; start += LANES) {
-        let size = min(LANES, positions - start);
-        var score = LOWEST;
-        if lane < size {
+    for (var start = 0u; start < positions; start += TILE) {
+        let size = min(TILE, positions - start);
+        workgroupBarrier(); // everyone is done with the weights of the tile before
+        var lane_maximum = LOWEST;
+        for (var p = lane; p < size; p += LANES) {
             var products = vec4(0.0);
-            let row = cached + (start + lane) * quads;
+            let row = cached + (start + p) * quads;
             for (var i = 0u; i < quads; i++) {
                 products += query[i] * k_cache[row + i];
             }
-            score = dot(products, vec4(1.0));
+            let score = dot(products, vec4(1.0));
+            weights[p] = score;
+            lane_maximum = max(lane_maximum, score);
         }
-        scores[lane] = score;
+        lane_maxima[lane] = lane_maximum;
         workgroupBarrier();
 
         var tile_maximum = maximum;
-        for (var i = 0u; i < LANES; i++) {
-            tile_maximum = max(tile_maximum, scores[i]);
+        for (var i = 0u; i < min(LANES, size); i++) {
+            tile_maximum = max(tile_maximum, lane_maxima[i]);
         }
-        weights[lane] = exp(score - tile_maximum);
+        for (var p = lane; p < size; p += LANES) {
+            weights[p] = exp(weights[p] - tile_maximum);
+        }
         workgroupBarrier();
 
         let shrink = exp(maximum - tile_maximum);

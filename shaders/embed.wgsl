@@ -1,6 +1,6 @@
 // y[t] = table[ids[t] - first_row], for the ids that lie in this part of the table.
 //
-// One invocation decodes one block of one row; a workgroup takes 64 blocks of a token.
+// One invocation decodes four values; a workgroup takes 256 values of a token.
 #import step
 #import weight
 
@@ -17,18 +17,14 @@ struct Params {
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let token = id.y;
-    let block = id.x;
+    let quad = id.x;
     let quads = params.cols / 4u;
-    if token >= min(step.tokens, params.rows) || block >= quads / BLOCK_QUADS {
+    if token >= min(step.tokens, params.rows) || quad >= quads {
         return;
     }
     // an id before this part wraps to a number beyond it
     let row = ids[token] - params.first_row;
-    if row >= params.table_rows {
-        return;
-    }
-    let values = weight_block(row, block, params.cols);
-    for (var i = 0u; i < BLOCK_QUADS; i++) {
-        y[token * quads + block * BLOCK_QUADS + i] = values[i];
+    if row < params.table_rows {
+        y[token * quads + quad] = weight_quad(row, quad, params.cols);
     }
 }

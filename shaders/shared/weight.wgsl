@@ -1,6 +1,6 @@
 // Reading a weight matrix of shape (rows, cols), whatever its layout. Each snippet defines
-//     const BLOCK_QUADS: u32                                           vec4s in a block
-//     fn weight_block(row, block, cols) -> array<vec4<f32>, BLOCK_QUADS>  values [block · 4 BLOCK_QUADS ..] of a row
+//     fn weight_quad(row: u32, quad: u32, cols: u32) -> vec4<f32>
+// the values 4 quad .. 4 quad + 4 of a row.
 #ifdef F32
 #import weight_f32
 #endif

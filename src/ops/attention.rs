@@ -35,9 +35,19 @@ impl Op for Attention {
     fn check(&self) -> Result<()> {
         let width = self.heads * self.head_dim;
         ensure(self.q.cols >= width && self.y.cols == width, "attention", "y.cols = heads · head_dim ≤ q.cols", self)?;
-        ensure(self.q.cols % 4 == 0, "attention", "q.cols in fours", self.q.cols)?;
-        ensure(self.kv_heads > 0 && self.heads % self.kv_heads == 0, "attention", "kv_heads divides heads", self)?;
-        ensure(self.head_dim % 4 == 0 && self.head_dim <= 256, "attention", "head_dim ≤ 256 in fours", self.head_dim)
+        ensure(self.q.cols.is_multiple_of(4), "attention", "q.cols in fours", self.q.cols)?;
+        ensure(
+            self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads),
+            "attention",
+            "kv_heads divides heads",
+            self,
+        )?;
+        ensure(
+            self.head_dim.is_multiple_of(4) && self.head_dim <= 256,
+            "attention",
+            "head_dim ≤ 256 in fours",
+            self.head_dim,
+        )
     }
 
     fn kernel(&self) -> Kernel {

@@ -22,7 +22,7 @@ const WORKGROUP: usize = 64;
 impl Op for Embed {
     fn check(&self) -> Result<()> {
         ensure(self.table.cols == self.y.cols, "embed", "table.cols = y.cols", (self.table.cols, self.y.cols))?;
-        ensure(self.table.cols % self.table.block_len() == 0, "embed", "columns in whole blocks", self.table)
+        ensure(self.table.cols.is_multiple_of(self.table.block_len()), "embed", "columns in whole blocks", self.table)
     }
 
     fn kernel(&self) -> Kernel {
@@ -33,8 +33,8 @@ impl Op for Embed {
             defines: vec![self.table.define()],
             bindings,
             params: vec![self.y.rows as u32, self.y.cols as u32, self.first_row as u32, self.table.rows as u32],
-            // one invocation a block
-            workgroups: [ceil_div(self.y.cols / self.table.block_len(), WORKGROUP), self.y.rows as u32, 1],
+            // one invocation for four values
+            workgroups: [ceil_div(self.y.cols / 4, WORKGROUP), self.y.rows as u32, 1],
         }
     }
 }

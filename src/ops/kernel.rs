@@ -70,7 +70,7 @@ impl Matrix {
         }
     }
 
-    /// Values that a kernel reads at once.
+    /// Rows are whole numbers of this many values: a block, or the four that kernels read at once.
     pub(crate) fn block_len(&self) -> usize {
         match self.layout {
             Layout::Q4 | Layout::Q8 => BLOCK,

@@ -40,23 +40,27 @@ impl Linear {
             Epilogue::Store | Epilogue::Accumulate => self.weight.rows,
         }
     }
-
-    /// Tokens that one invocation takes, sharing every weight that it reads.
-    fn tile(&self) -> usize {
-        if self.y.rows == 1 { 1 } else { 8 }
-    }
 }
 
+/// Outputs of one invocation.
+const OUTPUTS: usize = 4;
+/// Tokens of one invocation of `linear_tile`.
+const TILE: usize = 8;
 const WORKGROUP: usize = 64;
 
 impl Op for Linear {
     fn check(&self) -> Result<()> {
         let (weight, y) = (&self.weight, &self.y);
-        ensure(weight.cols % weight.block_len() == 0, "linear", "columns in whole blocks", weight)?;
+        ensure(weight.cols.is_multiple_of(weight.block_len()), "linear", "columns in whole blocks", weight)?;
         ensure(self.x.cols == weight.cols, "linear", "x.cols = weight.cols", (self.x.cols, weight.cols))?;
         ensure(self.x.rows >= y.rows, "linear", "x.rows ≥ y.rows", (self.x.rows, y.rows))?;
         ensure(self.y_offset + self.outputs() <= y.cols, "linear", "outputs within y.cols", self)?;
-        ensure(self.epilogue != Epilogue::SwiGlu || weight.rows % 2 == 0, "linear", "an even number of rows", weight)?;
+        ensure(
+            self.epilogue != Epilogue::SwiGlu || weight.rows.is_multiple_of(2),
+            "linear",
+            "an even number of rows",
+            weight,
+        )?;
         ensure(self.bias.is_none_or(|b| b.cols == weight.rows), "linear", "bias.cols = weight.rows", self.bias)
     }
 
@@ -67,25 +71,22 @@ impl Op for Linear {
             Epilogue::Accumulate => defines.push("ACCUMULATE"),
             Epilogue::SwiGlu => defines.push("SWIGLU"),
         }
-        if self.tile() > 1 {
-            defines.push("TILE");
-        }
         let mut bindings = vec![self.x.into(), self.y.into()];
         if let Some(bias) = self.bias {
             defines.push("BIAS");
             bindings.push(bias.into());
         }
         bindings.extend(self.weight.bindings());
-        // A grid dimension holds at most 65,535 workgroups: a column of 64 rows each reaches 4 M outputs.
-        let workgroups = [ceil_div(self.outputs(), WORKGROUP), ceil_div(self.y.rows, self.tile()), 1];
+        // for one token there is nothing to share weights with
+        let (shader, tokens) = if self.y.rows == 1 { ("linear", 1) } else { ("linear_tile", TILE) };
         Kernel {
-            shader: "linear",
+            shader,
             defines,
             bindings,
             params: [self.y.rows, self.weight.cols, self.outputs(), self.y.cols, self.y_offset]
                 .map(|v| v as u32)
                 .to_vec(),
-            workgroups,
+            workgroups: [ceil_div(self.outputs(), WORKGROUP * OUTPUTS), ceil_div(self.y.rows, tokens), 1],
         }
     }
 }

@@ -44,10 +44,10 @@ impl Op for RopeAppend {
     fn check(&self) -> Result<()> {
         let cols = (self.heads + 2 * self.kv_heads) * self.head_dim;
         ensure(self.qkv.cols == cols, "rope_append", "qkv.cols = (heads + 2 kv_heads) · head_dim", self.qkv.cols)?;
-        ensure(self.head_dim % 2 == 0, "rope_append", "an even head_dim", self.head_dim)?;
+        ensure(self.head_dim.is_multiple_of(2), "rope_append", "an even head_dim", self.head_dim)?;
         let rotary_dim = self.table.cols;
         ensure(
-            rotary_dim % 2 == 0 && rotary_dim <= self.head_dim,
+            rotary_dim.is_multiple_of(2) && rotary_dim <= self.head_dim,
             "rope_append",
             "even rotary_dim ≤ head_dim",
             rotary_dim,

@@ -1,10 +1,13 @@
 //! Runs one operation on every engine, with the same random data, and compares with the plain reference.
 
+#![allow(dead_code)] // each test program compiles its own copy and uses a part
+
 use std::fmt::Display;
 use std::ops::Range;
 
 use half::{bf16, f16};
 use weft_llm::engine::Engine;
+use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::gpu::{GpuEngine, GpuOptions};
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::block::BlockType;
@@ -12,12 +15,13 @@ use weft_llm::format::layout::Layout;
 use weft_llm::ops::{Command, Recording};
 use weft_llm::record::{BufferId, Matrix, Step, Tensor};
 
-/// Largest error allowed, relative to the root mean square of the reference's results.
-const TOLERANCE: f32 = 1e-5;
+/// Largest error allowed, relative to the root mean square of the reference's results: what sums of some hundred f32
+/// products differ by when they are added in another order.
+const TOLERANCE: f32 = 3e-5;
 
 /// Every engine but the reference.
 fn engines() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(gpu())]
+    vec![Box::new(HostEngine::new(Simd)), Box::new(gpu())]
 }
 
 /// The GPU engine; a machine without any adapter fails the test, since a skipped test looks like a passed one.
@@ -187,9 +191,10 @@ pub fn read(engine: &mut dyn Engine, buffer: BufferId, len: usize) -> Vec<f32> {
     pollster::block_on(engine.read_values(buffer, len)).unwrap()
 }
 
-/// Largest difference, relative to the root mean square of `expected`; infinite where one is not a number.
+/// Largest difference, relative to the root mean square of `expected` (at least 1e-20, where results are as good as zero);
+/// infinite where one is not a number.
 fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
-    let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
+    let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt().max(1e-20);
     let differences = got.iter().zip(expected).map(|(a, b)| if a == b { 0.0 } else { (a - b).abs() / rms });
     differences.fold(0.0, |worst, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) })
 }

@@ -20,9 +20,11 @@ const SOURCES: &[(&str, &str)] = embed![
     "embed",
     "last_row",
     "linear",
+    "linear_tile",
     "rms_norm",
     "rope_append",
     "swiglu",
+    "shared/linear",
     "shared/silu",
     "shared/step",
     "shared/weight",
@@ -75,28 +77,24 @@ impl<'a, S: Fn(&str) -> Option<&'a str>> Run<'a, '_, S> {
             };
             let (name, argument) = directive.split_once(' ').unwrap_or((directive, ""));
             let argument = argument.trim();
-            let takes_argument = matches!(name, "ifdef" | "ifndef" | "import");
-            if takes_argument == argument.is_empty() {
-                return Err(at("malformed directive"));
-            }
-            match name {
-                "ifdef" | "ifndef" => {
-                    self.asked.insert(argument);
-                    open.push(self.defines.contains(&argument) == (name == "ifdef"));
+            match (name, argument) {
+                ("ifdef" | "ifndef" | "import", "") => return Err(at("a name is missing")),
+                ("ifdef" | "ifndef", define) => {
+                    self.asked.insert(define);
+                    open.push(self.defines.contains(&define) == (name == "ifdef"));
                 }
-                "else" => {
+                ("import", file) => {
+                    if active && self.imported.insert(file) {
+                        self.file(&format!("shared/{file}"))?;
+                    }
+                }
+                ("else", "") => {
                     let holds = open.last_mut().ok_or_else(|| at("no open #ifdef"))?;
                     *holds = !*holds;
                 }
-                "endif" => {
+                ("endif", "") => {
                     open.pop().ok_or_else(|| at("no open #ifdef"))?;
                 }
-                "import" if active => {
-                    if self.imported.insert(argument) {
-                        self.file(&format!("shared/{argument}"))?;
-                    }
-                }
-                "import" => {}
                 _ => return Err(at("unknown directive")),
             }
         }
@@ -148,8 +146,8 @@ mod tests {
             (&[], "#endif", "main.wgsl:1: no open #ifdef"),
             (&[], "#ifdef X\n", "#ifdef without #endif"),
             (&[], "#define X", "main.wgsl:1: unknown directive"),
-            (&[], "#ifdef\n#endif", "malformed directive"),
-            (&[], "#ifdef X\n#endif X", "malformed directive"),
+            (&[], "#ifdef\n#endif", "main.wgsl:1: a name is missing"),
+            (&[], "#ifdef X\n#endif X", "main.wgsl:2: unknown directive"),
             (&["Z"], "#ifdef X\n#endif", "never asks for `Z`"),
         ] {
             let error = run(defines, source).unwrap_err();

@@ -1,0 +1,124 @@
+//! What the GPU engine promises beside right results: few submits and readbacks, and errors that are never lost.
+
+mod support;
+
+use support::{Rng, gpu, read};
+use weft_llm::Error;
+use weft_llm::engine::Engine;
+use weft_llm::engine::gpu::GpuEngine;
+use weft_llm::format::block::BlockType;
+use weft_llm::format::layout::Layout;
+use weft_llm::ops::{Embed, Epilogue, LastRow, Linear, Recording, RmsNorm};
+use weft_llm::record::{Memory, Step, Tensor};
+
+const COLS: usize = 64;
+const VOCABULARY: usize = 50;
+
+/// Embeds, normalises `layers` times, and picks the last row: (recording, its output).
+fn recording(engine: &mut GpuEngine, capacity: usize, layers: usize) -> (Recording, Tensor) {
+    let mut tensor = |rows| Tensor { buffer: engine.create_values("test", rows * COLS).unwrap(), rows, cols: COLS };
+    let (x, y, weight, last) = (tensor(capacity), tensor(capacity), tensor(1), tensor(1));
+    engine.write_values(weight.buffer, 0, &[1.0; COLS]).unwrap();
+    let table = engine.create_matrix("table", Layout::F32, VOCABULARY, COLS).unwrap();
+    let rows = Rng::new(1).rows(BlockType::F32, VOCABULARY, COLS);
+    engine.write_rows(&table, 0, BlockType::F32, &rows).unwrap();
+    let mut recording = Recording::default();
+    recording.push(Embed { table, first_row: 0, y: x }).unwrap();
+    for i in 0..layers {
+        let (x, y) = if i % 2 == 0 { (x, y) } else { (y, x) };
+        recording.push(RmsNorm { x, weight, eps: 1e-5, y }).unwrap();
+    }
+    recording.push(LastRow { x: if layers % 2 == 0 { x } else { y }, y: last }).unwrap();
+    (recording, last)
+}
+
+#[test]
+fn a_decode_step_is_one_submit_and_one_readback() {
+    let mut engine = gpu();
+    let (recording, y) = recording(&mut engine, 1, 240);
+    let program = engine.prepare(recording).unwrap();
+    let mut seen = Vec::new();
+    for id in [3, 4] {
+        let before = engine.counters();
+        engine.run(program, &Step { position: 0, ids: &[id] }).unwrap();
+        let queued = engine.counters();
+        assert_eq!((queued.dispatches - before.dispatches, queued.submits - before.submits), (242, 1));
+        seen.push(read(&mut engine, y.buffer, COLS));
+        let after = engine.counters();
+        assert_eq!((after.submits - queued.submits, after.readbacks - before.readbacks), (1, 1));
+    }
+    assert_ne!(seen[0], seen[1], "a replay takes the ids of its own step");
+}
+
+#[test]
+fn a_prompt_is_cut_into_several_submits() {
+    let mut engine = gpu();
+    let (recording, y) = recording(&mut engine, 8, 240);
+    let program = engine.prepare(recording).unwrap();
+    let ids: Vec<u32> = (0..8).collect();
+    engine.run(program, &Step { position: 0, ids: &ids }).unwrap();
+    assert_eq!(engine.counters().submits, 242_u64.div_ceil(64));
+    pollster::block_on(engine.synchronize()).unwrap();
+    let whole = read(&mut engine, y.buffer, COLS);
+    // fewer tokens than the capacity: the last of them counts
+    engine.run(program, &Step { position: 0, ids: &ids[..5] }).unwrap();
+    let part = read(&mut engine, y.buffer, COLS);
+    assert_ne!(whole, part);
+    engine.run(program, &Step { position: 0, ids: &[7, 4] }).unwrap();
+    assert_eq!(read(&mut engine, y.buffer, COLS), part);
+    assert!(matches!(engine.run(program, &Step { position: 0, ids: &[] }), Err(Error::Internal { .. })));
+}
+
+#[test]
+fn large_uploads_arrive_whole() {
+    let mut engine = gpu();
+    let len = 12 << 20; // 48 MiB, in pieces that do not divide the flush size
+    let buffer = engine.create_values("large", len).unwrap();
+    let values: Vec<f32> = (0..len).map(|i| (i % 9973) as f32).collect();
+    for (i, piece) in values.chunks(1_000_003).enumerate() {
+        engine.write_values(buffer, i * 1_000_003, piece).unwrap();
+    }
+    assert!(read(&mut engine, buffer, len) == values);
+    // a smaller readback after a larger one goes through the same staging buffer
+    assert_eq!(read(&mut engine, buffer, 3), values[..3]);
+    assert_eq!(engine.memory_bytes(), 48 << 20);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_numbers() {
+    let mut engine = gpu();
+    let limit = engine.max_buffer_bytes();
+    let rows = (limit / 4096 + 1) as usize;
+    match engine.create_matrix("huge", Layout::F32, rows, 1024) {
+        Err(Error::OutOfMemory { what, needed, limit: text }) => {
+            assert_eq!((what.as_str(), needed), ("huge", rows as u64 * 4096));
+            assert!(text.contains(&limit.to_string()), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // refusing is no fault of the engine
+    let buffer = engine.create_values("small", 2).unwrap();
+    assert!(matches!(engine.write_values(buffer, 3, &[1.0; 4]), Err(Error::Internal { .. })), "out of bounds");
+    assert!(matches!(pollster::block_on(engine.read_values(buffer, 99)), Err(Error::Internal { .. })));
+    engine.write_values(buffer, 0, &[1.0, 2.0]).unwrap();
+    assert_eq!(read(&mut engine, buffer, 2), [1.0, 2.0]);
+}
+
+#[test]
+fn an_error_that_the_gpu_reports_on_its_own_comes_back() {
+    let mut engine = gpu();
+    let tensor = |buffer| Tensor { buffer, rows: 1, cols: COLS };
+    let x = tensor(engine.create_values("x", COLS).unwrap());
+    let weight = engine.create_matrix("weight", Layout::F32, COLS, COLS).unwrap();
+    let mut recording = Recording::default();
+    // reading and writing one buffer in one dispatch is what WebGPU's validation refuses
+    recording.push(Linear { x, weight, bias: None, epilogue: Epilogue::Store, y_offset: 0, y: x }).unwrap();
+    let first = engine.prepare(recording).and_then(|program| {
+        engine.run(program, &Step { position: 0, ids: &[0] })?;
+        pollster::block_on(engine.synchronize())
+    });
+    let Err(error @ Error::Internal { op: "gpu", .. }) = first else { panic!("{first:?}") };
+    // and it stays
+    let again = pollster::block_on(engine.read_values(x.buffer, 1)).unwrap_err();
+    assert_eq!(again.to_string(), error.to_string());
+}

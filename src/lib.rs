@@ -5,7 +5,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`error`] | the one error type |
-//! | [`format`] | bytes of a model file → metadata and rows of named tensors |
+//! | [`mod@format`] | bytes of a model file → metadata and rows of named tensors |
 //! | [`tokenizer`] | ids ↔ text, chat templates |
 //! | [`sampling`] | logits → the next id |
 //! | [`record`] | the vocabulary of recorded work: buffers, matrices, steps |

@@ -10,7 +10,9 @@
 
 use super::block::{BlockType, ggml_type_name};
 use super::cursor::{Cursor, Stop};
-use super::metadata::{Array, Metadata, Value};
+use super::magic::check_magic;
+use super::metadata::{Array, Metadata};
+use super::values;
 use crate::{Error, Result};
 
 /// The longest header that is read, 64 MiB. The largest vocabularies (a quarter of a million tokens with as many
@@ -26,6 +28,9 @@ const MAX_NAME_BYTES: usize = 65535;
 
 /// The largest alignment that is read; 32 is the usual one.
 const MAX_ALIGNMENT: u32 = 1 << 16;
+
+/// Bytes of magic, version and the two counts.
+const PREAMBLE_BYTES: usize = 4 + 4 + 8 + 8;
 
 /// Bytes of the smallest metadata pair: length, key, type and value of one byte.
 const MIN_PAIR_BYTES: u64 = 8 + 1 + 4 + 1;
@@ -122,7 +127,7 @@ impl HeaderParser {
         Self {
             next: Next::Preamble,
             item: Vec::new(),
-            needs: 0,
+            needs: PREAMBLE_BYTES,
             position: 0,
             version: 0,
             pairs: 0,
@@ -173,12 +178,23 @@ impl HeaderParser {
     fn field(&self) -> String {
         match &self.next {
             Next::Preamble => "the header's first fields".into(),
-            Next::Pair => format!("metadata pair {} of {}", self.metadata.len() + 1, self.pairs),
+            Next::Pair => match self.name_so_far() {
+                Some(key) => format!("metadata key `{key}`"),
+                None => format!("metadata pair {} of {}", self.metadata.len() + 1, self.pairs),
+            },
             Next::Elements { key, array, count } => {
                 format!("metadata key `{key}`, element {} of {count}", array.len() + 1)
             }
-            Next::Tensor => format!("description of tensor {} of {}", self.tensors.len() + 1, self.tensor_count),
+            Next::Tensor => match self.name_so_far() {
+                Some(name) => format!("description of tensor `{name}`"),
+                None => format!("description of tensor {} of {}", self.tensors.len() + 1, self.tensor_count),
+            },
         }
+    }
+
+    /// The key or name that the next item begins with, if it has come.
+    fn name_so_far(&self) -> Option<String> {
+        Cursor::new(&self.item).string(String::new).ok()
     }
 
     /// `bytes` that the next item needs, unless they would make the header too long.
@@ -207,7 +223,7 @@ impl HeaderParser {
             Next::Elements { key, array, count } => {
                 let left = *count - array.len() as u64;
                 if left > 0 {
-                    elements(key, array, left, &mut cursor)?;
+                    values::elements(key, array, left, &mut cursor)?;
                 } else {
                     let array = std::mem::replace(array, Array::U8(Vec::new()));
                     self.metadata.insert(std::mem::take(key), array);
@@ -223,7 +239,7 @@ impl HeaderParser {
     }
 
     fn preamble(&mut self, cursor: &mut Cursor) -> Result<(), Stop> {
-        let bytes = cursor.take(4 + 4 + 8 + 8)?;
+        let bytes = cursor.take(PREAMBLE_BYTES as u64)?;
         check_magic(bytes)?;
         let mut cursor = Cursor::new(&bytes[4..]);
         let version = cursor.u32()?;
@@ -247,32 +263,19 @@ impl HeaderParser {
         if self.metadata.get(&key).is_some() {
             return Err(invalid(format!("metadata key `{key}`"), "each key once", "it again").into());
         }
-        let field = || format!("metadata key `{key}`");
-        let value = match cursor.u32()? {
-            0 => Value::U8(cursor.u8()?),
-            1 => Value::I8(cursor.u8()?.cast_signed()),
-            2 => Value::U16(cursor.u16()?),
-            3 => Value::I16(cursor.u16()?.cast_signed()),
-            4 => Value::U32(cursor.u32()?),
-            5 => Value::I32(cursor.u32()?.cast_signed()),
-            6 => Value::F32(f32::from_bits(cursor.u32()?)),
-            7 => Value::Bool(truth(cursor.u8()?, &key)?),
-            8 => Value::String(cursor.string(field)?),
-            9 => {
-                let (element, count) = (cursor.u32()?, cursor.u64()?);
-                let Some((array, min_bytes)) = empty_array(element) else {
-                    let got = if element == 9 { "arrays".into() } else { format!("type {element}") };
-                    return Err(invalid(field(), "an array of numbers, bools or strings", got).into());
-                };
-                let count = Self::bounded_count(&field(), count, min_bytes)?;
-                self.next = Next::Elements { key, array, count };
-                return Ok(());
-            }
-            10 => Value::U64(cursor.u64()?),
-            11 => Value::I64(cursor.u64()?.cast_signed()),
-            12 => Value::F64(f64::from_bits(cursor.u64()?)),
-            other => return Err(invalid(field(), "a value type from 0 to 12", other.to_string()).into()),
-        };
+        let kind = cursor.u32()?;
+        if kind == values::ARRAY {
+            let (element, count) = (cursor.u32()?, cursor.u64()?);
+            let field = format!("metadata key `{key}`");
+            let Some((array, min_bytes)) = values::empty_array(element) else {
+                let got = if element == values::ARRAY { "arrays".into() } else { format!("type {element}") };
+                return Err(invalid(field, "an array of numbers, bools or strings", got).into());
+            };
+            let count = Self::bounded_count(&field, count, min_bytes)?;
+            self.next = Next::Elements { key, array, count };
+            return Ok(());
+        }
+        let value = values::scalar(kind, &key, cursor)?;
         self.metadata.insert(key, value);
         Ok(())
     }
@@ -336,63 +339,6 @@ impl HeaderParser {
     }
 }
 
-/// Takes the next elements, up to `left` of them, out of the cursor.
-fn elements(key: &str, array: &mut Array, left: u64, cursor: &mut Cursor) -> Result<(), Stop> {
-    /// Numbers are taken in runs, which the parser collects before they are decoded.
-    const RUN: u64 = 1024;
-
-    fn extend<const N: usize, T>(
-        items: &mut Vec<T>,
-        left: u64,
-        cursor: &mut Cursor,
-        decode: fn([u8; N]) -> T,
-    ) -> Result<(), Stop> {
-        let bytes = cursor.take(left.min(RUN) * N as u64)?;
-        items.extend(bytes.as_chunks::<N>().0.iter().map(|&bytes| decode(bytes)));
-        Ok(())
-    }
-
-    match array {
-        Array::U8(items) => extend(items, left, cursor, u8::from_le_bytes),
-        Array::I8(items) => extend(items, left, cursor, i8::from_le_bytes),
-        Array::U16(items) => extend(items, left, cursor, u16::from_le_bytes),
-        Array::I16(items) => extend(items, left, cursor, i16::from_le_bytes),
-        Array::U32(items) => extend(items, left, cursor, u32::from_le_bytes),
-        Array::I32(items) => extend(items, left, cursor, i32::from_le_bytes),
-        Array::U64(items) => extend(items, left, cursor, u64::from_le_bytes),
-        Array::I64(items) => extend(items, left, cursor, i64::from_le_bytes),
-        Array::F32(items) => extend(items, left, cursor, f32::from_le_bytes),
-        Array::F64(items) => extend(items, left, cursor, f64::from_le_bytes),
-        Array::Bools(items) => {
-            items.push(truth(cursor.u8()?, key)?);
-            Ok(())
-        }
-        Array::Strings(items) => {
-            items.push(cursor.string(|| format!("metadata key `{key}`, element {}", items.len() + 1))?);
-            Ok(())
-        }
-    }
-}
-
-/// An empty array of the element type with GGUF's number `id`, and the bytes of its smallest element.
-fn empty_array(id: u32) -> Option<(Array, u64)> {
-    Some(match id {
-        0 => (Array::U8(Vec::new()), 1),
-        1 => (Array::I8(Vec::new()), 1),
-        2 => (Array::U16(Vec::new()), 2),
-        3 => (Array::I16(Vec::new()), 2),
-        4 => (Array::U32(Vec::new()), 4),
-        5 => (Array::I32(Vec::new()), 4),
-        6 => (Array::F32(Vec::new()), 4),
-        7 => (Array::Bools(Vec::new()), 1),
-        8 => (Array::Strings(Vec::new()), 8),
-        10 => (Array::U64(Vec::new()), 8),
-        11 => (Array::I64(Vec::new()), 8),
-        12 => (Array::F64(Vec::new()), 8),
-        _ => return None,
-    })
-}
-
 /// A metadata key or tensor name. Its length is checked as soon as it is known, before its bytes are waited for.
 fn name(cursor: &mut Cursor, what: impl Fn() -> String) -> Result<String, Stop> {
     let named = cursor.string(&what);
@@ -405,14 +351,6 @@ fn name(cursor: &mut Cursor, what: impl Fn() -> String) -> Result<String, Stop> 
         return Err(invalid(what(), format!("1 to {MAX_NAME_BYTES} bytes"), len.to_string()).into());
     }
     named
-}
-
-fn truth(byte: u8, key: &str) -> Result<bool> {
-    match byte {
-        0 => Ok(false),
-        1 => Ok(true),
-        other => Err(invalid(format!("metadata key `{key}`"), "a bool, 0 or 1", other.to_string())),
-    }
 }
 
 /// Checks that rows are whole blocks and that every size of the tensor fits this machine.
@@ -436,31 +374,6 @@ fn check_dims(tensor: &TensorInfo) -> Result<()> {
         Some(_) => Ok(()),
         None => wrong("a tensor that this machine can address".into()),
     }
-}
-
-/// Checks the first bytes of a file, as many as there are, and says what a wrong file looks like.
-fn check_magic(bytes: &[u8]) -> Result<()> {
-    const MAGIC: &[u8] = b"GGUF";
-    if bytes.iter().zip(MAGIC).all(|(byte, magic)| byte == magic) {
-        return Ok(());
-    }
-    let first = bytes.trim_ascii_start();
-    let looks_like = match bytes {
-        _ if first.starts_with(b"<") => "a web page: a login or error page, or a link to a page about the file?",
-        _ if bytes.starts_with(b"version http") => "a Git LFS pointer: fetch the file itself with `git lfs pull`",
-        [b'P', b'K', 3, 4, ..] => "a ZIP archive: unpack it, or is it a PyTorch checkpoint to convert?",
-        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => "a compressed file: unpack it first",
-        [_, _, _, _, _, 0, 0, 0, b'{', ..] => "a safetensors file: convert it to GGUF",
-        [0x80, 2..=5, ..] => "a pickled PyTorch checkpoint: convert it to GGUF",
-        [b'l', b'm' | b'a', b'g', b'g', ..] | [b't' | b'f', b'j' | b'm', b'g', b'g', ..] => {
-            "a model in GGML's format before GGUF: get a newer file"
-        }
-        [b'F', b'U', b'G', b'G', ..] => "a byte-swapped GGUF file: get a little-endian one",
-        _ if first.starts_with(b"{") => "JSON: a server's error message, or another file of the model?",
-        _ => "another kind of file",
-    };
-    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(16)]).escape_debug().to_string();
-    Err(invalid("magic", "`GGUF`", format!("`{shown}`, which looks like {looks_like}")))
 }
 
 fn too_long(field: String, got: String) -> Error {

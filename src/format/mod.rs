@@ -18,7 +18,9 @@ mod cursor;
 pub mod gguf;
 pub mod header;
 pub mod layout;
+mod magic;
 pub mod metadata;
+mod values;
 pub mod writer;
 
 pub use block::BlockType;
@@ -27,3 +29,6 @@ pub use header::{Header, TensorInfo};
 pub use layout::{Layout, Planes, dequantize_row, repack};
 pub use metadata::{Array, Metadata, Value};
 pub use writer::GgufWriter;
+
+#[cfg(test)]
+mod tests;

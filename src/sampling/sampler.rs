@@ -49,7 +49,8 @@ impl Sampler {
     /// The next id.
     ///
     /// - `logits`: one for each token of the vocabulary. Negative infinity forbids a token.
-    /// - `history`: ids so far, prompt included, newest last; only the last `penaltyLastN` are read.
+    /// - `history`: ids so far, prompt included, newest last; only the last `penaltyLastN` are read. Ids outside the
+    ///   vocabulary do nothing.
     ///
     /// # Errors
     /// [`Error::InvalidLogits`] where a logit is NaN or positive infinity, or none is finite.

@@ -96,7 +96,10 @@ fn pieces<'t>(patterns: &[Regex], text: &'t str) -> Result<Vec<&'t str>> {
         for piece in pieces {
             let mut done = 0;
             for found in pattern.find_iter(piece) {
-                let found = found.map_err(failed)?;
+                let found = found.map_err(|error| {
+                    let cause = "it may hold a run of about a million white-space characters";
+                    Error::Tokenize(format!("the text cannot be cut into words ({error}): {cause}"))
+                })?;
                 finer.extend([&piece[done..found.start()], found.as_str()]);
                 done = found.end();
             }

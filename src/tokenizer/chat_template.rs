@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Most steps of a rendering: instructions, and one a 64 bytes of text handled. A 1000-message conversation takes less
-/// than a tenth; a template that loops for ever stops within a second or so.
-const FUEL: u64 = 5_000_000;
+/// Most steps of a rendering: one an instruction, and one for every 64 bytes of text made, so that a template can neither
+/// loop for ever nor fill the memory. A conversation of 1000 messages takes less than a tenth.
+const FUEL: u64 = 1_000_000;
 
 /// Name of the one template of an environment.
 const NAME: &str = "chat_template";

@@ -3,6 +3,9 @@
 //! A token can end in the middle of a UTF-8 character (an emoji is often two or three tokens), so bytes that
 //! may still become a character wait for the next token. Bytes that can become none turn into U+FFFD at once, by the
 //! same rule as [`String::from_utf8_lossy`]: the pieces joined are what decoding everything at once gives.
+//!
+//! A stream continues a prompt, so a space at its start is text and stays; only [`Tokenizer::decode`], which is given a
+//! text from its beginning, takes the space prefix off.
 
 use super::Tokenizer;
 use crate::Result;

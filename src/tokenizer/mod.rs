@@ -71,7 +71,7 @@ pub struct Tokenizer {
 }
 
 enum Model {
-    ByteLevel(ByteLevel),
+    ByteLevel(Box<ByteLevel>),
     SentencePiece(SentencePiece),
 }
 
@@ -88,7 +88,7 @@ impl Tokenizer {
             "gpt2" => {
                 let pre_tokenizer = pre_tokenizer::find(pre.as_deref())?;
                 let byte_level = ByteLevel::new(&tokens, &kinds, merges, pre_tokenizer)?;
-                (Model::ByteLevel(byte_level), pre_tokenizer.add_bos)
+                (Model::ByteLevel(Box::new(byte_level)), pre_tokenizer.add_bos)
             }
             "llama" => {
                 let add_space_prefix = vocabulary.add_space_prefix.unwrap_or(true);
@@ -121,6 +121,7 @@ impl Tokenizer {
     /// [`Error::Tokenize`] where the vocabulary cannot spell the text.
     pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>> {
         let mut ids = Vec::new();
+        // The space that SentencePiece puts before a text is due at its start and after structure, not in its midst.
         let mut starts = true;
         for fragment in self.special.split(text, options.parse_special) {
             match (fragment, &self.model) {
@@ -130,7 +131,7 @@ impl Tokenizer {
                     model.encode(&self.tokens, text, starts, &mut ids)?;
                 }
             }
-            starts = matches!(fragment, Fragment::Token(_));
+            starts = matches!(fragment, Fragment::Token(id) if self.is_special(id));
         }
         if options.add_special {
             if let Some(bos) = self.bos.filter(|bos| self.add_bos && ids.first() != Some(bos)) {

@@ -1,1 +1,216 @@
+//! Small crafted vocabularies; `tests/tokenizer.rs` compares with other implementations.
 
+use proptest::prelude::*;
+
+use super::*;
+
+const PLAIN: EncodeOptions = EncodeOptions { add_special: false, parse_special: false };
+const WHOLE: EncodeOptions = EncodeOptions { add_special: true, parse_special: true };
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| text.to_string()).collect()
+}
+
+/// Byte-level: 0–2 control, 3 user-defined, then the letters and what they merge to.
+fn byte_level() -> Vocabulary {
+    Vocabulary {
+        model: "gpt2".into(),
+        pre: Some("gpt-2".into()),
+        tokens: strings(&["<s>", "<|im_end|>", "<pad>", "@@", "<", ">", "s", "Ġ", "l", "o", "lo", "Ġlo", "Ã", "©"]),
+        token_types: vec![3, 3, 3, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+        merges: strings(&["l o", "Ġ lo"]),
+        bos: Some(0),
+        eos: Some(2),
+        add_bos: Some(true),
+        add_eos: Some(true),
+        ..Default::default()
+    }
+}
+
+/// SentencePiece without and with byte tokens. 0 unknown, 1 bos; scores rank "lo" before "ol", "▁lo" last.
+fn sentencepiece(bytes: bool) -> Vocabulary {
+    let mut vocabulary = Vocabulary {
+        model: "llama".into(),
+        tokens: strings(&["<unk>", "<s>", "▁", "l", "o", "lo", "ol", "▁lo", "@@"]),
+        scores: vec![0.0, 0.0, -9.0, -9.0, -9.0, -1.0, -2.0, -3.0, 0.0],
+        token_types: vec![2, 3, 1, 1, 1, 1, 1, 1, 4],
+        bos: Some(1),
+        ..Default::default()
+    };
+    if bytes {
+        vocabulary.tokens.extend((0..=255).map(|byte| format!("<0x{byte:02X}>")));
+        vocabulary.scores.extend([0.0; 256]);
+        vocabulary.token_types.extend([6; 256]);
+    }
+    vocabulary
+}
+
+/// Id of a byte token in `sentencepiece(true)`.
+fn byte(byte: u8) -> u32 {
+    9 + u32::from(byte)
+}
+
+#[test]
+fn special_tokens_parse_only_where_asked() {
+    let tokenizer = Tokenizer::new(byte_level()).unwrap();
+    assert_eq!(tokenizer.encode("lo<s>@@", EncodeOptions { parse_special: true, ..PLAIN }).unwrap(), [10, 0, 3]);
+    assert_eq!(tokenizer.encode("lo<s>@@", PLAIN).unwrap(), [10, 4, 6, 5, 3]);
+}
+
+#[test]
+fn begin_and_end_are_added_where_asked_and_never_doubled() {
+    let tokenizer = Tokenizer::new(byte_level()).unwrap();
+    assert_eq!(tokenizer.encode("lo lo", WHOLE).unwrap(), [0, 10, 11, 2]);
+    assert_eq!(tokenizer.encode("<s>lo<pad>", WHOLE).unwrap(), [0, 10, 2]);
+    assert_eq!(tokenizer.encode("", WHOLE).unwrap(), [0, 2]);
+    let neither = Vocabulary { add_bos: None, add_eos: None, ..byte_level() };
+    assert_eq!(Tokenizer::new(neither).unwrap().encode("lo", WHOLE).unwrap(), [10]);
+}
+
+#[test]
+fn a_byte_without_a_token_is_left_out() {
+    let tokenizer = Tokenizer::new(byte_level()).unwrap();
+    assert_eq!(tokenizer.encode("l\u{4}o", PLAIN).unwrap(), [8, 9]);
+}
+
+#[test]
+fn ignore_merges_takes_a_whole_piece_that_no_merge_builds() {
+    let with = |pre: &str| Vocabulary { pre: Some(pre.into()), merges: strings(&["l o"]), ..byte_level() };
+    assert_eq!(Tokenizer::new(with("gpt-2")).unwrap().encode(" lo", PLAIN).unwrap(), [7, 10]);
+    assert_eq!(Tokenizer::new(with("llama-bpe")).unwrap().encode(" lo", PLAIN).unwrap(), [11]);
+}
+
+#[test]
+fn text_never_merges_into_a_control_token() {
+    let mut vocabulary = byte_level();
+    vocabulary.token_types[10] = 3;
+    let tokenizer = Tokenizer::new(vocabulary).unwrap();
+    assert_eq!(tokenizer.encode("lo", PLAIN).unwrap(), [8, 9]);
+}
+
+#[test]
+fn sentencepiece_merges_by_score_then_leftmost() {
+    let tokenizer = Tokenizer::new(sentencepiece(false)).unwrap();
+    assert_eq!(tokenizer.encode("lo", PLAIN).unwrap(), [7]);
+    assert_eq!(tokenizer.encode("olo", PLAIN).unwrap(), [2, 4, 5]);
+    let mut equal = sentencepiece(false);
+    equal.scores[5] = equal.scores[6];
+    equal.add_space_prefix = Some(false);
+    assert_eq!(Tokenizer::new(equal).unwrap().encode("olo", PLAIN).unwrap(), [6, 4]);
+}
+
+#[test]
+fn sentencepiece_puts_a_space_first_and_takes_it_off_again() {
+    let tokenizer = Tokenizer::new(sentencepiece(false)).unwrap();
+    assert_eq!(tokenizer.encode("lo lo", WHOLE).unwrap(), [1, 7, 7]);
+    assert_eq!(tokenizer.encode("lo<s>lo@@lo", WHOLE).unwrap(), [1, 7, 1, 7, 8, 5]);
+    assert_eq!(tokenizer.decode(&[1, 7, 7], true).unwrap(), "lo lo");
+    assert_eq!(tokenizer.decode(&[1, 7, 7], false).unwrap(), "<s> lo lo");
+    let bare = Vocabulary { add_space_prefix: Some(false), ..sentencepiece(false) };
+    let bare = Tokenizer::new(bare).unwrap();
+    assert_eq!(bare.encode("lo", PLAIN).unwrap(), [5]);
+    assert_eq!(bare.decode(&[7], true).unwrap(), " lo");
+}
+
+#[test]
+fn sentencepiece_spells_the_unknown_in_bytes_or_as_one_unknown() {
+    let bytes = Tokenizer::new(sentencepiece(true)).unwrap();
+    let expected = [2, byte(0xC3), byte(0xA9), 3, byte(b'\n')];
+    assert_eq!(bytes.encode("él\n", PLAIN).unwrap(), expected);
+    assert_eq!(bytes.decode(&expected, true).unwrap(), "él\n");
+    // The spelling of a byte token is text like any other.
+    assert_eq!(bytes.encode("<0x0A>", PLAIN).unwrap().len(), 7);
+
+    let unknown = Tokenizer::new(sentencepiece(false)).unwrap();
+    assert_eq!(unknown.encode("éèl", PLAIN).unwrap(), [2, 0, 3]);
+    let mut neither = sentencepiece(false);
+    neither.token_types[0] = 3;
+    let error = Tokenizer::new(neither).unwrap().encode("é", PLAIN).unwrap_err();
+    assert!(error.to_string().contains("`é` is not in the vocabulary"), "{error}");
+}
+
+#[test]
+fn a_stream_never_splits_a_character() {
+    let tokenizer = Tokenizer::new(sentencepiece(true)).unwrap();
+    let mut stream = Detokenizer::new(true);
+    let mut push = |id| stream.push(&tokenizer, id).unwrap();
+    assert_eq!([push(7), push(byte(0xF0)), push(byte(0x9F))], [" lo", "", ""]);
+    // A control token between the bytes of a character says nothing.
+    assert_eq!([push(1), push(byte(0x91)), push(byte(0x8D))], ["", "", "👍"]);
+    // A byte that continues nothing is replaced at once, a beginning without an end by what follows.
+    assert_eq!([push(byte(0x80)), push(byte(0xE2)), push(3)], ["\u{FFFD}", "", "\u{FFFD}l"]);
+    assert_eq!(push(byte(0xE2)), "");
+    assert_eq!(stream.flush(), "\u{FFFD}");
+    assert_eq!(stream.flush(), "");
+}
+
+#[test]
+fn an_id_outside_the_vocabulary_is_named() {
+    let tokenizer = Tokenizer::new(byte_level()).unwrap();
+    let error = tokenizer.decode(&[10, 14], true).unwrap_err().to_string();
+    assert!(error.contains("id 14 is outside the vocabulary of 14 tokens"), "{error}");
+    assert_eq!((tokenizer.token(13), tokenizer.token(14), tokenizer.vocab_size()), (Some("©"), None, 14));
+}
+
+#[test]
+fn answers_end_at_the_named_ids_and_at_known_control_tokens() {
+    let tokenizer = Tokenizer::new(Vocabulary { eot: Some(0), ..byte_level() }).unwrap();
+    let ends: Vec<u32> = (0..14).filter(|&id| tokenizer.is_end_of_generation(id)).collect();
+    assert_eq!(ends, [0, 1, 2]);
+    assert!(tokenizer.is_special(0) && !tokenizer.is_special(3) && !tokenizer.is_special(99));
+    // Without types, only the ids that the file names are known to be control tokens.
+    let untyped = Tokenizer::new(Vocabulary { token_types: vec![], ..byte_level() }).unwrap();
+    assert!(untyped.is_special(2) && !untyped.is_special(1) && !untyped.is_end_of_generation(1));
+}
+
+#[test]
+fn vocabularies_that_contradict_themselves_are_refused() {
+    let refused = |vocabulary: Vocabulary, text: &str| {
+        let error = Tokenizer::new(vocabulary).err().expect(text).to_string();
+        assert!(error.contains(text), "{error}");
+    };
+    refused(Vocabulary { model: "bert".into(), ..byte_level() }, "`bert`; weft knows gpt2, llama");
+    refused(Vocabulary { pre: Some("x".into()), ..byte_level() }, "tokenizer.ggml.pre is `x`");
+    refused(Vocabulary { tokens: vec![], ..byte_level() }, "tokenizer.ggml.tokens: expected at least one");
+    refused(Vocabulary { bos: Some(14), ..byte_level() }, "bos_token_id: expected an id below the vocabulary size 14");
+    refused(Vocabulary { token_types: vec![1], ..byte_level() }, "token_type: expected 14 types, one a token, got 1");
+    refused(Vocabulary { token_types: vec![7; 14], ..byte_level() }, "got 7 for token 0");
+    for merge in ["lo", "l", "", "l x", "o o", " ", "lo ", "Ġlo Ġlo"] {
+        refused(Vocabulary { merges: strings(&[merge]), ..byte_level() }, &format!("got `{merge}` at rank 0"));
+    }
+    refused(Vocabulary { scores: vec![0.0], ..sentencepiece(false) }, "scores: expected 9 scores");
+    refused(Vocabulary { scores: vec![], ..sentencepiece(false) }, "scores: expected 9 scores");
+    refused(Vocabulary { scores: vec![f32::NAN; 9], ..sentencepiece(false) }, "NaN for token 0");
+    refused(Vocabulary { token_types: vec![6; 9], ..sentencepiece(false) }, "`<unk>` for token 0");
+}
+
+#[test]
+fn long_runs_neither_hang_nor_overflow() {
+    let bytes = Tokenizer::new(byte_level()).unwrap();
+    let pieces = Tokenizer::new(sentencepiece(true)).unwrap();
+    for text in [" ".repeat(500_000) + "l", "lo".repeat(100_000), "<s".repeat(100_000)] {
+        assert!(!bytes.encode(&text, WHOLE).unwrap().is_empty());
+        assert_eq!(pieces.decode(&pieces.encode(&text, PLAIN).unwrap(), true).unwrap(), text);
+    }
+    let error = bytes.encode(&(" ".repeat(1_100_000) + "l"), PLAIN).unwrap_err().to_string();
+    assert!(error.contains("a run of about a million"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn sentencepiece_with_bytes_spells_any_text(text in any::<String>().prop_filter("▁ comes back as a space", |t| !t.contains('▁'))) {
+        let tokenizer = Tokenizer::new(sentencepiece(true)).unwrap();
+        let ids = tokenizer.encode(&text, PLAIN).unwrap();
+        prop_assert_eq!(tokenizer.decode(&ids, true).unwrap(), text);
+    }
+
+    /// Streaming gives what the standard library makes of all the bytes at once.
+    #[test]
+    fn streaming_is_lossy_decoding(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x80..=0xF5u8], 0..40)) {
+        let tokenizer = Tokenizer::new(sentencepiece(true)).unwrap();
+        let mut stream = Detokenizer::new(true);
+        let mut text: String = bytes.iter().map(|&b| stream.push(&tokenizer, byte(b)).unwrap()).collect();
+        text += &stream.flush();
+        prop_assert_eq!(text, String::from_utf8_lossy(&bytes));
+    }
+}

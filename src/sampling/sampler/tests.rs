@@ -1,1 +1,165 @@
+//! Hand-computed filters, distributions under fixed seeds, bad logits.
 
+use super::*;
+
+/// Everything off but the draw at temperature 1.
+fn off() -> SamplingOptions {
+    SamplingOptions { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, seed: Some(7), ..Default::default() }
+}
+
+fn logits(probabilities: &[f32]) -> Vec<f32> {
+    probabilities.iter().map(|p| p.ln()).collect()
+}
+
+const DRAWS: u32 = 20_000;
+
+/// How often each id comes, as a fraction.
+fn frequencies(options: SamplingOptions, logits: &[f32], history: &[u32]) -> Vec<f64> {
+    let mut sampler = Sampler::new(options, 0).unwrap();
+    let mut counts = vec![0; logits.len()];
+    for _ in 0..DRAWS {
+        counts[sampler.sample(logits, history).unwrap() as usize] += 1;
+    }
+    counts.into_iter().map(|count| f64::from(count) / f64::from(DRAWS)).collect()
+}
+
+/// Each frequency within five standard deviations of its probability, and never where that is 0.
+fn assert_distribution(frequencies: &[f64], expected: &[f64]) {
+    assert_eq!(frequencies.len(), expected.len());
+    for (id, (f, p)) in frequencies.iter().zip(expected).enumerate() {
+        let deviation = (p * (1.0 - p) / f64::from(DRAWS)).sqrt();
+        assert!((f - p).abs() <= 5.0 * deviation, "id {id}: {f} for {p} in {frequencies:?}");
+    }
+}
+
+#[test]
+fn draws_follow_the_softmax_at_the_temperature() {
+    let logits = logits(&[0.1, 0.6, 0.05, 0.25]);
+    assert_distribution(&frequencies(off(), &logits, &[]), &[0.1, 0.6, 0.05, 0.25]);
+    // Temperature ½ squares the probabilities: 0.01, 0.36, 0.0025, 0.0625 of 0.435.
+    let cold = frequencies(SamplingOptions { temperature: 0.5, ..off() }, &logits, &[]);
+    assert_distribution(&cold, &[0.01 / 0.435, 0.36 / 0.435, 0.0025 / 0.435, 0.0625 / 0.435]);
+    let hot = frequencies(SamplingOptions { temperature: 1e30, ..off() }, &logits, &[]);
+    assert_distribution(&hot, &[0.25; 4]);
+    let coldest = frequencies(SamplingOptions { temperature: f32::MIN_POSITIVE, ..off() }, &logits, &[]);
+    assert_distribution(&coldest, &[0.0, 1.0, 0.0, 0.0]);
+}
+
+#[test]
+fn top_k_keeps_the_best_and_the_lower_id_of_equals() {
+    let logits = logits(&[0.2, 0.2, 0.4, 0.2]);
+    let with = |top_k| frequencies(SamplingOptions { top_k, ..off() }, &logits, &[]);
+    assert_distribution(&with(1), &[0.0, 0.0, 1.0, 0.0]);
+    assert_distribution(&with(2), &[1.0 / 3.0, 0.0, 2.0 / 3.0, 0.0]);
+    assert_distribution(&with(4), &[0.2, 0.2, 0.4, 0.2]);
+    assert_distribution(&with(u32::MAX), &[0.2, 0.2, 0.4, 0.2]);
+}
+
+#[test]
+fn top_p_keeps_the_fewest_that_reach_it() {
+    let logits = logits(&[0.1, 0.5, 0.15, 0.25]);
+    let with = |top_p| frequencies(SamplingOptions { top_p, ..off() }, &logits, &[]);
+    assert_distribution(&with(0.0), &[0.0, 1.0, 0.0, 0.0]);
+    assert_distribution(&with(0.49), &[0.0, 1.0, 0.0, 0.0]);
+    assert_distribution(&with(0.7), &[0.0, 2.0 / 3.0, 0.0, 1.0 / 3.0]);
+    assert_distribution(&with(0.89), &[0.0, 0.5 / 0.9, 0.15 / 0.9, 0.25 / 0.9]);
+    assert_distribution(&with(0.95), &[0.1, 0.5, 0.15, 0.25]);
+}
+
+#[test]
+fn min_p_keeps_those_near_the_best() {
+    let logits = logits(&[0.1, 0.5, 0.15, 0.25]);
+    let with = |min_p| frequencies(SamplingOptions { min_p, ..off() }, &logits, &[]);
+    assert_distribution(&with(0.49), &[0.0, 2.0 / 3.0, 0.0, 1.0 / 3.0]);
+    assert_distribution(&with(0.29), &[0.0, 0.5 / 0.9, 0.15 / 0.9, 0.25 / 0.9]);
+    assert_distribution(&with(1.0), &[0.0, 1.0, 0.0, 0.0]);
+}
+
+#[test]
+fn filters_come_before_the_temperature_and_top_k_before_top_p() {
+    let logits = logits(&[0.4, 0.3, 0.2, 0.1]);
+    // At temperature 1e30 all are equal: had it come first, top-p 0.6 would keep three.
+    let hot = SamplingOptions { temperature: 1e30, top_p: 0.6, ..off() };
+    assert_distribution(&frequencies(hot, &logits, &[]), &[0.5, 0.5, 0.0, 0.0]);
+    // Of the best two, the first alone has 0.57: top-p first would have kept both.
+    let both = SamplingOptions { top_k: 2, top_p: 0.55, ..off() };
+    assert_distribution(&frequencies(both, &logits, &[]), &[1.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn top_p_without_top_k_is_right_beyond_its_first_chunk() {
+    // 5,000 equal tokens: the fewest that reach a half are the first 2,500 ids.
+    let logits = vec![0.0; 5_000];
+    let mut sampler = Sampler::new(SamplingOptions { top_p: 0.5, ..off() }, 0).unwrap();
+    let drawn: Vec<u32> = (0..2_000).map(|_| sampler.sample(&logits, &[]).unwrap()).collect();
+    assert!(drawn.iter().all(|&id| id < 2_500) && drawn.iter().any(|&id| id > 2_400));
+}
+
+#[test]
+fn penalties_by_hand() {
+    let penalized = |options: SamplingOptions, history: &[u32]| {
+        let mut sampler = Sampler::new(options, 0).unwrap();
+        sampler.candidates =
+            [2.0, -2.0, 1.0, 0.5].iter().zip(0..).map(|(&logit, id)| Candidate { id, logit }).collect();
+        sampler.penalize(history);
+        sampler.candidates.iter().map(|c| c.logit).collect::<Vec<f32>>()
+    };
+    let history = [3, 0, 1, 0];
+    let repetition = SamplingOptions { repetition_penalty: 2.0, ..off() };
+    assert_eq!(penalized(repetition.clone(), &history), [1.0, -4.0, 1.0, 0.25]);
+    let frequency = SamplingOptions { frequency_penalty: 0.5, ..off() };
+    assert_eq!(penalized(frequency, &history), [1.0, -2.5, 1.0, 0.0]);
+    let presence = SamplingOptions { presence_penalty: 0.25, ..off() };
+    assert_eq!(penalized(presence.clone(), &history), [1.75, -2.25, 1.0, 0.25]);
+    // The multiplication first, then the subtractions; the last three only; ids outside the vocabulary change nothing.
+    let all = SamplingOptions { repetition_penalty: 2.0, frequency_penalty: 0.5, presence_penalty: 0.25, ..off() };
+    assert_eq!(penalized(all, &history), [2.0 / 2.0 - 1.25, -4.75, 1.0, -0.5]);
+    assert_eq!(penalized(SamplingOptions { penalty_last_n: 3, ..repetition.clone() }, &history), [1.0, -4.0, 1.0, 0.5]);
+    assert_eq!(penalized(SamplingOptions { penalty_last_n: 0, ..presence }, &history), [2.0, -2.0, 1.0, 0.5]);
+    assert_eq!(penalized(repetition, &[9]), [2.0, -2.0, 1.0, 0.5]);
+}
+
+#[test]
+fn greedy_takes_the_lowest_of_the_best_and_heeds_penalties() {
+    let sample = |options, logits: &[f32], history: &[u32]| Sampler::new(options, 0).unwrap().sample(logits, history);
+    assert_eq!(sample(SamplingOptions::greedy(), &[0.0, 3.0, 1.0, 3.0, 3.0], &[]).unwrap(), 1);
+    assert_eq!(sample(SamplingOptions::greedy(), &[f32::NEG_INFINITY, -7.0], &[]).unwrap(), 1);
+    let penalty = SamplingOptions { repetition_penalty: 4.0, ..SamplingOptions::greedy() };
+    assert_eq!(sample(penalty, &[0.0, 3.0, 1.0], &[1]).unwrap(), 2);
+}
+
+#[test]
+fn the_seed_decides_and_the_options_seed_wins() {
+    let logits: Vec<f32> = (0..1_001).map(|i| (i as f32 * 0.7).sin()).collect();
+    let draw = |seed, entropy| {
+        let mut sampler = Sampler::new(SamplingOptions { seed, ..Default::default() }, entropy).unwrap();
+        (0..20).map(|_| sampler.sample(&logits, &[]).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(draw(Some(1), 2), draw(Some(1), 3));
+    assert_eq!(draw(Some(1), 0), draw(None, 1));
+    assert_ne!(draw(Some(1), 0), draw(Some(2), 0));
+    // As recorded when this was written: a seed means the same in every version.
+    assert_eq!(draw(Some(42), 0)[..5], [523, 882, 442, 505, 128]);
+}
+
+#[test]
+fn forbidden_tokens_never_come() {
+    let mut logits = vec![f32::NEG_INFINITY; 777];
+    logits[776] = -1e30;
+    let id = Sampler::new(SamplingOptions::default(), 3).unwrap().sample(&logits, &[776, 1]).unwrap();
+    assert_eq!(id, 776);
+}
+
+#[test]
+fn bad_logits_are_named() {
+    let fails = |logits: &[f32], text: &str| {
+        for options in [SamplingOptions::default(), SamplingOptions::greedy()] {
+            let error = Sampler::new(options, 0).unwrap().sample(logits, &[]).unwrap_err();
+            assert!(matches!(error, Error::InvalidLogits(_)) && error.to_string().contains(text), "{error}");
+        }
+    };
+    fails(&[0.0, f32::NAN], "NaN for token 1");
+    fails(&[f32::INFINITY, 0.0], "inf for token 0");
+    fails(&[f32::NEG_INFINITY; 3], "no finite number among 3 logits");
+    fails(&[], "no finite number among 0 logits");
+}

@@ -1,1 +1,188 @@
+//! Templates in the manner of the common families, written small.
 
+use serde_json::json;
+
+use super::*;
+
+/// SmolLM2's own: a default system message, then ChatML.
+const CHATML: &str = "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}\
+{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}\
+{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}\
+{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+/// Llama 3: a date, namespaces, `trim`, blocks on lines of their own.
+const LLAMA3: &str = r#"{{- bos_token }}
+{%- set ns = namespace(system='none') %}
+{%- if messages[0]['role'] == 'system' %}
+    {%- set ns.system = messages[0]['content'].strip() %}
+    {%- set messages = messages[1:] %}
+{%- endif %}
+{%- if strftime_now is defined %}
+    {%- set today = strftime_now("%d %b %Y") %}
+{%- else %}
+    {%- set today = "26 Jul 2024" %}
+{%- endif %}
+{{- "<|start_header_id|>system<|end_header_id|>\n\nToday: " + today + "\n" + ns.system + "<|eot_id|>" }}
+{%- for message in messages %}
+    {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}
+{%- endif %}
+"#;
+
+/// Gemma and Mistral: roles must alternate, `assistant` has another name.
+const GEMMA: &str = "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}
+{% for message in messages %}
+    {% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}
+        {{ raise_exception('Conversation roles must alternate user/assistant/…') }}
+    {% endif %}
+    {% if message['role'] == 'assistant' %}
+        {% set role = 'model' %}
+    {% else %}
+        {% set role = message['role'] %}
+    {% endif %}
+    {{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>' + eos_token }}
+{% endfor %}
+{% if add_generation_prompt %}
+{{ '<start_of_turn>model\n' }}{% endif %}";
+
+fn messages(messages: &[(&str, &str)]) -> Vec<Message> {
+    messages.iter().map(|(role, content)| Message::new(*role, *content)).collect()
+}
+
+fn render(source: &str, list: &[(&str, &str)], options: &RenderOptions) -> Result<String> {
+    ChatTemplate::new(source)?.render(&messages(list), options)
+}
+
+/// Renders a template that reads no messages.
+fn plain(source: &str) -> Result<String> {
+    render(source, &[], &RenderOptions::default())
+}
+
+fn answer() -> RenderOptions<'static> {
+    RenderOptions { add_generation_prompt: true, bos_token: "<s>", eos_token: "</s>", ..Default::default() }
+}
+
+#[test]
+fn chatml_with_its_default_system_message() {
+    let expected = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n\
+        <|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n";
+    assert_eq!(render(CHATML, &[("user", "Hi")], &answer()).unwrap(), expected);
+    let own = render(CHATML, &[("system", "Be brief."), ("user", "Hi")], &RenderOptions::default()).unwrap();
+    assert_eq!(own, "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n");
+}
+
+#[test]
+fn llama3_with_and_without_the_time() {
+    let conversation = [("system", " S "), ("user", " Hi "), ("assistant", "Ho"), ("user", "?")];
+    let expected = |today: &str| {
+        format!(
+            "<s><|start_header_id|>system<|end_header_id|>\n\nToday: {today}\nS<|eot_id|>\
+            <|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nHo<|eot_id|>\
+            <|start_header_id|>user<|end_header_id|>\n\n?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+        )
+    };
+    assert_eq!(render(LLAMA3, &conversation, &answer()).unwrap(), expected("26 Jul 2024"));
+    let timed = RenderOptions { now: Some(1_709_164_800), ..answer() };
+    assert_eq!(render(LLAMA3, &conversation, &timed).unwrap(), expected("29 Feb 2024"));
+}
+
+#[test]
+fn gemma_trims_blocks_and_refuses_what_does_not_alternate() {
+    let conversation = [("user", "Hi "), ("assistant", "Ho"), ("user", "?")];
+    // What Jinja2 gives with trim_blocks and lstrip_blocks: the line of the text keeps its indentation.
+    let expected = "<s>    <start_of_turn>user\nHi<end_of_turn></s>\n    <start_of_turn>model\nHo<end_of_turn></s>\n    \
+        <start_of_turn>user\n?<end_of_turn></s>\n<start_of_turn>model\n";
+    assert_eq!(render(GEMMA, &conversation, &answer()).unwrap(), expected);
+
+    let error = render(GEMMA, &[("user", "a"), ("user", "b")], &answer()).unwrap_err();
+    assert_eq!(error.to_string(), "chat template: line 4: Conversation roles must alternate user/assistant/…");
+    let error = render(GEMMA, &[("system", "a")], &answer()).unwrap_err();
+    assert_eq!(error.to_string(), "chat template: line 1: System role not supported");
+}
+
+#[test]
+fn json_is_pythons() {
+    let tools = json!([{"name": "f<x>", "args": {"z": 1, "a": [true, null, 1.5, "é'"]}, "none": []}]);
+    let options = RenderOptions { tools: Some(&tools), ..Default::default() };
+    assert_eq!(
+        render("{{ tools | tojson }}", &[], &options).unwrap(),
+        r#"[{"name": "f<x>", "args": {"z": 1, "a": [true, null, 1.5, "é'"]}, "none": []}]"#
+    );
+    let indented = "{\n  \"z\": 1,\n  \"a\": [\n    true\n  ]\n}";
+    assert_eq!(plain("{{ {'z': 1, 'a': [true]} | tojson(indent=2) }}").unwrap(), indented);
+    assert_eq!(plain("{{ {'z': 1, 'a': [true]} | tojson(2) }}").unwrap(), indented);
+    assert!(plain("{{ 1 | tojson(sort_keys=true) }}").is_err());
+    assert!(plain("{{ 1 | tojson(ensure_ascii=true) }}").is_err());
+    assert_eq!(plain("{{ 'é' | tojson(ensure_ascii=false) }}").unwrap(), "\"é\"");
+}
+
+#[test]
+fn python_methods_and_loop_controls() {
+    let source = "{% for k, v in {'b': 1, 'a': 2}.items() %}{% if v == 2 %}{% break %}{% endif %}{{ k.upper() }}{% endfor %}\
+        {{ ' x,y '.strip().split(',')[-1] }}{{ 'abc'.startswith('ab') }}{{ [1, 2, 3][::-1] }}";
+    assert_eq!(plain(source).unwrap(), "ByTrue[3, 2, 1]");
+}
+
+#[test]
+fn messages_and_extra_variables_reach_the_template() {
+    let message: Message = serde_json::from_value(json!({"role": "tool", "content": "4", "name": "add"})).unwrap();
+    let mut options = RenderOptions::default();
+    options.extra.insert("enable_thinking".into(), json!(false));
+    let source = "{{ messages[0].name }} {{ messages[0].absent is defined }} {{ enable_thinking }} {{ tools is none }}";
+    let text = ChatTemplate::new(source).unwrap().render(&[message], &options).unwrap();
+    assert_eq!(text, "add False False True");
+}
+
+#[test]
+fn generation_marks_do_nothing() {
+    let source = "a {%- generation -%} b {%- endgeneration %} c{% set generation = 1 %}{{ generation }} {% generation";
+    assert_eq!(
+        plain_generation_blocks(source),
+        "a {%- if true -%} b {%- endif %} c{% set generation = 1 %}{{ generation }} {% generation"
+    );
+    assert_eq!(plain("a {%- generation -%} b {%- endgeneration %} c").unwrap(), "ab c");
+}
+
+#[test]
+fn faults_name_their_line() {
+    let cases = [
+        ("a\n{% if %}", "chat template: line 2: "),
+        ("a\n\n{{ messages.x.y }}", "chat template: line 3: "),
+        ("{{ nobody() }}", "line 1: "),
+        ("\n{{ strftime_now('%d') }}", "line 2: "),
+    ];
+    for (source, expected) in cases {
+        let error = plain(source).unwrap_err();
+        assert!(matches!(error, Error::ChatTemplate(_)) && error.to_string().contains(expected), "{error}");
+    }
+    let timed = RenderOptions { now: Some(0), ..Default::default() };
+    assert_eq!(render("{{ strftime_now('%H:%M %A') }}", &[], &timed).unwrap(), "00:00 Thursday");
+    assert!(render("{{ strftime_now('%!') }}", &[], &timed).is_err());
+    assert!(render("{{ strftime_now('%Y') }}", &[], &RenderOptions { now: Some(i64::MAX), ..timed }).is_err());
+}
+
+#[test]
+fn a_long_conversation_is_far_from_the_limit() {
+    let turns: Vec<Message> =
+        (0..10_000).map(|i| Message::new(["user", "assistant"][i % 2], "a word or two")).collect();
+    for source in [CHATML, LLAMA3, GEMMA] {
+        assert!(ChatTemplate::new(source).unwrap().render(&turns, &answer()).unwrap().len() > 300_000);
+    }
+}
+
+#[test]
+fn a_hostile_template_stops() {
+    let loops = "{% for a in range(99999) %}{% for b in range(99999) %}{{ b }}{% endfor %}{% endfor %}";
+    let error = plain(loops).unwrap_err().to_string();
+    assert!(error.contains("too many steps"), "{error}");
+    for source in [
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}".to_owned(),
+        "{% set ns = namespace(x='a') %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}".to_owned(),
+        "{{ ".to_owned() + &"(".repeat(10_000),
+        "{{ 'x' * 99999999999 }}".to_owned(),
+    ] {
+        assert!(plain(&source).is_err(), "{}", &source[..20]);
+    }
+}

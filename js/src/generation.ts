@@ -1,0 +1,92 @@
+/** The worker's generation loop: events of the runtime → pieces with timings. */
+
+import type { StartOptions } from './protocol.js';
+import type { RuntimeEvent, RuntimeLlm } from './runtime.js';
+import type { FinishReason, Message, Piece, Usage } from './types.js';
+
+/** Runs one generation to its end, or until `signal` stops it between two steps. */
+export async function generate(
+  llm: RuntimeLlm,
+  prompt: string | readonly Message[],
+  options: StartOptions,
+  signal: AbortSignal,
+  emit: (piece: Piece) => void,
+): Promise<void> {
+  const clock = new Clock();
+  const ids = typeof prompt === 'string' ? llm.tokenize(prompt, true, false) : llm.chat_prompt(JSON.stringify(prompt));
+  llm.start(ids, JSON.stringify(options));
+  clock.prompt(ids.length, llm.cached_tokens());
+  try {
+    for (;;) {
+      await messagesArrive();
+      if (signal.aborted) return emit({ text: '', id: null, finish: { reason: 'abort', usage: clock.usage() } });
+      const event = JSON.parse(await llm.next()) as RuntimeEvent;
+      if (event.type === 'token') {
+        clock.token();
+        emit({ text: event.text, id: event.id, finish: null });
+      } else if (event.type === 'end') {
+        return emit({ text: event.text, id: null, finish: { reason: event.reason, usage: clock.usage() } });
+      }
+    }
+  } finally {
+    llm.stop();
+  }
+}
+
+/** A generation that was cancelled before it began. */
+export function unstarted(reason: FinishReason): Piece {
+  return { text: '', id: null, finish: { reason, usage: new Clock().usage() } };
+}
+
+/**
+ * Lets the worker handle messages. On the CPU engine `next` never leaves the microtask queue, and a message that says
+ * "stop" would wait for the end of the answer. A timer would do, but browsers round it up to 4 ms.
+ */
+function messagesArrive(): Promise<void> {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+}
+
+/** Counts tokens and takes times, in milliseconds. */
+class Clock {
+  readonly #start = performance.now();
+  #promptTokens = 0;
+  #cachedTokens = 0;
+  #completionTokens = 0;
+  #first = 0;
+  #last = 0;
+
+  prompt(tokens: number, cached: number): void {
+    this.#promptTokens = tokens;
+    this.#cachedTokens = cached;
+  }
+
+  token(): void {
+    this.#last = performance.now();
+    this.#completionTokens += 1;
+    if (this.#completionTokens === 1) this.#first = this.#last;
+  }
+
+  usage(): Usage {
+    const any = this.#completionTokens > 0;
+    const promptMs = any ? this.#first - this.#start : 0;
+    return {
+      promptTokens: this.#promptTokens,
+      cachedTokens: this.#cachedTokens,
+      completionTokens: this.#completionTokens,
+      timeToFirstTokenMs: promptMs,
+      promptTokensPerSecond: rate(this.#promptTokens - this.#cachedTokens, promptMs),
+      tokensPerSecond: rate(this.#completionTokens - 1, this.#last - this.#first),
+    };
+  }
+}
+
+function rate(tokens: number, ms: number): number {
+  return tokens > 0 && ms > 0 ? (1000 * tokens) / ms : 0;
+}

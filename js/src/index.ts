@@ -1,0 +1,61 @@
+/**
+ * weft: open language models inside a web page.
+ *
+ * Importing this has no side effect, in a page or elsewhere; `load` starts a worker that does everything.
+ */
+
+import { Connection, createLlm } from './engine.js';
+import { WeftError } from './errors.js';
+import { checkLoad } from './options.js';
+import type { Llm, LoadOptions, ModelInfo } from './types.js';
+
+export { WeftError, type ErrorCode } from './errors.js';
+export type * from './types.js';
+
+/**
+ * Loads a model. Rejects with a {@link WeftError}, or with the signal's reason (an `AbortError`) when it is aborted.
+ */
+export async function load(options: LoadOptions): Promise<Llm> {
+  const call = checkLoad(options);
+  const { signal, onProgress } = options;
+  signal?.throwIfAborted();
+  if (typeof Worker === 'undefined' || typeof WebAssembly === 'undefined') {
+    const remedy = 'Call load() in a browser, in an effect or event handler rather than while rendering on a server.';
+    throw new WeftError(
+      'NOT_SUPPORTED',
+      `weft needs Web Workers and WebAssembly, and this is not a browser. ${remedy}`,
+    );
+  }
+
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'weft' });
+  const connection = new Connection(worker);
+  let ready = false;
+  worker.onerror = (event) => {
+    event.preventDefault();
+    const what = event.message || 'its script could not be loaded';
+    connection.fail(
+      ready
+        ? new WeftError('CRASHED', `the worker crashed: ${what}. Load the model again.`)
+        : new WeftError(
+            'WORKER_FAILED',
+            `the worker did not start: ${what}. Does the bundler keep \`new URL('./worker.js', import.meta.url)\`, and is dist/worker.js served as JavaScript?`,
+          ),
+    );
+  };
+
+  // Nothing of a load that was given up needs to be kept: the whole worker goes.
+  const aborted = new Promise<never>((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  try {
+    const loading = connection.request(call, (progress) => {
+      ready = true;
+      if (!signal?.aborted) onProgress?.(progress);
+    });
+    const info = (await Promise.race([loading, aborted])) as ModelInfo;
+    return createLlm(connection, info, () => worker.terminate());
+  } catch (error) {
+    worker.terminate();
+    throw error;
+  }
+}

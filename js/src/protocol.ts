@@ -1,0 +1,44 @@
+/** What the page and the worker say to each other: one union each way, matched by `type`. */
+
+import type { SerializedError } from './errors.js';
+import type { Device, Message, ModelInfo, Piece, Progress, SamplingOptions } from './types.js';
+
+/** A file in the form that crosses to the worker: an absolute URL, or the bytes themselves. */
+export type FileSource = string | Blob;
+
+export interface StartOptions extends SamplingOptions {
+  readonly maxTokens?: number;
+  readonly stop: readonly string[];
+  /** The seed where the caller gave none. */
+  readonly entropy: number;
+}
+
+/** What a call wants; the worker runs one at a time, in order. */
+export type Call =
+  | {
+      readonly type: 'load';
+      readonly files: readonly FileSource[];
+      readonly device: Device;
+      readonly contextLength: number | null;
+    }
+  | { readonly type: 'generate'; readonly prompt: string | readonly Message[]; readonly options: StartOptions }
+  | { readonly type: 'tokenize'; readonly text: string; readonly addSpecial: boolean; readonly parseSpecial: boolean }
+  | { readonly type: 'detokenize'; readonly ids: readonly number[] };
+
+export type Request =
+  | { readonly type: 'call'; readonly id: number; readonly call: Call }
+  /** Stops the call if it runs, and forgets it if it waits; it then ends as a generation with reason `abort`. */
+  | { readonly type: 'cancel'; readonly id: number };
+
+export type Reply =
+  | { readonly type: 'progress'; readonly id: number; readonly progress: Progress }
+  | { readonly type: 'piece'; readonly id: number; readonly piece: Piece }
+  /** The end of a call that is no generation. */
+  | { readonly type: 'result'; readonly id: number; readonly value: ModelInfo | number[] | string }
+  | { readonly type: 'error'; readonly id: number; readonly error: SerializedError };
+
+/** An end of the wire: a Worker, its global scope, or a MessagePort. */
+export interface Port<Out, In> {
+  postMessage(message: Out): void;
+  onmessage: ((event: MessageEvent<In>) => void) | null;
+}

@@ -1,0 +1,48 @@
+/** What the worker needs of the wasm module; the generated glue has exactly these. Structured values are JSON. */
+
+export interface Runtime {
+  readonly Loader: { create(options: string): Promise<RuntimeLoader> };
+  /** Bytes of the module's linear memory. */
+  memoryBytes(): number;
+}
+
+export interface RuntimeLoader {
+  feed(bytes: Uint8Array): void;
+  total_bytes(): number | undefined;
+  finish(): Promise<RuntimeLlm>;
+  free(): void;
+}
+
+export interface RuntimeLlm {
+  info(): string;
+  tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array;
+  detokenize(ids: Uint32Array): string;
+  chat_prompt(messages: string): Uint32Array;
+  start(ids: Uint32Array, options: string): void;
+  next(): Promise<string>;
+  stop(): void;
+  cached_tokens(): number;
+}
+
+/** What `next` gives. */
+export type RuntimeEvent =
+  | { readonly type: 'prompt'; readonly done: number; readonly total: number }
+  | { readonly type: 'token'; readonly id: number; readonly text: string }
+  | { readonly type: 'end'; readonly reason: 'stop' | 'length'; readonly text: string };
+
+/** What `info` gives. */
+export interface RuntimeInfo {
+  readonly name: string;
+  readonly architecture: string;
+  readonly parameters: number;
+  readonly quantization: string;
+  readonly layers: number;
+  readonly hiddenSize: number;
+  readonly vocabularySize: number;
+  readonly contextLength: number;
+  readonly trainedContextLength: number;
+  readonly hasChatTemplate: boolean;
+  readonly engine: { readonly kind: 'gpu' | 'cpu'; readonly description: string };
+  readonly memoryBytes: number;
+  readonly reason: string;
+}

@@ -1,0 +1,109 @@
+/**
+ * The worker's end of the protocol: runs calls one at a time, in order. It knows nothing of wasm or of workers, so that
+ * the tests run it over a MessageChannel with a runtime of their own.
+ */
+
+import { serializeError, WeftError } from './errors.js';
+import { generate, unstarted } from './generation.js';
+import type { Call, FileSource, Port, Reply, Request } from './protocol.js';
+import type { Runtime, RuntimeInfo, RuntimeLlm } from './runtime.js';
+import { fileName, readFiles } from './source.js';
+import type { Device, ModelInfo, Progress } from './types.js';
+
+/** Progress is told at most this often, in milliseconds. */
+const PROGRESS_MS = 100;
+
+export function serve(port: Port<Reply, Request>, start: () => Promise<Runtime>): void {
+  const cancels = new Map<number, AbortController>();
+  let llm: RuntimeLlm | undefined;
+  let queue = Promise.resolve();
+
+  async function run(id: number, call: Call, signal: AbortSignal): Promise<void> {
+    if (call.type === 'load') {
+      const progress = (progress: Progress) => port.postMessage({ type: 'progress', id, progress });
+      const loaded = await load(start, call.files, call.device, call.contextLength, signal, progress);
+      llm = loaded.llm;
+      return port.postMessage({ type: 'result', id, value: loaded.info });
+    }
+    if (!llm) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
+    switch (call.type) {
+      case 'generate': {
+        const emit = (piece: Parameters<Parameters<typeof generate>[4]>[0]) =>
+          port.postMessage({ type: 'piece', id, piece });
+        return generate(llm, call.prompt, call.options, signal, emit);
+      }
+      case 'tokenize': {
+        const ids = llm.tokenize(call.text, call.addSpecial, call.parseSpecial);
+        return port.postMessage({ type: 'result', id, value: Array.from(ids) });
+      }
+      case 'detokenize':
+        return port.postMessage({ type: 'result', id, value: llm.detokenize(Uint32Array.from(call.ids)) });
+    }
+  }
+
+  port.onmessage = ({ data }) => {
+    const { id } = data;
+    if (data.type === 'cancel') {
+      cancels.get(id)?.abort();
+      return;
+    }
+    const { call } = data;
+    const cancel = new AbortController();
+    cancels.set(id, cancel);
+    // One that is cancelled while it waits ends at once, not when its turn comes.
+    let waiting = true;
+    cancel.signal.addEventListener('abort', () => {
+      if (waiting) port.postMessage({ type: 'piece', id, piece: unstarted('abort') });
+    });
+    queue = queue.then(async () => {
+      waiting = false;
+      try {
+        if (!cancel.signal.aborted) await run(id, call, cancel.signal);
+      } catch (error) {
+        port.postMessage({ type: 'error', id, error: serializeError(error) });
+      } finally {
+        cancels.delete(id);
+      }
+    });
+  };
+}
+
+/** Streams the files into an engine. Nothing but the piece at hand is held outside of the engine. */
+async function load(
+  start: () => Promise<Runtime>,
+  files: readonly FileSource[],
+  device: Device,
+  contextLength: number | null,
+  signal: AbortSignal,
+  onProgress: (progress: Progress) => void,
+): Promise<{ llm: RuntimeLlm; info: ModelInfo }> {
+  const [first] = files;
+  let file = first === undefined ? '' : fileName(first);
+  let loaded = 0;
+  onProgress({ phase: 'start', loaded, total: null, file });
+  const runtime = await start();
+  const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength }));
+  let total: number | null = null;
+  let told = -Infinity;
+  try {
+    for await (const piece of readFiles(files, signal)) {
+      loader.feed(piece.bytes);
+      file = piece.file;
+      loaded += piece.bytes.length;
+      total = loader.total_bytes() ?? null;
+      if (performance.now() - told >= PROGRESS_MS) {
+        told = performance.now();
+        onProgress({ phase: 'download', loaded, total, file });
+      }
+    }
+  } catch (error) {
+    loader.free();
+    throw error;
+  }
+  onProgress({ phase: 'download', loaded, total, file });
+  onProgress({ phase: 'prepare', loaded, total, file });
+  const llm = await loader.finish();
+  const { reason, memoryBytes, engine, ...model } = JSON.parse(llm.info()) as RuntimeInfo;
+  const wasmMemoryBytes = runtime.memoryBytes();
+  return { llm, info: { ...model, engine: { ...engine, reason, memoryBytes, wasmMemoryBytes } } };
+}

@@ -1,0 +1,77 @@
+/** The bytes of a model's files, in order, as they arrive. */
+
+import { WeftError } from './errors.js';
+import type { FileSource } from './protocol.js';
+
+/** Pieces are at most this long: each is copied into the memory of the wasm module, which never shrinks. */
+const PIECE_BYTES = 1 << 20;
+
+export interface SourcePiece {
+  readonly bytes: Uint8Array;
+  readonly file: string;
+}
+
+/** Yields the files one after the other as one stream. Errors: `NETWORK`, naming the address. */
+export async function* readFiles(files: readonly FileSource[], signal: AbortSignal): AsyncGenerator<SourcePiece> {
+  for (const source of files) {
+    const file = fileName(source);
+    const body = typeof source === 'string' ? await open(source, signal) : source.stream();
+    for await (const bytes of read(body, source)) {
+      for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
+        yield { bytes: bytes.subarray(start, start + PIECE_BYTES), file };
+      }
+    }
+  }
+}
+
+/** The last part of the path, or the name of the file, for people. */
+export function fileName(source: FileSource): string {
+  if (typeof source !== 'string') return 'name' in source && typeof source.name === 'string' ? source.name : 'file';
+  const path = new URL(source).pathname;
+  return decodeURIComponent(path.slice(path.lastIndexOf('/') + 1)) || source;
+}
+
+async function open(url: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+  let response: Response;
+  try {
+    response = await fetch(url, { signal });
+  } catch (cause) {
+    if (signal.aborted) throw cause;
+    const hint = 'Is the address right, the network up, and does the server allow other origins (CORS)?';
+    throw new WeftError('NETWORK', `cannot fetch ${url}: ${messageOf(cause)}. ${hint}`, { cause });
+  }
+  if (!response.ok || !response.body) {
+    // An error page has a body too, which nobody will read.
+    await response.body?.cancel();
+    throw new WeftError(
+      'NETWORK',
+      `cannot fetch ${url}: the server answered ${response.status} ${response.statusText}`,
+    );
+  }
+  return response.body;
+}
+
+async function* read(body: ReadableStream<Uint8Array>, source: FileSource): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  let received = 0;
+  let finished = false;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      received += value.length;
+      yield value;
+    }
+    finished = true;
+  } catch (cause) {
+    finished = true; // a broken stream needs no cancelling
+    const what = typeof source === 'string' ? source : `the file ${fileName(source)}`;
+    throw new WeftError('NETWORK', `reading ${what} broke off after ${received} bytes: ${messageOf(cause)}`, { cause });
+  } finally {
+    if (!finished) await reader.cancel();
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,22 @@
+/** The worker: the generated wasm module behind the protocol. All compute happens here. */
+
+import init, { Loader } from '../generated/weft.js';
+import { WeftError } from './errors.js';
+import type { Port, Reply, Request } from './protocol.js';
+import { serve } from './serve.js';
+
+serve(globalThis as unknown as Port<Reply, Request>, async () => {
+  const url = new URL('../generated/weft_bg.wasm', import.meta.url);
+  try {
+    const { memory } = await init({ module_or_path: url });
+    return { Loader, memoryBytes: () => memory.buffer.byteLength };
+  } catch (cause) {
+    const message = `the engine did not start from ${url.href}: ${String(cause)}.`;
+    if (cause instanceof WebAssembly.CompileError) {
+      const remedy =
+        'Either that is not the wasm file (does the server or bundler serve it?), or this browser lacks WebAssembly SIMD.';
+      throw new WeftError('NOT_SUPPORTED', `${message} ${remedy}`, { cause });
+    }
+    throw new WeftError('WORKER_FAILED', `${message} Is the file served beside the worker?`, { cause });
+  }
+});

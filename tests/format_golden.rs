@@ -1,0 +1,129 @@
+//! The reader against files that other programs wrote.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use weft_llm::Result;
+use weft_llm::format::{
+    Array, BlockType, GgufReader, Header, Layout, Planes, Sink, TensorInfo, Value, dequantize_row, repack,
+};
+
+/// Collects every tensor, decoded to f32.
+#[derive(Default)]
+struct Decoded {
+    header: Option<Header>,
+    /// Name, block type and values.
+    tensors: Vec<(String, BlockType, Vec<f32>)>,
+}
+
+impl Sink for Decoded {
+    fn header(&mut self, header: Header) -> Result<()> {
+        self.header = Some(header);
+        Ok(())
+    }
+
+    fn rows(&mut self, tensor: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
+        if first_row == 0 {
+            self.tensors.push((tensor.name.clone(), tensor.block, Vec::new()));
+        }
+        let layout = Layout::for_block(tensor.block);
+        let values = &mut self.tensors.last_mut().unwrap().2;
+        let mut out = vec![f32::NAN; tensor.cols()];
+        for row in rows.chunks_exact(tensor.row_bytes()) {
+            let mut planes = Planes::default();
+            repack(tensor.block, tensor.cols(), row, &mut planes);
+            dequantize_row(layout, &planes.quants, &planes.scales, &mut out);
+            values.extend_from_slice(&out);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn block_types_decode_as_gguf_py_decodes_them() {
+    let file = include_bytes!("fixtures/block_types.gguf");
+    let expected = include_bytes!("fixtures/block_types.f32");
+    let mut decoded = Decoded::default();
+    let mut reader = GgufReader::new();
+    reader.feed(file, &mut decoded).unwrap();
+    reader.finish().unwrap();
+    assert_eq!(reader.total_bytes(), Some(file.len() as u64));
+    let blocks: Vec<_> = decoded.tensors.iter().map(|(_, block, _)| *block).collect();
+    assert_eq!(blocks, BlockType::ALL);
+    let mut expected = expected.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+    for (name, _, values) in &decoded.tensors {
+        for (i, value) in values.iter().enumerate() {
+            let expected = expected.next().unwrap();
+            // The same bits, but for the sign of a zero: Q4_0 is decoded as d · q − 8 d here.
+            assert!(value.to_bits() == expected.to_bits() || *value == expected, "{name}[{i}]: {value} != {expected}");
+        }
+    }
+    assert_eq!(expected.next(), None);
+}
+
+#[test]
+fn metadata_of_every_type_is_read() {
+    let mut decoded = Decoded::default();
+    GgufReader::new().feed(include_bytes!("fixtures/block_types.gguf"), &mut decoded).unwrap();
+    let header = decoded.header.unwrap();
+    let expected: [(&str, Value); 16] = [
+        ("test.u8", 200u8.into()),
+        ("test.i8", (-100i8).into()),
+        ("test.u16", 60000u16.into()),
+        ("test.i16", (-30000i16).into()),
+        ("test.u32", 4_000_000_000u32.into()),
+        ("test.i32", (-2_000_000_000i32).into()),
+        ("test.u64", (1u64 << 63).into()),
+        ("test.i64", (-(1i64 << 62)).into()),
+        ("test.f32", 0.1f32.into()),
+        ("test.f64", 0.1f64.into()),
+        ("test.bool", true.into()),
+        ("test.string", "Grüße, 世界".into()),
+        ("test.strings", vec!["a".to_owned(), String::new(), "ẞ".to_owned()].into()),
+        ("test.i32s", vec![1, -2, 3].into()),
+        ("test.f32s", vec![0.5f32, -1.5].into()),
+        ("test.bools", Array::Bools(vec![true, false]).into()),
+    ];
+    for (key, value) in expected {
+        assert_eq!(header.metadata.get(key), Some(&value), "{key}");
+    }
+    assert_eq!((header.version, header.alignment), (3, 32));
+}
+
+/// Counts tensors and bytes of a real model: `WEFT_MODEL=model.gguf cargo test --release -- --ignored real_model`.
+#[test]
+#[ignore = "needs a model file, named by WEFT_MODEL"]
+fn real_model_arrives_completely() {
+    #[derive(Default)]
+    struct Count {
+        expected: Vec<(String, u64)>,
+        got: Vec<(String, u64)>,
+    }
+    impl Sink for Count {
+        fn header(&mut self, header: Header) -> Result<()> {
+            self.expected.extend(header.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.bytes())));
+            println!("{} pairs, header of {} bytes", header.metadata.len(), header.header_bytes);
+            Ok(())
+        }
+        fn rows(&mut self, tensor: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
+            if first_row == 0 {
+                self.got.push((tensor.name.clone(), 0));
+            }
+            let (_, bytes) = self.got.last_mut().unwrap();
+            assert_eq!(*bytes, (first_row * tensor.row_bytes()) as u64);
+            *bytes += rows.len() as u64;
+            Ok(())
+        }
+    }
+    let file = std::fs::read(std::env::var("WEFT_MODEL").unwrap()).unwrap();
+    for chunk in [1 << 16, 1001] {
+        let start = std::time::Instant::now();
+        let mut count = Count::default();
+        let mut reader = GgufReader::new();
+        for chunk in file.chunks(chunk) {
+            reader.feed(chunk, &mut count).unwrap();
+        }
+        reader.finish().unwrap();
+        assert_eq!(count.got, count.expected);
+        assert_eq!(reader.total_bytes(), Some(file.len() as u64));
+        println!("{} tensors of {} bytes in {:?}", count.got.len(), file.len(), start.elapsed());
+    }
+}

@@ -1,0 +1,219 @@
+//! Damaged model files: whatever the bytes, reading ends without a panic, and memory grows only with the bytes that
+//! came, however large the numbers in them are.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use weft_llm::format::{Array, BlockType, GgufReader, GgufWriter, Header, Sink, TensorInfo};
+use weft_llm::{Error, Result};
+
+/// Counts the bytes that each thread has allocated, so that parallel tests do not disturb each other.
+struct Counting;
+
+thread_local! {
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    let live = LIVE.get() + bytes;
+    LIVE.set(live);
+    PEAK.set(PEAK.get().max(live));
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Keeps the headers, as a model would, and checks that rows come whole.
+#[derive(Default)]
+struct Keep(Vec<Header>);
+
+impl Sink for Keep {
+    fn header(&mut self, header: Header) -> Result<()> {
+        self.0.push(header);
+        Ok(())
+    }
+
+    fn rows(&mut self, tensor: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
+        assert_eq!(rows.len() % tensor.row_bytes(), 0);
+        assert!(first_row + rows.len() / tensor.row_bytes() <= tensor.rows());
+        Ok(())
+    }
+}
+
+fn read(file: &[u8], chunk: usize) -> Result<()> {
+    let mut keep = Keep::default();
+    let mut reader = GgufReader::new();
+    for chunk in file.chunks(chunk) {
+        reader.feed(chunk, &mut keep)?;
+    }
+    reader.finish()
+}
+
+/// The outcome of reading `file`, and the most memory that it took at a time, in bytes.
+fn measured(file: &[u8], chunk: usize) -> (Result<()>, usize) {
+    let before = LIVE.get();
+    PEAK.set(before);
+    let result = read(file, chunk);
+    (result, (PEAK.get() - before) as usize)
+}
+
+/// What reading `bytes` bytes may take. Two costs multiply: an empty string is 8 bytes in a file and 24 in memory,
+/// and a growing vector holds three times its old length for a moment. The rest is the reader itself and messages.
+fn allowed(bytes: usize) -> usize {
+    16 * bytes + 8192
+}
+
+/// A model with every kind of item in its header.
+fn model() -> Vec<u8> {
+    GgufWriter::new()
+        .metadata("general.architecture", "llama")
+        .metadata("llama.block_count", 2u32)
+        .metadata("a.float", 1e-5f32)
+        .metadata("a.bool", true)
+        .metadata("a.wide", 1u64 << 40)
+        .metadata("tokens", (0..40).map(|i| format!("token{i}")).collect::<Vec<_>>())
+        .metadata("scores", vec![0.5f32; 30])
+        .metadata("types", vec![1i32; 30])
+        .metadata("flags", Array::Bools(vec![false, true]))
+        .tensor_f32("norm", &[5, 3], &[1.0; 15])
+        .tensor("half", &[6], BlockType::F16, &[1; 12])
+        .tensor("q4", &[64, 2], BlockType::Q4_0, &[7; 4 * 18])
+        .tensor("q8", &[32, 2, 2], BlockType::Q8_0, &[7; 4 * 34])
+        .to_bytes()
+}
+
+/// One way to damage a file.
+#[derive(Clone, Debug)]
+enum Damage {
+    Byte(usize, u8),
+    /// A length, count, dimension or offset becomes another number, maybe absurd. Fields stand at any byte.
+    U64(usize, u64),
+    U32(usize, u32),
+    Truncate(usize),
+    Remove(usize, usize),
+    Repeat(usize, usize),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let numbers = prop_oneof![
+        any::<u64>(),
+        (0u32..64).prop_map(|bit| 1 << bit),
+        (0u32..64).prop_map(|bit| (1 << bit) - 1),
+        0u64..200
+    ];
+    let at = 0usize..4096;
+    prop_oneof![
+        (at.clone(), any::<u8>()).prop_map(|(at, byte)| Damage::Byte(at, byte)),
+        (at.clone(), numbers).prop_map(|(at, number)| Damage::U64(at, number)),
+        (at.clone(), 0u32..40).prop_map(|(at, number)| Damage::U32(at, number)),
+        at.clone().prop_map(Damage::Truncate),
+        (at.clone(), 1usize..40).prop_map(|(at, len)| Damage::Remove(at, len)),
+        (at, 1usize..40).prop_map(|(at, len)| Damage::Repeat(at, len)),
+    ]
+}
+
+impl Damage {
+    fn apply(&self, file: &mut Vec<u8>) {
+        if file.is_empty() {
+            return;
+        }
+        let len = file.len();
+        let mut write = |at: usize, bytes: &[u8]| {
+            for (i, byte) in bytes.iter().enumerate() {
+                file[(at + i) % len] = *byte;
+            }
+        };
+        match *self {
+            Self::Byte(at, byte) => write(at, &[byte]),
+            Self::U64(at, number) => write(at, &number.to_le_bytes()),
+            Self::U32(at, number) => write(at, &number.to_le_bytes()),
+            Self::Truncate(at) => file.truncate(at % len),
+            Self::Remove(at, count) => drop(file.drain(at % len..(at % len + count).min(len))),
+            Self::Repeat(at, count) => {
+                let copy = file[at % len..(at % len + count).min(len)].to_vec();
+                file.splice(at % len..at % len, copy);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn damaged_files_end_in_errors_and_bounded_memory(
+        damages in proptest::collection::vec(damage(), 1..4),
+        chunk in 1usize..2000,
+    ) {
+        let mut file = model();
+        for damage in &damages {
+            damage.apply(&mut file);
+        }
+        let (result, peak) = measured(&file, chunk);
+        prop_assert!(peak <= allowed(file.len()), "{} bytes took {peak}", file.len());
+        if let Err(error) = result {
+            prop_assert!(!matches!(error, Error::Internal { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_after_the_magic_are_survived(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        pairs in 0u64..5,
+    ) {
+        let head = [b"GGUF".as_slice(), &3u32.to_le_bytes(), &1u64.to_le_bytes(), &pairs.to_le_bytes()].concat();
+        let file = [head, bytes].concat();
+        let (_, peak) = measured(&file, 64);
+        prop_assert!(peak <= allowed(file.len()));
+    }
+}
+
+/// Every number that a file claims about itself, each blown up alone: at every place, to sizes near every limit.
+#[test]
+fn blown_up_numbers_reserve_nothing() {
+    let file = model();
+    for at in 4..file.len() - 8 {
+        for number in
+            [u64::MAX, 1 << 63, i64::MAX as u64, 1 << 60, 1 << 40, 1 << 32, u64::from(u32::MAX), 1 << 25, 1 << 20]
+        {
+            let mut file = file.clone();
+            file[at..at + 8].copy_from_slice(&number.to_le_bytes());
+            let (_, peak) = measured(&file, 1000);
+            assert!(peak <= allowed(file.len()), "{number} at byte {at}: {} bytes took {peak}", file.len());
+        }
+    }
+}
+
+/// The dearest header for its length: a vocabulary of empty strings. And the promise that weights are not kept.
+#[test]
+fn memory_follows_the_header_and_not_the_weights() {
+    let strings = GgufWriter::new().metadata("tokens", vec![String::new(); 200_000]).to_bytes();
+    let (result, peak) = measured(&strings, 1 << 16);
+    result.unwrap();
+    assert!(peak <= 10 * strings.len(), "{} bytes took {peak}", strings.len());
+
+    let cols = 256;
+    let weights = vec![1; 4 * cols * 10_000]; // 10 MB
+    let file = GgufWriter::new().tensor("w", &[cols as u64, 10_000], BlockType::F32, &weights).to_bytes();
+    for chunk in [1000, 1 << 16, file.len()] {
+        let (result, peak) = measured(&file, chunk);
+        result.unwrap();
+        assert!(peak <= 4 * cols + 4096, "chunks of {chunk} took {peak}");
+    }
+}

@@ -1,0 +1,167 @@
+//! A real model against the figures of another implementation (`golden/README.md`), on every engine.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::Read;
+
+use pollster::block_on;
+use serde::Deserialize;
+use weft_llm::engine::{self, Device};
+use weft_llm::model::Loader;
+use weft_llm::sampling::SamplingOptions;
+use weft_llm::session::{Event, FinishReason, GenerateOptions, Session, negative_log_likelihood};
+use weft_llm::tokenizer::{EncodeOptions, Message};
+
+#[derive(Deserialize)]
+struct Figures {
+    prompts: Vec<Prompt>,
+    greedy: Vec<Greedy>,
+    text: Text,
+}
+
+#[derive(Deserialize)]
+struct Prompt {
+    prompt: String,
+    token_ids: Vec<u32>,
+    top10_ids: Vec<u32>,
+    top10_logits: Vec<f32>,
+    logsumexp: f64,
+}
+
+#[derive(Deserialize)]
+struct Greedy {
+    prompt_ids: Vec<u32>,
+    new_ids: Vec<u32>,
+    top1_minus_top2: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    token_ids: Vec<u32>,
+    mean_nll: f64,
+}
+
+fn figures() -> Figures {
+    serde_json::from_str(include_str!("golden/smollm2-135m-q4_1/figures.json")).unwrap()
+}
+
+fn session(device: Device) -> Session {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/models/SmolLM2-135M-Instruct.Q4_1.gguf");
+    let mut file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{path}: {error}. `npm test` fetches it."));
+    let mut engine = block_on(engine::open(device)).unwrap().engine;
+    let mut loader = Loader::new(Some(1024));
+    let mut chunk = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut chunk).unwrap() {
+            0 => break,
+            n => loader.feed(engine.as_mut(), &chunk[..n]).unwrap(),
+        }
+    }
+    let model = loader.finish(engine.as_mut()).unwrap();
+    Session::new(engine, model).unwrap()
+}
+
+/// The largest |Δ| of the ten best logits; panics if their order differs but for ties within 1e-3.
+fn compare(golden: &Prompt, logits: &[f32]) -> f32 {
+    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
+    ids.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));
+    for (rank, (&id, &golden_id)) in ids.iter().zip(&golden.top10_ids).enumerate() {
+        let gap = (logits[id as usize] - logits[golden_id as usize]).abs();
+        assert!(id == golden_id || gap < 1e-3, "rank {rank}: {id} instead of {golden_id}, {gap} apart");
+    }
+    let logsumexp = negative_log_likelihood(logits, ids[0]) + f64::from(logits[ids[0] as usize]);
+    assert!((logsumexp - golden.logsumexp).abs() < 0.02, "{logsumexp} {}", golden.logsumexp);
+    let deltas = golden.top10_ids.iter().zip(&golden.top10_logits).map(|(&id, l)| (logits[id as usize] - l).abs());
+    deltas.fold(0.0, f32::max)
+}
+
+fn logits_and_likelihood_agree(device: Device) {
+    let mut session = session(device);
+    let figures = figures();
+    for golden in &figures.prompts {
+        let ids = session.chat_prompt(&[Message::new("user", &golden.prompt)], 0).unwrap();
+        assert_eq!(ids, golden.token_ids);
+        let mut last = Vec::new();
+        block_on(session.logits(&ids, |_, logits| last = logits.to_vec())).unwrap();
+        let delta = compare(golden, &last);
+        println!("{device:?}: {} tokens, max |Δ logit| {delta:.6}", ids.len());
+        assert!(delta <= 0.02, "{delta}");
+    }
+
+    let text = include_str!("golden/smollm2-135m-q4_1/text.txt");
+    let ids = session.tokenizer().encode(text, EncodeOptions { add_special: false, parse_special: false }).unwrap();
+    assert_eq!(ids, figures.text.token_ids);
+    let mut nll = 0.0;
+    block_on(session.logits(&ids, |position, logits| {
+        if let Some(&next) = ids.get(position + 1) {
+            nll += negative_log_likelihood(logits, next);
+        }
+    }))
+    .unwrap();
+    let mean = nll / (ids.len() - 1) as f64;
+    println!("{device:?}: mean NLL {mean:.6}, golden {:.6}", figures.text.mean_nll);
+    assert!((mean / figures.text.mean_nll - 1.0).abs() < 0.002, "{mean}");
+}
+
+#[test]
+#[ignore = "needs the model: `npm test` fetches it and runs this"]
+fn the_reference_agrees() {
+    logits_and_likelihood_agree(Device::Reference);
+}
+
+#[test]
+#[ignore = "needs the model: `npm test` fetches it and runs this"]
+fn the_cpu_engine_agrees() {
+    logits_and_likelihood_agree(Device::Cpu);
+}
+
+#[test]
+#[ignore = "needs the model: `npm test` fetches it and runs this"]
+fn the_gpu_engine_agrees() {
+    logits_and_likelihood_agree(Device::Gpu);
+}
+
+/// Greedy ids, how it ended, and how many prompt tokens came from the KV cache.
+fn greedy(session: &mut Session, prompt: &[u32], max_tokens: usize) -> (Vec<u32>, FinishReason, usize) {
+    let sampling = SamplingOptions::greedy();
+    let options = GenerateOptions { max_tokens: Some(max_tokens), sampling, ..Default::default() };
+    session.start(prompt.to_vec(), options, 0).unwrap();
+    let cached = session.cached_tokens();
+    let mut ids = Vec::new();
+    loop {
+        match block_on(session.next()).unwrap() {
+            Event::Prompt { .. } => {}
+            Event::Token { id, .. } => ids.push(id),
+            Event::End { reason, .. } => return (ids, reason, cached),
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the model: `npm test` fetches it and runs this"]
+fn greedy_answers_agree_up_to_the_first_close_call() {
+    let mut session = session(Device::Cpu);
+    let end = 2; // <|im_end|>, which ends an answer and is no part of it
+    for golden in figures().greedy {
+        let sure = golden.top1_minus_top2.iter().position(|&gap| gap < 0.05).unwrap_or(golden.new_ids.len());
+        let (ids, ..) = greedy(&mut session, &golden.prompt_ids, golden.new_ids.len());
+        let expected: Vec<u32> = golden.new_ids[..sure].iter().copied().filter(|&id| id != end).collect();
+        assert!(sure >= 5, "the figures say nothing: {sure}");
+        assert_eq!(ids[..expected.len()], expected);
+    }
+}
+
+#[test]
+#[ignore = "needs the model: `npm test` fetches it and runs this"]
+fn a_prompt_that_starts_alike_is_not_computed_again() {
+    let mut session = session(Device::Cpu);
+    let prompt = figures().greedy[0].prompt_ids.clone();
+    let (answer, reason, cached) = greedy(&mut session, &prompt, 64);
+    assert_eq!((reason, cached), (FinishReason::Stop, 0));
+    let mut longer = prompt.clone();
+    longer.extend(&answer);
+    longer.extend(&prompt[20..]);
+    let (with_cache, _, cached) = greedy(&mut session, &longer, 16);
+    assert_eq!(cached, prompt.len() + answer.len());
+    let (fresh, ..) = greedy(&mut self::session(Device::Cpu), &longer, 16);
+    assert_eq!(with_cache, fresh);
+}

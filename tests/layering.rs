@@ -1,0 +1,72 @@
+//! The layers of `src/lib.rs`: imports go downwards only, and the two big dependencies stay in their places.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lowest first. Modules on one line do not import each other.
+const LAYERS: &[&[&str]] = &[
+    &["error"],
+    &["format", "tokenizer", "sampling"],
+    &["record"],
+    &["ops"],
+    &["model", "engine"],
+    &["session"],
+    &["web"],
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+}
+
+/// The module of the crate root that a file belongs to.
+fn layer_of(file: &Path, root: &Path) -> String {
+    let first = file.strip_prefix(root).unwrap().components().next().unwrap();
+    first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_string()
+}
+
+/// Modules of the crate root that `text` names as `crate::<module>` or in `use crate::{…}`.
+fn imports(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        let list = match rest.strip_prefix('{') {
+            Some(list) => &list[..list.find("};").unwrap_or(list.len())],
+            None => &rest[..rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())],
+        };
+        let words = list.split(|c: char| !c.is_alphanumeric() && c != '_');
+        found.extend(words.filter(|word| LAYERS.iter().flat_map(|l| l.iter()).any(|l| l == word)).map(String::from));
+    }
+    found
+}
+
+#[test]
+fn imports_go_downwards() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let level = |name: &str| LAYERS.iter().position(|layer| layer.contains(&name));
+    let mut seen = 0;
+    for file in sources(&root) {
+        let own = layer_of(&file, &root);
+        let Some(own_level) = level(&own) else { continue };
+        for import in imports(&fs::read_to_string(&file).unwrap()) {
+            seen += 1;
+            let allowed = import == own || level(&import).unwrap() < own_level;
+            assert!(allowed, "{} imports `{import}`, which is not below `{own}`", file.display());
+        }
+    }
+    assert!(seen > 50, "only {seen} imports found: does this test still read the sources?");
+}
+
+#[test]
+fn wgpu_and_wasm_bindgen_stay_in_their_places() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (name, home) in [("wgpu::", "engine/gpu"), ("wasm_bindgen", "web.rs")] {
+        let users: Vec<_> =
+            sources(&root).into_iter().filter(|file| fs::read_to_string(file).unwrap().contains(name)).collect();
+        assert!(!users.is_empty(), "nobody uses {name}");
+        for file in users {
+            assert!(file.strip_prefix(&root).unwrap().starts_with(home), "{} uses {name}", file.display());
+        }
+    }
+}

@@ -1,0 +1,284 @@
+// The packed package in real browsers, with a real model: what an app that installed it gets.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { inRoot } from '../../scripts/lib/run.mjs';
+import { browsers } from './browsers.mjs';
+import { installPacked } from './packed.mjs';
+import { serve } from './serve.mjs';
+
+const MODEL = '/models/SmolLM2-135M-Instruct.Q4_1.gguf';
+const FRANCE = 'What is the capital of France?';
+const MINUTE = 60_000;
+
+let packed, server, golden;
+
+before(async () => {
+  golden = JSON.parse(await readFile(inRoot('tests/golden/smollm2-135m-q4_1/figures.json'), 'utf8'));
+  packed = await installPacked();
+  const mounts = { '/node_modules/': join(packed.folder, 'node_modules'), '/models/': inRoot('models') };
+  server = await serve(mounts, { handle: pages });
+});
+
+after(async () => {
+  await server?.close();
+  await packed?.remove();
+});
+
+/** An empty page, and a web page where a model should be. */
+function pages(request, response) {
+  if (request.url !== '/' && request.url !== '/missing.gguf.html') return false;
+  response.setHeader('Content-Type', 'text/html');
+  response.end('<!doctype html><html lang="en"><title>test</title><link rel="icon" href="data:," /></html>');
+  return true;
+}
+
+/** Runs `work(page)` in a browser whose page has `weft` (the package) and a few helpers as globals. */
+async function inBrowser(name, work) {
+  const browser = await browsers[name]();
+  try {
+    const page = await browser.newPage();
+    const complaints = [];
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    await page.goto(server.url);
+    await page.evaluate(async () => {
+      globalThis.weft = await import('/node_modules/weft-llm/dist/index.js');
+      /** Collects a generation. */
+      globalThis.collect = async (pieces) => {
+        const answer = { text: '', ids: [], pieces: 0 };
+        for await (const piece of pieces) {
+          answer.text += piece.text;
+          answer.pieces += 1;
+          if (piece.finish) Object.assign(answer, piece.finish);
+          else answer.ids.push(piece.id);
+        }
+        return answer;
+      };
+      /** What an error says, or null where there is none. */
+      globalThis.failure = (work) =>
+        work().then(
+          () => null,
+          ({ name, code, message }) => ({ name, code, message }),
+        );
+    });
+    await work(page);
+    assert.deepEqual(complaints, []);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Loads the model as `llm` in the page; Playwright passes one argument, so all are one. */
+const load = (page, device) =>
+  page.evaluate(
+    async ({ model, device }) => {
+      const progress = [];
+      globalThis.llm = await weft.load({
+        model,
+        device,
+        contextLength: 1024,
+        onProgress: (event) => progress.push(event),
+      });
+      return { info: llm.info, progress };
+    },
+    { model: MODEL, device },
+  );
+
+const chat = (page, content, options) =>
+  page.evaluate(({ content, options }) => collect(llm.chat([{ role: 'user', content }], options)), {
+    content,
+    options,
+  });
+
+/** A greedy answer agrees with the golden one up to the first step where two tokens were nearly as good. */
+async function agreesWithGolden(page, { prompt, prompt_ids, new_ids, top1_minus_top2 }, mostTokens = Infinity) {
+  const close = top1_minus_top2.findIndex((gap) => gap < 0.05);
+  const sure = new_ids.slice(0, Math.min(close < 0 ? Infinity : close, mostTokens)).filter((id) => id !== END);
+  const answer = await chat(page, prompt, { temperature: 0, maxTokens: sure.length });
+  assert.deepEqual(answer.ids, sure);
+  assert.equal(answer.usage.promptTokens, prompt_ids.length);
+  assert.equal(answer.usage.completionTokens, sure.length);
+}
+
+/** `<|im_end|>`, which ends an answer and is no part of it. */
+const END = 2;
+
+test('chromium, CPU engine: answers, streams, stops, samples', { timeout: 10 * MINUTE }, () =>
+  inBrowser('chromium', async (page) => {
+    const { info, progress } = await load(page, 'auto');
+    assert.equal(info.engine.kind, 'cpu');
+    assert.match(info.engine.reason, /software/);
+    assert.equal(info.vocabularySize, 49152);
+    const phases = progress.map(({ phase }) => phase);
+    assert.equal(phases[0], 'start');
+    assert.equal(phases.at(-1), 'prepare');
+    assert.equal(progress.at(-1).loaded, 98_362_432);
+    assert.equal(progress.at(-1).total, 98_362_432);
+
+    for (const golden_ of golden.greedy) await agreesWithGolden(page, golden_);
+
+    const answer = await chat(page, FRANCE, { temperature: 0 });
+    assert.match(answer.text, /Paris/);
+    assert.equal(answer.reason, 'stop');
+    assert.ok(answer.pieces > 5, 'the answer is streamed');
+
+    const again = await chat(page, FRANCE, { temperature: 0 });
+    assert.equal(again.text, answer.text);
+    assert.equal(again.usage.cachedTokens, again.usage.promptTokens - 1, 'the prompt is still in the KV cache');
+
+    const stopped = await chat(page, FRANCE, { temperature: 0, stop: [' of France'] });
+    assert.equal(stopped.text, 'The capital');
+    assert.equal(stopped.reason, 'stop');
+
+    const seeded = [1, 1, 2].map((seed) => chat(page, 'Tell me a story.', { temperature: 1.5, seed, maxTokens: 12 }));
+    const [first, same, other] = await Promise.all(seeded);
+    assert.deepEqual(first.ids, same.ids);
+    assert.notDeepEqual(first.ids, other.ids);
+    assert.equal(first.reason, 'length');
+
+    const text = 'Zwölf Boxkämpfer 🥊 jagen Viktor <|im_end|>.\n\n';
+    const roundTrip = await page.evaluate(async (text) => {
+      const ids = await llm.tokenize(text);
+      const special = await llm.tokenize('<|im_end|>', { parseSpecial: true });
+      return { ids, special, text: await llm.detokenize(ids) };
+    }, text);
+    assert.equal(roundTrip.text, text);
+    assert.deepEqual(roundTrip.special, [END]);
+    assert.ok(!roundTrip.ids.includes(END), 'special tokens in a text are plain text');
+  }),
+);
+
+test('chromium, CPU engine: break and AbortSignal stop at once, the model stays usable', { timeout: 5 * MINUTE }, () =>
+  inBrowser('chromium', async (page) => {
+    await load(page, 'cpu');
+    const result = await page.evaluate(async () => {
+      const long = () => [{ role: 'user', content: 'Write a very long story about the sea.' }];
+      let pieces = 0;
+      for await (const _ of llm.chat(long())) if (++pieces === 5) break;
+
+      const controller = new AbortController();
+      const aborted = { pieces: 0 };
+      for await (const piece of llm.chat(long(), { signal: controller.signal })) {
+        if (++aborted.pieces === 5) controller.abort();
+        aborted.finish = piece.finish;
+      }
+      const before = await collect(llm.generate('Once', { signal: AbortSignal.abort() }));
+
+      // One waits while another runs, and is given up meanwhile.
+      const waiting = new AbortController();
+      const running = collect(llm.generate('One, two, three,', { temperature: 0, maxTokens: 8 }));
+      const queued = collect(llm.generate('Never', { signal: waiting.signal }));
+      waiting.abort();
+      return { pieces, aborted, before, queued: await queued, running: await running };
+    });
+    assert.equal(result.pieces, 5);
+    assert.equal(result.aborted.finish.reason, 'abort');
+    assert.equal(result.aborted.pieces, 6, 'nothing but the end comes after an abort');
+    assert.equal(result.before.reason, 'abort');
+    assert.deepEqual(result.before.ids, []);
+    assert.equal(result.queued.reason, 'abort');
+    assert.equal(result.running.ids.length, 8);
+    assert.match((await chat(page, FRANCE, { temperature: 0 })).text, /Paris/);
+
+    const disposed = await page.evaluate(async () => {
+      const running = collect(llm.generate('One, two, three,', { maxTokens: 500 }));
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      llm.dispose();
+      llm.dispose();
+      return { running: await running, later: await failure(() => collect(llm.generate('More'))) };
+    });
+    assert.equal(disposed.running.reason, 'abort');
+    assert.equal(disposed.later?.code ?? disposed.later, disposed.later === null ? null : 'DISPOSED');
+  }),
+);
+
+test('chromium: each bad input has its error, and harms nothing', { timeout: 5 * MINUTE }, () =>
+  inBrowser('chromium', async (page) => {
+    const errors = await page.evaluate(async (model) => {
+      const whole = await (await fetch(model)).blob();
+      const header = new Uint8Array(await whole.slice(0, 64).arrayBuffer());
+      const patched = (at, bytes) => {
+        const copy = header.slice();
+        copy.set(bytes, at);
+        return new Blob([copy, whole.slice(64)]);
+      };
+      const load = (options) => failure(() => weft.load({ device: 'cpu', ...options }));
+      const controller = new AbortController();
+      const aborting = load({
+        model,
+        signal: controller.signal,
+        onProgress: ({ phase }) => phase === 'download' && controller.abort(),
+      });
+      return {
+        'no file': await load({ model: '/models/no-such-model.gguf' }),
+        'no server': await load({ model: 'http://127.0.0.1:1/model.gguf' }),
+        'a web page': await load({ model: '/missing.gguf.html' }),
+        'random bytes': await load({ model: new Blob([crypto.getRandomValues(new Uint8Array(5000))]) }),
+        nothing: await load({ model: new Blob([]) }),
+        'cut in the header': await load({ model: whole.slice(0, 100_000) }),
+        'cut in the weights': await load({ model: whole.slice(0, 50_000_000) }),
+        'wrong version': await load({ model: patched(4, [77]) }),
+        'absurd tensor count': await load({ model: patched(8, [255, 255, 255, 255, 255, 255, 255, 127]) }),
+        'something appended': await load({ model: [whole, new Blob(['more weights, perhaps?'.repeat(9)])] }),
+        'context too long': await load({ model, contextLength: 1_000_000 }),
+        'device unknown': await load({ model, device: 'tpu' }),
+        'model of a wrong type': await load({ model: 42 }),
+        aborted: await aborting,
+      };
+    }, MODEL);
+    const codes = Object.fromEntries(Object.entries(errors).map(([what, error]) => [what, error?.code ?? error?.name]));
+    for (const [what, error] of Object.entries(errors)) console.log(`  ${what}: ${error?.code}: ${error?.message}`);
+    assert.deepEqual(codes, {
+      'no file': 'NETWORK',
+      'no server': 'NETWORK',
+      'a web page': 'INVALID_FILE',
+      'random bytes': 'INVALID_FILE',
+      nothing: 'TRUNCATED_FILE',
+      'cut in the header': 'TRUNCATED_FILE',
+      'cut in the weights': 'TRUNCATED_FILE',
+      'wrong version': 'UNSUPPORTED_MODEL',
+      'absurd tensor count': 'INVALID_FILE',
+      'something appended': 'INVALID_FILE',
+      'context too long': 'INVALID_OPTION',
+      'device unknown': 'INVALID_OPTION',
+      'model of a wrong type': 'INVALID_OPTION',
+      aborted: 20, // DOMException.ABORT_ERR: the signal's own reason
+    });
+
+    await page.evaluate(async (model) => {
+      globalThis.llm = await weft.load({ model, device: 'cpu', contextLength: 64 });
+    }, MODEL);
+    const overflow = await page.evaluate(() => failure(() => collect(llm.generate('word '.repeat(100)))));
+    assert.equal(overflow.code, 'CONTEXT_OVERFLOW');
+    const full = await page.evaluate(() => collect(llm.generate('One, two, three,', { temperature: 0 })));
+    assert.equal(full.reason, 'length');
+    assert.equal(full.usage.promptTokens + full.usage.completionTokens, 64);
+  }),
+);
+
+test('chromium, GPU engine on SwiftShader: the golden answers, in little memory', { timeout: 20 * MINUTE }, () =>
+  inBrowser('chromium', async (page) => {
+    const { info } = await load(page, 'gpu');
+    assert.equal(info.engine.kind, 'gpu');
+    console.log(`  wasm memory after loading: ${(info.engine.wasmMemoryBytes / 2 ** 20).toFixed(1)} MiB`);
+    assert.ok(info.engine.wasmMemoryBytes <= 64 * 2 ** 20);
+    for (const golden_ of golden.greedy) await agreesWithGolden(page, golden_);
+  }),
+);
+
+test('firefox, GPU engine on its own WebGPU: the golden answer', { timeout: 20 * MINUTE }, () =>
+  inBrowser('firefox', async (page) => {
+    const { info } = await load(page, 'gpu');
+    assert.equal(info.engine.kind, 'gpu');
+    await agreesWithGolden(page, golden.greedy[0]);
+  }),
+);
+
+test('firefox, CPU engine: the golden answers', { timeout: 10 * MINUTE }, () =>
+  inBrowser('firefox', async (page) => {
+    await load(page, 'cpu');
+    for (const golden_ of golden.greedy) await agreesWithGolden(page, golden_);
+  }),
+);

@@ -11,6 +11,12 @@ use crate::session::{GenerateOptions, Info, Session};
 use crate::tokenizer::{EncodeOptions, Message};
 use crate::{Error, model};
 
+/// Says in the console where a panic came from; the trap that follows it says nothing.
+#[wasm_bindgen(start)]
+fn start() {
+    std::panic::set_hook(Box::new(|panic| web_sys::console::error_1(&panic.to_string().into())));
+}
+
 /// An `Error` of JavaScript with the property `code`.
 fn to_js(error: Error) -> JsValue {
     let js = JsError::new(&error.to_string());

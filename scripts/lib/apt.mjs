@@ -13,14 +13,14 @@ export async function install(packages, missing, remedy) {
   if (!which('apt-get') || !root) {
     const apt = which('apt-get') ? `sudo apt-get install ${packages.join(' ')}` : undefined;
     throw new Remedy(
-      `${missing} is missing. To install it: ${[apt, remedy].filter(Boolean).join('; or ')}. Then run this again.`,
+      `Missing: ${missing}. To install it: ${[apt, remedy].filter(Boolean).join('; or ')}. Then run this again.`,
     );
   }
   await step(`install ${packages.join(', ')} by apt`, async () => {
     const env = { DEBIAN_FRONTEND: 'noninteractive' };
     await run('apt-get', ['update', '-q'], { env });
     const unknown = packages.filter((name) => !output('apt-cache', ['show', '--no-all-versions', name]));
-    if (unknown.length) throw new Remedy(`${missing} is missing, and apt knows no ${unknown.join(', ')}. ${remedy}.`);
+    if (unknown.length) throw new Remedy(`Missing: ${missing}, and apt knows no ${unknown.join(', ')}. ${remedy}.`);
     await run('apt-get', ['install', ...options, ...packages], { env });
   });
 }

@@ -38,7 +38,7 @@ export async function ensureTestPrograms() {
     },
   ].filter(({ found }) => !found);
   if (!needed.length) return;
-  const words = (key) => needed.map((program) => program[key]).join(', ');
+  const words = (key) => needed.map((program) => program[key]).join('; ');
   await install(
     needed.flatMap((program) => program.packages),
     words('name'),

@@ -80,13 +80,17 @@ pub struct HostEngine<K> {
     programs: Vec<Recording>,
     counters: Counters,
     scratch: Planes,
+    /// Bytes that one plane may have.
+    pub max_buffer_bytes: u64,
 }
 
 impl<K: Kernels> HostEngine<K> {
     /// An engine without buffers.
     pub fn new(kernels: K) -> Self {
         let (buffers, programs) = (Vec::new(), Vec::new());
-        Self { kernels, buffers, programs, counters: Counters::default(), scratch: Planes::default() }
+        let (counters, scratch) = (Counters::default(), Planes::default());
+        // wasm32 allocations end below 2 GiB
+        Self { kernels, buffers, programs, counters, scratch, max_buffer_bytes: i32::MAX as u64 }
     }
 
     fn values(&self, id: BufferId) -> &[f32] {
@@ -174,8 +178,7 @@ fn zeroed<T: Clone + Default>(label: &str, len: usize) -> Result<Vec<T>> {
 
 impl<K: Kernels> Memory for HostEngine<K> {
     fn max_buffer_bytes(&self) -> u64 {
-        // wasm32 allocations end below 2 GiB
-        i32::MAX as u64
+        self.max_buffer_bytes
     }
 
     fn memory_bytes(&self) -> u64 {

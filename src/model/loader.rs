@@ -82,7 +82,6 @@ struct Parts {
     group_of: HashMap<String, usize>,
     /// Names of vectors that the architecture may have, with their lengths.
     vector_lengths: HashMap<String, usize>,
-    tied: bool,
 }
 
 struct Destination<'a> {
@@ -122,26 +121,21 @@ impl Parts {
         let config = Config::from_metadata(&header.metadata)?;
         let chat_template = header.metadata.opt_str("tokenizer.chat_template")?.map(ChatTemplate::new).transpose()?;
         let tokenizer = Tokenizer::new(take_vocabulary(&mut header.metadata)?)?;
-        // In a split file the output matrix may be in a later part; only the embedding is sure to be in the first.
-        let split = header.metadata.opt_u32("split.count")?.is_some_and(|count| count > 1);
-        let tied = !split && !header.tensors.iter().any(|tensor| tensor.name == "output.weight");
-        let groups = groups(&config, tokenizer.vocab_size(), tied);
+        let groups = groups(&config, tokenizer.vocab_size());
         let mut group_of = HashMap::new();
         for (index, group) in groups.iter().enumerate() {
             group_of.extend(group.stems().map(|stem| (stem.to_string(), index)));
         }
         let vector_lengths = vector_lengths(&config);
-        Ok(Self { config, tokenizer, chat_template, groups, group_of, vector_lengths, tied })
+        Ok(Self { config, tokenizer, chat_template, groups, group_of, vector_lengths })
     }
 }
 
-/// The matrices of the model in a fixed order: embedding, output if there is one, four a layer.
-fn groups(config: &Config, vocab: usize, tied: bool) -> Vec<Group> {
+/// The matrices of the model in a fixed order: embedding, output, four a layer.
+fn groups(config: &Config, vocab: usize) -> Vec<Group> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
-    let mut groups = vec![Group::new(&[("token_embd".into(), vocab)], hidden)];
-    if !tied {
-        groups.push(Group::new(&[("output".into(), vocab)], hidden));
-    }
+    let mut groups =
+        vec![Group::new(&[("token_embd".into(), vocab)], hidden), Group::new(&[("output".into(), vocab)], hidden)];
     for layer in 0..config.layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
         let kv = kv_heads * head_dim;
@@ -221,25 +215,25 @@ impl Assembly {
 
     fn finish(mut self, memory: &mut dyn Memory) -> Result<Model> {
         let Some(parts) = self.parts else { return Err(missing_tensor("token_embd.weight")) };
-        let Parts { config, tokenizer, chat_template, groups, tied, .. } = parts;
+        let Parts { config, tokenizer, chat_template, groups, .. } = parts;
         let context = self.context.unwrap_or(config.trained_context.min(DEFAULT_CONTEXT));
         let vectors = &mut self.vectors;
         let mut groups = groups.into_iter();
-        let mut weight = |memory: &mut dyn Memory, vectors: &mut _| match groups.next() {
-            Some(group) => group.finish(memory, vectors),
-            None => Err(missing_tensor("of a layer")),
-        };
-        let embed_tokens = weight(memory, vectors)?;
-        let lm_head = if tied { embed_tokens.clone() } else { weight(memory, vectors)? };
+        let mut group = || groups.next().ok_or_else(|| missing_tensor("of a layer"));
+        let embed_tokens = group()?.finish(memory, vectors)?;
+        // Many models have no output matrix, and use the embedding table for both.
+        let output = group()?;
+        let tied = output.weight.parts.is_empty();
+        let lm_head = if tied { embed_tokens.clone() } else { output.finish(memory, vectors)? };
         let mut layers = Vec::with_capacity(config.layers);
         for i in 0..config.layers {
             layers.push(Layer {
                 attn_norm: required(memory, vectors, &format!("blk.{i}.attn_norm.weight"))?,
-                qkv_proj: weight(memory, vectors)?,
-                o_proj: weight(memory, vectors)?,
+                qkv_proj: group()?.finish(memory, vectors)?,
+                o_proj: group()?.finish(memory, vectors)?,
                 ffn_norm: required(memory, vectors, &format!("blk.{i}.ffn_norm.weight"))?,
-                gate_up_proj: weight(memory, vectors)?,
-                down_proj: weight(memory, vectors)?,
+                gate_up_proj: group()?.finish(memory, vectors)?,
+                down_proj: group()?.finish(memory, vectors)?,
                 kv_cache: KvCache::new(memory, &config, context)?,
             });
         }

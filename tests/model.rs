@@ -1,0 +1,408 @@
+//! Whole small models: every way that weights can lie in a file and in an engine gives the same logits.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use pollster::block_on;
+use support::Rng;
+use weft_llm::Error;
+use weft_llm::engine::Engine;
+use weft_llm::engine::cpu::Simd;
+use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::format::{Array, BlockType, GgufWriter, Layout, Planes, Value, dequantize_row, repack};
+use weft_llm::model::Loader;
+use weft_llm::sampling::SamplingOptions;
+use weft_llm::session::{Event, GenerateOptions, Session};
+
+const HIDDEN: usize = 64;
+const FFN: usize = 96;
+const HEADS: usize = 4;
+const KV_HEADS: usize = 2;
+const HEAD_DIM: usize = 16;
+const VOCAB: usize = 3 + 256;
+const LAYERS: usize = 2;
+
+struct Tensor {
+    dims: Vec<u64>,
+    block: BlockType,
+    data: Vec<u8>,
+}
+
+/// A model file in pieces, so that a test can change one.
+struct Tiny {
+    metadata: Vec<(String, Value)>,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Tiny {
+    /// Random weights; `block` says how each matrix is stored, by the last part of its name.
+    fn new(seed: u64, block: impl Fn(&str) -> BlockType) -> Self {
+        let mut tiny = Self { metadata: metadata(), tensors: BTreeMap::new() };
+        let mut rng = Rng::new(seed);
+        let mut matrix = |name: String, cols: usize, rows: usize| {
+            let block = block(name.rsplit('.').nth(1).unwrap());
+            tiny.tensors.insert(
+                name,
+                Tensor { dims: vec![cols as u64, rows as u64], block, data: rng.rows(block, rows, cols) },
+            );
+        };
+        matrix("token_embd.weight".into(), HIDDEN, VOCAB);
+        for layer in 0..LAYERS {
+            for (name, cols, rows) in [
+                ("attn_q", HIDDEN, HEADS * HEAD_DIM),
+                ("attn_k", HIDDEN, KV_HEADS * HEAD_DIM),
+                ("attn_v", HIDDEN, KV_HEADS * HEAD_DIM),
+                ("attn_output", HEADS * HEAD_DIM, HIDDEN),
+                ("ffn_gate", HIDDEN, FFN),
+                ("ffn_up", HIDDEN, FFN),
+                ("ffn_down", FFN, HIDDEN),
+            ] {
+                matrix(format!("blk.{layer}.{name}.weight"), cols, rows);
+            }
+        }
+        for layer in 0..LAYERS {
+            tiny = tiny.vector(&format!("blk.{layer}.attn_norm.weight"), &rng.units(HIDDEN));
+            tiny = tiny.vector(&format!("blk.{layer}.ffn_norm.weight"), &rng.units(HIDDEN));
+        }
+        tiny.vector("output_norm.weight", &rng.units(HIDDEN))
+    }
+
+    fn vector(mut self, name: &str, values: &[f32]) -> Self {
+        let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.tensors.insert(name.into(), Tensor { dims: vec![values.len() as u64], block: BlockType::F32, data });
+        self
+    }
+
+    fn meta(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.metadata.retain(|(existing, _)| existing != key);
+        self.metadata.push((key.into(), value.into()));
+        self
+    }
+
+    fn without(mut self, name: &str) -> Self {
+        self.tensors.remove(name).expect(name);
+        self
+    }
+
+    /// The same weights as plain floats.
+    fn widened(&self) -> Self {
+        let widen = |tensor: &Tensor| {
+            let cols = tensor.dims[0] as usize;
+            let layout = Layout::for_block(tensor.block);
+            let mut planes = Planes::default();
+            repack(tensor.block, cols, &tensor.data, &mut planes);
+            let (q, s) = (layout.quants_row_bytes(cols), layout.scales_row_bytes(cols));
+            let mut data = Vec::new();
+            let mut row = vec![0.0; cols];
+            for r in 0..planes.quants.len() / q {
+                dequantize_row(layout, &planes.quants[r * q..][..q], &planes.scales[r * s..][..s], &mut row);
+                data.extend(row.iter().flat_map(|value| value.to_le_bytes()));
+            }
+            Tensor { dims: tensor.dims.clone(), block: BlockType::F32, data }
+        };
+        let tensors = self.tensors.iter().map(|(name, tensor)| (name.clone(), widen(tensor))).collect();
+        Self { metadata: self.metadata.clone(), tensors }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        write(&self.metadata, self.tensors.iter())
+    }
+}
+
+fn write<'a>(metadata: &[(String, Value)], tensors: impl Iterator<Item = (&'a String, &'a Tensor)>) -> Vec<u8> {
+    let mut writer = GgufWriter::new();
+    for (key, value) in metadata {
+        writer = writer.metadata(key, value.clone());
+    }
+    for (name, tensor) in tensors {
+        writer = writer.tensor(name, &tensor.dims, tensor.block, &tensor.data);
+    }
+    writer.to_bytes()
+}
+
+fn metadata() -> Vec<(String, Value)> {
+    let mut tokens: Vec<String> = vec!["<unk>".into(), "<s>".into(), "</s>".into()];
+    tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
+    let types: Vec<i32> = [2, 3, 3].into_iter().chain([6; 256]).collect();
+    let pairs: Vec<(&str, Value)> = vec![
+        ("general.architecture", "llama".into()),
+        ("llama.block_count", (LAYERS as u32).into()),
+        ("llama.context_length", 128u32.into()),
+        ("llama.embedding_length", (HIDDEN as u32).into()),
+        ("llama.feed_forward_length", (FFN as u32).into()),
+        ("llama.attention.head_count", (HEADS as u32).into()),
+        ("llama.attention.head_count_kv", (KV_HEADS as u32).into()),
+        ("llama.attention.layer_norm_rms_epsilon", 1e-5f32.into()),
+        ("tokenizer.ggml.model", "llama".into()),
+        ("tokenizer.ggml.tokens", Value::Array(Array::Strings(tokens))),
+        ("tokenizer.ggml.scores", Value::Array(Array::F32(vec![0.0; VOCAB]))),
+        ("tokenizer.ggml.token_type", Value::Array(Array::I32(types))),
+        ("tokenizer.ggml.bos_token_id", 1u32.into()),
+        ("tokenizer.ggml.eos_token_id", 2u32.into()),
+        ("tokenizer.ggml.unknown_token_id", 0u32.into()),
+    ];
+    pairs.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
+}
+
+fn session_on(engine: impl Engine + 'static, bytes: &[u8]) -> Result<Session, Error> {
+    let mut engine = Box::new(engine);
+    let mut loader = Loader::new(None);
+    // an odd chunk size, so that rows are cut
+    for chunk in bytes.chunks(1009) {
+        loader.feed(engine.as_mut(), chunk)?;
+    }
+    let model = loader.finish(engine.as_mut())?;
+    Session::new(engine, model)
+}
+
+/// More than one chunk of a prompt.
+fn ids() -> Vec<u32> {
+    Rng::new(5).ids(45, VOCAB)
+}
+
+fn logits(session: &mut Session, ids: &[u32]) -> Vec<f32> {
+    let mut all = Vec::new();
+    block_on(session.logits(ids, |_, logits| all.extend_from_slice(logits))).unwrap();
+    assert_eq!(all.len(), ids.len() * VOCAB);
+    all
+}
+
+fn reference(tiny: &Tiny) -> Vec<f32> {
+    logits(&mut session_on(HostEngine::new(Reference), &tiny.bytes()).unwrap(), &ids())
+}
+
+/// Largest |Δ| relative to the largest value.
+fn difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let largest = a.iter().fold(0.0f32, |max, value| max.max(value.abs()));
+    assert!(largest > 0.1, "nothing to compare");
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest
+}
+
+#[test]
+fn every_block_type_agrees_on_every_engine() {
+    for (seed, block) in BlockType::ALL.into_iter().enumerate() {
+        let tiny = Tiny::new(seed as u64, |_| block);
+        let expected = reference(&tiny);
+        let mut cpu = session_on(HostEngine::new(Simd), &tiny.bytes()).unwrap();
+        let mut gpu = session_on(support::gpu(), &tiny.bytes()).unwrap();
+        for (name, session) in [("cpu", &mut cpu), ("gpu", &mut gpu)] {
+            let delta = difference(&expected, &logits(session, &ids()));
+            assert!(delta < 1e-4, "{} on {name}: {delta}", block.name());
+        }
+    }
+}
+
+/// q, k and v, and gate and up, of different types, so that none can share a matrix.
+fn mixed() -> Tiny {
+    Tiny::new(11, |name| match name {
+        "attn_k" | "ffn_up" => BlockType::Q8_0,
+        "attn_v" => BlockType::F16,
+        "token_embd" => BlockType::Bf16,
+        "ffn_down" => BlockType::Q4_1,
+        _ => BlockType::Q4_0,
+    })
+}
+
+fn with_biases(mut tiny: Tiny) -> Tiny {
+    let mut rng = Rng::new(77);
+    for layer in 0..LAYERS {
+        let kv = KV_HEADS * HEAD_DIM;
+        for (name, len) in
+            [("attn_q", HIDDEN), ("attn_v", kv), ("attn_output", HIDDEN), ("ffn_up", FFN), ("ffn_down", HIDDEN)]
+        {
+            tiny = tiny.vector(&format!("blk.{layer}.{name}.bias"), &rng.units(len));
+        }
+    }
+    tiny
+}
+
+#[test]
+fn matrices_of_mixed_types_agree_with_their_widened_selves() {
+    for tiny in [mixed(), with_biases(mixed())] {
+        let expected = reference(&tiny.widened());
+        assert!(difference(&expected, &reference(&tiny)) < 1e-5);
+        let mut gpu = session_on(support::gpu(), &tiny.bytes()).unwrap();
+        let delta = difference(&expected, &logits(&mut gpu, &ids()));
+        assert!(delta < 1e-4, "{delta}");
+    }
+}
+
+#[test]
+fn biases_change_the_logits() {
+    assert!(difference(&reference(&mixed()), &reference(&with_biases(mixed()))) > 1e-3);
+}
+
+#[test]
+fn matrices_split_at_the_largest_buffer_agree() {
+    let tiny = with_biases(Tiny::new(3, |_| BlockType::Q8_0));
+    let mut engine = HostEngine::new(Reference);
+    // a few rows a part, and no matrix whole
+    engine.max_buffer_bytes = (7 * Layout::Q8.quants_row_bytes(HIDDEN)) as u64;
+    let mut split = session_on(engine, &tiny.bytes()).unwrap();
+    assert_eq!(logits(&mut split, &ids()), reference(&tiny));
+}
+
+#[test]
+fn a_separate_output_matrix_is_used() {
+    let mut tiny = Tiny::new(4, |_| BlockType::F32);
+    let tied = reference(&tiny);
+    let data = tiny.tensors["token_embd.weight"].data.chunks_exact(4).flat_map(|bytes| {
+        let value = f32::from_le_bytes(bytes.try_into().unwrap());
+        (-2.0 * value).to_le_bytes()
+    });
+    let (dims, data) = (vec![HIDDEN as u64, VOCAB as u64], data.collect());
+    tiny.tensors.insert("output.weight".into(), Tensor { dims, block: BlockType::F32, data });
+    let expected: Vec<f32> = tied.iter().map(|logit| -2.0 * logit).collect();
+    assert!(difference(&expected, &reference(&tiny)) < 1e-6);
+}
+
+#[test]
+fn the_parts_of_a_split_model_make_the_whole() {
+    let tiny = mixed();
+    let expected = reference(&tiny);
+    let count = tiny.tensors.len();
+    // wherever it is cut, also within a group that would share a matrix
+    for cut in [1, 5, 6, 9, count - 1] {
+        let part = |number: u16, tensors: Vec<(&String, &Tensor)>| {
+            let mut metadata = if number == 0 { tiny.metadata.clone() } else { Vec::new() };
+            metadata.push(("split.no".into(), number.into()));
+            metadata.push(("split.count".into(), 2u16.into()));
+            metadata.push(("split.tensors.count".into(), (count as i32).into()));
+            write(&metadata, tensors.into_iter())
+        };
+        let mut tensors: Vec<_> = tiny.tensors.iter().collect();
+        // the embedding is in the first part always
+        tensors.sort_by_key(|(name, _)| name.as_str() != "token_embd.weight");
+        let second = tensors.split_off(cut);
+        let bytes = [part(0, tensors), part(1, second)].concat();
+        let mut session = session_on(HostEngine::new(Reference), &bytes).unwrap();
+        assert_eq!(logits(&mut session, &ids()), expected, "cut at {cut}");
+    }
+}
+
+#[test]
+fn rope_factors_divide_the_frequencies() {
+    let tiny = || Tiny::new(8, |_| BlockType::F32);
+    let plain = reference(&tiny());
+    assert_eq!(reference(&tiny().vector("rope_freqs.weight", &[1.0; HEAD_DIM / 2])), plain);
+    // dividing all frequencies by two is the same as linear scaling by two
+    let halved = reference(&tiny().vector("rope_freqs.weight", &[2.0; HEAD_DIM / 2]));
+    let scaled = tiny().meta("llama.rope.scaling.type", "linear").meta("llama.rope.scaling.factor", 2.0f32);
+    assert!(difference(&plain, &halved) > 1e-3);
+    assert_eq!(halved, reference(&scaled));
+}
+
+/// The tokens of a greedy generation.
+fn greedy(session: &mut Session, prompt: &[u32], max_tokens: usize) -> Vec<u32> {
+    let sampling = SamplingOptions::greedy();
+    let options = GenerateOptions { max_tokens: Some(max_tokens), ignore_eos: true, sampling, ..Default::default() };
+    session.start(prompt.to_vec(), options, 0).unwrap();
+    let mut ids = Vec::new();
+    loop {
+        match block_on(session.next()).unwrap() {
+            Event::Prompt { .. } => {}
+            Event::Token { id, .. } => ids.push(id),
+            Event::End { .. } => return ids,
+        }
+    }
+}
+
+#[test]
+fn decoding_agrees_with_the_prompt_pass() {
+    let bytes = Tiny::new(9, |_| BlockType::Q4_1).bytes();
+    let cpu = session_on(HostEngine::new(Simd), &bytes).unwrap();
+    let gpu = session_on(support::gpu(), &bytes).unwrap();
+    for mut session in [cpu, gpu] {
+        let prompt = ids();
+        let decoded = greedy(&mut session, &prompt, 12);
+        let all = [prompt.as_slice(), &decoded].concat();
+        let logits = logits(&mut session, &all);
+        for (i, id) in decoded.iter().enumerate() {
+            let row = &logits[(prompt.len() + i - 1) * VOCAB..][..VOCAB];
+            let best = (0..VOCAB).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+            assert_eq!(best as u32, *id, "token {i}");
+        }
+    }
+}
+
+#[test]
+fn a_generation_ends_when_the_context_is_full() {
+    let bytes = Tiny::new(9, |_| BlockType::F16).bytes();
+    let mut session = session_on(HostEngine::new(Simd), &bytes).unwrap();
+    assert_eq!(greedy(&mut session, &ids(), usize::MAX).len(), 128 - ids().len());
+    let too_long = Rng::new(1).ids(128, VOCAB);
+    let error = session.start(too_long, GenerateOptions::default(), 0).unwrap_err();
+    assert!(matches!(error, Error::ContextOverflow { needed: 129, context: 128 }), "{error}");
+    assert_eq!(greedy(&mut session, &ids(), 3).len(), 3, "still usable");
+}
+
+#[test]
+fn a_token_is_eight_dispatches_a_layer_one_readback_and_two_submits() {
+    let mut session = session_on(support::gpu(), &Tiny::new(2, |_| BlockType::Q4_0).bytes()).unwrap();
+    greedy(&mut session, &ids(), 1);
+    let before = session.engine().counters();
+    let tokens = 5;
+    greedy(&mut session, &[ids(), vec![7]].concat(), tokens);
+    let after = session.engine().counters();
+    let per_token = |now: u64, then: u64| (now - then) as f64 / tokens as f64;
+    // and embedding, norm and output
+    assert_eq!(per_token(after.dispatches, before.dispatches), (8 * LAYERS + 3) as f64);
+    assert_eq!(per_token(after.readbacks, before.readbacks), 1.0);
+    assert!(per_token(after.submits, before.submits) <= 2.0);
+}
+
+fn load_error(tiny: &Tiny) -> Error {
+    match session_on(HostEngine::new(Reference), &tiny.bytes()) {
+        Ok(_) => panic!("it loaded"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_model_is_named() {
+    let tiny = || Tiny::new(1, |_| BlockType::F32);
+    let mut wrong_shape = tiny();
+    wrong_shape.tensors.get_mut("blk.1.attn_k.weight").unwrap().dims.swap(0, 1);
+    let cases = [
+        (tiny().without("blk.1.ffn_up.weight"), "INVALID_MODEL", "blk.1.ffn_up.weight"),
+        (tiny().without("blk.0.attn_norm.weight"), "INVALID_MODEL", "blk.0.attn_norm.weight"),
+        (tiny().without("token_embd.weight"), "INVALID_MODEL", "token_embd.weight"),
+        (wrong_shape, "INVALID_MODEL", "blk.1.attn_k.weight"),
+        (tiny().vector("blk.0.attn_q_norm.weight", &[1.0; 16]), "UNSUPPORTED_MODEL", "blk.0.attn_q_norm.weight"),
+        (tiny().vector("blk.0.attn_norm.weight", &[1.0; 60]), "INVALID_MODEL", "blk.0.attn_norm.weight"),
+        (tiny().meta("general.architecture", "mamba"), "UNSUPPORTED_MODEL", "mamba"),
+        (tiny().meta("llama.expert_count", 8u32), "UNSUPPORTED_MODEL", "expert_count"),
+        (tiny().meta("llama.rope.scaling.type", "yarn"), "UNSUPPORTED_MODEL", "yarn"),
+        (tiny().meta("llama.attention.head_count", 0u32), "INVALID_MODEL", "head_count"),
+        (tiny().meta("llama.attention.head_count_kv", 3u32), "INVALID_MODEL", "head_count_kv"),
+        (tiny().meta("llama.embedding_length", 63u32), "INVALID_MODEL", "embedding_length"),
+        (tiny().meta("llama.block_count", 4_000_000_000u32), "INVALID_MODEL", "block_count"),
+        (tiny().meta("llama.attention.key_length", 6u32), "INVALID_MODEL", "key_length"),
+        (tiny().meta("llama.rope.freq_base", f32::NAN), "INVALID_MODEL", "freq_base"),
+        (tiny().meta("tokenizer.ggml.model", "bert"), "UNSUPPORTED_TOKENIZER", "bert"),
+    ];
+    for (tiny, code, name) in cases {
+        let error = load_error(&tiny);
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn weights_that_are_not_numbers_are_an_error_instead_of_text() {
+    let mut norm = [1.0; HIDDEN];
+    norm[5] = f32::NAN;
+    let tiny = Tiny::new(1, |_| BlockType::F32).vector("output_norm.weight", &norm);
+    let mut session = session_on(HostEngine::new(Simd), &tiny.bytes()).unwrap();
+    session.start(ids(), GenerateOptions::default(), 0).unwrap();
+    let error = loop {
+        match block_on(session.next()) {
+            Ok(event) => assert!(matches!(event, Event::Prompt { .. }), "{event:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.code(), "INVALID_LOGITS");
+}

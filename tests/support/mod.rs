@@ -1,5 +1,5 @@
 //! Runs one operation on every engine, with the same random data, and compares with the plain reference.
-
+#![allow(clippy::unwrap_used, clippy::panic)]
 #![allow(dead_code)] // each test program compiles its own copy and uses a part
 
 use std::fmt::Display;

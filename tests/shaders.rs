@@ -1,4 +1,5 @@
 //! Every pipeline that ships is valid WGSL within WebGPU's default limits and agrees with its operation, without a GPU.
+#![allow(clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -44,7 +44,7 @@ export async function load(options: LoadOptions): Promise<Llm> {
   try {
     const loading = connection.request(call, (progress) => {
       ready = true;
-      if (!signal?.aborted) onProgress?.(progress);
+      onProgress?.(progress);
     });
     const info = (await Promise.race([loading, aborted])) as ModelInfo;
     return createLlm(connection, info);

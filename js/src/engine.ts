@@ -1,9 +1,9 @@
 /** The page's end of the protocol: calls → messages, replies → promises and iterations. */
 
 import { WeftError } from './errors.js';
-import { checkGenerate, checkIds, checkMessages, checkString } from './options.js';
+import { checkGenerate, checkIds, checkMessages, checkString, checkTokenize } from './options.js';
 import type { Call, Port, Reply, Request } from './protocol.js';
-import type { GenerateOptions, Llm, Message, ModelInfo, Piece, Progress, TokenizeOptions } from './types.js';
+import type { GenerateOptions, Llm, Message, ModelInfo, Piece, Progress, TokenizeOptions, Usage } from './types.js';
 
 /** Who waits for the replies to a call. */
 interface Listener {
@@ -13,27 +13,26 @@ interface Listener {
   error(error: WeftError): void;
 }
 
-/** Calls over a port. After {@link Connection.fail} every call fails with the same error. */
+/** Calls over a port. After {@link Connection.fail} every call fails with the same error, and `close` was called. */
 export class Connection {
   readonly #port: Port<Request, Reply>;
+  readonly #close: () => void;
   readonly #listeners = new Map<number, Listener>();
   #nextId = 0;
   #failure: WeftError | undefined;
 
-  constructor(port: Port<Request, Reply>) {
+  constructor(port: Port<Request, Reply>, close: () => void) {
     this.#port = port;
+    this.#close = close;
     port.onmessage = ({ data }) => this.#receive(data);
   }
 
-  /** Returns the call's number, for {@link Connection.cancel}. */
+  /** Returns the call's number, for {@link Connection.cancel}. Throws what the connection failed with. */
   open(call: Call, listener: Listener): number {
+    if (this.#failure) throw this.#failure;
     const id = this.#nextId++;
-    if (this.#failure) {
-      listener.error(this.#failure);
-      return id;
-    }
-    this.#listeners.set(id, listener);
     this.#port.postMessage({ type: 'call', id, call });
+    this.#listeners.set(id, listener);
     return id;
   }
 
@@ -48,10 +47,12 @@ export class Connection {
   }
 
   fail(error: WeftError): void {
-    this.#failure ??= error;
+    if (this.#failure) return;
+    this.#failure = error;
+    this.#close();
     const listeners = [...this.#listeners.values()];
     this.#listeners.clear();
-    for (const listener of listeners) listener.error(this.#failure);
+    for (const listener of listeners) listener.error(error);
   }
 
   #receive(reply: Reply): void {
@@ -77,8 +78,8 @@ export class Connection {
   }
 }
 
-/** Makes the public object over a connection whose model is loaded. `close` ends the worker. */
-export function createLlm(connection: Connection, info: ModelInfo, close: () => void): Llm {
+/** Makes the public object over a connection whose model is loaded. */
+export function createLlm(connection: Connection, info: ModelInfo): Llm {
   const generate = (prompt: string | readonly Message[], options: GenerateOptions = {}) => {
     const call: Call = { type: 'generate', prompt, options: checkGenerate(options) };
     return pieces(connection, call, options.signal);
@@ -90,30 +91,28 @@ export function createLlm(connection: Connection, info: ModelInfo, close: () => 
       return generate(prompt, options);
     },
     chat(messages, options) {
-      checkMessages(messages);
-      return generate(messages, options);
+      return generate(checkMessages(messages), options);
     },
-    async tokenize(text, { addSpecial = true, parseSpecial = false }: TokenizeOptions = {}) {
+    async tokenize(text, options: TokenizeOptions = {}) {
       checkString('text', text);
-      return (await connection.request({ type: 'tokenize', text, addSpecial, parseSpecial })) as number[];
+      return (await connection.request({ type: 'tokenize', text, ...checkTokenize(options) })) as number[];
     },
     async detokenize(ids) {
-      checkIds(ids);
-      return (await connection.request({ type: 'detokenize', ids: Array.from(ids) })) as string;
+      return (await connection.request({ type: 'detokenize', ids: checkIds(ids) })) as string;
     },
     dispose() {
-      close();
       connection.fail(new WeftError('DISPOSED', 'the model was disposed of; load it again'));
     },
   };
 }
 
 /**
- * The pieces of a generation, which begins when the iteration does. Nothing holds the worker back when the reader is
- * slow: pieces are small and the context bounds their number.
+ * The pieces of a generation, which begins when the iteration does: one that nobody reads costs nothing. Nothing holds
+ * the worker back when the reader is slow: pieces are small and the context bounds their number.
  */
 async function* pieces(connection: Connection, call: Call, signal?: AbortSignal): AsyncGenerator<Piece, void, void> {
-  const arrived: Piece[] = [];
+  if (signal?.aborted) return yield aborted(nothing);
+  let arrived: Piece[] = [];
   let failure: WeftError | undefined;
   let wake = () => {};
   let over = false;
@@ -130,24 +129,26 @@ async function* pieces(connection: Connection, call: Call, signal?: AbortSignal)
     },
   });
   const abort = () => {
-    arrived.length = 0;
+    // The end may be here already, and comes only once.
+    arrived = arrived.filter((piece) => piece.finish);
     connection.cancel(id);
   };
-  if (signal?.aborted) abort();
   signal?.addEventListener('abort', abort);
 
   try {
     for (;;) {
       const piece = arrived.shift();
       if (piece) {
-        over = piece.finish !== null;
-        yield piece;
-        if (over) return;
+        if (!piece.finish) {
+          yield piece;
+          continue;
+        }
+        over = true;
+        return yield signal?.aborted ? aborted(piece.finish.usage) : piece;
       } else if (failure) {
         over = true;
         if (failure.code !== 'DISPOSED') throw failure;
-        yield disposed;
-        return;
+        return yield aborted(nothing);
       } else {
         await new Promise<void>((resolve) => (wake = resolve));
       }
@@ -159,19 +160,16 @@ async function* pieces(connection: Connection, call: Call, signal?: AbortSignal)
   }
 }
 
-/** The end of a generation whose model was disposed of. */
-const disposed: Piece = {
-  text: '',
-  id: null,
-  finish: {
-    reason: 'abort',
-    usage: {
-      promptTokens: 0,
-      cachedTokens: 0,
-      completionTokens: 0,
-      timeToFirstTokenMs: 0,
-      promptTokensPerSecond: 0,
-      tokensPerSecond: 0,
-    },
-  },
+function aborted(usage: Usage): Piece {
+  return { text: '', id: null, finish: { reason: 'abort', usage } };
+}
+
+/** The usage of a generation of which nothing is known: it never began, or its model was disposed of. */
+const nothing: Usage = {
+  promptTokens: 0,
+  cachedTokens: 0,
+  completionTokens: 0,
+  timeToFirstTokenMs: 0,
+  promptTokensPerSecond: 0,
+  tokensPerSecond: 0,
 };

@@ -16,6 +16,7 @@ export async function generate(
   const ids = typeof prompt === 'string' ? llm.tokenize(prompt, true, false) : llm.chat_prompt(JSON.stringify(prompt));
   llm.start(ids, JSON.stringify(options));
   clock.prompt(ids.length, llm.cached_tokens());
+  let crashed = false;
   try {
     for (;;) {
       await messagesArrive();
@@ -28,8 +29,12 @@ export async function generate(
         return emit({ text: event.text, id: null, finish: { reason: event.reason, usage: clock.usage() } });
       }
     }
+  } catch (error) {
+    crashed = error instanceof WebAssembly.RuntimeError;
+    throw error;
   } finally {
-    llm.stop();
+    // A crashed module refuses further calls, and its complaint would hide the crash.
+    if (!crashed) llm.stop();
   }
 }
 

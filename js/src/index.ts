@@ -27,35 +27,48 @@ export async function load(options: LoadOptions): Promise<Llm> {
     );
   }
 
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'weft' });
-  const connection = new Connection(worker);
+  const worker = startWorker();
+  const connection = new Connection(worker, () => worker.terminate());
   let ready = false;
   worker.onerror = (event) => {
     event.preventDefault();
     const what = event.message || 'its script could not be loaded';
     connection.fail(
-      ready
-        ? new WeftError('CRASHED', `the worker crashed: ${what}. Load the model again.`)
-        : new WeftError(
-            'WORKER_FAILED',
-            `the worker did not start: ${what}. Does the bundler keep \`new URL('./worker.js', import.meta.url)\`, and is dist/worker.js served as JavaScript?`,
-          ),
+      ready ? new WeftError('CRASHED', `the worker crashed: ${what}. Load the model again.`) : notStarted(what),
     );
   };
 
-  // Nothing of a load that was given up needs to be kept: the whole worker goes.
-  const aborted = new Promise<never>((_, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
+  let abort = () => {};
+  const aborted = new Promise<never>((_, reject) => (abort = () => reject(signal?.reason)));
+  signal?.addEventListener('abort', abort);
   try {
     const loading = connection.request(call, (progress) => {
       ready = true;
-      if (!signal?.aborted) onProgress?.(progress);
+      onProgress?.(progress);
     });
     const info = (await Promise.race([loading, aborted])) as ModelInfo;
-    return createLlm(connection, info, () => worker.terminate());
+    return createLlm(connection, info);
   } catch (error) {
+    // Nothing of a load that failed or was given up needs to be kept: the whole worker goes.
     worker.terminate();
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', abort);
   }
+}
+
+function startWorker(): Worker {
+  try {
+    // Bundlers look for this very expression.
+    return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'weft' });
+  } catch (cause) {
+    // From another origin, or against the content security policy.
+    throw notStarted(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+function notStarted(what: string, options?: ErrorOptions): WeftError {
+  const remedy =
+    "Is dist/worker.js served as JavaScript from the page's own origin, and does the bundler keep `new URL('./worker.js', import.meta.url)`?";
+  return new WeftError('WORKER_FAILED', `the worker did not start: ${what}. ${remedy}`, options);
 }

@@ -2,17 +2,17 @@
 
 import { invalidOption } from './errors.js';
 import type { Call, FileSource, StartOptions } from './protocol.js';
-import type { GenerateOptions, LoadOptions, Message, ModelSource } from './types.js';
+import type { GenerateOptions, LoadOptions, Message, ModelSource, TokenizeOptions } from './types.js';
 
 type LoadCall = Extract<Call, { type: 'load' }>;
 
 const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
 export function checkLoad(options: LoadOptions): LoadCall {
-  if (typeof options !== 'object' || options === null) throw invalidOption('options', '{ model, … }', options);
+  checkNames(options, ['model', 'device', 'contextLength', 'signal', 'onProgress']);
   const { device = 'auto', contextLength, onProgress } = options;
-  if (!DEVICES.includes(device)) throw invalidOption('device', DEVICES.map((name) => `'${name}'`).join(', '), device);
-  if (contextLength !== undefined) checkNumber('contextLength', contextLength, 1, true);
+  if (!DEVICES.includes(device)) throw invalidOption('device', DEVICES.map((name) => `'${name}'`).join(' or '), device);
+  if (contextLength !== undefined) checkNumber('contextLength', contextLength, { min: 1, max: U32_MAX, integer: true });
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw invalidOption('onProgress', 'a function', onProgress);
   }
@@ -22,77 +22,103 @@ export function checkLoad(options: LoadOptions): LoadCall {
 
 function checkModel(model: ModelSource): FileSource[] {
   const files = Array.isArray(model) ? (model as readonly (string | URL | Blob)[]) : [model as string | URL | Blob];
-  if (files.length === 0) throw invalidOption('model', 'at least one file', 'an empty array');
+  if (files.length === 0) throw invalidOption('model', 'at least one file', model);
   return files.map((file) => {
     if (file instanceof Blob) return file;
     if (typeof file !== 'string' && !(file instanceof URL)) {
       throw invalidOption('model', 'a URL, a File or Blob, or an array of them', file);
     }
     // The worker has another base address than the page.
-    const url = URL.parse(file, globalThis.document?.baseURI);
-    if (!url) throw invalidOption('model', 'an address that can be resolved', file);
-    return url.href;
+    const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+    if (!URL.canParse(file, base)) throw invalidOption('model', 'an address that can be resolved', String(file));
+    return new URL(file, base).href;
   });
 }
 
 /** The ranges are checked here; what only the model can know (does the prompt fit?) is checked there. */
 export function checkGenerate(options: GenerateOptions): StartOptions {
-  const { signal, stop, maxTokens, ...sampling } = options;
+  checkNames(options, [...Object.keys(RANGES), 'stop', 'signal']);
+  const { signal, stop, ...numbers } = options;
   checkSignal(signal);
   const stops = stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop;
   if (!Array.isArray(stops) || stops.some((text) => typeof text !== 'string' || text === '')) {
     throw invalidOption('stop', 'a string, or an array of strings, none empty', stop);
   }
-  if (maxTokens !== undefined) checkNumber('maxTokens', maxTokens, 0, true);
-  for (const [name, { min, max, integer }] of Object.entries(RANGES)) {
-    const value = sampling[name as keyof typeof RANGES];
-    if (value !== undefined) checkNumber(name, value, min, integer, max);
-  }
-  const unknown = Object.keys(sampling).find((name) => !(name in RANGES));
-  if (unknown) throw invalidOption(unknown, `one of ${Object.keys(RANGES).join(', ')}, maxTokens, stop, signal`, 'it');
-  const defined = Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined));
+  const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) checkNumber(name, value, RANGES[name as keyof typeof RANGES]);
   const entropy = Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
-  return { ...defined, ...(maxTokens === undefined ? {} : { maxTokens }), stop: stops, entropy };
+  return { ...Object.fromEntries(given), stop: [...stops], entropy };
+}
+
+/** The largest size that the wasm module can count to. */
+const U32_MAX = 2 ** 32 - 1;
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+  readonly integer: boolean;
 }
 
 const RANGES = {
+  maxTokens: { min: 0, max: U32_MAX, integer: true },
   temperature: { min: 0, max: Infinity, integer: false },
-  topK: { min: 0, max: 2 ** 32 - 1, integer: true },
+  topK: { min: 0, max: U32_MAX, integer: true },
   topP: { min: 0, max: 1, integer: false },
   minP: { min: 0, max: 1, integer: false },
   repetitionPenalty: { min: Number.MIN_VALUE, max: Infinity, integer: false },
   frequencyPenalty: { min: -Infinity, max: Infinity, integer: false },
   presencePenalty: { min: -Infinity, max: Infinity, integer: false },
   seed: { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true },
-} as const;
+} satisfies Record<string, Range>;
 
-function checkNumber(name: string, value: unknown, min: number, integer: boolean, max = Number.MAX_SAFE_INTEGER): void {
+function checkNumber(name: string, value: unknown, { min, max, integer }: Range): void {
   const fits = integer ? Number.isInteger(value) : Number.isFinite(value);
   if (fits && Number(value) >= min && Number(value) <= max) return;
   const kind = integer ? 'an integer' : 'a number';
   const low = min === -Infinity ? '' : min === Number.MIN_VALUE ? ' above 0' : ` of at least ${min}`;
-  const high = max === 1 ? ' and at most 1' : '';
+  const high = max === Infinity ? '' : ` and at most ${max}`;
   throw invalidOption(name, kind + low + high, value);
 }
 
-export function checkMessages(messages: readonly Message[]): void {
+/** Returns a copy that crosses to the worker: without other fields, and safe from what the caller does to it next. */
+export function checkMessages(messages: readonly Message[]): Message[] {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalidOption('messages', 'an array of { role, content }, not empty', messages);
   }
-  for (const [index, message] of (messages as readonly unknown[]).entries()) {
+  return Array.from(messages as readonly unknown[], (message, index) => {
     const { role, content } = (message ?? {}) as Partial<Message>;
     if (typeof role !== 'string') throw invalidOption(`messages[${index}].role`, 'a string', role);
     if (typeof content !== 'string') throw invalidOption(`messages[${index}].content`, 'a string', content);
-  }
+    return { role, content };
+  });
 }
 
 export function checkString(name: string, value: unknown): void {
   if (typeof value !== 'string') throw invalidOption(name, 'a string', value);
 }
 
-export function checkIds(ids: readonly number[]): void {
-  const bad = Array.from(ids).find((id) => !Number.isInteger(id) || id < 0 || id > 0xffff_ffff);
-  if (bad !== undefined) throw invalidOption('ids', 'token ids', bad);
+export function checkTokenize(options: TokenizeOptions): Required<TokenizeOptions> {
+  checkNames(options, ['addSpecial', 'parseSpecial']);
+  const { addSpecial = true, parseSpecial = false } = options;
+  if (typeof addSpecial !== 'boolean') throw invalidOption('addSpecial', 'a boolean', addSpecial);
+  if (typeof parseSpecial !== 'boolean') throw invalidOption('parseSpecial', 'a boolean', parseSpecial);
+  return { addSpecial, parseSpecial };
+}
+
+/** Takes typed arrays too. Returns a copy. */
+export function checkIds(ids: readonly number[]): number[] {
+  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) throw invalidOption('ids', 'an array of token ids', ids);
+  return Array.from(ids as readonly number[], (id, index) => {
+    if (!Number.isInteger(id) || id < 0 || id > U32_MAX) throw invalidOption(`ids[${index}]`, 'a token id', id);
+    return id;
+  });
+}
+
+/** A misspelt option would have no effect otherwise. */
+function checkNames(options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined) throw invalidOption(unknown, `one of the options ${known.join(', ')}`, unknown);
 }
 
 function checkSignal(signal: unknown): void {

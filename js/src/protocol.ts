@@ -27,7 +27,7 @@ export type Call =
 
 export type Request =
   | { readonly type: 'call'; readonly id: number; readonly call: Call }
-  /** Stops the call if it runs, and forgets it if it waits; it then ends as a generation with reason `abort`. */
+  /** Stops the generation if it runs, and forgets it if it waits; it then ends with reason `abort`. */
   | { readonly type: 'cancel'; readonly id: number };
 
 export type Reply =

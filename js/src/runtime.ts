@@ -10,7 +10,6 @@ export interface RuntimeLoader {
   feed(bytes: Uint8Array): void;
   total_bytes(): number | undefined;
   finish(): Promise<RuntimeLlm>;
-  free(): void;
 }
 
 export interface RuntimeLlm {

@@ -8,7 +8,7 @@ import { generate, unstarted } from './generation.js';
 import type { Call, FileSource, Port, Reply, Request } from './protocol.js';
 import type { Runtime, RuntimeInfo, RuntimeLlm } from './runtime.js';
 import { fileName, readFiles } from './source.js';
-import type { Device, ModelInfo, Progress } from './types.js';
+import type { Device, ModelInfo, Piece, Progress } from './types.js';
 
 /** Progress is told at most this often, in milliseconds. */
 const PROGRESS_MS = 100;
@@ -21,15 +21,14 @@ export function serve(port: Port<Reply, Request>, start: () => Promise<Runtime>)
   async function run(id: number, call: Call, signal: AbortSignal): Promise<void> {
     if (call.type === 'load') {
       const progress = (progress: Progress) => port.postMessage({ type: 'progress', id, progress });
-      const loaded = await load(start, call.files, call.device, call.contextLength, signal, progress);
+      const loaded = await load(start, call.files, call.device, call.contextLength, progress);
       llm = loaded.llm;
       return port.postMessage({ type: 'result', id, value: loaded.info });
     }
     if (!llm) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
     switch (call.type) {
       case 'generate': {
-        const emit = (piece: Parameters<Parameters<typeof generate>[4]>[0]) =>
-          port.postMessage({ type: 'piece', id, piece });
+        const emit = (piece: Piece) => port.postMessage({ type: 'piece', id, piece });
         return generate(llm, call.prompt, call.options, signal, emit);
       }
       case 'tokenize': {
@@ -68,13 +67,15 @@ export function serve(port: Port<Reply, Request>, start: () => Promise<Runtime>)
   };
 }
 
-/** Streams the files into an engine. Nothing but the piece at hand is held outside of the engine. */
+/**
+ * Streams the files into an engine. Nothing but the piece at hand is held outside of the engine. A failure leaves things
+ * as they are: the page ends the worker then.
+ */
 async function load(
   start: () => Promise<Runtime>,
   files: readonly FileSource[],
   device: Device,
   contextLength: number | null,
-  signal: AbortSignal,
   onProgress: (progress: Progress) => void,
 ): Promise<{ llm: RuntimeLlm; info: ModelInfo }> {
   const [first] = files;
@@ -85,20 +86,15 @@ async function load(
   const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength }));
   let total: number | null = null;
   let told = -Infinity;
-  try {
-    for await (const piece of readFiles(files, signal)) {
-      loader.feed(piece.bytes);
-      file = piece.file;
-      loaded += piece.bytes.length;
-      total = loader.total_bytes() ?? null;
-      if (performance.now() - told >= PROGRESS_MS) {
-        told = performance.now();
-        onProgress({ phase: 'download', loaded, total, file });
-      }
+  for await (const piece of readFiles(files)) {
+    loader.feed(piece.bytes);
+    file = piece.file;
+    loaded += piece.bytes.length;
+    total = loader.total_bytes() ?? null;
+    if (performance.now() - told >= PROGRESS_MS) {
+      told = performance.now();
+      onProgress({ phase: 'download', loaded, total, file });
     }
-  } catch (error) {
-    loader.free();
-    throw error;
   }
   onProgress({ phase: 'download', loaded, total, file });
   onProgress({ phase: 'prepare', loaded, total, file });

@@ -12,10 +12,10 @@ export interface SourcePiece {
 }
 
 /** Yields the files one after the other as one stream. Errors: `NETWORK`, naming the address. */
-export async function* readFiles(files: readonly FileSource[], signal: AbortSignal): AsyncGenerator<SourcePiece> {
+export async function* readFiles(files: readonly FileSource[]): AsyncGenerator<SourcePiece> {
   for (const source of files) {
     const file = fileName(source);
-    const body = typeof source === 'string' ? await open(source, signal) : source.stream();
+    const body = typeof source === 'string' ? await open(source) : source.stream();
     for await (const bytes of read(body, source)) {
       for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
         yield { bytes: bytes.subarray(start, start + PIECE_BYTES), file };
@@ -28,25 +28,28 @@ export async function* readFiles(files: readonly FileSource[], signal: AbortSign
 export function fileName(source: FileSource): string {
   if (typeof source !== 'string') return 'name' in source && typeof source.name === 'string' ? source.name : 'file';
   const path = new URL(source).pathname;
-  return decodeURIComponent(path.slice(path.lastIndexOf('/') + 1)) || source;
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  try {
+    return decodeURIComponent(name) || source;
+  } catch {
+    return name; // a lone `%` is legal in an address
+  }
 }
 
-async function open(url: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+async function open(url: string): Promise<ReadableStream<Uint8Array>> {
   let response: Response;
   try {
-    response = await fetch(url, { signal });
+    response = await fetch(url);
   } catch (cause) {
-    if (signal.aborted) throw cause;
     const hint = 'Is the address right, the network up, and does the server allow other origins (CORS)?';
     throw new WeftError('NETWORK', `cannot fetch ${url}: ${messageOf(cause)}. ${hint}`, { cause });
   }
   if (!response.ok || !response.body) {
     // An error page has a body too, which nobody will read.
     await response.body?.cancel();
-    throw new WeftError(
-      'NETWORK',
-      `cannot fetch ${url}: the server answered ${response.status} ${response.statusText}`,
-    );
+    // HTTP/2 has no status text.
+    const answer = `${response.status} ${response.statusText}`.trimEnd();
+    throw new WeftError('NETWORK', `cannot fetch ${url}: the server answered ${answer}`);
   }
   return response.body;
 }

@@ -122,7 +122,10 @@ export interface EngineInfo {
   readonly wasmMemoryBytes: number;
 }
 
-/** A loaded model. Calls queue in order; each is cancelled by `break` or by its signal without harm to the others. */
+/**
+ * A loaded model. A generation begins when its iteration does, and can be iterated once. Generations queue in the order
+ * in which they begin; `break` or the signal ends one without harm to the others. Wrong arguments throw at once.
+ */
 export interface Llm {
   readonly info: ModelInfo;
   /** Continues the text. Special tokens in it are plain text. */
@@ -131,6 +134,6 @@ export interface Llm {
   chat(messages: readonly Message[], options?: GenerateOptions): AsyncIterable<Piece>;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: readonly number[]): Promise<string>;
-  /** Frees the worker, the GPU and all memory. Running calls end with reason `abort`. */
+  /** Frees the worker, the GPU and all memory. Running generations end with reason `abort`; later calls fail with `DISPOSED`. */
   dispose(): void;
 }

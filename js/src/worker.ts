@@ -11,10 +11,10 @@ serve(globalThis as unknown as Port<Reply, Request>, async () => {
     const { memory } = await init({ module_or_path: url });
     return { Loader, memoryBytes: () => memory.buffer.byteLength };
   } catch (cause) {
-    const message = `the engine did not start from ${url.href}: ${String(cause)}.`;
+    const message = `the engine did not start from ${url.href}: ${String(cause).replace(/\.+$/, '')}.`;
     if (cause instanceof WebAssembly.CompileError) {
       const remedy =
-        'Either that is not the wasm file (does the server or bundler serve it?), or this browser lacks WebAssembly SIMD.';
+        "Either that is not the wasm file (does the server or bundler serve it?), or the content security policy lacks `script-src 'wasm-unsafe-eval'`, or this browser lacks WebAssembly SIMD.";
       throw new WeftError('NOT_SUPPORTED', `${message} ${remedy}`, { cause });
     }
     throw new WeftError('WORKER_FAILED', `${message} Is the file served beside the worker?`, { cause });

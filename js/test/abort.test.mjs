@@ -1,0 +1,119 @@
+// AbortSignal and dispose: whenever they come, the iteration ends with reason `abort`, once.
+
+import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
+import { test } from 'node:test';
+import { collect, FakeLlm, gate, loadFake, settle, textOf } from './support/fake.mjs';
+
+const reasonOf = (pieces) => pieces.at(-1).finish?.reason;
+
+test('aborted before: the worker hears nothing of it', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const pieces = await collect(llm.generate('a', { signal: AbortSignal.abort() }));
+  assert.equal(pieces.length, 1);
+  assert.equal(reasonOf(pieces), 'abort');
+  await llm.detokenize([97]);
+  assert.deepEqual(fake.log, []);
+});
+
+test('aborted during the prompt: no token comes', async (t) => {
+  const controller = new AbortController();
+  const held = gate();
+  const before = (event) => {
+    if (event.type !== 'prompt') return;
+    controller.abort();
+    return held.opened;
+  };
+  const { llm, fake } = await loadFake(t, new FakeLlm(before));
+  const answer = collect(llm.generate('a b', { signal: controller.signal }));
+  await settle();
+  held.open();
+  const pieces = await answer;
+  assert.equal(pieces.length, 1);
+  assert.equal(reasonOf(pieces), 'abort');
+  assert.equal(pieces[0].finish.usage.promptTokens, 2);
+  assert.deepEqual(fake.log.at(-1), ['stop', 'a']);
+});
+
+test('aborted between tokens: what had arrived and was not read is dropped', async (t) => {
+  const controller = new AbortController();
+  const held = gate();
+  const { llm } = await loadFake(t, new FakeLlm((event) => (event.id === 3 ? held.opened : undefined)));
+  const pieces = [];
+  for await (const piece of llm.generate('a b c d', { signal: controller.signal })) {
+    pieces.push(piece);
+    await settle(); // b and c arrive
+    controller.abort();
+    held.open();
+  }
+  assert.equal(textOf(pieces), 'a ');
+  assert.equal(reasonOf(pieces), 'abort');
+});
+
+test('aborted when the end had arrived and was not read: the iteration still ends', async (t) => {
+  const controller = new AbortController();
+  const { llm } = await loadFake(t);
+  const pieces = [];
+  for await (const piece of llm.generate('a b c', { signal: controller.signal })) {
+    pieces.push(piece);
+    await settle();
+    controller.abort();
+  }
+  assert.equal(textOf(pieces), 'a ');
+  assert.equal(reasonOf(pieces), 'abort');
+  assert.equal(pieces.at(-1).finish.usage.completionTokens, 3);
+});
+
+test('aborted while queued: ends at once though another generation runs', async (t) => {
+  const controller = new AbortController();
+  const held = gate();
+  const { llm, fake } = await loadFake(
+    t,
+    new FakeLlm((event, name) => (name === 'first' && event.id === 0 ? held.opened : undefined)),
+  );
+  const first = collect(llm.generate('first'));
+  const second = collect(llm.generate('second', { signal: controller.signal }));
+  const third = collect(llm.generate('third'));
+  await settle();
+  controller.abort();
+  assert.equal(reasonOf(await second), 'abort');
+  held.open();
+  assert.equal(textOf(await first), 'first .');
+  assert.equal(textOf(await third), 'third .');
+  const started = fake.log.filter(([what]) => what === 'start').map(([, name]) => name);
+  assert.deepEqual(started, ['first', 'third']);
+});
+
+test('aborted after the end: nothing happens', async (t) => {
+  const controller = new AbortController();
+  const { llm } = await loadFake(t);
+  const pieces = await collect(llm.generate('a', { signal: controller.signal }));
+  controller.abort();
+  assert.equal(reasonOf(pieces), 'stop');
+  assert.equal(textOf(await collect(llm.generate('b'))), 'b .');
+});
+
+test('a signal keeps no listener of a generation that ended', async (t) => {
+  const { signal } = new AbortController();
+  const { llm } = await loadFake(t);
+  await collect(llm.generate('a', { signal }));
+  for await (const _ of llm.generate('a b', { signal })) {
+    assert.equal(getEventListeners(signal, 'abort').length, 1);
+    break;
+  }
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
+});
+
+test('dispose ends what runs and what waits with reason abort, and later calls fail', async (t) => {
+  const { llm, closed } = await loadFake(t, new FakeLlm(() => gate().opened));
+  const answers = [collect(llm.generate('runs')), collect(llm.generate('waits'))];
+  const ids = llm.tokenize('waits too');
+  await settle();
+  llm.dispose();
+  llm.dispose();
+  assert.deepEqual((await Promise.all(answers)).map(reasonOf), ['abort', 'abort']);
+  await assert.rejects(ids, { code: 'DISPOSED' });
+  await assert.rejects(llm.tokenize('later'), { code: 'DISPOSED' });
+  await assert.rejects(collect(llm.generate('later')), { name: 'WeftError', code: 'DISPOSED' });
+  assert.equal(closed.times, 1);
+});

@@ -1,0 +1,185 @@
+// What goes wrong reaches the caller as a WeftError with the right code.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkLoad } from '../dist/options.js';
+import { WeftError } from '../dist/errors.js';
+import { collect, connect, FakeLlm, fakeRuntime, gate, loadFake } from './support/fake.mjs';
+
+const throwing = (error) =>
+  new FakeLlm((event) => {
+    if (event.type === 'token') throw error;
+  });
+
+test('an error of the runtime keeps its code and message, and the next call works', async (t) => {
+  const error = Object.assign(new Error('the prompt is too long'), { code: 'CONTEXT_OVERFLOW' });
+  const { llm, fake } = await loadFake(t, throwing(error));
+  await assert.rejects(collect(llm.generate('a')), {
+    name: 'WeftError',
+    code: 'CONTEXT_OVERFLOW',
+    message: 'the prompt is too long',
+  });
+  assert.deepEqual(fake.log.at(-1), ['stop', 'a']);
+  fake.before = () => {};
+  assert.equal((await collect(llm.generate('b'))).length, 2);
+});
+
+test('an error without a code is a bug', async (t) => {
+  const { llm } = await loadFake(t, throwing(new TypeError('x is undefined')));
+  await assert.rejects(collect(llm.generate('a')), { code: 'INTERNAL', message: 'x is undefined' });
+});
+
+test('pieces that came before an error are given before it', async (t) => {
+  const before = (event) => {
+    if (event.id === 1) throw new Error('late');
+  };
+  const { llm } = await loadFake(t, new FakeLlm(before));
+  const texts = [];
+  await assert.rejects(async () => {
+    for await (const { text } of llm.generate('a b')) texts.push(text);
+  }, /late/);
+  assert.deepEqual(texts, ['a']);
+});
+
+test('a crash of the module fails this call, those that wait and all later ones, and ends the worker', async (t) => {
+  const held = gate();
+  const fake = new FakeLlm(() =>
+    held.opened.then(() => {
+      throw new WebAssembly.RuntimeError('unreachable');
+    }),
+  );
+  // As the generated glue does once a method has crashed.
+  fake.stop = () => {
+    throw new Error('recursive use of an object detected');
+  };
+  const { llm, closed } = await loadFake(t, fake);
+  const runs = assert.rejects(collect(llm.generate('runs')), {
+    code: 'CRASHED',
+    message: /unreachable.*Load the model/,
+  });
+  const waits = assert.rejects(llm.tokenize('waits'), { code: 'CRASHED' });
+  held.open();
+  await Promise.all([runs, waits]);
+  await assert.rejects(collect(llm.generate('later')), { code: 'CRASHED' });
+  await assert.rejects(llm.detokenize([1]), { code: 'CRASHED' });
+  assert.equal(closed.times, 1);
+});
+
+test('a lost device ends the model too', async (t) => {
+  const { llm, closed } = await loadFake(t, throwing(Object.assign(new Error('gone'), { code: 'DEVICE_LOST' })));
+  await assert.rejects(collect(llm.generate('a')), { code: 'DEVICE_LOST' });
+  await assert.rejects(llm.tokenize('later'), { code: 'DEVICE_LOST' });
+  assert.equal(closed.times, 1);
+});
+
+test('a crash while loading is not hidden by cleaning up', async (t) => {
+  const runtime = fakeRuntime(new FakeLlm());
+  runtime.Loader.create = async () => ({
+    feed() {
+      throw new WebAssembly.RuntimeError('memory access out of bounds');
+    },
+    free() {
+      throw new Error('attempted to take ownership of a borrowed value');
+    },
+  });
+  const { connection } = connect(t, runtime);
+  const call = checkLoad({ model: new Blob(['x']) });
+  await assert.rejects(connection.request(call), { code: 'CRASHED' });
+});
+
+test('a call that cannot be sent leaves nothing behind', async (t) => {
+  const { connection, llm } = await loadFake(t);
+  await assert.rejects(connection.request({ type: 'tokenize', text: () => {} }), { name: 'DataCloneError' });
+  assert.deepEqual(await llm.tokenize('a'), [0]);
+});
+
+const generateOptions = [
+  ['temperature', [-1, NaN, Infinity, '1', null]],
+  ['topK', [-1, 1.5, 2 ** 32]],
+  ['topP', [-0.1, 1.1]],
+  ['minP', [-0.1, 1.1]],
+  ['repetitionPenalty', [0, -1]],
+  ['frequencyPenalty', [NaN, '0']],
+  ['presencePenalty', [Infinity, true]],
+  ['seed', [-1, 0.5, 2 ** 53]],
+  ['maxTokens', [-1, 1.5, Infinity, 2 ** 32]],
+  ['stop', ['', [''], [1], 1, null]],
+  ['signal', [{}, null, new AbortController()]],
+  ['temprature', [1]],
+];
+const loadOptions = [
+  ['model', [undefined, null, 1, [], [undefined], 'no base address', [new Blob(), {}]]],
+  ['device', ['webgpu', null, 1]],
+  ['contextLength', [0, -1, 1.5, '2048', null, 2 ** 32]],
+  ['onProgress', [1, null]],
+  ['signal', [{}]],
+  ['context', [1]],
+];
+const named = (option) => (error) =>
+  error instanceof WeftError && error.code === 'INVALID_OPTION' && error.message.startsWith(`option \`${option}\`: `);
+
+test('every wrong option of a generation is named, at the call', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  for (const [option, values] of generateOptions) {
+    for (const value of values) {
+      assert.throws(() => llm.generate('a', { [option]: value }), named(option), `${option}: ${String(value)}`);
+    }
+  }
+  assert.throws(() => llm.generate('a', null), named('options'));
+  assert.throws(() => llm.generate(['a']), named('prompt'));
+  assert.throws(() => llm.chat('a'), named('messages'));
+  assert.throws(() => llm.chat([]), named('messages'));
+  assert.throws(() => llm.chat([{ content: 'a' }]), named('messages[0].role'));
+  assert.throws(() => llm.chat([{ role: 'user', content: 'a' }, { role: 'user' }]), named('messages[1].content'));
+  assert.throws(() => llm.chat([null]), named('messages[0].role'));
+  assert.deepEqual(fake.log, []);
+});
+
+test('the limits themselves are allowed', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const limits = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 0.1, frequencyPenalty: -2 };
+  const more = { presencePenalty: -2, seed: Number.MAX_SAFE_INTEGER, maxTokens: 0, stop: [] };
+  await collect(llm.generate('a', { ...limits, ...more }));
+  const { entropy: _, ...options } = fake.options;
+  assert.deepEqual(options, { ...limits, ...more });
+});
+
+test('every wrong option of load is named', () => {
+  const model = new Blob();
+  for (const [option, values] of loadOptions) {
+    for (const value of values) {
+      assert.throws(() => checkLoad({ model, [option]: value }), named(option), `${option}: ${String(value)}`);
+    }
+  }
+  assert.throws(() => checkLoad(undefined), named('options'));
+});
+
+test('wrong arguments of tokenize and detokenize are named', async (t) => {
+  const { llm } = await loadFake(t);
+  await assert.rejects(llm.tokenize(1), named('text'));
+  await assert.rejects(llm.tokenize('a', { addSpecial: 1 }), named('addSpecial'));
+  await assert.rejects(llm.tokenize('a', { parseSpecial: 'no' }), named('parseSpecial'));
+  await assert.rejects(llm.tokenize('a', { special: true }), named('special'));
+  await assert.rejects(llm.detokenize(5), named('ids'));
+  await assert.rejects(llm.detokenize([1, -1]), named('ids[1]'));
+  await assert.rejects(llm.detokenize([undefined]), named('ids[0]'));
+  await assert.rejects(llm.detokenize([2 ** 32]), named('ids[0]'));
+});
+
+test('the message says what was expected and what came', () => {
+  assert.throws(() => checkLoad({ model: [] }), {
+    message: 'option `model`: expected at least one file, got an empty array',
+  });
+  assert.throws(() => checkLoad({ model: 'm.gguf' }), /expected an address that can be resolved, got "m.gguf"/);
+  assert.throws(
+    () => checkLoad({ model: new Blob(), contextLength: 0 }),
+    /expected an integer of at least 1 and at most 4294967295, got 0/,
+  );
+});
+
+test('load takes addresses and blobs, alone and mixed', () => {
+  const blob = new Blob(['x']);
+  assert.deepEqual(checkLoad({ model: blob }), { type: 'load', files: [blob], device: 'auto', contextLength: null });
+  const model = ['http://localhost/a', blob, new URL('http://localhost/b')];
+  assert.deepEqual(checkLoad({ model }).files, ['http://localhost/a', blob, 'http://localhost/b']);
+});

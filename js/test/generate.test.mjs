@@ -1,0 +1,149 @@
+// Generations: their order, their ends, and what the caller may do to them.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { collect, FakeLlm, gate, loadFake, settle, textOf } from './support/fake.mjs';
+
+test('gives every token, then how it ended', async (t) => {
+  const { llm } = await loadFake(t);
+  const pieces = await collect(llm.generate('a b c'));
+  const last = pieces.pop();
+  assert.deepEqual(pieces, [
+    { text: 'a', id: 0, finish: null },
+    { text: 'b', id: 1, finish: null },
+    { text: 'c', id: 2, finish: null },
+  ]);
+  assert.equal(last.text, '.');
+  assert.equal(last.id, null);
+  assert.equal(last.finish.reason, 'stop');
+});
+
+test('generations run one after the other, in the order in which they begin', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const [late, early] = [llm.generate('late x'), llm.generate('early x y')];
+  const answers = await Promise.all([collect(early), collect(late)]);
+  assert.deepEqual(answers.map(textOf), ['early x y .', 'late x .']);
+  const steps = fake.log.filter(([what]) => what !== 'tokenize').map((step) => step.join(' '));
+  assert.deepEqual(steps, ['start early', 'stop early', 'start late', 'stop late']);
+});
+
+test('a generation that nobody reads never begins', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  llm.generate('unread');
+  await collect(llm.generate('read'));
+  assert.deepEqual(
+    fake.log.filter(([what]) => what === 'start'),
+    [['start', 'read']],
+  );
+});
+
+test('a second iteration of the same generation gives nothing', async (t) => {
+  const { llm } = await loadFake(t);
+  const pieces = llm.generate('a');
+  assert.equal((await collect(pieces)).length, 2);
+  assert.deepEqual(await collect(pieces), []);
+});
+
+test('a slow reader gets all pieces in order', async (t) => {
+  const { llm } = await loadFake(t);
+  const words = Array.from({ length: 50 }, (_, index) => `w${index}`).join(' ');
+  const pieces = [];
+  for await (const piece of llm.generate(words)) {
+    pieces.push(piece);
+    if (pieces.length % 10 === 1) await settle();
+  }
+  assert.equal(textOf(pieces), `${words} .`);
+});
+
+test('break stops the generation and lets the next one run', async (t) => {
+  const held = gate();
+  const { llm, fake } = await loadFake(
+    t,
+    new FakeLlm((event, name) => (name === 'first' && event.id === 2 ? held.opened : undefined)),
+  );
+  for await (const piece of llm.generate('first b c d e')) if (piece.text === 'b') break;
+  const next = collect(llm.generate('next'));
+  await settle();
+  held.open();
+  assert.equal(textOf(await next), 'next .');
+  assert.deepEqual(
+    fake.log.filter(([what]) => what !== 'tokenize').map(([what]) => what),
+    ['start', 'stop', 'start', 'stop'],
+  );
+});
+
+test('a runtime that never leaves the microtask queue still hears of a break', async (t) => {
+  const fake = new FakeLlm();
+  let steps = 0;
+  fake.next = () => {
+    steps += 1;
+    assert.ok(steps < 10_000, 'the stop message never arrived');
+    return Promise.resolve(JSON.stringify({ type: 'token', id: 0, text: 'again' }));
+  };
+  const { llm } = await loadFake(t, fake);
+  for await (const piece of llm.generate('endless')) if (piece.text) break;
+  assert.equal(await llm.detokenize([97]), 'a');
+  assert.deepEqual(fake.log.at(-1), ['stop', 'endless']);
+});
+
+test('a thrown error in the loop stops the generation', async (t) => {
+  const held = gate();
+  const { llm, fake } = await loadFake(t, new FakeLlm((event) => (event.id === 1 ? held.opened : undefined)));
+  await assert.rejects(async () => {
+    for await (const _ of llm.generate('a b c')) throw new Error('mine');
+  }, /mine/);
+  held.open();
+  await llm.detokenize([97]);
+  assert.ok(fake.events.length >= 2, 'c and the end were never asked for');
+});
+
+test('sampling options cross as given, with entropy for the seed that is not', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  await collect(llm.generate('a', { topK: 3, temperature: undefined, maxTokens: 9, stop: 'END' }));
+  const { entropy, ...options } = fake.options;
+  assert.deepEqual(options, { topK: 3, maxTokens: 9, stop: ['END'] });
+  assert.ok(Number.isSafeInteger(entropy) && entropy >= 0);
+  await collect(llm.generate('a'));
+  assert.notEqual(fake.options.entropy, entropy);
+});
+
+test('a prompt gets the special tokens of the model and none of its own', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  await collect(llm.generate('a'));
+  assert.deepEqual(fake.log[0], ['tokenize', 'a', true, false]);
+});
+
+test('chat takes its messages as they were at the call, and only role and content', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const messages = [{ role: 'user', content: 'hi', render: () => {} }];
+  const pieces = llm.chat(messages);
+  messages.push({ role: 'assistant', content: '' });
+  await collect(pieces);
+  assert.equal(fake.log[0][1], 'chat [{"role":"user","content":"hi"}]');
+});
+
+test('usage counts the prompt, the cached part and the answer', async (t) => {
+  const fake = new FakeLlm();
+  fake.cached = 2;
+  const { llm } = await loadFake(t, fake);
+  let now = 1000;
+  t.mock.method(performance, 'now', () => now);
+  // 20 ms for the prompt and the first token, 10 ms for each of the others.
+  fake.before = () => (now += 10);
+  const { usage } = (await collect(llm.generate('a b c d'))).at(-1).finish;
+  assert.deepEqual(usage, {
+    promptTokens: 4,
+    cachedTokens: 2,
+    completionTokens: 4,
+    timeToFirstTokenMs: 20,
+    promptTokensPerSecond: 100,
+    tokensPerSecond: 100,
+  });
+});
+
+test('tokenize and detokenize go through, in turn with generations', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  assert.deepEqual(await llm.tokenize('a b', { addSpecial: false, parseSpecial: true }), [0, 1]);
+  assert.deepEqual(fake.log, [['tokenize', 'a b', false, true]]);
+  assert.equal(await llm.detokenize(Uint32Array.of(98, 99)), 'bc');
+});

@@ -1,0 +1,257 @@
+// Loading: where the bytes come from, what is told on the way, and load() itself over a stand-in for Worker.
+
+import assert from 'node:assert/strict';
+import { getEventListeners, once } from 'node:events';
+import { createServer } from 'node:http';
+import { test } from 'node:test';
+import { load } from '../dist/index.js';
+import { serve } from '../dist/serve.js';
+import { fileName, readFiles } from '../dist/source.js';
+import { collect, connect, FakeLlm, fakeRuntime, gate, INFO, settle, textOf } from './support/fake.mjs';
+
+const MIB = 1 << 20;
+
+/** A server on this machine; returns its address. */
+async function listen(t, handler) {
+  const server = createServer(handler).listen(0, '127.0.0.1');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await once(server, 'listening');
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+async function read(files) {
+  const pieces = [];
+  for await (const piece of readFiles(files)) pieces.push({ ...piece, bytes: Buffer.from(piece.bytes) });
+  return { pieces, bytes: Buffer.concat(pieces.map(({ bytes }) => bytes)) };
+}
+
+/** Bytes that differ from place to place. */
+const pattern = (length) => Buffer.from(Uint8Array.from({ length }, (_, at) => (at * 7 + (at >> 8)) & 255));
+
+test('reads an address', async (t) => {
+  const content = pattern(3 * MIB + 5);
+  const origin = await listen(t, (_, response) => response.end(content));
+  const { pieces, bytes } = await read([`${origin}/models/my%20model.gguf?download=true`]);
+  assert.ok(bytes.equals(content));
+  assert.equal(pieces[0].file, 'my model.gguf');
+});
+
+test('cuts what is long into pieces of at most 1 MiB', async (t) => {
+  const content = pattern(2 * MIB + 3);
+  t.mock.method(globalThis, 'fetch', async () => {
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(new Uint8Array(content));
+        controller.close();
+      },
+    });
+    return new Response(body);
+  });
+  const { pieces, bytes } = await read(['http://localhost/m']);
+  assert.deepEqual(
+    pieces.map((piece) => piece.bytes.length),
+    [MIB, MIB, 3],
+  );
+  assert.ok(bytes.equals(content));
+});
+
+test('reads blobs and addresses as one stream, in the order given', async (t) => {
+  const origin = await listen(t, (request, response) => response.end(request.url));
+  const { pieces, bytes } = await read([new Blob(['first']), `${origin}/b`, new File(['last'], 'c.gguf')]);
+  assert.equal(bytes.toString(), 'first/blast');
+  assert.deepEqual(
+    pieces.map(({ file }) => file),
+    ['file', 'b', 'c.gguf'],
+  );
+});
+
+test('names a file even where its address is odd', () => {
+  assert.equal(fileName('http://localhost/100%.gguf'), '100%.gguf');
+  assert.equal(fileName('http://localhost/'), 'http://localhost/');
+});
+
+test('an answer that is no success is a NETWORK error with address and status', async (t) => {
+  const origin = await listen(t, (_, response) => response.writeHead(404).end('<h1>not here</h1>'));
+  await assert.rejects(read([`${origin}/m`]), {
+    code: 'NETWORK',
+    message: `cannot fetch ${origin}/m: the server answered 404 Not Found`,
+  });
+});
+
+test('a server that is not there is a NETWORK error with the address', async (t) => {
+  const origin = await listen(t, () => {});
+  const { port } = new URL(origin);
+  const gone = createServer().listen(0, '127.0.0.1');
+  await once(gone, 'listening');
+  const address = `http://127.0.0.1:${gone.address().port}/m`;
+  await new Promise((closed) => gone.close(closed));
+  assert.notEqual(port, new URL(address).port);
+  await assert.rejects(read([address]), (error) => error.code === 'NETWORK' && error.message.includes(address));
+});
+
+test('a connection cut in the middle is a NETWORK error that says how far it came', async (t) => {
+  const origin = await listen(t, (_, response) => {
+    response.writeHead(200, { 'content-length': 100 });
+    response.write('x'.repeat(40), () => setImmediate(() => response.destroy()));
+  });
+  await assert.rejects(read([`${origin}/m`]), (error) => {
+    assert.equal(error.code, 'NETWORK');
+    assert.match(error.message, /\/m broke off after 40 bytes/);
+    return true;
+  });
+});
+
+test('leaving the stream early closes the connection', async (t) => {
+  const closed = gate();
+  const origin = await listen(t, (_, response) => {
+    response.on('close', closed.open);
+    response.write('endless');
+  });
+  for await (const _ of readFiles([`${origin}/m`])) break;
+  await closed.opened;
+});
+
+async function loadWith(t, runtime, files) {
+  const progress = [];
+  const { connection } = connect(t, runtime);
+  const call = { type: 'load', files, device: 'cpu', contextLength: 64 };
+  const info = await connection.request(call, (step) => progress.push(step));
+  return { info, progress };
+}
+
+test('feeds the engine every byte, and tells what was loaded', async (t) => {
+  const runtime = fakeRuntime(new FakeLlm(), 6);
+  const { info } = await loadWith(t, runtime, [new Blob(['abc']), new Blob(['def'])]);
+  assert.equal(Buffer.concat(runtime.fed).toString(), 'abcdef');
+  assert.deepEqual(runtime.options, { device: 'cpu', contextLength: 64 });
+  const { reason, memoryBytes, engine, ...model } = INFO;
+  assert.deepEqual(info, { ...model, engine: { ...engine, reason, memoryBytes, wasmMemoryBytes: 65536 } });
+});
+
+test('tells the progress at most every 100 ms, and always the first and the last', async (t) => {
+  let now = 0;
+  t.mock.method(performance, 'now', () => now);
+  const runtime = fakeRuntime(new FakeLlm(), 10);
+  const { create } = runtime.Loader;
+  runtime.Loader.create = async (options) => {
+    const loader = await create(options);
+    return { ...loader, feed: () => (now += 30) };
+  };
+  const files = Array.from('0123456789', (digit) => `data:,${digit}`);
+  const { progress } = await loadWith(t, runtime, files);
+  // The clock says 30, 60, …, 300 after the pieces: told at 30, then when 100 more have passed, then at the end.
+  assert.deepEqual(
+    progress.map(({ phase, loaded, total, file }) => `${phase} ${loaded} ${total} ${file}`),
+    [
+      'start 0 null ,0',
+      'download 1 10 ,0',
+      'download 5 10 ,4',
+      'download 9 10 ,8',
+      'download 10 10 ,9',
+      'prepare 10 10 ,9',
+    ],
+  );
+});
+
+test('a runtime that does not start fails the load with its code', async (t) => {
+  const { connection } = connect(t, {
+    Loader: { create: () => Promise.reject(Object.assign(new Error('no adapter'), { code: 'GPU_UNAVAILABLE' })) },
+  });
+  const call = { type: 'load', files: [new Blob()], device: 'gpu', contextLength: null };
+  await assert.rejects(connection.request(call), { code: 'GPU_UNAVAILABLE', message: 'no adapter' });
+});
+
+/** Puts a Worker into the global scope that serves `runtime`; returns the workers that were started. */
+function fakeWorkers(t, runtime) {
+  const workers = [];
+  globalThis.Worker = class {
+    terminated = 0;
+    constructor(url, options) {
+      Object.assign(this, { url: String(url), options });
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = (event) => this.onmessage?.(event);
+      this.postMessage = (message) => port1.postMessage(message);
+      this.close = () => port1.close();
+      workers.push(this);
+      serve(port2, async () => runtime);
+    }
+    terminate() {
+      this.terminated += 1;
+      this.close();
+    }
+  };
+  t.after(() => {
+    workers.forEach((worker) => worker.close());
+    delete globalThis.Worker;
+  });
+  return workers;
+}
+
+test('outside of a browser the import does nothing and load says NOT_SUPPORTED', async () => {
+  assert.equal(typeof Worker, 'undefined');
+  await assert.rejects(load({ model: 'http://localhost/m' }), { name: 'WeftError', code: 'NOT_SUPPORTED' });
+  await assert.rejects(load({ model: 1 }), { code: 'INVALID_OPTION' });
+});
+
+test('load starts one module worker, and dispose ends it', async (t) => {
+  const workers = fakeWorkers(t, fakeRuntime(new FakeLlm()));
+  const { signal } = new AbortController();
+  const llm = await load({ model: new Blob(['x']), signal });
+  assert.equal(textOf(await collect(llm.generate('a b'))), 'a b .');
+  assert.equal(workers.length, 1);
+  assert.match(workers[0].url, /\/dist\/worker\.js$/);
+  assert.equal(workers[0].options.type, 'module');
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
+  llm.dispose();
+  assert.equal(workers[0].terminated, 1);
+});
+
+test('load that is aborted before starts nothing', async (t) => {
+  const workers = fakeWorkers(t, fakeRuntime(new FakeLlm()));
+  await assert.rejects(load({ model: new Blob(), signal: AbortSignal.abort() }), { name: 'AbortError' });
+  assert.equal(workers.length, 0);
+});
+
+test('load that is aborted during the download ends the worker at once', async (t) => {
+  const controller = new AbortController();
+  const origin = await listen(t, (_, response) => response.write('endless'));
+  const workers = fakeWorkers(t, fakeRuntime(new FakeLlm()));
+  const onProgress = ({ phase }) => phase === 'download' && controller.abort();
+  const loading = load({ model: `${origin}/m`, signal: controller.signal, onProgress });
+  await assert.rejects(loading, { name: 'AbortError' });
+  assert.equal(workers[0].terminated, 1);
+});
+
+test('load that fails ends the worker', async (t) => {
+  const runtime = fakeRuntime(new FakeLlm());
+  runtime.Loader.create = () => Promise.reject(Object.assign(new Error('no'), { code: 'INVALID_FILE' }));
+  const workers = fakeWorkers(t, runtime);
+  await assert.rejects(load({ model: new Blob(['x']) }), { code: 'INVALID_FILE' });
+  assert.equal(workers[0].terminated, 1);
+});
+
+test('a worker that does not start is WORKER_FAILED, one that dies later CRASHED', async (t) => {
+  const workers = fakeWorkers(t, fakeRuntime(new FakeLlm(() => gate().opened)));
+  const preventDefault = () => {};
+  const loading = load({ model: new Blob(['x']) });
+  workers[0].onerror({ preventDefault });
+  await assert.rejects(loading, { code: 'WORKER_FAILED', message: /its script could not be loaded/ });
+
+  const llm = await load({ model: new Blob(['x']) });
+  const answer = collect(llm.generate('a'));
+  const failed = assert.rejects(answer, { code: 'CRASHED', message: /unreachable/ });
+  await settle();
+  workers[1].onerror({ preventDefault, message: 'RuntimeError: unreachable' });
+  await failed;
+  assert.equal(workers[1].terminated, 1);
+
+  globalThis.Worker = class {
+    constructor() {
+      throw new DOMException('cannot be accessed from this origin', 'SecurityError');
+    }
+  };
+  await assert.rejects(load({ model: new Blob(['x']) }), { code: 'WORKER_FAILED', message: /from this origin/ });
+});

@@ -1,0 +1,122 @@
+// A runtime whose every step the test decides, behind the real protocol over a MessageChannel.
+
+import { Connection, createLlm } from '../../dist/engine.js';
+import { serve } from '../../dist/serve.js';
+
+export const INFO = {
+  name: 'fake',
+  architecture: 'llama',
+  parameters: 1,
+  quantization: 'F32',
+  layers: 1,
+  hiddenSize: 1,
+  vocabularySize: 1,
+  contextLength: 8,
+  trainedContextLength: 16,
+  hasChatTemplate: true,
+  engine: { kind: 'cpu', description: 'SIMD' },
+  memoryBytes: 7,
+  reason: 'asked for',
+};
+
+/**
+ * Answers `prompt` with its own words, one a token, after one event for the prompt. `before(event)` may wait or throw
+ * before an event is given; `log` has the calls that change something.
+ */
+export class FakeLlm {
+  log = [];
+  cached = 0;
+  info = () => JSON.stringify(INFO);
+  cached_tokens = () => this.cached;
+  detokenize = (ids) => String.fromCodePoint(...ids);
+  chat_prompt = (messages) => this.tokenize(`chat ${messages}`);
+
+  constructor(before = () => {}) {
+    this.before = before;
+  }
+
+  tokenize(text, addSpecial, parseSpecial) {
+    this.log.push(['tokenize', text, addSpecial, parseSpecial]);
+    this.words = text.split(' ');
+    return Uint32Array.from(this.words.keys());
+  }
+
+  start(ids, options) {
+    const [name] = this.words;
+    this.name = name;
+    this.options = JSON.parse(options);
+    this.log.push(['start', name]);
+    this.events = [
+      { type: 'prompt', done: ids.length, total: ids.length },
+      ...this.words.map((text, id) => ({ type: 'token', id, text })),
+      { type: 'end', reason: 'stop', text: '.' },
+    ];
+  }
+
+  async next() {
+    const event = this.events.shift();
+    await this.before(event, this.name);
+    return JSON.stringify(event);
+  }
+
+  stop() {
+    this.log.push(['stop', this.name]);
+  }
+}
+
+/** A loader that remembers what it was fed. */
+export function fakeRuntime(llm, total) {
+  const fed = [];
+  const runtime = {
+    fed,
+    memoryBytes: () => 65536,
+    Loader: {
+      async create(options) {
+        runtime.options = JSON.parse(options);
+        return { feed: (bytes) => fed.push(bytes.slice()), total_bytes: () => total, finish: async () => llm };
+      },
+    },
+  };
+  return runtime;
+}
+
+/** The page's end of a channel whose other end serves `runtime`. `t` closes it. */
+export function connect(t, runtime) {
+  const { port1, port2 } = new MessageChannel();
+  const closed = { times: 0 };
+  const close = () => {
+    closed.times += 1;
+    port1.close();
+  };
+  t.after(() => port1.close());
+  serve(port2, async () => runtime);
+  return { connection: new Connection(port1, close), closed };
+}
+
+export async function loadFake(t, llm = new FakeLlm()) {
+  const { connection, closed } = connect(t, fakeRuntime(llm));
+  const call = { type: 'load', files: [new Blob(['x'])], device: 'auto', contextLength: null };
+  const info = await connection.request(call);
+  return { llm: createLlm(connection, info), fake: llm, connection, closed };
+}
+
+/** All pieces of a generation. */
+export async function collect(pieces) {
+  const all = [];
+  for await (const piece of pieces) all.push(piece);
+  return all;
+}
+
+export const textOf = (pieces) => pieces.map((piece) => piece.text).join(' ');
+
+/** A promise that the test opens. */
+export function gate() {
+  let open;
+  const opened = new Promise((resolve) => (open = resolve));
+  return { open, opened };
+}
+
+/** Lets messages that are under way arrive, both ways and several times over. */
+export async function settle() {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+}

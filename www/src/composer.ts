@@ -29,7 +29,8 @@ export function startComposer(events: { onSend: (text: string) => boolean; onSto
     prompt.focus();
   });
   document.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape' && busy && !event.isComposing && !document.querySelector('dialog[open]')) events.onStop();
+    if (event.key === 'Escape' && busy && !event.isComposing && !document.querySelector('dialog[open]'))
+      events.onStop();
   });
   update();
 }

@@ -29,5 +29,6 @@ export function announce(text: string): void {
 
 export function formatBytes(bytes: number): string {
   if (bytes < 1e6) return `${Math.round(bytes / 1e3)} kB`;
+  if (bytes < 1e7) return `${(bytes / 1e6).toFixed(1)} MB`;
   return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

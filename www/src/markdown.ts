@@ -14,8 +14,9 @@ const ALLOWED: Config & { RETURN_DOM_FRAGMENT: true } = {
     ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'p', 'br', 'hr', 'ul', 'ol', 'li', 'blockquote', 'pre', 'code'],
     ...['em', 'strong', 'del', 'a', 'table', 'thead', 'tbody', 'tr', 'th', 'td'],
   ],
-  ALLOWED_ATTR: ['href', 'title', 'align', 'start'],
+  ALLOWED_ATTR: ['href', 'title', 'align', 'start', 'class'],
   ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
+  ADD_URI_SAFE_ATTR: ['title', 'align', 'start', 'class'],
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
   RETURN_DOM_FRAGMENT: true,
@@ -82,7 +83,7 @@ export class MarkdownView {
 
 function toFragment(tokens: Token[]): DocumentFragment {
   const fragment = DOMPurify.sanitize(markdown.parser(tokens), ALLOWED);
-  for (const link of fragment.querySelectorAll('a')) {
+  for (const link of fragment.querySelectorAll<HTMLAnchorElement>('a[href]')) {
     link.target = '_blank';
     link.rel = 'noopener noreferrer';
   }
@@ -92,13 +93,18 @@ function toFragment(tokens: Token[]): DocumentFragment {
 }
 
 function addCopyButton(pre: HTMLPreElement): void {
-  const figure = document.createElement('div');
-  figure.className = 'code';
   const button = document.createElement('button');
   button.type = 'button';
   button.className = 'copy';
   button.textContent = 'Copy';
   button.setAttribute('aria-label', 'Copy the code');
-  pre.replaceWith(figure);
-  figure.append(button, pre);
+  const language = document.createElement('span');
+  language.textContent = pre.querySelector('code')?.className.replace('language-', '') ?? '';
+  const head = document.createElement('div');
+  head.className = 'code-head';
+  head.append(language, button);
+  const block = document.createElement('div');
+  block.className = 'code';
+  pre.replaceWith(block);
+  block.append(head, pre);
 }

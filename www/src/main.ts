@@ -30,8 +30,10 @@ function show(view: View): void {
   if (view === 'chat') {
     followEnd();
     focusPrompt();
-  } else if (view === 'loading') byId('cancel-load', HTMLElement).focus();
-  else byId('load-default', HTMLElement).focus();
+    return;
+  }
+  byId('main', HTMLElement).scrollTop = 0;
+  byId(view === 'loading' ? 'cancel-load' : 'load-default', HTMLElement).focus();
 }
 
 function update(): void {

@@ -9,19 +9,25 @@ const toEnd = byId('to-end', HTMLButtonElement);
 let following = true;
 
 export function followEnd(): void {
-  following = true;
   scroller.scrollTop = scroller.scrollHeight;
+  measure();
 }
 
 export function startScroll(): void {
-  scroller.addEventListener('scroll', () => {
-    following = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_PX;
-    toEnd.hidden = following || document.body.dataset['view'] !== 'chat';
-  });
+  scroller.addEventListener('scroll', measure);
   const resized = new ResizeObserver(() => {
-    if (following && document.body.dataset['view'] === 'chat') followEnd();
+    if (following && inChat()) followEnd();
+    else measure();
   });
   resized.observe(byId('turns', HTMLElement));
   resized.observe(scroller);
   toEnd.addEventListener('click', followEnd);
 }
+
+function measure(): void {
+  if (!inChat()) return; // the other views scroll for themselves
+  following = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_PX;
+  toEnd.hidden = following;
+}
+
+const inChat = () => document.body.dataset['view'] === 'chat';

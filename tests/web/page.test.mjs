@@ -2,9 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { preview } from 'vite';
+import { build, preview } from 'vite';
 import { Remedy } from '../../scripts/lib/run.mjs';
 import { launchChromium } from './browsers.mjs';
 
@@ -18,9 +21,13 @@ before(async () => {
     throw new Remedy('www/dist is missing. `npm run build` and then `npm run build -w www` make it.');
   }
   if (!existsSync(inRoot(model))) throw new Remedy(`${model} is missing. \`npm start\` fetches it.`);
-  server = await preview({ root: inRoot('www'), logLevel: 'error', preview: { port: 0, host: '127.0.0.1' } });
+  server = await serve();
   browser = await launchChromium();
 });
+
+function serve(config = {}) {
+  return preview({ root: inRoot('www'), logLevel: 'error', preview: { port: 0, host: '127.0.0.1' }, ...config });
+}
 
 after(async () => {
   await browser?.close();
@@ -37,11 +44,11 @@ beforeEach(async (t) => {
   page.on('console', (message) => {
     if (message.type() === 'error') problems.push(message.text());
   });
-  const origin = server.resolvedUrls.local[0];
   page.on('request', (request) => {
-    if (!request.url().startsWith(origin)) problems.push(`a request to ${request.url()}`);
+    if (new URL(request.url()).hostname !== '127.0.0.1') problems.push(`a request to ${request.url()}`);
   });
-  await page.goto(origin);
+  page.on('dialog', () => problems.push('a script opened a dialog'));
+  await page.goto(server.resolvedUrls.local[0]);
   t.after(() => context.close());
 });
 
@@ -131,17 +138,21 @@ test('a broken file is an error with a remedy, and costs neither model nor conve
 test('a load can be cancelled and begun again', { timeout }, async () => {
   // The answer waits, so that there is a load to cancel.
   let release;
+  let caught = 0;
   const held = new Promise((resolve) => (release = resolve));
   await page.route('**/models/**', async (route) => {
+    caught++;
     await held;
     await route.continue().catch(() => undefined); // it was cancelled meanwhile
   });
   await page.getByTestId('load-default').click();
+  await page.waitForRequest('**/models/**');
   await page.getByTestId('cancel-load').click();
   await view('picker');
   assert.equal(await page.getByTestId('error').count(), 0);
   release();
   await loadDefault();
+  assert.equal(caught, 2);
   assert.deepEqual(problems, []);
 });
 
@@ -172,5 +183,41 @@ test('the keyboard alone loads, asks, stops and changes a setting that lasts', {
   assert.equal(await focused(), 'prompt');
   await page.reload();
   assert.equal(await page.getByLabel('Temperature').inputValue(), '0');
+  assert.deepEqual(problems, []);
+});
+
+test('an answer can neither run nor fetch anything, and a lost device costs nothing', { timeout }, async (t) => {
+  const outDir = await mkdtemp(join(tmpdir(), 'weft-page-'));
+  t.after(() => rm(outDir, { recursive: true }));
+  const config = { mode: 'fake', build: { outDir } };
+  await build({ root: inRoot('www'), logLevel: 'error', ...config });
+  const fake = await serve(config);
+  t.after(() => fake.close());
+  const [address] = fake.resolvedUrls.local;
+
+  await page.goto(address);
+  await loadDefault();
+  await ask('Show me what you can do.');
+  await lastTurn('answered');
+  const allowed = 'p br h2 ol ul li div span button pre code table thead tbody tr th td blockquote strong em a';
+  const names = await page.$$eval('.answer *', (elements) => elements.map((element) => element.localName));
+  assert.deepEqual(
+    [...new Set(names)].filter((name) => !allowed.split(' ').includes(name)),
+    [],
+  );
+  const links = await page.$$eval('.answer [href]', (elements) =>
+    elements.map(({ href, rel, target }) => [href, rel, target]),
+  );
+  assert.deepEqual(links, [['https://example.org/looms', 'noopener noreferrer', '_blank']]);
+  assert.match(await answer(), /<script>alert\(1\)<\/script>/);
+
+  await page.goto(`${address}?chat=DEVICE_LOST`);
+  await loadDefault();
+  await ask('Are you there?');
+  await page.getByTestId('error').getByRole('button', { name: 'Reload the model' }).click();
+  await view('chat');
+  assert.equal(await page.locator('.question').textContent(), 'Are you there?');
+  assert.equal(await page.getByTestId('error').count(), 0);
+  assert.equal(await page.getByTestId('regenerate').isVisible(), true);
   assert.deepEqual(problems, []);
 });

@@ -37,8 +37,14 @@ def reverse(text: str) -> str:
 
 > The weft is what moves; the warp is what holds.
 
-See [a page about looms](https://example.org/looms). <img src="https://example.org/x.png" onerror="alert(1)">
-![a loom](https://example.org/loom.png) [not a link](javascript:alert(1))
+See [a page about looms](https://example.org/looms "Looms"). What follows must neither run nor fetch:
+<img src="https://example.org/x.png" onerror="alert(1)"> ![a loom](https://example.org/loom.png)
+[a script](javascript:alert(1)) [a page](data:text/html,<script>alert(1)</script>) ![by reference][loom]
+
+<svg onload="alert(1)"><style>@import '//example.org/x.css';</style></svg>
+<iframe src="https://example.org"></iframe><script>alert(1)</script>
+
+[loom]: https://example.org/loom.png
 `;
 
 function failIfAsked(call: 'load' | 'chat'): void {

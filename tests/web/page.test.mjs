@@ -1,0 +1,223 @@
+// The demo page as a person uses it: the built files, the real model, the real engine, in Chromium.
+
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { build, preview } from 'vite';
+import { Remedy } from '../../scripts/lib/run.mjs';
+import { launchChromium } from './browsers.mjs';
+
+const inRoot = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const timeout = 240_000;
+const model = 'models/SmolLM2-135M-Instruct.Q4_1.gguf';
+let server, browser, page, problems;
+
+before(async () => {
+  if (!existsSync(inRoot('www/dist/index.html'))) {
+    throw new Remedy('www/dist is missing. `npm run build` and then `npm run build -w www` make it.');
+  }
+  if (!existsSync(inRoot(model))) throw new Remedy(`${model} is missing. \`npm start\` fetches it.`);
+  server = await serve();
+  browser = await launchChromium();
+});
+
+function serve(config = {}) {
+  return preview({ root: inRoot('www'), logLevel: 'error', preview: { port: 0, host: '127.0.0.1' }, ...config });
+}
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+// Every test has a page of its own, and ends with a look at what went wrong behind it.
+beforeEach(async (t) => {
+  const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
+  page = await context.newPage();
+  page.setDefaultTimeout(120_000);
+  problems = [];
+  page.on('pageerror', (error) => problems.push(String(error)));
+  page.on('console', (message) => {
+    if (message.type() === 'error') problems.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (new URL(request.url()).hostname !== '127.0.0.1') problems.push(`a request to ${request.url()}`);
+  });
+  page.on('dialog', () => problems.push('a script opened a dialog'));
+  await page.goto(server.resolvedUrls.local[0]);
+  t.after(() => context.close());
+});
+
+const view = (name) => page.waitForSelector(`body[data-view=${name}]`);
+const lastTurn = (state) => page.waitForSelector(`.turn:last-child[data-state=${state}]`);
+const answer = () => page.getByTestId('answer').last().textContent();
+const stats = () => page.getByTestId('stats').last().textContent();
+
+async function loadDefault() {
+  await page.getByTestId('load-default').click();
+  await view('chat');
+}
+
+async function ask(question) {
+  await page.getByTestId('prompt').fill(question);
+  await page.getByTestId('send').click();
+}
+
+/** Sampling that gives the same answer every time. */
+async function takeLikeliest() {
+  await page.getByTestId('settings').click();
+  await page.getByLabel('Temperature').fill('0');
+  await page.getByRole('button', { name: 'Done' }).click();
+  await page.getByRole('dialog').waitFor({ state: 'hidden' });
+}
+
+test('loads the model, streams an answer, stops one, and goes on', { timeout }, async () => {
+  await takeLikeliest();
+  await loadDefault();
+  assert.match(await page.getByTestId('engine').textContent(), /on the (GPU|CPU) \(.+\) · \d+ MB · \w+/);
+
+  // A short answer can come between two looks at it, so the page itself notes how it grew.
+  await page.evaluate(() => {
+    window.lengths = [];
+    const note = () => window.lengths.push(document.querySelector('.answer')?.textContent.length ?? 0);
+    new MutationObserver(note).observe(document.getElementById('turns'), { childList: true, subtree: true });
+  });
+  await ask('What is the capital of France?');
+  await lastTurn('answered');
+  assert.match(await answer(), /Paris/);
+  assert.match(await stats(), /[\d.]+ tokens\/s · first after [\d.]+ s · \d+ tokens · prompt \d+/);
+  const lengths = new Set(await page.evaluate(() => window.lengths));
+  assert.ok(lengths.size > 3, `the answer should have grown step by step, not ${[...lengths]}`);
+
+  await ask('Write a long story about a weaver and her loom.');
+  await lastTurn('streaming');
+  await page.getByTestId('stop').click();
+  await lastTurn('answered');
+  assert.match(await stats(), /^stopped/);
+  assert.notEqual(await answer(), '');
+
+  await ask('What is the capital of France?');
+  await lastTurn('answered');
+  assert.match(await answer(), /Paris/);
+  assert.match(await stats(), /cached/);
+  assert.equal(await page.locator('.turn').count(), 3);
+
+  // The page offers a way back from Clear.
+  await page.getByTestId('clear').click();
+  assert.equal(await page.locator('.turn').count(), 0);
+  await page.getByRole('button', { name: 'Undo' }).click();
+  assert.equal(await page.locator('.turn').count(), 3);
+  assert.deepEqual(problems, []);
+});
+
+test('a broken file is an error with a remedy, and costs neither model nor conversation', { timeout }, async () => {
+  const broken = { name: 'broken.gguf', mimeType: 'application/octet-stream', buffer: Buffer.from('<!doctype html>') };
+  const error = page.getByTestId('error');
+  await page.getByTestId('model-file').setInputFiles(broken);
+  await error.waitFor();
+  assert.match(await error.textContent(), /This is not a GGUF model.*Choose another file.*INVALID_FILE/s);
+  assert.equal(await page.getByTestId('load-default').isVisible(), true);
+
+  await takeLikeliest();
+  await loadDefault();
+  assert.equal(await error.count(), 0);
+  await page.getByTestId('prompt').fill('a draft');
+  await page.getByTestId('model-file').setInputFiles(broken);
+  await error.waitFor();
+  assert.equal(await page.getByTestId('prompt').inputValue(), 'a draft');
+  await ask('What is the capital of France?');
+  await lastTurn('answered');
+  assert.match(await answer(), /Paris/);
+  assert.deepEqual(problems, []);
+});
+
+test('a load can be cancelled and begun again', { timeout }, async () => {
+  // The answer waits, so that there is a load to cancel.
+  let release;
+  let caught = 0;
+  const held = new Promise((resolve) => (release = resolve));
+  await page.route('**/models/**', async (route) => {
+    caught++;
+    await held;
+    await route.continue().catch(() => undefined); // it was cancelled meanwhile
+  });
+  await page.getByTestId('load-default').click();
+  await page.waitForRequest('**/models/**');
+  await page.getByTestId('cancel-load').click();
+  await view('picker');
+  assert.equal(await page.getByTestId('error').count(), 0);
+  release();
+  await loadDefault();
+  assert.equal(caught, 2);
+  assert.deepEqual(problems, []);
+});
+
+test('the keyboard alone loads, asks, stops and changes a setting that lasts', { timeout }, async () => {
+  const press = (key) => page.keyboard.press(key);
+  const focused = () => page.evaluate(() => document.activeElement.id);
+  await press('Tab'); // Settings
+  assert.equal(await focused(), 'open-settings');
+  await press('Enter');
+  for (let tabs = 0; (await focused()) !== 'temperature' && tabs < 9; tabs++) await press('Tab');
+  await press('Home');
+  await press('Escape');
+  assert.equal(await focused(), 'open-settings');
+  await press('Tab');
+  assert.equal(await focused(), 'load-default');
+  await press('Enter');
+  await view('chat');
+  assert.equal(await focused(), 'prompt');
+  await page.keyboard.type('Count from one to one hundred');
+  await press('Shift+Enter');
+  await page.keyboard.type('in words.');
+  await press('Enter');
+  await lastTurn('streaming');
+  assert.equal(await page.locator('.question').textContent(), 'Count from one to one hundred\nin words.');
+  await press('Escape');
+  await lastTurn('answered');
+  assert.match(await stats(), /^stopped/);
+  assert.equal(await focused(), 'prompt');
+  await page.reload();
+  assert.equal(await page.getByLabel('Temperature').inputValue(), '0');
+  assert.deepEqual(problems, []);
+});
+
+test('an answer can neither run nor fetch anything, and a lost device costs nothing', { timeout }, async (t) => {
+  const outDir = await mkdtemp(join(tmpdir(), 'weft-page-'));
+  t.after(() => rm(outDir, { recursive: true }));
+  const config = { mode: 'fake', build: { outDir } };
+  await build({ root: inRoot('www'), logLevel: 'error', ...config });
+  const fake = await serve(config);
+  t.after(() => fake.close());
+  const [address] = fake.resolvedUrls.local;
+
+  await page.goto(address);
+  await loadDefault();
+  await ask('Show me what you can do.');
+  await lastTurn('answered');
+  const allowed = 'p br h2 ol ul li div span button pre code table thead tbody tr th td blockquote strong em a';
+  const names = await page.$$eval('.answer *', (elements) => elements.map((element) => element.localName));
+  assert.deepEqual(
+    [...new Set(names)].filter((name) => !allowed.split(' ').includes(name)),
+    [],
+  );
+  const links = await page.$$eval('.answer [href]', (elements) =>
+    elements.map(({ href, rel, target }) => [href, rel, target]),
+  );
+  assert.deepEqual(links, [['https://example.org/looms', 'noopener noreferrer', '_blank']]);
+  assert.match(await answer(), /<script>alert\(1\)<\/script>/);
+
+  await page.goto(`${address}?chat=DEVICE_LOST`);
+  await loadDefault();
+  await ask('Are you there?');
+  await page.getByTestId('error').getByRole('button', { name: 'Reload the model' }).click();
+  await view('chat');
+  assert.equal(await page.locator('.question').textContent(), 'Are you there?');
+  assert.equal(await page.getByTestId('error').count(), 0);
+  assert.equal(await page.getByTestId('regenerate').isVisible(), true);
+  assert.deepEqual(problems, []);
+});

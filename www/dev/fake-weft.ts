@@ -1,0 +1,107 @@
+/**
+ * Stands in for weft-llm under `vite --mode fake`, to look at every state of the page without a model. The address says
+ * which: `?load=CODE` and `?chat=CODE` fail with that error, `?slow` loads for half a minute.
+ */
+
+import { WeftError, type ErrorCode } from '../../js/src/errors.js';
+import type { Llm, LoadOptions, Piece } from '../../js/src/types.js';
+
+export { WeftError };
+export type * from '../../js/src/types.js';
+export type { ErrorCode };
+
+const query = new URLSearchParams(location.search);
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const ANSWER = `Weaving crosses two sets of threads: the **warp**, stretched on the loom, and the *weft*, drawn through it.
+
+## What you need
+
+1. A loom, even one of cardboard
+2. Warp thread that does not stretch
+3. Weft of any colour
+   - wool is forgiving
+   - linen is not
+
+\`\`\`python
+def reverse(text: str) -> str:
+    """Returns the characters of \`text\` in reverse order, the last one first and the first one last."""
+    return text[::-1]
+\`\`\`
+
+| Weave | Over | Under | Known from |
+|:------|-----:|------:|------------|
+| plain | 1 | 1 | muslin |
+| twill | 2 | 2 | denim |
+| satin | 4 | 1 | ribbons |
+
+> The weft is what moves; the warp is what holds.
+
+See [a page about looms](https://example.org/looms "Looms"). What follows must neither run nor fetch:
+<img src="https://example.org/x.png" onerror="alert(1)"> ![a loom](https://example.org/loom.png)
+[a script](javascript:alert(1)) [a page](data:text/html,<script>alert(1)</script>) ![by reference][loom]
+
+<svg onload="alert(1)"><style>@import '//example.org/x.css';</style></svg>
+<iframe src="https://example.org"></iframe><script>alert(1)</script>
+
+[loom]: https://example.org/loom.png
+`;
+
+function failIfAsked(call: 'load' | 'chat'): void {
+  const code = query.get(call);
+  if (code) throw new WeftError(code as ErrorCode, `the engine says: a made-up failure of ${call}, 512 of 2048`);
+}
+
+export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
+  const total = 98_000_000;
+  const steps = query.has('slow') ? 300 : 10;
+  for (let step = 0; step <= steps; step++) {
+    signal?.throwIfAborted();
+    onProgress?.({ phase: 'download', loaded: (total / steps) * step, total, file: 'SmolLM2-135M-Instruct.Q4_1.gguf' });
+    await wait(100);
+  }
+  failIfAsked('load');
+  onProgress?.({ phase: 'prepare', loaded: total, total, file: '' });
+  await wait(300);
+  return {
+    info: {
+      name: 'SmolLM2 135M Instruct',
+      architecture: 'llama',
+      parameters: 134_515_008,
+      quantization: 'Q4_1',
+      layers: 30,
+      hiddenSize: 576,
+      vocabularySize: 49152,
+      contextLength: 2048,
+      trainedContextLength: 8192,
+      hasChatTemplate: true,
+      engine: {
+        kind: 'gpu',
+        description: 'a made-up adapter',
+        reason: 'WebGPU offers an adapter.',
+        memoryBytes: 137e6,
+        wasmMemoryBytes: 12e6,
+      },
+    },
+    chat: (_, options) => answer(options?.signal),
+    generate: (_, options) => answer(options?.signal),
+    tokenize: async () => [],
+    detokenize: async () => '',
+    dispose: () => undefined,
+  };
+}
+
+async function* answer(signal?: AbortSignal): AsyncGenerator<Piece> {
+  await wait(400);
+  failIfAsked('chat');
+  let id = 0;
+  for (const text of ANSWER.match(/\s*\S+/g) ?? []) {
+    if (signal?.aborted) break;
+    yield { text, id: id++, finish: null };
+    await wait(15);
+  }
+  const usage = { promptTokens: 38, cachedTokens: 12, completionTokens: id, timeToFirstTokenMs: 402 };
+  const speeds = { promptTokensPerSecond: 310, tokensPerSecond: 64.2 };
+  const reason = signal?.aborted ? 'abort' : 'stop';
+  yield { text: '', id: null, finish: { reason, usage: { ...usage, ...speeds } } };
+}

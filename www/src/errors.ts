@@ -1,0 +1,162 @@
+/** Every failure as a sentence that a person understands, and what can be done about it. */
+
+import { WeftError, type ErrorCode } from 'weft-llm';
+import { cloneTemplate, within } from './dom.js';
+
+/** What a button under an error does; main.ts says how. */
+export type Remedy = 'retry' | 'use-cpu' | 'reload-model' | 'choose-model' | 'clear' | 'settings';
+
+const labels: Record<Remedy, string> = {
+  retry: 'Try again',
+  'use-cpu': 'Load it on the CPU',
+  'reload-model': 'Reload the model',
+  'choose-model': 'Choose another model',
+  clear: 'Clear the conversation',
+  settings: 'Open the settings',
+};
+
+interface Explanation {
+  title: string;
+  text: string;
+  remedies: Remedy[];
+}
+
+const anotherFile = 'weft reads GGUF files of Llama-family models. Choose another file, or load SmolLM2-135M.';
+
+const explanations: Record<ErrorCode, Explanation> = {
+  INVALID_FILE: { title: 'This is not a GGUF model', text: anotherFile, remedies: ['choose-model'] },
+  TRUNCATED_FILE: {
+    title: 'The file ends too early',
+    text: 'Its download probably broke off. Fetch the file again; of a split model, choose all parts together.',
+    remedies: ['retry', 'choose-model'],
+  },
+  UNSUPPORTED_TENSOR_TYPE: {
+    title: 'weft cannot read these weights',
+    text: 'The same model in another quantisation, such as Q4_1 or Q8_0, may work.',
+    remedies: ['choose-model'],
+  },
+  UNSUPPORTED_MODEL: {
+    title: 'weft cannot run this kind of model',
+    text: anotherFile,
+    remedies: ['choose-model'],
+  },
+  UNSUPPORTED_TOKENIZER: {
+    title: 'weft cannot read this model’s text encoding',
+    text: anotherFile,
+    remedies: ['choose-model'],
+  },
+  INVALID_MODEL: {
+    title: 'The model’s file is damaged',
+    text: 'Its parts do not fit together. Fetch the file again, or choose another.',
+    remedies: ['retry', 'choose-model'],
+  },
+  NETWORK: {
+    title: 'The model could not be fetched',
+    text: 'Check the address and the connection. The server must allow other sites to read the file (CORS); if it does not, download the file and choose it here.',
+    remedies: ['retry'],
+  },
+  GPU_UNAVAILABLE: {
+    title: 'This browser offers no GPU to the page',
+    text: 'A current Chrome, Edge, Firefox or Safari with WebGPU turned on may. The CPU works everywhere, more slowly.',
+    remedies: ['use-cpu'],
+  },
+  DEVICE_LOST: {
+    title: 'The GPU went away',
+    text: 'The system took it back, after sleep or a driver update for instance. The conversation is still here.',
+    remedies: ['reload-model', 'use-cpu'],
+  },
+  OUT_OF_MEMORY: {
+    title: 'There is not enough memory for this model',
+    text: 'Close other tabs, choose a shorter context length in the settings, or take a smaller model.',
+    remedies: ['retry', 'settings'],
+  },
+  INVALID_LOGITS: {
+    title: 'The model computed nonsense',
+    text: 'The file may be damaged, or the GPU’s driver faulty. The CPU tells them apart.',
+    remedies: ['use-cpu', 'choose-model'],
+  },
+  NOT_SUPPORTED: {
+    title: 'This browser cannot run weft',
+    text: 'It needs WebAssembly with SIMD and web workers, which every current browser has.',
+    remedies: [],
+  },
+  WORKER_FAILED: {
+    title: 'weft could not start',
+    text: 'Part of the page did not arrive. Try again, or reload the page.',
+    remedies: ['retry'],
+  },
+  CRASHED: {
+    title: 'The engine crashed',
+    text: 'Memory may have run out. The conversation is still here; load the model again to go on.',
+    remedies: ['reload-model', 'settings'],
+  },
+  INVALID_OPTION: {
+    title: 'A setting has a value that weft does not take',
+    text: 'Details name it. The settings can be reset.',
+    remedies: ['settings'],
+  },
+  CONTEXT_OVERFLOW: {
+    title: 'The conversation no longer fits in the context',
+    text: 'Clear it and ask again, or load the model with a longer context length.',
+    remedies: ['clear', 'settings'],
+  },
+  TOKENIZE: { title: 'The text could not be read', text: 'Change the text and send it again.', remedies: ['retry'] },
+  CHAT_TEMPLATE: {
+    title: 'The model’s chat format refused the conversation',
+    text: 'Some models allow no system prompt: empty it in the settings, and try again.',
+    remedies: ['settings', 'retry'],
+  },
+  DISPOSED: {
+    title: 'The model is no longer loaded',
+    text: 'Load it again to go on. The conversation is still here.',
+    remedies: ['reload-model'],
+  },
+  INTERNAL: {
+    title: 'Something in weft failed',
+    text: 'That is a bug; a report with the details helps to mend it. Loading the model again may get around it.',
+    remedies: ['reload-model'],
+  },
+};
+
+const missingDefault: Explanation = {
+  title: 'SmolLM2-135M is not on this server yet',
+  text: 'Run npm start in weft’s folder: it fetches the model (98 MB) and then serves this page. Or choose a GGUF file here.',
+  remedies: ['retry'],
+};
+
+/** `fromHere`: the model was to come from this page's own server. */
+export function explain(error: unknown, fromHere = false): Explanation {
+  const code = error instanceof WeftError ? error.code : 'INTERNAL';
+  if (code === 'NETWORK' && fromHere && /\b404\b/.test(messageOf(error))) return missingDefault;
+  return explanations[code];
+}
+
+/** Shows an error in `place`, instead of an earlier one. Its buttons call `onRemedy`, after it is gone. */
+export function showError(
+  place: HTMLElement,
+  error: unknown,
+  options: { fromHere?: boolean; onRemedy: (remedy: Remedy) => void },
+): void {
+  const { title, text, remedies } = explain(error, options.fromHere);
+  const box = cloneTemplate('error-template');
+  within(box, 'h2', HTMLElement).textContent = title;
+  within(box, 'p', HTMLElement).textContent = text;
+  within(box, '.message', HTMLElement).textContent =
+    error instanceof WeftError ? `${error.code}: ${error.message}` : messageOf(error);
+  const buttons = within(box, '.remedies', HTMLElement);
+  for (const remedy of remedies) {
+    const button = document.createElement('button');
+    button.type = 'button';
+    button.textContent = labels[remedy];
+    button.addEventListener('click', () => {
+      box.remove();
+      options.onRemedy(remedy);
+    });
+    buttons.append(button);
+  }
+  buttons.hidden = remedies.length === 0;
+  within(box, '.dismiss', HTMLElement).addEventListener('click', () => box.remove());
+  place.replaceChildren(box);
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,120 @@
+/** The settings dialog. Its form in index.html is the list of settings; this reads, keeps and restores it. */
+
+import type { Device, GenerateOptions, LoadOptions, SamplingOptions } from 'weft-llm';
+import { byId } from './dom.js';
+
+const STORE = 'weft-settings';
+
+const dialog = byId('settings', HTMLDialogElement);
+const form = byId('settings-form', HTMLFormElement);
+const reloadHint = byId('reload-hint', HTMLElement);
+
+type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
+const fields = [...form.querySelectorAll<Field>('input[name], textarea[name], select[name]')];
+
+type LoadSettings = Pick<LoadOptions, 'device' | 'contextLength'>;
+let loadedWith: string | null = null;
+
+export function systemPrompt(): string {
+  return text('systemPrompt');
+}
+
+export function loadSettings(): LoadSettings {
+  const contextLength = number('contextLength');
+  return { device: text('device') as Device, ...(contextLength === undefined ? {} : { contextLength }) };
+}
+
+export function generateSettings(): GenerateOptions {
+  const sampling = ['temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'frequencyPenalty', 'presencePenalty'];
+  const options: GenerateOptions = {};
+  for (const name of [...sampling, 'seed', 'maxTokens'] as (keyof SamplingOptions | 'maxTokens')[]) {
+    const value = number(name);
+    if (value !== undefined) options[name] = value;
+  }
+  const stop = text('stop')
+    .split('\n')
+    .filter((line) => line !== '');
+  return stop.length > 0 ? { ...options, stop } : options;
+}
+
+export function setDevice(device: Device): void {
+  field('device').value = device;
+  changed();
+}
+
+/** Compares the settings with those that the model was loaded with, to offer loading it again. */
+export function noteLoaded(settings: LoadSettings): void {
+  loadedWith = JSON.stringify(settings);
+  changed();
+}
+
+export function openSettings(): void {
+  dialog.showModal();
+}
+
+/** `onReload`: the user wants the model loaded again with the new settings. */
+export function startSettings(onReload: () => void): void {
+  restore();
+  changed();
+  form.addEventListener('input', changed);
+  byId('open-settings', HTMLElement).addEventListener('click', openSettings);
+  byId('reset-settings', HTMLElement).addEventListener('click', () => {
+    form.reset();
+    changed();
+  });
+  byId('reload', HTMLElement).addEventListener('click', () => {
+    dialog.close();
+    onReload();
+  });
+  // A click beside the dialog closes it: only the backdrop's clicks have the dialog itself as their target.
+  dialog.addEventListener('click', (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+}
+
+function changed(): void {
+  for (const range of fields) {
+    if (range.type !== 'range') continue;
+    const value = range.previousElementSibling;
+    if (value) value.textContent = range.value;
+  }
+  reloadHint.hidden = loadedWith === null || loadedWith === JSON.stringify(loadSettings());
+  const values = fields.filter((field) => field.checkValidity()).map((field) => [field.name, field.value]);
+  try {
+    localStorage.setItem(STORE, JSON.stringify(Object.fromEntries(values)));
+  } catch {
+    // Storage is full or forbidden: the settings last until the page is closed.
+  }
+}
+
+function restore(): void {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(localStorage.getItem(STORE) ?? 'null');
+  } catch {
+    return; // forbidden, or not ours: the defaults hold
+  }
+  if (typeof stored !== 'object' || stored === null) return;
+  for (const field of fields) {
+    const value: unknown = Reflect.get(stored, field.name);
+    if (typeof value !== 'string') continue;
+    const before = field.value;
+    field.value = value;
+    // A select that has no such option becomes empty.
+    if (!field.checkValidity() || (field.type === 'select-one' && field.value === '')) field.value = before;
+  }
+}
+
+function field(name: string): Field {
+  const found = fields.find((field) => field.name === name);
+  if (!found) throw new TypeError(`index.html has no setting ${name}`);
+  return found;
+}
+
+const text = (name: string) => field(name).value;
+
+/** Undefined where the field is empty or out of its range. */
+function number(name: string): number | undefined {
+  const input = field(name);
+  return input.value === '' || !input.checkValidity() ? undefined : Number(input.value);
+}

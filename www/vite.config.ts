@@ -1,0 +1,77 @@
+import { fileURLToPath } from 'node:url';
+import sirv from 'sirv';
+import { defineConfig, type Connect, type Plugin } from 'vite';
+
+/**
+ * What the page may do: its own files, WebAssembly, and fetching models from wherever the user says. Nothing that a model
+ * writes can load an image, a frame or a script.
+ */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "worker-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self' https: http: blob:",
+  "base-uri 'none'",
+  "form-action 'none'",
+].join('; ');
+
+/** Cross-origin isolation: it gives the CPU engine its threads. Models from elsewhere come by CORS, which it allows. */
+const isolation = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
+
+/** Serves the repository's `models/` folder, with ranges, from where it lies: it is too large to copy into the build. */
+function serveModels(): Plugin {
+  const models = sirv(fileURLToPath(new URL('../models', import.meta.url)), { dev: true, etag: true });
+  const serve = (middlewares: Connect.Server) => {
+    middlewares.use('/models', (request, response) =>
+      models(request, response, () => {
+        response.statusCode = 404;
+        response.end('no such model');
+      }),
+    );
+  };
+  return {
+    name: 'serve-models',
+    configureServer: (server) => serve(server.middlewares),
+    configurePreviewServer: (server) => serve(server.middlewares),
+  };
+}
+
+/** Writes the policy into the built page, so that it holds on a host whose headers nobody sets. */
+function embedPolicy(): Plugin {
+  return {
+    name: 'embed-policy',
+    apply: 'build',
+    transformIndexHtml: () => [
+      {
+        tag: 'meta',
+        attrs: { 'http-equiv': 'Content-Security-Policy', content: contentSecurityPolicy },
+        injectTo: 'head-prepend',
+      },
+    ],
+  };
+}
+
+export default defineConfig(({ mode }) => ({
+  // Relative addresses: the built page works in any folder of any host.
+  base: './',
+  // A missing file is a 404, never the page.
+  appType: 'mpa',
+  plugins: [serveModels(), embedPolicy()],
+  resolve: {
+    // `--mode fake` stands in for the engine, to look at every state of the page.
+    alias: mode === 'fake' ? { 'weft-llm': fileURLToPath(new URL('dev/fake-weft.ts', import.meta.url)) } : {},
+  },
+  // Its worker and wasm are found by `import.meta.url`, which pre-bundling would break.
+  optimizeDeps: { exclude: ['weft-llm'] },
+  worker: { format: 'es' },
+  // A data: address would need a hole in the policy.
+  build: { target: 'es2022', assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  server: { headers: isolation },
+  // The policy goes out as a header too, because a worker obeys its own response's policy and not the page's.
+  preview: { headers: { ...isolation, 'Content-Security-Policy': contentSecurityPolicy } },
+}));

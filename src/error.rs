@@ -9,7 +9,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The bytes are not a well-formed model file. `field` is the place in the format, such as `tensor_count`.
-    #[error("the model file is malformed: {field}: expected {expected}, got {got}. Is it a complete GGUF file?")]
+    #[error(
+        "the model file is malformed: {field}: expected {expected}, got {got}. Download it again, or use another file."
+    )]
     InvalidFile {
         /// Field of the format that is wrong.
         field: String,

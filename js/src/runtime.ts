@@ -4,6 +4,8 @@ export interface Runtime {
   readonly Loader: { create(options: string): Promise<RuntimeLoader> };
   /** Bytes of the module's linear memory. */
   memoryBytes(): number;
+  /** What the browser tells of the GPU: wgpu passes on only a field that browsers leave empty. */
+  adapterName(): Promise<string | undefined>;
 }
 
 export interface RuntimeLoader {

@@ -101,5 +101,7 @@ async function load(
   const llm = await loader.finish();
   const { reason, memoryBytes, engine, ...model } = JSON.parse(llm.info()) as RuntimeInfo;
   const wasmMemoryBytes = runtime.memoryBytes();
-  return { llm, info: { ...model, engine: { ...engine, reason, memoryBytes, wasmMemoryBytes } } };
+  const adapter = engine.kind === 'gpu' ? await runtime.adapterName() : undefined;
+  const description = adapter ?? engine.description;
+  return { llm, info: { ...model, engine: { ...engine, description, reason, memoryBytes, wasmMemoryBytes } } };
 }

@@ -9,7 +9,7 @@ serve(globalThis as unknown as Port<Reply, Request>, async () => {
   const url = new URL('../generated/weft_bg.wasm', import.meta.url);
   try {
     const { memory } = await init({ module_or_path: url });
-    return { Loader, memoryBytes: () => memory.buffer.byteLength };
+    return { Loader, memoryBytes: () => memory.buffer.byteLength, adapterName };
   } catch (cause) {
     const message = `the engine did not start from ${url.href}: ${String(cause).replace(/\.+$/, '')}.`;
     if (cause instanceof WebAssembly.CompileError) {
@@ -20,3 +20,19 @@ serve(globalThis as unknown as Port<Reply, Request>, async () => {
     throw new WeftError('WORKER_FAILED', `${message} Is the file served beside the worker?`, { cause });
   }
 });
+
+/** TypeScript's own library does not know WebGPU, and this is all that we ask of it. */
+interface NavigatorGpu {
+  readonly gpu?: {
+    requestAdapter(options: { powerPreference: 'high-performance' }): Promise<{
+      readonly info?: Readonly<Record<'vendor' | 'architecture' | 'description', string>>;
+    } | null>;
+  };
+}
+
+async function adapterName(): Promise<string | undefined> {
+  const adapter = await (navigator as NavigatorGpu).gpu?.requestAdapter({ powerPreference: 'high-performance' });
+  const { vendor = '', architecture = '', description = '' } = adapter?.info ?? {};
+  const name = description || `${vendor} ${architecture}`.trim();
+  return name ? `${name} (WebGPU)` : undefined;
+}

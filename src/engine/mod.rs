@@ -106,8 +106,7 @@ pub async fn open(device: Device) -> Result<Opened> {
         }
         Device::Auto => match gpu::GpuEngine::new(gpu::GpuOptions::default()).await {
             Ok(engine) if engine.is_software() => {
-                let adapter = engine.info().description;
-                cpu(format!("The only GPU adapter is emulated in software ({adapter}); the CPU engine is faster."))
+                cpu("The only GPU adapter is emulated in software; the CPU engine is faster.".into())
             }
             Ok(engine) => Ok(Opened { engine: Box::new(engine), reason: "A GPU was found.".into() }),
             Err(error) => cpu(format!("The GPU cannot be used: {error}")),

@@ -70,6 +70,7 @@ export function fakeRuntime(llm, total) {
   const runtime = {
     fed,
     memoryBytes: () => 65536,
+    adapterName: async () => 'fake adapter (WebGPU)',
     Loader: {
       async create(options) {
         runtime.options = JSON.parse(options);

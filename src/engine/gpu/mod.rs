@@ -198,7 +198,8 @@ impl Memory for GpuEngine {
 impl Engine for GpuEngine {
     fn info(&self) -> EngineInfo {
         let wgpu::AdapterInfo { name, backend, driver, driver_info, .. } = &self.gpu.adapter;
-        let name = if name.is_empty() { "unnamed adapter" } else { name };
+        // browsers hide it
+        let name = if name.is_empty() { "GPU" } else { name };
         let description = format!("{name} ({backend} {driver} {driver_info}");
         EngineInfo { kind: "gpu", description: format!("{})", description.trim_end()) }
     }

@@ -12,8 +12,6 @@ fn main() -> Result<()> {
         .input_path(input)
         .web(true)?
         .typescript(true)
-        // The glue finds the wasm beside itself, by `import.meta.url`, where the caller names no other place.
-        .omit_default_module_path(false)
         .out_name(name)
         .generate(out_dir)
         .with_context(|| format!("wasm-bindgen could not process {input}"))

@@ -17,7 +17,7 @@ const contentSecurityPolicy = [
   "form-action 'none'",
 ].join('; ');
 
-/** Cross-origin isolation: it gives the CPU engine its threads. Models from elsewhere come by CORS, which it allows. */
+/** Cross-origin isolation, which threads will need. Models from elsewhere come by CORS, which it allows. */
 const isolation = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',

@@ -119,6 +119,14 @@ pub enum Error {
     /// The model computed something that is not a number: wrong weights or a wrong GPU.
     #[error("the model produced {0} instead of probabilities; the file or the GPU driver is faulty. Try device 'cpu'.")]
     InvalidLogits(String),
+    /// A file or stream of the system failed.
+    #[error("{what}: {message}")]
+    Io {
+        /// The file or stream.
+        what: String,
+        /// What the system said.
+        message: String,
+    },
     /// A bug in weft: an operation was recorded with shapes that do not fit.
     #[error("internal error in {op}: expected {expected}, got {got}. Please report this.")]
     Internal {
@@ -149,6 +157,7 @@ impl Error {
             Self::DeviceLost(_) => "DEVICE_LOST",
             Self::OutOfMemory { .. } => "OUT_OF_MEMORY",
             Self::InvalidLogits(_) => "INVALID_LOGITS",
+            Self::Io { .. } => "IO",
             Self::Internal { .. } => "INTERNAL",
         }
     }

@@ -97,17 +97,8 @@ pub struct Info {
     /// Whether [`Session::chat_prompt`] works.
     pub has_chat_template: bool,
     /// The engine that runs it.
-    #[serde(flatten)]
-    pub engine: EngineSummary,
-}
-
-/// The engine of a session.
-#[derive(Clone, Debug, Serialize)]
-pub struct EngineSummary {
-    /// Kind and adapter.
     pub engine: EngineInfo,
     /// Bytes of engine memory.
-    #[serde(rename = "memoryBytes")]
     pub memory_bytes: u64,
 }
 
@@ -194,9 +185,13 @@ impl Session {
         })
     }
 
-    /// Runs one token and forgets it: the browser compiles shaders on first use, which should not delay the first answer.
+    /// Runs every program of a generation once and forgets the result: the browser compiles shaders on first use, which
+    /// should not delay the first answer.
     pub async fn warm_up(&mut self) -> Result<()> {
-        self.last_logits(&[0]).await?;
+        for ids in [&[0][..], &[0, 0]] {
+            self.cached.clear();
+            self.last_logits(&ids[..ids.len().min(self.decoder.context)]).await?;
+        }
         self.cached.clear();
         Ok(())
     }
@@ -215,7 +210,8 @@ impl Session {
             context_length: self.decoder.context,
             trained_context_length: config.trained_context,
             has_chat_template: self.chat_template.is_some(),
-            engine: EngineSummary { engine: self.engine.info(), memory_bytes: self.engine.memory_bytes() },
+            engine: self.engine.info(),
+            memory_bytes: self.engine.memory_bytes(),
         }
     }
 
@@ -230,7 +226,7 @@ impl Session {
     }
 
     /// A conversation in the form that the model was trained on, ready for its answer. `now`: seconds since 1970
-    /// on the user's clock, for templates that print the date. Errors: `ChatTemplate`.
+    /// on the user's clock, for templates that print the date. Special tokens that a message spells are plain text. Errors: `ChatTemplate`.
     pub fn chat_prompt(&self, messages: &[Message], now: i64) -> Result<Vec<u32>> {
         let template = self.chat_template.as_ref().ok_or_else(|| {
             Error::ChatTemplate("the model file has none: use generate() with a prompt of your own".into())
@@ -243,7 +239,10 @@ impl Session {
             now: Some(now),
             ..RenderOptions::default()
         };
-        let text = template.render(messages, &options)?;
+        let literal =
+            |message: &Message| Message { content: self.tokenizer.literal(&message.content), ..message.clone() };
+        let messages: Vec<Message> = messages.iter().map(literal).collect();
+        let text = template.render(&messages, &options)?;
         self.tokenizer.encode(&text, EncodeOptions { add_special: false, parse_special: true })
     }
 
@@ -407,7 +406,8 @@ impl Session {
 
 impl Generation {
     fn end(&mut self, reason: FinishReason) -> Event {
-        let rest = self.detokenizer.flush();
+        // A character that the length limit cut is left out: it would come back as U+FFFD with the next turn.
+        let rest = if reason == FinishReason::Length { String::new() } else { self.detokenizer.flush() };
         let text = self.stops.push(&rest).emit + &self.stops.flush();
         Event::End { reason, text }
     }

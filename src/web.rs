@@ -64,6 +64,11 @@ impl Loader {
         Ok(Self { engine: opened.engine, reason: opened.reason, loader })
     }
 
+    /// How many bytes will come, where that is known.
+    pub fn set_stream_bytes(&mut self, bytes: f64) {
+        self.loader.set_stream_bytes(bytes as u64);
+    }
+
     /// The next bytes of the model file.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), JsValue> {
         self.loader.feed(self.engine.as_mut(), bytes).map_err(to_js)

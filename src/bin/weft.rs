@@ -1,5 +1,7 @@
 //! The native `weft` command: the same core as in the browser, for developers, benchmarks and machines with a GPU.
 
+#![allow(clippy::disallowed_methods)] // this is never built for the browser
+
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -188,6 +190,9 @@ impl ModelArgs {
     async fn load(&self) -> Result<Session> {
         let mut engine = engine::open(self.device.into()).await?.engine;
         let mut loader = Loader::new(self.context);
+        let sizes = self.model.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
+        // what cannot be asked for its size is named when it is read
+        loader.set_stream_bytes(sizes.sum::<std::io::Result<u64>>().unwrap_or(u64::MAX));
         let mut chunk = vec![0; 1 << 20];
         for path in &self.model {
             let name = path.display().to_string();
@@ -206,21 +211,22 @@ impl ModelArgs {
 
 async fn generate(session: &mut Session, ids: Vec<u32>, options: GenerateOptions) -> Result<()> {
     session.start(ids, options, seconds_since_1970())?;
-    let mut out = std::io::stdout();
     loop {
         let event = session.next().await?;
         if let Event::Token { text, .. } | Event::End { text, .. } = &event {
-            let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-            written.map_err(|error| io_error("standard output", &error))?;
+            print(text)?;
         }
         if matches!(event, Event::End { .. }) {
-            println!();
-            return Ok(());
+            return print("\n");
         }
     }
 }
 
 async fn perplexity(session: &mut Session, text: &str, ctx: usize, chunks: Option<usize>) -> Result<()> {
+    if ctx < 3 {
+        let expected = "at least 3, so that the second half has something to predict".into();
+        return Err(Error::InvalidOption { name: "ctx".into(), expected, got: ctx.to_string() });
+    }
     let ids = encode(session, text)?;
     let windows = (ids.len() / ctx).min(chunks.unwrap_or(usize::MAX));
     if windows == 0 {
@@ -265,29 +271,25 @@ async fn bench(session: &mut Session, prompt_tokens: usize, gen_tokens: usize, a
     let after = session.engine().counters();
     let per_token = |now: u64, then: u64| (now - then) as f64 / gen_tokens as f64;
     let info = session.info();
-    let report = json!({
-        "engine": info.engine.engine.kind,
-        "adapter": info.engine.engine.description,
+    let (prompt_speed, gen_speed) = (prompt_tokens as f64 / prompt_seconds, gen_tokens as f64 / gen_seconds);
+    if !as_json {
+        let (kind, adapter) = (info.engine.kind, info.engine.description);
+        return print(&format!(
+            "{kind} ({adapter}): prompt {prompt_speed:.1} tokens/s, generation {gen_speed:.1} tokens/s\n"
+        ));
+    }
+    print_json(&json!({
+        "engine": info.engine.kind,
+        "adapter": info.engine.description,
         "promptTokens": prompt_tokens,
         "genTokens": gen_tokens,
-        "promptTokensPerSecond": prompt_tokens as f64 / prompt_seconds,
-        "genTokensPerSecond": gen_tokens as f64 / gen_seconds,
+        "promptTokensPerSecond": prompt_speed,
+        "genTokensPerSecond": gen_speed,
         "dispatchesPerToken": per_token(after.dispatches, before.dispatches),
         "submitsPerToken": per_token(after.submits, before.submits),
         "readbacksPerToken": per_token(after.readbacks, before.readbacks),
-        "memoryBytes": info.engine.memory_bytes,
-    });
-    if as_json {
-        return print_json(&report);
-    }
-    println!(
-        "{} ({}): prompt {:.1} tokens/s, generation {:.1} tokens/s",
-        info.engine.engine.kind,
-        info.engine.engine.description,
-        report["promptTokensPerSecond"],
-        report["genTokensPerSecond"]
-    );
-    Ok(())
+        "memoryBytes": info.memory_bytes,
+    }))
 }
 
 fn encode(session: &Session, text: &str) -> Result<Vec<u32>> {
@@ -299,7 +301,7 @@ fn read(path: &std::path::Path) -> Result<Vec<u8>> {
 }
 
 fn io_error(what: &str, error: &std::io::Error) -> Error {
-    Error::InvalidOption { name: what.into(), expected: "to be readable".into(), got: error.to_string() }
+    Error::Io { what: what.into(), message: error.to_string() }
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
@@ -308,8 +310,14 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
         expected: "serialisable values".into(),
         got: error.to_string(),
     })?;
-    println!("{text}");
-    Ok(())
+    print(&(text + "\n"))
+}
+
+/// Writes to standard output, whose reader may have gone: an error then, where `print!` would panic.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| io_error("standard output", &error))
 }
 
 fn seconds_since_1970() -> u64 {

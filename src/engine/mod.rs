@@ -101,10 +101,10 @@ pub async fn open(device: Device) -> Result<Opened> {
         }
         Device::Cpu => cpu(asked("cpu")),
         Device::Gpu => {
-            let engine = gpu::GpuEngine::new(gpu::GpuOptions::default()).await?;
+            let engine = gpu::GpuEngine::new().await?;
             Ok(Opened { engine: Box::new(engine), reason: asked("gpu") })
         }
-        Device::Auto => match gpu::GpuEngine::new(gpu::GpuOptions::default()).await {
+        Device::Auto => match gpu::GpuEngine::new().await {
             Ok(engine) if engine.is_software() => {
                 cpu("The only GPU adapter is emulated in software; the CPU engine is faster.".into())
             }

@@ -66,17 +66,6 @@ impl Layout {
             Self::Q4 | Self::Q8 => cols / BLOCK * 4,
         }
     }
-
-    /// Name of the layout, as in kernel names and profiles.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-            Self::Q4 => "q4",
-            Self::Q8 => "q8",
-        }
-    }
 }
 
 /// Rows of a tensor in a [`Layout`].

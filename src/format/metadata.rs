@@ -201,7 +201,6 @@ mod expected {
     pub const STRINGS: &str = "an array of strings";
     pub const F32S: &str = "an array of 32-bit floating-point numbers";
     pub const I32S: &str = "an array of 32-bit integers";
-    pub const U32S: &str = "an array of integers from 0 to 4294967295";
 }
 
 impl Metadata {
@@ -241,11 +240,6 @@ impl Metadata {
             Value::String(value) => Some(value.as_str()),
             _ => None,
         })
-    }
-
-    /// The truth value at `key`.
-    pub fn bool(&self, key: &str) -> Result<bool> {
-        require(key, expected::BOOL, self.opt_bool(key))
     }
 
     /// The truth value at `key`, if there is one.
@@ -329,20 +323,6 @@ impl Metadata {
         })
     }
 
-    /// The integers at `key`: borrowed when they are stored as u32, else converted.
-    pub fn u32s(&self, key: &str) -> Result<Cow<'_, [u32]>> {
-        require(key, expected::U32S, self.opt_u32s(key))
-    }
-
-    /// The integers at `key`, if there are any: borrowed when they are stored as u32, else converted.
-    pub fn opt_u32s(&self, key: &str) -> Result<Option<Cow<'_, [u32]>>> {
-        self.convert(key, expected::U32S, |value| match value {
-            Value::Array(Array::U32(items)) => Some(Cow::Borrowed(items.as_slice())),
-            Value::Array(array) => array.integers().map(Cow::Owned),
-            _ => None,
-        })
-    }
-
     /// Looks `key` up and converts it; a value that `convert` refuses is an error.
     fn convert<'a, T>(
         &'a self,
@@ -391,7 +371,7 @@ mod tests {
         assert_eq!(metadata.i32s("types").unwrap(), [1, 3].as_slice());
         assert!(matches!(metadata.i32s("signed").unwrap(), Cow::Borrowed([1, -3])));
         assert_eq!(metadata.f32("eps").unwrap(), 1e-5);
-        for (key, error) in [("wide", metadata.u32("wide").err()), ("signed", metadata.u32s("signed").err())] {
+        for (key, error) in [("wide", metadata.u32("wide").err()), ("signed", metadata.u32("signed").err())] {
             assert!(error.unwrap().to_string().contains(key));
         }
     }

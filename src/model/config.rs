@@ -109,15 +109,11 @@ impl Config {
     fn check(&self) -> Result<()> {
         self.require("block_count", (1..=1024).contains(&self.layers), "1 to 1024", self.layers)?;
         for (key, value) in [("embedding_length", self.hidden), ("feed_forward_length", self.ffn)] {
-            self.require(
-                key,
-                value > 0 && value <= 1 << 20 && value.is_multiple_of(4),
-                "a positive multiple of 4",
-                value,
-            )?;
+            let fits = (4..=1 << 20).contains(&value) && value.is_multiple_of(4);
+            self.require(key, fits, "a multiple of 4 up to 1048576", value)?;
         }
-        let heads_divide = self.kv_heads > 0 && self.heads <= 4096 && self.heads.is_multiple_of(self.kv_heads);
-        self.require("attention.head_count", self.heads > 0, "at least 1", self.heads)?;
+        self.require("attention.head_count", (1..=4096).contains(&self.heads), "1 to 4096", self.heads)?;
+        let heads_divide = self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads);
         self.require("attention.head_count_kv", heads_divide, "a divisor of head_count", self.kv_heads)?;
         let head_dim_fits = (4..=256).contains(&self.head_dim) && self.head_dim.is_multiple_of(4);
         self.require("attention.key_length", head_dim_fits, "a multiple of 4 up to 256", self.head_dim)?;

@@ -42,7 +42,14 @@ pub struct Loader {
 impl Loader {
     /// `context`: positions of the KV cache; `None` for what the model was trained for, at most 2048.
     pub fn new(context: Option<usize>) -> Self {
-        Self { reader: GgufReader::new(), assembly: Assembly { context, ..Assembly::default() } }
+        let assembly = Assembly { context, stream_bytes: u64::MAX, ..Assembly::default() };
+        Self { reader: GgufReader::new(), assembly }
+    }
+
+    /// Says how many bytes will come, where that is known: a header that claims more then fails at once, before memory
+    /// is taken for it.
+    pub fn set_stream_bytes(&mut self, bytes: u64) {
+        self.assembly.stream_bytes = bytes;
     }
 
     /// The next bytes, any number of them.
@@ -66,6 +73,10 @@ impl Loader {
 #[derive(Default)]
 struct Assembly {
     context: Option<usize>,
+    /// Bytes that will come in all.
+    stream_bytes: u64,
+    /// Bytes that the headers so far claim.
+    claimed_bytes: u64,
     parts: Option<Parts>,
     vectors: HashMap<String, Vec<f32>>,
     parameters: u64,
@@ -91,9 +102,10 @@ struct Destination<'a> {
 
 impl Sink for Destination<'_> {
     fn header(&mut self, mut header: Header) -> Result<()> {
+        self.assembly.claim(&header)?;
         if self.assembly.parts.is_none() {
             let parts = Parts::new(&mut header)?;
-            check_context(self.assembly.context, parts.config.trained_context)?;
+            check_context(self.assembly.context, &parts.config, self.memory.max_buffer_bytes())?;
             self.assembly.parts = Some(parts);
         }
         self.assembly.place(self.memory, &header.tensors)
@@ -104,16 +116,29 @@ impl Sink for Destination<'_> {
     }
 }
 
-/// Past the trained length positions mean nothing to the model; said before the weights are downloaded.
-fn check_context(context: Option<usize>, trained: usize) -> Result<()> {
-    match context {
-        Some(context) if context == 0 || context > trained => Err(Error::InvalidOption {
+/// Whether the context makes sense and its buffers can exist; said before the weights are downloaded.
+fn check_context(context: Option<usize>, config: &Config, max_buffer_bytes: u64) -> Result<()> {
+    let trained = config.trained_context;
+    let length = context_length(context, config);
+    // Past the trained length positions mean nothing to the model.
+    if length == 0 || length > trained {
+        return Err(Error::InvalidOption {
             name: "contextLength".into(),
             expected: format!("1 to {trained}, the length that this model was trained for"),
-            got: context.to_string(),
-        }),
-        _ => Ok(()),
+            got: length.to_string(),
+        });
     }
+    let values = (config.kv_heads * config.head_dim).max(config.rope.dim) as u64;
+    let needed = (length as u64).saturating_mul(values * size_of::<f32>() as u64);
+    if needed > max_buffer_bytes {
+        let limit = format!("and one buffer may have {max_buffer_bytes}");
+        return Err(Error::OutOfMemory { what: format!("a layer's KV cache for {length} tokens"), needed, limit });
+    }
+    Ok(())
+}
+
+fn context_length(context: Option<usize>, config: &Config) -> usize {
+    context.unwrap_or(config.trained_context.min(DEFAULT_CONTEXT))
 }
 
 impl Parts {
@@ -172,6 +197,17 @@ fn vector_lengths(config: &Config) -> HashMap<String, usize> {
 }
 
 impl Assembly {
+    /// Refuses a header whose weights cannot all come.
+    fn claim(&mut self, header: &Header) -> Result<()> {
+        self.claimed_bytes = self.claimed_bytes.saturating_add(header.file_bytes);
+        // the padding after the last tensor may be absent
+        if self.claimed_bytes.saturating_sub(header.alignment) > self.stream_bytes {
+            let (needed, got) = (self.claimed_bytes, self.stream_bytes);
+            return Err(Error::TruncatedFile { field: "the weights".into(), needed, got });
+        }
+        Ok(())
+    }
+
     /// Checks the tensors of one file and makes room for them.
     fn place(&mut self, memory: &mut dyn Memory, tensors: &[TensorInfo]) -> Result<()> {
         let Some(parts) = &mut self.parts else { return Ok(()) };
@@ -216,7 +252,7 @@ impl Assembly {
     fn finish(mut self, memory: &mut dyn Memory) -> Result<Model> {
         let Some(parts) = self.parts else { return Err(missing_tensor("token_embd.weight")) };
         let Parts { config, tokenizer, chat_template, groups, .. } = parts;
-        let context = self.context.unwrap_or(config.trained_context.min(DEFAULT_CONTEXT));
+        let context = context_length(self.context, &config);
         let vectors = &mut self.vectors;
         let mut groups = groups.into_iter();
         let mut group = || groups.next().ok_or_else(|| missing_tensor("of a layer"));
@@ -280,14 +316,13 @@ fn rope_table(memory: &mut dyn Memory, config: &Config, context: usize, factors:
         f64::from(config.rope.scale) * f64::from(config.rope.base).powf(-(2.0 * pair as f64) / dim as f64) / factor
     };
     let frequencies: Vec<f64> = (0..dim / 2).map(frequency).collect();
-    let mut table = Vec::with_capacity(context * dim);
-    for position in 0..context {
-        for frequency in &frequencies {
-            let (sin, cos) = (position as f64 * frequency).sin_cos();
-            table.extend([cos as f32, sin as f32]);
-        }
+    let buffer = memory.create_values("rope table", context * dim)?;
+    // A run of positions at a time: for a long context the whole table is megabytes, and its place may be the GPU.
+    for first in (0..context).step_by(256) {
+        let run = first..context.min(first + 256);
+        let angles = run.flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
+        let table: Vec<f32> = angles.flat_map(|angle| [angle.cos() as f32, angle.sin() as f32]).collect();
+        memory.write_values(buffer, first * dim, &table)?;
     }
-    let buffer = memory.create_values("rope table", table.len())?;
-    memory.write_values(buffer, 0, &table)?;
     Ok(Tensor { buffer, rows: context, cols: dim })
 }

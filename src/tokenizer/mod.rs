@@ -2,8 +2,8 @@
 //!
 //! Two kinds of vocabulary, as GGUF files carry them: byte-level BPE (`gpt2`) and SentencePiece BPE (`llama`).
 //! Around both lies the same frame: text is first cut at special tokens, then each stretch between them is
-//! encoded by its kind. Text from a user is encoded with `parse_special: false`, so that a typed `<|im_end|>` stays
-//! six or so ordinary tokens and cannot end a turn.
+//! encoded by its kind. Text from a user is encoded with `parse_special: false`, or goes through [`Tokenizer::literal`]
+//! where it becomes part of a template's text, so that a typed `<|im_end|>` stays six or so ordinary tokens and cannot end a turn.
 
 mod byte_level;
 mod chat_template;
@@ -115,7 +115,13 @@ impl Tokenizer {
         Ok(Self { tokens, kinds, model, special, bos, eos, ends, add_bos, add_eos })
     }
 
-    /// The ids of `text`.
+    /// `text` with marks that keep [`Tokenizer::encode`] from parsing the control tokens that it spells: for what a user
+    /// wrote, before a template puts it between control tokens of its own.
+    pub fn literal(&self, text: &str) -> String {
+        self.special.mark(text)
+    }
+
+    /// The ids of `text`. With `parse_special`, text that [`Tokenizer::literal`] has marked stays plain.
     ///
     /// # Errors
     /// [`Error::Tokenize`] where the vocabulary cannot spell the text.

@@ -9,6 +9,14 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use super::vocabulary::TokenKind;
 use crate::{Error, Result};
 
+/// Around a stretch of text in which only user-defined tokens are parsed. Unicode keeps these code points for internal
+/// use: they are never characters of a text.
+const LITERAL: (char, char) = ('\u{fdd0}', '\u{fdd1}');
+
+/// The longest that all special tokens of a vocabulary may be together, 1 MiB; real ones are some kilobytes. The automata
+/// take many times that.
+const MAX_BYTES: usize = 1 << 20;
+
 /// A stretch of the text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fragment<'t> {
@@ -42,12 +50,48 @@ impl SpecialTokens {
                 TokenKind::Normal | TokenKind::Unused | TokenKind::Byte => {}
             }
         }
+        let bytes: usize = all.iter().map(|(text, _)| text.len()).sum();
+        if bytes > MAX_BYTES {
+            return Err(Error::InvalidModel {
+                what: "special tokens of the vocabulary".into(),
+                expected: format!("at most {MAX_BYTES} bytes together"),
+                got: bytes.to_string(),
+            });
+        }
         Ok(Self { always: Matcher::new(always)?, all: Matcher::new(all)? })
     }
 
-    /// The fragments of `text`, in order.
+    /// The fragments of `text`, in order. With `parse_special`, text between [`LITERAL`] marks is still plain.
     pub(super) fn split<'t>(&self, text: &'t str, parse_special: bool) -> Vec<Fragment<'t>> {
-        if parse_special { self.all.split(text) } else { self.always.split(text) }
+        if !parse_special {
+            return self.always.split(text);
+        }
+        let mut fragments = Vec::new();
+        for (i, stretch) in text.split(LITERAL.0).enumerate() {
+            let (literal, rest) =
+                if i == 0 { ("", stretch) } else { stretch.split_once(LITERAL.1).unwrap_or((stretch, "")) };
+            fragments.extend(self.always.split(literal));
+            fragments.extend(self.all.split(rest));
+        }
+        fragments
+    }
+
+    /// `text` with [`LITERAL`] marks around every control token that it spells.
+    pub(super) fn mark(&self, text: &str) -> String {
+        let text = text.replace([LITERAL.0, LITERAL.1], "");
+        let mut marked = String::with_capacity(text.len());
+        let mut done = 0;
+        for found in self.all.automaton.find_iter(&text) {
+            if self.always.ids.contains(&self.all.ids[found.pattern().as_usize()]) {
+                continue;
+            }
+            marked.push_str(&text[done..found.start()]);
+            marked.push(LITERAL.0);
+            marked.push_str(&text[found.range()]);
+            marked.push(LITERAL.1);
+            done = found.end();
+        }
+        marked + &text[done..]
     }
 }
 
@@ -102,6 +146,24 @@ mod tests {
         assert_eq!(special.split("a<end>@@", false), [Text("a<end>"), Token(2)]);
         assert_eq!(special.split("", true), []);
         assert_eq!(special.split("aé", true), [Text("aé")]);
+    }
+
+    #[test]
+    fn marked_text_stays_plain_wherever_it_is_put() {
+        let special =
+            special(&[("<end>", TokenKind::Control), ("end><", TokenKind::Control), ("@@", TokenKind::UserDefined)]);
+        use Fragment::{Text, Token};
+        let marked = special.mark("a<end><end>@@\u{fdd1}b");
+        let rendered = format!("{marked}<end>");
+        let expected = [Text("a"), Text("<end>"), Text("<end>"), Token(2), Text("b"), Token(0)];
+        assert_eq!(special.split(&rendered, true), expected);
+        assert_eq!(special.mark("nothing of @@ kind"), "nothing of @@ kind");
+    }
+
+    #[test]
+    fn absurdly_long_special_tokens_are_refused() {
+        let (tokens, kinds) = (vec!["x".repeat(MAX_BYTES + 1)], vec![TokenKind::Control]);
+        assert!(SpecialTokens::new(&tokens, &kinds, str::to_owned).is_err());
     }
 
     #[test]

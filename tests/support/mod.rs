@@ -8,7 +8,7 @@ use std::ops::Range;
 use half::{bf16, f16};
 use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
-use weft_llm::engine::gpu::{GpuEngine, GpuOptions};
+use weft_llm::engine::gpu::GpuEngine;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
@@ -26,7 +26,7 @@ fn engines() -> Vec<Box<dyn Engine>> {
 
 /// The GPU engine; a machine without any adapter fails the test, since a skipped test looks like a passed one.
 pub fn gpu() -> GpuEngine {
-    match pollster::block_on(GpuEngine::new(GpuOptions::default())) {
+    match pollster::block_on(GpuEngine::new()) {
         Ok(engine) => engine,
         Err(error) => panic!("the tests need a GPU adapter, a software one will do: {error}"),
     }

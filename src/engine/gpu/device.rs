@@ -10,13 +10,6 @@ use std::task::{Context, Poll, Waker};
 
 use crate::{Error, Result};
 
-/// How to choose the adapter.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct GpuOptions {
-    /// Take a software adapter even where there is a real GPU: to run the tests on what CI has.
-    pub software: bool,
-}
-
 /// The first error that the GPU reported on its own. An engine that has failed stays failed.
 #[derive(Clone, Default)]
 pub(super) struct Faults(Arc<Mutex<Option<Error>>>);
@@ -24,6 +17,10 @@ pub(super) struct Faults(Arc<Mutex<Option<Error>>>);
 impl Faults {
     fn report(&self, error: Error) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    fn replace(&self, error: Error) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     /// The error, if there was one.
@@ -61,12 +58,11 @@ pub(super) struct Gpu {
 
 impl Gpu {
     /// Errors: `GpuUnavailable`, with what can be done about it.
-    pub async fn new(options: GpuOptions) -> Result<Self> {
+    pub async fn new() -> Result<Self> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let adapter = instance
             .request_adapter(&wgpu::RequestAdapterOptions {
                 power_preference: wgpu::PowerPreference::HighPerformance,
-                force_fallback_adapter: options.software,
                 ..Default::default()
             })
             .await
@@ -128,6 +124,26 @@ impl Gpu {
         Ok(buffer)
     }
 
+    /// The first error that the GPU reported. A buffer that was refused makes every use of it an error of its own, which may
+    /// be heard of first: so the allocations are asked before another error is believed.
+    pub fn check(&mut self) -> Result<()> {
+        let Err(error) = self.faults.check() else { return Ok(()) };
+        let mut refused = None;
+        self.allocations.retain_mut(|allocation| {
+            match allocation.answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Some(_)) => refused = refused.take().or(Some(allocation.failed())),
+                Poll::Ready(None) => {}
+                Poll::Pending => return true,
+            }
+            false
+        });
+        if let Some(refused) = refused {
+            self.faults.replace(refused);
+            return self.faults.check();
+        }
+        Err(error)
+    }
+
     /// Waits for the outcome of every allocation so far, then returns the first error that the GPU reported.
     pub async fn settle(&mut self) -> Result<()> {
         while let Some(allocation) = self.allocations.last_mut() {
@@ -174,7 +190,7 @@ fn listen(device: &wgpu::Device, faults: &Faults) {
 /// What a user can do where there is no GPU.
 fn remedy() -> &'static str {
     if cfg!(target_arch = "wasm32") {
-        "Use a browser with WebGPU (Chrome or Edge 113, Safari 26, Firefox 141 or later) over https or localhost, with \
+        "Use a browser with WebGPU (Chrome or Edge 120, Safari 26, Firefox 141 or later) over https or localhost, with \
          hardware acceleration on, or load with device 'cpu'."
     } else {
         "Install a Vulkan driver (on Debian without a GPU: apt install mesa-vulkan-drivers), or use device 'cpu'."

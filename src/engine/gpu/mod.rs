@@ -17,7 +17,6 @@ pub mod shader;
 use futures_channel::oneshot;
 
 use device::Gpu;
-pub use device::GpuOptions;
 use program::{Pipelines, Program};
 
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
@@ -53,9 +52,9 @@ pub struct GpuEngine {
 
 impl GpuEngine {
     /// The engine on the best adapter. Errors: `GpuUnavailable`, with what can be done about it.
-    pub async fn new(options: GpuOptions) -> Result<Self> {
+    pub async fn new() -> Result<Self> {
         Ok(Self {
-            gpu: Gpu::new(options).await?,
+            gpu: Gpu::new().await?,
             buffers: Vec::new(),
             pipelines: Pipelines::default(),
             programs: Vec::new(),
@@ -72,7 +71,7 @@ impl GpuEngine {
     }
 
     fn write(&mut self, buffer: &wgpu::Buffer, offset: usize, bytes: &[u8]) -> Result<()> {
-        self.gpu.faults.check()?;
+        self.gpu.check()?;
         let end = (offset + bytes.len()) as u64;
         if end > buffer.size() || !bytes.len().is_multiple_of(4) || !offset.is_multiple_of(4) {
             return Err(Error::Internal {
@@ -95,7 +94,7 @@ impl GpuEngine {
     }
 
     async fn read(&mut self, buffer: BufferId, len: usize) -> Result<Vec<f32>> {
-        self.gpu.faults.check()?;
+        self.gpu.check()?;
         let source = self.buffers[buffer.0].main.clone();
         let bytes = (len * size_of::<f32>()) as u64;
         if len == 0 || bytes > source.size() {
@@ -205,15 +204,15 @@ impl Engine for GpuEngine {
     }
 
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
-        self.gpu.faults.check()?;
+        self.gpu.check()?;
         self.programs.push(Program::new(&mut self.gpu, &mut self.pipelines, &self.buffers, &recording)?);
         // natively, a shader or binding that is refused is known by now
-        self.gpu.faults.check()?;
+        self.gpu.check()?;
         Ok(ProgramId(self.programs.len() - 1))
     }
 
     fn run(&mut self, program: ProgramId, step: &Step) -> Result<()> {
-        self.gpu.faults.check()?;
+        self.gpu.check()?;
         let program = &mut self.programs[program.0];
         self.counters.submits += program.run(&self.gpu, step)? as u64;
         self.counters.dispatches += program.len() as u64;

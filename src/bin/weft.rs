@@ -37,7 +37,7 @@ enum Command {
         #[arg(short = 'n', long)]
         max_tokens: Option<usize>,
         /// 0 always picks the most likely token.
-        #[arg(long, default_value_t = 0.8)]
+        #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
         temp: f32,
         /// Makes the answer reproducible.
         #[arg(long)]

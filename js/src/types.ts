@@ -21,7 +21,7 @@ export interface Progress {
   phase: 'start' | 'download' | 'prepare';
   /** Bytes of the model so far. */
   loaded: number;
-  /** Bytes of the whole model; null where the server does not say. */
+  /** Bytes of the whole model; null while neither the files, nor the server, nor the header of a single file say. */
   total: number | null;
   /** Name of the file that is being read. */
   file: string;

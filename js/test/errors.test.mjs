@@ -75,6 +75,7 @@ test('a lost device ends the model too', async (t) => {
 test('a crash while loading is not hidden by cleaning up', async (t) => {
   const runtime = fakeRuntime(new FakeLlm());
   runtime.Loader.create = async () => ({
+    set_stream_bytes() {},
     feed() {
       throw new WebAssembly.RuntimeError('memory access out of bounds');
     },

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { getEventListeners, once } from 'node:events';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { load } from '../dist/index.js';
 import { serve } from '../dist/serve.js';
 import { fileName, readFiles } from '../dist/source.js';
@@ -125,7 +126,9 @@ async function loadWith(t, runtime, files) {
 test('feeds the engine every byte, and tells what was loaded', async (t) => {
   const runtime = fakeRuntime(new FakeLlm(), 6);
   const { info } = await loadWith(t, runtime, [new Blob(['abc']), new Blob(['def'])]);
-  assert.equal(Buffer.concat(runtime.fed).toString(), 'abcdef');
+  const [length, ...fed] = runtime.fed;
+  assert.equal(length, 6);
+  assert.equal(Buffer.concat(fed).toString(), 'abcdef');
   assert.deepEqual(runtime.options, { device: 'cpu', contextLength: 64 });
   const { reason, memoryBytes, engine, ...model } = INFO;
   assert.deepEqual(info, { ...model, engine: { ...engine, reason, memoryBytes, wasmMemoryBytes: 65536 } });
@@ -142,18 +145,54 @@ test('tells the progress at most every 100 ms, and always the first and the last
   };
   const files = Array.from('0123456789', (digit) => `data:,${digit}`);
   const { progress } = await loadWith(t, runtime, files);
-  // The clock says 30, 60, …, 300 after the pieces: told at 30, then when 100 more have passed, then at the end.
+  // Nobody knows the length of a data: address before it was read. The clock says 30, 60, …, 300 after the pieces: told at 30, then when 100 more have passed, then at the end.
   assert.deepEqual(
     progress.map(({ phase, loaded, total, file }) => `${phase} ${loaded} ${total} ${file}`),
     [
       'start 0 null ,0',
-      'download 1 10 ,0',
-      'download 5 10 ,4',
-      'download 9 10 ,8',
-      'download 10 10 ,9',
-      'prepare 10 10 ,9',
+      'download 1 null ,0',
+      'download 5 null ,4',
+      'download 9 null ,8',
+      'download 10 null ,9',
+      'prepare 10 null ,9',
     ],
   );
+});
+
+/** The total of the last progress, and what the loader was told of the stream's length. */
+async function totals(t, files, header) {
+  const runtime = fakeRuntime(new FakeLlm(), header);
+  const { progress } = await loadWith(t, runtime, files);
+  return [progress.at(-1).total, runtime.fed.find(Number.isInteger)];
+}
+
+test('the total is that of all files, or what the header of a single file says', async (t) => {
+  const origin = await listen(t, ({ url }, response) => {
+    if (url === '/length') return response.writeHead(200, { 'content-length': 4 }).end('four');
+    if (url === '/packed') {
+      const packed = gzipSync('long enough to be smaller when packed'.repeat(9));
+      return response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': packed.length }).end(packed);
+    }
+    response.write('ch');
+    response.end('unks');
+  });
+  assert.deepEqual(await totals(t, [new Blob(['abc'])], 99), [3, 3]);
+  assert.deepEqual(await totals(t, [new Blob(['abc']), new Blob(['de'])], 3), [5, 5]);
+  assert.deepEqual(await totals(t, [`${origin}/length`], 99), [4, 4]);
+  assert.deepEqual(await totals(t, [`${origin}/length`, new Blob(['abc'])], 4), [7, 7]);
+  assert.deepEqual(await totals(t, [`${origin}/chunks`], 6), [6, undefined]);
+  assert.deepEqual(await totals(t, [`${origin}/packed`], 333), [333, undefined]);
+  assert.deepEqual(await totals(t, [new Blob(['abc']), `${origin}/chunks`], 3), [null, undefined]);
+  // The last size comes too late for the loader, and in time for the progress.
+  assert.deepEqual(await totals(t, [new Blob(['abc']), `${origin}/length`], 3), [7, undefined]);
+});
+
+test('a length from another origin is not believed: how it is encoded is hidden', async (t) => {
+  t.mock.method(globalThis, 'fetch', async () => {
+    const response = new Response('abc', { headers: { 'content-length': '2' } });
+    return Object.defineProperty(response, 'type', { value: 'cors' });
+  });
+  assert.deepEqual(await totals(t, ['http://localhost/m'], 3), [3, undefined]);
 });
 
 test('a runtime that does not start fails the load with its code', async (t) => {

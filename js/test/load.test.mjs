@@ -231,8 +231,9 @@ function fakeWorkers(t, runtime) {
 
 test('outside of a browser the import does nothing and load says NOT_SUPPORTED', async () => {
   assert.equal(typeof Worker, 'undefined');
-  await assert.rejects(load({ model: 'http://localhost/m' }), { name: 'WeftError', code: 'NOT_SUPPORTED' });
-  await assert.rejects(load({ model: 1 }), { code: 'INVALID_OPTION' });
+  for (const model of ['http://localhost/m', '/models/m.gguf']) {
+    await assert.rejects(load({ model }), { name: 'WeftError', code: 'NOT_SUPPORTED' });
+  }
 });
 
 test('load starts one module worker, and dispose ends it', async (t) => {
@@ -246,6 +247,12 @@ test('load starts one module worker, and dispose ends it', async (t) => {
   assert.equal(getEventListeners(signal, 'abort').length, 0);
   llm.dispose();
   assert.equal(workers[0].terminated, 1);
+});
+
+test('load with a wrong option starts nothing', async (t) => {
+  const workers = fakeWorkers(t, fakeRuntime(new FakeLlm()));
+  await assert.rejects(load({ model: 1 }), { name: 'WeftError', code: 'INVALID_OPTION' });
+  assert.equal(workers.length, 0);
 });
 
 test('load that is aborted before starts nothing', async (t) => {

@@ -68,6 +68,7 @@ const RANGES = {
   repetitionPenalty: { min: Number.MIN_VALUE, max: Infinity, integer: false },
   frequencyPenalty: { min: -Infinity, max: Infinity, integer: false },
   presencePenalty: { min: -Infinity, max: Infinity, integer: false },
+  penaltyLastN: { min: 0, max: U32_MAX, integer: true },
   seed: { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true },
 } satisfies Record<string, Range>;
 

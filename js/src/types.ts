@@ -42,6 +42,8 @@ export interface SamplingOptions {
   frequencyPenalty?: number;
   /** Lowers a logit by this much if its token occurred lately. Default 0. */
   presencePenalty?: number;
+  /** How many of the last tokens, prompt included, the penalties look at; 0 turns them off. Default 64. */
+  penaltyLastN?: number;
   /** The same seed, prompt and options give the same answer on the same engine. Default: random. */
   seed?: number;
 }

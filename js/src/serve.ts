@@ -104,7 +104,8 @@ async function load(
   const llm = await loader.finish();
   const { reason, memoryBytes, engine, ...model } = JSON.parse(llm.info()) as RuntimeInfo;
   const wasmMemoryBytes = runtime.memoryBytes();
-  const adapter = engine.kind === 'gpu' ? await runtime.adapterName() : undefined;
+  // A name is for people: the model runs without one.
+  const adapter = engine.kind === 'gpu' ? await runtime.adapterName().catch(() => undefined) : undefined;
   const description = adapter ?? engine.description;
   return { llm, info: { ...model, engine: { ...engine, description, reason, memoryBytes, wasmMemoryBytes } } };
 }

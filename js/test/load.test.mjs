@@ -195,6 +195,16 @@ test('a length from another origin is not believed: how it is encoded is hidden'
   assert.deepEqual(await totals(t, ['http://localhost/m'], 3), [3, undefined]);
 });
 
+test('the GPU is named by the browser, or by the engine where that fails', async (t) => {
+  const llm = new FakeLlm();
+  llm.info = () => JSON.stringify({ ...INFO, engine: { kind: 'gpu', description: 'WebGPU' } });
+  const runtime = fakeRuntime(llm);
+  const describe = async () => (await loadWith(t, runtime, [new Blob(['x'])])).info.engine.description;
+  assert.equal(await describe(), 'fake adapter (WebGPU)');
+  runtime.adapterName = () => Promise.reject(new Error('the adapter is gone'));
+  assert.equal(await describe(), 'WebGPU');
+});
+
 test('a runtime that does not start fails the load with its code', async (t) => {
   const { connection } = connect(t, {
     Loader: { create: () => Promise.reject(Object.assign(new Error('no adapter'), { code: 'GPU_UNAVAILABLE' })) },

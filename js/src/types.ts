@@ -44,7 +44,10 @@ export interface SamplingOptions {
   presencePenalty?: number;
   /** How many of the last tokens, prompt included, the penalties look at; 0 turns them off. Default 64. */
   penaltyLastN?: number;
-  /** The same seed, prompt and options give the same answer on the same engine. Default: random. */
+  /**
+   * The same seed, prompt and options give the same answer on the same engine; but on the GPU, a prompt that was partly in
+   * the KV cache may round differently. Default: random.
+   */
   seed?: number;
 }
 

@@ -30,7 +30,11 @@ const checks = [
     run: quiet(() => run('cargo', ['clippy', ...native, '--all-targets', ...noWarnings])),
   },
   { name: 'clippy, wasm', area: 'rust', run: quiet(wasmClippy) },
-  { name: 'cargo test', area: 'rust', run: async () => cargoTests(await run('cargo', ['test', ...native, '--', '--include-ignored'])) },
+  {
+    name: 'cargo test',
+    area: 'rust',
+    run: async () => cargoTests(await run('cargo', ['test', ...native, '--', '--include-ignored'])),
+  },
   { name: 'build', area: 'web', gate: true, run: build },
   { name: 'package tests', area: 'js', run: async () => nodeTests(await npm('test', '-w', 'weft-llm')) },
   { name: 'package and wasm sizes', area: 'packages', run: sizes },

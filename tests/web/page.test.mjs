@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
@@ -213,4 +213,16 @@ test('an answer can neither run nor fetch anything, and a lost device costs noth
   assert.equal(await page.getByTestId('error').count(), 0);
   assert.equal(await page.getByTestId('regenerate').isVisible(), true);
   assert.deepEqual(problems, []);
+});
+
+test('the licences of everything that is bundled lie beside it', async () => {
+  const notices = await readFile(inRoot('www/dist/THIRD-PARTY-NOTICES.md'), 'utf8');
+  for (const part of [
+    /^# marked [\d.]+$/m,
+    /^# dompurify [\d.]+$/m,
+    /^# weft-llm [\d.]+$/m,
+    /^- wgpu [\d.]+: MIT OR/m,
+  ]) {
+    assert.match(notices, part);
+  }
 });

@@ -1,3 +1,4 @@
+import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import sirv from 'sirv';
 import { defineConfig, type Connect, type Plugin } from 'vite';
@@ -56,12 +57,35 @@ function embedPolicy(): Plugin {
   };
 }
 
+/** Writes the licences of everything that is bundled, weft's own notices among them, beside it. */
+function emitNotices(): Plugin {
+  const here = (path: string) => new URL(path, import.meta.url);
+  const read = (path: string) => readFile(here(path), 'utf8');
+  return {
+    name: 'emit-notices',
+    apply: 'build',
+    async generateBundle() {
+      const parts: string[] = [];
+      const { dependencies } = JSON.parse(await read('package.json'));
+      for (const dependency of Object.keys(dependencies)) {
+        const folder = `../node_modules/${dependency}/`;
+        const { name, version } = JSON.parse(await read(`${folder}package.json`));
+        const files = (await readdir(here(folder))).filter((file) => /^(licen[cs]e|third-party)/i.test(file)).sort();
+        if (files.length === 0) this.error(`${name} has no licence file; \`npm run build\` makes weft-llm's`);
+        parts.push(`# ${name} ${version}`);
+        for (const file of files) parts.push(await read(folder + file));
+      }
+      this.emitFile({ type: 'asset', fileName: 'THIRD-PARTY-NOTICES.md', source: parts.join('\n\n') });
+    },
+  };
+}
+
 export default defineConfig(({ mode }) => ({
   // Relative addresses: the built page works in any folder of any host.
   base: './',
   // A missing file is a 404, never the page.
   appType: 'mpa',
-  plugins: [serveModels(), embedPolicy()],
+  plugins: [serveModels(), embedPolicy(), emitNotices()],
   resolve: {
     // `--mode fake` stands in for the engine, to look at every state of the page.
     alias: mode === 'fake' ? { 'weft-llm': fileURLToPath(new URL('dev/fake-weft.ts', import.meta.url)) } : {},

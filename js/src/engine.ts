@@ -87,15 +87,14 @@ export function createLlm(connection: Connection, info: ModelInfo): Llm {
   return {
     info,
     generate(prompt, options) {
-      checkString('prompt', prompt);
-      return generate(prompt, options);
+      return generate(checkString('prompt', prompt), options);
     },
     chat(messages, options) {
       return generate(checkMessages(messages), options);
     },
     async tokenize(text, options: TokenizeOptions = {}) {
-      checkString('text', text);
-      return (await connection.request({ type: 'tokenize', text, ...checkTokenize(options) })) as number[];
+      const call: Call = { type: 'tokenize', text: checkString('text', text), ...checkTokenize(options) };
+      return (await connection.request(call)) as number[];
     },
     async detokenize(ids) {
       return (await connection.request({ type: 'detokenize', ids: checkIds(ids) })) as string;

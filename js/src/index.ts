@@ -16,9 +16,7 @@ export type * from './types.js';
  * Loads a model. Rejects with a {@link WeftError}, or with the signal's reason (an `AbortError`) when it is aborted.
  */
 export async function load(options: LoadOptions): Promise<Llm> {
-  const call = checkLoad(options);
-  const { signal, onProgress } = options;
-  signal?.throwIfAborted();
+  // First, because a server cannot resolve a relative address either, and would be told that the address is wrong.
   if (typeof Worker === 'undefined' || typeof WebAssembly === 'undefined') {
     const remedy = 'Call load() in a browser, in an effect or event handler rather than while rendering on a server.';
     throw new WeftError(
@@ -26,6 +24,9 @@ export async function load(options: LoadOptions): Promise<Llm> {
       `weft needs Web Workers and WebAssembly, and this is not a browser. ${remedy}`,
     );
   }
+  const call = checkLoad(options);
+  const { signal, onProgress } = options;
+  signal?.throwIfAborted();
 
   const worker = startWorker();
   const connection = new Connection(worker, () => worker.terminate());

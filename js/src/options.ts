@@ -47,7 +47,7 @@ export function checkGenerate(options: GenerateOptions): StartOptions {
   const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) checkNumber(name, value, RANGES[name as keyof typeof RANGES]);
   const entropy = Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
-  return { ...Object.fromEntries(given), stop: [...stops], entropy };
+  return { ...Object.fromEntries(given), stop: stops.map(wellFormed), entropy };
 }
 
 /** The largest size that the wasm module can count to. */
@@ -68,6 +68,7 @@ const RANGES = {
   repetitionPenalty: { min: Number.MIN_VALUE, max: Infinity, integer: false },
   frequencyPenalty: { min: -Infinity, max: Infinity, integer: false },
   presencePenalty: { min: -Infinity, max: Infinity, integer: false },
+  penaltyLastN: { min: 0, max: U32_MAX, integer: true },
   seed: { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true },
 } satisfies Record<string, Range>;
 
@@ -89,12 +90,18 @@ export function checkMessages(messages: readonly Message[]): Message[] {
     const { role, content } = (message ?? {}) as Partial<Message>;
     if (typeof role !== 'string') throw invalidOption(`messages[${index}].role`, 'a string', role);
     if (typeof content !== 'string') throw invalidOption(`messages[${index}].content`, 'a string', content);
-    return { role, content };
+    return { role: wellFormed(role), content: wellFormed(content) };
   });
 }
 
-export function checkString(name: string, value: unknown): void {
+export function checkString(name: string, value: unknown): string {
   if (typeof value !== 'string') throw invalidOption(name, 'a string', value);
+  return wellFormed(value);
+}
+
+/** A string that was cut in the middle of an emoji has half of a surrogate pair, which UTF-8 cannot write. */
+function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, '\uFFFD');
 }
 
 export function checkTokenize(options: TokenizeOptions): Required<TokenizeOptions> {

@@ -9,7 +9,10 @@ export interface Runtime {
 }
 
 export interface RuntimeLoader {
+  /** How long the stream will be, before the first `feed`, where it is known. */
+  set_stream_bytes(total: number): void;
   feed(bytes: Uint8Array): void;
+  /** What the header says of its own file, once it was read. */
   total_bytes(): number | undefined;
   finish(): Promise<RuntimeLlm>;
 }

@@ -87,10 +87,13 @@ async function load(
   let total: number | null = null;
   let told = -Infinity;
   for await (const piece of readFiles(files)) {
+    // With it, a header that claims more than the files hold fails now and not after the download.
+    if (loaded === 0 && piece.total !== null) loader.set_stream_bytes(piece.total);
     loader.feed(piece.bytes);
     file = piece.file;
     loaded += piece.bytes.length;
-    total = loader.total_bytes() ?? null;
+    // A header speaks of its own file alone.
+    total = piece.total ?? (files.length === 1 ? (loader.total_bytes() ?? null) : null);
     if (performance.now() - told >= PROGRESS_MS) {
       told = performance.now();
       onProgress({ phase: 'download', loaded, total, file });
@@ -101,7 +104,8 @@ async function load(
   const llm = await loader.finish();
   const { reason, memoryBytes, engine, ...model } = JSON.parse(llm.info()) as RuntimeInfo;
   const wasmMemoryBytes = runtime.memoryBytes();
-  const adapter = engine.kind === 'gpu' ? await runtime.adapterName() : undefined;
+  // A name is for people: the model runs without one.
+  const adapter = engine.kind === 'gpu' ? await runtime.adapterName().catch(() => undefined) : undefined;
   const description = adapter ?? engine.description;
   return { llm, info: { ...model, engine: { ...engine, description, reason, memoryBytes, wasmMemoryBytes } } };
 }

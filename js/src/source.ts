@@ -9,16 +9,22 @@ const PIECE_BYTES = 1 << 20;
 export interface SourcePiece {
   readonly bytes: Uint8Array;
   readonly file: string;
+  /** Bytes of all files together; null while the size of one is unknown. */
+  readonly total: number | null;
 }
 
 /** Yields the files one after the other as one stream. Errors: `NETWORK`, naming the address. */
 export async function* readFiles(files: readonly FileSource[]): AsyncGenerator<SourcePiece> {
-  for (const source of files) {
+  const sizes = files.map((source) => (typeof source === 'string' ? null : source.size));
+  for (const [index, source] of files.entries()) {
     const file = fileName(source);
-    const body = typeof source === 'string' ? await open(source) : source.stream();
+    const { body, size } =
+      typeof source === 'string' ? await open(source) : { body: source.stream(), size: source.size };
+    sizes[index] = size;
+    const total = sizes.reduce((sum, size) => (sum === null || size === null ? null : sum + size), 0);
     for await (const bytes of read(body, source)) {
       for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
-        yield { bytes: bytes.subarray(start, start + PIECE_BYTES), file };
+        yield { bytes: bytes.subarray(start, start + PIECE_BYTES), file, total };
       }
     }
   }
@@ -36,7 +42,7 @@ export function fileName(source: FileSource): string {
   }
 }
 
-async function open(url: string): Promise<ReadableStream<Uint8Array>> {
+async function open(url: string): Promise<{ body: ReadableStream<Uint8Array>; size: number | null }> {
   let response: Response;
   try {
     response = await fetch(url);
@@ -51,7 +57,15 @@ async function open(url: string): Promise<ReadableStream<Uint8Array>> {
     const answer = `${response.status} ${response.statusText}`.trimEnd();
     throw new WeftError('NETWORK', `cannot fetch ${url}: the server answered ${answer}`);
   }
-  return response.body;
+  return { body: response.body, size: sizeOf(response) };
+}
+
+/** Bytes of the body, where the answer tells them for certain: `Content-Length` counts what came compressed as such. */
+function sizeOf({ headers, type }: Response): number | null {
+  // From another origin, a page sees Content-Length but not Content-Encoding.
+  if (type === 'cors' || headers.has('content-encoding')) return null;
+  const length = headers.get('content-length') ?? '';
+  return /^\d+$/.test(length) ? Number(length) : null;
 }
 
 async function* read(body: ReadableStream<Uint8Array>, source: FileSource): AsyncGenerator<Uint8Array> {

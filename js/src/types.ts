@@ -21,7 +21,7 @@ export interface Progress {
   phase: 'start' | 'download' | 'prepare';
   /** Bytes of the model so far. */
   loaded: number;
-  /** Bytes of the whole model; null where the server does not say. */
+  /** Bytes of the whole model; null while neither the files, nor the server, nor the header of a single file say. */
   total: number | null;
   /** Name of the file that is being read. */
   file: string;
@@ -42,7 +42,12 @@ export interface SamplingOptions {
   frequencyPenalty?: number;
   /** Lowers a logit by this much if its token occurred lately. Default 0. */
   presencePenalty?: number;
-  /** The same seed, prompt and options give the same answer on the same engine. Default: random. */
+  /** How many of the last tokens, prompt included, the penalties look at; 0 turns them off. Default 64. */
+  penaltyLastN?: number;
+  /**
+   * The same seed, prompt and options give the same answer on the same engine; but on the GPU, a prompt that was partly in
+   * the KV cache may round differently. Default: random.
+   */
   seed?: number;
 }
 

@@ -75,6 +75,7 @@ test('a lost device ends the model too', async (t) => {
 test('a crash while loading is not hidden by cleaning up', async (t) => {
   const runtime = fakeRuntime(new FakeLlm());
   runtime.Loader.create = async () => ({
+    set_stream_bytes() {},
     feed() {
       throw new WebAssembly.RuntimeError('memory access out of bounds');
     },
@@ -101,6 +102,7 @@ const generateOptions = [
   ['repetitionPenalty', [0, -1]],
   ['frequencyPenalty', [NaN, '0']],
   ['presencePenalty', [Infinity, true]],
+  ['penaltyLastN', [-1, 0.5, 2 ** 32]],
   ['seed', [-1, 0.5, 2 ** 53]],
   ['maxTokens', [-1, 1.5, Infinity, 2 ** 32]],
   ['stop', ['', [''], [1], 1, null]],
@@ -138,7 +140,7 @@ test('every wrong option of a generation is named, at the call', async (t) => {
 test('the limits themselves are allowed', async (t) => {
   const { llm, fake } = await loadFake(t);
   const limits = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 0.1, frequencyPenalty: -2 };
-  const more = { presencePenalty: -2, seed: Number.MAX_SAFE_INTEGER, maxTokens: 0, stop: [] };
+  const more = { presencePenalty: -2, penaltyLastN: 0, seed: Number.MAX_SAFE_INTEGER, maxTokens: 0, stop: [] };
   await collect(llm.generate('a', { ...limits, ...more }));
   const { entropy: _, ...options } = fake.options;
   assert.deepEqual(options, { ...limits, ...more });

@@ -122,6 +122,19 @@ test('chat takes its messages as they were at the call, and only role and conten
   assert.equal(fake.log[0][1], 'chat [{"role":"user","content":"hi"}]');
 });
 
+test('half of a surrogate pair crosses as the replacement character, a whole one as it is', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const cut = '🧵🪡'.slice(0, 3);
+  await collect(llm.generate(cut, { stop: [cut] }));
+  assert.equal(fake.log[0][1], '🧵\uFFFD');
+  assert.deepEqual(fake.options.stop, ['🧵\uFFFD']);
+  await llm.tokenize(cut.slice(1));
+  assert.equal(fake.log.at(-1)[1], '\uFFFD\uFFFD');
+  fake.log = [];
+  await collect(llm.chat([{ role: 'user', content: cut }]));
+  assert.equal(fake.log[0][1], 'chat [{"role":"user","content":"🧵\uFFFD"}]');
+});
+
 test('usage counts the prompt, the cached part and the answer', async (t) => {
   const fake = new FakeLlm();
   fake.cached = 2;

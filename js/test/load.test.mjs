@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { getEventListeners, once } from 'node:events';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { load } from '../dist/index.js';
 import { serve } from '../dist/serve.js';
 import { fileName, readFiles } from '../dist/source.js';
@@ -125,7 +126,9 @@ async function loadWith(t, runtime, files) {
 test('feeds the engine every byte, and tells what was loaded', async (t) => {
   const runtime = fakeRuntime(new FakeLlm(), 6);
   const { info } = await loadWith(t, runtime, [new Blob(['abc']), new Blob(['def'])]);
-  assert.equal(Buffer.concat(runtime.fed).toString(), 'abcdef');
+  const [length, ...fed] = runtime.fed;
+  assert.equal(length, 6);
+  assert.equal(Buffer.concat(fed).toString(), 'abcdef');
   assert.deepEqual(runtime.options, { device: 'cpu', contextLength: 64 });
   const { reason, memoryBytes, engine, ...model } = INFO;
   assert.deepEqual(info, { ...model, engine: { ...engine, reason, memoryBytes, wasmMemoryBytes: 65536 } });
@@ -142,18 +145,64 @@ test('tells the progress at most every 100 ms, and always the first and the last
   };
   const files = Array.from('0123456789', (digit) => `data:,${digit}`);
   const { progress } = await loadWith(t, runtime, files);
-  // The clock says 30, 60, …, 300 after the pieces: told at 30, then when 100 more have passed, then at the end.
+  // Nobody knows the length of a data: address before it was read. The clock says 30, 60, …, 300 after the pieces: told at 30, then when 100 more have passed, then at the end.
   assert.deepEqual(
     progress.map(({ phase, loaded, total, file }) => `${phase} ${loaded} ${total} ${file}`),
     [
       'start 0 null ,0',
-      'download 1 10 ,0',
-      'download 5 10 ,4',
-      'download 9 10 ,8',
-      'download 10 10 ,9',
-      'prepare 10 10 ,9',
+      'download 1 null ,0',
+      'download 5 null ,4',
+      'download 9 null ,8',
+      'download 10 null ,9',
+      'prepare 10 null ,9',
     ],
   );
+});
+
+/** The total of the last progress, and what the loader was told of the stream's length. */
+async function totals(t, files, header) {
+  const runtime = fakeRuntime(new FakeLlm(), header);
+  const { progress } = await loadWith(t, runtime, files);
+  return [progress.at(-1).total, runtime.fed.find(Number.isInteger)];
+}
+
+test('the total is that of all files, or what the header of a single file says', async (t) => {
+  const origin = await listen(t, ({ url }, response) => {
+    if (url === '/length') return response.writeHead(200, { 'content-length': 4 }).end('four');
+    if (url === '/packed') {
+      const packed = gzipSync('long enough to be smaller when packed'.repeat(9));
+      return response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': packed.length }).end(packed);
+    }
+    response.write('ch');
+    response.end('unks');
+  });
+  assert.deepEqual(await totals(t, [new Blob(['abc'])], 99), [3, 3]);
+  assert.deepEqual(await totals(t, [new Blob(['abc']), new Blob(['de'])], 3), [5, 5]);
+  assert.deepEqual(await totals(t, [`${origin}/length`], 99), [4, 4]);
+  assert.deepEqual(await totals(t, [`${origin}/length`, new Blob(['abc'])], 4), [7, 7]);
+  assert.deepEqual(await totals(t, [`${origin}/chunks`], 6), [6, undefined]);
+  assert.deepEqual(await totals(t, [`${origin}/packed`], 333), [333, undefined]);
+  assert.deepEqual(await totals(t, [new Blob(['abc']), `${origin}/chunks`], 3), [null, undefined]);
+  // The last size comes too late for the loader, and in time for the progress.
+  assert.deepEqual(await totals(t, [new Blob(['abc']), `${origin}/length`], 3), [7, undefined]);
+});
+
+test('a length from another origin is not believed: how it is encoded is hidden', async (t) => {
+  t.mock.method(globalThis, 'fetch', async () => {
+    const response = new Response('abc', { headers: { 'content-length': '2' } });
+    return Object.defineProperty(response, 'type', { value: 'cors' });
+  });
+  assert.deepEqual(await totals(t, ['http://localhost/m'], 3), [3, undefined]);
+});
+
+test('the GPU is named by the browser, or by the engine where that fails', async (t) => {
+  const llm = new FakeLlm();
+  llm.info = () => JSON.stringify({ ...INFO, engine: { kind: 'gpu', description: 'WebGPU' } });
+  const runtime = fakeRuntime(llm);
+  const describe = async () => (await loadWith(t, runtime, [new Blob(['x'])])).info.engine.description;
+  assert.equal(await describe(), 'fake adapter (WebGPU)');
+  runtime.adapterName = () => Promise.reject(new Error('the adapter is gone'));
+  assert.equal(await describe(), 'WebGPU');
 });
 
 test('a runtime that does not start fails the load with its code', async (t) => {
@@ -192,8 +241,9 @@ function fakeWorkers(t, runtime) {
 
 test('outside of a browser the import does nothing and load says NOT_SUPPORTED', async () => {
   assert.equal(typeof Worker, 'undefined');
-  await assert.rejects(load({ model: 'http://localhost/m' }), { name: 'WeftError', code: 'NOT_SUPPORTED' });
-  await assert.rejects(load({ model: 1 }), { code: 'INVALID_OPTION' });
+  for (const model of ['http://localhost/m', '/models/m.gguf']) {
+    await assert.rejects(load({ model }), { name: 'WeftError', code: 'NOT_SUPPORTED' });
+  }
 });
 
 test('load starts one module worker, and dispose ends it', async (t) => {
@@ -207,6 +257,12 @@ test('load starts one module worker, and dispose ends it', async (t) => {
   assert.equal(getEventListeners(signal, 'abort').length, 0);
   llm.dispose();
   assert.equal(workers[0].terminated, 1);
+});
+
+test('load with a wrong option starts nothing', async (t) => {
+  const workers = fakeWorkers(t, fakeRuntime(new FakeLlm()));
+  await assert.rejects(load({ model: 1 }), { name: 'WeftError', code: 'INVALID_OPTION' });
+  assert.equal(workers.length, 0);
 });
 
 test('load that is aborted before starts nothing', async (t) => {

@@ -6,6 +6,7 @@ import { copyFile, mkdir, readFile, rename } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { npm } from './npm.mjs';
+import { writeNotices } from './notices.mjs';
 import { inRoot, Remedy, run, step } from './run.mjs';
 import { wasmCargo, wasmToolchain } from './rust.mjs';
 
@@ -30,7 +31,7 @@ const optFeatures = [
 const bindgenDir = inRoot('target-web/bindgen');
 const generated = inRoot('js/generated');
 
-/** Builds every wasm module with its glue, then the TypeScript package around them. */
+/** Builds every wasm module with its glue, what their licences ask for, then the TypeScript package around them. */
 export async function build() {
   const toolchain = await wasmToolchain();
   await mkdir(generated, { recursive: true });
@@ -47,6 +48,7 @@ export async function build() {
     await run('cargo', ['build', ...args]);
   });
   for (const module of modules) await buildModule(toolchain, module);
+  await step('licences and notices of what ships', writeNotices);
   await step('build the TypeScript package', async () => void (await npm('run', 'build', '-w', 'weft-llm')));
 }
 

@@ -38,23 +38,20 @@ function cratesOf(manifest) {
   const host = /^host: (.+)$/m.exec(output('rustc', ['-vV']))[1];
   const found = new Map();
   for (const platform of ['wasm32-unknown-unknown', host]) {
-    const args = [
-      'metadata',
-      '--format-version',
-      '1',
-      '--locked',
-      '--filter-platform',
-      platform,
-      '--manifest-path',
-      inRoot(manifest),
-    ];
-    const metadata = output('cargo', args);
-    if (!metadata) throw new Error(`\`cargo ${args.join(' ')}\` failed: is the lock file up to date?`);
-    for (const { name, version, license } of JSON.parse(metadata).packages) {
+    for (const { name, version, license } of metadataOf(manifest, platform).packages) {
       found.set(`${name} ${version}`, { name: `${name} ${version}`, licence: license, permit: allowed });
     }
   }
   return [...found.values()];
+}
+
+/** What `cargo metadata` says of a manifest's dependencies on a platform, under the features that `features` asks for. */
+export function metadataOf(manifest, platform, features = []) {
+  const common = ['--format-version', '1', '--locked', '--filter-platform', platform];
+  const args = ['metadata', ...common, '--manifest-path', inRoot(manifest), ...features];
+  const metadata = output('cargo', args);
+  if (!metadata) throw new Error(`\`cargo ${args.join(' ')}\` failed: is the lock file up to date?`);
+  return JSON.parse(metadata);
 }
 
 async function npmPackages() {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
@@ -176,41 +176,73 @@ test('the keyboard alone loads, asks, stops and changes a setting that lasts', {
   assert.equal(await focused(), 'prompt');
   await page.reload();
   assert.equal(await page.getByLabel('Temperature').inputValue(), '0.05');
+
+  // A number out of its range does not outlive the dialog.
+  const contextLength = page.getByLabel('Context length');
+  await page.getByTestId('settings').click();
+  await contextLength.fill('512');
+  await contextLength.fill('5');
+  await press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  assert.equal(await contextLength.inputValue(), '512');
   assert.deepEqual(problems, []);
 });
 
-test('an answer can neither run nor fetch anything, and a lost device costs nothing', { timeout }, async (t) => {
-  const outDir = await mkdtemp(join(tmpdir(), 'weft-page-'));
-  t.after(() => rm(outDir, { recursive: true }));
-  const config = { mode: 'fake', build: { outDir } };
-  await build({ root: inRoot('www'), logLevel: 'error', ...config });
-  const fake = await serve(config);
-  t.after(() => fake.close());
-  const [address] = fake.resolvedUrls.local;
+test(
+  'an answer can neither run nor fetch anything, is answered anew, and a lost device costs nothing',
+  { timeout },
+  async (t) => {
+    const outDir = await mkdtemp(join(tmpdir(), 'weft-page-'));
+    t.after(() => rm(outDir, { recursive: true }));
+    const config = { mode: 'fake', build: { outDir } };
+    await build({ root: inRoot('www'), logLevel: 'error', ...config });
+    const fake = await serve(config);
+    t.after(() => fake.close());
+    const [address] = fake.resolvedUrls.local;
 
-  await page.goto(address);
-  await loadDefault();
-  await ask('Show me what you can do.');
-  await lastTurn('answered');
-  const allowed = 'p br h2 ol ul li div span button pre code table thead tbody tr th td blockquote strong em a';
-  const names = await page.$$eval('.answer *', (elements) => elements.map((element) => element.localName));
-  assert.deepEqual(
-    [...new Set(names)].filter((name) => !allowed.split(' ').includes(name)),
-    [],
-  );
-  const links = await page.$$eval('.answer [href]', (elements) =>
-    elements.map(({ href, rel, target }) => [href, rel, target]),
-  );
-  assert.deepEqual(links, [['https://example.org/looms', 'noopener noreferrer', '_blank']]);
-  assert.match(await answer(), /<script>alert\(1\)<\/script>/);
+    await page.goto(address);
+    await loadDefault();
+    await ask('Show me what you can do.');
+    await lastTurn('answered');
+    const allowed = 'p br h2 ol ul li div span button pre code table thead tbody tr th td blockquote strong em a';
+    const names = await page.$$eval('.answer *', (elements) => elements.map((element) => element.localName));
+    assert.deepEqual(
+      [...new Set(names)].filter((name) => !allowed.split(' ').includes(name)),
+      [],
+    );
+    const links = await page.$$eval('.answer [href]', (elements) =>
+      elements.map(({ href, rel, target }) => [href, rel, target]),
+    );
+    assert.deepEqual(links, [['https://example.org/looms', 'noopener noreferrer', '_blank']]);
+    assert.match(await answer(), /<script>alert\(1\)<\/script>/);
 
-  await page.goto(`${address}?chat=DEVICE_LOST`);
-  await loadDefault();
-  await ask('Are you there?');
-  await page.getByTestId('error').getByRole('button', { name: 'Reload the model' }).click();
-  await view('chat');
-  assert.equal(await page.locator('.question').textContent(), 'Are you there?');
-  assert.equal(await page.getByTestId('error').count(), 0);
-  assert.equal(await page.getByTestId('regenerate').isVisible(), true);
-  assert.deepEqual(problems, []);
+    // The same temperature of 0 would give the same answer.
+    assert.match(await answer(), /"temperature":0,/);
+    await page.getByTestId('regenerate').click();
+    await lastTurn('streaming');
+    await lastTurn('answered');
+    assert.match(await answer(), /"temperature":0\.8,/);
+
+    await page.goto(`${address}?chat=DEVICE_LOST`);
+    await loadDefault();
+    await ask('Are you there?');
+    await page.getByTestId('error').getByRole('button', { name: 'Reload the model' }).click();
+    await view('chat');
+    assert.equal(await page.locator('.question').textContent(), 'Are you there?');
+    assert.equal(await page.getByTestId('error').count(), 0);
+    assert.equal(await page.getByTestId('regenerate').isVisible(), true);
+    assert.deepEqual(problems, []);
+  },
+);
+
+test('the licences of everything that is bundled lie beside it', async () => {
+  const notices = await readFile(inRoot('www/dist/THIRD-PARTY-NOTICES.md'), 'utf8');
+  for (const part of [
+    /^# marked [\d.]+$/m,
+    /^# dompurify [\d.]+$/m,
+    /^# weft-llm [\d.]+$/m,
+    /^- wgpu [\d.]+: MIT OR/m,
+  ]) {
+    assert.match(notices, part);
+  }
 });

@@ -4,7 +4,7 @@
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/errors.js';
-import type { Llm, LoadOptions, Piece } from '../../js/src/types.js';
+import type { GenerateOptions, Llm, LoadOptions, Piece } from '../../js/src/types.js';
 
 export { WeftError };
 export type * from '../../js/src/types.js';
@@ -83,19 +83,21 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
         wasmMemoryBytes: 12e6,
       },
     },
-    chat: (_, options) => answer(options?.signal),
-    generate: (_, options) => answer(options?.signal),
+    chat: (_, options) => answer(options),
+    generate: (_, options) => answer(options),
     tokenize: async () => [],
     detokenize: async () => '',
     dispose: () => undefined,
   };
 }
 
-async function* answer(signal?: AbortSignal): AsyncGenerator<Piece> {
+/** Ends with the options that it was asked with. */
+async function* answer({ signal, ...options }: GenerateOptions = {}): AsyncGenerator<Piece> {
   await wait(400);
   failIfAsked('chat');
   let id = 0;
-  for (const text of ANSWER.match(/\s*\S+/g) ?? []) {
+  const asked = `${ANSWER}\nAsked with \`${JSON.stringify(options)}\``;
+  for (const text of asked.match(/\s*\S+/g) ?? []) {
     if (signal?.aborted) break;
     yield { text, id: id++, finish: null };
     await wait(15);

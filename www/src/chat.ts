@@ -12,6 +12,9 @@ interface Turn {
   readonly element: HTMLElement;
 }
 
+/** For answering anew where the temperature is set to 0. The button's title in index.html names it. */
+const ANOTHER_TEMPERATURE = 0.8;
+
 const turnList = byId('turns', HTMLElement);
 const welcome = byId('welcome', HTMLElement);
 
@@ -87,8 +90,11 @@ export class Chat {
     const earlier = turn.answer;
     turn.answer = ''; // the model must not see what it is to replace
     let view: MarkdownView | null = null;
+    const settings = generateSettings();
+    // The most likely tokens would be the same again, and who asks again wants another answer.
+    if (earlier !== '' && settings.temperature === 0) settings.temperature = ANOTHER_TEMPERATURE;
     try {
-      for await (const piece of model.chat(this.#messages(), { ...generateSettings(), signal })) {
+      for await (const piece of model.chat(this.#messages(), { ...settings, signal })) {
         if (piece.text !== '') {
           if (!view) {
             place.replaceChildren();

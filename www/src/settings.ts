@@ -12,6 +12,9 @@ const reloadHint = byId('reload-hint', HTMLElement);
 type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
 const fields = [...form.querySelectorAll<Field>('input[name], textarea[name], select[name]')];
 
+/** Each field's last value that was in its range: what holds, whatever is being typed. */
+const valid = new Map<Field, string>();
+
 type LoadSettings = Pick<LoadOptions, 'device' | 'contextLength'>;
 let loadedWith: string | null = null;
 
@@ -70,16 +73,22 @@ export function startSettings(onReload: () => void): void {
   dialog.addEventListener('click', (event) => {
     if (event.target === dialog) dialog.close();
   });
+  // "Done" refuses a number out of its range; Escape and the backdrop do not, and must not leave it as if it held.
+  dialog.addEventListener('close', () => {
+    for (const field of fields) if (!field.checkValidity()) field.value = valid.get(field) ?? '';
+    changed();
+  });
 }
 
 function changed(): void {
+  for (const field of fields) if (field.checkValidity()) valid.set(field, field.value);
   for (const range of fields) {
     if (range.type !== 'range') continue;
     const value = range.previousElementSibling;
     if (value) value.textContent = range.value;
   }
   reloadHint.hidden = loadedWith === null || loadedWith === JSON.stringify(loadSettings());
-  const values = fields.filter((field) => field.checkValidity()).map((field) => [field.name, field.value]);
+  const values = [...valid].map(([field, value]) => [field.name, value]);
   try {
     localStorage.setItem(STORE, JSON.stringify(Object.fromEntries(values)));
   } catch {
@@ -113,8 +122,8 @@ function field(name: string): Field {
 
 const text = (name: string) => field(name).value;
 
-/** Undefined where the field is empty or out of its range. */
+/** Undefined where the field is empty. */
 function number(name: string): number | undefined {
-  const input = field(name);
-  return input.value === '' || !input.checkValidity() ? undefined : Number(input.value);
+  const value = valid.get(field(name)) ?? '';
+  return value === '' ? undefined : Number(value);
 }

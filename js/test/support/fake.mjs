@@ -64,7 +64,7 @@ export class FakeLlm {
   }
 }
 
-/** A loader that remembers what it was fed. */
+/** A loader that remembers what it was fed, and before it the length of the stream, where it was told. */
 export function fakeRuntime(llm, total) {
   const fed = [];
   const runtime = {
@@ -74,7 +74,12 @@ export function fakeRuntime(llm, total) {
     Loader: {
       async create(options) {
         runtime.options = JSON.parse(options);
-        return { feed: (bytes) => fed.push(bytes.slice()), total_bytes: () => total, finish: async () => llm };
+        return {
+          set_stream_bytes: (bytes) => fed.push(bytes),
+          feed: (bytes) => fed.push(bytes.slice()),
+          total_bytes: () => total,
+          finish: async () => llm,
+        };
       },
     },
   };

@@ -105,6 +105,13 @@ async function agreesWithGolden(page, { prompt, prompt_ids, new_ids, top1_minus_
 /** `<|im_end|>`, which ends an answer and is no part of it. */
 const END = 2;
 
+test('the tarball holds the licences of everything in it', async () => {
+  const folder = join(packed.folder, 'node_modules/weft-llm');
+  assert.match(await readFile(join(folder, 'LICENSE-APACHE'), 'utf8'), /Apache License/);
+  assert.match(await readFile(join(folder, 'LICENSE-MIT'), 'utf8'), /MIT License/);
+  assert.match(await readFile(join(folder, 'THIRD-PARTY-NOTICES.md'), 'utf8'), /minijinja/);
+});
+
 test('chromium, CPU engine: answers, streams, stops, samples', { timeout: 10 * MINUTE }, () =>
   inBrowser('chromium', async (page) => {
     const { info, progress } = await load(page, 'auto');

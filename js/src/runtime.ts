@@ -1,5 +1,7 @@
 /** What the worker needs of the wasm module; the generated glue has exactly these. Structured values are JSON. */
 
+import type { EngineInfo, ModelInfo } from './types.js';
+
 export interface Runtime {
   readonly Loader: { create(options: string): Promise<RuntimeLoader> };
   /** Bytes of the module's linear memory. */
@@ -34,19 +36,7 @@ export type RuntimeEvent =
   | { readonly type: 'token'; readonly id: number; readonly text: string }
   | { readonly type: 'end'; readonly reason: 'stop' | 'length'; readonly text: string };
 
-/** What `info` gives. */
-export interface RuntimeInfo {
-  readonly name: string;
-  readonly architecture: string;
-  readonly parameters: number;
-  readonly quantization: string;
-  readonly layers: number;
-  readonly hiddenSize: number;
-  readonly vocabularySize: number;
-  readonly contextLength: number;
-  readonly trainedContextLength: number;
-  readonly hasChatTemplate: boolean;
-  readonly engine: { readonly kind: 'gpu' | 'cpu'; readonly description: string };
-  readonly memoryBytes: number;
-  readonly reason: string;
+/** What `info` gives: the worker puts what concerns the engine together, and adds what only it knows. */
+export interface RuntimeInfo extends Omit<ModelInfo, 'engine'>, Pick<EngineInfo, 'reason' | 'memoryBytes'> {
+  readonly engine: Pick<EngineInfo, 'kind' | 'description'>;
 }

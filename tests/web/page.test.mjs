@@ -94,7 +94,10 @@ test('loads the model, streams an answer, stops one, and goes on', { timeout }, 
   assert.match(await stats(), /^stopped/);
   assert.notEqual(await answer(), '');
 
-  // What so small a model says after half a story depends on where the story was stopped.
+  // What so small a model says after half a story, and how long, depends on where the story was stopped.
+  await page.getByTestId('settings').click();
+  await page.getByLabel('Longest answer').fill('12');
+  await page.getByRole('button', { name: 'Done' }).click();
   await ask('Thank you.');
   await lastTurn('answered');
   assert.notEqual(await answer(), '');

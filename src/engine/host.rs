@@ -6,7 +6,7 @@
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::layout::{Layout, Planes, repack};
-use crate::ops::{self, Attention, Command, Embed, LastRow, Linear, Recording, RmsNorm, RopeAppend, SwiGlu, Weight};
+use crate::ops::{self, Attention, Command, Embed, Epilogue, LastRow, Linear, Recording, RopeAppend, SwiGlu, Weight};
 use crate::record::{BufferId, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
 
@@ -20,14 +20,17 @@ pub trait Kernels {
         ops::embed::reference(ids, table, op.first_row, op.table.rows, y);
     }
 
-    /// See [`ops::rms_norm::reference`].
-    fn rms_norm(&self, op: &RmsNorm, x: &[f32], weight: &[f32], y: &mut [f32]) {
-        ops::rms_norm::reference(x, weight, op.eps, y);
-    }
-
     /// See [`Linear::reference`].
-    fn linear(&self, op: &Linear, x: &[f32], weight: Weight, bias: Option<&[f32]>, y: &mut [f32]) {
-        op.reference(x, weight, bias, y);
+    fn linear(
+        &self,
+        op: &Linear,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        weight: Weight,
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        op.reference(x, norm, weight, bias, y);
     }
 
     /// See [`ops::swiglu::reference`].
@@ -128,7 +131,6 @@ impl<K: Kernels> HostEngine<K> {
     fn execute(&mut self, command: &Command, step: &Step) {
         let out = match command {
             Command::Embed(op) => op.y,
-            Command::RmsNorm(op) => op.y,
             Command::Linear(op) => op.y,
             Command::SwiGlu(op) => op.y,
             Command::RopeAppend(op) => op.qkv,
@@ -141,19 +143,16 @@ impl<K: Kernels> HostEngine<K> {
         let kernels = &self.kernels;
         match command {
             Command::Embed(op) => kernels.embed(op, step.ids, self.weight(&op.table), y),
-            Command::RmsNorm(op) => kernels.rms_norm(op, self.rows(&op.x, n), self.rows(&op.weight, 1), y),
             Command::Linear(op) => {
                 let bias = op.bias.as_ref().map(|bias| self.rows(bias, 1));
-                kernels.linear(op, self.rows(&op.x, n), self.weight(&op.weight), bias, y);
+                let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));
+                kernels.linear(op, self.rows(&op.x, n), norm, self.weight(&op.weight), bias, y);
+                if let Epilogue::RopeAppend(rope) = &op.epilogue {
+                    self.rope_append(rope, step, y);
+                }
             }
             Command::SwiGlu(op) => kernels.swiglu(op, self.rows(&op.gate_up, n), y),
-            Command::RopeAppend(op) => {
-                let (mut k, mut v) = (self.take(op.k_cache), self.take(op.v_cache));
-                let table = self.rows(&op.table, op.table.rows);
-                self.kernels.rope_append(op, step.position, y, table, &mut k, &mut v);
-                self.put(op.k_cache, k);
-                self.put(op.v_cache, v);
-            }
+            Command::RopeAppend(op) => self.rope_append(op, step, y),
             Command::Attention(op) => {
                 let (k, v) = (self.values(op.k_cache), self.values(op.v_cache));
                 kernels.attention(op, step.position, self.rows(&op.q, n), k, v, y);
@@ -161,6 +160,16 @@ impl<K: Kernels> HostEngine<K> {
             Command::LastRow(op) => kernels.last_row(op, self.rows(&op.x, step.ids.len().min(op.x.rows)), y),
         }
         self.put(out.buffer, buffer);
+    }
+}
+
+impl<K: Kernels> HostEngine<K> {
+    fn rope_append(&mut self, op: &RopeAppend, step: &Step, qkv: &mut [f32]) {
+        let (mut k, mut v) = (self.take(op.k_cache), self.take(op.v_cache));
+        let table = self.rows(&op.table, op.table.rows);
+        self.kernels.rope_append(op, step.position, qkv, table, &mut k, &mut v);
+        self.put(op.k_cache, k);
+        self.put(op.v_cache, v);
     }
 }
 

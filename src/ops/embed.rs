@@ -25,17 +25,17 @@ impl Op for Embed {
         ensure(self.table.cols.is_multiple_of(self.table.block_len()), "embed", "columns in whole blocks", self.table)
     }
 
-    fn kernel(&self) -> Kernel {
+    fn kernels(&self) -> Vec<Kernel> {
         let mut bindings = vec![Binding::Ids, self.y.into()];
         bindings.extend(self.table.bindings());
-        Kernel {
+        vec![Kernel {
             shader: "embed",
             defines: vec![self.table.define()],
             bindings,
             params: vec![self.y.rows as u32, self.y.cols as u32, self.first_row as u32, self.table.rows as u32],
             // one invocation for four values
             workgroups: [ceil_div(self.y.cols / 4, WORKGROUP), self.y.rows as u32, 1],
-        }
+        }]
     }
 }
 

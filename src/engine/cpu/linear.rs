@@ -6,7 +6,16 @@ use crate::ops::swiglu::silu;
 use crate::ops::{Epilogue, Linear, Weight};
 
 /// `x`: (tokens, weight.cols); `y`: (tokens, op.y.cols).
-pub fn linear(op: &Linear, x: &[f32], weight: Weight, bias: Option<&[f32]>, y: &mut [f32]) {
+pub fn linear(op: &Linear, x: &[f32], norm: Option<&[f32]>, weight: Weight, bias: Option<&[f32]>, y: &mut [f32]) {
+    let mut normed = Vec::new();
+    let x = match (op.norm, norm) {
+        (Some(op), Some(norm)) => {
+            normed.resize(x.len(), 0.0);
+            op.reference(x, norm, &mut normed);
+            &normed
+        }
+        _ => x,
+    };
     let outputs = op.outputs();
     let tokens = y.len() / op.y.cols;
     let mut row = vec![0.0; weight.cols];

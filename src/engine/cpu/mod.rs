@@ -18,8 +18,16 @@ impl Kernels for Simd {
         EngineInfo { kind: "cpu", description: description.into() }
     }
 
-    fn linear(&self, op: &Linear, x: &[f32], weight: Weight, bias: Option<&[f32]>, y: &mut [f32]) {
-        linear::linear(op, x, weight, bias, y);
+    fn linear(
+        &self,
+        op: &Linear,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        weight: Weight,
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        linear::linear(op, x, norm, weight, bias, y);
     }
 
     fn attention(&self, op: &Attention, position: usize, q: &[f32], k_cache: &[f32], v_cache: &[f32], y: &mut [f32]) {

@@ -27,7 +27,7 @@ export class Threads {
   start(count: number, what: Omit<ThreadStart, 'crash'>, watch: (crash: MessagePort) => void): void {
     for (let started = 0; started < count; started += 1) {
       const { port1, port2 } = new MessageChannel();
-      const worker = new Worker(new URL('./thread.js', import.meta.url), { type: 'module', name: 'weft thread' });
+      const worker = new Worker(new URL('./thread.js', import.meta.url), { type: 'module', name: 'weft-thread' });
       this.#running += 1;
       worker.onerror = (event) => {
         // One thread less; unhandled, it would end the model.

@@ -29,6 +29,10 @@ const instead = {
     [`${DIST}/features.js`]:
       "export { sharedMemory } from './features.js?real'; export const hasRelaxedSimd = () => false;",
   },
+  /** As if the engine were not known before the build is chosen, as with `auto` and a real GPU. */
+  undecided: {
+    [`${DIST}/builds.js`]: "export * from './builds.js?real'; export const threadsFor = () => 2;",
+  },
   /** Where threads cannot start. */
   threadless: { [`${DIST}/thread.js`]: null },
 };
@@ -397,6 +401,18 @@ for (const server of ['isolated', 'open']) {
     ),
   );
 }
+
+test('chromium, GPU engine in a build with threads: starts none, and agrees', { timeout: 10 * MINUTE }, () =>
+  inBrowser(
+    'chromium',
+    async (page) => {
+      const { engine } = (await load(page, 'gpu')).info;
+      assert.deepEqual([engine.build, engine.threads], ['weft-relaxed-threads', 1]);
+      await agreesWithGolden(page, golden.greedy[0], 4);
+    },
+    { server: 'undecided' },
+  ),
+);
 
 test('firefox, GPU engine on its own WebGPU: the golden answer', { timeout: 20 * MINUTE }, () =>
   inBrowser('firefox', async (page) => {

@@ -12,6 +12,16 @@ export interface ThreadStart {
   readonly crash: MessagePort;
 }
 
+/** Undefined where the browser forbids it at once, by the content security policy for example. */
+function startWorker(): Worker | undefined {
+  try {
+    // Bundlers look for this very expression.
+    return new Worker(new URL('./thread.js', import.meta.url), { type: 'module', name: 'weft-thread' });
+  } catch {
+    return undefined;
+  }
+}
+
 export class Threads {
   #running = 0;
 
@@ -25,15 +35,16 @@ export class Threads {
    * {@link SerializedError} comes if the thread crashes. The page must have it: this worker may be waiting for that very thread.
    */
   start(count: number, what: Omit<ThreadStart, 'crash'>, watch: (crash: MessagePort) => void): void {
-    for (let started = 0; started < count; started += 1) {
-      const { port1, port2 } = new MessageChannel();
-      const worker = new Worker(new URL('./thread.js', import.meta.url), { type: 'module', name: 'weft-thread' });
+    for (let asked = 0; asked < count; asked += 1) {
+      const worker = startWorker();
+      if (!worker) return;
       this.#running += 1;
       worker.onerror = (event) => {
         // One thread less; unhandled, it would end the model.
         event.preventDefault();
         this.#running -= 1;
       };
+      const { port1, port2 } = new MessageChannel();
       const start: ThreadStart = { ...what, crash: port1 };
       worker.postMessage(start, [port1]);
       watch(port2);

@@ -108,6 +108,18 @@ test('threads get the module and the memory; one that fails to start is one less
   assert.equal(watched.length, 2);
 });
 
+test('a browser that forbids workers within workers has one thread', (t) => {
+  globalThis.Worker = class {
+    constructor() {
+      throw new DOMException('forbidden', 'SecurityError');
+    }
+  };
+  t.after(() => delete globalThis.Worker);
+  const threads = new Threads();
+  threads.start(2, { build: 'weft-threads' }, () => assert.fail('there is nothing to watch'));
+  assert.equal(threads.running, 1);
+});
+
 test('a thread that crashes ends the model, even while the worker is busy', async (t) => {
   const { connection, closed } = connect(t, fakeRuntime(new FakeLlm()));
   const { port1, port2 } = new MessageChannel();

@@ -59,7 +59,7 @@ pub fn version() -> String {
 #[cfg(target_feature = "atomics")]
 #[wasm_bindgen]
 pub fn join_pool() {
-    pool_placeholder::join()
+    engine::cpu::pool::join()
 }
 
 /// A model that is being loaded.
@@ -186,14 +186,4 @@ struct StartOptions {
     entropy: u64,
     #[serde(flatten)]
     generate: GenerateOptions,
-}
-
-/// PLACEHOLDER until `crate::engine::cpu::pool` is here: `join_pool` calls it, and this module goes.
-#[cfg(target_feature = "atomics")]
-mod pool_placeholder {
-    pub fn join() -> ! {
-        loop {
-            std::thread::park();
-        }
-    }
 }

@@ -23,8 +23,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 fn project(start: u32, first: u32, token: u32) -> vec4<f32> {
     let quads = params.cols / 4u;
     var sums = vec4(0.0); // (outputs)
+#ifdef NORM
+    var squares = 0.0;
+#endif
     for (var quad = 0u; quad < quads; quad++) {
-        sums += x[token * quads + quad] * weight_rows(start, first, quad);
+        var values = x[token * quads + quad];
+#ifdef NORM
+        squares += dot(values, values);
+        values *= norm[quad];
+#endif
+        sums += values * weight_rows(start, first, quad);
     }
+#ifdef NORM
+    sums *= inverseSqrt(squares / f32(params.cols) + params.eps);
+#endif
     return sums;
 }

@@ -9,27 +9,25 @@ use weft_llm::engine::Engine;
 use weft_llm::engine::gpu::GpuEngine;
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
-use weft_llm::ops::{Embed, Epilogue, LastRow, Linear, Recording, RmsNorm};
+use weft_llm::ops::{Embed, Epilogue, LastRow, Linear, Recording, SwiGlu};
 use weft_llm::record::{Memory, Step, Tensor};
 
 const COLS: usize = 64;
 const VOCABULARY: usize = 50;
 
-/// Embeds, normalises `layers` times, and picks the last row: (recording, its output).
+/// Embeds, computes `layers` activations, and picks the last row: (recording, its output).
 fn recording(engine: &mut GpuEngine, capacity: usize, layers: usize) -> (Recording, Tensor) {
-    let mut tensor = |rows| Tensor { buffer: engine.create_values("test", rows * COLS).unwrap(), rows, cols: COLS };
-    let (x, y, weight, last) = (tensor(capacity), tensor(capacity), tensor(1), tensor(1));
-    engine.write_values(weight.buffer, 0, &[1.0; COLS]).unwrap();
+    let mut tensor = |rows, cols| Tensor { buffer: engine.create_values("test", rows * cols).unwrap(), rows, cols };
+    let (x, y, last) = (tensor(capacity, COLS), tensor(capacity, COLS / 2), tensor(1, COLS));
     let table = engine.create_matrix("table", Layout::F32, VOCABULARY, COLS).unwrap();
     let rows = Rng::new(1).rows(BlockType::F32, VOCABULARY, COLS);
     engine.write_rows(&table, 0, BlockType::F32, &rows).unwrap();
     let mut recording = Recording::default();
     recording.push(Embed { table, first_row: 0, y: x }).unwrap();
-    for i in 0..layers {
-        let (x, y) = if i % 2 == 0 { (x, y) } else { (y, x) };
-        recording.push(RmsNorm { x, weight, eps: 1e-5, y }).unwrap();
+    for _ in 0..layers {
+        recording.push(SwiGlu { gate_up: x, y }).unwrap();
     }
-    recording.push(LastRow { x: if layers.is_multiple_of(2) { x } else { y }, y: last }).unwrap();
+    recording.push(LastRow { x, y: last }).unwrap();
     (recording, last)
 }
 
@@ -113,7 +111,7 @@ fn an_error_that_the_gpu_reports_on_its_own_comes_back() {
     let weight = engine.create_matrix("weight", Layout::F32, COLS, COLS).unwrap();
     let mut recording = Recording::default();
     // reading and writing one buffer in one dispatch is what WebGPU's validation refuses
-    recording.push(Linear { x, weight, bias: None, epilogue: Epilogue::Store, y_offset: 0, y: x }).unwrap();
+    recording.push(Linear { x, norm: None, weight, bias: None, epilogue: Epilogue::Store, y_offset: 0, y: x }).unwrap();
     let first = engine.prepare(recording).and_then(|program| {
         engine.run(program, &Step { position: 0, ids: &[0] })?;
         pollster::block_on(engine.synchronize())

@@ -4,7 +4,7 @@ mod support;
 
 use support::{Rng, Setup, Suite};
 use weft_llm::format::block::BlockType;
-use weft_llm::ops::{Attention, Embed, Epilogue, LastRow, Linear, RmsNorm, RopeAppend, RopeKind, SwiGlu};
+use weft_llm::ops::{Attention, Embed, Epilogue, LastRow, Linear, RopeAppend, RopeKind, SwiGlu};
 
 /// (tokens of the step, capacity of the recording)
 const TOKENS: [(usize, usize); 5] = [(1, 1), (3, 8), (8, 8), (13, 20), (33, 33)];
@@ -41,12 +41,14 @@ fn linear_case(
     (outputs, cols): (usize, usize),
 ) {
     let name = format!("{block:?} {epilogue:?} bias {has_bias} tokens {tokens}/{capacity} shape {outputs} × {cols}");
-    suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+    let norms = (outputs + cols + tokens).is_multiple_of(2);
+    suite.case(format!("{name} norm {norms}"), 0, &vec![0; tokens], |s: &mut Setup| {
         let rows = if epilogue == Epilogue::SwiGlu { 2 * outputs } else { outputs };
         // columns beside those that are written stay as they are
         let y_offset = outputs % 5;
         Linear {
-            x: s.tensor(capacity, cols),
+            x: s.tensor_of_bytes(capacity, cols),
+            norm: norms.then(|| s.norm(cols)),
             weight: s.matrix(block, rows, cols),
             bias: has_bias.then(|| s.tensor(1, rows)),
             epilogue,
@@ -60,7 +62,8 @@ fn linear_case(
 fn linear_over_the_last_token_only() {
     let mut suite = Suite::new();
     suite.case("one row of many tokens", 0, &[0; 13], |s: &mut Setup| Linear {
-        x: s.tensor(13, 96),
+        x: s.tensor_of_bytes(13, 96),
+        norm: None,
         weight: s.matrix(BlockType::Q8_0, 65, 96),
         bias: None,
         epilogue: Epilogue::Store,
@@ -93,24 +96,6 @@ fn embed() {
         }
     }
     suite.report("embed");
-}
-
-#[test]
-fn rms_norm() {
-    let mut suite = Suite::new();
-    for (tokens, capacity) in TOKENS {
-        for cols in [1, 7, 64, 65, 576, 2048] {
-            suite.case(format!("tokens {tokens}/{capacity} cols {cols}"), 0, &vec![0; tokens], |s: &mut Setup| {
-                RmsNorm {
-                    x: s.tensor(capacity, cols),
-                    weight: s.tensor(1, cols),
-                    eps: 1e-5,
-                    y: s.output(capacity, cols),
-                }
-            });
-        }
-    }
-    suite.report("rms_norm");
 }
 
 #[test]
@@ -170,6 +155,38 @@ fn rope_append() {
         }
     }
     suite.report("rope_append");
+}
+
+#[test]
+fn linear_with_rope_append() {
+    let mut suite = Suite::new();
+    for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
+        for (heads, kv_heads, head_dim) in HEADS {
+            for (tokens, capacity) in TOKENS {
+                let (context, position, cols) = (51, 17, 96);
+                let name = format!("{kind:?} {heads}/{kv_heads} × {head_dim}, tokens {tokens}/{capacity}");
+                suite.case(name, position, &vec![0; tokens], |s: &mut Setup| {
+                    let width = (heads + 2 * kv_heads) * head_dim;
+                    let qkv = s.tensor(capacity, width);
+                    s.compare(qkv, 0..heads * head_dim);
+                    let k_cache = s.output(kv_heads * context, head_dim).buffer;
+                    let v_cache = s.output(kv_heads * context, head_dim).buffer;
+                    let table = s.tensor(context, head_dim / 4 * 2);
+                    let rope = RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind };
+                    Linear {
+                        x: s.tensor_of_bytes(capacity, cols),
+                        norm: Some(s.norm(cols)),
+                        weight: s.matrix(BlockType::Q4_1, width, cols),
+                        bias: (heads > 3).then(|| s.tensor(1, width)),
+                        epilogue: Epilogue::RopeAppend(rope),
+                        y_offset: 0,
+                        y: qkv,
+                    }
+                });
+            }
+        }
+    }
+    suite.report("linear with rope_append");
 }
 
 #[test]

@@ -19,12 +19,14 @@ fn kernels() -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for layout in LAYOUTS {
         let weight = Matrix { buffer, layout, rows: 32, cols: 32 };
-        kernels.push(Embed { table: weight, first_row: 0, y: tensor(1) }.kernel());
+        kernels.extend(Embed { table: weight, first_row: 0, y: tensor(1) }.kernels());
         for epilogue in [Epilogue::Store, Epilogue::Accumulate, Epilogue::SwiGlu] {
             for bias in [None, Some(tensor(1))] {
-                for rows in [1, 2] {
-                    let (x, y) = (tensor(rows), tensor(rows));
-                    kernels.push(Linear { x, weight, bias, epilogue, y_offset: 0, y }.kernel());
+                for norm in [None, Some(RmsNorm { weight: tensor(1), eps: 0.0 })] {
+                    for rows in [1, 2] {
+                        let (x, y) = (tensor(rows), tensor(rows));
+                        kernels.extend(Linear { x, norm, weight, bias, epilogue, y_offset: 0, y }.kernels());
+                    }
                 }
             }
         }
@@ -33,13 +35,12 @@ fn kernels() -> Vec<Kernel> {
     let (k_cache, v_cache) = (buffer, buffer);
     for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
         let (qkv, table) = (tensor(1), tensor(1));
-        kernels.push(RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind }.kernel());
+        kernels.extend(RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind }.kernels());
     }
     let (q, y, scale) = (tensor(1), tensor(1), 1.0);
-    kernels.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, y }.kernel());
-    kernels.push(RmsNorm { x: q, weight: q, eps: 0.0, y }.kernel());
-    kernels.push(SwiGlu { gate_up: q, y }.kernel());
-    kernels.push(LastRow { x: q, y }.kernel());
+    kernels.extend(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, y }.kernels());
+    kernels.extend(SwiGlu { gate_up: q, y }.kernels());
+    kernels.extend(LastRow { x: q, y }.kernels());
     kernels
 }
 

@@ -1,5 +1,6 @@
 // What the variants of `linear` share: y[t][y_offset + n] = epilogue(Σ_k weight[n][k] x[t][k] + bias[n])
 //
+// NORM takes norm(x) for x: each factor of the norm's weight as x is read, 1 / rms when the sum is complete.
 // BIAS adds the bias; ACCUMULATE adds to y, the residual connection; SWIGLU takes row n as gate and row outputs + n as up
 // and stores silu(gate) · up.
 #import step
@@ -12,12 +13,20 @@ struct Params {
     outputs: u32, // columns of y that are written
     y_cols: u32,
     y_offset: u32, // the first of them
+    eps: f32, // of the norm
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>; // (tokens, cols / 4)
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // (tokens, y_cols)
 #ifdef BIAS
 @group(0) @binding(4) var<storage, read> bias: array<f32>; // (weight rows)
+#endif
+#ifdef NORM
+#ifdef BIAS
+@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>>; // (cols / 4)
+#else
+@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>; // (cols / 4)
+#endif
 #endif
 
 // Values [4 quad ..] of four rows of the weight as columns, from row first + start on. Rows beyond the outputs repeat the

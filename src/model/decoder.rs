@@ -52,8 +52,6 @@ pub struct Decoder {
 pub struct Scratch {
     /// (tokens, hidden): the residual stream
     x: Tensor,
-    /// (tokens, hidden): its normalised copy
-    h: Tensor,
     /// (tokens, qkv_width)
     qkv: Tensor,
     /// (tokens, heads · head_dim)
@@ -72,7 +70,6 @@ impl Scratch {
         let fused = model.layers.iter().all(|layer| layer.gate_up_proj.parts.len() == 1);
         Ok(Self {
             x: tensor(config.hidden)?,
-            h: tensor(config.hidden)?,
             qkv: tensor(config.qkv_width())?,
             attn: tensor(config.heads * config.head_dim)?,
             gate_up: tensor(if fused { 2 } else { 2 * config.ffn })?,
@@ -85,7 +82,6 @@ impl Scratch {
         let cut = |tensor: Tensor| Tensor { rows: tokens, ..tensor };
         Self {
             x: cut(self.x),
-            h: cut(self.h),
             qkv: cut(self.qkv),
             attn: cut(self.attn),
             gate_up: cut(self.gate_up),
@@ -114,29 +110,33 @@ impl Decoder {
         let Config { heads, kv_heads, head_dim, .. } = self.config;
         let KvCache { k: k_cache, v: v_cache } = layer.kv_cache;
 
-        r.push(self.rms_norm(s.x, layer.attn_norm, s.h))?;
-        layer.qkv_proj.linear(r, s.h, Epilogue::Store, s.qkv)?;
         let (table, kind) = (self.rope_table, self.config.rope.kind);
-        r.push(RopeAppend { qkv: s.qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind })?;
+        let rope = RopeAppend { qkv: s.qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind };
+        let attn_norm = self.rms_norm(layer.attn_norm);
+        if layer.qkv_proj.parts.len() == 1 {
+            layer.qkv_proj.linear(r, s.x, attn_norm, Epilogue::RopeAppend(rope), s.qkv)?;
+        } else {
+            layer.qkv_proj.linear(r, s.x, attn_norm, Epilogue::Store, s.qkv)?;
+            r.push(rope)?;
+        }
         let scale = 1.0 / (head_dim as f32).sqrt();
         let context = self.context;
         r.push(Attention { q: s.qkv, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, y: s.attn })?;
-        layer.o_proj.linear(r, s.attn, Epilogue::Accumulate, s.x)?;
+        layer.o_proj.linear(r, s.attn, None, Epilogue::Accumulate, s.x)?;
 
-        r.push(self.rms_norm(s.x, layer.ffn_norm, s.h))?;
+        let ffn_norm = self.rms_norm(layer.ffn_norm);
         if layer.gate_up_proj.parts.len() == 1 {
-            layer.gate_up_proj.linear(r, s.h, Epilogue::SwiGlu, s.ffn)?;
+            layer.gate_up_proj.linear(r, s.x, ffn_norm, Epilogue::SwiGlu, s.ffn)?;
         } else {
-            layer.gate_up_proj.linear(r, s.h, Epilogue::Store, s.gate_up)?;
+            layer.gate_up_proj.linear(r, s.x, ffn_norm, Epilogue::Store, s.gate_up)?;
             r.push(SwiGlu { gate_up: s.gate_up, y: s.ffn })?;
         }
-        layer.down_proj.linear(r, s.ffn, Epilogue::Accumulate, s.x)
+        layer.down_proj.linear(r, s.ffn, None, Epilogue::Accumulate, s.x)
     }
 
     /// Records residual stream → logits of every token, (tokens, vocab).
     pub fn record_logits(&self, r: &mut Recording, s: &Scratch, logits: Tensor) -> Result<()> {
-        r.push(self.rms_norm(s.x, self.norm, s.h))?;
-        self.lm_head.linear(r, s.h, Epilogue::Store, logits)
+        self.lm_head.linear(r, s.x, self.rms_norm(self.norm), Epilogue::Store, logits)
     }
 
     /// Records residual stream → logits of the last token, (1, vocab), by way of `last`, (1, hidden).
@@ -145,7 +145,7 @@ impl Decoder {
         self.record_logits(r, &Scratch { x: last, ..s.first(1) }, logits)
     }
 
-    fn rms_norm(&self, x: Tensor, weight: Tensor, y: Tensor) -> RmsNorm {
-        RmsNorm { x, weight, eps: self.config.rms_norm_eps, y }
+    fn rms_norm(&self, weight: Tensor) -> Option<RmsNorm> {
+        Some(RmsNorm { weight, eps: self.config.rms_norm_eps })
     }
 }

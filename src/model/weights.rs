@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use crate::format::TensorInfo;
 use crate::format::layout::Layout;
-use crate::ops::{Epilogue, Linear, Recording};
+use crate::ops::{Epilogue, Linear, Recording, RmsNorm};
 use crate::record::{Matrix, Memory, Tensor};
 use crate::{Error, Result};
 
@@ -30,10 +30,17 @@ pub struct Weight {
 }
 
 impl Weight {
-    /// Records y = epilogue(x · weightᵀ + bias).
-    pub fn linear(&self, recording: &mut Recording, x: Tensor, epilogue: Epilogue, y: Tensor) -> Result<()> {
+    /// Records y = epilogue(norm(x) · weightᵀ + bias).
+    pub fn linear(
+        &self,
+        recording: &mut Recording,
+        x: Tensor,
+        norm: Option<RmsNorm>,
+        epilogue: Epilogue,
+        y: Tensor,
+    ) -> Result<()> {
         for Part { matrix, first_row, bias } in &self.parts {
-            recording.push(Linear { x, weight: *matrix, bias: *bias, epilogue, y_offset: *first_row, y })?;
+            recording.push(Linear { x, norm, weight: *matrix, bias: *bias, epilogue, y_offset: *first_row, y })?;
         }
         Ok(())
     }

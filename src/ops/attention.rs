@@ -50,8 +50,8 @@ impl Op for Attention {
         )
     }
 
-    fn kernel(&self) -> Kernel {
-        Kernel {
+    fn kernels(&self) -> Vec<Kernel> {
+        vec![Kernel {
             shader: "attention",
             defines: vec![],
             bindings: vec![self.q.into(), Binding::Values(self.k_cache), Binding::Values(self.v_cache), self.y.into()],
@@ -66,7 +66,7 @@ impl Op for Attention {
             ],
             // one workgroup a head of a token
             workgroups: [self.heads as u32, self.y.rows as u32, 1],
-        }
+        }]
     }
 }
 

@@ -21,14 +21,14 @@ impl Op for LastRow {
         ensure(self.y.rows == 1, "last_row", "y.rows = 1", self.y.rows)
     }
 
-    fn kernel(&self) -> Kernel {
-        Kernel {
+    fn kernels(&self) -> Vec<Kernel> {
+        vec![Kernel {
             shader: "last_row",
             defines: vec![],
             bindings: vec![self.x.into(), self.y.into()],
             params: vec![self.x.rows as u32, self.x.cols as u32],
             workgroups: [ceil_div(self.x.cols, WORKGROUP), 1, 1],
-        }
+        }]
     }
 }
 

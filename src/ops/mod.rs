@@ -1,7 +1,7 @@
 //! The operations that a model is recorded in. One file an operation: its shapes, their check, its GPU dispatch and
 //! the plain reference implementation, which is the truth in every test.
 //!
-//! Operations are coarse and take epilogues, so that a decoder layer needs eight of them. To add one: write
+//! Operations are coarse, with prologues and epilogues, so that a decoder layer needs five of them. To add one: write
 //! `ops/<op>.rs` and `shaders/<op>.wgsl`, name it in [`Command`], and give it a method in `engine::host::Kernels`.
 
 pub mod attention;
@@ -28,8 +28,8 @@ use crate::Result;
 pub trait Op {
     /// Whether the shapes fit. Errors: [`crate::Error::Internal`], since a recording is made by weft's own model code.
     fn check(&self) -> Result<()>;
-    /// How the GPU runs it.
-    fn kernel(&self) -> Kernel;
+    /// How the GPU runs it: dispatches in order.
+    fn kernels(&self) -> Vec<Kernel>;
 }
 
 macro_rules! commands {
@@ -45,8 +45,8 @@ macro_rules! commands {
                 match self { $(Self::$op(op) => op.check(),)+ }
             }
 
-            fn kernel(&self) -> Kernel {
-                match self { $(Self::$op(op) => op.kernel(),)+ }
+            fn kernels(&self) -> Vec<Kernel> {
+                match self { $(Self::$op(op) => op.kernels(),)+ }
             }
         }
 
@@ -58,7 +58,7 @@ macro_rules! commands {
     };
 }
 
-commands!(Embed, RmsNorm, Linear, SwiGlu, RopeAppend, Attention, LastRow);
+commands!(Embed, Linear, SwiGlu, RopeAppend, Attention, LastRow);
 
 /// A list of commands, run in order.
 #[derive(Clone, Debug, Default)]

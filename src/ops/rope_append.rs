@@ -18,7 +18,7 @@ pub enum RopeKind {
 }
 
 /// Rotates q and k of each token by its position; q stays in `qkv`, k and v go to the cache at that position.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RopeAppend {
     /// (tokens, (heads + 2 kv_heads) · head_dim): q, k, v of each token; q is rotated in place
     pub qkv: Tensor,
@@ -54,9 +54,9 @@ impl Op for RopeAppend {
         )
     }
 
-    fn kernel(&self) -> Kernel {
+    fn kernels(&self) -> Vec<Kernel> {
         let pairs = (self.heads + 2 * self.kv_heads) * self.head_dim / 2;
-        Kernel {
+        vec![Kernel {
             shader: "rope_append",
             defines: match self.kind {
                 RopeKind::Interleaved => vec![],
@@ -73,7 +73,7 @@ impl Op for RopeAppend {
                 .to_vec(),
             // one invocation a pair of values
             workgroups: [ceil_div(pairs, WORKGROUP), self.qkv.rows as u32, 1],
-        }
+        }]
     }
 }
 

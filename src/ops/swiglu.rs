@@ -24,14 +24,14 @@ impl Op for SwiGlu {
         ensure(cols.0 == 2 * cols.1, "swiglu", "gate_up.cols = 2 y.cols", cols)
     }
 
-    fn kernel(&self) -> Kernel {
-        Kernel {
+    fn kernels(&self) -> Vec<Kernel> {
+        vec![Kernel {
             shader: "swiglu",
             defines: vec![],
             bindings: vec![self.gate_up.into(), self.y.into()],
             params: vec![self.y.rows as u32, self.y.cols as u32],
             workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],
-        }
+        }]
     }
 }
 

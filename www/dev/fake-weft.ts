@@ -81,6 +81,8 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
         reason: 'WebGPU offers an adapter.',
         memoryBytes: 137e6,
         wasmMemoryBytes: 12e6,
+        build: 'weft-relaxed-threads',
+        threads: 1,
       },
     },
     chat: (_, options) => answer(options),

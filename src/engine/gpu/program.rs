@@ -73,7 +73,7 @@ pub(super) struct Program {
 impl Program {
     /// Compiles what is new, and binds. Errors: `Internal` for a recording that cannot run, `OutOfMemory`.
     pub fn new(gpu: &mut Gpu, pipelines: &mut Pipelines, buffers: &[GpuBuffer], recording: &Recording) -> Result<Self> {
-        let kernels: Vec<Kernel> = recording.commands.iter().map(Op::kernel).collect();
+        let kernels: Vec<Kernel> = recording.commands.iter().flat_map(Op::kernels).collect();
         let capacity = kernels.iter().filter_map(|kernel| kernel.params.first()).max().map_or(0, |&rows| rows as usize);
 
         let step_bytes = IDS_OFFSET + capacity * size_of::<u32>();

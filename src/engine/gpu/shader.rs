@@ -21,7 +21,6 @@ const SOURCES: &[(&str, &str)] = embed![
     "last_row",
     "linear",
     "linear_tile",
-    "rms_norm",
     "rope_append",
     "swiglu",
     "shared/linear",

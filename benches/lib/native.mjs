@@ -12,14 +12,14 @@ import { isRight, longPromptTokens, questions } from './questions.mjs';
 const commands = {
   weft: ({ engine, threads }, { question, maxTokens }) => [
     inRoot('target/release/weft'),
-    ['bench', '--json', '-m', modelPath, '--device', engine, '-p', question, '--gen-tokens', maxTokens - 1],
-    // the size of the CPU engine's pool
-    threads ? { WEFT_THREADS: threads } : {},
+    [
+      ...['bench', '--json', '-m', modelPath, '--device', engine, '--threads', threads ?? 1],
+      ...['-p', question, '--gen-tokens', maxTokens - 1],
+    ],
   ],
   'llama.cpp': ({ threads }, { question, maxTokens }) => [
     process.execPath,
     [inRoot('benches/peers/llama-cpp.mjs'), modelPath, question, maxTokens, threads],
-    {},
   ],
 };
 
@@ -30,8 +30,8 @@ export async function nativeSession({ runtime, engine, threads }) {
   const memory = watchMemory();
   try {
     for (const [name, request] of Object.entries(questions)) {
-      const [command, args, env] = commands[runtime]({ engine, threads }, request);
-      const lines = (await run(command, args.map(String), { env })).split('\n');
+      const [command, args] = commands[runtime]({ engine, threads }, request);
+      const lines = (await run(command, args.map(String))).split('\n');
       // drivers and libraries may say things of their own beside it
       answers[name] = JSON.parse(lines.find((line) => line.startsWith('{')));
     }

@@ -108,6 +108,9 @@ struct ModelArgs {
     /// What to run on.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
+    /// Threads of the CPU engine.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
     /// Tokens of prompt and answer together.
     #[arg(long)]
     context: Option<usize>,
@@ -198,6 +201,7 @@ async fn run(command: Command) -> Result<()> {
 
 impl ModelArgs {
     async fn load(&self) -> Result<Session> {
+        engine::cpu::pool::start(self.threads).map_err(|error| io_error("a thread", &error))?;
         let mut engine = engine::open(self.device.into()).await?.engine;
         let mut loader = Loader::new(self.context);
         let sizes = self.model.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));

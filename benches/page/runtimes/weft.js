@@ -2,11 +2,7 @@ import { load } from '/runtime/weft/weft-llm/dist/index.js';
 
 export async function start({ engine, threads }) {
   const options = { model: '/models/SmolLM2-135M-Instruct.Q4_1.gguf', device: engine, contextLength: 1024 };
-  const llm = await load(engine === 'cpu' ? { ...options, threads } : options).catch((error) => {
-    // TODO(threads): a build without the option has one thread
-    if (error.code === 'INVALID_OPTION' && threads === 1) return load(options);
-    throw error;
-  });
+  const llm = await load(engine === 'cpu' ? { ...options, threads } : options);
   return {
     about: llm.info.engine,
     async chat(question, maxTokens, onToken) {

@@ -81,7 +81,6 @@ def main() -> None:
             if not file.name.endswith(".index.json"):
                 shutil.copy(file, target)
         model = onnx.load(build(float32, work / f"{folder}-{name}", precision, provider, more))
-        print([(i.name, [d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim]) for i in model.graph.input][:4])
         pin_head_size(model)
         # one file, weights included: they are far below the 2 GB that it can hold
         onnx.save(model, target / "onnx" / f"{name}.onnx")

@@ -80,7 +80,9 @@ test('chromium: the CPU engine is many times faster than a plain loop', async (t
     await page.goto(server.url);
     const found = await page.evaluate(ratios, 15);
     const median = found[7];
-    t.diagnostic(`${median.toFixed(1)} times as many multiply-adds (${found[0].toFixed(1)} to ${found[14].toFixed(1)})`);
+    t.diagnostic(
+      `${median.toFixed(1)} times as many multiply-adds (${found[0].toFixed(1)} to ${found[14].toFixed(1)})`,
+    );
     assert.ok(median >= least, `${median.toFixed(1)} times, at least ${least} is expected`);
   } finally {
     await browser.close();

@@ -7,9 +7,9 @@ import { nameOf } from './cases.mjs';
 import { rowOf } from './figures.mjs';
 import { nativeSession } from './native.mjs';
 
-/** A session while others take more of the machine than this is run again; of several, the least disturbed counts. */
+/** A session while others take more of the machine than this is run again once; of the two, the less disturbed counts. */
 const mostDisturbance = 0.05;
-const mostTries = 3;
+const mostTries = 2;
 
 /** @returns {Promise<object[]>} one row a case, see `rowOf` */
 export async function measure(cases, repetitions) {

@@ -14,6 +14,9 @@ import { ensureRust } from '../scripts/lib/rust.mjs';
 import { ensureTestPrograms } from '../scripts/lib/system.mjs';
 import * as cases from './lib/cases.mjs';
 
+// The drivers of both browsers close them at this signal, and would leave the bench to go on with the next session.
+process.once('SIGTERM', () => process.exit(143));
+
 main(async () => {
   const { values } = parseArgs({
     options: {

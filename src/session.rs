@@ -3,6 +3,9 @@
 //! Everything advances by [`Session::next`], one chunk of the prompt or one token at a time: so the caller can stop
 //! between any two, and a worker can answer messages meanwhile. The KV cache outlives a generation: a prompt that
 //! starts like the tokens in it computes only what is new.
+//!
+//! Where the engine samples, steps are queued ahead of the answer, which only sees the ids. Steps past its end are dropped:
+//! what they put into the KV cache lies beyond [`Session::cached`] and is written again.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,15 +13,12 @@ use crate::engine::{Engine, EngineInfo, ProgramId};
 use crate::model::decoder::{Scratch, activations};
 use crate::model::kv_cache::shared_prefix;
 use crate::model::{Decoder, Model};
-use crate::ops::Recording;
+use crate::ops::sample::INVALID_ID;
+use crate::ops::{Recording, Sample};
 use crate::record::{Memory, Step, Tensor};
 use crate::sampling::{Sampler, SamplingOptions};
 use crate::tokenizer::{ChatTemplate, Detokenizer, EncodeOptions, Message, RenderOptions, StopMatcher, Tokenizer};
 use crate::{Error, Result};
-
-/// Tokens of a prompt that are processed at once. More share each weight that is read; fewer let a stop take effect
-/// sooner.
-const PROMPT_CHUNK: usize = 32;
 
 /// How to generate. Names and defaults are those of the TypeScript package.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -112,6 +112,10 @@ struct Generation {
     max_tokens: usize,
     ignore_eos: bool,
     sampler: Sampler,
+    /// Whether the engine samples.
+    on_device: bool,
+    /// Ids that are queued beyond `tokens`.
+    ahead: usize,
     detokenizer: Detokenizer,
     stops: StopMatcher,
     /// Known to end with the next event.
@@ -129,6 +133,16 @@ struct Programs {
     all_logits: Option<(ProgramId, Tensor)>,
 }
 
+/// The same as [`Programs`] up to the next id instead of the logits.
+struct DevicePrograms {
+    decode: ProgramId,
+    last: ProgramId,
+    /// (1, 4)
+    chain: Tensor,
+    /// (1, 1)
+    id: Tensor,
+}
+
 /// A model on an engine.
 pub struct Session {
     engine: Box<dyn Engine>,
@@ -139,6 +153,8 @@ pub struct Session {
     quantization: &'static str,
     scratch: Scratch,
     programs: Programs,
+    /// Where the engine can sample.
+    device_programs: Option<DevicePrograms>,
     /// (1, vocab)
     logits: Tensor,
     /// Tokens whose keys and values are in the KV cache.
@@ -150,8 +166,8 @@ impl Session {
     /// Records the model's work and prepares it on the engine that holds its weights.
     pub fn new(mut engine: Box<dyn Engine>, model: Model) -> Result<Self> {
         let Model { decoder, tokenizer, chat_template, parameters, quantization } = model;
+        let chunk = engine.prompt_chunk().min(decoder.context);
         let memory: &mut dyn Memory = engine.as_mut();
-        let chunk = PROMPT_CHUNK.min(decoder.context);
         let scratch = Scratch::new(memory, &decoder, chunk)?;
         let logits = activations(memory, 1, decoder.vocab)?;
         let last = activations(memory, 1, decoder.config.hidden)?;
@@ -163,6 +179,10 @@ impl Session {
         decoder.record_layers(&mut prompt, &scratch)?;
         let mut last_logits = Recording::default();
         decoder.record_last_logits(&mut last_logits, &scratch, last, logits)?;
+        let device_programs = match engine.device_sampling() {
+            Some(_) => Some(DevicePrograms::new(engine.as_mut(), &decode, &last_logits, logits)?),
+            None => None,
+        };
         let programs = Programs {
             decode: engine.prepare(decode)?,
             prompt: engine.prepare(prompt)?,
@@ -179,6 +199,7 @@ impl Session {
             quantization,
             scratch,
             programs,
+            device_programs,
             logits,
             cached,
             generation,
@@ -191,6 +212,12 @@ impl Session {
         for ids in [&[0][..], &[0, 0]] {
             self.cached.clear();
             self.last_logits(&ids[..ids.len().min(self.decoder.context)]).await?;
+        }
+        if let Some((device, programs)) = self.engine.device_sampling().zip(self.device_programs.as_ref()) {
+            for program in [programs.decode, programs.last] {
+                device.queue(program, &Step::new(0, &[0]), programs.id.buffer)?;
+                device.next_id().await?;
+            }
         }
         self.cached.clear();
         Ok(())
@@ -249,7 +276,7 @@ impl Session {
     /// Begins to continue `prompt`; ends what was under way. `entropy` is the seed where the options have none. Errors:
     /// `ContextOverflow`, `InvalidOption`.
     pub fn start(&mut self, prompt: Vec<u32>, options: GenerateOptions, entropy: u64) -> Result<()> {
-        self.generation = None;
+        self.stop();
         self.check_ids(&prompt)?;
         let context = self.decoder.context;
         if prompt.len() >= context {
@@ -258,13 +285,23 @@ impl Session {
         // The last token is always computed again: its logits are not in the cache.
         let cached = shared_prefix(&self.cached, &prompt).min(prompt.len() - 1);
         self.cached.truncate(cached);
+        let sampler = Sampler::new(options.sampling, entropy)?;
+        let on_device = match (&self.device_programs, sampler.device_values()) {
+            (Some(programs), Some(values)) => {
+                self.engine.write_values(programs.chain.buffer, 0, &values)?;
+                true
+            }
+            _ => false,
+        };
         self.generation = Some(Generation {
             prompt_len: prompt.len(),
             tokens: prompt,
             cached,
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
             ignore_eos: options.ignore_eos,
-            sampler: Sampler::new(options.sampling, entropy)?,
+            sampler,
+            on_device,
+            ahead: 0,
             detokenizer: Detokenizer::new(true),
             stops: StopMatcher::new(options.stop)?,
             finish: options.max_tokens.filter(|&max| max == 0).map(|_| FinishReason::Length),
@@ -283,10 +320,13 @@ impl Session {
         };
         let event = self.advance(&mut generation).await;
         match &event {
-            Ok(Event::End { .. }) => {}
+            Ok(Event::End { .. }) => self.stop(),
             Ok(_) => self.generation = Some(generation),
             // What is in the KV cache after a failure is not known.
-            Err(_) => self.cached.clear(),
+            Err(_) => {
+                self.stop();
+                self.cached.clear();
+            }
         }
         event
     }
@@ -294,6 +334,9 @@ impl Session {
     /// Ends what is under way. The KV cache stays valid.
     pub fn stop(&mut self) {
         self.generation = None;
+        if let Some(device) = self.engine.device_sampling() {
+            device.discard();
+        }
     }
 
     /// Tokens of the running generation's prompt that were in the KV cache already.
@@ -313,8 +356,12 @@ impl Session {
             self.engine.synchronize().await?;
             return Ok(Event::Prompt { done: done + chunk, total: prompt });
         }
-        let logits = self.last_logits(&generation.tokens[done..]).await?;
-        let id = generation.sampler.sample(&logits, &generation.tokens)?;
+        let id = if generation.on_device {
+            self.next_id(generation).await?
+        } else {
+            let logits = self.last_logits(&generation.tokens[done..]).await?;
+            generation.sampler.sample(&logits, &generation.tokens)?
+        };
         if !generation.ignore_eos && self.tokenizer.is_end_of_generation(id) {
             return Ok(generation.end(FinishReason::Stop));
         }
@@ -331,6 +378,36 @@ impl Session {
         Ok(Event::Token { id, text: outcome.emit })
     }
 
+    /// The id after `generation.tokens`, as the engine samples it. Keeps as many steps queued as the engine wants.
+    async fn next_id(&mut self, generation: &mut Generation) -> Result<u32> {
+        let (Some(device), Some(programs)) = (self.engine.device_sampling(), &self.device_programs) else {
+            let expected = "an engine that samples".into();
+            return Err(Error::Internal { op: "sample", expected, got: "none".into() });
+        };
+        let known = generation.tokens.len();
+        let most = generation.prompt_len.saturating_add(generation.max_tokens).min(self.decoder.context);
+        while known + generation.ahead < most && generation.ahead < device.depth() {
+            // the oldest step takes the ids that the host knows, the others that of the step before
+            let position = if generation.ahead == 0 { self.cached.len() } else { known + generation.ahead - 1 };
+            let ids = if generation.ahead == 0 { &generation.tokens[position..] } else { &[] };
+            let step = Step { position, ids, random: generation.sampler.random() };
+            if ids.len() > 1 {
+                device.run(self.programs.prompt, &step)?;
+                device.queue(programs.last, &step, programs.id.buffer)?;
+            } else {
+                device.queue(programs.decode, &step, programs.id.buffer)?;
+            }
+            generation.ahead += 1;
+        }
+        let id = device.next_id().await?;
+        generation.ahead -= 1;
+        self.cached.extend(&generation.tokens[self.cached.len()..]);
+        match id {
+            INVALID_ID => Err(Error::InvalidLogits("NaN, infinity or no finite number, found on the GPU".into())),
+            id => Ok(id),
+        }
+    }
+
     /// Logits of the last of `ids`, which follow what is cached: (vocab).
     async fn last_logits(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
         if let [id] = ids {
@@ -338,20 +415,20 @@ impl Session {
         } else {
             let position = self.cached.len();
             self.run(self.programs.prompt, ids)?;
-            self.engine.run(self.programs.last_logits, &Step { position, ids })?;
+            self.engine.run(self.programs.last_logits, &Step::new(position, ids))?;
         }
         self.engine.read_values(self.logits.buffer, self.decoder.vocab).await
     }
 
     fn run(&mut self, program: ProgramId, ids: &[u32]) -> Result<()> {
-        self.engine.run(program, &Step { position: self.cached.len(), ids })?;
+        self.engine.run(program, &Step::new(self.cached.len(), ids))?;
         self.cached.extend(ids);
         Ok(())
     }
 
     /// Logits of every position of `ids`, from an empty context: `each(position, logits)`. Errors: `ContextOverflow`.
     pub async fn logits(&mut self, ids: &[u32], mut each: impl FnMut(usize, &[f32])) -> Result<()> {
-        self.generation = None;
+        self.stop();
         self.check_ids(ids)?;
         if ids.len() > self.decoder.context {
             return Err(Error::ContextOverflow { needed: ids.len(), context: self.decoder.context });
@@ -362,7 +439,7 @@ impl Session {
         for chunk in ids.chunks(self.scratch_rows()) {
             let position = self.cached.len();
             self.run(self.programs.prompt, chunk)?;
-            self.engine.run(program, &Step { position, ids: chunk })?;
+            self.engine.run(program, &Step::new(position, chunk))?;
             let values = self.engine.read_values(logits.buffer, chunk.len() * vocab).await?;
             for (i, row) in values.chunks_exact(vocab).enumerate() {
                 each(position + i, row);
@@ -385,7 +462,7 @@ impl Session {
     }
 
     fn scratch_rows(&self) -> usize {
-        PROMPT_CHUNK.min(self.decoder.context)
+        self.engine.prompt_chunk().min(self.decoder.context)
     }
 
     fn check_ids(&self, ids: &[u32]) -> Result<()> {
@@ -401,6 +478,21 @@ impl Session {
             Some(id) => Err(Error::Tokenize(format!("token id {id} is not in the vocabulary of {vocab} tokens"))),
             None => Ok(()),
         }
+    }
+}
+
+impl DevicePrograms {
+    /// From recordings that end with `logits`.
+    fn new(engine: &mut dyn Engine, decode: &Recording, last_logits: &Recording, logits: Tensor) -> Result<Self> {
+        let chain = activations(engine, 1, 4)?;
+        let maxima = activations(engine, 1, Sample::blocks(logits.cols))?;
+        let id = activations(engine, 1, 1)?;
+        let mut with_sample = |recording: &Recording| {
+            let mut recording = recording.clone();
+            recording.push(Sample { logits, chain, maxima, y: id })?;
+            engine.prepare(recording)
+        };
+        Ok(Self { decode: with_sample(decode)?, last: with_sample(last_logits)?, chain, id })
     }
 }
 

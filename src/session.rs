@@ -5,102 +5,22 @@
 //! starts like the tokens in it computes only what is new.
 //!
 //! Where the engine samples, steps are queued ahead of the answer, which only sees the ids. Steps past its end are dropped:
-//! what they put into the KV cache lies beyond [`Session::cached`] and is written again.
+//! what they put into the KV cache lies beyond `Session::cached` and is written again.
 
-use serde::{Deserialize, Serialize};
+mod programs;
+mod types;
 
-use crate::engine::{Engine, EngineInfo, ProgramId};
-use crate::model::decoder::{Scratch, activations};
+use crate::engine::{Engine, ProgramId};
 use crate::model::kv_cache::shared_prefix;
 use crate::model::{Decoder, Model};
 use crate::ops::sample::INVALID_ID;
-use crate::ops::{Recording, Sample};
-use crate::record::{Memory, Step, Tensor};
-use crate::sampling::{Sampler, SamplingOptions};
+use crate::record::Step;
+use crate::sampling::Sampler;
 use crate::tokenizer::{ChatTemplate, Detokenizer, EncodeOptions, Message, RenderOptions, StopMatcher, Tokenizer};
 use crate::{Error, Result};
 
-/// How to generate. Names and defaults are those of the TypeScript package.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GenerateOptions {
-    /// Ends with `Length` after this many tokens; `None`: when the context is full.
-    pub max_tokens: Option<usize>,
-    /// Strings that end the answer; they are not part of it.
-    pub stop: Vec<String>,
-    /// Goes on after the token that ends an answer; for benchmarks.
-    pub ignore_eos: bool,
-    /// How the next token is chosen.
-    #[serde(flatten)]
-    pub sampling: SamplingOptions,
-}
-
-/// One unit of progress.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Event {
-    /// Some of the prompt was processed.
-    Prompt {
-        /// Tokens processed, cached ones included.
-        done: usize,
-        /// Tokens of the prompt.
-        total: usize,
-    },
-    /// A token was chosen.
-    Token {
-        /// The token.
-        id: u32,
-        /// Text that became certain with it; empty while a character or a stop string is incomplete.
-        text: String,
-    },
-    /// Nothing more comes.
-    End {
-        /// Why.
-        reason: FinishReason,
-        /// Text that was held back.
-        text: String,
-    },
-}
-
-/// Why a generation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FinishReason {
-    /// The model said that it is done, or a stop string came.
-    Stop,
-    /// `max_tokens` or the context is used up.
-    Length,
-}
-
-/// What is loaded, for people and programs.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Info {
-    /// Name that the file gives the model.
-    pub name: String,
-    /// Its GGUF architecture.
-    pub architecture: String,
-    /// Number of weights.
-    pub parameters: u64,
-    /// Block type of most weights.
-    pub quantization: String,
-    /// Decoder layers.
-    pub layers: usize,
-    /// Width of the residual stream.
-    pub hidden_size: usize,
-    /// Tokens in the vocabulary.
-    pub vocabulary_size: usize,
-    /// Positions of the KV cache.
-    pub context_length: usize,
-    /// Tokens that the model was trained for.
-    pub trained_context_length: usize,
-    /// Whether [`Session::chat_prompt`] works.
-    pub has_chat_template: bool,
-    /// The engine that runs it.
-    pub engine: EngineInfo,
-    /// Bytes of engine memory.
-    pub memory_bytes: u64,
-}
+use programs::Programs;
+pub use types::{Event, FinishReason, GenerateOptions, Info};
 
 /// A generation that is under way.
 struct Generation {
@@ -122,27 +42,6 @@ struct Generation {
     finish: Option<FinishReason>,
 }
 
-struct Programs {
-    /// One token → its logits.
-    decode: ProgramId,
-    /// A chunk of the prompt.
-    prompt: ProgramId,
-    /// Logits of the chunk's last token.
-    last_logits: ProgramId,
-    /// Logits of every token of the chunk; made when first asked for.
-    all_logits: Option<(ProgramId, Tensor)>,
-}
-
-/// The same as [`Programs`] up to the next id instead of the logits.
-struct DevicePrograms {
-    decode: ProgramId,
-    last: ProgramId,
-    /// (1, 4)
-    chain: Tensor,
-    /// (1, 1)
-    id: Tensor,
-}
-
 /// A model on an engine.
 pub struct Session {
     engine: Box<dyn Engine>,
@@ -151,12 +50,7 @@ pub struct Session {
     chat_template: Option<ChatTemplate>,
     parameters: u64,
     quantization: &'static str,
-    scratch: Scratch,
     programs: Programs,
-    /// Where the engine can sample.
-    device_programs: Option<DevicePrograms>,
-    /// (1, vocab)
-    logits: Tensor,
     /// Tokens whose keys and values are in the KV cache.
     cached: Vec<u32>,
     generation: Option<Generation>,
@@ -166,44 +60,9 @@ impl Session {
     /// Records the model's work and prepares it on the engine that holds its weights.
     pub fn new(mut engine: Box<dyn Engine>, model: Model) -> Result<Self> {
         let Model { decoder, tokenizer, chat_template, parameters, quantization } = model;
-        let chunk = engine.prompt_chunk().min(decoder.context);
-        let memory: &mut dyn Memory = engine.as_mut();
-        let scratch = Scratch::new(memory, &decoder, chunk)?;
-        let logits = activations(memory, 1, decoder.vocab)?;
-        let last = activations(memory, 1, decoder.config.hidden)?;
-
-        let mut decode = Recording::default();
-        decoder.record_layers(&mut decode, &scratch.first(1))?;
-        decoder.record_logits(&mut decode, &scratch.first(1), logits)?;
-        let mut prompt = Recording::default();
-        decoder.record_layers(&mut prompt, &scratch)?;
-        let mut last_logits = Recording::default();
-        decoder.record_last_logits(&mut last_logits, &scratch, last, logits)?;
-        let device_programs = match engine.device_sampling() {
-            Some(_) => Some(DevicePrograms::new(engine.as_mut(), &decode, &last_logits, logits)?),
-            None => None,
-        };
-        let programs = Programs {
-            decode: engine.prepare(decode)?,
-            prompt: engine.prepare(prompt)?,
-            last_logits: engine.prepare(last_logits)?,
-            all_logits: None,
-        };
+        let programs = Programs::new(engine.as_mut(), &decoder)?;
         let (cached, generation) = (Vec::new(), None);
-        Ok(Self {
-            engine,
-            decoder,
-            tokenizer,
-            chat_template,
-            parameters,
-            quantization,
-            scratch,
-            programs,
-            device_programs,
-            logits,
-            cached,
-            generation,
-        })
+        Ok(Self { engine, decoder, tokenizer, chat_template, parameters, quantization, programs, cached, generation })
     }
 
     /// Runs every program of a generation once and forgets the result: the browser compiles shaders on first use, which
@@ -213,7 +72,7 @@ impl Session {
             self.cached.clear();
             self.last_logits(&ids[..ids.len().min(self.decoder.context)]).await?;
         }
-        if let Some((device, programs)) = self.engine.device_sampling().zip(self.device_programs.as_ref()) {
+        if let Some((device, programs)) = self.engine.device_sampling().zip(self.programs.device.as_ref()) {
             for program in [programs.decode, programs.last] {
                 device.queue(program, &Step::new(0, &[0]), programs.id.buffer)?;
                 device.next_id().await?;
@@ -286,7 +145,7 @@ impl Session {
         let cached = shared_prefix(&self.cached, &prompt).min(prompt.len() - 1);
         self.cached.truncate(cached);
         let sampler = Sampler::new(options.sampling, entropy)?;
-        let on_device = match (&self.device_programs, sampler.device_values()) {
+        let on_device = match (&self.programs.device, sampler.device_values()) {
             (Some(programs), Some(values)) => {
                 self.engine.write_values(programs.chain.buffer, 0, &values)?;
                 true
@@ -350,7 +209,7 @@ impl Session {
         }
         let prompt = generation.prompt_len;
         let done = self.cached.len();
-        let chunk = self.scratch_rows();
+        let chunk = self.programs.rows;
         if done + chunk < prompt {
             self.run(self.programs.prompt, &generation.tokens[done..done + chunk])?;
             self.engine.synchronize().await?;
@@ -380,7 +239,7 @@ impl Session {
 
     /// The id after `generation.tokens`, as the engine samples it. Keeps as many steps queued as the engine wants.
     async fn next_id(&mut self, generation: &mut Generation) -> Result<u32> {
-        let (Some(device), Some(programs)) = (self.engine.device_sampling(), &self.device_programs) else {
+        let (Some(device), Some(programs)) = (self.engine.device_sampling(), &self.programs.device) else {
             let expected = "an engine that samples".into();
             return Err(Error::Internal { op: "sample", expected, got: "none".into() });
         };
@@ -417,7 +276,7 @@ impl Session {
             self.run(self.programs.prompt, ids)?;
             self.engine.run(self.programs.last_logits, &Step::new(position, ids))?;
         }
-        self.engine.read_values(self.logits.buffer, self.decoder.vocab).await
+        self.engine.read_values(self.programs.logits.buffer, self.decoder.vocab).await
     }
 
     fn run(&mut self, program: ProgramId, ids: &[u32]) -> Result<()> {
@@ -434,9 +293,9 @@ impl Session {
             return Err(Error::ContextOverflow { needed: ids.len(), context: self.decoder.context });
         }
         self.cached.clear();
-        let (program, logits) = self.all_logits()?;
+        let (program, logits) = self.programs.all_logits(self.engine.as_mut(), &self.decoder)?;
         let vocab = self.decoder.vocab;
-        for chunk in ids.chunks(self.scratch_rows()) {
+        for chunk in ids.chunks(self.programs.rows) {
             let position = self.cached.len();
             self.run(self.programs.prompt, chunk)?;
             self.engine.run(program, &Step::new(position, chunk))?;
@@ -446,23 +305,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    fn all_logits(&mut self) -> Result<(ProgramId, Tensor)> {
-        if let Some(ready) = self.programs.all_logits {
-            return Ok(ready);
-        }
-        let rows = self.scratch_rows();
-        let logits = activations(self.engine.as_mut(), rows, self.decoder.vocab)?;
-        let mut recording = Recording::default();
-        self.decoder.record_logits(&mut recording, &self.scratch, logits)?;
-        let ready = (self.engine.prepare(recording)?, logits);
-        self.programs.all_logits = Some(ready);
-        Ok(ready)
-    }
-
-    fn scratch_rows(&self) -> usize {
-        self.engine.prompt_chunk().min(self.decoder.context)
     }
 
     fn check_ids(&self, ids: &[u32]) -> Result<()> {
@@ -478,21 +320,6 @@ impl Session {
             Some(id) => Err(Error::Tokenize(format!("token id {id} is not in the vocabulary of {vocab} tokens"))),
             None => Ok(()),
         }
-    }
-}
-
-impl DevicePrograms {
-    /// From recordings that end with `logits`.
-    fn new(engine: &mut dyn Engine, decode: &Recording, last_logits: &Recording, logits: Tensor) -> Result<Self> {
-        let chain = activations(engine, 1, 4)?;
-        let maxima = activations(engine, 1, Sample::blocks(logits.cols))?;
-        let id = activations(engine, 1, 1)?;
-        let mut with_sample = |recording: &Recording| {
-            let mut recording = recording.clone();
-            recording.push(Sample { logits, chain, maxima, y: id })?;
-            engine.prepare(recording)
-        };
-        Ok(Self { decode: with_sample(decode)?, last: with_sample(last_logits)?, chain, id })
     }
 }
 

@@ -18,6 +18,11 @@ const QUEUE_LIMIT: Duration = Duration::from_millis(100);
 /// Steps ahead are for the way between host and GPU, which takes a few milliseconds; more are only lost at a stop.
 const MAX_DEPTH: u32 = 8;
 
+#[allow(clippy::disallowed_methods, reason = "natively web_time's clock is std's, and in wasm it is the browser's")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// An id that is being computed or is on its way.
 struct Queued {
     staging: wgpu::Buffer,
@@ -64,12 +69,12 @@ impl Sampler {
             Some(staging) => staging,
             None => gpu.create_buffer("sampled id", size_of::<u32>() as u64, usage)?,
         };
-        let since = (step.ids.len() <= 1).then(Instant::now);
+        let since = (step.ids.len() <= 1).then(now);
         let submits = program.run(gpu, step, Some(Feedback { id, staging: &staging }))?;
         let (sender, arrival) = oneshot::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             // nobody listens where the step was discarded
-            let _ = sender.send(result.map(|()| Instant::now()));
+            let _ = sender.send(result.map(|()| now()));
         });
         self.queued.push_back(Queued { staging, submission: submits.last, arrival, since });
         Ok(submits.count)

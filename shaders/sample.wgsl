@@ -24,6 +24,11 @@ const INVALID: u32 = 0xffffffff;
 // Halvings a unit of logit at temperature 1, in units of 2^-26.
 const STEEPNESS: f32 = 96817624.0;
 
+// Of 2^-f = 1 - c1 f + c2 f² - …, the Taylor series: (ln 2)^i / i! in units of 2^-32.
+const TAYLOR = array<u32, 8>(
+    0xb17217f8u, 0x3d7f7bffu, 0x0e35846cu, 0x0276556eu, 0x00576200u, 0x000a1849u, 0x0000ffe6u, 0x0000162cu,
+);
+
 // Names a logit, or a block by its best: the ordered number, then the complement of the id, so that larger is better.
 alias Rank = vec2<u32>;
 
@@ -104,13 +109,14 @@ fn weight(distance: f32, steepness: f32) -> u32 {
         return 0u;
     }
     let halvings = u32(product);
-    let x = high(halvings << 6u, 0xb17217f7u); // ln 2
-    // e^-x = 1 - x (1 - x/2 (1 - x/3 (…))): the Taylor series from its far end
-    var series = 0xffffffffu;
-    for (var i = 8u; i >= 1u; i--) {
-        series = 0xffffffffu - high(x, series) / i;
+    let f = halvings << 6u;
+    // 1 - f (c1 - f (c2 - …)), from its far end
+    var coefficients = TAYLOR;
+    var series = 0u;
+    for (var i = 8u; i > 0u; i--) {
+        series = coefficients[i - 1u] - high(f, series);
     }
-    return (series >> (halvings >> 26u)) >> 8u;
+    return ((0xffffffffu - high(f, series)) >> (halvings >> 26u)) >> 8u;
 }
 
 @compute @workgroup_size(WORKGROUP)

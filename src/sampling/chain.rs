@@ -19,8 +19,11 @@ const FIRST_SORTED: usize = 256;
 /// Fraction bits of a number of halvings. Five more are its whole part: after 32 halvings a weight is 0.
 const FRACTION_BITS: u32 = 26;
 
-/// ln 2 in units of 2^-32.
-const LN_2: u32 = 0xb172_17f7;
+/// Of 2^-f = 1 - c1 f + c2 f² - …, the Taylor series: (ln 2)^i / i! in units of 2^-32.
+#[rustfmt::skip]
+const TAYLOR: [u32; 8] = [
+    0xb172_17f8, 0x3d7f_7bff, 0x0e35_846c, 0x0276_556e, 0x0057_6200, 0x000a_1849, 0x0000_ffe6, 0x0000_162c,
+];
 
 /// Halvings a unit of logit at temperature 1, in units of 2^-26.
 const STEEPNESS: f32 = (LOG2_E * (1 << FRACTION_BITS) as f64) as f32;
@@ -154,13 +157,10 @@ fn weight(distance: f32, steepness: f32) -> u32 {
         return 0;
     }
     let halvings = halvings as u32;
-    let x = high(halvings << (32 - FRACTION_BITS), LN_2);
-    // e^-x = 1 - x (1 - x/2 (1 - x/3 (…))): the Taylor series from its far end
-    let mut series = u32::MAX;
-    for i in (1..=8).rev() {
-        series = u32::MAX - high(x, series) / i;
-    }
-    series >> (halvings >> FRACTION_BITS)
+    let f = halvings << (32 - FRACTION_BITS);
+    // 1 - f (c1 - f (c2 - …)), from its far end
+    let series = TAYLOR.iter().rev().fold(0, |inner, c| c - high(f, inner));
+    (u32::MAX - high(f, series)) >> (halvings >> FRACTION_BITS)
 }
 
 /// Draws in the order of ids, as the filters leave one that depends on how they select.

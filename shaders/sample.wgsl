@@ -77,12 +77,15 @@ fn kth_best(n: u32, k: u32, of_blocks: bool, lane: u32) -> Rank {
             }
         }
         workgroupBarrier();
-        var above = 0u;
-        for (var larger = lane + 1u; larger < WORKGROUP; larger++) {
-            above += atomicLoad(&histogram[larger]);
-        }
-        if above < left && left <= above + atomicLoad(&histogram[lane]) {
-            digit = vec2(lane, above);
+        let own = atomicLoad(&histogram[lane]);
+        if own > 0u { // most are empty
+            var above = 0u;
+            for (var larger = lane + 1u; larger < WORKGROUP; larger++) {
+                above += atomicLoad(&histogram[larger]);
+            }
+            if above < left && left <= above + own {
+                digit = vec2(lane, above);
+            }
         }
         workgroupBarrier();
         found[word] |= digit.x << shift;

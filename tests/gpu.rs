@@ -39,7 +39,7 @@ fn a_decode_step_is_one_submit_and_one_readback() {
     let mut seen = Vec::new();
     for id in [3, 4] {
         let before = engine.counters();
-        engine.run(program, &Step { position: 0, ids: &[id] }).unwrap();
+        engine.run(program, &Step::new(0, &[id])).unwrap();
         let queued = engine.counters();
         assert_eq!((queued.dispatches - before.dispatches, queued.submits - before.submits), (242, 1));
         seen.push(read(&mut engine, y.buffer, COLS));
@@ -55,17 +55,17 @@ fn a_prompt_is_cut_into_several_submits() {
     let (recording, y) = recording(&mut engine, 8, 240);
     let program = engine.prepare(recording).unwrap();
     let ids: Vec<u32> = (0..8).collect();
-    engine.run(program, &Step { position: 0, ids: &ids }).unwrap();
+    engine.run(program, &Step::new(0, &ids)).unwrap();
     assert_eq!(engine.counters().submits, 242_u64.div_ceil(64));
     pollster::block_on(engine.synchronize()).unwrap();
     let whole = read(&mut engine, y.buffer, COLS);
     // fewer tokens than the capacity: the last of them counts
-    engine.run(program, &Step { position: 0, ids: &ids[..5] }).unwrap();
+    engine.run(program, &Step::new(0, &ids[..5])).unwrap();
     let part = read(&mut engine, y.buffer, COLS);
     assert_ne!(whole, part);
-    engine.run(program, &Step { position: 0, ids: &[7, 4] }).unwrap();
+    engine.run(program, &Step::new(0, &[7, 4])).unwrap();
     assert_eq!(read(&mut engine, y.buffer, COLS), part);
-    assert!(matches!(engine.run(program, &Step { position: 0, ids: &[] }), Err(Error::Internal { .. })));
+    assert!(matches!(engine.run(program, &Step::new(0, &[])), Err(Error::Internal { .. })));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn an_error_that_the_gpu_reports_on_its_own_comes_back() {
     // reading and writing one buffer in one dispatch is what WebGPU's validation refuses
     recording.push(Linear { x, norm: None, weight, bias: None, epilogue: Epilogue::Store, y_offset: 0, y: x }).unwrap();
     let first = engine.prepare(recording).and_then(|program| {
-        engine.run(program, &Step { position: 0, ids: &[0] })?;
+        engine.run(program, &Step::new(0, &[0]))?;
         pollster::block_on(engine.synchronize())
     });
     let Err(error @ Error::Internal { op: "gpu", .. }) = first else { panic!("{first:?}") };

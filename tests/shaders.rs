@@ -7,7 +7,9 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, TypeInner};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::layout::Layout;
-use weft_llm::ops::{Attention, Embed, Epilogue, Kernel, LastRow, Linear, Op, RmsNorm, RopeAppend, RopeKind, SwiGlu};
+use weft_llm::ops::{
+    Attention, Embed, Epilogue, Kernel, LastRow, Linear, Op, RmsNorm, RopeAppend, RopeKind, Sample, SwiGlu,
+};
 use weft_llm::record::{BufferId, Matrix, Tensor};
 
 const LAYOUTS: [Layout; 5] = [Layout::F32, Layout::F16, Layout::Bf16, Layout::Q4, Layout::Q8];
@@ -41,6 +43,7 @@ fn kernels() -> Vec<Kernel> {
     kernels.extend(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, y }.kernels());
     kernels.extend(SwiGlu { gate_up: q, y }.kernels());
     kernels.extend(LastRow { x: q, y }.kernels());
+    kernels.extend(Sample { logits: q, chain: q, maxima: q, y }.kernels());
     kernels
 }
 

@@ -28,7 +28,7 @@ fn speedup<C: Into<Command>>(position: usize, tokens: usize, record: impl Fn(&mu
     let programs = engines.each_mut().map(|engine| prepare(&mut **engine, 1, &record).0);
     let mut time = |which: usize| {
         let start = Instant::now();
-        engines[which].run(programs[which], &Step { position, ids: &ids }).unwrap();
+        engines[which].run(programs[which], &Step::new(position, &ids)).unwrap();
         start.elapsed().as_secs_f64()
     };
     let mut ratios: Vec<f64> = (0..ROUNDS).map(|_| time(0) / time(1)).collect();

@@ -1,6 +1,8 @@
 //! Runs one operation on every engine, with the same random data, and compares with the plain reference.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(dead_code)] // each test program compiles its own copy and uses a part
+
+pub mod tiny;
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -192,7 +194,7 @@ impl Suite {
         let seed = self.cases;
         let run = |engine: &mut dyn Engine| {
             let (program, outputs) = prepare(engine, seed, &record);
-            engine.run(program, &Step { position, ids }).unwrap();
+            engine.run(program, &Step::new(position, ids)).unwrap();
             let read = |(tensor, cols): (Tensor, Range<usize>)| {
                 let values = read(engine, tensor.buffer, tensor.rows * tensor.cols);
                 values.chunks(tensor.cols).flat_map(|row| &row[cols.clone()]).copied().collect::<Vec<f32>>()

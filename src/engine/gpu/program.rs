@@ -59,6 +59,20 @@ struct Dispatch {
     workgroups: [u32; 3],
 }
 
+/// The way of a sampled id: into the next step, and to the host.
+pub(super) struct Feedback<'a> {
+    /// Where the program leaves it; a step without ids begins with what the last program left there.
+    pub id: &'a wgpu::Buffer,
+    /// Gets a copy.
+    pub staging: &'a wgpu::Buffer,
+}
+
+/// What a replay handed to the queue.
+pub(super) struct Submits {
+    pub count: usize,
+    pub last: Option<wgpu::SubmissionIndex>,
+}
+
 /// A recording ready to be replayed.
 pub(super) struct Program {
     /// Tokens that operations have rows for; more are ignored, as [`Tensor`](crate::record::Tensor) has it.
@@ -140,22 +154,28 @@ impl Program {
         self.dispatches.len()
     }
 
-    /// Queues a replay, and returns the number of submits. Errors: `Internal` for a step without tokens.
-    pub fn run(&mut self, gpu: &Gpu, step: &Step) -> Result<usize> {
-        if step.ids.is_empty() {
+    /// Queues a replay. Errors: `Internal` for a step without ids, unless the GPU has one.
+    pub fn run(&mut self, gpu: &Gpu, step: &Step, feedback: Option<Feedback>) -> Result<Submits> {
+        let fed = if step.ids.is_empty() { feedback.as_ref() } else { None };
+        if step.ids.is_empty() && fed.is_none() {
             return Err(Error::Internal { op: "run", expected: "at least one token".into(), got: "none".into() });
         }
         self.header.truncate(IDS_OFFSET);
-        let uniform = [step.ids.len() as u32, step.position as u32];
+        let uniform = [step.ids.len().max(1) as u32, step.position as u32, step.random];
         self.header[..size_of_val(&uniform)].copy_from_slice(bytemuck::bytes_of(&uniform));
         self.header.extend_from_slice(bytemuck::cast_slice(&step.ids[..step.ids.len().min(self.capacity)]));
         gpu.queue.write_buffer(&self.step, 0, &self.header);
 
         let per_submit = if self.capacity == 1 { self.dispatches.len() } else { DISPATCHES_PER_SUBMIT };
         let batches = self.dispatches.chunks(per_submit.max(1));
-        let submits = batches.len();
+        let mut submits = Submits { count: 0, last: None };
+        let count = batches.len();
         for batch in batches {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            if let (Some(fed), 0) = (fed, submits.count) {
+                let bytes = size_of::<u32>() as u64;
+                encoder.copy_buffer_to_buffer(fed.id, 0, &self.step, IDS_OFFSET as u64, bytes);
+            }
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for Dispatch { pipeline, bind_group, workgroups: [x, y, z] } in batch {
                 pass.set_pipeline(pipeline);
@@ -163,7 +183,11 @@ impl Program {
                 pass.dispatch_workgroups(*x, *y, *z);
             }
             drop(pass);
-            gpu.queue.submit([encoder.finish()]);
+            submits.count += 1;
+            if let Some(feedback) = feedback.as_ref().filter(|_| submits.count == count) {
+                encoder.copy_buffer_to_buffer(feedback.id, 0, feedback.staging, 0, size_of::<u32>() as u64);
+            }
+            submits.last = Some(gpu.queue.submit([encoder.finish()]));
         }
         Ok(submits)
     }

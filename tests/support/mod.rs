@@ -8,10 +8,10 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use half::{bf16, f16};
-use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::gpu::GpuEngine;
 use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::engine::{Engine, ProgramId};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::{Command, Recording, RmsNorm};
@@ -158,6 +158,19 @@ impl Setup<'_> {
     }
 }
 
+/// Records one command on an engine. Gives the program, and what it writes: tensors with the columns to compare.
+pub fn prepare<C: Into<Command>>(
+    engine: &mut dyn Engine,
+    seed: u64,
+    record: impl Fn(&mut Setup) -> C,
+) -> (ProgramId, Vec<(Tensor, Range<usize>)>) {
+    let mut setup = Setup { engine, rng: Rng::new(seed), outputs: Vec::new() };
+    let mut recording = Recording::default();
+    recording.push(record(&mut setup)).unwrap();
+    let Setup { engine, outputs, .. } = setup;
+    (engine.prepare(recording).unwrap(), outputs)
+}
+
 /// The cases of one operation.
 pub struct Suite {
     engines: Vec<(Box<dyn Engine>, f32)>,
@@ -180,11 +193,7 @@ impl Suite {
         self.cases += 1;
         let seed = self.cases;
         let run = |engine: &mut dyn Engine| {
-            let mut setup = Setup { engine, rng: Rng::new(seed), outputs: Vec::new() };
-            let mut recording = Recording::default();
-            recording.push(record(&mut setup)).unwrap();
-            let Setup { engine, outputs, .. } = setup;
-            let program = engine.prepare(recording).unwrap();
+            let (program, outputs) = prepare(engine, seed, &record);
             engine.run(program, &Step::new(position, ids)).unwrap();
             let read = |(tensor, cols): (Tensor, Range<usize>)| {
                 let values = read(engine, tensor.buffer, tensor.rows * tensor.cols);

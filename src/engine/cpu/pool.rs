@@ -9,8 +9,9 @@ use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, PoisonError, TryLockError};
 
-/// Looks at the epoch before a helper sleeps: some tens of microseconds, longer than the pauses within a token.
-const SPINS: u32 = 20_000;
+/// Looks at the epoch before a helper sleeps: about a tenth of a millisecond, far longer than the pauses within a token, since
+/// waking takes as long as a whole loop. WebAssembly has no instruction to pause between two looks.
+const SPINS: u32 = if cfg!(target_arch = "wasm32") { 200_000 } else { 5_000 };
 
 /// A loop that is under way: its body, and how often to call it.
 #[derive(Clone, Copy)]

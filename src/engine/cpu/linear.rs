@@ -122,10 +122,9 @@ fn over<W: Sync, X: Sync>(
     let tokens = x.len() / token_len;
     let token = |t: usize| &x[t * token_len..][..token_len];
     let whole = tokens / TOKENS * TOKENS;
-    // some pieces a thread, so that none waits long for one that was held up
-    let size = count.div_ceil(if pool::threads() > 1 { 8 * pool::threads() } else { 1 });
-    pool::run(count.div_ceil(size), |piece| {
-        for (i, tile) in tiles.chunks_exact(tile_len).enumerate().skip(piece * size).take(size) {
+    pool::run_ranges(count, |range| {
+        let tiles = tiles[range.start * tile_len..range.end * tile_len].chunks_exact(tile_len);
+        for (i, tile) in range.zip(tiles) {
             for t in (0..whole).step_by(TOKENS) {
                 let sums = many(tile, std::array::from_fn(|m| token(t + m)));
                 for (m, sums) in sums.into_iter().enumerate() {

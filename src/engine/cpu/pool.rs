@@ -118,7 +118,7 @@ pub fn run_ranges(count: usize, body: impl Fn(Range<usize>) + Sync) {
         return body(0..count);
     }
     let large = (count * 3 / 4 / threads).max(1);
-    let small = (large / 6).next_multiple_of(2);
+    let small = (large / 6).max(1).next_multiple_of(2);
     let rest = count.saturating_sub(large * threads);
     run(threads + rest.div_ceil(small), |i| {
         let (start, len) =

@@ -99,10 +99,14 @@ impl F32x4 {
         std::array::from_fn(|i| (values[i / 4].0[i % 4] + ROUNDER).to_bits() as i8)
     }
 
-    /// Halves that are finite.
+    /// Halves that are finite. See the WebAssembly backend for how.
     #[inline(always)]
     pub fn from_f16(bits: &[u16; 4]) -> Self {
-        Self(bits.map(|bits| half::f16::from_bits(bits).to_f32()))
+        const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
+        Self(bits.map(|bits| {
+            let wide = i32::from(bits.cast_signed()).cast_unsigned();
+            f32::from_bits((wide << 13) & 0x8fff_ffff) * TWO_TO_112
+        }))
     }
 
     #[inline(always)]

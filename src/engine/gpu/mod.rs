@@ -8,21 +8,24 @@
 //! | `device` | adapter, limits, allocation, errors that come late |
 //! | [`shader`] | sources and preprocessor |
 //! | `program` | a recording → pipelines and bind groups; replay |
+//! | `tiles` | the order of weights in memory |
 //! | here | buffers, uploads, readbacks |
 
 mod device;
 mod program;
 pub mod shader;
+mod tiles;
 
 use futures_channel::oneshot;
 
 use device::Gpu;
 use program::{Pipelines, Program};
+use tiles::{Run, Tiler, plane_bytes};
 
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::layout::{Layout, Planes, repack};
-use crate::ops::Recording;
+use crate::ops::{Recording, Variants, variants};
 use crate::record::{BufferId, Matrix, Memory, Step};
 use crate::{Error, Result};
 
@@ -38,12 +41,14 @@ struct GpuBuffer {
 /// Runs recordings on a GPU.
 pub struct GpuEngine {
     gpu: Gpu,
+    variants: Variants,
     buffers: Vec<GpuBuffer>,
     pipelines: Pipelines,
     programs: Vec<Program>,
     counters: Counters,
     /// Repacked rows on their way to the GPU.
     scratch: Planes,
+    tiler: Tiler,
     /// Bytes uploaded since the last submit.
     uploading: u64,
     /// The buffer that results are read through; absent while a readback is under way.
@@ -53,8 +58,21 @@ pub struct GpuEngine {
 impl GpuEngine {
     /// The engine on the best adapter. Errors: `GpuUnavailable`, with what can be done about it.
     pub async fn new() -> Result<Self> {
+        Self::with_variants(Variants {
+            matvec: &variants::MATVEC[0],
+            matmul: &variants::MATMUL[1],
+            attend_one: &variants::ATTEND_ONE[2],
+            attend_many: &variants::ATTEND_MANY[1],
+        })
+        .await
+    }
+
+    /// The engine with the given shaders, for tests and measurements.
+    pub async fn with_variants(variants: Variants) -> Result<Self> {
         Ok(Self {
             gpu: Gpu::new().await?,
+            variants,
+            tiler: Tiler::new(variants.row_tile()),
             buffers: Vec::new(),
             pipelines: Pipelines::default(),
             programs: Vec::new(),
@@ -169,9 +187,9 @@ impl Memory for GpuEngine {
 
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let bytes = |row_bytes: usize| rows as u64 * row_bytes as u64;
-        let main = self.gpu.create_buffer(label, bytes(layout.quants_row_bytes(cols)), usage)?;
-        let scales = match bytes(layout.scales_row_bytes(cols)) {
+        let (quants_bytes, scales_bytes) = plane_bytes(layout, rows, cols, self.variants.row_tile());
+        let main = self.gpu.create_buffer(label, quants_bytes, usage)?;
+        let scales = match scales_bytes {
             0 => None,
             bytes => Some(self.gpu.create_buffer(label, bytes, usage)?),
         };
@@ -185,9 +203,13 @@ impl Memory for GpuEngine {
         repack(block, matrix.cols, rows, &mut planes);
         let GpuBuffer { main, scales } = &self.buffers[matrix.buffer.0];
         let (main, scales) = (main.clone(), scales.clone());
-        self.write(&main, first_row * matrix.layout.quants_row_bytes(matrix.cols), &planes.quants)?;
-        if let Some(scales) = scales {
-            self.write(&scales, first_row * matrix.layout.scales_row_bytes(matrix.cols), &planes.scales)?;
+        let row_tile = self.variants.row_tile();
+        for Run { first_tile, planes } in self.tiler.add(matrix, first_row, &planes) {
+            let (quants, scale) = plane_bytes(matrix.layout, first_tile * row_tile, matrix.cols, row_tile);
+            self.write(&main, quants as usize, &planes.quants)?;
+            if let Some(scales) = &scales {
+                self.write(scales, scale as usize, &planes.scales)?;
+            }
         }
         self.scratch = planes;
         Ok(())
@@ -205,7 +227,13 @@ impl Engine for GpuEngine {
 
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
         self.gpu.check()?;
-        self.programs.push(Program::new(&mut self.gpu, &mut self.pipelines, &self.buffers, &recording)?);
+        self.programs.push(Program::new(
+            &mut self.gpu,
+            &mut self.pipelines,
+            &self.variants,
+            &self.buffers,
+            &recording,
+        )?);
         // natively, a shader or binding that is refused is known by now
         self.gpu.check()?;
         Ok(ProgramId(self.programs.len() - 1))

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::device::Gpu;
 use super::{GpuBuffer, shader};
-use crate::ops::{Binding, Kernel, Op, Recording};
+use crate::ops::{Binding, Kernel, Op, Recording, Variants};
 use crate::record::Step;
 use crate::{Error, Result};
 
@@ -20,7 +20,7 @@ const IDS_OFFSET: usize = 256;
 /// Bytes of the header that shaders see as the uniform `Step`.
 const STEP_BYTES: u64 = 16;
 
-/// Compiled pipelines by shader and defines.
+/// Compiled pipelines by shader, defines and constants.
 #[derive(Default)]
 pub(super) struct Pipelines {
     by_name: HashMap<String, wgpu::ComputePipeline>,
@@ -28,13 +28,14 @@ pub(super) struct Pipelines {
 
 impl Pipelines {
     fn get(&mut self, gpu: &Gpu, kernel: &Kernel) -> Result<wgpu::ComputePipeline> {
-        let name = [&[kernel.shader], kernel.defines.as_slice()].concat().join(" ");
+        let mut name = [&[kernel.shader], kernel.defines.as_slice()].concat().join(" ");
+        name.extend(kernel.constants.iter().map(|(constant, value)| format!(" {constant}={value}")));
         if let Some(pipeline) = self.by_name.get(&name) {
             return Ok(pipeline.clone());
         }
         let module = gpu.device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(&name),
-            source: wgpu::ShaderSource::Wgsl(shader::wgsl(kernel.shader, &kernel.defines)?.into()),
+            source: wgpu::ShaderSource::Wgsl(shader::wgsl(kernel.shader, &kernel.defines, &kernel.constants)?.into()),
         });
         let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&name),
@@ -72,8 +73,14 @@ pub(super) struct Program {
 
 impl Program {
     /// Compiles what is new, and binds. Errors: `Internal` for a recording that cannot run, `OutOfMemory`.
-    pub fn new(gpu: &mut Gpu, pipelines: &mut Pipelines, buffers: &[GpuBuffer], recording: &Recording) -> Result<Self> {
-        let kernels: Vec<Kernel> = recording.commands.iter().flat_map(Op::kernels).collect();
+    pub fn new(
+        gpu: &mut Gpu,
+        pipelines: &mut Pipelines,
+        variants: &Variants,
+        buffers: &[GpuBuffer],
+        recording: &Recording,
+    ) -> Result<Self> {
+        let kernels: Vec<Kernel> = recording.commands.iter().flat_map(|command| command.kernels(variants)).collect();
         let capacity = kernels.iter().filter_map(|kernel| kernel.params.first()).max().map_or(0, |&rows| rows as usize);
 
         let step_bytes = IDS_OFFSET + capacity * size_of::<u32>();
@@ -90,6 +97,13 @@ impl Program {
         let params_usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let params = gpu.create_buffer("params", slots.len() as u64, params_usage)?;
         gpu.queue.write_buffer(&params, 0, &slots);
+
+        let scratch_len = kernels.iter().flat_map(|kernel| &kernel.bindings).map(|binding| match binding {
+            Binding::Scratch(len) => *len,
+            _ => 0,
+        });
+        let scratch_bytes = scratch_len.max().unwrap_or(0) * size_of::<f32>();
+        let scratch = gpu.create_buffer("scratch", scratch_bytes as u64, wgpu::BufferUsages::STORAGE)?;
 
         let mut dispatches = Vec::with_capacity(kernels.len());
         for (i, kernel) in kernels.iter().enumerate() {
@@ -113,6 +127,7 @@ impl Program {
             for (slot, binding) in kernel.slots() {
                 let resource = match binding {
                     Binding::Ids => part(&step, IDS_OFFSET, 0),
+                    Binding::Scratch(_) => scratch.as_entire_binding(),
                     Binding::Values(id) | Binding::Quants(id) => buffers[id.0].main.as_entire_binding(),
                     Binding::Scales(id) => {
                         let scales = buffers[id.0].scales.as_ref().ok_or_else(|| Error::Internal {

@@ -96,8 +96,9 @@ async function rustfmt() {
 
 async function wasmClippy() {
   const toolchain = await wasmToolchain();
-  for (const { name, features } of modules) {
-    await wasmCargo(toolchain, 'clippy', { targetDir: targetDir(name), features, rest: noWarnings });
+  // The least of the builds and the most: between them everything that is conditional is there and is not.
+  for (const { name, features, threads } of [modules.at(0), modules.at(-1)]) {
+    await wasmCargo(toolchain, 'clippy', { targetDir: targetDir(name), features, threads, rest: noWarnings });
   }
 }
 
@@ -119,7 +120,7 @@ async function sizes() {
     ['npm package, files', pack.entryCount, budgets.npm.files],
   ];
   for (const { name } of modules) {
-    measured.push([`${name}.wasm, bytes gzipped`, (await wasmSize(name)).gzip, budgets.wasm[name].gzip]);
+    measured.push([`${name}.wasm, bytes gzipped`, (await wasmSize(name)).gzip, budgets.wasm.gzip]);
   }
   const over = measured.filter(([, size, budget]) => !(size <= budget));
   if (over.length)

@@ -44,6 +44,22 @@ fn to_json(value: &impl Serialize) -> Result<String, JsValue> {
 struct LoadOptions {
     device: Device,
     context_length: Option<usize>,
+    /// What [`Loader::tuning`] gave on an earlier visit with this GPU.
+    #[expect(dead_code, reason = "the GPU engine does not choose between kernels yet")]
+    tuning: Option<String>,
+}
+
+/// The package's version: what was remembered of another may not fit.
+#[wasm_bindgen]
+pub fn version() -> String {
+    env!("CARGO_PKG_VERSION").into()
+}
+
+/// The calling thread computes for the engine of the thread that started the module, and never comes back.
+#[cfg(target_feature = "atomics")]
+#[wasm_bindgen]
+pub fn join_pool() {
+    engine::cpu::pool::join()
 }
 
 /// A model that is being loaded.
@@ -56,12 +72,22 @@ pub struct Loader {
 
 #[wasm_bindgen]
 impl Loader {
-    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null}`.
+    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null, "tuning": string | null}`.
     pub async fn create(options: String) -> Result<Loader, JsValue> {
         let options: LoadOptions = from_json("options", &options)?;
         let opened = engine::open(options.device).await.map_err(to_js)?;
         let loader = model::Loader::new(options.context_length);
         Ok(Self { engine: opened.engine, reason: opened.reason, loader })
+    }
+
+    /// `gpu` or `cpu`.
+    pub fn engine_kind(&self) -> String {
+        self.engine.info().kind.into()
+    }
+
+    /// What is worth remembering of this GPU, for `tuning` of the next `create`.
+    pub fn tuning(&self) -> Option<String> {
+        None
     }
 
     /// How many bytes will come, where that is known.

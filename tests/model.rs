@@ -192,11 +192,13 @@ fn every_block_type_agrees_on_every_engine() {
     for (seed, block) in BlockType::ALL.into_iter().enumerate() {
         let tiny = Tiny::new(seed as u64, |_| block);
         let expected = reference(&tiny);
-        let mut cpu = session_on(HostEngine::new(Simd), &tiny.bytes()).unwrap();
+        let mut cpu = session_on(HostEngine::new(Simd::default()), &tiny.bytes()).unwrap();
         let mut gpu = session_on(support::gpu(), &tiny.bytes()).unwrap();
-        for (name, session) in [("cpu", &mut cpu), ("gpu", &mut gpu)] {
+        // the CPU engine's activations have 8 bits where the weights are quantised
+        let cpu_limit = if block.block_len() == 1 { 1e-4 } else { 0.03 };
+        for (name, session, limit) in [("cpu", &mut cpu, cpu_limit), ("gpu", &mut gpu, 1e-4)] {
             let delta = difference(&expected, &logits(session, &ids()));
-            assert!(delta < 1e-4, "{} on {name}: {delta}", block.name());
+            assert!(delta < limit, "{} on {name}: {delta}", block.name());
         }
     }
 }
@@ -321,7 +323,7 @@ fn greedy(session: &mut Session, prompt: &[u32], max_tokens: usize) -> Vec<u32> 
 #[test]
 fn decoding_agrees_with_the_prompt_pass() {
     let bytes = Tiny::new(9, |_| BlockType::Q4_1).bytes();
-    let cpu = session_on(HostEngine::new(Simd), &bytes).unwrap();
+    let cpu = session_on(HostEngine::new(Simd::default()), &bytes).unwrap();
     let gpu = session_on(support::gpu(), &bytes).unwrap();
     for mut session in [cpu, gpu] {
         let prompt = ids();
@@ -339,7 +341,7 @@ fn decoding_agrees_with_the_prompt_pass() {
 #[test]
 fn a_generation_ends_when_the_context_is_full() {
     let bytes = Tiny::new(9, |_| BlockType::F16).bytes();
-    let mut session = session_on(HostEngine::new(Simd), &bytes).unwrap();
+    let mut session = session_on(HostEngine::new(Simd::default()), &bytes).unwrap();
     assert_eq!(greedy(&mut session, &ids(), usize::MAX).len(), 128 - ids().len());
     let too_long = Rng::new(1).ids(128, VOCAB);
     let error = session.start(too_long, GenerateOptions::default(), 0).unwrap_err();
@@ -348,7 +350,7 @@ fn a_generation_ends_when_the_context_is_full() {
 }
 
 #[test]
-fn a_token_is_eight_dispatches_a_layer_one_readback_and_two_submits() {
+fn a_token_is_six_dispatches_a_layer_one_readback_and_two_submits() {
     let mut session = session_on(support::gpu(), &Tiny::new(2, |_| BlockType::Q4_0).bytes()).unwrap();
     greedy(&mut session, &ids(), 1);
     let before = session.engine().counters();
@@ -356,8 +358,8 @@ fn a_token_is_eight_dispatches_a_layer_one_readback_and_two_submits() {
     greedy(&mut session, &[ids(), vec![7]].concat(), tokens);
     let after = session.engine().counters();
     let per_token = |now: u64, then: u64| (now - then) as f64 / tokens as f64;
-    // and embedding, norm and output
-    assert_eq!(per_token(after.dispatches, before.dispatches), (8 * LAYERS + 3) as f64);
+    // and embedding and output
+    assert_eq!(per_token(after.dispatches, before.dispatches), (6 * LAYERS + 2) as f64);
     assert_eq!(per_token(after.readbacks, before.readbacks), 1.0);
     assert!(per_token(after.submits, before.submits) <= 2.0);
 }
@@ -404,7 +406,7 @@ fn weights_that_are_not_numbers_are_an_error_instead_of_text() {
     let mut norm = [1.0; HIDDEN];
     norm[5] = f32::NAN;
     let tiny = Tiny::new(1, |_| BlockType::F32).vector("output_norm.weight", &norm);
-    let mut session = session_on(HostEngine::new(Simd), &tiny.bytes()).unwrap();
+    let mut session = session_on(HostEngine::new(Simd::default()), &tiny.bytes()).unwrap();
     session.start(ids(), GenerateOptions::default(), 0).unwrap();
     let error = loop {
         match block_on(session.next()) {

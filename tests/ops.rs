@@ -4,7 +4,7 @@ mod support;
 
 use support::{Rng, Setup, Suite};
 use weft_llm::format::block::BlockType;
-use weft_llm::ops::{Attention, Embed, Epilogue, LastRow, Linear, RmsNorm, RopeAppend, RopeKind, SwiGlu};
+use weft_llm::ops::{Attention, Embed, Epilogue, LastRow, Linear, RopeAppend, RopeKind, SwiGlu};
 
 /// (tokens of the step, capacity of the recording)
 const TOKENS: [(usize, usize); 5] = [(1, 1), (3, 8), (8, 8), (13, 20), (33, 33)];
@@ -47,8 +47,8 @@ fn linear_case(
         // columns beside those that are written stay as they are
         let y_offset = outputs % 5;
         Linear {
-            x: s.tensor(capacity, cols),
-            norm: norms.then(|| RmsNorm { weight: s.tensor(1, cols), eps: 1e-5 }),
+            x: s.tensor_of_bytes(capacity, cols),
+            norm: norms.then(|| s.norm(cols)),
             weight: s.matrix(block, rows, cols),
             bias: has_bias.then(|| s.tensor(1, rows)),
             epilogue,
@@ -62,7 +62,7 @@ fn linear_case(
 fn linear_over_the_last_token_only() {
     let mut suite = Suite::new();
     suite.case("one row of many tokens", 0, &[0; 13], |s: &mut Setup| Linear {
-        x: s.tensor(13, 96),
+        x: s.tensor_of_bytes(13, 96),
         norm: None,
         weight: s.matrix(BlockType::Q8_0, 65, 96),
         bias: None,
@@ -174,8 +174,8 @@ fn linear_with_rope_append() {
                     let table = s.tensor(context, head_dim / 4 * 2);
                     let rope = RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind };
                     Linear {
-                        x: s.tensor(capacity, cols),
-                        norm: Some(RmsNorm { weight: s.tensor(1, cols), eps: 1e-5 }),
+                        x: s.tensor_of_bytes(capacity, cols),
+                        norm: Some(s.norm(cols)),
                         weight: s.matrix(BlockType::Q4_1, width, cols),
                         bias: (heads > 3).then(|| s.tensor(1, width)),
                         epilogue: Epilogue::RopeAppend(rope),

@@ -1,6 +1,6 @@
 /** The page's end of the protocol: calls → messages, replies → promises and iterations. */
 
-import { WeftError } from './errors.js';
+import { WeftError, type SerializedError } from './errors.js';
 import { checkGenerate, checkIds, checkMessages, checkString, checkTokenize } from './options.js';
 import type { Call, Port, Reply, Request } from './protocol.js';
 import type { GenerateOptions, Llm, Message, ModelInfo, Piece, Progress, TokenizeOptions, Usage } from './types.js';
@@ -46,6 +46,11 @@ export class Connection {
     if (this.#listeners.has(id)) this.#port.postMessage({ type: 'cancel', id });
   }
 
+  /** What comes from this port is the end of everything: a thread crashed, and the worker may be waiting for it. */
+  watch(crash: MessagePort): void {
+    crash.onmessage = ({ data }: MessageEvent<SerializedError>) => this.fail(new WeftError(data.code, data.message));
+  }
+
   fail(error: WeftError): void {
     if (this.#failure) return;
     this.#failure = error;
@@ -56,6 +61,7 @@ export class Connection {
   }
 
   #receive(reply: Reply): void {
+    if (reply.type === 'thread') return this.watch(reply.crash);
     const listener = this.#listeners.get(reply.id);
     if (!listener) return;
     switch (reply.type) {

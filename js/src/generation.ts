@@ -16,10 +16,11 @@ export async function generate(
   const ids = typeof prompt === 'string' ? llm.tokenize(prompt, true, false) : llm.chat_prompt(JSON.stringify(prompt));
   llm.start(ids, JSON.stringify(options));
   clock.prompt(ids.length, llm.cached_tokens());
+  const turns = new Turns();
   let crashed = false;
   try {
     for (;;) {
-      await messagesArrive();
+      await turns.next();
       if (signal.aborted) return emit({ text: '', id: null, finish: { reason: 'abort', usage: clock.usage() } });
       const event = JSON.parse(await llm.next()) as RuntimeEvent;
       if (event.type === 'token') {
@@ -33,6 +34,7 @@ export async function generate(
     crashed = error instanceof WebAssembly.RuntimeError;
     throw error;
   } finally {
+    turns.close();
     // A crashed module refuses further calls, and its complaint would hide the crash.
     if (!crashed) llm.stop();
   }
@@ -47,15 +49,24 @@ export function unstarted(reason: FinishReason): Piece {
  * Lets the worker handle messages. On the CPU engine `next` never leaves the microtask queue, and a message that says
  * "stop" would wait for the end of the answer. A timer would do, but browsers round it up to 4 ms.
  */
-function messagesArrive(): Promise<void> {
-  const { port1, port2 } = new MessageChannel();
-  return new Promise((resolve) => {
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(null);
-  });
+class Turns {
+  readonly #channel = new MessageChannel();
+
+  /** Resolves once the messages that came before this call were handled. */
+  next(): Promise<void> {
+    const { port1, port2 } = this.#channel;
+    return new Promise((resolve) => {
+      port1.onmessage = () => {
+        port1.onmessage = null; // a port that listens keeps Node alive
+        resolve();
+      };
+      port2.postMessage(null);
+    });
+  }
+
+  close(): void {
+    this.#channel.port1.close();
+  }
 }
 
 /** Counts tokens and takes times, in milliseconds. */

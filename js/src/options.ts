@@ -1,23 +1,23 @@
 /** Checks what the caller gave before it crosses to the worker: names the option, what it should be and what it is. */
 
 import { invalidOption } from './errors.js';
-import type { Call, FileSource, StartOptions } from './protocol.js';
+import type { FileSource, LoadCall, StartOptions } from './protocol.js';
 import type { GenerateOptions, LoadOptions, Message, ModelSource, TokenizeOptions } from './types.js';
-
-type LoadCall = Extract<Call, { type: 'load' }>;
 
 const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
 export function checkLoad(options: LoadOptions): LoadCall {
-  checkNames(options, ['model', 'device', 'contextLength', 'signal', 'onProgress']);
-  const { device = 'auto', contextLength, onProgress } = options;
+  checkNames(options, ['model', 'device', 'contextLength', 'threads', 'signal', 'onProgress']);
+  const { device = 'auto', contextLength, threads, onProgress } = options;
   if (!DEVICES.includes(device)) throw invalidOption('device', DEVICES.map((name) => `'${name}'`).join(' or '), device);
   if (contextLength !== undefined) checkNumber('contextLength', contextLength, { min: 1, max: U32_MAX, integer: true });
+  if (threads !== undefined) checkNumber('threads', threads, { min: 1, max: MAX_THREADS, integer: true });
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw invalidOption('onProgress', 'a function', onProgress);
   }
   checkSignal(options.signal);
-  return { type: 'load', files: checkModel(options.model), device, contextLength: contextLength ?? null };
+  const files = checkModel(options.model);
+  return { type: 'load', files, device, contextLength: contextLength ?? null, threads: threads ?? null };
 }
 
 function checkModel(model: ModelSource): FileSource[] {
@@ -52,6 +52,9 @@ export function checkGenerate(options: GenerateOptions): StartOptions {
 
 /** The largest size that the wasm module can count to. */
 const U32_MAX = 2 ** 32 - 1;
+
+/** Each is a worker: more than any machine has use for, and browsers limit their number. */
+const MAX_THREADS = 64;
 
 interface Range {
   readonly min: number;

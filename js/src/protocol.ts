@@ -20,10 +20,14 @@ export type Call =
       readonly files: readonly FileSource[];
       readonly device: Device;
       readonly contextLength: number | null;
+      /** Null where the caller leaves it to the worker. */
+      readonly threads: number | null;
     }
   | { readonly type: 'generate'; readonly prompt: string | readonly Message[]; readonly options: StartOptions }
   | { readonly type: 'tokenize'; readonly text: string; readonly addSpecial: boolean; readonly parseSpecial: boolean }
   | { readonly type: 'detokenize'; readonly ids: readonly number[] };
+
+export type LoadCall = Extract<Call, { type: 'load' }>;
 
 export type Request =
   | { readonly type: 'call'; readonly id: number; readonly call: Call }
@@ -35,10 +39,12 @@ export type Reply =
   | { readonly type: 'piece'; readonly id: number; readonly piece: Piece }
   /** The end of a call that is no generation. */
   | { readonly type: 'result'; readonly id: number; readonly value: ModelInfo | number[] | string }
-  | { readonly type: 'error'; readonly id: number; readonly error: SerializedError };
+  | { readonly type: 'error'; readonly id: number; readonly error: SerializedError }
+  /** A port from which a {@link SerializedError} comes if a thread crashes, while the worker may be waiting for it. */
+  | { readonly type: 'thread'; readonly crash: MessagePort };
 
 /** An end of the wire: a Worker, its global scope, or a MessagePort. */
 export interface Port<Out, In> {
-  postMessage(message: Out): void;
+  postMessage(message: Out, transfer?: Transferable[]): void;
   onmessage: ((event: MessageEvent<In>) => void) | null;
 }

@@ -1,16 +1,46 @@
-/** What the worker needs of the wasm module; the generated glue has exactly these. Structured values are JSON. */
+/** What the worker needs of the wasm module. The compiler checks the generated glue against it; structured values are JSON. */
 
+import type { Tuning } from './tuning.js';
 import type { EngineInfo, ModelInfo } from './types.js';
+
+/** A build's generated JavaScript. */
+export interface Glue {
+  /** Starts the module: on `memory`, in the builds that share one. */
+  default(options: {
+    module_or_path: WebAssembly.Module;
+    memory?: WebAssembly.Memory;
+  }): Promise<{ readonly memory: WebAssembly.Memory }>;
+  readonly Loader: Runtime['Loader'];
+  /** The package's. */
+  version(): string;
+}
+
+export interface ThreadsGlue extends Glue {
+  /** Computes for the engine that runs on the same memory; never returns, and throws when it crashes. */
+  join_pool(): void;
+}
 
 export interface Runtime {
   readonly Loader: { create(options: string): Promise<RuntimeLoader> };
+  /** Name of the build. */
+  readonly build: string;
   /** Bytes of the module's linear memory. */
   memoryBytes(): number;
-  /** What the browser tells of the GPU: wgpu passes on only a field that browsers leave empty. */
-  adapterName(): Promise<string | undefined>;
+  /** What the browser tells of the GPU, and what is remembered of it; undefined where there is none. */
+  gpu(): Promise<{ readonly name: string; readonly tuning: Tuning } | undefined>;
+  /** Starts the other threads, for an engine that has use for them. */
+  startThreads(): void;
+  /** Threads that compute. */
+  threads(): number;
+  /** Why the CPU engine has one thread, as a sentence, where it could have more. */
+  readonly note: string | undefined;
 }
 
 export interface RuntimeLoader {
+  /** `gpu` or `cpu`. */
+  engine_kind(): string;
+  /** What was found to be the best on this GPU and should be remembered; undefined where there is nothing new. */
+  tuning(): string | undefined;
   /** How long the stream will be, before the first `feed`, where it is known. */
   set_stream_bytes(total: number): void;
   feed(bytes: Uint8Array): void;

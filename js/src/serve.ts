@@ -5,15 +5,18 @@
 
 import { serializeError, WeftError } from './errors.js';
 import { generate, unstarted } from './generation.js';
-import type { Call, FileSource, Port, Reply, Request } from './protocol.js';
+import type { Call, LoadCall, Port, Reply, Request } from './protocol.js';
 import type { Runtime, RuntimeInfo, RuntimeLlm } from './runtime.js';
 import { fileName, readFiles } from './source.js';
-import type { Device, ModelInfo, Piece, Progress } from './types.js';
+import type { Device, EngineInfo, ModelInfo, Piece, Progress } from './types.js';
 
 /** Progress is told at most this often, in milliseconds. */
 const PROGRESS_MS = 100;
 
-export function serve(port: Port<Reply, Request>, start: () => Promise<Runtime>): void {
+/** Starts the build of the wasm module that suits; `threads` is what the caller asked for, or null. */
+export type Start = (device: Device, threads: number | null) => Promise<Runtime>;
+
+export function serve(port: Port<Reply, Request>, start: Start): void {
   const cancels = new Map<number, AbortController>();
   let llm: RuntimeLlm | undefined;
   let queue = Promise.resolve();
@@ -21,7 +24,7 @@ export function serve(port: Port<Reply, Request>, start: () => Promise<Runtime>)
   async function run(id: number, call: Call, signal: AbortSignal): Promise<void> {
     if (call.type === 'load') {
       const progress = (progress: Progress) => port.postMessage({ type: 'progress', id, progress });
-      const loaded = await load(start, call.files, call.device, call.contextLength, progress);
+      const loaded = await load(start, call, progress);
       llm = loaded.llm;
       return port.postMessage({ type: 'result', id, value: loaded.info });
     }
@@ -72,21 +75,31 @@ export function serve(port: Port<Reply, Request>, start: () => Promise<Runtime>)
  * as they are: the page ends the worker then.
  */
 async function load(
-  start: () => Promise<Runtime>,
-  files: readonly FileSource[],
-  device: Device,
-  contextLength: number | null,
+  start: Start,
+  { files, device, contextLength, threads }: LoadCall,
   onProgress: (progress: Progress) => void,
 ): Promise<{ llm: RuntimeLlm; info: ModelInfo }> {
   const [first] = files;
   let file = first === undefined ? '' : fileName(first);
   let loaded = 0;
   onProgress({ phase: 'start', loaded, total: null, file });
-  const runtime = await start();
-  const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength }));
+  // The download begins while the runtime starts; nobody reads on meanwhile, and the browser holds little back.
+  const pieces = readFiles(files);
+  const begun = pieces.next();
+  begun.catch(() => undefined); // it is awaited below
+  const runtime = await start(device, threads);
+  const gpu = device === 'cpu' ? undefined : await runtime.gpu();
+  const tuning = (await gpu?.tuning.recall()) ?? null;
+  const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning }));
+  const found = loader.tuning();
+  if (found !== undefined) void gpu?.tuning.remember(found);
+  const onCpu = loader.engine_kind() === 'cpu';
+  if (onCpu) runtime.startThreads();
+
   let total: number | null = null;
   let told = -Infinity;
-  for await (const piece of readFiles(files)) {
+  for (let next = await begun; !next.done; next = await pieces.next()) {
+    const piece = next.value;
     // With it, a header that claims more than the files hold fails now and not after the download.
     if (loaded === 0 && piece.total !== null) loader.set_stream_bytes(piece.total);
     loader.feed(piece.bytes);
@@ -103,9 +116,14 @@ async function load(
   onProgress({ phase: 'prepare', loaded, total, file });
   const llm = await loader.finish();
   const { reason, memoryBytes, engine, ...model } = JSON.parse(llm.info()) as RuntimeInfo;
-  const wasmMemoryBytes = runtime.memoryBytes();
-  // A name is for people: the model runs without one.
-  const adapter = engine.kind === 'gpu' ? await runtime.adapterName().catch(() => undefined) : undefined;
-  const description = adapter ?? engine.description;
-  return { llm, info: { ...model, engine: { ...engine, description, reason, memoryBytes, wasmMemoryBytes } } };
+  const about: EngineInfo = {
+    ...engine,
+    description: !onCpu && gpu?.name ? `${gpu.name} (WebGPU)` : engine.description,
+    reason: onCpu && runtime.note ? `${reason} ${runtime.note}` : reason,
+    memoryBytes,
+    wasmMemoryBytes: runtime.memoryBytes(),
+    build: runtime.build,
+    threads: runtime.threads(),
+  };
+  return { llm, info: { ...model, engine: about } };
 }

@@ -11,6 +11,11 @@ export interface LoadOptions {
   device?: Device;
   /** Tokens of prompt and answer together. Default: what the model was trained for, at most 2048. */
   contextLength?: number;
+  /**
+   * Threads that the CPU engine computes with, where the page is cross-origin isolated; elsewhere it is one. Default: by the
+   * number of processors, at most 8.
+   */
+  threads?: number;
   /** Stops loading at once; `load` then rejects with an `AbortError`. */
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
@@ -125,6 +130,10 @@ export interface EngineInfo {
   readonly memoryBytes: number;
   /** Linear memory of the WebAssembly module. */
   readonly wasmMemoryBytes: number;
+  /** The build of the WebAssembly module that this browser got, for example `weft-relaxed-threads`. */
+  readonly build: string;
+  /** Threads that compute, the worker's own among them. */
+  readonly threads: number;
 }
 
 /**

@@ -74,8 +74,9 @@ test('a lost device ends the model too', async (t) => {
 
 test('a crash while loading is not hidden by cleaning up', async (t) => {
   const runtime = fakeRuntime(new FakeLlm());
-  runtime.Loader.create = async () => ({
-    set_stream_bytes() {},
+  const { create } = runtime.Loader;
+  runtime.Loader.create = async (options) => ({
+    ...(await create(options)),
     feed() {
       throw new WebAssembly.RuntimeError('memory access out of bounds');
     },
@@ -181,7 +182,8 @@ test('the message says what was expected and what came', () => {
 
 test('load takes addresses and blobs, alone and mixed', () => {
   const blob = new Blob(['x']);
-  assert.deepEqual(checkLoad({ model: blob }), { type: 'load', files: [blob], device: 'auto', contextLength: null });
+  const call = { type: 'load', files: [blob], device: 'auto', contextLength: null, threads: null };
+  assert.deepEqual(checkLoad({ model: blob }), call);
   const model = ['http://localhost/a', blob, new URL('http://localhost/b')];
   assert.deepEqual(checkLoad({ model }).files, ['http://localhost/a', blob, 'http://localhost/b']);
 });

@@ -5,6 +5,7 @@ import { getEventListeners, once } from 'node:events';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { Connection } from '../dist/engine.js';
 import { load } from '../dist/index.js';
 import { serve } from '../dist/serve.js';
 import { fileName, readFiles } from '../dist/source.js';
@@ -115,10 +116,10 @@ test('leaving the stream early closes the connection', async (t) => {
   await closed.opened;
 });
 
-async function loadWith(t, runtime, files) {
+async function loadWith(t, runtime, files, device = 'cpu') {
   const progress = [];
   const { connection } = connect(t, runtime);
-  const call = { type: 'load', files, device: 'cpu', contextLength: 64 };
+  const call = { type: 'load', files, device, contextLength: 64, threads: null };
   const info = await connection.request(call, (step) => progress.push(step));
   return { info, progress };
 }
@@ -129,9 +130,10 @@ test('feeds the engine every byte, and tells what was loaded', async (t) => {
   const [length, ...fed] = runtime.fed;
   assert.equal(length, 6);
   assert.equal(Buffer.concat(fed).toString(), 'abcdef');
-  assert.deepEqual(runtime.options, { device: 'cpu', contextLength: 64 });
+  assert.deepEqual(runtime.options, { device: 'cpu', contextLength: 64, tuning: null });
   const { reason, memoryBytes, engine, ...model } = INFO;
-  assert.deepEqual(info, { ...model, engine: { ...engine, reason, memoryBytes, wasmMemoryBytes: 65536 } });
+  const about = { ...engine, reason, memoryBytes, wasmMemoryBytes: 65536, build: 'fake-build', threads: 4 };
+  assert.deepEqual(info, { ...model, engine: about });
 });
 
 test('tells the progress at most every 100 ms, and always the first and the last', async (t) => {
@@ -195,21 +197,64 @@ test('a length from another origin is not believed: how it is encoded is hidden'
   assert.deepEqual(await totals(t, ['http://localhost/m'], 3), [3, undefined]);
 });
 
-test('the GPU is named by the browser, or by the engine where that fails', async (t) => {
+function fakeGpu() {
   const llm = new FakeLlm();
   llm.info = () => JSON.stringify({ ...INFO, engine: { kind: 'gpu', description: 'WebGPU' } });
-  const runtime = fakeRuntime(llm);
-  const describe = async () => (await loadWith(t, runtime, [new Blob(['x'])])).info.engine.description;
+  return fakeRuntime(llm);
+}
+
+test('the GPU is named by the browser, or by the engine where that fails', async (t) => {
+  const runtime = fakeGpu();
+  const describe = async () => (await loadWith(t, runtime, [new Blob(['x'])], 'gpu')).info.engine.description;
   assert.equal(await describe(), 'fake adapter (WebGPU)');
-  runtime.adapterName = () => Promise.reject(new Error('the adapter is gone'));
+  runtime.gpu = async () => undefined;
   assert.equal(await describe(), 'WebGPU');
+});
+
+test('the GPU engine starts no threads; the CPU engine says why it has no more', async (t) => {
+  const gpu = fakeGpu();
+  gpu.note = 'It has one thread.';
+  const { engine } = (await loadWith(t, gpu, [new Blob(['x'])], 'gpu')).info;
+  assert.deepEqual([engine.threads, engine.reason], [1, 'asked for']);
+  const cpu = fakeRuntime(new FakeLlm());
+  cpu.note = 'It has one thread.';
+  assert.equal((await loadWith(t, cpu, [new Blob(['x'])])).info.engine.reason, 'asked for It has one thread.');
+});
+
+test('what was found out about a GPU is remembered for it, and not asked for the CPU', async (t) => {
+  const runtime = fakeGpu();
+  runtime.found = 'the best kernels';
+  const tuningGiven = async (device) => {
+    await loadWith(t, runtime, [new Blob(['x'])], device);
+    return runtime.options.tuning;
+  };
+  assert.equal(await tuningGiven('auto'), null);
+  assert.equal(await tuningGiven('auto'), 'the best kernels');
+  assert.equal(await tuningGiven('cpu'), null);
+});
+
+test('the download begins while the runtime starts', async (t) => {
+  const fetched = gate();
+  const origin = await listen(t, (_, response) => {
+    fetched.open();
+    response.end('abc');
+  });
+  const runtime = fakeRuntime(new FakeLlm());
+  const { port1, port2 } = new MessageChannel();
+  t.after(() => port1.close());
+  serve(port2, () => fetched.opened.then(() => runtime));
+  const connection = new Connection(port1, () => {});
+  const files = [`${origin}/m`];
+  await connection.request({ type: 'load', files, device: 'cpu', contextLength: null, threads: null });
+  assert.equal(Buffer.concat(runtime.fed.filter(ArrayBuffer.isView)).toString(), 'abc');
 });
 
 test('a runtime that does not start fails the load with its code', async (t) => {
   const { connection } = connect(t, {
+    ...fakeRuntime(new FakeLlm()),
     Loader: { create: () => Promise.reject(Object.assign(new Error('no adapter'), { code: 'GPU_UNAVAILABLE' })) },
   });
-  const call = { type: 'load', files: [new Blob()], device: 'gpu', contextLength: null };
+  const call = { type: 'load', files: [new Blob()], device: 'gpu', contextLength: null, threads: null };
   await assert.rejects(connection.request(call), { code: 'GPU_UNAVAILABLE', message: 'no adapter' });
 });
 

@@ -10,14 +10,25 @@ import { writeNotices } from './notices.mjs';
 import { inRoot, Remedy, run, step } from './run.mjs';
 import { wasmCargo, wasmToolchain } from './rust.mjs';
 
-/** The modules that are built: `name` names the files and the target folder, `features` the wasm features of the build. */
-export const modules = [{ name: 'weft', features: ['+simd128'] }];
+const simd = ['+simd128'];
+const relaxed = ['+simd128', '+relaxed-simd'];
+
+/**
+ * The modules that are built, of which a browser gets the one that suits (js/src/builds.ts): `name` names the files and the
+ * target folder, `features` the wasm features of the build; `threads` asks for atomics and a shared memory.
+ */
+export const modules = [
+  { name: 'weft', features: simd, threads: false },
+  { name: 'weft-relaxed', features: relaxed, threads: false },
+  { name: 'weft-threads', features: simd, threads: true },
+  { name: 'weft-relaxed-threads', features: relaxed, threads: true },
+];
 
 /** Where a module's compiled code lies; clippy shares it. */
 export const targetDir = (name) => inRoot('target-web', name);
 
 /** What every browser with WebGPU has, by wasm-opt's names: it must not use more, and refuses input that does. */
-const optFeatures = [
+const everywhere = [
   'simd',
   'bulk-memory',
   'bulk-memory-opt',
@@ -26,7 +37,12 @@ const optFeatures = [
   'mutable-globals',
   'reference-types',
   'multivalue',
-].map((feature) => `--enable-${feature}`);
+];
+
+function optFeatures({ features, threads }) {
+  const more = [...(features.includes('+relaxed-simd') ? ['relaxed-simd'] : []), ...(threads ? ['threads'] : [])];
+  return [...everywhere, ...more].map((feature) => `--enable-${feature}`);
+}
 
 const bindgenDir = inRoot('target-web/bindgen');
 const generated = inRoot('js/generated');
@@ -47,16 +63,26 @@ export async function build() {
     ];
     await run('cargo', ['build', ...args]);
   });
-  for (const module of modules) await buildModule(toolchain, module);
+  // What follows the compiler runs on one core, and so does the end of a compilation.
+  let glued;
+  for (const module of modules) {
+    await Promise.all([compile(toolchain, module), glued]);
+    glued = glue(module);
+  }
+  await glued;
   await step('licences and notices of what ships', writeNotices);
   await step('build the TypeScript package', async () => void (await npm('run', 'build', '-w', 'weft-llm')));
 }
 
-async function buildModule(toolchain, { name, features }) {
-  const target = targetDir(name);
-  await step(`compile ${name}.wasm with ${toolchain.name}`, async () => {
-    await wasmCargo(toolchain, 'build', { targetDir: target, features });
+function compile(toolchain, { name, features, threads }) {
+  return step(`compile ${name}.wasm with ${toolchain.name}`, async () => {
+    await wasmCargo(toolchain, 'build', { targetDir: targetDir(name), features, threads });
   });
+}
+
+async function glue(module) {
+  const { name } = module;
+  const target = targetDir(name);
   const compiled = `${target}/wasm32-unknown-unknown/web/weft_llm.wasm`;
   const bindgen = `${bindgenDir}/release/bindgen`;
   const wasm = `${generated}/${name}_bg.wasm`;
@@ -69,8 +95,9 @@ async function buildModule(toolchain, { name, features }) {
     const optimised = `${glue}/${name}.opt.wasm`;
     await run(process.execPath, [
       inRoot('node_modules/binaryen/bin/wasm-opt'),
-      '-O3',
-      ...optFeatures,
+      // The compiler has optimised already: higher levels take up to four times as long for the same size, gzipped.
+      '-O1',
+      ...optFeatures(module),
       '-o',
       optimised,
       `${glue}/${name}_bg.wasm`,

@@ -67,7 +67,7 @@ export function notices(crates) {
   });
   return [
     '# Third-party notices',
-    'The WebAssembly module is built from these crates and the Rust standard library (MIT OR Apache-2.0, the Rust Project ' +
+    'The WebAssembly modules are built from these crates and the Rust standard library (MIT OR Apache-2.0, the Rust Project ' +
       'Developers, https://github.com/rust-lang/rust). The full text of Apache-2.0 is in LICENSE-APACHE too.',
     lines.join('\n'),
     ...[...carriers.values()].map(({ text, names }) => `## ${names.join(', ')}\n\n~~~text\n${text}\n~~~`),

@@ -1,9 +1,9 @@
 // Which Rust builds the wasm, and how cargo is called for it.
 //
-// Wherever rustup can download, the wasm target's standard library is one `rustup target add` away. Where it cannot
-// (rustup's server is out of reach, or Rust is not rustup's), Debian's `rustc-web`, made to build Debian's browsers, with
-// `rust-web-src` and `lld-19` builds that library from source. The two compilers differ in version, so the wasm build has
-// a target folder of its own, and no `rust-toolchain.toml` pins either of them.
+// Wherever rustup can download, the wasm target's standard library and its source are a `rustup target add` and a `rustup
+// component add` away. Where it cannot (rustup's server is out of reach, or Rust is not rustup's), Debian's `rustc-web`, made
+// to build Debian's browsers, with `rust-web-src` and `lld-19` builds that library from source. The two compilers differ in
+// version, so the wasm build has a target folder of its own, and no `rust-toolchain.toml` pins either of them.
 
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -38,9 +38,11 @@ export async function ensureRustTools() {
   }
 }
 
-const hasWasmStd = () => {
+/** The compiled standard library, for the builds of one thread, and its source, for those with several. */
+const hasRustup = () => {
   const sysroot = output('rustc', ['--print', 'sysroot']);
-  return sysroot !== undefined && existsSync(join(sysroot, 'lib/rustlib', target, 'lib'));
+  if (sysroot === undefined) return false;
+  return [`${target}/lib`, 'src/rust/library/std'].every((part) => existsSync(join(sysroot, 'lib/rustlib', part)));
 };
 
 const hasDebian = () =>
@@ -48,45 +50,55 @@ const hasDebian = () =>
   existsSync('/usr/lib/rustlib/src/rust/library/std') &&
   which('wasm-ld-19') !== undefined;
 
-const rustup = { name: 'rustc with its wasm target', env: {}, args: [] };
+// Builds the standard library with the flags of the build. The compilers are stable releases, and RUSTC_BOOTSTRAP lets
+// them take `-Z`, and lets wasm-bindgen use `#[thread_local]`.
+const buildStd = { env: { RUSTC_BOOTSTRAP: '1' }, args: ['-Zbuild-std=std,panic_abort'] };
+
+const rustup = { name: 'rustc with its wasm target', env: {}, hasStd: true };
 
 const debian = {
   name: "Debian's rustc-web",
-  // Debian's compiler is a stable release; RUSTC_BOOTSTRAP lets it take `-Z build-std`.
   env: {
     PATH: `/usr/bin${delimiter}${process.env.PATH}`,
     RUSTC: '/usr/bin/rustc',
-    RUSTC_BOOTSTRAP: '1',
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: 'wasm-ld-19',
   },
-  args: ['-Zbuild-std=std,panic_abort'],
+  hasStd: false,
   clippy: 'rust-web-clippy',
 };
 
 /**
  * The toolchain that builds for wasm, installed if need be. WEFT_WASM_TOOLCHAIN=rustup or =debian insists on one.
- * @returns {Promise<{name: string, env: Record<string, string>, args: string[], clippy?: string}>}
+ * @returns {Promise<{name: string, env: Record<string, string>, hasStd: boolean, clippy?: string}>}
  */
 export async function wasmToolchain() {
   const wanted = process.env.WEFT_WASM_TOOLCHAIN;
   if (wanted !== 'debian') {
-    if (hasWasmStd()) return rustup;
+    if (hasRustup()) return rustup;
     if (wanted !== 'rustup' && hasDebian()) return debian;
-    if (which('rustup')) {
-      const added = await step(`rustup target add ${target}`, () =>
-        run('rustup', ['target', 'add', target]).then(() => ''),
-      ).then(
-        () => true,
-        () => false,
-      );
-      if (added && hasWasmStd()) return rustup;
-    }
+    if (which('rustup') && (await addToRustup()) && hasRustup()) return rustup;
     if (wanted === 'rustup')
-      throw new Remedy(`rustup could not add ${target}. Check the network, then run this again.`);
+      throw new Remedy(`rustup could not add ${target} and rust-src. Check the network, then run this again.`);
   }
   if (!hasDebian())
-    await install(debianPackages, `A Rust compiler for ${target}`, `\`rustup target add ${target}\` with a network`);
+    await install(
+      debianPackages,
+      `A Rust compiler for ${target}`,
+      `\`rustup target add ${target}\` and \`rustup component add rust-src\` with a network`,
+    );
   return debian;
+}
+
+/** Says whether rustup could. */
+async function addToRustup() {
+  const add = async () => {
+    await run('rustup', ['target', 'add', target]);
+    await run('rustup', ['component', 'add', 'rust-src']);
+  };
+  return step(`rustup adds ${target} and rust-src`, add).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Makes sure of clippy for that toolchain. */
@@ -96,9 +108,28 @@ export async function ensureWasmClippy(toolchain) {
   }
 }
 
-/** Calls cargo for wasm: `command` is `build` or `clippy`, `features` are the target's CPU features, such as `+simd128`. */
-export function wasmCargo(toolchain, command, { targetDir, features, rest = [] }) {
-  const flags = ['-C', `target-feature=${features.join(',')}`, '--cfg', 'getrandom_backend="wasm_js"'];
+/**
+ * What the linker needs for threads: a memory that JavaScript makes and shares, as large as 32 bits can address, and the
+ * symbols from which wasm-bindgen gives each thread its own stack and thread-local storage.
+ */
+const threadLinkArgs = [
+  '--shared-memory',
+  '--import-memory',
+  // js/src/features.ts makes that memory, and starts with as much.
+  `--initial-memory=${4 << 20}`,
+  `--max-memory=${2 ** 32}`,
+  ...['__wasm_init_tls', '__tls_size', '__tls_align', '__tls_base'].map((symbol) => `--export=${symbol}`),
+];
+
+/**
+ * Calls cargo for wasm: `command` is `build` or `clippy`, `features` are the target's CPU features, such as `+simd128`. With
+ * `threads` the standard library is compiled too, since no toolchain brings one that has atomics.
+ */
+export function wasmCargo(toolchain, command, { targetDir, features, threads, rest = [] }) {
+  const allFeatures = threads ? [...features, '+atomics', '+bulk-memory', '+mutable-globals'] : features;
+  const flags = ['-C', `target-feature=${allFeatures.join(',')}`, '--cfg', 'getrandom_backend="wasm_js"'];
+  if (threads) flags.push(...threadLinkArgs.flatMap((arg) => ['-C', `link-arg=${arg}`]));
+  const std = threads || !toolchain.hasStd ? buildStd : { env: {}, args: [] };
   const args = [
     command,
     '--profile',
@@ -112,6 +143,6 @@ export function wasmCargo(toolchain, command, { targetDir, features, rest = [] }
     targetDir,
   ];
   // The encoded form beats RUSTFLAGS from outside, and needs no quoting.
-  const env = { ...toolchain.env, CARGO_ENCODED_RUSTFLAGS: flags.join('\x1f') };
-  return run('cargo', [...args, ...toolchain.args, ...rest], { env });
+  const env = { ...toolchain.env, ...std.env, CARGO_ENCODED_RUSTFLAGS: flags.join('\x1f') };
+  return run('cargo', [...args, ...std.args, ...rest], { env });
 }

@@ -1,7 +1,7 @@
 //! The engine whose memory is the host's: runs a recording with one set of [`Kernels`].
 //!
-//! Every kernel has the plain implementation of its operation as the default, so that [`Reference`] is empty and a faster
-//! set overrides what it makes faster, and any result can be bisected to one kernel.
+//! The kernels also say how they hold a matrix. What knows nothing of matrices has the plain implementation of its operation
+//! as the default, so that a faster set overrides what it makes faster, and any result can be bisected to one kernel.
 
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
@@ -12,13 +12,23 @@ use crate::{Error, Result};
 
 /// How each operation is computed. Slices hold exactly the rows of the step.
 pub trait Kernels {
+    /// A weight matrix in memory.
+    type Matrix;
+
     /// What [`Engine::info`] says.
     fn info(&self) -> EngineInfo;
 
-    /// See [`ops::embed::reference`].
-    fn embed(&self, op: &Embed, ids: &[u32], table: Weight, y: &mut [f32]) {
-        ops::embed::reference(ids, table, op.first_row, op.table.rows, y);
-    }
+    /// A matrix of shape (rows, cols), of zeros. Errors: `OutOfMemory`.
+    fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Self::Matrix>;
+
+    /// Takes whole rows, from `first_row` on, out of row-major planes.
+    fn write_rows(&self, matrix: &mut Self::Matrix, first_row: usize, planes: &Planes);
+
+    /// Bytes of memory that a matrix takes.
+    fn matrix_bytes(&self, matrix: &Self::Matrix) -> usize;
+
+    /// See [`Embed::reference`].
+    fn embed(&self, op: &Embed, ids: &[u32], table: &Self::Matrix, y: &mut [f32]);
 
     /// See [`Linear::reference`].
     fn linear(
@@ -26,12 +36,10 @@ pub trait Kernels {
         op: &Linear,
         x: &[f32],
         norm: Option<&[f32]>,
-        weight: Weight,
+        weight: &Self::Matrix,
         bias: Option<&[f32]>,
         y: &mut [f32],
-    ) {
-        op.reference(x, norm, weight, bias, y);
-    }
+    );
 
     /// See [`ops::swiglu::reference`].
     fn swiglu(&self, op: &SwiGlu, gate_up: &[f32], y: &mut [f32]) {
@@ -65,21 +73,71 @@ pub trait Kernels {
 /// The plain implementations, nothing else.
 pub struct Reference;
 
-impl Kernels for Reference {
-    fn info(&self) -> EngineInfo {
-        EngineInfo { kind: "reference", description: "plain f32 loops".into() }
+/// A matrix as row-major planes.
+pub struct PlainMatrix {
+    layout: Layout,
+    cols: usize,
+    planes: Planes,
+}
+
+impl PlainMatrix {
+    fn weight(&self) -> Weight<'_> {
+        let Self { layout, cols, planes } = self;
+        Weight { layout: *layout, cols: *cols, quants: &planes.quants, scales: &planes.scales }
     }
 }
 
-enum Buffer {
+impl Kernels for Reference {
+    type Matrix = PlainMatrix;
+
+    fn info(&self) -> EngineInfo {
+        EngineInfo { kind: "reference", description: "plain f32 loops".into() }
+    }
+
+    fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<PlainMatrix> {
+        let quants = zeroed(label, rows * layout.quants_row_bytes(cols))?;
+        let scales = zeroed(label, rows * layout.scales_row_bytes(cols))?;
+        Ok(PlainMatrix { layout, cols, planes: Planes { quants, scales } })
+    }
+
+    fn write_rows(&self, matrix: &mut PlainMatrix, first_row: usize, rows: &Planes) {
+        let quants_start = first_row * matrix.layout.quants_row_bytes(matrix.cols);
+        let scales_start = first_row * matrix.layout.scales_row_bytes(matrix.cols);
+        let Planes { quants, scales } = &mut matrix.planes;
+        quants[quants_start..][..rows.quants.len()].copy_from_slice(&rows.quants);
+        scales[scales_start..][..rows.scales.len()].copy_from_slice(&rows.scales);
+    }
+
+    fn matrix_bytes(&self, matrix: &PlainMatrix) -> usize {
+        matrix.planes.quants.len() + matrix.planes.scales.len()
+    }
+
+    fn embed(&self, op: &Embed, ids: &[u32], table: &PlainMatrix, y: &mut [f32]) {
+        op.reference(ids, y, |row, out| table.weight().dequantize(row, out));
+    }
+
+    fn linear(
+        &self,
+        op: &Linear,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        weight: &PlainMatrix,
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        op.reference(x, norm, weight.weight(), bias, y);
+    }
+}
+
+enum Buffer<M> {
     Values(Vec<f32>),
-    Planes(Planes),
+    Matrix(M),
 }
 
 /// Runs recordings on the host with the kernels `K`.
-pub struct HostEngine<K> {
+pub struct HostEngine<K: Kernels> {
     kernels: K,
-    buffers: Vec<Buffer>,
+    buffers: Vec<Buffer<K::Matrix>>,
     programs: Vec<Recording>,
     counters: Counters,
     scratch: Planes,
@@ -99,7 +157,7 @@ impl<K: Kernels> HostEngine<K> {
     fn values(&self, id: BufferId) -> &[f32] {
         match &self.buffers[id.0] {
             Buffer::Values(values) => values,
-            Buffer::Planes(_) => &[],
+            Buffer::Matrix(_) => &[],
         }
     }
 
@@ -108,19 +166,18 @@ impl<K: Kernels> HostEngine<K> {
         &self.values(tensor.buffer)[..rows * tensor.cols]
     }
 
-    fn weight(&self, matrix: &Matrix) -> Weight<'_> {
-        let (quants, scales): (&[u8], &[u8]) = match &self.buffers[matrix.buffer.0] {
-            Buffer::Planes(planes) => (&planes.quants, &planes.scales),
-            Buffer::Values(_) => (&[], &[]),
-        };
-        Weight { layout: matrix.layout, cols: matrix.cols, quants, scales }
+    fn matrix(&self, matrix: &Matrix) -> Result<&K::Matrix> {
+        match &self.buffers[matrix.buffer.0] {
+            Buffer::Matrix(matrix) => Ok(matrix),
+            Buffer::Values(_) => Err(Error::Internal { op: "run", expected: "a matrix".into(), got: "values".into() }),
+        }
     }
 
     /// Takes a buffer out for writing, so that the others can be read meanwhile; [`Self::put`] brings it back.
     fn take(&mut self, id: BufferId) -> Vec<f32> {
         match &mut self.buffers[id.0] {
             Buffer::Values(values) => std::mem::take(values),
-            Buffer::Planes(_) => Vec::new(),
+            Buffer::Matrix(_) => Vec::new(),
         }
     }
 
@@ -128,7 +185,7 @@ impl<K: Kernels> HostEngine<K> {
         self.buffers[id.0] = Buffer::Values(values);
     }
 
-    fn execute(&mut self, command: &Command, step: &Step) {
+    fn execute(&mut self, command: &Command, step: &Step) -> Result<()> {
         let out = match command {
             Command::Embed(op) => op.y,
             Command::Linear(op) => op.y,
@@ -142,11 +199,11 @@ impl<K: Kernels> HostEngine<K> {
         let y = &mut buffer[..n * out.cols];
         let kernels = &self.kernels;
         match command {
-            Command::Embed(op) => kernels.embed(op, step.ids, self.weight(&op.table), y),
+            Command::Embed(op) => kernels.embed(op, step.ids, self.matrix(&op.table)?, y),
             Command::Linear(op) => {
                 let bias = op.bias.as_ref().map(|bias| self.rows(bias, 1));
                 let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));
-                kernels.linear(op, self.rows(&op.x, n), norm, self.weight(&op.weight), bias, y);
+                kernels.linear(op, self.rows(&op.x, n), norm, self.matrix(&op.weight)?, bias, y);
                 if let Epilogue::RopeAppend(rope) = &op.epilogue {
                     self.rope_append(rope, step, y);
                 }
@@ -160,6 +217,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::LastRow(op) => kernels.last_row(op, self.rows(&op.x, step.ids.len().min(op.x.rows)), y),
         }
         self.put(out.buffer, buffer);
+        Ok(())
     }
 }
 
@@ -176,13 +234,15 @@ impl<K: Kernels> HostEngine<K> {
 /// A zeroed vector, or `OutOfMemory` where the allocator has no more.
 fn zeroed<T: Clone + Default>(label: &str, len: usize) -> Result<Vec<T>> {
     let mut values = Vec::new();
-    values.try_reserve_exact(len).map_err(|_| Error::OutOfMemory {
-        what: label.into(),
-        needed: (len * size_of::<T>()) as u64,
-        limit: "more than the memory that is free".into(),
-    })?;
+    values.try_reserve_exact(len).map_err(|_| out_of_memory(label, len * size_of::<T>()))?;
     values.resize(len, T::default());
     Ok(values)
+}
+
+/// The allocator has no `bytes` more.
+pub(super) fn out_of_memory(label: &str, bytes: usize) -> Error {
+    let limit = "more than the memory that is free".into();
+    Error::OutOfMemory { what: label.into(), needed: bytes as u64, limit }
 }
 
 impl<K: Kernels> Memory for HostEngine<K> {
@@ -191,9 +251,9 @@ impl<K: Kernels> Memory for HostEngine<K> {
     }
 
     fn memory_bytes(&self) -> u64 {
-        let bytes = |buffer: &Buffer| match buffer {
+        let bytes = |buffer: &Buffer<K::Matrix>| match buffer {
             Buffer::Values(values) => size_of_val(values.as_slice()),
-            Buffer::Planes(planes) => planes.quants.len() + planes.scales.len(),
+            Buffer::Matrix(matrix) => self.kernels.matrix_bytes(matrix),
         };
         self.buffers.iter().map(|buffer| bytes(buffer) as u64).sum()
     }
@@ -211,20 +271,15 @@ impl<K: Kernels> Memory for HostEngine<K> {
     }
 
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
-        let quants = zeroed(label, rows * layout.quants_row_bytes(cols))?;
-        let scales = zeroed(label, rows * layout.scales_row_bytes(cols))?;
-        self.buffers.push(Buffer::Planes(Planes { quants, scales }));
+        self.buffers.push(Buffer::Matrix(self.kernels.create_matrix(label, layout, rows, cols)?));
         Ok(Matrix { buffer: BufferId(self.buffers.len() - 1), layout, rows, cols })
     }
 
     fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()> {
         self.scratch.clear();
         repack(block, matrix.cols, rows, &mut self.scratch);
-        if let Buffer::Planes(planes) = &mut self.buffers[matrix.buffer.0] {
-            let quants_start = first_row * matrix.layout.quants_row_bytes(matrix.cols);
-            let scales_start = first_row * matrix.layout.scales_row_bytes(matrix.cols);
-            planes.quants[quants_start..][..self.scratch.quants.len()].copy_from_slice(&self.scratch.quants);
-            planes.scales[scales_start..][..self.scratch.scales.len()].copy_from_slice(&self.scratch.scales);
+        if let Buffer::Matrix(matrix) = &mut self.buffers[matrix.buffer.0] {
+            self.kernels.write_rows(matrix, first_row, &self.scratch);
         }
         Ok(())
     }
@@ -243,7 +298,7 @@ impl<K: Kernels> Engine for HostEngine<K> {
     fn run(&mut self, program: ProgramId, step: &Step) -> Result<()> {
         let recording = std::mem::take(&mut self.programs[program.0]);
         for command in &recording.commands {
-            self.execute(command, step);
+            self.execute(command, step)?;
         }
         self.counters.dispatches += recording.commands.len() as u64;
         self.programs[program.0] = recording;

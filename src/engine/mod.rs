@@ -93,7 +93,7 @@ pub struct Opened {
 
 /// Opens the engine for `device`. Errors: `GpuUnavailable` where a GPU was asked for and none works.
 pub async fn open(device: Device) -> Result<Opened> {
-    let cpu = |reason: String| Ok(Opened { engine: Box::new(host::HostEngine::new(cpu::Simd)), reason });
+    let cpu = |reason: String| Ok(Opened { engine: Box::new(host::HostEngine::new(cpu::Simd::default())), reason });
     let asked = |name: &str| format!("device '{name}' was asked for.");
     match device {
         Device::Reference => {

@@ -1,6 +1,6 @@
 //! `embed`: token ids → rows of the embedding table.
 
-use super::{Kernel, Op, Variants, Weight, ceil_div, ensure};
+use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::record::{Matrix, Tensor};
 use crate::{Result, ops::Binding};
 
@@ -40,12 +40,14 @@ impl Op for Embed {
     }
 }
 
-/// `ids`: (tokens); `y`: (tokens, table.cols). `rows` is the number of rows of this part.
-pub fn reference(ids: &[u32], table: Weight, first_row: usize, rows: usize, y: &mut [f32]) {
-    for (&id, y) in ids.iter().zip(y.chunks_exact_mut(table.cols)) {
-        let row = id as usize;
-        if (first_row..first_row + rows).contains(&row) {
-            table.dequantize(row - first_row, y);
+impl Embed {
+    /// `ids`: (tokens); `y`: (tokens, table.cols). `read(row, out)` gives a row of this part of the table as f32.
+    pub fn reference(&self, ids: &[u32], y: &mut [f32], read: impl Fn(usize, &mut [f32])) {
+        for (&id, y) in ids.iter().zip(y.chunks_exact_mut(self.y.cols)) {
+            let row = id as usize;
+            if (self.first_row..self.first_row + self.table.rows).contains(&row) {
+                read(row - self.first_row, y);
+            }
         }
     }
 }

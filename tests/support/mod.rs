@@ -13,7 +13,7 @@ use weft_llm::engine::{Engine, EngineInfo};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATVEC};
-use weft_llm::ops::{Command, Recording, Variants};
+use weft_llm::ops::{Command, Recording, RmsNorm, Variants};
 use weft_llm::record::{BufferId, Matrix, Step, Tensor};
 
 /// Largest error allowed, relative to the root mean square of the reference's results: what sums of some hundred f32
@@ -23,7 +23,7 @@ const TOLERANCE: f32 = 3e-5;
 /// Every engine but the reference: of the GPU engine, one with each choice of shaders.
 fn engines() -> Vec<Box<dyn Engine>> {
     let gpus = variant_sets().into_iter().map(|variants| Box::new(gpu(variants)) as Box<dyn Engine>);
-    std::iter::once(Box::new(HostEngine::new(Simd)) as Box<dyn Engine>).chain(gpus).collect()
+    std::iter::once(Box::new(HostEngine::new(Simd::default())) as Box<dyn Engine>).chain(gpus).collect()
 }
 
 /// Choices of shaders in which every candidate occurs, those for many tokens over both row-major and tiled weights.
@@ -121,6 +121,29 @@ impl Setup<'_> {
         let buffer = self.engine.create_values("case", rows * cols).unwrap();
         self.engine.write_values(buffer, 0, values).unwrap();
         Tensor { buffer, rows, cols }
+    }
+
+    /// Random values of shape (rows, cols) that 8 bits hold exactly, block by block: an engine that quantises its activations
+    /// agrees on these as well as one that does not.
+    pub fn tensor_of_bytes(&mut self, rows: usize, cols: usize) -> Tensor {
+        let mut values = Vec::with_capacity(rows * cols);
+        while values.len() < rows * cols {
+            let scale = self.rng.unit() / 127.0;
+            let block = 32.min(rows * cols - values.len());
+            let largest = self.rng.below(block);
+            values.extend((0..block).map(|i| {
+                let quant = if i == largest { 127.0 } else { self.rng.below(255) as f32 - 127.0 };
+                scale * quant
+            }));
+        }
+        self.tensor_of(rows, cols, &values)
+    }
+
+    /// Weights of a norm that keep what [`Setup::tensor_of_bytes`] has made: equal within a block.
+    pub fn norm(&mut self, cols: usize) -> RmsNorm {
+        let blocks = self.rng.units(cols.div_ceil(32));
+        let values: Vec<f32> = (0..cols).map(|i| blocks[i / 32]).collect();
+        RmsNorm { weight: self.tensor_of(1, cols, &values), eps: 1e-5 }
     }
 
     /// A random tensor which the operation writes to: all of it is compared, so also that the rest is left alone.

@@ -13,36 +13,79 @@ const MODEL = '/models/SmolLM2-135M-Instruct.Q4_1.gguf';
 const FRANCE = 'What is the capital of France?';
 const MINUTE = 60_000;
 
-let packed, server, golden;
+let packed, golden;
+/** The same files served in different ways: by name, a server. */
+const servers = {};
+
+const DIST = '/node_modules/weft-llm/dist';
+
+/** What stands in for a file of the package, by server and path; null for a file that is missing. */
+const instead = {
+  isolated: {},
+  /** Without the headers that threads need. */
+  open: {},
+  /** To a browser that lacks relaxed SIMD. */
+  old: {
+    [`${DIST}/features.js`]:
+      "export { sharedMemory } from './features.js?real'; export const hasRelaxedSimd = () => false;",
+  },
+  /** As if the engine were not known before the build is chosen, as with `auto` and a real GPU. */
+  undecided: {
+    [`${DIST}/builds.js`]: "export * from './builds.js?real'; export const threadsFor = () => 2;",
+  },
+  /** Where threads cannot start. */
+  threadless: { [`${DIST}/thread.js`]: null },
+};
 
 before(async () => {
   golden = JSON.parse(await readFile(inRoot('tests/golden/smollm2-135m-q4_1/figures.json'), 'utf8'));
   packed = await installPacked();
   const mounts = { '/node_modules/': join(packed.folder, 'node_modules'), '/models/': inRoot('models') };
-  server = await serve(mounts, { handle: pages });
+  // Every thread of this build crashes as soon as it joins.
+  const glue = '/node_modules/weft-llm/generated/weft-relaxed-threads.js';
+  const text = await readFile(join(packed.folder, glue), 'utf8');
+  const crash = "throw new WebAssembly.RuntimeError('unreachable executed');";
+  const crashing = text.replace('export function join_pool() {', (start) => start + crash);
+  assert.notEqual(crashing, text);
+  instead.crashing = { [glue]: crashing };
+  for (const [name, files] of Object.entries(instead)) {
+    servers[name] = await serve(mounts, { isolated: name !== 'open', handle: pages(files) });
+  }
 });
 
 after(async () => {
-  await server?.close();
+  for (const server of Object.values(servers)) await server.close();
   await packed?.remove();
 });
 
-/** An empty page, and a web page where a model should be. */
-function pages(request, response) {
-  if (request.url !== '/' && request.url !== '/missing.gguf.html') return false;
-  response.setHeader('Content-Type', 'text/html');
-  response.end('<!doctype html><html lang="en"><title>test</title><link rel="icon" href="data:," /></html>');
+/** An empty page, a web page where a model should be, and the files that stand in for others. */
+const pages = (files) => (request, response) => {
+  const answer = (type, text) => {
+    response.setHeader('Content-Type', type);
+    response.end(text);
+    return true;
+  };
+  if (request.url === '/' || request.url === '/missing.gguf.html')
+    return answer(
+      'text/html',
+      '<!doctype html><html lang="en"><title>test</title><link rel="icon" href="data:," /></html>',
+    );
+  if (!(request.url in files)) return false;
+  const text = files[request.url];
+  if (text !== null) return answer('text/javascript', text);
+  response.statusCode = 404;
+  response.end();
   return true;
-}
+};
 
 /** Runs `work(page)` in a browser whose page has `weft` (the package) and a few helpers as globals. */
-async function inBrowser(name, work) {
+async function inBrowser(name, work, { server = 'isolated', expectComplaints = false } = {}) {
   const browser = await browsers[name]();
   try {
     const page = await browser.newPage();
     const complaints = [];
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
-    await page.goto(server.url);
+    await page.goto(servers[server].url);
     await page.evaluate(async () => {
       globalThis.weft = await import('/node_modules/weft-llm/dist/index.js');
       /** Collects a generation. */
@@ -64,26 +107,27 @@ async function inBrowser(name, work) {
         );
     });
     await work(page);
-    assert.deepEqual(complaints, []);
+    if (!expectComplaints) assert.deepEqual(complaints, []);
   } finally {
     await browser.close();
   }
 }
 
 /** Loads the model as `llm` in the page; Playwright passes one argument, so all are one. */
-const load = (page, device) =>
+const load = (page, device, options = {}) =>
   page.evaluate(
-    async ({ model, device }) => {
+    async ({ model, device, options }) => {
       const progress = [];
       globalThis.llm = await weft.load({
         model,
         device,
         contextLength: 1024,
         onProgress: (event) => progress.push(event),
+        ...options,
       });
       return { info: llm.info, progress };
     },
-    { model: MODEL, device },
+    { model: MODEL, device, options },
   );
 
 const chat = (page, content, options) =>
@@ -275,6 +319,99 @@ test('chromium, GPU engine on SwiftShader: the golden answers, in little memory'
     assert.ok(info.engine.wasmMemoryBytes <= 64 * 2 ** 20);
     for (const golden_ of golden.greedy) await agreesWithGolden(page, golden_);
   }),
+);
+
+const builds = [
+  ['weft', 'old', 1],
+  ['weft-relaxed', 'open', 2],
+  ['weft-threads', 'old', 2],
+  ['weft-relaxed-threads', 'isolated', 2],
+];
+for (const [build, server, threads] of builds) {
+  test(`chromium, ${build}: only it is fetched, and gives the golden answer`, { timeout: 5 * MINUTE }, () =>
+    inBrowser(
+      'chromium',
+      async (page) => {
+        const fetched = [];
+        page.on('request', (request) => request.url().endsWith('.wasm') && fetched.push(request.url()));
+        const { engine } = (await load(page, 'cpu', { threads })).info;
+        assert.equal(engine.build, build);
+        assert.equal(engine.threads, build.endsWith('-threads') ? 2 : 1);
+        assert.equal(/cross-origin isolated/.test(engine.reason), server === 'open');
+        assert.deepEqual(
+          fetched.map((url) => url.split('/').at(-1)),
+          [`${build}_bg.wasm`],
+        );
+        await agreesWithGolden(page, golden.greedy[0]);
+      },
+      { server },
+    ),
+  );
+}
+
+test(
+  'chromium: threads that do not start cost nothing else, and dispose ends all',
+  { timeout: 5 * MINUTE },
+  async () => {
+    await inBrowser(
+      'chromium',
+      async (page) => {
+        assert.equal((await load(page, 'cpu', { threads: 3 })).info.engine.threads, 1);
+        await agreesWithGolden(page, golden.greedy[0]);
+      },
+      { server: 'threadless', expectComplaints: true },
+    );
+    await inBrowser('chromium', async (page) => {
+      await load(page, 'cpu', { threads: 3 });
+      const workers = page.workers();
+      assert.equal(workers.length, 3);
+      const closed = workers.map((worker) => new Promise((resolve) => worker.on('close', resolve)));
+      await page.evaluate(() => llm.dispose());
+      await Promise.all(closed);
+    });
+  },
+);
+
+test('chromium: a thread that crashes ends the model with CRASHED', { timeout: 5 * MINUTE }, () =>
+  inBrowser(
+    'chromium',
+    async (page) => {
+      const error = await page.evaluate(
+        (model) => failure(() => weft.load({ model, device: 'cpu', threads: 2 })),
+        MODEL,
+      );
+      assert.equal(error.code, 'CRASHED');
+      assert.match(error.message, /unreachable executed/);
+    },
+    { server: 'crashing' },
+  ),
+);
+
+for (const server of ['isolated', 'open']) {
+  test(`firefox, ${server}: the golden answer with the threads that it may have`, { timeout: 5 * MINUTE }, () =>
+    inBrowser(
+      'firefox',
+      async (page) => {
+        const { engine } = (await load(page, 'cpu', { threads: 2 })).info;
+        assert.equal(engine.build.endsWith('-threads'), server === 'isolated');
+        assert.equal(engine.threads, server === 'isolated' ? 2 : 1);
+        await agreesWithGolden(page, golden.greedy[0]);
+      },
+      { server },
+    ),
+  );
+}
+
+test('chromium, GPU engine in a build with threads: starts none, and agrees', { timeout: 10 * MINUTE }, () =>
+  inBrowser(
+    'chromium',
+    async (page) => {
+      const { engine } = (await load(page, 'gpu')).info;
+      assert.deepEqual([engine.build, engine.threads], ['weft-relaxed-threads', 1]);
+      await agreesWithGolden(page, golden.greedy[0], 4);
+    },
+    { server: 'undecided' },
+  ),
 );
 
 test('firefox, GPU engine on its own WebGPU: the golden answer', { timeout: 20 * MINUTE }, () =>

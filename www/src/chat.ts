@@ -1,138 +1,196 @@
-/**
- * The conversation. A turn is a question with its answer: where there is no answer, because it failed or was stopped
- * before its first word, there is no turn either, and the question goes back to the box it was written in. So roles
- * always alternate, as chat templates want, and nothing that somebody wrote is ever lost.
- */
-import type { Finish, Llm, Message } from 'weft-llm';
-import { byId } from './dom';
-import { Follow } from './follow';
-import { isAbort } from './errors';
-import type { Settings } from './settings';
-import { describeFinish, TurnView } from './turn-view';
+/** The conversation: its turns, the answer that streams, and what can be done with both. */
+
+import { WeftError, type Finish, type Llm, type Message } from 'weft-llm';
+import { announce, byId, cloneTemplate, within } from './dom.js';
+import { MarkdownView } from './markdown.js';
+import { generateSettings, systemPrompt } from './settings.js';
 
 interface Turn {
   readonly question: string;
-  readonly view: TurnView;
+  /** Markdown, as the model wrote it. */
   answer: string;
-  note: string;
+  readonly element: HTMLElement;
 }
 
-export interface ChatActions {
-  /** An answer began or ended. */
-  busy(busy: boolean): void;
-  /** This question got no answer. */
-  giveBack(question: string): void;
-  failed(error: unknown): void;
+/** For answering anew where the temperature is set to 0. The button's title in index.html names it. */
+const ANOTHER_TEMPERATURE = 0.8;
+
+const turnList = byId('turns', HTMLElement);
+const welcome = byId('welcome', HTMLElement);
+
+export interface ChatEvents {
+  onError(error: unknown): void;
+  /** An answer began or ended, or the number of turns changed. */
+  onChange(): void;
 }
 
 export class Chat {
-  readonly #list = byId('turns', HTMLOListElement);
-  readonly #welcome = byId('welcome', HTMLElement);
-  readonly #announcer = byId('announcer', HTMLElement);
-  readonly #follow = new Follow();
-  readonly #settings: Settings;
-  readonly #actions: ChatActions;
-  #turns: readonly Turn[] = [];
-  #llm: Llm | undefined;
-  #answering: AbortController | undefined;
+  model: Llm | null = null;
+  #turns: Turn[] = [];
+  #running: AbortController | null = null;
+  #events: ChatEvents;
 
-  constructor(settings: Settings, actions: ChatActions) {
-    this.#settings = settings;
-    this.#actions = actions;
+  constructor(events: ChatEvents) {
+    this.#events = events;
+    turnList.addEventListener('click', (event) => this.#onClick(event));
   }
 
-  get isEmpty(): boolean {
+  get busy(): boolean {
+    return this.#running !== null;
+  }
+
+  get empty(): boolean {
     return this.#turns.length === 0;
   }
 
-  /** Answers come from this model from now on; undefined: from none. */
-  useModel(llm: Llm | undefined): void {
-    this.stop();
-    this.#llm = llm;
+  /** Returns false, and shows nothing, where there is no model to ask. */
+  send(question: string): boolean {
+    if (this.busy) return false;
+    if (!this.model) {
+      this.#events.onError(new WeftError('DISPOSED', 'no model is loaded'));
+      return false;
+    }
+    const element = cloneTemplate('turn-template');
+    within(element, '.question', HTMLElement).textContent = question;
+    this.#turns.push({ question, answer: '', element });
+    this.#show();
+    void this.regenerate();
+    return true;
   }
 
   stop(): void {
-    this.#answering?.abort();
+    this.#running?.abort();
   }
 
-  /** Starts anew and returns what takes that back. */
-  clear(): () => void {
-    this.stop();
-    const before = this.#turns;
-    this.#setTurns([]);
-    return () => this.#setTurns([...before, ...this.#turns]);
-  }
-
-  async ask(question: string): Promise<void> {
-    const view = new TurnView(question, {
-      regenerate: () => void this.#regenerate(turn),
-      grown: () => this.#follow.grown(),
-    });
-    const turn: Turn = { question, view, answer: '', note: '' };
-    this.#setTurns([...this.#turns, turn]);
-    this.#follow.jump();
-    if (await this.#answer(turn)) return;
-    this.#setTurns(this.#turns.filter((other) => other !== turn));
-    this.#actions.giveBack(question);
-  }
-
-  /** Answers the last question once more; the answer before stays where that fails. */
-  async #regenerate(turn: Turn): Promise<void> {
-    const { answer, note } = turn;
-    if (this.#answering) return;
-    this.#follow.jump();
-    if (await this.#answer(turn)) return;
-    Object.assign(turn, { answer, note });
-    turn.view.finish(answer, note);
-  }
-
-  /** Streams an answer into the turn. False where not a word of it came. */
-  async #answer(turn: Turn): Promise<boolean> {
-    const llm = this.#llm;
-    if (!llm) return false;
-    const abort = new AbortController();
-    const options = this.#settings.generateOptions;
-    let finish: Finish | null = null;
-    let failure: unknown;
-    turn.answer = '';
-    turn.view.stream('');
-    this.#answering = abort;
-    this.#actions.busy(true);
-    this.#announcer.textContent = 'Answering';
+  /** Answers the last question, anew where it has an answer already. */
+  async regenerate(): Promise<void> {
+    const turn = this.#turns.at(-1);
+    if (!turn || this.busy) return;
+    if (!this.model) return this.#events.onError(new WeftError('DISPOSED', 'no model is loaded'));
+    const running = new AbortController();
+    this.#running = running;
+    turn.element.dataset['state'] = 'waiting';
+    this.#events.onChange();
     try {
-      for await (const piece of llm.chat(this.#messages(turn), { ...options, signal: abort.signal })) {
-        turn.answer += piece.text;
-        finish = piece.finish;
-        turn.view.stream(turn.answer);
-      }
+      const finish = await this.#answer(turn, this.model, running.signal);
+      within(turn.element, '.stats', HTMLElement).textContent = describe(finish, this.model.info.contextLength);
+      announce(finish?.reason === 'abort' ? 'The answer was stopped.' : `Answer: ${textOf(turn)}`);
     } catch (error) {
-      failure = error;
+      if (this.#turns.includes(turn)) this.#events.onError(error);
+    } finally {
+      turn.element.dataset['state'] = turn.answer === '' ? 'unanswered' : 'answered';
+      this.#running = null;
+      this.#events.onChange();
     }
-    turn.note = finish ? describeFinish(finish, llm.info.contextLength, options.maxTokens) : 'Interrupted';
-    if (turn.answer === '' && finish?.reason === 'stop') turn.note = `The model had nothing to say · ${turn.note}`;
-    turn.view.finish(turn.answer, turn.note);
-    this.#follow.grown();
-    this.#answering = undefined;
-    this.#actions.busy(false);
-    // All at once and at the end: read out token by token, an answer is noise.
-    this.#announcer.textContent = turn.answer === '' ? 'No answer' : `Answer: ${turn.answer}`;
-    if (failure !== undefined && !isAbort(failure)) this.#actions.failed(failure);
-    return turn.answer !== '' || finish?.reason === 'stop';
   }
 
-  #messages(last: Turn): Message[] {
-    const system = this.#settings.systemPrompt;
+  /** Streams into the turn. An earlier answer stays until the new one has begun, and for good where that fails. */
+  async #answer(turn: Turn, model: Llm, signal: AbortSignal): Promise<Finish | null> {
+    const place = within(turn.element, '.answer', HTMLElement);
+    const earlier = turn.answer;
+    turn.answer = ''; // the model must not see what it is to replace
+    let view: MarkdownView | null = null;
+    const settings = generateSettings();
+    // The most likely tokens would be the same again, and who asks again wants another answer.
+    if (earlier !== '' && settings.temperature === 0) settings.temperature = ANOTHER_TEMPERATURE;
+    try {
+      for await (const piece of model.chat(this.#messages(), { ...settings, signal })) {
+        if (piece.text !== '') {
+          if (!view) {
+            place.replaceChildren();
+            within(turn.element, '.stats', HTMLElement).textContent = '';
+            turn.element.dataset['state'] = 'streaming';
+            view = new MarkdownView(place);
+          }
+          turn.answer += piece.text;
+          view.append(piece.text);
+        }
+        if (piece.finish) return piece.finish;
+      }
+      return null;
+    } finally {
+      if (view) view.finish();
+      else turn.answer = earlier;
+    }
+  }
+
+  #messages(): Message[] {
+    const system = systemPrompt().trim();
     const messages: Message[] = system === '' ? [] : [{ role: 'system', content: system }];
     for (const turn of this.#turns) {
+      const last = turn === this.#turns.at(-1);
+      // A question without an answer would make two user messages in a row, which many templates refuse.
+      if (!last && turn.answer === '') continue;
       messages.push({ role: 'user', content: turn.question });
-      if (turn !== last) messages.push({ role: 'assistant', content: turn.answer });
+      if (!last) messages.push({ role: 'assistant', content: turn.answer });
     }
     return messages;
   }
 
-  #setTurns(turns: readonly Turn[]): void {
-    this.#turns = turns;
-    this.#list.replaceChildren(...turns.map(({ view }) => view.element));
-    this.#welcome.hidden = turns.length > 0;
+  /** Empties the conversation. Returns what puts it back, and the last question if it has no answer. */
+  clear(): { restore: () => void; unanswered: string } {
+    this.stop();
+    const turns = this.#turns;
+    const last = turns.at(-1);
+    this.#turns = [];
+    this.#show();
+    return {
+      unanswered: last?.answer === '' ? last.question : '',
+      restore: () => {
+        this.#turns = [...turns, ...this.#turns];
+        this.#show();
+      },
+    };
   }
+
+  #show(): void {
+    const elements = this.#turns.map(({ element }) => element);
+    // Replacing all would lose the reader's selection and place.
+    for (const child of [...turnList.children]) if (!elements.includes(child as HTMLElement)) child.remove();
+    elements.forEach((element, index) => {
+      if (turnList.children[index] !== element) turnList.insertBefore(element, turnList.children[index] ?? null);
+    });
+    welcome.hidden = elements.length > 0;
+    this.#events.onChange();
+  }
+
+  #onClick(event: MouseEvent): void {
+    const button = event.target instanceof Element ? event.target.closest('button') : null;
+    if (!button) return;
+    if (button.classList.contains('regenerate')) void this.regenerate();
+    if (button.classList.contains('copy')) {
+      const code = button.closest('.code')?.querySelector('pre');
+      const turn = this.#turns.find(({ element }) => element.contains(button));
+      void copy(code ? (code.textContent ?? '') : (turn?.answer ?? ''), button);
+    }
+  }
+}
+
+async function copy(text: string, button: HTMLButtonElement): Promise<void> {
+  let done = 'Copied';
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    done = 'Not allowed'; // by the user, or because the page came without TLS
+  }
+  announce(done);
+  button.textContent = done;
+  setTimeout(() => (button.textContent = 'Copy'), 1500);
+}
+
+const textOf = (turn: Turn) => within(turn.element, '.answer', HTMLElement).textContent ?? '';
+
+function describe(finish: Finish | null, contextLength: number): string {
+  if (!finish) return '';
+  const { usage, reason } = finish;
+  const tokens = (count: number) => `${count} ${count === 1 ? 'token' : 'tokens'}`;
+  const full = usage.promptTokens + usage.completionTokens >= contextLength;
+  const ends = { stop: [], abort: ['stopped'], length: [full ? 'the context is full' : 'cut at the longest answer'] };
+  return [
+    ...ends[reason],
+    `${usage.tokensPerSecond.toFixed(1)} tokens/s`,
+    `first after ${(usage.timeToFirstTokenMs / 1000).toFixed(2)} s`,
+    tokens(usage.completionTokens),
+    `prompt ${usage.promptTokens}` + (usage.cachedTokens > 0 ? ` (${usage.cachedTokens} cached)` : ''),
+  ].join(' · ');
 }

@@ -1,47 +1,34 @@
-/**
- * What little the page needs over the plain DOM. There is no framework: the markup stands in `index.html`, and the only
- * list that grows is the conversation, cloned from a template.
- */
+/** The page's elements, by the ids of index.html. */
 
-/** The element with this id, which `index.html` promises to be of this type. */
+/** Errors: a `TypeError` naming the id, for a page that does not fit its script. */
 export function byId<T extends Element>(id: string, type: new () => T): T {
-  return checked(document.getElementById(id), type, `#${id}`);
+  const element = document.getElementById(id);
+  if (element instanceof type) return element;
+  throw new TypeError(`index.html has no ${type.name} #${id}`);
 }
 
-/** The first element below `root` that matches. */
-export function within<T extends Element>(root: ParentNode, selector: string, type: new () => T): T {
-  return checked(root.querySelector(selector), type, selector);
+export function within<T extends Element>(parent: ParentNode, selector: string, type: new () => T): T {
+  const element = parent.querySelector(selector);
+  if (element instanceof type) return element;
+  throw new TypeError(`index.html has no ${type.name} ${selector}`);
 }
 
-/** A copy of the only element in a template. */
-export function fromTemplate(id: string): HTMLElement {
-  const copy = document.importNode(byId(id, HTMLTemplateElement).content, true);
-  return checked(copy.firstElementChild, HTMLElement, `#${id} > *`);
+/** A copy of a template's only child. */
+export function cloneTemplate(id: string): HTMLElement {
+  const child = byId(id, HTMLTemplateElement).content.firstElementChild;
+  if (!(child instanceof HTMLElement)) throw new TypeError(`the template #${id} is empty`);
+  return document.importNode(child, true);
 }
 
-function checked<T extends Element>(found: Element | null, type: new () => T, name: string): T {
-  if (found instanceof type) return found;
-  throw new Error(`index.html: expected ${name} to be a ${type.name}, got ${found?.tagName ?? 'nothing'}`);
+const announcer = byId('announcer', HTMLElement);
+
+/** Says it to a screen reader when that falls silent. */
+export function announce(text: string): void {
+  announcer.textContent = text;
 }
 
-/** Runs `draw` at most once a frame, however often it is asked for. */
-export function oncePerFrame(draw: () => void): { request(): void; cancel(): void } {
-  let frame = 0;
-  return {
-    request() {
-      frame ||= requestAnimationFrame(() => {
-        frame = 0;
-        draw();
-      });
-    },
-    cancel() {
-      cancelAnimationFrame(frame);
-      frame = 0;
-    },
-  };
-}
-
-/** Focuses a text box, except where that would pop up an on-screen keyboard unasked. */
-export function focusText(element: HTMLElement): void {
-  if (matchMedia('(pointer: fine)').matches) element.focus();
+export function formatBytes(bytes: number): string {
+  if (bytes < 1e6) return `${Math.round(bytes / 1e3)} kB`;
+  if (bytes < 1e7) return `${(bytes / 1e6).toFixed(1)} MB`;
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

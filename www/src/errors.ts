@@ -1,184 +1,162 @@
-/** Every failure as a sentence that says what happened, what to do, and the buttons that do it. */
-import { WeftError } from 'weft-llm';
-import { fromTemplate, within } from './dom';
+/** Every failure as a sentence that a person understands, and what can be done about it. */
 
-const remedyLabels = {
+import { WeftError, type ErrorCode } from 'weft-llm';
+import { cloneTemplate, within } from './dom.js';
+
+/** What a button under an error does; main.ts says how. */
+export type Remedy = 'retry' | 'use-cpu' | 'reload-model' | 'choose-model' | 'clear' | 'settings';
+
+const labels: Record<Remedy, string> = {
   retry: 'Try again',
-  'load-again': 'Load the model again',
   'use-cpu': 'Load it on the CPU',
-  'new-chat': 'Start a new chat',
-  settings: 'Open settings',
-  pick: 'Choose another model',
-} as const;
-
-/** Something the page can do about an error. */
-export type Remedy = keyof typeof remedyLabels;
+  'reload-model': 'Reload the model',
+  'choose-model': 'Choose another model',
+  clear: 'Clear the conversation',
+  settings: 'Open the settings',
+};
 
 interface Explanation {
-  readonly title: string;
-  readonly text: string;
-  readonly remedies: readonly Remedy[];
+  title: string;
+  text: string;
+  remedies: Remedy[];
 }
 
-const wrongFile = ['pick'] as const;
+const anotherFile = 'weft reads GGUF files of Llama-family models. Choose another file, or load SmolLM2-135M.';
 
-const explanations: Readonly<Record<string, Explanation>> = {
-  INVALID_FILE: {
-    title: 'This is not a model file that weft can read',
-    text: 'weft reads GGUF files, which usually end in .gguf. Choose another file, or download this one again if it should be one.',
-    remedies: wrongFile,
-  },
+const explanations: Record<ErrorCode, Explanation> = {
+  INVALID_FILE: { title: 'This is not a GGUF model', text: anotherFile, remedies: ['choose-model'] },
   TRUNCATED_FILE: {
-    title: 'The model file is incomplete',
-    text: 'It ends before all weights came, so the download was probably cut off. Download it again.',
-    remedies: ['retry', 'pick'],
+    title: 'The file ends too early',
+    text: 'Its download probably broke off. Fetch the file again; of a split model, choose all parts together.',
+    remedies: ['retry', 'choose-model'],
   },
   UNSUPPORTED_TENSOR_TYPE: {
-    title: 'This quantisation is not supported',
-    text: 'The weights are stored in a format that weft does not read. Look for a Q4_0, Q4_1, Q8_0 or F16 file of the same model.',
-    remedies: wrongFile,
+    title: 'weft cannot read these weights',
+    text: 'The same model in another quantisation, such as Q4_1 or Q8_0, may work.',
+    remedies: ['choose-model'],
   },
   UNSUPPORTED_MODEL: {
-    title: 'This kind of model is not supported',
-    text: 'The file is sound, but weft does not run its architecture. Choose a Llama-like model.',
-    remedies: wrongFile,
-  },
-  INVALID_MODEL: {
-    title: 'The model file contradicts itself',
-    text: 'A part is missing or has the wrong shape. If the model came in several files, choose all of them together; else download it again.',
-    remedies: wrongFile,
+    title: 'weft cannot run this kind of model',
+    text: anotherFile,
+    remedies: ['choose-model'],
   },
   UNSUPPORTED_TOKENIZER: {
-    title: 'The tokenizer of this model is not supported',
-    text: 'The file is sound, but weft cannot split text the way this model wants it. Choose another model.',
-    remedies: wrongFile,
+    title: 'weft cannot read this model’s text encoding',
+    text: anotherFile,
+    remedies: ['choose-model'],
   },
-  TOKENIZE: {
-    title: 'This text could not be read by the model',
-    text: 'The tokenizer refused it. Change the text, which is back in the box below, and send it again.',
-    remedies: [],
-  },
-  CHAT_TEMPLATE: {
-    title: 'This model cannot take the conversation',
-    text: 'Its chat template is missing or refused the messages. A model made for chat, often called “instruct”, has one; some refuse a system prompt.',
-    remedies: ['settings', 'new-chat', 'pick'],
-  },
-  CONTEXT_OVERFLOW: {
-    title: 'The conversation has become too long',
-    text: 'A model sees a limited number of tokens at once, and this conversation does not fit any more. Start a new chat with this question, shorten it, or load the model with a longer context.',
-    remedies: ['new-chat', 'settings'],
-  },
-  INVALID_OPTION: {
-    title: 'A setting has a value that does not work',
-    text: 'Open the settings and correct it, or reset them all.',
-    remedies: ['settings', 'retry'],
-  },
-  GPU_UNAVAILABLE: {
-    title: 'This browser offers no usable GPU',
-    text: 'WebGPU is missing, switched off or blocked for this graphics card. The model also runs on the CPU, only slower; a current Chrome, Edge, Safari or Firefox has WebGPU.',
-    remedies: ['use-cpu'],
-  },
-  DEVICE_LOST: {
-    title: 'The connection to the GPU was lost',
-    text: 'The driver was reset, or another program took its memory. The conversation is kept: load the model again and go on.',
-    remedies: ['load-again', 'use-cpu'],
-  },
-  OUT_OF_MEMORY: {
-    title: 'There is not enough memory for this model',
-    text: 'Close other tabs, set a shorter context length, or take a smaller model or quantisation.',
-    remedies: ['settings', 'use-cpu', 'pick'],
-  },
-  INVALID_LOGITS: {
-    title: 'The model computed nonsense',
-    text: 'The file is damaged or the graphics driver is faulty. The CPU tells which: if it works there, it was the driver.',
-    remedies: ['use-cpu', 'pick'],
+  INVALID_MODEL: {
+    title: 'The model’s file is damaged',
+    text: 'Its parts do not fit together. Fetch the file again, or choose another.',
+    remedies: ['retry', 'choose-model'],
   },
   NETWORK: {
     title: 'The model could not be fetched',
-    text: 'Check the address and the connection. A server elsewhere must allow this page to read the file (CORS).',
-    remedies: ['retry', 'pick'],
+    text: 'Check the address and the connection. The server must allow other sites to read the file (CORS); if it does not, download the file and choose it here.',
+    remedies: ['retry'],
+  },
+  GPU_UNAVAILABLE: {
+    title: 'This browser offers no GPU to the page',
+    text: 'A current Chrome, Edge, Firefox or Safari with WebGPU turned on may. The CPU works everywhere, more slowly.',
+    remedies: ['use-cpu'],
+  },
+  DEVICE_LOST: {
+    title: 'The GPU went away',
+    text: 'The system took it back, after sleep or a driver update for instance. The conversation is still here.',
+    remedies: ['reload-model', 'use-cpu'],
+  },
+  OUT_OF_MEMORY: {
+    title: 'There is not enough memory for this model',
+    text: 'Close other tabs, choose a shorter context length in the settings, or take a smaller model.',
+    remedies: ['retry', 'settings'],
+  },
+  INVALID_LOGITS: {
+    title: 'The model computed nonsense',
+    text: 'The file may be damaged, or the GPU’s driver faulty. The CPU tells them apart.',
+    remedies: ['use-cpu', 'choose-model'],
+  },
+  NOT_SUPPORTED: {
+    title: 'This browser cannot run weft',
+    text: 'It needs WebAssembly with SIMD and web workers, which every current browser has.',
+    remedies: [],
   },
   WORKER_FAILED: {
-    title: 'The engine did not start',
-    text: 'Its worker or WebAssembly file could not be loaded. Reload the page; if it stays, an extension or a policy may block it.',
-    remedies: ['load-again'],
+    title: 'weft could not start',
+    text: 'Part of the page did not arrive. Try again, or reload the page.',
+    remedies: ['retry'],
   },
   CRASHED: {
     title: 'The engine crashed',
-    text: 'That should not happen, and the conversation is kept. Load the model again and go on.',
-    remedies: ['load-again', 'use-cpu'],
+    text: 'Memory may have run out. The conversation is still here; load the model again to go on.',
+    remedies: ['reload-model', 'settings'],
+  },
+  INVALID_OPTION: {
+    title: 'A setting has a value that weft does not take',
+    text: 'Details name it. The settings can be reset.',
+    remedies: ['settings'],
+  },
+  CONTEXT_OVERFLOW: {
+    title: 'The conversation no longer fits in the context',
+    text: 'Clear it and ask again, or load the model with a longer context length.',
+    remedies: ['clear', 'settings'],
+  },
+  TOKENIZE: { title: 'The text could not be read', text: 'Change the text and send it again.', remedies: ['retry'] },
+  CHAT_TEMPLATE: {
+    title: 'The model’s chat format refused the conversation',
+    text: 'Some models allow no system prompt: empty it in the settings, and try again.',
+    remedies: ['settings', 'retry'],
   },
   DISPOSED: {
     title: 'The model is no longer loaded',
-    text: 'The conversation is kept. Load the model again and go on.',
-    remedies: ['load-again', 'pick'],
+    text: 'Load it again to go on. The conversation is still here.',
+    remedies: ['reload-model'],
   },
-  NOT_SUPPORTED: {
-    title: 'This browser lacks something that weft needs',
-    text: 'Use a current Chrome, Edge, Safari or Firefox.',
-    remedies: [],
+  INTERNAL: {
+    title: 'Something in weft failed',
+    text: 'That is a bug; a report with the details helps to mend it. Loading the model again may get around it.',
+    remedies: ['reload-model'],
   },
 };
 
-const unknown: Explanation = {
-  title: 'Something went wrong in weft',
-  text: 'That is a fault of the program and not yours. The conversation is kept; the details below help whoever looks into it.',
-  remedies: ['load-again'],
-};
-
-/** The default model is a file of this very server, so its absence has a remedy of its own. */
-const defaultModelMissing: Explanation = {
-  title: 'The default model is not on this server yet',
-  text: 'Run “npm start” in the project’s folder: it fetches the file into models/. Or choose a file or an address below.',
+const missingDefault: Explanation = {
+  title: 'SmolLM2-135M is not on this server yet',
+  text: 'Run npm start in weft’s folder: it fetches the model (98 MB) and then serves this page. Or choose a GGUF file here.',
   remedies: ['retry'],
 };
 
-/** True where an error only says that the user cancelled. */
-export function isAbort(error: unknown): boolean {
-  return error instanceof Error && (error.name === 'AbortError' || codeOf(error) === 'ABORTED');
+/** `fromHere`: the model was to come from this page's own server. */
+export function explain(error: unknown, fromHere = false): Explanation {
+  const code = error instanceof WeftError ? error.code : 'INTERNAL';
+  if (code === 'NETWORK' && fromHere && /\b404\b/.test(messageOf(error))) return missingDefault;
+  return explanations[code];
 }
 
-function codeOf(error: unknown): string | undefined {
-  return error instanceof WeftError ? error.code : undefined;
-}
-
-/** The one error that the page shows; a newer one replaces it. */
-export class ErrorCard {
-  readonly #act: (remedy: Remedy) => void;
-  #element: HTMLElement | undefined;
-
-  constructor(act: (remedy: Remedy) => void) {
-    this.#act = act;
-  }
-
-  /** Shows an error inside `place`. `defaultModel`: it came from loading the default model. */
-  show(error: unknown, place: HTMLElement, { defaultModel = false } = {}): void {
-    this.clear();
-    const code = codeOf(error);
-    const { title, text, remedies } =
-      defaultModel && code === 'NETWORK' ? defaultModelMissing : (explanations[code ?? ''] ?? unknown);
-    const card = fromTemplate('error-template');
-    card.dataset['code'] = code ?? 'UNKNOWN';
-    within(card, 'h2', HTMLElement).textContent = title;
-    within(card, 'p', HTMLElement).textContent = text;
-    within(card, '.message', HTMLElement).textContent =
-      `${code ?? 'UNKNOWN'}: ${error instanceof Error ? error.message : String(error)}`;
-    within(card, '.remedies', HTMLElement).append(...remedies.map((remedy) => this.#button(remedy)));
-    within(card, '.dismiss', HTMLElement).addEventListener('click', () => this.clear());
-    place.append(card);
-    this.#element = card;
-  }
-
-  clear(): void {
-    this.#element?.remove();
-    this.#element = undefined;
-  }
-
-  #button(remedy: Remedy): HTMLButtonElement {
+/** Shows an error in `place`, instead of an earlier one. Its buttons call `onRemedy`, after it is gone. */
+export function showError(
+  place: HTMLElement,
+  error: unknown,
+  options: { fromHere?: boolean; onRemedy: (remedy: Remedy) => void },
+): void {
+  const { title, text, remedies } = explain(error, options.fromHere);
+  const box = cloneTemplate('error-template');
+  within(box, 'h2', HTMLElement).textContent = title;
+  within(box, 'p', HTMLElement).textContent = text;
+  within(box, '.message', HTMLElement).textContent =
+    error instanceof WeftError ? `${error.code}: ${error.message}` : messageOf(error);
+  const buttons = within(box, '.remedies', HTMLElement);
+  for (const remedy of remedies) {
     const button = document.createElement('button');
     button.type = 'button';
-    button.textContent = remedyLabels[remedy];
-    button.addEventListener('click', () => this.#act(remedy));
-    return button;
+    button.textContent = labels[remedy];
+    button.addEventListener('click', () => {
+      box.remove();
+      options.onRemedy(remedy);
+    });
+    buttons.append(button);
   }
+  buttons.hidden = remedies.length === 0;
+  within(box, '.dismiss', HTMLElement).addEventListener('click', () => box.remove());
+  place.replaceChildren(box);
 }
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -1,64 +1,64 @@
-/** How far loading is: phase, bytes, speed and the time that is left. */
-import type { Progress } from 'weft-llm';
-import { byId, oncePerFrame } from './dom';
-import { bytes, duration } from './units';
+/** The progress of a load: what happens, how much of it, how fast, and how long yet. */
 
-/** Speed is measured over this long, so that it neither jumps nor lags. */
-const speedWindowMs = 4000;
+import type { Progress } from 'weft-llm';
+import { byId, formatBytes } from './dom.js';
+
+const phase = byId('phase', HTMLElement);
+const bar = byId('progress', HTMLProgressElement);
+const amount = byId('amount', HTMLElement);
+
+const phases: Record<Progress['phase'], string> = {
+  start: 'Starting the engine',
+  download: 'Reading the model',
+  prepare: 'Preparing: a first run of the model',
+};
+
+/** The speed is that of the last seconds, so that it follows a changing network. */
+const WINDOW_MS = 4000;
 
 export class LoadingView {
-  readonly #phase = byId('phase', HTMLElement);
-  readonly #bar = byId('progress', HTMLProgressElement);
-  readonly #amount = byId('amount', HTMLElement);
-  readonly #frame = oncePerFrame(() => this.#draw());
-  #progress: Progress = { phase: 'start', loaded: 0, total: null, file: '' };
-  /** When how many bytes had come, oldest first. */
   #samples: { time: number; loaded: number }[] = [];
+  #shownAt = 0;
 
-  constructor(cancel: () => void) {
-    byId('cancel-load', HTMLButtonElement).addEventListener('click', cancel);
+  constructor() {
+    phase.textContent = phases.start;
+    bar.removeAttribute('value');
+    amount.textContent = '\u00a0';
   }
 
-  begin(): void {
-    this.#samples = [];
-    this.update({ phase: 'start', loaded: 0, total: null, file: '' });
-  }
-
-  update(progress: Progress): void {
-    this.#progress = progress;
-    const time = performance.now();
-    this.#samples.push({ time, loaded: progress.loaded });
-    while (this.#samples.length > 2 && time - (this.#samples[0]?.time ?? time) > speedWindowMs) this.#samples.shift();
-    this.#frame.request();
-  }
-
-  #draw(): void {
-    const { phase, loaded, total, file } = this.#progress;
-    const words = {
-      start: 'Starting the engine',
-      download: file ? `Reading ${file}` : 'Reading the model',
-      prepare: 'Warming up',
-    }[phase];
-    // Written only when it changes, because every change is announced.
-    if (this.#phase.textContent !== words) this.#phase.textContent = words;
-    if (phase === 'download' && total !== null) {
-      this.#bar.max = total;
-      this.#bar.value = loaded;
-    } else {
-      this.#bar.removeAttribute('value');
+  update({ phase: current, loaded, total, file }: Progress): void {
+    const now = performance.now();
+    if (phase.textContent !== phases[current]) {
+      phase.textContent = phases[current];
+      this.#shownAt = 0;
     }
-    this.#amount.textContent = phase === 'download' ? this.#amountWords(loaded, total) : '';
+    if (current !== 'download' || total === null) bar.removeAttribute('value');
+    else {
+      bar.max = total;
+      bar.value = loaded;
+    }
+    this.#samples = this.#samples.filter(({ time }) => now - time < WINDOW_MS);
+    this.#samples.push({ time: now, loaded });
+    // A figure that changes more often cannot be read.
+    if (now - this.#shownAt < 200 && loaded !== total) return;
+    this.#shownAt = now;
+    amount.textContent = current === 'download' ? this.#describe(loaded, total, file) : file || '\u00a0';
   }
 
-  #amountWords(loaded: number, total: number | null): string {
-    const words = [total === null ? bytes(loaded) : `${bytes(loaded)} of ${bytes(total)}`];
-    const first = this.#samples[0];
-    const last = this.#samples.at(-1);
-    if (first && last && last.time - first.time > 500) {
-      const perMs = (last.loaded - first.loaded) / (last.time - first.time);
-      words.push(`${bytes(perMs * 1000)}/s`);
-      if (total !== null && perMs > 0) words.push(`${duration(Math.max(1000, (total - loaded) / perMs))} left`);
+  #describe(loaded: number, total: number | null, file: string): string {
+    const parts = [total === null ? formatBytes(loaded) : `${formatBytes(loaded)} of ${formatBytes(total)}`];
+    const [first] = this.#samples;
+    const elapsed = first ? performance.now() - first.time : 0;
+    if (first && elapsed > 500 && loaded > first.loaded) {
+      const speed = (loaded - first.loaded) / elapsed; // bytes per ms
+      parts.push(`${formatBytes(speed * 1000)}/s`);
+      if (total !== null) parts.push(timeLeft((total - loaded) / speed / 1000));
     }
-    return words.join(' · ');
+    return [...parts, file].filter(Boolean).join(' · ');
   }
+}
+
+function timeLeft(seconds: number): string {
+  if (seconds < 1) return 'almost there';
+  return seconds < 90 ? `${Math.ceil(seconds)} s left` : `${Math.ceil(seconds / 60)} min left`;
 }

@@ -1,151 +1,166 @@
-/** Wires the parts together: which view shows, which model is loaded, and what each remedy does. */
-import { load, type Llm, type ModelInfo, type ModelSource } from 'weft-llm';
-import { Chat } from './chat';
-import { Composer } from './composer';
-import { byId } from './dom';
-import { ErrorCard, isAbort, type Remedy } from './errors';
-import { LoadingView } from './loading';
-import { defaultModel, setUpModelPicker } from './model-picker';
-import { Notice } from './notice';
-import { Settings } from './settings';
-import { bytes, parameters } from './units';
+/** The page: which part shows, loading a model, and what joins the parts. */
 
-type View = 'picker' | 'loading' | 'chat';
-
-let llm: Llm | undefined;
-let source: ModelSource = defaultModel;
-let loading: AbortController | undefined;
+import { load, WeftError, type EngineInfo, type Llm, type ModelSource } from 'weft-llm';
+import { Chat } from './chat.js';
+import { focusPrompt, promptIsEmpty, setBusy, setPrompt, startComposer } from './composer.js';
+import { byId, formatBytes } from './dom.js';
+import { showError, type Remedy } from './errors.js';
+import { LoadingView } from './loading.js';
+import { DEFAULT_MODEL, startPicker } from './model-picker.js';
+import { followEnd, startScroll } from './scroll.js';
+import { loadSettings, noteLoaded, openSettings, setDevice, startSettings } from './settings.js';
 
 const changeModel = byId('change-model', HTMLButtonElement);
-const clear = byId('clear', HTMLButtonElement);
+const clearButton = byId('clear', HTMLButtonElement);
 const back = byId('back', HTMLButtonElement);
-const engine = byId('engine', HTMLElement);
+const chatError = byId('chat-error', HTMLElement);
+const pickerError = byId('picker-error', HTMLElement);
+const notice = byId('notice', HTMLElement);
 
-const settings = new Settings(() => void loadModel(source));
-const loadingView = new LoadingView(() => loading?.abort());
-const notice = new Notice();
-const errors = new ErrorCard(act);
-const composer = new Composer({
-  send(text) {
-    errors.clear();
-    void chat.ask(text);
-  },
-  stop: () => chat.stop(),
-});
-const chat = new Chat(settings, {
-  busy(busy) {
-    composer.setBusy(busy);
-    clear.hidden = chat.isEmpty;
-  },
-  giveBack: (question) => composer.giveBack(question),
-  failed: (error) => errors.show(error, byId('chat-error', HTMLElement)),
-});
+type View = 'picker' | 'loading' | 'chat';
+let model: Llm | null = null;
+let source: ModelSource = DEFAULT_MODEL;
+let loading: AbortController | null = null;
 
-setUpModelPicker((model) => void loadModel(model));
-changeModel.addEventListener('click', () => show('picker'));
-back.addEventListener('click', () => show('chat'));
-clear.addEventListener('click', clearChat);
-for (const example of document.querySelectorAll('.example')) {
-  example.addEventListener('click', () => {
-    composer.giveBack(example.textContent);
-    composer.submit();
-  });
+const chat = new Chat({ onError: onChatError, onChange: update });
+
+function show(view: View): void {
+  document.body.dataset['view'] = view;
+  update();
+  if (view === 'chat') {
+    followEnd();
+    focusPrompt();
+    return;
+  }
+  byId('main', HTMLElement).scrollTop = 0;
+  byId(view === 'loading' ? 'cancel-load' : 'load-default', HTMLElement).focus();
 }
-addEventListener('pagehide', (event) => {
-  if (!event.persisted) llm?.dispose();
-});
-show('picker');
 
-async function loadModel(model: ModelSource): Promise<void> {
-  // The old model goes first: two rarely fit.
+function update(): void {
+  const view = document.body.dataset['view'];
+  setBusy(chat.busy);
+  clearButton.hidden = view !== 'chat' || chat.empty;
+  changeModel.hidden = view !== 'chat';
+  back.hidden = model === null && chat.empty;
+  byId('open-settings', HTMLElement).hidden = view === 'loading';
+}
+
+async function loadModel(wanted: ModelSource): Promise<void> {
   loading?.abort();
-  unload();
-  errors.clear();
-  source = model;
-  const abort = new AbortController();
-  loading = abort;
-  loadingView.begin();
+  const current = new AbortController();
+  loading = current;
+  chat.stop();
+  pickerError.replaceChildren();
+  chatError.replaceChildren();
+  const settings = loadSettings();
+  const view = new LoadingView();
   show('loading');
   try {
-    const loaded = await load({
-      model,
-      ...settings.loadOptions,
-      signal: abort.signal,
-      onProgress: (progress) => loadingView.update(progress),
-    });
-    // Another choice may have come just as this one arrived.
-    if (loading !== abort) return loaded.dispose();
-    llm = loaded;
-    chat.useModel(llm);
-    settings.markLoaded(true);
-    engine.textContent = describe(llm.info);
+    const options = { model: wanted, ...settings, signal: current.signal };
+    const loaded = await load({ ...options, onProgress: (progress) => current === loading && view.update(progress) });
+    if (current !== loading) return loaded.dispose();
+    // The earlier model goes only now: a broken file must not cost the one that works.
+    model?.dispose();
+    model = chat.model = loaded;
+    source = wanted;
+    noteLoaded(settings);
+    byId('engine', HTMLElement).textContent = describeEngine(loaded);
     show('chat');
   } catch (error) {
-    if (loading !== abort) return;
-    show(chat.isEmpty ? 'picker' : 'chat');
-    if (isAbort(error)) return;
-    const place = byId(chat.isEmpty ? 'picker-error' : 'chat-error', HTMLElement);
-    errors.show(error, place, { defaultModel: model === defaultModel });
-  } finally {
-    if (loading === abort) loading = undefined;
+    if (current !== loading) return;
+    if (model && error instanceof WeftError && error.code === 'OUT_OF_MEMORY') {
+      // Unless there is no room for both.
+      unload();
+      return loadModel(wanted);
+    }
+    show(model ? 'chat' : 'picker');
+    if (!current.signal.aborted) {
+      const place = model ? chatError : pickerError;
+      showError(place, error, { fromHere: wanted === DEFAULT_MODEL, onRemedy: (remedy) => mend(remedy, wanted) });
+    }
   }
 }
 
 function unload(): void {
-  chat.useModel(undefined);
-  llm?.dispose();
-  llm = undefined;
-  settings.markLoaded(false);
-  engine.textContent = '';
+  model?.dispose();
+  model = chat.model = null;
 }
 
-function show(view: View): void {
-  document.body.dataset['view'] = view;
-  changeModel.hidden = view !== 'chat';
-  clear.hidden = view !== 'chat' || chat.isEmpty;
-  back.hidden = llm === undefined && chat.isEmpty;
-  composer.setReady(view === 'chat' && llm !== undefined);
-  // The control that had the focus is gone with its view: hand it to what comes next.
-  if (view === 'chat') composer.focus();
-  if (view === 'loading') byId('cancel-load', HTMLElement).focus();
-  if (view === 'picker' && document.activeElement === document.body) byId('load-default', HTMLElement).focus();
-}
-
-function clearChat(): void {
-  const undo = chat.clear();
-  errors.clear();
-  clear.hidden = true;
-  notice.show('The chat was cleared.', 'Undo', () => {
-    undo();
-    clear.hidden = false;
+function onChatError(error: unknown): void {
+  const fatal = ['DEVICE_LOST', 'CRASHED', 'DISPOSED', 'INTERNAL', 'OUT_OF_MEMORY', 'INVALID_LOGITS'];
+  if (!(error instanceof WeftError) || fatal.includes(error.code)) unload();
+  showError(chatError, error, {
+    onRemedy: (remedy) => (remedy === 'retry' && model ? void chat.regenerate() : mend(remedy, source)),
   });
-  composer.focus();
 }
 
-function act(remedy: Remedy): void {
-  errors.clear();
+/** `wanted`: the model that the failure was about. */
+function mend(remedy: Remedy, wanted: ModelSource): void {
   switch (remedy) {
     case 'retry':
-      // Without a model it was loading that failed; else the question is back in its box.
-      return llm ? composer.submit() : void loadModel(source);
-    case 'load-again':
-      return void loadModel(source);
+    case 'reload-model':
+      return void loadModel(wanted);
     case 'use-cpu':
-      settings.setDevice('cpu');
-      return void loadModel(source);
-    case 'new-chat':
-      clearChat();
-      return composer.submit();
-    case 'settings':
-      return settings.open();
-    case 'pick':
+      setDevice('cpu');
+      return void loadModel(wanted);
+    case 'choose-model':
       return show('picker');
+    case 'clear':
+      return clear();
+    case 'settings':
+      return openSettings();
   }
 }
 
-/** Which model runs where, and why there. */
-function describe({ name, parameters: weights, quantization, engine }: ModelInfo): string {
-  const memory = `${bytes(engine.memoryBytes)} ${engine.kind === 'gpu' ? 'GPU memory' : 'memory'}`;
-  const model = `${name} (${parameters(weights)}, ${quantization})`;
-  return `${model} on the ${engine.kind.toUpperCase()}: ${engine.description}. ${engine.reason} ${memory} + ${bytes(engine.wasmMemoryBytes)} WebAssembly.`;
+function clear(): void {
+  const { restore, unanswered } = chat.clear();
+  chatError.replaceChildren();
+  if (promptIsEmpty()) setPrompt(unanswered);
+  const undo = document.createElement('button');
+  undo.type = 'button';
+  undo.textContent = 'Undo';
+  const text = document.createElement('p');
+  text.textContent = 'The conversation is cleared.';
+  undo.addEventListener('click', () => {
+    notice.replaceChildren();
+    restore();
+    followEnd();
+    focusPrompt();
+  });
+  notice.replaceChildren(text, undo);
+  focusPrompt();
 }
+
+function ask(question: string): boolean {
+  notice.replaceChildren();
+  chatError.replaceChildren();
+  followEnd();
+  return chat.send(question);
+}
+
+function describeEngine({ info }: Llm): string {
+  const { kind, description, reason } = info.engine;
+  const engine = `${kind === 'gpu' ? 'GPU' : 'CPU'} (${description})`;
+  return `${info.name} ${info.quantization} on the ${engine} · ${memory(info.engine)} · ${reason}`;
+}
+
+/** The CPU engine's memory is the module's own; a GPU's is beside it. */
+function memory({ kind, memoryBytes, wasmMemoryBytes }: EngineInfo): string {
+  return formatBytes(kind === 'gpu' ? memoryBytes + wasmMemoryBytes : Math.max(memoryBytes, wasmMemoryBytes));
+}
+
+startSettings(() => void loadModel(source));
+startPicker((wanted) => void loadModel(wanted));
+startComposer({ onSend: ask, onStop: () => chat.stop() });
+startScroll();
+clearButton.addEventListener('click', clear);
+changeModel.addEventListener('click', () => show('picker'));
+back.addEventListener('click', () => show('chat'));
+byId('cancel-load', HTMLElement).addEventListener('click', () => loading?.abort());
+for (const example of document.querySelectorAll('.example')) {
+  example.addEventListener('click', () => {
+    ask(example.textContent ?? '');
+    focusPrompt();
+  });
+}
+update();

@@ -1,99 +1,110 @@
 /**
- * Markdown that grows: an answer is parsed anew for every frame, which costs well under a millisecond, but only the blocks
- * whose source changed, usually the last one, are sanitised and drawn again.
+ * Renders an answer while it grows. Markdown's top-level blocks are final once another one follows, so each frame parses
+ * and replaces the last block alone: the cost of a frame does not grow with the answer.
  *
- * A model's text is not trusted. HTML in it is shown as text, images become links, and what the parser produces passes a
- * sanitiser that knows a short list of elements. So no answer can run anything, style anything or make the page fetch
- * anything before somebody clicks.
+ * A model's text is untrusted. HTML in it is shown as text, images become their description, and what remains passes
+ * DOMPurify with a short list of elements and attributes, none of which can fetch or run anything.
  */
-import DOMPurify from 'dompurify';
+
+import DOMPurify, { type Config } from 'dompurify';
 import { Marked, type Token } from 'marked';
 
-const marked = new Marked({
+const ALLOWED: Config & { RETURN_DOM_FRAGMENT: true } = {
+  ALLOWED_TAGS: [
+    ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'p', 'br', 'hr', 'ul', 'ol', 'li', 'blockquote', 'pre', 'code'],
+    ...['em', 'strong', 'del', 'a', 'table', 'thead', 'tbody', 'tr', 'th', 'td'],
+  ],
+  ALLOWED_ATTR: ['href', 'title', 'align', 'start', 'class'],
+  ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
+  ADD_URI_SAFE_ATTR: ['title', 'align', 'start', 'class'],
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+  RETURN_DOM_FRAGMENT: true,
+};
+
+const escapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+const escape = (text: string) => text.replace(/[&<>"']/g, (character) => escapes[character] ?? '');
+
+const markdown = new Marked({
   gfm: true,
+  breaks: true,
   renderer: {
-    html: ({ text, block }) => (block === true ? `<p>${escape(text)}</p>` : escape(text)),
-    image: ({ href, text }) => `<a href="${escape(href)}">${escape(text || href)}</a>`,
+    html: ({ text }) => escape(text),
+    image: ({ text }) => `<em>[image: ${escape(text)}]</em>`,
     checkbox: ({ checked }) => (checked ? '☑ ' : '☐ '),
   },
 });
 
-const allowed = {
-  ALLOWED_TAGS:
-    'a blockquote br code del em h1 h2 h3 h4 h5 h6 hr li ol p pre strong table tbody td th thead tr ul'.split(' '),
-  ALLOWED_ATTR: ['align', 'class', 'href', 'start', 'title'],
-  ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
-  ALLOW_DATA_ATTR: false,
-  ALLOW_ARIA_ATTR: false,
-  RETURN_DOM_FRAGMENT: true,
-} as const;
-
-interface Block {
-  readonly source: string;
-  readonly nodes: readonly ChildNode[];
-}
-
-/** The Markdown of one answer, drawn into `root`. */
 export class MarkdownView {
-  readonly #root: HTMLElement;
-  #blocks: Block[] = [];
+  #element: HTMLElement;
+  /** The Markdown after the blocks that are final. */
+  #rest = '';
+  /** The nodes of the last block, which the next frame replaces. */
+  #last: Node[] = [];
+  #frame = 0;
 
-  constructor(root: HTMLElement) {
-    this.#root = root;
+  constructor(element: HTMLElement) {
+    this.#element = element;
   }
 
-  /** Shows this text instead of the one before. */
-  show(text: string): void {
-    const tokens = marked.lexer(text).filter(({ type }) => type !== 'space' && type !== 'def');
-    const same = this.#blocks.findIndex((block, index) => block.source !== tokens[index]?.raw);
-    const kept = same === -1 ? this.#blocks.length : same;
-    for (const block of this.#blocks.splice(kept)) for (const node of block.nodes) node.remove();
-    for (const token of tokens.slice(kept)) {
-      const fragment = draw(token);
-      this.#blocks.push({ source: token.raw, nodes: [...fragment.childNodes] });
-      this.#root.append(fragment);
+  /** Shown with the next frame, together with whatever else arrives until then. */
+  append(text: string): void {
+    this.#rest += text;
+    this.#frame ||= requestAnimationFrame(() => this.#render(false));
+  }
+
+  /** Shows everything now. No text may follow. */
+  finish(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#render(true);
+  }
+
+  #render(final: boolean): void {
+    this.#frame = 0;
+    for (const node of this.#last) node.parentNode?.removeChild(node);
+    const tokens = markdown.lexer(this.#rest);
+    // Blank lines end no block: a list goes on after them.
+    const end = final ? tokens.length : tokens.findLastIndex((token) => token.type !== 'space');
+    const done = tokens.slice(0, Math.max(end, 0));
+    if (done.length > 0) {
+      const fragment = toFragment(done);
+      fragment.querySelectorAll('pre').forEach(addCopyButton);
+      this.#element.append(fragment);
+      this.#rest = tokens
+        .slice(done.length)
+        .map((token) => token.raw)
+        .join('');
     }
+    const fragment = toFragment(tokens.slice(done.length));
+    this.#last = [...fragment.childNodes];
+    this.#element.append(fragment);
   }
 }
 
-function draw(token: Token): DocumentFragment {
-  const fragment = DOMPurify.sanitize(marked.parser([token]), { ...allowed, ...mutable });
-  for (const link of fragment.querySelectorAll('a')) {
+function toFragment(tokens: Token[]): DocumentFragment {
+  const fragment = DOMPurify.sanitize(markdown.parser(tokens), ALLOWED);
+  for (const link of fragment.querySelectorAll<HTMLAnchorElement>('a[href]')) {
     link.target = '_blank';
-    link.rel = 'noopener noreferrer nofollow';
+    link.rel = 'noopener noreferrer';
   }
-  for (const table of fragment.querySelectorAll('table')) {
-    const scroller = scrollable('Table');
-    table.replaceWith(scroller);
-    scroller.append(table);
-  }
-  for (const pre of fragment.querySelectorAll('pre')) {
-    const language = /language-(\S+)/.exec(pre.firstElementChild?.className ?? '')?.[1] ?? 'text';
-    const box = document.createElement('div');
-    box.className = 'code';
-    const copy = document.createElement('button');
-    copy.type = 'button';
-    copy.className = 'copy-code';
-    copy.textContent = 'Copy';
-    copy.setAttribute('aria-label', 'Copy this code');
-    const scroller = scrollable(`Code: ${language}`);
-    pre.replaceWith(box);
-    scroller.append(pre);
-    box.append(Object.assign(document.createElement('span'), { textContent: language }), copy, scroller);
-  }
+  // What is wider than a phone scrolls, by keyboard too.
+  for (const wide of fragment.querySelectorAll<HTMLElement>('pre, table')) wide.tabIndex = 0;
   return fragment;
 }
 
-/** A box that scrolls sideways, which the keyboard must be able to reach. */
-function scrollable(label: string): HTMLElement {
-  const box = document.createElement('div');
-  box.className = 'scrollable';
-  box.tabIndex = 0;
-  box.setAttribute('role', 'group');
-  box.setAttribute('aria-label', label);
-  return box;
-}
-
-function escape(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+function addCopyButton(pre: HTMLPreElement): void {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'copy';
+  button.textContent = 'Copy';
+  button.setAttribute('aria-label', 'Copy the code');
+  const language = document.createElement('span');
+  language.textContent = pre.querySelector('code')?.className.replace('language-', '') ?? '';
+  const head = document.createElement('div');
+  head.className = 'code-head';
+  head.append(language, button);
+  const block = document.createElement('div');
+  block.className = 'code';
+  pre.replaceWith(block);
+  block.append(head, pre);
 }

@@ -1,53 +1,51 @@
-/** The ways to name a model: the default one, an address, files chosen or dropped. */
+/** The ways to say which model: the default one, an address, and files chosen or dropped. */
+
 import type { ModelSource } from 'weft-llm';
-import { byId } from './dom';
+import { byId } from './dom.js';
 
-/** The model that the project ships with; `models/` lies beside the page. */
-export const defaultModel = new URL('models/SmolLM2-135M-Instruct.Q4_1.gguf', document.baseURI);
+/** Served by `npm start` and by Vite's preview; relative, so that the page works in any folder. */
+export const DEFAULT_MODEL = new URL('models/SmolLM2-135M-Instruct.Q4_1.gguf', document.baseURI).href;
 
-/** Calls `choose` for every model that the user picks. */
-export function setUpModelPicker(choose: (model: ModelSource) => void): void {
-  byId('load-default', HTMLButtonElement).addEventListener('click', () => choose(defaultModel));
-
+export function startPicker(onModel: (model: ModelSource) => void): void {
+  const urlForm = byId('url-form', HTMLFormElement);
   const url = byId('model-url', HTMLInputElement);
-  byId('url-form', HTMLFormElement).addEventListener('submit', (event) => {
+  const input = byId('model-file', HTMLInputElement);
+
+  byId('load-default', HTMLElement).addEventListener('click', () => onModel(DEFAULT_MODEL));
+  urlForm.addEventListener('submit', (event) => {
     event.preventDefault();
-    choose(new URL(url.value));
+    onModel(url.value);
   });
-
-  const files = byId('model-file', HTMLInputElement);
-  files.addEventListener('change', () => {
-    const chosen = [...(files.files ?? [])];
-    // Emptied, so that choosing the same file again is a change too.
-    files.value = '';
-    chooseFiles(chosen, choose);
+  input.addEventListener('change', () => {
+    const files = [...(input.files ?? [])];
+    input.value = ''; // choosing the same file again is a change too
+    if (files.length > 0) onModel(inOrder(files));
   });
-
-  setUpDropping(choose);
+  acceptDrops((files) => onModel(inOrder(files)));
 }
 
-function setUpDropping(choose: (model: ModelSource) => void): void {
-  const veil = byId('drop', HTMLElement);
-  const hasFiles = (event: DragEvent) => event.dataTransfer?.types.includes('Files') === true;
-  addEventListener('dragover', (event) => {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    veil.hidden = false;
-  });
-  addEventListener('dragleave', (event) => {
-    // Null where the pointer left the window, and not only one element for the next.
-    if (event.relatedTarget === null) veil.hidden = true;
-  });
-  addEventListener('drop', (event) => {
-    veil.hidden = true;
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    chooseFiles([...(event.dataTransfer?.files ?? [])], choose);
-  });
+/** `model-00002-of-00003.gguf`: the names of a split model's parts sort by their numbers. */
+function inOrder(files: File[]): File[] {
+  return files.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
 }
 
-/** Parts are named so that their order is the order of their names: `…-00001-of-00003.gguf`. */
-function chooseFiles(files: File[], choose: (model: ModelSource) => void): void {
-  const [first, ...rest] = files.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
-  if (first) choose(rest.length === 0 ? first : [first, ...rest]);
+function acceptDrops(onFiles: (files: File[]) => void): void {
+  const overlay = byId('drop', HTMLElement);
+  const hasFiles = (event: DragEvent) => event.dataTransfer?.types.includes('Files') ?? false;
+  // Without these two the browser would leave the page to show the file.
+  document.addEventListener('dragover', (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    overlay.hidden = false;
+  });
+  document.addEventListener('drop', (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    overlay.hidden = true;
+    const files = [...(event.dataTransfer?.files ?? [])];
+    if (files.length > 0) onFiles(files);
+  });
+  document.addEventListener('dragleave', (event) => {
+    if (event.relatedTarget === null) overlay.hidden = true;
+  });
 }

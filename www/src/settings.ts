@@ -1,135 +1,129 @@
-/**
- * The settings dialog. The form in `index.html` is the schema: an element's name is the option, its attributes the range
- * and the default. What a browser stored is put back only where the form still finds it valid.
- */
-import type { Device, GenerateOptions } from 'weft-llm';
-import { byId, within } from './dom';
+/** The settings dialog. Its form in index.html is the list of settings; this reads, keeps and restores it. */
+
+import type { Device, GenerateOptions, LoadOptions, SamplingOptions } from 'weft-llm';
+import { byId } from './dom.js';
+
+const STORE = 'weft-settings';
+
+const dialog = byId('settings', HTMLDialogElement);
+const form = byId('settings-form', HTMLFormElement);
+const reloadHint = byId('reload-hint', HTMLElement);
 
 type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
+const fields = [...form.querySelectorAll<Field>('input[name], textarea[name], select[name]')];
 
-const storageKey = 'weft-settings';
+/** Each field's last value that was in its range: what holds, whatever is being typed. */
+const valid = new Map<Field, string>();
 
-export class Settings {
-  readonly #dialog = byId('settings', HTMLDialogElement);
-  readonly #form = byId('settings-form', HTMLFormElement);
-  readonly #reloadHint = byId('reload-hint', HTMLElement);
-  /** Device and context length as the model was loaded; undefined while none is. */
-  #loadedWith: string | undefined;
+type LoadSettings = Pick<LoadOptions, 'device' | 'contextLength'>;
+let loadedWith: string | null = null;
 
-  /** `reload`: the user wants the model again, with the device and context length as they are now. */
-  constructor(reload: () => void) {
-    this.#restore();
-    this.#form.addEventListener('input', () => this.#changed());
-    byId('open-settings', HTMLButtonElement).addEventListener('click', () => this.open());
-    byId('reset-settings', HTMLButtonElement).addEventListener('click', () => {
-      this.#form.reset();
-      this.#changed();
-    });
-    byId('reload', HTMLButtonElement).addEventListener('click', () => {
-      this.#dialog.close();
-      reload();
-    });
-    // A click on the backdrop is a click on the dialog itself.
-    this.#dialog.addEventListener('click', (event) => {
-      if (event.target === this.#dialog) this.#dialog.close();
-    });
+export function systemPrompt(): string {
+  return text('systemPrompt');
+}
+
+export function loadSettings(): LoadSettings {
+  const contextLength = number('contextLength');
+  return { device: text('device') as Device, ...(contextLength === undefined ? {} : { contextLength }) };
+}
+
+export function generateSettings(): GenerateOptions {
+  const sampling = ['temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'frequencyPenalty', 'presencePenalty'];
+  const options: GenerateOptions = {};
+  for (const name of [...sampling, 'seed', 'maxTokens'] as (keyof SamplingOptions | 'maxTokens')[]) {
+    const value = number(name);
+    if (value !== undefined) options[name] = value;
   }
+  const stop = text('stop')
+    .split('\n')
+    .filter((line) => line !== '');
+  return stop.length > 0 ? { ...options, stop } : options;
+}
 
-  open(): void {
-    this.#dialog.showModal();
-    this.#dialog.scrollTop = 0;
+export function setDevice(device: Device): void {
+  field('device').value = device;
+  changed();
+}
+
+/** Compares the settings with those that the model was loaded with, to offer loading it again. */
+export function noteLoaded(settings: LoadSettings): void {
+  loadedWith = JSON.stringify(settings);
+  changed();
+}
+
+export function openSettings(): void {
+  dialog.showModal();
+}
+
+/** `onReload`: the user wants the model loaded again with the new settings. */
+export function startSettings(onReload: () => void): void {
+  restore();
+  changed();
+  form.addEventListener('input', changed);
+  byId('open-settings', HTMLElement).addEventListener('click', openSettings);
+  byId('reset-settings', HTMLElement).addEventListener('click', () => {
+    form.reset();
+    changed();
+  });
+  byId('reload', HTMLElement).addEventListener('click', () => {
+    dialog.close();
+    onReload();
+  });
+  // A click beside the dialog closes it: only the backdrop's clicks have the dialog itself as their target.
+  dialog.addEventListener('click', (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+  // "Done" refuses a number out of its range; Escape and the backdrop do not, and must not leave it as if it held.
+  dialog.addEventListener('close', () => {
+    for (const field of fields) if (!field.checkValidity()) field.value = valid.get(field) ?? '';
+    changed();
+  });
+}
+
+function changed(): void {
+  for (const field of fields) if (field.checkValidity()) valid.set(field, field.value);
+  for (const range of fields) {
+    if (range.type !== 'range') continue;
+    const value = range.previousElementSibling;
+    if (value) value.textContent = range.value;
   }
-
-  get systemPrompt(): string {
-    return this.#text('systemPrompt').trim();
-  }
-
-  get generateOptions(): GenerateOptions {
-    const options: GenerateOptions = { stop: this.#text('stop').split('\n').filter(Boolean) };
-    for (const name of samplingNames) {
-      const value = this.#number(name);
-      if (value !== undefined) options[name] = value;
-    }
-    return options;
-  }
-
-  get loadOptions(): { device: Device; contextLength?: number } {
-    const device = this.#text('device') as Device;
-    const contextLength = this.#number('contextLength');
-    return contextLength === undefined ? { device } : { device, contextLength };
-  }
-
-  setDevice(device: Device): void {
-    this.#field('device').value = device;
-    this.#changed();
-  }
-
-  /** Remembers what the model is loaded with, to offer loading it again when that changes. */
-  markLoaded(loaded: boolean): void {
-    this.#loadedWith = loaded ? JSON.stringify(this.loadOptions) : undefined;
-    this.#changed();
-  }
-
-  #fields(): Field[] {
-    return [...this.#form.elements].filter((element): element is Field => 'name' in element && element.name !== '');
-  }
-
-  #field(name: string): Field {
-    return within(this.#form, `[name=${name}]`, HTMLElement) as Field;
-  }
-
-  #text(name: string): string {
-    return this.#field(name).value;
-  }
-
-  /** The number in a field; undefined where it is empty or not valid, so that the default holds. */
-  #number(name: string): number | undefined {
-    const field = this.#field(name);
-    return field.value === '' || !field.validity.valid ? undefined : Number(field.value);
-  }
-
-  #changed(): void {
-    for (const range of this.#form.querySelectorAll<HTMLInputElement>('input[type=range]')) {
-      const shown = range.parentElement?.querySelector('.value');
-      if (shown) shown.textContent = range.value;
-    }
-    const loadedWith = this.#loadedWith;
-    this.#reloadHint.hidden = loadedWith === undefined || loadedWith === JSON.stringify(this.loadOptions);
-    const values = Object.fromEntries(this.#fields().map(({ name, value }) => [name, value]));
-    try {
-      localStorage.setItem(storageKey, JSON.stringify(values));
-    } catch {
-      // Storage is full or forbidden: the settings then last as long as the page.
-    }
-  }
-
-  #restore(): void {
-    try {
-      const stored: unknown = JSON.parse(localStorage.getItem(storageKey) ?? '{}');
-      const values = new Map(Object.entries(stored ?? {}));
-      for (const field of this.#fields()) {
-        const value = values.get(field.name);
-        if (typeof value !== 'string') continue;
-        const before = field.value;
-        field.value = value;
-        if (field.value === '' && value !== '') field.value = before;
-        if (!field.checkValidity()) field.value = before;
-      }
-    } catch {
-      // Nothing readable is stored: the defaults stand.
-    }
-    this.#changed();
+  reloadHint.hidden = loadedWith === null || loadedWith === JSON.stringify(loadSettings());
+  const values = [...valid].map(([field, value]) => [field.name, value]);
+  try {
+    localStorage.setItem(STORE, JSON.stringify(Object.fromEntries(values)));
+  } catch {
+    // Storage is full or forbidden: the settings last until the page is closed.
   }
 }
 
-const samplingNames = [
-  'temperature',
-  'topK',
-  'topP',
-  'minP',
-  'repetitionPenalty',
-  'frequencyPenalty',
-  'presencePenalty',
-  'seed',
-  'maxTokens',
-] as const satisfies readonly (keyof GenerateOptions)[];
+function restore(): void {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(localStorage.getItem(STORE) ?? 'null');
+  } catch {
+    return; // forbidden, or not ours: the defaults hold
+  }
+  if (typeof stored !== 'object' || stored === null) return;
+  for (const field of fields) {
+    const value: unknown = Reflect.get(stored, field.name);
+    if (typeof value !== 'string') continue;
+    const before = field.value;
+    field.value = value;
+    // A select that has no such option becomes empty.
+    if (!field.checkValidity() || (field.type === 'select-one' && field.value === '')) field.value = before;
+  }
+}
+
+function field(name: string): Field {
+  const found = fields.find((field) => field.name === name);
+  if (!found) throw new TypeError(`index.html has no setting ${name}`);
+  return found;
+}
+
+const text = (name: string) => field(name).value;
+
+/** Undefined where the field is empty. */
+function number(name: string): number | undefined {
+  const value = valid.get(field(name)) ?? '';
+  return value === '' ? undefined : Number(value);
+}

@@ -2,6 +2,7 @@
 
 import { Connection, createLlm } from '../../dist/engine.js';
 import { serve } from '../../dist/serve.js';
+import { tuningOf } from '../../dist/tuning.js';
 
 export const INFO = {
   name: 'fake',
@@ -64,17 +65,34 @@ export class FakeLlm {
   }
 }
 
+/** Storage that is a Map. */
+export class FakeStore {
+  entries = new Map();
+  get = async (key) => this.entries.get(key);
+  set = async (key, value) => void this.entries.set(key, value);
+}
+
 /** A loader that remembers what it was fed, and before it the length of the stream, where it was told. */
 export function fakeRuntime(llm, total) {
   const fed = [];
+  const { kind } = JSON.parse(llm.info()).engine;
   const runtime = {
     fed,
+    build: 'fake-build',
+    store: new FakeStore(),
+    found: undefined,
+    others: 0,
+    note: undefined,
     memoryBytes: () => 65536,
-    adapterName: async () => 'fake adapter (WebGPU)',
+    gpu: async () => ({ name: 'fake adapter', tuning: tuningOf(runtime.store, '1.0', 'adapter') }),
+    startThreads: () => (runtime.others = 3),
+    threads: () => 1 + runtime.others,
     Loader: {
       async create(options) {
         runtime.options = JSON.parse(options);
         return {
+          engine_kind: () => kind,
+          tuning: () => runtime.found,
           set_stream_bytes: (bytes) => fed.push(bytes),
           feed: (bytes) => fed.push(bytes.slice()),
           total_bytes: () => total,
@@ -101,7 +119,7 @@ export function connect(t, runtime) {
 
 export async function loadFake(t, llm = new FakeLlm()) {
   const { connection, closed } = connect(t, fakeRuntime(llm));
-  const call = { type: 'load', files: [new Blob(['x'])], device: 'auto', contextLength: null };
+  const call = { type: 'load', files: [new Blob(['x'])], device: 'auto', contextLength: null, threads: null };
   const info = await connection.request(call);
   return { llm: createLlm(connection, info), fake: llm, connection, closed };
 }

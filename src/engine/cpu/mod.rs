@@ -1,21 +1,61 @@
-//! The CPU engine: a [`HostEngine`](super::host::HostEngine) whose two expensive operations are written so that the
-//! compiler vectorises them (`simd128` in the browser, what the target has natively).
+//! The CPU engine: a [`HostEngine`](super::host::HostEngine) with SIMD kernels and threads, for whoever has no usable GPU.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`simd`] | four lanes of f32 and dot products of bytes: WebAssembly's, or portable |
+//! | [`tiles`] | weights in tiles of eight rows |
+//! | [`activations`] | norm and 8-bit quantisation of what meets them |
+//! | [`linear`], [`attention`], [`swiglu`] | the kernels |
+//! | [`pool`] | the threads that share their work |
 
+mod activations;
 mod attention;
-mod dot;
 mod linear;
+pub mod pool;
+mod simd;
+mod swiglu;
+mod tiles;
+
+use std::cell::RefCell;
 
 use super::EngineInfo;
-use super::host::Kernels;
-use crate::ops::{Attention, Linear, Weight};
+use super::host::{Kernels, out_of_memory};
+use crate::Result;
+use crate::format::layout::{Layout, Planes};
+use crate::ops::{Attention, Embed, Linear, SwiGlu};
+use activations::Scratch;
+use tiles::Tiles;
 
-/// Kernels in f32 over fixed-size lanes.
-pub struct Simd;
+/// SIMD kernels on as many threads as the pool has.
+#[derive(Default)]
+pub struct Simd {
+    scratch: RefCell<(Scratch, Vec<f32>)>,
+}
 
 impl Kernels for Simd {
+    type Matrix = Tiles;
+
     fn info(&self) -> EngineInfo {
-        let description = if cfg!(target_arch = "wasm32") { "WebAssembly SIMD, 1 thread" } else { "native, 1 thread" };
-        EngineInfo { kind: "cpu", description: description.into() }
+        let threads = pool::threads();
+        let s = if threads == 1 { "" } else { "s" };
+        EngineInfo { kind: "cpu", description: format!("{}, {threads} thread{s}", simd::NAME) }
+    }
+
+    fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Tiles> {
+        let bytes = rows * (layout.quants_row_bytes(cols) + layout.scales_row_bytes(cols));
+        Tiles::new(layout, rows, cols).ok_or_else(|| out_of_memory(label, bytes))
+    }
+
+    fn write_rows(&self, matrix: &mut Tiles, first_row: usize, planes: &Planes) {
+        matrix.write_rows(first_row, planes);
+    }
+
+    fn matrix_bytes(&self, matrix: &Tiles) -> usize {
+        matrix.bytes()
+    }
+
+    fn embed(&self, op: &Embed, ids: &[u32], table: &Tiles, y: &mut [f32]) {
+        op.reference(ids, y, |row, out| table.dequantize(row, out));
     }
 
     fn linear(
@@ -23,11 +63,15 @@ impl Kernels for Simd {
         op: &Linear,
         x: &[f32],
         norm: Option<&[f32]>,
-        weight: Weight,
+        weight: &Tiles,
         bias: Option<&[f32]>,
         y: &mut [f32],
     ) {
-        linear::linear(op, x, norm, weight, bias, y);
+        linear::linear(&mut self.scratch.borrow_mut(), op, x, norm, weight, bias, y);
+    }
+
+    fn swiglu(&self, op: &SwiGlu, gate_up: &[f32], y: &mut [f32]) {
+        swiglu::swiglu(gate_up, op.y.cols, op.y.cols, 0, y);
     }
 
     fn attention(&self, op: &Attention, position: usize, q: &[f32], k_cache: &[f32], v_cache: &[f32], y: &mut [f32]) {

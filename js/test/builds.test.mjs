@@ -1,0 +1,133 @@
+// Which build of the wasm module a browser gets, with how many threads, and what becomes of threads that fail.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { chooseBuild, threadsFor } from '../dist/builds.js';
+import { hasRelaxedSimd, sharedMemory } from '../dist/features.js';
+import { checkLoad } from '../dist/options.js';
+import { Threads } from '../dist/threads.js';
+import { connect, fakeRuntime, FakeLlm, settle } from './support/fake.mjs';
+
+test('each combination of features has its build', () => {
+  const build = (relaxed, memory, threads = 2) =>
+    chooseBuild(threads, { hasRelaxedSimd: () => relaxed, sharedMemory: () => memory });
+  const memory = {};
+  assert.deepEqual(build(false, undefined), { build: 'weft', memory: undefined });
+  assert.deepEqual(build(true, undefined), { build: 'weft-relaxed', memory: undefined });
+  assert.deepEqual(build(false, memory), { build: 'weft-threads', memory });
+  assert.deepEqual(build(true, memory), { build: 'weft-relaxed-threads', memory });
+  assert.deepEqual(build(true, memory, 1), { build: 'weft-relaxed', memory: undefined });
+});
+
+test('the number of threads: what was asked for, all of a few processors, half of many, none for a GPU', () => {
+  const byDefault = [1, 2, 3, 4, 6, 8, 12, 16, 128].map((processors) => threadsFor('auto', null, processors));
+  assert.deepEqual(byDefault, [1, 2, 3, 4, 4, 4, 6, 8, 8]);
+  assert.equal(threadsFor('cpu', 3, 16), 3);
+  assert.equal(threadsFor('cpu', 20, 2), 20);
+  assert.equal(threadsFor('gpu', null, 8), 1);
+  assert.equal(threadsFor('gpu', 4, 8), 1);
+});
+
+test('option threads is checked', () => {
+  const threads = (threads) => checkLoad({ model: 'http://localhost/m', threads }).threads;
+  assert.equal(threads(1), 1);
+  assert.equal(threads(64), 64);
+  assert.equal(threads(undefined), null);
+  for (const wrong of [0, 1.5, 65, '2', null, NaN]) {
+    assert.throws(() => threads(wrong), { code: 'INVALID_OPTION', message: /`threads`: expected an integer of at/ });
+  }
+});
+
+test('the module that asks for relaxed SIMD is one that the browser can judge', (t) => {
+  let asked;
+  t.mock.method(WebAssembly, 'validate', (bytes) => ((asked = bytes), true));
+  assert.equal(hasRelaxedSimd(), true);
+  t.mock.restoreAll();
+  // With its one relaxed instruction exchanged for v128.xor and a drop, every engine with SIMD must accept it.
+  const plain = Uint8Array.from(asked);
+  const at = plain.findLastIndex((byte) => byte === 0xfd);
+  assert.deepEqual([...plain.subarray(at)], [0xfd, 0x93, 0x02, 0x0b]);
+  plain.set([0xfd, 0x51, 0x1a], at); // one vector is left on the stack
+  assert.equal(WebAssembly.validate(plain), true);
+});
+
+test('memory is shared where the page is isolated, as large as the browser allows', (t) => {
+  assert.equal(sharedMemory(), undefined, 'not isolated');
+  globalThis.crossOriginIsolated = true;
+  t.after(() => delete globalThis.crossOriginIsolated);
+  const { Memory } = WebAssembly;
+  t.after(() => (WebAssembly.Memory = Memory));
+  const allowing = (most) => {
+    WebAssembly.Memory = class {
+      constructor(limits) {
+        if (limits.maximum > most) throw new RangeError('could not allocate memory');
+        Object.assign(this, limits);
+      }
+    };
+    return sharedMemory()?.maximum;
+  };
+  assert.deepEqual([65536, 40000, 16384, 100].map(allowing), [65536, 32768, 16384, undefined]);
+});
+
+/** Puts a Worker into the global scope; returns those that were made. */
+function fakeThreads(t) {
+  const workers = [];
+  globalThis.Worker = class {
+    constructor(url) {
+      this.url = String(url);
+      workers.push(this);
+    }
+    postMessage(start, transfer) {
+      Object.assign(this, { start, transfer });
+    }
+  };
+  t.after(() => {
+    delete globalThis.Worker;
+    workers.forEach(({ start }) => start.crash.close());
+  });
+  return workers;
+}
+
+test('threads get the module and the memory; one that fails to start is one less', (t) => {
+  const workers = fakeThreads(t);
+  const threads = new Threads();
+  const watched = [];
+  threads.start(2, { build: 'weft-threads', module: 'module', memory: 'memory' }, (port) => watched.push(port));
+  t.after(() => watched.forEach((port) => port.close()));
+  assert.equal(threads.running, 3);
+  assert.equal(workers.length, 2);
+  for (const { url, start, transfer } of workers) {
+    assert.match(url, /\/dist\/thread\.js$/);
+    assert.deepEqual([start.build, start.module, start.memory], ['weft-threads', 'module', 'memory']);
+    assert.deepEqual(transfer, [start.crash]);
+  }
+  let prevented = 0;
+  workers[0].onerror({ preventDefault: () => (prevented += 1) });
+  assert.equal(prevented, 1);
+  assert.equal(threads.running, 2);
+  assert.equal(watched.length, 2);
+});
+
+test('a browser that forbids workers within workers has one thread', (t) => {
+  globalThis.Worker = class {
+    constructor() {
+      throw new DOMException('forbidden', 'SecurityError');
+    }
+  };
+  t.after(() => delete globalThis.Worker);
+  const threads = new Threads();
+  threads.start(2, { build: 'weft-threads' }, () => assert.fail('there is nothing to watch'));
+  assert.equal(threads.running, 1);
+});
+
+test('a thread that crashes ends the model, even while the worker is busy', async (t) => {
+  const { connection, closed } = connect(t, fakeRuntime(new FakeLlm()));
+  const { port1, port2 } = new MessageChannel();
+  t.after(() => port2.close());
+  const never = assert.rejects(connection.request({ type: 'never answered' }), { code: 'CRASHED', message: 'trap' });
+  connection.watch(port1);
+  port2.postMessage({ code: 'CRASHED', message: 'trap' });
+  await never;
+  await settle();
+  assert.equal(closed.times, 1);
+});

@@ -1,0 +1,148 @@
+//! Four lanes of f32 and the dot products of quantised weights: what the kernels of this engine are written in.
+//!
+//! Both backends have the same types. In the browser they are WebAssembly's own instructions, with those of
+//! [relaxed SIMD](https://github.com/WebAssembly/relaxed-simd) where the build has them. Elsewhere they are arrays, which
+//! the compiler vectorises for whatever the target has.
+
+#[cfg(not(target_arch = "wasm32"))]
+mod portable;
+#[cfg(target_arch = "wasm32")]
+mod wasm;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use portable::*;
+#[cfg(target_arch = "wasm32")]
+pub use wasm::*;
+
+impl F32x4 {
+    /// All lanes zero.
+    pub const ZERO: Self = Self::new([0.0; 4]);
+
+    /// e^x, within 2 units in the last place from -87 to 88, and NaN for NaN; outside, that of the nearer bound.
+    ///
+    /// x = n ln 2 + r with |r| ≤ ln 2 / 2: a Taylor polynomial for e^r, and 2^n by its exponent bits.
+    #[inline(always)]
+    pub fn exp(self) -> Self {
+        // ln 2 in two parts, of which the first has zeros at the end: n times it is exact (Cody & Waite 1980)
+        const LN_2_HIGH: f32 = 0.693_359_4;
+        const LN_2_LOW: f32 = -2.121_944_4e-4;
+        let x = self.max(Self::splat(-87.0)).min(Self::splat(88.0));
+        let (n, power) = x.mul(Self::splat(std::f32::consts::LOG2_E)).round_and_power_of_two();
+        let r = n.mul_add(Self::splat(-LN_2_HIGH), x);
+        let r = n.mul_add(Self::splat(-LN_2_LOW), r);
+        let mut sum = Self::splat(1.0 / 720.0);
+        for factor in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+            sum = sum.mul_add(r, Self::splat(factor));
+        }
+        sum.mul(power)
+    }
+
+    /// Lane i is the sum of the lanes of `rows[i]`.
+    #[inline(always)]
+    pub fn sums(rows: [Self; 4]) -> Self {
+        let [a, b, c, d] = rows;
+        let (ab, cd) = (a.unzip(b), c.unzip(d));
+        let (ab, cd) = (ab.0.add(ab.1), cd.0.add(cd.1)); // a01 a23 b01 b23, c01 c23 d01 d23
+        let (even, odd) = ab.unzip(cd);
+        even.add(odd)
+    }
+
+    /// The largest lane; NaN if one is.
+    #[inline(always)]
+    pub fn max_lane(self) -> f32 {
+        let [a, b, c, d] = self.to_array();
+        let larger = |a: f32, b: f32| if a.is_nan() || a > b { a } else { b };
+        larger(larger(a, b), larger(c, d))
+    }
+
+    /// The sum of the lanes.
+    #[inline(always)]
+    pub fn sum(self) -> f32 {
+        let [a, b, c, d] = self.to_array();
+        (a + b) + (c + d)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_within_two_units_in_the_last_place() {
+        let mut x = -87.0f32;
+        while x < 88.0 {
+            let got = F32x4::splat(x).exp().to_array()[2];
+            let expected = f64::from(x).exp();
+            let error = (f64::from(got) - expected).abs() / expected;
+            assert!(error < 2.0 * f64::from(f32::EPSILON), "exp({x}) = {got}, not {expected}");
+            x += 0.0137;
+        }
+        assert_eq!(F32x4::ZERO.exp().to_array(), [1.0; 4]);
+        assert!(F32x4::splat(f32::NAN).exp().to_array()[0].is_nan());
+        assert!(F32x4::splat(-1e30).exp().to_array()[0] < 1e-37);
+    }
+
+    #[test]
+    fn sums_go_lane_by_lane() {
+        let row = |i: usize| F32x4::new([1.0, 10.0, 100.0, 1000.0].map(|v| v * (i + 1) as f32));
+        assert_eq!(F32x4::sums([row(0), row(1), row(2), row(3)]).to_array(), [1111.0, 2222.0, 3333.0, 4444.0]);
+        assert_eq!(row(1).sum(), 2222.0);
+        assert_eq!(F32x4::new([1.0, 7.0, -9.0, 3.0]).max_lane(), 7.0);
+        assert!(F32x4::new([1.0, f32::NAN, -9.0, 3.0]).max_lane().is_nan());
+    }
+
+    #[test]
+    fn dots_are_exact_at_their_bounds() {
+        // what a block of 32 holds at most
+        for (w, x) in [(15u8, 127i8), (15, -127), (0, -127), (9, 3)] {
+            let mut dot = NibbleDot::ZERO;
+            for _ in 0..4 {
+                let (low, high) = nibbles(&[w | w << 4; 16]);
+                dot.add(low, words(&[x; 4]));
+                dot.add(high, words(&[x; 4]));
+            }
+            assert_eq!(dot.sums().to_array(), [32.0 * f32::from(w) * f32::from(x); 4]);
+        }
+        for (w, x) in [(-128i8, -127i8), (-128, 127), (127, 127), (-3, 5)] {
+            let mut dot = ByteDot::ZERO;
+            for _ in 0..8 {
+                dot.add(&[w; 16], words(&[x; 4]));
+            }
+            assert_eq!(dot.sums().to_array(), [32.0 * f32::from(w) * f32::from(x); 4]);
+        }
+    }
+
+    #[test]
+    fn dots_keep_rows_and_bytes_in_place() {
+        let w: [u8; 16] = std::array::from_fn(|i| i as u8);
+        let x = [1i8, -2, 3, -4];
+        let expected = |row: usize| (0..4).map(|i| f32::from(w[4 * row + i]) * f32::from(x[i])).sum::<f32>();
+        let expected: [f32; 4] = std::array::from_fn(expected);
+        let mut dot = NibbleDot::ZERO;
+        dot.add(nibbles(&w).0, words(&x));
+        assert_eq!(dot.sums().to_array(), expected);
+        let mut dot = ByteDot::ZERO;
+        dot.add(&w.map(u8::cast_signed), words(&x));
+        assert_eq!(dot.sums().to_array(), expected);
+    }
+
+    #[test]
+    fn rounding_goes_to_the_nearest() {
+        let (rounded, power) = F32x4::new([1.4, -1.6, 0.0, 7.9]).round_and_power_of_two();
+        assert_eq!(rounded.to_array(), [1.0, -2.0, 0.0, 8.0]);
+        assert_eq!(power.to_array(), [2.0, 0.25, 1.0, 256.0]);
+        let values = [[0.4, -0.6, 126.6, -127.0], [1.0, 2.0, 3.0, 4.0], [0.0; 4], [-1.2; 4]].map(F32x4::new);
+        let bytes = F32x4::round_to_bytes(values);
+        assert_eq!(bytes, [0, -1, 127, -127, 1, 2, 3, 4, 0, 0, 0, 0, -1, -1, -1, -1]);
+    }
+
+    #[test]
+    fn halves_widen_exactly() {
+        for bits in (0..0x7c00u16).chain(0x8000..0xfc00).step_by(7) {
+            let expected = half::f16::from_bits(bits).to_f32();
+            assert_eq!(F32x4::from_f16(&[bits; 4]).to_array(), [expected; 4]);
+        }
+        let values = [0x3f80, 0xc040, 0x0001, 0x7f80];
+        assert_eq!(F32x4::from_bf16(&values).to_array(), values.map(|v| f32::from_bits(u32::from(v) << 16)));
+    }
+}

@@ -1,0 +1,171 @@
+//! The types as arrays: what they mean, for every target without a backend of its own.
+
+/// What [`EngineInfo`](crate::engine::EngineInfo) calls this backend.
+pub const NAME: &str = "native";
+
+/// Four f32.
+#[derive(Clone, Copy, Debug)]
+pub struct F32x4([f32; 4]);
+
+/// 1.5 · 2^23: added to a small number, it leaves its nearest integer in the lowest bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+impl F32x4 {
+    pub const fn new(lanes: [f32; 4]) -> Self {
+        Self(lanes)
+    }
+
+    #[inline(always)]
+    pub fn splat(value: f32) -> Self {
+        Self([value; 4])
+    }
+
+    #[inline(always)]
+    pub fn load(lanes: &[f32; 4]) -> Self {
+        Self(*lanes)
+    }
+
+    #[inline(always)]
+    pub fn to_array(self) -> [f32; 4] {
+        self.0
+    }
+
+    #[inline(always)]
+    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    }
+
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        self.zip(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    pub fn mul(self, other: Self) -> Self {
+        self.zip(other, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    pub fn div(self, other: Self) -> Self {
+        self.zip(other, |a, b| a / b)
+    }
+
+    /// self · factor + term, rounded once or twice.
+    #[inline(always)]
+    pub fn mul_add(self, factor: Self, term: Self) -> Self {
+        self.mul(factor).add(term)
+    }
+
+    /// The larger; NaN if one is.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a.is_nan() || a > b { a } else { b })
+    }
+
+    /// The smaller; NaN if one is.
+    #[inline(always)]
+    pub fn min(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a.is_nan() || a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    pub fn abs(self) -> Self {
+        Self(self.0.map(f32::abs))
+    }
+
+    #[inline(always)]
+    pub fn neg(self) -> Self {
+        Self(self.0.map(|v| -v))
+    }
+
+    /// The lanes at even and at odd places of both, self first.
+    #[inline(always)]
+    pub fn unzip(self, other: Self) -> (Self, Self) {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        (Self([a, c, e, g]), Self([b, d, f, h]))
+    }
+
+    /// The nearest integers n, and 2^n. |x| < 127.
+    #[inline(always)]
+    pub fn round_and_power_of_two(self) -> (Self, Self) {
+        let shifted = self.0.map(|v| v + ROUNDER);
+        let powers = shifted.map(|v| f32::from_bits(v.to_bits().wrapping_sub(ROUNDER.to_bits() - 127) << 23));
+        (Self(shifted.map(|v| v - ROUNDER)), Self(powers))
+    }
+
+    /// 16 values of at most ±127 as their nearest integers.
+    #[inline(always)]
+    pub fn round_to_bytes(values: [Self; 4]) -> [i8; 16] {
+        std::array::from_fn(|i| (values[i / 4].0[i % 4] + ROUNDER).to_bits() as i8)
+    }
+
+    /// Halves that are finite.
+    #[inline(always)]
+    pub fn from_f16(bits: &[u16; 4]) -> Self {
+        Self(bits.map(|bits| half::f16::from_bits(bits).to_f32()))
+    }
+
+    #[inline(always)]
+    pub fn from_bf16(bits: &[u16; 4]) -> Self {
+        Self(bits.map(|bits| f32::from_bits(u32::from(bits) << 16)))
+    }
+}
+
+/// Four activations for each of four rows: the same four, since rows share their input.
+#[derive(Clone, Copy)]
+pub struct Words([i8; 4]);
+
+#[inline(always)]
+pub fn words(x: &[i8; 4]) -> Words {
+    Words(*x)
+}
+
+/// 16 numbers from 0 to 15: four of each of four rows.
+#[derive(Clone, Copy)]
+pub struct Nibbles([u8; 16]);
+
+/// The low and the high halves of 16 bytes.
+#[inline(always)]
+pub fn nibbles(bytes: &[u8; 16]) -> (Nibbles, Nibbles) {
+    (Nibbles(bytes.map(|b| b & 15)), Nibbles(bytes.map(|b| b >> 4)))
+}
+
+/// Dot products of four rows of nibbles with int8 activations of at most ±127, over up to 32 values a row.
+#[derive(Clone, Copy)]
+pub struct NibbleDot([i32; 4]);
+
+impl NibbleDot {
+    pub const ZERO: Self = Self([0; 4]);
+
+    #[inline(always)]
+    pub fn add(&mut self, w: Nibbles, x: Words) {
+        for row in 0..4 {
+            self.0[row] += (0..4).map(|i| i32::from(w.0[4 * row + i]) * i32::from(x.0[i])).sum::<i32>();
+        }
+    }
+
+    #[inline(always)]
+    pub fn sums(self) -> F32x4 {
+        F32x4(self.0.map(|v| v as f32))
+    }
+}
+
+/// Dot products of four rows of int8 weights with int8 activations.
+#[derive(Clone, Copy)]
+pub struct ByteDot([i32; 4]);
+
+impl ByteDot {
+    pub const ZERO: Self = Self([0; 4]);
+
+    #[inline(always)]
+    pub fn add(&mut self, w: &[i8; 16], x: Words) {
+        for row in 0..4 {
+            self.0[row] += (0..4).map(|i| i32::from(w[4 * row + i]) * i32::from(x.0[i])).sum::<i32>();
+        }
+    }
+
+    #[inline(always)]
+    pub fn sums(self) -> F32x4 {
+        F32x4(self.0.map(|v| v as f32))
+    }
+}

@@ -1,0 +1,235 @@
+//! The types as WebAssembly SIMD.
+//!
+//! The products of bytes are where the builds differ. With relaxed SIMD, `i16x8.relaxed_dot_i8x16_i7x16` multiplies 16 pairs
+//! and adds neighbours in one machine instruction on x86 (`pmaddubsw`), and gives the same everywhere as long as one side
+//! has seven bits: nibbles do. Without, the products are widened, multiplied and added separately.
+
+// Loads and stores go through references to as many bytes, and WebAssembly asks for no alignment.
+
+use std::arch::wasm32::*;
+
+/// What [`EngineInfo`](crate::engine::EngineInfo) calls this backend.
+pub const NAME: &str =
+    if cfg!(target_feature = "relaxed-simd") { "WebAssembly relaxed SIMD" } else { "WebAssembly SIMD" };
+
+/// Four f32.
+#[derive(Clone, Copy, Debug)]
+pub struct F32x4(v128);
+
+/// 1.5 · 2^23: added to a small number, it leaves its nearest integer in the lowest bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+impl F32x4 {
+    pub const fn new([a, b, c, d]: [f32; 4]) -> Self {
+        Self(f32x4(a, b, c, d))
+    }
+
+    #[inline(always)]
+    pub fn splat(value: f32) -> Self {
+        Self(f32x4_splat(value))
+    }
+
+    #[inline(always)]
+    pub fn load(lanes: &[f32; 4]) -> Self {
+        // SAFETY: 16 readable bytes
+        Self(unsafe { v128_load(std::ptr::from_ref(lanes).cast()) })
+    }
+
+    #[inline(always)]
+    pub fn to_array(self) -> [f32; 4] {
+        let mut lanes = [0.0; 4];
+        // SAFETY: 16 writable bytes
+        unsafe { v128_store(std::ptr::from_mut(&mut lanes).cast(), self.0) };
+        lanes
+    }
+
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        Self(f32x4_add(self.0, other.0))
+    }
+
+    #[inline(always)]
+    pub fn mul(self, other: Self) -> Self {
+        Self(f32x4_mul(self.0, other.0))
+    }
+
+    #[inline(always)]
+    pub fn div(self, other: Self) -> Self {
+        Self(f32x4_div(self.0, other.0))
+    }
+
+    /// self · factor + term, rounded once or twice.
+    #[inline(always)]
+    pub fn mul_add(self, factor: Self, term: Self) -> Self {
+        #[cfg(target_feature = "relaxed-simd")]
+        return Self(f32x4_relaxed_madd(self.0, factor.0, term.0));
+        #[cfg(not(target_feature = "relaxed-simd"))]
+        self.mul(factor).add(term)
+    }
+
+    /// The larger; NaN if one is.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        Self(f32x4_max(self.0, other.0))
+    }
+
+    /// The smaller; NaN if one is.
+    #[inline(always)]
+    pub fn min(self, other: Self) -> Self {
+        Self(f32x4_min(self.0, other.0))
+    }
+
+    #[inline(always)]
+    pub fn abs(self) -> Self {
+        Self(f32x4_abs(self.0))
+    }
+
+    #[inline(always)]
+    pub fn neg(self) -> Self {
+        Self(f32x4_neg(self.0))
+    }
+
+    /// The lanes at even and at odd places of both, self first.
+    #[inline(always)]
+    pub fn unzip(self, other: Self) -> (Self, Self) {
+        (Self(i32x4_shuffle::<0, 2, 4, 6>(self.0, other.0)), Self(i32x4_shuffle::<1, 3, 5, 7>(self.0, other.0)))
+    }
+
+    /// The nearest integers n, and 2^n. |x| < 127.
+    #[inline(always)]
+    pub fn round_and_power_of_two(self) -> (Self, Self) {
+        let shifted = f32x4_add(self.0, f32x4_splat(ROUNDER));
+        let exponent = i32x4_sub(shifted, i32x4_splat((ROUNDER.to_bits() - 127).cast_signed()));
+        (Self(f32x4_sub(shifted, f32x4_splat(ROUNDER))), Self(i32x4_shl(exponent, 23)))
+    }
+
+    /// 16 values of at most ±127 as their nearest integers.
+    #[inline(always)]
+    pub fn round_to_bytes(values: [Self; 4]) -> [i8; 16] {
+        let offset = i32x4_splat(ROUNDER.to_bits().cast_signed());
+        let [a, b, c, d] = values.map(|v| i32x4_sub(f32x4_add(v.0, f32x4_splat(ROUNDER)), offset));
+        let packed = i8x16_narrow_i16x8(i16x8_narrow_i32x4(a, b), i16x8_narrow_i32x4(c, d));
+        let mut bytes = [0; 16];
+        // SAFETY: 16 writable bytes
+        unsafe { v128_store(std::ptr::from_mut(&mut bytes).cast(), packed) };
+        bytes
+    }
+
+    /// Halves that are finite.
+    ///
+    /// Exponent and mantissa move to their places in an f32, whose exponent is then 112 too small; the factor mends that,
+    /// for subnormal halves too.
+    #[inline(always)]
+    pub fn from_f16(bits: &[u16; 4]) -> Self {
+        // SAFETY: 8 readable bytes
+        let wide = unsafe { u32x4_load_extend_u16x4(std::ptr::from_ref(bits).cast()) };
+        let sign = i32x4_shl(v128_and(wide, i32x4_splat(0x8000)), 16);
+        let rest = i32x4_shl(v128_and(wide, i32x4_splat(0x7fff)), 13);
+        let magnitude = f32x4_mul(rest, f32x4_splat(f32::from_bits((127 + 112) << 23)));
+        Self(v128_or(magnitude, sign))
+    }
+
+    #[inline(always)]
+    pub fn from_bf16(bits: &[u16; 4]) -> Self {
+        // SAFETY: 8 readable bytes
+        Self(i32x4_shl(unsafe { u32x4_load_extend_u16x4(std::ptr::from_ref(bits).cast()) }, 16))
+    }
+}
+
+/// Four activations for each of four rows: the same four, since rows share their input.
+#[derive(Clone, Copy)]
+pub struct Words(v128);
+
+#[inline(always)]
+pub fn words(x: &[i8; 4]) -> Words {
+    // SAFETY: 4 readable bytes
+    Words(unsafe { v128_load32_splat(std::ptr::from_ref(x).cast()) })
+}
+
+/// 16 numbers from 0 to 15: four of each of four rows.
+#[derive(Clone, Copy)]
+pub struct Nibbles(v128);
+
+/// The low and the high halves of 16 bytes.
+#[inline(always)]
+pub fn nibbles(bytes: &[u8; 16]) -> (Nibbles, Nibbles) {
+    // SAFETY: 16 readable bytes
+    let bytes = unsafe { v128_load(std::ptr::from_ref(bytes).cast()) };
+    (Nibbles(v128_and(bytes, u8x16_splat(15))), Nibbles(u8x16_shr(bytes, 4)))
+}
+
+/// Rows 0 and 1 in the first, rows 2 and 3 in the second, two partial sums each → four sums.
+#[inline(always)]
+fn join(low: v128, high: v128) -> F32x4 {
+    let even = i32x4_shuffle::<0, 2, 4, 6>(low, high);
+    let odd = i32x4_shuffle::<1, 3, 5, 7>(low, high);
+    F32x4(f32x4_convert_i32x4(i32x4_add(even, odd)))
+}
+
+/// Dot products of four rows of nibbles with int8 activations of at most ±127, over up to 32 values a row.
+///
+/// A lane of 16 bits adds two products 8 times: at most 16 · 15 · 127 = 30480, which fits.
+#[cfg(target_feature = "relaxed-simd")]
+#[derive(Clone, Copy)]
+pub struct NibbleDot(v128);
+
+#[cfg(target_feature = "relaxed-simd")]
+impl NibbleDot {
+    pub const ZERO: Self = Self(i32x4(0, 0, 0, 0));
+
+    #[inline(always)]
+    pub fn add(&mut self, w: Nibbles, x: Words) {
+        self.0 = i16x8_add(self.0, i16x8_relaxed_dot_i8x16_i7x16(x.0, w.0));
+    }
+
+    #[inline(always)]
+    pub fn sums(self) -> F32x4 {
+        F32x4(f32x4_convert_i32x4(i32x4_extadd_pairwise_i16x8(self.0)))
+    }
+}
+
+/// Dot products of four rows of nibbles with int8 activations of at most ±127, over up to 32 values a row.
+///
+/// A lane of 16 bits adds one product 8 times: at most 8 · 15 · 127 = 15240, which fits.
+#[cfg(not(target_feature = "relaxed-simd"))]
+#[derive(Clone, Copy)]
+pub struct NibbleDot(v128, v128);
+
+#[cfg(not(target_feature = "relaxed-simd"))]
+impl NibbleDot {
+    pub const ZERO: Self = Self(i32x4(0, 0, 0, 0), i32x4(0, 0, 0, 0));
+
+    #[inline(always)]
+    pub fn add(&mut self, w: Nibbles, x: Words) {
+        self.0 = i16x8_add(self.0, i16x8_extmul_low_i8x16(w.0, x.0));
+        self.1 = i16x8_add(self.1, i16x8_extmul_high_i8x16(w.0, x.0));
+    }
+
+    #[inline(always)]
+    pub fn sums(self) -> F32x4 {
+        join(i32x4_extadd_pairwise_i16x8(self.0), i32x4_extadd_pairwise_i16x8(self.1))
+    }
+}
+
+/// Dot products of four rows of int8 weights with int8 activations. Eight bits are one too many for the relaxed
+/// instruction, so both are widened.
+#[derive(Clone, Copy)]
+pub struct ByteDot(v128, v128);
+
+impl ByteDot {
+    pub const ZERO: Self = Self(i32x4(0, 0, 0, 0), i32x4(0, 0, 0, 0));
+
+    #[inline(always)]
+    pub fn add(&mut self, w: &[i8; 16], x: Words) {
+        // SAFETY: 16 readable bytes
+        let w = unsafe { v128_load(std::ptr::from_ref(w).cast()) };
+        let x = i16x8_extend_low_i8x16(x.0);
+        self.0 = i32x4_add(self.0, i32x4_dot_i16x8(i16x8_extend_low_i8x16(w), x));
+        self.1 = i32x4_add(self.1, i32x4_dot_i16x8(i16x8_extend_high_i8x16(w), x));
+    }
+
+    #[inline(always)]
+    pub fn sums(self) -> F32x4 {
+        join(self.0, self.1)
+    }
+}

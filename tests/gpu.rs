@@ -3,10 +3,11 @@
 
 mod support;
 
+use pollster::block_on;
 use support::{Rng, gpu, read, variant_sets};
 use weft_llm::Error;
-use weft_llm::engine::Engine;
 use weft_llm::engine::gpu::GpuEngine;
+use weft_llm::engine::{Counters, Engine};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::{Embed, Epilogue, LastRow, Linear, Recording, SwiGlu};
@@ -50,6 +51,25 @@ fn a_decode_step_is_one_submit_and_one_readback() {
 }
 
 #[test]
+fn the_shaders_are_chosen_by_trying_and_remembered() {
+    let chosen = block_on(GpuEngine::new(None)).unwrap();
+    let tuning = chosen.tuning().unwrap();
+    println!("{:?}", chosen.info());
+    // nothing of the trials is left
+    assert_eq!((chosen.memory_bytes(), chosen.counters()), (0, Counters::default()));
+    // every shader is right here, so the notes are the choice and nothing else
+    assert_eq!(chosen.info().notes.len(), 2, "{:?}", chosen.info().notes);
+    for variants in variant_sets() {
+        let remembered = gpu(variants).tuning().unwrap();
+        let engine = block_on(GpuEngine::new(Some(&remembered))).unwrap();
+        assert_eq!(engine.tuning().unwrap(), remembered);
+    }
+    assert_eq!(block_on(GpuEngine::new(Some(&tuning))).unwrap().tuning().unwrap(), tuning);
+    // what cannot be understood is no error
+    assert!(block_on(GpuEngine::new(Some("from another time"))).unwrap().tuning().is_some());
+}
+
+#[test]
 fn a_prompt_is_cut_into_several_submits() {
     let mut engine = gpu(variant_sets()[0]);
     let (recording, y) = recording(&mut engine, 8, 240);
@@ -57,7 +77,7 @@ fn a_prompt_is_cut_into_several_submits() {
     let ids: Vec<u32> = (0..8).collect();
     engine.run(program, &Step { position: 0, ids: &ids }).unwrap();
     assert_eq!(engine.counters().submits, 242_u64.div_ceil(64));
-    pollster::block_on(engine.synchronize()).unwrap();
+    block_on(engine.synchronize()).unwrap();
     let whole = read(&mut engine, y.buffer, COLS);
     // fewer tokens than the capacity: the last of them counts
     engine.run(program, &Step { position: 0, ids: &ids[..5] }).unwrap();
@@ -99,7 +119,7 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
     // refusing is no fault of the engine
     let buffer = engine.create_values("small", 2).unwrap();
     assert!(matches!(engine.write_values(buffer, 3, &[1.0; 4]), Err(Error::Internal { .. })), "out of bounds");
-    assert!(matches!(pollster::block_on(engine.read_values(buffer, 99)), Err(Error::Internal { .. })));
+    assert!(matches!(block_on(engine.read_values(buffer, 99)), Err(Error::Internal { .. })));
     engine.write_values(buffer, 0, &[1.0, 2.0]).unwrap();
     assert_eq!(read(&mut engine, buffer, 2), [1.0, 2.0]);
 }
@@ -115,10 +135,10 @@ fn an_error_that_the_gpu_reports_on_its_own_comes_back() {
     recording.push(Linear { x, norm: None, weight, bias: None, epilogue: Epilogue::Store, y_offset: 0, y: x }).unwrap();
     let first = engine.prepare(recording).and_then(|program| {
         engine.run(program, &Step { position: 0, ids: &[0] })?;
-        pollster::block_on(engine.synchronize())
+        block_on(engine.synchronize())
     });
     let Err(error @ Error::Internal { op: "gpu", .. }) = first else { panic!("{first:?}") };
     // and it stays
-    let again = pollster::block_on(engine.read_values(x.buffer, 1)).unwrap_err();
+    let again = block_on(engine.read_values(x.buffer, 1)).unwrap_err();
     assert_eq!(again.to_string(), error.to_string());
 }

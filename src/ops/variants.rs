@@ -11,7 +11,7 @@ pub struct LinearVariant {
     pub name: &'static str,
     /// The file in `shaders/`.
     pub shader: &'static str,
-    /// Rows of the weight that are interleaved in memory; 0: whatever the other choices ask for.
+    /// Rows of the weight that are interleaved in memory, for the choice for one token; every other shader reads any.
     pub row_tile: usize,
     /// Rows of an invocation, even.
     pub rows: usize,
@@ -50,7 +50,7 @@ const fn linear(
 }
 
 /// What computes rows that are no whole blocks, and what the others are measured against.
-pub const PLAIN: LinearVariant = linear("plain", "linear", 0, 2, 64, 1, 1);
+pub const PLAIN: LinearVariant = linear("plain", "linear", 1, 2, 64, 1, 1);
 
 /// Candidates for one token: memory-bound on a real GPU, so they differ in who reads what.
 pub const MATVEC: &[LinearVariant] = &[
@@ -61,14 +61,13 @@ pub const MATVEC: &[LinearVariant] = &[
     linear("16 rows by 32 invocations", "linear_split", 1, 4, 4, 32, 1),
     linear("16 rows by 16 invocations", "linear_split", 1, 4, 4, 16, 1),
     linear("64 rows by 8 invocations", "linear_split", 1, 4, 16, 8, 1),
-    linear("plain", "linear", 1, 2, 64, 1, 1),
+    PLAIN,
 ];
 
 /// Candidates for many tokens: bound by arithmetic, so they differ in what is decoded and loaded how often.
 pub const MATMUL: &[LinearVariant] = &[
-    linear("64 rows, 32 tokens a workgroup", "linear_block", 0, 4, 16, 8, 32),
-    linear("32 rows, 8 tokens an invocation", "linear_rows_tile", 0, 32, 4, 1, 8),
-    linear("4 rows, 8 tokens an invocation", "linear_rows_tile", 0, 4, 32, 1, 8),
+    linear("64 rows, 32 tokens a workgroup", "linear_block", 1, 4, 16, 8, 32),
+    linear("32 rows, 8 tokens an invocation", "linear_rows_tile", 1, 32, 4, 1, 8),
     PLAIN,
 ];
 
@@ -99,6 +98,10 @@ pub struct Variants {
 }
 
 impl Variants {
+    /// Right everywhere, quick nowhere.
+    pub const PLAIN: Self =
+        Self { matvec: &PLAIN, matmul: &PLAIN, attend_one: &ATTEND_ONE[0], attend_many: &ATTEND_MANY[0] };
+
     /// Rows of a weight that are interleaved in memory.
     pub fn row_tile(&self) -> usize {
         self.matvec.row_tile

@@ -9,12 +9,14 @@
 //! | [`shader`] | sources and preprocessor |
 //! | `program` | a recording → pipelines and bind groups; replay |
 //! | `tiles` | the order of weights in memory |
+//! | `tuner` | the choice of shaders |
 //! | here | buffers, uploads, readbacks |
 
 mod device;
 mod program;
 pub mod shader;
 mod tiles;
+mod tuner;
 
 use futures_channel::oneshot;
 
@@ -25,7 +27,7 @@ use tiles::{Run, Tiler, plane_bytes};
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::layout::{Layout, Planes, repack};
-use crate::ops::{Recording, Variants, variants};
+use crate::ops::{Recording, Variants};
 use crate::record::{BufferId, Matrix, Memory, Step};
 use crate::{Error, Result};
 
@@ -42,6 +44,8 @@ struct GpuBuffer {
 pub struct GpuEngine {
     gpu: Gpu,
     variants: Variants,
+    /// What a user or developer may want to know about the choice of shaders.
+    notes: Vec<String>,
     buffers: Vec<GpuBuffer>,
     pipelines: Pipelines,
     programs: Vec<Program>,
@@ -56,22 +60,28 @@ pub struct GpuEngine {
 }
 
 impl GpuEngine {
-    /// The engine on the best adapter. Errors: `GpuUnavailable`, with what can be done about it.
-    pub async fn new() -> Result<Self> {
-        Self::with_variants(Variants {
-            matvec: &variants::MATVEC[0],
-            matmul: &variants::MATMUL[1],
-            attend_one: &variants::ATTEND_ONE[2],
-            attend_many: &variants::ATTEND_MANY[1],
-        })
-        .await
+    /// The engine on the best adapter, with the shaders that suit it. `tuning` is what [`Engine::tuning`] gave on an earlier
+    /// visit. Errors: `GpuUnavailable`, with what can be done about it.
+    pub async fn new(tuning: Option<&str>) -> Result<Self> {
+        let mut engine = Self::open().await?;
+        engine.tune(tuning).await?;
+        Ok(engine)
     }
 
     /// The engine with the given shaders, for tests and measurements.
     pub async fn with_variants(variants: Variants) -> Result<Self> {
+        let mut engine = Self::open().await?;
+        engine.reset(variants)?;
+        Ok(engine)
+    }
+
+    /// The engine on the best adapter, with shaders that are right everywhere and quick nowhere.
+    pub async fn open() -> Result<Self> {
+        let variants = Variants::PLAIN;
         Ok(Self {
             gpu: Gpu::new().await?,
             variants,
+            notes: Vec::new(),
             tiler: Tiler::new(variants.row_tile()),
             buffers: Vec::new(),
             pipelines: Pipelines::default(),
@@ -81,6 +91,31 @@ impl GpuEngine {
             uploading: 0,
             staging: None,
         })
+    }
+
+    /// Chooses the shaders that suit the adapter, before anything is created. See [`GpuEngine::new`].
+    pub async fn tune(&mut self, tuning: Option<&str>) -> Result<()> {
+        tuner::tune(self, tuning).await
+    }
+
+    /// Starts anew, without buffers, with these shaders.
+    fn reset(&mut self, variants: Variants) -> Result<()> {
+        self.buffers.clear();
+        self.programs.clear();
+        self.pipelines = Pipelines::default();
+        self.counters = Counters::default();
+        self.tiler = Tiler::new(variants.row_tile());
+        self.variants = variants;
+        self.gpu.check()
+    }
+
+    /// Whether the GPU can go on after an error of a trial, which is then forgotten.
+    fn recover(&mut self, error: &Error) -> bool {
+        let lost = matches!(error, Error::DeviceLost(_));
+        if !lost {
+            self.gpu.faults.clear();
+        }
+        !lost
     }
 
     /// Whether the adapter is a program on the CPU. The CPU engine is then many times faster.
@@ -222,7 +257,15 @@ impl Engine for GpuEngine {
         // browsers hide it
         let name = if name.is_empty() { "GPU" } else { name };
         let description = format!("{name} ({backend} {driver} {driver_info}");
-        EngineInfo { kind: "gpu", description: format!("{})", description.trim_end()) }
+        let Variants { matvec, matmul, attend_one, attend_many } = self.variants;
+        let linear = format!("linear: {}; {}", matvec.name, matmul.name);
+        let attention = format!("attention: {}; {}", attend_one.name, attend_many.name);
+        let notes = [linear, attention].into_iter().chain(self.notes.iter().cloned()).collect();
+        EngineInfo { kind: "gpu", description: format!("{})", description.trim_end()), notes }
+    }
+
+    fn tuning(&self) -> Option<String> {
+        tuner::remember(&self.variants)
     }
 
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {

@@ -44,6 +44,15 @@ pub struct Step<'a> {
     pub position: usize,
     /// The tokens to process, one row each.
     pub ids: &'a [u32],
+    /// 32 uniform bits for the draw of a `sample`; nothing else reads them.
+    pub random: u32,
+}
+
+impl<'a> Step<'a> {
+    /// A step that draws nothing.
+    pub fn new(position: usize, ids: &'a [u32]) -> Self {
+        Self { position, ids, random: 0 }
+    }
 }
 
 /// The memory of an engine, as the loader of a model sees it.

@@ -3,104 +3,24 @@
 //! Everything advances by [`Session::next`], one chunk of the prompt or one token at a time: so the caller can stop
 //! between any two, and a worker can answer messages meanwhile. The KV cache outlives a generation: a prompt that
 //! starts like the tokens in it computes only what is new.
+//!
+//! Where the engine samples, steps are queued ahead of the answer, which only sees the ids. Steps past its end are dropped:
+//! what they put into the KV cache lies beyond `Session::cached` and is written again.
 
-use serde::{Deserialize, Serialize};
+mod programs;
+mod types;
 
-use crate::engine::{Engine, EngineInfo, ProgramId};
-use crate::model::decoder::{Scratch, activations};
+use crate::engine::{Engine, ProgramId};
 use crate::model::kv_cache::shared_prefix;
 use crate::model::{Decoder, Model};
-use crate::ops::Recording;
-use crate::record::{Memory, Step, Tensor};
-use crate::sampling::{Sampler, SamplingOptions};
+use crate::ops::sample::INVALID_ID;
+use crate::record::Step;
+use crate::sampling::Sampler;
 use crate::tokenizer::{ChatTemplate, Detokenizer, EncodeOptions, Message, RenderOptions, StopMatcher, Tokenizer};
 use crate::{Error, Result};
 
-/// Tokens of a prompt that are processed at once. More share each weight that is read; fewer let a stop take effect
-/// sooner.
-const PROMPT_CHUNK: usize = 32;
-
-/// How to generate. Names and defaults are those of the TypeScript package.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GenerateOptions {
-    /// Ends with `Length` after this many tokens; `None`: when the context is full.
-    pub max_tokens: Option<usize>,
-    /// Strings that end the answer; they are not part of it.
-    pub stop: Vec<String>,
-    /// Goes on after the token that ends an answer; for benchmarks.
-    pub ignore_eos: bool,
-    /// How the next token is chosen.
-    #[serde(flatten)]
-    pub sampling: SamplingOptions,
-}
-
-/// One unit of progress.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Event {
-    /// Some of the prompt was processed.
-    Prompt {
-        /// Tokens processed, cached ones included.
-        done: usize,
-        /// Tokens of the prompt.
-        total: usize,
-    },
-    /// A token was chosen.
-    Token {
-        /// The token.
-        id: u32,
-        /// Text that became certain with it; empty while a character or a stop string is incomplete.
-        text: String,
-    },
-    /// Nothing more comes.
-    End {
-        /// Why.
-        reason: FinishReason,
-        /// Text that was held back.
-        text: String,
-    },
-}
-
-/// Why a generation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FinishReason {
-    /// The model said that it is done, or a stop string came.
-    Stop,
-    /// `max_tokens` or the context is used up.
-    Length,
-}
-
-/// What is loaded, for people and programs.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Info {
-    /// Name that the file gives the model.
-    pub name: String,
-    /// Its GGUF architecture.
-    pub architecture: String,
-    /// Number of weights.
-    pub parameters: u64,
-    /// Block type of most weights.
-    pub quantization: String,
-    /// Decoder layers.
-    pub layers: usize,
-    /// Width of the residual stream.
-    pub hidden_size: usize,
-    /// Tokens in the vocabulary.
-    pub vocabulary_size: usize,
-    /// Positions of the KV cache.
-    pub context_length: usize,
-    /// Tokens that the model was trained for.
-    pub trained_context_length: usize,
-    /// Whether [`Session::chat_prompt`] works.
-    pub has_chat_template: bool,
-    /// The engine that runs it.
-    pub engine: EngineInfo,
-    /// Bytes of engine memory.
-    pub memory_bytes: u64,
-}
+use programs::Programs;
+pub use types::{Event, FinishReason, GenerateOptions, Info};
 
 /// A generation that is under way.
 struct Generation {
@@ -112,21 +32,14 @@ struct Generation {
     max_tokens: usize,
     ignore_eos: bool,
     sampler: Sampler,
+    /// Whether the engine samples.
+    on_device: bool,
+    /// Ids that are queued beyond `tokens`.
+    ahead: usize,
     detokenizer: Detokenizer,
     stops: StopMatcher,
     /// Known to end with the next event.
     finish: Option<FinishReason>,
-}
-
-struct Programs {
-    /// One token → its logits.
-    decode: ProgramId,
-    /// A chunk of the prompt.
-    prompt: ProgramId,
-    /// Logits of the chunk's last token.
-    last_logits: ProgramId,
-    /// Logits of every token of the chunk; made when first asked for.
-    all_logits: Option<(ProgramId, Tensor)>,
 }
 
 /// A model on an engine.
@@ -137,10 +50,7 @@ pub struct Session {
     chat_template: Option<ChatTemplate>,
     parameters: u64,
     quantization: &'static str,
-    scratch: Scratch,
     programs: Programs,
-    /// (1, vocab)
-    logits: Tensor,
     /// Tokens whose keys and values are in the KV cache.
     cached: Vec<u32>,
     generation: Option<Generation>,
@@ -150,39 +60,9 @@ impl Session {
     /// Records the model's work and prepares it on the engine that holds its weights.
     pub fn new(mut engine: Box<dyn Engine>, model: Model) -> Result<Self> {
         let Model { decoder, tokenizer, chat_template, parameters, quantization } = model;
-        let memory: &mut dyn Memory = engine.as_mut();
-        let chunk = PROMPT_CHUNK.min(decoder.context);
-        let scratch = Scratch::new(memory, &decoder, chunk)?;
-        let logits = activations(memory, 1, decoder.vocab)?;
-        let last = activations(memory, 1, decoder.config.hidden)?;
-
-        let mut decode = Recording::default();
-        decoder.record_layers(&mut decode, &scratch.first(1))?;
-        decoder.record_logits(&mut decode, &scratch.first(1), logits)?;
-        let mut prompt = Recording::default();
-        decoder.record_layers(&mut prompt, &scratch)?;
-        let mut last_logits = Recording::default();
-        decoder.record_last_logits(&mut last_logits, &scratch, last, logits)?;
-        let programs = Programs {
-            decode: engine.prepare(decode)?,
-            prompt: engine.prepare(prompt)?,
-            last_logits: engine.prepare(last_logits)?,
-            all_logits: None,
-        };
+        let programs = Programs::new(engine.as_mut(), &decoder)?;
         let (cached, generation) = (Vec::new(), None);
-        Ok(Self {
-            engine,
-            decoder,
-            tokenizer,
-            chat_template,
-            parameters,
-            quantization,
-            scratch,
-            programs,
-            logits,
-            cached,
-            generation,
-        })
+        Ok(Self { engine, decoder, tokenizer, chat_template, parameters, quantization, programs, cached, generation })
     }
 
     /// Runs every program of a generation once and forgets the result: the browser compiles shaders on first use, which
@@ -191,6 +71,12 @@ impl Session {
         for ids in [&[0][..], &[0, 0]] {
             self.cached.clear();
             self.last_logits(&ids[..ids.len().min(self.decoder.context)]).await?;
+        }
+        if let Some((device, programs)) = self.engine.device_sampling().zip(self.programs.device.as_ref()) {
+            for program in [programs.decode, programs.last] {
+                device.queue(program, &Step::new(0, &[0]), programs.id.buffer)?;
+                device.next_id().await?;
+            }
         }
         self.cached.clear();
         Ok(())
@@ -249,7 +135,7 @@ impl Session {
     /// Begins to continue `prompt`; ends what was under way. `entropy` is the seed where the options have none. Errors:
     /// `ContextOverflow`, `InvalidOption`.
     pub fn start(&mut self, prompt: Vec<u32>, options: GenerateOptions, entropy: u64) -> Result<()> {
-        self.generation = None;
+        self.stop();
         self.check_ids(&prompt)?;
         let context = self.decoder.context;
         if prompt.len() >= context {
@@ -258,13 +144,23 @@ impl Session {
         // The last token is always computed again: its logits are not in the cache.
         let cached = shared_prefix(&self.cached, &prompt).min(prompt.len() - 1);
         self.cached.truncate(cached);
+        let sampler = Sampler::new(options.sampling, entropy)?;
+        let on_device = match (&self.programs.device, sampler.device_values()) {
+            (Some(programs), Some(values)) => {
+                self.engine.write_values(programs.chain.buffer, 0, &values)?;
+                true
+            }
+            _ => false,
+        };
         self.generation = Some(Generation {
             prompt_len: prompt.len(),
             tokens: prompt,
             cached,
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
             ignore_eos: options.ignore_eos,
-            sampler: Sampler::new(options.sampling, entropy)?,
+            sampler,
+            on_device,
+            ahead: 0,
             detokenizer: Detokenizer::new(true),
             stops: StopMatcher::new(options.stop)?,
             finish: options.max_tokens.filter(|&max| max == 0).map(|_| FinishReason::Length),
@@ -283,10 +179,13 @@ impl Session {
         };
         let event = self.advance(&mut generation).await;
         match &event {
-            Ok(Event::End { .. }) => {}
+            Ok(Event::End { .. }) => self.stop(),
             Ok(_) => self.generation = Some(generation),
             // What is in the KV cache after a failure is not known.
-            Err(_) => self.cached.clear(),
+            Err(_) => {
+                self.stop();
+                self.cached.clear();
+            }
         }
         event
     }
@@ -294,6 +193,9 @@ impl Session {
     /// Ends what is under way. The KV cache stays valid.
     pub fn stop(&mut self) {
         self.generation = None;
+        if let Some(device) = self.engine.device_sampling() {
+            device.discard();
+        }
     }
 
     /// Tokens of the running generation's prompt that were in the KV cache already.
@@ -307,14 +209,18 @@ impl Session {
         }
         let prompt = generation.prompt_len;
         let done = self.cached.len();
-        let chunk = self.scratch_rows();
+        let chunk = self.programs.rows;
         if done + chunk < prompt {
             self.run(self.programs.prompt, &generation.tokens[done..done + chunk])?;
             self.engine.synchronize().await?;
             return Ok(Event::Prompt { done: done + chunk, total: prompt });
         }
-        let logits = self.last_logits(&generation.tokens[done..]).await?;
-        let id = generation.sampler.sample(&logits, &generation.tokens)?;
+        let id = if generation.on_device {
+            self.next_id(generation).await?
+        } else {
+            let logits = self.last_logits(&generation.tokens[done..]).await?;
+            generation.sampler.sample(&logits, &generation.tokens)?
+        };
         if !generation.ignore_eos && self.tokenizer.is_end_of_generation(id) {
             return Ok(generation.end(FinishReason::Stop));
         }
@@ -331,6 +237,36 @@ impl Session {
         Ok(Event::Token { id, text: outcome.emit })
     }
 
+    /// The id after `generation.tokens`, as the engine samples it. Keeps as many steps queued as the engine wants.
+    async fn next_id(&mut self, generation: &mut Generation) -> Result<u32> {
+        let (Some(device), Some(programs)) = (self.engine.device_sampling(), &self.programs.device) else {
+            let expected = "an engine that samples".into();
+            return Err(Error::Internal { op: "sample", expected, got: "none".into() });
+        };
+        let known = generation.tokens.len();
+        let most = generation.prompt_len.saturating_add(generation.max_tokens).min(self.decoder.context);
+        while known + generation.ahead < most && generation.ahead < device.depth() {
+            // the oldest step takes the ids that the host knows, the others that of the step before
+            let position = if generation.ahead == 0 { self.cached.len() } else { known + generation.ahead - 1 };
+            let ids = if generation.ahead == 0 { &generation.tokens[position..] } else { &[] };
+            let step = Step { position, ids, random: generation.sampler.random() };
+            if ids.len() > 1 {
+                device.run(self.programs.prompt, &step)?;
+                device.queue(programs.last, &step, programs.id.buffer)?;
+            } else {
+                device.queue(programs.decode, &step, programs.id.buffer)?;
+            }
+            generation.ahead += 1;
+        }
+        let id = device.next_id().await?;
+        generation.ahead -= 1;
+        self.cached.extend(&generation.tokens[self.cached.len()..]);
+        match id {
+            INVALID_ID => Err(Error::InvalidLogits("NaN, infinity or no finite number, found on the GPU".into())),
+            id => Ok(id),
+        }
+    }
+
     /// Logits of the last of `ids`, which follow what is cached: (vocab).
     async fn last_logits(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
         if let [id] = ids {
@@ -338,54 +274,37 @@ impl Session {
         } else {
             let position = self.cached.len();
             self.run(self.programs.prompt, ids)?;
-            self.engine.run(self.programs.last_logits, &Step { position, ids })?;
+            self.engine.run(self.programs.last_logits, &Step::new(position, ids))?;
         }
-        self.engine.read_values(self.logits.buffer, self.decoder.vocab).await
+        self.engine.read_values(self.programs.logits.buffer, self.decoder.vocab).await
     }
 
     fn run(&mut self, program: ProgramId, ids: &[u32]) -> Result<()> {
-        self.engine.run(program, &Step { position: self.cached.len(), ids })?;
+        self.engine.run(program, &Step::new(self.cached.len(), ids))?;
         self.cached.extend(ids);
         Ok(())
     }
 
     /// Logits of every position of `ids`, from an empty context: `each(position, logits)`. Errors: `ContextOverflow`.
     pub async fn logits(&mut self, ids: &[u32], mut each: impl FnMut(usize, &[f32])) -> Result<()> {
-        self.generation = None;
+        self.stop();
         self.check_ids(ids)?;
         if ids.len() > self.decoder.context {
             return Err(Error::ContextOverflow { needed: ids.len(), context: self.decoder.context });
         }
         self.cached.clear();
-        let (program, logits) = self.all_logits()?;
+        let (program, logits) = self.programs.all_logits(self.engine.as_mut(), &self.decoder)?;
         let vocab = self.decoder.vocab;
-        for chunk in ids.chunks(self.scratch_rows()) {
+        for chunk in ids.chunks(self.programs.rows) {
             let position = self.cached.len();
             self.run(self.programs.prompt, chunk)?;
-            self.engine.run(program, &Step { position, ids: chunk })?;
+            self.engine.run(program, &Step::new(position, chunk))?;
             let values = self.engine.read_values(logits.buffer, chunk.len() * vocab).await?;
             for (i, row) in values.chunks_exact(vocab).enumerate() {
                 each(position + i, row);
             }
         }
         Ok(())
-    }
-
-    fn all_logits(&mut self) -> Result<(ProgramId, Tensor)> {
-        if let Some(ready) = self.programs.all_logits {
-            return Ok(ready);
-        }
-        let rows = self.scratch_rows();
-        let logits = activations(self.engine.as_mut(), rows, self.decoder.vocab)?;
-        let mut recording = Recording::default();
-        self.decoder.record_logits(&mut recording, &self.scratch, logits)?;
-        let ready = (self.engine.prepare(recording)?, logits);
-        self.programs.all_logits = Some(ready);
-        Ok(ready)
-    }
-
-    fn scratch_rows(&self) -> usize {
-        PROMPT_CHUNK.min(self.decoder.context)
     }
 
     fn check_ids(&self, ids: &[u32]) -> Result<()> {

@@ -70,12 +70,16 @@ struct Tolerance {
     tie: f32,
     /// Mean negative log-likelihood of the text, relative.
     likelihood: f64,
+    /// Where the best and the second logit are closer than this, either may be chosen.
+    close_call: f32,
 }
 
 /// Activations in f32.
-const EXACT: Tolerance = Tolerance { logsumexp: 0.01, log_probability: 0.01, tie: 1e-3, likelihood: 0.002 };
+const EXACT: Tolerance =
+    Tolerance { logsumexp: 0.01, log_probability: 0.01, tie: 1e-3, likelihood: 0.002, close_call: 0.05 };
 /// Activations in 8 bits, as in llama.cpp.
-const EIGHT_BITS: Tolerance = Tolerance { logsumexp: 1.0, log_probability: 0.3, tie: 0.3, likelihood: 0.005 };
+const EIGHT_BITS: Tolerance =
+    Tolerance { logsumexp: 1.0, log_probability: 0.3, tie: 0.3, likelihood: 0.005, close_call: 0.25 };
 
 /// The largest |Δ| of the ten best log-probabilities; panics if their order differs but for ties.
 fn compare(golden: &Prompt, logits: &[f32], tolerance: &Tolerance) -> f64 {
@@ -161,20 +165,24 @@ fn greedy(session: &mut Session, prompt: &[u32], max_tokens: usize) -> (Vec<u32>
 fn greedy_answers_agree_up_to_the_first_close_call() {
     let mut session = session(Device::Cpu);
     let end = 2; // <|im_end|>, which ends an answer and is no part of it
+    let mut compared = 0;
     for golden in figures().greedy {
-        let sure = golden.top1_minus_top2.iter().position(|&gap| gap < 0.05).unwrap_or(golden.new_ids.len());
+        let close = golden.top1_minus_top2.iter().position(|&gap| gap < EIGHT_BITS.close_call);
+        let sure = close.unwrap_or(golden.new_ids.len());
         let (ids, ..) = greedy(&mut session, &golden.prompt_ids, golden.new_ids.len());
         let expected: Vec<u32> = golden.new_ids[..sure].iter().copied().filter(|&id| id != end).collect();
-        assert!(sure >= 5, "the figures say nothing: {sure}");
         assert_eq!(ids[..expected.len()], expected);
+        compared += expected.len();
     }
+    assert!(compared > 64, "the figures say nothing: {compared}");
 }
 
 #[test]
 #[ignore = "needs the model: `npm test` fetches it and runs this"]
 fn a_prompt_that_starts_alike_is_not_computed_again() {
     let mut session = session(Device::Cpu);
-    let prompt = figures().greedy[0].prompt_ids.clone();
+    let question = Message::new("user", "What is the capital of Germany?");
+    let prompt = session.chat_prompt(&[question], 0).unwrap();
     let (answer, reason, cached) = greedy(&mut session, &prompt, 64);
     assert_eq!((reason, cached), (FinishReason::Stop, 0));
     let mut longer = prompt.clone();

@@ -4,13 +4,13 @@
 mod support;
 
 use pollster::block_on;
-use support::{Rng, gpu, read, variant_sets};
+use support::{Rng, gpu, gpu_with, read, variant_sets};
 use weft_llm::Error;
 use weft_llm::engine::gpu::GpuEngine;
 use weft_llm::engine::{Counters, Engine};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
-use weft_llm::ops::{Embed, Epilogue, LastRow, Linear, Recording, SwiGlu};
+use weft_llm::ops::{Attention, Embed, Epilogue, LastRow, Linear, Recording, RmsNorm, RopeAppend, RopeKind, SwiGlu};
 use weft_llm::record::{Memory, Step, Tensor};
 
 const COLS: usize = 64;
@@ -34,13 +34,13 @@ fn recording(engine: &mut GpuEngine, capacity: usize, layers: usize) -> (Recordi
 
 #[test]
 fn a_decode_step_is_one_submit_and_one_readback() {
-    let mut engine = gpu(variant_sets()[0]);
+    let mut engine = gpu();
     let (recording, y) = recording(&mut engine, 1, 240);
     let program = engine.prepare(recording).unwrap();
     let mut seen = Vec::new();
     for id in [3, 4] {
         let before = engine.counters();
-        engine.run(program, &Step { position: 0, ids: &[id] }).unwrap();
+        engine.run(program, &Step::new(0, &[id])).unwrap();
         let queued = engine.counters();
         assert_eq!((queued.dispatches - before.dispatches, queued.submits - before.submits), (242, 1));
         seen.push(read(&mut engine, y.buffer, COLS));
@@ -60,7 +60,7 @@ fn the_shaders_are_chosen_by_trying_and_remembered() {
     // every shader is right here, so the notes are the choice and nothing else
     assert_eq!(chosen.info().notes.len(), 2, "{:?}", chosen.info().notes);
     for variants in variant_sets() {
-        let remembered = gpu(variants).tuning().unwrap();
+        let remembered = gpu_with(variants).tuning().unwrap();
         let engine = block_on(GpuEngine::new(Some(&remembered))).unwrap();
         assert_eq!(engine.tuning().unwrap(), remembered);
     }
@@ -71,26 +71,55 @@ fn the_shaders_are_chosen_by_trying_and_remembered() {
 
 #[test]
 fn a_prompt_is_cut_into_several_submits() {
-    let mut engine = gpu(variant_sets()[0]);
+    let mut engine = gpu();
     let (recording, y) = recording(&mut engine, 8, 240);
     let program = engine.prepare(recording).unwrap();
     let ids: Vec<u32> = (0..8).collect();
-    engine.run(program, &Step { position: 0, ids: &ids }).unwrap();
-    assert_eq!(engine.counters().submits, 242_u64.div_ceil(64));
+    engine.run(program, &Step::new(0, &ids)).unwrap();
+    // few dispatches a submit until their time is known, then as many as take about 100 ms
+    assert_eq!(engine.counters().submits, 242_u64.div_ceil(16));
     block_on(engine.synchronize()).unwrap();
     let whole = read(&mut engine, y.buffer, COLS);
     // fewer tokens than the capacity: the last of them counts
-    engine.run(program, &Step { position: 0, ids: &ids[..5] }).unwrap();
+    engine.run(program, &Step::new(0, &ids[..5])).unwrap();
     let part = read(&mut engine, y.buffer, COLS);
     assert_ne!(whole, part);
-    engine.run(program, &Step { position: 0, ids: &[7, 4] }).unwrap();
+    engine.run(program, &Step::new(0, &[7, 4])).unwrap();
     assert_eq!(read(&mut engine, y.buffer, COLS), part);
-    assert!(matches!(engine.run(program, &Step { position: 0, ids: &[] }), Err(Error::Internal { .. })));
+    assert!(matches!(engine.run(program, &Step::new(0, &[])), Err(Error::Internal { .. })));
+}
+
+/// A decoder layer as the model records it costs six dispatches a token, whatever the shaders.
+#[test]
+fn a_layer_is_six_dispatches() {
+    for variants in variant_sets() {
+        let mut engine = gpu_with(variants);
+        let (heads, kv_heads, head_dim, context, hidden, ffn) = (4, 2, 16, 300, 64, 96);
+        let mut tensor = |rows, cols| Tensor { buffer: engine.create_values("test", rows * cols).unwrap(), rows, cols };
+        let width = (heads + 2 * kv_heads) * head_dim;
+        let [x, qkv, attn, inner] = [hidden, width, hidden, ffn].map(|cols| tensor(1, cols));
+        let [k_cache, v_cache] = [0, 1].map(|_| tensor(kv_heads * context, head_dim).buffer);
+        let table = tensor(context, head_dim);
+        let norm = Some(RmsNorm { weight: tensor(1, hidden), eps: 1e-5 });
+        let mut matrix = |rows, cols| engine.create_matrix("test", Layout::Q4, rows, cols).unwrap();
+        let rope = RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind: RopeKind::Interleaved };
+        let linear = |x, norm, weight, epilogue, y| Linear { x, norm, weight, bias: None, epilogue, y_offset: 0, y };
+        let mut layer = Recording::default();
+        layer.push(linear(x, norm, matrix(width, hidden), Epilogue::RopeAppend(rope), qkv)).unwrap();
+        let scale = 0.25;
+        layer.push(Attention { q: qkv, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, y: attn }).unwrap();
+        layer.push(linear(attn, None, matrix(hidden, hidden), Epilogue::Accumulate, x)).unwrap();
+        layer.push(linear(x, norm, matrix(2 * ffn, hidden), Epilogue::SwiGlu, inner)).unwrap();
+        layer.push(linear(inner, None, matrix(hidden, ffn), Epilogue::Accumulate, x)).unwrap();
+        let program = engine.prepare(layer).unwrap();
+        engine.run(program, &Step::new(0, &[0])).unwrap();
+        assert_eq!(engine.counters(), Counters { dispatches: 6, submits: 1, readbacks: 0 });
+    }
 }
 
 #[test]
 fn large_uploads_arrive_whole() {
-    let mut engine = gpu(variant_sets()[0]);
+    let mut engine = gpu();
     let len = 12 << 20; // 48 MiB, in pieces that do not divide the flush size
     let buffer = engine.create_values("large", len).unwrap();
     let values: Vec<f32> = (0..len).map(|i| (i % 9973) as f32).collect();
@@ -105,7 +134,7 @@ fn large_uploads_arrive_whole() {
 
 #[test]
 fn what_does_not_fit_is_refused_with_the_numbers() {
-    let mut engine = gpu(variant_sets()[0]);
+    let mut engine = gpu();
     let limit = engine.max_buffer_bytes();
     let rows = (limit / 4096 + 1) as usize;
     match engine.create_matrix("huge", Layout::F32, rows, 1024) {
@@ -126,7 +155,7 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
 
 #[test]
 fn an_error_that_the_gpu_reports_on_its_own_comes_back() {
-    let mut engine = gpu(variant_sets()[0]);
+    let mut engine = gpu();
     let tensor = |buffer| Tensor { buffer, rows: 1, cols: COLS };
     let x = tensor(engine.create_values("x", COLS).unwrap());
     let weight = engine.create_matrix("weight", Layout::F32, COLS, COLS).unwrap();
@@ -134,7 +163,7 @@ fn an_error_that_the_gpu_reports_on_its_own_comes_back() {
     // reading and writing one buffer in one dispatch is what WebGPU's validation refuses
     recording.push(Linear { x, norm: None, weight, bias: None, epilogue: Epilogue::Store, y_offset: 0, y: x }).unwrap();
     let first = engine.prepare(recording).and_then(|program| {
-        engine.run(program, &Step { position: 0, ids: &[0] })?;
+        engine.run(program, &Step::new(0, &[0]))?;
         block_on(engine.synchronize())
     });
     let Err(error @ Error::Internal { op: "gpu", .. }) = first else { panic!("{first:?}") };

@@ -3,165 +3,18 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
 use pollster::block_on;
 use support::Rng;
+use support::tiny::{FFN, HEAD_DIM, HIDDEN, KV_HEADS, LAYERS, Tensor, Tiny, VOCAB, session_on, session_with, write};
 use weft_llm::Error;
-use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::{HostEngine, Reference};
-use weft_llm::format::{Array, BlockType, GgufWriter, Layout, Planes, Value, dequantize_row, repack};
+use weft_llm::format::{BlockType, Layout};
 use weft_llm::model::Loader;
 use weft_llm::record::Memory;
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::session::{Event, GenerateOptions, Session};
 use weft_llm::tokenizer::Message;
-
-const HIDDEN: usize = 64;
-const FFN: usize = 96;
-const HEADS: usize = 4;
-const KV_HEADS: usize = 2;
-const HEAD_DIM: usize = 16;
-const VOCAB: usize = 3 + 256;
-const LAYERS: usize = 2;
-
-struct Tensor {
-    dims: Vec<u64>,
-    block: BlockType,
-    data: Vec<u8>,
-}
-
-/// A model file in pieces, so that a test can change one.
-struct Tiny {
-    metadata: Vec<(String, Value)>,
-    tensors: BTreeMap<String, Tensor>,
-}
-
-impl Tiny {
-    /// Random weights; `block` says how each matrix is stored, by the last part of its name.
-    fn new(seed: u64, block: impl Fn(&str) -> BlockType) -> Self {
-        let mut tiny = Self { metadata: metadata(), tensors: BTreeMap::new() };
-        let mut rng = Rng::new(seed);
-        let mut matrix = |name: String, cols: usize, rows: usize| {
-            let block = block(name.rsplit('.').nth(1).unwrap());
-            tiny.tensors.insert(
-                name,
-                Tensor { dims: vec![cols as u64, rows as u64], block, data: rng.rows(block, rows, cols) },
-            );
-        };
-        matrix("token_embd.weight".into(), HIDDEN, VOCAB);
-        for layer in 0..LAYERS {
-            for (name, cols, rows) in [
-                ("attn_q", HIDDEN, HEADS * HEAD_DIM),
-                ("attn_k", HIDDEN, KV_HEADS * HEAD_DIM),
-                ("attn_v", HIDDEN, KV_HEADS * HEAD_DIM),
-                ("attn_output", HEADS * HEAD_DIM, HIDDEN),
-                ("ffn_gate", HIDDEN, FFN),
-                ("ffn_up", HIDDEN, FFN),
-                ("ffn_down", FFN, HIDDEN),
-            ] {
-                matrix(format!("blk.{layer}.{name}.weight"), cols, rows);
-            }
-        }
-        for layer in 0..LAYERS {
-            tiny = tiny.vector(&format!("blk.{layer}.attn_norm.weight"), &rng.units(HIDDEN));
-            tiny = tiny.vector(&format!("blk.{layer}.ffn_norm.weight"), &rng.units(HIDDEN));
-        }
-        tiny.vector("output_norm.weight", &rng.units(HIDDEN))
-    }
-
-    fn vector(mut self, name: &str, values: &[f32]) -> Self {
-        let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.tensors.insert(name.into(), Tensor { dims: vec![values.len() as u64], block: BlockType::F32, data });
-        self
-    }
-
-    fn meta(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.metadata.retain(|(existing, _)| existing != key);
-        self.metadata.push((key.into(), value.into()));
-        self
-    }
-
-    fn without(mut self, name: &str) -> Self {
-        self.tensors.remove(name).expect(name);
-        self
-    }
-
-    /// The same weights as plain floats.
-    fn widened(&self) -> Self {
-        let widen = |tensor: &Tensor| {
-            let cols = tensor.dims[0] as usize;
-            let layout = Layout::for_block(tensor.block);
-            let mut planes = Planes::default();
-            repack(tensor.block, cols, &tensor.data, &mut planes);
-            let (q, s) = (layout.quants_row_bytes(cols), layout.scales_row_bytes(cols));
-            let mut data = Vec::new();
-            let mut row = vec![0.0; cols];
-            for r in 0..planes.quants.len() / q {
-                dequantize_row(layout, &planes.quants[r * q..][..q], &planes.scales[r * s..][..s], &mut row);
-                data.extend(row.iter().flat_map(|value| value.to_le_bytes()));
-            }
-            Tensor { dims: tensor.dims.clone(), block: BlockType::F32, data }
-        };
-        let tensors = self.tensors.iter().map(|(name, tensor)| (name.clone(), widen(tensor))).collect();
-        Self { metadata: self.metadata.clone(), tensors }
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        write(&self.metadata, self.tensors.iter())
-    }
-}
-
-fn write<'a>(metadata: &[(String, Value)], tensors: impl Iterator<Item = (&'a String, &'a Tensor)>) -> Vec<u8> {
-    let mut writer = GgufWriter::new();
-    for (key, value) in metadata {
-        writer = writer.metadata(key, value.clone());
-    }
-    for (name, tensor) in tensors {
-        writer = writer.tensor(name, &tensor.dims, tensor.block, &tensor.data);
-    }
-    writer.to_bytes()
-}
-
-fn metadata() -> Vec<(String, Value)> {
-    let mut tokens: Vec<String> = vec!["<unk>".into(), "<s>".into(), "</s>".into()];
-    tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
-    let types: Vec<i32> = [2, 3, 3].into_iter().chain([6; 256]).collect();
-    let pairs: Vec<(&str, Value)> = vec![
-        ("general.architecture", "llama".into()),
-        ("llama.block_count", (LAYERS as u32).into()),
-        ("llama.context_length", 128u32.into()),
-        ("llama.embedding_length", (HIDDEN as u32).into()),
-        ("llama.feed_forward_length", (FFN as u32).into()),
-        ("llama.attention.head_count", (HEADS as u32).into()),
-        ("llama.attention.head_count_kv", (KV_HEADS as u32).into()),
-        ("llama.attention.layer_norm_rms_epsilon", 1e-5f32.into()),
-        ("tokenizer.ggml.model", "llama".into()),
-        ("tokenizer.ggml.tokens", Value::Array(Array::Strings(tokens))),
-        ("tokenizer.ggml.scores", Value::Array(Array::F32(vec![0.0; VOCAB]))),
-        ("tokenizer.ggml.token_type", Value::Array(Array::I32(types))),
-        ("tokenizer.ggml.bos_token_id", 1u32.into()),
-        ("tokenizer.ggml.eos_token_id", 2u32.into()),
-        ("tokenizer.ggml.unknown_token_id", 0u32.into()),
-    ];
-    pairs.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
-}
-
-fn session_on(engine: impl Engine + 'static, bytes: &[u8]) -> Result<Session, Error> {
-    session_with(engine, bytes, None)
-}
-
-fn session_with(engine: impl Engine + 'static, bytes: &[u8], context: Option<usize>) -> Result<Session, Error> {
-    let mut engine = Box::new(engine);
-    let mut loader = Loader::new(context);
-    // an odd chunk size, so that rows are cut
-    for chunk in bytes.chunks(1009) {
-        loader.feed(engine.as_mut(), chunk)?;
-    }
-    let model = loader.finish(engine.as_mut())?;
-    Session::new(engine, model)
-}
 
 /// More than one chunk of a prompt.
 fn ids() -> Vec<u32> {
@@ -195,7 +48,7 @@ fn every_block_type_agrees_on_every_engine() {
         let mut cpu = session_on(HostEngine::new(Simd::default()), &tiny.bytes()).unwrap();
         let mut gpu = session_on(support::gpu(), &tiny.bytes()).unwrap();
         // the CPU engine's activations have 8 bits where the weights are quantised
-        let cpu_limit = if block.block_len() == 1 { 1e-4 } else { 0.03 };
+        let cpu_limit = if block.block_len() == 1 { 1e-4 } else { 0.1 };
         for (name, session, limit) in [("cpu", &mut cpu, cpu_limit), ("gpu", &mut gpu, 1e-4)] {
             let delta = difference(&expected, &logits(session, &ids()));
             assert!(delta < limit, "{} on {name}: {delta}", block.name());
@@ -350,7 +203,7 @@ fn a_generation_ends_when_the_context_is_full() {
 }
 
 #[test]
-fn a_token_is_six_dispatches_a_layer_one_readback_and_two_submits() {
+fn a_token_is_six_dispatches_a_layer_one_readback_and_one_submit() {
     let mut session = session_on(support::gpu(), &Tiny::new(2, |_| BlockType::Q4_0).bytes()).unwrap();
     greedy(&mut session, &ids(), 1);
     let before = session.engine().counters();
@@ -358,10 +211,10 @@ fn a_token_is_six_dispatches_a_layer_one_readback_and_two_submits() {
     greedy(&mut session, &[ids(), vec![7]].concat(), tokens);
     let after = session.engine().counters();
     let per_token = |now: u64, then: u64| (now - then) as f64 / tokens as f64;
-    // and embedding and output
-    assert_eq!(per_token(after.dispatches, before.dispatches), (6 * LAYERS + 2) as f64);
+    // and embedding, output, and two to sample
+    assert_eq!(per_token(after.dispatches, before.dispatches), (6 * LAYERS + 4) as f64);
     assert_eq!(per_token(after.readbacks, before.readbacks), 1.0);
-    assert!(per_token(after.submits, before.submits) <= 2.0);
+    assert_eq!(per_token(after.submits, before.submits), 1.0);
 }
 
 fn load_error(tiny: &Tiny) -> Error {

@@ -10,7 +10,8 @@ use naga::{AddressSpace, Module, TypeInner};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::{
-    Attention, Command, Embed, Epilogue, Kernel, LastRow, Linear, Op, RmsNorm, RopeAppend, RopeKind, SwiGlu, Variants,
+    Attention, Command, Embed, Epilogue, Kernel, LastRow, Linear, Op, RmsNorm, RopeAppend, RopeKind, Sample, SwiGlu,
+    Variants,
 };
 use weft_llm::record::{BufferId, Matrix, Tensor};
 
@@ -59,6 +60,8 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     }
     commands.push(SwiGlu { gate_up: tensor(1), y: tensor(1) }.into());
     commands.push(LastRow { x: tensor(1), y: tensor(1) }.into());
+    let (logits, chain, maxima, y) = (tensor(1), tensor(1), tensor(1), tensor(1));
+    commands.push(Sample { logits, chain, maxima, y }.into());
     commands.iter().flat_map(|command| command.kernels(variants)).collect()
 }
 

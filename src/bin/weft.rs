@@ -85,9 +85,12 @@ enum Command {
     Bench {
         #[command(flatten)]
         model: ModelArgs,
-        /// Tokens of the prompt.
+        /// Tokens of a prompt made up for the purpose.
         #[arg(long, default_value_t = 256)]
         prompt_tokens: usize,
+        /// Answers this instead, formatted by the model's chat template.
+        #[arg(short, long, conflicts_with = "prompt_tokens")]
+        prompt: Option<String>,
         /// Tokens to generate.
         #[arg(long, default_value_t = 64)]
         gen_tokens: usize,
@@ -105,6 +108,9 @@ struct ModelArgs {
     /// What to run on.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
+    /// Threads of the CPU engine.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
     /// Tokens of prompt and answer together.
     #[arg(long)]
     context: Option<usize>,
@@ -178,16 +184,24 @@ async fn run(command: Command) -> Result<()> {
             let session = model.load().await?;
             print_json(&session.info())
         }
-        Command::Bench { model, prompt_tokens, gen_tokens, json } => {
-            let context = model.context.unwrap_or(prompt_tokens + gen_tokens + 2);
-            let mut session = ModelArgs { context: Some(context), ..model }.load().await?;
-            bench(&mut session, prompt_tokens, gen_tokens, json).await
+        Command::Bench { model, prompt_tokens, prompt, gen_tokens, json } => {
+            let context = model.context.or(prompt.is_none().then_some(prompt_tokens + gen_tokens + 2));
+            let start = Instant::now();
+            let mut session = ModelArgs { context, ..model }.load().await?;
+            session.warm_up().await?;
+            let load_seconds = start.elapsed().as_secs_f64();
+            let ids = match prompt {
+                Some(text) => session.chat_prompt(&[Message::new("user", text)], seconds_since_1970() as i64)?,
+                None => made_up_prompt(prompt_tokens, session.info().vocabulary_size),
+            };
+            bench(&mut session, ids, gen_tokens, load_seconds, json).await
         }
     }
 }
 
 impl ModelArgs {
     async fn load(&self) -> Result<Session> {
+        engine::cpu::pool::start(self.threads).map_err(|error| io_error("a thread", &error))?;
         let mut engine = engine::open(self.device.into(), None).await?.engine;
         let mut loader = Loader::new(self.context);
         let sizes = self.model.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
@@ -253,20 +267,44 @@ async fn perplexity(session: &mut Session, text: &str, ctx: usize, chunks: Optio
     print_json(&json!({ "perplexity": mean.exp(), "meanNll": mean, "tokens": count, "chunks": windows, "ctx": ctx }))
 }
 
-async fn bench(session: &mut Session, prompt_tokens: usize, gen_tokens: usize, as_json: bool) -> Result<()> {
-    session.warm_up().await?;
-    let vocab = session.info().vocabulary_size;
-    let prompt = (0..prompt_tokens).map(|i| ((i * 7919 + 13) % vocab) as u32).collect();
+/// Ids of `tokens` tokens, spread over the vocabulary.
+fn made_up_prompt(tokens: usize, vocab: usize) -> Vec<u32> {
+    (0..tokens).map(|i| ((i * 7919 + 13) % vocab) as u32).collect()
+}
+
+async fn bench(
+    session: &mut Session,
+    prompt: Vec<u32>,
+    gen_tokens: usize,
+    load_seconds: f64,
+    as_json: bool,
+) -> Result<()> {
+    let prompt_tokens = prompt.len();
     let sampling = SamplingOptions::greedy();
     let options =
         GenerateOptions { max_tokens: Some(gen_tokens + 1), ignore_eos: true, sampling, ..Default::default() };
+    let mut answer = String::new();
     let start = Instant::now();
     session.start(prompt, options, 0)?;
-    while !matches!(session.next().await?, Event::Token { .. }) {}
+    loop {
+        if let Event::Token { text, .. } = session.next().await? {
+            answer += &text;
+            break;
+        }
+    }
     let prompt_seconds = start.elapsed().as_secs_f64();
     let before = session.engine().counters();
     let start = Instant::now();
-    while !matches!(session.next().await?, Event::End { .. }) {}
+    loop {
+        match session.next().await? {
+            Event::Token { text, .. } => answer += &text,
+            Event::End { text, .. } => {
+                answer += &text;
+                break;
+            }
+            Event::Prompt { .. } => {}
+        }
+    }
     let gen_seconds = start.elapsed().as_secs_f64();
     let after = session.engine().counters();
     let per_token = |now: u64, then: u64| (now - then) as f64 / gen_tokens as f64;
@@ -281,6 +319,7 @@ async fn bench(session: &mut Session, prompt_tokens: usize, gen_tokens: usize, a
     print_json(&json!({
         "engine": info.engine.kind,
         "adapter": info.engine.description,
+        "loadSeconds": load_seconds,
         "promptTokens": prompt_tokens,
         "genTokens": gen_tokens,
         "promptTokensPerSecond": prompt_speed,
@@ -289,6 +328,7 @@ async fn bench(session: &mut Session, prompt_tokens: usize, gen_tokens: usize, a
         "submitsPerToken": per_token(after.submits, before.submits),
         "readbacksPerToken": per_token(after.readbacks, before.readbacks),
         "memoryBytes": info.memory_bytes,
+        "text": answer,
     }))
 }
 

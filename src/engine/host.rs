@@ -6,7 +6,9 @@
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::layout::{Layout, Planes, repack};
-use crate::ops::{self, Attention, Command, Embed, Epilogue, LastRow, Linear, Recording, RopeAppend, SwiGlu, Weight};
+use crate::ops::{
+    self, Attention, Command, Embed, Epilogue, LastRow, Linear, Recording, RopeAppend, Sample, SwiGlu, Weight,
+};
 use crate::record::{BufferId, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
 
@@ -67,6 +69,11 @@ pub trait Kernels {
     /// See [`ops::last_row::reference`].
     fn last_row(&self, _: &LastRow, x: &[f32], y: &mut [f32]) {
         ops::last_row::reference(x, y);
+    }
+
+    /// See [`ops::sample::reference`].
+    fn sample(&self, op: &Sample, random: u32, logits: &[f32], chain: &[f32], y: &mut [f32]) {
+        ops::sample::reference(logits, op.logits.cols, chain, random, y);
     }
 }
 
@@ -193,6 +200,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::RopeAppend(op) => op.qkv,
             Command::Attention(op) => op.y,
             Command::LastRow(op) => op.y,
+            Command::Sample(op) => op.y,
         };
         let n = step.ids.len().min(out.rows);
         let mut buffer = self.take(out.buffer);
@@ -215,6 +223,10 @@ impl<K: Kernels> HostEngine<K> {
                 kernels.attention(op, step.position, self.rows(&op.q, n), k, v, y);
             }
             Command::LastRow(op) => kernels.last_row(op, self.rows(&op.x, step.ids.len().min(op.x.rows)), y),
+            Command::Sample(op) => {
+                let logits = self.rows(&op.logits, step.ids.len().min(op.logits.rows));
+                kernels.sample(op, step.random, logits, self.rows(&op.chain, 1), y);
+            }
         }
         self.put(out.buffer, buffer);
         Ok(())

@@ -73,6 +73,33 @@ pub trait Engine: Memory {
 
     /// Work done so far.
     fn counters(&self) -> Counters;
+
+    /// Tokens of a prompt that are best processed at once. More share each weight that is read; fewer let a stop take effect
+    /// sooner.
+    fn prompt_chunk(&self) -> usize {
+        32
+    }
+
+    /// Sampling where the logits are, for an engine that is far from the host; else the host samples.
+    fn device_sampling(&mut self) -> Option<&mut dyn DeviceSampling> {
+        None
+    }
+}
+
+/// Steps that are queued ahead of the host: each takes the id that the one before it sampled, and the host hears of it later.
+pub trait DeviceSampling: Engine {
+    /// Steps that are worth being queued at once, so that the device need not wait for the host, and a stop not for long.
+    fn depth(&self) -> usize;
+
+    /// Queues a recording that ends with a [`Sample`](crate::ops::Sample) into `id`. A step without ids stands for one token:
+    /// that which `id` holds by then.
+    fn queue(&mut self, program: ProgramId, step: &Step, id: BufferId) -> Result<()>;
+
+    /// The id of the oldest queued step.
+    fn next_id(&mut self) -> LocalFuture<'_, Result<u32>>;
+
+    /// Forgets the queued steps: nobody will ask for their ids.
+    fn discard(&mut self);
 }
 
 /// Which engine a caller wants.

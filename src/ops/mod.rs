@@ -11,6 +11,7 @@ pub mod last_row;
 pub mod linear;
 pub mod rms_norm;
 pub mod rope_append;
+pub mod sample;
 pub mod swiglu;
 pub mod variants;
 
@@ -21,6 +22,7 @@ pub use last_row::LastRow;
 pub use linear::{Epilogue, Linear};
 pub use rms_norm::RmsNorm;
 pub use rope_append::{RopeAppend, RopeKind};
+pub use sample::Sample;
 pub use swiglu::SwiGlu;
 pub use variants::Variants;
 
@@ -60,7 +62,7 @@ macro_rules! commands {
     };
 }
 
-commands!(Embed, Linear, SwiGlu, RopeAppend, Attention, LastRow);
+commands!(Embed, Linear, SwiGlu, RopeAppend, Attention, LastRow, Sample);
 
 /// A list of commands, run in order.
 #[derive(Clone, Debug, Default)]

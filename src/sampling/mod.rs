@@ -4,8 +4,11 @@
 //! top-p → min-p → temperature → draw. The order matters: the filters see the distribution at temperature 1, so a
 //! high temperature spreads the choice over the tokens that passed without letting new ones in.
 
+mod best;
+mod chain;
 mod options;
 mod sampler;
 
+pub use chain::{Chain, MAX_DEVICE_TOP_K};
 pub use options::SamplingOptions;
 pub use sampler::Sampler;

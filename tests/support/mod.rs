@@ -1,6 +1,8 @@
 //! Runs one operation on every engine, with the same random data, and compares with the plain reference.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(dead_code)] // each test program compiles its own copy and uses a part
+
+pub mod tiny;
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -9,7 +11,7 @@ use half::{bf16, f16};
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::gpu::GpuEngine;
 use weft_llm::engine::host::{HostEngine, Reference};
-use weft_llm::engine::{Engine, EngineInfo};
+use weft_llm::engine::{Engine, EngineInfo, ProgramId};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATVEC};
@@ -22,7 +24,7 @@ const TOLERANCE: f32 = 3e-5;
 
 /// Every engine but the reference: of the GPU engine, one with each choice of shaders.
 fn engines() -> Vec<Box<dyn Engine>> {
-    let gpus = variant_sets().into_iter().map(|variants| Box::new(gpu(variants)) as Box<dyn Engine>);
+    let gpus = variant_sets().into_iter().map(|variants| Box::new(gpu_with(variants)) as Box<dyn Engine>);
     std::iter::once(Box::new(HostEngine::new(Simd::default())) as Box<dyn Engine>).chain(gpus).collect()
 }
 
@@ -37,8 +39,13 @@ pub fn variant_sets() -> Vec<Variants> {
     MATVEC.iter().enumerate().map(choose).collect()
 }
 
+/// The GPU engine with a choice of shaders that does not depend on the adapter.
+pub fn gpu() -> GpuEngine {
+    gpu_with(variant_sets()[0])
+}
+
 /// The GPU engine; a machine without any adapter fails the test, since a skipped test looks like a passed one.
-pub fn gpu(variants: Variants) -> GpuEngine {
+pub fn gpu_with(variants: Variants) -> GpuEngine {
     match pollster::block_on(GpuEngine::with_variants(variants)) {
         Ok(engine) => engine,
         Err(error) => panic!("the tests need a GPU adapter, a software one will do: {error}"),
@@ -169,6 +176,19 @@ impl Setup<'_> {
     }
 }
 
+/// Records one command on an engine. Gives the program, and what it writes: tensors with the columns to compare.
+pub fn prepare<C: Into<Command>>(
+    engine: &mut dyn Engine,
+    seed: u64,
+    record: impl Fn(&mut Setup) -> C,
+) -> (ProgramId, Vec<(Tensor, Range<usize>)>) {
+    let mut setup = Setup { engine, rng: Rng::new(seed), outputs: Vec::new() };
+    let mut recording = Recording::default();
+    recording.push(record(&mut setup)).unwrap();
+    let Setup { engine, outputs, .. } = setup;
+    (engine.prepare(recording).unwrap(), outputs)
+}
+
 /// The cases of one operation.
 pub struct Suite {
     engines: Vec<(Box<dyn Engine>, f32)>,
@@ -191,12 +211,8 @@ impl Suite {
         self.cases += 1;
         let seed = self.cases;
         let run = |engine: &mut dyn Engine| {
-            let mut setup = Setup { engine, rng: Rng::new(seed), outputs: Vec::new() };
-            let mut recording = Recording::default();
-            recording.push(record(&mut setup)).unwrap();
-            let Setup { engine, outputs, .. } = setup;
-            let program = engine.prepare(recording).unwrap();
-            engine.run(program, &Step { position, ids }).unwrap();
+            let (program, outputs) = prepare(engine, seed, &record);
+            engine.run(program, &Step::new(position, ids)).unwrap();
             let read = |(tensor, cols): (Tensor, Range<usize>)| {
                 let values = read(engine, tensor.buffer, tensor.rows * tensor.cols);
                 values.chunks(tensor.cols).flat_map(|row| &row[cols.clone()]).copied().collect::<Vec<f32>>()

@@ -95,9 +95,8 @@ fn quantize(x: &[f32], out: &mut [QuantBlock]) {
         let (low, high) = quants.split_at_mut(16);
         low.copy_from_slice(&F32x4::round_to_bytes([scaled[0], scaled[1], scaled[2], scaled[3]]));
         high.copy_from_slice(&F32x4::round_to_bytes([scaled[4], scaled[5], scaled[6], scaled[7]]));
-        let sum: i32 = quants.iter().map(|&q| i32::from(q)).sum();
         out.scale = scale;
-        out.sum = scale * sum as f32;
+        out.sum = scale * f32::from(quants.iter().map(|&q| i16::from(q)).sum::<i16>());
         for (words, quants) in out.quants.iter_mut().zip(quants.as_chunks::<4>().0) {
             *words = *quants;
         }

@@ -11,96 +11,159 @@ const RUN: usize = 32;
 /// The largest head, in fours.
 const MOST_FOURS: usize = 64;
 
-/// Shapes as in [`Attention::reference`]. Heads of a token are shared out among the threads.
+/// Shapes as in [`Attention::reference`]. Heads that share keys and values go through them together, as many as leave every
+/// thread something to do.
 pub fn attention(op: &Attention, position: usize, q: &[f32], k_cache: &[f32], v_cache: &[f32], y: &mut [f32]) {
-    let d = op.head_dim;
-    let group = op.heads / op.kv_heads;
     let tokens = y.len() / op.y.cols;
-    let y = Shared::new(y);
-    pool::run(op.heads * tokens, |i| {
-        // token by token within a head: neighbours read the same keys
-        let (h, t) = (i / tokens, i % tokens);
-        let cached = (h / group) * op.context * d..((h / group) * op.context + position + t + 1) * d;
-        let (keys, values) = (&k_cache[cached.clone()], &v_cache[cached]);
-        // SAFETY: a head of a token is written by its own call
-        let y = unsafe { y.slice(t * op.y.cols + h * d, d) };
-        head(&q[t * op.q.cols + h * d..][..d], keys, values, op.scale, y);
-    });
+    let group = op.heads / op.kv_heads;
+    let enough =
+        |together: &usize| group.is_multiple_of(*together) && op.heads / together * tokens >= 2 * pool::threads();
+    let work = Work { op, position, tokens, q, k_cache, v_cache, y: Shared::new(y) };
+    match [4, 3, 2].into_iter().find(enough) {
+        Some(4) => work.run::<4>(),
+        Some(3) => work.run::<3>(),
+        Some(2) => work.run::<2>(),
+        _ => work.run::<1>(),
+    }
 }
 
-/// `q`, `y`: (head_dim); `keys`, `values`: (positions, head_dim).
-fn head(q: &[f32], keys: &[f32], values: &[f32], scale: f32, y: &mut [f32]) {
-    let d = q.len();
-    let (query, _) = q.as_chunks::<4>();
-    let mut sums = [F32x4::ZERO; MOST_FOURS];
-    let sums = &mut sums[..query.len()];
-    let (mut max, mut total) = (f32::NEG_INFINITY, 0.0);
+struct Work<'a> {
+    op: &'a Attention,
+    position: usize,
+    tokens: usize,
+    q: &'a [f32],
+    k_cache: &'a [f32],
+    v_cache: &'a [f32],
+    y: Shared<f32>,
+}
+
+impl Work<'_> {
+    /// H heads of a token at a time.
+    fn run<const H: usize>(&self) {
+        let Self { op, tokens, .. } = *self;
+        let d = op.head_dim;
+        pool::run(op.heads / H * tokens, |i| {
+            // token by token within the heads: neighbours read the same keys
+            let (first, t) = (i / tokens * H, i % tokens);
+            let start = first / (op.heads / op.kv_heads) * op.context * d;
+            let cached = start..start + (self.position + t + 1) * d;
+            let q: [&[f32]; H] = std::array::from_fn(|h| &self.q[t * op.q.cols + (first + h) * d..][..d]);
+            // SAFETY: a head of a token is written by its own call
+            let y = unsafe { self.y.slice(t * op.y.cols + first * d, H * d) };
+            heads(q, &self.k_cache[cached.clone()], &self.v_cache[cached], op.scale, y);
+        });
+    }
+}
+
+/// `q`: (H, head_dim); `y`: (H · head_dim); `keys`, `values`: (positions, head_dim).
+fn heads<const H: usize>(q: [&[f32]; H], keys: &[f32], values: &[f32], scale: f32, y: &mut [f32]) {
+    let d = q[0].len();
+    let queries = q.map(|q| q.as_chunks::<4>().0);
+    let mut sums = [[F32x4::ZERO; MOST_FOURS]; H];
+    let (mut max, mut total) = ([f32::NEG_INFINITY; H], [0.0; H]);
     for (keys, values) in keys.chunks(RUN * d).zip(values.chunks(RUN * d)) {
-        let mut scores = [f32::NEG_INFINITY; RUN];
-        score(query, keys, scale, &mut scores);
-        let run_max = scores.as_chunks::<4>().0.iter().fold(F32x4::splat(max), |m, s| m.max(F32x4::load(s))).max_lane();
-        // the first run has nothing to shrink, and infinity minus infinity is not a number
-        let shrink = if max == run_max { 1.0 } else { (max - run_max).exp() };
-        max = run_max;
-        let mut run_total = F32x4::ZERO;
-        for scores in scores.as_chunks_mut::<4>().0 {
-            let weights = F32x4::load(scores).add(F32x4::splat(-max)).exp();
-            *scores = weights.to_array();
-            run_total = run_total.add(weights);
+        // positions past the end keep this score, and weigh next to nothing
+        let mut scores = [[f32::NEG_INFINITY; RUN]; H];
+        score(queries, keys, scale, &mut scores);
+        let mut shrink = [1.0; H];
+        for h in 0..H {
+            (shrink[h], max[h]) = weigh(&mut scores[h], max[h], &mut total[h]);
         }
-        let count = keys.len() / d;
-        // positions past `count` have weighed 1e-38 each
-        total = total * shrink + run_total.sum();
-        add_values(sums, shrink, &scores[..count], values);
+        add_values(&mut sums, shrink, &scores, values, d / 4);
     }
-    let factor = F32x4::splat(1.0 / total);
-    for (y, sum) in y.as_chunks_mut::<4>().0.iter_mut().zip(sums) {
-        *y = sum.mul(factor).to_array();
+    for ((y, sums), total) in y.chunks_exact_mut(d).zip(&sums).zip(total) {
+        let factor = F32x4::splat(1.0 / total);
+        for (y, sum) in y.as_chunks_mut::<4>().0.iter_mut().zip(sums) {
+            *y = sum.mul(factor).to_array();
+        }
     }
 }
 
-/// scores[p] = query · keys[p] · scale, for as many positions as there are keys.
-fn score(query: &[[f32; 4]], keys: &[f32], scale: f32, scores: &mut [f32; RUN]) {
-    let fours = query.len();
+/// Scores of a run → weights relative to the largest score so far; adds them to `total`. Returns the factor for what was
+/// weighed before, and the new maximum.
+fn weigh(scores: &mut [f32; RUN], max: f32, total: &mut f32) -> (f32, f32) {
+    let (fours, _) = scores.as_chunks_mut::<4>();
+    let new_max = fours.iter().fold(F32x4::splat(max), |max, four| max.max(F32x4::load(four))).max_lane();
+    let shrink = F32x4::splat(max - new_max).exp().to_array()[0];
+    let mut sum = F32x4::ZERO;
+    for four in fours {
+        let weights = F32x4::load(four).add(F32x4::splat(-new_max)).exp();
+        *four = weights.to_array();
+        sum = sum.add(weights);
+    }
+    *total = *total * shrink + sum.sum();
+    (shrink, new_max)
+}
+
+/// scores[h][p] = queries[h] · keys[p] · scale, for as many positions as there are keys.
+fn score<const H: usize>(queries: [&[[f32; 4]]; H], keys: &[f32], scale: f32, scores: &mut [[f32; RUN]; H]) {
+    let fours = queries[0].len();
     let (keys, _) = keys.as_chunks::<4>();
     let positions = keys.len() / fours;
-    for (first, scores) in (0..positions).step_by(4).zip(scores.as_chunks_mut::<4>().0) {
+    for first in (0..positions).step_by(4) {
         // past the end, the last position stands in
         let rows: [&[[f32; 4]]; 4] = std::array::from_fn(|i| &keys[(first + i).min(positions - 1) * fours..][..fours]);
-        let mut products = [F32x4::ZERO; 4];
-        for (i, q) in query.iter().enumerate() {
-            let q = F32x4::load(q);
-            for (product, row) in products.iter_mut().zip(&rows) {
-                *product = q.mul_add(F32x4::load(&row[i]), *product);
+        let mut products = [[F32x4::ZERO; 4]; H];
+        for i in 0..fours {
+            let keys = rows.map(|row| F32x4::load(&row[i]));
+            for h in 0..H {
+                let q = F32x4::load(&queries[h][i]);
+                for (product, key) in products[h].iter_mut().zip(keys) {
+                    *product = q.mul_add(key, *product);
+                }
             }
         }
-        let sums = F32x4::sums(products).mul(F32x4::splat(scale)).to_array();
-        let count = scores.len().min(positions - first);
-        scores[..count].copy_from_slice(&sums[..count]);
+        let count = 4.min(positions - first);
+        for h in 0..H {
+            let sums = F32x4::sums(products[h]).mul(F32x4::splat(scale)).to_array();
+            scores[h][first..][..count].copy_from_slice(&sums[..count]);
+        }
     }
 }
 
-/// sums = sums · shrink + Σ_p weights[p] values[p]; eight sums at a time stay in registers.
-fn add_values(sums: &mut [F32x4], shrink: f32, weights: &[f32], values: &[f32]) {
-    const WIDTH: usize = 8;
-    let fours = sums.len();
+/// sums[h] = sums[h] · shrink[h] + Σ_p weights[h][p] values[p], a part of the columns after the other, so that their sums
+/// stay in registers. `fours` is the width of a head.
+fn add_values<const H: usize>(
+    sums: &mut [[F32x4; MOST_FOURS]; H],
+    shrink: [f32; H],
+    weights: &[[f32; RUN]; H],
+    values: &[f32],
+    fours: usize,
+) {
+    const WIDTH: usize = 4;
     let (values, _) = values.as_chunks::<4>();
-    let (wide, rest) = sums.as_chunks_mut::<WIDTH>();
-    for (i, sums) in wide.iter_mut().enumerate() {
-        let mut local = sums.map(|sum| sum.mul(F32x4::splat(shrink)));
-        for (weight, row) in weights.iter().zip(values.chunks_exact(fours)) {
-            let (weight, row) = (F32x4::splat(*weight), &row[i * WIDTH..][..WIDTH]);
-            for (sum, value) in local.iter_mut().zip(row) {
-                *sum = weight.mul_add(F32x4::load(value), *sum);
+    let mut start = 0;
+    while start + WIDTH <= fours {
+        add_columns::<H, WIDTH>(sums, shrink, weights, values, fours, start);
+        start += WIDTH;
+    }
+    for start in start..fours {
+        add_columns::<H, 1>(sums, shrink, weights, values, fours, start);
+    }
+}
+
+/// W fours of columns from `start` on; see [`add_values`].
+#[inline(always)]
+fn add_columns<const H: usize, const W: usize>(
+    sums: &mut [[F32x4; MOST_FOURS]; H],
+    shrink: [f32; H],
+    weights: &[[f32; RUN]; H],
+    values: &[[f32; 4]],
+    fours: usize,
+    start: usize,
+) {
+    let mut local: [[F32x4; W]; H] =
+        std::array::from_fn(|h| std::array::from_fn(|w| sums[h][start + w].mul(F32x4::splat(shrink[h]))));
+    for (p, row) in values.chunks_exact(fours).enumerate().take(RUN) {
+        let row: [F32x4; W] = std::array::from_fn(|w| F32x4::load(&row[start + w]));
+        for h in 0..H {
+            let weight = F32x4::splat(weights[h][p]);
+            for w in 0..W {
+                local[h][w] = weight.mul_add(row[w], local[h][w]);
             }
         }
-        *sums = local;
     }
-    let done = wide.len() * WIDTH;
-    for (i, sum) in rest.iter_mut().enumerate() {
-        *sum = sum.mul(F32x4::splat(shrink));
-        for (weight, row) in weights.iter().zip(values.chunks_exact(fours)) {
-            *sum = F32x4::splat(*weight).mul_add(F32x4::load(&row[done + i]), *sum);
-        }
+    for h in 0..H {
+        sums[h][start..][..W].copy_from_slice(&local[h]);
     }
 }

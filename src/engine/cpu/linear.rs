@@ -36,6 +36,9 @@ pub fn linear(
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
+    if !weight.finite {
+        return y.fill(f32::NAN);
+    }
     let tokens = y.len() / op.y.cols;
     let x = &x[..tokens * weight.cols];
     let norm = op.norm.zip(norm);
@@ -170,9 +173,10 @@ fn nibble_tile<const M: usize>(tile: &[NibbleBlock], x: [&[QuantBlock]; M]) -> S
                 dots[m][1].add(high_1, high);
             }
         }
-        for m in 0..M {
-            for group in 0..2 {
-                scale(&mut sums[m][group], dots[m][group].sums(), &w.scales[group], &w.mins[group], x[m]);
+        for group in 0..2 {
+            let (scales, mins) = (F32x4::from_f16(&w.scales[group]), F32x4::from_f16(&w.mins[group]));
+            for m in 0..M {
+                scale(&mut sums[m][group], dots[m][group].sums(), scales, mins, x[m]);
             }
         }
     }
@@ -193,9 +197,10 @@ fn byte_tile<const M: usize>(tile: &[ByteBlock], x: [&[QuantBlock]; M]) -> Sums<
                 dots[m][1].add(&w.quants[8 + j], x);
             }
         }
-        for m in 0..M {
-            for group in 0..2 {
-                scale(&mut sums[m][group], dots[m][group].sums(), &w.scales[group], &w.mins[group], x[m]);
+        for group in 0..2 {
+            let (scales, mins) = (F32x4::from_f16(&w.scales[group]), F32x4::from_f16(&w.mins[group]));
+            for m in 0..M {
+                scale(&mut sums[m][group], dots[m][group].sums(), scales, mins, x[m]);
             }
         }
     }
@@ -204,9 +209,9 @@ fn byte_tile<const M: usize>(tile: &[ByteBlock], x: [&[QuantBlock]; M]) -> Sums<
 
 /// sum += d · s · dot + m · s · Σ q_x
 #[inline(always)]
-fn scale(sum: &mut F32x4, dot: F32x4, scale: &[f32; 4], min: &[f32; 4], x: &QuantBlock) {
-    let d = F32x4::load(scale).mul(F32x4::splat(x.scale));
-    *sum = dot.mul_add(d, F32x4::load(min).mul_add(F32x4::splat(x.sum), *sum));
+fn scale(sum: &mut F32x4, dot: F32x4, scale: F32x4, min: F32x4, x: &QuantBlock) {
+    let d = scale.mul(F32x4::splat(x.scale));
+    *sum = dot.mul_add(d, min.mul_add(F32x4::splat(x.sum), *sum));
 }
 
 /// `tile`: (cols); `x`: (M, cols), cols in fours.

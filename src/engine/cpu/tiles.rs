@@ -1,5 +1,5 @@
 //! How this engine holds weights: in tiles of eight rows, so that a vector holds the same columns of several rows, a lane
-//! a row, and no sum ever has to be taken across lanes.
+//! a row, and no sum ever has to be taken across lanes. Scales stay halves: decoding is bound by the memory that it reads.
 
 use half::{bf16, f16};
 
@@ -15,10 +15,10 @@ pub struct NibbleBlock {
     /// Vector j (0 to 3) has rows 0 to 3, vector 4 + j rows 4 to 7: four bytes of each, columns 4 j .. 4 j + 4 in the low
     /// nibbles, 16 + 4 j .. in the high ones.
     pub quants: [[u8; 16]; 8],
-    /// d of the rows
-    pub scales: [[f32; 4]; 2],
-    /// m of the rows
-    pub mins: [[f32; 4]; 2],
+    /// d of the rows, f16
+    pub scales: Column<u16>,
+    /// m of the rows, f16
+    pub mins: Column<u16>,
 }
 
 /// 32 columns of eight rows of 8-bit weights, d · q + m.
@@ -27,10 +27,10 @@ pub struct NibbleBlock {
 pub struct ByteBlock {
     /// Vector j (0 to 7) has rows 0 to 3, vector 8 + j rows 4 to 7: columns 4 j .. 4 j + 4 of each.
     pub quants: [[i8; 16]; 16],
-    /// d of the rows
-    pub scales: [[f32; 4]; 2],
-    /// m of the rows
-    pub mins: [[f32; 4]; 2],
+    /// d of the rows, f16
+    pub scales: Column<u16>,
+    /// m of the rows, f16
+    pub mins: Column<u16>,
 }
 
 /// One column of eight rows.
@@ -44,6 +44,8 @@ pub struct Tiles {
     pub cols: usize,
     /// The tiles in order.
     pub data: Data,
+    /// Whether all halves, be they weights or scales, are numbers. Kernels widen them in a way that takes an infinity for a number.
+    pub finite: bool,
 }
 
 /// Tiles by layout: (tiles, cols / 32) blocks, or (tiles, cols) columns.
@@ -55,8 +57,8 @@ pub enum Data {
     Q8(Vec<ByteBlock>),
 }
 
-const NO_NIBBLES: NibbleBlock = NibbleBlock { quants: [[0; 16]; 8], scales: [[0.0; 4]; 2], mins: [[0.0; 4]; 2] };
-const NO_BYTES: ByteBlock = ByteBlock { quants: [[0; 16]; 16], scales: [[0.0; 4]; 2], mins: [[0.0; 4]; 2] };
+const NO_NIBBLES: NibbleBlock = NibbleBlock { quants: [[0; 16]; 8], scales: [[0; 4]; 2], mins: [[0; 4]; 2] };
+const NO_BYTES: ByteBlock = ByteBlock { quants: [[0; 16]; 16], scales: [[0; 4]; 2], mins: [[0; 4]; 2] };
 
 impl Tiles {
     /// A matrix of zeros. Its memory is `Data`'s; `None` where there is not enough.
@@ -76,7 +78,7 @@ impl Tiles {
             Layout::Q4 => Data::Q4(filled(blocks, NO_NIBBLES)?),
             Layout::Q8 => Data::Q8(filled(blocks, NO_BYTES)?),
         };
-        Some(Self { rows, cols, data })
+        Some(Self { rows, cols, data, finite: true })
     }
 
     /// Bytes of memory.
@@ -94,8 +96,10 @@ impl Tiles {
         let cols = self.cols;
         match &mut self.data {
             Data::F32(columns) => write_columns(columns, cols, first_row, &planes.quants, f32::from_le_bytes),
-            Data::F16(columns) | Data::Bf16(columns) => {
+            Data::Bf16(columns) => write_columns(columns, cols, first_row, &planes.quants, u16::from_le_bytes),
+            Data::F16(columns) => {
                 write_columns(columns, cols, first_row, &planes.quants, u16::from_le_bytes);
+                self.finite &= all_finite(&planes.quants);
             }
             Data::Q4(tiles) => {
                 let blocks = planes.quants.as_chunks::<16>().0.iter().zip(planes.scales.as_chunks::<4>().0);
@@ -105,8 +109,11 @@ impl Tiles {
                     for (j, word) in quants.as_chunks::<4>().0.iter().enumerate() {
                         block.quants[4 * group + j][4 * lane..][..4].copy_from_slice(word);
                     }
-                    (block.scales[group][lane], block.mins[group][lane]) = scale_and_min(*scale);
+                    let [d0, d1, m0, m1] = *scale;
+                    block.scales[group][lane] = u16::from_le_bytes([d0, d1]);
+                    block.mins[group][lane] = u16::from_le_bytes([m0, m1]);
                 }
+                self.finite &= all_finite(&planes.scales);
             }
             Data::Q8(tiles) => {
                 let blocks = planes.quants.as_chunks::<BLOCK>().0.iter().zip(planes.scales.as_chunks::<4>().0);
@@ -117,8 +124,11 @@ impl Tiles {
                         let word = word.map(u8::cast_signed);
                         block.quants[8 * group + j][4 * lane..][..4].copy_from_slice(&word);
                     }
-                    (block.scales[group][lane], block.mins[group][lane]) = scale_and_min(*scale);
+                    let [d0, d1, m0, m1] = *scale;
+                    block.scales[group][lane] = u16::from_le_bytes([d0, d1]);
+                    block.mins[group][lane] = u16::from_le_bytes([m0, m1]);
                 }
+                self.finite &= all_finite(&planes.scales);
             }
         }
     }
@@ -142,7 +152,7 @@ impl Tiles {
             }
             Data::Q4(data) => {
                 for (out, block) in out.chunks_exact_mut(BLOCK).zip(&data[blocks..]) {
-                    let (d, m) = (block.scales[group][lane], block.mins[group][lane]);
+                    let [d, m] = [block.scales, block.mins].map(|halves| f16::from_bits(halves[group][lane]).to_f32());
                     for k in 0..BLOCK / 2 {
                         let byte = block.quants[4 * group + k / 4][4 * lane + k % 4];
                         out[k] = d * f32::from(byte & 15) + m;
@@ -152,7 +162,7 @@ impl Tiles {
             }
             Data::Q8(data) => {
                 for (out, block) in out.chunks_exact_mut(BLOCK).zip(&data[blocks..]) {
-                    let (d, m) = (block.scales[group][lane], block.mins[group][lane]);
+                    let [d, m] = [block.scales, block.mins].map(|halves| f16::from_bits(halves[group][lane]).to_f32());
                     for (k, out) in out.iter_mut().enumerate() {
                         *out = d * f32::from(block.quants[8 * group + k / 4][4 * lane + k % 4]) + m;
                     }
@@ -180,6 +190,7 @@ fn write_columns<T, const N: usize>(
     }
 }
 
-fn scale_and_min([d0, d1, m0, m1]: [u8; 4]) -> (f32, f32) {
-    (f16::from_le_bytes([d0, d1]).to_f32(), f16::from_le_bytes([m0, m1]).to_f32())
+/// Whether none of these halves is an infinity or NaN.
+fn all_finite(halves: &[u8]) -> bool {
+    halves.as_chunks().0.iter().all(|bytes| f16::from_le_bytes(*bytes).is_finite())
 }

@@ -163,7 +163,12 @@ impl Gpu {
     /// Natively, callbacks run only in here, and this blocks until everything submitted is done. In the browser it does
     /// nothing, as blocking there would never end: callbacks come from the event loop.
     pub fn wait(&self) {
-        if let Err(error) = self.device.poll(wgpu::PollType::wait_indefinitely()) {
+        self.wait_for(None);
+    }
+
+    /// Like [`Gpu::wait`], but only until `submission` is done.
+    pub fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) {
+        if let Err(error) = self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None }) {
             self.faults.report(Error::DeviceLost(error.to_string()));
         }
     }

@@ -8,23 +8,28 @@
 //! | `device` | adapter, limits, allocation, errors that come late |
 //! | [`shader`] | sources and preprocessor |
 //! | `program` | a recording → pipelines and bind groups; replay |
+//! | `sampler` | steps queued ahead, and their ids |
 //! | `tiles` | the order of weights in memory |
 //! | `tuner` | the choice of shaders |
 //! | here | buffers, uploads, readbacks |
 
 mod device;
 mod program;
+mod sampler;
 pub mod shader;
 mod tiles;
 mod tuner;
+
+use std::time::Duration;
 
 use futures_channel::oneshot;
 
 use device::Gpu;
 use program::{Pipelines, Program};
+use sampler::Sampler;
 use tiles::{Run, Tiler, plane_bytes};
 
-use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
+use super::{Counters, DeviceSampling, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::layout::{Layout, Planes, repack};
 use crate::ops::{Recording, Variants};
@@ -50,6 +55,7 @@ pub struct GpuEngine {
     pipelines: Pipelines,
     programs: Vec<Program>,
     counters: Counters,
+    sampler: Sampler,
     /// Repacked rows on their way to the GPU.
     scratch: Planes,
     tiler: Tiler,
@@ -87,6 +93,7 @@ impl GpuEngine {
             pipelines: Pipelines::default(),
             programs: Vec::new(),
             counters: Counters::default(),
+            sampler: Sampler::default(),
             scratch: Planes::default(),
             uploading: 0,
             staging: None,
@@ -121,6 +128,11 @@ impl GpuEngine {
     /// Whether the adapter is a program on the CPU. The CPU engine is then many times faster.
     pub fn is_software(&self) -> bool {
         self.gpu.is_software()
+    }
+
+    /// Bounds the work that is queued ahead while sampling; 100 ms by default, and never less than one step.
+    pub fn set_queue_limit(&mut self, limit: Duration) {
+        self.sampler.set_limit(limit);
     }
 
     fn write(&mut self, buffer: &wgpu::Buffer, offset: usize, bytes: &[u8]) -> Result<()> {
@@ -176,6 +188,7 @@ impl GpuEngine {
         self.gpu.wait();
         let mapped = receiver.await;
         self.gpu.settle().await?;
+        self.programs.iter_mut().for_each(Program::done);
         let failed = |error: String| Error::DeviceLost(format!("a readback failed: {error}"));
         mapped.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
         let view = staging.get_mapped_range(..bytes).map_err(|error| failed(error.to_string()))?;
@@ -194,6 +207,7 @@ impl GpuEngine {
         self.gpu.wait();
         let done = receiver.await;
         self.gpu.settle().await?;
+        self.programs.iter_mut().for_each(Program::done);
         done.map_err(|_| Error::DeviceLost("the queue never finished".into()))
     }
 }
@@ -285,7 +299,7 @@ impl Engine for GpuEngine {
     fn run(&mut self, program: ProgramId, step: &Step) -> Result<()> {
         self.gpu.check()?;
         let program = &mut self.programs[program.0];
-        self.counters.submits += program.run(&self.gpu, step)? as u64;
+        self.counters.submits += program.run(&self.gpu, step, None)?.count as u64;
         self.counters.dispatches += program.len() as u64;
         Ok(())
     }
@@ -298,7 +312,34 @@ impl Engine for GpuEngine {
         Box::pin(self.wait_for_queue())
     }
 
+    fn device_sampling(&mut self) -> Option<&mut dyn DeviceSampling> {
+        Some(self)
+    }
+
     fn counters(&self) -> Counters {
         self.counters
+    }
+}
+
+impl DeviceSampling for GpuEngine {
+    fn depth(&self) -> usize {
+        self.sampler.depth()
+    }
+
+    fn queue(&mut self, program: ProgramId, step: &Step, id: BufferId) -> Result<()> {
+        self.gpu.check()?;
+        let (program, id) = (&mut self.programs[program.0], &self.buffers[id.0].main);
+        self.counters.submits += self.sampler.queue(&mut self.gpu, program, step, id)? as u64;
+        self.counters.dispatches += program.len() as u64;
+        self.counters.readbacks += 1;
+        Ok(())
+    }
+
+    fn next_id(&mut self) -> LocalFuture<'_, Result<u32>> {
+        Box::pin(self.sampler.next_id(&mut self.gpu))
+    }
+
+    fn discard(&mut self) {
+        self.sampler.discard();
     }
 }

@@ -2,6 +2,9 @@
 //! small buffer and encodes a list.
 
 use std::collections::HashMap;
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::device::Gpu;
 use super::{GpuBuffer, shader};
@@ -9,9 +12,12 @@ use crate::ops::{Binding, Kernel, Op, Recording, Variants};
 use crate::record::Step;
 use crate::{Error, Result};
 
-/// Dispatches a submit of a prompt's chunk. Prompts take long, and a GPU that is busy with one submit cannot draw the page
-/// meanwhile. A decode step is short and goes in one.
-const DISPATCHES_PER_SUBMIT: usize = 64;
+/// What one submit of a prompt's chunk may take: a GPU that is busy with it cannot draw the page meanwhile. A decode step is
+/// short and goes in one.
+const SUBMIT_TIME: Duration = Duration::from_millis(100);
+
+/// Dispatches of a prompt's chunk a submit, until their time is known.
+const FIRST_DISPATCHES: usize = 16;
 
 /// Where the ids of a step begin in its buffer, in bytes: after the uniform header, at the largest alignment that WebGPU
 /// lets an adapter ask for.
@@ -60,6 +66,25 @@ struct Dispatch {
     workgroups: [u32; 3],
 }
 
+#[allow(clippy::disallowed_methods, reason = "natively web_time's clock is std's, and in wasm it is the browser's")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+/// The way of a sampled id: into the next step, and to the host.
+pub(super) struct Feedback<'a> {
+    /// Where the program leaves it; a step without ids begins with what the last program left there.
+    pub id: &'a wgpu::Buffer,
+    /// Gets a copy.
+    pub staging: &'a wgpu::Buffer,
+}
+
+/// What a replay handed to the queue.
+pub(super) struct Submits {
+    pub count: usize,
+    pub last: Option<wgpu::SubmissionIndex>,
+}
+
 /// A recording ready to be replayed.
 pub(super) struct Program {
     /// Tokens that operations have rows for; more are ignored, as [`Tensor`](crate::record::Tensor) has it.
@@ -69,6 +94,10 @@ pub(super) struct Program {
     /// What is written to `step`.
     header: Vec<u8>,
     dispatches: Vec<Dispatch>,
+    /// Dispatches a submit.
+    per_submit: usize,
+    /// When the replay under way was queued.
+    since: Option<Instant>,
 }
 
 impl Program {
@@ -147,7 +176,8 @@ impl Program {
             });
             dispatches.push(Dispatch { pipeline, bind_group, workgroups: kernel.workgroups });
         }
-        Ok(Self { capacity, step, header: vec![0; IDS_OFFSET], dispatches })
+        let per_submit = if capacity == 1 { dispatches.len().max(1) } else { FIRST_DISPATCHES };
+        Ok(Self { capacity, step, header: vec![0; IDS_OFFSET], dispatches, per_submit, since: None })
     }
 
     /// Dispatches of a replay.
@@ -155,22 +185,38 @@ impl Program {
         self.dispatches.len()
     }
 
-    /// Queues a replay, and returns the number of submits. Errors: `Internal` for a step without tokens.
-    pub fn run(&mut self, gpu: &Gpu, step: &Step) -> Result<usize> {
-        if step.ids.is_empty() {
+    /// Everything queued is done: from what it took follows how much the next submit may hold.
+    pub fn done(&mut self) {
+        if let Some(since) = self.since.take() {
+            let dispatch = since.elapsed().as_micros() / self.dispatches.len().max(1) as u128;
+            self.per_submit = (SUBMIT_TIME.as_micros() / dispatch.max(1)).clamp(1, 1024) as usize;
+        }
+    }
+
+    /// Queues a replay. Errors: `Internal` for a step without ids, unless the GPU has one.
+    pub fn run(&mut self, gpu: &Gpu, step: &Step, feedback: Option<Feedback>) -> Result<Submits> {
+        let fed = if step.ids.is_empty() { feedback.as_ref() } else { None };
+        if step.ids.is_empty() && fed.is_none() {
             return Err(Error::Internal { op: "run", expected: "at least one token".into(), got: "none".into() });
         }
         self.header.truncate(IDS_OFFSET);
-        let uniform = [step.ids.len() as u32, step.position as u32];
+        let uniform = [step.ids.len().max(1) as u32, step.position as u32, step.random];
         self.header[..size_of_val(&uniform)].copy_from_slice(bytemuck::bytes_of(&uniform));
         self.header.extend_from_slice(bytemuck::cast_slice(&step.ids[..step.ids.len().min(self.capacity)]));
         gpu.queue.write_buffer(&self.step, 0, &self.header);
 
-        let per_submit = if self.capacity == 1 { self.dispatches.len() } else { DISPATCHES_PER_SUBMIT };
-        let batches = self.dispatches.chunks(per_submit.max(1));
-        let submits = batches.len();
+        if self.capacity > 1 {
+            self.since.get_or_insert_with(now);
+        }
+        let batches = self.dispatches.chunks(self.per_submit);
+        let mut submits = Submits { count: 0, last: None };
+        let count = batches.len();
         for batch in batches {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            if let (Some(fed), 0) = (fed, submits.count) {
+                let bytes = size_of::<u32>() as u64;
+                encoder.copy_buffer_to_buffer(fed.id, 0, &self.step, IDS_OFFSET as u64, bytes);
+            }
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for Dispatch { pipeline, bind_group, workgroups: [x, y, z] } in batch {
                 pass.set_pipeline(pipeline);
@@ -178,7 +224,11 @@ impl Program {
                 pass.dispatch_workgroups(*x, *y, *z);
             }
             drop(pass);
-            gpu.queue.submit([encoder.finish()]);
+            submits.count += 1;
+            if let Some(feedback) = feedback.as_ref().filter(|_| submits.count == count) {
+                encoder.copy_buffer_to_buffer(feedback.id, 0, feedback.staging, 0, size_of::<u32>() as u64);
+            }
+            submits.last = Some(gpu.queue.submit([encoder.finish()]));
         }
         Ok(submits)
     }

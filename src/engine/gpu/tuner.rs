@@ -6,9 +6,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use web_time::Instant;
-
+use super::program::now;
 use super::{GpuEngine, ProgramId};
 use crate::engine::Engine;
 use crate::engine::host::{HostEngine, Reference};
@@ -18,6 +16,7 @@ use crate::ops::variants::{ATTEND_MANY, ATTEND_ONE, AttentionVariant, LinearVari
 use crate::ops::{Attention, Epilogue, Linear, Recording, RmsNorm};
 use crate::record::{Matrix, Step, Tensor};
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// Grows when a variant or a shader changes, so that an older choice is made anew.
 const VERSION: u32 = 1;
@@ -159,9 +158,8 @@ async fn measure(engine: &mut GpuEngine, program: ProgramId, case: &Case, best: 
     time(engine, program, case, runs).await
 }
 
-#[allow(clippy::disallowed_methods, reason = "natively web_time's clock is std's, and in wasm it is the browser's")]
 async fn time(engine: &mut GpuEngine, program: ProgramId, case: &Case, runs: u32) -> Result<Duration> {
-    let start = Instant::now();
+    let start = now();
     for _ in 0..runs {
         engine.run(program, &case.step())?;
     }
@@ -187,7 +185,7 @@ struct Case {
 
 impl Case {
     fn step(&self) -> Step<'_> {
-        Step { position: self.position, ids: &self.ids }
+        Step::new(self.position, &self.ids)
     }
 
     async fn expected(&self) -> Result<Vec<f32>> {

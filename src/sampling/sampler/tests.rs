@@ -1,6 +1,7 @@
 //! Hand-computed filters, distributions under fixed seeds, bad logits.
 
 use super::*;
+use crate::Error;
 
 /// Everything off but the draw at temperature 1.
 fn off() -> SamplingOptions {
@@ -99,10 +100,8 @@ fn top_p_without_top_k_is_right_beyond_its_first_chunk() {
 fn penalties_by_hand() {
     let penalized = |options: SamplingOptions, history: &[u32]| {
         let mut sampler = Sampler::new(options, 0).unwrap();
-        sampler.candidates =
-            [2.0, -2.0, 1.0, 0.5].iter().zip(0..).map(|(&logit, id)| Candidate { id, logit }).collect();
-        sampler.penalize(history);
-        sampler.candidates.iter().map(|c| c.logit).collect::<Vec<f32>>()
+        sampler.penalize(&[2.0, -2.0, 1.0, 0.5], history);
+        sampler.penalized
     };
     let history = [3, 0, 1, 0];
     let repetition = SamplingOptions { repetition_penalty: 2.0, ..off() };

@@ -118,15 +118,13 @@ impl F32x4 {
     /// Halves that are finite.
     ///
     /// Exponent and mantissa move to their places in an f32, whose exponent is then 112 too small; the factor mends that,
-    /// for subnormal halves too.
+    /// for subnormal halves too. The sign comes along by extending it, which fills three bits too many.
     #[inline(always)]
     pub fn from_f16(bits: &[u16; 4]) -> Self {
         // SAFETY: 8 readable bytes
-        let wide = unsafe { u32x4_load_extend_u16x4(std::ptr::from_ref(bits).cast()) };
-        let sign = i32x4_shl(v128_and(wide, i32x4_splat(0x8000)), 16);
-        let rest = i32x4_shl(v128_and(wide, i32x4_splat(0x7fff)), 13);
-        let magnitude = f32x4_mul(rest, f32x4_splat(f32::from_bits((127 + 112) << 23)));
-        Self(v128_or(magnitude, sign))
+        let wide = unsafe { i32x4_load_extend_i16x4(std::ptr::from_ref(bits).cast()) };
+        let small = v128_and(i32x4_shl(wide, 13), u32x4_splat(0x8fff_ffff));
+        Self(f32x4_mul(small, f32x4_splat(f32::from_bits((127 + 112) << 23))))
     }
 
     #[inline(always)]

@@ -1,0 +1,114 @@
+// A session in a fresh browser: an empty page, then a page that loads one runtime and answers the questions.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import { inRoot } from '../../scripts/lib/run.mjs';
+import { browsers } from '../../tests/web/browsers.mjs';
+import { serve } from '../../tests/web/serve.mjs';
+import { figuresOf } from './figures.mjs';
+import { heldMib, watchMemory, watchOthers } from './processes.mjs';
+import { isRight, questions } from './questions.mjs';
+
+/** An empty browser goes on starting for a while; its memory is taken when it has settled. */
+const settleMs = 2000;
+
+/** A session that has not ended by now hangs: longer than the slowest peer takes on a software GPU. */
+const sessionMinutes = 8;
+
+/**
+ * Serves the page, the models and the runtimes.
+ * @param {string} packed folder with `node_modules/weft-llm`, the installed package
+ * @returns {Promise<{ url: string, sizes: () => { raw_bytes: number, gzip_bytes: number }, close: () => Promise<void> }>}
+ *   `sizes` says how large the runtime was that pages asked for since the last call
+ */
+export async function serveBench(packed) {
+  const runtimes = {
+    '/runtime/weft/': join(packed, 'node_modules'),
+    '/runtime/peers/': inRoot('benches/peers/node_modules'),
+  };
+  const mounts = {
+    ...runtimes,
+    '/page/': inRoot('benches/page'),
+    '/models/': inRoot('models'),
+    '/models/onnx/': inRoot('benches/peers/models'),
+  };
+  const asked = new Set();
+  const handle = (request, response) => {
+    const [path, query] = request.url.split('?');
+    if (path.startsWith('/runtime/')) asked.add(path);
+    // weft gets the strict policy that it promises to work under. Its peers build scripts of their own.
+    if (path.startsWith('/runtime/peers/') || (path === '/page/' && !query?.startsWith('runtime=weft&'))) {
+      response.removeHeader('Content-Security-Policy');
+    }
+    if (path !== '/empty') return false;
+    response.setHeader('Content-Type', 'text/html');
+    response.end('<!doctype html><html lang="en"><title>empty</title><link rel="icon" href="data:," /></html>');
+    return true;
+  };
+  const { url, close } = await serve(mounts, { handle });
+  const sizes = () => {
+    const files = [...asked].map((path) => {
+      const prefix = Object.keys(runtimes).find((each) => path.startsWith(each));
+      return sizeOf(join(runtimes[prefix], path.slice(prefix.length)));
+    });
+    asked.clear();
+    const sum = (key) => files.reduce((total, file) => total + file[key], 0);
+    return { raw_bytes: sum('raw'), gzip_bytes: sum('gzip') };
+  };
+  return { url, sizes, close };
+}
+
+const known = new Map();
+
+/** Bytes of a file, as it is and as a web server sends it. */
+function sizeOf(file) {
+  if (!known.has(file)) {
+    const bytes = readFileSync(file);
+    known.set(file, { raw: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length });
+  }
+  return known.get(file);
+}
+
+/** Measures one case once. Gives its figures; fails where its answer is wrong. */
+export async function browserSession(server, { host, runtime, engine, threads }) {
+  const others = watchOthers();
+  const browser = await browsers[host]();
+  let memory;
+  try {
+    const page = await browser.newPage();
+    await page.goto(`${server.url}empty`);
+    await sleep(settleMs);
+    const empty = heldMib();
+    memory = watchMemory();
+    server.sizes();
+    const session = JSON.stringify({ runtime, engine, threads: threads ?? 1, questions });
+    await page.goto(`${server.url}page/?${new URLSearchParams({ runtime, session })}`);
+    const { error, ready_ms, answers, about, adapter } = await outcomeOf(page);
+    if (error) throw new Error(error);
+    if (!isRight(answers.long.text)) throw new Error(`wrong text: ${answers.long.text.slice(0, 60)}`);
+    return {
+      about: { browser: await browser.version(), ...about, ...(adapter && { adapter }) },
+      ready_ms,
+      ...figuresOf(answers),
+      ...server.sizes(),
+      peak_mib: memory.stop() - empty,
+      disturbance: others(),
+    };
+  } finally {
+    memory?.stop();
+    await browser.close();
+  }
+}
+
+/** What the page leaves when it is done. It is asked now and then, since no driver waits for minutes on one question. */
+async function outcomeOf(page) {
+  const end = performance.now() + sessionMinutes * 60_000;
+  while (performance.now() < end) {
+    const outcome = await page.evaluate(() => globalThis.outcome);
+    if (outcome) return outcome;
+    await sleep(500);
+  }
+  throw new Error(`did not end within ${sessionMinutes} minutes`);
+}

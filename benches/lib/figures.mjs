@@ -1,0 +1,56 @@
+// From the times of tokens to the figures of a session, and from sessions to medians.
+
+import { longPromptTokens } from './questions.mjs';
+
+/** Fewer tokens than this say nothing of a speed. */
+const fewestTokens = 3;
+
+/** Tokens a second after the first. `times` are milliseconds from the question to each token. */
+function speed({ times }) {
+  if (times.length < fewestTokens) return null;
+  return ((times.length - 1) / (times.at(-1) - times[0])) * 1000;
+}
+
+/** The figures that the answers give; the long question's first token comes out of its prefill, and costs no step of its own. */
+export const figuresOf = ({ short, story, long }) => ({
+  ttft_ms: short.times[0],
+  prefill_tok_s: (longPromptTokens / long.times[0]) * 1000,
+  decode_tok_s: speed(story),
+  decode_long_tok_s: speed(long),
+});
+
+/** Every figure that is compared, in the order of the tables: its heading, and whether more of it is better. */
+export const metrics = {
+  ready_ms: { heading: 'ready ms', moreIsBetter: false },
+  ttft_ms: { heading: 'first token ms', moreIsBetter: false },
+  prefill_tok_s: { heading: 'prefill tok/s', moreIsBetter: true },
+  decode_tok_s: { heading: 'decode tok/s', moreIsBetter: true },
+  decode_long_tok_s: { heading: 'decode long tok/s', moreIsBetter: true },
+  raw_bytes: { heading: 'runtime bytes', moreIsBetter: false },
+  gzip_bytes: { heading: 'gzipped', moreIsBetter: false },
+  peak_mib: { heading: 'peak MiB', moreIsBetter: false },
+};
+
+/** Median, least and most of the numbers among `values`; null where there is none. */
+export function summary(values) {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
+  if (!sorted.length) return null;
+  const middle = (sorted.length - 1) / 2;
+  return {
+    median: (sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2,
+    min: sorted[0],
+    max: sorted.at(-1),
+  };
+}
+
+/** One row a case: `sessions` are what its repetitions gave, each either figures or `{ failure }`. */
+export function rowOf({ runtime, engine, threads, host }, sessions) {
+  const failure = sessions.find((session) => session.failure)?.failure;
+  const good = sessions.filter((session) => !session.failure);
+  const figures = Object.fromEntries(
+    Object.keys(metrics).map((name) => [name, summary(good.map((session) => session[name]))]),
+  );
+  const { about } = good[0] ?? {};
+  const disturbance = summary(good.map((session) => session.disturbance));
+  return { runtime, engine, threads, host, ...figures, disturbance, sessions: good.length, failure, about };
+}

@@ -1,0 +1,20 @@
+// The peers' packages, which are no dependencies of weft, and the models that were converted for them.
+
+import { existsSync } from 'node:fs';
+import { npm } from '../../scripts/lib/npm.mjs';
+import { inRoot, Remedy, step } from '../../scripts/lib/run.mjs';
+
+/** What only other machines, or other uses of the packages, need is left out, and nothing of theirs runs at install. */
+const install = ['ci', '--prefix', inRoot('benches/peers'), '--omit=optional', '--ignore-scripts', '--no-audit'];
+
+export async function ensurePeers() {
+  if (!existsSync(inRoot('benches/peers/node_modules/.package-lock.json'))) {
+    await step('npm ci in benches/peers', async () => void (await npm(...install)));
+  }
+  if (!existsSync(inRoot('benches/peers/models/webgpu'))) {
+    throw new Remedy(
+      'The models of transformers.js are missing: benches/peers/convert.py says in its first lines how they are made. ' +
+        'To measure the others, name them: --only weft,wllama,llama.cpp',
+    );
+  }
+}

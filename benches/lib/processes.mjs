@@ -1,0 +1,87 @@
+// What Linux knows of this process and those below it, browsers with all their processes. Elsewhere nothing is known: NaN.
+
+import { readFileSync, readdirSync } from 'node:fs';
+
+const isLinux = process.platform === 'linux';
+
+/** Milliseconds between two looks at the memory. */
+const interval = 250;
+
+/** A process may end while it is looked at. */
+function read(file) {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** The fields of a process from its third on; the second is a name in parentheses, which may hold anything. */
+function stat(id) {
+  const text = read(`/proc/${id}/stat`);
+  return text?.slice(text.lastIndexOf(')') + 2).split(' ');
+}
+
+/** Ids of all processes that descend from this one. */
+function descendants() {
+  if (!isLinux) return [];
+  const children = new Map();
+  for (const id of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const parent = stat(id)?.[1];
+    if (parent) children.set(parent, [...(children.get(parent) ?? []), id]);
+  }
+  const below = (id) => (children.get(id) ?? []).flatMap((child) => [child, ...below(child)]);
+  return below(String(process.pid));
+}
+
+/** MiB that the descendants hold; a page that several processes share counts in parts (PSS). */
+export function heldMib() {
+  if (!isLinux) return NaN;
+  const pss = (id) => Number(read(`/proc/${id}/smaps_rollup`)?.match(/^Pss:\s+(\d+) kB$/m)?.[1] ?? 0);
+  return descendants().reduce((sum, id) => sum + pss(id), 0) / 1024;
+}
+
+/** Pages in memory of the descendants, shared ones counted by each. Unlike PSS it costs the kernel no walk over them. */
+const residentPages = () =>
+  descendants().reduce((sum, id) => sum + Number(read(`/proc/${id}/statm`)?.split(' ')[1] ?? 0), 0);
+
+/**
+ * Watches the memory until `stop()`, which gives the peak in MiB. It is weighed only while it grows, since weighing takes time
+ * from what is being measured.
+ */
+export function watchMemory() {
+  let [peak, highest] = [heldMib(), residentPages()];
+  const timer = setInterval(() => {
+    const pages = residentPages();
+    if (pages <= highest * 1.01) return;
+    highest = pages;
+    peak = Math.max(peak, heldMib());
+  }, interval);
+  return {
+    stop() {
+      clearInterval(timer);
+      return Math.max(peak, heldMib());
+    },
+  };
+}
+
+/** Ticks so far: of all processors, of those the busy ones, and of these what this process, and all below it, used. */
+function ticks() {
+  if (!isLinux) return { all: NaN, busy: NaN, own: NaN };
+  const sum = (numbers) => numbers.reduce((total, number) => total + Number(number), 0);
+  // user nice system idle iowait irq softirq steal; what a hypervisor stole is busy elsewhere too
+  const processors = read('/proc/stat').split('\n')[0].split(/ +/).slice(1, 9);
+  // utime stime cutime cstime, the latter two of children that ended
+  const own = [String(process.pid), ...descendants()].map((id) => sum(stat(id)?.slice(11, 15) ?? []));
+  return { all: sum(processors), busy: sum(processors) - sum(processors.slice(3, 5)), own: sum(own) };
+}
+
+/** Watches what else the machine does. The returned function gives the part of all processors, 0 to 1, that others took. */
+export function watchOthers() {
+  const before = ticks();
+  return () => {
+    const after = ticks();
+    const grown = (key) => after[key] - before[key];
+    return Math.max(0, grown('busy') - grown('own')) / grown('all');
+  };
+}

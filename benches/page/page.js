@@ -1,0 +1,43 @@
+// Loads the runtime that the address names, asks it the questions there, and leaves what came of it in `outcome`.
+//
+// A runtime is a module in runtimes/ with one function, `start({ engine, threads })`, that gives
+// { about, chat(question, maxTokens, onToken), forget() }:
+//   about    what it says of itself, for the results
+//   chat     answers greedily, by the model's chat template, and calls `onToken(text)` a token; stops where that gives false
+//   forget   leaves nothing of the last conversation behind that the next could reuse
+
+const { runtime, engine, threads, questions } = JSON.parse(new URLSearchParams(location.search).get('session'));
+
+/** Milliseconds from the question to each token, and the text. */
+async function answer(llm, { question, maxTokens, maxSeconds }) {
+  const times = [];
+  let text = '';
+  const start = performance.now();
+  await llm.chat(question, maxTokens, (piece) => {
+    times.push(performance.now() - start);
+    text += piece;
+    return times.length < maxTokens && times.at(-1) - times[0] < maxSeconds * 1000;
+  });
+  return { times, text };
+}
+
+async function session() {
+  const { start } = await import(`./runtimes/${runtime}.js`);
+  const llm = await start({ engine, threads });
+  // the clock of a page starts with the navigation to it
+  const ready_ms = performance.now();
+  const answers = {};
+  for (const [name, request] of Object.entries(questions)) {
+    answers[name] = await answer(llm, request);
+    await llm.forget();
+  }
+  const adapter = engine.includes('gpu') ? (await navigator.gpu?.requestAdapter())?.info : undefined;
+  const { vendor, architecture, device, description } = adapter ?? {};
+  return { ready_ms, answers, about: llm.about, adapter: [vendor, architecture, device, description].join(' ').trim() };
+}
+
+globalThis.outcome = undefined;
+session().then(
+  (outcome) => (globalThis.outcome = outcome),
+  (error) => (globalThis.outcome = { error: String(error) }),
+);

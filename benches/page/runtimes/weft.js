@@ -1,0 +1,19 @@
+import { load } from '/runtime/weft/weft-llm/dist/index.js';
+
+export async function start({ engine, threads }) {
+  const options = { model: '/models/SmolLM2-135M-Instruct.Q4_1.gguf', device: engine, contextLength: 1024 };
+  const llm = await load(engine === 'cpu' ? { ...options, threads } : options);
+  return {
+    about: llm.info.engine,
+    async chat(question, maxTokens, onToken) {
+      const messages = [{ role: 'user', content: question }];
+      for await (const { text, id } of llm.chat(messages, { temperature: 0, maxTokens })) {
+        if (id !== null && !onToken(text)) break;
+      }
+    },
+    // The KV cache keeps the last text for a next one that begins alike, as all chats do: replace it by another.
+    async forget() {
+      for await (const _ of llm.generate('.', { temperature: 0, maxTokens: 1 }));
+    },
+  };
+}

@@ -1,0 +1,197 @@
+// y = the id that top-k, top-p, min-p, temperature and draw give, as `src/sampling/chain.rs` has it, word for word.
+//
+// One workgroup. The best k logits lie in the k blocks with the best maxima: so it selects k blocks, then k logits in
+// them. From there on an invocation is a candidate, and looks at all others instead of sorting them.
+#import step
+#import logit
+
+struct Params {
+    rows: u32, // capacity of logits
+    vocab: u32,
+}
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> logits: array<u32>; // (tokens, vocab): the bits of f32
+@group(0) @binding(3) var<storage, read> maxima: array<u32>; // (blocks)
+@group(0) @binding(4) var<storage, read> chain: array<f32>; // top-k, top-p, largest distance, steepness
+@group(0) @binding(5) var<storage, read_write> y: array<u32>; // (1)
+
+// Also the largest k.
+const WORKGROUP: u32 = 256;
+
+// The id that says that the logits are not numbers.
+const INVALID: u32 = 0xffffffff;
+
+// Halvings a unit of logit at temperature 1, in units of 2^-26.
+const STEEPNESS: f32 = 96817624.0;
+
+// Of 2^-f = 1 - c1 f + c2 f² - …, the Taylor series: (ln 2)^i / i! in units of 2^-32.
+const TAYLOR = array<u32, 8>(
+    0xb17217f8u, 0x3d7f7bffu, 0x0e35846cu, 0x0276556eu, 0x00576200u, 0x000a1849u, 0x0000ffe6u, 0x0000162cu,
+);
+
+// Names a logit, or a block by its best: the ordered number, then the complement of the id, so that larger is better.
+alias Rank = vec2<u32>;
+
+fn rank(value: u32, id: u32) -> Rank {
+    return Rank(value, 0xffffffu - id);
+}
+
+fn better(a: Rank, b: Rank) -> bool {
+    return a.x > b.x || (a.x == b.x && a.y > b.y);
+}
+
+var<workgroup> histogram: array<atomic<u32>, WORKGROUP>;
+var<workgroup> digit: vec2<u32>; // that of the k-th best, and how many have a better one
+var<workgroup> selected: atomic<u32>;
+var<workgroup> blocks: array<u32, WORKGROUP>; // (k)
+var<workgroup> ranks: array<Rank, WORKGROUP>; // (k)
+var<workgroup> weights: array<u32, WORKGROUP>; // (k)
+
+// Entry i of the blocks, or of the logits in the selected blocks.
+fn entry(i: u32, of_blocks: bool) -> Rank {
+    if of_blocks {
+        return rank(maxima[i], i);
+    }
+    let id = blocks[i / BLOCK] * BLOCK + i % BLOCK;
+    if id >= params.vocab {
+        return Rank(0u, 0u); // worse than any
+    }
+    let row = (min(step.tokens, params.rows) - 1u) * params.vocab;
+    return rank(ordered(logits[row + id]), id);
+}
+
+// The k-th best of n entries, digit after digit of 8 bits: 4 of the number, 3 of the id.
+fn kth_best(n: u32, k: u32, of_blocks: bool, lane: u32) -> Rank {
+    var found = Rank(0u, 0u);
+    var known = vec2(0u, 0u); // mask of the digits that are found
+    var left = k;
+    for (var d = 0u; d < 7u; d++) {
+        let word = d / 4u;
+        let shift = select(24u - 8u * d, 48u - 8u * d, word == 1u);
+        atomicStore(&histogram[lane], 0u);
+        workgroupBarrier();
+        for (var i = lane; i < n; i += WORKGROUP) {
+            let rank = entry(i, of_blocks);
+            if all((rank & known) == found) {
+                atomicAdd(&histogram[(rank[word] >> shift) & 0xffu], 1u);
+            }
+        }
+        workgroupBarrier();
+        let own = atomicLoad(&histogram[lane]);
+        if own > 0u { // most are empty
+            var above = 0u;
+            for (var larger = lane + 1u; larger < WORKGROUP; larger++) {
+                above += atomicLoad(&histogram[larger]);
+            }
+            if above < left && left <= above + own {
+                digit = vec2(lane, above);
+            }
+        }
+        workgroupBarrier();
+        found[word] |= digit.x << shift;
+        known[word] |= 0xffu << shift;
+        left -= digit.y;
+    }
+    return found;
+}
+
+// The upper 32 bits of the product.
+fn high(a: u32, b: u32) -> u32 {
+    let a_low = a & 0xffffu;
+    let a_high = a >> 16u;
+    let b_low = b & 0xffffu;
+    let b_high = b >> 16u;
+    let middle = a_high * b_low + ((a_low * b_low) >> 16u);
+    return a_high * b_high + (middle >> 16u) + ((a_low * b_high + (middle & 0xffffu)) >> 16u);
+}
+
+// 2^-(distance · steepness), in units of 2^-24.
+fn weight(distance: f32, steepness: f32) -> u32 {
+    let product = min(distance, 1e8) * steepness;
+    if product >= 2147483648.0 {
+        return 0u;
+    }
+    let halvings = u32(product);
+    let f = halvings << 6u;
+    // 1 - f (c1 - f (c2 - …)), from its far end
+    var coefficients = TAYLOR;
+    var series = 0u;
+    for (var i = 8u; i > 0u; i--) {
+        series = coefficients[i - 1u] - high(f, series);
+    }
+    return ((0xffffffffu - high(f, series)) >> (halvings >> 26u)) >> 8u;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(local_invocation_index) lane: u32) {
+    let block_count = (params.vocab + BLOCK - 1u) / BLOCK;
+    let top_k = max(1u, u32(chain[0])); // greedy before any chain was written
+    let k_blocks = min(top_k, block_count);
+    let k = min(top_k, params.vocab);
+
+    let last_block = kth_best(block_count, k_blocks, true, lane);
+    if lane == 0u {
+        atomicStore(&selected, 0u);
+    }
+    workgroupBarrier();
+    for (var i = lane; i < block_count; i += WORKGROUP) {
+        if !better(last_block, entry(i, true)) {
+            blocks[atomicAdd(&selected, 1u)] = i;
+        }
+    }
+    workgroupBarrier();
+
+    let last = kth_best(k_blocks * BLOCK, k, false, lane);
+    if lane == 0u {
+        atomicStore(&selected, 0u);
+    }
+    workgroupBarrier();
+    for (var i = lane; i < k_blocks * BLOCK; i += WORKGROUP) {
+        let rank = entry(i, false);
+        if !better(last, rank) {
+            ranks[atomicAdd(&selected, 1u)] = rank;
+        }
+    }
+    workgroupBarrier();
+
+    // top-p, at temperature 1: the best ones before this candidate must not have reached it
+    let own = ranks[min(lane, k - 1u)];
+    var best = 0u;
+    for (var i = 0u; i < k; i++) {
+        best = max(best, ranks[i].x);
+    }
+    let distance = number(best) - number(own.x);
+    var kept = lane < k && own.x > FORBIDDEN;
+    weights[lane] = select(0u, weight(distance, STEEPNESS), kept);
+    workgroupBarrier();
+    var total = 0u;
+    var before = 0u;
+    for (var i = 0u; i < k; i++) {
+        total += weights[i];
+        before += select(0u, weights[i], better(ranks[i], own));
+    }
+    let top_p = chain[1];
+    if top_p < 1.0 {
+        kept = kept && (before == 0u || before < high(u32(top_p * 4294967296.0), total));
+    }
+    kept = kept && distance <= chain[2];
+    workgroupBarrier();
+
+    // the draw, in the order of ids
+    weights[lane] = select(0u, weight(distance, chain[3]), kept);
+    workgroupBarrier();
+    total = 0u;
+    before = 0u;
+    for (var i = 0u; i < k; i++) {
+        total += weights[i];
+        before += select(0u, weights[i], ranks[i].y > own.y);
+    }
+    let drawn = high(step.random, total);
+    if best >= INFINITE || best <= FORBIDDEN {
+        if lane == 0u {
+            y[0] = INVALID;
+        }
+    } else if lane < k && before <= drawn && drawn - before < weights[lane] {
+        y[0] = 0xffffffu - own.y;
+    }
+}

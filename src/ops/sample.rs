@@ -1,0 +1,76 @@
+//! `sample`: the logits of the last token → the next id, without a look at the history: see [`Chain`].
+
+use super::{Kernel, Op, Variants, ceil_div, ensure};
+use crate::Result;
+use crate::record::Tensor;
+use crate::sampling::Chain;
+
+/// y[0] = the id that the chain and the step's random bits pick, or [`INVALID_ID`].
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// (tokens, vocab)
+    pub logits: Tensor,
+    /// (1, 4): [`Chain::values`]
+    pub chain: Tensor,
+    /// (1, [`Sample::blocks`]): room for the largest logit of each block
+    pub maxima: Tensor,
+    /// (1, 1): the bits of the id
+    pub y: Tensor,
+}
+
+/// What stands for an id where a logit is NaN or positive infinity, or none is finite.
+pub const INVALID_ID: u32 = u32::MAX;
+
+/// Logits a block.
+const BLOCK: usize = 32;
+
+const WORKGROUP: usize = 64;
+
+impl Sample {
+    /// Blocks of `vocab` logits.
+    pub fn blocks(vocab: usize) -> usize {
+        vocab.div_ceil(BLOCK)
+    }
+}
+
+impl Op for Sample {
+    fn check(&self) -> Result<()> {
+        let blocks = Self::blocks(self.logits.cols);
+        ensure(self.chain.cols == 4, "sample", "4 values of the chain", self.chain.cols)?;
+        ensure(self.maxima.cols == blocks, "sample", &format!("{blocks} maxima"), self.maxima.cols)?;
+        ensure(self.y.rows * self.y.cols == 1, "sample", "room for one id", self.y)?;
+        // ids and their complements in 24 bits
+        ensure((1..1 << 24).contains(&self.logits.cols), "sample", "fewer than 2^24 tokens", self.logits.cols)
+    }
+
+    fn kernels(&self, _: &Variants) -> Vec<Kernel> {
+        let (logits, maxima) = (self.logits.into(), self.maxima.into());
+        let params = vec![self.logits.rows as u32, self.logits.cols as u32];
+        vec![
+            Kernel {
+                shader: "sample_blocks",
+                defines: vec![],
+                constants: vec![],
+                bindings: vec![logits, maxima],
+                params: params.clone(),
+                workgroups: [ceil_div(self.maxima.cols, WORKGROUP), 1, 1],
+            },
+            Kernel {
+                shader: "sample",
+                defines: vec![],
+                constants: vec![],
+                bindings: vec![logits, maxima, self.chain.into(), self.y.into()],
+                params,
+                workgroups: [1, 1, 1],
+            },
+        ]
+    }
+}
+
+/// `logits`: (tokens, vocab); `chain`: (4); `y`: (1).
+pub fn reference(logits: &[f32], vocab: usize, chain: &[f32], random: u32, y: &mut [f32]) {
+    let &[top_k, top_p, max_distance, steepness] = chain else { return };
+    let chain = Chain::from_values([top_k, top_p, max_distance, steepness]);
+    let id = chain.sample(&logits[logits.len() - vocab..], random).unwrap_or(INVALID_ID);
+    y[0] = f32::from_bits(id);
+}

@@ -1,0 +1,88 @@
+//! What goes into a session and what comes out, named as in the TypeScript package.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::EngineInfo;
+use crate::sampling::SamplingOptions;
+
+/// How to generate. Names and defaults are those of the TypeScript package.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GenerateOptions {
+    /// Ends with `Length` after this many tokens; `None`: when the context is full.
+    pub max_tokens: Option<usize>,
+    /// Strings that end the answer; they are not part of it.
+    pub stop: Vec<String>,
+    /// Goes on after the token that ends an answer; for benchmarks.
+    pub ignore_eos: bool,
+    /// How the next token is chosen.
+    #[serde(flatten)]
+    pub sampling: SamplingOptions,
+}
+
+/// One unit of progress.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Event {
+    /// Some of the prompt was processed.
+    Prompt {
+        /// Tokens processed, cached ones included.
+        done: usize,
+        /// Tokens of the prompt.
+        total: usize,
+    },
+    /// A token was chosen.
+    Token {
+        /// The token.
+        id: u32,
+        /// Text that became certain with it; empty while a character or a stop string is incomplete.
+        text: String,
+    },
+    /// Nothing more comes.
+    End {
+        /// Why.
+        reason: FinishReason,
+        /// Text that was held back.
+        text: String,
+    },
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FinishReason {
+    /// The model said that it is done, or a stop string came.
+    Stop,
+    /// `max_tokens` or the context is used up.
+    Length,
+}
+
+/// What is loaded, for people and programs.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Info {
+    /// Name that the file gives the model.
+    pub name: String,
+    /// Its GGUF architecture.
+    pub architecture: String,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Block type of most weights.
+    pub quantization: String,
+    /// Decoder layers.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Tokens in the vocabulary.
+    pub vocabulary_size: usize,
+    /// Positions of the KV cache.
+    pub context_length: usize,
+    /// Tokens that the model was trained for.
+    pub trained_context_length: usize,
+    /// Whether [`Session::chat_prompt`] works.
+    pub has_chat_template: bool,
+    /// The engine that runs it.
+    pub engine: EngineInfo,
+    /// Bytes of engine memory.
+    pub memory_bytes: u64,
+}

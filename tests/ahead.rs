@@ -1,0 +1,199 @@
+//! Steps queued ahead on the GPU give what sampling on the host gives, however a generation ends.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::time::Duration;
+
+use pollster::block_on;
+use support::tiny::{HIDDEN, Tiny, VOCAB, session_on};
+use support::{Rng, gpu};
+use weft_llm::format::BlockType;
+use weft_llm::sampling::SamplingOptions;
+use weft_llm::session::{Event, FinishReason, GenerateOptions, Session};
+
+/// A session that soon queues as many steps as it ever would, however slow the machine is.
+fn session() -> Session {
+    let mut engine = gpu();
+    engine.set_queue_limit(Duration::from_secs(3600));
+    session_on(engine, &Tiny::new(21, |_| BlockType::Q8_0).bytes()).unwrap()
+}
+
+/// More than one chunk of a prompt.
+fn prompt() -> Vec<u32> {
+    Rng::new(5).ids(45, VOCAB)
+}
+
+/// Nearly uniform, so that the end of generation comes now and then.
+fn hot() -> SamplingOptions {
+    SamplingOptions { temperature: 1e3, top_k: 256, top_p: 1.0, min_p: 0.0, ..Default::default() }
+}
+
+fn options(sampling: SamplingOptions, seed: u64, max_tokens: Option<usize>) -> GenerateOptions {
+    GenerateOptions { max_tokens, sampling: SamplingOptions { seed: Some(seed), ..sampling }, ..Default::default() }
+}
+
+/// The same, sampled on the host: a penalty too small to change a logit, which only the host can apply.
+fn on_the_host(options: &GenerateOptions) -> GenerateOptions {
+    let sampling = SamplingOptions { presence_penalty: f32::MIN_POSITIVE, ..options.sampling.clone() };
+    GenerateOptions { sampling, ..options.clone() }
+}
+
+/// The next tokens and the end, `most` events after the prompt.
+fn events(session: &mut Session, most: usize) -> Vec<Event> {
+    let mut events = Vec::new();
+    while events.len() < most {
+        match block_on(session.next()).unwrap() {
+            Event::Prompt { .. } => {}
+            event => events.push(event),
+        }
+        if let Some(Event::End { .. }) = events.last() {
+            break;
+        }
+    }
+    events
+}
+
+fn run(session: &mut Session, prompt: &[u32], options: &GenerateOptions) -> Vec<Event> {
+    session.start(prompt.to_vec(), options.clone(), 0).unwrap();
+    events(session, usize::MAX)
+}
+
+fn ids(events: &[Event]) -> Vec<u32> {
+    let id = |event: &Event| if let Event::Token { id, .. } = event { Some(*id) } else { None };
+    events.iter().filter_map(id).collect()
+}
+
+/// Runs it both ways, each from an empty cache.
+fn assert_same(prompt: &[u32], options: &GenerateOptions) -> Vec<Event> {
+    let ahead = run(&mut session(), prompt, options);
+    assert_eq!(ahead, run(&mut session(), prompt, &on_the_host(options)), "{options:?}");
+    ahead
+}
+
+#[test]
+fn every_way_of_sampling_gives_the_same_tokens() {
+    let off = || SamplingOptions { top_p: 1.0, min_p: 0.0, ..Default::default() };
+    for (seed, sampling) in [
+        SamplingOptions::greedy(),
+        SamplingOptions::default(),
+        hot(),
+        SamplingOptions { top_k: 3, ..off() },
+        SamplingOptions { top_p: 0.5, temperature: 2.0, ..off() },
+        SamplingOptions { min_p: 0.3, temperature: 3.0, ..off() },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for max_tokens in [1, 2, 40] {
+            let options =
+                GenerateOptions { ignore_eos: true, ..options(sampling.clone(), seed as u64, Some(max_tokens)) };
+            let events = assert_same(&prompt(), &options);
+            assert_eq!(ids(&events).len(), max_tokens);
+        }
+    }
+    // a prompt of one token has no chunk of its own
+    assert_same(&[9], &options(hot(), 3, Some(12)));
+}
+
+#[test]
+fn the_end_of_generation_drops_what_was_queued_after_it() {
+    let (mut ahead, mut host) = (session(), session());
+    let mut ends = 0;
+    for seed in 0..30 {
+        let options = options(hot(), seed, Some(70));
+        // one session each, so that every run begins with what the last one left in the cache
+        let events = run(&mut ahead, &prompt(), &options);
+        assert_eq!(events, run(&mut host, &prompt(), &on_the_host(&options)), "seed {seed}");
+        let stopped = matches!(events.last(), Some(Event::End { reason: FinishReason::Stop, .. }));
+        ends += usize::from(stopped && events.len() > 8);
+    }
+    assert!(ends >= 2, "{ends} generations ended while steps were queued");
+}
+
+#[test]
+fn a_stop_string_drops_what_was_queued_after_it() {
+    let options = options(hot(), 4, Some(60));
+    let all = assert_same(&prompt(), &options);
+    let (at, text) = all
+        .iter()
+        .enumerate()
+        .skip(10)
+        .find_map(|(i, event)| match event {
+            Event::Token { text, .. } if text.len() == 1 => Some((i, text.clone())),
+            _ => None,
+        })
+        .unwrap();
+    let stopped = assert_same(&prompt(), &GenerateOptions { stop: vec![text], ..options });
+    assert!(stopped.len() <= at + 2, "{} events, and the stop string came at {at}", stopped.len());
+    assert!(matches!(stopped.last(), Some(Event::End { reason: FinishReason::Stop, .. })));
+}
+
+#[test]
+fn a_full_context_ends_the_queue() {
+    let options = GenerateOptions { ignore_eos: true, ..options(hot(), 6, None) };
+    assert_eq!(ids(&assert_same(&prompt(), &options)).len(), 128 - prompt().len());
+    assert_eq!(ids(&assert_same(&Rng::new(8).ids(127, VOCAB), &options)).len(), 1);
+}
+
+#[test]
+fn what_was_queued_at_an_abort_leaves_nothing_behind() {
+    let options = GenerateOptions { ignore_eos: true, ..options(hot(), 7, Some(60)) };
+    for taken in [1, 9, 30] {
+        for explicit in [true, false] {
+            let mut session_ = session();
+            session_.start(prompt(), options.clone(), 0).unwrap();
+            let first = ids(&events(&mut session_, taken));
+            if explicit {
+                session_.stop();
+            }
+            // shares the prompt and all but the last token, then turns elsewhere
+            let shared = [prompt(), first[..taken - 1].to_vec()].concat();
+            let next = [shared.clone(), vec![11, 12, 13]].concat();
+            session_.start(next.clone(), options.clone(), 0).unwrap();
+            assert_eq!(session_.cached_tokens(), shared.len());
+            assert_eq!(events(&mut session_, usize::MAX), run(&mut session(), &next, &options), "after {taken}");
+            // and every position of the cache is good
+            let mut logits = Vec::new();
+            block_on(session_.logits(&next, |_, row| logits.extend_from_slice(row))).unwrap();
+            let mut expected = Vec::new();
+            block_on(session().logits(&next, |_, row| expected.extend_from_slice(row))).unwrap();
+            assert_eq!(logits, expected);
+        }
+    }
+}
+
+#[test]
+fn a_token_is_one_submit_and_one_readback_and_others_are_queued_behind_it() {
+    let mut session = session();
+    run(&mut session, &prompt(), &options(SamplingOptions::greedy(), 0, Some(1)));
+    let tokens = 24;
+    let options = GenerateOptions { ignore_eos: true, ..options(hot(), 0, Some(tokens)) };
+    let before = session.engine().counters();
+    session.start([prompt(), vec![7]].concat(), options, 0).unwrap();
+    let yielded = events(&mut session, 10).len() as u64;
+    let queued = session.engine().counters().readbacks - before.readbacks;
+    assert_eq!(queued - yielded, 7, "steps queued ahead");
+    events(&mut session, usize::MAX);
+    let after = session.engine().counters();
+    assert_eq!(after.submits - before.submits, tokens as u64);
+    assert_eq!(after.readbacks - before.readbacks, tokens as u64);
+}
+
+#[test]
+fn logits_that_are_no_numbers_end_it_with_an_error() {
+    let mut norm = [1.0; HIDDEN];
+    norm[5] = f32::NAN;
+    let tiny = Tiny::new(1, |_| BlockType::F32).vector("output_norm.weight", &norm);
+    let mut session = session_on(gpu(), &tiny.bytes()).unwrap();
+    for _ in 0..2 {
+        session.start(prompt(), GenerateOptions::default(), 0).unwrap();
+        let error = loop {
+            match block_on(session.next()) {
+                Ok(event) => assert!(matches!(event, Event::Prompt { .. }), "{event:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.code(), "INVALID_LOGITS");
+    }
+}

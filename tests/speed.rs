@@ -1,0 +1,74 @@
+//! The CPU engine's kernels stay fast: each is timed against the plain reference of its operation.
+//!
+//! A time says nothing on a machine that others use too, but a ratio does: the two run in turns, each for less than a
+//! scheduler's slice, so that what slows the one slows the other, and the median ignores the rounds where it did not. The bounds
+//! are about 0.6 of what an x86-64 machine measured: a kernel that is lost, or falls back to a scalar loop, fails; noise does not.
+#![cfg(not(debug_assertions))]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod support;
+
+use std::time::Instant;
+
+use support::{Setup, prepare};
+use weft_llm::engine::Engine;
+use weft_llm::engine::cpu::Simd;
+use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::format::block::BlockType;
+use weft_llm::ops::{Attention, Command, Epilogue, Linear};
+use weft_llm::record::Step;
+
+const ROUNDS: usize = 41;
+
+/// How many times the CPU engine is faster than the reference at `record`, for `tokens` tokens from `position` on.
+fn speedup<C: Into<Command>>(position: usize, tokens: usize, record: impl Fn(&mut Setup) -> C) -> f64 {
+    let ids = vec![0; tokens];
+    let mut engines: [Box<dyn Engine>; 2] =
+        [Box::new(HostEngine::new(Reference)), Box::new(HostEngine::new(Simd::default()))];
+    let programs = engines.each_mut().map(|engine| prepare(&mut **engine, 1, &record).0);
+    let mut time = |which: usize| {
+        let start = Instant::now();
+        engines[which].run(programs[which], &Step::new(position, &ids)).unwrap();
+        start.elapsed().as_secs_f64()
+    };
+    let mut ratios: Vec<f64> = (0..ROUNDS).map(|_| time(0) / time(1)).collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios[ROUNDS / 2]
+}
+
+fn linear(block: BlockType, tokens: usize) -> impl Fn(&mut Setup) -> Linear {
+    move |s: &mut Setup| Linear {
+        x: s.tensor_of_bytes(tokens, 576),
+        norm: None,
+        weight: s.matrix(block, 256, 576),
+        bias: None,
+        epilogue: Epilogue::Store,
+        y_offset: 0,
+        y: s.output(tokens, 256),
+    }
+}
+
+#[test]
+fn kernels_stay_faster_than_the_reference() {
+    let attention = |s: &mut Setup| Attention {
+        q: s.tensor(1, 9 * 64),
+        k_cache: s.tensor(3 * 512, 64).buffer,
+        v_cache: s.tensor(3 * 512, 64).buffer,
+        context: 512,
+        heads: 9,
+        kv_heads: 3,
+        head_dim: 64,
+        scale: 0.125,
+        y: s.output(1, 9 * 64),
+    };
+    let measured = [
+        ("Q4_1, one token", 3.5, speedup(0, 1, linear(BlockType::Q4_1, 1))),
+        ("Q4_1, 32 tokens", 3.5, speedup(0, 32, linear(BlockType::Q4_1, 32))),
+        ("Q8_0, one token", 2.5, speedup(0, 1, linear(BlockType::Q8_0, 1))),
+        ("attention at 300 tokens", 1.4, speedup(300, 1, attention)),
+    ];
+    for (name, bound, speedup) in measured {
+        println!("{name}: {speedup:.2}× the reference");
+        assert!(speedup >= bound, "{name}: {speedup:.2}× as fast as the reference, at least {bound}× is expected");
+    }
+}

@@ -1,0 +1,155 @@
+//! Whole models of a few thousand random weights.
+
+use std::collections::BTreeMap;
+
+use super::Rng;
+use weft_llm::Error;
+use weft_llm::engine::Engine;
+use weft_llm::format::{Array, BlockType, GgufWriter, Layout, Planes, Value, dequantize_row, repack};
+use weft_llm::model::Loader;
+use weft_llm::session::Session;
+
+pub const HIDDEN: usize = 64;
+pub const FFN: usize = 96;
+pub const HEADS: usize = 4;
+pub const KV_HEADS: usize = 2;
+pub const HEAD_DIM: usize = 16;
+pub const VOCAB: usize = 3 + 256;
+pub const LAYERS: usize = 2;
+
+pub struct Tensor {
+    pub dims: Vec<u64>,
+    pub block: BlockType,
+    pub data: Vec<u8>,
+}
+
+/// A model file in pieces, so that a test can change one.
+pub struct Tiny {
+    pub metadata: Vec<(String, Value)>,
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+impl Tiny {
+    /// Random weights; `block` says how each matrix is stored, by the last part of its name.
+    pub fn new(seed: u64, block: impl Fn(&str) -> BlockType) -> Self {
+        let mut tiny = Self { metadata: metadata(), tensors: BTreeMap::new() };
+        let mut rng = Rng::new(seed);
+        let mut matrix = |name: String, cols: usize, rows: usize| {
+            let block = block(name.rsplit('.').nth(1).unwrap());
+            tiny.tensors.insert(
+                name,
+                Tensor { dims: vec![cols as u64, rows as u64], block, data: rng.rows(block, rows, cols) },
+            );
+        };
+        matrix("token_embd.weight".into(), HIDDEN, VOCAB);
+        for layer in 0..LAYERS {
+            for (name, cols, rows) in [
+                ("attn_q", HIDDEN, HEADS * HEAD_DIM),
+                ("attn_k", HIDDEN, KV_HEADS * HEAD_DIM),
+                ("attn_v", HIDDEN, KV_HEADS * HEAD_DIM),
+                ("attn_output", HEADS * HEAD_DIM, HIDDEN),
+                ("ffn_gate", HIDDEN, FFN),
+                ("ffn_up", HIDDEN, FFN),
+                ("ffn_down", FFN, HIDDEN),
+            ] {
+                matrix(format!("blk.{layer}.{name}.weight"), cols, rows);
+            }
+        }
+        for layer in 0..LAYERS {
+            tiny = tiny.vector(&format!("blk.{layer}.attn_norm.weight"), &rng.units(HIDDEN));
+            tiny = tiny.vector(&format!("blk.{layer}.ffn_norm.weight"), &rng.units(HIDDEN));
+        }
+        tiny.vector("output_norm.weight", &rng.units(HIDDEN))
+    }
+
+    pub fn vector(mut self, name: &str, values: &[f32]) -> Self {
+        let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.tensors.insert(name.into(), Tensor { dims: vec![values.len() as u64], block: BlockType::F32, data });
+        self
+    }
+
+    pub fn meta(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.metadata.retain(|(existing, _)| existing != key);
+        self.metadata.push((key.into(), value.into()));
+        self
+    }
+
+    pub fn without(mut self, name: &str) -> Self {
+        self.tensors.remove(name).expect(name);
+        self
+    }
+
+    /// The same weights as plain floats.
+    pub fn widened(&self) -> Self {
+        let widen = |tensor: &Tensor| {
+            let cols = tensor.dims[0] as usize;
+            let layout = Layout::for_block(tensor.block);
+            let mut planes = Planes::default();
+            repack(tensor.block, cols, &tensor.data, &mut planes);
+            let (q, s) = (layout.quants_row_bytes(cols), layout.scales_row_bytes(cols));
+            let mut data = Vec::new();
+            let mut row = vec![0.0; cols];
+            for r in 0..planes.quants.len() / q {
+                dequantize_row(layout, &planes.quants[r * q..][..q], &planes.scales[r * s..][..s], &mut row);
+                data.extend(row.iter().flat_map(|value| value.to_le_bytes()));
+            }
+            Tensor { dims: tensor.dims.clone(), block: BlockType::F32, data }
+        };
+        let tensors = self.tensors.iter().map(|(name, tensor)| (name.clone(), widen(tensor))).collect();
+        Self { metadata: self.metadata.clone(), tensors }
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        write(&self.metadata, self.tensors.iter())
+    }
+}
+
+pub fn write<'a>(metadata: &[(String, Value)], tensors: impl Iterator<Item = (&'a String, &'a Tensor)>) -> Vec<u8> {
+    let mut writer = GgufWriter::new();
+    for (key, value) in metadata {
+        writer = writer.metadata(key, value.clone());
+    }
+    for (name, tensor) in tensors {
+        writer = writer.tensor(name, &tensor.dims, tensor.block, &tensor.data);
+    }
+    writer.to_bytes()
+}
+
+fn metadata() -> Vec<(String, Value)> {
+    let mut tokens: Vec<String> = vec!["<unk>".into(), "<s>".into(), "</s>".into()];
+    tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
+    let types: Vec<i32> = [2, 3, 3].into_iter().chain([6; 256]).collect();
+    let pairs: Vec<(&str, Value)> = vec![
+        ("general.architecture", "llama".into()),
+        ("llama.block_count", (LAYERS as u32).into()),
+        ("llama.context_length", 128u32.into()),
+        ("llama.embedding_length", (HIDDEN as u32).into()),
+        ("llama.feed_forward_length", (FFN as u32).into()),
+        ("llama.attention.head_count", (HEADS as u32).into()),
+        ("llama.attention.head_count_kv", (KV_HEADS as u32).into()),
+        ("llama.attention.layer_norm_rms_epsilon", 1e-5f32.into()),
+        ("tokenizer.ggml.model", "llama".into()),
+        ("tokenizer.ggml.tokens", Value::Array(Array::Strings(tokens))),
+        ("tokenizer.ggml.scores", Value::Array(Array::F32(vec![0.0; VOCAB]))),
+        ("tokenizer.ggml.token_type", Value::Array(Array::I32(types))),
+        ("tokenizer.ggml.bos_token_id", 1u32.into()),
+        ("tokenizer.ggml.eos_token_id", 2u32.into()),
+        ("tokenizer.ggml.unknown_token_id", 0u32.into()),
+    ];
+    pairs.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
+}
+
+pub fn session_on(engine: impl Engine + 'static, bytes: &[u8]) -> Result<Session, Error> {
+    session_with(engine, bytes, None)
+}
+
+pub fn session_with(engine: impl Engine + 'static, bytes: &[u8], context: Option<usize>) -> Result<Session, Error> {
+    let mut engine = Box::new(engine);
+    let mut loader = Loader::new(context);
+    // an odd chunk size, so that rows are cut
+    for chunk in bytes.chunks(1009) {
+        loader.feed(engine.as_mut(), chunk)?;
+    }
+    let model = loader.finish(engine.as_mut())?;
+    Session::new(engine, model)
+}

@@ -33,7 +33,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let beyond = vec4(start) + vec4(0u, 1u, 2u, 3u) >= vec4(end);
         let rows = cached + positions * HEAD_QUADS;
 
-        var weights: array<vec4<f32>, GROUP>; // the scores of the four positions, then exp(score - maximum)
+        // The scores of the four positions, then exp(score - maximum). Set to zero by a statement: a browser was seen to do so
+        // only once where that is left to the declaration.
+        var weights = array<vec4<f32>, GROUP>();
         for (var i = 0u; i < HEAD_QUADS; i++) {
             let k = mat4x4<f32>(k_cache[rows.x + i], k_cache[rows.y + i], k_cache[rows.z + i], k_cache[rows.w + i]);
             for (var g = 0u; g < GROUP; g++) {

@@ -1,66 +1,48 @@
-// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over the positions p ≤ position + t
+// `attention`, see shared/attention.wgsl: a workgroup takes a head of a token, or a piece of its positions.
 //
-// Flash attention: one workgroup a head of a token walks the cache in tiles of 256 positions, with the maximum and the sum
-// of the softmax so far. In a tile, each of the 64 invocations first scores up to four positions. For the weighted sum of
-// values they regroup: `quads` invocations own four values of the head each, and as many such groups as fit share the
-// positions. The groups' sums meet once, at the end.
-#import step
-
-struct Params {
-    rows: u32, // capacity of y
-    q_cols: u32,
-    heads: u32,
-    kv_heads: u32,
-    head_dim: u32, // a multiple of 4, at most 256
-    context: u32,
-    scale: f32,
-}
-@group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> q: array<vec4<f32>>; // (tokens, q_cols / 4): the heads come first in a row
-@group(0) @binding(3) var<storage, read> k_cache: array<vec4<f32>>; // (kv_heads, context, head_dim / 4)
-@group(0) @binding(4) var<storage, read> v_cache: array<vec4<f32>>; // (kv_heads, context, head_dim / 4)
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>; // (tokens, heads, head_dim / 4)
+// Flash attention: the workgroup walks the cache in tiles of 256 positions, with the maximum and the sum of the softmax so
+// far. In a tile, each of the 64 invocations first scores up to four positions. For the weighted sum of values they
+// regroup: HEAD_QUADS invocations own four values of the head each, and as many such groups as fit share the positions.
+// The groups' sums meet once, at the end.
+#import attention
 
 const LANES = 64u;
 const TILE = 4u * LANES;
-const LOWEST = -1e30; // below any score
-var<workgroup> query: array<vec4<f32>, LANES>; // (head_dim / 4)
+const GROUPS = LANES / HEAD_QUADS;
+var<workgroup> query: array<vec4<f32>, HEAD_QUADS>;
 var<workgroup> weights: array<f32, TILE>; // one a position of the tile: the score, then exp(score - maximum)
 var<workgroup> lane_maxima: array<f32, LANES>; // the largest score of each invocation
-var<workgroup> group_values: array<vec4<f32>, LANES>; // (groups, quads)
-var<workgroup> group_sums: array<f32, LANES>; // (groups, quads)
+var<workgroup> group_values: array<vec4<f32>, LANES>; // (GROUPS, HEAD_QUADS)
+var<workgroup> group_sums: array<f32, LANES>; // (GROUPS, HEAD_QUADS)
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let head = workgroup.x;
-    let token = workgroup.y;
-    if token >= min(step.tokens, params.rows) {
+    let split = workgroup.y;
+    let token = workgroup.z;
+    let end = min(step.position + token + 1u, (split + 1u) * SPLIT);
+    if token >= min(step.tokens, params.rows) || split * SPLIT >= end {
         return;
     }
-    let quads = params.head_dim / 4u;
-    let kv_head = head / (params.heads / params.kv_heads);
-    let cached = kv_head * params.context * quads;
-    let positions = step.position + token + 1u;
+    let cached = head / GROUP * CONTEXT * HEAD_QUADS;
+    let group = lane / HEAD_QUADS; // those at or past GROUPS sum nothing
+    let quad = lane % HEAD_QUADS;
 
-    let groups = LANES / quads;
-    let group = lane / quads; // those at or past `groups` sum nothing
-    let quad = lane % quads;
-
-    if lane < quads {
-        query[lane] = q[token * (params.q_cols / 4u) + head * quads + lane] * params.scale;
+    if lane < HEAD_QUADS {
+        query[lane] = q[token * (Q_COLS / 4u) + head * HEAD_QUADS + lane] * params.scale;
     }
 
     var maximum = LOWEST;
     var sum = 0.0; // of this group's weights, relative to the maximum
     var values = vec4(0.0); // their weighted values
-    for (var start = 0u; start < positions; start += TILE) {
-        let size = min(TILE, positions - start);
+    for (var start = split * SPLIT; start < end; start += TILE) {
+        let size = min(TILE, end - start);
         workgroupBarrier(); // everyone is done with the weights of the tile before
         var lane_maximum = LOWEST;
         for (var p = lane; p < size; p += LANES) {
             var products = vec4(0.0);
-            let row = cached + (start + p) * quads;
-            for (var i = 0u; i < quads; i++) {
+            let row = cached + (start + p) * HEAD_QUADS;
+            for (var i = 0u; i < HEAD_QUADS; i++) {
                 products += query[i] * k_cache[row + i];
             }
             let score = dot(products, vec4(1.0));
@@ -83,10 +65,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         maximum = tile_maximum;
         sum *= shrink;
         values *= shrink;
-        if group < groups {
-            for (var p = group; p < size; p += groups) {
+        if group < GROUPS {
+            for (var p = group; p < size; p += GROUPS) {
                 sum += weights[p];
-                values += weights[p] * v_cache[cached + (start + p) * quads + quad];
+                values += weights[p] * v_cache[cached + (start + p) * HEAD_QUADS + quad];
             }
         }
     }
@@ -94,11 +76,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     group_values[lane] = values;
     group_sums[lane] = sum;
     workgroupBarrier();
-    if lane < quads {
-        for (var g = 1u; g < groups; g++) {
-            sum += group_sums[g * quads + quad];
-            values += group_values[g * quads + quad];
+    if lane < HEAD_QUADS {
+        for (var g = 1u; g < GROUPS; g++) {
+            sum += group_sums[g * HEAD_QUADS + quad];
+            values += group_values[g * HEAD_QUADS + quad];
         }
-        y[(token * params.heads + head) * quads + quad] = values / sum;
+        store_quad(token, head, split, quad, values, maximum, sum);
     }
 }

@@ -1,41 +1,34 @@
-// `linear` for one token, see shared/linear.wgsl.
-//
-// One invocation computes four outputs, walking four rows of the weight side by side, so that each value of x that is
-// loaded serves four products; a workgroup takes 256 outputs. No barriers: on software adapters they cost more than they
-// save.
+// `linear` in its plainest form, see shared/linear.wgsl: an invocation computes two rows of a token, four columns at a
+// time. What the other variants are faster than, and what computes rows that are no whole blocks.
 #import linear
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let first = 4u * id.x;
+    let first = OUTPUTS_PER_INVOCATION * id.x;
     let token = id.y;
-    if first >= params.outputs || token >= min(step.tokens, params.rows) {
+    if first >= OUTPUTS || token >= min(step.tokens, params.rows) {
         return;
     }
-    let results = project(0u, first, token);
 #ifdef SWIGLU
-    store(token, first, results, project(params.outputs, first, token));
+    store(token, first, project(token, first), project(token, OUTPUTS + first));
 #else
-    store(token, first, results, vec4(0.0));
+    store_pair(token, first, vec2(project(token, first), project(token, first + 1u)));
 #endif
 }
 
-fn project(start: u32, first: u32, token: u32) -> vec4<f32> {
-    let quads = params.cols / 4u;
-    var sums = vec4(0.0); // (outputs)
-#ifdef NORM
+fn project(token: u32, row: u32) -> f32 {
+    var sum = 0.0;
     var squares = 0.0;
-#endif
-    for (var quad = 0u; quad < quads; quad++) {
-        var values = x[token * quads + quad];
+    for (var quad = 0u; quad < QUADS; quad++) {
+        var values = x[token * QUADS + quad];
 #ifdef NORM
         squares += dot(values, values);
         values *= norm[quad];
 #endif
-        sums += values * weight_rows(start, first, quad);
+        sum += dot(values, weight_quad(row, quad));
     }
 #ifdef NORM
-    sums *= inverseSqrt(squares / f32(params.cols) + params.eps);
+    sum *= inverse_rms(squares);
 #endif
-    return sums;
+    return sum;
 }

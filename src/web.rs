@@ -45,7 +45,6 @@ struct LoadOptions {
     device: Device,
     context_length: Option<usize>,
     /// What [`Loader::tuning`] gave on an earlier visit with this GPU.
-    #[expect(dead_code, reason = "the GPU engine does not choose between kernels yet")]
     tuning: Option<String>,
 }
 
@@ -75,7 +74,7 @@ impl Loader {
     /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null, "tuning": string | null}`.
     pub async fn create(options: String) -> Result<Loader, JsValue> {
         let options: LoadOptions = from_json("options", &options)?;
-        let opened = engine::open(options.device).await.map_err(to_js)?;
+        let opened = engine::open(options.device, options.tuning.as_deref()).await.map_err(to_js)?;
         let loader = model::Loader::new(options.context_length);
         Ok(Self { engine: opened.engine, reason: opened.reason, loader })
     }
@@ -87,7 +86,7 @@ impl Loader {
 
     /// What is worth remembering of this GPU, for `tuning` of the next `create`.
     pub fn tuning(&self) -> Option<String> {
-        None
+        self.engine.tuning()
     }
 
     /// How many bytes will come, where that is known.

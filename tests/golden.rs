@@ -47,7 +47,7 @@ fn figures() -> Figures {
 fn session(device: Device) -> Session {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/models/SmolLM2-135M-Instruct.Q4_1.gguf");
     let mut file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{path}: {error}. `npm test` fetches it."));
-    let mut engine = block_on(engine::open(device)).unwrap().engine;
+    let mut engine = block_on(engine::open(device, None)).unwrap().engine;
     let mut loader = Loader::new(Some(1024));
     let mut chunk = vec![0; 1 << 20];
     loop {

@@ -1,6 +1,8 @@
 //! Every pipeline that ships is valid WGSL within WebGPU's default limits and agrees with its operation, without a GPU.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -8,7 +10,8 @@ use naga::{AddressSpace, Module, TypeInner};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::{
-    Attention, Embed, Epilogue, Kernel, LastRow, Linear, Op, RmsNorm, RopeAppend, RopeKind, Sample, SwiGlu,
+    Attention, Command, Embed, Epilogue, Kernel, LastRow, Linear, Op, RmsNorm, RopeAppend, RopeKind, Sample, SwiGlu,
+    Variants,
 };
 use weft_llm::record::{BufferId, Matrix, Tensor};
 
@@ -16,35 +19,50 @@ const LAYOUTS: [Layout; 5] = [Layout::F32, Layout::F16, Layout::Bf16, Layout::Q4
 
 /// One kernel of every pipeline that an operation can ask for.
 fn kernels() -> Vec<Kernel> {
+    support::variant_sets().iter().flat_map(kernels_of).collect()
+}
+
+fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let buffer = BufferId(0);
     let tensor = |rows| Tensor { buffer, rows, cols: 32 };
-    let mut kernels = Vec::new();
+    let (heads, kv_heads, head_dim, context) = (2, 1, 8, 100);
+    let (k_cache, v_cache) = (buffer, buffer);
+    let rope = |qkv, kind| {
+        let table = Tensor { buffer, rows: context, cols: head_dim };
+        RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind }
+    };
+    let mut commands: Vec<Command> = Vec::new();
     for layout in LAYOUTS {
         let weight = Matrix { buffer, layout, rows: 32, cols: 32 };
-        kernels.extend(Embed { table: weight, first_row: 0, y: tensor(1) }.kernels());
-        for epilogue in [Epilogue::Store, Epilogue::Accumulate, Epilogue::SwiGlu] {
-            for bias in [None, Some(tensor(1))] {
-                for norm in [None, Some(RmsNorm { weight: tensor(1), eps: 0.0 })] {
-                    for rows in [1, 2] {
+        commands.push(Embed { table: weight, first_row: 0, y: tensor(1) }.into());
+        for rows in [1, 2] {
+            let qkv = rope(tensor(rows), RopeKind::Interleaved);
+            for epilogue in [Epilogue::Store, Epilogue::Accumulate, Epilogue::SwiGlu, Epilogue::RopeAppend(qkv)] {
+                for bias in [None, Some(tensor(1))] {
+                    for norm in [None, Some(RmsNorm { weight: tensor(1), eps: 0.0 })] {
                         let (x, y) = (tensor(rows), tensor(rows));
-                        kernels.extend(Linear { x, norm, weight, bias, epilogue, y_offset: 0, y }.kernels());
+                        commands.push(Linear { x, norm, weight, bias, epilogue, y_offset: 0, y }.into());
                     }
                 }
             }
         }
     }
-    let (heads, kv_heads, head_dim, context) = (1, 1, 32, 1);
-    let (k_cache, v_cache) = (buffer, buffer);
+    // rows that are no whole blocks
+    let weight = Matrix { buffer, layout: Layout::F32, rows: 32, cols: 4 };
+    let (x, y) = (Tensor { buffer, rows: 1, cols: 4 }, tensor(1));
+    commands.push(Linear { x, norm: None, weight, bias: None, epilogue: Epilogue::Store, y_offset: 0, y }.into());
     for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
-        let (qkv, table) = (tensor(1), tensor(1));
-        kernels.extend(RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind }.kernels());
+        commands.push(rope(tensor(1), kind).into());
     }
-    let (q, y, scale) = (tensor(1), tensor(1), 1.0);
-    kernels.extend(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, y }.kernels());
-    kernels.extend(SwiGlu { gate_up: q, y }.kernels());
-    kernels.extend(LastRow { x: q, y }.kernels());
-    kernels.extend(Sample { logits: q, chain: q, maxima: q, y }.kernels());
-    kernels
+    for rows in [1, 2] {
+        let (q, y) = (tensor(rows), Tensor { buffer, rows, cols: heads * head_dim });
+        commands.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale: 1.0, y }.into());
+    }
+    commands.push(SwiGlu { gate_up: tensor(1), y: tensor(1) }.into());
+    commands.push(LastRow { x: tensor(1), y: tensor(1) }.into());
+    let (logits, chain, maxima, y) = (tensor(1), tensor(1), tensor(1), tensor(1));
+    commands.push(Sample { logits, chain, maxima, y }.into());
+    commands.iter().flat_map(|command| command.kernels(variants)).collect()
 }
 
 fn name(shader: &str, defines: &BTreeSet<&str>) -> String {
@@ -81,7 +99,7 @@ fn the_list_is_what_operations_ask_for() {
 #[test]
 fn every_pipeline_is_valid_and_fits_its_operation() {
     for kernel in kernels() {
-        let source = wgsl(kernel.shader, &kernel.defines).unwrap();
+        let source = wgsl(kernel.shader, &kernel.defines, &kernel.constants).unwrap();
         let name = format!("{} {:?}", kernel.shader, kernel.defines);
         let module = naga::front::wgsl::parse_str(&source)
             .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&source)));

@@ -68,5 +68,5 @@ export type RuntimeEvent =
 
 /** What `info` gives: the worker puts what concerns the engine together, and adds what only it knows. */
 export interface RuntimeInfo extends Omit<ModelInfo, 'engine'>, Pick<EngineInfo, 'reason' | 'memoryBytes'> {
-  readonly engine: Pick<EngineInfo, 'kind' | 'description'>;
+  readonly engine: Pick<EngineInfo, 'kind' | 'description' | 'notes'>;
 }

@@ -124,6 +124,8 @@ export interface EngineInfo {
   readonly kind: 'gpu' | 'cpu';
   /** The adapter, or the instruction set. */
   readonly description: string;
+  /** How it computes, and what it cannot use on this machine. */
+  readonly notes: readonly string[];
   /** Why this engine was chosen, as a sentence. */
   readonly reason: string;
   /** Memory of weights, KV cache and activations. */

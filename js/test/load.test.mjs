@@ -199,7 +199,7 @@ test('a length from another origin is not believed: how it is encoded is hidden'
 
 function fakeGpu() {
   const llm = new FakeLlm();
-  llm.info = () => JSON.stringify({ ...INFO, engine: { kind: 'gpu', description: 'WebGPU' } });
+  llm.info = () => JSON.stringify({ ...INFO, engine: { kind: 'gpu', description: 'WebGPU', notes: [] } });
   return fakeRuntime(llm);
 }
 

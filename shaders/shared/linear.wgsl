@@ -1,72 +1,69 @@
 // What the variants of `linear` share: y[t][y_offset + n] = epilogue(Σ_k weight[n][k] x[t][k] + bias[n])
 //
 // NORM takes norm(x) for x: each factor of the norm's weight as x is read, 1 / rms when the sum is complete.
-// BIAS adds the bias; ACCUMULATE adds to y, the residual connection; SWIGLU takes row n as gate and row outputs + n as up
-// and stores silu(gate) · up.
+// BIAS adds the bias; ACCUMULATE adds to y, the residual connection; SWIGLU takes row n as gate and row OUTPUTS + n as up
+// and stores silu(gate) · up; ROPE takes the rows as q, k and v, see shared/rope.
 #import step
 #import weight
-#import silu
 
 struct Params {
     rows: u32, // capacity of y
-    cols: u32, // inputs
-    outputs: u32, // columns of y that are written
-    y_cols: u32,
-    y_offset: u32, // the first of them
+    y_offset: u32, // first column of y that is written
     eps: f32, // of the norm
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>; // (tokens, cols / 4)
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // (tokens, y_cols)
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>, X_ROWS * QUADS>; // (tokens, cols / 4)
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // (tokens, Y_COLS)
 #ifdef BIAS
 @group(0) @binding(4) var<storage, read> bias: array<f32>; // (weight rows)
 #endif
 #ifdef NORM
 #ifdef BIAS
-@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>>; // (cols / 4)
+@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>, QUADS>;
 #else
-@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>; // (cols / 4)
+@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>, QUADS>;
 #endif
 #endif
+#ifdef ROPE
+#import rope
+#endif
+#ifdef SWIGLU
+#import silu
+#endif
 
-// Values [4 quad ..] of four rows of the weight as columns, from row first + start on. Rows beyond the outputs repeat the
-// last one; nobody stores their results.
-fn weight_rows(start: u32, first: u32, quad: u32) -> mat4x4<f32> {
-    let rows = start + min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.outputs - 1u));
-    return mat4x4<f32>(
-        weight_quad(rows.x, quad, params.cols),
-        weight_quad(rows.y, quad, params.cols),
-        weight_quad(rows.z, quad, params.cols),
-        weight_quad(rows.w, quad, params.cols),
-    );
+fn inverse_rms(squares: f32) -> f32 {
+    return inverseSqrt(squares / f32(COLS) + params.eps);
 }
 
-// Finishes outputs first .. first + 4 of a token. `up` counts with SWIGLU only.
-fn store(token: u32, first: u32, results: vec4<f32>, up: vec4<f32>) {
-    store_one(token, first, results.x, up.x);
-    store_one(token, first + 1u, results.y, up.y);
-    store_one(token, first + 2u, results.z, up.z);
-    store_one(token, first + 3u, results.w, up.w);
+// Finishes outputs first and first + 1 of a token; `first` is even.
+fn store_pair(token: u32, first: u32, results: vec2<f32>) {
+#ifdef ROPE
+    store_turned(token, first, results);
+#else
+    store(token, first, results.x, 0.0);
+    store(token, first + 1u, results.y, 0.0);
+#endif
 }
 
-fn store_one(token: u32, output: u32, sum: f32, up_sum: f32) {
-    if token >= min(step.tokens, params.rows) || output >= params.outputs {
+// Finishes an output of a token. `up` counts with SWIGLU only.
+fn store(token: u32, output: u32, result: f32, up: f32) {
+    if token >= min(step.tokens, params.rows) || output >= OUTPUTS {
         return;
     }
-    var result = sum;
-    var up = up_sum;
+    var value = result;
 #ifdef BIAS
-    result += bias[output];
+    value += bias[output];
+#endif
 #ifdef SWIGLU
-    up += bias[params.outputs + output];
+#ifdef BIAS
+    value = silu(value) * (up + bias[OUTPUTS + output]);
+#else
+    value = silu(value) * up;
 #endif
 #endif
-    let at = token * params.y_cols + params.y_offset + output;
-#ifdef SWIGLU
-    result = silu(result) * up;
-#endif
+    let at = token * Y_COLS + params.y_offset + output;
 #ifdef ACCUMULATE
-    result += y[at];
+    value += y[at];
 #endif
-    y[at] = result;
+    y[at] = value;
 }

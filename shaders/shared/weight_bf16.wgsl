@@ -1,7 +1,9 @@
-@group(0) @binding(8) var<storage, read> quants: array<vec2<u32>>; // (rows, cols / 4): two values a word
+#import weight_plain
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * ((QUADS + 1u) / 2u)>; // eight values a granule
 
 // A bf16 is the upper half of an f32.
-fn weight_quad(row: u32, quad: u32, cols: u32) -> vec4<f32> {
-    let words = quants[row * (cols / 4u) + quad];
+fn weight_quad(row: u32, quad: u32) -> vec4<f32> {
+    let granule = quants[row_start(row, (QUADS + 1u) / 2u) + quad / 2u * ROW_TILE];
+    let words = select(granule.xy, granule.zw, quad % 2u == 1u);
     return bitcast<vec4<f32>>(vec4(words << vec2(16u), words & vec2(0xffff0000u)).xzyw);
 }

@@ -1,6 +1,8 @@
-@group(0) @binding(8) var<storage, read> quants: array<vec2<u32>>; // (rows, cols / 4): two halves a word
+#import weight_plain
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * ((QUADS + 1u) / 2u)>; // eight halves a granule
 
-fn weight_quad(row: u32, quad: u32, cols: u32) -> vec4<f32> {
-    let words = quants[row * (cols / 4u) + quad];
+fn weight_quad(row: u32, quad: u32) -> vec4<f32> {
+    let granule = quants[row_start(row, (QUADS + 1u) / 2u) + quad / 2u * ROW_TILE];
+    let words = select(granule.xy, granule.zw, quad % 2u == 1u);
     return vec4(unpack2x16float(words.x), unpack2x16float(words.y));
 }

@@ -1,11 +1,45 @@
-@group(0) @binding(8) var<storage, read> quants: array<u32>; // (rows, cols / 8): four words a block
-@group(0) @binding(9) var<storage, read> scales: array<u32>; // (rows, cols / 32): f16 scale, f16 minimum
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * BLOCKS>; // a block of 32 values a granule
+@group(0) @binding(9) var<storage, read> scales: array<u32, WEIGHT_ROWS * BLOCKS>; // a block: f16 scale, f16 minimum; tiled like the quants
 
 // A block has 32 values, scale · q + minimum. Byte j has value j in its low nibble and value j + 16 in its high one, so
 // quads 0 to 3 of a block are the low nibbles of its words, and quads 4 to 7 the high ones.
-fn weight_quad(row: u32, quad: u32, cols: u32) -> vec4<f32> {
-    let block = row * (cols / 32u) + quad / 8u;
-    let scale = unpack2x16float(scales[block]);
-    let nibbles = quants[4u * block + quad % 4u] >> (quad & 4u);
+fn weight_quad(row: u32, quad: u32) -> vec4<f32> {
+    let at = row_start(row, BLOCKS) + quad / 8u * ROW_TILE;
+    let scale = unpack2x16float(scales[at]);
+    let nibbles = quants[at][quad % 4u] >> (quad & 4u);
     return vec4<f32>((vec4(nibbles) >> vec4(0u, 8u, 16u, 24u)) & vec4(0xfu)) * scale.x + scale.y;
+}
+
+// Nibbles stay where they are, each too large by a power of 16, which the factors undo: shifts are dear where they are
+// emulated. The top nibble would be a sign: with its top bit flipped it is 8 too small, as an i32 is, and the offset
+// undoes that. All of it is exact.
+const LOW_FACTOR = vec4(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
+const HIGH_FACTOR = LOW_FACTOR * 0x1p-4;
+const LOW_OFFSET = vec4(0.0);
+const HIGH_OFFSET = vec4(0.0, 0.0, 0.0, 8.0);
+
+fn low_nibbles(word: u32) -> vec4<f32> {
+    return vec4<f32>(vec4<i32>(vec4(word) & vec4(0xfu, 0xf00u, 0xf0000u, 0xf000000u)));
+}
+
+fn high_nibbles(word: u32) -> vec4<f32> {
+    return vec4<f32>(vec4<i32>(vec4(word ^ 0x80000000u) & vec4(0xf0u, 0xf000u, 0xf00000u, 0xf0000000u)));
+}
+
+fn block_values(row: u32, block: u32) -> Block {
+    let words = quants[row_start(row, BLOCKS) + block * ROW_TILE];
+    return Block(
+        low_nibbles(words.x),
+        low_nibbles(words.y),
+        low_nibbles(words.z),
+        low_nibbles(words.w),
+        high_nibbles(words.x),
+        high_nibbles(words.y),
+        high_nibbles(words.z),
+        high_nibbles(words.w),
+    );
+}
+
+fn block_scale(row: u32, block: u32) -> vec2<f32> {
+    return unpack2x16float(scales[row_start(row, BLOCKS) + block * ROW_TILE]);
 }

@@ -1,10 +1,42 @@
-@group(0) @binding(8) var<storage, read> quants: array<u32>; // (rows, cols / 4): four signed bytes a word
-@group(0) @binding(9) var<storage, read> scales: array<u32>; // (rows, cols / 32): f16 scale, f16 minimum
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * 2u * BLOCKS>; // 16 signed bytes a granule, two granules a block
+@group(0) @binding(9) var<storage, read> scales: array<u32, WEIGHT_ROWS * BLOCKS>; // a block: f16 scale, f16 minimum; tiled like the quants
 
 // A block has 32 values, scale · q + minimum. Each byte moves to the top of a word; the arithmetic shift back extends its
 // sign.
-fn weight_quad(row: u32, quad: u32, cols: u32) -> vec4<f32> {
-    let scale = unpack2x16float(scales[row * (cols / 32u) + quad / 8u]);
-    let bytes = quants[row * (cols / 4u) + quad];
+fn weight_quad(row: u32, quad: u32) -> vec4<f32> {
+    let scale = unpack2x16float(scales[row_start(row, BLOCKS) + quad / 8u * ROW_TILE]);
+    let bytes = quants[row_start(row, 2u * BLOCKS) + quad / 4u * ROW_TILE][quad % 4u];
     return vec4<f32>(vec4<i32>(vec4(bytes) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u)) * scale.x + scale.y;
+}
+
+// Bytes stay where they are, each too large by a power of 256, which the factor undoes: shifts are dear where they are
+// emulated. The top byte is signed as it stands; the others are made unsigned by flipping their top bits, which adds 128,
+// and the offset undoes that. All of it is exact.
+const LOW_FACTOR = vec4(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
+const HIGH_FACTOR = LOW_FACTOR;
+const LOW_OFFSET = vec4(-128.0, -128.0, -128.0, 0.0);
+const HIGH_OFFSET = LOW_OFFSET;
+
+fn bytes_of(word: u32) -> vec4<f32> {
+    return vec4<f32>(vec4<i32>(vec4(word ^ 0x808080u) & vec4(0xffu, 0xff00u, 0xff0000u, 0xff000000u)));
+}
+
+fn block_values(row: u32, block: u32) -> Block {
+    let at = row_start(row, 2u * BLOCKS) + 2u * block * ROW_TILE;
+    let low = quants[at];
+    let high = quants[at + ROW_TILE];
+    return Block(
+        bytes_of(low.x),
+        bytes_of(low.y),
+        bytes_of(low.z),
+        bytes_of(low.w),
+        bytes_of(high.x),
+        bytes_of(high.y),
+        bytes_of(high.z),
+        bytes_of(high.w),
+    );
+}
+
+fn block_scale(row: u32, block: u32) -> vec2<f32> {
+    return unpack2x16float(scales[row_start(row, BLOCKS) + block * ROW_TILE]);
 }

@@ -202,7 +202,7 @@ async fn run(command: Command) -> Result<()> {
 impl ModelArgs {
     async fn load(&self) -> Result<Session> {
         engine::cpu::pool::start(self.threads).map_err(|error| io_error("a thread", &error))?;
-        let mut engine = engine::open(self.device.into()).await?.engine;
+        let mut engine = engine::open(self.device.into(), None).await?.engine;
         let mut loader = Loader::new(self.context);
         let sizes = self.model.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
         // what cannot be asked for its size is named when it is read

@@ -98,7 +98,7 @@ impl Kernels for Reference {
     type Matrix = PlainMatrix;
 
     fn info(&self) -> EngineInfo {
-        EngineInfo { kind: "reference", description: "plain f32 loops".into() }
+        EngineInfo { kind: "reference", description: "plain f32 loops".into(), notes: Vec::new() }
     }
 
     fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<PlainMatrix> {

@@ -34,6 +34,8 @@ pub struct EngineInfo {
     pub kind: &'static str,
     /// Adapter name and backend, or the instruction set.
     pub description: String,
+    /// How it computes, and what it cannot use on this machine, as sentences.
+    pub notes: Vec<String>,
 }
 
 /// Work done since the engine was made.
@@ -51,6 +53,11 @@ pub struct Counters {
 pub trait Engine: Memory {
     /// What it is.
     fn info(&self) -> EngineInfo;
+
+    /// What is worth remembering of this machine for the next [`open`].
+    fn tuning(&self) -> Option<String> {
+        None
+    }
 
     /// Makes a recording ready to be run many times.
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId>;
@@ -118,8 +125,9 @@ pub struct Opened {
     pub reason: String,
 }
 
-/// Opens the engine for `device`. Errors: `GpuUnavailable` where a GPU was asked for and none works.
-pub async fn open(device: Device) -> Result<Opened> {
+/// Opens the engine for `device`. `tuning` is what [`Engine::tuning`] gave on an earlier visit with the same adapter. Errors:
+/// `GpuUnavailable` where a GPU was asked for and none works.
+pub async fn open(device: Device, tuning: Option<&str>) -> Result<Opened> {
     let cpu = |reason: String| Ok(Opened { engine: Box::new(host::HostEngine::new(cpu::Simd::default())), reason });
     let asked = |name: &str| format!("device '{name}' was asked for.");
     match device {
@@ -128,15 +136,21 @@ pub async fn open(device: Device) -> Result<Opened> {
         }
         Device::Cpu => cpu(asked("cpu")),
         Device::Gpu => {
-            let engine = gpu::GpuEngine::new().await?;
+            let engine = gpu::GpuEngine::new(tuning).await?;
             Ok(Opened { engine: Box::new(engine), reason: asked("gpu") })
         }
-        Device::Auto => match gpu::GpuEngine::new().await {
-            Ok(engine) if engine.is_software() => {
-                cpu("The only GPU adapter is emulated in software; the CPU engine is faster.".into())
+        Device::Auto => {
+            let mut engine = match gpu::GpuEngine::open().await {
+                Ok(engine) if engine.is_software() => {
+                    return cpu("The only GPU adapter is emulated in software; the CPU engine is faster.".into());
+                }
+                Ok(engine) => engine,
+                Err(error) => return cpu(format!("The GPU cannot be used: {error}")),
+            };
+            match engine.tune(tuning).await {
+                Ok(()) => Ok(Opened { engine: Box::new(engine), reason: "A GPU was found.".into() }),
+                Err(error) => cpu(format!("The GPU failed its test: {error}")),
             }
-            Ok(engine) => Ok(Opened { engine: Box::new(engine), reason: "A GPU was found.".into() }),
-            Err(error) => cpu(format!("The GPU cannot be used: {error}")),
-        },
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! `attention`: causal scaled dot-product attention over the KV cache (Vaswani et al. 2017, arXiv 1706.03762), with query
 //! heads that share key and value heads in groups (Ainslie et al. 2023, arXiv 2305.13245).
 //!
-//! The GPU kernel walks the cache in tiles with a running maximum and sum, so that no score matrix is ever stored
-//! (flash attention, Dao et al. 2022, arXiv 2205.14135).
+//! The GPU kernels walk the cache in tiles with a running maximum and sum, so that no score matrix is ever stored (flash
+//! attention, Dao et al. 2022, arXiv 2205.14135). For one token the positions are cut into pieces that are merged in a second
+//! dispatch, since its heads alone would not fill a GPU.
 
-use super::{Binding, Kernel, Op, ensure};
+use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{BufferId, Tensor};
 
@@ -50,25 +51,54 @@ impl Op for Attention {
         )
     }
 
-    fn kernels(&self) -> Vec<Kernel> {
-        vec![Kernel {
-            shader: "attention",
-            defines: vec![],
-            bindings: vec![self.q.into(), Binding::Values(self.k_cache), Binding::Values(self.v_cache), self.y.into()],
-            params: vec![
-                self.y.rows as u32,
-                self.q.cols as u32,
-                self.heads as u32,
-                self.kv_heads as u32,
-                self.head_dim as u32,
-                self.context as u32,
-                self.scale.to_bits(),
-            ],
-            // one workgroup a head of a token
-            workgroups: [self.heads as u32, self.y.rows as u32, 1],
-        }]
+    fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
+        let tokens = self.y.rows;
+        let variant = if tokens == 1 { variants.attend_one } else { variants.attend_many };
+        let split = if variant.split == 0 { self.context } else { variant.split };
+        let splits = self.context.div_ceil(split);
+        let constants: Vec<_> = [
+            ("Q_COLS", self.q.cols),
+            ("HEADS", self.heads),
+            ("KV_HEADS", self.kv_heads),
+            ("HEAD_DIM", self.head_dim),
+            ("CONTEXT", self.context),
+            ("SPLIT", split),
+            ("SPLITS", splits),
+            ("WORKGROUP", variant.lanes),
+        ]
+        .map(|(name, value)| (name, value as u32))
+        .into();
+        let partial = Binding::Scratch(tokens * self.heads * splits * (self.head_dim + 4));
+        let (defines, out) = if splits > 1 { (vec!["PARTIAL"], partial) } else { (vec![], self.y.into()) };
+        let mut kernels = vec![Kernel {
+            shader: variant.shader,
+            defines,
+            constants: constants.clone(),
+            bindings: vec![self.q.into(), Binding::Values(self.k_cache), Binding::Values(self.v_cache), out],
+            params: vec![tokens as u32, self.scale.to_bits()],
+            // sized for the whole context: pieces that the cache does not reach yet leave at once
+            workgroups: if variant.lanes == 0 {
+                [self.heads as u32, splits as u32, tokens as u32]
+            } else {
+                [ceil_div(splits * tokens, variant.lanes), self.kv_heads as u32, 1]
+            },
+        }];
+        if splits > 1 {
+            kernels.push(Kernel {
+                shader: "attention_merge",
+                defines: vec![],
+                constants: [constants.as_slice(), &[("MERGE_WORKGROUP", MERGE_WORKGROUP as u32)]].concat(),
+                bindings: vec![partial, self.y.into()],
+                params: vec![tokens as u32],
+                workgroups: [ceil_div(self.y.cols / 4, MERGE_WORKGROUP), tokens as u32, 1],
+            });
+        }
+        kernels
     }
 }
+
+/// Invocations of a workgroup that merges pieces.
+const MERGE_WORKGROUP: usize = 32;
 
 impl Attention {
     /// `q`: (tokens, q.cols); caches: (kv_heads, context, head_dim); `y`: (tokens, heads · head_dim).

@@ -1,6 +1,6 @@
 //! `embed`: token ids → rows of the embedding table.
 
-use super::{Kernel, Op, ceil_div, ensure};
+use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::record::{Matrix, Tensor};
 use crate::{Result, ops::Binding};
 
@@ -25,14 +25,15 @@ impl Op for Embed {
         ensure(self.table.cols.is_multiple_of(self.table.block_len()), "embed", "columns in whole blocks", self.table)
     }
 
-    fn kernels(&self) -> Vec<Kernel> {
+    fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
         let mut bindings = vec![Binding::Ids, self.y.into()];
         bindings.extend(self.table.bindings());
         vec![Kernel {
             shader: "embed",
             defines: vec![self.table.define()],
+            constants: self.table.constants(variants.row_tile()),
             bindings,
-            params: vec![self.y.rows as u32, self.y.cols as u32, self.first_row as u32, self.table.rows as u32],
+            params: vec![self.y.rows as u32, self.first_row as u32, self.table.rows as u32],
             // one invocation for four values
             workgroups: [ceil_div(self.y.cols / 4, WORKGROUP), self.y.rows as u32, 1],
         }]

@@ -13,6 +13,9 @@ pub struct Kernel {
     pub shader: &'static str,
     /// Names that `#ifdef` in the shader sees.
     pub defines: Vec<&'static str>,
+    /// Constants that the shader is built with, as `const NAME = valueu;`. Each set of values is a pipeline of its own, so
+    /// they are for what few dispatches differ in: shapes of weights, sizes of a variant.
+    pub constants: Vec<(&'static str, u32)>,
     /// Storage buffers.
     pub bindings: Vec<Binding>,
     /// The words of the uniform `Params`, in order; floats as their bits. The first is the capacity in rows.
@@ -34,7 +37,7 @@ impl Kernel {
             let slot = match binding {
                 Binding::Quants(_) => QUANTS_SLOT,
                 Binding::Scales(_) => SCALES_SLOT,
-                Binding::Values(_) | Binding::Ids => next.next()?,
+                Binding::Values(_) | Binding::Scratch(_) | Binding::Ids => next.next()?,
             };
             Some((slot, binding))
         })
@@ -52,6 +55,8 @@ pub enum Binding {
     Scales(BufferId),
     /// The token ids of the step.
     Ids,
+    /// This many values that pass from one dispatch of an operation to the next.
+    Scratch(usize),
 }
 
 impl From<Tensor> for Binding {
@@ -68,6 +73,12 @@ impl Matrix {
             Layout::Q4 | Layout::Q8 => vec![quants, Binding::Scales(self.buffer)],
             Layout::F32 | Layout::F16 | Layout::Bf16 => vec![quants],
         }
+    }
+
+    /// The constants that every shader which reads a matrix needs, where `row_tile` rows are interleaved.
+    pub(crate) fn constants(&self, row_tile: usize) -> Vec<(&'static str, u32)> {
+        let rows = self.rows.next_multiple_of(row_tile);
+        vec![("COLS", self.cols as u32), ("WEIGHT_ROWS", rows as u32), ("ROW_TILE", row_tile as u32)]
     }
 
     /// Rows are whole numbers of this many values: a block, or the four that kernels read at once.

@@ -1,6 +1,6 @@
 //! `last_row`: picks the last token's row, the only one whose logits a generation needs.
 
-use super::{Kernel, Op, ceil_div, ensure};
+use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::Tensor;
 
@@ -21,10 +21,11 @@ impl Op for LastRow {
         ensure(self.y.rows == 1, "last_row", "y.rows = 1", self.y.rows)
     }
 
-    fn kernels(&self) -> Vec<Kernel> {
+    fn kernels(&self, _: &Variants) -> Vec<Kernel> {
         vec![Kernel {
             shader: "last_row",
             defines: vec![],
+            constants: vec![],
             bindings: vec![self.x.into(), self.y.into()],
             params: vec![self.x.rows as u32, self.x.cols as u32],
             workgroups: [ceil_div(self.x.cols, WORKGROUP), 1, 1],

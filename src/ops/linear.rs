@@ -1,7 +1,9 @@
 //! `linear`: activations times a weight matrix, with what comes before and after it; nine tenths of a model's work.
 
-use super::{Kernel, Op, RmsNorm, RopeAppend, Weight, ceil_div, ensure, swiglu::silu};
+use super::variants::{PLAIN, Variants};
+use super::{Binding, Kernel, Op, RmsNorm, RopeAppend, RopeKind, Weight, ceil_div, ensure, swiglu::silu};
 use crate::Result;
+use crate::format::layout::BLOCK;
 use crate::record::{Matrix, Tensor};
 
 /// What becomes of a result.
@@ -47,12 +49,6 @@ impl Linear {
     }
 }
 
-/// Outputs of one invocation.
-const OUTPUTS: usize = 4;
-/// Tokens of one invocation of `linear_tile`.
-const TILE: usize = 8;
-const WORKGROUP: usize = 64;
-
 impl Op for Linear {
     fn check(&self) -> Result<()> {
         let (weight, y) = (&self.weight, &self.y);
@@ -73,14 +69,14 @@ impl Op for Linear {
         }
     }
 
-    fn kernels(&self) -> Vec<Kernel> {
-        let mut defines = vec![self.weight.define()];
-        match self.epilogue {
-            Epilogue::Store | Epilogue::RopeAppend(_) => {}
-            Epilogue::Accumulate => defines.push("ACCUMULATE"),
-            Epilogue::SwiGlu => defines.push("SWIGLU"),
-        }
+    fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
+        let variant = match self.y.rows {
+            _ if !self.weight.cols.is_multiple_of(BLOCK) => &PLAIN,
+            1 => variants.matvec,
+            _ => variants.matmul,
+        };
         let mut bindings = vec![self.x.into(), self.y.into()];
+        let mut defines = vec![self.weight.define()];
         if let Some(bias) = self.bias {
             defines.push("BIAS");
             bindings.push(bias.into());
@@ -89,18 +85,58 @@ impl Op for Linear {
             defines.push("NORM");
             bindings.push(norm.weight.into());
         }
-        bindings.extend(self.weight.bindings());
-        // for one token there is nothing to share weights with
-        let (shader, tokens) = if self.y.rows == 1 { ("linear", 1) } else { ("linear_tile", TILE) };
-        let mut params: Vec<u32> =
-            [self.y.rows, self.weight.cols, self.outputs(), self.y.cols, self.y_offset].map(|v| v as u32).to_vec();
-        params.push(self.norm.map_or(0.0, |norm| norm.eps).to_bits());
-        let workgroups = [ceil_div(self.outputs(), WORKGROUP * OUTPUTS), ceil_div(self.y.rows, tokens), 1];
-        let mut kernels = vec![Kernel { shader, defines, bindings, params, workgroups }];
-        if let Epilogue::RopeAppend(rope) = &self.epilogue {
-            kernels.extend(rope.kernels());
+        let mut constants = self.weight.constants(variants.row_tile());
+        let mut rope_append = None;
+        let mut outputs_per_invocation = variant.rows;
+        match &self.epilogue {
+            Epilogue::Store => {}
+            Epilogue::Accumulate => defines.push("ACCUMULATE"),
+            Epilogue::SwiGlu => {
+                defines.push("SWIGLU");
+                outputs_per_invocation /= 2;
+            }
+            Epilogue::RopeAppend(rope) if self.fuses(rope) => {
+                defines.push("ROPE");
+                constants.extend(rope.constants());
+                bindings.extend([rope.table.into(), Binding::Values(rope.k_cache), Binding::Values(rope.v_cache)]);
+            }
+            Epilogue::RopeAppend(rope) => rope_append = Some(rope),
         }
+        bindings.extend(self.weight.bindings());
+        let sizes = [
+            ("OUTPUTS", self.outputs()),
+            ("X_ROWS", self.x.rows),
+            ("Y_COLS", self.y.cols),
+            ("ROWS", variant.rows),
+            ("OUTPUTS_PER_INVOCATION", outputs_per_invocation),
+            ("LANES", variant.lanes),
+            ("K_THREADS", variant.k_threads),
+            ("WORKGROUP", variant.lanes * variant.k_threads),
+        ];
+        constants.extend(sizes.map(|(name, size)| (name, size as u32)));
+        let eps = self.norm.map_or(0.0, |norm| norm.eps);
+        let mut kernels = vec![Kernel {
+            shader: variant.shader,
+            defines,
+            constants,
+            bindings,
+            params: vec![self.y.rows as u32, self.y_offset as u32, eps.to_bits()],
+            workgroups: [
+                ceil_div(self.outputs(), outputs_per_invocation * variant.lanes),
+                ceil_div(self.y.rows, variant.tokens),
+                1,
+            ],
+        }];
+        kernels.extend(rope_append.into_iter().flat_map(|rope| rope.kernels(variants)));
         kernels
+    }
+}
+
+impl Linear {
+    /// Whether the projection itself can turn q and k: an invocation that has computed the one value of a pair must have the
+    /// other, so pairs are neighbours; and eight storage buffers are all that WebGPU promises, so there is no bias.
+    fn fuses(&self, rope: &RopeAppend) -> bool {
+        rope.kind == RopeKind::Interleaved && self.norm.is_some() && self.bias.is_none()
     }
 }
 

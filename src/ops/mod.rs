@@ -13,6 +13,7 @@ pub mod rms_norm;
 pub mod rope_append;
 pub mod sample;
 pub mod swiglu;
+pub mod variants;
 
 pub use attention::Attention;
 pub use embed::Embed;
@@ -23,6 +24,7 @@ pub use rms_norm::RmsNorm;
 pub use rope_append::{RopeAppend, RopeKind};
 pub use sample::Sample;
 pub use swiglu::SwiGlu;
+pub use variants::Variants;
 
 use crate::Result;
 
@@ -31,7 +33,7 @@ pub trait Op {
     /// Whether the shapes fit. Errors: [`crate::Error::Internal`], since a recording is made by weft's own model code.
     fn check(&self) -> Result<()>;
     /// How the GPU runs it: dispatches in order.
-    fn kernels(&self) -> Vec<Kernel>;
+    fn kernels(&self, variants: &Variants) -> Vec<Kernel>;
 }
 
 macro_rules! commands {
@@ -47,8 +49,8 @@ macro_rules! commands {
                 match self { $(Self::$op(op) => op.check(),)+ }
             }
 
-            fn kernels(&self) -> Vec<Kernel> {
-                match self { $(Self::$op(op) => op.kernels(),)+ }
+            fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
+                match self { $(Self::$op(op) => op.kernels(variants),)+ }
             }
         }
 

@@ -4,7 +4,7 @@
 //! Angles come from a table that the model computes in f64 on the host: WGSL promises the precision of `sin` and `cos`
 //! only within [-π, π], and positions go far beyond that.
 
-use super::{Binding, Kernel, Op, ceil_div, ensure};
+use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{BufferId, Tensor};
 
@@ -54,7 +54,7 @@ impl Op for RopeAppend {
         )
     }
 
-    fn kernels(&self) -> Vec<Kernel> {
+    fn kernels(&self, _: &Variants) -> Vec<Kernel> {
         let pairs = (self.heads + 2 * self.kv_heads) * self.head_dim / 2;
         vec![Kernel {
             shader: "rope_append",
@@ -62,6 +62,7 @@ impl Op for RopeAppend {
                 RopeKind::Interleaved => vec![],
                 RopeKind::HalfSplit => vec!["HALF_SPLIT"],
             },
+            constants: vec![],
             bindings: vec![
                 self.qkv.into(),
                 self.table.into(),
@@ -78,6 +79,18 @@ impl Op for RopeAppend {
 }
 
 impl RopeAppend {
+    /// What the shader of a projection needs to do this in its epilogue.
+    pub(super) fn constants(&self) -> [(&'static str, u32); 5] {
+        [
+            ("HEADS", self.heads),
+            ("KV_HEADS", self.kv_heads),
+            ("HEAD_DIM", self.head_dim),
+            ("CONTEXT", self.table.rows),
+            ("ROTARY_PAIRS", self.table.cols / 2),
+        ]
+        .map(|(name, value)| (name, value as u32))
+    }
+
     /// `qkv`: (tokens, …) rotated in place; `table`: (context, rotary_dim); caches: (kv_heads, context, head_dim).
     pub fn reference(&self, position: usize, qkv: &mut [f32], table: &[f32], k_cache: &mut [f32], v_cache: &mut [f32]) {
         let (d, context) = (self.head_dim, self.table.rows);

@@ -1,6 +1,6 @@
 //! `sample`: the logits of the last token → the next id, without a look at the history: see [`Chain`].
 
-use super::{Kernel, Op, ceil_div, ensure};
+use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::Tensor;
 use crate::sampling::Chain;
@@ -43,13 +43,14 @@ impl Op for Sample {
         ensure((1..1 << 24).contains(&self.logits.cols), "sample", "fewer than 2^24 tokens", self.logits.cols)
     }
 
-    fn kernels(&self) -> Vec<Kernel> {
+    fn kernels(&self, _: &Variants) -> Vec<Kernel> {
         let (logits, maxima) = (self.logits.into(), self.maxima.into());
         let params = vec![self.logits.rows as u32, self.logits.cols as u32];
         vec![
             Kernel {
                 shader: "sample_blocks",
                 defines: vec![],
+                constants: vec![],
                 bindings: vec![logits, maxima],
                 params: params.clone(),
                 workgroups: [ceil_div(self.maxima.cols, WORKGROUP), 1, 1],
@@ -57,6 +58,7 @@ impl Op for Sample {
             Kernel {
                 shader: "sample",
                 defines: vec![],
+                constants: vec![],
                 bindings: vec![logits, maxima, self.chain.into(), self.y.into()],
                 params,
                 workgroups: [1, 1, 1],

@@ -3,7 +3,7 @@
 //! A separate operation only where gate and up could not share one matrix; else it is the epilogue of
 //! [`Linear`](super::Linear).
 
-use super::{Kernel, Op, ceil_div, ensure};
+use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::Tensor;
 
@@ -24,10 +24,11 @@ impl Op for SwiGlu {
         ensure(cols.0 == 2 * cols.1, "swiglu", "gate_up.cols = 2 y.cols", cols)
     }
 
-    fn kernels(&self) -> Vec<Kernel> {
+    fn kernels(&self, _: &Variants) -> Vec<Kernel> {
         vec![Kernel {
             shader: "swiglu",
             defines: vec![],
+            constants: vec![],
             bindings: vec![self.gate_up.into(), self.y.into()],
             params: vec![self.y.rows as u32, self.y.cols as u32],
             workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],

@@ -11,24 +11,42 @@ use half::{bf16, f16};
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::gpu::GpuEngine;
 use weft_llm::engine::host::{HostEngine, Reference};
-use weft_llm::engine::{Engine, ProgramId};
+use weft_llm::engine::{Engine, EngineInfo, ProgramId};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
-use weft_llm::ops::{Command, Recording, RmsNorm};
+use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATVEC};
+use weft_llm::ops::{Command, Recording, RmsNorm, Variants};
 use weft_llm::record::{BufferId, Matrix, Step, Tensor};
 
 /// Largest error allowed, relative to the root mean square of the reference's results: what sums of some hundred f32
 /// products differ by when they are added in another order.
 const TOLERANCE: f32 = 3e-5;
 
-/// Every engine but the reference.
+/// Every engine but the reference: of the GPU engine, one with each choice of shaders.
 fn engines() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(HostEngine::new(Simd::default())), Box::new(gpu())]
+    let gpus = variant_sets().into_iter().map(|variants| Box::new(gpu_with(variants)) as Box<dyn Engine>);
+    std::iter::once(Box::new(HostEngine::new(Simd::default())) as Box<dyn Engine>).chain(gpus).collect()
+}
+
+/// Choices of shaders in which every candidate occurs, those for many tokens over both row-major and tiled weights.
+pub fn variant_sets() -> Vec<Variants> {
+    let choose = |(i, matvec)| Variants {
+        matvec,
+        matmul: &MATMUL[i % MATMUL.len()],
+        attend_one: &ATTEND_ONE[i % ATTEND_ONE.len()],
+        attend_many: &ATTEND_MANY[i % ATTEND_MANY.len()],
+    };
+    MATVEC.iter().enumerate().map(choose).collect()
+}
+
+/// The GPU engine with a choice of shaders that does not depend on the adapter.
+pub fn gpu() -> GpuEngine {
+    gpu_with(variant_sets()[0])
 }
 
 /// The GPU engine; a machine without any adapter fails the test, since a skipped test looks like a passed one.
-pub fn gpu() -> GpuEngine {
-    match pollster::block_on(GpuEngine::new()) {
+pub fn gpu_with(variants: Variants) -> GpuEngine {
+    match pollster::block_on(GpuEngine::with_variants(variants)) {
         Ok(engine) => engine,
         Err(error) => panic!("the tests need a GPU adapter, a software one will do: {error}"),
     }
@@ -202,11 +220,15 @@ impl Suite {
             outputs.into_iter().map(read).collect::<Vec<_>>()
         };
         let expected = run(&mut HostEngine::new(Reference));
-        for (engine, worst) in &mut self.engines {
+        // A GPU engine compiles shaders for each case: so each case runs on the CPU and two of them, in turn.
+        let (on_host, gpus) = self.engines.split_at_mut(1);
+        let count = gpus.len() as u64;
+        let turns = gpus.iter_mut().enumerate().filter(|(i, _)| (*i as u64 + 2 * seed) % count < 2).map(|(_, gpu)| gpu);
+        for (engine, worst) in on_host.iter_mut().chain(turns) {
             for (i, (got, expected)) in run(&mut **engine).iter().zip(&expected).enumerate() {
                 let error = relative_error(got, expected);
-                let kind = engine.info().kind;
-                assert!(error <= TOLERANCE, "{name}, output {i}: {kind} is off by {error:.1e}");
+                let EngineInfo { kind, description, .. } = engine.info();
+                assert!(error <= TOLERANCE, "{name}, output {i}: {kind} {description} is off by {error:.1e}");
                 *worst = worst.max(error);
             }
         }

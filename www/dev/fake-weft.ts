@@ -78,6 +78,7 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
       engine: {
         kind: 'gpu',
         description: 'a made-up adapter',
+        notes: [],
         reason: 'WebGPU offers an adapter.',
         memoryBytes: 137e6,
         wasmMemoryBytes: 12e6,

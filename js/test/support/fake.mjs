@@ -15,7 +15,7 @@ export const INFO = {
   contextLength: 8,
   trainedContextLength: 16,
   hasChatTemplate: true,
-  engine: { kind: 'cpu', description: 'SIMD' },
+  engine: { kind: 'cpu', description: 'SIMD', notes: [] },
   memoryBytes: 7,
   reason: 'asked for',
 };

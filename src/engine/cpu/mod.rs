@@ -38,7 +38,7 @@ impl Kernels for Simd {
     fn info(&self) -> EngineInfo {
         let threads = pool::threads();
         let s = if threads == 1 { "" } else { "s" };
-        EngineInfo { kind: "cpu", description: format!("{}, {threads} thread{s}", simd::NAME) }
+        EngineInfo { kind: "cpu", description: format!("{}, {threads} thread{s}", simd::NAME), notes: Vec::new() }
     }
 
     fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Tiles> {

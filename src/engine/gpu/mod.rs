@@ -9,12 +9,16 @@
 //! | [`shader`] | sources and preprocessor |
 //! | `program` | a recording → pipelines and bind groups; replay |
 //! | `sampler` | steps queued ahead, and their ids |
+//! | `tiles` | the order of weights in memory |
+//! | `tuner` | the choice of shaders |
 //! | here | buffers, uploads, readbacks |
 
 mod device;
 mod program;
 mod sampler;
 pub mod shader;
+mod tiles;
+mod tuner;
 
 use std::time::Duration;
 
@@ -23,11 +27,12 @@ use futures_channel::oneshot;
 use device::Gpu;
 use program::{Pipelines, Program};
 use sampler::Sampler;
+use tiles::{Run, Tiler, plane_bytes};
 
 use super::{Counters, DeviceSampling, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::layout::{Layout, Planes, repack};
-use crate::ops::Recording;
+use crate::ops::{Recording, Variants};
 use crate::record::{BufferId, Matrix, Memory, Step};
 use crate::{Error, Result};
 
@@ -43,6 +48,9 @@ struct GpuBuffer {
 /// Runs recordings on a GPU.
 pub struct GpuEngine {
     gpu: Gpu,
+    variants: Variants,
+    /// What a user or developer may want to know about the choice of shaders.
+    notes: Vec<String>,
     buffers: Vec<GpuBuffer>,
     pipelines: Pipelines,
     programs: Vec<Program>,
@@ -50,6 +58,7 @@ pub struct GpuEngine {
     sampler: Sampler,
     /// Repacked rows on their way to the GPU.
     scratch: Planes,
+    tiler: Tiler,
     /// Bytes uploaded since the last submit.
     uploading: u64,
     /// The buffer that results are read through; absent while a readback is under way.
@@ -57,10 +66,29 @@ pub struct GpuEngine {
 }
 
 impl GpuEngine {
-    /// The engine on the best adapter. Errors: `GpuUnavailable`, with what can be done about it.
-    pub async fn new() -> Result<Self> {
+    /// The engine on the best adapter, with the shaders that suit it. `tuning` is what [`Engine::tuning`] gave on an earlier
+    /// visit. Errors: `GpuUnavailable`, with what can be done about it.
+    pub async fn new(tuning: Option<&str>) -> Result<Self> {
+        let mut engine = Self::open().await?;
+        engine.tune(tuning).await?;
+        Ok(engine)
+    }
+
+    /// The engine with the given shaders, for tests and measurements.
+    pub async fn with_variants(variants: Variants) -> Result<Self> {
+        let mut engine = Self::open().await?;
+        engine.reset(variants)?;
+        Ok(engine)
+    }
+
+    /// The engine on the best adapter, with shaders that are right everywhere and quick nowhere.
+    pub async fn open() -> Result<Self> {
+        let variants = Variants::PLAIN;
         Ok(Self {
             gpu: Gpu::new().await?,
+            variants,
+            notes: Vec::new(),
+            tiler: Tiler::new(variants.row_tile()),
             buffers: Vec::new(),
             pipelines: Pipelines::default(),
             programs: Vec::new(),
@@ -70,6 +98,31 @@ impl GpuEngine {
             uploading: 0,
             staging: None,
         })
+    }
+
+    /// Chooses the shaders that suit the adapter, before anything is created. See [`GpuEngine::new`].
+    pub async fn tune(&mut self, tuning: Option<&str>) -> Result<()> {
+        tuner::tune(self, tuning).await
+    }
+
+    /// Starts anew, without buffers, with these shaders.
+    fn reset(&mut self, variants: Variants) -> Result<()> {
+        self.buffers.clear();
+        self.programs.clear();
+        self.pipelines = Pipelines::default();
+        self.counters = Counters::default();
+        self.tiler = Tiler::new(variants.row_tile());
+        self.variants = variants;
+        self.gpu.check()
+    }
+
+    /// Whether the GPU can go on after an error of a trial, which is then forgotten.
+    fn recover(&mut self, error: &Error) -> bool {
+        let lost = matches!(error, Error::DeviceLost(_));
+        if !lost {
+            self.gpu.faults.clear();
+        }
+        !lost
     }
 
     /// Whether the adapter is a program on the CPU. The CPU engine is then many times faster.
@@ -135,6 +188,7 @@ impl GpuEngine {
         self.gpu.wait();
         let mapped = receiver.await;
         self.gpu.settle().await?;
+        self.programs.iter_mut().for_each(Program::done);
         let failed = |error: String| Error::DeviceLost(format!("a readback failed: {error}"));
         mapped.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
         let view = staging.get_mapped_range(..bytes).map_err(|error| failed(error.to_string()))?;
@@ -153,6 +207,7 @@ impl GpuEngine {
         self.gpu.wait();
         let done = receiver.await;
         self.gpu.settle().await?;
+        self.programs.iter_mut().for_each(Program::done);
         done.map_err(|_| Error::DeviceLost("the queue never finished".into()))
     }
 }
@@ -181,9 +236,9 @@ impl Memory for GpuEngine {
 
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let bytes = |row_bytes: usize| rows as u64 * row_bytes as u64;
-        let main = self.gpu.create_buffer(label, bytes(layout.quants_row_bytes(cols)), usage)?;
-        let scales = match bytes(layout.scales_row_bytes(cols)) {
+        let (quants_bytes, scales_bytes) = plane_bytes(layout, rows, cols, self.variants.row_tile());
+        let main = self.gpu.create_buffer(label, quants_bytes, usage)?;
+        let scales = match scales_bytes {
             0 => None,
             bytes => Some(self.gpu.create_buffer(label, bytes, usage)?),
         };
@@ -197,9 +252,13 @@ impl Memory for GpuEngine {
         repack(block, matrix.cols, rows, &mut planes);
         let GpuBuffer { main, scales } = &self.buffers[matrix.buffer.0];
         let (main, scales) = (main.clone(), scales.clone());
-        self.write(&main, first_row * matrix.layout.quants_row_bytes(matrix.cols), &planes.quants)?;
-        if let Some(scales) = scales {
-            self.write(&scales, first_row * matrix.layout.scales_row_bytes(matrix.cols), &planes.scales)?;
+        let row_tile = self.variants.row_tile();
+        for Run { first_tile, planes } in self.tiler.add(matrix, first_row, &planes) {
+            let (quants, scale) = plane_bytes(matrix.layout, first_tile * row_tile, matrix.cols, row_tile);
+            self.write(&main, quants as usize, &planes.quants)?;
+            if let Some(scales) = &scales {
+                self.write(scales, scale as usize, &planes.scales)?;
+            }
         }
         self.scratch = planes;
         Ok(())
@@ -212,12 +271,26 @@ impl Engine for GpuEngine {
         // browsers hide it
         let name = if name.is_empty() { "GPU" } else { name };
         let description = format!("{name} ({backend} {driver} {driver_info}");
-        EngineInfo { kind: "gpu", description: format!("{})", description.trim_end()) }
+        let Variants { matvec, matmul, attend_one, attend_many } = self.variants;
+        let linear = format!("linear: {}; {}", matvec.name, matmul.name);
+        let attention = format!("attention: {}; {}", attend_one.name, attend_many.name);
+        let notes = [linear, attention].into_iter().chain(self.notes.iter().cloned()).collect();
+        EngineInfo { kind: "gpu", description: format!("{})", description.trim_end()), notes }
+    }
+
+    fn tuning(&self) -> Option<String> {
+        tuner::remember(&self.variants)
     }
 
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
         self.gpu.check()?;
-        self.programs.push(Program::new(&mut self.gpu, &mut self.pipelines, &self.buffers, &recording)?);
+        self.programs.push(Program::new(
+            &mut self.gpu,
+            &mut self.pipelines,
+            &self.variants,
+            &self.buffers,
+            &recording,
+        )?);
         // natively, a shader or binding that is refused is known by now
         self.gpu.check()?;
         Ok(ProgramId(self.programs.len() - 1))

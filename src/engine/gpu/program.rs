@@ -2,16 +2,22 @@
 //! small buffer and encodes a list.
 
 use std::collections::HashMap;
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::device::Gpu;
 use super::{GpuBuffer, shader};
-use crate::ops::{Binding, Kernel, Op, Recording};
+use crate::ops::{Binding, Kernel, Op, Recording, Variants};
 use crate::record::Step;
 use crate::{Error, Result};
 
-/// Dispatches a submit of a prompt's chunk. Prompts take long, and a GPU that is busy with one submit cannot draw the page
-/// meanwhile. A decode step is short and goes in one.
-const DISPATCHES_PER_SUBMIT: usize = 64;
+/// What one submit of a prompt's chunk may take: a GPU that is busy with it cannot draw the page meanwhile. A decode step is
+/// short and goes in one.
+const SUBMIT_TIME: Duration = Duration::from_millis(100);
+
+/// Dispatches of a prompt's chunk a submit, until their time is known.
+const FIRST_DISPATCHES: usize = 16;
 
 /// Where the ids of a step begin in its buffer, in bytes: after the uniform header, at the largest alignment that WebGPU
 /// lets an adapter ask for.
@@ -20,7 +26,7 @@ const IDS_OFFSET: usize = 256;
 /// Bytes of the header that shaders see as the uniform `Step`.
 const STEP_BYTES: u64 = 16;
 
-/// Compiled pipelines by shader and defines.
+/// Compiled pipelines by shader, defines and constants.
 #[derive(Default)]
 pub(super) struct Pipelines {
     by_name: HashMap<String, wgpu::ComputePipeline>,
@@ -28,13 +34,14 @@ pub(super) struct Pipelines {
 
 impl Pipelines {
     fn get(&mut self, gpu: &Gpu, kernel: &Kernel) -> Result<wgpu::ComputePipeline> {
-        let name = [&[kernel.shader], kernel.defines.as_slice()].concat().join(" ");
+        let mut name = [&[kernel.shader], kernel.defines.as_slice()].concat().join(" ");
+        name.extend(kernel.constants.iter().map(|(constant, value)| format!(" {constant}={value}")));
         if let Some(pipeline) = self.by_name.get(&name) {
             return Ok(pipeline.clone());
         }
         let module = gpu.device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(&name),
-            source: wgpu::ShaderSource::Wgsl(shader::wgsl(kernel.shader, &kernel.defines)?.into()),
+            source: wgpu::ShaderSource::Wgsl(shader::wgsl(kernel.shader, &kernel.defines, &kernel.constants)?.into()),
         });
         let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&name),
@@ -57,6 +64,11 @@ struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     workgroups: [u32; 3],
+}
+
+#[allow(clippy::disallowed_methods, reason = "natively web_time's clock is std's, and in wasm it is the browser's")]
+pub(super) fn now() -> Instant {
+    Instant::now()
 }
 
 /// The way of a sampled id: into the next step, and to the host.
@@ -82,12 +94,22 @@ pub(super) struct Program {
     /// What is written to `step`.
     header: Vec<u8>,
     dispatches: Vec<Dispatch>,
+    /// Dispatches a submit.
+    per_submit: usize,
+    /// When the replay under way was queued.
+    since: Option<Instant>,
 }
 
 impl Program {
     /// Compiles what is new, and binds. Errors: `Internal` for a recording that cannot run, `OutOfMemory`.
-    pub fn new(gpu: &mut Gpu, pipelines: &mut Pipelines, buffers: &[GpuBuffer], recording: &Recording) -> Result<Self> {
-        let kernels: Vec<Kernel> = recording.commands.iter().flat_map(Op::kernels).collect();
+    pub fn new(
+        gpu: &mut Gpu,
+        pipelines: &mut Pipelines,
+        variants: &Variants,
+        buffers: &[GpuBuffer],
+        recording: &Recording,
+    ) -> Result<Self> {
+        let kernels: Vec<Kernel> = recording.commands.iter().flat_map(|command| command.kernels(variants)).collect();
         let capacity = kernels.iter().filter_map(|kernel| kernel.params.first()).max().map_or(0, |&rows| rows as usize);
 
         let step_bytes = IDS_OFFSET + capacity * size_of::<u32>();
@@ -104,6 +126,13 @@ impl Program {
         let params_usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let params = gpu.create_buffer("params", slots.len() as u64, params_usage)?;
         gpu.queue.write_buffer(&params, 0, &slots);
+
+        let scratch_len = kernels.iter().flat_map(|kernel| &kernel.bindings).map(|binding| match binding {
+            Binding::Scratch(len) => *len,
+            _ => 0,
+        });
+        let scratch_bytes = scratch_len.max().unwrap_or(0) * size_of::<f32>();
+        let scratch = gpu.create_buffer("scratch", scratch_bytes as u64, wgpu::BufferUsages::STORAGE)?;
 
         let mut dispatches = Vec::with_capacity(kernels.len());
         for (i, kernel) in kernels.iter().enumerate() {
@@ -127,6 +156,7 @@ impl Program {
             for (slot, binding) in kernel.slots() {
                 let resource = match binding {
                     Binding::Ids => part(&step, IDS_OFFSET, 0),
+                    Binding::Scratch(_) => scratch.as_entire_binding(),
                     Binding::Values(id) | Binding::Quants(id) => buffers[id.0].main.as_entire_binding(),
                     Binding::Scales(id) => {
                         let scales = buffers[id.0].scales.as_ref().ok_or_else(|| Error::Internal {
@@ -146,12 +176,21 @@ impl Program {
             });
             dispatches.push(Dispatch { pipeline, bind_group, workgroups: kernel.workgroups });
         }
-        Ok(Self { capacity, step, header: vec![0; IDS_OFFSET], dispatches })
+        let per_submit = if capacity == 1 { dispatches.len().max(1) } else { FIRST_DISPATCHES };
+        Ok(Self { capacity, step, header: vec![0; IDS_OFFSET], dispatches, per_submit, since: None })
     }
 
     /// Dispatches of a replay.
     pub fn len(&self) -> usize {
         self.dispatches.len()
+    }
+
+    /// Everything queued is done: from what it took follows how much the next submit may hold.
+    pub fn done(&mut self) {
+        if let Some(since) = self.since.take() {
+            let dispatch = since.elapsed().as_micros() / self.dispatches.len().max(1) as u128;
+            self.per_submit = (SUBMIT_TIME.as_micros() / dispatch.max(1)).clamp(1, 1024) as usize;
+        }
     }
 
     /// Queues a replay. Errors: `Internal` for a step without ids, unless the GPU has one.
@@ -166,8 +205,10 @@ impl Program {
         self.header.extend_from_slice(bytemuck::cast_slice(&step.ids[..step.ids.len().min(self.capacity)]));
         gpu.queue.write_buffer(&self.step, 0, &self.header);
 
-        let per_submit = if self.capacity == 1 { self.dispatches.len() } else { DISPATCHES_PER_SUBMIT };
-        let batches = self.dispatches.chunks(per_submit.max(1));
+        if self.capacity > 1 {
+            self.since.get_or_insert_with(now);
+        }
+        let batches = self.dispatches.chunks(self.per_submit);
         let mut submits = Submits { count: 0, last: None };
         let count = batches.len();
         for batch in batches {

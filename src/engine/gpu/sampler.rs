@@ -8,7 +8,7 @@ use futures_channel::oneshot;
 use web_time::Instant;
 
 use super::device::Gpu;
-use super::program::{Feedback, Program};
+use super::program::{Feedback, Program, now};
 use crate::record::Step;
 use crate::{Error, Result};
 
@@ -17,11 +17,6 @@ const QUEUE_LIMIT: Duration = Duration::from_millis(100);
 
 /// Steps ahead are for the way between host and GPU, which takes a few milliseconds; more are only lost at a stop.
 const MAX_DEPTH: u32 = 8;
-
-#[allow(clippy::disallowed_methods, reason = "natively web_time's clock is std's, and in wasm it is the browser's")]
-fn now() -> Instant {
-    Instant::now()
-}
 
 /// An id that is being computed or is on its way.
 struct Queued {

@@ -2,7 +2,7 @@
 //!
 //! WGSL has neither includes nor conditional compilation. The preprocessor adds just that, line by line: `#import name`
 //! for `shaders/shared/name.wgsl`, once each, and `#ifdef NAME`, `#ifndef NAME`, `#else`, `#endif`. A shader stays a file
-//! that can be read; nothing is assembled from strings.
+//! that can be read; nothing is assembled from strings. Sizes come as constants, declared before its first line.
 
 use std::collections::BTreeSet;
 
@@ -17,32 +17,45 @@ macro_rules! embed {
 /// Every file in `shaders/`, by its path without the ending.
 const SOURCES: &[(&str, &str)] = embed![
     "attention",
+    "attention_lane",
+    "attention_merge",
     "embed",
     "last_row",
     "linear",
-    "linear_tile",
+    "linear_block",
+    "linear_rows",
+    "linear_rows_tile",
+    "linear_split",
     "rope_append",
     "sample",
     "sample_blocks",
     "swiglu",
+    "shared/attention",
+    "shared/blocks",
     "shared/linear",
     "shared/logit",
+    "shared/matvec",
+    "shared/rope",
     "shared/silu",
     "shared/step",
     "shared/weight",
     "shared/weight_bf16",
     "shared/weight_f16",
     "shared/weight_f32",
+    "shared/weight_plain",
     "shared/weight_q4",
     "shared/weight_q8",
 ];
 
-/// The WGSL of `shader` with `defines` set.
+/// The WGSL of `shader` with `defines` set and `constants` declared.
 ///
 /// Errors: [`Error::Internal`] for an unknown shader or import, a define that the shader never asks for, and unbalanced or
 /// unknown directives.
-pub fn wgsl(shader: &'static str, defines: &[&str]) -> Result<String> {
-    preprocess(shader, defines, |path| SOURCES.iter().find(|(name, _)| *name == path).map(|(_, source)| *source))
+pub fn wgsl(shader: &'static str, defines: &[&str], constants: &[(&str, u32)]) -> Result<String> {
+    let constants: String = constants.iter().map(|(name, value)| format!("const {name} = {value}u;\n")).collect();
+    let source =
+        preprocess(shader, defines, |path| SOURCES.iter().find(|(name, _)| *name == path).map(|(_, source)| *source))?;
+    Ok(constants + &source)
 }
 
 fn preprocess<'a>(shader: &'static str, defines: &[&str], source: impl Fn(&str) -> Option<&'a str>) -> Result<String> {

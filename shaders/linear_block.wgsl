@@ -1,0 +1,97 @@
+// `linear` for many tokens, see shared/linear.wgsl: a workgroup computes 64 rows for 32 tokens by way of its memory.
+//
+// For each block of 32 columns, half of the invocations decode a row's block each, the other half fetch x, half a block
+// each (so WORKGROUP = 2 TILE_ROWS = 4 TILE_TOKENS); then every invocation multiplies four rows with four tokens. Rows and tokens of an invocation are a stride apart, so
+// that neighbours read neighbouring memory.
+#import linear
+#import blocks
+
+const TOKEN_LANES = K_THREADS; // invocations side by side along the tokens; LANES along the rows
+const TILE_ROWS = LANES * ROWS;
+const TILE_TOKENS = TOKEN_LANES * 4u;
+var<workgroup> weights: array<vec4<f32>, 8u * TILE_ROWS>; // (quads, rows)
+var<workgroup> activations: array<vec4<f32>, 8u * TILE_TOKENS>; // (quads, tokens)
+#ifdef NORM
+var<workgroup> squares: array<f32, 2u * TILE_TOKENS>; // (tokens, halves of the blocks)
+#endif
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let tokens = min(step.tokens, params.rows);
+    let first_token = workgroup.y * TILE_TOKENS;
+    if first_token >= tokens {
+        return;
+    }
+    let lane = index % LANES;
+    let token_lane = index / LANES;
+    let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;
+
+    // what this invocation fetches: a row, or half the blocks of a token; tokens past the last repeat it
+    let task = index % TILE_ROWS;
+    let fetches_weights = index < TILE_ROWS;
+    let row = row_of((workgroup.x * LANES + task % LANES) * OUTPUTS_PER_INVOCATION, task / LANES);
+    let token = task / 2u;
+    let half = task % 2u;
+    let x_row = min(first_token + token, tokens - 1u) * QUADS + 4u * half;
+    var square_sum = 0.0;
+
+    var sums: mat4x4<f32>; // (tokens, rows)
+    for (var block = 0u; block < BLOCKS; block++) {
+        workgroupBarrier(); // everyone is done with the block before
+        if fetches_weights {
+            let values = weight_block(row, block);
+            weights[task] = values[0];
+            weights[TILE_ROWS + task] = values[1];
+            weights[2u * TILE_ROWS + task] = values[2];
+            weights[3u * TILE_ROWS + task] = values[3];
+            weights[4u * TILE_ROWS + task] = values[4];
+            weights[5u * TILE_ROWS + task] = values[5];
+            weights[6u * TILE_ROWS + task] = values[6];
+            weights[7u * TILE_ROWS + task] = values[7];
+        } else {
+            for (var i = 0u; i < 4u; i++) {
+                var values = x[x_row + 8u * block + i];
+#ifdef NORM
+                square_sum += dot(values, values);
+                values *= norm[8u * block + 4u * half + i];
+#endif
+                activations[(4u * half + i) * TILE_TOKENS + token] = values;
+            }
+        }
+        workgroupBarrier();
+        for (var quad = 0u; quad < 8u; quad++) {
+            let w = quad * TILE_ROWS + lane;
+            let a = quad * TILE_TOKENS + token_lane;
+            let rows = mat4x4<f32>(weights[w], weights[w + LANES], weights[w + 2u * LANES], weights[w + 3u * LANES]);
+            sums[0] += activations[a] * rows;
+            sums[1] += activations[a + TOKEN_LANES] * rows;
+            sums[2] += activations[a + 2u * TOKEN_LANES] * rows;
+            sums[3] += activations[a + 3u * TOKEN_LANES] * rows;
+        }
+    }
+#ifdef NORM
+    if !fetches_weights {
+        squares[task] = square_sum;
+    }
+    workgroupBarrier();
+#endif
+    finish(first_token, token_lane, first, sums[0]);
+    finish(first_token, token_lane + TOKEN_LANES, first, sums[1]);
+    finish(first_token, token_lane + 2u * TOKEN_LANES, first, sums[2]);
+    finish(first_token, token_lane + 3u * TOKEN_LANES, first, sums[3]);
+}
+
+fn finish(first_token: u32, token: u32, first: u32, sums: vec4<f32>) {
+#ifdef NORM
+    let results = sums * inverse_rms(squares[2u * token] + squares[2u * token + 1u]);
+#else
+    let results = sums;
+#endif
+#ifdef SWIGLU
+    store(first_token + token, first, results.x, results.z);
+    store(first_token + token, first + 1u, results.y, results.w);
+#else
+    store_pair(first_token + token, first, results.xy);
+    store_pair(first_token + token, first + 2u, results.zw);
+#endif
+}

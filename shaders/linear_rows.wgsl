@@ -1,0 +1,33 @@
+// `linear` for one token, see shared/linear.wgsl: an invocation computes ROWS rows from start to end.
+//
+// No barriers and no memory of the workgroup. With ROWS of 16 or 32 a value of x is loaded once for as many products: what
+// an adapter without caches or wide loads wants. With ROWS = 2 and a tiled layout, lanes are rows: loads of a weight
+// coalesce, and there are invocations enough for a GPU.
+#import matvec
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let first = id.x * OUTPUTS_PER_INVOCATION;
+    let token = id.y;
+    if first >= OUTPUTS || token >= min(step.tokens, params.rows) {
+        return;
+    }
+    var sums: Sums;
+    for (var block = 0u; block < BLOCKS; block++) {
+        add_block(&sums, first, token, block);
+    }
+#ifdef NORM
+    let factor = inverse_rms(sums.squares);
+#else
+    let factor = 1.0;
+#endif
+#ifdef SWIGLU
+    for (var i = 0u; i < ROWS / 2u; i++) {
+        store(token, first + i, sums.rows[i] * factor, sums.rows[ROWS / 2u + i] * factor);
+    }
+#else
+    for (var i = 0u; i < ROWS; i += 2u) {
+        store_pair(token, first + i, vec2(sums.rows[i], sums.rows[i + 1u]) * factor);
+    }
+#endif
+}

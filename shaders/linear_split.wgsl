@@ -1,0 +1,60 @@
+// `linear` for one token, see shared/linear.wgsl: K_THREADS invocations share the blocks of ROWS rows, and add up their
+// sums in the workgroup's memory.
+//
+// Where a matrix has few rows, this is what fills a GPU. A workgroup is LANES × K_THREADS invocations and computes LANES ·
+// ROWS rows. Over the row-major layout the invocations that share rows are neighbours, over a tiled one those that
+// take neighbouring rows: either way neighbours read neighbouring memory.
+#import matvec
+
+var<workgroup> partial: array<Sums, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let token = workgroup.y;
+    if token >= min(step.tokens, params.rows) {
+        return;
+    }
+    let tiled = ROW_TILE > 1u;
+    let lane = select(index / K_THREADS, index % LANES, tiled);
+    let k = select(index % K_THREADS, index / LANES, tiled);
+    let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;
+    var sums: Sums;
+    if first < OUTPUTS {
+        for (var block = k; block < BLOCKS; block += K_THREADS) {
+            add_block(&sums, first, token, block);
+        }
+    }
+    partial[lane * K_THREADS + k] = sums;
+    workgroupBarrier();
+
+    // a result an invocation, or a pair
+    for (var task = index; task < LANES * ROWS / 2u; task += WORKGROUP) {
+        finish(token, workgroup.x * LANES, task / (ROWS / 2u), task % (ROWS / 2u));
+    }
+}
+
+fn finish(token: u32, first_lane: u32, lane: u32, i: u32) {
+#ifdef SWIGLU
+    let rows = vec2(i, ROWS / 2u + i);
+    let output = (first_lane + lane) * OUTPUTS_PER_INVOCATION + i;
+#else
+    let rows = vec2(2u * i, 2u * i + 1u);
+    let output = (first_lane + lane) * OUTPUTS_PER_INVOCATION + 2u * i;
+#endif
+    var results = vec2(0.0);
+    for (var k = lane * K_THREADS; k < (lane + 1u) * K_THREADS; k++) {
+        results += vec2(partial[k].rows[rows.x], partial[k].rows[rows.y]);
+    }
+#ifdef NORM
+    var squares = 0.0;
+    for (var k = lane * K_THREADS; k < (lane + 1u) * K_THREADS; k++) {
+        squares += partial[k].squares;
+    }
+    results *= inverse_rms(squares);
+#endif
+#ifdef SWIGLU
+    store(token, output, results.x, results.y);
+#else
+    store_pair(token, output, results);
+#endif
+}

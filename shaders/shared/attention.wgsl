@@ -1,0 +1,37 @@
+// What the variants of `attention` share: y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over p ≤ position + t
+//
+// PARTIAL: the positions are cut into SPLITS pieces of SPLIT each, and each piece leaves its maximum, its sum and its
+// weighted values for attention_merge. Pieces past the token's position do nothing.
+#import step
+
+struct Params {
+    rows: u32, // capacity of y
+    scale: f32,
+}
+const HEAD_QUADS = HEAD_DIM / 4u;
+const GROUP = HEADS / KV_HEADS; // query heads that share keys and values
+const LOWEST = -1e30; // below any score
+
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> q: array<vec4<f32>>; // (tokens, Q_COLS / 4): the heads come first in a row
+@group(0) @binding(3) var<storage, read> k_cache: array<vec4<f32>, KV_HEADS * CONTEXT * HEAD_QUADS>; // (KV_HEADS, CONTEXT, HEAD_QUADS)
+@group(0) @binding(4) var<storage, read> v_cache: array<vec4<f32>, KV_HEADS * CONTEXT * HEAD_QUADS>; // (KV_HEADS, CONTEXT, HEAD_QUADS)
+#ifdef PARTIAL
+// (tokens, HEADS, SPLITS, HEAD_QUADS + 1): the weighted values of a piece, then its maximum and its sum
+@group(0) @binding(5) var<storage, read_write> partial: array<vec4<f32>>;
+#else
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>; // (tokens, HEADS, HEAD_QUADS)
+#endif
+
+// `sum` and `values` are relative to exp(maximum).
+fn store_quad(token: u32, head: u32, split: u32, quad: u32, values: vec4<f32>, maximum: f32, sum: f32) {
+#ifdef PARTIAL
+    let row = ((token * HEADS + head) * SPLITS + split) * (HEAD_QUADS + 1u);
+    partial[row + quad] = values;
+    if quad == 0u {
+        partial[row + HEAD_QUADS] = vec4(maximum, sum, 0.0, 0.0);
+    }
+#else
+    y[(token * HEADS + head) * HEAD_QUADS + quad] = values / sum;
+#endif
+}

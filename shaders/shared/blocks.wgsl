@@ -1,0 +1,79 @@
+// Arithmetic on blocks of 32 values, for the variants of `linear` that take whole blocks.
+
+fn block_dot(a: Block, b: Block) -> f32 {
+    return dot(a[0], b[0]) + dot(a[1], b[1]) + dot(a[2], b[2]) + dot(a[3], b[3])
+        + dot(a[4], b[4]) + dot(a[5], b[5]) + dot(a[6], b[6]) + dot(a[7], b[7]);
+}
+
+// low in quads 0 to 3, high in quads 4 to 7
+fn block_scaled(a: Block, low: vec4<f32>, high: vec4<f32>) -> Block {
+    return Block(a[0] * low, a[1] * low, a[2] * low, a[3] * low, a[4] * high, a[5] * high, a[6] * high, a[7] * high);
+}
+
+fn block_product(a: Block, b: Block) -> Block {
+    return Block(
+        a[0] * b[0],
+        a[1] * b[1],
+        a[2] * b[2],
+        a[3] * b[3],
+        a[4] * b[4],
+        a[5] * b[5],
+        a[6] * b[6],
+        a[7] * b[7],
+    );
+}
+
+fn block_sum(a: Block) -> f32 {
+    return dot(a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + a[6] + a[7], vec4(1.0));
+}
+
+fn x_block(token: u32, block: u32) -> Block {
+    let at = token * QUADS + 8u * block;
+    return Block(x[at], x[at + 1u], x[at + 2u], x[at + 3u], x[at + 4u], x[at + 5u], x[at + 6u], x[at + 7u]);
+}
+
+#ifdef NORM
+fn norm_block(block: u32) -> Block {
+    let at = 8u * block;
+    return Block(
+        norm[at],
+        norm[at + 1u],
+        norm[at + 2u],
+        norm[at + 3u],
+        norm[at + 4u],
+        norm[at + 5u],
+        norm[at + 6u],
+        norm[at + 7u],
+    );
+}
+#endif
+
+// The weight's row behind sum r of the ROWS sums of an invocation whose first output is `first`. With SWIGLU the second
+// half of the sums are the ups of the gates in the first.
+fn row_of(first: u32, r: u32) -> u32 {
+#ifdef SWIGLU
+    return select(first + r, OUTPUTS + first + r - ROWS / 2u, r >= ROWS / 2u);
+#else
+    return first + r;
+#endif
+}
+
+// The weight itself, in f32.
+fn weight_block(row: u32, block: u32) -> Block {
+    let values = block_values(row, block);
+    let scale = block_scale(row, block);
+    let low = LOW_FACTOR * scale.x;
+    let high = HIGH_FACTOR * scale.x;
+    let low_offset = LOW_OFFSET * scale.x + scale.y;
+    let high_offset = HIGH_OFFSET * scale.x + scale.y;
+    return Block(
+        values[0] * low + low_offset,
+        values[1] * low + low_offset,
+        values[2] * low + low_offset,
+        values[3] * low + low_offset,
+        values[4] * high + high_offset,
+        values[5] * high + high_offset,
+        values[6] * high + high_offset,
+        values[7] * high + high_offset,
+    );
+}

@@ -1,0 +1,144 @@
+//! The order of weights in GPU memory: rows in tiles, interleaved by granules, as `shaders/shared/weight.wgsl` reads them.
+//!
+//! Rows come one after the other, in calls that end anywhere; a tile is written when its last row is there, so that every
+//! upload is one piece. Only tiles that a call has cut wait meanwhile.
+
+use std::collections::HashMap;
+
+use crate::format::layout::{BLOCK, Layout, Planes};
+use crate::record::{BufferId, Matrix};
+
+/// Bytes of the quants plane that stay together: the widest load that shaders have.
+const GRANULE: usize = 16;
+
+/// Bytes of the scales plane that stay together: the scale and minimum of a block.
+const SCALE: usize = 4;
+
+/// Bytes of the two planes of `matrix`; rows are filled up to whole granules, and the last tile to whole rows.
+pub(super) fn plane_bytes(layout: Layout, rows: usize, cols: usize, row_tile: usize) -> (u64, u64) {
+    let rows = rows.next_multiple_of(row_tile) as u64;
+    (rows * quants_row_bytes(layout, cols) as u64, rows * layout.scales_row_bytes(cols) as u64)
+}
+
+fn quants_row_bytes(layout: Layout, cols: usize) -> usize {
+    layout.quants_row_bytes(cols).next_multiple_of(GRANULE)
+}
+
+/// Puts rows in their order.
+pub(super) struct Tiler {
+    row_tile: usize,
+    /// Tiles that lack rows, by matrix and number.
+    waiting: HashMap<(BufferId, usize), Tile>,
+}
+
+#[derive(Default)]
+struct Tile {
+    planes: Planes,
+    /// Rows that are there.
+    rows: usize,
+}
+
+/// Consecutive tiles, ready to be written.
+pub(super) struct Run {
+    /// The first of them.
+    pub first_tile: usize,
+    pub planes: Planes,
+}
+
+impl Tiler {
+    pub fn new(row_tile: usize) -> Self {
+        Self { row_tile, waiting: HashMap::new() }
+    }
+
+    /// Takes rows of `matrix`, each of them once, and gives the tiles that are complete with them.
+    pub fn add(&mut self, matrix: &Matrix, first_row: usize, rows: &Planes) -> Vec<Run> {
+        let row_bytes = matrix.layout.quants_row_bytes(matrix.cols);
+        let padded_bytes = quants_row_bytes(matrix.layout, matrix.cols);
+        let scales_bytes = matrix.cols / BLOCK * SCALE;
+        let mut runs: Vec<Run> = Vec::new();
+        let mut padded = vec![0; padded_bytes];
+        for (i, quants) in rows.quants.chunks_exact(row_bytes).enumerate() {
+            let row = first_row + i;
+            let number = row / self.row_tile;
+            let tile = self.waiting.entry((matrix.buffer, number)).or_default();
+            padded[..row_bytes].copy_from_slice(quants);
+            self::place(&mut tile.planes.quants, &padded, GRANULE, row % self.row_tile, self.row_tile);
+            if !rows.scales.is_empty() {
+                let scales = &rows.scales[i * scales_bytes..][..scales_bytes];
+                self::place(&mut tile.planes.scales, scales, SCALE, row % self.row_tile, self.row_tile);
+            }
+            tile.rows += 1;
+            if tile.rows < self.row_tile.min(matrix.rows - number * self.row_tile) {
+                continue;
+            }
+            let Some(Tile { planes, .. }) = self.waiting.remove(&(matrix.buffer, number)) else { continue };
+            let tile_bytes = planes.quants.len();
+            match runs.last_mut() {
+                Some(run) if run.first_tile + run.planes.quants.len() / tile_bytes == number => {
+                    run.planes.quants.extend(planes.quants);
+                    run.planes.scales.extend(planes.scales);
+                }
+                _ => runs.push(Run { first_tile: number, planes }),
+            }
+        }
+        runs
+    }
+}
+
+/// Writes the granules of a row into its tile.
+fn place(tile: &mut Vec<u8>, row: &[u8], granule: usize, row_in_tile: usize, row_tile: usize) {
+    tile.resize(row.len() * row_tile, 0);
+    for (i, bytes) in row.chunks_exact(granule).enumerate() {
+        tile[(i * row_tile + row_in_tile) * granule..][..granule].copy_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows 0.. of a matrix whose every byte is unlike its neighbours.
+    fn planes(rows: std::ops::Range<usize>, matrix: &Matrix) -> Planes {
+        let (quants, scales) =
+            (matrix.layout.quants_row_bytes(matrix.cols), matrix.layout.scales_row_bytes(matrix.cols));
+        let bytes = |row_bytes| rows.clone().flat_map(move |row| (0..row_bytes).map(move |i| (row * 37 + i * 5) as u8));
+        Planes { quants: bytes(quants).collect(), scales: bytes(scales).collect() }
+    }
+
+    #[test]
+    fn a_granule_is_where_the_shaders_look_for_it() {
+        for (layout, cols, rows, row_tile) in
+            [(Layout::Q4, 96, 37, 8), (Layout::Q8, 64, 16, 8), (Layout::F16, 36, 5, 1), (Layout::F32, 4, 7, 32)]
+        {
+            let matrix = Matrix { buffer: BufferId(0), layout, rows, cols };
+            let (quants_bytes, scales_bytes) = plane_bytes(layout, rows, cols, row_tile);
+            let mut memory = Planes { quants: vec![0; quants_bytes as usize], scales: vec![0; scales_bytes as usize] };
+            let mut tiler = Tiler::new(row_tile);
+            // the second half first, cut where no tile ends
+            for part in [rows / 2..rows, 0..rows / 2] {
+                for run in tiler.add(&matrix, part.start, &planes(part.clone(), &matrix)) {
+                    let granules = quants_row_bytes(layout, cols) / GRANULE;
+                    let start = run.first_tile * row_tile * granules * GRANULE;
+                    memory.quants[start..][..run.planes.quants.len()].copy_from_slice(&run.planes.quants);
+                    let start = run.first_tile * row_tile * layout.scales_row_bytes(cols);
+                    memory.scales[start..][..run.planes.scales.len()].copy_from_slice(&run.planes.scales);
+                }
+            }
+            assert!(tiler.waiting.is_empty(), "{layout:?}");
+            let all = planes(0..rows, &matrix);
+            // as `row_start` in weight.wgsl has it
+            let at = |row: usize, unit: usize, units: usize| {
+                row / row_tile * row_tile * units + row % row_tile + unit * row_tile
+            };
+            for (plane, memory, unit) in [(all.quants, memory.quants, GRANULE), (all.scales, memory.scales, SCALE)] {
+                let row_bytes = plane.len() / rows;
+                for row in 0..rows {
+                    for (i, bytes) in plane[row * row_bytes..][..row_bytes].chunks(unit).enumerate() {
+                        let start = at(row, i, row_bytes.div_ceil(unit)) * unit;
+                        assert_eq!(memory[start..][..bytes.len()], *bytes, "{layout:?} row {row} unit {i}");
+                    }
+                }
+            }
+        }
+    }
+}

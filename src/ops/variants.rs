@@ -1,0 +1,109 @@
+//! Which shader runs `linear` and `attention`, and over which layout of the weights: what suits one GPU is many times
+//! slower on another. The GPU engine chooses by trying (`engine::gpu::tuner`); here are the candidates.
+//!
+//! A variant is a row of a table: a shader and the constants that it is built with. So a new size is a new line, and only a
+//! new idea is a new shader.
+
+/// A shader for `linear`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LinearVariant {
+    /// Unique among its kind; what a remembered choice is stored as.
+    pub name: &'static str,
+    /// The file in `shaders/`.
+    pub shader: &'static str,
+    /// Rows of the weight that are interleaved in memory, for the choice for one token; every other shader reads any.
+    pub row_tile: usize,
+    /// Rows of an invocation, even.
+    pub rows: usize,
+    /// Invocations of a workgroup that take rows of their own.
+    pub lanes: usize,
+    /// Invocations of a workgroup that share each row.
+    pub k_threads: usize,
+    /// Tokens of a workgroup.
+    pub tokens: usize,
+}
+
+/// A shader for `attention`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AttentionVariant {
+    /// Unique; what a remembered choice is stored as.
+    pub name: &'static str,
+    /// The file in `shaders/`.
+    pub shader: &'static str,
+    /// Positions of a piece; a token's pieces are then merged. 0: all in one.
+    pub split: usize,
+    /// Invocations of a workgroup, where the shader leaves that open: it then takes a key and value head an
+    /// invocation. 0: it takes a query head a workgroup.
+    pub lanes: usize,
+}
+
+const fn linear(
+    name: &'static str,
+    shader: &'static str,
+    row_tile: usize,
+    rows: usize,
+    lanes: usize,
+    k_threads: usize,
+    tokens: usize,
+) -> LinearVariant {
+    LinearVariant { name, shader, row_tile, rows, lanes, k_threads, tokens }
+}
+
+/// What computes rows that are no whole blocks, and what the others are measured against.
+pub const PLAIN: LinearVariant = linear("plain", "linear", 1, 2, 64, 1, 1);
+
+/// Candidates for one token: memory-bound on a real GPU, so they differ in who reads what.
+pub const MATVEC: &[LinearVariant] = &[
+    linear("32 rows an invocation", "linear_rows", 32, 32, 16, 1, 1),
+    linear("16 rows an invocation", "linear_rows", 32, 16, 4, 1, 1),
+    linear("2 rows an invocation", "linear_rows", 32, 2, 64, 1, 1),
+    linear("32 rows by 8 invocations", "linear_split", 32, 2, 16, 8, 1),
+    linear("16 rows by 32 invocations", "linear_split", 1, 4, 4, 32, 1),
+    linear("16 rows by 16 invocations", "linear_split", 1, 4, 4, 16, 1),
+    linear("64 rows by 8 invocations", "linear_split", 1, 4, 16, 8, 1),
+    PLAIN,
+];
+
+/// Candidates for many tokens: bound by arithmetic, so they differ in what is decoded and loaded how often.
+pub const MATMUL: &[LinearVariant] = &[
+    linear("64 rows, 32 tokens a workgroup", "linear_block", 1, 4, 16, 8, 32),
+    linear("32 rows, 8 tokens an invocation", "linear_rows_tile", 1, 32, 4, 1, 8),
+    PLAIN,
+];
+
+/// Candidates for attention of one token.
+pub const ATTEND_ONE: &[AttentionVariant] = &[
+    AttentionVariant { name: "64 positions a workgroup", shader: "attention", split: 64, lanes: 0 },
+    AttentionVariant { name: "256 positions a workgroup", shader: "attention", split: 256, lanes: 0 },
+    AttentionVariant { name: "16 positions an invocation", shader: "attention_lane", split: 16, lanes: 4 },
+];
+
+/// Candidates for attention of many tokens.
+pub const ATTEND_MANY: &[AttentionVariant] = &[
+    AttentionVariant { name: "a head a workgroup", shader: "attention", split: 0, lanes: 0 },
+    AttentionVariant { name: "a head an invocation", shader: "attention_lane", split: 0, lanes: 4 },
+];
+
+/// One choice of each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variants {
+    /// For one token. Its row tile is the layout of all weights.
+    pub matvec: &'static LinearVariant,
+    /// For many tokens.
+    pub matmul: &'static LinearVariant,
+    /// For one token.
+    pub attend_one: &'static AttentionVariant,
+    /// For many tokens.
+    pub attend_many: &'static AttentionVariant,
+}
+
+impl Variants {
+    /// Right everywhere, quick nowhere.
+    pub const PLAIN: Self =
+        Self { matvec: &PLAIN, matmul: &PLAIN, attend_one: &ATTEND_ONE[0], attend_many: &ATTEND_MANY[0] };
+
+    /// Rows of a weight that are interleaved in memory.
+    pub fn row_tile(&self) -> usize {
+        self.matvec.row_tile
+    }
+}

@@ -174,13 +174,15 @@ fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
     differences.fold(0.0, |worst, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) })
 }
 
+/// Creates the operands, the same each time; gives what to run and the result to compare.
+type Record = dyn Fn(&mut dyn Engine) -> Result<(Recording, Tensor)>;
+
 /// Work to race on, and to check with.
 struct Case {
     name: &'static str,
     position: usize,
     ids: Vec<u32>,
-    /// Creates the operands, the same each time, and gives what to run and the result to compare.
-    record: Box<dyn Fn(&mut dyn Engine) -> Result<(Recording, Tensor)>>,
+    record: Box<Record>,
 }
 
 impl Case {

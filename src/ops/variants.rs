@@ -54,7 +54,7 @@ pub const PLAIN: LinearVariant = linear("plain", "linear", 1, 2, 64, 1, 1);
 
 /// Candidates for one token: memory-bound on a real GPU, so they differ in who reads what.
 pub const MATVEC: &[LinearVariant] = &[
-    linear("32 rows an invocation", "linear_rows", 32, 32, 16, 1, 1),
+    linear("32 rows an invocation", "linear_rows", 32, 32, 4, 1, 1),
     linear("16 rows an invocation", "linear_rows", 32, 16, 4, 1, 1),
     linear("2 rows an invocation", "linear_rows", 32, 2, 64, 1, 1),
     linear("32 rows by 8 invocations", "linear_split", 32, 2, 16, 8, 1),

@@ -220,10 +220,10 @@ impl Suite {
             outputs.into_iter().map(read).collect::<Vec<_>>()
         };
         let expected = run(&mut HostEngine::new(Reference));
-        // A GPU engine compiles shaders for each case: so each case runs on the CPU and two of them, in turn.
+        // A GPU engine compiles shaders for each case: so each case runs on the CPU and one of them, in turn.
         let (on_host, gpus) = self.engines.split_at_mut(1);
         let count = gpus.len() as u64;
-        let turns = gpus.iter_mut().enumerate().filter(|(i, _)| (*i as u64 + 2 * seed) % count < 2).map(|(_, gpu)| gpu);
+        let turns = gpus.iter_mut().enumerate().filter(|(i, _)| *i as u64 == seed % count).map(|(_, gpu)| gpu);
         for (engine, worst) in on_host.iter_mut().chain(turns) {
             for (i, (got, expected)) in run(&mut **engine).iter().zip(&expected).enumerate() {
                 let error = relative_error(got, expected);

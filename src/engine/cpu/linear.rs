@@ -5,9 +5,9 @@ use super::activations::{QuantBlock, Scratch};
 use super::pool::{self, Shared};
 use super::simd::{ByteDot, F32x4, NibbleDot, nibbles, words};
 use super::swiglu;
-use super::tiles::{ByteBlock, Column, Data, NibbleBlock, ROWS, Tiles};
+use super::tiles::{Bfloats, ByteBlock, Column, Data, Floats, Halves, NibbleBlock, ROWS, Tiles};
 use crate::format::layout::BLOCK;
-use crate::ops::{Epilogue, Linear};
+use crate::ops::{Epilogue, Linear, RmsNorm};
 
 /// Tokens that share a tile while it is in registers: with more, their sums no longer are.
 const TOKENS: usize = 4;
@@ -56,83 +56,42 @@ pub fn linear(
     }
 }
 
-fn product(
-    scratch: &mut Scratch,
-    x: &[f32],
-    norm: Option<(crate::ops::RmsNorm, &[f32])>,
-    weight: &Tiles,
-    output: &Output,
-) {
+fn product(scratch: &mut Scratch, x: &[f32], norm: Option<(RmsNorm, &[f32])>, weight: &Tiles, output: &Output) {
     let cols = weight.cols;
-    let blocks = cols / BLOCK;
     match &weight.data {
-        Data::Q4(data) => over(data, blocks, scratch.blocks(x, cols, norm), blocks, output, nibble_tile, nibble_tile),
-        Data::Q8(data) => over(data, blocks, scratch.blocks(x, cols, norm), blocks, output, byte_tile, byte_tile),
-        Data::F32(data) => {
-            let x = scratch.floats(x, cols, norm);
-            over(
-                data,
-                cols,
-                x,
-                cols,
-                output,
-                |w, x| float_tile(w, x, F32x4::load),
-                |w, x| float_tile(w, x, F32x4::load),
-            );
-        }
-        Data::F16(data) => {
-            let x = scratch.floats(x, cols, norm);
-            over(
-                data,
-                cols,
-                x,
-                cols,
-                output,
-                |w, x| float_tile(w, x, F32x4::from_f16),
-                |w, x| float_tile(w, x, F32x4::from_f16),
-            );
-        }
-        Data::Bf16(data) => {
-            let x = scratch.floats(x, cols, norm);
-            over(
-                data,
-                cols,
-                x,
-                cols,
-                output,
-                |w, x| float_tile(w, x, F32x4::from_bf16),
-                |w, x| float_tile(w, x, F32x4::from_bf16),
-            );
-        }
+        Data::F32(tiles) => multiply(tiles, scratch.floats(x, cols, norm), cols, output),
+        Data::F16(tiles) => multiply(tiles, scratch.floats(x, cols, norm), cols, output),
+        Data::Bf16(tiles) => multiply(tiles, scratch.floats(x, cols, norm), cols, output),
+        Data::Q4(tiles) => multiply(tiles, scratch.blocks(x, cols, norm), cols / BLOCK, output),
+        Data::Q8(tiles) => multiply(tiles, scratch.blocks(x, cols, norm), cols / BLOCK, output),
     }
 }
 
-/// Runs a kernel over all tiles and tokens: `many` for four tokens at once, `one` for those that remain. A tile has
-/// `tile_len` items, a token `token_len`.
-fn over<W: Sync, X: Sync>(
-    tiles: &[W],
-    tile_len: usize,
-    x: &[X],
-    token_len: usize,
-    output: &Output,
-    many: impl Fn(&[W], [&[X]; TOKENS]) -> Sums<TOKENS> + Sync,
-    one: impl Fn(&[W], [&[X]; 1]) -> Sums<1> + Sync,
-) {
-    let count = tiles.len() / tile_len;
-    let tokens = x.len() / token_len;
-    let token = |t: usize| &x[t * token_len..][..token_len];
+/// What a tile is made of along its columns: how it is multiplied.
+trait Weights: Sized + Sync {
+    /// As many activations.
+    type Inputs: Sync;
+
+    /// A tile times M tokens. `tile`: (len); `x`: (M, len).
+    fn multiply<const M: usize>(tile: &[Self], x: [&[Self::Inputs]; M]) -> Sums<M>;
+}
+
+/// All tiles times all tokens, four tokens at once. Tiles and tokens have `len` items each.
+fn multiply<W: Weights>(tiles: &[W], x: &[W::Inputs], len: usize, output: &Output) {
+    let tokens = x.len() / len;
+    let token = |t: usize| &x[t * len..][..len];
     let whole = tokens / TOKENS * TOKENS;
-    pool::run_ranges(count, |range| {
-        let tiles = tiles[range.start * tile_len..range.end * tile_len].chunks_exact(tile_len);
+    pool::run_ranges(tiles.len() / len, |range| {
+        let tiles = tiles[range.start * len..range.end * len].chunks_exact(len);
         for (i, tile) in range.zip(tiles) {
             for t in (0..whole).step_by(TOKENS) {
-                let sums = many(tile, std::array::from_fn(|m| token(t + m)));
+                let sums: Sums<TOKENS> = W::multiply(tile, std::array::from_fn(|m| token(t + m)));
                 for (m, sums) in sums.into_iter().enumerate() {
                     output.store(t + m, i, sums);
                 }
             }
             for t in whole..tokens {
-                let [sums] = one(tile, [token(t)]);
+                let [sums] = W::multiply(tile, [token(t)]);
                 output.store(t, i, sums);
             }
         }
@@ -154,74 +113,108 @@ impl Output<'_> {
     }
 }
 
-/// `tile`: (cols / 32); `x`: (M, cols / 32).
-#[inline(always)]
-fn nibble_tile<const M: usize>(tile: &[NibbleBlock], x: [&[QuantBlock]; M]) -> Sums<M> {
-    let mut sums = [[F32x4::ZERO; 2]; M];
-    for (b, w) in tile.iter().enumerate() {
-        let x: [&QuantBlock; M] = std::array::from_fn(|m| &x[m][b]);
-        let mut dots = [[NibbleDot::ZERO; 2]; M];
-        for j in 0..4 {
-            let (low_0, high_0) = nibbles(&w.quants[j]);
-            let (low_1, high_1) = nibbles(&w.quants[4 + j]);
-            for m in 0..M {
-                let (low, high) = (words(&x[m].quants[j]), words(&x[m].quants[4 + j]));
-                dots[m][0].add(low_0, low);
-                dots[m][0].add(high_0, high);
-                dots[m][1].add(low_1, low);
-                dots[m][1].add(high_1, high);
+impl Weights for NibbleBlock {
+    type Inputs = QuantBlock;
+
+    #[inline(always)]
+    fn multiply<const M: usize>(tile: &[Self], x: [&[QuantBlock]; M]) -> Sums<M> {
+        let mut sums = [[F32x4::ZERO; 2]; M];
+        for (b, w) in tile.iter().enumerate() {
+            let x: [&QuantBlock; M] = std::array::from_fn(|m| &x[m][b]);
+            let mut dots = [[NibbleDot::ZERO; 2]; M];
+            for j in 0..4 {
+                let (low_0, high_0) = nibbles(&w.quants[j]);
+                let (low_1, high_1) = nibbles(&w.quants[4 + j]);
+                for m in 0..M {
+                    let (low, high) = (words(&x[m].quants[j]), words(&x[m].quants[4 + j]));
+                    dots[m][0].add(low_0, low);
+                    dots[m][0].add(high_0, high);
+                    dots[m][1].add(low_1, low);
+                    dots[m][1].add(high_1, high);
+                }
             }
+            add_scaled(&mut sums, |m, group| dots[m][group].sums(), &w.scales, &w.mins, x);
         }
-        for group in 0..2 {
-            let (scales, mins) = (F32x4::from_f16(&w.scales[group]), F32x4::from_f16(&w.mins[group]));
-            for m in 0..M {
-                scale(&mut sums[m][group], dots[m][group].sums(), scales, mins, x[m]);
-            }
-        }
+        sums
     }
-    sums
 }
 
-/// `tile`: (cols / 32); `x`: (M, cols / 32).
-#[inline(always)]
-fn byte_tile<const M: usize>(tile: &[ByteBlock], x: [&[QuantBlock]; M]) -> Sums<M> {
-    let mut sums = [[F32x4::ZERO; 2]; M];
-    for (b, w) in tile.iter().enumerate() {
-        let x: [&QuantBlock; M] = std::array::from_fn(|m| &x[m][b]);
-        let mut dots = [[ByteDot::ZERO; 2]; M];
-        for j in 0..8 {
-            for m in 0..M {
-                let x = words(&x[m].quants[j]);
-                dots[m][0].add(&w.quants[j], x);
-                dots[m][1].add(&w.quants[8 + j], x);
+impl Weights for ByteBlock {
+    type Inputs = QuantBlock;
+
+    #[inline(always)]
+    fn multiply<const M: usize>(tile: &[Self], x: [&[QuantBlock]; M]) -> Sums<M> {
+        let mut sums = [[F32x4::ZERO; 2]; M];
+        for (b, w) in tile.iter().enumerate() {
+            let x: [&QuantBlock; M] = std::array::from_fn(|m| &x[m][b]);
+            let mut dots = [[ByteDot::ZERO; 2]; M];
+            for j in 0..8 {
+                for m in 0..M {
+                    let x = words(&x[m].quants[j]);
+                    dots[m][0].add(&w.quants[j], x);
+                    dots[m][1].add(&w.quants[8 + j], x);
+                }
             }
+            add_scaled(&mut sums, |m, group| dots[m][group].sums(), &w.scales, &w.mins, x);
         }
-        for group in 0..2 {
-            let (scales, mins) = (F32x4::from_f16(&w.scales[group]), F32x4::from_f16(&w.mins[group]));
-            for m in 0..M {
-                scale(&mut sums[m][group], dots[m][group].sums(), scales, mins, x[m]);
-            }
-        }
+        sums
     }
-    sums
 }
 
-/// sum += d · s · dot + m · s · Σ q_x
+/// sums += d · s · dot + m · s · Σ q_x of each token and group of rows, for the rows' scales d and minima m and the tokens' scales s.
 #[inline(always)]
-fn scale(sum: &mut F32x4, dot: F32x4, scale: F32x4, min: F32x4, x: &QuantBlock) {
-    let d = scale.mul(F32x4::splat(x.scale));
-    *sum = dot.mul_add(d, min.mul_add(F32x4::splat(x.sum), *sum));
+fn add_scaled<const M: usize>(
+    sums: &mut Sums<M>,
+    dot: impl Fn(usize, usize) -> F32x4,
+    scales: &Column<u16>,
+    mins: &Column<u16>,
+    x: [&QuantBlock; M],
+) {
+    for group in 0..2 {
+        let (scale, min) = (F32x4::from_f16(&scales[group]), F32x4::from_f16(&mins[group]));
+        for m in 0..M {
+            let with_min = min.mul_add(F32x4::splat(x[m].sum), sums[m][group]);
+            sums[m][group] = dot(m, group).mul_add(scale.mul(F32x4::splat(x[m].scale)), with_min);
+        }
+    }
+}
+
+impl Weights for Floats {
+    type Inputs = f32;
+
+    #[inline(always)]
+    fn multiply<const M: usize>(tile: &[Self], x: [&[f32]; M]) -> Sums<M> {
+        multiply_columns(tile, x, |column| column.0.each_ref().map(F32x4::load))
+    }
+}
+
+impl Weights for Halves {
+    type Inputs = f32;
+
+    #[inline(always)]
+    fn multiply<const M: usize>(tile: &[Self], x: [&[f32]; M]) -> Sums<M> {
+        multiply_columns(tile, x, |column| column.0.each_ref().map(F32x4::from_f16))
+    }
+}
+
+impl Weights for Bfloats {
+    type Inputs = f32;
+
+    #[inline(always)]
+    fn multiply<const M: usize>(tile: &[Self], x: [&[f32]; M]) -> Sums<M> {
+        multiply_columns(tile, x, |column| column.0.each_ref().map(F32x4::from_bf16))
+    }
 }
 
 /// `tile`: (cols); `x`: (M, cols), cols in fours.
 #[inline(always)]
-fn float_tile<T, const M: usize>(tile: &[Column<T>], x: [&[f32]; M], widen: impl Fn(&[T; 4]) -> F32x4) -> Sums<M> {
+fn multiply_columns<W, const M: usize>(tile: &[W], x: [&[f32]; M], widen: impl Fn(&W) -> [F32x4; 2]) -> Sums<M> {
     // two sets of sums for even and odd columns: a single one would wait for itself
     let mut sums = [[[F32x4::ZERO; 2]; M]; 2];
     for (q, columns) in tile.as_chunks::<4>().0.iter().enumerate() {
         let x: [&[f32; 4]; M] = std::array::from_fn(|m| &x[m].as_chunks::<4>().0[q]);
-        for (k, [low, high]) in columns.iter().enumerate() {
-            let (low, high) = (widen(low), widen(high));
+        for (k, column) in columns.iter().enumerate() {
+            let [low, high] = widen(column);
             for m in 0..M {
                 let x = F32x4::splat(x[m][k]);
                 let [sum_low, sum_high] = &mut sums[k % 2][m];

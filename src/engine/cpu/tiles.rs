@@ -33,8 +33,20 @@ pub struct ByteBlock {
     pub mins: Column<u16>,
 }
 
-/// One column of eight rows.
+/// One value of each of eight rows.
 pub type Column<T> = [[T; 4]; 2];
+
+/// A column of f32 weights.
+#[derive(Clone, Copy)]
+pub struct Floats(pub Column<f32>);
+
+/// A column of f16 weights.
+#[derive(Clone, Copy)]
+pub struct Halves(pub Column<u16>);
+
+/// A column of bf16 weights.
+#[derive(Clone, Copy)]
+pub struct Bfloats(pub Column<u16>);
 
 /// A weight matrix of shape (rows, cols). The last tile may have rows of zeros at its end.
 pub struct Tiles {
@@ -50,9 +62,9 @@ pub struct Tiles {
 
 /// Tiles by layout: (tiles, cols / 32) blocks, or (tiles, cols) columns.
 pub enum Data {
-    F32(Vec<Column<f32>>),
-    F16(Vec<Column<u16>>),
-    Bf16(Vec<Column<u16>>),
+    F32(Vec<Floats>),
+    F16(Vec<Halves>),
+    Bf16(Vec<Bfloats>),
     Q4(Vec<NibbleBlock>),
     Q8(Vec<ByteBlock>),
 }
@@ -72,9 +84,9 @@ impl Tiles {
         let tiles = rows.div_ceil(ROWS);
         let (columns, blocks) = (tiles * cols, tiles * (cols / BLOCK));
         let data = match layout {
-            Layout::F32 => Data::F32(filled(columns, [[0.0; 4]; 2])?),
-            Layout::F16 => Data::F16(filled(columns, [[0; 4]; 2])?),
-            Layout::Bf16 => Data::Bf16(filled(columns, [[0; 4]; 2])?),
+            Layout::F32 => Data::F32(filled(columns, Floats([[0.0; 4]; 2]))?),
+            Layout::F16 => Data::F16(filled(columns, Halves([[0; 4]; 2]))?),
+            Layout::Bf16 => Data::Bf16(filled(columns, Bfloats([[0; 4]; 2]))?),
             Layout::Q4 => Data::Q4(filled(blocks, NO_NIBBLES)?),
             Layout::Q8 => Data::Q8(filled(blocks, NO_BYTES)?),
         };
@@ -85,7 +97,8 @@ impl Tiles {
     pub fn bytes(&self) -> usize {
         match &self.data {
             Data::F32(columns) => size_of_val(columns.as_slice()),
-            Data::F16(columns) | Data::Bf16(columns) => size_of_val(columns.as_slice()),
+            Data::F16(columns) => size_of_val(columns.as_slice()),
+            Data::Bf16(columns) => size_of_val(columns.as_slice()),
             Data::Q4(blocks) => size_of_val(blocks.as_slice()),
             Data::Q8(blocks) => size_of_val(blocks.as_slice()),
         }
@@ -95,12 +108,18 @@ impl Tiles {
     pub fn write_rows(&mut self, first_row: usize, planes: &Planes) {
         let cols = self.cols;
         match &mut self.data {
-            Data::F32(columns) => write_columns(columns, cols, first_row, &planes.quants, f32::from_le_bytes),
-            Data::Bf16(columns) => write_columns(columns, cols, first_row, &planes.quants, u16::from_le_bytes),
+            Data::F32(columns) => write_columns(cols, first_row, &planes.quants, |at, group, lane, bytes| {
+                columns[at].0[group][lane] = f32::from_le_bytes(bytes);
+            }),
             Data::F16(columns) => {
-                write_columns(columns, cols, first_row, &planes.quants, u16::from_le_bytes);
+                write_columns(cols, first_row, &planes.quants, |at, group, lane, bytes| {
+                    columns[at].0[group][lane] = u16::from_le_bytes(bytes);
+                });
                 self.finite &= all_finite(&planes.quants);
             }
+            Data::Bf16(columns) => write_columns(cols, first_row, &planes.quants, |at, group, lane, bytes| {
+                columns[at].0[group][lane] = u16::from_le_bytes(bytes);
+            }),
             Data::Q4(tiles) => {
                 let blocks = planes.quants.as_chunks::<16>().0.iter().zip(planes.scales.as_chunks::<4>().0);
                 for (i, (quants, scale)) in blocks.enumerate() {
@@ -140,14 +159,14 @@ impl Tiles {
         let blocks = row / ROWS * (self.cols / BLOCK);
         match &self.data {
             Data::F32(data) => {
-                out.iter_mut().zip(&data[columns..]).for_each(|(out, column)| *out = column[group][lane]);
+                out.iter_mut().zip(&data[columns..]).for_each(|(out, column)| *out = column.0[group][lane]);
             }
             Data::F16(data) => {
-                let value = |column: &Column<u16>| f16::from_bits(column[group][lane]).to_f32();
+                let value = |column: &Halves| f16::from_bits(column.0[group][lane]).to_f32();
                 out.iter_mut().zip(&data[columns..]).for_each(|(out, column)| *out = value(column));
             }
             Data::Bf16(data) => {
-                let value = |column: &Column<u16>| bf16::from_bits(column[group][lane]).to_f32();
+                let value = |column: &Bfloats| bf16::from_bits(column.0[group][lane]).to_f32();
                 out.iter_mut().zip(&data[columns..]).for_each(|(out, column)| *out = value(column));
             }
             Data::Q4(data) => {
@@ -177,16 +196,16 @@ fn place(row: usize, i: usize, items: usize) -> (usize, usize, usize) {
     (row / ROWS * items + i, row % ROWS / 4, row % 4)
 }
 
-fn write_columns<T, const N: usize>(
-    columns: &mut [Column<T>],
+/// Calls `write` with the place and bytes of each value of rows from `first_row` on.
+fn write_columns<const N: usize>(
     cols: usize,
     first_row: usize,
     bytes: &[u8],
-    value: impl Fn([u8; N]) -> T,
+    mut write: impl FnMut(usize, usize, usize, [u8; N]),
 ) {
     for (i, bytes) in bytes.as_chunks::<N>().0.iter().enumerate() {
         let (at, group, lane) = place(first_row + i / cols, i % cols, cols);
-        columns[at][group][lane] = value(*bytes);
+        write(at, group, lane, *bytes);
     }
 }
 

@@ -16,9 +16,10 @@ const BLOCKS = COLS / 32u;
 const QUADS = COLS / 4u;
 alias Block = array<vec4<f32>, 8>;
 
-// Where a row of so many granules starts; its granules are ROW_TILE apart.
+// Where a row of so many granules starts; its granules are ROW_TILE apart. ROW_TILE is a power of two, and masks are
+// quicker than a division where nothing turns one into the other.
 fn row_start(row: u32, granules: u32) -> u32 {
-    return row / ROW_TILE * (ROW_TILE * granules) + row % ROW_TILE;
+    return (row & ~(ROW_TILE - 1u)) * granules + (row & (ROW_TILE - 1u));
 }
 
 #ifdef F32

@@ -11,7 +11,8 @@ pub struct LinearVariant {
     pub name: &'static str,
     /// The file in `shaders/`.
     pub shader: &'static str,
-    /// Rows of the weight that are interleaved in memory, for the choice for one token; every other shader reads any.
+    /// Rows of the weight that are interleaved in memory, a power of two, for the choice for one token; every other shader
+    /// reads any.
     pub row_tile: usize,
     /// Rows of an invocation, even.
     pub rows: usize,

@@ -4,12 +4,23 @@ import { existsSync } from 'node:fs';
 import { npm } from '../../scripts/lib/npm.mjs';
 import { inRoot, Remedy, step } from '../../scripts/lib/run.mjs';
 
-/** What only other machines, or other uses of the packages, need is left out, and nothing of theirs runs at install. */
-const install = ['ci', '--prefix', inRoot('benches/peers'), '--omit=optional', '--ignore-scripts', '--no-audit'];
+/**
+ * What only other machines, or other uses of the packages, need is left out, and nothing of theirs runs at install. Not `npm ci`: it
+ * wants such packages in the lock even so, and a registry may lack them.
+ */
+const install = [
+  'install',
+  '--no-save',
+  '--prefix',
+  inRoot('benches/peers'),
+  '--omit=optional',
+  '--ignore-scripts',
+  '--no-audit',
+];
 
 export async function ensurePeers() {
   if (!existsSync(inRoot('benches/peers/node_modules/.package-lock.json'))) {
-    await step('npm ci in benches/peers', async () => void (await npm(...install)));
+    await step('npm install in benches/peers', async () => void (await npm(...install)));
   }
   if (!existsSync(inRoot('benches/peers/models/webgpu'))) {
     throw new Remedy(

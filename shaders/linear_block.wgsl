@@ -5,15 +5,10 @@
 // that neighbours read neighbouring memory.
 #import linear
 #import blocks
+#import tile
 
-const TOKEN_LANES = K_THREADS; // invocations side by side along the tokens; LANES along the rows
-const TILE_ROWS = LANES * ROWS;
-const TILE_TOKENS = TOKEN_LANES * 4u;
 var<workgroup> weights: array<vec4<f32>, 8u * TILE_ROWS>; // (quads, rows)
 var<workgroup> activations: array<vec4<f32>, 8u * TILE_TOKENS>; // (quads, tokens)
-#ifdef NORM
-var<workgroup> squares: array<f32, 2u * TILE_TOKENS>; // (tokens, halves of the blocks)
-#endif
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) index: u32) {
@@ -79,19 +74,4 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     finish(first_token, token_lane + TOKEN_LANES, first, sums[1]);
     finish(first_token, token_lane + 2u * TOKEN_LANES, first, sums[2]);
     finish(first_token, token_lane + 3u * TOKEN_LANES, first, sums[3]);
-}
-
-fn finish(first_token: u32, token: u32, first: u32, sums: vec4<f32>) {
-#ifdef NORM
-    let results = sums * inverse_rms(squares[2u * token] + squares[2u * token + 1u]);
-#else
-    let results = sums;
-#endif
-#ifdef SWIGLU
-    store(first_token + token, first, results.x, results.z);
-    store(first_token + token, first + 1u, results.y, results.w);
-#else
-    store_pair(first_token + token, first, results.xy);
-    store_pair(first_token + token, first + 2u, results.zw);
-#endif
 }

@@ -5,8 +5,7 @@
 // ROWS rows. Over the row-major layout the invocations that share rows are neighbours, over a tiled one those that
 // take neighbouring rows: either way neighbours read neighbouring memory.
 #import matvec
-
-var<workgroup> partial: array<Sums, WORKGROUP>;
+#import parts
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) index: u32) {
@@ -29,32 +28,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
     // a result an invocation, or a pair
     for (var task = index; task < LANES * ROWS / 2u; task += WORKGROUP) {
-        finish(token, workgroup.x * LANES, task / (ROWS / 2u), task % (ROWS / 2u));
+        finish(token, workgroup.x * LANES, task / (ROWS / 2u), task % (ROWS / 2u), K_THREADS);
     }
-}
-
-fn finish(token: u32, first_lane: u32, lane: u32, i: u32) {
-#ifdef SWIGLU
-    let rows = vec2(i, ROWS / 2u + i);
-    let output = (first_lane + lane) * OUTPUTS_PER_INVOCATION + i;
-#else
-    let rows = vec2(2u * i, 2u * i + 1u);
-    let output = (first_lane + lane) * OUTPUTS_PER_INVOCATION + 2u * i;
-#endif
-    var results = vec2(0.0);
-    for (var k = lane * K_THREADS; k < (lane + 1u) * K_THREADS; k++) {
-        results += vec2(partial[k].rows[rows.x], partial[k].rows[rows.y]);
-    }
-#ifdef NORM
-    var squares = 0.0;
-    for (var k = lane * K_THREADS; k < (lane + 1u) * K_THREADS; k++) {
-        squares += partial[k].squares;
-    }
-    results *= inverse_rms(squares);
-#endif
-#ifdef SWIGLU
-    store(token, output, results.x, results.y);
-#else
-    store_pair(token, output, results);
-#endif
 }

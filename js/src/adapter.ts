@@ -1,12 +1,20 @@
-/** What the browser tells of the GPU: wgpu passes on only a field that browsers leave empty. */
+/** What the browser tells of the GPU, and what it must be asked for: wgpu passes on neither in full. */
 
 /** TypeScript's own library does not know WebGPU, and this is all that we ask of it. */
 interface NavigatorGpu {
   readonly gpu?: {
-    requestAdapter(options: { powerPreference: 'high-performance' }): Promise<{
-      readonly info?: Readonly<Record<'vendor' | 'architecture' | 'device' | 'description', string>>;
-    } | null>;
+    requestAdapter(options: { powerPreference: 'high-performance' }): Promise<GpuAdapter | null>;
   };
+}
+
+interface GpuAdapter {
+  readonly features: ReadonlySet<string>;
+  readonly info?: Readonly<Record<'vendor' | 'architecture' | 'device' | 'description', string>>;
+  requestDevice(descriptor?: DeviceDescriptor): Promise<unknown>;
+}
+
+interface DeviceDescriptor {
+  requiredFeatures?: Iterable<string>;
 }
 
 export interface Adapter {
@@ -27,4 +35,19 @@ export async function findAdapter(): Promise<Adapter | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Makes every device of this worker one with subgroups, where the adapter has them: wgpu does not know the feature in
+ * browsers, and cannot ask for it. The engine finds out by compiling a shader.
+ */
+export function askForSubgroups(): void {
+  const { GPUAdapter } = globalThis as { GPUAdapter?: { prototype: GpuAdapter } };
+  if (!GPUAdapter) return;
+  const { requestDevice } = GPUAdapter.prototype;
+  GPUAdapter.prototype.requestDevice = function (this: GpuAdapter, descriptor: DeviceDescriptor = {}) {
+    const asked = [...(descriptor.requiredFeatures ?? [])];
+    const requiredFeatures = this.features.has('subgroups') ? [...asked, 'subgroups'] : asked;
+    return requestDevice.call(this, { ...descriptor, requiredFeatures });
+  };
 }

@@ -1,6 +1,6 @@
 /** The worker: the generated wasm module behind the protocol. All compute happens here, and in threads that it starts. */
 
-import { findAdapter } from './adapter.js';
+import { askForSubgroups, findAdapter } from './adapter.js';
 import { addresses, chooseBuild, glues, isThreadsBuild, threadsFor } from './builds.js';
 import { WeftError } from './errors.js';
 import * as features from './features.js';
@@ -17,6 +17,7 @@ serve(page, start);
 async function start(device: Device, wanted: number | null): Promise<Runtime> {
   const threads = threadsFor(device, wanted, navigator.hardwareConcurrency);
   const { build, memory } = chooseBuild(threads, features);
+  askForSubgroups();
   const adapter = device === 'cpu' ? undefined : findAdapter();
   const { module, glue, wasmMemory } = await startModule(addresses[build], glues[build], memory);
   const others = new Threads();

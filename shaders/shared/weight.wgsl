@@ -12,6 +12,9 @@
 //     LOW_FACTOR, HIGH_FACTOR, LOW_OFFSET, HIGH_OFFSET: vec4<f32>
 // such that weight = scale.x · (value · FACTOR + OFFSET) + scale.y, with LOW in quads 0 to 3 and HIGH in quads 4 to 7. So
 // a kernel can move the factors and offsets to whichever side is touched less often, the weights or the activations.
+// Quantised layouts also define
+//     fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2>
+// signed bytes such that weight = scale.x · byte + scale.y.
 const BLOCKS = COLS / 32u;
 const QUADS = COLS / 4u;
 alias Block = array<vec4<f32>, 8>;

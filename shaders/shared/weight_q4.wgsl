@@ -43,3 +43,9 @@ fn block_values(row: u32, block: u32) -> Block {
 fn block_scale(row: u32, block: u32) -> vec2<f32> {
     return unpack2x16float(scales[row_start(row, BLOCKS) + block * ROW_TILE]);
 }
+
+// The values alone, as bytes in their order: half a block a vector.
+fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2> {
+    let words = quants[row_start(row, BLOCKS) + block * ROW_TILE];
+    return array(words & vec4(0x0f0f0f0fu), (words >> vec4(4u)) & vec4(0x0f0f0f0fu));
+}

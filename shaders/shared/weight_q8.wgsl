@@ -40,3 +40,9 @@ fn block_values(row: u32, block: u32) -> Block {
 fn block_scale(row: u32, block: u32) -> vec2<f32> {
     return unpack2x16float(scales[row_start(row, BLOCKS) + block * ROW_TILE]);
 }
+
+// The values alone, as signed bytes in their order: half a block a vector.
+fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2> {
+    let at = row_start(row, 2u * BLOCKS) + 2u * block * ROW_TILE;
+    return array(quants[at], quants[at + ROW_TILE]);
+}

@@ -11,6 +11,7 @@
 pub mod cpu;
 pub mod gpu;
 pub mod host;
+pub mod trial;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -31,7 +31,7 @@ impl Op for Embed {
         vec![Kernel {
             shader: "embed",
             defines: vec![self.table.define()],
-            constants: self.table.constants(variants.row_tile()),
+            constants: self.table.constants(variants.row_tile(self.table.rows)),
             bindings,
             params: vec![self.y.rows as u32, self.first_row as u32, self.table.rows as u32],
             // one invocation for four values

@@ -1,9 +1,7 @@
 //! `linear`: activations times a weight matrix, with what comes before and after it; nine tenths of a model's work.
 
-use super::variants::{PLAIN, Variants};
-use super::{Binding, Kernel, Op, RmsNorm, RopeAppend, RopeKind, Weight, ceil_div, ensure, swiglu::silu};
+use super::{Binding, Kernel, Op, RmsNorm, RopeAppend, RopeKind, Variants, Weight, ceil_div, ensure, swiglu::silu};
 use crate::Result;
-use crate::format::layout::BLOCK;
 use crate::record::{Matrix, Tensor};
 
 /// What becomes of a result.
@@ -70,11 +68,7 @@ impl Op for Linear {
     }
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
-        let variant = match self.y.rows {
-            _ if !self.weight.cols.is_multiple_of(BLOCK) => &PLAIN,
-            1 => variants.matvec,
-            _ => variants.matmul,
-        };
+        let variant = variants.linear(&self.weight, self.y.rows);
         let mut bindings = vec![self.x.into(), self.y.into()];
         let mut defines = vec![self.weight.define()];
         if let Some(bias) = self.bias {
@@ -85,7 +79,7 @@ impl Op for Linear {
             defines.push("NORM");
             bindings.push(norm.weight.into());
         }
-        let mut constants = self.weight.constants(variants.row_tile());
+        let mut constants = self.weight.constants(variants.row_tile(self.weight.rows));
         let mut rope_append = None;
         let mut outputs_per_invocation = variant.rows;
         match &self.epilogue {

@@ -4,6 +4,9 @@
 //! A variant is a row of a table: a shader and the constants that it is built with. So a new size is a new line, and only a
 //! new idea is a new shader.
 
+use crate::format::layout::{BLOCK, Layout};
+use crate::record::Matrix;
+
 /// A shader for `linear`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LinearVariant {
@@ -22,6 +25,28 @@ pub struct LinearVariant {
     pub k_threads: usize,
     /// Tokens of a workgroup.
     pub tokens: usize,
+    /// What it needs beyond the core of WebGPU.
+    pub needs: Option<Feature>,
+}
+
+/// A part of WebGPU that not every GPU or browser has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feature {
+    /// Invocations that run in step exchange values without memory.
+    Subgroups,
+    /// Four products of signed bytes in one instruction.
+    PackedDot,
+}
+
+impl LinearVariant {
+    const fn needing(self, feature: Feature) -> Self {
+        Self { needs: Some(feature), ..self }
+    }
+
+    /// Whether it rounds activations to eight bits, with a scale for 32 of them.
+    pub fn is_int8(&self) -> bool {
+        self.needs == Some(Feature::PackedDot)
+    }
 }
 
 /// A shader for `attention`.
@@ -47,7 +72,7 @@ const fn linear(
     k_threads: usize,
     tokens: usize,
 ) -> LinearVariant {
-    LinearVariant { name, shader, row_tile, rows, lanes, k_threads, tokens }
+    LinearVariant { name, shader, row_tile, rows, lanes, k_threads, tokens, needs: None }
 }
 
 /// What computes rows that are no whole blocks, and what the others are measured against.
@@ -55,6 +80,7 @@ pub const PLAIN: LinearVariant = linear("plain", "linear", 1, 2, 64, 1, 1);
 
 /// Candidates for one token: memory-bound on a real GPU, so they differ in who reads what.
 pub const MATVEC: &[LinearVariant] = &[
+    linear("64 rows an invocation", "linear_rows", 32, 64, 4, 1, 1),
     linear("32 rows an invocation", "linear_rows", 32, 32, 4, 1, 1),
     linear("16 rows an invocation", "linear_rows", 32, 16, 4, 1, 1),
     linear("2 rows an invocation", "linear_rows", 32, 2, 64, 1, 1),
@@ -62,6 +88,9 @@ pub const MATVEC: &[LinearVariant] = &[
     linear("16 rows by 32 invocations", "linear_split", 1, 4, 4, 32, 1),
     linear("16 rows by 16 invocations", "linear_split", 1, 4, 4, 16, 1),
     linear("64 rows by 8 invocations", "linear_split", 1, 4, 16, 8, 1),
+    linear("16 rows by 32 invocations in subgroups", "linear_subgroup", 1, 4, 4, 32, 1).needing(Feature::Subgroups),
+    linear("32 rows by 16 invocations in subgroups", "linear_subgroup", 1, 4, 8, 16, 1).needing(Feature::Subgroups),
+    linear("8 rows by 32 invocations in subgroups", "linear_subgroup", 1, 2, 4, 32, 1).needing(Feature::Subgroups),
     PLAIN,
 ];
 
@@ -71,6 +100,11 @@ pub const MATMUL: &[LinearVariant] = &[
     linear("32 rows, 8 tokens an invocation", "linear_rows_tile", 1, 32, 4, 1, 8),
     PLAIN,
 ];
+
+/// Candidates for many tokens and a quantised weight.
+pub const MATMUL_INT8: &[LinearVariant] =
+    &[linear("64 rows, 32 tokens a workgroup in 8 bits", "linear_block_int8", 1, 4, 16, 8, 32)
+        .needing(Feature::PackedDot)];
 
 /// Candidates for attention of one token.
 pub const ATTEND_ONE: &[AttentionVariant] = &[
@@ -85,13 +119,20 @@ pub const ATTEND_MANY: &[AttentionVariant] = &[
     AttentionVariant { name: "a head an invocation", shader: "attention_lane", split: 0, lanes: 4 },
 ];
 
+/// A matrix with this many rows keeps a large GPU busy without its rows being shared out.
+const WIDE: usize = 2048;
+
 /// One choice of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variants {
-    /// For one token. Its row tile is the layout of all weights.
-    pub matvec: &'static LinearVariant,
+    /// For one token and a matrix of 2048 rows or more. Its row tile is the layout of such matrices.
+    pub matvec_wide: &'static LinearVariant,
+    /// For one token and fewer rows.
+    pub matvec_narrow: &'static LinearVariant,
     /// For many tokens.
     pub matmul: &'static LinearVariant,
+    /// For many tokens and a quantised matrix, where that is worth the rounding of activations.
+    pub matmul_int8: Option<&'static LinearVariant>,
     /// For one token.
     pub attend_one: &'static AttentionVariant,
     /// For many tokens.
@@ -100,11 +141,38 @@ pub struct Variants {
 
 impl Variants {
     /// Right everywhere, quick nowhere.
-    pub const PLAIN: Self =
-        Self { matvec: &PLAIN, matmul: &PLAIN, attend_one: &ATTEND_ONE[0], attend_many: &ATTEND_MANY[0] };
+    pub const PLAIN: Self = Self {
+        matvec_wide: &PLAIN,
+        matvec_narrow: &PLAIN,
+        matmul: &PLAIN,
+        matmul_int8: None,
+        attend_one: &ATTEND_ONE[0],
+        attend_many: &ATTEND_MANY[0],
+    };
 
-    /// Rows of a weight that are interleaved in memory.
-    pub fn row_tile(&self) -> usize {
-        self.matvec.row_tile
+    /// For one token and a matrix of so many rows.
+    fn matvec(&self, rows: usize) -> &'static LinearVariant {
+        if rows < WIDE { self.matvec_narrow } else { self.matvec_wide }
+    }
+
+    /// For this many tokens.
+    pub fn linear(&self, weight: &Matrix, tokens: usize) -> &'static LinearVariant {
+        match weight.layout {
+            _ if !weight.cols.is_multiple_of(BLOCK) => &PLAIN,
+            _ if tokens == 1 => self.matvec(weight.rows),
+            Layout::Q4 | Layout::Q8 => self.matmul_int8.unwrap_or(self.matmul),
+            Layout::F32 | Layout::F16 | Layout::Bf16 => self.matmul,
+        }
+    }
+
+    /// What the GPU must have for them.
+    pub fn needs(&self) -> Vec<Feature> {
+        let linear = [Some(self.matvec_wide), Some(self.matvec_narrow), Some(self.matmul), self.matmul_int8];
+        linear.into_iter().flatten().filter_map(|variant| variant.needs).collect()
+    }
+
+    /// Rows that are interleaved in memory, of a matrix of so many rows.
+    pub fn row_tile(&self, rows: usize) -> usize {
+        self.matvec(rows).row_tile
     }
 }

@@ -14,7 +14,7 @@ use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::engine::{Engine, EngineInfo, ProgramId};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
-use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATVEC};
+use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_INT8, MATVEC};
 use weft_llm::ops::{Command, Recording, RmsNorm, Variants};
 use weft_llm::record::{BufferId, Matrix, Step, Tensor};
 
@@ -28,11 +28,14 @@ fn engines() -> Vec<Box<dyn Engine>> {
     std::iter::once(Box::new(HostEngine::new(Simd::default())) as Box<dyn Engine>).chain(gpus).collect()
 }
 
-/// Choices of shaders in which every candidate occurs, those for many tokens over both row-major and tiled weights.
+/// Choices of shaders in which every candidate occurs, those for many tokens over both row-major and tiled weights. The
+/// first is exact for many tokens as for one.
 pub fn variant_sets() -> Vec<Variants> {
     let choose = |(i, matvec)| Variants {
-        matvec,
+        matvec_wide: matvec,
+        matvec_narrow: matvec,
         matmul: &MATMUL[i % MATMUL.len()],
+        matmul_int8: MATMUL_INT8.get((i / MATMUL.len() + 1) % 2),
         attend_one: &ATTEND_ONE[i % ATTEND_ONE.len()],
         attend_many: &ATTEND_MANY[i % ATTEND_MANY.len()],
     };
@@ -137,9 +140,9 @@ impl Setup<'_> {
         while values.len() < rows * cols {
             let scale = self.rng.unit() / 127.0;
             let block = 32.min(rows * cols - values.len());
-            let largest = self.rng.below(block);
+            let largest = self.rng.below(16);
             values.extend((0..block).map(|i| {
-                let quant = if i == largest { 127.0 } else { self.rng.below(255) as f32 - 127.0 };
+                let quant = if i % 16 == largest { 127.0 } else { self.rng.below(255) as f32 - 127.0 };
                 scale * quant
             }));
         }

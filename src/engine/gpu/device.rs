@@ -3,11 +3,14 @@
 //! WebGPU reports most errors later and elsewhere: out of memory and validation errors to error scopes or a handler, a lost
 //! device to a callback. The first of them is kept in [`Faults`], and every later use of the engine returns it.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::shader;
+use crate::ops::variants::Feature;
 use crate::{Error, Result};
 
 /// The first error that the GPU reported on its own. An engine that has failed stays failed.
@@ -58,6 +61,8 @@ pub(super) struct Gpu {
     pub adapter: wgpu::AdapterInfo,
     pub limits: wgpu::Limits,
     pub faults: Faults,
+    /// What it offers beyond the core of WebGPU.
+    pub features: BTreeSet<Feature>,
     allocations: Vec<Allocation>,
 }
 
@@ -82,6 +87,8 @@ impl Gpu {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("weft"),
+            // in the browser wgpu does not know the feature; there the worker asks for it
+            required_features: adapter.features() & wgpu::Features::SUBGROUP,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -90,9 +97,10 @@ impl Gpu {
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
             Error::GpuUnavailable(format!("the adapter `{}` gave no device: {error}. {}", info.name, remedy()))
         })?;
+        let features = features(&device).await;
         let faults = Faults::default();
         listen(&device, &faults);
-        Ok(Self { device, queue, adapter: info, limits, faults, allocations: Vec::new() })
+        Ok(Self { device, queue, adapter: info, limits, faults, features, allocations: Vec::new() })
     }
 
     /// Whether the adapter is a program on the CPU: SwiftShader, lavapipe or WARP.
@@ -172,6 +180,29 @@ impl Gpu {
             self.faults.report(Error::DeviceLost(error.to_string()));
         }
     }
+}
+
+/// Tries what the device offers beyond the core: in the browser wgpu cannot tell.
+async fn features(device: &wgpu::Device) -> BTreeSet<Feature> {
+    let mut features = BTreeSet::new();
+    for (feature, shader) in [(Feature::Subgroups, "try_subgroups"), (Feature::PackedDot, "try_packed_dot")] {
+        if feature == Feature::Subgroups
+            && cfg!(not(target_arch = "wasm32"))
+            && !device.features().contains(wgpu::Features::SUBGROUP)
+        {
+            continue;
+        }
+        let Ok(source) = shader::wgsl(shader, &[], &[]) else { continue };
+        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let _module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(shader),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        });
+        if scope.pop().await.is_none() {
+            features.insert(feature);
+        }
+    }
+    features
 }
 
 /// Keeps every error that comes outside of a call.

@@ -1,6 +1,6 @@
 //! The GPU engine: runs recordings as compute shaders through wgpu. The only place that knows wgpu.
 //!
-//! It asks nothing of a GPU but WebGPU itself: no `shader-f16`, no subgroups. Everything is queued; the one thing that is
+//! It asks nothing of a GPU but WebGPU itself; shaders that use more are candidates where there is more. Everything is queued; the one thing that is
 //! ever waited for is a readback, and that by awaiting it, since wasm must not block.
 //!
 //! | file | what it does |
@@ -77,6 +77,9 @@ impl GpuEngine {
     /// The engine with the given shaders, for tests and measurements.
     pub async fn with_variants(variants: Variants) -> Result<Self> {
         let mut engine = Self::open().await?;
+        if let Some(missing) = variants.needs().into_iter().find(|need| !engine.gpu.features.contains(need)) {
+            return Err(Error::GpuUnavailable(format!("the adapter has no {missing:?}")));
+        }
         engine.reset(variants)?;
         Ok(engine)
     }
@@ -88,7 +91,7 @@ impl GpuEngine {
             gpu: Gpu::new().await?,
             variants,
             notes: Vec::new(),
-            tiler: Tiler::new(variants.row_tile()),
+            tiler: Tiler::default(),
             buffers: Vec::new(),
             pipelines: Pipelines::default(),
             programs: Vec::new(),
@@ -111,7 +114,7 @@ impl GpuEngine {
         self.programs.clear();
         self.pipelines = Pipelines::default();
         self.counters = Counters::default();
-        self.tiler = Tiler::new(variants.row_tile());
+        self.tiler = Tiler::default();
         self.variants = variants;
         self.gpu.check()
     }
@@ -236,7 +239,7 @@ impl Memory for GpuEngine {
 
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let (quants_bytes, scales_bytes) = plane_bytes(layout, rows, cols, self.variants.row_tile());
+        let (quants_bytes, scales_bytes) = plane_bytes(layout, rows, cols, self.variants.row_tile(rows));
         let main = self.gpu.create_buffer(label, quants_bytes, usage)?;
         let scales = match scales_bytes {
             0 => None,
@@ -252,8 +255,8 @@ impl Memory for GpuEngine {
         repack(block, matrix.cols, rows, &mut planes);
         let GpuBuffer { main, scales } = &self.buffers[matrix.buffer.0];
         let (main, scales) = (main.clone(), scales.clone());
-        let row_tile = self.variants.row_tile();
-        for Run { first_tile, planes } in self.tiler.add(matrix, first_row, &planes) {
+        let row_tile = self.variants.row_tile(matrix.rows);
+        for Run { first_tile, planes } in self.tiler.add(matrix, row_tile, first_row, &planes) {
             let (quants, scale) = plane_bytes(matrix.layout, first_tile * row_tile, matrix.cols, row_tile);
             self.write(&main, quants as usize, &planes.quants)?;
             if let Some(scales) = &scales {
@@ -271,8 +274,9 @@ impl Engine for GpuEngine {
         // browsers hide it
         let name = if name.is_empty() { "GPU" } else { name };
         let description = format!("{name} ({backend} {driver} {driver_info}");
-        let Variants { matvec, matmul, attend_one, attend_many } = self.variants;
-        let linear = format!("linear: {}; {}", matvec.name, matmul.name);
+        let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many } = self.variants;
+        let matmul = matmul_int8.unwrap_or(matmul);
+        let linear = format!("linear: {}; {}; {}", matvec_wide.name, matvec_narrow.name, matmul.name);
         let attention = format!("attention: {}; {}", attend_one.name, attend_many.name);
         let notes = [linear, attention].into_iter().chain(self.notes.iter().cloned()).collect();
         EngineInfo { kind: "gpu", description: format!("{})", description.trim_end()), notes }

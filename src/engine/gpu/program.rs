@@ -8,6 +8,7 @@ use web_time::Instant;
 
 use super::device::Gpu;
 use super::{GpuBuffer, shader};
+use crate::engine::trial::now;
 use crate::ops::{Binding, Kernel, Op, Recording, Variants};
 use crate::record::Step;
 use crate::{Error, Result};
@@ -64,11 +65,6 @@ struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     workgroups: [u32; 3],
-}
-
-#[allow(clippy::disallowed_methods, reason = "natively web_time's clock is std's, and in wasm it is the browser's")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }
 
 /// The way of a sampled id: into the next step, and to the host.

@@ -8,7 +8,8 @@ use futures_channel::oneshot;
 use web_time::Instant;
 
 use super::device::Gpu;
-use super::program::{Feedback, Program, now};
+use super::program::{Feedback, Program};
+use crate::engine::trial::now;
 use crate::record::Step;
 use crate::{Error, Result};
 

@@ -23,21 +23,27 @@ const SOURCES: &[(&str, &str)] = embed![
     "last_row",
     "linear",
     "linear_block",
+    "linear_block_int8",
     "linear_rows",
     "linear_rows_tile",
     "linear_split",
+    "linear_subgroup",
     "rope_append",
     "sample",
     "sample_blocks",
     "swiglu",
+    "try_packed_dot",
+    "try_subgroups",
     "shared/attention",
     "shared/blocks",
     "shared/linear",
     "shared/logit",
     "shared/matvec",
+    "shared/parts",
     "shared/rope",
     "shared/silu",
     "shared/step",
+    "shared/tile",
     "shared/weight",
     "shared/weight_bf16",
     "shared/weight_f16",
@@ -52,10 +58,14 @@ const SOURCES: &[(&str, &str)] = embed![
 /// Errors: [`Error::Internal`] for an unknown shader or import, a define that the shader never asks for, and unbalanced or
 /// unknown directives.
 pub fn wgsl(shader: &'static str, defines: &[&str], constants: &[(&str, u32)]) -> Result<String> {
-    let constants: String = constants.iter().map(|(name, value)| format!("const {name} = {value}u;\n")).collect();
     let source =
         preprocess(shader, defines, |path| SOURCES.iter().find(|(name, _)| *name == path).map(|(_, source)| *source))?;
-    Ok(constants + &source)
+    // Directives come before any declaration. Natively a feature is on without one, and naga knows no such directive yet.
+    let is_directive = |line: &&str| line.starts_with("enable ");
+    let directives = source.lines().filter(|line| is_directive(line) && cfg!(target_arch = "wasm32"));
+    let constants = constants.iter().map(|(name, value)| format!("const {name} = {value}u;"));
+    let body = source.lines().filter(|line| !is_directive(line)).map(String::from);
+    Ok(directives.map(String::from).chain(constants).chain(body).fold(String::new(), |text, line| text + &line + "\n"))
 }
 
 fn preprocess<'a>(shader: &'static str, defines: &[&str], source: impl Fn(&str) -> Option<&'a str>) -> Result<String> {

@@ -25,8 +25,8 @@ fn quants_row_bytes(layout: Layout, cols: usize) -> usize {
 }
 
 /// Puts rows in their order.
+#[derive(Default)]
 pub(super) struct Tiler {
-    row_tile: usize,
     /// Tiles that lack rows, by matrix and number.
     waiting: HashMap<(BufferId, usize), Tile>,
 }
@@ -46,12 +46,8 @@ pub(super) struct Run {
 }
 
 impl Tiler {
-    pub fn new(row_tile: usize) -> Self {
-        Self { row_tile, waiting: HashMap::new() }
-    }
-
-    /// Takes rows of `matrix`, each of them once, and gives the tiles that are complete with them.
-    pub fn add(&mut self, matrix: &Matrix, first_row: usize, rows: &Planes) -> Vec<Run> {
+    /// Takes rows of `matrix`, each of them once, and gives the tiles of `row_tile` rows that are complete with them.
+    pub fn add(&mut self, matrix: &Matrix, row_tile: usize, first_row: usize, rows: &Planes) -> Vec<Run> {
         let row_bytes = matrix.layout.quants_row_bytes(matrix.cols);
         let padded_bytes = quants_row_bytes(matrix.layout, matrix.cols);
         let scales_bytes = matrix.cols / BLOCK * SCALE;
@@ -59,16 +55,16 @@ impl Tiler {
         let mut padded = vec![0; padded_bytes];
         for (i, quants) in rows.quants.chunks_exact(row_bytes).enumerate() {
             let row = first_row + i;
-            let number = row / self.row_tile;
+            let number = row / row_tile;
             let tile = self.waiting.entry((matrix.buffer, number)).or_default();
             padded[..row_bytes].copy_from_slice(quants);
-            self::place(&mut tile.planes.quants, &padded, GRANULE, row % self.row_tile, self.row_tile);
+            self::place(&mut tile.planes.quants, &padded, GRANULE, row % row_tile, row_tile);
             if !rows.scales.is_empty() {
                 let scales = &rows.scales[i * scales_bytes..][..scales_bytes];
-                self::place(&mut tile.planes.scales, scales, SCALE, row % self.row_tile, self.row_tile);
+                self::place(&mut tile.planes.scales, scales, SCALE, row % row_tile, row_tile);
             }
             tile.rows += 1;
-            if tile.rows < self.row_tile.min(matrix.rows - number * self.row_tile) {
+            if tile.rows < row_tile.min(matrix.rows - number * row_tile) {
                 continue;
             }
             let Some(Tile { planes, .. }) = self.waiting.remove(&(matrix.buffer, number)) else { continue };
@@ -113,10 +109,10 @@ mod tests {
             let matrix = Matrix { buffer: BufferId(0), layout, rows, cols };
             let (quants_bytes, scales_bytes) = plane_bytes(layout, rows, cols, row_tile);
             let mut memory = Planes { quants: vec![0; quants_bytes as usize], scales: vec![0; scales_bytes as usize] };
-            let mut tiler = Tiler::new(row_tile);
+            let mut tiler = Tiler::default();
             // the second half first, cut where no tile ends
             for part in [rows / 2..rows, 0..rows / 2] {
-                for run in tiler.add(&matrix, part.start, &planes(part.clone(), &matrix)) {
+                for run in tiler.add(&matrix, row_tile, part.start, &planes(part.clone(), &matrix)) {
                     let granules = quants_row_bytes(layout, cols) / GRANULE;
                     let start = run.first_tile * row_tile * granules * GRANULE;
                     memory.quants[start..][..run.planes.quants.len()].copy_from_slice(&run.planes.quants);

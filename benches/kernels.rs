@@ -1,0 +1,150 @@
+//! Each kernel on random data: checked against the plain reference, then timed. `cargo bench --bench kernels -- --help`
+//!
+//! The candidates take turns, round by round, so that what slows the machine slows all of them; a round queues as many runs
+//! as take about 20 ms, and the median of the rounds counts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use pollster::block_on;
+use weft_llm::engine::cpu::{Simd, pool};
+use weft_llm::engine::gpu::GpuEngine;
+use weft_llm::engine::host::HostEngine;
+use weft_llm::engine::trial::{Trial, relative_error};
+use weft_llm::engine::{Engine, ProgramId};
+use weft_llm::format::layout::Layout;
+use weft_llm::ops::Variants;
+use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_INT8, MATVEC};
+
+/// What a right result may differ by, relative to the root mean square: activations may have been rounded to eight bits.
+const TOLERANCE: f32 = 0.2;
+
+const ROUND: Duration = Duration::from_millis(20);
+
+#[derive(Parser)]
+struct Args {
+    /// Which engine's kernels.
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
+    /// Threads of the CPU engine.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Rounds that the candidates take turns in.
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// Only trials whose name has this in it.
+    #[arg(long, default_value = "")]
+    filter: String,
+    /// Cargo passes it.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Device {
+    Cpu,
+    Gpu,
+}
+
+/// An engine, and what to call it.
+type Candidate = (&'static str, Box<dyn Engine>);
+
+/// Makes the candidates of a trial, which live until it is over.
+type Open = Box<dyn Fn() -> Vec<Candidate>>;
+
+fn main() {
+    let args = Args::parse();
+    pool::start(args.threads).expect("threads");
+    for (trial, candidates) in trials(args.device) {
+        if trial.name.contains(&args.filter) {
+            race(&trial, candidates(), args.rounds);
+        }
+    }
+}
+
+/// The shapes of a model of 135 M weights.
+fn trials(device: Device) -> Vec<(Trial, Open)> {
+    let mut trials: Vec<(Trial, Open)> = Vec::new();
+    let plain = Variants::PLAIN;
+    if device == Device::Cpu {
+        for layout in [Layout::Q4, Layout::Q8, Layout::F16, Layout::Bf16, Layout::F32] {
+            for tokens in [1, 32] {
+                trials.push((Trial::gate_up(tokens, layout, 1536, 576), Box::new(cpu)));
+                trials.push((Trial::down(tokens, layout, 576, 1536), Box::new(cpu)));
+            }
+        }
+        for (tokens, position) in [(1, 40), (1, 300), (32, 200)] {
+            trials.push((Trial::attention(tokens, position), Box::new(cpu)));
+        }
+        return trials;
+    }
+    for layout in [Layout::Q4, Layout::Q8] {
+        let wide = move || gpus(MATVEC.iter().map(|v| (v.name, Variants { matvec_wide: v, ..plain })));
+        trials.push((Trial::gate_up(1, layout, 1536, 576), Box::new(wide)));
+        let narrow = move || gpus(MATVEC.iter().map(|v| (v.name, Variants { matvec_narrow: v, ..plain })));
+        trials.push((Trial::gate_up(1, layout, 480, 576), Box::new(narrow)));
+        trials.push((Trial::down(1, layout, 576, 1536), Box::new(narrow)));
+        let many = move || {
+            let exact = MATMUL.iter().map(|v| (v.name, Variants { matmul: v, ..plain }));
+            let int8 = MATMUL_INT8.iter().map(|v| (v.name, Variants { matmul_int8: Some(v), ..plain }));
+            gpus(exact.chain(int8))
+        };
+        trials.push((Trial::gate_up(32, layout, 1536, 576), Box::new(many)));
+        trials.push((Trial::down(32, layout, 576, 1536), Box::new(many)));
+    }
+    for position in [40, 300] {
+        let one = move || gpus(ATTEND_ONE.iter().map(|v| (v.name, Variants { attend_one: v, ..plain })));
+        trials.push((Trial::attention(1, position), Box::new(one)));
+    }
+    let many = move || gpus(ATTEND_MANY.iter().map(|v| (v.name, Variants { attend_many: v, ..plain })));
+    trials.push((Trial::attention(32, 200), Box::new(many)));
+    trials
+}
+
+fn cpu() -> Vec<Candidate> {
+    vec![("SIMD", Box::new(HostEngine::new(Simd::default())))]
+}
+
+/// The candidates that the adapter at hand can run.
+fn gpus(variants: impl Iterator<Item = (&'static str, Variants)>) -> Vec<Candidate> {
+    let open = |(name, variants)| match block_on(GpuEngine::with_variants(variants)) {
+        Ok(engine) => Some((name, Box::new(engine) as Box<dyn Engine>)),
+        Err(error) => {
+            println!("{name}: {error}");
+            None
+        }
+    };
+    variants.filter_map(open).collect()
+}
+
+fn race(trial: &Trial, candidates: Vec<Candidate>, rounds: usize) {
+    let on = candidates.first().map(|(_, engine)| engine.info().description).unwrap_or_default();
+    println!("{}, on {on}", trial.name);
+    let expected = block_on(trial.expected()).unwrap();
+    let mut field: Vec<(Candidate, ProgramId, u32, Vec<Duration>)> = Vec::new();
+    for (name, mut engine) in candidates {
+        let (program, got) = block_on(trial.run(engine.as_mut())).unwrap();
+        let error = relative_error(&got, &expected);
+        if error > TOLERANCE {
+            println!("  {name}: WRONG, off by {error:.1e}");
+            continue;
+        }
+        let once = block_on(trial.time(engine.as_mut(), program, 2)).unwrap();
+        let runs = (ROUND.as_micros() / once.as_micros().max(1)).clamp(1, 1000) as u32;
+        println!("  {name}: right within {error:.1e}");
+        field.push(((name, engine), program, runs, Vec::new()));
+    }
+    for _ in 0..rounds {
+        for ((_, engine), program, runs, times) in &mut field {
+            times.push(block_on(trial.time(engine.as_mut(), *program, *runs)).unwrap());
+        }
+    }
+    for ((name, _), _, _, times) in &mut field {
+        times.sort();
+        let median = times[times.len() / 2];
+        let spread = (times[times.len() - 1] - times[0]).as_secs_f64() / median.as_secs_f64();
+        let speed = trial.multiply_adds as f64 / median.as_secs_f64() / 1e9;
+        println!("  {name}: {:.1} µs, {speed:.2} GMAC/s, spread {:.0} %", median.as_secs_f64() * 1e6, spread * 100.0);
+    }
+}

@@ -1,0 +1,111 @@
+// `linear` for many tokens and a quantised weight, see shared/linear.wgsl: as linear_block, but in products of bytes.
+//
+// Activations are rounded to eight bits, with a scale for the 16 values that an invocation fetches; the norm's weight is
+// multiplied in before. Sums of products are exact in i32, and meet the scales in f32. What the minimum of a block is
+// multiplied with, the sum of the activations, is taken before the rounding.
+#import linear
+#import blocks
+#import tile
+
+var<workgroup> weights: array<vec4<u32>, 2u * TILE_ROWS>; // (halves of a block, rows)
+var<workgroup> weight_scales: array<vec2<f32>, TILE_ROWS>; // scale, minimum
+var<workgroup> activations: array<vec4<u32>, 2u * TILE_TOKENS>; // (halves, tokens)
+var<workgroup> activation_scales: array<vec2<f32>, 2u * TILE_TOKENS>; // (halves, tokens): scale, sum
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let tokens = min(step.tokens, params.rows);
+    let first_token = workgroup.y * TILE_TOKENS;
+    if first_token >= tokens {
+        return;
+    }
+    let lane = index % LANES;
+    let token_lane = index / LANES;
+    let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;
+
+    // what this invocation fetches: a row, or half the blocks of a token; tokens past the last repeat it
+    let task = index % TILE_ROWS;
+    let fetches_weights = index < TILE_ROWS;
+    let row = row_of((workgroup.x * LANES + task % LANES) * OUTPUTS_PER_INVOCATION, task / LANES);
+    let token = task / 2u;
+    let half = task % 2u;
+    let x_row = min(first_token + token, tokens - 1u) * QUADS + 4u * half;
+    var square_sum = 0.0;
+
+    var sums: mat4x4<f32>; // (tokens, rows)
+    for (var block = 0u; block < BLOCKS; block++) {
+        workgroupBarrier(); // everyone is done with the block before
+        if fetches_weights {
+            let bytes = block_bytes(row, block);
+            weights[task] = bytes[0];
+            weights[TILE_ROWS + task] = bytes[1];
+            weight_scales[task] = block_scale(row, block);
+        } else {
+            var values: array<vec4<f32>, 4>;
+            for (var i = 0u; i < 4u; i++) {
+                values[i] = x[x_row + 8u * block + i];
+#ifdef NORM
+                square_sum += dot(values[i], values[i]);
+                values[i] *= norm[8u * block + 4u * half + i];
+#endif
+            }
+            let largest = max(max(abs(values[0]), abs(values[1])), max(abs(values[2]), abs(values[3])));
+            let range = max(max(largest.x, largest.y), max(largest.z, largest.w));
+            let factor = select(0.0, 127.0 / range, range > 0.0);
+            let at = half * TILE_TOKENS + token;
+            activations[at] = vec4(
+                pack4xI8(vec4<i32>(round(values[0] * factor))),
+                pack4xI8(vec4<i32>(round(values[1] * factor))),
+                pack4xI8(vec4<i32>(round(values[2] * factor))),
+                pack4xI8(vec4<i32>(round(values[3] * factor))),
+            );
+            activation_scales[at] = vec2(range / 127.0, dot(values[0] + values[1] + values[2] + values[3], vec4(1.0)));
+        }
+        workgroupBarrier();
+        let low = array(weights[lane], weights[lane + LANES], weights[lane + 2u * LANES], weights[lane + 3u * LANES]);
+        let w = TILE_ROWS + lane;
+        let high = array(weights[w], weights[w + LANES], weights[w + 2u * LANES], weights[w + 3u * LANES]);
+        let scales = mat4x2<f32>(
+            weight_scales[lane],
+            weight_scales[lane + LANES],
+            weight_scales[lane + 2u * LANES],
+            weight_scales[lane + 3u * LANES],
+        );
+        sums[0] += products(low, high, scales, token_lane);
+        sums[1] += products(low, high, scales, token_lane + TOKEN_LANES);
+        sums[2] += products(low, high, scales, token_lane + 2u * TOKEN_LANES);
+        sums[3] += products(low, high, scales, token_lane + 3u * TOKEN_LANES);
+    }
+#ifdef NORM
+    if !fetches_weights {
+        squares[task] = square_sum;
+    }
+    workgroupBarrier();
+#endif
+    finish(first_token, token_lane, first, sums[0]);
+    finish(first_token, token_lane + TOKEN_LANES, first, sums[1]);
+    finish(first_token, token_lane + 2u * TOKEN_LANES, first, sums[2]);
+    finish(first_token, token_lane + 3u * TOKEN_LANES, first, sums[3]);
+}
+
+// A block of four rows against a token.
+fn products(low: array<vec4<u32>, 4>, high: array<vec4<u32>, 4>, scales: mat4x2<f32>, token: u32) -> vec4<f32> {
+    let a = activations[token];
+    let b = activations[TILE_TOKENS + token];
+    let scale_a = activation_scales[token];
+    let scale_b = activation_scales[TILE_TOKENS + token];
+    let product_a = vec4<f32>(vec4(dot16(a, low[0]), dot16(a, low[1]), dot16(a, low[2]), dot16(a, low[3])));
+    let product_b = vec4<f32>(vec4(dot16(b, high[0]), dot16(b, high[1]), dot16(b, high[2]), dot16(b, high[3])));
+    let product = product_a * scale_a.x + product_b * scale_b.x;
+    let sum = scale_a.y + scale_b.y;
+    return vec4(
+        dot(scales[0], vec2(product.x, sum)),
+        dot(scales[1], vec2(product.y, sum)),
+        dot(scales[2], vec2(product.z, sum)),
+        dot(scales[3], vec2(product.w, sum)),
+    );
+}
+
+fn dot16(a: vec4<u32>, b: vec4<u32>) -> i32 {
+    return dot4I8Packed(a.x, b.x) + dot4I8Packed(a.y, b.y) + dot4I8Packed(a.z, b.z) + dot4I8Packed(a.w, b.w);
+}

@@ -1,0 +1,48 @@
+// `linear` for one token, see shared/linear.wgsl: as linear_split, but the K_THREADS invocations that share ROWS rows add up
+// their sums within their subgroup, without memory of the workgroup.
+//
+// Where a subgroup is smaller than K_THREADS, what its parts came to meets in memory after all. Which invocations form a
+// subgroup, WGSL leaves open; that they are neighbours is what every GPU does, and what the trial before use shows.
+enable subgroups;
+#import matvec
+#import parts
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+) {
+    let token = workgroup.y;
+    if token >= min(step.tokens, params.rows) {
+        return;
+    }
+    let lane = index / K_THREADS;
+    let k = index % K_THREADS;
+    let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;
+    var sums: Sums;
+    if first < OUTPUTS {
+        for (var block = k; block < BLOCKS; block += K_THREADS) {
+            add_block(&sums, first, token, block);
+        }
+    }
+    let width = min(K_THREADS, subgroup_size); // invocations that can add up so
+    for (var distance = width / 2u; distance > 0u; distance /= 2u) {
+        for (var r = 0u; r < ROWS; r++) {
+            sums.rows[r] += subgroupShuffleXor(sums.rows[r], distance);
+        }
+#ifdef NORM
+        sums.squares += subgroupShuffleXor(sums.squares, distance);
+#endif
+    }
+    if k % width == 0u {
+        partial[index / width] = sums;
+    }
+    workgroupBarrier();
+
+    // a result an invocation, or a pair
+    let parts = K_THREADS / width;
+    for (var task = index; task < LANES * ROWS / 2u; task += WORKGROUP) {
+        finish(token, workgroup.x * LANES, task / (ROWS / 2u), task % (ROWS / 2u), parts);
+    }
+}

@@ -1,0 +1,5 @@
+// Compiles where products of packed bytes are.
+@compute @workgroup_size(1)
+fn main(@builtin(local_invocation_index) index: u32) {
+    _ = dot4I8Packed(index, index);
+}

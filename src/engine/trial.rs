@@ -1,0 +1,202 @@
+//! Pieces of a small model on random data, and the result that the plain reference gives: what shaders are checked and
+//! raced on before a model runs on them, and what the kernel benches time.
+
+use std::time::Duration;
+
+use web_time::Instant;
+
+use super::host::{HostEngine, Reference};
+use super::{Engine, ProgramId};
+use crate::Result;
+use crate::format::block::BlockType;
+use crate::format::layout::Layout;
+use crate::ops::{Attention, Epilogue, Linear, Recording, RmsNorm};
+use crate::record::{Matrix, Step, Tensor};
+
+/// Creates the operands, the same each time, and gives what to run and the result to compare.
+type Record = dyn Fn(&mut dyn Engine) -> Result<(Recording, Tensor)>;
+
+/// Work whose result is known.
+pub struct Trial {
+    /// What it is, and its shape.
+    pub name: String,
+    /// Multiply-adds of a run.
+    pub multiply_adds: u64,
+    position: usize,
+    ids: Vec<u32>,
+    record: Box<Record>,
+}
+
+impl Trial {
+    /// The first half of a feed-forward layer: norm, gate and up projection of shape (2 · ffn, hidden), SwiGLU.
+    pub fn gate_up(tokens: usize, layout: Layout, ffn: usize, hidden: usize) -> Self {
+        let record = move |memory: &mut dyn Engine| {
+            let mut random = Random(1);
+            let x = random.tensor(memory, tokens, hidden)?;
+            let norm = Some(RmsNorm { weight: random.tensor(memory, 1, hidden)?, eps: 1e-5 });
+            let weight = random.matrix(memory, layout, 2 * ffn, hidden)?;
+            let y = random.tensor(memory, tokens, ffn)?;
+            let mut recording = Recording::default();
+            recording.push(Linear { x, norm, weight, bias: None, epilogue: Epilogue::SwiGlu, y_offset: 0, y })?;
+            Ok((recording, y))
+        };
+        let name = format!("norm, gate·up and SwiGLU, {layout:?} {} × {hidden}, {tokens} tokens", 2 * ffn);
+        Self::linear(name, tokens, 2 * ffn * hidden, Box::new(record))
+    }
+
+    /// Its second half: the down projection of shape (hidden, ffn), added to what was there.
+    pub fn down(tokens: usize, layout: Layout, hidden: usize, ffn: usize) -> Self {
+        let record = move |memory: &mut dyn Engine| {
+            let mut random = Random(2);
+            let x = random.tensor(memory, tokens, ffn)?;
+            let weight = random.matrix(memory, layout, hidden, ffn)?;
+            let y = random.tensor(memory, tokens, hidden)?;
+            let mut recording = Recording::default();
+            let epilogue = Epilogue::Accumulate;
+            recording.push(Linear { x, norm: None, weight, bias: None, epilogue, y_offset: 0, y })?;
+            Ok((recording, y))
+        };
+        let name = format!("down and residual, {layout:?} {hidden} × {ffn}, {tokens} tokens");
+        Self::linear(name, tokens, hidden * ffn, Box::new(record))
+    }
+
+    fn linear(name: String, tokens: usize, weights: usize, record: Box<Record>) -> Self {
+        Self { name, multiply_adds: (tokens * weights) as u64, position: 0, ids: vec![0; tokens], record }
+    }
+
+    /// Attention of nine query heads on three key heads, for tokens from `position` on.
+    pub fn attention(tokens: usize, position: usize) -> Self {
+        let (heads, kv_heads, head_dim, context) = (9, 3, 64, 512);
+        let record = move |memory: &mut dyn Engine| {
+            let mut random = Random(3);
+            let q = random.tensor(memory, tokens, (heads + 2 * kv_heads) * head_dim)?;
+            let k_cache = random.tensor(memory, kv_heads * context, head_dim)?.buffer;
+            let v_cache = random.tensor(memory, kv_heads * context, head_dim)?.buffer;
+            let y = random.tensor(memory, tokens, heads * head_dim)?;
+            let mut recording = Recording::default();
+            recording.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale: 0.3, y })?;
+            Ok((recording, y))
+        };
+        let name = format!("attention, {tokens} tokens at {position}");
+        let positions: usize = (0..tokens).map(|token| position + token + 1).sum();
+        let multiply_adds = (2 * positions * heads * head_dim) as u64;
+        Self { name, multiply_adds, position, ids: vec![0; tokens], record: Box::new(record) }
+    }
+
+    fn step(&self) -> Step<'_> {
+        Step::new(self.position, &self.ids)
+    }
+
+    /// What the plain reference gives.
+    pub async fn expected(&self) -> Result<Vec<f32>> {
+        let mut host = HostEngine::new(Reference);
+        Ok(self.run(&mut host).await?.1)
+    }
+
+    /// Prepares it on `engine` and runs it once.
+    pub async fn run(&self, engine: &mut dyn Engine) -> Result<(ProgramId, Vec<f32>)> {
+        let (recording, y) = (self.record)(engine)?;
+        let program = engine.prepare(recording)?;
+        engine.run(program, &self.step())?;
+        Ok((program, engine.read_values(y.buffer, y.rows * y.cols).await?))
+    }
+
+    /// What a run takes when `runs` are queued at once.
+    pub async fn time(&self, engine: &mut dyn Engine, program: ProgramId, runs: u32) -> Result<Duration> {
+        let start = now();
+        for _ in 0..runs {
+            engine.run(program, &self.step())?;
+        }
+        engine.synchronize().await?;
+        Ok(start.elapsed() / runs)
+    }
+}
+
+/// Largest difference, relative to the root mean square of `expected`; infinite where one is not a number.
+pub fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
+    let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
+    let differences = got.iter().zip(expected).map(|(a, b)| (a - b).abs() / rms);
+    differences.fold(0.0, |worst, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) })
+}
+
+#[allow(clippy::disallowed_methods, reason = "natively web_time's clock is std's, and in wasm it is the browser's")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Repeatable numbers (xorshift32, Marsaglia 2003).
+struct Random(u32);
+
+impl Random {
+    fn bits(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+
+    /// In (-1, 1).
+    fn unit(&mut self) -> f32 {
+        self.bits() as i32 as f32 / 2f32.powi(31)
+    }
+
+    fn tensor(&mut self, memory: &mut dyn Engine, rows: usize, cols: usize) -> Result<Tensor> {
+        let buffer = memory.create_values("trial", rows * cols)?;
+        let values: Vec<f32> = (0..rows * cols).map(|_| self.unit()).collect();
+        memory.write_values(buffer, 0, &values)?;
+        Ok(Tensor { buffer, rows, cols })
+    }
+
+    /// Weights of shape (rows, cols) in about (-1/4, 1/4).
+    fn matrix(&mut self, memory: &mut dyn Engine, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
+        let block = match layout {
+            Layout::F32 => BlockType::F32,
+            Layout::F16 => BlockType::F16,
+            Layout::Bf16 => BlockType::Bf16,
+            Layout::Q4 => BlockType::Q4_0,
+            Layout::Q8 => BlockType::Q8_0,
+        };
+        let matrix = memory.create_matrix("trial", layout, rows, cols)?;
+        let mut bytes = Vec::with_capacity(block.row_bytes(cols) * rows);
+        for _ in 0..rows * cols / block.block_len() {
+            let bits = self.bits();
+            match layout {
+                Layout::F32 => bytes.extend((self.unit() / 4.0).to_le_bytes()),
+                // a sign, an exponent of -3, and any fraction
+                Layout::F16 => bytes.extend(((bits & 0x83ff) as u16 | 0x3000).to_le_bytes()),
+                Layout::Bf16 => bytes.extend(((bits & 0x807f) as u16 | 0x3e00).to_le_bytes()),
+                // an f16 from 2⁻⁶ on, and sixteen bytes of two nibbles; or from 2⁻¹⁰ on, and 32 signed bytes
+                Layout::Q4 => bytes.extend(((bits & 0x3ff) as u16 | 0x2400).to_le_bytes()),
+                Layout::Q8 => bytes.extend(((bits & 0x3ff) as u16 | 0x1400).to_le_bytes()),
+            }
+            let words = if layout == Layout::Q4 { 4 } else { 8 };
+            if matches!(layout, Layout::Q4 | Layout::Q8) {
+                bytes.extend((0..words).flat_map(|_| self.bits().to_le_bytes()));
+            }
+        }
+        memory.write_rows(&matrix, 0, block, &bytes)?;
+        Ok(matrix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_a_number_is_an_error_without_bound() {
+        assert_eq!(relative_error(&[1.0, f32::NAN], &[1.0, 1.0]), f32::INFINITY);
+        assert_eq!(relative_error(&[1.0, 3.0], &[1.0, 1.0]), 2.0);
+    }
+
+    #[test]
+    fn results_are_of_a_size_that_shows_errors() {
+        for layout in [Layout::F32, Layout::F16, Layout::Bf16, Layout::Q4, Layout::Q8] {
+            for trial in [Trial::gate_up(2, layout, 8, 64), Trial::down(1, layout, 8, 64), Trial::attention(2, 9)] {
+                let expected = pollster::block_on(trial.expected()).unwrap();
+                let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
+                assert!((0.01..10.0).contains(&rms), "{}: {rms}", trial.name);
+            }
+        }
+    }
+}

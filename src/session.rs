@@ -7,6 +7,7 @@
 //! Where the engine samples, steps are queued ahead of the answer, which only sees the ids. Steps past its end are dropped:
 //! what they put into the KV cache lies beyond `Session::cached` and is written again.
 
+mod loading;
 mod programs;
 mod types;
 
@@ -19,6 +20,7 @@ use crate::sampling::Sampler;
 use crate::tokenizer::{ChatTemplate, Detokenizer, EncodeOptions, Message, RenderOptions, StopMatcher, Tokenizer};
 use crate::{Error, Result};
 
+pub use loading::Loading;
 use programs::Programs;
 pub use types::{Event, FinishReason, GenerateOptions, Info};
 
@@ -57,16 +59,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// Records the model's work and prepares it on the engine that holds its weights.
-    pub fn new(mut engine: Box<dyn Engine>, model: Model) -> Result<Self> {
+    fn new(engine: Box<dyn Engine>, model: Model, programs: Programs) -> Self {
         let Model { decoder, tokenizer, chat_template, parameters, quantization } = model;
-        let programs = Programs::new(engine.as_mut(), &decoder)?;
         let (cached, generation) = (Vec::new(), None);
-        Ok(Self { engine, decoder, tokenizer, chat_template, parameters, quantization, programs, cached, generation })
+        Self { engine, decoder, tokenizer, chat_template, parameters, quantization, programs, cached, generation }
     }
 
-    /// Runs every program of a generation once and forgets the result: the browser compiles shaders on first use, which
-    /// should not delay the first answer.
+    /// Runs every program of a generation once and forgets the result: what is still being compiled, and what is wrong with
+    /// it, should not wait for the first answer.
     pub async fn warm_up(&mut self) -> Result<()> {
         for ids in [&[0][..], &[0, 0]] {
             self.cached.clear();

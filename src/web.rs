@@ -6,10 +6,10 @@ use js_sys::{Date, Error as JsError, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
-use crate::engine::{self, Device, Engine};
-use crate::session::{GenerateOptions, Info, Session};
+use crate::Error;
+use crate::engine::{self, Device};
+use crate::session::{GenerateOptions, Info, Loading, Session};
 use crate::tokenizer::{EncodeOptions, Message};
-use crate::{Error, model};
 
 /// Says in the console where a panic came from; the trap that follows it says nothing.
 #[wasm_bindgen(start)]
@@ -64,9 +64,8 @@ pub fn join_pool() {
 /// A model that is being loaded.
 #[wasm_bindgen]
 pub struct Loader {
-    engine: Box<dyn Engine>,
+    loading: Loading,
     reason: String,
-    loader: model::Loader,
 }
 
 #[wasm_bindgen]
@@ -75,42 +74,39 @@ impl Loader {
     pub async fn create(options: String) -> Result<Loader, JsValue> {
         let options: LoadOptions = from_json("options", &options)?;
         let opened = engine::open(options.device, options.tuning.as_deref()).await.map_err(to_js)?;
-        let loader = model::Loader::new(options.context_length);
-        Ok(Self { engine: opened.engine, reason: opened.reason, loader })
+        Ok(Self { loading: Loading::new(opened.engine, options.context_length), reason: opened.reason })
     }
 
     /// `gpu` or `cpu`.
     pub fn engine_kind(&self) -> String {
-        self.engine.info().kind.into()
+        self.loading.engine().info().kind.into()
     }
 
     /// What is worth remembering of this GPU, for `tuning` of the next `create`.
     pub fn tuning(&self) -> Option<String> {
-        self.engine.tuning()
+        self.loading.engine().tuning()
     }
 
     /// How many bytes will come, where that is known.
     pub fn set_stream_bytes(&mut self, bytes: f64) {
-        self.loader.set_stream_bytes(bytes as u64);
+        self.loading.set_stream_bytes(bytes as u64);
     }
 
-    /// The next bytes of the model file.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), JsValue> {
-        self.loader.feed(self.engine.as_mut(), bytes).map_err(to_js)
+    /// The next bytes of the model file; waits where the engine cannot take more.
+    pub async fn feed(&mut self, bytes: &[u8]) -> Result<(), JsValue> {
+        self.loading.feed(bytes).await.map_err(to_js)
     }
 
     /// Bytes of the whole file, once its header was read.
     pub fn total_bytes(&self) -> Option<f64> {
-        self.loader.total_bytes().map(|bytes| bytes as f64)
+        self.loading.total_bytes().map(|bytes| bytes as f64)
     }
 
     /// The model, after the last byte.
     pub async fn finish(self) -> Result<Llm, JsValue> {
-        let Self { mut engine, reason, loader } = self;
-        let model = loader.finish(engine.as_mut()).map_err(to_js)?;
-        let mut session = Session::new(engine, model).map_err(to_js)?;
+        let mut session = self.loading.finish().map_err(to_js)?;
         session.warm_up().await.map_err(to_js)?;
-        Ok(Llm { session, reason })
+        Ok(Llm { session, reason: self.reason })
     }
 }
 

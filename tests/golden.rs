@@ -6,9 +6,8 @@ use std::io::Read;
 use pollster::block_on;
 use serde::Deserialize;
 use weft_llm::engine::{self, Device};
-use weft_llm::model::Loader;
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::session::{Event, FinishReason, GenerateOptions, Session, negative_log_likelihood};
+use weft_llm::session::{Event, FinishReason, GenerateOptions, Loading, Session, negative_log_likelihood};
 use weft_llm::tokenizer::{EncodeOptions, Message};
 
 #[derive(Deserialize)]
@@ -47,17 +46,16 @@ fn figures() -> Figures {
 fn session(device: Device) -> Session {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/models/SmolLM2-135M-Instruct.Q4_1.gguf");
     let mut file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{path}: {error}. `npm test` fetches it."));
-    let mut engine = block_on(engine::open(device, None)).unwrap().engine;
-    let mut loader = Loader::new(Some(1024));
+    let engine = block_on(engine::open(device, None)).unwrap().engine;
+    let mut loading = Loading::new(engine, Some(1024));
     let mut chunk = vec![0; 1 << 20];
     loop {
         match file.read(&mut chunk).unwrap() {
             0 => break,
-            n => loader.feed(engine.as_mut(), &chunk[..n]).unwrap(),
+            n => block_on(loading.feed(&chunk[..n])).unwrap(),
         }
     }
-    let model = loader.finish(engine.as_mut()).unwrap();
-    Session::new(engine, model).unwrap()
+    loading.finish().unwrap()
 }
 
 /// How far an engine may be from the golden figures.

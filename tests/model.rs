@@ -13,7 +13,7 @@ use weft_llm::format::{BlockType, Layout};
 use weft_llm::model::Loader;
 use weft_llm::record::Memory;
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::session::{Event, GenerateOptions, Session};
+use weft_llm::session::{Event, GenerateOptions, Loading, Session};
 use weft_llm::tokenizer::Message;
 
 /// More than one chunk of a prompt.
@@ -124,11 +124,22 @@ fn a_separate_output_matrix_is_used() {
 
 #[test]
 fn the_parts_of_a_split_model_make_the_whole() {
-    let tiny = mixed();
-    let expected = reference(&tiny);
+    assert_every_cut_agrees(&mixed());
+}
+
+#[test]
+fn biases_and_factors_may_come_with_another_file_than_their_matrix() {
+    let factors = |tiny: Tiny| tiny.vector("rope_freqs.weight", &[2.0; HEAD_DIM / 2]);
+    for tiny in [mixed(), Tiny::new(13, |_| BlockType::Q8_0)] {
+        assert_every_cut_agrees(&factors(with_biases(tiny)));
+    }
+}
+
+/// Cut in two anywhere, also within a group that would share a matrix, it gives the same logits.
+fn assert_every_cut_agrees(tiny: &Tiny) {
+    let expected = reference(tiny);
     let count = tiny.tensors.len();
-    // wherever it is cut, also within a group that would share a matrix
-    for cut in [1, 5, 6, 9, count - 1] {
+    for cut in 1..count {
         let part = |number: u16, tensors: Vec<(&String, &Tensor)>| {
             let mut metadata = if number == 0 { tiny.metadata.clone() } else { Vec::new() };
             metadata.push(("split.no".into(), number.into()));
@@ -268,6 +279,39 @@ fn weights_that_are_not_numbers_are_an_error_instead_of_text() {
         }
     };
     assert_eq!(error.code(), "INVALID_LOGITS");
+}
+
+/// Feeds `bytes` until `done`; returns how many that took.
+fn feed_until(loading: &mut Loading, bytes: &[u8], done: impl Fn(&Loading) -> bool) -> Result<usize, Error> {
+    for (i, chunk) in bytes.chunks(64).enumerate() {
+        block_on(loading.feed(chunk))?;
+        if done(loading) {
+            return Ok(i * 64 + chunk.len());
+        }
+    }
+    panic!("it never happened");
+}
+
+#[test]
+fn all_is_compiled_once_and_before_the_weights_came() {
+    let bytes = Tiny::new(6, |_| BlockType::Q4_0).bytes();
+    let mut loading = Loading::new(Box::new(support::gpu()), None);
+    let fed = feed_until(&mut loading, &bytes, |loading| loading.engine().counters().pipelines > 0).unwrap();
+    assert!(fed < bytes.len() / 2, "{fed} of {} bytes", bytes.len());
+    let early = loading.engine().counters().pipelines;
+    block_on(loading.feed(&bytes[fed..])).unwrap();
+    let mut session = loading.finish().unwrap();
+    block_on(session.warm_up()).unwrap();
+    greedy(&mut session, &ids(), 3);
+    assert_eq!(session.engine().counters().pipelines, early);
+}
+
+#[test]
+fn a_missing_tensor_is_named_before_the_weights_came() {
+    let bytes = Tiny::new(6, |_| BlockType::F32).without("output_norm.weight").bytes();
+    let mut loading = Loading::new(Box::new(HostEngine::new(Reference)), None);
+    let header = feed_until(&mut loading, &bytes[..bytes.len() / 2], |_| false).unwrap_err();
+    assert!(header.to_string().contains("output_norm.weight"), "{header}");
 }
 
 #[test]

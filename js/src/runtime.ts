@@ -43,7 +43,8 @@ export interface RuntimeLoader {
   tuning(): string | undefined;
   /** How long the stream will be, before the first `feed`, where it is known. */
   set_stream_bytes(total: number): void;
-  feed(bytes: Uint8Array): void;
+  /** Waits where the engine cannot take more. */
+  feed(bytes: Uint8Array): Promise<void>;
   /** What the header says of its own file, once it was read. */
   total_bytes(): number | undefined;
   finish(): Promise<RuntimeLlm>;

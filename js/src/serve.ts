@@ -102,7 +102,7 @@ async function load(
     const piece = next.value;
     // With it, a header that claims more than the files hold fails now and not after the download.
     if (loaded === 0 && piece.total !== null) loader.set_stream_bytes(piece.total);
-    loader.feed(piece.bytes);
+    await loader.feed(piece.bytes);
     file = piece.file;
     loaded += piece.bytes.length;
     // A header speaks of its own file alone.

@@ -77,7 +77,7 @@ test('a crash while loading is not hidden by cleaning up', async (t) => {
   const { create } = runtime.Loader;
   runtime.Loader.create = async (options) => ({
     ...(await create(options)),
-    feed() {
+    async feed() {
       throw new WebAssembly.RuntimeError('memory access out of bounds');
     },
     free() {

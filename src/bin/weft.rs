@@ -10,9 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pollster::block_on;
 use serde_json::json;
 use weft_llm::engine::{self, Device};
-use weft_llm::model::Loader;
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::session::{Event, GenerateOptions, Session, negative_log_likelihood};
+use weft_llm::session::{Event, GenerateOptions, Loading, Session, negative_log_likelihood};
 use weft_llm::tokenizer::{EncodeOptions, Message};
 use weft_llm::{Error, Result};
 
@@ -202,11 +201,11 @@ async fn run(command: Command) -> Result<()> {
 impl ModelArgs {
     async fn load(&self) -> Result<Session> {
         engine::cpu::pool::start(self.threads).map_err(|error| io_error("a thread", &error))?;
-        let mut engine = engine::open(self.device.into(), None).await?.engine;
-        let mut loader = Loader::new(self.context);
+        let engine = engine::open(self.device.into(), None).await?.engine;
+        let mut loading = Loading::new(engine, self.context);
         let sizes = self.model.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
         // what cannot be asked for its size is named when it is read
-        loader.set_stream_bytes(sizes.sum::<std::io::Result<u64>>().unwrap_or(u64::MAX));
+        loading.set_stream_bytes(sizes.sum::<std::io::Result<u64>>().unwrap_or(u64::MAX));
         let mut chunk = vec![0; 1 << 20];
         for path in &self.model {
             let name = path.display().to_string();
@@ -214,12 +213,11 @@ impl ModelArgs {
             loop {
                 match file.read(&mut chunk).map_err(|error| io_error(&name, &error))? {
                     0 => break,
-                    n => loader.feed(engine.as_mut(), &chunk[..n])?,
+                    n => loading.feed(&chunk[..n]).await?,
                 }
             }
         }
-        let model = loader.finish(engine.as_mut())?;
-        Session::new(engine, model)
+        loading.finish()
     }
 }
 

@@ -17,7 +17,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::Result;
-use crate::ops::Recording;
+use crate::ops::{Command, Recording};
 use crate::record::{BufferId, Memory, Step};
 
 /// A future that need not be `Send`: in the browser nothing of an engine leaves its worker.
@@ -42,6 +42,8 @@ pub struct EngineInfo {
 /// Work done since the engine was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
+    /// Pipelines compiled.
+    pub pipelines: u64,
     /// Kernels started.
     pub dispatches: u64,
     /// Command buffers handed to the GPU.
@@ -58,6 +60,17 @@ pub trait Engine: Memory {
     /// What is worth remembering of this machine for the next [`open`].
     fn tuning(&self) -> Option<String> {
         None
+    }
+
+    /// Begins to compile what `command` runs, ahead of [`Engine::prepare`] and without waiting for it. False where that is
+    /// new and the last such thing is still being compiled: ask again later.
+    fn compile(&mut self, _command: &Command) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Waits while more of what was written is on its way than should be held in memory.
+    fn throttle(&mut self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Makes a recording ready to be run many times.

@@ -1,16 +1,16 @@
 //! Puts the tensors of a byte stream where the layers want them, without holding the file.
 //!
-//! Matrices go row by row into engine memory as they arrive. Vectors (norm weights, biases) are small: they wait on the
-//! host until the end, when it is known which parts they belong to.
+//! Once the headers of all files are read, every buffer exists and so does the [`Decoder`]: it can be recorded and compiled
+//! while the rows go into engine memory as they arrive.
 
 use std::collections::{HashMap, HashSet};
 
 use super::config::Config;
 use super::decoder::{Decoder, Layer};
 use super::kv_cache::KvCache;
+use super::vectors::{ROPE_FACTORS, Vectors};
 use super::vocabulary::take_vocabulary;
-use super::weights::{Group, check_shape, missing_tensor, vector};
-use crate::format::layout::{Layout, Planes, dequantize_row, repack};
+use super::weights::{Group, missing_tensor};
 use crate::format::{GgufReader, Header, Sink, TensorInfo};
 use crate::record::{Memory, Tensor};
 use crate::tokenizer::{ChatTemplate, Tokenizer};
@@ -52,9 +52,17 @@ impl Loader {
         self.assembly.stream_bytes = bytes;
     }
 
-    /// The next bytes, any number of them.
+    /// The next bytes, any number of them. Errors: those of [`GgufReader::feed`], and `InvalidModel` naming a tensor that no
+    /// file has.
     pub fn feed(&mut self, memory: &mut dyn Memory, bytes: &[u8]) -> Result<()> {
-        self.reader.feed(bytes, &mut Destination { assembly: &mut self.assembly, memory })
+        self.reader.feed(bytes, &mut Destination { assembly: &mut self.assembly, memory })?;
+        // the length of the whole stream is known with the last header
+        if self.reader.total_bytes().is_some() { self.assembly.settle(memory) } else { Ok(()) }
+    }
+
+    /// The transformer, once the headers of all files were read. Its weights are then still on their way.
+    pub fn decoder(&self) -> Option<&Decoder> {
+        self.assembly.decoder.as_ref()
     }
 
     /// Bytes of the whole file, once its header was read.
@@ -62,10 +70,10 @@ impl Loader {
         self.reader.total_bytes()
     }
 
-    /// The model, after the last byte. Errors: `TruncatedFile`, or `InvalidModel` naming a tensor that is missing.
-    pub fn finish(self, memory: &mut dyn Memory) -> Result<Model> {
+    /// The model, after the last byte. Errors: `TruncatedFile`.
+    pub fn finish(self) -> Result<Model> {
         self.reader.finish()?;
-        self.assembly.finish(memory)
+        self.assembly.finish()
     }
 }
 
@@ -78,7 +86,7 @@ struct Assembly {
     /// Bytes that the headers so far claim.
     claimed_bytes: u64,
     parts: Option<Parts>,
-    vectors: HashMap<String, Vec<f32>>,
+    decoder: Option<Decoder>,
     parameters: u64,
     /// Weights by block type.
     census: HashMap<&'static str, u64>,
@@ -91,8 +99,7 @@ struct Parts {
     groups: Vec<Group>,
     /// Tensor stem → index of its group.
     group_of: HashMap<String, usize>,
-    /// Names of vectors that the architecture may have, with their lengths.
-    vector_lengths: HashMap<String, usize>,
+    vectors: Vectors,
 }
 
 struct Destination<'a> {
@@ -151,8 +158,8 @@ impl Parts {
         for (index, group) in groups.iter().enumerate() {
             group_of.extend(group.stems().map(|stem| (stem.to_string(), index)));
         }
-        let vector_lengths = vector_lengths(&config);
-        Ok(Self { config, tokenizer, chat_template, groups, group_of, vector_lengths })
+        let vectors = Vectors::new(&config);
+        Ok(Self { config, tokenizer, chat_template, groups, group_of, vectors })
     }
 }
 
@@ -171,29 +178,6 @@ fn groups(config: &Config, vocab: usize) -> Vec<Group> {
         groups.push(Group::new(&[(name("ffn_down"), hidden)], ffn));
     }
     groups
-}
-
-/// Names and lengths of all vectors of the architecture, required or not.
-fn vector_lengths(config: &Config) -> HashMap<String, usize> {
-    let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
-    let (q, kv) = (heads * head_dim, kv_heads * head_dim);
-    let mut lengths =
-        HashMap::from([("output_norm.weight".into(), hidden), ("rope_freqs.weight".into(), config.rope.dim / 2)]);
-    for layer in 0..config.layers {
-        let vectors = [
-            ("attn_norm.weight", hidden),
-            ("ffn_norm.weight", hidden),
-            ("attn_q.bias", q),
-            ("attn_k.bias", kv),
-            ("attn_v.bias", kv),
-            ("attn_output.bias", hidden),
-            ("ffn_gate.bias", ffn),
-            ("ffn_up.bias", ffn),
-            ("ffn_down.bias", hidden),
-        ];
-        lengths.extend(vectors.map(|(name, len)| (format!("blk.{layer}.{name}"), len)));
-    }
-    lengths
 }
 
 impl Assembly {
@@ -217,8 +201,8 @@ impl Assembly {
             let weights: u64 = info.dims.iter().product();
             self.parameters += weights;
             *self.census.entry(info.block.name()).or_default() += weights;
-            if let Some(&len) = parts.vector_lengths.get(&info.name) {
-                check_shape(info, &[len])?;
+            if parts.vectors.know(&info.name) {
+                parts.vectors.announce(info)?;
                 continue;
             }
             let group = info.name.strip_suffix(".weight").and_then(|stem| parts.group_of.get(stem));
@@ -238,9 +222,9 @@ impl Assembly {
     }
 
     fn write(&mut self, memory: &mut dyn Memory, info: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
-        let Some(parts) = &self.parts else { return Ok(()) };
-        if parts.vector_lengths.contains_key(&info.name) {
-            self.vectors.entry(info.name.clone()).or_default().extend(dequantize(info, rows));
+        let Some(parts) = &mut self.parts else { return Ok(()) };
+        if parts.vectors.know(&info.name) {
+            parts.vectors.take(info, rows);
             return Ok(());
         }
         let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);
@@ -249,80 +233,81 @@ impl Assembly {
         group.write(memory, info, start + first_row, rows)
     }
 
-    fn finish(mut self, memory: &mut dyn Memory) -> Result<Model> {
-        let Some(parts) = self.parts else { return Err(missing_tensor("token_embd.weight")) };
-        let Parts { config, tokenizer, chat_template, groups, .. } = parts;
-        let context = context_length(self.context, &config);
-        let vectors = &mut self.vectors;
-        let mut groups = groups.into_iter();
+    /// To be called when the headers of all files are read, and after every piece then: makes what is missing of the decoder,
+    /// and writes the vectors that came.
+    fn settle(&mut self, memory: &mut dyn Memory) -> Result<()> {
+        let Some(parts) = &mut self.parts else { return Ok(()) };
+        let decoder = match &mut self.decoder {
+            Some(decoder) => decoder,
+            None => self.decoder.insert(parts.decoder(memory, self.context)?),
+        };
+        if let Some(factors) = parts.vectors.write(memory)? {
+            write_rope_table(memory, decoder, Some(&factors))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Model> {
+        let (Some(parts), Some(decoder)) = (self.parts, self.decoder) else {
+            return Err(missing_tensor("token_embd.weight"));
+        };
+        let Parts { tokenizer, chat_template, .. } = parts;
+        let quantization = self.census.iter().max_by_key(|(_, weights)| **weights).map_or("none", |(name, _)| name);
+        Ok(Model { decoder, tokenizer, chat_template, parameters: self.parameters, quantization })
+    }
+}
+
+impl Parts {
+    /// The transformer over buffers that rows may still have to be written to. Errors: `InvalidModel` naming a tensor that
+    /// is in no header.
+    fn decoder(&mut self, memory: &mut dyn Memory, context: Option<usize>) -> Result<Decoder> {
+        let Self { config, groups, vectors, .. } = self;
+        let context = context_length(context, config);
+        let mut groups = groups.iter_mut();
         let mut group = || groups.next().ok_or_else(|| missing_tensor("of a layer"));
         let embed_tokens = group()?.finish(memory, vectors)?;
         // Many models have no output matrix, and use the embedding table for both.
         let output = group()?;
-        let tied = output.weight.parts.is_empty();
-        let lm_head = if tied { embed_tokens.clone() } else { output.finish(memory, vectors)? };
+        let lm_head =
+            if output.weight.parts.is_empty() { embed_tokens.clone() } else { output.finish(memory, vectors)? };
         let mut layers = Vec::with_capacity(config.layers);
         for i in 0..config.layers {
             layers.push(Layer {
-                attn_norm: required(memory, vectors, &format!("blk.{i}.attn_norm.weight"))?,
+                attn_norm: vectors.required(memory, &format!("blk.{i}.attn_norm.weight"))?,
                 qkv_proj: group()?.finish(memory, vectors)?,
                 o_proj: group()?.finish(memory, vectors)?,
-                ffn_norm: required(memory, vectors, &format!("blk.{i}.ffn_norm.weight"))?,
+                ffn_norm: vectors.required(memory, &format!("blk.{i}.ffn_norm.weight"))?,
                 gate_up_proj: group()?.finish(memory, vectors)?,
                 down_proj: group()?.finish(memory, vectors)?,
-                kv_cache: KvCache::new(memory, &config, context)?,
+                kv_cache: KvCache::new(memory, config, context)?,
             });
         }
-        let norm = required(memory, vectors, "output_norm.weight")?;
-        let factors = vectors.remove("rope_freqs.weight");
-        let rope_table = rope_table(memory, &config, context, factors.as_deref())?;
-        let vocab = tokenizer.vocab_size();
-        let quantization = self.census.iter().max_by_key(|(_, weights)| **weights).map_or("none", |(name, _)| name);
-        Ok(Model {
-            decoder: Decoder { config, vocab, context, embed_tokens, layers, norm, lm_head, rope_table },
-            tokenizer,
-            chat_template,
-            parameters: self.parameters,
-            quantization,
-        })
+        let norm = vectors.required(memory, "output_norm.weight")?;
+        let (rows, cols) = (context, config.rope.dim);
+        let rope_table = Tensor { buffer: memory.create_values("rope table", rows * cols)?, rows, cols };
+        let (config, vocab) = (config.clone(), self.tokenizer.vocab_size());
+        let decoder = Decoder { config, vocab, context, embed_tokens, layers, norm, lm_head, rope_table };
+        if !vectors.has(ROPE_FACTORS) {
+            write_rope_table(memory, &decoder, None)?;
+        }
+        Ok(decoder)
     }
 }
 
-fn required(memory: &mut dyn Memory, vectors: &mut HashMap<String, Vec<f32>>, name: &str) -> Result<Tensor> {
-    let values = vectors.remove(name).ok_or_else(|| missing_tensor(name))?;
-    vector(memory, name, &values)
-}
-
-/// Whole rows of a tensor as f32.
-fn dequantize(info: &TensorInfo, rows: &[u8]) -> Vec<f32> {
-    let cols = info.cols();
-    let layout = Layout::for_block(info.block);
-    let mut planes = Planes::default();
-    repack(info.block, cols, rows, &mut planes);
-    let mut values = vec![0.0; rows.len() / info.block.row_bytes(cols) * cols];
-    for (row, out) in values.chunks_exact_mut(cols).enumerate() {
-        let (q, s) = (layout.quants_row_bytes(cols), layout.scales_row_bytes(cols));
-        dequantize_row(layout, &planes.quants[row * q..][..q], &planes.scales[row * s..][..s], out);
-    }
-    values
-}
-
-/// cos and sin of every position and pair, (context, rope.dim). `factors`: (rope.dim / 2), divisors of the frequencies,
-/// as Llama 3 ships them.
-fn rope_table(memory: &mut dyn Memory, config: &Config, context: usize, factors: Option<&[f32]>) -> Result<Tensor> {
-    let dim = config.rope.dim;
+/// cos and sin of every position and pair. `factors`: (rope.dim / 2), divisors of the frequencies.
+fn write_rope_table(memory: &mut dyn Memory, decoder: &Decoder, factors: Option<&[f32]>) -> Result<()> {
+    let Decoder { config, rope_table: Tensor { buffer, rows: context, cols: dim }, .. } = decoder;
     let frequency = |pair: usize| {
         let factor = factors.map_or(1.0, |factors| f64::from(factors[pair]));
-        f64::from(config.rope.scale) * f64::from(config.rope.base).powf(-(2.0 * pair as f64) / dim as f64) / factor
+        f64::from(config.rope.scale) * f64::from(config.rope.base).powf(-(2.0 * pair as f64) / *dim as f64) / factor
     };
     let frequencies: Vec<f64> = (0..dim / 2).map(frequency).collect();
-    let buffer = memory.create_values("rope table", context * dim)?;
     // A run of positions at a time: for a long context the whole table is megabytes, and its place may be the GPU.
-    for first in (0..context).step_by(256) {
-        let run = first..context.min(first + 256);
+    for first in (0..*context).step_by(256) {
+        let run = first..(first + 256).min(*context);
         let angles = run.flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
         let table: Vec<f32> = angles.flat_map(|angle| [angle.cos() as f32, angle.sin() as f32]).collect();
-        memory.write_values(buffer, first * dim, &table)?;
+        memory.write_values(*buffer, first * dim, &table)?;
     }
-    Ok(Tensor { buffer, rows: context, cols: dim })
+    Ok(())
 }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod decoder;
 pub mod kv_cache;
 pub mod loader;
+mod vectors;
 mod vocabulary;
 mod weights;
 

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use super::vectors::Vectors;
 use crate::format::TensorInfo;
 use crate::format::layout::Layout;
 use crate::ops::{Epilogue, Linear, Recording, RmsNorm};
@@ -140,31 +141,22 @@ impl Group {
         Ok(())
     }
 
-    /// The whole weight, with the biases among `vectors`. Errors: `InvalidModel` naming a member that never came.
-    pub fn finish(mut self, memory: &mut dyn Memory, vectors: &mut HashMap<String, Vec<f32>>) -> Result<Weight> {
+    /// The whole weight, with room for its biases. Errors: `InvalidModel` naming a member that no header has.
+    pub fn finish(&mut self, memory: &mut dyn Memory, vectors: &mut Vectors) -> Result<Weight> {
         if let Some(missing) = self.members.iter().find(|member| !member.placed) {
             return Err(missing_tensor(&format!("{}.weight", missing.stem)));
         }
         self.weight.parts.sort_by_key(|part| part.first_row);
-        let mut bias = Vec::new();
-        let mut any = false;
-        for member in &self.members {
-            let values = vectors.remove(&format!("{}.bias", member.stem));
-            any |= values.is_some();
-            bias.extend(values.unwrap_or_else(|| vec![0.0; member.rows]));
+        for part in &mut self.weight.parts {
+            let mut end = 0;
+            let biases = self.members.iter().map(|member| {
+                end += member.rows;
+                (format!("{}.bias", member.stem), end - member.rows..end)
+            });
+            part.bias = vectors.bias(memory, biases, part.first_row..part.first_row + part.matrix.rows)?;
         }
-        for part in self.weight.parts.iter_mut().filter(|_| any) {
-            part.bias = Some(vector(memory, "bias", &bias[part.first_row..][..part.matrix.rows])?);
-        }
-        Ok(self.weight)
+        Ok(self.weight.clone())
     }
-}
-
-/// A (1, n) tensor with these values.
-pub fn vector(memory: &mut dyn Memory, label: &str, values: &[f32]) -> Result<Tensor> {
-    let buffer = memory.create_values(label, values.len())?;
-    memory.write_values(buffer, 0, values)?;
-    Ok(Tensor { buffer, rows: 1, cols: values.len() })
 }
 
 /// `InvalidModel` unless the tensor has these dimensions, the fastest first; ones at the end do not count.

@@ -1,44 +1,44 @@
 //! What a session has recorded: the work of a token, of a chunk of the prompt, and of sampling where the engine does it.
 
-use crate::Result;
 use crate::engine::{Engine, ProgramId};
 use crate::model::Decoder;
 use crate::model::decoder::{Scratch, activations};
-use crate::ops::{Recording, Sample};
+use crate::ops::{Command, Recording, Sample};
 use crate::record::{Memory, Tensor};
+use crate::{Error, Result};
 
-/// Recordings that an engine has made ready.
-pub(super) struct Programs {
+/// What a session runs: recordings, and then what an engine made of them.
+pub(super) struct Programs<P = ProgramId> {
     /// Tokens of a chunk of the prompt.
     pub rows: usize,
     /// One token → its logits.
-    pub decode: ProgramId,
+    pub decode: P,
     /// A chunk of the prompt.
-    pub prompt: ProgramId,
+    pub prompt: P,
     /// Logits of the chunk's last token.
-    pub last_logits: ProgramId,
+    pub last_logits: P,
     /// (1, vocab)
     pub logits: Tensor,
     /// Where the engine can sample.
-    pub device: Option<DevicePrograms>,
+    pub device: Option<DevicePrograms<P>>,
     scratch: Scratch,
     /// Logits of every token of the chunk; made when first asked for.
     all_logits: Option<(ProgramId, Tensor)>,
 }
 
 /// `decode` and `last_logits`, and the next id instead of their logits.
-pub(super) struct DevicePrograms {
-    pub decode: ProgramId,
-    pub last: ProgramId,
+pub(super) struct DevicePrograms<P = ProgramId> {
+    pub decode: P,
+    pub last: P,
     /// (1, 4)
     pub chain: Tensor,
     /// (1, 1)
     pub id: Tensor,
 }
 
-impl Programs {
-    /// Records what every generation needs.
-    pub fn new(engine: &mut dyn Engine, decoder: &Decoder) -> Result<Self> {
+impl Programs<Recording> {
+    /// Records what every generation needs, over buffers whose weights may be still on their way.
+    pub fn record(engine: &mut dyn Engine, decoder: &Decoder) -> Result<Self> {
         let rows = engine.prompt_chunk().min(decoder.context);
         let memory: &mut dyn Memory = engine;
         let scratch = Scratch::new(memory, decoder, rows)?;
@@ -56,7 +56,27 @@ impl Programs {
             Some(_) => Some(DevicePrograms::new(engine, &decode, &last_logits, logits)?),
             None => None,
         };
-        Ok(Self {
+        Ok(Self { rows, decode, prompt, last_logits, logits, device, scratch, all_logits: None })
+    }
+
+    /// All that is recorded.
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        let device = self.device.iter().flat_map(|device| [&device.decode, &device.last]);
+        let all = [&self.decode, &self.prompt, &self.last_logits].into_iter().chain(device);
+        all.flat_map(|recording| &recording.commands)
+    }
+
+    /// Makes everything ready to run.
+    pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
+        let Self { rows, decode, prompt, last_logits, logits, device, scratch, all_logits } = self;
+        let device = match device {
+            Some(DevicePrograms { decode, last, chain, id }) => {
+                let (decode, last) = (engine.prepare(decode)?, engine.prepare(last)?);
+                Some(DevicePrograms { decode, last, chain, id })
+            }
+            None => None,
+        };
+        Ok(Programs {
             rows,
             decode: engine.prepare(decode)?,
             prompt: engine.prepare(prompt)?,
@@ -64,10 +84,12 @@ impl Programs {
             logits,
             device,
             scratch,
-            all_logits: None,
+            all_logits,
         })
     }
+}
 
+impl Programs {
     /// Residual stream of a chunk → logits of all its tokens, (rows, vocab).
     pub fn all_logits(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
         if let Some(ready) = self.all_logits {
@@ -82,16 +104,16 @@ impl Programs {
     }
 }
 
-impl DevicePrograms {
+impl DevicePrograms<Recording> {
     /// From recordings that end with `logits`.
     fn new(engine: &mut dyn Engine, decode: &Recording, last_logits: &Recording, logits: Tensor) -> Result<Self> {
         let chain = activations(engine, 1, 4)?;
         let maxima = activations(engine, 1, Sample::blocks(logits.cols))?;
         let id = activations(engine, 1, 1)?;
-        let mut with_sample = |recording: &Recording| {
+        let with_sample = |recording: &Recording| {
             let mut recording = recording.clone();
             recording.push(Sample { logits, chain, maxima, y: id })?;
-            engine.prepare(recording)
+            Ok::<_, Error>(recording)
         };
         Ok(Self { decode: with_sample(decode)?, last: with_sample(last_logits)?, chain, id })
     }

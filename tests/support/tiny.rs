@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::Rng;
+use pollster::block_on;
 use weft_llm::Error;
 use weft_llm::engine::Engine;
 use weft_llm::format::{Array, BlockType, GgufWriter, Layout, Planes, Value, dequantize_row, repack};
-use weft_llm::model::Loader;
-use weft_llm::session::Session;
+use weft_llm::session::{Loading, Session};
 
 pub const HIDDEN: usize = 64;
 pub const FFN: usize = 96;
@@ -144,12 +144,10 @@ pub fn session_on(engine: impl Engine + 'static, bytes: &[u8]) -> Result<Session
 }
 
 pub fn session_with(engine: impl Engine + 'static, bytes: &[u8], context: Option<usize>) -> Result<Session, Error> {
-    let mut engine = Box::new(engine);
-    let mut loader = Loader::new(context);
+    let mut loading = Loading::new(Box::new(engine), context);
     // an odd chunk size, so that rows are cut
     for chunk in bytes.chunks(1009) {
-        loader.feed(engine.as_mut(), chunk)?;
+        block_on(loading.feed(chunk))?;
     }
-    let model = loader.finish(engine.as_mut())?;
-    Session::new(engine, model)
+    loading.finish()
 }

@@ -94,7 +94,7 @@ export function fakeRuntime(llm, total) {
           engine_kind: () => kind,
           tuning: () => runtime.found,
           set_stream_bytes: (bytes) => fed.push(bytes),
-          feed: (bytes) => fed.push(bytes.slice()),
+          feed: async (bytes) => void fed.push(bytes.slice()),
           total_bytes: () => total,
           finish: async () => llm,
         };

@@ -32,11 +32,11 @@ use tiles::{Run, Tiler, plane_bytes};
 use super::{Counters, DeviceSampling, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::layout::{Layout, Planes, repack};
-use crate::ops::{Recording, Variants};
+use crate::ops::{Command, Op, Recording, Variants};
 use crate::record::{BufferId, Matrix, Memory, Step};
 use crate::{Error, Result};
 
-/// Bytes of uploads after which the queue is flushed: wgpu holds a copy of each until its submit.
+/// Bytes of uploads after which a loader waits for them: a copy of each is held until the GPU took it.
 const UPLOAD_BYTES: u64 = 16 << 20;
 
 /// A plane, or the values themselves, and the scales of a quantised matrix.
@@ -59,8 +59,10 @@ pub struct GpuEngine {
     /// Repacked rows on their way to the GPU.
     scratch: Planes,
     tiler: Tiler,
-    /// Bytes uploaded since the last submit.
+    /// Bytes uploaded since the queue was last waited for.
     uploading: u64,
+    /// Hears when the pipeline that was begun last is compiled.
+    compiling: Option<oneshot::Receiver<()>>,
     /// The buffer that results are read through; absent while a readback is under way.
     staging: Option<wgpu::Buffer>,
 }
@@ -99,6 +101,7 @@ impl GpuEngine {
             sampler: Sampler::default(),
             scratch: Planes::default(),
             uploading: 0,
+            compiling: None,
             staging: None,
         })
     }
@@ -153,11 +156,6 @@ impl GpuEngine {
         }
         self.gpu.queue.write_buffer(buffer, offset as u64, bytes);
         self.uploading += bytes.len() as u64;
-        if self.uploading >= UPLOAD_BYTES {
-            self.gpu.queue.submit([]);
-            self.gpu.wait();
-            self.uploading = 0;
-        }
         Ok(())
     }
 
@@ -202,13 +200,19 @@ impl GpuEngine {
         Ok(values)
     }
 
-    async fn wait_for_queue(&mut self) -> Result<()> {
+    /// Hears when the GPU has done everything that it was told so far.
+    fn queue_done(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
         self.gpu.queue.on_submitted_work_done(move || {
             let _ = sender.send(());
         });
         self.gpu.wait();
-        let done = receiver.await;
+        receiver
+    }
+
+    async fn wait_for_queue(&mut self) -> Result<()> {
+        let done = self.queue_done().await;
+        self.uploading = 0;
         self.gpu.settle().await?;
         self.programs.iter_mut().for_each(Program::done);
         done.map_err(|_| Error::DeviceLost("the queue never finished".into()))
@@ -286,6 +290,31 @@ impl Engine for GpuEngine {
         tuner::remember(&self.variants)
     }
 
+    fn compile(&mut self, command: &Command) -> Result<bool> {
+        self.gpu.check()?;
+        for kernel in command.kernels(&self.variants) {
+            if self.pipelines.has(&kernel) {
+                continue;
+            }
+            if self.compiling.as_mut().is_some_and(|done| done.try_recv() == Ok(None)) {
+                return Ok(false);
+            }
+            self.pipelines.get(&self.gpu, &kernel)?;
+            self.compiling = Some(self.queue_done());
+        }
+        Ok(true)
+    }
+
+    fn throttle(&mut self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(async {
+            if self.uploading < UPLOAD_BYTES {
+                return Ok(());
+            }
+            self.gpu.queue.submit([]);
+            self.wait_for_queue().await
+        })
+    }
+
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
         self.gpu.check()?;
         self.programs.push(Program::new(
@@ -321,7 +350,7 @@ impl Engine for GpuEngine {
     }
 
     fn counters(&self) -> Counters {
-        self.counters
+        Counters { pipelines: self.pipelines.len() as u64, ..self.counters }
     }
 }
 

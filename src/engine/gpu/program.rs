@@ -34,9 +34,9 @@ pub(super) struct Pipelines {
 }
 
 impl Pipelines {
-    fn get(&mut self, gpu: &Gpu, kernel: &Kernel) -> Result<wgpu::ComputePipeline> {
-        let mut name = [&[kernel.shader], kernel.defines.as_slice()].concat().join(" ");
-        name.extend(kernel.constants.iter().map(|(constant, value)| format!(" {constant}={value}")));
+    /// The pipeline of `kernel`. A browser compiles it after this has returned, before anything that it is told later.
+    pub fn get(&mut self, gpu: &Gpu, kernel: &Kernel) -> Result<wgpu::ComputePipeline> {
+        let name = name(kernel);
         if let Some(pipeline) = self.by_name.get(&name) {
             return Ok(pipeline.clone());
         }
@@ -59,6 +59,22 @@ impl Pipelines {
         self.by_name.insert(name, pipeline.clone());
         Ok(pipeline)
     }
+
+    /// Whether it is compiled, or being compiled.
+    pub fn has(&self, kernel: &Kernel) -> bool {
+        self.by_name.contains_key(&name(kernel))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+}
+
+fn name(kernel: &Kernel) -> String {
+    let mut name = [&[kernel.shader], kernel.defines.as_slice()].concat().join(" ");
+    name.extend(kernel.constants.iter().map(|(constant, value)| format!(" {constant}={value}")));
+    name
 }
 
 struct Dispatch {

@@ -1,0 +1,147 @@
+//! Norm weights, biases and rope factors: where their values go.
+//!
+//! Their buffers are made when the headers of all files were read, since only then it is known which parts a bias belongs
+//! to; the values of one that came with an earlier file wait on the host until then.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use super::config::Config;
+use super::weights::{check_shape, missing_tensor};
+use crate::Result;
+use crate::format::TensorInfo;
+use crate::format::layout::{Layout, Planes, dequantize_row, repack};
+use crate::record::{BufferId, Memory, Tensor};
+
+/// Divisors of the rotary frequencies, (rope.dim / 2), as Llama 3 ships them.
+pub const ROPE_FACTORS: &str = "rope_freqs.weight";
+
+/// Where some values of a vector go.
+struct Place {
+    values: Range<usize>,
+    buffer: BufferId,
+    /// In values.
+    offset: usize,
+}
+
+/// All vectors of a model.
+pub struct Vectors {
+    /// Those that the architecture may have, with their lengths.
+    lengths: HashMap<String, usize>,
+    /// Those that the headers so far announce.
+    announced: HashSet<String>,
+    places: HashMap<String, Vec<Place>>,
+    /// What came and is not written yet.
+    waiting: Vec<(String, Vec<f32>)>,
+}
+
+impl Vectors {
+    /// The vectors of the architecture, none of them announced.
+    pub fn new(config: &Config) -> Self {
+        let lengths = lengths(config);
+        Self { lengths, announced: HashSet::new(), places: HashMap::new(), waiting: Vec::new() }
+    }
+
+    /// Whether the architecture has a vector of this name.
+    pub fn know(&self, name: &str) -> bool {
+        self.lengths.contains_key(name)
+    }
+
+    /// Whether a header announced it.
+    pub fn has(&self, name: &str) -> bool {
+        self.announced.contains(name)
+    }
+
+    /// Takes note of a vector in a header. Errors: `InvalidModel` for a wrong length.
+    pub fn announce(&mut self, info: &TensorInfo) -> Result<()> {
+        let expected: Vec<usize> = self.lengths.get(&info.name).copied().into_iter().collect();
+        check_shape(info, &expected)?;
+        self.announced.insert(info.name.clone());
+        Ok(())
+    }
+
+    /// A buffer for a vector that must be there, (1, n). Errors: `InvalidModel` naming it where no header announced it.
+    pub fn required(&mut self, memory: &mut dyn Memory, name: &str) -> Result<Tensor> {
+        let len = self.lengths.get(name).copied().filter(|_| self.has(name)).ok_or_else(|| missing_tensor(name))?;
+        let buffer = memory.create_values(name, len)?;
+        self.places.entry(name.into()).or_default().push(Place { values: 0..len, buffer, offset: 0 });
+        Ok(Tensor { buffer, rows: 1, cols: len })
+    }
+
+    /// A buffer for `rows` of stacked biases, (1, rows.len()), zero where a member has none; `None` where none has.
+    ///
+    /// - members: name and rows of each bias
+    pub fn bias(
+        &mut self,
+        memory: &mut dyn Memory,
+        members: impl Iterator<Item = (String, Range<usize>)>,
+        rows: Range<usize>,
+    ) -> Result<Option<Tensor>> {
+        let mut bias = None;
+        for (name, member) in members.filter(|(name, _)| self.announced.contains(name)) {
+            let common = member.start.max(rows.start)..member.end.min(rows.end);
+            if common.is_empty() {
+                continue;
+            }
+            let buffer = match bias {
+                Some(buffer) => buffer,
+                None => *bias.insert(memory.create_values("bias", rows.len())?),
+            };
+            let values = common.start - member.start..common.end - member.start;
+            self.places.entry(name).or_default().push(Place { values, buffer, offset: common.start - rows.start });
+        }
+        Ok(bias.map(|buffer| Tensor { buffer, rows: 1, cols: rows.len() }))
+    }
+
+    /// Takes the values of a vector, which is one row of its file.
+    pub fn take(&mut self, info: &TensorInfo, row: &[u8]) {
+        self.waiting.push((info.name.clone(), dequantize(info, row)));
+    }
+
+    /// Writes what waits to where it belongs, once every vector has its place. Returns the rope factors, if they were among it.
+    pub fn write(&mut self, memory: &mut dyn Memory) -> Result<Option<Vec<f32>>> {
+        let mut rope_factors = None;
+        for (name, values) in self.waiting.drain(..) {
+            for place in self.places.get(&name).into_iter().flatten() {
+                memory.write_values(place.buffer, place.offset, &values[place.values.clone()])?;
+            }
+            if name == ROPE_FACTORS {
+                rope_factors = Some(values);
+            }
+        }
+        Ok(rope_factors)
+    }
+}
+
+/// Names and lengths of all vectors of the architecture, required or not.
+fn lengths(config: &Config) -> HashMap<String, usize> {
+    let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
+    let (q, kv) = (heads * head_dim, kv_heads * head_dim);
+    let mut lengths =
+        HashMap::from([("output_norm.weight".into(), hidden), (ROPE_FACTORS.into(), config.rope.dim / 2)]);
+    for layer in 0..config.layers {
+        let vectors = [
+            ("attn_norm.weight", hidden),
+            ("ffn_norm.weight", hidden),
+            ("attn_q.bias", q),
+            ("attn_k.bias", kv),
+            ("attn_v.bias", kv),
+            ("attn_output.bias", hidden),
+            ("ffn_gate.bias", ffn),
+            ("ffn_up.bias", ffn),
+            ("ffn_down.bias", hidden),
+        ];
+        lengths.extend(vectors.map(|(name, len)| (format!("blk.{layer}.{name}"), len)));
+    }
+    lengths
+}
+
+/// A row of a tensor as f32.
+fn dequantize(info: &TensorInfo, row: &[u8]) -> Vec<f32> {
+    let cols = info.cols();
+    let mut planes = Planes::default();
+    repack(info.block, cols, row, &mut planes);
+    let mut values = vec![0.0; cols];
+    dequantize_row(Layout::for_block(info.block), &planes.quants, &planes.scales, &mut values);
+    values
+}

@@ -1,0 +1,71 @@
+//! A model on its way into an engine, which compiles meanwhile what the model will run.
+
+use std::collections::VecDeque;
+
+use super::{Programs, Session};
+use crate::Result;
+use crate::engine::Engine;
+use crate::model::Loader;
+use crate::ops::{Command, Recording};
+
+/// Feeds on a model's files and becomes a [`Session`].
+pub struct Loading {
+    engine: Box<dyn Engine>,
+    loader: Loader,
+    /// Once the headers of all files were read.
+    programs: Option<Programs<Recording>>,
+    /// Of `programs`, those that were not given to the engine to compile.
+    uncompiled: VecDeque<Command>,
+}
+
+impl Loading {
+    /// Into `engine`, with `context` positions of the KV cache; `None` for what the model was trained for, at most 2048.
+    pub fn new(engine: Box<dyn Engine>, context: Option<usize>) -> Self {
+        Self { engine, loader: Loader::new(context), programs: None, uncompiled: VecDeque::new() }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+
+    /// Says how many bytes will come, where that is known, so that a header which claims more fails at once.
+    pub fn set_stream_bytes(&mut self, bytes: u64) {
+        self.loader.set_stream_bytes(bytes);
+    }
+
+    /// Bytes of the whole file, once its header was read.
+    pub fn total_bytes(&self) -> Option<u64> {
+        self.loader.total_bytes()
+    }
+
+    /// The next bytes, best a MB or so. Waits where the engine has more to write than it should hold. Errors: those of
+    /// [`Loader::feed`] and of the engine.
+    pub async fn feed(&mut self, bytes: &[u8]) -> Result<()> {
+        self.loader.feed(self.engine.as_mut(), bytes)?;
+        if let (None, Some(decoder)) = (&self.programs, self.loader.decoder()) {
+            let programs = Programs::record(self.engine.as_mut(), decoder)?;
+            self.uncompiled = programs.commands().cloned().collect();
+            self.programs = Some(programs);
+        }
+        // A GPU does in order what it is told: so it is told to compile one thing at a time, between which it takes weights.
+        while let Some(command) = self.uncompiled.front() {
+            if !self.engine.compile(command)? {
+                break;
+            }
+            self.uncompiled.pop_front();
+        }
+        self.engine.throttle().await
+    }
+
+    /// The model on its engine, after the last byte. Errors: `TruncatedFile`, and what the engine finds wrong.
+    pub fn finish(mut self) -> Result<Session> {
+        let model = self.loader.finish()?;
+        let programs = match self.programs {
+            Some(programs) => programs,
+            None => Programs::record(self.engine.as_mut(), &model.decoder)?,
+        };
+        let programs = programs.prepare(self.engine.as_mut())?;
+        Ok(Session::new(self.engine, model, programs))
+    }
+}

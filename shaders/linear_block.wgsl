@@ -1,8 +1,7 @@
 // `linear` for many tokens, see shared/linear.wgsl: a workgroup computes 64 rows for 32 tokens by way of its memory.
 //
-// For each block of 32 columns, half of the invocations decode a row's block each, the other half fetch x, half a block
-// each (so WORKGROUP = 2 TILE_ROWS = 4 TILE_TOKENS); then every invocation multiplies four rows with four tokens. Rows and tokens of an invocation are a stride apart, so
-// that neighbours read neighbouring memory.
+// For each block of 32 columns, half of the invocations decode a row's block each, the other half fetch x; then every
+// invocation multiplies four rows with four tokens. Those are a stride apart, so that neighbours read neighbouring memory.
 #import linear
 #import blocks
 #import tile
@@ -20,37 +19,30 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let lane = index % LANES;
     let token_lane = index / LANES;
     let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;
-
-    // what this invocation fetches: a row, or half the blocks of a token; tokens past the last repeat it
-    let task = index % TILE_ROWS;
-    let fetches_weights = index < TILE_ROWS;
-    let row = row_of((workgroup.x * LANES + task % LANES) * OUTPUTS_PER_INVOCATION, task / LANES);
-    let token = task / 2u;
-    let half = task % 2u;
-    let x_row = min(first_token + token, tokens - 1u) * QUADS + 4u * half;
+    let fetch = fetch_of(workgroup.x, index, first_token, tokens);
     var square_sum = 0.0;
 
     var sums: mat4x4<f32>; // (tokens, rows)
     for (var block = 0u; block < BLOCKS; block++) {
         workgroupBarrier(); // everyone is done with the block before
-        if fetches_weights {
-            let values = weight_block(row, block);
-            weights[task] = values[0];
-            weights[TILE_ROWS + task] = values[1];
-            weights[2u * TILE_ROWS + task] = values[2];
-            weights[3u * TILE_ROWS + task] = values[3];
-            weights[4u * TILE_ROWS + task] = values[4];
-            weights[5u * TILE_ROWS + task] = values[5];
-            weights[6u * TILE_ROWS + task] = values[6];
-            weights[7u * TILE_ROWS + task] = values[7];
+        if fetch.weights {
+            let values = weight_block(fetch.row, block);
+            weights[fetch.task] = values[0];
+            weights[TILE_ROWS + fetch.task] = values[1];
+            weights[2u * TILE_ROWS + fetch.task] = values[2];
+            weights[3u * TILE_ROWS + fetch.task] = values[3];
+            weights[4u * TILE_ROWS + fetch.task] = values[4];
+            weights[5u * TILE_ROWS + fetch.task] = values[5];
+            weights[6u * TILE_ROWS + fetch.task] = values[6];
+            weights[7u * TILE_ROWS + fetch.task] = values[7];
         } else {
             for (var i = 0u; i < 4u; i++) {
-                var values = x[x_row + 8u * block + i];
+                var values = x[fetch.x_row + 8u * block + i];
 #ifdef NORM
                 square_sum += dot(values, values);
-                values *= norm[8u * block + 4u * half + i];
+                values *= norm[8u * block + 4u * fetch.half + i];
 #endif
-                activations[(4u * half + i) * TILE_TOKENS + token] = values;
+                activations[(4u * fetch.half + i) * TILE_TOKENS + fetch.token] = values;
             }
         }
         workgroupBarrier();
@@ -65,8 +57,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
 #ifdef NORM
-    if !fetches_weights {
-        squares[task] = square_sum;
+    if !fetch.weights {
+        squares[fetch.task] = square_sum;
     }
     workgroupBarrier();
 #endif

@@ -22,37 +22,30 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let lane = index % LANES;
     let token_lane = index / LANES;
     let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;
-
-    // what this invocation fetches: a row, or half the blocks of a token; tokens past the last repeat it
-    let task = index % TILE_ROWS;
-    let fetches_weights = index < TILE_ROWS;
-    let row = row_of((workgroup.x * LANES + task % LANES) * OUTPUTS_PER_INVOCATION, task / LANES);
-    let token = task / 2u;
-    let half = task % 2u;
-    let x_row = min(first_token + token, tokens - 1u) * QUADS + 4u * half;
+    let fetch = fetch_of(workgroup.x, index, first_token, tokens);
     var square_sum = 0.0;
 
     var sums: mat4x4<f32>; // (tokens, rows)
     for (var block = 0u; block < BLOCKS; block++) {
         workgroupBarrier(); // everyone is done with the block before
-        if fetches_weights {
-            let bytes = block_bytes(row, block);
-            weights[task] = bytes[0];
-            weights[TILE_ROWS + task] = bytes[1];
-            weight_scales[task] = block_scale(row, block);
+        if fetch.weights {
+            let bytes = block_bytes(fetch.row, block);
+            weights[fetch.task] = bytes[0];
+            weights[TILE_ROWS + fetch.task] = bytes[1];
+            weight_scales[fetch.task] = block_scale(fetch.row, block);
         } else {
             var values: array<vec4<f32>, 4>;
             for (var i = 0u; i < 4u; i++) {
-                values[i] = x[x_row + 8u * block + i];
+                values[i] = x[fetch.x_row + 8u * block + i];
 #ifdef NORM
                 square_sum += dot(values[i], values[i]);
-                values[i] *= norm[8u * block + 4u * half + i];
+                values[i] *= norm[8u * block + 4u * fetch.half + i];
 #endif
             }
             let largest = max(max(abs(values[0]), abs(values[1])), max(abs(values[2]), abs(values[3])));
             let range = max(max(largest.x, largest.y), max(largest.z, largest.w));
             let factor = select(0.0, 127.0 / range, range > 0.0);
-            let at = half * TILE_TOKENS + token;
+            let at = fetch.half * TILE_TOKENS + fetch.token;
             activations[at] = vec4(
                 pack4xI8(vec4<i32>(round(values[0] * factor))),
                 pack4xI8(vec4<i32>(round(values[1] * factor))),
@@ -77,8 +70,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         sums[3] += products(low, high, scales, token_lane + 3u * TOKEN_LANES);
     }
 #ifdef NORM
-    if !fetches_weights {
-        squares[task] = square_sum;
+    if !fetch.weights {
+        squares[fetch.task] = square_sum;
     }
     workgroupBarrier();
 #endif

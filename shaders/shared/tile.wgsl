@@ -7,6 +7,26 @@ const TILE_TOKENS = TOKEN_LANES * 4u;
 var<workgroup> squares: array<f32, 2u * TILE_TOKENS>; // (tokens, halves of the blocks)
 #endif
 
+// What an invocation fetches of each block: the first half of them a row of the weight, the others half a block of a token
+// (so WORKGROUP = 2 TILE_ROWS = 4 TILE_TOKENS).
+struct Fetch {
+    weights: bool,
+    task: u32, // number among those that fetch the same
+    row: u32, // of the weight
+    token: u32, // number in the tile
+    half: u32,
+    x_row: u32, // where the token's first half block lies, in quads; tokens past the last repeat it
+}
+
+fn fetch_of(tile: u32, index: u32, first_token: u32, tokens: u32) -> Fetch {
+    let task = index % TILE_ROWS;
+    let row = row_of((tile * LANES + task % LANES) * OUTPUTS_PER_INVOCATION, task / LANES);
+    let token = task / 2u;
+    let half = task % 2u;
+    let x_row = min(first_token + token, tokens - 1u) * QUADS + 4u * half;
+    return Fetch(index < TILE_ROWS, task, row, token, half, x_row);
+}
+
 // Finishes four rows of a token, of which `token` is the number in the tile.
 fn finish(first_token: u32, token: u32, first: u32, sums: vec4<f32>) {
 #ifdef NORM

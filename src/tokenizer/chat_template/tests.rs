@@ -186,3 +186,49 @@ fn a_hostile_template_stops() {
         assert!(plain(&source).is_err(), "{}", &source[..20]);
     }
 }
+
+/// What fuel does not bound: each took the stack of a page, gigabytes, or minutes.
+#[test]
+fn a_template_cannot_take_the_stack_or_the_memory() {
+    let long = |text: &str| text.repeat(100_000);
+    let sources = [
+        format!("{{{{ a{} }}}}", long(".a")),
+        format!("{{{{ 1{} }}}}", long("+1")),
+        format!("{{{{ {}1 }}}}", long("not ")),
+        format!("{{% if 0 %}}{}{{% endif %}}", long("{% elif 0 %}")),
+        "{{ '".to_owned() + &long("a") + &long("b") + &long("c") + "' }}",
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}".to_owned(),
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns | tojson }}".to_owned(),
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ','.join([ns]) }}".to_owned(),
+        "{% set ns = namespace(x='a') %}{% for i in range(28) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson(9) }}".to_owned(),
+        "{% set ns = namespace(x='a') %}{% for i in range(28) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}".to_owned(),
+        "{% block a %}{{ self.a() }}{% endblock %}".to_owned(),
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ debug() }}".to_owned(),
+        "{{ ('a' * 100000).replace('a', 'b' * 100000) }}".to_owned(),
+        "{{ ('a' * 100000).join(('b' * 100000) | list) }}".to_owned(),
+        "{{ '{:99999999999}'.format(1) }}".to_owned(),
+    ];
+    let small_stack = || {
+        for source in &sources {
+            assert!(plain(source).is_err(), "{}", &source[..40]);
+        }
+        assert_eq!(plain("{{ [1, {'a': 'b'}] | tojson }} {{ '{:02d}'.format(7) }}").unwrap(), r#"[1, {"a": "b"}] 07"#);
+    };
+    std::thread::scope(|scope| {
+        std::thread::Builder::new().stack_size(1 << 20).spawn_scoped(scope, small_stack).unwrap();
+    });
+}
+
+/// A template that could name another would make the page read what the model file says.
+#[test]
+fn a_template_reaches_no_other() {
+    for source in [
+        "{% include 'https://example.org/x' %}",
+        "{% include ['a', 'https://example.org/x'] %}",
+        "{% import '/etc/passwd' as x %}",
+        "{% from 'https://example.org/x' import y %}",
+        "{% extends 'https://example.org/x' %}",
+    ] {
+        assert!(plain(source).is_err(), "{source}");
+    }
+}

@@ -40,6 +40,8 @@ export function serve(port: Port<Reply, Request>, start: Start): void {
       }
       case 'detokenize':
         return port.postMessage({ type: 'result', id, value: llm.detokenize(Uint32Array.from(call.ids)) });
+      default:
+        throw new WeftError('INTERNAL', 'the worker does not know such a call');
     }
   }
 

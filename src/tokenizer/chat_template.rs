@@ -9,8 +9,8 @@
 //! given: there is no loader, so that it can name no other template. There is no clock inside (in a web page the standard
 //! library's panics): the caller passes the time.
 //!
-//! One way to do harm is left, since the library has no place to refuse it: values that a template nests without end are
-//! compared, and dropped, by recursion. That is a crash of the worker, or takes for ever, and never reaches the page.
+//! One way to do harm is left, since the library has no place to refuse it: arguments of macros that call themselves, and of
+//! `with`, can nest a value so that to compare it takes for ever. The worker then hangs, and the page must end it.
 
 mod limits;
 
@@ -81,7 +81,8 @@ impl ChatTemplate {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(template_error)?;
         let source = plain_generation_blocks(source);
-        limits::check_source(&source, &syntax).map_err(template_error)?;
+        let source = limits::bounded(&source, &syntax).map_err(template_error)?;
+        environment.add_filter(limits::BOUNDED, limits::check_set);
         environment.set_syntax(syntax);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(limits::MAX_CALLS);

@@ -21,7 +21,10 @@ const MAX_ELIFS: usize = 200;
 /// How deep macros, blocks and loops may lie within each other; each takes some KB of stack.
 pub(super) const MAX_CALLS: usize = 100;
 
-/// How deep lists and mappings may lie within each other to become text.
+/// Name of the filter that [`bounded`] puts on what is assigned; no template can name it otherwise by accident.
+pub(super) const BOUNDED: &str = "weft_bounded";
+
+/// How deep lists and mappings may lie within each other.
 const MAX_DEPTH: usize = 32;
 
 /// The widest that a field of `str.format` may be.
@@ -34,18 +37,41 @@ pub(super) fn refused(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, what.into())
 }
 
-/// Refuses a source on whose structure the compiler would recurse deeply.
-pub(super) fn check_source(source: &str, syntax: &SyntaxConfig) -> Result<(), Error> {
+/// `source` with a [`BOUNDED`] filter on whatever a `set` assigns, which is how values outlive a turn of a loop and grow. Refuses a
+/// source on whose structure the compiler would recurse deeply.
+pub(super) fn bounded(source: &str, syntax: &SyntaxConfig) -> Result<String, Error> {
     if source.len() > MAX_SOURCE_BYTES {
         return Err(refused(format!("{} bytes are more than the {MAX_SOURCE_BYTES} that are compiled", source.len())));
     }
-    let (mut tokens, mut elifs) = (0, 0);
+    let mut bounded = String::with_capacity(source.len());
+    let (mut copied, mut tokens, mut elifs, mut parentheses) = (0, 0, 0, 0);
+    let mut set = Set::No;
     for token in tokenize(source, false, syntax.clone()) {
         // What is no token at all is the compiler's to complain about.
-        let Ok((token, span)) = token else { return Ok(()) };
+        let Ok((token, span)) = token else { break };
+        let (start, end) = (span.start_offset as usize, span.end_offset as usize);
         tokens += 1;
         match token {
-            Token::VariableStart | Token::BlockStart => tokens = 0,
+            Token::VariableStart | Token::BlockStart => (tokens, parentheses, set) = (0, 0, Set::No),
+            Token::ParenOpen => parentheses += 1,
+            Token::ParenClose => parentheses -= 1,
+            Token::Ident("set") if tokens == 1 => set = Set::Target { depth: 0 },
+            Token::Dot if matches!(set, Set::Target { .. }) => set = Set::Target { depth: 1 },
+            Token::Assign if parentheses == 0 => {
+                if let Set::Target { depth } = set {
+                    bounded += &source[copied..end];
+                    bounded.push('(');
+                    (copied, set) = (end, Set::Value { depth });
+                }
+            }
+            Token::BlockEnd => {
+                if let Set::Value { depth } = set {
+                    bounded += &source[copied..start];
+                    bounded += &format!(") | {BOUNDED}({depth}) ");
+                    copied = start;
+                }
+                set = Set::No;
+            }
             Token::Ident("elif") => elifs += 1,
             _ => {}
         }
@@ -54,33 +80,62 @@ pub(super) fn check_source(source: &str, syntax: &SyntaxConfig) -> Result<(), Er
             return Err(refused(format!("line {}: more than {limits}", span.start_line)));
         }
     }
-    Ok(())
+    Ok(bounded + &source[copied..])
+}
+
+/// Where in a `{% set … = … %}` a token stands. `depth` is 1 where the target is an attribute.
+enum Set {
+    No,
+    Target { depth: usize },
+    Value { depth: usize },
+}
+
+/// The filter [`BOUNDED`]: gives back its value, or refuses it.
+pub(super) fn check_set(state: &State, value: &Value, depth: usize) -> Result<Value, Error> {
+    Walk { state, text: false, units: 0 }.enter(value, depth)?;
+    Ok(value.clone())
 }
 
 /// Pays for the text of a value, and refuses one whose text would take too much stack.
 pub(super) fn check_value(state: &State, value: &Value) -> Result<(), Error> {
-    fn walk(state: &State, value: &Value, depth: usize) -> Result<(), Error> {
-        if let Some(text) = value.as_str() {
-            return pay(state, text.len());
+    Walk { state, text: true, units: 0 }.enter(value, 0)
+}
+
+/// Goes through the elements of a value and pays for them.
+struct Walk<'a> {
+    state: &'a State<'a, 'a>,
+    /// Whether text is paid for, too.
+    text: bool,
+    /// Of 1 / `FUEL_BYTES` fuel, not paid yet.
+    units: usize,
+}
+
+impl Walk<'_> {
+    fn enter(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+        self.units += 8;
+        if let Some(text) = value.as_str().filter(|_| self.text) {
+            self.units += text.len();
         }
+        pay(self.state, self.units)?;
+        self.units %= FUEL_BYTES;
         let kind = value.kind();
         if !matches!(kind, ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) {
             return Ok(());
         }
-        if depth == MAX_DEPTH {
-            return Err(refused(format!("a value is nested more than {MAX_DEPTH} deep")));
+        // One that holds itself has no end.
+        let namespace = value.as_object().is_some_and(|object| object.type_name().ends_with("::Namespace"));
+        if depth > MAX_DEPTH || (namespace && depth > 0) {
+            return Err(refused(format!("a value is nested more than {MAX_DEPTH} deep, or has a namespace within it")));
         }
         for element in value.try_iter()?.checked() {
             let element = element?;
-            pay(state, FUEL_BYTES)?;
-            walk(state, &element, depth + 1)?;
+            self.enter(&element, depth + 1)?;
             if kind == ValueKind::Map {
-                walk(state, &value.get_item(&element)?, depth + 1)?;
+                self.enter(&value.get_item(&element)?, depth + 1)?;
             }
         }
         Ok(())
     }
-    walk(state, value, 0)
 }
 
 /// Pays for text before it is made.

@@ -92,7 +92,7 @@ impl ChatTemplate {
         environment.remove_filter("chain");
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_formatter(|output, state, value| {
-            limits::check_value(state, value)?;
+            limits::check_value(state, value, 0)?;
             minijinja::escape_formatter(output, state, value)
         });
         environment.set_unknown_method_callback(|state, value, method, args| {
@@ -169,7 +169,6 @@ fn strftime(now: i64, format: &str) -> Result<String, minijinja::Error> {
 
 /// `json.dumps(value, indent=…, ensure_ascii=False)`.
 fn tojson(state: &State, value: &Value, positional: Rest<Value>, named: Kwargs) -> Result<Value, minijinja::Error> {
-    limits::check_value(state, value)?;
     let bad = |what: String| minijinja::Error::new(ErrorKind::InvalidOperation, what);
     if let Some(true) = named.get("ensure_ascii")? {
         return Err(bad("tojson: ensure_ascii=true is not supported".into()));
@@ -179,10 +178,12 @@ fn tojson(state: &State, value: &Value, positional: Rest<Value>, named: Kwargs) 
         None => named.get("indent")?,
     };
     named.assert_all_used()?;
+    let indent = indent.map(|indent| indent.min(16));
+    limits::check_value(state, value, indent.unwrap_or_default())?;
     let mut json = Vec::new();
     let written = match indent {
         Some(indent) => {
-            let indent = vec![b' '; indent.min(16)];
+            let indent = vec![b' '; indent];
             let pretty = serde_json::ser::PrettyFormatter::with_indent(&indent);
             value.serialize(&mut serde_json::Serializer::with_formatter(&mut json, pretty))
         }

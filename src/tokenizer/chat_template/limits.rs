@@ -92,13 +92,13 @@ enum Set {
 
 /// The filter [`BOUNDED`]: gives back its value, or refuses it.
 pub(super) fn check_set(state: &State, value: &Value, depth: usize) -> Result<Value, Error> {
-    Walk { state, text: false, units: 0 }.enter(value, depth)?;
+    Walk { state, text: false, indent: 0, units: 0 }.enter(value, depth)?;
     Ok(value.clone())
 }
 
-/// Pays for the text of a value, and refuses one whose text would take too much stack.
-pub(super) fn check_value(state: &State, value: &Value) -> Result<(), Error> {
-    Walk { state, text: true, units: 0 }.enter(value, 0)
+/// Pays for the text of a value, `indent` bytes a level, and refuses one whose text would take too much stack.
+pub(super) fn check_value(state: &State, value: &Value, indent: usize) -> Result<(), Error> {
+    Walk { state, text: true, indent, units: 0 }.enter(value, 0)
 }
 
 /// Goes through the elements of a value and pays for them.
@@ -106,13 +106,14 @@ struct Walk<'a> {
     state: &'a State<'a, 'a>,
     /// Whether text is paid for, too.
     text: bool,
+    indent: usize,
     /// Of 1 / `FUEL_BYTES` fuel, not paid yet.
     units: usize,
 }
 
 impl Walk<'_> {
     fn enter(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
-        self.units += 8;
+        self.units += 8 + self.indent * depth;
         if let Some(text) = value.as_str().filter(|_| self.text) {
             self.units += text.len();
         }
@@ -145,7 +146,7 @@ fn pay(state: &State, bytes: usize) -> Result<(), Error> {
 
 /// Pays for what a method of Python's strings is going to make, and refuses what cannot be told beforehand.
 pub(super) fn check_method(state: &State, value: &Value, method: &str, args: &[Value]) -> Result<(), Error> {
-    args.iter().try_for_each(|arg| check_value(state, arg))?;
+    args.iter().try_for_each(|arg| check_value(state, arg, 0))?;
     let Some(text) = value.as_str() else { return Ok(()) };
     let bytes = match (method, args) {
         ("replace", [old, new, ..]) => {

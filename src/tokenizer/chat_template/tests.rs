@@ -204,6 +204,7 @@ fn a_template_cannot_take_the_stack_or_the_memory() {
         "{% set ns = namespace(x='a') %}{% for i in range(28) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}".to_owned(),
         "{% block a %}{{ self.a() }}{% endblock %}".to_owned(),
         "{% set ns = namespace() %}{% set ns.x = ns %}{{ debug() }}".to_owned(),
+        "{% set ns = namespace(x='a') %}{% for i in range(20) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson(16) }}".to_owned(),
         "{% set ns = namespace(x=[]) %}{% for i in range(90000) %}{% set ns.x = [ns.x] %}{% endfor %}".to_owned(),
         format!("{}{{{{ x == x }}}}", "{% set x = [x, x] %}".repeat(40)),
         "{% set a = namespace() %}{% set b = namespace() %}{% set a.x = b %}{% set b.x = a %}{{ a == b }}".to_owned(),

@@ -91,7 +91,9 @@ async function setUp() {
 
 async function rustfmt() {
   await run('cargo', ['fmt', '--check']);
-  await run('cargo', ['fmt', '--check', '--manifest-path', inRoot('tools/bindgen/Cargo.toml')]);
+  for (const own of ['tools/bindgen', 'fuzz']) {
+    await run('cargo', ['fmt', '--check', '--manifest-path', inRoot(own, 'Cargo.toml')]);
+  }
 }
 
 async function wasmClippy() {

@@ -1,0 +1,198 @@
+//! A whole model that is wrong in a few places: it loads and answers, or is refused.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use weft_fuzz::support::Rng;
+use weft_fuzz::support::tiny::{Tensor, Tiny};
+use weft_fuzz::{CONTEXT, load, no_bug, run};
+use weft_llm::format::{Array, BlockType, Value};
+use weft_llm::session::GenerateOptions;
+use weft_llm::tokenizer::{EncodeOptions, Message};
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    edits: Vec<Edit>,
+    /// Bytes of the finished file that change.
+    damage: Vec<(u32, u8)>,
+    cut: Option<u16>,
+    context: Option<u8>,
+    prompt: String,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Edit {
+    Metadata(u8, Stored),
+    Dims(u8, Vec<u16>),
+    Block(u8, u8),
+    Bytes(u8, u16, [u8; 4]),
+    Remove(u8),
+    Rename(u8, u8),
+    Vector(u8, u8),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Stored {
+    U8(u8),
+    U32(u32),
+    I64(i64),
+    F32(f32),
+    F64(f64),
+    Bool(bool),
+    Text(String),
+    Texts(Vec<String>),
+    Floats(Vec<f32>),
+    Ints(Vec<i32>),
+    Bytes(Vec<u8>),
+}
+
+impl From<Stored> for Value {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::U8(value) => value.into(),
+            Stored::U32(value) => value.into(),
+            Stored::I64(value) => value.into(),
+            Stored::F32(value) => value.into(),
+            Stored::F64(value) => value.into(),
+            Stored::Bool(value) => value.into(),
+            Stored::Text(value) => value.into(),
+            Stored::Texts(values) => values.into(),
+            Stored::Floats(values) => values.into(),
+            Stored::Ints(values) => values.into(),
+            Stored::Bytes(values) => Value::Array(Array::U8(values)),
+        }
+    }
+}
+
+/// Every key that is read.
+const KEYS: &[&str] = &[
+    "general.architecture",
+    "general.name",
+    "general.alignment",
+    "split.count",
+    "split.no",
+    "split.tensors.count",
+    "llama.block_count",
+    "llama.context_length",
+    "llama.embedding_length",
+    "llama.feed_forward_length",
+    "llama.expert_count",
+    "llama.attention.head_count",
+    "llama.attention.head_count_kv",
+    "llama.attention.key_length",
+    "llama.attention.value_length",
+    "llama.attention.layer_norm_rms_epsilon",
+    "llama.rope.dimension_count",
+    "llama.rope.freq_base",
+    "llama.rope.scaling.type",
+    "llama.rope.scaling.factor",
+    "tokenizer.chat_template",
+    "tokenizer.ggml.model",
+    "tokenizer.ggml.pre",
+    "tokenizer.ggml.tokens",
+    "tokenizer.ggml.scores",
+    "tokenizer.ggml.token_type",
+    "tokenizer.ggml.merges",
+    "tokenizer.ggml.bos_token_id",
+    "tokenizer.ggml.eos_token_id",
+    "tokenizer.ggml.eot_token_id",
+    "tokenizer.ggml.unknown_token_id",
+    "tokenizer.ggml.padding_token_id",
+    "tokenizer.ggml.add_bos_token",
+    "tokenizer.ggml.add_eos_token",
+    "tokenizer.ggml.add_space_prefix",
+];
+
+/// Tensors that a model may have and the tiny one has not.
+const VECTORS: &[&str] = &[
+    "rope_freqs.weight",
+    "blk.0.attn_q.bias",
+    "blk.0.attn_k.bias",
+    "blk.1.attn_output.bias",
+    "blk.1.ffn_up.bias",
+    "output.weight",
+    "blk.9.attn_q.weight",
+];
+
+/// Of more bytes a tensor only claims that it has them.
+const MAX_TENSOR_BYTES: u64 = 1 << 17;
+
+fn pick<T: Copy>(list: &[T], index: u8) -> T {
+    list[usize::from(index) % list.len()]
+}
+
+/// Weights that fit what the tensor says of itself, where they can.
+fn refill(tensor: &mut Tensor) {
+    let Tensor { dims, block, data } = tensor;
+    let Some((&cols, rows)) = dims.split_first() else { return };
+    let Some(rows) = rows.iter().try_fold(1u64, |rows, &dim| rows.checked_mul(dim)) else { return };
+    let whole = cols.is_multiple_of(block.block_len() as u64);
+    if whole && rows.checked_mul(cols * 4).is_some_and(|bytes| bytes <= MAX_TENSOR_BYTES) {
+        *data = Rng::new(1).rows(*block, rows as usize, cols as usize);
+    }
+}
+
+fn apply(edit: Edit, mut tiny: Tiny) -> Tiny {
+    let names: Vec<String> = tiny.tensors.keys().cloned().collect();
+    if names.is_empty() {
+        return tiny;
+    }
+    let name = |index: u8| names[usize::from(index) % names.len()].clone();
+    match edit {
+        Edit::Metadata(key, stored) => return tiny.meta(pick(KEYS, key), stored),
+        Edit::Vector(name, len) => return tiny.vector(pick(VECTORS, name), &vec![0.5; usize::from(len)]),
+        Edit::Dims(index, dims) => {
+            if let Some(tensor) = tiny.tensors.get_mut(&name(index)) {
+                tensor.dims = dims.into_iter().map(u64::from).collect();
+                refill(tensor);
+            }
+        }
+        Edit::Block(index, block) => {
+            if let Some(tensor) = tiny.tensors.get_mut(&name(index)) {
+                tensor.block = pick(&BlockType::ALL, block);
+                refill(tensor);
+            }
+        }
+        Edit::Bytes(index, at, bytes) => {
+            if let Some(tensor) = tiny.tensors.get_mut(&name(index)) {
+                let len = tensor.data.len();
+                for (i, byte) in bytes.into_iter().enumerate().take(len) {
+                    tensor.data[(usize::from(at) + i) % len] = byte;
+                }
+            }
+        }
+        Edit::Remove(index) => drop(tiny.tensors.remove(&name(index))),
+        Edit::Rename(index, other) => {
+            if let Some(tensor) = tiny.tensors.remove(&name(index)) {
+                tiny.tensors.insert(pick(VECTORS, other).into(), tensor);
+            }
+        }
+    }
+    tiny
+}
+
+fuzz_target!(|input: Input| {
+    let Input { edits, damage, cut, context, prompt } = input;
+    let blocks = [BlockType::F32, BlockType::Q8_0, BlockType::Q4_0];
+    let tiny = Tiny::new(1, |name| blocks[name.len() % blocks.len()]);
+    let mut file = edits.into_iter().fold(tiny, |tiny, edit| apply(edit, tiny)).bytes();
+    for (at, byte) in damage {
+        let len = file.len();
+        file[at as usize % len] = byte;
+    }
+    if let Some(cut) = cut {
+        file.truncate(file.len().saturating_sub(cut.into()));
+    }
+    let context = context.map_or(CONTEXT, usize::from);
+    let Some(mut session) = no_bug(load(&file, Some(context))) else { return };
+
+    let Some(text) = no_bug(session.chat_prompt(&[Message::new("user", prompt.as_str())], 0)) else { return };
+    let options = EncodeOptions { add_special: true, parse_special: false };
+    let Some(ids) = no_bug(session.tokenizer().encode(&prompt, options)) else { return };
+    for ids in [text, ids] {
+        let generate = GenerateOptions { max_tokens: Some(2), ..GenerateOptions::default() };
+        if no_bug(session.start(ids, generate, 1)).is_some() {
+            no_bug(run(&mut session, 5));
+        }
+    }
+});

@@ -1,0 +1,39 @@
+//! The JSON that crosses into the module: any options and messages are refused, or make an answer that keeps to them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use weft_fuzz::support::tiny::Tiny;
+use weft_fuzz::{CONTEXT, load, no_bug, run};
+use weft_llm::engine::Device;
+use weft_llm::format::BlockType;
+use weft_llm::session::{GenerateOptions, Session};
+use weft_llm::tokenizer::Message;
+
+const TEMPLATE: &str = "{% for message in messages %}{{ message.role }}:{{ message.content }}\n{% endfor %}";
+
+fn session() -> Session {
+    let tiny = Tiny::new(1, |_| BlockType::F32).meta("tokenizer.chat_template", TEMPLATE);
+    load(&tiny.bytes(), Some(CONTEXT)).unwrap()
+}
+
+fuzz_target!(|json: &str| {
+    let _ = serde_json::from_str::<Device>(json);
+    // The first line is the options, the rest the messages.
+    let (options, messages) = json.split_once('\n').unwrap_or((json, ""));
+    let Ok(options) = serde_json::from_str::<GenerateOptions>(options) else { return };
+    let messages: Vec<Message> = serde_json::from_str(messages).unwrap_or_default();
+    thread_local!(static SESSION: std::cell::RefCell<Session> = session().into());
+    SESSION.with_borrow_mut(|session| {
+        let Some(mut ids) = no_bug(session.chat_prompt(&messages, 0)) else { return };
+        ids.truncate(CONTEXT + 1);
+        let (stop, most) = (options.stop.clone(), options.max_tokens);
+        if no_bug(session.start(ids.clone(), options, 1)).is_none() {
+            return;
+        }
+        let Some(answer) = no_bug(run(session, 2 * CONTEXT)) else { return };
+        assert!(most != Some(0) || answer.is_empty());
+        assert!(!stop.iter().any(|stop| answer.contains(stop)), "{answer:?} holds one of {stop:?}");
+        // Nothing is under way now.
+        assert!(pollster::block_on(session.next()).is_err());
+    });
+});

@@ -9,8 +9,9 @@
 //! given: there is no loader, so that it can name no other template. There is no clock inside (in a web page the standard
 //! library's panics): the caller passes the time.
 //!
-//! One way to do harm is left, since the library has no place to refuse it: arguments of macros that call themselves, and of
-//! `with`, can nest a value so that to compare it takes for ever. The worker then hangs, and the page must end it.
+//! Two ways to do harm are left, since the library has no place to refuse them: arguments of macros that call themselves, and of
+//! `with`, can nest a value so that to compare it takes for ever, and the page must end the worker; and a slice by -2^63 divides
+//! by zero where addresses have 32 bits, which crashes the worker. Neither reaches beyond it.
 
 mod limits;
 

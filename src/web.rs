@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use crate::Error;
-use crate::engine::{self, Device};
+use crate::engine::{self, Device, Hints};
 use crate::session::{GenerateOptions, Info, Loading, Session};
 use crate::tokenizer::{EncodeOptions, Message};
 
@@ -46,6 +46,9 @@ struct LoadOptions {
     context_length: Option<usize>,
     /// What [`Loader::tuning`] gave on an earlier visit with this GPU.
     tuning: Option<String>,
+    /// Whether the worker asks for subgroups, and the GPU has them.
+    #[serde(default)]
+    subgroups: bool,
 }
 
 /// The package's version: what was remembered of another may not fit.
@@ -70,10 +73,11 @@ pub struct Loader {
 
 #[wasm_bindgen]
 impl Loader {
-    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null, "tuning": string | null}`.
+    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null, "tuning": string | null, "subgroups": boolean}`.
     pub async fn create(options: String) -> Result<Loader, JsValue> {
         let options: LoadOptions = from_json("options", &options)?;
-        let opened = engine::open(options.device, options.tuning.as_deref()).await.map_err(to_js)?;
+        let hints = Hints { tuning: options.tuning.as_deref(), subgroups: options.subgroups };
+        let opened = engine::open(options.device, hints).await.map_err(to_js)?;
         Ok(Self { loading: Loading::new(opened.engine, options.context_length), reason: opened.reason })
     }
 

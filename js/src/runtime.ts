@@ -27,7 +27,7 @@ export interface Runtime {
   /** Bytes of the module's linear memory. */
   memoryBytes(): number;
   /** What the browser tells of the GPU, and what is remembered of it; undefined where there is none. */
-  gpu(): Promise<{ readonly name: string; readonly tuning: Tuning } | undefined>;
+  gpu(): Promise<{ readonly name: string; readonly subgroups: boolean; readonly tuning: Tuning } | undefined>;
   /** Starts the other threads, for an engine that has use for them. */
   startThreads(): void;
   /** Threads that compute. */

@@ -90,7 +90,8 @@ async function load(
   const runtime = await start(device, threads);
   const gpu = device === 'cpu' ? undefined : await runtime.gpu();
   const tuning = (await gpu?.tuning.recall()) ?? null;
-  const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning }));
+  const subgroups = gpu?.subgroups ?? false;
+  const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning, subgroups }));
   const found = loader.tuning();
   if (found !== undefined) void gpu?.tuning.remember(found);
   const onCpu = loader.engine_kind() === 'cpu';

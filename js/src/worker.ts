@@ -27,7 +27,13 @@ async function start(device: Device, wanted: number | null): Promise<Runtime> {
     memoryBytes: () => wasmMemory.buffer.byteLength,
     async gpu() {
       const found = await adapter;
-      return found && { name: found.name, tuning: tuningOf(browserStore, glue.version(), found.key) };
+      return (
+        found && {
+          name: found.name,
+          subgroups: found.subgroups,
+          tuning: tuningOf(browserStore, glue.version(), found.key),
+        }
+      );
     },
     startThreads() {
       if (!memory || !isThreadsBuild(build)) return;

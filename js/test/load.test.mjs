@@ -130,7 +130,7 @@ test('feeds the engine every byte, and tells what was loaded', async (t) => {
   const [length, ...fed] = runtime.fed;
   assert.equal(length, 6);
   assert.equal(Buffer.concat(fed).toString(), 'abcdef');
-  assert.deepEqual(runtime.options, { device: 'cpu', contextLength: 64, tuning: null });
+  assert.deepEqual(runtime.options, { device: 'cpu', contextLength: 64, tuning: null, subgroups: false });
   const { reason, memoryBytes, engine, ...model } = INFO;
   const about = { ...engine, reason, memoryBytes, wasmMemoryBytes: 65536, build: 'fake-build', threads: 4 };
   assert.deepEqual(info, { ...model, engine: about });

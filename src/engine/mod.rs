@@ -131,6 +131,15 @@ pub enum Device {
     Reference,
 }
 
+/// What is known of the GPU before it is opened.
+#[derive(Clone, Copy, Default)]
+pub struct Hints<'a> {
+    /// What [`Engine::tuning`] gave on an earlier visit with the same adapter.
+    pub tuning: Option<&'a str>,
+    /// Whether a device will have subgroups though wgpu does not say so, as in browsers.
+    pub subgroups: bool,
+}
+
 /// An engine, and the reason for it as a sentence.
 pub struct Opened {
     /// The engine.
@@ -139,9 +148,8 @@ pub struct Opened {
     pub reason: String,
 }
 
-/// Opens the engine for `device`. `tuning` is what [`Engine::tuning`] gave on an earlier visit with the same adapter. Errors:
-/// `GpuUnavailable` where a GPU was asked for and none works.
-pub async fn open(device: Device, tuning: Option<&str>) -> Result<Opened> {
+/// Opens the engine for `device`. Errors: `GpuUnavailable` where a GPU was asked for and none works.
+pub async fn open(device: Device, hints: Hints<'_>) -> Result<Opened> {
     let cpu = |reason: String| Ok(Opened { engine: Box::new(host::HostEngine::new(cpu::Simd::default())), reason });
     let asked = |name: &str| format!("device '{name}' was asked for.");
     match device {
@@ -150,18 +158,18 @@ pub async fn open(device: Device, tuning: Option<&str>) -> Result<Opened> {
         }
         Device::Cpu => cpu(asked("cpu")),
         Device::Gpu => {
-            let engine = gpu::GpuEngine::new(tuning).await?;
+            let engine = gpu::GpuEngine::new(hints).await?;
             Ok(Opened { engine: Box::new(engine), reason: asked("gpu") })
         }
         Device::Auto => {
-            let mut engine = match gpu::GpuEngine::open().await {
+            let mut engine = match gpu::GpuEngine::open(hints.subgroups).await {
                 Ok(engine) if engine.is_software() => {
                     return cpu("The only GPU adapter is emulated in software; the CPU engine is faster.".into());
                 }
                 Ok(engine) => engine,
                 Err(error) => return cpu(format!("The GPU cannot be used: {error}")),
             };
-            match engine.tune(tuning).await {
+            match engine.tune(hints.tuning).await {
                 Ok(()) => Ok(Opened { engine: Box::new(engine), reason: "A GPU was found.".into() }),
                 Err(error) => cpu(format!("The GPU failed its test: {error}")),
             }

@@ -38,6 +38,16 @@ pub enum Feature {
     PackedDot,
 }
 
+impl Feature {
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Subgroups => "subgroups",
+            Self::PackedDot => "products of packed bytes",
+        }
+    }
+}
+
 impl LinearVariant {
     const fn needing(self, feature: Feature) -> Self {
         Self { needs: Some(feature), ..self }

@@ -319,6 +319,10 @@ test('chromium, GPU engine on SwiftShader: the golden answers, in little memory'
   inBrowser('chromium', async (page) => {
     const { info } = await load(page, 'gpu');
     assert.equal(info.engine.kind, 'gpu');
+    // every candidate was tried, those on subgroups too, and none was wrong
+    const { notes } = info.engine;
+    assert.ok(notes.includes('beyond the core of WebGPU: subgroups, products of packed bytes'), notes.join('\n'));
+    assert.ok(!notes.some((note) => note.includes('is not used')), notes.join('\n'));
     console.log(`  wasm memory after loading: ${(info.engine.wasmMemoryBytes / 2 ** 20).toFixed(1)} MiB`);
     assert.ok(info.engine.wasmMemoryBytes <= 64 * 2 ** 20);
     for (const golden_ of golden.greedy) await agreesWithGolden(page, golden_);

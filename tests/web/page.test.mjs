@@ -177,12 +177,12 @@ test('the keyboard alone loads, asks, stops and changes a setting that lasts', {
   await press('Enter');
   await view('chat');
   assert.equal(await focused(), 'prompt');
-  await page.keyboard.type('Count from one to one hundred');
+  await page.keyboard.type('Write a long story');
   await press('Shift+Enter');
-  await page.keyboard.type('in words.');
+  await page.keyboard.type('about the sea.');
   await press('Enter');
   await lastTurn('streaming');
-  assert.equal(await page.locator('.question').textContent(), 'Count from one to one hundred\nin words.');
+  assert.equal(await page.locator('.question').textContent(), 'Write a long story\nabout the sea.');
   await press('Escape');
   await lastTurn('answered');
   assert.match(await stats(), /^stopped/);

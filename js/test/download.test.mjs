@@ -17,23 +17,30 @@ const failing = (count, status, headers = {}) => {
   return (_, response, number) => number < count && response.writeHead(status, headers).end('<h1>an error page</h1>');
 };
 
-test('nothing fails → the file → every byte is fetched once, over several connections', async (t) => {
+test('nothing fails → the file → every byte is fetched once', async (t) => {
   const server = await fileServer(t, content);
   const { bytes, counts, notes, fetchedBytes } = await new Visitor().load(server.url);
   assert.ok(bytes.equals(content));
   assert.equal(times(server.sent), '1');
   assert.deepEqual(notes, []);
-  assert.ok(server.requests.length > 3);
   assert.deepEqual(
     [counts.loaded, counts.total, counts.file, counts.fileLoaded, counts.fileTotal, fetchedBytes],
     [SIZE, SIZE, 'm.gguf', SIZE, SIZE, SIZE],
   );
 });
 
+test('a server that is slow to answer → nothing → every byte is fetched once, over several connections', async (t) => {
+  const server = await fileServer(t, content, { delay: 600 });
+  const { bytes } = await new Visitor().load(server.url);
+  assert.ok(bytes.equals(content));
+  assert.equal(times(server.sent), '1');
+  assert.equal(server.mostOpen, 3);
+});
+
 test('connections break again and again → nothing → every byte that came', async (t) => {
   let seed = 1;
   const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
-  const cut = () => (random() < 0.7 ? Math.floor(random() * 3 * MIB) + 1 : Infinity);
+  const cut = () => (random() < 0.9 ? Math.floor(random() * 2 * MIB) + 1 : Infinity);
   const server = await fileServer(t, content, { cut });
   const visitor = new Visitor();
   const { bytes } = await visitor.load(server.url);
@@ -223,11 +230,11 @@ test('a slow reader → nothing → no more than a window is held in memory', as
   const server = await fileServer(t, content);
   const visitor = new Visitor();
   let most = 0;
-  const onPiece = async (length) => {
+  const onPiece = async (length, received) => {
     await new Promise((resolve) => setTimeout(resolve, 30));
-    const asked = Math.max(...server.requests.map((range) => Number(range.split('-')[1])));
-    most = Math.max(most, asked - length);
+    most = Math.max(most, received - length);
   };
   await visitor.load(server.url, { onPiece, store: null });
-  assert.ok(most <= 12 * MIB, `${most / MIB} MiB were asked for ahead of the reader`);
+  assert.ok(most > 0);
+  assert.ok(most <= 12 * MIB, `${most / MIB} MiB came ahead of the reader`);
 });

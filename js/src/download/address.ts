@@ -53,7 +53,9 @@ export class AddressReader {
   /** Why nothing can be stored, where the caller insists on it. */
   #refusal: { readonly error: unknown } | undefined;
   readonly #puts = new Set<Promise<void>>();
-  /** While another tab downloads the file: waits until it has ended. */
+  /** Whether another tab downloads the file, or did when this one last looked. */
+  #following = false;
+  /** Fulfilled when that tab has ended, and this one may download. */
   #turn: Promise<void> | undefined;
   #release: Release | undefined;
   #settled = false;
@@ -83,7 +85,7 @@ export class AddressReader {
     let whole = false;
     try {
       await this.#open();
-      if (!this.#turn && !this.#file?.complete) await this.#begin(0);
+      if (!this.#following && !this.#file?.complete) await this.#begin(0);
       // What was checked before it was stored needs no second check: each chunk has its own.
       const unchecked = this.#sha256 !== null && this.#sha256 !== this.#file?.manifest?.sha256;
       const hash = unchecked ? await this.#around.hasher() : undefined;
@@ -102,7 +104,8 @@ export class AddressReader {
       throw error;
     } finally {
       this.#download?.stop();
-      if (!whole) this.#letGo();
+      // What is under way is stored before another tab goes on.
+      if (!whole) void Promise.all(this.#puts).then(() => this.#letGo());
     }
   }
 
@@ -139,6 +142,7 @@ export class AddressReader {
     if (this.#file.complete || !locks) return;
     this.#release = await locks.tryHold(source);
     if (!this.#release) {
+      this.#following = true;
       this.#turn = locks.hold(source).then((release) => {
         this.#turn = undefined;
         if (this.#settled) return release();
@@ -152,13 +156,16 @@ export class AddressReader {
   async #begin(read: number): Promise<void> {
     const { fetch, sleep, meter, note } = this.#around;
     const file = this.#file;
-    const download = new Download(this.#address, {
-      fetch,
-      sleep,
-      has: (index) => file?.has(index) ?? false,
-      received: (bytes) => meter.received(bytes),
-      arrived: (index, bytes) => this.#arrived(index, bytes),
-    });
+    const download = new Download(
+      { ...this.#address, useCache: !this.#storing },
+      {
+        fetch,
+        sleep,
+        has: (index) => file?.has(index) ?? false,
+        received: (bytes) => meter.received(bytes),
+        arrived: (index, bytes) => this.#arrived(index, bytes),
+      },
+    );
     this.#download = download;
     let answer: Answer = await download.probe(file?.manifest);
     if (file?.manifest && !sameVersion(file.manifest, answer.version)) {
@@ -186,7 +193,7 @@ export class AddressReader {
 
   async #chunk(index: number): Promise<Uint8Array | null> {
     if (this.#refusal) throw this.#refusal.error;
-    if (this.#turn) await this.#follow(index);
+    if (this.#following) await this.#follow(index);
     if (this.#download?.claimed(index)) return this.#download.take(index);
     const { size } = this;
     if (size !== null && index * CHUNK_BYTES >= size) return null;
@@ -224,11 +231,15 @@ export class AddressReader {
   async #follow(index: number): Promise<void> {
     const file = this.#file!;
     const known = file.manifest;
-    while (this.#turn && !file.has(index) && !(this.size !== null && index * CHUNK_BYTES >= this.size)) {
-      await Promise.race([this.#turn, this.#around.sleep(POLL, new AbortController().signal)]);
+    const past = () => this.size !== null && index * CHUNK_BYTES >= this.size;
+    while (this.#following && !file.has(index) && !past()) {
+      const turn = this.#turn;
+      if (turn) await Promise.race([turn, this.#around.sleep(POLL, new AbortController().signal)]);
       await file.refresh();
       const same = known && file.manifest && sameVersion(known, file.manifest);
       if (index > 0 && !same) throw changed(this.#address.url);
+      // Only what was looked for after the other tab had ended is missing for good.
+      this.#following = turn !== undefined;
     }
   }
 

@@ -20,8 +20,11 @@ import { Retry, type Sleep } from './retry.js';
 /** Connections at once: the second and third help where a server or the way there limits each. */
 const CONNECTIONS = 3;
 
-/** Chunks that are asked for at once: the wait for an answer costs little, and little is in memory. */
+/** Chunks that the first request asks for, and the least that any does. */
 const SPAN = 4;
+
+/** Milliseconds that a request shall last: then the wait for an answer costs little. */
+const SPAN_MS = 500;
 
 /** Chunks ahead of the reader that may be in memory. */
 const WINDOW = CONNECTIONS * SPAN;
@@ -50,6 +53,8 @@ export class Download {
   /** The chunk that the reader wants. */
   #cursor = 0;
   #ranges = true;
+  /** When the request was sent that {@link Download.probe} answers. */
+  #probed = 0;
   #version: Version | undefined;
   #size: number | null = null;
   #failure: { readonly error: unknown } | undefined;
@@ -76,8 +81,9 @@ export class Download {
     const retry = new Retry(this.#options.sleep, false);
     this.#ranges = true;
     for (let attempt = 1; ; attempt += 1) {
+      this.#probed = performance.now();
       try {
-        return await this.#request(from * CHUNK_BYTES, this.#spanFrom(from) * CHUNK_BYTES, known);
+        return await this.#request(from * CHUNK_BYTES, this.#spanFrom(from, SPAN) * CHUNK_BYTES, known);
       } catch (error) {
         // A whole file has no bounds that could be wrong, so that this comes once.
         if (error instanceof NoSuchRange) this.#ranges = false;
@@ -95,10 +101,7 @@ export class Download {
     this.#version = answer.version;
     this.#size = answer.version.size;
     this.#ranges = answer.partial;
-    if (!this.#ranges) return this.#run(this.#fetch(0, Infinity, answer));
-    for (let connection = 0; connection < CONNECTIONS; connection += 1) {
-      this.#run(this.#connection(connection === 0 ? answer : undefined));
-    }
+    this.#run(this.#ranges ? this.#connections(answer) : this.#fetch(0, Infinity, answer));
   }
 
   /** The reader is here: connections may go on as far as the window reaches. */
@@ -140,19 +143,29 @@ export class Download {
     });
   }
 
-  async #connection(answer: Answer | undefined): Promise<void> {
-    for (;;) {
-      const from = (this.#next = this.#missing(this.#next));
-      if (from * CHUNK_BYTES >= this.#size!) return this.#notify();
-      if (from + SPAN > this.#cursor + WINDOW) {
-        await this.#changed();
-        continue;
-      }
-      const to = (this.#next = this.#spanFrom(from));
-      for (let index = from; index < to; index += 1) this.#claimed.add(index);
-      await this.#fetch(from, to, answer);
-      answer = undefined;
+  /** The first span shows how fast it goes, and so what the others shall be. */
+  async #connections(answer: Answer): Promise<void> {
+    const length = await this.#fetchSpan(SPAN, this.#probed, answer);
+    for (let count = 0; count < CONNECTIONS; count += 1) this.#run(this.#connection(length));
+  }
+
+  async #connection(length: number): Promise<void> {
+    while ((this.#next = this.#missing(this.#next)) * CHUNK_BYTES < this.#size!) {
+      if (this.#next < this.#cursor + WINDOW) length = await this.#fetchSpan(length, performance.now());
+      else await this.#changed();
+      this.#stop.signal.throwIfAborted();
     }
+    this.#notify();
+  }
+
+  /** Fetches the next missing chunks, at most `length`; returns how many the next request should ask for, by the time since `start`. */
+  async #fetchSpan(length: number, start: number, answer?: Answer): Promise<number> {
+    const from = (this.#next = this.#missing(this.#next));
+    const to = (this.#next = this.#spanFrom(from, length));
+    for (let index = from; index < to; index += 1) this.#claimed.add(index);
+    await this.#fetch(from, to, answer);
+    const took = Math.max(1, performance.now() - start);
+    return Math.max(SPAN, Math.round(((to - from) * SPAN_MS) / took));
   }
 
   /** The first chunk from `index` on that is not here. */
@@ -162,9 +175,9 @@ export class Download {
   }
 
   /** The end of the span of missing chunks that begins at `from`. */
-  #spanFrom(from: number): number {
+  #spanFrom(from: number, length: number): number {
     let to = from + 1;
-    while (to < from + SPAN && !this.#options.has(to)) to += 1;
+    while (to < from + length && !this.#options.has(to)) to += 1;
     return to;
   }
 

@@ -38,12 +38,14 @@ export interface Answer {
 export interface Target {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Whether the browser's own cache may serve and keep it: what is stored here need not be twice on the disk. */
+  readonly useCache: boolean;
 }
 
 /** `range`: first byte, and the one after the last. `known`: what the part must be of; a server that can tell sends all of another. */
 export async function request(
   fetch: Fetch,
-  { url, headers }: Target,
+  { url, headers, useCache }: Target,
   signal: AbortSignal,
   range: readonly [number, number] | null,
   known: Version | undefined,
@@ -56,7 +58,7 @@ export async function request(
 
   let response: Response;
   try {
-    response = await fetch(url, { headers: wanted, signal });
+    response = await fetch(url, { headers: wanted, signal, cache: useCache ? 'default' : 'no-store' });
   } catch (cause) {
     signal.throwIfAborted();
     const hint = 'Is the address right, the network up, and does the server allow other origins (CORS)?';

@@ -26,6 +26,7 @@ interface Head {
 interface FetchRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  readonly cache: RequestCache;
   readonly reply: MessagePort;
 }
 
@@ -71,11 +72,11 @@ export function receive(port: MessagePort): ReadableStream<Uint8Array> {
 
 /** Runs `fetch` in the page for {@link fetchBy}. */
 export function giveFetch(fetch: typeof globalThis.fetch, port: MessagePort): void {
-  port.onmessage = async ({ data: { url, headers, reply } }: MessageEvent<FetchRequest>) => {
+  port.onmessage = async ({ data: { url, headers, cache, reply } }: MessageEvent<FetchRequest>) => {
     const controller = new AbortController();
     reply.onmessage = () => controller.abort();
     try {
-      const response = await fetch(url, { headers, signal: controller.signal });
+      const response = await fetch(url, { headers, cache, signal: controller.signal });
       const { status, statusText, body } = response;
       const head: Head = { type: 'head', status, statusText, headers: [...response.headers], hasBody: body !== null };
       reply.postMessage(head);
@@ -89,7 +90,7 @@ export function giveFetch(fetch: typeof globalThis.fetch, port: MessagePort): vo
 
 /** A `fetch` that the page runs. */
 export function fetchBy(port: MessagePort): Fetch {
-  return (url, { headers, signal }) =>
+  return (url, { headers, cache = 'default', signal }) =>
     new Promise((resolve, reject) => {
       const { port1, port2 } = new MessageChannel();
       const abort = () => {
@@ -104,7 +105,7 @@ export function fetchBy(port: MessagePort): Fetch {
         const init = { status, statusText, headers: data.headers as [string, string][] };
         resolve(new Response(hasBody ? receive(port1) : null, init));
       };
-      const request: FetchRequest = { url, headers: headers as Record<string, string>, reply: port2 };
+      const request: FetchRequest = { url, headers: headers as Record<string, string>, cache, reply: port2 };
       port.postMessage(request, [port2]);
     });
 }

@@ -87,12 +87,12 @@ export class StoredFile {
   /** Rejects as the storage does; `hash` is its SHA-256. */
   async put(index: number, bytes: Uint8Array<ArrayBuffer>, hash: string): Promise<void> {
     const { blobs, manifests } = this.#storage;
-    // Named before it is there: a crash in between leaves a chunk that is missed, and none that nobody knows of.
-    await manifests.setChunk(this.source, index, hash);
+    // Named only when it is there: another tab reads what has a name.
     try {
       await blobs.put(hash, bytes);
+      await manifests.setChunk(this.source, index, hash);
     } catch (error) {
-      await manifests.deleteChunk(this.source, index);
+      await blobs.delete(hash).catch(() => undefined);
       throw error;
     }
     this.#hashes.set(index, hash);

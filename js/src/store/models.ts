@@ -46,11 +46,13 @@ export function storedModels({ storage: open, locks }: Downloads): Models {
     async usage() {
       const found = await open();
       const stored = (await found?.manifests.storedBytes()) ?? 0;
-      const { usage = null, quota = null } = (await navigator.storage?.estimate?.()) ?? {};
-      return { stored, used: usage, quota, persisted: (await navigator.storage?.persisted?.()) ?? false };
+      // Node has no such object in its older versions.
+      const { storage } = globalThis.navigator ?? {};
+      const { usage = null, quota = null } = (await storage?.estimate?.()) ?? {};
+      return { stored, used: usage, quota, persisted: (await storage?.persisted?.()) ?? false };
     },
 
-    persist: async () => (await navigator.storage?.persist?.()) ?? false,
+    persist: async () => (await globalThis.navigator?.storage?.persist?.()) ?? false,
 
     async export(source) {
       const found = await file(source);

@@ -34,6 +34,11 @@ export async function fileServer(t, content, options = {}) {
     etag: '"one"',
     lastModified: null,
     headers: {},
+    /** Milliseconds before every answer. */
+    delay: 0,
+    /** Requests at once, now and at most. */
+    open: 0,
+    mostOpen: 0,
     fault: () => false,
     cut: () => Infinity,
     /** Requests, as `start-end` with the end excluded, or `all`. */
@@ -42,7 +47,12 @@ export async function fileServer(t, content, options = {}) {
     sent: new Uint8Array(content.length),
     ...options,
   };
-  const origin = await listen(t, (request, response) => answer(server, request, response));
+  const origin = await listen(t, async (request, response) => {
+    server.mostOpen = Math.max(server.mostOpen, (server.open += 1));
+    response.on('close', () => (server.open -= 1));
+    if (server.delay) await new Promise((resolve) => setTimeout(resolve, server.delay));
+    answer(server, request, response);
+  });
   return Object.assign(server, { url: `${origin}/m.gguf` });
 }
 

@@ -83,7 +83,7 @@ export class Visitor {
     for await (const { bytes } of model.pieces()) {
       pieces.push(Buffer.from(bytes));
       length += bytes.length;
-      await onPiece(length);
+      await onPiece(length, meter.sums.fetchedBytes);
       if (length >= upTo) break;
     }
     // A tab that closes loses what was under way; here it is let through, so that the next step finds a quiet store.

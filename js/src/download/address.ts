@@ -8,7 +8,7 @@ import { digest } from '../store/digest.js';
 import { StoredFile, type Storage } from '../store/file.js';
 import type { Locks, Release } from '../store/locks.js';
 import { CHUNK_BYTES, sameVersion } from '../store/manifest.js';
-import { makeRoom } from '../store/room.js';
+import { explain, makeRoom } from '../store/room.js';
 import type { DownloadInfo, StoreOptions } from '../types.js';
 import { Download } from './download.js';
 import { messageOf, type Answer, type Fetch } from './http.js';
@@ -248,8 +248,9 @@ export class AddressReader {
     if (!this.#storing) return;
     const put = digest(bytes)
       .then((hash) => (this.#storing ? this.#file!.put(index, bytes, hash) : undefined))
-      .catch((error: unknown) => {
-        if (this.#storing) this.#stopStoring(error);
+      .catch(async (error: unknown) => {
+        const cause = await explain(this.#storage!, this.#file!.source, error);
+        if (this.#storing) this.#stopStoring(cause);
       })
       .finally(() => this.#puts.delete(put));
     this.#puts.add(put);

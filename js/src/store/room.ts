@@ -2,6 +2,7 @@
 
 import { WeftError } from '../errors.js';
 import { StoredFile, type Storage } from './file.js';
+import { CHUNK_BYTES } from './manifest.js';
 
 /** What to do where the browser's quota is too small: delete models that were not used for longest, or none. */
 export type Eviction = 'never' | 'least-recently-used';
@@ -22,6 +23,14 @@ export async function makeRoom(storage: Storage, source: string, needed: number,
     if (!oldest) throw quotaExceeded(source, needed, free);
     await (await StoredFile.open(storage, oldest[0])).remove();
   }
+}
+
+/** What a storage rejects with → an error that says what to do, where it is the quota. */
+export async function explain(storage: Storage, source: string, error: unknown): Promise<unknown> {
+  const isFull = error instanceof Error && error.name === 'QuotaExceededError';
+  if (!isFull) return error;
+  const { usage = 0, quota = 0 } = await storage.estimate();
+  return quotaExceeded(source, CHUNK_BYTES, Math.max(0, quota - usage));
 }
 
 function quotaExceeded(source: string, needed: number, free: number): WeftError {

@@ -4,6 +4,9 @@ import { WeftError } from '../errors.js';
 import { StoredFile, type Storage } from './file.js';
 import { CHUNK_BYTES } from './manifest.js';
 
+const REMEDY =
+  "Delete models (`models.list`, `models.delete`), let weft do it (`store: { evict: 'least-recently-used' }`), or ask for more (`models.persist`).";
+
 /** What to do where the browser's quota is too small: delete models that were not used for longest, or none. */
 export type Eviction = 'never' | 'least-recently-used';
 
@@ -30,14 +33,16 @@ export async function explain(storage: Storage, source: string, error: unknown):
   const isFull = error instanceof Error && error.name === 'QuotaExceededError';
   if (!isFull) return error;
   const { usage = 0, quota = 0 } = await storage.estimate();
-  return quotaExceeded(source, CHUNK_BYTES, Math.max(0, quota - usage));
+  // Some browsers report more than they give, so that pages cannot recognise a machine by its disk.
+  return new WeftError(
+    'QUOTA_EXCEEDED',
+    `storing ${source} needs ${CHUNK_BYTES} more bytes, and the browser refuses them; it reports ${Math.max(0, quota - usage)} as free. ${REMEDY}`,
+  );
 }
 
 function quotaExceeded(source: string, needed: number, free: number): WeftError {
-  const remedy =
-    "Delete models (`models.list`, `models.delete`), let weft do it (`store: { evict: 'least-recently-used' }`), or ask for more (`models.persist`).";
   return new WeftError(
     'QUOTA_EXCEEDED',
-    `storing ${source} needs ${needed} more bytes, and the browser has room for ${free}. ${remedy}`,
+    `storing ${source} needs ${needed} more bytes, and the browser has room for ${free}. ${REMEDY}`,
   );
 }

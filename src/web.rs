@@ -4,6 +4,7 @@
 
 use js_sys::{Date, Error as JsError, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
+use sha2::Digest;
 use wasm_bindgen::prelude::*;
 
 use crate::Error;
@@ -62,6 +63,30 @@ pub fn version() -> String {
 #[wasm_bindgen]
 pub fn join_pool() {
     engine::cpu::pool::join()
+}
+
+/// The SHA-256 of a stream, which browsers compute only of what is in memory as a whole.
+#[wasm_bindgen]
+pub struct Sha256(sha2::Sha256);
+
+#[wasm_bindgen]
+impl Sha256 {
+    /// Of nothing, yet.
+    #[wasm_bindgen(constructor)]
+    #[expect(clippy::new_without_default, reason = "JavaScript knows constructors alone")]
+    pub fn new() -> Self {
+        Self(sha2::Sha256::new())
+    }
+
+    /// Goes on with `bytes`.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// 64 lower-case hexadecimal digits.
+    pub fn digest(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// A model that is being loaded.

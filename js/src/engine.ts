@@ -1,7 +1,7 @@
 /** The page's end of the protocol: calls → messages, replies → promises and iterations. */
 
 import { WeftError, type SerializedError } from './errors.js';
-import { checkGenerate, checkIds, checkMessages, checkString, checkTokenize } from './options.js';
+import { checkGenerate, checkIds, checkMessages, checkString, checkTokenize, transfersOf } from './options.js';
 import type { Call, Port, Reply, Request } from './protocol.js';
 import type { GenerateOptions, Llm, Message, ModelInfo, Piece, Progress, TokenizeOptions, Usage } from './types.js';
 
@@ -31,7 +31,7 @@ export class Connection {
   open(call: Call, listener: Listener): number {
     if (this.#failure) throw this.#failure;
     const id = this.#nextId++;
-    this.#port.postMessage({ type: 'call', id, call });
+    this.#port.postMessage({ type: 'call', id, call }, call.type === 'load' ? transfersOf(call) : []);
     this.#listeners.set(id, listener);
     return id;
   }

@@ -1,5 +1,6 @@
 /** What the worker needs of the wasm module. The compiler checks the generated glue against it; structured values are JSON. */
 
+import type { Hasher } from './download/hash.js';
 import type { Tuning } from './tuning.js';
 import type { EngineInfo, ModelInfo } from './types.js';
 
@@ -11,6 +12,7 @@ export interface Glue {
     memory?: WebAssembly.Memory;
   }): Promise<{ readonly memory: WebAssembly.Memory }>;
   readonly Loader: Runtime['Loader'];
+  readonly Sha256: Runtime['Sha256'];
   /** The package's. */
   version(): string;
 }
@@ -22,6 +24,7 @@ export interface ThreadsGlue extends Glue {
 
 export interface Runtime {
   readonly Loader: { create(options: string): Promise<RuntimeLoader> };
+  readonly Sha256: new () => Hasher;
   /** Name of the build. */
   readonly build: string;
   /** Bytes of the module's linear memory. */
@@ -68,6 +71,7 @@ export type RuntimeEvent =
   | { readonly type: 'end'; readonly reason: 'stop' | 'length'; readonly text: string };
 
 /** What `info` gives: the worker puts what concerns the engine together, and adds what only it knows. */
-export interface RuntimeInfo extends Omit<ModelInfo, 'engine'>, Pick<EngineInfo, 'reason' | 'memoryBytes'> {
+export interface RuntimeInfo
+  extends Omit<ModelInfo, 'engine' | 'download'>, Pick<EngineInfo, 'reason' | 'memoryBytes'> {
   readonly engine: Pick<EngineInfo, 'kind' | 'description' | 'notes'>;
 }

@@ -3,12 +3,16 @@
  * the tests run it over a MessageChannel with a runtime of their own.
  */
 
+import { Meter } from './download/meter.js';
+import { ModelReader } from './download/model.js';
+import { fetchBy } from './download/port.js';
+import { nameOf } from './download/source.js';
+import { browserDownloads, type Downloads } from './downloads.js';
 import { serializeError, WeftError } from './errors.js';
 import { generate, unstarted } from './generation.js';
 import type { Call, LoadCall, Port, Reply, Request } from './protocol.js';
-import type { Runtime, RuntimeInfo, RuntimeLlm } from './runtime.js';
-import { fileName, readFiles } from './source.js';
-import type { Device, EngineInfo, ModelInfo, Piece, Progress } from './types.js';
+import type { Runtime, RuntimeInfo, RuntimeLlm, RuntimeLoader } from './runtime.js';
+import type { Device, DownloadInfo, EngineInfo, ModelInfo, Piece, Progress } from './types.js';
 
 /** Progress is told at most this often, in milliseconds. */
 const PROGRESS_MS = 100;
@@ -16,7 +20,7 @@ const PROGRESS_MS = 100;
 /** Starts the build of the wasm module that suits; `threads` is what the caller asked for, or null. */
 export type Start = (device: Device, threads: number | null) => Promise<Runtime>;
 
-export function serve(port: Port<Reply, Request>, start: Start): void {
+export function serve(port: Port<Reply, Request>, start: Start, downloads: Downloads = browserDownloads): void {
   const cancels = new Map<number, AbortController>();
   let llm: RuntimeLlm | undefined;
   let queue = Promise.resolve();
@@ -24,7 +28,7 @@ export function serve(port: Port<Reply, Request>, start: Start): void {
   async function run(id: number, call: Call, signal: AbortSignal): Promise<void> {
     if (call.type === 'load') {
       const progress = (progress: Progress) => port.postMessage({ type: 'progress', id, progress });
-      const loaded = await load(start, call, progress);
+      const loaded = await load(start, downloads, call, progress);
       llm = loaded.llm;
       return port.postMessage({ type: 'result', id, value: loaded.info });
     }
@@ -76,48 +80,66 @@ export function serve(port: Port<Reply, Request>, start: Start): void {
  */
 async function load(
   start: Start,
-  { files, device, contextLength, threads }: LoadCall,
+  downloads: Downloads,
+  { files, device, contextLength, threads, sha256, store, fetchPort }: LoadCall,
   onProgress: (progress: Progress) => void,
 ): Promise<{ llm: RuntimeLlm; info: ModelInfo }> {
+  let loader: RuntimeLoader | undefined;
+  let told = -Infinity;
+  const tell = (phase: Progress['phase'], note?: string) => {
+    onProgress({ phase, ...meter.counts(loader?.total_bytes() ?? null), ...(note !== undefined && { note }) });
+  };
+  const meter = new Meter(() => {
+    if (performance.now() - told < PROGRESS_MS) return;
+    told = performance.now();
+    tell('download');
+  });
+  const notes: string[] = [];
+  const model = new ModelReader(files, sha256, {
+    ...downloads,
+    ...(fetchPort && { fetch: fetchBy(fetchPort) }),
+    store,
+    meter,
+    note(sentence) {
+      notes.push(sentence);
+      tell('download', sentence);
+    },
+    hasher: async () => new (await starting).Sha256(),
+  });
   const [first] = files;
-  let file = first === undefined ? '' : fileName(first);
-  let loaded = 0;
-  onProgress({ phase: 'start', loaded, total: null, file });
-  // The download begins while the runtime starts; nobody reads on meanwhile, and the browser holds little back.
-  const pieces = readFiles(files);
+  if (first) meter.file(0, nameOf(first));
+  tell('start');
+  // The download begins while the runtime starts; nobody reads on meanwhile, and little is held back.
+  const pieces = model.pieces();
   const begun = pieces.next();
   begun.catch(() => undefined); // it is awaited below
-  const runtime = await start(device, threads);
+  const starting = start(device, threads);
+  const runtime = await starting;
   const gpu = device === 'cpu' ? undefined : await runtime.gpu();
   const tuning = (await gpu?.tuning.recall()) ?? null;
   const subgroups = gpu?.subgroups ?? false;
-  const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning, subgroups }));
+  loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning, subgroups }));
   const found = loader.tuning();
   if (found !== undefined) void gpu?.tuning.remember(found);
   const onCpu = loader.engine_kind() === 'cpu';
   if (onCpu) runtime.startThreads();
 
-  let total: number | null = null;
-  let told = -Infinity;
+  let isFirst = true;
   for (let next = await begun; !next.done; next = await pieces.next()) {
-    const piece = next.value;
+    const { bytes, total } = next.value;
     // With it, a header that claims more than the files hold fails now and not after the download.
-    if (loaded === 0 && piece.total !== null) loader.set_stream_bytes(piece.total);
-    await loader.feed(piece.bytes);
-    file = piece.file;
-    loaded += piece.bytes.length;
-    // A header speaks of its own file alone.
-    total = piece.total ?? (files.length === 1 ? (loader.total_bytes() ?? null) : null);
-    if (performance.now() - told >= PROGRESS_MS) {
-      told = performance.now();
-      onProgress({ phase: 'download', loaded, total, file });
-    }
+    if (isFirst && total !== null) loader.set_stream_bytes(total);
+    isFirst = false;
+    await loader.feed(bytes);
   }
-  onProgress({ phase: 'download', loaded, total, file });
-  onProgress({ phase: 'prepare', loaded, total, file });
+  tell('download');
+  tell('prepare');
   const llm = await loader.finish();
-  const { reason, memoryBytes, engine, ...model } = JSON.parse(llm.info()) as RuntimeInfo;
-  const about: EngineInfo = {
+  await model.settle();
+  fetchPort?.close();
+  const download: DownloadInfo = { ...meter.sums, storage: model.storage, notes };
+  const { reason, memoryBytes, engine, ...about } = JSON.parse(llm.info()) as RuntimeInfo;
+  const engineInfo: EngineInfo = {
     ...engine,
     description: !onCpu && gpu?.name ? `${gpu.name} (WebGPU)` : engine.description,
     reason: onCpu && runtime.note ? `${reason} ${runtime.note}` : reason,
@@ -126,5 +148,5 @@ async function load(
     build: runtime.build,
     threads: runtime.threads(),
   };
-  return { llm, info: { ...model, engine: about } };
+  return { llm, info: { ...about, engine: engineInfo, download } };
 }

@@ -4,7 +4,7 @@
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/errors.js';
-import type { GenerateOptions, Llm, LoadOptions, Piece } from '../../js/src/types.js';
+import type { GenerateOptions, Llm, LoadOptions, Piece, Progress } from '../../js/src/types.js';
 
 export { WeftError };
 export type * from '../../js/src/types.js';
@@ -52,16 +52,24 @@ function failIfAsked(call: 'load' | 'chat'): void {
   if (code) throw new WeftError(code as ErrorCode, `the engine says: a made-up failure of ${call}, 512 of 2048`);
 }
 
+const RATE = 98e5;
+
+function progressAt(phase: Progress['phase'], loaded: number, total: number): Progress {
+  const file = 'SmolLM2-135M-Instruct.Q4_1.gguf';
+  const rest = { fileLoaded: loaded, fileTotal: total, fromStore: 0, bytesPerSecond: RATE };
+  return { phase, loaded, total, file, ...rest, secondsLeft: (total - loaded) / RATE };
+}
+
 export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
   const total = 98_000_000;
   const steps = query.has('slow') ? 300 : 10;
   for (let step = 0; step <= steps; step++) {
     signal?.throwIfAborted();
-    onProgress?.({ phase: 'download', loaded: (total / steps) * step, total, file: 'SmolLM2-135M-Instruct.Q4_1.gguf' });
+    onProgress?.(progressAt('download', (total / steps) * step, total));
     await wait(100);
   }
   failIfAsked('load');
-  onProgress?.({ phase: 'prepare', loaded: total, total, file: '' });
+  onProgress?.(progressAt('prepare', total, total));
   await wait(300);
   return {
     info: {
@@ -85,6 +93,7 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
         build: 'weft-relaxed-threads',
         threads: 1,
       },
+      download: { fetchedBytes: total, fromStoreBytes: 0, storage: 'none', notes: [] },
     },
     chat: (_, options) => answer(options),
     generate: (_, options) => answer(options),

@@ -11,7 +11,7 @@ import { browserDownloads, type Downloads } from './downloads.js';
 import { serializeError, WeftError } from './errors.js';
 import { generate, unstarted } from './generation.js';
 import type { Call, LoadCall, Port, Reply, Request } from './protocol.js';
-import type { Runtime, RuntimeInfo, RuntimeLlm, RuntimeLoader } from './runtime.js';
+import type { Runtime, RuntimeInfo, RuntimeLlm } from './runtime.js';
 import type { Device, DownloadInfo, EngineInfo, ModelInfo, Piece, Progress } from './types.js';
 
 /** Progress is told at most this often, in milliseconds. */
@@ -84,10 +84,11 @@ async function load(
   { files, device, contextLength, threads, sha256, store, fetchPort }: LoadCall,
   onProgress: (progress: Progress) => void,
 ): Promise<{ llm: RuntimeLlm; info: ModelInfo }> {
-  let loader: RuntimeLoader | undefined;
+  // What the header says of its file, asked between two pieces: the module cannot be asked while it is being fed.
+  let headerBytes: number | null = null;
   let told = -Infinity;
   const tell = (phase: Progress['phase'], note?: string) => {
-    onProgress({ phase, ...meter.counts(loader?.total_bytes() ?? null), ...(note !== undefined && { note }) });
+    onProgress({ phase, ...meter.counts(headerBytes), ...(note !== undefined && { note }) });
   };
   const meter = new Meter(() => {
     if (performance.now() - told < PROGRESS_MS) return;
@@ -118,7 +119,7 @@ async function load(
   const gpu = device === 'cpu' ? undefined : await runtime.gpu();
   const tuning = (await gpu?.tuning.recall()) ?? null;
   const subgroups = gpu?.subgroups ?? false;
-  loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning, subgroups }));
+  const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning, subgroups }));
   const found = loader.tuning();
   if (found !== undefined) void gpu?.tuning.remember(found);
   const onCpu = loader.engine_kind() === 'cpu';
@@ -126,11 +127,12 @@ async function load(
 
   let isFirst = true;
   for (let next = await begun; !next.done; next = await pieces.next()) {
-    const { bytes, total } = next.value;
+    const { total } = next.value;
     // With it, a header that claims more than the files hold fails now and not after the download.
     if (isFirst && total !== null) loader.set_stream_bytes(total);
     isFirst = false;
-    await loader.feed(bytes);
+    await loader.feed(next.value.bytes);
+    headerBytes = loader.total_bytes() ?? null;
   }
   tell('download');
   tell('prepare');

@@ -158,6 +158,11 @@ impl Llm {
         self.session.start(ids, options.generate, options.entropy).map_err(to_js)
     }
 
+    /// After `start`: goes on as if these ids had been generated and their events given, by a model that was lost meanwhile.
+    pub fn resume(&mut self, generated: &[u32]) -> Result<(), JsValue> {
+        self.session.resume(generated).map_err(to_js)
+    }
+
     /// One unit of work: an event as JSON.
     pub async fn next(&mut self) -> Result<String, JsValue> {
         let event = self.session.next().await.map_err(to_js)?;

@@ -5,10 +5,11 @@
 
 import { serializeError, WeftError } from './errors.js';
 import { generate, unstarted } from './generation.js';
+import { Model, type Loaded } from './model.js';
 import type { Call, LoadCall, Port, Reply, Request } from './protocol.js';
-import type { Runtime, RuntimeInfo, RuntimeLlm } from './runtime.js';
+import type { Runtime, RuntimeInfo } from './runtime.js';
 import { fileName, readFiles } from './source.js';
-import type { Device, EngineInfo, ModelInfo, Piece, Progress } from './types.js';
+import type { Device, EngineInfo, Piece, Progress } from './types.js';
 
 /** Progress is told at most this often, in milliseconds. */
 const PROGRESS_MS = 100;
@@ -18,28 +19,38 @@ export type Start = (device: Device, threads: number | null) => Promise<Runtime>
 
 export function serve(port: Port<Reply, Request>, start: Start): void {
   const cancels = new Map<number, AbortController>();
-  let llm: RuntimeLlm | undefined;
+  let model: Model | undefined;
   let queue = Promise.resolve();
 
   async function run(id: number, call: Call, signal: AbortSignal): Promise<void> {
     if (call.type === 'load') {
       const progress = (progress: Progress) => port.postMessage({ type: 'progress', id, progress });
-      const loaded = await load(start, call, progress);
-      llm = loaded.llm;
-      return port.postMessage({ type: 'result', id, value: loaded.info });
+      // one module, however often it loads the model
+      let runtime: Promise<Runtime> | undefined;
+      const once: Start = (...wanted) => (runtime ??= start(...wanted));
+      model = new Model(
+        (device) => load(once, { ...call, device }, progress),
+        call.device,
+        (info) => port.postMessage({ type: 'reload', info }),
+      );
+      return port.postMessage({ type: 'result', id, value: await model.info() });
     }
-    if (!llm) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
+    if (!model) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
     switch (call.type) {
       case 'generate': {
         const emit = (piece: Piece) => port.postMessage({ type: 'piece', id, piece });
-        return generate(llm, call.prompt, call.options, signal, emit);
+        return generate(model, call.prompt, call.options, signal, emit);
       }
       case 'tokenize': {
-        const ids = llm.tokenize(call.text, call.addSpecial, call.parseSpecial);
+        const ids = (await model.get()).tokenize(call.text, call.addSpecial, call.parseSpecial);
         return port.postMessage({ type: 'result', id, value: Array.from(ids) });
       }
       case 'detokenize':
-        return port.postMessage({ type: 'result', id, value: llm.detokenize(Uint32Array.from(call.ids)) });
+        return port.postMessage({
+          type: 'result',
+          id,
+          value: (await model.get()).detokenize(Uint32Array.from(call.ids)),
+        });
     }
   }
 
@@ -78,7 +89,7 @@ async function load(
   start: Start,
   { files, device, contextLength, threads }: LoadCall,
   onProgress: (progress: Progress) => void,
-): Promise<{ llm: RuntimeLlm; info: ModelInfo }> {
+): Promise<Loaded> {
   const [first] = files;
   let file = first === undefined ? '' : fileName(first);
   let loaded = 0;
@@ -118,6 +129,7 @@ async function load(
   const { reason, memoryBytes, engine, ...model } = JSON.parse(llm.info()) as RuntimeInfo;
   const about: EngineInfo = {
     ...engine,
+    deviceLosses: 0,
     description: !onCpu && gpu?.name ? `${gpu.name} (WebGPU)` : engine.description,
     reason: onCpu && runtime.note ? `${reason} ${runtime.note}` : reason,
     memoryBytes,

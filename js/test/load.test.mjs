@@ -132,7 +132,15 @@ test('feeds the engine every byte, and tells what was loaded', async (t) => {
   assert.equal(Buffer.concat(fed).toString(), 'abcdef');
   assert.deepEqual(runtime.options, { device: 'cpu', contextLength: 64, tuning: null });
   const { reason, memoryBytes, engine, ...model } = INFO;
-  const about = { ...engine, reason, memoryBytes, wasmMemoryBytes: 65536, build: 'fake-build', threads: 4 };
+  const about = {
+    ...engine,
+    deviceLosses: 0,
+    reason,
+    memoryBytes,
+    wasmMemoryBytes: 65536,
+    build: 'fake-build',
+    threads: 4,
+  };
   assert.deepEqual(info, { ...model, engine: about });
 });
 

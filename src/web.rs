@@ -104,7 +104,7 @@ impl Loader {
 
     /// The model, after the last byte.
     pub async fn finish(self) -> Result<Llm, JsValue> {
-        let mut session = self.loading.finish().map_err(to_js)?;
+        let mut session = self.loading.finish().await.map_err(to_js)?;
         session.warm_up().await.map_err(to_js)?;
         Ok(Llm { session, reason: self.reason })
     }

@@ -68,6 +68,12 @@ pub trait Engine: Memory {
         Ok(true)
     }
 
+    /// Checks on small data that the kernels of `commands` are right, before [`Engine::prepare`]. One that is not gives way to
+    /// another, which `info` then notes. Errors: `GpuUnavailable` where there is no other.
+    fn self_test<'a>(&'a mut self, _commands: &'a [Command]) -> LocalFuture<'a, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Waits while more of what was written is on its way than should be held in memory.
     fn throttle(&mut self) -> LocalFuture<'_, Result<()>> {
         Box::pin(std::future::ready(Ok(())))

@@ -16,9 +16,9 @@ pub mod trial;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::Result;
 use crate::ops::{Command, Recording};
 use crate::record::{BufferId, Memory, Step};
+use crate::{Error, Result};
 
 /// A future that need not be `Send`: in the browser nothing of an engine leaves its worker.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -146,7 +146,7 @@ pub struct Opened {
 }
 
 /// Opens the engine for `device`. `tuning` is what [`Engine::tuning`] gave on an earlier visit with the same adapter. Errors:
-/// `GpuUnavailable` where a GPU was asked for and none works.
+/// `GpuUnavailable` where a GPU was asked for and none works, `DeviceLost` where it went away meanwhile.
 pub async fn open(device: Device, tuning: Option<&str>) -> Result<Opened> {
     let cpu = |reason: String| Ok(Opened { engine: Box::new(host::HostEngine::new(cpu::Simd::default())), reason });
     let asked = |name: &str| format!("device '{name}' was asked for.");
@@ -169,6 +169,8 @@ pub async fn open(device: Device, tuning: Option<&str>) -> Result<Opened> {
             };
             match engine.tune(tuning).await {
                 Ok(()) => Ok(Opened { engine: Box::new(engine), reason: "A GPU was found.".into() }),
+                // says nothing of the GPU that comes back
+                Err(error @ Error::DeviceLost(_)) => Err(error),
                 Err(error) => cpu(format!("The GPU failed its test: {error}")),
             }
         }

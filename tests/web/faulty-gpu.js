@@ -1,12 +1,25 @@
-// Runs in the worker before the package does: the test says over a BroadcastChannel when the GPU is to fail.
+// Runs in the worker before the package does, and lets things fail. In the address of this file:
 //
-// `{ readback: n, times: k }`: the device is destroyed in place of the n-th readback from now on, and so is each of the k - 1
-// devices after it, in place of its first. `{ as: name }`: the adapter gives this name, so that it passes for a real GPU.
+// `as=name`: the adapter gives this name, so that it passes for a real GPU.
+// `break=word`: shaders with this word in their label do nothing; `spare=name`: but not this shader.
+// `pages=n`: a shared memory has at most so many pages of 64 KiB.
+//
+// And over a BroadcastChannel, `{ readback: n, times: k }`: the device is destroyed in place of the n-th readback from now on,
+// and so is each of the k - 1 devices after it, in place of its first.
+
+const fault = new URL(import.meta.url).searchParams;
 
 const channel = new BroadcastChannel('faults');
 let device;
 let readbacks = Infinity;
 let times = 0;
+
+channel.onmessage = ({ data }) => {
+  if (!data.readback) return;
+  readbacks = data.readback;
+  times = data.times;
+  channel.postMessage('armed');
+};
 
 const { requestDevice } = GPUAdapter.prototype;
 GPUAdapter.prototype.requestDevice = async function (...args) {
@@ -25,21 +38,28 @@ GPUBuffer.prototype.mapAsync = function (...args) {
   return mapAsync.apply(this, args);
 };
 
-channel.onmessage = ({ data }) => {
-  if (data.readback) {
-    readbacks = data.readback;
-    times = data.times;
-    channel.postMessage('armed');
-  }
-};
-
-// `?as=name`, in the address of this file
-const name = new URL(import.meta.url).searchParams.get('as');
-if (name) {
+if (fault.has('as')) {
   for (const key of ['vendor', 'architecture', 'device', 'description']) {
-    Object.defineProperty(GPUAdapterInfo.prototype, key, { get: () => name });
+    Object.defineProperty(GPUAdapterInfo.prototype, key, { get: () => fault.get('as') });
   }
   for (const { prototype } of [GPUAdapter, GPUAdapterInfo]) {
     Object.defineProperty(prototype, 'isFallbackAdapter', { get: () => false });
   }
+}
+
+if (fault.has('break')) {
+  const { createShaderModule } = GPUDevice.prototype;
+  GPUDevice.prototype.createShaderModule = function (descriptor) {
+    const words = descriptor.label?.split(' ') ?? [];
+    const breaks = words.includes(fault.get('break')) && words[0] !== fault.get('spare');
+    const code = breaks ? descriptor.code.replace(/fn main\([^{]*\{/, '$& return;') : descriptor.code;
+    return createShaderModule.call(this, { ...descriptor, code });
+  };
+}
+
+if (fault.has('pages')) {
+  const { Memory } = WebAssembly;
+  WebAssembly.Memory = function (descriptor) {
+    return new Memory({ ...descriptor, maximum: Number(fault.get('pages')) });
+  };
 }

@@ -133,7 +133,7 @@ impl Loader {
 
     /// The model, after the last byte.
     pub async fn finish(self) -> Result<Llm, JsValue> {
-        let mut session = self.loading.finish().map_err(to_js)?;
+        let mut session = self.loading.finish().await.map_err(to_js)?;
         session.warm_up().await.map_err(to_js)?;
         Ok(Llm { session, reason: self.reason })
     }
@@ -185,6 +185,11 @@ impl Llm {
     pub fn start(&mut self, ids: Vec<u32>, options: &str) -> Result<(), JsValue> {
         let options: StartOptions = from_json("options", options)?;
         self.session.start(ids, options.generate, options.entropy).map_err(to_js)
+    }
+
+    /// After `start`: goes on as if these ids had been generated and their events given, by a model that was lost meanwhile.
+    pub fn resume(&mut self, generated: &[u32]) -> Result<(), JsValue> {
+        self.session.resume(generated).map_err(to_js)
     }
 
     /// One unit of work: an event as JSON.

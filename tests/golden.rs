@@ -55,7 +55,7 @@ fn session(device: Device) -> Session {
             n => block_on(loading.feed(&chunk[..n])).unwrap(),
         }
     }
-    loading.finish().unwrap()
+    block_on(loading.finish()).unwrap()
 }
 
 /// How far an engine may be from the golden figures.

@@ -43,6 +43,8 @@ export type Reply =
   | { readonly type: 'piece'; readonly id: number; readonly piece: Piece }
   /** The end of a call that is no generation. */
   | { readonly type: 'result'; readonly id: number; readonly value: ModelInfo | number[] | string }
+  /** The model was loaded again. */
+  | { readonly type: 'reload'; readonly info: ModelInfo }
   | { readonly type: 'error'; readonly id: number; readonly error: SerializedError }
   /** A port from which a {@link SerializedError} comes if a thread crashes, while the worker may be waiting for it. */
   | { readonly type: 'thread'; readonly crash: MessagePort };

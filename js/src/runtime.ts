@@ -59,9 +59,13 @@ export interface RuntimeLlm {
   detokenize(ids: Uint32Array): string;
   chat_prompt(messages: string): Uint32Array;
   start(ids: Uint32Array, options: string): void;
+  /** After `start`: as if these ids had been generated and given already. */
+  resume(generated: Uint32Array): void;
   next(): Promise<string>;
   stop(): void;
   cached_tokens(): number;
+  /** Gives back all that it holds; nothing may be called any more. */
+  free(): void;
 }
 
 /** What `next` gives. */

@@ -10,9 +10,10 @@ import { nameOf } from './download/source.js';
 import { browserDownloads, type Downloads } from './downloads.js';
 import { serializeError, WeftError } from './errors.js';
 import { generate, unstarted } from './generation.js';
+import { Model, type Loaded } from './model.js';
 import type { Call, LoadCall, Port, Reply, Request } from './protocol.js';
-import type { Runtime, RuntimeInfo, RuntimeLlm } from './runtime.js';
-import type { Device, DownloadInfo, EngineInfo, ModelInfo, Piece, Progress } from './types.js';
+import type { Runtime, RuntimeInfo } from './runtime.js';
+import type { Device, DownloadInfo, EngineInfo, Piece, Progress } from './types.js';
 
 /** Progress is told at most this often, in milliseconds. */
 const PROGRESS_MS = 100;
@@ -22,28 +23,38 @@ export type Start = (device: Device, threads: number | null) => Promise<Runtime>
 
 export function serve(port: Port<Reply, Request>, start: Start, downloads: Downloads = browserDownloads): void {
   const cancels = new Map<number, AbortController>();
-  let llm: RuntimeLlm | undefined;
+  let model: Model | undefined;
   let queue = Promise.resolve();
 
   async function run(id: number, call: Call, signal: AbortSignal): Promise<void> {
     if (call.type === 'load') {
       const progress = (progress: Progress) => port.postMessage({ type: 'progress', id, progress });
-      const loaded = await load(start, downloads, call, progress);
-      llm = loaded.llm;
-      return port.postMessage({ type: 'result', id, value: loaded.info });
+      // one module, however often it loads the model
+      let runtime: Promise<Runtime> | undefined;
+      const once: Start = (...wanted) => (runtime ??= start(...wanted));
+      model = new Model(
+        (device) => load(once, downloads, { ...call, device }, progress),
+        call.device,
+        (info) => port.postMessage({ type: 'reload', info }),
+      );
+      return port.postMessage({ type: 'result', id, value: await model.info() });
     }
-    if (!llm) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
+    if (!model) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
     switch (call.type) {
       case 'generate': {
         const emit = (piece: Piece) => port.postMessage({ type: 'piece', id, piece });
-        return generate(llm, call.prompt, call.options, signal, emit);
+        return generate(model, call.prompt, call.options, signal, emit);
       }
       case 'tokenize': {
-        const ids = llm.tokenize(call.text, call.addSpecial, call.parseSpecial);
+        const ids = (await model.get()).tokenize(call.text, call.addSpecial, call.parseSpecial);
         return port.postMessage({ type: 'result', id, value: Array.from(ids) });
       }
       case 'detokenize':
-        return port.postMessage({ type: 'result', id, value: llm.detokenize(Uint32Array.from(call.ids)) });
+        return port.postMessage({
+          type: 'result',
+          id,
+          value: (await model.get()).detokenize(Uint32Array.from(call.ids)),
+        });
     }
   }
 
@@ -83,7 +94,7 @@ async function load(
   downloads: Downloads,
   { files, device, contextLength, threads, sha256, store, fetchPort }: LoadCall,
   onProgress: (progress: Progress) => void,
-): Promise<{ llm: RuntimeLlm; info: ModelInfo }> {
+): Promise<Loaded> {
   // What the header says of its file, asked between two pieces: the module cannot be asked while it is being fed.
   let headerBytes: number | null = null;
   let told = -Infinity;
@@ -138,11 +149,11 @@ async function load(
   tell('prepare');
   const llm = await loader.finish();
   await model.settle();
-  fetchPort?.close();
   const download: DownloadInfo = { ...meter.sums, storage: model.storage, notes };
   const { reason, memoryBytes, engine, ...about } = JSON.parse(llm.info()) as RuntimeInfo;
   const engineInfo: EngineInfo = {
     ...engine,
+    deviceLosses: 0,
     description: !onCpu && gpu?.name ? `${gpu.name} (WebGPU)` : engine.description,
     reason: onCpu && runtime.note ? `${reason} ${runtime.note}` : reason,
     memoryBytes,

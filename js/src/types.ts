@@ -219,6 +219,8 @@ export interface EngineInfo {
   readonly description: string;
   /** How it computes, and what it cannot use on this machine. */
   readonly notes: readonly string[];
+  /** Times that the GPU was lost. Each time the model was loaded again, and what it was doing went on. */
+  readonly deviceLosses: number;
   /** Why this engine was chosen, as a sentence. */
   readonly reason: string;
   /** Memory of weights, KV cache and activations. */
@@ -236,6 +238,7 @@ export interface EngineInfo {
  * in which they begin; `break` or the signal ends one without harm to the others. Wrong arguments throw at once.
  */
 export interface Llm {
+  /** What is loaded, as of now: the engine is another one after a GPU was lost. */
   readonly info: ModelInfo;
   /** Continues the text. Special tokens in it are plain text. */
   generate(prompt: string, options?: GenerateOptions): AsyncIterable<Piece>;

@@ -99,7 +99,15 @@ test('feeds the engine every byte, and tells what was loaded', async (t) => {
   assert.equal(Buffer.concat(fed).toString(), 'abcdef');
   assert.deepEqual(runtime.options, { device: 'cpu', contextLength: 64, tuning: null, subgroups: false });
   const { reason, memoryBytes, engine, ...model } = INFO;
-  const about = { ...engine, reason, memoryBytes, wasmMemoryBytes: 65536, build: 'fake-build', threads: 4 };
+  const about = {
+    ...engine,
+    deviceLosses: 0,
+    reason,
+    memoryBytes,
+    wasmMemoryBytes: 65536,
+    build: 'fake-build',
+    threads: 4,
+  };
   const download = { fetchedBytes: 6, fromStoreBytes: 0, storage: 'none', notes: [] };
   assert.deepEqual(info, { ...model, engine: about, download });
 });

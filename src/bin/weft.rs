@@ -217,7 +217,7 @@ impl ModelArgs {
                 }
             }
         }
-        loading.finish()
+        loading.finish().await
     }
 }
 

@@ -16,9 +16,9 @@ pub mod trial;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::Result;
 use crate::ops::{Command, Recording};
 use crate::record::{BufferId, Memory, Step};
+use crate::{Error, Result};
 
 /// A future that need not be `Send`: in the browser nothing of an engine leaves its worker.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -66,6 +66,12 @@ pub trait Engine: Memory {
     /// new and the last such thing is still being compiled: ask again later.
     fn compile(&mut self, _command: &Command) -> Result<bool> {
         Ok(true)
+    }
+
+    /// Checks on small data that the kernels of `commands` are right, before [`Engine::prepare`]. One that is not gives way to
+    /// another, which `info` then notes. Errors: `GpuUnavailable` where there is no other.
+    fn self_test<'a>(&'a mut self, _commands: &'a [Command]) -> LocalFuture<'a, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Waits while more of what was written is on its way than should be held in memory.
@@ -148,7 +154,8 @@ pub struct Opened {
     pub reason: String,
 }
 
-/// Opens the engine for `device`. Errors: `GpuUnavailable` where a GPU was asked for and none works.
+/// Opens the engine for `device`. Errors: `GpuUnavailable` where a GPU was asked for and none works,
+/// `DeviceLost` where it went away meanwhile.
 pub async fn open(device: Device, hints: Hints<'_>) -> Result<Opened> {
     let cpu = |reason: String| Ok(Opened { engine: Box::new(host::HostEngine::new(cpu::Simd::default())), reason });
     let asked = |name: &str| format!("device '{name}' was asked for.");
@@ -171,6 +178,8 @@ pub async fn open(device: Device, hints: Hints<'_>) -> Result<Opened> {
             };
             match engine.tune(hints.tuning).await {
                 Ok(()) => Ok(Opened { engine: Box::new(engine), reason: "A GPU was found.".into() }),
+                // says nothing of the GPU that comes back
+                Err(error @ Error::DeviceLost(_)) => Err(error),
                 Err(error) => cpu(format!("The GPU failed its test: {error}")),
             }
         }

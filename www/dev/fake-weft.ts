@@ -87,6 +87,7 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
         kind: 'gpu',
         description: 'a made-up adapter',
         notes: [],
+        deviceLosses: 0,
         reason: 'WebGPU offers an adapter.',
         memoryBytes: 137e6,
         wasmMemoryBytes: 12e6,

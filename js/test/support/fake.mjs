@@ -62,8 +62,16 @@ export class FakeLlm {
     return JSON.stringify(event);
   }
 
+  resume(generated) {
+    this.events = this.events.filter(({ id }) => id === undefined || id >= generated.length);
+  }
+
   stop() {
     this.log.push(['stop', this.name]);
+  }
+
+  free() {
+    this.log.push(['free']);
   }
 }
 

@@ -66,6 +66,13 @@ pub(super) struct Gpu {
     allocations: Vec<Allocation>,
 }
 
+/// In a browser, buffers would live until the garbage collector comes by.
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        self.device.destroy();
+    }
+}
+
 impl Gpu {
     /// `subgroups`: whether to expect them though wgpu knows of none. Errors: `GpuUnavailable`, with what can be done about it.
     pub async fn new(subgroups: bool) -> Result<Self> {
@@ -217,11 +224,8 @@ fn listen(device: &wgpu::Device, faults: &Faults) {
         });
     }));
     let lost = faults.clone();
-    device.set_device_lost_callback(move |reason, message| {
-        if reason != wgpu::DeviceLostReason::Destroyed {
-            lost.report(Error::DeviceLost(message));
-        }
-    });
+    // also a device that was destroyed: if it was by the engine itself, then nobody asks any more
+    device.set_device_lost_callback(move |_, message| lost.report(Error::DeviceLost(message)));
 }
 
 /// What a user can do where there is no GPU.

@@ -11,11 +11,13 @@
 //! | `sampler` | steps queued ahead, and their ids |
 //! | `tiles` | the order of weights in memory |
 //! | `tuner` | the choice of shaders |
+//! | `self_test` | what the model runs, checked |
 //! | here | buffers, uploads, readbacks |
 
 mod device;
 mod program;
 mod sampler;
+mod self_test;
 pub mod shader;
 mod tiles;
 mod tuner;
@@ -277,7 +279,7 @@ impl Engine for GpuEngine {
         // browsers hide it
         let name = if name.is_empty() { "GPU" } else { name };
         let description = format!("{name} ({backend} {driver} {driver_info}");
-        let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many } = self.variants;
+        let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many, .. } = self.variants;
         let matmul = matmul_int8.unwrap_or(matmul);
         let linear = format!("linear: {}; {}; {}", matvec_wide.name, matvec_narrow.name, matmul.name);
         let attention = format!("attention: {}; {}", attend_one.name, attend_many.name);
@@ -307,6 +309,10 @@ impl Engine for GpuEngine {
             self.compiling = Some(self.queue_done());
         }
         Ok(true)
+    }
+
+    fn self_test<'a>(&'a mut self, commands: &'a [Command]) -> LocalFuture<'a, Result<()>> {
+        Box::pin(self_test::check(self, commands))
     }
 
     fn throttle(&mut self) -> LocalFuture<'_, Result<()>> {

@@ -7,6 +7,7 @@ import { byId, formatBytes } from './dom.js';
 import { showError, type Remedy } from './errors.js';
 import { LoadingView } from './loading.js';
 import { DEFAULT_MODEL, startPicker } from './model-picker.js';
+import { keepEngine, startOffline } from './offline.js';
 import { followEnd, startScroll } from './scroll.js';
 import { loadSettings, noteLoaded, openSettings, setDevice, startSettings } from './settings.js';
 
@@ -64,6 +65,7 @@ async function loadModel(wanted: ModelSource): Promise<void> {
     model = chat.model = loaded;
     source = wanted;
     noteLoaded(settings);
+    void keepEngine(loaded.info.engine.build);
     byId('engine', HTMLElement).textContent = describeEngine(loaded);
     show('chat');
   } catch (error) {
@@ -149,6 +151,7 @@ function memory({ kind, memoryBytes, wasmMemoryBytes }: EngineInfo): string {
   return formatBytes(kind === 'gpu' ? memoryBytes + wasmMemoryBytes : Math.max(memoryBytes, wasmMemoryBytes));
 }
 
+startOffline();
 startSettings(() => void loadModel(source));
 startPicker((wanted) => void loadModel(wanted));
 startComposer({ onSend: ask, onStop: () => chat.stop() });

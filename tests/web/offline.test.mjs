@@ -112,10 +112,6 @@ test(
     const second = await open(server.address);
     const newScript = await script(second);
     assert.notEqual(newScript, oldScript);
-    // The new worker takes over when the last page of the old one is gone.
-    await second.evaluate(() =>
-      navigator.serviceWorker.getRegistration().then(({ waiting, active }) => waiting ?? active),
-    );
     await until(
       async () => (await kept(second)).some((path) => newScript.endsWith(path)),
       'the new build in the cache',

@@ -10,6 +10,7 @@ import { DEFAULT_MODEL, startPicker } from './model-picker.js';
 import { keepEngine, startOffline } from './offline.js';
 import { followEnd, startScroll } from './scroll.js';
 import { loadSettings, noteLoaded, openSettings, setDevice, startSettings } from './settings.js';
+import { showStored } from './stored-models.js';
 
 const changeModel = byId('change-model', HTMLButtonElement);
 const clearButton = byId('clear', HTMLButtonElement);
@@ -33,6 +34,7 @@ function show(view: View): void {
     focusPrompt();
     return;
   }
+  if (view === 'picker') void showStored(loadStored);
   byId('main', HTMLElement).scrollTop = 0;
   byId(view === 'loading' ? 'cancel-load' : 'load-default', HTMLElement).focus();
 }
@@ -82,6 +84,8 @@ async function loadModel(wanted: ModelSource): Promise<void> {
     }
   }
 }
+
+const loadStored = (stored: string) => void loadModel(stored);
 
 function unload(): void {
   model?.dispose();
@@ -156,6 +160,7 @@ startSettings(() => void loadModel(source));
 startPicker((wanted) => void loadModel(wanted));
 startComposer({ onSend: ask, onStop: () => chat.stop() });
 startScroll();
+void showStored(loadStored);
 clearButton.addEventListener('click', clear);
 changeModel.addEventListener('click', () => show('picker'));
 back.addEventListener('click', () => show('chat'));

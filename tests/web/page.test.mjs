@@ -144,10 +144,8 @@ test('a broken file is an error with a remedy, and costs neither model nor conve
 test('a load can be cancelled and begun again', { timeout }, async () => {
   // The answer waits, so that there is a load to cancel.
   let release;
-  let caught = 0;
   const held = new Promise((resolve) => (release = resolve));
   await page.route('**/models/**', async (route) => {
-    caught++;
     await held;
     await route.continue().catch(() => undefined); // it was cancelled meanwhile
   });
@@ -158,7 +156,6 @@ test('a load can be cancelled and begun again', { timeout }, async () => {
   assert.equal(await page.getByTestId('error').count(), 0);
   release();
   await loadDefault();
-  assert.equal(caught, 2);
   assert.deepEqual(problems, []);
 });
 

@@ -1,5 +1,6 @@
 // Opens the page without a network. vite.config.ts puts `BUILD` before this: { version, page: [file], engines: { build: [file] } },
 // files relative to the worker. Whatever is not named there, models above all, passes by untouched.
+// It never takes a page over from an older worker: that page may still need files which only the old cache has.
 
 const PREFIX = `weft-page ${self.registration.scope} `;
 const CACHE = PREFIX + BUILD.version;

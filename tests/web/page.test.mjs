@@ -245,6 +245,29 @@ test(
   },
 );
 
+test('the picker lists what is stored, loads it without a request, and deletes it', { timeout }, async () => {
+  const stored = page.locator('#stored');
+  assert.equal(await stored.isVisible(), false);
+  await loadDefault();
+  await page.reload();
+  await page.locator('#stored-list li').waitFor();
+  assert.match(await stored.textContent(), /SmolLM2-135M-Instruct\.Q4_1\.gguf\s+98 MB.* that this page may use/s);
+  const requests = [];
+  page.on('request', (request) => request.url().endsWith('.gguf') && requests.push(request.url()));
+  await stored.getByRole('button', { name: 'Load SmolLM2' }).click();
+  await view('chat');
+  assert.deepEqual(requests, []);
+
+  await page.getByRole('button', { name: 'Model', exact: true }).click();
+  await stored.getByRole('button', { name: 'Delete SmolLM2' }).click();
+  await stored.waitFor({ state: 'hidden' });
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'load-default');
+  await page.reload();
+  await view('picker');
+  assert.equal(await stored.isVisible(), false);
+  assert.deepEqual(problems, []);
+});
+
 test('the licences of everything that is bundled lie beside it', async () => {
   const notices = await readFile(inRoot('www/dist/THIRD-PARTY-NOTICES.md'), 'utf8');
   for (const part of [

@@ -4,7 +4,7 @@
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/errors.js';
-import type { GenerateOptions, Llm, LoadOptions, Piece, Progress } from '../../js/src/types.js';
+import type { GenerateOptions, Llm, LoadOptions, Models, Piece, Progress, StoredModel } from '../../js/src/types.js';
 
 export { WeftError };
 export type * from '../../js/src/types.js';
@@ -103,6 +103,22 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
     dispose: () => undefined,
   };
 }
+
+const stored: StoredModel[] = [
+  { source: 'https://example.org/SmolLM2-135M-Instruct.Q4_1.gguf', size: 98_362_432, storedBytes: 98_362_432 },
+  { source: 'hf:example/a-model/A-Model-with-a-rather-long-name-1B.Q8_0.gguf@main', size: 13e8, storedBytes: 4e8 },
+].map((model) => ({ ...model, complete: model.size === model.storedBytes, lastUsed: new Date(), sha256: null }));
+
+/** What the page uses of it. */
+export const models: Pick<Models, 'list' | 'delete' | 'usage'> = {
+  list: async () => [...stored],
+  delete: async (source) =>
+    stored.splice(
+      stored.findIndex((model) => model.source === source),
+      1,
+    ).length > 0,
+  usage: async () => ({ stored: 5e8, used: 5.1e8, quota: 1e10, persisted: false }),
+};
 
 /** Ends with the options that it was asked with. */
 async function* answer({ signal, ...options }: GenerateOptions = {}): AsyncGenerator<Piece> {

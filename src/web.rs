@@ -73,7 +73,6 @@ pub struct Sha256(sha2::Sha256);
 impl Sha256 {
     /// Of nothing, yet.
     #[wasm_bindgen(constructor)]
-    #[expect(clippy::new_without_default, reason = "JavaScript knows constructors alone")]
     pub fn new() -> Self {
         Self(sha2::Sha256::new())
     }

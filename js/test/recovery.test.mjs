@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLlm } from '../dist/engine.js';
-import { collect, connect, FakeLlm, fakeRuntime, textOf } from './support/fake.mjs';
+import { collect, connect, FakeLlm, fakeRuntime, loadCall, textOf } from './support/fake.mjs';
 
 const lost = () => Object.assign(new Error('gone'), { code: 'DEVICE_LOST' });
 
@@ -18,7 +18,7 @@ async function loadOn(t, device, fake, onLoad = () => {}) {
     return create(options);
   };
   const { connection, closed } = connect(t, runtime);
-  const call = { type: 'load', files: [new Blob(['x'])], device, contextLength: null, threads: null };
+  const call = loadCall([new Blob(['x'])], { device });
   return { llm: createLlm(connection, await connection.request(call)), loads, closed, runtime };
 }
 

@@ -126,40 +126,47 @@ async function load(
   const begun = pieces.next();
   begun.catch(() => undefined); // it is awaited below
   const starting = start(device, threads);
-  const runtime = await starting;
-  const gpu = device === 'cpu' ? undefined : await runtime.gpu();
-  const tuning = (await gpu?.tuning.recall()) ?? null;
-  const subgroups = gpu?.subgroups ?? false;
-  const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning, subgroups }));
-  const found = loader.tuning();
-  if (found !== undefined) void gpu?.tuning.remember(found);
-  const onCpu = loader.engine_kind() === 'cpu';
-  if (onCpu) runtime.startThreads();
+  try {
+    const runtime = await starting;
+    const gpu = device === 'cpu' ? undefined : await runtime.gpu();
+    const tuning = (await gpu?.tuning.recall()) ?? null;
+    const subgroups = gpu?.subgroups ?? false;
+    const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning, subgroups }));
+    const found = loader.tuning();
+    if (found !== undefined) void gpu?.tuning.remember(found);
+    const onCpu = loader.engine_kind() === 'cpu';
+    if (onCpu) runtime.startThreads();
 
-  let isFirst = true;
-  for (let next = await begun; !next.done; next = await pieces.next()) {
-    const { total } = next.value;
-    // With it, a header that claims more than the files hold fails now and not after the download.
-    if (isFirst && total !== null) loader.set_stream_bytes(total);
-    isFirst = false;
-    await loader.feed(next.value.bytes);
-    headerBytes = loader.total_bytes() ?? null;
+    let isFirst = true;
+    for (let next = await begun; !next.done; next = await pieces.next()) {
+      const { total } = next.value;
+      // With it, a header that claims more than the files hold fails now and not after the download.
+      if (isFirst && total !== null) loader.set_stream_bytes(total);
+      isFirst = false;
+      await loader.feed(next.value.bytes);
+      headerBytes = loader.total_bytes() ?? null;
+    }
+    tell('download');
+    tell('prepare');
+    const storing = model.settle();
+    storing.catch(() => undefined); // it is awaited below, unless the model fails first
+    const llm = await loader.finish();
+    await storing;
+    const download: DownloadInfo = { ...meter.sums, storage: model.storage, notes };
+    const { reason, memoryBytes, engine, ...about } = JSON.parse(llm.info()) as RuntimeInfo;
+    const engineInfo: EngineInfo = {
+      ...engine,
+      deviceLosses: 0,
+      description: !onCpu && gpu?.name ? `${gpu.name} (WebGPU)` : engine.description,
+      reason: onCpu && runtime.note ? `${reason} ${runtime.note}` : reason,
+      memoryBytes,
+      wasmMemoryBytes: runtime.memoryBytes(),
+      build: runtime.build,
+      threads: runtime.threads(),
+    };
+    return { llm, info: { ...about, engine: engineInfo, download } };
+  } finally {
+    // A model that failed is loaded again in this very worker, which must not wait for what this load holds.
+    void pieces.return(undefined);
   }
-  tell('download');
-  tell('prepare');
-  const llm = await loader.finish();
-  await model.settle();
-  const download: DownloadInfo = { ...meter.sums, storage: model.storage, notes };
-  const { reason, memoryBytes, engine, ...about } = JSON.parse(llm.info()) as RuntimeInfo;
-  const engineInfo: EngineInfo = {
-    ...engine,
-    deviceLosses: 0,
-    description: !onCpu && gpu?.name ? `${gpu.name} (WebGPU)` : engine.description,
-    reason: onCpu && runtime.note ? `${reason} ${runtime.note}` : reason,
-    memoryBytes,
-    wasmMemoryBytes: runtime.memoryBytes(),
-    build: runtime.build,
-    threads: runtime.threads(),
-  };
-  return { llm, info: { ...about, engine: engineInfo, download } };
 }

@@ -194,7 +194,7 @@ test(
   { timeout },
   async (t) => {
     const page = await open(t);
-    await load(page, '/tiny.gguf', { device: 'gpu' });
+    await load(page, '/tiny.gguf', { device: 'gpu', store: false });
     const expected = answerOf(await generate(page, GREEDY));
     await arm(page, { readback: 5, times: 1 });
     const model = files['/tiny.gguf'];

@@ -19,7 +19,14 @@ const parts = {
   'tiny-cpu': { what: 'load, 8 tokens, dispose', model: '/tiny.gguf', device: 'cpu', times: 200, tokens: 8 },
   'tiny-gpu': { what: 'load, 8 tokens, dispose', model: '/tiny.gguf', device: 'gpu', times: 20, tokens: 8 },
   'smollm2-cpu': { what: 'load, 8 tokens, dispose', model: SMOLLM2, device: 'cpu', times: 50, tokens: 8 },
-  tokens: { what: 'generations of at most 200 tokens', model: SMOLLM2, device: 'cpu', times: 100, tokens: 200, once: true },
+  tokens: {
+    what: 'generations of at most 200 tokens',
+    model: SMOLLM2,
+    device: 'cpu',
+    times: 100,
+    tokens: 200,
+    once: true,
+  },
 };
 
 main(async () => {

@@ -252,10 +252,13 @@ fn zeroed<T: Clone + Default>(label: &str, len: usize) -> Result<Vec<T>> {
 }
 
 /// Bytes of WebAssembly's linear memory, which never shrinks; elsewhere the system has memory for others too.
+#[cfg(target_arch = "wasm32")]
 fn memory_in_use() -> Option<usize> {
-    #[cfg(target_arch = "wasm32")]
-    return Some(core::arch::wasm32::memory_size(0) * 65536);
-    #[cfg(not(target_arch = "wasm32"))]
+    Some(core::arch::wasm32::memory_size(0) * 65536)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn memory_in_use() -> Option<usize> {
     None
 }
 

@@ -55,6 +55,8 @@ export function serve(port: Port<Reply, Request>, start: Start, downloads: Downl
           id,
           value: (await model.get()).detokenize(Uint32Array.from(call.ids)),
         });
+      default:
+        throw new WeftError('INTERNAL', 'the worker does not know such a call');
     }
   }
 

@@ -5,14 +5,20 @@
 //! `strftime_now`, and a `tojson` that prints as Python's `json.dumps` does (spaces after `,` and `:`, no HTML escapes,
 //! keys in their order).
 //!
-//! A template comes with the model file, from anyone: its work is bounded by [`FUEL`] and it sees only what it is
-//! given. There is no clock inside (in a web page the standard library's panics): the caller passes the time.
+//! A template comes with the model file, from anyone: its work is bounded by [`FUEL`] and `limits`, and it sees only what it is
+//! given: there is no loader, so that it can name no other template. There is no clock inside (in a web page the standard
+//! library's panics): the caller passes the time.
+//!
+//! One way to do harm is left, since the library has no place to refuse it: arguments of macros that call themselves, and of
+//! `with`, can nest a value so that to compare it takes for ever. The worker then hangs, and the page must end it.
+
+mod limits;
 
 use std::fmt::Write as _;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Serde};
-use minijinja::{AutoEscape, Environment, ErrorKind, Value};
+use minijinja::{AutoEscape, Environment, ErrorKind, State, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -74,13 +80,28 @@ impl ChatTemplate {
     pub fn new(source: &str) -> Result<Self> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(template_error)?;
+        let source = plain_generation_blocks(source);
+        let source = limits::bounded(&source, &syntax).map_err(template_error)?;
+        environment.add_filter(limits::BOUNDED, limits::check_set);
         environment.set_syntax(syntax);
         environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(limits::MAX_CALLS);
+        // No template in use needs these, and they recurse into whatever they are given.
+        environment.remove_global("debug");
+        environment.remove_filter("pprint");
+        environment.remove_filter("chain");
         environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_formatter(|output, state, value| {
+            limits::check_value(state, value, 0)?;
+            minijinja::escape_formatter(output, state, value)
+        });
+        environment.set_unknown_method_callback(|state, value, method, args| {
+            limits::check_method(state, value, method, args)?;
+            minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)
+        });
         environment.add_function("raise_exception", raise_exception);
         environment.add_filter("tojson", tojson);
-        environment.add_template_owned(NAME, plain_generation_blocks(source)).map_err(template_error)?;
+        environment.add_template_owned(NAME, source).map_err(template_error)?;
         Ok(Self { environment })
     }
 
@@ -147,7 +168,7 @@ fn strftime(now: i64, format: &str) -> Result<String, minijinja::Error> {
 }
 
 /// `json.dumps(value, indent=…, ensure_ascii=False)`.
-fn tojson(value: &Value, positional: Rest<Value>, named: Kwargs) -> Result<Value, minijinja::Error> {
+fn tojson(state: &State, value: &Value, positional: Rest<Value>, named: Kwargs) -> Result<Value, minijinja::Error> {
     let bad = |what: String| minijinja::Error::new(ErrorKind::InvalidOperation, what);
     if let Some(true) = named.get("ensure_ascii")? {
         return Err(bad("tojson: ensure_ascii=true is not supported".into()));
@@ -157,10 +178,12 @@ fn tojson(value: &Value, positional: Rest<Value>, named: Kwargs) -> Result<Value
         None => named.get("indent")?,
     };
     named.assert_all_used()?;
+    let indent = indent.map(|indent| indent.min(16));
+    limits::check_value(state, value, indent.unwrap_or_default())?;
     let mut json = Vec::new();
     let written = match indent {
         Some(indent) => {
-            let indent = vec![b' '; indent.min(16)];
+            let indent = vec![b' '; indent];
             let pretty = serde_json::ser::PrettyFormatter::with_indent(&indent);
             value.serialize(&mut serde_json::Serializer::with_formatter(&mut json, pretty))
         }

@@ -186,3 +186,62 @@ fn a_hostile_template_stops() {
         assert!(plain(&source).is_err(), "{}", &source[..20]);
     }
 }
+
+/// What fuel does not bound: each took the stack of a page, gigabytes, or minutes.
+#[test]
+fn a_template_cannot_take_the_stack_or_the_memory() {
+    let long = |text: &str| text.repeat(100_000);
+    let sources = [
+        format!("{{{{ a{} }}}}", long(".a")),
+        format!("{{{{ 1{} }}}}", long("+1")),
+        format!("{{{{ {}1 }}}}", long("not ")),
+        format!("{{% if 0 %}}{}{{% endif %}}", long("{% elif 0 %}")),
+        "{{ '".to_owned() + &long("a") + &long("b") + &long("c") + "' }}",
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}".to_owned(),
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns | tojson }}".to_owned(),
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ','.join([ns]) }}".to_owned(),
+        "{% set ns = namespace(x='a') %}{% for i in range(28) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson(9) }}".to_owned(),
+        "{% set ns = namespace(x='a') %}{% for i in range(28) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}".to_owned(),
+        "{% block a %}{{ self.a() }}{% endblock %}".to_owned(),
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ debug() }}".to_owned(),
+        "{% set ns = namespace(x='a') %}{% for i in range(20) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson(16) }}".to_owned(),
+        "{% set ns = namespace(x=[]) %}{% for i in range(90000) %}{% set ns.x = [ns.x] %}{% endfor %}".to_owned(),
+        format!("{}{{{{ x == x }}}}", "{% set x = [x, x] %}".repeat(40)),
+        "{% set a = namespace() %}{% set b = namespace() %}{% set a.x = b %}{% set b.x = a %}{{ a == b }}".to_owned(),
+        "{{ ('a' * 100000).replace('a', 'b' * 100000) }}".to_owned(),
+        "{{ ('a' * 100000).join(('b' * 100000) | list) }}".to_owned(),
+        "{{ '{:99999999999}'.format(1) }}".to_owned(),
+    ];
+    let small_stack = || {
+        for source in &sources {
+            assert!(plain(source).is_err(), "{}", &source[..40]);
+        }
+        assert_eq!(plain("{{ [1, {'a': 'b'}] | tojson }} {{ '{:02d}'.format(7) }}").unwrap(), r#"[1, {"a": "b"}] 07"#);
+    };
+    std::thread::scope(|scope| {
+        std::thread::Builder::new().stack_size(1 << 20).spawn_scoped(scope, small_stack).unwrap();
+    });
+}
+
+#[test]
+fn a_set_assigns_what_it_says() {
+    let source =
+        "{% set x = 1 if true else 2 -%} {% set a, b = 3, [4] %}{% set ns = namespace(c=5) %}{% set ns.c = ns.c + 1 %}
+{%- set d | indent(width=2) %}x
+y{% endset %}{% set e = '%}' ~ u %}{{ x }} {{ a }} {{ b }} {{ ns.c }} {{ d }} {{ e }}";
+    assert_eq!(plain(source).unwrap(), "1 3 [4] 6 x\n  y %}");
+}
+
+/// A template that could name another would make the page read what the model file says.
+#[test]
+fn a_template_reaches_no_other() {
+    for source in [
+        "{% include 'https://example.org/x' %}",
+        "{% include ['a', 'https://example.org/x'] %}",
+        "{% import '/etc/passwd' as x %}",
+        "{% from 'https://example.org/x' import y %}",
+        "{% extends 'https://example.org/x' %}",
+    ] {
+        assert!(plain(source).is_err(), "{source}");
+    }
+}

@@ -16,7 +16,7 @@ use crate::model::kv_cache::shared_prefix;
 use crate::model::{Decoder, Model};
 use crate::ops::sample::INVALID_ID;
 use crate::record::Step;
-use crate::sampling::Sampler;
+use crate::sampling::{Sampler, check_logits};
 use crate::tokenizer::{ChatTemplate, Detokenizer, EncodeOptions, Message, RenderOptions, StopMatcher, Tokenizer};
 use crate::{Error, Result};
 
@@ -168,14 +168,27 @@ impl Session {
         Ok(())
     }
 
+    /// After [`Session::start`]: goes on as if these ids had been generated already, and their events given. Another session of
+    /// the same model that was lost on the way gave them; the random stream, the text and the stop rules continue where it was.
+    /// Errors: `Tokenize` for ids that are none, `InvalidOption` where nothing was started.
+    pub fn resume(&mut self, generated: &[u32]) -> Result<()> {
+        if generated.is_empty() {
+            return Ok(());
+        }
+        self.check_ids(generated)?;
+        let Some(generation) = &mut self.generation else { return Err(not_started("resume")) };
+        for &id in generated {
+            // every id took one draw
+            generation.sampler.random();
+            generation.push(id, &self.tokenizer, self.decoder.context)?;
+        }
+        Ok(())
+    }
+
     /// Does one unit of work: a chunk of the prompt, or a token. After `End`, and after an error, nothing is under way.
     pub async fn next(&mut self) -> Result<Event> {
         let Some(mut generation) = self.generation.take() else {
-            return Err(Error::InvalidOption {
-                name: "next".into(),
-                expected: "a generation that was started".into(),
-                got: "none".into(),
-            });
+            return Err(not_started("next"));
         };
         let event = self.advance(&mut generation).await;
         match &event {
@@ -207,13 +220,13 @@ impl Session {
         if let Some(reason) = generation.finish {
             return Ok(generation.end(reason));
         }
-        let prompt = generation.prompt_len;
-        let done = self.cached.len();
-        let chunk = self.programs.rows;
-        if done + chunk < prompt {
-            self.run(self.programs.prompt, &generation.tokens[done..done + chunk])?;
+        let (done, known) = (self.cached.len(), generation.tokens.len());
+        let end = generation.computed_with(done, self.programs.rows);
+        if end < known {
+            let program = if end - done == 1 { self.programs.decode } else { self.programs.prompt };
+            self.run(program, &generation.tokens[done..end])?;
             self.engine.synchronize().await?;
-            return Ok(Event::Prompt { done: done + chunk, total: prompt });
+            return Ok(Event::Prompt { done: end, total: known });
         }
         let id = if generation.on_device {
             self.next_id(generation).await?
@@ -224,17 +237,8 @@ impl Session {
         if !generation.ignore_eos && self.tokenizer.is_end_of_generation(id) {
             return Ok(generation.end(FinishReason::Stop));
         }
-        generation.tokens.push(id);
-        let piece = generation.detokenizer.push(&self.tokenizer, id)?;
-        let outcome = generation.stops.push(&piece);
-        let full = generation.tokens.len() >= self.decoder.context
-            || generation.tokens.len() - generation.prompt_len >= generation.max_tokens;
-        generation.finish = match (outcome.stopped.is_some(), full) {
-            (true, _) => Some(FinishReason::Stop),
-            (false, true) => Some(FinishReason::Length),
-            (false, false) => None,
-        };
-        Ok(Event::Token { id, text: outcome.emit })
+        let text = generation.push(id, &self.tokenizer, self.decoder.context)?;
+        Ok(Event::Token { id, text })
     }
 
     /// The id after `generation.tokens`, as the engine samples it. Keeps as many steps queued as the engine wants.
@@ -285,7 +289,8 @@ impl Session {
         Ok(())
     }
 
-    /// Logits of every position of `ids`, from an empty context: `each(position, logits)`. Errors: `ContextOverflow`.
+    /// Logits of every position of `ids`, from an empty context: `each(position, logits)`. Errors: `ContextOverflow`,
+    /// `InvalidLogits`.
     pub async fn logits(&mut self, ids: &[u32], mut each: impl FnMut(usize, &[f32])) -> Result<()> {
         self.stop();
         self.check_ids(ids)?;
@@ -301,6 +306,7 @@ impl Session {
             self.engine.run(program, &Step::new(position, chunk))?;
             let values = self.engine.read_values(logits.buffer, chunk.len() * vocab).await?;
             for (i, row) in values.chunks_exact(vocab).enumerate() {
+                check_logits(row)?;
                 each(position + i, row);
             }
         }
@@ -324,12 +330,37 @@ impl Session {
 }
 
 impl Generation {
+    /// Where a run that begins with token `done` ends: the prompt goes in chunks of `rows`, what was generated token by token,
+    /// also when it is computed again. So the KV cache of a resumed generation has the very values of the first time.
+    fn computed_with(&self, done: usize, rows: usize) -> usize {
+        if done < self.prompt_len { (done + rows).min(self.prompt_len) } else { done + 1 }
+    }
+
+    /// Takes the next id; returns the text that became certain with it.
+    fn push(&mut self, id: u32, tokenizer: &Tokenizer, context: usize) -> Result<String> {
+        self.tokens.push(id);
+        let piece = self.detokenizer.push(tokenizer, id)?;
+        let outcome = self.stops.push(&piece);
+        let generated = self.tokens.len() - self.prompt_len;
+        self.finish = match outcome.stopped {
+            Some(_) => Some(FinishReason::Stop),
+            None if self.tokens.len() >= context || generated >= self.max_tokens => Some(FinishReason::Length),
+            None => None,
+        };
+        Ok(outcome.emit)
+    }
+
     fn end(&mut self, reason: FinishReason) -> Event {
         // A character that the length limit cut is left out: it would come back as U+FFFD with the next turn.
         let rest = if reason == FinishReason::Length { String::new() } else { self.detokenizer.flush() };
         let text = self.stops.push(&rest).emit + &self.stops.flush();
         Event::End { reason, text }
     }
+}
+
+fn not_started(name: &str) -> Error {
+    let expected = "a generation that was started".into();
+    Error::InvalidOption { name: name.into(), expected, got: "none".into() }
 }
 
 /// Mean negative log-likelihood of `target` under `logits`, in nats: logsumexp(logits) - logits[target].

@@ -4,10 +4,11 @@
 
 use js_sys::{Date, Error as JsError, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
+use sha2::Digest;
 use wasm_bindgen::prelude::*;
 
 use crate::Error;
-use crate::engine::{self, Device};
+use crate::engine::{self, Device, Hints};
 use crate::session::{GenerateOptions, Info, Loading, Session};
 use crate::tokenizer::{EncodeOptions, Message};
 
@@ -46,6 +47,9 @@ struct LoadOptions {
     context_length: Option<usize>,
     /// What [`Loader::tuning`] gave on an earlier visit with this GPU.
     tuning: Option<String>,
+    /// Whether the worker asks for subgroups, and the GPU has them.
+    #[serde(default)]
+    subgroups: bool,
 }
 
 /// The package's version: what was remembered of another may not fit.
@@ -61,6 +65,29 @@ pub fn join_pool() {
     engine::cpu::pool::join()
 }
 
+/// The SHA-256 of a stream, which browsers compute only of what is in memory as a whole.
+#[wasm_bindgen]
+pub struct Sha256(sha2::Sha256);
+
+#[wasm_bindgen]
+impl Sha256 {
+    /// Of nothing, yet.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Self {
+        Self(sha2::Sha256::new())
+    }
+
+    /// Goes on with `bytes`.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// 64 lower-case hexadecimal digits.
+    pub fn digest(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// A model that is being loaded.
 #[wasm_bindgen]
 pub struct Loader {
@@ -70,10 +97,11 @@ pub struct Loader {
 
 #[wasm_bindgen]
 impl Loader {
-    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null, "tuning": string | null}`.
+    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null, "tuning": string | null, "subgroups": boolean}`.
     pub async fn create(options: String) -> Result<Loader, JsValue> {
         let options: LoadOptions = from_json("options", &options)?;
-        let opened = engine::open(options.device, options.tuning.as_deref()).await.map_err(to_js)?;
+        let hints = Hints { tuning: options.tuning.as_deref(), subgroups: options.subgroups };
+        let opened = engine::open(options.device, hints).await.map_err(to_js)?;
         Ok(Self { loading: Loading::new(opened.engine, options.context_length), reason: opened.reason })
     }
 
@@ -104,7 +132,7 @@ impl Loader {
 
     /// The model, after the last byte.
     pub async fn finish(self) -> Result<Llm, JsValue> {
-        let mut session = self.loading.finish().map_err(to_js)?;
+        let mut session = self.loading.finish().await.map_err(to_js)?;
         session.warm_up().await.map_err(to_js)?;
         Ok(Llm { session, reason: self.reason })
     }
@@ -156,6 +184,11 @@ impl Llm {
     pub fn start(&mut self, ids: Vec<u32>, options: &str) -> Result<(), JsValue> {
         let options: StartOptions = from_json("options", options)?;
         self.session.start(ids, options.generate, options.entropy).map_err(to_js)
+    }
+
+    /// After `start`: goes on as if these ids had been generated and their events given, by a model that was lost meanwhile.
+    pub fn resume(&mut self, generated: &[u32]) -> Result<(), JsValue> {
+        self.session.resume(generated).map_err(to_js)
     }
 
     /// One unit of work: an event as JSON.

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use pollster::block_on;
 use serde::Deserialize;
-use weft_llm::engine::{self, Device};
+use weft_llm::engine::{self, Device, Hints};
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::session::{Event, FinishReason, GenerateOptions, Loading, Session, negative_log_likelihood};
 use weft_llm::tokenizer::{EncodeOptions, Message};
@@ -46,7 +46,7 @@ fn figures() -> Figures {
 fn session(device: Device) -> Session {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/models/SmolLM2-135M-Instruct.Q4_1.gguf");
     let mut file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{path}: {error}. `npm test` fetches it."));
-    let engine = block_on(engine::open(device, None)).unwrap().engine;
+    let engine = block_on(engine::open(device, Hints::default())).unwrap().engine;
     let mut loading = Loading::new(engine, Some(1024));
     let mut chunk = vec![0; 1 << 20];
     loop {
@@ -55,7 +55,7 @@ fn session(device: Device) -> Session {
             n => block_on(loading.feed(&chunk[..n])).unwrap(),
         }
     }
-    loading.finish().unwrap()
+    block_on(loading.finish()).unwrap()
 }
 
 /// How far an engine may be from the golden figures.

@@ -7,7 +7,7 @@ use pollster::block_on;
 use support::{Rng, gpu, gpu_with, read, variant_sets};
 use weft_llm::Error;
 use weft_llm::engine::gpu::GpuEngine;
-use weft_llm::engine::{Counters, Engine};
+use weft_llm::engine::{Counters, Engine, Hints};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::{Attention, Embed, Epilogue, LastRow, Linear, Recording, RmsNorm, RopeAppend, RopeKind, SwiGlu};
@@ -50,23 +50,27 @@ fn a_decode_step_is_one_submit_and_one_readback() {
     assert_ne!(seen[0], seen[1], "a replay takes the ids of its own step");
 }
 
+fn open(tuning: Option<&str>) -> GpuEngine {
+    block_on(GpuEngine::new(Hints { tuning, ..Hints::default() })).unwrap()
+}
+
 #[test]
 fn the_shaders_are_chosen_by_trying_and_remembered() {
-    let chosen = block_on(GpuEngine::new(None)).unwrap();
+    let chosen = open(None);
     let tuning = chosen.tuning().unwrap();
     println!("{:?}", chosen.info());
     // nothing of the trials is left
     assert_eq!((chosen.memory_bytes(), chosen.counters()), (0, Counters::default()));
-    // every shader is right here, so the notes are the choice and nothing else
-    assert_eq!(chosen.info().notes.len(), 2, "{:?}", chosen.info().notes);
+    // every shader is right here, so the notes are the choice, the features and nothing else
+    assert_eq!(chosen.info().notes.len(), 3, "{:?}", chosen.info().notes);
     for variants in variant_sets() {
         let remembered = gpu_with(variants).tuning().unwrap();
-        let engine = block_on(GpuEngine::new(Some(&remembered))).unwrap();
+        let engine = open(Some(&remembered));
         assert_eq!(engine.tuning().unwrap(), remembered);
     }
-    assert_eq!(block_on(GpuEngine::new(Some(&tuning))).unwrap().tuning().unwrap(), tuning);
+    assert_eq!(open(Some(&tuning)).tuning().unwrap(), tuning);
     // what cannot be understood is no error
-    assert!(block_on(GpuEngine::new(Some("from another time"))).unwrap().tuning().is_some());
+    assert!(open(Some("from another time")).tuning().is_some());
 }
 
 #[test]

@@ -300,7 +300,7 @@ fn all_is_compiled_once_and_before_the_weights_came() {
     assert!(fed < bytes.len() / 2, "{fed} of {} bytes", bytes.len());
     let early = loading.engine().counters().pipelines;
     block_on(loading.feed(&bytes[fed..])).unwrap();
-    let mut session = loading.finish().unwrap();
+    let mut session = block_on(loading.finish()).unwrap();
     block_on(session.warm_up()).unwrap();
     greedy(&mut session, &ids(), 3);
     assert_eq!(session.engine().counters().pipelines, early);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import sirv from 'sirv';
@@ -13,6 +14,7 @@ const contentSecurityPolicy = [
   "worker-src 'self'",
   "style-src 'self'",
   "img-src 'self'",
+  "manifest-src 'self'",
   "connect-src 'self' https: http: blob:",
   "base-uri 'none'",
   "form-action 'none'",
@@ -80,12 +82,43 @@ function emitNotices(): Plugin {
   };
 }
 
+/** Writes the service worker, which knows every file of this build: those of the page, and those of each of the engine's builds. */
+function emitServiceWorker(): Plugin {
+  const here = (path: string) => new URL(path, import.meta.url);
+  return {
+    name: 'emit-service-worker',
+    apply: 'build',
+    enforce: 'post',
+    generateBundle: {
+      order: 'post',
+      async handler(_, bundle) {
+        const version = createHash('sha256');
+        const page = await readdir(here('public'));
+        for (const file of page) version.update(await readFile(here(`public/${file}`)));
+        const engines: Record<string, string[]> = {};
+        for (const [file, output] of Object.entries(bundle)) {
+          version.update(file).update(output.type === 'chunk' ? output.code : output.source);
+          if (/\.(md|map)$/.test(file)) continue;
+          const engine = /^assets\/(weft(?:-relaxed)?(?:-threads)?)(?:_bg)?-[\w-]{8}\.(?:js|wasm)$/.exec(file)?.[1];
+          if (engine) (engines[engine] ??= []).push(file);
+          else if (file.endsWith('.wasm')) this.error(`${file} belongs to no build of the engine that is known here`);
+          // Under its other name, which some hosts redirect, and a redirected answer opens no page.
+          else page.push(file === 'index.html' ? './' : file);
+        }
+        const build = { version: version.digest('hex').slice(0, 16), page, engines };
+        const source = `const BUILD = ${JSON.stringify(build)};\n${await readFile(here('service-worker.js'), 'utf8')}`;
+        this.emitFile({ type: 'asset', fileName: 'service-worker.js', source });
+      },
+    },
+  };
+}
+
 export default defineConfig(({ mode }) => ({
   // Relative addresses: the built page works in any folder of any host.
   base: './',
   // A missing file is a 404, never the page.
   appType: 'mpa',
-  plugins: [serveModels(), embedPolicy(), emitNotices()],
+  plugins: [serveModels(), embedPolicy(), emitNotices(), emitServiceWorker()],
   resolve: {
     // `--mode fake` stands in for the engine, to look at every state of the page.
     alias: mode === 'fake' ? { 'weft-llm': fileURLToPath(new URL('dev/fake-weft.ts', import.meta.url)) } : {},

@@ -22,6 +22,7 @@ export interface Adapter {
   readonly name: string;
   /** Tells this adapter from others. */
   readonly key: string;
+  readonly subgroups: boolean;
 }
 
 /** The adapter that the engine gets too; undefined where there is none, or the browser fails. */
@@ -31,7 +32,11 @@ export async function findAdapter(): Promise<Adapter | undefined> {
     if (!adapter) return undefined;
     const { vendor = '', architecture = '', device = '', description = '' } = adapter.info ?? {};
     const name = description || `${vendor} ${architecture}`.trim();
-    return { name, key: JSON.stringify([vendor, architecture, device, description]) };
+    return {
+      name,
+      key: JSON.stringify([vendor, architecture, device, description]),
+      subgroups: adapter.features.has('subgroups'),
+    };
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 /** The page's end of the protocol: calls → messages, replies → promises and iterations. */
 
 import { WeftError, type SerializedError } from './errors.js';
-import { checkGenerate, checkIds, checkMessages, checkString, checkTokenize } from './options.js';
+import { checkGenerate, checkIds, checkMessages, checkString, checkTokenize, transfersOf } from './options.js';
 import type { Call, Port, Reply, Request } from './protocol.js';
 import type { GenerateOptions, Llm, Message, ModelInfo, Piece, Progress, TokenizeOptions, Usage } from './types.js';
 
@@ -20,6 +20,8 @@ export class Connection {
   readonly #listeners = new Map<number, Listener>();
   #nextId = 0;
   #failure: WeftError | undefined;
+  /** Hears what is different after the model was loaded again. */
+  onReload: ((info: ModelInfo) => void) | undefined;
 
   constructor(port: Port<Request, Reply>, close: () => void) {
     this.#port = port;
@@ -31,7 +33,7 @@ export class Connection {
   open(call: Call, listener: Listener): number {
     if (this.#failure) throw this.#failure;
     const id = this.#nextId++;
-    this.#port.postMessage({ type: 'call', id, call });
+    this.#port.postMessage({ type: 'call', id, call }, call.type === 'load' ? transfersOf(call) : []);
     this.#listeners.set(id, listener);
     return id;
   }
@@ -62,6 +64,7 @@ export class Connection {
 
   #receive(reply: Reply): void {
     if (reply.type === 'thread') return this.watch(reply.crash);
+    if (reply.type === 'reload') return this.onReload?.(reply.info);
     const listener = this.#listeners.get(reply.id);
     if (!listener) return;
     switch (reply.type) {
@@ -85,13 +88,17 @@ export class Connection {
 }
 
 /** Makes the public object over a connection whose model is loaded. */
-export function createLlm(connection: Connection, info: ModelInfo): Llm {
+export function createLlm(connection: Connection, loaded: ModelInfo): Llm {
+  let info = loaded;
+  connection.onReload = (reloaded) => (info = reloaded);
   const generate = (prompt: string | readonly Message[], options: GenerateOptions = {}) => {
     const call: Call = { type: 'generate', prompt, options: checkGenerate(options) };
     return pieces(connection, call, options.signal);
   };
   return {
-    info,
+    get info() {
+      return info;
+    },
     generate(prompt, options) {
       return generate(checkString('prompt', prompt), options);
     },

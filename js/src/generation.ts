@@ -1,21 +1,45 @@
 /** The worker's generation loop: events of the runtime → pieces with timings. */
 
+import type { Model } from './model.js';
 import type { StartOptions } from './protocol.js';
 import type { RuntimeEvent, RuntimeLlm } from './runtime.js';
 import type { FinishReason, Message, Piece, Usage } from './types.js';
 
-/** Runs one generation to its end, or until `signal` stops it between two steps. */
+/** Runs one generation to its end, or until `signal` stops it between two steps. A lost GPU interrupts it only. */
 export async function generate(
-  llm: RuntimeLlm,
+  model: Model,
   prompt: string | readonly Message[],
   options: StartOptions,
   signal: AbortSignal,
   emit: (piece: Piece) => void,
 ): Promise<void> {
   const clock = new Clock();
-  const ids = typeof prompt === 'string' ? llm.tokenize(prompt, true, false) : llm.chat_prompt(JSON.stringify(prompt));
-  llm.start(ids, JSON.stringify(options));
-  clock.prompt(ids.length, llm.cached_tokens());
+  const generated: number[] = [];
+  let ids: Uint32Array | undefined;
+  for (;;) {
+    try {
+      const llm = await Promise.race([model.get(), aborted(signal)]);
+      if (!llm) return emit({ text: '', id: null, finish: { reason: 'abort', usage: clock.usage() } });
+      // a chat template may print the time, which goes on
+      ids ??= typeof prompt === 'string' ? llm.tokenize(prompt, true, false) : llm.chat_prompt(JSON.stringify(prompt));
+      llm.start(ids, JSON.stringify(options));
+      if (generated.length === 0) clock.prompt(ids.length, llm.cached_tokens());
+      llm.resume(Uint32Array.from(generated));
+      return await run(llm, signal, clock, (piece) => {
+        if (piece.id !== null) {
+          generated.push(piece.id);
+          model.progressed();
+        }
+        emit(piece);
+      });
+    } catch (error) {
+      model.failed(error);
+    }
+  }
+}
+
+/** Takes the steps of what was started. */
+async function run(llm: RuntimeLlm, signal: AbortSignal, clock: Clock, emit: (piece: Piece) => void): Promise<void> {
   const turns = new Turns();
   let crashed = false;
   try {
@@ -38,6 +62,13 @@ export async function generate(
     // A crashed module refuses further calls, and its complaint would hide the crash.
     if (!crashed) llm.stop();
   }
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
 }
 
 /** A generation that was cancelled before it began. */

@@ -7,9 +7,11 @@
 import { Connection, createLlm } from './engine.js';
 import { WeftError } from './errors.js';
 import { checkLoad } from './options.js';
+import type { LoadCall } from './protocol.js';
 import type { Llm, LoadOptions, ModelInfo } from './types.js';
 
 export { WeftError, type ErrorCode } from './errors.js';
+export { models } from './store/models.js';
 export type * from './types.js';
 
 /**
@@ -25,9 +27,18 @@ export async function load(options: LoadOptions): Promise<Llm> {
     );
   }
   const call = checkLoad(options);
-  const { signal, onProgress } = options;
-  signal?.throwIfAborted();
+  options.signal?.throwIfAborted();
+  try {
+    return await start(call, options);
+  } catch (error) {
+    // The engine holds a part of a file that is no more: it is read anew, once. A stream can be read once only.
+    const changed = error instanceof WeftError && error.code === 'FILE_CHANGED';
+    if (!changed || call.files.some(({ type }) => type === 'stream')) throw error;
+    return start(checkLoad(options), options);
+  }
+}
 
+async function start(call: LoadCall, { signal, onProgress }: LoadOptions): Promise<Llm> {
   const worker = startWorker();
   const connection = new Connection(worker, () => worker.terminate());
   let ready = false;

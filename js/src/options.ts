@@ -1,14 +1,25 @@
 /** Checks what the caller gave before it crosses to the worker: names the option, what it should be and what it is. */
 
+import { give, giveFetch } from './download/port.js';
+import { HUB, hubAddress, partsOf, webAddress, type Address, type FileSource } from './download/source.js';
 import { invalidOption } from './errors.js';
-import type { FileSource, LoadCall, StartOptions } from './protocol.js';
-import type { GenerateOptions, LoadOptions, Message, ModelSource, TokenizeOptions } from './types.js';
+import type { LoadCall, StartOptions } from './protocol.js';
+import type { FileLike, GenerateOptions, LoadOptions, Message, StoreOptions, TokenizeOptions } from './types.js';
 
 const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
+const LOAD_OPTIONS = ['model', 'device', 'contextLength', 'threads', 'signal', 'onProgress'].concat([
+  'store',
+  'sha256',
+  'fetch',
+  'token',
+  'hub',
+]);
+
+/** What crosses to the worker. A stream of the caller, or its `fetch`, is served from now on. */
 export function checkLoad(options: LoadOptions): LoadCall {
-  checkNames(options, ['model', 'device', 'contextLength', 'threads', 'signal', 'onProgress']);
-  const { device = 'auto', contextLength, threads, onProgress } = options;
+  checkNames(options, LOAD_OPTIONS);
+  const { device = 'auto', contextLength, threads, onProgress, fetch } = options;
   if (!DEVICES.includes(device)) throw invalidOption('device', DEVICES.map((name) => `'${name}'`).join(' or '), device);
   if (contextLength !== undefined) checkNumber('contextLength', contextLength, { min: 1, max: U32_MAX, integer: true });
   if (threads !== undefined) checkNumber('threads', threads, { min: 1, max: MAX_THREADS, integer: true });
@@ -16,22 +27,107 @@ export function checkLoad(options: LoadOptions): LoadCall {
     throw invalidOption('onProgress', 'a function', onProgress);
   }
   checkSignal(options.signal);
-  const files = checkModel(options.model);
-  return { type: 'load', files, device, contextLength: contextLength ?? null, threads: threads ?? null };
+  if (fetch !== undefined && typeof fetch !== 'function') throw invalidOption('fetch', 'a function', fetch);
+  const store = checkStore(options.store);
+  const sha256 = checkSha256(options.sha256);
+  const files = checkModel(options);
+  let fetchPort: MessagePort | null = null;
+  if (fetch) {
+    const { port1, port2 } = new MessageChannel();
+    giveFetch(fetch, port1);
+    fetchPort = port2;
+  }
+  return {
+    type: 'load',
+    files,
+    device,
+    contextLength: contextLength ?? null,
+    threads: threads ?? null,
+    sha256,
+    store,
+    fetchPort,
+  };
 }
 
-function checkModel(model: ModelSource): FileSource[] {
-  const files = Array.isArray(model) ? (model as readonly (string | URL | Blob)[]) : [model as string | URL | Blob];
+/** What a call must hand over, since it cannot be copied. */
+export function transfersOf({ files, fetchPort }: LoadCall): Transferable[] {
+  const streams = files.flatMap((file) => (file.type === 'stream' ? [file.port] : []));
+  return fetchPort ? [...streams, fetchPort] : streams;
+}
+
+function checkModel({ model, hub, token }: LoadOptions): FileSource[] {
+  const files = Array.isArray(model) ? (model as readonly FileLike[]) : [model as FileLike];
   if (files.length === 0) throw invalidOption('model', 'at least one file', model);
-  return files.map((file) => {
-    if (file instanceof Blob) return file;
-    if (typeof file !== 'string' && !(file instanceof URL)) {
-      throw invalidOption('model', 'a URL, a File or Blob, or an array of them', file);
+  const checked = files.map((file): FileSource => {
+    if (file instanceof Blob) return { type: 'blob', blob: file };
+    if (typeof file === 'string' || file instanceof URL) return checkAddress('model', file, hub, token);
+    if (isHandle(file) && (file.kind === 'file' || !Array.isArray(model))) return { type: 'handle', handle: file };
+    if (!(file instanceof ReadableStream)) {
+      const expected = 'a URL, a File or Blob, a handle of a file or folder, a ReadableStream, or an array of files';
+      throw invalidOption('model', expected, file);
     }
-    // The worker has another base address than the page.
-    const base = globalThis.document?.baseURI ?? globalThis.location?.href;
-    if (!URL.canParse(file, base)) throw invalidOption('model', 'an address that can be resolved', String(file));
-    return new URL(file, base).href;
+    if (file.locked) throw invalidOption('model', 'a stream that nobody reads', file);
+    const { port1, port2 } = new MessageChannel();
+    give(file, port1);
+    return { type: 'stream', port: port2 };
+  });
+  const [first] = checked;
+  return checked.length === 1 && first?.type === 'address' ? allParts(first) : checked;
+}
+
+function isHandle(file: unknown): file is FileSystemFileHandle {
+  const { kind } = (file ?? {}) as { kind?: unknown };
+  return kind === 'file' || kind === 'directory';
+}
+
+function allParts(first: Address): Address[] {
+  const urls = partsOf(first.url);
+  const keys = partsOf(first.key);
+  return urls.map((url, index) => ({ ...first, url, key: keys[index] ?? url }));
+}
+
+/** An address as it is fetched and stored. */
+export function checkAddress(option: string, address: unknown, hub: unknown = HUB, token?: unknown): Address {
+  if (typeof address !== 'string' && !(address instanceof URL)) throw invalidOption(option, 'a URL', address);
+  // The worker has another base address than the page.
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+  if (typeof hub !== 'string' || !URL.canParse(hub, base)) throw invalidOption('hub', 'an address', hub);
+  if (token !== undefined && (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token))) {
+    // Not what it is: it is a secret.
+    throw invalidOption('token', 'a string of printable characters', typeof token);
+  }
+  const text = String(address);
+  if (text.startsWith('hf:')) {
+    const found = hubAddress(text, new URL(hub, base).href, token ?? null);
+    if (!found)
+      throw invalidOption(option, "'hf:owner/repository/path/to/file.gguf', or the same with @revision", text);
+    return found;
+  }
+  if (!URL.canParse(text, base)) throw invalidOption(option, 'an address that can be resolved', text);
+  return webAddress(new URL(text, base));
+}
+
+function checkStore(store: unknown): StoreOptions | null {
+  if (store === false) return null;
+  if (store === undefined || store === true) return {};
+  if (typeof store !== 'object' || store === null)
+    throw invalidOption('store', 'a boolean, or { evict, required }', store);
+  checkNames(store, ['evict', 'required']);
+  const { evict = 'never', required = false } = store as StoreOptions;
+  if (evict !== 'never' && evict !== 'least-recently-used') {
+    throw invalidOption('store.evict', "'never' or 'least-recently-used'", evict);
+  }
+  if (typeof required !== 'boolean') throw invalidOption('store.required', 'a boolean', required);
+  return { evict, required };
+}
+
+function checkSha256(sha256: unknown): string[] {
+  if (sha256 === undefined) return [];
+  const all: unknown[] = Array.isArray(sha256) ? sha256 : [sha256];
+  return all.map((hash) => {
+    if (typeof hash !== 'string' || !/^[0-9a-f]{64}$/i.test(hash))
+      throw invalidOption('sha256', '64 hexadecimal digits', hash);
+    return hash.toLowerCase();
   });
 }
 

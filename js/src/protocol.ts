@@ -1,10 +1,8 @@
 /** What the page and the worker say to each other: one union each way, matched by `type`. */
 
+import type { FileSource } from './download/source.js';
 import type { SerializedError } from './errors.js';
-import type { Device, Message, ModelInfo, Piece, Progress, SamplingOptions } from './types.js';
-
-/** A file in the form that crosses to the worker: an absolute URL, or the bytes themselves. */
-export type FileSource = string | Blob;
+import type { Device, Message, ModelInfo, Piece, Progress, SamplingOptions, StoreOptions } from './types.js';
 
 export interface StartOptions extends SamplingOptions {
   readonly maxTokens?: number;
@@ -22,6 +20,12 @@ export type Call =
       readonly contextLength: number | null;
       /** Null where the caller leaves it to the worker. */
       readonly threads: number | null;
+      /** One for each file, or none. */
+      readonly sha256: readonly string[];
+      /** Null where nothing may be stored. */
+      readonly store: StoreOptions | null;
+      /** The page's own `fetch`, where the caller gave one. */
+      readonly fetchPort: MessagePort | null;
     }
   | { readonly type: 'generate'; readonly prompt: string | readonly Message[]; readonly options: StartOptions }
   | { readonly type: 'tokenize'; readonly text: string; readonly addSpecial: boolean; readonly parseSpecial: boolean }
@@ -39,6 +43,8 @@ export type Reply =
   | { readonly type: 'piece'; readonly id: number; readonly piece: Piece }
   /** The end of a call that is no generation. */
   | { readonly type: 'result'; readonly id: number; readonly value: ModelInfo | number[] | string }
+  /** The model was loaded again. */
+  | { readonly type: 'reload'; readonly info: ModelInfo }
   | { readonly type: 'error'; readonly id: number; readonly error: SerializedError }
   /** A port from which a {@link SerializedError} comes if a thread crashes, while the worker may be waiting for it. */
   | { readonly type: 'thread'; readonly crash: MessagePort };

@@ -1,5 +1,6 @@
 /** What the worker needs of the wasm module. The compiler checks the generated glue against it; structured values are JSON. */
 
+import type { Hasher } from './download/hash.js';
 import type { Tuning } from './tuning.js';
 import type { EngineInfo, ModelInfo } from './types.js';
 
@@ -11,6 +12,7 @@ export interface Glue {
     memory?: WebAssembly.Memory;
   }): Promise<{ readonly memory: WebAssembly.Memory }>;
   readonly Loader: Runtime['Loader'];
+  readonly Sha256: Runtime['Sha256'];
   /** The package's. */
   version(): string;
 }
@@ -22,12 +24,13 @@ export interface ThreadsGlue extends Glue {
 
 export interface Runtime {
   readonly Loader: { create(options: string): Promise<RuntimeLoader> };
+  readonly Sha256: new () => Hasher;
   /** Name of the build. */
   readonly build: string;
   /** Bytes of the module's linear memory. */
   memoryBytes(): number;
   /** What the browser tells of the GPU, and what is remembered of it; undefined where there is none. */
-  gpu(): Promise<{ readonly name: string; readonly tuning: Tuning } | undefined>;
+  gpu(): Promise<{ readonly name: string; readonly subgroups: boolean; readonly tuning: Tuning } | undefined>;
   /** Starts the other threads, for an engine that has use for them. */
   startThreads(): void;
   /** Threads that compute. */
@@ -56,9 +59,13 @@ export interface RuntimeLlm {
   detokenize(ids: Uint32Array): string;
   chat_prompt(messages: string): Uint32Array;
   start(ids: Uint32Array, options: string): void;
+  /** After `start`: as if these ids had been generated and given already. */
+  resume(generated: Uint32Array): void;
   next(): Promise<string>;
   stop(): void;
   cached_tokens(): number;
+  /** Gives back all that it holds; nothing may be called any more. */
+  free(): void;
 }
 
 /** What `next` gives. */
@@ -68,6 +75,7 @@ export type RuntimeEvent =
   | { readonly type: 'end'; readonly reason: 'stop' | 'length'; readonly text: string };
 
 /** What `info` gives: the worker puts what concerns the engine together, and adds what only it knows. */
-export interface RuntimeInfo extends Omit<ModelInfo, 'engine'>, Pick<EngineInfo, 'reason' | 'memoryBytes'> {
+export interface RuntimeInfo
+  extends Omit<ModelInfo, 'engine' | 'download'>, Pick<EngineInfo, 'reason' | 'memoryBytes'> {
   readonly engine: Pick<EngineInfo, 'kind' | 'description' | 'notes'>;
 }

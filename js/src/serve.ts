@@ -3,12 +3,17 @@
  * the tests run it over a MessageChannel with a runtime of their own.
  */
 
+import { Meter } from './download/meter.js';
+import { ModelReader } from './download/model.js';
+import { fetchBy } from './download/port.js';
+import { nameOf } from './download/source.js';
+import { browserDownloads, type Downloads } from './downloads.js';
 import { serializeError, WeftError } from './errors.js';
 import { generate, unstarted } from './generation.js';
+import { Model, type Loaded } from './model.js';
 import type { Call, LoadCall, Port, Reply, Request } from './protocol.js';
-import type { Runtime, RuntimeInfo, RuntimeLlm } from './runtime.js';
-import { fileName, readFiles } from './source.js';
-import type { Device, EngineInfo, ModelInfo, Piece, Progress } from './types.js';
+import type { Runtime, RuntimeInfo } from './runtime.js';
+import type { Device, DownloadInfo, EngineInfo, Piece, Progress } from './types.js';
 
 /** Progress is told at most this often, in milliseconds. */
 const PROGRESS_MS = 100;
@@ -16,30 +21,40 @@ const PROGRESS_MS = 100;
 /** Starts the build of the wasm module that suits; `threads` is what the caller asked for, or null. */
 export type Start = (device: Device, threads: number | null) => Promise<Runtime>;
 
-export function serve(port: Port<Reply, Request>, start: Start): void {
+export function serve(port: Port<Reply, Request>, start: Start, downloads: Downloads = browserDownloads): void {
   const cancels = new Map<number, AbortController>();
-  let llm: RuntimeLlm | undefined;
+  let model: Model | undefined;
   let queue = Promise.resolve();
 
   async function run(id: number, call: Call, signal: AbortSignal): Promise<void> {
     if (call.type === 'load') {
       const progress = (progress: Progress) => port.postMessage({ type: 'progress', id, progress });
-      const loaded = await load(start, call, progress);
-      llm = loaded.llm;
-      return port.postMessage({ type: 'result', id, value: loaded.info });
+      // one module, however often it loads the model
+      let runtime: Promise<Runtime> | undefined;
+      const once: Start = (...wanted) => (runtime ??= start(...wanted));
+      model = new Model(
+        (device) => load(once, downloads, { ...call, device }, progress),
+        call.device,
+        (info) => port.postMessage({ type: 'reload', info }),
+      );
+      return port.postMessage({ type: 'result', id, value: await model.info() });
     }
-    if (!llm) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
+    if (!model) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
     switch (call.type) {
       case 'generate': {
         const emit = (piece: Piece) => port.postMessage({ type: 'piece', id, piece });
-        return generate(llm, call.prompt, call.options, signal, emit);
+        return generate(model, call.prompt, call.options, signal, emit);
       }
       case 'tokenize': {
-        const ids = llm.tokenize(call.text, call.addSpecial, call.parseSpecial);
+        const ids = (await model.get()).tokenize(call.text, call.addSpecial, call.parseSpecial);
         return port.postMessage({ type: 'result', id, value: Array.from(ids) });
       }
       case 'detokenize':
-        return port.postMessage({ type: 'result', id, value: llm.detokenize(Uint32Array.from(call.ids)) });
+        return port.postMessage({
+          type: 'result',
+          id,
+          value: (await model.get()).detokenize(Uint32Array.from(call.ids)),
+        });
       default:
         throw new WeftError('INTERNAL', 'the worker does not know such a call');
     }
@@ -78,54 +93,82 @@ export function serve(port: Port<Reply, Request>, start: Start): void {
  */
 async function load(
   start: Start,
-  { files, device, contextLength, threads }: LoadCall,
+  downloads: Downloads,
+  { files, device, contextLength, threads, sha256, store, fetchPort }: LoadCall,
   onProgress: (progress: Progress) => void,
-): Promise<{ llm: RuntimeLlm; info: ModelInfo }> {
+): Promise<Loaded> {
+  // What the header says of its file, asked between two pieces: the module cannot be asked while it is being fed.
+  let headerBytes: number | null = null;
+  let told = -Infinity;
+  const tell = (phase: Progress['phase'], note?: string) => {
+    onProgress({ phase, ...meter.counts(headerBytes), ...(note !== undefined && { note }) });
+  };
+  const meter = new Meter(() => {
+    if (performance.now() - told < PROGRESS_MS) return;
+    told = performance.now();
+    tell('download');
+  });
+  const notes: string[] = [];
+  const model = new ModelReader(files, sha256, {
+    ...downloads,
+    ...(fetchPort && { fetch: fetchBy(fetchPort) }),
+    store,
+    meter,
+    note(sentence) {
+      notes.push(sentence);
+      tell('download', sentence);
+    },
+    hasher: async () => new (await starting).Sha256(),
+  });
   const [first] = files;
-  let file = first === undefined ? '' : fileName(first);
-  let loaded = 0;
-  onProgress({ phase: 'start', loaded, total: null, file });
-  // The download begins while the runtime starts; nobody reads on meanwhile, and the browser holds little back.
-  const pieces = readFiles(files);
+  if (first) meter.file(0, nameOf(first));
+  tell('start');
+  // The download begins while the runtime starts; nobody reads on meanwhile, and little is held back.
+  const pieces = model.pieces();
   const begun = pieces.next();
   begun.catch(() => undefined); // it is awaited below
-  const runtime = await start(device, threads);
-  const gpu = device === 'cpu' ? undefined : await runtime.gpu();
-  const tuning = (await gpu?.tuning.recall()) ?? null;
-  const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning }));
-  const found = loader.tuning();
-  if (found !== undefined) void gpu?.tuning.remember(found);
-  const onCpu = loader.engine_kind() === 'cpu';
-  if (onCpu) runtime.startThreads();
+  const starting = start(device, threads);
+  try {
+    const runtime = await starting;
+    const gpu = device === 'cpu' ? undefined : await runtime.gpu();
+    const tuning = (await gpu?.tuning.recall()) ?? null;
+    const subgroups = gpu?.subgroups ?? false;
+    const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning, subgroups }));
+    const found = loader.tuning();
+    if (found !== undefined) void gpu?.tuning.remember(found);
+    const onCpu = loader.engine_kind() === 'cpu';
+    if (onCpu) runtime.startThreads();
 
-  let total: number | null = null;
-  let told = -Infinity;
-  for (let next = await begun; !next.done; next = await pieces.next()) {
-    const piece = next.value;
-    // With it, a header that claims more than the files hold fails now and not after the download.
-    if (loaded === 0 && piece.total !== null) loader.set_stream_bytes(piece.total);
-    await loader.feed(piece.bytes);
-    file = piece.file;
-    loaded += piece.bytes.length;
-    // A header speaks of its own file alone.
-    total = piece.total ?? (files.length === 1 ? (loader.total_bytes() ?? null) : null);
-    if (performance.now() - told >= PROGRESS_MS) {
-      told = performance.now();
-      onProgress({ phase: 'download', loaded, total, file });
+    let isFirst = true;
+    for (let next = await begun; !next.done; next = await pieces.next()) {
+      const { total } = next.value;
+      // With it, a header that claims more than the files hold fails now and not after the download.
+      if (isFirst && total !== null) loader.set_stream_bytes(total);
+      isFirst = false;
+      await loader.feed(next.value.bytes);
+      headerBytes = loader.total_bytes() ?? null;
     }
+    tell('download');
+    tell('prepare');
+    const storing = model.settle();
+    storing.catch(() => undefined); // it is awaited below, unless the model fails first
+    const llm = await loader.finish();
+    await storing;
+    const download: DownloadInfo = { ...meter.sums, storage: model.storage, notes };
+    const { reason, memoryBytes, engine, ...about } = JSON.parse(llm.info()) as RuntimeInfo;
+    const engineInfo: EngineInfo = {
+      ...engine,
+      deviceLosses: 0,
+      description: !onCpu && gpu?.name ? `${gpu.name} (WebGPU)` : engine.description,
+      reason: onCpu && runtime.note ? `${reason} ${runtime.note}` : reason,
+      memoryBytes,
+      wasmMemoryBytes: runtime.memoryBytes(),
+      build: runtime.build,
+      threads: runtime.threads(),
+    };
+    return { llm, info: { ...about, engine: engineInfo, download } };
+  } finally {
+    // A model that failed is loaded again in this very worker, which must not wait for what this load holds.
+    void pieces.return(undefined);
   }
-  onProgress({ phase: 'download', loaded, total, file });
-  onProgress({ phase: 'prepare', loaded, total, file });
-  const llm = await loader.finish();
-  const { reason, memoryBytes, engine, ...model } = JSON.parse(llm.info()) as RuntimeInfo;
-  const about: EngineInfo = {
-    ...engine,
-    description: !onCpu && gpu?.name ? `${gpu.name} (WebGPU)` : engine.description,
-    reason: onCpu && runtime.note ? `${reason} ${runtime.note}` : reason,
-    memoryBytes,
-    wasmMemoryBytes: runtime.memoryBytes(),
-    build: runtime.build,
-    threads: runtime.threads(),
-  };
-  return { llm, info: { ...model, engine: about } };
 }

@@ -3,11 +3,9 @@
  * browser that stores nothing, or fails to, is one that remembers nothing.
  */
 
-/** Text by key. */
-export interface Store {
-  get(key: string): Promise<string | undefined>;
-  set(key: string, value: string): Promise<void>;
-}
+import { browserTable, type Table } from './store/database.js';
+
+type Store = Pick<Table<string>, 'get' | 'set'>;
 
 export interface Tuning {
   /** What was remembered, or null. */
@@ -26,29 +24,4 @@ export function tuningOf(store: Store, version: string, adapter: string): Tuning
 
 const nothing = () => null;
 
-const NAME = 'weft';
-const TABLE = 'tuning';
-
-/** The one kind of storage that workers have for small things. */
-export const browserStore: Store = {
-  get: (key) => transact('readonly', (table) => table.get(key) as IDBRequest<string | undefined>),
-  set: async (key, value) => void (await transact('readwrite', (table) => table.put(value, key))),
-};
-
-async function transact<T>(mode: IDBTransactionMode, act: (table: IDBObjectStore) => IDBRequest<T>): Promise<T> {
-  const opening = indexedDB.open(NAME, 1);
-  opening.onupgradeneeded = () => opening.result.createObjectStore(TABLE);
-  const database = await settled(opening);
-  try {
-    return await settled(act(database.transaction(TABLE, mode).objectStore(TABLE)));
-  } finally {
-    database.close();
-  }
-}
-
-function settled<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error ?? new Error('the browser gave no reason'));
-  });
-}
+export const browserStore: Store = browserTable('tuning');

@@ -1,7 +1,26 @@
 /** The contract of the package: everything an app sees, and nothing else. */
 
-/** Where the weights come from: a URL, a file that the user chose or dropped, or the parts of a split model in order. */
-export type ModelSource = string | URL | Blob | readonly (string | URL | Blob)[];
+/**
+ * Where a file comes from: a URL, `hf:owner/repository/path@revision` (`main` where no revision is named), a file that the user
+ * chose or dropped, or its handle; a stream can be read once, and is not stored.
+ */
+export type FileLike = string | URL | Blob | FileSystemFileHandle | ReadableStream<Uint8Array>;
+
+/**
+ * A model's file, its parts in order where it is split, or the folder that they are in. Of a split model with an address,
+ * `…-00001-of-00003.gguf`, the first part is enough.
+ */
+export type ModelSource = FileLike | FileSystemDirectoryHandle | readonly FileLike[];
+
+export interface StoreOptions {
+  /**
+   * What to do where the browser's quota is too small: `least-recently-used` deletes models from the store until there is
+   * room, `never` loads without storing. Default `never`.
+   */
+  evict?: 'never' | 'least-recently-used';
+  /** Fails with `QUOTA_EXCEEDED`, or what else there is, rather than loading without storing. Default false. */
+  required?: boolean;
+}
 
 /** `auto` takes a real GPU where there is one, else the CPU; the others insist. */
 export type Device = 'auto' | 'gpu' | 'cpu';
@@ -19,17 +38,42 @@ export interface LoadOptions {
   /** Stops loading at once; `load` then rejects with an `AbortError`. */
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
+  /**
+   * Whether what has an address is kept in the browser's storage for the next time, and used from there; false neither
+   * stores nor looks. Default true.
+   */
+  store?: boolean | StoreOptions;
+  /** Of the whole file, 64 hexadecimal digits; an array for several files. A file that differs is an `INTEGRITY` error. */
+  sha256?: string | readonly string[];
+  /** Fetches in place of the browser's own, in the page: to add headers, for example. Addresses are absolute. */
+  fetch?: typeof globalThis.fetch;
+  /** Access token for `hf:` addresses; goes nowhere else. */
+  token?: string;
+  /** Where `hf:` addresses lead. Default: the public hub. */
+  hub?: string;
 }
 
 export interface Progress {
   /** `start`: the runtime; `download`: bytes of the model, straight into the engine; `prepare`: shaders and a first run. */
   phase: 'start' | 'download' | 'prepare';
-  /** Bytes of the model so far. */
+  /** Bytes of the model so far, from the network or the store. */
   loaded: number;
   /** Bytes of the whole model; null while neither the files, nor the server, nor the header of a single file say. */
   total: number | null;
   /** Name of the file that is being read. */
   file: string;
+  /** Bytes of that file so far. */
+  fileLoaded: number;
+  /** Bytes of that file; null while nobody says. */
+  fileTotal: number | null;
+  /** How many of the loaded bytes came from the store. */
+  fromStore: number;
+  /** Of the network, over the last seconds; null while there is nothing to tell from. */
+  bytesPerSecond: number | null;
+  /** Null while the rate or the total is unknown. */
+  secondsLeft: number | null;
+  /** Something to tell the user, said once: a part that was damaged in the store, a storage that is full. */
+  note?: string;
 }
 
 export interface SamplingOptions {
@@ -118,6 +162,55 @@ export interface ModelInfo {
   readonly trainedContextLength: number;
   readonly hasChatTemplate: boolean;
   readonly engine: EngineInfo;
+  readonly download: DownloadInfo;
+}
+
+export interface DownloadInfo {
+  /** Bytes that came from the network, or from a file of the user. */
+  readonly fetchedBytes: number;
+  readonly fromStoreBytes: number;
+  /** Where the model is kept: a file system, the Cache API, or nowhere. */
+  readonly storage: 'opfs' | 'cache' | 'none';
+  /** What happened on the way, as sentences: why nothing is stored, for example. */
+  readonly notes: readonly string[];
+}
+
+/** A model in the store. */
+export interface StoredModel {
+  /** Its address, or `hf:…`: what `load` and `models.delete` take. */
+  readonly source: string;
+  /** In bytes; null while the server did not tell. */
+  readonly size: number | null;
+  readonly storedBytes: number;
+  readonly complete: boolean;
+  readonly lastUsed: Date;
+  /** Of the whole file, where it was checked. */
+  readonly sha256: string | null;
+}
+
+export interface StoreUsage {
+  /** Bytes of all stored models; what they share counts once. */
+  readonly stored: number;
+  /** Bytes that the page's origin uses, with everything else that it stores. */
+  readonly used: number | null;
+  /** Bytes that the origin may use. */
+  readonly quota: number | null;
+  /** Whether the browser promised to keep it even when space gets scarce. */
+  readonly persisted: boolean;
+}
+
+/** The models that the browser keeps. A file of a split model is one of its own. */
+export interface Models {
+  list(): Promise<StoredModel[]>;
+  /** Whether it was there. What other models share stays. */
+  delete(source: string | URL): Promise<boolean>;
+  usage(): Promise<StoreUsage>;
+  /** Asks the browser to keep the store; whether it does. */
+  persist(): Promise<boolean>;
+  /** The file, every chunk of it checked. Errors: `NOT_STORED` where it is not complete, or a chunk is damaged. */
+  export(source: string | URL): Promise<ReadableStream<Uint8Array>>;
+  /** Stores a file as if it had been loaded from `as`. Errors: `QUOTA_EXCEEDED`. */
+  import(file: Blob | ReadableStream<Uint8Array>, options: { as: string | URL }): Promise<StoredModel>;
 }
 
 export interface EngineInfo {
@@ -126,6 +219,8 @@ export interface EngineInfo {
   readonly description: string;
   /** How it computes, and what it cannot use on this machine. */
   readonly notes: readonly string[];
+  /** Times that the GPU was lost. Each time the model was loaded again, and what it was doing went on. */
+  readonly deviceLosses: number;
   /** Why this engine was chosen, as a sentence. */
   readonly reason: string;
   /** Memory of weights, KV cache and activations. */
@@ -143,6 +238,7 @@ export interface EngineInfo {
  * in which they begin; `break` or the signal ends one without harm to the others. Wrong arguments throw at once.
  */
 export interface Llm {
+  /** What is loaded, as of now: the engine is another one after a GPU was lost. */
   readonly info: ModelInfo;
   /** Continues the text. Special tokens in it are plain text. */
   generate(prompt: string, options?: GenerateOptions): AsyncIterable<Piece>;

@@ -7,12 +7,13 @@ import * as features from './features.js';
 import type { Port, Reply, Request } from './protocol.js';
 import type { Glue, Runtime } from './runtime.js';
 import { serve } from './serve.js';
+import { browserDownloads } from './downloads.js';
 import { Threads } from './threads.js';
 import { browserStore, tuningOf } from './tuning.js';
 import type { Device } from './types.js';
 
 const page = globalThis as unknown as Port<Reply, Request>;
-serve(page, start);
+serve(page, start, browserDownloads);
 
 async function start(device: Device, wanted: number | null): Promise<Runtime> {
   const threads = threadsFor(device, wanted, navigator.hardwareConcurrency);
@@ -23,11 +24,18 @@ async function start(device: Device, wanted: number | null): Promise<Runtime> {
   const others = new Threads();
   return {
     Loader: glue.Loader,
+    Sha256: glue.Sha256,
     build,
     memoryBytes: () => wasmMemory.buffer.byteLength,
     async gpu() {
       const found = await adapter;
-      return found && { name: found.name, tuning: tuningOf(browserStore, glue.version(), found.key) };
+      return (
+        found && {
+          name: found.name,
+          subgroups: found.subgroups,
+          tuning: tuningOf(browserStore, glue.version(), found.key),
+        }
+      );
     },
     startThreads() {
       if (!memory || !isThreadsBuild(build)) return;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkLoad } from '../dist/options.js';
 import { WeftError } from '../dist/errors.js';
-import { collect, connect, FakeLlm, fakeRuntime, gate, loadFake } from './support/fake.mjs';
+import { collect, connect, FakeLlm, fakeRuntime, gate, loadCall, loadFake } from './support/fake.mjs';
 
 const throwing = (error) =>
   new FakeLlm((event) => {
@@ -117,7 +117,17 @@ const loadOptions = [
   ['onProgress', [1, null]],
   ['signal', [{}]],
   ['context', [1]],
+  ['store', [1, null, 'yes']],
+  ['store.evict', [{ evict: 'always' }, { evict: null }]],
+  ['store.required', [{ required: 1 }]],
+  ['evit', [{ evit: 'never' }]],
+  ['sha256', ['abc', 1, ['0'.repeat(63)]]],
+  ['fetch', [1, null]],
+  ['token', [1, '', 'two words', 'line\nbreak']],
+  ['hub', [1, 'no address']],
 ];
+/** Options that only these addresses have use for. */
+const HUB_MODELS = ['token', 'hub'];
 const named = (option) => (error) =>
   error instanceof WeftError && error.code === 'INVALID_OPTION' && error.message.startsWith(`option \`${option}\`: `);
 
@@ -151,7 +161,10 @@ test('every wrong option of load is named', () => {
   const model = new Blob();
   for (const [option, values] of loadOptions) {
     for (const value of values) {
-      assert.throws(() => checkLoad({ model, [option]: value }), named(option), `${option}: ${String(value)}`);
+      // What is wrong inside of `store` is named with its path.
+      const given = typeof value === 'object' && /^store|evit/.test(option) ? 'store' : option;
+      const all = { model: HUB_MODELS.includes(option) ? 'hf:a/b/c' : model, [given]: value };
+      assert.throws(() => checkLoad(all), named(option), `${option}: ${String(value)}`);
     }
   }
   assert.throws(() => checkLoad(undefined), named('options'));
@@ -182,8 +195,9 @@ test('the message says what was expected and what came', () => {
 
 test('load takes addresses and blobs, alone and mixed', () => {
   const blob = new Blob(['x']);
-  const call = { type: 'load', files: [blob], device: 'auto', contextLength: null, threads: null };
-  assert.deepEqual(checkLoad({ model: blob }), call);
-  const model = ['http://localhost/a', blob, new URL('http://localhost/b')];
-  assert.deepEqual(checkLoad({ model }).files, ['http://localhost/a', blob, 'http://localhost/b']);
+  const store = { evict: 'never', required: false };
+  assert.deepEqual(checkLoad({ model: blob }), loadCall([blob], { device: 'auto', store: {} }));
+  const model = ['http://localhost/a', blob, new URL('http://localhost/b#part')];
+  const call = loadCall(['http://localhost/a', blob, 'http://localhost/b'], { device: 'auto', store });
+  assert.deepEqual(checkLoad({ model, store }), call);
 });

@@ -1,44 +1,41 @@
 // Loading: where the bytes come from, what is told on the way, and load() itself over a stand-in for Worker.
 
 import assert from 'node:assert/strict';
-import { getEventListeners, once } from 'node:events';
-import { createServer } from 'node:http';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { Meter } from '../dist/download/meter.js';
+import { ModelReader } from '../dist/download/model.js';
+import { nameOf } from '../dist/download/source.js';
+import { browserDownloads } from '../dist/downloads.js';
 import { Connection } from '../dist/engine.js';
 import { load } from '../dist/index.js';
 import { serve } from '../dist/serve.js';
-import { fileName, readFiles } from '../dist/source.js';
-import { collect, connect, FakeLlm, fakeRuntime, gate, INFO, settle, textOf } from './support/fake.mjs';
+import { collect, connect, FakeLlm, fakeRuntime, gate, INFO, loadCall, settle, textOf } from './support/fake.mjs';
+import { listen, pattern } from './support/server.mjs';
 
 const MIB = 1 << 20;
 
-/** A server on this machine; returns its address. */
-async function listen(t, handler) {
-  const server = createServer(handler).listen(0, '127.0.0.1');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  await once(server, 'listening');
-  return `http://127.0.0.1:${server.address().port}`;
-}
-
+/** The bytes of files as the engine gets them. */
 async function read(files) {
+  const around = {
+    ...browserDownloads,
+    store: null,
+    meter: new Meter(() => {}),
+    note: assert.fail,
+    hasher: assert.fail,
+  };
   const pieces = [];
-  for await (const piece of readFiles(files)) pieces.push({ ...piece, bytes: Buffer.from(piece.bytes) });
-  return { pieces, bytes: Buffer.concat(pieces.map(({ bytes }) => bytes)) };
+  for await (const { bytes } of new ModelReader(loadCall(files).files, [], around).pieces())
+    pieces.push(Buffer.from(bytes));
+  return { pieces, bytes: Buffer.concat(pieces) };
 }
-
-/** Bytes that differ from place to place. */
-const pattern = (length) => Buffer.from(Uint8Array.from({ length }, (_, at) => (at * 7 + (at >> 8)) & 255));
 
 test('reads an address', async (t) => {
   const content = pattern(3 * MIB + 5);
   const origin = await listen(t, (_, response) => response.end(content));
-  const { pieces, bytes } = await read([`${origin}/models/my%20model.gguf?download=true`]);
+  const { bytes } = await read([`${origin}/models/my%20model.gguf?download=true`]);
   assert.ok(bytes.equals(content));
-  assert.equal(pieces[0].file, 'my model.gguf');
 });
 
 test('cuts what is long into pieces of at most 1 MiB', async (t) => {
@@ -54,7 +51,7 @@ test('cuts what is long into pieces of at most 1 MiB', async (t) => {
   });
   const { pieces, bytes } = await read(['http://localhost/m']);
   assert.deepEqual(
-    pieces.map((piece) => piece.bytes.length),
+    pieces.map((piece) => piece.length),
     [MIB, MIB, 3],
   );
   assert.ok(bytes.equals(content));
@@ -62,64 +59,34 @@ test('cuts what is long into pieces of at most 1 MiB', async (t) => {
 
 test('reads blobs and addresses as one stream, in the order given', async (t) => {
   const origin = await listen(t, (request, response) => response.end(request.url));
-  const { pieces, bytes } = await read([new Blob(['first']), `${origin}/b`, new File(['last'], 'c.gguf')]);
+  const { bytes } = await read([new Blob(['first']), `${origin}/b`, new File(['last'], 'c.gguf')]);
   assert.equal(bytes.toString(), 'first/blast');
-  assert.deepEqual(
-    pieces.map(({ file }) => file),
-    ['file', 'b', 'c.gguf'],
-  );
 });
 
 test('names a file even where its address is odd', () => {
-  assert.equal(fileName('http://localhost/100%.gguf'), '100%.gguf');
-  assert.equal(fileName('http://localhost/'), 'http://localhost/');
-});
-
-test('an answer that is no success is a NETWORK error with address and status', async (t) => {
-  const origin = await listen(t, (_, response) => response.writeHead(404).end('<h1>not here</h1>'));
-  await assert.rejects(read([`${origin}/m`]), {
-    code: 'NETWORK',
-    message: `cannot fetch ${origin}/m: the server answered 404 Not Found`,
-  });
-});
-
-test('a server that is not there is a NETWORK error with the address', async (t) => {
-  const origin = await listen(t, () => {});
-  const { port } = new URL(origin);
-  const gone = createServer().listen(0, '127.0.0.1');
-  await once(gone, 'listening');
-  const address = `http://127.0.0.1:${gone.address().port}/m`;
-  await new Promise((closed) => gone.close(closed));
-  assert.notEqual(port, new URL(address).port);
-  await assert.rejects(read([address]), (error) => error.code === 'NETWORK' && error.message.includes(address));
-});
-
-test('a connection cut in the middle is a NETWORK error that says how far it came', async (t) => {
-  const origin = await listen(t, (_, response) => {
-    response.writeHead(200, { 'content-length': 100 });
-    response.write('x'.repeat(40), () => setImmediate(() => response.destroy()));
-  });
-  await assert.rejects(read([`${origin}/m`]), (error) => {
-    assert.equal(error.code, 'NETWORK');
-    assert.match(error.message, /\/m broke off after 40 bytes/);
-    return true;
-  });
+  const name = (source) => nameOf(loadCall([source]).files[0]);
+  assert.equal(name('http://localhost/100%.gguf'), '100%.gguf');
+  assert.equal(name('http://localhost/my%20model.gguf?download=true'), 'my model.gguf');
+  assert.equal(name('http://localhost/'), 'http://localhost/');
+  assert.equal(name(new Blob([])), 'file');
+  assert.equal(name(new File([], 'c.gguf')), 'c.gguf');
 });
 
 test('leaving the stream early closes the connection', async (t) => {
   const closed = gate();
   const origin = await listen(t, (_, response) => {
     response.on('close', closed.open);
-    response.write('endless');
+    response.write(pattern(3 * MIB));
   });
-  for await (const _ of readFiles([`${origin}/m`])) break;
+  const around = { ...browserDownloads, store: null, meter: new Meter(() => {}), note: assert.fail };
+  for await (const _ of new ModelReader(loadCall([`${origin}/m`]).files, [], around).pieces()) break;
   await closed.opened;
 });
 
 async function loadWith(t, runtime, files, device = 'cpu') {
   const progress = [];
   const { connection } = connect(t, runtime);
-  const call = { type: 'load', files, device, contextLength: 64, threads: null };
+  const call = loadCall(files, { device, contextLength: 64 });
   const info = await connection.request(call, (step) => progress.push(step));
   return { info, progress };
 }
@@ -130,10 +97,19 @@ test('feeds the engine every byte, and tells what was loaded', async (t) => {
   const [length, ...fed] = runtime.fed;
   assert.equal(length, 6);
   assert.equal(Buffer.concat(fed).toString(), 'abcdef');
-  assert.deepEqual(runtime.options, { device: 'cpu', contextLength: 64, tuning: null });
+  assert.deepEqual(runtime.options, { device: 'cpu', contextLength: 64, tuning: null, subgroups: false });
   const { reason, memoryBytes, engine, ...model } = INFO;
-  const about = { ...engine, reason, memoryBytes, wasmMemoryBytes: 65536, build: 'fake-build', threads: 4 };
-  assert.deepEqual(info, { ...model, engine: about });
+  const about = {
+    ...engine,
+    deviceLosses: 0,
+    reason,
+    memoryBytes,
+    wasmMemoryBytes: 65536,
+    build: 'fake-build',
+    threads: 4,
+  };
+  const download = { fetchedBytes: 6, fromStoreBytes: 0, storage: 'none', notes: [] };
+  assert.deepEqual(info, { ...model, engine: about, download });
 });
 
 test('tells the progress at most every 100 ms, and always the first and the last', async (t) => {
@@ -147,7 +123,7 @@ test('tells the progress at most every 100 ms, and always the first and the last
   };
   const files = Array.from('0123456789', (digit) => `data:,${digit}`);
   const { progress } = await loadWith(t, runtime, files);
-  // Nobody knows the length of a data: address before it was read. The clock says 30, 60, …, 300 after the pieces: told at 30, then when 100 more have passed, then at the end.
+  // Nobody knows the length of a data: address before it was read, and of all of them before the last. The clock says 30, 60, …, 300 after the pieces: told at 30, then when 100 more have passed, then at the end.
   assert.deepEqual(
     progress.map(({ phase, loaded, total, file }) => `${phase} ${loaded} ${total} ${file}`),
     [
@@ -155,8 +131,8 @@ test('tells the progress at most every 100 ms, and always the first and the last
       'download 1 null ,0',
       'download 5 null ,4',
       'download 9 null ,8',
-      'download 10 null ,9',
-      'prepare 10 null ,9',
+      'download 10 10 ,9',
+      'prepare 10 10 ,9',
     ],
   );
 });
@@ -184,7 +160,7 @@ test('the total is that of all files, or what the header of a single file says',
   assert.deepEqual(await totals(t, [`${origin}/length`, new Blob(['abc'])], 4), [7, 7]);
   assert.deepEqual(await totals(t, [`${origin}/chunks`], 6), [6, undefined]);
   assert.deepEqual(await totals(t, [`${origin}/packed`], 333), [333, undefined]);
-  assert.deepEqual(await totals(t, [new Blob(['abc']), `${origin}/chunks`], 3), [null, undefined]);
+  assert.deepEqual(await totals(t, [new Blob(['abc']), `${origin}/chunks`], 3), [9, undefined]);
   // The last size comes too late for the loader, and in time for the progress.
   assert.deepEqual(await totals(t, [new Blob(['abc']), `${origin}/length`], 3), [7, undefined]);
 });
@@ -245,7 +221,7 @@ test('the download begins while the runtime starts', async (t) => {
   serve(port2, () => fetched.opened.then(() => runtime));
   const connection = new Connection(port1, () => {});
   const files = [`${origin}/m`];
-  await connection.request({ type: 'load', files, device: 'cpu', contextLength: null, threads: null });
+  await connection.request(loadCall(files));
   assert.equal(Buffer.concat(runtime.fed.filter(ArrayBuffer.isView)).toString(), 'abc');
 });
 
@@ -254,7 +230,7 @@ test('a runtime that does not start fails the load with its code', async (t) => 
     ...fakeRuntime(new FakeLlm()),
     Loader: { create: () => Promise.reject(Object.assign(new Error('no adapter'), { code: 'GPU_UNAVAILABLE' })) },
   });
-  const call = { type: 'load', files: [new Blob()], device: 'gpu', contextLength: null, threads: null };
+  const call = loadCall([new Blob()], { device: 'gpu' });
   await assert.rejects(connection.request(call), { code: 'GPU_UNAVAILABLE', message: 'no adapter' });
 });
 

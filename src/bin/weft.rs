@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pollster::block_on;
 use serde_json::json;
-use weft_llm::engine::{self, Device};
+use weft_llm::engine::{self, Device, Hints};
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::session::{Event, GenerateOptions, Loading, Session, negative_log_likelihood};
 use weft_llm::tokenizer::{EncodeOptions, Message};
@@ -201,7 +201,7 @@ async fn run(command: Command) -> Result<()> {
 impl ModelArgs {
     async fn load(&self) -> Result<Session> {
         engine::cpu::pool::start(self.threads).map_err(|error| io_error("a thread", &error))?;
-        let engine = engine::open(self.device.into(), None).await?.engine;
+        let engine = engine::open(self.device.into(), Hints::default()).await?.engine;
         let mut loading = Loading::new(engine, self.context);
         let sizes = self.model.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
         // what cannot be asked for its size is named when it is read
@@ -217,7 +217,7 @@ impl ModelArgs {
                 }
             }
         }
-        loading.finish()
+        loading.finish().await
     }
 }
 

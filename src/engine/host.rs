@@ -251,9 +251,23 @@ fn zeroed<T: Clone + Default>(label: &str, len: usize) -> Result<Vec<T>> {
     Ok(values)
 }
 
+/// Bytes of WebAssembly's linear memory, which never shrinks; elsewhere the system has memory for others too.
+#[cfg(target_arch = "wasm32")]
+fn memory_in_use() -> Option<usize> {
+    Some(core::arch::wasm32::memory_size(0) * 65536)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn memory_in_use() -> Option<usize> {
+    None
+}
+
 /// The allocator has no `bytes` more.
 pub(super) fn out_of_memory(label: &str, bytes: usize) -> Error {
-    let limit = "more than the memory that is free".into();
+    let limit = match memory_in_use() {
+        Some(used) => format!("more than is free: {used} are in use already"),
+        None => "more than the memory that is free".into(),
+    };
     Error::OutOfMemory { what: label.into(), needed: bytes as u64, limit }
 }
 

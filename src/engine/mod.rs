@@ -16,9 +16,9 @@ pub mod trial;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::Result;
 use crate::ops::{Command, Recording};
 use crate::record::{BufferId, Memory, Step};
+use crate::{Error, Result};
 
 /// A future that need not be `Send`: in the browser nothing of an engine leaves its worker.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -66,6 +66,12 @@ pub trait Engine: Memory {
     /// new and the last such thing is still being compiled: ask again later.
     fn compile(&mut self, _command: &Command) -> Result<bool> {
         Ok(true)
+    }
+
+    /// Checks on small data that the kernels of `commands` are right, before [`Engine::prepare`]. One that is not gives way to
+    /// another, which `info` then notes. Errors: `GpuUnavailable` where there is no other.
+    fn self_test<'a>(&'a mut self, _commands: &'a [Command]) -> LocalFuture<'a, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Waits while more of what was written is on its way than should be held in memory.
@@ -131,6 +137,15 @@ pub enum Device {
     Reference,
 }
 
+/// What is known of the GPU before it is opened.
+#[derive(Clone, Copy, Default)]
+pub struct Hints<'a> {
+    /// What [`Engine::tuning`] gave on an earlier visit with the same adapter.
+    pub tuning: Option<&'a str>,
+    /// Whether a device will have subgroups though wgpu does not say so, as in browsers.
+    pub subgroups: bool,
+}
+
 /// An engine, and the reason for it as a sentence.
 pub struct Opened {
     /// The engine.
@@ -139,9 +154,9 @@ pub struct Opened {
     pub reason: String,
 }
 
-/// Opens the engine for `device`. `tuning` is what [`Engine::tuning`] gave on an earlier visit with the same adapter. Errors:
-/// `GpuUnavailable` where a GPU was asked for and none works.
-pub async fn open(device: Device, tuning: Option<&str>) -> Result<Opened> {
+/// Opens the engine for `device`. Errors: `GpuUnavailable` where a GPU was asked for and none works,
+/// `DeviceLost` where it went away meanwhile.
+pub async fn open(device: Device, hints: Hints<'_>) -> Result<Opened> {
     let cpu = |reason: String| Ok(Opened { engine: Box::new(host::HostEngine::new(cpu::Simd::default())), reason });
     let asked = |name: &str| format!("device '{name}' was asked for.");
     match device {
@@ -150,19 +165,21 @@ pub async fn open(device: Device, tuning: Option<&str>) -> Result<Opened> {
         }
         Device::Cpu => cpu(asked("cpu")),
         Device::Gpu => {
-            let engine = gpu::GpuEngine::new(tuning).await?;
+            let engine = gpu::GpuEngine::new(hints).await?;
             Ok(Opened { engine: Box::new(engine), reason: asked("gpu") })
         }
         Device::Auto => {
-            let mut engine = match gpu::GpuEngine::open().await {
+            let mut engine = match gpu::GpuEngine::open(hints.subgroups).await {
                 Ok(engine) if engine.is_software() => {
                     return cpu("The only GPU adapter is emulated in software; the CPU engine is faster.".into());
                 }
                 Ok(engine) => engine,
                 Err(error) => return cpu(format!("The GPU cannot be used: {error}")),
             };
-            match engine.tune(tuning).await {
+            match engine.tune(hints.tuning).await {
                 Ok(()) => Ok(Opened { engine: Box::new(engine), reason: "A GPU was found.".into() }),
+                // says nothing of the GPU that comes back
+                Err(error @ Error::DeviceLost(_)) => Err(error),
                 Err(error) => cpu(format!("The GPU failed its test: {error}")),
             }
         }

@@ -4,6 +4,7 @@
 //! A variant is a row of a table: a shader and the constants that it is built with. So a new size is a new line, and only a
 //! new idea is a new shader.
 
+use super::Command;
 use crate::format::layout::{BLOCK, Layout};
 use crate::record::Matrix;
 
@@ -36,6 +37,16 @@ pub enum Feature {
     Subgroups,
     /// Four products of signed bytes in one instruction.
     PackedDot,
+}
+
+impl Feature {
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Subgroups => "subgroups",
+            Self::PackedDot => "products of packed bytes",
+        }
+    }
 }
 
 impl LinearVariant {
@@ -137,6 +148,8 @@ pub struct Variants {
     pub attend_one: &'static AttentionVariant,
     /// For many tokens.
     pub attend_many: &'static AttentionVariant,
+    /// Rows that are interleaved in wide and in narrow matrices, where weights lie already; else as suits those for one token.
+    pub row_tiles: Option<(usize, usize)>,
 }
 
 impl Variants {
@@ -148,6 +161,7 @@ impl Variants {
         matmul_int8: None,
         attend_one: &ATTEND_ONE[0],
         attend_many: &ATTEND_MANY[0],
+        row_tiles: None,
     };
 
     /// For one token and a matrix of so many rows.
@@ -173,6 +187,39 @@ impl Variants {
 
     /// Rows that are interleaved in memory, of a matrix of so many rows.
     pub fn row_tile(&self, rows: usize) -> usize {
-        self.matvec(rows).row_tile
+        match self.row_tiles {
+            Some((_, narrow)) if rows < WIDE => narrow,
+            Some((wide, _)) => wide,
+            None => self.matvec(rows).row_tile,
+        }
+    }
+
+    /// The same choice for the same weights, but for what runs `command`: each other candidate, the plain one last. None for
+    /// an operation that is computed in one way only.
+    pub fn others(&self, command: &Command) -> Vec<Self> {
+        let row_tiles = Some((self.row_tile(WIDE), self.row_tile(0)));
+        let same = Self { row_tiles, ..*self };
+        match command {
+            Command::Linear(op) if op.y.rows == 1 && op.weight.rows < WIDE => {
+                MATVEC.iter().map(|matvec_narrow| Self { matvec_narrow, ..same }).collect()
+            }
+            Command::Linear(op) if op.y.rows == 1 => {
+                MATVEC.iter().map(|matvec_wide| Self { matvec_wide, ..same }).collect()
+            }
+            Command::Linear(op) => {
+                let current = self.linear(&op.weight, op.y.rows);
+                let matmul_int8 = self.matmul_int8.filter(|int8| *int8 != current);
+                MATMUL.iter().map(|matmul| Self { matmul, matmul_int8, ..same }).collect()
+            }
+            Command::Attention(op) if op.y.rows == 1 => {
+                ATTEND_ONE.iter().map(|attend_one| Self { attend_one, ..same }).collect()
+            }
+            Command::Attention(_) => ATTEND_MANY.iter().map(|attend_many| Self { attend_many, ..same }).collect(),
+            Command::Embed(_)
+            | Command::SwiGlu(_)
+            | Command::RopeAppend(_)
+            | Command::LastRow(_)
+            | Command::Sample(_) => Vec::new(),
+        }
     }
 }

@@ -12,3 +12,8 @@ mod sampler;
 pub use chain::{Chain, MAX_DEVICE_TOP_K};
 pub use options::SamplingOptions;
 pub use sampler::Sampler;
+
+/// Errors: [`crate::Error::InvalidLogits`] where one is NaN or positive infinity, or none is finite.
+pub fn check_logits(logits: &[f32]) -> crate::Result<()> {
+    best::block_maxima(logits, &mut Vec::new())
+}

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::{Programs, Session};
 use crate::Result;
 use crate::engine::Engine;
+use crate::engine::trial::small;
 use crate::model::Loader;
 use crate::ops::{Command, Recording};
 
@@ -16,12 +17,14 @@ pub struct Loading {
     programs: Option<Programs<Recording>>,
     /// Of `programs`, those that were not given to the engine to compile.
     uncompiled: VecDeque<Command>,
+    /// What is tried before it is trusted.
+    trials: Vec<Command>,
 }
 
 impl Loading {
     /// Into `engine`, with `context` positions of the KV cache; `None` for what the model was trained for, at most 2048.
     pub fn new(engine: Box<dyn Engine>, context: Option<usize>) -> Self {
-        Self { engine, loader: Loader::new(context), programs: None, uncompiled: VecDeque::new() }
+        Self { engine, loader: Loader::new(context), programs: None, uncompiled: VecDeque::new(), trials: Vec::new() }
     }
 
     /// The engine.
@@ -45,7 +48,8 @@ impl Loading {
         self.loader.feed(self.engine.as_mut(), bytes)?;
         if let (None, Some(decoder)) = (&self.programs, self.loader.decoder()) {
             let programs = Programs::record(self.engine.as_mut(), decoder)?;
-            self.uncompiled = programs.commands().cloned().collect();
+            self.trials = programs.commands().map(small).collect();
+            self.uncompiled = programs.commands().chain(&self.trials).cloned().collect();
             self.programs = Some(programs);
         }
         // A GPU does in order what it is told: so it is told to compile one thing at a time, between which it takes weights.
@@ -59,12 +63,13 @@ impl Loading {
     }
 
     /// The model on its engine, after the last byte. Errors: `TruncatedFile`, and what the engine finds wrong.
-    pub fn finish(mut self) -> Result<Session> {
+    pub async fn finish(mut self) -> Result<Session> {
         let model = self.loader.finish()?;
         let programs = match self.programs {
             Some(programs) => programs,
             None => Programs::record(self.engine.as_mut(), &model.decoder)?,
         };
+        self.engine.self_test(&self.trials).await?;
         let programs = programs.prepare(self.engine.as_mut())?;
         Ok(Session::new(self.engine, model, programs))
     }

@@ -38,6 +38,7 @@ pub fn variant_sets() -> Vec<Variants> {
         matmul_int8: MATMUL_INT8.get((i / MATMUL.len() + 1) % 2),
         attend_one: &ATTEND_ONE[i % ATTEND_ONE.len()],
         attend_many: &ATTEND_MANY[i % ATTEND_MANY.len()],
+        row_tiles: None,
     };
     MATVEC.iter().enumerate().map(choose).collect()
 }

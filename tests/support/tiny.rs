@@ -149,5 +149,5 @@ pub fn session_with(engine: impl Engine + 'static, bytes: &[u8], context: Option
     for chunk in bytes.chunks(1009) {
         block_on(loading.feed(chunk))?;
     }
-    loading.finish()
+    block_on(loading.finish())
 }

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
+import { APP, prepareApp } from './app.mjs';
 import { browsers } from './browsers.mjs';
 import { installPacked } from './packed.mjs';
 import { serve } from './serve.mjs';
@@ -65,11 +66,7 @@ const pages = (files) => (request, response) => {
     response.end(text);
     return true;
   };
-  if (request.url === '/' || request.url === '/missing.gguf.html')
-    return answer(
-      'text/html',
-      '<!doctype html><html lang="en"><title>test</title><link rel="icon" href="data:," /></html>',
-    );
+  if (request.url === '/' || request.url === '/missing.gguf.html') return answer('text/html', APP);
   if (!(request.url in files)) return false;
   const text = files[request.url];
   if (text !== null) return answer('text/javascript', text);
@@ -86,26 +83,7 @@ async function inBrowser(name, work, { server = 'isolated', expectComplaints = f
     const complaints = [];
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
     await page.goto(servers[server].url);
-    await page.evaluate(async () => {
-      globalThis.weft = await import('/node_modules/weft-llm/dist/index.js');
-      /** Collects a generation. */
-      globalThis.collect = async (pieces) => {
-        const answer = { text: '', ids: [], pieces: 0 };
-        for await (const piece of pieces) {
-          answer.text += piece.text;
-          answer.pieces += 1;
-          if (piece.finish) Object.assign(answer, piece.finish);
-          else answer.ids.push(piece.id);
-        }
-        return answer;
-      };
-      /** What an error says, or null where there is none. */
-      globalThis.failure = (work) =>
-        work().then(
-          () => null,
-          ({ name, code, message }) => ({ name, code, message }),
-        );
-    });
+    await prepareApp(page);
     await work(page);
     if (!expectComplaints) assert.deepEqual(complaints, []);
   } finally {
@@ -319,6 +297,10 @@ test('chromium, GPU engine on SwiftShader: the golden answers, in little memory'
   inBrowser('chromium', async (page) => {
     const { info } = await load(page, 'gpu');
     assert.equal(info.engine.kind, 'gpu');
+    // every candidate was tried, those on subgroups too, and none was wrong
+    const { notes } = info.engine;
+    assert.ok(notes.includes('beyond the core of WebGPU: subgroups, products of packed bytes'), notes.join('\n'));
+    assert.ok(!notes.some((note) => note.includes('is not used')), notes.join('\n'));
     console.log(`  wasm memory after loading: ${(info.engine.wasmMemoryBytes / 2 ** 20).toFixed(1)} MiB`);
     assert.ok(info.engine.wasmMemoryBytes <= 64 * 2 ** 20);
     for (const golden_ of golden.greedy) await agreesWithGolden(page, golden_);

@@ -1,10 +1,10 @@
 /**
  * Stands in for weft-llm under `vite --mode fake`, to look at every state of the page without a model. The address says
- * which: `?load=CODE` and `?chat=CODE` fail with that error, `?slow` loads for half a minute, `#say=TEXT` answers with that.
+ * which: `?load=CODE` and `?chat=CODE` fail with that error, `?slow` loads for half a minute.
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/errors.js';
-import type { GenerateOptions, Llm, LoadOptions, Piece } from '../../js/src/types.js';
+import type { GenerateOptions, Llm, LoadOptions, Models, Piece, Progress, StoredModel } from '../../js/src/types.js';
 
 export { WeftError };
 export type * from '../../js/src/types.js';
@@ -52,16 +52,24 @@ function failIfAsked(call: 'load' | 'chat'): void {
   if (code) throw new WeftError(code as ErrorCode, `the engine says: a made-up failure of ${call}, 512 of 2048`);
 }
 
+const RATE = 98e5;
+
+function progressAt(phase: Progress['phase'], loaded: number, total: number): Progress {
+  const file = 'SmolLM2-135M-Instruct.Q4_1.gguf';
+  const rest = { fileLoaded: loaded, fileTotal: total, fromStore: 0, bytesPerSecond: RATE };
+  return { phase, loaded, total, file, ...rest, secondsLeft: (total - loaded) / RATE };
+}
+
 export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
   const total = 98_000_000;
   const steps = query.has('slow') ? 300 : 10;
   for (let step = 0; step <= steps; step++) {
     signal?.throwIfAborted();
-    onProgress?.({ phase: 'download', loaded: (total / steps) * step, total, file: 'SmolLM2-135M-Instruct.Q4_1.gguf' });
+    onProgress?.(progressAt('download', (total / steps) * step, total));
     await wait(100);
   }
   failIfAsked('load');
-  onProgress?.({ phase: 'prepare', loaded: total, total, file: '' });
+  onProgress?.(progressAt('prepare', total, total));
   await wait(300);
   return {
     info: {
@@ -79,12 +87,14 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
         kind: 'gpu',
         description: 'a made-up adapter',
         notes: [],
+        deviceLosses: 0,
         reason: 'WebGPU offers an adapter.',
         memoryBytes: 137e6,
         wasmMemoryBytes: 12e6,
         build: 'weft-relaxed-threads',
         threads: 1,
       },
+      download: { fetchedBytes: total, fromStoreBytes: 0, storage: 'none', notes: [] },
     },
     chat: (_, options) => answer(options),
     generate: (_, options) => answer(options),
@@ -94,13 +104,28 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
   };
 }
 
+const stored: StoredModel[] = [
+  { source: 'https://example.org/SmolLM2-135M-Instruct.Q4_1.gguf', size: 98_362_432, storedBytes: 98_362_432 },
+  { source: 'hf:example/a-model/A-Model-with-a-rather-long-name-1B.Q8_0.gguf@main', size: 13e8, storedBytes: 4e8 },
+].map((model) => ({ ...model, complete: model.size === model.storedBytes, lastUsed: new Date(), sha256: null }));
+
+/** What the page uses of it. */
+export const models: Pick<Models, 'list' | 'delete' | 'usage'> = {
+  list: async () => [...stored],
+  delete: async (source) =>
+    stored.splice(
+      stored.findIndex((model) => model.source === source),
+      1,
+    ).length > 0,
+  usage: async () => ({ stored: 5e8, used: 5.1e8, quota: 1e10, persisted: false }),
+};
+
 /** Ends with the options that it was asked with. */
 async function* answer({ signal, ...options }: GenerateOptions = {}): AsyncGenerator<Piece> {
   await wait(400);
   failIfAsked('chat');
   let id = 0;
-  const said = new URLSearchParams(location.hash.slice(1)).get('say');
-  const asked = said ?? `${ANSWER}\nAsked with \`${JSON.stringify(options)}\``;
+  const asked = `${ANSWER}\nAsked with \`${JSON.stringify(options)}\``;
   for (const text of asked.match(/\s*\S+/g) ?? []) {
     if (signal?.aborted) break;
     yield { text, id: id++, finish: null };

@@ -55,6 +55,26 @@ const explanations: Record<ErrorCode, Explanation> = {
     text: 'Check the address and the connection. The server must allow other sites to read the file (CORS); if it does not, download the file and choose it here.',
     remedies: ['retry'],
   },
+  FILE_CHANGED: {
+    title: 'The model changed while it was fetched',
+    text: 'The server has another file than a moment ago. Try again when it is done.',
+    remedies: ['retry'],
+  },
+  INTEGRITY: {
+    title: 'This is not the expected file',
+    text: 'Its SHA-256 is another one than it should be. Nothing of it was kept.',
+    remedies: ['retry', 'choose-model'],
+  },
+  QUOTA_EXCEEDED: {
+    title: 'The browser has no room for the model',
+    text: 'Free some space in the browser’s storage, or choose a smaller model.',
+    remedies: ['retry', 'choose-model'],
+  },
+  NOT_STORED: {
+    title: 'The model is not stored as a whole',
+    text: 'Load it: what is missing is fetched.',
+    remedies: ['retry'],
+  },
   GPU_UNAVAILABLE: {
     title: 'This browser offers no GPU to the page',
     text: 'A current Chrome, Edge, Firefox or Safari with WebGPU turned on may. The CPU works everywhere, more slowly.',

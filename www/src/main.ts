@@ -7,8 +7,10 @@ import { byId, formatBytes } from './dom.js';
 import { showError, type Remedy } from './errors.js';
 import { LoadingView } from './loading.js';
 import { DEFAULT_MODEL, startPicker } from './model-picker.js';
+import { keepEngine, startOffline } from './offline.js';
 import { followEnd, startScroll } from './scroll.js';
 import { loadSettings, noteLoaded, openSettings, setDevice, startSettings } from './settings.js';
+import { showStored } from './stored-models.js';
 
 const changeModel = byId('change-model', HTMLButtonElement);
 const clearButton = byId('clear', HTMLButtonElement);
@@ -32,6 +34,7 @@ function show(view: View): void {
     focusPrompt();
     return;
   }
+  if (view === 'picker') void showStored(loadStored);
   byId('main', HTMLElement).scrollTop = 0;
   byId(view === 'loading' ? 'cancel-load' : 'load-default', HTMLElement).focus();
 }
@@ -64,6 +67,7 @@ async function loadModel(wanted: ModelSource): Promise<void> {
     model = chat.model = loaded;
     source = wanted;
     noteLoaded(settings);
+    void keepEngine(loaded.info.engine.build);
     byId('engine', HTMLElement).textContent = describeEngine(loaded);
     show('chat');
   } catch (error) {
@@ -80,6 +84,8 @@ async function loadModel(wanted: ModelSource): Promise<void> {
     }
   }
 }
+
+const loadStored = (stored: string) => void loadModel(stored);
 
 function unload(): void {
   model?.dispose();
@@ -149,10 +155,12 @@ function memory({ kind, memoryBytes, wasmMemoryBytes }: EngineInfo): string {
   return formatBytes(kind === 'gpu' ? memoryBytes + wasmMemoryBytes : Math.max(memoryBytes, wasmMemoryBytes));
 }
 
+startOffline();
 startSettings(() => void loadModel(source));
 startPicker((wanted) => void loadModel(wanted));
 startComposer({ onSend: ask, onStop: () => chat.stop() });
 startScroll();
+void showStored(loadStored);
 clearButton.addEventListener('click', clear);
 changeModel.addEventListener('click', () => show('picker'));
 back.addEventListener('click', () => show('chat'));

@@ -1,5 +1,7 @@
 // A runtime whose every step the test decides, behind the real protocol over a MessageChannel.
 
+import { createHash } from 'node:crypto';
+import { webAddress } from '../../dist/download/source.js';
 import { Connection, createLlm } from '../../dist/engine.js';
 import { serve } from '../../dist/serve.js';
 import { tuningOf } from '../../dist/tuning.js';
@@ -60,8 +62,16 @@ export class FakeLlm {
     return JSON.stringify(event);
   }
 
+  resume(generated) {
+    this.events = this.events.filter(({ id }) => id === undefined || id >= generated.length);
+  }
+
   stop() {
     this.log.push(['stop', this.name]);
+  }
+
+  free() {
+    this.log.push(['free']);
   }
 }
 
@@ -70,6 +80,28 @@ export class FakeStore {
   entries = new Map();
   get = async (key) => this.entries.get(key);
   set = async (key, value) => void this.entries.set(key, value);
+}
+
+/** A load as the page sends it. */
+export const loadCall = (files, more = {}) => ({
+  type: 'load',
+  files: files.map((file) =>
+    typeof file === 'string' ? webAddress(new URL(file)) : file instanceof Blob ? { type: 'blob', blob: file } : file,
+  ),
+  device: 'cpu',
+  contextLength: null,
+  threads: null,
+  sha256: [],
+  store: null,
+  fetchPort: null,
+  ...more,
+});
+
+/** Node's own SHA-256 in the place of the module's. */
+export class FakeSha256 {
+  #hash = createHash('sha256');
+  update = (bytes) => void this.#hash.update(bytes);
+  digest = () => this.#hash.digest('hex');
 }
 
 /** A loader that remembers what it was fed, and before it the length of the stream, where it was told. */
@@ -87,6 +119,7 @@ export function fakeRuntime(llm, total) {
     gpu: async () => ({ name: 'fake adapter', tuning: tuningOf(runtime.store, '1.0', 'adapter') }),
     startThreads: () => (runtime.others = 3),
     threads: () => 1 + runtime.others,
+    Sha256: FakeSha256,
     Loader: {
       async create(options) {
         runtime.options = JSON.parse(options);
@@ -119,8 +152,7 @@ export function connect(t, runtime) {
 
 export async function loadFake(t, llm = new FakeLlm()) {
   const { connection, closed } = connect(t, fakeRuntime(llm));
-  const call = { type: 'load', files: [new Blob(['x'])], device: 'auto', contextLength: null, threads: null };
-  const info = await connection.request(call);
+  const info = await connection.request(loadCall([new Blob(['x'])], { device: 'auto' }));
   return { llm: createLlm(connection, info), fake: llm, connection, closed };
 }
 

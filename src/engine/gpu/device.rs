@@ -66,9 +66,16 @@ pub(super) struct Gpu {
     allocations: Vec<Allocation>,
 }
 
+/// In a browser, buffers would live until the garbage collector comes by.
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        self.device.destroy();
+    }
+}
+
 impl Gpu {
-    /// Errors: `GpuUnavailable`, with what can be done about it.
-    pub async fn new() -> Result<Self> {
+    /// `subgroups`: whether to expect them though wgpu knows of none. Errors: `GpuUnavailable`, with what can be done about it.
+    pub async fn new(subgroups: bool) -> Result<Self> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let adapter = instance
             .request_adapter(&wgpu::RequestAdapterOptions {
@@ -97,7 +104,7 @@ impl Gpu {
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
             Error::GpuUnavailable(format!("the adapter `{}` gave no device: {error}. {}", info.name, remedy()))
         })?;
-        let features = features(&device).await;
+        let features = features(&device, subgroups || device.features().contains(wgpu::Features::SUBGROUP)).await;
         let faults = Faults::default();
         listen(&device, &faults);
         Ok(Self { device, queue, adapter: info, limits, faults, features, allocations: Vec::new() })
@@ -182,16 +189,12 @@ impl Gpu {
     }
 }
 
-/// Tries what the device offers beyond the core: in the browser wgpu cannot tell.
-async fn features(device: &wgpu::Device) -> BTreeSet<Feature> {
+/// Tries what the device may offer beyond the core. A browser tells the console of a shader that it refuses, so that
+/// subgroups are tried only where they are expected.
+async fn features(device: &wgpu::Device, subgroups: bool) -> BTreeSet<Feature> {
     let mut features = BTreeSet::new();
-    for (feature, shader) in [(Feature::Subgroups, "try_subgroups"), (Feature::PackedDot, "try_packed_dot")] {
-        if feature == Feature::Subgroups
-            && cfg!(not(target_arch = "wasm32"))
-            && !device.features().contains(wgpu::Features::SUBGROUP)
-        {
-            continue;
-        }
+    let subgroups = subgroups.then_some((Feature::Subgroups, "try_subgroups"));
+    for (feature, shader) in subgroups.into_iter().chain([(Feature::PackedDot, "try_packed_dot")]) {
         let Ok(source) = shader::wgsl(shader, &[], &[]) else { continue };
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let _module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
@@ -221,11 +224,8 @@ fn listen(device: &wgpu::Device, faults: &Faults) {
         });
     }));
     let lost = faults.clone();
-    device.set_device_lost_callback(move |reason, message| {
-        if reason != wgpu::DeviceLostReason::Destroyed {
-            lost.report(Error::DeviceLost(message));
-        }
-    });
+    // also a device that was destroyed: if it was by the engine itself, then nobody asks any more
+    device.set_device_lost_callback(move |_, message| lost.report(Error::DeviceLost(message)));
 }
 
 /// What a user can do where there is no GPU.

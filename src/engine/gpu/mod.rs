@@ -11,11 +11,13 @@
 //! | `sampler` | steps queued ahead, and their ids |
 //! | `tiles` | the order of weights in memory |
 //! | `tuner` | the choice of shaders |
+//! | `self_test` | what the model runs, checked |
 //! | here | buffers, uploads, readbacks |
 
 mod device;
 mod program;
 mod sampler;
+mod self_test;
 pub mod shader;
 mod tiles;
 mod tuner;
@@ -29,7 +31,7 @@ use program::{Pipelines, Program};
 use sampler::Sampler;
 use tiles::{Run, Tiler, plane_bytes};
 
-use super::{Counters, DeviceSampling, Engine, EngineInfo, LocalFuture, ProgramId};
+use super::{Counters, DeviceSampling, Engine, EngineInfo, Hints, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::layout::{Layout, Planes, repack};
 use crate::ops::{Command, Op, Recording, Variants};
@@ -68,29 +70,28 @@ pub struct GpuEngine {
 }
 
 impl GpuEngine {
-    /// The engine on the best adapter, with the shaders that suit it. `tuning` is what [`Engine::tuning`] gave on an earlier
-    /// visit. Errors: `GpuUnavailable`, with what can be done about it.
-    pub async fn new(tuning: Option<&str>) -> Result<Self> {
-        let mut engine = Self::open().await?;
-        engine.tune(tuning).await?;
+    /// The engine on the best adapter, with the shaders that suit it. Errors: `GpuUnavailable`, with what can be done about it.
+    pub async fn new(hints: Hints<'_>) -> Result<Self> {
+        let mut engine = Self::open(hints.subgroups).await?;
+        engine.tune(hints.tuning).await?;
         Ok(engine)
     }
 
     /// The engine with the given shaders, for tests and measurements.
     pub async fn with_variants(variants: Variants) -> Result<Self> {
-        let mut engine = Self::open().await?;
+        let mut engine = Self::open(false).await?;
         if let Some(missing) = variants.needs().into_iter().find(|need| !engine.gpu.features.contains(need)) {
-            return Err(Error::GpuUnavailable(format!("the adapter has no {missing:?}")));
+            return Err(Error::GpuUnavailable(format!("the adapter has no {}", missing.name())));
         }
         engine.reset(variants)?;
         Ok(engine)
     }
 
-    /// The engine on the best adapter, with shaders that are right everywhere and quick nowhere.
-    pub async fn open() -> Result<Self> {
+    /// The engine on the best adapter, with shaders that are right everywhere and quick nowhere. `subgroups`: see [`Hints`].
+    pub async fn open(subgroups: bool) -> Result<Self> {
         let variants = Variants::PLAIN;
         Ok(Self {
-            gpu: Gpu::new().await?,
+            gpu: Gpu::new(subgroups).await?,
             variants,
             notes: Vec::new(),
             tiler: Tiler::default(),
@@ -278,11 +279,16 @@ impl Engine for GpuEngine {
         // browsers hide it
         let name = if name.is_empty() { "GPU" } else { name };
         let description = format!("{name} ({backend} {driver} {driver_info}");
-        let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many } = self.variants;
+        let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many, .. } = self.variants;
         let matmul = matmul_int8.unwrap_or(matmul);
         let linear = format!("linear: {}; {}; {}", matvec_wide.name, matvec_narrow.name, matmul.name);
         let attention = format!("attention: {}; {}", attend_one.name, attend_many.name);
-        let notes = [linear, attention].into_iter().chain(self.notes.iter().cloned()).collect();
+        let features: Vec<&str> = self.gpu.features.iter().map(|feature| feature.name()).collect();
+        let features = format!(
+            "beyond the core of WebGPU: {}",
+            if features.is_empty() { "nothing".into() } else { features.join(", ") }
+        );
+        let notes = [linear, attention, features].into_iter().chain(self.notes.iter().cloned()).collect();
         EngineInfo { kind: "gpu", description: format!("{})", description.trim_end()), notes }
     }
 
@@ -303,6 +309,10 @@ impl Engine for GpuEngine {
             self.compiling = Some(self.queue_done());
         }
         Ok(true)
+    }
+
+    fn self_test<'a>(&'a mut self, commands: &'a [Command]) -> LocalFuture<'a, Result<()>> {
+        Box::pin(self_test::check(self, commands))
     }
 
     fn throttle(&mut self) -> LocalFuture<'_, Result<()>> {

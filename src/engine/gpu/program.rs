@@ -71,7 +71,8 @@ impl Pipelines {
     }
 }
 
-fn name(kernel: &Kernel) -> String {
+/// What tells its pipeline from others.
+pub(super) fn name(kernel: &Kernel) -> String {
     let mut name = [&[kernel.shader], kernel.defines.as_slice()].concat().join(" ");
     name.extend(kernel.constants.iter().map(|(constant, value)| format!(" {constant}={value}")));
     name

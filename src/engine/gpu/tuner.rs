@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 const VERSION: u32 = 2;
 
 /// Largest error of a right variant, relative to the root mean square of the results. Wrong ones are off by about one.
-const TOLERANCE: f32 = 1e-3;
+pub(super) const TOLERANCE: f32 = 1e-3;
 
 /// The same where activations are rounded to eight bits.
-const INT8_TOLERANCE: f32 = 0.2;
+pub(super) const INT8_TOLERANCE: f32 = 0.2;
 
 /// How many times as quick as the best exact one a variant must be that rounds activations.
 const INT8_WORTH: f64 = 1.2;
@@ -61,7 +61,7 @@ struct Remembered {
 
 /// The choice as JSON.
 pub(super) fn remember(variants: &Variants) -> Option<String> {
-    let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many } = variants;
+    let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many, .. } = variants;
     let remembered = Remembered {
         version: VERSION,
         matvec_wide: matvec_wide.name.into(),
@@ -89,6 +89,7 @@ fn recall(json: &str) -> Option<Variants> {
         },
         attend_one: attention(ATTEND_ONE, &remembered.attend_one)?,
         attend_many: attention(ATTEND_MANY, &remembered.attend_many)?,
+        row_tiles: None,
     })
 }
 
@@ -257,7 +258,12 @@ async fn race<V: Candidate>(
 }
 
 /// Runs a trial once and compares.
-async fn run_checked(engine: &mut GpuEngine, trial: &Trial, expected: &[f32], tolerance: f32) -> Result<ProgramId> {
+pub(super) async fn run_checked(
+    engine: &mut GpuEngine,
+    trial: &Trial,
+    expected: &[f32],
+    tolerance: f32,
+) -> Result<ProgramId> {
     let (program, got) = trial.run(engine).await?;
     let error = relative_error(&got, expected);
     if error > tolerance {
@@ -280,6 +286,7 @@ mod tests {
             matmul_int8: Some(&MATMUL_INT8[0]),
             attend_one: &ATTEND_ONE[2],
             attend_many: &ATTEND_MANY[1],
+            row_tiles: None,
         };
         for variants in [variants, Variants { matmul_int8: None, ..variants }] {
             let json = remember(&variants).unwrap();

@@ -1,6 +1,8 @@
 //! Pieces of a small model on random data, and the result that the plain reference gives: what shaders are checked and
 //! raced on before a model runs on them, and what the kernel benches time.
 
+mod command;
+
 use std::time::Duration;
 
 use web_time::Instant;
@@ -13,8 +15,25 @@ use crate::format::layout::Layout;
 use crate::ops::{Attention, Epilogue, Linear, Recording, RmsNorm};
 use crate::record::{Matrix, Step, Tensor};
 
-/// Creates the operands, the same each time, and gives what to run and the result to compare.
-type Record = dyn Fn(&mut dyn Engine) -> Result<(Recording, Tensor)>;
+pub use command::small;
+
+/// Creates the operands, the same each time, and gives what to run and the results to compare.
+type Record = dyn Fn(&mut dyn Engine) -> Result<(Recording, Vec<Output>)>;
+
+/// What is compared: the first columns of every row.
+struct Output {
+    tensor: Tensor,
+    cols: usize,
+}
+
+impl Output {
+    fn all(tensor: Tensor) -> Self {
+        Self { tensor, cols: tensor.cols }
+    }
+}
+
+/// Of the draw, where there is one.
+const RANDOM: u32 = 0x9e37_79b9;
 
 /// Work whose result is known.
 pub struct Trial {
@@ -38,7 +57,7 @@ impl Trial {
             let y = random.tensor(memory, tokens, ffn)?;
             let mut recording = Recording::default();
             recording.push(Linear { x, norm, weight, bias: None, epilogue: Epilogue::SwiGlu, y_offset: 0, y })?;
-            Ok((recording, y))
+            Ok((recording, vec![Output::all(y)]))
         };
         let name = format!("norm, gate·up and SwiGLU, {layout:?} {} × {hidden}, {tokens} tokens", 2 * ffn);
         Self::linear(name, tokens, 2 * ffn * hidden, Box::new(record))
@@ -54,7 +73,7 @@ impl Trial {
             let mut recording = Recording::default();
             let epilogue = Epilogue::Accumulate;
             recording.push(Linear { x, norm: None, weight, bias: None, epilogue, y_offset: 0, y })?;
-            Ok((recording, y))
+            Ok((recording, vec![Output::all(y)]))
         };
         let name = format!("down and residual, {layout:?} {hidden} × {ffn}, {tokens} tokens");
         Self::linear(name, tokens, hidden * ffn, Box::new(record))
@@ -75,7 +94,7 @@ impl Trial {
             let y = random.tensor(memory, tokens, heads * head_dim)?;
             let mut recording = Recording::default();
             recording.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale: 0.3, y })?;
-            Ok((recording, y))
+            Ok((recording, vec![Output::all(y)]))
         };
         let name = format!("attention, {tokens} tokens at {position}");
         let positions: usize = (0..tokens).map(|token| position + token + 1).sum();
@@ -84,7 +103,7 @@ impl Trial {
     }
 
     fn step(&self) -> Step<'_> {
-        Step::new(self.position, &self.ids)
+        Step { position: self.position, ids: &self.ids, random: RANDOM }
     }
 
     /// What the plain reference gives.
@@ -95,10 +114,15 @@ impl Trial {
 
     /// Prepares it on `engine` and runs it once.
     pub async fn run(&self, engine: &mut dyn Engine) -> Result<(ProgramId, Vec<f32>)> {
-        let (recording, y) = (self.record)(engine)?;
+        let (recording, outputs) = (self.record)(engine)?;
         let program = engine.prepare(recording)?;
         engine.run(program, &self.step())?;
-        Ok((program, engine.read_values(y.buffer, y.rows * y.cols).await?))
+        let mut results = Vec::new();
+        for Output { tensor, cols } in outputs {
+            let values = engine.read_values(tensor.buffer, tensor.rows * tensor.cols).await?;
+            results.extend(values.chunks(tensor.cols).flat_map(|row| &row[..cols]));
+        }
+        Ok((program, results))
     }
 
     /// What a run takes when `runs` are queued at once.
@@ -112,10 +136,12 @@ impl Trial {
     }
 }
 
-/// Largest difference, relative to the root mean square of `expected`; infinite where one is not a number.
+/// Largest difference, relative to the root mean square of `expected`; infinite where one is not a number. The same bits are
+/// right whatever they mean: ids are no numbers.
 pub fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
     let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
-    let differences = got.iter().zip(expected).map(|(a, b)| (a - b).abs() / rms);
+    let difference = |(a, b): (&f32, &f32)| if a.to_bits() == b.to_bits() { 0.0 } else { (a - b).abs() / rms };
+    let differences = got.iter().zip(expected).map(difference);
     differences.fold(0.0, |worst, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) })
 }
 
@@ -138,6 +164,10 @@ impl Random {
     /// In (-1, 1).
     fn unit(&mut self) -> f32 {
         self.bits() as i32 as f32 / 2f32.powi(31)
+    }
+
+    fn like(&mut self, memory: &mut dyn Engine, Tensor { rows, cols, .. }: Tensor) -> Result<Tensor> {
+        self.tensor(memory, rows, cols)
     }
 
     fn tensor(&mut self, memory: &mut dyn Engine, rows: usize, cols: usize) -> Result<Tensor> {

@@ -1,0 +1,137 @@
+/** One request for a file or a part of it, and what the answer means. */
+
+import { WeftError } from '../errors.js';
+import type { Version } from '../store/manifest.js';
+
+export type Fetch = (address: string, init: RequestInit) => Promise<Response>;
+
+/** It may work when it is tried again. */
+export class Transient extends Error {
+  /** Whether a server answered at all. */
+  readonly answered: boolean;
+  /** Milliseconds that the server asked to wait; null where it did not. */
+  readonly retryAfter: number | null;
+
+  constructor(message: string, about: { answered?: boolean; retryAfter?: number | null; cause?: unknown }) {
+    super(message, { cause: about.cause });
+    this.answered = about.answered ?? false;
+    this.retryAfter = about.retryAfter ?? null;
+  }
+}
+
+/** The bytes that were asked for are not there: the file is shorter than it was, or the server cannot send parts. */
+export class NoSuchRange extends Error {}
+
+export interface Answer {
+  readonly body: ReadableStream<Uint8Array>;
+  /** Where in the file the body begins. */
+  readonly start: number;
+  /** Where it ends; null where only its end tells. */
+  readonly end: number | null;
+  /** Whether it is what was asked for; false if it is the whole file instead. */
+  readonly partial: boolean;
+  readonly version: Version;
+  /** Of the whole file, where the server tells. */
+  readonly sha256: string | null;
+}
+
+export interface Target {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Whether the browser's own cache may serve and keep it: what is stored here need not be twice on the disk. */
+  readonly useCache: boolean;
+}
+
+/** `range`: first byte, and the one after the last. `known`: what the part must be of; a server that can tell sends all of another. */
+export async function request(
+  fetch: Fetch,
+  { url, headers, useCache }: Target,
+  signal: AbortSignal,
+  range: readonly [number, number] | null,
+  known: Version | undefined,
+): Promise<Answer> {
+  const wanted: Record<string, string> = { ...headers };
+  if (range) wanted['Range'] = `bytes=${range[0]}-${range[1] - 1}`;
+  const validator = known && (strong(known.etag) ?? known.lastModified);
+  // From another origin it would need the server's permission; there, the answer's own headers are compared.
+  if (range && validator && isSameOrigin(url)) wanted['If-Range'] = validator;
+
+  let response: Response;
+  try {
+    response = await fetch(url, { headers: wanted, signal, cache: useCache ? 'default' : 'no-store' });
+  } catch (cause) {
+    signal.throwIfAborted();
+    const hint = 'Is the address right, the network up, and does the server allow other origins (CORS)?';
+    throw new Transient(`cannot fetch ${url}: ${messageOf(cause)}. ${hint}`, { cause });
+  }
+  const { status, body } = response;
+  const giveUp = async (error: Error): Promise<never> => {
+    // An error page has a body too, which nobody will read.
+    await body?.cancel().catch(() => undefined);
+    throw error;
+  };
+  const part = status === 206 ? contentRange(response.headers.get('content-range')) : undefined;
+  const encoded = response.headers.has('content-encoding');
+  if (range && (status === 416 || (status === 206 && (encoded || part?.start !== range[0])))) {
+    return giveUp(new NoSuchRange(`${url} has no bytes ${range[0]} to ${range[1]}`));
+  }
+  if (!response.ok || !body) {
+    // HTTP/2 has no status text.
+    const message = `cannot fetch ${url}: the server answered ${`${status} ${response.statusText}`.trimEnd()}`;
+    if (!isTransient(status)) return giveUp(new WeftError('NETWORK', message));
+    return giveUp(
+      new Transient(message, { answered: true, retryAfter: retryAfter(response.headers.get('retry-after')) }),
+    );
+  }
+  const size = part ? part.total : sizeOf(response);
+  const etag = response.headers.get('etag');
+  return {
+    body,
+    start: part?.start ?? 0,
+    end: part?.end ?? size,
+    partial: part !== undefined,
+    version: { size, etag, lastModified: response.headers.get('last-modified') },
+    sha256: [response.headers.get('x-linked-etag'), etag].map(sha256Of).find((found) => found !== null) ?? null,
+  };
+}
+
+function isTransient(status: number): boolean {
+  return status === 408 || status === 425 || status === 429 || status >= 500;
+}
+
+function strong(etag: string | null): string | null {
+  return etag?.startsWith('"') ? etag : null;
+}
+
+export function isSameOrigin(url: string): boolean {
+  return new URL(url).origin === globalThis.location?.origin;
+}
+
+/** Hubs name large files by their hash. */
+function sha256Of(etag: string | null): string | null {
+  return /^"([0-9a-f]{64})"$/.exec(etag ?? '')?.[1] ?? null;
+}
+
+function contentRange(header: string | null): { start: number; end: number; total: number } | undefined {
+  const found = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(header ?? '');
+  return found ? { start: Number(found[1]), end: Number(found[2]) + 1, total: Number(found[3]) } : undefined;
+}
+
+/** Seconds, or a date → milliseconds from now. */
+function retryAfter(header: string | null): number | null {
+  if (header === null) return null;
+  const milliseconds = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  return Number.isNaN(milliseconds) ? null : Math.max(0, milliseconds);
+}
+
+/** Bytes of the body, where the answer tells them for certain: `Content-Length` counts what came compressed as such. */
+function sizeOf({ headers, type }: Response): number | null {
+  // From another origin, a page sees Content-Length but not Content-Encoding.
+  if (type === 'cors' || headers.has('content-encoding')) return null;
+  const length = headers.get('content-length') ?? '';
+  return /^\d+$/.test(length) ? Number(length) : null;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

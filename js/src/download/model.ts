@@ -1,0 +1,120 @@
+/** All files of a model as one stream. */
+
+import { invalidOption, WeftError } from '../errors.js';
+import { CHUNK_BYTES } from '../store/manifest.js';
+import { AddressReader, type Surroundings } from './address.js';
+import { compareHash } from './hash.js';
+import { messageOf } from './http.js';
+import { receive } from './port.js';
+import type { DownloadInfo } from '../types.js';
+import { nameOf, partsOf, type Address, type FileSource } from './source.js';
+
+/** What is read from its beginning to its end, and not stored. */
+type Plain = Extract<FileSource, { type: 'blob' | 'stream' }>;
+
+export interface ModelPiece {
+  readonly bytes: Uint8Array;
+  /** Bytes of all files together; null while the size of one is unknown. */
+  readonly total: number | null;
+}
+
+/** Reads the files of a model one after the other. */
+export class ModelReader {
+  readonly #files: readonly FileSource[];
+  readonly #sha256: readonly string[];
+  readonly #around: Surroundings;
+  readonly #readers: AddressReader[] = [];
+
+  /** `sha256`: one for each file, or none. */
+  constructor(files: readonly FileSource[], sha256: readonly string[], around: Surroundings) {
+    this.#files = files;
+    this.#sha256 = sha256;
+    this.#around = around;
+  }
+
+  /** Pieces are at most 1 MiB long: each is copied into the memory of the wasm module, which never shrinks. */
+  async *pieces(): AsyncGenerator<ModelPiece> {
+    const files = (await Promise.all(this.#files.map(filesOf))).flat();
+    if (this.#sha256.length > 0 && this.#sha256.length !== files.length) {
+      throw invalidOption('sha256', `one for each of the ${files.length} files`, `${this.#sha256.length} of them`);
+    }
+    const { meter } = this.#around;
+    meter.files(files.map((file) => (file.type === 'blob' ? file.blob.size : null)));
+    for (const [index, file] of files.entries()) {
+      meter.file(index, nameOf(file));
+      for await (const bytes of this.#read(file, this.#sha256[index] ?? null)) yield { bytes, total: meter.total };
+    }
+  }
+
+  /** Returns when everything is stored that will be. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#readers.map((reader) => reader.settle()));
+  }
+
+  /** Where the files with an address are kept. */
+  get storage(): DownloadInfo['storage'] {
+    return this.#readers.find(({ storage }) => storage !== 'none')?.storage ?? 'none';
+  }
+
+  #read(file: Address | Plain, sha256: string | null): AsyncIterable<Uint8Array> {
+    if (file.type !== 'address') return this.#readPlain(file, sha256);
+    const reader = new AddressReader(file, sha256, this.#around);
+    this.#readers.push(reader);
+    return reader.chunks();
+  }
+
+  async *#readPlain(file: Plain, sha256: string | null): AsyncGenerator<Uint8Array> {
+    const hash = sha256 === null ? undefined : await this.#around.hasher();
+    const name = nameOf(file);
+    let received = 0;
+    try {
+      for await (const bytes of streamOf(file)) {
+        for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
+          const piece = bytes.subarray(start, start + CHUNK_BYTES);
+          received += piece.length;
+          this.#around.meter.received(piece.length);
+          hash?.update(piece);
+          yield piece;
+        }
+      }
+    } catch (cause) {
+      const message = `reading the file ${name} broke off after ${received} bytes: ${messageOf(cause)}`;
+      throw new WeftError('NETWORK', message, { cause });
+    }
+    if (hash) compareHash(name, sha256, hash.digest());
+  }
+}
+
+async function* streamOf(file: Plain): AsyncGenerator<Uint8Array> {
+  const stream = file.type === 'stream' ? receive(file.port) : file.blob.stream();
+  // Not every browser can iterate over a stream.
+  const reader = stream.getReader();
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+/** A handle → the files that it leads to: itself, or the model in a folder. */
+async function filesOf(file: FileSource): Promise<(Address | Plain)[]> {
+  if (file.type !== 'handle') return [file];
+  const { handle } = file;
+  const handles = handle.kind === 'file' ? [handle] : await modelIn(handle);
+  return Promise.all(handles.map(async (found) => ({ type: 'blob' as const, blob: await found.getFile() })));
+}
+
+/** The one GGUF file of a folder, or all parts of it. */
+async function modelIn(folder: FileSystemDirectoryHandle): Promise<FileSystemFileHandle[]> {
+  const found = new Map<string, FileSystemFileHandle>();
+  for await (const entry of folder.values()) {
+    if (entry.kind === 'file' && entry.name.endsWith('.gguf')) found.set(entry.name, entry);
+  }
+  const names = [...found.keys()].sort();
+  const parts = partsOf(names[0] ?? '');
+  if (names.length === 0 || parts.join() !== names.join()) {
+    const expected = 'a folder with one GGUF file, or with all parts of one and no other';
+    throw invalidOption('model', expected, names.length === 0 ? `none in ${folder.name}` : names.join(', '));
+  }
+  return names.map((name) => found.get(name)!);
+}

@@ -1,0 +1,62 @@
+/** How long to wait before trying again, and when to give up. */
+
+import { WeftError } from '../errors.js';
+import type { Transient } from './http.js';
+
+/** Attempts in a row that bring nothing. An address that never answered is more likely wrong than down. */
+const ATTEMPTS = 7;
+const ATTEMPTS_UNANSWERED = 4;
+
+/** Milliseconds before the second attempt; each further one waits twice as long. */
+const FIRST_WAIT = 300;
+
+/** A server that asks for more is not waited for. */
+const LONGEST_WAIT = 60_000;
+
+export type Sleep = (milliseconds: number, signal: AbortSignal) => Promise<void>;
+
+/** Of one connection. `answered`: whether the server is known to be there. */
+export class Retry {
+  readonly #sleep: Sleep;
+  #failures = 0;
+  #answered: boolean;
+
+  constructor(sleep: Sleep, answered: boolean) {
+    this.#sleep = sleep;
+    this.#answered = answered;
+  }
+
+  /** Bytes came. */
+  progressed(): void {
+    this.#failures = 0;
+    this.#answered = true;
+  }
+
+  /** Returns when it is time to try again. Errors: `NETWORK`, when it is time to give up. */
+  async pause(failure: Transient, signal: AbortSignal): Promise<void> {
+    this.#answered ||= failure.answered;
+    this.#failures += 1;
+    const backOff = FIRST_WAIT * 2 ** (this.#failures - 1) * (0.75 + Math.random() / 2);
+    const milliseconds = Math.max(backOff, failure.retryAfter ?? 0);
+    const attempts = this.#answered ? ATTEMPTS : ATTEMPTS_UNANSWERED;
+    if (this.#failures >= attempts || milliseconds > LONGEST_WAIT) {
+      const tried = `(tried ${this.#failures === 1 ? 'once' : `${this.#failures} times`})`;
+      throw new WeftError('NETWORK', `${failure.message} ${tried}`, { cause: failure });
+    }
+    await this.#sleep(milliseconds, signal);
+  }
+}
+
+export function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', abort);
+      resolve();
+    }, milliseconds);
+    signal.addEventListener('abort', abort);
+  });
+}

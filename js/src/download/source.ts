@@ -1,0 +1,76 @@
+/** What a model can be read from, in the form that crosses to the worker. */
+
+/** An address, and under what name it is stored. */
+export interface Address {
+  readonly type: 'address';
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly key: string;
+  /** Whether the server names files by their SHA-256. */
+  readonly isHub: boolean;
+}
+
+export type FileSource =
+  | Address
+  | { readonly type: 'blob'; readonly blob: Blob }
+  | { readonly type: 'handle'; readonly handle: FileSystemFileHandle | FileSystemDirectoryHandle }
+  /** A stream that stays in the page, which gives its bytes by this port. */
+  | { readonly type: 'stream'; readonly port: MessagePort };
+
+/** Where `hf:` addresses lead, unless the caller names another hub. */
+export const HUB = 'https://huggingface.co';
+
+const HUB_ADDRESS = /^hf:([^/@]+)\/([^/@]+)\/([^@]+?)(?:@([^@]+))?$/;
+
+/** `hf:owner/repository/path@revision` → its address on the hub; undefined where that is malformed. */
+export function hubAddress(text: string, hub: string, token: string | null): Address | undefined {
+  const found = HUB_ADDRESS.exec(text);
+  if (!found) return undefined;
+  const [, owner, repository, path, revision = 'main'] = found as unknown as [string, string, string, string, string?];
+  const encoded = path.split('/').map(encodeURIComponent).join('/');
+  return {
+    type: 'address',
+    url: `${hub.replace(/\/$/, '')}/${owner}/${repository}/resolve/${encodeURIComponent(revision)}/${encoded}`,
+    headers: token === null ? {} : { Authorization: `Bearer ${token}` },
+    key: `hf:${owner}/${repository}/${path}@${revision}`,
+    isHub: true,
+  };
+}
+
+/** `url`: absolute. A fragment is no part of what is fetched. */
+export function webAddress(url: URL): Address {
+  const address = new URL(url);
+  address.hash = '';
+  return { type: 'address', url: address.href, headers: {}, key: address.href, isHub: false };
+}
+
+const FIRST_PART = /-00001-of-(\d{5})\.gguf/;
+
+/** The first part of a split file, or any file → all parts, by the names that they are given when a file is split. */
+export function partsOf(name: string): string[] {
+  const count = Number(FIRST_PART.exec(name)?.[1] ?? 1);
+  return Array.from({ length: count }, (_, index) =>
+    name.replace(FIRST_PART, (_, of) => `-${String(index + 1).padStart(5, '0')}-of-${of}.gguf`),
+  );
+}
+
+/** The last part of the path, or the name of the file, for people. */
+export function nameOf(source: FileSource): string {
+  switch (source.type) {
+    case 'blob':
+      return 'name' in source.blob && typeof source.blob.name === 'string' ? source.blob.name : 'file';
+    case 'handle':
+      return source.handle.name;
+    case 'stream':
+      return 'stream';
+    case 'address': {
+      const path = new URL(source.url).pathname;
+      const name = path.slice(path.lastIndexOf('/') + 1);
+      try {
+        return decodeURIComponent(name) || source.url;
+      } catch {
+        return name; // a lone `%` is legal in an address
+      }
+    }
+  }
+}

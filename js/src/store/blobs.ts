@@ -1,0 +1,42 @@
+/** Where the chunks of models lie. A chunk has its own SHA-256 as its name, so that its content never changes. */
+
+import { cacheBlobs } from './cache.js';
+import { digest } from './digest.js';
+import { opfsBlobs } from './opfs.js';
+
+export interface Blobs {
+  readonly kind: 'opfs' | 'cache';
+  /** Undefined where there is none of that name. What was torn by a crash may be short or wrong: its name tells. */
+  get(hash: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** Rejects with a `QuotaExceededError` where the browser has no room. */
+  put(hash: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** One that is not there is no error. */
+  delete(hash: string): Promise<void>;
+}
+
+/**
+ * The first storage that works, found out by using it: a browser may have the functions and refuse them, in private windows
+ * for example. Memory is none of them: it would hold the model twice, and be gone with the page.
+ */
+export async function browserBlobs(): Promise<Blobs | undefined> {
+  for (const open of [opfsBlobs, cacheBlobs]) {
+    try {
+      const blobs = await open();
+      const probe = crypto.getRandomValues(new Uint8Array(16));
+      const name = await digest(probe);
+      try {
+        await blobs.put(name, probe);
+      } catch (error) {
+        // A full store works: what it has can be read and deleted.
+        if (error instanceof DOMException && error.name === 'QuotaExceededError') return blobs;
+        throw error;
+      }
+      const found = await blobs.get(name);
+      await blobs.delete(name);
+      if (found?.every((byte, index) => byte === probe[index]) && found.length === probe.length) return blobs;
+    } catch {
+      // The next one may do.
+    }
+  }
+  return undefined;
+}

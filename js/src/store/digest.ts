@@ -1,0 +1,5 @@
+/** SHA-256 as 64 lower-case hexadecimal digits. The browser computes it on a thread of its own. */
+export async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

@@ -1,0 +1,48 @@
+/** Makes room for a download before it begins, by the caller's policy. */
+
+import { WeftError } from '../errors.js';
+import { StoredFile, type Storage } from './file.js';
+import { CHUNK_BYTES } from './manifest.js';
+
+const REMEDY =
+  "Delete models (`models.list`, `models.delete`), let weft do it (`store: { evict: 'least-recently-used' }`), or ask for more (`models.persist`).";
+
+/** What to do where the browser's quota is too small: delete models that were not used for longest, or none. */
+export type Eviction = 'never' | 'least-recently-used';
+
+/** Throws `QUOTA_EXCEEDED` where `needed` bytes do not fit. What `source` itself has stored is never deleted. */
+export async function makeRoom(storage: Storage, source: string, needed: number, evict: Eviction): Promise<void> {
+  const others =
+    evict === 'never'
+      ? []
+      : (await storage.manifests.all())
+          .filter(([other]) => other !== source)
+          .sort(([, a], [, b]) => b.lastUsed - a.lastUsed);
+  for (;;) {
+    const { usage = 0, quota = Infinity } = await storage.estimate();
+    const free = Math.max(0, quota - usage);
+    if (needed <= free) return;
+    const oldest = others.pop();
+    if (!oldest) throw quotaExceeded(source, needed, free);
+    await (await StoredFile.open(storage, oldest[0])).remove();
+  }
+}
+
+/** What a storage rejects with → an error that says what to do, where it is the quota. */
+export async function explain(storage: Storage, source: string, error: unknown): Promise<unknown> {
+  const isFull = error instanceof Error && error.name === 'QuotaExceededError';
+  if (!isFull) return error;
+  const { usage = 0, quota = 0 } = await storage.estimate();
+  // Some browsers report more than they give, so that pages cannot recognise a machine by its disk.
+  return new WeftError(
+    'QUOTA_EXCEEDED',
+    `storing ${source} needs ${CHUNK_BYTES} more bytes, and the browser refuses them; it reports ${Math.max(0, quota - usage)} as free. ${REMEDY}`,
+  );
+}
+
+function quotaExceeded(source: string, needed: number, free: number): WeftError {
+  return new WeftError(
+    'QUOTA_EXCEEDED',
+    `storing ${source} needs ${needed} more bytes, and the browser has room for ${free}. ${REMEDY}`,
+  );
+}

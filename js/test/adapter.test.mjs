@@ -1,0 +1,39 @@
+// What the worker asks of WebGPU beyond what wgpu asks.
+
+import assert from 'node:assert/strict';
+import { afterEach, test } from 'node:test';
+import { askForSubgroups } from '../dist/adapter.js';
+
+afterEach(() => delete globalThis.GPUAdapter);
+
+/** Asks an adapter with these features for a device; gives what the browser was asked for. */
+function ask(features, descriptor) {
+  globalThis.GPUAdapter = class {
+    features = new Set(features);
+    requestDevice(descriptor) {
+      return { of: this, ...descriptor, requiredFeatures: [...descriptor.requiredFeatures] };
+    }
+  };
+  askForSubgroups();
+  const adapter = new globalThis.GPUAdapter();
+  const { of, ...asked } = adapter.requestDevice(descriptor);
+  assert.equal(of, adapter);
+  return asked;
+}
+
+test('a device has subgroups where the adapter does, and whatever else was asked for', () => {
+  const descriptor = { label: 'weft', requiredFeatures: ['shader-f16'], requiredLimits: { maxBufferSize: 7 } };
+  assert.deepEqual(ask(['subgroups', 'shader-f16'], descriptor), {
+    ...descriptor,
+    requiredFeatures: ['shader-f16', 'subgroups'],
+  });
+  assert.deepEqual(ask(['subgroups'], undefined), { requiredFeatures: ['subgroups'] });
+});
+
+test('an adapter without subgroups is not asked for them', () => {
+  assert.deepEqual(ask(['timestamp-query'], { requiredFeatures: [] }), { requiredFeatures: [] });
+});
+
+test('a browser without WebGPU is left alone', () => {
+  assert.doesNotThrow(askForSubgroups);
+});

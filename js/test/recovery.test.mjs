@@ -1,0 +1,100 @@
+// A GPU that is lost: what the worker does again, and what it tells.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createLlm } from '../dist/engine.js';
+import { collect, connect, FakeLlm, fakeRuntime, loadCall, textOf } from './support/fake.mjs';
+
+const lost = () => Object.assign(new Error('gone'), { code: 'DEVICE_LOST' });
+
+/** A model on `device`; `loads` has the options of every load, and `onLoad` may throw in it. */
+async function loadOn(t, device, fake, onLoad = () => {}) {
+  const runtime = fakeRuntime(fake);
+  const { create } = runtime.Loader;
+  const loads = [];
+  runtime.Loader.create = async (options) => {
+    loads.push(JSON.parse(options).device);
+    onLoad(loads.length);
+    return create(options);
+  };
+  const { connection, closed } = connect(t, runtime);
+  const call = loadCall([new Blob(['x'])], { device });
+  return { llm: createLlm(connection, await connection.request(call)), loads, closed, runtime };
+}
+
+/** Throws before the tokens of these ids, once each. */
+const losing = (...ids) =>
+  new FakeLlm((event) => {
+    const at = event.type === 'token' ? ids.indexOf(event.id) : -1;
+    if (at < 0) return;
+    ids.splice(at, 1);
+    throw lost();
+  });
+
+test('the answer goes on where it was, no piece twice and none left out', async (t) => {
+  const fake = losing(0, 2, 3);
+  const { llm, loads } = await loadOn(t, 'gpu', fake);
+  const pieces = await collect(llm.generate('a b c d'));
+  assert.equal(textOf(pieces), 'a b c d .');
+  assert.equal(pieces.at(-1).finish.usage.completionTokens, 4);
+  assert.deepEqual(loads, ['gpu', 'gpu', 'gpu', 'gpu']);
+  assert.equal(llm.info.engine.deviceLosses, 3);
+  const count = (what) => fake.log.filter(([call]) => call === what).length;
+  assert.equal(count('free'), 3);
+  assert.equal(count('tokenize'), 1, 'a chat template may print the time');
+});
+
+test('a GPU that is lost twice without a token in between is given up for the CPU', async (t) => {
+  const { llm, loads } = await loadOn(t, 'auto', losing(1, 1));
+  assert.equal(textOf(await collect(llm.generate('a b c'))), 'a b c .');
+  assert.deepEqual(loads, ['auto', 'auto', 'cpu']);
+  assert.match(llm.info.engine.reason, /given up: gone/);
+});
+
+test('where a GPU was asked for, that is DEVICE_LOST and the end', async (t) => {
+  const { llm, loads, closed } = await loadOn(t, 'gpu', losing(1, 1));
+  await assert.rejects(collect(llm.generate('a b c')), { code: 'DEVICE_LOST' });
+  assert.deepEqual(loads, ['gpu', 'gpu']);
+  assert.equal(closed.times, 1);
+});
+
+test('a GPU that is lost while loading, or fails its test, counts the same', async (t) => {
+  const failing = (code, times) => (load) => {
+    if (load <= times) throw Object.assign(new Error('bad'), { code });
+  };
+  assert.deepEqual((await loadOn(t, 'auto', new FakeLlm(), failing('DEVICE_LOST', 1))).loads, ['auto', 'auto']);
+  assert.deepEqual((await loadOn(t, 'auto', new FakeLlm(), failing('DEVICE_LOST', 2))).loads, ['auto', 'auto', 'cpu']);
+  const { llm, loads } = await loadOn(t, 'auto', new FakeLlm(), failing('GPU_UNAVAILABLE', 1));
+  assert.deepEqual(loads, ['auto', 'cpu']);
+  assert.match(llm.info.engine.reason, /given up: bad/);
+  await assert.rejects(loadOn(t, 'gpu', new FakeLlm(), failing('GPU_UNAVAILABLE', 1)), { code: 'GPU_UNAVAILABLE' });
+});
+
+test('a model that cannot be read again is an error of its own, and the next call tries anew', async (t) => {
+  let broken = true;
+  const onLoad = (load) => {
+    if (load > 1 && broken) throw Object.assign(new Error('the network is down'), { code: 'NETWORK' });
+  };
+  const { llm, loads } = await loadOn(t, 'gpu', losing(1), onLoad);
+  const message = /GPU device was lost.*could not be loaded again: the network is down/;
+  await assert.rejects(collect(llm.generate('a b')), { code: 'NETWORK', message });
+  broken = false;
+  assert.equal(textOf(await collect(llm.generate('a b'))), 'a b .');
+  assert.equal(loads.length, 3);
+});
+
+test('an abort does not wait for the model to be loaded again', async (t) => {
+  const { llm, runtime } = await loadOn(t, 'gpu', losing(1));
+  const { create } = runtime.Loader;
+  let finish;
+  runtime.Loader.create = (options) => new Promise((resolve) => (finish = resolve)).then(() => create(options));
+  const controller = new AbortController();
+  const pieces = [];
+  for await (const piece of llm.generate('a b', { signal: controller.signal })) {
+    pieces.push(piece);
+    if (piece.id === 0) setTimeout(() => controller.abort(), 20);
+  }
+  assert.equal(pieces.at(-1).finish.reason, 'abort');
+  finish();
+  assert.equal(textOf(await collect(llm.generate('c'))), 'c .');
+});

@@ -1,0 +1,84 @@
+// Servers on this machine that send files, count what they sent, and fail as they are told.
+
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+
+/** A server; returns its address. `t` closes it. */
+export async function listen(t, handler) {
+  const server = createServer(handler).listen(0, '127.0.0.1');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await once(server, 'listening');
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+/** Bytes that differ from place to place. */
+export const pattern = (length, seed = 7) =>
+  Buffer.from(Uint8Array.from({ length }, (_, at) => (at * seed + (at >> 8) + (at >> 16)) & 255));
+
+export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
+
+/**
+ * One file as a careful server sends it: ranges, `If-Range`, a strong ETag. What is changed in the object changes the server:
+ * `content`, `ranges`, `length`, `etag`, `lastModified`; `fault(request, response, number)` may answer in its place, and
+ * `cut(number)` gives how many bytes of a body are sent before the connection breaks.
+ */
+export async function fileServer(t, content, options = {}) {
+  const server = {
+    content,
+    ranges: true,
+    length: true,
+    etag: '"one"',
+    lastModified: null,
+    headers: {},
+    /** Milliseconds before every answer. */
+    delay: 0,
+    /** Requests at once, now and at most. */
+    open: 0,
+    mostOpen: 0,
+    fault: () => false,
+    cut: () => Infinity,
+    /** Requests, as `start-end` with the end excluded, or `all`. */
+    requests: [],
+    /** How often each byte was sent: of ranges that came whole or were cut. */
+    sent: new Uint8Array(content.length),
+    ...options,
+  };
+  const origin = await listen(t, async (request, response) => {
+    server.mostOpen = Math.max(server.mostOpen, (server.open += 1));
+    response.on('close', () => (server.open -= 1));
+    if (server.delay) await new Promise((resolve) => setTimeout(resolve, server.delay));
+    answer(server, request, response);
+  });
+  return Object.assign(server, { url: `${origin}/m.gguf` });
+}
+
+function answer(server, request, response) {
+  const { content } = server;
+  const number = server.requests.length;
+  const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+  const condition = request.headers['if-range'];
+  const isPart = server.ranges && range && (!condition || [server.etag, server.lastModified].includes(condition));
+  const start = isPart ? Number(range[1]) : 0;
+  const end = isPart ? Math.min(Number(range[2]) + 1, content.length) : content.length;
+  server.requests.push(isPart ? `${start}-${end}` : 'all');
+  if (server.fault(request, response, number)) return;
+  if (server.etag) response.setHeader('ETag', server.etag);
+  if (server.lastModified) response.setHeader('Last-Modified', server.lastModified);
+  for (const [name, value] of Object.entries(server.headers)) response.setHeader(name, value);
+  if (isPart && start >= content.length) {
+    response.setHeader('Content-Range', `bytes */${content.length}`);
+    return response.writeHead(416).end();
+  }
+  if (isPart) response.setHeader('Content-Range', `bytes ${start}-${end - 1}/${content.length}`);
+  if (server.length) response.setHeader('Content-Length', end - start);
+  response.writeHead(isPart ? 206 : 200);
+  const upTo = Math.min(end, start + server.cut(number));
+  for (let at = start; at < upTo; at += 1) server.sent[at] += 1;
+  const body = content.subarray(start, upTo);
+  if (upTo === end) return response.end(body);
+  response.write(body, () => setTimeout(() => response.destroy(), 20));
+}

@@ -1,0 +1,68 @@
+//! Checks what a model will run, on the GPU at hand: each kernel once, on small data, against the plain reference.
+//!
+//! The tuner tries its candidates on one kind of weights; a driver may compile the same shader right for one layout or
+//! epilogue, and wrong for another. What is wrong gives way to the next variant that is right; weights stay as they lie.
+
+use std::collections::HashSet;
+
+use super::GpuEngine;
+use super::program::name;
+use super::tuner::{INT8_TOLERANCE, TOLERANCE, run_checked};
+use crate::engine::trial::Trial;
+use crate::ops::variants::MATMUL_INT8;
+use crate::ops::{Command, Kernel, Op, Variants};
+use crate::{Error, Result};
+
+/// `commands` are small, see [`crate::engine::trial::small`]. Errors: `GpuUnavailable` where nothing right is left.
+pub(super) async fn check(engine: &mut GpuEngine, commands: &[Command]) -> Result<()> {
+    let (mut right, mut wrong) = (HashSet::new(), HashSet::new());
+    let mut todo = commands.iter();
+    while let Some(command) = todo.next() {
+        let kernels = command.kernels(&engine.variants);
+        if right.contains(&names(&kernels)) {
+            continue;
+        }
+        let trial = Trial::of(command);
+        match run(engine, &trial, &kernels).await {
+            Ok(()) => {
+                right.insert(names(&kernels));
+            }
+            Err(error) if engine.recover(&error) => {
+                wrong.insert(names(&kernels));
+                let other = other(engine, command, &wrong)
+                    .ok_or_else(|| Error::GpuUnavailable(format!("wrong results for {}: {error}", trial.name)))?;
+                engine.notes.push(format!("`{}` is not used, for {}: {error}", kernels[0].shader, trial.name));
+                engine.variants = other;
+                // other commands use the new one too
+                todo = commands.iter();
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The next choice for `command` that the adapter can run and that was not wrong yet.
+fn other(engine: &GpuEngine, command: &Command, wrong: &HashSet<Vec<String>>) -> Option<Variants> {
+    let runs = |variants: &Variants| variants.needs().iter().all(|need| engine.gpu.features.contains(need));
+    let mut others = engine.variants.others(command).into_iter();
+    others.find(|variants| runs(variants) && !wrong.contains(&names(&command.kernels(variants))))
+}
+
+/// Leaves nothing behind but compiled pipelines.
+async fn run(engine: &mut GpuEngine, trial: &Trial, kernels: &[Kernel]) -> Result<()> {
+    let int8 = kernels.iter().any(|kernel| MATMUL_INT8.iter().any(|variant| variant.shader == kernel.shader));
+    let expected = trial.expected().await?;
+    let (buffers, programs) = (engine.buffers.len(), engine.programs.len());
+    let result = run_checked(engine, trial, &expected, if int8 { INT8_TOLERANCE } else { TOLERANCE }).await;
+    for buffer in engine.buffers.drain(buffers..) {
+        buffer.main.destroy();
+        buffer.scales.iter().for_each(wgpu::Buffer::destroy);
+    }
+    engine.programs.truncate(programs);
+    result.map(|_| ())
+}
+
+fn names(kernels: &[Kernel]) -> Vec<String> {
+    kernels.iter().map(name).collect()
+}

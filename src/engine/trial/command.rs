@@ -1,0 +1,183 @@
+//! A recorded command as a trial: the very kernels that it runs, on random operands of its shape. What would take long on the
+//! host is made smaller, where kernels then differ in constants alone.
+
+use super::{Output, Random, Trial};
+use crate::engine::Engine;
+use crate::ops::{Command, Embed, Epilogue, Recording, Sample};
+use crate::record::{BufferId, Matrix, Tensor};
+use crate::sampling::{Sampler, SamplingOptions};
+use crate::{Error, Result};
+
+/// Weights, or values of a cache, that a trial has at most, unless what decides on a kernel needs more.
+const MOST: usize = 2 << 20;
+
+/// Rows of a matrix that is made smaller: of the wide ones, see `ops::variants`.
+const ROWS: usize = 2048;
+
+/// Columns of one whose rows are as few as that.
+const COLS: usize = 1024;
+
+/// Positions of a cache that is made smaller: several pieces in every variant that cuts the context.
+const CONTEXT: usize = 512;
+
+/// Tokens of a trial where there is room for so many, and how many are in the cache before: more than one piece of it.
+const TOKENS: usize = 5;
+const POSITION: usize = 70;
+
+/// Two commands whose small ones have the same kernels need one trial. Buffers are those of `command`, and not to be used.
+pub fn small(command: &Command) -> Command {
+    let mut command = command.clone();
+    match &mut command {
+        Command::Embed(Embed { table, first_row, y }) => {
+            (*table, *first_row) = (small_matrix(*table), 0);
+            y.cols = table.cols;
+        }
+        Command::Linear(op) => {
+            // with rope, rows are heads
+            let (rows, outputs) = (op.weight.rows, op.outputs());
+            op.weight = small_matrix(op.weight);
+            if let Epilogue::RopeAppend(rope) = &mut op.epilogue {
+                op.weight.rows = rows;
+                rope.table.rows = small_context(rope.table.rows, rope.kv_heads * rope.head_dim);
+            }
+            op.x.cols = op.weight.cols;
+            if let Some(norm) = &mut op.norm {
+                norm.weight.cols = op.weight.cols;
+            }
+            if let Some(bias) = &mut op.bias {
+                bias.cols = op.weight.rows;
+            }
+            op.y.cols -= outputs - op.outputs();
+        }
+        Command::RopeAppend(op) => op.table.rows = small_context(op.table.rows, op.kv_heads * op.head_dim),
+        Command::Attention(op) => op.context = small_context(op.context, op.kv_heads * op.head_dim),
+        Command::SwiGlu(_) | Command::LastRow(_) | Command::Sample(_) => {}
+    }
+    command
+}
+
+fn small_matrix(matrix: Matrix) -> Matrix {
+    let Matrix { mut rows, mut cols, .. } = matrix;
+    if rows * cols > MOST {
+        rows = rows.min(ROWS);
+    }
+    if rows * cols > MOST && cols.is_multiple_of(COLS / 32) {
+        cols = cols.min(COLS);
+    }
+    Matrix { rows, cols, ..matrix }
+}
+
+fn small_context(context: usize, width: usize) -> usize {
+    if context * width > MOST { context.min(CONTEXT) } else { context }
+}
+
+impl Trial {
+    /// Of a [`small`] command.
+    pub fn of(command: &Command) -> Self {
+        let command = command.clone();
+        let (name, rows, context, weights) = about(&command);
+        let tokens = rows.min(TOKENS).min(context);
+        let position = POSITION.min(context - tokens);
+        let last_id = if let Command::Embed(op) = &command { op.table.rows - 1 } else { 0 };
+        let record = move |memory: &mut dyn Engine| record(&command, memory);
+        Self {
+            name,
+            multiply_adds: (tokens * weights) as u64,
+            position,
+            ids: (0..tokens).map(|token| (last_id - token.min(last_id)) as u32).collect(),
+            record: Box::new(record),
+        }
+    }
+}
+
+/// Name, tokens that there is room for, positions of the context, weights.
+fn about(command: &Command) -> (String, usize, usize, usize) {
+    let any = usize::MAX;
+    match command {
+        Command::Embed(op) => (format!("embedding, {:?}", op.table.layout), op.y.rows, any, 0),
+        Command::Linear(op) => {
+            let Matrix { layout, rows, cols, .. } = op.weight;
+            let (then, context) = match &op.epilogue {
+                Epilogue::Store => ("", any),
+                Epilogue::Accumulate => (" and residual", any),
+                Epilogue::SwiGlu => (" and SwiGLU", any),
+                Epilogue::RopeAppend(rope) => (" and rope", rope.table.rows),
+            };
+            (format!("projection{then}, {layout:?} {rows} × {cols}"), op.y.rows, context, rows * cols)
+        }
+        Command::SwiGlu(op) => ("SwiGLU".into(), op.y.rows, any, 0),
+        Command::RopeAppend(op) => ("rope".into(), op.qkv.rows, op.table.rows, 0),
+        Command::Attention(op) => ("attention".into(), op.y.rows, op.context, 0),
+        Command::LastRow(op) => ("the last row".into(), op.x.rows, any, 0),
+        Command::Sample(op) => ("sampling".into(), op.logits.rows, any, 0),
+    }
+}
+
+/// The command over operands of its own, and what it writes.
+fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<Output>)> {
+    let mut random = Random(4);
+    let mut command = command.clone();
+    let cache = |width: usize, context: usize| Tensor { buffer: BufferId(0), rows: context, cols: width };
+    let outputs = match &mut command {
+        Command::Embed(op) => {
+            op.y = random.like(memory, op.y)?;
+            op.table = random.matrix(memory, op.table.layout, op.table.rows, op.table.cols)?;
+            vec![Output::all(op.y)]
+        }
+        Command::Linear(op) => {
+            op.x = random.like(memory, op.x)?;
+            op.y = random.like(memory, op.y)?;
+            if let Some(norm) = &mut op.norm {
+                norm.weight = random.like(memory, norm.weight)?;
+            }
+            if let Some(bias) = &mut op.bias {
+                *bias = random.like(memory, *bias)?;
+            }
+            let mut outputs = vec![Output::all(op.y)];
+            if let Epilogue::RopeAppend(rope) = &mut op.epilogue {
+                let shape = cache(rope.kv_heads * rope.head_dim, rope.table.rows);
+                let (k, v) = (random.like(memory, shape)?, random.like(memory, shape)?);
+                (rope.qkv, rope.table) = (op.y, random.like(memory, rope.table)?);
+                (rope.k_cache, rope.v_cache) = (k.buffer, v.buffer);
+                let q = Output { tensor: op.y, cols: rope.heads * rope.head_dim };
+                outputs = vec![q, Output::all(k), Output::all(v)];
+            }
+            op.weight = random.matrix(memory, op.weight.layout, op.weight.rows, op.weight.cols)?;
+            outputs
+        }
+        Command::SwiGlu(op) => {
+            (op.gate_up, op.y) = (random.like(memory, op.gate_up)?, random.like(memory, op.y)?);
+            vec![Output::all(op.y)]
+        }
+        Command::RopeAppend(op) => {
+            let shape = cache(op.kv_heads * op.head_dim, op.table.rows);
+            let (k, v) = (random.like(memory, shape)?, random.like(memory, shape)?);
+            (op.qkv, op.table) = (random.like(memory, op.qkv)?, random.like(memory, op.table)?);
+            (op.k_cache, op.v_cache) = (k.buffer, v.buffer);
+            vec![Output { tensor: op.qkv, cols: op.heads * op.head_dim }, Output::all(k), Output::all(v)]
+        }
+        Command::Attention(op) => {
+            let shape = cache(op.kv_heads * op.head_dim, op.context);
+            (op.q, op.y) = (random.like(memory, op.q)?, random.like(memory, op.y)?);
+            (op.k_cache, op.v_cache) = (random.like(memory, shape)?.buffer, random.like(memory, shape)?.buffer);
+            vec![Output::all(op.y)]
+        }
+        Command::LastRow(op) => {
+            (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
+            vec![Output::all(op.y)]
+        }
+        Command::Sample(op) => {
+            let Sample { logits, chain, maxima, y } = op;
+            (*logits, *maxima, *y) =
+                (random.like(memory, *logits)?, random.like(memory, *maxima)?, random.like(memory, *y)?);
+            *chain = random.like(memory, *chain)?;
+            let values = Sampler::new(SamplingOptions::default(), 0)?.device_values();
+            let missing = || Error::Internal { op: "self-test", expected: "a chain".into(), got: "none".into() };
+            memory.write_values(chain.buffer, 0, &values.ok_or_else(missing)?)?;
+            vec![Output::all(*y)]
+        }
+    };
+    let mut recording = Recording::default();
+    recording.push(command)?;
+    Ok((recording, outputs))
+}

@@ -1,0 +1,84 @@
+//! A generation whose session was lost goes on in another one as if nothing had happened.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use pollster::block_on;
+use support::tiny::{Tiny, VOCAB, session_on};
+use support::{Rng, gpu_with, variant_sets};
+use weft_llm::engine::cpu::Simd;
+use weft_llm::engine::host::HostEngine;
+use weft_llm::format::block::BlockType;
+use weft_llm::sampling::SamplingOptions;
+use weft_llm::session::{Event, GenerateOptions, Session};
+
+/// Without the tokens of a prompt, which are no part of an answer.
+fn rest(session: &mut Session) -> Vec<Event> {
+    let mut events = Vec::new();
+    loop {
+        match block_on(session.next()).unwrap() {
+            Event::Prompt { .. } => {}
+            end @ Event::End { .. } => return [events, vec![end]].concat(),
+            event => events.push(event),
+        }
+    }
+}
+
+/// Wherever `first` is cut, `second` gives the rest: the same ids and the same text, held-back text included.
+fn resumes(mut first: Session, mut second: Session) {
+    // more than a chunk, so that the last piece of the prompt is a short one
+    let prompt = Rng::new(3).ids(45, VOCAB);
+    let sampling = |temperature, repetition_penalty| SamplingOptions {
+        temperature,
+        repetition_penalty,
+        seed: Some(7),
+        ..SamplingOptions::default()
+    };
+    for sampling in [sampling(0.0, 1.0), sampling(3.0, 1.0), sampling(3.0, 1.3)] {
+        let options = GenerateOptions { max_tokens: Some(24), sampling, ignore_eos: true, ..Default::default() };
+        first.start(prompt.clone(), options.clone(), 0).unwrap();
+        let events = rest(&mut first);
+        let ids: Vec<u32> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Token { id, .. } => Some(*id),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(ids.len(), 24);
+        for cut in [0, 1, 2, 23, 24] {
+            // another prompt's keys and values are all that is cached
+            second.start(vec![VOCAB as u32 - 1; 3], options.clone(), 0).unwrap();
+            rest(&mut second);
+            second.start(prompt.clone(), options.clone(), 0).unwrap();
+            second.resume(&ids[..cut]).unwrap();
+            assert_eq!(rest(&mut second), events[cut..], "cut after {cut} tokens");
+        }
+    }
+}
+
+#[test]
+fn on_the_cpu_engine() {
+    let bytes = Tiny::new(5, |_| BlockType::Q4_0).bytes();
+    let session = || session_on(HostEngine::new(Simd::default()), &bytes).unwrap();
+    resumes(session(), session());
+}
+
+/// Also with 8-bit activations for prompts, where a token computed as part of a prompt would round differently.
+#[test]
+fn on_the_gpu_engine() {
+    let bytes = Tiny::new(5, |_| BlockType::Q4_0).bytes();
+    for variants in &variant_sets()[..2] {
+        let session = || session_on(gpu_with(*variants), &bytes).unwrap();
+        resumes(session(), session());
+    }
+}
+
+#[test]
+fn nothing_is_resumed_that_was_not_started() {
+    let bytes = Tiny::new(5, |_| BlockType::Q4_0).bytes();
+    let mut session = session_on(HostEngine::new(Simd::default()), &bytes).unwrap();
+    assert_eq!(session.resume(&[1]).unwrap_err().code(), "INVALID_OPTION");
+    session.start(vec![1, 2], GenerateOptions::default(), 0).unwrap();
+    assert_eq!(session.resume(&[VOCAB as u32]).unwrap_err().code(), "TOKENIZE");
+}

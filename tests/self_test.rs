@@ -1,0 +1,71 @@
+//! A shader that is wrong is noticed before a model runs on it, and another one takes its place.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use pollster::block_on;
+use support::tiny::{Tiny, session_on};
+use support::{gpu_with, variant_sets};
+use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::format::block::BlockType;
+use weft_llm::ops::Variants;
+use weft_llm::ops::variants::{AttentionVariant, LinearVariant, PLAIN};
+use weft_llm::session::Session;
+
+/// Leaves out three quarters of the rows.
+const TOO_FEW_ROWS: LinearVariant = LinearVariant { name: "wrong", rows: 8, ..PLAIN };
+/// Leaves out every token but the first four.
+const TOO_FEW_TOKENS: LinearVariant = LinearVariant { name: "wrong", tokens: 32, ..PLAIN };
+/// Takes a piece of the context for the whole of it.
+const TOO_SHORT: AttentionVariant = AttentionVariant { name: "wrong", shader: "attention", split: 0, lanes: 1 };
+
+const IDS: [u32; 7] = [1, 9, 200, 4, 77, 31, 250];
+
+fn logits(session: &mut Session) -> Vec<f32> {
+    let mut all = Vec::new();
+    block_on(session.logits(&IDS, |_, row| all.extend_from_slice(row))).unwrap();
+    all
+}
+
+fn notes(session: &Session) -> String {
+    session.info().engine.notes.join("\n")
+}
+
+#[test]
+fn a_wrong_variant_gives_way_to_a_right_one() {
+    let plain = Variants::PLAIN;
+    let wrong = [
+        Variants { matvec_narrow: &TOO_FEW_ROWS, ..plain },
+        Variants { matmul: &TOO_FEW_TOKENS, ..plain },
+        Variants { matmul_int8: Some(&TOO_FEW_TOKENS), ..plain },
+        Variants { attend_one: &TOO_SHORT, ..plain },
+        // with weights in tiles
+        Variants { matmul: &TOO_FEW_TOKENS, ..variant_sets()[0] },
+    ];
+    for block in [BlockType::Q4_0, BlockType::Q8_0] {
+        let bytes = Tiny::new(8, |_| block).bytes();
+        let expected = logits(&mut session_on(HostEngine::new(Reference), &bytes).unwrap());
+        for variants in wrong {
+            let variants = Variants { matmul_int8: variants.matmul_int8.filter(|v| v.name == "wrong"), ..variants };
+            let mut session = session_on(gpu_with(variants), &bytes).unwrap();
+            let notes = notes(&session);
+            assert!(notes.contains("is not used, for") && !notes.contains("wrong;"), "{notes}");
+            let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
+            for (got, expected) in logits(&mut session).iter().zip(&expected) {
+                assert!((got - expected).abs() < 1e-3 * rms, "{got} instead of {expected}\n{notes}");
+            }
+        }
+    }
+}
+
+/// Every other variant passes, whatever the weights and however they lie.
+#[test]
+fn right_variants_are_kept() {
+    for block in [BlockType::F32, BlockType::F16, BlockType::Bf16, BlockType::Q4_1, BlockType::Q8_0] {
+        let bytes = Tiny::new(8, |_| block).bytes();
+        for variants in variant_sets().into_iter().step_by(3) {
+            let session = session_on(gpu_with(variants), &bytes).unwrap();
+            assert!(!notes(&session).contains("is not used"), "{}", notes(&session));
+        }
+    }
+}

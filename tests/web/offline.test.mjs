@@ -1,0 +1,129 @@
+// The demo page without a network, in Chromium. A test's name is a row of a table: fault → what the user sees → what is kept.
+
+import assert from 'node:assert/strict';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { build, preview } from 'vite';
+import { inRoot } from '../../scripts/lib/run.mjs';
+import { launchChromium } from './browsers.mjs';
+
+const timeout = 240_000;
+let browser;
+
+before(async () => {
+  browser = await launchChromium();
+});
+
+after(() => browser?.close());
+
+/** Serves a built page; `stop` closes it and every connection to it. */
+async function serve(outDir) {
+  const config = { root: inRoot('www'), logLevel: 'error', build: { outDir } };
+  const server = await preview({ ...config, preview: { port: 0, host: '127.0.0.1' } });
+  return { address: server.resolvedUrls.local[0], stop: () => server.close() };
+}
+
+/** A browser with a store of its own, in which `open()` visits the page and `visit.close()` ends the visit. */
+async function newContext(t) {
+  const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
+  t.after(() => context.close());
+  context.setDefaultTimeout(120_000);
+  const open = async (address) => {
+    const page = await context.newPage();
+    await page.goto(address);
+    return page;
+  };
+  return { context, open };
+}
+
+const view = (page, name) => page.waitForSelector(`body[data-view=${name}]`);
+
+/** Addresses of all that is in the caches of the page itself, without the origin. */
+const kept = (page) =>
+  page.evaluate(async () => {
+    const names = (await caches.keys()).filter((name) => name.startsWith('weft-page'));
+    const requests = await Promise.all(names.map(async (name) => (await caches.open(name)).keys()));
+    return requests.flat().map(({ url }) => url.slice(location.origin.length));
+  });
+
+async function until(condition, what) {
+  for (let tries = 0; tries < 300; tries++) {
+    if (await condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.fail(`never came: ${what}`);
+}
+
+test(
+  'network gone after one visit → the page opens, isolated as before, loads and answers → one engine and the model are kept',
+  { timeout },
+  async (t) => {
+    const server = await serve('dist');
+    t.after(() => server.stop());
+    const { context, open } = await newContext(t);
+    const first = await open(server.address);
+    await first.getByTestId('load-default').click();
+    await view(first, 'chat');
+    await until(async () => (await kept(first)).some((path) => path.endsWith('.wasm')), 'the engine in the cache');
+    const paths = await kept(first);
+    assert.equal(paths.filter((path) => path.endsWith('.wasm')).length, 1, paths.join());
+    assert.deepEqual(
+      paths.filter((path) => path.includes('gguf')),
+      [],
+    );
+    await first.close();
+
+    await context.setOffline(true);
+    await server.stop();
+    const second = await open(server.address);
+    assert.equal(await second.evaluate(() => crossOriginIsolated), true);
+    const policy = await second.evaluate(async () => (await fetch('.')).headers.get('content-security-policy'));
+    assert.match(policy, /default-src 'none'/);
+    await second.getByTestId('load-default').click();
+    await view(second, 'chat');
+    await second.getByTestId('prompt').fill('What is the capital of Germany?');
+    await second.getByTestId('send').click();
+    await second.waitForSelector('.turn:last-child[data-state=answered]');
+    assert.match(await second.getByTestId('answer').textContent(), /Berlin/);
+  },
+);
+
+test(
+  'a new build on the server → the next visit has it, and so has one without a network → the old build is gone',
+  { timeout },
+  async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'weft-offline-'));
+    t.after(() => rm(folder, { recursive: true }));
+    await cp(inRoot('www/dist'), folder, { recursive: true });
+    const server = await serve(folder);
+    t.after(() => server.stop());
+    const { context, open } = await newContext(t);
+    const first = await open(server.address);
+    await first.evaluate(() => navigator.serviceWorker.ready);
+    const script = (page) => page.evaluate(() => document.querySelector('script[type=module]').src);
+    const [before, oldScript] = [await kept(first), await script(first)];
+    assert.ok(before.some((path) => oldScript.endsWith(path)));
+    await first.close();
+
+    // Another build: the page on the stand-in for the engine.
+    await build({ root: inRoot('www'), logLevel: 'error', mode: 'fake', build: { outDir: folder, emptyOutDir: true } });
+    const second = await open(server.address);
+    const newScript = await script(second);
+    assert.notEqual(newScript, oldScript);
+    await until(
+      async () => (await kept(second)).some((path) => newScript.endsWith(path)),
+      'the new build in the cache',
+    );
+    await second.close();
+
+    await context.setOffline(true);
+    await server.stop();
+    const third = await open(server.address);
+    assert.equal(await script(third), newScript);
+    await until(async () => !(await kept(third)).some((path) => oldScript.endsWith(path)), 'the end of the old cache');
+    await third.getByTestId('load-default').click();
+    await view(third, 'chat');
+  },
+);

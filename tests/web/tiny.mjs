@@ -1,0 +1,119 @@
+// A whole model of some 100 thousand random weights in a GGUF file, so that a test in a browser loads it in no time, and can
+// spoil one of its numbers.
+
+const HIDDEN = 64;
+const FFN = 96;
+const HEADS = 4;
+const KV_HEADS = 2;
+const HEAD_DIM = 16;
+const LAYERS = 2;
+const VOCABULARY = 3 + 256;
+
+const TYPES = { u32: 4, f32: 6, string: 8, array: 9, i32: 5 };
+/** GGML's numbers of the block types used here, with bytes and values a block. */
+const BLOCKS = { F32: { id: 0, bytes: 4, values: 1 }, Q4_0: { id: 2, bytes: 18, values: 32 } };
+
+/**
+ * The file. `context`: the length that it says it was trained for. `spoil(name, values)` may change the values of a vector,
+ * those whose names end in `norm.weight`.
+ */
+export function tinyModel({ context = 512, seed = 1, spoil = () => {} } = {}) {
+  const random = generator(seed);
+  const tensors = [];
+  const matrix = (name, cols, rows) => {
+    const { bytes, values } = BLOCKS.Q4_0;
+    const data = new Uint8Array((rows * cols * bytes) / values).map(() => random() * 256);
+    // the scale that each block begins with: an f16 of about 1/50
+    for (let block = 0; block < data.length; block += bytes) data.set([data[block], 0x25], block);
+    tensors.push({ name: `${name}.weight`, dims: [cols, rows], block: BLOCKS.Q4_0, data });
+  };
+  const norm = (name) => {
+    const values = new Float32Array(HIDDEN).map(() => 0.5 + random());
+    spoil(`${name}.weight`, values);
+    tensors.push({ name: `${name}.weight`, dims: [HIDDEN], block: BLOCKS.F32, data: new Uint8Array(values.buffer) });
+  };
+  matrix('token_embd', HIDDEN, VOCABULARY);
+  for (let layer = 0; layer < LAYERS; layer += 1) {
+    const part = (name) => `blk.${layer}.${name}`;
+    matrix(part('attn_q'), HIDDEN, HEADS * HEAD_DIM);
+    matrix(part('attn_k'), HIDDEN, KV_HEADS * HEAD_DIM);
+    matrix(part('attn_v'), HIDDEN, KV_HEADS * HEAD_DIM);
+    matrix(part('attn_output'), HEADS * HEAD_DIM, HIDDEN);
+    matrix(part('ffn_gate'), HIDDEN, FFN);
+    matrix(part('ffn_up'), HIDDEN, FFN);
+    matrix(part('ffn_down'), FFN, HIDDEN);
+    norm(part('attn_norm'));
+    norm(part('ffn_norm'));
+  }
+  norm('output_norm');
+  return file(metadata(context), tensors);
+}
+
+function metadata(context) {
+  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
+  return [
+    ['general.architecture', 'string', 'llama'],
+    ['llama.block_count', 'u32', LAYERS],
+    ['llama.context_length', 'u32', context],
+    ['llama.embedding_length', 'u32', HIDDEN],
+    ['llama.feed_forward_length', 'u32', FFN],
+    ['llama.attention.head_count', 'u32', HEADS],
+    ['llama.attention.head_count_kv', 'u32', KV_HEADS],
+    ['llama.attention.layer_norm_rms_epsilon', 'f32', 1e-5],
+    ['tokenizer.ggml.model', 'string', 'llama'],
+    ['tokenizer.ggml.tokens', 'array', ['string', ['<unk>', '<s>', '</s>', ...bytes]]],
+    ['tokenizer.ggml.scores', 'array', ['f32', Array(VOCABULARY).fill(0)]],
+    ['tokenizer.ggml.token_type', 'array', ['i32', [2, 3, 3, ...Array(256).fill(6)]]],
+    ['tokenizer.ggml.bos_token_id', 'u32', 1],
+    ['tokenizer.ggml.eos_token_id', 'u32', 2],
+    ['tokenizer.ggml.unknown_token_id', 'u32', 0],
+  ];
+}
+
+/** Version 3 of the format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */
+function file(metadata, tensors) {
+  const parts = [Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(metadata.length)];
+  for (const [key, type, value] of metadata) parts.push(string(key), u32(TYPES[type]), encode(type, value));
+  let offset = 0;
+  for (const { name, dims, block, data } of tensors) {
+    parts.push(string(name), u32(dims.length), ...dims.map(u64), u32(block.id), u64(offset));
+    offset += aligned(data.length);
+  }
+  const header = Buffer.concat(parts);
+  const padded = (bytes) => Buffer.concat([bytes, Buffer.alloc(aligned(bytes.length) - bytes.length)]);
+  return Buffer.concat([padded(header), ...tensors.map(({ data }) => padded(data))]);
+}
+
+const aligned = (length) => Math.ceil(length / 32) * 32;
+
+function encode(type, value) {
+  switch (type) {
+    case 'u32':
+      return u32(value);
+    case 'i32':
+      return u32(value >>> 0);
+    case 'f32':
+      return Buffer.from(Float32Array.of(value).buffer);
+    case 'string':
+      return string(value);
+    case 'array': {
+      const [of, values] = value;
+      return Buffer.concat([u32(TYPES[of]), u64(values.length), ...values.map((item) => encode(of, item))]);
+    }
+  }
+}
+
+const u32 = (value) => Buffer.from(Uint32Array.of(value).buffer);
+const u64 = (value) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
+const string = (text) => Buffer.concat([u64(Buffer.byteLength(text)), Buffer.from(text)]);
+
+/** Numbers in [0, 1), the same for a seed (mulberry32). */
+function generator(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

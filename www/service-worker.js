@@ -1,0 +1,71 @@
+// Opens the page without a network. vite.config.ts puts `BUILD` before this: { version, page: [file], engines: { build: [file] } },
+// files relative to the worker. Whatever is not named there, models above all, passes by untouched.
+// It never takes a page over from an older worker: that page may still need files which only the old cache has.
+
+const PREFIX = `weft-page ${self.registration.scope} `;
+const CACHE = PREFIX + BUILD.version;
+
+const address = (file) => new URL(file, self.registration.scope).href;
+const INDEX = address('./');
+const files = new Set([...BUILD.page, ...Object.values(BUILD.engines).flat()].map(address));
+
+self.addEventListener('install', (event) => event.waitUntil(install()));
+self.addEventListener('activate', (event) => event.waitUntil(activate()));
+
+// The page says which build of the engine this browser takes: the others are megabytes for nothing.
+self.addEventListener('message', (event) => {
+  const wanted = BUILD.engines[event.data?.keep];
+  if (wanted) event.waitUntil(keep(wanted));
+});
+
+self.addEventListener('fetch', (event) => {
+  const { request } = event;
+  if (request.method !== 'GET') return;
+  const { origin, pathname } = new URL(request.url);
+  const url = origin + pathname;
+  if (request.mode === 'navigate') {
+    if (url === INDEX || url === address('index.html')) event.respondWith(newestPage(request));
+  } else if (files.has(url)) {
+    event.respondWith(stored(url, request));
+  }
+});
+
+async function install() {
+  await keep(BUILD.page);
+  const before = await Promise.all((await otherCaches()).map(async (name) => (await caches.open(name)).keys()));
+  const had = before.flat().map(({ url }) => url);
+  for (const [build, wanted] of Object.entries(BUILD.engines)) {
+    if (had.some((url) => url.includes(`/${build}_bg-`))) await keep(wanted);
+  }
+}
+
+/** The worker before this one has no page left by now, so that nobody misses its files. */
+async function activate() {
+  await Promise.all((await otherCaches()).map((name) => caches.delete(name)));
+  await self.clients.claim();
+}
+
+const otherCaches = async () => (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== CACHE);
+
+/** Fetches what is missing, as a whole or not at all; responses keep their headers: isolation, and the content security policy. */
+async function keep(wanted) {
+  const cache = await caches.open(CACHE);
+  const have = new Set((await cache.keys()).map(({ url }) => url));
+  const missing = wanted.map(address).filter((url) => !have.has(url));
+  // Not every file has a hash in its name: an old copy must not come from the browser's cache.
+  await cache.addAll(missing.map((url) => new Request(url, { cache: 'no-cache' })));
+}
+
+/** From the network, so that a new build is used at once; its files are not in this cache and come from there too. */
+async function newestPage(request) {
+  try {
+    return await fetch(request);
+  } catch {
+    return stored(INDEX, request);
+  }
+}
+
+async function stored(url, request) {
+  const cache = await caches.open(CACHE);
+  return (await cache.match(url, { ignoreVary: true })) ?? fetch(request);
+}

@@ -1,0 +1,56 @@
+/** The models that the browser keeps: to load one again, without a network too, and to delete it. */
+
+import { models, type StoredModel } from 'weft-llm';
+import { announce, byId, cloneTemplate, formatBytes, within } from './dom.js';
+
+const section = byId('stored', HTMLElement);
+const list = byId('stored-list', HTMLElement);
+const usage = byId('stored-usage', HTMLElement);
+
+/** Of a split model, every part but the first: it cannot be loaded by itself. */
+const LATER_PART = /-(?!00001)\d{5}-of-\d{5}\.gguf$/;
+
+/** Reads the store anew. `onLoad` gets the address of a model. Where nothing can be read, nothing is shown. */
+export async function showStored(onLoad: (source: string) => void): Promise<void> {
+  try {
+    const [stored, { used, quota }] = await Promise.all([models.list(), models.usage()]);
+    stored.sort((a, b) => b.lastUsed.getTime() - a.lastUsed.getTime());
+    list.replaceChildren(...stored.map((model) => describe(model, onLoad)));
+    section.hidden = stored.length === 0;
+    usage.textContent =
+      used === null || quota === null
+        ? ''
+        : `${formatBytes(used)} of the ${formatBytes(quota)} that this page may use.`;
+  } catch {
+    section.hidden = true;
+  }
+}
+
+function describe({ source, size, storedBytes, complete }: StoredModel, onLoad: (source: string) => void): HTMLElement {
+  const item = cloneTemplate('stored-template');
+  const name = source.split(/[/@?]/).findLast((part) => /\.gguf$/i.test(part)) ?? source;
+  within(item, '.name', HTMLElement).textContent = name;
+  within(item, '.name', HTMLElement).title = source;
+  const bytes = formatBytes(storedBytes);
+  within(item, '.size', HTMLElement).textContent = complete
+    ? bytes
+    : `${size === null ? bytes : `${bytes} of ${formatBytes(size)}`}, not yet whole`;
+
+  const load = within(item, '.load', HTMLButtonElement);
+  load.ariaLabel = `Load ${name}`;
+  load.hidden = LATER_PART.test(source);
+  load.addEventListener('click', () => onLoad(source));
+
+  const remove = within(item, '.delete', HTMLButtonElement);
+  remove.ariaLabel = `Delete ${name}`;
+  remove.addEventListener('click', async () => {
+    remove.disabled = true;
+    const deleted = await models.delete(source).catch(() => false);
+    announce(deleted ? `${name} is deleted.` : `${name} could not be deleted.`);
+    await showStored(onLoad);
+    // The button that had the focus is gone.
+    const next = list.querySelector<HTMLButtonElement>('.delete') ?? byId('load-default', HTMLElement);
+    next.focus();
+  });
+  return item;
+}

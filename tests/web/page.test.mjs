@@ -11,6 +11,39 @@ import { build, preview } from 'vite';
 import { Remedy } from '../../scripts/lib/run.mjs';
 import { launchChromium } from './browsers.mjs';
 
+/** What a model could write to run a script, to fetch something or to leave its place. */
+const HOSTILE = [
+  '<script>pwned = 1</script>',
+  '<img src=https://example.org/x onerror="pwned1 = 1">',
+  '<svg onload="pwned2 = 1"><script>pwned3 = 1</script><image href="https://example.org/x"/></svg>',
+  '<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=pwned4=1&gt;">',
+  '<math href="javascript:pwned=1"><maction actiontype="statusline#https://example.org">x</maction></math>',
+  '<!--><img src=https://example.org/x onerror="pwned5 = 1">-->',
+  '<![CDATA[<img src=https://example.org/x>]]>',
+  '<iframe srcdoc="<script>parent.pwned = 1</script>"></iframe>',
+  '<base href="https://example.org"><link rel="stylesheet" href="https://example.org/x.css">',
+  '<meta http-equiv="refresh" content="0;url=https://example.org">',
+  '<details open ontoggle="pwned6 = 1"><video poster="https://example.org/x" src="https://example.org/x"></details>',
+  '<form action="https://example.org"><input autofocus onfocus="pwned7 = 1"><button>Send</button></form>',
+  '<div id="turns" class="copy" style="background:url(https://example.org/x)">x</div>',
+  '<a href="javascript:pwned=1" ping="https://example.org">x</a> <javascript:pwned=1>',
+  '[x](javascript:pwned=1) [x](JaVaScRiPt&colon;pwned=1) [x](&#106;avascript:pwned=1) [x](java&Tab;script:pwned=1)',
+  '[x](<java\tscript:pwned=1>) [x](\u0001javascript:pwned=1) [x](vbscript:x) [x](file:///etc/passwd) [x](//example.org)',
+  '[x](data:text/html,<script>alert(1)</script>) [x](blob:https://example.org/1) ![x](data:image/svg+xml,<svg/>)',
+  '[x](https://example.org/"onmouseover="pwned=1) [x](https://example.org "\\" onclick=\\"pwned=1")',
+  '![x](https://example.org/x.png) ![x" onerror="pwned=1](https://example.org/x) ![<img src=x>][r] [y][r]',
+  '[r]: javascript:pwned=1 "x\\" onclick=\\"y"',
+  '```x"onload="pwned=1\ncode\n```',
+  '```"><script>pwned=1</script>\n</code></pre><img src=https://example.org/x>\n```',
+  '# <img src=https://example.org/x>\n\n> <iframe src=https://example.org>\n\n- <object data=https://example.org>',
+  '| <img src=https://example.org/x> | [x](javascript:pwned=1) |\n|:-|-:|\n| <embed src=https://example.org> | `<b>` |',
+  '&lt;img src=https://example.org/x onerror=pwned=1&gt; \\<img src=https://example.org/x>',
+  '<b onclick="pwned = 1" <p title="</b><img src=https://example.org/x>">',
+];
+
+/** Quotes, emphasis and links within each other without end. */
+const DEEP = ['>', '*_', '[', '!['].map((mark) => mark.repeat(9000));
+
 const inRoot = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const timeout = 240_000;
 const model = 'models/SmolLM2-135M-Instruct.Q4_1.gguf';
@@ -51,6 +84,17 @@ beforeEach(async (t) => {
   await page.goto(server.resolvedUrls.local[0]);
   t.after(() => context.close());
 });
+
+/** The page with an engine that is made up. */
+async function serveFake(t) {
+  const outDir = await mkdtemp(join(tmpdir(), 'weft-page-'));
+  t.after(() => rm(outDir, { recursive: true }));
+  const config = { mode: 'fake', build: { outDir } };
+  await build({ root: inRoot('www'), logLevel: 'error', ...config });
+  const fake = await serve(config);
+  t.after(() => fake.close());
+  return fake.resolvedUrls.local[0];
+}
 
 const view = (name) => page.waitForSelector(`body[data-view=${name}]`);
 const lastTurn = (state) => page.waitForSelector(`.turn:last-child[data-state=${state}]`);
@@ -202,14 +246,7 @@ test(
   'an answer can neither run nor fetch anything, is answered anew, and a lost device costs nothing',
   { timeout },
   async (t) => {
-    const outDir = await mkdtemp(join(tmpdir(), 'weft-page-'));
-    t.after(() => rm(outDir, { recursive: true }));
-    const config = { mode: 'fake', build: { outDir } };
-    await build({ root: inRoot('www'), logLevel: 'error', ...config });
-    const fake = await serve(config);
-    t.after(() => fake.close());
-    const [address] = fake.resolvedUrls.local;
-
+    const address = await serveFake(t);
     await page.goto(address);
     await loadDefault();
     await ask('Show me what you can do.');
@@ -265,6 +302,41 @@ test('the picker lists what is stored, loads it without a request, and deletes i
   await page.reload();
   await view('picker');
   assert.equal(await stored.isVisible(), false);
+  assert.deepEqual(problems, []);
+});
+
+test('hostile answers become harmless text, however they are written', { timeout }, async (t) => {
+  const address = await serveFake(t);
+  const hear = async (text) => {
+    await page.goto('about:blank'); // else only the fragment would change
+    await page.goto(`${address}#${new URLSearchParams({ say: text })}`);
+    await loadDefault();
+    await ask('Go on.');
+    await lastTurn('answered');
+  };
+  await hear(HOSTILE.join('\n\n'));
+  const elements = await page.$$eval('.answer *', (all) =>
+    all.map(({ localName, attributes }) => [localName, ...[...attributes].map(({ name, value }) => [name, value])]),
+  );
+  const names = 'p br h1 ul ol li div span button pre code table thead tbody tr th td blockquote strong em a'.split(
+    ' ',
+  );
+  const harmless = ['title', 'align', 'start', 'class', 'rel', 'target', 'tabindex', 'type', 'aria-label'];
+  assert.ok(elements.length > HOSTILE.length);
+  for (const [element, ...attributes] of elements) {
+    assert.ok(names.includes(element), `<${element}>`);
+    for (const [name, value] of attributes) {
+      const allowed = name === 'href' ? /^(https?|mailto):/.test(value) : harmless.includes(name);
+      assert.ok(allowed, `<${element} ${name}="${value}">`);
+    }
+  }
+  assert.deepEqual(await page.evaluate(() => Object.keys(window).filter((name) => name.startsWith('pwned'))), []);
+
+  const table = `|a|\n|-|\n${'|<img_src=x>|\n'.repeat(300)}`;
+  for (const text of [table, ...DEEP]) {
+    await hear(text);
+    assert.ok((await answer()).length > 2000);
+  }
   assert.deepEqual(problems, []);
 });
 

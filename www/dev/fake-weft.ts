@@ -1,6 +1,6 @@
 /**
  * Stands in for weft-llm under `vite --mode fake`, to look at every state of the page without a model. The address says
- * which: `?load=CODE` and `?chat=CODE` fail with that error, `?slow` loads for half a minute.
+ * which: `?load=CODE` and `?chat=CODE` fail with that error, `?slow` loads for half a minute, `#say=TEXT` answers with that.
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/errors.js';
@@ -125,7 +125,8 @@ async function* answer({ signal, ...options }: GenerateOptions = {}): AsyncGener
   await wait(400);
   failIfAsked('chat');
   let id = 0;
-  const asked = `${ANSWER}\nAsked with \`${JSON.stringify(options)}\``;
+  const said = new URLSearchParams(location.hash.slice(1)).get('say');
+  const asked = said ?? `${ANSWER}\nAsked with \`${JSON.stringify(options)}\``;
   for (const text of asked.match(/\s*\S+/g) ?? []) {
     if (signal?.aborted) break;
     yield { text, id: id++, finish: null };

@@ -62,7 +62,7 @@ export class MarkdownView {
   #render(final: boolean): void {
     this.#frame = 0;
     for (const node of this.#last) node.parentNode?.removeChild(node);
-    const tokens = markdown.lexer(this.#rest);
+    const tokens = parse(this.#rest);
     // Blank lines end no block: a list goes on after them.
     const end = final ? tokens.length : tokens.findLastIndex((token) => token.type !== 'space');
     const done = tokens.slice(0, Math.max(end, 0));
@@ -81,8 +81,26 @@ export class MarkdownView {
   }
 }
 
+// Quotes and lists that are nested without end overflow the stack of either step; such a text is shown as it is.
+
+function parse(text: string): Token[] {
+  try {
+    return markdown.lexer(text);
+  } catch {
+    return [{ type: 'html', raw: text, text }];
+  }
+}
+
+function toHtml(tokens: Token[]): string {
+  try {
+    return markdown.parser(tokens);
+  } catch {
+    return escape(tokens.map(({ raw }) => raw).join(''));
+  }
+}
+
 function toFragment(tokens: Token[]): DocumentFragment {
-  const fragment = DOMPurify.sanitize(markdown.parser(tokens), ALLOWED);
+  const fragment = DOMPurify.sanitize(toHtml(tokens), ALLOWED);
   for (const link of fragment.querySelectorAll<HTMLAnchorElement>('a[href]')) {
     link.target = '_blank';
     link.rel = 'noopener noreferrer';

@@ -35,7 +35,7 @@ pub fn load(file: &[u8], context: Option<usize>) -> Result<Session> {
     for piece in pieces(file) {
         block_on(loading.feed(piece))?;
     }
-    let mut session = loading.finish()?;
+    let mut session = block_on(loading.finish())?;
     block_on(session.warm_up())?;
     Ok(session)
 }

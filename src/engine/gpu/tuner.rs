@@ -21,7 +21,8 @@ const VERSION: u32 = 2;
 /// Largest error of a right variant, relative to the root mean square of the results. Wrong ones are off by about one.
 pub(super) const TOLERANCE: f32 = 1e-3;
 
-/// The same where activations are rounded to eight bits.
+/// The same where activations are rounded to eight bits. It was 0.05 until the rounding alone came to 0.08, in the worst of 5120
+/// results after SwiGLU; whether such a kernel is exact but for the rounding, `tests/ops.rs` tells.
 pub(super) const INT8_TOLERANCE: f32 = 0.2;
 
 /// How many times as quick as the best exact one a variant must be that rounds activations.

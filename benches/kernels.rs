@@ -17,8 +17,8 @@ use weft_llm::format::layout::Layout;
 use weft_llm::ops::Variants;
 use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_INT8, MATVEC};
 
-/// What a right result may differ by, relative to the root mean square: activations may have been rounded to eight bits.
-const TOLERANCE: f32 = 0.2;
+/// What a right result may differ by, relative to the root mean square.
+const TOLERANCE: f32 = 1e-3;
 
 const ROUND: Duration = Duration::from_millis(20);
 

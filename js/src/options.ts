@@ -8,13 +8,10 @@ import type { FileLike, GenerateOptions, LoadOptions, Message, StoreOptions, Tok
 
 const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
-const LOAD_OPTIONS = ['model', 'device', 'contextLength', 'threads', 'signal', 'onProgress'].concat([
-  'store',
-  'sha256',
-  'fetch',
-  'token',
-  'hub',
-]);
+const LOAD_OPTIONS = [
+  ...['model', 'device', 'contextLength', 'threads', 'signal', 'onProgress'],
+  ...['store', 'sha256', 'fetch', 'token', 'hub'],
+];
 
 /** What crosses to the worker. A stream of the caller, or its `fetch`, is served from now on. */
 export function checkLoad(options: LoadOptions): LoadCall {

@@ -32,12 +32,14 @@ export function serve(port: Port<Reply, Request>, start: Start, downloads: Downl
       // one module, however often it loads the model
       let runtime: Promise<Runtime> | undefined;
       const once: Start = (...wanted) => (runtime ??= start(...wanted));
-      model = new Model(
+      const loaded = new Model(
         (device) => load(once, downloads, { ...call, device }, progress),
         call.device,
         (info) => port.postMessage({ type: 'reload', info }),
       );
-      return port.postMessage({ type: 'result', id, value: await model.info() });
+      const info = await loaded.info();
+      model = loaded;
+      return port.postMessage({ type: 'result', id, value: info });
     }
     if (!model) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
     switch (call.type) {

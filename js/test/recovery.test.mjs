@@ -2,13 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { give } from '../dist/download/port.js';
 import { createLlm } from '../dist/engine.js';
 import { collect, connect, FakeLlm, fakeRuntime, loadCall, textOf } from './support/fake.mjs';
 
 const lost = () => Object.assign(new Error('gone'), { code: 'DEVICE_LOST' });
 
 /** A model on `device`; `loads` has the options of every load, and `onLoad` may throw in it. */
-async function loadOn(t, device, fake, onLoad = () => {}) {
+async function loadOn(t, device, fake, onLoad = () => {}, file = new Blob(['x'])) {
   const runtime = fakeRuntime(fake);
   const { create } = runtime.Loader;
   const loads = [];
@@ -18,7 +19,7 @@ async function loadOn(t, device, fake, onLoad = () => {}) {
     return create(options);
   };
   const { connection, closed } = connect(t, runtime);
-  const call = loadCall([new Blob(['x'])], { device });
+  const call = loadCall([file], { device });
   return { llm: createLlm(connection, await connection.request(call)), loads, closed, runtime };
 }
 
@@ -81,6 +82,14 @@ test('a model that cannot be read again is an error of its own, and the next cal
   broken = false;
   assert.equal(textOf(await collect(llm.generate('a b'))), 'a b .');
   assert.equal(loads.length, 3);
+});
+
+test('the GPU is lost and the model came from a stream → `NETWORK`, which says that it can be read only once → nothing', async (t) => {
+  const { port1, port2 } = new MessageChannel();
+  give(new Blob(['x']).stream(), port1);
+  const { llm } = await loadOn(t, 'gpu', losing(1), undefined, { type: 'stream', port: port2 });
+  const message = /GPU device was lost.*could not be loaded again: .*a stream can be read only once/;
+  await assert.rejects(collect(llm.generate('a b')), { code: 'NETWORK', message });
 });
 
 test('an abort does not wait for the model to be loaded again', async (t) => {

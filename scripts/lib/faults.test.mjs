@@ -14,5 +14,5 @@ test('the names of tests are rows, whatever their quotes', () => {
     ['a', 'b', 'c'],
     ["it's", 'd"e', 'f'],
   ]);
-  assert.throws(() => faultsOf("test('no row', () => {});"), /"no row" is no/);
+  assert.deepEqual(faultsOf("test('no row', () => {});"), []);
 });

@@ -146,6 +146,11 @@ pub struct Hints<'a> {
     pub subgroups: bool,
 }
 
+#[allow(clippy::disallowed_methods, reason = "natively web_time's clock is std's, and in wasm it is the browser's")]
+fn now() -> web_time::Instant {
+    web_time::Instant::now()
+}
+
 /// An engine, and the reason for it as a sentence.
 pub struct Opened {
     /// The engine.

@@ -53,11 +53,6 @@ impl LinearVariant {
     const fn needing(self, feature: Feature) -> Self {
         Self { needs: Some(feature), ..self }
     }
-
-    /// Whether it rounds activations to eight bits, with a scale for 32 of them.
-    pub fn is_int8(&self) -> bool {
-        self.needs == Some(Feature::PackedDot)
-    }
 }
 
 /// A shader for `attention`.
@@ -112,7 +107,7 @@ pub const MATMUL: &[LinearVariant] = &[
     PLAIN,
 ];
 
-/// Candidates for many tokens and a quantised weight.
+/// Candidates for many tokens and a quantised weight, which round activations to eight bits.
 pub const MATMUL_INT8: &[LinearVariant] =
     &[linear("64 rows, 32 tokens a workgroup in 8 bits", "linear_block_int8", 1, 4, 16, 8, 32)
         .needing(Feature::PackedDot)];

@@ -1,7 +1,12 @@
 import { load } from '/runtime/weft/weft-llm/dist/index.js';
 
 export async function start({ engine, threads }) {
-  const options = { model: '/models/SmolLM2-135M-Instruct.Q4_1.gguf', device: engine, contextLength: 1024 };
+  const options = {
+    model: '/models/SmolLM2-135M-Instruct.Q4_1.gguf',
+    device: engine,
+    contextLength: 1024,
+    store: false,
+  };
   const llm = await load(engine === 'cpu' ? { ...options, threads } : options);
   return {
     about: llm.info.engine,

@@ -47,8 +47,16 @@ export function give(stream: ReadableStream<Uint8Array>, port: MessagePort): voi
   };
 }
 
-/** The stream that {@link give} gives, in the worker. Errors are `Error`s with the message of the original. */
+/** Ports whose stream was read, or begun. */
+const received = new WeakSet<MessagePort>();
+
+/**
+ * The stream that {@link give} gives, in the worker. Errors are `Error`s with the message of the original; one that is asked
+ * for again, as after a lost GPU, is an error too, where the port would be silent.
+ */
 export function receive(port: MessagePort): ReadableStream<Uint8Array> {
+  if (received.has(port)) throw new Error('a stream can be read only once');
+  received.add(port);
   return new ReadableStream<Uint8Array>(
     {
       pull: (controller) =>

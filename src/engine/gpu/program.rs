@@ -8,7 +8,7 @@ use web_time::Instant;
 
 use super::device::Gpu;
 use super::{GpuBuffer, shader};
-use crate::engine::trial::now;
+use crate::engine::now;
 use crate::ops::{Binding, Kernel, Op, Recording, Variants};
 use crate::record::Step;
 use crate::{Error, Result};

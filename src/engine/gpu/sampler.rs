@@ -9,7 +9,7 @@ use web_time::Instant;
 
 use super::device::Gpu;
 use super::program::{Feedback, Program};
-use crate::engine::trial::now;
+use crate::engine::now;
 use crate::record::Step;
 use crate::{Error, Result};
 

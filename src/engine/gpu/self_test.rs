@@ -7,9 +7,8 @@ use std::collections::HashSet;
 
 use super::GpuEngine;
 use super::program::name;
-use super::tuner::{INT8_TOLERANCE, TOLERANCE, run_checked};
+use super::tuner::run_checked;
 use crate::engine::trial::Trial;
-use crate::ops::variants::MATMUL_INT8;
 use crate::ops::{Command, Kernel, Op, Variants};
 use crate::{Error, Result};
 
@@ -23,7 +22,7 @@ pub(super) async fn check(engine: &mut GpuEngine, commands: &[Command]) -> Resul
             continue;
         }
         let trial = Trial::of(command);
-        match run(engine, &trial, &kernels).await {
+        match run(engine, &trial).await {
             Ok(()) => {
                 right.insert(names(&kernels));
             }
@@ -50,11 +49,10 @@ fn other(engine: &GpuEngine, command: &Command, wrong: &HashSet<Vec<String>>) ->
 }
 
 /// Leaves nothing behind but compiled pipelines.
-async fn run(engine: &mut GpuEngine, trial: &Trial, kernels: &[Kernel]) -> Result<()> {
-    let int8 = kernels.iter().any(|kernel| MATMUL_INT8.iter().any(|variant| variant.shader == kernel.shader));
+async fn run(engine: &mut GpuEngine, trial: &Trial) -> Result<()> {
     let expected = trial.expected().await?;
     let (buffers, programs) = (engine.buffers.len(), engine.programs.len());
-    let result = run_checked(engine, trial, &expected, if int8 { INT8_TOLERANCE } else { TOLERANCE }).await;
+    let result = run_checked(engine, trial, &expected).await;
     for buffer in engine.buffers.drain(buffers..) {
         buffer.main.destroy();
         buffer.scales.iter().for_each(wgpu::Buffer::destroy);

@@ -128,7 +128,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             op.x = random.like(memory, op.x)?;
             op.y = random.like(memory, op.y)?;
             if let Some(norm) = &mut op.norm {
-                norm.weight = random.like(memory, norm.weight)?;
+                norm.weight = random.norm(memory, norm.weight.cols)?;
             }
             if let Some(bias) = &mut op.bias {
                 *bias = random.like(memory, *bias)?;

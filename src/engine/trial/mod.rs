@@ -5,13 +5,11 @@ mod command;
 
 use std::time::Duration;
 
-use web_time::Instant;
-
 use super::host::{HostEngine, Reference};
-use super::{Engine, ProgramId};
+use super::{Engine, ProgramId, now};
 use crate::Result;
 use crate::format::block::BlockType;
-use crate::format::layout::Layout;
+use crate::format::layout::{BLOCK, Layout};
 use crate::ops::{Attention, Epilogue, Linear, Recording, RmsNorm};
 use crate::record::{Matrix, Step, Tensor};
 
@@ -52,7 +50,7 @@ impl Trial {
         let record = move |memory: &mut dyn Engine| {
             let mut random = Random(1);
             let x = random.tensor(memory, tokens, hidden)?;
-            let norm = Some(RmsNorm { weight: random.tensor(memory, 1, hidden)?, eps: 1e-5 });
+            let norm = Some(RmsNorm { weight: random.norm(memory, hidden)?, eps: 1e-5 });
             let weight = random.matrix(memory, layout, 2 * ffn, hidden)?;
             let y = random.tensor(memory, tokens, ffn)?;
             let mut recording = Recording::default();
@@ -145,11 +143,6 @@ pub fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
     differences.fold(0.0, |worst, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) })
 }
 
-#[allow(clippy::disallowed_methods, reason = "natively web_time's clock is std's, and in wasm it is the browser's")]
-pub(super) fn now() -> Instant {
-    Instant::now()
-}
-
 /// Repeatable numbers (xorshift32, Marsaglia 2003).
 struct Random(u32);
 
@@ -170,10 +163,31 @@ impl Random {
         self.tensor(memory, rows, cols)
     }
 
+    /// Values in (-1, 1) that eight bits hold exactly, with one scale for 32 of them or for 16: so a kernel that rounds its
+    /// activations must be as near to the reference as one that does not.
     fn tensor(&mut self, memory: &mut dyn Engine, rows: usize, cols: usize) -> Result<Tensor> {
+        let mut scale = 0.0;
+        let value = |i: usize| {
+            if i.is_multiple_of(BLOCK) {
+                scale = self.unit() / 127.0;
+            }
+            let byte = if i.is_multiple_of(BLOCK / 2) { 127 } else { (self.bits() % 255) as i32 - 127 };
+            scale * byte as f32
+        };
+        let values: Vec<f32> = (0..rows * cols).map(value).collect();
+        Self::put(memory, rows, cols, &values)
+    }
+
+    /// Weights of a norm, (1, cols), that keep what [`Random::tensor`] has made: equal within a block.
+    fn norm(&mut self, memory: &mut dyn Engine, cols: usize) -> Result<Tensor> {
+        let blocks: Vec<f32> = (0..cols.div_ceil(BLOCK)).map(|_| self.unit()).collect();
+        let values: Vec<f32> = (0..cols).map(|i| blocks[i / BLOCK]).collect();
+        Self::put(memory, 1, cols, &values)
+    }
+
+    fn put(memory: &mut dyn Engine, rows: usize, cols: usize, values: &[f32]) -> Result<Tensor> {
         let buffer = memory.create_values("trial", rows * cols)?;
-        let values: Vec<f32> = (0..rows * cols).map(|_| self.unit()).collect();
-        memory.write_values(buffer, 0, &values)?;
+        memory.write_values(buffer, 0, values)?;
         Ok(Tensor { buffer, rows, cols })
     }
 

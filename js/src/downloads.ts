@@ -11,6 +11,8 @@ import { Manifests } from './store/manifest.js';
 export interface Downloads {
   readonly fetch: Fetch;
   readonly sleep: Sleep;
+  /** Milliseconds without a byte after which a connection counts as broken. */
+  readonly stallMs: number;
   /** Undefined where this browser stores nothing for this page. */
   storage(): Promise<Storage | undefined>;
   readonly locks: Locks | undefined;
@@ -27,6 +29,7 @@ async function open(): Promise<Storage | undefined> {
 export const browserDownloads: Downloads = {
   fetch: (url, init) => fetch(url, init),
   sleep,
+  stallMs: 30_000,
   storage: () => (opened ??= open()),
   locks: globalThis.navigator?.locks ? browserLocks : undefined,
 };

@@ -21,6 +21,7 @@ import { nameOf, type Address } from './source.js';
 export interface Surroundings {
   readonly fetch: Fetch;
   readonly sleep: Sleep;
+  readonly stallMs: number;
   readonly meter: Meter;
   /** Tells the user a sentence. */
   note(sentence: string): void;
@@ -154,10 +155,10 @@ export class AddressReader {
 
   /** Asks the server, and starts the download of what is missing. `read`: chunks that the engine has already. */
   async #begin(read: number): Promise<void> {
-    const { fetch, sleep, meter, note } = this.#around;
+    const { fetch, sleep, stallMs, meter, note } = this.#around;
     const file = this.#file;
     const download = new Download(
-      { ...this.#address, useCache: !this.#storing },
+      { ...this.#address, useCache: !this.#storing, stallMs },
       {
         fetch,
         sleep,

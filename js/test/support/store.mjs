@@ -55,6 +55,7 @@ export class Visitor {
   pauses = [];
 
   downloads = {
+    stallMs: 30_000,
     fetch: (url, init) => fetch(url, init),
     sleep: async (milliseconds) => {
       this.pauses.push(milliseconds);

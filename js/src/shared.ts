@@ -26,7 +26,7 @@ export async function connectShared(call: LoadCall, signal?: AbortSignal): Promi
   const leave = await browserLocks.hold(life);
   try {
     for (;;) {
-      const release = await browserLocks.hold(name, signal);
+      const release = await browserLocks.hold(name, signal ? { signal } : {});
       try {
         const connection = await enter(startWorker(name), life, leave, signal);
         if (connection) return connection;
@@ -79,7 +79,7 @@ function connectionTo(port: MessagePort, life: string, leave: Release): Connecti
     leave();
   });
   const died = 'the shared worker ended; memory may have run out. Load the model again.';
-  browserLocks.hold(life, closed.signal).then(
+  browserLocks.hold(life, { signal: closed.signal }).then(
     (release) => {
       release();
       connection.fail(new WeftError('CRASHED', died));

@@ -6,14 +6,17 @@ export type Release = () => void;
 export interface Locks {
   /** Undefined where somebody else has it. */
   tryHold(name: string): Promise<Release | undefined>;
-  /** Waits for it, until `signal` is aborted: then it rejects. */
-  hold(name: string, signal?: AbortSignal): Promise<Release>;
+  /** Waits for it, until `signal` is aborted: then it rejects. Several may have it in the mode `shared`, if nobody has it alone. */
+  hold(name: string, options?: Pick<LockOptions, 'mode' | 'signal'>): Promise<Release>;
 }
+
+/** Who stores a chunk shares it until the chunk has been written down; who deletes what nobody has written down has it alone. */
+export const CHUNKS = 'chunks';
 
 export const browserLocks: Locks = {
   tryHold: (name) => request(name, { ifAvailable: true }),
   // Only one that may be refused is.
-  hold: async (name, signal) => (await request(name, signal ? { signal } : {}))!,
+  hold: async (name, options = {}) => (await request(name, options))!,
 };
 
 function request(name: string, options: LockOptions): Promise<Release | undefined> {

@@ -60,6 +60,8 @@ export class AddressReader {
   #turn: Promise<void> | undefined;
   #release: Release | undefined;
   #settled = false;
+  /** Whether all of it was read, and is what it should be. */
+  #whole = false;
   #download: Download | undefined;
   readonly #ahead = new Map<number, ReturnType<StoredFile['read']>>();
 
@@ -83,7 +85,6 @@ export class AddressReader {
 
   /** Can be iterated once. Errors: `NETWORK`, `FILE_CHANGED`, `INTEGRITY`; `QUOTA_EXCEEDED` where the caller insists on storing. */
   async *chunks(): AsyncGenerator<Uint8Array> {
-    let whole = false;
     try {
       await this.#open();
       if (!this.#following && !this.#file?.complete) await this.#begin(0);
@@ -98,7 +99,7 @@ export class AddressReader {
         yield bytes;
       }
       if (hash) compareHash(this.#name, this.#sha256, hash.digest());
-      whole = true;
+      this.#whole = true;
     } catch (error) {
       const useless = error instanceof WeftError && (error.code === 'FILE_CHANGED' || error.code === 'INTEGRITY');
       if (useless) await this.#forget();
@@ -106,13 +107,14 @@ export class AddressReader {
     } finally {
       this.#download?.stop();
       // What is under way is stored before another tab goes on.
-      if (!whole) void Promise.all(this.#puts).then(() => this.#letGo());
+      if (!this.#whole) void Promise.all(this.#puts).then(() => this.#letGo());
     }
   }
 
   /** Returns when everything is stored that will be. */
   async settle(): Promise<void> {
     await Promise.all(this.#puts);
+    if (!this.#whole) return;
     if (this.#refusal) throw this.#refusal.error;
     const { size } = this;
     const found = { ...(size !== null && { size }), ...(this.#sha256 !== null && { sha256: this.#sha256 }) };

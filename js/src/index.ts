@@ -5,6 +5,7 @@
  */
 
 import { connectDedicated } from './dedicated.js';
+import { messageOf } from './download/http.js';
 import { ALONE, createLlm, type Connection } from './engine.js';
 import { WeftError } from './errors.js';
 import { checkLoad } from './options.js';
@@ -67,8 +68,8 @@ async function connect(
   try {
     return { connection: await connectShared(call, signal), sharing: { shared: true, notShared: null } };
   } catch (error) {
-    if (!(error instanceof WeftError)) throw error; // the signal's reason
-    const notShared = `The model is this tab's own: ${error.message}`;
+    signal?.throwIfAborted();
+    const notShared = `The model is this tab's own: ${messageOf(error)}`;
     return { connection: connectDedicated(), sharing: { shared: false, notShared } };
   }
 }

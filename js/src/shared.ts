@@ -15,7 +15,7 @@ export function nameOf({ files, sha256, device, contextLength, store }: LoadCall
   return `weft ${VERSION} ${JSON.stringify({ addresses, sha256, device, contextLength, store })}`;
 }
 
-/** Errors are the signal's reason, or a `WeftError` that says why there is no shared worker. */
+/** Errors are the signal's reason, or say why there is no shared worker. */
 export async function connectShared(call: LoadCall, signal?: AbortSignal): Promise<Connection> {
   if (typeof SharedWorker === 'undefined') throw new WeftError('NOT_SUPPORTED', 'this browser has no shared workers.');
   if (!navigator.locks) {
@@ -59,7 +59,10 @@ function enter(
   const { port } = worker;
   let abort = () => {};
   const entering = new Promise<Connection | undefined>((resolve, reject) => {
-    abort = () => reject(signal?.reason);
+    abort = () => {
+      port.close();
+      reject(signal?.reason);
+    };
     worker.onerror = (event) => reject(notStarted(event.message || 'its script could not be loaded'));
     port.onmessage = ({ data: entered }: MessageEvent<Entered>) => {
       resolve(entered.type === 'welcome' ? connectionTo(port, entered.life, leave) : undefined);

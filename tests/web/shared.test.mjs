@@ -204,20 +204,25 @@ test('tabs take turns, and what one gives up leaves at once', { timeout }, async
   assert.deepEqual([given.reason, given.ids], ['abort', []]);
 });
 
-test(
-  'a tab is closed in the middle of its answer → nothing in the others → the model, which goes on with their calls',
-  { timeout },
-  async (t) => {
-    const open = profile(t);
-    const [closed, other] = [await open(), await open()];
-    for (const page of [closed, other]) await load(page);
-    await begin(closed);
-    const waiting = generate(other);
-    await closed.close();
-    assert.equal((await waiting).reason, 'length');
-    assert.equal(state.requests, 1);
-  },
-);
+for (const [what, end] of [
+  ['is closed', (page) => page.close()],
+  ['crashes', (page) => Promise.all([page.waitForEvent('crash'), page.goto('chrome://crash').catch(() => {})])],
+]) {
+  test(
+    `a tab ${what} in the middle of its answer → nothing in the others → the model, which goes on with their calls`,
+    { timeout },
+    async (t) => {
+      const open = profile(t);
+      const [ending, other] = [await open(), await open()];
+      for (const page of [ending, other]) await load(page);
+      await begin(ending);
+      const waiting = generate(other);
+      await end(ending);
+      assert.equal((await waiting).reason, 'length');
+      assert.equal(state.requests, 1);
+    },
+  );
+}
 
 test('dispose of one tab keeps the others; with the last one the worker ends', { timeout }, async (t) => {
   const open = profile(t);

@@ -286,7 +286,11 @@ test(
         const [listed] = await models.list();
         const usage = await models.usage();
         const blob = await new Response(await models.export(url)).blob();
+        const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('weft');
+        await folder.getFileHandle('0'.repeat(64), { create: true }); // of a tab that closed in between
         const deleted = await models.delete(url);
+        let files = 0;
+        for await (const _ of folder.keys()) files += 1;
         const left = (await models.list()).length;
         const imported = await models.import(blob, { as: 'hf:owner/name/model.gguf' });
         return {
@@ -294,6 +298,7 @@ test(
           usage,
           size: blob.size,
           deleted,
+          files,
           left,
           imported: imported.complete,
         };
@@ -302,7 +307,7 @@ test(
       const size = content.length;
       assert.deepEqual(found.listed, { source, size, storedBytes: size, complete: true, lastUsed: 0, sha256 });
       assert.ok(found.usage.stored === size && found.usage.used >= size && found.usage.quota > size);
-      assert.deepEqual([found.size, found.deleted, found.left, found.imported], [size, true, 0, true]);
+      assert.deepEqual([found.size, found.deleted, found.files, found.left, found.imported], [size, true, 0, 0, true]);
       const { fetchedBytes, error } = await load(page, { model: 'hf:owner/name/model.gguf', sha256 });
       assert.deepEqual([fetchedBytes, error], [0, undefined]);
     }),

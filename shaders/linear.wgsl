@@ -9,7 +9,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if first >= OUTPUTS || token >= min(step.tokens, params.rows) {
         return;
     }
-#ifdef SWIGLU
+#ifdef GATED
     store(token, first, project(token, first), project(token, OUTPUTS + first));
 #else
     store_pair(token, first, vec2(project(token, first), project(token, first + 1u)));

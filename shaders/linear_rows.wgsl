@@ -21,7 +21,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 #else
     let factor = 1.0;
 #endif
-#ifdef SWIGLU
+#ifdef GATED
     for (var i = 0u; i < ROWS / 2u; i++) {
         store(token, first + i, sums.rows[i] * factor, sums.rows[ROWS / 2u + i] * factor);
     }

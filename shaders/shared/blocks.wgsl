@@ -48,10 +48,10 @@ fn norm_block(block: u32) -> Block {
 }
 #endif
 
-// The weight's row behind sum r of the ROWS sums of an invocation whose first output is `first`. With SWIGLU the second
+// The weight's row behind sum r of the ROWS sums of an invocation whose first output is `first`. With GATED the second
 // half of the sums are the ups of the gates in the first.
 fn row_of(first: u32, r: u32) -> u32 {
-#ifdef SWIGLU
+#ifdef GATED
     return select(first + r, OUTPUTS + first + r - ROWS / 2u, r >= ROWS / 2u);
 #else
     return first + r;

@@ -61,6 +61,8 @@ pub struct Member {
 #[derive(Clone, Debug)]
 pub struct Group {
     members: Vec<Member>,
+    /// The tensor that some files have in place of all members.
+    whole: Option<String>,
     cols: usize,
     pub weight: Weight,
 }
@@ -68,11 +70,26 @@ pub struct Group {
 impl Group {
     pub fn new(members: &[(String, usize)], cols: usize) -> Self {
         let members = members.iter().map(|(stem, rows)| Member { stem: stem.clone(), rows: *rows, placed: false });
-        Self { members: members.collect(), cols, weight: Weight::default() }
+        Self { members: members.collect(), whole: None, cols, weight: Weight::default() }
+    }
+
+    /// The same, or one tensor of all rows.
+    pub fn or_whole(self, stem: String) -> Self {
+        Self { whole: Some(stem), ..self }
+    }
+
+    /// Becomes a group of the one tensor, if that is here.
+    fn take_whole(&mut self, tensors: &HashMap<&str, &TensorInfo>) {
+        let is_here = |stem: &String| tensors.contains_key(format!("{stem}.weight").as_str());
+        if let Some(stem) = self.whole.take_if(|stem| is_here(stem)) {
+            let rows = self.members.iter().map(|member| member.rows).sum();
+            self.members = vec![Member { stem, rows, placed: false }];
+        }
     }
 
     /// Gives a place to the members that `tensors` holds.
     pub fn place(&mut self, memory: &mut dyn Memory, tensors: &HashMap<&str, &TensorInfo>) -> Result<()> {
+        self.take_whole(tensors);
         let mut first_row = 0;
         let mut run: Option<(Layout, usize, usize)> = None; // layout, first row, rows
         let mut runs = Vec::new();
@@ -117,7 +134,7 @@ impl Group {
 
     /// The stems of all members.
     pub fn stems(&self) -> impl Iterator<Item = &str> {
-        self.members.iter().map(|member| member.stem.as_str())
+        self.members.iter().map(|member| &member.stem).chain(&self.whole).map(String::as_str)
     }
 
     /// Writes rows of a tensor, `first_row` counted from the start of the group.

@@ -211,7 +211,8 @@ impl Variants {
             }
             Command::Attention(_) => ATTEND_MANY.iter().map(|attend_many| Self { attend_many, ..same }).collect(),
             Command::Embed(_)
-            | Command::SwiGlu(_)
+            | Command::Norm(_)
+            | Command::Activate(_)
             | Command::RopeAppend(_)
             | Command::LastRow(_)
             | Command::Sample(_) => Vec::new(),

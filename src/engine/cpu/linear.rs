@@ -1,10 +1,10 @@
 //! Matrix product over tiles of eight rows. A tile is read once for up to four tokens, and tiles are shared out among the
 //! threads; its eight sums are lanes from beginning to end.
 
+use super::activate::activate;
 use super::activations::{QuantBlock, Scratch};
 use super::pool::{self, Shared};
 use super::simd::{ByteDot, F32x4, NibbleDot, nibbles, words};
-use super::swiglu;
 use super::tiles::{Bfloats, ByteBlock, Column, Data, Floats, Halves, NibbleBlock, ROWS, Tiles};
 use crate::format::layout::BLOCK;
 use crate::ops::{Epilogue, Linear, RmsNorm};
@@ -23,7 +23,7 @@ struct Output<'a> {
     offset: usize,
     rows: usize,
     bias: Option<&'a [f32]>,
-    accumulate: bool,
+    epilogue: Epilogue,
 }
 
 /// `x`: (tokens, weight.cols); `norm`: (weight.cols); `bias`: (weight.rows); `y`: (tokens, op.y.cols).
@@ -44,14 +44,15 @@ pub fn linear(
     let norm = op.norm.zip(norm);
     let (scratch, gate_up) = scratch;
     let rows = weight.rows;
-    if op.epilogue == Epilogue::SwiGlu {
+    if let Epilogue::Activate(activation) = op.epilogue {
         gate_up.resize(tokens * rows, 0.0);
-        let output = Output { y: Shared::new(gate_up), cols: rows, offset: 0, rows, bias, accumulate: false };
+        let epilogue = Epilogue::Store;
+        let output = Output { y: Shared::new(gate_up), cols: rows, offset: 0, rows, bias, epilogue };
         product(scratch, x, norm, weight, &output);
-        swiglu::swiglu(gate_up, rows / 2, op.y.cols, op.y_offset, y);
+        activate(activation, gate_up, op.outputs(), op.y.cols, op.y_offset, y);
     } else {
-        let accumulate = op.epilogue == Epilogue::Accumulate;
-        let output = Output { y: Shared::new(y), cols: op.y.cols, offset: op.y_offset, rows, bias, accumulate };
+        let epilogue = op.epilogue;
+        let output = Output { y: Shared::new(y), cols: op.y.cols, offset: op.y_offset, rows, bias, epilogue };
         product(scratch, x, norm, weight, &output);
     }
 }
@@ -108,7 +109,7 @@ impl Output<'_> {
         let sums = sums.map(F32x4::to_array);
         for (i, (y, &sum)) in y.iter_mut().zip(sums.as_flattened()).enumerate() {
             let sum = sum + self.bias.map_or(0.0, |bias| bias[first + i]);
-            *y = if self.accumulate { *y + sum } else { sum };
+            *y = self.epilogue.apply(*y, sum, 1.0);
         }
     }
 }

@@ -16,6 +16,7 @@ macro_rules! embed {
 
 /// Every file in `shaders/`, by its path without the ending.
 const SOURCES: &[(&str, &str)] = embed![
+    "activate",
     "attention",
     "attention_lane",
     "attention_merge",
@@ -28,12 +29,13 @@ const SOURCES: &[(&str, &str)] = embed![
     "linear_rows_tile",
     "linear_split",
     "linear_subgroup",
+    "norm",
     "rope_append",
     "sample",
     "sample_blocks",
-    "swiglu",
     "try_packed_dot",
     "try_subgroups",
+    "shared/activation",
     "shared/attention",
     "shared/blocks",
     "shared/linear",
@@ -41,7 +43,6 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/matvec",
     "shared/parts",
     "shared/rope",
-    "shared/silu",
     "shared/step",
     "shared/tile",
     "shared/weight",

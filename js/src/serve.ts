@@ -69,7 +69,6 @@ export class Host {
 
   #drop(client: Client): void {
     if (!this.#clients.delete(client)) return;
-    this.#queue.drop(client);
     for (const cancel of client.cancels.values()) cancel();
     if (this.#clients.size === 0) this.#onUnused();
   }

@@ -169,14 +169,27 @@ test('firefox: tabs share one model', { timeout }, async (t) => {
   await sharesOne(profile(t, firefox), 'cpu');
 });
 
-test('a shared worker stores what it fetches, and finds it again', { timeout }, async (t) => {
-  const page = await profile(t)();
-  assert.equal((await load(page)).download.storage, 'opfs');
-  await dispose(page);
-  await workersEnd();
-  const { download, shared } = await load(page);
-  assert.deepEqual([download.fetchedBytes, download.fromStoreBytes, shared], [0, content.length, true]);
-});
+for (const [kind, what, broken] of [
+  ['opfs', 'in files', ''],
+  ['cache', 'in the Cache API where files cannot be written', 'FileSystemFileHandle.prototype.createWritable'],
+  [
+    'none',
+    'nowhere where nothing works, and says so',
+    'StorageManager.prototype.getDirectory = CacheStorage.prototype.open',
+  ],
+]) {
+  test(`a shared worker stores what it fetches ${what}`, { timeout }, async (t) => {
+    const page = await profile(t)();
+    const refuse = broken && `${broken} = () => Promise.reject(new DOMException('no', 'SecurityError'));`;
+    state.worker = `import '${WORKER}?real'; ${refuse}`;
+    const { download } = await load(page);
+    assert.deepEqual([download.storage, download.notes.length], [kind, kind === 'none' ? 1 : 0]);
+    await dispose(page);
+    await workersEnd();
+    const { shared, download: again } = await load(page);
+    assert.deepEqual([shared, again.fromStoreBytes], [true, kind === 'none' ? 0 : content.length]);
+  });
+}
 
 test('tabs take turns, and what one gives up leaves at once', { timeout }, async (t) => {
   const open = profile(t);

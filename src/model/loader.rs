@@ -311,17 +311,14 @@ impl Parts {
         };
         let mut layers = Vec::with_capacity(config.layers);
         for i in 0..config.layers {
+            let (attn_norm, ffn_norm) = norm_stems(config, vectors, i);
             layers.push(Layer {
-                attn_norm: vectors.norm(memory, &format!("blk.{i}.attn_norm"))?,
+                attn_norm: vectors.norm(memory, &attn_norm)?,
                 qkv_proj: group()?.finish(memory, vectors)?,
                 qk_norms: vectors.qk_norms(memory, config, i)?,
                 o_proj: group()?.finish(memory, vectors)?,
                 post_attn_norm: post_norm(memory, vectors, format!("blk.{i}.post_attention_norm"))?,
-                ffn_norm: match format!("blk.{i}.ffn_norm") {
-                    // blocks in parallel may share the norm of what they read
-                    stem if config.parallel && !vectors.has(&format!("{stem}.weight")) => None,
-                    stem => Some(vectors.norm(memory, &stem)?),
-                },
+                ffn_norm: ffn_norm.map(|stem| vectors.norm(memory, &stem)).transpose()?,
                 feed_forward: feed_forward(config, || group()?.finish(memory, vectors))?,
                 post_ffn_norm: post_norm(memory, vectors, format!("blk.{i}.post_ffw_norm"))?,
                 kv_cache: KvCache::new(memory, config, context)?,
@@ -342,6 +339,18 @@ impl Parts {
         }
         let (config, vocab) = (config.clone(), self.tokenizer.vocab_size());
         Ok(Decoder { config, vocab, context, embed_tokens, embed_positions, layers, norm, lm_head })
+    }
+}
+
+/// The stems of the norms before the two blocks of a layer. Blocks in parallel may share the one that is there, or have a second for
+/// attention, as in Falcon.
+fn norm_stems(config: &Config, vectors: &Vectors, layer: usize) -> (String, Option<String>) {
+    let stem = |name: &str| format!("blk.{layer}.{name}");
+    let has = |name: &str| vectors.has(&format!("blk.{layer}.{name}.weight"));
+    match config.parallel {
+        true if has("attn_norm_2") => (stem("attn_norm_2"), Some(stem("attn_norm"))),
+        true if !has("ffn_norm") => (stem("attn_norm"), None),
+        _ => (stem("attn_norm"), Some(stem("ffn_norm"))),
     }
 }
 

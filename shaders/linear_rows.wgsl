@@ -12,6 +12,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if first >= OUTPUTS || token >= min(step.tokens, params.rows) {
         return;
     }
+#ifdef EXPERTS
+    if !take_expert(token, id.z) {
+        return;
+    }
+#endif
     var sums: Sums;
     for (var block = 0u; block < BLOCKS; block++) {
         add_block(&sums, first, token, block);

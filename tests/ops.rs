@@ -5,8 +5,8 @@ mod support;
 use support::{Rng, Setup, Suite};
 use weft_llm::format::block::BlockType;
 use weft_llm::ops::{
-    Activate, Activation, Attention, Embed, Epilogue, Function, Index, LastRow, Linear, Norm, NormKind, RopeAppend,
-    RopeKind,
+    Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Index, LastRow, Linear, Norm,
+    NormKind, RopeAppend, RopeKind, Route, Weighting,
 };
 
 /// (tokens of the step, capacity of the recording)
@@ -172,6 +172,76 @@ fn norm() {
         }
     }
     suite.report("norm");
+}
+
+#[test]
+fn route() {
+    let mut suite = Suite::new();
+    for weighting in [Weighting::Softmax, Weighting::Renormalised, Weighting::SparseMixer] {
+        for (experts, chosen) in [(1, 1), (5, 2), (64, 8), (128, 3)] {
+            for shared in [false, true] {
+                for (tokens, capacity) in TOKENS {
+                    let name = format!("{weighting:?} {chosen} of {experts}, shared {shared}, {tokens}/{capacity}");
+                    suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                        let shared_cols = usize::from(shared);
+                        let logits = s.tensor(capacity, experts + shared_cols);
+                        Route { logits, chosen, weighting, shared, y: s.output(capacity, 2 * chosen + shared_cols) }
+                    });
+                }
+            }
+        }
+    }
+    suite.report("route");
+}
+
+#[test]
+fn expert_linear() {
+    let mut suite = Suite::new();
+    let mut rng = Rng::new(6);
+    for block in BlockType::ALL {
+        for slot_inputs in [false, true] {
+            for (tokens, capacity) in TOKENS {
+                // experts end within a tile of rows
+                let (rows, cols) = ([12, 7, 64, 130][rng.below(4)], [32, 96, 160][rng.below(3)]);
+                let (chosen, experts, first_expert) = (3, 4, rng.below(3));
+                let has_norm = !slot_inputs && rng.below(2) == 1;
+                let shape = format!("{block:?} {experts} × {rows} × {cols} from {first_expert}");
+                let name = format!("{shape} slots {slot_inputs} norm {has_norm} tokens {tokens}/{capacity}");
+                suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                    let x = s.tensor_of_bytes(capacity, if slot_inputs { chosen * cols } else { cols });
+                    // also numbers before and after this part
+                    let numbers: Vec<f32> = (0..capacity * 5).map(|i| (i * i % 7) as f32).collect();
+                    ExpertLinear {
+                        x,
+                        norm: has_norm.then(|| s.norm(cols)),
+                        weight: s.matrix(block, experts * rows, cols),
+                        rows,
+                        first_expert,
+                        route: s.tensor_of(capacity, 5, &numbers),
+                        chosen,
+                        y_offset: 2,
+                        y: s.output(capacity, chosen * rows + 3),
+                    }
+                });
+            }
+        }
+    }
+    suite.report("expert_linear");
+}
+
+#[test]
+fn combine() {
+    let mut suite = Suite::new();
+    for (tokens, capacity) in TOKENS {
+        for (chosen, slots, cols) in [(1, 1, 7), (2, 3, 65), (8, 8, 160)] {
+            let name = format!("{slots} answers of {cols}, tokens {tokens}/{capacity}");
+            suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                let (x, route) = (s.tensor(capacity, slots * cols), s.tensor(capacity, chosen + slots));
+                Combine { x, route, chosen, scale: 0.7, y: s.output(capacity, cols) }
+            });
+        }
+    }
+    suite.report("combine");
 }
 
 #[test]

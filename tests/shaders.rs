@@ -10,8 +10,8 @@ use naga::{AddressSpace, Module, TypeInner};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::{
-    Activate, Activation, Attention, Command, Embed, Epilogue, Function, Index, Kernel, LastRow, Linear, Norm,
-    NormKind, Op, RmsNorm, RopeAppend, RopeKind, Sample, Variants,
+    Activate, Activation, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Index, Kernel, LastRow,
+    Linear, Norm, NormKind, Op, RmsNorm, RopeAppend, RopeKind, Route, Sample, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, Matrix, Tensor};
 
@@ -38,6 +38,13 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         let weight = Matrix { buffer, layout, rows: 32, cols: 32 };
         for index in [Index::Id, Index::Position] {
             commands.push(Embed { table: weight, first_row: 0, index, scale: 1.0, y: tensor(1) }.into());
+        }
+        for (slot_inputs, norm) in [(false, None), (false, Some(RmsNorm { weight: tensor(1), eps: 0.0 })), (true, None)]
+        {
+            let (rows, first_expert, chosen, y_offset) = (8, 0, 2, 0);
+            let x = Tensor { cols: if slot_inputs { 64 } else { 32 }, ..tensor(1) };
+            let (route, y) = (tensor(1), tensor(1));
+            commands.push(ExpertLinear { x, norm, weight, rows, first_expert, route, chosen, y_offset, y }.into());
         }
         for rows in [1, 2] {
             let qkv = rope(tensor(rows), RopeKind::Interleaved);
@@ -85,6 +92,10 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
             commands.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, accumulate, y }.into());
         }
     }
+    let (logits, y) = (tensor(1), Tensor { cols: 5, ..tensor(1) });
+    commands.push(Route { logits, chosen: 2, weighting: Weighting::Softmax, shared: true, y }.into());
+    let (x, route) = (Tensor { cols: 64, ..tensor(1) }, Tensor { cols: 4, ..tensor(1) });
+    commands.push(Combine { x, route, chosen: 2, scale: 1.0, y: tensor(1) }.into());
     commands.push(LastRow { x: tensor(1), y: tensor(1) }.into());
     let (logits, chain, maxima, y) = (tensor(1), tensor(1), tensor(1), tensor(1));
     commands.push(Sample { logits, chain, maxima, y }.into());

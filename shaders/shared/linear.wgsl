@@ -3,7 +3,7 @@
 // NORM takes norm(x) for x: each factor of the norm's weight as x is read, 1 / rms when the sum is complete.
 // BIAS adds the bias; ACCUMULATE adds to y, the residual connection; ACTIVATE applies the activation function, and with GATED
 // row n is gate and row OUTPUTS + n up, whose product is stored; CAP bounds the result softly, as logits; ROPE takes the rows
-// as q, k and v, see shared/rope.
+// as q, k and v, see shared/rope; EXPERTS takes rows that depend on the token, see shared/experts.
 #import step
 #import weight
 
@@ -20,11 +20,18 @@ struct Params {
 #ifdef BIAS
 @group(0) @binding(4) var<storage, read> bias: array<f32>; // (weight rows)
 #endif
+#ifdef EXPERTS
+#import experts
+#endif
 #ifdef NORM
 #ifdef BIAS
 @group(0) @binding(5) var<storage, read> norm: array<vec4<f32>, QUADS>;
 #else
+#ifdef EXPERTS
+@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>, QUADS>;
+#else
 @group(0) @binding(4) var<storage, read> norm: array<vec4<f32>, QUADS>;
+#endif
 #endif
 #endif
 #ifdef ROPE
@@ -33,6 +40,24 @@ struct Params {
 #ifdef ACTIVATE
 #import activation
 #endif
+
+// Where a token's row of x starts.
+fn x_start(token: u32) -> u32 {
+#ifdef SLOT_INPUTS
+    return (token * CHOSEN + slot) * QUADS;
+#else
+    return token * QUADS;
+#endif
+}
+
+// The row of the weight behind an output, or behind an up.
+fn weight_row(output: u32) -> u32 {
+#ifdef EXPERTS
+    return first_weight_row + output;
+#else
+    return output;
+#endif
+}
 
 fn inverse_rms(squares: f32) -> f32 {
     return inverseSqrt(squares / f32(COLS) + params.eps);
@@ -74,7 +99,11 @@ fn store(token: u32, output: u32, result: f32, up: f32) {
         value = params.cap * tanh(clamp(value / params.cap, -15.0, 15.0));
     }
 #endif
+#ifdef EXPERTS
+    let at = token * Y_COLS + params.y_offset + slot * OUTPUTS + output;
+#else
     let at = token * Y_COLS + params.y_offset + output;
+#endif
 #ifdef ACCUMULATE
     value = y[at] + params.scale * value;
 #endif

@@ -7,7 +7,8 @@ use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::layout::{Layout, Planes, repack};
 use crate::ops::{
-    self, Activate, Attention, Command, Embed, Epilogue, LastRow, Linear, Norm, Recording, RopeAppend, Sample, Weight,
+    self, Activate, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, LastRow, Linear, Norm, Recording,
+    RopeAppend, Route, Sample, Weight,
 };
 use crate::record::{BufferId, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
@@ -47,6 +48,27 @@ pub trait Kernels {
         bias: Option<&[f32]>,
         y: &mut [f32],
     );
+
+    /// See [`ExpertLinear::reference`].
+    fn expert_linear(
+        &self,
+        op: &ExpertLinear,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        route: &[f32],
+        weight: &Self::Matrix,
+        y: &mut [f32],
+    );
+
+    /// See [`Route::reference`].
+    fn route(&self, op: &Route, logits: &[f32], y: &mut [f32]) {
+        op.reference(logits, y);
+    }
+
+    /// See [`Combine::reference`].
+    fn combine(&self, op: &Combine, x: &[f32], route: &[f32], y: &mut [f32]) {
+        op.reference(x, route, y);
+    }
 
     /// See [`ops::activate::reference`].
     fn activate(&self, op: &Activate, x: &[f32], y: &mut [f32]) {
@@ -139,6 +161,18 @@ impl Kernels for Reference {
     ) {
         op.reference(x, norm, weight.weight(), bias, y);
     }
+
+    fn expert_linear(
+        &self,
+        op: &ExpertLinear,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        route: &[f32],
+        weight: &PlainMatrix,
+        y: &mut [f32],
+    ) {
+        op.reference(x, norm, route, weight.weight(), y);
+    }
 }
 
 enum Buffer<M> {
@@ -203,6 +237,9 @@ impl<K: Kernels> HostEngine<K> {
             Command::Linear(op) => op.y,
             Command::Norm(op) => op.y,
             Command::Activate(op) => op.y,
+            Command::Route(op) => op.y,
+            Command::ExpertLinear(op) => op.y,
+            Command::Combine(op) => op.y,
             Command::RopeAppend(op) => op.qkv,
             Command::Attention(op) => op.y,
             Command::LastRow(op) => op.y,
@@ -227,6 +264,13 @@ impl<K: Kernels> HostEngine<K> {
                     self.rope_append(rope, step, y);
                 }
             }
+            Command::Route(op) => kernels.route(op, self.rows(&op.logits, n), y),
+            Command::ExpertLinear(op) => {
+                let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));
+                let (x, route) = (self.rows(&op.x, n), self.rows(&op.route, n));
+                kernels.expert_linear(op, x, norm, route, self.matrix(&op.weight)?, y);
+            }
+            Command::Combine(op) => kernels.combine(op, self.rows(&op.x, n), self.rows(&op.route, n), y),
             Command::Activate(op) => kernels.activate(op, self.rows(&op.x, n), y),
             Command::RopeAppend(op) => self.rope_append(op, step, y),
             Command::Attention(op) => {

@@ -1,6 +1,6 @@
 //! The architectures that weft runs, as rows of a table: how each varies the one decoder layer.
 
-use crate::ops::{Activation, Function, NormKind, RopeKind};
+use crate::ops::{Activation, Function, NormKind, RopeKind, Weighting};
 
 /// What does not vary within an architecture.
 #[derive(Debug, PartialEq)]
@@ -31,6 +31,8 @@ pub struct Architecture {
     pub fused_gate_up: bool,
     /// Whether attention and feed-forward layer read the same residual stream, where the file does not say.
     pub parallel: bool,
+    /// What experts weigh, where the architecture has such models.
+    pub experts: Option<Weighting>,
     /// Whether the embeddings are multiplied by the root of their width.
     pub scales_embedding: bool,
 }
@@ -68,6 +70,7 @@ const LLAMA: Architecture = Architecture {
     post_norms: false,
     fused_gate_up: false,
     parallel: false,
+    experts: None,
     scales_embedding: false,
 };
 
@@ -86,9 +89,18 @@ const fn gpt(name: &'static str, rope: Option<RopeKind>, function: Function) -> 
 
 /// Every architecture.
 const ARCHITECTURES: &[Architecture] = &[
-    LLAMA,
+    // Mixtral is stored under this name too
+    Architecture { experts: Some(Weighting::Renormalised), ..LLAMA },
     Architecture { name: "qwen2", ..HALF_SPLIT },
+    Architecture { name: "qwen2moe", experts: Some(Weighting::Softmax), ..HALF_SPLIT },
     Architecture { name: "qwen3", qk_norm: Some(QkNorm::Heads), ..HALF_SPLIT },
+    Architecture {
+        name: "qwen3moe",
+        qk_norm: Some(QkNorm::Heads),
+        experts: Some(Weighting::Renormalised),
+        ..HALF_SPLIT
+    },
+    Architecture { name: "olmoe", qk_norm: Some(QkNorm::Rows), experts: Some(Weighting::Softmax), ..HALF_SPLIT },
     GEMMA,
     Architecture { name: "gemma2", post_norms: true, windowed: WindowedLayers::AllButEvery(2), ..GEMMA },
     Architecture {
@@ -100,6 +112,14 @@ const ARCHITECTURES: &[Architecture] = &[
         ..GEMMA
     },
     Architecture { name: "phi3", fused_gate_up: true, long_rope: true, ..HALF_SPLIT },
+    Architecture {
+        name: "phimoe",
+        norm: NormKind::Layer,
+        rms_eps: true,
+        long_rope: true,
+        experts: Some(Weighting::SparseMixer),
+        ..HALF_SPLIT
+    },
     Architecture { name: "smollm3", no_rope_every: Some(4), ..LLAMA },
     Architecture { name: "granite", ..LLAMA },
     Architecture { name: "stablelm", norm: NormKind::Layer, ..HALF_SPLIT },

@@ -2,7 +2,7 @@
 
 use super::architecture::{Architecture, NAMES, QkNorm, WindowedLayers};
 use crate::format::metadata::Metadata;
-use crate::ops::{Activation, NormKind, RopeKind};
+use crate::ops::{Activation, NormKind, RopeKind, Weighting};
 use crate::{Error, Result};
 
 /// Hyperparameters of a decoder, and how it varies the common layer.
@@ -16,8 +16,10 @@ pub struct Config {
     pub layers: usize,
     /// Width of the residual stream.
     pub hidden: usize,
-    /// Width inside the feed-forward layer.
+    /// Width inside the feed-forward layer, or inside one expert.
     pub ffn: usize,
+    /// The experts of the feed-forward layer, where it is a mixture of some.
+    pub experts: Option<Experts>,
     /// Query heads.
     pub heads: usize,
     /// Key and value heads; fewer than `heads` is grouped-query attention.
@@ -38,6 +40,19 @@ pub struct Config {
     pub window: Option<usize>,
     /// Factors and bounds, 1 and none for most models.
     pub scales: Scales,
+}
+
+/// A feed-forward layer of which each token uses a part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experts {
+    /// How many there are.
+    pub count: usize,
+    /// How many a token goes to.
+    pub chosen: usize,
+    /// What these weigh.
+    pub weighting: Weighting,
+    /// Width inside the expert that every token goes to.
+    pub shared_ffn: Option<usize>,
 }
 
 /// Factors and bounds along a model's way from ids to logits.
@@ -141,9 +156,7 @@ impl Config {
         let architecture =
             Architecture::named(name).ok_or_else(|| unsupported("general.architecture", name, &NAMES.join(", ")))?;
         let keys = Keys { metadata, architecture };
-        if let Some(experts) = keys.opt_count("expert_count")?.filter(|&n| n > 0) {
-            return Err(unsupported(&keys.key("expert_count"), &experts.to_string(), "dense models (0 experts)"));
-        }
+        let experts = Experts::read(&keys)?;
         let hidden = keys.count("embedding_length")?;
         let heads = keys.count("attention.head_count")?;
         let kv_heads = keys.opt_count("attention.head_count_kv")?.unwrap_or(heads);
@@ -160,7 +173,11 @@ impl Config {
             name: metadata.opt_str("general.name")?.unwrap_or(name).to_string(),
             layers: keys.count("block_count")?,
             hidden,
-            ffn: keys.count("feed_forward_length")?,
+            ffn: match keys.opt_count("expert_feed_forward_length")?.filter(|_| experts.is_some()) {
+                Some(ffn) => ffn,
+                None => keys.count("feed_forward_length")?,
+            },
+            experts,
             heads,
             kv_heads,
             head_dim,
@@ -210,6 +227,13 @@ impl Config {
         for (key, value) in [("embedding_length", self.hidden), ("feed_forward_length", self.ffn)] {
             let fits = (4..=1 << 20).contains(&value) && value.is_multiple_of(4);
             self.require(key, fits, "a multiple of 4 up to 1048576", value)?;
+        }
+        if let Some(Experts { count, chosen, shared_ffn, .. }) = &self.experts {
+            self.require("expert_count", *count <= 4096, "up to 4096", count)?;
+            self.require("expert_used_count", (1..=*count).contains(chosen), "1 to expert_count", chosen)?;
+            let shared = shared_ffn.unwrap_or(4);
+            let fits = (4..=1 << 20).contains(&shared) && shared.is_multiple_of(4);
+            self.require("expert_shared_feed_forward_length", fits, "a multiple of 4 up to 1048576", shared)?;
         }
         self.require("attention.head_count", (1..=4096).contains(&self.heads), "1 to 4096", self.heads)?;
         let heads_divide = self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads);
@@ -289,6 +313,33 @@ impl Config {
             Some(rope) if self.window_of(layer).is_some() => Some(rope),
             _ => Some(&self.rope),
         }
+    }
+}
+
+impl Experts {
+    /// `None` for a dense model.
+    fn read(keys: &Keys) -> Result<Option<Self>> {
+        let Some(count) = keys.opt_count("expert_count")?.filter(|&count| count > 0) else { return Ok(None) };
+        let Some(weighting) = keys.architecture.experts else {
+            return Err(unsupported(&keys.key("expert_count"), &count.to_string(), "dense models (0 experts)"));
+        };
+        // 1 is softmax
+        if let Some(function) = keys.opt_count("expert_gating_func")?.filter(|&function| function != 1) {
+            return Err(unsupported(&keys.key("expert_gating_func"), &function.to_string(), "1 (softmax)"));
+        }
+        if let Some(scale) = keys.opt_f32("expert_weights_scale")?.filter(|&scale| scale != 0.0 && scale != 1.0) {
+            return Err(unsupported(&keys.key("expert_weights_scale"), &scale.to_string(), "1"));
+        }
+        Ok(Some(Self {
+            count,
+            chosen: keys.count("expert_used_count")?,
+            weighting: match keys.metadata.opt_bool(&keys.key("expert_weights_norm"))? {
+                Some(true) => Weighting::Renormalised,
+                Some(false) => Weighting::Softmax,
+                None => weighting,
+            },
+            shared_ffn: keys.opt_count("expert_shared_feed_forward_length")?.filter(|&ffn| ffn > 0),
+        }))
     }
 }
 

@@ -1,12 +1,13 @@
 //! The transformer: a decoder-only model (Vaswani et al. 2017, arXiv 1706.03762), as a recording. Its layer is that of Llama (Touvron
 //! et al. 2023, arXiv 2302.13971); what other architectures do otherwise is in [`Config`] and in which weights are there.
 
-use super::config::Config;
+use super::config::{Config, Experts};
 use super::kv_cache::KvCache;
-use super::weights::Weight;
+use super::weights::{ExpertWeight, Weight};
 use crate::Result;
 use crate::ops::{
-    Activate, Attention, Embed, Epilogue, Index, LastRow, Norm, NormKind, Recording, RmsNorm, RopeAppend,
+    Activate, Activation, Attention, Combine, Embed, Epilogue, Index, LastRow, Norm, NormKind, Recording, RmsNorm,
+    RopeAppend, Route,
 };
 use crate::record::{Memory, Tensor};
 
@@ -25,16 +26,47 @@ pub struct Layer {
     pub post_attn_norm: Option<NormWeights>,
     /// Before the feed-forward block; `None` where that reads what the attention block reads.
     pub ffn_norm: Option<NormWeights>,
-    /// (2 ffn, hidden): gate and up projection stacked; or (ffn, hidden)
-    pub gate_up_proj: Weight,
-    /// (hidden, ffn)
-    pub down_proj: Weight,
+    /// The feed-forward block.
+    pub feed_forward: FeedForward,
     /// After the feed-forward block.
     pub post_ffn_norm: Option<NormWeights>,
     /// Keys and values of past tokens.
     pub kv_cache: KvCache,
     /// (context, turning values of a head): cos and sin of every position
     pub rope_table: Tensor,
+}
+
+/// Weights of a feed-forward block.
+#[derive(Clone, Debug)]
+pub enum FeedForward {
+    /// Every token uses all of it.
+    Dense(Mlp),
+    /// A token uses some experts.
+    Experts(Box<MixtureWeights>),
+}
+
+/// Two projections with an activation in between.
+#[derive(Clone, Debug)]
+pub struct Mlp {
+    /// (2 ffn, hidden): gate and up projection stacked; or (ffn, hidden)
+    pub gate_up_proj: Weight,
+    /// (hidden, ffn)
+    pub down_proj: Weight,
+}
+
+/// Weights of a mixture of experts.
+#[derive(Clone, Debug)]
+pub struct MixtureWeights {
+    /// (experts, hidden), and a row more where there is a shared expert: the logit of its weight
+    pub router: Weight,
+    /// (experts · ffn, hidden)
+    pub gate_proj: ExpertWeight,
+    /// (experts · ffn, hidden)
+    pub up_proj: ExpertWeight,
+    /// (experts · hidden, ffn)
+    pub down_proj: ExpertWeight,
+    /// The expert that every token goes to.
+    pub shared: Option<Mlp>,
 }
 
 /// Weights of a norm of the residual stream.
@@ -89,10 +121,24 @@ pub struct Scratch {
     qkv: Tensor,
     /// (tokens, heads · head_dim)
     attn: Tensor,
-    /// (tokens, 2 ffn): only used where gate and up have no common matrix
+    /// (tokens, 2 ffn): only used where gate and up have no common matrix; 2 ffn for each expert of a token
     gate_up: Tensor,
-    /// (tokens, ffn)
+    /// (tokens, ffn), or ffn for each expert of a token
     ffn: Tensor,
+    mixture: Option<MixtureScratch>,
+}
+
+/// What a mixture of experts needs besides.
+#[derive(Clone, Copy, Debug)]
+struct MixtureScratch {
+    /// (tokens, experts), and one column more where there is a shared one
+    logits: Tensor,
+    /// (tokens, …): see [`Route`]
+    route: Tensor,
+    /// (tokens, 2 shared ffn), (tokens, shared ffn): of the shared expert
+    shared: Option<(Tensor, Tensor)>,
+    /// (tokens, slots · hidden): the answers
+    answers: Tensor,
 }
 
 impl Scratch {
@@ -100,15 +146,35 @@ impl Scratch {
     pub fn new(memory: &mut dyn Memory, model: &Decoder, tokens: usize) -> Result<Self> {
         let config = &model.config;
         let mut tensor = |cols| activations(memory, tokens, cols);
-        let fused = model.layers.iter().all(|layer| layer.gate_up_proj.parts.len() == 1);
+        let fused = model.layers.iter().all(|layer| match &layer.feed_forward {
+            FeedForward::Dense(mlp) => mlp.gate_up_proj.parts.len() == 1,
+            FeedForward::Experts(_) => false,
+        });
         let inputs = config.activation().inputs();
+        let ffn = config.experts.as_ref().map_or(1, |experts| experts.chosen) * config.ffn;
+        let mixture = match &config.experts {
+            None => None,
+            Some(experts) => {
+                let shared = usize::from(experts.shared_ffn.is_some());
+                Some(MixtureScratch {
+                    logits: tensor(experts.count + shared)?,
+                    route: tensor(2 * experts.chosen + shared)?,
+                    shared: match experts.shared_ffn {
+                        Some(ffn) => Some((tensor(inputs * ffn)?, tensor(ffn)?)),
+                        None => None,
+                    },
+                    answers: tensor((experts.chosen + shared) * config.hidden)?,
+                })
+            }
+        };
         Ok(Self {
             x: tensor(config.hidden)?,
             branch: tensor(if model.needs_branch() { config.hidden } else { 4 })?,
             qkv: tensor(config.qkv_width())?,
             attn: tensor(config.heads * config.head_dim)?,
-            gate_up: tensor(if fused { inputs } else { inputs * config.ffn })?,
-            ffn: tensor(config.ffn)?,
+            gate_up: tensor(if fused { inputs } else { inputs * ffn })?,
+            ffn: tensor(ffn)?,
+            mixture,
         })
     }
 
@@ -122,6 +188,12 @@ impl Scratch {
             attn: cut(self.attn),
             gate_up: cut(self.gate_up),
             ffn: cut(self.ffn),
+            mixture: self.mixture.map(|mixture| MixtureScratch {
+                logits: cut(mixture.logits),
+                route: cut(mixture.route),
+                shared: mixture.shared.map(|(gate_up, ffn)| (cut(gate_up), cut(ffn))),
+                answers: cut(mixture.answers),
+            }),
         }
     }
 }
@@ -151,14 +223,22 @@ impl Decoder {
     /// One decoder layer: x += attention(norm(x)); x += feed_forward(norm(x)). In parallel: both of the same x.
     fn record_layer(&self, r: &mut Recording, i: usize, layer: &Layer, s: &Scratch) -> Result<()> {
         self.record_attention(r, i, layer, s)?;
-        if self.config.parallel {
-            self.record_feed_forward(r, layer, s)?;
-            self.add(r, &layer.o_proj, s.attn, layer.post_attn_norm, s)?;
-        } else {
-            self.add(r, &layer.o_proj, s.attn, layer.post_attn_norm, s)?;
-            self.record_feed_forward(r, layer, s)?;
+        let add_attention = |r: &mut Recording| self.add(r, &layer.o_proj, s.attn, layer.post_attn_norm, s);
+        if !self.config.parallel {
+            add_attention(r)?;
         }
-        self.add(r, &layer.down_proj, s.ffn, layer.post_ffn_norm, s)
+        let (x, norm) = self.normed(r, layer.ffn_norm.unwrap_or(layer.attn_norm), s)?;
+        match &layer.feed_forward {
+            FeedForward::Dense(mlp) => self.record_mlp(r, mlp, x, norm, s.gate_up, s.ffn)?,
+            FeedForward::Experts(mixture) => self.record_experts(r, mixture, x, norm, s)?,
+        }
+        if self.config.parallel {
+            add_attention(r)?;
+        }
+        match &layer.feed_forward {
+            FeedForward::Dense(mlp) => self.add(r, &mlp.down_proj, s.ffn, layer.post_ffn_norm, s),
+            FeedForward::Experts(_) => self.add_answers(r, s),
+        }
     }
 
     /// s.attn = attention(norm(x)) before the output projection
@@ -184,15 +264,57 @@ impl Decoder {
         r.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, y })
     }
 
-    /// s.ffn = activation(norm(x) · projection) before the down projection
-    fn record_feed_forward(&self, r: &mut Recording, layer: &Layer, s: &Scratch) -> Result<()> {
+    /// ffn = activation(norm(x) · projection) before the down projection
+    fn record_mlp(
+        &self,
+        r: &mut Recording,
+        mlp: &Mlp,
+        x: Tensor,
+        norm: Option<RmsNorm>,
+        gate_up: Tensor,
+        ffn: Tensor,
+    ) -> Result<()> {
         let activation = self.config.activation();
-        let (x, norm) = self.normed(r, layer.ffn_norm.unwrap_or(layer.attn_norm), s)?;
-        if layer.gate_up_proj.parts.len() == 1 {
-            return layer.gate_up_proj.linear(r, x, norm, Epilogue::Activate(activation), s.ffn);
+        if mlp.gate_up_proj.parts.len() == 1 {
+            return mlp.gate_up_proj.linear(r, x, norm, Epilogue::Activate(activation), ffn);
         }
-        layer.gate_up_proj.linear(r, x, norm, Epilogue::Store, s.gate_up)?;
-        r.push(Activate { activation, x: s.gate_up, y: s.ffn })
+        mlp.gate_up_proj.linear(r, x, norm, Epilogue::Store, gate_up)?;
+        r.push(Activate { activation, x: gate_up, y: ffn })
+    }
+
+    /// answers = feed_forward(norm(x)) of each of a token's experts, the shared one last
+    fn record_experts(
+        &self,
+        r: &mut Recording,
+        mixture: &MixtureWeights,
+        x: Tensor,
+        norm: Option<RmsNorm>,
+        s: &Scratch,
+    ) -> Result<()> {
+        let (Some(experts), Some(scratch)) = (&self.config.experts, s.mixture) else { return Ok(()) };
+        let MixtureScratch { logits, route, answers, .. } = scratch;
+        let Experts { chosen, weighting, .. } = *experts;
+        let gated = Activation { gated: true, ..self.config.activation() };
+        mixture.router.linear(r, x, norm, Epilogue::Store, logits)?;
+        r.push(Route { logits, chosen, weighting, shared: mixture.shared.is_some(), y: route })?;
+        mixture.gate_proj.linear(r, x, norm, route, 0, s.gate_up)?;
+        mixture.up_proj.linear(r, x, norm, route, chosen * self.config.ffn, s.gate_up)?;
+        r.push(Activate { activation: gated, x: s.gate_up, y: s.ffn })?;
+        mixture.down_proj.linear(r, s.ffn, None, route, 0, answers)?;
+        if let (Some(shared), Some((gate_up, ffn))) = (&mixture.shared, scratch.shared) {
+            self.record_mlp(r, shared, x, norm, gate_up, ffn)?;
+            shared.down_proj.linear_from(r, ffn, chosen * self.config.hidden, answers)?;
+        }
+        Ok(())
+    }
+
+    /// x += the answers of the experts, by their weights
+    fn add_answers(&self, r: &mut Recording, s: &Scratch) -> Result<()> {
+        let (Some(experts), Some(MixtureScratch { route, answers, .. })) = (&self.config.experts, s.mixture) else {
+            return Ok(());
+        };
+        let (chosen, scale) = (experts.chosen, self.config.scales.residual);
+        r.push(Combine { x: answers, route, chosen, scale, y: s.x })
     }
 
     /// x += weight · block, by way of the norm after it where there is one

@@ -5,13 +5,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::config::{Config, Rope, Scaling};
-use super::decoder::{Decoder, Layer};
+use super::config::{Config, Experts, Rope, Scaling};
+use super::decoder::{Decoder, FeedForward, Layer, MixtureWeights, Mlp};
 use super::kv_cache::KvCache;
 use super::rope::ALL_FACTORS;
 use super::vectors::Vectors;
 use super::vocabulary::take_vocabulary;
-use super::weights::{Group, missing_tensor};
+use super::weights::{ExpertWeight, Group, Weight, missing_tensor};
 use crate::format::{GgufReader, Header, Sink, TensorInfo};
 use crate::record::{Memory, Tensor};
 use crate::tokenizer::{ChatTemplate, Tokenizer};
@@ -180,6 +180,19 @@ fn groups(config: &Config, vocab: usize) -> Vec<Group> {
         let qkv = [(name("attn_q"), heads * head_dim), (name("attn_k"), kv), (name("attn_v"), kv)];
         groups.push(Group::new(&qkv, hidden).or_whole(name("attn_qkv")));
         groups.push(Group::new(&[(name("attn_output"), hidden)], heads * head_dim));
+        if let Some(Experts { count, shared_ffn, .. }) = config.experts {
+            let mut router = vec![(name("ffn_gate_inp"), count)];
+            router.extend(shared_ffn.map(|_| (name("ffn_gate_inp_shexp"), 1)));
+            groups.push(Group::new(&router, hidden));
+            groups.push(Group::of_experts(name("ffn_gate_exps"), count, ffn, hidden));
+            groups.push(Group::of_experts(name("ffn_up_exps"), count, ffn, hidden));
+            groups.push(Group::of_experts(name("ffn_down_exps"), count, hidden, ffn));
+            if let Some(ffn) = shared_ffn {
+                groups.push(Group::new(&[(name("ffn_gate_shexp"), ffn), (name("ffn_up_shexp"), ffn)], hidden));
+                groups.push(Group::new(&[(name("ffn_down_shexp"), hidden)], ffn));
+            }
+            continue;
+        }
         groups.push(if config.architecture.fused_gate_up {
             Group::new(&[(name("ffn_up"), 2 * ffn)], hidden)
         } else if config.activation().gated {
@@ -223,7 +236,7 @@ impl Assembly {
             let unsupported = || Error::UnsupportedModel {
                 what: "a tensor".into(),
                 found: info.name.clone(),
-                known: format!("the tensors of a dense {} model", parts.config.architecture.name),
+                known: format!("the tensors of a {} model of its kind", parts.config.architecture.name),
             };
             let group = *group.ok_or_else(unsupported)?;
             if touched.insert(group) {
@@ -298,19 +311,15 @@ impl Parts {
         };
         let mut layers = Vec::with_capacity(config.layers);
         for i in 0..config.layers {
+            let (attn_norm, ffn_norm) = norm_stems(config, vectors, i);
             layers.push(Layer {
-                attn_norm: vectors.norm(memory, &format!("blk.{i}.attn_norm"))?,
+                attn_norm: vectors.norm(memory, &attn_norm)?,
                 qkv_proj: group()?.finish(memory, vectors)?,
                 qk_norms: vectors.qk_norms(memory, config, i)?,
                 o_proj: group()?.finish(memory, vectors)?,
                 post_attn_norm: post_norm(memory, vectors, format!("blk.{i}.post_attention_norm"))?,
-                ffn_norm: match format!("blk.{i}.ffn_norm") {
-                    // blocks in parallel may share the norm of what they read
-                    stem if config.parallel && !vectors.has(&format!("{stem}.weight")) => None,
-                    stem => Some(vectors.norm(memory, &stem)?),
-                },
-                gate_up_proj: group()?.finish(memory, vectors)?,
-                down_proj: group()?.finish(memory, vectors)?,
+                ffn_norm: ffn_norm.map(|stem| vectors.norm(memory, &stem)).transpose()?,
+                feed_forward: feed_forward(config, || group()?.finish(memory, vectors))?,
                 post_ffn_norm: post_norm(memory, vectors, format!("blk.{i}.post_ffw_norm"))?,
                 kv_cache: KvCache::new(memory, config, context)?,
                 rope_table: tables.get(memory, config.rope_of(i))?,
@@ -331,6 +340,35 @@ impl Parts {
         let (config, vocab) = (config.clone(), self.tokenizer.vocab_size());
         Ok(Decoder { config, vocab, context, embed_tokens, embed_positions, layers, norm, lm_head })
     }
+}
+
+/// The stems of the norms before the two blocks of a layer. Blocks in parallel may share the one that is there, or have a second for
+/// attention, as in Falcon.
+fn norm_stems(config: &Config, vectors: &Vectors, layer: usize) -> (String, Option<String>) {
+    let stem = |name: &str| format!("blk.{layer}.{name}");
+    let has = |name: &str| vectors.has(&format!("blk.{layer}.{name}.weight"));
+    match config.parallel {
+        true if has("attn_norm_2") => (stem("attn_norm_2"), Some(stem("attn_norm"))),
+        true if !has("ffn_norm") => (stem("attn_norm"), None),
+        _ => (stem("attn_norm"), Some(stem("ffn_norm"))),
+    }
+}
+
+/// The feed-forward block of a layer out of its weights, which `next` gives in the order of [`groups`].
+fn feed_forward(config: &Config, mut next: impl FnMut() -> Result<Weight>) -> Result<FeedForward> {
+    let mlp = |next: &mut dyn FnMut() -> Result<Weight>| Ok(Mlp { gate_up_proj: next()?, down_proj: next()? });
+    let Some(Experts { chosen, shared_ffn, .. }) = config.experts else {
+        return mlp(&mut next).map(FeedForward::Dense);
+    };
+    let (router, [gate, up, down]) = (next()?, [next()?, next()?, next()?]);
+    let stacked = |weight, rows| ExpertWeight { weight, rows, chosen };
+    Ok(FeedForward::Experts(Box::new(MixtureWeights {
+        router,
+        gate_proj: stacked(gate, config.ffn),
+        up_proj: stacked(up, config.ffn),
+        down_proj: stacked(down, config.hidden),
+        shared: shared_ffn.map(|_| mlp(&mut next)).transpose()?,
+    })))
 }
 
 /// One table for each rope of a model.

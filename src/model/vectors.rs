@@ -185,6 +185,7 @@ fn lengths(config: &Config, vocab: usize) -> HashMap<String, usize> {
     ];
     if architecture.norm == NormKind::Layer {
         vectors.extend([("attn_norm.bias", hidden), ("ffn_norm.bias", hidden)]);
+        vectors.extend([("attn_norm_2.weight", hidden), ("attn_norm_2.bias", hidden)]);
         lengths.insert("output_norm.bias".into(), hidden);
     }
     if architecture.post_norms {

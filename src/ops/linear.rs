@@ -140,17 +140,8 @@ impl Op for Linear {
             Epilogue::RopeAppend(rope) => rope_append = Some(rope),
         }
         bindings.extend(self.weight.bindings());
-        let sizes = [
-            ("OUTPUTS", self.outputs()),
-            ("X_ROWS", self.x.rows),
-            ("Y_COLS", self.y.cols),
-            ("ROWS", variant.rows),
-            ("OUTPUTS_PER_INVOCATION", outputs_per_invocation),
-            ("LANES", variant.lanes),
-            ("K_THREADS", variant.k_threads),
-            ("WORKGROUP", variant.lanes * variant.k_threads),
-        ];
-        constants.extend(sizes.map(|(name, size)| (name, size as u32)));
+        constants.extend(variant.constants(self.outputs(), self.epilogue.inputs()));
+        constants.extend([("X_ROWS", self.x.rows as u32), ("Y_COLS", self.y.cols as u32)]);
         let eps = self.norm.map_or(0.0, |norm| norm.eps);
         let mut kernels = vec![Kernel {
             shader: variant.shader,

@@ -6,25 +6,31 @@
 
 pub mod activate;
 pub mod attention;
+pub mod combine;
 pub mod embed;
+pub mod expert_linear;
 mod kernel;
 pub mod last_row;
 pub mod linear;
 pub mod norm;
 pub mod rms_norm;
 pub mod rope_append;
+pub mod route;
 pub mod sample;
 pub mod variants;
 
 pub use activate::{Activate, Activation, Function};
 pub use attention::Attention;
+pub use combine::Combine;
 pub use embed::{Embed, Index};
+pub use expert_linear::ExpertLinear;
 pub use kernel::{Binding, Kernel, Weight, ceil_div};
 pub use last_row::LastRow;
 pub use linear::{Epilogue, Linear};
 pub use norm::{Norm, NormKind};
 pub use rms_norm::RmsNorm;
 pub use rope_append::{RopeAppend, RopeKind};
+pub use route::{Route, Weighting};
 pub use sample::Sample;
 pub use variants::Variants;
 
@@ -64,7 +70,7 @@ macro_rules! commands {
     };
 }
 
-commands!(Embed, Norm, Linear, Activate, RopeAppend, Attention, LastRow, Sample);
+commands!(Embed, Norm, Linear, Activate, RopeAppend, Attention, Route, ExpertLinear, Combine, LastRow, Sample);
 
 /// A list of commands, run in order.
 #[derive(Clone, Debug, Default)]

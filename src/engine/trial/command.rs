@@ -51,7 +51,17 @@ pub fn small(command: &Command) -> Command {
         }
         Command::RopeAppend(op) => op.table.rows = small_context(op.table.rows, op.kv_heads * op.head_dim),
         Command::Attention(op) => op.context = small_context(op.context, op.kv_heads * op.head_dim),
-        Command::Norm(_) | Command::Activate(_) | Command::LastRow(_) | Command::Sample(_) => {}
+        Command::ExpertLinear(op) => {
+            let most = (MOST / (op.rows * op.weight.cols)).max(2);
+            op.weight.rows = op.experts().min(most) * op.rows;
+            op.first_expert = 0;
+        }
+        Command::Norm(_)
+        | Command::Activate(_)
+        | Command::Route(_)
+        | Command::Combine(_)
+        | Command::LastRow(_)
+        | Command::Sample(_) => {}
     }
     command
 }
@@ -111,6 +121,13 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         }
         Command::Norm(op) => ("normalisation".into(), op.y.rows, any, 0),
         Command::Activate(op) => ("activation".into(), op.y.rows, any, 0),
+        Command::Route(op) => ("routing".into(), op.y.rows, any, 0),
+        Command::ExpertLinear(op) => {
+            let Matrix { layout, cols, .. } = op.weight;
+            let name = format!("projection by experts, {layout:?} {} × {} × {cols}", op.experts(), op.rows);
+            (name, op.y.rows, any, op.chosen * op.rows * cols)
+        }
+        Command::Combine(op) => ("answers of experts".into(), op.y.rows, any, 0),
         Command::RopeAppend(op) => ("rope".into(), op.qkv.rows, op.table.rows, 0),
         Command::Attention(op) => ("attention".into(), op.y.rows, op.context, 0),
         Command::LastRow(op) => ("the last row".into(), op.x.rows, any, 0),
@@ -158,6 +175,27 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             if let Some(bias) = &mut op.bias {
                 *bias = random.like(memory, *bias)?;
             }
+            vec![Output::all(op.y)]
+        }
+        Command::Route(op) => {
+            (op.logits, op.y) = (random.like(memory, op.logits)?, random.like(memory, op.y)?);
+            vec![Output::all(op.y)]
+        }
+        Command::ExpertLinear(op) => {
+            (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
+            if let Some(norm) = &mut op.norm {
+                norm.weight = random.norm(memory, norm.weight.cols)?;
+            }
+            // one expert more than there are in this part
+            let numbers: Vec<f32> =
+                (0..op.route.rows * op.route.cols).map(|i| (op.first_expert + i % (op.experts() + 1)) as f32).collect();
+            op.route = Random::put(memory, op.route.rows, op.route.cols, &numbers)?;
+            op.weight = random.matrix(memory, op.weight.layout, op.weight.rows, op.weight.cols)?;
+            vec![Output::all(op.y)]
+        }
+        Command::Combine(op) => {
+            (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
+            op.route = random.like(memory, op.route)?;
             vec![Output::all(op.y)]
         }
         Command::Activate(op) => {

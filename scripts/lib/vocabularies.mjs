@@ -42,7 +42,7 @@ export async function ensureVocabularies() {
     inRoot('models/llama.cpp'),
     'vocabularies of llama.cpp',
     llamaCpp.sha256,
-    'models',
+    'vendor/llama.cpp/models',
     async (work) => {
       const python = output('python3', ['--version']) === undefined ? 'python' : 'python3';
       const only = ['--no-deps', '--no-binary', 'llama-cpp-python', '--dest', work];

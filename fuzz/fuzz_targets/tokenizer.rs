@@ -82,6 +82,7 @@ fn vocabulary(input: &Input) -> Vocabulary {
         add_bos,
         add_eos,
         add_space_prefix,
+        ..Default::default()
     }
 }
 

@@ -29,7 +29,7 @@ impl CharsMap {
         let wrong = |got: &str| invalid("precompiled_charsmap", expected, got);
         let (length, rest) = bytes.split_first_chunk().ok_or_else(|| wrong("less than 4 bytes"))?;
         let length = u32::from_le_bytes(*length) as usize;
-        if length % 4 != 0 || length > rest.len() {
+        if !length.is_multiple_of(4) || length > rest.len() {
             return Err(wrong(&format!("a length of {length} with {} bytes after it", rest.len())));
         }
         let (trie, replacements) = rest.split_at(length);

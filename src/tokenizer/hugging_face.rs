@@ -6,6 +6,8 @@
 //! from becoming a control token, carries the offsets of every byte along, and would make the module larger by all the steps that
 //! no language model uses.)
 
+mod steps;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -13,12 +15,12 @@ use serde_json::Value;
 
 use super::bpe::{Bpe, BpeOptions};
 use super::charsmap::CharsMap;
-use super::pre_tokenizer::{DIGIT, GPT2, PUNCTUATION};
-use super::sentencepiece::{self, SPACE, SentencePiece};
+use super::sentencepiece::{self, SentencePiece};
 use super::vocabulary::{Strip, TokenKind, Vocabulary};
 use super::word_piece::{self, WordPiece};
 use super::{Model, Spelling, Tokenizer};
 use crate::{Error, Result};
+use steps::Steps;
 
 /// Most ids that may be missing in a row; real files leave room for some hundreds of added tokens.
 const MAX_GAP: usize = 4096;
@@ -140,6 +142,7 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
         (None, Vocab::Scores(_)) => "Unigram",
         (None, Vocab::Ids(_)) => "BPE",
     };
+    steps.check(kind)?;
     let affixes = [&model.continuing_subword_prefix, &model.end_of_word_suffix];
     if kind == "BPE" && affixes.into_iter().flatten().any(|affix| !affix.is_empty()) {
         return Err(unsupported("model", "BPE with continuing_subword_prefix or end_of_word_suffix"));
@@ -263,93 +266,6 @@ fn mark_bytes(tokens: &[String], kinds: &mut [TokenKind]) {
     }
 }
 
-/// What the normalizer and the pre-tokenizer come to.
-#[derive(Default)]
-struct Steps {
-    patterns: Vec<String>,
-    nfc: bool,
-    byte_level: bool,
-    /// A space becomes `▁`.
-    blocks: bool,
-    /// A space goes before the text.
-    prefix: bool,
-    /// Not after special tokens, though.
-    prefix_once: bool,
-    remove_extra_whitespaces: bool,
-    charsmap: Vec<u8>,
-    bert: Option<tokenizers::normalizers::BertNormalizer>,
-}
-
-impl Steps {
-    fn new(normalizer: Option<&Value>, pre_tokenizer: Option<&Value>) -> Result<Self> {
-        let mut steps = Self::default();
-        normalizer.map_or(Ok(()), |step| steps.normalizer(step))?;
-        pre_tokenizer.map_or(Ok(()), |step| steps.pre_tokenizer(step))?;
-        Ok(steps)
-    }
-
-    fn normalizer(&mut self, step: &Value) -> Result<()> {
-        let flag = |name: &str| step[name].as_bool();
-        match (kind_of(step), &step["pattern"]) {
-            ("Sequence", _) => return each(&step["normalizers"], |step| self.normalizer(step)),
-            ("NFC", _) => self.nfc = true,
-            ("Prepend", _) if step["prepend"] == SPACE => self.prefix = true,
-            ("Replace", pattern) if pattern["String"] == " " && step["content"] == SPACE => self.blocks = true,
-            // Runs of spaces, of which SentencePiece leaves one.
-            ("Replace", pattern) if pattern["Regex"] == " {2,}" => self.remove_extra_whitespaces = true,
-            ("Strip", _) if flag("strip_right") == Some(true) => self.remove_extra_whitespaces = true,
-            ("Precompiled", _) => self.charsmap = base64(step["precompiled_charsmap"].as_str().unwrap_or_default())?,
-            ("BertNormalizer", _)
-                if flag("clean_text") != Some(false) && flag("handle_chinese_chars") != Some(false) =>
-            {
-                let lowercase = flag("lowercase").unwrap_or(true);
-                self.bert = Some(word_piece::normalizer(lowercase, flag("strip_accents")));
-            }
-            _ => return Err(unsupported("normalizer", &short(step))),
-        }
-        Ok(())
-    }
-
-    fn pre_tokenizer(&mut self, step: &Value) -> Result<()> {
-        let whole = |name: &str, default: bool| step[name].as_bool().unwrap_or(default);
-        let behavior = step["behavior"].as_str().unwrap_or_default();
-        match kind_of(step) {
-            "Sequence" => return each(&step["pretokenizers"], |step| self.pre_tokenizer(step)),
-            "Split" if behavior == "Isolated" || (behavior == "Removed" && step["invert"] == true) => {
-                match &step["pattern"]["Regex"] {
-                    Value::String(pattern) => self.patterns.push(pattern.clone()),
-                    _ => return Err(unsupported("pre_tokenizer", &short(step))),
-                }
-            }
-            // Spaces have become `▁` before.
-            "Split" if step["pattern"]["String"] == " " && self.blocks => {}
-            "Digits" => {
-                let digits = if whole("individual_digits", false) { DIGIT } else { r"\p{N}+" };
-                self.patterns.push(digits.into());
-            }
-            "Punctuation" if behavior == "Contiguous" => self.patterns.push(PUNCTUATION.into()),
-            "ByteLevel" => {
-                self.byte_level = true;
-                self.prefix |= whole("add_prefix_space", true);
-                if whole("use_regex", true) {
-                    self.patterns.push(GPT2.into());
-                }
-            }
-            "Metaspace" => {
-                let scheme = step["prepend_scheme"].as_str();
-                self.blocks = true;
-                self.prefix |= scheme.map_or(whole("add_prefix_space", true), |scheme| scheme != "never");
-                self.prefix_once = scheme == Some("first");
-            }
-            // Metaspace follows, and SentencePiece has no other white space by then.
-            "WhitespaceSplit" => self.remove_extra_whitespaces = true,
-            "BertPreTokenizer" => {}
-            _ => return Err(unsupported("pre_tokenizer", &short(step))),
-        }
-        Ok(())
-    }
-}
-
 /// The special tokens that the post-processor puts before and after a text.
 fn around(step: &Value) -> Result<(Option<String>, Option<String>)> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -387,28 +303,6 @@ fn each(steps: &Value, mut visit: impl FnMut(&Value) -> Result<()>) -> Result<()
     steps.as_array().into_iter().flatten().try_for_each(&mut visit)
 }
 
-/// The bytes of `text`; white space and the padding at the end say nothing.
-fn base64(text: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0_u32, 0);
-    for c in text.bytes().filter(|c| !c.is_ascii_whitespace() && *c != b'=') {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return Err(invalid("precompiled_charsmap", format!("`{}` in base64", c as char))),
-        };
-        (bits, count) = (bits << 6 | u32::from(value), count + 6);
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    Ok(bytes)
-}
-
 /// A step as an error shows it.
 fn short(step: &Value) -> String {
     step.to_string().chars().take(120).collect()
@@ -424,90 +318,4 @@ fn unsupported(what: &str, found: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::super::EncodeOptions;
-    use super::*;
-
-    const WHOLE: EncodeOptions = EncodeOptions { add_special: true, parse_special: true };
-
-    /// Llama 2 and those after it: `▁` for a space, which goes before the text, and bytes of what has no token.
-    fn llama() -> Value {
-        json!({
-            "added_tokens": [
-                {"id": 0, "content": "<unk>", "special": true},
-                {"id": 1, "content": "<s>", "special": true},
-                {"id": 8, "content": "<|user|>", "special": true, "rstrip": true},
-                {"id": 9, "content": "@@", "special": false, "single_word": false},
-            ],
-            "normalizer": {"type": "Sequence", "normalizers": [
-                {"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
-            ]},
-            "pre_tokenizer": null,
-            "post_processor": {"type": "TemplateProcessing", "single": [
-                {"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
-            ]},
-            "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": ["l o", ["▁", "lo"]],
-                "vocab": {"<unk>": 0, "<s>": 1, "▁": 2, "l": 3, "o": 4, "lo": 5, "▁lo": 6, "<0x0A>": 7}},
-        })
-    }
-
-    fn load(file: &Value, config: Option<&Value>) -> Result<(Tokenizer, Option<String>)> {
-        Tokenizer::from_hugging_face(&file.to_string(), config.map(Value::to_string).as_deref())
-    }
-
-    #[test]
-    fn spaces_bytes_and_special_tokens_are_as_the_file_has_them() {
-        let (tokenizer, template) = load(&llama(), None).unwrap();
-        assert_eq!(tokenizer.encode("lo lo\n@@lo", WHOLE).unwrap(), [1, 6, 6, 7, 9, 5]);
-        assert_eq!(tokenizer.encode("<|user|>\n lo", WHOLE).unwrap(), [1, 8, 6]);
-        assert_eq!(tokenizer.decode(&[1, 6, 6, 7], true).unwrap(), "lo lo\n");
-        assert_eq!((tokenizer.bos(), tokenizer.eos(), template), (Some(1), None, None));
-
-        let mut once = llama();
-        once["normalizer"] = Value::Null;
-        once["pre_tokenizer"] = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first"});
-        let (tokenizer, _) = load(&once, None).unwrap();
-        assert_eq!(tokenizer.encode("lo<s>lo", WHOLE).unwrap(), [1, 6, 1, 5]);
-    }
-
-    #[test]
-    fn the_configuration_names_tokens_and_the_template() {
-        let config = json!({"bos_token": {"content": "<s>"}, "eos_token": "@@", "add_bos_token": false, "add_eos_token": true,
-            "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]});
-        let (tokenizer, template) = load(&llama(), Some(&config)).unwrap();
-        assert_eq!((tokenizer.bos(), tokenizer.eos(), template.as_deref()), (Some(1), Some(9), Some("d")));
-        assert_eq!(tokenizer.encode("lo", WHOLE).unwrap(), [6, 9]);
-    }
-
-    #[test]
-    fn a_step_that_is_not_known_is_named() {
-        let refused = |pointer: &str, value: Value, expected: &str| {
-            let mut file = llama();
-            *file.pointer_mut(pointer).unwrap() = value;
-            let error = load(&file, None).err().expect(expected).to_string();
-            assert!(error.contains(expected), "{error}");
-        };
-        refused("/normalizer", json!({"type": "NFKD"}), "NFKD");
-        refused("/pre_tokenizer", json!({"type": "UnicodeScripts"}), "UnicodeScripts");
-        refused(
-            "/pre_tokenizer",
-            json!({"type": "Split", "pattern": {"Regex": "a"}, "behavior": "MergedWithNext"}),
-            "MergedWithNext",
-        );
-        refused("/post_processor/single", json!([{}, {}, {"Sequence": {}}]), "post_processor");
-        refused("/model/type", json!("WordLevel"), "WordLevel");
-        refused("/model/byte_fallback", json!(false), "neither byte-level");
-        refused("/added_tokens/3/single_word", json!(true), "single_word");
-        refused("/added_tokens/3/id", json!(4_000_000_000_u32), "id 4000000000");
-        refused("/model/vocab/lo", json!(4_000_000_000_u32), "ids up to 4000000001");
-        refused("/model/vocab", json!(1), "tokenizer.json");
-    }
-
-    #[test]
-    fn base64_is_read_and_checked() {
-        assert_eq!(base64("AP9h\nYg==").unwrap(), [0, 255, b'a', b'b']);
-        assert!(base64("A-==").is_err());
-    }
-}
+mod tests;

@@ -197,6 +197,30 @@ fn long_runs_neither_hang_nor_overflow() {
 }
 
 proptest! {
+    /// Whatever a file says, it is refused or gives ids that exist and decode.
+    #[test]
+    fn any_vocabulary_is_refused_or_gives_ids(
+        model in prop::sample::select(&["gpt2", "gemma4", "llama", "t5", "bert"][..]),
+        tokens in prop::collection::vec(("[ab▁ \\[\\]é]{0,4}|<0x[0-9A-F]{2}>|\\[UNK\\]", any::<f32>(), 1..=6), 1..40),
+        charsmap in prop::collection::vec(any::<u8>(), 0..40),
+        flags in any::<[Option<bool>; 4]>(),
+        unk in prop::option::of(0..40_u32),
+        text in "[ab▁ \\n\\[é]{0,20}|.*",
+    ) {
+        let (tokens, rest): (Vec<_>, Vec<_>) = tokens.into_iter().map(|(token, score, kind)| (token, (score, kind))).unzip();
+        let (scores, token_types) = rest.into_iter().unzip();
+        let [add_space_prefix, remove_extra_whitespaces, lowercase, strip_accents] = flags;
+        let vocabulary = Vocabulary {
+            model: model.into(), tokens, scores, token_types, precompiled_charsmap: charsmap, unk,
+            add_space_prefix, remove_extra_whitespaces, lowercase, strip_accents, ..Default::default()
+        };
+        if let Ok(tokenizer) = Tokenizer::new(vocabulary)
+            && let Ok(ids) = tokenizer.encode(&text, WHOLE)
+        {
+            prop_assert!(tokenizer.decode(&ids, false).is_ok());
+        }
+    }
+
     #[test]
     fn sentencepiece_with_bytes_spells_any_text(text in any::<String>().prop_filter("▁ comes back as a space", |t| !t.contains('▁'))) {
         let tokenizer = Tokenizer::new(sentencepiece(true)).unwrap();

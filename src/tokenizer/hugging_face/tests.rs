@@ -1,0 +1,83 @@
+//! Files written small; `tests/tokenizer.rs` reads real ones.
+
+use serde_json::json;
+
+use super::super::EncodeOptions;
+use super::*;
+
+const WHOLE: EncodeOptions = EncodeOptions { add_special: true, parse_special: true };
+
+/// Llama 2 and those after it: `▁` for a space, which goes before the text, and bytes of what has no token.
+fn llama() -> Value {
+    json!({
+        "added_tokens": [
+            {"id": 0, "content": "<unk>", "special": true},
+            {"id": 1, "content": "<s>", "special": true},
+            {"id": 8, "content": "<|user|>", "special": true, "rstrip": true},
+            {"id": 9, "content": "@@", "special": false, "single_word": false},
+        ],
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        ]},
+        "pre_tokenizer": null,
+        "post_processor": {"type": "TemplateProcessing", "single": [
+            {"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+        ]},
+        "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": ["l o", ["▁", "lo"]],
+            "vocab": {"<unk>": 0, "<s>": 1, "▁": 2, "l": 3, "o": 4, "lo": 5, "▁lo": 6, "<0x0A>": 7}},
+    })
+}
+
+fn load(file: &Value, config: Option<&Value>) -> Result<(Tokenizer, Option<String>)> {
+    Tokenizer::from_hugging_face(&file.to_string(), config.map(Value::to_string).as_deref())
+}
+
+#[test]
+fn spaces_bytes_and_special_tokens_are_as_the_file_has_them() {
+    let (tokenizer, template) = load(&llama(), None).unwrap();
+    assert_eq!(tokenizer.encode("lo lo\n@@lo", WHOLE).unwrap(), [1, 6, 6, 7, 9, 5]);
+    assert_eq!(tokenizer.encode("<|user|>\n lo", WHOLE).unwrap(), [1, 8, 6]);
+    assert_eq!(tokenizer.decode(&[1, 6, 6, 7], true).unwrap(), "lo lo\n");
+    assert_eq!((tokenizer.bos(), tokenizer.eos(), template), (Some(1), None, None));
+
+    let mut once = llama();
+    once["normalizer"] = Value::Null;
+    once["pre_tokenizer"] = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first"});
+    let (tokenizer, _) = load(&once, None).unwrap();
+    assert_eq!(tokenizer.encode("lo<s>lo", WHOLE).unwrap(), [1, 6, 1, 5]);
+}
+
+#[test]
+fn the_configuration_names_tokens_and_the_template() {
+    let config = json!({"bos_token": {"content": "<s>"}, "eos_token": "@@", "add_bos_token": false, "add_eos_token": true,
+        "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]});
+    let (tokenizer, template) = load(&llama(), Some(&config)).unwrap();
+    assert_eq!((tokenizer.bos(), tokenizer.eos(), template.as_deref()), (Some(1), Some(9), Some("d")));
+    assert_eq!(tokenizer.encode("lo", WHOLE).unwrap(), [6, 9]);
+}
+
+#[test]
+fn a_step_that_is_not_known_is_named() {
+    let refused = |pointer: &str, value: Value, expected: &str| {
+        let mut file = llama();
+        *file.pointer_mut(pointer).unwrap() = value;
+        let error = load(&file, None).err().expect(expected).to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    refused("/normalizer", json!({"type": "NFKD"}), "NFKD");
+    let charsmap = json!({"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="});
+    refused("/normalizer", charsmap, "steps of another model than BPE");
+    refused("/pre_tokenizer", json!({"type": "UnicodeScripts"}), "UnicodeScripts");
+    refused(
+        "/pre_tokenizer",
+        json!({"type": "Split", "pattern": {"Regex": "a"}, "behavior": "MergedWithNext"}),
+        "MergedWithNext",
+    );
+    refused("/post_processor/single", json!([{}, {}, {"Sequence": {}}]), "post_processor");
+    refused("/model/type", json!("WordLevel"), "WordLevel");
+    refused("/model/byte_fallback", json!(false), "neither byte-level");
+    refused("/added_tokens/3/single_word", json!(true), "single_word");
+    refused("/added_tokens/3/id", json!(4_000_000_000_u32), "id 4000000000");
+    refused("/model/vocab/lo", json!(4_000_000_000_u32), "ids up to 4000000001");
+    refused("/model/vocab", json!(1), "tokenizer.json");
+}

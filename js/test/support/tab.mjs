@@ -1,0 +1,95 @@
+// What one tab does in the tests of downloads and of the store, in Node as in a browser's worker: it reads a model as the package's
+// worker does, and looks into the store. What goes in and comes out is plain data.
+
+import { Meter } from '../../dist/download/meter.js';
+import { ModelReader } from '../../dist/download/model.js';
+import { webAddress } from '../../dist/download/source.js';
+import { digest } from '../../dist/store/digest.js';
+import { storedModels } from '../../dist/store/models.js';
+
+export class Tab {
+  #downloads;
+  #hasher;
+
+  /** `downloads` of the browser; `hasher()` begins a SHA-256. */
+  constructor(downloads, hasher) {
+    this.#downloads = downloads;
+    this.#hasher = hasher;
+  }
+
+  /**
+   * Reads a model of one file or several, by addresses as text or as the worker gets them, up to `upTo` bytes: then the reader stops.
+   * `failAfter`: how many chunks the disk takes before it fails. `onPiece(length, received)` is awaited after each piece. Gives what
+   * the engine got, with what was told, or the error. Pauses are noted and take no time.
+   */
+  async load(files, { upTo = Infinity, failAfter = Infinity, store = {}, sha256 = [] } = {}, onPiece) {
+    const [notes, pauses, pieces] = [[], [], []];
+    const meter = new Meter(() => {});
+    const model = new ModelReader(
+      [files].flat().map((file) => (typeof file === 'string' ? webAddress(new URL(file)) : file)),
+      sha256,
+      {
+        ...this.#downloads,
+        storage: () => this.#failingStorage(failAfter),
+        sleep: (milliseconds) => {
+          pauses.push(milliseconds);
+          return new Promise((resolve) => setTimeout(resolve, 5));
+        },
+        store,
+        meter,
+        note: (sentence) => notes.push(sentence),
+        hasher: this.#hasher,
+      },
+    );
+    const told = () => ({ notes, pauses, counts: meter.counts(null), ...meter.sums, storage: model.storage });
+    try {
+      let length = 0;
+      for await (const { bytes } of model.pieces()) {
+        pieces.push(bytes.slice());
+        length += bytes.length;
+        await onPiece?.(length, meter.sums.fetchedBytes);
+        if (length >= upTo) break;
+      }
+      if (length < upTo) await model.settle();
+      const all = new Uint8Array(await new Blob(pieces).arrayBuffer());
+      return { length, sha256: await digest(all), ...told() };
+    } catch ({ name, code, message }) {
+      return { error: { name, code, message }, ...told() };
+    }
+  }
+
+  async #failingStorage(failAfter) {
+    const storage = await this.#downloads.storage();
+    let left = failAfter;
+    const put = async (...chunk) => {
+      if (left === 0) throw new DOMException('the disk does not answer', 'UnknownError');
+      left -= 1;
+      return storage.blobs.put(...chunk);
+    };
+    return storage && { ...storage, blobs: { ...storage.blobs, put } };
+  }
+
+  /** Sources that are in the store, and for each what is written down of it. */
+  async manifests() {
+    return (await this.#downloads.storage()).manifests.all();
+  }
+
+  /** Lets the `index`th chunk of a file be `altered`, `torn` or `missing`. */
+  async damage(url, index, how) {
+    const { blobs, manifests } = await this.#downloads.storage();
+    const hash = (await manifests.chunks(url)).get(index);
+    if (how === 'missing') return blobs.delete(hash);
+    const bytes = await blobs.get(hash);
+    bytes[5] ^= 1;
+    await blobs.put(hash, how === 'torn' ? bytes.slice(0, 99) : bytes);
+  }
+
+  /** Bytes of the chunks that the manifests name. */
+  async namedBytes() {
+    return (await storedModels(this.#downloads).usage()).stored;
+  }
+
+  deleteModel(url) {
+    return storedModels(this.#downloads).delete(url);
+  }
+}

@@ -99,6 +99,33 @@ test('404 → NETWORK with address and status, at once → nothing', async (t) =
   assert.deepEqual(await visitor.manifests(), []);
 });
 
+test('a connection goes silent, before its answer or in the middle of it → a pause → every byte that came', async (t) => {
+  // The first request gets no answer, the third the beginning of one; neither is closed.
+  const fault = ({ headers }, response, number) => {
+    if (number === 2) {
+      const start = Number(/\d+/.exec(headers.range)[0]);
+      response.writeHead(206, { ETag: '"one"', 'Content-Range': `bytes ${start}-${SIZE - 1}/${SIZE}` });
+      response.write(content.subarray(start, start + 1000));
+    }
+    return number === 0 || number === 2;
+  };
+  const server = await fileServer(t, content, { fault });
+  const visitor = new Visitor(t);
+  const { notes, ...got } = await visitor.load(server.url, { stallMs: 400 });
+  assert.equal(got.sha256, hash);
+  assert.deepEqual(notes, []);
+  assert.ok(visitor.pauses.length >= 2);
+  await until(() => server.open === 0); // what is silent is given up
+});
+
+test('every connection goes silent → NETWORK, which says for how long nothing came → what was there', async (t) => {
+  const server = await fileServer(t, content, { fault: () => true });
+  const visitor = new Visitor(t);
+  const message = /waiting for .*m\.gguf: nothing came for 0\.02 s\. \(tried 4 times\)/;
+  await assert.rejects(visitor.load(server.url, { stallMs: 20 }), { code: 'NETWORK', message });
+  assert.equal(server.requests.length, 4);
+});
+
 test('no server → NETWORK with the address, after few attempts → nothing', async (t) => {
   const visitor = new Visitor(t);
   const url = `${await deserted()}/m.gguf`;

@@ -235,3 +235,24 @@ test('the tab that downloads for two dies → the other goes on → what it had 
   assert.equal(got.sha256, hash);
   assert.ok(fromStoreBytes >= 6 * MIB);
 });
+
+test('a tab closes between a chunk and its name → nothing → what has a name; the chunk is deleted with the next model', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new Visitor(t);
+  await visitor.load(server.url);
+  await visitor.orphan('0'.repeat(64), MIB);
+  assert.equal(await visitor.storedBytes(), SIZE + MIB);
+  assert.equal(await visitor.deleteModel('http://localhost/absent'), false);
+  await visitor.load(`${server.url}?other`);
+  await visitor.deleteModel(`${server.url}?other`);
+  assert.equal(await visitor.storedBytes(), SIZE);
+  assert.equal((await visitor.load(server.url)).fetchedBytes, 0);
+});
+
+test('a sweep while another tab stores → nothing → every chunk of it, also one that has no name yet', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new Visitor(t);
+  const { swept } = await visitor.load(server.url, { sweeping: true });
+  assert.deepEqual(swept, Array(14).fill(0));
+  assert.equal((await visitor.load(server.url)).fetchedBytes, 0);
+});

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 
 /** What a hub lets pages of other origins read, besides what every server does. */
-const EXPOSED = ['ETag', 'Content-Range', 'Retry-After'];
+const EXPOSED = ['ETag', 'Content-Range', 'Retry-After', 'X-Linked-ETag'];
 
 /** A server that answers pages of other origins too; returns its address. `t` closes it. */
 export async function listen(t, handler) {

@@ -28,6 +28,7 @@ class MemoryBlobs {
     this.files.set(hash, bytes.slice());
   };
   delete = async (hash) => void this.files.delete(hash);
+  list = async () => [...this.files.keys()];
 
   get bytes() {
     return [...this.files.values()].reduce((sum, { length }) => sum + length, 0);
@@ -42,13 +43,16 @@ class MemoryLocks {
     return this.#queues.has(name) ? undefined : this.hold(name);
   }
 
-  hold(name) {
-    const before = this.#queues.get(name) ?? Promise.resolve();
+  /** Who shares it with others waits for the last one who did not, and is waited for with the others. */
+  hold(name, { mode = 'exclusive' } = {}) {
+    const last = this.#queues.get(name);
+    const joins = mode === 'shared' && last?.mode === 'shared';
+    const before = joins ? last.before : (last?.over ?? Promise.resolve());
     let release;
     const held = new Promise((resolve) => (release = resolve));
-    const mine = before.then(() => held);
+    const mine = { mode, before, over: Promise.all([before, held, joins && last.over]) };
     this.#queues.set(name, mine);
-    void mine.then(() => this.#queues.get(name) === mine && this.#queues.delete(name));
+    void mine.over.then(() => this.#queues.get(name) === mine && this.#queues.delete(name));
     return before.then(() => release);
   }
 }
@@ -89,17 +93,20 @@ export class MemoryVisitor {
 
   constructor(_, { storage = 'opfs' } = {}) {
     this.#blobs = new MemoryBlobs(storage);
+    const locks = new MemoryLocks();
     const opened = {
       blobs: this.#blobs,
       manifests: new Manifests(new MemoryTable()),
+      locks,
       estimate: async () => ({ usage: this.#blobs.bytes, quota: this.#blobs.quota }),
     };
     /** What the package takes of a browser. */
     this.downloads = {
       fetch: corsFetch,
       sleep: async () => {},
+      stallMs: 30_000,
       storage: async () => (storage === 'refused' ? undefined : opened),
-      locks: new MemoryLocks(),
+      locks,
     };
     this.#tab = new Tab(this.downloads, async () => new FakeSha256());
   }
@@ -126,6 +133,7 @@ export class MemoryVisitor {
   damage = (...how) => this.#tab.damage(...how);
   namedBytes = () => this.#tab.namedBytes();
   deleteModel = (url) => this.#tab.deleteModel(url);
+  orphan = (hash, length) => this.#tab.orphan(hash, length);
 }
 
 /** The visitor of the tests. */

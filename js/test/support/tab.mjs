@@ -6,6 +6,7 @@ import { ModelReader } from '../../dist/download/model.js';
 import { webAddress } from '../../dist/download/source.js';
 import { digest } from '../../dist/store/digest.js';
 import { storedModels } from '../../dist/store/models.js';
+import { sweep } from '../../dist/store/sweep.js';
 
 export class Tab {
   #downloads;
@@ -19,18 +20,25 @@ export class Tab {
 
   /**
    * Reads a model of one file or several, by addresses as text or as the worker gets them, up to `upTo` bytes: then the reader stops.
-   * `failAfter`: how many chunks the disk takes before it fails. `onPiece(length, received)` is awaited after each piece. Gives what
+   * `failAfter`: how many chunks the disk takes before it fails. `sweeping`: the store is swept after each chunk, and `swept` has what
+   * went. `stallMs`: of the connections. `onPiece(length, received)` is awaited after each piece. Gives what
    * the engine got, with what was told, or the error. Pauses are noted and take no time.
    */
-  async load(files, { upTo = Infinity, failAfter = Infinity, store = {}, sha256 = [] } = {}, onPiece) {
-    const [notes, pauses, pieces] = [[], [], []];
+  async load(
+    files,
+    { upTo = Infinity, failAfter = Infinity, sweeping = false, stallMs, store = {}, sha256 = [] } = {},
+    onPiece,
+  ) {
+    const [notes, pauses, pieces, sweeps] = [[], [], [], []];
+    const stored = (storage) => sweeping && sweeps.push(sweep(storage));
     const meter = new Meter(() => {});
     const model = new ModelReader(
       [files].flat().map((file) => (typeof file === 'string' ? webAddress(new URL(file)) : file)),
       sha256,
       {
         ...this.#downloads,
-        storage: () => this.#failingStorage(failAfter),
+        ...(stallMs && { stallMs }),
+        storage: () => this.#watchedStorage(failAfter, stored),
         sleep: (milliseconds) => {
           pauses.push(milliseconds);
           return new Promise((resolve) => setTimeout(resolve, 5));
@@ -52,19 +60,21 @@ export class Tab {
       }
       if (length < upTo) await model.settle();
       const all = new Uint8Array(await new Blob(pieces).arrayBuffer());
-      return { length, sha256: await digest(all), ...told() };
+      return { length, sha256: await digest(all), swept: await Promise.all(sweeps), ...told() };
     } catch ({ name, code, message }) {
       return { error: { name, code, message }, ...told() };
     }
   }
 
-  async #failingStorage(failAfter) {
+  /** The storage, which fails after so many chunks; `stored` hears of each before it has a name. */
+  async #watchedStorage(failAfter, stored) {
     const storage = await this.#downloads.storage();
     let left = failAfter;
     const put = async (...chunk) => {
       if (left === 0) throw new DOMException('the disk does not answer', 'UnknownError');
       left -= 1;
-      return storage.blobs.put(...chunk);
+      await storage.blobs.put(...chunk);
+      stored(storage);
     };
     return storage && { ...storage, blobs: { ...storage.blobs, put } };
   }
@@ -82,6 +92,11 @@ export class Tab {
     const bytes = await blobs.get(hash);
     bytes[5] ^= 1;
     await blobs.put(hash, how === 'torn' ? bytes.slice(0, 99) : bytes);
+  }
+
+  /** Leaves a chunk that no file has. */
+  async orphan(hash, length) {
+    await (await this.#downloads.storage()).blobs.put(hash, new Uint8Array(length));
   }
 
   /** Bytes of the chunks that the manifests name. */

@@ -7,12 +7,14 @@ import { createServer } from 'node:http';
 /** What a hub lets pages of other origins read, besides what every server does. */
 const EXPOSED = ['ETag', 'Content-Range', 'Retry-After', 'X-Linked-ETag'];
 
-/** A server that answers pages of other origins too; returns its address. `t` closes it. */
-export async function listen(t, handler) {
+/** A server that answers pages of other origins, unless it `refuses(request)`; returns its address. `t` closes it. */
+export async function listen(t, handler, refuses = () => false) {
   const server = createServer((request, response) => {
+    if (refuses(request)) return response.writeHead(403).end();
     response.setHeader('Access-Control-Allow-Origin', '*');
     response.setHeader('Access-Control-Expose-Headers', EXPOSED.join(', '));
-    handler(request, response);
+    if (request.method !== 'OPTIONS') return handler(request, response);
+    response.writeHead(204, { 'Access-Control-Allow-Headers': 'Authorization, Range' }).end();
   });
   server.listen(0, '127.0.0.1');
   t.after(() => {
@@ -73,18 +75,15 @@ export async function fileServer(t, content, options = {}) {
     sent: new Uint8Array(content.length),
     ...options,
   };
-  const origin = await listen(t, async (request, response) => {
+  const handler = async (request, response) => {
     const exposed = EXPOSED.filter((name) => !server.hidden.includes(name));
     response.setHeader('Access-Control-Expose-Headers', exposed.join(', '));
-    if (!server.rangesAbroad && asksForPart(request)) response.removeHeader('Access-Control-Allow-Origin');
-    else if (request.method === 'OPTIONS') response.setHeader('Access-Control-Allow-Headers', 'Range');
-    if (request.method === 'OPTIONS') return response.writeHead(204).end();
-    if (!response.hasHeader('Access-Control-Allow-Origin')) return response.writeHead(403).end();
     server.mostOpen = Math.max(server.mostOpen, (server.open += 1));
     response.on('close', () => (server.open -= 1));
     if (server.delay) await new Promise((resolve) => setTimeout(resolve, server.delay));
     answer(server, request, response);
-  });
+  };
+  const origin = await listen(t, handler, (request) => !server.rangesAbroad && asksForPart(request));
   return Object.assign(server, { url: `${origin}/m.gguf` });
 }
 

@@ -18,11 +18,12 @@ export class Tab {
   }
 
   /**
-   * Reads a model of one file or several, by addresses as text or as the worker gets them, up to `upTo` bytes: then the reader stops.
-   * `failAfter`: how many chunks the disk takes before it fails. `onPiece(length, received)` is awaited after each piece. Gives what
-   * the engine got, with what was told, or the error. Pauses are noted and take no time.
+   * Reads a model of one file or several, by addresses as text or as the worker gets them, up to `upTo` bytes: then the reader stops,
+   * and where `quiet` waits for what is under way into the store. `failAfter`: how many chunks the disk takes before it fails.
+   * `onPiece(length, received)` is awaited after each piece. Gives what the engine got, with what was told, or the error. Pauses are
+   * noted and take no time.
    */
-  async load(files, { upTo = Infinity, failAfter = Infinity, store = {}, sha256 = [] } = {}, onPiece) {
+  async load(files, { upTo = Infinity, quiet = false, failAfter = Infinity, store = {}, sha256 = [] } = {}, onPiece) {
     const [notes, pauses, pieces] = [[], [], []];
     const meter = new Meter(() => {});
     const model = new ModelReader(
@@ -50,7 +51,7 @@ export class Tab {
         await onPiece?.(length, meter.sums.fetchedBytes);
         if (length >= upTo) break;
       }
-      if (length < upTo) await model.settle();
+      if (length < upTo || quiet) await model.settle();
       const all = new Uint8Array(await new Blob(pieces).arrayBuffer());
       return { length, sha256: await digest(all), ...told() };
     } catch ({ name, code, message }) {

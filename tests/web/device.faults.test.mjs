@@ -208,6 +208,24 @@ test(
 );
 
 test(
+  'the GPU is lost and the model came from a stream → `NETWORK`, which says that it can be read only once → nothing',
+  { timeout },
+  async (t) => {
+    const page = await open(t);
+    await page.evaluate(async () => {
+      const { body } = await fetch('/tiny.gguf');
+      await load({ model: body, device: 'gpu' });
+    });
+    await arm(page, { readback: 5, times: 1 });
+    for (let call = 0; call < 2; call += 1) {
+      const { code, message } = await failure(page, GREEDY);
+      assert.equal(code, 'NETWORK');
+      assert.match(message, /GPU device was lost.*could not be loaded again: .*a stream can be read only once/);
+    }
+  },
+);
+
+test(
   'the driver compiles a shader wrongly → nothing but a note in `info.engine.notes`: another shader is used → everything',
   { timeout },
   async (t) => {

@@ -49,7 +49,8 @@ export async function until(condition) {
 /**
  * One file as a careful server sends it: ranges, `If-Range`, a strong ETag. What is changed in the object changes the server:
  * `content`, `ranges`, `length`, `etag`, `lastModified`, `hidden`, `rangesAbroad`; `fault(request, response, number)` may answer in
- * its place, and `cut(number)` gives how many bytes of a body are sent before the connection breaks.
+ * its place, and `cut(number)` gives how many bytes of a body are sent before the connection breaks. From `holdFrom` on nothing is
+ * sent, until that is changed.
  */
 export async function fileServer(t, content, options = {}) {
   const server = {
@@ -69,6 +70,7 @@ export async function fileServer(t, content, options = {}) {
     mostOpen: 0,
     fault: () => false,
     cut: () => Infinity,
+    holdFrom: Infinity,
     /** Requests, as `start-end` with the end excluded, or `all`. */
     requests: [],
     /** How often each byte was sent: of ranges that came whole or were cut. */
@@ -111,9 +113,17 @@ function answer(server, request, response) {
   if (isPart) response.setHeader('Content-Range', `bytes ${start}-${end - 1}/${content.length}`);
   if (server.length) response.setHeader('Content-Length', end - start);
   response.writeHead(isPart ? 206 : 200);
-  const upTo = Math.min(end, start + server.cut(number));
-  for (let at = start; at < upTo; at += 1) server.sent[at] += 1;
-  const body = content.subarray(start, upTo);
-  if (upTo === end) return response.end(body);
-  response.write(body, () => setTimeout(() => response.destroy(), 20));
+  const send = (from, to) => {
+    for (let at = from; at < to; at += 1) server.sent[at] += 1;
+    return content.subarray(from, to);
+  };
+  const held = Math.max(start, Math.min(end, server.holdFrom));
+  const upTo = Math.min(held, start + server.cut(number));
+  if (upTo === end) return response.end(send(start, end));
+  response.flushHeaders();
+  response.write(send(start, upTo));
+  if (upTo < held) return setTimeout(() => response.destroy(), 20);
+  void until(() => server.holdFrom >= end || response.destroyed).then(() => {
+    if (!response.destroyed) response.end(send(held, end));
+  });
 }

@@ -86,8 +86,13 @@ async function corsFetch(url, init) {
  * which is a real browser; the tests of downloads and of the store run with both.
  */
 export class MemoryVisitor {
+  /** Bytes that came and are lost with a connection that breaks. */
+  static lostWithConnection = 0;
+  /** Bytes of chunks that came and were not yet stored when a tab closed. */
+  static lostWithTab = 0;
   #blobs;
   #tab;
+  #toldQuota = Infinity;
   /** Milliseconds of every pause that a load made. */
   pauses = [];
 
@@ -98,7 +103,7 @@ export class MemoryVisitor {
       blobs: this.#blobs,
       manifests: new Manifests(new MemoryTable()),
       locks,
-      estimate: async () => ({ usage: this.#blobs.bytes, quota: this.#blobs.quota }),
+      estimate: async () => ({ usage: this.#blobs.bytes, quota: this.#toldQuota }),
     };
     /** What the package takes of a browser. */
     this.downloads = {
@@ -114,14 +119,16 @@ export class MemoryVisitor {
   /** A load in a tab of its own, see {@link Tab.load}; throws its error. `closeAt`: the tab closes when so many bytes were read. */
   async load(files, { onPiece, closeAt, ...options } = {}) {
     // Nothing here can die: what was under way comes to its end.
-    const told = await this.#tab.load(files, { ...options, ...(closeAt && { upTo: closeAt }) }, onPiece);
+    const told = await this.#tab.load(files, { ...options, ...(closeAt && { upTo: closeAt, quiet: true }) }, onPiece);
     this.pauses.push(...told.pauses);
     if (told.error) throw Object.assign(new Error(told.error.message), told.error);
     return told;
   }
 
-  async setQuota(bytes) {
+  /** `told`: whether the browser says so when it is asked. */
+  async setQuota(bytes, { told }) {
     this.#blobs.quota = bytes;
+    this.#toldQuota = told ? bytes : Infinity;
   }
 
   /** Of all chunks that lie in the storage. */

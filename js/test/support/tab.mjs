@@ -19,14 +19,15 @@ export class Tab {
   }
 
   /**
-   * Reads a model of one file or several, by addresses as text or as the worker gets them, up to `upTo` bytes: then the reader stops.
-   * `failAfter`: how many chunks the disk takes before it fails. `sweeping`: the store is swept after each chunk, and `swept` has what
-   * went. `stallMs`: of the connections. `onPiece(length, received)` is awaited after each piece. Gives what
-   * the engine got, with what was told, or the error. Pauses are noted and take no time.
+   * Reads a model of one file or several, by addresses as text or as the worker gets them, up to `upTo` bytes: then the reader stops,
+   * and where `quiet` waits for what is under way into the store. `failAfter`: how many chunks the disk takes before it fails.
+   * `sweeping`: the store is swept after each chunk, and `swept` has what went. `stallMs`: of the connections. `onPiece(length,
+   * received)` is awaited after each piece. Gives what the engine got, with what was told, or the error. Pauses are noted and take no
+   * time.
    */
   async load(
     files,
-    { upTo = Infinity, failAfter = Infinity, sweeping = false, stallMs, store = {}, sha256 = [] } = {},
+    { upTo = Infinity, quiet = false, failAfter = Infinity, sweeping = false, stallMs, store = {}, sha256 = [] } = {},
     onPiece,
   ) {
     const [notes, pauses, pieces, sweeps] = [[], [], [], []];
@@ -58,7 +59,7 @@ export class Tab {
         await onPiece?.(length, meter.sums.fetchedBytes);
         if (length >= upTo) break;
       }
-      if (length < upTo) await model.settle();
+      if (length < upTo || quiet) await model.settle();
       const all = new Uint8Array(await new Blob(pieces).arrayBuffer());
       return { length, sha256: await digest(all), swept: await Promise.all(sweeps), ...told() };
     } catch ({ name, code, message }) {

@@ -61,8 +61,8 @@ export interface Entry {
   readonly life: string;
 }
 
-/** The answer: calls may come now, or only the next worker takes them. `life`: a lock that is held while the worker lives. */
-export type Entered = { readonly type: 'welcome'; readonly life: string } | { readonly type: 'closing' };
+/** The answer: calls may come now, or never. */
+export type Entered = { readonly type: 'welcome' | 'ended' };
 
 /** An end of the wire: a Worker, its global scope, or a MessagePort. */
 export interface Port<Out, In> {

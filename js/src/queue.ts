@@ -19,17 +19,11 @@ export class FairQueue<Client> {
     };
   }
 
-  /** Forgets what waits of a client. */
-  drop(client: Client): void {
-    this.#waiting.delete(client);
-  }
-
   async #run(): Promise<void> {
     this.#runs = true;
     // A map goes on to what is added meanwhile, so that who had a turn comes after all others.
     for (const [client, waiting] of this.#waiting) {
       await waiting.shift()?.();
-      if (this.#waiting.get(client) !== waiting) continue; // dropped
       this.#waiting.delete(client);
       if (waiting.length > 0) this.#waiting.set(client, waiting);
     }

@@ -32,7 +32,7 @@ export class Host {
   #progress: Progress | undefined;
   #end: WeftError | undefined;
 
-  /** `onUnused`: called when the last client has gone, and when the model has ended. */
+  /** `onUnused`: called when the last client has gone. */
   constructor(start: Start, downloads: Downloads, onUnused: () => void) {
     this.#start = start;
     this.#downloads = downloads;
@@ -60,17 +60,15 @@ export class Host {
     return () => this.#drop(client);
   }
 
-  /** Tells every client that the model is gone. */
+  /** Tells every client that the model is gone, on which they go too. */
   end(error: SerializedError): void {
     if (this.#end) return;
     this.#end = new WeftError(error.code, error.message);
     this.#tellAll({ type: 'end', error });
-    this.#onUnused();
   }
 
   #drop(client: Client): void {
     if (!this.#clients.delete(client)) return;
-    this.#queue.drop(client);
     for (const cancel of client.cancels.values()) cancel();
     if (this.#clients.size === 0) this.#onUnused();
   }

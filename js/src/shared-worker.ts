@@ -1,8 +1,9 @@
 /**
  * The worker of all pages that want the same model. It closes when the last one has gone, and its memory with it.
  *
- * Neither side hears when the other one dies, so each holds a lock while it lives, for which the other one waits. Who enters holds a
- * third one, named after the model, until it is welcome, and whoever closes the worker must have it: nobody enters one that closes.
+ * Neither side hears when the other one dies, so each holds a lock while it lives, for which the other one waits. The worker's lock, by
+ * its name, is also how pages find it; that name begins with the model's. A page enters while it holds the lock that has the model's name alone,
+ * and so does a worker close that nobody uses.
  */
 
 import { browserDownloads } from './downloads.js';
@@ -20,8 +21,8 @@ interface SharedScope {
 }
 
 const scope = globalThis as unknown as SharedScope;
-const life = `worker ${crypto.randomUUID()}`;
-const alive = browserLocks.hold(life);
+const model = scope.name.slice(0, scope.name.lastIndexOf(' '));
+const alive = browserLocks.hold(scope.name);
 const host = new Host(starting(), browserDownloads, () => void close());
 
 scope.onconnect = ({ ports: [port] }) => {
@@ -35,16 +36,16 @@ globalThis.onerror = (_event, _source, _line, _column, error) => {
 /** `page`: the lock that the page holds while it lives. */
 async function enter(port: Port<Reply, Request>, page: string): Promise<void> {
   await alive;
-  if (host.ended) return port.postMessage({ type: 'closing' });
+  if (host.ended) return port.postMessage({ type: 'ended' });
   const drop = host.connect(port);
-  port.postMessage({ type: 'welcome', life });
+  port.postMessage({ type: 'welcome' });
   const release = await browserLocks.hold(page);
   release();
   drop();
 }
 
 async function close(): Promise<void> {
-  const release = await browserLocks.hold(scope.name);
+  const release = await browserLocks.hold(model);
   if (host.used) release();
   else scope.close();
 }

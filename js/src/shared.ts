@@ -4,7 +4,7 @@ import { messageOf } from './download/http.js';
 import { Connection } from './engine.js';
 import { WeftError } from './errors.js';
 import type { Entered, Entry, LoadCall } from './protocol.js';
-import { browserLocks, type Release } from './store/locks.js';
+import { browserLocks, heldLocks, type Release } from './store/locks.js';
 
 /** The package's: pages of two versions share nothing. */
 export const VERSION = '0.1.0';
@@ -21,19 +21,22 @@ export async function connectShared(call: LoadCall, signal?: AbortSignal): Promi
   if (!navigator.locks) {
     throw new WeftError('NOT_SUPPORTED', 'sharing needs Web Locks, which pages have over https and on localhost.');
   }
-  const name = nameOf(call);
+  const model = nameOf(call);
   const life = `page ${crypto.randomUUID()}`;
   const leave = await browserLocks.hold(life);
   try {
-    for (;;) {
-      const release = await browserLocks.hold(name, signal ? { signal } : {});
-      try {
-        const connection = await enter(startWorker(name), life, leave, signal);
-        if (connection) return connection;
-      } finally {
-        release();
+    const release = await browserLocks.hold(model, signal ? { signal } : {});
+    try {
+      // A name is never used again: the browser may still know the worker that had it when that one has closed.
+      const running = await heldLocks(`${model} `);
+      for (const name of [...running, `${model} ${crypto.randomUUID()}`]) {
+        const port = await enter(name, running.includes(name), life, signal);
+        if (port) return connectionTo(port, name, leave);
       }
+    } finally {
+      release();
     }
+    throw notStarted('it ended at once');
   } catch (error) {
     leave();
     throw error;
@@ -49,47 +52,56 @@ function startWorker(name: string): SharedWorker {
   }
 }
 
-/** Undefined where the worker closes, and another one must be started when it is gone. */
-function enter(
-  worker: SharedWorker,
+/** The port on which calls may follow; undefined where a running worker has ended, or is about to. */
+async function enter(
+  name: string,
+  isRunning: boolean,
   life: string,
-  leave: Release,
   signal: AbortSignal | undefined,
-): Promise<Connection | undefined> {
+): Promise<MessagePort | undefined> {
+  const worker = startWorker(name);
   const { port } = worker;
+  const over = new AbortController();
   let abort = () => {};
-  const entering = new Promise<Connection | undefined>((resolve, reject) => {
-    abort = () => {
-      port.close();
-      reject(signal?.reason);
-    };
-    worker.onerror = (event) => reject(notStarted(event.message || 'its script could not be loaded'));
-    port.onmessage = ({ data: entered }: MessageEvent<Entered>) => {
-      resolve(entered.type === 'welcome' ? connectionTo(port, entered.life, leave) : undefined);
-    };
-    port.postMessage({ type: 'enter', life } satisfies Entry);
-  });
-  signal?.addEventListener('abort', abort);
-  return entering.finally(() => signal?.removeEventListener('abort', abort));
+  let isWelcome = false;
+  try {
+    isWelcome = await new Promise<boolean>((resolve, reject) => {
+      abort = () => reject(signal?.reason);
+      signal?.addEventListener('abort', abort);
+      worker.onerror = (event) => reject(notStarted(event.message || 'its script could not be loaded'));
+      port.onmessage = ({ data: entered }: MessageEvent<Entered>) => resolve(entered.type === 'welcome');
+      if (isRunning) whenGone(name, over.signal, () => resolve(false));
+      port.postMessage({ type: 'enter', life } satisfies Entry);
+    });
+    return isWelcome ? port : undefined;
+  } finally {
+    over.abort();
+    signal?.removeEventListener('abort', abort);
+    if (!isWelcome) port.close();
+  }
 }
 
-/** `life`: what the worker holds while it lives. */
-function connectionTo(port: MessagePort, life: string, leave: Release): Connection {
+function connectionTo(port: MessagePort, name: string, leave: Release): Connection {
   const closed = new AbortController();
   const connection = new Connection(port, () => {
     closed.abort();
     port.close();
     leave();
   });
-  const died = 'the shared worker ended; memory may have run out. Load the model again.';
-  browserLocks.hold(life, { signal: closed.signal }).then(
+  const message = 'the shared worker ended; memory may have run out. Load the model again.';
+  whenGone(name, closed.signal, () => connection.fail(new WeftError('CRASHED', message)));
+  return connection;
+}
+
+/** Calls `act` when the worker of that name, which holds its lock now, has ended; unless the signal is aborted first. */
+function whenGone(name: string, signal: AbortSignal, act: () => void): void {
+  browserLocks.hold(name, { signal }).then(
     (release) => {
       release();
-      connection.fail(new WeftError('CRASHED', died));
+      act();
     },
-    () => undefined, // closed
+    () => undefined, // aborted
   );
-  return connection;
 }
 
 function notStarted(what: string, options?: ErrorOptions): WeftError {

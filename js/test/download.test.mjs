@@ -123,8 +123,8 @@ test('a connection goes silent, before its answer or in the middle of it → a p
 test('every connection goes silent → NETWORK, which says for how long nothing came → what was there', async (t) => {
   const server = await fileServer(t, content, { fault: () => true });
   const visitor = new Visitor(t);
-  const message = /waiting for .*m\.gguf: nothing came for 0\.02 s\. \(tried 4 times\)/;
-  await assert.rejects(visitor.load(server.url, { stallMs: 20 }), { code: 'NETWORK', message });
+  const message = /waiting for .*m\.gguf: nothing came for 0\.3 s\. \(tried 4 times\)/;
+  await assert.rejects(visitor.load(server.url, { stallMs: 300 }), { code: 'NETWORK', message });
   assert.equal(server.requests.length, 4);
 });
 

@@ -19,12 +19,21 @@ export const browserLocks: Locks = {
   hold: async (name, options = {}) => (await request(name, options))!,
 };
 
+/** Names of the locks that somebody has, of those that begin so. */
+export async function heldLocks(start: string): Promise<string[]> {
+  const { held = [] } = await navigator.locks.query();
+  return held.flatMap(({ name }) => (name?.startsWith(PREFIX + start) ? name.slice(PREFIX.length) : []));
+}
+
+/** Other scripts of the page have locks too. */
+const PREFIX = 'weft ';
+
 function request(name: string, options: LockOptions): Promise<Release | undefined> {
   return new Promise((resolve, reject) => {
     const held = (lock: Lock | null) => {
       if (!lock) return resolve(undefined);
       return new Promise<void>((release) => resolve(release));
     };
-    navigator.locks.request(`weft ${name}`, options, held).catch(reject);
+    navigator.locks.request(PREFIX + name, options, held).catch(reject);
   });
 }

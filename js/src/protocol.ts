@@ -61,7 +61,7 @@ export interface Entry {
   readonly life: string;
 }
 
-/** The answer: calls may come now, or never. */
+/** The answer: calls may come now, or only another worker takes them. */
 export type Entered = { readonly type: 'welcome' | 'ended' };
 
 /** An end of the wire: a Worker, its global scope, or a MessagePort. */

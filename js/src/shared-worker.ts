@@ -22,7 +22,9 @@ interface SharedScope {
 
 const scope = globalThis as unknown as SharedScope;
 const model = scope.name.slice(0, scope.name.lastIndexOf(' '));
-const alive = browserLocks.hold(scope.name);
+// Nothing where a worker of another address has the name: pages have the package from two places then, and share by place. This one stays
+// until its pages are closed, to say so to the next one that comes here.
+const alive = browserLocks.tryHold(scope.name);
 const host = new Host(starting(), browserDownloads, () => void close());
 
 scope.onconnect = ({ ports: [port] }) => {
@@ -35,8 +37,7 @@ globalThis.onerror = (_event, _source, _line, _column, error) => {
 
 /** `page`: the lock that the page holds while it lives. */
 async function enter(port: Port<Reply, Request>, page: string): Promise<void> {
-  await alive;
-  if (host.ended) return port.postMessage({ type: 'ended' });
+  if (!(await alive) || host.ended) return port.postMessage({ type: 'ended' });
   const drop = host.connect(port);
   port.postMessage({ type: 'welcome' });
   const release = await browserLocks.hold(page);

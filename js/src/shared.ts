@@ -52,7 +52,7 @@ function startWorker(name: string): SharedWorker {
   }
 }
 
-/** The port on which calls may follow; undefined where a running worker has ended, or is about to. */
+/** The port on which calls may follow; undefined where a running worker has ended, or is another one than this page can reach. */
 async function enter(
   name: string,
   isRunning: boolean,

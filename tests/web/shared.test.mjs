@@ -33,7 +33,8 @@ let state;
 before(async () => {
   packed = await installPacked();
   faultyGpu = await readFile(inRoot('tests/web/faulty-gpu.js'));
-  server = await serve({ '/node_modules/': join(packed.folder, 'node_modules') }, { handle });
+  const folder = join(packed.folder, 'node_modules');
+  server = await serve({ '/node_modules/': folder, '/other/': folder }, { handle });
   browser = await launchChromium();
 });
 
@@ -190,6 +191,23 @@ for (const [kind, what, broken] of [
     assert.deepEqual([shared, again.fromStoreBytes], [true, kind === 'none' ? 0 : content.length]);
   });
 }
+
+test(
+  'pages that have the package from two places share by place, and none waits for another',
+  { timeout },
+  async (t) => {
+    const open = profile(t);
+    const pages = [];
+    for (const place of ['node_modules', 'other', 'other', 'node_modules', 'other']) {
+      const page = await open();
+      await page.evaluate(async (place) => (globalThis.weft = await import(`/${place}/weft-llm/dist/index.js`)), place);
+      assert.equal((await load(page, { store: false })).shared, true);
+      pages.push(page);
+    }
+    assert.equal(state.requests, 2);
+    await Promise.all(pages.map((page) => generate(page)));
+  },
+);
 
 test('tabs take turns, and what one gives up leaves at once', { timeout }, async (t) => {
   const open = profile(t);

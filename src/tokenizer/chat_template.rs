@@ -102,6 +102,7 @@ impl ChatTemplate {
         });
         environment.add_function("raise_exception", raise_exception);
         environment.add_filter("tojson", tojson);
+        environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
         environment.add_template_owned(NAME, source).map_err(template_error)?;
         Ok(Self { environment })
     }
@@ -168,12 +169,10 @@ fn strftime(now: i64, format: &str) -> Result<String, minijinja::Error> {
     Ok(text)
 }
 
-/// `json.dumps(value, indent=…, ensure_ascii=False)`.
+/// `json.dumps(value, indent=…, ensure_ascii=…)`, the latter false by default.
 fn tojson(state: &State, value: &Value, positional: Rest<Value>, named: Kwargs) -> Result<Value, minijinja::Error> {
     let bad = |what: String| minijinja::Error::new(ErrorKind::InvalidOperation, what);
-    if let Some(true) = named.get("ensure_ascii")? {
-        return Err(bad("tojson: ensure_ascii=true is not supported".into()));
-    }
+    let ensure_ascii: Option<bool> = named.get("ensure_ascii")?;
     let indent: Option<usize> = match positional.first() {
         Some(indent) => Some(usize::try_from(indent.clone())?),
         None => named.get("indent")?,
@@ -191,7 +190,21 @@ fn tojson(state: &State, value: &Value, positional: Rest<Value>, named: Kwargs) 
         None => value.serialize(&mut serde_json::Serializer::with_formatter(&mut json, Spaced)),
     };
     written.map_err(|error| bad(format!("tojson: {error}")))?;
-    String::from_utf8(json).map(Value::from).map_err(|error| bad(format!("tojson: {error}")))
+    let json = String::from_utf8(json).map_err(|error| bad(format!("tojson: {error}")))?;
+    Ok(if ensure_ascii == Some(true) { escape_to_ascii(&json) } else { json }.into())
+}
+
+/// Characters beyond ASCII, which in JSON stand in strings only, as `\uXXXX` of their UTF-16 units.
+fn escape_to_ascii(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            escaped.push(c);
+        } else {
+            escaped.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    escaped
 }
 
 /// JSON on one line with a space after `,` and `:`.

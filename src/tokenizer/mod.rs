@@ -1,28 +1,33 @@
 //! Ids ↔ text, stop strings and chat templates.
 //!
-//! Two kinds of vocabulary, as GGUF files carry them: byte-level BPE (`gpt2`) and SentencePiece BPE (`llama`).
-//! Around both lies the same frame: text is first cut at special tokens, then each stretch between them is
+//! The kinds of vocabulary that GGUF files and `tokenizer.json` carry: BPE by merges, byte-level or not (`gpt2`, `gemma4`),
+//! SentencePiece BPE (`llama`) and unigram (`t5`), and WordPiece (`bert`). Around all lies the same frame: text is first cut at special tokens, then each stretch between them is
 //! encoded by its kind. Text from a user is encoded with `parse_special: false`, or goes through [`Tokenizer::literal`]
 //! where it becomes part of a template's text, so that a typed `<|im_end|>` stays six or so ordinary tokens and cannot end a turn.
 
-mod byte_level;
+mod bpe;
+mod charsmap;
 mod chat_template;
 mod detokenize;
+mod hugging_face;
 mod pre_tokenizer;
 mod sentencepiece;
 mod special;
 mod stop;
 mod vocabulary;
+mod word_piece;
 
 pub use chat_template::{ChatTemplate, Message, RenderOptions};
 pub use detokenize::Detokenizer;
 pub use stop::{StopMatcher, StopOutcome};
-pub use vocabulary::Vocabulary;
+pub use vocabulary::{Strip, Vocabulary};
 
-use byte_level::ByteLevel;
+use bpe::Bpe;
+use charsmap::CharsMap;
 use sentencepiece::SentencePiece;
 use special::{Fragment, SpecialTokens};
 use vocabulary::TokenKind;
+use word_piece::WordPiece;
 
 use crate::{Error, Result};
 
@@ -34,23 +39,50 @@ const END_TOKENS: &[&str] = &[
     "<end_of_turn>",
     "<end_of_utterance>",
     "<eos>",
+    "<turn|>",
     "<|call|>",
+    "<|calls|>",
     "<|end_of_text|>",
     "<|end|>",
     "<|endoftext|>",
     "<|eom_id|>",
     "<|eot_id|>",
+    "<|flush|>",
     "<|im_end|>",
     "<|return|>",
+    "<|tool_response>",
+    "<｜end▁of▁sentence｜>",
     "[EOS]",
     "[EOT]",
+    "[e~[",
     "_<EOT>",
 ];
+
+/// A token of [`END_TOKENS`] that ends only a part of an answer where the vocabulary has all of the others beside it.
+const NO_END_BESIDE: &[(&str, &[&str])] = &[
+    // gpt-oss and Solar Open end a channel so, then go on with the next.
+    ("<|end|>", &["<|return|>", "<|call|>"]),
+    ("<|end|>", &["<|flush|>", "<|calls|>"]),
+    // Gemma 4 has HTML's tags among its tokens.
+    ("</s>", &["<|tool_response>"]),
+];
+
+/// What tokens are spelled in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Spelling {
+    /// A printable character a byte.
+    #[default]
+    Bytes,
+    /// Text, with `▁` for a space; `<0xXX>` for a byte.
+    Blocks,
+    /// Text, with `▁` where a word begins.
+    Words,
+}
 
 /// How [`Tokenizer::encode`] treats special tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EncodeOptions {
-    /// Add `bos` and `eos` where the model file asks for them. One that the text spells out already is not doubled.
+    /// Add `bos`, `eos` and `sep` where the model file asks for them. One that the text spells out already is not doubled.
     pub add_special: bool,
     /// Let control tokens spelled in the text become those tokens: for text from a template, never from a user.
     pub parse_special: bool,
@@ -64,15 +96,71 @@ pub struct Tokenizer {
     special: SpecialTokens,
     bos: Option<u32>,
     eos: Option<u32>,
+    sep: Option<u32>,
     /// Ids that end an answer, ascending.
     ends: Vec<u32>,
     add_bos: bool,
     add_eos: bool,
+    add_sep: bool,
+    /// The space that may go before a text is due at its start only, not after special tokens.
+    prefix_once: bool,
 }
 
 enum Model {
-    ByteLevel(Box<ByteLevel>),
+    Bpe(Box<Bpe>),
     SentencePiece(SentencePiece),
+    WordPiece(Box<WordPiece>),
+}
+
+impl Model {
+    /// The model that `vocabulary` names. Fills in what a file of its kind leaves out.
+    fn new(vocabulary: &mut Vocabulary, kinds: &[TokenKind]) -> Result<Self> {
+        let tokens = &vocabulary.tokens;
+        Ok(match vocabulary.model.as_str() {
+            "gpt2" | "gemma4" => {
+                let pre = if vocabulary.model == "gemma4" { Some("gemma4") } else { vocabulary.pre.as_deref() };
+                let row = pre_tokenizer::find(pre)?;
+                vocabulary.add_bos.get_or_insert(row.add_bos);
+                vocabulary.add_sep.get_or_insert(row.add_sep);
+                let merges = std::mem::take(&mut vocabulary.merges);
+                Self::Bpe(Box::new(Bpe::new(tokens, kinds, merges, row.into())?))
+            }
+            kind @ ("llama" | "t5") => {
+                let unigram = kind == "t5";
+                vocabulary.add_bos.get_or_insert(!unigram);
+                vocabulary.add_eos.get_or_insert(unigram);
+                let options = sentencepiece::Options {
+                    unigram,
+                    add_space_prefix: vocabulary.add_space_prefix.unwrap_or(true),
+                    remove_extra_whitespaces: vocabulary.remove_extra_whitespaces.unwrap_or(false),
+                    charsmap: CharsMap::new(&vocabulary.precompiled_charsmap)?,
+                };
+                let scores = std::mem::take(&mut vocabulary.scores);
+                Self::SentencePiece(SentencePiece::new(tokens, kinds, scores, vocabulary.unk, options)?)
+            }
+            "bert" => {
+                let named = |name: &str| (0..).zip(tokens).find(|(_, token)| *token == name).map(|(id, _)| id);
+                vocabulary.bos = vocabulary.bos.or_else(|| named("[CLS]"));
+                vocabulary.sep = vocabulary.sep.or_else(|| named("[SEP]"));
+                vocabulary.add_bos.get_or_insert(true);
+                vocabulary.add_sep.get_or_insert(true);
+                let normalizer = word_piece::normalizer(vocabulary.lowercase.unwrap_or(true), vocabulary.strip_accents);
+                Self::WordPiece(Box::new(WordPiece::new(tokens, kinds, vocabulary.unk, normalizer)?))
+            }
+            found => {
+                let (what, known) = ("tokenizer.ggml.model".into(), "gpt2, gemma4, llama, t5, bert".into());
+                return Err(Error::UnsupportedTokenizer { what, found: found.into(), known });
+            }
+        })
+    }
+
+    fn spelling(&self) -> Spelling {
+        match self {
+            Self::Bpe(model) => model.spelling(),
+            Self::SentencePiece(_) => Spelling::Blocks,
+            Self::WordPiece(_) => Spelling::Words,
+        }
+    }
 }
 
 impl Tokenizer {
@@ -81,38 +169,32 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::UnsupportedTokenizer`] for an unknown model or pre-tokeniser, [`Error::InvalidModel`] where the lists
     /// contradict each other.
-    pub fn new(vocabulary: Vocabulary) -> Result<Self> {
+    pub fn new(mut vocabulary: Vocabulary) -> Result<Self> {
         let kinds = vocabulary.kinds()?;
-        let Vocabulary { model, pre, tokens, scores, merges, bos, eos, eot, unk, .. } = vocabulary;
-        let (model, add_bos) = match model.as_str() {
-            "gpt2" => {
-                let pre_tokenizer = pre_tokenizer::find(pre.as_deref())?;
-                let byte_level = ByteLevel::new(&tokens, &kinds, merges, pre_tokenizer)?;
-                (Model::ByteLevel(Box::new(byte_level)), pre_tokenizer.add_bos)
-            }
-            "llama" => {
-                let add_space_prefix = vocabulary.add_space_prefix.unwrap_or(true);
-                let sentencepiece = SentencePiece::new(&tokens, &kinds, scores, unk, add_space_prefix)?;
-                (Model::SentencePiece(sentencepiece), true)
-            }
-            _ => {
-                let what = "tokenizer.ggml.model".into();
-                return Err(Error::UnsupportedTokenizer { what, found: model, known: "gpt2, llama".into() });
-            }
-        };
-        let special = SpecialTokens::new(&tokens, &kinds, |token| match &model {
-            Model::ByteLevel(_) => token.to_owned(),
-            Model::SentencePiece(_) => sentencepiece::unescape(token),
+        let model = Model::new(&mut vocabulary, &kinds)?;
+        Self::with_model(vocabulary, kinds, model)
+    }
+
+    fn with_model(vocabulary: Vocabulary, kinds: Vec<TokenKind>, model: Model) -> Result<Self> {
+        let Vocabulary { tokens, bos, eos, eot, sep, .. } = vocabulary;
+        let special = SpecialTokens::new(&tokens, &kinds, &vocabulary.strip, |token| match model.spelling() {
+            Spelling::Bytes => token.to_owned(),
+            Spelling::Blocks | Spelling::Words => sentencepiece::unescape(token),
         })?;
-        let is_end = |&id: &u32| {
-            let (kind, token) = (kinds[id as usize], tokens[id as usize].as_str());
-            let named = matches!(kind, TokenKind::Control | TokenKind::UserDefined) && END_TOKENS.contains(&token);
-            named || Some(id) == eos || Some(id) == eot
-        };
-        let ends = (0..tokens.len() as u32).filter(is_end).collect();
-        let add_bos = vocabulary.add_bos.unwrap_or(add_bos);
-        let add_eos = vocabulary.add_eos.unwrap_or(false);
-        Ok(Self { tokens, kinds, model, special, bos, eos, ends, add_bos, add_eos })
+        let structure = |id: usize| matches!(kinds[id], TokenKind::Control | TokenKind::UserDefined);
+        let mut ending: Vec<u32> =
+            (0..).zip(&tokens).filter(|(_, token)| END_TOKENS.contains(&token.as_str())).map(|(id, _)| id).collect();
+        ending.retain(|&id| structure(id as usize));
+        let has = |name: &&str| ending.iter().any(|&id| tokens[id as usize] == **name);
+        let goes_on = |token: &str| NO_END_BESIDE.iter().any(|(end, beside)| *end == token && beside.iter().all(has));
+        let mut ends: Vec<u32> = ending.iter().copied().filter(|&id| !goes_on(&tokens[id as usize])).collect();
+        ends.extend([eos, eot].into_iter().flatten());
+        ends.sort_unstable();
+        ends.dedup();
+        let flag = |flag: Option<bool>| flag.unwrap_or(false);
+        let (add_bos, add_eos, add_sep) =
+            (flag(vocabulary.add_bos), flag(vocabulary.add_eos), flag(vocabulary.add_sep));
+        Ok(Self { tokens, kinds, model, special, bos, eos, sep, ends, add_bos, add_eos, add_sep, prefix_once: false })
     }
 
     /// `text` with marks that keep [`Tokenizer::encode`] from parsing the control tokens that it spells: for what a user
@@ -132,12 +214,13 @@ impl Tokenizer {
         for fragment in self.special.split(text, options.parse_special) {
             match (fragment, &self.model) {
                 (Fragment::Token(id), _) => ids.push(id),
-                (Fragment::Text(text), Model::ByteLevel(model)) => model.encode(text, &mut ids)?,
+                (Fragment::Text(text), Model::Bpe(model)) => model.encode(text, starts, &mut ids)?,
+                (Fragment::Text(text), Model::WordPiece(model)) => model.encode(text, &mut ids)?,
                 (Fragment::Text(text), Model::SentencePiece(model)) => {
                     model.encode(&self.tokens, text, starts, &mut ids)?;
                 }
             }
-            starts = matches!(fragment, Fragment::Token(id) if self.is_special(id));
+            starts = !self.prefix_once && matches!(fragment, Fragment::Token(id) if self.is_special(id));
         }
         if options.add_special {
             if let Some(bos) = self.bos.filter(|bos| self.add_bos && ids.first() != Some(bos)) {
@@ -146,12 +229,15 @@ impl Tokenizer {
             if let Some(eos) = self.eos.filter(|eos| self.add_eos && ids.last() != Some(eos)) {
                 ids.push(eos);
             }
+            if let Some(sep) = self.sep.filter(|sep| self.add_sep && ids.last() != Some(sep)) {
+                ids.push(sep);
+            }
         }
         Ok(ids)
     }
 
     /// The text of `ids`; with `skip_special`, control and unknown tokens give none. The space that encoding put
-    /// before a SentencePiece text is taken off again. Bytes that are no UTF-8 become U+FFFD.
+    /// before a text is taken off again, as is that before the first word of WordPiece. Bytes that are no UTF-8 become U+FFFD.
     ///
     /// # Errors
     /// [`Error::Tokenize`] for an id outside the vocabulary.
@@ -162,7 +248,11 @@ impl Tokenizer {
             text.push_str(&stream.push(self, id)?);
         }
         text.push_str(&stream.flush());
-        let prefixed = matches!(&self.model, Model::SentencePiece(model) if model.add_space_prefix());
+        let prefixed = match &self.model {
+            Model::Bpe(model) => model.add_space_prefix(),
+            Model::SentencePiece(model) => model.add_space_prefix(),
+            Model::WordPiece(_) => true,
+        };
         if prefixed && text.starts_with(' ') {
             text.remove(0);
         }
@@ -211,13 +301,15 @@ impl Tokenizer {
             let size = self.tokens.len();
             return Err(Error::Tokenize(format!("id {id} is outside the vocabulary of {size} tokens")));
         };
-        match (&self.model, kind) {
-            (_, TokenKind::Control | TokenKind::Unknown) | (Model::ByteLevel(_), TokenKind::UserDefined) => {
+        match (self.model.spelling(), kind) {
+            (_, TokenKind::Control | TokenKind::Unknown) | (Spelling::Bytes, TokenKind::UserDefined) => {
                 bytes.extend_from_slice(token.as_bytes());
             }
-            (Model::ByteLevel(_), _) => byte_level::push_bytes(token, bytes),
-            (Model::SentencePiece(_), TokenKind::Byte) => bytes.extend(sentencepiece::parse_byte(token)),
-            (Model::SentencePiece(_), _) => bytes.extend_from_slice(sentencepiece::unescape(token).as_bytes()),
+            (Spelling::Bytes, _) => bpe::push_bytes(token, bytes),
+            (Spelling::Blocks, TokenKind::Byte) => bytes.extend(sentencepiece::parse_byte(token)),
+            (Spelling::Blocks | Spelling::Words, _) => {
+                bytes.extend_from_slice(sentencepiece::unescape(token).as_bytes())
+            }
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! SentencePiece BPE: characters merge as long as the merged piece is in the vocabulary, best score first.
+//! SentencePiece, in both of its kinds. BPE: characters merge as long as the merged piece is in the vocabulary, best score
+//! first. Unigram: of all ways to cut the text into tokens the one with the best sum of scores.
 //!
 //! A `llama` vocabulary in GGUF has scores and no merges. The `tokenizers` crate needs merges; deriving them (every cut
 //! of every token into two tokens) makes 515 thousand pairs and, with its two string maps, about 60 MB of a
@@ -11,11 +12,32 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::charsmap::CharsMap;
 use super::vocabulary::{TokenKind, invalid};
 use crate::{Error, Result};
 
 /// How a space is spelled: "lower one eighth block".
-const SPACE: char = '\u{2581}';
+pub(super) const SPACE: &str = "\u{2581}";
+
+/// What a character without a token scores less than the worst token, in unigram vocabularies.
+const UNKNOWN_PENALTY: f32 = 10.0;
+
+/// The longest token of a unigram vocabulary, in bytes: every stretch of a text as long as that is looked up. Real ones have
+/// some dozens.
+const MAX_UNIGRAM: usize = 1024;
+
+/// How a text is prepared and cut.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    /// The best sum of scores decides, rather than merges.
+    pub unigram: bool,
+    /// A text is encoded as if a space preceded it.
+    pub add_space_prefix: bool,
+    /// Spaces at either end are dropped, and of several in a row one stays.
+    pub remove_extra_whitespaces: bool,
+    /// What replaces characters beforehand.
+    pub charsmap: Option<CharsMap>,
+}
 
 /// Encodes text that holds no special token. The texts of the tokens are lent to it by the tokenizer at each call.
 pub(super) struct SentencePiece {
@@ -26,7 +48,11 @@ pub(super) struct SentencePiece {
     /// Token of each byte, spelled `<0xXX>`.
     bytes: Box<[Option<u32>; 256]>,
     unk: Option<u32>,
-    add_space_prefix: bool,
+    /// Bytes of the longest token.
+    longest: usize,
+    /// Score of a character without a token.
+    unknown_score: f32,
+    options: Options,
 }
 
 impl SentencePiece {
@@ -36,7 +62,7 @@ impl SentencePiece {
         kinds: &[TokenKind],
         scores: Vec<f32>,
         unk: Option<u32>,
-        add_space_prefix: bool,
+        options: Options,
     ) -> Result<Self> {
         if scores.len() != tokens.len() {
             return Err(invalid("scores", format!("{} scores, one a token", tokens.len()), scores.len()));
@@ -44,11 +70,16 @@ impl SentencePiece {
         let hasher = DefaultHashBuilder::default();
         let mut index = HashTable::with_capacity(tokens.len());
         let mut bytes = Box::new([None; 256]);
+        let (mut longest, mut worst) = (0, f32::INFINITY);
         for (id, (token, kind)) in (0..).zip(tokens.iter().zip(kinds)) {
             match kind {
                 TokenKind::Normal | TokenKind::UserDefined | TokenKind::Unused => {
                     let hash = |id: &u32| hasher.hash_one(&tokens[*id as usize]);
                     index.insert_unique(hash(&id), id, hash);
+                    longest = longest.max(token.len());
+                    if *kind == TokenKind::Normal {
+                        worst = worst.min(scores[id as usize]);
+                    }
                 }
                 TokenKind::Byte => {
                     let byte = parse_byte(token).ok_or_else(|| {
@@ -60,20 +91,28 @@ impl SentencePiece {
             }
         }
         let unk = unk.or_else(|| (0..).zip(kinds).find(|(_, kind)| **kind == TokenKind::Unknown).map(|(id, _)| id));
-        Ok(Self { index, hasher, scores, bytes, unk, add_space_prefix })
+        if options.unigram && longest > MAX_UNIGRAM {
+            return Err(invalid(
+                "tokens",
+                format!("tokens of at most {MAX_UNIGRAM} bytes"),
+                format!("one of {longest}"),
+            ));
+        }
+        let unknown_score = if worst.is_finite() { worst - UNKNOWN_PENALTY } else { -UNKNOWN_PENALTY };
+        Ok(Self { index, hasher, scores, bytes, unk, longest, unknown_score, options })
     }
 
     /// Whether a text is encoded as if a space preceded it.
     pub(super) fn add_space_prefix(&self) -> bool {
-        self.add_space_prefix
+        self.options.add_space_prefix
     }
 
     /// Appends the ids of `text`. `starts`: nothing, or a special token, comes before it, so that the space prefix is due.
     pub(super) fn encode(&self, tokens: &[String], text: &str, starts: bool, ids: &mut Vec<u32>) -> Result<()> {
-        let prefix = if starts && self.add_space_prefix { Some(SPACE) } else { None };
-        let text: String = prefix.into_iter().chain(text.chars().map(|c| if c == ' ' { SPACE } else { c })).collect();
+        let text = self.normalize(text, starts);
+        let pieces = if self.options.unigram { self.best_cut(tokens, &text) } else { self.merge(tokens, &text) };
         let mut after_unk = false;
-        for piece in self.merge(tokens, &text) {
+        for piece in pieces {
             if let Some(id) = self.find(tokens, piece) {
                 ids.push(id);
                 after_unk = false;
@@ -93,6 +132,56 @@ impl SentencePiece {
             }
         }
         Ok(())
+    }
+
+    /// `text` as tokens spell it.
+    fn normalize(&self, text: &str, starts: bool) -> String {
+        let Options { add_space_prefix, remove_extra_whitespaces, charsmap, .. } = &self.options;
+        let replaced = charsmap.as_ref().map(|charsmap| charsmap.replace(text));
+        let text = replaced.as_deref().unwrap_or(text);
+        if *remove_extra_whitespaces {
+            let words: Vec<_> = text.split(' ').filter(|word| !word.is_empty()).collect();
+            let prefix = if starts && *add_space_prefix && !words.is_empty() { SPACE } else { "" };
+            return prefix.to_owned() + &words.join(SPACE);
+        }
+        let prefix = if starts && *add_space_prefix && !text.is_empty() { SPACE } else { "" };
+        prefix.to_owned() + &text.replace(' ', SPACE)
+    }
+
+    /// Cuts `text` into the tokens and single characters with the best sum of scores (Viterbi).
+    fn best_cut<'t>(&self, tokens: &[String], text: &'t str) -> Vec<&'t str> {
+        // By end: the best sum up to there, and where its last piece starts. In single precision, as SentencePiece adds, which decides
+        // between cuts that are equally good.
+        let mut best = vec![(f32::NEG_INFINITY, 0); text.len() + 1];
+        best[0] = (0.0, 0);
+        for (start, c) in text.char_indices() {
+            let sum = best[start].0;
+            let mut offer = |end: usize, score: f32| {
+                if sum + score > best[end].0 {
+                    best[end] = (sum + score, start);
+                }
+            };
+            let mut alone = false;
+            let rest = &text[start..];
+            for length in rest.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= self.longest) {
+                if let Some(id) = self.find(tokens, &rest[..length]) {
+                    alone |= length == c.len_utf8();
+                    offer(start + length, self.scores[id as usize]);
+                }
+            }
+            if !alone {
+                offer(start + c.len_utf8(), self.unknown_score);
+            }
+        }
+        let mut pieces = Vec::new();
+        let mut end = text.len();
+        while end > 0 {
+            let start = best[end].1;
+            pieces.push(&text[start..end]);
+            end = start;
+        }
+        pieces.reverse();
+        pieces
     }
 
     /// Cuts `text` into tokens and single characters.

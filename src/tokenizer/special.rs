@@ -6,7 +6,7 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::vocabulary::TokenKind;
+use super::vocabulary::{Strip, TokenKind};
 use crate::{Error, Result};
 
 /// Around a stretch of text in which only user-defined tokens are parsed. Unicode keeps these code points for internal
@@ -32,11 +32,17 @@ pub(super) struct SpecialTokens {
     always: Matcher,
     /// User-defined, control and unknown tokens.
     all: Matcher,
+    strip: Vec<Strip>,
 }
 
 impl SpecialTokens {
     /// `spell` gives the text that stands for a user-defined token.
-    pub(super) fn new(tokens: &[String], kinds: &[TokenKind], spell: impl Fn(&str) -> String) -> Result<Self> {
+    pub(super) fn new(
+        tokens: &[String],
+        kinds: &[TokenKind],
+        strip: &[Strip],
+        spell: impl Fn(&str) -> String,
+    ) -> Result<Self> {
         let mut always = Vec::new();
         let mut all = Vec::new();
         for (id, (token, kind)) in (0..).zip(tokens.iter().zip(kinds)) {
@@ -58,11 +64,36 @@ impl SpecialTokens {
                 got: bytes.to_string(),
             });
         }
-        Ok(Self { always: Matcher::new(always)?, all: Matcher::new(all)? })
+        Ok(Self { always: Matcher::new(always)?, all: Matcher::new(all)?, strip: strip.to_vec() })
     }
 
     /// The fragments of `text`, in order. With `parse_special`, text between [`LITERAL`] marks is still plain.
     pub(super) fn split<'t>(&self, text: &'t str, parse_special: bool) -> Vec<Fragment<'t>> {
+        let mut fragments = self.cut(text, parse_special);
+        if !self.strip.is_empty() {
+            self.strip_white_space(&mut fragments);
+        }
+        fragments
+    }
+
+    /// Takes the white space off that tokens of `strip` swallow.
+    fn strip_white_space(&self, fragments: &mut Vec<Fragment>) {
+        let strips = |fragment: Option<&Fragment>, side: fn(&Strip) -> bool| match fragment {
+            Some(Fragment::Token(id)) => self.strip.iter().any(|strip| strip.id == *id && side(strip)),
+            _ => false,
+        };
+        for i in 0..fragments.len() {
+            let after = i > 0 && strips(fragments.get(i - 1), |strip| strip.right);
+            let before = strips(fragments.get(i + 1), |strip| strip.left);
+            if let Fragment::Text(text) = &mut fragments[i] {
+                *text = if after { text.trim_start() } else { text };
+                *text = if before { text.trim_end() } else { text };
+            }
+        }
+        fragments.retain(|fragment| *fragment != Fragment::Text(""));
+    }
+
+    fn cut<'t>(&self, text: &'t str, parse_special: bool) -> Vec<Fragment<'t>> {
         if !parse_special {
             return self.always.split(text);
         }
@@ -134,7 +165,7 @@ mod tests {
 
     fn special(tokens: &[(&str, TokenKind)]) -> SpecialTokens {
         let (tokens, kinds): (Vec<String>, Vec<TokenKind>) = tokens.iter().map(|(t, k)| (t.to_string(), *k)).unzip();
-        SpecialTokens::new(&tokens, &kinds, str::to_owned).unwrap()
+        SpecialTokens::new(&tokens, &kinds, &[], str::to_owned).unwrap()
     }
 
     #[test]
@@ -146,6 +177,16 @@ mod tests {
         assert_eq!(special.split("a<end>@@", false), [Text("a<end>"), Token(2)]);
         assert_eq!(special.split("", true), []);
         assert_eq!(special.split("aé", true), [Text("aé")]);
+    }
+
+    #[test]
+    fn a_token_swallows_the_white_space_beside_it() {
+        let mut special =
+            special(&[("<r>", TokenKind::Control), ("<l>", TokenKind::Control), ("<n>", TokenKind::Control)]);
+        special.strip = vec![Strip { id: 0, left: false, right: true }, Strip { id: 1, left: true, right: false }];
+        use Fragment::{Text, Token};
+        assert_eq!(special.split(" <r> \n a <n> ", true), [Text(" "), Token(0), Text("a "), Token(2), Text(" ")]);
+        assert_eq!(special.split(" a \t<l> <r>  <l>", true), [Text(" a"), Token(1), Text(" "), Token(0), Token(1)]);
     }
 
     #[test]
@@ -163,7 +204,7 @@ mod tests {
     #[test]
     fn absurdly_long_special_tokens_are_refused() {
         let (tokens, kinds) = (vec!["x".repeat(MAX_BYTES + 1)], vec![TokenKind::Control]);
-        assert!(SpecialTokens::new(&tokens, &kinds, str::to_owned).is_err());
+        assert!(SpecialTokens::new(&tokens, &kinds, &[], str::to_owned).is_err());
     }
 
     #[test]

@@ -169,7 +169,7 @@ fn vocabularies_that_contradict_themselves_are_refused() {
         let error = Tokenizer::new(vocabulary).err().expect(text).to_string();
         assert!(error.contains(text), "{error}");
     };
-    refused(Vocabulary { model: "bert".into(), ..byte_level() }, "`bert`; weft knows gpt2, llama");
+    refused(Vocabulary { model: "rwkv".into(), ..byte_level() }, "`rwkv`; weft knows gpt2, gemma4, llama");
     refused(Vocabulary { pre: Some("x".into()), ..byte_level() }, "tokenizer.ggml.pre is `x`");
     refused(Vocabulary { tokens: vec![], ..byte_level() }, "tokenizer.ggml.tokens: expected at least one");
     refused(Vocabulary { bos: Some(14), ..byte_level() }, "bos_token_id: expected an id below the vocabulary size 14");

@@ -6,7 +6,8 @@ use crate::{Error, Result};
 /// whoever reads another format can fill the same struct.
 #[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
-    /// `model`: `gpt2` (byte-level BPE) or `llama` (SentencePiece BPE).
+    /// `model`: `gpt2` (byte-level BPE), `gemma4` (BPE), `llama` (SentencePiece BPE), `t5` (SentencePiece unigram) or `bert`
+    /// (WordPiece).
     pub model: String,
     /// `pre`: name of the pre-tokeniser of a byte-level vocabulary. Absent means `default`.
     pub pre: Option<String>,
@@ -17,7 +18,7 @@ pub struct Vocabulary {
     /// `token_type`: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. Length: `tokens.len()`, or 0
     /// for "all normal but the ids below".
     pub token_types: Vec<i32>,
-    /// `merges`: `"left right"`, best first (byte-level only).
+    /// `merges`: `"left right"`, best first (`gpt2` and `gemma4` only).
     pub merges: Vec<String>,
     /// `bos_token_id`: begins a text.
     pub bos: Option<u32>,
@@ -27,14 +28,40 @@ pub struct Vocabulary {
     pub eot: Option<u32>,
     /// `unknown_token_id`: stands for what the vocabulary cannot spell.
     pub unk: Option<u32>,
+    /// `seperator_token_id`, so spelled: ends a text of a BERT.
+    pub sep: Option<u32>,
     /// `padding_token_id`: fills batches.
     pub pad: Option<u32>,
     /// `add_bos_token`: whether plain text is encoded with a leading `bos`. Absent: the default of the kind.
     pub add_bos: Option<bool>,
     /// `add_eos_token`: whether plain text is encoded with a trailing `eos`. Absent: no.
     pub add_eos: Option<bool>,
+    /// `add_sep_token`: whether plain text is encoded with a trailing `sep`. Absent: the default of the kind.
+    pub add_sep: Option<bool>,
     /// `add_space_prefix`: whether a text is encoded as if a space preceded it (SentencePiece only). Absent: yes.
     pub add_space_prefix: Option<bool>,
+    /// `remove_extra_whitespaces`: whether spaces at the ends of a text are dropped, and all but one in a row (SentencePiece
+    /// only). Absent: no.
+    pub remove_extra_whitespaces: Option<bool>,
+    /// `precompiled_charsmap`: what SentencePiece replaces beforehand. Empty: nothing.
+    pub precompiled_charsmap: Vec<u8>,
+    /// `normalizer.lowercase`: whether text becomes lower case first (`bert` only). Absent: yes.
+    pub lowercase: Option<bool>,
+    /// `normalizer.strip_accents`: whether accents are taken off first (`bert` only). Absent: as `lowercase`.
+    pub strip_accents: Option<bool>,
+    /// Special tokens that swallow the white space beside them; GGUF files do not say which.
+    pub strip: Vec<Strip>,
+}
+
+/// A special token that swallows white space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strip {
+    /// The token.
+    pub id: u32,
+    /// What stands before it.
+    pub left: bool,
+    /// What follows it.
+    pub right: bool,
 }
 
 /// What a token is for; decides whether text may become it and how it is shown.
@@ -85,6 +112,7 @@ impl Vocabulary {
             ("eos_token_id", self.eos),
             ("eot_token_id", self.eot),
             ("unknown_token_id", self.unk),
+            ("seperator_token_id", self.sep),
             ("padding_token_id", self.pad),
         ];
         for (key, id) in named {

@@ -1,66 +1,120 @@
-//! Byte-level BPE: text → pieces → bytes written as printable characters → merges.
+//! BPE by a list of merges: text → pieces → the characters that tokens are spelled in → merges.
+//!
+//! Byte-level vocabularies spell every byte as a printable character. Gemma 4's and those of SentencePiece that come as a
+//! `tokenizer.json` spell text as it is, a space as `▁`, and a byte of what they lack as `<0xXX>`.
 //!
 //! The merging is the `tokenizers` crate's. Cutting is done here on `&str` with the regular-expression engine that
 //! the crate uses itself, because the crate's own pre-tokenisers carry the offsets of every byte along (16 bytes a
 //! byte) and stop cutting, without a word, where a pattern exceeds its backtracking limit.
 //!
-//! A byte that the vocabulary has no token for is left out, as in the models' own tokenizers (SmolLM2 cannot spell
+//! What the vocabulary has no token for is left out, as in the models' own tokenizers (SmolLM2 cannot spell
 //! U+0004). Spelling it as `unk` would let user text produce a control token.
+
+use std::borrow::Cow;
 
 use fancy_regex::Regex;
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::NFC;
 use tokenizers::{Model, NormalizedString, Normalizer};
 
+use super::Spelling;
 use super::pre_tokenizer::PreTokenizer;
+use super::sentencepiece::SPACE;
 use super::vocabulary::{TokenKind, invalid};
 use crate::{Error, Result};
 
 /// Encodes text that holds no special token.
-pub(super) struct ByteLevel {
+pub(super) struct Bpe {
     bpe: BPE,
+    options: BpeOptions,
     patterns: Vec<Regex>,
-    nfc: bool,
 }
 
-impl ByteLevel {
+/// How text becomes what is merged.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BpeOptions {
+    /// Patterns that cut, applied one after another.
+    pub patterns: Vec<String>,
+    /// A piece that is a token as a whole is that token, even where the merges would not build it.
+    pub ignore_merges: bool,
+    /// Unicode is composed (NFC) first.
+    pub nfc: bool,
+    /// A text is encoded as if a space preceded it.
+    pub add_space_prefix: bool,
+    /// What the tokens are spelled in: bytes or blocks.
+    pub spelling: Spelling,
+}
+
+impl From<&PreTokenizer> for BpeOptions {
+    fn from(row: &PreTokenizer) -> Self {
+        Self {
+            patterns: row.patterns.iter().map(ToString::to_string).collect(),
+            ignore_merges: row.ignore_merges,
+            nfc: row.nfc,
+            add_space_prefix: false,
+            spelling: if row.blocks { Spelling::Blocks } else { Spelling::Bytes },
+        }
+    }
+}
+
+impl Bpe {
     /// `merges`: `"left right"`, best first. Control and unknown tokens take no part: no text merges into them.
     pub(super) fn new(
         tokens: &[String],
         kinds: &[TokenKind],
         merges: Vec<String>,
-        pre_tokenizer: &PreTokenizer,
+        options: BpeOptions,
     ) -> Result<Self> {
         let mut vocab: Vocab = tokens.iter().cloned().zip(0..).collect();
         let merges = parse_merges(&vocab, kinds, merges)?;
         vocab.retain(|_, id| !kinds[*id as usize].is_special());
         let bpe = BPE::builder()
             .vocab_and_merges(vocab, merges)
-            .ignore_merges(pre_tokenizer.ignore_merges)
+            .ignore_merges(options.ignore_merges)
+            .byte_fallback(options.spelling == Spelling::Blocks)
             // The crate's cache lives in a thread-local that outlives the tokenizer.
             .cache_capacity(0)
             .build()
             .map_err(|error| invalid("merges", "merges between tokens of the vocabulary", error))?;
-        let patterns = pre_tokenizer.patterns.iter().map(|pattern| Regex::new(pattern).map_err(failed));
-        Ok(Self { bpe, patterns: patterns.collect::<Result<_>>()?, nfc: pre_tokenizer.nfc })
+        let patterns = options.patterns.iter().map(|pattern| Regex::new(pattern).map_err(failed));
+        Ok(Self { bpe, patterns: patterns.collect::<Result<_>>()?, options })
     }
 
-    /// Appends the ids of `text`.
-    pub(super) fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
-        if self.nfc && !text.is_ascii() {
-            let mut composed = NormalizedString::from(text);
+    /// What the tokens are spelled in.
+    pub(super) fn spelling(&self) -> Spelling {
+        self.options.spelling
+    }
+
+    /// Whether a text is encoded as if a space preceded it.
+    pub(super) fn add_space_prefix(&self) -> bool {
+        self.options.add_space_prefix
+    }
+
+    /// Appends the ids of `text`. `starts`: nothing, or a special token, comes before it, so that the space prefix is due.
+    pub(super) fn encode(&self, text: &str, starts: bool, ids: &mut Vec<u32>) -> Result<()> {
+        let mut text = Cow::Borrowed(text);
+        if self.options.nfc && !text.is_ascii() {
+            let mut composed = NormalizedString::from(text.as_ref());
             NFC.normalize(&mut composed).map_err(failed)?;
-            return self.encode_composed(composed.get(), ids);
+            text = composed.get().to_owned().into();
         }
-        self.encode_composed(text, ids)
-    }
-
-    fn encode_composed(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
-        let mut spelled = String::new();
-        for piece in pieces(&self.patterns, text)? {
-            spelled.clear();
-            spelled.extend(piece.bytes().map(|byte| ALPHABET[byte as usize]));
-            ids.extend(self.bpe.tokenize(&spelled).map_err(failed)?.iter().map(|token| token.id));
+        let mut in_alphabet = String::new();
+        let (prefix, blocks) = (self.options.add_space_prefix, self.options.spelling == Spelling::Blocks);
+        if starts && prefix && (blocks || !text.starts_with(' ')) {
+            text = format!(" {text}").into();
+        }
+        if blocks {
+            text = text.replace(' ', SPACE).into();
+        }
+        for piece in pieces(&self.patterns, &text)? {
+            let spelled = if blocks {
+                piece
+            } else {
+                in_alphabet.clear();
+                in_alphabet.extend(piece.bytes().map(|byte| ALPHABET[byte as usize]));
+                &in_alphabet
+            };
+            ids.extend(self.bpe.tokenize(spelled).map_err(failed)?.iter().map(|token| token.id));
         }
         Ok(())
     }
@@ -72,7 +126,7 @@ fn parse_merges(vocab: &Vocab, kinds: &[TokenKind], merges: Vec<String>) -> Resu
     let mut parsed = Vec::with_capacity(merges.len());
     let mut joined = String::new();
     for (rank, merge) in merges.iter().enumerate() {
-        // Tokens spell a space `Ġ`; only a token that is itself a space could stand first.
+        // Tokens spell a space `Ġ` or `▁`; only a token that is itself a space could stand first.
         let cut = merge.char_indices().skip(1).find(|&(_, c)| c == ' ').map_or(merge.len(), |(at, _)| at);
         let (left, right) = (&merge[..cut], merge.get(cut + 1..).unwrap_or_default());
         joined.clear();

@@ -1,0 +1,77 @@
+//! WordPiece, the tokenizer of BERT and of embedding models after it: words and punctuation, each cut into the longest tokens
+//! from left to right; a word that cannot be cut so is one unknown token.
+//!
+//! GGUF files mark the beginning of a word (`▁play`, `ing`), Hugging Face's vocabularies what goes on (`play`, `##ing`). Here
+//! tokens are marked as in GGUF; the `tokenizers` crate, whose model and Unicode tables these are, gets them as in its own files.
+
+use tokenizers::models::bpe::Vocab;
+use tokenizers::models::wordpiece::WordPiece as Model;
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::{
+    Model as _, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+};
+
+use super::sentencepiece::SPACE;
+use super::vocabulary::{TokenKind, invalid};
+use crate::{Error, Result};
+
+/// Encodes text that holds no special token.
+pub(super) struct WordPiece {
+    model: Model,
+    normalizer: BertNormalizer,
+}
+
+impl WordPiece {
+    /// `unk` stands for words that cannot be cut; without it, the token `[UNK]` does. Control tokens take no part.
+    pub(super) fn new(
+        tokens: &[String],
+        kinds: &[TokenKind],
+        unk: Option<u32>,
+        normalizer: BertNormalizer,
+    ) -> Result<Self> {
+        let unk = match unk {
+            Some(unk) => tokens.get(unk as usize),
+            None => tokens.iter().find(|token| *token == "[UNK]"),
+        };
+        let unk = unk.ok_or_else(|| invalid("unknown_token_id", "a token for unknown words", "none"))?;
+        let spelled = (0..).zip(tokens.iter().zip(kinds)).filter_map(|(id, (token, kind))| match kind {
+            _ if token == unk => Some((token.clone(), id)),
+            TokenKind::Control | TokenKind::Unknown => None,
+            _ => Some((token.strip_prefix(SPACE).map_or_else(|| format!("##{token}"), str::to_owned), id)),
+        });
+        let vocab: Vocab = spelled.collect();
+        let builder = Model::builder().vocab(vocab);
+        let model = builder.unk_token(unk.clone()).build().map_err(failed)?;
+        Ok(Self { model, normalizer })
+    }
+
+    /// Appends the ids of `text`.
+    pub(super) fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+        let mut normalized = NormalizedString::from(text);
+        self.normalizer.normalize(&mut normalized).map_err(failed)?;
+        let mut words = PreTokenizedString::from(normalized);
+        BertPreTokenizer.pre_tokenize(&mut words).map_err(failed)?;
+        for (word, ..) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+            ids.extend(self.model.tokenize(word).map_err(failed)?.iter().map(|token| token.id));
+        }
+        Ok(())
+    }
+}
+
+/// BERT's normalisation: control characters out, Chinese characters apart, and lower case, without accents, where asked.
+pub(super) fn normalizer(lowercase: bool, strip_accents: Option<bool>) -> BertNormalizer {
+    BertNormalizer::new(true, true, strip_accents, lowercase)
+}
+
+/// A token of a Hugging Face vocabulary, marked as in GGUF files.
+pub(super) fn mark(token: String) -> String {
+    match token.strip_prefix("##") {
+        Some(rest) => rest.to_owned(),
+        None => format!("{SPACE}{token}"),
+    }
+}
+
+fn failed(error: impl ToString) -> Error {
+    Error::Tokenize(error.to_string())
+}

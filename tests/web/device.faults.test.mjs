@@ -308,6 +308,21 @@ test(
 );
 
 test(
+  'the GPU driver has no more memory → `OUT_OF_MEMORY`, with the bytes and what to try → the page; nothing of the model is left',
+  { timeout },
+  async (t) => {
+    // room for the keys of so long a context, and not for its values
+    const page = await open(t, 'memory=100');
+    const { code, message } = await loadFailure(page, '/long.gguf', { device: 'gpu', contextLength: 1 << 19 });
+    assert.equal(code, 'OUT_OF_MEMORY', message);
+    assert.match(message, /needs 67108864 bytes, more than the GPU driver could give.*shorter contextLength/);
+    await workersEnd(page);
+    await load(page, '/long.gguf', { device: 'gpu', contextLength: 512 });
+    assert.equal((await generate(page, GREEDY)).ids.length, 24);
+  },
+);
+
+test(
   'the memory of the WebAssembly module is used up → `OUT_OF_MEMORY`, with the bytes and what to try → the page; nothing of the model is left',
   { timeout },
   async (t) => {

@@ -142,7 +142,7 @@ test('a page that gives up a load leaves it to the others; when none waits the w
   assert.deepEqual([shared.host.used, shared.unused], [false, 1]);
 });
 
-test('the page that generates is closed → nothing in the others → the model, which goes on with their calls', async (t) => {
+test('a page that is closed while it generates leaves the model to the calls of the others', async (t) => {
   const held = gate();
   const fake = new FakeLlm((event, name) => (name === 'a0' && event.id === 0 ? held.opened : undefined));
   const {
@@ -161,7 +161,7 @@ test('the page that generates is closed → nothing in the others → the model,
   assert.equal(fake.events.length, 0);
 });
 
-test('the engine of a shared model crashes → `CRASHED` in every page → nothing: the next load starts another worker', async (t) => {
+test('a crash of the engine is CRASHED in every page, and the end of this worker', async (t) => {
   const fake = new FakeLlm((event) => {
     if (event.type === 'token') throw new WebAssembly.RuntimeError('unreachable');
   });

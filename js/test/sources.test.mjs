@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkLoad } from '../dist/options.js';
-import { storedModels } from '../dist/store/models.js';
 import { fileServer, listen, pattern, sha256 } from './support/server.mjs';
 import { Visitor } from './support/store.mjs';
 
@@ -20,7 +19,6 @@ async function hub(t) {
   const seen = { requests: [], elsewhere: [], told: { 'X-Linked-ETag': `"${sha256(content)}"`, ETag: '"one"' } };
   files.fault = ({ headers }, response) => {
     seen.elsewhere.push(headers.authorization);
-    // Node's fetch, as it has no origin, sees what a browser's sees of a hub that exposes these headers.
     for (const [name, value] of Object.entries(seen.told)) response.setHeader(name, value);
     return false;
   };
@@ -38,34 +36,34 @@ const filesOf = (options) => checkLoad(options).files;
 test('a file of a hub: its path, revision and token are asked for, its hash is checked, and it is stored by its name', async (t) => {
   const seen = await hub(t);
   seen.secret = 'hf_secret';
-  const visitor = new Visitor();
+  const visitor = new Visitor(t);
   const source = 'hf:owner/repository/some folder/m.gguf@refs/pr/7';
   const files = filesOf({ model: source, hub: `${seen.url}/`, token: seen.secret });
-  assert.ok((await visitor.load(files)).bytes.equals(content));
+  assert.equal((await visitor.load(files)).sha256, sha256(content));
   assert.ok(seen.requests.length > 0);
   for (const { url, token } of seen.requests) {
     assert.equal(url, '/owner/repository/resolve/refs%2Fpr%2F7/some%20folder/m.gguf');
     assert.equal(token, 'Bearer hf_secret');
   }
   assert.deepEqual([...new Set(seen.elsewhere)], [undefined], 'the token goes to the hub alone');
-  const [stored] = await storedModels(visitor.downloads).list();
-  assert.deepEqual([stored.source, stored.complete, stored.sha256], [source, true, sha256(content)]);
+  const [[stored, manifest]] = await visitor.manifests();
+  assert.deepEqual([stored, manifest.sha256, await visitor.namedBytes()], [source, sha256(content), content.length]);
   assert.equal((await visitor.load(files)).fetchedBytes, 0);
 });
 
 test('without a revision it is `main`, and without a token nobody is told who asks', async (t) => {
   const seen = await hub(t);
-  const visitor = new Visitor();
+  const visitor = new Visitor(t);
   await visitor.load(filesOf({ model: 'hf:owner/repository/m.gguf', hub: seen.url }));
   const [{ url, token }] = seen.requests;
   assert.deepEqual([url, token], ['/owner/repository/resolve/main/m.gguf', undefined]);
-  assert.deepEqual(await storedModels(visitor.downloads).delete('hf:owner/repository/m.gguf'), true);
+  assert.deepEqual(await visitor.deleteModel('hf:owner/repository/m.gguf'), true);
 });
 
 test('a hub that wants another token → NETWORK with address and status → nothing', async (t) => {
   const seen = await hub(t);
   seen.secret = 'hf_secret';
-  const load = new Visitor().load(filesOf({ model: 'hf:owner/repository/m.gguf', hub: seen.url, token: 'old' }));
+  const load = new Visitor(t).load(filesOf({ model: 'hf:owner/repository/m.gguf', hub: seen.url, token: 'old' }));
   await assert.rejects(load, { code: 'NETWORK', message: /owner\/repository\/resolve\/main\/m\.gguf.* answered 401/ });
   assert.equal(seen.requests.length, 1);
 });
@@ -74,13 +72,13 @@ test('a hub sends another file than the one whose hash it tells → INTEGRITY wi
   const seen = await hub(t);
   const told = sha256(pattern(3));
   seen.told['X-Linked-ETag'] = `"${told}"`;
-  const visitor = new Visitor();
+  const visitor = new Visitor(t);
   const load = visitor.load(filesOf({ model: 'hf:owner/repository/m.gguf', hub: seen.url }));
   await assert.rejects(load, {
     code: 'INTEGRITY',
     message: new RegExp(`${told}.*${sha256(content)}|${sha256(content)}.*${told}`),
   });
-  assert.equal(visitor.blobs.files.size, 0);
+  assert.equal(await visitor.storedBytes(), 0);
 });
 
 test('a hash is taken from a hub alone, and only where it is one of the whole file', async (t) => {
@@ -91,10 +89,10 @@ test('a hash is taken from a hub alone, and only where it is one of the whole fi
   ]) {
     const seen = await hub(t);
     seen.told = headers;
-    const visitor = new Visitor();
+    const visitor = new Visitor(t);
     const files = filesOf({ model: model ?? `${seen.url}/m.gguf`, hub: seen.url });
-    assert.ok((await visitor.load(files)).bytes.equals(content));
-    assert.equal((await storedModels(visitor.downloads).list())[0].sha256, null);
+    assert.equal((await visitor.load(files)).sha256, sha256(content));
+    assert.equal((await visitor.manifests())[0][1].sha256, null);
   }
 });
 
@@ -119,19 +117,20 @@ test('the first part of a split file brings the others, in order, each stored by
     ],
   ]) {
     requests.clear();
-    const visitor = new Visitor();
+    const visitor = new Visitor(t);
     const files = filesOf({ model, hub: origin });
-    const { bytes, counts } = await visitor.load(files, { sha256: parts.map(sha256) });
-    assert.ok(bytes.equals(Buffer.concat(parts)));
+    const whole = Buffer.concat(parts);
+    const { counts, ...got } = await visitor.load(files, { sha256: parts.map(sha256) });
+    assert.equal(got.sha256, sha256(whole));
     assert.deepEqual([...requests], paths);
-    assert.equal(counts.loaded, bytes.length);
-    const stored = (await storedModels(visitor.downloads).list()).map(({ source }) => source);
+    assert.equal(counts.loaded, whole.length);
+    const stored = (await visitor.manifests()).map(([source]) => source);
     assert.deepEqual(stored.sort(), sources ?? paths.map((path) => origin + path));
     assert.equal((await visitor.load(files)).fetchedBytes, 0);
   }
   // Parts that are named one by one are no more than that.
-  const { bytes } = await new Visitor().load(filesOf({ model: [`${origin}/${names[0]}`, `${origin}/${names[2]}`] }));
-  assert.ok(bytes.equals(Buffer.concat([parts[0], parts[2]])));
+  const got = await new Visitor(t).load(filesOf({ model: [`${origin}/${names[0]}`, `${origin}/${names[2]}`] }));
+  assert.equal(got.sha256, sha256(Buffer.concat([parts[0], parts[2]])));
 });
 
 test('a part of a split file is missing → NETWORK, which names it → the parts before it', async (t) => {
@@ -139,8 +138,8 @@ test('a part of a split file is missing → NETWORK, which names it → the part
   const origin = await listen(t, ({ url }, response) =>
     url.includes('00001') ? response.writeHead(200, { ETag: '"1"' }).end(part) : response.writeHead(404).end(),
   );
-  const visitor = new Visitor();
+  const visitor = new Visitor(t);
   const load = visitor.load(filesOf({ model: `${origin}/m-00001-of-00002.gguf` }));
   await assert.rejects(load, { code: 'NETWORK', message: /m-00002-of-00002\.gguf: the server answered 404/ });
-  assert.equal(visitor.blobs.bytes, MIB);
+  assert.equal(await visitor.storedBytes(), MIB);
 });

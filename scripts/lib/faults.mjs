@@ -17,21 +17,45 @@ export function faultsOf(source) {
   return names.map((name) => name.split(' → ')).filter((parts) => parts.length === 3);
 }
 
+/** Test files, as paths in the repository, with what they say. */
+function testFiles() {
+  const inFolder = (folder) => readdirSync(inRoot(folder)).filter((name) => name.endsWith('.test.mjs'));
+  const paths = ['js/test', 'tests/web'].flatMap((folder) => inFolder(folder).map((name) => `${folder}/${name}`));
+  return new Map(paths.map((path) => [path, readFileSync(inRoot(path), 'utf8')]));
+}
+
+/**
+ * Where the tests of a file run. A file of tests/web may also run one that Node runs, by importing it: then it brings the browser.
+ * `files`: all there are, as a map of paths to sources.
+ */
+export function hostsOf(path, files) {
+  const hosts = path.startsWith('js/test/') ? ['Node'] : [];
+  const inChromium = [...files].some(
+    ([other, source]) =>
+      other.startsWith('tests/web/') &&
+      (other === path || source.includes(`import('../../${path}')`)) &&
+      /launchChromium|ChromiumVisitor/.test(source),
+  );
+  return inChromium ? ['Chromium', ...hosts] : hosts;
+}
+
+/** All rows: `{ path, parts, hosts }`. */
+export function rows(files = testFiles()) {
+  return [...files].flatMap(([path, source]) =>
+    faultsOf(source).map((parts) => ({ path, parts, hosts: hostsOf(path, files) })),
+  );
+}
+
 /** The whole document: `text` with its table written anew. */
 export function withTable(text) {
-  const files = ['js/test', 'tests/web'].flatMap((folder) =>
-    readdirSync(inRoot(folder))
-      .filter((name) => name.endsWith('.test.mjs'))
-      .map((name) => `${folder}/${name}`),
-  );
-  const rows = files.flatMap((file) => {
-    const link = `[${file.split('/').at(-1)}](../${file})`;
-    return faultsOf(readFileSync(inRoot(file), 'utf8')).map((parts) => `| ${[...parts, link].join(' | ')} |`);
+  const lines = rows().map(({ path, parts, hosts }) => {
+    const link = `${hosts.join(', ')}: [${path.split('/').at(-1)}](../${path})`;
+    return `| ${[...parts, link].join(' | ')} |`;
   });
   const [before, rest] = text.split(BEGIN);
   const after = rest?.split(END)[1];
   if (after === undefined) throw new Error(`docs/RELIABILITY.md lacks "${BEGIN}" or "${END}"`);
   const heading = '| fault | what the user sees | what is kept | tested in |\n|---|---|---|---|';
-  const table = `${rows.length} rows, each a test.\n\n${heading}\n${rows.join('\n')}`;
+  const table = `${lines.length} rows, each a test.\n\n${heading}\n${lines.join('\n')}`;
   return `${before}${BEGIN}\n\n${table}\n\n${END}${after}`;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { document, faultsOf, withTable } from './faults.mjs';
+import { document, faultsOf, hostsOf, rows, withTable } from './faults.mjs';
 
 test('docs/RELIABILITY.md has the table that the tests give: `node scripts/faults.mjs` writes it', () => {
   const text = readFileSync(document, 'utf8');
@@ -15,4 +15,22 @@ test('the names of tests are rows, whatever their quotes', () => {
     ["it's", 'd"e', 'f'],
   ]);
   assert.deepEqual(faultsOf("test('no row', () => {});"), []);
+});
+
+test('every row is tested in Chromium', () => {
+  const elsewhere = rows().filter(({ hosts }) => !hosts.includes('Chromium'));
+  assert.deepEqual(
+    elsewhere.map(({ path, parts }) => `${path}: ${parts[0]}`),
+    [],
+  );
+});
+
+test('a file of Node runs in Chromium too where one of tests/web imports it', () => {
+  const files = new Map([
+    ['js/test/a.test.mjs', ''],
+    ['js/test/b.test.mjs', 'launchChromium'],
+    ['tests/web/c.test.mjs', "launchChromium\nawait import('../../js/test/a.test.mjs');"],
+  ]);
+  const hosts = [...files.keys()].map((path) => hostsOf(path, files));
+  assert.deepEqual(hosts, [['Chromium', 'Node'], ['Node'], ['Chromium']]);
 });

@@ -208,6 +208,24 @@ test(
 );
 
 test(
+  'the GPU is lost and the model came from a stream → `NETWORK`, which says that it can be read only once → nothing',
+  { timeout },
+  async (t) => {
+    const page = await open(t);
+    await page.evaluate(async () => {
+      const { body } = await fetch('/tiny.gguf');
+      await load({ model: body, device: 'gpu' });
+    });
+    await arm(page, { readback: 5, times: 1 });
+    for (let call = 0; call < 2; call += 1) {
+      const { code, message } = await failure(page, GREEDY);
+      assert.equal(code, 'NETWORK');
+      assert.match(message, /GPU device was lost.*could not be loaded again: .*a stream can be read only once/);
+    }
+  },
+);
+
+test(
   'the driver compiles a shader wrongly → nothing but a note in `info.engine.notes`: another shader is used → everything',
   { timeout },
   async (t) => {
@@ -286,6 +304,21 @@ test(
       await load(page, '/long.gguf', { device, contextLength: 64 });
       assert.equal((await generate(page, { ...GREEDY, maxTokens: 4 }, 'abc')).reason, 'length');
     }
+  },
+);
+
+test(
+  'the GPU driver has no more memory → `OUT_OF_MEMORY`, with the bytes and what to try → the page; nothing of the model is left',
+  { timeout },
+  async (t) => {
+    // room for the keys of so long a context, and not for its values
+    const page = await open(t, 'memory=100');
+    const { code, message } = await loadFailure(page, '/long.gguf', { device: 'gpu', contextLength: 1 << 19 });
+    assert.equal(code, 'OUT_OF_MEMORY', message);
+    assert.match(message, /needs 67108864 bytes, more than the GPU driver could give.*shorter contextLength/);
+    await workersEnd(page);
+    await load(page, '/long.gguf', { device: 'gpu', contextLength: 512 });
+    assert.equal((await generate(page, GREEDY)).ids.length, 24);
   },
 );
 

@@ -2,6 +2,7 @@
 //
 // `as=name`: the adapter gives this name, so that it passes for a real GPU.
 // `break=word`: shaders with this word in their label do nothing; `spare=name`: but not this shader.
+// `memory=n`: the driver has n MiB for all buffers together.
 // `pages=n`: a shared memory has at most so many pages of 64 KiB.
 //
 // And over a BroadcastChannel, `{ readback: n, times: k }`: the device is destroyed in place of the n-th readback from now on,
@@ -54,6 +55,30 @@ if (fault.has('break')) {
     const breaks = words.includes(fault.get('break')) && words[0] !== fault.get('spare');
     const code = breaks ? descriptor.code.replace(/fn main\([^{]*\{/, '$& return;') : descriptor.code;
     return createShaderModule.call(this, { ...descriptor, code });
+  };
+}
+
+if (fault.has('memory')) {
+  const { createBuffer, popErrorScope } = GPUDevice.prototype;
+  let left = Number(fault.get('memory')) << 20;
+  let refused = false;
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    if (descriptor.size <= left) {
+      left -= descriptor.size;
+      return createBuffer.call(this, descriptor);
+    }
+    // As a real driver's refusal, it leaves an invalid buffer, every use of which is an error too.
+    refused = true;
+    this.pushErrorScope('validation');
+    const invalid = createBuffer.call(this, { ...descriptor, size: this.limits.maxBufferSize + 16 });
+    popErrorScope.call(this);
+    return invalid;
+  };
+  GPUDevice.prototype.popErrorScope = function () {
+    const popped = popErrorScope.call(this);
+    if (!refused) return popped;
+    refused = false;
+    return popped.then(() => new GPUOutOfMemoryError('the driver has no more memory'));
   };
 }
 

@@ -235,7 +235,7 @@ test(
 );
 
 test(
-  'the quota is too small → a note, and the model; QUOTA_EXCEEDED where storing is required → nothing',
+  'the quota is too small → a note, and the model; QUOTA_EXCEEDED where storing is required → what was stored',
   { timeout: 5 * MINUTE },
   () =>
     inProfile(async (open) => {

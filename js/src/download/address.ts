@@ -8,7 +8,7 @@ import { digest } from '../store/digest.js';
 import { StoredFile, type Storage } from '../store/file.js';
 import type { Locks, Release } from '../store/locks.js';
 import { CHUNK_BYTES, sameVersion } from '../store/manifest.js';
-import { explain, makeRoom } from '../store/room.js';
+import { evictOldest, explain, isFull, makeRoom } from '../store/room.js';
 import type { DownloadInfo, StoreOptions } from '../types.js';
 import { Download } from './download.js';
 import { messageOf, type Answer, type Fetch } from './http.js';
@@ -54,6 +54,8 @@ export class AddressReader {
   /** Why nothing can be stored, where the caller insists on it. */
   #refusal: { readonly error: unknown } | undefined;
   readonly #puts = new Set<Promise<void>>();
+  /** The last one, and whether there was a model to delete. */
+  #eviction: Promise<boolean> | undefined;
   /** Whether another tab downloads the file, or did when this one last looked. */
   #following = false;
   /** Fulfilled when that tab has ended, and this one may download. */
@@ -188,7 +190,7 @@ export class AddressReader {
     try {
       const needed = Math.max(0, (version.size ?? 0) - file.storedBytes);
       await makeRoom(this.#storage!, file.source, needed, this.#around.store?.evict ?? 'never');
-      if (!file.manifest) await file.begin(version);
+      if (!file.manifest) await this.#write(() => file.begin(version));
     } catch (error) {
       this.#stopStoring(error);
     }
@@ -250,7 +252,7 @@ export class AddressReader {
   async #arrived(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     if (!this.#storing) return;
     const put = digest(bytes)
-      .then((hash) => (this.#storing ? this.#file!.put(index, bytes, hash) : undefined))
+      .then((hash) => (this.#storing ? this.#write(() => this.#file!.put(index, bytes, hash)) : undefined))
       .catch(async (error: unknown) => {
         const cause = await explain(this.#storage!, this.#file!.source, error);
         if (this.#storing) this.#stopStoring(cause);
@@ -258,6 +260,24 @@ export class AddressReader {
       .finally(() => this.#puts.delete(put));
     this.#puts.add(put);
     if (this.#puts.size >= UNSTORED) await Promise.race(this.#puts);
+  }
+
+  /** Writes to the store. Some browsers tell of more room than there is: where it is full after all, models go as the caller allows. */
+  async #write(write: () => Promise<void>): Promise<void> {
+    for (;;) {
+      const before = this.#eviction;
+      await before;
+      try {
+        return await write();
+      } catch (error) {
+        if (!isFull(error)) throw error;
+        // One goes for all chunks that did not fit.
+        if (this.#eviction === before) {
+          this.#eviction = evictOldest(this.#storage!, this.#file!.source, this.#around.store?.evict ?? 'never');
+        }
+        if (!(await this.#eviction)) throw error;
+      }
+    }
   }
 
   /** The load goes on without, unless the caller insists. What is stored stays, and another tab may go on with it. */

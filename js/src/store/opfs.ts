@@ -7,6 +7,7 @@ interface SyncFileHandle {
   createSyncAccessHandle?(): Promise<{
     write(bytes: Uint8Array): number;
     truncate(size: number): void;
+    getSize(): number;
     close(): void;
   }>;
 }
@@ -38,8 +39,8 @@ export async function opfsBlobs(): Promise<Blobs> {
       try {
         access.truncate(0);
         const written = access.write(bytes);
-        // It writes less, rather than throwing, where some browsers have no room.
-        if (written < bytes.length) throw new DOMException(`wrote ${written} bytes`, 'QuotaExceededError');
+        // Where there is no room some browsers write less instead of throwing, and Chromium's private windows return a number beyond it.
+        if (written !== bytes.length) throw new DOMException(`wrote ${access.getSize()} bytes`, 'QuotaExceededError');
       } finally {
         access.close();
       }

@@ -10,28 +10,32 @@ const REMEDY =
 /** What to do where the browser's quota is too small: delete models that were not used for longest, or none. */
 export type Eviction = 'never' | 'least-recently-used';
 
-/** Throws `QUOTA_EXCEEDED` where `needed` bytes do not fit. What `source` itself has stored is never deleted. */
+/** Throws `QUOTA_EXCEEDED` where `needed` bytes do not fit, as far as the browser tells. What `source` itself has stored is never deleted. */
 export async function makeRoom(storage: Storage, source: string, needed: number, evict: Eviction): Promise<void> {
-  const others =
-    evict === 'never'
-      ? []
-      : (await storage.manifests.all())
-          .filter(([other]) => other !== source)
-          .sort(([, a], [, b]) => b.lastUsed - a.lastUsed);
   for (;;) {
     const { usage = 0, quota = Infinity } = await storage.estimate();
     const free = Math.max(0, quota - usage);
     if (needed <= free) return;
-    const oldest = others.pop();
-    if (!oldest) throw quotaExceeded(source, needed, free);
-    await (await StoredFile.open(storage, oldest[0])).remove();
+    if (!(await evictOldest(storage, source, evict))) throw quotaExceeded(source, needed, free);
   }
+}
+
+/** Deletes the model that was not used for longest, but never `source`; returns whether there was one, and the policy allows it. */
+export async function evictOldest(storage: Storage, source: string, evict: Eviction): Promise<boolean> {
+  if (evict === 'never') return false;
+  const others = (await storage.manifests.all()).filter(([other]) => other !== source);
+  const [oldest] = others.sort(([, a], [, b]) => a.lastUsed - b.lastUsed);
+  if (oldest) await (await StoredFile.open(storage, oldest[0])).remove();
+  return oldest !== undefined;
+}
+
+export function isFull(error: unknown): boolean {
+  return error instanceof Error && error.name === 'QuotaExceededError';
 }
 
 /** What a storage rejects with → an error that says what to do, where it is the quota. */
 export async function explain(storage: Storage, source: string, error: unknown): Promise<unknown> {
-  const isFull = error instanceof Error && error.name === 'QuotaExceededError';
-  if (!isFull) return error;
+  if (!isFull(error)) return error;
   const { usage = 0, quota = 0 } = await storage.estimate();
   // Some browsers report more than they give, so that pages cannot recognise a machine by its disk.
   return new WeftError(

@@ -4,9 +4,19 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 
-/** A server; returns its address. `t` closes it. */
-export async function listen(t, handler) {
-  const server = createServer(handler).listen(0, '127.0.0.1');
+/** What a hub lets pages of other origins read, besides what every server does. */
+const EXPOSED = ['ETag', 'Content-Range', 'Retry-After', 'X-Linked-ETag'];
+
+/** A server that answers pages of other origins, unless it `refuses(request)`; returns its address. `t` closes it. */
+export async function listen(t, handler, refuses = () => false) {
+  const server = createServer((request, response) => {
+    if (refuses(request)) return response.writeHead(403).end();
+    response.setHeader('Access-Control-Allow-Origin', '*');
+    response.setHeader('Access-Control-Expose-Headers', EXPOSED.join(', '));
+    if (request.method !== 'OPTIONS') return handler(request, response);
+    response.writeHead(204, { 'Access-Control-Allow-Headers': 'Authorization, Range' }).end();
+  });
+  server.listen(0, '127.0.0.1');
   t.after(() => {
     server.closeAllConnections();
     server.close();
@@ -15,16 +25,32 @@ export async function listen(t, handler) {
   return `http://127.0.0.1:${server.address().port}`;
 }
 
+/** The address of no server: there was one a moment ago. */
+export async function deserted() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return `http://127.0.0.1:${port}`;
+}
+
 /** Bytes that differ from place to place. */
 export const pattern = (length, seed = 7) =>
   Buffer.from(Uint8Array.from({ length }, (_, at) => (at * seed + (at >> 8) + (at >> 16)) & 255));
 
 export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
+/** Fulfilled when `condition()` holds, which a test's own time limit bounds. */
+export async function until(condition) {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
 /**
  * One file as a careful server sends it: ranges, `If-Range`, a strong ETag. What is changed in the object changes the server:
- * `content`, `ranges`, `length`, `etag`, `lastModified`; `fault(request, response, number)` may answer in its place, and
- * `cut(number)` gives how many bytes of a body are sent before the connection breaks.
+ * `content`, `ranges`, `length`, `etag`, `lastModified`, `hidden`, `rangesAbroad`; `fault(request, response, number)` may answer in
+ * its place, and `cut(number)` gives how many bytes of a body are sent before the connection breaks. From `holdFrom` on nothing is
+ * sent, until that is changed.
  */
 export async function fileServer(t, content, options = {}) {
   const server = {
@@ -33,7 +59,10 @@ export async function fileServer(t, content, options = {}) {
     length: true,
     etag: '"one"',
     lastModified: null,
-    headers: {},
+    /** Names of headers that pages of other origins may not read. */
+    hidden: [],
+    /** Whether they may ask for a part. */
+    rangesAbroad: true,
     /** Milliseconds before every answer. */
     delay: 0,
     /** Requests at once, now and at most. */
@@ -41,19 +70,28 @@ export async function fileServer(t, content, options = {}) {
     mostOpen: 0,
     fault: () => false,
     cut: () => Infinity,
+    holdFrom: Infinity,
     /** Requests, as `start-end` with the end excluded, or `all`. */
     requests: [],
     /** How often each byte was sent: of ranges that came whole or were cut. */
     sent: new Uint8Array(content.length),
     ...options,
   };
-  const origin = await listen(t, async (request, response) => {
+  const handler = async (request, response) => {
+    const exposed = EXPOSED.filter((name) => !server.hidden.includes(name));
+    response.setHeader('Access-Control-Expose-Headers', exposed.join(', '));
     server.mostOpen = Math.max(server.mostOpen, (server.open += 1));
     response.on('close', () => (server.open -= 1));
     if (server.delay) await new Promise((resolve) => setTimeout(resolve, server.delay));
     answer(server, request, response);
-  });
+  };
+  const origin = await listen(t, handler, (request) => !server.rangesAbroad && asksForPart(request));
   return Object.assign(server, { url: `${origin}/m.gguf` });
+}
+
+/** A part is asked for, or, before the browser does that, whether it may. */
+function asksForPart({ headers }) {
+  return headers.range !== undefined || /\brange\b/i.test(headers['access-control-request-headers'] ?? '');
 }
 
 function answer(server, request, response) {
@@ -68,7 +106,6 @@ function answer(server, request, response) {
   if (server.fault(request, response, number)) return;
   if (server.etag) response.setHeader('ETag', server.etag);
   if (server.lastModified) response.setHeader('Last-Modified', server.lastModified);
-  for (const [name, value] of Object.entries(server.headers)) response.setHeader(name, value);
   if (isPart && start >= content.length) {
     response.setHeader('Content-Range', `bytes */${content.length}`);
     return response.writeHead(416).end();
@@ -76,9 +113,17 @@ function answer(server, request, response) {
   if (isPart) response.setHeader('Content-Range', `bytes ${start}-${end - 1}/${content.length}`);
   if (server.length) response.setHeader('Content-Length', end - start);
   response.writeHead(isPart ? 206 : 200);
-  const upTo = Math.min(end, start + server.cut(number));
-  for (let at = start; at < upTo; at += 1) server.sent[at] += 1;
-  const body = content.subarray(start, upTo);
-  if (upTo === end) return response.end(body);
-  response.write(body, () => setTimeout(() => response.destroy(), 20));
+  const send = (from, to) => {
+    for (let at = from; at < to; at += 1) server.sent[at] += 1;
+    return content.subarray(from, to);
+  };
+  const held = Math.max(start, Math.min(end, server.holdFrom));
+  const upTo = Math.min(held, start + server.cut(number));
+  if (upTo === end) return response.end(send(start, end));
+  response.flushHeaders();
+  response.write(send(start, upTo));
+  if (upTo < held) return setTimeout(() => response.destroy(), 20);
+  void until(() => server.holdFrom >= end || response.destroyed).then(() => {
+    if (!response.destroyed) response.end(send(held, end));
+  });
 }

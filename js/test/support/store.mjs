@@ -1,11 +1,10 @@
 // Storage in memory, behind the interfaces of the store: what a browser keeps from one visit to the next.
 
-import { Meter } from '../../dist/download/meter.js';
-import { ModelReader } from '../../dist/download/model.js';
 import { Manifests } from '../../dist/store/manifest.js';
-import { FakeSha256, loadCall } from './fake.mjs';
+import { FakeSha256 } from './fake.mjs';
+import { Tab } from './tab.mjs';
 
-export class MemoryTable {
+class MemoryTable {
   entries_ = new Map();
   get = async (key) => structuredClone(this.entries_.get(key));
   set = async (key, value) => void this.entries_.set(key, structuredClone(value));
@@ -15,20 +14,29 @@ export class MemoryTable {
 }
 
 /** As a file system does, it gives copies. */
-export class MemoryBlobs {
-  kind = 'opfs';
+class MemoryBlobs {
   files = new Map();
+  quota = Infinity;
+
+  constructor(kind) {
+    this.kind = kind;
+  }
+
   get = async (hash) => this.files.get(hash)?.slice();
-  put = async (hash, bytes) => void this.files.set(hash, bytes.slice());
+  put = async (hash, bytes) => {
+    if (this.bytes + bytes.length > this.quota) throw new DOMException('no room', 'QuotaExceededError');
+    this.files.set(hash, bytes.slice());
+  };
   delete = async (hash) => void this.files.delete(hash);
   list = async () => [...this.files.keys()];
+
   get bytes() {
     return [...this.files.values()].reduce((sum, { length }) => sum + length, 0);
   }
 }
 
 /** Web Locks of one origin: whoever asks first has it first. */
-export class MemoryLocks {
+class MemoryLocks {
   #queues = new Map();
 
   async tryHold(name) {
@@ -49,52 +57,96 @@ export class MemoryLocks {
   }
 }
 
-/** A browser: what stays from one load to the next, and pauses that take no time. */
-export class Visitor {
-  blobs = new MemoryBlobs();
-  manifests = new Manifests(new MemoryTable());
-  locks = new MemoryLocks();
-  quota = Infinity;
-  /** Milliseconds of every pause. */
+/** What a page may read of an answer from another origin, besides what the server exposes. */
+const SAFE = [
+  'cache-control',
+  'content-language',
+  'content-length',
+  'content-type',
+  'expires',
+  'last-modified',
+  'pragma',
+];
+
+/** A fetch from another origin, with the rules that a browser applies to it. */
+async function corsFetch(url, init) {
+  const { body, status, statusText, headers } = await fetch(url, init);
+  if (!headers.has('access-control-allow-origin')) {
+    await body?.cancel();
+    throw new TypeError('Failed to fetch');
+  }
+  const exposed = (headers.get('access-control-expose-headers') ?? '').toLowerCase().split(', ');
+  const visible = [...headers].filter(([name]) => SAFE.includes(name) || exposed.includes(name));
+  const response = new Response(body, { status, statusText, headers: visible });
+  return Object.defineProperty(response, 'type', { value: 'cors' });
+}
+
+/**
+ * A browser: what stays from one load to the next, and its tabs. `storage`: `opfs`, `cache` or `refused`. tests/web has another one,
+ * which is a real browser; the tests of downloads and of the store run with both.
+ */
+export class MemoryVisitor {
+  /** Bytes that came and are lost with a connection that breaks. */
+  static lostWithConnection = 0;
+  /** Bytes of chunks that came and were not yet stored when a tab closed. */
+  static lostWithTab = 0;
+  #blobs;
+  #tab;
+  #toldQuota = Infinity;
+  /** Milliseconds of every pause that a load made. */
   pauses = [];
 
-  downloads = {
-    stallMs: 30_000,
-    fetch: (url, init) => fetch(url, init),
-    sleep: async (milliseconds) => {
-      this.pauses.push(milliseconds);
-      await new Promise(setImmediate);
-    },
-    storage: async () => ({
-      blobs: this.blobs,
-      manifests: this.manifests,
-      locks: this.locks,
-      estimate: async () => ({ usage: this.blobs.bytes, quota: this.quota }),
-    }),
-    locks: this.locks,
-  };
-
-  /**
-   * Reads a model as the worker does, up to `upTo` bytes: then the tab closes. Returns what the engine got, with what was told, or
-   * throws with it.
-   */
-  async load(files, { upTo = Infinity, store = {}, sha256 = [], onPiece = () => {} } = {}) {
-    const notes = [];
-    const meter = new Meter(() => {});
-    const note = (sentence) => notes.push(sentence);
-    const around = { ...this.downloads, store, meter, note, hasher: async () => new FakeSha256() };
-    const model = new ModelReader(loadCall([files].flat()).files, sha256, around);
-    const pieces = [];
-    let length = 0;
-    for await (const { bytes } of model.pieces()) {
-      pieces.push(Buffer.from(bytes));
-      length += bytes.length;
-      await onPiece(length, meter.sums.fetchedBytes);
-      if (length >= upTo) break;
-    }
-    // A tab that closes loses what was under way; here it is let through, so that the next step finds a quiet store.
-    if (length >= upTo) await new Promise((resolve) => setTimeout(resolve, 50));
-    else await model.settle();
-    return { bytes: Buffer.concat(pieces), notes, counts: meter.counts(null), ...meter.sums, storage: model.storage };
+  constructor(_, { storage = 'opfs' } = {}) {
+    this.#blobs = new MemoryBlobs(storage);
+    const locks = new MemoryLocks();
+    const opened = {
+      blobs: this.#blobs,
+      manifests: new Manifests(new MemoryTable()),
+      locks,
+      estimate: async () => ({ usage: this.#blobs.bytes, quota: this.#toldQuota }),
+    };
+    /** What the package takes of a browser. */
+    this.downloads = {
+      fetch: corsFetch,
+      sleep: async () => {},
+      stallMs: 30_000,
+      storage: async () => (storage === 'refused' ? undefined : opened),
+      locks,
+    };
+    this.#tab = new Tab(this.downloads, async () => new FakeSha256());
   }
+
+  /** A load in a tab of its own, see {@link Tab.load}; throws its error. `closeAt`: the tab closes when so many bytes were read. */
+  async load(files, { onPiece, closeAt, ...options } = {}) {
+    // Nothing here can die: what was under way comes to its end.
+    const told = await this.#tab.load(files, { ...options, ...(closeAt && { upTo: closeAt, quiet: true }) }, onPiece);
+    this.pauses.push(...told.pauses);
+    if (told.error) throw Object.assign(new Error(told.error.message), told.error);
+    return told;
+  }
+
+  /** `told`: whether the browser says so when it is asked. */
+  async setQuota(bytes, { told }) {
+    this.#blobs.quota = bytes;
+    this.#toldQuota = told ? bytes : Infinity;
+  }
+
+  /** Of all chunks that lie in the storage. */
+  async storedBytes() {
+    return this.#blobs.bytes;
+  }
+
+  manifests = () => this.#tab.manifests();
+  damage = (...how) => this.#tab.damage(...how);
+  namedBytes = () => this.#tab.namedBytes();
+  deleteModel = (url) => this.#tab.deleteModel(url);
+  orphan = (hash, length) => this.#tab.orphan(hash, length);
+}
+
+/** The visitor of the tests. */
+export let Visitor = MemoryVisitor;
+
+/** To be called before the tests are. */
+export function useVisitor(other) {
+  Visitor = other;
 }

@@ -168,7 +168,8 @@ impl Gpu {
     pub async fn settle(&mut self) -> Result<()> {
         while let Some(allocation) = self.allocations.last_mut() {
             if allocation.answer.as_mut().await.is_some() {
-                self.faults.report(allocation.failed());
+                // whatever was heard before followed from it
+                self.faults.replace(allocation.failed());
             }
             self.allocations.pop();
         }

@@ -1,0 +1,111 @@
+// What one tab does in the tests of downloads and of the store, in Node as in a browser's worker: it reads a model as the package's
+// worker does, and looks into the store. What goes in and comes out is plain data.
+
+import { Meter } from '../../dist/download/meter.js';
+import { ModelReader } from '../../dist/download/model.js';
+import { webAddress } from '../../dist/download/source.js';
+import { digest } from '../../dist/store/digest.js';
+import { storedModels } from '../../dist/store/models.js';
+import { sweep } from '../../dist/store/sweep.js';
+
+export class Tab {
+  #downloads;
+  #hasher;
+
+  /** `downloads` of the browser; `hasher()` begins a SHA-256. */
+  constructor(downloads, hasher) {
+    this.#downloads = downloads;
+    this.#hasher = hasher;
+  }
+
+  /**
+   * Reads a model of one file or several, by addresses as text or as the worker gets them, up to `upTo` bytes: then the reader stops,
+   * and where `quiet` waits for what is under way into the store. `failAfter`: how many chunks the disk takes before it fails.
+   * `sweeping`: the store is swept after each chunk, and `swept` has what went. `stallMs`: of the connections. `onPiece(length,
+   * received)` is awaited after each piece. Gives what the engine got, with what was told, or the error. Pauses are noted and take no
+   * time.
+   */
+  async load(
+    files,
+    { upTo = Infinity, quiet = false, failAfter = Infinity, sweeping = false, stallMs, store = {}, sha256 = [] } = {},
+    onPiece,
+  ) {
+    const [notes, pauses, pieces, sweeps] = [[], [], [], []];
+    const stored = (storage) => sweeping && sweeps.push(sweep(storage));
+    const meter = new Meter(() => {});
+    const model = new ModelReader(
+      [files].flat().map((file) => (typeof file === 'string' ? webAddress(new URL(file)) : file)),
+      sha256,
+      {
+        ...this.#downloads,
+        ...(stallMs && { stallMs }),
+        storage: () => this.#watchedStorage(failAfter, stored),
+        sleep: (milliseconds) => {
+          pauses.push(milliseconds);
+          return new Promise((resolve) => setTimeout(resolve, 5));
+        },
+        store,
+        meter,
+        note: (sentence) => notes.push(sentence),
+        hasher: this.#hasher,
+      },
+    );
+    const told = () => ({ notes, pauses, counts: meter.counts(null), ...meter.sums, storage: model.storage });
+    try {
+      let length = 0;
+      for await (const { bytes } of model.pieces()) {
+        pieces.push(bytes.slice());
+        length += bytes.length;
+        await onPiece?.(length, meter.sums.fetchedBytes);
+        if (length >= upTo) break;
+      }
+      if (length < upTo || quiet) await model.settle();
+      const all = new Uint8Array(await new Blob(pieces).arrayBuffer());
+      return { length, sha256: await digest(all), swept: await Promise.all(sweeps), ...told() };
+    } catch ({ name, code, message }) {
+      return { error: { name, code, message }, ...told() };
+    }
+  }
+
+  /** The storage, which fails after so many chunks; `stored` hears of each before it has a name. */
+  async #watchedStorage(failAfter, stored) {
+    const storage = await this.#downloads.storage();
+    let left = failAfter;
+    const put = async (...chunk) => {
+      if (left === 0) throw new DOMException('the disk does not answer', 'UnknownError');
+      left -= 1;
+      await storage.blobs.put(...chunk);
+      stored(storage);
+    };
+    return storage && { ...storage, blobs: { ...storage.blobs, put } };
+  }
+
+  /** Sources that are in the store, and for each what is written down of it. */
+  async manifests() {
+    return (await this.#downloads.storage()).manifests.all();
+  }
+
+  /** Lets the `index`th chunk of a file be `altered`, `torn` or `missing`. */
+  async damage(url, index, how) {
+    const { blobs, manifests } = await this.#downloads.storage();
+    const hash = (await manifests.chunks(url)).get(index);
+    if (how === 'missing') return blobs.delete(hash);
+    const bytes = await blobs.get(hash);
+    bytes[5] ^= 1;
+    await blobs.put(hash, how === 'torn' ? bytes.slice(0, 99) : bytes);
+  }
+
+  /** Leaves a chunk that no file has. */
+  async orphan(hash, length) {
+    await (await this.#downloads.storage()).blobs.put(hash, new Uint8Array(length));
+  }
+
+  /** Bytes of the chunks that the manifests name. */
+  async namedBytes() {
+    return (await storedModels(this.#downloads).usage()).stored;
+  }
+
+  deleteModel(url) {
+    return storedModels(this.#downloads).delete(url);
+  }
+}

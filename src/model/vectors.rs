@@ -9,8 +9,7 @@ use std::ops::Range;
 use super::config::Config;
 use super::weights::{check_shape, missing_tensor};
 use crate::Result;
-use crate::format::TensorInfo;
-use crate::format::layout::{Layout, Planes, dequantize_row, repack};
+use crate::format::{Layout, Planes, TensorInfo, dequantize_row, repack};
 use crate::record::{BufferId, Memory, Tensor};
 
 /// Divisors of the rotary frequencies, (rope.dim / 2), as Llama 3 ships them.

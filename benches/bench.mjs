@@ -40,7 +40,7 @@ main(async () => {
   await build();
   await step('compile the native command', async () => void (await run('cargo', ['build', '--release', '--locked'])));
   const { ensurePeers } = await import('./lib/peers.mjs');
-  if (values.peers) await ensurePeers();
+  if (values.peers) await ensurePeers(chosen);
 
   const { measure } = await import('./lib/measure.mjs');
   const { machine, ratios, table } = await import('./lib/report.mjs');

@@ -21,7 +21,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let split = workgroup.y;
     let token = workgroup.z;
     let end = min(step.position + token + 1u, (split + 1u) * SPLIT);
-    if token >= min(step.tokens, params.rows) || split * SPLIT >= end {
+    let first = max(split * SPLIT, first_position(token));
+    if token >= min(step.tokens, params.rows) || first >= end {
         return;
     }
     let cached = head / GROUP * CONTEXT * HEAD_QUADS;
@@ -35,7 +36,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var maximum = LOWEST;
     var sum = 0.0; // of this group's weights, relative to the maximum
     var values = vec4(0.0); // their weighted values
-    for (var start = split * SPLIT; start < end; start += TILE) {
+    for (var start = first; start < end; start += TILE) {
         let size = min(TILE, end - start);
         workgroupBarrier(); // everyone is done with the weights of the tile before
         var lane_maximum = LOWEST;
@@ -45,7 +46,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             for (var i = 0u; i < HEAD_QUADS; i++) {
                 products += query[i] * k_cache[row + i];
             }
-            let score = dot(products, vec4(1.0));
+            let score = bounded(dot(products, vec4(1.0)));
             weights[p] = score;
             lane_maximum = max(lane_maximum, score);
         }

@@ -11,7 +11,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let split = id.x % SPLITS;
     let kv_head = id.y;
     let end = min(step.position + token + 1u, (split + 1u) * SPLIT);
-    if token >= min(step.tokens, params.rows) || split * SPLIT >= end {
+    let first = max(split * SPLIT, first_position(token));
+    if token >= min(step.tokens, params.rows) || first >= end {
         return;
     }
     let cached = kv_head * CONTEXT * HEAD_QUADS;
@@ -27,7 +28,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var g = 0u; g < GROUP; g++) {
         maxima[g] = LOWEST;
     }
-    for (var start = split * SPLIT; start < end; start += 4u) {
+    for (var start = first; start < end; start += 4u) {
         // Positions past the end repeat the last one, with weight zero.
         let positions = min(vec4(start) + vec4(0u, 1u, 2u, 3u), vec4(end - 1u));
         let beyond = vec4(start) + vec4(0u, 1u, 2u, 3u) >= vec4(end);
@@ -44,6 +45,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         }
         var shrinks: array<f32, GROUP>;
         for (var g = 0u; g < GROUP; g++) {
+#ifdef CAP
+            weights[g] = params.cap * tanh(clamp(weights[g] / params.cap, vec4(-15.0), vec4(15.0)));
+#endif
             let scores = select(weights[g], vec4(LOWEST), beyond);
             let maximum = max(maxima[g], max(max(scores.x, scores.y), max(scores.z, scores.w)));
             weights[g] = exp(scores - maximum);

@@ -21,8 +21,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let head = id.x / HEAD_QUADS;
     let quad = id.x % HEAD_QUADS;
-    let first = (token * HEADS + head) * SPLITS * (HEAD_QUADS + 1u);
-    let last = first + (step.position + token) / SPLIT * (HEAD_QUADS + 1u);
+    let position = step.position + token;
+    let pieces = (token * HEADS + head) * SPLITS;
+    // pieces that the window does not reach were not computed
+    let first = (pieces + (max(position + 1u, WINDOW) - WINDOW) / SPLIT) * (HEAD_QUADS + 1u);
+    let last = (pieces + position / SPLIT) * (HEAD_QUADS + 1u);
     var maximum = -1e30; // below any score
     var sum = 0.0;
     var values = vec4(0.0);

@@ -1,5 +1,6 @@
-// y[t] = table[ids[t] - first_row], for the ids that lie in this part of the table.
+// y[t] = scale · table[ids[t] - first_row], for the ids that lie in this part of the table.
 //
+// POSITION takes positions for ids, and adds to y.
 // One invocation decodes four values; a workgroup takes 256 values of a token.
 #import step
 #import weight
@@ -8,10 +9,13 @@ struct Params {
     rows: u32, // capacity of y
     first_row: u32, // id of the table's first row
     table_rows: u32,
+    scale: f32,
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> ids: array<u32>; // (tokens)
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (tokens, QUADS)
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>; // (tokens, QUADS)
+#ifndef POSITION
+@group(0) @binding(3) var<storage, read> ids: array<u32>; // (tokens)
+#endif
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -20,9 +24,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if token >= min(step.tokens, params.rows) || quad >= QUADS {
         return;
     }
-    // an id before this part wraps to a number beyond it
+    let at = token * QUADS + quad;
+    // what lies before this part wraps to a number beyond it
+#ifdef POSITION
+    let row = step.position + token - params.first_row;
+    if row < params.table_rows {
+        y[at] += params.scale * weight_quad(row, quad);
+    }
+#else
     let row = ids[token] - params.first_row;
     if row < params.table_rows {
-        y[token * QUADS + quad] = weight_quad(row, quad);
+        y[at] = params.scale * weight_quad(row, quad);
     }
+#endif
 }

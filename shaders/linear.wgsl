@@ -9,7 +9,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if first >= OUTPUTS || token >= min(step.tokens, params.rows) {
         return;
     }
-#ifdef SWIGLU
+#ifdef EXPERTS
+    if !take_expert(token, id.z) {
+        return;
+    }
+#endif
+#ifdef GATED
     store(token, first, project(token, first), project(token, OUTPUTS + first));
 #else
     store_pair(token, first, vec2(project(token, first), project(token, first + 1u)));
@@ -20,12 +25,12 @@ fn project(token: u32, row: u32) -> f32 {
     var sum = 0.0;
     var squares = 0.0;
     for (var quad = 0u; quad < QUADS; quad++) {
-        var values = x[token * QUADS + quad];
+        var values = x[x_start(token) + quad];
 #ifdef NORM
         squares += dot(values, values);
         values *= norm[quad];
 #endif
-        sum += dot(values, weight_quad(row, quad));
+        sum += dot(values, weight_quad(weight_row(row), quad));
     }
 #ifdef NORM
     sum *= inverse_rms(squares);

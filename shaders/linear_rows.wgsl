@@ -12,6 +12,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if first >= OUTPUTS || token >= min(step.tokens, params.rows) {
         return;
     }
+#ifdef EXPERTS
+    if !take_expert(token, id.z) {
+        return;
+    }
+#endif
     var sums: Sums;
     for (var block = 0u; block < BLOCKS; block++) {
         add_block(&sums, first, token, block);
@@ -21,7 +26,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 #else
     let factor = 1.0;
 #endif
-#ifdef SWIGLU
+#ifdef GATED
     for (var i = 0u; i < ROWS / 2u; i++) {
         store(token, first + i, sums.rows[i] * factor, sums.rows[ROWS / 2u + i] * factor);
     }

@@ -54,7 +54,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 #else
         let factor = 1.0;
 #endif
-#ifdef SWIGLU
+#ifdef GATED
         for (var i = 0u; i < ROWS / 2u; i++) {
             let up = sums[ROWS / 2u + i][t / 4u][t % 4u];
             store(token + t, first + i, sums[i][t / 4u][t % 4u] * factor, up * factor);

@@ -13,6 +13,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if token >= min(step.tokens, params.rows) {
         return;
     }
+#ifdef EXPERTS
+    if !take_expert(token, workgroup.z) {
+        return;
+    }
+#endif
     let tiled = ROW_TILE > 1u;
     let lane = select(index / K_THREADS, index % LANES, tiled);
     let k = select(index % K_THREADS, index / LANES, tiled);

@@ -17,6 +17,11 @@ fn main(
     if token >= min(step.tokens, params.rows) {
         return;
     }
+#ifdef EXPERTS
+    if !take_expert(token, workgroup.z) {
+        return;
+    }
+#endif
     let lane = index / K_THREADS;
     let k = index % K_THREADS;
     let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;

@@ -87,7 +87,7 @@ impl Session {
         let config = &self.decoder.config;
         Info {
             name: config.name.clone(),
-            architecture: config.architecture.clone(),
+            architecture: config.architecture.name.into(),
             parameters: self.parameters,
             quantization: self.quantization.to_string(),
             layers: config.layers,

@@ -10,7 +10,9 @@ use weft_llm::engine::gpu::GpuEngine;
 use weft_llm::engine::{Counters, Engine, Hints};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
-use weft_llm::ops::{Attention, Embed, Epilogue, LastRow, Linear, Recording, RmsNorm, RopeAppend, RopeKind, SwiGlu};
+use weft_llm::ops::{
+    Activate, Activation, Attention, Embed, Epilogue, Index, LastRow, Linear, Recording, RmsNorm, RopeAppend, RopeKind,
+};
 use weft_llm::record::{Memory, Step, Tensor};
 
 const COLS: usize = 64;
@@ -24,9 +26,9 @@ fn recording(engine: &mut GpuEngine, capacity: usize, layers: usize) -> (Recordi
     let rows = Rng::new(1).rows(BlockType::F32, VOCABULARY, COLS);
     engine.write_rows(&table, 0, BlockType::F32, &rows).unwrap();
     let mut recording = Recording::default();
-    recording.push(Embed { table, first_row: 0, y: x }).unwrap();
+    recording.push(Embed { table, first_row: 0, index: Index::Id, scale: 1.0, y: x }).unwrap();
     for _ in 0..layers {
-        recording.push(SwiGlu { gate_up: x, y }).unwrap();
+        recording.push(Activate { activation: Activation::SWIGLU, x, y }).unwrap();
     }
     recording.push(LastRow { x, y: last }).unwrap();
     (recording, last)
@@ -111,10 +113,13 @@ fn a_layer_is_six_dispatches() {
         let mut layer = Recording::default();
         layer.push(linear(x, norm, matrix(width, hidden), Epilogue::RopeAppend(rope), qkv)).unwrap();
         let scale = 0.25;
-        layer.push(Attention { q: qkv, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, y: attn }).unwrap();
-        layer.push(linear(attn, None, matrix(hidden, hidden), Epilogue::Accumulate, x)).unwrap();
-        layer.push(linear(x, norm, matrix(2 * ffn, hidden), Epilogue::SwiGlu, inner)).unwrap();
-        layer.push(linear(inner, None, matrix(hidden, ffn), Epilogue::Accumulate, x)).unwrap();
+        let (cap, window, q, y) = (None, None, qkv, attn);
+        layer
+            .push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, y })
+            .unwrap();
+        layer.push(linear(attn, None, matrix(hidden, hidden), Epilogue::ACCUMULATE, x)).unwrap();
+        layer.push(linear(x, norm, matrix(2 * ffn, hidden), Epilogue::Activate(Activation::SWIGLU), inner)).unwrap();
+        layer.push(linear(inner, None, matrix(hidden, ffn), Epilogue::ACCUMULATE, x)).unwrap();
         let program = engine.prepare(layer).unwrap();
         engine.run(program, &Step::new(0, &[0])).unwrap();
         let Counters { dispatches, submits, readbacks, .. } = engine.counters();

@@ -4,7 +4,10 @@ mod support;
 
 use support::{Rng, Setup, Suite};
 use weft_llm::format::{BlockType, Layout};
-use weft_llm::ops::{Attention, Embed, Epilogue, LastRow, Linear, RopeAppend, RopeKind, SwiGlu};
+use weft_llm::ops::{
+    Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Index, LastRow, Linear, Norm,
+    NormKind, RopeAppend, RopeKind, Route, Weighting,
+};
 
 /// (tokens of the step, capacity of the recording)
 const TOKENS: [(usize, usize); 5] = [(1, 1), (3, 8), (8, 8), (13, 20), (33, 33)];
@@ -14,7 +17,15 @@ fn linear() {
     let mut suite = Suite::new();
     let mut rng = Rng::new(1);
     for block in EVERY_LAYOUT {
-        for epilogue in [Epilogue::Store, Epilogue::Accumulate, Epilogue::SwiGlu] {
+        let epilogues = [
+            Epilogue::Store,
+            Epilogue::Accumulate { scale: 0.22 },
+            Epilogue::Activate(Activation::SWIGLU),
+            Epilogue::Activate(Activation { function: Function::GeluTanh, gated: true }),
+            Epilogue::Activate(Activation { function: Function::Gelu, gated: false }),
+            Epilogue::Cap { scale: 0.5, cap: Some(3.0) },
+        ];
+        for epilogue in epilogues {
             for has_bias in [false, true] {
                 for (tokens, capacity) in TOKENS {
                     let rows = [1, 7, 65, 130][rng.below(4)];
@@ -68,7 +79,7 @@ fn linear_case(
     let name = format!("{block:?} {epilogue:?} bias {has_bias} tokens {tokens}/{capacity} shape {outputs} × {cols}");
     let norms = (outputs + cols + tokens).is_multiple_of(2);
     suite.case(format!("{name} norm {norms}"), 0, &vec![0; tokens], |s: &mut Setup| {
-        let rows = if epilogue == Epilogue::SwiGlu { 2 * outputs } else { outputs };
+        let rows = epilogue.inputs() * outputs;
         // columns beside those that are written stay as they are
         let y_offset = outputs % 5;
         Linear {
@@ -110,12 +121,24 @@ fn embed() {
             suite.case(format!("{block:?} tokens {tokens}/{capacity}"), 5, &ids, |s: &mut Setup| Embed {
                 table: s.matrix(block, vocabulary, cols),
                 first_row: 0,
+                index: Index::Id,
+                scale: 1.0,
                 y: s.output(capacity, cols),
             });
             // the middle part of a split table: ids before and after it are left to the other parts
             suite.case(format!("{block:?} part, tokens {tokens}/{capacity}"), 0, &ids, |s: &mut Setup| Embed {
                 table: s.matrix(block, 31, cols),
                 first_row: 40,
+                index: Index::Id,
+                scale: 3.5,
+                y: s.output(capacity, cols),
+            });
+            // positions from before the part to within it
+            suite.case(format!("{block:?} positions, tokens {tokens}/{capacity}"), 38, &ids, |s: &mut Setup| Embed {
+                table: s.matrix(block, 31, cols),
+                first_row: 40,
+                index: Index::Position,
+                scale: 1.0,
                 y: s.output(capacity, cols),
             });
         }
@@ -124,19 +147,126 @@ fn embed() {
 }
 
 #[test]
-fn swiglu() {
+fn activate() {
+    let mut suite = Suite::new();
+    for function in [Function::Silu, Function::GeluTanh, Function::Gelu] {
+        for gated in [true, false] {
+            let activation = Activation { function, gated };
+            for (tokens, capacity) in TOKENS {
+                for cols in [1, 7, 65, 160] {
+                    let name = format!("{activation:?} tokens {tokens}/{capacity} cols {cols}");
+                    suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                        let width = activation.inputs() * cols;
+                        // gates far out on both sides too
+                        let x: Vec<f32> =
+                            Rng::new(3).units(capacity * width).iter().map(|v| v.powi(5) * 120.0).collect();
+                        Activate { activation, x: s.tensor_of(capacity, width, &x), y: s.output(capacity, cols) }
+                    });
+                }
+            }
+        }
+    }
+    suite.report("activate");
+}
+
+#[test]
+fn norm() {
+    let mut suite = Suite::new();
+    for kind in [NormKind::Rms, NormKind::Layer] {
+        for (groups, width) in [(1, 7), (1, 576), (3, 64), (5, 12), (2, 130)] {
+            for (has_bias, accumulate, in_place) in [
+                (false, false, false),
+                (true, false, false),
+                (true, true, false),
+                (false, true, false),
+                (true, false, true),
+            ] {
+                for (tokens, capacity) in TOKENS {
+                    let how = format!("bias {has_bias} accumulate {accumulate} in place {in_place}");
+                    let name = format!("{kind:?} {groups} × {width} {how} tokens {tokens}/{capacity}");
+                    suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                        let cols = groups * width;
+                        let first_col = cols % 4;
+                        let x = s.output(capacity, first_col + cols + 2);
+                        let y = if in_place { x } else { s.output(capacity, cols) };
+                        let (weight, bias) = (s.tensor(1, cols), has_bias.then(|| s.tensor(1, cols)));
+                        Norm { x, first_col, groups, weight, bias, kind, eps: 1e-5, accumulate, y }
+                    });
+                }
+            }
+        }
+    }
+    suite.report("norm");
+}
+
+#[test]
+fn route() {
+    let mut suite = Suite::new();
+    for weighting in [Weighting::Softmax, Weighting::Renormalised, Weighting::SparseMixer] {
+        for (experts, chosen) in [(1, 1), (5, 2), (64, 8), (128, 3)] {
+            for shared in [false, true] {
+                for (tokens, capacity) in TOKENS {
+                    let name = format!("{weighting:?} {chosen} of {experts}, shared {shared}, {tokens}/{capacity}");
+                    suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                        let shared_cols = usize::from(shared);
+                        let logits = s.tensor(capacity, experts + shared_cols);
+                        Route { logits, chosen, weighting, shared, y: s.output(capacity, 2 * chosen + shared_cols) }
+                    });
+                }
+            }
+        }
+    }
+    suite.report("route");
+}
+
+#[test]
+fn expert_linear() {
+    let mut suite = Suite::new();
+    let mut rng = Rng::new(6);
+    for block in EVERY_LAYOUT {
+        for slot_inputs in [false, true] {
+            for (tokens, capacity) in TOKENS {
+                // experts end within a tile of rows
+                let (rows, cols) = ([12, 7, 64, 130][rng.below(4)], cols(block, &mut rng));
+                let (chosen, experts, first_expert) = (3, 4, rng.below(3));
+                let has_norm = !slot_inputs && rng.below(2) == 1;
+                let shape = format!("{block:?} {experts} × {rows} × {cols} from {first_expert}");
+                let name = format!("{shape} slots {slot_inputs} norm {has_norm} tokens {tokens}/{capacity}");
+                suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                    let x = s.tensor_of_bytes(capacity, if slot_inputs { chosen * cols } else { cols });
+                    // also numbers before and after this part
+                    let numbers: Vec<f32> = (0..capacity * 5).map(|i| (i * i % 7) as f32).collect();
+                    ExpertLinear {
+                        x,
+                        norm: has_norm.then(|| s.norm(cols)),
+                        weight: s.matrix(block, experts * rows, cols),
+                        rows,
+                        first_expert,
+                        route: s.tensor_of(capacity, 5, &numbers),
+                        chosen,
+                        y_offset: 2,
+                        y: s.output(capacity, chosen * rows + 3),
+                    }
+                });
+            }
+        }
+    }
+    suite.report("expert_linear");
+}
+
+#[test]
+fn combine() {
     let mut suite = Suite::new();
     for (tokens, capacity) in TOKENS {
-        for cols in [1, 7, 65, 160] {
-            suite.case(format!("tokens {tokens}/{capacity} cols {cols}"), 0, &vec![0; tokens], |s: &mut Setup| {
-                // gates far out on both sides too
-                let gate_up: Vec<f32> =
-                    Rng::new(3).units(capacity * 2 * cols).iter().map(|v| v.powi(5) * 120.0).collect();
-                SwiGlu { gate_up: s.tensor_of(capacity, 2 * cols, &gate_up), y: s.output(capacity, cols) }
+        for (chosen, slots, cols) in [(1, 1, 7), (2, 3, 65), (8, 8, 160)] {
+            let name = format!("{slots} answers of {cols}, tokens {tokens}/{capacity}");
+            suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                let (x, route) = (s.tensor(capacity, slots * cols), s.tensor(capacity, chosen + slots));
+                Combine { x, route, chosen, scale: 0.7, y: s.output(capacity, cols) }
             });
         }
     }
-    suite.report("swiglu");
+    suite.report("combine");
 }
 
 #[test]
@@ -221,7 +351,11 @@ fn attention() {
         for (tokens, capacity) in TOKENS {
             for position in [0, 17, 63, 130] {
                 let context = 171;
-                let name = format!("{heads}/{kv_heads} × {head_dim} tokens {tokens}/{capacity} at {position}");
+                // shorter than a tile of positions, than a piece of the context, and longer than what there is
+                let (window, cap) = [(None, None), (Some(5), None), (Some(70), Some(2.0)), (Some(999), Some(50.0))]
+                    [(heads + tokens + position) % 4];
+                let shape = format!("{heads}/{kv_heads} × {head_dim}, window {window:?}, cap {cap:?}");
+                let name = format!("{shape}, tokens {tokens}/{capacity} at {position}");
                 suite.case(name, position, &vec![0; tokens], |s: &mut Setup| Attention {
                     q: s.tensor(capacity, (heads + 2 * kv_heads) * head_dim),
                     k_cache: s.tensor(kv_heads * context, head_dim).buffer,
@@ -232,6 +366,8 @@ fn attention() {
                     head_dim,
                     // far from uniform weights
                     scale: 4.0 / (head_dim as f32).sqrt(),
+                    cap,
+                    window,
                     y: s.output(capacity, heads * head_dim),
                 });
             }

@@ -10,10 +10,12 @@ use naga::{AddressSpace, Module, TypeInner};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::{
-    Attention, Command, Embed, Epilogue, Kernel, LastRow, Linear, Op, RmsNorm, RopeAppend, RopeKind, Sample, SwiGlu,
-    Variants,
+    Activate, Activation, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Index, Kernel, LastRow,
+    Linear, Norm, NormKind, Op, RmsNorm, RopeAppend, RopeKind, Route, Sample, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, Matrix, Tensor};
+
+const PLAIN_GELU: Activation = Activation { function: Function::Gelu, gated: false };
 
 /// One kernel of every pipeline that an operation can ask for.
 fn kernels() -> Vec<Kernel> {
@@ -34,10 +36,27 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         let cols = layout.quantised().map_or(32, |quantised| quantised.group);
         let tensor = |rows| Tensor { buffer, rows, cols };
         let weight = Matrix { buffer, layout, rows: cols, cols };
-        commands.push(Embed { table: weight, first_row: 0, y: tensor(1) }.into());
+        for index in [Index::Id, Index::Position] {
+            commands.push(Embed { table: weight, first_row: 0, index, scale: 1.0, y: tensor(1) }.into());
+        }
+        for (slot_inputs, norm) in [(false, None), (false, Some(RmsNorm { weight: tensor(1), eps: 0.0 })), (true, None)]
+        {
+            let (rows, first_expert, chosen, y_offset) = (cols / 4, 0, 2, 0);
+            let x = Tensor { cols: if slot_inputs { 2 * cols } else { cols }, ..tensor(1) };
+            let (route, y) = (tensor(1), tensor(1));
+            commands.push(ExpertLinear { x, norm, weight, rows, first_expert, route, chosen, y_offset, y }.into());
+        }
         for rows in [1, 2] {
             let qkv = rope(tensor(rows), RopeKind::Interleaved);
-            for epilogue in [Epilogue::Store, Epilogue::Accumulate, Epilogue::SwiGlu, Epilogue::RopeAppend(qkv)] {
+            let epilogues = [
+                Epilogue::Store,
+                Epilogue::ACCUMULATE,
+                Epilogue::Activate(Activation::SWIGLU),
+                Epilogue::Activate(PLAIN_GELU),
+                Epilogue::Cap { scale: 1.0, cap: Some(30.0) },
+                Epilogue::RopeAppend(qkv),
+            ];
+            for epilogue in epilogues {
                 for bias in [None, Some(tensor(1))] {
                     for norm in [None, Some(RmsNorm { weight: tensor(1), eps: 0.0 })] {
                         let (x, y) = (tensor(rows), tensor(rows));
@@ -56,9 +75,27 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     }
     for rows in [1, 2] {
         let (q, y) = (tensor(rows), Tensor { buffer, rows, cols: heads * head_dim });
-        commands.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale: 1.0, y }.into());
+        for cap in [None, Some(50.0)] {
+            let (scale, window) = (1.0, Some(9));
+            let attention =
+                Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, y };
+            commands.push(attention.into());
+        }
     }
-    commands.push(SwiGlu { gate_up: tensor(1), y: tensor(1) }.into());
+    for activation in [Activation::SWIGLU, PLAIN_GELU] {
+        commands.push(Activate { activation, x: tensor(1), y: tensor(1) }.into());
+    }
+    for (kind, bias) in [(NormKind::Rms, None), (NormKind::Layer, None), (NormKind::Layer, Some(tensor(1)))] {
+        let (x, weight, eps) = (tensor(1), tensor(1), 1e-5);
+        let elsewhere = Tensor { buffer: BufferId(1), ..x };
+        for (y, accumulate) in [(x, false), (elsewhere, false), (elsewhere, true)] {
+            commands.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, accumulate, y }.into());
+        }
+    }
+    let (logits, y) = (tensor(1), Tensor { cols: 5, ..tensor(1) });
+    commands.push(Route { logits, chosen: 2, weighting: Weighting::Softmax, shared: true, y }.into());
+    let (x, route) = (Tensor { cols: 64, ..tensor(1) }, Tensor { cols: 4, ..tensor(1) });
+    commands.push(Combine { x, route, chosen: 2, scale: 1.0, y: tensor(1) }.into());
     commands.push(LastRow { x: tensor(1), y: tensor(1) }.into());
     let (logits, chain, maxima, y) = (tensor(1), tensor(1), tensor(1), tensor(1));
     commands.push(Sample { logits, chain, maxima, y }.into());

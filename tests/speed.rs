@@ -59,6 +59,8 @@ fn kernels_stay_faster_than_the_reference() {
         kv_heads: 3,
         head_dim: 64,
         scale: 0.125,
+        cap: None,
+        window: None,
         y: s.output(1, 9 * 64),
     };
     let measured = [

@@ -18,11 +18,13 @@ const install = [
   '--no-audit',
 ];
 
-export async function ensurePeers() {
+/** @param {object[]} cases what will be measured */
+export async function ensurePeers(cases) {
   if (!existsSync(inRoot('benches/peers/node_modules/.package-lock.json'))) {
     await step('npm install in benches/peers', async () => void (await npm(...install)));
   }
-  if (!existsSync(inRoot('benches/peers/models/webgpu'))) {
+  const isConverted = existsSync(inRoot('benches/peers/models/webgpu'));
+  if (!isConverted && cases.some(({ runtime }) => runtime === 'transformers')) {
     throw new Remedy(
       'The models of transformers.js are missing: benches/peers/convert.py says in its first lines how they are made. ' +
         'To measure the others, name them: --only weft,wllama,llama.cpp',

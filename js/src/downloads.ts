@@ -5,12 +5,15 @@ import { sleep, type Sleep } from './download/retry.js';
 import { browserBlobs } from './store/blobs.js';
 import { browserTable } from './store/database.js';
 import type { Storage } from './store/file.js';
-import { browserLocks, type Locks } from './store/locks.js';
+import { browserLocks, CHUNKS, type Locks } from './store/locks.js';
 import { Manifests } from './store/manifest.js';
+import { sweep } from './store/sweep.js';
 
 export interface Downloads {
   readonly fetch: Fetch;
   readonly sleep: Sleep;
+  /** Milliseconds without a byte after which a connection counts as broken. */
+  readonly stallMs: number;
   /** Undefined where this browser stores nothing for this page. */
   storage(): Promise<Storage | undefined>;
   readonly locks: Locks | undefined;
@@ -18,15 +21,23 @@ export interface Downloads {
 
 let opened: Promise<Storage | undefined> | undefined;
 
+const locks = globalThis.navigator?.locks ? browserLocks : undefined;
+
 async function open(): Promise<Storage | undefined> {
-  const blobs = await browserBlobs();
+  const release = await locks?.hold(CHUNKS, { mode: 'shared' });
+  const blobs = await browserBlobs().finally(release);
   if (!blobs) return undefined;
-  return { blobs, manifests: new Manifests(browserTable('models')), estimate: () => navigator.storage.estimate() };
+  const manifests = new Manifests(browserTable('models'));
+  const storage: Storage = { blobs, manifests, locks, estimate: () => navigator.storage.estimate() };
+  // Nobody waits for it, and what it cannot delete now it finds again.
+  sweep(storage).catch(() => undefined);
+  return storage;
 }
 
 export const browserDownloads: Downloads = {
   fetch: (url, init) => fetch(url, init),
   sleep,
+  stallMs: 30_000,
   storage: () => (opened ??= open()),
-  locks: globalThis.navigator?.locks ? browserLocks : undefined,
+  locks,
 };

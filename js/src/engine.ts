@@ -2,8 +2,8 @@
 
 import { WeftError, type SerializedError } from './errors.js';
 import { checkGenerate, checkIds, checkMessages, checkString, checkTokenize, transfersOf } from './options.js';
-import type { Call, Port, Reply, Request } from './protocol.js';
-import type { GenerateOptions, Llm, Message, ModelInfo, Piece, Progress, TokenizeOptions, Usage } from './types.js';
+import type { Call, LoadedInfo, Port, Reply, Request } from './protocol.js';
+import type { GenerateOptions, Llm, Message, Piece, Progress, Sharing, TokenizeOptions, Usage } from './types.js';
 
 /** Who waits for the replies to a call. */
 interface Listener {
@@ -20,13 +20,19 @@ export class Connection {
   readonly #listeners = new Map<number, Listener>();
   #nextId = 0;
   #failure: WeftError | undefined;
+  #heard = false;
   /** Hears what is different after the model was loaded again. */
-  onReload: ((info: ModelInfo) => void) | undefined;
+  onReload: ((info: LoadedInfo) => void) | undefined;
 
   constructor(port: Port<Request, Reply>, close: () => void) {
     this.#port = port;
     this.#close = close;
     port.onmessage = ({ data }) => this.#receive(data);
+  }
+
+  /** Whether the worker ever said anything. */
+  get heard(): boolean {
+    return this.#heard;
   }
 
   /** Returns the call's number, for {@link Connection.cancel}. Throws what the connection failed with. */
@@ -63,8 +69,11 @@ export class Connection {
   }
 
   #receive(reply: Reply): void {
+    this.#heard = true;
     if (reply.type === 'thread') return this.watch(reply.crash);
     if (reply.type === 'reload') return this.onReload?.(reply.info);
+    if (reply.type === 'end') return this.fail(new WeftError(reply.error.code, reply.error.message));
+    if (!('id' in reply)) return; // a late answer to who entered
     const listener = this.#listeners.get(reply.id);
     if (!listener) return;
     switch (reply.type) {
@@ -76,21 +85,19 @@ export class Connection {
       case 'result':
         this.#listeners.delete(reply.id);
         return listener.result?.(reply.value);
-      case 'error': {
+      case 'error':
         this.#listeners.delete(reply.id);
-        const error = new WeftError(reply.error.code, reply.error.message);
-        listener.error(error);
-        // The module is in no state to go on after these.
-        if (error.code === 'CRASHED' || error.code === 'DEVICE_LOST') this.fail(error);
-      }
+        return listener.error(new WeftError(reply.error.code, reply.error.message));
     }
   }
 }
 
+export const ALONE: Sharing = { shared: false, notShared: null };
+
 /** Makes the public object over a connection whose model is loaded. */
-export function createLlm(connection: Connection, loaded: ModelInfo): Llm {
-  let info = loaded;
-  connection.onReload = (reloaded) => (info = reloaded);
+export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: Sharing = ALONE): Llm {
+  let info = { ...loaded, ...sharing };
+  connection.onReload = (reloaded) => (info = { ...reloaded, ...sharing });
   const generate = (prompt: string | readonly Message[], options: GenerateOptions = {}) => {
     const call: Call = { type: 'generate', prompt, options: checkGenerate(options) };
     return pieces(connection, call, options.signal);

@@ -4,11 +4,14 @@
  * Importing this has no side effect, in a page or elsewhere; `load` starts a worker that does everything.
  */
 
-import { Connection, createLlm } from './engine.js';
+import { connectDedicated } from './dedicated.js';
+import { messageOf } from './download/http.js';
+import { ALONE, createLlm, type Connection } from './engine.js';
 import { WeftError } from './errors.js';
 import { checkLoad } from './options.js';
-import type { LoadCall } from './protocol.js';
-import type { Llm, LoadOptions, ModelInfo } from './types.js';
+import type { LoadCall, LoadedInfo } from './protocol.js';
+import { connectShared } from './shared.js';
+import type { Llm, LoadOptions, Sharing } from './types.js';
 
 export { WeftError, type ErrorCode } from './errors.js';
 export { models } from './store/models.js';
@@ -38,49 +41,35 @@ export async function load(options: LoadOptions): Promise<Llm> {
   }
 }
 
-async function start(call: LoadCall, { signal, onProgress }: LoadOptions): Promise<Llm> {
-  const worker = startWorker();
-  const connection = new Connection(worker, () => worker.terminate());
-  let ready = false;
-  worker.onerror = (event) => {
-    event.preventDefault();
-    const what = event.message || 'its script could not be loaded';
-    connection.fail(
-      ready ? new WeftError('CRASHED', `the worker crashed: ${what}. Load the model again.`) : notStarted(what),
-    );
-  };
-
+async function start(call: LoadCall, options: LoadOptions): Promise<Llm> {
+  const { signal, onProgress } = options;
+  const { connection, sharing } = await connect(call, options);
   let abort = () => {};
   const aborted = new Promise<never>((_, reject) => (abort = () => reject(signal?.reason)));
   signal?.addEventListener('abort', abort);
   try {
-    const loading = connection.request(call, (progress) => {
-      ready = true;
-      onProgress?.(progress);
-    });
-    const info = (await Promise.race([loading, aborted])) as ModelInfo;
-    return createLlm(connection, info);
+    signal?.throwIfAborted();
+    const info = (await Promise.race([connection.request(call, onProgress), aborted])) as LoadedInfo;
+    return createLlm(connection, info, sharing);
   } catch (error) {
-    // Nothing of a load that failed or was given up needs to be kept: the whole worker goes.
-    worker.terminate();
+    // Nothing of a load that failed or was given up needs to be kept: the whole worker goes, unless other tabs use it.
+    connection.fail(error instanceof WeftError ? error : new WeftError('DISPOSED', 'the load was given up'));
     throw error;
   } finally {
     signal?.removeEventListener('abort', abort);
   }
 }
 
-function startWorker(): Worker {
+async function connect(
+  call: LoadCall,
+  { shared, signal }: LoadOptions,
+): Promise<{ connection: Connection; sharing: Sharing }> {
+  if (!shared) return { connection: connectDedicated(), sharing: ALONE };
   try {
-    // Bundlers look for this very expression.
-    return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'weft' });
-  } catch (cause) {
-    // From another origin, or against the content security policy.
-    throw notStarted(cause instanceof Error ? cause.message : String(cause), { cause });
+    return { connection: await connectShared(call, signal), sharing: { shared: true, notShared: null } };
+  } catch (error) {
+    signal?.throwIfAborted();
+    const notShared = `The model is this tab's own: ${messageOf(error)}`;
+    return { connection: connectDedicated(), sharing: { shared: false, notShared } };
   }
-}
-
-function notStarted(what: string, options?: ErrorOptions): WeftError {
-  const remedy =
-    "Is dist/worker.js served as JavaScript from the page's own origin, and does the bundler keep `new URL('./worker.js', import.meta.url)`?";
-  return new WeftError('WORKER_FAILED', `the worker did not start: ${what}. ${remedy}`, options);
 }

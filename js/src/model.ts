@@ -1,12 +1,13 @@
 /** A loaded model that outlives its GPU: when the device is lost it is loaded again, from where it came. */
 
 import { serializeError, WeftError } from './errors.js';
+import type { LoadedInfo } from './protocol.js';
 import type { RuntimeLlm } from './runtime.js';
-import type { Device, ModelInfo } from './types.js';
+import type { Device } from './types.js';
 
 export interface Loaded {
   readonly llm: RuntimeLlm;
-  readonly info: ModelInfo;
+  readonly info: LoadedInfo;
 }
 
 /** A GPU that is lost this many times without a token in between is given up. */
@@ -15,17 +16,17 @@ const LOSSES = 2;
 export class Model {
   readonly #load: (device: Device) => Promise<Loaded>;
   readonly #device: Device;
-  readonly #onReload: (info: ModelInfo) => void;
+  readonly #onReload: (info: LoadedInfo) => void;
   #loading: Promise<RuntimeLlm> | undefined;
   #llm: RuntimeLlm | undefined;
-  #info: ModelInfo | undefined;
+  #info: LoadedInfo | undefined;
   #losses = 0;
   #lossesInRow = 0;
   /** Why the CPU took over from a GPU, as a sentence. */
   #gaveUp: string | undefined;
 
   /** Loads by `load` what the caller wants on `device`; `onReload` hears what is different after it was loaded again. */
-  constructor(load: (device: Device) => Promise<Loaded>, device: Device, onReload: (info: ModelInfo) => void) {
+  constructor(load: (device: Device) => Promise<Loaded>, device: Device, onReload: (info: LoadedInfo) => void) {
     this.#load = load;
     this.#device = device;
     this.#onReload = onReload;
@@ -41,9 +42,9 @@ export class Model {
   }
 
   /** What is loaded. */
-  async info(): Promise<ModelInfo> {
+  async info(): Promise<LoadedInfo> {
     await this.get();
-    return this.#info as ModelInfo;
+    return this.#info as LoadedInfo;
   }
 
   /** To be told of every token: the GPU works. */

@@ -10,7 +10,7 @@ const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
 const LOAD_OPTIONS = [
   ...['model', 'device', 'contextLength', 'threads', 'signal', 'onProgress'],
-  ...['store', 'sha256', 'fetch', 'token', 'hub'],
+  ...['store', 'sha256', 'fetch', 'token', 'hub', 'shared'],
 ];
 
 /** What crosses to the worker. A stream of the caller, or its `fetch`, is served from now on. */
@@ -25,6 +25,9 @@ export function checkLoad(options: LoadOptions): LoadCall {
   }
   checkSignal(options.signal);
   if (fetch !== undefined && typeof fetch !== 'function') throw invalidOption('fetch', 'a function', fetch);
+  const { shared = false } = options;
+  if (typeof shared !== 'boolean') throw invalidOption('shared', 'a boolean', shared);
+  if (shared) checkShareable(options);
   const store = checkStore(options.store);
   const sha256 = checkSha256(options.sha256);
   const files = checkModel(options);
@@ -72,6 +75,16 @@ function checkModel({ model, hub, token }: LoadOptions): FileSource[] {
   return checked.length === 1 && first?.type === 'address' ? allParts(first) : checked;
 }
 
+/** The worker outlives the page, and may have to read the model again. */
+function checkShareable({ model, fetch }: LoadOptions): void {
+  const remedy = 'or no `shared`, since another tab cannot use what this one holds';
+  for (const file of Array.isArray(model) ? (model as readonly unknown[]) : [model]) {
+    const isAddress = (typeof file === 'string' || file instanceof URL) && !/^(blob|data):/i.test(String(file));
+    if (!isAddress) throw invalidOption('model', `addresses of a server, ${remedy}`, file);
+  }
+  if (fetch !== undefined) throw invalidOption('fetch', `none, ${remedy}`, fetch);
+}
+
 function isHandle(file: unknown): file is FileSystemFileHandle {
   const { kind } = (file ?? {}) as { kind?: unknown };
   return kind === 'file' || kind === 'directory';
@@ -106,7 +119,7 @@ export function checkAddress(option: string, address: unknown, hub: unknown = HU
 
 function checkStore(store: unknown): StoreOptions | null {
   if (store === false) return null;
-  if (store === undefined || store === true) return {};
+  if (store === undefined || store === true) return checkStore({});
   if (typeof store !== 'object' || store === null)
     throw invalidOption('store', 'a boolean, or { evict, required }', store);
   checkNames(store, ['evict', 'required']);

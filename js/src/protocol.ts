@@ -2,7 +2,7 @@
 
 import type { FileSource } from './download/source.js';
 import type { SerializedError } from './errors.js';
-import type { Device, Message, ModelInfo, Piece, Progress, SamplingOptions, StoreOptions } from './types.js';
+import type { Device, Message, ModelInfo, Piece, Progress, SamplingOptions, Sharing, StoreOptions } from './types.js';
 
 export interface StartOptions extends SamplingOptions {
   readonly maxTokens?: number;
@@ -11,7 +11,7 @@ export interface StartOptions extends SamplingOptions {
   readonly entropy: number;
 }
 
-/** What a call wants; the worker runs one at a time, in order. */
+/** What a call wants; the worker runs one at a time. */
 export type Call =
   | {
       readonly type: 'load';
@@ -31,6 +31,9 @@ export type Call =
   | { readonly type: 'tokenize'; readonly text: string; readonly addSpecial: boolean; readonly parseSpecial: boolean }
   | { readonly type: 'detokenize'; readonly ids: readonly number[] };
 
+/** What the worker knows of its model. */
+export type LoadedInfo = Omit<ModelInfo, keyof Sharing>;
+
 export type LoadCall = Extract<Call, { type: 'load' }>;
 
 export type Request =
@@ -42,12 +45,24 @@ export type Reply =
   | { readonly type: 'progress'; readonly id: number; readonly progress: Progress }
   | { readonly type: 'piece'; readonly id: number; readonly piece: Piece }
   /** The end of a call that is no generation. */
-  | { readonly type: 'result'; readonly id: number; readonly value: ModelInfo | number[] | string }
+  | { readonly type: 'result'; readonly id: number; readonly value: LoadedInfo | number[] | string }
   /** The model was loaded again. */
-  | { readonly type: 'reload'; readonly info: ModelInfo }
+  | { readonly type: 'reload'; readonly info: LoadedInfo }
   | { readonly type: 'error'; readonly id: number; readonly error: SerializedError }
+  /** The model is gone: its load failed, or the engine crashed. */
+  | { readonly type: 'end'; readonly error: SerializedError }
   /** A port from which a {@link SerializedError} comes if a thread crashes, while the worker may be waiting for it. */
-  | { readonly type: 'thread'; readonly crash: MessagePort };
+  | { readonly type: 'thread'; readonly crash: MessagePort }
+  | Entered;
+
+/** The first message to a shared worker. `life`: a lock that is held while the page uses it. */
+export interface Entry {
+  readonly type: 'enter';
+  readonly life: string;
+}
+
+/** The answer: calls may come now, or only another worker takes them. */
+export type Entered = { readonly type: 'welcome' | 'ended' };
 
 /** An end of the wire: a Worker, its global scope, or a MessagePort. */
 export interface Port<Out, In> {

@@ -2,7 +2,8 @@
 
 import type { Hasher } from './download/hash.js';
 import type { Tuning } from './tuning.js';
-import type { EngineInfo, ModelInfo } from './types.js';
+import type { LoadedInfo } from './protocol.js';
+import type { EngineInfo } from './types.js';
 
 /** A build's generated JavaScript. */
 export interface Glue {
@@ -76,6 +77,6 @@ export type RuntimeEvent =
 
 /** What `info` gives: the worker puts what concerns the engine together, and adds what only it knows. */
 export interface RuntimeInfo
-  extends Omit<ModelInfo, 'engine' | 'download'>, Pick<EngineInfo, 'reason' | 'memoryBytes'> {
+  extends Omit<LoadedInfo, 'engine' | 'download'>, Pick<EngineInfo, 'reason' | 'memoryBytes'> {
   readonly engine: Pick<EngineInfo, 'kind' | 'description' | 'notes'>;
 }

@@ -1,46 +1,117 @@
 /**
- * The worker's end of the protocol: runs calls one at a time, in order. It knows nothing of wasm or of workers, so that
- * the tests run it over a MessageChannel with a runtime of their own.
+ * The worker's end of the protocol: takes the calls of one page, or of many, and runs them one at a time. It knows nothing of
+ * wasm or of workers, so that the tests run it over MessageChannels with a runtime of their own.
  */
 
-import { Meter } from './download/meter.js';
-import { ModelReader } from './download/model.js';
-import { fetchBy } from './download/port.js';
-import { nameOf } from './download/source.js';
 import { browserDownloads, type Downloads } from './downloads.js';
-import { serializeError, WeftError } from './errors.js';
+import { serializeError, WeftError, type SerializedError } from './errors.js';
 import { generate, unstarted } from './generation.js';
-import { Model, type Loaded } from './model.js';
+import { load, type Start } from './load.js';
+import { Model } from './model.js';
 import type { Call, LoadCall, Port, Reply, Request } from './protocol.js';
-import type { Runtime, RuntimeInfo } from './runtime.js';
-import type { Device, DownloadInfo, EngineInfo, Piece, Progress } from './types.js';
+import { FairQueue } from './queue.js';
+import type { Piece, Progress } from './types.js';
 
-/** Progress is told at most this often, in milliseconds. */
-const PROGRESS_MS = 100;
+/** Who is at the other end of a port. */
+interface Client {
+  readonly port: Port<Reply, Request>;
+  /** How each of its calls is cancelled, by number. */
+  readonly cancels: Map<number, () => void>;
+  /** Of the load that it waits for. */
+  onProgress: ((progress: Progress) => void) | undefined;
+}
 
-/** Starts the build of the wasm module that suits; `threads` is what the caller asked for, or null. */
-export type Start = (device: Device, threads: number | null) => Promise<Runtime>;
+/** One model and its clients. */
+export class Host {
+  readonly #start: Start;
+  readonly #downloads: Downloads;
+  readonly #onUnused: () => void;
+  readonly #clients = new Set<Client>();
+  readonly #queue = new FairQueue<Client>();
+  #model: Promise<Model> | undefined;
+  #progress: Progress | undefined;
+  #end: WeftError | undefined;
 
-export function serve(port: Port<Reply, Request>, start: Start, downloads: Downloads = browserDownloads): void {
-  const cancels = new Map<number, AbortController>();
-  let model: Model | undefined;
-  let queue = Promise.resolve();
+  /** `onUnused`: called when the last client has gone. */
+  constructor(start: Start, downloads: Downloads, onUnused: () => void) {
+    this.#start = start;
+    this.#downloads = downloads;
+    this.#onUnused = onUnused;
+  }
 
-  async function run(id: number, call: Call, signal: AbortSignal): Promise<void> {
+  /** Whether the model has ended: nothing runs here any more. */
+  get ended(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** Whether anybody has use for it. */
+  get used(): boolean {
+    return !this.ended && this.#clients.size > 0;
+  }
+
+  /** Takes calls from a port. Returns how to drop the client with all that it asked for. */
+  connect(port: Port<Reply, Request>): () => void {
+    const client: Client = { port, cancels: new Map(), onProgress: undefined };
+    this.#clients.add(client);
+    port.onmessage = ({ data }) => {
+      if (data.type === 'call') this.#take(client, data.id, data.call);
+      else client.cancels.get(data.id)?.();
+    };
+    return () => this.#drop(client);
+  }
+
+  /** Tells every client that the model is gone, on which they go too. */
+  end(error: SerializedError): void {
+    if (this.#end) return;
+    this.#end = new WeftError(error.code, error.message);
+    this.#tellAll({ type: 'end', error });
+  }
+
+  #drop(client: Client): void {
+    if (!this.#clients.delete(client)) return;
+    for (const cancel of client.cancels.values()) cancel();
+    if (this.#clients.size === 0) this.#onUnused();
+  }
+
+  #tellAll(reply: Reply): void {
+    for (const { port } of this.#clients) port.postMessage(reply);
+  }
+
+  #take(client: Client, id: number, call: Call): void {
+    const controller = new AbortController();
+    const work = async () => {
+      try {
+        if (this.#end) throw this.#end;
+        await this.#run(client, id, call, controller.signal);
+      } catch (error) {
+        const serialized = serializeError(error);
+        // The module is in no state to go on after these.
+        if (serialized.code === 'CRASHED' || serialized.code === 'DEVICE_LOST') this.end(serialized);
+        client.port.postMessage({ type: 'error', id, error: serialized });
+      } finally {
+        client.cancels.delete(id);
+      }
+    };
+    client.cancels.set(id, () => {
+      // One that is cancelled while it waits ends at once, not when its turn comes.
+      if (!leave()) return controller.abort();
+      client.cancels.delete(id);
+      client.port.postMessage({ type: 'piece', id, piece: unstarted('abort') });
+    });
+    // Loading takes no turn: whoever wants the model waits for the same load.
+    const leave = call?.type === 'load' ? (void work(), () => false) : this.#queue.add(client, work);
+  }
+
+  async #run(client: Client, id: number, call: Call, signal: AbortSignal): Promise<void> {
+    const { port } = client;
     if (call.type === 'load') {
-      const progress = (progress: Progress) => port.postMessage({ type: 'progress', id, progress });
-      // one module, however often it loads the model
-      let runtime: Promise<Runtime> | undefined;
-      const once: Start = (...wanted) => (runtime ??= start(...wanted));
-      const loaded = new Model(
-        (device) => load(once, downloads, { ...call, device }, progress),
-        call.device,
-        (info) => port.postMessage({ type: 'reload', info }),
-      );
-      const info = await loaded.info();
-      model = loaded;
-      return port.postMessage({ type: 'result', id, value: info });
+      client.onProgress = (progress) => port.postMessage({ type: 'progress', id, progress });
+      if (this.#progress) client.onProgress(this.#progress);
+      const model = await (this.#model ??= this.#open(call));
+      client.onProgress = undefined;
+      return port.postMessage({ type: 'result', id, value: await model.info() });
     }
+    const model = await this.#model;
     if (!model) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
     switch (call.type) {
       case 'generate': {
@@ -51,126 +122,40 @@ export function serve(port: Port<Reply, Request>, start: Start, downloads: Downl
         const ids = (await model.get()).tokenize(call.text, call.addSpecial, call.parseSpecial);
         return port.postMessage({ type: 'result', id, value: Array.from(ids) });
       }
-      case 'detokenize':
-        return port.postMessage({
-          type: 'result',
-          id,
-          value: (await model.get()).detokenize(Uint32Array.from(call.ids)),
-        });
+      case 'detokenize': {
+        const text = (await model.get()).detokenize(Uint32Array.from(call.ids));
+        return port.postMessage({ type: 'result', id, value: text });
+      }
       default:
         throw new WeftError('INTERNAL', 'the worker does not know such a call');
     }
   }
 
-  port.onmessage = ({ data }) => {
-    const { id } = data;
-    if (data.type === 'cancel') {
-      cancels.get(id)?.abort();
-      return;
+  /** A load that fails is the end: what it holds goes with the worker. */
+  async #open(call: LoadCall): Promise<Model> {
+    const tell = (progress: Progress) => {
+      this.#progress = progress;
+      for (const { onProgress } of this.#clients) onProgress?.(progress);
+    };
+    // one module, however often it loads the model
+    let runtime: ReturnType<Start> | undefined;
+    const once: Start = (...wanted) => (runtime ??= this.#start(...wanted));
+    const model = new Model(
+      (device) => load(once, this.#downloads, { ...call, device }, tell),
+      call.device,
+      (info) => this.#tellAll({ type: 'reload', info }),
+    );
+    try {
+      await model.info();
+      return model;
+    } catch (error) {
+      this.end(serializeError(error));
+      throw error;
     }
-    const { call } = data;
-    const cancel = new AbortController();
-    cancels.set(id, cancel);
-    // One that is cancelled while it waits ends at once, not when its turn comes.
-    let waiting = true;
-    cancel.signal.addEventListener('abort', () => {
-      if (waiting) port.postMessage({ type: 'piece', id, piece: unstarted('abort') });
-    });
-    queue = queue.then(async () => {
-      waiting = false;
-      try {
-        if (!cancel.signal.aborted) await run(id, call, cancel.signal);
-      } catch (error) {
-        port.postMessage({ type: 'error', id, error: serializeError(error) });
-      } finally {
-        cancels.delete(id);
-      }
-    });
-  };
+  }
 }
 
-/**
- * Streams the files into an engine. Nothing but the piece at hand is held outside of the engine. A failure leaves things
- * as they are: the page ends the worker then.
- */
-async function load(
-  start: Start,
-  downloads: Downloads,
-  { files, device, contextLength, threads, sha256, store, fetchPort }: LoadCall,
-  onProgress: (progress: Progress) => void,
-): Promise<Loaded> {
-  // What the header says of its file, asked between two pieces: the module cannot be asked while it is being fed.
-  let headerBytes: number | null = null;
-  let told = -Infinity;
-  const tell = (phase: Progress['phase'], note?: string) => {
-    onProgress({ phase, ...meter.counts(headerBytes), ...(note !== undefined && { note }) });
-  };
-  const meter = new Meter(() => {
-    if (performance.now() - told < PROGRESS_MS) return;
-    told = performance.now();
-    tell('download');
-  });
-  const notes: string[] = [];
-  const model = new ModelReader(files, sha256, {
-    ...downloads,
-    ...(fetchPort && { fetch: fetchBy(fetchPort) }),
-    store,
-    meter,
-    note(sentence) {
-      notes.push(sentence);
-      tell('download', sentence);
-    },
-    hasher: async () => new (await starting).Sha256(),
-  });
-  const [first] = files;
-  if (first) meter.file(0, nameOf(first));
-  tell('start');
-  // The download begins while the runtime starts; nobody reads on meanwhile, and little is held back.
-  const pieces = model.pieces();
-  const begun = pieces.next();
-  begun.catch(() => undefined); // it is awaited below
-  const starting = start(device, threads);
-  try {
-    const runtime = await starting;
-    const gpu = device === 'cpu' ? undefined : await runtime.gpu();
-    const tuning = (await gpu?.tuning.recall()) ?? null;
-    const subgroups = gpu?.subgroups ?? false;
-    const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning, subgroups }));
-    const found = loader.tuning();
-    if (found !== undefined) void gpu?.tuning.remember(found);
-    const onCpu = loader.engine_kind() === 'cpu';
-    if (onCpu) runtime.startThreads();
-
-    let isFirst = true;
-    for (let next = await begun; !next.done; next = await pieces.next()) {
-      const { total } = next.value;
-      // With it, a header that claims more than the files hold fails now and not after the download.
-      if (isFirst && total !== null) loader.set_stream_bytes(total);
-      isFirst = false;
-      await loader.feed(next.value.bytes);
-      headerBytes = loader.total_bytes() ?? null;
-    }
-    tell('download');
-    tell('prepare');
-    const storing = model.settle();
-    storing.catch(() => undefined); // it is awaited below, unless the model fails first
-    const llm = await loader.finish();
-    await storing;
-    const download: DownloadInfo = { ...meter.sums, storage: model.storage, notes };
-    const { reason, memoryBytes, engine, ...about } = JSON.parse(llm.info()) as RuntimeInfo;
-    const engineInfo: EngineInfo = {
-      ...engine,
-      deviceLosses: 0,
-      description: !onCpu && gpu?.name ? `${gpu.name} (WebGPU)` : engine.description,
-      reason: onCpu && runtime.note ? `${reason} ${runtime.note}` : reason,
-      memoryBytes,
-      wasmMemoryBytes: runtime.memoryBytes(),
-      build: runtime.build,
-      threads: runtime.threads(),
-    };
-    return { llm, info: { ...about, engine: engineInfo, download } };
-  } finally {
-    // A model that failed is loaded again in this very worker, which must not wait for what this load holds.
-    void pieces.return(undefined);
-  }
+/** One page alone, which ends the worker itself. */
+export function serve(port: Port<Reply, Request>, start: Start, downloads: Downloads = browserDownloads): void {
+  new Host(start, downloads, () => {}).connect(port);
 }

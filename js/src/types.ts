@@ -51,6 +51,11 @@ export interface LoadOptions {
   token?: string;
   /** Where `hf:` addresses lead. Default: the public hub. */
   hub?: string;
+  /**
+   * Whether tabs of this origin that load the same files with the same `sha256`, `device`, `contextLength` and `store` use one
+   * model together. It takes an address, and has one thread. Default false.
+   */
+  shared?: boolean;
 }
 
 export interface Progress {
@@ -146,7 +151,14 @@ export interface TokenizeOptions {
   parseSpecial?: boolean;
 }
 
-export interface ModelInfo {
+export interface Sharing {
+  /** Whether other tabs may use this very model. */
+  readonly shared: boolean;
+  /** Why not, as a sentence, where `shared` was asked for; else null. */
+  readonly notShared: string | null;
+}
+
+export interface ModelInfo extends Sharing {
   readonly name: string;
   readonly architecture: string;
   /** Number of weights. */
@@ -235,7 +247,7 @@ export interface EngineInfo {
 
 /**
  * A loaded model. A generation begins when its iteration does, and can be iterated once. Generations queue in the order
- * in which they begin; `break` or the signal ends one without harm to the others. Wrong arguments throw at once.
+ * in which they begin, and those of several tabs take turns; `break` or the signal ends one without harm to the others. Wrong arguments throw at once.
  */
 export interface Llm {
   /** What is loaded, as of now: the engine is another one after a GPU was lost. */
@@ -246,6 +258,9 @@ export interface Llm {
   chat(messages: readonly Message[], options?: GenerateOptions): AsyncIterable<Piece>;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: readonly number[]): Promise<string>;
-  /** Frees the worker, the GPU and all memory. Running generations end with reason `abort`; later calls fail with `DISPOSED`. */
+  /**
+   * Frees the worker, the GPU and all memory; of a shared model, when no tab uses it any more. Running generations end with reason
+   * `abort`; later calls fail with `DISPOSED`.
+   */
   dispose(): void;
 }

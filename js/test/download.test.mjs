@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { listen, fileServer, pattern } from './support/server.mjs';
 import { Visitor } from './support/store.mjs';
@@ -94,6 +95,36 @@ test('404 → NETWORK with address and status, at once → nothing', async (t) =
   });
   assert.equal(server.requests.length, 1);
   assert.deepEqual(await visitor.manifests.all(), []);
+});
+
+test('a connection goes silent, before its answer or in the middle of it → a pause → every byte that came', async (t) => {
+  // The first request gets no answer, the third the beginning of one; neither is closed.
+  const fault = ({ headers }, response, number) => {
+    if (number === 2) {
+      const start = Number(/\d+/.exec(headers.range)[0]);
+      response.writeHead(206, { ETag: '"one"', 'Content-Range': `bytes ${start}-${SIZE - 1}/${SIZE}` });
+      response.write(content.subarray(start, start + 1000));
+    }
+    return number === 0 || number === 2;
+  };
+  const server = await fileServer(t, content, { fault });
+  const visitor = new Visitor();
+  visitor.downloads.stallMs = 400;
+  const { bytes, notes } = await visitor.load(server.url);
+  assert.ok(bytes.equals(content));
+  assert.deepEqual(notes, []);
+  assert.ok(visitor.pauses.length >= 2);
+  for (let turns = 0; turns < 200 && server.open > 0; turns += 1) await sleep(10);
+  assert.equal(server.open, 0, 'what is silent is given up');
+});
+
+test('every connection goes silent → NETWORK, which says for how long nothing came → what was there', async (t) => {
+  const server = await fileServer(t, content, { fault: () => true });
+  const visitor = new Visitor();
+  visitor.downloads.stallMs = 20;
+  const message = /waiting for .*m\.gguf: nothing came for 0\.02 s\. \(tried 4 times\)/;
+  await assert.rejects(visitor.load(server.url), { code: 'NETWORK', message });
+  assert.equal(server.requests.length, 4);
 });
 
 test('no server → NETWORK with the address, after few attempts → nothing', async (t) => {

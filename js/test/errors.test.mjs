@@ -196,7 +196,7 @@ test('the message says what was expected and what came', () => {
 test('load takes addresses and blobs, alone and mixed', () => {
   const blob = new Blob(['x']);
   const store = { evict: 'never', required: false };
-  assert.deepEqual(checkLoad({ model: blob }), loadCall([blob], { device: 'auto', store: {} }));
+  assert.deepEqual(checkLoad({ model: blob }), loadCall([blob], { device: 'auto', store }));
   const model = ['http://localhost/a', blob, new URL('http://localhost/b#part')];
   const call = loadCall(['http://localhost/a', blob, 'http://localhost/b'], { device: 'auto', store });
   assert.deepEqual(checkLoad({ model, store }), call);

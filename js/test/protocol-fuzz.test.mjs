@@ -1,8 +1,9 @@
-// Any calls and cancels in any order: each call is answered, once, and rightly. A failure names its seed.
+// Any calls and cancels of several clients, which may leave, in any order: each call is answered, once, and rightly. A failure names its seed.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { serve } from '../dist/serve.js';
+import { browserDownloads } from '../dist/downloads.js';
+import { Host } from '../dist/serve.js';
 import { FakeLlm, fakeRuntime, INFO, loadCall, settle } from './support/fake.mjs';
 
 const SEEDS = 300;
@@ -62,12 +63,14 @@ function randomCall(below, id, loaded) {
 
 const isTerminal = ({ type, piece }) => type === 'result' || type === 'error' || (type === 'piece' && piece.finish);
 
-function checkAnswer(replies, { id, right, cancelled, failing }) {
+function checkAnswer(replies, { id, right, cancelled, failing }, ended) {
   assert.equal(replies.filter(isTerminal).length, 1, `call ${id} has not exactly one answer`);
   const last = replies.at(-1);
   assert.ok(isTerminal(last), `call ${id} goes on after its answer`);
   const pieces = replies.filter(({ type }) => type === 'piece').map(({ piece }) => piece);
   if (cancelled && last.piece?.finish.reason === 'abort') return;
+  // A crash of one is the end of all.
+  if (ended && last.error?.code === 'CRASHED') return;
   if (failing) return assert.equal(last.error?.code, failing);
   switch (right.type) {
     case 'error':
@@ -99,43 +102,58 @@ async function round(t, seed) {
     if (code === 'CRASHED') throw new WebAssembly.RuntimeError('unreachable');
     if (code) throw Object.assign(new Error('refused'), { code });
   });
-  const { port1, port2 } = new MessageChannel();
-  t.after(() => port1.close());
-  const replies = new Map();
-  port1.onmessage = ({ data }) => replies.get(data.id).push(data);
-  serve(port2, async () => fakeRuntime(llm));
-
+  let ended = false;
+  let unused = 0;
+  const host = new Host(
+    async () => fakeRuntime(llm),
+    browserDownloads,
+    () => (unused += 1),
+  );
   const calls = [];
   const loaded = below(4) > 0;
-  if (loaded) post(load, { type: 'result', value: INFO.name });
-  function post(call, right) {
+  const clients = Array.from({ length: 1 + below(3) }, () => {
+    const { port1, port2 } = new MessageChannel();
+    t.after(() => port1.close());
+    const replies = new Map();
+    port1.onmessage = ({ data }) => (data.type === 'end' ? (ended = true) : replies.get(data.id).push(data));
+    const client = { port: port1, replies, gone: false, drop: host.connect(port2) };
+    if (loaded) post(client, load, { type: 'result', value: INFO.name });
+    return client;
+  });
+  function post(client, call, right) {
     const id = calls.length;
     const failing = call?.type === 'generate' && right.type === 'end' && [, , 'CRASHED', 'TOKENIZE'][below(12)];
     if (failing) failures.set(String(id), failing);
-    calls.push({ id, right, failing, cancelled: false });
-    replies.set(id, []);
-    port1.postMessage({ type: 'call', id, call });
+    calls.push({ client, id, right, failing, cancelled: false });
+    client.replies.set(id, []);
+    client.port.postMessage({ type: 'call', id, call });
   }
   for (let steps = below(25); steps > 0; steps -= 1) {
-    const what = below(10);
-    if (what < 6) {
+    const client = clients[below(clients.length)];
+    const what = below(20);
+    if (client.gone) continue;
+    if (what < 12) {
       const { call, right } = randomCall(below, calls.length, loaded);
-      post(call, right);
-    } else if (what < 8) {
-      const id = below(calls.length + 3) - 1; // of a call that waits, runs or is over, or of none
-      if (calls[id]) calls[id].cancelled = true;
-      port1.postMessage({ type: 'cancel', id });
+      post(client, call, right);
+    } else if (what < 16) {
+      const id = below(calls.length + 3) - 1; // of a call that waits, runs or is over, of another client, or of none
+      if (calls[id]?.client === client) calls[id].cancelled = true;
+      client.port.postMessage({ type: 'cancel', id });
+    } else if (what < 17) {
+      await settle();
+      client.gone = true;
+      client.drop();
     } else {
       await settle();
     }
   }
-  // A cancelled load leaves what comes after it without a model.
-  const certain = !calls.some(({ cancelled, right }) => cancelled && right.value === INFO.name);
-  const answered = () => calls.every(({ id }) => replies.get(id).some(isTerminal));
+  const answers = ({ client, id }) => client.replies.get(id).filter(isTerminal).length;
+  const answered = () => calls.every((call) => call.client.gone || answers(call) > 0);
   for (let turns = 0; turns < 100 && !answered(); turns += 1) await settle();
   await settle();
   for (const call of calls) {
-    if (certain) checkAnswer(replies.get(call.id), call);
-    else assert.equal(replies.get(call.id).filter(isTerminal).length, 1, `call ${call.id} has not exactly one answer`);
+    if (!call.client.gone) checkAnswer(call.client.replies.get(call.id), call, ended);
+    else assert.ok(answers(call) <= 1, `call ${call.id} has more than one answer`);
   }
+  assert.equal(unused, clients.every(({ gone }) => gone) ? 1 : 0);
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { storedModels } from '../dist/store/models.js';
+import { sweep } from '../dist/store/sweep.js';
 import { fileServer, pattern, sha256 } from './support/server.mjs';
 import { Visitor } from './support/store.mjs';
 
@@ -213,6 +214,35 @@ test('the tab that downloads for two dies → the other goes on → what it had 
   await dying;
   assert.ok(bytes.equals(content));
   assert.ok(fromStoreBytes >= 6 * MIB);
+});
+
+test('a tab closes between a chunk and its name → nothing → what has a name; the chunk is deleted with the next model', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new Visitor();
+  await visitor.load(server.url);
+  const orphan = pattern(MIB, 3);
+  await visitor.blobs.put(sha256(orphan), orphan);
+  const models = storedModels(visitor.downloads);
+  assert.equal(await models.delete('http://localhost/absent'), false);
+  await visitor.load(`${server.url}?other`);
+  await models.delete(`${server.url}?other`);
+  assert.equal(visitor.blobs.bytes, SIZE);
+  assert.equal((await visitor.load(server.url)).fetchedBytes, 0);
+});
+
+test('a sweep while another tab stores → nothing → every chunk of it, also one that has no name yet', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new Visitor();
+  const { put } = visitor.blobs;
+  const sweeps = [];
+  visitor.blobs.put = async (hash, bytes) => {
+    await put(hash, bytes);
+    sweeps.push(visitor.downloads.storage().then(sweep));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  await visitor.load(server.url);
+  assert.deepEqual(new Set(await Promise.all(sweeps)), new Set([0]));
+  assert.equal((await visitor.load(server.url)).fetchedBytes, 0);
 });
 
 test('a model goes out of one store and into another → it loads there without a network', async (t) => {

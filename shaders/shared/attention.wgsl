@@ -1,5 +1,7 @@
-// What the variants of `attention` share: y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over p ≤ position + t
+// What the variants of `attention` share: y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over the last WINDOW of the
+// positions p ≤ position + t
 //
+// CAP bounds the scores by cap · tanh(score / cap).
 // PARTIAL: the positions are cut into SPLITS pieces of SPLIT each, and each piece leaves its maximum, its sum and its
 // weighted values for attention_merge. Pieces past the token's position do nothing.
 #import step
@@ -7,6 +9,7 @@
 struct Params {
     rows: u32, // capacity of y
     scale: f32,
+    cap: f32,
 }
 const HEAD_QUADS = HEAD_DIM / 4u;
 const GROUP = HEADS / KV_HEADS; // query heads that share keys and values
@@ -22,6 +25,20 @@ const LOWEST = -1e30; // below any score
 #else
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>; // (tokens, HEADS, HEAD_QUADS)
 #endif
+
+// The first position that a token sees.
+fn first_position(token: u32) -> u32 {
+    return max(step.position + token + 1u, WINDOW) - WINDOW;
+}
+
+fn bounded(score: f32) -> f32 {
+#ifdef CAP
+    // tanh may overflow far out, where it is 1
+    return params.cap * tanh(clamp(score / params.cap, -15.0, 15.0));
+#else
+    return score;
+#endif
+}
 
 // `sum` and `values` are relative to exp(maximum).
 fn store_quad(token: u32, head: u32, split: u32, quad: u32, values: vec4<f32>, maximum: f32, sum: f32) {

@@ -32,7 +32,7 @@ fn block_product(a: Block, b: Block) -> Block {
 }
 
 fn x_block(token: u32, block: u32) -> Block {
-    let at = token * QUADS + 8u * block;
+    let at = x_start(token) + 8u * block;
     return Block(x[at], x[at + 1u], x[at + 2u], x[at + 3u], x[at + 4u], x[at + 5u], x[at + 6u], x[at + 7u]);
 }
 
@@ -52,13 +52,13 @@ fn norm_block(block: u32) -> Block {
 }
 #endif
 
-// The weight's row behind sum r of the ROWS sums of an invocation whose first output is `first`. With SWIGLU the second
+// The weight's row behind sum r of the ROWS sums of an invocation whose first output is `first`. With GATED the second
 // half of the sums are the ups of the gates in the first.
 fn row_of(first: u32, r: u32) -> u32 {
-#ifdef SWIGLU
+#ifdef GATED
     return select(first + r, OUTPUTS + first + r - ROWS / 2u, r >= ROWS / 2u);
 #else
-    return first + r;
+    return weight_row(first + r);
 #endif
 }
 

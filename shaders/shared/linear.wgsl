@@ -1,8 +1,9 @@
 // What the variants of `linear` share: y[t][y_offset + n] = epilogue(Σ_k weight[n][k] x[t][k] + bias[n])
 //
 // NORM takes norm(x) for x: each factor of the norm's weight as x is read, 1 / rms when the sum is complete.
-// BIAS adds the bias; ACCUMULATE adds to y, the residual connection; SWIGLU takes row n as gate and row OUTPUTS + n as up
-// and stores silu(gate) · up; ROPE takes the rows as q, k and v, see shared/rope.
+// BIAS adds the bias; ACCUMULATE adds to y, the residual connection; ACTIVATE applies the activation function, and with GATED
+// row n is gate and row OUTPUTS + n up, whose product is stored; CAP bounds the result softly, as logits; ROPE takes the rows
+// as q, k and v, see shared/rope; EXPERTS takes rows that depend on the token, see shared/experts.
 #import step
 #import weight
 
@@ -10,6 +11,8 @@ struct Params {
     rows: u32, // capacity of y
     y_offset: u32, // first column of y that is written
     eps: f32, // of the norm
+    scale: f32, // of the result, with ACCUMULATE and CAP
+    cap: f32, // with CAP: what the result stays below; 0 for no bound
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>, X_ROWS * QUADS>; // (tokens, cols / 4)
@@ -17,19 +20,44 @@ struct Params {
 #ifdef BIAS
 @group(0) @binding(4) var<storage, read> bias: array<f32>; // (weight rows)
 #endif
+#ifdef EXPERTS
+#import experts
+#endif
 #ifdef NORM
 #ifdef BIAS
+@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>, QUADS>;
+#else
+#ifdef EXPERTS
 @group(0) @binding(5) var<storage, read> norm: array<vec4<f32>, QUADS>;
 #else
 @group(0) @binding(4) var<storage, read> norm: array<vec4<f32>, QUADS>;
 #endif
 #endif
+#endif
 #ifdef ROPE
 #import rope
 #endif
-#ifdef SWIGLU
-#import silu
+#ifdef ACTIVATE
+#import activation
 #endif
+
+// Where a token's row of x starts.
+fn x_start(token: u32) -> u32 {
+#ifdef SLOT_INPUTS
+    return (token * CHOSEN + slot) * QUADS;
+#else
+    return token * QUADS;
+#endif
+}
+
+// The row of the weight behind an output, or behind an up.
+fn weight_row(output: u32) -> u32 {
+#ifdef EXPERTS
+    return first_weight_row + output;
+#else
+    return output;
+#endif
+}
 
 fn inverse_rms(squares: f32) -> f32 {
     return inverseSqrt(squares / f32(COLS) + params.eps);
@@ -45,7 +73,7 @@ fn store_pair(token: u32, first: u32, results: vec2<f32>) {
 #endif
 }
 
-// Finishes an output of a token. `up` counts with SWIGLU only.
+// Finishes an output of a token. `up` counts with GATED only.
 fn store(token: u32, output: u32, result: f32, up: f32) {
     if token >= min(step.tokens, params.rows) || output >= OUTPUTS {
         return;
@@ -54,16 +82,30 @@ fn store(token: u32, output: u32, result: f32, up: f32) {
 #ifdef BIAS
     value += bias[output];
 #endif
-#ifdef SWIGLU
+#ifdef ACTIVATE
+    value = activate(value);
+#endif
+#ifdef GATED
 #ifdef BIAS
-    value = silu(value) * (up + bias[OUTPUTS + output]);
+    value *= up + bias[OUTPUTS + output];
 #else
-    value = silu(value) * up;
+    value *= up;
 #endif
 #endif
+#ifdef CAP
+    value *= params.scale;
+    if params.cap > 0.0 {
+        // tanh may overflow far out, where it is 1
+        value = params.cap * tanh(clamp(value / params.cap, -15.0, 15.0));
+    }
+#endif
+#ifdef EXPERTS
+    let at = token * Y_COLS + params.y_offset + slot * OUTPUTS + output;
+#else
     let at = token * Y_COLS + params.y_offset + output;
+#endif
 #ifdef ACCUMULATE
-    value += y[at];
+    value = y[at] + params.scale * value;
 #endif
     y[at] = value;
 }

@@ -3,7 +3,7 @@ var<workgroup> partial: array<Sums, WORKGROUP>; // (lanes, parts of a lane)
 
 // Adds up the parts of a pair of results of a lane, and finishes it.
 fn finish(token: u32, first_lane: u32, lane: u32, i: u32, parts: u32) {
-#ifdef SWIGLU
+#ifdef GATED
     let rows = vec2(i, ROWS / 2u + i);
     let output = (first_lane + lane) * OUTPUTS_PER_INVOCATION + i;
 #else
@@ -21,7 +21,7 @@ fn finish(token: u32, first_lane: u32, lane: u32, i: u32, parts: u32) {
     }
     results *= inverse_rms(squares);
 #endif
-#ifdef SWIGLU
+#ifdef GATED
     store(token, output, results.x, results.y);
 #else
     store_pair(token, output, results);

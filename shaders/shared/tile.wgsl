@@ -34,7 +34,7 @@ fn finish(first_token: u32, token: u32, first: u32, sums: vec4<f32>) {
 #else
     let results = sums;
 #endif
-#ifdef SWIGLU
+#ifdef GATED
     store(first_token + token, first, results.x, results.z);
     store(first_token + token, first + 1u, results.y, results.w);
 #else

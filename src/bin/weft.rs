@@ -201,7 +201,17 @@ async fn run(command: Command) -> Result<()> {
 impl ModelArgs {
     async fn load(&self) -> Result<Session> {
         engine::cpu::pool::start(self.threads).map_err(|error| io_error("a thread", &error))?;
-        let engine = engine::open(self.device.into(), Hints::default()).await?.engine;
+        match (self.load_on(self.device.into()).await, self.device) {
+            (Err(error @ Error::GpuUnavailable(_)), DeviceArg::Auto) => {
+                eprintln!("weft: the CPU takes over: {error}");
+                self.load_on(Device::Cpu).await
+            }
+            (loaded, _) => loaded,
+        }
+    }
+
+    async fn load_on(&self, device: Device) -> Result<Session> {
+        let engine = engine::open(device, Hints::default()).await?.engine;
         let mut loading = Loading::new(engine, self.context);
         let sizes = self.model.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
         // what cannot be asked for its size is named when it is read

@@ -7,7 +7,8 @@ use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::{Layout, Planes, repack};
 use crate::ops::{
-    self, Attention, Command, Embed, Epilogue, LastRow, Linear, Recording, RopeAppend, Sample, SwiGlu, Weight,
+    self, Activate, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, LastRow, Linear, Norm, Recording,
+    RopeAppend, Route, Sample, Weight,
 };
 use crate::record::{BufferId, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
@@ -30,7 +31,12 @@ pub trait Kernels {
     fn matrix_bytes(&self, matrix: &Self::Matrix) -> usize;
 
     /// See [`Embed::reference`].
-    fn embed(&self, op: &Embed, ids: &[u32], table: &Self::Matrix, y: &mut [f32]);
+    fn embed(&self, op: &Embed, step: &Step, table: &Self::Matrix, y: &mut [f32]);
+
+    /// See [`Norm::reference`].
+    fn norm(&self, op: &Norm, x: Option<&[f32]>, weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+        op.reference(x, weight, bias, y);
+    }
 
     /// See [`Linear::reference`].
     fn linear(
@@ -43,9 +49,30 @@ pub trait Kernels {
         y: &mut [f32],
     );
 
-    /// See [`ops::swiglu::reference`].
-    fn swiglu(&self, op: &SwiGlu, gate_up: &[f32], y: &mut [f32]) {
-        ops::swiglu::reference(gate_up, op.y.cols, y);
+    /// See [`ExpertLinear::reference`].
+    fn expert_linear(
+        &self,
+        op: &ExpertLinear,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        route: &[f32],
+        weight: &Self::Matrix,
+        y: &mut [f32],
+    );
+
+    /// See [`Route::reference`].
+    fn route(&self, op: &Route, logits: &[f32], y: &mut [f32]) {
+        op.reference(logits, y);
+    }
+
+    /// See [`Combine::reference`].
+    fn combine(&self, op: &Combine, x: &[f32], route: &[f32], y: &mut [f32]) {
+        op.reference(x, route, y);
+    }
+
+    /// See [`ops::activate::reference`].
+    fn activate(&self, op: &Activate, x: &[f32], y: &mut [f32]) {
+        ops::activate::reference(op.activation, x, op.y.cols, y);
     }
 
     /// See [`RopeAppend::reference`].
@@ -119,8 +146,8 @@ impl Kernels for Reference {
         matrix.planes.quants.len() + matrix.planes.scales.len()
     }
 
-    fn embed(&self, op: &Embed, ids: &[u32], table: &PlainMatrix, y: &mut [f32]) {
-        op.reference(ids, y, |row, out| table.weight().dequantize(row, out));
+    fn embed(&self, op: &Embed, step: &Step, table: &PlainMatrix, y: &mut [f32]) {
+        op.reference(step, y, |row, out| table.weight().dequantize(row, out));
     }
 
     fn linear(
@@ -133,6 +160,18 @@ impl Kernels for Reference {
         y: &mut [f32],
     ) {
         op.reference(x, norm, weight.weight(), bias, y);
+    }
+
+    fn expert_linear(
+        &self,
+        op: &ExpertLinear,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        route: &[f32],
+        weight: &PlainMatrix,
+        y: &mut [f32],
+    ) {
+        op.reference(x, norm, route, weight.weight(), y);
     }
 }
 
@@ -196,7 +235,11 @@ impl<K: Kernels> HostEngine<K> {
         let out = match command {
             Command::Embed(op) => op.y,
             Command::Linear(op) => op.y,
-            Command::SwiGlu(op) => op.y,
+            Command::Norm(op) => op.y,
+            Command::Activate(op) => op.y,
+            Command::Route(op) => op.y,
+            Command::ExpertLinear(op) => op.y,
+            Command::Combine(op) => op.y,
             Command::RopeAppend(op) => op.qkv,
             Command::Attention(op) => op.y,
             Command::LastRow(op) => op.y,
@@ -207,7 +250,12 @@ impl<K: Kernels> HostEngine<K> {
         let y = &mut buffer[..n * out.cols];
         let kernels = &self.kernels;
         match command {
-            Command::Embed(op) => kernels.embed(op, step.ids, self.matrix(&op.table)?, y),
+            Command::Embed(op) => kernels.embed(op, step, self.matrix(&op.table)?, y),
+            Command::Norm(op) => {
+                let x = (op.x.buffer != op.y.buffer).then(|| self.rows(&op.x, n));
+                let bias = op.bias.as_ref().map(|bias| self.rows(bias, 1));
+                kernels.norm(op, x, self.rows(&op.weight, 1), bias, y);
+            }
             Command::Linear(op) => {
                 let bias = op.bias.as_ref().map(|bias| self.rows(bias, 1));
                 let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));
@@ -216,7 +264,14 @@ impl<K: Kernels> HostEngine<K> {
                     self.rope_append(rope, step, y);
                 }
             }
-            Command::SwiGlu(op) => kernels.swiglu(op, self.rows(&op.gate_up, n), y),
+            Command::Route(op) => kernels.route(op, self.rows(&op.logits, n), y),
+            Command::ExpertLinear(op) => {
+                let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));
+                let (x, route) = (self.rows(&op.x, n), self.rows(&op.route, n));
+                kernels.expert_linear(op, x, norm, route, self.matrix(&op.weight)?, y);
+            }
+            Command::Combine(op) => kernels.combine(op, self.rows(&op.x, n), self.rows(&op.route, n), y),
+            Command::Activate(op) => kernels.activate(op, self.rows(&op.x, n), y),
             Command::RopeAppend(op) => self.rope_append(op, step, y),
             Command::Attention(op) => {
                 let (k, v) = (self.values(op.k_cache), self.values(op.v_cache));

@@ -1,25 +1,25 @@
 //! Hyperparameters of a decoder, read from GGUF metadata (`<architecture>.<key>`, as ggml's GGUF specification names them).
 
+use super::architecture::{Architecture, NAMES, QkNorm, WindowedLayers};
 use crate::format::metadata::Metadata;
-use crate::ops::RopeKind;
+use crate::ops::{Activation, NormKind, RopeKind, Weighting};
 use crate::{Error, Result};
 
-/// Architectures that weft runs, by their GGUF names.
-pub const ARCHITECTURES: &[&str] = &["llama"];
-
-/// Hyperparameters of a Llama-like decoder.
+/// Hyperparameters of a decoder, and how it varies the common layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `general.architecture`
-    pub architecture: String,
+    pub architecture: &'static Architecture,
     /// `general.name`, or the architecture where the file has none
     pub name: String,
     /// Decoder layers.
     pub layers: usize,
     /// Width of the residual stream.
     pub hidden: usize,
-    /// Width inside the feed-forward layer.
+    /// Width inside the feed-forward layer, or inside one expert.
     pub ffn: usize,
+    /// The experts of the feed-forward layer, where it is a mixture of some.
+    pub experts: Option<Experts>,
     /// Query heads.
     pub heads: usize,
     /// Key and value heads; fewer than `heads` is grouped-query attention.
@@ -28,76 +28,192 @@ pub struct Config {
     pub head_dim: usize,
     /// Tokens that the model was trained for.
     pub trained_context: usize,
-    /// The ε of RMSNorm.
-    pub rms_norm_eps: f32,
+    /// The ε of the norms.
+    pub norm_eps: f32,
+    /// Whether attention and feed-forward layer read the same residual stream, instead of one after the other.
+    pub parallel: bool,
     /// Rotary position embedding.
     pub rope: Rope,
+    /// That of the layers with a window, where it is another one.
+    pub windowed_rope: Option<Rope>,
+    /// Positions that a token sees in the layers with a window.
+    pub window: Option<usize>,
+    /// Factors and bounds, 1 and none for most models.
+    pub scales: Scales,
+}
+
+/// A feed-forward layer of which each token uses a part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experts {
+    /// How many there are.
+    pub count: usize,
+    /// How many a token goes to.
+    pub chosen: usize,
+    /// What these weigh.
+    pub weighting: Weighting,
+    /// Width inside the expert that every token goes to.
+    pub shared_ffn: Option<usize>,
+}
+
+/// Factors and bounds along a model's way from ids to logits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scales {
+    /// Of the embeddings.
+    pub embedding: f32,
+    /// Of the attention scores.
+    pub attention: f32,
+    /// Of what a block adds to the residual stream.
+    pub residual: f32,
+    /// Of the logits.
+    pub logits: f32,
+    /// Attention scores become cap · tanh(score / cap).
+    pub attention_cap: Option<f32>,
+    /// Logits become cap · tanh(logit / cap).
+    pub logits_cap: Option<f32>,
 }
 
 /// How positions turn queries and keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
-    /// Which values form pairs.
-    pub kind: RopeKind,
     /// θ of the geometric series of frequencies.
     pub base: f32,
-    /// Values of a head that turn.
+    /// Values of a head that turn; none in models with learned positions.
     pub dim: usize,
-    /// Positions are multiplied by this (linear scaling; 1 for none).
-    pub scale: f32,
+    /// How the frequencies were stretched for longer contexts.
+    pub scaling: Scaling,
+}
+
+/// How rotary frequencies were stretched after training.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scaling {
+    /// Not at all, or by the factors of a tensor alone.
+    None,
+    /// All by the same factor (Chen et al. 2023, arXiv 2306.15595).
+    Linear {
+        /// Length of the new context over that of the old one.
+        factor: f32,
+    },
+    /// Low ones more than high ones (Peng et al. 2023, arXiv 2309.00071).
+    Yarn {
+        /// Length of the new context over that of the old one.
+        factor: f32,
+        /// Positions that the model was trained for before.
+        original_context: usize,
+        /// Turns within the original context from which on a frequency stays as it is.
+        beta_fast: f32,
+        /// Turns up to which a frequency is stretched by the whole factor.
+        beta_slow: f32,
+        /// Factor of cos and sin, beside 0.1 ln(factor) + 1.
+        attention_factor: f32,
+    },
+    /// By factors of a tensor, one set for contexts up to `original_context` and another beyond (Ding et al. 2024, arXiv 2402.13753).
+    Long {
+        /// Positions that the model was trained for before.
+        original_context: usize,
+        /// Factor of cos and sin.
+        attention_factor: f32,
+    },
+}
+
+/// Reads `<architecture>.<key>`.
+struct Keys<'a> {
+    metadata: &'a Metadata,
+    architecture: &'static Architecture,
+}
+
+impl Keys<'_> {
+    fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.architecture.name)
+    }
+
+    fn count(&self, name: &str) -> Result<usize> {
+        self.metadata.u32(&self.key(name)).map(|v| v as usize)
+    }
+
+    fn opt_count(&self, name: &str) -> Result<Option<usize>> {
+        self.metadata.opt_u32(&self.key(name)).map(|v| v.map(|v| v as usize))
+    }
+
+    fn opt_f32(&self, name: &str) -> Result<Option<f32>> {
+        self.metadata.opt_f32(&self.key(name))
+    }
+
+    fn f32_or(&self, name: &str, default: f32) -> Result<f32> {
+        Ok(self.opt_f32(name)?.unwrap_or(default))
+    }
+
+    /// A bound, of which 0 means none.
+    fn cap(&self, name: &str) -> Result<Option<f32>> {
+        Ok(self.opt_f32(name)?.filter(|&cap| cap != 0.0))
+    }
 }
 
 impl Config {
     /// Reads and checks the hyperparameters. Errors: `UnsupportedModel` for what weft does not run, `InvalidModel` for
     /// what contradicts itself.
     pub fn from_metadata(metadata: &Metadata) -> Result<Self> {
-        let architecture = metadata.str("general.architecture")?.to_string();
-        if !ARCHITECTURES.contains(&architecture.as_str()) {
-            return Err(unsupported("general.architecture", &architecture, &ARCHITECTURES.join(", ")));
-        }
-        let key = |name: &str| format!("{architecture}.{name}");
-        let count = |name: &str| metadata.u32(&key(name)).map(|v| v as usize);
-        let optional = |name: &str| metadata.opt_u32(&key(name)).map(|v| v.map(|v| v as usize));
-
-        if let Some(experts) = optional("expert_count")?.filter(|&n| n > 0) {
-            return Err(unsupported(&key("expert_count"), &experts.to_string(), "dense models (0 experts)"));
-        }
-        let hidden = count("embedding_length")?;
-        let heads = count("attention.head_count")?;
-        let kv_heads = optional("attention.head_count_kv")?.unwrap_or(heads);
-        let head_dim = match optional("attention.key_length")? {
+        let name = metadata.str("general.architecture")?;
+        let architecture =
+            Architecture::named(name).ok_or_else(|| unsupported("general.architecture", name, &NAMES.join(", ")))?;
+        let keys = Keys { metadata, architecture };
+        let experts = Experts::read(&keys)?;
+        let hidden = keys.count("embedding_length")?;
+        let heads = keys.count("attention.head_count")?;
+        let kv_heads = keys.opt_count("attention.head_count_kv")?.unwrap_or(heads);
+        let head_dim = match keys.opt_count("attention.key_length")? {
             Some(head_dim) => head_dim,
             None => hidden.checked_div(heads).unwrap_or(0),
         };
-        let rope_scaling = metadata.opt_str(&key("rope.scaling.type"))?.unwrap_or("none");
-        let scale = match rope_scaling {
-            "none" => 1.0,
-            "linear" => 1.0 / metadata.f32(&key("rope.scaling.factor"))?,
-            other => return Err(unsupported(&key("rope.scaling.type"), other, "none, linear")),
+        let eps_key = match architecture.norm {
+            NormKind::Layer if !architecture.rms_eps => "attention.layer_norm_epsilon",
+            NormKind::Rms | NormKind::Layer => "attention.layer_norm_rms_epsilon",
         };
+        let rope = Rope::read(&keys, head_dim)?;
         let config = Self {
-            name: metadata.opt_str("general.name")?.unwrap_or(&architecture).to_string(),
-            layers: count("block_count")?,
+            name: metadata.opt_str("general.name")?.unwrap_or(name).to_string(),
+            layers: keys.count("block_count")?,
             hidden,
-            ffn: count("feed_forward_length")?,
+            ffn: match keys.opt_count("expert_feed_forward_length")?.filter(|_| experts.is_some()) {
+                Some(ffn) => ffn,
+                None => keys.count("feed_forward_length")?,
+            },
+            experts,
             heads,
             kv_heads,
             head_dim,
-            trained_context: count("context_length")?,
-            rms_norm_eps: metadata.f32(&key("attention.layer_norm_rms_epsilon"))?,
-            rope: Rope {
-                kind: RopeKind::Interleaved,
-                base: metadata.opt_f32(&key("rope.freq_base"))?.unwrap_or(10000.0),
-                dim: optional("rope.dimension_count")?.unwrap_or(head_dim),
-                scale,
+            trained_context: keys.count("context_length")?,
+            norm_eps: metadata.f32(&keys.key(eps_key))?,
+            parallel: metadata.opt_bool(&keys.key("use_parallel_residual"))?.unwrap_or(architecture.parallel),
+            windowed_rope: match architecture.windowed_rope_base {
+                Some(base) => {
+                    let base = keys.f32_or("rope.freq_base_swa", base)?;
+                    Some(Rope { base, scaling: Scaling::None, ..rope.clone() })
+                }
+                None => None,
+            },
+            rope,
+            window: keys.opt_count("attention.sliding_window")?.filter(|&window| window > 0),
+            scales: Scales {
+                embedding: match keys.opt_f32("embedding_scale")? {
+                    None if architecture.scales_embedding => (hidden as f32).sqrt(),
+                    scale => scale.unwrap_or(1.0),
+                },
+                attention: match keys.opt_f32("attention.scale")?.filter(|&scale| scale != 0.0) {
+                    Some(scale) => scale,
+                    None => 1.0 / (head_dim as f32).sqrt(),
+                },
+                residual: keys.f32_or("residual_scale", 1.0)?,
+                logits: 1.0 / keys.opt_f32("logit_scale")?.filter(|&scale| scale != 0.0).unwrap_or(1.0),
+                attention_cap: keys.cap("attn_logit_softcapping")?,
+                logits_cap: keys.cap("final_logit_softcapping")?,
             },
             architecture,
         };
-        config.check()?;
-        if let Some(value_length) = metadata.opt_u32(&format!("{}.attention.value_length", config.architecture))? {
+        config.check(eps_key)?;
+        if let Some(value_length) = keys.opt_count("attention.value_length")? {
             config.require(
                 "attention.value_length",
-                value_length as usize == head_dim,
+                value_length == head_dim,
                 "the same as key_length",
                 value_length,
             )?;
@@ -106,39 +222,158 @@ impl Config {
     }
 
     /// Bounds that the engines rely on. The upper ones are far above any model that a browser can hold.
-    fn check(&self) -> Result<()> {
+    fn check(&self, eps_key: &str) -> Result<()> {
         self.require("block_count", (1..=1024).contains(&self.layers), "1 to 1024", self.layers)?;
         for (key, value) in [("embedding_length", self.hidden), ("feed_forward_length", self.ffn)] {
             let fits = (4..=1 << 20).contains(&value) && value.is_multiple_of(4);
             self.require(key, fits, "a multiple of 4 up to 1048576", value)?;
+        }
+        if let Some(Experts { count, chosen, shared_ffn, .. }) = &self.experts {
+            self.require("expert_count", *count <= 4096, "up to 4096", count)?;
+            self.require("expert_used_count", (1..=*count).contains(chosen), "1 to expert_count", chosen)?;
+            let shared = shared_ffn.unwrap_or(4);
+            let fits = (4..=1 << 20).contains(&shared) && shared.is_multiple_of(4);
+            self.require("expert_shared_feed_forward_length", fits, "a multiple of 4 up to 1048576", shared)?;
         }
         self.require("attention.head_count", (1..=4096).contains(&self.heads), "1 to 4096", self.heads)?;
         let heads_divide = self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads);
         self.require("attention.head_count_kv", heads_divide, "a divisor of head_count", self.kv_heads)?;
         let head_dim_fits = (4..=256).contains(&self.head_dim) && self.head_dim.is_multiple_of(4);
         self.require("attention.key_length", head_dim_fits, "a multiple of 4 up to 256", self.head_dim)?;
-        let rope_fits = (2..=self.head_dim).contains(&self.rope.dim) && self.rope.dim.is_multiple_of(2);
+        let turning = if self.architecture.rope.is_some() { 2..=self.head_dim } else { 0..=0 };
+        let rope_fits = turning.contains(&self.rope.dim) && self.rope.dim.is_multiple_of(2);
         self.require("rope.dimension_count", rope_fits, "an even number up to key_length", self.rope.dim)?;
         self.require("context_length", self.trained_context > 0, "at least 1", self.trained_context)?;
-        let base_fits = self.rope.base.is_finite() && self.rope.base > 0.0;
-        self.require("rope.freq_base", base_fits, "a positive number", self.rope.base)?;
-        let scale_fits = self.rope.scale.is_finite() && self.rope.scale > 0.0;
-        self.require("rope.scaling.factor", scale_fits, "a positive number", 1.0 / self.rope.scale)?;
-        let eps = self.rms_norm_eps;
-        self.require("attention.layer_norm_rms_epsilon", eps.is_finite() && eps >= 0.0, "a small positive number", eps)
+        for rope in [Some(&self.rope), self.windowed_rope.as_ref()].into_iter().flatten() {
+            let base_fits = rope.base.is_finite() && rope.base > 0.0;
+            self.require("rope.freq_base", base_fits, "a positive number", rope.base)?;
+        }
+        if let Scaling::Linear { factor } | Scaling::Yarn { factor, .. } = self.rope.scaling {
+            let fits = factor.is_finite() && factor > 0.0;
+            self.require("rope.scaling.factor", fits, "a positive number", factor)?;
+        }
+        let Scales { embedding, attention, residual, logits, attention_cap, logits_cap } = self.scales;
+        let scales = [
+            ("embedding_scale", embedding),
+            ("attention.scale", attention),
+            ("residual_scale", residual),
+            ("logit_scale", logits),
+            ("attn_logit_softcapping", attention_cap.unwrap_or(1.0)),
+            ("final_logit_softcapping", logits_cap.unwrap_or(1.0)),
+        ];
+        for (key, scale) in scales {
+            self.require(key, scale.is_finite() && scale > 0.0, "a positive number", scale)?;
+        }
+        let eps = self.norm_eps;
+        self.require(eps_key, eps.is_finite() && eps >= 0.0, "a small positive number", eps)
     }
 
     fn require(&self, key: &str, ok: bool, expected: &str, got: impl ToString) -> Result<()> {
         if ok {
             return Ok(());
         }
-        let what = format!("{}.{key}", self.architecture);
+        let what = format!("{}.{key}", self.architecture.name);
         Err(Error::InvalidModel { what, expected: expected.into(), got: got.to_string() })
     }
 
     /// Columns of the fused query, key and value projection.
     pub fn qkv_width(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.head_dim
+    }
+
+    /// What the feed-forward layer does.
+    pub fn activation(&self) -> Activation {
+        self.architecture.activation
+    }
+
+    /// Which values turn together.
+    pub fn rope_kind(&self) -> RopeKind {
+        self.architecture.rope.unwrap_or(RopeKind::Interleaved)
+    }
+
+    /// The norm of the heads of q and k.
+    pub fn qk_norm(&self) -> Option<QkNorm> {
+        self.architecture.qk_norm
+    }
+
+    /// Positions that a token sees in a layer; `None` for all.
+    pub fn window_of(&self, layer: usize) -> Option<usize> {
+        let windowed = match self.architecture.windowed {
+            WindowedLayers::All => true,
+            WindowedLayers::AllButEvery(n) => !(layer + 1).is_multiple_of(n),
+        };
+        self.window.filter(|_| windowed)
+    }
+
+    /// The rope of a layer; `None` where positions turn nothing.
+    pub fn rope_of(&self, layer: usize) -> Option<&Rope> {
+        let skipped = self.architecture.no_rope_every.is_some_and(|n| (layer + 1).is_multiple_of(n));
+        match &self.windowed_rope {
+            _ if skipped || self.architecture.rope.is_none() => None,
+            Some(rope) if self.window_of(layer).is_some() => Some(rope),
+            _ => Some(&self.rope),
+        }
+    }
+}
+
+impl Experts {
+    /// `None` for a dense model.
+    fn read(keys: &Keys) -> Result<Option<Self>> {
+        let Some(count) = keys.opt_count("expert_count")?.filter(|&count| count > 0) else { return Ok(None) };
+        let Some(weighting) = keys.architecture.experts else {
+            return Err(unsupported(&keys.key("expert_count"), &count.to_string(), "dense models (0 experts)"));
+        };
+        // 1 is softmax
+        if let Some(function) = keys.opt_count("expert_gating_func")?.filter(|&function| function != 1) {
+            return Err(unsupported(&keys.key("expert_gating_func"), &function.to_string(), "1 (softmax)"));
+        }
+        if let Some(scale) = keys.opt_f32("expert_weights_scale")?.filter(|&scale| scale != 0.0 && scale != 1.0) {
+            return Err(unsupported(&keys.key("expert_weights_scale"), &scale.to_string(), "1"));
+        }
+        Ok(Some(Self {
+            count,
+            chosen: keys.count("expert_used_count")?,
+            weighting: match keys.metadata.opt_bool(&keys.key("expert_weights_norm"))? {
+                Some(true) => Weighting::Renormalised,
+                Some(false) => Weighting::Softmax,
+                None => weighting,
+            },
+            shared_ffn: keys.opt_count("expert_shared_feed_forward_length")?.filter(|&ffn| ffn > 0),
+        }))
+    }
+}
+
+impl Rope {
+    fn read(keys: &Keys, head_dim: usize) -> Result<Self> {
+        let dim = match keys.architecture.rope {
+            Some(_) => keys.opt_count("rope.dimension_count")?.unwrap_or(head_dim),
+            None => 0,
+        };
+        let stretched = keys.opt_count("rope.scaling.original_context_length")?.is_some();
+        let kind = match keys.metadata.opt_str(&keys.key("rope.scaling.type"))? {
+            Some(kind) => kind,
+            None if stretched && keys.architecture.long_rope => "longrope",
+            None => "none",
+        };
+        let factor = || keys.metadata.f32(&keys.key("rope.scaling.factor"));
+        let original_context = || keys.count("rope.scaling.original_context_length");
+        let attention_factor = keys.f32_or("rope.scaling.attn_factor", 1.0)?;
+        let scaling = match kind {
+            "none" => Scaling::None,
+            "linear" => Scaling::Linear { factor: factor()? },
+            "yarn" => Scaling::Yarn {
+                factor: factor()?,
+                original_context: original_context()?,
+                beta_fast: keys.f32_or("rope.scaling.yarn_beta_fast", 32.0)?,
+                beta_slow: keys.f32_or("rope.scaling.yarn_beta_slow", 1.0)?,
+                attention_factor,
+            },
+            "longrope" => Scaling::Long { original_context: original_context()?, attention_factor },
+            other => {
+                return Err(unsupported(&keys.key("rope.scaling.type"), other, "none, linear, yarn, longrope"));
+            }
+        };
+        Ok(Self { base: keys.f32_or("rope.freq_base", 10000.0)?, dim, scaling })
     }
 }
 

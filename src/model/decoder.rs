@@ -1,29 +1,92 @@
-//! The transformer: a decoder-only model of the Llama family (Touvron et al. 2023, arXiv 2302.13971), as a recording.
+//! The transformer: a decoder-only model (Vaswani et al. 2017, arXiv 1706.03762), as a recording. Its layer is that of Llama (Touvron
+//! et al. 2023, arXiv 2302.13971); what other architectures do otherwise is in [`Config`] and in which weights are there.
 
-use super::config::Config;
+use super::config::{Config, Experts};
 use super::kv_cache::KvCache;
-use super::weights::Weight;
+use super::weights::{ExpertWeight, Weight};
 use crate::Result;
-use crate::ops::{Attention, Embed, Epilogue, LastRow, Recording, RmsNorm, RopeAppend, SwiGlu};
+use crate::ops::{
+    Activate, Activation, Attention, Combine, Embed, Epilogue, Index, LastRow, Norm, NormKind, Recording, RmsNorm,
+    RopeAppend, Route,
+};
 use crate::record::{Memory, Tensor};
 
 /// Weights of one decoder layer.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// (1, hidden)
-    pub attn_norm: Tensor,
+    /// Before the attention block.
+    pub attn_norm: NormWeights,
     /// (qkv_width, hidden): q, k and v projection stacked
     pub qkv_proj: Weight,
+    /// Of q and k before they turn.
+    pub qk_norms: Vec<HeadNorm>,
     /// (hidden, heads · head_dim)
     pub o_proj: Weight,
-    /// (1, hidden)
-    pub ffn_norm: Tensor,
-    /// (2 ffn, hidden): gate and up projection stacked
+    /// After the attention block.
+    pub post_attn_norm: Option<NormWeights>,
+    /// Before the feed-forward block; `None` where that reads what the attention block reads.
+    pub ffn_norm: Option<NormWeights>,
+    /// The feed-forward block.
+    pub feed_forward: FeedForward,
+    /// After the feed-forward block.
+    pub post_ffn_norm: Option<NormWeights>,
+    /// Keys and values of past tokens.
+    pub kv_cache: KvCache,
+    /// (context, turning values of a head): cos and sin of every position
+    pub rope_table: Tensor,
+}
+
+/// Weights of a feed-forward block.
+#[derive(Clone, Debug)]
+pub enum FeedForward {
+    /// Every token uses all of it.
+    Dense(Mlp),
+    /// A token uses some experts.
+    Experts(Box<MixtureWeights>),
+}
+
+/// Two projections with an activation in between.
+#[derive(Clone, Debug)]
+pub struct Mlp {
+    /// (2 ffn, hidden): gate and up projection stacked; or (ffn, hidden)
     pub gate_up_proj: Weight,
     /// (hidden, ffn)
     pub down_proj: Weight,
-    /// Keys and values of past tokens.
-    pub kv_cache: KvCache,
+}
+
+/// Weights of a mixture of experts.
+#[derive(Clone, Debug)]
+pub struct MixtureWeights {
+    /// (experts, hidden), and a row more where there is a shared expert: the logit of its weight
+    pub router: Weight,
+    /// (experts · ffn, hidden)
+    pub gate_proj: ExpertWeight,
+    /// (experts · ffn, hidden)
+    pub up_proj: ExpertWeight,
+    /// (experts · hidden, ffn)
+    pub down_proj: ExpertWeight,
+    /// The expert that every token goes to.
+    pub shared: Option<Mlp>,
+}
+
+/// Weights of a norm of the residual stream.
+#[derive(Clone, Copy, Debug)]
+pub struct NormWeights {
+    /// (1, hidden)
+    pub weight: Tensor,
+    /// (1, hidden)
+    pub bias: Option<Tensor>,
+}
+
+/// A norm of some columns of q, k and v.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadNorm {
+    /// First of the columns.
+    pub first_col: usize,
+    /// What is normalised on its own.
+    pub groups: usize,
+    /// (1, columns)
+    pub weight: Tensor,
 }
 
 /// A decoder-only transformer in the memory of one engine.
@@ -37,14 +100,14 @@ pub struct Decoder {
     pub context: usize,
     /// (vocab, hidden)
     pub embed_tokens: Weight,
+    /// (trained context, hidden): learned positions, where the model has them
+    pub embed_positions: Option<Weight>,
     /// One a decoder layer.
     pub layers: Vec<Layer>,
-    /// (1, hidden)
-    pub norm: Tensor,
+    /// After the last layer.
+    pub norm: NormWeights,
     /// (vocab, hidden); the embedding table itself where the file has no separate output
     pub lm_head: Weight,
-    /// (context, rope.dim): cos and sin of every position
-    pub rope_table: Tensor,
 }
 
 /// Activations of up to `tokens` tokens; every layer reuses them.
@@ -52,14 +115,30 @@ pub struct Decoder {
 pub struct Scratch {
     /// (tokens, hidden): the residual stream
     x: Tensor,
+    /// (tokens, hidden): what a norm or a block leaves where that is an operation of its own
+    branch: Tensor,
     /// (tokens, qkv_width)
     qkv: Tensor,
     /// (tokens, heads · head_dim)
     attn: Tensor,
-    /// (tokens, 2 ffn): only used where gate and up have no common matrix
+    /// (tokens, 2 ffn): only used where gate and up have no common matrix; 2 ffn for each expert of a token
     gate_up: Tensor,
-    /// (tokens, ffn)
+    /// (tokens, ffn), or ffn for each expert of a token
     ffn: Tensor,
+    mixture: Option<MixtureScratch>,
+}
+
+/// What a mixture of experts needs besides.
+#[derive(Clone, Copy, Debug)]
+struct MixtureScratch {
+    /// (tokens, experts), and one column more where there is a shared one
+    logits: Tensor,
+    /// (tokens, …): see [`Route`]
+    route: Tensor,
+    /// (tokens, 2 shared ffn), (tokens, shared ffn): of the shared expert
+    shared: Option<(Tensor, Tensor)>,
+    /// (tokens, slots · hidden): the answers
+    answers: Tensor,
 }
 
 impl Scratch {
@@ -67,13 +146,35 @@ impl Scratch {
     pub fn new(memory: &mut dyn Memory, model: &Decoder, tokens: usize) -> Result<Self> {
         let config = &model.config;
         let mut tensor = |cols| activations(memory, tokens, cols);
-        let fused = model.layers.iter().all(|layer| layer.gate_up_proj.parts.len() == 1);
+        let fused = model.layers.iter().all(|layer| match &layer.feed_forward {
+            FeedForward::Dense(mlp) => mlp.gate_up_proj.parts.len() == 1,
+            FeedForward::Experts(_) => false,
+        });
+        let inputs = config.activation().inputs();
+        let ffn = config.experts.as_ref().map_or(1, |experts| experts.chosen) * config.ffn;
+        let mixture = match &config.experts {
+            None => None,
+            Some(experts) => {
+                let shared = usize::from(experts.shared_ffn.is_some());
+                Some(MixtureScratch {
+                    logits: tensor(experts.count + shared)?,
+                    route: tensor(2 * experts.chosen + shared)?,
+                    shared: match experts.shared_ffn {
+                        Some(ffn) => Some((tensor(inputs * ffn)?, tensor(ffn)?)),
+                        None => None,
+                    },
+                    answers: tensor((experts.chosen + shared) * config.hidden)?,
+                })
+            }
+        };
         Ok(Self {
             x: tensor(config.hidden)?,
+            branch: tensor(if model.needs_branch() { config.hidden } else { 4 })?,
             qkv: tensor(config.qkv_width())?,
             attn: tensor(config.heads * config.head_dim)?,
-            gate_up: tensor(if fused { 2 } else { 2 * config.ffn })?,
-            ffn: tensor(config.ffn)?,
+            gate_up: tensor(if fused { inputs } else { inputs * ffn })?,
+            ffn: tensor(ffn)?,
+            mixture,
         })
     }
 
@@ -82,10 +183,17 @@ impl Scratch {
         let cut = |tensor: Tensor| Tensor { rows: tokens, ..tensor };
         Self {
             x: cut(self.x),
+            branch: cut(self.branch),
             qkv: cut(self.qkv),
             attn: cut(self.attn),
             gate_up: cut(self.gate_up),
             ffn: cut(self.ffn),
+            mixture: self.mixture.map(|mixture| MixtureScratch {
+                logits: cut(mixture.logits),
+                route: cut(mixture.route),
+                shared: mixture.shared.map(|(gate_up, ffn)| (cut(gate_up), cut(ffn))),
+                answers: cut(mixture.answers),
+            }),
         }
     }
 }
@@ -99,53 +207,170 @@ pub fn activations(memory: &mut dyn Memory, tokens: usize, cols: usize) -> Resul
 impl Decoder {
     /// Records token ids → residual stream after the last layer, in `s.x`.
     pub fn record_layers(&self, r: &mut Recording, s: &Scratch) -> Result<()> {
-        for part in &self.embed_tokens.parts {
-            r.push(Embed { table: part.matrix, first_row: part.first_row, y: s.x })?;
+        let embed = |r: &mut Recording, weight: &Weight, index, scale| {
+            let mut parts = weight.parts.iter();
+            parts.try_for_each(|part| {
+                r.push(Embed { table: part.matrix, first_row: part.first_row, index, scale, y: s.x })
+            })
+        };
+        embed(r, &self.embed_tokens, Index::Id, self.config.scales.embedding)?;
+        if let Some(positions) = &self.embed_positions {
+            embed(r, positions, Index::Position, 1.0)?;
         }
-        self.layers.iter().try_for_each(|layer| self.record_layer(r, layer, s))
+        self.layers.iter().enumerate().try_for_each(|(i, layer)| self.record_layer(r, i, layer, s))
     }
 
-    /// One decoder layer: x += attention(norm(x)); x += feed_forward(norm(x)).
-    fn record_layer(&self, r: &mut Recording, layer: &Layer, s: &Scratch) -> Result<()> {
+    /// One decoder layer: x += attention(norm(x)); x += feed_forward(norm(x)). In parallel: both of the same x.
+    fn record_layer(&self, r: &mut Recording, i: usize, layer: &Layer, s: &Scratch) -> Result<()> {
+        self.record_attention(r, i, layer, s)?;
+        let add_attention = |r: &mut Recording| self.add(r, &layer.o_proj, s.attn, layer.post_attn_norm, s);
+        if !self.config.parallel {
+            add_attention(r)?;
+        }
+        let (x, norm) = self.normed(r, layer.ffn_norm.unwrap_or(layer.attn_norm), s)?;
+        match &layer.feed_forward {
+            FeedForward::Dense(mlp) => self.record_mlp(r, mlp, x, norm, s.gate_up, s.ffn)?,
+            FeedForward::Experts(mixture) => self.record_experts(r, mixture, x, norm, s)?,
+        }
+        if self.config.parallel {
+            add_attention(r)?;
+        }
+        match &layer.feed_forward {
+            FeedForward::Dense(mlp) => self.add(r, &mlp.down_proj, s.ffn, layer.post_ffn_norm, s),
+            FeedForward::Experts(_) => self.add_answers(r, s),
+        }
+    }
+
+    /// s.attn = attention(norm(x)) before the output projection
+    fn record_attention(&self, r: &mut Recording, i: usize, layer: &Layer, s: &Scratch) -> Result<()> {
         let Config { heads, kv_heads, head_dim, .. } = self.config;
         let KvCache { k: k_cache, v: v_cache } = layer.kv_cache;
-
-        let (table, kind) = (self.rope_table, self.config.rope.kind);
-        let rope = RopeAppend { qkv: s.qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind };
-        let attn_norm = self.rms_norm(layer.attn_norm);
-        if layer.qkv_proj.parts.len() == 1 {
-            layer.qkv_proj.linear(r, s.x, attn_norm, Epilogue::RopeAppend(rope), s.qkv)?;
+        let (qkv, table, kind) = (s.qkv, layer.rope_table, self.config.rope_kind());
+        let rope = RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind };
+        let (x, norm) = self.normed(r, layer.attn_norm, s)?;
+        if layer.qkv_proj.parts.len() == 1 && layer.qk_norms.is_empty() {
+            layer.qkv_proj.linear(r, x, norm, Epilogue::RopeAppend(rope), qkv)?;
         } else {
-            layer.qkv_proj.linear(r, s.x, attn_norm, Epilogue::Store, s.qkv)?;
+            layer.qkv_proj.linear(r, x, norm, Epilogue::Store, qkv)?;
+            for &HeadNorm { first_col, groups, weight } in &layer.qk_norms {
+                let eps = self.config.norm_eps;
+                let (kind, bias, accumulate) = (NormKind::Rms, None, false);
+                r.push(Norm { x: qkv, first_col, groups, weight, bias, kind, eps, accumulate, y: qkv })?;
+            }
             r.push(rope)?;
         }
-        let scale = 1.0 / (head_dim as f32).sqrt();
-        let context = self.context;
-        r.push(Attention { q: s.qkv, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, y: s.attn })?;
-        layer.o_proj.linear(r, s.attn, None, Epilogue::Accumulate, s.x)?;
+        let (scale, cap) = (self.config.scales.attention, self.config.scales.attention_cap);
+        let (context, window, q, y) = (self.context, self.config.window_of(i), qkv, s.attn);
+        r.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, y })
+    }
 
-        let ffn_norm = self.rms_norm(layer.ffn_norm);
-        if layer.gate_up_proj.parts.len() == 1 {
-            layer.gate_up_proj.linear(r, s.x, ffn_norm, Epilogue::SwiGlu, s.ffn)?;
-        } else {
-            layer.gate_up_proj.linear(r, s.x, ffn_norm, Epilogue::Store, s.gate_up)?;
-            r.push(SwiGlu { gate_up: s.gate_up, y: s.ffn })?;
+    /// ffn = activation(norm(x) · projection) before the down projection
+    fn record_mlp(
+        &self,
+        r: &mut Recording,
+        mlp: &Mlp,
+        x: Tensor,
+        norm: Option<RmsNorm>,
+        gate_up: Tensor,
+        ffn: Tensor,
+    ) -> Result<()> {
+        let activation = self.config.activation();
+        if mlp.gate_up_proj.parts.len() == 1 {
+            return mlp.gate_up_proj.linear(r, x, norm, Epilogue::Activate(activation), ffn);
         }
-        layer.down_proj.linear(r, s.ffn, None, Epilogue::Accumulate, s.x)
+        mlp.gate_up_proj.linear(r, x, norm, Epilogue::Store, gate_up)?;
+        r.push(Activate { activation, x: gate_up, y: ffn })
+    }
+
+    /// answers = feed_forward(norm(x)) of each of a token's experts, the shared one last
+    fn record_experts(
+        &self,
+        r: &mut Recording,
+        mixture: &MixtureWeights,
+        x: Tensor,
+        norm: Option<RmsNorm>,
+        s: &Scratch,
+    ) -> Result<()> {
+        let (Some(experts), Some(scratch)) = (&self.config.experts, s.mixture) else { return Ok(()) };
+        let MixtureScratch { logits, route, answers, .. } = scratch;
+        let Experts { chosen, weighting, .. } = *experts;
+        let gated = Activation { gated: true, ..self.config.activation() };
+        mixture.router.linear(r, x, norm, Epilogue::Store, logits)?;
+        r.push(Route { logits, chosen, weighting, shared: mixture.shared.is_some(), y: route })?;
+        mixture.gate_proj.linear(r, x, norm, route, 0, s.gate_up)?;
+        mixture.up_proj.linear(r, x, norm, route, chosen * self.config.ffn, s.gate_up)?;
+        r.push(Activate { activation: gated, x: s.gate_up, y: s.ffn })?;
+        mixture.down_proj.linear(r, s.ffn, None, route, 0, answers)?;
+        if let (Some(shared), Some((gate_up, ffn))) = (&mixture.shared, scratch.shared) {
+            self.record_mlp(r, shared, x, norm, gate_up, ffn)?;
+            shared.down_proj.linear_from(r, ffn, chosen * self.config.hidden, answers)?;
+        }
+        Ok(())
+    }
+
+    /// x += the answers of the experts, by their weights
+    fn add_answers(&self, r: &mut Recording, s: &Scratch) -> Result<()> {
+        let (Some(experts), Some(MixtureScratch { route, answers, .. })) = (&self.config.experts, s.mixture) else {
+            return Ok(());
+        };
+        let (chosen, scale) = (experts.chosen, self.config.scales.residual);
+        r.push(Combine { x: answers, route, chosen, scale, y: s.x })
+    }
+
+    /// x += weight · block, by way of the norm after it where there is one
+    fn add(
+        &self,
+        r: &mut Recording,
+        weight: &Weight,
+        block: Tensor,
+        norm: Option<NormWeights>,
+        s: &Scratch,
+    ) -> Result<()> {
+        match norm {
+            None => weight.linear(r, block, None, Epilogue::Accumulate { scale: self.config.scales.residual }, s.x),
+            Some(norm) => {
+                weight.linear(r, block, None, Epilogue::Store, s.branch)?;
+                r.push(self.norm_op(norm, s.branch, true, s.x))
+            }
+        }
+    }
+
+    /// norm(x): the prologue of a projection of x where it can be that, else computed beforehand.
+    fn normed(&self, r: &mut Recording, norm: NormWeights, s: &Scratch) -> Result<(Tensor, Option<RmsNorm>)> {
+        if self.is_prologue(norm) {
+            return Ok((s.x, Some(RmsNorm { weight: norm.weight, eps: self.config.norm_eps })));
+        }
+        r.push(self.norm_op(norm, s.x, false, s.branch))?;
+        Ok((s.branch, None))
+    }
+
+    fn norm_op(&self, NormWeights { weight, bias }: NormWeights, x: Tensor, accumulate: bool, y: Tensor) -> Norm {
+        let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
+        Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, accumulate, y }
+    }
+
+    fn is_prologue(&self, norm: NormWeights) -> bool {
+        self.config.architecture.norm == NormKind::Rms && norm.bias.is_none()
+    }
+
+    fn needs_branch(&self) -> bool {
+        !self.is_prologue(self.norm) || self.config.architecture.post_norms
     }
 
     /// Records residual stream → logits of every token, (tokens, vocab).
     pub fn record_logits(&self, r: &mut Recording, s: &Scratch, logits: Tensor) -> Result<()> {
-        self.lm_head.linear(r, s.x, self.rms_norm(self.norm), Epilogue::Store, logits)
+        let scales = &self.config.scales;
+        let epilogue = match (scales.logits, scales.logits_cap) {
+            (1.0, None) => Epilogue::Store,
+            (scale, cap) => Epilogue::Cap { scale, cap },
+        };
+        let (x, norm) = self.normed(r, self.norm, s)?;
+        self.lm_head.linear(r, x, norm, epilogue, logits)
     }
 
     /// Records residual stream → logits of the last token, (1, vocab), by way of `last`, (1, hidden).
     pub fn record_last_logits(&self, r: &mut Recording, s: &Scratch, last: Tensor, logits: Tensor) -> Result<()> {
         r.push(LastRow { x: s.x, y: last })?;
         self.record_logits(r, &Scratch { x: last, ..s.first(1) }, logits)
-    }
-
-    fn rms_norm(&self, weight: Tensor) -> Option<RmsNorm> {
-        Some(RmsNorm { weight, eps: self.config.rms_norm_eps })
     }
 }

@@ -5,12 +5,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::config::Config;
-use super::decoder::{Decoder, Layer};
+use super::config::{Config, Experts, Rope, Scaling};
+use super::decoder::{Decoder, FeedForward, Layer, MixtureWeights, Mlp};
 use super::kv_cache::KvCache;
-use super::vectors::{ROPE_FACTORS, Vectors};
+use super::rope::ALL_FACTORS;
+use super::vectors::Vectors;
 use super::vocabulary::take_vocabulary;
-use super::weights::{Group, missing_tensor};
+use super::weights::{ExpertWeight, Group, Weight, missing_tensor};
 use crate::format::{GgufReader, Header, Sink, TensorInfo};
 use crate::record::{Memory, Tensor};
 use crate::tokenizer::{ChatTemplate, Tokenizer};
@@ -100,6 +101,8 @@ struct Parts {
     /// Tensor stem → index of its group.
     group_of: HashMap<String, usize>,
     vectors: Vectors,
+    /// Tables whose factors are still to come.
+    rope_tables: Vec<(Rope, Tensor)>,
 }
 
 struct Destination<'a> {
@@ -158,23 +161,45 @@ impl Parts {
         for (index, group) in groups.iter().enumerate() {
             group_of.extend(group.stems().map(|stem| (stem.to_string(), index)));
         }
-        let vectors = Vectors::new(&config);
-        Ok(Self { config, tokenizer, chat_template, groups, group_of, vectors })
+        let vectors = Vectors::new(&config, tokenizer.vocab_size());
+        Ok(Self { config, tokenizer, chat_template, groups, group_of, vectors, rope_tables: Vec::new() })
     }
 }
 
-/// The matrices of the model in a fixed order: embedding, output, four a layer.
+/// The matrices of the model in a fixed order: embedding, output, learned positions, four a layer.
 fn groups(config: &Config, vocab: usize) -> Vec<Group> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
     let mut groups =
         vec![Group::new(&[("token_embd".into(), vocab)], hidden), Group::new(&[("output".into(), vocab)], hidden)];
+    if config.architecture.rope.is_none() {
+        groups.push(Group::new(&[("position_embd".into(), config.trained_context)], hidden));
+    }
     for layer in 0..config.layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
         let kv = kv_heads * head_dim;
         let qkv = [(name("attn_q"), heads * head_dim), (name("attn_k"), kv), (name("attn_v"), kv)];
-        groups.push(Group::new(&qkv, hidden));
+        groups.push(Group::new(&qkv, hidden).or_whole(name("attn_qkv")));
         groups.push(Group::new(&[(name("attn_output"), hidden)], heads * head_dim));
-        groups.push(Group::new(&[(name("ffn_gate"), ffn), (name("ffn_up"), ffn)], hidden));
+        if let Some(Experts { count, shared_ffn, .. }) = config.experts {
+            let mut router = vec![(name("ffn_gate_inp"), count)];
+            router.extend(shared_ffn.map(|_| (name("ffn_gate_inp_shexp"), 1)));
+            groups.push(Group::new(&router, hidden));
+            groups.push(Group::of_experts(name("ffn_gate_exps"), count, ffn, hidden));
+            groups.push(Group::of_experts(name("ffn_up_exps"), count, ffn, hidden));
+            groups.push(Group::of_experts(name("ffn_down_exps"), count, hidden, ffn));
+            if let Some(ffn) = shared_ffn {
+                groups.push(Group::new(&[(name("ffn_gate_shexp"), ffn), (name("ffn_up_shexp"), ffn)], hidden));
+                groups.push(Group::new(&[(name("ffn_down_shexp"), hidden)], ffn));
+            }
+            continue;
+        }
+        groups.push(if config.architecture.fused_gate_up {
+            Group::new(&[(name("ffn_up"), 2 * ffn)], hidden)
+        } else if config.activation().gated {
+            Group::new(&[(name("ffn_gate"), ffn), (name("ffn_up"), ffn)], hidden)
+        } else {
+            Group::new(&[(name("ffn_up"), ffn)], hidden)
+        });
         groups.push(Group::new(&[(name("ffn_down"), hidden)], ffn));
     }
     groups
@@ -205,18 +230,20 @@ impl Assembly {
                 parts.vectors.announce(info)?;
                 continue;
             }
-            let group = info.name.strip_suffix(".weight").and_then(|stem| parts.group_of.get(stem));
+            let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);
+            let group = parts.group_of.get(stem);
             // A tensor that is ignored would make the output wrong without a word.
-            let Some(&group) = group else {
-                return Err(Error::UnsupportedModel {
-                    what: "a tensor".into(),
-                    found: info.name.clone(),
-                    known: format!("the tensors of a dense {} model", parts.config.architecture),
-                });
+            let unsupported = || Error::UnsupportedModel {
+                what: "a tensor".into(),
+                found: info.name.clone(),
+                known: format!("the tensors of a {} model of its kind", parts.config.architecture.name),
             };
+            let group = *group.ok_or_else(unsupported)?;
             if touched.insert(group) {
                 parts.groups[group].place(memory, &by_name)?;
             }
+            // such as a part of what is there as a whole
+            parts.groups[group].first_row(stem).ok_or_else(unsupported)?;
         }
         Ok(())
     }
@@ -241,8 +268,11 @@ impl Assembly {
             Some(decoder) => decoder,
             None => self.decoder.insert(parts.decoder(memory, self.context)?),
         };
-        if let Some(factors) = parts.vectors.write(memory)? {
-            write_rope_table(memory, decoder, Some(&factors))?;
+        let context = decoder.context;
+        for (name, factors) in parts.vectors.write(memory)? {
+            for (rope, table) in parts.rope_tables.extract_if(.., |(rope, _)| rope.factors_name(context) == name) {
+                rope.write_table(memory, table, Some(&factors))?;
+            }
         }
         Ok(())
     }
@@ -261,8 +291,9 @@ impl Parts {
     /// The transformer over buffers that rows may still have to be written to. Errors: `InvalidModel` naming a tensor that
     /// is in no header.
     fn decoder(&mut self, memory: &mut dyn Memory, context: Option<usize>) -> Result<Decoder> {
-        let Self { config, groups, vectors, .. } = self;
+        let Self { config, groups, vectors, rope_tables, .. } = self;
         let context = context_length(context, config);
+        let mut tables = RopeTables { context, made: Vec::new() };
         let mut groups = groups.iter_mut();
         let mut group = || groups.next().ok_or_else(|| missing_tensor("of a layer"));
         let embed_tokens = group()?.finish(memory, vectors)?;
@@ -270,44 +301,92 @@ impl Parts {
         let output = group()?;
         let lm_head =
             if output.weight.parts.is_empty() { embed_tokens.clone() } else { output.finish(memory, vectors)? };
+        let embed_positions = match config.architecture.rope {
+            None => Some(group()?.finish(memory, vectors)?),
+            Some(_) => None,
+        };
+        let post_norms = config.architecture.post_norms;
+        let post_norm = |memory: &mut dyn Memory, vectors: &mut Vectors, stem: String| {
+            if post_norms { vectors.norm(memory, &stem).map(Some) } else { Ok(None) }
+        };
         let mut layers = Vec::with_capacity(config.layers);
         for i in 0..config.layers {
+            let (attn_norm, ffn_norm) = norm_stems(config, vectors, i);
             layers.push(Layer {
-                attn_norm: vectors.required(memory, &format!("blk.{i}.attn_norm.weight"))?,
+                attn_norm: vectors.norm(memory, &attn_norm)?,
                 qkv_proj: group()?.finish(memory, vectors)?,
+                qk_norms: vectors.qk_norms(memory, config, i)?,
                 o_proj: group()?.finish(memory, vectors)?,
-                ffn_norm: vectors.required(memory, &format!("blk.{i}.ffn_norm.weight"))?,
-                gate_up_proj: group()?.finish(memory, vectors)?,
-                down_proj: group()?.finish(memory, vectors)?,
+                post_attn_norm: post_norm(memory, vectors, format!("blk.{i}.post_attention_norm"))?,
+                ffn_norm: ffn_norm.map(|stem| vectors.norm(memory, &stem)).transpose()?,
+                feed_forward: feed_forward(config, || group()?.finish(memory, vectors))?,
+                post_ffn_norm: post_norm(memory, vectors, format!("blk.{i}.post_ffw_norm"))?,
                 kv_cache: KvCache::new(memory, config, context)?,
+                rope_table: tables.get(memory, config.rope_of(i))?,
             });
         }
-        let norm = vectors.required(memory, "output_norm.weight")?;
-        let (rows, cols) = (context, config.rope.dim);
-        let rope_table = Tensor { buffer: memory.create_values("rope table", rows * cols)?, rows, cols };
-        let (config, vocab) = (config.clone(), self.tokenizer.vocab_size());
-        let decoder = Decoder { config, vocab, context, embed_tokens, layers, norm, lm_head, rope_table };
-        if !vectors.has(ROPE_FACTORS) {
-            write_rope_table(memory, &decoder, None)?;
+        let norm = vectors.norm(memory, "output_norm")?;
+        vectors.check_used()?;
+        for (rope, table) in tables.made {
+            let factors = rope.factors_name(context);
+            if vectors.has(factors) {
+                rope_tables.push((rope, table));
+            } else if ALL_FACTORS.into_iter().any(|other| vectors.has(other)) {
+                return Err(missing_tensor(factors));
+            } else {
+                rope.write_table(memory, table, None)?;
+            }
         }
-        Ok(decoder)
+        let (config, vocab) = (config.clone(), self.tokenizer.vocab_size());
+        Ok(Decoder { config, vocab, context, embed_tokens, embed_positions, layers, norm, lm_head })
     }
 }
 
-/// cos and sin of every position and pair. `factors`: (rope.dim / 2), divisors of the frequencies.
-fn write_rope_table(memory: &mut dyn Memory, decoder: &Decoder, factors: Option<&[f32]>) -> Result<()> {
-    let Decoder { config, rope_table: Tensor { buffer, rows: context, cols: dim }, .. } = decoder;
-    let frequency = |pair: usize| {
-        let factor = factors.map_or(1.0, |factors| f64::from(factors[pair]));
-        f64::from(config.rope.scale) * f64::from(config.rope.base).powf(-(2.0 * pair as f64) / *dim as f64) / factor
-    };
-    let frequencies: Vec<f64> = (0..dim / 2).map(frequency).collect();
-    // A run of positions at a time: for a long context the whole table is megabytes, and its place may be the GPU.
-    for first in (0..*context).step_by(256) {
-        let run = first..(first + 256).min(*context);
-        let angles = run.flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
-        let table: Vec<f32> = angles.flat_map(|angle| [angle.cos() as f32, angle.sin() as f32]).collect();
-        memory.write_values(*buffer, first * dim, &table)?;
+/// The stems of the norms before the two blocks of a layer. Blocks in parallel may share the one that is there, or have a second for
+/// attention, as in Falcon.
+fn norm_stems(config: &Config, vectors: &Vectors, layer: usize) -> (String, Option<String>) {
+    let stem = |name: &str| format!("blk.{layer}.{name}");
+    let has = |name: &str| vectors.has(&format!("blk.{layer}.{name}.weight"));
+    match config.parallel {
+        true if has("attn_norm_2") => (stem("attn_norm_2"), Some(stem("attn_norm"))),
+        true if !has("ffn_norm") => (stem("attn_norm"), None),
+        _ => (stem("attn_norm"), Some(stem("ffn_norm"))),
     }
-    Ok(())
+}
+
+/// The feed-forward block of a layer out of its weights, which `next` gives in the order of [`groups`].
+fn feed_forward(config: &Config, mut next: impl FnMut() -> Result<Weight>) -> Result<FeedForward> {
+    let mlp = |next: &mut dyn FnMut() -> Result<Weight>| Ok(Mlp { gate_up_proj: next()?, down_proj: next()? });
+    let Some(Experts { chosen, shared_ffn, .. }) = config.experts else {
+        return mlp(&mut next).map(FeedForward::Dense);
+    };
+    let (router, [gate, up, down]) = (next()?, [next()?, next()?, next()?]);
+    let stacked = |weight, rows| ExpertWeight { weight, rows, chosen };
+    Ok(FeedForward::Experts(Box::new(MixtureWeights {
+        router,
+        gate_proj: stacked(gate, config.ffn),
+        up_proj: stacked(up, config.ffn),
+        down_proj: stacked(down, config.hidden),
+        shared: shared_ffn.map(|_| mlp(&mut next)).transpose()?,
+    })))
+}
+
+/// One table for each rope of a model.
+struct RopeTables {
+    context: usize,
+    made: Vec<(Rope, Tensor)>,
+}
+
+impl RopeTables {
+    /// The table of `rope`; one without columns where nothing turns.
+    fn get(&mut self, memory: &mut dyn Memory, rope: Option<&Rope>) -> Result<Tensor> {
+        let nothing = Rope { base: 1.0, dim: 0, scaling: Scaling::None };
+        let rope = rope.unwrap_or(&nothing);
+        if let Some((_, table)) = self.made.iter().find(|(made, _)| made == rope) {
+            return Ok(*table);
+        }
+        let table = rope.create_table(memory, self.context)?;
+        self.made.push((rope.clone(), table));
+        Ok(table)
+    }
 }

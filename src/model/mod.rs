@@ -1,12 +1,14 @@
 //! A model: its configuration, its weights, and the recording of its layers.
 //!
-//! Reading order: [`decoder`] is the transformer, one layer on one screen; [`config`] its hyperparameters from the file's
-//! metadata; [`loader`] puts the tensors of a stream where the layers want them; [`kv_cache`] is the memory of past tokens.
+//! Reading order: [`decoder`] is the transformer, one layer on one screen; [`architecture`] the table of what varies, [`config`] the
+//! hyperparameters from the file's metadata; [`loader`] puts the tensors of a stream where the layers want them; [`kv_cache`] is the memory of past tokens.
 
+pub mod architecture;
 pub mod config;
 pub mod decoder;
 pub mod kv_cache;
 pub mod loader;
+mod rope;
 mod vectors;
 mod vocabulary;
 mod weights;

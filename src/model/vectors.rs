@@ -6,14 +6,15 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use super::architecture::QkNorm;
 use super::config::Config;
+use super::decoder::{HeadNorm, NormWeights};
+use super::rope::ALL_FACTORS;
 use super::weights::{check_shape, missing_tensor};
-use crate::Result;
 use crate::format::{Layout, Planes, TensorInfo, dequantize_row, repack};
+use crate::ops::NormKind;
 use crate::record::{BufferId, Memory, Tensor};
-
-/// Divisors of the rotary frequencies, (rope.dim / 2), as Llama 3 ships them.
-pub const ROPE_FACTORS: &str = "rope_freqs.weight";
+use crate::{Error, Result};
 
 /// Where some values of a vector go.
 struct Place {
@@ -36,8 +37,8 @@ pub struct Vectors {
 
 impl Vectors {
     /// The vectors of the architecture, none of them announced.
-    pub fn new(config: &Config) -> Self {
-        let lengths = lengths(config);
+    pub fn new(config: &Config, vocab: usize) -> Self {
+        let lengths = lengths(config, vocab);
         Self { lengths, announced: HashSet::new(), places: HashMap::new(), waiting: Vec::new() }
     }
 
@@ -65,6 +66,57 @@ impl Vectors {
         let buffer = memory.create_values(name, len)?;
         self.places.entry(name.into()).or_default().push(Place { values: 0..len, buffer, offset: 0 });
         Ok(Tensor { buffer, rows: 1, cols: len })
+    }
+
+    /// Weight and bias of a norm of the residual stream, for `stem.weight` and `stem.bias`.
+    pub fn norm(&mut self, memory: &mut dyn Memory, stem: &str) -> Result<NormWeights> {
+        let weight = self.required(memory, &format!("{stem}.weight"))?;
+        let bias = format!("{stem}.bias");
+        let bias = if self.has(&bias) { Some(self.required(memory, &bias)?) } else { None };
+        Ok(NormWeights { weight, bias })
+    }
+
+    /// The norms of q and k of a layer.
+    pub fn qk_norms(&mut self, memory: &mut dyn Memory, config: &Config, layer: usize) -> Result<Vec<HeadNorm>> {
+        let Config { heads, kv_heads, head_dim, .. } = *config;
+        let [q, k] = ["q", "k"].map(|part| format!("blk.{layer}.attn_{part}_norm.weight"));
+        match config.qk_norm() {
+            None => Ok(Vec::new()),
+            Some(QkNorm::Rows) => {
+                let (q, k) = (self.required(memory, &q)?, self.required(memory, &k)?);
+                Ok(vec![
+                    HeadNorm { first_col: 0, groups: 1, weight: q },
+                    HeadNorm { first_col: heads * head_dim, groups: 1, weight: k },
+                ])
+            }
+            Some(QkNorm::Heads) => {
+                let groups = heads + kv_heads;
+                let cols = groups * head_dim;
+                let buffer = memory.create_values("norms of q and k", cols)?;
+                for head in 0..groups {
+                    let name = if head < heads { &q } else { &k };
+                    if !self.has(name) {
+                        return Err(missing_tensor(name));
+                    }
+                    let place = Place { values: 0..head_dim, buffer, offset: head * head_dim };
+                    self.places.entry(name.clone()).or_default().push(place);
+                }
+                Ok(vec![HeadNorm { first_col: 0, groups, weight: Tensor { buffer, rows: 1, cols } }])
+            }
+        }
+    }
+
+    /// Once all places are made: one that a header announced and nothing uses would make the output wrong without a word.
+    pub fn check_used(&self) -> Result<()> {
+        let unused = |name: &&String| !self.places.contains_key(*name) && !ALL_FACTORS.contains(&name.as_str());
+        match self.announced.iter().filter(unused).min() {
+            None => Ok(()),
+            Some(name) => Err(Error::UnsupportedModel {
+                what: "a tensor".into(),
+                found: name.clone(),
+                known: "biases and norms beside the weights that they belong to".into(),
+            }),
+        }
     }
 
     /// A buffer for `rows` of stacked biases, (1, rows.len()), zero where a member has none; `None` where none has.
@@ -97,15 +149,15 @@ impl Vectors {
         self.waiting.push((info.name.clone(), dequantize(info, row)));
     }
 
-    /// Writes what waits to where it belongs, once every vector has its place. Returns the rope factors, if they were among it.
-    pub fn write(&mut self, memory: &mut dyn Memory) -> Result<Option<Vec<f32>>> {
-        let mut rope_factors = None;
+    /// Writes what waits to where it belongs, once every vector has its place. Returns what rope factors were among it.
+    pub fn write(&mut self, memory: &mut dyn Memory) -> Result<Vec<(String, Vec<f32>)>> {
+        let mut rope_factors = Vec::new();
         for (name, values) in self.waiting.drain(..) {
             for place in self.places.get(&name).into_iter().flatten() {
                 memory.write_values(place.buffer, place.offset, &values[place.values.clone()])?;
             }
-            if name == ROPE_FACTORS {
-                rope_factors = Some(values);
+            if ALL_FACTORS.contains(&name.as_str()) {
+                rope_factors.push((name, values));
             }
         }
         Ok(rope_factors)
@@ -113,24 +165,38 @@ impl Vectors {
 }
 
 /// Names and lengths of all vectors of the architecture, required or not.
-fn lengths(config: &Config) -> HashMap<String, usize> {
-    let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
+fn lengths(config: &Config, vocab: usize) -> HashMap<String, usize> {
+    let Config { hidden, ffn, heads, kv_heads, head_dim, architecture, .. } = *config;
     let (q, kv) = (heads * head_dim, kv_heads * head_dim);
-    let mut lengths =
-        HashMap::from([("output_norm.weight".into(), hidden), (ROPE_FACTORS.into(), config.rope.dim / 2)]);
+    let mut lengths = HashMap::from([("output_norm.weight".into(), hidden), ("output.bias".into(), vocab)]);
+    lengths.extend(ALL_FACTORS.map(|name| (name.into(), config.rope.dim / 2)));
+    let mut vectors = vec![
+        ("attn_norm.weight", hidden),
+        ("ffn_norm.weight", hidden),
+        ("attn_qkv.bias", q + 2 * kv),
+        ("attn_q.bias", q),
+        ("attn_k.bias", kv),
+        ("attn_v.bias", kv),
+        ("attn_output.bias", hidden),
+        ("ffn_gate.bias", ffn),
+        ("ffn_up.bias", ffn),
+        ("ffn_down.bias", hidden),
+    ];
+    if architecture.norm == NormKind::Layer {
+        vectors.extend([("attn_norm.bias", hidden), ("ffn_norm.bias", hidden)]);
+        vectors.extend([("attn_norm_2.weight", hidden), ("attn_norm_2.bias", hidden)]);
+        lengths.insert("output_norm.bias".into(), hidden);
+    }
+    if architecture.post_norms {
+        vectors.extend([("post_attention_norm.weight", hidden), ("post_ffw_norm.weight", hidden)]);
+    }
+    match architecture.qk_norm {
+        None => {}
+        Some(QkNorm::Heads) => vectors.extend([("attn_q_norm.weight", head_dim), ("attn_k_norm.weight", head_dim)]),
+        Some(QkNorm::Rows) => vectors.extend([("attn_q_norm.weight", q), ("attn_k_norm.weight", kv)]),
+    }
     for layer in 0..config.layers {
-        let vectors = [
-            ("attn_norm.weight", hidden),
-            ("ffn_norm.weight", hidden),
-            ("attn_q.bias", q),
-            ("attn_k.bias", kv),
-            ("attn_v.bias", kv),
-            ("attn_output.bias", hidden),
-            ("ffn_gate.bias", ffn),
-            ("ffn_up.bias", ffn),
-            ("ffn_down.bias", hidden),
-        ];
-        lengths.extend(vectors.map(|(name, len)| (format!("blk.{layer}.{name}"), len)));
+        lengths.extend(vectors.iter().map(|(name, len)| (format!("blk.{layer}.{name}"), *len)));
     }
     lengths
 }

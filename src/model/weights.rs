@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::vectors::Vectors;
 use crate::format::TensorInfo;
 use crate::format::layout::Layout;
-use crate::ops::{Epilogue, Linear, Recording, RmsNorm};
+use crate::ops::{Epilogue, ExpertLinear, Linear, Recording, RmsNorm};
 use crate::record::{Matrix, Memory, Tensor};
 use crate::{Error, Result};
 
@@ -45,6 +45,55 @@ impl Weight {
         }
         Ok(())
     }
+
+    /// Records y[first_col ..] = x · weightᵀ + bias.
+    pub fn linear_from(&self, recording: &mut Recording, x: Tensor, first_col: usize, y: Tensor) -> Result<()> {
+        for Part { matrix, first_row, bias } in &self.parts {
+            let (norm, epilogue, y_offset) = (None, Epilogue::Store, first_col + first_row);
+            recording.push(Linear { x, norm, weight: *matrix, bias: *bias, epilogue, y_offset, y })?;
+        }
+        Ok(())
+    }
+}
+
+/// A weight of several experts, stacked by rows, in one or more parts of whole experts.
+#[derive(Clone, Debug)]
+pub struct ExpertWeight {
+    pub weight: Weight,
+    /// Rows of an expert.
+    pub rows: usize,
+    /// Experts of a token.
+    pub chosen: usize,
+}
+
+impl ExpertWeight {
+    /// Records y[t] = norm(x[t]) · the rows of each of the token's experts.
+    pub fn linear(
+        &self,
+        recording: &mut Recording,
+        x: Tensor,
+        norm: Option<RmsNorm>,
+        route: Tensor,
+        y_offset: usize,
+        y: Tensor,
+    ) -> Result<()> {
+        let Self { weight, rows, chosen } = self;
+        for Part { matrix, first_row, .. } in &weight.parts {
+            let (rows, chosen, first_expert) = (*rows, *chosen, first_row / rows);
+            recording.push(ExpertLinear {
+                x,
+                norm,
+                weight: *matrix,
+                rows,
+                first_expert,
+                route,
+                chosen,
+                y_offset,
+                y,
+            })?;
+        }
+        Ok(())
+    }
 }
 
 /// A tensor that is part of a group.
@@ -61,18 +110,42 @@ pub struct Member {
 #[derive(Clone, Debug)]
 pub struct Group {
     members: Vec<Member>,
+    /// The tensor that some files have in place of all members.
+    whole: Option<String>,
     cols: usize,
+    /// Experts whose rows the one member stacks; 1 for a common weight.
+    experts: usize,
     pub weight: Weight,
 }
 
 impl Group {
     pub fn new(members: &[(String, usize)], cols: usize) -> Self {
         let members = members.iter().map(|(stem, rows)| Member { stem: stem.clone(), rows: *rows, placed: false });
-        Self { members: members.collect(), cols, weight: Weight::default() }
+        Self { members: members.collect(), whole: None, cols, experts: 1, weight: Weight::default() }
+    }
+
+    /// One tensor of the rows of all experts.
+    pub fn of_experts(stem: String, experts: usize, rows: usize, cols: usize) -> Self {
+        Self { experts, ..Self::new(&[(stem, experts * rows)], cols) }
+    }
+
+    /// The same, or one tensor of all rows.
+    pub fn or_whole(self, stem: String) -> Self {
+        Self { whole: Some(stem), ..self }
+    }
+
+    /// Becomes a group of the one tensor, if that is here.
+    fn take_whole(&mut self, tensors: &HashMap<&str, &TensorInfo>) {
+        let is_here = |stem: &String| tensors.contains_key(format!("{stem}.weight").as_str());
+        if let Some(stem) = self.whole.take_if(|stem| is_here(stem)) {
+            let rows = self.members.iter().map(|member| member.rows).sum();
+            self.members = vec![Member { stem, rows, placed: false }];
+        }
     }
 
     /// Gives a place to the members that `tensors` holds.
     pub fn place(&mut self, memory: &mut dyn Memory, tensors: &HashMap<&str, &TensorInfo>) -> Result<()> {
+        self.take_whole(tensors);
         let mut first_row = 0;
         let mut run: Option<(Layout, usize, usize)> = None; // layout, first row, rows
         let mut runs = Vec::new();
@@ -80,7 +153,7 @@ impl Group {
             let name = format!("{}.weight", member.stem);
             match tensors.get(name.as_str()) {
                 Some(info) => {
-                    check_shape(info, &[self.cols, member.rows])?;
+                    check_shape(info, &[self.cols, member.rows / self.experts, self.experts])?;
                     let layout = Layout::for_block(info.block);
                     run = match run {
                         Some((same, start, rows)) if same == layout => Some((layout, start, rows + member.rows)),
@@ -100,6 +173,9 @@ impl Group {
             let label = &self.members[0].stem;
             let row_bytes = layout.quants_row_bytes(self.cols).max(layout.scales_row_bytes(self.cols)) as u64;
             let most = (memory.max_buffer_bytes() / row_bytes).max(1) as usize;
+            // never a part of an expert
+            let most =
+                if self.experts > 1 { whole_experts(label, rows / self.experts, most, row_bytes)? } else { most };
             for first_row in (start..start + rows).step_by(most) {
                 let rows = most.min(start + rows - first_row);
                 let matrix = memory.create_matrix(label, layout, rows, self.cols)?;
@@ -117,7 +193,7 @@ impl Group {
 
     /// The stems of all members.
     pub fn stems(&self) -> impl Iterator<Item = &str> {
-        self.members.iter().map(|member| member.stem.as_str())
+        self.members.iter().map(|member| &member.stem).chain(&self.whole).map(String::as_str)
     }
 
     /// Writes rows of a tensor, `first_row` counted from the start of the group.
@@ -157,6 +233,15 @@ impl Group {
         }
         Ok(self.weight.clone())
     }
+}
+
+/// The most rows of a part: whole experts of `rows` each, where a buffer holds `most` rows.
+fn whole_experts(label: &str, rows: usize, most: usize, row_bytes: u64) -> Result<usize> {
+    if most >= rows {
+        return Ok(most / rows * rows);
+    }
+    let (needed, limit) = (rows as u64 * row_bytes, format!("and one buffer may have {}", most as u64 * row_bytes));
+    Err(Error::OutOfMemory { what: format!("an expert of `{label}`"), needed, limit })
 }
 
 /// `InvalidModel` unless the tensor has these dimensions, the fastest first; ones at the end do not count.

@@ -9,7 +9,7 @@ use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{BufferId, Tensor};
 
-/// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over p ≤ position + t
+/// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over p ≤ position + t that the window reaches
 #[derive(Clone, Debug)]
 pub struct Attention {
     /// (tokens, cols): the first heads · head_dim values of a row are q, already rotated
@@ -28,6 +28,10 @@ pub struct Attention {
     pub head_dim: usize,
     /// Factor of the scores, usually 1 / sqrt(head_dim).
     pub scale: f32,
+    /// Scores become cap · tanh(score / cap), as in Gemma 2.
+    pub cap: Option<f32>,
+    /// A token sees this many positions, its own among them (Beltagy et al. 2020, arXiv 2004.05150); `None` for all.
+    pub window: Option<usize>,
     /// (tokens, heads · head_dim)
     pub y: Tensor,
 }
@@ -37,6 +41,8 @@ impl Op for Attention {
         let width = self.heads * self.head_dim;
         ensure(self.q.cols >= width && self.y.cols == width, "attention", "y.cols = heads · head_dim ≤ q.cols", self)?;
         ensure(self.q.cols.is_multiple_of(4), "attention", "q.cols in fours", self.q.cols)?;
+        ensure(self.window != Some(0), "attention", "a window of 1 or more", self.window)?;
+        ensure(self.cap.is_none_or(|cap| cap > 0.0), "attention", "a bound above 0", self.cap)?;
         ensure(
             self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads),
             "attention",
@@ -64,18 +70,21 @@ impl Op for Attention {
             ("CONTEXT", self.context),
             ("SPLIT", split),
             ("SPLITS", splits),
+            // nothing is farther away than the whole context
+            ("WINDOW", self.window.map_or(self.context, |window| window.min(self.context))),
             ("WORKGROUP", variant.lanes),
         ]
         .map(|(name, value)| (name, value as u32))
         .into();
         let partial = Binding::Scratch(tokens * self.heads * splits * (self.head_dim + 4));
-        let (defines, out) = if splits > 1 { (vec!["PARTIAL"], partial) } else { (vec![], self.y.into()) };
+        let (mut defines, out) = if splits > 1 { (vec!["PARTIAL"], partial) } else { (vec![], self.y.into()) };
+        defines.extend(self.cap.map(|_| "CAP"));
         let mut kernels = vec![Kernel {
             shader: variant.shader,
             defines,
             constants: constants.clone(),
             bindings: vec![self.q.into(), Binding::Values(self.k_cache), Binding::Values(self.v_cache), out],
-            params: vec![tokens as u32, self.scale.to_bits()],
+            params: vec![tokens as u32, self.scale.to_bits(), self.cap.unwrap_or(0.0).to_bits()],
             // sized for the whole context: pieces that the cache does not reach yet leave at once
             workgroups: if variant.lanes == 0 {
                 [self.heads as u32, splits as u32, tokens as u32]
@@ -101,15 +110,22 @@ impl Op for Attention {
 const MERGE_WORKGROUP: usize = 32;
 
 impl Attention {
+    /// The first position that the token at `position` sees.
+    pub fn first_position(&self, position: usize) -> usize {
+        self.window.map_or(0, |window| (position + 1).saturating_sub(window))
+    }
+
     /// `q`: (tokens, q.cols); caches: (kv_heads, context, head_dim); `y`: (tokens, heads · head_dim).
     pub fn reference(&self, position: usize, q: &[f32], k_cache: &[f32], v_cache: &[f32], y: &mut [f32]) {
         let d = self.head_dim;
         let group = self.heads / self.kv_heads;
         for (t, (q, y)) in q.chunks_exact(self.q.cols).zip(y.chunks_exact_mut(self.y.cols)).enumerate() {
             for (h, (q, y)) in q.chunks_exact(d).zip(y.chunks_exact_mut(d)).enumerate() {
-                let cached = (h / group) * self.context * d..((h / group) * self.context + position + t + 1) * d;
+                let first = (h / group) * self.context;
+                let cached = (first + self.first_position(position + t)) * d..(first + position + t + 1) * d;
                 let (keys, values) = (&k_cache[cached.clone()], &v_cache[cached]);
-                let mut scores: Vec<f32> = keys.chunks_exact(d).map(|k| dot(q, k) * self.scale).collect();
+                let bounded = |score: f32| self.cap.map_or(score, |cap| cap * (score / cap).tanh());
+                let mut scores: Vec<f32> = keys.chunks_exact(d).map(|k| bounded(dot(q, k) * self.scale)).collect();
                 softmax(&mut scores);
                 y.fill(0.0);
                 for (p, v) in scores.iter().zip(values.chunks_exact(d)) {

@@ -1,10 +1,19 @@
-//! `embed`: token ids → rows of the embedding table.
+//! `embed`: token ids, or positions, → rows of an embedding table.
 
 use super::{Kernel, Op, Variants, ceil_div, ensure};
-use crate::record::{Matrix, Tensor};
+use crate::record::{Matrix, Step, Tensor};
 use crate::{Result, ops::Binding};
 
-/// y[t] = table[id[t] - first_row], for the ids that lie in this part of the table.
+/// What tells the row of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Index {
+    /// Its id.
+    Id,
+    /// Its position, of learned position embeddings: then the row is added to what y holds.
+    Position,
+}
+
+/// y[t] = scale · table[id[t] - first_row], for the ids that lie in this part of the table; or the same of positions.
 ///
 /// A table that exceeds the adapter's largest binding is split by rows; each part writes the tokens that are its own.
 #[derive(Clone, Debug)]
@@ -13,6 +22,10 @@ pub struct Embed {
     pub table: Matrix,
     /// The id of the part's first row.
     pub first_row: usize,
+    /// What tells the row.
+    pub index: Index,
+    /// Factor of the values; 1 for most models.
+    pub scale: f32,
     /// (tokens, hidden)
     pub y: Tensor,
 }
@@ -26,14 +39,19 @@ impl Op for Embed {
     }
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
-        let mut bindings = vec![Binding::Ids, self.y.into()];
+        let mut defines = vec![self.table.define()];
+        let mut bindings = vec![self.y.into()];
+        match self.index {
+            Index::Id => bindings.push(Binding::Ids),
+            Index::Position => defines.push("POSITION"),
+        }
         bindings.extend(self.table.bindings());
         vec![Kernel {
             shader: "embed",
-            defines: vec![self.table.define()],
+            defines,
             constants: self.table.constants(variants.row_tile(self.table.rows)),
             bindings,
-            params: vec![self.y.rows as u32, self.first_row as u32, self.table.rows as u32],
+            params: vec![self.y.rows as u32, self.first_row as u32, self.table.rows as u32, self.scale.to_bits()],
             // one invocation for four values
             workgroups: [ceil_div(self.y.cols / 4, WORKGROUP), self.y.rows as u32, 1],
         }]
@@ -41,12 +59,18 @@ impl Op for Embed {
 }
 
 impl Embed {
-    /// `ids`: (tokens); `y`: (tokens, table.cols). `read(row, out)` gives a row of this part of the table as f32.
-    pub fn reference(&self, ids: &[u32], y: &mut [f32], read: impl Fn(usize, &mut [f32])) {
-        for (&id, y) in ids.iter().zip(y.chunks_exact_mut(self.y.cols)) {
-            let row = id as usize;
-            if (self.first_row..self.first_row + self.table.rows).contains(&row) {
-                read(row - self.first_row, y);
+    /// `y`: (tokens, table.cols). `read(row, out)` gives a row of this part of the table as f32.
+    pub fn reference(&self, step: &Step, y: &mut [f32], read: impl Fn(usize, &mut [f32])) {
+        let mut values = vec![0.0; self.y.cols];
+        for (t, (&id, y)) in step.ids.iter().zip(y.chunks_exact_mut(self.y.cols)).enumerate() {
+            let row = if self.index == Index::Id { id as usize } else { step.position + t };
+            if !(self.first_row..self.first_row + self.table.rows).contains(&row) {
+                continue;
+            }
+            read(row - self.first_row, &mut values);
+            for (y, value) in y.iter_mut().zip(&values) {
+                let before = if self.index == Index::Id { 0.0 } else { *y };
+                *y = before + self.scale * value;
             }
         }
     }

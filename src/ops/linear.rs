@@ -1,6 +1,6 @@
 //! `linear`: activations times a weight matrix, with what comes before and after it; nine tenths of a model's work.
 
-use super::{Binding, Kernel, Op, RmsNorm, RopeAppend, RopeKind, Variants, Weight, ceil_div, ensure, swiglu::silu};
+use super::{Activation, Binding, Kernel, Op, RmsNorm, RopeAppend, RopeKind, Variants, Weight, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Matrix, Tensor};
 
@@ -9,10 +9,20 @@ use crate::record::{Matrix, Tensor};
 pub enum Epilogue {
     /// y = result
     Store,
-    /// y += result: the residual connection
-    Accumulate,
-    /// y = silu(first half of the result) · second half: gate and up projection of a feed-forward layer in one
-    SwiGlu,
+    /// y += scale · result: the residual connection
+    Accumulate {
+        /// 1 but for few models.
+        scale: f32,
+    },
+    /// y = activation(result); where gated, the result is gate and up projection of a feed-forward layer in one
+    Activate(Activation),
+    /// y = cap · tanh(scale · result / cap): logits that stay below a bound
+    Cap {
+        /// Factor of the result.
+        scale: f32,
+        /// The bound; `None` for the factor alone.
+        cap: Option<f32>,
+    },
     /// The result is q, k and v of each token: q is rotated and stored, k and v go to the cache. What y holds beyond q is
     /// not defined.
     RopeAppend(RopeAppend),
@@ -37,13 +47,31 @@ pub struct Linear {
     pub y: Tensor,
 }
 
+impl Epilogue {
+    /// y += result
+    pub const ACCUMULATE: Self = Self::Accumulate { scale: 1.0 };
+
+    /// Results for each value of y.
+    pub fn inputs(&self) -> usize {
+        if let Self::Activate(activation) = self { activation.inputs() } else { 1 }
+    }
+
+    /// y, where `result` is the result, `up` what belongs to a gate, and `y` what was there. [`Epilogue::RopeAppend`] stores.
+    pub fn apply(&self, y: f32, result: f32, up: f32) -> f32 {
+        match *self {
+            Self::Store | Self::RopeAppend(_) => result,
+            Self::Accumulate { scale } => y + scale * result,
+            Self::Activate(Activation { function, gated }) => function.at(result) * if gated { up } else { 1.0 },
+            Self::Cap { scale, cap: None } => scale * result,
+            Self::Cap { scale, cap: Some(cap) } => cap * (scale * result / cap).tanh(),
+        }
+    }
+}
+
 impl Linear {
     /// Columns of y that are written.
     pub fn outputs(&self) -> usize {
-        match self.epilogue {
-            Epilogue::SwiGlu => self.weight.rows / 2,
-            Epilogue::Store | Epilogue::Accumulate | Epilogue::RopeAppend(_) => self.weight.rows,
-        }
+        self.weight.rows / self.epilogue.inputs()
     }
 }
 
@@ -57,8 +85,14 @@ impl Op for Linear {
         ensure(self.norm.is_none_or(|n| n.weight.cols == weight.cols), "linear", "norm.cols = weight.cols", self.norm)?;
         ensure(self.bias.is_none_or(|b| b.cols == weight.rows), "linear", "bias.cols = weight.rows", self.bias)?;
         match &self.epilogue {
-            Epilogue::Store | Epilogue::Accumulate => Ok(()),
-            Epilogue::SwiGlu => ensure(weight.rows.is_multiple_of(2), "linear", "an even number of rows", weight),
+            Epilogue::Store | Epilogue::Accumulate { .. } => Ok(()),
+            Epilogue::Activate(activation) => {
+                let even = weight.rows.is_multiple_of(activation.inputs());
+                ensure(even, "linear", "an even number of rows", weight)
+            }
+            Epilogue::Cap { cap, .. } => {
+                ensure(cap.is_none_or(|cap| cap > 0.0), "linear", "a bound above 0", self.epilogue)
+            }
             Epilogue::RopeAppend(rope) => {
                 let whole = rope.qkv == *y && self.y_offset == 0 && weight.rows == y.cols;
                 ensure(whole, "linear", "all of q, k and v in one matrix", self)?;
@@ -81,13 +115,22 @@ impl Op for Linear {
         }
         let mut constants = self.weight.constants(variants.row_tile(self.weight.rows));
         let mut rope_append = None;
-        let mut outputs_per_invocation = variant.rows;
+        let outputs_per_invocation = variant.rows / self.epilogue.inputs();
+        let (mut scale, mut bound) = (1.0, 0.0);
         match &self.epilogue {
             Epilogue::Store => {}
-            Epilogue::Accumulate => defines.push("ACCUMULATE"),
-            Epilogue::SwiGlu => {
-                defines.push("SWIGLU");
-                outputs_per_invocation /= 2;
+            Epilogue::Accumulate { scale: factor } => {
+                defines.push("ACCUMULATE");
+                scale = *factor;
+            }
+            Epilogue::Activate(activation) => {
+                defines.push("ACTIVATE");
+                defines.extend(activation.gated.then_some("GATED"));
+                constants.push(activation.constant());
+            }
+            Epilogue::Cap { scale: factor, cap } => {
+                defines.push("CAP");
+                (scale, bound) = (*factor, cap.unwrap_or(0.0));
             }
             Epilogue::RopeAppend(rope) if self.fuses(rope) => {
                 defines.push("ROPE");
@@ -97,24 +140,15 @@ impl Op for Linear {
             Epilogue::RopeAppend(rope) => rope_append = Some(rope),
         }
         bindings.extend(self.weight.bindings());
-        let sizes = [
-            ("OUTPUTS", self.outputs()),
-            ("X_ROWS", self.x.rows),
-            ("Y_COLS", self.y.cols),
-            ("ROWS", variant.rows),
-            ("OUTPUTS_PER_INVOCATION", outputs_per_invocation),
-            ("LANES", variant.lanes),
-            ("K_THREADS", variant.k_threads),
-            ("WORKGROUP", variant.lanes * variant.k_threads),
-        ];
-        constants.extend(sizes.map(|(name, size)| (name, size as u32)));
+        constants.extend(variant.constants(self.outputs(), self.epilogue.inputs()));
+        constants.extend([("X_ROWS", self.x.rows as u32), ("Y_COLS", self.y.cols as u32)]);
         let eps = self.norm.map_or(0.0, |norm| norm.eps);
         let mut kernels = vec![Kernel {
             shader: variant.shader,
             defines,
             constants,
             bindings,
-            params: vec![self.y.rows as u32, self.y_offset as u32, eps.to_bits()],
+            params: vec![self.y.rows as u32, self.y_offset as u32, eps.to_bits(), scale.to_bits(), bound.to_bits()],
             workgroups: [
                 ceil_div(self.outputs(), outputs_per_invocation * variant.lanes),
                 ceil_div(self.y.rows, variant.tokens),
@@ -153,15 +187,13 @@ impl Linear {
             row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>() + bias.map_or(0.0, |b| b[n])
         };
         let mut up = vec![0.0; weight.cols];
+        let gated = self.epilogue.inputs() == 2;
         for i in 0..n {
             for t in 0..tokens {
                 let result = product(i, t, &mut row);
+                let up = if gated { product(n + i, t, &mut up) } else { 1.0 };
                 let y = &mut y[t * self.y.cols + self.y_offset + i];
-                match self.epilogue {
-                    Epilogue::Store | Epilogue::RopeAppend(_) => *y = result,
-                    Epilogue::Accumulate => *y += result,
-                    Epilogue::SwiGlu => *y = silu(result) * product(n + i, t, &mut up),
-                }
+                *y = self.epilogue.apply(*y, result, up);
             }
         }
     }

@@ -1,29 +1,37 @@
 //! The operations that a model is recorded in. One file an operation: its shapes, their check, its GPU dispatch and
 //! the plain reference implementation, which is the truth in every test.
 //!
-//! Operations are coarse, with prologues and epilogues, so that a decoder layer needs five of them. To add one: write
+//! Operations are coarse, with prologues and epilogues, so that a decoder layer needs five of them, and up to ten where it varies. To add one: write
 //! `ops/<op>.rs` and `shaders/<op>.wgsl`, name it in [`Command`], and give it a method in `engine::host::Kernels`.
 
+pub mod activate;
 pub mod attention;
+pub mod combine;
 pub mod embed;
+pub mod expert_linear;
 mod kernel;
 pub mod last_row;
 pub mod linear;
+pub mod norm;
 pub mod rms_norm;
 pub mod rope_append;
+pub mod route;
 pub mod sample;
-pub mod swiglu;
 pub mod variants;
 
+pub use activate::{Activate, Activation, Function};
 pub use attention::Attention;
-pub use embed::Embed;
+pub use combine::Combine;
+pub use embed::{Embed, Index};
+pub use expert_linear::ExpertLinear;
 pub use kernel::{Binding, Kernel, Weight, ceil_div};
 pub use last_row::LastRow;
 pub use linear::{Epilogue, Linear};
+pub use norm::{Norm, NormKind};
 pub use rms_norm::RmsNorm;
 pub use rope_append::{RopeAppend, RopeKind};
+pub use route::{Route, Weighting};
 pub use sample::Sample;
-pub use swiglu::SwiGlu;
 pub use variants::Variants;
 
 use crate::Result;
@@ -62,7 +70,7 @@ macro_rules! commands {
     };
 }
 
-commands!(Embed, Linear, SwiGlu, RopeAppend, Attention, LastRow, Sample);
+commands!(Embed, Norm, Linear, Activate, RopeAppend, Attention, Route, ExpertLinear, Combine, LastRow, Sample);
 
 /// A list of commands, run in order.
 #[derive(Clone, Debug, Default)]

@@ -50,6 +50,19 @@ impl Feature {
 }
 
 impl LinearVariant {
+    /// What a shader of it is built with, for so many outputs, each of so many rows.
+    pub(super) fn constants(&self, outputs: usize, inputs: usize) -> [(&'static str, u32); 6] {
+        [
+            ("OUTPUTS", outputs),
+            ("ROWS", self.rows),
+            ("OUTPUTS_PER_INVOCATION", self.rows / inputs),
+            ("LANES", self.lanes),
+            ("K_THREADS", self.k_threads),
+            ("WORKGROUP", self.lanes * self.k_threads),
+        ]
+        .map(|(name, size)| (name, size as u32))
+    }
+
     const fn needing(self, feature: Feature) -> Self {
         Self { needs: Some(feature), ..self }
     }
@@ -189,18 +202,23 @@ impl Variants {
         }
     }
 
+    /// This one with each candidate for one token and a matrix of so many rows.
+    fn other_matvecs(self, rows: usize) -> Vec<Self> {
+        let with = |matvec| match rows < WIDE {
+            true => Self { matvec_narrow: matvec, ..self },
+            false => Self { matvec_wide: matvec, ..self },
+        };
+        MATVEC.iter().map(with).collect()
+    }
+
     /// The same choice for the same weights, but for what runs `command`: each other candidate, the plain one last. None for
     /// an operation that is computed in one way only.
     pub fn others(&self, command: &Command) -> Vec<Self> {
         let row_tiles = Some((self.row_tile(WIDE), self.row_tile(0)));
         let same = Self { row_tiles, ..*self };
         match command {
-            Command::Linear(op) if op.y.rows == 1 && op.weight.rows < WIDE => {
-                MATVEC.iter().map(|matvec_narrow| Self { matvec_narrow, ..same }).collect()
-            }
-            Command::Linear(op) if op.y.rows == 1 => {
-                MATVEC.iter().map(|matvec_wide| Self { matvec_wide, ..same }).collect()
-            }
+            Command::Linear(op) if op.y.rows == 1 => same.other_matvecs(op.weight.rows),
+            Command::ExpertLinear(op) => same.other_matvecs(op.weight.rows),
             Command::Linear(op) => {
                 let current = self.linear(&op.weight, op.y.rows);
                 let matmul_int8 = self.matmul_int8.filter(|int8| *int8 != current);
@@ -211,7 +229,10 @@ impl Variants {
             }
             Command::Attention(_) => ATTEND_MANY.iter().map(|attend_many| Self { attend_many, ..same }).collect(),
             Command::Embed(_)
-            | Command::SwiGlu(_)
+            | Command::Norm(_)
+            | Command::Activate(_)
+            | Command::Route(_)
+            | Command::Combine(_)
             | Command::RopeAppend(_)
             | Command::LastRow(_)
             | Command::Sample(_) => Vec::new(),

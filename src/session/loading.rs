@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use super::{Programs, Session};
-use crate::Result;
 use crate::engine::Engine;
 use crate::engine::trial::small;
 use crate::model::Loader;
 use crate::ops::{Command, Recording};
+use crate::{Error, Result};
 
 /// Feeds on a model's files and becomes a [`Session`].
 pub struct Loading {
@@ -65,10 +65,10 @@ impl Loading {
     /// The model on its engine, after the last byte. Errors: `TruncatedFile`, and what the engine finds wrong.
     pub async fn finish(mut self) -> Result<Session> {
         let model = self.loader.finish()?;
-        let programs = match self.programs {
-            Some(programs) => programs,
-            None => Programs::record(self.engine.as_mut(), &model.decoder)?,
-        };
+        let programs = self.programs.ok_or_else(|| {
+            let expected = "a recording, which is made when the headers are read".into();
+            Error::Internal { op: "load", expected, got: "a model without one".into() }
+        })?;
         self.engine.self_test(&self.trials).await?;
         let programs = programs.prepare(self.engine.as_mut())?;
         Ok(Session::new(self.engine, model, programs))

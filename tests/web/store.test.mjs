@@ -14,6 +14,7 @@ import { serve } from './serve.mjs';
 const MIB = 1 << 20;
 const MINUTE = 60_000;
 const MODEL = '/counted/model.gguf';
+const WORKER = '/node_modules/weft-llm/dist/worker.js';
 
 let packed, server, content, sha256, browser;
 
@@ -43,6 +44,11 @@ async function handle(request, response) {
   if (request.url === '/') {
     response.setHeader('Content-Type', 'text/html');
     response.end('<!doctype html><html lang="en"><title>test</title><link rel="icon" href="data:," /></html>');
+    return true;
+  }
+  if (request.url === WORKER && model.worker) {
+    response.setHeader('Content-Type', 'text/javascript');
+    response.end(model.worker);
     return true;
   }
   if (request.url !== MODEL) return false;
@@ -280,7 +286,11 @@ test(
         const [listed] = await models.list();
         const usage = await models.usage();
         const blob = await new Response(await models.export(url)).blob();
+        const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('weft');
+        await folder.getFileHandle('0'.repeat(64), { create: true }); // of a tab that closed in between
         const deleted = await models.delete(url);
+        let files = 0;
+        for await (const _ of folder.keys()) files += 1;
         const left = (await models.list()).length;
         const imported = await models.import(blob, { as: 'hf:owner/name/model.gguf' });
         return {
@@ -288,6 +298,7 @@ test(
           usage,
           size: blob.size,
           deleted,
+          files,
           left,
           imported: imported.complete,
         };
@@ -296,9 +307,34 @@ test(
       const size = content.length;
       assert.deepEqual(found.listed, { source, size, storedBytes: size, complete: true, lastUsed: 0, sha256 });
       assert.ok(found.usage.stored === size && found.usage.used >= size && found.usage.quota > size);
-      assert.deepEqual([found.size, found.deleted, found.left, found.imported], [size, true, 0, true]);
+      assert.deepEqual([found.size, found.deleted, found.files, found.left, found.imported], [size, true, 0, 0, true]);
       const { fetchedBytes, error } = await load(page, { model: 'hf:owner/name/model.gguf', sha256 });
       assert.deepEqual([fetchedBytes, error], [0, undefined]);
+    }),
+);
+
+test(
+  'the browser has no file system for pages → nothing: `info.download.storage` is `cache` → everything',
+  { timeout: 5 * MINUTE },
+  () =>
+    inProfile(async (open) => {
+      const refuse =
+        "StorageManager.prototype.getDirectory = () => Promise.reject(new DOMException('no', 'SecurityError'));";
+      model.worker = `import '${WORKER}?real'; ${refuse}`;
+      const page = await open();
+      const { storage, fetchedBytes } = await load(page, { sha256 });
+      assert.deepEqual([storage, fetchedBytes], ['cache', content.length]);
+      const again = await load(page, { sha256 });
+      assert.deepEqual([again.error, again.storage, again.fetchedBytes], [undefined, 'cache', 0]);
+      await page.evaluate(refuse);
+      const left = await page.evaluate(async (url) => {
+        const [{ storedBytes, complete }] = await weft.models.list();
+        const cache = await caches.open('weft');
+        await cache.put(`https://weft.invalid/${'0'.repeat(64)}`, new Response('an orphan'));
+        await weft.models.delete(url);
+        return [storedBytes, complete, (await cache.keys()).length];
+      }, MODEL);
+      assert.deepEqual(left, [content.length, true, 0]);
     }),
 );
 

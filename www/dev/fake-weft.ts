@@ -95,6 +95,8 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
         threads: 1,
       },
       download: { fetchedBytes: total, fromStoreBytes: 0, storage: 'none', notes: [] },
+      shared: false,
+      notShared: null,
     },
     chat: (_, options) => answer(options),
     generate: (_, options) => answer(options),

@@ -21,7 +21,8 @@ interface Explanation {
   remedies: Remedy[];
 }
 
-const anotherFile = 'weft reads GGUF files of Llama-family models. Choose another file, or load SmolLM2-135M.';
+const anotherFile =
+  'weft reads GGUF files of Llama, Qwen, Gemma, Phi and other dense models. Choose another file, or load SmolLM2-135M.';
 
 const explanations: Record<ErrorCode, Explanation> = {
   INVALID_FILE: { title: 'This is not a GGUF model', text: anotherFile, remedies: ['choose-model'] },

@@ -21,6 +21,7 @@ import { nameOf, type Address } from './source.js';
 export interface Surroundings {
   readonly fetch: Fetch;
   readonly sleep: Sleep;
+  readonly stallMs: number;
   readonly meter: Meter;
   /** Tells the user a sentence. */
   note(sentence: string): void;
@@ -59,6 +60,8 @@ export class AddressReader {
   #turn: Promise<void> | undefined;
   #release: Release | undefined;
   #settled = false;
+  /** Whether all of it was read, and is what it should be. */
+  #whole = false;
   #download: Download | undefined;
   readonly #ahead = new Map<number, ReturnType<StoredFile['read']>>();
 
@@ -82,7 +85,6 @@ export class AddressReader {
 
   /** Can be iterated once. Errors: `NETWORK`, `FILE_CHANGED`, `INTEGRITY`; `QUOTA_EXCEEDED` where the caller insists on storing. */
   async *chunks(): AsyncGenerator<Uint8Array> {
-    let whole = false;
     try {
       await this.#open();
       if (!this.#following && !this.#file?.complete) await this.#begin(0);
@@ -97,7 +99,7 @@ export class AddressReader {
         yield bytes;
       }
       if (hash) compareHash(this.#name, this.#sha256, hash.digest());
-      whole = true;
+      this.#whole = true;
     } catch (error) {
       const useless = error instanceof WeftError && (error.code === 'FILE_CHANGED' || error.code === 'INTEGRITY');
       if (useless) await this.#forget();
@@ -105,13 +107,14 @@ export class AddressReader {
     } finally {
       this.#download?.stop();
       // What is under way is stored before another tab goes on.
-      if (!whole) void Promise.all(this.#puts).then(() => this.#letGo());
+      if (!this.#whole) void Promise.all(this.#puts).then(() => this.#letGo());
     }
   }
 
   /** Returns when everything is stored that will be. */
   async settle(): Promise<void> {
     await Promise.all(this.#puts);
+    if (!this.#whole) return;
     if (this.#refusal) throw this.#refusal.error;
     const { size } = this;
     const found = { ...(size !== null && { size }), ...(this.#sha256 !== null && { sha256: this.#sha256 }) };
@@ -154,10 +157,10 @@ export class AddressReader {
 
   /** Asks the server, and starts the download of what is missing. `read`: chunks that the engine has already. */
   async #begin(read: number): Promise<void> {
-    const { fetch, sleep, meter, note } = this.#around;
+    const { fetch, sleep, stallMs, meter, note } = this.#around;
     const file = this.#file;
     const download = new Download(
-      { ...this.#address, useCache: !this.#storing },
+      { ...this.#address, useCache: !this.#storing, stallMs },
       {
         fetch,
         sleep,

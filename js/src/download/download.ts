@@ -6,6 +6,7 @@
 import { WeftError } from '../errors.js';
 import { CHUNK_BYTES, sameVersion, type Version } from '../store/manifest.js';
 import {
+  inTime,
   isSameOrigin,
   messageOf,
   NoSuchRange,
@@ -90,7 +91,7 @@ export class Download {
         else if (error instanceof Transient) {
           await retry.pause(error, this.#stop.signal);
           // Some servers let pages of other origins read a file, and forbid them to ask for a part.
-          if (!error.answered && !isSameOrigin(this.#target.url)) this.#ranges = attempt % 2 === 0;
+          if (!error.answered && !error.stalled && !isSameOrigin(this.#target.url)) this.#ranges = attempt % 2 === 0;
         } else throw error;
       }
     }
@@ -213,10 +214,12 @@ export class Download {
     let position = start;
     try {
       while (span.at < end) {
-        const { done, value } = await reader.read().catch((cause: unknown) => {
+        const reading = reader.read().catch((cause: unknown) => {
           const message = `reading ${this.#target.url} broke off after ${position} bytes: ${messageOf(cause)}.`;
           throw new Transient(message, { answered: true, cause });
         });
+        const what = `reading ${this.#target.url} broke off after ${position} bytes`;
+        const { done, value } = await inTime(reading, this.#target.stallMs, what, () => {});
         if (done) break;
         for (let used = 0; used < value.length && span.at < end;) {
           const index = Math.floor(span.at / CHUNK_BYTES);

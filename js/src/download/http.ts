@@ -9,13 +9,43 @@ export type Fetch = (address: string, init: RequestInit) => Promise<Response>;
 export class Transient extends Error {
   /** Whether a server answered at all. */
   readonly answered: boolean;
+  /** Whether nothing came for too long. */
+  readonly stalled: boolean;
   /** Milliseconds that the server asked to wait; null where it did not. */
   readonly retryAfter: number | null;
 
-  constructor(message: string, about: { answered?: boolean; retryAfter?: number | null; cause?: unknown }) {
+  constructor(
+    message: string,
+    about: { answered?: boolean; stalled?: boolean; retryAfter?: number | null; cause?: unknown },
+  ) {
     super(message, { cause: about.cause });
     this.answered = about.answered ?? false;
+    this.stalled = about.stalled ?? false;
     this.retryAfter = about.retryAfter ?? null;
+  }
+}
+
+/**
+ * What `waiting` gives, unless it takes longer than so many milliseconds: then `stalled` runs, and it is {@link Transient}. A connection
+ * may be dead, behind a network that changed for example, without either end being told.
+ */
+export async function inTime<T>(
+  waiting: Promise<T>,
+  milliseconds: number,
+  what: string,
+  stalled: () => void,
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Transient(`${what}: nothing came for ${milliseconds / 1000} s.`, { stalled: true }));
+      stalled();
+    }, milliseconds);
+  });
+  try {
+    return await Promise.race([waiting, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -40,12 +70,14 @@ export interface Target {
   readonly headers: Readonly<Record<string, string>>;
   /** Whether the browser's own cache may serve and keep it: what is stored here need not be twice on the disk. */
   readonly useCache: boolean;
+  /** Milliseconds without a byte after which a connection counts as broken. */
+  readonly stallMs: number;
 }
 
 /** `range`: first byte, and the one after the last. `known`: what the part must be of; a server that can tell sends all of another. */
 export async function request(
   fetch: Fetch,
-  { url, headers, useCache }: Target,
+  { url, headers, useCache, stallMs }: Target,
   signal: AbortSignal,
   range: readonly [number, number] | null,
   known: Version | undefined,
@@ -56,11 +88,19 @@ export async function request(
   // From another origin it would need the server's permission; there, the answer's own headers are compared.
   if (range && validator && isSameOrigin(url)) wanted['If-Range'] = validator;
 
+  // Ends this request alone.
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal.reason);
+  signal.throwIfAborted();
+  signal.addEventListener('abort', abort, { once: true });
   let response: Response;
   try {
-    response = await fetch(url, { headers: wanted, signal, cache: useCache ? 'default' : 'no-store' });
+    const cache = useCache ? 'default' : 'no-store';
+    const answer = fetch(url, { headers: wanted, signal: controller.signal, cache });
+    response = await inTime(answer, stallMs, `waiting for ${url}`, () => controller.abort());
   } catch (cause) {
     signal.throwIfAborted();
+    if (cause instanceof Transient) throw cause;
     const hint = 'Is the address right, the network up, and does the server allow other origins (CORS)?';
     throw new Transient(`cannot fetch ${url}: ${messageOf(cause)}. ${hint}`, { cause });
   }

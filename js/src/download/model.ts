@@ -40,9 +40,16 @@ export class ModelReader {
     }
     const { meter } = this.#around;
     meter.files(files.map((file) => (file.type === 'blob' ? file.blob.size : null)));
-    for (const [index, file] of files.entries()) {
-      meter.file(index, nameOf(file));
-      for await (const bytes of this.#read(file, this.#sha256[index] ?? null)) yield { bytes, total: meter.total };
+    let done = false;
+    try {
+      for (const [index, file] of files.entries()) {
+        meter.file(index, nameOf(file));
+        for await (const bytes of this.#read(file, this.#sha256[index] ?? null)) yield { bytes, total: meter.total };
+      }
+      done = true;
+    } finally {
+      // Also where one file fails the others are written down, and nobody waits for them any more.
+      if (!done) await this.settle().catch(() => undefined);
     }
   }
 

@@ -12,6 +12,8 @@ export interface Blobs {
   put(hash: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /** One that is not there is no error. */
   delete(hash: string): Promise<void>;
+  /** All names. */
+  list(): Promise<string[]>;
 }
 
 /**

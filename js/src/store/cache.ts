@@ -3,7 +3,8 @@
 import type { Blobs } from './blobs.js';
 
 /** No request is ever made for it: the cache wants addresses as keys. */
-const address = (hash: string) => `https://weft.invalid/${hash}`;
+const BASE = 'https://weft.invalid/';
+const address = (hash: string) => BASE + hash;
 
 export async function cacheBlobs(): Promise<Blobs> {
   const cache = await caches.open('weft');
@@ -15,5 +16,6 @@ export async function cacheBlobs(): Promise<Blobs> {
     },
     put: (hash, bytes) => cache.put(address(hash), new Response(bytes)),
     delete: async (hash) => void (await cache.delete(address(hash))),
+    list: async () => (await cache.keys()).map(({ url }) => url.slice(BASE.length)),
   };
 }

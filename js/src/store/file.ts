@@ -2,12 +2,15 @@
 
 import type { Blobs } from './blobs.js';
 import { digest } from './digest.js';
+import { CHUNKS, type Locks } from './locks.js';
 import { CHUNK_BYTES, chunkBytes, type Manifest, type Manifests, type Version } from './manifest.js';
 
 /** Everything that storing needs of the browser. */
 export interface Storage {
   readonly blobs: Blobs;
   readonly manifests: Manifests;
+  /** Undefined where the browser has none. */
+  readonly locks: Locks | undefined;
   /** In bytes, of this origin. */
   estimate(): Promise<{ readonly usage?: number; readonly quota?: number }>;
 }
@@ -86,7 +89,8 @@ export class StoredFile {
 
   /** Rejects as the storage does; `hash` is its SHA-256. */
   async put(index: number, bytes: Uint8Array<ArrayBuffer>, hash: string): Promise<void> {
-    const { blobs, manifests } = this.#storage;
+    const { blobs, manifests, locks } = this.#storage;
+    const release = await locks?.hold(CHUNKS, { mode: 'shared' });
     // Named only when it is there: another tab reads what has a name.
     try {
       await blobs.put(hash, bytes);
@@ -94,6 +98,8 @@ export class StoredFile {
     } catch (error) {
       await blobs.delete(hash).catch(() => undefined);
       throw error;
+    } finally {
+      release?.();
     }
     this.#hashes.set(index, hash);
   }
@@ -105,10 +111,16 @@ export class StoredFile {
 
   /** Removes the file, but for chunks that other files share. */
   async remove(): Promise<void> {
-    const { blobs, manifests } = this.#storage;
+    const { blobs, manifests, locks } = this.#storage;
     this.#manifest = undefined;
     this.#hashes = new Map();
-    for (const hash of await manifests.delete(this.source)) await blobs.delete(hash);
+    // Alone: what another file is about to share is not written down yet.
+    const release = await locks?.hold(CHUNKS);
+    try {
+      for (const hash of await manifests.delete(this.source)) await blobs.delete(hash);
+    } finally {
+      release?.();
+    }
   }
 
   async #write(manifest: Manifest): Promise<void> {

@@ -74,6 +74,11 @@ export class Manifests {
     return this.#table.delete([chunkKey(source, index)]);
   }
 
+  /** SHA-256 of the chunks of all files. */
+  async hashes(): Promise<Set<string>> {
+    return new Set((await this.#table.entries('chunk\n')).map(([, hash]) => hash as string));
+  }
+
   /** Bytes of all chunks; what several files share counts once. */
   async storedBytes(): Promise<number> {
     const sizes = new Map<string, number>();
@@ -87,7 +92,7 @@ export class Manifests {
   async delete(source: string): Promise<string[]> {
     const own = await this.#table.entries(`chunk\n${source}\n`);
     await this.#table.delete([fileKey(source), ...own.map(([key]) => key)]);
-    const others = new Set((await this.#table.entries('chunk\n')).map(([, hash]) => hash));
+    const others = await this.hashes();
     return [...new Set(own.map(([, hash]) => hash as string))].filter((hash) => !others.has(hash));
   }
 }

@@ -8,6 +8,7 @@ import { digest } from './digest.js';
 import { StoredFile, type Storage } from './file.js';
 import { CHUNK_BYTES } from './manifest.js';
 import { makeRoom } from './room.js';
+import { sweep } from './sweep.js';
 
 /** Of this browser. */
 export const models: Models = storedModels(browserDownloads);
@@ -40,6 +41,7 @@ export function storedModels({ storage: open, locks }: Downloads): Models {
       const found = await file(source);
       if (!found.manifest) return false;
       await found.remove();
+      await sweep(await storage());
       return true;
     },
 

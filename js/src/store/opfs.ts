@@ -45,5 +45,10 @@ export async function opfsBlobs(): Promise<Blobs> {
       }
     },
     delete: (hash) => folder.removeEntry(hash).catch(absent),
+    async list() {
+      const names = [];
+      for await (const name of folder.keys()) names.push(name);
+      return names;
+    },
   };
 }

@@ -21,6 +21,7 @@ export class MemoryBlobs {
   get = async (hash) => this.files.get(hash)?.slice();
   put = async (hash, bytes) => void this.files.set(hash, bytes.slice());
   delete = async (hash) => void this.files.delete(hash);
+  list = async () => [...this.files.keys()];
   get bytes() {
     return [...this.files.values()].reduce((sum, { length }) => sum + length, 0);
   }
@@ -34,13 +35,16 @@ export class MemoryLocks {
     return this.#queues.has(name) ? undefined : this.hold(name);
   }
 
-  hold(name) {
-    const before = this.#queues.get(name) ?? Promise.resolve();
+  /** Who shares it with others waits for the last one who did not, and is waited for with the others. */
+  hold(name, { mode = 'exclusive' } = {}) {
+    const last = this.#queues.get(name);
+    const joins = mode === 'shared' && last?.mode === 'shared';
+    const before = joins ? last.before : (last?.over ?? Promise.resolve());
     let release;
     const held = new Promise((resolve) => (release = resolve));
-    const mine = before.then(() => held);
+    const mine = { mode, before, over: Promise.all([before, held, joins && last.over]) };
     this.#queues.set(name, mine);
-    void mine.then(() => this.#queues.get(name) === mine && this.#queues.delete(name));
+    void mine.over.then(() => this.#queues.get(name) === mine && this.#queues.delete(name));
     return before.then(() => release);
   }
 }
@@ -55,6 +59,7 @@ export class Visitor {
   pauses = [];
 
   downloads = {
+    stallMs: 30_000,
     fetch: (url, init) => fetch(url, init),
     sleep: async (milliseconds) => {
       this.pauses.push(milliseconds);
@@ -63,6 +68,7 @@ export class Visitor {
     storage: async () => ({
       blobs: this.blobs,
       manifests: this.manifests,
+      locks: this.locks,
       estimate: async () => ({ usage: this.blobs.bytes, quota: this.quota }),
     }),
     locks: this.locks,

@@ -45,18 +45,25 @@ impl Work<'_> {
         pool::run(op.heads / H * tokens, |i| {
             // token by token within the heads: neighbours read the same keys
             let (first, t) = (i / tokens * H, i % tokens);
-            let start = first / (op.heads / op.kv_heads) * op.context * d;
-            let cached = start..start + (self.position + t + 1) * d;
+            let position = self.position + t;
+            let start = first / (op.heads / op.kv_heads) * op.context;
+            let cached = (start + op.first_position(position)) * d..(start + position + 1) * d;
             let q: [&[f32]; H] = std::array::from_fn(|h| &self.q[t * op.q.cols + (first + h) * d..][..d]);
             // SAFETY: a head of a token is written by its own call
             let y = unsafe { self.y.slice(t * op.y.cols + first * d, H * d) };
-            heads(q, &self.k_cache[cached.clone()], &self.v_cache[cached], op.scale, y);
+            heads(q, &self.k_cache[cached.clone()], &self.v_cache[cached], (op.scale, op.cap), y);
         });
     }
 }
 
 /// `q`: (H, head_dim); `y`: (H · head_dim); `keys`, `values`: (positions, head_dim).
-fn heads<const H: usize>(q: [&[f32]; H], keys: &[f32], values: &[f32], scale: f32, y: &mut [f32]) {
+fn heads<const H: usize>(
+    q: [&[f32]; H],
+    keys: &[f32],
+    values: &[f32],
+    (scale, cap): (f32, Option<f32>),
+    y: &mut [f32],
+) {
     let d = q[0].len();
     let queries = q.map(|q| q.as_chunks::<4>().0);
     let mut sums = [[F32x4::ZERO; MOST_FOURS]; H];
@@ -67,6 +74,9 @@ fn heads<const H: usize>(q: [&[f32]; H], keys: &[f32], values: &[f32], scale: f3
         score(queries, keys, scale, &mut scores);
         let mut shrink = [1.0; H];
         for h in 0..H {
+            if let Some(cap) = cap {
+                bound(&mut scores[h], cap, keys.len() / d);
+            }
             (shrink[h], max[h]) = weigh(&mut scores[h], max[h], &mut total[h]);
         }
         add_values(&mut sums, shrink, &scores, values, d / 4);
@@ -77,6 +87,17 @@ fn heads<const H: usize>(q: [&[f32]; H], keys: &[f32], values: &[f32], scale: f3
             *y = sum.mul(factor).to_array();
         }
     }
+}
+
+/// cap · tanh(score / cap) for the first `count` scores; tanh(x) = 1 - 2 / (1 + e^2x)
+fn bound(scores: &mut [f32; RUN], cap: f32, count: usize) {
+    let one = F32x4::splat(1.0);
+    for four in scores.as_chunks_mut::<4>().0 {
+        let power = F32x4::load(four).mul(F32x4::splat(2.0 / cap)).exp();
+        let tanh = F32x4::splat(-2.0).div(one.add(power)).add(one);
+        *four = tanh.mul(F32x4::splat(cap)).to_array();
+    }
+    scores[count..].fill(f32::NEG_INFINITY);
 }
 
 /// Scores of a run → weights relative to the largest score so far; adds them to `total`. Returns the factor for what was

@@ -1,10 +1,12 @@
 //! Matrix product over tiles of eight rows. A tile is read once for up to four tokens, and tiles are shared out among the
 //! threads; its eight sums are lanes from beginning to end.
 
+use std::ops::Range;
+
+use super::activate::activate;
 use super::activations::{QuantBlock, Scratch};
 use super::pool::{self, Shared};
 use super::simd::{ByteDot, F32x4, NibbleDot, SixBitDot, nibbles, six_bits, words};
-use super::swiglu;
 use super::tiles::{Bfloats, Data, Floats, Group, Halves, ROWS, Tiles, Words};
 use crate::ops::{Epilogue, Linear, RmsNorm};
 
@@ -15,14 +17,14 @@ const TOKENS: usize = 4;
 type Sums<const M: usize> = [[F32x4; 2]; M];
 
 /// Where the results go, and what comes with them.
-struct Output<'a> {
+pub struct Output<'a> {
     /// (tokens, cols)
-    y: Shared<f32>,
-    cols: usize,
-    offset: usize,
-    rows: usize,
-    bias: Option<&'a [f32]>,
-    accumulate: bool,
+    pub y: Shared<f32>,
+    pub cols: usize,
+    pub offset: usize,
+    pub rows: usize,
+    pub bias: Option<&'a [f32]>,
+    pub epilogue: Epilogue,
 }
 
 /// `x`: (tokens, weight.cols); `norm`: (weight.cols); `bias`: (weight.rows); `y`: (tokens, op.y.cols).
@@ -43,32 +45,49 @@ pub fn linear(
     let norm = op.norm.zip(norm);
     let (scratch, gate_up) = scratch;
     let rows = weight.rows;
-    if op.epilogue == Epilogue::SwiGlu {
+    let tiles = 0..rows.div_ceil(ROWS);
+    if let Epilogue::Activate(activation) = op.epilogue {
         gate_up.resize(tokens * rows, 0.0);
-        let output = Output { y: Shared::new(gate_up), cols: rows, offset: 0, rows, bias, accumulate: false };
-        product(scratch, x, norm, weight, &output);
-        swiglu::swiglu(gate_up, rows / 2, op.y.cols, op.y_offset, y);
+        let epilogue = Epilogue::Store;
+        let output = Output { y: Shared::new(gate_up), cols: rows, offset: 0, rows, bias, epilogue };
+        product(scratch, x, norm, weight, tiles, &output);
+        activate(activation, gate_up, op.outputs(), op.y.cols, op.y_offset, y);
     } else {
-        let accumulate = op.epilogue == Epilogue::Accumulate;
-        let output = Output { y: Shared::new(y), cols: op.y.cols, offset: op.y_offset, rows, bias, accumulate };
-        product(scratch, x, norm, weight, &output);
+        let epilogue = op.epilogue;
+        let output = Output { y: Shared::new(y), cols: op.y.cols, offset: op.y_offset, rows, bias, epilogue };
+        product(scratch, x, norm, weight, tiles, &output);
     }
 }
 
-fn product(scratch: &mut Scratch, x: &[f32], norm: Option<(RmsNorm, &[f32])>, weight: &Tiles, output: &Output) {
+/// Some tiles of a weight times all rows of x.
+pub fn product(
+    scratch: &mut Scratch,
+    x: &[f32],
+    norm: Option<(RmsNorm, &[f32])>,
+    weight: &Tiles,
+    tiles: Range<usize>,
+    output: &Output,
+) {
     let cols = weight.cols;
-    let tokens = x.len() / cols;
+    let part = Part { all: weight.rows.div_ceil(ROWS), tiles, tokens: x.len() / cols };
     match &weight.data {
-        Data::F32(tiles) => multiply(tiles, scratch.floats(x, cols, norm), tokens, output),
-        Data::F16(tiles) => multiply(tiles, scratch.floats(x, cols, norm), tokens, output),
-        Data::Bf16(tiles) => multiply(tiles, scratch.floats(x, cols, norm), tokens, output),
-        Data::Q4(tiles) => multiply(tiles, scratch.blocks(x, cols, norm), tokens, output),
-        Data::Q8(tiles) => multiply(tiles, scratch.blocks(x, cols, norm), tokens, output),
-        Data::Q4K32(tiles) => multiply(tiles, scratch.blocks(x, cols, norm), tokens, output),
-        Data::Q4K16(tiles) => multiply(tiles, scratch.blocks(x, cols, norm), tokens, output),
-        Data::Q6K16(tiles) => multiply(tiles, scratch.blocks(x, cols, norm), tokens, output),
-        Data::Q8K16(tiles) => multiply(tiles, scratch.blocks(x, cols, norm), tokens, output),
+        Data::F32(tiles) => multiply(tiles, &part, scratch.floats(x, cols, norm), output),
+        Data::F16(tiles) => multiply(tiles, &part, scratch.floats(x, cols, norm), output),
+        Data::Bf16(tiles) => multiply(tiles, &part, scratch.floats(x, cols, norm), output),
+        Data::Q4(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
+        Data::Q8(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
+        Data::Q4K32(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
+        Data::Q4K16(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
+        Data::Q6K16(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
+        Data::Q8K16(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
     }
+}
+
+/// What is multiplied: some of all tiles with so many tokens.
+struct Part {
+    all: usize,
+    tiles: Range<usize>,
+    tokens: usize,
 }
 
 /// What a tile is made of along its columns: how it is multiplied.
@@ -80,13 +99,14 @@ trait Weights: Sized + Sync {
     fn multiply<const M: usize>(tile: &[Self], x: [&[Self::Input]; M]) -> Sums<M>;
 }
 
-/// All tiles times all tokens, four tokens at once.
-fn multiply<W: Weights>(tiles: &[W], x: &[W::Input], tokens: usize, output: &Output) {
-    let count = output.rows.div_ceil(ROWS);
-    let (len, x_len) = (tiles.len() / count, x.len() / tokens);
+/// Tiles times tokens, four tokens at once. `tiles` are all of the weight's.
+fn multiply<W: Weights>(tiles: &[W], part: &Part, x: &[W::Input], output: &Output) {
+    let tokens = part.tokens;
+    let (len, x_len) = (tiles.len() / part.all, x.len() / tokens);
+    let tiles = &tiles[part.tiles.start * len..part.tiles.end * len];
     let token = |t: usize| &x[t * x_len..][..x_len];
     let whole = tokens / TOKENS * TOKENS;
-    pool::run_ranges(count, |range| {
+    pool::run_ranges(part.tiles.len(), |range| {
         let tiles = tiles[range.start * len..range.end * len].chunks_exact(len);
         for (i, tile) in range.zip(tiles) {
             for t in (0..whole).step_by(TOKENS) {
@@ -113,7 +133,7 @@ impl Output<'_> {
         let sums = sums.map(F32x4::to_array);
         for (i, (y, &sum)) in y.iter_mut().zip(sums.as_flattened()).enumerate() {
             let sum = sum + self.bias.map_or(0.0, |bias| bias[first + i]);
-            *y = if self.accumulate { *y + sum } else { sum };
+            *y = self.epilogue.apply(*y, sum, 1.0);
         }
     }
 }

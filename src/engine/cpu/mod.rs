@@ -5,15 +5,16 @@
 //! | [`simd`] | four lanes of f32 and dot products of bytes: WebAssembly's, or portable |
 //! | [`tiles`] | weights in tiles of eight rows |
 //! | [`activations`] | norm and 8-bit quantisation of what meets them |
-//! | [`linear`], [`attention`], [`swiglu`] | the kernels |
+//! | [`linear`], [`expert_linear`], [`attention`], [`activate`] | the kernels |
 //! | [`pool`] | the threads that share their work |
 
+mod activate;
 mod activations;
 mod attention;
+mod expert_linear;
 mod linear;
 pub mod pool;
 mod simd;
-mod swiglu;
 mod tiles;
 
 use std::cell::RefCell;
@@ -22,14 +23,17 @@ use super::EngineInfo;
 use super::host::{Kernels, out_of_memory};
 use crate::Result;
 use crate::format::layout::{Layout, Planes};
-use crate::ops::{Attention, Embed, Linear, SwiGlu};
+use crate::ops::{Activate, Attention, Embed, ExpertLinear, Linear};
+use crate::record::Step;
 use activations::Scratch;
+use expert_linear::Gathered;
 use tiles::Tiles;
 
 /// SIMD kernels on as many threads as the pool has.
 #[derive(Default)]
 pub struct Simd {
     scratch: RefCell<(Scratch, Vec<f32>)>,
+    gathered: RefCell<Gathered>,
 }
 
 impl Kernels for Simd {
@@ -54,8 +58,8 @@ impl Kernels for Simd {
         matrix.bytes()
     }
 
-    fn embed(&self, op: &Embed, ids: &[u32], table: &Tiles, y: &mut [f32]) {
-        op.reference(ids, y, |row, out| table.dequantize(row, out));
+    fn embed(&self, op: &Embed, step: &Step, table: &Tiles, y: &mut [f32]) {
+        op.reference(step, y, |row, out| table.dequantize(row, out));
     }
 
     fn linear(
@@ -70,8 +74,21 @@ impl Kernels for Simd {
         linear::linear(&mut self.scratch.borrow_mut(), op, x, norm, weight, bias, y);
     }
 
-    fn swiglu(&self, op: &SwiGlu, gate_up: &[f32], y: &mut [f32]) {
-        swiglu::swiglu(gate_up, op.y.cols, op.y.cols, 0, y);
+    fn expert_linear(
+        &self,
+        op: &ExpertLinear,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        route: &[f32],
+        weight: &Tiles,
+        y: &mut [f32],
+    ) {
+        let memory = (&mut self.scratch.borrow_mut().0, &mut *self.gathered.borrow_mut());
+        expert_linear::expert_linear(memory, op, x, norm, route, weight, y);
+    }
+
+    fn activate(&self, op: &Activate, x: &[f32], y: &mut [f32]) {
+        activate::activate(op.activation, x, op.y.cols, op.y.cols, 0, y);
     }
 
     fn attention(&self, op: &Attention, position: usize, q: &[f32], k_cache: &[f32], v_cache: &[f32], y: &mut [f32]) {

@@ -3,7 +3,7 @@
 
 use super::{Output, Random, Trial};
 use crate::engine::Engine;
-use crate::ops::{Command, Embed, Epilogue, Recording, Sample};
+use crate::ops::{Command, Embed, Epilogue, Index, Recording, Sample};
 use crate::record::{BufferId, Matrix, Tensor};
 use crate::sampling::{Sampler, SamplingOptions};
 use crate::{Error, Result};
@@ -28,7 +28,7 @@ const POSITION: usize = 70;
 pub fn small(command: &Command) -> Command {
     let mut command = command.clone();
     match &mut command {
-        Command::Embed(Embed { table, first_row, y }) => {
+        Command::Embed(Embed { table, first_row, y, .. }) => {
             (*table, *first_row) = (small_matrix(*table), 0);
             y.cols = table.cols;
         }
@@ -51,7 +51,17 @@ pub fn small(command: &Command) -> Command {
         }
         Command::RopeAppend(op) => op.table.rows = small_context(op.table.rows, op.kv_heads * op.head_dim),
         Command::Attention(op) => op.context = small_context(op.context, op.kv_heads * op.head_dim),
-        Command::SwiGlu(_) | Command::LastRow(_) | Command::Sample(_) => {}
+        Command::ExpertLinear(op) => {
+            let most = (MOST / (op.rows * op.weight.cols)).max(2);
+            op.weight.rows = op.experts().min(most) * op.rows;
+            op.first_expert = 0;
+        }
+        Command::Norm(_)
+        | Command::Activate(_)
+        | Command::Route(_)
+        | Command::Combine(_)
+        | Command::LastRow(_)
+        | Command::Sample(_) => {}
     }
     command
 }
@@ -94,18 +104,30 @@ impl Trial {
 fn about(command: &Command) -> (String, usize, usize, usize) {
     let any = usize::MAX;
     match command {
-        Command::Embed(op) => (format!("embedding, {:?}", op.table.layout), op.y.rows, any, 0),
+        Command::Embed(op) => {
+            let positions = if op.index == Index::Position { op.table.rows } else { any };
+            (format!("embedding, {:?}", op.table.layout), op.y.rows, positions, 0)
+        }
         Command::Linear(op) => {
             let Matrix { layout, rows, cols, .. } = op.weight;
             let (then, context) = match &op.epilogue {
                 Epilogue::Store => ("", any),
-                Epilogue::Accumulate => (" and residual", any),
-                Epilogue::SwiGlu => (" and SwiGLU", any),
+                Epilogue::Accumulate { .. } => (" and residual", any),
+                Epilogue::Activate(_) => (" and activation", any),
+                Epilogue::Cap { .. } => (" and bound", any),
                 Epilogue::RopeAppend(rope) => (" and rope", rope.table.rows),
             };
             (format!("projection{then}, {layout:?} {rows} × {cols}"), op.y.rows, context, rows * cols)
         }
-        Command::SwiGlu(op) => ("SwiGLU".into(), op.y.rows, any, 0),
+        Command::Norm(op) => ("normalisation".into(), op.y.rows, any, 0),
+        Command::Activate(op) => ("activation".into(), op.y.rows, any, 0),
+        Command::Route(op) => ("routing".into(), op.y.rows, any, 0),
+        Command::ExpertLinear(op) => {
+            let Matrix { layout, cols, .. } = op.weight;
+            let name = format!("projection by experts, {layout:?} {} × {} × {cols}", op.experts(), op.rows);
+            (name, op.y.rows, any, op.chosen * op.rows * cols)
+        }
+        Command::Combine(op) => ("answers of experts".into(), op.y.rows, any, 0),
         Command::RopeAppend(op) => ("rope".into(), op.qkv.rows, op.table.rows, 0),
         Command::Attention(op) => ("attention".into(), op.y.rows, op.context, 0),
         Command::LastRow(op) => ("the last row".into(), op.x.rows, any, 0),
@@ -145,8 +167,39 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             op.weight = random.matrix(memory, op.weight.layout, op.weight.rows, op.weight.cols)?;
             outputs
         }
-        Command::SwiGlu(op) => {
-            (op.gate_up, op.y) = (random.like(memory, op.gate_up)?, random.like(memory, op.y)?);
+        Command::Norm(op) => {
+            let in_place = op.x.buffer == op.y.buffer;
+            op.x = random.like(memory, op.x)?;
+            op.y = if in_place { op.x } else { random.like(memory, op.y)? };
+            op.weight = random.like(memory, op.weight)?;
+            if let Some(bias) = &mut op.bias {
+                *bias = random.like(memory, *bias)?;
+            }
+            vec![Output::all(op.y)]
+        }
+        Command::Route(op) => {
+            (op.logits, op.y) = (random.like(memory, op.logits)?, random.like(memory, op.y)?);
+            vec![Output::all(op.y)]
+        }
+        Command::ExpertLinear(op) => {
+            (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
+            if let Some(norm) = &mut op.norm {
+                norm.weight = random.norm(memory, norm.weight.cols)?;
+            }
+            // one expert more than there are in this part
+            let numbers: Vec<f32> =
+                (0..op.route.rows * op.route.cols).map(|i| (op.first_expert + i % (op.experts() + 1)) as f32).collect();
+            op.route = Random::put(memory, op.route.rows, op.route.cols, &numbers)?;
+            op.weight = random.matrix(memory, op.weight.layout, op.weight.rows, op.weight.cols)?;
+            vec![Output::all(op.y)]
+        }
+        Command::Combine(op) => {
+            (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
+            op.route = random.like(memory, op.route)?;
+            vec![Output::all(op.y)]
+        }
+        Command::Activate(op) => {
+            (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
             vec![Output::all(op.y)]
         }
         Command::RopeAppend(op) => {

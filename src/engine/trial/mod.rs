@@ -10,7 +10,7 @@ use super::{Engine, ProgramId, now};
 use crate::Result;
 use crate::format::BlockType;
 use crate::format::layout::{BLOCK, Layout};
-use crate::ops::{Attention, Epilogue, Linear, Recording, RmsNorm};
+use crate::ops::{Activation, Attention, Epilogue, Linear, Recording, RmsNorm};
 use crate::record::{Matrix, Step, Tensor};
 
 pub use command::small;
@@ -53,8 +53,9 @@ impl Trial {
             let norm = Some(RmsNorm { weight: random.norm(memory, hidden)?, eps: 1e-5 });
             let weight = random.matrix(memory, layout, 2 * ffn, hidden)?;
             let y = random.tensor(memory, tokens, ffn)?;
+            let epilogue = Epilogue::Activate(Activation::SWIGLU);
             let mut recording = Recording::default();
-            recording.push(Linear { x, norm, weight, bias: None, epilogue: Epilogue::SwiGlu, y_offset: 0, y })?;
+            recording.push(Linear { x, norm, weight, bias: None, epilogue, y_offset: 0, y })?;
             Ok((recording, vec![Output::all(y)]))
         };
         let name = format!("norm, gate·up and SwiGLU, {layout:?} {} × {hidden}, {tokens} tokens", 2 * ffn);
@@ -69,7 +70,7 @@ impl Trial {
             let weight = random.matrix(memory, layout, hidden, ffn)?;
             let y = random.tensor(memory, tokens, hidden)?;
             let mut recording = Recording::default();
-            let epilogue = Epilogue::Accumulate;
+            let epilogue = Epilogue::ACCUMULATE;
             recording.push(Linear { x, norm: None, weight, bias: None, epilogue, y_offset: 0, y })?;
             Ok((recording, vec![Output::all(y)]))
         };
@@ -91,7 +92,10 @@ impl Trial {
             let v_cache = random.tensor(memory, kv_heads * context, head_dim)?.buffer;
             let y = random.tensor(memory, tokens, heads * head_dim)?;
             let mut recording = Recording::default();
-            recording.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale: 0.3, y })?;
+            let (scale, cap, window) = (0.3, None, None);
+            let attention =
+                Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, y };
+            recording.push(attention)?;
             Ok((recording, vec![Output::all(y)]))
         };
         let name = format!("attention, {tokens} tokens at {position}");

@@ -1,15 +1,15 @@
-// y[t] = silu(gate_up[t][..cols]) · gate_up[t][cols..]
+// y[t] = activation(x[t][..cols]), and with GATED that · x[t][cols..]
 //
 // One invocation a value; a workgroup takes 64 values of a token.
 #import step
-#import silu
+#import activation
 
 struct Params {
     rows: u32, // capacity of y
     cols: u32, // of y
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> gate_up: array<f32>; // (tokens, 2 cols)
+@group(0) @binding(2) var<storage, read> x: array<f32>; // (tokens, cols), or (tokens, 2 cols)
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // (tokens, cols)
 
 @compute @workgroup_size(64)
@@ -19,6 +19,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if token >= min(step.tokens, params.rows) || i >= params.cols {
         return;
     }
+#ifdef GATED
     let row = 2u * token * params.cols;
-    y[token * params.cols + i] = silu(gate_up[row + i]) * gate_up[row + params.cols + i];
+    y[token * params.cols + i] = activate(x[row + i]) * x[row + params.cols + i];
+#else
+    y[token * params.cols + i] = activate(x[token * params.cols + i]);
+#endif
 }

@@ -1,0 +1,226 @@
+// Several clients of one model: who has a turn, who hears what, and who leaves without harm to the others.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { browserDownloads } from '../dist/downloads.js';
+import { Connection, createLlm } from '../dist/engine.js';
+import { checkLoad } from '../dist/options.js';
+import { Host } from '../dist/serve.js';
+import { nameOf, VERSION } from '../dist/shared.js';
+import { collect, FakeLlm, fakeRuntime, gate, INFO, loadCall, settle, textOf } from './support/fake.mjs';
+
+const call = loadCall([new Blob(['x'])], { device: 'auto' });
+
+/** A host, how often it was unused, and `open()`: a connection to it, with how it is dropped as if its page were gone. */
+function host(t, llm, start = async () => fakeRuntime(llm)) {
+  const state = { unused: 0 };
+  const served = new Host(start, browserDownloads, () => (state.unused += 1));
+  const open = () => {
+    const { port1, port2 } = new MessageChannel();
+    t.after(() => port1.close());
+    return { connection: new Connection(port1, () => port1.close()), drop: served.connect(port2) };
+  };
+  return Object.assign(state, { host: served, open });
+}
+
+/** As many pages as are asked for, with the model loaded. */
+async function pages(t, llm, count) {
+  const shared = host(t, llm);
+  const opened = Array.from({ length: count }, shared.open);
+  const loaded = await Promise.all(opened.map(({ connection }) => connection.request(call)));
+  const pages = opened.map((page, index) => ({ ...page, llm: createLlm(page.connection, loaded[index]) }));
+  return Object.assign(shared, { pages });
+}
+
+const started = (fake) => fake.log.filter(([what]) => what === 'start').map(([, name]) => name);
+
+test('pages take turns: one that queues twenty calls keeps no other waiting for them', async (t) => {
+  const held = gate();
+  const fake = new FakeLlm((event, name) => (name === 'a0' ? held.opened : undefined));
+  const {
+    pages: [a, b, c],
+  } = await pages(t, fake, 3);
+  const many = Array.from({ length: 20 }, (_, index) => collect(a.llm.generate(`a${index}`)));
+  await settle();
+  const few = ['b0', 'b1'].map((prompt) => collect(b.llm.generate(prompt)));
+  await settle();
+  const one = collect(c.llm.generate('c0'));
+  await settle();
+  held.open();
+  const answers = await Promise.all([...many, ...few, one]);
+  assert.deepEqual(started(fake).slice(0, 7), ['a0', 'b0', 'c0', 'a1', 'b1', 'a2', 'a3']);
+  assert.equal(textOf(answers.at(-1)), 'c0 .');
+  assert.deepEqual(
+    started(fake).filter((name) => name.startsWith('a')),
+    many.map((_, index) => `a${index}`),
+  );
+});
+
+test('a call that is cancelled while it waits ends at once, and takes no turn', async (t) => {
+  const held = gate();
+  const fake = new FakeLlm((event, name) => (name === 'a0' ? held.opened : undefined));
+  const {
+    pages: [a, b],
+  } = await pages(t, fake, 2);
+  const controller = new AbortController();
+  const first = collect(a.llm.generate('a0'));
+  await settle();
+  const given = collect(b.llm.generate('b0', { signal: controller.signal }));
+  const kept = collect(b.llm.generate('b1'));
+  const last = collect(a.llm.generate('a1'));
+  await settle();
+  controller.abort();
+  assert.equal((await given).at(-1).finish.reason, 'abort');
+  held.open();
+  await Promise.all([first, kept, last]);
+  assert.deepEqual(started(fake), ['a0', 'b1', 'a1']);
+});
+
+test('pages that come while the model loads hear the same progress and get the same model, one that comes later at once', async (t) => {
+  const held = gate();
+  let starts = 0;
+  const fake = new FakeLlm();
+  const { open } = host(t, fake, async () => {
+    starts += 1;
+    await held.opened;
+    return fakeRuntime(fake);
+  });
+  const heard = [[], [], []];
+  const request = (index) => open().connection.request(call, ({ phase }) => heard[index].push(phase));
+  const first = request(0);
+  await settle();
+  const second = request(1);
+  await settle();
+  assert.equal(heard[1][0], heard[0].at(-1), 'what is known is told to who comes');
+  const before = heard[0].length - 1;
+  held.open();
+  const [one, two] = await Promise.all([first, second]);
+  assert.deepEqual(one, two);
+  assert.equal(one.name, INFO.name);
+  assert.deepEqual(heard[1], heard[0].slice(before));
+  assert.equal(heard[1].at(-1), 'prepare');
+  assert.deepEqual(await request(2), one);
+  assert.deepEqual(heard[2], ['prepare']);
+  assert.equal(starts, 1);
+});
+
+test('a load that fails does so for all who wait, and is the end of this worker', async (t) => {
+  const held = gate();
+  const fake = new FakeLlm();
+  const shared = host(t, fake, async () => {
+    await held.opened;
+    throw Object.assign(new Error('no adapter'), { code: 'GPU_UNAVAILABLE' });
+  });
+  const loads = [shared.open(), shared.open()].map(({ connection }) => connection.request(call));
+  const failed = loads.map((load) => assert.rejects(load, { code: 'GPU_UNAVAILABLE', message: 'no adapter' }));
+  await settle();
+  held.open();
+  await Promise.all(failed);
+  assert.deepEqual([shared.host.ended, shared.host.used, shared.unused], [true, false, 0]);
+});
+
+test('a page that gives up a load leaves it to the others; when none waits the worker has no use', async (t) => {
+  const held = gate();
+  const fake = new FakeLlm();
+  const shared = host(t, fake, () => held.opened.then(() => fakeRuntime(fake)));
+  const [first, second, third] = [shared.open(), shared.open(), shared.open()];
+  const heard = [];
+  first.connection.request(call, () => heard.push('first')).catch(() => undefined);
+  const loading = second.connection.request(call);
+  await settle();
+  const before = heard.length;
+  first.drop();
+  assert.deepEqual([shared.host.used, shared.unused], [true, 0]);
+  held.open();
+  assert.equal((await loading).name, INFO.name);
+  assert.equal(heard.length, before);
+  second.drop();
+  second.drop();
+  assert.equal(shared.unused, 0);
+  third.drop();
+  assert.deepEqual([shared.host.used, shared.unused], [false, 1]);
+});
+
+test('the page that generates is closed → nothing in the others → the model, which goes on with their calls', async (t) => {
+  const held = gate();
+  const fake = new FakeLlm((event, name) => (name === 'a0' && event.id === 0 ? held.opened : undefined));
+  const {
+    pages: [a, b],
+  } = await pages(t, fake, 2);
+  void collect(a.llm.generate('a0 x y z'));
+  void collect(a.llm.generate('a1'));
+  await settle();
+  const other = collect(b.llm.generate('b0'));
+  await settle();
+  a.drop();
+  held.open();
+  assert.equal(textOf(await other), 'b0 .');
+  await settle();
+  assert.deepEqual(started(fake), ['a0', 'b0']);
+  assert.equal(fake.events.length, 0);
+});
+
+test('the engine of a shared model crashes → `CRASHED` in every page → nothing: the next load starts another worker', async (t) => {
+  const fake = new FakeLlm((event) => {
+    if (event.type === 'token') throw new WebAssembly.RuntimeError('unreachable');
+  });
+  const shared = await pages(t, fake, 3);
+  const [a, b, idle] = shared.pages;
+  const answers = [collect(a.llm.generate('a')), collect(b.llm.generate('b'))];
+  await Promise.all(answers.map((answer) => assert.rejects(answer, { code: 'CRASHED', message: /unreachable/ })));
+  await settle();
+  await assert.rejects(idle.llm.tokenize('later'), { code: 'CRASHED', message: /unreachable/ });
+  assert.equal(shared.host.ended, true);
+  for (const { drop } of shared.pages) drop();
+  assert.equal(shared.unused, 1);
+});
+
+test('every page hears that the model was loaded again', async (t) => {
+  let lost = false;
+  const fake = new FakeLlm((event) => {
+    if (event.type !== 'token' || lost) return;
+    lost = true;
+    throw Object.assign(new Error('gone'), { code: 'DEVICE_LOST' });
+  });
+  const {
+    pages: [a, b],
+  } = await pages(t, fake, 2);
+  assert.equal(textOf(await collect(a.llm.generate('a b'))), 'a b .');
+  assert.deepEqual(
+    [a, b].map(({ llm }) => llm.info.engine.deviceLosses),
+    [1, 1],
+  );
+});
+
+test('only what every tab could have asked for is shared', () => {
+  const shared = (options) => () => checkLoad({ shared: true, model: 'http://localhost/m', ...options });
+  for (const model of [new Blob(['x']), new ReadableStream(), ['http://localhost/m', new Blob()], 'blob:http://x/1']) {
+    assert.throws(shared({ model }), { code: 'INVALID_OPTION', message: /`model`.*or no `shared`/ });
+  }
+  assert.throws(shared({ fetch }), { code: 'INVALID_OPTION', message: /`fetch`.*or no `shared`/ });
+  assert.throws(shared({ shared: 1 }), { code: 'INVALID_OPTION', message: /`shared`: expected a boolean/ });
+  assert.equal(shared({ model: ['http://localhost/m', new URL('http://localhost/n')] })().files.length, 2);
+});
+
+test('the same options name the same worker, others another one', () => {
+  const model = 'http://localhost/m';
+  const name = (options) => nameOf(checkLoad({ model, ...options }));
+  assert.equal(name({}), name({ shared: true, store: true, device: 'auto', threads: 2, token: 'secret' }));
+  assert.ok(!name({ token: 'secret' }).includes('secret'));
+  const others = [
+    { model: `${model}2` },
+    { model: [model, model] },
+    { device: 'cpu' },
+    { contextLength: 64 },
+    { store: false },
+    { store: { required: true } },
+    { sha256: '0'.repeat(64) },
+  ];
+  assert.equal(new Set([{}, ...others].map(name)).size, others.length + 1);
+});
+
+test('pages of two versions of the package share nothing', () => {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  assert.equal(VERSION, version);
+});

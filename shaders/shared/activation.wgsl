@@ -1,0 +1,17 @@
+// The activation function that ACTIVATION names, as numbered in ops/activate.rs. Bounds keep exp finite, since WGSL promises
+// nothing about infinities.
+fn activate(x: f32) -> f32 {
+    if ACTIVATION == 0u { // silu: x · sigmoid(x)
+        return x / (1.0 + exp(min(-x, 80.0)));
+    }
+    if ACTIVATION == 1u { // gelu in its approximation by tanh, (1 + tanh(u)) / 2 being sigmoid(2 u)
+        let u = 0.7978845608 * (x + 0.044715 * x * x * x);
+        return x / (1.0 + exp(min(-2.0 * u, 80.0)));
+    }
+    // gelu: x · (1 + erf(x / √2)) / 2, erf within 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26)
+    let z = abs(x) * 0.7071067812;
+    let t = 1.0 / (1.0 + 0.3275911 * z);
+    let tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+    let erf = 1.0 - tail * exp(-min(z * z, 80.0));
+    return 0.5 * x * (1.0 + select(erf, -erf, x < 0.0));
+}

@@ -1,0 +1,58 @@
+//! A projection by the experts that each token goes to: an expert's rows are read once for all tokens that share it.
+
+use super::activations::Scratch;
+use super::linear::{Output, product};
+use super::pool::Shared;
+use super::tiles::{ROWS, Tiles};
+use crate::ops::{Epilogue, ExpertLinear};
+
+/// Memory that is kept from one product to the next.
+#[derive(Default)]
+pub struct Gathered {
+    x: Vec<f32>,
+    y: Vec<f32>,
+}
+
+/// See [`ExpertLinear::reference`].
+pub fn expert_linear(
+    (scratch, gathered): (&mut Scratch, &mut Gathered),
+    op: &ExpertLinear,
+    x: &[f32],
+    norm: Option<&[f32]>,
+    route: &[f32],
+    weight: &Tiles,
+    y: &mut [f32],
+) {
+    if !weight.finite {
+        return y.fill(f32::NAN);
+    }
+    let cols = weight.cols;
+    for e in 0..op.experts() {
+        let slots: Vec<_> = op.slots_of(e, route).collect();
+        if slots.is_empty() {
+            continue;
+        }
+        gathered.x.clear();
+        for &(t, j) in &slots {
+            gathered.x.extend_from_slice(&x[op.x_row(t, j) * cols..][..cols]);
+        }
+        // whole tiles, of which the first and the last may also have rows of the neighbours
+        let first = e * op.rows;
+        let tiles = first / ROWS..(first + op.rows).div_ceil(ROWS);
+        let rows = tiles.len() * ROWS;
+        gathered.y.resize(slots.len() * rows, 0.0);
+        let output = Output {
+            y: Shared::new(&mut gathered.y),
+            cols: rows,
+            offset: 0,
+            rows,
+            bias: None,
+            epilogue: Epilogue::Store,
+        };
+        product(scratch, &gathered.x, op.norm.zip(norm), weight, tiles, &output);
+        for (&(t, j), result) in slots.iter().zip(gathered.y.chunks_exact(rows)) {
+            let at = t * op.y.cols + op.y_offset + j * op.rows;
+            y[at..][..op.rows].copy_from_slice(&result[first % ROWS..][..op.rows]);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The architectures that weft runs, as rows of a table: how each varies the one decoder layer.
+
+use crate::ops::{Activation, Function, NormKind, RopeKind, Weighting};
+
+/// What does not vary within an architecture.
+#[derive(Debug, PartialEq)]
+pub struct Architecture {
+    /// `general.architecture`
+    pub name: &'static str,
+    /// Of every norm but that of heads.
+    pub norm: NormKind,
+    /// Whether the ε of LayerNorm stands under the name of the other one's.
+    pub rms_eps: bool,
+    /// Between the projections of the feed-forward layer.
+    pub activation: Activation,
+    /// Which values turn together; `None` for learned positions.
+    pub rope: Option<RopeKind>,
+    /// Whether an original context length without a kind of scaling means two sets of factors.
+    pub long_rope: bool,
+    /// Every layer of this number, counted from one, turns nothing (Yang et al. 2025, arXiv 2501.18795).
+    pub no_rope_every: Option<usize>,
+    /// θ of the layers with a window, where it is another one.
+    pub windowed_rope_base: Option<f32>,
+    /// Which layers have a window, where the file says how long one is.
+    pub windowed: WindowedLayers,
+    /// The norm of q and k before they turn.
+    pub qk_norm: Option<QkNorm>,
+    /// Whether what a block adds to the residual stream is normalised before.
+    pub post_norms: bool,
+    /// Whether gate and up projection come as one tensor, `ffn_up`.
+    pub fused_gate_up: bool,
+    /// Whether attention and feed-forward layer read the same residual stream, where the file does not say.
+    pub parallel: bool,
+    /// What experts weigh, where the architecture has such models.
+    pub experts: Option<Weighting>,
+    /// Whether the embeddings are multiplied by the root of their width.
+    pub scales_embedding: bool,
+}
+
+/// Which layers have a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowedLayers {
+    /// Every one.
+    All,
+    /// The n-th, 2 n-th and so on see everything.
+    AllButEvery(usize),
+}
+
+/// What a norm of queries and keys spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QkNorm {
+    /// Each head on its own, all with the same weights.
+    Heads,
+    /// All heads of q, and all of k.
+    Rows,
+}
+
+/// Of Llama; the others say what they do otherwise.
+const LLAMA: Architecture = Architecture {
+    name: "llama",
+    norm: NormKind::Rms,
+    rms_eps: false,
+    activation: Activation::SWIGLU,
+    rope: Some(RopeKind::Interleaved),
+    long_rope: false,
+    no_rope_every: None,
+    windowed_rope_base: None,
+    windowed: WindowedLayers::All,
+    qk_norm: None,
+    post_norms: false,
+    fused_gate_up: false,
+    parallel: false,
+    experts: None,
+    scales_embedding: false,
+};
+
+/// With pairs as in GPT-NeoX.
+const HALF_SPLIT: Architecture = Architecture { rope: Some(RopeKind::HalfSplit), ..LLAMA };
+
+const GEGLU: Activation = Activation { function: Function::GeluTanh, gated: true };
+
+const GEMMA: Architecture = Architecture { name: "gemma", activation: GEGLU, scales_embedding: true, ..HALF_SPLIT };
+
+/// LayerNorm and a plain activation, as in GPT-2.
+const fn gpt(name: &'static str, rope: Option<RopeKind>, function: Function) -> Architecture {
+    let activation = Activation { function, gated: false };
+    Architecture { name, norm: NormKind::Layer, activation, rope, ..LLAMA }
+}
+
+/// Every architecture.
+const ARCHITECTURES: &[Architecture] = &[
+    // Mixtral is stored under this name too
+    Architecture { experts: Some(Weighting::Renormalised), ..LLAMA },
+    Architecture { name: "qwen2", ..HALF_SPLIT },
+    Architecture { name: "qwen2moe", experts: Some(Weighting::Softmax), ..HALF_SPLIT },
+    Architecture { name: "qwen3", qk_norm: Some(QkNorm::Heads), ..HALF_SPLIT },
+    Architecture {
+        name: "qwen3moe",
+        qk_norm: Some(QkNorm::Heads),
+        experts: Some(Weighting::Renormalised),
+        ..HALF_SPLIT
+    },
+    Architecture { name: "olmoe", qk_norm: Some(QkNorm::Rows), experts: Some(Weighting::Softmax), ..HALF_SPLIT },
+    GEMMA,
+    Architecture { name: "gemma2", post_norms: true, windowed: WindowedLayers::AllButEvery(2), ..GEMMA },
+    Architecture {
+        name: "gemma3",
+        post_norms: true,
+        qk_norm: Some(QkNorm::Heads),
+        windowed: WindowedLayers::AllButEvery(6),
+        windowed_rope_base: Some(10000.0),
+        ..GEMMA
+    },
+    Architecture { name: "phi3", fused_gate_up: true, long_rope: true, ..HALF_SPLIT },
+    Architecture {
+        name: "phimoe",
+        norm: NormKind::Layer,
+        rms_eps: true,
+        long_rope: true,
+        experts: Some(Weighting::SparseMixer),
+        ..HALF_SPLIT
+    },
+    Architecture { name: "smollm3", no_rope_every: Some(4), ..LLAMA },
+    Architecture { name: "granite", ..LLAMA },
+    Architecture { name: "stablelm", norm: NormKind::Layer, ..HALF_SPLIT },
+    gpt("starcoder2", Some(RopeKind::HalfSplit), Function::GeluTanh),
+    gpt("gpt2", None, Function::GeluTanh),
+    Architecture { parallel: true, ..gpt("gptneox", Some(RopeKind::HalfSplit), Function::Gelu) },
+    Architecture { parallel: true, ..gpt("phi2", Some(RopeKind::HalfSplit), Function::GeluTanh) },
+    Architecture { parallel: true, ..gpt("falcon", Some(RopeKind::HalfSplit), Function::Gelu) },
+    Architecture { parallel: true, ..gpt("gptj", Some(RopeKind::Interleaved), Function::GeluTanh) },
+];
+
+/// Their names.
+pub const NAMES: [&str; ARCHITECTURES.len()] = {
+    let mut names = [""; ARCHITECTURES.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = ARCHITECTURES[i].name;
+        i += 1;
+    }
+    names
+};
+
+impl Architecture {
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ARCHITECTURES.iter().find(|architecture| architecture.name == name)
+    }
+}

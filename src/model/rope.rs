@@ -1,0 +1,79 @@
+//! The angles of rotary position embedding (Su et al. 2021, arXiv 2104.09864), as a table for the engine.
+
+use std::f64::consts::TAU;
+
+use super::config::{Rope, Scaling};
+use crate::Result;
+use crate::record::{Memory, Tensor};
+
+/// Divisors of the frequencies, (rope.dim / 2), as Llama 3 ships them.
+const FACTORS: &str = "rope_freqs.weight";
+/// The same for contexts up to the original length, and beyond.
+const SHORT_FACTORS: &str = "rope_factors_short.weight";
+const LONG_FACTORS: &str = "rope_factors_long.weight";
+
+/// The names of all vectors of factors.
+pub const ALL_FACTORS: [&str; 3] = [FACTORS, SHORT_FACTORS, LONG_FACTORS];
+
+impl Rope {
+    /// The vector of factors that belongs to a context of this length.
+    pub fn factors_name(&self, context: usize) -> &'static str {
+        match self.scaling {
+            Scaling::Long { original_context, .. } if context > original_context => LONG_FACTORS,
+            Scaling::Long { .. } => SHORT_FACTORS,
+            Scaling::None | Scaling::Linear { .. } | Scaling::Yarn { .. } => FACTORS,
+        }
+    }
+
+    /// An empty table, (context, dim).
+    pub fn create_table(&self, memory: &mut dyn Memory, context: usize) -> Result<Tensor> {
+        Ok(Tensor { buffer: memory.create_values("rope table", context * self.dim)?, rows: context, cols: self.dim })
+    }
+
+    /// cos and sin of every position and pair. `factors`: (dim / 2), divisors of the frequencies.
+    pub fn write_table(&self, memory: &mut dyn Memory, table: Tensor, factors: Option<&[f32]>) -> Result<()> {
+        let factor = |pair: usize| factors.map_or(1.0, |factors| f64::from(factors[pair]));
+        let frequencies: Vec<f64> = (0..self.dim / 2).map(|pair| self.frequency(pair) / factor(pair)).collect();
+        let magnitude = self.magnitude();
+        // A run of positions at a time: for a long context the whole table is megabytes, and its place may be the GPU.
+        for first in (0..table.rows).step_by(256) {
+            let run = first..(first + 256).min(table.rows);
+            let angles = run.flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
+            let turn = |angle: f64| [magnitude * angle.cos(), magnitude * angle.sin()].map(|v| v as f32);
+            let values: Vec<f32> = angles.flat_map(turn).collect();
+            memory.write_values(table.buffer, first * self.dim, &values)?;
+        }
+        Ok(())
+    }
+
+    /// Radians a position.
+    fn frequency(&self, pair: usize) -> f64 {
+        let original = f64::from(self.base).powf(-(2.0 * pair as f64) / self.dim as f64);
+        match self.scaling {
+            Scaling::None | Scaling::Long { .. } => original,
+            Scaling::Linear { factor } => original / f64::from(factor),
+            Scaling::Yarn { factor, original_context, beta_fast, beta_slow, .. } => {
+                // the pair that makes so many turns within the original context
+                let turning = |turns: f32| {
+                    let ratio = original_context as f64 / (f64::from(turns) * TAU);
+                    self.dim as f64 * ratio.ln() / (2.0 * f64::from(self.base).ln())
+                };
+                let low = turning(beta_fast).floor().max(0.0);
+                let high = turning(beta_slow).ceil().min(self.dim as f64 - 1.0);
+                let stretched = ((pair as f64 - low) / (high - low).max(0.001)).clamp(0.0, 1.0);
+                original * (1.0 - stretched) + original / f64::from(factor) * stretched
+            }
+        }
+    }
+
+    /// Factor of cos and sin.
+    fn magnitude(&self) -> f64 {
+        match self.scaling {
+            Scaling::None | Scaling::Linear { .. } => 1.0,
+            Scaling::Long { attention_factor, .. } => f64::from(attention_factor),
+            Scaling::Yarn { factor, attention_factor, .. } => {
+                f64::from(attention_factor) * (1.0 + 0.1 * f64::from(factor).max(1.0).ln())
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `activate`: the activation of feed-forward layers, plain or gated (Shazeer 2020, arXiv 2002.05202).
+//!
+//! A separate operation only where gate and up could not share one matrix; else it is the epilogue of
+//! [`Linear`](super::Linear).
+
+use super::{Kernel, Op, Variants, ceil_div, ensure};
+use crate::Result;
+use crate::record::Tensor;
+
+/// A function of one value. Shaders know it by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Function {
+    /// x · sigmoid(x), also known as swish
+    Silu = 0,
+    /// GELU by way of tanh: (Hendrycks & Gimpel 2016, arXiv 1606.08415), `gelu_new` and `gelu_pytorch_tanh` elsewhere
+    GeluTanh = 1,
+    /// x · Φ(x), with the distribution function of the normal distribution
+    Gelu = 2,
+}
+
+impl Function {
+    /// Its value at x.
+    pub fn at(self, x: f32) -> f32 {
+        match self {
+            Self::Silu => x / (1.0 + (-x).exp()),
+            Self::GeluTanh => {
+                let u = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
+                0.5 * x * (1.0 + u.tanh())
+            }
+            Self::Gelu => 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)),
+        }
+    }
+}
+
+/// The error function within 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26).
+fn erf(x: f32) -> f32 {
+    let x = f64::from(x);
+    let t = 1.0 / (1.0 + 0.327_591_1 * x.abs());
+    let factors = [1.061_405_429, -1.453_152_027, 1.421_413_741, -0.284_496_736, 0.254_829_592];
+    let tail = factors.iter().fold(0.0, |sum, factor| (sum + factor) * t);
+    ((1.0 - tail * (-x * x).exp()) * x.signum()) as f32
+}
+
+/// What a feed-forward layer does between its two projections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activation {
+    /// Of every value.
+    pub function: Function,
+    /// Whether the first half of the values, the gates, are activated and multiplied with the second half.
+    pub gated: bool,
+}
+
+impl Activation {
+    /// As in Llama and most others.
+    pub const SWIGLU: Self = Self { function: Function::Silu, gated: true };
+
+    /// Values before it for each value after it.
+    pub fn inputs(self) -> usize {
+        if self.gated { 2 } else { 1 }
+    }
+
+    /// What a shader that applies it is built with.
+    pub(super) fn constant(self) -> (&'static str, u32) {
+        ("ACTIVATION", self.function as u32)
+    }
+}
+
+/// y[t] = f(x[t][..n]), where gated · x[t][n..], with n = y.cols
+#[derive(Clone, Debug)]
+pub struct Activate {
+    /// What is done.
+    pub activation: Activation,
+    /// (tokens, n), where gated (tokens, 2 n): gate, then up
+    pub x: Tensor,
+    /// (tokens, n)
+    pub y: Tensor,
+}
+
+const WORKGROUP: usize = 64;
+
+impl Op for Activate {
+    fn check(&self) -> Result<()> {
+        let fits = self.x.cols == self.activation.inputs() * self.y.cols;
+        ensure(fits, "activate", "x.cols = y.cols, or 2 y.cols where gated", self)
+    }
+
+    fn kernels(&self, _: &Variants) -> Vec<Kernel> {
+        vec![Kernel {
+            shader: "activate",
+            defines: if self.activation.gated { vec!["GATED"] } else { vec![] },
+            constants: vec![self.activation.constant()],
+            bindings: vec![self.x.into(), self.y.into()],
+            params: vec![self.y.rows as u32, self.y.cols as u32],
+            workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],
+        }]
+    }
+}
+
+/// `x`: (tokens, n), or (tokens, 2 n); `y`: (tokens, n).
+pub fn reference(activation: Activation, x: &[f32], n: usize, y: &mut [f32]) {
+    let Activation { function, gated } = activation;
+    for (x, y) in x.chunks_exact(activation.inputs() * n).zip(y.chunks_exact_mut(n)) {
+        for (i, y) in y.iter_mut().enumerate() {
+            *y = function.at(x[i]) * if gated { x[n + i] } else { 1.0 };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Function::{Gelu, GeluTanh, Silu};
+
+    #[test]
+    fn functions_at_known_points() {
+        for (function, at_one, at_minus_half) in [
+            (Silu, 0.731_058_6, -0.188_770_33),
+            (GeluTanh, 0.841_191_9, -0.154_286),
+            (Gelu, 0.841_344_7, -0.154_268_77),
+        ] {
+            assert_eq!(function.at(0.0), 0.0);
+            assert!((function.at(1.0) - at_one).abs() < 1e-6, "{function:?}: {}", function.at(1.0));
+            assert!((function.at(-0.5) - at_minus_half).abs() < 1e-6, "{function:?}: {}", function.at(-0.5));
+            assert!(function.at(-100.0).abs() < 1e-30);
+            assert_eq!(function.at(100.0), 100.0);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `combine`: the answers of a token's experts → the residual stream.
+
+use super::{Kernel, Op, Variants, ceil_div, ensure};
+use crate::Result;
+use crate::record::Tensor;
+
+/// y[t] += scale · Σ_j route[t][chosen + j] · x[t][j · y.cols ..]
+#[derive(Clone, Debug)]
+pub struct Combine {
+    /// (tokens, slots · y.cols): an answer a slot
+    pub x: Tensor,
+    /// (tokens, chosen + slots): see [`Route`](super::Route)
+    pub route: Tensor,
+    /// Where the weights start in a row of `route`.
+    pub chosen: usize,
+    /// Factor of the sum.
+    pub scale: f32,
+    /// (tokens, cols)
+    pub y: Tensor,
+}
+
+const WORKGROUP: usize = 64;
+
+impl Combine {
+    fn slots(&self) -> usize {
+        self.route.cols - self.chosen
+    }
+}
+
+impl Op for Combine {
+    fn check(&self) -> Result<()> {
+        let fits = self.chosen < self.route.cols && self.x.cols == self.slots() * self.y.cols;
+        ensure(fits, "combine", "x.cols = slots · y.cols", self)
+    }
+
+    fn kernels(&self, _: &Variants) -> Vec<Kernel> {
+        let sizes = [self.y.rows, self.y.cols, self.slots(), self.route.cols, self.chosen];
+        vec![Kernel {
+            shader: "combine",
+            defines: vec![],
+            constants: vec![],
+            bindings: vec![self.x.into(), self.route.into(), self.y.into()],
+            params: sizes.map(|size| size as u32).into_iter().chain([self.scale.to_bits()]).collect(),
+            workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],
+        }]
+    }
+}
+
+impl Combine {
+    /// `x`: (tokens, x.cols); `route`: (tokens, route.cols); `y`: (tokens, y.cols).
+    pub fn reference(&self, x: &[f32], route: &[f32], y: &mut [f32]) {
+        let rows = x.chunks_exact(self.x.cols).zip(route.chunks_exact(self.route.cols));
+        for ((x, route), y) in rows.zip(y.chunks_exact_mut(self.y.cols)) {
+            for (i, y) in y.iter_mut().enumerate() {
+                let answers = x.chunks_exact(self.y.cols).zip(&route[self.chosen..]);
+                *y += self.scale * answers.map(|(x, weight)| weight * x[i]).sum::<f32>();
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! `expert_linear`: a projection by the experts that each token goes to, and by no others (Fedus et al. 2021, arXiv 2101.03961).
+//!
+//! On a GPU these are the shaders of [`Linear`](super::Linear) for one token: few tokens of a chunk share an expert.
+
+use super::{Kernel, Op, RmsNorm, Variants, Weight, ceil_div, ensure};
+use crate::Result;
+use crate::record::{Matrix, Tensor};
+
+/// y[t][y_offset + j · rows + n] = Σ_k weight[(e - first_expert) · rows + n][k] norm(x)[t][k] with e = route[t][j], for the experts
+/// that lie in this part of the weights.
+#[derive(Clone, Debug)]
+pub struct ExpertLinear {
+    /// (tokens, weight.cols), the same for all slots j, or (tokens, chosen · weight.cols), some for each
+    pub x: Tensor,
+    /// Applied to x first.
+    pub norm: Option<RmsNorm>,
+    /// (experts of this part · rows, inputs)
+    pub weight: Matrix,
+    /// Outputs of an expert.
+    pub rows: usize,
+    /// Number of the first expert of this part.
+    pub first_expert: usize,
+    /// (tokens, at least chosen): the numbers of a token's experts
+    pub route: Tensor,
+    /// Experts of a token.
+    pub chosen: usize,
+    /// First column of y to write.
+    pub y_offset: usize,
+    /// (tokens, at least y_offset + chosen · rows)
+    pub y: Tensor,
+}
+
+impl ExpertLinear {
+    /// Experts of this part.
+    pub fn experts(&self) -> usize {
+        self.weight.rows / self.rows
+    }
+
+    /// Whether each slot has columns of x of its own.
+    pub fn slot_inputs(&self) -> bool {
+        self.x.cols != self.weight.cols
+    }
+
+    /// The row of x that slot `j` of token `t` reads, counted in rows of weight.cols.
+    pub fn x_row(&self, t: usize, j: usize) -> usize {
+        if self.slot_inputs() { t * self.chosen + j } else { t }
+    }
+
+    /// Tokens and slots that go to expert `e` of this part.
+    pub fn slots_of(&self, e: usize, route: &[f32]) -> impl Iterator<Item = (usize, usize)> {
+        let number = (self.first_expert + e) as f32;
+        let slots = route.chunks_exact(self.route.cols).enumerate();
+        slots.flat_map(move |(t, route)| (0..self.chosen).filter(move |&j| route[j] == number).map(move |j| (t, j)))
+    }
+}
+
+impl Op for ExpertLinear {
+    fn check(&self) -> Result<()> {
+        let (weight, chosen) = (&self.weight, self.chosen);
+        ensure(weight.cols.is_multiple_of(weight.row_unit()), "expert_linear", "columns in whole groups", weight)?;
+        ensure(self.rows > 0 && weight.rows.is_multiple_of(self.rows), "expert_linear", "whole experts", self)?;
+        let inputs = [weight.cols, chosen * weight.cols].contains(&self.x.cols);
+        ensure(inputs, "expert_linear", "x.cols = weight.cols, or chosen times that", self)?;
+        let norm_fits = self.norm.is_none_or(|norm| norm.weight.cols == weight.cols && !self.slot_inputs());
+        ensure(norm_fits, "expert_linear", "norm.cols = x.cols", self)?;
+        ensure(self.route.cols >= chosen, "expert_linear", "an expert a slot", self)?;
+        ensure(self.y_offset + chosen * self.rows <= self.y.cols, "expert_linear", "outputs within y.cols", self)
+    }
+
+    fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
+        let variant = variants.linear(&self.weight, 1);
+        let mut defines = vec![self.weight.define(), "EXPERTS"];
+        let mut bindings = vec![self.x.into(), self.y.into(), self.route.into()];
+        if let Some(norm) = self.norm {
+            defines.push("NORM");
+            bindings.push(norm.weight.into());
+        }
+        if self.slot_inputs() {
+            defines.push("SLOT_INPUTS");
+        }
+        bindings.extend(self.weight.bindings());
+        let mut constants = self.weight.constants(variants.row_tile(self.weight.rows));
+        constants.extend(variant.constants(self.rows, 1));
+        let sizes = [
+            ("X_ROWS", self.x.rows * self.x.cols / self.weight.cols),
+            ("Y_COLS", self.y.cols),
+            ("ROUTE_COLS", self.route.cols),
+            ("CHOSEN", self.chosen),
+            ("EXPERTS", self.experts()),
+            ("FIRST_EXPERT", self.first_expert),
+        ];
+        constants.extend(sizes.map(|(name, size)| (name, size as u32)));
+        let eps = self.norm.map_or(0.0, |norm| norm.eps);
+        vec![Kernel {
+            shader: variant.shader,
+            defines,
+            constants,
+            bindings,
+            // without a factor or a bound of the results
+            params: vec![self.y.rows as u32, self.y_offset as u32, eps.to_bits(), 1f32.to_bits(), 0],
+            workgroups: [ceil_div(self.rows, variant.rows * variant.lanes), self.y.rows as u32, self.chosen as u32],
+        }]
+    }
+}
+
+impl ExpertLinear {
+    /// `x`: (tokens, x.cols); `norm`: (weight.cols); `route`: (tokens, route.cols); `y`: (tokens, y.cols).
+    pub fn reference(&self, x: &[f32], norm: Option<&[f32]>, route: &[f32], weight: Weight, y: &mut [f32]) {
+        let cols = weight.cols;
+        let mut x = x.to_vec();
+        if let (Some(op), Some(norm)) = (self.norm, norm) {
+            op.reference(&x.clone(), norm, &mut x);
+        }
+        let mut row = vec![0.0; cols];
+        for e in 0..self.experts() {
+            for (t, j) in self.slots_of(e, route) {
+                let x = &x[self.x_row(t, j) * cols..][..cols];
+                for n in 0..self.rows {
+                    weight.dequantize(e * self.rows + n, &mut row);
+                    y[t * self.y.cols + self.y_offset + j * self.rows + n] =
+                        row.iter().zip(x).map(|(w, x)| w * x).sum();
+                }
+            }
+        }
+    }
+}

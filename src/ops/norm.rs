@@ -1,0 +1,144 @@
+//! `norm`: layer normalisation as an operation of its own, where it cannot be the prologue of a projection: with a mean and a
+//! bias (Ba et al. 2016, arXiv 1607.06450), after a projection, and of the heads of queries and keys (Henry et al. 2020, arXiv
+//! 2010.04245).
+
+use super::{Kernel, Op, Variants, ensure};
+use crate::Result;
+use crate::record::Tensor;
+
+/// What a row is divided by, and what is taken from it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormKind {
+    /// Its root mean square, and nothing.
+    Rms,
+    /// Its standard deviation, and its mean.
+    Layer,
+}
+
+/// y[t][g] = normalised(x[t][first_col..][g]) · weight[g] + bias[g], for each of `groups` groups of columns
+#[derive(Clone, Debug)]
+pub struct Norm {
+    /// (tokens, at least first_col + weight.cols)
+    pub x: Tensor,
+    /// First column that is read.
+    pub first_col: usize,
+    /// Consecutive groups of as many columns each, which are normalised on their own: heads, or one for the whole row.
+    pub groups: usize,
+    /// (1, columns of all groups)
+    pub weight: Tensor,
+    /// (1, columns of all groups)
+    pub bias: Option<Tensor>,
+    /// How.
+    pub kind: NormKind,
+    /// Keeps a group of equal values finite.
+    pub eps: f32,
+    /// Whether the result is added to y: the residual connection.
+    pub accumulate: bool,
+    /// (tokens, columns of all groups); or x itself, whose columns are then replaced.
+    pub y: Tensor,
+}
+
+impl Norm {
+    fn in_place(&self) -> bool {
+        self.x.buffer == self.y.buffer
+    }
+
+    /// Columns of a group.
+    fn width(&self) -> usize {
+        self.weight.cols / self.groups
+    }
+
+    /// First column that is written.
+    fn y_first_col(&self) -> usize {
+        if self.in_place() { self.first_col } else { 0 }
+    }
+}
+
+impl Op for Norm {
+    fn check(&self) -> Result<()> {
+        let cols = self.weight.cols;
+        ensure(self.groups > 0 && cols.is_multiple_of(self.groups), "norm", "equal groups", self)?;
+        ensure(self.first_col + cols <= self.x.cols, "norm", "columns within x.cols", self)?;
+        ensure(self.x.rows >= self.y.rows, "norm", "x.rows ≥ y.rows", self)?;
+        ensure(self.bias.is_none_or(|bias| bias.cols == cols), "norm", "bias.cols = weight.cols", self)?;
+        let fits = if self.in_place() { self.x == self.y && !self.accumulate } else { self.y.cols == cols };
+        ensure(fits, "norm", "y.cols = weight.cols, or y = x", self)
+    }
+
+    fn kernels(&self, _: &Variants) -> Vec<Kernel> {
+        let mut defines = Vec::new();
+        let mut bindings = vec![self.y.into(), self.weight.into()];
+        if self.kind == NormKind::Layer {
+            defines.push("LAYER");
+        }
+        if self.accumulate {
+            defines.push("ACCUMULATE");
+        }
+        if self.in_place() {
+            defines.push("IN_PLACE");
+        } else {
+            bindings.push(self.x.into());
+        }
+        if let Some(bias) = self.bias {
+            defines.push("BIAS");
+            bindings.push(bias.into());
+        }
+        let sizes = [self.y.rows, self.width(), self.x.cols, self.first_col, self.y.cols, self.y_first_col()];
+        vec![Kernel {
+            shader: "norm",
+            defines,
+            constants: vec![],
+            bindings,
+            params: sizes.map(|size| size as u32).into_iter().chain([self.eps.to_bits()]).collect(),
+            workgroups: [self.groups as u32, self.y.rows as u32, 1],
+        }]
+    }
+}
+
+impl Norm {
+    /// `x`: (tokens, x.cols), `None` where it is y; `weight`, `bias`: (columns of all groups); `y`: (tokens, y.cols).
+    pub fn reference(&self, x: Option<&[f32]>, weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+        let (width, first) = (self.width(), self.y_first_col());
+        for (t, y) in y.chunks_exact_mut(self.y.cols).enumerate() {
+            for g in 0..self.groups {
+                let columns = g * width..(g + 1) * width;
+                let y = &mut y[first + g * width..][..width];
+                let mut row = match x {
+                    Some(x) => x[t * self.x.cols + self.first_col + g * width..][..width].to_vec(),
+                    None => y.to_vec(),
+                };
+                if self.kind == NormKind::Layer {
+                    let mean = row.iter().sum::<f32>() / width as f32;
+                    row.iter_mut().for_each(|v| *v -= mean);
+                }
+                let mean_square = row.iter().map(|v| v * v).sum::<f32>() / width as f32;
+                let scale = 1.0 / (mean_square + self.eps).sqrt();
+                for (i, ((y, v), weight)) in y.iter_mut().zip(row).zip(&weight[columns.clone()]).enumerate() {
+                    let result = v * scale * weight + bias.map_or(0.0, |bias| bias[columns.start + i]);
+                    *y = if self.accumulate { *y + result } else { result };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::BufferId;
+
+    #[test]
+    fn a_group_has_no_mean_and_unit_variance_before_weight_and_bias() {
+        let tensor = |buffer, cols| Tensor { buffer: BufferId(buffer), rows: 1, cols };
+        let (kind, weight) = (NormKind::Layer, tensor(1, 6));
+        let (x, y) = (tensor(0, 8), tensor(2, 6));
+        let norm = Norm { x, first_col: 1, groups: 2, weight, bias: None, kind, eps: 0.0, accumulate: false, y };
+        norm.check().unwrap();
+        let mut y = [0.0; 6];
+        norm.reference(Some(&[9.0, 3.0, -4.0, 0.0, 5.0, 1.0, 2.0, 9.0]), &[1.0; 6], None, &mut y);
+        for group in y.chunks(3) {
+            assert!(group.iter().sum::<f32>().abs() < 1e-6);
+            assert!((group.iter().map(|v| v * v).sum::<f32>() - 3.0).abs() < 1e-5);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `route`: which experts a token goes to, and what each one's answer weighs (Shazeer et al. 2017, arXiv 1701.06538).
+
+use super::{Kernel, Op, Variants, ceil_div, ensure};
+use crate::Result;
+use crate::record::Tensor;
+
+/// What the answers of the chosen experts weigh. Shaders know it by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Weighting {
+    /// Their share in the softmax over all experts.
+    Softmax = 0,
+    /// The same, scaled so that the chosen ones make 1.
+    Renormalised = 1,
+    /// Each its share among those that were not chosen before it and are within 2 % of the best of these (Liu et al. 2023, arXiv
+    /// 2310.00811, with ε = 0.01).
+    SparseMixer = 2,
+}
+
+/// y[t] = the numbers of the `chosen` experts with the largest logits, then their weights, then that of the shared one
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// (tokens, experts), and where there is a shared expert one more column: the logit of its weight
+    pub logits: Tensor,
+    /// Experts of a token.
+    pub chosen: usize,
+    /// What they weigh.
+    pub weighting: Weighting,
+    /// Whether an expert that every token goes to has a weight, sigmoid(its logit).
+    pub shared: bool,
+    /// (tokens, 2 chosen), or one column more where there is a shared one
+    pub y: Tensor,
+}
+
+/// Scores that are within this of the best count for [`Weighting::SparseMixer`], relative to the larger of the two magnitudes.
+const NEAR: f32 = 0.02;
+
+const WORKGROUP: usize = 32;
+
+impl Route {
+    fn experts(&self) -> usize {
+        self.logits.cols - usize::from(self.shared)
+    }
+}
+
+impl Op for Route {
+    fn check(&self) -> Result<()> {
+        ensure((1..=self.experts()).contains(&self.chosen), "route", "1 to all experts chosen", self)?;
+        let cols = 2 * self.chosen + usize::from(self.shared);
+        ensure(self.y.cols == cols && self.logits.rows >= self.y.rows, "route", "y.cols = 2 chosen + shared", self)
+    }
+
+    fn kernels(&self, _: &Variants) -> Vec<Kernel> {
+        let constants = [
+            ("EXPERTS", self.experts()),
+            ("CHOSEN", self.chosen),
+            ("WEIGHTING", self.weighting as usize),
+            ("SHARED", usize::from(self.shared)),
+        ];
+        vec![Kernel {
+            shader: "route",
+            defines: vec![],
+            constants: constants.map(|(name, value)| (name, value as u32)).into(),
+            bindings: vec![self.logits.into(), self.y.into()],
+            params: vec![self.y.rows as u32],
+            workgroups: [ceil_div(self.y.rows, WORKGROUP), 1, 1],
+        }]
+    }
+}
+
+impl Route {
+    /// `logits`: (tokens, logits.cols); `y`: (tokens, y.cols).
+    pub fn reference(&self, logits: &[f32], y: &mut [f32]) {
+        for (logits, y) in logits.chunks_exact(self.logits.cols).zip(y.chunks_exact_mut(self.y.cols)) {
+            let (experts, shared) = logits.split_at(self.experts());
+            let mut left = experts.to_vec();
+            let largest = experts.iter().fold(f32::NEG_INFINITY, |largest, &logit| largest.max(logit));
+            let power = |e: usize| (experts[e] - largest).exp();
+            let all: f32 = (0..experts.len()).map(power).sum();
+            for j in 0..self.chosen {
+                // of equal ones the first
+                let best = (0..left.len()).fold(0, |best, e| if left[e] > left[best] { e } else { best });
+                y[j] = best as f32;
+                let is_near = |e: &usize| {
+                    let magnitude = experts[*e].abs().max(left[best].abs());
+                    left[*e] > f32::NEG_INFINITY && left[best] - experts[*e] <= NEAR * magnitude
+                };
+                let rivals = match self.weighting {
+                    Weighting::Softmax | Weighting::Renormalised => all,
+                    Weighting::SparseMixer => (0..left.len()).filter(is_near).map(power).sum(),
+                };
+                y[self.chosen + j] = power(best) / rivals;
+                left[best] = f32::NEG_INFINITY;
+            }
+            let weights = &mut y[self.chosen..2 * self.chosen];
+            if self.weighting == Weighting::Renormalised {
+                let sum: f32 = weights.iter().sum();
+                weights.iter_mut().for_each(|weight| *weight /= sum);
+            }
+            if let [gate] = shared {
+                y[2 * self.chosen] = 1.0 / (1.0 + (-gate).exp());
+            }
+        }
+    }
+}

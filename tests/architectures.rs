@@ -1,0 +1,160 @@
+//! Every architecture against the logits that Hugging Face transformers gives for the same random weights, see
+//! tests/fixtures/architectures/README.md: on the plain reference and on both engines, a prompt at once and token by token.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use pollster::block_on;
+use serde::Deserialize;
+use weft_llm::Error;
+use weft_llm::engine::Engine;
+use weft_llm::engine::cpu::Simd;
+use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::model::architecture::NAMES;
+use weft_llm::sampling::SamplingOptions;
+use weft_llm::session::{Event, GenerateOptions, Loading, Session};
+
+/// Largest difference of a logit, relative to the largest logit: the two forms of GELU differ by four times as much.
+const TOLERANCE: f32 = 1e-4;
+
+/// What the fixtures have and weft does not run: loading it says so.
+const NOT_YET: [&str; 5] =
+    ["bert-masked-lm", "bert-sequence-classification", "distilbert-masked-lm", "sentence-bert", "stablelm-parallel"];
+
+#[derive(Deserialize)]
+struct Golden {
+    versions: BTreeMap<String, String>,
+    prompts: Vec<Prompt>,
+}
+
+#[derive(Deserialize)]
+struct Prompt {
+    ids: Vec<u32>,
+    /// (ids, vocabulary)
+    logits: Vec<Vec<f32>>,
+}
+
+fn folders() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/architectures");
+    let mut folders: Vec<_> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|folder| folder.join("model.gguf").exists());
+    folders.sort();
+    folders
+}
+
+fn golden(folder: &Path) -> Golden {
+    serde_json::from_slice(&std::fs::read(folder.join("reference.json")).unwrap()).unwrap()
+}
+
+type Make = fn() -> Box<dyn Engine>;
+
+const ENGINES: [(&str, Make); 3] = [
+    ("reference", || Box::new(HostEngine::new(Reference))),
+    ("cpu", || Box::new(HostEngine::new(Simd::default()))),
+    ("gpu", || Box::new(support::gpu())),
+];
+
+fn open(engine: Box<dyn Engine>, bytes: &[u8], context: Option<usize>) -> Result<Session, Error> {
+    let mut loading = Loading::new(engine, context);
+    block_on(loading.feed(bytes))?;
+    block_on(loading.finish())
+}
+
+fn logits(session: &mut Session, ids: &[u32]) -> Vec<Vec<f32>> {
+    let mut rows = Vec::new();
+    block_on(session.logits(ids, |_, logits| rows.push(logits.to_vec()))).unwrap();
+    rows
+}
+
+/// The likeliest continuation, which is computed token by token.
+fn continuation(session: &mut Session, ids: &[u32], len: usize) -> Vec<u32> {
+    let sampling = SamplingOptions::greedy();
+    let options = GenerateOptions { max_tokens: Some(len), ignore_eos: true, sampling, ..GenerateOptions::default() };
+    session.start(ids.to_vec(), options, 0).unwrap();
+    let mut generated = Vec::new();
+    loop {
+        match block_on(session.next()).unwrap() {
+            Event::Token { id, .. } => generated.push(id),
+            Event::End { .. } => return generated,
+            Event::Prompt { .. } => {}
+        }
+    }
+}
+
+fn difference(got: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
+    assert_eq!(got.len(), expected.len());
+    let pairs = || got.iter().flatten().zip(expected.iter().flatten());
+    let largest = pairs().map(|(_, expected)| expected.abs()).fold(0.0, f32::max);
+    assert!(largest > 0.1, "nothing to compare");
+    pairs().map(|(a, b)| (a - b).abs()).fold(0.0, |most, d| if d.is_nan() { f32::INFINITY } else { f32::max(most, d) })
+        / largest
+}
+
+#[test]
+fn every_architecture_gives_the_logits_of_transformers() {
+    let (mut wrong, mut rows) = (Vec::new(), Vec::new());
+    for folder in folders() {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let bytes = std::fs::read(folder.join("model.gguf")).unwrap();
+        if NOT_YET.contains(&name.as_str()) {
+            let error = open(ENGINES[0].1(), &bytes, None).err().unwrap();
+            assert_eq!(error.code(), "UNSUPPORTED_MODEL", "{name}: {error}");
+            rows.push(format!("| {name} | none | not run yet: `UNSUPPORTED_MODEL`, which names what is missing |\n"));
+            continue;
+        }
+        let engines = ENGINES.map(|(engine, _)| engine).join(", ");
+        let transformers = &golden(&folder).versions["transformers"];
+        rows.push(format!("| {name} | {engines} | the logits of transformers {transformers} within {TOLERANCE:e} |\n"));
+        for (engine, make) in ENGINES {
+            let case = format!("{name} on {engine}");
+            // some models differ by the length of the context
+            let open = |context| open(make(), &bytes, context).unwrap_or_else(|error| panic!("{case}: {error}"));
+            for Prompt { ids, logits: expected } in golden(&folder).prompts {
+                let delta = difference(&logits(&mut open(Some(ids.len())), &ids), &expected);
+                println!("{case}, {} ids: {delta:.1e}", ids.len());
+                if delta > TOLERANCE {
+                    wrong.push(format!("{case}, {} ids: {delta:.1e}", ids.len()));
+                }
+            }
+            check_steps(&case, &mut open(None), &golden(&folder).prompts[0].ids);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    check_table(&rows.concat());
+}
+
+/// docs/MODELS.md is what this test has shown.
+fn check_table(rows: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/MODELS.md");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (head, _) = text.split_once("|---|---|---|\n").unwrap();
+    let expected = format!("{head}|---|---|---|\n{rows}");
+    if std::env::var_os("WEFT_WRITE").is_some() {
+        std::fs::write(&file, &expected).unwrap();
+    }
+    assert_eq!(text, expected, "WEFT_WRITE=1 writes docs/MODELS.md anew");
+}
+
+/// Token by token comes the same as at once: each token of a greedy continuation has the best logit, as near as can be told.
+fn check_steps(name: &str, session: &mut Session, ids: &[u32]) {
+    let generated = continuation(session, ids, 12);
+    assert_eq!(generated.len(), 12);
+    let all = [ids, &generated].concat();
+    for (row, &id) in logits(session, &all)[ids.len() - 1..].iter().zip(&generated) {
+        let best = row.iter().fold(f32::NEG_INFINITY, |best, &logit| best.max(logit));
+        let largest = row.iter().fold(0.0f32, |largest, logit| largest.max(logit.abs()));
+        assert!(best - row[id as usize] <= TOLERANCE * largest, "{name}: {id} after {ids:?}");
+    }
+}
+
+#[test]
+fn every_architecture_has_a_fixture() {
+    let known: Vec<String> =
+        folders().iter().map(|folder| folder.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    for name in NAMES {
+        assert!(known.iter().any(|folder| folder.split('-').next() == Some(name)), "no fixture for {name}: {known:?}");
+    }
+}

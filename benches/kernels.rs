@@ -68,10 +68,11 @@ fn trials(device: Device) -> Vec<(Trial, Open)> {
     let mut trials: Vec<(Trial, Open)> = Vec::new();
     let plain = Variants::PLAIN;
     if device == Device::Cpu {
-        for layout in [Layout::Q4, Layout::Q8, Layout::F16, Layout::Bf16, Layout::F32] {
+        for layout in Layout::ALL {
+            let hidden = hidden(layout);
             for tokens in [1, 32] {
-                trials.push((Trial::gate_up(tokens, layout, 1536, 576), Box::new(cpu)));
-                trials.push((Trial::down(tokens, layout, 576, 1536), Box::new(cpu)));
+                trials.push((Trial::gate_up(tokens, layout, 1536, hidden), Box::new(cpu)));
+                trials.push((Trial::down(tokens, layout, hidden, 1536), Box::new(cpu)));
             }
         }
         for (tokens, position) in [(1, 40), (1, 300), (32, 200)] {
@@ -79,19 +80,20 @@ fn trials(device: Device) -> Vec<(Trial, Open)> {
         }
         return trials;
     }
-    for layout in [Layout::Q4, Layout::Q8] {
+    for layout in Layout::ALL.into_iter().filter(|layout| layout.quantised().is_some()) {
+        let hidden = hidden(layout);
         let wide = move || gpus(MATVEC.iter().map(|v| (v.name, Variants { matvec_wide: v, ..plain })));
-        trials.push((Trial::gate_up(1, layout, 1536, 576), Box::new(wide)));
+        trials.push((Trial::gate_up(1, layout, 1536, hidden), Box::new(wide)));
         let narrow = move || gpus(MATVEC.iter().map(|v| (v.name, Variants { matvec_narrow: v, ..plain })));
-        trials.push((Trial::gate_up(1, layout, 480, 576), Box::new(narrow)));
-        trials.push((Trial::down(1, layout, 576, 1536), Box::new(narrow)));
+        trials.push((Trial::gate_up(1, layout, 480, hidden), Box::new(narrow)));
+        trials.push((Trial::down(1, layout, hidden, 1536), Box::new(narrow)));
         let many = move || {
             let exact = MATMUL.iter().map(|v| (v.name, Variants { matmul: v, ..plain }));
             let int8 = MATMUL_INT8.iter().map(|v| (v.name, Variants { matmul_int8: Some(v), ..plain }));
             gpus(exact.chain(int8))
         };
-        trials.push((Trial::gate_up(32, layout, 1536, 576), Box::new(many)));
-        trials.push((Trial::down(32, layout, 576, 1536), Box::new(many)));
+        trials.push((Trial::gate_up(32, layout, 1536, hidden), Box::new(many)));
+        trials.push((Trial::down(32, layout, hidden, 1536), Box::new(many)));
     }
     for position in [40, 300] {
         let one = move || gpus(ATTEND_ONE.iter().map(|v| (v.name, Variants { attend_one: v, ..plain })));
@@ -100,6 +102,11 @@ fn trials(device: Device) -> Vec<(Trial, Open)> {
     let many = move || gpus(ATTEND_MANY.iter().map(|v| (v.name, Variants { attend_many: v, ..plain })));
     trials.push((Trial::attention(32, 200), Box::new(many)));
     trials
+}
+
+/// 576, or the multiple of 256 next to it.
+fn hidden(layout: Layout) -> usize {
+    layout.quantised().map_or(576, |quantised| if quantised.group > 32 { 512 } else { 576 })
 }
 
 fn cpu() -> Vec<Candidate> {

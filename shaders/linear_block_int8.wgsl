@@ -1,14 +1,14 @@
 // `linear` for many tokens and a quantised weight, see shared/linear.wgsl: as linear_block, but in products of bytes.
 //
 // Activations are rounded to eight bits, with a scale for the 16 values that an invocation fetches; the norm's weight is
-// multiplied in before. Sums of products are exact in i32, and meet the scales in f32. What the minimum of a block is
-// multiplied with, the sum of the activations, is taken before the rounding.
+// multiplied in before. Sums of products are exact in i32, and meet the scales in f32. What the minima of a block are
+// multiplied with, the sums of the activations, are taken before the rounding.
 #import linear
 #import blocks
 #import tile
 
 var<workgroup> weights: array<vec4<u32>, 2u * TILE_ROWS>; // (halves of a block, rows)
-var<workgroup> weight_scales: array<vec2<f32>, TILE_ROWS>; // scale, minimum
+var<workgroup> weight_scales: array<vec4<f32>, TILE_ROWS>; // scale and minimum of the halves
 var<workgroup> activations: array<vec4<u32>, 2u * TILE_TOKENS>; // (halves, tokens)
 var<workgroup> activation_scales: array<vec2<f32>, 2u * TILE_TOKENS>; // (halves, tokens): scale, sum
 
@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let bytes = block_bytes(fetch.row, block);
             weights[fetch.task] = bytes[0];
             weights[TILE_ROWS + fetch.task] = bytes[1];
-            weight_scales[fetch.task] = block_scale(fetch.row, block);
+            weight_scales[fetch.task] = block_scales(fetch.row, block);
         } else {
             var values: array<vec4<f32>, 4>;
             for (var i = 0u; i < 4u; i++) {
@@ -58,7 +58,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let low = array(weights[lane], weights[lane + LANES], weights[lane + 2u * LANES], weights[lane + 3u * LANES]);
         let w = TILE_ROWS + lane;
         let high = array(weights[w], weights[w + LANES], weights[w + 2u * LANES], weights[w + 3u * LANES]);
-        let scales = mat4x2<f32>(
+        let scales = mat4x4<f32>(
             weight_scales[lane],
             weight_scales[lane + LANES],
             weight_scales[lane + 2u * LANES],
@@ -82,20 +82,20 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 }
 
 // A block of four rows against a token.
-fn products(low: array<vec4<u32>, 4>, high: array<vec4<u32>, 4>, scales: mat4x2<f32>, token: u32) -> vec4<f32> {
+fn products(low: array<vec4<u32>, 4>, high: array<vec4<u32>, 4>, scales: mat4x4<f32>, token: u32) -> vec4<f32> {
     let a = activations[token];
     let b = activations[TILE_TOKENS + token];
     let scale_a = activation_scales[token];
     let scale_b = activation_scales[TILE_TOKENS + token];
     let product_a = vec4<f32>(vec4(dot16(a, low[0]), dot16(a, low[1]), dot16(a, low[2]), dot16(a, low[3])));
     let product_b = vec4<f32>(vec4(dot16(b, high[0]), dot16(b, high[1]), dot16(b, high[2]), dot16(b, high[3])));
-    let product = product_a * scale_a.x + product_b * scale_b.x;
-    let sum = scale_a.y + scale_b.y;
+    let low_products = product_a * scale_a.x;
+    let high_products = product_b * scale_b.x;
     return vec4(
-        dot(scales[0], vec2(product.x, sum)),
-        dot(scales[1], vec2(product.y, sum)),
-        dot(scales[2], vec2(product.z, sum)),
-        dot(scales[3], vec2(product.w, sum)),
+        dot(scales[0], vec4(low_products.x, scale_a.y, high_products.x, scale_b.y)),
+        dot(scales[1], vec4(low_products.y, scale_a.y, high_products.y, scale_b.y)),
+        dot(scales[2], vec4(low_products.z, scale_a.y, high_products.z, scale_b.y)),
+        dot(scales[3], vec4(low_products.w, scale_a.y, high_products.w, scale_b.y)),
     );
 }
 

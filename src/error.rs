@@ -32,7 +32,7 @@ pub enum Error {
     },
     /// A tensor is stored in a block type that weft does not read.
     #[error(
-        "tensor `{tensor}` is stored as {found}, which weft cannot read; it reads {known}. Convert the model to one of these."
+        "tensor `{tensor}` is stored as {found}, which weft cannot read; it reads {known}. Use another quantisation of the model, such as Q4_K_M or Q8_0."
     )]
     UnsupportedTensorType {
         /// Name of the tensor.

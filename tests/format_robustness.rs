@@ -95,6 +95,8 @@ fn model() -> Vec<u8> {
         .tensor("half", &[6], BlockType::F16, &[1; 12])
         .tensor("q4", &[64, 2], BlockType::Q4_0, &[7; 4 * 18])
         .tensor("q8", &[32, 2, 2], BlockType::Q8_0, &[7; 4 * 34])
+        .tensor("q5", &[32, 3], BlockType::Q5_1, &[7; 3 * 24])
+        .tensor("q6_k", &[256, 2], BlockType::Q6K, &[7; 2 * 210])
         .to_bytes()
 }
 

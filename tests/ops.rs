@@ -3,7 +3,7 @@
 mod support;
 
 use support::{Rng, Setup, Suite};
-use weft_llm::format::block::BlockType;
+use weft_llm::format::{BlockType, Layout};
 use weft_llm::ops::{
     Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Index, LastRow, Linear, Norm,
     NormKind, RopeAppend, RopeKind, Route, Weighting,
@@ -16,7 +16,7 @@ const TOKENS: [(usize, usize); 5] = [(1, 1), (3, 8), (8, 8), (13, 20), (33, 33)]
 fn linear() {
     let mut suite = Suite::new();
     let mut rng = Rng::new(1);
-    for block in BlockType::ALL {
+    for block in EVERY_LAYOUT {
         let epilogues = [
             Epilogue::Store,
             Epilogue::Accumulate { scale: 0.22 },
@@ -29,7 +29,7 @@ fn linear() {
             for has_bias in [false, true] {
                 for (tokens, capacity) in TOKENS {
                     let rows = [1, 7, 65, 130][rng.below(4)];
-                    let cols = [32, 96, 160, 576][rng.below(4)];
+                    let cols = cols(block, &mut rng);
                     linear_case(&mut suite, block, epilogue, has_bias, (tokens, capacity), (rows, cols));
                 }
             }
@@ -41,6 +41,31 @@ fn linear() {
         linear_case(&mut suite, block, Epilogue::Store, true, (1, 1), (65, 4));
     }
     suite.report("linear");
+}
+
+/// A type of every layout. Q6K16 is there twice: with a minimum that is a multiple of the scale, and with one of its own.
+const EVERY_LAYOUT: [BlockType; 10] = [
+    BlockType::F32,
+    BlockType::F16,
+    BlockType::Bf16,
+    BlockType::Q4_1,
+    BlockType::Q5_1,
+    BlockType::Q4K,
+    BlockType::Q2K,
+    BlockType::Q6K,
+    BlockType::Q5K,
+    BlockType::Iq4Xs,
+];
+
+#[test]
+fn every_layout_is_compared() {
+    let layouts = EVERY_LAYOUT.map(Layout::for_block);
+    assert!(Layout::ALL.iter().all(|layout| layouts.contains(layout)));
+}
+
+/// Whole blocks, and no more than a few hundred values.
+fn cols(block: BlockType, rng: &mut Rng) -> usize {
+    if block.block_len() > 32 { [256, 512][rng.below(2)] } else { [32, 96, 160, 576][rng.below(4)] }
 }
 
 fn linear_case(
@@ -91,7 +116,7 @@ fn embed() {
     for block in BlockType::ALL {
         for (tokens, capacity) in TOKENS {
             let vocabulary = 97;
-            let cols = [32, 96, 160, 576][rng.below(4)];
+            let cols = cols(block, &mut rng);
             let ids = rng.ids(tokens, vocabulary);
             suite.case(format!("{block:?} tokens {tokens}/{capacity}"), 5, &ids, |s: &mut Setup| Embed {
                 table: s.matrix(block, vocabulary, cols),
@@ -198,11 +223,11 @@ fn route() {
 fn expert_linear() {
     let mut suite = Suite::new();
     let mut rng = Rng::new(6);
-    for block in BlockType::ALL {
+    for block in EVERY_LAYOUT {
         for slot_inputs in [false, true] {
             for (tokens, capacity) in TOKENS {
                 // experts end within a tile of rows
-                let (rows, cols) = ([12, 7, 64, 130][rng.below(4)], [32, 96, 160][rng.below(3)]);
+                let (rows, cols) = ([12, 7, 64, 130][rng.below(4)], cols(block, &mut rng));
                 let (chosen, experts, first_expert) = (3, 4, rng.below(3));
                 let has_norm = !slot_inputs && rng.below(2) == 1;
                 let shape = format!("{block:?} {experts} × {rows} × {cols} from {first_expert}");

@@ -7,7 +7,7 @@ use pollster::block_on;
 use support::tiny::{Tiny, session_on};
 use support::{gpu_with, variant_sets};
 use weft_llm::engine::host::{HostEngine, Reference};
-use weft_llm::format::block::BlockType;
+use weft_llm::format::{BlockType, Layout};
 use weft_llm::ops::Variants;
 use weft_llm::ops::variants::{AttentionVariant, LinearVariant, PLAIN};
 use weft_llm::session::Session;
@@ -61,8 +61,9 @@ fn a_wrong_variant_gives_way_to_a_right_one() {
 /// Every other variant passes, whatever the weights and however they lie.
 #[test]
 fn right_variants_are_kept() {
-    for block in [BlockType::F32, BlockType::F16, BlockType::Bf16, BlockType::Q4_1, BlockType::Q8_0] {
-        let bytes = Tiny::new(8, |_| block).bytes();
+    for layout in Layout::ALL {
+        let block = BlockType::ALL.into_iter().find(|block| Layout::for_block(*block) == layout).unwrap();
+        let bytes = Tiny::of_width(if block.block_len() > 32 { 8 } else { 1 }, 8, |_| block).bytes();
         for variants in variant_sets().into_iter().step_by(3) {
             let session = session_on(gpu_with(variants), &bytes).unwrap();
             assert!(!notes(&session).contains("is not used"), "{}", notes(&session));

@@ -15,8 +15,6 @@ use weft_llm::ops::{
 };
 use weft_llm::record::{BufferId, Matrix, Tensor};
 
-const LAYOUTS: [Layout; 5] = [Layout::F32, Layout::F16, Layout::Bf16, Layout::Q4, Layout::Q8];
-
 const PLAIN_GELU: Activation = Activation { function: Function::Gelu, gated: false };
 
 /// One kernel of every pipeline that an operation can ask for.
@@ -34,15 +32,17 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind }
     };
     let mut commands: Vec<Command> = Vec::new();
-    for layout in LAYOUTS {
-        let weight = Matrix { buffer, layout, rows: 32, cols: 32 };
+    for layout in Layout::ALL {
+        let cols = layout.quantised().map_or(32, |quantised| quantised.group);
+        let tensor = |rows| Tensor { buffer, rows, cols };
+        let weight = Matrix { buffer, layout, rows: cols, cols };
         for index in [Index::Id, Index::Position] {
             commands.push(Embed { table: weight, first_row: 0, index, scale: 1.0, y: tensor(1) }.into());
         }
         for (slot_inputs, norm) in [(false, None), (false, Some(RmsNorm { weight: tensor(1), eps: 0.0 })), (true, None)]
         {
-            let (rows, first_expert, chosen, y_offset) = (8, 0, 2, 0);
-            let x = Tensor { cols: if slot_inputs { 64 } else { 32 }, ..tensor(1) };
+            let (rows, first_expert, chosen, y_offset) = (cols / 4, 0, 2, 0);
+            let x = Tensor { cols: if slot_inputs { 2 * cols } else { cols }, ..tensor(1) };
             let (route, y) = (tensor(1), tensor(1));
             commands.push(ExpertLinear { x, norm, weight, rows, first_expert, route, chosen, y_offset, y }.into());
         }
@@ -115,11 +115,17 @@ fn permutations() -> BTreeSet<String> {
         let shader = words.next().expect("a shader's name in every line");
         let mut sets = vec![BTreeSet::new()];
         for group in words {
-            let with = |set: &BTreeSet<_>, define| match define {
+            let with = |set: &BTreeSet<_>, define: &&'static str| match *define {
                 "-" => set.clone(),
                 define => set.iter().copied().chain([define]).collect(),
             };
-            sets = sets.iter().flat_map(|set| group.split('|').map(move |define| with(set, define))).collect();
+            let layouts = Layout::ALL.into_iter();
+            let group: Vec<&str> = match group {
+                "LAYOUT" => layouts.map(Layout::name).collect(),
+                "QUANTISED" => layouts.filter(|layout| layout.quantised().is_some()).map(Layout::name).collect(),
+                group => group.split('|').collect(),
+            };
+            sets = sets.iter().flat_map(|set| group.iter().map(move |define| with(set, define))).collect();
         }
         names.extend(sets.iter().map(|set| name(shader, set)));
     }

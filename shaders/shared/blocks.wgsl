@@ -1,8 +1,16 @@
 // Arithmetic on blocks of 32 values, for the variants of `linear` that take whole blocks.
 
 fn block_dot(a: Block, b: Block) -> f32 {
-    return dot(a[0], b[0]) + dot(a[1], b[1]) + dot(a[2], b[2]) + dot(a[3], b[3])
-        + dot(a[4], b[4]) + dot(a[5], b[5]) + dot(a[6], b[6]) + dot(a[7], b[7]);
+    let dots = half_dots(a, b);
+    return dots.x + dots.y;
+}
+
+// Of quads 0 to 3 and of quads 4 to 7.
+fn half_dots(a: Block, b: Block) -> vec2<f32> {
+    return vec2(
+        dot(a[0], b[0]) + dot(a[1], b[1]) + dot(a[2], b[2]) + dot(a[3], b[3]),
+        dot(a[4], b[4]) + dot(a[5], b[5]) + dot(a[6], b[6]) + dot(a[7], b[7]),
+    );
 }
 
 // low in quads 0 to 3, high in quads 4 to 7
@@ -21,10 +29,6 @@ fn block_product(a: Block, b: Block) -> Block {
         a[6] * b[6],
         a[7] * b[7],
     );
-}
-
-fn block_sum(a: Block) -> f32 {
-    return dot(a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + a[6] + a[7], vec4(1.0));
 }
 
 fn x_block(token: u32, block: u32) -> Block {
@@ -61,11 +65,11 @@ fn row_of(first: u32, r: u32) -> u32 {
 // The weight itself, in f32.
 fn weight_block(row: u32, block: u32) -> Block {
     let values = block_values(row, block);
-    let scale = block_scale(row, block);
-    let low = LOW_FACTOR * scale.x;
-    let high = HIGH_FACTOR * scale.x;
-    let low_offset = LOW_OFFSET * scale.x + scale.y;
-    let high_offset = HIGH_OFFSET * scale.x + scale.y;
+    let scales = block_scales(row, block);
+    let low = LOW_FACTOR * scales.x;
+    let high = HIGH_FACTOR * scales.z;
+    let low_offset = LOW_OFFSET * scales.x + scales.y;
+    let high_offset = HIGH_OFFSET * scales.z + scales.w;
     return Block(
         values[0] * low + low_offset,
         values[1] * low + low_offset,

@@ -14,14 +14,15 @@ fn add_block(sums: ptr<function, Sums>, first: u32, token: u32, block: u32) {
     (*sums).squares += block_dot(values, values);
     values = block_product(values, norm_block(block));
 #endif
-    // what the rows share: x with the layout's factors, its product with the offsets, and its sum
+    // what the rows share, of each half of the block: x with the layout's factors, its product with the offsets, and its sum
     let scaled = block_scaled(values, LOW_FACTOR, HIGH_FACTOR);
-    let offset = dot(values[0] + values[1] + values[2] + values[3], LOW_OFFSET)
-        + dot(values[4] + values[5] + values[6] + values[7], HIGH_OFFSET);
-    let total = block_sum(values);
+    let low = values[0] + values[1] + values[2] + values[3];
+    let high = values[4] + values[5] + values[6] + values[7];
+    let offsets = vec2(dot(low, LOW_OFFSET), dot(high, HIGH_OFFSET));
+    let totals = vec2(dot(low, vec4(1.0)), dot(high, vec4(1.0)));
     for (var r = 0u; r < ROWS; r++) {
         let row = row_of(first, r);
-        let scale = block_scale(row, block);
-        (*sums).rows[r] += scale.x * (block_dot(block_values(row, block), scaled) + offset) + scale.y * total;
+        let dots = half_dots(block_values(row, block), scaled) + offsets;
+        (*sums).rows[r] += dot(block_scales(row, block), vec4(dots.x, totals.x, dots.y, totals.y));
     }
 }

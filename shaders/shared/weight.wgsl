@@ -4,17 +4,17 @@
 // neighbouring invocations which take neighbouring rows read neighbouring memory. ROW_TILE = 1 is plain row-major. WEIGHT_ROWS is in whole
 // tiles, and a constant like COLS, since adapters check an index against a constant faster than against a length.
 //
-// Each snippet defines
+// Snippets define, for any COLS in fours,
 //     fn weight_quad(row: u32, quad: u32) -> vec4<f32>
-// the values 4 quad .. 4 quad + 4 of a row, for any COLS in fours; and, for rows of whole blocks of 32 values,
+// the values 4 quad .. 4 quad + 4 of a row; and, for rows of whole blocks of 32 values,
 //     fn block_values(row: u32, block: u32) -> Block
-//     fn block_scale(row: u32, block: u32) -> vec2<f32>
+//     fn block_scales(row: u32, block: u32) -> vec4<f32>
 //     LOW_FACTOR, HIGH_FACTOR, LOW_OFFSET, HIGH_OFFSET: vec4<f32>
-// such that weight = scale.x · (value · FACTOR + OFFSET) + scale.y, with LOW in quads 0 to 3 and HIGH in quads 4 to 7. So
-// a kernel can move the factors and offsets to whichever side is touched less often, the weights or the activations.
-// Quantised layouts also define
+// such that weight = scale · (value · FACTOR + OFFSET) + minimum. LOW, and scale and minimum in x and y, are for quads 0 to 3,
+// HIGH, and those in z and w, for quads 4 to 7. So a kernel can move the factors and offsets to whichever side is touched less
+// often, the weights or the activations. A quantised layout is a snippet for its quants and one for its scales, and also has
 //     fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2>
-// signed bytes such that weight = scale.x · byte + scale.y.
+// signed bytes, half a block a vector, such that weight = scale · byte + minimum.
 const BLOCKS = COLS / 32u;
 const QUADS = COLS / 4u;
 alias Block = array<vec4<f32>, 8>;
@@ -35,8 +35,26 @@ fn row_start(row: u32, granules: u32) -> u32 {
 #import weight_bf16
 #endif
 #ifdef Q4
-#import weight_q4
+#import weight_nibbles
+#import weight_scales
 #endif
 #ifdef Q8
-#import weight_q8
+#import weight_bytes
+#import weight_scales
+#endif
+#ifdef Q4K32
+#import weight_nibbles
+#import weight_scales_k
+#endif
+#ifdef Q4K16
+#import weight_nibbles
+#import weight_scales_k
+#endif
+#ifdef Q6K16
+#import weight_six_bits
+#import weight_scales_k
+#endif
+#ifdef Q8K16
+#import weight_bytes
+#import weight_scales_k
 #endif

@@ -4,8 +4,8 @@ const HIGH_FACTOR = vec4(1.0);
 const LOW_OFFSET = vec4(0.0);
 const HIGH_OFFSET = vec4(0.0);
 
-fn block_scale(row: u32, block: u32) -> vec2<f32> {
-    return vec2(1.0, 0.0);
+fn block_scales(row: u32, block: u32) -> vec4<f32> {
+    return vec4(1.0, 0.0, 1.0, 0.0);
 }
 
 fn block_values(row: u32, block: u32) -> Block {

@@ -5,7 +5,7 @@
 
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
-use crate::format::layout::{Layout, Planes, repack};
+use crate::format::{Layout, Planes, repack};
 use crate::ops::{
     self, Activate, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, LastRow, Linear, Norm, Recording,
     RopeAppend, Route, Sample, Weight,

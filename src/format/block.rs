@@ -1,15 +1,25 @@
-//! How GGUF stores a row: as plain values, or in blocks of 32 values that share a scale.
+//! How GGUF stores a row: as plain values, or in blocks that share scales.
 //!
-//! Source: the structures `block_q4_0`, `block_q4_1` and `block_q8_0` of ggml's `ggml-common.h`. All fields are
-//! little-endian, and `d` and `m` are f16:
+//! Source: the structures `block_*` of ggml's `ggml-common.h`, and gguf-py, which decodes them. All fields are
+//! little-endian; d and m are f16 and stand once a block, s and t are small integers for some of its values:
 //!
-//! | type | bytes of a block | value i of the block |
-//! |---|---|---|
-//! | Q4_0 | d, 16 bytes of nibbles | d · (q − 8) |
-//! | Q4_1 | d, m, 16 bytes of nibbles | d · q + m |
-//! | Q8_0 | d, 32 signed bytes | d · q |
+//! | type | values and bytes of a block | value | q and the scales |
+//! |---|---|---|---|
+//! | Q4_0 | 32 in 18 | d · q | −8 to 7 |
+//! | Q4_1 | 32 in 20 | d · q + m | 0 to 15 |
+//! | Q5_0 | 32 in 22 | d · q | −16 to 15 |
+//! | Q5_1 | 32 in 24 | d · q + m | 0 to 31 |
+//! | Q8_0 | 32 in 34 | d · q | −128 to 127 |
+//! | IQ4_NL | 32 in 18 | d · q | one of 16 numbers from −127 to 113 |
+//! | MXFP4 | 32 in 17 | 2^(e − 128) · q | one of ±0, 1, 2, 3, 4, 6, 8, 12; e has 8 bits |
+//! | Q2_K | 256 in 84 | d · s · q − m · t | 0 to 3; s and t of 4 bits for 16 values |
+//! | Q3_K | 256 in 110 | d · s · q | −4 to 3; s of 6 bits, signed, for 16 values |
+//! | Q4_K | 256 in 144 | d · s · q − m · t | 0 to 15; s and t of 6 bits for 32 values |
+//! | Q5_K | 256 in 176 | d · s · q − m · t | 0 to 31; s and t of 6 bits for 32 values |
+//! | Q6_K | 256 in 210 | d · s · q | −32 to 31; s of 8 bits, signed, for 16 values |
+//! | IQ4_XS | 256 in 136 | d · s · q | as IQ4_NL; s of 6 bits, signed, for 32 values |
 //!
-//! Byte j of the nibbles holds value j in its low half and value j + 16 in its high half.
+//! Where the bits of each lie, `repack.rs` says.
 
 /// Storage type of a tensor in a file, one of those that weft reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,64 +34,100 @@ pub enum BlockType {
     Q4_0,
     /// 4-bit values with a scale and a minimum for 32 of them.
     Q4_1,
+    /// 5-bit values with a scale for 32 of them.
+    Q5_0,
+    /// 5-bit values with a scale and a minimum for 32 of them.
+    Q5_1,
     /// 8-bit values with a scale for 32 of them.
     Q8_0,
+    /// 2-bit values with a scale and a minimum for 16 of them, in blocks of 256.
+    Q2K,
+    /// 3-bit values with a scale for 16 of them, in blocks of 256.
+    Q3K,
+    /// 4-bit values with a scale and a minimum for 32 of them, in blocks of 256.
+    Q4K,
+    /// 5-bit values with a scale and a minimum for 32 of them, in blocks of 256.
+    Q5K,
+    /// 6-bit values with a scale for 16 of them, in blocks of 256.
+    Q6K,
+    /// 4-bit indices into a table, with a scale for 32 of them.
+    Iq4Nl,
+    /// 4-bit indices into the same table with a scale for 32 of them, in blocks of 256.
+    Iq4Xs,
+    /// 4-bit floats with a power of two for 32 of them (Open Compute Project, Microscaling Formats 1.0).
+    Mxfp4,
 }
 
 impl BlockType {
     /// Every type that weft reads.
-    pub const ALL: [Self; 6] = [Self::F32, Self::F16, Self::Bf16, Self::Q4_0, Self::Q4_1, Self::Q8_0];
+    pub const ALL: [Self; 16] = [
+        Self::F32,
+        Self::F16,
+        Self::Bf16,
+        Self::Q4_0,
+        Self::Q4_1,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Q8_0,
+        Self::Q2K,
+        Self::Q3K,
+        Self::Q4K,
+        Self::Q5K,
+        Self::Q6K,
+        Self::Iq4Nl,
+        Self::Iq4Xs,
+        Self::Mxfp4,
+    ];
 
     /// The type with this number in ggml's `enum ggml_type`, or `None` if weft does not read it.
     pub fn from_ggml(id: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|block| block.ggml() == id)
     }
 
-    /// Number of the type in ggml's `enum ggml_type`.
-    pub fn ggml(self) -> u32 {
+    /// Number in ggml's `enum ggml_type`, values of a block, bytes of a block.
+    const fn numbers(self) -> (u32, usize, usize) {
         match self {
-            Self::F32 => 0,
-            Self::F16 => 1,
-            Self::Q4_0 => 2,
-            Self::Q4_1 => 3,
-            Self::Q8_0 => 8,
-            Self::Bf16 => 30,
+            Self::F32 => (0, 1, 4),
+            Self::F16 => (1, 1, 2),
+            Self::Bf16 => (30, 1, 2),
+            Self::Q4_0 => (2, 32, 2 + 16),
+            Self::Q4_1 => (3, 32, 2 + 2 + 16),
+            Self::Q5_0 => (6, 32, 2 + 4 + 16),
+            Self::Q5_1 => (7, 32, 2 + 2 + 4 + 16),
+            Self::Q8_0 => (8, 32, 2 + 32),
+            Self::Q2K => (10, 256, 16 + 64 + 2 + 2),
+            Self::Q3K => (11, 256, 32 + 64 + 12 + 2),
+            Self::Q4K => (12, 256, 2 + 2 + 12 + 128),
+            Self::Q5K => (13, 256, 2 + 2 + 12 + 32 + 128),
+            Self::Q6K => (14, 256, 128 + 64 + 16 + 2),
+            Self::Iq4Nl => (20, 32, 2 + 16),
+            Self::Iq4Xs => (23, 256, 2 + 2 + 4 + 128),
+            Self::Mxfp4 => (39, 32, 1 + 16),
         }
+    }
+
+    /// Number of the type in ggml's `enum ggml_type`.
+    pub const fn ggml(self) -> u32 {
+        self.numbers().0
     }
 
     /// ggml's name of the type.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::Bf16 => "BF16",
-            Self::Q4_0 => "Q4_0",
-            Self::Q4_1 => "Q4_1",
-            Self::Q8_0 => "Q8_0",
-        }
+    pub const fn name(self) -> &'static str {
+        GGML_TYPES[self.ggml() as usize]
     }
 
     /// Values in a block; a row is a whole number of blocks.
-    pub fn block_len(self) -> usize {
-        match self {
-            Self::F32 | Self::F16 | Self::Bf16 => 1,
-            Self::Q4_0 | Self::Q4_1 | Self::Q8_0 => 32,
-        }
+    pub const fn block_len(self) -> usize {
+        self.numbers().1
     }
 
     /// Bytes of a block.
-    pub fn block_bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-            Self::Q4_0 => 2 + 16,
-            Self::Q4_1 => 2 + 2 + 16,
-            Self::Q8_0 => 2 + 32,
-        }
+    pub const fn block_bytes(self) -> usize {
+        self.numbers().2
     }
 
     /// Bytes of a row of `cols` values, `cols` being a multiple of [`block_len`](Self::block_len).
-    pub fn row_bytes(self, cols: usize) -> usize {
+    pub const fn row_bytes(self, cols: usize) -> usize {
         cols / self.block_len() * self.block_bytes()
     }
 }
@@ -148,17 +194,19 @@ mod tests {
     fn numbers_and_names_agree_with_ggml() {
         for block in BlockType::ALL {
             assert_eq!(BlockType::from_ggml(block.ggml()), Some(block));
-            assert_eq!(ggml_type_name(block.ggml()), block.name());
+            assert_eq!(block.name().replace('_', ""), format!("{block:?}").replace('_', "").to_uppercase());
         }
         assert_eq!(ggml_type_name(14), "Q6_K");
         assert_eq!(ggml_type_name(39), "MXFP4");
         assert_eq!(ggml_type_name(4_000_000_000), "type 4000000000");
-        assert_eq!(BlockType::from_ggml(14), None);
+        assert_eq!(BlockType::from_ggml(16), None);
     }
 
     #[test]
     fn row_bytes_count_whole_blocks() {
-        let bytes: Vec<_> = BlockType::ALL.iter().map(|block| block.row_bytes(96)).collect();
-        assert_eq!(bytes, [384, 192, 192, 54, 60, 102]);
+        let bytes: Vec<_> = BlockType::ALL.iter().map(|block| block.row_bytes(512)).collect();
+        let expected =
+            [2048, 1024, 1024, 288, 320, 352, 384, 544, 2 * 84, 2 * 110, 2 * 144, 2 * 176, 2 * 210, 288, 2 * 136, 272];
+        assert_eq!(bytes, expected);
     }
 }

@@ -1,4 +1,4 @@
-//! The layouts in which engines hold weights, and the repacking of a file's blocks into them.
+//! The layouts in which engines hold weights.
 //!
 //! Files come in many block types; kernels are written once a layout. A tensor becomes two planes, because scales
 //! inside the blocks would leave the quants at odd addresses (a Q8_0 block has 34 bytes), and a kernel wants whole
@@ -7,20 +7,35 @@
 //! | layout | quants plane, a row | scales plane, a row |
 //! |---|---|---|
 //! | F32, F16, BF16 | the values, little-endian | none |
-//! | Q4 | 16 bytes a block; byte j: value j in the low nibble, j + 16 in the high one | one u32 a block |
-//! | Q8 | 32 signed bytes a block | one u32 a block |
+//! | Q4 | nibbles | one u32 for 32 values |
+//! | Q8 | signed bytes | one u32 for 32 values |
+//! | Q4K32 | nibbles | one u32 for 256 values, then eight pairs of signed bytes, for 32 of them each |
+//! | Q4K16 | nibbles | one u32 for 256 values, then 16 pairs of signed bytes, for 16 of them each |
+//! | Q6K16 | six bits | the same |
+//! | Q8K16 | signed bytes | the same |
 //!
-//! A block has 32 values; its u32 holds the f16 scale d in the low half and the f16 minimum m in the high half, and
-//! every value is d · q + m. So Q4_0 and Q4_1 share one kernel: Q4_0 has m = −8 d, which f16 holds exactly for every
-//! |d| < 8192, and d · q − 8 d is exact in f32. (A larger scale, which no trained weight comes near, gives an
-//! infinity, which ends in an [`InvalidLogits`](crate::Error::InvalidLogits) error, not in quietly wrong text.)
+//! Nibbles are 16 bytes for 32 values: byte j has value j in its low half and value j + 16 in its high one. Six bits are the
+//! nibbles of 64 values and then 16 bytes of what is above these, eight for each 32: of byte 4 k + j, the bits from 0 on
+//! belong to value 8 k + j, from 2 on to 16 + 8 k + j, from 4 on to 4 + 8 k + j, from 6 on to 20 + 8 k + j. The u32 holds
+//! the f16 scale d in its low half and the f16 minimum m in its high one, a pair the factors s of d and t of m; a value
+//! is d · q + m, or d · s · q + m · t.
+//!
+//! So a layout is how wide quants are, and how scales are shared: [`Quantised`]. Two levels are what k-quants have, since
+//! d · s does not fit a half. All of it is exact: an f16 has 11 bits, s at most 7, q at most 7, so that f32 holds their
+//! product, and the one addition rounds as it does where a file is decoded directly. Some types borrow the minimum: Q4_0
+//! has m = −8 d, which f16 holds for every |d| < 8192; Q3_K has m = −4 d and t = s, for |d| < 16384; Q6_K has m = −32 d and
+//! t = s, for |d| < 2048. (A larger scale, which no trained weight comes near, gives an infinity, which ends in an
+//! [`InvalidLogits`](crate::Error::InvalidLogits) error, not in quietly wrong text.)
 
 use half::{bf16, f16};
 
 use super::BlockType;
 
-/// Values that share a scale in [`Layout::Q4`] and [`Layout::Q8`].
+/// Columns that kernels take at once: those of a word of nibbles in each of its halves, four times.
 pub const BLOCK: usize = 32;
+
+/// Values that share the outer scale, where there are two levels.
+pub const GROUP: usize = 256;
 
 /// How an engine holds a weight tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,39 +46,108 @@ pub enum Layout {
     F16,
     /// The upper halves of 32-bit floats.
     Bf16,
-    /// Blocks of 32 unsigned 4-bit values with scale and minimum.
+    /// Unsigned 4-bit values with scale and minimum for 32.
     Q4,
-    /// Blocks of 32 signed 8-bit values with scale and minimum.
+    /// Signed 8-bit values with scale and minimum for 32.
     Q8,
+    /// Unsigned 4-bit values with scale and minimum for 32, in two levels.
+    Q4K32,
+    /// Unsigned 4-bit values with scale and minimum for 16, in two levels.
+    Q4K16,
+    /// Unsigned 6-bit values with scale and minimum for 16, in two levels.
+    Q6K16,
+    /// Signed 8-bit values with scale and minimum for 16, in two levels.
+    Q8K16,
+}
+
+/// What a quantised layout is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quantised {
+    /// Bits of a quant.
+    pub bits: usize,
+    /// Values that share scale and minimum.
+    pub block: usize,
+    /// Values that share a u32 of the scales plane: `block` of them, or 256 where blocks have factors of their own.
+    pub group: usize,
+}
+
+impl Quantised {
+    /// Bytes of a group in the quants plane.
+    pub const fn quants_bytes(self) -> usize {
+        self.group * self.bits / 8
+    }
+
+    /// Bytes of a group in the scales plane.
+    pub const fn scales_bytes(self) -> usize {
+        if self.block == self.group { 4 } else { 4 + 2 * (self.group / self.block) }
+    }
 }
 
 impl Layout {
+    /// Every layout.
+    pub const ALL: [Self; 9] =
+        [Self::F32, Self::F16, Self::Bf16, Self::Q4, Self::Q8, Self::Q4K32, Self::Q4K16, Self::Q6K16, Self::Q8K16];
+
     /// The layout that tensors of this block type are repacked into, without loss.
+    ///
+    /// The power of two of an MXFP4 block has eight bits of exponent, more than an f16 scale; a bf16 holds its values.
     pub fn for_block(block: BlockType) -> Self {
         match block {
             BlockType::F32 => Self::F32,
             BlockType::F16 => Self::F16,
-            BlockType::Bf16 => Self::Bf16,
+            BlockType::Bf16 | BlockType::Mxfp4 => Self::Bf16,
             BlockType::Q4_0 | BlockType::Q4_1 => Self::Q4,
-            BlockType::Q8_0 => Self::Q8,
+            BlockType::Q5_0 | BlockType::Q5_1 | BlockType::Q8_0 | BlockType::Iq4Nl => Self::Q8,
+            BlockType::Q4K => Self::Q4K32,
+            BlockType::Q2K | BlockType::Q3K => Self::Q4K16,
+            BlockType::Q5K | BlockType::Q6K => Self::Q6K16,
+            BlockType::Iq4Xs => Self::Q8K16,
         }
     }
 
-    /// Bytes of a row of `cols` values in the quants plane.
-    pub fn quants_row_bytes(self, cols: usize) -> usize {
+    /// The name, as shaders and messages have it.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::F32 => 4 * cols,
-            Self::F16 | Self::Bf16 => 2 * cols,
-            Self::Q4 => cols / 2,
-            Self::Q8 => cols,
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+            Self::Q4 => "Q4",
+            Self::Q8 => "Q8",
+            Self::Q4K32 => "Q4K32",
+            Self::Q4K16 => "Q4K16",
+            Self::Q6K16 => "Q6K16",
+            Self::Q8K16 => "Q8K16",
+        }
+    }
+
+    /// What it is made of; `None` for plain values.
+    pub const fn quantised(self) -> Option<Quantised> {
+        let (bits, block, group) = match self {
+            Self::F32 | Self::F16 | Self::Bf16 => return None,
+            Self::Q4 => (4, BLOCK, BLOCK),
+            Self::Q8 => (8, BLOCK, BLOCK),
+            Self::Q4K32 => (4, BLOCK, GROUP),
+            Self::Q4K16 => (4, BLOCK / 2, GROUP),
+            Self::Q6K16 => (6, BLOCK / 2, GROUP),
+            Self::Q8K16 => (8, BLOCK / 2, GROUP),
+        };
+        Some(Quantised { bits, block, group })
+    }
+
+    /// Bytes of a row of `cols` values in the quants plane.
+    pub const fn quants_row_bytes(self, cols: usize) -> usize {
+        match (self, self.quantised()) {
+            (Self::F32, _) => 4 * cols,
+            (_, None) => 2 * cols,
+            (_, Some(quantised)) => cols * quantised.bits / 8,
         }
     }
 
     /// Bytes of a row of `cols` values in the scales plane; 0 if the layout has none.
-    pub fn scales_row_bytes(self, cols: usize) -> usize {
-        match self {
-            Self::F32 | Self::F16 | Self::Bf16 => 0,
-            Self::Q4 | Self::Q8 => cols / BLOCK * 4,
+    pub const fn scales_row_bytes(self, cols: usize) -> usize {
+        match self.quantised() {
+            None => 0,
+            Some(quantised) => cols / quantised.group * quantised.scales_bytes(),
         }
     }
 }
@@ -85,49 +169,6 @@ impl Planes {
     }
 }
 
-/// **Appends** `rows` to `out`, repacked from the file's `block` type into [`Layout::for_block`].
-///
-/// `rows` is a whole number of rows of `cols` values, as a [`Sink`](super::Sink) receives them.
-/// One pass, no allocation but the growth of `out`: reserve there, or [`clear`](Planes::clear) and reuse it.
-pub fn repack(block: BlockType, cols: usize, rows: &[u8], out: &mut Planes) {
-    debug_assert_eq!(cols % block.block_len(), 0, "a row is whole blocks");
-    debug_assert_eq!(rows.len() % block.row_bytes(cols).max(1), 0, "rows come whole");
-    match block {
-        BlockType::F32 | BlockType::F16 | BlockType::Bf16 => out.quants.extend_from_slice(rows),
-        BlockType::Q4_0 => {
-            for [d0, d1, quants @ ..] in rows.as_chunks::<{ 2 + 16 }>().0 {
-                let d = f16::from_le_bytes([*d0, *d1]);
-                let m = f16::from_f32(-8.0 * d.to_f32());
-                out.quants.extend_from_slice(quants);
-                out.scales.extend_from_slice(&pack_scale(d, m));
-            }
-        }
-        BlockType::Q4_1 => {
-            for [d0, d1, m0, m1, quants @ ..] in rows.as_chunks::<{ 2 + 2 + 16 }>().0 {
-                out.quants.extend_from_slice(quants);
-                out.scales.extend_from_slice(&[*d0, *d1, *m0, *m1]);
-            }
-        }
-        BlockType::Q8_0 => {
-            for [d0, d1, quants @ ..] in rows.as_chunks::<{ 2 + 32 }>().0 {
-                out.quants.extend_from_slice(quants);
-                out.scales.extend_from_slice(&[*d0, *d1, 0, 0]);
-            }
-        }
-    }
-}
-
-/// One u32 of a scales plane, little-endian: f16 scale `d`, f16 minimum `m`.
-fn pack_scale(d: f16, m: f16) -> [u8; 4] {
-    let ([d0, d1], [m0, m1]) = (d.to_le_bytes(), m.to_le_bytes());
-    [d0, d1, m0, m1]
-}
-
-/// Scale `d` and minimum `m` out of one u32 of a scales plane.
-fn unpack_scale([d0, d1, m0, m1]: [u8; 4]) -> (f32, f32) {
-    (f16::from_le_bytes([d0, d1]).to_f32(), f16::from_le_bytes([m0, m1]).to_f32())
-}
-
 /// Decodes one row into `out`, which has `cols` values.
 ///
 /// - quants: `quants_row_bytes(cols)` bytes
@@ -137,103 +178,72 @@ fn unpack_scale([d0, d1, m0, m1]: [u8; 4]) -> (f32, f32) {
 pub fn dequantize_row(layout: Layout, quants: &[u8], scales: &[u8], out: &mut [f32]) {
     debug_assert_eq!(quants.len(), layout.quants_row_bytes(out.len()));
     debug_assert_eq!(scales.len(), layout.scales_row_bytes(out.len()));
-    let scales = scales.as_chunks::<4>().0;
-    match layout {
-        Layout::F32 => {
-            for (value, bytes) in out.iter_mut().zip(quants.as_chunks().0) {
-                *value = f32::from_le_bytes(*bytes);
-            }
-        }
-        Layout::F16 => {
-            for (value, bytes) in out.iter_mut().zip(quants.as_chunks().0) {
-                *value = f16::from_le_bytes(*bytes).to_f32();
-            }
-        }
-        Layout::Bf16 => {
-            for (value, bytes) in out.iter_mut().zip(quants.as_chunks().0) {
-                *value = bf16::from_le_bytes(*bytes).to_f32();
-            }
-        }
-        Layout::Q4 => {
-            for ((values, quants), scale) in out.chunks_exact_mut(BLOCK).zip(quants.as_chunks::<16>().0).zip(scales) {
-                let (d, m) = unpack_scale(*scale);
-                for (j, byte) in quants.iter().enumerate() {
-                    values[j] = d * f32::from(byte & 0xf) + m;
-                    values[j + 16] = d * f32::from(byte >> 4) + m;
-                }
-            }
-        }
-        Layout::Q8 => {
-            for ((values, quants), scale) in out.chunks_exact_mut(BLOCK).zip(quants.as_chunks::<BLOCK>().0).zip(scales)
-            {
-                let (d, m) = unpack_scale(*scale);
-                for (value, quant) in values.iter_mut().zip(quants) {
-                    *value = d * f32::from(quant.cast_signed()) + m;
-                }
+    match (layout, layout.quantised()) {
+        (_, Some(quantised)) => dequantize_groups(quantised, quants, scales, out),
+        (Layout::F32, _) => plain(quants, out, f32::from_le_bytes),
+        (Layout::F16, _) => plain(quants, out, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        (_, None) => plain(quants, out, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+    }
+}
+
+fn plain<const N: usize>(bytes: &[u8], out: &mut [f32], decode: impl Fn([u8; N]) -> f32) {
+    for (value, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+        *value = decode(*bytes);
+    }
+}
+
+fn dequantize_groups(quantised: Quantised, quants: &[u8], scales: &[u8], out: &mut [f32]) {
+    let Quantised { bits, block, group } = quantised;
+    let (words, _) = scales.as_chunks::<4>();
+    let groups = quants.chunks_exact(quantised.quants_bytes()).zip(words.chunks_exact(quantised.scales_bytes() / 4));
+    let mut unpacked = [0; GROUP];
+    for (values, (quants, scales)) in out.chunks_exact_mut(group).zip(groups) {
+        unpack(bits, quants, &mut unpacked);
+        let half = |at: usize| f16::from_le_bytes([scales[0][at], scales[0][at + 1]]).to_f32();
+        let (d, m) = (half(0), half(2));
+        let pairs = scales[1..].as_flattened().as_chunks::<2>().0;
+        for (i, (values, quants)) in values.chunks_exact_mut(block).zip(unpacked.chunks_exact(block)).enumerate() {
+            let (d, m) = pairs.get(i).map_or((d, m), |pair| {
+                let [s, t] = pair.map(|byte| f32::from(byte.cast_signed()));
+                (d * s, m * t)
+            });
+            for (value, quant) in values.iter_mut().zip(quants) {
+                *value = d * f32::from(*quant) + m;
             }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Value `i` of a file's row, straight from the formulas in `block.rs`.
-    fn decode(block: BlockType, row: &[u8], i: usize) -> f32 {
-        let bytes = &row[i / block.block_len() * block.block_bytes()..][..block.block_bytes()];
-        let half = |at: usize| f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32();
-        let i = i % block.block_len();
-        let nibble = |start: usize| f32::from((bytes[start + i % 16] >> (i / 16 * 4)) & 0xf);
-        match block {
-            BlockType::F32 => f32::from_le_bytes(bytes.try_into().unwrap()),
-            BlockType::F16 => half(0),
-            BlockType::Bf16 => f32::from_bits(u32::from(u16::from_le_bytes([bytes[0], bytes[1]])) << 16),
-            BlockType::Q4_0 => (nibble(2) - 8.0) * half(0),
-            BlockType::Q4_1 => nibble(4) * half(0) + half(2),
-            BlockType::Q8_0 => f32::from(bytes[2 + i] as i8) * half(0),
-        }
-    }
-
-    proptest! {
-        /// Any bytes at all, so any scale: subnormal, negative, infinite, NaN.
-        #[test]
-        fn repacked_rows_decode_like_the_file(
-            block in proptest::sample::select(&BlockType::ALL[..]),
-            blocks in 1usize..7,
-            rows in 1usize..5,
-            seed in proptest::collection::vec(any::<u8>(), 4 * 6 * 34),
-        ) {
-            let cols = blocks * block.block_len();
-            let row_bytes = block.row_bytes(cols);
-            let layout = Layout::for_block(block);
-            let file = &seed[..rows * row_bytes];
-            let mut planes = Planes::default();
-            let cut = rows / 2 * row_bytes; // two calls append
-            repack(block, cols, &file[..cut], &mut planes);
-            repack(block, cols, &file[cut..], &mut planes);
-            let (quants_row, scales_row) = (layout.quants_row_bytes(cols), layout.scales_row_bytes(cols));
-            prop_assert_eq!(planes.quants.len(), rows * quants_row);
-            prop_assert_eq!(planes.scales.len(), rows * scales_row);
-            let mut out = vec![f32::NAN; cols];
-            for row in 0..rows {
-                let quants = &planes.quants[row * quants_row..][..quants_row];
-                let scales = &planes.scales[row * scales_row..][..scales_row];
-                dequantize_row(layout, quants, scales, &mut out);
-                for (i, &got) in out.iter().enumerate() {
-                    let file_row = &file[row * row_bytes..][..row_bytes];
-                    let expected = decode(block, file_row, i);
-                    let d = |row: &[u8]| f16::from_le_bytes([row[i / 32 * 18], row[i / 32 * 18 + 1]]).to_f32().abs();
-                    if block == BlockType::Q4_0 && d(file_row) >= 8192.0 {
-                        prop_assert!(!got.is_finite(), "a scale beyond the layout must show: {}", got);
-                    } else {
-                        // `==`: a zero may have the other sign, −8 d + 8 d being +0.
-                        prop_assert!(got == expected || got.is_nan() && expected.is_nan(), "{got} != {expected}");
+/// Quants of the plane as bytes.
+fn unpack(bits: usize, quants: &[u8], out: &mut [i8; GROUP]) {
+    match bits {
+        8 => out.iter_mut().zip(quants).for_each(|(out, quant)| *out = quant.cast_signed()),
+        6 => {
+            for (out, quants) in out.as_chunks_mut::<{ 2 * BLOCK }>().0.iter_mut().zip(quants.as_chunks::<48>().0) {
+                let (nibbles, high) = quants.split_at(32);
+                unpack_nibbles(nibbles, out);
+                for (out, high) in out.as_chunks_mut::<BLOCK>().0.iter_mut().zip(high.as_chunks::<8>().0) {
+                    for (i, out) in out.iter_mut().enumerate() {
+                        let (byte, shift) = high_bits(i);
+                        *out |= ((high[byte] >> shift & 3) << 4).cast_signed();
                     }
                 }
             }
+        }
+        _ => unpack_nibbles(quants, out),
+    }
+}
+
+/// Byte and first bit of what value `i` of 32 has above a nibble.
+pub(super) fn high_bits(i: usize) -> (usize, usize) {
+    (i % 16 / 8 * 4 + i % 4, i % 8 / 4 * 4 + i / 16 * 2)
+}
+
+fn unpack_nibbles(nibbles: &[u8], out: &mut [i8]) {
+    for (out, quants) in out.as_chunks_mut::<BLOCK>().0.iter_mut().zip(nibbles.as_chunks::<{ BLOCK / 2 }>().0) {
+        for (j, byte) in quants.iter().enumerate() {
+            out[j] = (byte & 15).cast_signed();
+            out[j + BLOCK / 2] = (byte >> 4).cast_signed();
         }
     }
 }

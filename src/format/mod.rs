@@ -6,7 +6,8 @@
 //! | [`header`] | what stands before the weights: metadata and tensor descriptions, and every check on them |
 //! | [`metadata`] | typed look-up of the key–value pairs |
 //! | [`block`] | how GGUF stores a row: values in blocks that share a scale |
-//! | [`layout`] | the few layouts in which engines hold weights, and the repacking into them |
+//! | [`layout`] | the few layouts in which engines hold weights |
+//! | [`repack`](mod@repack) | from a block type into its layout |
 //! | [`writer`] | the reverse of the reader, for tests and tools |
 //!
 //! The reader pushes because the bytes come from the network: a model may be larger than the memory of a wasm module,
@@ -20,14 +21,16 @@ pub mod header;
 pub mod layout;
 mod magic;
 pub mod metadata;
+mod repack;
 mod values;
 pub mod writer;
 
 pub use block::BlockType;
 pub use gguf::{GgufReader, Sink};
 pub use header::{Header, TensorInfo};
-pub use layout::{Layout, Planes, dequantize_row, repack};
+pub use layout::{Layout, Planes, dequantize_row};
 pub use metadata::{Array, Metadata, Value};
+pub use repack::repack;
 pub use writer::GgufWriter;
 
 #[cfg(test)]

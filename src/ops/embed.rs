@@ -35,7 +35,7 @@ const WORKGROUP: usize = 64;
 impl Op for Embed {
     fn check(&self) -> Result<()> {
         ensure(self.table.cols == self.y.cols, "embed", "table.cols = y.cols", (self.table.cols, self.y.cols))?;
-        ensure(self.table.cols.is_multiple_of(self.table.block_len()), "embed", "columns in whole blocks", self.table)
+        ensure(self.table.cols.is_multiple_of(self.table.row_unit()), "embed", "columns in whole groups", self.table)
     }
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {

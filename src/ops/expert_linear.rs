@@ -57,7 +57,7 @@ impl ExpertLinear {
 impl Op for ExpertLinear {
     fn check(&self) -> Result<()> {
         let (weight, chosen) = (&self.weight, self.chosen);
-        ensure(weight.cols.is_multiple_of(weight.block_len()), "expert_linear", "columns in whole blocks", weight)?;
+        ensure(weight.cols.is_multiple_of(weight.row_unit()), "expert_linear", "columns in whole groups", weight)?;
         ensure(self.rows > 0 && weight.rows.is_multiple_of(self.rows), "expert_linear", "whole experts", self)?;
         let inputs = [weight.cols, chosen * weight.cols].contains(&self.x.cols);
         ensure(inputs, "expert_linear", "x.cols = weight.cols, or chosen times that", self)?;

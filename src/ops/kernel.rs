@@ -1,6 +1,6 @@
 //! What a GPU needs to know to run an operation, and what a host needs to read a weight: both without naming an engine.
 
-use crate::format::layout::{BLOCK, Layout, dequantize_row};
+use crate::format::{Layout, dequantize_row};
 use crate::record::{BufferId, Matrix, Tensor};
 
 /// One GPU dispatch as plain data.
@@ -69,9 +69,9 @@ impl Matrix {
     /// The planes as bindings: a layout without scales has only the first.
     pub(crate) fn bindings(&self) -> Vec<Binding> {
         let quants = Binding::Quants(self.buffer);
-        match self.layout {
-            Layout::Q4 | Layout::Q8 => vec![quants, Binding::Scales(self.buffer)],
-            Layout::F32 | Layout::F16 | Layout::Bf16 => vec![quants],
+        match self.layout.quantised() {
+            Some(_) => vec![quants, Binding::Scales(self.buffer)],
+            None => vec![quants],
         }
     }
 
@@ -81,23 +81,14 @@ impl Matrix {
         vec![("COLS", self.cols as u32), ("WEIGHT_ROWS", rows as u32), ("ROW_TILE", row_tile as u32)]
     }
 
-    /// Rows are whole numbers of this many values: a block, or the four that kernels read at once.
-    pub(crate) fn block_len(&self) -> usize {
-        match self.layout {
-            Layout::Q4 | Layout::Q8 => BLOCK,
-            Layout::F32 | Layout::F16 | Layout::Bf16 => 4,
-        }
+    /// Rows are whole numbers of this many values: a group, or the four that kernels read at once.
+    pub(crate) fn row_unit(&self) -> usize {
+        self.layout.quantised().map_or(4, |quantised| quantised.group)
     }
 
-    /// The define that selects the snippet which reads this layout.
+    /// The define that selects the snippets which read this layout.
     pub(crate) fn define(&self) -> &'static str {
-        match self.layout {
-            Layout::F32 => "F32",
-            Layout::F16 => "F16",
-            Layout::Bf16 => "BF16",
-            Layout::Q4 => "Q4",
-            Layout::Q8 => "Q8",
-        }
+        self.layout.name()
     }
 }
 

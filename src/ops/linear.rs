@@ -78,7 +78,7 @@ impl Linear {
 impl Op for Linear {
     fn check(&self) -> Result<()> {
         let (weight, y) = (&self.weight, &self.y);
-        ensure(weight.cols.is_multiple_of(weight.block_len()), "linear", "columns in whole blocks", weight)?;
+        ensure(weight.cols.is_multiple_of(weight.row_unit()), "linear", "columns in whole groups", weight)?;
         ensure(self.x.cols == weight.cols, "linear", "x.cols = weight.cols", (self.x.cols, weight.cols))?;
         ensure(self.x.rows >= y.rows, "linear", "x.rows ≥ y.rows", (self.x.rows, y.rows))?;
         ensure(self.y_offset + self.outputs() <= y.cols, "linear", "outputs within y.cols", self)?;

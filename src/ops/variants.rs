@@ -5,7 +5,7 @@
 //! new idea is a new shader.
 
 use super::Command;
-use crate::format::layout::{BLOCK, Layout};
+use crate::format::layout::BLOCK;
 use crate::record::Matrix;
 
 /// A shader for `linear`.
@@ -179,11 +179,11 @@ impl Variants {
 
     /// For this many tokens.
     pub fn linear(&self, weight: &Matrix, tokens: usize) -> &'static LinearVariant {
-        match weight.layout {
+        match weight.layout.quantised() {
             _ if !weight.cols.is_multiple_of(BLOCK) => &PLAIN,
             _ if tokens == 1 => self.matvec(weight.rows),
-            Layout::Q4 | Layout::Q8 => self.matmul_int8.unwrap_or(self.matmul),
-            Layout::F32 | Layout::F16 | Layout::Bf16 => self.matmul,
+            Some(_) => self.matmul_int8.unwrap_or(self.matmul),
+            None => self.matmul,
         }
     }
 

@@ -32,7 +32,13 @@ pub struct Tiny {
 impl Tiny {
     /// Random weights; `block` says how each matrix is stored, by the last part of its name.
     pub fn new(seed: u64, block: impl Fn(&str) -> BlockType) -> Self {
-        let mut tiny = Self { metadata: metadata(), tensors: BTreeMap::new() };
+        Self::of_width(1, seed, block)
+    }
+
+    /// Heads are `width` times as wide, and so are all rows: 8 makes them whole blocks of every type.
+    pub fn of_width(width: usize, seed: u64, block: impl Fn(&str) -> BlockType) -> Self {
+        let (hidden, ffn, head_dim) = (width * HIDDEN, width * FFN, width * HEAD_DIM);
+        let mut tiny = Self { metadata: metadata(hidden, ffn), tensors: BTreeMap::new() };
         let mut rng = Rng::new(seed);
         let mut matrix = |name: String, cols: usize, rows: usize| {
             let block = block(name.rsplit('.').nth(1).unwrap());
@@ -41,25 +47,25 @@ impl Tiny {
                 Tensor { dims: vec![cols as u64, rows as u64], block, data: rng.rows(block, rows, cols) },
             );
         };
-        matrix("token_embd.weight".into(), HIDDEN, VOCAB);
+        matrix("token_embd.weight".into(), hidden, VOCAB);
         for layer in 0..LAYERS {
             for (name, cols, rows) in [
-                ("attn_q", HIDDEN, HEADS * HEAD_DIM),
-                ("attn_k", HIDDEN, KV_HEADS * HEAD_DIM),
-                ("attn_v", HIDDEN, KV_HEADS * HEAD_DIM),
-                ("attn_output", HEADS * HEAD_DIM, HIDDEN),
-                ("ffn_gate", HIDDEN, FFN),
-                ("ffn_up", HIDDEN, FFN),
-                ("ffn_down", FFN, HIDDEN),
+                ("attn_q", hidden, HEADS * head_dim),
+                ("attn_k", hidden, KV_HEADS * head_dim),
+                ("attn_v", hidden, KV_HEADS * head_dim),
+                ("attn_output", HEADS * head_dim, hidden),
+                ("ffn_gate", hidden, ffn),
+                ("ffn_up", hidden, ffn),
+                ("ffn_down", ffn, hidden),
             ] {
                 matrix(format!("blk.{layer}.{name}.weight"), cols, rows);
             }
         }
         for layer in 0..LAYERS {
-            tiny = tiny.vector(&format!("blk.{layer}.attn_norm.weight"), &rng.units(HIDDEN));
-            tiny = tiny.vector(&format!("blk.{layer}.ffn_norm.weight"), &rng.units(HIDDEN));
+            tiny = tiny.vector(&format!("blk.{layer}.attn_norm.weight"), &rng.units(hidden));
+            tiny = tiny.vector(&format!("blk.{layer}.ffn_norm.weight"), &rng.units(hidden));
         }
-        tiny.vector("output_norm.weight", &rng.units(HIDDEN))
+        tiny.vector("output_norm.weight", &rng.units(hidden))
     }
 
     pub fn vector(mut self, name: &str, values: &[f32]) -> Self {
@@ -115,7 +121,7 @@ pub fn write<'a>(metadata: &[(String, Value)], tensors: impl Iterator<Item = (&'
     writer.to_bytes()
 }
 
-fn metadata() -> Vec<(String, Value)> {
+fn metadata(hidden: usize, ffn: usize) -> Vec<(String, Value)> {
     let mut tokens: Vec<String> = vec!["<unk>".into(), "<s>".into(), "</s>".into()];
     tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
     let types: Vec<i32> = [2, 3, 3].into_iter().chain([6; 256]).collect();
@@ -123,8 +129,8 @@ fn metadata() -> Vec<(String, Value)> {
         ("general.architecture", "llama".into()),
         ("llama.block_count", (LAYERS as u32).into()),
         ("llama.context_length", 128u32.into()),
-        ("llama.embedding_length", (HIDDEN as u32).into()),
-        ("llama.feed_forward_length", (FFN as u32).into()),
+        ("llama.embedding_length", (hidden as u32).into()),
+        ("llama.feed_forward_length", (ffn as u32).into()),
         ("llama.attention.head_count", (HEADS as u32).into()),
         ("llama.attention.head_count_kv", (KV_HEADS as u32).into()),
         ("llama.attention.layer_norm_rms_epsilon", 1e-5f32.into()),

@@ -33,7 +33,7 @@ const explanations: Record<ErrorCode, Explanation> = {
   },
   UNSUPPORTED_TENSOR_TYPE: {
     title: 'weft cannot read these weights',
-    text: 'The same model in another quantisation, such as Q4_1 or Q8_0, may work.',
+    text: 'The same model in another quantisation, such as Q4_K_M or Q8_0, may work.',
     remedies: ['choose-model'],
   },
   UNSUPPORTED_MODEL: {

@@ -6,9 +6,8 @@ use std::ops::Range;
 use super::activate::activate;
 use super::activations::{QuantBlock, Scratch};
 use super::pool::{self, Shared};
-use super::simd::{ByteDot, F32x4, NibbleDot, nibbles, words};
-use super::tiles::{Bfloats, ByteBlock, Column, Data, Floats, Halves, NibbleBlock, ROWS, Tiles};
-use crate::format::layout::BLOCK;
+use super::simd::{ByteDot, F32x4, NibbleDot, SixBitDot, nibbles, six_bits, words};
+use super::tiles::{Bfloats, Data, Floats, Group, Halves, ROWS, Tiles, Words};
 use crate::ops::{Epilogue, Linear, RmsNorm};
 
 /// Tokens that share a tile while it is in registers: with more, their sums no longer are.
@@ -70,36 +69,44 @@ pub fn product(
     output: &Output,
 ) {
     let cols = weight.cols;
-    let blocks = cols / BLOCK;
+    let part = Part { all: weight.rows.div_ceil(ROWS), tiles, tokens: x.len() / cols };
     match &weight.data {
-        Data::F32(data) => multiply(of_tiles(data, tiles, cols), scratch.floats(x, cols, norm), cols, output),
-        Data::F16(data) => multiply(of_tiles(data, tiles, cols), scratch.floats(x, cols, norm), cols, output),
-        Data::Bf16(data) => multiply(of_tiles(data, tiles, cols), scratch.floats(x, cols, norm), cols, output),
-        Data::Q4(data) => multiply(of_tiles(data, tiles, blocks), scratch.blocks(x, cols, norm), blocks, output),
-        Data::Q8(data) => multiply(of_tiles(data, tiles, blocks), scratch.blocks(x, cols, norm), blocks, output),
+        Data::F32(tiles) => multiply(tiles, &part, scratch.floats(x, cols, norm), output),
+        Data::F16(tiles) => multiply(tiles, &part, scratch.floats(x, cols, norm), output),
+        Data::Bf16(tiles) => multiply(tiles, &part, scratch.floats(x, cols, norm), output),
+        Data::Q4(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
+        Data::Q8(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
+        Data::Q4K32(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
+        Data::Q4K16(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
+        Data::Q6K16(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
+        Data::Q8K16(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
     }
 }
 
-/// The items of some tiles, each of which has `len`.
-fn of_tiles<W>(data: &[W], tiles: Range<usize>, len: usize) -> &[W] {
-    &data[tiles.start * len..tiles.end * len]
+/// What is multiplied: some of all tiles with so many tokens.
+struct Part {
+    all: usize,
+    tiles: Range<usize>,
+    tokens: usize,
 }
 
 /// What a tile is made of along its columns: how it is multiplied.
 trait Weights: Sized + Sync {
-    /// As many activations.
-    type Inputs: Sync;
+    /// What activations are made of.
+    type Input: Sync;
 
-    /// A tile times M tokens. `tile`: (len); `x`: (M, len).
-    fn multiply<const M: usize>(tile: &[Self], x: [&[Self::Inputs]; M]) -> Sums<M>;
+    /// A tile times M tokens, all of the same columns.
+    fn multiply<const M: usize>(tile: &[Self], x: [&[Self::Input]; M]) -> Sums<M>;
 }
 
-/// All tiles times all tokens, four tokens at once. Tiles and tokens have `len` items each.
-fn multiply<W: Weights>(tiles: &[W], x: &[W::Inputs], len: usize, output: &Output) {
-    let tokens = x.len() / len;
-    let token = |t: usize| &x[t * len..][..len];
+/// Tiles times tokens, four tokens at once. `tiles` are all of the weight's.
+fn multiply<W: Weights>(tiles: &[W], part: &Part, x: &[W::Input], output: &Output) {
+    let tokens = part.tokens;
+    let (len, x_len) = (tiles.len() / part.all, x.len() / tokens);
+    let tiles = &tiles[part.tiles.start * len..part.tiles.end * len];
+    let token = |t: usize| &x[t * x_len..][..x_len];
     let whole = tokens / TOKENS * TOKENS;
-    pool::run_ranges(tiles.len() / len, |range| {
+    pool::run_ranges(part.tiles.len(), |range| {
         let tiles = tiles[range.start * len..range.end * len].chunks_exact(len);
         for (i, tile) in range.zip(tiles) {
             for t in (0..whole).step_by(TOKENS) {
@@ -131,74 +138,123 @@ impl Output<'_> {
     }
 }
 
-impl Weights for NibbleBlock {
-    type Inputs = QuantBlock;
+/// Products with a block of 32 columns, of M tokens and two times four rows: all in the first place, or each half of the
+/// block in its own.
+type Products<const M: usize> = [[[F32x4; 2]; 2]; M];
 
-    #[inline(always)]
-    fn multiply<const M: usize>(tile: &[Self], x: [&[QuantBlock]; M]) -> Sums<M> {
-        let mut sums = [[F32x4::ZERO; 2]; M];
-        for (b, w) in tile.iter().enumerate() {
-            let x: [&QuantBlock; M] = std::array::from_fn(|m| &x[m][b]);
-            let mut dots = [[NibbleDot::ZERO; 2]; M];
-            for j in 0..4 {
-                let (low_0, high_0) = nibbles(&w.quants[j]);
-                let (low_1, high_1) = nibbles(&w.quants[4 + j]);
-                for m in 0..M {
-                    let (low, high) = (words(&x[m].quants[j]), words(&x[m].quants[4 + j]));
-                    dots[m][0].add(low_0, low);
-                    dots[m][0].add(high_0, high);
-                    dots[m][1].add(low_1, low);
-                    dots[m][1].add(high_1, high);
-                }
-            }
-            add_scaled(&mut sums, |m, group| dots[m][group].sums(), &w.scales, &w.mins, x);
-        }
-        sums
-    }
-}
-
-impl Weights for ByteBlock {
-    type Inputs = QuantBlock;
-
-    #[inline(always)]
-    fn multiply<const M: usize>(tile: &[Self], x: [&[QuantBlock]; M]) -> Sums<M> {
-        let mut sums = [[F32x4::ZERO; 2]; M];
-        for (b, w) in tile.iter().enumerate() {
-            let x: [&QuantBlock; M] = std::array::from_fn(|m| &x[m][b]);
-            let mut dots = [[ByteDot::ZERO; 2]; M];
-            for j in 0..8 {
-                for m in 0..M {
-                    let x = words(&x[m].quants[j]);
-                    dots[m][0].add(&w.quants[j], x);
-                    dots[m][1].add(&w.quants[8 + j], x);
-                }
-            }
-            add_scaled(&mut sums, |m, group| dots[m][group].sums(), &w.scales, &w.mins, x);
-        }
-        sums
-    }
-}
-
-/// sums += d · s · dot + m · s · Σ q_x of each token and group of rows, for the rows' scales d and minima m and the tokens' scales s.
+/// Block `b` of a group's quants, as are the others.
 #[inline(always)]
-fn add_scaled<const M: usize>(
-    sums: &mut Sums<M>,
-    dot: impl Fn(usize, usize) -> F32x4,
-    scales: &Column<u16>,
-    mins: &Column<u16>,
-    x: [&QuantBlock; M],
-) {
-    for group in 0..2 {
-        let (scale, min) = (F32x4::from_f16(&scales[group]), F32x4::from_f16(&mins[group]));
-        for m in 0..M {
-            let with_min = min.mul_add(F32x4::splat(x[m].sum), sums[m][group]);
-            sums[m][group] = dot(m, group).mul_add(scale.mul(F32x4::splat(x[m].scale)), with_min);
+fn nibble_products<const M: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M], halves: usize) -> Products<M> {
+    let mut dots = [[[NibbleDot::ZERO; 2]; 2]; M];
+    for (j, quants) in quants.as_chunks::<4>().0[b].iter().enumerate() {
+        for group in 0..2 {
+            let (low, high) = nibbles(&quants[group]);
+            for m in 0..M {
+                dots[m][group][0].add(low, words(&x[m].quants[j]));
+                dots[m][group][halves - 1].add(high, words(&x[m].quants[4 + j]));
+            }
         }
     }
+    dots.map(|token| token.map(|group| group.map(NibbleDot::sums)))
+}
+
+#[inline(always)]
+fn six_bit_products<const M: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M], halves: usize) -> Products<M> {
+    let (nibbles, high) = quants.as_chunks::<12>().0[b / 2].split_at(8);
+    let mut dots = [[[SixBitDot::ZERO; 2]; 2]; M];
+    for (j, quants) in nibbles.as_chunks::<4>().0[b % 2].iter().enumerate() {
+        for group in 0..2 {
+            let (low, above) = six_bits(&quants[group], &high[b % 2 * 2 + j / 2][group], j % 2);
+            for m in 0..M {
+                dots[m][group][0].add(low, words(&x[m].quants[j]));
+                dots[m][group][halves - 1].add(above, words(&x[m].quants[4 + j]));
+            }
+        }
+    }
+    dots.map(|token| token.map(|group| group.map(SixBitDot::sums)))
+}
+
+#[inline(always)]
+fn byte_products<const M: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M], halves: usize) -> Products<M> {
+    let mut dots = [[[ByteDot::ZERO; 2]; 2]; M];
+    for (j, quants) in quants.as_chunks::<8>().0[b].iter().enumerate() {
+        for group in 0..2 {
+            for m in 0..M {
+                dots[m][group][j / 4 * (halves - 1)].add(&quants[group], words(&x[m].quants[j]));
+            }
+        }
+    }
+    dots.map(|token| token.map(|group| group.map(ByteDot::sums)))
+}
+
+/// sums += d · s · dot + m · s · Σ q_x of each token and group of rows and half block, for the rows' scales d and minima m and
+/// the tokens' scales s.
+#[inline(always)]
+fn multiply_groups<const S: usize, const Q: usize, const M: usize>(
+    tile: &[Group<S, Q>],
+    x: [&[QuantBlock]; M],
+    products: impl Fn(&[Words], usize, [&QuantBlock; M], usize) -> Products<M>,
+) -> Sums<M> {
+    let (blocks, halves) = (if S == 1 { 1 } else { 8 }, if S == 9 { 2 } else { 1 });
+    let mut sums = [[F32x4::ZERO; 2]; M];
+    for (g, weights) in tile.iter().enumerate() {
+        for b in 0..blocks {
+            let x: [&QuantBlock; M] = std::array::from_fn(|m| &x[m][g * blocks + b]);
+            let products = products(&weights.quants, b, x, halves);
+            for group in 0..2 {
+                for i in b * halves..(b + 1) * halves {
+                    let half = i % halves;
+                    let (scale, min) = weights.scale(i, group);
+                    for m in 0..M {
+                        let sum = if halves == 2 { x[m].sums[half] } else { x[m].sums[0] + x[m].sums[1] };
+                        let with_min = min.mul_add(F32x4::splat(sum), sums[m][group]);
+                        sums[m][group] =
+                            products[m][group][half].mul_add(scale.mul(F32x4::splat(x[m].scale)), with_min);
+                    }
+                }
+            }
+        }
+    }
+    sums
+}
+
+impl<const S: usize, const Q: usize> Group<S, Q> {
+    /// Scale and minimum of four rows' scale block `i`.
+    #[inline(always)]
+    fn scale(&self, i: usize, group: usize) -> (F32x4, F32x4) {
+        let (d, m) = F32x4::from_f16_pairs(&self.scales[0][group]);
+        if S == 1 {
+            return (d, m);
+        }
+        let (s, t) = F32x4::from_byte_pairs(&self.scales[1 + i / 2][group], i % 2);
+        (d.mul(s), m.mul(t))
+    }
+}
+
+macro_rules! quantised {
+    ($($group:ty: $products:ident;)+) => {
+        $(impl Weights for $group {
+            type Input = QuantBlock;
+
+            #[inline(always)]
+            fn multiply<const M: usize>(tile: &[Self], x: [&[QuantBlock]; M]) -> Sums<M> {
+                multiply_groups(tile, x, $products)
+            }
+        })+
+    };
+}
+
+quantised! {
+    Group<1, 4>: nibble_products;
+    Group<1, 8>: byte_products;
+    Group<5, 32>: nibble_products;
+    Group<9, 32>: nibble_products;
+    Group<9, 48>: six_bit_products;
+    Group<9, 64>: byte_products;
 }
 
 impl Weights for Floats {
-    type Inputs = f32;
+    type Input = f32;
 
     #[inline(always)]
     fn multiply<const M: usize>(tile: &[Self], x: [&[f32]; M]) -> Sums<M> {
@@ -207,7 +263,7 @@ impl Weights for Floats {
 }
 
 impl Weights for Halves {
-    type Inputs = f32;
+    type Input = f32;
 
     #[inline(always)]
     fn multiply<const M: usize>(tile: &[Self], x: [&[f32]; M]) -> Sums<M> {
@@ -216,7 +272,7 @@ impl Weights for Halves {
 }
 
 impl Weights for Bfloats {
-    type Inputs = f32;
+    type Input = f32;
 
     #[inline(always)]
     fn multiply<const M: usize>(tile: &[Self], x: [&[f32]; M]) -> Sums<M> {

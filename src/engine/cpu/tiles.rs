@@ -3,34 +3,23 @@
 
 use half::{bf16, f16};
 
-use crate::format::layout::{BLOCK, Layout, Planes};
+use crate::format::layout::{Layout, Planes, Quantised, dequantize_row};
 
 /// Rows of a tile.
 pub const ROWS: usize = 8;
 
-/// 32 columns of eight rows of 4-bit weights, d · q + m.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct NibbleBlock {
-    /// Vector j (0 to 3) has rows 0 to 3, vector 4 + j rows 4 to 7: four bytes of each, columns 4 j .. 4 j + 4 in the low
-    /// nibbles, 16 + 4 j .. in the high ones.
-    pub quants: [[u8; 16]; 8],
-    /// d of the rows, f16
-    pub scales: Column<u16>,
-    /// m of the rows, f16
-    pub mins: Column<u16>,
-}
+/// Four bytes of each of eight rows: those of rows 0 to 3, then of rows 4 to 7.
+pub type Words = [[u8; 16]; 2];
 
-/// 32 columns of eight rows of 8-bit weights, d · q + m.
+/// A group of eight rows: the words of both planes of a [`Layout`], S of scales and Q of quants.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub struct ByteBlock {
-    /// Vector j (0 to 7) has rows 0 to 3, vector 8 + j rows 4 to 7: columns 4 j .. 4 j + 4 of each.
-    pub quants: [[i8; 16]; 16],
-    /// d of the rows, f16
-    pub scales: Column<u16>,
-    /// m of the rows, f16
-    pub mins: Column<u16>,
+pub struct Group<const S: usize, const Q: usize> {
+    /// The u32 with d and m, then the pairs of their factors where there are two levels.
+    pub scales: [Words; S],
+    /// Nibbles: word j of a block has columns 4 j .. 4 j + 4 in its low halves, 16 + 4 j .. in its high ones. Bytes: word j
+    /// has columns 4 j .. 4 j + 4. Six bits: four words of nibbles for each of two blocks, then two words with what is above these for each.
+    pub quants: [Words; Q],
 }
 
 /// One value of each of eight rows.
@@ -50,6 +39,7 @@ pub struct Bfloats(pub Column<u16>);
 
 /// A weight matrix of shape (rows, cols). The last tile may have rows of zeros at its end.
 pub struct Tiles {
+    layout: Layout,
     /// Outputs.
     pub rows: usize,
     /// Inputs.
@@ -60,17 +50,18 @@ pub struct Tiles {
     pub finite: bool,
 }
 
-/// Tiles by layout: (tiles, cols / 32) blocks, or (tiles, cols) columns.
+/// Tiles by layout: (tiles, groups of a row), or (tiles, cols) columns.
 pub enum Data {
     F32(Vec<Floats>),
     F16(Vec<Halves>),
     Bf16(Vec<Bfloats>),
-    Q4(Vec<NibbleBlock>),
-    Q8(Vec<ByteBlock>),
+    Q4(Vec<Group<1, 4>>),
+    Q8(Vec<Group<1, 8>>),
+    Q4K32(Vec<Group<5, 32>>),
+    Q4K16(Vec<Group<9, 32>>),
+    Q6K16(Vec<Group<9, 48>>),
+    Q8K16(Vec<Group<9, 64>>),
 }
-
-const NO_NIBBLES: NibbleBlock = NibbleBlock { quants: [[0; 16]; 8], scales: [[0; 4]; 2], mins: [[0; 4]; 2] };
-const NO_BYTES: ByteBlock = ByteBlock { quants: [[0; 16]; 16], scales: [[0; 4]; 2], mins: [[0; 4]; 2] };
 
 impl Tiles {
     /// A matrix of zeros. Its memory is `Data`'s; `None` where there is not enough.
@@ -81,119 +72,136 @@ impl Tiles {
             items.resize(len, value);
             Some(items)
         }
+        fn zeros<const S: usize, const Q: usize>(len: usize) -> Option<Vec<Group<S, Q>>> {
+            filled(len, Group { scales: [[[0; 16]; 2]; S], quants: [[[0; 16]; 2]; Q] })
+        }
         let tiles = rows.div_ceil(ROWS);
-        let (columns, blocks) = (tiles * cols, tiles * (cols / BLOCK));
+        let columns = tiles * cols;
+        let groups = tiles * groups(layout, cols);
         let data = match layout {
             Layout::F32 => Data::F32(filled(columns, Floats([[0.0; 4]; 2]))?),
             Layout::F16 => Data::F16(filled(columns, Halves([[0; 4]; 2]))?),
             Layout::Bf16 => Data::Bf16(filled(columns, Bfloats([[0; 4]; 2]))?),
-            Layout::Q4 => Data::Q4(filled(blocks, NO_NIBBLES)?),
-            Layout::Q8 => Data::Q8(filled(blocks, NO_BYTES)?),
+            Layout::Q4 => Data::Q4(zeros(groups)?),
+            Layout::Q8 => Data::Q8(zeros(groups)?),
+            Layout::Q4K32 => Data::Q4K32(zeros(groups)?),
+            Layout::Q4K16 => Data::Q4K16(zeros(groups)?),
+            Layout::Q6K16 => Data::Q6K16(zeros(groups)?),
+            Layout::Q8K16 => Data::Q8K16(zeros(groups)?),
         };
-        Some(Self { rows, cols, data, finite: true })
+        Some(Self { layout, rows, cols, data, finite: true })
     }
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        match &self.data {
-            Data::F32(columns) => size_of_val(columns.as_slice()),
-            Data::F16(columns) => size_of_val(columns.as_slice()),
-            Data::Bf16(columns) => size_of_val(columns.as_slice()),
-            Data::Q4(blocks) => size_of_val(blocks.as_slice()),
-            Data::Q8(blocks) => size_of_val(blocks.as_slice()),
-        }
+        let row_bytes = self.layout.quants_row_bytes(self.cols) + self.layout.scales_row_bytes(self.cols);
+        self.rows.next_multiple_of(ROWS) * row_bytes
     }
 
     /// Takes whole rows, from `first_row` on, out of row-major planes.
     pub fn write_rows(&mut self, first_row: usize, planes: &Planes) {
         let cols = self.cols;
-        match &mut self.data {
-            Data::F32(columns) => write_columns(cols, first_row, &planes.quants, |at, group, lane, bytes| {
-                columns[at].0[group][lane] = f32::from_le_bytes(bytes);
-            }),
+        let per_row = groups(self.layout, cols);
+        let finite = match &mut self.data {
+            Data::F32(columns) => {
+                write_columns(cols, first_row, &planes.quants, |at, group, lane, bytes| {
+                    columns[at].0[group][lane] = f32::from_le_bytes(bytes);
+                });
+                true
+            }
             Data::F16(columns) => {
                 write_columns(cols, first_row, &planes.quants, |at, group, lane, bytes| {
                     columns[at].0[group][lane] = u16::from_le_bytes(bytes);
                 });
-                self.finite &= all_finite(&planes.quants);
+                all_finite(&planes.quants)
             }
-            Data::Bf16(columns) => write_columns(cols, first_row, &planes.quants, |at, group, lane, bytes| {
-                columns[at].0[group][lane] = u16::from_le_bytes(bytes);
-            }),
-            Data::Q4(tiles) => {
-                let blocks = planes.quants.as_chunks::<16>().0.iter().zip(planes.scales.as_chunks::<4>().0);
-                for (i, (quants, scale)) in blocks.enumerate() {
-                    let (at, group, lane) = place(first_row + i / (cols / BLOCK), i % (cols / BLOCK), cols / BLOCK);
-                    let block = &mut tiles[at];
-                    for (j, word) in quants.as_chunks::<4>().0.iter().enumerate() {
-                        block.quants[4 * group + j][4 * lane..][..4].copy_from_slice(word);
-                    }
-                    let [d0, d1, m0, m1] = *scale;
-                    block.scales[group][lane] = u16::from_le_bytes([d0, d1]);
-                    block.mins[group][lane] = u16::from_le_bytes([m0, m1]);
-                }
-                self.finite &= all_finite(&planes.scales);
+            Data::Bf16(columns) => {
+                write_columns(cols, first_row, &planes.quants, |at, group, lane, bytes| {
+                    columns[at].0[group][lane] = u16::from_le_bytes(bytes);
+                });
+                true
             }
-            Data::Q8(tiles) => {
-                let blocks = planes.quants.as_chunks::<BLOCK>().0.iter().zip(planes.scales.as_chunks::<4>().0);
-                for (i, (quants, scale)) in blocks.enumerate() {
-                    let (at, group, lane) = place(first_row + i / (cols / BLOCK), i % (cols / BLOCK), cols / BLOCK);
-                    let block = &mut tiles[at];
-                    for (j, word) in quants.as_chunks::<4>().0.iter().enumerate() {
-                        let word = word.map(u8::cast_signed);
-                        block.quants[8 * group + j][4 * lane..][..4].copy_from_slice(&word);
-                    }
-                    let [d0, d1, m0, m1] = *scale;
-                    block.scales[group][lane] = u16::from_le_bytes([d0, d1]);
-                    block.mins[group][lane] = u16::from_le_bytes([m0, m1]);
-                }
-                self.finite &= all_finite(&planes.scales);
-            }
-        }
+            Data::Q4(tiles) => write_groups(tiles, per_row, first_row, planes),
+            Data::Q8(tiles) => write_groups(tiles, per_row, first_row, planes),
+            Data::Q4K32(tiles) => write_groups(tiles, per_row, first_row, planes),
+            Data::Q4K16(tiles) => write_groups(tiles, per_row, first_row, planes),
+            Data::Q6K16(tiles) => write_groups(tiles, per_row, first_row, planes),
+            Data::Q8K16(tiles) => write_groups(tiles, per_row, first_row, planes),
+        };
+        self.finite &= finite;
     }
 
     /// Writes row `row` as f32 to `out` of length `cols`.
     pub fn dequantize(&self, row: usize, out: &mut [f32]) {
         let (group, lane) = (row % ROWS / 4, row % 4);
         let columns = row / ROWS * self.cols;
-        let blocks = row / ROWS * (self.cols / BLOCK);
-        match &self.data {
+        let per_row = groups(self.layout, self.cols);
+        let planes = match &self.data {
             Data::F32(data) => {
                 out.iter_mut().zip(&data[columns..]).for_each(|(out, column)| *out = column.0[group][lane]);
+                return;
             }
             Data::F16(data) => {
                 let value = |column: &Halves| f16::from_bits(column.0[group][lane]).to_f32();
                 out.iter_mut().zip(&data[columns..]).for_each(|(out, column)| *out = value(column));
+                return;
             }
             Data::Bf16(data) => {
                 let value = |column: &Bfloats| bf16::from_bits(column.0[group][lane]).to_f32();
                 out.iter_mut().zip(&data[columns..]).for_each(|(out, column)| *out = value(column));
+                return;
             }
-            Data::Q4(data) => {
-                for (out, block) in out.chunks_exact_mut(BLOCK).zip(&data[blocks..]) {
-                    let [d, m] = [block.scales, block.mins].map(|halves| f16::from_bits(halves[group][lane]).to_f32());
-                    for k in 0..BLOCK / 2 {
-                        let byte = block.quants[4 * group + k / 4][4 * lane + k % 4];
-                        out[k] = d * f32::from(byte & 15) + m;
-                        out[k + 16] = d * f32::from(byte >> 4) + m;
-                    }
-                }
-            }
-            Data::Q8(data) => {
-                for (out, block) in out.chunks_exact_mut(BLOCK).zip(&data[blocks..]) {
-                    let [d, m] = [block.scales, block.mins].map(|halves| f16::from_bits(halves[group][lane]).to_f32());
-                    for (k, out) in out.iter_mut().enumerate() {
-                        *out = d * f32::from(block.quants[8 * group + k / 4][4 * lane + k % 4]) + m;
-                    }
-                }
-            }
-        }
+            Data::Q4(tiles) => read_row(tiles, per_row, row),
+            Data::Q8(tiles) => read_row(tiles, per_row, row),
+            Data::Q4K32(tiles) => read_row(tiles, per_row, row),
+            Data::Q4K16(tiles) => read_row(tiles, per_row, row),
+            Data::Q6K16(tiles) => read_row(tiles, per_row, row),
+            Data::Q8K16(tiles) => read_row(tiles, per_row, row),
+        };
+        dequantize_row(self.layout, &planes.quants, &planes.scales, out);
     }
 }
 
-/// Index, group of four and lane of item `i` of a row that has `items` of them.
+/// Groups of a row; 0 where the layout has none.
+fn groups(layout: Layout, cols: usize) -> usize {
+    layout.quantised().map_or(0, |Quantised { group, .. }| cols / group)
+}
+
+/// Index, half of the tile and lane of item `i` of a row that has `items` of them.
 fn place(row: usize, i: usize, items: usize) -> (usize, usize, usize) {
     (row / ROWS * items + i, row % ROWS / 4, row % 4)
+}
+
+/// Takes rows of `per_row` groups each. Whether their scales are numbers.
+fn write_groups<const S: usize, const Q: usize>(
+    tiles: &mut [Group<S, Q>],
+    per_row: usize,
+    first_row: usize,
+    planes: &Planes,
+) -> bool {
+    let [quants, scales] = [&planes.quants, &planes.scales].map(|plane| plane.as_chunks::<4>().0);
+    let mut finite = true;
+    for (i, (quants, scales)) in quants.chunks_exact(Q).zip(scales.chunks_exact(S)).enumerate() {
+        let (at, group, lane) = place(first_row + i / per_row, i % per_row, per_row);
+        let tile = &mut tiles[at];
+        let into = tile.quants.iter_mut().chain(&mut tile.scales);
+        for (words, word) in into.zip(quants.iter().chain(scales)) {
+            words[group].as_chunks_mut::<4>().0[lane] = *word;
+        }
+        finite &= all_finite(&scales[0]);
+    }
+    finite
+}
+
+/// The planes of a row.
+fn read_row<const S: usize, const Q: usize>(tiles: &[Group<S, Q>], per_row: usize, row: usize) -> Planes {
+    let (first, group, lane) = place(row, 0, per_row);
+    let word = |words: &Words| words[group].as_chunks::<4>().0[lane];
+    let tiles = &tiles[first..][..per_row];
+    Planes {
+        quants: tiles.iter().flat_map(|tile| tile.quants.iter().flat_map(word)).collect(),
+        scales: tiles.iter().flat_map(|tile| tile.scales.iter().flat_map(word)).collect(),
+    }
 }
 
 /// Calls `write` with the place and bytes of each value of rows from `first_row` on.

@@ -33,7 +33,7 @@ use tiles::{Run, Tiler, plane_bytes};
 
 use super::{Counters, DeviceSampling, Engine, EngineInfo, Hints, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
-use crate::format::layout::{Layout, Planes, repack};
+use crate::format::{Layout, Planes, repack};
 use crate::ops::{Command, Op, Recording, Variants};
 use crate::record::{BufferId, Matrix, Memory, Step};
 use crate::{Error, Result};

@@ -50,11 +50,15 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/tile",
     "shared/weight",
     "shared/weight_bf16",
+    "shared/weight_bytes",
     "shared/weight_f16",
     "shared/weight_f32",
+    "shared/weight_nibbles",
     "shared/weight_plain",
-    "shared/weight_q4",
-    "shared/weight_q8",
+    "shared/weight_quantised",
+    "shared/weight_scales",
+    "shared/weight_scales_k",
+    "shared/weight_six_bits",
 ];
 
 /// The WGSL of `shader` with `defines` set and `constants` declared.

@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 
-use crate::format::layout::{BLOCK, Layout, Planes};
+use crate::format::{Layout, Planes};
 use crate::record::{BufferId, Matrix};
 
 /// Bytes of the quants plane that stay together: the widest load that shaders have.
 const GRANULE: usize = 16;
 
-/// Bytes of the scales plane that stay together: the scale and minimum of a block.
+/// Bytes of the scales plane that stay together: a scale and its minimum, or two pairs of their factors.
 const SCALE: usize = 4;
 
 /// Bytes of the two planes of `matrix`; rows are filled up to whole granules, and the last tile to whole rows.
@@ -50,7 +50,7 @@ impl Tiler {
     pub fn add(&mut self, matrix: &Matrix, row_tile: usize, first_row: usize, rows: &Planes) -> Vec<Run> {
         let row_bytes = matrix.layout.quants_row_bytes(matrix.cols);
         let padded_bytes = quants_row_bytes(matrix.layout, matrix.cols);
-        let scales_bytes = matrix.cols / BLOCK * SCALE;
+        let scales_bytes = matrix.layout.scales_row_bytes(matrix.cols);
         let mut runs: Vec<Run> = Vec::new();
         let mut padded = vec![0; padded_bytes];
         for (i, quants) in rows.quants.chunks_exact(row_bytes).enumerate() {
@@ -103,9 +103,13 @@ mod tests {
 
     #[test]
     fn a_granule_is_where_the_shaders_look_for_it() {
-        for (layout, cols, rows, row_tile) in
-            [(Layout::Q4, 96, 37, 8), (Layout::Q8, 64, 16, 8), (Layout::F16, 36, 5, 1), (Layout::F32, 4, 7, 32)]
-        {
+        for (layout, cols, rows, row_tile) in [
+            (Layout::Q4, 96, 37, 8),
+            (Layout::Q8, 64, 16, 8),
+            (Layout::Q8K16, 512, 9, 8),
+            (Layout::F16, 36, 5, 1),
+            (Layout::F32, 4, 7, 32),
+        ] {
             let matrix = Matrix { buffer: BufferId(0), layout, rows, cols };
             let (quants_bytes, scales_bytes) = plane_bytes(layout, rows, cols, row_tile);
             let mut memory = Planes { quants: vec![0; quants_bytes as usize], scales: vec![0; scales_bytes as usize] };

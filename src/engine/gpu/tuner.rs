@@ -16,7 +16,7 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Grows when a variant or a shader changes, so that an older choice is made anew.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Largest error of a right variant, relative to the root mean square of the results. Wrong ones are off by about one.
 const TOLERANCE: f32 = 1e-3;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::host::{HostEngine, Reference};
 use super::{Engine, ProgramId, now};
 use crate::Result;
-use crate::format::block::BlockType;
+use crate::format::BlockType;
 use crate::format::layout::{BLOCK, Layout};
 use crate::ops::{Activation, Attention, Epilogue, Linear, Recording, RmsNorm};
 use crate::record::{Matrix, Step, Tensor};
@@ -197,34 +197,54 @@ impl Random {
 
     /// Weights of shape (rows, cols) in about (-1/4, 1/4).
     fn matrix(&mut self, memory: &mut dyn Engine, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
-        let block = match layout {
-            Layout::F32 => BlockType::F32,
-            Layout::F16 => BlockType::F16,
-            Layout::Bf16 => BlockType::Bf16,
-            Layout::Q4 => BlockType::Q4_0,
-            Layout::Q8 => BlockType::Q8_0,
+        // block types of the layout, and where a block has halves, with the least value of each
+        let blocks: &[(BlockType, &[(usize, u16)])] = match layout {
+            Layout::F32 => &[(BlockType::F32, &[])],
+            Layout::F16 => &[(BlockType::F16, &[(0, power_of_two(-3))])],
+            Layout::Bf16 => &[(BlockType::Bf16, &[])],
+            Layout::Q4 => &[(BlockType::Q4_0, &[(0, power_of_two(-6))])],
+            Layout::Q8 => &[(BlockType::Q8_0, &[(0, power_of_two(-10))])],
+            Layout::Q4K32 => &[(BlockType::Q4K, &[(0, power_of_two(-12)), (2, power_of_two(-8))])],
+            Layout::Q4K16 => &[(BlockType::Q2K, &[(80, power_of_two(-8)), (82, power_of_two(-6))])],
+            Layout::Q6K16 => &[
+                (BlockType::Q6K, &[(208, power_of_two(-14))]),
+                (BlockType::Q5K, &[(0, power_of_two(-13)), (2, power_of_two(-8))]),
+            ],
+            Layout::Q8K16 => &[(BlockType::Iq4Xs, &[(0, power_of_two(-14))])],
         };
         let matrix = memory.create_matrix("trial", layout, rows, cols)?;
-        let mut bytes = Vec::with_capacity(block.row_bytes(cols) * rows);
-        for _ in 0..rows * cols / block.block_len() {
-            let bits = self.bits();
-            match layout {
-                Layout::F32 => bytes.extend((self.unit() / 4.0).to_le_bytes()),
-                // a sign, an exponent of -3, and any fraction
-                Layout::F16 => bytes.extend(((bits & 0x83ff) as u16 | 0x3000).to_le_bytes()),
-                Layout::Bf16 => bytes.extend(((bits & 0x807f) as u16 | 0x3e00).to_le_bytes()),
-                // an f16 from 2⁻⁶ on, and sixteen bytes of two nibbles; or from 2⁻¹⁰ on, and 32 signed bytes
-                Layout::Q4 => bytes.extend(((bits & 0x3ff) as u16 | 0x2400).to_le_bytes()),
-                Layout::Q8 => bytes.extend(((bits & 0x3ff) as u16 | 0x1400).to_le_bytes()),
-            }
-            let words = if layout == Layout::Q4 { 4 } else { 8 };
-            if matches!(layout, Layout::Q4 | Layout::Q8) {
-                bytes.extend((0..words).flat_map(|_| self.bits().to_le_bytes()));
-            }
+        let rows_each = rows.div_ceil(blocks.len());
+        for ((block, halves), first_row) in blocks.iter().zip((0..rows).step_by(rows_each)) {
+            let bytes = self.rows(*block, halves, rows_each.min(rows - first_row) * cols);
+            memory.write_rows(&matrix, first_row, *block, &bytes)?;
         }
-        memory.write_rows(&matrix, 0, block, &bytes)?;
         Ok(matrix)
     }
+
+    fn rows(&mut self, block: BlockType, halves: &[(usize, u16)], values: usize) -> Vec<u8> {
+        let words = block.row_bytes(values).div_ceil(4);
+        let mut bytes: Vec<u8> = (0..words).flat_map(|_| self.bits().to_le_bytes()).collect();
+        bytes.truncate(block.row_bytes(values));
+        for bytes in bytes.chunks_exact_mut(block.block_bytes()) {
+            match block {
+                BlockType::F32 => bytes.copy_from_slice(&(self.unit() / 4.0).to_le_bytes()),
+                // a sign, an exponent of -3, and any fraction
+                BlockType::Bf16 => bytes.copy_from_slice(&((self.bits() & 0x807f) as u16 | 0x3e00).to_le_bytes()),
+                _ => {}
+            }
+            for (at, least) in halves {
+                // a plain value has a sign too
+                let fraction = self.bits() & if block == BlockType::F16 { 0x83ff } else { 0x3ff };
+                bytes[*at..][..2].copy_from_slice(&(fraction as u16 | least).to_le_bytes());
+            }
+        }
+        bytes
+    }
+}
+
+/// The bits of the f16 2^exponent, whose fraction is zero.
+const fn power_of_two(exponent: i16) -> u16 {
+    ((exponent + 15) as u16) << 10
 }
 
 #[cfg(test)]
@@ -239,8 +259,8 @@ mod tests {
 
     #[test]
     fn results_are_of_a_size_that_shows_errors() {
-        for layout in [Layout::F32, Layout::F16, Layout::Bf16, Layout::Q4, Layout::Q8] {
-            for trial in [Trial::gate_up(2, layout, 8, 64), Trial::down(1, layout, 8, 64), Trial::attention(2, 9)] {
+        for layout in Layout::ALL {
+            for trial in [Trial::gate_up(2, layout, 8, 256), Trial::down(1, layout, 8, 256), Trial::attention(2, 9)] {
                 let expected = pollster::block_on(trial.expected()).unwrap();
                 let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
                 assert!((0.01..10.0).contains(&rms), "{}: {rms}", trial.name);

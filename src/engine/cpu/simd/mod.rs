@@ -103,10 +103,21 @@ mod tests {
             }
             assert_eq!(dot.sums().to_array(), [32.0 * f32::from(w) * f32::from(x); 4]);
         }
+        for (w, x) in [(63u8, 127i8), (63, -127), (37, 5)] {
+            let mut dot = SixBitDot::ZERO;
+            for odd in [0, 1, 0, 1] {
+                // the other word's bits are set, and must not be seen
+                let above = (((w >> 4) * 5) << (4 * odd)) | (15 << (4 - 4 * odd));
+                let (low, high) = six_bits(&[w & 15 | w << 4; 16], &[above; 16], odd);
+                dot.add(low, words(&[x; 4]));
+                dot.add(high, words(&[x; 4]));
+            }
+            assert_eq!(dot.sums().to_array(), [32.0 * f32::from(w) * f32::from(x); 4]);
+        }
         for (w, x) in [(-128i8, -127i8), (-128, 127), (127, 127), (-3, 5)] {
             let mut dot = ByteDot::ZERO;
             for _ in 0..8 {
-                dot.add(&[w; 16], words(&[x; 4]));
+                dot.add(&[w.cast_unsigned(); 16], words(&[x; 4]));
             }
             assert_eq!(dot.sums().to_array(), [32.0 * f32::from(w) * f32::from(x); 4]);
         }
@@ -122,7 +133,7 @@ mod tests {
         dot.add(nibbles(&w).0, words(&x));
         assert_eq!(dot.sums().to_array(), expected);
         let mut dot = ByteDot::ZERO;
-        dot.add(&w.map(u8::cast_signed), words(&x));
+        dot.add(&w, words(&x));
         assert_eq!(dot.sums().to_array(), expected);
     }
 
@@ -137,10 +148,19 @@ mod tests {
     }
 
     #[test]
-    fn halves_widen_exactly() {
+    fn halves_and_bytes_widen_exactly() {
         for bits in (0..0x7c00u16).chain(0x8000..0xfc00).step_by(7) {
             let expected = half::f16::from_bits(bits).to_f32();
             assert_eq!(F32x4::from_f16(&[bits; 4]).to_array(), [expected; 4]);
+        }
+        let words: [u8; 16] = std::array::from_fn(|i| (i as u8).wrapping_mul(37).wrapping_sub(90));
+        let half = |i: usize| half::f16::from_le_bytes([words[i], words[i + 1]]).to_f32();
+        let (low, high) = F32x4::from_f16_pairs(&words);
+        assert_eq!([low, high].map(F32x4::to_array), [0, 2].map(|at| std::array::from_fn(|i| half(4 * i + at))));
+        for pair in 0..2 {
+            let (even, odd) = F32x4::from_byte_pairs(&words, pair);
+            let byte = |at: usize| std::array::from_fn(|i| f32::from(words[4 * i + at].cast_signed()));
+            assert_eq!([even, odd].map(F32x4::to_array), [2 * pair, 2 * pair + 1].map(byte));
         }
         let values = [0x3f80, 0xc040, 0x0001, 0x7f80];
         assert_eq!(F32x4::from_bf16(&values).to_array(), values.map(|v| f32::from_bits(u32::from(v) << 16)));

@@ -109,6 +109,22 @@ impl F32x4 {
         }))
     }
 
+    /// The low and the high halves of four words: halves that are finite.
+    #[inline(always)]
+    pub fn from_f16_pairs(words: &[u8; 16]) -> (Self, Self) {
+        let words = words.as_chunks::<4>().0;
+        let half = |at: usize| std::array::from_fn(|i| u16::from_le_bytes([words[i][at], words[i][at + 1]]));
+        (Self::from_f16(&half(0)), Self::from_f16(&half(2)))
+    }
+
+    /// Bytes 2 i and 2 i + 1 of four words, which are signed.
+    #[inline(always)]
+    pub fn from_byte_pairs(words: &[u8; 16], i: usize) -> (Self, Self) {
+        let words = words.as_chunks::<4>().0;
+        let bytes = |at: usize| Self(std::array::from_fn(|i| f32::from(words[i][at].cast_signed())));
+        (bytes(2 * i), bytes(2 * i + 1))
+    }
+
     #[inline(always)]
     pub fn from_bf16(bits: &[u16; 4]) -> Self {
         Self(bits.map(|bits| f32::from_bits(u32::from(bits) << 16)))
@@ -154,6 +170,38 @@ impl NibbleDot {
     }
 }
 
+/// 16 numbers from 0 to 63: four of each of four rows.
+#[derive(Clone, Copy)]
+pub struct SixBits([u8; 16]);
+
+/// The low and the high nibbles of 16 bytes, with what is above them: bits 0 and 1 of 16 more bytes for the low ones and
+/// bits 2 and 3 for the high ones, or four bits further up for an `odd` word.
+#[inline(always)]
+pub fn six_bits(bytes: &[u8; 16], above: &[u8; 16], odd: usize) -> (SixBits, SixBits) {
+    let above = above.map(|b| b >> (4 * odd));
+    let low = std::array::from_fn(|i| bytes[i] & 15 | (above[i] & 3) << 4);
+    let high = std::array::from_fn(|i| bytes[i] >> 4 | (above[i] & 12) << 2);
+    (SixBits(low), SixBits(high))
+}
+
+/// Dot products of four rows of six bits with int8 activations.
+#[derive(Clone, Copy)]
+pub struct SixBitDot(NibbleDot);
+
+impl SixBitDot {
+    pub const ZERO: Self = Self(NibbleDot::ZERO);
+
+    #[inline(always)]
+    pub fn add(&mut self, w: SixBits, x: Words) {
+        self.0.add(Nibbles(w.0), x);
+    }
+
+    #[inline(always)]
+    pub fn sums(self) -> F32x4 {
+        self.0.sums()
+    }
+}
+
 /// Dot products of four rows of int8 weights with int8 activations.
 #[derive(Clone, Copy)]
 pub struct ByteDot([i32; 4]);
@@ -162,9 +210,9 @@ impl ByteDot {
     pub const ZERO: Self = Self([0; 4]);
 
     #[inline(always)]
-    pub fn add(&mut self, w: &[i8; 16], x: Words) {
+    pub fn add(&mut self, w: &[u8; 16], x: Words) {
         for row in 0..4 {
-            self.0[row] += (0..4).map(|i| i32::from(w[4 * row + i]) * i32::from(x.0[i])).sum::<i32>();
+            self.0[row] += (0..4).map(|i| i32::from(w[4 * row + i].cast_signed()) * i32::from(x.0[i])).sum::<i32>();
         }
     }
 

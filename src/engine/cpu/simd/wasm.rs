@@ -122,9 +122,32 @@ impl F32x4 {
     #[inline(always)]
     pub fn from_f16(bits: &[u16; 4]) -> Self {
         // SAFETY: 8 readable bytes
-        let wide = unsafe { i32x4_load_extend_i16x4(std::ptr::from_ref(bits).cast()) };
+        Self::from_extended_f16(unsafe { i32x4_load_extend_i16x4(std::ptr::from_ref(bits).cast()) })
+    }
+
+    #[inline(always)]
+    fn from_extended_f16(wide: v128) -> Self {
         let small = v128_and(i32x4_shl(wide, 13), u32x4_splat(0x8fff_ffff));
         Self(f32x4_mul(small, f32x4_splat(f32::from_bits((127 + 112) << 23))))
+    }
+
+    /// The low and the high halves of four words: halves that are finite.
+    #[inline(always)]
+    pub fn from_f16_pairs(words: &[u8; 16]) -> (Self, Self) {
+        // SAFETY: 16 readable bytes
+        let words = unsafe { v128_load(std::ptr::from_ref(words).cast()) };
+        let low = i32x4_shr(i32x4_shl(words, 16), 16);
+        (Self::from_extended_f16(low), Self::from_extended_f16(i32x4_shr(words, 16)))
+    }
+
+    /// Bytes 2 i and 2 i + 1 of four words, which are signed.
+    #[inline(always)]
+    pub fn from_byte_pairs(words: &[u8; 16], i: usize) -> (Self, Self) {
+        // SAFETY: 16 readable bytes
+        let words = unsafe { v128_load(std::ptr::from_ref(words).cast()) };
+        let high = i32x4_shl(words, 16 - 16 * i as u32);
+        let bytes = |top: v128| Self(f32x4_convert_i32x4(i32x4_shr(top, 24)));
+        (bytes(i32x4_shl(high, 8)), bytes(high))
     }
 
     #[inline(always)]
@@ -209,6 +232,64 @@ impl NibbleDot {
     }
 }
 
+/// 16 numbers from 0 to 63: four of each of four rows.
+#[derive(Clone, Copy)]
+pub struct SixBits(v128);
+
+/// The low and the high nibbles of 16 bytes, with what is above them: bits 0 and 1 of 16 more bytes for the low ones and
+/// bits 2 and 3 for the high ones, or four bits further up for an `odd` word.
+#[inline(always)]
+pub fn six_bits(bytes: &[u8; 16], above: &[u8; 16], odd: usize) -> (SixBits, SixBits) {
+    // SAFETY: 16 readable bytes
+    let above = u8x16_shr(unsafe { v128_load(std::ptr::from_ref(above).cast()) }, 4 * odd as u32);
+    let (Nibbles(low), Nibbles(high)) = nibbles(bytes);
+    // what a shift of wider lanes brings in from a neighbour is masked
+    let above_low = v128_and(i32x4_shl(above, 4), u8x16_splat(0x30));
+    let above_high = v128_and(i32x4_shl(above, 2), u8x16_splat(0x30));
+    (SixBits(v128_or(low, above_low)), SixBits(v128_or(high, above_high)))
+}
+
+/// Dot products of four rows of six bits with int8 activations.
+#[cfg(target_feature = "relaxed-simd")]
+#[derive(Clone, Copy)]
+pub struct SixBitDot(v128);
+
+#[cfg(target_feature = "relaxed-simd")]
+impl SixBitDot {
+    pub const ZERO: Self = Self(i32x4(0, 0, 0, 0));
+
+    #[inline(always)]
+    pub fn add(&mut self, w: SixBits, x: Words) {
+        let pairs = i16x8_relaxed_dot_i8x16_i7x16(x.0, w.0);
+        self.0 = i32x4_add(self.0, i32x4_extadd_pairwise_i16x8(pairs));
+    }
+
+    #[inline(always)]
+    pub fn sums(self) -> F32x4 {
+        F32x4(f32x4_convert_i32x4(self.0))
+    }
+}
+
+/// Dot products of four rows of six bits with int8 activations.
+#[cfg(not(target_feature = "relaxed-simd"))]
+#[derive(Clone, Copy)]
+pub struct SixBitDot(ByteDot);
+
+#[cfg(not(target_feature = "relaxed-simd"))]
+impl SixBitDot {
+    pub const ZERO: Self = Self(ByteDot::ZERO);
+
+    #[inline(always)]
+    pub fn add(&mut self, w: SixBits, x: Words) {
+        self.0.add_bytes(w.0, x);
+    }
+
+    #[inline(always)]
+    pub fn sums(self) -> F32x4 {
+        self.0.sums()
+    }
+}
+
 /// Dot products of four rows of int8 weights with int8 activations. Eight bits are one too many for the relaxed
 /// instruction, so both are widened.
 #[derive(Clone, Copy)]
@@ -218,9 +299,13 @@ impl ByteDot {
     pub const ZERO: Self = Self(i32x4(0, 0, 0, 0), i32x4(0, 0, 0, 0));
 
     #[inline(always)]
-    pub fn add(&mut self, w: &[i8; 16], x: Words) {
+    pub fn add(&mut self, w: &[u8; 16], x: Words) {
         // SAFETY: 16 readable bytes
-        let w = unsafe { v128_load(std::ptr::from_ref(w).cast()) };
+        self.add_bytes(unsafe { v128_load(std::ptr::from_ref(w).cast()) }, x);
+    }
+
+    #[inline(always)]
+    fn add_bytes(&mut self, w: v128, x: Words) {
         let x = i16x8_extend_low_i8x16(x.0);
         self.0 = i32x4_add(self.0, i32x4_dot_i16x8(i16x8_extend_low_i8x16(w), x));
         self.1 = i32x4_add(self.1, i32x4_dot_i16x8(i16x8_extend_high_i8x16(w), x));

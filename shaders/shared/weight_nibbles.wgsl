@@ -1,13 +1,10 @@
 @group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * BLOCKS>; // a block of 32 values a granule
-@group(0) @binding(9) var<storage, read> scales: array<u32, WEIGHT_ROWS * BLOCKS>; // a block: f16 scale, f16 minimum; tiled like the quants
 
-// A block has 32 values, scale · q + minimum. Byte j has value j in its low nibble and value j + 16 in its high one, so
-// quads 0 to 3 of a block are the low nibbles of its words, and quads 4 to 7 the high ones.
-fn weight_quad(row: u32, quad: u32) -> vec4<f32> {
-    let at = row_start(row, BLOCKS) + quad / 8u * ROW_TILE;
-    let scale = unpack2x16float(scales[at]);
-    let nibbles = quants[at][quad % 4u] >> (quad & 4u);
-    return vec4<f32>((vec4(nibbles) >> vec4(0u, 8u, 16u, 24u)) & vec4(0xfu)) * scale.x + scale.y;
+// Byte j of a block has value j in its low nibble and value j + 16 in its high one, so quads 0 to 3 of a block are the low
+// nibbles of its words, and quads 4 to 7 the high ones.
+fn quad_quants(row: u32, quad: u32) -> vec4<f32> {
+    let nibbles = quants[row_start(row, BLOCKS) + quad / 8u * ROW_TILE][quad % 4u] >> (quad & 4u);
+    return vec4<f32>((vec4(nibbles) >> vec4(0u, 8u, 16u, 24u)) & vec4(0xfu));
 }
 
 // Nibbles stay where they are, each too large by a power of 16, which the factors undo: shifts are dear where they are
@@ -38,10 +35,6 @@ fn block_values(row: u32, block: u32) -> Block {
         high_nibbles(words.z),
         high_nibbles(words.w),
     );
-}
-
-fn block_scale(row: u32, block: u32) -> vec2<f32> {
-    return unpack2x16float(scales[row_start(row, BLOCKS) + block * ROW_TILE]);
 }
 
 // The values alone, as bytes in their order: half a block a vector.

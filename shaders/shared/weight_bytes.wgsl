@@ -1,12 +1,9 @@
 @group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * 2u * BLOCKS>; // 16 signed bytes a granule, two granules a block
-@group(0) @binding(9) var<storage, read> scales: array<u32, WEIGHT_ROWS * BLOCKS>; // a block: f16 scale, f16 minimum; tiled like the quants
 
-// A block has 32 values, scale · q + minimum. Each byte moves to the top of a word; the arithmetic shift back extends its
-// sign.
-fn weight_quad(row: u32, quad: u32) -> vec4<f32> {
-    let scale = unpack2x16float(scales[row_start(row, BLOCKS) + quad / 8u * ROW_TILE]);
+// Each byte moves to the top of a word; the arithmetic shift back extends its sign.
+fn quad_quants(row: u32, quad: u32) -> vec4<f32> {
     let bytes = quants[row_start(row, 2u * BLOCKS) + quad / 4u * ROW_TILE][quad % 4u];
-    return vec4<f32>(vec4<i32>(vec4(bytes) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u)) * scale.x + scale.y;
+    return vec4<f32>(vec4<i32>(vec4(bytes) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u));
 }
 
 // Bytes stay where they are, each too large by a power of 256, which the factor undoes: shifts are dear where they are
@@ -35,10 +32,6 @@ fn block_values(row: u32, block: u32) -> Block {
         bytes_of(high.z),
         bytes_of(high.w),
     );
-}
-
-fn block_scale(row: u32, block: u32) -> vec2<f32> {
-    return unpack2x16float(scales[row_start(row, BLOCKS) + block * ROW_TILE]);
 }
 
 // The values alone, as signed bytes in their order: half a block a vector.

@@ -1,0 +1,6 @@
+// What the layouts of quants and scales have in common.
+fn weight_quad(row: u32, quad: u32) -> vec4<f32> {
+    let scales = block_scales(row, quad / 8u);
+    let scale = select(scales.xy, scales.zw, (quad & 4u) != 0u);
+    return quad_quants(row, quad) * scale.x + scale.y;
+}

@@ -249,7 +249,7 @@ fn what_is_wrong_with_a_model_is_named() {
         (tiny().vector("blk.0.attn_q_norm.weight", &[1.0; 16]), "UNSUPPORTED_MODEL", "blk.0.attn_q_norm.weight"),
         (tiny().vector("blk.0.attn_norm.weight", &[1.0; 60]), "INVALID_MODEL", "blk.0.attn_norm.weight"),
         (tiny().meta("general.architecture", "mamba"), "UNSUPPORTED_MODEL", "mamba"),
-        (tiny().meta("llama.expert_count", 8u32), "UNSUPPORTED_MODEL", "expert_count"),
+        (tiny().meta("llama.expert_count", 8u32), "INVALID_MODEL", "expert_used_count"),
         (tiny().meta("llama.rope.scaling.type", "dynamic"), "UNSUPPORTED_MODEL", "dynamic"),
         (tiny().meta("llama.attention.head_count", 0u32), "INVALID_MODEL", "head_count"),
         (tiny().meta("llama.attention.head_count_kv", 3u32), "INVALID_MODEL", "head_count_kv"),

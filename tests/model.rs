@@ -257,7 +257,7 @@ fn what_is_wrong_with_a_model_is_named() {
         (tiny().meta("llama.block_count", 4_000_000_000u32), "INVALID_MODEL", "block_count"),
         (tiny().meta("llama.attention.key_length", 6u32), "INVALID_MODEL", "key_length"),
         (tiny().meta("llama.rope.freq_base", f32::NAN), "INVALID_MODEL", "freq_base"),
-        (tiny().meta("tokenizer.ggml.model", "bert"), "UNSUPPORTED_TOKENIZER", "bert"),
+        (tiny().meta("tokenizer.ggml.model", "rwkv"), "UNSUPPORTED_TOKENIZER", "rwkv"),
     ];
     for (tiny, code, name) in cases {
         let error = load_error(&tiny);

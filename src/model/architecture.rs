@@ -31,6 +31,8 @@ pub struct Architecture {
     pub fused_gate_up: bool,
     /// Whether attention and feed-forward layer read the same residual stream, where the file does not say.
     pub parallel: bool,
+    /// The model of so many layers scales attention by the width of a head that hidden / heads would give, not by its own.
+    pub wide_heads_at: Option<usize>,
     /// What experts weigh, where the architecture has such models.
     pub experts: Option<Weighting>,
     /// Whether the embeddings are multiplied by the root of their width.
@@ -70,6 +72,7 @@ const LLAMA: Architecture = Architecture {
     post_norms: false,
     fused_gate_up: false,
     parallel: false,
+    wide_heads_at: None,
     experts: None,
     scales_embedding: false,
 };
@@ -102,13 +105,21 @@ const ARCHITECTURES: &[Architecture] = &[
     },
     Architecture { name: "olmoe", qk_norm: Some(QkNorm::Rows), experts: Some(Weighting::Softmax), ..HALF_SPLIT },
     GEMMA,
-    Architecture { name: "gemma2", post_norms: true, windowed: WindowedLayers::AllButEvery(2), ..GEMMA },
+    // those of 27 B weights
+    Architecture {
+        name: "gemma2",
+        post_norms: true,
+        windowed: WindowedLayers::AllButEvery(2),
+        wide_heads_at: Some(46),
+        ..GEMMA
+    },
     Architecture {
         name: "gemma3",
         post_norms: true,
         qk_norm: Some(QkNorm::Heads),
         windowed: WindowedLayers::AllButEvery(6),
         windowed_rope_base: Some(10000.0),
+        wide_heads_at: Some(62),
         ..GEMMA
     },
     Architecture { name: "phi3", fused_gate_up: true, long_rope: true, ..HALF_SPLIT },

@@ -169,9 +169,12 @@ impl Config {
             NormKind::Rms | NormKind::Layer => "attention.layer_norm_rms_epsilon",
         };
         let rope = Rope::read(&keys, head_dim)?;
+        let layers = keys.count("block_count")?;
+        let scaled_width =
+            if architecture.wide_heads_at == Some(layers) { hidden as f32 / heads as f32 } else { head_dim as f32 };
         let config = Self {
             name: metadata.opt_str("general.name")?.unwrap_or(name).to_string(),
-            layers: keys.count("block_count")?,
+            layers,
             hidden,
             ffn: match keys.opt_count("expert_feed_forward_length")?.filter(|_| experts.is_some()) {
                 Some(ffn) => ffn,
@@ -200,7 +203,7 @@ impl Config {
                 },
                 attention: match keys.opt_f32("attention.scale")?.filter(|&scale| scale != 0.0) {
                     Some(scale) => scale,
-                    None => 1.0 / (head_dim as f32).sqrt(),
+                    None => 1.0 / scaled_width.sqrt(),
                 },
                 residual: keys.f32_or("residual_scale", 1.0)?,
                 logits: 1.0 / keys.opt_f32("logit_scale")?.filter(|&scale| scale != 0.0).unwrap_or(1.0),
@@ -379,4 +382,33 @@ impl Rope {
 
 fn unsupported(what: &str, found: &str, known: &str) -> Error {
     Error::UnsupportedModel { what: what.into(), found: found.into(), known: known.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_gemma_scales_attention_by_another_width() {
+        for (layers, width) in [(46u32, 144.0f32), (42, 128.0)] {
+            let mut metadata = Metadata::default();
+            metadata.insert("general.architecture", "gemma2");
+            metadata.insert("gemma2.attention.layer_norm_rms_epsilon", 1e-6f32);
+            let counts = [
+                ("block_count", layers),
+                ("embedding_length", 4608),
+                ("feed_forward_length", 36864),
+                ("attention.head_count", 32),
+                ("attention.head_count_kv", 16),
+                ("attention.key_length", 128),
+                ("attention.value_length", 128),
+                ("context_length", 8192),
+            ];
+            for (key, count) in counts {
+                metadata.insert(format!("gemma2.{key}"), count);
+            }
+            let scale = Config::from_metadata(&metadata).unwrap().scales.attention;
+            assert!((scale - 1.0 / width.sqrt()).abs() < 1e-7, "{layers} layers: {scale}");
+        }
+    }
 }

@@ -138,20 +138,20 @@ impl Output<'_> {
     }
 }
 
-/// Products with a block of 32 columns, of M tokens and two times four rows: all in the first place, or each half of the
-/// block in its own.
-type Products<const M: usize> = [[[F32x4; 2]; 2]; M];
+/// Products with a block of 32 columns, of M tokens and two times four rows: in one piece, or each half of the block in its own. H is a
+/// constant, so that sums stay in registers.
+type Products<const M: usize, const H: usize> = [[[F32x4; H]; 2]; M];
 
 /// Block `b` of a group's quants, as are the others.
 #[inline(always)]
-fn nibble_products<const M: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M], halves: usize) -> Products<M> {
-    let mut dots = [[[NibbleDot::ZERO; 2]; 2]; M];
+fn nibble_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, H> {
+    let mut dots = [[[NibbleDot::ZERO; H]; 2]; M];
     for (j, quants) in quants.as_chunks::<4>().0[b].iter().enumerate() {
         for group in 0..2 {
             let (low, high) = nibbles(&quants[group]);
             for m in 0..M {
                 dots[m][group][0].add(low, words(&x[m].quants[j]));
-                dots[m][group][halves - 1].add(high, words(&x[m].quants[4 + j]));
+                dots[m][group][H - 1].add(high, words(&x[m].quants[4 + j]));
             }
         }
     }
@@ -159,15 +159,15 @@ fn nibble_products<const M: usize>(quants: &[Words], b: usize, x: [&QuantBlock; 
 }
 
 #[inline(always)]
-fn six_bit_products<const M: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M], halves: usize) -> Products<M> {
+fn six_bit_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, H> {
     let (nibbles, high) = quants.as_chunks::<12>().0[b / 2].split_at(8);
-    let mut dots = [[[SixBitDot::ZERO; 2]; 2]; M];
+    let mut dots = [[[SixBitDot::ZERO; H]; 2]; M];
     for (j, quants) in nibbles.as_chunks::<4>().0[b % 2].iter().enumerate() {
         for group in 0..2 {
             let (low, above) = six_bits(&quants[group], &high[b % 2 * 2 + j / 2][group], j % 2);
             for m in 0..M {
                 dots[m][group][0].add(low, words(&x[m].quants[j]));
-                dots[m][group][halves - 1].add(above, words(&x[m].quants[4 + j]));
+                dots[m][group][H - 1].add(above, words(&x[m].quants[4 + j]));
             }
         }
     }
@@ -175,12 +175,12 @@ fn six_bit_products<const M: usize>(quants: &[Words], b: usize, x: [&QuantBlock;
 }
 
 #[inline(always)]
-fn byte_products<const M: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M], halves: usize) -> Products<M> {
-    let mut dots = [[[ByteDot::ZERO; 2]; 2]; M];
+fn byte_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, H> {
+    let mut dots = [[[ByteDot::ZERO; H]; 2]; M];
     for (j, quants) in quants.as_chunks::<8>().0[b].iter().enumerate() {
         for group in 0..2 {
             for m in 0..M {
-                dots[m][group][j / 4 * (halves - 1)].add(&quants[group], words(&x[m].quants[j]));
+                dots[m][group][j / 4 * (H - 1)].add(&quants[group], words(&x[m].quants[j]));
             }
         }
     }
@@ -190,23 +190,23 @@ fn byte_products<const M: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M]
 /// sums += d · s · dot + m · s · Σ q_x of each token and group of rows and half block, for the rows' scales d and minima m and
 /// the tokens' scales s.
 #[inline(always)]
-fn multiply_groups<const S: usize, const Q: usize, const M: usize>(
+fn multiply_groups<const S: usize, const Q: usize, const M: usize, const H: usize>(
     tile: &[Group<S, Q>],
     x: [&[QuantBlock]; M],
-    products: impl Fn(&[Words], usize, [&QuantBlock; M], usize) -> Products<M>,
+    products: impl Fn(&[Words], usize, [&QuantBlock; M]) -> Products<M, H>,
 ) -> Sums<M> {
-    let (blocks, halves) = (if S == 1 { 1 } else { 8 }, if S == 9 { 2 } else { 1 });
+    let blocks = if S == 1 { 1 } else { 8 };
     let mut sums = [[F32x4::ZERO; 2]; M];
     for (g, weights) in tile.iter().enumerate() {
         for b in 0..blocks {
             let x: [&QuantBlock; M] = std::array::from_fn(|m| &x[m][g * blocks + b]);
-            let products = products(&weights.quants, b, x, halves);
+            let products = products(&weights.quants, b, x);
             for group in 0..2 {
-                for i in b * halves..(b + 1) * halves {
-                    let half = i % halves;
+                for i in b * H..(b + 1) * H {
+                    let half = i % H;
                     let (scale, min) = weights.scale(i, group);
                     for m in 0..M {
-                        let sum = if halves == 2 { x[m].sums[half] } else { x[m].sums[0] + x[m].sums[1] };
+                        let sum = if H == 2 { x[m].sums[half] } else { x[m].sums[0] + x[m].sums[1] };
                         let with_min = min.mul_add(F32x4::splat(sum), sums[m][group]);
                         sums[m][group] =
                             products[m][group][half].mul_add(scale.mul(F32x4::splat(x[m].scale)), with_min);
@@ -232,25 +232,25 @@ impl<const S: usize, const Q: usize> Group<S, Q> {
 }
 
 macro_rules! quantised {
-    ($($group:ty: $products:ident;)+) => {
+    ($($group:ty: $products:ident in $pieces:literal;)+) => {
         $(impl Weights for $group {
             type Input = QuantBlock;
 
             #[inline(always)]
             fn multiply<const M: usize>(tile: &[Self], x: [&[QuantBlock]; M]) -> Sums<M> {
-                multiply_groups(tile, x, $products)
+                multiply_groups(tile, x, $products::<M, $pieces>)
             }
         })+
     };
 }
 
 quantised! {
-    Group<1, 4>: nibble_products;
-    Group<1, 8>: byte_products;
-    Group<5, 32>: nibble_products;
-    Group<9, 32>: nibble_products;
-    Group<9, 48>: six_bit_products;
-    Group<9, 64>: byte_products;
+    Group<1, 4>: nibble_products in 1;
+    Group<1, 8>: byte_products in 1;
+    Group<5, 32>: nibble_products in 1;
+    Group<9, 32>: nibble_products in 2;
+    Group<9, 48>: six_bit_products in 2;
+    Group<9, 64>: byte_products in 2;
 }
 
 impl Weights for Floats {

@@ -102,19 +102,25 @@ impl F32x4 {
     /// Halves that are finite. See the WebAssembly backend for how.
     #[inline(always)]
     pub fn from_f16(bits: &[u16; 4]) -> Self {
-        const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
-        Self(bits.map(|bits| {
-            let wide = i32::from(bits.cast_signed()).cast_unsigned();
-            f32::from_bits((wide << 13) & 0x8fff_ffff) * TWO_TO_112
-        }))
+        Self::from_upper_f16(bits.map(|bits| u32::from(bits) << 16))
     }
 
     /// The low and the high halves of four words: halves that are finite.
     #[inline(always)]
     pub fn from_f16_pairs(words: &[u8; 16]) -> (Self, Self) {
-        let words = words.as_chunks::<4>().0;
-        let half = |at: usize| std::array::from_fn(|i| u16::from_le_bytes([words[i][at], words[i][at + 1]]));
-        (Self::from_f16(&half(0)), Self::from_f16(&half(2)))
+        let words: [u32; 4] = std::array::from_fn(|i| u32::from_le_bytes(words.as_chunks().0[i]));
+        (Self::from_upper_f16(words.map(|word| word << 16)), Self::from_upper_f16(words))
+    }
+
+    /// The upper halves of words.
+    #[inline(always)]
+    fn from_upper_f16(words: [u32; 4]) -> Self {
+        const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
+        Self(words.map(|word| {
+            // the sign fills what is above the exponent, of which the mask leaves one
+            let wide = (word.cast_signed() >> 3).cast_unsigned();
+            f32::from_bits(wide & 0x8fff_e000) * TWO_TO_112
+        }))
     }
 
     /// Bytes 2 i and 2 i + 1 of four words, which are signed.

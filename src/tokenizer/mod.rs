@@ -77,6 +77,8 @@ enum Spelling {
     Blocks,
     /// Text, with `▁` where a word begins.
     Words,
+    /// Text, with `</w>` where a word ends.
+    WordEnds,
 }
 
 /// How [`Tokenizer::encode`] treats special tokens.
@@ -102,6 +104,8 @@ pub struct Tokenizer {
     add_bos: bool,
     add_eos: bool,
     add_sep: bool,
+    /// What follows `bos` at the beginning of a text.
+    after_bos: Vec<u32>,
     /// The space that may go before a text is due at its start only, not after special tokens.
     prefix_once: bool,
 }
@@ -178,7 +182,7 @@ impl Tokenizer {
     fn with_model(vocabulary: Vocabulary, kinds: Vec<TokenKind>, model: Model) -> Result<Self> {
         let Vocabulary { tokens, bos, eos, eot, sep, .. } = vocabulary;
         let special = SpecialTokens::new(&tokens, &kinds, &vocabulary.strip, |token| match model.spelling() {
-            Spelling::Bytes => token.to_owned(),
+            Spelling::Bytes | Spelling::WordEnds => token.to_owned(),
             Spelling::Blocks | Spelling::Words => sentencepiece::unescape(token),
         })?;
         let structure = |id: usize| matches!(kinds[id], TokenKind::Control | TokenKind::UserDefined);
@@ -194,7 +198,22 @@ impl Tokenizer {
         let flag = |flag: Option<bool>| flag.unwrap_or(false);
         let (add_bos, add_eos, add_sep) =
             (flag(vocabulary.add_bos), flag(vocabulary.add_eos), flag(vocabulary.add_sep));
-        Ok(Self { tokens, kinds, model, special, bos, eos, sep, ends, add_bos, add_eos, add_sep, prefix_once: false })
+        let (after_bos, prefix_once) = (Vec::new(), false);
+        Ok(Self {
+            tokens,
+            kinds,
+            model,
+            special,
+            bos,
+            eos,
+            sep,
+            ends,
+            add_bos,
+            add_eos,
+            add_sep,
+            after_bos,
+            prefix_once,
+        })
     }
 
     /// `text` with marks that keep [`Tokenizer::encode`] from parsing the control tokens that it spells: for what a user
@@ -224,7 +243,7 @@ impl Tokenizer {
         }
         if options.add_special {
             if let Some(bos) = self.bos.filter(|bos| self.add_bos && ids.first() != Some(bos)) {
-                ids.insert(0, bos);
+                ids.splice(0..0, [&[bos][..], &self.after_bos].concat());
             }
             if let Some(eos) = self.eos.filter(|eos| self.add_eos && ids.last() != Some(eos)) {
                 ids.push(eos);
@@ -237,7 +256,7 @@ impl Tokenizer {
     }
 
     /// The text of `ids`; with `skip_special`, control and unknown tokens give none. The space that encoding put
-    /// before a text is taken off again, as is that before the first word of WordPiece. Bytes that are no UTF-8 become U+FFFD.
+    /// before a text is taken off again, as is that before the first word of WordPiece and that after GPT-1's last. Bytes that are no UTF-8 become U+FFFD.
     ///
     /// # Errors
     /// [`Error::Tokenize`] for an id outside the vocabulary.
@@ -255,6 +274,9 @@ impl Tokenizer {
         };
         if prefixed && text.starts_with(' ') {
             text.remove(0);
+        }
+        if self.model.spelling() == Spelling::WordEnds && text.ends_with(' ') {
+            text.pop();
         }
         Ok(text)
     }
@@ -302,10 +324,12 @@ impl Tokenizer {
             return Err(Error::Tokenize(format!("id {id} is outside the vocabulary of {size} tokens")));
         };
         match (self.model.spelling(), kind) {
-            (_, TokenKind::Control | TokenKind::Unknown) | (Spelling::Bytes, TokenKind::UserDefined) => {
+            (_, TokenKind::Control | TokenKind::Unknown)
+            | (Spelling::Bytes | Spelling::WordEnds, TokenKind::UserDefined) => {
                 bytes.extend_from_slice(token.as_bytes());
             }
             (Spelling::Bytes, _) => bpe::push_bytes(token, bytes),
+            (Spelling::WordEnds, _) => bytes.extend_from_slice(token.replace(bpe::WORD_END, " ").as_bytes()),
             (Spelling::Blocks, TokenKind::Byte) => bytes.extend(sentencepiece::parse_byte(token)),
             (Spelling::Blocks | Spelling::Words, _) => {
                 bytes.extend_from_slice(sentencepiece::unescape(token).as_bytes())

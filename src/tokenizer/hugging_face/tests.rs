@@ -81,3 +81,16 @@ fn a_step_that_is_not_known_is_named() {
     refused("/model/vocab/lo", json!(4_000_000_000_u32), "ids up to 4000000001");
     refused("/model/vocab", json!(1), "tokenizer.json");
 }
+
+#[test]
+fn several_special_tokens_may_come_before_a_text() {
+    let mut file = llama();
+    let special = |token: &str| json!({"SpecialToken": {"id": token, "type_id": 0}});
+    file["post_processor"]["single"] =
+        json!([special("<|user|>"), special("<s>"), {"Sequence": {"id": "A", "type_id": 0}}]);
+    let (tokenizer, _) = load(&file, None).unwrap();
+    assert_eq!(tokenizer.encode("lo", WHOLE).unwrap(), [8, 1, 6]);
+    assert_eq!(tokenizer.encode("<|user|><s>lo", WHOLE).unwrap(), [8, 1, 6]);
+    file["post_processor"]["single"][1] = special("<t>");
+    assert!(load(&file, None).err().unwrap().to_string().contains("<t>"));
+}

@@ -1,9 +1,11 @@
 /** The page's end of the protocol: calls → messages, replies → promises and iterations. */
 
 import { WeftError, type SerializedError } from './errors.js';
-import { checkGenerate, checkIds, checkMessages, checkString, checkTokenize, transfersOf } from './options.js';
-import type { Call, LoadedInfo, Port, Reply, Request } from './protocol.js';
-import type { GenerateOptions, Llm, Message, Piece, Progress, Sharing, TokenizeOptions, Usage } from './types.js';
+import { createChatCompletions } from './openai/chat.js';
+import { createCompletions } from './openai/completions.js';
+import { checkConversation, checkGenerate, checkIds, checkString, checkTokenize, transfersOf } from './options.js';
+import type { Call, LoadedInfo, Port, Prompt, Reply, Request } from './protocol.js';
+import type { Chat, GenerateOptions, Llm, Piece, Progress, Sharing, TokenizeOptions, Usage } from './types.js';
 
 /** Who waits for the replies to a call. */
 interface Listener {
@@ -98,31 +100,35 @@ export const ALONE: Sharing = { shared: false, notShared: null };
 export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: Sharing = ALONE): Llm {
   let info = { ...loaded, ...sharing };
   connection.onReload = (reloaded) => (info = { ...reloaded, ...sharing });
-  const generate = (prompt: string | readonly Message[], options: GenerateOptions = {}) => {
+  const generate = (prompt: Prompt, options: GenerateOptions = {}) => {
     const call: Call = { type: 'generate', prompt, options: checkGenerate(options) };
     return pieces(connection, call, options.signal);
   };
-  return {
+  const answer: (...args: Parameters<Chat>) => ReturnType<Chat> = (messages, options = {}) => {
+    const checked = checkConversation(messages, options);
+    return generate(checked.conversation, checked.options);
+  };
+  const llm: Llm = {
     get info() {
       return info;
     },
     generate(prompt, options) {
-      return generate(checkString('prompt', prompt), options);
+      return generate(typeof prompt === 'string' ? checkString('prompt', prompt) : checkIds('prompt', prompt), options);
     },
-    chat(messages, options) {
-      return generate(checkMessages(messages), options);
-    },
+    chat: Object.assign(answer, { completions: createChatCompletions(() => llm) }),
+    completions: createCompletions(() => llm),
     async tokenize(text, options: TokenizeOptions = {}) {
       const call: Call = { type: 'tokenize', text: checkString('text', text), ...checkTokenize(options) };
       return (await connection.request(call)) as number[];
     },
     async detokenize(ids) {
-      return (await connection.request({ type: 'detokenize', ids: checkIds(ids) })) as string;
+      return (await connection.request({ type: 'detokenize', ids: checkIds('ids', ids) })) as string;
     },
     dispose() {
       connection.fail(new WeftError('DISPOSED', 'the model was disposed of; load it again'));
     },
   };
+  return llm;
 }
 
 /**

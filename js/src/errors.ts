@@ -26,6 +26,7 @@ export type ErrorCode =
   | 'CONTEXT_OVERFLOW'
   | 'TOKENIZE'
   | 'CHAT_TEMPLATE'
+  | 'INVALID_CONSTRAINT'
   | 'DISPOSED'
   // a bug in weft
   | 'INTERNAL';

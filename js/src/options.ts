@@ -3,8 +3,18 @@
 import { give, giveFetch } from './download/port.js';
 import { HUB, hubAddress, partsOf, webAddress, type Address, type FileSource } from './download/source.js';
 import { invalidOption } from './errors.js';
-import type { LoadCall, StartOptions } from './protocol.js';
-import type { FileLike, GenerateOptions, LoadOptions, Message, StoreOptions, TokenizeOptions } from './types.js';
+import type { EncodeTask, LoadCall, StartOptions } from './protocol.js';
+import type {
+  EmbedOptions,
+  EncodeOptions,
+  FileLike,
+  GenerateOptions,
+  LoadOptions,
+  Message,
+  Pooling,
+  StoreOptions,
+  TokenizeOptions,
+} from './types.js';
 
 const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
@@ -211,6 +221,43 @@ export function checkString(name: string, value: unknown): string {
 /** A string that was cut in the middle of an emoji has half of a surrogate pair, which UTF-8 cannot write. */
 function wellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, '\uFFFD');
+}
+
+/** A text for an encoder, which has nothing to say of none. */
+export function checkText(name: string, value: unknown): string {
+  const text = checkString(name, value);
+  if (text.trim() === '') throw invalidOption(name, 'a text that is not empty', value);
+  return text;
+}
+
+export function checkTexts(name: string, values: unknown): string[] {
+  if (!Array.isArray(values)) throw invalidOption(name, 'an array of strings', values);
+  return Array.from(values as readonly unknown[], (value, index) => checkText(`${name}[${index}]`, value));
+}
+
+/** What all encoders' calls have, and that no other option is there but `more`. */
+export function checkEncode(options: EncodeOptions, more: readonly string[] = []): { truncate: boolean } {
+  checkNames(options, ['truncate', 'signal', ...more]);
+  const { truncate = false, signal } = options;
+  if (typeof truncate !== 'boolean') throw invalidOption('truncate', 'a boolean', truncate);
+  checkSignal(signal);
+  return { truncate };
+}
+
+export function checkEmbed(options: EmbedOptions): Extract<EncodeTask, { name: 'embed' }>['options'] {
+  const { pooling, normalize = true } = options;
+  if (pooling !== undefined && !POOLINGS.includes(pooling)) {
+    throw invalidOption('pooling', POOLINGS.map((name) => `'${name}'`).join(' or '), pooling);
+  }
+  if (typeof normalize !== 'boolean') throw invalidOption('normalize', 'a boolean', normalize);
+  return { normalize, ...(pooling !== undefined && { pooling }) };
+}
+
+const POOLINGS: readonly Pooling[] = ['mean', 'cls', 'last'];
+
+export function checkTopK(topK: unknown = 5): number {
+  checkNumber('topK', topK, { min: 1, max: U32_MAX, integer: true });
+  return topK as number;
 }
 
 export function checkTokenize(options: TokenizeOptions): Required<TokenizeOptions> {

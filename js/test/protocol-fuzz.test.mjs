@@ -32,6 +32,8 @@ const nonsense = [
   { type: '__proto__' },
   { type: 'constructor' },
   { type: 'generate' },
+  { type: 'encode' },
+  { type: 'encode', task: { name: 'nonsense', text: 'a' } },
   { type: 'tokenize', text: {} },
   { type: 'detokenize', ids: [-1] },
   { type: 'detokenize', ids: { length: 2 ** 40 } },

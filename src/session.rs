@@ -7,19 +7,26 @@
 //! Where the engine samples, steps are queued ahead of the answer, which only sees the ids. Steps past its end are dropped:
 //! what they put into the KV cache lies beyond `Session::cached` and is written again.
 
+mod embedding;
+pub mod encoder;
+mod encoder_programs;
+mod loaded;
 mod loading;
 mod programs;
 mod types;
 
 use crate::engine::{Engine, ProgramId};
+use crate::model::Decoder;
+use crate::model::encoder_config::Pooling;
 use crate::model::kv_cache::shared_prefix;
-use crate::model::{Decoder, Model};
 use crate::ops::sample::INVALID_ID;
 use crate::record::Step;
 use crate::sampling::{Sampler, check_logits, log_probability, log_sum_exp, most_likely};
 use crate::tokenizer::{ChatTemplate, Conversation, Detokenizer, EncodeOptions, RenderOptions, StopMatcher, Tokenizer};
 use crate::{Error, Result};
 
+pub use embedding::EmbedOptions;
+pub use loaded::Loaded;
 pub use loading::Loading;
 use programs::Programs;
 pub use types::{Event, FinishReason, GenerateOptions, Info, TokenLogprob, TokenLogprobs};
@@ -63,8 +70,14 @@ pub struct Session {
 }
 
 impl Session {
-    fn new(engine: Box<dyn Engine>, model: Model, programs: Programs) -> Self {
-        let Model { decoder, tokenizer, chat_template, parameters, quantization } = model;
+    fn new(
+        engine: Box<dyn Engine>,
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        chat_template: Option<ChatTemplate>,
+        (parameters, quantization): (u64, &'static str),
+        programs: Programs,
+    ) -> Self {
         let (cached, generation) = (Vec::new(), None);
         Self { engine, decoder, tokenizer, chat_template, parameters, quantization, programs, cached, generation }
     }
@@ -89,7 +102,16 @@ impl Session {
     /// What is loaded.
     pub fn info(&self) -> Info {
         let config = &self.decoder.config;
+        let tasks = [
+            (true, "generate"),
+            (self.chat_template.is_some(), "chat"),
+            (config.pooling == Some(Pooling::Last), "embed"),
+        ];
         Info {
+            kind: "decoder",
+            tasks: tasks.into_iter().filter_map(|(can, task)| can.then_some(task)).collect(),
+            labels: Vec::new(),
+            mask_token: None,
             name: config.name.clone(),
             architecture: config.architecture.name.into(),
             parameters: self.parameters,
@@ -287,7 +309,7 @@ impl Session {
             // the oldest step takes the ids that the host knows, the others that of the step before
             let position = if generation.ahead == 0 { self.cached.len() } else { known + generation.ahead - 1 };
             let ids = if generation.ahead == 0 { &generation.tokens[position..] } else { &[] };
-            let step = Step { position, ids, random: generation.sampler.random() };
+            let step = Step { random: generation.sampler.random(), ..Step::new(position, ids) };
             if ids.len() > 1 {
                 device.run(self.programs.prompt, &step)?;
                 device.queue(programs.last, &step, programs.id.buffer)?;

@@ -3,9 +3,35 @@
 import { WeftError, type SerializedError } from './errors.js';
 import { createChatCompletions } from './openai/chat.js';
 import { createCompletions } from './openai/completions.js';
-import { checkConversation, checkGenerate, checkIds, checkString, checkTokenize, transfersOf } from './options.js';
-import type { Call, LoadedInfo, Port, Prompt, Reply, Request } from './protocol.js';
-import type { Chat, GenerateOptions, Llm, Piece, Progress, Sharing, TokenizeOptions, Usage } from './types.js';
+import { createEmbeddings } from './openai/embeddings.js';
+import {
+  checkConversation,
+  checkEmbed,
+  checkEncode,
+  checkGenerate,
+  checkIds,
+  checkString,
+  checkText,
+  checkTexts,
+  checkTokenize,
+  checkTopK,
+  transfersOf,
+} from './options.js';
+import type { Call, EncodeTask, LoadedInfo, Port, Prompt, Reply, Request } from './protocol.js';
+import type {
+  Chat,
+  Filling,
+  GenerateOptions,
+  LabelScore,
+  Llm,
+  Piece,
+  Progress,
+  RankedDocument,
+  Sharing,
+  TokenizeOptions,
+  TokenLabel,
+  Usage,
+} from './types.js';
 
 /** Who waits for the replies to a call. */
 interface Listener {
@@ -117,6 +143,42 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     },
     chat: Object.assign(answer, { completions: createChatCompletions(() => llm) }),
     completions: createCompletions(() => llm),
+    embeddings: createEmbeddings(() => llm),
+    async embed(texts, options = {}) {
+      const { truncate } = checkEncode(options, ['pooling', 'normalize']);
+      const task = {
+        name: 'embed',
+        texts: checkTexts('texts', texts),
+        options: checkEmbed(options),
+        truncate,
+      } as const;
+      return (await encode(connection, task, options.signal)) as Float32Array[];
+    },
+    async rerank(query, documents, options = {}) {
+      const texts = checkTexts('documents', documents);
+      const task = { name: 'rerank', query: checkText('query', query), texts, ...checkEncode(options) } as const;
+      return (await encode(connection, task, options.signal)) as RankedDocument[];
+    },
+    async classify(text, options = {}) {
+      const { truncate } = checkEncode(options, ['pair']);
+      const pair = options.pair === undefined ? null : checkText('pair', options.pair);
+      const task = { name: 'classify', text: checkText('text', text), pair, truncate } as const;
+      return (await encode(connection, task, options.signal)) as LabelScore[];
+    },
+    async classifyTokens(text, options = {}) {
+      const task = { name: 'classifyTokens', text: checkText('text', text), ...checkEncode(options) } as const;
+      return (await encode(connection, task, options.signal)) as TokenLabel[];
+    },
+    async fillMask(text, options = {}) {
+      const { truncate } = checkEncode(options, ['topK']);
+      const task = {
+        name: 'fillMask',
+        text: checkText('text', text),
+        topK: checkTopK(options.topK),
+        truncate,
+      } as const;
+      return (await encode(connection, task, options.signal)) as Filling[][];
+    },
     async tokenize(text, options: TokenizeOptions = {}) {
       const call: Call = { type: 'tokenize', text: checkString('text', text), ...checkTokenize(options) };
       return (await connection.request(call)) as number[];
@@ -129,6 +191,33 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     },
   };
   return llm;
+}
+
+/** What an encoder makes of texts. Rejects with the signal's reason once that is aborted, whatever the worker still does. */
+function encode(connection: Connection, task: EncodeTask, signal?: AbortSignal): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const done = () => signal?.removeEventListener('abort', abort);
+    const id = connection.open(
+      { type: 'encode', task },
+      {
+        result(value) {
+          done();
+          resolve(value);
+        },
+        error(error) {
+          done();
+          reject(error);
+        },
+      },
+    );
+    const abort = () => {
+      done();
+      connection.cancel(id);
+      reject(signal?.reason);
+    };
+    signal?.addEventListener('abort', abort);
+  });
 }
 
 /**

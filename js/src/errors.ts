@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'NOT_STORED'
   | 'CONTEXT_OVERFLOW'
   | 'TOKENIZE'
+  | 'UNSUPPORTED_TASK'
   | 'CHAT_TEMPLATE'
   | 'INVALID_CONSTRAINT'
   | 'DISPOSED'

@@ -96,7 +96,7 @@ function withTexts({ top, ...token }: RuntimeLogprobs): TokenLogprobs {
   return { ...withText(token), top: top.map(withText) };
 }
 
-function aborted(signal: AbortSignal): Promise<undefined> {
+export function aborted(signal: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve(undefined);
     else signal.addEventListener('abort', () => resolve(undefined), { once: true });
@@ -112,7 +112,7 @@ export function unstarted(reason: FinishReason): Piece {
  * Lets the worker handle messages. On the CPU engine `next` never leaves the microtask queue, and a message that says
  * "stop" would wait for the end of the answer. A timer would do, but browsers round it up to 4 ms.
  */
-class Turns {
+export class Turns {
   readonly #channel = new MessageChannel();
 
   /** Resolves once the messages that came before this call were handled. */

@@ -3,13 +3,16 @@
 import { give, giveFetch } from './download/port.js';
 import { HUB, hubAddress, partsOf, webAddress, type Address, type FileSource } from './download/source.js';
 import { invalidOption } from './errors.js';
-import type { Conversation, LoadCall, StartOptions } from './protocol.js';
+import type { Conversation, EncodeTask, LoadCall, StartOptions } from './protocol.js';
 import type {
   ChatOptions,
+  EmbedOptions,
+  EncodeOptions,
   FileLike,
   GenerateOptions,
   LoadOptions,
   Message,
+  Pooling,
   StoreOptions,
   TokenizeOptions,
 } from './types.js';
@@ -154,8 +157,8 @@ export function checkGenerate(options: GenerateOptions): StartOptions {
   checkNames(options, [...Object.keys(RANGES), 'logitBias', 'stop', 'keepSpecial', 'constraint', 'signal']);
   const { signal, stop, keepSpecial, constraint, logitBias, ...numbers } = options;
   checkSignal(signal);
-  const stops = checkTexts('stop', typeof stop === 'string' ? [stop] : stop);
-  const kept = checkTexts('keepSpecial', keepSpecial);
+  const stops = checkStrings('stop', typeof stop === 'string' ? [stop] : stop);
+  const kept = checkStrings('keepSpecial', keepSpecial);
   const biases = checkBiases(logitBias);
   const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) checkNumber(name, value, RANGES[name as keyof typeof RANGES]);
@@ -182,7 +185,7 @@ function checkConstraint(constraint: unknown): string | null {
   return JSON.stringify(plain('constraint', constraint));
 }
 
-function checkTexts(name: string, texts: unknown = []): string[] {
+function checkStrings(name: string, texts: unknown = []): string[] {
   if (!Array.isArray(texts) || texts.some((text) => typeof text !== 'string' || text === '')) {
     const expected =
       name === 'stop' ? 'a string, or an array of strings, none empty' : 'an array of strings, none empty';
@@ -300,6 +303,43 @@ export function checkString(name: string, value: unknown): string {
 /** A string that was cut in the middle of an emoji has half of a surrogate pair, which UTF-8 cannot write. */
 function wellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, '\uFFFD');
+}
+
+/** A text for an encoder, which has nothing to say of none. */
+export function checkText(name: string, value: unknown): string {
+  const text = checkString(name, value);
+  if (text.trim() === '') throw invalidOption(name, 'a text that is not empty', value);
+  return text;
+}
+
+export function checkTexts(name: string, values: unknown): string[] {
+  if (!Array.isArray(values)) throw invalidOption(name, 'an array of strings', values);
+  return Array.from(values as readonly unknown[], (value, index) => checkText(`${name}[${index}]`, value));
+}
+
+/** What all encoders' calls have, and that no other option is there but `more`. */
+export function checkEncode(options: EncodeOptions, more: readonly string[] = []): { truncate: boolean } {
+  checkNames(options, ['truncate', 'signal', ...more]);
+  const { truncate = false, signal } = options;
+  if (typeof truncate !== 'boolean') throw invalidOption('truncate', 'a boolean', truncate);
+  checkSignal(signal);
+  return { truncate };
+}
+
+export function checkEmbed(options: EmbedOptions): Extract<EncodeTask, { name: 'embed' }>['options'] {
+  const { pooling, normalize = true } = options;
+  if (pooling !== undefined && !POOLINGS.includes(pooling)) {
+    throw invalidOption('pooling', POOLINGS.map((name) => `'${name}'`).join(' or '), pooling);
+  }
+  if (typeof normalize !== 'boolean') throw invalidOption('normalize', 'a boolean', normalize);
+  return { normalize, ...(pooling !== undefined && { pooling }) };
+}
+
+const POOLINGS: readonly Pooling[] = ['mean', 'cls', 'last'];
+
+export function checkTopK(topK: unknown = 5): number {
+  checkNumber('topK', topK, { min: 1, max: U32_MAX, integer: true });
+  return topK as number;
 }
 
 export function checkTokenize(options: TokenizeOptions): Required<TokenizeOptions> {

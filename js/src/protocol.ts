@@ -1,12 +1,14 @@
 /** What the page and the worker say to each other: one union each way, matched by `type`. */
 
 import type { FileSource } from './download/source.js';
+import type { Encoded } from './encoding.js';
 import type { SerializedError } from './errors.js';
 import type {
   Device,
   Message,
   ModelInfo,
   Piece,
+  Pooling,
   Progress,
   SamplingOptions,
   Sharing,
@@ -36,6 +38,19 @@ export interface Conversation {
 /** A text, the ids of one, or what the chat template makes one of. */
 export type Prompt = string | readonly number[] | Conversation;
 
+/** What an encoder does with texts. */
+export type EncodeTask = { readonly truncate: boolean } & (
+  | {
+      readonly name: 'embed';
+      readonly texts: readonly string[];
+      readonly options: { readonly pooling?: Pooling; readonly normalize: boolean };
+    }
+  | { readonly name: 'rerank'; readonly query: string; readonly texts: readonly string[] }
+  | { readonly name: 'classify'; readonly text: string; readonly pair: string | null }
+  | { readonly name: 'classifyTokens'; readonly text: string }
+  | { readonly name: 'fillMask'; readonly text: string; readonly topK: number }
+);
+
 /** What a call wants; the worker runs one at a time. */
 export type Call =
   | {
@@ -53,6 +68,7 @@ export type Call =
       readonly fetchPort: MessagePort | null;
     }
   | { readonly type: 'generate'; readonly prompt: Prompt; readonly options: StartOptions }
+  | { readonly type: 'encode'; readonly task: EncodeTask }
   | { readonly type: 'tokenize'; readonly text: string; readonly addSpecial: boolean; readonly parseSpecial: boolean }
   | { readonly type: 'detokenize'; readonly ids: readonly number[] };
 
@@ -63,14 +79,14 @@ export type LoadCall = Extract<Call, { type: 'load' }>;
 
 export type Request =
   | { readonly type: 'call'; readonly id: number; readonly call: Call }
-  /** Stops the generation if it runs, and forgets it if it waits; it then ends with reason `abort`. */
+  /** Stops the call if it runs, and forgets it if it waits; it then ends with a piece of reason `abort`. */
   | { readonly type: 'cancel'; readonly id: number };
 
 export type Reply =
   | { readonly type: 'progress'; readonly id: number; readonly progress: Progress }
   | { readonly type: 'piece'; readonly id: number; readonly piece: Piece }
   /** The end of a call that is no generation. */
-  | { readonly type: 'result'; readonly id: number; readonly value: LoadedInfo | number[] | string }
+  | { readonly type: 'result'; readonly id: number; readonly value: LoadedInfo | Encoded | number[] | string }
   /** The model was loaded again. */
   | { readonly type: 'reload'; readonly info: LoadedInfo }
   | { readonly type: 'error'; readonly id: number; readonly error: SerializedError }

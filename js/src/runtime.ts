@@ -83,6 +83,11 @@ export interface RuntimeLlm {
   next(): Promise<string>;
   stop(): void;
   cached_tokens(): number;
+  embed(text: string, options: string): Promise<Float32Array>;
+  classify(text: string, pair: string | undefined, truncate: boolean): Promise<string>;
+  rerank(query: string, document: string, truncate: boolean): Promise<string>;
+  classify_tokens(text: string, truncate: boolean): Promise<string>;
+  fill_mask(text: string, topK: number, truncate: boolean): Promise<string>;
   /** Gives back all that it holds; nothing may be called any more. */
   free(): void;
 }

@@ -5,6 +5,7 @@
 
 import { Constraints } from './constraints.js';
 import { browserDownloads, type Downloads } from './downloads.js';
+import { encode } from './encoding.js';
 import { serializeError, WeftError, type SerializedError } from './errors.js';
 import { generate, unstarted } from './generation.js';
 import { load, type Start } from './load.js';
@@ -122,6 +123,12 @@ export class Host {
       case 'generate': {
         const emit = (piece: Piece) => port.postMessage({ type: 'piece', id, piece });
         return generate(model, call.prompt, call.options, this.#constraints, signal, emit);
+      }
+      case 'encode': {
+        const value = await encode(model, call.task, signal);
+        return port.postMessage(
+          value ? { type: 'result', id, value } : { type: 'piece', id, piece: unstarted('abort') },
+        );
       }
       case 'tokenize': {
         const ids = (await model.get()).tokenize(call.text, call.addSpecial, call.parseSpecial);

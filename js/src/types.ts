@@ -1,6 +1,6 @@
 /** The contract of the package: everything an app sees, and nothing else. */
 
-import type { ChatCompletions, Completions } from './openai/types.js';
+import type { ChatCompletions, Completions, Embeddings } from './openai/types.js';
 
 /**
  * Where a file comes from: a URL, `hf:owner/repository/path@revision` (`main` where no revision is named), a file that the user
@@ -216,6 +216,66 @@ export interface TokenizeOptions {
   parseSpecial?: boolean;
 }
 
+export type Pooling = 'mean' | 'cls' | 'last';
+
+export interface EncodeOptions {
+  /** Whether what is too long for the model is cut off at its end; else that is a `CONTEXT_OVERFLOW` error. Default false. */
+  truncate?: boolean;
+  /** Stops between two texts; the promise then rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface EmbedOptions extends EncodeOptions {
+  /** How the vectors of a text's tokens become one. Default: as the model's file says, else the mean. */
+  pooling?: Pooling;
+  /** Whether vectors have length 1, so that the product of two is the cosine of the angle between them. Default true. */
+  normalize?: boolean;
+}
+
+export interface ClassifyOptions extends EncodeOptions {
+  /** A second text, for models that compare two: the hypothesis of natural-language inference, for example. */
+  pair?: string;
+}
+
+export interface FillMaskOptions extends EncodeOptions {
+  /** How many tokens for each mask. Default 5. */
+  topK?: number;
+}
+
+/** How likely a label is. */
+export interface LabelScore {
+  readonly label: string;
+  /** Its probability among all labels; of a model with one label that one's, by the logistic function. */
+  readonly score: number;
+  /** What the model computed. */
+  readonly logit: number;
+}
+
+/** How well a document answers the query. */
+export interface RankedDocument {
+  /** Of the document among those that were given. */
+  readonly index: number;
+  readonly score: number;
+  readonly logit: number;
+}
+
+/** The likeliest label of a token. */
+export interface TokenLabel extends LabelScore {
+  readonly id: number;
+  /** Those of all tokens, put together, are the text as the model reads it: many read lower case only. */
+  readonly text: string;
+}
+
+/** What may stand in place of a mask. */
+export interface Filling {
+  readonly id: number;
+  readonly text: string;
+  readonly score: number;
+}
+
+/** What a model can do, by the names of the methods. */
+export type Task = 'generate' | 'chat' | 'embed' | 'rerank' | 'classify' | 'classifyTokens' | 'fillMask';
+
 export interface Sharing {
   /** Whether other tabs may use this very model. */
   readonly shared: boolean;
@@ -224,6 +284,13 @@ export interface Sharing {
 }
 
 export interface ModelInfo extends Sharing {
+  /** A decoder continues a text, an encoder says something of one. */
+  readonly kind: 'decoder' | 'encoder';
+  readonly tasks: readonly Task[];
+  /** What its classifier tells apart; empty where it has none. */
+  readonly labels: readonly string[];
+  /** What stands for a token that `fillMask` fills in; null where the model cannot. */
+  readonly maskToken: string | null;
   readonly name: string;
   readonly architecture: string;
   /** Number of weights. */
@@ -330,6 +397,18 @@ export interface Llm {
   readonly chat: Chat;
   /** Continues a text, asked and answered in OpenAI's shape. */
   readonly completions: Completions;
+  /** `embed` in OpenAI's shape. */
+  readonly embeddings: Embeddings;
+  /** A vector a text, of models that `info.tasks` says can. */
+  embed(texts: readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
+  /** The documents by how well they answer the query, the best first: with a cross-encoder of one label. */
+  rerank(query: string, documents: readonly string[], options?: EncodeOptions): Promise<RankedDocument[]>;
+  /** The labels of a text, the likeliest first. */
+  classify(text: string, options?: ClassifyOptions): Promise<LabelScore[]>;
+  /** The likeliest label of each token: names, for example. */
+  classifyTokens(text: string, options?: EncodeOptions): Promise<TokenLabel[]>;
+  /** For each `info.maskToken` of the text its likeliest tokens, the best first. */
+  fillMask(text: string, options?: FillMaskOptions): Promise<Filling[][]>;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: readonly number[]): Promise<string>;
   /**

@@ -241,6 +241,26 @@ test('a text completion continues each prompt, with its log-probabilities and of
   await assert.rejects(llm.completions.create({ prompt: [] }), /prompt/);
 });
 
+test('embeddings come as floats or as their bytes, also through the official client', async (t) => {
+  const fake = new FakeLlm();
+  fake.embed = async (text) => Float32Array.of(text.length, -0.5);
+  const { llm } = await loadFake(t, fake);
+  const { data, usage } = await llm.embeddings.create({ input: ['ab c', 'a'] });
+  assert.deepEqual(
+    data.map(({ index, embedding }) => [index, embedding]),
+    [
+      [0, [4, -0.5]],
+      [1, [1, -0.5]],
+    ],
+  );
+  assert.deepEqual(usage, { prompt_tokens: 3, total_tokens: 3 });
+  // which asks for base64, and decodes it
+  const official = await client(llm).embeddings.create({ model: 'any', input: 'ab' });
+  assert.deepEqual([...official.data[0].embedding], [2, -0.5]);
+  await assert.rejects(llm.embeddings.create({ input: [[1, 2]] }), /`input`/);
+  await assert.rejects(llm.embeddings.create({ input: 'a', dimensions: 3 }), /`dimensions`/);
+});
+
 const client = (llm) =>
   new OpenAI({
     baseURL: 'http://localhost/v1',

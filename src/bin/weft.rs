@@ -2,17 +2,21 @@
 
 #![allow(clippy::disallowed_methods)] // this is never built for the browser
 
+#[path = "weft/encode.rs"]
+mod encode;
+
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use encode::Encode;
 use pollster::block_on;
 use serde_json::json;
 use weft_llm::engine::{self, Device, Hints};
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::session::{Event, GenerateOptions, Loading, Session, negative_log_likelihood};
-use weft_llm::tokenizer::{EncodeOptions, Message};
+use weft_llm::session::{Event, GenerateOptions, Loaded, Loading, Session, negative_log_likelihood};
+use weft_llm::tokenizer::{EncodeOptions, Message, Tokenizer};
 use weft_llm::{Error, Result};
 
 /// Runs open language models.
@@ -70,6 +74,8 @@ enum Command {
         #[arg(long)]
         chunks: Option<usize>,
     },
+    #[command(flatten)]
+    Encode(Encode),
     /// Prints the token ids of standard input, as JSON.
     Tokenize {
         #[command(flatten)]
@@ -146,12 +152,13 @@ fn main() -> std::process::ExitCode {
 
 async fn run(command: Command) -> Result<()> {
     match command {
+        Command::Encode(command) => command.run().await,
         Command::Generate { model, prompt, max_tokens, temp, seed, chat } => {
             let mut session = model.load().await?;
             let ids = if chat {
                 session.chat_prompt(&vec![Message::new("user", prompt)].into(), seconds_since_1970() as i64)?
             } else {
-                encode(&session, &prompt)?
+                encode(session.tokenizer(), &prompt)?
             };
             let sampling = SamplingOptions { temperature: temp, seed, ..SamplingOptions::default() };
             generate(&mut session, ids, GenerateOptions { max_tokens, sampling, ..GenerateOptions::default() }).await
@@ -174,14 +181,14 @@ async fn run(command: Command) -> Result<()> {
             perplexity(&mut session, &text, ctx, chunks).await
         }
         Command::Tokenize { model } => {
-            let session = model.load().await?;
+            let model = model.load_any().await?;
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).map_err(|error| io_error("standard input", &error))?;
-            print_json(&json!({ "ids": encode(&session, &text)? }))
+            print_json(&json!({ "ids": encode(model.tokenizer(), &text)? }))
         }
         Command::Info { model } => {
-            let session = model.load().await?;
-            print_json(&session.info())
+            let model = model.load_any().await?;
+            print_json(&model.info())
         }
         Command::Bench { model, prompt_tokens, prompt, gen_tokens, json } => {
             let context = model.context.or(prompt.is_none().then_some(prompt_tokens + gen_tokens + 2));
@@ -202,6 +209,10 @@ async fn run(command: Command) -> Result<()> {
 
 impl ModelArgs {
     async fn load(&self) -> Result<Session> {
+        self.load_any().await?.into_decoder("generate")
+    }
+
+    async fn load_any(&self) -> Result<Loaded> {
         engine::cpu::pool::start(self.threads).map_err(|error| io_error("a thread", &error))?;
         match (self.load_on(self.device.into()).await, self.device) {
             (Err(error @ Error::GpuUnavailable(_)), DeviceArg::Auto) => {
@@ -212,7 +223,7 @@ impl ModelArgs {
         }
     }
 
-    async fn load_on(&self, device: Device) -> Result<Session> {
+    async fn load_on(&self, device: Device) -> Result<Loaded> {
         let engine = engine::open(device, Hints::default()).await?.engine;
         let mut loading = Loading::new(engine, self.context);
         let sizes = self.model.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
@@ -229,7 +240,7 @@ impl ModelArgs {
                 }
             }
         }
-        loading.finish().await
+        loading.finish_any().await
     }
 }
 
@@ -251,7 +262,7 @@ async fn perplexity(session: &mut Session, text: &str, ctx: usize, chunks: Optio
         let expected = "at least 3, so that the second half has something to predict".into();
         return Err(Error::InvalidOption { name: "ctx".into(), expected, got: ctx.to_string() });
     }
-    let ids = encode(session, text)?;
+    let ids = encode(session.tokenizer(), text)?;
     let windows = (ids.len() / ctx).min(chunks.unwrap_or(usize::MAX));
     if windows == 0 {
         let (expected, got) = (format!("at least {ctx} tokens"), ids.len().to_string());
@@ -342,8 +353,8 @@ async fn bench(
     }))
 }
 
-fn encode(session: &Session, text: &str) -> Result<Vec<u32>> {
-    session.tokenizer().encode(text, EncodeOptions { add_special: true, parse_special: false })
+fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
+    tokenizer.encode(text, EncodeOptions { add_special: true, parse_special: false })
 }
 
 fn read(path: &std::path::Path) -> Result<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! The architectures that weft runs, as rows of a table: how each varies the one decoder layer.
+//! The architectures that weft runs, as rows of a table: how each varies the one decoder layer, or the one encoder layer.
 
 use crate::ops::{Activation, Function, NormKind, RopeKind, Weighting};
 
@@ -37,6 +37,8 @@ pub struct Architecture {
     pub experts: Option<Weighting>,
     /// Whether the embeddings are multiplied by the root of their width.
     pub scales_embedding: bool,
+    /// Whether its layers are those of an encoder, in which each token sees all others.
+    pub encoder: bool,
 }
 
 /// Which layers have a window.
@@ -75,6 +77,7 @@ const LLAMA: Architecture = Architecture {
     wide_heads_at: None,
     experts: None,
     scales_embedding: false,
+    encoder: false,
 };
 
 /// With pairs as in GPT-NeoX.
@@ -139,6 +142,8 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture { parallel: true, ..gpt("gptneox", Some(RopeKind::HalfSplit), Function::Gelu) },
     Architecture { parallel: true, ..gpt("phi2", Some(RopeKind::HalfSplit), Function::GeluTanh) },
     Architecture { parallel: true, ..gpt("falcon", Some(RopeKind::HalfSplit), Function::Gelu) },
+    // DistilBERT is stored under this name too
+    Architecture { encoder: true, ..gpt("bert", None, Function::Gelu) },
     Architecture { parallel: true, ..gpt("gptj", Some(RopeKind::Interleaved), Function::GeluTanh) },
 ];
 

@@ -36,9 +36,8 @@ pub struct Vectors {
 }
 
 impl Vectors {
-    /// The vectors of the architecture, none of them announced.
-    pub fn new(config: &Config, vocab: usize) -> Self {
-        let lengths = lengths(config, vocab);
+    /// Those of the architecture by their lengths, none of them announced.
+    pub fn new(lengths: HashMap<String, usize>) -> Self {
         Self { lengths, announced: HashSet::new(), places: HashMap::new(), waiting: Vec::new() }
     }
 
@@ -164,8 +163,8 @@ impl Vectors {
     }
 }
 
-/// Names and lengths of all vectors of the architecture, required or not.
-fn lengths(config: &Config, vocab: usize) -> HashMap<String, usize> {
+/// Names and lengths of all vectors of a decoder, required or not.
+pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, usize> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, architecture, .. } = *config;
     let (q, kv) = (heads * head_dim, kv_heads * head_dim);
     let mut lengths = HashMap::from([("output_norm.weight".into(), hidden), ("output.bias".into(), vocab)]);

@@ -22,6 +22,7 @@ pub fn take_vocabulary(metadata: &mut Metadata) -> Result<Vocabulary> {
         unk: id(metadata, "unknown")?,
         sep: id(metadata, "seperator")?,
         pad: id(metadata, "padding")?,
+        mask: id(metadata, "mask")?,
         add_bos: flag(metadata, "add_bos_token")?,
         add_eos: flag(metadata, "add_eos_token")?,
         add_sep: flag(metadata, "add_sep_token")?,

@@ -24,6 +24,8 @@ pub(super) struct Programs<P = ProgramId> {
     scratch: Scratch,
     /// Logits of every token of the chunk; made when first asked for.
     all_logits: Option<(ProgramId, Tensor)>,
+    /// What is known of its last token; likewise.
+    hidden: Option<(ProgramId, Tensor)>,
 }
 
 /// `decode` and `last_logits`, and the next id instead of their logits.
@@ -56,7 +58,7 @@ impl Programs<Recording> {
             Some(_) => Some(DevicePrograms::new(engine, &decode, &last_logits, logits)?),
             None => None,
         };
-        Ok(Self { rows, decode, prompt, last_logits, logits, device, scratch, all_logits: None })
+        Ok(Self { rows, decode, prompt, last_logits, logits, device, scratch, all_logits: None, hidden: None })
     }
 
     /// All that is recorded.
@@ -68,7 +70,7 @@ impl Programs<Recording> {
 
     /// Makes everything ready to run.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
-        let Self { rows, decode, prompt, last_logits, logits, device, scratch, all_logits } = self;
+        let Self { rows, decode, prompt, last_logits, logits, device, scratch, all_logits, hidden } = self;
         let device = match device {
             Some(DevicePrograms { decode, last, chain, id }) => {
                 let (decode, last) = (engine.prepare(decode)?, engine.prepare(last)?);
@@ -85,6 +87,7 @@ impl Programs<Recording> {
             device,
             scratch,
             all_logits,
+            hidden,
         })
     }
 }
@@ -100,6 +103,19 @@ impl Programs {
         decoder.record_logits(&mut recording, &self.scratch, logits)?;
         let ready = (engine.prepare(recording)?, logits);
         self.all_logits = Some(ready);
+        Ok(ready)
+    }
+
+    /// Residual stream of a chunk → what the last norm makes of its last token, (1, hidden).
+    pub fn hidden(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
+        if let Some(ready) = self.hidden {
+            return Ok(ready);
+        }
+        let hidden = activations(engine, 1, decoder.config.hidden)?;
+        let mut recording = Recording::default();
+        decoder.record_hidden(&mut recording, &self.scratch, hidden)?;
+        let ready = (engine.prepare(recording)?, hidden);
+        self.hidden = Some(ready);
         Ok(ready)
     }
 }

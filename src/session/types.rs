@@ -91,6 +91,14 @@ pub enum FinishReason {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Info {
+    /// `decoder` or `encoder`.
+    pub kind: &'static str,
+    /// What it can do, by the names of the TypeScript package's methods.
+    pub tasks: Vec<&'static str>,
+    /// What its classifier tells apart, in the file's order.
+    pub labels: Vec<String>,
+    /// What stands for a token to be filled in, where the model fills some in.
+    pub mask_token: Option<String>,
     /// Name that the file gives the model.
     pub name: String,
     /// Its GGUF architecture.
@@ -99,13 +107,13 @@ pub struct Info {
     pub parameters: u64,
     /// Block type of most weights.
     pub quantization: String,
-    /// Decoder layers.
+    /// Layers.
     pub layers: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Tokens in the vocabulary.
     pub vocabulary_size: usize,
-    /// Positions of the KV cache.
+    /// The most tokens that it takes: positions of the KV cache.
     pub context_length: usize,
     /// Tokens that the model was trained for.
     pub trained_context_length: usize,

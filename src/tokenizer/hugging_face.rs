@@ -85,6 +85,7 @@ struct Config {
     bos_token: Option<Named>,
     eos_token: Option<Named>,
     pad_token: Option<Named>,
+    mask_token: Option<Named>,
     add_bos_token: Option<bool>,
     add_eos_token: Option<bool>,
     chat_template: Option<Template>,
@@ -174,6 +175,8 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
         None => None,
     };
     let (first, last) = post_processor.as_ref().map_or(Ok((None, None)), around)?;
+    let between = post_processor.as_ref().and_then(between);
+    let between = between.map(|between| between.iter().filter_map(|token| find(token)).collect());
     let unk = model.unk_id.or_else(|| model.unk_token.as_deref().and_then(find));
     if let Some(kind) = unk.and_then(|unk| kinds.get_mut(unk as usize)) {
         *kind = TokenKind::Unknown;
@@ -184,6 +187,7 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
         eos: named(&config.eos_token),
         sep: last.as_deref().and_then(find),
         pad: named(&config.pad_token),
+        mask: named(&config.mask_token),
         add_bos: Some(config.add_bos_token.unwrap_or(first.is_some())),
         add_eos: Some(last.is_none() && config.add_eos_token == Some(true)),
         add_sep: Some(last.is_some()),
@@ -235,7 +239,8 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
     let vocabulary = Vocabulary { tokens, ..vocabulary };
     vocabulary.kinds()?;
     let tokenizer = Tokenizer::with_model(vocabulary, kinds, model)?;
-    Ok(Tokenizer { prefix_once: steps.prefix_once, ..tokenizer })
+    let between = between.unwrap_or_else(|| tokenizer.between.clone());
+    Ok(Tokenizer { prefix_once: steps.prefix_once, between, ..tokenizer })
 }
 
 /// Texts, kinds and scores by id. An id that the vocabulary leaves out has no text.
@@ -293,6 +298,22 @@ fn around(step: &Value) -> Result<(Option<String>, Option<String>)> {
         "ByteLevel" => (None, None),
         _ => return Err(unsupported("post_processor", &short(step))),
     })
+}
+
+/// The special tokens that it puts between two texts, where it says so.
+fn between(step: &Value) -> Option<Vec<String>> {
+    let sep = || step["sep"][0].as_str().map(str::to_owned);
+    match kind_of(step) {
+        "Sequence" => step["processors"].as_array()?.iter().find_map(between),
+        "BertProcessing" => Some(vec![sep()?]),
+        "RobertaProcessing" => Some(vec![sep()?; 2]),
+        "TemplateProcessing" => {
+            let mut texts = step["pair"].as_array()?.split(|part| part.get("Sequence").is_some());
+            let special = |part: &Value| part["SpecialToken"]["id"].as_str().map(str::to_owned);
+            Some(texts.nth(1)?.iter().filter_map(special).collect())
+        }
+        _ => None,
+    }
 }
 
 fn kind_of(step: &Value) -> &str {

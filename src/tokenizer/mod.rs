@@ -11,6 +11,7 @@ mod chat_template;
 mod detokenize;
 mod hugging_face;
 mod pre_tokenizer;
+mod segments;
 mod sentencepiece;
 mod special;
 mod stop;
@@ -19,6 +20,7 @@ mod word_piece;
 
 pub use chat_template::{ChatTemplate, Conversation, Message, RenderOptions};
 pub use detokenize::Detokenizer;
+pub use segments::Segments;
 pub use stop::{StopMatcher, StopOutcome};
 pub use vocabulary::{Strip, Vocabulary};
 
@@ -57,6 +59,9 @@ const END_TOKENS: &[&str] = &[
     "[e~[",
     "_<EOT>",
 ];
+
+/// Texts of the token that stands for one to be filled in, where a file does not name it.
+const MASK_TOKENS: &[&str] = &["[MASK]", "<mask>"];
 
 /// A token of [`END_TOKENS`] that ends only a part of an answer where the vocabulary has all of the others beside it.
 const NO_END_BESIDE: &[(&str, &[&str])] = &[
@@ -97,6 +102,9 @@ pub struct Tokenizer {
     bos: Option<u32>,
     eos: Option<u32>,
     sep: Option<u32>,
+    mask: Option<u32>,
+    /// What stands between two texts that are read together.
+    between: Vec<u32>,
     /// Ids that end an answer, ascending.
     ends: Vec<u32>,
     add_bos: bool,
@@ -176,7 +184,7 @@ impl Tokenizer {
     }
 
     fn with_model(vocabulary: Vocabulary, kinds: Vec<TokenKind>, model: Model) -> Result<Self> {
-        let Vocabulary { tokens, bos, eos, eot, sep, .. } = vocabulary;
+        let Vocabulary { tokens, bos, eos, eot, sep, mask, .. } = vocabulary;
         let special = SpecialTokens::new(&tokens, &kinds, &vocabulary.strip, |token| match model.spelling() {
             Spelling::Bytes => token.to_owned(),
             Spelling::Blocks | Spelling::Words => sentencepiece::unescape(token),
@@ -194,7 +202,26 @@ impl Tokenizer {
         let flag = |flag: Option<bool>| flag.unwrap_or(false);
         let (add_bos, add_eos, add_sep) =
             (flag(vocabulary.add_bos), flag(vocabulary.add_eos), flag(vocabulary.add_sep));
-        Ok(Self { tokens, kinds, model, special, bos, eos, sep, ends, add_bos, add_eos, add_sep, prefix_once: false })
+        let is_mask = |id: &usize| structure(*id) && MASK_TOKENS.contains(&tokens[*id].as_str());
+        let mask = mask.or_else(|| (0..tokens.len()).find(is_mask).and_then(|id| u32::try_from(id).ok()));
+        let between = eos.filter(|_| add_eos).into_iter().chain(sep.filter(|_| add_sep)).collect();
+        let prefix_once = false;
+        Ok(Self {
+            tokens,
+            kinds,
+            model,
+            special,
+            bos,
+            eos,
+            sep,
+            mask,
+            between,
+            ends,
+            add_bos,
+            add_eos,
+            add_sep,
+            prefix_once,
+        })
     }
 
     /// `text` with marks that keep [`Tokenizer::encode`] from parsing the control tokens that it spells: for what a user
@@ -288,6 +315,11 @@ impl Tokenizer {
     /// The token that ends a text.
     pub fn eos(&self) -> Option<u32> {
         self.eos
+    }
+
+    /// The token that stands for one to be filled in.
+    pub fn mask(&self) -> Option<u32> {
+        self.mask
     }
 
     /// Whether plain text is encoded with a leading `bos` (under [`EncodeOptions::add_special`]).

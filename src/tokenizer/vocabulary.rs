@@ -32,6 +32,8 @@ pub struct Vocabulary {
     pub sep: Option<u32>,
     /// `padding_token_id`: fills batches.
     pub pad: Option<u32>,
+    /// `mask_token_id`: stands for a token that the model is to fill in.
+    pub mask: Option<u32>,
     /// `add_bos_token`: whether plain text is encoded with a leading `bos`. Absent: the default of the kind.
     pub add_bos: Option<bool>,
     /// `add_eos_token`: whether plain text is encoded with a trailing `eos`. Absent: no.
@@ -114,6 +116,7 @@ impl Vocabulary {
             ("unknown_token_id", self.unk),
             ("seperator_token_id", self.sep),
             ("padding_token_id", self.pad),
+            ("mask_token_id", self.mask),
         ];
         for (key, id) in named {
             if let Some(id) = id.filter(|&id| id as usize >= size) {

@@ -5,7 +5,7 @@
 
 import { serializeError, type ErrorCode } from '../errors.js';
 import type { Llm } from '../types.js';
-import type { ChatCompletionRequest, CompletionRequest } from './types.js';
+import type { ChatCompletionRequest, CompletionRequest, EmbeddingRequest } from './types.js';
 
 export type * from './types.js';
 
@@ -16,9 +16,10 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   CHAT_TEMPLATE: 400,
   INVALID_CONSTRAINT: 400,
   TOKENIZE: 400,
+  UNSUPPORTED_TASK: 400,
 };
 
-/** A `fetch` for the paths `…/chat/completions`, `…/completions` and `…/models`; others are 404. */
+/** A `fetch` for the paths `…/chat/completions`, `…/completions`, `…/embeddings` and `…/models`; others are 404. */
 export function openaiFetch(llm: Llm): typeof globalThis.fetch {
   return async (input, init) => {
     const request = new Request(input, init);
@@ -46,7 +47,10 @@ async function respond(llm: Llm, request: Request): Promise<Response> {
   if (request.method === 'POST' && pathname.endsWith('/completions')) {
     return reply(await llm.completions.create(await body<CompletionRequest>(request), { signal }));
   }
-  const known = 'POST …/chat/completions, POST …/completions and GET …/models';
+  if (request.method === 'POST' && pathname.endsWith('/embeddings')) {
+    return reply(await llm.embeddings.create(await body<EmbeddingRequest>(request), { signal }));
+  }
+  const known = 'POST …/chat/completions, …/completions, …/embeddings and GET …/models';
   return failure(404, 'NOT_SUPPORTED', `weft answers ${known}, not ${request.method} ${pathname}`);
 }
 

@@ -215,7 +215,7 @@ function planPrompts(prompt: CompletionRequest['prompt']): (string | readonly nu
   throw invalidOption('prompt', 'a string, token ids, or an array of those, not empty', prompt);
 }
 
-function checkFields(request: object, known: ReadonlySet<string>): void {
+export function checkFields(request: object, known: ReadonlySet<string>): void {
   if (typeof request !== 'object' || request === null) throw invalidOption('request', 'an object', request);
   for (const [name, value] of Object.entries(request)) {
     if (value == null || known.has(name) || IGNORED.has(name)) continue;

@@ -174,6 +174,26 @@ export interface CompletionChunk extends Omit<Completion, 'choices' | 'usage'> {
   usage?: CompletionUsage | null;
 }
 
+export interface EmbeddingRequest {
+  readonly input: string | readonly string[] | readonly number[] | readonly (readonly number[])[];
+  readonly model?: string;
+  /** Default `float`. */
+  readonly encoding_format?: 'float' | 'base64';
+}
+
+export interface CreateEmbeddingResponse {
+  object: 'list';
+  model: string;
+  /** `embedding` is a string where `base64` was asked for. */
+  data: { object: 'embedding'; index: number; embedding: number[] }[];
+  usage: { prompt_tokens: number; total_tokens: number };
+}
+
+export interface Embeddings {
+  /** A vector a text, of models that `info.tasks` says can. */
+  create(request: EmbeddingRequest, options?: RequestOptions): Promise<CreateEmbeddingResponse>;
+}
+
 export interface ChatCompletions {
   /** Chunks as they come; `break` ends the answer. */
   create(

@@ -20,6 +20,9 @@ export const completion: OpenAI.Completion = await llm.completions.create(text);
 const parts = await llm.completions.create(streamedText);
 for await (const part of parts) part.choices[0]?.text satisfies string | undefined;
 
+declare const embed: OpenAI.EmbeddingCreateParams;
+export const vectors: OpenAI.CreateEmbeddingResponse = await llm.embeddings.create(embed);
+
 // What was answered goes into the next request.
 const [choice] = answer.choices;
 if (choice) chat.messages.push(choice.message);

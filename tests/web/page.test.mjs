@@ -71,7 +71,7 @@ after(async () => {
 beforeEach(async (t) => {
   const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
   page = await context.newPage();
-  page.setDefaultTimeout(120_000);
+  page.setDefaultTimeout(timeout);
   problems = [];
   page.on('pageerror', (error) => problems.push(String(error)));
   page.on('console', (message) => {

@@ -7,6 +7,7 @@
 //! Where the engine samples, steps are queued ahead of the answer, which only sees the ids. Steps past its end are dropped:
 //! what they put into the KV cache lies beyond `Session::cached` and is written again.
 
+mod estimate;
 mod loading;
 mod programs;
 mod types;
@@ -20,6 +21,7 @@ use crate::sampling::{Sampler, check_logits};
 use crate::tokenizer::{ChatTemplate, Detokenizer, EncodeOptions, Message, RenderOptions, StopMatcher, Tokenizer};
 use crate::{Error, Result};
 
+pub use estimate::{Estimate, Estimator};
 pub use loading::Loading;
 use programs::Programs;
 pub use types::{Event, FinishReason, GenerateOptions, Info};

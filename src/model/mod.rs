@@ -16,3 +16,4 @@ mod weights;
 pub use config::Config;
 pub use decoder::Decoder;
 pub use loader::{Loader, Model};
+pub use vocabulary::write_vocabulary;

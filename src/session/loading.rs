@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::{Programs, Session};
 use crate::engine::Engine;
 use crate::engine::trial::small;
+use crate::format::ModelReader;
 use crate::model::Loader;
 use crate::ops::{Command, Recording};
 use crate::{Error, Result};
@@ -24,7 +25,13 @@ pub struct Loading {
 impl Loading {
     /// Into `engine`, with `context` positions of the KV cache; `None` for what the model was trained for, at most 2048.
     pub fn new(engine: Box<dyn Engine>, context: Option<usize>) -> Self {
-        Self { engine, loader: Loader::new(context), programs: None, uncompiled: VecDeque::new(), trials: Vec::new() }
+        Self::with(engine, ModelReader::default(), context)
+    }
+
+    /// The same of what `reader` reads.
+    pub fn with(engine: Box<dyn Engine>, reader: ModelReader, context: Option<usize>) -> Self {
+        let loader = Loader::with(reader, context);
+        Self { engine, loader, programs: None, uncompiled: VecDeque::new(), trials: Vec::new() }
     }
 
     /// The engine.
@@ -37,6 +44,11 @@ impl Loading {
         self.loader.set_stream_bytes(bytes);
     }
 
+    /// To be called when a file has ended that is not the last. Errors: `TruncatedFile`.
+    pub fn end_file(&self) -> Result<()> {
+        self.loader.end_file()
+    }
+
     /// Bytes of the whole file, once its header was read.
     pub fn total_bytes(&self) -> Option<u64> {
         self.loader.total_bytes()
@@ -47,7 +59,8 @@ impl Loading {
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         self.loader.feed(self.engine.as_mut(), bytes)?;
         if let (None, Some(decoder)) = (&self.programs, self.loader.decoder()) {
-            let programs = Programs::record(self.engine.as_mut(), decoder)?;
+            let (rows, on_device) = (self.engine.prompt_chunk(), self.engine.device_sampling().is_some());
+            let programs = Programs::record(self.engine.as_mut(), decoder, rows, on_device)?;
             self.trials = programs.commands().map(small).collect();
             self.uncompiled = programs.commands().chain(&self.trials).cloned().collect();
             self.programs = Some(programs);

@@ -19,6 +19,7 @@ mod word_piece;
 
 pub use chat_template::{ChatTemplate, Message, RenderOptions};
 pub use detokenize::Detokenizer;
+pub use hugging_face::FolderOptions;
 pub use stop::{StopMatcher, StopOutcome};
 pub use vocabulary::{Strip, Vocabulary};
 

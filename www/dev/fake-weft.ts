@@ -60,7 +60,10 @@ function progressAt(phase: Progress['phase'], loaded: number, total: number): Pr
   return { phase, loaded, total, file, ...rest, secondsLeft: (total - loaded) / RATE };
 }
 
-export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
+/** What the page uses of it. */
+type Chat = Pick<Llm, 'info' | 'chat' | 'generate' | 'tokenize' | 'detokenize' | 'dispose'>;
+
+export async function load({ signal, onProgress }: LoadOptions): Promise<Chat> {
   const total = 98_000_000;
   const steps = query.has('slow') ? 300 : 10;
   for (let step = 0; step <= steps; step++) {
@@ -73,6 +76,10 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
   await wait(300);
   return {
     info: {
+      kind: 'decoder',
+      tasks: ['generate', 'chat'],
+      labels: [],
+      maskToken: null,
       name: 'SmolLM2 135M Instruct',
       architecture: 'llama',
       parameters: 134_515_008,

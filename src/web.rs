@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 use crate::Error;
 use crate::engine::{self, Device, Hints};
 use crate::session::{EmbedOptions, GenerateOptions, Info, Loaded, Loading};
-use crate::tokenizer::{EncodeOptions, Message};
+use crate::tokenizer::{Conversation, EncodeOptions};
 
 /// Says in the console where a panic came from; the trap that follows it says nothing.
 #[wasm_bindgen(start)]
@@ -171,13 +171,13 @@ impl Llm {
         self.model.tokenizer().decode(ids, false).map_err(to_js)
     }
 
-    /// Messages as JSON → the ids of the model's own prompt for them.
-    pub fn chat_prompt(&mut self, messages: &str) -> Result<Uint32Array, JsValue> {
-        let messages: Vec<Message> = from_json("messages", messages)?;
+    /// A conversation as JSON, `{ messages, tools, variables }` → the ids of the model's own prompt for it.
+    pub fn chat_prompt(&mut self, conversation: &str) -> Result<Uint32Array, JsValue> {
+        let conversation: Conversation = from_json("messages", conversation)?;
         let now = Date::new_0();
         let local_seconds = now.get_time() / 1000.0 - now.get_timezone_offset() * 60.0;
         let session = self.model.decoder("chat").map_err(to_js)?;
-        let ids = session.chat_prompt(&messages, local_seconds as i64).map_err(to_js)?;
+        let ids = session.chat_prompt(&conversation, local_seconds as i64).map_err(to_js)?;
         Ok(Uint32Array::from(ids.as_slice()))
     }
 
@@ -198,6 +198,31 @@ impl Llm {
         let session = self.model.decoder("generate").map_err(to_js)?;
         let event = session.next().await.map_err(to_js)?;
         to_json(&event)
+    }
+
+    /// Which tokens may come next, of a generation that is constrained: a bit each.
+    pub fn allow(&mut self, mask: Vec<u32>) -> Result<(), JsValue> {
+        self.model.decoder("generate").and_then(|session| session.allow(mask)).map_err(to_js)
+    }
+
+    /// What was generated is the whole answer.
+    pub fn finish(&mut self) -> Result<(), JsValue> {
+        self.model.decoder("generate").and_then(|session| session.finish()).map_err(to_js)
+    }
+
+    /// The bytes of all tokens one after the other, of special ones after 0xFF.
+    pub fn vocabulary_bytes(&self) -> Vec<u8> {
+        self.model.tokenizer().vocabulary().0
+    }
+
+    /// Where each token's bytes end.
+    pub fn vocabulary_ends(&self) -> Vec<u32> {
+        self.model.tokenizer().vocabulary().1
+    }
+
+    /// A token that ends an answer.
+    pub fn end_id(&self) -> Option<u32> {
+        self.model.tokenizer().ends().first().copied()
     }
 
     /// Ends what is under way.

@@ -1,12 +1,15 @@
 /** The page's end of the protocol: calls → messages, replies → promises and iterations. */
 
 import { WeftError, type SerializedError } from './errors.js';
+import { createChatCompletions } from './openai/chat.js';
+import { createCompletions } from './openai/completions.js';
+import { createEmbeddings } from './openai/embeddings.js';
 import {
+  checkConversation,
   checkEmbed,
   checkEncode,
   checkGenerate,
   checkIds,
-  checkMessages,
   checkString,
   checkText,
   checkTexts,
@@ -14,13 +17,13 @@ import {
   checkTopK,
   transfersOf,
 } from './options.js';
-import type { Call, EncodeTask, LoadedInfo, Port, Reply, Request } from './protocol.js';
+import type { Call, EncodeTask, LoadedInfo, Port, Prompt, Reply, Request } from './protocol.js';
 import type {
+  Chat,
   Filling,
   GenerateOptions,
   LabelScore,
   Llm,
-  Message,
   Piece,
   Progress,
   RankedDocument,
@@ -123,20 +126,24 @@ export const ALONE: Sharing = { shared: false, notShared: null };
 export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: Sharing = ALONE): Llm {
   let info = { ...loaded, ...sharing };
   connection.onReload = (reloaded) => (info = { ...reloaded, ...sharing });
-  const generate = (prompt: string | readonly Message[], options: GenerateOptions = {}) => {
+  const generate = (prompt: Prompt, options: GenerateOptions = {}) => {
     const call: Call = { type: 'generate', prompt, options: checkGenerate(options) };
     return pieces(connection, call, options.signal);
   };
-  return {
+  const answer: (...args: Parameters<Chat>) => ReturnType<Chat> = (messages, options = {}) => {
+    const checked = checkConversation(messages, options);
+    return generate(checked.conversation, checked.options);
+  };
+  const llm: Llm = {
     get info() {
       return info;
     },
     generate(prompt, options) {
-      return generate(checkString('prompt', prompt), options);
+      return generate(typeof prompt === 'string' ? checkString('prompt', prompt) : checkIds('prompt', prompt), options);
     },
-    chat(messages, options) {
-      return generate(checkMessages(messages), options);
-    },
+    chat: Object.assign(answer, { completions: createChatCompletions(() => llm) }),
+    completions: createCompletions(() => llm),
+    embeddings: createEmbeddings(() => llm),
     async embed(texts, options = {}) {
       const { truncate } = checkEncode(options, ['pooling', 'normalize']);
       const task = {
@@ -177,12 +184,13 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
       return (await connection.request(call)) as number[];
     },
     async detokenize(ids) {
-      return (await connection.request({ type: 'detokenize', ids: checkIds(ids) })) as string;
+      return (await connection.request({ type: 'detokenize', ids: checkIds('ids', ids) })) as string;
     },
     dispose() {
       connection.fail(new WeftError('DISPOSED', 'the model was disposed of; load it again'));
     },
   };
+  return llm;
 }
 
 /** What an encoder makes of texts. Rejects with the signal's reason once that is aborted, whatever the worker still does. */

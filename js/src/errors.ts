@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'TOKENIZE'
   | 'UNSUPPORTED_TASK'
   | 'CHAT_TEMPLATE'
+  | 'INVALID_CONSTRAINT'
   | 'DISPOSED'
   // a bug in weft
   | 'INTERNAL';

@@ -3,8 +3,9 @@
 import { give, giveFetch } from './download/port.js';
 import { HUB, hubAddress, partsOf, webAddress, type Address, type FileSource } from './download/source.js';
 import { invalidOption } from './errors.js';
-import type { EncodeTask, LoadCall, StartOptions } from './protocol.js';
+import type { Conversation, EncodeTask, LoadCall, StartOptions } from './protocol.js';
 import type {
+  ChatOptions,
   EmbedOptions,
   EncodeOptions,
   FileLike,
@@ -153,17 +154,54 @@ function checkSha256(sha256: unknown): string[] {
 
 /** The ranges are checked here; what only the model can know (does the prompt fit?) is checked there. */
 export function checkGenerate(options: GenerateOptions): StartOptions {
-  checkNames(options, [...Object.keys(RANGES), 'stop', 'signal']);
-  const { signal, stop, ...numbers } = options;
+  checkNames(options, [...Object.keys(RANGES), 'logitBias', 'stop', 'keepSpecial', 'constraint', 'signal']);
+  const { signal, stop, keepSpecial, constraint, logitBias, ...numbers } = options;
   checkSignal(signal);
-  const stops = stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop;
-  if (!Array.isArray(stops) || stops.some((text) => typeof text !== 'string' || text === '')) {
-    throw invalidOption('stop', 'a string, or an array of strings, none empty', stop);
-  }
+  const stops = checkStrings('stop', typeof stop === 'string' ? [stop] : stop);
+  const kept = checkStrings('keepSpecial', keepSpecial);
+  const biases = checkBiases(logitBias);
   const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) checkNumber(name, value, RANGES[name as keyof typeof RANGES]);
   const entropy = Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
-  return { ...Object.fromEntries(given), stop: stops.map(wellFormed), entropy };
+  return {
+    ...Object.fromEntries(given),
+    logitBias: biases,
+    stop: stops,
+    keepSpecial: kept,
+    constraint: checkConstraint(constraint),
+    entropy,
+  };
+}
+
+const CONSTRAINTS = ['jsonSchema', 'regex', 'lark', 'choices'];
+
+/** Its JSON. What is wrong in it, the worker finds. */
+function checkConstraint(constraint: unknown): string | null {
+  if (constraint === undefined) return null;
+  const keys = typeof constraint === 'object' && constraint !== null ? Object.keys(constraint) : [];
+  if (keys.length !== 1 || !CONSTRAINTS.includes(String(keys[0]))) {
+    throw invalidOption('constraint', `an object with one of ${CONSTRAINTS.join(', ')}`, constraint);
+  }
+  return JSON.stringify(plain('constraint', constraint));
+}
+
+function checkStrings(name: string, texts: unknown = []): string[] {
+  if (!Array.isArray(texts) || texts.some((text) => typeof text !== 'string' || text === '')) {
+    const expected =
+      name === 'stop' ? 'a string, or an array of strings, none empty' : 'an array of strings, none empty';
+    throw invalidOption(name, expected, texts);
+  }
+  return texts.map(wellFormed);
+}
+
+function checkBiases(biases: unknown = {}): [number, number][] {
+  if (typeof biases !== 'object' || biases === null)
+    throw invalidOption('logitBias', 'an object, token id → bias', biases);
+  return Object.entries(biases).map(([id, bias]) => {
+    checkNumber('logitBias', /^\d+$/.test(id) ? Number(id) : id, { min: 0, max: U32_MAX, integer: true });
+    checkNumber(`logitBias[${id}]`, bias, { min: -Infinity, max: Infinity, integer: false });
+    return [Number(id), Number(bias)];
+  });
 }
 
 /** The largest size that the wasm module can count to. */
@@ -180,6 +218,7 @@ interface Range {
 
 const RANGES = {
   maxTokens: { min: 0, max: U32_MAX, integer: true },
+  topLogprobs: { min: 0, max: U32_MAX, integer: true },
   temperature: { min: 0, max: Infinity, integer: false },
   topK: { min: 0, max: U32_MAX, integer: true },
   topP: { min: 0, max: 1, integer: false },
@@ -201,16 +240,59 @@ function checkNumber(name: string, value: unknown, { min, max, integer }: Range)
 }
 
 /** Returns a copy that crosses to the worker: without other fields, and safe from what the caller does to it next. */
-export function checkMessages(messages: readonly Message[]): Message[] {
+export function checkConversation(
+  messages: readonly Message[],
+  chatOptions: ChatOptions,
+): { conversation: Conversation; options: GenerateOptions } {
+  if (typeof chatOptions !== 'object' || chatOptions === null) throw invalidOption('options', 'an object', chatOptions);
+  const { tools, variables, ...options } = chatOptions;
+  if (
+    tools !== undefined &&
+    (!Array.isArray(tools) || tools.some((tool) => typeof tool?.function?.name !== 'string'))
+  ) {
+    throw invalidOption('tools', "an array of { type: 'function', function: { name, … } }", tools);
+  }
+  if (variables !== undefined && (typeof variables !== 'object' || variables === null)) {
+    throw invalidOption('variables', 'an object', variables);
+  }
+  const conversation = {
+    messages: checkMessages(messages),
+    tools: tools?.length ? plain('tools', tools) : null,
+    variables: plain('variables', variables ?? {}),
+  };
+  return { conversation, options };
+}
+
+function checkMessages(messages: readonly Message[]): Message[] {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalidOption('messages', 'an array of { role, content }, not empty', messages);
   }
   return Array.from(messages as readonly unknown[], (message, index) => {
-    const { role, content } = (message ?? {}) as Partial<Message>;
-    if (typeof role !== 'string') throw invalidOption(`messages[${index}].role`, 'a string', role);
-    if (typeof content !== 'string') throw invalidOption(`messages[${index}].content`, 'a string', content);
-    return { role: wellFormed(role), content: wellFormed(content) };
+    const at = `messages[${index}]`;
+    const { role, content, ...rest } = (message ?? {}) as Partial<Message>;
+    if (typeof role !== 'string') throw invalidOption(`${at}.role`, 'a string', role);
+    const given = MESSAGE_FIELDS.filter((name) => rest[name] !== undefined);
+    // Calls speak for themselves.
+    if (typeof content !== 'string' && !(content === null && rest.tool_calls)) {
+      throw invalidOption(`${at}.content`, 'a string', content);
+    }
+    const fields = Object.fromEntries(given.map((name) => [name, plain(`${at}.${name}`, rest[name])]));
+    return { role: wellFormed(role), content: content === null ? null : wellFormed(content), ...fields };
   });
+}
+
+/** What templates read of a message, beside its text. */
+const MESSAGE_FIELDS = ['name', 'tool_calls', 'tool_call_id', 'reasoning_content'] as const;
+
+/** A copy of plain data. */
+function plain<T>(name: string, value: T): T {
+  try {
+    return JSON.parse(JSON.stringify(value), (_, part: unknown) =>
+      typeof part === 'string' ? wellFormed(part) : part,
+    );
+  } catch {
+    throw invalidOption(name, 'data that JSON can write', value);
+  }
 }
 
 export function checkString(name: string, value: unknown): string {
@@ -269,10 +351,11 @@ export function checkTokenize(options: TokenizeOptions): Required<TokenizeOption
 }
 
 /** Takes typed arrays too. Returns a copy. */
-export function checkIds(ids: readonly number[]): number[] {
-  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) throw invalidOption('ids', 'an array of token ids', ids);
+export function checkIds(name: string, ids: readonly number[]): number[] {
+  const expected = name === 'prompt' ? 'a string, or an array of token ids' : 'an array of token ids';
+  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) throw invalidOption(name, expected, ids);
   return Array.from(ids as readonly number[], (id, index) => {
-    if (!Number.isInteger(id) || id < 0 || id > U32_MAX) throw invalidOption(`ids[${index}]`, 'a token id', id);
+    if (!Number.isInteger(id) || id < 0 || id > U32_MAX) throw invalidOption(`${name}[${index}]`, 'a token id', id);
     return id;
   });
 }

@@ -13,14 +13,30 @@ import type {
   SamplingOptions,
   Sharing,
   StoreOptions,
+  ToolDescription,
 } from './types.js';
 
-export interface StartOptions extends SamplingOptions {
+export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
+  readonly logitBias: readonly (readonly [id: number, bias: number])[];
   readonly maxTokens?: number;
   readonly stop: readonly string[];
+  readonly topLogprobs?: number;
+  readonly keepSpecial: readonly string[];
+  /** As JSON; null where anything may be said. */
+  readonly constraint: string | null;
   /** The seed where the caller gave none. */
   readonly entropy: number;
 }
+
+/** What a chat template makes a prompt of. */
+export interface Conversation {
+  readonly messages: readonly Message[];
+  readonly tools: readonly ToolDescription[] | null;
+  readonly variables: Readonly<Record<string, unknown>>;
+}
+
+/** A text, the ids of one, or what the chat template makes one of. */
+export type Prompt = string | readonly number[] | Conversation;
 
 /** What an encoder does with texts. */
 export type EncodeTask = { readonly truncate: boolean } & (
@@ -51,7 +67,7 @@ export type Call =
       /** The page's own `fetch`, where the caller gave one. */
       readonly fetchPort: MessagePort | null;
     }
-  | { readonly type: 'generate'; readonly prompt: string | readonly Message[]; readonly options: StartOptions }
+  | { readonly type: 'generate'; readonly prompt: Prompt; readonly options: StartOptions }
   | { readonly type: 'encode'; readonly task: EncodeTask }
   | { readonly type: 'tokenize'; readonly text: string; readonly addSpecial: boolean; readonly parseSpecial: boolean }
   | { readonly type: 'detokenize'; readonly ids: readonly number[] };

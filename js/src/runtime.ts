@@ -1,17 +1,24 @@
 /** What the worker needs of the wasm module. The compiler checks the generated glue against it; structured values are JSON. */
 
+import type { GrammarModule } from './constraints.js';
 import type { Hasher } from './download/hash.js';
 import type { Tuning } from './tuning.js';
 import type { LoadedInfo } from './protocol.js';
 import type { EngineInfo } from './types.js';
 
-/** A build's generated JavaScript. */
-export interface Glue {
+/** What every module's generated JavaScript has. */
+export interface AnyGlue {
   /** Starts the module: on `memory`, in the builds that share one. */
   default(options: {
     module_or_path: WebAssembly.Module;
     memory?: WebAssembly.Memory;
   }): Promise<{ readonly memory: WebAssembly.Memory }>;
+}
+
+export interface GrammarGlue extends AnyGlue, GrammarModule {}
+
+/** A build's generated JavaScript. */
+export interface Glue extends AnyGlue {
   readonly Loader: Runtime['Loader'];
   readonly Sha256: Runtime['Sha256'];
   /** The package's. */
@@ -36,6 +43,8 @@ export interface Runtime {
   startThreads(): void;
   /** Threads that compute. */
   threads(): number;
+  /** Fetches and starts the module for constraints. */
+  grammars(): Promise<GrammarModule>;
   /** Why the CPU engine has one thread, as a sentence, where it could have more. */
   readonly note: string | undefined;
 }
@@ -58,8 +67,17 @@ export interface RuntimeLlm {
   info(): string;
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array;
   detokenize(ids: Uint32Array): string;
-  chat_prompt(messages: string): Uint32Array;
+  chat_prompt(conversation: string): Uint32Array;
   start(ids: Uint32Array, options: string): void;
+  /** Which tokens may come next, a bit each, where the options said `constrained`. */
+  allow(mask: Uint32Array): void;
+  /** What was generated is the whole answer. */
+  finish(): void;
+  /** The bytes of all tokens, of special ones after 0xFF, and where each ends. */
+  vocabulary_bytes(): Uint8Array;
+  vocabulary_ends(): Uint32Array;
+  /** A token that ends an answer. */
+  end_id(): number | undefined;
   /** After `start`: as if these ids had been generated and given already. */
   resume(generated: Uint32Array): void;
   next(): Promise<string>;
@@ -77,8 +95,18 @@ export interface RuntimeLlm {
 /** What `next` gives. */
 export type RuntimeEvent =
   | { readonly type: 'prompt'; readonly done: number; readonly total: number }
-  | { readonly type: 'token'; readonly id: number; readonly text: string }
+  | { readonly type: 'token'; readonly id: number; readonly text: string; readonly logprobs?: RuntimeLogprobs }
   | { readonly type: 'end'; readonly reason: 'stop' | 'length'; readonly text: string };
+
+interface RuntimeLogprob {
+  readonly id: number;
+  readonly logprob: number;
+  readonly bytes: readonly number[];
+}
+
+export interface RuntimeLogprobs extends RuntimeLogprob {
+  readonly top: readonly RuntimeLogprob[];
+}
 
 /** What `info` gives: the worker puts what concerns the engine together, and adds what only it knows. */
 export interface RuntimeInfo

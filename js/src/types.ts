@@ -1,5 +1,7 @@
 /** The contract of the package: everything an app sees, and nothing else. */
 
+import type { ChatCompletions, Completions, Embeddings } from './openai/types.js';
+
 /**
  * Where a file comes from: a URL, `hf:owner/repository/path@revision` (`main` where no revision is named), a file that the user
  * chose or dropped, or its handle; a stream can be read once, and is not stored.
@@ -82,6 +84,8 @@ export interface Progress {
 }
 
 export interface SamplingOptions {
+  /** Added to the logits of these tokens, by id, before all else: -100 bans one, as good as. Default: none. */
+  logitBias?: Readonly<Record<number, number>>;
   /** 0 picks the most likely token always. Default 0.8. */
   temperature?: number;
   /** Keeps the k most likely tokens; 0 keeps all. Default 40. */
@@ -110,8 +114,44 @@ export interface GenerateOptions extends SamplingOptions {
   maxTokens?: number;
   /** Ends the answer before any of these strings; they are not part of the text. */
   stop?: string | readonly string[];
+  /**
+   * What the answer may be; the text then always fits, as far as it comes. Fetches a module of its own at first use. Default: anything.
+   */
+  constraint?: Constraint;
+  /** Tells the log-probability of every token, and of so many of the likeliest beside it. Default: of none. */
+  topLogprobs?: number;
+  /** Special tokens that are part of the text, by their names; others never are. Default: none. */
+  keepSpecial?: readonly string[];
   /** Stops at once; the iteration then ends with reason `abort`. */
   signal?: AbortSignal;
+}
+
+/** Text that is written and matched as a whole. */
+export type Constraint =
+  /** JSON that fits a JSON Schema, draft 2020-12. A keyword that cannot be enforced is an `INVALID_CONSTRAINT`. */
+  | { readonly jsonSchema: object | boolean }
+  /** A regular expression, in the syntax of Rust's `regex`. */
+  | { readonly regex: string }
+  /** A grammar in Lark's syntax, from `start`. */
+  | { readonly lark: string }
+  | { readonly choices: readonly string[] };
+
+/** What the model's chat template reads beside the messages. */
+export interface ChatOptions extends GenerateOptions {
+  /** Functions that the model may call, described as OpenAI does. Where the template has no place for them they have no effect. */
+  tools?: readonly ToolDescription[];
+  /** Further variables of the template, `enable_thinking` for example. */
+  variables?: Readonly<Record<string, unknown>>;
+}
+
+export interface ToolDescription {
+  readonly type: 'function';
+  readonly function: {
+    readonly name: string;
+    readonly description?: string;
+    /** A JSON Schema of the arguments. */
+    readonly parameters?: Readonly<Record<string, unknown>>;
+  };
 }
 
 export type FinishReason = 'stop' | 'length' | 'abort';
@@ -119,12 +159,30 @@ export type FinishReason = 'stop' | 'length' | 'abort';
 /** One step of an answer. Concatenated, the texts are the answer. */
 export type Piece =
   /** A token; its text is empty while a character or a stop string is incomplete. */
-  | { readonly text: string; readonly id: number; readonly finish: null }
+  | { readonly text: string; readonly id: number; readonly finish: null; readonly logprobs?: TokenLogprobs }
   /** The last piece: held-back text, if any, and how it ended. */
   | { readonly text: string; readonly id: null; readonly finish: Finish };
 
+/** How likely the model found a token. */
+export interface TokenLogprob {
+  readonly id: number;
+  /** Of the token alone: U+FFFD where it is no whole character. */
+  readonly text: string;
+  /** Its UTF-8. */
+  readonly bytes: readonly number[];
+  /** In nats, of the model's own distribution: before temperature, filters, biases and penalties. */
+  readonly logprob: number;
+}
+
+export interface TokenLogprobs extends TokenLogprob {
+  /** The likeliest tokens, best first, with or without the one that was chosen. */
+  readonly top: readonly TokenLogprob[];
+}
+
 export interface Finish {
   readonly reason: FinishReason;
+  /** Whether the text fits the constraint as a whole; only where there was one. False where the answer was cut. */
+  readonly fits?: boolean;
   readonly usage: Usage;
 }
 
@@ -141,7 +199,14 @@ export interface Usage {
 
 export interface Message {
   readonly role: 'system' | 'user' | 'assistant' | (string & {});
-  readonly content: string;
+  /** Null in a message that only calls tools. */
+  readonly content: string | null;
+  readonly name?: string;
+  /** Calls that the model made, as its template reads them: most want `arguments` as an object. */
+  readonly tool_calls?: readonly unknown[];
+  /** In a message of role `tool`: which call it answers. */
+  readonly tool_call_id?: string;
+  readonly reasoning_content?: string;
 }
 
 export interface TokenizeOptions {
@@ -312,6 +377,13 @@ export interface EngineInfo {
   readonly threads: number;
 }
 
+export interface Chat {
+  /** Answers the conversation, formatted by the model's own chat template. */
+  (messages: readonly Message[], options?: ChatOptions): AsyncIterable<Piece>;
+  /** The same, asked and answered in OpenAI's shape. */
+  readonly completions: ChatCompletions;
+}
+
 /**
  * A loaded model. A generation begins when its iteration does, and can be iterated once. Generations queue in the order
  * in which they begin, and those of several tabs take turns; `break` or the signal ends one without harm to the others. Wrong arguments throw at once.
@@ -319,10 +391,14 @@ export interface EngineInfo {
 export interface Llm {
   /** What is loaded, as of now: the engine is another one after a GPU was lost. */
   readonly info: ModelInfo;
-  /** Continues the text. Special tokens in it are plain text. */
-  generate(prompt: string, options?: GenerateOptions): AsyncIterable<Piece>;
-  /** Answers the conversation, formatted by the model's own chat template. */
-  chat(messages: readonly Message[], options?: GenerateOptions): AsyncIterable<Piece>;
+  /** Continues the text, or its token ids. Special tokens in a text are plain text. */
+  generate(prompt: string | readonly number[], options?: GenerateOptions): AsyncIterable<Piece>;
+  /** Answers a conversation. */
+  readonly chat: Chat;
+  /** Continues a text, asked and answered in OpenAI's shape. */
+  readonly completions: Completions;
+  /** `embed` in OpenAI's shape. */
+  readonly embeddings: Embeddings;
   /** A vector a text, of models that `info.tasks` says can. */
   embed(texts: readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
   /** The documents by how well they answer the query, the best first: with a cross-encoder of one label. */

@@ -156,7 +156,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Generate { model, prompt, max_tokens, temp, seed, chat } => {
             let mut session = model.load().await?;
             let ids = if chat {
-                session.chat_prompt(&[Message::new("user", prompt)], seconds_since_1970() as i64)?
+                session.chat_prompt(&vec![Message::new("user", prompt)].into(), seconds_since_1970() as i64)?
             } else {
                 encode(session.tokenizer(), &prompt)?
             };
@@ -197,7 +197,9 @@ async fn run(command: Command) -> Result<()> {
             session.warm_up().await?;
             let load_seconds = start.elapsed().as_secs_f64();
             let ids = match prompt {
-                Some(text) => session.chat_prompt(&[Message::new("user", text)], seconds_since_1970() as i64)?,
+                Some(text) => {
+                    session.chat_prompt(&vec![Message::new("user", text)].into(), seconds_since_1970() as i64)?
+                }
                 None => made_up_prompt(prompt_tokens, session.info().vocabulary_size),
             };
             bench(&mut session, ids, gen_tokens, load_seconds, json).await

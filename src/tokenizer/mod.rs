@@ -18,7 +18,7 @@ mod stop;
 mod vocabulary;
 mod word_piece;
 
-pub use chat_template::{ChatTemplate, Message, RenderOptions};
+pub use chat_template::{ChatTemplate, Conversation, Message, RenderOptions};
 pub use detokenize::Detokenizer;
 pub use segments::Segments;
 pub use stop::{StopMatcher, StopOutcome};
@@ -301,6 +301,12 @@ impl Tokenizer {
         self.kinds.get(id as usize).is_some_and(|kind| kind.is_special())
     }
 
+    /// The special tokens with these names, of those that the vocabulary has.
+    pub fn special_ids(&self, names: &[String]) -> Vec<u32> {
+        let named = |id: &u32| self.is_special(*id) && names.contains(&self.tokens[*id as usize]);
+        if names.is_empty() { Vec::new() } else { (0..self.tokens.len() as u32).filter(named).collect() }
+    }
+
     /// The token that begins a text.
     pub fn bos(&self) -> Option<u32> {
         self.bos
@@ -321,10 +327,44 @@ impl Tokenizer {
         self.add_bos && self.bos.is_some()
     }
 
+    /// The tokens that end an answer, ascending.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// The bytes of all tokens one after the other, and where each ends. Special tokens begin with 0xFF, which no text has; a token that no
+    /// text can contain has no bytes.
+    pub fn vocabulary(&self) -> (Vec<u8>, Vec<u32>) {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(self.tokens.len()));
+        for (id, kind) in (0..).zip(&self.kinds) {
+            let start = bytes.len();
+            if self.is_special(id) {
+                bytes.push(0xff);
+            }
+            // an id of the vocabulary
+            let _ = self.push_bytes(id, &mut bytes);
+            if *kind == TokenKind::Unused || (!self.is_special(id) && bytes.get(start) == Some(&0xff)) {
+                bytes.truncate(start);
+            }
+            ends.push(bytes.len() as u32);
+        }
+        (bytes, ends)
+    }
+
     /// Whether an answer is over when the model says `id`: `eos`, `eot`, or a special token that ends a turn in some
     /// family of models (`<|im_end|>`, `<end_of_turn>`, …).
     pub fn is_end_of_generation(&self, id: u32) -> bool {
         self.ends.binary_search(&id).is_ok()
+    }
+
+    /// The bytes that `id` stands for, which need not be whole characters; of a special token its name.
+    ///
+    /// # Errors
+    /// [`Error::Tokenize`] for an id outside the vocabulary.
+    pub fn token_bytes(&self, id: u32) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.push_bytes(id, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// Appends the bytes that `id` stands for.

@@ -32,7 +32,10 @@ export class FakeLlm {
   info = () => JSON.stringify(INFO);
   cached_tokens = () => this.cached;
   detokenize = (ids) => String.fromCodePoint(...ids);
-  chat_prompt = (messages) => this.tokenize(`chat ${messages}`);
+  chat_prompt = (conversation) => {
+    this.conversation = JSON.parse(conversation);
+    return this.tokenize(`chat ${this.conversation.messages.at(-1).content}`);
+  };
 
   constructor(before = () => {}) {
     this.before = before;
@@ -47,6 +50,7 @@ export class FakeLlm {
   start(ids, options) {
     const [name] = this.words;
     this.name = name;
+    this.ids = [...ids];
     this.options = JSON.parse(options);
     this.log.push(['start', name]);
     this.events = [
@@ -64,6 +68,18 @@ export class FakeLlm {
 
   resume(generated) {
     this.events = this.events.filter(({ id }) => id === undefined || id >= generated.length);
+  }
+
+  vocabulary_bytes = () => new TextEncoder().encode('abc');
+  vocabulary_ends = () => Uint32Array.of(1, 2, 3);
+  end_id = () => 2;
+
+  allow(mask) {
+    this.log.push(['allow', ...mask]);
+  }
+
+  finish() {
+    this.events = [{ type: 'end', reason: 'stop', text: '' }];
   }
 
   stop() {
@@ -119,6 +135,9 @@ export function fakeRuntime(llm, total) {
     gpu: async () => ({ name: 'fake adapter', tuning: tuningOf(runtime.store, '1.0', 'adapter') }),
     startThreads: () => (runtime.others = 3),
     threads: () => 1 + runtime.others,
+    grammars: async () => {
+      throw new Error('this test has no grammars');
+    },
     Sha256: FakeSha256,
     Loader: {
       async create(options) {
@@ -150,8 +169,8 @@ export function connect(t, runtime) {
   return { connection: new Connection(port1, close), closed };
 }
 
-export async function loadFake(t, llm = new FakeLlm()) {
-  const { connection, closed } = connect(t, fakeRuntime(llm));
+export async function loadFake(t, llm = new FakeLlm(), more = {}) {
+  const { connection, closed } = connect(t, Object.assign(fakeRuntime(llm), more));
   const info = await connection.request(loadCall([new Blob(['x'])], { device: 'auto' }));
   return { llm: createLlm(connection, info), fake: llm, connection, closed };
 }

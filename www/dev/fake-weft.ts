@@ -4,7 +4,16 @@
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/errors.js';
-import type { GenerateOptions, Llm, LoadOptions, Models, Piece, Progress, StoredModel } from '../../js/src/types.js';
+import type {
+  GenerateOptions,
+  Llm,
+  LoadOptions,
+  Message,
+  Models,
+  Piece,
+  Progress,
+  StoredModel,
+} from '../../js/src/types.js';
 
 export { WeftError };
 export type * from '../../js/src/types.js';
@@ -61,9 +70,11 @@ function progressAt(phase: Progress['phase'], loaded: number, total: number): Pr
 }
 
 /** What the page uses of it. */
-type Chat = Pick<Llm, 'info' | 'chat' | 'generate' | 'tokenize' | 'detokenize' | 'dispose'>;
+interface Used extends Pick<Llm, 'info' | 'generate' | 'tokenize' | 'detokenize' | 'dispose'> {
+  chat(messages: readonly Message[], options?: GenerateOptions): AsyncIterable<Piece>;
+}
 
-export async function load({ signal, onProgress }: LoadOptions): Promise<Chat> {
+export async function load({ signal, onProgress }: LoadOptions): Promise<Used> {
   const total = 98_000_000;
   const steps = query.has('slow') ? 300 : 10;
   for (let step = 0; step <= steps; step++) {

@@ -36,7 +36,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         let cols = layout.quantised().map_or(32, |quantised| quantised.group);
         let tensor = |rows| Tensor { buffer, rows, cols };
         let weight = Matrix { buffer, layout, rows: cols, cols };
-        for index in [Index::Id, Index::Position] {
+        for index in [Index::Id, Index::Position, Index::Segment] {
             commands.push(Embed { table: weight, first_row: 0, index, scale: 1.0, y: tensor(1) }.into());
         }
         for (slot_inputs, norm) in [(false, None), (false, Some(RmsNorm { weight: tensor(1), eps: 0.0 })), (true, None)]
@@ -76,9 +76,9 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     for rows in [1, 2] {
         let (q, y) = (tensor(rows), Tensor { buffer, rows, cols: heads * head_dim });
         for cap in [None, Some(50.0)] {
-            let (scale, window) = (1.0, Some(9));
+            let (scale, window, causal) = (1.0, Some(9), true);
             let attention =
-                Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, y };
+                Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, causal, y };
             commands.push(attention.into());
         }
     }

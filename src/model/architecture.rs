@@ -1,4 +1,4 @@
-//! The architectures that weft runs, as rows of a table: how each varies the one decoder layer.
+//! The architectures that weft runs, as rows of a table: how each varies the one decoder layer, or the one encoder layer.
 
 use super::config::Scales;
 use crate::ops::{Activation, Function, NormKind, RopeKind, Weighting};
@@ -40,6 +40,8 @@ pub struct Architecture {
     pub deep_router: bool,
     /// Whether the embeddings are multiplied by the root of their width.
     pub scales_embedding: bool,
+    /// Whether its layers are those of an encoder, in which each token sees all others.
+    pub encoder: bool,
     /// The factors and bounds of a file that does not say them. Such a file says the factor of logits, where others say what divides them.
     pub scales: Option<Scales>,
 }
@@ -94,6 +96,7 @@ const LLAMA: Architecture = Architecture {
     experts: None,
     deep_router: false,
     scales_embedding: false,
+    encoder: false,
     scales: None,
 };
 
@@ -183,6 +186,8 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture { parallel: true, ..gpt("gptneox", Some(RopeKind::HalfSplit), Function::Gelu) },
     Architecture { parallel: true, ..gpt("phi2", Some(RopeKind::HalfSplit), Function::GeluTanh) },
     Architecture { parallel: true, ..gpt("falcon", Some(RopeKind::HalfSplit), Function::Gelu) },
+    // DistilBERT is stored under this name too
+    Architecture { encoder: true, ..gpt("bert", None, Function::Gelu) },
     Architecture { parallel: true, ..gpt("gptj", Some(RopeKind::Interleaved), Function::GeluTanh) },
 ];
 

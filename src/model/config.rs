@@ -1,11 +1,12 @@
-//! Hyperparameters of a decoder, read from GGUF metadata (`<architecture>.<key>`, as ggml's GGUF specification names them).
+//! Hyperparameters of a model, read from GGUF metadata (`<architecture>.<key>`, as ggml's GGUF specification names them).
 
 use super::architecture::{Architecture, NAMES, QkNorm, WindowedLayers};
+use super::encoder_config::Pooling;
 use crate::format::metadata::Metadata;
 use crate::ops::{Activation, NormKind, RopeKind, Weighting};
 use crate::{Error, Result};
 
-/// Hyperparameters of a decoder, and how it varies the common layer.
+/// Hyperparameters of a model, and how it varies the common layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `general.architecture`
@@ -40,6 +41,8 @@ pub struct Config {
     pub window: Option<usize>,
     /// Factors and bounds, 1 and none for most models.
     pub scales: Scales,
+    /// How the vectors of tokens become that of a text, where the model was trained for embeddings.
+    pub pooling: Option<Pooling>,
 }
 
 /// A feed-forward layer of which each token uses a part.
@@ -189,6 +192,7 @@ impl Config {
             trained_context: keys.count("context_length")?,
             norm_eps: metadata.f32(&keys.key(eps_key))?,
             parallel: metadata.opt_bool(&keys.key("use_parallel_residual"))?.unwrap_or(architecture.parallel),
+            pooling: Pooling::read(metadata, &keys.key("pooling_type"))?,
             windowed_rope: match architecture.windowed_rope_base {
                 Some(base) => {
                     let base = keys.f32_or("rope.freq_base_swa", base)?;

@@ -7,8 +7,8 @@ use super::kv_cache::KvCache;
 use super::weights::{ExpertWeight, Weight};
 use crate::Result;
 use crate::ops::{
-    Activate, Activation, Attention, Combine, Embed, Epilogue, Index, LastRow, Norm, NormKind, Recording, RmsNorm,
-    RopeAppend, Route,
+    Activate, Activation, Attention, Combine, Epilogue, Index, LastRow, Norm, NormKind, Recording, RmsNorm, RopeAppend,
+    Route,
 };
 use crate::record::{Memory, Tensor};
 
@@ -221,15 +221,9 @@ pub fn activations(memory: &mut dyn Memory, tokens: usize, cols: usize) -> Resul
 impl Decoder {
     /// Records token ids → residual stream after the last layer, in `s.x`.
     pub fn record_layers(&self, r: &mut Recording, s: &Scratch) -> Result<()> {
-        let embed = |r: &mut Recording, weight: &Weight, index, scale| {
-            let mut parts = weight.parts.iter();
-            parts.try_for_each(|part| {
-                r.push(Embed { table: part.matrix, first_row: part.first_row, index, scale, y: s.x })
-            })
-        };
-        embed(r, &self.embed_tokens, Index::Id, self.config.scales.embedding)?;
+        self.embed_tokens.embed(r, Index::Id, self.config.scales.embedding, s.x)?;
         if let Some(positions) = &self.embed_positions {
-            embed(r, positions, Index::Position, 1.0)?;
+            positions.embed(r, Index::Position, 1.0, s.x)?;
         }
         self.layers.iter().enumerate().try_for_each(|(i, layer)| self.record_layer(r, i, layer, s))
     }
@@ -274,8 +268,8 @@ impl Decoder {
             r.push(rope)?;
         }
         let (scale, cap) = (self.config.scales.attention, self.config.scales.attention_cap);
-        let (context, window, q, y) = (self.context, self.config.window_of(i), qkv, s.attn);
-        r.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, y })
+        let (context, window, causal, q, y) = (self.context, self.config.window_of(i), true, qkv, s.attn);
+        r.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, causal, y })
     }
 
     /// ffn = activation(norm(x) · projection) before the down projection
@@ -395,6 +389,15 @@ impl Decoder {
         };
         let (x, norm) = self.normed(r, self.norm, s)?;
         self.lm_head.linear(r, x, norm, epilogue, logits)
+    }
+
+    /// Records residual stream → what the last norm, if there is one, makes of the last token, `y`, (1, hidden).
+    pub fn record_hidden(&self, r: &mut Recording, s: &Scratch, y: Tensor) -> Result<()> {
+        r.push(LastRow { x: s.x, y })?;
+        match self.norm {
+            Some(norm) => r.push(self.norm_op(norm, y, false, y)),
+            None => Ok(()),
+        }
     }
 
     /// Records residual stream → logits of the last token, (1, vocab), by way of `last`, (1, hidden).

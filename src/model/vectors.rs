@@ -36,9 +36,8 @@ pub struct Vectors {
 }
 
 impl Vectors {
-    /// The vectors of the architecture, none of them announced.
-    pub fn new(config: &Config, vocab: usize) -> Self {
-        let shapes = shapes(config, vocab);
+    /// Those of the architecture by their shapes, none of them announced.
+    pub fn new(shapes: HashMap<String, [usize; 2]>) -> Self {
         Self { shapes, announced: HashSet::new(), places: HashMap::new(), waiting: Vec::new() }
     }
 
@@ -174,8 +173,8 @@ impl Vectors {
     }
 }
 
-/// Names and shapes of all vectors of the architecture, required or not.
-fn shapes(config: &Config, vocab: usize) -> HashMap<String, [usize; 2]> {
+/// Names and shapes of all vectors of a decoder, required or not.
+pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize; 2]> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, architecture, .. } = *config;
     let (q, kv) = (heads * head_dim, kv_heads * head_dim);
     let mut lengths: HashMap<String, usize> = HashMap::from([("output.bias".into(), vocab)]);

@@ -6,6 +6,7 @@
 //! from becoming a control token, carries the offsets of every byte along, and would make the module larger by all the steps that
 //! no language model uses.)
 
+mod gguf;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -85,6 +86,7 @@ struct Config {
     bos_token: Option<Named>,
     eos_token: Option<Named>,
     pad_token: Option<Named>,
+    mask_token: Option<Named>,
     add_bos_token: Option<bool>,
     add_eos_token: Option<bool>,
     chat_template: Option<Template>,
@@ -119,7 +121,18 @@ impl Tokenizer {
     /// [`Error::InvalidModel`] for a file that is not what it should be, [`Error::UnsupportedTokenizer`] for a step that
     /// weft does not know.
     pub fn from_hugging_face(tokenizer: &str, config: Option<&str>) -> Result<(Self, Option<String>)> {
-        let file: File = serde_json::from_str(tokenizer).map_err(|error| invalid("tokenizer.json", error))?;
+        Self::from_folder(tokenizer, config, &FolderOptions::default())
+    }
+
+    /// The same, with what else a folder says of it. Errors: `InvalidModel` also where the model has fewer embeddings than there are tokens.
+    pub fn from_folder(
+        tokenizer: &str,
+        config: Option<&str>,
+        options: &FolderOptions,
+    ) -> Result<(Self, Option<String>)> {
+        let mut file: File = serde_json::from_str(tokenizer).map_err(|error| invalid("tokenizer.json", error))?;
+        // Gemma 3 adds a token for pictures, which its models of text alone cannot read.
+        file.added_tokens.retain(|token| options.size.is_none_or(|size| (token.id as usize) < size));
         let config: Config = config
             .map_or(Ok(Config::default()), serde_json::from_str)
             .map_err(|error| invalid("tokenizer_config.json", error))?;
@@ -130,7 +143,39 @@ impl Tokenizer {
             }
             None => None,
         };
-        Ok((build(file, &config)?, template))
+        let mut tokenizer = build(file, &config)?;
+        tokenizer.fill(options)?;
+        Ok((tokenizer, template))
+    }
+}
+
+/// What a folder says of its tokenizer in other files.
+#[derive(Debug, Clone, Default)]
+pub struct FolderOptions {
+    /// Rows of the embedding table: often a few more than tokens.
+    pub size: Option<usize>,
+    /// Ids that end an answer.
+    pub ends: Vec<u32>,
+}
+
+impl Tokenizer {
+    /// Gives every embedding a token, and ends answers as `options` says.
+    fn fill(&mut self, options: &FolderOptions) -> Result<()> {
+        let count = self.tokens.len();
+        let size = options.size.unwrap_or(count);
+        if !(count..=count + MAX_GAP).contains(&size) {
+            let expected = format!("{size} tokens or a few less, by the `vocab_size` of config.json");
+            let got = format!("{count}: do both files belong to one model?");
+            return Err(Error::InvalidModel { what: "tokenizer.json".into(), expected, got });
+        }
+        for id in self.tokens.len()..size {
+            self.tokens.push(format!("[PAD{id}]"));
+            self.kinds.push(TokenKind::Unused);
+        }
+        self.ends.extend(options.ends.iter().filter(|&&id| (id as usize) < size));
+        self.ends.sort_unstable();
+        self.ends.dedup();
+        Ok(())
     }
 }
 
@@ -181,6 +226,8 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
     if after_bos.len() + 1 < first.len() {
         return Err(invalid("tokenizer.json", format!("{first:?} before a text, of which one is no token")));
     }
+    let between = post_processor.as_ref().and_then(between);
+    let between = between.map(|between| between.iter().filter_map(|token| find(token)).collect());
     let unk = model.unk_id.or_else(|| model.unk_token.as_deref().and_then(find));
     if let Some(kind) = unk.and_then(|unk| kinds.get_mut(unk as usize)) {
         *kind = TokenKind::Unknown;
@@ -191,6 +238,7 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
         eos: named(&config.eos_token),
         sep: last.as_deref().and_then(find),
         pad: named(&config.pad_token),
+        mask: named(&config.mask_token),
         add_bos: Some(config.add_bos_token.unwrap_or(!first.is_empty())),
         add_eos: Some(last.is_none() && config.add_eos_token == Some(true)),
         add_sep: Some(last.is_some()),
@@ -248,7 +296,8 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
     let vocabulary = Vocabulary { tokens, ..vocabulary };
     vocabulary.kinds()?;
     let tokenizer = Tokenizer::with_model(vocabulary, kinds, model)?;
-    Ok(Tokenizer { after_bos, prefix_once: steps.prefix_once, ..tokenizer })
+    let between = between.unwrap_or_else(|| tokenizer.between.clone());
+    Ok(Tokenizer { after_bos, prefix_once: steps.prefix_once, between, ..tokenizer })
 }
 
 /// Texts, kinds and scores by id. An id that the vocabulary leaves out has no text.
@@ -308,6 +357,22 @@ fn around(step: &Value) -> Result<(Vec<String>, Option<String>)> {
         "ByteLevel" => (Vec::new(), None),
         _ => return Err(refused()),
     })
+}
+
+/// The special tokens that it puts between two texts, where it says so.
+fn between(step: &Value) -> Option<Vec<String>> {
+    let sep = || step["sep"][0].as_str().map(str::to_owned);
+    match kind_of(step) {
+        "Sequence" => step["processors"].as_array()?.iter().find_map(between),
+        "BertProcessing" => Some(vec![sep()?]),
+        "RobertaProcessing" => Some(vec![sep()?; 2]),
+        "TemplateProcessing" => {
+            let mut texts = step["pair"].as_array()?.split(|part| part.get("Sequence").is_some());
+            let special = |part: &Value| part["SpecialToken"]["id"].as_str().map(str::to_owned);
+            Some(texts.nth(1)?.iter().filter_map(special).collect())
+        }
+        _ => None,
+    }
 }
 
 fn kind_of(step: &Value) -> &str {

@@ -11,14 +11,17 @@ mod chat_template;
 mod detokenize;
 mod hugging_face;
 mod pre_tokenizer;
+mod segments;
 mod sentencepiece;
 mod special;
 mod stop;
 mod vocabulary;
 mod word_piece;
 
-pub use chat_template::{ChatTemplate, Message, RenderOptions};
+pub use chat_template::{ChatTemplate, Conversation, Message, RenderOptions};
 pub use detokenize::Detokenizer;
+pub use hugging_face::FolderOptions;
+pub use segments::Segments;
 pub use stop::{StopMatcher, StopOutcome};
 pub use vocabulary::{Strip, Vocabulary};
 
@@ -57,6 +60,9 @@ const END_TOKENS: &[&str] = &[
     "[e~[",
     "_<EOT>",
 ];
+
+/// Texts of the token that stands for one to be filled in, where a file does not name it.
+const MASK_TOKENS: &[&str] = &["[MASK]", "<mask>"];
 
 /// A token of [`END_TOKENS`] that ends only a part of an answer where the vocabulary has all of the others beside it.
 const NO_END_BESIDE: &[(&str, &[&str])] = &[
@@ -99,6 +105,9 @@ pub struct Tokenizer {
     bos: Option<u32>,
     eos: Option<u32>,
     sep: Option<u32>,
+    mask: Option<u32>,
+    /// What stands between two texts that are read together.
+    between: Vec<u32>,
     /// Ids that end an answer, ascending.
     ends: Vec<u32>,
     add_bos: bool,
@@ -180,7 +189,7 @@ impl Tokenizer {
     }
 
     fn with_model(vocabulary: Vocabulary, kinds: Vec<TokenKind>, model: Model) -> Result<Self> {
-        let Vocabulary { tokens, bos, eos, eot, sep, .. } = vocabulary;
+        let Vocabulary { tokens, bos, eos, eot, sep, mask, .. } = vocabulary;
         let special = SpecialTokens::new(&tokens, &kinds, &vocabulary.strip, |token| match model.spelling() {
             Spelling::Bytes | Spelling::WordEnds => token.to_owned(),
             Spelling::Blocks | Spelling::Words => sentencepiece::unescape(token),
@@ -198,6 +207,9 @@ impl Tokenizer {
         let flag = |flag: Option<bool>| flag.unwrap_or(false);
         let (add_bos, add_eos, add_sep) =
             (flag(vocabulary.add_bos), flag(vocabulary.add_eos), flag(vocabulary.add_sep));
+        let is_mask = |id: &usize| structure(*id) && MASK_TOKENS.contains(&tokens[*id].as_str());
+        let mask = mask.or_else(|| (0..tokens.len()).find(is_mask).and_then(|id| u32::try_from(id).ok()));
+        let between = eos.filter(|_| add_eos).into_iter().chain(sep.filter(|_| add_sep)).collect();
         let (after_bos, prefix_once) = (Vec::new(), false);
         Ok(Self {
             tokens,
@@ -207,6 +219,8 @@ impl Tokenizer {
             bos,
             eos,
             sep,
+            mask,
+            between,
             ends,
             add_bos,
             add_eos,
@@ -296,6 +310,12 @@ impl Tokenizer {
         self.kinds.get(id as usize).is_some_and(|kind| kind.is_special())
     }
 
+    /// The special tokens with these names, of those that the vocabulary has.
+    pub fn special_ids(&self, names: &[String]) -> Vec<u32> {
+        let named = |id: &u32| self.is_special(*id) && names.contains(&self.tokens[*id as usize]);
+        if names.is_empty() { Vec::new() } else { (0..self.tokens.len() as u32).filter(named).collect() }
+    }
+
     /// The token that begins a text.
     pub fn bos(&self) -> Option<u32> {
         self.bos
@@ -306,15 +326,54 @@ impl Tokenizer {
         self.eos
     }
 
+    /// The token that stands for one to be filled in.
+    pub fn mask(&self) -> Option<u32> {
+        self.mask
+    }
+
     /// Whether plain text is encoded with a leading `bos` (under [`EncodeOptions::add_special`]).
     pub fn adds_bos(&self) -> bool {
         self.add_bos && self.bos.is_some()
+    }
+
+    /// The tokens that end an answer, ascending.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// The bytes of all tokens one after the other, and where each ends. Special tokens begin with 0xFF, which no text has; a token that no
+    /// text can contain has no bytes.
+    pub fn vocabulary(&self) -> (Vec<u8>, Vec<u32>) {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(self.tokens.len()));
+        for (id, kind) in (0..).zip(&self.kinds) {
+            let start = bytes.len();
+            if self.is_special(id) {
+                bytes.push(0xff);
+            }
+            // an id of the vocabulary
+            let _ = self.push_bytes(id, &mut bytes);
+            if *kind == TokenKind::Unused || (!self.is_special(id) && bytes.get(start) == Some(&0xff)) {
+                bytes.truncate(start);
+            }
+            ends.push(bytes.len() as u32);
+        }
+        (bytes, ends)
     }
 
     /// Whether an answer is over when the model says `id`: `eos`, `eot`, or a special token that ends a turn in some
     /// family of models (`<|im_end|>`, `<end_of_turn>`, …).
     pub fn is_end_of_generation(&self, id: u32) -> bool {
         self.ends.binary_search(&id).is_ok()
+    }
+
+    /// The bytes that `id` stands for, which need not be whole characters; of a special token its name.
+    ///
+    /// # Errors
+    /// [`Error::Tokenize`] for an id outside the vocabulary.
+    pub fn token_bytes(&self, id: u32) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.push_bytes(id, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// Appends the bytes that `id` stands for.

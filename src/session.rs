@@ -10,6 +10,7 @@
 mod embedding;
 pub mod encoder;
 mod encoder_programs;
+mod estimate;
 mod loaded;
 mod loading;
 mod programs;
@@ -26,6 +27,7 @@ use crate::tokenizer::{ChatTemplate, Conversation, Detokenizer, EncodeOptions, R
 use crate::{Error, Result};
 
 pub use embedding::EmbedOptions;
+pub use estimate::{Estimate, Estimator};
 pub use loaded::Loaded;
 pub use loading::Loading;
 use programs::Programs;

@@ -9,7 +9,8 @@ use wasm_bindgen::prelude::*;
 
 use crate::Error;
 use crate::engine::{self, Device, Hints};
-use crate::session::{EmbedOptions, GenerateOptions, Info, Loaded, Loading};
+use crate::format::{Folder, ModelReader, Quantize};
+use crate::session::{self, EmbedOptions, GenerateOptions, Info, Loaded, Loading};
 use crate::tokenizer::{Conversation, EncodeOptions};
 
 /// Says in the console where a panic came from; the trap that follows it says nothing.
@@ -41,7 +42,7 @@ fn to_json(value: &impl Serialize) -> Result<String, JsValue> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct LoadOptions {
     device: Device,
     context_length: Option<usize>,
@@ -50,6 +51,37 @@ struct LoadOptions {
     /// Whether the worker asks for subgroups, and the GPU has them.
     #[serde(default)]
     subgroups: bool,
+    #[serde(flatten)]
+    source: SourceOptions,
+}
+
+/// What is to be read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SourceOptions {
+    /// Name of the folder, if it is one.
+    folder: Option<String>,
+    /// What becomes of the weights, if somebody says.
+    quantize: Option<String>,
+}
+
+impl SourceOptions {
+    /// `files`: names and texts of the folder's small files, in turn.
+    fn reader(&self, files: &[String]) -> Result<ModelReader, Error> {
+        let quantize = self.quantize.as_deref().map(Quantize::named).transpose()?;
+        let text =
+            |name: &str| files.as_chunks::<2>().0.iter().find(|[file, _]| file == name).map(|[_, text]| text.as_str());
+        let folder = self.folder.as_deref().map(|name| Folder::new(name, text)).transpose()?;
+        Ok(ModelReader::new(folder, quantize))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EstimateOptions {
+    context_length: Option<usize>,
+    #[serde(flatten)]
+    source: SourceOptions,
 }
 
 /// The package's version: what was remembered of another may not fit.
@@ -97,12 +129,16 @@ pub struct Loader {
 
 #[wasm_bindgen]
 impl Loader {
-    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null, "tuning": string | null, "subgroups": boolean}`.
-    pub async fn create(options: String) -> Result<Loader, JsValue> {
+    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null, "tuning": string | null,
+    /// "subgroups": boolean, "folder": string | null, "quantize": string | null}`; `files`: names and texts of a folder's small files, in turn.
+    pub async fn create(options: String, files: Vec<String>) -> Result<Loader, JsValue> {
         let options: LoadOptions = from_json("options", &options)?;
+        let reader = options.source.reader(&files).map_err(to_js)?;
+        drop(files);
         let hints = Hints { tuning: options.tuning.as_deref(), subgroups: options.subgroups };
         let opened = engine::open(options.device, hints).await.map_err(to_js)?;
-        Ok(Self { loading: Loading::new(opened.engine, options.context_length), reason: opened.reason })
+        let loading = Loading::with(opened.engine, reader, options.context_length);
+        Ok(Self { loading, reason: opened.reason })
     }
 
     /// `gpu` or `cpu`.
@@ -125,6 +161,11 @@ impl Loader {
         self.loading.feed(bytes).await.map_err(to_js)
     }
 
+    /// Between the bytes of two files.
+    pub fn end_file(&self) -> Result<(), JsValue> {
+        self.loading.end_file().map_err(to_js)
+    }
+
     /// Bytes of the whole file, once its header was read.
     pub fn total_bytes(&self) -> Option<f64> {
         self.loading.total_bytes().map(|bytes| bytes as f64)
@@ -135,6 +176,36 @@ impl Loader {
         let mut model = self.loading.finish_any().await.map_err(to_js)?;
         model.warm_up().await.map_err(to_js)?;
         Ok(Llm { model, reason: self.reason })
+    }
+}
+
+/// Says what a model needs, from the headers of its files.
+#[wasm_bindgen]
+pub struct Estimator(session::Estimator);
+
+#[wasm_bindgen]
+impl Estimator {
+    /// `options`: `{"contextLength": number | null, "folder": string | null, "quantize": string | null}`; `files` as for a [`Loader`].
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: &str, files: Vec<String>) -> Result<Estimator, JsValue> {
+        let options: EstimateOptions = from_json("options", options)?;
+        let reader = options.source.reader(&files).map_err(to_js)?;
+        Ok(Self(session::Estimator::new(reader, options.context_length)))
+    }
+
+    /// The next bytes of a file; whether its header was among what came.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, JsValue> {
+        self.0.feed(bytes).map_err(to_js)
+    }
+
+    /// Between the bytes of two files.
+    pub fn end_file(&mut self) -> Result<(), JsValue> {
+        self.0.end_file().map_err(to_js)
+    }
+
+    /// After the last header: an estimate as JSON.
+    pub fn finish(self) -> Result<String, JsValue> {
+        to_json(&self.0.finish().map_err(to_js)?)
     }
 }
 

@@ -67,7 +67,10 @@ export class Connection {
   open(call: Call, listener: Listener): number {
     if (this.#failure) throw this.#failure;
     const id = this.#nextId++;
-    this.#port.postMessage({ type: 'call', id, call }, call.type === 'load' ? transfersOf(call) : []);
+    this.#port.postMessage(
+      { type: 'call', id, call },
+      call.type === 'load' || call.type === 'estimate' ? transfersOf(call) : [],
+    );
     this.#listeners.set(id, listener);
     return id;
   }

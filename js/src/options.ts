@@ -1,18 +1,30 @@
 /** Checks what the caller gave before it crosses to the worker: names the option, what it should be and what it is. */
 
 import { give, giveFetch } from './download/port.js';
-import { HUB, hubAddress, partsOf, webAddress, type Address, type FileSource } from './download/source.js';
+import {
+  HUB,
+  hubAddress,
+  partsOf,
+  webAddress,
+  webFolder,
+  type Address,
+  type FileSource,
+  type FolderAddress,
+} from './download/source.js';
 import { invalidOption } from './errors.js';
-import type { Conversation, EncodeTask, LoadCall, StartOptions } from './protocol.js';
+import type { Conversation, EncodeTask, EstimateCall, LoadCall, StartOptions } from './protocol.js';
 import type {
   ChatOptions,
   EmbedOptions,
   EncodeOptions,
+  EstimateOptions,
   FileLike,
   GenerateOptions,
   LoadOptions,
   Message,
+  ModelSource,
   Pooling,
+  Quantize,
   StoreOptions,
   TokenizeOptions,
 } from './types.js';
@@ -21,33 +33,33 @@ const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
 const LOAD_OPTIONS = [
   ...['model', 'device', 'contextLength', 'threads', 'signal', 'onProgress'],
-  ...['store', 'sha256', 'fetch', 'token', 'hub', 'shared'],
+  ...['store', 'sha256', 'fetch', 'token', 'hub', 'shared', 'quantize'],
 ];
+
+const ESTIMATE_OPTIONS = ['contextLength', 'quantize', 'signal', 'store', 'fetch', 'token', 'hub'];
+
+const QUANTIZE = ['q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0', 'f16', 'bf16', 'none'] as const;
 
 /** What crosses to the worker. A stream of the caller, or its `fetch`, is served from now on. */
 export function checkLoad(options: LoadOptions): LoadCall {
   checkNames(options, LOAD_OPTIONS);
   const { device = 'auto', contextLength, threads, onProgress, fetch } = options;
   if (!DEVICES.includes(device)) throw invalidOption('device', DEVICES.map((name) => `'${name}'`).join(' or '), device);
-  if (contextLength !== undefined) checkNumber('contextLength', contextLength, { min: 1, max: U32_MAX, integer: true });
+  checkContext(contextLength);
   if (threads !== undefined) checkNumber('threads', threads, { min: 1, max: MAX_THREADS, integer: true });
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw invalidOption('onProgress', 'a function', onProgress);
   }
   checkSignal(options.signal);
-  if (fetch !== undefined && typeof fetch !== 'function') throw invalidOption('fetch', 'a function', fetch);
   const { shared = false } = options;
   if (typeof shared !== 'boolean') throw invalidOption('shared', 'a boolean', shared);
   if (shared) checkShareable(options);
   const store = checkStore(options.store);
   const sha256 = checkSha256(options.sha256);
+  const quantize = checkQuantize(options.quantize);
+  checkFetch(fetch);
   const files = checkModel(options);
-  let fetchPort: MessagePort | null = null;
-  if (fetch) {
-    const { port1, port2 } = new MessageChannel();
-    giveFetch(fetch, port1);
-    fetchPort = port2;
-  }
+  const fetchPort = portOf(fetch);
   return {
     type: 'load',
     files,
@@ -55,13 +67,57 @@ export function checkLoad(options: LoadOptions): LoadCall {
     contextLength: contextLength ?? null,
     threads: threads ?? null,
     sha256,
+    quantize,
     store,
     fetchPort,
   };
 }
 
+/** The same for {@link estimate}. */
+export function checkEstimate(model: ModelSource, options: EstimateOptions): EstimateCall {
+  checkNames(options, ESTIMATE_OPTIONS);
+  const { contextLength, fetch } = options;
+  checkContext(contextLength);
+  checkSignal(options.signal);
+  checkFetch(fetch);
+  const quantize = checkQuantize(options.quantize);
+  const store = checkStore(options.store);
+  const files = checkModel({ ...options, model });
+  return {
+    type: 'estimate',
+    files,
+    contextLength: contextLength ?? null,
+    quantize,
+    store,
+    fetchPort: portOf(fetch),
+  };
+}
+
+function checkContext(contextLength: unknown): void {
+  if (contextLength !== undefined) checkNumber('contextLength', contextLength, { min: 1, max: U32_MAX, integer: true });
+}
+
+function checkQuantize(quantize: unknown): Quantize | null {
+  if (quantize === undefined) return null;
+  const found = QUANTIZE.find((name) => name === quantize);
+  if (!found) throw invalidOption('quantize', QUANTIZE.map((name) => `'${name}'`).join(' or '), quantize);
+  return found;
+}
+
+function checkFetch(fetch: unknown): void {
+  if (fetch !== undefined && typeof fetch !== 'function') throw invalidOption('fetch', 'a function', fetch);
+}
+
+/** A port to the caller's own `fetch`, where there is one. */
+function portOf(fetch: LoadOptions['fetch']): MessagePort | null {
+  if (!fetch) return null;
+  const { port1, port2 } = new MessageChannel();
+  giveFetch(fetch, port1);
+  return port2;
+}
+
 /** What a call must hand over, since it cannot be copied. */
-export function transfersOf({ files, fetchPort }: LoadCall): Transferable[] {
+export function transfersOf({ files, fetchPort }: LoadCall | EstimateCall): Transferable[] {
   const streams = files.flatMap((file) => (file.type === 'stream' ? [file.port] : []));
   return fetchPort ? [...streams, fetchPort] : streams;
 }
@@ -70,8 +126,11 @@ function checkModel({ model, hub, token }: LoadOptions): FileSource[] {
   const files = Array.isArray(model) ? (model as readonly FileLike[]) : [model as FileLike];
   if (files.length === 0) throw invalidOption('model', 'at least one file', model);
   const checked = files.map((file): FileSource => {
-    if (file instanceof Blob) return { type: 'blob', blob: file };
-    if (typeof file === 'string' || file instanceof URL) return checkAddress('model', file, hub, token);
+    if (file instanceof Blob) {
+      const path = 'webkitRelativePath' in file ? String(file.webkitRelativePath) : '';
+      return { type: 'blob', blob: file, ...(path && { path }) };
+    }
+    if (typeof file === 'string' || file instanceof URL) return checkSource('model', file, hub, token);
     if (isHandle(file) && (file.kind === 'file' || !Array.isArray(model))) return { type: 'handle', handle: file };
     if (!(file instanceof ReadableStream)) {
       const expected = 'a URL, a File or Blob, a handle of a file or folder, a ReadableStream, or an array of files';
@@ -107,8 +166,20 @@ function allParts(first: Address): Address[] {
   return urls.map((url, index) => ({ ...first, url, key: keys[index] ?? url }));
 }
 
-/** An address as it is fetched and stored. */
-export function checkAddress(option: string, address: unknown, hub: unknown = HUB, token?: unknown): Address {
+/** The address of a file, as it is fetched and stored. */
+export function checkAddress(option: string, address: unknown, hub?: unknown, token?: unknown): Address {
+  const found = checkSource(option, address, hub, token);
+  if (found.type === 'folder') throw invalidOption(option, 'the address of a file', address);
+  return found;
+}
+
+/** The address of a file, or of a folder. */
+export function checkSource(
+  option: string,
+  address: unknown,
+  hub: unknown = HUB,
+  token?: unknown,
+): Address | FolderAddress {
   if (typeof address !== 'string' && !(address instanceof URL)) throw invalidOption(option, 'a URL', address);
   // The worker has another base address than the page.
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
@@ -121,11 +192,16 @@ export function checkAddress(option: string, address: unknown, hub: unknown = HU
   if (text.startsWith('hf:')) {
     const found = hubAddress(text, new URL(hub, base).href, token ?? null);
     if (!found)
-      throw invalidOption(option, "'hf:owner/repository/path/to/file.gguf', or the same with @revision", text);
+      throw invalidOption(
+        option,
+        "'hf:owner/repository/path/to/file.gguf', 'hf:owner/repository', or with @revision",
+        text,
+      );
     return found;
   }
   if (!URL.canParse(text, base)) throw invalidOption(option, 'an address that can be resolved', text);
-  return webAddress(new URL(text, base));
+  const url = new URL(text, base);
+  return url.pathname.endsWith('/') && /^https?:$/.test(url.protocol) ? webFolder(url) : webAddress(url);
 }
 
 function checkStore(store: unknown): StoreOptions | null {

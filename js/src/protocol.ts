@@ -5,11 +5,13 @@ import type { Encoded } from './encoding.js';
 import type { SerializedError } from './errors.js';
 import type {
   Device,
+  Estimate,
   Message,
   ModelInfo,
   Piece,
   Pooling,
   Progress,
+  Quantize,
   SamplingOptions,
   Sharing,
   StoreOptions,
@@ -62,9 +64,19 @@ export type Call =
       readonly threads: number | null;
       /** One for each file, or none. */
       readonly sha256: readonly string[];
+      /** Null where the caller leaves it to the worker. */
+      readonly quantize: Quantize | null;
       /** Null where nothing may be stored. */
       readonly store: StoreOptions | null;
       /** The page's own `fetch`, where the caller gave one. */
+      readonly fetchPort: MessagePort | null;
+    }
+  | {
+      readonly type: 'estimate';
+      readonly files: readonly FileSource[];
+      readonly contextLength: number | null;
+      readonly quantize: Quantize | null;
+      readonly store: StoreOptions | null;
       readonly fetchPort: MessagePort | null;
     }
   | { readonly type: 'generate'; readonly prompt: Prompt; readonly options: StartOptions }
@@ -76,6 +88,7 @@ export type Call =
 export type LoadedInfo = Omit<ModelInfo, keyof Sharing>;
 
 export type LoadCall = Extract<Call, { type: 'load' }>;
+export type EstimateCall = Extract<Call, { type: 'estimate' }>;
 
 export type Request =
   | { readonly type: 'call'; readonly id: number; readonly call: Call }
@@ -86,7 +99,11 @@ export type Reply =
   | { readonly type: 'progress'; readonly id: number; readonly progress: Progress }
   | { readonly type: 'piece'; readonly id: number; readonly piece: Piece }
   /** The end of a call that is no generation. */
-  | { readonly type: 'result'; readonly id: number; readonly value: LoadedInfo | Encoded | number[] | string }
+  | {
+      readonly type: 'result';
+      readonly id: number;
+      readonly value: LoadedInfo | Encoded | Estimate | number[] | string;
+    }
   /** The model was loaded again. */
   | { readonly type: 'reload'; readonly info: LoadedInfo }
   | { readonly type: 'error'; readonly id: number; readonly error: SerializedError }

@@ -1,5 +1,6 @@
 /** What the worker needs of the wasm module. The compiler checks the generated glue against it; structured values are JSON. */
 
+import type { Adapter } from './adapter.js';
 import type { GrammarModule } from './constraints.js';
 import type { Hasher } from './download/hash.js';
 import type { Tuning } from './tuning.js';
@@ -20,6 +21,7 @@ export interface GrammarGlue extends AnyGlue, GrammarModule {}
 /** A build's generated JavaScript. */
 export interface Glue extends AnyGlue {
   readonly Loader: Runtime['Loader'];
+  readonly Estimator: Runtime['Estimator'];
   readonly Sha256: Runtime['Sha256'];
   /** The package's. */
   version(): string;
@@ -31,14 +33,16 @@ export interface ThreadsGlue extends Glue {
 }
 
 export interface Runtime {
-  readonly Loader: { create(options: string): Promise<RuntimeLoader> };
+  /** `files`: names and texts of a folder's small files, in turn; none for GGUF. */
+  readonly Loader: { create(options: string, files: string[]): Promise<RuntimeLoader> };
+  readonly Estimator: new (options: string, files: string[]) => RuntimeEstimator;
   readonly Sha256: new () => Hasher;
   /** Name of the build. */
   readonly build: string;
   /** Bytes of the module's linear memory. */
   memoryBytes(): number;
   /** What the browser tells of the GPU, and what is remembered of it; undefined where there is none. */
-  gpu(): Promise<{ readonly name: string; readonly subgroups: boolean; readonly tuning: Tuning } | undefined>;
+  gpu(): Promise<(Pick<Adapter, 'name' | 'subgroups' | 'maxBufferBytes'> & { readonly tuning: Tuning }) | undefined>;
   /** Starts the other threads, for an engine that has use for them. */
   startThreads(): void;
   /** Threads that compute. */
@@ -58,9 +62,21 @@ export interface RuntimeLoader {
   set_stream_bytes(total: number): void;
   /** Waits where the engine cannot take more. */
   feed(bytes: Uint8Array): Promise<void>;
+  /** Between two files. */
+  end_file(): void;
   /** What the header says of its own file, once it was read. */
   total_bytes(): number | undefined;
   finish(): Promise<RuntimeLlm>;
+}
+
+/** Reads the headers of a model's files. */
+export interface RuntimeEstimator {
+  /** The next bytes of a file; whether its header was among what came. */
+  feed(bytes: Uint8Array): boolean;
+  /** Between two files. */
+  end_file(): void;
+  /** After the last header: an estimate as JSON. */
+  finish(): string;
 }
 
 export interface RuntimeLlm {

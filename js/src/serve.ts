@@ -6,6 +6,7 @@
 import { Constraints } from './constraints.js';
 import { browserDownloads, type Downloads } from './downloads.js';
 import { encode } from './encoding.js';
+import { estimate } from './estimate.js';
 import { serializeError, WeftError, type SerializedError } from './errors.js';
 import { generate, unstarted } from './generation.js';
 import { load, type Start } from './load.js';
@@ -116,6 +117,10 @@ export class Host {
       const model = await (this.#model ??= this.#open(call));
       client.onProgress = undefined;
       return port.postMessage({ type: 'result', id, value: await model.info() });
+    }
+    if (call.type === 'estimate') {
+      const value = await estimate(this.#start, this.#downloads, call);
+      return port.postMessage({ type: 'result', id, value });
     }
     const model = await this.#model;
     if (!model) throw new WeftError('INTERNAL', 'a call came before the model was loaded');

@@ -23,6 +23,7 @@ export function starting(watch?: (crash: MessagePort) => void): Start {
     const others = new Threads();
     return {
       Loader: glue.Loader,
+      Estimator: glue.Estimator,
       Sha256: glue.Sha256,
       build,
       memoryBytes: () => wasmMemory.buffer.byteLength,
@@ -32,6 +33,7 @@ export function starting(watch?: (crash: MessagePort) => void): Start {
           found && {
             name: found.name,
             subgroups: found.subgroups,
+            maxBufferBytes: found.maxBufferBytes,
             tuning: tuningOf(browserStore, glue.version(), found.key),
           }
         );

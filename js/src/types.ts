@@ -4,13 +4,15 @@ import type { ChatCompletions, Completions, Embeddings } from './openai/types.js
 
 /**
  * Where a file comes from: a URL, `hf:owner/repository/path@revision` (`main` where no revision is named), a file that the user
- * chose or dropped, or its handle; a stream can be read once, and is not stored.
+ * chose or dropped, or its handle; a stream can be read once, and is not stored. An address that ends with a slash, or
+ * `hf:owner/repository` alone, is a folder of transformers.
  */
 export type FileLike = string | URL | Blob | FileSystemFileHandle | ReadableStream<Uint8Array>;
 
 /**
- * A model's file, its parts in order where it is split, or the folder that they are in. Of a split model with an address,
- * `…-00001-of-00003.gguf`, the first part is enough.
+ * A model's GGUF file, its parts in order where it is split, or the folder that they are in; or a folder of transformers, with
+ * `config.json`, `tokenizer.json` and safetensors files, as an address, a handle or its files in any order. Of a split model with an
+ * address, `…-00001-of-00003.gguf`, the first part is enough.
  */
 export type ModelSource = FileLike | FileSystemDirectoryHandle | readonly FileLike[];
 
@@ -26,6 +28,9 @@ export interface StoreOptions {
 
 /** `auto` takes a real GPU where there is one, else the CPU; the others insist. */
 export type Device = 'auto' | 'gpu' | 'cpu';
+
+/** Types that weights can be turned into while they are loaded; `none` leaves them as they are. */
+export type Quantize = 'q8_0' | 'q5_1' | 'q5_0' | 'q4_1' | 'q4_0' | 'f16' | 'bf16' | 'none';
 
 export interface LoadOptions {
   model: ModelSource;
@@ -45,6 +50,11 @@ export interface LoadOptions {
    * stores nor looks. Default true.
    */
   store?: boolean | StoreOptions;
+  /**
+   * What becomes of matrices of more bits, where their rows are whole blocks of 32. Default: `q8_0` for a folder of transformers, which
+   * halves what 16 bits take and changes next to nothing; `none` for GGUF files.
+   */
+  quantize?: Quantize;
   /** Of the whole file, 64 hexadecimal digits; an array for several files. A file that differs is an `INTEGRITY` error. */
   sha256?: string | readonly string[];
   /** Fetches in place of the browser's own, in the page: to add headers, for example. Addresses are absolute. */
@@ -54,10 +64,45 @@ export interface LoadOptions {
   /** Where `hf:` addresses lead. Default: the public hub. */
   hub?: string;
   /**
-   * Whether tabs of this origin that load the same files with the same `sha256`, `device`, `contextLength` and `store` use one
+   * Whether tabs of this origin that load the same files with the same `sha256`, `device`, `contextLength`, `quantize` and `store` use one
    * model together. It takes an address, and has one thread. Default false.
    */
   shared?: boolean;
+}
+
+/** What of {@link LoadOptions} matters before a model is loaded. */
+export type EstimateOptions = Pick<
+  LoadOptions,
+  'contextLength' | 'quantize' | 'signal' | 'store' | 'fetch' | 'token' | 'hub'
+>;
+
+/** What a model is and what memory it needs, by the headers of its files. */
+export interface Estimate {
+  readonly name: string;
+  readonly architecture: string;
+  readonly parameters: number;
+  /** The type that holds most weights, as they will be held. */
+  readonly quantization: string;
+  readonly contextLength: number;
+  readonly trainedContextLength: number;
+  readonly weightBytes: number;
+  /** Keys and values of a full context. */
+  readonly kvCacheBytes: number;
+  readonly activationBytes: number;
+  /** All of these; engines fill rows up, a few percent at most. */
+  readonly totalBytes: number;
+  /** Of the largest piece that must be in one buffer. */
+  readonly largestBufferBytes: number;
+  /** Whether it fits the 4 GiB that a WebAssembly module can address. What the device has free, browsers do not tell. */
+  readonly cpu: Fit;
+  /** Whether it fits the limits of the GPU; null where there is none. */
+  readonly gpu: Fit | null;
+}
+
+export interface Fit {
+  readonly fits: boolean;
+  /** Why not, as a sentence; null where it fits. */
+  readonly reason: string | null;
 }
 
 export interface Progress {
@@ -343,10 +388,10 @@ export interface StoreUsage {
   readonly persisted: boolean;
 }
 
-/** The models that the browser keeps. A file of a split model is one of its own. */
+/** The models that the browser keeps. A file of a split model, or of a folder, is one of its own. */
 export interface Models {
   list(): Promise<StoredModel[]>;
-  /** Whether it was there. What other models share stays. */
+  /** Whether it was there; of a folder, all of its files go. What other models share stays. */
   delete(source: string | URL): Promise<boolean>;
   usage(): Promise<StoreUsage>;
   /** Asks the browser to keep the store; whether it does. */

@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
+import { fileServer, pattern } from './support/server.mjs';
+import { MemoryVisitor } from './support/store.mjs';
 import { collect, FakeLlm, gate, loadFake, settle, textOf } from './support/fake.mjs';
 
 const reasonOf = (pieces) => pieces.at(-1).finish?.reason;
@@ -116,4 +118,22 @@ test('dispose ends what runs and what waits with reason abort, and later calls f
   await assert.rejects(llm.tokenize('later'), { code: 'DISPOSED' });
   await assert.rejects(collect(llm.generate('later')), { name: 'WeftError', code: 'DISPOSED' });
   assert.equal(closed.times, 1);
+});
+
+test('a download of many requests leaves no listener on its signal', async (t) => {
+  const counts = new Map();
+  for (const [method, step] of [
+    ['addEventListener', 1],
+    ['removeEventListener', -1],
+  ]) {
+    AbortSignal.prototype[method] = function (type, ...rest) {
+      counts.set(this, (counts.get(this) ?? 0) + step);
+      return EventTarget.prototype[method].call(this, type, ...rest);
+    };
+    t.after(() => delete AbortSignal.prototype[method]);
+  }
+  const server = await fileServer(t, pattern(3 << 20), { cut: (number) => (number < 40 ? 1 << 16 : Infinity) });
+  await new MemoryVisitor(t).load(server.url);
+  assert.ok(server.requests.length > 40);
+  assert.ok(Math.max(...counts.values()) <= 5, `${Math.max(...counts.values())} listeners`);
 });

@@ -4,6 +4,10 @@
 
 #[path = "weft/encode.rs"]
 mod encode;
+#[path = "weft/files.rs"]
+mod files;
+#[path = "weft/quantize.rs"]
+mod quantize;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -11,6 +15,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use encode::Encode;
+use files::{Files, io_error};
 use pollster::block_on;
 use serde_json::json;
 use weft_llm::engine::{self, Device, Hints};
@@ -81,10 +86,20 @@ enum Command {
         #[command(flatten)]
         model: ModelArgs,
     },
-    /// Prints what a model file holds, as JSON.
+    /// Prints what a model is and what memory it needs, as JSON; only headers are read.
     Info {
         #[command(flatten)]
         model: ModelArgs,
+    },
+    /// Writes a model as a GGUF file of fewer bits.
+    Quantize {
+        /// A GGUF file or a folder of transformers.
+        input: PathBuf,
+        /// The GGUF file to write; it must not exist yet.
+        output: PathBuf,
+        /// q8_0, q5_1, q5_0, q4_1, q4_0, f16 or bf16; none keeps the weights as they are.
+        #[arg(short, long = "type", default_value = "q8_0")]
+        kind: String,
     },
     /// Measures prompt and generation speed.
     Bench {
@@ -107,9 +122,12 @@ enum Command {
 
 #[derive(Args)]
 struct ModelArgs {
-    /// A GGUF file; of a split model the parts in order.
+    /// A GGUF file; of a split model the parts in order; or a folder of transformers.
     #[arg(short, long, required = true, num_args = 1..)]
     model: Vec<PathBuf>,
+    /// What becomes of the weights while they are loaded: q8_0 and so on, or none. By default q8_0 for a folder.
+    #[arg(long)]
+    quantize: Option<String>,
     /// What to run on.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
@@ -186,10 +204,8 @@ async fn run(command: Command) -> Result<()> {
             std::io::stdin().read_to_string(&mut text).map_err(|error| io_error("standard input", &error))?;
             print_json(&json!({ "ids": encode(model.tokenizer(), &text)? }))
         }
-        Command::Info { model } => {
-            let model = model.load_any().await?;
-            print_json(&model.info())
-        }
+        Command::Info { model } => print_json(&files::estimate(&model.files()?, model.context)?),
+        Command::Quantize { input, output, kind } => quantize::quantize(&Files::new(&[input], Some(&kind))?, &output),
         Command::Bench { model, prompt_tokens, prompt, gen_tokens, json } => {
             let context = model.context.or(prompt.is_none().then_some(prompt_tokens + gen_tokens + 2));
             let start = Instant::now();
@@ -208,6 +224,10 @@ async fn run(command: Command) -> Result<()> {
 }
 
 impl ModelArgs {
+    fn files(&self) -> Result<Files> {
+        Files::new(&self.model, self.quantize.as_deref())
+    }
+
     async fn load(&self) -> Result<Session> {
         self.load_any().await?.into_decoder("generate")
     }
@@ -225,21 +245,13 @@ impl ModelArgs {
 
     async fn load_on(&self, device: Device) -> Result<Loaded> {
         let engine = engine::open(device, Hints::default()).await?.engine;
-        let mut loading = Loading::new(engine, self.context);
-        let sizes = self.model.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
-        // what cannot be asked for its size is named when it is read
-        loading.set_stream_bytes(sizes.sum::<std::io::Result<u64>>().unwrap_or(u64::MAX));
-        let mut chunk = vec![0; 1 << 20];
-        for path in &self.model {
-            let name = path.display().to_string();
-            let mut file = std::fs::File::open(path).map_err(|error| io_error(&name, &error))?;
-            loop {
-                match file.read(&mut chunk).map_err(|error| io_error(&name, &error))? {
-                    0 => break,
-                    n => loading.feed(&chunk[..n]).await?,
-                }
-            }
-        }
+        let files = self.files()?;
+        let mut loading = Loading::with(engine, files.reader()?, self.context);
+        loading.set_stream_bytes(files.bytes());
+        files.read(|bytes| match bytes {
+            [] => loading.end_file().map(|()| true),
+            bytes => block_on(loading.feed(bytes)).map(|()| true),
+        })?;
         loading.finish_any().await
     }
 }
@@ -359,10 +371,6 @@ fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
 
 fn read(path: &std::path::Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| io_error(&path.display().to_string(), &error))
-}
-
-fn io_error(what: &str, error: &std::io::Error) -> Error {
-    Error::Io { what: what.into(), message: error.to_string() }
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {

@@ -13,9 +13,9 @@ use super::encoder_loader::{encoder, encoder_groups, encoder_vectors};
 use super::kv_cache::KvCache;
 use super::rope::ALL_FACTORS;
 use super::vectors::{Vectors, decoder_vectors};
-use super::vocabulary::take_vocabulary;
+use super::vocabulary::take_tokenizer;
 use super::weights::{ExpertWeight, Group, Weight, missing_tensor};
-use crate::format::{GgufReader, Header, Sink, TensorInfo};
+use crate::format::{Header, ModelReader, Sink, TensorInfo};
 use crate::record::{Memory, Tensor};
 use crate::tokenizer::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
@@ -55,17 +55,22 @@ impl Network {
 /// Context length when the caller does not choose: enough for a conversation, small enough for a phone.
 const DEFAULT_CONTEXT: usize = 2048;
 
-/// Feeds on the bytes of a model file, or of all parts of a split one in a row.
+/// Feeds on the bytes of a model's files, one after the other.
 pub struct Loader {
-    reader: GgufReader,
+    reader: ModelReader,
     assembly: Assembly,
 }
 
 impl Loader {
     /// `context`: positions of the KV cache; `None` for what the model was trained for, at most 2048.
     pub fn new(context: Option<usize>) -> Self {
+        Self::with(ModelReader::default(), context)
+    }
+
+    /// What `reader` reads.
+    pub fn with(reader: ModelReader, context: Option<usize>) -> Self {
         let assembly = Assembly { context, stream_bytes: u64::MAX, ..Assembly::default() };
-        Self { reader: GgufReader::new(), assembly }
+        Self { reader, assembly }
     }
 
     /// Says how many bytes will come, where that is known: a header that claims more then fails at once, before memory
@@ -74,12 +79,37 @@ impl Loader {
         self.assembly.stream_bytes = bytes;
     }
 
-    /// The next bytes, any number of them. Errors: those of [`GgufReader::feed`], and `InvalidModel` naming a tensor that no
+    /// The next bytes, any number of them. Errors: those of [`ModelReader::feed`], and `InvalidModel` naming a tensor that no
     /// file has.
     pub fn feed(&mut self, memory: &mut dyn Memory, bytes: &[u8]) -> Result<()> {
         self.reader.feed(bytes, &mut Destination { assembly: &mut self.assembly, memory })?;
         // the length of the whole stream is known with the last header
         if self.reader.total_bytes().is_some() { self.assembly.settle(memory) } else { Ok(()) }
+    }
+
+    /// To be called when a file has ended that is not the last. Errors: `TruncatedFile`.
+    pub fn end_file(&self) -> Result<()> {
+        self.reader.end_file()
+    }
+
+    /// To be called when the last file has ended, where nobody needs the model. Errors: `TruncatedFile`.
+    pub fn check_end(&self) -> Result<()> {
+        self.reader.finish()
+    }
+
+    /// See [`ModelReader::skip_rows`].
+    pub fn skip_rows(&mut self) {
+        self.reader.skip_rows();
+    }
+
+    /// Headers that were read.
+    pub fn headers(&self) -> usize {
+        self.assembly.headers
+    }
+
+    /// What the headers so far say: weights, and the block type of most of them.
+    pub fn census(&self) -> (u64, &'static str) {
+        self.assembly.census()
     }
 
     /// The transformer, once the headers of all files were read. Its weights are then still on their way.
@@ -109,6 +139,7 @@ struct Assembly {
     claimed_bytes: u64,
     parts: Option<Parts>,
     network: Option<Network>,
+    headers: usize,
     parameters: u64,
     /// Weights by block type.
     census: HashMap<&'static str, u64>,
@@ -136,6 +167,7 @@ struct Destination<'a> {
 impl Sink for Destination<'_> {
     fn header(&mut self, mut header: Header) -> Result<()> {
         self.assembly.claim(&header)?;
+        self.assembly.headers += 1;
         if self.assembly.parts.is_none() {
             let parts = Parts::new(&mut header)?;
             check_context(self.assembly.context, &parts.config, self.memory.max_buffer_bytes())?;
@@ -177,8 +209,8 @@ fn context_length(context: Option<usize>, config: &Config) -> usize {
 impl Parts {
     fn new(header: &mut Header) -> Result<Self> {
         let config = Config::from_metadata(&header.metadata)?;
-        let chat_template = header.metadata.opt_str("tokenizer.chat_template")?.map(ChatTemplate::new).transpose()?;
-        let tokenizer = Tokenizer::new(take_vocabulary(&mut header.metadata)?)?;
+        let (tokenizer, template) = take_tokenizer(&mut header.metadata)?;
+        let chat_template = template.as_deref().map(ChatTemplate::new).transpose()?;
         let (encoder_config, vocab) = (EncoderConfig::of(&config, &header.metadata)?, tokenizer.vocab_size());
         let (groups, vectors) = match &encoder_config {
             None => (groups(&config, vocab), decoder_vectors(&config, vocab)),
@@ -305,12 +337,17 @@ impl Assembly {
     }
 
     fn finish(self) -> Result<Model> {
+        let (parameters, quantization) = self.census();
         let (Some(parts), Some(network)) = (self.parts, self.network) else {
             return Err(missing_tensor("token_embd.weight"));
         };
         let Parts { tokenizer, chat_template, .. } = parts;
-        let quantization = self.census.iter().max_by_key(|(_, weights)| **weights).map_or("none", |(name, _)| name);
-        Ok(Model { network, tokenizer, chat_template, parameters: self.parameters, quantization })
+        Ok(Model { network, tokenizer, chat_template, parameters, quantization })
+    }
+
+    fn census(&self) -> (u64, &'static str) {
+        let most = self.census.iter().max_by_key(|(_, weights)| **weights);
+        (self.parameters, most.map_or("none", |(name, _)| name))
     }
 }
 

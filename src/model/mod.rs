@@ -20,3 +20,4 @@ pub use config::Config;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use loader::{Loader, Model, Network};
+pub use vocabulary::write_vocabulary;

@@ -7,6 +7,7 @@ use super::encoder_programs::EncoderPrograms;
 use super::{Loaded, Programs, Session};
 use crate::engine::Engine;
 use crate::engine::trial::small;
+use crate::format::ModelReader;
 use crate::model::{Loader, Model, Network};
 use crate::ops::{Command, Recording};
 use crate::{Error, Result};
@@ -41,7 +42,13 @@ pub struct Loading {
 impl Loading {
     /// Into `engine`, with `context` positions of the KV cache; `None` for what the model was trained for, at most 2048.
     pub fn new(engine: Box<dyn Engine>, context: Option<usize>) -> Self {
-        Self { engine, loader: Loader::new(context), programs: None, uncompiled: VecDeque::new(), trials: Vec::new() }
+        Self::with(engine, ModelReader::default(), context)
+    }
+
+    /// The same of what `reader` reads.
+    pub fn with(engine: Box<dyn Engine>, reader: ModelReader, context: Option<usize>) -> Self {
+        let loader = Loader::with(reader, context);
+        Self { engine, loader, programs: None, uncompiled: VecDeque::new(), trials: Vec::new() }
     }
 
     /// The engine.
@@ -52,6 +59,11 @@ impl Loading {
     /// Says how many bytes will come, where that is known, so that a header which claims more fails at once.
     pub fn set_stream_bytes(&mut self, bytes: u64) {
         self.loader.set_stream_bytes(bytes);
+    }
+
+    /// To be called when a file has ended that is not the last. Errors: `TruncatedFile`.
+    pub fn end_file(&self) -> Result<()> {
+        self.loader.end_file()
     }
 
     /// Bytes of the whole file, once its header was read.
@@ -66,7 +78,10 @@ impl Loading {
         if let (None, Some(network)) = (&self.programs, self.loader.network()) {
             let engine = self.engine.as_mut();
             let programs = match network {
-                Network::Decoder(decoder) => Recorded::Decoder(Box::new(Programs::record(engine, decoder)?)),
+                Network::Decoder(decoder) => {
+                    let (rows, on_device) = (engine.prompt_chunk(), engine.device_sampling().is_some());
+                    Recorded::Decoder(Box::new(Programs::record(engine, decoder, rows, on_device)?))
+                }
                 Network::Encoder(encoder) => Recorded::Encoder(Box::new(EncoderPrograms::record(engine, encoder)?)),
             };
             let commands = programs.commands();

@@ -6,6 +6,7 @@
 //! from becoming a control token, carries the offsets of every byte along, and would make the module larger by all the steps that
 //! no language model uses.)
 
+mod gguf;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -120,7 +121,18 @@ impl Tokenizer {
     /// [`Error::InvalidModel`] for a file that is not what it should be, [`Error::UnsupportedTokenizer`] for a step that
     /// weft does not know.
     pub fn from_hugging_face(tokenizer: &str, config: Option<&str>) -> Result<(Self, Option<String>)> {
-        let file: File = serde_json::from_str(tokenizer).map_err(|error| invalid("tokenizer.json", error))?;
+        Self::from_folder(tokenizer, config, &FolderOptions::default())
+    }
+
+    /// The same, with what else a folder says of it. Errors: `InvalidModel` also where the model has fewer embeddings than there are tokens.
+    pub fn from_folder(
+        tokenizer: &str,
+        config: Option<&str>,
+        options: &FolderOptions,
+    ) -> Result<(Self, Option<String>)> {
+        let mut file: File = serde_json::from_str(tokenizer).map_err(|error| invalid("tokenizer.json", error))?;
+        // Gemma 3 adds a token for pictures, which its models of text alone cannot read.
+        file.added_tokens.retain(|token| options.size.is_none_or(|size| (token.id as usize) < size));
         let config: Config = config
             .map_or(Ok(Config::default()), serde_json::from_str)
             .map_err(|error| invalid("tokenizer_config.json", error))?;
@@ -131,7 +143,39 @@ impl Tokenizer {
             }
             None => None,
         };
-        Ok((build(file, &config)?, template))
+        let mut tokenizer = build(file, &config)?;
+        tokenizer.fill(options)?;
+        Ok((tokenizer, template))
+    }
+}
+
+/// What a folder says of its tokenizer in other files.
+#[derive(Debug, Clone, Default)]
+pub struct FolderOptions {
+    /// Rows of the embedding table: often a few more than tokens.
+    pub size: Option<usize>,
+    /// Ids that end an answer.
+    pub ends: Vec<u32>,
+}
+
+impl Tokenizer {
+    /// Gives every embedding a token, and ends answers as `options` says.
+    fn fill(&mut self, options: &FolderOptions) -> Result<()> {
+        let count = self.tokens.len();
+        let size = options.size.unwrap_or(count);
+        if !(count..=count + MAX_GAP).contains(&size) {
+            let expected = format!("{size} tokens or a few less, by the `vocab_size` of config.json");
+            let got = format!("{count}: do both files belong to one model?");
+            return Err(Error::InvalidModel { what: "tokenizer.json".into(), expected, got });
+        }
+        for id in self.tokens.len()..size {
+            self.tokens.push(format!("[PAD{id}]"));
+            self.kinds.push(TokenKind::Unused);
+        }
+        self.ends.extend(options.ends.iter().filter(|&&id| (id as usize) < size));
+        self.ends.sort_unstable();
+        self.ends.dedup();
+        Ok(())
     }
 }
 

@@ -20,6 +20,7 @@ mod word_piece;
 
 pub use chat_template::{ChatTemplate, Conversation, Message, RenderOptions};
 pub use detokenize::Detokenizer;
+pub use hugging_face::FolderOptions;
 pub use segments::Segments;
 pub use stop::{StopMatcher, StopOutcome};
 pub use vocabulary::{Strip, Vocabulary};

@@ -301,6 +301,14 @@ pub(super) fn find(name: Option<&str>) -> Result<&'static PreTokenizer> {
     })
 }
 
+/// A name of the row that cuts and merges so.
+pub(super) fn named(patterns: &[String], ignore_merges: bool, nfc: bool) -> Option<&'static str> {
+    let same = |row: &&PreTokenizer| {
+        !row.blocks && row.ignore_merges == ignore_merges && row.nfc == nfc && row.patterns.iter().eq(patterns)
+    };
+    TABLE.iter().find(same).and_then(|row| row.names.first()).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

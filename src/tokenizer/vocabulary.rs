@@ -89,6 +89,17 @@ impl TokenKind {
         matches!(self, Self::Control | Self::Unknown)
     }
 
+    pub(super) fn to_gguf(self) -> i32 {
+        match self {
+            Self::Normal => 1,
+            Self::Unknown => 2,
+            Self::Control => 3,
+            Self::UserDefined => 4,
+            Self::Unused => 5,
+            Self::Byte => 6,
+        }
+    }
+
     fn from_gguf(token_type: i32) -> Option<Self> {
         Some(match token_type {
             1 => Self::Normal,

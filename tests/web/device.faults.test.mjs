@@ -60,6 +60,7 @@ async function serverFor(fault) {
 /** An app's page, whose worker does what `fault` says. */
 async function open(t, fault = '', host = browser) {
   const context = await host.newContext();
+  context.setDefaultTimeout(timeout);
   t.after(() => context.close());
   const page = await context.newPage();
   await page.goto((await serverFor(fault)).url);

@@ -12,7 +12,7 @@ before(async () => (server = await serve({ '/': folder })));
 after(() => server.close());
 
 for (const [name, launch] of Object.entries(browsers)) {
-  test(`${name}: WebGPU computes in a module worker, isolated, under the policy`, { timeout: 60_000 }, async () => {
+  test(`${name}: WebGPU computes in a module worker, isolated, under the policy`, { timeout: 300_000 }, async () => {
     const browser = await launch();
     try {
       const page = await browser.newPage();

@@ -71,7 +71,7 @@ after(async () => {
 beforeEach(async (t) => {
   const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
   page = await context.newPage();
-  page.setDefaultTimeout(120_000);
+  page.setDefaultTimeout(timeout);
   problems = [];
   page.on('pageerror', (error) => problems.push(String(error)));
   page.on('console', (message) => {
@@ -182,6 +182,30 @@ test('a broken file is an error with a remedy, and costs neither model nor conve
   await ask('What is the capital of Germany?');
   await lastTurn('answered');
   assert.match(await answer(), /Berlin/);
+  assert.deepEqual(problems, []);
+});
+
+test('a folder can be dropped, and is an error with a remedy where it is no model', { timeout }, async () => {
+  // Only a person can drop: this is what the browser gives then.
+  await page.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('dropped', { create: true });
+    for (const [name, text] of [
+      ['config.json', '{"model_type": "mamba"}'],
+      ['tokenizer.json', '{}'],
+      ['model.safetensors', ''],
+    ]) {
+      const file = await (await folder.getFileHandle(name, { create: true })).createWritable();
+      await file.write(text);
+      await file.close();
+    }
+    const item = { webkitGetAsEntry: () => ({ isDirectory: true }), getAsFileSystemHandle: async () => folder };
+    const drop = new Event('drop', { bubbles: true, cancelable: true });
+    const dataTransfer = { types: ['Files'], files: [], items: [item] };
+    document.body.dispatchEvent(Object.defineProperty(drop, 'dataTransfer', { value: dataTransfer }));
+  });
+  const error = page.getByTestId('error');
+  await error.waitFor();
+  assert.match(await error.textContent(), /mamba.*UNSUPPORTED_MODEL/s);
   assert.deepEqual(problems, []);
 });
 

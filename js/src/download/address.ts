@@ -4,11 +4,12 @@
  */
 
 import { WeftError } from '../errors.js';
+import { isFull } from '../store/blobs.js';
 import { digest } from '../store/digest.js';
 import { StoredFile, type Storage } from '../store/file.js';
 import type { Locks, Release } from '../store/locks.js';
 import { CHUNK_BYTES, sameVersion } from '../store/manifest.js';
-import { evictOldest, explain, isFull, makeRoom } from '../store/room.js';
+import { evictOldest, explain, makeRoom } from '../store/room.js';
 import type { DownloadInfo, StoreOptions } from '../types.js';
 import { Download } from './download.js';
 import { messageOf, type Answer, type Fetch } from './http.js';
@@ -54,7 +55,7 @@ export class AddressReader {
   /** Why nothing can be stored, where the caller insists on it. */
   #refusal: { readonly error: unknown } | undefined;
   readonly #puts = new Set<Promise<void>>();
-  /** The last one, and whether there was a model to delete. */
+  /** The last one, and whether there was anything to delete. */
   #eviction: Promise<boolean> | undefined;
   /** Whether another tab downloads the file, or did when this one last looked. */
   #following = false;
@@ -108,15 +109,14 @@ export class AddressReader {
       throw error;
     } finally {
       this.#download?.stop();
-      // What is under way is stored before another tab goes on.
-      if (!this.#whole) void Promise.all(this.#puts).then(() => this.#letGo());
+      if (!this.#whole) void this.#leave();
     }
   }
 
   /** Returns when everything is stored that will be. */
   async settle(): Promise<void> {
+    if (!this.#whole) return this.#leave();
     await Promise.all(this.#puts);
-    if (!this.#whole) return;
     if (this.#refusal) throw this.#refusal.error;
     const { size } = this;
     const found = { ...(size !== null && { size }), ...(this.#sha256 !== null && { sha256: this.#sha256 }) };
@@ -161,20 +161,24 @@ export class AddressReader {
   async #begin(read: number): Promise<void> {
     const { fetch, sleep, stallMs, meter, note } = this.#around;
     const file = this.#file;
+    if (this.#storing) await file?.resume().catch(() => undefined);
     const download = new Download(
       { ...this.#address, useCache: !this.#storing, stallMs },
       {
         fetch,
         sleep,
         has: (index) => file?.has(index) ?? false,
+        left: (index) => file?.leftOf(index) ?? 0,
+        takeLeft: (index) => this.#takeLeft(index),
         received: (bytes) => meter.received(bytes),
+        came: (index, bytes) => this.#storing && file?.keep(index, bytes),
         arrived: (index, bytes) => this.#arrived(index, bytes),
       },
     );
     this.#download = download;
     let answer: Answer = await download.probe(file?.manifest);
     if (file?.manifest && !sameVersion(file.manifest, answer.version)) {
-      await answer.body.cancel();
+      await answer.cancel();
       if (read > 0) throw changed(this.#address.url);
       note(`${this.#name} changed on the server: what was stored of it is dropped, and it is fetched anew.`);
       await file.remove();
@@ -232,6 +236,13 @@ export class AddressReader {
     return found;
   }
 
+  /** What another tab left of a chunk. */
+  #takeLeft(index: number): Uint8Array | undefined {
+    const left = this.#file?.takeLeft(index);
+    if (left) this.#around.meter.fromStore(left.length);
+    return left;
+  }
+
   /** Waits for a chunk that another tab downloads, until it is stored or this tab's turn has come. */
   async #follow(index: number): Promise<void> {
     const file = this.#file!;
@@ -272,18 +283,21 @@ export class AddressReader {
       } catch (error) {
         if (!isFull(error)) throw error;
         // One goes for all chunks that did not fit.
-        if (this.#eviction === before) {
-          this.#eviction = evictOldest(this.#storage!, this.#file!.source, this.#around.store?.evict ?? 'never');
-        }
+        if (this.#eviction === before) this.#eviction = this.#evict(this.#file!);
         if (!(await this.#eviction)) throw error;
       }
     }
   }
 
+  /** What is kept of chunks that are not whole goes first. */
+  async #evict(file: StoredFile): Promise<boolean> {
+    return (await file.giveUp()) || evictOldest(this.#storage!, file.source, this.#around.store?.evict ?? 'never');
+  }
+
   /** The load goes on without, unless the caller insists. What is stored stays, and another tab may go on with it. */
   #stopStoring(error: unknown): void {
     this.#storing = false;
-    this.#letGo();
+    void this.#leave();
     const { note, store } = this.#around;
     if (store?.required) this.#refusal = { error };
     else note(`${this.#name} is not stored: ${messageOf(error)}`);
@@ -295,6 +309,13 @@ export class AddressReader {
     await Promise.all(this.#puts);
     // Where even this fails, the chunks' own hashes and the server's answer still guard what is read.
     await this.#file?.remove().catch(() => undefined);
+  }
+
+  /** What is under way is stored before another tab goes on. */
+  async #leave(): Promise<void> {
+    await Promise.all(this.#puts);
+    await this.#file?.leave().catch(() => undefined);
+    this.#letGo();
   }
 
   #letGo(): void {

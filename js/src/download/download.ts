@@ -16,7 +16,7 @@ import {
   type Fetch,
   type Target,
 } from './http.js';
-import { Retry, type Sleep } from './retry.js';
+import { ATTEMPTS_UNANSWERED, Retry, type Sleep } from './retry.js';
 
 /** Connections at once: the second and third help where a server or the way there limits each. */
 const CONNECTIONS = 3;
@@ -35,8 +35,14 @@ export interface DownloadOptions {
   readonly sleep: Sleep;
   /** Whether a chunk needs no fetching. */
   has(index: number): boolean;
+  /** How many bytes of a chunk that is not here came to another tab and need no fetching: not all. */
+  left(index: number): number;
+  /** These bytes, once. */
+  takeLeft(index: number): Uint8Array | undefined;
   /** Bytes came that had not come before. */
   received(bytes: number): void;
+  /** All that has come of a chunk. */
+  came(index: number, bytes: Uint8Array<ArrayBuffer>): void;
   /** A chunk is whole, and nobody has read it yet. The connection goes on when the promise is fulfilled. */
   arrived(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
 }
@@ -84,14 +90,18 @@ export class Download {
     for (let attempt = 1; ; attempt += 1) {
       this.#probed = performance.now();
       try {
-        return await this.#request(from * CHUNK_BYTES, this.#spanFrom(from, SPAN) * CHUNK_BYTES, known);
+        const start = from * CHUNK_BYTES + this.#options.left(from);
+        return await this.#request(start, this.#spanFrom(from, SPAN) * CHUNK_BYTES, known);
       } catch (error) {
         // A whole file has no bounds that could be wrong, so that this comes once.
         if (error instanceof NoSuchRange) this.#ranges = false;
         else if (error instanceof Transient) {
           await retry.pause(error, this.#stop.signal);
-          // Some servers let pages of other origins read a file, and forbid them to ask for a part.
-          if (!error.answered && !error.stalled && !isSameOrigin(this.#target.url)) this.#ranges = attempt % 2 === 0;
+          // Some servers let pages of other origins read a file, and forbid them to ask for a part; some compress parts, which a browser
+          // refuses. The page's own is asked for the whole file last: the network was more likely down, and the whole may be here in part.
+          const last = attempt === ATTEMPTS_UNANSWERED - 1;
+          if (!error.answered && !error.stalled)
+            this.#ranges = isSameOrigin(this.#target.url) ? !last : attempt % 2 === 0;
         } else throw error;
       }
     }
@@ -175,10 +185,10 @@ export class Download {
     return index;
   }
 
-  /** The end of the span of missing chunks that begins at `from`. */
+  /** The end of the span of missing chunks that begins at `from`. One of which something is left begins another. */
   #spanFrom(from: number, length: number): number {
     let to = from + 1;
-    while (to < from + length && !this.#options.has(to)) to += 1;
+    while (to < from + length && !this.#options.has(to) && this.#options.left(to) === 0) to += 1;
     return to;
   }
 
@@ -186,12 +196,13 @@ export class Download {
   async #fetch(from: number, to: number, answer?: Answer): Promise<void> {
     const retry = new Retry(this.#options.sleep, true);
     const span = new Span(from, to);
+    this.#takeLeft(span, from);
     for (;;) {
       try {
         const end = Math.min(to * CHUNK_BYTES, this.#size ?? Infinity);
         answer ??= await this.#request(span.at, end, this.#version);
         if (!sameVersion(this.#version!, answer.version)) {
-          await answer.body.cancel();
+          await answer.cancel();
           throw this.#fileChanged();
         }
         const position = await this.#read(answer, span, end, retry);
@@ -209,9 +220,9 @@ export class Download {
   }
 
   /** Reads what is missing of the span; returns where in the file the body ended, or reading did. */
-  async #read({ body, start }: Answer, span: Span, end: number, retry: Retry): Promise<number> {
-    const reader = body.getReader();
-    let position = start;
+  async #read(answer: Answer, span: Span, end: number, retry: Retry): Promise<number> {
+    const reader = answer.body.getReader();
+    let position = answer.start;
     try {
       while (span.at < end) {
         const reading = reader.read().catch((cause: unknown) => {
@@ -225,7 +236,10 @@ export class Download {
           const index = Math.floor(span.at / CHUNK_BYTES);
           if (span.isWhole) {
             this.#next = index;
-            if (!span.isInside && this.#options.has(index)) span.skip();
+            if (!span.isInside) {
+              if (this.#options.has(index)) span.skip();
+              else this.#takeLeft(span, index);
+            }
           }
           const ahead = Math.min(span.at - position, value.length - used);
           if (ahead > 0) {
@@ -239,6 +253,7 @@ export class Download {
           position += copied;
           retry.progressed();
           this.#options.received(copied);
+          this.#options.came(index, span.came);
           const chunk = span.finished();
           if (chunk) await this.#arrive(index, chunk);
         }
@@ -247,7 +262,13 @@ export class Download {
     } finally {
       // What is left, nobody wants; a broken stream needs no cancelling, and tells nothing new.
       void reader.cancel().catch(() => undefined);
+      answer.release();
     }
+  }
+
+  #takeLeft(span: Span, index: number): void {
+    const left = this.#options.takeLeft(index);
+    if (left) span.copy(left, this.#size);
   }
 
   /** Everything of the span came, which is what shows the length of a stream that had none. */
@@ -329,6 +350,11 @@ class Span {
     this.#filled += part.length;
     this.at += part.length;
     return part.length;
+  }
+
+  /** What has come of the current chunk. */
+  get came(): Uint8Array<ArrayBuffer> {
+    return this.#chunk!.subarray(0, this.#filled);
   }
 
   /** The chunk, once it is whole; the next one begins then. */

@@ -49,6 +49,9 @@ export async function inTime<T>(
   }
 }
 
+/** There is no such file. */
+export class Missing extends WeftError {}
+
 /** The bytes that were asked for are not there: the file is shorter than it was, or the server cannot send parts. */
 export class NoSuchRange extends Error {}
 
@@ -63,6 +66,10 @@ export interface Answer {
   readonly version: Version;
   /** Of the whole file, where the server tells. */
   readonly sha256: string | null;
+  /** To be called when the body was read: the signal ends it no more. */
+  release(): void;
+  /** Ends the request, of which nothing was read. */
+  cancel(): Promise<void>;
 }
 
 export interface Target {
@@ -92,22 +99,28 @@ export async function request(
   const controller = new AbortController();
   const abort = () => controller.abort(signal.reason);
   signal.throwIfAborted();
-  signal.addEventListener('abort', abort, { once: true });
+  signal.addEventListener('abort', abort);
+  const release = () => signal.removeEventListener('abort', abort);
   let response: Response;
   try {
     const cache = useCache ? 'default' : 'no-store';
     const answer = fetch(url, { headers: wanted, signal: controller.signal, cache });
     response = await inTime(answer, stallMs, `waiting for ${url}`, () => controller.abort());
   } catch (cause) {
+    release();
     signal.throwIfAborted();
     if (cause instanceof Transient) throw cause;
     const hint = 'Is the address right, the network up, and does the server allow other origins (CORS)?';
     throw new Transient(`cannot fetch ${url}: ${messageOf(cause)}. ${hint}`, { cause });
   }
   const { status, body } = response;
+  const cancel = async () => {
+    release();
+    await body?.cancel().catch(() => undefined);
+  };
   const giveUp = async (error: Error): Promise<never> => {
     // An error page has a body too, which nobody will read.
-    await body?.cancel().catch(() => undefined);
+    await cancel();
     throw error;
   };
   const part = status === 206 ? contentRange(response.headers.get('content-range')) : undefined;
@@ -118,6 +131,7 @@ export async function request(
   if (!response.ok || !body) {
     // HTTP/2 has no status text.
     const message = `cannot fetch ${url}: the server answered ${`${status} ${response.statusText}`.trimEnd()}`;
+    if (status === 404 || status === 410) return giveUp(new Missing('NETWORK', message));
     if (!isTransient(status)) return giveUp(new WeftError('NETWORK', message));
     return giveUp(
       new Transient(message, { answered: true, retryAfter: retryAfter(response.headers.get('retry-after')) }),
@@ -132,6 +146,8 @@ export async function request(
     partial: part !== undefined,
     version: { size, etag, lastModified: response.headers.get('last-modified') },
     sha256: [response.headers.get('x-linked-etag'), etag].map(sha256Of).find((found) => found !== null) ?? null,
+    release,
+    cancel,
   };
 }
 

@@ -5,7 +5,7 @@ import type { Transient } from './http.js';
 
 /** Attempts in a row that bring nothing. An address that never answered is more likely wrong than down. */
 const ATTEMPTS = 7;
-const ATTEMPTS_UNANSWERED = 4;
+export const ATTEMPTS_UNANSWERED = 4;
 
 /** Milliseconds before the second attempt; each further one waits twice as long. */
 const FIRST_WAIT = 300;

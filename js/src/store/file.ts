@@ -4,6 +4,7 @@ import type { Blobs } from './blobs.js';
 import { digest } from './digest.js';
 import { CHUNKS, type Locks } from './locks.js';
 import { CHUNK_BYTES, chunkBytes, type Manifest, type Manifests, type Version } from './manifest.js';
+import { Parts } from './parts.js';
 
 /** Everything that storing needs of the browser. */
 export interface Storage {
@@ -21,6 +22,9 @@ export class StoredFile {
   readonly #storage: Storage;
   #manifest: Manifest | undefined;
   #hashes: Map<number, string>;
+  #parts: Parts | undefined;
+  /** What earlier tabs left of chunks, and nobody took yet. */
+  #left = new Map<number, Uint8Array<ArrayBuffer>>();
 
   private constructor(storage: Storage, source: string, manifest: Manifest | undefined, hashes: Map<number, string>) {
     this.#storage = storage;
@@ -84,7 +88,56 @@ export class StoredFile {
   /** Begins anew: nothing of another version of the file stays. */
   async begin({ size, etag, lastModified }: Version): Promise<void> {
     if (this.#manifest) await this.remove();
-    await this.#write({ size, etag, lastModified, chunkBytes: CHUNK_BYTES, sha256: null, lastUsed: Date.now() });
+    const said = { size, etag, lastModified, chunkBytes: CHUNK_BYTES, sha256: null, lastUsed: Date.now() };
+    await this.#write({ ...said, parts: crypto.randomUUID() });
+    this.#openParts();
+  }
+
+  /** Looks for what earlier tabs left of chunks that had not come whole. Who calls it alone may store chunks. */
+  async resume(): Promise<void> {
+    this.#openParts();
+    for (const [index, bytes] of (await this.#parts?.read()) ?? []) {
+      const whole = chunkBytes(index, this.#manifest?.size ?? null);
+      if (this.has(index)) await this.#parts?.delete(index);
+      else if (bytes.length === whole) await this.put(index, bytes, await digest(bytes));
+      else if (bytes.length > 0 && bytes.length < whole) this.#left.set(index, bytes);
+    }
+  }
+
+  /** How much earlier tabs left of a chunk, in bytes. */
+  leftOf(index: number): number {
+    return this.#left.get(index)?.length ?? 0;
+  }
+
+  /** What earlier tabs left of a chunk, once. */
+  takeLeft(index: number): Uint8Array | undefined {
+    const left = this.#left.get(index);
+    this.#left.delete(index);
+    return left;
+  }
+
+  /** Keeps what has come of a chunk so far, for the case that this tab closes before the chunk is {@link StoredFile.put}. */
+  keep(index: number, came: Uint8Array<ArrayBuffer>): void {
+    this.#parts?.keep(index, came);
+  }
+
+  /** Leaves what was kept to the next tab. */
+  async leave(): Promise<void> {
+    await this.#parts?.close();
+  }
+
+  /** Gives up what was kept, to make room; returns whether there was anything. */
+  async giveUp(): Promise<boolean> {
+    const parts = this.#parts;
+    this.#parts = undefined;
+    return (await parts?.remove()) ?? false;
+  }
+
+  #openParts(): void {
+    const { logs } = this.#storage.blobs;
+    const folder = this.#manifest?.parts;
+    this.#left.clear();
+    this.#parts = logs && folder ? new Parts(logs, folder) : undefined;
   }
 
   /** Rejects as the storage does; `hash` is its SHA-256. */
@@ -102,16 +155,21 @@ export class StoredFile {
       release?.();
     }
     this.#hashes.set(index, hash);
+    // Where that fails, it is found superfluous by the next tab.
+    await this.#parts?.delete(index).catch(() => undefined);
   }
 
-  /** Notes what is known now: the size of a file whose server did not tell it, the hash that was checked, the use. */
+  /** Notes of a file that is whole what is known now: the size where the server did not tell it, the hash that was checked, the use. */
   async note(found: { readonly size?: number; readonly sha256?: string }): Promise<void> {
-    if (this.#manifest) await this.#write({ ...this.#manifest, ...found, lastUsed: Date.now() });
+    const folder = this.#manifest?.parts;
+    if (this.#manifest) await this.#write({ ...this.#manifest, ...found, lastUsed: Date.now(), parts: null });
+    await this.#deleteParts(folder);
   }
 
   /** Removes the file, but for chunks that other files share. */
   async remove(): Promise<void> {
     const { blobs, manifests, locks } = this.#storage;
+    const folder = this.#manifest?.parts;
     this.#manifest = undefined;
     this.#hashes = new Map();
     // Alone: what another file is about to share is not written down yet.
@@ -121,6 +179,14 @@ export class StoredFile {
     } finally {
       release?.();
     }
+    await this.#deleteParts(folder);
+  }
+
+  async #deleteParts(folder: string | null | undefined): Promise<void> {
+    this.#left.clear();
+    await this.giveUp().catch(() => undefined);
+    // What another tab has open stays until the next sweep.
+    if (folder) await this.#storage.blobs.logs?.delete(folder).catch(() => undefined);
   }
 
   async #write(manifest: Manifest): Promise<void> {

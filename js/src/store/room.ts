@@ -1,6 +1,7 @@
 /** Makes room for a download before it begins, by the caller's policy. */
 
 import { WeftError } from '../errors.js';
+import { isFull } from './blobs.js';
 import { StoredFile, type Storage } from './file.js';
 import { CHUNK_BYTES } from './manifest.js';
 
@@ -27,10 +28,6 @@ export async function evictOldest(storage: Storage, source: string, evict: Evict
   const [oldest] = others.sort(([, a], [, b]) => a.lastUsed - b.lastUsed);
   if (oldest) await (await StoredFile.open(storage, oldest[0])).remove();
   return oldest !== undefined;
-}
-
-export function isFull(error: unknown): boolean {
-  return error instanceof Error && error.name === 'QuotaExceededError';
 }
 
 /** What a storage rejects with → an error that says what to do, where it is the quota. */

@@ -108,6 +108,7 @@ export const loadCall = (files, more = {}) => ({
   contextLength: null,
   threads: null,
   sha256: [],
+  quantize: null,
   store: null,
   fetchPort: null,
   ...more,
@@ -130,6 +131,11 @@ export function fakeRuntime(llm, total) {
     store: new FakeStore(),
     found: undefined,
     others: 0,
+    /** Files that ended before the last. */
+    ended: 0,
+    /** Bytes of each file that an estimate was fed. */
+    estimated: [],
+    estimate: {},
     note: undefined,
     memoryBytes: () => 65536,
     gpu: async () => ({ name: 'fake adapter', tuning: tuningOf(runtime.store, '1.0', 'adapter') }),
@@ -139,14 +145,28 @@ export function fakeRuntime(llm, total) {
       throw new Error('this test has no grammars');
     },
     Sha256: FakeSha256,
-    Loader: {
-      async create(options) {
+    Estimator: class {
+      constructor(options) {
         runtime.options = JSON.parse(options);
+        runtime.estimated = [];
+      }
+      feed(bytes) {
+        runtime.estimated.push(bytes.length);
+        return true;
+      }
+      end_file() {}
+      finish = () => JSON.stringify(runtime.estimate);
+    },
+    Loader: {
+      async create(options, files) {
+        runtime.options = JSON.parse(options);
+        runtime.files = files;
         return {
           engine_kind: () => kind,
           tuning: () => runtime.found,
           set_stream_bytes: (bytes) => fed.push(bytes),
           feed: async (bytes) => void fed.push(bytes.slice()),
+          end_file: () => (runtime.ended += 1),
           total_bytes: () => total,
           finish: async () => llm,
         };

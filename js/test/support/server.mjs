@@ -121,8 +121,9 @@ function answer(server, request, response) {
   const upTo = Math.min(held, start + server.cut(number));
   if (upTo === end) return response.end(send(start, end));
   response.flushHeaders();
-  response.write(send(start, upTo));
-  if (upTo < held) return setTimeout(() => response.destroy(), 20);
+  // What is still on its way when a connection breaks is lost, and a slow machine takes a while to read it.
+  const sent = new Promise((resolve) => response.write(send(start, upTo), resolve));
+  if (upTo < held) return void sent.then(() => setTimeout(() => response.destroy(), 100));
   void until(() => server.holdFrom >= end || response.destroyed).then(() => {
     if (!response.destroyed) response.end(send(held, end));
   });

@@ -269,7 +269,7 @@ fn combine() {
             let name = format!("{slots} answers of {cols}, tokens {tokens}/{capacity}");
             suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
                 let (x, route) = (s.tensor(capacity, slots * cols), s.tensor(capacity, chosen + slots));
-                Combine { x, route, chosen, scale: 0.7, y: s.output(capacity, cols) }
+                Combine { x, route, chosen, scale: 0.7, accumulate: slots != 3, y: s.output(capacity, cols) }
             });
         }
     }

@@ -95,7 +95,9 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let (logits, y) = (tensor(1), Tensor { cols: 5, ..tensor(1) });
     commands.push(Route { logits, chosen: 2, weighting: Weighting::Softmax, shared: true, y }.into());
     let (x, route) = (Tensor { cols: 64, ..tensor(1) }, Tensor { cols: 4, ..tensor(1) });
-    commands.push(Combine { x, route, chosen: 2, scale: 1.0, y: tensor(1) }.into());
+    for accumulate in [false, true] {
+        commands.push(Combine { x, route, chosen: 2, scale: 1.0, accumulate, y: tensor(1) }.into());
+    }
     commands.push(LastRow { x: tensor(1), y: tensor(1) }.into());
     let (logits, chain, maxima, y) = (tensor(1), tensor(1), tensor(1), tensor(1));
     commands.push(Sample { logits, chain, maxima, y }.into());

@@ -207,6 +207,28 @@ fn word_piece_agrees_with_hugging_face() {
 }
 
 #[test]
+fn word_ends_agree_with_hugging_face() {
+    #[derive(Deserialize)]
+    struct Fixture {
+        file: Value,
+        cases: Vec<Words>,
+    }
+    #[derive(Deserialize)]
+    struct Words {
+        text: String,
+        ids: Vec<u32>,
+        decoded: String,
+    }
+    let Fixture { file, cases } = serde_json::from_str(include_str!("fixtures/tokenizer/word_ends.json")).unwrap();
+    let (tokenizer, _) = Tokenizer::from_hugging_face(&file.to_string(), None).unwrap();
+    assert!(cases.len() > 50);
+    for Words { text, ids, decoded } in cases {
+        assert_eq!(tokenizer.encode(&text, PLAIN).unwrap(), ids, "{text:?}");
+        assert_eq!(tokenizer.decode(&ids, false).unwrap(), decoded);
+    }
+}
+
+#[test]
 fn sentencepiece_agrees_with_sentencepiece() {
     #[derive(Deserialize)]
     struct Fixture {

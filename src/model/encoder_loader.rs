@@ -40,8 +40,8 @@ pub fn encoder_groups(config: &Config, encoder: &EncoderConfig, vocab: usize) ->
     groups
 }
 
-/// Names and lengths of all vectors of an encoder, required or not.
-pub fn encoder_vectors(config: &Config, encoder: &EncoderConfig, vocab: usize) -> HashMap<String, usize> {
+/// Names and shapes of all vectors of an encoder, required or not.
+pub fn encoder_vectors(config: &Config, encoder: &EncoderConfig, vocab: usize) -> HashMap<String, [usize; 2]> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
     let (q, kv, labels) = (heads * head_dim, kv_heads * head_dim, encoder.labels.len());
     let common = [
@@ -69,8 +69,8 @@ pub fn encoder_vectors(config: &Config, encoder: &EncoderConfig, vocab: usize) -
         ("layer_output_norm.bias", hidden),
     ];
     let layers = (0..config.layers)
-        .flat_map(|layer| of_a_layer.into_iter().map(move |(name, len)| (format!("blk.{layer}.{name}"), len)));
-    common.into_iter().map(|(name, len)| (name.to_string(), len)).chain(layers).collect()
+        .flat_map(|layer| of_a_layer.into_iter().map(move |(name, len)| (format!("blk.{layer}.{name}"), [len, 1])));
+    common.into_iter().map(|(name, len)| (name.to_string(), [len, 1])).chain(layers).collect()
 }
 
 /// The encoder over buffers that rows may still have to be written to. Errors: `InvalidModel` naming a tensor that is in no header.

@@ -5,8 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::architecture::Norms;
 use super::config::{Config, Experts, Rope, Scaling};
-use super::decoder::{Decoder, FeedForward, Layer, MixtureWeights, Mlp};
+use super::decoder::{BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp};
 use super::encoder::Encoder;
 use super::encoder_config::EncoderConfig;
 use super::encoder_loader::{encoder, encoder_groups, encoder_vectors};
@@ -243,6 +244,9 @@ fn groups(config: &Config, vocab: usize) -> Vec<Group> {
             let mut router = vec![(name("ffn_gate_inp"), count)];
             router.extend(shared_ffn.map(|_| (name("ffn_gate_inp_shexp"), 1)));
             groups.push(Group::new(&router, hidden));
+            if config.architecture.deep_router {
+                groups.push(Group::new(&[(name("ffn_gate_out"), count)], count));
+            }
             groups.push(Group::of_experts(name("ffn_gate_exps"), count, ffn, hidden));
             groups.push(Group::of_experts(name("ffn_up_exps"), count, ffn, hidden));
             groups.push(Group::of_experts(name("ffn_down_exps"), count, hidden, ffn));
@@ -310,7 +314,7 @@ impl Assembly {
     fn write(&mut self, memory: &mut dyn Memory, info: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
         let Some(parts) = &mut self.parts else { return Ok(()) };
         if parts.vectors.know(&info.name) {
-            parts.vectors.take(info, rows);
+            parts.vectors.take(info, first_row, rows);
             return Ok(());
         }
         let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);
@@ -379,27 +383,24 @@ impl Parts {
             None => Some(group()?.finish(memory, vectors)?),
             Some(_) => None,
         };
-        let post_norms = config.architecture.post_norms;
-        let post_norm = |memory: &mut dyn Memory, vectors: &mut Vectors, stem: String| {
-            if post_norms { vectors.norm(memory, &stem).map(Some) } else { Ok(None) }
-        };
         let mut layers = Vec::with_capacity(config.layers);
         for i in 0..config.layers {
-            let (attn_norm, ffn_norm) = norm_stems(config, vectors, i);
+            let (attn_norms, ffn_norms) = block_norms(memory, config, vectors, i)?;
             layers.push(Layer {
-                attn_norm: vectors.norm(memory, &attn_norm)?,
+                attn_norms,
                 qkv_proj: group()?.finish(memory, vectors)?,
                 qk_norms: vectors.qk_norms(memory, config, i)?,
                 o_proj: group()?.finish(memory, vectors)?,
-                post_attn_norm: post_norm(memory, vectors, format!("blk.{i}.post_attention_norm"))?,
-                ffn_norm: ffn_norm.map(|stem| vectors.norm(memory, &stem)).transpose()?,
+                ffn_norms,
                 feed_forward: feed_forward(config, || group()?.finish(memory, vectors))?,
-                post_ffn_norm: post_norm(memory, vectors, format!("blk.{i}.post_ffw_norm"))?,
                 kv_cache: KvCache::new(memory, config, context)?,
                 rope_table: tables.get(memory, config.rope_of(i))?,
             });
         }
-        let norm = vectors.norm(memory, "output_norm")?;
+        let norm = match config.architecture.norms {
+            Norms::After => None,
+            Norms::Before | Norms::Around(_) => Some(vectors.norm(memory, "output_norm")?),
+        };
         vectors.check_used()?;
         for (rope, table) in tables.made {
             let factors = rope.factors_name(context);
@@ -416,16 +417,32 @@ impl Parts {
     }
 }
 
-/// The stems of the norms before the two blocks of a layer. Blocks in parallel may share the one that is there, or have a second for
-/// attention, as in Falcon.
-fn norm_stems(config: &Config, vectors: &Vectors, layer: usize) -> (String, Option<String>) {
-    let stem = |name: &str| format!("blk.{layer}.{name}");
+/// The norms of the two blocks of a layer. Before blocks in parallel there may be one for both, or a second for attention, as in
+/// Falcon.
+fn block_norms(
+    memory: &mut dyn Memory,
+    config: &Config,
+    vectors: &mut Vectors,
+    layer: usize,
+) -> Result<(BlockNorms, BlockNorms)> {
     let has = |name: &str| vectors.has(&format!("blk.{layer}.{name}.weight"));
-    match config.parallel {
-        true if has("attn_norm_2") => (stem("attn_norm_2"), Some(stem("attn_norm"))),
-        true if !has("ffn_norm") => (stem("attn_norm"), None),
-        _ => (stem("attn_norm"), Some(stem("ffn_norm"))),
-    }
+    let (attn, ffn) = match config.parallel {
+        true if has("attn_norm_2") => ("attn_norm_2", "attn_norm"),
+        true if !has("ffn_norm") => ("attn_norm", "attn_norm"),
+        _ => ("attn_norm", "ffn_norm"),
+    };
+    let mut norm = |name: &str| vectors.norm(memory, &format!("blk.{layer}.{name}"));
+    let attn_norm = Some(norm(attn)?);
+    let ffn_norm = if ffn == attn { attn_norm } else { Some(norm(ffn)?) };
+    let none = BlockNorms::default();
+    Ok(match config.architecture.norms {
+        Norms::Before => (BlockNorms { input: attn_norm, ..none }, BlockNorms { input: ffn_norm, ..none }),
+        Norms::After => (BlockNorms { sum: attn_norm, ..none }, BlockNorms { sum: ffn_norm, ..none }),
+        Norms::Around([attn, ffn]) => (
+            BlockNorms { input: attn_norm, output: Some(norm(attn)?), ..none },
+            BlockNorms { input: ffn_norm, output: Some(norm(ffn)?), ..none },
+        ),
+    })
 }
 
 /// The feed-forward block of a layer out of its weights, which `next` gives in the order of [`groups`].
@@ -434,10 +451,13 @@ fn feed_forward(config: &Config, mut next: impl FnMut() -> Result<Weight>) -> Re
     let Some(Experts { chosen, shared_ffn, .. }) = config.experts else {
         return mlp(&mut next).map(FeedForward::Dense);
     };
-    let (router, [gate, up, down]) = (next()?, [next()?, next()?, next()?]);
+    let router = next()?;
+    let deep_router = if config.architecture.deep_router { Some(next()?) } else { None };
+    let [gate, up, down] = [next()?, next()?, next()?];
     let stacked = |weight, rows| ExpertWeight { weight, rows, chosen };
     Ok(FeedForward::Experts(Box::new(MixtureWeights {
         router,
+        deep_router,
         gate_proj: stacked(gate, config.ffn),
         up_proj: stacked(up, config.ffn),
         down_proj: stacked(down, config.hidden),

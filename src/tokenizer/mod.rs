@@ -83,6 +83,8 @@ enum Spelling {
     Blocks,
     /// Text, with `▁` where a word begins.
     Words,
+    /// Text, with `</w>` where a word ends.
+    WordEnds,
 }
 
 /// How [`Tokenizer::encode`] treats special tokens.
@@ -111,6 +113,8 @@ pub struct Tokenizer {
     add_bos: bool,
     add_eos: bool,
     add_sep: bool,
+    /// What follows `bos` at the beginning of a text.
+    after_bos: Vec<u32>,
     /// The space that may go before a text is due at its start only, not after special tokens.
     prefix_once: bool,
 }
@@ -187,7 +191,7 @@ impl Tokenizer {
     fn with_model(vocabulary: Vocabulary, kinds: Vec<TokenKind>, model: Model) -> Result<Self> {
         let Vocabulary { tokens, bos, eos, eot, sep, mask, .. } = vocabulary;
         let special = SpecialTokens::new(&tokens, &kinds, &vocabulary.strip, |token| match model.spelling() {
-            Spelling::Bytes => token.to_owned(),
+            Spelling::Bytes | Spelling::WordEnds => token.to_owned(),
             Spelling::Blocks | Spelling::Words => sentencepiece::unescape(token),
         })?;
         let structure = |id: usize| matches!(kinds[id], TokenKind::Control | TokenKind::UserDefined);
@@ -206,7 +210,7 @@ impl Tokenizer {
         let is_mask = |id: &usize| structure(*id) && MASK_TOKENS.contains(&tokens[*id].as_str());
         let mask = mask.or_else(|| (0..tokens.len()).find(is_mask).and_then(|id| u32::try_from(id).ok()));
         let between = eos.filter(|_| add_eos).into_iter().chain(sep.filter(|_| add_sep)).collect();
-        let prefix_once = false;
+        let (after_bos, prefix_once) = (Vec::new(), false);
         Ok(Self {
             tokens,
             kinds,
@@ -221,6 +225,7 @@ impl Tokenizer {
             add_bos,
             add_eos,
             add_sep,
+            after_bos,
             prefix_once,
         })
     }
@@ -252,7 +257,7 @@ impl Tokenizer {
         }
         if options.add_special {
             if let Some(bos) = self.bos.filter(|bos| self.add_bos && ids.first() != Some(bos)) {
-                ids.insert(0, bos);
+                ids.splice(0..0, [&[bos][..], &self.after_bos].concat());
             }
             if let Some(eos) = self.eos.filter(|eos| self.add_eos && ids.last() != Some(eos)) {
                 ids.push(eos);
@@ -265,7 +270,7 @@ impl Tokenizer {
     }
 
     /// The text of `ids`; with `skip_special`, control and unknown tokens give none. The space that encoding put
-    /// before a text is taken off again, as is that before the first word of WordPiece. Bytes that are no UTF-8 become U+FFFD.
+    /// before a text is taken off again, as is that before the first word of WordPiece and that after GPT-1's last. Bytes that are no UTF-8 become U+FFFD.
     ///
     /// # Errors
     /// [`Error::Tokenize`] for an id outside the vocabulary.
@@ -283,6 +288,9 @@ impl Tokenizer {
         };
         if prefixed && text.starts_with(' ') {
             text.remove(0);
+        }
+        if self.model.spelling() == Spelling::WordEnds && text.ends_with(' ') {
+            text.pop();
         }
         Ok(text)
     }
@@ -375,10 +383,12 @@ impl Tokenizer {
             return Err(Error::Tokenize(format!("id {id} is outside the vocabulary of {size} tokens")));
         };
         match (self.model.spelling(), kind) {
-            (_, TokenKind::Control | TokenKind::Unknown) | (Spelling::Bytes, TokenKind::UserDefined) => {
+            (_, TokenKind::Control | TokenKind::Unknown)
+            | (Spelling::Bytes | Spelling::WordEnds, TokenKind::UserDefined) => {
                 bytes.extend_from_slice(token.as_bytes());
             }
             (Spelling::Bytes, _) => bpe::push_bytes(token, bytes),
+            (Spelling::WordEnds, _) => bytes.extend_from_slice(token.replace(bpe::WORD_END, " ").as_bytes()),
             (Spelling::Blocks, TokenKind::Byte) => bytes.extend(sentencepiece::parse_byte(token)),
             (Spelling::Blocks | Spelling::Words, _) => {
                 bytes.extend_from_slice(sentencepiece::unescape(token).as_bytes())

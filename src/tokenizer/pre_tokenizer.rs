@@ -124,7 +124,7 @@ const TABLE: &[PreTokenizer] = &[
         add_bos: true,
         ..ROW
     },
-    PreTokenizer { names: &["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], patterns: &[CL100K], ..ROW },
+    PreTokenizer { names: &["dbrx", "smaug-bpe", "glm4", "glm5", "chatglm-bpe"], patterns: &[CL100K], ..ROW },
     PreTokenizer {
         names: &["minicpm5"],
         patterns: &[

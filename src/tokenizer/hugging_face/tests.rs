@@ -111,3 +111,16 @@ fn what_stands_between_two_texts_is_as_the_file_has_it() {
         assert_eq!(tokenizer.segments(&[3], None).ids, [0, 3, 1]);
     }
 }
+
+#[test]
+fn several_special_tokens_may_come_before_a_text() {
+    let mut file = llama();
+    let special = |token: &str| json!({"SpecialToken": {"id": token, "type_id": 0}});
+    file["post_processor"]["single"] =
+        json!([special("<|user|>"), special("<s>"), {"Sequence": {"id": "A", "type_id": 0}}]);
+    let (tokenizer, _) = load(&file, None).unwrap();
+    assert_eq!(tokenizer.encode("lo", WHOLE).unwrap(), [8, 1, 6]);
+    assert_eq!(tokenizer.encode("<|user|><s>lo", WHOLE).unwrap(), [8, 1, 6]);
+    file["post_processor"]["single"][1] = special("<t>");
+    assert!(load(&file, None).err().unwrap().to_string().contains("<t>"));
+}

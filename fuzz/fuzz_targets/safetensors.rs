@@ -145,23 +145,21 @@ fn tensors(family: &str) -> Vec<Tensor> {
 }
 
 fn apply(edit: Edit, config: &mut Value, tensors: &mut Vec<Tensor>) {
-    let count = tensors.len().max(1);
-    let mut at = |index: u8| tensors.get_mut(usize::from(index) % count);
-    match edit {
-        Edit::Config(key, stored) => config[pick(KEYS, key)] = stored.value(),
-        Edit::Name(index, name) => at(index).into_iter().for_each(|tensor| tensor.name.clone_from(&name)),
-        Edit::Shape(index, shape) => at(index)
-            .into_iter()
-            .for_each(|tensor| tensor.shape = shape.iter().map(|&dim| u64::from(dim) % 300).collect()),
-        Edit::Type(index, kind) => at(index).into_iter().for_each(|tensor| tensor.dtype = pick(TYPES, kind)),
-        Edit::Offset(index, begin, end) => {
-            at(index).into_iter().for_each(|tensor| tensor.shift = (begin.into(), end.into()));
-        }
-        Edit::Remove(index) => {
-            if !tensors.is_empty() {
-                tensors.remove(usize::from(index) % count);
-            }
-        }
+    let (Edit::Name(index, _)
+    | Edit::Shape(index, _)
+    | Edit::Type(index, _)
+    | Edit::Offset(index, ..)
+    | Edit::Remove(index)
+    | Edit::Config(index, _)) = edit;
+    let at = usize::from(index) % tensors.len().max(1);
+    match (edit, tensors.get_mut(at)) {
+        (Edit::Config(key, stored), _) => config[pick(KEYS, key)] = stored.value(),
+        (Edit::Name(_, name), Some(tensor)) => tensor.name = name,
+        (Edit::Shape(_, shape), Some(tensor)) => tensor.shape = shape.iter().map(|&dim| u64::from(dim) % 300).collect(),
+        (Edit::Type(_, kind), Some(tensor)) => tensor.dtype = pick(TYPES, kind),
+        (Edit::Offset(_, begin, end), Some(tensor)) => tensor.shift = (begin.into(), end.into()),
+        (Edit::Remove(_), Some(_)) => drop(tensors.remove(at)),
+        (_, None) => {}
     }
 }
 

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { build, modules, targetDir, wasmSize } from './lib/build.mjs';
+import { build, grammar, modules, targetDir, wasmSize } from './lib/build.mjs';
 import { checkLicences } from './lib/licences.mjs';
 import { ensureModel } from './lib/model.mjs';
 import { ensurePackages, npm } from './lib/npm.mjs';
@@ -18,6 +18,8 @@ const noWarnings = ['--', '-D', 'warnings'];
 /** What needs the model runs, what needs the vocabularies of many does not: `npm run test:models` is for that. */
 const downloaded = ['--include-ignored', '--skip', 'published_'];
 const quiet = (work) => async () => void (await work());
+
+const ofGrammar = ['--manifest-path', inRoot(grammar.manifest), '--target-dir', inRoot('target/grammar')];
 
 /** `area` is what --only names; a `gate` is needed by all that follow it, whatever their area. */
 const checks = [
@@ -36,6 +38,11 @@ const checks = [
     name: 'cargo test',
     area: 'rust',
     run: async () => cargoTests(await run('cargo', ['test', ...native, '--no-fail-fast', '--', ...downloaded])),
+  },
+  {
+    name: 'cargo test, grammar',
+    area: 'rust',
+    run: async () => cargoTests(await run('cargo', ['test', '--locked', ...ofGrammar])),
   },
   { name: 'build', area: 'web', gate: true, run: build },
   { name: 'package tests', area: 'js', run: async () => nodeTests(await npm('test', '-w', 'weft-llm')) },
@@ -93,7 +100,7 @@ async function setUp() {
 
 async function rustfmt() {
   await run('cargo', ['fmt', '--check']);
-  for (const own of ['tools/bindgen', 'fuzz']) {
+  for (const own of ['tools/bindgen', 'grammar', 'fuzz']) {
     await run('cargo', ['fmt', '--check', '--manifest-path', inRoot(own, 'Cargo.toml')]);
   }
 }
@@ -104,6 +111,8 @@ async function wasmClippy() {
   for (const { name, features, threads } of [modules.at(0), modules.at(-1)]) {
     await wasmCargo(toolchain, 'clippy', { targetDir: targetDir(name), features, threads, rest: noWarnings });
   }
+  const { name, manifest, features, threads } = grammar;
+  await wasmCargo(toolchain, 'clippy', { manifest, targetDir: targetDir(name), features, threads, rest: noWarnings });
 }
 
 /** Known faults of what users receive. The answer needs the registry: without it the check says so. */
@@ -126,6 +135,7 @@ async function sizes() {
   for (const { name } of modules) {
     measured.push([`${name}.wasm, bytes gzipped`, (await wasmSize(name)).gzip, budgets.wasm.gzip]);
   }
+  measured.push([`${grammar.name}.wasm, bytes gzipped`, (await wasmSize(grammar.name)).gzip, budgets.grammar.gzip]);
   const over = measured.filter(([, size, budget]) => !(size <= budget));
   if (over.length)
     throw new Error(over.map(([what, size, budget]) => `${what}: ${size}, the budget is ${budget}`).join('\n'));

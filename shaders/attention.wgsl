@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let head = workgroup.x;
     let split = workgroup.y;
     let token = workgroup.z;
-    let end = min(step.position + token + 1u, (split + 1u) * SPLIT);
+    let end = min(end_position(token), (split + 1u) * SPLIT);
     let first = max(split * SPLIT, first_position(token));
     if token >= min(step.tokens, params.rows) || first >= end {
         return;

@@ -10,7 +10,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let token = id.x / SPLITS;
     let split = id.x % SPLITS;
     let kv_head = id.y;
-    let end = min(step.position + token + 1u, (split + 1u) * SPLIT);
+    let end = min(end_position(token), (split + 1u) * SPLIT);
     let first = max(split * SPLIT, first_position(token));
     if token >= min(step.tokens, params.rows) || first >= end {
         return;

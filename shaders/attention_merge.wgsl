@@ -2,6 +2,7 @@
 //
 // One invocation four values of a head.
 #import step
+#import seen
 
 struct Params {
     rows: u32, // capacity of y
@@ -21,11 +22,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let head = id.x / HEAD_QUADS;
     let quad = id.x % HEAD_QUADS;
-    let position = step.position + token;
     let pieces = (token * HEADS + head) * SPLITS;
     // pieces that the window does not reach were not computed
-    let first = (pieces + (max(position + 1u, WINDOW) - WINDOW) / SPLIT) * (HEAD_QUADS + 1u);
-    let last = (pieces + position / SPLIT) * (HEAD_QUADS + 1u);
+    let first = (pieces + first_position(token) / SPLIT) * (HEAD_QUADS + 1u);
+    let last = (pieces + (end_position(token) - 1u) / SPLIT) * (HEAD_QUADS + 1u);
     var maximum = -1e30; // below any score
     var sum = 0.0;
     var values = vec4(0.0);

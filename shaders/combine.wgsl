@@ -1,4 +1,4 @@
-// y[t] += scale · Σ_j weight_j · x[t][j]: what the experts of a token answered, into the residual stream.
+// y[t] = scale · Σ_j weight_j · x[t][j]: what the experts of a token answered; ACCUMULATE adds to y, the residual stream.
 //
 // One invocation a value; a workgroup takes 64 values of a token.
 #import step
@@ -27,5 +27,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var j = 0u; j < params.slots; j++) {
         sum += route[weights + j] * x[(token * params.slots + j) * params.cols + id.x];
     }
-    y[token * params.cols + id.x] += params.scale * sum;
+    let at = token * params.cols + id.x;
+#ifdef ACCUMULATE
+    y[at] += params.scale * sum;
+#else
+    y[at] = params.scale * sum;
+#endif
 }

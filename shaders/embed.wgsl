@@ -1,6 +1,6 @@
 // y[t] = scale · table[ids[t] - first_row], for the ids that lie in this part of the table.
 //
-// POSITION takes positions for ids, and adds to y.
+// POSITION takes positions for ids, SEGMENT the number of the segment, and both add to y.
 // One invocation decodes four values; a workgroup takes 256 values of a token.
 #import step
 #import weight
@@ -13,8 +13,12 @@ struct Params {
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>; // (tokens, QUADS)
-#ifndef POSITION
+#ifdef POSITION
+#else
+#ifdef SEGMENT
+#else
 @group(0) @binding(3) var<storage, read> ids: array<u32>; // (tokens)
+#endif
 #endif
 
 @compute @workgroup_size(64)
@@ -32,9 +36,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         y[at] += params.scale * weight_quad(row, quad);
     }
 #else
+#ifdef SEGMENT
+    let row = select(0u, 1u, token >= step.second) - params.first_row;
+    if row < params.table_rows {
+        y[at] += params.scale * weight_quad(row, quad);
+    }
+#else
     let row = ids[token] - params.first_row;
     if row < params.table_rows {
         y[at] = params.scale * weight_quad(row, quad);
     }
+#endif
 #endif
 }

@@ -88,6 +88,28 @@ pub enum Error {
         /// Tokens that fit.
         context: usize,
     },
+    /// A text is longer than an encoder reads.
+    #[error(
+        "the text has {needed} tokens, and this model takes {most}: shorten it, or set truncate to cut its end off"
+    )]
+    TextTooLong {
+        /// Tokens of the text, special ones included.
+        needed: usize,
+        /// Tokens that the model takes.
+        most: usize,
+    },
+    /// The model is of another kind, or lacks a head.
+    #[error("`{task}` needs {needs}; this model is {found}, for: {can}")]
+    UnsupportedTask {
+        /// What was asked for, by its name in the TypeScript package.
+        task: &'static str,
+        /// What could do it.
+        needs: String,
+        /// What is loaded.
+        found: String,
+        /// What that can do.
+        can: String,
+    },
     /// An argument is out of range.
     #[error("option `{name}`: expected {expected}, got {got}")]
     InvalidOption {
@@ -151,7 +173,8 @@ impl Error {
             Self::UnsupportedTokenizer { .. } => "UNSUPPORTED_TOKENIZER",
             Self::Tokenize(_) => "TOKENIZE",
             Self::ChatTemplate(_) => "CHAT_TEMPLATE",
-            Self::ContextOverflow { .. } => "CONTEXT_OVERFLOW",
+            Self::ContextOverflow { .. } | Self::TextTooLong { .. } => "CONTEXT_OVERFLOW",
+            Self::UnsupportedTask { .. } => "UNSUPPORTED_TASK",
             Self::InvalidOption { .. } => "INVALID_OPTION",
             Self::GpuUnavailable(_) => "GPU_UNAVAILABLE",
             Self::DeviceLost(_) => "DEVICE_LOST",

@@ -46,12 +46,14 @@ pub struct Step<'a> {
     pub ids: &'a [u32],
     /// 32 uniform bits for the draw of a `sample`; nothing else reads them.
     pub random: u32,
+    /// Where the second of two segments begins, counted from the first of these tokens; only an `embed` of segments reads it.
+    pub second: u32,
 }
 
 impl<'a> Step<'a> {
-    /// A step that draws nothing.
+    /// A step of one segment that draws nothing.
     pub fn new(position: usize, ids: &'a [u32]) -> Self {
-        Self { position, ids, random: 0 }
+        Self { position, ids, random: 0, second: u32::MAX }
     }
 }
 

@@ -7,22 +7,31 @@
 //! Where the engine samples, steps are queued ahead of the answer, which only sees the ids. Steps past its end are dropped:
 //! what they put into the KV cache lies beyond `Session::cached` and is written again.
 
+mod embedding;
+pub mod encoder;
+mod encoder_programs;
+mod estimate;
+mod loaded;
 mod loading;
 mod programs;
 mod types;
 
 use crate::engine::{Engine, ProgramId};
+use crate::model::Decoder;
+use crate::model::encoder_config::Pooling;
 use crate::model::kv_cache::shared_prefix;
-use crate::model::{Decoder, Model};
 use crate::ops::sample::INVALID_ID;
 use crate::record::Step;
-use crate::sampling::{Sampler, check_logits};
-use crate::tokenizer::{ChatTemplate, Detokenizer, EncodeOptions, Message, RenderOptions, StopMatcher, Tokenizer};
+use crate::sampling::{Sampler, check_logits, log_probability, log_sum_exp, most_likely};
+use crate::tokenizer::{ChatTemplate, Conversation, Detokenizer, EncodeOptions, RenderOptions, StopMatcher, Tokenizer};
 use crate::{Error, Result};
 
+pub use embedding::EmbedOptions;
+pub use estimate::{Estimate, Estimator};
+pub use loaded::Loaded;
 pub use loading::Loading;
 use programs::Programs;
-pub use types::{Event, FinishReason, GenerateOptions, Info};
+pub use types::{Event, FinishReason, GenerateOptions, Info, TokenLogprob, TokenLogprobs};
 
 /// A generation that is under way.
 struct Generation {
@@ -34,6 +43,10 @@ struct Generation {
     max_tokens: usize,
     ignore_eos: bool,
     sampler: Sampler,
+    /// How many alternatives to tell the log-probabilities of; `None`: not even of the token.
+    top_logprobs: Option<usize>,
+    /// Whether somebody else says what may come next.
+    constrained: bool,
     /// Whether the engine samples.
     on_device: bool,
     /// Ids that are queued beyond `tokens`.
@@ -59,8 +72,14 @@ pub struct Session {
 }
 
 impl Session {
-    fn new(engine: Box<dyn Engine>, model: Model, programs: Programs) -> Self {
-        let Model { decoder, tokenizer, chat_template, parameters, quantization } = model;
+    fn new(
+        engine: Box<dyn Engine>,
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        chat_template: Option<ChatTemplate>,
+        (parameters, quantization): (u64, &'static str),
+        programs: Programs,
+    ) -> Self {
         let (cached, generation) = (Vec::new(), None);
         Self { engine, decoder, tokenizer, chat_template, parameters, quantization, programs, cached, generation }
     }
@@ -85,7 +104,16 @@ impl Session {
     /// What is loaded.
     pub fn info(&self) -> Info {
         let config = &self.decoder.config;
+        let tasks = [
+            (true, "generate"),
+            (self.chat_template.is_some(), "chat"),
+            (config.pooling == Some(Pooling::Last), "embed"),
+        ];
         Info {
+            kind: "decoder",
+            tasks: tasks.into_iter().filter_map(|(can, task)| can.then_some(task)).collect(),
+            labels: Vec::new(),
+            mask_token: None,
             name: config.name.clone(),
             architecture: config.architecture.name.into(),
             parameters: self.parameters,
@@ -112,22 +140,21 @@ impl Session {
     }
 
     /// A conversation in the form that the model was trained on, ready for its answer. `now`: seconds since 1970
-    /// on the user's clock, for templates that print the date. Special tokens that a message spells are plain text. Errors: `ChatTemplate`.
-    pub fn chat_prompt(&self, messages: &[Message], now: i64) -> Result<Vec<u32>> {
+    /// on the user's clock, for templates that print the date. Special tokens that it spells are plain text. Errors: `ChatTemplate`.
+    pub fn chat_prompt(&self, conversation: &Conversation, now: i64) -> Result<Vec<u32>> {
         let template = self.chat_template.as_ref().ok_or_else(|| {
             Error::ChatTemplate("the model file has none: use generate() with a prompt of your own".into())
         })?;
         let token = |id: Option<u32>| id.and_then(|id| self.tokenizer.token(id)).unwrap_or_default();
+        let Conversation { messages, tools, variables } = conversation.map_texts(&|text| self.tokenizer.literal(text));
         let options = RenderOptions {
             add_generation_prompt: true,
             bos_token: token(self.tokenizer.bos()),
             eos_token: token(self.tokenizer.eos()),
+            tools: tools.as_ref(),
             now: Some(now),
-            ..RenderOptions::default()
+            extra: variables,
         };
-        let literal =
-            |message: &Message| Message { content: self.tokenizer.literal(&message.content), ..message.clone() };
-        let messages: Vec<Message> = messages.iter().map(literal).collect();
         let text = template.render(&messages, &options)?;
         self.tokenizer.encode(&text, EncodeOptions { add_special: false, parse_special: true })
     }
@@ -146,7 +173,7 @@ impl Session {
         self.cached.truncate(cached);
         let sampler = Sampler::new(options.sampling, entropy)?;
         let on_device = match (&self.programs.device, sampler.device_values()) {
-            (Some(programs), Some(values)) => {
+            (Some(programs), Some(values)) if options.top_logprobs.is_none() && !options.constrained => {
                 self.engine.write_values(programs.chain.buffer, 0, &values)?;
                 true
             }
@@ -159,9 +186,11 @@ impl Session {
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
             ignore_eos: options.ignore_eos,
             sampler,
+            top_logprobs: options.top_logprobs,
+            constrained: options.constrained,
             on_device,
             ahead: 0,
-            detokenizer: Detokenizer::new(true),
+            detokenizer: Detokenizer::keeping(self.tokenizer.special_ids(&options.keep_special)),
             stops: StopMatcher::new(options.stop)?,
             finish: options.max_tokens.filter(|&max| max == 0).map(|_| FinishReason::Length),
         });
@@ -182,6 +211,30 @@ impl Session {
             generation.sampler.random();
             generation.push(id, &self.tokenizer, self.decoder.context)?;
         }
+        Ok(())
+    }
+
+    /// Of a generation that is constrained: which tokens may come next, a bit each, from the lowest of the first word on. It holds until the
+    /// next call. Where the tokenizer's `end` is among them, so are all tokens that end an answer. Errors: `InvalidOption` where nothing
+    /// was started.
+    pub fn allow(&mut self, mut mask: Vec<u32>) -> Result<()> {
+        let Some(generation) = &mut self.generation else { return Err(not_started("allow")) };
+        let ends = self.tokenizer.ends();
+        let bit = |id: u32| (id as usize / 32, 1 << (id % 32));
+        let may_end = ends.iter().map(|&id| bit(id)).any(|(word, bit)| mask.get(word).is_some_and(|w| w & bit != 0));
+        for (word, bit) in ends.iter().map(|&id| bit(id)).filter(|_| may_end) {
+            if let Some(w) = mask.get_mut(word) {
+                *w |= bit;
+            }
+        }
+        generation.sampler.allow(mask);
+        Ok(())
+    }
+
+    /// What was generated is the whole answer: the next event is its end. Errors: `InvalidOption` where nothing was started.
+    pub fn finish(&mut self) -> Result<()> {
+        let Some(generation) = &mut self.generation else { return Err(not_started("finish")) };
+        generation.finish = Some(FinishReason::Stop);
         Ok(())
     }
 
@@ -228,17 +281,22 @@ impl Session {
             self.engine.synchronize().await?;
             return Ok(Event::Prompt { done: end, total: known });
         }
-        let id = if generation.on_device {
-            self.next_id(generation).await?
+        if generation.constrained && !generation.sampler.is_constrained() {
+            return Err(not_started("allow"));
+        }
+        let (id, logprobs) = if generation.on_device {
+            (self.next_id(generation).await?, None)
         } else {
             let logits = self.last_logits(&generation.tokens[done..]).await?;
-            generation.sampler.sample(&logits, &generation.tokens)?
+            let id = generation.sampler.sample(&logits, &generation.tokens)?;
+            let logprobs = generation.top_logprobs.map(|top| token_logprobs(&self.tokenizer, &logits, id, top));
+            (id, logprobs.transpose()?)
         };
         if !generation.ignore_eos && self.tokenizer.is_end_of_generation(id) {
             return Ok(generation.end(FinishReason::Stop));
         }
         let text = generation.push(id, &self.tokenizer, self.decoder.context)?;
-        Ok(Event::Token { id, text })
+        Ok(Event::Token { id, text, logprobs })
     }
 
     /// The id after `generation.tokens`, as the engine samples it. Keeps as many steps queued as the engine wants.
@@ -253,7 +311,7 @@ impl Session {
             // the oldest step takes the ids that the host knows, the others that of the step before
             let position = if generation.ahead == 0 { self.cached.len() } else { known + generation.ahead - 1 };
             let ids = if generation.ahead == 0 { &generation.tokens[position..] } else { &[] };
-            let step = Step { position, ids, random: generation.sampler.random() };
+            let step = Step { random: generation.sampler.random(), ..Step::new(position, ids) };
             if ids.len() > 1 {
                 device.run(self.programs.prompt, &step)?;
                 device.queue(programs.last, &step, programs.id.buffer)?;
@@ -365,7 +423,18 @@ fn not_started(name: &str) -> Error {
 
 /// Mean negative log-likelihood of `target` under `logits`, in nats: logsumexp(logits) - logits[target].
 pub fn negative_log_likelihood(logits: &[f32], target: u32) -> f64 {
-    let max = logits.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
-    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
-    sum.ln() + f64::from(max) - f64::from(logits[target as usize])
+    -log_probability(logits, log_sum_exp(logits), target)
+}
+
+/// Of `id` and of the `top` most likely. A token that the vocabulary does not spell (some models have more logits than tokens) has no bytes.
+fn token_logprobs(tokenizer: &Tokenizer, logits: &[f32], id: u32, top: usize) -> Result<TokenLogprobs> {
+    let sum = log_sum_exp(logits);
+    let of = |id| {
+        let bytes = tokenizer.token_bytes(id).unwrap_or_default();
+        // JSON has no infinity
+        let logprob = log_probability(logits, sum, id).max(f64::from(f32::MIN)) as f32;
+        TokenLogprob { id, logprob, bytes }
+    };
+    let top = most_likely(logits, top)?.into_iter().map(of).collect();
+    Ok(TokenLogprobs { token: of(id), top })
 }

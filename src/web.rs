@@ -2,15 +2,16 @@
 //!
 //! Structured values cross as JSON, which both sides parse faster than property by property.
 
-use js_sys::{Date, Error as JsError, Reflect, Uint32Array};
+use js_sys::{Date, Error as JsError, Float32Array, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 use wasm_bindgen::prelude::*;
 
 use crate::Error;
 use crate::engine::{self, Device, Hints};
-use crate::session::{GenerateOptions, Info, Loading, Session};
-use crate::tokenizer::{EncodeOptions, Message};
+use crate::format::{Folder, ModelReader, Quantize};
+use crate::session::{self, EmbedOptions, GenerateOptions, Info, Loaded, Loading};
+use crate::tokenizer::{Conversation, EncodeOptions};
 
 /// Says in the console where a panic came from; the trap that follows it says nothing.
 #[wasm_bindgen(start)]
@@ -41,7 +42,7 @@ fn to_json(value: &impl Serialize) -> Result<String, JsValue> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct LoadOptions {
     device: Device,
     context_length: Option<usize>,
@@ -50,6 +51,37 @@ struct LoadOptions {
     /// Whether the worker asks for subgroups, and the GPU has them.
     #[serde(default)]
     subgroups: bool,
+    #[serde(flatten)]
+    source: SourceOptions,
+}
+
+/// What is to be read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SourceOptions {
+    /// Name of the folder, if it is one.
+    folder: Option<String>,
+    /// What becomes of the weights, if somebody says.
+    quantize: Option<String>,
+}
+
+impl SourceOptions {
+    /// `files`: names and texts of the folder's small files, in turn.
+    fn reader(&self, files: &[String]) -> Result<ModelReader, Error> {
+        let quantize = self.quantize.as_deref().map(Quantize::named).transpose()?;
+        let text =
+            |name: &str| files.as_chunks::<2>().0.iter().find(|[file, _]| file == name).map(|[_, text]| text.as_str());
+        let folder = self.folder.as_deref().map(|name| Folder::new(name, text)).transpose()?;
+        Ok(ModelReader::new(folder, quantize))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EstimateOptions {
+    context_length: Option<usize>,
+    #[serde(flatten)]
+    source: SourceOptions,
 }
 
 /// The package's version: what was remembered of another may not fit.
@@ -97,12 +129,16 @@ pub struct Loader {
 
 #[wasm_bindgen]
 impl Loader {
-    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null, "tuning": string | null, "subgroups": boolean}`.
-    pub async fn create(options: String) -> Result<Loader, JsValue> {
+    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null, "tuning": string | null,
+    /// "subgroups": boolean, "folder": string | null, "quantize": string | null}`; `files`: names and texts of a folder's small files, in turn.
+    pub async fn create(options: String, files: Vec<String>) -> Result<Loader, JsValue> {
         let options: LoadOptions = from_json("options", &options)?;
+        let reader = options.source.reader(&files).map_err(to_js)?;
+        drop(files);
         let hints = Hints { tuning: options.tuning.as_deref(), subgroups: options.subgroups };
         let opened = engine::open(options.device, hints).await.map_err(to_js)?;
-        Ok(Self { loading: Loading::new(opened.engine, options.context_length), reason: opened.reason })
+        let loading = Loading::with(opened.engine, reader, options.context_length);
+        Ok(Self { loading, reason: opened.reason })
     }
 
     /// `gpu` or `cpu`.
@@ -125,6 +161,11 @@ impl Loader {
         self.loading.feed(bytes).await.map_err(to_js)
     }
 
+    /// Between the bytes of two files.
+    pub fn end_file(&self) -> Result<(), JsValue> {
+        self.loading.end_file().map_err(to_js)
+    }
+
     /// Bytes of the whole file, once its header was read.
     pub fn total_bytes(&self) -> Option<f64> {
         self.loading.total_bytes().map(|bytes| bytes as f64)
@@ -132,16 +173,46 @@ impl Loader {
 
     /// The model, after the last byte.
     pub async fn finish(self) -> Result<Llm, JsValue> {
-        let mut session = self.loading.finish().await.map_err(to_js)?;
-        session.warm_up().await.map_err(to_js)?;
-        Ok(Llm { session, reason: self.reason })
+        let mut model = self.loading.finish_any().await.map_err(to_js)?;
+        model.warm_up().await.map_err(to_js)?;
+        Ok(Llm { model, reason: self.reason })
+    }
+}
+
+/// Says what a model needs, from the headers of its files.
+#[wasm_bindgen]
+pub struct Estimator(session::Estimator);
+
+#[wasm_bindgen]
+impl Estimator {
+    /// `options`: `{"contextLength": number | null, "folder": string | null, "quantize": string | null}`; `files` as for a [`Loader`].
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: &str, files: Vec<String>) -> Result<Estimator, JsValue> {
+        let options: EstimateOptions = from_json("options", options)?;
+        let reader = options.source.reader(&files).map_err(to_js)?;
+        Ok(Self(session::Estimator::new(reader, options.context_length)))
+    }
+
+    /// The next bytes of a file; whether its header was among what came.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, JsValue> {
+        self.0.feed(bytes).map_err(to_js)
+    }
+
+    /// Between the bytes of two files.
+    pub fn end_file(&mut self) -> Result<(), JsValue> {
+        self.0.end_file().map_err(to_js)
+    }
+
+    /// After the last header: an estimate as JSON.
+    pub fn finish(self) -> Result<String, JsValue> {
+        to_json(&self.0.finish().map_err(to_js)?)
     }
 }
 
 /// A loaded model.
 #[wasm_bindgen]
 pub struct Llm {
-    session: Session,
+    model: Loaded,
     reason: String,
 }
 
@@ -156,55 +227,119 @@ struct FullInfo<'a> {
 impl Llm {
     /// What is loaded, as JSON.
     pub fn info(&self) -> Result<String, JsValue> {
-        to_json(&FullInfo { info: self.session.info(), reason: &self.reason })
+        to_json(&FullInfo { info: self.model.info(), reason: &self.reason })
     }
 
     /// Text → ids.
     pub fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Uint32Array, JsValue> {
         let options = EncodeOptions { add_special, parse_special };
-        let ids = self.session.tokenizer().encode(text, options).map_err(to_js)?;
+        let ids = self.model.tokenizer().encode(text, options).map_err(to_js)?;
         Ok(Uint32Array::from(ids.as_slice()))
     }
 
     /// Ids → text, special tokens included.
     pub fn detokenize(&self, ids: &[u32]) -> Result<String, JsValue> {
-        self.session.tokenizer().decode(ids, false).map_err(to_js)
+        self.model.tokenizer().decode(ids, false).map_err(to_js)
     }
 
-    /// Messages as JSON → the ids of the model's own prompt for them.
-    pub fn chat_prompt(&self, messages: &str) -> Result<Uint32Array, JsValue> {
-        let messages: Vec<Message> = from_json("messages", messages)?;
+    /// A conversation as JSON, `{ messages, tools, variables }` → the ids of the model's own prompt for it.
+    pub fn chat_prompt(&mut self, conversation: &str) -> Result<Uint32Array, JsValue> {
+        let conversation: Conversation = from_json("messages", conversation)?;
         let now = Date::new_0();
         let local_seconds = now.get_time() / 1000.0 - now.get_timezone_offset() * 60.0;
-        let ids = self.session.chat_prompt(&messages, local_seconds as i64).map_err(to_js)?;
+        let session = self.model.decoder("chat").map_err(to_js)?;
+        let ids = session.chat_prompt(&conversation, local_seconds as i64).map_err(to_js)?;
         Ok(Uint32Array::from(ids.as_slice()))
     }
 
     /// Begins to continue `ids`. `options` as JSON: those of the package, and `entropy`, the seed where they have none.
     pub fn start(&mut self, ids: Vec<u32>, options: &str) -> Result<(), JsValue> {
         let options: StartOptions = from_json("options", options)?;
-        self.session.start(ids, options.generate, options.entropy).map_err(to_js)
+        let session = self.model.decoder("generate").map_err(to_js)?;
+        session.start(ids, options.generate, options.entropy).map_err(to_js)
     }
 
     /// After `start`: goes on as if these ids had been generated and their events given, by a model that was lost meanwhile.
     pub fn resume(&mut self, generated: &[u32]) -> Result<(), JsValue> {
-        self.session.resume(generated).map_err(to_js)
+        self.model.decoder("generate").and_then(|session| session.resume(generated)).map_err(to_js)
     }
 
     /// One unit of work: an event as JSON.
     pub async fn next(&mut self) -> Result<String, JsValue> {
-        let event = self.session.next().await.map_err(to_js)?;
+        let session = self.model.decoder("generate").map_err(to_js)?;
+        let event = session.next().await.map_err(to_js)?;
         to_json(&event)
+    }
+
+    /// Which tokens may come next, of a generation that is constrained: a bit each.
+    pub fn allow(&mut self, mask: Vec<u32>) -> Result<(), JsValue> {
+        self.model.decoder("generate").and_then(|session| session.allow(mask)).map_err(to_js)
+    }
+
+    /// What was generated is the whole answer.
+    pub fn finish(&mut self) -> Result<(), JsValue> {
+        self.model.decoder("generate").and_then(|session| session.finish()).map_err(to_js)
+    }
+
+    /// The bytes of all tokens one after the other, of special ones after 0xFF.
+    pub fn vocabulary_bytes(&self) -> Vec<u8> {
+        self.model.tokenizer().vocabulary().0
+    }
+
+    /// Where each token's bytes end.
+    pub fn vocabulary_ends(&self) -> Vec<u32> {
+        self.model.tokenizer().vocabulary().1
+    }
+
+    /// A token that ends an answer.
+    pub fn end_id(&self) -> Option<u32> {
+        self.model.tokenizer().ends().first().copied()
     }
 
     /// Ends what is under way.
     pub fn stop(&mut self) {
-        self.session.stop();
+        if let Loaded::Decoder(session) = &mut self.model {
+            session.stop();
+        }
     }
 
     /// Prompt tokens of the running generation that were in the KV cache already.
     pub fn cached_tokens(&self) -> usize {
-        self.session.cached_tokens()
+        match &self.model {
+            Loaded::Decoder(session) => session.cached_tokens(),
+            Loaded::Encoder(_) => 0,
+        }
+    }
+
+    /// The vector of a text. `options`: `{"pooling"?: "mean" | "cls" | "last", "normalize"?: boolean, "truncate"?: boolean}`.
+    pub async fn embed(&mut self, text: String, options: String) -> Result<Float32Array, JsValue> {
+        let options: EmbedOptions = from_json("options", &options)?;
+        let vector = self.model.embed(&text, options).await.map_err(to_js)?;
+        Ok(Float32Array::from(vector.as_slice()))
+    }
+
+    /// The labels of a text, or of two that are read together, as JSON; the likeliest first.
+    pub async fn classify(&mut self, text: String, pair: Option<String>, truncate: bool) -> Result<String, JsValue> {
+        let session = self.model.encoder("classify").map_err(to_js)?;
+        to_json(&session.classify(&text, pair.as_deref(), truncate).await.map_err(to_js)?)
+    }
+
+    /// How well `document` answers `query`, as JSON.
+    pub async fn rerank(&mut self, query: String, document: String, truncate: bool) -> Result<String, JsValue> {
+        let session = self.model.encoder("rerank").map_err(to_js)?;
+        to_json(&session.rerank(&query, &document, truncate).await.map_err(to_js)?)
+    }
+
+    /// The likeliest label of each token, as JSON.
+    pub async fn classify_tokens(&mut self, text: String, truncate: bool) -> Result<String, JsValue> {
+        let session = self.model.encoder("classifyTokens").map_err(to_js)?;
+        to_json(&session.classify_tokens(&text, truncate).await.map_err(to_js)?)
+    }
+
+    /// For each mask of a text its likeliest tokens, as JSON.
+    pub async fn fill_mask(&mut self, text: String, top_k: usize, truncate: bool) -> Result<String, JsValue> {
+        let session = self.model.encoder("fillMask").map_err(to_js)?;
+        to_json(&session.fill_mask(&text, top_k, truncate).await.map_err(to_js)?)
     }
 }
 

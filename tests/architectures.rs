@@ -2,6 +2,8 @@
 //! tests/fixtures/architectures/README.md: on the plain reference and on both engines, a prompt at once and token by token.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "architectures/encoders.rs"]
+mod encoders;
 mod support;
 
 use std::collections::BTreeMap;
@@ -15,18 +17,23 @@ use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::model::architecture::NAMES;
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::session::{Event, GenerateOptions, Loading, Session};
+use weft_llm::session::{Event, GenerateOptions, Loaded, Loading, Session};
 
 /// Largest difference of a logit, relative to the largest logit: the two forms of GELU differ by four times as much.
 const TOLERANCE: f32 = 1e-4;
 
 /// What the fixtures have and weft does not run: loading it says so.
-const NOT_YET: [&str; 5] =
-    ["bert-masked-lm", "bert-sequence-classification", "distilbert-masked-lm", "sentence-bert", "stablelm-parallel"];
+const NOT_YET: [&str; 0] = [];
+
+#[derive(Deserialize)]
+struct Origin {
+    versions: BTreeMap<String, String>,
+    /// Where the logits come from, if not from transformers.
+    source: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct Golden {
-    versions: BTreeMap<String, String>,
     prompts: Vec<Prompt>,
 }
 
@@ -49,6 +56,13 @@ fn golden(folder: &Path) -> Golden {
     serde_json::from_slice(&std::fs::read(folder.join("reference.json")).unwrap()).unwrap()
 }
 
+/// What made the reference.
+fn source(folder: &Path) -> String {
+    let text = std::fs::read(folder.join("reference.json")).unwrap();
+    let Origin { versions, source } = serde_json::from_slice(&text).unwrap();
+    source.unwrap_or_else(|| format!("transformers {}", versions["transformers"]))
+}
+
 type Make = fn() -> Box<dyn Engine>;
 
 const ENGINES: [(&str, Make); 3] = [
@@ -57,10 +71,10 @@ const ENGINES: [(&str, Make); 3] = [
     ("gpu", || Box::new(support::gpu())),
 ];
 
-fn open(engine: Box<dyn Engine>, bytes: &[u8], context: Option<usize>) -> Result<Session, Error> {
+fn open(engine: Box<dyn Engine>, bytes: &[u8], context: Option<usize>) -> Result<Loaded, Error> {
     let mut loading = Loading::new(engine, context);
     block_on(loading.feed(bytes))?;
-    block_on(loading.finish())
+    block_on(loading.finish_any())
 }
 
 fn logits(session: &mut Session, ids: &[u32]) -> Vec<Vec<f32>> {
@@ -106,12 +120,18 @@ fn every_architecture_gives_the_logits_of_transformers() {
             continue;
         }
         let engines = ENGINES.map(|(engine, _)| engine).join(", ");
-        let transformers = &golden(&folder).versions["transformers"];
-        rows.push(format!("| {name} | {engines} | the logits of transformers {transformers} within {TOLERANCE:e} |\n"));
+        let source = source(&folder);
+        let mut what = "the logits";
         for (engine, make) in ENGINES {
             let case = format!("{name} on {engine}");
             // some models differ by the length of the context
             let open = |context| open(make(), &bytes, context).unwrap_or_else(|error| panic!("{case}: {error}"));
+            if let Loaded::Encoder(mut session) = open(None) {
+                what = "the last layer and the head";
+                wrong.extend(encoders::check(&case, &folder, &mut session));
+                continue;
+            }
+            let open = |context| open(context).into_decoder("generate").unwrap();
             for Prompt { ids, logits: expected } in golden(&folder).prompts {
                 let delta = difference(&logits(&mut open(Some(ids.len())), &ids), &expected);
                 println!("{case}, {} ids: {delta:.1e}", ids.len());
@@ -121,6 +141,7 @@ fn every_architecture_gives_the_logits_of_transformers() {
             }
             check_steps(&case, &mut open(None), &golden(&folder).prompts[0].ids);
         }
+        rows.push(format!("| {name} | {engines} | {what} of {source} within {TOLERANCE:e} |\n"));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     check_table(&rows.concat());
@@ -155,6 +176,8 @@ fn every_architecture_has_a_fixture() {
     let known: Vec<String> =
         folders().iter().map(|folder| folder.file_name().unwrap().to_string_lossy().into_owned()).collect();
     for name in NAMES {
-        assert!(known.iter().any(|folder| folder.split('-').next() == Some(name)), "no fixture for {name}: {known:?}");
+        let shows =
+            |folder: &String| folder.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        assert!(known.iter().any(shows), "no fixture for {name}: {known:?}");
     }
 }

@@ -3,7 +3,7 @@
 
 use weft_llm::Result;
 use weft_llm::format::{
-    Array, BlockType, GgufReader, Header, Layout, Planes, Sink, TensorInfo, Value, dequantize_row, repack,
+    Array, BlockType, GgufReader, Header, Layout, Planes, Sink, TensorInfo, Value, dequantize_row, quantize_row, repack,
 };
 
 /// Collects every tensor, decoded to f32.
@@ -68,6 +68,23 @@ fn blocks_of_any_bits_decode_as_gguf_py_decodes_them() {
     for block in BlockType::ALL.into_iter().filter(|block| block.block_len() > 1) {
         assert!(blocks.contains(&block), "{}", block.name());
     }
+}
+
+#[test]
+fn values_are_quantised_as_gguf_py_quantises_them() {
+    let floats = include_bytes!("fixtures/formats/quantized.f32").as_chunks::<4>().0;
+    let values: Vec<f32> = floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let mut expected = include_bytes!("fixtures/formats/quantized.bin").as_slice();
+    for block in [BlockType::Q8_0, BlockType::Q4_0, BlockType::Q4_1, BlockType::Q5_0, BlockType::Q5_1] {
+        for (i, values) in values.chunks_exact(96).enumerate() {
+            let mut quantized = Vec::new();
+            quantize_row(block, values, &mut quantized);
+            let (row, rest) = expected.split_at(block.row_bytes(96));
+            assert_eq!(quantized, row, "row {i} in {}", block.name());
+            expected = rest;
+        }
+    }
+    assert!(expected.is_empty());
 }
 
 #[test]

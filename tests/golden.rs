@@ -100,7 +100,7 @@ fn logits_and_likelihood_agree(device: Device, tolerance: &Tolerance) {
     let mut session = session(device);
     let figures = figures();
     for golden in &figures.prompts {
-        let ids = session.chat_prompt(&[Message::new("user", &golden.prompt)], 0).unwrap();
+        let ids = session.chat_prompt(&vec![Message::new("user", &golden.prompt)].into(), 0).unwrap();
         assert_eq!(ids, golden.token_ids);
         let mut last = Vec::new();
         block_on(session.logits(&ids, |_, logits| last = logits.to_vec())).unwrap();
@@ -180,7 +180,7 @@ fn greedy_answers_agree_up_to_the_first_close_call() {
 fn a_prompt_that_starts_alike_is_not_computed_again() {
     let mut session = session(Device::Cpu);
     let question = Message::new("user", "What is the capital of Germany?");
-    let prompt = session.chat_prompt(&[question], 0).unwrap();
+    let prompt = session.chat_prompt(&vec![question].into(), 0).unwrap();
     let (answer, reason, cached) = greedy(&mut session, &prompt, 64);
     assert_eq!((reason, cached), (FinishReason::Stop, 0));
     let mut longer = prompt.clone();

@@ -20,6 +20,7 @@ fn linear() {
         Activation::SWIGLU,
         Activation { function: Function::GeluTanh, gated: true },
         Activation { function: Function::Gelu, gated: false },
+        Activation { function: Function::Relu, gated: false },
     ];
     // every layout with one of them: how weights are read knows nothing of it
     for (block, activation) in EVERY_LAYOUT.into_iter().zip(activations.into_iter().cycle()) {
@@ -140,6 +141,13 @@ fn embed() {
                 scale: 1.0,
                 y: s.output(capacity, cols),
             });
+            suite.case(format!("{block:?} segments, tokens {tokens}/{capacity}"), 0, &ids, |s: &mut Setup| Embed {
+                table: s.matrix(block, 2, cols),
+                first_row: 0,
+                index: Index::Segment,
+                scale: 1.0,
+                y: s.output(capacity, cols),
+            });
         }
     }
     suite.report("embed");
@@ -148,7 +156,7 @@ fn embed() {
 #[test]
 fn activate() {
     let mut suite = Suite::new();
-    for function in [Function::Silu, Function::GeluTanh, Function::Gelu] {
+    for function in [Function::Silu, Function::GeluTanh, Function::Gelu, Function::Relu] {
         for gated in [true, false] {
             let activation = Activation { function, gated };
             for (tokens, capacity) in TOKENS {
@@ -261,7 +269,7 @@ fn combine() {
             let name = format!("{slots} answers of {cols}, tokens {tokens}/{capacity}");
             suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
                 let (x, route) = (s.tensor(capacity, slots * cols), s.tensor(capacity, chosen + slots));
-                Combine { x, route, chosen, scale: 0.7, y: s.output(capacity, cols) }
+                Combine { x, route, chosen, scale: 0.7, accumulate: slots != 3, y: s.output(capacity, cols) }
             });
         }
     }
@@ -351,9 +359,10 @@ fn attention() {
             for position in [0, 17, 63, 130] {
                 let context = 171;
                 // shorter than a tile of positions, than a piece of the context, and longer than what there is
-                let (window, cap) = [(None, None), (Some(5), None), (Some(70), Some(2.0)), (Some(999), Some(50.0))]
-                    [(heads + tokens + position) % 4];
-                let shape = format!("{heads}/{kv_heads} × {head_dim}, window {window:?}, cap {cap:?}");
+                let all = [(None, None), (Some(5), None), (Some(70), Some(2.0)), (Some(999), Some(50.0)), (None, None)];
+                let kind = (heads + tokens + position) % all.len();
+                let ((window, cap), causal) = (all[kind], kind < 4);
+                let shape = format!("{heads}/{kv_heads} × {head_dim}, window {window:?}, cap {cap:?}, causal {causal}");
                 let name = format!("{shape}, tokens {tokens}/{capacity} at {position}");
                 suite.case(name, position, &vec![0; tokens], |s: &mut Setup| Attention {
                     q: s.tensor(capacity, (heads + 2 * kv_heads) * head_dim),
@@ -367,6 +376,7 @@ fn attention() {
                     scale: 4.0 / (head_dim as f32).sqrt(),
                     cap,
                     window,
+                    causal,
                     y: s.output(capacity, heads * head_dim),
                 });
             }

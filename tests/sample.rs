@@ -48,7 +48,7 @@ impl Device {
     }
 
     fn sample(&mut self, random: u32) -> u32 {
-        self.engine.run(self.program, &Step { position: 0, ids: &[0, 0], random }).unwrap();
+        self.engine.run(self.program, &Step { random, ..Step::new(0, &[0, 0]) }).unwrap();
         read(self.engine.as_mut(), self.op.y.buffer, 1)[0].to_bits()
     }
 }

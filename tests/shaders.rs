@@ -36,7 +36,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         let cols = layout.quantised().map_or(32, |quantised| quantised.group);
         let tensor = |rows| Tensor { buffer, rows, cols };
         let weight = Matrix { buffer, layout, rows: cols, cols };
-        for index in [Index::Id, Index::Position] {
+        for index in [Index::Id, Index::Position, Index::Segment] {
             commands.push(Embed { table: weight, first_row: 0, index, scale: 1.0, y: tensor(1) }.into());
         }
         for (slot_inputs, norm) in [(false, None), (false, Some(RmsNorm { weight: tensor(1), eps: 0.0 })), (true, None)]
@@ -76,9 +76,9 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     for rows in [1, 2] {
         let (q, y) = (tensor(rows), Tensor { buffer, rows, cols: heads * head_dim });
         for cap in [None, Some(50.0)] {
-            let (scale, window) = (1.0, Some(9));
+            let (scale, window, causal) = (1.0, Some(9), true);
             let attention =
-                Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, y };
+                Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, causal, y };
             commands.push(attention.into());
         }
     }
@@ -95,7 +95,9 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let (logits, y) = (tensor(1), Tensor { cols: 5, ..tensor(1) });
     commands.push(Route { logits, chosen: 2, weighting: Weighting::Softmax, shared: true, y }.into());
     let (x, route) = (Tensor { cols: 64, ..tensor(1) }, Tensor { cols: 4, ..tensor(1) });
-    commands.push(Combine { x, route, chosen: 2, scale: 1.0, y: tensor(1) }.into());
+    for accumulate in [false, true] {
+        commands.push(Combine { x, route, chosen: 2, scale: 1.0, accumulate, y: tensor(1) }.into());
+    }
     commands.push(LastRow { x: tensor(1), y: tensor(1) }.into());
     let (logits, chain, maxima, y) = (tensor(1), tensor(1), tensor(1), tensor(1));
     commands.push(Sample { logits, chain, maxima, y }.into());

@@ -61,6 +61,7 @@ fn kernels_stay_faster_than_the_reference() {
         scale: 0.125,
         cap: None,
         window: None,
+        causal: true,
         y: s.output(1, 9 * 64),
     };
     let measured = [

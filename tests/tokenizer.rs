@@ -151,6 +151,14 @@ fn word_piece_agrees_with_hugging_face() {
         lowercase: bool,
         tokens: Vec<String>,
         cases: Vec<Case>,
+        pairs: Vec<Pair>,
+    }
+    #[derive(Deserialize)]
+    struct Pair {
+        first: String,
+        second: String,
+        ids: Vec<u32>,
+        segments: Vec<usize>,
     }
     let fixtures: Vec<Fixture> = serde_json::from_str(include_str!("fixtures/tokenizer/word_piece.json")).unwrap();
     assert_eq!(fixtures.len(), 2);
@@ -182,12 +190,41 @@ fn word_piece_agrees_with_hugging_face() {
             ..Default::default()
         });
         for tokenizer in [by_json, by_gguf.unwrap()] {
+            for Pair { first, second, ids, segments } in &fixture.pairs {
+                let [a, b] = [first, second].map(|text| tokenizer.encode_masked(text).unwrap());
+                let found = tokenizer.segments(&a, Some(&b));
+                assert_eq!(&found.ids, ids, "{first:?} {second:?}");
+                let second = segments.iter().position(|&segment| segment == 1);
+                assert_eq!(found.second.filter(|&start| start < found.ids.len()), second, "{first:?} {second:?}");
+            }
             for Case { text, ids } in &fixture.cases {
                 assert_eq!(&tokenizer.encode(text, options).unwrap(), ids, "{text:?}");
             }
             let ids = tokenizer.encode("the dog.", options).unwrap();
             assert_eq!(tokenizer.decode(&ids, true).unwrap(), "the dog .");
         }
+    }
+}
+
+#[test]
+fn word_ends_agree_with_hugging_face() {
+    #[derive(Deserialize)]
+    struct Fixture {
+        file: Value,
+        cases: Vec<Words>,
+    }
+    #[derive(Deserialize)]
+    struct Words {
+        text: String,
+        ids: Vec<u32>,
+        decoded: String,
+    }
+    let Fixture { file, cases } = serde_json::from_str(include_str!("fixtures/tokenizer/word_ends.json")).unwrap();
+    let (tokenizer, _) = Tokenizer::from_hugging_face(&file.to_string(), None).unwrap();
+    assert!(cases.len() > 50);
+    for Words { text, ids, decoded } in cases {
+        assert_eq!(tokenizer.encode(&text, PLAIN).unwrap(), ids, "{text:?}");
+        assert_eq!(tokenizer.decode(&ids, false).unwrap(), decoded);
     }
 }
 

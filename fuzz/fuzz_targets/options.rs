@@ -7,7 +7,7 @@ use weft_fuzz::{CONTEXT, load, no_bug, run};
 use weft_llm::engine::Device;
 use weft_llm::format::BlockType;
 use weft_llm::session::{GenerateOptions, Session};
-use weft_llm::tokenizer::Message;
+use weft_llm::tokenizer::Conversation;
 
 const TEMPLATE: &str = "{% for message in messages %}{{ message.role }}:{{ message.content }}\n{% endfor %}";
 
@@ -18,13 +18,13 @@ fn session() -> Session {
 
 fuzz_target!(|json: &str| {
     let _ = serde_json::from_str::<Device>(json);
-    // The first line is the options, the rest the messages.
-    let (options, messages) = json.split_once('\n').unwrap_or((json, ""));
+    // The first line is the options, the rest the conversation.
+    let (options, conversation) = json.split_once('\n').unwrap_or((json, ""));
     let Ok(options) = serde_json::from_str::<GenerateOptions>(options) else { return };
-    let messages: Vec<Message> = serde_json::from_str(messages).unwrap_or_default();
+    let conversation: Conversation = serde_json::from_str(conversation).unwrap_or_default();
     thread_local!(static SESSION: std::cell::RefCell<Session> = session().into());
     SESSION.with_borrow_mut(|session| {
-        let Some(mut ids) = no_bug(session.chat_prompt(&messages, 0)) else { return };
+        let Some(mut ids) = no_bug(session.chat_prompt(&conversation, 0)) else { return };
         ids.truncate(CONTEXT + 1);
         let (stop, most) = (options.stop.clone(), options.max_tokens);
         if no_bug(session.start(ids.clone(), options, 1)).is_none() {

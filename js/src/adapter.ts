@@ -9,6 +9,7 @@ interface NavigatorGpu {
 
 interface GpuAdapter {
   readonly features: ReadonlySet<string>;
+  readonly limits: { readonly maxBufferSize: number; readonly maxStorageBufferBindingSize: number };
   readonly info?: Readonly<Record<'vendor' | 'architecture' | 'device' | 'description', string>>;
   requestDevice(descriptor?: DeviceDescriptor): Promise<unknown>;
 }
@@ -23,6 +24,8 @@ export interface Adapter {
   /** Tells this adapter from others. */
   readonly key: string;
   readonly subgroups: boolean;
+  /** Bytes that a buffer may have which a shader reads. */
+  readonly maxBufferBytes: number;
 }
 
 /** The adapter that the engine gets too; undefined where there is none, or the browser fails. */
@@ -36,6 +39,7 @@ export async function findAdapter(): Promise<Adapter | undefined> {
       name,
       key: JSON.stringify([vendor, architecture, device, description]),
       subgroups: adapter.features.has('subgroups'),
+      maxBufferBytes: Math.min(adapter.limits.maxBufferSize, adapter.limits.maxStorageBufferBindingSize),
     };
   } catch {
     return undefined;

@@ -1,6 +1,6 @@
 /** The builds of the wasm module, and which of them a browser gets. Only that one is fetched. */
 
-import type { Glue, ThreadsGlue } from './runtime.js';
+import type { Glue, GrammarGlue, ThreadsGlue } from './runtime.js';
 import type { Device } from './types.js';
 
 /** Plain SIMD runs everywhere; relaxed SIMD and threads where there are any. */
@@ -24,6 +24,12 @@ export const addresses: Record<Build, URL> = {
   'weft-relaxed': new URL('../generated/weft-relaxed_bg.wasm', import.meta.url),
   'weft-threads': new URL('../generated/weft-threads_bg.wasm', import.meta.url),
   'weft-relaxed-threads': new URL('../generated/weft-relaxed-threads_bg.wasm', import.meta.url),
+};
+
+/** The module that constrains answers; it needs nothing that a browser may lack. */
+export const grammar: { readonly glue: () => Promise<GrammarGlue>; readonly address: URL } = {
+  glue: () => import('../generated/weft-grammar.js'),
+  address: new URL('../generated/weft-grammar_bg.wasm', import.meta.url),
 };
 
 export function isThreadsBuild(build: Build): build is ThreadsBuild {

@@ -1,9 +1,37 @@
 /** The page's end of the protocol: calls → messages, replies → promises and iterations. */
 
 import { WeftError, type SerializedError } from './errors.js';
-import { checkGenerate, checkIds, checkMessages, checkString, checkTokenize, transfersOf } from './options.js';
-import type { Call, LoadedInfo, Port, Reply, Request } from './protocol.js';
-import type { GenerateOptions, Llm, Message, Piece, Progress, Sharing, TokenizeOptions, Usage } from './types.js';
+import { createChatCompletions } from './openai/chat.js';
+import { createCompletions } from './openai/completions.js';
+import { createEmbeddings } from './openai/embeddings.js';
+import {
+  checkConversation,
+  checkEmbed,
+  checkEncode,
+  checkGenerate,
+  checkIds,
+  checkString,
+  checkText,
+  checkTexts,
+  checkTokenize,
+  checkTopK,
+  transfersOf,
+} from './options.js';
+import type { Call, EncodeTask, LoadedInfo, Port, Prompt, Reply, Request } from './protocol.js';
+import type {
+  Chat,
+  Filling,
+  GenerateOptions,
+  LabelScore,
+  Llm,
+  Piece,
+  Progress,
+  RankedDocument,
+  Sharing,
+  TokenizeOptions,
+  TokenLabel,
+  Usage,
+} from './types.js';
 
 /** Who waits for the replies to a call. */
 interface Listener {
@@ -39,7 +67,10 @@ export class Connection {
   open(call: Call, listener: Listener): number {
     if (this.#failure) throw this.#failure;
     const id = this.#nextId++;
-    this.#port.postMessage({ type: 'call', id, call }, call.type === 'load' ? transfersOf(call) : []);
+    this.#port.postMessage(
+      { type: 'call', id, call },
+      call.type === 'load' || call.type === 'estimate' ? transfersOf(call) : [],
+    );
     this.#listeners.set(id, listener);
     return id;
   }
@@ -98,31 +129,98 @@ export const ALONE: Sharing = { shared: false, notShared: null };
 export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: Sharing = ALONE): Llm {
   let info = { ...loaded, ...sharing };
   connection.onReload = (reloaded) => (info = { ...reloaded, ...sharing });
-  const generate = (prompt: string | readonly Message[], options: GenerateOptions = {}) => {
+  const generate = (prompt: Prompt, options: GenerateOptions = {}) => {
     const call: Call = { type: 'generate', prompt, options: checkGenerate(options) };
     return pieces(connection, call, options.signal);
   };
-  return {
+  const answer: (...args: Parameters<Chat>) => ReturnType<Chat> = (messages, options = {}) => {
+    const checked = checkConversation(messages, options);
+    return generate(checked.conversation, checked.options);
+  };
+  const llm: Llm = {
     get info() {
       return info;
     },
     generate(prompt, options) {
-      return generate(checkString('prompt', prompt), options);
+      return generate(typeof prompt === 'string' ? checkString('prompt', prompt) : checkIds('prompt', prompt), options);
     },
-    chat(messages, options) {
-      return generate(checkMessages(messages), options);
+    chat: Object.assign(answer, { completions: createChatCompletions(() => llm) }),
+    completions: createCompletions(() => llm),
+    embeddings: createEmbeddings(() => llm),
+    async embed(texts, options = {}) {
+      const { truncate } = checkEncode(options, ['pooling', 'normalize']);
+      const task = {
+        name: 'embed',
+        texts: checkTexts('texts', texts),
+        options: checkEmbed(options),
+        truncate,
+      } as const;
+      return (await encode(connection, task, options.signal)) as Float32Array[];
+    },
+    async rerank(query, documents, options = {}) {
+      const texts = checkTexts('documents', documents);
+      const task = { name: 'rerank', query: checkText('query', query), texts, ...checkEncode(options) } as const;
+      return (await encode(connection, task, options.signal)) as RankedDocument[];
+    },
+    async classify(text, options = {}) {
+      const { truncate } = checkEncode(options, ['pair']);
+      const pair = options.pair === undefined ? null : checkText('pair', options.pair);
+      const task = { name: 'classify', text: checkText('text', text), pair, truncate } as const;
+      return (await encode(connection, task, options.signal)) as LabelScore[];
+    },
+    async classifyTokens(text, options = {}) {
+      const task = { name: 'classifyTokens', text: checkText('text', text), ...checkEncode(options) } as const;
+      return (await encode(connection, task, options.signal)) as TokenLabel[];
+    },
+    async fillMask(text, options = {}) {
+      const { truncate } = checkEncode(options, ['topK']);
+      const task = {
+        name: 'fillMask',
+        text: checkText('text', text),
+        topK: checkTopK(options.topK),
+        truncate,
+      } as const;
+      return (await encode(connection, task, options.signal)) as Filling[][];
     },
     async tokenize(text, options: TokenizeOptions = {}) {
       const call: Call = { type: 'tokenize', text: checkString('text', text), ...checkTokenize(options) };
       return (await connection.request(call)) as number[];
     },
     async detokenize(ids) {
-      return (await connection.request({ type: 'detokenize', ids: checkIds(ids) })) as string;
+      return (await connection.request({ type: 'detokenize', ids: checkIds('ids', ids) })) as string;
     },
     dispose() {
       connection.fail(new WeftError('DISPOSED', 'the model was disposed of; load it again'));
     },
   };
+  return llm;
+}
+
+/** What an encoder makes of texts. Rejects with the signal's reason once that is aborted, whatever the worker still does. */
+function encode(connection: Connection, task: EncodeTask, signal?: AbortSignal): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const done = () => signal?.removeEventListener('abort', abort);
+    const id = connection.open(
+      { type: 'encode', task },
+      {
+        result(value) {
+          done();
+          resolve(value);
+        },
+        error(error) {
+          done();
+          reject(error);
+        },
+      },
+    );
+    const abort = () => {
+      done();
+      connection.cancel(id);
+      reject(signal?.reason);
+    };
+    signal?.addEventListener('abort', abort);
+  });
 }
 
 /**

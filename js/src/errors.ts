@@ -25,7 +25,9 @@ export type ErrorCode =
   | 'NOT_STORED'
   | 'CONTEXT_OVERFLOW'
   | 'TOKENIZE'
+  | 'UNSUPPORTED_TASK'
   | 'CHAT_TEMPLATE'
+  | 'INVALID_CONSTRAINT'
   | 'DISPOSED'
   // a bug in weft
   | 'INTERNAL';

@@ -1,57 +1,84 @@
 /** The worker's generation loop: events of the runtime → pieces with timings. */
 
+import type { Constrained, Constraints } from './constraints.js';
 import type { Model } from './model.js';
-import type { StartOptions } from './protocol.js';
-import type { RuntimeEvent, RuntimeLlm } from './runtime.js';
-import type { FinishReason, Message, Piece, Usage } from './types.js';
+import type { Prompt, StartOptions } from './protocol.js';
+import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
+import type { Finish, FinishReason, Piece, TokenLogprobs, Usage } from './types.js';
 
 /** Runs one generation to its end, or until `signal` stops it between two steps. A lost GPU interrupts it only. */
 export async function generate(
   model: Model,
-  prompt: string | readonly Message[],
-  options: StartOptions,
+  prompt: Prompt,
+  { constraint, ...options }: StartOptions,
+  constraints: Constraints,
   signal: AbortSignal,
   emit: (piece: Piece) => void,
 ): Promise<void> {
   const clock = new Clock();
   const generated: number[] = [];
   let ids: Uint32Array | undefined;
-  for (;;) {
-    try {
-      const llm = await Promise.race([model.get(), aborted(signal)]);
-      if (!llm) return emit({ text: '', id: null, finish: { reason: 'abort', usage: clock.usage() } });
-      // a chat template may print the time, which goes on
-      ids ??= typeof prompt === 'string' ? llm.tokenize(prompt, true, false) : llm.chat_prompt(JSON.stringify(prompt));
-      llm.start(ids, JSON.stringify(options));
-      if (generated.length === 0) clock.prompt(ids.length, llm.cached_tokens());
-      llm.resume(Uint32Array.from(generated));
-      return await run(llm, signal, clock, (piece) => {
-        if (piece.id !== null) {
-          generated.push(piece.id);
-          model.progressed();
-        }
-        emit(piece);
-      });
-    } catch (error) {
-      model.failed(error);
+  let constrained: Constrained | undefined;
+  try {
+    for (;;) {
+      try {
+        const llm = await Promise.race([model.get(), aborted(signal)]);
+        if (!llm) return emit({ text: '', id: null, finish: { reason: 'abort', usage: clock.usage() } });
+        // a chat template may print the time, which goes on
+        ids ??= idsOf(llm, prompt);
+        if (constraint !== null) constrained ??= await constraints.open(llm, constraint);
+        llm.start(ids, JSON.stringify({ ...options, constrained: constraint !== null }));
+        if (generated.length === 0) clock.prompt(ids.length, llm.cached_tokens());
+        llm.resume(Uint32Array.from(generated));
+        return await run(llm, constrained, signal, clock, (piece) => {
+          if (piece.id !== null) {
+            generated.push(piece.id);
+            model.progressed();
+          }
+          emit(piece);
+        });
+      } catch (error) {
+        model.failed(error);
+      }
     }
+  } finally {
+    constrained?.free();
   }
 }
 
+function idsOf(llm: RuntimeLlm, prompt: Prompt): Uint32Array {
+  if (typeof prompt === 'string') return llm.tokenize(prompt, true, false);
+  return 'messages' in prompt ? llm.chat_prompt(JSON.stringify(prompt)) : Uint32Array.from(prompt);
+}
+
 /** Takes the steps of what was started. */
-async function run(llm: RuntimeLlm, signal: AbortSignal, clock: Clock, emit: (piece: Piece) => void): Promise<void> {
+async function run(
+  llm: RuntimeLlm,
+  constrained: Constrained | undefined,
+  signal: AbortSignal,
+  clock: Clock,
+  emit: (piece: Piece) => void,
+): Promise<void> {
+  const finish = (reason: FinishReason): Finish => ({
+    reason,
+    usage: clock.usage(),
+    ...(constrained ? { fits: constrained.fits } : {}),
+  });
   const turns = new Turns();
   let crashed = false;
   try {
+    constrained?.begin(llm);
     for (;;) {
       await turns.next();
-      if (signal.aborted) return emit({ text: '', id: null, finish: { reason: 'abort', usage: clock.usage() } });
+      if (signal.aborted) return emit({ text: '', id: null, finish: finish('abort') });
       const event = JSON.parse(await llm.next()) as RuntimeEvent;
       if (event.type === 'token') {
         clock.token();
-        emit({ text: event.text, id: event.id, finish: null });
+        const { text, id, logprobs } = event;
+        constrained?.advance(llm, id);
+        emit({ text, id, finish: null, ...(logprobs ? { logprobs: withTexts(logprobs) } : {}) });
       } else if (event.type === 'end') {
-        return emit({ text: event.text, id: null, finish: { reason: event.reason, usage: clock.usage() } });
+        return emit({ text: event.text, id: null, finish: finish(event.reason) });
       }
     }
   } catch (error) {
@@ -64,7 +91,12 @@ async function run(llm: RuntimeLlm, signal: AbortSignal, clock: Clock, emit: (pi
   }
 }
 
-function aborted(signal: AbortSignal): Promise<undefined> {
+function withTexts({ top, ...token }: RuntimeLogprobs): TokenLogprobs {
+  const withText = (of: typeof token) => ({ ...of, text: new TextDecoder().decode(Uint8Array.from(of.bytes)) });
+  return { ...withText(token), top: top.map(withText) };
+}
+
+export function aborted(signal: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve(undefined);
     else signal.addEventListener('abort', () => resolve(undefined), { once: true });
@@ -80,7 +112,7 @@ export function unstarted(reason: FinishReason): Piece {
  * Lets the worker handle messages. On the CPU engine `next` never leaves the microtask queue, and a message that says
  * "stop" would wait for the end of the answer. A timer would do, but browsers round it up to 4 ms.
  */
-class Turns {
+export class Turns {
   readonly #channel = new MessageChannel();
 
   /** Resolves once the messages that came before this call were handled. */

@@ -8,10 +8,10 @@ import { connectDedicated } from './dedicated.js';
 import { messageOf } from './download/http.js';
 import { ALONE, createLlm, type Connection } from './engine.js';
 import { WeftError } from './errors.js';
-import { checkLoad } from './options.js';
+import { checkEstimate, checkLoad } from './options.js';
 import type { LoadCall, LoadedInfo } from './protocol.js';
 import { connectShared } from './shared.js';
-import type { Llm, LoadOptions, Sharing } from './types.js';
+import type { Estimate, EstimateOptions, Llm, LoadOptions, ModelSource, Sharing } from './types.js';
 
 export { WeftError, type ErrorCode } from './errors.js';
 export { models } from './store/models.js';
@@ -21,14 +21,7 @@ export type * from './types.js';
  * Loads a model. Rejects with a {@link WeftError}, or with the signal's reason (an `AbortError`) when it is aborted.
  */
 export async function load(options: LoadOptions): Promise<Llm> {
-  // First, because a server cannot resolve a relative address either, and would be told that the address is wrong.
-  if (typeof Worker === 'undefined' || typeof WebAssembly === 'undefined') {
-    const remedy = 'Call load() in a browser, in an effect or event handler rather than while rendering on a server.';
-    throw new WeftError(
-      'NOT_SUPPORTED',
-      `weft needs Web Workers and WebAssembly, and this is not a browser. ${remedy}`,
-    );
-  }
+  checkPlace('load');
   const call = checkLoad(options);
   options.signal?.throwIfAborted();
   try {
@@ -39,6 +32,37 @@ export async function load(options: LoadOptions): Promise<Llm> {
     if (!changed || call.files.some(({ type }) => type === 'stream')) throw error;
     return start(checkLoad(options), options);
   }
+}
+
+/**
+ * What a model is and what memory it needs. Only the headers of its files are fetched, and of a folder the small files. Rejects as
+ * {@link load} does.
+ */
+export async function estimate(model: ModelSource, options: EstimateOptions = {}): Promise<Estimate> {
+  checkPlace('estimate');
+  const call = checkEstimate(model, options);
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const connection = connectDedicated();
+  const over = new WeftError('DISPOSED', 'the estimate was given up');
+  const abort = () => connection.fail(over);
+  signal?.addEventListener('abort', abort);
+  try {
+    return (await connection.request(call)) as Estimate;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+    connection.fail(over);
+  }
+}
+
+/** First, because a server cannot resolve a relative address either, and would be told that the address is wrong. */
+function checkPlace(name: string): void {
+  if (typeof Worker !== 'undefined' && typeof WebAssembly !== 'undefined') return;
+  const remedy = `Call ${name}() in a browser, in an effect or event handler rather than while rendering on a server.`;
+  throw new WeftError('NOT_SUPPORTED', `weft needs Web Workers and WebAssembly, and this is not a browser. ${remedy}`);
 }
 
 async function start(call: LoadCall, options: LoadOptions): Promise<Llm> {

@@ -23,7 +23,7 @@ export type Start = (device: Device, threads: number | null) => Promise<Runtime>
 export async function load(
   start: Start,
   downloads: Downloads,
-  { files, device, contextLength, threads, sha256, store, fetchPort }: LoadCall,
+  { files, device, contextLength, threads, sha256, quantize, store, fetchPort }: LoadCall,
   onProgress: (progress: Progress) => void,
 ): Promise<Loaded> {
   // What the header says of its file, asked between two pieces: the module cannot be asked while it is being fed.
@@ -62,15 +62,20 @@ export async function load(
     const gpu = device === 'cpu' ? undefined : await runtime.gpu();
     const tuning = (await gpu?.tuning.recall()) ?? null;
     const subgroups = gpu?.subgroups ?? false;
-    const loader = await runtime.Loader.create(JSON.stringify({ device, contextLength, tuning, subgroups }));
+    const { folder } = await model.open();
+    const options = { device, contextLength, tuning, subgroups, quantize, folder: folder?.name ?? null };
+    const loader = await runtime.Loader.create(JSON.stringify(options), [...(folder?.texts ?? [])].flat());
     const found = loader.tuning();
     if (found !== undefined) void gpu?.tuning.remember(found);
     const onCpu = loader.engine_kind() === 'cpu';
     if (onCpu) runtime.startThreads();
 
     let isFirst = true;
+    let last = 0;
     for (let next = await begun; !next.done; next = await pieces.next()) {
-      const { total } = next.value;
+      const { file, total } = next.value;
+      if (file !== last) loader.end_file();
+      last = file;
       // With it, a header that claims more than the files hold fails now and not after the download.
       if (isFirst && total !== null) loader.set_stream_bytes(total);
       isFirst = false;

@@ -1,42 +1,65 @@
 /** Checks what the caller gave before it crosses to the worker: names the option, what it should be and what it is. */
 
 import { give, giveFetch } from './download/port.js';
-import { HUB, hubAddress, partsOf, webAddress, type Address, type FileSource } from './download/source.js';
+import {
+  HUB,
+  hubAddress,
+  partsOf,
+  webAddress,
+  webFolder,
+  type Address,
+  type FileSource,
+  type FolderAddress,
+} from './download/source.js';
 import { invalidOption } from './errors.js';
-import type { LoadCall, StartOptions } from './protocol.js';
-import type { FileLike, GenerateOptions, LoadOptions, Message, StoreOptions, TokenizeOptions } from './types.js';
+import type { Conversation, EncodeTask, EstimateCall, LoadCall, StartOptions } from './protocol.js';
+import type {
+  ChatOptions,
+  EmbedOptions,
+  EncodeOptions,
+  EstimateOptions,
+  FileLike,
+  GenerateOptions,
+  LoadOptions,
+  Message,
+  ModelSource,
+  Pooling,
+  Quantize,
+  StoreOptions,
+  TokenizeOptions,
+} from './types.js';
 
 const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
 const LOAD_OPTIONS = [
   ...['model', 'device', 'contextLength', 'threads', 'signal', 'onProgress'],
-  ...['store', 'sha256', 'fetch', 'token', 'hub', 'shared'],
+  ...['store', 'sha256', 'fetch', 'token', 'hub', 'shared', 'quantize'],
 ];
+
+const ESTIMATE_OPTIONS = ['contextLength', 'quantize', 'signal', 'store', 'fetch', 'token', 'hub'];
+
+const QUANTIZE = ['q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0', 'f16', 'bf16', 'none'] as const;
 
 /** What crosses to the worker. A stream of the caller, or its `fetch`, is served from now on. */
 export function checkLoad(options: LoadOptions): LoadCall {
   checkNames(options, LOAD_OPTIONS);
   const { device = 'auto', contextLength, threads, onProgress, fetch } = options;
   if (!DEVICES.includes(device)) throw invalidOption('device', DEVICES.map((name) => `'${name}'`).join(' or '), device);
-  if (contextLength !== undefined) checkNumber('contextLength', contextLength, { min: 1, max: U32_MAX, integer: true });
+  checkContext(contextLength);
   if (threads !== undefined) checkNumber('threads', threads, { min: 1, max: MAX_THREADS, integer: true });
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw invalidOption('onProgress', 'a function', onProgress);
   }
   checkSignal(options.signal);
-  if (fetch !== undefined && typeof fetch !== 'function') throw invalidOption('fetch', 'a function', fetch);
   const { shared = false } = options;
   if (typeof shared !== 'boolean') throw invalidOption('shared', 'a boolean', shared);
   if (shared) checkShareable(options);
   const store = checkStore(options.store);
   const sha256 = checkSha256(options.sha256);
+  const quantize = checkQuantize(options.quantize);
+  checkFetch(fetch);
   const files = checkModel(options);
-  let fetchPort: MessagePort | null = null;
-  if (fetch) {
-    const { port1, port2 } = new MessageChannel();
-    giveFetch(fetch, port1);
-    fetchPort = port2;
-  }
+  const fetchPort = portOf(fetch);
   return {
     type: 'load',
     files,
@@ -44,13 +67,57 @@ export function checkLoad(options: LoadOptions): LoadCall {
     contextLength: contextLength ?? null,
     threads: threads ?? null,
     sha256,
+    quantize,
     store,
     fetchPort,
   };
 }
 
+/** The same for {@link estimate}. */
+export function checkEstimate(model: ModelSource, options: EstimateOptions): EstimateCall {
+  checkNames(options, ESTIMATE_OPTIONS);
+  const { contextLength, fetch } = options;
+  checkContext(contextLength);
+  checkSignal(options.signal);
+  checkFetch(fetch);
+  const quantize = checkQuantize(options.quantize);
+  const store = checkStore(options.store);
+  const files = checkModel({ ...options, model });
+  return {
+    type: 'estimate',
+    files,
+    contextLength: contextLength ?? null,
+    quantize,
+    store,
+    fetchPort: portOf(fetch),
+  };
+}
+
+function checkContext(contextLength: unknown): void {
+  if (contextLength !== undefined) checkNumber('contextLength', contextLength, { min: 1, max: U32_MAX, integer: true });
+}
+
+function checkQuantize(quantize: unknown): Quantize | null {
+  if (quantize === undefined) return null;
+  const found = QUANTIZE.find((name) => name === quantize);
+  if (!found) throw invalidOption('quantize', QUANTIZE.map((name) => `'${name}'`).join(' or '), quantize);
+  return found;
+}
+
+function checkFetch(fetch: unknown): void {
+  if (fetch !== undefined && typeof fetch !== 'function') throw invalidOption('fetch', 'a function', fetch);
+}
+
+/** A port to the caller's own `fetch`, where there is one. */
+function portOf(fetch: LoadOptions['fetch']): MessagePort | null {
+  if (!fetch) return null;
+  const { port1, port2 } = new MessageChannel();
+  giveFetch(fetch, port1);
+  return port2;
+}
+
 /** What a call must hand over, since it cannot be copied. */
-export function transfersOf({ files, fetchPort }: LoadCall): Transferable[] {
+export function transfersOf({ files, fetchPort }: LoadCall | EstimateCall): Transferable[] {
   const streams = files.flatMap((file) => (file.type === 'stream' ? [file.port] : []));
   return fetchPort ? [...streams, fetchPort] : streams;
 }
@@ -59,8 +126,11 @@ function checkModel({ model, hub, token }: LoadOptions): FileSource[] {
   const files = Array.isArray(model) ? (model as readonly FileLike[]) : [model as FileLike];
   if (files.length === 0) throw invalidOption('model', 'at least one file', model);
   const checked = files.map((file): FileSource => {
-    if (file instanceof Blob) return { type: 'blob', blob: file };
-    if (typeof file === 'string' || file instanceof URL) return checkAddress('model', file, hub, token);
+    if (file instanceof Blob) {
+      const path = 'webkitRelativePath' in file ? String(file.webkitRelativePath) : '';
+      return { type: 'blob', blob: file, ...(path && { path }) };
+    }
+    if (typeof file === 'string' || file instanceof URL) return checkSource('model', file, hub, token);
     if (isHandle(file) && (file.kind === 'file' || !Array.isArray(model))) return { type: 'handle', handle: file };
     if (!(file instanceof ReadableStream)) {
       const expected = 'a URL, a File or Blob, a handle of a file or folder, a ReadableStream, or an array of files';
@@ -96,8 +166,20 @@ function allParts(first: Address): Address[] {
   return urls.map((url, index) => ({ ...first, url, key: keys[index] ?? url }));
 }
 
-/** An address as it is fetched and stored. */
-export function checkAddress(option: string, address: unknown, hub: unknown = HUB, token?: unknown): Address {
+/** The address of a file, as it is fetched and stored. */
+export function checkAddress(option: string, address: unknown, hub?: unknown, token?: unknown): Address {
+  const found = checkSource(option, address, hub, token);
+  if (found.type === 'folder') throw invalidOption(option, 'the address of a file', address);
+  return found;
+}
+
+/** The address of a file, or of a folder. */
+export function checkSource(
+  option: string,
+  address: unknown,
+  hub: unknown = HUB,
+  token?: unknown,
+): Address | FolderAddress {
   if (typeof address !== 'string' && !(address instanceof URL)) throw invalidOption(option, 'a URL', address);
   // The worker has another base address than the page.
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
@@ -110,11 +192,16 @@ export function checkAddress(option: string, address: unknown, hub: unknown = HU
   if (text.startsWith('hf:')) {
     const found = hubAddress(text, new URL(hub, base).href, token ?? null);
     if (!found)
-      throw invalidOption(option, "'hf:owner/repository/path/to/file.gguf', or the same with @revision", text);
+      throw invalidOption(
+        option,
+        "'hf:owner/repository/path/to/file.gguf', 'hf:owner/repository', or with @revision",
+        text,
+      );
     return found;
   }
   if (!URL.canParse(text, base)) throw invalidOption(option, 'an address that can be resolved', text);
-  return webAddress(new URL(text, base));
+  const url = new URL(text, base);
+  return url.pathname.endsWith('/') && /^https?:$/.test(url.protocol) ? webFolder(url) : webAddress(url);
 }
 
 function checkStore(store: unknown): StoreOptions | null {
@@ -143,17 +230,54 @@ function checkSha256(sha256: unknown): string[] {
 
 /** The ranges are checked here; what only the model can know (does the prompt fit?) is checked there. */
 export function checkGenerate(options: GenerateOptions): StartOptions {
-  checkNames(options, [...Object.keys(RANGES), 'stop', 'signal']);
-  const { signal, stop, ...numbers } = options;
+  checkNames(options, [...Object.keys(RANGES), 'logitBias', 'stop', 'keepSpecial', 'constraint', 'signal']);
+  const { signal, stop, keepSpecial, constraint, logitBias, ...numbers } = options;
   checkSignal(signal);
-  const stops = stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop;
-  if (!Array.isArray(stops) || stops.some((text) => typeof text !== 'string' || text === '')) {
-    throw invalidOption('stop', 'a string, or an array of strings, none empty', stop);
-  }
+  const stops = checkStrings('stop', typeof stop === 'string' ? [stop] : stop);
+  const kept = checkStrings('keepSpecial', keepSpecial);
+  const biases = checkBiases(logitBias);
   const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) checkNumber(name, value, RANGES[name as keyof typeof RANGES]);
   const entropy = Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
-  return { ...Object.fromEntries(given), stop: stops.map(wellFormed), entropy };
+  return {
+    ...Object.fromEntries(given),
+    logitBias: biases,
+    stop: stops,
+    keepSpecial: kept,
+    constraint: checkConstraint(constraint),
+    entropy,
+  };
+}
+
+const CONSTRAINTS = ['jsonSchema', 'regex', 'lark', 'choices'];
+
+/** Its JSON. What is wrong in it, the worker finds. */
+function checkConstraint(constraint: unknown): string | null {
+  if (constraint === undefined) return null;
+  const keys = typeof constraint === 'object' && constraint !== null ? Object.keys(constraint) : [];
+  if (keys.length !== 1 || !CONSTRAINTS.includes(String(keys[0]))) {
+    throw invalidOption('constraint', `an object with one of ${CONSTRAINTS.join(', ')}`, constraint);
+  }
+  return JSON.stringify(plain('constraint', constraint));
+}
+
+function checkStrings(name: string, texts: unknown = []): string[] {
+  if (!Array.isArray(texts) || texts.some((text) => typeof text !== 'string' || text === '')) {
+    const expected =
+      name === 'stop' ? 'a string, or an array of strings, none empty' : 'an array of strings, none empty';
+    throw invalidOption(name, expected, texts);
+  }
+  return texts.map(wellFormed);
+}
+
+function checkBiases(biases: unknown = {}): [number, number][] {
+  if (typeof biases !== 'object' || biases === null)
+    throw invalidOption('logitBias', 'an object, token id → bias', biases);
+  return Object.entries(biases).map(([id, bias]) => {
+    checkNumber('logitBias', /^\d+$/.test(id) ? Number(id) : id, { min: 0, max: U32_MAX, integer: true });
+    checkNumber(`logitBias[${id}]`, bias, { min: -Infinity, max: Infinity, integer: false });
+    return [Number(id), Number(bias)];
+  });
 }
 
 /** The largest size that the wasm module can count to. */
@@ -170,6 +294,7 @@ interface Range {
 
 const RANGES = {
   maxTokens: { min: 0, max: U32_MAX, integer: true },
+  topLogprobs: { min: 0, max: U32_MAX, integer: true },
   temperature: { min: 0, max: Infinity, integer: false },
   topK: { min: 0, max: U32_MAX, integer: true },
   topP: { min: 0, max: 1, integer: false },
@@ -191,16 +316,59 @@ function checkNumber(name: string, value: unknown, { min, max, integer }: Range)
 }
 
 /** Returns a copy that crosses to the worker: without other fields, and safe from what the caller does to it next. */
-export function checkMessages(messages: readonly Message[]): Message[] {
+export function checkConversation(
+  messages: readonly Message[],
+  chatOptions: ChatOptions,
+): { conversation: Conversation; options: GenerateOptions } {
+  if (typeof chatOptions !== 'object' || chatOptions === null) throw invalidOption('options', 'an object', chatOptions);
+  const { tools, variables, ...options } = chatOptions;
+  if (
+    tools !== undefined &&
+    (!Array.isArray(tools) || tools.some((tool) => typeof tool?.function?.name !== 'string'))
+  ) {
+    throw invalidOption('tools', "an array of { type: 'function', function: { name, … } }", tools);
+  }
+  if (variables !== undefined && (typeof variables !== 'object' || variables === null)) {
+    throw invalidOption('variables', 'an object', variables);
+  }
+  const conversation = {
+    messages: checkMessages(messages),
+    tools: tools?.length ? plain('tools', tools) : null,
+    variables: plain('variables', variables ?? {}),
+  };
+  return { conversation, options };
+}
+
+function checkMessages(messages: readonly Message[]): Message[] {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalidOption('messages', 'an array of { role, content }, not empty', messages);
   }
   return Array.from(messages as readonly unknown[], (message, index) => {
-    const { role, content } = (message ?? {}) as Partial<Message>;
-    if (typeof role !== 'string') throw invalidOption(`messages[${index}].role`, 'a string', role);
-    if (typeof content !== 'string') throw invalidOption(`messages[${index}].content`, 'a string', content);
-    return { role: wellFormed(role), content: wellFormed(content) };
+    const at = `messages[${index}]`;
+    const { role, content, ...rest } = (message ?? {}) as Partial<Message>;
+    if (typeof role !== 'string') throw invalidOption(`${at}.role`, 'a string', role);
+    const given = MESSAGE_FIELDS.filter((name) => rest[name] !== undefined);
+    // Calls speak for themselves.
+    if (typeof content !== 'string' && !(content === null && rest.tool_calls)) {
+      throw invalidOption(`${at}.content`, 'a string', content);
+    }
+    const fields = Object.fromEntries(given.map((name) => [name, plain(`${at}.${name}`, rest[name])]));
+    return { role: wellFormed(role), content: content === null ? null : wellFormed(content), ...fields };
   });
+}
+
+/** What templates read of a message, beside its text. */
+const MESSAGE_FIELDS = ['name', 'tool_calls', 'tool_call_id', 'reasoning_content'] as const;
+
+/** A copy of plain data. */
+function plain<T>(name: string, value: T): T {
+  try {
+    return JSON.parse(JSON.stringify(value), (_, part: unknown) =>
+      typeof part === 'string' ? wellFormed(part) : part,
+    );
+  } catch {
+    throw invalidOption(name, 'data that JSON can write', value);
+  }
 }
 
 export function checkString(name: string, value: unknown): string {
@@ -213,6 +381,43 @@ function wellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, '\uFFFD');
 }
 
+/** A text for an encoder, which has nothing to say of none. */
+export function checkText(name: string, value: unknown): string {
+  const text = checkString(name, value);
+  if (text.trim() === '') throw invalidOption(name, 'a text that is not empty', value);
+  return text;
+}
+
+export function checkTexts(name: string, values: unknown): string[] {
+  if (!Array.isArray(values)) throw invalidOption(name, 'an array of strings', values);
+  return Array.from(values as readonly unknown[], (value, index) => checkText(`${name}[${index}]`, value));
+}
+
+/** What all encoders' calls have, and that no other option is there but `more`. */
+export function checkEncode(options: EncodeOptions, more: readonly string[] = []): { truncate: boolean } {
+  checkNames(options, ['truncate', 'signal', ...more]);
+  const { truncate = false, signal } = options;
+  if (typeof truncate !== 'boolean') throw invalidOption('truncate', 'a boolean', truncate);
+  checkSignal(signal);
+  return { truncate };
+}
+
+export function checkEmbed(options: EmbedOptions): Extract<EncodeTask, { name: 'embed' }>['options'] {
+  const { pooling, normalize = true } = options;
+  if (pooling !== undefined && !POOLINGS.includes(pooling)) {
+    throw invalidOption('pooling', POOLINGS.map((name) => `'${name}'`).join(' or '), pooling);
+  }
+  if (typeof normalize !== 'boolean') throw invalidOption('normalize', 'a boolean', normalize);
+  return { normalize, ...(pooling !== undefined && { pooling }) };
+}
+
+const POOLINGS: readonly Pooling[] = ['mean', 'cls', 'last'];
+
+export function checkTopK(topK: unknown = 5): number {
+  checkNumber('topK', topK, { min: 1, max: U32_MAX, integer: true });
+  return topK as number;
+}
+
 export function checkTokenize(options: TokenizeOptions): Required<TokenizeOptions> {
   checkNames(options, ['addSpecial', 'parseSpecial']);
   const { addSpecial = true, parseSpecial = false } = options;
@@ -222,10 +427,11 @@ export function checkTokenize(options: TokenizeOptions): Required<TokenizeOption
 }
 
 /** Takes typed arrays too. Returns a copy. */
-export function checkIds(ids: readonly number[]): number[] {
-  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) throw invalidOption('ids', 'an array of token ids', ids);
+export function checkIds(name: string, ids: readonly number[]): number[] {
+  const expected = name === 'prompt' ? 'a string, or an array of token ids' : 'an array of token ids';
+  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) throw invalidOption(name, expected, ids);
   return Array.from(ids as readonly number[], (id, index) => {
-    if (!Number.isInteger(id) || id < 0 || id > U32_MAX) throw invalidOption(`ids[${index}]`, 'a token id', id);
+    if (!Number.isInteger(id) || id < 0 || id > U32_MAX) throw invalidOption(`${name}[${index}]`, 'a token id', id);
     return id;
   });
 }

@@ -1,15 +1,57 @@
 /** What the page and the worker say to each other: one union each way, matched by `type`. */
 
 import type { FileSource } from './download/source.js';
+import type { Encoded } from './encoding.js';
 import type { SerializedError } from './errors.js';
-import type { Device, Message, ModelInfo, Piece, Progress, SamplingOptions, Sharing, StoreOptions } from './types.js';
+import type {
+  Device,
+  Estimate,
+  Message,
+  ModelInfo,
+  Piece,
+  Pooling,
+  Progress,
+  Quantize,
+  SamplingOptions,
+  Sharing,
+  StoreOptions,
+  ToolDescription,
+} from './types.js';
 
-export interface StartOptions extends SamplingOptions {
+export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
+  readonly logitBias: readonly (readonly [id: number, bias: number])[];
   readonly maxTokens?: number;
   readonly stop: readonly string[];
+  readonly topLogprobs?: number;
+  readonly keepSpecial: readonly string[];
+  /** As JSON; null where anything may be said. */
+  readonly constraint: string | null;
   /** The seed where the caller gave none. */
   readonly entropy: number;
 }
+
+/** What a chat template makes a prompt of. */
+export interface Conversation {
+  readonly messages: readonly Message[];
+  readonly tools: readonly ToolDescription[] | null;
+  readonly variables: Readonly<Record<string, unknown>>;
+}
+
+/** A text, the ids of one, or what the chat template makes one of. */
+export type Prompt = string | readonly number[] | Conversation;
+
+/** What an encoder does with texts. */
+export type EncodeTask = { readonly truncate: boolean } & (
+  | {
+      readonly name: 'embed';
+      readonly texts: readonly string[];
+      readonly options: { readonly pooling?: Pooling; readonly normalize: boolean };
+    }
+  | { readonly name: 'rerank'; readonly query: string; readonly texts: readonly string[] }
+  | { readonly name: 'classify'; readonly text: string; readonly pair: string | null }
+  | { readonly name: 'classifyTokens'; readonly text: string }
+  | { readonly name: 'fillMask'; readonly text: string; readonly topK: number }
+);
 
 /** What a call wants; the worker runs one at a time. */
 export type Call =
@@ -22,12 +64,23 @@ export type Call =
       readonly threads: number | null;
       /** One for each file, or none. */
       readonly sha256: readonly string[];
+      /** Null where the caller leaves it to the worker. */
+      readonly quantize: Quantize | null;
       /** Null where nothing may be stored. */
       readonly store: StoreOptions | null;
       /** The page's own `fetch`, where the caller gave one. */
       readonly fetchPort: MessagePort | null;
     }
-  | { readonly type: 'generate'; readonly prompt: string | readonly Message[]; readonly options: StartOptions }
+  | {
+      readonly type: 'estimate';
+      readonly files: readonly FileSource[];
+      readonly contextLength: number | null;
+      readonly quantize: Quantize | null;
+      readonly store: StoreOptions | null;
+      readonly fetchPort: MessagePort | null;
+    }
+  | { readonly type: 'generate'; readonly prompt: Prompt; readonly options: StartOptions }
+  | { readonly type: 'encode'; readonly task: EncodeTask }
   | { readonly type: 'tokenize'; readonly text: string; readonly addSpecial: boolean; readonly parseSpecial: boolean }
   | { readonly type: 'detokenize'; readonly ids: readonly number[] };
 
@@ -35,17 +88,22 @@ export type Call =
 export type LoadedInfo = Omit<ModelInfo, keyof Sharing>;
 
 export type LoadCall = Extract<Call, { type: 'load' }>;
+export type EstimateCall = Extract<Call, { type: 'estimate' }>;
 
 export type Request =
   | { readonly type: 'call'; readonly id: number; readonly call: Call }
-  /** Stops the generation if it runs, and forgets it if it waits; it then ends with reason `abort`. */
+  /** Stops the call if it runs, and forgets it if it waits; it then ends with a piece of reason `abort`. */
   | { readonly type: 'cancel'; readonly id: number };
 
 export type Reply =
   | { readonly type: 'progress'; readonly id: number; readonly progress: Progress }
   | { readonly type: 'piece'; readonly id: number; readonly piece: Piece }
   /** The end of a call that is no generation. */
-  | { readonly type: 'result'; readonly id: number; readonly value: LoadedInfo | number[] | string }
+  | {
+      readonly type: 'result';
+      readonly id: number;
+      readonly value: LoadedInfo | Encoded | Estimate | number[] | string;
+    }
   /** The model was loaded again. */
   | { readonly type: 'reload'; readonly info: LoadedInfo }
   | { readonly type: 'error'; readonly id: number; readonly error: SerializedError }

@@ -3,7 +3,10 @@
  * wasm or of workers, so that the tests run it over MessageChannels with a runtime of their own.
  */
 
+import { Constraints } from './constraints.js';
 import { browserDownloads, type Downloads } from './downloads.js';
+import { encode } from './encoding.js';
+import { estimate } from './estimate.js';
 import { serializeError, WeftError, type SerializedError } from './errors.js';
 import { generate, unstarted } from './generation.js';
 import { load, type Start } from './load.js';
@@ -28,13 +31,17 @@ export class Host {
   readonly #onUnused: () => void;
   readonly #clients = new Set<Client>();
   readonly #queue = new FairQueue<Client>();
+  readonly #constraints: Constraints;
+  /** One module, however often it loads the model. */
+  #runtime: ReturnType<Start> | undefined;
   #model: Promise<Model> | undefined;
   #progress: Progress | undefined;
   #end: WeftError | undefined;
 
   /** `onUnused`: called when the last client has gone. */
   constructor(start: Start, downloads: Downloads, onUnused: () => void) {
-    this.#start = start;
+    this.#start = (...wanted) => (this.#runtime ??= start(...wanted));
+    this.#constraints = new Constraints(async () => (await this.#start('auto', null)).grammars());
     this.#downloads = downloads;
     this.#onUnused = onUnused;
   }
@@ -111,12 +118,22 @@ export class Host {
       client.onProgress = undefined;
       return port.postMessage({ type: 'result', id, value: await model.info() });
     }
+    if (call.type === 'estimate') {
+      const value = await estimate(this.#start, this.#downloads, call);
+      return port.postMessage({ type: 'result', id, value });
+    }
     const model = await this.#model;
     if (!model) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
     switch (call.type) {
       case 'generate': {
         const emit = (piece: Piece) => port.postMessage({ type: 'piece', id, piece });
-        return generate(model, call.prompt, call.options, signal, emit);
+        return generate(model, call.prompt, call.options, this.#constraints, signal, emit);
+      }
+      case 'encode': {
+        const value = await encode(model, call.task, signal);
+        return port.postMessage(
+          value ? { type: 'result', id, value } : { type: 'piece', id, piece: unstarted('abort') },
+        );
       }
       case 'tokenize': {
         const ids = (await model.get()).tokenize(call.text, call.addSpecial, call.parseSpecial);
@@ -137,11 +154,8 @@ export class Host {
       this.#progress = progress;
       for (const { onProgress } of this.#clients) onProgress?.(progress);
     };
-    // one module, however often it loads the model
-    let runtime: ReturnType<Start> | undefined;
-    const once: Start = (...wanted) => (runtime ??= this.#start(...wanted));
     const model = new Model(
-      (device) => load(once, this.#downloads, { ...call, device }, tell),
+      (device) => load(this.#start, this.#downloads, { ...call, device }, tell),
       call.device,
       (info) => this.#tellAll({ type: 'reload', info }),
     );

@@ -10,9 +10,9 @@ import { browserLocks, heldLocks, type Release } from './store/locks.js';
 export const VERSION = '0.1.0';
 
 /** The same for calls that one model can serve. Threads there are none, and a token decides what may be fetched, not what it is. */
-export function nameOf({ files, sha256, device, contextLength, store }: LoadCall): string {
-  const addresses = files.map((file) => (file.type === 'address' ? file.url : ''));
-  return `weft ${VERSION} ${JSON.stringify({ addresses, sha256, device, contextLength, store })}`;
+export function nameOf({ files, sha256, device, contextLength, quantize, store }: LoadCall): string {
+  const addresses = files.map((file) => ('url' in file ? file.url : ''));
+  return `weft ${VERSION} ${JSON.stringify({ addresses, sha256, device, contextLength, quantize, store })}`;
 }
 
 /** Errors are the signal's reason, or say why there is no shared worker. */

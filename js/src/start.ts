@@ -1,11 +1,11 @@
 /** Starts the generated wasm module in a worker. */
 
 import { askForSubgroups, findAdapter } from './adapter.js';
-import { addresses, chooseBuild, glues, isThreadsBuild, threadsFor } from './builds.js';
+import { addresses, chooseBuild, glues, grammar, isThreadsBuild, threadsFor } from './builds.js';
 import { WeftError } from './errors.js';
 import * as features from './features.js';
 import type { Start } from './load.js';
-import type { Glue } from './runtime.js';
+import type { AnyGlue } from './runtime.js';
 import { Threads } from './threads.js';
 import { browserStore, tuningOf } from './tuning.js';
 
@@ -23,6 +23,7 @@ export function starting(watch?: (crash: MessagePort) => void): Start {
     const others = new Threads();
     return {
       Loader: glue.Loader,
+      Estimator: glue.Estimator,
       Sha256: glue.Sha256,
       build,
       memoryBytes: () => wasmMemory.buffer.byteLength,
@@ -32,6 +33,7 @@ export function starting(watch?: (crash: MessagePort) => void): Start {
           found && {
             name: found.name,
             subgroups: found.subgroups,
+            maxBufferBytes: found.maxBufferBytes,
             tuning: tuningOf(browserStore, glue.version(), found.key),
           }
         );
@@ -41,6 +43,7 @@ export function starting(watch?: (crash: MessagePort) => void): Start {
         others.start(threads - 1, { build, module, memory }, watch);
       },
       threads: () => others.running,
+      grammars: async () => (await startModule(grammar.address, grammar.glue)).glue,
       note: threads > 1 && !memory ? (watch ? NOT_ISOLATED : NOT_DEDICATED) : undefined,
     };
   };
@@ -53,11 +56,11 @@ const NOT_DEDICATED =
   'It has one thread: browsers isolate no shared worker, and give threads to isolated ones only. A model that is loaded without `shared` has more.';
 
 /** Fetches and compiles the wasm while its glue is fetched, and brings both together on `memory`, or on one of its own. */
-async function startModule(
+async function startModule<G extends AnyGlue>(
   address: URL,
-  loadGlue: () => Promise<Glue>,
-  memory: WebAssembly.Memory | undefined,
-): Promise<{ module: WebAssembly.Module; glue: Glue; wasmMemory: WebAssembly.Memory }> {
+  loadGlue: () => Promise<G>,
+  memory?: WebAssembly.Memory,
+): Promise<{ module: WebAssembly.Module; glue: G; wasmMemory: WebAssembly.Memory }> {
   try {
     const [module, glue] = await Promise.all([compile(address), loadGlue()]);
     const { memory: wasmMemory } = await glue.default({ module_or_path: module, ...(memory && { memory }) });

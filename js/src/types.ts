@@ -1,14 +1,18 @@
 /** The contract of the package: everything an app sees, and nothing else. */
 
+import type { ChatCompletions, Completions, Embeddings } from './openai/types.js';
+
 /**
  * Where a file comes from: a URL, `hf:owner/repository/path@revision` (`main` where no revision is named), a file that the user
- * chose or dropped, or its handle; a stream can be read once, and is not stored.
+ * chose or dropped, or its handle; a stream can be read once, and is not stored. An address that ends with a slash, or
+ * `hf:owner/repository` alone, is a folder of transformers.
  */
 export type FileLike = string | URL | Blob | FileSystemFileHandle | ReadableStream<Uint8Array>;
 
 /**
- * A model's file, its parts in order where it is split, or the folder that they are in. Of a split model with an address,
- * `…-00001-of-00003.gguf`, the first part is enough.
+ * A model's GGUF file, its parts in order where it is split, or the folder that they are in; or a folder of transformers, with
+ * `config.json`, `tokenizer.json` and safetensors files, as an address, a handle or its files in any order. Of a split model with an
+ * address, `…-00001-of-00003.gguf`, the first part is enough.
  */
 export type ModelSource = FileLike | FileSystemDirectoryHandle | readonly FileLike[];
 
@@ -24,6 +28,9 @@ export interface StoreOptions {
 
 /** `auto` takes a real GPU where there is one, else the CPU; the others insist. */
 export type Device = 'auto' | 'gpu' | 'cpu';
+
+/** Types that weights can be turned into while they are loaded; `none` leaves them as they are. */
+export type Quantize = 'q8_0' | 'q5_1' | 'q5_0' | 'q4_1' | 'q4_0' | 'f16' | 'bf16' | 'none';
 
 export interface LoadOptions {
   model: ModelSource;
@@ -43,6 +50,11 @@ export interface LoadOptions {
    * stores nor looks. Default true.
    */
   store?: boolean | StoreOptions;
+  /**
+   * What becomes of matrices of more bits, where their rows are whole blocks of 32. Default: `q8_0` for a folder of transformers, which
+   * halves what 16 bits take and changes next to nothing; `none` for GGUF files.
+   */
+  quantize?: Quantize;
   /** Of the whole file, 64 hexadecimal digits; an array for several files. A file that differs is an `INTEGRITY` error. */
   sha256?: string | readonly string[];
   /** Fetches in place of the browser's own, in the page: to add headers, for example. Addresses are absolute. */
@@ -52,10 +64,45 @@ export interface LoadOptions {
   /** Where `hf:` addresses lead. Default: the public hub. */
   hub?: string;
   /**
-   * Whether tabs of this origin that load the same files with the same `sha256`, `device`, `contextLength` and `store` use one
+   * Whether tabs of this origin that load the same files with the same `sha256`, `device`, `contextLength`, `quantize` and `store` use one
    * model together. It takes an address, and has one thread. Default false.
    */
   shared?: boolean;
+}
+
+/** What of {@link LoadOptions} matters before a model is loaded. */
+export type EstimateOptions = Pick<
+  LoadOptions,
+  'contextLength' | 'quantize' | 'signal' | 'store' | 'fetch' | 'token' | 'hub'
+>;
+
+/** What a model is and what memory it needs, by the headers of its files. */
+export interface Estimate {
+  readonly name: string;
+  readonly architecture: string;
+  readonly parameters: number;
+  /** The type that holds most weights, as they will be held. */
+  readonly quantization: string;
+  readonly contextLength: number;
+  readonly trainedContextLength: number;
+  readonly weightBytes: number;
+  /** Keys and values of a full context. */
+  readonly kvCacheBytes: number;
+  readonly activationBytes: number;
+  /** All of these; engines fill rows up, a few percent at most. */
+  readonly totalBytes: number;
+  /** Of the largest piece that must be in one buffer. */
+  readonly largestBufferBytes: number;
+  /** Whether it fits the 4 GiB that a WebAssembly module can address. What the device has free, browsers do not tell. */
+  readonly cpu: Fit;
+  /** Whether it fits the limits of the GPU; null where there is none. */
+  readonly gpu: Fit | null;
+}
+
+export interface Fit {
+  readonly fits: boolean;
+  /** Why not, as a sentence; null where it fits. */
+  readonly reason: string | null;
 }
 
 export interface Progress {
@@ -82,6 +129,8 @@ export interface Progress {
 }
 
 export interface SamplingOptions {
+  /** Added to the logits of these tokens, by id, before all else: -100 bans one, as good as. Default: none. */
+  logitBias?: Readonly<Record<number, number>>;
   /** 0 picks the most likely token always. Default 0.8. */
   temperature?: number;
   /** Keeps the k most likely tokens; 0 keeps all. Default 40. */
@@ -110,8 +159,44 @@ export interface GenerateOptions extends SamplingOptions {
   maxTokens?: number;
   /** Ends the answer before any of these strings; they are not part of the text. */
   stop?: string | readonly string[];
+  /**
+   * What the answer may be; the text then always fits, as far as it comes. Fetches a module of its own at first use. Default: anything.
+   */
+  constraint?: Constraint;
+  /** Tells the log-probability of every token, and of so many of the likeliest beside it. Default: of none. */
+  topLogprobs?: number;
+  /** Special tokens that are part of the text, by their names; others never are. Default: none. */
+  keepSpecial?: readonly string[];
   /** Stops at once; the iteration then ends with reason `abort`. */
   signal?: AbortSignal;
+}
+
+/** Text that is written and matched as a whole. */
+export type Constraint =
+  /** JSON that fits a JSON Schema, draft 2020-12. A keyword that cannot be enforced is an `INVALID_CONSTRAINT`. */
+  | { readonly jsonSchema: object | boolean }
+  /** A regular expression, in the syntax of Rust's `regex`. */
+  | { readonly regex: string }
+  /** A grammar in Lark's syntax, from `start`. */
+  | { readonly lark: string }
+  | { readonly choices: readonly string[] };
+
+/** What the model's chat template reads beside the messages. */
+export interface ChatOptions extends GenerateOptions {
+  /** Functions that the model may call, described as OpenAI does. Where the template has no place for them they have no effect. */
+  tools?: readonly ToolDescription[];
+  /** Further variables of the template, `enable_thinking` for example. */
+  variables?: Readonly<Record<string, unknown>>;
+}
+
+export interface ToolDescription {
+  readonly type: 'function';
+  readonly function: {
+    readonly name: string;
+    readonly description?: string;
+    /** A JSON Schema of the arguments. */
+    readonly parameters?: Readonly<Record<string, unknown>>;
+  };
 }
 
 export type FinishReason = 'stop' | 'length' | 'abort';
@@ -119,12 +204,30 @@ export type FinishReason = 'stop' | 'length' | 'abort';
 /** One step of an answer. Concatenated, the texts are the answer. */
 export type Piece =
   /** A token; its text is empty while a character or a stop string is incomplete. */
-  | { readonly text: string; readonly id: number; readonly finish: null }
+  | { readonly text: string; readonly id: number; readonly finish: null; readonly logprobs?: TokenLogprobs }
   /** The last piece: held-back text, if any, and how it ended. */
   | { readonly text: string; readonly id: null; readonly finish: Finish };
 
+/** How likely the model found a token. */
+export interface TokenLogprob {
+  readonly id: number;
+  /** Of the token alone: U+FFFD where it is no whole character. */
+  readonly text: string;
+  /** Its UTF-8. */
+  readonly bytes: readonly number[];
+  /** In nats, of the model's own distribution: before temperature, filters, biases and penalties. */
+  readonly logprob: number;
+}
+
+export interface TokenLogprobs extends TokenLogprob {
+  /** The likeliest tokens, best first, with or without the one that was chosen. */
+  readonly top: readonly TokenLogprob[];
+}
+
 export interface Finish {
   readonly reason: FinishReason;
+  /** Whether the text fits the constraint as a whole; only where there was one. False where the answer was cut. */
+  readonly fits?: boolean;
   readonly usage: Usage;
 }
 
@@ -141,7 +244,14 @@ export interface Usage {
 
 export interface Message {
   readonly role: 'system' | 'user' | 'assistant' | (string & {});
-  readonly content: string;
+  /** Null in a message that only calls tools. */
+  readonly content: string | null;
+  readonly name?: string;
+  /** Calls that the model made, as its template reads them: most want `arguments` as an object. */
+  readonly tool_calls?: readonly unknown[];
+  /** In a message of role `tool`: which call it answers. */
+  readonly tool_call_id?: string;
+  readonly reasoning_content?: string;
 }
 
 export interface TokenizeOptions {
@@ -151,6 +261,66 @@ export interface TokenizeOptions {
   parseSpecial?: boolean;
 }
 
+export type Pooling = 'mean' | 'cls' | 'last';
+
+export interface EncodeOptions {
+  /** Whether what is too long for the model is cut off at its end; else that is a `CONTEXT_OVERFLOW` error. Default false. */
+  truncate?: boolean;
+  /** Stops between two texts; the promise then rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface EmbedOptions extends EncodeOptions {
+  /** How the vectors of a text's tokens become one. Default: as the model's file says, else the mean. */
+  pooling?: Pooling;
+  /** Whether vectors have length 1, so that the product of two is the cosine of the angle between them. Default true. */
+  normalize?: boolean;
+}
+
+export interface ClassifyOptions extends EncodeOptions {
+  /** A second text, for models that compare two: the hypothesis of natural-language inference, for example. */
+  pair?: string;
+}
+
+export interface FillMaskOptions extends EncodeOptions {
+  /** How many tokens for each mask. Default 5. */
+  topK?: number;
+}
+
+/** How likely a label is. */
+export interface LabelScore {
+  readonly label: string;
+  /** Its probability among all labels; of a model with one label that one's, by the logistic function. */
+  readonly score: number;
+  /** What the model computed. */
+  readonly logit: number;
+}
+
+/** How well a document answers the query. */
+export interface RankedDocument {
+  /** Of the document among those that were given. */
+  readonly index: number;
+  readonly score: number;
+  readonly logit: number;
+}
+
+/** The likeliest label of a token. */
+export interface TokenLabel extends LabelScore {
+  readonly id: number;
+  /** Those of all tokens, put together, are the text as the model reads it: many read lower case only. */
+  readonly text: string;
+}
+
+/** What may stand in place of a mask. */
+export interface Filling {
+  readonly id: number;
+  readonly text: string;
+  readonly score: number;
+}
+
+/** What a model can do, by the names of the methods. */
+export type Task = 'generate' | 'chat' | 'embed' | 'rerank' | 'classify' | 'classifyTokens' | 'fillMask';
+
 export interface Sharing {
   /** Whether other tabs may use this very model. */
   readonly shared: boolean;
@@ -159,6 +329,13 @@ export interface Sharing {
 }
 
 export interface ModelInfo extends Sharing {
+  /** A decoder continues a text, an encoder says something of one. */
+  readonly kind: 'decoder' | 'encoder';
+  readonly tasks: readonly Task[];
+  /** What its classifier tells apart; empty where it has none. */
+  readonly labels: readonly string[];
+  /** What stands for a token that `fillMask` fills in; null where the model cannot. */
+  readonly maskToken: string | null;
   readonly name: string;
   readonly architecture: string;
   /** Number of weights. */
@@ -211,10 +388,10 @@ export interface StoreUsage {
   readonly persisted: boolean;
 }
 
-/** The models that the browser keeps. A file of a split model is one of its own. */
+/** The models that the browser keeps. A file of a split model, or of a folder, is one of its own. */
 export interface Models {
   list(): Promise<StoredModel[]>;
-  /** Whether it was there. What other models share stays. */
+  /** Whether it was there; of a folder, all of its files go. What other models share stays. */
   delete(source: string | URL): Promise<boolean>;
   usage(): Promise<StoreUsage>;
   /** Asks the browser to keep the store; whether it does. */
@@ -245,6 +422,13 @@ export interface EngineInfo {
   readonly threads: number;
 }
 
+export interface Chat {
+  /** Answers the conversation, formatted by the model's own chat template. */
+  (messages: readonly Message[], options?: ChatOptions): AsyncIterable<Piece>;
+  /** The same, asked and answered in OpenAI's shape. */
+  readonly completions: ChatCompletions;
+}
+
 /**
  * A loaded model. A generation begins when its iteration does, and can be iterated once. Generations queue in the order
  * in which they begin, and those of several tabs take turns; `break` or the signal ends one without harm to the others. Wrong arguments throw at once.
@@ -252,10 +436,24 @@ export interface EngineInfo {
 export interface Llm {
   /** What is loaded, as of now: the engine is another one after a GPU was lost. */
   readonly info: ModelInfo;
-  /** Continues the text. Special tokens in it are plain text. */
-  generate(prompt: string, options?: GenerateOptions): AsyncIterable<Piece>;
-  /** Answers the conversation, formatted by the model's own chat template. */
-  chat(messages: readonly Message[], options?: GenerateOptions): AsyncIterable<Piece>;
+  /** Continues the text, or its token ids. Special tokens in a text are plain text. */
+  generate(prompt: string | readonly number[], options?: GenerateOptions): AsyncIterable<Piece>;
+  /** Answers a conversation. */
+  readonly chat: Chat;
+  /** Continues a text, asked and answered in OpenAI's shape. */
+  readonly completions: Completions;
+  /** `embed` in OpenAI's shape. */
+  readonly embeddings: Embeddings;
+  /** A vector a text, of models that `info.tasks` says can. */
+  embed(texts: readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
+  /** The documents by how well they answer the query, the best first: with a cross-encoder of one label. */
+  rerank(query: string, documents: readonly string[], options?: EncodeOptions): Promise<RankedDocument[]>;
+  /** The labels of a text, the likeliest first. */
+  classify(text: string, options?: ClassifyOptions): Promise<LabelScore[]>;
+  /** The likeliest label of each token: names, for example. */
+  classifyTokens(text: string, options?: EncodeOptions): Promise<TokenLabel[]>;
+  /** For each `info.maskToken` of the text its likeliest tokens, the best first. */
+  fillMask(text: string, options?: FillMaskOptions): Promise<Filling[][]>;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: readonly number[]): Promise<string>;
   /**

@@ -139,12 +139,25 @@ test('every wrong option of a generation is named, at the call', async (t) => {
     }
   }
   assert.throws(() => llm.generate('a', null), named('options'));
-  assert.throws(() => llm.generate(['a']), named('prompt'));
+  assert.throws(() => llm.generate(['a']), named('prompt[0]'));
   assert.throws(() => llm.chat('a'), named('messages'));
   assert.throws(() => llm.chat([]), named('messages'));
   assert.throws(() => llm.chat([{ content: 'a' }]), named('messages[0].role'));
   assert.throws(() => llm.chat([{ role: 'user', content: 'a' }, { role: 'user' }]), named('messages[1].content'));
   assert.throws(() => llm.chat([null]), named('messages[0].role'));
+  assert.throws(() => llm.chat([{ role: 'assistant', content: null }]), named('messages[0].content'));
+  const message = [{ role: 'user', content: 'a' }];
+  assert.throws(() => llm.chat(message, null), named('options'));
+  assert.throws(() => llm.chat(message, { tools: [{}] }), named('tools'));
+  assert.throws(() => llm.chat(message, { variables: 'a' }), named('variables'));
+  const endless = {};
+  endless.self = endless;
+  assert.throws(() => llm.chat(message, { variables: endless }), named('variables'));
+  assert.throws(() => llm.generate('a', { logitBias: { a: 1 } }), named('logitBias'));
+  assert.throws(() => llm.generate('a', { logitBias: { 1: NaN } }), named('logitBias[1]'));
+  assert.throws(() => llm.generate('a', { keepSpecial: 'a' }), named('keepSpecial'));
+  assert.throws(() => llm.generate('a', { topLogprobs: -1 }), named('topLogprobs'));
+  assert.throws(() => llm.generate([1.5]), named('prompt[0]'));
   assert.deepEqual(fake.log, []);
 });
 
@@ -154,7 +167,7 @@ test('the limits themselves are allowed', async (t) => {
   const more = { presencePenalty: -2, penaltyLastN: 0, seed: Number.MAX_SAFE_INTEGER, maxTokens: 0, stop: [] };
   await collect(llm.generate('a', { ...limits, ...more }));
   const { entropy: _, ...options } = fake.options;
-  assert.deepEqual(options, { ...limits, ...more });
+  assert.deepEqual(options, { ...limits, ...more, logitBias: [], keepSpecial: [], constrained: false });
 });
 
 test('every wrong option of load is named', () => {

@@ -101,7 +101,14 @@ test('sampling options cross as given, with entropy for the seed that is not', a
   const { llm, fake } = await loadFake(t);
   await collect(llm.generate('a', { topK: 3, temperature: undefined, maxTokens: 9, stop: 'END' }));
   const { entropy, ...options } = fake.options;
-  assert.deepEqual(options, { topK: 3, maxTokens: 9, stop: ['END'] });
+  assert.deepEqual(options, {
+    topK: 3,
+    maxTokens: 9,
+    stop: ['END'],
+    logitBias: [],
+    keepSpecial: [],
+    constrained: false,
+  });
   assert.ok(Number.isSafeInteger(entropy) && entropy >= 0);
   await collect(llm.generate('a'));
   assert.notEqual(fake.options.entropy, entropy);
@@ -113,13 +120,63 @@ test('a prompt gets the special tokens of the model and none of its own', async 
   assert.deepEqual(fake.log[0], ['tokenize', 'a', true, false]);
 });
 
-test('chat takes its messages as they were at the call, and only role and content', async (t) => {
+test('biases cross as pairs, and what is kept and told by name and number', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  await collect(llm.generate('a', { logitBias: { 7: -100, 3: 0.5 }, topLogprobs: 2, keepSpecial: ['[TOOL_CALLS]'] }));
+  assert.deepEqual(fake.options.logitBias, [
+    [3, 0.5],
+    [7, -100],
+  ]);
+  assert.equal(fake.options.topLogprobs, 2);
+  assert.deepEqual(fake.options.keepSpecial, ['[TOOL_CALLS]']);
+});
+
+test('how likely a token was comes with its text, whole characters or not', async (t) => {
+  const fake = new FakeLlm((event) => {
+    if (event.type !== 'token') return;
+    event.logprobs = { id: event.id, logprob: -0.5, bytes: [0xc3], top: [{ id: 9, logprob: -0.25, bytes: [97, 98] }] };
+  });
+  const { llm } = await loadFake(t, fake);
+  const [piece] = await collect(llm.generate('a', { topLogprobs: 1 }));
+  assert.deepEqual(piece.logprobs, {
+    id: 0,
+    logprob: -0.5,
+    bytes: [0xc3],
+    text: '\uFFFD',
+    top: [{ id: 9, logprob: -0.25, bytes: [97, 98], text: 'ab' }],
+  });
+});
+
+test('token ids are continued as they are', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  fake.words = ['x'];
+  await collect(llm.generate([5, 6]));
+  assert.deepEqual(fake.log, [
+    ['start', 'x'],
+    ['stop', 'x'],
+  ]);
+  assert.deepEqual(fake.ids, [5, 6]);
+});
+
+test('chat takes its messages as they were at the call, and only what templates read', async (t) => {
   const { llm, fake } = await loadFake(t);
   const messages = [{ role: 'user', content: 'hi', render: () => {} }];
   const pieces = llm.chat(messages);
   messages.push({ role: 'assistant', content: '' });
   await collect(pieces);
-  assert.equal(fake.log[0][1], 'chat [{"role":"user","content":"hi"}]');
+  assert.deepEqual(fake.conversation, { messages: [{ role: 'user', content: 'hi' }], tools: null, variables: {} });
+});
+
+test('tools, calls and variables cross as plain data', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }];
+  const call = { id: '1', function: { name: 'f', arguments: { cut: '🧵'.slice(0, 1) } } };
+  const messages = [{ role: 'assistant', content: null, tool_calls: [call] }];
+  await collect(llm.chat(messages, { tools, variables: { enable_thinking: false } }));
+  assert.deepEqual(fake.conversation.tools, tools);
+  assert.deepEqual(fake.conversation.variables, { enable_thinking: false });
+  assert.equal(fake.conversation.messages[0].tool_calls[0].function.arguments.cut, '\uFFFD');
+  assert.equal(fake.conversation.messages[0].content, null);
 });
 
 test('half of a surrogate pair crosses as the replacement character, a whole one as it is', async (t) => {
@@ -132,7 +189,7 @@ test('half of a surrogate pair crosses as the replacement character, a whole one
   assert.equal(fake.log.at(-1)[1], '\uFFFD\uFFFD');
   fake.log = [];
   await collect(llm.chat([{ role: 'user', content: cut }]));
-  assert.equal(fake.log[0][1], 'chat [{"role":"user","content":"🧵\uFFFD"}]');
+  assert.equal(fake.conversation.messages[0].content, '🧵\uFFFD');
 });
 
 test('usage counts the prompt, the cached part and the answer', async (t) => {

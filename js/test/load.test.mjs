@@ -97,7 +97,14 @@ test('feeds the engine every byte, and tells what was loaded', async (t) => {
   const [length, ...fed] = runtime.fed;
   assert.equal(length, 6);
   assert.equal(Buffer.concat(fed).toString(), 'abcdef');
-  assert.deepEqual(runtime.options, { device: 'cpu', contextLength: 64, tuning: null, subgroups: false });
+  assert.deepEqual(runtime.options, {
+    device: 'cpu',
+    contextLength: 64,
+    tuning: null,
+    subgroups: false,
+    quantize: null,
+    folder: null,
+  });
   const { reason, memoryBytes, engine, ...model } = INFO;
   const about = {
     ...engine,

@@ -32,6 +32,8 @@ const nonsense = [
   { type: '__proto__' },
   { type: 'constructor' },
   { type: 'generate' },
+  { type: 'encode' },
+  { type: 'encode', task: { name: 'nonsense', text: 'a' } },
   { type: 'tokenize', text: {} },
   { type: 'detokenize', ids: [-1] },
   { type: 'detokenize', ids: { length: 2 ** 40 } },
@@ -51,7 +53,7 @@ function randomCall(below, id, loaded) {
       { type: 'result', value: 'hi' },
     ],
     () => [
-      { type: 'generate', prompt: `${id} ${text}`, options: { stop: [], entropy: 1 } },
+      { type: 'generate', prompt: `${id} ${text}`, options: { stop: [], entropy: 1, constraint: null } },
       { type: 'end', text },
     ],
     () => [nonsense[below(nonsense.length)], { type: 'error' }],

@@ -24,6 +24,9 @@ export const modules = [
   { name: 'weft-relaxed-threads', features: relaxed, threads: true },
 ];
 
+/** The module that constrains answers: a crate of its own, fetched when a page first needs it. */
+export const grammar = { name: 'weft-grammar', manifest: 'grammar/Cargo.toml', features: ['+simd128'], threads: false };
+
 /** Where a module's compiled code lies; clippy shares it. */
 export const targetDir = (name) => inRoot('target-web', name);
 
@@ -65,7 +68,7 @@ export async function build() {
   });
   // What follows the compiler runs on one core, and so does the end of a compilation.
   let glued;
-  for (const module of modules) {
+  for (const module of [grammar, ...modules]) {
     await Promise.all([compile(toolchain, module), glued]);
     glued = glue(module);
   }
@@ -74,16 +77,17 @@ export async function build() {
   await step('build the TypeScript package', async () => void (await npm('run', 'build', '-w', 'weft-llm')));
 }
 
-function compile(toolchain, { name, features, threads }) {
+function compile(toolchain, { name, manifest, features, threads }) {
   return step(`compile ${name}.wasm with ${toolchain.name}`, async () => {
-    await wasmCargo(toolchain, 'build', { targetDir: targetDir(name), features, threads });
+    await wasmCargo(toolchain, 'build', { manifest, targetDir: targetDir(name), features, threads });
   });
 }
 
 async function glue(module) {
   const { name } = module;
   const target = targetDir(name);
-  const compiled = `${target}/wasm32-unknown-unknown/web/weft_llm.wasm`;
+  const library = module === grammar ? 'weft_grammar' : 'weft_llm';
+  const compiled = `${target}/wasm32-unknown-unknown/web/${library}.wasm`;
   const bindgen = `${bindgenDir}/release/bindgen`;
   const wasm = `${generated}/${name}_bg.wasm`;
   if (isNewer(wasm, [compiled, bindgen, fileURLToPath(import.meta.url)])) return;
@@ -121,13 +125,12 @@ const isNewer = (output, inputs) =>
 async function checkBindgenVersion() {
   const pinned = async (file, crate) =>
     (await readFile(inRoot(file), 'utf8')).match(new RegExp(`^${crate} = "=([^"]+)"`, 'm'))?.[1];
-  const [crate, tool] = [
-    await pinned('Cargo.toml', 'wasm-bindgen'),
-    await pinned('tools/bindgen/Cargo.toml', 'wasm-bindgen-cli-support'),
-  ];
-  if (!crate || crate !== tool) {
+  const tool = await pinned('tools/bindgen/Cargo.toml', 'wasm-bindgen-cli-support');
+  for (const manifest of ['Cargo.toml', grammar.manifest]) {
+    const crate = await pinned(manifest, 'wasm-bindgen');
+    if (crate && crate === tool) continue;
     throw new Remedy(
-      `Cargo.toml pins wasm-bindgen ${crate}, tools/bindgen/Cargo.toml pins ${tool}: give both the same "=" version.`,
+      `${manifest} pins wasm-bindgen ${crate}, tools/bindgen/Cargo.toml pins ${tool}: give both the same "=" version.`,
     );
   }
 }

@@ -11,7 +11,10 @@ const licenceFile = /^(licen[cs]e|unlicense|copying|copyright|notice)/i;
 /** Writes LICENSE-MIT, LICENSE-APACHE and THIRD-PARTY-NOTICES.md into js/, where npm packs them. */
 export async function writeNotices() {
   for (const name of ['LICENSE-MIT', 'LICENSE-APACHE']) await copyFile(inRoot(name), inRoot('js', name));
-  const crates = shippedCrates(metadataOf('Cargo.toml', 'wasm32-unknown-unknown', ['--no-default-features']));
+  const shipped = ['Cargo.toml', 'grammar/Cargo.toml'].flatMap((manifest) =>
+    shippedCrates(metadataOf(manifest, 'wasm32-unknown-unknown', ['--no-default-features'])),
+  );
+  const crates = [...new Map(shipped.map((crate) => [crate.id, crate])).values()].sort(byName);
   await writeFile(inRoot('js/THIRD-PARTY-NOTICES.md'), notices(await Promise.all(crates.map(withTexts))));
   return `${crates.length} crates`;
 }
@@ -32,11 +35,10 @@ export function shippedCrates({ packages, resolve }) {
     }
   }
   shipped.delete(resolve.root);
-  return [...shipped]
-    .map((id) => crates.get(id))
-    .sort((a, b) => compare(a.name, b.name) || compare(a.version, b.version));
+  return [...shipped].map((id) => crates.get(id)).sort(byName);
 }
 
+const byName = (a, b) => compare(a.name, b.name) || compare(a.version, b.version);
 const compare = (a, b) => (a < b ? -1 : Number(a > b));
 
 async function withTexts({ name, version, license, repository, manifest_path }) {

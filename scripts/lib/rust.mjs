@@ -8,7 +8,7 @@
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { install } from './apt.mjs';
-import { output, Remedy, run, step, which } from './run.mjs';
+import { inRoot, output, Remedy, run, step, which } from './run.mjs';
 
 const target = 'wasm32-unknown-unknown';
 const debianPackages = ['rustc-web', 'cargo-web', 'rust-web-src', 'lld-19'];
@@ -122,16 +122,18 @@ const threadLinkArgs = [
 ];
 
 /**
- * Calls cargo for wasm: `command` is `build` or `clippy`, `features` are the target's CPU features, such as `+simd128`. With
+ * Calls cargo for wasm, for the crate of `manifest`: `command` is `build` or `clippy`, `features` are the target's CPU features, such as `+simd128`. With
  * `threads` the standard library is compiled too, since no toolchain brings one that has atomics.
  */
-export function wasmCargo(toolchain, command, { targetDir, features, threads, rest = [] }) {
+export function wasmCargo(toolchain, command, { manifest = 'Cargo.toml', targetDir, features, threads, rest = [] }) {
   const allFeatures = threads ? [...features, '+atomics', '+bulk-memory', '+mutable-globals'] : features;
   const flags = ['-C', `target-feature=${allFeatures.join(',')}`, '--cfg', 'getrandom_backend="wasm_js"'];
   if (threads) flags.push(...threadLinkArgs.flatMap((arg) => ['-C', `link-arg=${arg}`]));
   const std = threads || !toolchain.hasStd ? buildStd : { env: {}, args: [] };
   const args = [
     command,
+    '--manifest-path',
+    inRoot(manifest),
     '--profile',
     'web',
     '--target',

@@ -8,6 +8,9 @@ fn activate(x: f32) -> f32 {
         let u = 0.7978845608 * (x + 0.044715 * x * x * x);
         return x / (1.0 + exp(min(-2.0 * u, 80.0)));
     }
+    if ACTIVATION == 3u { // relu
+        return max(x, 0.0);
+    }
     // gelu: x · (1 + erf(x / √2)) / 2, erf within 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26)
     let z = abs(x) * 0.7071067812;
     let t = 1.0 / (1.0 + 0.3275911 * z);

@@ -1,10 +1,11 @@
 // What the variants of `attention` share: y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over the last WINDOW of the
-// positions p ≤ position + t
+// positions p ≤ position + t; or with CAUSAL = 0 over all up to the step's last token
 //
 // CAP bounds the scores by cap · tanh(score / cap).
 // PARTIAL: the positions are cut into SPLITS pieces of SPLIT each, and each piece leaves its maximum, its sum and its
-// weighted values for attention_merge. Pieces past the token's position do nothing.
+// weighted values for attention_merge. Pieces past what the token sees do nothing.
 #import step
+#import seen
 
 struct Params {
     rows: u32, // capacity of y
@@ -25,11 +26,6 @@ const LOWEST = -1e30; // below any score
 #else
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>; // (tokens, HEADS, HEAD_QUADS)
 #endif
-
-// The first position that a token sees.
-fn first_position(token: u32) -> u32 {
-    return max(step.position + token + 1u, WINDOW) - WINDOW;
-}
 
 fn bounded(score: f32) -> f32 {
 #ifdef CAP

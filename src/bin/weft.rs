@@ -2,17 +2,26 @@
 
 #![allow(clippy::disallowed_methods)] // this is never built for the browser
 
+#[path = "weft/encode.rs"]
+mod encode;
+#[path = "weft/files.rs"]
+mod files;
+#[path = "weft/quantize.rs"]
+mod quantize;
+
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use encode::Encode;
+use files::{Files, io_error};
 use pollster::block_on;
 use serde_json::json;
 use weft_llm::engine::{self, Device, Hints};
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::session::{Event, GenerateOptions, Loading, Session, negative_log_likelihood};
-use weft_llm::tokenizer::{EncodeOptions, Message};
+use weft_llm::session::{Event, GenerateOptions, Loaded, Loading, Session, negative_log_likelihood};
+use weft_llm::tokenizer::{EncodeOptions, Message, Tokenizer};
 use weft_llm::{Error, Result};
 
 /// Runs open language models.
@@ -70,15 +79,27 @@ enum Command {
         #[arg(long)]
         chunks: Option<usize>,
     },
+    #[command(flatten)]
+    Encode(Encode),
     /// Prints the token ids of standard input, as JSON.
     Tokenize {
         #[command(flatten)]
         model: ModelArgs,
     },
-    /// Prints what a model file holds, as JSON.
+    /// Prints what a model is and what memory it needs, as JSON; only headers are read.
     Info {
         #[command(flatten)]
         model: ModelArgs,
+    },
+    /// Writes a model as a GGUF file of fewer bits.
+    Quantize {
+        /// A GGUF file or a folder of transformers.
+        input: PathBuf,
+        /// The GGUF file to write; it must not exist yet.
+        output: PathBuf,
+        /// q8_0, q5_1, q5_0, q4_1, q4_0, f16 or bf16; none keeps the weights as they are.
+        #[arg(short, long = "type", default_value = "q8_0")]
+        kind: String,
     },
     /// Measures prompt and generation speed.
     Bench {
@@ -101,9 +122,12 @@ enum Command {
 
 #[derive(Args)]
 struct ModelArgs {
-    /// A GGUF file; of a split model the parts in order.
+    /// A GGUF file; of a split model the parts in order; or a folder of transformers.
     #[arg(short, long, required = true, num_args = 1..)]
     model: Vec<PathBuf>,
+    /// What becomes of the weights while they are loaded: q8_0 and so on, or none. By default q8_0 for a folder.
+    #[arg(long)]
+    quantize: Option<String>,
     /// What to run on.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
@@ -146,12 +170,13 @@ fn main() -> std::process::ExitCode {
 
 async fn run(command: Command) -> Result<()> {
     match command {
+        Command::Encode(command) => command.run().await,
         Command::Generate { model, prompt, max_tokens, temp, seed, chat } => {
             let mut session = model.load().await?;
             let ids = if chat {
-                session.chat_prompt(&[Message::new("user", prompt)], seconds_since_1970() as i64)?
+                session.chat_prompt(&vec![Message::new("user", prompt)].into(), seconds_since_1970() as i64)?
             } else {
-                encode(&session, &prompt)?
+                encode(session.tokenizer(), &prompt)?
             };
             let sampling = SamplingOptions { temperature: temp, seed, ..SamplingOptions::default() };
             generate(&mut session, ids, GenerateOptions { max_tokens, sampling, ..GenerateOptions::default() }).await
@@ -174,15 +199,13 @@ async fn run(command: Command) -> Result<()> {
             perplexity(&mut session, &text, ctx, chunks).await
         }
         Command::Tokenize { model } => {
-            let session = model.load().await?;
+            let model = model.load_any().await?;
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).map_err(|error| io_error("standard input", &error))?;
-            print_json(&json!({ "ids": encode(&session, &text)? }))
+            print_json(&json!({ "ids": encode(model.tokenizer(), &text)? }))
         }
-        Command::Info { model } => {
-            let session = model.load().await?;
-            print_json(&session.info())
-        }
+        Command::Info { model } => print_json(&files::estimate(&model.files()?, model.context)?),
+        Command::Quantize { input, output, kind } => quantize::quantize(&Files::new(&[input], Some(&kind))?, &output),
         Command::Bench { model, prompt_tokens, prompt, gen_tokens, json } => {
             let context = model.context.or(prompt.is_none().then_some(prompt_tokens + gen_tokens + 2));
             let start = Instant::now();
@@ -190,7 +213,9 @@ async fn run(command: Command) -> Result<()> {
             session.warm_up().await?;
             let load_seconds = start.elapsed().as_secs_f64();
             let ids = match prompt {
-                Some(text) => session.chat_prompt(&[Message::new("user", text)], seconds_since_1970() as i64)?,
+                Some(text) => {
+                    session.chat_prompt(&vec![Message::new("user", text)].into(), seconds_since_1970() as i64)?
+                }
                 None => made_up_prompt(prompt_tokens, session.info().vocabulary_size),
             };
             bench(&mut session, ids, gen_tokens, load_seconds, json).await
@@ -199,7 +224,15 @@ async fn run(command: Command) -> Result<()> {
 }
 
 impl ModelArgs {
+    fn files(&self) -> Result<Files> {
+        Files::new(&self.model, self.quantize.as_deref())
+    }
+
     async fn load(&self) -> Result<Session> {
+        self.load_any().await?.into_decoder("generate")
+    }
+
+    async fn load_any(&self) -> Result<Loaded> {
         engine::cpu::pool::start(self.threads).map_err(|error| io_error("a thread", &error))?;
         match (self.load_on(self.device.into()).await, self.device) {
             (Err(error @ Error::GpuUnavailable(_)), DeviceArg::Auto) => {
@@ -210,24 +243,16 @@ impl ModelArgs {
         }
     }
 
-    async fn load_on(&self, device: Device) -> Result<Session> {
+    async fn load_on(&self, device: Device) -> Result<Loaded> {
         let engine = engine::open(device, Hints::default()).await?.engine;
-        let mut loading = Loading::new(engine, self.context);
-        let sizes = self.model.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
-        // what cannot be asked for its size is named when it is read
-        loading.set_stream_bytes(sizes.sum::<std::io::Result<u64>>().unwrap_or(u64::MAX));
-        let mut chunk = vec![0; 1 << 20];
-        for path in &self.model {
-            let name = path.display().to_string();
-            let mut file = std::fs::File::open(path).map_err(|error| io_error(&name, &error))?;
-            loop {
-                match file.read(&mut chunk).map_err(|error| io_error(&name, &error))? {
-                    0 => break,
-                    n => loading.feed(&chunk[..n]).await?,
-                }
-            }
-        }
-        loading.finish().await
+        let files = self.files()?;
+        let mut loading = Loading::with(engine, files.reader()?, self.context);
+        loading.set_stream_bytes(files.bytes());
+        files.read(|bytes| match bytes {
+            [] => loading.end_file().map(|()| true),
+            bytes => block_on(loading.feed(bytes)).map(|()| true),
+        })?;
+        loading.finish_any().await
     }
 }
 
@@ -249,7 +274,7 @@ async fn perplexity(session: &mut Session, text: &str, ctx: usize, chunks: Optio
         let expected = "at least 3, so that the second half has something to predict".into();
         return Err(Error::InvalidOption { name: "ctx".into(), expected, got: ctx.to_string() });
     }
-    let ids = encode(session, text)?;
+    let ids = encode(session.tokenizer(), text)?;
     let windows = (ids.len() / ctx).min(chunks.unwrap_or(usize::MAX));
     if windows == 0 {
         let (expected, got) = (format!("at least {ctx} tokens"), ids.len().to_string());
@@ -340,16 +365,12 @@ async fn bench(
     }))
 }
 
-fn encode(session: &Session, text: &str) -> Result<Vec<u32>> {
-    session.tokenizer().encode(text, EncodeOptions { add_special: true, parse_special: false })
+fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
+    tokenizer.encode(text, EncodeOptions { add_special: true, parse_special: false })
 }
 
 fn read(path: &std::path::Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| io_error(&path.display().to_string(), &error))
-}
-
-fn io_error(what: &str, error: &std::io::Error) -> Error {
-    Error::Io { what: what.into(), message: error.to_string() }
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {

@@ -165,6 +165,14 @@ impl GgufReader {
         }
     }
 
+    /// Goes on as if the weights of the file at hand had been read: for who wants the headers only.
+    pub fn skip_rows(&mut self) {
+        if matches!(self.state, State::Rows(_) | State::Tail { .. }) {
+            let over = self.shards.read >= self.shards.count;
+            self.state = if over { State::Tail { padding: 0 } } else { State::Header(Box::new(HeaderParser::new())) };
+        }
+    }
+
     /// Length of the whole stream, with the padding at its end (which some writers leave out); known when the header
     /// is, and for a split model when the header of the last shard is.
     pub fn total_bytes(&self) -> Option<u64> {

@@ -354,7 +354,7 @@ fn name(cursor: &mut Cursor, what: impl Fn() -> String) -> Result<String, Stop> 
 }
 
 /// Checks that rows are whole blocks and that every size of the tensor fits this machine.
-fn check_dims(tensor: &TensorInfo) -> Result<()> {
+pub(super) fn check_dims(tensor: &TensorInfo) -> Result<()> {
     let TensorInfo { name, dims, block, .. } = tensor;
     let wrong =
         |expected: String| Err(invalid(format!("dimensions of tensor `{name}`"), expected, format!("{dims:?}")));

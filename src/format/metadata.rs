@@ -214,6 +214,11 @@ impl Metadata {
         self.entries.insert(key.into(), value.into())
     }
 
+    /// Removes the keys that `unwanted` says.
+    pub fn remove(&mut self, unwanted: impl Fn(&str) -> bool) {
+        self.entries.retain(|key, _| !unwanted(key));
+    }
+
     /// All pairs, ordered by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.entries.iter().map(|(key, value)| (key.as_str(), value))
@@ -248,6 +253,15 @@ impl Metadata {
             Value::Bool(value) => Some(*value),
             _ => None,
         })
+    }
+
+    /// Moves the string at `key` out, if there is one.
+    pub fn take_str(&mut self, key: &str) -> Result<Option<String>> {
+        self.opt_str(key)?;
+        Ok(self.entries.remove(key).and_then(|value| match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }))
     }
 
     /// The integer at `key`, of any width.

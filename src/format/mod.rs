@@ -8,6 +8,10 @@
 //! | [`block`] | how GGUF stores a row: values in blocks that share a scale |
 //! | [`layout`] | the few layouts in which engines hold weights |
 //! | [`repack`](mod@repack) | from a block type into its layout |
+//! | [`safetensors`] | the header of a safetensors file |
+//! | [`hugging_face`] | a folder of transformers, read as if it were GGUF |
+//! | [`quantize`] | values into fewer bits, on their way to the sink |
+//! | [`reader`] | a model in any of these forms |
 //! | [`writer`] | the reverse of the reader, for tests and tools |
 //!
 //! The reader pushes because the bytes come from the network: a model may be larger than the memory of a wasm module,
@@ -18,20 +22,27 @@ pub mod block;
 mod cursor;
 pub mod gguf;
 pub mod header;
+pub mod hugging_face;
 pub mod layout;
 mod magic;
 pub mod metadata;
+pub mod quantize;
+pub mod reader;
 mod repack;
+pub mod safetensors;
 mod values;
 pub mod writer;
 
 pub use block::BlockType;
 pub use gguf::{GgufReader, Sink};
 pub use header::{Header, TensorInfo};
+pub use hugging_face::Folder;
 pub use layout::{Layout, Planes, dequantize_row};
 pub use metadata::{Array, Metadata, Value};
+pub use quantize::{Quantize, quantize_row};
+pub use reader::ModelReader;
 pub use repack::repack;
-pub use writer::GgufWriter;
+pub use writer::{GgufFile, GgufWriter};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,14 @@
 //! Writes GGUF files (version 3): what [`GgufReader`](super::GgufReader) reads. For tests and tools that make models.
 
+use std::collections::HashMap;
+use std::io::{self, Seek, SeekFrom, Write};
+
 use super::metadata::{Array, Metadata, Value};
-use super::{BlockType, TensorInfo};
+use super::{BlockType, Header, Sink, TensorInfo};
+use crate::{Error, Result};
+
+/// The usual alignment.
+const ALIGNMENT: u64 = 32;
 
 /// Collects metadata and tensors of a model, and writes them as one file.
 ///
@@ -34,7 +41,7 @@ impl Default for GgufWriter {
 impl GgufWriter {
     /// A file with nothing in it.
     pub fn new() -> Self {
-        Self { version: 3, alignment: 32, metadata: Metadata::default(), tensors: Vec::new(), data: Vec::new() }
+        Self { version: 3, alignment: ALIGNMENT, metadata: Metadata::default(), tensors: Vec::new(), data: Vec::new() }
     }
 
     /// Sets the version that the file claims; 2 and 3 are written alike.
@@ -72,25 +79,85 @@ impl GgufWriter {
 
     /// The file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = b"GGUF".to_vec();
-        out.extend(self.version.to_le_bytes());
-        out.extend((self.tensors.len() as u64).to_le_bytes());
-        out.extend((self.metadata.len() as u64).to_le_bytes());
-        for (key, value) in self.metadata.iter() {
-            write_string(&mut out, key);
-            write_value(&mut out, value);
-        }
-        for tensor in &self.tensors {
-            write_string(&mut out, &tensor.name);
-            out.extend((tensor.dims.len() as u32).to_le_bytes());
-            tensor.dims.iter().for_each(|dim| out.extend(dim.to_le_bytes()));
-            out.extend(tensor.block.ggml().to_le_bytes());
-            out.extend(tensor.offset.to_le_bytes());
-        }
-        pad(&mut out, self.alignment);
+        let mut out = header(self.version, self.alignment, &self.metadata, &self.tensors);
         out.extend_from_slice(&self.data);
         out
     }
+}
+
+/// A GGUF file that is written while its rows come, in any order. Nothing but the header is held.
+pub struct GgufFile<W> {
+    out: W,
+    name: String,
+    /// Where each tensor begins.
+    offsets: HashMap<String, u64>,
+}
+
+impl<W: Write + Seek> GgufFile<W> {
+    /// Begins the file `name`: its whole length, and the header. Tensors get the offsets that follow from their order.
+    pub fn create(mut out: W, name: &str, metadata: &Metadata, tensors: &[TensorInfo]) -> Result<Self> {
+        let mut tensors = tensors.to_vec();
+        let mut end = 0;
+        for tensor in &mut tensors {
+            tensor.offset = end;
+            end = (end + tensor.bytes()).next_multiple_of(ALIGNMENT);
+        }
+        let header = header(3, ALIGNMENT, metadata, &tensors);
+        let start = header.len() as u64;
+        // the last byte, so that the padding after the last tensor is there
+        let result = out.write_all(&header).and_then(|()| {
+            if end > 0 { out.seek(SeekFrom::Start(start + end - 1)).and(out.write_all(&[0])) } else { Ok(()) }
+        });
+        result.map_err(|error| io_error(name, &error))?;
+        let offsets = tensors.into_iter().map(|tensor| (tensor.name, start + tensor.offset)).collect();
+        Ok(Self { out, name: name.into(), offsets })
+    }
+
+    /// To be called after the last row.
+    pub fn finish(mut self) -> Result<()> {
+        self.out.flush().map_err(|error| io_error(&self.name, &error))
+    }
+}
+
+impl<W: Write + Seek> Sink for GgufFile<W> {
+    fn header(&mut self, _: Header) -> Result<()> {
+        Ok(())
+    }
+
+    fn rows(&mut self, tensor: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
+        let Some(offset) = self.offsets.get(&tensor.name) else {
+            let expected = "a tensor that was announced".into();
+            return Err(Error::Internal { op: "write", expected, got: tensor.name.clone() });
+        };
+        let at = offset + first_row as u64 * tensor.row_bytes() as u64;
+        let written = self.out.seek(SeekFrom::Start(at)).and_then(|_| self.out.write_all(rows));
+        written.map_err(|error| io_error(&self.name, &error))
+    }
+}
+
+fn io_error(what: &str, error: &io::Error) -> Error {
+    Error::Io { what: what.into(), message: error.to_string() }
+}
+
+/// What stands before the weights.
+fn header(version: u32, alignment: u64, metadata: &Metadata, tensors: &[TensorInfo]) -> Vec<u8> {
+    let mut out = b"GGUF".to_vec();
+    out.extend(version.to_le_bytes());
+    out.extend((tensors.len() as u64).to_le_bytes());
+    out.extend((metadata.len() as u64).to_le_bytes());
+    for (key, value) in metadata.iter() {
+        write_string(&mut out, key);
+        write_value(&mut out, value);
+    }
+    for tensor in tensors {
+        write_string(&mut out, &tensor.name);
+        out.extend((tensor.dims.len() as u32).to_le_bytes());
+        tensor.dims.iter().for_each(|dim| out.extend(dim.to_le_bytes()));
+        out.extend(tensor.block.ggml().to_le_bytes());
+        out.extend(tensor.offset.to_le_bytes());
+    }
+    pad(&mut out, alignment);
+    out
 }
 
 fn pad(out: &mut Vec<u8>, alignment: u64) {

@@ -1,5 +1,6 @@
-//! The architectures that weft runs, as rows of a table: how each varies the one decoder layer.
+//! The architectures that weft runs, as rows of a table: how each varies the one decoder layer, or the one encoder layer.
 
+use super::config::Scales;
 use crate::ops::{Activation, Function, NormKind, RopeKind, Weighting};
 
 /// What does not vary within an architecture.
@@ -25,8 +26,8 @@ pub struct Architecture {
     pub windowed: WindowedLayers,
     /// The norm of q and k before they turn.
     pub qk_norm: Option<QkNorm>,
-    /// Whether what a block adds to the residual stream is normalised before.
-    pub post_norms: bool,
+    /// Where the norms of the residual stream are.
+    pub norms: Norms,
     /// Whether gate and up projection come as one tensor, `ffn_up`.
     pub fused_gate_up: bool,
     /// Whether attention and feed-forward layer read the same residual stream, where the file does not say.
@@ -35,8 +36,25 @@ pub struct Architecture {
     pub wide_heads_at: Option<usize>,
     /// What experts weigh, where the architecture has such models.
     pub experts: Option<Weighting>,
+    /// Whether the experts are chosen by two matrices, with tanh between.
+    pub deep_router: bool,
     /// Whether the embeddings are multiplied by the root of their width.
     pub scales_embedding: bool,
+    /// Whether its layers are those of an encoder, in which each token sees all others.
+    pub encoder: bool,
+    /// The factors and bounds of a file that does not say them. Such a file says the factor of logits, where others say what divides them.
+    pub scales: Option<Scales>,
+}
+
+/// Where the norms of the residual stream are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norms {
+    /// Before each block and after the last one.
+    Before,
+    /// After each block, of the sum, as in the first transformer.
+    After,
+    /// Before each block, and of what it adds: the stems of those of attention and of the feed-forward layer.
+    Around([&'static str; 2]),
 }
 
 /// Which layers have a window.
@@ -55,6 +73,8 @@ pub enum QkNorm {
     Heads,
     /// All heads of q, and all of k.
     Rows,
+    /// Each head on its own, with weights of its own; where the file has them.
+    EachHead,
 }
 
 /// Of Llama; the others say what they do otherwise.
@@ -69,12 +89,15 @@ const LLAMA: Architecture = Architecture {
     windowed_rope_base: None,
     windowed: WindowedLayers::All,
     qk_norm: None,
-    post_norms: false,
+    norms: Norms::Before,
     fused_gate_up: false,
     parallel: false,
     wide_heads_at: None,
     experts: None,
+    deep_router: false,
     scales_embedding: false,
+    encoder: false,
+    scales: None,
 };
 
 /// With pairs as in GPT-NeoX.
@@ -83,6 +106,18 @@ const HALF_SPLIT: Architecture = Architecture { rope: Some(RopeKind::HalfSplit),
 const GEGLU: Activation = Activation { function: Function::GeluTanh, gated: true };
 
 const GEMMA: Architecture = Architecture { name: "gemma", activation: GEGLU, scales_embedding: true, ..HALF_SPLIT };
+
+const GEMMA_NORMS: Norms = Norms::Around(["post_attention_norm", "post_ffw_norm"]);
+
+/// Of Grok-1, as its run.py and model.py have them (xAI 2024).
+const GROK: Scales = Scales {
+    embedding: 78.383_67,
+    attention: 0.088_388_35,
+    residual: 1.0,
+    logits: 0.577_350_3,
+    attention_cap: Some(30.0),
+    logits_cap: None,
+};
 
 /// LayerNorm and a plain activation, as in GPT-2.
 const fn gpt(name: &'static str, rope: Option<RopeKind>, function: Function) -> Architecture {
@@ -94,6 +129,8 @@ const fn gpt(name: &'static str, rope: Option<RopeKind>, function: Function) -> 
 const ARCHITECTURES: &[Architecture] = &[
     // Mixtral is stored under this name too
     Architecture { experts: Some(Weighting::Renormalised), ..LLAMA },
+    // LLaMA-MoE, which GGUF has no name for
+    Architecture { name: "llama_moe", experts: Some(Weighting::Renormalised), deep_router: true, ..HALF_SPLIT },
     Architecture { name: "qwen2", ..HALF_SPLIT },
     Architecture { name: "qwen2moe", experts: Some(Weighting::Softmax), ..HALF_SPLIT },
     Architecture { name: "qwen3", qk_norm: Some(QkNorm::Heads), ..HALF_SPLIT },
@@ -108,14 +145,14 @@ const ARCHITECTURES: &[Architecture] = &[
     // those of 27 B weights
     Architecture {
         name: "gemma2",
-        post_norms: true,
+        norms: GEMMA_NORMS,
         windowed: WindowedLayers::AllButEvery(2),
         wide_heads_at: Some(46),
         ..GEMMA
     },
     Architecture {
         name: "gemma3",
-        post_norms: true,
+        norms: GEMMA_NORMS,
         qk_norm: Some(QkNorm::Heads),
         windowed: WindowedLayers::AllButEvery(6),
         windowed_rope_base: Some(10000.0),
@@ -133,12 +170,24 @@ const ARCHITECTURES: &[Architecture] = &[
     },
     Architecture { name: "smollm3", no_rope_every: Some(4), ..LLAMA },
     Architecture { name: "granite", ..LLAMA },
-    Architecture { name: "stablelm", norm: NormKind::Layer, ..HALF_SPLIT },
+    Architecture {
+        name: "grok",
+        norms: Norms::Around(["attn_output_norm", "layer_output_norm"]),
+        activation: GEGLU,
+        experts: Some(Weighting::Softmax),
+        scales: Some(GROK),
+        ..HALF_SPLIT
+    },
+    Architecture { name: "stablelm", norm: NormKind::Layer, qk_norm: Some(QkNorm::EachHead), ..HALF_SPLIT },
     gpt("starcoder2", Some(RopeKind::HalfSplit), Function::GeluTanh),
     gpt("gpt2", None, Function::GeluTanh),
+    // GGUF has no name for GPT-1; the tensors have those of GPT-2
+    Architecture { norms: Norms::After, ..gpt("openai-gpt", None, Function::GeluTanh) },
     Architecture { parallel: true, ..gpt("gptneox", Some(RopeKind::HalfSplit), Function::Gelu) },
     Architecture { parallel: true, ..gpt("phi2", Some(RopeKind::HalfSplit), Function::GeluTanh) },
     Architecture { parallel: true, ..gpt("falcon", Some(RopeKind::HalfSplit), Function::Gelu) },
+    // DistilBERT is stored under this name too
+    Architecture { encoder: true, ..gpt("bert", None, Function::Gelu) },
     Architecture { parallel: true, ..gpt("gptj", Some(RopeKind::Interleaved), Function::GeluTanh) },
 ];
 

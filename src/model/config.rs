@@ -1,11 +1,12 @@
-//! Hyperparameters of a decoder, read from GGUF metadata (`<architecture>.<key>`, as ggml's GGUF specification names them).
+//! Hyperparameters of a model, read from GGUF metadata (`<architecture>.<key>`, as ggml's GGUF specification names them).
 
 use super::architecture::{Architecture, NAMES, QkNorm, WindowedLayers};
+use super::encoder_config::Pooling;
 use crate::format::metadata::Metadata;
 use crate::ops::{Activation, NormKind, RopeKind, Weighting};
 use crate::{Error, Result};
 
-/// Hyperparameters of a decoder, and how it varies the common layer.
+/// Hyperparameters of a model, and how it varies the common layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `general.architecture`
@@ -40,6 +41,8 @@ pub struct Config {
     pub window: Option<usize>,
     /// Factors and bounds, 1 and none for most models.
     pub scales: Scales,
+    /// How the vectors of tokens become that of a text, where the model was trained for embeddings.
+    pub pooling: Option<Pooling>,
 }
 
 /// A feed-forward layer of which each token uses a part.
@@ -51,6 +54,8 @@ pub struct Experts {
     pub chosen: usize,
     /// What these weigh.
     pub weighting: Weighting,
+    /// Factor of the weights; 1 where there is a shared expert.
+    pub scale: f32,
     /// Width inside the expert that every token goes to.
     pub shared_ffn: Option<usize>,
 }
@@ -143,8 +148,8 @@ impl Keys<'_> {
     }
 
     /// A bound, of which 0 means none.
-    fn cap(&self, name: &str) -> Result<Option<f32>> {
-        Ok(self.opt_f32(name)?.filter(|&cap| cap != 0.0))
+    fn cap_or(&self, name: &str, default: Option<f32>) -> Result<Option<f32>> {
+        Ok(self.opt_f32(name)?.or(default).filter(|&cap| cap != 0.0))
     }
 }
 
@@ -187,6 +192,7 @@ impl Config {
             trained_context: keys.count("context_length")?,
             norm_eps: metadata.f32(&keys.key(eps_key))?,
             parallel: metadata.opt_bool(&keys.key("use_parallel_residual"))?.unwrap_or(architecture.parallel),
+            pooling: Pooling::read(metadata, &keys.key("pooling_type"))?,
             windowed_rope: match architecture.windowed_rope_base {
                 Some(base) => {
                     let base = keys.f32_or("rope.freq_base_swa", base)?;
@@ -196,20 +202,7 @@ impl Config {
             },
             rope,
             window: keys.opt_count("attention.sliding_window")?.filter(|&window| window > 0),
-            scales: Scales {
-                embedding: match keys.opt_f32("embedding_scale")? {
-                    None if architecture.scales_embedding => (hidden as f32).sqrt(),
-                    scale => scale.unwrap_or(1.0),
-                },
-                attention: match keys.opt_f32("attention.scale")?.filter(|&scale| scale != 0.0) {
-                    Some(scale) => scale,
-                    None => 1.0 / scaled_width.sqrt(),
-                },
-                residual: keys.f32_or("residual_scale", 1.0)?,
-                logits: 1.0 / keys.opt_f32("logit_scale")?.filter(|&scale| scale != 0.0).unwrap_or(1.0),
-                attention_cap: keys.cap("attn_logit_softcapping")?,
-                logits_cap: keys.cap("final_logit_softcapping")?,
-            },
+            scales: Scales::read(&keys, hidden, scaled_width)?,
             architecture,
         };
         config.check(eps_key)?;
@@ -231,7 +224,8 @@ impl Config {
             let fits = (4..=1 << 20).contains(&value) && value.is_multiple_of(4);
             self.require(key, fits, "a multiple of 4 up to 1048576", value)?;
         }
-        if let Some(Experts { count, chosen, shared_ffn, .. }) = &self.experts {
+        if let Some(Experts { count, chosen, scale, shared_ffn, .. }) = &self.experts {
+            self.require("expert_weights_scale", scale.is_finite() && *scale > 0.0, "a positive number", scale)?;
             self.require("expert_count", *count <= 4096, "up to 4096", count)?;
             self.require("expert_used_count", (1..=*count).contains(chosen), "1 to expert_count", chosen)?;
             let shared = shared_ffn.unwrap_or(4);
@@ -319,6 +313,36 @@ impl Config {
     }
 }
 
+impl Scales {
+    /// `scaled_width`: the width of a head that attention is scaled by where the file does not say the scale.
+    fn read(keys: &Keys, hidden: usize, scaled_width: f32) -> Result<Self> {
+        if let Some(usual) = &keys.architecture.scales {
+            return Ok(Self {
+                embedding: keys.f32_or("embedding_scale", usual.embedding)?,
+                attention: keys.f32_or("attention.output_scale", usual.attention)?,
+                residual: usual.residual,
+                logits: keys.f32_or("logit_scale", usual.logits)?,
+                attention_cap: keys.cap_or("attn_logit_softcapping", usual.attention_cap)?,
+                logits_cap: keys.cap_or("final_logit_softcapping", usual.logits_cap)?,
+            });
+        }
+        Ok(Self {
+            embedding: match keys.opt_f32("embedding_scale")? {
+                None if keys.architecture.scales_embedding => (hidden as f32).sqrt(),
+                scale => scale.unwrap_or(1.0),
+            },
+            attention: match keys.opt_f32("attention.scale")?.filter(|&scale| scale != 0.0) {
+                Some(scale) => scale,
+                None => 1.0 / scaled_width.sqrt(),
+            },
+            residual: keys.f32_or("residual_scale", 1.0)?,
+            logits: 1.0 / keys.opt_f32("logit_scale")?.filter(|&scale| scale != 0.0).unwrap_or(1.0),
+            attention_cap: keys.cap_or("attn_logit_softcapping", None)?,
+            logits_cap: keys.cap_or("final_logit_softcapping", None)?,
+        })
+    }
+}
+
 impl Experts {
     /// `None` for a dense model.
     fn read(keys: &Keys) -> Result<Option<Self>> {
@@ -330,18 +354,22 @@ impl Experts {
         if let Some(function) = keys.opt_count("expert_gating_func")?.filter(|&function| function != 1) {
             return Err(unsupported(&keys.key("expert_gating_func"), &function.to_string(), "1 (softmax)"));
         }
-        if let Some(scale) = keys.opt_f32("expert_weights_scale")?.filter(|&scale| scale != 0.0 && scale != 1.0) {
-            return Err(unsupported(&keys.key("expert_weights_scale"), &scale.to_string(), "1"));
+        let shared_ffn = keys.opt_count("expert_shared_feed_forward_length")?.filter(|&ffn| ffn > 0);
+        let scale = keys.opt_f32("expert_weights_scale")?.filter(|&scale| scale != 0.0).unwrap_or(1.0);
+        if scale != 1.0 && shared_ffn.is_some() {
+            let known = "1, where there is a shared expert";
+            return Err(unsupported(&keys.key("expert_weights_scale"), &scale.to_string(), known));
         }
         Ok(Some(Self {
             count,
+            scale,
             chosen: keys.count("expert_used_count")?,
             weighting: match keys.metadata.opt_bool(&keys.key("expert_weights_norm"))? {
                 Some(true) => Weighting::Renormalised,
                 Some(false) => Weighting::Softmax,
                 None => weighting,
             },
-            shared_ffn: keys.opt_count("expert_shared_feed_forward_length")?.filter(|&ffn| ffn > 0),
+            shared_ffn,
         }))
     }
 }
@@ -387,6 +415,35 @@ fn unsupported(what: &str, found: &str, known: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Grok-1's own files name none of these.
+    #[test]
+    fn grok_has_its_factors_where_the_file_is_silent() {
+        let mut metadata = Metadata::default();
+        metadata.insert("general.architecture", "grok");
+        metadata.insert("grok.attention.layer_norm_rms_epsilon", 1e-5f32);
+        let counts = [
+            ("block_count", 64u32),
+            ("embedding_length", 6144),
+            ("feed_forward_length", 32768),
+            ("attention.head_count", 48),
+            ("attention.head_count_kv", 8),
+            ("context_length", 8192),
+            ("expert_count", 8),
+            ("expert_used_count", 2),
+        ];
+        for (key, count) in counts {
+            metadata.insert(format!("grok.{key}"), count);
+        }
+        let scales = Config::from_metadata(&metadata).unwrap().scales;
+        let roots = [(scales.embedding, 6144.0), (1.0 / scales.attention, 128.0), (1.0 / scales.logits, 3.0f32)];
+        for (scale, square) in roots {
+            assert!((scale * scale / square - 1.0).abs() < 1e-5, "{scale} is not the root of {square}");
+        }
+        assert_eq!((scales.attention_cap, scales.logits_cap), (Some(30.0), None));
+        metadata.insert("grok.attn_logit_softcapping", 0.0f32);
+        assert_eq!(Config::from_metadata(&metadata).unwrap().scales.attention_cap, None);
+    }
 
     #[test]
     fn the_largest_gemma_scales_attention_by_another_width() {

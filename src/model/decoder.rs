@@ -1,35 +1,32 @@
 //! The transformer: a decoder-only model (Vaswani et al. 2017, arXiv 1706.03762), as a recording. Its layer is that of Llama (Touvron
 //! et al. 2023, arXiv 2302.13971); what other architectures do otherwise is in [`Config`] and in which weights are there.
 
+use super::architecture::{Architecture, Norms};
 use super::config::{Config, Experts};
 use super::kv_cache::KvCache;
 use super::weights::{ExpertWeight, Weight};
 use crate::Result;
 use crate::ops::{
-    Activate, Activation, Attention, Combine, Embed, Epilogue, Index, LastRow, Norm, NormKind, Recording, RmsNorm,
-    RopeAppend, Route,
+    Activate, Activation, Attention, Combine, Epilogue, Index, LastRow, Norm, NormKind, Recording, RmsNorm, RopeAppend,
+    Route,
 };
 use crate::record::{Memory, Tensor};
 
 /// Weights of one decoder layer.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Before the attention block.
-    pub attn_norm: NormWeights,
+    /// Of the attention block.
+    pub attn_norms: BlockNorms,
     /// (qkv_width, hidden): q, k and v projection stacked
     pub qkv_proj: Weight,
     /// Of q and k before they turn.
     pub qk_norms: Vec<HeadNorm>,
     /// (hidden, heads · head_dim)
     pub o_proj: Weight,
-    /// After the attention block.
-    pub post_attn_norm: Option<NormWeights>,
-    /// Before the feed-forward block; `None` where that reads what the attention block reads.
-    pub ffn_norm: Option<NormWeights>,
+    /// Of the feed-forward block.
+    pub ffn_norms: BlockNorms,
     /// The feed-forward block.
     pub feed_forward: FeedForward,
-    /// After the feed-forward block.
-    pub post_ffn_norm: Option<NormWeights>,
     /// Keys and values of past tokens.
     pub kv_cache: KvCache,
     /// (context, turning values of a head): cos and sin of every position
@@ -59,6 +56,8 @@ pub struct Mlp {
 pub struct MixtureWeights {
     /// (experts, hidden), and a row more where there is a shared expert: the logit of its weight
     pub router: Weight,
+    /// (experts, experts): after the router and tanh, in LLaMA-MoE
+    pub deep_router: Option<Weight>,
     /// (experts · ffn, hidden)
     pub gate_proj: ExpertWeight,
     /// (experts · ffn, hidden)
@@ -67,6 +66,17 @@ pub struct MixtureWeights {
     pub down_proj: ExpertWeight,
     /// The expert that every token goes to.
     pub shared: Option<Mlp>,
+}
+
+/// The norms of a block, of which no architecture has all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BlockNorms {
+    /// Of what it reads.
+    pub input: Option<NormWeights>,
+    /// Of what it adds to the residual stream.
+    pub output: Option<NormWeights>,
+    /// Of the sum.
+    pub sum: Option<NormWeights>,
 }
 
 /// Weights of a norm of the residual stream.
@@ -105,7 +115,7 @@ pub struct Decoder {
     /// One a decoder layer.
     pub layers: Vec<Layer>,
     /// After the last layer.
-    pub norm: NormWeights,
+    pub norm: Option<NormWeights>,
     /// (vocab, hidden); the embedding table itself where the file has no separate output
     pub lm_head: Weight,
 }
@@ -133,6 +143,8 @@ pub struct Scratch {
 struct MixtureScratch {
     /// (tokens, experts), and one column more where there is a shared one
     logits: Tensor,
+    /// The same, between the two matrices of a router that has them.
+    deep: Tensor,
     /// (tokens, …): see [`Route`]
     route: Tensor,
     /// (tokens, 2 shared ffn), (tokens, shared ffn): of the shared expert
@@ -158,6 +170,7 @@ impl Scratch {
                 let shared = usize::from(experts.shared_ffn.is_some());
                 Some(MixtureScratch {
                     logits: tensor(experts.count + shared)?,
+                    deep: tensor(if config.architecture.deep_router { experts.count } else { 4 })?,
                     route: tensor(2 * experts.chosen + shared)?,
                     shared: match experts.shared_ffn {
                         Some(ffn) => Some((tensor(inputs * ffn)?, tensor(ffn)?)),
@@ -190,6 +203,7 @@ impl Scratch {
             ffn: cut(self.ffn),
             mixture: self.mixture.map(|mixture| MixtureScratch {
                 logits: cut(mixture.logits),
+                deep: cut(mixture.deep),
                 route: cut(mixture.route),
                 shared: mixture.shared.map(|(gate_up, ffn)| (cut(gate_up), cut(ffn))),
                 answers: cut(mixture.answers),
@@ -207,15 +221,9 @@ pub fn activations(memory: &mut dyn Memory, tokens: usize, cols: usize) -> Resul
 impl Decoder {
     /// Records token ids → residual stream after the last layer, in `s.x`.
     pub fn record_layers(&self, r: &mut Recording, s: &Scratch) -> Result<()> {
-        let embed = |r: &mut Recording, weight: &Weight, index, scale| {
-            let mut parts = weight.parts.iter();
-            parts.try_for_each(|part| {
-                r.push(Embed { table: part.matrix, first_row: part.first_row, index, scale, y: s.x })
-            })
-        };
-        embed(r, &self.embed_tokens, Index::Id, self.config.scales.embedding)?;
+        self.embed_tokens.embed(r, Index::Id, self.config.scales.embedding, s.x)?;
         if let Some(positions) = &self.embed_positions {
-            embed(r, positions, Index::Position, 1.0)?;
+            positions.embed(r, Index::Position, 1.0, s.x)?;
         }
         self.layers.iter().enumerate().try_for_each(|(i, layer)| self.record_layer(r, i, layer, s))
     }
@@ -223,11 +231,11 @@ impl Decoder {
     /// One decoder layer: x += attention(norm(x)); x += feed_forward(norm(x)). In parallel: both of the same x.
     fn record_layer(&self, r: &mut Recording, i: usize, layer: &Layer, s: &Scratch) -> Result<()> {
         self.record_attention(r, i, layer, s)?;
-        let add_attention = |r: &mut Recording| self.add(r, &layer.o_proj, s.attn, layer.post_attn_norm, s);
+        let add_attention = |r: &mut Recording| self.add(r, &layer.o_proj, s.attn, &layer.attn_norms, s);
         if !self.config.parallel {
             add_attention(r)?;
         }
-        let (x, norm) = self.normed(r, layer.ffn_norm.unwrap_or(layer.attn_norm), s)?;
+        let (x, norm) = self.normed(r, layer.ffn_norms.input, s)?;
         match &layer.feed_forward {
             FeedForward::Dense(mlp) => self.record_mlp(r, mlp, x, norm, s.gate_up, s.ffn)?,
             FeedForward::Experts(mixture) => self.record_experts(r, mixture, x, norm, s)?,
@@ -236,8 +244,8 @@ impl Decoder {
             add_attention(r)?;
         }
         match &layer.feed_forward {
-            FeedForward::Dense(mlp) => self.add(r, &mlp.down_proj, s.ffn, layer.post_ffn_norm, s),
-            FeedForward::Experts(_) => self.add_answers(r, s),
+            FeedForward::Dense(mlp) => self.add(r, &mlp.down_proj, s.ffn, &layer.ffn_norms, s),
+            FeedForward::Experts(_) => self.add_answers(r, &layer.ffn_norms, s),
         }
     }
 
@@ -247,21 +255,21 @@ impl Decoder {
         let KvCache { k: k_cache, v: v_cache } = layer.kv_cache;
         let (qkv, table, kind) = (s.qkv, layer.rope_table, self.config.rope_kind());
         let rope = RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind };
-        let (x, norm) = self.normed(r, layer.attn_norm, s)?;
+        let (x, norm) = self.normed(r, layer.attn_norms.input, s)?;
         if layer.qkv_proj.parts.len() == 1 && layer.qk_norms.is_empty() {
             layer.qkv_proj.linear(r, x, norm, Epilogue::RopeAppend(rope), qkv)?;
         } else {
             layer.qkv_proj.linear(r, x, norm, Epilogue::Store, qkv)?;
             for &HeadNorm { first_col, groups, weight } in &layer.qk_norms {
-                let eps = self.config.norm_eps;
-                let (kind, bias, accumulate) = (NormKind::Rms, None, false);
+                let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
+                let (bias, accumulate) = (None, false);
                 r.push(Norm { x: qkv, first_col, groups, weight, bias, kind, eps, accumulate, y: qkv })?;
             }
             r.push(rope)?;
         }
         let (scale, cap) = (self.config.scales.attention, self.config.scales.attention_cap);
-        let (context, window, q, y) = (self.context, self.config.window_of(i), qkv, s.attn);
-        r.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, y })
+        let (context, window, causal, q, y) = (self.context, self.config.window_of(i), true, qkv, s.attn);
+        r.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, causal, y })
     }
 
     /// ffn = activation(norm(x) · projection) before the down projection
@@ -295,7 +303,14 @@ impl Decoder {
         let MixtureScratch { logits, route, answers, .. } = scratch;
         let Experts { chosen, weighting, .. } = *experts;
         let gated = Activation { gated: true, ..self.config.activation() };
-        mixture.router.linear(r, x, norm, Epilogue::Store, logits)?;
+        match &mixture.deep_router {
+            None => mixture.router.linear(r, x, norm, Epilogue::Store, logits)?,
+            Some(deep_router) => {
+                let tanh = Epilogue::Cap { scale: 1.0, cap: Some(1.0) };
+                mixture.router.linear(r, x, norm, tanh, scratch.deep)?;
+                deep_router.linear(r, scratch.deep, None, Epilogue::Store, logits)?;
+            }
+        }
         r.push(Route { logits, chosen, weighting, shared: mixture.shared.is_some(), y: route })?;
         mixture.gate_proj.linear(r, x, norm, route, 0, s.gate_up)?;
         mixture.up_proj.linear(r, x, norm, route, chosen * self.config.ffn, s.gate_up)?;
@@ -309,35 +324,46 @@ impl Decoder {
     }
 
     /// x += the answers of the experts, by their weights
-    fn add_answers(&self, r: &mut Recording, s: &Scratch) -> Result<()> {
+    fn add_answers(&self, r: &mut Recording, norms: &BlockNorms, s: &Scratch) -> Result<()> {
         let (Some(experts), Some(MixtureScratch { route, answers, .. })) = (&self.config.experts, s.mixture) else {
             return Ok(());
         };
-        let (chosen, scale) = (experts.chosen, self.config.scales.residual);
-        r.push(Combine { x: answers, route, chosen, scale, y: s.x })
+        let (accumulate, scale, y) = self.target(norms, s);
+        r.push(Combine { x: answers, route, chosen: experts.chosen, scale: scale * experts.scale, accumulate, y })?;
+        self.finish_block(r, norms, s)
     }
 
-    /// x += weight · block, by way of the norm after it where there is one
-    fn add(
-        &self,
-        r: &mut Recording,
-        weight: &Weight,
-        block: Tensor,
-        norm: Option<NormWeights>,
-        s: &Scratch,
-    ) -> Result<()> {
-        match norm {
-            None => weight.linear(r, block, None, Epilogue::Accumulate { scale: self.config.scales.residual }, s.x),
-            Some(norm) => {
-                weight.linear(r, block, None, Epilogue::Store, s.branch)?;
-                r.push(self.norm_op(norm, s.branch, true, s.x))
-            }
+    /// x += weight · block
+    fn add(&self, r: &mut Recording, weight: &Weight, block: Tensor, norms: &BlockNorms, s: &Scratch) -> Result<()> {
+        let (accumulate, scale, y) = self.target(norms, s);
+        let epilogue = if accumulate { Epilogue::Accumulate { scale } } else { Epilogue::Store };
+        weight.linear(r, block, None, epilogue, y)?;
+        self.finish_block(r, norms, s)
+    }
+
+    /// Where a block's output goes, whether it is added there, and by which factor: into the residual stream, unless it is normalised before.
+    fn target(&self, norms: &BlockNorms, s: &Scratch) -> (bool, f32, Tensor) {
+        match norms.output {
+            None => (true, self.config.scales.residual, s.x),
+            Some(_) => (false, 1.0, s.branch),
+        }
+    }
+
+    /// The norms of what a block has added.
+    fn finish_block(&self, r: &mut Recording, norms: &BlockNorms, s: &Scratch) -> Result<()> {
+        if let Some(norm) = norms.output {
+            r.push(self.norm_op(norm, s.branch, true, s.x))?;
+        }
+        match norms.sum {
+            Some(norm) => r.push(self.norm_op(norm, s.x, false, s.x)),
+            None => Ok(()),
         }
     }
 
     /// norm(x): the prologue of a projection of x where it can be that, else computed beforehand.
-    fn normed(&self, r: &mut Recording, norm: NormWeights, s: &Scratch) -> Result<(Tensor, Option<RmsNorm>)> {
-        if self.is_prologue(norm) {
+    fn normed(&self, r: &mut Recording, norm: Option<NormWeights>, s: &Scratch) -> Result<(Tensor, Option<RmsNorm>)> {
+        let Some(norm) = norm else { return Ok((s.x, None)) };
+        if self.config.architecture.norm == NormKind::Rms {
             return Ok((s.x, Some(RmsNorm { weight: norm.weight, eps: self.config.norm_eps })));
         }
         r.push(self.norm_op(norm, s.x, false, s.branch))?;
@@ -349,12 +375,9 @@ impl Decoder {
         Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, accumulate, y }
     }
 
-    fn is_prologue(&self, norm: NormWeights) -> bool {
-        self.config.architecture.norm == NormKind::Rms && norm.bias.is_none()
-    }
-
     fn needs_branch(&self) -> bool {
-        !self.is_prologue(self.norm) || self.config.architecture.post_norms
+        let Architecture { norm, norms, .. } = self.config.architecture;
+        *norm == NormKind::Layer || matches!(norms, Norms::Around(_))
     }
 
     /// Records residual stream → logits of every token, (tokens, vocab).
@@ -366,6 +389,15 @@ impl Decoder {
         };
         let (x, norm) = self.normed(r, self.norm, s)?;
         self.lm_head.linear(r, x, norm, epilogue, logits)
+    }
+
+    /// Records residual stream → what the last norm, if there is one, makes of the last token, `y`, (1, hidden).
+    pub fn record_hidden(&self, r: &mut Recording, s: &Scratch, y: Tensor) -> Result<()> {
+        r.push(LastRow { x: s.x, y })?;
+        match self.norm {
+            Some(norm) => r.push(self.norm_op(norm, y, false, y)),
+            None => Ok(()),
+        }
     }
 
     /// Records residual stream → logits of the last token, (1, vocab), by way of `last`, (1, hidden).

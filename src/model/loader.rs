@@ -1,18 +1,22 @@
 //! Puts the tensors of a byte stream where the layers want them, without holding the file.
 //!
-//! Once the headers of all files are read, every buffer exists and so does the [`Decoder`]: it can be recorded and compiled
+//! Once the headers of all files are read, every buffer exists and so does the [`Network`]: it can be recorded and compiled
 //! while the rows go into engine memory as they arrive.
 
 use std::collections::{HashMap, HashSet};
 
+use super::architecture::Norms;
 use super::config::{Config, Experts, Rope, Scaling};
-use super::decoder::{Decoder, FeedForward, Layer, MixtureWeights, Mlp};
+use super::decoder::{BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp};
+use super::encoder::Encoder;
+use super::encoder_config::EncoderConfig;
+use super::encoder_loader::{encoder, encoder_groups, encoder_vectors};
 use super::kv_cache::KvCache;
 use super::rope::ALL_FACTORS;
-use super::vectors::Vectors;
-use super::vocabulary::take_vocabulary;
+use super::vectors::{Vectors, decoder_vectors};
+use super::vocabulary::take_tokenizer;
 use super::weights::{ExpertWeight, Group, Weight, missing_tensor};
-use crate::format::{GgufReader, Header, Sink, TensorInfo};
+use crate::format::{Header, ModelReader, Sink, TensorInfo};
 use crate::record::{Memory, Tensor};
 use crate::tokenizer::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
@@ -20,7 +24,7 @@ use crate::{Error, Result};
 /// A loaded model: everything but the engine.
 pub struct Model {
     /// The transformer.
-    pub decoder: Decoder,
+    pub network: Network,
     /// Ids ↔ text.
     pub tokenizer: Tokenizer,
     /// How the model wants conversations to be written, if the file says.
@@ -31,20 +35,43 @@ pub struct Model {
     pub quantization: &'static str,
 }
 
+/// A transformer of either kind.
+pub enum Network {
+    /// Continues a text.
+    Decoder(Box<Decoder>),
+    /// Says something of a text.
+    Encoder(Box<Encoder>),
+}
+
+impl Network {
+    /// The most tokens that it takes.
+    fn context(&self) -> usize {
+        match self {
+            Self::Decoder(decoder) => decoder.context,
+            Self::Encoder(encoder) => encoder.context,
+        }
+    }
+}
+
 /// Context length when the caller does not choose: enough for a conversation, small enough for a phone.
 const DEFAULT_CONTEXT: usize = 2048;
 
-/// Feeds on the bytes of a model file, or of all parts of a split one in a row.
+/// Feeds on the bytes of a model's files, one after the other.
 pub struct Loader {
-    reader: GgufReader,
+    reader: ModelReader,
     assembly: Assembly,
 }
 
 impl Loader {
     /// `context`: positions of the KV cache; `None` for what the model was trained for, at most 2048.
     pub fn new(context: Option<usize>) -> Self {
+        Self::with(ModelReader::default(), context)
+    }
+
+    /// What `reader` reads.
+    pub fn with(reader: ModelReader, context: Option<usize>) -> Self {
         let assembly = Assembly { context, stream_bytes: u64::MAX, ..Assembly::default() };
-        Self { reader: GgufReader::new(), assembly }
+        Self { reader, assembly }
     }
 
     /// Says how many bytes will come, where that is known: a header that claims more then fails at once, before memory
@@ -53,7 +80,7 @@ impl Loader {
         self.assembly.stream_bytes = bytes;
     }
 
-    /// The next bytes, any number of them. Errors: those of [`GgufReader::feed`], and `InvalidModel` naming a tensor that no
+    /// The next bytes, any number of them. Errors: those of [`ModelReader::feed`], and `InvalidModel` naming a tensor that no
     /// file has.
     pub fn feed(&mut self, memory: &mut dyn Memory, bytes: &[u8]) -> Result<()> {
         self.reader.feed(bytes, &mut Destination { assembly: &mut self.assembly, memory })?;
@@ -61,9 +88,34 @@ impl Loader {
         if self.reader.total_bytes().is_some() { self.assembly.settle(memory) } else { Ok(()) }
     }
 
+    /// To be called when a file has ended that is not the last. Errors: `TruncatedFile`.
+    pub fn end_file(&self) -> Result<()> {
+        self.reader.end_file()
+    }
+
+    /// To be called when the last file has ended, where nobody needs the model. Errors: `TruncatedFile`.
+    pub fn check_end(&self) -> Result<()> {
+        self.reader.finish()
+    }
+
+    /// See [`ModelReader::skip_rows`].
+    pub fn skip_rows(&mut self) {
+        self.reader.skip_rows();
+    }
+
+    /// Headers that were read.
+    pub fn headers(&self) -> usize {
+        self.assembly.headers
+    }
+
+    /// What the headers so far say: weights, and the block type of most of them.
+    pub fn census(&self) -> (u64, &'static str) {
+        self.assembly.census()
+    }
+
     /// The transformer, once the headers of all files were read. Its weights are then still on their way.
-    pub fn decoder(&self) -> Option<&Decoder> {
-        self.assembly.decoder.as_ref()
+    pub fn network(&self) -> Option<&Network> {
+        self.assembly.network.as_ref()
     }
 
     /// Bytes of the whole file, once its header was read.
@@ -87,7 +139,8 @@ struct Assembly {
     /// Bytes that the headers so far claim.
     claimed_bytes: u64,
     parts: Option<Parts>,
-    decoder: Option<Decoder>,
+    network: Option<Network>,
+    headers: usize,
     parameters: u64,
     /// Weights by block type.
     census: HashMap<&'static str, u64>,
@@ -95,6 +148,8 @@ struct Assembly {
 
 struct Parts {
     config: Config,
+    /// Of an encoder.
+    encoder_config: Option<EncoderConfig>,
     tokenizer: Tokenizer,
     chat_template: Option<ChatTemplate>,
     groups: Vec<Group>,
@@ -113,6 +168,7 @@ struct Destination<'a> {
 impl Sink for Destination<'_> {
     fn header(&mut self, mut header: Header) -> Result<()> {
         self.assembly.claim(&header)?;
+        self.assembly.headers += 1;
         if self.assembly.parts.is_none() {
             let parts = Parts::new(&mut header)?;
             check_context(self.assembly.context, &parts.config, self.memory.max_buffer_bytes())?;
@@ -154,15 +210,19 @@ fn context_length(context: Option<usize>, config: &Config) -> usize {
 impl Parts {
     fn new(header: &mut Header) -> Result<Self> {
         let config = Config::from_metadata(&header.metadata)?;
-        let chat_template = header.metadata.opt_str("tokenizer.chat_template")?.map(ChatTemplate::new).transpose()?;
-        let tokenizer = Tokenizer::new(take_vocabulary(&mut header.metadata)?)?;
-        let groups = groups(&config, tokenizer.vocab_size());
+        let (tokenizer, template) = take_tokenizer(&mut header.metadata)?;
+        let chat_template = template.as_deref().map(ChatTemplate::new).transpose()?;
+        let (encoder_config, vocab) = (EncoderConfig::of(&config, &header.metadata)?, tokenizer.vocab_size());
+        let (groups, vectors) = match &encoder_config {
+            None => (groups(&config, vocab), decoder_vectors(&config, vocab)),
+            Some(encoder) => (encoder_groups(&config, encoder, vocab), encoder_vectors(&config, encoder, vocab)),
+        };
         let mut group_of = HashMap::new();
         for (index, group) in groups.iter().enumerate() {
             group_of.extend(group.stems().map(|stem| (stem.to_string(), index)));
         }
-        let vectors = Vectors::new(&config, tokenizer.vocab_size());
-        Ok(Self { config, tokenizer, chat_template, groups, group_of, vectors, rope_tables: Vec::new() })
+        let (vectors, rope_tables) = (Vectors::new(vectors), Vec::new());
+        Ok(Self { config, encoder_config, tokenizer, chat_template, groups, group_of, vectors, rope_tables })
     }
 }
 
@@ -184,6 +244,9 @@ fn groups(config: &Config, vocab: usize) -> Vec<Group> {
             let mut router = vec![(name("ffn_gate_inp"), count)];
             router.extend(shared_ffn.map(|_| (name("ffn_gate_inp_shexp"), 1)));
             groups.push(Group::new(&router, hidden));
+            if config.architecture.deep_router {
+                groups.push(Group::new(&[(name("ffn_gate_out"), count)], count));
+            }
             groups.push(Group::of_experts(name("ffn_gate_exps"), count, ffn, hidden));
             groups.push(Group::of_experts(name("ffn_up_exps"), count, ffn, hidden));
             groups.push(Group::of_experts(name("ffn_down_exps"), count, hidden, ffn));
@@ -251,7 +314,7 @@ impl Assembly {
     fn write(&mut self, memory: &mut dyn Memory, info: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
         let Some(parts) = &mut self.parts else { return Ok(()) };
         if parts.vectors.know(&info.name) {
-            parts.vectors.take(info, rows);
+            parts.vectors.take(info, first_row, rows);
             return Ok(());
         }
         let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);
@@ -264,11 +327,11 @@ impl Assembly {
     /// and writes the vectors that came.
     fn settle(&mut self, memory: &mut dyn Memory) -> Result<()> {
         let Some(parts) = &mut self.parts else { return Ok(()) };
-        let decoder = match &mut self.decoder {
-            Some(decoder) => decoder,
-            None => self.decoder.insert(parts.decoder(memory, self.context)?),
+        let network = match &mut self.network {
+            Some(network) => network,
+            None => self.network.insert(parts.network(memory, self.context)?),
         };
-        let context = decoder.context;
+        let context = network.context();
         for (name, factors) in parts.vectors.write(memory)? {
             for (rope, table) in parts.rope_tables.extract_if(.., |(rope, _)| rope.factors_name(context) == name) {
                 rope.write_table(memory, table, Some(&factors))?;
@@ -278,21 +341,36 @@ impl Assembly {
     }
 
     fn finish(self) -> Result<Model> {
-        let (Some(parts), Some(decoder)) = (self.parts, self.decoder) else {
+        let (parameters, quantization) = self.census();
+        let (Some(parts), Some(network)) = (self.parts, self.network) else {
             return Err(missing_tensor("token_embd.weight"));
         };
         let Parts { tokenizer, chat_template, .. } = parts;
-        let quantization = self.census.iter().max_by_key(|(_, weights)| **weights).map_or("none", |(name, _)| name);
-        Ok(Model { decoder, tokenizer, chat_template, parameters: self.parameters, quantization })
+        Ok(Model { network, tokenizer, chat_template, parameters, quantization })
+    }
+
+    fn census(&self) -> (u64, &'static str) {
+        let most = self.census.iter().max_by_key(|(_, weights)| **weights);
+        (self.parameters, most.map_or("none", |(name, _)| name))
     }
 }
 
 impl Parts {
     /// The transformer over buffers that rows may still have to be written to. Errors: `InvalidModel` naming a tensor that
     /// is in no header.
-    fn decoder(&mut self, memory: &mut dyn Memory, context: Option<usize>) -> Result<Decoder> {
+    fn network(&mut self, memory: &mut dyn Memory, context: Option<usize>) -> Result<Network> {
+        let context = context_length(context, &self.config);
+        let Some(encoder_config) = &self.encoder_config else {
+            return self.decoder(memory, context).map(|decoder| Network::Decoder(Box::new(decoder)));
+        };
+        let Self { config, groups, vectors, tokenizer, .. } = self;
+        let sizes = (tokenizer.vocab_size(), context);
+        let encoder = encoder(memory, config, encoder_config, groups, vectors, sizes)?;
+        Ok(Network::Encoder(Box::new(encoder)))
+    }
+
+    fn decoder(&mut self, memory: &mut dyn Memory, context: usize) -> Result<Decoder> {
         let Self { config, groups, vectors, rope_tables, .. } = self;
-        let context = context_length(context, config);
         let mut tables = RopeTables { context, made: Vec::new() };
         let mut groups = groups.iter_mut();
         let mut group = || groups.next().ok_or_else(|| missing_tensor("of a layer"));
@@ -305,27 +383,24 @@ impl Parts {
             None => Some(group()?.finish(memory, vectors)?),
             Some(_) => None,
         };
-        let post_norms = config.architecture.post_norms;
-        let post_norm = |memory: &mut dyn Memory, vectors: &mut Vectors, stem: String| {
-            if post_norms { vectors.norm(memory, &stem).map(Some) } else { Ok(None) }
-        };
         let mut layers = Vec::with_capacity(config.layers);
         for i in 0..config.layers {
-            let (attn_norm, ffn_norm) = norm_stems(config, vectors, i);
+            let (attn_norms, ffn_norms) = block_norms(memory, config, vectors, i)?;
             layers.push(Layer {
-                attn_norm: vectors.norm(memory, &attn_norm)?,
+                attn_norms,
                 qkv_proj: group()?.finish(memory, vectors)?,
                 qk_norms: vectors.qk_norms(memory, config, i)?,
                 o_proj: group()?.finish(memory, vectors)?,
-                post_attn_norm: post_norm(memory, vectors, format!("blk.{i}.post_attention_norm"))?,
-                ffn_norm: ffn_norm.map(|stem| vectors.norm(memory, &stem)).transpose()?,
+                ffn_norms,
                 feed_forward: feed_forward(config, || group()?.finish(memory, vectors))?,
-                post_ffn_norm: post_norm(memory, vectors, format!("blk.{i}.post_ffw_norm"))?,
                 kv_cache: KvCache::new(memory, config, context)?,
                 rope_table: tables.get(memory, config.rope_of(i))?,
             });
         }
-        let norm = vectors.norm(memory, "output_norm")?;
+        let norm = match config.architecture.norms {
+            Norms::After => None,
+            Norms::Before | Norms::Around(_) => Some(vectors.norm(memory, "output_norm")?),
+        };
         vectors.check_used()?;
         for (rope, table) in tables.made {
             let factors = rope.factors_name(context);
@@ -342,16 +417,32 @@ impl Parts {
     }
 }
 
-/// The stems of the norms before the two blocks of a layer. Blocks in parallel may share the one that is there, or have a second for
-/// attention, as in Falcon.
-fn norm_stems(config: &Config, vectors: &Vectors, layer: usize) -> (String, Option<String>) {
-    let stem = |name: &str| format!("blk.{layer}.{name}");
+/// The norms of the two blocks of a layer. Before blocks in parallel there may be one for both, or a second for attention, as in
+/// Falcon.
+fn block_norms(
+    memory: &mut dyn Memory,
+    config: &Config,
+    vectors: &mut Vectors,
+    layer: usize,
+) -> Result<(BlockNorms, BlockNorms)> {
     let has = |name: &str| vectors.has(&format!("blk.{layer}.{name}.weight"));
-    match config.parallel {
-        true if has("attn_norm_2") => (stem("attn_norm_2"), Some(stem("attn_norm"))),
-        true if !has("ffn_norm") => (stem("attn_norm"), None),
-        _ => (stem("attn_norm"), Some(stem("ffn_norm"))),
-    }
+    let (attn, ffn) = match config.parallel {
+        true if has("attn_norm_2") => ("attn_norm_2", "attn_norm"),
+        true if !has("ffn_norm") => ("attn_norm", "attn_norm"),
+        _ => ("attn_norm", "ffn_norm"),
+    };
+    let mut norm = |name: &str| vectors.norm(memory, &format!("blk.{layer}.{name}"));
+    let attn_norm = Some(norm(attn)?);
+    let ffn_norm = if ffn == attn { attn_norm } else { Some(norm(ffn)?) };
+    let none = BlockNorms::default();
+    Ok(match config.architecture.norms {
+        Norms::Before => (BlockNorms { input: attn_norm, ..none }, BlockNorms { input: ffn_norm, ..none }),
+        Norms::After => (BlockNorms { sum: attn_norm, ..none }, BlockNorms { sum: ffn_norm, ..none }),
+        Norms::Around([attn, ffn]) => (
+            BlockNorms { input: attn_norm, output: Some(norm(attn)?), ..none },
+            BlockNorms { input: ffn_norm, output: Some(norm(ffn)?), ..none },
+        ),
+    })
 }
 
 /// The feed-forward block of a layer out of its weights, which `next` gives in the order of [`groups`].
@@ -360,10 +451,13 @@ fn feed_forward(config: &Config, mut next: impl FnMut() -> Result<Weight>) -> Re
     let Some(Experts { chosen, shared_ffn, .. }) = config.experts else {
         return mlp(&mut next).map(FeedForward::Dense);
     };
-    let (router, [gate, up, down]) = (next()?, [next()?, next()?, next()?]);
+    let router = next()?;
+    let deep_router = if config.architecture.deep_router { Some(next()?) } else { None };
+    let [gate, up, down] = [next()?, next()?, next()?];
     let stacked = |weight, rows| ExpertWeight { weight, rows, chosen };
     Ok(FeedForward::Experts(Box::new(MixtureWeights {
         router,
+        deep_router,
         gate_proj: stacked(gate, config.ffn),
         up_proj: stacked(up, config.ffn),
         down_proj: stacked(down, config.hidden),

@@ -1,11 +1,14 @@
 //! A model: its configuration, its weights, and the recording of its layers.
 //!
-//! Reading order: [`decoder`] is the transformer, one layer on one screen; [`architecture`] the table of what varies, [`config`] the
+//! Reading order: [`decoder`] is the transformer, one layer on one screen, and [`encoder`] the one that sees a text at once; [`architecture`] the table of what varies, [`config`] the
 //! hyperparameters from the file's metadata; [`loader`] puts the tensors of a stream where the layers want them; [`kv_cache`] is the memory of past tokens.
 
 pub mod architecture;
 pub mod config;
 pub mod decoder;
+pub mod encoder;
+pub mod encoder_config;
+mod encoder_loader;
 pub mod kv_cache;
 pub mod loader;
 mod rope;
@@ -15,4 +18,6 @@ mod weights;
 
 pub use config::Config;
 pub use decoder::Decoder;
-pub use loader::{Loader, Model};
+pub use encoder::Encoder;
+pub use loader::{Loader, Model, Network};
+pub use vocabulary::write_vocabulary;

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::architecture::QkNorm;
+use super::architecture::{Norms, QkNorm};
 use super::config::Config;
 use super::decoder::{HeadNorm, NormWeights};
 use super::rope::ALL_FACTORS;
@@ -26,25 +26,24 @@ struct Place {
 
 /// All vectors of a model.
 pub struct Vectors {
-    /// Those that the architecture may have, with their lengths.
-    lengths: HashMap<String, usize>,
+    /// Those that the architecture may have: columns and rows, one but where each head has weights of its own.
+    shapes: HashMap<String, [usize; 2]>,
     /// Those that the headers so far announce.
     announced: HashSet<String>,
     places: HashMap<String, Vec<Place>>,
-    /// What came and is not written yet.
-    waiting: Vec<(String, Vec<f32>)>,
+    /// What came and is not written yet: name, number of the first value, values.
+    waiting: Vec<(String, usize, Vec<f32>)>,
 }
 
 impl Vectors {
-    /// The vectors of the architecture, none of them announced.
-    pub fn new(config: &Config, vocab: usize) -> Self {
-        let lengths = lengths(config, vocab);
-        Self { lengths, announced: HashSet::new(), places: HashMap::new(), waiting: Vec::new() }
+    /// Those of the architecture by their shapes, none of them announced.
+    pub fn new(shapes: HashMap<String, [usize; 2]>) -> Self {
+        Self { shapes, announced: HashSet::new(), places: HashMap::new(), waiting: Vec::new() }
     }
 
     /// Whether the architecture has a vector of this name.
     pub fn know(&self, name: &str) -> bool {
-        self.lengths.contains_key(name)
+        self.shapes.contains_key(name)
     }
 
     /// Whether a header announced it.
@@ -52,9 +51,9 @@ impl Vectors {
         self.announced.contains(name)
     }
 
-    /// Takes note of a vector in a header. Errors: `InvalidModel` for a wrong length.
+    /// Takes note of a vector in a header. Errors: `InvalidModel` for a wrong shape.
     pub fn announce(&mut self, info: &TensorInfo) -> Result<()> {
-        let expected: Vec<usize> = self.lengths.get(&info.name).copied().into_iter().collect();
+        let expected = self.shapes.get(&info.name).copied().unwrap_or_default();
         check_shape(info, &expected)?;
         self.announced.insert(info.name.clone());
         Ok(())
@@ -62,7 +61,8 @@ impl Vectors {
 
     /// A buffer for a vector that must be there, (1, n). Errors: `InvalidModel` naming it where no header announced it.
     pub fn required(&mut self, memory: &mut dyn Memory, name: &str) -> Result<Tensor> {
-        let len = self.lengths.get(name).copied().filter(|_| self.has(name)).ok_or_else(|| missing_tensor(name))?;
+        let shape = self.shapes.get(name).filter(|_| self.has(name)).ok_or_else(|| missing_tensor(name))?;
+        let len = shape.iter().product();
         let buffer = memory.create_values(name, len)?;
         self.places.entry(name.into()).or_default().push(Place { values: 0..len, buffer, offset: 0 });
         Ok(Tensor { buffer, rows: 1, cols: len })
@@ -89,16 +89,18 @@ impl Vectors {
                     HeadNorm { first_col: heads * head_dim, groups: 1, weight: k },
                 ])
             }
-            Some(QkNorm::Heads) => {
+            Some(QkNorm::EachHead) if !self.has(&q) && !self.has(&k) => Ok(Vec::new()),
+            Some(kind @ (QkNorm::Heads | QkNorm::EachHead)) => {
                 let groups = heads + kv_heads;
                 let cols = groups * head_dim;
                 let buffer = memory.create_values("norms of q and k", cols)?;
                 for head in 0..groups {
-                    let name = if head < heads { &q } else { &k };
+                    let (name, number) = if head < heads { (&q, head) } else { (&k, head - heads) };
                     if !self.has(name) {
                         return Err(missing_tensor(name));
                     }
-                    let place = Place { values: 0..head_dim, buffer, offset: head * head_dim };
+                    let first = if kind == QkNorm::EachHead { number * head_dim } else { 0 };
+                    let place = Place { values: first..first + head_dim, buffer, offset: head * head_dim };
                     self.places.entry(name.clone()).or_default().push(place);
                 }
                 Ok(vec![HeadNorm { first_col: 0, groups, weight: Tensor { buffer, rows: 1, cols } }])
@@ -144,17 +146,24 @@ impl Vectors {
         Ok(bias.map(|buffer| Tensor { buffer, rows: 1, cols: rows.len() }))
     }
 
-    /// Takes the values of a vector, which is one row of its file.
-    pub fn take(&mut self, info: &TensorInfo, row: &[u8]) {
-        self.waiting.push((info.name.clone(), dequantize(info, row)));
+    /// Takes rows of a vector, of which most have one.
+    pub fn take(&mut self, info: &TensorInfo, first_row: usize, rows: &[u8]) {
+        let (cols, row_bytes) = (info.cols(), info.block.row_bytes(info.cols()));
+        for (i, row) in rows.chunks_exact(row_bytes).enumerate() {
+            self.waiting.push((info.name.clone(), (first_row + i) * cols, dequantize(info, row)));
+        }
     }
 
     /// Writes what waits to where it belongs, once every vector has its place. Returns what rope factors were among it.
     pub fn write(&mut self, memory: &mut dyn Memory) -> Result<Vec<(String, Vec<f32>)>> {
         let mut rope_factors = Vec::new();
-        for (name, values) in self.waiting.drain(..) {
-            for place in self.places.get(&name).into_iter().flatten() {
-                memory.write_values(place.buffer, place.offset, &values[place.values.clone()])?;
+        for (name, first, values) in self.waiting.drain(..) {
+            for Place { values: wanted, buffer, offset } in self.places.get(&name).into_iter().flatten() {
+                let common = wanted.start.max(first)..wanted.end.min(first + values.len());
+                if !common.is_empty() {
+                    let offset = offset + common.start - wanted.start;
+                    memory.write_values(*buffer, offset, &values[common.start - first..common.end - first])?;
+                }
             }
             if ALL_FACTORS.contains(&name.as_str()) {
                 rope_factors.push((name, values));
@@ -164,11 +173,14 @@ impl Vectors {
     }
 }
 
-/// Names and lengths of all vectors of the architecture, required or not.
-fn lengths(config: &Config, vocab: usize) -> HashMap<String, usize> {
+/// Names and shapes of all vectors of a decoder, required or not.
+pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize; 2]> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, architecture, .. } = *config;
     let (q, kv) = (heads * head_dim, kv_heads * head_dim);
-    let mut lengths = HashMap::from([("output_norm.weight".into(), hidden), ("output.bias".into(), vocab)]);
+    let mut lengths: HashMap<String, usize> = HashMap::from([("output.bias".into(), vocab)]);
+    if architecture.norms != Norms::After {
+        lengths.insert("output_norm.weight".into(), hidden);
+    }
     lengths.extend(ALL_FACTORS.map(|name| (name.into(), config.rope.dim / 2)));
     let mut vectors = vec![
         ("attn_norm.weight", hidden),
@@ -185,20 +197,28 @@ fn lengths(config: &Config, vocab: usize) -> HashMap<String, usize> {
     if architecture.norm == NormKind::Layer {
         vectors.extend([("attn_norm.bias", hidden), ("ffn_norm.bias", hidden)]);
         vectors.extend([("attn_norm_2.weight", hidden), ("attn_norm_2.bias", hidden)]);
-        lengths.insert("output_norm.bias".into(), hidden);
-    }
-    if architecture.post_norms {
-        vectors.extend([("post_attention_norm.weight", hidden), ("post_ffw_norm.weight", hidden)]);
+        if architecture.norms != Norms::After {
+            lengths.insert("output_norm.bias".into(), hidden);
+        }
     }
     match architecture.qk_norm {
-        None => {}
+        None | Some(QkNorm::EachHead) => {}
         Some(QkNorm::Heads) => vectors.extend([("attn_q_norm.weight", head_dim), ("attn_k_norm.weight", head_dim)]),
         Some(QkNorm::Rows) => vectors.extend([("attn_q_norm.weight", q), ("attn_k_norm.weight", kv)]),
     }
+    let mut shapes: HashMap<String, [usize; 2]> = lengths.into_iter().map(|(name, len)| (name, [len, 1])).collect();
     for layer in 0..config.layers {
-        lengths.extend(vectors.iter().map(|(name, len)| (format!("blk.{layer}.{name}"), *len)));
+        shapes.extend(vectors.iter().map(|(name, len)| (format!("blk.{layer}.{name}"), [*len, 1])));
+        if let Norms::Around(stems) = architecture.norms {
+            shapes.extend(stems.map(|stem| (format!("blk.{layer}.{stem}.weight"), [hidden, 1])));
+        }
+        if architecture.qk_norm == Some(QkNorm::EachHead) {
+            let norms = [("q", heads), ("k", kv_heads)];
+            shapes
+                .extend(norms.map(|(part, heads)| (format!("blk.{layer}.attn_{part}_norm.weight"), [head_dim, heads])));
+        }
     }
-    lengths
+    shapes
 }
 
 /// A row of a tensor as f32.

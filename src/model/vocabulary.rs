@@ -1,10 +1,74 @@
-//! The tokenizer's part of GGUF metadata (`tokenizer.ggml.*`, `tokenizer.chat_template`).
+//! The tokenizer's part of GGUF metadata (`tokenizer.ggml.*`, `tokenizer.chat_template`), or of a folder's.
 
 use crate::Result;
+use crate::format::hugging_face;
 use crate::format::metadata::{Array, Metadata, Value};
-use crate::tokenizer::{Strip, Vocabulary};
+use crate::tokenizer::{FolderOptions, Strip, Tokenizer, Vocabulary};
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
+
+/// Takes the tokenizer and the source of the chat template out of the metadata.
+pub fn take_tokenizer(metadata: &mut Metadata) -> Result<(Tokenizer, Option<String>)> {
+    let template = metadata.take_str("tokenizer.chat_template")?;
+    let json = match metadata.get(TOKENS) {
+        None => metadata.take_str(hugging_face::TOKENIZER)?,
+        Some(_) => None,
+    };
+    let Some(json) = json else { return Ok((Tokenizer::new(take_vocabulary(metadata)?)?, template)) };
+    let config = metadata.take_str(hugging_face::TOKENIZER_CONFIG)?;
+    let options = folder_options(metadata)?;
+    let (tokenizer, own) = Tokenizer::from_folder(&json, config.as_deref(), &options)?;
+    // that of a file of its own is the newer one
+    Ok((tokenizer, template.or(own)))
+}
+
+/// What a folder says of its tokenizer in other files.
+fn folder_options(metadata: &Metadata) -> Result<FolderOptions> {
+    let size = metadata.opt_u32(&format!("{}.vocab_size", metadata.str("general.architecture")?))?;
+    let ends = metadata.opt_i32s(hugging_face::ENDS)?.unwrap_or_default();
+    let ends = ends.iter().map(|end| end.cast_unsigned()).collect();
+    Ok(FolderOptions { size: size.map(|size| size as usize), ends })
+}
+
+/// Puts the vocabulary of a folder where GGUF has it; that of a file stays.
+pub fn write_vocabulary(metadata: &mut Metadata) -> Result<()> {
+    let Some(json) = metadata.take_str(hugging_face::TOKENIZER)? else { return Ok(()) };
+    let config = metadata.take_str(hugging_face::TOKENIZER_CONFIG)?;
+    let options = folder_options(metadata)?;
+    metadata.remove(|key| key == hugging_face::ENDS);
+    let (_, template) = Tokenizer::from_folder(&json, config.as_deref(), &options)?;
+    if let Some(template) = template.filter(|_| metadata.get("tokenizer.chat_template").is_none()) {
+        metadata.insert("tokenizer.chat_template", template);
+    }
+    let vocabulary = Vocabulary::from_folder(&json, config.as_deref(), &options)?;
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            metadata.insert(format!("tokenizer.ggml.{key}"), value);
+        }
+    };
+    put("model", Some(vocabulary.model.into()));
+    put("pre", vocabulary.pre.map(Value::from));
+    put("tokens", Some(vocabulary.tokens.into()));
+    put("token_type", Some(vocabulary.token_types.into()));
+    put("scores", Some(vocabulary.scores).filter(|scores| !scores.is_empty()).map(Value::from));
+    put("merges", Some(vocabulary.merges).filter(|merges| !merges.is_empty()).map(Value::from));
+    put("bos_token_id", vocabulary.bos.map(Value::from));
+    // the one that ends a turn, where the model names several
+    put("eos_token_id", vocabulary.eos.or(options.ends.first().copied()).map(Value::from));
+    put("unknown_token_id", vocabulary.unk.map(Value::from));
+    put("seperator_token_id", vocabulary.sep.map(Value::from));
+    put("padding_token_id", vocabulary.pad.map(Value::from));
+    put("add_bos_token", vocabulary.add_bos.map(Value::from));
+    put("add_eos_token", vocabulary.add_eos.map(Value::from));
+    put("add_sep_token", vocabulary.add_sep.map(Value::from));
+    put("add_space_prefix", vocabulary.add_space_prefix.map(Value::from));
+    put("remove_extra_whitespaces", vocabulary.remove_extra_whitespaces.map(Value::from));
+    let charsmap = Some(vocabulary.precompiled_charsmap).filter(|charsmap| !charsmap.is_empty());
+    put("precompiled_charsmap", charsmap.map(|bytes| Array::U8(bytes).into()));
+    put("normalizer.lowercase", vocabulary.lowercase.map(Value::from));
+    put("normalizer.strip_accents", vocabulary.strip_accents.map(Value::from));
+    Ok(())
+}
 
 /// Takes the vocabulary out of the metadata: its strings are megabytes, so they move instead of being copied.
 pub fn take_vocabulary(metadata: &mut Metadata) -> Result<Vocabulary> {
@@ -22,6 +86,7 @@ pub fn take_vocabulary(metadata: &mut Metadata) -> Result<Vocabulary> {
         unk: id(metadata, "unknown")?,
         sep: id(metadata, "seperator")?,
         pad: id(metadata, "padding")?,
+        mask: id(metadata, "mask")?,
         add_bos: flag(metadata, "add_bos_token")?,
         add_eos: flag(metadata, "add_eos_token")?,
         add_sep: flag(metadata, "add_sep_token")?,

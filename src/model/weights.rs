@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::vectors::Vectors;
 use crate::format::TensorInfo;
 use crate::format::layout::Layout;
-use crate::ops::{Epilogue, ExpertLinear, Linear, Recording, RmsNorm};
+use crate::ops::{Embed, Epilogue, ExpertLinear, Index, Linear, Recording, RmsNorm};
 use crate::record::{Matrix, Memory, Tensor};
 use crate::{Error, Result};
 
@@ -31,6 +31,14 @@ pub struct Weight {
 }
 
 impl Weight {
+    /// Records y = scale · the rows that `index` tells, or for positions and segments y += them.
+    pub fn embed(&self, recording: &mut Recording, index: Index, scale: f32, y: Tensor) -> Result<()> {
+        let mut parts = self.parts.iter();
+        parts.try_for_each(|part| {
+            recording.push(Embed { table: part.matrix, first_row: part.first_row, index, scale, y })
+        })
+    }
+
     /// Records y = epilogue(norm(x) · weightᵀ + bias).
     pub fn linear(
         &self,
@@ -215,6 +223,11 @@ impl Group {
             (first_row, rows) = (first_row + count, later);
         }
         Ok(())
+    }
+
+    /// The same as [`Group::finish`], where any header has a member.
+    pub fn finish_if_there(&mut self, memory: &mut dyn Memory, vectors: &mut Vectors) -> Result<Option<Weight>> {
+        if self.members.iter().any(|member| member.placed) { self.finish(memory, vectors).map(Some) } else { Ok(None) }
     }
 
     /// The whole weight, with room for its biases. Errors: `InvalidModel` naming a member that no header has.

@@ -17,6 +17,8 @@ pub enum Function {
     GeluTanh = 1,
     /// x · Φ(x), with the distribution function of the normal distribution
     Gelu = 2,
+    /// max(x, 0)
+    Relu = 3,
 }
 
 impl Function {
@@ -28,6 +30,7 @@ impl Function {
                 let u = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
                 0.5 * x * (1.0 + u.tanh())
             }
+            Self::Relu => x.max(0.0),
             Self::Gelu => 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)),
         }
     }
@@ -109,7 +112,7 @@ pub fn reference(activation: Activation, x: &[f32], n: usize, y: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::Function::{Gelu, GeluTanh, Silu};
+    use super::Function::{Gelu, GeluTanh, Relu, Silu};
 
     #[test]
     fn functions_at_known_points() {
@@ -117,6 +120,7 @@ mod tests {
             (Silu, 0.731_058_6, -0.188_770_33),
             (GeluTanh, 0.841_191_9, -0.154_286),
             (Gelu, 0.841_344_7, -0.154_268_77),
+            (Relu, 1.0, 0.0),
         ] {
             assert_eq!(function.at(0.0), 0.0);
             assert!((function.at(1.0) - at_one).abs() < 1e-6, "{function:?}: {}", function.at(1.0));

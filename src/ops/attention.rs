@@ -1,15 +1,18 @@
-//! `attention`: causal scaled dot-product attention over the KV cache (Vaswani et al. 2017, arXiv 1706.03762), with query
-//! heads that share key and value heads in groups (Ainslie et al. 2023, arXiv 2305.13245).
+//! `attention`: scaled dot-product attention over the KV cache (Vaswani et al. 2017, arXiv 1706.03762), with query heads that
+//! share key and value heads in groups (Ainslie et al. 2023, arXiv 2305.13245); causal in decoders, both ways in encoders.
 //!
 //! The GPU kernels walk the cache in tiles with a running maximum and sum, so that no score matrix is ever stored (flash
 //! attention, Dao et al. 2022, arXiv 2205.14135). For one token the positions are cut into pieces that are merged in a second
 //! dispatch, since its heads alone would not fill a GPU.
 
+use std::ops::Range;
+
 use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{BufferId, Tensor};
 
-/// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over p ≤ position + t that the window reaches
+/// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over p ≤ position + t that the window reaches; where it is not causal,
+/// over all p up to the last token of the step
 #[derive(Clone, Debug)]
 pub struct Attention {
     /// (tokens, cols): the first heads · head_dim values of a row are q, already rotated
@@ -32,6 +35,8 @@ pub struct Attention {
     pub cap: Option<f32>,
     /// A token sees this many positions, its own among them (Beltagy et al. 2020, arXiv 2004.05150); `None` for all.
     pub window: Option<usize>,
+    /// Whether a token sees none that come after it.
+    pub causal: bool,
     /// (tokens, heads · head_dim)
     pub y: Tensor,
 }
@@ -42,6 +47,7 @@ impl Op for Attention {
         ensure(self.q.cols >= width && self.y.cols == width, "attention", "y.cols = heads · head_dim ≤ q.cols", self)?;
         ensure(self.q.cols.is_multiple_of(4), "attention", "q.cols in fours", self.q.cols)?;
         ensure(self.window != Some(0), "attention", "a window of 1 or more", self.window)?;
+        ensure(self.causal || self.window.is_none(), "attention", "a window only where it is causal", self.window)?;
         ensure(self.cap.is_none_or(|cap| cap > 0.0), "attention", "a bound above 0", self.cap)?;
         ensure(
             self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads),
@@ -72,6 +78,7 @@ impl Op for Attention {
             ("SPLITS", splits),
             // nothing is farther away than the whole context
             ("WINDOW", self.window.map_or(self.context, |window| window.min(self.context))),
+            ("CAUSAL", self.causal.into()),
             ("WORKGROUP", variant.lanes),
         ]
         .map(|(name, value)| (name, value as u32))
@@ -110,19 +117,22 @@ impl Op for Attention {
 const MERGE_WORKGROUP: usize = 32;
 
 impl Attention {
-    /// The first position that the token at `position` sees.
-    pub fn first_position(&self, position: usize) -> usize {
-        self.window.map_or(0, |window| (position + 1).saturating_sub(window))
+    /// The positions that token `t` sees of a step of `tokens` that begins at `position`.
+    pub fn positions(&self, position: usize, t: usize, tokens: usize) -> Range<usize> {
+        let end = position + if self.causal { t + 1 } else { tokens };
+        self.window.map_or(0, |window| end.saturating_sub(window))..end
     }
 
     /// `q`: (tokens, q.cols); caches: (kv_heads, context, head_dim); `y`: (tokens, heads · head_dim).
     pub fn reference(&self, position: usize, q: &[f32], k_cache: &[f32], v_cache: &[f32], y: &mut [f32]) {
         let d = self.head_dim;
         let group = self.heads / self.kv_heads;
+        let tokens = y.len() / self.y.cols;
         for (t, (q, y)) in q.chunks_exact(self.q.cols).zip(y.chunks_exact_mut(self.y.cols)).enumerate() {
             for (h, (q, y)) in q.chunks_exact(d).zip(y.chunks_exact_mut(d)).enumerate() {
                 let first = (h / group) * self.context;
-                let cached = (first + self.first_position(position + t)) * d..(first + position + t + 1) * d;
+                let seen = self.positions(position, t, tokens);
+                let cached = (first + seen.start) * d..(first + seen.end) * d;
                 let (keys, values) = (&k_cache[cached.clone()], &v_cache[cached]);
                 let bounded = |score: f32| self.cap.map_or(score, |cap| cap * (score / cap).tanh());
                 let mut scores: Vec<f32> = keys.chunks_exact(d).map(|k| bounded(dot(q, k) * self.scale)).collect();

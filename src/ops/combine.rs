@@ -4,7 +4,7 @@ use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::Tensor;
 
-/// y[t] += scale · Σ_j route[t][chosen + j] · x[t][j · y.cols ..]
+/// y[t] (+)= scale · Σ_j route[t][chosen + j] · x[t][j · y.cols ..]
 #[derive(Clone, Debug)]
 pub struct Combine {
     /// (tokens, slots · y.cols): an answer a slot
@@ -15,6 +15,8 @@ pub struct Combine {
     pub chosen: usize,
     /// Factor of the sum.
     pub scale: f32,
+    /// Whether it is added to y: the residual connection.
+    pub accumulate: bool,
     /// (tokens, cols)
     pub y: Tensor,
 }
@@ -37,7 +39,7 @@ impl Op for Combine {
         let sizes = [self.y.rows, self.y.cols, self.slots(), self.route.cols, self.chosen];
         vec![Kernel {
             shader: "combine",
-            defines: vec![],
+            defines: if self.accumulate { vec!["ACCUMULATE"] } else { vec![] },
             constants: vec![],
             bindings: vec![self.x.into(), self.route.into(), self.y.into()],
             params: sizes.map(|size| size as u32).into_iter().chain([self.scale.to_bits()]).collect(),
@@ -51,9 +53,11 @@ impl Combine {
     pub fn reference(&self, x: &[f32], route: &[f32], y: &mut [f32]) {
         let rows = x.chunks_exact(self.x.cols).zip(route.chunks_exact(self.route.cols));
         for ((x, route), y) in rows.zip(y.chunks_exact_mut(self.y.cols)) {
-            for (i, y) in y.iter_mut().enumerate() {
-                let answers = x.chunks_exact(self.y.cols).zip(&route[self.chosen..]);
-                *y += self.scale * answers.map(|(x, weight)| weight * x[i]).sum::<f32>();
+            if !self.accumulate {
+                y.fill(0.0);
+            }
+            for (x, weight) in x.chunks_exact(self.y.cols).zip(&route[self.chosen..]) {
+                y.iter_mut().zip(x).for_each(|(y, x)| *y += self.scale * weight * x);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `embed`: token ids, or positions, → rows of an embedding table.
+//! `embed`: token ids, positions or segments → rows of an embedding table.
 
 use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::record::{Matrix, Step, Tensor};
@@ -11,9 +11,11 @@ pub enum Index {
     Id,
     /// Its position, of learned position embeddings: then the row is added to what y holds.
     Position,
+    /// Whether it is in the second of two segments (Devlin et al. 2019, arXiv 1810.04805): likewise.
+    Segment,
 }
 
-/// y[t] = scale · table[id[t] - first_row], for the ids that lie in this part of the table; or the same of positions.
+/// y[t] = scale · table[id[t] - first_row], for the ids that lie in this part of the table; or the same of positions or segments.
 ///
 /// A table that exceeds the adapter's largest binding is split by rows; each part writes the tokens that are its own.
 #[derive(Clone, Debug)]
@@ -44,6 +46,7 @@ impl Op for Embed {
         match self.index {
             Index::Id => bindings.push(Binding::Ids),
             Index::Position => defines.push("POSITION"),
+            Index::Segment => defines.push("SEGMENT"),
         }
         bindings.extend(self.table.bindings());
         vec![Kernel {
@@ -63,7 +66,11 @@ impl Embed {
     pub fn reference(&self, step: &Step, y: &mut [f32], read: impl Fn(usize, &mut [f32])) {
         let mut values = vec![0.0; self.y.cols];
         for (t, (&id, y)) in step.ids.iter().zip(y.chunks_exact_mut(self.y.cols)).enumerate() {
-            let row = if self.index == Index::Id { id as usize } else { step.position + t };
+            let row = match self.index {
+                Index::Id => id as usize,
+                Index::Position => step.position + t,
+                Index::Segment => usize::from(t >= step.second as usize),
+            };
             if !(self.first_row..self.first_row + self.table.rows).contains(&row) {
                 continue;
             }

@@ -5,7 +5,7 @@ use crate::record::{BufferId, Matrix, Tensor};
 
 /// One GPU dispatch as plain data.
 ///
-/// Bind group 0 is the same in every shader: binding 0 the uniform `Step { tokens, position, random }`, binding 1 the uniform `Params`
+/// Bind group 0 is the same in every shader: binding 0 the uniform `Step { tokens, position, random, second }`, binding 1 the uniform `Params`
 /// made of `params`, then the storage buffers, see [`Kernel::slots`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {

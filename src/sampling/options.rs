@@ -9,6 +9,8 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SamplingOptions {
+    /// Added to the logits of these tokens before all else. Ids outside the vocabulary do nothing. Default: none.
+    pub logit_bias: Vec<(u32, f32)>,
     /// Divides the logits before the draw: below 1 sharper, above 1 flatter. 0 always takes the best token. Default 0.8.
     pub temperature: f32,
     /// Keep the `topK` best tokens. 0 keeps all. Default 40.
@@ -32,6 +34,7 @@ pub struct SamplingOptions {
 impl Default for SamplingOptions {
     fn default() -> Self {
         Self {
+            logit_bias: Vec::new(),
             temperature: 0.8,
             top_k: 40,
             top_p: 0.95,
@@ -65,7 +68,8 @@ impl SamplingOptions {
             ("frequencyPenalty", self.frequency_penalty, "a number", true),
             ("presencePenalty", self.presence_penalty, "a number", true),
         ];
-        for (name, value, expected, fits) in checks {
+        let biases = self.logit_bias.iter().map(|&(_, bias)| ("logitBias", bias, "numbers", true));
+        for (name, value, expected, fits) in biases.chain(checks) {
             if !fits || !value.is_finite() {
                 let (name, expected, got) = (name.into(), expected.into(), value.to_string());
                 return Err(Error::InvalidOption { name, expected, got });
@@ -93,6 +97,7 @@ mod tests {
         let cases = [
             ("temperature", SamplingOptions { temperature: -0.1, ..default() }),
             ("temperature", SamplingOptions { temperature: f32::INFINITY, ..default() }),
+            ("logitBias", SamplingOptions { logit_bias: vec![(1, 2.0), (2, f32::NAN)], ..default() }),
             ("topP", SamplingOptions { top_p: 1.1, ..default() }),
             ("minP", SamplingOptions { min_p: f32::NAN, ..default() }),
             ("repetitionPenalty", SamplingOptions { repetition_penalty: 0.0, ..default() }),

@@ -12,10 +12,12 @@ use crate::Result;
 pub struct Sampler {
     options: SamplingOptions,
     chain: Chain,
+    /// A bit for each token that may be drawn; all may where there is none.
+    allowed: Option<Vec<u32>>,
     /// ChaCha8: its stream is specified, so that a seed means the same on every machine and in every version.
     rng: ChaCha8Rng,
-    /// Logits after the penalties.
-    penalized: Vec<f32>,
+    /// Logits after biases and penalties.
+    adjusted: Vec<f32>,
     scratch: Scratch,
 }
 
@@ -29,13 +31,23 @@ impl Sampler {
         options.validate()?;
         let rng = ChaCha8Rng::seed_from_u64(options.seed.unwrap_or(entropy));
         let chain = Chain::new(&options);
-        Ok(Self { options, chain, rng, penalized: Vec::new(), scratch: Scratch::default() })
+        Ok(Self { options, chain, allowed: None, rng, adjusted: Vec::new(), scratch: Scratch::default() })
     }
 
     /// The chain that a device can run in the sampler's place, given [`Sampler::random`] for every id: its
-    /// [`Chain::values`]. `None` where a penalty needs the history, or more candidates are asked for than a device takes.
+    /// [`Chain::values`]. `None` where logits are adjusted here, or more candidates are asked for than a device takes.
     pub fn device_values(&self) -> Option<[f32; 4]> {
-        if self.has_penalties() { None } else { self.chain.values() }
+        if self.adjusts() { None } else { self.chain.values() }
+    }
+
+    /// From now on only these tokens are drawn: a bit each, from the lowest of the first word on.
+    pub fn allow(&mut self, mask: Vec<u32>) {
+        self.allowed = Some(mask);
+    }
+
+    /// Whether [`Sampler::allow`] was called.
+    pub fn is_constrained(&self) -> bool {
+        self.allowed.is_some()
     }
 
     /// The random bits of the next id.
@@ -53,30 +65,44 @@ impl Sampler {
     /// [`crate::Error::InvalidLogits`] where a logit is NaN or positive infinity, or none is finite.
     pub fn sample(&mut self, logits: &[f32], history: &[u32]) -> Result<u32> {
         let random = self.random();
-        if !self.has_penalties() {
+        if !self.adjusts() {
             return self.chain.sample_with(logits, random, &mut self.scratch);
         }
-        self.penalize(logits, history);
-        self.chain.sample_with(&self.penalized, random, &mut self.scratch)
+        self.adjust(logits, history);
+        self.chain.sample_with(&self.adjusted, random, &mut self.scratch)
     }
 
-    fn has_penalties(&self) -> bool {
-        let SamplingOptions { repetition_penalty, frequency_penalty, presence_penalty, .. } = self.options;
-        repetition_penalty != 1.0 || frequency_penalty != 0.0 || presence_penalty != 0.0
+    fn adjusts(&self) -> bool {
+        let SamplingOptions { logit_bias, repetition_penalty, frequency_penalty, presence_penalty, .. } = &self.options;
+        let penalizes = *repetition_penalty != 1.0 || *frequency_penalty != 0.0 || *presence_penalty != 0.0;
+        penalizes || !logit_bias.is_empty() || self.allowed.is_some()
     }
 
-    /// Lowers the logits of tokens in the recent history, in `penalized`.
-    fn penalize(&mut self, logits: &[f32], history: &[u32]) {
-        let SamplingOptions { repetition_penalty, frequency_penalty, presence_penalty, penalty_last_n, .. } =
-            self.options;
-        self.penalized.clear();
-        self.penalized.extend_from_slice(logits);
+    /// The logits with their biases, lowered for tokens in the recent history, and without what is not allowed, in `adjusted`.
+    fn adjust(&mut self, logits: &[f32], history: &[u32]) {
+        let &SamplingOptions { repetition_penalty, frequency_penalty, presence_penalty, penalty_last_n, .. } =
+            &self.options;
+        self.adjusted.clear();
+        self.adjusted.extend_from_slice(logits);
+        for &(id, bias) in &self.options.logit_bias {
+            if let Some(logit) = self.adjusted.get_mut(id as usize) {
+                *logit += bias;
+            }
+        }
         let mut recent = history[history.len().saturating_sub(penalty_last_n)..].to_vec();
         recent.sort_unstable();
         for same in recent.chunk_by(|a, b| a == b) {
-            if let Some(logit) = self.penalized.get_mut(same[0] as usize) {
+            if let Some(logit) = self.adjusted.get_mut(same[0] as usize) {
                 *logit = if *logit > 0.0 { *logit / repetition_penalty } else { *logit * repetition_penalty };
                 *logit -= same.len() as f32 * frequency_penalty + presence_penalty;
+            }
+        }
+        if let Some(allowed) = &self.allowed {
+            let words = allowed.iter().copied().chain(std::iter::repeat(0));
+            for (logits, word) in self.adjusted.chunks_mut(32).zip(words) {
+                for (_, logit) in logits.iter_mut().enumerate().filter(|(bit, _)| word >> bit & 1 == 0) {
+                    *logit = f32::NEG_INFINITY;
+                }
             }
         }
     }

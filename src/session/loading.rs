@@ -2,19 +2,37 @@
 
 use std::collections::VecDeque;
 
-use super::{Programs, Session};
+use super::encoder::EncoderSession;
+use super::encoder_programs::EncoderPrograms;
+use super::{Loaded, Programs, Session};
 use crate::engine::Engine;
 use crate::engine::trial::small;
-use crate::model::Loader;
+use crate::format::ModelReader;
+use crate::model::{Loader, Model, Network};
 use crate::ops::{Command, Recording};
 use crate::{Error, Result};
 
-/// Feeds on a model's files and becomes a [`Session`].
+/// What a model of either kind runs.
+enum Recorded {
+    Decoder(Box<Programs<Recording>>),
+    Encoder(Box<EncoderPrograms<Recording>>),
+}
+
+impl Recorded {
+    fn commands(&self) -> Vec<&Command> {
+        match self {
+            Self::Decoder(programs) => programs.commands().collect(),
+            Self::Encoder(programs) => programs.commands().collect(),
+        }
+    }
+}
+
+/// Feeds on a model's files and becomes a [`Loaded`] one.
 pub struct Loading {
     engine: Box<dyn Engine>,
     loader: Loader,
     /// Once the headers of all files were read.
-    programs: Option<Programs<Recording>>,
+    programs: Option<Recorded>,
     /// Of `programs`, those that were not given to the engine to compile.
     uncompiled: VecDeque<Command>,
     /// What is tried before it is trusted.
@@ -24,7 +42,13 @@ pub struct Loading {
 impl Loading {
     /// Into `engine`, with `context` positions of the KV cache; `None` for what the model was trained for, at most 2048.
     pub fn new(engine: Box<dyn Engine>, context: Option<usize>) -> Self {
-        Self { engine, loader: Loader::new(context), programs: None, uncompiled: VecDeque::new(), trials: Vec::new() }
+        Self::with(engine, ModelReader::default(), context)
+    }
+
+    /// The same of what `reader` reads.
+    pub fn with(engine: Box<dyn Engine>, reader: ModelReader, context: Option<usize>) -> Self {
+        let loader = Loader::with(reader, context);
+        Self { engine, loader, programs: None, uncompiled: VecDeque::new(), trials: Vec::new() }
     }
 
     /// The engine.
@@ -37,6 +61,11 @@ impl Loading {
         self.loader.set_stream_bytes(bytes);
     }
 
+    /// To be called when a file has ended that is not the last. Errors: `TruncatedFile`.
+    pub fn end_file(&self) -> Result<()> {
+        self.loader.end_file()
+    }
+
     /// Bytes of the whole file, once its header was read.
     pub fn total_bytes(&self) -> Option<u64> {
         self.loader.total_bytes()
@@ -46,10 +75,18 @@ impl Loading {
     /// [`Loader::feed`] and of the engine.
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         self.loader.feed(self.engine.as_mut(), bytes)?;
-        if let (None, Some(decoder)) = (&self.programs, self.loader.decoder()) {
-            let programs = Programs::record(self.engine.as_mut(), decoder)?;
-            self.trials = programs.commands().map(small).collect();
-            self.uncompiled = programs.commands().chain(&self.trials).cloned().collect();
+        if let (None, Some(network)) = (&self.programs, self.loader.network()) {
+            let engine = self.engine.as_mut();
+            let programs = match network {
+                Network::Decoder(decoder) => {
+                    let (rows, on_device) = (engine.prompt_chunk(), engine.device_sampling().is_some());
+                    Recorded::Decoder(Box::new(Programs::record(engine, decoder, rows, on_device)?))
+                }
+                Network::Encoder(encoder) => Recorded::Encoder(Box::new(EncoderPrograms::record(engine, encoder)?)),
+            };
+            let commands = programs.commands();
+            self.trials = commands.iter().copied().map(small).collect();
+            self.uncompiled = commands.into_iter().chain(&self.trials).cloned().collect();
             self.programs = Some(programs);
         }
         // A GPU does in order what it is told: so it is told to compile one thing at a time, between which it takes weights.
@@ -62,15 +99,33 @@ impl Loading {
         self.engine.throttle().await
     }
 
+    /// A decoder on its engine, after the last byte. Errors: `UnsupportedTask` for an encoder, and those of
+    /// [`Loading::finish_any`].
+    pub async fn finish(self) -> Result<Session> {
+        self.finish_any().await?.into_decoder("generate")
+    }
+
     /// The model on its engine, after the last byte. Errors: `TruncatedFile`, and what the engine finds wrong.
-    pub async fn finish(mut self) -> Result<Session> {
+    pub async fn finish_any(mut self) -> Result<Loaded> {
         let model = self.loader.finish()?;
-        let programs = self.programs.ok_or_else(|| {
+        let without = || {
             let expected = "a recording, which is made when the headers are read".into();
             Error::Internal { op: "load", expected, got: "a model without one".into() }
-        })?;
+        };
         self.engine.self_test(&self.trials).await?;
-        let programs = programs.prepare(self.engine.as_mut())?;
-        Ok(Session::new(self.engine, model, programs))
+        let Model { network, tokenizer, chat_template, parameters, quantization } = model;
+        let about = (parameters, quantization);
+        Ok(match (network, self.programs) {
+            (Network::Decoder(decoder), Some(Recorded::Decoder(programs))) => {
+                let programs = programs.prepare(self.engine.as_mut())?;
+                let session = Session::new(self.engine, *decoder, tokenizer, chat_template, about, programs);
+                Loaded::Decoder(Box::new(session))
+            }
+            (Network::Encoder(encoder), Some(Recorded::Encoder(programs))) => {
+                let programs = programs.prepare(self.engine.as_mut())?;
+                Loaded::Encoder(Box::new(EncoderSession::new(self.engine, *encoder, tokenizer, about, programs)))
+            }
+            _ => return Err(without()),
+        })
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Programs<P = ProgramId> {
     scratch: Scratch,
     /// Logits of every token of the chunk; made when first asked for.
     all_logits: Option<(ProgramId, Tensor)>,
+    /// What is known of its last token; likewise.
+    hidden: Option<(ProgramId, Tensor)>,
 }
 
 /// `decode` and `last_logits`, and the next id instead of their logits.
@@ -37,10 +39,10 @@ pub(super) struct DevicePrograms<P = ProgramId> {
 }
 
 impl Programs<Recording> {
-    /// Records what every generation needs, over buffers whose weights may be still on their way.
-    pub fn record(engine: &mut dyn Engine, decoder: &Decoder) -> Result<Self> {
-        let rows = engine.prompt_chunk().min(decoder.context);
-        let memory: &mut dyn Memory = engine;
+    /// Records what every generation needs, over buffers whose weights may be still on their way. `rows`: most tokens of a chunk;
+    /// `on_device`: whether the engine samples.
+    pub fn record(memory: &mut dyn Memory, decoder: &Decoder, rows: usize, on_device: bool) -> Result<Self> {
+        let rows = rows.min(decoder.context);
         let scratch = Scratch::new(memory, decoder, rows)?;
         let logits = activations(memory, 1, decoder.vocab)?;
         let last = activations(memory, 1, decoder.config.hidden)?;
@@ -52,11 +54,11 @@ impl Programs<Recording> {
         decoder.record_layers(&mut prompt, &scratch)?;
         let mut last_logits = Recording::default();
         decoder.record_last_logits(&mut last_logits, &scratch, last, logits)?;
-        let device = match engine.device_sampling() {
-            Some(_) => Some(DevicePrograms::new(engine, &decode, &last_logits, logits)?),
-            None => None,
+        let device = match on_device {
+            true => Some(DevicePrograms::new(memory, &decode, &last_logits, logits)?),
+            false => None,
         };
-        Ok(Self { rows, decode, prompt, last_logits, logits, device, scratch, all_logits: None })
+        Ok(Self { rows, decode, prompt, last_logits, logits, device, scratch, all_logits: None, hidden: None })
     }
 
     /// All that is recorded.
@@ -68,7 +70,7 @@ impl Programs<Recording> {
 
     /// Makes everything ready to run.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
-        let Self { rows, decode, prompt, last_logits, logits, device, scratch, all_logits } = self;
+        let Self { rows, decode, prompt, last_logits, logits, device, scratch, all_logits, hidden } = self;
         let device = match device {
             Some(DevicePrograms { decode, last, chain, id }) => {
                 let (decode, last) = (engine.prepare(decode)?, engine.prepare(last)?);
@@ -85,6 +87,7 @@ impl Programs<Recording> {
             device,
             scratch,
             all_logits,
+            hidden,
         })
     }
 }
@@ -102,14 +105,27 @@ impl Programs {
         self.all_logits = Some(ready);
         Ok(ready)
     }
+
+    /// Residual stream of a chunk → what the last norm makes of its last token, (1, hidden).
+    pub fn hidden(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
+        if let Some(ready) = self.hidden {
+            return Ok(ready);
+        }
+        let hidden = activations(engine, 1, decoder.config.hidden)?;
+        let mut recording = Recording::default();
+        decoder.record_hidden(&mut recording, &self.scratch, hidden)?;
+        let ready = (engine.prepare(recording)?, hidden);
+        self.hidden = Some(ready);
+        Ok(ready)
+    }
 }
 
 impl DevicePrograms<Recording> {
     /// From recordings that end with `logits`.
-    fn new(engine: &mut dyn Engine, decode: &Recording, last_logits: &Recording, logits: Tensor) -> Result<Self> {
-        let chain = activations(engine, 1, 4)?;
-        let maxima = activations(engine, 1, Sample::blocks(logits.cols))?;
-        let id = activations(engine, 1, 1)?;
+    fn new(memory: &mut dyn Memory, decode: &Recording, last_logits: &Recording, logits: Tensor) -> Result<Self> {
+        let chain = activations(memory, 1, 4)?;
+        let maxima = activations(memory, 1, Sample::blocks(logits.cols))?;
+        let id = activations(memory, 1, 1)?;
         let with_sample = |recording: &Recording| {
             let mut recording = recording.clone();
             recording.push(Sample { logits, chain, maxima, y: id })?;

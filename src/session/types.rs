@@ -13,8 +13,14 @@ pub struct GenerateOptions {
     pub max_tokens: Option<usize>,
     /// Strings that end the answer; they are not part of it.
     pub stop: Vec<String>,
+    /// Draws every token from those that [`super::Session::allow`] allows.
+    pub constrained: bool,
+    /// Names of special tokens that are part of the text, as others are not: `[TOOL_CALLS]`, for example.
+    pub keep_special: Vec<String>,
     /// Goes on after the token that ends an answer; for benchmarks.
     pub ignore_eos: bool,
+    /// Tells the log-probability of every token, and of so many of the likeliest beside it.
+    pub top_logprobs: Option<usize>,
     /// How the next token is chosen.
     #[serde(flatten)]
     pub sampling: SamplingOptions,
@@ -37,6 +43,9 @@ pub enum Event {
         id: u32,
         /// Text that became certain with it; empty while a character or a stop string is incomplete.
         text: String,
+        /// Where they were asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        logprobs: Option<TokenLogprobs>,
     },
     /// Nothing more comes.
     End {
@@ -45,6 +54,27 @@ pub enum Event {
         /// Text that was held back.
         text: String,
     },
+}
+
+/// How likely the model found a token and its alternatives.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TokenLogprobs {
+    /// The one that was chosen.
+    #[serde(flatten)]
+    pub token: TokenLogprob,
+    /// The likeliest, best first, whether or not the chosen one is among them.
+    pub top: Vec<TokenLogprob>,
+}
+
+/// How likely the model found a token.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TokenLogprob {
+    /// The token.
+    pub id: u32,
+    /// In nats, of the model's own distribution: before temperature, filters, biases and penalties.
+    pub logprob: f32,
+    /// What it spells, which need not be whole characters.
+    pub bytes: Vec<u8>,
 }
 
 /// Why a generation ended.
@@ -61,6 +91,14 @@ pub enum FinishReason {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Info {
+    /// `decoder` or `encoder`.
+    pub kind: &'static str,
+    /// What it can do, by the names of the TypeScript package's methods.
+    pub tasks: Vec<&'static str>,
+    /// What its classifier tells apart, in the file's order.
+    pub labels: Vec<String>,
+    /// What stands for a token to be filled in, where the model fills some in.
+    pub mask_token: Option<String>,
     /// Name that the file gives the model.
     pub name: String,
     /// Its GGUF architecture.
@@ -69,13 +107,13 @@ pub struct Info {
     pub parameters: u64,
     /// Block type of most weights.
     pub quantization: String,
-    /// Decoder layers.
+    /// Layers.
     pub layers: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Tokens in the vocabulary.
     pub vocabulary_size: usize,
-    /// Positions of the KV cache.
+    /// The most tokens that it takes: positions of the KV cache.
     pub context_length: usize,
     /// Tokens that the model was trained for.
     pub trained_context_length: usize,

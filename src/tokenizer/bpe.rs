@@ -1,26 +1,28 @@
 //! BPE by a list of merges: text → pieces → the characters that tokens are spelled in → merges.
 //!
 //! Byte-level vocabularies spell every byte as a printable character. Gemma 4's and those of SentencePiece that come as a
-//! `tokenizer.json` spell text as it is, a space as `▁`, and a byte of what they lack as `<0xXX>`.
+//! `tokenizer.json` spell text as it is, a space as `▁`, and a byte of what they lack as `<0xXX>`. GPT-1's spells words, in lower
+//! case, and ends each with `</w>`.
 //!
 //! The merging is the `tokenizers` crate's. Cutting is done here on `&str` with the regular-expression engine that
 //! the crate uses itself, because the crate's own pre-tokenisers carry the offsets of every byte along (16 bytes a
 //! byte) and stop cutting, without a word, where a pattern exceeds its backtracking limit.
 //!
 //! What the vocabulary has no token for is left out, as in the models' own tokenizers (SmolLM2 cannot spell
-//! U+0004). Spelling it as `unk` would let user text produce a control token.
+//! U+0004). Spelling it as `unk` would let user text produce a control token; only GPT-1's does that, where it is none.
 
 use std::borrow::Cow;
 
 use fancy_regex::Regex;
 use tokenizers::models::bpe::{BPE, Vocab};
-use tokenizers::normalizers::NFC;
+use tokenizers::normalizers::{BertNormalizer, NFC};
 use tokenizers::{Model, NormalizedString, Normalizer};
 
 use super::Spelling;
 use super::pre_tokenizer::PreTokenizer;
 use super::sentencepiece::SPACE;
 use super::vocabulary::{TokenKind, invalid};
+use super::word_piece;
 use crate::{Error, Result};
 
 /// Encodes text that holds no special token.
@@ -41,9 +43,16 @@ pub(super) struct BpeOptions {
     pub nfc: bool,
     /// A text is encoded as if a space preceded it.
     pub add_space_prefix: bool,
-    /// What the tokens are spelled in: bytes or blocks.
+    /// What the tokens are spelled in: bytes, blocks or words.
     pub spelling: Spelling,
+    /// How text becomes words, where tokens are spelled in these.
+    pub words: BertNormalizer,
+    /// The token of a character that is in none, where tokens are spelled in words.
+    pub unk: Option<String>,
 }
+
+/// What the last token of a word ends with.
+pub(super) const WORD_END: &str = "</w>";
 
 impl From<&PreTokenizer> for BpeOptions {
     fn from(row: &PreTokenizer) -> Self {
@@ -53,6 +62,7 @@ impl From<&PreTokenizer> for BpeOptions {
             nfc: row.nfc,
             add_space_prefix: false,
             spelling: if row.blocks { Spelling::Blocks } else { Spelling::Bytes },
+            ..Self::default()
         }
     }
 }
@@ -67,8 +77,15 @@ impl Bpe {
     ) -> Result<Self> {
         let mut vocab: Vocab = tokens.iter().cloned().zip(0..).collect();
         let merges = parse_merges(&vocab, kinds, merges)?;
-        vocab.retain(|_, id| !kinds[*id as usize].is_special());
-        let bpe = BPE::builder()
+        vocab.retain(|token, id| !kinds[*id as usize].is_special() || options.unk.as_ref() == Some(token));
+        let mut builder = BPE::builder();
+        if options.spelling == Spelling::WordEnds {
+            builder = builder.end_of_word_suffix(WORD_END.into());
+        }
+        if let Some(unk) = &options.unk {
+            builder = builder.unk_token(unk.clone());
+        }
+        let bpe = builder
             .vocab_and_merges(vocab, merges)
             .ignore_merges(options.ignore_merges)
             .byte_fallback(options.spelling == Spelling::Blocks)
@@ -92,6 +109,12 @@ impl Bpe {
 
     /// Appends the ids of `text`. `starts`: nothing, or a special token, comes before it, so that the space prefix is due.
     pub(super) fn encode(&self, text: &str, starts: bool, ids: &mut Vec<u32>) -> Result<()> {
+        if self.options.spelling == Spelling::WordEnds {
+            return word_piece::words(&self.options.words, text, |word| {
+                ids.extend(self.bpe.tokenize(word).map_err(failed)?.iter().map(|token| token.id));
+                Ok(())
+            });
+        }
         let mut text = Cow::Borrowed(text);
         if self.options.nfc && !text.is_ascii() {
             let mut composed = NormalizedString::from(text.as_ref());

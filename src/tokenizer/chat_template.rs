@@ -10,6 +10,7 @@
 //! library's panics): the caller passes the time.
 
 mod checks;
+mod conversation;
 mod limits;
 
 use std::fmt::Write as _;
@@ -17,9 +18,11 @@ use std::fmt::Write as _;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Serde};
 use minijinja::{AutoEscape, Environment, ErrorKind, State, Value};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{Error, Result};
+
+pub use conversation::{Conversation, Message};
 
 /// Most steps of a rendering: one an instruction, and one for every 64 bytes of text made, so that a template can neither
 /// loop for ever nor fill the memory. A conversation of 1000 messages takes less than a tenth.
@@ -27,25 +30,6 @@ const FUEL: u64 = 1_000_000;
 
 /// Name of the one template of an environment.
 const NAME: &str = "chat_template";
-
-/// One message of a conversation.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Message {
-    /// `system`, `user`, `assistant`, or what else the template knows.
-    pub role: String,
-    /// The text.
-    pub content: String,
-    /// Whatever else the template reads, such as `tool_calls` or `name`.
-    #[serde(flatten)]
-    pub extra: serde_json::Map<String, serde_json::Value>,
-}
-
-impl Message {
-    /// A message of text alone.
-    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { role: role.into(), content: content.into(), extra: serde_json::Map::new() }
-    }
-}
 
 /// What a template is given beside the messages.
 #[derive(Debug, Clone, Default)]

@@ -14,6 +14,8 @@ use crate::Result;
 #[derive(Debug, Clone, Default)]
 pub struct Detokenizer {
     skip_special: bool,
+    /// Special tokens that are not skipped.
+    keep: Vec<u32>,
     /// Begin of a character, at most 3 bytes between calls.
     pending: Vec<u8>,
 }
@@ -21,7 +23,12 @@ pub struct Detokenizer {
 impl Detokenizer {
     /// A stream that has seen nothing. With `skip_special`, control and unknown tokens give no text.
     pub fn new(skip_special: bool) -> Self {
-        Self { skip_special, pending: Vec::new() }
+        Self { skip_special, ..Self::default() }
+    }
+
+    /// A stream in which of all special tokens only those of `ids` give their names.
+    pub fn keeping(ids: Vec<u32>) -> Self {
+        Self { skip_special: true, keep: ids, pending: Vec::new() }
     }
 
     /// The text that `id` completes, possibly empty. `tokenizer` must be the same at each call.
@@ -29,7 +36,7 @@ impl Detokenizer {
     /// # Errors
     /// [`crate::Error::Tokenize`] for an id outside the vocabulary; the stream is as before.
     pub fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> Result<String> {
-        if !(tokenizer.is_special(id) && self.skip_special) {
+        if !(self.skip_special && tokenizer.is_special(id) && !self.keep.contains(&id)) {
             tokenizer.push_bytes(id, &mut self.pending)?;
         }
         Ok(self.take_characters())

@@ -6,6 +6,7 @@
 //! from becoming a control token, carries the offsets of every byte along, and would make the module larger by all the steps that
 //! no language model uses.)
 
+mod gguf;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::bpe::{Bpe, BpeOptions};
+use super::bpe::{Bpe, BpeOptions, WORD_END};
 use super::charsmap::CharsMap;
 use super::sentencepiece::{self, SentencePiece};
 use super::vocabulary::{Strip, TokenKind, Vocabulary};
@@ -85,6 +86,7 @@ struct Config {
     bos_token: Option<Named>,
     eos_token: Option<Named>,
     pad_token: Option<Named>,
+    mask_token: Option<Named>,
     add_bos_token: Option<bool>,
     add_eos_token: Option<bool>,
     chat_template: Option<Template>,
@@ -119,7 +121,18 @@ impl Tokenizer {
     /// [`Error::InvalidModel`] for a file that is not what it should be, [`Error::UnsupportedTokenizer`] for a step that
     /// weft does not know.
     pub fn from_hugging_face(tokenizer: &str, config: Option<&str>) -> Result<(Self, Option<String>)> {
-        let file: File = serde_json::from_str(tokenizer).map_err(|error| invalid("tokenizer.json", error))?;
+        Self::from_folder(tokenizer, config, &FolderOptions::default())
+    }
+
+    /// The same, with what else a folder says of it. Errors: `InvalidModel` also where the model has fewer embeddings than there are tokens.
+    pub fn from_folder(
+        tokenizer: &str,
+        config: Option<&str>,
+        options: &FolderOptions,
+    ) -> Result<(Self, Option<String>)> {
+        let mut file: File = serde_json::from_str(tokenizer).map_err(|error| invalid("tokenizer.json", error))?;
+        // Gemma 3 adds a token for pictures, which its models of text alone cannot read.
+        file.added_tokens.retain(|token| options.size.is_none_or(|size| (token.id as usize) < size));
         let config: Config = config
             .map_or(Ok(Config::default()), serde_json::from_str)
             .map_err(|error| invalid("tokenizer_config.json", error))?;
@@ -130,7 +143,39 @@ impl Tokenizer {
             }
             None => None,
         };
-        Ok((build(file, &config)?, template))
+        let mut tokenizer = build(file, &config)?;
+        tokenizer.fill(options)?;
+        Ok((tokenizer, template))
+    }
+}
+
+/// What a folder says of its tokenizer in other files.
+#[derive(Debug, Clone, Default)]
+pub struct FolderOptions {
+    /// Rows of the embedding table: often a few more than tokens.
+    pub size: Option<usize>,
+    /// Ids that end an answer.
+    pub ends: Vec<u32>,
+}
+
+impl Tokenizer {
+    /// Gives every embedding a token, and ends answers as `options` says.
+    fn fill(&mut self, options: &FolderOptions) -> Result<()> {
+        let count = self.tokens.len();
+        let size = options.size.unwrap_or(count);
+        if !(count..=count + MAX_GAP).contains(&size) {
+            let expected = format!("{size} tokens or a few less, by the `vocab_size` of config.json");
+            let got = format!("{count}: do both files belong to one model?");
+            return Err(Error::InvalidModel { what: "tokenizer.json".into(), expected, got });
+        }
+        for id in self.tokens.len()..size {
+            self.tokens.push(format!("[PAD{id}]"));
+            self.kinds.push(TokenKind::Unused);
+        }
+        self.ends.extend(options.ends.iter().filter(|&&id| (id as usize) < size));
+        self.ends.sort_unstable();
+        self.ends.dedup();
+        Ok(())
     }
 }
 
@@ -142,10 +187,13 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
         (None, Vocab::Scores(_)) => "Unigram",
         (None, Vocab::Ids(_)) => "BPE",
     };
-    steps.check(kind)?;
-    let affixes = [&model.continuing_subword_prefix, &model.end_of_word_suffix];
-    if kind == "BPE" && affixes.into_iter().flatten().any(|affix| !affix.is_empty()) {
-        return Err(unsupported("model", "BPE with continuing_subword_prefix or end_of_word_suffix"));
+    let suffix = model.end_of_word_suffix.as_deref().filter(|suffix| kind == "BPE" && !suffix.is_empty());
+    steps.check(kind, suffix.is_some())?;
+    if suffix.is_some_and(|suffix| suffix != WORD_END) {
+        return Err(unsupported("model", "BPE with another end_of_word_suffix than `</w>`"));
+    }
+    if kind == "BPE" && model.continuing_subword_prefix.is_some_and(|prefix| !prefix.is_empty()) {
+        return Err(unsupported("model", "BPE with continuing_subword_prefix"));
     }
     let (mut tokens, mut kinds, scores) = tokens_of(model.vocab)?;
     if kind == "WordPiece" {
@@ -173,18 +221,25 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
         Some(Named::Text(text) | Named::Token { content: text }) => find(text),
         None => None,
     };
-    let (first, last) = post_processor.as_ref().map_or(Ok((None, None)), around)?;
+    let (first, last) = post_processor.as_ref().map_or(Ok((Vec::new(), None)), around)?;
+    let after_bos: Vec<u32> = first.iter().skip(1).filter_map(|token| find(token)).collect();
+    if after_bos.len() + 1 < first.len() {
+        return Err(invalid("tokenizer.json", format!("{first:?} before a text, of which one is no token")));
+    }
+    let between = post_processor.as_ref().and_then(between);
+    let between = between.map(|between| between.iter().filter_map(|token| find(token)).collect());
     let unk = model.unk_id.or_else(|| model.unk_token.as_deref().and_then(find));
     if let Some(kind) = unk.and_then(|unk| kinds.get_mut(unk as usize)) {
         *kind = TokenKind::Unknown;
     }
     let strips = added_tokens.iter().filter(|token| token.lstrip || token.rstrip);
     let vocabulary = Vocabulary {
-        bos: first.as_deref().and_then(find).or_else(|| named(&config.bos_token)),
+        bos: first.first().and_then(|first| find(first)).or_else(|| named(&config.bos_token)),
         eos: named(&config.eos_token),
         sep: last.as_deref().and_then(find),
         pad: named(&config.pad_token),
-        add_bos: Some(config.add_bos_token.unwrap_or(first.is_some())),
+        mask: named(&config.mask_token),
+        add_bos: Some(config.add_bos_token.unwrap_or(!first.is_empty())),
         add_eos: Some(last.is_none() && config.add_eos_token == Some(true)),
         add_sep: Some(last.is_some()),
         strip: strips.map(|token| Strip { id: token.id, left: token.lstrip, right: token.rstrip }).collect(),
@@ -192,7 +247,11 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
     };
     let model = match kind {
         "BPE" => {
-            let spelling = if steps.byte_level { Spelling::Bytes } else { Spelling::Blocks };
+            let spelling = match suffix {
+                Some(_) => Spelling::WordEnds,
+                None if steps.byte_level => Spelling::Bytes,
+                None => Spelling::Blocks,
+            };
             if spelling == Spelling::Blocks && !(model.byte_fallback && steps.blocks) {
                 return Err(unsupported("model", "BPE that is neither byte-level nor spelled with `▁` and bytes"));
             }
@@ -209,6 +268,8 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
                 nfc: steps.nfc,
                 add_space_prefix: steps.prefix,
                 spelling,
+                words: steps.bert.unwrap_or_default(),
+                unk: suffix.and(model.unk_token),
             };
             Model::Bpe(Box::new(Bpe::new(&tokens, &kinds, merges.collect(), options)?))
         }
@@ -235,7 +296,8 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
     let vocabulary = Vocabulary { tokens, ..vocabulary };
     vocabulary.kinds()?;
     let tokenizer = Tokenizer::with_model(vocabulary, kinds, model)?;
-    Ok(Tokenizer { prefix_once: steps.prefix_once, ..tokenizer })
+    let between = between.unwrap_or_else(|| tokenizer.between.clone());
+    Ok(Tokenizer { after_bos, prefix_once: steps.prefix_once, between, ..tokenizer })
 }
 
 /// Texts, kinds and scores by id. An id that the vocabulary leaves out has no text.
@@ -266,33 +328,51 @@ fn mark_bytes(tokens: &[String], kinds: &mut [TokenKind]) {
     }
 }
 
-/// The special tokens that the post-processor puts before and after a text.
-fn around(step: &Value) -> Result<(Option<String>, Option<String>)> {
+/// The special tokens that the post-processor puts before a text, and the one after it.
+fn around(step: &Value) -> Result<(Vec<String>, Option<String>)> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
+    let special = |token: &Value| text(&token["SpecialToken"]["id"]);
+    let refused = || unsupported("post_processor", &short(step));
     Ok(match kind_of(step) {
         "Sequence" => {
-            let mut sum = (None, None);
+            let mut sum = (Vec::new(), None);
             each(&step["processors"], |step| {
                 let (first, last) = around(step)?;
-                sum = (sum.0.take().or(first), sum.1.take().or(last));
+                sum = (if sum.0.is_empty() { first } else { std::mem::take(&mut sum.0) }, sum.1.take().or(last));
                 Ok(())
             })?;
             sum
         }
-        "TemplateProcessing" => match step["single"].as_array().map(Vec::as_slice).unwrap_or_default() {
-            [first @ .., sequence] if first.len() < 2 && sequence.get("Sequence").is_some() => {
-                (first.first().and_then(|first| text(&first["SpecialToken"]["id"])), None)
+        "TemplateProcessing" => {
+            let whole = step["single"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let at = whole.iter().position(|part| part.get("Sequence").is_some()).ok_or_else(refused)?;
+            let first = whole[..at].iter().map(special).collect::<Option<_>>().ok_or_else(refused)?;
+            match &whole[at + 1..] {
+                [] => (first, None),
+                [last] => (first, Some(special(last).ok_or_else(refused)?)),
+                _ => return Err(refused()),
             }
-            [first @ .., sequence, last] if first.len() < 2 && sequence.get("Sequence").is_some() => {
-                let first = first.first().and_then(|first| text(&first["SpecialToken"]["id"]));
-                (first, text(&last["SpecialToken"]["id"]))
-            }
-            _ => return Err(unsupported("post_processor", &short(step))),
-        },
-        "BertProcessing" | "RobertaProcessing" => (text(&step["cls"][0]), text(&step["sep"][0])),
-        "ByteLevel" => (None, None),
-        _ => return Err(unsupported("post_processor", &short(step))),
+        }
+        "BertProcessing" | "RobertaProcessing" => (text(&step["cls"][0]).into_iter().collect(), text(&step["sep"][0])),
+        "ByteLevel" => (Vec::new(), None),
+        _ => return Err(refused()),
     })
+}
+
+/// The special tokens that it puts between two texts, where it says so.
+fn between(step: &Value) -> Option<Vec<String>> {
+    let sep = || step["sep"][0].as_str().map(str::to_owned);
+    match kind_of(step) {
+        "Sequence" => step["processors"].as_array()?.iter().find_map(between),
+        "BertProcessing" => Some(vec![sep()?]),
+        "RobertaProcessing" => Some(vec![sep()?; 2]),
+        "TemplateProcessing" => {
+            let mut texts = step["pair"].as_array()?.split(|part| part.get("Sequence").is_some());
+            let special = |part: &Value| part["SpecialToken"]["id"].as_str().map(str::to_owned);
+            Some(texts.nth(1)?.iter().filter_map(special).collect())
+        }
+        _ => None,
+    }
 }
 
 fn kind_of(step: &Value) -> &str {

@@ -11,14 +11,17 @@ mod chat_template;
 mod detokenize;
 mod hugging_face;
 mod pre_tokenizer;
+mod segments;
 mod sentencepiece;
 mod special;
 mod stop;
 mod vocabulary;
 mod word_piece;
 
-pub use chat_template::{ChatTemplate, Message, RenderOptions};
+pub use chat_template::{ChatTemplate, Conversation, Message, RenderOptions};
 pub use detokenize::Detokenizer;
+pub use hugging_face::FolderOptions;
+pub use segments::Segments;
 pub use stop::{StopMatcher, StopOutcome};
 pub use vocabulary::{Strip, Vocabulary};
 
@@ -58,6 +61,9 @@ const END_TOKENS: &[&str] = &[
     "_<EOT>",
 ];
 
+/// Texts of the token that stands for one to be filled in, where a file does not name it.
+const MASK_TOKENS: &[&str] = &["[MASK]", "<mask>"];
+
 /// A token of [`END_TOKENS`] that ends only a part of an answer where the vocabulary has all of the others beside it.
 const NO_END_BESIDE: &[(&str, &[&str])] = &[
     // gpt-oss and Solar Open end a channel so, then go on with the next.
@@ -77,6 +83,8 @@ enum Spelling {
     Blocks,
     /// Text, with `▁` where a word begins.
     Words,
+    /// Text, with `</w>` where a word ends.
+    WordEnds,
 }
 
 /// How [`Tokenizer::encode`] treats special tokens.
@@ -97,11 +105,16 @@ pub struct Tokenizer {
     bos: Option<u32>,
     eos: Option<u32>,
     sep: Option<u32>,
+    mask: Option<u32>,
+    /// What stands between two texts that are read together.
+    between: Vec<u32>,
     /// Ids that end an answer, ascending.
     ends: Vec<u32>,
     add_bos: bool,
     add_eos: bool,
     add_sep: bool,
+    /// What follows `bos` at the beginning of a text.
+    after_bos: Vec<u32>,
     /// The space that may go before a text is due at its start only, not after special tokens.
     prefix_once: bool,
 }
@@ -176,9 +189,9 @@ impl Tokenizer {
     }
 
     fn with_model(vocabulary: Vocabulary, kinds: Vec<TokenKind>, model: Model) -> Result<Self> {
-        let Vocabulary { tokens, bos, eos, eot, sep, .. } = vocabulary;
+        let Vocabulary { tokens, bos, eos, eot, sep, mask, .. } = vocabulary;
         let special = SpecialTokens::new(&tokens, &kinds, &vocabulary.strip, |token| match model.spelling() {
-            Spelling::Bytes => token.to_owned(),
+            Spelling::Bytes | Spelling::WordEnds => token.to_owned(),
             Spelling::Blocks | Spelling::Words => sentencepiece::unescape(token),
         })?;
         let structure = |id: usize| matches!(kinds[id], TokenKind::Control | TokenKind::UserDefined);
@@ -194,7 +207,27 @@ impl Tokenizer {
         let flag = |flag: Option<bool>| flag.unwrap_or(false);
         let (add_bos, add_eos, add_sep) =
             (flag(vocabulary.add_bos), flag(vocabulary.add_eos), flag(vocabulary.add_sep));
-        Ok(Self { tokens, kinds, model, special, bos, eos, sep, ends, add_bos, add_eos, add_sep, prefix_once: false })
+        let is_mask = |id: &usize| structure(*id) && MASK_TOKENS.contains(&tokens[*id].as_str());
+        let mask = mask.or_else(|| (0..tokens.len()).find(is_mask).and_then(|id| u32::try_from(id).ok()));
+        let between = eos.filter(|_| add_eos).into_iter().chain(sep.filter(|_| add_sep)).collect();
+        let (after_bos, prefix_once) = (Vec::new(), false);
+        Ok(Self {
+            tokens,
+            kinds,
+            model,
+            special,
+            bos,
+            eos,
+            sep,
+            mask,
+            between,
+            ends,
+            add_bos,
+            add_eos,
+            add_sep,
+            after_bos,
+            prefix_once,
+        })
     }
 
     /// `text` with marks that keep [`Tokenizer::encode`] from parsing the control tokens that it spells: for what a user
@@ -224,7 +257,7 @@ impl Tokenizer {
         }
         if options.add_special {
             if let Some(bos) = self.bos.filter(|bos| self.add_bos && ids.first() != Some(bos)) {
-                ids.insert(0, bos);
+                ids.splice(0..0, [&[bos][..], &self.after_bos].concat());
             }
             if let Some(eos) = self.eos.filter(|eos| self.add_eos && ids.last() != Some(eos)) {
                 ids.push(eos);
@@ -237,7 +270,7 @@ impl Tokenizer {
     }
 
     /// The text of `ids`; with `skip_special`, control and unknown tokens give none. The space that encoding put
-    /// before a text is taken off again, as is that before the first word of WordPiece. Bytes that are no UTF-8 become U+FFFD.
+    /// before a text is taken off again, as is that before the first word of WordPiece and that after GPT-1's last. Bytes that are no UTF-8 become U+FFFD.
     ///
     /// # Errors
     /// [`Error::Tokenize`] for an id outside the vocabulary.
@@ -255,6 +288,9 @@ impl Tokenizer {
         };
         if prefixed && text.starts_with(' ') {
             text.remove(0);
+        }
+        if self.model.spelling() == Spelling::WordEnds && text.ends_with(' ') {
+            text.pop();
         }
         Ok(text)
     }
@@ -274,6 +310,12 @@ impl Tokenizer {
         self.kinds.get(id as usize).is_some_and(|kind| kind.is_special())
     }
 
+    /// The special tokens with these names, of those that the vocabulary has.
+    pub fn special_ids(&self, names: &[String]) -> Vec<u32> {
+        let named = |id: &u32| self.is_special(*id) && names.contains(&self.tokens[*id as usize]);
+        if names.is_empty() { Vec::new() } else { (0..self.tokens.len() as u32).filter(named).collect() }
+    }
+
     /// The token that begins a text.
     pub fn bos(&self) -> Option<u32> {
         self.bos
@@ -284,15 +326,54 @@ impl Tokenizer {
         self.eos
     }
 
+    /// The token that stands for one to be filled in.
+    pub fn mask(&self) -> Option<u32> {
+        self.mask
+    }
+
     /// Whether plain text is encoded with a leading `bos` (under [`EncodeOptions::add_special`]).
     pub fn adds_bos(&self) -> bool {
         self.add_bos && self.bos.is_some()
+    }
+
+    /// The tokens that end an answer, ascending.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// The bytes of all tokens one after the other, and where each ends. Special tokens begin with 0xFF, which no text has; a token that no
+    /// text can contain has no bytes.
+    pub fn vocabulary(&self) -> (Vec<u8>, Vec<u32>) {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(self.tokens.len()));
+        for (id, kind) in (0..).zip(&self.kinds) {
+            let start = bytes.len();
+            if self.is_special(id) {
+                bytes.push(0xff);
+            }
+            // an id of the vocabulary
+            let _ = self.push_bytes(id, &mut bytes);
+            if *kind == TokenKind::Unused || (!self.is_special(id) && bytes.get(start) == Some(&0xff)) {
+                bytes.truncate(start);
+            }
+            ends.push(bytes.len() as u32);
+        }
+        (bytes, ends)
     }
 
     /// Whether an answer is over when the model says `id`: `eos`, `eot`, or a special token that ends a turn in some
     /// family of models (`<|im_end|>`, `<end_of_turn>`, …).
     pub fn is_end_of_generation(&self, id: u32) -> bool {
         self.ends.binary_search(&id).is_ok()
+    }
+
+    /// The bytes that `id` stands for, which need not be whole characters; of a special token its name.
+    ///
+    /// # Errors
+    /// [`Error::Tokenize`] for an id outside the vocabulary.
+    pub fn token_bytes(&self, id: u32) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.push_bytes(id, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// Appends the bytes that `id` stands for.
@@ -302,10 +383,12 @@ impl Tokenizer {
             return Err(Error::Tokenize(format!("id {id} is outside the vocabulary of {size} tokens")));
         };
         match (self.model.spelling(), kind) {
-            (_, TokenKind::Control | TokenKind::Unknown) | (Spelling::Bytes, TokenKind::UserDefined) => {
+            (_, TokenKind::Control | TokenKind::Unknown)
+            | (Spelling::Bytes | Spelling::WordEnds, TokenKind::UserDefined) => {
                 bytes.extend_from_slice(token.as_bytes());
             }
             (Spelling::Bytes, _) => bpe::push_bytes(token, bytes),
+            (Spelling::WordEnds, _) => bytes.extend_from_slice(token.replace(bpe::WORD_END, " ").as_bytes()),
             (Spelling::Blocks, TokenKind::Byte) => bytes.extend(sentencepiece::parse_byte(token)),
             (Spelling::Blocks | Spelling::Words, _) => {
                 bytes.extend_from_slice(sentencepiece::unescape(token).as_bytes())

@@ -124,7 +124,7 @@ const TABLE: &[PreTokenizer] = &[
         add_bos: true,
         ..ROW
     },
-    PreTokenizer { names: &["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], patterns: &[CL100K], ..ROW },
+    PreTokenizer { names: &["dbrx", "smaug-bpe", "glm4", "glm5", "chatglm-bpe"], patterns: &[CL100K], ..ROW },
     PreTokenizer {
         names: &["minicpm5"],
         patterns: &[
@@ -299,6 +299,14 @@ pub(super) fn find(name: Option<&str>) -> Result<&'static PreTokenizer> {
         found: name.into(),
         known: TABLE.iter().flat_map(|row| row.names).copied().collect::<Vec<_>>().join(", "),
     })
+}
+
+/// A name of the row that cuts and merges so.
+pub(super) fn named(patterns: &[String], ignore_merges: bool, nfc: bool) -> Option<&'static str> {
+    let same = |row: &&PreTokenizer| {
+        !row.blocks && row.ignore_merges == ignore_merges && row.nfc == nfc && row.patterns.iter().eq(patterns)
+    };
+    TABLE.iter().find(same).and_then(|row| row.names.first()).copied()
 }
 
 #[cfg(test)]

@@ -51,6 +51,32 @@ fn byte(byte: u8) -> u32 {
 }
 
 #[test]
+fn a_stream_keeps_the_special_tokens_that_it_is_asked_to() {
+    let tokenizer = Tokenizer::new(byte_level()).unwrap();
+    let names = strings(&["<|im_end|>", "lo", "<unheard-of>"]);
+    assert_eq!(tokenizer.special_ids(&names), [1], "special ones only, and those that there are");
+    assert_eq!(tokenizer.special_ids(&[]), [0u32; 0]);
+    let mut stream = Detokenizer::keeping(vec![1]);
+    let text: String = [0, 10, 1, 2].iter().map(|&id| stream.push(&tokenizer, id).unwrap()).collect();
+    assert_eq!(text, "lo<|im_end|>");
+}
+
+#[test]
+fn a_vocabulary_as_bytes_marks_what_is_special() {
+    let cut = |tokenizer: &Tokenizer| {
+        let (bytes, ends) = tokenizer.vocabulary();
+        let starts = std::iter::once(&0).chain(&ends);
+        starts.zip(&ends).map(|(&start, &end)| bytes[start as usize..end as usize].to_vec()).collect::<Vec<_>>()
+    };
+    let tokens = cut(&Tokenizer::new(byte_level()).unwrap());
+    assert_eq!(tokens[1], [&[0xff], &b"<|im_end|>"[..]].concat());
+    assert_eq!((&tokens[3][..], &tokens[11][..], &tokens[12][..]), (&b"@@"[..], &b" lo"[..], &[0xc3][..]));
+    let tokens = cut(&Tokenizer::new(sentencepiece(true)).unwrap());
+    assert_eq!((&tokens[7][..], &tokens[byte(0x41) as usize][..]), (&b" lo"[..], &b"A"[..]));
+    assert!(tokens[byte(0xff) as usize].is_empty(), "no text has this byte");
+}
+
+#[test]
 fn special_tokens_parse_only_where_asked() {
     let tokenizer = Tokenizer::new(byte_level()).unwrap();
     assert_eq!(tokenizer.encode("lo<s>@@", EncodeOptions { parse_special: true, ..PLAIN }).unwrap(), [10, 0, 3]);

@@ -32,6 +32,8 @@ pub struct Vocabulary {
     pub sep: Option<u32>,
     /// `padding_token_id`: fills batches.
     pub pad: Option<u32>,
+    /// `mask_token_id`: stands for a token that the model is to fill in.
+    pub mask: Option<u32>,
     /// `add_bos_token`: whether plain text is encoded with a leading `bos`. Absent: the default of the kind.
     pub add_bos: Option<bool>,
     /// `add_eos_token`: whether plain text is encoded with a trailing `eos`. Absent: no.
@@ -87,6 +89,17 @@ impl TokenKind {
         matches!(self, Self::Control | Self::Unknown)
     }
 
+    pub(super) fn to_gguf(self) -> i32 {
+        match self {
+            Self::Normal => 1,
+            Self::Unknown => 2,
+            Self::Control => 3,
+            Self::UserDefined => 4,
+            Self::Unused => 5,
+            Self::Byte => 6,
+        }
+    }
+
     fn from_gguf(token_type: i32) -> Option<Self> {
         Some(match token_type {
             1 => Self::Normal,
@@ -114,6 +127,7 @@ impl Vocabulary {
             ("unknown_token_id", self.unk),
             ("seperator_token_id", self.sep),
             ("padding_token_id", self.pad),
+            ("mask_token_id", self.mask),
         ];
         for (key, id) in named {
             if let Some(id) = id.filter(|&id| id as usize >= size) {

@@ -48,15 +48,20 @@ impl WordPiece {
 
     /// Appends the ids of `text`.
     pub(super) fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
-        let mut normalized = NormalizedString::from(text);
-        self.normalizer.normalize(&mut normalized).map_err(failed)?;
-        let mut words = PreTokenizedString::from(normalized);
-        BertPreTokenizer.pre_tokenize(&mut words).map_err(failed)?;
-        for (word, ..) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+        words(&self.normalizer, text, |word| {
             ids.extend(self.model.tokenize(word).map_err(failed)?.iter().map(|token| token.id));
-        }
-        Ok(())
+            Ok(())
+        })
     }
+}
+
+/// The words and the marks of punctuation in `text`, normalised.
+pub(super) fn words(normalizer: &BertNormalizer, text: &str, mut take: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    let mut normalized = NormalizedString::from(text);
+    normalizer.normalize(&mut normalized).map_err(failed)?;
+    let mut words = PreTokenizedString::from(normalized);
+    BertPreTokenizer.pre_tokenize(&mut words).map_err(failed)?;
+    words.get_splits(OffsetReferential::Normalized, OffsetType::None).iter().try_for_each(|(word, ..)| take(word))
 }
 
 /// BERT's normalisation: control characters out, Chinese characters apart, and lower case, without accents, where asked.

@@ -234,7 +234,7 @@ impl Suite {
         let seed = self.cases;
         let run = |engine: &mut dyn Engine| {
             let (program, outputs) = prepare(engine, seed, &record);
-            engine.run(program, &Step::new(position, ids)).unwrap();
+            engine.run(program, &Step { second: 2, ..Step::new(position, ids) }).unwrap();
             let read = |(tensor, cols): (Tensor, Range<usize>)| {
                 let values = read(engine, tensor.buffer, tensor.rows * tensor.cols);
                 values.chunks(tensor.cols).flat_map(|row| &row[cols.clone()]).copied().collect::<Vec<f32>>()

@@ -6,7 +6,9 @@ use super::Rng;
 use pollster::block_on;
 use weft_llm::Error;
 use weft_llm::engine::Engine;
-use weft_llm::format::{Array, BlockType, GgufWriter, Layout, Planes, Value, dequantize_row, repack};
+use weft_llm::format::{
+    Array, BlockType, GgufReader, GgufWriter, Header, Layout, Planes, Sink, TensorInfo, Value, dequantize_row, repack,
+};
 use weft_llm::session::{Loading, Session};
 
 pub const HIDDEN: usize = 64;
@@ -29,7 +31,28 @@ pub struct Tiny {
     pub tensors: BTreeMap<String, Tensor>,
 }
 
+/// Takes a file apart.
+impl Sink for Tiny {
+    fn header(&mut self, header: Header) -> Result<(), Error> {
+        self.metadata = header.metadata.iter().map(|(key, value)| (key.into(), value.clone())).collect();
+        Ok(())
+    }
+
+    fn rows(&mut self, info: &TensorInfo, _: usize, rows: &[u8]) -> Result<(), Error> {
+        let new = || Tensor { dims: info.dims.clone(), block: info.block, data: Vec::new() };
+        self.tensors.entry(info.name.clone()).or_insert_with(new).data.extend(rows);
+        Ok(())
+    }
+}
+
 impl Tiny {
+    /// Of a file.
+    pub fn read(bytes: &[u8]) -> Self {
+        let mut tiny = Self { metadata: Vec::new(), tensors: BTreeMap::new() };
+        GgufReader::new().feed(bytes, &mut tiny).unwrap();
+        tiny
+    }
+
     /// Random weights; `block` says how each matrix is stored, by the last part of its name.
     pub fn new(seed: u64, block: impl Fn(&str) -> BlockType) -> Self {
         Self::of_width(1, seed, block)

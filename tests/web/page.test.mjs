@@ -185,6 +185,30 @@ test('a broken file is an error with a remedy, and costs neither model nor conve
   assert.deepEqual(problems, []);
 });
 
+test('a folder can be dropped, and is an error with a remedy where it is no model', { timeout }, async () => {
+  // Only a person can drop: this is what the browser gives then.
+  await page.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('dropped', { create: true });
+    for (const [name, text] of [
+      ['config.json', '{"model_type": "mamba"}'],
+      ['tokenizer.json', '{}'],
+      ['model.safetensors', ''],
+    ]) {
+      const file = await (await folder.getFileHandle(name, { create: true })).createWritable();
+      await file.write(text);
+      await file.close();
+    }
+    const item = { webkitGetAsEntry: () => ({ isDirectory: true }), getAsFileSystemHandle: async () => folder };
+    const drop = new Event('drop', { bubbles: true, cancelable: true });
+    const dataTransfer = { types: ['Files'], files: [], items: [item] };
+    document.body.dispatchEvent(Object.defineProperty(drop, 'dataTransfer', { value: dataTransfer }));
+  });
+  const error = page.getByTestId('error');
+  await error.waitFor();
+  assert.match(await error.textContent(), /mamba.*UNSUPPORTED_MODEL/s);
+  assert.deepEqual(problems, []);
+});
+
 test('a load can be cancelled and begun again', { timeout }, async () => {
   // The answer waits, so that there is a load to cancel.
   let release;

@@ -4,7 +4,16 @@
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/errors.js';
-import type { GenerateOptions, Llm, LoadOptions, Models, Piece, Progress, StoredModel } from '../../js/src/types.js';
+import type {
+  GenerateOptions,
+  Llm,
+  LoadOptions,
+  Message,
+  Models,
+  Piece,
+  Progress,
+  StoredModel,
+} from '../../js/src/types.js';
 
 export { WeftError };
 export type * from '../../js/src/types.js';
@@ -60,7 +69,12 @@ function progressAt(phase: Progress['phase'], loaded: number, total: number): Pr
   return { phase, loaded, total, file, ...rest, secondsLeft: (total - loaded) / RATE };
 }
 
-export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
+/** What the page uses of it. */
+interface Used extends Pick<Llm, 'info' | 'generate' | 'tokenize' | 'detokenize' | 'dispose'> {
+  chat(messages: readonly Message[], options?: GenerateOptions): AsyncIterable<Piece>;
+}
+
+export async function load({ signal, onProgress }: LoadOptions): Promise<Used> {
   const total = 98_000_000;
   const steps = query.has('slow') ? 300 : 10;
   for (let step = 0; step <= steps; step++) {
@@ -73,6 +87,10 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Llm> {
   await wait(300);
   return {
     info: {
+      kind: 'decoder',
+      tasks: ['generate', 'chat'],
+      labels: [],
+      maskToken: null,
       name: 'SmolLM2 135M Instruct',
       architecture: 'llama',
       parameters: 134_515_008,

@@ -121,6 +121,11 @@ const explanations: Record<ErrorCode, Explanation> = {
     text: 'Clear it and ask again, or load the model with a longer context length.',
     remedies: ['clear', 'settings'],
   },
+  UNSUPPORTED_TASK: {
+    title: 'This model does not chat',
+    text: 'It says something of a text, as models for search and classification do, instead of continuing it. Choose another for a conversation.',
+    remedies: ['choose-model'],
+  },
   TOKENIZE: { title: 'The text could not be read', text: 'Change the text and send it again.', remedies: ['retry'] },
   CHAT_TEMPLATE: {
     title: 'The model’s chat format refused the conversation',

@@ -49,6 +49,9 @@ export async function inTime<T>(
   }
 }
 
+/** There is no such file. */
+export class Missing extends WeftError {}
+
 /** The bytes that were asked for are not there: the file is shorter than it was, or the server cannot send parts. */
 export class NoSuchRange extends Error {}
 
@@ -128,6 +131,7 @@ export async function request(
   if (!response.ok || !body) {
     // HTTP/2 has no status text.
     const message = `cannot fetch ${url}: the server answered ${`${status} ${response.statusText}`.trimEnd()}`;
+    if (status === 404 || status === 410) return giveUp(new Missing('NETWORK', message));
     if (!isTransient(status)) return giveUp(new WeftError('NETWORK', message));
     return giveUp(
       new Transient(message, { answered: true, retryAfter: retryAfter(response.headers.get('retry-after')) }),

@@ -19,6 +19,10 @@ export class Meter {
   #fileLoaded = 0;
   /** Of each file; null while it is not known. */
   #sizes: (number | null)[] = [];
+  /** Bytes of what came before them. */
+  #before = 0;
+  /** Bytes of all of it, as somebody says who may be a little wrong. */
+  #about: number | null = null;
   /** When it was and how much had come by network; a window over the last seconds. */
   readonly #samples: { readonly at: number; readonly bytes: number }[] = [];
 
@@ -27,9 +31,15 @@ export class Meter {
     this.#changed = changed;
   }
 
-  /** Sizes of all files in bytes, as far as they are known. */
+  /** Sizes of all files in bytes, as far as they are known. What came until now is beside them. */
   files(sizes: readonly (number | null)[]): void {
     this.#sizes = [...sizes];
+    this.#before = this.#loaded;
+  }
+
+  /** Bytes of these files, nearly: for as long as the size of one is unknown. */
+  about(bytes: number): void {
+    this.#about = this.#before + bytes;
   }
 
   /** A file begins. */
@@ -39,15 +49,16 @@ export class Meter {
     this.#fileLoaded = 0;
   }
 
-  /** The size of the file that is read became known. */
+  /** The size of the file that is read became known. What is read before {@link Meter.files} is none of them. */
   size(bytes: number | null): void {
-    this.#sizes[this.#index] = bytes;
+    if (this.#index < this.#sizes.length) this.#sizes[this.#index] = bytes;
   }
 
   /** Bytes of all files; null while the size of one is unknown. */
   get total(): number | null {
     if (this.#sizes.length === 0) return null;
-    return this.#sizes.reduce((sum, size) => (sum === null || size === null ? null : sum + size), 0);
+    const add = (sum: number | null, size: number | null) => (sum === null || size === null ? null : sum + size);
+    return this.#sizes.reduce(add, this.#before);
   }
 
   received(bytes: number): void {
@@ -71,7 +82,7 @@ export class Meter {
 
   /** `header`: what the model's header says of the size of its own file. */
   counts(header: number | null): Counts {
-    const all = this.total ?? (this.#sizes.length === 1 ? header : null);
+    const all = this.total ?? this.#about ?? (this.#sizes.length === 1 ? header : null);
     const rate = this.#rate();
     return {
       loaded: this.#loaded,

@@ -3,6 +3,7 @@
 import { invalidOption, WeftError } from '../errors.js';
 import { CHUNK_BYTES } from '../store/manifest.js';
 import { AddressReader, type Surroundings } from './address.js';
+import { readFolder, type Folder } from './folder.js';
 import { compareHash } from './hash.js';
 import { messageOf } from './http.js';
 import { receive } from './port.js';
@@ -14,8 +15,17 @@ type Plain = Extract<FileSource, { type: 'blob' | 'stream' }>;
 
 export interface ModelPiece {
   readonly bytes: Uint8Array;
-  /** Bytes of all files together; null while the size of one is unknown. */
+  /** Number of its file. */
+  readonly file: number;
+  /** Bytes of all files together; null while the size of one is unknown, and for a folder, which has other files too. */
   readonly total: number | null;
+}
+
+/** What is known before the first byte. */
+export interface Opened {
+  /** Undefined for GGUF files. */
+  readonly folder: Folder | undefined;
+  readonly files: readonly (Address | Plain)[];
 }
 
 /** Reads the files of a model one after the other. */
@@ -24,6 +34,7 @@ export class ModelReader {
   readonly #sha256: readonly string[];
   readonly #around: Surroundings;
   readonly #readers: AddressReader[] = [];
+  #opened: Promise<Opened> | undefined;
 
   /** `sha256`: one for each file, or none. */
   constructor(files: readonly FileSource[], sha256: readonly string[], around: Surroundings) {
@@ -32,19 +43,35 @@ export class ModelReader {
     this.#around = around;
   }
 
+  /** Finds the files, and reads those of a folder that say what it is. */
+  open(): Promise<Opened> {
+    return (this.#opened ??= this.#open());
+  }
+
+  async #open(): Promise<Opened> {
+    const { meter } = this.#around;
+    const folder = await readFolder(this.#files, this.#around);
+    const files = folder?.weights ?? (await Promise.all(this.#files.map(filesOf))).flat();
+    if (this.#sha256.length > 0 && (folder || this.#sha256.length !== files.length)) {
+      const expected = folder ? 'none for a folder' : `one for each of the ${files.length} files`;
+      throw invalidOption('sha256', expected, `${this.#sha256.length} of them`);
+    }
+    meter.files(files.map((file) => (file.type === 'blob' ? file.blob.size : null)));
+    if (folder?.weightBytes) meter.about(folder.weightBytes);
+    return { folder, files };
+  }
+
   /** Pieces are at most 1 MiB long: each is copied into the memory of the wasm module, which never shrinks. */
   async *pieces(): AsyncGenerator<ModelPiece> {
-    const files = (await Promise.all(this.#files.map(filesOf))).flat();
-    if (this.#sha256.length > 0 && this.#sha256.length !== files.length) {
-      throw invalidOption('sha256', `one for each of the ${files.length} files`, `${this.#sha256.length} of them`);
-    }
+    const { folder, files } = await this.open();
     const { meter } = this.#around;
-    meter.files(files.map((file) => (file.type === 'blob' ? file.blob.size : null)));
     let done = false;
     try {
       for (const [index, file] of files.entries()) {
         meter.file(index, nameOf(file));
-        for await (const bytes of this.#read(file, this.#sha256[index] ?? null)) yield { bytes, total: meter.total };
+        for await (const bytes of this.#read(file, this.#sha256[index] ?? null)) {
+          yield { bytes, file: index, total: folder ? null : meter.total };
+        }
       }
       done = true;
     } finally {
@@ -105,6 +132,7 @@ async function* streamOf(file: Plain): AsyncGenerator<Uint8Array> {
 
 /** A handle → the files that it leads to: itself, or the model in a folder. */
 async function filesOf(file: FileSource): Promise<(Address | Plain)[]> {
+  if (file.type === 'folder') throw invalidOption('model', 'one folder, and nothing beside it', file.name);
   if (file.type !== 'handle') return [file];
   const { handle } = file;
   const handles = handle.kind === 'file' ? [handle] : await modelIn(handle);
@@ -120,7 +148,7 @@ async function modelIn(folder: FileSystemDirectoryHandle): Promise<FileSystemFil
   const names = [...found.keys()].sort();
   const parts = partsOf(names[0] ?? '');
   if (names.length === 0 || parts.join() !== names.join()) {
-    const expected = 'a folder with one GGUF file, or with all parts of one and no other';
+    const expected = 'a folder with config.json, with one GGUF file, or with all parts of one and no other';
     throw invalidOption('model', expected, names.length === 0 ? `none in ${folder.name}` : names.join(', '));
   }
   return names.map((name) => found.get(name)!);

@@ -10,9 +10,23 @@ export interface Address {
   readonly isHub: boolean;
 }
 
+/** A folder that has an address. */
+export interface FolderAddress {
+  readonly type: 'folder';
+  readonly name: string;
+  /** Ends with a slash. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** With `*` where the key of a file has its path. */
+  readonly key: string;
+  readonly isHub: boolean;
+}
+
 export type FileSource =
   | Address
-  | { readonly type: 'blob'; readonly blob: Blob }
+  | FolderAddress
+  /** `path`: where in a folder that was chosen, as the page knows it. */
+  | { readonly type: 'blob'; readonly blob: Blob; readonly path?: string }
   | { readonly type: 'handle'; readonly handle: FileSystemFileHandle | FileSystemDirectoryHandle }
   /** A stream that stays in the page, which gives its bytes by this port. */
   | { readonly type: 'stream'; readonly port: MessagePort };
@@ -20,21 +34,35 @@ export type FileSource =
 /** Where `hf:` addresses lead, unless the caller names another hub. */
 export const HUB = 'https://huggingface.co';
 
-const HUB_ADDRESS = /^hf:([^/@]+)\/([^/@]+)\/([^@]+?)(?:@([^@]+))?$/;
+const HUB_ADDRESS = /^hf:([^/@]+)\/([^/@]+)(?:\/([^@]+?))?(?:@([^@]+))?$/;
 
-/** `hf:owner/repository/path@revision` → its address on the hub; undefined where that is malformed. */
-export function hubAddress(text: string, hub: string, token: string | null): Address | undefined {
+/**
+ * `hf:owner/repository/path@revision` → its address on the hub; without a path, or with one that ends with a slash, that of a folder.
+ * Undefined where it is malformed.
+ */
+export function hubAddress(text: string, hub: string, token: string | null): Address | FolderAddress | undefined {
   const found = HUB_ADDRESS.exec(text);
   if (!found) return undefined;
-  const [, owner, repository, path, revision = 'main'] = found as unknown as [string, string, string, string, string?];
+  const [, owner, repository, path = '', revision = 'main'] = found as unknown as [
+    string,
+    string,
+    string,
+    string?,
+    string?,
+  ];
   const encoded = path.split('/').map(encodeURIComponent).join('/');
-  return {
-    type: 'address',
-    url: `${hub.replace(/\/$/, '')}/${owner}/${repository}/resolve/${encodeURIComponent(revision)}/${encoded}`,
-    headers: token === null ? {} : { Authorization: `Bearer ${token}` },
-    key: `hf:${owner}/${repository}/${path}@${revision}`,
-    isHub: true,
-  };
+  const url = `${hub.replace(/\/$/, '')}/${owner}/${repository}/resolve/${encodeURIComponent(revision)}/${encoded}`;
+  const headers: Record<string, string> = token === null ? {} : { Authorization: `Bearer ${token}` };
+  const key = (file: string) => `hf:${owner}/${repository}/${path}${file}@${revision}`;
+  if (path !== '' && !path.endsWith('/')) return { type: 'address', url, headers, key: key(''), isHub: true };
+  return { type: 'folder', name: `${owner}/${repository}`, url, headers, key: key('*'), isHub: true };
+}
+
+/** The folder at an address that ends with a slash; a query belongs to files. */
+export function webFolder(url: URL): FolderAddress {
+  const { href } = new URL('.', url);
+  const name = url.pathname.split('/').at(-2) || url.host;
+  return { type: 'folder', name, url: href, headers: {}, key: `${href}*`, isHub: false };
 }
 
 /** `url`: absolute. A fragment is no part of what is fetched. */
@@ -63,6 +91,8 @@ export function nameOf(source: FileSource): string {
       return source.handle.name;
     case 'stream':
       return 'stream';
+    case 'folder':
+      return source.name;
     case 'address': {
       const path = new URL(source.url).pathname;
       const name = path.slice(path.lastIndexOf('/') + 1);

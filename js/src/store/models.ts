@@ -2,7 +2,7 @@
 
 import { browserDownloads, type Downloads } from '../downloads.js';
 import { WeftError } from '../errors.js';
-import { checkAddress } from '../options.js';
+import { checkAddress, checkSource } from '../options.js';
 import type { Models, StoredModel } from '../types.js';
 import { digest } from './digest.js';
 import { StoredFile, type Storage } from './file.js';
@@ -38,11 +38,17 @@ export function storedModels({ storage: open, locks }: Downloads): Models {
     },
 
     async delete(source) {
-      const found = await file(source);
-      if (!found.manifest) return false;
-      await found.remove();
-      await sweep(await storage());
-      return true;
+      const { type, key } = checkSource('source', source);
+      const found = await storage();
+      // that of a folder is any of its files
+      const [start = '', end = ''] = key.split('*');
+      const all = (await found.manifests.all()).map(([stored]) => stored);
+      const own = type === 'folder' ? all.filter((stored) => stored.startsWith(start) && stored.endsWith(end)) : [key];
+      const files = await Promise.all(own.map((stored) => StoredFile.open(found, stored)));
+      const there = files.filter(({ manifest }) => manifest);
+      for (const each of there) await each.remove();
+      if (there.length > 0) await sweep(found);
+      return there.length > 0;
     },
 
     async usage() {
@@ -123,7 +129,8 @@ async function fill(file: StoredFile, stream: ReadableStream<Uint8Array>): Promi
 
 function describe(file: StoredFile): StoredModel | undefined {
   const { source, manifest, storedBytes, complete } = file;
-  if (!manifest) return undefined;
+  // an empty one says that a folder has no such file
+  if (!manifest || manifest.size === 0) return undefined;
   return {
     source,
     size: manifest.size,

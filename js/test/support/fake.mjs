@@ -32,7 +32,10 @@ export class FakeLlm {
   info = () => JSON.stringify(INFO);
   cached_tokens = () => this.cached;
   detokenize = (ids) => String.fromCodePoint(...ids);
-  chat_prompt = (messages) => this.tokenize(`chat ${messages}`);
+  chat_prompt = (conversation) => {
+    this.conversation = JSON.parse(conversation);
+    return this.tokenize(`chat ${this.conversation.messages.at(-1).content}`);
+  };
 
   constructor(before = () => {}) {
     this.before = before;
@@ -47,6 +50,7 @@ export class FakeLlm {
   start(ids, options) {
     const [name] = this.words;
     this.name = name;
+    this.ids = [...ids];
     this.options = JSON.parse(options);
     this.log.push(['start', name]);
     this.events = [
@@ -64,6 +68,18 @@ export class FakeLlm {
 
   resume(generated) {
     this.events = this.events.filter(({ id }) => id === undefined || id >= generated.length);
+  }
+
+  vocabulary_bytes = () => new TextEncoder().encode('abc');
+  vocabulary_ends = () => Uint32Array.of(1, 2, 3);
+  end_id = () => 2;
+
+  allow(mask) {
+    this.log.push(['allow', ...mask]);
+  }
+
+  finish() {
+    this.events = [{ type: 'end', reason: 'stop', text: '' }];
   }
 
   stop() {
@@ -92,6 +108,7 @@ export const loadCall = (files, more = {}) => ({
   contextLength: null,
   threads: null,
   sha256: [],
+  quantize: null,
   store: null,
   fetchPort: null,
   ...more,
@@ -114,20 +131,42 @@ export function fakeRuntime(llm, total) {
     store: new FakeStore(),
     found: undefined,
     others: 0,
+    /** Files that ended before the last. */
+    ended: 0,
+    /** Bytes of each file that an estimate was fed. */
+    estimated: [],
+    estimate: {},
     note: undefined,
     memoryBytes: () => 65536,
     gpu: async () => ({ name: 'fake adapter', tuning: tuningOf(runtime.store, '1.0', 'adapter') }),
     startThreads: () => (runtime.others = 3),
     threads: () => 1 + runtime.others,
+    grammars: async () => {
+      throw new Error('this test has no grammars');
+    },
     Sha256: FakeSha256,
-    Loader: {
-      async create(options) {
+    Estimator: class {
+      constructor(options) {
         runtime.options = JSON.parse(options);
+        runtime.estimated = [];
+      }
+      feed(bytes) {
+        runtime.estimated.push(bytes.length);
+        return true;
+      }
+      end_file() {}
+      finish = () => JSON.stringify(runtime.estimate);
+    },
+    Loader: {
+      async create(options, files) {
+        runtime.options = JSON.parse(options);
+        runtime.files = files;
         return {
           engine_kind: () => kind,
           tuning: () => runtime.found,
           set_stream_bytes: (bytes) => fed.push(bytes),
           feed: async (bytes) => void fed.push(bytes.slice()),
+          end_file: () => (runtime.ended += 1),
           total_bytes: () => total,
           finish: async () => llm,
         };
@@ -150,8 +189,8 @@ export function connect(t, runtime) {
   return { connection: new Connection(port1, close), closed };
 }
 
-export async function loadFake(t, llm = new FakeLlm()) {
-  const { connection, closed } = connect(t, fakeRuntime(llm));
+export async function loadFake(t, llm = new FakeLlm(), more = {}) {
+  const { connection, closed } = connect(t, Object.assign(fakeRuntime(llm), more));
   const info = await connection.request(loadCall([new Blob(['x'])], { device: 'auto' }));
   return { llm: createLlm(connection, info), fake: llm, connection, closed };
 }

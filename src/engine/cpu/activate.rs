@@ -16,6 +16,7 @@ pub fn activate(activation: Activation, x: &[f32], n: usize, y_cols: usize, y_of
             Function::Silu => row(x, y, silu),
             Function::GeluTanh => row(x, y, gelu_tanh),
             Function::Gelu => row(x, y, gelu),
+            Function::Relu => row(x, y, |x| x.max(F32x4::ZERO)),
         }
         for (y, up) in y.iter_mut().zip(up) {
             *y *= up;

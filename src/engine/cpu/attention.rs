@@ -45,9 +45,9 @@ impl Work<'_> {
         pool::run(op.heads / H * tokens, |i| {
             // token by token within the heads: neighbours read the same keys
             let (first, t) = (i / tokens * H, i % tokens);
-            let position = self.position + t;
+            let seen = op.positions(self.position, t, tokens);
             let start = first / (op.heads / op.kv_heads) * op.context;
-            let cached = (start + op.first_position(position)) * d..(start + position + 1) * d;
+            let cached = (start + seen.start) * d..(start + seen.end) * d;
             let q: [&[f32]; H] = std::array::from_fn(|h| &self.q[t * op.q.cols + (first + h) * d..][..d]);
             // SAFETY: a head of a token is written by its own call
             let y = unsafe { self.y.slice(t * op.y.cols + first * d, H * d) };

@@ -213,7 +213,7 @@ impl Program {
             return Err(Error::Internal { op: "run", expected: "at least one token".into(), got: "none".into() });
         }
         self.header.truncate(IDS_OFFSET);
-        let uniform = [step.ids.len().max(1) as u32, step.position as u32, step.random];
+        let uniform = [step.ids.len().max(1) as u32, step.position as u32, step.random, step.second];
         self.header[..size_of_val(&uniform)].copy_from_slice(bytemuck::bytes_of(&uniform));
         self.header.extend_from_slice(bytemuck::cast_slice(&step.ids[..step.ids.len().min(self.capacity)]));
         gpu.queue.write_buffer(&self.step, 0, &self.header);

@@ -46,6 +46,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/matvec",
     "shared/parts",
     "shared/rope",
+    "shared/seen",
     "shared/step",
     "shared/tile",
     "shared/weight",

@@ -33,6 +33,9 @@ impl Output {
 /// Of the draw, where there is one.
 const RANDOM: u32 = 0x9e37_79b9;
 
+/// Where the second segment begins.
+const SECOND: u32 = 2;
+
 /// Work whose result is known.
 pub struct Trial {
     /// What it is, and its shape.
@@ -92,9 +95,9 @@ impl Trial {
             let v_cache = random.tensor(memory, kv_heads * context, head_dim)?.buffer;
             let y = random.tensor(memory, tokens, heads * head_dim)?;
             let mut recording = Recording::default();
-            let (scale, cap, window) = (0.3, None, None);
+            let (scale, cap, window, causal) = (0.3, None, None, true);
             let attention =
-                Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, y };
+                Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, causal, y };
             recording.push(attention)?;
             Ok((recording, vec![Output::all(y)]))
         };
@@ -105,7 +108,7 @@ impl Trial {
     }
 
     fn step(&self) -> Step<'_> {
-        Step { position: self.position, ids: &self.ids, random: RANDOM }
+        Step { position: self.position, ids: &self.ids, random: RANDOM, second: SECOND }
     }
 
     /// What the plain reference gives.

@@ -98,24 +98,50 @@ fn top_p_without_top_k_is_right_beyond_its_first_chunk() {
 
 #[test]
 fn penalties_by_hand() {
-    let penalized = |options: SamplingOptions, history: &[u32]| {
+    let adjusted = |options: SamplingOptions, history: &[u32]| {
         let mut sampler = Sampler::new(options, 0).unwrap();
-        sampler.penalize(&[2.0, -2.0, 1.0, 0.5], history);
-        sampler.penalized
+        sampler.adjust(&[2.0, -2.0, 1.0, 0.5], history);
+        sampler.adjusted
     };
     let history = [3, 0, 1, 0];
     let repetition = SamplingOptions { repetition_penalty: 2.0, ..off() };
-    assert_eq!(penalized(repetition.clone(), &history), [1.0, -4.0, 1.0, 0.25]);
+    assert_eq!(adjusted(repetition.clone(), &history), [1.0, -4.0, 1.0, 0.25]);
     let frequency = SamplingOptions { frequency_penalty: 0.5, ..off() };
-    assert_eq!(penalized(frequency, &history), [1.0, -2.5, 1.0, 0.0]);
+    assert_eq!(adjusted(frequency, &history), [1.0, -2.5, 1.0, 0.0]);
     let presence = SamplingOptions { presence_penalty: 0.25, ..off() };
-    assert_eq!(penalized(presence.clone(), &history), [1.75, -2.25, 1.0, 0.25]);
+    assert_eq!(adjusted(presence.clone(), &history), [1.75, -2.25, 1.0, 0.25]);
     // The multiplication first, then the subtractions; the last three only; ids outside the vocabulary change nothing.
     let all = SamplingOptions { repetition_penalty: 2.0, frequency_penalty: 0.5, presence_penalty: 0.25, ..off() };
-    assert_eq!(penalized(all, &history), [2.0 / 2.0 - 1.25, -4.75, 1.0, -0.5]);
-    assert_eq!(penalized(SamplingOptions { penalty_last_n: 3, ..repetition.clone() }, &history), [1.0, -4.0, 1.0, 0.5]);
-    assert_eq!(penalized(SamplingOptions { penalty_last_n: 0, ..presence }, &history), [2.0, -2.0, 1.0, 0.5]);
-    assert_eq!(penalized(repetition, &[9]), [2.0, -2.0, 1.0, 0.5]);
+    assert_eq!(adjusted(all, &history), [2.0 / 2.0 - 1.25, -4.75, 1.0, -0.5]);
+    assert_eq!(adjusted(SamplingOptions { penalty_last_n: 3, ..repetition.clone() }, &history), [1.0, -4.0, 1.0, 0.5]);
+    assert_eq!(adjusted(SamplingOptions { penalty_last_n: 0, ..presence }, &history), [2.0, -2.0, 1.0, 0.5]);
+    assert_eq!(adjusted(repetition, &[9]), [2.0, -2.0, 1.0, 0.5]);
+}
+
+#[test]
+fn a_bias_comes_before_the_penalties_and_an_unknown_id_does_nothing() {
+    let biased = SamplingOptions { logit_bias: vec![(1, 5.0), (9, 1.0)], ..off() };
+    let mut sampler = Sampler::new(SamplingOptions { repetition_penalty: 2.0, ..biased.clone() }, 0).unwrap();
+    sampler.adjust(&[2.0, -2.0], &[1]);
+    assert_eq!(sampler.adjusted, [2.0, 1.5]);
+    assert!(sampler.device_values().is_none(), "a device knows nothing of biases");
+    let greedy = SamplingOptions { temperature: 0.0, ..biased };
+    assert_eq!(Sampler::new(greedy, 0).unwrap().sample(&[2.0, -2.0], &[]).unwrap(), 1);
+}
+
+#[test]
+fn only_what_is_allowed_is_drawn() {
+    let logits: Vec<f32> = (0..70).map(|i| i as f32 / 10.0).collect();
+    let mut sampler = Sampler::new(SamplingOptions::greedy(), 0).unwrap();
+    assert_eq!(sampler.sample(&logits, &[]).unwrap(), 69);
+    // what lies beyond the mask is not allowed either
+    sampler.allow(vec![1 << 3, 1 << 8]);
+    assert_eq!(sampler.sample(&logits, &[]).unwrap(), 40);
+    sampler.allow(vec![1 << 3]);
+    assert_eq!(sampler.sample(&logits, &[]).unwrap(), 3);
+    assert!(sampler.device_values().is_none());
+    sampler.allow(vec![0, 0, 0]);
+    assert!(sampler.sample(&logits, &[]).is_err(), "nothing is allowed");
 }
 
 #[test]

@@ -33,11 +33,12 @@ impl Steps {
         Ok(steps)
     }
 
-    /// Refuses what a model of this kind would leave out.
-    pub(super) fn check(&self, kind: &str) -> Result<()> {
+    /// Refuses what a model of this kind would leave out. `word_ends`: whether it is BPE that marks where words end.
+    pub(super) fn check(&self, kind: &str, word_ends: bool) -> Result<()> {
         let of_bpe = !self.patterns.is_empty() || self.nfc || self.byte_level;
         let of_unigram = !self.charsmap.is_empty() || self.remove_extra_whitespaces;
         let stray = match kind {
+            "BPE" if word_ends => of_bpe || of_unigram || self.blocks || self.prefix || self.bert.is_none(),
             "BPE" => of_unigram || self.bert.is_some(),
             "Unigram" => of_bpe || self.bert.is_some(),
             _ => of_bpe || of_unigram || self.blocks || self.prefix,

@@ -81,3 +81,46 @@ fn a_step_that_is_not_known_is_named() {
     refused("/model/vocab/lo", json!(4_000_000_000_u32), "ids up to 4000000001");
     refused("/model/vocab", json!(1), "tokenizer.json");
 }
+
+#[test]
+fn what_stands_between_two_texts_is_as_the_file_has_it() {
+    let special = |id: &str| json!({"SpecialToken": {"id": id, "type_id": 0}});
+    let text = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
+    let template = json!({"type": "TemplateProcessing", "single": [special("[CLS]"), text("A"), special("[SEP]")],
+        "pair": [special("[CLS]"), text("A"), special("[SEP]"), special("[SEP]"), text("B"), special("[SEP]")]});
+    let around = |kind: &str| json!({"type": kind, "cls": ["[CLS]", 0], "sep": ["[SEP]", 1]});
+    for (processor, expected) in [
+        (around("BertProcessing"), vec![0, 3, 1, 4, 1]),
+        (around("RobertaProcessing"), vec![0, 3, 1, 1, 4, 1]),
+        (template, vec![0, 3, 1, 1, 4, 1]),
+    ] {
+        let file = json!({
+            "added_tokens": [
+                {"id": 0, "content": "[CLS]", "special": true},
+                {"id": 1, "content": "[SEP]", "special": true},
+                {"id": 2, "content": "[UNK]", "special": true},
+            ],
+            "normalizer": {"type": "BertNormalizer", "lowercase": true},
+            "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "post_processor": processor,
+            "model": {"type": "WordPiece", "unk_token": "[UNK]",
+                "vocab": {"[CLS]": 0, "[SEP]": 1, "[UNK]": 2, "a": 3, "b": 4}},
+        });
+        let (tokenizer, _) = load(&file, None).unwrap();
+        assert_eq!(tokenizer.segments(&[3], Some(&[4])).ids, expected, "{}", file["post_processor"]);
+        assert_eq!(tokenizer.segments(&[3], None).ids, [0, 3, 1]);
+    }
+}
+
+#[test]
+fn several_special_tokens_may_come_before_a_text() {
+    let mut file = llama();
+    let special = |token: &str| json!({"SpecialToken": {"id": token, "type_id": 0}});
+    file["post_processor"]["single"] =
+        json!([special("<|user|>"), special("<s>"), {"Sequence": {"id": "A", "type_id": 0}}]);
+    let (tokenizer, _) = load(&file, None).unwrap();
+    assert_eq!(tokenizer.encode("lo", WHOLE).unwrap(), [8, 1, 6]);
+    assert_eq!(tokenizer.encode("<|user|><s>lo", WHOLE).unwrap(), [8, 1, 6]);
+    file["post_processor"]["single"][1] = special("<t>");
+    assert!(load(&file, None).err().unwrap().to_string().contains("<t>"));
+}

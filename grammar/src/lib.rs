@@ -1,0 +1,234 @@
+//! Constrained answers: which tokens may come next, so that whatever is drawn fits a JSON Schema, a regular expression, a Lark
+//! grammar or one of several texts. `llguidance` does the work; this gives it a vocabulary and names what a caller may ask.
+//!
+//! It is a module of its own beside the engine's: most pages constrain nothing, and need not fetch it.
+
+#[cfg(target_arch = "wasm32")]
+mod web;
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use llguidance::api::TopLevelGrammar;
+use llguidance::{Matcher, ParserFactory};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use toktrie::{ApproximateTokEnv, TokRxInfo, TokTrie};
+
+/// What an answer may be, as the package's option has it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Constraint {
+    /// JSON that fits a schema, draft 2020-12. A keyword that cannot be enforced is an error.
+    JsonSchema(Value),
+    /// A text that an expression in Rust's syntax matches as a whole.
+    Regex(String),
+    /// A text that a Lark grammar derives, from `start`.
+    Lark(String),
+    /// One of these texts.
+    Choices(Vec<String>),
+}
+
+impl Constraint {
+    fn grammar(self) -> Result<TopLevelGrammar> {
+        Ok(match self {
+            Self::JsonSchema(schema) => TopLevelGrammar::from_json_schema(with_plain_spaces(schema)?),
+            Self::Regex(pattern) => TopLevelGrammar::from_regex(&pattern),
+            Self::Lark(grammar) => TopLevelGrammar::from_lark(grammar),
+            Self::Choices(choices) if choices.is_empty() => bail!("there is nothing to choose from"),
+            Self::Choices(choices) => {
+                let escaped: Vec<String> = choices.iter().map(|choice| escape(choice)).collect();
+                TopLevelGrammar::from_regex(&format!("(?:{})", escaped.join("|")))
+            }
+        })
+    }
+}
+
+/// A schema under which JSON has one space after a colon and a comma and none elsewhere, as Python writes it, unless it says itself
+/// how: small models fill whatever room for white space they are given.
+fn with_plain_spaces(schema: Value) -> Result<Value> {
+    const OPTIONS: &str = "x-guidance";
+    let mut schema = match schema {
+        Value::Object(schema) => schema,
+        Value::Bool(true) => Map::new(),
+        Value::Bool(false) => bail!("the schema `false` allows nothing"),
+        other => bail!("a schema is an object or a boolean, not {other}"),
+    };
+    let spaces = json!({ "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": " });
+    schema.entry(OPTIONS).or_insert(spaces);
+    Ok(schema.into())
+}
+
+/// `text` as an expression that matches it alone.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$#&-~/".contains(c) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+/// Begins the bytes of a special token in [`Grammars::new`]: no text has this byte.
+pub const SPECIAL: u8 = TokTrie::SPECIAL_TOKEN_MARKER;
+
+/// A vocabulary, ready for constraints.
+pub struct Grammars {
+    factory: ParserFactory,
+}
+
+impl Grammars {
+    /// `tokens`: the bytes of every token, by id, those of special ones after [`SPECIAL`]. `end`: the token that ends an answer. Errors: `end`
+    /// is none of them.
+    pub fn new(tokens: &[Vec<u8>], end: u32) -> Result<Self> {
+        if end as usize >= tokens.len() {
+            bail!("the vocabulary has no token {end} to end an answer with");
+        }
+        let info = TokRxInfo::new(tokens.len() as u32, end);
+        let environment = Arc::new(ApproximateTokEnv::new(TokTrie::from(&info, tokens)));
+        let environment: toktrie::TokEnv = environment;
+        let mut factory = ParserFactory::new_simple(&environment)?;
+        factory.quiet();
+        factory.limits_mut().verbose_errors = false;
+        Ok(Self { factory })
+    }
+
+    /// At the start of an answer. Errors: the constraint does not parse, is too large, or cannot be enforced.
+    pub fn constrain(&self, constraint: Constraint) -> Result<Constrained> {
+        let parser = self.factory.create_parser(constraint.grammar()?);
+        let mut matcher = Matcher::new(parser);
+        if let Some(error) = matcher.get_error() {
+            bail!(error);
+        }
+        if let Some(warning) = matcher.grammar_warnings().first() {
+            bail!("{warning}");
+        }
+        Ok(Constrained { matcher })
+    }
+}
+
+/// An answer under way.
+pub struct Constrained {
+    matcher: Matcher,
+}
+
+impl Constrained {
+    /// Which tokens may come next: a bit each, from the lowest of the first word on. The end is among them where the answer may end.
+    pub fn mask(&mut self) -> Result<Vec<u32>> {
+        Ok(self.matcher.compute_mask_or_eos()?.as_slice().to_vec())
+    }
+
+    /// Takes the token that was drawn. Errors: it was not allowed.
+    pub fn accept(&mut self, id: u32) -> Result<()> {
+        self.matcher.consume_token(id).with_context(|| format!("token {id} is not allowed here"))
+    }
+
+    /// Whether the answer may end here.
+    pub fn may_end(&mut self) -> bool {
+        self.matcher.is_accepting().unwrap_or(false)
+    }
+
+    /// Whether it must: nothing can follow.
+    pub fn must_end(&self) -> bool {
+        self.matcher.is_stopped()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const END: u32 = 256;
+
+    /// A token a byte, some words, and the end.
+    fn grammars() -> Grammars {
+        let mut tokens: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
+        // one that llguidance would take for special
+        tokens[255] = Vec::new();
+        tokens.push([&[SPECIAL], &b"<|end|>"[..]].concat());
+        tokens.extend([&b"true"[..], b"{\"", b"yes"].map(<[u8]>::to_vec));
+        Grammars::new(&tokens, END).unwrap()
+    }
+
+    fn allows(mask: &[u32], id: u32) -> bool {
+        mask[id as usize / 32] >> (id % 32) & 1 == 1
+    }
+
+    /// Whether `text` may be the answer, told a byte at a time by the masks.
+    fn accepts(constraint: &Constraint, text: &str) -> bool {
+        let mut constrained = grammars().constrain(constraint.clone()).unwrap();
+        for byte in text.bytes() {
+            if !allows(&constrained.mask().unwrap(), u32::from(byte)) {
+                return false;
+            }
+            constrained.accept(u32::from(byte)).unwrap();
+        }
+        constrained.may_end() && allows(&constrained.mask().unwrap(), END)
+    }
+
+    fn parse(constraint: Value) -> Constraint {
+        serde_json::from_value(constraint).unwrap()
+    }
+
+    #[test]
+    fn a_schema_allows_what_fits_it() {
+        let schema = parse(json!({ "jsonSchema": {
+            "type": "object",
+            "properties": { "name": { "type": "string" }, "age": { "type": "integer", "minimum": 0 } },
+            "required": ["name", "age"],
+            "additionalProperties": false,
+        } }));
+        assert!(accepts(&schema, r#"{"name": "Ada", "age": 36}"#));
+        for wrong in [
+            r#"{"name": "Ada"}"#,
+            r#"{"name": "Ada", "age": -1}"#,
+            r#"{"name": 3, "age": 3}"#,
+            "{}",
+            r#"{  "name": "A", "age": 1}"#,
+        ] {
+            assert!(!accepts(&schema, wrong), "{wrong}");
+        }
+        assert!(accepts(&parse(json!({ "jsonSchema": true })), r#"[1, "a", null]"#));
+    }
+
+    #[test]
+    fn expressions_grammars_and_choices_are_matched_whole() {
+        let date = parse(json!({ "regex": r"\d{4}-\d\d" }));
+        assert!(accepts(&date, "2026-11") && !accepts(&date, "2026-1") && !accepts(&date, "x2026-11"));
+        let lark = parse(json!({ "lark": "start: \"<\" word \">\"\nword: /[a-z]+/" }));
+        assert!(accepts(&lark, "<abc>") && !accepts(&lark, "<>"));
+        let choices = parse(json!({ "choices": ["yes", "no", "a/b (c)? \"d\"\n"] }));
+        assert!(accepts(&choices, "yes") && accepts(&choices, "no") && !accepts(&choices, "yesno"));
+        assert!(accepts(&choices, "a/b (c)? \"d\"\n") && !accepts(&choices, "a/b c \"d\"\n"));
+    }
+
+    #[test]
+    fn an_answer_that_is_whole_must_end() {
+        let mut constrained = grammars().constrain(parse(json!({ "choices": ["yes"] }))).unwrap();
+        assert!(!constrained.may_end());
+        let yes = END + 3;
+        assert!(allows(&constrained.mask().unwrap(), yes));
+        assert!(!constrained.must_end());
+        constrained.accept(yes).unwrap();
+        assert!(constrained.may_end() && constrained.must_end());
+        let only_the_end: Vec<u32> = constrained.mask().unwrap();
+        assert_eq!(only_the_end.iter().map(|word| word.count_ones()).sum::<u32>(), 1);
+        assert!(allows(&only_the_end, END));
+    }
+
+    #[test]
+    fn what_cannot_be_enforced_is_named() {
+        let error = |constraint: Value| grammars().constrain(parse(constraint)).err().unwrap().to_string();
+        assert!(error(json!({ "jsonSchema": { "not": { "type": "string" } } })).contains("not"));
+        assert!(error(json!({ "jsonSchema": { "type": "array", "uniqueItems": true } })).contains("uniqueItems"));
+        assert!(error(json!({ "jsonSchema": 3 })).contains("not 3"));
+        assert!(error(json!({ "choices": [] })).contains("nothing"));
+        assert!(!error(json!({ "regex": "(" })).is_empty());
+        assert!(!error(json!({ "lark": "no start" })).is_empty());
+        assert!(grammars().constrain(parse(json!({ "choices": ["a"] }))).unwrap().accept(0).is_err());
+        assert!(Grammars::new(&[vec![97]], 1).is_err());
+        assert!(serde_json::from_value::<Constraint>(json!({ "gbnf": "" })).is_err());
+    }
+}

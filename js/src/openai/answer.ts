@@ -1,0 +1,69 @@
+/** What chat and text completions have in common: one request, several answers, their usage. */
+
+import { WeftError } from '../errors.js';
+import type { Finish, Llm, Piece, TokenLogprob, TokenLogprobs, Usage } from '../types.js';
+import type { CompletionUsage, TopLogprob } from './types.js';
+
+/** What every answer to a request, and every chunk of one, says of it. */
+export interface Header {
+  readonly id: string;
+  readonly created: number;
+  readonly model: string;
+}
+
+export function header(llm: Llm, kind: string): Header {
+  return { id: `${kind}-${crypto.randomUUID()}`, created: Math.floor(Date.now() / 1000), model: llm.info.name };
+}
+
+/** The tokens of a generation, then its end. An answer that was aborted fails with the signal's reason. */
+export async function* untilAborted(
+  pieces: AsyncIterable<Piece>,
+  signal: AbortSignal | null | undefined,
+): AsyncGenerator<Piece> {
+  for await (const piece of pieces) {
+    if (piece.finish?.reason === 'abort') {
+      signal?.throwIfAborted();
+      throw new WeftError('DISPOSED', 'the model was disposed of; load it again');
+    }
+    yield piece;
+  }
+}
+
+/** The usage of all answers together. They have the prompt in common, which is counted once, as OpenAI's servers do. */
+export class UsageSum {
+  #first: Usage | undefined;
+  #prompt = 0;
+  #cached = 0;
+  #completion = 0;
+
+  /** `newPrompt`: whether this answer is the first to its prompt. */
+  add({ usage }: Finish, newPrompt: boolean): void {
+    this.#first ??= usage;
+    this.#completion += usage.completionTokens;
+    if (!newPrompt) return;
+    this.#prompt += usage.promptTokens;
+    this.#cached += usage.cachedTokens;
+  }
+
+  sum(): CompletionUsage {
+    return {
+      prompt_tokens: this.#prompt,
+      completion_tokens: this.#completion,
+      total_tokens: this.#prompt + this.#completion,
+      prompt_tokens_details: { cached_tokens: this.#cached },
+      timings: {
+        time_to_first_token_ms: this.#first?.timeToFirstTokenMs ?? 0,
+        prompt_tokens_per_second: this.#first?.promptTokensPerSecond ?? 0,
+        tokens_per_second: this.#first?.tokensPerSecond ?? 0,
+      },
+    };
+  }
+}
+
+export function toLogprob({ text, bytes, logprob }: TokenLogprob): TopLogprob {
+  return { token: text, bytes: [...bytes], logprob };
+}
+
+export function toChatLogprob(logprobs: TokenLogprobs): TopLogprob & { top_logprobs: TopLogprob[] } {
+  return { ...toLogprob(logprobs), top_logprobs: logprobs.top.map(toLogprob) };
+}

@@ -1,0 +1,129 @@
+/** `chat.completions.create`. */
+
+import type { Llm } from '../types.js';
+import { header, toChatLogprob, untilAborted, UsageSum, type Header } from './answer.js';
+import { planChat, type ChatPlan } from './request.js';
+import { ToolParser, type Part } from './tool-parser.js';
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ChatCompletions,
+  ChatDelta,
+  ChatFinishReason,
+  ChatLogprobs,
+  CompletionUsage,
+  FunctionToolCall,
+  RequestOptions,
+} from './types.js';
+
+/** One step of the answers to a request. */
+interface Step {
+  readonly index: number;
+  readonly delta: ChatDelta;
+  readonly logprobs: ChatLogprobs | null;
+  readonly finish: ChatFinishReason | null;
+}
+
+export function createChatCompletions(llm: () => Llm): ChatCompletions {
+  const create = async (request: ChatCompletionRequest, options: RequestOptions = {}) => {
+    const plan = planChat(request, options, llm().info.contextLength);
+    const usage = new UsageSum();
+    const steps = answer(llm(), plan, usage, options.signal);
+    const common = header(llm(), 'chatcmpl');
+    return plan.stream
+      ? chunks(steps, common, plan.includeUsage ? usage : null)
+      : whole(steps, common, usage, plan.answers.length);
+  };
+  return { create: create as ChatCompletions['create'] };
+}
+
+/** The answers, one after the other: all but the first find the prompt in the KV cache. */
+async function* answer(
+  llm: Llm,
+  plan: ChatPlan,
+  usage: UsageSum,
+  signal: RequestOptions['signal'],
+): AsyncGenerator<Step> {
+  for (const [index, options] of plan.answers.entries()) {
+    const parser = plan.tools.length > 0 ? new ToolParser(plan.tools) : undefined;
+    let calls = 0;
+    yield { index, delta: { role: 'assistant', content: '' }, logprobs: null, finish: null };
+    for await (const piece of untilAborted(llm.chat(plan.messages, options), signal)) {
+      const parts = parser ? parser.push(piece.text) : plainPart(piece.text);
+      if (piece.finish && parser) parts.push(...parser.end());
+      const logprobs =
+        !piece.finish && piece.logprobs ? { content: [toChatLogprob(piece.logprobs)], refusal: null } : null;
+      // a token is told of once, whatever came of its text
+      if (logprobs && parts.length === 0) yield { index, delta: {}, logprobs, finish: null };
+      for (const [i, part] of parts.entries()) {
+        const delta =
+          part.type === 'text' ? { content: part.text } : { tool_calls: [{ index: calls++, ...toolCall(part) }] };
+        yield { index, delta, logprobs: i === 0 ? logprobs : null, finish: null };
+      }
+      if (!piece.finish) continue;
+      usage.add(piece.finish, index === 0);
+      const reason = piece.finish.reason === 'length' ? 'length' : 'stop';
+      yield { index, delta: {}, logprobs: null, finish: calls > 0 && reason === 'stop' ? 'tool_calls' : reason };
+    }
+  }
+}
+
+function plainPart(text: string): Part[] {
+  return text ? [{ type: 'text', text }] : [];
+}
+
+function toolCall({ name, arguments: json }: Extract<Part, { type: 'call' }>): FunctionToolCall {
+  return { id: `call_${crypto.randomUUID()}`, type: 'function', function: { name, arguments: json } };
+}
+
+async function* chunks(
+  steps: AsyncIterable<Step>,
+  common: Header,
+  usage: UsageSum | null,
+): AsyncGenerator<ChatCompletionChunk> {
+  const chunk = (choices: ChatCompletionChunk['choices'], sum: CompletionUsage | null): ChatCompletionChunk => ({
+    ...common,
+    object: 'chat.completion.chunk',
+    choices,
+    ...(usage ? { usage: sum } : {}),
+  });
+  for await (const { index, delta, logprobs, finish } of steps) {
+    yield chunk([{ index, delta, logprobs, finish_reason: finish }], null);
+  }
+  if (usage) yield chunk([], usage.sum());
+}
+
+async function whole(
+  steps: AsyncIterable<Step>,
+  common: Header,
+  usage: UsageSum,
+  count: number,
+): Promise<ChatCompletion> {
+  const answers = Array.from({ length: count }, () => ({
+    text: '',
+    calls: [] as FunctionToolCall[],
+    logprobs: [] as NonNullable<ChatLogprobs['content']>,
+    finish: 'stop' as ChatFinishReason,
+  }));
+  for await (const { index, delta, logprobs, finish } of steps) {
+    const answer = answers[index];
+    if (!answer) continue;
+    answer.text += delta.content ?? '';
+    answer.calls.push(...(delta.tool_calls ?? []).map(({ index: _, ...call }) => call));
+    answer.logprobs.push(...(logprobs?.content ?? []));
+    if (finish) answer.finish = finish;
+  }
+  const choices = answers.map(({ text, calls, logprobs, finish }, index): ChatCompletion['choices'][number] => ({
+    index,
+    message: {
+      role: 'assistant',
+      content: calls.length > 0 && text === '' ? null : text,
+      refusal: null,
+      ...(calls.length > 0 ? { tool_calls: calls } : {}),
+    },
+    finish_reason: finish,
+    logprobs: logprobs.length > 0 ? { content: logprobs, refusal: null } : null,
+  }));
+  return { ...common, object: 'chat.completion', choices, usage: usage.sum() };
+}

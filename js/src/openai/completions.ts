@@ -1,0 +1,112 @@
+/** `completions.create`. */
+
+import type { Llm, TokenLogprobs } from '../types.js';
+import { header, untilAborted, UsageSum, type Header } from './answer.js';
+import { planText, type TextPlan } from './request.js';
+import type {
+  Completion,
+  CompletionChunk,
+  CompletionRequest,
+  Completions,
+  CompletionUsage,
+  RequestOptions,
+  TextLogprobs,
+} from './types.js';
+
+interface Step {
+  readonly index: number;
+  readonly text: string;
+  readonly logprobs: TextLogprobs | null;
+  readonly finish: 'stop' | 'length' | null;
+}
+
+export function createCompletions(llm: () => Llm): Completions {
+  const create = async (request: CompletionRequest, options: RequestOptions = {}) => {
+    const plan = planText(request, options, llm().info.contextLength);
+    const usage = new UsageSum();
+    const steps = answer(llm(), plan, usage, options.signal);
+    const common = header(llm(), 'cmpl');
+    const count = plan.prompts.length * plan.answers.length;
+    return plan.stream ? chunks(steps, common, plan.includeUsage ? usage : null) : whole(steps, common, usage, count);
+  };
+  return { create: create as Completions['create'] };
+}
+
+/** All answers to the first prompt, then those to the second, numbered through. */
+async function* answer(
+  llm: Llm,
+  plan: TextPlan,
+  usage: UsageSum,
+  signal: RequestOptions['signal'],
+): AsyncGenerator<Step> {
+  let index = 0;
+  for (const prompt of plan.prompts) {
+    for (const [i, options] of plan.answers.entries()) {
+      const offset = { next: 0 };
+      if (plan.echo) {
+        const text = typeof prompt === 'string' ? prompt : await llm.detokenize(prompt);
+        offset.next = text.length;
+        yield { index, text, logprobs: null, finish: null };
+      }
+      for await (const piece of untilAborted(llm.generate(prompt, options), signal)) {
+        const logprobs = !piece.finish && piece.logprobs ? textLogprobs(piece.logprobs, offset) : null;
+        if (piece.finish) usage.add(piece.finish, i === 0);
+        const finish = piece.finish && (piece.finish.reason === 'length' ? 'length' : 'stop');
+        if (piece.text || logprobs || finish) yield { index, text: piece.text, logprobs, finish };
+      }
+      index += 1;
+    }
+  }
+}
+
+function textLogprobs({ text, logprob, top }: TokenLogprobs, offset: { next: number }): TextLogprobs {
+  const at = offset.next;
+  offset.next += text.length;
+  return {
+    tokens: [text],
+    token_logprobs: [logprob],
+    top_logprobs: [Object.fromEntries(top.map((token) => [token.text, token.logprob]))],
+    text_offset: [at],
+  };
+}
+
+async function* chunks(
+  steps: AsyncIterable<Step>,
+  common: Header,
+  usage: UsageSum | null,
+): AsyncGenerator<CompletionChunk> {
+  const chunk = (choices: CompletionChunk['choices'], sum: CompletionUsage | null): CompletionChunk => ({
+    ...common,
+    object: 'text_completion',
+    choices,
+    ...(usage ? { usage: sum } : {}),
+  });
+  for await (const { finish, ...step } of steps) yield chunk([{ ...step, finish_reason: finish }], null);
+  if (usage) yield chunk([], usage.sum());
+}
+
+async function whole(steps: AsyncIterable<Step>, common: Header, usage: UsageSum, count: number): Promise<Completion> {
+  const choices = Array.from({ length: count }, (_, index): Completion['choices'][number] => ({
+    index,
+    text: '',
+    finish_reason: 'stop',
+    logprobs: null,
+  }));
+  for await (const { index, text, logprobs, finish } of steps) {
+    const choice = choices[index];
+    if (!choice) continue;
+    choice.text += text;
+    if (logprobs) choice.logprobs = choice.logprobs ? join(choice.logprobs, logprobs) : logprobs;
+    if (finish) choice.finish_reason = finish;
+  }
+  return { ...common, object: 'text_completion', choices, usage: usage.sum() };
+}
+
+function join(a: TextLogprobs, b: TextLogprobs): TextLogprobs {
+  return {
+    tokens: [...a.tokens, ...b.tokens],
+    token_logprobs: [...a.token_logprobs, ...b.token_logprobs],
+    top_logprobs: [...a.top_logprobs, ...b.top_logprobs],
+    text_offset: [...a.text_offset, ...b.text_offset],
+  };
+}

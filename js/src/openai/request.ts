@@ -1,0 +1,229 @@
+/** What a request asks for → weft's own options; what weft cannot do is refused by name. */
+
+import { invalidOption, WeftError } from '../errors.js';
+import type { ChatOptions, GenerateOptions, Message, ToolDescription } from '../types.js';
+import { KEPT_TOKENS } from './tool-formats.js';
+import type {
+  ChatCompletionRequest,
+  ChatMessage,
+  CompletionRequest,
+  ContentPart,
+  RequestOptions,
+  Tool,
+} from './types.js';
+
+/** They concern a server and its accounts, and change no answer. */
+const IGNORED = new Set([
+  ...['metadata', 'parallel_tool_calls', 'prompt_cache_key', 'prompt_cache_retention', 'safety_identifier'],
+  ...['service_tier', 'store', 'user', 'verbosity', 'prediction'],
+]);
+
+const COMMON = [
+  ...['model', 'max_tokens', 'n', 'seed', 'stop', 'stream', 'stream_options', 'temperature', 'top_p'],
+  ...['frequency_penalty', 'presence_penalty', 'logit_bias'],
+];
+
+const CHAT = new Set([
+  ...COMMON,
+  ...['messages', 'max_completion_tokens', 'logprobs', 'top_logprobs', 'tools', 'tool_choice', 'response_format'],
+  ...['reasoning_effort', 'chat_template_kwargs', 'modalities'],
+]);
+
+const TEXT = new Set([...COMMON, 'prompt', 'logprobs', 'echo', 'best_of', 'suffix']);
+
+/** Most answers to one request. */
+const MAX_N = 128;
+
+/** Most alternatives beside a token, as OpenAI has it. */
+const MAX_TOP_LOGPROBS = 20;
+
+export interface Plan<Options> {
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  /** How to generate each of the answers. */
+  readonly answers: readonly Options[];
+}
+
+export interface ChatPlan extends Plan<ChatOptions> {
+  readonly messages: readonly Message[];
+  /** Names of the functions that the model knows of. */
+  readonly tools: readonly string[];
+}
+
+export interface TextPlan extends Plan<GenerateOptions> {
+  readonly prompts: readonly (string | readonly number[])[];
+  readonly echo: boolean;
+}
+
+export function planChat(request: ChatCompletionRequest, { signal }: RequestOptions, context: number): ChatPlan {
+  checkFields(request, CHAT);
+  const { modalities } = request as { modalities?: unknown };
+  if (Array.isArray(modalities) && modalities.some((kind) => kind !== 'text')) {
+    throw invalidOption('modalities', "['text']", modalities);
+  }
+  const { max_completion_tokens: most, logprobs, top_logprobs: top } = request;
+  if (top != null && !logprobs) throw invalidOption('top_logprobs', 'none without `logprobs`', top);
+  const { tools, description } = planTools(request);
+  const variables = {
+    ...(request.reasoning_effort == null ? {} : { reasoning_effort: request.reasoning_effort }),
+    ...request.chat_template_kwargs,
+  };
+  const options: ChatOptions = {
+    ...common({ ...request, max_tokens: most ?? request.max_tokens ?? null }, signal, context),
+    ...(logprobs ? { topLogprobs: checkTop('top_logprobs', top ?? 0) } : {}),
+    ...(description.length ? { tools: description, keepSpecial: KEPT_TOKENS } : {}),
+    ...formatConstraint(request.response_format),
+    variables,
+  };
+  return { ...plan(request, options), messages: planMessages(request.messages), tools };
+}
+
+export function planText(request: CompletionRequest, { signal }: RequestOptions, context: number): TextPlan {
+  checkFields(request, TEXT);
+  const { best_of: best, suffix } = request as { best_of?: unknown; suffix?: unknown };
+  if (best != null && best !== (request.n ?? 1)) throw unable('best_of', 'as many as `n`', best);
+  if (suffix != null) throw unable('suffix', 'none', suffix);
+  const { prompt, logprobs, echo } = request;
+  const options: GenerateOptions = {
+    ...common(request, signal, context),
+    ...(logprobs == null ? {} : { topLogprobs: checkTop('logprobs', logprobs) }),
+  };
+  return { ...plan(request, options), prompts: planPrompts(prompt), echo: echo === true };
+}
+
+function plan<Options extends GenerateOptions>(
+  request: ChatCompletionRequest | CompletionRequest,
+  options: Options,
+): Plan<Options> {
+  const { n, seed, stream, stream_options: streamOptions } = request;
+  const count = n ?? 1;
+  if (!Number.isInteger(count) || count < 1 || count > MAX_N)
+    throw invalidOption('n', `an integer from 1 to ${MAX_N}`, n);
+  // with one seed for all, they would be one answer
+  const answers = Array.from({ length: count }, (_, i) => (seed == null ? options : { ...options, seed: seed + i }));
+  return { stream: stream === true, includeUsage: streamOptions?.include_usage === true, answers };
+}
+
+function common(
+  request: ChatCompletionRequest | CompletionRequest,
+  signal: AbortSignal | null | undefined,
+  context: number,
+): GenerateOptions {
+  const { logit_bias: logitBias, frequency_penalty: frequency, presence_penalty: presence } = request;
+  const given = {
+    maxTokens: request.max_tokens,
+    temperature: request.temperature,
+    topP: request.top_p,
+    stop: request.stop,
+    frequencyPenalty: frequency,
+    presencePenalty: presence,
+    // OpenAI's penalties look at the whole text.
+    penaltyLastN: frequency || presence ? context : null,
+    logitBias,
+    signal,
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value != null));
+}
+
+function checkTop(name: string, top: number): number {
+  if (Number.isInteger(top) && top >= 0 && top <= MAX_TOP_LOGPROBS) return top;
+  throw invalidOption(name, `an integer from 0 to ${MAX_TOP_LOGPROBS}`, top);
+}
+
+function formatConstraint(format: ChatCompletionRequest['response_format']): Pick<GenerateOptions, 'constraint'> {
+  if (!format || format.type === 'text') return {};
+  if (format.type === 'json_object') return { constraint: { jsonSchema: { type: 'object' } } };
+  if (format.type === 'json_schema') return { constraint: { jsonSchema: format.json_schema?.schema ?? true } };
+  throw unable('response_format', 'one of the types text, json_object, json_schema', format.type);
+}
+
+function planTools({ tools = [], tool_choice: choice }: ChatCompletionRequest): {
+  tools: string[];
+  description: ToolDescription[];
+} {
+  if (!Array.isArray(tools)) throw invalidOption('tools', 'an array', tools);
+  if (choice != null && choice !== 'auto' && choice !== 'none') {
+    throw unable('tool_choice', "'auto' or 'none'", typeof choice === 'object' ? JSON.stringify(choice) : choice);
+  }
+  if (choice === 'none') return { tools: [], description: [] };
+  const description = (tools as readonly Tool[]).map((tool, index): ToolDescription => {
+    if (tool?.type !== 'function' || !tool.function) throw unable(`tools[${index}].type`, "'function'", tool?.type);
+    const { strict: _, ...described } = tool.function;
+    return { type: 'function', function: described };
+  });
+  return { tools: description.map((tool) => tool.function.name), description };
+}
+
+function planMessages(messages: readonly ChatMessage[]): Message[] {
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw invalidOption('messages', 'an array of { role, content }, not empty', messages);
+  }
+  return (messages as readonly ChatMessage[]).map((message, index) => {
+    const at = `messages[${index}]`;
+    const { role, content, name, tool_calls: calls, tool_call_id: id } = message ?? {};
+    const text = content == null && calls?.length ? null : textOf(`${at}.content`, content);
+    const roles: Partial<Record<ChatMessage['role'], string>> = { developer: 'system', function: 'tool' };
+    return {
+      role: roles[role] ?? role,
+      content: text,
+      ...(name === undefined ? {} : { name }),
+      ...(calls?.length ? { tool_calls: calls.map((call, i) => templateCall(`${at}.tool_calls[${i}]`, call)) } : {}),
+      ...(id === undefined ? {} : { tool_call_id: id }),
+    };
+  });
+}
+
+/** Templates write arguments as the JSON that they are, so they are given as data. */
+function templateCall(
+  at: string,
+  { id, type, function: called }: NonNullable<ChatMessage['tool_calls']>[number],
+): unknown {
+  if (type !== 'function' || !called) throw unable(`${at}.type`, "'function'", type);
+  return { id, type, function: { name: called.name, arguments: dataOf(called.arguments) } };
+}
+
+function dataOf(json: string): unknown {
+  try {
+    const data: unknown = JSON.parse(json);
+    return typeof data === 'object' && data !== null ? data : json;
+  } catch {
+    return json; // what a model once wrote, which need not be JSON
+  }
+}
+
+function textOf(at: string, content: ChatMessage['content']): string {
+  if (!Array.isArray(content)) {
+    if (typeof content === 'string') return content;
+    throw invalidOption(at, 'a string, or an array of parts', content);
+  }
+  const texts = (content as readonly ContentPart[]).map((part, index) => {
+    if (part?.type !== 'text' || typeof part.text !== 'string')
+      throw unable(`${at}[${index}].type`, "'text'", part?.type);
+    return part.text;
+  });
+  return texts.join('');
+}
+
+function planPrompts(prompt: CompletionRequest['prompt']): (string | readonly number[])[] {
+  if (typeof prompt === 'string') return [prompt];
+  const isIds = (value: unknown): value is readonly number[] =>
+    Array.isArray(value) && value.length > 0 && value.every((id) => typeof id === 'number');
+  if (isIds(prompt)) return [prompt];
+  const prompts: readonly unknown[] = Array.isArray(prompt) ? prompt : [];
+  const fits = (value: unknown): value is string | readonly number[] => typeof value === 'string' || isIds(value);
+  if (prompts.length > 0 && prompts.every(fits)) return [...prompts];
+  throw invalidOption('prompt', 'a string, token ids, or an array of those, not empty', prompt);
+}
+
+export function checkFields(request: object, known: ReadonlySet<string>): void {
+  if (typeof request !== 'object' || request === null) throw invalidOption('request', 'an object', request);
+  for (const [name, value] of Object.entries(request)) {
+    if (value == null || known.has(name) || IGNORED.has(name)) continue;
+    throw unable(name, `one of ${[...known].join(', ')}`, name);
+  }
+}
+
+/** OpenAI's servers can do it, and weft cannot. */
+function unable(name: string, expected: string, got: unknown): WeftError {
+  return invalidOption(name, `${expected}; weft has nothing else`, got);
+}

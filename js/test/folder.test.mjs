@@ -1,0 +1,267 @@
+// Folders of transformers: as addresses, as files, as handles; and estimates of what is in them. A name with arrows is a row of
+// docs/RELIABILITY.md: fault → what the user sees → what is kept.
+
+import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { test } from 'node:test';
+import { Meter } from '../dist/download/meter.js';
+import { ModelReader } from '../dist/download/model.js';
+import { estimate } from '../dist/estimate.js';
+import { storedModels } from '../dist/store/models.js';
+import { checkEstimate, checkLoad } from '../dist/options.js';
+import { FakeLlm, fakeRuntime, FakeSha256 } from './support/fake.mjs';
+import { load } from '../dist/load.js';
+import { listen, pattern } from './support/server.mjs';
+import { MemoryVisitor } from './support/store.mjs';
+
+const MIB = 1 << 20;
+const shard = (n) => `model-0000${n}-of-00002.safetensors`;
+
+/** Path → content of a folder of two shards. */
+const folder = () => ({
+  'config.json': '{"model_type": "llama"}',
+  'tokenizer.json': '{"ä": 1}',
+  'model.safetensors.index.json': JSON.stringify({
+    metadata: { total_size: 3 * MIB },
+    weight_map: { b: shard(2), a: shard(1), c: shard(2) },
+  }),
+  [shard(1)]: pattern(2 * MIB),
+  [shard(2)]: pattern(MIB + 7, 3),
+});
+
+/** A server of such a folder; `requests` has what it was asked for, `sent` how many bytes of each file left. */
+async function serveFolder(t, files, path = '/m/') {
+  const seen = { requests: [], sent: {}, files };
+  const origin = await listen(t, ({ url, headers }, response) => {
+    const name = url.replace(path, '');
+    seen.requests.push(name);
+    const content = seen.files[name];
+    if (content === undefined) return response.writeHead(404).end('no');
+    const range = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '');
+    const bytes = Buffer.from(content);
+    const [start, end] = range ? [Number(range[1]), Math.min(Number(range[2]) + 1, bytes.length)] : [0, bytes.length];
+    response.setHeader('ETag', '"one"');
+    if (range) response.setHeader('Content-Range', `bytes ${start}-${end - 1}/${bytes.length}`);
+    response.writeHead(range ? 206 : 200);
+    const pieces = function* () {
+      for (let at = start; at < end; at += 65536) {
+        const piece = bytes.subarray(at, Math.min(at + 65536, end));
+        seen.sent[name] = (seen.sent[name] ?? 0) + piece.length;
+        yield piece;
+      }
+    };
+    Readable.from(pieces())
+      .on('error', () => {})
+      .pipe(response);
+  });
+  return Object.assign(seen, { url: `${origin}${path}`, origin });
+}
+
+function readerOf(visitor, files, meter = new Meter(() => {})) {
+  return new ModelReader(files, [], {
+    ...visitor.downloads,
+    store: {},
+    meter,
+    note: () => {},
+    hasher: async () => new FakeSha256(),
+  });
+}
+
+async function read(visitor, files, meter) {
+  const reader = readerOf(visitor, files, meter);
+  const opened = await reader.open();
+  const pieces = [];
+  for await (const piece of reader.pieces()) pieces.push({ ...piece, bytes: Buffer.from(piece.bytes) });
+  await reader.settle();
+  const bytesOf = (file) => Buffer.concat(pieces.filter((piece) => piece.file === file).map(({ bytes }) => bytes));
+  return { ...opened.folder, contents: opened.files.map((_, file) => bytesOf(file)), pieces };
+}
+
+const filesOf = (options) => checkLoad(options).files;
+
+function assertWhole(got, files = folder()) {
+  assert.deepEqual([...got.texts.keys()], ['config.json', 'tokenizer.json', 'model.safetensors.index.json']);
+  assert.equal(got.texts.get('tokenizer.json'), '{"ä": 1}');
+  assert.deepEqual(got.contents, [files[shard(1)], files[shard(2)]]);
+}
+
+test('an address that ends with a slash is a folder: read, stored, and there without a network', async (t) => {
+  const seen = await serveFolder(t, folder());
+  const visitor = new MemoryVisitor(t);
+  const meter = new Meter(() => {});
+  const got = await read(visitor, filesOf({ model: seen.url }), meter);
+  assertWhole(got);
+  assert.equal(got.name, 'm');
+  assert.ok(meter.sums.fetchedBytes > 3 * MIB, 'the small files count too');
+  assert.ok(got.pieces.every(({ total }) => total === null));
+
+  const asked = seen.requests.length;
+  seen.files = {};
+  assertWhole(await read(visitor, filesOf({ model: seen.url })));
+  assert.equal(seen.requests.length, asked, 'what is not there is known too');
+});
+
+test('a folder is deleted as a whole, and what it has not is no model', async (t) => {
+  const seen = await serveFolder(t, folder());
+  const visitor = new MemoryVisitor(t);
+  await read(visitor, filesOf({ model: seen.url }));
+  const other = await serveFolder(t, { 'config.json': '{}', 'model.safetensors': 'x' });
+  await read(visitor, filesOf({ model: other.url }));
+  const models = storedModels(visitor.downloads);
+  const sources = async () => (await models.list()).map(({ source }) => source).sort();
+  const own = Object.keys(folder()).map((name) => seen.url + name);
+  const others = ['config.json', 'model.safetensors'].map((name) => other.url + name);
+  assert.deepEqual(await sources(), [...own, ...others].sort());
+  assert.equal(await models.delete(seen.url), true);
+  assert.deepEqual(await sources(), others);
+  assert.equal(await models.delete(seen.url), false);
+});
+
+test('a repository of a hub is a folder, at its revision', async (t) => {
+  const seen = await serveFolder(t, folder(), '/owner/repository/resolve/v2/');
+  const got = await read(new MemoryVisitor(t), filesOf({ model: 'hf:owner/repository@v2', hub: seen.origin }));
+  assertWhole(got);
+  assert.equal(got.name, 'owner/repository');
+  const inner = filesOf({ model: 'hf:owner/repository/sub/', hub: seen.origin });
+  assert.equal(inner[0].url, `${seen.origin}/owner/repository/resolve/main/sub/`);
+  assert.equal(inner[0].key, 'hf:owner/repository/sub/*@main');
+});
+
+test('files that were chosen are a folder, in any order, with their paths or without', async (t) => {
+  for (const root of ['', 'my model/']) {
+    const files = Object.entries(folder()).map(([name, content]) => {
+      const file = new File([content], name);
+      return root ? Object.defineProperty(file, 'webkitRelativePath', { value: root + name }) : file;
+    });
+    const got = await read(new MemoryVisitor(t), filesOf({ model: files.reverse() }));
+    assertWhole(got);
+    assert.equal(got.name, root ? 'my model' : 'model');
+  }
+});
+
+/** A handle of a folder in memory, as far as it is asked. */
+function handleOf(name, files) {
+  const missing = () => Promise.reject(new DOMException('no', 'NotFoundError'));
+  const file = (path) => ({ kind: 'file', name: path, getFile: async () => new File([files[path]], path) });
+  return {
+    kind: 'directory',
+    name,
+    getFileHandle: (path) => (path in files ? Promise.resolve(file(path)) : missing()),
+    getDirectoryHandle: missing,
+    async *values() {
+      for (const path of Object.keys(files)) yield file(path);
+    },
+  };
+}
+
+test('the handle of a folder is read, and one without config.json is that of GGUF files', async (t) => {
+  const got = await read(new MemoryVisitor(t), [{ type: 'handle', handle: handleOf('dropped', folder()) }]);
+  assertWhole(got);
+  assert.equal(got.name, 'dropped');
+  const other = handleOf('dropped', { 'm.gguf': 'GGUF' });
+  const { contents, texts } = await read(new MemoryVisitor(t), [{ type: 'handle', handle: other }]);
+  assert.deepEqual([contents, texts], [[Buffer.from('GGUF')], undefined]);
+});
+
+test('a folder without an index has one file of weights', async (t) => {
+  const files = { 'config.json': '{}', 'tokenizer.json': '{}', 'model.safetensors': pattern(99) };
+  const seen = await serveFolder(t, files);
+  const { contents } = await read(new MemoryVisitor(t), filesOf({ model: seen.url }));
+  assert.deepEqual(contents, [files['model.safetensors']]);
+});
+
+test('a shard of a folder is missing → NETWORK or INVALID_MODEL, which name it → what came before', async (t) => {
+  const files = folder();
+  delete files[shard(2)];
+  const seen = await serveFolder(t, files);
+  const visitor = new MemoryVisitor(t);
+  await assert.rejects(read(visitor, filesOf({ model: seen.url })), {
+    code: 'NETWORK',
+    message: /model-00002-of-00002\.safetensors.* answered 404/,
+  });
+  // what came is not fetched again
+  const { [shard(1)]: sent } = seen.sent;
+  seen.files = folder();
+  assertWhole(await read(visitor, filesOf({ model: seen.url })));
+  assert.equal(seen.sent[shard(1)], sent);
+
+  await assert.rejects(read(visitor, [{ type: 'handle', handle: handleOf('dropped', files) }]), {
+    code: 'INVALID_MODEL',
+    message: /dropped has no model-00002-of-00002\.safetensors/,
+  });
+});
+
+test('an address of a folder without config.json → INVALID_OPTION, which says what is missing → nothing', async (t) => {
+  const seen = await serveFolder(t, { 'm.gguf': 'GGUF' });
+  await assert.rejects(read(new MemoryVisitor(t), filesOf({ model: seen.url })), {
+    code: 'INVALID_OPTION',
+    message: /config\.json.*m without one/,
+  });
+});
+
+test('an index that is not one → INVALID_MODEL with its name → nothing', async (t) => {
+  for (const index of ['<html>', '[]', '{"weight_map": null}']) {
+    const files = { ...folder(), 'model.safetensors.index.json': index };
+    const load = read(new MemoryVisitor(t), [{ type: 'handle', handle: handleOf('m', files) }]);
+    await assert.rejects(load, { code: 'INVALID_MODEL', message: /model\.safetensors\.index\.json/ });
+  }
+});
+
+test('the progress of a folder is told over all of its files', async (t) => {
+  const seen = await serveFolder(t, folder());
+  const totals = [];
+  const meter = new Meter(() => totals.push(meter.counts(null).total));
+  await read(new MemoryVisitor(t), filesOf({ model: seen.url }), meter);
+  const small = Object.values(folder())
+    .slice(0, 3)
+    .reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  const known = totals.filter((total) => total !== null);
+  assert.equal(known[0], 3 * MIB + small, 'first as the index says');
+  assert.equal(known.at(-1), 3 * MIB + 7 + small);
+  assert.equal(meter.counts(null).loaded, known.at(-1));
+});
+
+test('a folder is told apart for the engine: its texts, its files, what becomes of its weights', async (t) => {
+  const seen = await serveFolder(t, folder());
+  const runtime = fakeRuntime(new FakeLlm());
+  const call = { ...checkLoad({ model: seen.url, quantize: 'q4_0' }), store: null };
+  await load(
+    async () => runtime,
+    new MemoryVisitor(t).downloads,
+    call,
+    () => {},
+  );
+  assert.deepEqual([runtime.options.folder, runtime.options.quantize], ['m', 'q4_0']);
+  assert.deepEqual(runtime.files.slice(0, 2), ['config.json', '{"model_type": "llama"}']);
+  assert.equal(runtime.ended, 1, 'told between the two files');
+});
+
+test('an estimate fetches the beginnings alone', async (t) => {
+  const files = folder();
+  files[shard(1)] = pattern(40 * MIB);
+  const seen = await serveFolder(t, files);
+  const runtime = fakeRuntime(new FakeLlm());
+  const call = checkEstimate(seen.url, { contextLength: 5, quantize: 'none' });
+  runtime.estimate = { totalBytes: 5 * 2 ** 30, largestBufferBytes: 4096 };
+  runtime.gpu = async () => ({ name: 'fake', maxBufferBytes: 4000 });
+  const got = await estimate(async () => runtime, new MemoryVisitor(t).downloads, call);
+  assert.equal(got.cpu.fits, false);
+  assert.match(got.cpu.reason, /5502926848 bytes, and WebAssembly can address 4294967296/);
+  assert.match(got.gpu.reason, /4096 bytes, and this GPU allows 4000/);
+  assert.deepEqual(runtime.options, { contextLength: 5, quantize: 'none', folder: 'm' });
+  assert.ok(runtime.estimated[0] < MIB && runtime.estimated[1] < MIB, 'it says when it has enough');
+  assert.ok(seen.sent[shard(1)] < 20 * MIB, `${seen.sent[shard(1)]} bytes were sent`);
+
+  const fits = { totalBytes: 9, largestBufferBytes: 4 };
+  runtime.estimate = fits;
+  runtime.gpu = async () => undefined;
+  const other = await estimate(async () => runtime, new MemoryVisitor(t).downloads, call);
+  assert.deepEqual(other, { ...fits, cpu: { fits: true, reason: null }, gpu: null });
+});
+
+test('what is no option of an estimate, or of quantisation, is named', () => {
+  const rejects = (call, message) => assert.throws(call, { code: 'INVALID_OPTION', message });
+  rejects(() => checkEstimate('/m.gguf', { device: 'cpu' }), /`device`/);
+  rejects(() => checkLoad({ model: 'http://localhost/m.gguf', quantize: 'q3' }), /`quantize`: expected 'q8_0' or/);
+  rejects(() => checkEstimate('http://localhost/m.gguf', { contextLength: 0 }), /`contextLength`/);
+});

@@ -1,0 +1,140 @@
+//! The commands for encoders.
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
+use weft_llm::Result;
+use weft_llm::model::encoder_config::Pooling;
+use weft_llm::session::EmbedOptions;
+
+use super::{ModelArgs, print_json};
+
+#[derive(Subcommand)]
+pub enum Encode {
+    /// Prints the vectors of some texts, as JSON.
+    Embed {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// The texts.
+        #[arg(short, long, required = true, num_args = 1..)]
+        text: Vec<String>,
+        /// How the vectors of tokens become one; as the file says, else their mean.
+        #[arg(long, value_enum)]
+        pooling: Option<PoolingArg>,
+        /// Leaves the length of the vectors as it is, instead of 1.
+        #[arg(long)]
+        raw: bool,
+        /// Cuts off what is too long.
+        #[arg(long)]
+        truncate: bool,
+    },
+    /// Sorts texts by how well they answer a query, as JSON.
+    Rerank {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// The query.
+        #[arg(short, long)]
+        query: String,
+        /// The texts.
+        #[arg(short, long, required = true, num_args = 1..)]
+        text: Vec<String>,
+        /// Cuts off what is too long.
+        #[arg(long)]
+        truncate: bool,
+    },
+    /// Prints how likely each label of a text is, as JSON.
+    Classify {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// The text.
+        #[arg(short, long)]
+        text: String,
+        /// A second text, for a model that compares two.
+        #[arg(long)]
+        pair: Option<String>,
+        /// Cuts off what is too long.
+        #[arg(long)]
+        truncate: bool,
+    },
+    /// Prints the likeliest label of each token of a text, as JSON.
+    ClassifyTokens {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// The text.
+        #[arg(short, long)]
+        text: String,
+        /// Cuts off what is too long.
+        #[arg(long)]
+        truncate: bool,
+    },
+    /// Prints what may stand in place of each mask of a text, as JSON.
+    FillMask {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// The text, such as "Paris is the [MASK] of France."
+        #[arg(short, long)]
+        text: String,
+        /// How many tokens for each mask.
+        #[arg(long, default_value_t = 5)]
+        top_k: usize,
+        /// Cuts off what is too long.
+        #[arg(long)]
+        truncate: bool,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum PoolingArg {
+    Mean,
+    Cls,
+    Last,
+}
+
+impl From<PoolingArg> for Pooling {
+    fn from(pooling: PoolingArg) -> Self {
+        match pooling {
+            PoolingArg::Mean => Self::Mean,
+            PoolingArg::Cls => Self::Cls,
+            PoolingArg::Last => Self::Last,
+        }
+    }
+}
+
+impl Encode {
+    pub async fn run(self) -> Result<()> {
+        match self {
+            Self::Embed { model, text, pooling, raw, truncate } => {
+                let mut model = model.load_any().await?;
+                let options = EmbedOptions { pooling: pooling.map(Pooling::from), normalize: !raw, truncate };
+                let mut vectors = Vec::with_capacity(text.len());
+                for text in &text {
+                    vectors.push(model.embed(text, options).await?);
+                }
+                print_json(&json!({ "embeddings": vectors }))
+            }
+            Self::Rerank { model, query, text, truncate } => {
+                let mut model = model.load_any().await?;
+                let session = model.encoder("rerank")?;
+                let mut ranked = Vec::with_capacity(text.len());
+                for (index, text) in text.iter().enumerate() {
+                    let answer = session.rerank(&query, text, truncate).await?;
+                    ranked
+                        .push((answer.logit, json!({ "index": index, "score": answer.score, "logit": answer.logit })));
+                }
+                ranked.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+                print_json(&ranked.into_iter().map(|(_, answer)| answer).collect::<Vec<_>>())
+            }
+            Self::Classify { model, text, pair, truncate } => {
+                let mut model = model.load_any().await?;
+                print_json(&model.encoder("classify")?.classify(&text, pair.as_deref(), truncate).await?)
+            }
+            Self::ClassifyTokens { model, text, truncate } => {
+                let mut model = model.load_any().await?;
+                print_json(&model.encoder("classifyTokens")?.classify_tokens(&text, truncate).await?)
+            }
+            Self::FillMask { model, text, top_k, truncate } => {
+                let mut model = model.load_any().await?;
+                print_json(&model.encoder("fillMask")?.fill_mask(&text, top_k, truncate).await?)
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! A model on disk: a GGUF file, the parts of a split one, or a folder of transformers.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use weft_llm::format::{Folder, ModelReader, Quantize, Sink};
+use weft_llm::session::{Estimate, Estimator};
+use weft_llm::{Error, Result};
+
+/// Bytes that are read at once.
+const CHUNK: usize = 1 << 20;
+
+/// The files of a model, and what is to become of its weights.
+pub struct Files {
+    folder: Option<PathBuf>,
+    paths: Vec<PathBuf>,
+    quantize: Option<Quantize>,
+}
+
+impl Files {
+    /// `paths`: GGUF files in order; or a folder, or a safetensors file in it. Errors: `Io`, `InvalidModel` for a folder that is none.
+    pub fn new(paths: &[PathBuf], quantize: Option<&str>) -> Result<Self> {
+        let quantize = quantize.map(Quantize::named).transpose()?;
+        let folder = match paths {
+            [path] if path.is_dir() => Some(path.clone()),
+            [path] if path.extension().is_some_and(|end| end == "safetensors") => {
+                Some(path.parent().unwrap_or(Path::new("")).to_path_buf())
+            }
+            _ => None,
+        };
+        let mut files = Self { folder, paths: paths.to_vec(), quantize };
+        if let Some((folder, path)) = files.read_folder()?.zip(files.folder.clone()) {
+            files.paths = folder.shards().iter().map(|name| path.join(name)).collect();
+        }
+        Ok(files)
+    }
+
+    /// A reader at the beginning.
+    pub fn reader(&self) -> Result<ModelReader> {
+        Ok(ModelReader::new(self.read_folder()?, self.quantize))
+    }
+
+    /// What becomes of the weights.
+    pub fn quantize(&self) -> Quantize {
+        self.quantize.unwrap_or(Quantize::usual(self.folder.is_some()))
+    }
+
+    fn read_folder(&self) -> Result<Option<Folder>> {
+        let Some(path) = &self.folder else { return Ok(None) };
+        let text = |name: &&'static str| Some((*name, std::fs::read_to_string(path.join(name)).ok()?));
+        let texts: Vec<_> = Folder::FILES.iter().filter_map(text).collect();
+        let name = path.canonicalize().unwrap_or_default();
+        let name = name.file_name().unwrap_or_default().to_string_lossy();
+        Folder::new(&name, |file| texts.iter().find(|(name, _)| *name == file).map(|(_, text)| text.as_str())).map(Some)
+    }
+
+    /// Bytes of all files; what cannot be asked for its size is named when it is read.
+    pub fn bytes(&self) -> u64 {
+        let sizes = self.paths.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
+        sizes.sum::<std::io::Result<u64>>().unwrap_or(u64::MAX)
+    }
+
+    /// Gives the bytes of one file after the other; `each` gets them, and nothing where a file ends. It says whether it wants more of the file.
+    pub fn read(&self, mut each: impl FnMut(&[u8]) -> Result<bool>) -> Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        for path in &self.paths {
+            let failed = |error| io_error(&path.display().to_string(), &error);
+            let mut file = File::open(path).map_err(failed)?;
+            loop {
+                let count = file.read(&mut chunk).map_err(failed)?;
+                if count == 0 || !each(&chunk[..count])? {
+                    break;
+                }
+            }
+            each(&[])?;
+        }
+        Ok(())
+    }
+
+    /// Gives `sink` all headers and rows.
+    pub fn feed(&self, sink: &mut dyn Sink) -> Result<()> {
+        let mut reader = self.reader()?;
+        self.read(|bytes| match bytes {
+            [] => reader.end_file().map(|()| true),
+            bytes => reader.feed(bytes, sink).map(|()| true),
+        })?;
+        reader.finish()
+    }
+}
+
+/// What the model is and needs, by its headers.
+pub fn estimate(files: &Files, context: Option<usize>) -> Result<Estimate> {
+    let mut estimator = Estimator::new(files.reader()?, context);
+    files.read(|bytes| match bytes {
+        [] => estimator.end_file().map(|()| true),
+        bytes => estimator.feed(bytes).map(|over| !over),
+    })?;
+    estimator.finish()
+}
+
+/// What the system said of a file.
+pub fn io_error(what: &str, error: &std::io::Error) -> Error {
+    Error::Io { what: what.into(), message: error.to_string() }
+}

@@ -1,0 +1,469 @@
+//! `config.json` → the metadata that a GGUF file of the same model has.
+//!
+//! Sources: the configuration classes of `transformers`, whose old names of things are still on the hub; and llama.cpp's
+//! converter, for what GGUF calls them. What weft would compute in another way than the configuration says is an error.
+
+use serde_json::Value;
+
+use super::names::{FAMILIES, Family, Windowed};
+use super::order::Heads;
+use crate::format::Metadata;
+use crate::{Error, Result};
+
+/// Must be so, or absent: the architectures in GGUF have no other.
+const FIXED: [(&str, &str); 8] = [
+    ("alibi", "false"),
+    ("clip_qkv", "null"),
+    ("scale_attn_by_inverse_layer_idx", "false"),
+    ("scale_attn_weights", "true"),
+    ("decoder_sparse_step", "1"),
+    ("mlp_only_layers", "[]"),
+    ("position_embedding_type", "\"absolute\""),
+    ("is_decoder", "false"),
+];
+
+/// Hyperparameters under one name each: GGUF's key, and those of config.json, the first of them that is there.
+const COUNTS: [(&str, &[&str]); 8] = [
+    ("embedding_length", &["hidden_size", "n_embd", "dim"]),
+    ("block_count", &["num_hidden_layers", "n_layer", "n_layers"]),
+    ("attention.head_count", &["num_attention_heads", "n_head", "n_heads"]),
+    ("context_length", &["max_position_embeddings", "n_positions", "n_ctx"]),
+    ("expert_count", &["num_local_experts", "num_experts"]),
+    ("expert_used_count", &["num_experts_per_tok"]),
+    ("expert_feed_forward_length", &["moe_intermediate_size"]),
+    ("expert_shared_feed_forward_length", &["shared_expert_intermediate_size"]),
+];
+
+/// How many of [`COUNTS`] a model must have.
+const REQUIRED: usize = 4;
+
+/// The largest number of heads, of values of one, and of experts: far above any, and small enough to count with.
+const MOST: usize = 1 << 16;
+
+const FACTORS: [(&str, &str); 6] = [
+    ("attn_logit_softcapping", "attn_logit_softcapping"),
+    ("final_logit_softcapping", "final_logit_softcapping"),
+    ("attention.scale", "attention_multiplier"),
+    ("embedding_scale", "embedding_multiplier"),
+    ("residual_scale", "residual_multiplier"),
+    ("logit_scale", "logits_scaling"),
+];
+
+/// What a configuration says.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub family: &'static Family,
+    pub metadata: Metadata,
+    pub heads: Heads,
+    pub layers: usize,
+    pub experts: usize,
+    /// Whether the output matrix is the embedding table.
+    pub tied: bool,
+    /// Class of the model, such as `LlamaForCausalLM`.
+    pub class: String,
+    /// Vectors that GGUF has as tensors.
+    pub vectors: Vec<(&'static str, Vec<f32>)>,
+}
+
+/// Looks things up in a JSON object; a null is as good as absent.
+struct Object<'a>(&'a Value);
+
+impl<'a> Object<'a> {
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// The first of these that is there.
+    fn convert<T>(&self, names: &[&str], expected: &str, convert: impl Fn(&Value) -> Option<T>) -> Result<Option<T>> {
+        let found = names.iter().find_map(|name| Some((name, self.get(name)?)));
+        let wrong = |name: &str, value: &Value| invalid(name, expected, value.to_string());
+        found.map(|(name, value)| convert(value).ok_or_else(|| wrong(name, value))).transpose()
+    }
+
+    fn count(&self, names: &[&str]) -> Result<Option<u32>> {
+        let count = |value: &Value| value.as_u64().and_then(|count| u32::try_from(count).ok());
+        self.convert(names, "an integer from 0 to 4294967295", count)
+    }
+
+    fn number(&self, names: &[&str]) -> Result<Option<f64>> {
+        self.convert(names, "a number", Value::as_f64)
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>> {
+        self.convert(&[name], "true or false", Value::as_bool)
+    }
+
+    fn text(&self, names: &[&str]) -> Result<Option<String>> {
+        self.convert(names, "a string", |value| value.as_str().map(str::to_owned))
+    }
+
+    fn numbers(&self, name: &str) -> Result<Vec<f32>> {
+        let numbers = |value: &Value| value.as_array()?.iter().map(|item| Some(item.as_f64()? as f32)).collect();
+        let expected = "an array of numbers";
+        self.convert(&[name], expected, numbers)?.ok_or_else(|| invalid(name, expected, "none".into()))
+    }
+}
+
+impl Model {
+    /// Reads `config.json`.
+    pub(super) fn new(text: &str) -> Result<Self> {
+        let json: Value = parse("config.json", text)?;
+        // a model that sees pictures has that of its text within
+        let json = json.get("text_config").filter(|text| text.is_object()).unwrap_or(&json);
+        let config = Object(json);
+        let model_type =
+            config.text(&["model_type"])?.ok_or_else(|| invalid("model_type", "a string", "none".into()))?;
+        let family = FAMILIES.iter().find(|family| family.model_types.contains(&model_type.as_str()));
+        let family = family.ok_or_else(|| {
+            let known: Vec<&str> = FAMILIES.iter().flat_map(|family| family.model_types).copied().collect();
+            unsupported("model_type", &model_type, &known.join(", "))
+        })?;
+        let class = config.0["architectures"][0].as_str().unwrap_or_default().to_owned();
+        let mut model = Self {
+            family,
+            metadata: Metadata::default(),
+            heads: Heads::default(),
+            layers: 0,
+            experts: 0,
+            tied: config.flag("tie_word_embeddings")?.unwrap_or(ties(family.architecture)),
+            class,
+            vectors: Vec::new(),
+        };
+        model.metadata.insert("general.architecture", family.architecture);
+        model.check(&config)?;
+        model.hyperparameters(&config)?;
+        model.window(&config)?;
+        if family.architecture == "bert" {
+            model.encoder(&config, &model_type)?;
+        } else {
+            model.rope(&config)?;
+        }
+        Ok(model)
+    }
+
+    fn put(&mut self, key: &str, value: impl Into<crate::format::Value>) {
+        let architecture = self.family.architecture;
+        self.metadata.insert(format!("{architecture}.{key}"), value);
+    }
+
+    /// Refuses what the architecture does not do.
+    fn check(&self, config: &Object) -> Result<()> {
+        for (name, expected) in FIXED {
+            if let Some(found) = config.get(name).map(Value::to_string).filter(|found| found != expected) {
+                return Err(unsupported(name, &found, expected));
+            }
+        }
+        let names = ["hidden_activation", "hidden_act", "activation_function", "activation", "afn"];
+        if let Some(found) = config.text(&names)?.filter(|found| !self.family.activations.contains(&found.as_str())) {
+            return Err(unsupported(names[1], &found, &self.family.activations.join(", ")));
+        }
+        let jitter = config.number(&["router_jitter_noise"])?.filter(|_| self.family.architecture == "phimoe");
+        match jitter {
+            Some(jitter) if jitter != 0.01 => Err(unsupported("router_jitter_noise", &jitter.to_string(), "0.01")),
+            _ => Ok(()),
+        }
+    }
+
+    fn hyperparameters(&mut self, config: &Object) -> Result<()> {
+        for (i, (key, names)) in COUNTS.into_iter().enumerate() {
+            match config.count(names)? {
+                Some(count) => self.put(key, count),
+                // the first of them do without
+                None if key == "context_length" && self.family.architecture == "falcon" => self.put(key, 2048u32),
+                None if i < REQUIRED => return Err(invalid(names[0], "an integer", "none".into())),
+                None => {}
+            }
+        }
+        let count = |names: &[&str]| Ok::<_, Error>(config.count(names)?.unwrap_or(0) as usize);
+        let hidden = count(COUNTS[0].1)?;
+        self.layers = count(COUNTS[1].1)?;
+        let heads = count(COUNTS[2].1)?;
+        self.experts = count(COUNTS[4].1)?;
+        let kv_heads = match (config.flag("multi_query")?, config.flag("new_decoder_architecture")?.unwrap_or(false)) {
+            (Some(true), false) => 1,
+            (Some(false), false) => heads,
+            _ => config.count(&["num_kv_heads", "num_key_value_heads", "n_head_kv"])?.map_or(heads, |n| n as usize),
+        };
+        let head_dim = config.count(&["head_dim"])?.map_or(hidden.checked_div(heads).unwrap_or(0), |n| n as usize);
+        let divide = kv_heads > 0 && heads.is_multiple_of(kv_heads) && head_dim > 0 && head_dim.is_multiple_of(2);
+        if !divide || heads > MOST || head_dim > MOST || self.experts > MOST {
+            let expected = "key and value heads that divide them, of an even width, and sensible numbers of all";
+            let got = format!("{heads}, {kv_heads}, a width of {head_dim} and {} experts", self.experts);
+            return Err(invalid("num_attention_heads", expected, got));
+        }
+        self.heads = Heads { heads, kv_heads, head_dim };
+        self.put("attention.head_count_kv", kv_heads as u32);
+        if hidden != heads * head_dim {
+            self.put("attention.key_length", head_dim as u32);
+            self.put("attention.value_length", head_dim as u32);
+        }
+        let ffn = config.count(&["intermediate_size", "ffn_hidden_size", "n_inner", "hidden_dim"])?;
+        self.put("feed_forward_length", ffn.unwrap_or((hidden as u32).saturating_mul(4)));
+        if let Some(eps) = config.number(&["rms_norm_eps"])? {
+            self.put("attention.layer_norm_rms_epsilon", eps as f32);
+        }
+        if let Some(eps) = config.number(&["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"])? {
+            self.put("attention.layer_norm_epsilon", eps as f32);
+        }
+        if let Some(size) = config.count(&["vocab_size"])? {
+            self.put("vocab_size", size);
+        }
+        for (key, name) in FACTORS {
+            if let Some(factor) = config.number(&[name])? {
+                self.put(key, factor as f32);
+            }
+        }
+        if let Some(width) = config.number(&["query_pre_attn_scalar"])? {
+            self.put("attention.scale", 1.0 / (width as f32).sqrt());
+        }
+        if let Some(normed) = config.flag("norm_topk_prob")? {
+            self.put("expert_weights_norm", normed);
+        }
+        for name in ["use_parallel_residual", "parallel_attn"] {
+            if let Some(parallel) = config.flag(name)? {
+                self.put("use_parallel_residual", parallel);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sliding windows, and a check that they and the layers without rotation are where GGUF's architecture has them.
+    fn window(&mut self, config: &Object) -> Result<()> {
+        let window = config.count(&["sliding_window"])?.filter(|&window| window > 0);
+        let used = window.is_some() && config.flag("use_sliding_window")?.unwrap_or(true);
+        let windowed = |layer: usize| match self.family.windowed {
+            Windowed::Never => false,
+            Windowed::All => used,
+            Windowed::AllButEvery(n) => used && !(layer + 1).is_multiple_of(n),
+        };
+        let expected = |layer: usize| if windowed(layer) { "sliding_attention" } else { "full_attention" };
+        if let Some(types) = config.get("layer_types").and_then(Value::as_array) {
+            if let Some(layer) = (0..types.len()).find(|&layer| types[layer] != expected(layer)) {
+                return Err(unsupported(&format!("layer_types[{layer}]"), &types[layer].to_string(), expected(layer)));
+            }
+        } else if config.flag("use_sliding_window")? == Some(true) && self.family.windowed == Windowed::Never {
+            let first = config.count(&["max_window_layers"])?.unwrap_or(0) as usize;
+            if used && first < self.layers {
+                return Err(unsupported("use_sliding_window", "true", "false"));
+            }
+        }
+        let pattern = config.count(&["sliding_window_pattern"])?.map(|n| n as usize);
+        if let (Windowed::AllButEvery(n), Some(found)) = (self.family.windowed, pattern.filter(|_| used))
+            && n != found
+        {
+            return Err(unsupported("sliding_window_pattern", &found.to_string(), &n.to_string()));
+        }
+        if let Some(turns) = config.get("no_rope_layers").and_then(Value::as_array) {
+            // 0 stands for a layer without
+            let turning = |layer: usize| u64::from(!(layer + 1).is_multiple_of(4));
+            if let Some(layer) = (0..turns.len()).find(|&layer| turns[layer].as_u64() != Some(turning(layer))) {
+                let (what, found) = (format!("no_rope_layers[{layer}]"), turns[layer].to_string());
+                return Err(unsupported(&what, &found, &turning(layer).to_string()));
+            }
+        }
+        if let Some(window) = window.filter(|_| used && self.family.windowed != Windowed::Never) {
+            self.put("attention.sliding_window", window);
+        }
+        Ok(())
+    }
+
+    fn encoder(&mut self, config: &Object, model_type: &str) -> Result<()> {
+        if model_type == "distilbert" {
+            // fixed in transformers' code
+            self.put("attention.layer_norm_epsilon", 1e-12f32);
+            self.put("classifier.activation", "relu");
+        }
+        self.put("attention.causal", false);
+        self.metadata.insert("tokenizer.ggml.token_type_count", config.count(&["type_vocab_size"])?.unwrap_or(1));
+        let labels = config.get("id2label").and_then(Value::as_object);
+        let mut labels: Vec<(u32, String)> = (labels.into_iter().flatten())
+            .filter_map(|(id, label)| Some((id.parse().ok()?, label.as_str()?.to_owned())))
+            .collect();
+        labels.sort_unstable();
+        if self.class.ends_with("Classification") && !labels.is_empty() {
+            let labels: Vec<String> = labels.into_iter().map(|(_, label)| label).collect();
+            self.put("classifier.output_labels", labels);
+        }
+        if self.class.ends_with("ForSequenceClassification") {
+            self.put("pooling_type", 4u32);
+        }
+        Ok(())
+    }
+
+    /// How positions turn, under the names of today (`rope_parameters`) or of before (`rope_theta`, `rope_scaling`).
+    fn rope(&mut self, config: &Object) -> Result<()> {
+        let architecture = self.family.architecture;
+        let parameters = config.get("rope_parameters");
+        // one set for the layers with a window and one for the others
+        let local = parameters.and_then(|parameters| parameters.get("sliding_attention"));
+        let all = parameters.and_then(|parameters| parameters.get("full_attention")).or(parameters);
+        let scaling = Object(all.or(config.get("rope_scaling")).unwrap_or(&Value::Null));
+        if let Some(base) = scaling.number(&["rope_theta"])?.or(config.number(&["rope_theta", "rotary_emb_base"])?) {
+            self.put("rope.freq_base", base as f32);
+        }
+        let local_base = local.map(|local| Object(local).number(&["rope_theta"])).transpose()?.flatten();
+        if let Some(base) = local_base.or(config.number(&["rope_local_base_freq"])?) {
+            self.put("rope.freq_base_swa", base as f32);
+        }
+        let head_dim = self.heads.head_dim;
+        let part = ["partial_rotary_factor", "rotary_pct", "rope_pct"];
+        let part = scaling.number(&part)?.or(config.number(&part)?).unwrap_or(1.0);
+        let dim = match config.count(&["rotary_dim"])? {
+            Some(dim) => dim as usize,
+            None => (head_dim as f64 * part) as usize,
+        };
+        if !matches!(architecture, "gpt2" | "openai-gpt") {
+            self.put("rope.dimension_count", dim as u32);
+        }
+        let context = config.count(COUNTS[3].1)?.unwrap_or(0);
+        let original = ["original_max_position_embeddings"];
+        let original = scaling.count(&original)?.or(config.count(&original)?).unwrap_or(context);
+        if matches!(architecture, "phi3" | "phimoe") {
+            self.put("rope.scaling.original_context_length", original);
+        }
+        let factor = scaling.number(&["factor"])?;
+        let needed = |name: &str| invalid(&format!("rope_scaling.{name}"), "a number", "none".into());
+        let given = scaling.number(&["attention_factor"])?;
+        match scaling.text(&["rope_type", "type"])?.as_deref().unwrap_or("default") {
+            "default" => {}
+            "linear" => {
+                self.put("rope.scaling.type", "linear");
+                self.put("rope.scaling.factor", factor.ok_or_else(|| needed("factor"))? as f32);
+            }
+            "yarn" => {
+                if let Some(name) = ["mscale", "mscale_all_dim"].into_iter().find(|name| scaling.get(name).is_some()) {
+                    return Err(unsupported(&format!("rope_scaling.{name}"), "given", "YaRN without it"));
+                }
+                let factor = factor.ok_or_else(|| needed("factor"))?;
+                self.put("rope.scaling.type", "yarn");
+                self.put("rope.scaling.factor", factor as f32);
+                self.put("rope.scaling.original_context_length", original);
+                if let Some(given) = given {
+                    // of what GGUF multiplies by this
+                    self.put("rope.scaling.attn_factor", (given / (1.0 + 0.1 * factor.max(1.0).ln())) as f32);
+                }
+                for (key, name) in [("yarn_beta_fast", "beta_fast"), ("yarn_beta_slow", "beta_slow")] {
+                    if let Some(beta) = scaling.number(&[name])? {
+                        self.put(&format!("rope.scaling.{key}"), beta as f32);
+                    }
+                }
+            }
+            "llama3" => {
+                let number = |name: &str| scaling.number(&[name])?.ok_or_else(|| needed(name));
+                let (low, high) = (number("low_freq_factor")?, number("high_freq_factor")?);
+                let base = scaling.number(&["rope_theta"])?.or(config.number(&["rope_theta"])?).unwrap_or(10000.0);
+                let factors = llama3_factors(base, dim, low, high, f64::from(original), number("factor")?);
+                self.vectors.push(("rope_freqs.weight", factors));
+            }
+            "longrope" | "su" => {
+                let longer = f64::from(context) / f64::from(original.max(1));
+                let usual = (1.0 + longer.max(1.0).ln() / f64::from(original).ln()).sqrt();
+                let (short, long) = (scaling.number(&["short_mscale"])?, scaling.number(&["long_mscale"])?);
+                if short != long {
+                    let found = format!("{short:?} and {long:?}");
+                    return Err(unsupported("rope_scaling.short_mscale and long_mscale", &found, "one for both"));
+                }
+                self.put("rope.scaling.attn_factor", given.or(short).unwrap_or(usual) as f32);
+                self.vectors.push(("rope_factors_long.weight", scaling.numbers("long_factor")?));
+                self.vectors.push(("rope_factors_short.weight", scaling.numbers("short_factor")?));
+            }
+            other => return Err(unsupported("rope_type", other, "default, linear, yarn, llama3, longrope")),
+        }
+        let lengths = self.vectors.iter().find(|(_, factors)| factors.len() != dim / 2);
+        match lengths {
+            Some((name, factors)) => Err(invalid(
+                name,
+                &format!("{} factors, one for each pair that turns", dim / 2),
+                factors.len().to_string(),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What llama3 scaling divides each frequency by: 1 for those that turn often within the original context, `factor` for those
+/// that hardly do, and something between.
+fn llama3_factors(base: f64, dim: usize, low: f64, high: f64, original: f64, factor: f64) -> Vec<f32> {
+    let divisor = |pair: usize| {
+        let wavelength = 2.0 * std::f64::consts::PI * base.powf(2.0 * pair as f64 / dim as f64);
+        let kept = ((original / wavelength - low) / (high - low)).clamp(0.0, 1.0);
+        (1.0 / (kept + (1.0 - kept) / factor)) as f32
+    };
+    (0..dim / 2).map(divisor).collect()
+}
+
+/// Whether transformers ties the output to the embedding table where the configuration does not say.
+fn ties(architecture: &str) -> bool {
+    matches!(architecture, "gemma" | "gemma2" | "gemma3" | "gpt2" | "openai-gpt" | "falcon" | "bert")
+}
+
+/// A file of JSON. Errors: `InvalidModel` naming it.
+pub(super) fn parse(file: &str, text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|error| Error::InvalidModel {
+        what: file.into(),
+        expected: "JSON".into(),
+        got: error.to_string(),
+    })
+}
+
+fn invalid(name: &str, expected: &str, got: String) -> Error {
+    Error::InvalidModel { what: format!("config.json: `{name}`"), expected: expected.into(), got }
+}
+
+fn unsupported(name: &str, found: &str, known: &str) -> Error {
+    Error::UnsupportedModel { what: format!("config.json: `{name}`"), found: found.into(), known: known.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn llama(changes: Value) -> Result<Model> {
+        let mut config = json!({"model_type": "llama", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "num_key_value_heads": 1, "intermediate_size": 24, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
+            "hidden_act": "silu", "vocab_size": 8});
+        for (key, value) in changes.as_object().into_iter().flatten() {
+            config[key] = value.clone();
+        }
+        Model::new(&config.to_string())
+    }
+
+    #[test]
+    fn ropes_of_before_are_those_of_today() {
+        let old = json!({"rope_theta": 5e5, "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}});
+        let new = json!({"rope_parameters": {"rope_type": "yarn", "rope_theta": 5e5, "factor": 4.0,
+            "original_max_position_embeddings": 16}});
+        let (old, new) = (llama(old).unwrap(), llama(new).unwrap());
+        assert_eq!(old.metadata, new.metadata);
+        assert_eq!(old.metadata.f32("llama.rope.freq_base").unwrap(), 5e5);
+        assert_eq!(old.metadata.u32("llama.rope.scaling.original_context_length").unwrap(), 16);
+    }
+
+    #[test]
+    fn what_weft_would_compute_otherwise_is_refused_by_name() {
+        let refused = |changes: Value, expected: &str| {
+            let error = llama(changes).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        refused(json!({"model_type": "mamba"}), "`model_type` is `mamba`; weft runs llama, mistral");
+        refused(json!({"model_type": null}), "`model_type`");
+        refused(json!({"hidden_act": "relu"}), "`hidden_act` is `relu`; weft runs silu");
+        refused(json!({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}), "dynamic");
+        refused(json!({"rope_scaling": {"rope_type": "linear"}}), "rope_scaling.factor");
+        refused(
+            json!({"rope_scaling": {"rope_type": "longrope", "long_factor": [1], "short_factor": [1]}}),
+            "4 factors",
+        );
+        refused(json!({"layer_types": ["full_attention", "sliding_attention"]}), "layer_types[1]");
+        refused(json!({"use_sliding_window": true, "sliding_window": 8}), "use_sliding_window");
+        refused(json!({"num_key_value_heads": 3}), "num_attention_heads");
+        refused(json!({"num_key_value_heads": 0}), "num_attention_heads");
+        refused(json!({"head_dim": 7}), "num_attention_heads");
+        refused(json!({"hidden_size": "16"}), "`hidden_size`: expected an integer");
+        refused(json!({"num_hidden_layers": null}), "`num_hidden_layers`: expected an integer, got none");
+        refused(json!({"no_rope_layers": [1, 0]}), "no_rope_layers[1]");
+        assert!(Model::new("not JSON").unwrap_err().to_string().contains("config.json"));
+    }
+}

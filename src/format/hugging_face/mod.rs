@@ -1,0 +1,143 @@
+//! A folder as Hugging Face's transformers save it, read as if it were a GGUF file: what follows knows GGUF's names only.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`config`] | `config.json` → metadata |
+//! | [`names`] | tensor names of transformers → those of GGUF |
+//! | [`order`] | where GGUF has rows in another order |
+//! | [`reader`] | the push reader: the bytes of the safetensors files → rows of named tensors |
+
+mod config;
+mod names;
+mod order;
+mod reader;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+pub use reader::FolderReader;
+
+use super::metadata::Array;
+use crate::{Error, Result};
+use config::{Model, parse};
+
+/// Where the metadata has `tokenizer.json` as text, as GGUF's specification names the key.
+pub const TOKENIZER: &str = "tokenizer.huggingface.json";
+
+/// Where it has `tokenizer_config.json`; a name of our own.
+pub const TOKENIZER_CONFIG: &str = "tokenizer.huggingface.config";
+
+/// Where it has the ids that end an answer; a name of our own.
+pub const ENDS: &str = "tokenizer.huggingface.eos_token_ids";
+
+/// The one file of the weights, where there is no index.
+const WEIGHTS: &str = "model.safetensors";
+
+/// Names the files of the weights, where there are several.
+const INDEX: &str = "model.safetensors.index.json";
+
+/// What a folder says beside its weights.
+#[derive(Debug)]
+pub struct Folder {
+    model: Model,
+    /// Tensor → its file, where there are several.
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Folder {
+    /// The files that are read, if they are there. The first two must be.
+    pub const FILES: [&str; 7] = [
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "generation_config.json",
+        "chat_template.jinja",
+        INDEX,
+        "1_Pooling/config.json",
+    ];
+
+    /// A folder called `name`; `file` gives the text of a file by its name.
+    ///
+    /// # Errors
+    /// `InvalidModel` naming the file or entry, `UnsupportedModel` for what weft does not run.
+    pub fn new<'a>(name: &str, file: impl Fn(&str) -> Option<&'a str>) -> Result<Self> {
+        let required = |name: &str| file(name).ok_or_else(|| missing(name));
+        let mut model = Model::new(required("config.json")?)?;
+        let metadata = &mut model.metadata;
+        if !name.is_empty() {
+            metadata.insert("general.name", name);
+        }
+        metadata.insert(TOKENIZER, required("tokenizer.json")?);
+        for (key, name) in
+            [(TOKENIZER_CONFIG, "tokenizer_config.json"), ("tokenizer.chat_template", "chat_template.jinja")]
+        {
+            if let Some(text) = file(name) {
+                metadata.insert(key, text);
+            }
+        }
+        let mut ends = Vec::new();
+        for name in ["config.json", "generation_config.json"] {
+            let Some(text) = file(name) else { continue };
+            let json = parse(name, text)?;
+            let ids = match &json["eos_token_id"] {
+                Value::Array(ids) => ids.as_slice(),
+                id => std::slice::from_ref(id),
+            };
+            ends.extend(ids.iter().filter_map(Value::as_u64).filter_map(|id| u32::try_from(id).ok()));
+        }
+        metadata.insert(ENDS, Array::U32(ends));
+        if let Some(text) = file("1_Pooling/config.json")
+            && let Some(kind) = pooling(&parse("1_Pooling/config.json", text)?)
+        {
+            let key = format!("{}.pooling_type", model.family.architecture);
+            metadata.insert(key, kind);
+        }
+        let weight_map = file(INDEX).map_or(Ok(BTreeMap::new()), weight_map)?;
+        Ok(Self { model, weight_map })
+    }
+
+    /// The files of the weights, in the order in which their bytes are to be fed.
+    pub fn shards(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.weight_map.values().cloned().collect();
+        names.sort();
+        names.dedup();
+        if names.is_empty() { vec![WEIGHTS.into()] } else { names }
+    }
+}
+
+/// Number of a kind of pooling in GGUF: 1 for the mean, 2 for the first position, 3 for the last one.
+fn pooling(json: &Value) -> Option<u32> {
+    let kinds = [
+        ("pooling_mode_mean_tokens", "mean"),
+        ("pooling_mode_cls_token", "cls"),
+        ("pooling_mode_lasttoken", "lasttoken"),
+    ];
+    (1..).zip(kinds).find(|(_, (flag, name))| json[flag] == true || json["pooling_mode"] == *name).map(|(kind, _)| kind)
+}
+
+/// Tensor → file. A file must lie in the folder itself.
+fn weight_map(text: &str) -> Result<BTreeMap<String, String>> {
+    let json = parse(INDEX, text)?;
+    let wrong = |expected: &str, got: String| Error::InvalidModel {
+        what: format!("{INDEX}: `weight_map`"),
+        expected: expected.into(),
+        got,
+    };
+    let entries = json["weight_map"].as_object().filter(|entries| !entries.is_empty());
+    let entries = entries.ok_or_else(|| wrong("the file of each tensor", json["weight_map"].to_string()))?;
+    let file = |(tensor, file): (&String, &Value)| match file.as_str() {
+        Some(file) if file.ends_with(".safetensors") && !file.contains(['/', '\\']) => {
+            Ok((tensor.clone(), file.to_owned()))
+        }
+        _ => Err(wrong("the name of a safetensors file in the folder", format!("{file} for `{tensor}`"))),
+    };
+    entries.iter().map(file).collect()
+}
+
+fn missing(file: &str) -> Error {
+    Error::InvalidModel { what: file.into(), expected: "to be in the folder".into(), got: "none".into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,330 @@
+//! What Hugging Face's transformers call a tensor, what GGUF calls it, and what a family of models has to be told of itself.
+//!
+//! Sources: the state dictionaries of `transformers`, and the names that the `gguf` package maps them to.
+
+use super::order::Order;
+
+/// Models that are stored alike.
+#[derive(Debug)]
+pub(super) struct Family {
+    /// `model_type` of config.json.
+    pub model_types: &'static [&'static str],
+    /// `general.architecture` of GGUF.
+    pub architecture: &'static str,
+    /// The activations under which the architecture is what weft runs.
+    pub activations: &'static [&'static str],
+    /// Tensors, without layer and suffix, whose values GGUF has in another order, and which one.
+    pub orders: &'static [(&'static str, Order)],
+    /// Which layers see a window only, where the configuration names one.
+    pub windowed: Windowed,
+    /// Names that mean something else than in [`NAMES`].
+    pub names: &'static [(&'static str, &'static str)],
+}
+
+/// Which layers see a window only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Windowed {
+    /// None: the architecture has none in GGUF.
+    Never,
+    /// Every one.
+    All,
+    /// All but the n-th, 2 n-th and so on.
+    AllButEvery(usize),
+}
+
+const SILU: &[&str] = &["silu", "swish"];
+const GELU: &[&str] = &["gelu"];
+const GELU_TANH: &[&str] = &["gelu_new", "gelu_pytorch_tanh", "gelu_fast"];
+/// Early configurations name the exact form, and their models were trained with the other one.
+const GEMMA_GELU: &[&str] = &["gelu_pytorch_tanh", "gelu"];
+
+const PAIRS: &[(&str, Order)] = &[("attn_q", Order::Pairs), ("attn_k", Order::Pairs)];
+const GROUPS: &[(&str, Order)] = &[("attn_qkv", Order::Groups)];
+const TRANSPOSED: &[(&str, Order)] = &[
+    ("attn_qkv", Order::Transposed),
+    ("attn_output", Order::Transposed),
+    ("ffn_up", Order::Transposed),
+    ("ffn_down", Order::Transposed),
+];
+const PLUS_ONE: &[(&str, Order)] = &[
+    ("attn_norm", Order::PlusOne),
+    ("attn_q_norm", Order::PlusOne),
+    ("attn_k_norm", Order::PlusOne),
+    ("post_attention_norm", Order::PlusOne),
+    ("ffn_norm", Order::PlusOne),
+    ("post_ffw_norm", Order::PlusOne),
+    ("output_norm", Order::PlusOne),
+];
+
+/// Norms around both blocks, where `post_attention_layernorm` is what it says.
+const NORMS_AROUND: &[(&str, &str)] = &[
+    ("layers.#.post_attention_layernorm", "blk.#.post_attention_norm"),
+    ("layers.#.pre_feedforward_layernorm", "blk.#.ffn_norm"),
+    ("layers.#.post_feedforward_layernorm", "blk.#.post_ffw_norm"),
+];
+
+const fn family(model_types: &'static [&'static str], architecture: &'static str) -> Family {
+    let (orders, windowed, names): (&[_], _, &[_]) = (&[], Windowed::Never, &[]);
+    Family { model_types, architecture, activations: SILU, orders, windowed, names }
+}
+
+/// Every family.
+pub(super) const FAMILIES: &[Family] = &[
+    Family { orders: PAIRS, ..family(&["llama"], "llama") },
+    Family { orders: PAIRS, windowed: Windowed::All, ..family(&["mistral", "mixtral"], "llama") },
+    Family { orders: PAIRS, ..family(&["smollm3"], "smollm3") },
+    Family { orders: PAIRS, ..family(&["granite"], "granite") },
+    family(&["qwen2"], "qwen2"),
+    family(&["qwen3"], "qwen3"),
+    family(&["qwen2_moe"], "qwen2moe"),
+    family(&["qwen3_moe"], "qwen3moe"),
+    family(&["olmoe"], "olmoe"),
+    Family { windowed: Windowed::All, ..family(&["phi3"], "phi3") },
+    Family { windowed: Windowed::All, ..family(&["phimoe"], "phimoe") },
+    family(&["stablelm"], "stablelm"),
+    Family { activations: GEMMA_GELU, orders: PLUS_ONE, ..family(&["gemma"], "gemma") },
+    Family {
+        activations: GEMMA_GELU,
+        orders: PLUS_ONE,
+        windowed: Windowed::AllButEvery(2),
+        names: NORMS_AROUND,
+        ..family(&["gemma2"], "gemma2")
+    },
+    Family {
+        activations: GEMMA_GELU,
+        orders: PLUS_ONE,
+        windowed: Windowed::AllButEvery(6),
+        names: NORMS_AROUND,
+        ..family(&["gemma3_text", "gemma3"], "gemma3")
+    },
+    Family { activations: GELU_TANH, windowed: Windowed::All, ..family(&["starcoder2"], "starcoder2") },
+    Family { activations: GELU_TANH, ..family(&["phi"], "phi2") },
+    Family { activations: GELU_TANH, orders: TRANSPOSED, ..family(&["gpt2"], "gpt2") },
+    // its own name for the other form
+    Family { activations: GELU, orders: TRANSPOSED, ..family(&["openai-gpt"], "openai-gpt") },
+    Family { activations: GELU_TANH, ..family(&["gptj"], "gptj") },
+    Family { activations: GELU, orders: GROUPS, ..family(&["gpt_neox"], "gptneox") },
+    Family { activations: GELU, orders: GROUPS, ..family(&["falcon"], "falcon") },
+    Family { activations: GELU, ..family(&["bert", "distilbert"], "bert") },
+];
+
+/// What names may begin with: the part of the model that a tensor belongs to.
+const PREFIXES: [&str; 8] =
+    ["model.", "language_model.", "transformer.", "gpt_neox.", "bert.", "distilbert.", "encoder.", "text_model."];
+
+/// Name of transformers, without such a beginning and the suffix, and of GGUF; `#` is the number of a layer, and a second one
+/// that of what is stacked. A name means the same in every family that has it, but for [`Family::names`].
+const NAMES: &[(&str, &str)] = &[
+    ("embed_tokens", "token_embd"),
+    ("norm", "output_norm"),
+    ("final_layernorm", "output_norm"),
+    ("lm_head", "output"),
+    ("layers.#.input_layernorm", "blk.#.attn_norm"),
+    ("layers.#.self_attn.q_proj", "blk.#.attn_q"),
+    ("layers.#.self_attn.k_proj", "blk.#.attn_k"),
+    ("layers.#.self_attn.v_proj", "blk.#.attn_v"),
+    ("layers.#.self_attn.qkv_proj", "blk.#.attn_qkv"),
+    ("layers.#.self_attn.o_proj", "blk.#.attn_output"),
+    ("layers.#.self_attn.dense", "blk.#.attn_output"),
+    ("layers.#.self_attn.q_norm", "blk.#.attn_q_norm"),
+    ("layers.#.self_attn.k_norm", "blk.#.attn_k_norm"),
+    ("layers.#.self_attn.q_layernorm.norms.#", "blk.#.attn_q_norm"),
+    ("layers.#.self_attn.k_layernorm.norms.#", "blk.#.attn_k_norm"),
+    ("layers.#.post_attention_layernorm", "blk.#.ffn_norm"),
+    ("layers.#.mlp.gate_proj", "blk.#.ffn_gate"),
+    ("layers.#.mlp.up_proj", "blk.#.ffn_up"),
+    ("layers.#.mlp.down_proj", "blk.#.ffn_down"),
+    ("layers.#.mlp.gate_up_proj", "blk.#.ffn_up"),
+    ("layers.#.mlp.c_fc", "blk.#.ffn_up"),
+    ("layers.#.mlp.c_proj", "blk.#.ffn_down"),
+    ("layers.#.mlp.fc1", "blk.#.ffn_up"),
+    ("layers.#.mlp.fc2", "blk.#.ffn_down"),
+    ("layers.#.mlp.gate", "blk.#.ffn_gate_inp"),
+    ("layers.#.mlp.experts.#.gate_proj", "blk.#.ffn_gate_exps"),
+    ("layers.#.mlp.experts.#.up_proj", "blk.#.ffn_up_exps"),
+    ("layers.#.mlp.experts.#.down_proj", "blk.#.ffn_down_exps"),
+    ("layers.#.mlp.shared_expert_gate", "blk.#.ffn_gate_inp_shexp"),
+    ("layers.#.mlp.shared_expert.gate_proj", "blk.#.ffn_gate_shexp"),
+    ("layers.#.mlp.shared_expert.up_proj", "blk.#.ffn_up_shexp"),
+    ("layers.#.mlp.shared_expert.down_proj", "blk.#.ffn_down_shexp"),
+    ("layers.#.block_sparse_moe.gate", "blk.#.ffn_gate_inp"),
+    ("layers.#.block_sparse_moe.experts.#.w1", "blk.#.ffn_gate_exps"),
+    ("layers.#.block_sparse_moe.experts.#.w2", "blk.#.ffn_down_exps"),
+    ("layers.#.block_sparse_moe.experts.#.w3", "blk.#.ffn_up_exps"),
+    // GPT-2, GPT-1 and GPT-J
+    ("wte", "token_embd"),
+    ("wpe", "position_embd"),
+    ("tokens_embed", "token_embd"),
+    ("positions_embed", "position_embd"),
+    ("ln_f", "output_norm"),
+    ("h.#.ln_1", "blk.#.attn_norm"),
+    ("h.#.ln_2", "blk.#.ffn_norm"),
+    ("h.#.attn.c_attn", "blk.#.attn_qkv"),
+    ("h.#.attn.c_proj", "blk.#.attn_output"),
+    ("h.#.mlp.c_fc", "blk.#.ffn_up"),
+    ("h.#.mlp.c_proj", "blk.#.ffn_down"),
+    ("h.#.attn.q_proj", "blk.#.attn_q"),
+    ("h.#.attn.k_proj", "blk.#.attn_k"),
+    ("h.#.attn.v_proj", "blk.#.attn_v"),
+    ("h.#.attn.out_proj", "blk.#.attn_output"),
+    ("h.#.mlp.fc_in", "blk.#.ffn_up"),
+    ("h.#.mlp.fc_out", "blk.#.ffn_down"),
+    // GPT-NeoX and Falcon
+    ("embed_in", "token_embd"),
+    ("embed_out", "output"),
+    ("final_layer_norm", "output_norm"),
+    ("layers.#.attention.query_key_value", "blk.#.attn_qkv"),
+    ("layers.#.attention.dense", "blk.#.attn_output"),
+    ("layers.#.mlp.dense_h_to_4h", "blk.#.ffn_up"),
+    ("layers.#.mlp.dense_4h_to_h", "blk.#.ffn_down"),
+    ("word_embeddings", "token_embd"),
+    ("h.#.input_layernorm", "blk.#.attn_norm"),
+    ("h.#.ln_attn", "blk.#.attn_norm_2"),
+    ("h.#.ln_mlp", "blk.#.attn_norm"),
+    ("h.#.self_attention.query_key_value", "blk.#.attn_qkv"),
+    ("h.#.self_attention.dense", "blk.#.attn_output"),
+    ("h.#.mlp.dense_h_to_4h", "blk.#.ffn_up"),
+    ("h.#.mlp.dense_4h_to_h", "blk.#.ffn_down"),
+    // BERT and DistilBERT
+    ("embeddings.word_embeddings", "token_embd"),
+    ("embeddings.position_embeddings", "position_embd"),
+    ("embeddings.token_type_embeddings", "token_types"),
+    ("embeddings.LayerNorm", "token_embd_norm"),
+    ("layer.#.attention.self.query", "blk.#.attn_q"),
+    ("layer.#.attention.self.key", "blk.#.attn_k"),
+    ("layer.#.attention.self.value", "blk.#.attn_v"),
+    ("layer.#.attention.output.dense", "blk.#.attn_output"),
+    ("layer.#.attention.output.LayerNorm", "blk.#.attn_output_norm"),
+    ("layer.#.intermediate.dense", "blk.#.ffn_up"),
+    ("layer.#.output.dense", "blk.#.ffn_down"),
+    ("layer.#.output.LayerNorm", "blk.#.layer_output_norm"),
+    ("layer.#.attention.q_lin", "blk.#.attn_q"),
+    ("layer.#.attention.k_lin", "blk.#.attn_k"),
+    ("layer.#.attention.v_lin", "blk.#.attn_v"),
+    ("layer.#.attention.out_lin", "blk.#.attn_output"),
+    ("layer.#.sa_layer_norm", "blk.#.attn_output_norm"),
+    ("layer.#.ffn.lin1", "blk.#.ffn_up"),
+    ("layer.#.ffn.lin2", "blk.#.ffn_down"),
+    ("layer.#.output_layer_norm", "blk.#.layer_output_norm"),
+    ("cls.predictions.transform.dense", "mlm_transform"),
+    ("cls.predictions.transform.LayerNorm", "mlm_transform_norm"),
+    ("cls.predictions.decoder", "output"),
+    ("cls.predictions", "output"),
+    ("vocab_transform", "mlm_transform"),
+    ("vocab_layer_norm", "mlm_transform_norm"),
+    ("vocab_projector", "output"),
+    ("pooler.dense", "cls"),
+    ("pre_classifier", "cls"),
+    // for each token where that is what the model does
+    ("classifier", "cls.output"),
+];
+
+/// Buffers that old checkpoints hold beside the weights: masks, positions, frequencies, and a head for pairs of sentences that
+/// nothing here asks for. The bias of a masked language model is there under two names.
+const BUFFERS: [&str; 9] = [
+    "rotary_emb.inv_freq",
+    "attn.bias",
+    "attn.masked_bias",
+    "attention.bias",
+    "attention.masked_bias",
+    "embeddings.position_ids",
+    "cls.seq_relationship.weight",
+    "cls.seq_relationship.bias",
+    "cls.predictions.decoder.bias",
+];
+
+/// Parts of a model that see pictures; its text needs none of them.
+const OTHER_PARTS: [&str; 4] =
+    ["vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."];
+
+/// Where a tensor goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Nowhere.
+    Dropped,
+    /// To the tensor `blk.LAYER.STEM.SUFFIX`, or `STEM.SUFFIX`.
+    Tensor {
+        /// Name in GGUF.
+        name: String,
+        /// The same without layer and suffix.
+        stem: &'static str,
+        /// The layer.
+        layer: Option<usize>,
+        /// Which of those that are stacked it is.
+        index: Option<usize>,
+    },
+}
+
+/// What the name means in this family; `None` for one that nobody knows.
+pub(super) fn target(family: &Family, name: &str) -> Option<Target> {
+    let is_buffer =
+        |buffer: &&str| name.strip_suffix(*buffer).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    if BUFFERS.iter().any(|buffer| is_buffer(buffer)) || OTHER_PARTS.iter().any(|part| name.starts_with(part)) {
+        return Some(Target::Dropped);
+    }
+    let mut rest = name;
+    while let Some(shorter) = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix)) {
+        rest = shorter;
+    }
+    let (path, suffix) = rest.rsplit_once('.')?;
+    let suffix = match suffix {
+        "weight" | "gamma" => "weight",
+        "bias" | "beta" => "bias",
+        _ => return None,
+    };
+    let mut numbers = Vec::new();
+    let number = |part: &str| -> String {
+        match part.parse::<usize>() {
+            Ok(number) if number.to_string() == part => {
+                numbers.push(number);
+                "#".into()
+            }
+            _ => part.into(),
+        }
+    };
+    let pattern = path.split('.').map(number).collect::<Vec<_>>().join(".");
+    let mut names = family.names.iter().chain(NAMES);
+    let (_, gguf) = names.find(|(name, _)| *name == pattern)?;
+    let layer = gguf.starts_with("blk.").then(|| numbers.first().copied()).flatten();
+    Some(Target::Tensor {
+        name: format!("{}.{suffix}", layer.map_or((*gguf).into(), |layer| gguf.replace('#', &layer.to_string()))),
+        stem: gguf.strip_prefix("blk.#.").unwrap_or(gguf),
+        layer,
+        index: numbers.get(1).copied(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(model_type: &str, name: &str) -> Option<(String, Option<usize>)> {
+        let family = FAMILIES.iter().find(|family| family.model_types.contains(&model_type)).unwrap();
+        match target(family, name)? {
+            Target::Dropped => Some(("dropped".into(), None)),
+            Target::Tensor { name, index, .. } => Some((name, index)),
+        }
+    }
+
+    #[test]
+    fn names_mean_what_their_family_says() {
+        let means = |model_type, name, expected: &str| assert_eq!(of(model_type, name).unwrap().0, expected);
+        means("llama", "model.layers.12.post_attention_layernorm.weight", "blk.12.ffn_norm.weight");
+        means("gemma2", "model.layers.12.post_attention_layernorm.weight", "blk.12.post_attention_norm.weight");
+        means("gemma3", "language_model.model.embed_tokens.weight", "token_embd.weight");
+        means("gemma3", "vision_tower.vision_model.embeddings.patch_embedding.weight", "dropped");
+        means("gpt2", "h.0.attn.bias", "dropped");
+        means("gpt2", "h.0.attn.c_attn.bias", "blk.0.attn_qkv.bias");
+        means("gpt_neox", "gpt_neox.layers.1.attention.dense.bias", "blk.1.attn_output.bias");
+        means("bert", "bert.embeddings.LayerNorm.gamma", "token_embd_norm.weight");
+        means("bert", "cls.predictions.bias", "output.bias");
+        means("distilbert", "distilbert.transformer.layer.0.ffn.lin2.weight", "blk.0.ffn_down.weight");
+        let expert = of("mixtral", "model.layers.1.block_sparse_moe.experts.3.w2.weight");
+        assert_eq!(expert, Some(("blk.1.ffn_down_exps.weight".into(), Some(3))));
+        for unknown in
+            ["model.layers.1.self_attn.q_proj.scale", "model.layers.01.input_layernorm.weight", "x", "lm_head"]
+        {
+            assert_eq!(of("llama", unknown), None, "{unknown}");
+        }
+    }
+}

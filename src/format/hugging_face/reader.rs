@@ -1,0 +1,429 @@
+//! The bytes of a folder's safetensors files → headers and rows under GGUF's names.
+//!
+//! The files come one after the other, in the order of [`Folder::shards`]. A row goes on as soon as it is there, to where GGUF has
+//! it, so that rows of a tensor may come out of order; only vectors, and the few matrices that must be turned over, are put together first.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::config::Model;
+use super::names::{Target, target};
+use super::order::{Heads, Order};
+use super::{Folder, WEIGHTS};
+use crate::format::header::{check_dims, invalid};
+use crate::format::quantize::dequantize;
+use crate::format::safetensors::{Entry, HeaderParser, SafetensorsHeader};
+use crate::format::{BlockType, Header, Planes, Sink, TensorInfo};
+use crate::{Error, Result};
+
+/// Reads a folder's weights from bytes that come in chunks.
+#[derive(Debug)]
+pub struct FolderReader {
+    model: Model,
+    weight_map: BTreeMap<String, String>,
+    files: Vec<String>,
+    /// Files whose header was read.
+    read: usize,
+    /// Bytes of these.
+    bytes: u64,
+    /// Tensors so far, by their names in the files.
+    names: HashSet<String>,
+    /// Those of GGUF.
+    made: HashSet<String>,
+    stacks: BTreeMap<String, Stack>,
+    state: State,
+}
+
+/// A tensor of GGUF that is made of many.
+#[derive(Debug)]
+struct Stack {
+    /// One of these.
+    like: String,
+    /// What all of them are.
+    dims: Vec<u64>,
+    block: BlockType,
+    seen: Vec<bool>,
+}
+
+#[derive(Debug)]
+enum State {
+    Header(HeaderParser),
+    Values(Values),
+    /// All files were read.
+    End,
+    Failed(Error),
+}
+
+/// The values of one file.
+#[derive(Debug)]
+struct Values {
+    heads: Heads,
+    parts: Vec<Part>,
+    /// Number of the part at hand.
+    part: usize,
+    /// Bytes of it that were handed on, or dropped.
+    done: u64,
+    /// Bytes of it that came and wait.
+    carry: Vec<u8>,
+}
+
+/// A tensor of a file.
+#[derive(Debug)]
+struct Part {
+    name: String,
+    bytes: u64,
+    place: Option<Place>,
+}
+
+/// Where it goes.
+#[derive(Debug)]
+struct Place {
+    info: TensorInfo,
+    first_row: usize,
+    order: Order,
+    /// Of the file.
+    block: BlockType,
+    /// Values of a row in the file.
+    cols: usize,
+    /// Rows that must be there before one can go on.
+    whole: bool,
+}
+
+impl FolderReader {
+    /// A reader at the beginning of the first file.
+    pub fn new(folder: Folder) -> Self {
+        let files = folder.shards();
+        let Folder { model, weight_map } = folder;
+        Self {
+            model,
+            weight_map,
+            files,
+            read: 0,
+            bytes: 0,
+            names: HashSet::new(),
+            made: HashSet::new(),
+            stacks: BTreeMap::new(),
+            state: State::Header(HeaderParser::default()),
+        }
+    }
+
+    /// Takes the next bytes, and calls `sink` with what they complete. After an error every call gives the same.
+    ///
+    /// # Errors
+    /// `InvalidFile`, `UnsupportedTensorType`, `UnsupportedModel` and `InvalidModel`, each naming the tensor, and whatever `sink` returns.
+    pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn Sink) -> Result<()> {
+        let result = self.advance(bytes, sink);
+        if let Err(error) = &result {
+            self.state = State::Failed(error.clone());
+        }
+        result
+    }
+
+    fn advance(&mut self, mut input: &[u8], sink: &mut dyn Sink) -> Result<()> {
+        loop {
+            match &mut self.state {
+                State::Header(parser) => {
+                    let Some(header) = parser.feed(&mut input)? else { return Ok(()) };
+                    self.state = State::Values(self.header(header, sink)?);
+                }
+                State::Values(values) => {
+                    if !values.feed(&mut input, sink)? {
+                        return Ok(());
+                    }
+                    self.state = self.next_file();
+                }
+                State::End if input.is_empty() => return Ok(()),
+                State::End => {
+                    let got = format!("{} bytes or more", input.len());
+                    return Err(invalid("end of the weights", "nothing after the last tensor", got));
+                }
+                State::Failed(error) => return Err(error.clone()),
+            }
+        }
+    }
+
+    fn next_file(&self) -> State {
+        if self.read == self.files.len() { State::End } else { State::Header(HeaderParser::default()) }
+    }
+
+    /// Goes on as if the values of the file at hand had been read: for who wants the headers only.
+    pub fn skip_rows(&mut self) {
+        if matches!(self.state, State::Values(_)) {
+            self.state = self.next_file();
+        }
+    }
+
+    /// To be called when a file has ended, before bytes of the next. Errors: `TruncatedFile` naming file and tensor.
+    pub fn end_file(&self) -> Result<()> {
+        let file = |read: usize| self.files.get(read).map_or(WEIGHTS, String::as_str);
+        match &self.state {
+            State::Header(parser) if parser.has_begun() => Err(parser.truncated(file(self.read))),
+            State::Values(values) => values.truncated(file(self.read - 1)),
+            State::Header(_) | State::End => Ok(()),
+            State::Failed(error) => Err(error.clone()),
+        }
+    }
+
+    /// To be called when the last file has ended. Errors: `TruncatedFile` naming file and tensor.
+    pub fn finish(&self) -> Result<()> {
+        match &self.state {
+            State::Header(parser) => Err(parser.truncated(&self.files[self.read])),
+            _ => self.end_file(),
+        }
+    }
+
+    /// Bytes of all files, once the header of the last was read.
+    pub fn total_bytes(&self) -> Option<u64> {
+        (self.read == self.files.len()).then_some(self.bytes)
+    }
+
+    /// Checks a file's header against the configuration and the files before it, and hands it on.
+    fn header(&mut self, header: SafetensorsHeader, sink: &mut dyn Sink) -> Result<Values> {
+        let first = self.read == 0;
+        self.read += 1;
+        self.bytes = self.bytes.saturating_add(header.file_bytes);
+        let mut tensors = Vec::new();
+        let mut parts = Vec::new();
+        for entry in header.entries {
+            let place = self.place(&entry, &mut tensors)?;
+            let (name, bytes) = (entry.name, entry.end - entry.begin);
+            parts.push(Part { name, bytes, place });
+        }
+        if self.read == self.files.len() {
+            self.check_complete()?;
+        }
+        let mut vectors = Vec::new();
+        if first {
+            for (name, values) in std::mem::take(&mut self.model.vectors) {
+                let info = vector(name.into(), values.len());
+                check_dims(&info)?;
+                tensors.push(info.clone());
+                vectors.push((info, values));
+            }
+        }
+        sink.header(Header {
+            version: 3,
+            metadata: std::mem::take(&mut self.model.metadata),
+            tensors,
+            alignment: 1,
+            header_bytes: header.header_bytes,
+            data_offset: header.header_bytes,
+            file_bytes: header.file_bytes,
+        })?;
+        for (info, values) in vectors {
+            sink.rows(&info, 0, &bytes_of(&values))?;
+        }
+        Ok(Values { heads: self.model.heads, parts, part: 0, done: 0, carry: Vec::new() })
+    }
+
+    /// Where a tensor goes; `None` if nowhere. Adds to `tensors` what it begins.
+    fn place(&mut self, entry: &Entry, tensors: &mut Vec<TensorInfo>) -> Result<Option<Place>> {
+        if !self.names.insert(entry.name.clone()) {
+            return Err(invalid(format!("tensor `{}`", entry.name), "each tensor once", "it again"));
+        }
+        let family = self.model.family;
+        let unsupported = || Error::UnsupportedModel {
+            what: "a tensor".into(),
+            found: entry.name.clone(),
+            known: format!("the tensors of a {} model of its kind", family.model_types.join(" or ")),
+        };
+        let found = target(family, &entry.name).ok_or_else(unsupported)?;
+        let Target::Tensor { mut name, stem, layer, index } = found else { return Ok(None) };
+        if layer.is_some_and(|layer| layer >= self.model.layers) {
+            return Err(unsupported());
+        }
+        let class = self.model.class.as_str();
+        match stem {
+            "output" if self.model.tied && name == "output.weight" => return Ok(None),
+            "cls" if !class.ends_with("ForSequenceClassification") => return Ok(None),
+            "cls.output" if class.ends_with("ForTokenClassification") => name = name.replace(stem, "token_cls"),
+            _ => {}
+        }
+        let order = family.orders.iter().find(|(ordered, _)| *ordered == stem).map_or(Order::Kept, |(_, order)| *order);
+        let block = entry.block()?;
+        // GGUF has a matrix of one row as a vector
+        let shape: Vec<u64> = entry.shape.iter().copied().skip_while(|&dim| dim == 1).collect();
+        let mut dims: Vec<u64> = if shape.is_empty() { vec![1] } else { shape.iter().rev().copied().collect() };
+        let is_vector = dims.len() == 1;
+        let rows = dims[1..].iter().product::<u64>() as usize;
+        let cols = dims[0] as usize;
+        let ordered = if is_vector { cols } else { rows };
+        if let Some(expected) = order.expected(self.model.heads, ordered).filter(|&expected| expected != ordered) {
+            return Err(wrong_shape(&entry.name, &format!("{expected} rows"), &entry.shape));
+        }
+        let order = if is_vector && order == Order::Transposed { Order::Kept } else { order };
+        if order == Order::Transposed {
+            dims.reverse();
+        }
+        let stored = if is_vector { BlockType::F32 } else { block };
+        let mut info = TensorInfo { name, dims, block: stored, offset: 0 };
+        check_dims(&info)?;
+        let first_row = match index {
+            None if self.made.insert(info.name.clone()) => {
+                tensors.push(info.clone());
+                0
+            }
+            None => return Err(invalid(format!("tensor `{}`", entry.name), "one of its kind", "a second one")),
+            Some(index) => {
+                let rows = info.rows();
+                let count = self.stack(entry, stem, &info, index)?;
+                info.dims.push(count as u64);
+                check_dims(&info)?;
+                if self.made.insert(info.name.clone()) {
+                    tensors.push(info.clone());
+                }
+                index * rows
+            }
+        };
+        let whole = is_vector || order == Order::Transposed;
+        Ok(Some(Place { info, first_row, order, block, cols, whole }))
+    }
+
+    /// Takes note of a part of a stack; returns how many it has.
+    fn stack(&mut self, entry: &Entry, stem: &str, part: &TensorInfo, index: usize) -> Result<usize> {
+        let Heads { heads, kv_heads, .. } = self.model.heads;
+        let count = match stem {
+            "attn_q_norm" => heads,
+            "attn_k_norm" => kv_heads,
+            _ => self.model.experts,
+        };
+        if index >= count {
+            let expected = format!("a number below {count}, as config.json has it");
+            return Err(invalid(format!("tensor `{}`", entry.name), expected, index.to_string()));
+        }
+        let stack = self.stacks.entry(part.name.clone()).or_insert_with(|| Stack {
+            like: entry.name.clone(),
+            dims: part.dims.clone(),
+            block: part.block,
+            seen: vec![false; count],
+        });
+        if (&stack.dims, stack.block) != (&part.dims, part.block) {
+            let expected = format!("the shape and type of `{}`", stack.like);
+            return Err(wrong_shape(&entry.name, &expected, &entry.shape));
+        }
+        stack.seen[index] = true;
+        Ok(count)
+    }
+
+    /// With the last header: whether all came that is known to be.
+    fn check_complete(&self) -> Result<()> {
+        let missing =
+            |what: String| Err(Error::InvalidModel { what, expected: "to be there".into(), got: "none".into() });
+        for (name, file) in &self.weight_map {
+            if !self.names.contains(name) {
+                return missing(format!("tensor `{name}` in {file}"));
+            }
+        }
+        for Stack { like, seen, .. } in self.stacks.values() {
+            if let Some(number) = seen.iter().position(|seen| !seen) {
+                return missing(format!("number {number} of the tensors that are like `{like}`"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Values {
+    /// Hands on what is in `input`; returns whether that was the last of the file.
+    fn feed(&mut self, input: &mut &[u8], sink: &mut dyn Sink) -> Result<bool> {
+        while let Some(Part { bytes, place, .. }) = self.parts.get(self.part) {
+            let left = bytes - self.done - self.carry.len() as u64;
+            let here = input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            match place {
+                None => {
+                    *input = &input[here..];
+                    self.done += here as u64;
+                }
+                Some(place) => {
+                    // what goes on at once
+                    let unit = if place.whole { *bytes as usize } else { place.block.row_bytes(place.cols) };
+                    let rows = if self.carry.is_empty() { here / unit.max(1) * unit } else { 0 };
+                    let taken = if rows > 0 { rows } else { here.min(unit - self.carry.len()) };
+                    let (now, rest) = input.split_at(taken);
+                    *input = rest;
+                    if rows == 0 {
+                        self.carry.extend_from_slice(now);
+                    }
+                    if rows > 0 || self.carry.len() == unit {
+                        let now = if rows > 0 { now } else { self.carry.as_slice() };
+                        place.hand_on(self.heads, self.done, now, sink)?;
+                        self.done += now.len() as u64;
+                        self.carry.clear();
+                    }
+                }
+            }
+            if self.done == *bytes {
+                (self.part, self.done) = (self.part + 1, 0);
+                self.carry = Vec::new();
+            } else if input.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The answer to a file that ends here.
+    fn truncated(&self, file: &str) -> Result<()> {
+        let Some(Part { name, bytes, .. }) = self.parts.get(self.part) else { return Ok(()) };
+        let got = self.done + self.carry.len() as u64;
+        Err(Error::TruncatedFile { field: format!("tensor `{name}` in {file}"), needed: *bytes, got })
+    }
+}
+
+impl Place {
+    /// Hands on bytes that were preceded by `done` others of the tensor: whole rows, or all of it.
+    fn hand_on(&self, heads: Heads, done: u64, bytes: &[u8], sink: &mut dyn Sink) -> Result<()> {
+        let Self { info, first_row, order, block, cols, whole } = self;
+        if *order == Order::Transposed {
+            return sink.rows(info, *first_row, &transposed(bytes, *cols, block.row_bytes(1)));
+        }
+        if *whole {
+            let mut values = vec![0.0; *cols];
+            dequantize(*block, bytes, &mut Planes::default(), &mut values);
+            let mut ordered = vec![0.0; *cols];
+            for (i, value) in values.into_iter().enumerate() {
+                ordered[order.row(heads, i)] = if *order == Order::PlusOne { value + 1.0 } else { value };
+            }
+            return sink.rows(info, *first_row, &bytes_of(&ordered));
+        }
+        let row_bytes = block.row_bytes(*cols);
+        let row = |i: usize| order.row(heads, (done / row_bytes as u64) as usize + i);
+        let count = bytes.len() / row_bytes;
+        let mut start = 0;
+        while start < count {
+            let mut end = start + 1;
+            while end < count && row(end) == row(end - 1) + 1 {
+                end += 1;
+            }
+            sink.rows(info, first_row + row(start), &bytes[start * row_bytes..end * row_bytes])?;
+            start = end;
+        }
+        Ok(())
+    }
+}
+
+/// A matrix of rows of `cols` values, each of `size` bytes, the other way round.
+fn transposed(bytes: &[u8], cols: usize, size: usize) -> Vec<u8> {
+    let rows = bytes.len() / (cols * size);
+    let value = |row: usize, col: usize| &bytes[(row * cols + col) * size..][..size];
+    let mut out = Vec::with_capacity(bytes.len());
+    for col in 0..cols {
+        (0..rows).for_each(|row| out.extend_from_slice(value(row, col)));
+    }
+    out
+}
+
+fn vector(name: String, len: usize) -> TensorInfo {
+    TensorInfo { name, dims: vec![len as u64], block: BlockType::F32, offset: 0 }
+}
+
+fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn wrong_shape(name: &str, expected: &str, got: &[u64]) -> Error {
+    Error::InvalidModel {
+        what: format!("shape of tensor `{name}`"),
+        expected: expected.into(),
+        got: format!("{got:?}"),
+    }
+}

@@ -1,0 +1,215 @@
+//! Fewer bits a weight, chosen as ggml's reference code chooses them: the same bytes as those of the `gguf` package.
+//!
+//! Where `repack.rs` reads blocks, this writes them; `block.rs` says what they mean. It happens while a model is read, a row at
+//! a time, so that it takes no memory to speak of.
+
+use half::{bf16, f16};
+
+use super::layout::BLOCK;
+use super::{BlockType, Header, Layout, Planes, Sink, TensorInfo, dequantize_row, repack};
+use crate::{Error, Result};
+
+/// The types that weights can be turned into, by their names in options.
+const TARGETS: [(&str, BlockType); 7] = [
+    ("q8_0", BlockType::Q8_0),
+    ("q5_1", BlockType::Q5_1),
+    ("q5_0", BlockType::Q5_0),
+    ("q4_1", BlockType::Q4_1),
+    ("q4_0", BlockType::Q4_0),
+    ("f16", BlockType::F16),
+    ("bf16", BlockType::Bf16),
+];
+
+/// Tensors that stay as they are: they are small, and what follows depends on each of their values.
+const KEPT: [&str; 4] = ["norm", "ffn_gate_inp", "position_embd", "token_types"];
+
+/// What becomes of the weights on their way from a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quantize(Option<BlockType>);
+
+impl Quantize {
+    /// Weights stay as they are.
+    pub const NONE: Self = Self(None);
+
+    /// What happens where nobody says: a folder has two or four bytes a weight, of which one does nearly as well and is
+    /// what the engines are quickest with; a GGUF file is what somebody chose.
+    pub const fn usual(folder: bool) -> Self {
+        Self(if folder { Some(BlockType::Q8_0) } else { None })
+    }
+
+    /// `q8_0`, `q4_0` and so on, or `none`. Errors: `InvalidOption`.
+    pub fn named(name: &str) -> Result<Self> {
+        let found = TARGETS.iter().find(|(target, _)| *target == name).map(|(_, block)| *block);
+        if found.is_none() && name != "none" {
+            let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+            let expected = format!("{} or none", names.join(", "));
+            return Err(Error::InvalidOption { name: "quantize".into(), expected, got: name.into() });
+        }
+        Ok(Self(found))
+    }
+
+    /// What a file whose weights went this way says of itself, `general.file_type`; `None` where they stayed as they were.
+    pub fn file_type(self) -> Option<u32> {
+        Some(match self.0? {
+            BlockType::F16 => 1,
+            BlockType::Q4_0 => 2,
+            BlockType::Q4_1 => 3,
+            BlockType::Q8_0 => 7,
+            BlockType::Q5_0 => 8,
+            BlockType::Q5_1 => 9,
+            BlockType::Bf16 => 32,
+            _ => return None,
+        })
+    }
+
+    /// How a tensor is stored then. Only matrices change, only to fewer bits, and only where their rows are whole blocks.
+    pub fn block_of(self, tensor: &TensorInfo) -> BlockType {
+        let TensorInfo { name, dims, block, .. } = tensor;
+        let Some(target) = self.0 else { return *block };
+        let is_matrix = dims.len() > 1 && name.ends_with(".weight") && !KEPT.iter().any(|kept| name.contains(kept));
+        let bits = |block: BlockType| block.block_bytes() as f32 / block.block_len() as f32;
+        let fits = tensor.cols().is_multiple_of(target.block_len());
+        if is_matrix && fits && bits(target) < bits(*block) { target } else { *block }
+    }
+}
+
+/// Hands on to `sink` what it gets, quantised.
+pub(super) struct Quantizing<'a> {
+    pub quantize: Quantize,
+    pub sink: &'a mut dyn Sink,
+}
+
+impl Sink for Quantizing<'_> {
+    fn header(&mut self, mut header: Header) -> Result<()> {
+        for tensor in &mut header.tensors {
+            tensor.block = self.quantize.block_of(tensor);
+        }
+        self.sink.header(header)
+    }
+
+    fn rows(&mut self, tensor: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
+        let block = self.quantize.block_of(tensor);
+        if block == tensor.block {
+            return self.sink.rows(tensor, first_row, rows);
+        }
+        let mut values = vec![0.0; tensor.cols()];
+        let mut out = Vec::with_capacity(rows.len() / tensor.row_bytes() * block.row_bytes(tensor.cols()));
+        let mut planes = Planes::default();
+        for row in rows.chunks_exact(tensor.row_bytes()) {
+            dequantize(tensor.block, row, &mut planes, &mut values);
+            quantize_row(block, &values, &mut out);
+        }
+        self.sink.rows(&TensorInfo { block, ..tensor.clone() }, first_row, &out)
+    }
+}
+
+/// A row of the file as f32 → `values`. `planes` is memory to reuse.
+pub(super) fn dequantize(block: BlockType, row: &[u8], planes: &mut Planes, values: &mut [f32]) {
+    planes.clear();
+    repack(block, values.len(), row, planes);
+    dequantize_row(Layout::for_block(block), &planes.quants, &planes.scales, values);
+}
+
+/// **Appends** a row of `values`, a whole number of blocks, to `out`. K- and IQ-types are not written: they stay out.
+pub fn quantize_row(block: BlockType, values: &[f32], out: &mut Vec<u8>) {
+    match block {
+        BlockType::F32 => out.extend(values.iter().flat_map(|value| value.to_le_bytes())),
+        BlockType::F16 => out.extend(values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes())),
+        BlockType::Bf16 => out.extend(values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes())),
+        _ => {
+            for values in values.as_chunks::<BLOCK>().0 {
+                match block {
+                    BlockType::Q8_0 => q8_0(values, out),
+                    BlockType::Q4_0 => symmetric(values, 8.0, out),
+                    BlockType::Q5_0 => symmetric(values, 16.0, out),
+                    BlockType::Q4_1 => affine(values, 15.0, out),
+                    BlockType::Q5_1 => affine(values, 31.0, out),
+                    _ => debug_assert!(false, "no target"),
+                }
+            }
+        }
+    }
+}
+
+fn q8_0(values: &[f32; BLOCK], out: &mut Vec<u8>) {
+    let d = values.iter().fold(0.0f32, |most, value| most.max(value.abs())) / 127.0;
+    out.extend(f16::from_f32(d).to_le_bytes());
+    let inverse = inverse(d);
+    out.extend(values.iter().map(|value| ((value * inverse).round() as i8).cast_unsigned()));
+}
+
+/// Q4_0 and Q5_0: the value of the largest magnitude becomes the lowest quant, −`steps`.
+fn symmetric(values: &[f32; BLOCK], steps: f32, out: &mut Vec<u8>) {
+    let largest = values.iter().fold(0.0f32, |most, value| if value.abs() > most.abs() { *value } else { most });
+    let d = largest / -steps;
+    out.extend(f16::from_f32(d).to_le_bytes());
+    // In f64, as the package does: in f32 ggml's own results depend on how it was compiled.
+    let inverse = f64::from(inverse(d));
+    let quant = |value: f32| (f64::from(value) * inverse + f64::from(steps) + 0.5) as u8;
+    push_quants(&values.map(|value| quant(value).min(2 * steps as u8 - 1)), steps > 8.0, out);
+}
+
+/// Q4_1 and Q5_1: from the least value to the largest in `steps` steps.
+fn affine(values: &[f32; BLOCK], steps: f32, out: &mut Vec<u8>) {
+    let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let d = (most - least) / steps;
+    out.extend(f16::from_f32(d).to_le_bytes());
+    out.extend(f16::from_f32(least).to_le_bytes());
+    let inverse = inverse(d);
+    let quant = |value: f32| (((value - least) * inverse + 0.5) as u8).min(steps as u8);
+    push_quants(&values.map(quant), steps > 15.0, out);
+}
+
+/// Four bytes of fifth bits, where quants have five; then nibbles, those of the first half low.
+fn push_quants(quants: &[u8; BLOCK], five: bool, out: &mut Vec<u8>) {
+    if five {
+        let bits = quants.iter().enumerate().map(|(i, quant)| u32::from(quant >> 4) << i);
+        out.extend(bits.sum::<u32>().to_le_bytes());
+    }
+    let (low, high) = quants.split_at(BLOCK / 2);
+    out.extend(low.iter().zip(high).map(|(low, high)| low & 15 | high << 4));
+}
+
+fn inverse(d: f32) -> f32 {
+    if d == 0.0 { 0.0 } else { 1.0 / d }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(name: &str, dims: &[u64], block: BlockType) -> TensorInfo {
+        TensorInfo { name: name.into(), dims: dims.into(), block, offset: 0 }
+    }
+
+    #[test]
+    fn only_matrices_change_and_only_to_fewer_bits() {
+        let quantize = Quantize::named("q8_0").unwrap();
+        let becomes = |name: &str, dims: &[u64], block| quantize.block_of(&tensor(name, dims, block));
+        assert_eq!(becomes("blk.0.attn_q.weight", &[64, 3], BlockType::Bf16), BlockType::Q8_0);
+        assert_eq!(becomes("blk.0.attn_q.weight", &[36, 3], BlockType::Bf16), BlockType::Bf16);
+        assert_eq!(becomes("blk.0.attn_q.weight", &[64, 3], BlockType::Q4_0), BlockType::Q4_0);
+        assert_eq!(becomes("blk.0.attn_norm.weight", &[64], BlockType::F32), BlockType::F32);
+        assert_eq!(becomes("blk.0.ffn_gate_inp.weight", &[64, 8], BlockType::F32), BlockType::F32);
+        let none = Quantize::named("none").unwrap();
+        assert_eq!(none.block_of(&tensor("output.weight", &[64, 3], BlockType::F32)), BlockType::F32);
+        assert!(Quantize::named("q3").unwrap_err().to_string().contains("q8_0"));
+    }
+
+    #[test]
+    fn zeros_and_values_beyond_a_half_stay_in_range() {
+        for (name, block) in TARGETS {
+            for values in [[0.0; BLOCK], [-0.0; BLOCK], [1e-30; BLOCK], [7.0; BLOCK]] {
+                let mut bytes = Vec::new();
+                quantize_row(block, &values, &mut bytes);
+                assert_eq!(bytes.len(), block.row_bytes(BLOCK), "{name}");
+                let mut decoded = [1.0; BLOCK];
+                dequantize(block, &bytes, &mut Planes::default(), &mut decoded);
+                for (value, decoded) in values.iter().zip(decoded) {
+                    assert!((value - decoded).abs() <= 0.02 * value.abs() + 1e-6, "{name}: {value} {decoded}");
+                }
+            }
+        }
+    }
+}

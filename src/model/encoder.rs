@@ -1,0 +1,167 @@
+//! The transformer encoder (Devlin et al. 2019, arXiv 1810.04805) as a recording: each token sees all others, so that a text is
+//! computed at once; and the heads that read what comes out.
+
+use super::config::Config;
+use super::decoder::{NormWeights, activations};
+use super::encoder_config::EncoderConfig;
+use super::kv_cache::KvCache;
+use super::weights::Weight;
+use crate::Result;
+use crate::ops::{Attention, Epilogue, Index, Norm, Recording, RopeAppend};
+use crate::record::{Memory, Tensor};
+
+/// Weights of one encoder layer.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// (3 hidden, hidden): q, k and v projection stacked
+    pub qkv_proj: Weight,
+    /// (hidden, hidden)
+    pub o_proj: Weight,
+    /// After attention and its residual.
+    pub attn_norm: NormWeights,
+    /// (ffn, hidden)
+    pub up_proj: Weight,
+    /// (hidden, ffn)
+    pub down_proj: Weight,
+    /// After the feed-forward block and its residual.
+    pub ffn_norm: NormWeights,
+}
+
+/// Says what class a text is of, from its first token.
+#[derive(Clone, Debug)]
+pub struct Classifier {
+    /// (hidden, hidden), then the pooler's activation
+    pub pooler: Weight,
+    /// (labels, hidden)
+    pub output: Weight,
+}
+
+/// Says what a masked token is.
+#[derive(Clone, Debug)]
+pub struct MaskedHead {
+    /// (hidden, hidden), then the activation of the layers
+    pub transform: Weight,
+    /// After it.
+    pub norm: NormWeights,
+    /// (vocab, hidden); the embedding table itself where the file has no other
+    pub output: Weight,
+}
+
+/// An encoder in the memory of one engine.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    /// Hyperparameters.
+    pub config: Config,
+    /// Those that only encoders have.
+    pub encoder_config: EncoderConfig,
+    /// Rows of the embedding table.
+    pub vocab: usize,
+    /// The most tokens of a text.
+    pub context: usize,
+    /// (vocab, hidden)
+    pub embed_tokens: Weight,
+    /// (trained context, hidden)
+    pub embed_positions: Weight,
+    /// (segments, hidden), where the model tells two texts apart
+    pub embed_segments: Option<Weight>,
+    /// Of the sum of these.
+    pub embed_norm: NormWeights,
+    /// One an encoder layer.
+    pub layers: Vec<Layer>,
+    /// Keys and values of the text, of one layer after the other.
+    pub kv_cache: KvCache,
+    /// (context, 0): nothing turns
+    pub rope_table: Tensor,
+    /// For texts, and pairs of texts.
+    pub classifier: Option<Classifier>,
+    /// For each token: (labels, hidden)
+    pub token_classifier: Option<Weight>,
+    /// For masked tokens.
+    pub masked: Option<MaskedHead>,
+}
+
+/// Activations of a text of up to `context` tokens; every layer reuses them.
+#[derive(Clone, Copy, Debug)]
+pub struct Scratch {
+    /// (tokens, hidden): what is known of each token
+    pub x: Tensor,
+    /// (tokens, 3 hidden)
+    qkv: Tensor,
+    /// (tokens, hidden)
+    attn: Tensor,
+    /// (tokens, ffn)
+    ffn: Tensor,
+}
+
+impl Scratch {
+    /// Buffers for the longest text.
+    pub fn new(memory: &mut dyn Memory, model: &Encoder) -> Result<Self> {
+        let config = &model.config;
+        let mut tensor = |cols| activations(memory, model.context, cols);
+        let (x, qkv) = (tensor(config.hidden)?, tensor(config.qkv_width())?);
+        Ok(Self { x, qkv, attn: tensor(config.heads * config.head_dim)?, ffn: tensor(config.ffn)? })
+    }
+}
+
+impl Encoder {
+    /// Records token ids → what the last layer says of each, in `s.x`.
+    pub fn record_layers(&self, r: &mut Recording, s: &Scratch) -> Result<()> {
+        self.embed_tokens.embed(r, Index::Id, self.config.scales.embedding, s.x)?;
+        self.embed_positions.embed(r, Index::Position, 1.0, s.x)?;
+        if let Some(segments) = &self.embed_segments {
+            segments.embed(r, Index::Segment, 1.0, s.x)?;
+        }
+        self.record_norm(r, self.embed_norm, s.x)?;
+        self.layers.iter().try_for_each(|layer| self.record_layer(r, layer, s))
+    }
+
+    /// One encoder layer: x = norm(x + attention(x)); x = norm(x + feed_forward(x)).
+    fn record_layer(&self, r: &mut Recording, layer: &Layer, s: &Scratch) -> Result<()> {
+        let Config { heads, kv_heads, head_dim, .. } = self.config;
+        let (KvCache { k: k_cache, v: v_cache }, context) = (self.kv_cache, self.context);
+        let (qkv, table, kind) = (s.qkv, self.rope_table, self.config.rope_kind());
+        layer.qkv_proj.linear(r, s.x, None, Epilogue::Store, qkv)?;
+        r.push(RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind })?;
+        let (scale, cap, window, causal) = (self.config.scales.attention, None, None, false);
+        let (q, y) = (qkv, s.attn);
+        r.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, causal, y })?;
+        layer.o_proj.linear(r, s.attn, None, Epilogue::ACCUMULATE, s.x)?;
+        self.record_norm(r, layer.attn_norm, s.x)?;
+        layer.up_proj.linear(r, s.x, None, Epilogue::Activate(self.config.activation()), s.ffn)?;
+        layer.down_proj.linear(r, s.ffn, None, Epilogue::ACCUMULATE, s.x)?;
+        self.record_norm(r, layer.ffn_norm, s.x)
+    }
+
+    /// x = norm(x)
+    fn record_norm(&self, r: &mut Recording, NormWeights { weight, bias }: NormWeights, x: Tensor) -> Result<()> {
+        let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
+        r.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, accumulate: false, y: x })
+    }
+
+    /// Records what the first row of `x` says of the text, by way of `pooled`, (1, hidden) → `logits`, (1, labels).
+    pub fn record_classifier(
+        &self,
+        r: &mut Recording,
+        classifier: &Classifier,
+        x: Tensor,
+        pooled: Tensor,
+        logits: Tensor,
+    ) -> Result<()> {
+        classifier.pooler.linear(r, x, None, self.encoder_config.pooler, pooled)?;
+        classifier.output.linear(r, pooled, None, Epilogue::Store, logits)
+    }
+
+    /// Records a row of `s.x`, (1, hidden) → `logits`, (1, vocab), by way of `transformed`, (1, hidden).
+    pub fn record_masked(
+        &self,
+        r: &mut Recording,
+        head: &MaskedHead,
+        row: Tensor,
+        transformed: Tensor,
+        logits: Tensor,
+    ) -> Result<()> {
+        head.transform.linear(r, row, None, Epilogue::Activate(self.config.activation()), transformed)?;
+        self.record_norm(r, head.norm, transformed)?;
+        head.output.linear(r, transformed, None, Epilogue::Store, logits)
+    }
+}

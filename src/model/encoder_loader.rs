@@ -1,0 +1,151 @@
+//! The tensors of an encoder, by the names that llama.cpp gives them; and of weft's own, for heads that GGUF has no names for: `token_cls`
+//! (token classification), `mlm_transform` and `mlm_transform_norm` (masked tokens).
+
+use std::collections::HashMap;
+
+use super::config::Config;
+use super::encoder::{Classifier, Encoder, Layer, MaskedHead};
+use super::encoder_config::EncoderConfig;
+use super::kv_cache::KvCache;
+use super::vectors::Vectors;
+use super::weights::{Group, Weight, missing_tensor};
+use crate::Result;
+use crate::record::{Memory, Tensor};
+
+/// The matrices in a fixed order: three embeddings, four a layer, and those of the heads.
+pub fn encoder_groups(config: &Config, encoder: &EncoderConfig, vocab: usize) -> Vec<Group> {
+    let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
+    let (width, kv, labels) = (heads * head_dim, kv_heads * head_dim, encoder.labels.len());
+    let one = |stem: &str, rows, cols| Group::new(&[(stem.into(), rows)], cols);
+    let mut groups = vec![
+        one("token_embd", vocab, hidden),
+        one("position_embd", config.trained_context, hidden),
+        one("token_types", encoder.segments, hidden),
+    ];
+    for layer in 0..config.layers {
+        let name = |part: &str| format!("blk.{layer}.{part}");
+        let qkv = [(name("attn_q"), width), (name("attn_k"), kv), (name("attn_v"), kv)];
+        groups.push(Group::new(&qkv, hidden).or_whole(name("attn_qkv")));
+        groups.push(one(&name("attn_output"), hidden, width));
+        groups.push(one(&name("ffn_up"), ffn, hidden));
+        groups.push(one(&name("ffn_down"), hidden, ffn));
+    }
+    groups.extend([
+        one("cls", hidden, hidden),
+        one("cls.output", labels, hidden),
+        one("token_cls", labels, hidden),
+        one("mlm_transform", hidden, hidden),
+        one("output", vocab, hidden),
+    ]);
+    groups
+}
+
+/// Names and shapes of all vectors of an encoder, required or not.
+pub fn encoder_vectors(config: &Config, encoder: &EncoderConfig, vocab: usize) -> HashMap<String, [usize; 2]> {
+    let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
+    let (q, kv, labels) = (heads * head_dim, kv_heads * head_dim, encoder.labels.len());
+    let common = [
+        ("token_embd_norm.weight", hidden),
+        ("token_embd_norm.bias", hidden),
+        ("cls.bias", hidden),
+        ("cls.output.bias", labels),
+        ("token_cls.bias", labels),
+        ("mlm_transform.bias", hidden),
+        ("mlm_transform_norm.weight", hidden),
+        ("mlm_transform_norm.bias", hidden),
+        ("output.bias", vocab),
+    ];
+    let of_a_layer = [
+        ("attn_qkv.bias", q + 2 * kv),
+        ("attn_q.bias", q),
+        ("attn_k.bias", kv),
+        ("attn_v.bias", kv),
+        ("attn_output.bias", hidden),
+        ("attn_output_norm.weight", hidden),
+        ("attn_output_norm.bias", hidden),
+        ("ffn_up.bias", ffn),
+        ("ffn_down.bias", hidden),
+        ("layer_output_norm.weight", hidden),
+        ("layer_output_norm.bias", hidden),
+    ];
+    let layers = (0..config.layers)
+        .flat_map(|layer| of_a_layer.into_iter().map(move |(name, len)| (format!("blk.{layer}.{name}"), [len, 1])));
+    common.into_iter().map(|(name, len)| (name.to_string(), [len, 1])).chain(layers).collect()
+}
+
+/// The encoder over buffers that rows may still have to be written to. Errors: `InvalidModel` naming a tensor that is in no header.
+pub fn encoder(
+    memory: &mut dyn Memory,
+    config: &Config,
+    encoder_config: &EncoderConfig,
+    groups: &mut [Group],
+    vectors: &mut Vectors,
+    (vocab, context): (usize, usize),
+) -> Result<Encoder> {
+    let mut groups = groups.iter_mut();
+    let mut group = || groups.next().ok_or_else(|| missing_tensor("of a layer"));
+    let embed_tokens = group()?.finish(memory, vectors)?;
+    let embed_positions = group()?.finish(memory, vectors)?;
+    let embed_segments = group()?.finish_if_there(memory, vectors)?;
+    let embed_norm = vectors.norm(memory, "token_embd_norm")?;
+    let mut layers = Vec::with_capacity(config.layers);
+    for i in 0..config.layers {
+        layers.push(Layer {
+            qkv_proj: group()?.finish(memory, vectors)?,
+            o_proj: group()?.finish(memory, vectors)?,
+            attn_norm: vectors.norm(memory, &format!("blk.{i}.attn_output_norm"))?,
+            up_proj: group()?.finish(memory, vectors)?,
+            down_proj: group()?.finish(memory, vectors)?,
+            ffn_norm: vectors.norm(memory, &format!("blk.{i}.layer_output_norm"))?,
+        });
+    }
+    let mut head = || group()?.finish_if_there(memory, vectors);
+    let (pooler, class_output, token_classifier) = (head()?, head()?, head()?);
+    let (transform, output) = (head()?, head()?);
+    let classifier = match (pooler, class_output) {
+        (None, None) => None,
+        (Some(pooler), Some(output)) => Some(Classifier { pooler, output }),
+        (None, Some(_)) => return Err(missing_tensor("cls.weight")),
+        (Some(_), None) => return Err(missing_tensor("cls.output.weight")),
+    };
+    let masked = match (transform, output) {
+        (None, None) => None,
+        (None, Some(_)) => return Err(missing_tensor("mlm_transform.weight")),
+        (Some(transform), output) => {
+            let norm = vectors.norm(memory, "mlm_transform_norm")?;
+            let output = match output {
+                Some(output) => output,
+                None => tied(memory, vectors, &embed_tokens, vocab)?,
+            };
+            Some(MaskedHead { transform, norm, output })
+        }
+    };
+    vectors.check_used()?;
+    let rope_table = Tensor { buffer: memory.create_values("rope table", 0)?, rows: context, cols: 0 };
+    Ok(Encoder {
+        encoder_config: encoder_config.clone(),
+        kv_cache: KvCache::new(memory, config, context)?,
+        config: config.clone(),
+        vocab,
+        context,
+        embed_tokens,
+        embed_positions,
+        embed_segments,
+        embed_norm,
+        layers,
+        rope_table,
+        classifier,
+        token_classifier,
+        masked,
+    })
+}
+
+/// The embedding table as output, with the bias that only the output has.
+fn tied(memory: &mut dyn Memory, vectors: &mut Vectors, table: &Weight, vocab: usize) -> Result<Weight> {
+    let mut output = table.clone();
+    for part in &mut output.parts {
+        let bias = [("output.bias".to_string(), 0..vocab)];
+        part.bias = vectors.bias(memory, bias.into_iter(), part.first_row..part.first_row + part.matrix.rows)?;
+    }
+    Ok(output)
+}

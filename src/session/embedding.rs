@@ -1,0 +1,100 @@
+//! What the model knows of each token of a text → one vector for the text.
+
+use serde::Deserialize;
+
+use super::Session;
+use crate::model::encoder_config::Pooling;
+use crate::record::Step;
+use crate::sampling::check_logits;
+use crate::tokenizer::EncodeOptions;
+use crate::{Error, Result};
+
+/// How to embed. Names and defaults are those of the TypeScript package.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct EmbedOptions {
+    /// `None`: as the file says, else the mean.
+    pub pooling: Option<Pooling>,
+    /// Whether vectors have length 1, so that their product is the cosine of the angle between them.
+    pub normalize: bool,
+    /// Whether the end of a text that is too long is cut off; else that is an error.
+    pub truncate: bool,
+}
+
+impl Default for EmbedOptions {
+    fn default() -> Self {
+        Self { pooling: None, normalize: true, truncate: false }
+    }
+}
+
+/// (tokens, width) → (width)
+pub(super) fn pool(hidden: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
+    let tokens = hidden.len() / width;
+    let row = |t: usize| hidden[t * width..][..width].to_vec();
+    match pooling {
+        Pooling::Cls => row(0),
+        Pooling::Last => row(tokens - 1),
+        Pooling::Mean => {
+            let column = |i| hidden.iter().skip(i).step_by(width).sum::<f32>();
+            (0..width).map(|i| column(i) / tokens as f32).collect()
+        }
+    }
+}
+
+/// The same direction with length 1; zero stays zero.
+pub(super) fn normalized(mut vector: Vec<f32>) -> Vec<f32> {
+    let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|v| *v /= length);
+    }
+    vector
+}
+
+impl Session {
+    /// The vector of a text, (hidden), of a model that was trained for it: what it says of the last token. Errors:
+    /// `UnsupportedTask`, `TextTooLong`, `InvalidOption` for a text without a token.
+    pub async fn embed(&mut self, text: &str, options: EmbedOptions) -> Result<Vec<f32>> {
+        let pooling = options.pooling.or(self.decoder.config.pooling);
+        if pooling != Some(Pooling::Last) || self.decoder.config.pooling.is_none() {
+            let needs =
+                "an encoder, or a decoder that was trained for embeddings of the last token (its `pooling_type` is 3)";
+            return Err(self.cannot("embed", needs));
+        }
+        self.stop();
+        let mut ids = self.tokenizer.encode(text, EncodeOptions { add_special: true, parse_special: false })?;
+        self.check_ids(&ids)?;
+        let (needed, most) = (ids.len(), self.decoder.context);
+        if needed > most {
+            if !options.truncate {
+                return Err(Error::TextTooLong { needed, most });
+            }
+            // what ends the text is what the vector is read from
+            ids.drain(most - 1..needed - 1);
+        }
+        self.cached.clear();
+        let (program, hidden) = self.programs.hidden(self.engine.as_mut(), &self.decoder)?;
+        for chunk in ids.chunks(self.programs.rows) {
+            let position = self.cached.len();
+            self.run(self.programs.prompt, chunk)?;
+            self.engine.run(program, &Step::new(position, chunk))?;
+        }
+        let vector = self.engine.read_values(hidden.buffer, hidden.cols).await?;
+        check_logits(&vector)?;
+        Ok(if options.normalize { normalized(vector) } else { vector })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_are_pooled_and_have_length_one() {
+        let hidden = [1.0, 2.0, 3.0, 0.0, 2.0, 4.0];
+        assert_eq!(pool(&hidden, 2, Pooling::Mean), [2.0, 2.0]);
+        assert_eq!(pool(&hidden, 2, Pooling::Cls), [1.0, 2.0]);
+        assert_eq!(pool(&hidden, 2, Pooling::Last), [2.0, 4.0]);
+        assert_eq!(normalized(vec![3.0, 4.0]), [0.6, 0.8]);
+        assert_eq!(normalized(vec![0.0, 0.0]), [0.0, 0.0]);
+    }
+}

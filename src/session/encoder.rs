@@ -1,0 +1,337 @@
+//! An encoder on an engine: what it says of a text, or of two.
+
+use serde::Serialize;
+
+use super::embedding::{EmbedOptions, normalized, pool};
+use super::encoder_programs::{EncoderPrograms, Head};
+use super::types::Info;
+use crate::engine::Engine;
+use crate::model::Encoder;
+use crate::model::encoder_config::Pooling;
+use crate::record::{BufferId, Step};
+use crate::sampling::check_logits;
+use crate::tokenizer::{Detokenizer, EncodeOptions, Segments, Tokenizer};
+use crate::{Error, Result};
+
+/// How likely a label is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LabelScore {
+    /// As the file names it.
+    pub label: String,
+    /// Its probability among all labels; of a model with one label that one's, by the logistic function.
+    pub score: f32,
+    /// What the model computed.
+    pub logit: f32,
+}
+
+/// The likeliest label of a token.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TokenLabel {
+    /// The token.
+    pub id: u32,
+    /// Its text; those of all tokens make the text as the model reads it.
+    pub text: String,
+    /// The label.
+    #[serde(flatten)]
+    pub label: LabelScore,
+}
+
+/// What may stand in place of a mask.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Filling {
+    /// The token.
+    pub id: u32,
+    /// Its text.
+    pub text: String,
+    /// Its probability.
+    pub score: f32,
+}
+
+/// An encoder on an engine.
+pub struct EncoderSession {
+    engine: Box<dyn Engine>,
+    encoder: Encoder,
+    tokenizer: Tokenizer,
+    parameters: u64,
+    quantization: &'static str,
+    programs: EncoderPrograms,
+}
+
+impl EncoderSession {
+    pub(super) fn new(
+        engine: Box<dyn Engine>,
+        encoder: Encoder,
+        tokenizer: Tokenizer,
+        (parameters, quantization): (u64, &'static str),
+        programs: EncoderPrograms,
+    ) -> Self {
+        Self { engine, encoder, tokenizer, parameters, quantization, programs }
+    }
+
+    /// Runs every program once and forgets the result: what is still being compiled, and what is wrong with it, should not wait
+    /// for the first text.
+    pub async fn warm_up(&mut self) -> Result<()> {
+        let text = Segments { ids: vec![0; self.encoder.context.min(2)], ..Segments::default() };
+        self.hidden(&text).await?;
+        if self.programs.classifier.is_some() {
+            self.class_logits("classify", &text).await?;
+        }
+        if self.programs.token_classifier.is_some() {
+            self.token_logits(&text).await?;
+        }
+        if self.programs.masked.is_some() {
+            self.masked_logits(&text, &[0]).await?;
+        }
+        Ok(())
+    }
+
+    /// What is loaded.
+    pub fn info(&self) -> Info {
+        let Encoder { config, encoder_config, vocab, context, .. } = &self.encoder;
+        let labelled = self.programs.classifier.is_some() || self.programs.token_classifier.is_some();
+        Info {
+            kind: "encoder",
+            tasks: self.tasks(),
+            labels: if labelled { encoder_config.labels.clone() } else { Vec::new() },
+            mask_token: self.mask_token().map(str::to_string),
+            name: config.name.clone(),
+            architecture: config.architecture.name.into(),
+            parameters: self.parameters,
+            quantization: self.quantization.to_string(),
+            layers: config.layers,
+            hidden_size: config.hidden,
+            vocabulary_size: *vocab,
+            context_length: *context,
+            trained_context_length: config.trained_context,
+            has_chat_template: false,
+            engine: self.engine.info(),
+            memory_bytes: self.engine.memory_bytes(),
+        }
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// What it can do, by the names of the TypeScript package.
+    fn tasks(&self) -> Vec<&'static str> {
+        let classifies = self.programs.classifier.is_some();
+        let tasks = [
+            (true, "embed"),
+            (classifies && self.encoder.encoder_config.labels.len() == 1, "rerank"),
+            (classifies, "classify"),
+            (self.programs.token_classifier.is_some(), "classifyTokens"),
+            (self.programs.masked.is_some() && self.tokenizer.mask().is_some(), "fillMask"),
+        ];
+        tasks.into_iter().filter_map(|(can, task)| can.then_some(task)).collect()
+    }
+
+    /// It has no head for `task`.
+    pub(super) fn cannot(&self, task: &'static str, needs: &str) -> Error {
+        let found = format!("an encoder (`{}`)", self.encoder.config.architecture.name);
+        Error::UnsupportedTask { task, needs: needs.into(), found, can: self.tasks().join(", ") }
+    }
+
+    fn mask_token(&self) -> Option<&str> {
+        self.programs.masked.as_ref().and_then(|_| self.tokenizer.mask()).and_then(|mask| self.tokenizer.token(mask))
+    }
+
+    /// The vector of a text, (hidden). Errors: `TextTooLong`, `InvalidOption` for a text without a token.
+    pub async fn embed(&mut self, text: &str, options: EmbedOptions) -> Result<Vec<f32>> {
+        let input = self.input(self.encode(text)?, None, options.truncate)?;
+        self.embed_ids(&input, options).await
+    }
+
+    /// The same of what was encoded.
+    pub async fn embed_ids(&mut self, input: &Segments, options: EmbedOptions) -> Result<Vec<f32>> {
+        let hidden = self.hidden(input).await?;
+        let pooling = options.pooling.or(self.encoder.config.pooling).unwrap_or(Pooling::Mean);
+        let vector = pool(&hidden, self.encoder.config.hidden, pooling);
+        Ok(if options.normalize { normalized(vector) } else { vector })
+    }
+
+    /// The labels of a text, or of two that are read together, the likeliest first. Errors: `UnsupportedTask`, and those of
+    /// [`EncoderSession::embed`].
+    pub async fn classify(&mut self, text: &str, pair: Option<&str>, truncate: bool) -> Result<Vec<LabelScore>> {
+        let pair = pair.map(|pair| self.encode(pair)).transpose()?;
+        let input = self.input(self.encode(text)?, pair, truncate)?;
+        let logits = self.class_logits("classify", &input).await?;
+        let mut scores = self.scores(&logits);
+        scores.sort_by(|a, b| b.logit.total_cmp(&a.logit));
+        Ok(scores)
+    }
+
+    /// How well `document` answers `query`: the one label of a model that was trained for it. Errors: as [`EncoderSession::classify`].
+    pub async fn rerank(&mut self, query: &str, document: &str, truncate: bool) -> Result<LabelScore> {
+        let needs = "a model with a classifier of one label";
+        if self.encoder.encoder_config.labels.len() != 1 {
+            return Err(self.cannot("rerank", needs));
+        }
+        let input = self.input(self.encode(query)?, Some(self.encode(document)?), truncate)?;
+        let logits = self.class_logits("rerank", &input).await?;
+        self.scores(&logits).pop().ok_or_else(|| self.cannot("rerank", needs))
+    }
+
+    /// The likeliest label of each token of a text, special ones left out. Errors: as [`EncoderSession::classify`].
+    pub async fn classify_tokens(&mut self, text: &str, truncate: bool) -> Result<Vec<TokenLabel>> {
+        let input = self.input(self.encode(text)?, None, truncate)?;
+        let logits = self.token_logits(&input).await?;
+        let mut stream = Detokenizer::new(false);
+        let mut labels = Vec::new();
+        let rows = logits.chunks_exact(self.encoder.encoder_config.labels.len());
+        for (&id, logits) in input.ids.iter().zip(rows).take(input.first.end).skip(input.first.start) {
+            let text = stream.push(&self.tokenizer, id)?;
+            let best = self.scores(logits).into_iter().max_by(|a, b| a.logit.total_cmp(&b.logit));
+            labels.extend(best.map(|label| TokenLabel { id, text, label }));
+        }
+        Ok(labels)
+    }
+
+    /// The `top_k` likeliest tokens for each mask of a text. Errors: `InvalidOption` where it has none, and as
+    /// [`EncoderSession::classify`].
+    pub async fn fill_mask(&mut self, text: &str, top_k: usize, truncate: bool) -> Result<Vec<Vec<Filling>>> {
+        let Some((mask, name)) = self.tokenizer.mask().zip(self.mask_token().map(str::to_string)) else {
+            return Err(self.cannot("fillMask", "a model with a head for masked tokens and a mask token"));
+        };
+        let input = self.input(self.tokenizer.encode_masked(text)?, None, truncate)?;
+        let masks: Vec<usize> = (0..input.ids.len()).filter(|&at| input.ids[at] == mask).collect();
+        if masks.is_empty() {
+            let (expected, got) = (format!("a text with {name} where a token is to be filled in"), "none".into());
+            return Err(Error::InvalidOption { name: "text".into(), expected, got });
+        }
+        let mut filled = Vec::with_capacity(masks.len());
+        for logits in self.masked_logits(&input, &masks).await? {
+            let probabilities = softmax(&logits);
+            let mut ids: Vec<usize> = (0..logits.len()).collect();
+            ids.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+            let filling = |&at: &usize| {
+                let id = at as u32;
+                Ok(Filling { id, text: self.tokenizer.decode(&[id], false)?, score: probabilities[at] })
+            };
+            filled.push(ids.iter().take(top_k).map(filling).collect::<Result<_>>()?);
+        }
+        Ok(filled)
+    }
+
+    /// What the last layer says of each token: (tokens, hidden).
+    pub async fn hidden(&mut self, input: &Segments) -> Result<Vec<f32>> {
+        self.run_layers(input)?;
+        let (x, count) = (self.programs.scratch.x, input.ids.len());
+        self.read(x.buffer, count * x.cols).await
+    }
+
+    /// Logits of the classes of a text: (labels).
+    pub async fn class_logits(&mut self, task: &'static str, input: &Segments) -> Result<Vec<f32>> {
+        let Some(Head { program, logits, .. }) = self.programs.classifier else {
+            return Err(self.cannot(task, "a model with a classifier (tensor `cls.output.weight`)"));
+        };
+        self.run_layers(input)?;
+        self.engine.run(program, &Step::new(0, &input.ids))?;
+        self.read(logits.buffer, logits.cols).await
+    }
+
+    /// Logits of the classes of each token: (tokens, labels).
+    pub async fn token_logits(&mut self, input: &Segments) -> Result<Vec<f32>> {
+        let Some(Head { program, logits, .. }) = self.programs.token_classifier else {
+            return Err(
+                self.cannot("classifyTokens", "a model with a classifier of tokens (tensor `token_cls.weight`)")
+            );
+        };
+        self.run_layers(input)?;
+        self.engine.run(program, &Step::new(0, &input.ids))?;
+        self.read(logits.buffer, input.ids.len() * logits.cols).await
+    }
+
+    /// Logits of what stands at `positions`: each (vocab).
+    pub async fn masked_logits(&mut self, input: &Segments, positions: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let Some(Head { program, x, logits }) = self.programs.masked else {
+            return Err(
+                self.cannot("fillMask", "a model with a head for masked tokens (tensor `mlm_transform.weight`)")
+            );
+        };
+        let hidden = self.hidden(input).await?;
+        let mut rows = Vec::with_capacity(positions.len());
+        for &position in positions {
+            self.engine.write_values(x.buffer, 0, &hidden[position * x.cols..][..x.cols])?;
+            self.engine.run(program, &Step::new(0, &input.ids[..1]))?;
+            rows.push(self.read(logits.buffer, logits.cols).await?);
+        }
+        Ok(rows)
+    }
+
+    fn run_layers(&mut self, input: &Segments) -> Result<()> {
+        let second = input.second.and_then(|second| u32::try_from(second).ok()).unwrap_or(u32::MAX);
+        self.engine.run(self.programs.layers, &Step { second, ..Step::new(0, &input.ids) })
+    }
+
+    /// Values that are numbers. Errors: `InvalidLogits`.
+    async fn read(&mut self, buffer: BufferId, len: usize) -> Result<Vec<f32>> {
+        let values = self.engine.read_values(buffer, len).await?;
+        check_logits(&values)?;
+        Ok(values)
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.tokenizer.encode(text, EncodeOptions::default())
+    }
+
+    /// The texts between special tokens, cut to what the model takes where that is wanted.
+    fn input(&self, mut first: Vec<u32>, mut second: Option<Vec<u32>>, truncate: bool) -> Result<Segments> {
+        if first.is_empty() || second.as_ref().is_some_and(Vec::is_empty) {
+            let (name, expected) = ("text".into(), "a text with at least one token".into());
+            return Err(Error::InvalidOption { name, expected, got: "an empty one".into() });
+        }
+        let whole = self.tokenizer.segments(&first, second.as_deref());
+        let (needed, most) = (whole.ids.len(), self.encoder.context);
+        if needed <= most {
+            return Ok(whole);
+        }
+        let special = needed - first.len() - second.as_ref().map_or(0, Vec::len);
+        if !truncate || special + 2 > most {
+            return Err(Error::TextTooLong { needed, most });
+        }
+        cut(&mut first, second.as_mut(), most - special);
+        Ok(self.tokenizer.segments(&first, second.as_deref()))
+    }
+
+    /// In the order of the labels.
+    fn scores(&self, logits: &[f32]) -> Vec<LabelScore> {
+        let scores = match logits {
+            [logit] => vec![1.0 / (1.0 + (-logit).exp())],
+            logits => softmax(logits),
+        };
+        let labels = self.encoder.encoder_config.labels.iter().zip(logits).zip(scores);
+        labels.map(|((label, &logit), score)| LabelScore { label: label.clone(), score, logit }).collect()
+    }
+}
+
+/// Cuts two texts to `room` tokens together, the longer one first.
+fn cut(first: &mut Vec<u32>, second: Option<&mut Vec<u32>>, room: usize) {
+    let Some(second) = second else { return first.truncate(room) };
+    first.truncate((room - room / 2).max(room.saturating_sub(second.len())));
+    second.truncate(room - first.len());
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let max = logits.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+    let powers: Vec<f32> = logits.iter().map(|logit| (logit - max).exp()).collect();
+    let sum: f32 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longer_of_two_texts_is_cut_first() {
+        for (lengths, room, expected) in
+            [((9, 3), 8, (5, 3)), ((3, 9), 8, (3, 5)), ((9, 9), 7, (4, 3)), ((4, 4), 8, (4, 4))]
+        {
+            let (mut first, mut second) = (vec![1; lengths.0], vec![2; lengths.1]);
+            cut(&mut first, Some(&mut second), room);
+            assert_eq!((first.len(), second.len()), expected, "{lengths:?} into {room}");
+        }
+    }
+}

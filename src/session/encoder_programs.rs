@@ -1,0 +1,79 @@
+//! What the session of an encoder has recorded: its layers, and each head.
+
+use crate::Result;
+use crate::engine::{Engine, ProgramId};
+use crate::model::Encoder;
+use crate::model::decoder::activations;
+use crate::model::encoder::Scratch;
+use crate::ops::{Command, Epilogue, Recording};
+use crate::record::{Memory, Tensor};
+
+/// What a session runs: recordings, and then what an engine made of them.
+pub(super) struct EncoderPrograms<P = ProgramId> {
+    pub scratch: Scratch,
+    /// Ids → `scratch.x`
+    pub layers: P,
+    /// The first row of `scratch.x` → (1, labels)
+    pub classifier: Option<Head<P>>,
+    /// Each row of `scratch.x` → (tokens, labels)
+    pub token_classifier: Option<Head<P>>,
+    /// One row → (1, vocab)
+    pub masked: Option<Head<P>>,
+}
+
+/// A head.
+#[derive(Clone, Copy)]
+pub(super) struct Head<P = ProgramId> {
+    pub program: P,
+    /// What it reads.
+    pub x: Tensor,
+    pub logits: Tensor,
+}
+
+impl EncoderPrograms<Recording> {
+    /// Records everything, over buffers whose weights may be still on their way.
+    pub fn record(memory: &mut dyn Memory, encoder: &Encoder) -> Result<Self> {
+        let scratch = Scratch::new(memory, encoder)?;
+        let (hidden, labels) = (encoder.config.hidden, encoder.encoder_config.labels.len());
+        let mut layers = Recording::default();
+        encoder.record_layers(&mut layers, &scratch)?;
+        let (mut classifier, mut token_classifier, mut masked) = (None, None, None);
+        if let Some(head) = &encoder.classifier {
+            let (pooled, logits) = (activations(memory, 1, hidden)?, activations(memory, 1, labels)?);
+            let mut program = Recording::default();
+            encoder.record_classifier(&mut program, head, scratch.x, pooled, logits)?;
+            classifier = Some(Head { program, x: scratch.x, logits });
+        }
+        if let Some(weight) = &encoder.token_classifier {
+            let logits = activations(memory, encoder.context, labels)?;
+            let mut program = Recording::default();
+            weight.linear(&mut program, scratch.x, None, Epilogue::Store, logits)?;
+            token_classifier = Some(Head { program, x: scratch.x, logits });
+        }
+        if let Some(head) = &encoder.masked {
+            let (x, transformed) = (activations(memory, 1, hidden)?, activations(memory, 1, hidden)?);
+            let logits = activations(memory, 1, encoder.vocab)?;
+            let mut program = Recording::default();
+            encoder.record_masked(&mut program, head, x, transformed, logits)?;
+            masked = Some(Head { program, x, logits });
+        }
+        Ok(Self { scratch, layers, classifier, token_classifier, masked })
+    }
+
+    /// All that is recorded.
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        let heads = [&self.classifier, &self.token_classifier, &self.masked].into_iter().flatten();
+        [&self.layers].into_iter().chain(heads.map(|head| &head.program)).flat_map(|recording| &recording.commands)
+    }
+
+    /// Makes everything ready to run.
+    pub fn prepare(self, engine: &mut dyn Engine) -> Result<EncoderPrograms> {
+        let Self { scratch, layers, classifier, token_classifier, masked } = self;
+        let mut head = |head: Option<Head<Recording>>| -> Result<Option<Head>> {
+            head.map(|Head { program, x, logits }| Ok(Head { program: engine.prepare(program)?, x, logits }))
+                .transpose()
+        };
+        let (classifier, token_classifier, masked) = (head(classifier)?, head(token_classifier)?, head(masked)?);
+        Ok(EncoderPrograms { scratch, layers: engine.prepare(layers)?, classifier, token_classifier, masked })
+    }
+}

@@ -1,0 +1,158 @@
+//! What a model will need, from its headers alone: it is loaded and recorded as always, into memory that only counts.
+
+use serde::Serialize;
+
+use super::Programs;
+use super::encoder_programs::EncoderPrograms;
+use crate::format::ModelReader;
+use crate::format::block::BlockType;
+use crate::format::layout::Layout;
+use crate::model::{Loader, Network};
+use crate::record::{BufferId, Matrix, Memory};
+use crate::{Error, Result};
+
+/// Tokens of a chunk of the prompt, as the engines have it.
+const CHUNK: usize = 32;
+
+/// What a model is, and what memory it needs. Engines fill rows and tiles up, a few percent at most.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Estimate {
+    /// Name that the files give the model.
+    pub name: String,
+    /// Its GGUF architecture.
+    pub architecture: String,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Block type of most weights, as they will be held.
+    pub quantization: String,
+    /// Positions of the KV cache.
+    pub context_length: usize,
+    /// Tokens that the model was trained for.
+    pub trained_context_length: usize,
+    /// Bytes of the weights and of what stands beside them: norms, biases, tables of angles.
+    pub weight_bytes: u64,
+    /// Bytes of the keys and values of a full context.
+    pub kv_cache_bytes: u64,
+    /// Bytes of what is computed on the way.
+    pub activation_bytes: u64,
+    /// All of these.
+    pub total_bytes: u64,
+    /// Bytes of the largest piece that must be in one buffer; a matrix may be in several.
+    pub largest_buffer_bytes: u64,
+}
+
+/// Reads the headers of a model's files.
+pub struct Estimator {
+    loader: Loader,
+    memory: Counting,
+}
+
+impl Estimator {
+    /// Of what `reader` reads, with `context` positions of the KV cache; `None` as in [`Loader::new`].
+    pub fn new(reader: ModelReader, context: Option<usize>) -> Self {
+        Self { loader: Loader::with(reader, context), memory: Counting::default() }
+    }
+
+    /// The next bytes of a file; returns whether its header was among what came, and no more of the file is wanted.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<bool> {
+        let before = self.loader.headers();
+        self.loader.feed(&mut self.memory, bytes)?;
+        let over = self.loader.headers() > before;
+        if over {
+            self.loader.skip_rows();
+        }
+        Ok(over)
+    }
+
+    /// To be called before the bytes of the next file. Errors: `TruncatedFile`.
+    pub fn end_file(&mut self) -> Result<()> {
+        self.loader.end_file()
+    }
+
+    /// After the last header. Errors: `TruncatedFile` where it did not come.
+    pub fn finish(mut self) -> Result<Estimate> {
+        self.loader.check_end()?;
+        let (parameters, quantization) = self.loader.census();
+        let Some(network) = self.loader.network() else {
+            let (expected, got) = ("a header with tensors".into(), "none".into());
+            return Err(Error::InvalidModel { what: "the model".into(), expected, got });
+        };
+        let loaded = self.memory.bytes;
+        let (config, context, cached_layers) = match network {
+            Network::Decoder(decoder) => {
+                // the engine samples or not: a few kilobytes
+                Programs::record(&mut self.memory, decoder, CHUNK, true)?;
+                (&decoder.config, decoder.context, decoder.config.layers)
+            }
+            Network::Encoder(encoder) => {
+                EncoderPrograms::record(&mut self.memory, encoder)?;
+                // of one layer after the other
+                (&encoder.config, encoder.context, 1)
+            }
+        };
+        let values = [cached_layers, 2, config.kv_heads, config.head_dim, context].map(|n| n as u64);
+        let kv_cache_bytes = values.iter().product::<u64>() * size_of::<f32>() as u64;
+        Ok(Estimate {
+            name: config.name.clone(),
+            architecture: config.architecture.name.into(),
+            parameters,
+            quantization: quantization.into(),
+            context_length: context,
+            trained_context_length: config.trained_context,
+            weight_bytes: loaded.saturating_sub(kv_cache_bytes),
+            kv_cache_bytes,
+            activation_bytes: self.memory.bytes - loaded,
+            total_bytes: self.memory.bytes,
+            largest_buffer_bytes: self.memory.largest,
+        })
+    }
+}
+
+/// Memory that holds nothing.
+#[derive(Default)]
+struct Counting {
+    buffers: usize,
+    bytes: u64,
+    /// Of buffers of values.
+    largest: u64,
+}
+
+impl Counting {
+    fn add(&mut self, bytes: u64) -> BufferId {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.buffers += 1;
+        BufferId(self.buffers - 1)
+    }
+}
+
+impl Memory for Counting {
+    /// A matrix may be in several, and a longer vector can be in no engine.
+    fn max_buffer_bytes(&self) -> u64 {
+        u32::MAX.into()
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn create_values(&mut self, _: &str, len: usize) -> Result<BufferId> {
+        let bytes = len as u64 * size_of::<f32>() as u64;
+        self.largest = self.largest.max(bytes);
+        Ok(self.add(bytes))
+    }
+
+    fn write_values(&mut self, _: BufferId, _: usize, _: &[f32]) -> Result<()> {
+        Ok(())
+    }
+
+    fn create_matrix(&mut self, _: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
+        let row_bytes = layout.quants_row_bytes(cols) + layout.scales_row_bytes(cols);
+        let buffer = self.add(rows as u64 * row_bytes as u64);
+        Ok(Matrix { buffer, layout, rows, cols })
+    }
+
+    fn write_rows(&mut self, _: &Matrix, _: usize, _: BlockType, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! What an encoder reads: a text, or two, between special tokens.
+
+use std::ops::Range;
+
+use super::{EncodeOptions, Tokenizer};
+use crate::Result;
+
+/// A text or two with the special tokens around them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Segments {
+    /// `[CLS] first [SEP]`, or `[CLS] first [SEP] second [SEP]`, by the names of BERT.
+    pub ids: Vec<u32>,
+    /// The tokens of the first text.
+    pub first: Range<usize>,
+    /// Where the tokens that belong to the second text begin; `None` where there is one text.
+    pub second: Option<usize>,
+}
+
+impl Tokenizer {
+    /// Puts together what was encoded without special tokens.
+    pub fn segments(&self, first: &[u32], second: Option<&[u32]>) -> Segments {
+        let bos = self.bos.filter(|_| self.add_bos);
+        let eos = self.eos.filter(|_| self.add_eos);
+        let sep = self.sep.filter(|_| self.add_sep && (!self.add_eos || self.sep != self.eos));
+        let mut ids: Vec<u32> = bos.into_iter().chain(first.iter().copied()).collect();
+        let begin = ids.len() - first.len();
+        let start = second.map(|second| {
+            ids.extend(&self.between);
+            let start = ids.len();
+            ids.extend(second);
+            start
+        });
+        ids.extend(eos.into_iter().chain(sep));
+        Segments { ids, first: begin..begin + first.len(), second: start }
+    }
+
+    /// `text` as [`Tokenizer::encode`] reads it, with the mask token wherever the text spells it, and no other special token. Errors: those of
+    /// [`Tokenizer::encode`].
+    pub fn encode_masked(&self, text: &str) -> Result<Vec<u32>> {
+        let options = EncodeOptions { add_special: false, parse_special: true };
+        let Some(mask) = self.mask.and_then(|mask| self.token(mask)) else {
+            return self.encode(&self.literal(text), options);
+        };
+        let literal: Vec<String> = text.split(mask).map(|text| self.literal(text)).collect();
+        self.encode(&literal.join(mask), options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::Vocabulary;
+
+    /// `[CLS]`, `[SEP]`, `[MASK]`, `[UNK]` and three words; as RoBERTa has it, the end of a text is `[SEP]` too.
+    fn tokenizer(roberta: bool) -> Tokenizer {
+        let tokens = ["[CLS]", "[SEP]", "[MASK]", "[UNK]", "▁a", "▁b", "▁["];
+        Tokenizer::new(Vocabulary {
+            model: "bert".into(),
+            tokens: tokens.map(String::from).to_vec(),
+            token_types: vec![3, 3, 3, 3, 1, 1, 1],
+            eos: roberta.then_some(1),
+            add_eos: Some(roberta),
+            ..Vocabulary::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn one_text_and_two() {
+        let bert = tokenizer(false);
+        assert_eq!(bert.segments(&[4, 5], None), Segments { ids: vec![0, 4, 5, 1], first: 1..3, second: None });
+        let pair = Segments { ids: vec![0, 4, 1, 5, 5, 1], first: 1..2, second: Some(3) };
+        assert_eq!(bert.segments(&[4], Some(&[5, 5])), pair);
+        let roberta = tokenizer(true);
+        assert_eq!(roberta.segments(&[4], None).ids, [0, 4, 1]);
+        let pair = Segments { ids: vec![0, 4, 1, 1, 5, 1], first: 1..2, second: Some(4) };
+        assert_eq!(roberta.segments(&[4], Some(&[5])), pair);
+    }
+
+    #[test]
+    fn of_all_special_tokens_only_the_mask_is_read_from_a_text() {
+        let bert = tokenizer(false);
+        assert_eq!(bert.encode_masked("a [MASK] b").unwrap(), [4, 2, 5]);
+        assert_eq!(bert.encode_masked("[MASK][MASK]").unwrap(), [2, 2]);
+        assert!(!bert.encode_masked("a [SEP] b [MASK]").unwrap().contains(&1));
+    }
+}

@@ -1,0 +1,78 @@
+//! Encoders against what transformers computes of the same ids.
+
+use std::path::Path;
+
+use pollster::block_on;
+use serde::Deserialize;
+use weft_llm::model::encoder_config::Pooling;
+use weft_llm::session::EmbedOptions;
+use weft_llm::session::encoder::EncoderSession;
+use weft_llm::tokenizer::Segments;
+
+use super::{TOLERANCE, difference};
+
+#[derive(Deserialize)]
+struct Golden {
+    prompts: Vec<Prompt>,
+}
+
+#[derive(Deserialize)]
+struct Prompt {
+    ids: Vec<u32>,
+    /// The number of each token's segment.
+    token_type_ids: Option<Vec<u32>>,
+    /// (ids, hidden)
+    hidden: Vec<Vec<f32>>,
+    /// (ids, vocabulary): what may stand in each token's place
+    logits: Option<Vec<Vec<f32>>>,
+    class_logits: Option<ClassLogits>,
+    /// (hidden), of length 1
+    mean: Option<Vec<f32>>,
+    cls: Option<Vec<f32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ClassLogits {
+    OfTheText(Vec<f32>),
+    OfEachToken(Vec<Vec<f32>>),
+}
+
+/// What is off by more than the tolerance, as sentences.
+pub fn check(case: &str, folder: &Path, session: &mut EncoderSession) -> Vec<String> {
+    let golden: Golden = serde_json::from_slice(&std::fs::read(folder.join("reference.json")).unwrap()).unwrap();
+    let mut wrong = Vec::new();
+    for Prompt { ids, token_type_ids, hidden, logits, class_logits, mean, cls } in golden.prompts {
+        let mut compare = |what: &str, got: &[Vec<f32>], expected: &[Vec<f32>]| {
+            let delta = difference(got, expected);
+            println!("{case}, {} ids, {what}: {delta:.1e}", ids.len());
+            if delta > TOLERANCE {
+                wrong.push(format!("{case}, {} ids, {what}: {delta:.1e}", ids.len()));
+            }
+        };
+        let second = token_type_ids.and_then(|types| types.iter().position(|&segment| segment == 1));
+        let input = Segments { ids: ids.clone(), first: 0..ids.len(), second };
+        let got = block_on(session.hidden(&input)).unwrap();
+        compare("hidden", &[got], &[hidden.concat()]);
+        if let Some(expected) = logits {
+            let positions: Vec<usize> = (0..ids.len()).collect();
+            compare("logits", &block_on(session.masked_logits(&input, &positions)).unwrap(), &expected);
+        }
+        match class_logits {
+            Some(ClassLogits::OfTheText(expected)) => {
+                compare("classes", &[block_on(session.class_logits("classify", &input)).unwrap()], &[expected]);
+            }
+            Some(ClassLogits::OfEachToken(expected)) => {
+                compare("classes", &[block_on(session.token_logits(&input)).unwrap()], &[expected.concat()]);
+            }
+            None => {}
+        }
+        for (pooling, expected) in [(Pooling::Mean, mean), (Pooling::Cls, cls)] {
+            let options = EmbedOptions { pooling: Some(pooling), ..EmbedOptions::default() };
+            if let Some(expected) = expected {
+                compare("embedding", &[block_on(session.embed_ids(&input, options)).unwrap()], &[expected]);
+            }
+        }
+    }
+    wrong
+}

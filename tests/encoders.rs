@@ -1,0 +1,198 @@
+//! Encoders: their tasks, and what is wrong with a file or a text. That the numbers are right stands in architectures.rs.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use pollster::block_on;
+use support::tiny::{HIDDEN, Tiny, VOCAB};
+use weft_llm::Error;
+use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::format::{Array, BlockType, Value};
+use weft_llm::session::{EmbedOptions, Loaded, Loading};
+
+/// A file of tests/fixtures/architectures.
+fn fixture(name: &str) -> Tiny {
+    let path = format!("{}/tests/fixtures/architectures/{name}/model.gguf", env!("CARGO_MANIFEST_DIR"));
+    Tiny::read(&std::fs::read(path).unwrap())
+}
+
+fn load(tiny: &Tiny) -> Result<Loaded, Error> {
+    let mut loading = Loading::new(Box::new(HostEngine::new(Reference)), None);
+    block_on(loading.feed(&tiny.bytes()))?;
+    block_on(loading.finish_any())
+}
+
+fn failure(tiny: &Tiny) -> String {
+    let error = load(tiny).err().unwrap();
+    format!("{} {error}", error.code())
+}
+
+fn labels(names: &[&str]) -> Value {
+    Value::Array(Array::Strings(names.iter().map(|name| name.to_string()).collect()))
+}
+
+#[test]
+fn half_a_head_is_named() {
+    for (name, without, missing) in [
+        ("bert-sequence-classification", "cls.weight", "cls.weight"),
+        ("bert-sequence-classification", "cls.output.weight", "cls.output.weight"),
+        ("bert-masked-lm", "mlm_transform_norm.weight", "mlm_transform_norm.weight"),
+        ("sentence-bert", "position_embd.weight", "position_embd.weight"),
+        ("sentence-bert", "blk.1.attn_k.weight", "blk.1.attn_k.weight"),
+        ("sentence-bert", "token_embd_norm.weight", "token_embd_norm.weight"),
+    ] {
+        let mut tiny = fixture(name).without(without);
+        if without == "cls.weight" || without == "cls.output.weight" {
+            tiny = tiny.without(&without.replace("weight", "bias"));
+        }
+        let error = failure(&tiny);
+        assert!(error.starts_with("INVALID_MODEL") && error.contains(missing), "{name} without {without}: {error}");
+    }
+}
+
+/// A bias whose weight is missing was used nowhere; it is not ignored.
+#[test]
+fn a_bias_without_its_weight_is_named() {
+    let error = failure(&fixture("bert-token-classification").without("token_cls.weight"));
+    assert!(error.starts_with("UNSUPPORTED_MODEL") && error.contains("token_cls.bias"), "{error}");
+}
+
+#[test]
+fn keys_that_weft_does_not_know_are_named() {
+    let tiny = || fixture("bert-sequence-classification");
+    for (tiny, expected) in [
+        (tiny().meta("bert.pooling_type", 9u32), "bert.pooling_type is `9`"),
+        (tiny().meta("bert.classifier.activation", "swish"), "bert.classifier.activation is `swish`"),
+        (tiny().meta("bert.attention.causal", true), "bert.attention.causal is `true`"),
+        (tiny().meta("bert.classifier.output_labels", labels(&[])), "bert.classifier.output_labels"),
+        (tiny().meta("bert.classifier.output_labels", labels(&["a", "b"])), "shape of tensor `cls.output."),
+        (tiny().meta("tokenizer.ggml.token_type_count", 0u32), "tokenizer.ggml.token_type_count"),
+    ] {
+        let error = failure(&tiny);
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn what_a_model_has_no_head_for_is_named_with_what_it_can_do() {
+    let mut model = load(&fixture("sentence-bert")).unwrap();
+    let error = model.decoder("generate").err().unwrap();
+    assert_eq!(error.code(), "UNSUPPORTED_TASK");
+    let text = "`generate` needs a decoder, which continues a text; this model is an encoder (`bert`), for: embed";
+    assert_eq!(error.to_string(), text);
+    let session = model.encoder("classify").unwrap();
+    for error in [
+        block_on(session.classify("a", None, false)).unwrap_err(),
+        block_on(session.rerank("a", "b", false)).unwrap_err(),
+        block_on(session.classify_tokens("a", false)).unwrap_err(),
+        block_on(session.fill_mask("a [MASK]", 1, false)).unwrap_err(),
+    ] {
+        assert_eq!(error.code(), "UNSUPPORTED_TASK", "{error}");
+    }
+    let mut decoder = load(&Tiny::new(1, |_| BlockType::F32)).unwrap();
+    let error = block_on(decoder.embed("a", EmbedOptions::default())).unwrap_err();
+    assert!(error.to_string().contains("a decoder (`llama`), for: generate"), "{error}");
+    assert_eq!(decoder.encoder("fillMask").err().unwrap().code(), "UNSUPPORTED_TASK");
+}
+
+#[test]
+fn texts_that_are_empty_or_too_long() {
+    let mut model = load(&fixture("sentence-bert")).unwrap();
+    let mut embed =
+        |text: &str, truncate| block_on(model.embed(text, EmbedOptions { truncate, ..EmbedOptions::default() }));
+    let error = embed(" ", false).unwrap_err();
+    assert!(error.code() == "INVALID_OPTION" && error.to_string().contains("at least one token"), "{error}");
+    let long = "a ".repeat(60);
+    let error = embed(&long, false).unwrap_err();
+    assert_eq!((error.code(), error.to_string().contains("62 tokens")), ("CONTEXT_OVERFLOW", true), "{error}");
+    // 46 words and two special tokens are what it takes
+    assert_eq!(embed(&long, true).unwrap(), embed(&"a ".repeat(46), false).unwrap());
+}
+
+#[test]
+fn masks_are_filled_each_on_its_own_and_a_text_without_one_is_an_error() {
+    let mut model = load(&fixture("bert-masked-lm")).unwrap();
+    assert_eq!(model.info().mask_token.as_deref(), Some("[MASK]"));
+    let session = model.encoder("fillMask").unwrap();
+    let filled = block_on(session.fill_mask("a [MASK] b [MASK]", 64, false)).unwrap();
+    assert_eq!(filled.iter().map(Vec::len).collect::<Vec<_>>(), [64, 64]);
+    for fillings in &filled {
+        assert!(fillings.is_sorted_by(|a, b| a.score >= b.score));
+        assert!((fillings.iter().map(|filling| filling.score).sum::<f32>() - 1.0).abs() < 1e-5);
+    }
+    assert_ne!(filled[0], filled[1]);
+    let error = block_on(session.fill_mask("a b", 1, false)).unwrap_err();
+    assert!(error.code() == "INVALID_OPTION" && error.to_string().contains("[MASK]"), "{error}");
+    // one that is cut off is none either
+    let far = "a ".repeat(60) + "[MASK]";
+    assert_eq!(block_on(session.fill_mask(&far, 1, true)).unwrap_err().code(), "INVALID_OPTION");
+}
+
+#[test]
+fn two_texts_are_read_together_in_their_order() {
+    let mut model = load(&fixture("bert-sequence-classification")).unwrap();
+    assert_eq!(model.info().labels, ["LABEL_0", "LABEL_1", "LABEL_2"]);
+    let session = model.encoder("classify").unwrap();
+    let mut scores = |text: &str, pair: Option<&str>| block_on(session.classify(text, pair, false)).unwrap();
+    let (one, pair, swapped) = (scores("a b", None), scores("a", Some("b")), scores("b", Some("a")));
+    for scores in [&one, &pair, &swapped] {
+        assert!((scores.iter().map(|label| label.score).sum::<f32>() - 1.0).abs() < 1e-5);
+        assert!(scores.is_sorted_by(|a, b| a.logit >= b.logit));
+    }
+    assert!(one != pair && pair != swapped);
+}
+
+/// The first label of the classifier alone makes a reranker.
+#[test]
+fn one_label_ranks() {
+    let mut tiny = fixture("bert-sequence-classification").meta("bert.classifier.output_labels", labels(&["rank"]));
+    for (name, values) in [("cls.output.weight", 36), ("cls.output.bias", 1)] {
+        let tensor = tiny.tensors.get_mut(name).unwrap();
+        *tensor.dims.last_mut().unwrap() = 1;
+        tensor.data.truncate(4 * values);
+    }
+    let mut three = load(&fixture("bert-sequence-classification")).unwrap();
+    let three = block_on(three.encoder("classify").unwrap().classify("a b", Some("c"), false)).unwrap();
+    let expected = three.iter().find(|label| label.label == "LABEL_0").unwrap().logit;
+    let mut model = load(&tiny).unwrap();
+    assert_eq!(model.info().tasks, ["embed", "rerank", "classify"]);
+    let answer = block_on(model.encoder("rerank").unwrap().rerank("a b", "c", false)).unwrap();
+    assert!((answer.logit - expected).abs() < 1e-5);
+    assert!((answer.score - 1.0 / (1.0 + (-expected).exp())).abs() < 1e-5);
+}
+
+#[test]
+fn each_token_of_a_text_has_a_label() {
+    let mut model = load(&fixture("bert-token-classification")).unwrap();
+    let tokens = block_on(model.encoder("classifyTokens").unwrap().classify_tokens("a singer", false)).unwrap();
+    assert_eq!(tokens.iter().map(|token| token.text.as_str()).collect::<String>(), " a singer");
+    assert!(tokens.iter().all(|token| token.label.score >= 0.2 && token.label.label.starts_with("LABEL_")));
+}
+
+/// As models of the kind of Qwen3-Embedding are stored: what the last norm says of the last token. Its product with the output is the logits.
+#[test]
+fn a_decoder_that_was_trained_for_it_embeds() {
+    let tiny = Tiny::new(3, |_| BlockType::F32).meta("llama.pooling_type", 3u32);
+    let mut model = load(&tiny).unwrap();
+    assert_eq!(model.info().tasks, ["generate", "embed"]);
+    let raw = EmbedOptions { normalize: false, ..EmbedOptions::default() };
+    let text = "a text that is longer than a chunk of the prompt, so that it goes in two";
+    let vector = block_on(model.embed(text, raw)).unwrap();
+    let Loaded::Decoder(session) = &mut model else { panic!("no decoder") };
+    let options = weft_llm::tokenizer::EncodeOptions { add_special: true, parse_special: false };
+    let ids = session.tokenizer().encode(text, options).unwrap();
+    let mut last = Vec::new();
+    block_on(session.logits(&ids, |_, logits| last = logits.to_vec())).unwrap();
+    let table: Vec<f32> =
+        tiny.tensors["token_embd.weight"].data.as_chunks().0.iter().map(|v| f32::from_le_bytes(*v)).collect();
+    assert_eq!((vector.len(), last.len()), (HIDDEN, VOCAB));
+    for (row, logit) in table.chunks_exact(HIDDEN).zip(last) {
+        let product: f32 = row.iter().zip(&vector).map(|(a, b)| a * b).sum();
+        assert!((product - logit).abs() < 1e-4, "{product} is not {logit}");
+    }
+    let unit = block_on(model.embed(text, EmbedOptions::default())).unwrap();
+    assert!((unit.iter().map(|v| v * v).sum::<f32>() - 1.0).abs() < 1e-5);
+    let error = block_on(model.embed(&text.repeat(9), raw)).unwrap_err();
+    assert_eq!(error.code(), "CONTEXT_OVERFLOW");
+    block_on(model.embed(&text.repeat(9), EmbedOptions { truncate: true, ..raw })).unwrap();
+}

@@ -1,0 +1,348 @@
+//! The folders that transformers saved against the GGUF files of the same weights: the same hyperparameters, the same tensors.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use pollster::block_on;
+use serde_json::{Value, json};
+use weft_llm::engine::Engine;
+use weft_llm::engine::cpu::Simd;
+use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::format::{
+    BlockType, Folder, GgufWriter, Header, Layout, Metadata, ModelReader, Planes, Quantize, Sink, TensorInfo,
+    dequantize_row, quantize_row, repack,
+};
+use weft_llm::model::Config;
+use weft_llm::session::{Estimator, Loading};
+use weft_llm::{Error, Result};
+
+/// Every tensor as f32, and the metadata.
+#[derive(Default)]
+struct Decoded {
+    metadata: Metadata,
+    dims: BTreeMap<String, Vec<u64>>,
+    rows: BTreeMap<(String, usize), Vec<f32>>,
+}
+
+impl Sink for Decoded {
+    fn header(&mut self, header: Header) -> Result<()> {
+        self.metadata = header.metadata;
+        self.dims.extend(header.tensors.into_iter().map(|info| (info.name, info.dims)));
+        Ok(())
+    }
+
+    fn rows(&mut self, info: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
+        for (i, row) in rows.chunks_exact(info.row_bytes()).enumerate() {
+            let (mut planes, mut values) = (Planes::default(), vec![f32::NAN; info.cols()]);
+            repack(info.block, info.cols(), row, &mut planes);
+            dequantize_row(Layout::for_block(info.block), &planes.quants, &planes.scales, &mut values);
+            self.rows.insert((info.name.clone(), first_row + i), values);
+        }
+        Ok(())
+    }
+}
+
+fn decode(mut reader: ModelReader, file: &Path) -> Decoded {
+    let mut decoded = Decoded::default();
+    let bytes = std::fs::read(file).unwrap();
+    bytes.chunks(1000).for_each(|bytes| reader.feed(bytes, &mut decoded).unwrap());
+    reader.finish().unwrap();
+    decoded
+}
+
+fn folders() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/architectures");
+    let mut folders: Vec<_> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|folder| folder.join("config.json").exists() && folder.join("model.gguf").exists());
+    folders.sort();
+    folders
+}
+
+/// A folder of the fixtures, with this as its tokenizer.
+fn open(folder: &Path, tokenizer: &str) -> Result<Folder> {
+    let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let name = folder.file_name().unwrap().to_string_lossy();
+    Folder::new(&name, |name| match name {
+        "config.json" => Some(config.as_str()),
+        "tokenizer.json" => Some(tokenizer),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_folder_is_the_same_model_as_its_gguf_file() {
+    let folders = folders();
+    assert!(folders.len() > 30, "only {} folders", folders.len());
+    for folder in folders {
+        let case = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let read = open(&folder, "{}");
+        let reader =
+            ModelReader::new(Some(read.unwrap_or_else(|error| panic!("{case}: {error}"))), Some(Quantize::NONE));
+        let from_folder = decode(reader, &folder.join("model.safetensors"));
+        let mut from_gguf = decode(ModelReader::default(), &folder.join("model.gguf"));
+
+        // GGUF has no names for the heads of masked language models
+        let own = |name: &str| name.starts_with("mlm_") || name == "output.bias" && case.contains("masked-lm");
+        let names =
+            |decoded: &Decoded| -> Vec<String> { decoded.dims.keys().filter(|name| !own(name)).cloned().collect() };
+        assert_eq!(names(&from_folder), names(&from_gguf), "{case}");
+        for (key, values) in from_folder.rows.iter().filter(|((name, _), _)| !own(name)) {
+            let expected = from_gguf.rows.remove(key).unwrap_or_else(|| panic!("{case}: {key:?} is not in the file"));
+            // frequencies are computed
+            let slack = if key.0.starts_with("rope_") { 1e-6 } else { 0.0 };
+            let equal = values.len() == expected.len()
+                && values.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= slack * b.abs());
+            assert!(equal, "{case}: {key:?}: {values:?} {expected:?}");
+        }
+        assert_eq!(from_gguf.rows.keys().next(), None, "{case}");
+
+        match (Config::from_metadata(&from_folder.metadata), Config::from_metadata(&from_gguf.metadata)) {
+            (Ok(mut got), Ok(expected)) => {
+                got.name.clone_from(&expected.name);
+                assert_eq!(got, expected, "{case}");
+            }
+            (Err(got), Err(expected)) => assert_eq!(got.to_string(), expected.to_string(), "{case}"),
+            (got, expected) => panic!("{case}: {got:?}, and of the file {expected:?}"),
+        }
+    }
+}
+
+/// Byte-level BPE of single letters, `tokens` in all.
+fn tokenizer(tokens: usize) -> String {
+    let vocab: serde_json::Map<String, Value> =
+        (0..tokens).map(|id| (char::from_u32('!' as u32 + id as u32).unwrap().to_string(), id.into())).collect();
+    json!({
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+        "model": {"type": "BPE", "vocab": vocab, "merges": []},
+    })
+    .to_string()
+}
+
+fn load(engine: Box<dyn Engine>, folder: &Path, tokens: usize, context: usize) -> Result<Vec<Vec<f32>>> {
+    let reader = ModelReader::new(Some(open(folder, &tokenizer(tokens))?), Some(Quantize::NONE));
+    let mut loading = Loading::with(engine, reader, Some(context));
+    let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+    loading.set_stream_bytes(bytes.len() as u64);
+    for bytes in bytes.chunks(5000) {
+        block_on(loading.feed(bytes))?;
+    }
+    let mut session = block_on(loading.finish())?;
+    let reference: Value = serde_json::from_slice(&std::fs::read(folder.join("reference.json")).unwrap()).unwrap();
+    let prompt = reference["prompts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|prompt| prompt["ids"].as_array().unwrap().len() == context);
+    let prompt = prompt.unwrap();
+    let ids: Vec<u32> = prompt["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
+    let mut rows = Vec::new();
+    block_on(session.logits(&ids, |_, logits| rows.push(logits.to_vec())))?;
+    let expected = prompt["logits"].as_array().unwrap();
+    let expected =
+        expected.iter().map(|row| row.as_array().unwrap().iter().map(|logit| logit.as_f64().unwrap() as f32));
+    let expected: Vec<Vec<f32>> = expected.map(Iterator::collect).collect();
+    let largest = expected.iter().flatten().fold(0.0f32, |largest, logit| largest.max(logit.abs()));
+    for (row, expected) in rows.iter().zip(&expected) {
+        for (logit, expected) in row.iter().zip(expected) {
+            assert!((logit - expected).abs() <= 1e-4 * largest, "{}: {logit} {expected}", folder.display());
+        }
+    }
+    assert_eq!(rows.len(), expected.len());
+    Ok(rows)
+}
+
+#[test]
+fn a_folder_gives_the_logits_of_transformers() {
+    let mut run = 0;
+    for folder in folders() {
+        for (context, engine) in [
+            (5, Box::new(HostEngine::new(Reference)) as Box<dyn Engine>),
+            (40, Box::new(HostEngine::new(Simd::default()))),
+        ] {
+            // the table of embeddings has a few rows more than there are tokens
+            match load(engine, &folder, 60, context) {
+                Ok(_) => run += 1,
+                Err(error @ Error::UnsupportedModel { .. }) => println!("{}: {error}", folder.display()),
+                Err(error) => panic!("{}: {error}", folder.display()),
+            }
+        }
+    }
+    assert!(run >= 2 * 29, "only {run} ran");
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/architectures").join(name)
+}
+
+#[test]
+fn a_tokenizer_of_another_model_is_named() {
+    let error = load(Box::new(HostEngine::new(Reference)), &fixture("llama"), 65, 5).unwrap_err().to_string();
+    assert!(
+        error.contains("tokenizer.json: expected 64 tokens or a few less, by the `vocab_size` of config.json, got 65"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_estimate_is_what_loading_takes() {
+    for name in ["llama", "gpt2", "mixtral"] {
+        let bytes = std::fs::read(fixture(name).join("model.safetensors")).unwrap();
+        let reader = || ModelReader::new(Some(open(&fixture(name), &tokenizer(64)).unwrap()), None);
+        let mut estimator = Estimator::new(reader(), Some(40));
+        let mut pieces = bytes.chunks(1000);
+        while !estimator.feed(pieces.next().unwrap()).unwrap() {}
+        let estimate = estimator.finish().unwrap();
+
+        let mut loading = Loading::with(Box::new(HostEngine::new(Reference)), reader(), Some(40));
+        block_on(loading.feed(&bytes)).unwrap();
+        let info = block_on(loading.finish()).unwrap().info();
+        assert_eq!((estimate.parameters, estimate.quantization), (info.parameters, info.quantization), "{name}");
+        // the estimate has room for sampling on a GPU too
+        let more = estimate.total_bytes - info.memory_bytes;
+        assert!(more < 100, "{name}: {} and {}", estimate.total_bytes, info.memory_bytes);
+        assert_eq!(
+            estimate.total_bytes,
+            estimate.weight_bytes + estimate.kv_cache_bytes + estimate.activation_bytes,
+            "{name}"
+        );
+        let kv_cache = 2 * 2 * 40 * 4 * if name == "gpt2" { 36 } else { 16 };
+        assert_eq!(estimate.kv_cache_bytes, kv_cache, "{name}");
+    }
+}
+
+/// Collects blocks as they are.
+#[derive(Default)]
+struct Raw(BTreeMap<(String, usize), Vec<u8>>);
+
+impl Sink for Raw {
+    fn header(&mut self, _: Header) -> Result<()> {
+        Ok(())
+    }
+
+    fn rows(&mut self, info: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
+        for (i, row) in rows.chunks_exact(info.row_bytes()).enumerate() {
+            self.0.insert((format!("{} {}", info.name, info.block.name()), first_row + i), row.to_vec());
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn rows_are_quantised_on_their_way() {
+    let values: Vec<f32> = (0..192).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
+    let file = GgufWriter::new()
+        .tensor_f32("token_embd.weight", &[64, 3], &values)
+        .tensor_f32("blk.0.ffn_up.weight", &[48, 4], &values)
+        .tensor_f32("output_norm.weight", &[64], &values[..64])
+        .to_bytes();
+    let mut reader = ModelReader::new(None, Some(Quantize::named("q4_0").unwrap()));
+    let mut raw = Raw::default();
+    file.chunks(100).for_each(|bytes| reader.feed(bytes, &mut raw).unwrap());
+    reader.finish().unwrap();
+    let names: Vec<_> = raw.0.keys().map(|(name, row)| format!("{name} {row}")).collect();
+    let expected = ["blk.0.ffn_up.weight F32 0", "blk.0.ffn_up.weight F32 1", "blk.0.ffn_up.weight F32 2"];
+    assert_eq!(names[..3], expected);
+    let last = [
+        "output_norm.weight F32 0",
+        "token_embd.weight Q4_0 0",
+        "token_embd.weight Q4_0 1",
+        "token_embd.weight Q4_0 2",
+    ];
+    assert_eq!(names[4..], last);
+    let mut second = Vec::new();
+    quantize_row(BlockType::Q4_0, &values[64..128], &mut second);
+    assert_eq!(raw.0[&("token_embd.weight Q4_0".to_owned(), 1)], second);
+}
+
+/// A folder of its own, which goes with the value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("weft-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn weft(arguments: &[&str]) -> (bool, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_weft")).args(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn the_command_makes_a_gguf_file_of_a_folder() {
+    let scratch = Scratch::new("quantize");
+    let folder = scratch.0.join("llama");
+    std::fs::create_dir(&folder).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(fixture("llama").join(name), folder.join(name)).unwrap();
+    }
+    // as GPT-2 cuts, with one merge
+    let mut json: Value = serde_json::from_str(&tokenizer(60)).unwrap();
+    json["model"]["vocab"]["AB"] = 60.into();
+    json["model"]["merges"] = json!([["A", "B"]]);
+    json["added_tokens"] = json!([{"id": 61, "content": "<s>", "special": true}]);
+    std::fs::write(folder.join("tokenizer.json"), json.to_string()).unwrap();
+    std::fs::write(folder.join("tokenizer_config.json"), r#"{"bos_token": "<s>", "chat_template": "{{ bos_token }}"}"#)
+        .unwrap();
+    let (out, input) = (scratch.0.join("out.gguf"), folder.to_str().unwrap());
+    let out_name = out.to_str().unwrap();
+
+    assert_eq!(weft(&["quantize", input, out_name, "--type", "none"]), (true, String::new()));
+    let written = decode(ModelReader::default(), &out);
+    let expected = decode(ModelReader::default(), &fixture("llama").join("model.gguf"));
+    assert_eq!((written.dims, written.rows), (expected.dims, expected.rows));
+    let mut config = Config::from_metadata(&written.metadata).unwrap();
+    config.name = "Parity fixture".into();
+    assert_eq!(config, Config::from_metadata(&expected.metadata).unwrap());
+    let text = |key: &str| written.metadata.opt_str(&format!("tokenizer.{key}")).unwrap();
+    assert_eq!((text("ggml.model"), text("ggml.pre")), (Some("gpt2"), Some("gpt-2")));
+    assert_eq!((text("chat_template"), text("huggingface.json")), (Some("{{ bos_token }}"), None));
+    assert_eq!(written.metadata.u32("tokenizer.ggml.bos_token_id").unwrap(), 61);
+    assert_eq!(written.metadata.strings("tokenizer.ggml.merges").unwrap(), ["A B"]);
+    assert_eq!(written.metadata.strings("tokenizer.ggml.tokens").unwrap()[60..], ["AB", "<s>", "[PAD62]", "[PAD63]"]);
+
+    let (ok, said) = weft(&["quantize", input, out_name]);
+    assert!(!ok && said.contains("exists"), "{said}");
+    assert!(out.exists(), "what was there stays");
+    let (ok, said) = weft(&["quantize", input, out_name, "--type", "q3"]);
+    assert!(!ok && said.contains("q8_0, q5_1"), "{said}");
+
+    // the same tokens by either way
+    let ids = |model: &str| {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_weft"))
+            .args(["tokenize", "--device", "reference", "-m", model])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"ABA B").unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(ids(input), ids(out_name));
+    assert!(ids(input).contains("60"), "{}", ids(input));
+
+    let (ok, said) = weft(&["info", "-m", input, "--context", "10"]);
+    let info: Value = serde_json::from_str(&said).unwrap();
+    assert!(ok && info["kvCacheBytes"] == 2 * 2 * 16 * 10 * 4, "{said}");
+
+    // what is cut leaves nothing behind
+    let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+    std::fs::write(folder.join("model.safetensors"), &bytes[..bytes.len() - 1]).unwrap();
+    let other = scratch.0.join("other.gguf");
+    let (ok, said) = weft(&["quantize", input, other.to_str().unwrap()]);
+    assert!(!ok && said.contains("model.norm.weight` in model.safetensors"), "{said}");
+    assert!(!other.exists());
+    std::fs::remove_file(folder.join("model.safetensors")).unwrap();
+    let (ok, said) = weft(&["quantize", input, other.to_str().unwrap()]);
+    assert!(!ok && said.contains("model.safetensors"), "{said}");
+}

@@ -14,6 +14,7 @@ use weft_llm::format::{
     dequantize_row, quantize_row, repack,
 };
 use weft_llm::model::Config;
+use weft_llm::model::encoder_config::EncoderConfig;
 use weft_llm::session::{Estimator, Loading};
 use weft_llm::{Error, Result};
 
@@ -66,6 +67,8 @@ fn open(folder: &Path, tokenizer: &str) -> Result<Folder> {
     Folder::new(&name, |name| match name {
         "config.json" => Some(config.as_str()),
         "tokenizer.json" => Some(tokenizer),
+        // beside the model's own files, where it is one of sentence-transformers
+        "1_Pooling/config.json" if folder.ends_with("sentence-bert") => Some(r#"{"pooling_mode_mean_tokens": true}"#),
         _ => None,
     })
 }
@@ -82,12 +85,8 @@ fn a_folder_is_the_same_model_as_its_gguf_file() {
         let from_folder = decode(reader, &folder.join("model.safetensors"));
         let mut from_gguf = decode(ModelReader::default(), &folder.join("model.gguf"));
 
-        // GGUF has no names for the heads of masked language models
-        let own = |name: &str| name.starts_with("mlm_") || name == "output.bias" && case.contains("masked-lm");
-        let names =
-            |decoded: &Decoded| -> Vec<String> { decoded.dims.keys().filter(|name| !own(name)).cloned().collect() };
-        assert_eq!(names(&from_folder), names(&from_gguf), "{case}");
-        for (key, values) in from_folder.rows.iter().filter(|((name, _), _)| !own(name)) {
+        assert_eq!(from_folder.dims, from_gguf.dims, "{case}");
+        for (key, values) in &from_folder.rows {
             let expected = from_gguf.rows.remove(key).unwrap_or_else(|| panic!("{case}: {key:?} is not in the file"));
             // frequencies are computed
             let slack = if key.0.starts_with("rope_") { 1e-6 } else { 0.0 };
@@ -101,6 +100,9 @@ fn a_folder_is_the_same_model_as_its_gguf_file() {
             (Ok(mut got), Ok(expected)) => {
                 got.name.clone_from(&expected.name);
                 assert_eq!(got, expected, "{case}");
+                let encoder =
+                    |decoded: &Decoded| format!("{:?}", EncoderConfig::of(&expected, &decoded.metadata).unwrap());
+                assert_eq!(encoder(&from_folder), encoder(&from_gguf), "{case}");
             }
             (Err(got), Err(expected)) => assert_eq!(got.to_string(), expected.to_string(), "{case}"),
             (got, expected) => panic!("{case}: {got:?}, and of the file {expected:?}"),
@@ -163,7 +165,10 @@ fn a_folder_gives_the_logits_of_transformers() {
             // the table of embeddings has a few rows more than there are tokens
             match load(engine, &folder, 60, context) {
                 Ok(_) => run += 1,
-                Err(error @ Error::UnsupportedModel { .. }) => println!("{}: {error}", folder.display()),
+                // an encoder; and what is yet to come
+                Err(error @ (Error::UnsupportedTask { .. } | Error::UnsupportedModel { .. })) => {
+                    println!("{}: {error}", folder.display());
+                }
                 Err(error) => panic!("{}: {error}", folder.display()),
             }
         }
@@ -232,7 +237,7 @@ impl Sink for Raw {
 fn rows_are_quantised_on_their_way() {
     let values: Vec<f32> = (0..192).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
     let file = GgufWriter::new()
-        .tensor_f32("token_embd.weight", &[64, 3], &values)
+        .tensor_f32("blk.1.ffn_up.weight", &[64, 3], &values)
         .tensor_f32("blk.0.ffn_up.weight", &[48, 4], &values)
         .tensor_f32("output_norm.weight", &[64], &values[..64])
         .to_bytes();
@@ -244,15 +249,15 @@ fn rows_are_quantised_on_their_way() {
     let expected = ["blk.0.ffn_up.weight F32 0", "blk.0.ffn_up.weight F32 1", "blk.0.ffn_up.weight F32 2"];
     assert_eq!(names[..3], expected);
     let last = [
+        "blk.1.ffn_up.weight Q4_0 0",
+        "blk.1.ffn_up.weight Q4_0 1",
+        "blk.1.ffn_up.weight Q4_0 2",
         "output_norm.weight F32 0",
-        "token_embd.weight Q4_0 0",
-        "token_embd.weight Q4_0 1",
-        "token_embd.weight Q4_0 2",
     ];
     assert_eq!(names[4..], last);
     let mut second = Vec::new();
     quantize_row(BlockType::Q4_0, &values[64..128], &mut second);
-    assert_eq!(raw.0[&("token_embd.weight Q4_0".to_owned(), 1)], second);
+    assert_eq!(raw.0[&("blk.1.ffn_up.weight Q4_0".to_owned(), 1)], second);
 }
 
 /// A folder of its own, which goes with the value.

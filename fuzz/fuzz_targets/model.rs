@@ -216,7 +216,9 @@ fuzz_target!(|input: Input| {
     let context = context.map_or(CONTEXT, usize::from);
     let Some(mut session) = no_bug(load(&file, Some(context))) else { return };
 
-    let Some(text) = no_bug(session.chat_prompt(&vec![Message::new("user", prompt.as_str())].into(), 0)) else { return };
+    let Some(text) = no_bug(session.chat_prompt(&vec![Message::new("user", prompt.as_str())].into(), 0)) else {
+        return;
+    };
     let options = EncodeOptions { add_special: true, parse_special: false };
     let Some(ids) = no_bug(session.tokenizer().encode(&prompt, options)) else { return };
     for ids in [text, ids] {

@@ -8,10 +8,10 @@ use pollster::block_on;
 use serde_json::{Map, Value, json};
 use weft_fuzz::support::Rng;
 use weft_fuzz::{CONTEXT, no_bug, pieces, run};
+use weft_llm::Result;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::{Folder, Header, ModelReader, Quantize, Sink, TensorInfo};
 use weft_llm::session::{Estimator, GenerateOptions, Loading};
-use weft_llm::Result;
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -60,8 +60,10 @@ impl Stored {
             Self::Float(value) => value.into(),
             Self::Text(value) => value.into(),
             Self::List(values) => values.into(),
-            Self::Rope(kind, number, numbers) => json!({"rope_type": pick(ROPES, kind), "factor": number, "low_freq_factor": number,
-                "high_freq_factor": 4.0, "original_max_position_embeddings": 8, "short_factor": numbers, "long_factor": numbers}),
+            Self::Rope(kind, number, numbers) => {
+                json!({"rope_type": pick(ROPES, kind), "factor": number, "low_freq_factor": number,
+                "high_freq_factor": 4.0, "original_max_position_embeddings": 8, "short_factor": numbers, "long_factor": numbers})
+            }
         }
     }
 }
@@ -245,8 +247,12 @@ fuzz_target!(|input: Input| {
     });
     let index = index.map(|(files, text)| {
         let names = tensors.iter().enumerate();
-        let entry = |(i, tensor): (usize, &Tensor)| (tensor.name.clone(), format!("{}.safetensors", i % (1 + usize::from(files % 3))));
-        text.unwrap_or_else(|| json!({"weight_map": names.map(entry).collect::<std::collections::BTreeMap<_, _>>()}).to_string())
+        let entry = |(i, tensor): (usize, &Tensor)| {
+            (tensor.name.clone(), format!("{}.safetensors", i % (1 + usize::from(files % 3))))
+        };
+        text.unwrap_or_else(|| {
+            json!({"weight_map": names.map(entry).collect::<std::collections::BTreeMap<_, _>>()}).to_string()
+        })
     });
     let folder = || {
         Folder::new("fuzz", |name| match name {

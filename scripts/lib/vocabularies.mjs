@@ -24,7 +24,13 @@ const llamaCpp = {
   sha256: '832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e',
 };
 
-/** Puts models/tokenizers and models/llama.cpp there, unless they are. */
+/** A source package that has the official test suite of JSON Schema. */
+const schemas = {
+  requirement: 'jsonschema==4.25.1',
+  sha256: 'e4a9655ce0da0c0b67a085847e00a3a51449e1157f4f75e9fb5aa545e122eb85',
+};
+
+/** Puts models/tokenizers, models/llama.cpp and models/json-schema there, unless they are. */
 export async function ensureVocabularies() {
   for (const [name, sha256] of Object.entries(npmPackages)) {
     await ensureFolder(
@@ -38,18 +44,19 @@ export async function ensureVocabularies() {
       },
     );
   }
-  await ensureFolder(
-    inRoot('models/llama.cpp'),
-    'vocabularies of llama.cpp',
-    llamaCpp.sha256,
-    'vendor/llama.cpp/models',
-    async (work) => {
+  const fetched = [
+    { target: 'llama.cpp', title: 'vocabularies of llama.cpp', ...llamaCpp, wanted: 'vendor/llama.cpp/models' },
+    { target: 'json-schema', title: 'test suite of JSON Schema', ...schemas, wanted: 'json/tests' },
+  ];
+  for (const { target, title, requirement, sha256, wanted } of fetched) {
+    await ensureFolder(inRoot('models', target), title, sha256, wanted, async (work) => {
       const python = output('python3', ['--version']) === undefined ? 'python' : 'python3';
-      const only = ['--no-deps', '--no-binary', 'llama-cpp-python', '--dest', work];
-      // pip asks a source package for its metadata, for which that one wants CMake.
-      await run(python, ['-m', 'pip', 'download', ...only, llamaCpp.requirement]);
-    },
-  );
+      const [name] = requirement.split('==');
+      const only = ['--no-deps', '--no-binary', name, '--dest', work];
+      // pip asks a source package for its metadata, for which llama.cpp's wants CMake.
+      await run(python, ['-m', 'pip', 'download', ...only, requirement]);
+    });
+  }
 }
 
 /** Fetches an archive with `fetch` into a folder of its own, checks it, and moves the folder that ends with `wanted` to `target`. */

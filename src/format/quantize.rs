@@ -23,6 +23,9 @@ const TARGETS: [(&str, BlockType); 7] = [
 /// Tensors that stay as they are: they are small, and what follows depends on each of their values.
 const KEPT: [&str; 4] = ["norm", "ffn_gate_inp", "position_embd", "token_types"];
 
+/// Matrices that keep 8 bits: what the next token is depends on them most. Four made SmolLM2 forget where Berlin is.
+const EIGHT_BITS: [&str; 2] = ["token_embd.weight", "output.weight"];
+
 /// What becomes of the weights on their way from a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quantize(Option<BlockType>);
@@ -68,6 +71,8 @@ impl Quantize {
         let Some(target) = self.0 else { return *block };
         let is_matrix = dims.len() > 1 && name.ends_with(".weight") && !KEPT.iter().any(|kept| name.contains(kept));
         let bits = |block: BlockType| block.block_bytes() as f32 / block.block_len() as f32;
+        let coarse = bits(target) < bits(BlockType::Q8_0);
+        let target = if coarse && EIGHT_BITS.contains(&name.as_str()) { BlockType::Q8_0 } else { target };
         let fits = tensor.cols().is_multiple_of(target.block_len());
         if is_matrix && fits && bits(target) < bits(*block) { target } else { *block }
     }
@@ -192,6 +197,11 @@ mod tests {
         assert_eq!(becomes("blk.0.attn_q.weight", &[64, 3], BlockType::Q4_0), BlockType::Q4_0);
         assert_eq!(becomes("blk.0.attn_norm.weight", &[64], BlockType::F32), BlockType::F32);
         assert_eq!(becomes("blk.0.ffn_gate_inp.weight", &[64, 8], BlockType::F32), BlockType::F32);
+        let coarse = Quantize::named("q4_0").unwrap();
+        let becomes = |name: &str, block| coarse.block_of(&tensor(name, &[64, 3], block));
+        assert_eq!(becomes("token_embd.weight", BlockType::Bf16), BlockType::Q8_0);
+        assert_eq!(becomes("output.weight", BlockType::Q6K), BlockType::Q6K);
+        assert_eq!(becomes("blk.0.ffn_up.weight", BlockType::Q8_0), BlockType::Q4_0);
         let none = Quantize::named("none").unwrap();
         assert_eq!(none.block_of(&tensor("output.weight", &[64, 3], BlockType::F32)), BlockType::F32);
         assert!(Quantize::named("q3").unwrap_err().to_string().contains("q8_0"));

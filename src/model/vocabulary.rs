@@ -58,6 +58,7 @@ pub fn write_vocabulary(metadata: &mut Metadata) -> Result<()> {
     put("unknown_token_id", vocabulary.unk.map(Value::from));
     put("seperator_token_id", vocabulary.sep.map(Value::from));
     put("padding_token_id", vocabulary.pad.map(Value::from));
+    put("mask_token_id", vocabulary.mask.map(Value::from));
     put("add_bos_token", vocabulary.add_bos.map(Value::from));
     put("add_eos_token", vocabulary.add_eos.map(Value::from));
     put("add_sep_token", vocabulary.add_sep.map(Value::from));

@@ -105,20 +105,19 @@ fn multiply<W: Weights>(tiles: &[W], part: &Part, x: &[W::Input], output: &Outpu
     let (len, x_len) = (tiles.len() / part.all, x.len() / tokens);
     let tiles = &tiles[part.tiles.start * len..part.tiles.end * len];
     let token = |t: usize| &x[t * x_len..][..x_len];
+    let whole = tokens / TOKENS * TOKENS;
     pool::run_ranges(part.tiles.len(), |range| {
         let tiles = tiles[range.start * len..range.end * len].chunks_exact(len);
         for (i, tile) in range.zip(tiles) {
-            for t in (0..tokens).step_by(TOKENS) {
-                if t + 1 == tokens {
-                    let [sums] = W::multiply(tile, [token(t)]);
-                    output.store(t, i, sums);
-                    continue;
-                }
-                // Where two or three are left, as with most experts, the last one fills up: quicker than one by one.
-                let sums: Sums<TOKENS> = W::multiply(tile, std::array::from_fn(|m| token((t + m).min(tokens - 1))));
-                for (m, sums) in sums.into_iter().enumerate().take(tokens - t) {
+            for t in (0..whole).step_by(TOKENS) {
+                let sums: Sums<TOKENS> = W::multiply(tile, std::array::from_fn(|m| token(t + m)));
+                for (m, sums) in sums.into_iter().enumerate() {
                     output.store(t + m, i, sums);
                 }
+            }
+            for t in whole..tokens {
+                let [sums] = W::multiply(tile, [token(t)]);
+                output.store(t, i, sums);
             }
         }
     });

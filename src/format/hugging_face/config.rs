@@ -271,7 +271,6 @@ impl Model {
         if model_type == "distilbert" {
             // fixed in transformers' code
             self.put("attention.layer_norm_epsilon", 1e-12f32);
-            self.put("classifier.activation", "relu");
         }
         self.put("attention.causal", false);
         self.metadata.insert("tokenizer.ggml.token_type_count", config.count(&["type_vocab_size"])?.unwrap_or(1));
@@ -286,6 +285,9 @@ impl Model {
         }
         if self.class.ends_with("ForSequenceClassification") {
             self.put("pooling_type", 4u32);
+            if model_type == "distilbert" {
+                self.put("classifier.activation", "relu");
+            }
         }
         Ok(())
     }

@@ -259,7 +259,7 @@ pub(super) enum Target {
 pub(super) fn target(family: &Family, name: &str) -> Option<Target> {
     let is_buffer =
         |buffer: &&str| name.strip_suffix(*buffer).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    if BUFFERS.iter().any(|buffer| is_buffer(buffer)) || OTHER_PARTS.iter().any(|part| name.starts_with(part)) {
+    if BUFFERS.iter().any(is_buffer) || OTHER_PARTS.iter().any(|part| name.starts_with(part)) {
         return Some(Target::Dropped);
     }
     let mut rest = name;

@@ -17,7 +17,7 @@ impl Vocabulary {
         let (tokenizer, _) = Tokenizer::from_folder(json, config, options)?;
         let file: File = serde_json::from_str(json).map_err(|error| invalid("tokenizer.json", error))?;
         let steps = Steps::new(file.normalizer.as_ref(), file.pre_tokenizer.as_ref())?;
-        let Tokenizer { tokens, kinds, model, bos, eos, sep, add_bos, add_eos, add_sep, .. } = tokenizer;
+        let Tokenizer { tokens, kinds, model, bos, eos, sep, mask, add_bos, add_eos, add_sep, .. } = tokenizer;
         let find = |text: &String| tokens.iter().position(|token| token == text).and_then(|id| u32::try_from(id).ok());
         let merges = file.model.merges.iter().map(|merge| match merge {
             Merge::Pair([left, right]) => format!("{left} {right}"),
@@ -33,6 +33,7 @@ impl Vocabulary {
             bos,
             eos,
             sep,
+            mask,
             ..Self::default()
         };
         match &model {

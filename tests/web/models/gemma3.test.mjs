@@ -58,7 +58,10 @@ for (const device of ['cpu', 'gpu']) {
         const close = top1_minus_top2.findIndex((gap) => gap < CLOSE_CALL);
         const sure = close < 0 ? new_ids : new_ids.slice(0, close);
         const options = { temperature: 0, maxTokens: sure.length };
-        const { ids } = await page.evaluate(([text, options]) => collect(llm.generate(text, options)), [prompt, options]);
+        const { ids } = await page.evaluate(
+          ([text, options]) => collect(llm.generate(text, options)),
+          [prompt, options],
+        );
         assert.deepEqual(ids, sure);
       }
     } finally {

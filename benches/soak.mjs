@@ -15,18 +15,15 @@ import { heldMib } from './lib/processes.mjs';
 const SMOLLM2 = '/models/SmolLM2-135M-Instruct.Q4_1.gguf';
 
 /** Each is done `times` over in one page: `load` and dispose, or a generation of `tokens` after one load. */
+const cycle = { what: 'load, 8 tokens, dispose', tokens: 8 };
+const long = { what: 'generations of at most 200 tokens', tokens: 200, times: 100, once: true };
 const parts = {
-  'tiny-cpu': { what: 'load, 8 tokens, dispose', model: '/tiny.gguf', device: 'cpu', times: 200, tokens: 8 },
-  'tiny-gpu': { what: 'load, 8 tokens, dispose', model: '/tiny.gguf', device: 'gpu', times: 20, tokens: 8 },
-  'smollm2-cpu': { what: 'load, 8 tokens, dispose', model: SMOLLM2, device: 'cpu', times: 50, tokens: 8 },
-  tokens: {
-    what: 'generations of at most 200 tokens',
-    model: SMOLLM2,
-    device: 'cpu',
-    times: 100,
-    tokens: 200,
-    once: true,
-  },
+  'tiny-cpu': { ...cycle, model: '/tiny.gguf', device: 'cpu', times: 200 },
+  'tiny-gpu': { ...cycle, model: '/tiny.gguf', device: 'gpu', times: 200 },
+  'smollm2-cpu': { ...cycle, model: SMOLLM2, device: 'cpu', times: 50 },
+  'smollm2-gpu': { ...cycle, model: SMOLLM2, device: 'gpu', times: 8 },
+  tokens: { ...long, model: SMOLLM2, device: 'cpu' },
+  'tokens-gpu': { ...long, model: '/tiny.gguf', device: 'gpu' },
 };
 
 main(async () => {

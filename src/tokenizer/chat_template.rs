@@ -8,11 +8,8 @@
 //! A template comes with the model file, from anyone: its work is bounded by [`FUEL`] and `limits`, and it sees only what it is
 //! given: there is no loader, so that it can name no other template. There is no clock inside (in a web page the standard
 //! library's panics): the caller passes the time.
-//!
-//! Two ways to do harm are left, since the library has no place to refuse them: arguments of macros that call themselves, and of
-//! `with`, can nest a value so that to compare it takes for ever, and the page must end the worker; and a slice by -2^63 divides
-//! by zero where addresses have 32 bits, which crashes the worker. Neither reaches beyond it.
 
+mod checks;
 mod conversation;
 mod limits;
 
@@ -67,7 +64,10 @@ impl ChatTemplate {
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(template_error)?;
         let source = plain_generation_blocks(source);
         let source = limits::bounded(&source, &syntax).map_err(template_error)?;
-        environment.add_filter(limits::BOUNDED, limits::check_set);
+        environment.add_filter(checks::BOUNDED, limits::check_set);
+        environment.add_filter(checks::PAID, limits::paid);
+        environment.add_filter(checks::INDEX, limits::index);
+        limits::add_tests(&mut environment);
         environment.set_syntax(syntax);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(limits::MAX_CALLS);

@@ -7,7 +7,9 @@
 use minijinja::machinery::{Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
-use minijinja::{Error, ErrorKind, State};
+use minijinja::{Environment, Error, ErrorKind, State};
+
+use super::checks;
 
 /// The longest template that is compiled; the longest in use have some 20 KB.
 const MAX_SOURCE_BYTES: usize = 1 << 18;
@@ -20,9 +22,6 @@ const MAX_ELIFS: usize = 200;
 
 /// How deep macros, blocks and loops may lie within each other; each takes some KB of stack.
 pub(super) const MAX_CALLS: usize = 100;
-
-/// Name of the filter that [`bounded`] puts on what is assigned; no template can name it otherwise by accident.
-pub(super) const BOUNDED: &str = "weft_bounded";
 
 /// How deep lists and mappings may lie within each other.
 const MAX_DEPTH: usize = 32;
@@ -37,63 +36,90 @@ pub(super) fn refused(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, what.into())
 }
 
-/// `source` with a [`BOUNDED`] filter on whatever a `set` assigns, which is how values outlive a turn of a loop and grow. Refuses a
-/// source on whose structure the compiler would recurse deeply.
+/// `source` with checks written into it: see [`checks`]. Refuses a source on whose structure the compiler would recurse deeply.
 pub(super) fn bounded(source: &str, syntax: &SyntaxConfig) -> Result<String, Error> {
     if source.len() > MAX_SOURCE_BYTES {
         return Err(refused(format!("{} bytes are more than the {MAX_SOURCE_BYTES} that are compiled", source.len())));
     }
-    let mut bounded = String::with_capacity(source.len());
-    let (mut copied, mut tokens, mut elifs, mut parentheses) = (0, 0, 0, 0);
-    let mut set = Set::No;
+    let (mut edits, mut tag, mut elifs) = (Vec::new(), Vec::new(), 0);
+    let (mut is_block, mut begin) = (false, 0);
     for token in tokenize(source, false, syntax.clone()) {
         // What is no token at all is the compiler's to complain about.
         let Ok((token, span)) = token else { break };
         let (start, end) = (span.start_offset as usize, span.end_offset as usize);
-        tokens += 1;
         match token {
-            Token::VariableStart | Token::BlockStart => (tokens, parentheses, set) = (0, 0, Set::No),
-            Token::ParenOpen => parentheses += 1,
-            Token::ParenClose => parentheses -= 1,
-            Token::Ident("set") if tokens == 1 => set = Set::Target { depth: 0 },
-            Token::Dot if matches!(set, Set::Target { .. }) => set = Set::Target { depth: 1 },
-            Token::Assign if parentheses == 0 => {
-                if let Set::Target { depth } = set {
-                    bounded += &source[copied..end];
-                    bounded.push('(');
-                    (copied, set) = (end, Set::Value { depth });
-                }
+            Token::TemplateData(_) => {}
+            Token::VariableStart | Token::BlockStart => {
+                (is_block, begin) = (matches!(token, Token::BlockStart), end);
+                tag.clear();
             }
-            Token::BlockEnd => {
-                if let Set::Value { depth } = set {
-                    bounded += &source[copied..start];
-                    bounded += &format!(") | {BOUNDED}({depth}) ");
-                    copied = start;
-                }
-                set = Set::No;
+            Token::VariableEnd | Token::BlockEnd => checks::add(&tag, is_block, begin, start, &mut edits),
+            token => {
+                elifs += usize::from(matches!(token, Token::Ident("elif")));
+                tag.push((token, start, end));
             }
-            Token::Ident("elif") => elifs += 1,
-            _ => {}
         }
-        if tokens > MAX_TAG_TOKENS || elifs > MAX_ELIFS {
+        if tag.len() > MAX_TAG_TOKENS || elifs > MAX_ELIFS {
             let limits = format!("{MAX_TAG_TOKENS} symbols of one tag, or {MAX_ELIFS} elif");
             return Err(refused(format!("line {}: more than {limits}", span.start_line)));
         }
     }
-    Ok(bounded + &source[copied..])
+    // Those of one place stay in their order.
+    edits.sort_by_key(|(at, _)| *at);
+    let (mut checked, mut copied) = (String::with_capacity(2 * source.len()), 0);
+    for (at, text) in edits {
+        checked += &source[copied..at];
+        checked += &text;
+        copied = at;
+    }
+    Ok(checked + &source[copied..])
 }
 
-/// Where in a `{% set … = … %}` a token stands. `depth` is 1 where the target is an attribute.
-enum Set {
-    No,
-    Target { depth: usize },
-    Value { depth: usize },
-}
-
-/// The filter [`BOUNDED`]: gives back its value, or refuses it.
+/// The filter [`checks::BOUNDED`]: gives back its value, or refuses it.
 pub(super) fn check_set(state: &State, value: &Value, depth: usize) -> Result<Value, Error> {
     Walk { state, text: false, indent: 0, units: 0 }.enter(value, depth)?;
     Ok(value.clone())
+}
+
+/// The filter [`checks::PAID`]: gives back its value.
+pub(super) fn paid(state: &State, value: &Value) -> Result<Value, Error> {
+    check_value(state, value, 0)?;
+    Ok(value.clone())
+}
+
+/// The filter [`checks::INDEX`]. Where addresses have 32 bits, the library divides by zero for some numbers beyond.
+pub(super) fn index(state: &State, value: &Value) -> Result<Value, Error> {
+    if value.is_integer() && i32::try_from(value.clone()).is_err() {
+        return Err(refused(format!("{value} is no place in a list")));
+    }
+    paid(state, value)
+}
+
+/// The tests that compare, in all their spellings.
+pub(super) fn add_tests(environment: &mut Environment) {
+    type Compare = fn(&Value, &Value) -> bool;
+    let tests: [(&[&'static str], Compare); 6] = [
+        (&["eq", "equalto", "=="], |a, b| a == b),
+        (&["ne", "!="], |a, b| a != b),
+        (&["lt", "lessthan", "<"], |a, b| a < b),
+        (&["le", "<="], |a, b| a <= b),
+        (&["gt", "greaterthan", ">"], |a, b| a > b),
+        (&["ge", ">="], |a, b| a >= b),
+    ];
+    for (names, compare) in tests {
+        for name in names {
+            environment.add_test(*name, move |state: &State, a: &Value, b: &Value| -> Result<bool, Error> {
+                check_value(state, a, 0)?;
+                check_value(state, b, 0)?;
+                Ok(compare(a, b))
+            });
+        }
+    }
+    environment.add_test("in", |state: &State, value: &Value, container: &Value| -> Result<bool, Error> {
+        check_value(state, value, 0)?;
+        check_value(state, container, 0)?;
+        minijinja::tests::is_in(state, value, container)
+    });
 }
 
 /// Pays for the text of a value, `indent` bytes a level, and refuses one whose text would take too much stack.

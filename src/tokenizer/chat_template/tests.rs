@@ -232,6 +232,123 @@ fn a_template_cannot_take_the_stack_or_the_memory() {
     });
 }
 
+/// Each would compare, hash or print for ever, or take gigabytes, though it is a few hundred steps.
+#[test]
+fn a_template_cannot_nest_a_value_to_compare_it_for_ever() {
+    let nest = |inner: &str| {
+        format!(
+            "{{% macro m(x, y, n) %}}{{% if n %}}{{{{ m([x, x], [y, y], n - 1) }}}}{{% else %}}{inner}{{% endif %}}{{% endmacro %}}{{{{ m(1, 1, 60) }}}}"
+        )
+    };
+    let with = |inner: &str| {
+        let (open, close) = ("{% with x = [x, x], y = [y, y] %}".repeat(60), "{% endwith %}".repeat(60));
+        format!("{{% set x = 1 %}}{{% set y = 1 %}}{open}{inner}{close}")
+    };
+    let loops = |inner: &str| {
+        let (open, close) = ("{% for x, y in [([x, x], [y, y])] %}".repeat(60), "{% endfor %}".repeat(60));
+        format!("{{% set x = 1 %}}{{% set y = 1 %}}{open}{inner}{close}")
+    };
+    let recursive = "{% for x in [1] recursive %}{{ loop([[x, x]]) }}{% endfor %}".to_owned();
+    let called = "{% macro m(n, x) %}{{ caller(x) }}{% endmacro %}{% macro w(n, x) %}{% if n %}\
+        {% call(z) m(n, [x, x, x, x, x, x, x, x]) %}{{ w(n - 1, z) }}{% endcall %}{% endif %}{% endmacro %}{{ w(15, 1) }}"
+        .to_owned();
+    // Values that fit are compared again and again: two of 16,000 elements each.
+    let often = |compare: &str| {
+        let double = "{% set x = [x, x] %}{% set y = [y, y] %}".repeat(13);
+        format!("{{% set x = 1 %}}{{% set y = 1 %}}{double}{{% for i in range(90000) %}}{compare}{{% endfor %}}")
+    };
+    let mut sources = vec![recursive, called];
+    for inner in ["{{ x == y }}", "{{ {x: 1}[y] }}", "{{ [x, y] | unique }}", "{{ x ~ '' }}"] {
+        sources.extend([nest(inner), with(inner), loops(inner)]);
+    }
+    for compare in [
+        "{% if x == y %}{% endif %}",
+        "{% if not x != y %}{% endif %}",
+        "{% if 1 < x <= y %}{% endif %}",
+        "{% if x in [y] %}{% endif %}",
+        "{% if x not in [y] %}{% endif %}",
+        "{% if x is eq y %}{% endif %}",
+        "{% if x is not ne(y) %}{% endif %}",
+        "{% if x is in [y] %}{% endif %}",
+        "{% if [x] | select('equalto', y) | first %}{% endif %}",
+        "{% if {x: 1}[y] %}{% endif %}",
+        "{% if {y: 1} %}{% endif %}",
+        "{% if {} | attr(y) %}{% endif %}",
+        "{% if {}.get(y) %}{% endif %}",
+        "{% if [x, y] | sort | length %}{% endif %}",
+        "{% if [x, y] | unique | length %}{% endif %}",
+        "{% if [x, y] | max %}{% endif %}",
+        "{% if loop.changed(x if i % 2 else y) %}{% endif %}",
+        "{% if '1' + 1 ~ x %}{% endif %}",
+        "{% if x | string | length %}{% endif %}",
+        "{% if [x, y] | map('string') | list | length %}{% endif %}",
+        "{% if [x, y] | join | length %}{% endif %}",
+    ] {
+        sources.push(often(compare));
+    }
+    let small_stack = || {
+        for source in &sources {
+            let mut template = ChatTemplate::new(source).unwrap();
+            // Less than a rendering has, so that the test is quick.
+            template.environment.set_fuel(Some(FUEL / 10));
+            let error = template.render(&[], &RenderOptions::default()).unwrap_err().to_string();
+            assert!(
+                ["too many steps", "nested more than", "recursion limit"].iter().any(|limit| error.contains(limit)),
+                "{error}: {source:.200}"
+            );
+        }
+    };
+    std::thread::scope(|scope| {
+        std::thread::Builder::new().stack_size(1 << 20).spawn_scoped(scope, small_stack).unwrap();
+    });
+}
+
+/// By such a number the library divides by zero, where addresses have 32 bits.
+#[test]
+fn a_slice_by_no_small_number_is_refused() {
+    for step in ["-9223372036854775808", "-9223372036854775807 - 1", "4294967296"] {
+        assert!(plain(&format!("{{{{ [1, 2][::{step}] }}}}")).is_err(), "{step}");
+    }
+    assert_eq!(plain("{{ [1, 2, 3][::-2] }} {{ [1, 2, 3][-2:] }} {{ 'abc'[1] }}").unwrap(), "[3, 1] [2, 3] b");
+}
+
+/// The checks are written into the template, and may not change what it says.
+#[test]
+fn checks_leave_expressions_as_they_are() {
+    for (source, expected) in [
+        ("{{ '1' + 2 ~ 3 }} {{ 1 ~ 2 * 3 ~ -4 }} {{ 'a' ~ 1 == 'a1' }} {{ 7 - 2 - 1 }}", "123 16-4 True 4"),
+        ("{{ 1 < 2 < 3 }} {{ not 1 == 2 }} {{ 1 in [1] and 2 not in [1] or false }}", "True True True"),
+        (
+            "{{ 3 if 1 == 1 else 4 }} {{ (1, 2) == (1, 2) }} {{ [1 == 1, 2] }} {{ {'a': 1 == 2, 1 ~ 2: 3} }}",
+            "3 True [True, 2] {'a': False, '12': 3}",
+        ),
+        ("{{ 1 is not none == true }} {{ 2 is in [1, 2] }} {{ 2 is not eq 3 }} {{ {'in': 1}.in }}", "True True True 1"),
+        ("{% for a, b in [(1, 2), (3, 4)] if a in [3] %}{{ a }}{{ b }}{{ loop.index }}{% endfor %}", "341"),
+        ("{% for a in [1, [2]] recursive %}{{ loop(a) if a is iterable else a }}{% endfor %}", "12"),
+        (
+            "{%- macro m(a, b=[1, (2)]) -%} {{ a }}{{ b }}{{ c is defined }} {%- endmacro -%} {{ m('x') }}{{ m(1, b=2) }}",
+            "x[1, 2]False12False",
+        ),
+        (
+            "{% macro m(f) %}{{ caller(f, 2) }}{% endmacro %}{% call(a, b) m(1 == 1) %}{{ a }}{{ b }}{% endcall %}",
+            "True2",
+        ),
+        ("{% with a = 1 == 1, (b, c) = (2, [3]) %}\n  {{ a }}{{ b }}{{ c }}{% endwith %}", "  True2[3]"),
+        ("{% macro ns(n) %}{% set n.x = n.x + 1 %}{% endmacro %}{% set n = namespace(x=1) %}{{ ns(n) }}{{ n.x }}", "2"),
+        ("{{ {'a b': [1, 2, 3]}['a' ~ ' b'][1:][0] }} {{ 'a-b'.split('-')[-1] | upper | replace('B', 'c') }}", "2 c"),
+        (
+            "{% filter upper | replace('A', 'b') %}a{% endfilter %}{% set x | trim | upper %} y {% endset %}{{ x }}",
+            "bY",
+        ),
+        (
+            "{{ [3, 1] | sort | join(',') }} {{ [{'a': 1}, {'a': 2}] | selectattr('a', 'equalto', 2) | map(attribute='a') | list }}",
+            "1,3 [2]",
+        ),
+    ] {
+        assert_eq!(plain(source).unwrap(), expected, "{source}");
+    }
+}
+
 #[test]
 fn a_set_assigns_what_it_says() {
     let source =

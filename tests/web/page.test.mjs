@@ -205,7 +205,7 @@ test('a folder can be dropped, and is an error with a remedy where it is no mode
   });
   const error = page.getByTestId('error');
   await error.waitFor();
-  assert.match(await error.textContent(), /mamba.*UNSUPPORTED_MODEL/s);
+  assert.match(await error.textContent(), /UNSUPPORTED_MODEL.*mamba/s);
   assert.deepEqual(problems, []);
 });
 

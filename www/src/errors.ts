@@ -22,7 +22,7 @@ interface Explanation {
 }
 
 const anotherFile =
-  'weft reads GGUF files of Llama, Qwen, Gemma, Phi and other dense models. Choose another file, or load SmolLM2-135M.';
+  'weft reads GGUF files and folders of Llama, Qwen, Gemma, Phi and other dense models. Choose another file, or load SmolLM2-135M.';
 
 const explanations: Record<ErrorCode, Explanation> = {
   INVALID_FILE: { title: 'This is not a GGUF model', text: anotherFile, remedies: ['choose-model'] },

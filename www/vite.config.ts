@@ -98,7 +98,8 @@ function emitServiceWorker(): Plugin {
         const engines: Record<string, string[]> = {};
         for (const [file, output] of Object.entries(bundle)) {
           version.update(file).update(output.type === 'chunk' ? output.code : output.source);
-          if (/\.(md|map)$/.test(file)) continue;
+          // The page constrains no answer, and never fetches what would.
+          if (/\.(md|map)$|^assets\/weft-grammar/.test(file)) continue;
           const engine = /^assets\/(weft(?:-relaxed)?(?:-threads)?)(?:_bg)?-[\w-]{8}\.(?:js|wasm)$/.exec(file)?.[1];
           if (engine) (engines[engine] ??= []).push(file);
           else if (file.endsWith('.wasm')) this.error(`${file} belongs to no build of the engine that is known here`);

@@ -132,6 +132,11 @@ const explanations: Record<ErrorCode, Explanation> = {
     text: 'Some models allow no system prompt: empty it in the settings, and try again.',
     remedies: ['settings', 'retry'],
   },
+  INVALID_CONSTRAINT: {
+    title: 'The answer cannot be constrained so',
+    text: 'The page constrains no answer, so this is a bug of the page. Please report it.',
+    remedies: ['retry'],
+  },
   DISPOSED: {
     title: 'The model is no longer loaded',
     text: 'Load it again to go on. The conversation is still here.',

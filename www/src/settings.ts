@@ -30,7 +30,9 @@ export function loadSettings(): LoadSettings {
 export function generateSettings(): GenerateOptions {
   const sampling = ['temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'frequencyPenalty', 'presencePenalty'];
   const options: GenerateOptions = {};
-  for (const name of [...sampling, 'seed', 'maxTokens'] as (keyof SamplingOptions | 'maxTokens')[]) {
+  for (const name of [...sampling, 'seed', 'maxTokens'] as (
+    Exclude<keyof SamplingOptions, 'logitBias'> | 'maxTokens'
+  )[]) {
     const value = number(name);
     if (value !== undefined) options[name] = value;
   }

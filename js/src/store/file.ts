@@ -6,6 +6,23 @@ import { CHUNKS, type Locks } from './locks.js';
 import { CHUNK_BYTES, chunkBytes, type Manifest, type Manifests, type Version } from './manifest.js';
 import { Parts } from './parts.js';
 
+/** Milliseconds that a load waits for what concerns the next one only. */
+const PATIENCE = 1000;
+
+/**
+ * Whether it came to its end in time, well or not: Chromium was seen to leave an operation on parts of chunks without an answer on a busy
+ * machine, and a model that is there must not wait for it. What is left over goes with the next sweep.
+ */
+async function inTime(work: Promise<unknown>): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), PATIENCE)));
+  const done = work.then(
+    () => true,
+    () => true,
+  );
+  return Promise.race([done, late]).finally(() => clearTimeout(timer));
+}
+
 /** Everything that storing needs of the browser. */
 export interface Storage {
   readonly blobs: Blobs;
@@ -123,7 +140,7 @@ export class StoredFile {
 
   /** Leaves what was kept to the next tab. */
   async leave(): Promise<void> {
-    await this.#parts?.close();
+    if (this.#parts) await inTime(this.#parts.close());
   }
 
   /** Gives up what was kept, to make room; returns whether there was anything. */
@@ -156,7 +173,8 @@ export class StoredFile {
     }
     this.#hashes.set(index, hash);
     // Where that fails, it is found superfluous by the next tab.
-    await this.#parts?.delete(index).catch(() => undefined);
+    const parts = this.#parts;
+    if (parts && !(await inTime(parts.delete(index)))) this.#parts = undefined;
   }
 
   /** Notes of a file that is whole what is known now: the size where the server did not tell it, the hash that was checked, the use. */
@@ -184,9 +202,10 @@ export class StoredFile {
 
   async #deleteParts(folder: string | null | undefined): Promise<void> {
     this.#left.clear();
-    await this.giveUp().catch(() => undefined);
+    await inTime(this.giveUp());
     // What another tab has open stays until the next sweep.
-    if (folder) await this.#storage.blobs.logs?.delete(folder).catch(() => undefined);
+    const { logs } = this.#storage.blobs;
+    if (folder && logs) await inTime(logs.delete(folder));
   }
 
   async #write(manifest: Manifest): Promise<void> {

@@ -46,6 +46,9 @@ export interface ChatWeftCallOptions extends BaseChatModelCallOptions {
   request?: ChatWeftRequest;
 }
 
+type Fields = Record<string, any>;
+type Schema<Output extends Fields> = Parameters<typeof createContentParser<Output>>[0];
+
 /** A chat model of LangChain: text, streams, tools; structured output by a constraint rather than by a call. */
 export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk> {
   readonly llm: AnyLlm;
@@ -129,12 +132,18 @@ export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk>
   }
 
   /** The schema constrains the answer, so that it always fits; a tool's call need not. */
-  // The declarations of the base are overloads by kind of schema, which are of no use here.
-  override withStructuredOutput<Output extends Record<string, unknown>>(
-    schema: Parameters<typeof createContentParser<Output>>[0],
+  override withStructuredOutput<Output extends Fields = Fields>(
+    schema: Schema<Output>,
+    config?: StructuredOutputMethodOptions<false>,
+  ): Runnable<BaseLanguageModelInput, Output>;
+  override withStructuredOutput<Output extends Fields = Fields>(
+    schema: Schema<Output>,
+    config?: StructuredOutputMethodOptions<true>,
+  ): Runnable<BaseLanguageModelInput, { raw: BaseMessage; parsed: Output }>;
+  override withStructuredOutput<Output extends Fields = Fields>(
+    schema: Schema<Output>,
     config?: StructuredOutputMethodOptions<boolean>,
-    // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  ): any {
+  ): Runnable<BaseLanguageModelInput, any> {
     if (config?.method === 'functionCalling') return super.withStructuredOutput(schema as Output, config as never);
     const described = toJsonSchema(schema as Parameters<typeof toJsonSchema>[0]);
     const name = config?.name ?? 'answer';

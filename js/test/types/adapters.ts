@@ -3,6 +3,7 @@
 import type { EmbeddingModel, generateText as Generate, LanguageModel } from 'ai';
 import type { BaseChatModel } from '@langchain/core/language_models/chat_models';
 import type { EmbeddingsInterface } from '@langchain/core/embeddings';
+import { z } from 'zod';
 import { embeddingModel, languageModel, provider } from '../../dist/ai-sdk/index.js';
 import type { Llm } from '../../dist/index.js';
 import { ChatWeft, WeftEmbeddings } from '../../dist/langchain.js';
@@ -33,3 +34,5 @@ export const named: LanguageModel = provider({ chat: llm }).languageModel('chat'
 
 export const chat: BaseChatModel = new ChatWeft({ llm, request: { temperature: 0 } });
 export const embeddings: EmbeddingsInterface = new WeftEmbeddings({ llm: server });
+const structured = new ChatWeft({ llm }).withStructuredOutput(z.object({ colour: z.string() }));
+(await structured.invoke('hi')).colour satisfies string;

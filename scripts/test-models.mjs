@@ -49,6 +49,10 @@ main(async () => {
     const text = await run(process.execPath, ['--test', inRoot('tests/web/models/gemma3.test.mjs')]);
     return `${count(text, /^[#ℹ] pass (\d+)$/gm)} tests`;
   });
+  await check('a server that is not ours', async () => {
+    const text = await run(process.execPath, ['--test', inRoot('tests/web/models/remote.test.mjs')]);
+    return `${count(text, /^[#ℹ] pass (\d+)$/gm)} tests`;
+  });
 
   if (failed.length) throw new Error(failed.join('\n\n'));
 });

@@ -155,6 +155,7 @@ test('errors of a server keep their code where they have one of weft’s, else t
       },
     ],
     vllm: [400, { error: { message: "This model's maximum context length is 8 tokens", code: 400 } }],
+    dasllama: [400, { error: { message: 'the rendered prompt is 631 tokens; the model context is 256' } }],
     busy: [503, { error: { message: 'loading model' } }],
     proxy: [502, '<html>Bad Gateway</html>'],
     ollama: [404, { error: 'model "x" not found' }],
@@ -172,7 +173,7 @@ test('errors of a server keep their code where they have one of weft’s, else t
   for (const name of Object.keys(answers)) found[name] = await failure(name);
   assert.deepEqual(
     Object.values(found).map(({ name, code }) => `${name} ${code}`),
-    ['CONTEXT_OVERFLOW', 'CONTEXT_OVERFLOW', 'SERVER', 'SERVER', 'SERVER'].map((code) => `WeftError ${code}`),
+    [...Array(3).fill('CONTEXT_OVERFLOW'), ...Array(3).fill('SERVER')].map((code) => `WeftError ${code}`),
   );
   assert.match(found.busy.message, /chat\/completions answered 503: loading model/);
   assert.match(found.proxy.message, /502: <html>/);

@@ -10,7 +10,7 @@ const OF_THE_CALL: readonly string[] = [
 
 /** How servers say that a prompt is too long: llama-server and OpenAI by a type or code, vLLM and others in words. */
 const TOO_LONG =
-  /exceed_context_size|context_length_exceeded|(maximum|max|available) context (length|size)|context window/i;
+  /exceed_context_size|context_length_exceeded|(maximum|max|available|model) context|exceeds the context|context window/i;
 
 export class Server {
   readonly baseURL: string;

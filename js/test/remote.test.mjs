@@ -246,3 +246,28 @@ test('embed gives vectors in order, of length 1 unless told otherwise', async (t
   await assert.rejects(llm.embed(['a'], { pooling: 'cls' }), /`pooling`/);
   assert.equal((await llm.embeddings.create({ input: 'a' })).data.length, 1);
 });
+
+test('what a model thinks stands beside its answer, whatever the server calls it', async (t) => {
+  for (const name of ['reasoning_content', 'reasoning']) {
+    const origin = await listen(t, async (request, response) => {
+      let body = '';
+      for await (const piece of request) body += piece;
+      const { stream } = JSON.parse(body || '{}');
+      const whole = {
+        choices: [{ message: { role: 'assistant', content: 'Bern', [name]: 'hm' }, finish_reason: 'stop' }],
+      };
+      const deltas = [{ [name]: 'hm' }, { content: 'Bern' }];
+      const chunks = deltas.map((delta, at) => ({ choices: [{ delta, finish_reason: at ? 'stop' : null }] }));
+      response.end(
+        stream ? chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join('') : JSON.stringify(whole),
+      );
+    });
+    const llm = await remote({ baseURL: origin, model: 'm' });
+    const pieces = await collect(llm.chat(messages));
+    assert.deepEqual([text(pieces), pieces[0].reasoning], ['Bern', 'hm'], name);
+    const [choice] = (await llm.chat.completions.create({ messages })).choices;
+    assert.deepEqual([choice.message.content, choice.message.reasoning_content], ['Bern', 'hm']);
+    const [first] = await collect(await llm.chat.completions.create({ messages, stream: true }));
+    assert.deepEqual(first.choices[0].delta, { reasoning_content: 'hm' });
+  }
+});

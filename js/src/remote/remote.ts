@@ -55,9 +55,9 @@ function connected(server: Server, info: RemoteInfo): RemoteLlm {
     async create(request: { readonly stream?: boolean | null }, { signal }: RequestOptions = {}) {
       if (typeof request !== 'object' || request === null) throw invalidOption('request', 'an object', request);
       const body = { ...request, model };
-      if (!request.stream) return { ...(await server.json<object>(path, body, signal)), ...ran };
-      const chunks = await server.events<object>(path, body, signal);
-      return mapped(chunks, (chunk) => ({ ...chunk, ...ran }));
+      const place = (answer: Thinking) => ({ ...named(answer), ...ran });
+      if (!request.stream) return place(await server.json<Thinking>(path, body, signal));
+      return mapped(await server.events<Thinking>(path, body, signal), place);
     },
   });
   const answer = (path: string, request: object, signal?: AbortSignal) => {
@@ -93,11 +93,35 @@ function connected(server: Server, info: RemoteInfo): RemoteLlm {
   };
 }
 
+interface Thoughts {
+  readonly reasoning_content?: string | null;
+  /** What other servers call it. */
+  readonly reasoning?: string | null;
+}
+
+/** Where thoughts stand in an answer or a chunk of one. */
+interface Thinking {
+  readonly choices?: readonly { readonly message?: Thoughts; readonly delta?: Thoughts }[];
+}
+
+/** Thoughts under the name that weft gives them, whatever the server calls them. */
+function named(answer: Thinking): Thinking {
+  const rename = ({ reasoning, ...rest }: Thoughts) =>
+    typeof reasoning === 'string' ? { reasoning_content: reasoning, ...rest } : { ...rest };
+  if (!answer.choices?.some(({ message, delta }) => message?.reasoning ?? delta?.reasoning)) return answer;
+  const choices = answer.choices.map(({ message, delta, ...choice }) => ({
+    ...choice,
+    ...(message && { message: rename(message) }),
+    ...(delta && { delta: rename(delta) }),
+  }));
+  return { ...answer, choices };
+}
+
 /** What is read of a chunk, of a text or a chat. */
 interface Chunk {
   readonly choices?: readonly {
     readonly text?: string;
-    readonly delta?: { readonly content?: string | null };
+    readonly delta?: Thoughts & { readonly content?: string | null };
     readonly finish_reason?: string | null;
   }[];
   readonly usage?: AnyCompletionUsage | null;
@@ -118,13 +142,14 @@ async function* pieces(
     signal?.throwIfAborted();
     for await (const chunk of await ask()) {
       const choice = chunk.choices?.[0];
-      const text = choice?.delta?.content ?? choice?.text;
+      const text = choice?.delta?.content ?? choice?.text ?? '';
+      const reasoning = choice?.delta?.reasoning_content ?? choice?.delta?.reasoning;
       usage = chunk.usage ?? usage;
       if (choice?.finish_reason === 'length') reason = 'length';
-      if (!text) continue;
+      if (!text && !reasoning) continue;
       last = performance.now();
       first ??= last;
-      yield { text, id: null, finish: null };
+      yield { text, id: null, finish: null, ...(reasoning ? { reasoning } : {}) };
     }
   } catch (error) {
     if (!signal?.aborted) throw error;

@@ -44,6 +44,8 @@ export interface AnyFinish extends Omit<Finish, 'usage'> {
 /** One step of an answer. Concatenated, the texts are the answer; a server tells no token ids. */
 export interface AnyPiece {
   readonly text: string;
+  /** What the model thinks before its answer. */
+  readonly reasoning?: string;
   readonly id: number | null;
   readonly finish: AnyFinish | null;
 }

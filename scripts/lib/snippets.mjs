@@ -5,8 +5,8 @@ import { inRoot } from './run.mjs';
 
 const FENCE = /^(?<indent> *)```(?<language>\w+)(?<about>[^\n]*)\n(?<code>.*?)^\k<indent>```$/gms;
 
-/** Languages that are compiled. */
-const CODE = new Set(['js', 'ts', 'jsx', 'tsx']);
+/** Languages that are compiled, and JSON, which is parsed. */
+const CODE = new Set(['js', 'ts', 'jsx', 'tsx', 'json']);
 
 /** Documents with code for users, as paths in the repository. */
 export async function documents() {

@@ -104,6 +104,29 @@ test('vite', { timeout: 2 * MINUTE }, async () => {
   await answers({ '/': await viteApp(join(out, 'vite')) });
 });
 
+test('vite: offline, with the service worker of the recipes', { timeout: 3 * MINUTE }, async () => {
+  const folder = await viteApp(join(out, 'offline'));
+  await writeFile(join(folder, 'service-worker.js'), recipe('service-worker.js'));
+  await writeFile(join(folder, 'model.gguf'), model);
+  const server = await serve({ '/': folder });
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const url = `${server.url}?store`;
+  try {
+    await resultOf(page, url);
+    await page.evaluate(async () => {
+      await navigator.serviceWorker.register('/service-worker.js');
+      await navigator.serviceWorker.ready;
+    });
+    // now all that the page asks for passes by
+    check(await resultOf(page, url));
+  } finally {
+    await server.close();
+  }
+  check(await resultOf(page, url));
+  await context.close();
+});
+
 test('vite: an extension, with the manifest of the recipes', { timeout: 2 * MINUTE }, async () => {
   const folder = await viteApp(join(out, 'extension'));
   const manifest = { manifest_version: 3, name: 'app', version: '1', ...JSON.parse(recipe('manifest.json')) };

@@ -11,6 +11,8 @@ export type ErrorCode =
   | 'NETWORK'
   | 'FILE_CHANGED'
   | 'INTEGRITY'
+  // a server that answers in the model's place
+  | 'SERVER'
   // the machine
   | 'GPU_UNAVAILABLE'
   | 'DEVICE_LOST'

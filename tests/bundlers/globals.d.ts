@@ -1,0 +1,10 @@
+// What the documents take for granted in their code.
+
+import type { Llm } from 'weft-llm';
+
+declare global {
+  const llm: Llm;
+  const messages: { role: 'user'; content: string }[];
+  const documents: string[];
+  const output: HTMLElement;
+}

@@ -14,6 +14,7 @@ mod estimate;
 mod loaded;
 mod loading;
 mod programs;
+mod scoring;
 mod types;
 
 use crate::engine::{Engine, ProgramId};
@@ -22,7 +23,7 @@ use crate::model::encoder_config::Pooling;
 use crate::model::kv_cache::shared_prefix;
 use crate::ops::sample::INVALID_ID;
 use crate::record::Step;
-use crate::sampling::{Sampler, check_logits, log_probability, log_sum_exp, most_likely};
+use crate::sampling::{Sampler, log_probability, log_sum_exp, most_likely};
 use crate::tokenizer::{ChatTemplate, Conversation, Detokenizer, EncodeOptions, RenderOptions, StopMatcher, Tokenizer};
 use crate::{Error, Result};
 
@@ -107,6 +108,7 @@ impl Session {
         let tasks = [
             (true, "generate"),
             (self.chat_template.is_some(), "chat"),
+            (true, "score"),
             (config.pooling == Some(Pooling::Last), "embed"),
         ];
         Info {
@@ -132,6 +134,11 @@ impl Session {
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
+    }
+
+    /// The text of the chat template, as it is rendered.
+    pub fn chat_template(&self) -> Option<String> {
+        self.chat_template.as_ref().and_then(ChatTemplate::source)
     }
 
     /// The engine, for its counters.
@@ -344,30 +351,6 @@ impl Session {
     fn run(&mut self, program: ProgramId, ids: &[u32]) -> Result<()> {
         self.engine.run(program, &Step::new(self.cached.len(), ids))?;
         self.cached.extend(ids);
-        Ok(())
-    }
-
-    /// Logits of every position of `ids`, from an empty context: `each(position, logits)`. Errors: `ContextOverflow`,
-    /// `InvalidLogits`.
-    pub async fn logits(&mut self, ids: &[u32], mut each: impl FnMut(usize, &[f32])) -> Result<()> {
-        self.stop();
-        self.check_ids(ids)?;
-        if ids.len() > self.decoder.context {
-            return Err(Error::ContextOverflow { needed: ids.len(), context: self.decoder.context });
-        }
-        self.cached.clear();
-        let (program, logits) = self.programs.all_logits(self.engine.as_mut(), &self.decoder)?;
-        let vocab = self.decoder.vocab;
-        for chunk in ids.chunks(self.programs.rows) {
-            let position = self.cached.len();
-            self.run(self.programs.prompt, chunk)?;
-            self.engine.run(program, &Step::new(position, chunk))?;
-            let values = self.engine.read_values(logits.buffer, chunk.len() * vocab).await?;
-            for (i, row) in values.chunks_exact(vocab).enumerate() {
-                check_logits(row)?;
-                each(position + i, row);
-            }
-        }
         Ok(())
     }
 

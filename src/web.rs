@@ -252,6 +252,21 @@ impl Llm {
         Ok(Uint32Array::from(ids.as_slice()))
     }
 
+    /// The text of the chat template, where there is one.
+    pub fn chat_template(&self) -> Option<String> {
+        match &self.model {
+            Loaded::Decoder(session) => session.chat_template(),
+            Loaded::Encoder(_) => None,
+        }
+    }
+
+    /// Log-probabilities of `ids[from..]` after what stands before them; with `end` also of the answer's end.
+    pub async fn score(&mut self, ids: Vec<u32>, from: usize, end: bool) -> Result<Float32Array, JsValue> {
+        let session = self.model.decoder("score").map_err(to_js)?;
+        let scores = session.score(&ids, from, end).await.map_err(to_js)?;
+        Ok(Float32Array::from(scores.as_slice()))
+    }
+
     /// Begins to continue `ids`. `options` as JSON: those of the package, and `entropy`, the seed where they have none.
     pub fn start(&mut self, ids: Vec<u32>, options: &str) -> Result<(), JsValue> {
         let options: StartOptions = from_json("options", options)?;

@@ -174,7 +174,7 @@ fn each_token_of_a_text_has_a_label() {
 fn a_decoder_that_was_trained_for_it_embeds() {
     let tiny = Tiny::new(3, |_| BlockType::F32).meta("llama.pooling_type", 3u32);
     let mut model = load(&tiny).unwrap();
-    assert_eq!(model.info().tasks, ["generate", "embed"]);
+    assert_eq!(model.info().tasks, ["generate", "score", "embed"]);
     let raw = EmbedOptions { normalize: false, ..EmbedOptions::default() };
     let text = "a text that is longer than a chunk of the prompt, so that it goes in two";
     let vector = block_on(model.embed(text, raw)).unwrap();

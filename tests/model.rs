@@ -224,6 +224,52 @@ fn every_token_tells_how_likely_it_was() {
 }
 
 #[test]
+fn a_text_is_as_likely_as_its_logits_say_at_once_and_in_pieces() {
+    let bytes = Tiny::new(9, |_| BlockType::Q4_1).bytes();
+    let reference = session_on(HostEngine::new(Reference), &bytes).unwrap();
+    let gpu = session_on(support::gpu(), &bytes).unwrap();
+    for mut session in [reference, gpu] {
+        let (ids, ends) = (ids(), session.tokenizer().ends().to_vec());
+        let all = logits(&mut session, &ids);
+        let row = |position: usize| &all[position * VOCAB..][..VOCAB];
+        let mut expected: Vec<f64> = (1..ids.len()).map(|at| -negative_log_likelihood(row(at - 1), ids[at])).collect();
+        assert!(!ends.is_empty());
+        expected
+            .push(ends.iter().map(|&end| (-negative_log_likelihood(row(ids.len() - 1), end)).exp()).sum::<f64>().ln());
+        let same = |scores: &[f32], expected: &[f64]| {
+            assert_eq!(scores.len(), expected.len());
+            let delta = scores.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+            assert!(delta < 1e-3, "{delta}");
+        };
+        same(&block_on(session.score(&ids, 1, true)).unwrap(), &expected);
+        // from what is cached, which is all
+        for from in [1, 2, 31, 33, 44, 45] {
+            same(&block_on(session.score(&ids, from, false)).unwrap(), &expected[from - 1..44]);
+        }
+        // what is cached stays, where nothing is asked of it
+        assert!(block_on(session.score(&ids[..20], 20, false)).unwrap().is_empty());
+        session.start(ids.clone(), GenerateOptions::default(), 0).unwrap();
+        assert_eq!(session.cached_tokens(), ids.len() - 1);
+        // in pieces, after another text
+        block_on(session.score(&[1, 2, 3], 1, false)).unwrap();
+        let mut pieces = block_on(session.score(&ids[..20], 20, false)).unwrap();
+        assert!(pieces.is_empty());
+        pieces.extend(block_on(session.score(&ids[..40], 20, false)).unwrap());
+        pieces.extend(block_on(session.score(&ids, 40, true)).unwrap());
+        same(&pieces, &expected[19..]);
+        // a generation that follows finds the keys and values of the text
+        session.start(ids.clone(), GenerateOptions::default(), 0).unwrap();
+        assert_eq!(session.cached_tokens(), ids.len() - 1);
+        for (from, what) in [(0, "before it"), (46, "of 45")] {
+            let error = block_on(session.score(&ids, from, false)).unwrap_err();
+            assert!(error.to_string().contains(what), "{error}");
+        }
+        let long = vec![5; session.info().context_length + 1];
+        assert!(matches!(block_on(session.score(&long, 1, false)), Err(Error::ContextOverflow { .. })));
+    }
+}
+
+#[test]
 fn a_constrained_answer_has_only_what_is_allowed_and_ends_where_it_must() {
     let bytes = Tiny::new(9, |_| BlockType::Q4_1).bytes();
     let cpu = session_on(HostEngine::new(Simd::default()), &bytes).unwrap();

@@ -1,6 +1,7 @@
 /** Constrained answers: which tokens may come next, told by a module of its own, which is fetched when it is first needed. */
 
 import { WeftError } from './errors.js';
+import type { Thoughts } from './reasoning.js';
 import type { RuntimeLlm } from './runtime.js';
 
 /** The module's JavaScript, started. */
@@ -62,9 +63,13 @@ export class Constrained {
     this.#inner = inner;
   }
 
-  /** Says what may come first. */
-  begin(llm: RuntimeLlm): void {
-    llm.allow(guarded(() => this.#inner.mask()));
+  /** Says what may come first: anything among `thoughts`, with which the answer may begin. */
+  begin(llm: RuntimeLlm, thoughts?: Thoughts): void {
+    const mask = guarded(() => this.#inner.mask());
+    if (thoughts?.thinking) mask.fill(0xffffffff);
+    const opening = thoughts?.opening ?? null;
+    if (opening !== null) mask[opening >> 5] = (mask[opening >> 5] ?? 0) | (1 << (opening & 31));
+    llm.allow(mask);
   }
 
   /** Takes the token that was drawn, and says what may follow. */

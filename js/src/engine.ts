@@ -1,15 +1,16 @@
 /** The page's end of the protocol: calls → messages, replies → promises and iterations. */
 
+import { checkAfter, checkChat, checkLabelling, checkScored } from './chat-options.js';
 import { WeftError, type SerializedError } from './errors.js';
 import { createChatCompletions } from './openai/chat.js';
 import { createCompletions } from './openai/completions.js';
 import { createEmbeddings } from './openai/embeddings.js';
 import {
-  checkConversation,
   checkEmbed,
   checkEncode,
   checkGenerate,
   checkIds,
+  checkNames,
   checkString,
   checkText,
   checkTexts,
@@ -17,11 +18,15 @@ import {
   checkTopK,
   transfersOf,
 } from './options.js';
-import type { Call, EncodeTask, LoadedInfo, Port, Prompt, Reply, Request } from './protocol.js';
+import { bestOf, rankLabels, scoreOf } from './prompting.js';
+import type { Call, EncodeTask, LoadedInfo, Port, Prompt, Reply, Request, ScoreCall } from './protocol.js';
+import type { ScoredText } from './scoring.js';
 import type {
   Chat,
+  ClassifyOptions,
   Filling,
   GenerateOptions,
+  LabelOptions,
   LabelScore,
   Llm,
   Piece,
@@ -134,9 +139,10 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     return pieces(connection, call, options.signal);
   };
   const answer: (...args: Parameters<Chat>) => ReturnType<Chat> = (messages, options = {}) => {
-    const checked = checkConversation(messages, options);
+    const checked = checkChat(messages, options);
     return generate(checked.conversation, checked.options);
   };
+  const score = (call: ScoreCall, signal?: AbortSignal) => promised(connection, call, signal) as Promise<ScoredText[]>;
   const llm: Llm = {
     get info() {
       return info;
@@ -162,7 +168,16 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
       const task = { name: 'rerank', query: checkText('query', query), texts, ...checkEncode(options) } as const;
       return (await encode(connection, task, options.signal)) as RankedDocument[];
     },
-    async classify(text, options = {}) {
+    async classify(
+      text: string,
+      labels: readonly string[] | ClassifyOptions = {},
+      labelOptions: LabelOptions = {},
+    ): Promise<LabelScore[]> {
+      if (Array.isArray(labels)) {
+        const asked = checkLabelling(checkText('text', text), labels as readonly string[], labelOptions);
+        return rankLabels(score, asked, info.hasChatTemplate);
+      }
+      const options = labels as ClassifyOptions;
       const { truncate } = checkEncode(options, ['pair']);
       const pair = options.pair === undefined ? null : checkText('pair', options.pair);
       const task = { name: 'classify', text: checkText('text', text), pair, truncate } as const;
@@ -182,6 +197,13 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
       } as const;
       return (await encode(connection, task, options.signal)) as Filling[][];
     },
+    async score(text, options = {}) {
+      checkNames(options, ['after', 'signal']);
+      const call = { type: 'score', texts: [checkScored(text)], after: checkAfter(options.after), end: false } as const;
+      const [scored] = await score(call, options.signal);
+      return scoreOf(scored as ScoredText);
+    },
+    bestOf: (n, scorer) => bestOf(() => llm, n, scorer),
     async tokenize(text, options: TokenizeOptions = {}) {
       const call: Call = { type: 'tokenize', text: checkString('text', text), ...checkTokenize(options) };
       return (await connection.request(call)) as number[];
@@ -196,24 +218,26 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
   return llm;
 }
 
-/** What an encoder makes of texts. Rejects with the signal's reason once that is aborted, whatever the worker still does. */
+/** What an encoder makes of texts. */
 function encode(connection: Connection, task: EncodeTask, signal?: AbortSignal): Promise<unknown> {
+  return promised(connection, { type: 'encode', task }, signal);
+}
+
+/** A call's result. Rejects with the signal's reason once that is aborted, whatever the worker still does. */
+function promised(connection: Connection, call: Call, signal?: AbortSignal): Promise<unknown> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const done = () => signal?.removeEventListener('abort', abort);
-    const id = connection.open(
-      { type: 'encode', task },
-      {
-        result(value) {
-          done();
-          resolve(value);
-        },
-        error(error) {
-          done();
-          reject(error);
-        },
+    const id = connection.open(call, {
+      result(value) {
+        done();
+        resolve(value);
       },
-    );
+      error(error) {
+        done();
+        reject(error);
+      },
+    });
     const abort = () => {
       done();
       connection.cancel(id);

@@ -1,8 +1,10 @@
 /** The worker's generation loop: events of the runtime → pieces with timings. */
 
 import type { Constrained, Constraints } from './constraints.js';
+import { prepare, type Prepared } from './conversation.js';
 import type { Model } from './model.js';
 import type { Prompt, StartOptions } from './protocol.js';
+import type { Thoughts } from './reasoning.js';
 import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
 import type { Finish, FinishReason, Piece, TokenLogprobs, Usage } from './types.js';
 
@@ -17,7 +19,7 @@ export async function generate(
 ): Promise<void> {
   const clock = new Clock();
   const generated: number[] = [];
-  let ids: Uint32Array | undefined;
+  let prepared: Prepared | undefined;
   let constrained: Constrained | undefined;
   try {
     for (;;) {
@@ -25,12 +27,15 @@ export async function generate(
         const llm = await Promise.race([model.get(), aborted(signal)]);
         if (!llm) return emit({ text: '', id: null, finish: { reason: 'abort', usage: clock.usage() } });
         // a chat template may print the time, which goes on
-        ids ??= idsOf(llm, prompt);
-        if (constraint !== null) constrained ??= await constraints.open(llm, constraint);
-        llm.start(ids, JSON.stringify({ ...options, constrained: constraint !== null }));
+        prepared ??= prepareAny(llm, prompt);
+        const { ids, thoughts } = prepared;
+        const wanted = constraint ?? prepared.constraint;
+        if (wanted !== null) constrained ??= await constraints.open(llm, wanted);
+        const keepSpecial = [...options.keepSpecial, ...prepared.keepSpecial];
+        llm.start(ids, JSON.stringify({ ...options, keepSpecial, constrained: wanted !== null }));
         if (generated.length === 0) clock.prompt(ids.length, llm.cached_tokens());
         llm.resume(Uint32Array.from(generated));
-        return await run(llm, constrained, signal, clock, (piece) => {
+        return await run(llm, constrained, thoughts, signal, clock, (piece) => {
           if (piece.id !== null) {
             generated.push(piece.id);
             model.progressed();
@@ -46,15 +51,17 @@ export async function generate(
   }
 }
 
-function idsOf(llm: RuntimeLlm, prompt: Prompt): Uint32Array {
-  if (typeof prompt === 'string') return llm.tokenize(prompt, true, false);
-  return 'messages' in prompt ? llm.chat_prompt(JSON.stringify(prompt)) : Uint32Array.from(prompt);
+function prepareAny(llm: RuntimeLlm, prompt: Prompt): Prepared {
+  if (typeof prompt !== 'string' && 'messages' in prompt) return prepare(llm, prompt);
+  const ids = typeof prompt === 'string' ? llm.tokenize(prompt, true, false) : Uint32Array.from(prompt);
+  return { ids, thoughts: undefined, constraint: null, keepSpecial: [] };
 }
 
 /** Takes the steps of what was started. */
 async function run(
   llm: RuntimeLlm,
   constrained: Constrained | undefined,
+  thoughts: Thoughts | undefined,
   signal: AbortSignal,
   clock: Clock,
   emit: (piece: Piece) => void,
@@ -67,7 +74,7 @@ async function run(
   const turns = new Turns();
   let crashed = false;
   try {
-    constrained?.begin(llm);
+    constrained?.begin(llm, thoughts);
     for (;;) {
       await turns.next();
       if (signal.aborted) return emit({ text: '', id: null, finish: finish('abort') });
@@ -75,10 +82,15 @@ async function run(
       if (event.type === 'token') {
         clock.token();
         const { text, id, logprobs } = event;
-        constrained?.advance(llm, id);
-        emit({ text, id, finish: null, ...(logprobs ? { logprobs: withTexts(logprobs) } : {}) });
+        const wasThinking = thoughts?.thinking;
+        const told = thoughts ? thoughts.push(text) : { text };
+        // what is constrained is the answer behind the thoughts
+        if (wasThinking || thoughts?.thinking) constrained?.begin(llm, thoughts);
+        else constrained?.advance(llm, id);
+        emit({ ...told, id, finish: null, ...(logprobs ? { logprobs: withTexts(logprobs) } : {}) });
       } else if (event.type === 'end') {
-        return emit({ text: event.text, id: null, finish: finish(event.reason) });
+        const told = thoughts ? thoughts.end(event.text) : { text: event.text };
+        return emit({ ...told, id: null, finish: finish(event.reason) });
       }
     }
   } catch (error) {

@@ -339,12 +339,12 @@ export function checkConversation(
   return { conversation, options };
 }
 
-function checkMessages(messages: readonly Message[]): Message[] {
+export function checkMessages(messages: readonly Message[], name = 'messages'): Message[] {
   if (!Array.isArray(messages) || messages.length === 0) {
-    throw invalidOption('messages', 'an array of { role, content }, not empty', messages);
+    throw invalidOption(name, 'an array of { role, content }, not empty', messages);
   }
   return Array.from(messages as readonly unknown[], (message, index) => {
-    const at = `messages[${index}]`;
+    const at = `${name}[${index}]`;
     const { role, content, ...rest } = (message ?? {}) as Partial<Message>;
     if (typeof role !== 'string') throw invalidOption(`${at}.role`, 'a string', role);
     const given = MESSAGE_FIELDS.filter((name) => rest[name] !== undefined);
@@ -437,12 +437,12 @@ export function checkIds(name: string, ids: readonly number[]): number[] {
 }
 
 /** A misspelt option would have no effect otherwise. */
-function checkNames(options: object, known: readonly string[]): void {
+export function checkNames(options: object, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const unknown = Object.keys(options).find((name) => !known.includes(name));
   if (unknown !== undefined) throw invalidOption(unknown, `one of the options ${known.join(', ')}`, unknown);
 }
 
-function checkSignal(signal: unknown): void {
+export function checkSignal(signal: unknown): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption('signal', 'an AbortSignal', signal);
 }

@@ -3,7 +3,9 @@
 import type { FileSource } from './download/source.js';
 import type { Encoded } from './encoding.js';
 import type { SerializedError } from './errors.js';
+import type { ScoredText } from './scoring.js';
 import type {
+  ChatOptions,
   Device,
   Estimate,
   Message,
@@ -15,6 +17,7 @@ import type {
   SamplingOptions,
   Sharing,
   StoreOptions,
+  ToolChoice,
   ToolDescription,
 } from './types.js';
 
@@ -34,6 +37,10 @@ export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
 export interface Conversation {
   readonly messages: readonly Message[];
   readonly tools: readonly ToolDescription[] | null;
+  /** Default `auto`. */
+  readonly toolChoice?: ToolChoice;
+  /** Default `auto`. */
+  readonly reasoning?: NonNullable<ChatOptions['reasoning']>;
   readonly variables: Readonly<Record<string, unknown>>;
 }
 
@@ -81,6 +88,14 @@ export type Call =
     }
   | { readonly type: 'generate'; readonly prompt: Prompt; readonly options: StartOptions }
   | { readonly type: 'encode'; readonly task: EncodeTask }
+  | {
+      readonly type: 'score';
+      readonly texts: readonly (string | readonly number[])[];
+      /** What stands before each of them. */
+      readonly after: Prompt | null;
+      /** Whether the answer's end counts too. */
+      readonly end: boolean;
+    }
   | { readonly type: 'tokenize'; readonly text: string; readonly addSpecial: boolean; readonly parseSpecial: boolean }
   | { readonly type: 'detokenize'; readonly ids: readonly number[] };
 
@@ -89,6 +104,7 @@ export type LoadedInfo = Omit<ModelInfo, keyof Sharing>;
 
 export type LoadCall = Extract<Call, { type: 'load' }>;
 export type EstimateCall = Extract<Call, { type: 'estimate' }>;
+export type ScoreCall = Extract<Call, { type: 'score' }>;
 
 export type Request =
   | { readonly type: 'call'; readonly id: number; readonly call: Call }
@@ -102,7 +118,7 @@ export type Reply =
   | {
       readonly type: 'result';
       readonly id: number;
-      readonly value: LoadedInfo | Encoded | Estimate | number[] | string;
+      readonly value: LoadedInfo | Encoded | ScoredText[] | Estimate | number[] | string;
     }
   /** The model was loaded again. */
   | { readonly type: 'reload'; readonly info: LoadedInfo }

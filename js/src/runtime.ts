@@ -83,6 +83,8 @@ export interface RuntimeLlm {
   info(): string;
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array;
   detokenize(ids: Uint32Array): string;
+  /** The text of the chat template, where there is one. */
+  chat_template(): string | undefined;
   chat_prompt(conversation: string): Uint32Array;
   start(ids: Uint32Array, options: string): void;
   /** Which tokens may come next, a bit each, where the options said `constrained`. */
@@ -99,6 +101,8 @@ export interface RuntimeLlm {
   next(): Promise<string>;
   stop(): void;
   cached_tokens(): number;
+  /** Log-probabilities of `ids[from..]` after what stands before them; with `end` also of the answer's end. */
+  score(ids: Uint32Array, from: number, end: boolean): Promise<Float32Array>;
   embed(text: string, options: string): Promise<Float32Array>;
   classify(text: string, pair: string | undefined, truncate: boolean): Promise<string>;
   rerank(query: string, document: string, truncate: boolean): Promise<string>;

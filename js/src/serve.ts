@@ -13,6 +13,7 @@ import { load, type Start } from './load.js';
 import { Model } from './model.js';
 import type { Call, LoadCall, Port, Reply, Request } from './protocol.js';
 import { FairQueue } from './queue.js';
+import { score } from './scoring.js';
 import type { Piece, Progress } from './types.js';
 
 /** Who is at the other end of a port. */
@@ -129,8 +130,10 @@ export class Host {
         const emit = (piece: Piece) => port.postMessage({ type: 'piece', id, piece });
         return generate(model, call.prompt, call.options, this.#constraints, signal, emit);
       }
-      case 'encode': {
-        const value = await encode(model, call.task, signal);
+      case 'encode':
+      case 'score': {
+        const work = call.type === 'encode' ? encode(model, call.task, signal) : score(model, call, signal);
+        const value = await work;
         return port.postMessage(
           value ? { type: 'result', id, value } : { type: 'piece', id, piece: unstarted('abort') },
         );

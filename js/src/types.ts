@@ -183,11 +183,32 @@ export type Constraint =
 
 /** What the model's chat template reads beside the messages. */
 export interface ChatOptions extends GenerateOptions {
-  /** Functions that the model may call, described as OpenAI does. Where the template has no place for them they have no effect. */
+  /** Exchanges that show what is wanted (few-shot prompting): turns before the conversation's own, behind its system message. */
+  examples?: readonly Example[];
+  /**
+   * Whether the model should think before it answers. What a model that was trained for it thinks comes as `reasoning`, not as text. `off` asks
+   * it not to; `step-by-step` asks every model for its steps, which are part of the text where the model was not trained to think.
+   * Default `auto`: as its template has it.
+   */
+  reasoning?: 'auto' | 'off' | 'step-by-step';
+  /** Functions that the model may call, described as OpenAI does. Where the template has no place for them, a system message describes them. */
   tools?: readonly ToolDescription[];
+  /** Whether the answer may or must be a call. Default `auto`. */
+  toolChoice?: ToolChoice;
   /** Further variables of the template, `enable_thinking` for example. */
   variables?: Readonly<Record<string, unknown>>;
 }
+
+/** A question and the answer that it should get. */
+export interface Example {
+  readonly user: string;
+  readonly assistant: string;
+  /** How the answer is found, for models that think. */
+  readonly reasoning?: string;
+}
+
+/** `none` hides the tools; with `required` the answer is a call of one of them, with a name of that one. */
+export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string };
 
 export interface ToolDescription {
   readonly type: 'function';
@@ -196,17 +217,25 @@ export interface ToolDescription {
     readonly description?: string;
     /** A JSON Schema of the arguments. */
     readonly parameters?: Readonly<Record<string, unknown>>;
+    /** Whether arguments always fit the schema, also where the model chose to call. Where it must call they do anyway. */
+    readonly strict?: boolean | null;
   };
 }
 
 export type FinishReason = 'stop' | 'length' | 'abort';
 
 /** One step of an answer. Concatenated, the texts are the answer. */
-export type Piece =
+export type Piece = {
+  readonly text: string;
+  /** What the model thinks before its answer; only in a chat, of a model that was trained to think. */
+  readonly reasoning?: string;
+} &
   /** A token; its text is empty while a character or a stop string is incomplete. */
-  | { readonly text: string; readonly id: number; readonly finish: null; readonly logprobs?: TokenLogprobs }
-  /** The last piece: held-back text, if any, and how it ended. */
-  | { readonly text: string; readonly id: null; readonly finish: Finish };
+  (
+    | { readonly id: number; readonly finish: null; readonly logprobs?: TokenLogprobs }
+    /** The last piece: held-back text, if any, and how it ended. */
+    | { readonly id: null; readonly finish: Finish }
+  );
 
 /** How likely the model found a token. */
 export interface TokenLogprob {
@@ -311,6 +340,67 @@ export interface TokenLabel extends LabelScore {
   readonly text: string;
 }
 
+export interface LabelOptions {
+  /** What to tell of the labels. Default: to answer with one of them alone. */
+  instruction?: string;
+  /** Texts that show what the labels mean. */
+  examples?: readonly { readonly text: string; readonly label: string }[];
+  /** Divides by how likely each label is for a text that says nothing, since models prefer some words. Default false. */
+  calibrate?: boolean;
+  /** The promise then rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface ScoreOptions {
+  /** What stands before the text and is not scored: a text, its ids, or a conversation that the text answers. */
+  after?: string | readonly number[] | readonly Message[];
+  /** The promise then rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** How likely a model finds a text. */
+export interface Score {
+  /** Sum over the tokens, in nats. */
+  readonly logprob: number;
+  /** `exp(-logprob / tokens.length)`; NaN where there is no token. */
+  readonly perplexity: number;
+  /** All of them; of a text that nothing stands before, not even a token that begins all texts, all but the first. */
+  readonly tokens: readonly ScoredToken[];
+}
+
+export interface ScoredToken {
+  readonly id: number;
+  /** Of the token alone: U+FFFD where it is no whole character. */
+  readonly text: string;
+  /** In nats, after all that stands before it. */
+  readonly logprob: number;
+}
+
+/** A whole answer. */
+export interface Answer {
+  readonly text: string;
+  /** Empty where the model did not think. */
+  readonly reasoning: string;
+  /** Sum over its tokens, in nats, of the model's own distribution. */
+  readonly logprob: number;
+  readonly finish: Finish;
+}
+
+export interface ScoredAnswer extends Answer {
+  readonly score: number;
+}
+
+/** Says how good an answer is; `answers` are all of them, for a vote. More is better. */
+export type Scorer = (answer: Answer, answers: readonly Answer[]) => number | Promise<number>;
+
+/** Several answers, each with a seed of its own. Rejects with the signal's reason. */
+export interface BestOf {
+  /** The best first. */
+  chat(messages: readonly Message[], options?: ChatOptions): Promise<ScoredAnswer[]>;
+  /** The best first. */
+  generate(prompt: string | readonly number[], options?: GenerateOptions): Promise<ScoredAnswer[]>;
+}
+
 /** What may stand in place of a mask. */
 export interface Filling {
   readonly id: number;
@@ -319,7 +409,7 @@ export interface Filling {
 }
 
 /** What a model can do, by the names of the methods. */
-export type Task = 'generate' | 'chat' | 'embed' | 'rerank' | 'classify' | 'classifyTokens' | 'fillMask';
+export type Task = 'generate' | 'chat' | 'score' | 'embed' | 'rerank' | 'classify' | 'classifyTokens' | 'fillMask';
 
 export interface Sharing {
   /** Whether other tabs may use this very model. */
@@ -448,8 +538,17 @@ export interface Llm {
   embed(texts: readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
   /** The documents by how well they answer the query, the best first: with a cross-encoder of one label. */
   rerank(query: string, documents: readonly string[], options?: EncodeOptions): Promise<RankedDocument[]>;
-  /** The labels of a text, the likeliest first. */
+  /** The labels of a text, the likeliest first: with an encoder, which has labels of its own. */
   classify(text: string, options?: ClassifyOptions): Promise<LabelScore[]>;
+  /**
+   * These labels, the likeliest first: with a decoder, by how likely each is its answer. `logit` is that in nats, and `score` the
+   * probability among the labels.
+   */
+  classify(text: string, labels: readonly string[], options?: LabelOptions): Promise<LabelScore[]>;
+  /** How likely a decoder finds a text. */
+  score(text: string | readonly number[], options?: ScoreOptions): Promise<Score>;
+  /** Answers `n` times and takes the best: by `scorer`, or the likeliest, by the mean over its tokens. */
+  bestOf(n: number, scorer?: Scorer): BestOf;
   /** The likeliest label of each token: names, for example. */
   classifyTokens(text: string, options?: EncodeOptions): Promise<TokenLabel[]>;
   /** For each `info.maskToken` of the text its likeliest tokens, the best first. */

@@ -33,6 +33,7 @@ const nonsense = [
   { type: 'constructor' },
   { type: 'generate' },
   { type: 'encode' },
+  { type: 'score' },
   { type: 'encode', task: { name: 'nonsense', text: 'a' } },
   { type: 'tokenize', text: {} },
   { type: 'detokenize', ids: [-1] },

@@ -91,6 +91,11 @@ impl ChatTemplate {
         Ok(Self { environment })
     }
 
+    /// Its text, with the checks that were put into it; what the template writes stands in it as it was.
+    pub fn source(&self) -> Option<String> {
+        self.environment.get_template(NAME).ok().map(|template| template.source().to_owned())
+    }
+
     /// The text of `messages`.
     ///
     /// # Errors

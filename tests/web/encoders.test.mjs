@@ -161,7 +161,7 @@ test('bad input is named, and the model stays usable', { timeout }, async (t) =>
 
 test('a decoder says that it is none of these, and still answers', { timeout }, async (t) => {
   const { page, info } = await open(t, 'decoder', 'cpu');
-  assert.deepEqual([info.kind, info.tasks, info.maskToken], ['decoder', ['generate'], null]);
+  assert.deepEqual([info.kind, info.tasks, info.maskToken], ['decoder', ['generate', 'score'], null]);
   const { error, ids } = await page.evaluate(async () => ({
     error: await failure(() => llm.embed(['a'])),
     ids: (await collect(llm.generate('a', { maxTokens: 3 }))).ids,

@@ -11,8 +11,8 @@ import { serve } from './serve.mjs';
 
 const MODEL = '/models/SmolLM2-135M-Instruct.Q4_1.gguf';
 const MINUTE = 60_000;
-/** Answers to a schema, each with a seed of its own. */
-const SEEDS = Number(process.env.WEFT_SEEDS ?? 12);
+/** Seeds of answers to a schema: so many, or from one up to another, as `100-200`. */
+const [END_SEED = 0, FIRST_SEED = 0] = (process.env.WEFT_SEEDS ?? '12').split('-').map(Number).reverse();
 
 let packed, server, browser, page, requests;
 
@@ -98,44 +98,47 @@ test(
   { timeout: 30 * MINUTE },
   async (t) => {
     assert.ok(!requests.some((url) => url.includes('weft-grammar')), 'fetched before anything was constrained');
-    const { answers, first, constrainedMs, freeMs } = await page.evaluate(async (seeds) => {
-      const schema = {
-        type: 'object',
-        properties: {
-          name: { type: 'string', maxLength: 20 },
-          age: { type: 'integer', minimum: 0, maximum: 150 },
-          tags: { type: 'array', items: { enum: ['kind', 'brave', 'wise'] }, maxItems: 3 },
-        },
-        required: ['name', 'age', 'tags'],
-        additionalProperties: false,
-      };
-      const messages = [{ role: 'user', content: 'Describe a hero as JSON with name, age and tags.' }];
-      const perToken = async (options) => {
-        let [tokens, start, answer] = [0, 0, ''];
-        let finish;
-        for await (const piece of llm.chat(messages, { maxTokens: 100, temperature: 1, ...options })) {
-          if (tokens === 1) start = performance.now();
-          if (piece.id !== null) tokens += 1;
-          answer += piece.text;
-          finish = piece.finish;
+    const { answers, first, constrainedMs, freeMs } = await page.evaluate(
+      async ([firstSeed, endSeed]) => {
+        const schema = {
+          type: 'object',
+          properties: {
+            name: { type: 'string', maxLength: 20 },
+            age: { type: 'integer', minimum: 0, maximum: 150 },
+            tags: { type: 'array', items: { enum: ['kind', 'brave', 'wise'] }, maxItems: 3 },
+          },
+          required: ['name', 'age', 'tags'],
+          additionalProperties: false,
+        };
+        const messages = [{ role: 'user', content: 'Describe a hero as JSON with name, age and tags.' }];
+        const perToken = async (options) => {
+          let [tokens, start, answer] = [0, 0, ''];
+          let finish;
+          for await (const piece of llm.chat(messages, { maxTokens: 100, temperature: 1, ...options })) {
+            if (tokens === 1) start = performance.now();
+            if (piece.id !== null) tokens += 1;
+            answer += piece.text;
+            finish = piece.finish;
+          }
+          return { answer, finish, ms: (performance.now() - start) / (tokens - 1) };
+        };
+        const constraint = { jsonSchema: schema };
+        const begun = performance.now();
+        await perToken({ constraint, seed: 0 });
+        const first = performance.now() - begun;
+        const [answers, constrained, free] = [[], [], []];
+        for (let seed = firstSeed; seed < endSeed; seed += 1) {
+          const one = await perToken({ constraint, seed });
+          answers.push({ answer: one.answer, reason: one.finish.reason, fits: one.finish.fits });
+          constrained.push(one.ms);
+          // the sampler of the host, as with a constraint
+          free.push((await perToken({ seed, maxTokens: 30, topLogprobs: 0 })).ms);
         }
-        return { answer, finish, ms: (performance.now() - start) / (tokens - 1) };
-      };
-      const constraint = { jsonSchema: schema };
-      const begun = performance.now();
-      await perToken({ constraint, seed: 0 });
-      const first = performance.now() - begun;
-      const [answers, constrained, free] = [[], [], []];
-      for (let seed = 0; seed < seeds; seed += 1) {
-        const one = await perToken({ constraint, seed });
-        answers.push({ answer: one.answer, reason: one.finish.reason, fits: one.finish.fits });
-        constrained.push(one.ms);
-        // the sampler of the host, as with a constraint
-        free.push((await perToken({ seed, maxTokens: 30, topLogprobs: 0 })).ms);
-      }
-      const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
-      return { answers, first, constrainedMs: median(constrained), freeMs: median(free) };
-    }, SEEDS);
+        const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+        return { answers, first, constrainedMs: median(constrained), freeMs: median(free) };
+      },
+      [FIRST_SEED, END_SEED],
+    );
     t.diagnostic(
       `${answers.length} answers; ${constrainedMs.toFixed(2)} ms a token, free ${freeMs.toFixed(2)}; the first took ${first.toFixed(0)} ms`,
     );

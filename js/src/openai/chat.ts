@@ -54,12 +54,13 @@ async function* answer(
       if (piece.finish && parser) parts.push(...parser.end());
       const logprobs =
         !piece.finish && piece.logprobs ? { content: [toChatLogprob(piece.logprobs)], refusal: null } : null;
+      const thought = piece.reasoning ? { reasoning_content: piece.reasoning } : {};
       // a token is told of once, whatever came of its text
-      if (logprobs && parts.length === 0) yield { index, delta: {}, logprobs, finish: null };
+      if (piece.reasoning || (logprobs && parts.length === 0)) yield { index, delta: thought, logprobs, finish: null };
       for (const [i, part] of parts.entries()) {
         const delta =
           part.type === 'text' ? { content: part.text } : { tool_calls: [{ index: calls++, ...toolCall(part) }] };
-        yield { index, delta, logprobs: i === 0 ? logprobs : null, finish: null };
+        yield { index, delta, logprobs: i === 0 && !piece.reasoning ? logprobs : null, finish: null };
       }
       if (!piece.finish) continue;
       usage.add(piece.finish, index === 0);
@@ -102,6 +103,7 @@ async function whole(
 ): Promise<ChatCompletion> {
   const answers = Array.from({ length: count }, () => ({
     text: '',
+    thoughts: '',
     calls: [] as FunctionToolCall[],
     logprobs: [] as NonNullable<ChatLogprobs['content']>,
     finish: 'stop' as ChatFinishReason,
@@ -110,20 +112,24 @@ async function whole(
     const answer = answers[index];
     if (!answer) continue;
     answer.text += delta.content ?? '';
+    answer.thoughts += delta.reasoning_content ?? '';
     answer.calls.push(...(delta.tool_calls ?? []).map(({ index: _, ...call }) => call));
     answer.logprobs.push(...(logprobs?.content ?? []));
     if (finish) answer.finish = finish;
   }
-  const choices = answers.map(({ text, calls, logprobs, finish }, index): ChatCompletion['choices'][number] => ({
-    index,
-    message: {
-      role: 'assistant',
-      content: calls.length > 0 && text === '' ? null : text,
-      refusal: null,
-      ...(calls.length > 0 ? { tool_calls: calls } : {}),
-    },
-    finish_reason: finish,
-    logprobs: logprobs.length > 0 ? { content: logprobs, refusal: null } : null,
-  }));
+  const choices = answers.map(
+    ({ text, thoughts, calls, logprobs, finish }, index): ChatCompletion['choices'][number] => ({
+      index,
+      message: {
+        role: 'assistant',
+        content: calls.length > 0 && text === '' ? null : text,
+        refusal: null,
+        ...(calls.length > 0 ? { tool_calls: calls } : {}),
+        ...(thoughts ? { reasoning_content: thoughts } : {}),
+      },
+      finish_reason: finish,
+      logprobs: logprobs.length > 0 ? { content: logprobs, refusal: null } : null,
+    }),
+  );
   return { ...common, object: 'chat.completion', choices, usage: usage.sum() };
 }

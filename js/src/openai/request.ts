@@ -1,8 +1,7 @@
 /** What a request asks for → weft's own options; what weft cannot do is refused by name. */
 
 import { invalidOption, WeftError } from '../errors.js';
-import type { ChatOptions, GenerateOptions, Message, ToolDescription } from '../types.js';
-import { KEPT_TOKENS } from './tool-formats.js';
+import type { ChatOptions, GenerateOptions, Message, ToolChoice, ToolDescription } from '../types.js';
 import type {
   ChatCompletionRequest,
   ChatMessage,
@@ -63,15 +62,17 @@ export function planChat(request: ChatCompletionRequest, { signal }: RequestOpti
   }
   const { max_completion_tokens: most, logprobs, top_logprobs: top } = request;
   if (top != null && !logprobs) throw invalidOption('top_logprobs', 'none without `logprobs`', top);
-  const { tools, description } = planTools(request);
+  const { tools, description, choice } = planTools(request);
+  const { reasoning_effort: effort } = request;
   const variables = {
-    ...(request.reasoning_effort == null ? {} : { reasoning_effort: request.reasoning_effort }),
+    ...(effort == null || effort === 'none' ? {} : { reasoning_effort: effort }),
     ...request.chat_template_kwargs,
   };
   const options: ChatOptions = {
     ...common({ ...request, max_tokens: most ?? request.max_tokens ?? null }, signal, context),
     ...(logprobs ? { topLogprobs: checkTop('top_logprobs', top ?? 0) } : {}),
-    ...(description.length ? { tools: description, keepSpecial: KEPT_TOKENS } : {}),
+    ...(description.length ? { tools: description, toolChoice: choice } : {}),
+    ...(effort === 'none' ? { reasoning: 'off' } : {}),
     ...formatConstraint(request.response_format),
     variables,
   };
@@ -142,18 +143,25 @@ function formatConstraint(format: ChatCompletionRequest['response_format']): Pic
 function planTools({ tools = [], tool_choice: choice }: ChatCompletionRequest): {
   tools: string[];
   description: ToolDescription[];
+  choice: ToolChoice;
 } {
   if (!Array.isArray(tools)) throw invalidOption('tools', 'an array', tools);
-  if (choice != null && choice !== 'auto' && choice !== 'none') {
-    throw unable('tool_choice', "'auto' or 'none'", typeof choice === 'object' ? JSON.stringify(choice) : choice);
-  }
-  if (choice === 'none') return { tools: [], description: [] };
+  if (choice === 'none') return { tools: [], description: [], choice };
   const description = (tools as readonly Tool[]).map((tool, index): ToolDescription => {
     if (tool?.type !== 'function' || !tool.function) throw unable(`tools[${index}].type`, "'function'", tool?.type);
-    const { strict: _, ...described } = tool.function;
-    return { type: 'function', function: described };
+    return { type: 'function', function: tool.function };
   });
-  return { tools: description.map((tool) => tool.function.name), description };
+  const names = description.map((tool) => tool.function.name);
+  return { tools: names, description, choice: planChoice(choice ?? 'auto', names) };
+}
+
+function planChoice(choice: unknown, names: readonly string[]): ToolChoice {
+  const { type, function: called } = Object(choice) as { type?: unknown; function?: { name?: unknown } };
+  const name = type === 'function' ? called?.name : undefined;
+  if (typeof name === 'string' && names.includes(name)) return { name };
+  if (choice === 'auto' || (choice === 'required' && names.length > 0)) return choice;
+  const got = typeof choice === 'object' ? JSON.stringify(choice) : choice;
+  throw unable('tool_choice', "'auto', 'none', or with tools 'required' or a function of one of them", got);
 }
 
 function planMessages(messages: readonly ChatMessage[]): Message[] {
@@ -162,7 +170,7 @@ function planMessages(messages: readonly ChatMessage[]): Message[] {
   }
   return (messages as readonly ChatMessage[]).map((message, index) => {
     const at = `messages[${index}]`;
-    const { role, content, name, tool_calls: calls, tool_call_id: id } = message ?? {};
+    const { role, content, name, tool_calls: calls, tool_call_id: id, reasoning_content: thoughts } = message ?? {};
     const text = content == null && calls?.length ? null : textOf(`${at}.content`, content);
     const roles: Partial<Record<ChatMessage['role'], string>> = { developer: 'system', function: 'tool' };
     return {
@@ -171,6 +179,7 @@ function planMessages(messages: readonly ChatMessage[]): Message[] {
       ...(name === undefined ? {} : { name }),
       ...(calls?.length ? { tool_calls: calls.map((call, i) => templateCall(`${at}.tool_calls[${i}]`, call)) } : {}),
       ...(id === undefined ? {} : { tool_call_id: id }),
+      ...(thoughts == null ? {} : { reasoning_content: thoughts }),
     };
   });
 }

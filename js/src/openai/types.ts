@@ -27,6 +27,8 @@ export interface ChatMessage {
   readonly name?: string;
   readonly tool_calls?: readonly ToolCall[];
   readonly tool_call_id?: string;
+  /** What the model thought before this answer, for templates that show it again. */
+  readonly reasoning_content?: string | null;
 }
 
 export interface Tool {
@@ -69,14 +71,14 @@ export interface ChatCompletionRequest extends CommonRequest {
   /** Alternatives to tell beside each token; takes `logprobs`. */
   readonly top_logprobs?: number | null;
   readonly tools?: readonly Tool[];
-  /** `auto`, or `none`, which hides the tools from the model. */
+  /** `auto`; `none`, which hides the tools from the model; `required`, or `{ type: 'function', function: { name } }`: the answer is a call. */
   readonly tool_choice?: unknown;
   /** `text`, `json_object`, or `json_schema`: what cannot be enforced of a schema is refused, `strict` or not. */
   readonly response_format?: {
     readonly type: string;
     readonly json_schema?: { readonly schema?: Readonly<Record<string, unknown>> };
   };
-  /** Given to the chat template under this name. */
+  /** Given to the chat template under this name; `none` asks the model not to think. */
   readonly reasoning_effort?: string | null;
   /** Further variables of the chat template, as some servers take them: `{ enable_thinking: false }`. */
   readonly chat_template_kwargs?: Readonly<Record<string, unknown>>;
@@ -127,7 +129,14 @@ export interface ChatCompletion {
   model: string;
   choices: {
     index: number;
-    message: { role: 'assistant'; content: string | null; refusal: null; tool_calls?: FunctionToolCall[] };
+    message: {
+      role: 'assistant';
+      content: string | null;
+      refusal: null;
+      tool_calls?: FunctionToolCall[];
+      /** What the model thought before it answered: no field of OpenAI's, but what servers of open models call it. */
+      reasoning_content?: string;
+    };
     finish_reason: ChatFinishReason;
     logprobs: ChatLogprobs | null;
   }[];
@@ -137,6 +146,7 @@ export interface ChatCompletion {
 export interface ChatDelta {
   role?: 'assistant';
   content?: string;
+  reasoning_content?: string;
   tool_calls?: (FunctionToolCall & { index: number })[];
 }
 

@@ -32,6 +32,15 @@ export class FakeLlm {
   info = () => JSON.stringify(INFO);
   cached_tokens = () => this.cached;
   detokenize = (ids) => String.fromCodePoint(...ids);
+  /** Knows tools, and does not think. */
+  template = '{{ tools }}';
+  chat_template = () => this.template;
+  /** Each token is less likely than the one before. */
+  score = async (ids, from, end) => {
+    this.log.push(['score', ids.length, from, end]);
+    const scored = Array.from(ids.slice(from), (_, i) => -(from + i));
+    return Float32Array.from(end ? [...scored, -0.5] : scored);
+  };
   chat_prompt = (conversation) => {
     this.conversation = JSON.parse(conversation);
     return this.tokenize(`chat ${this.conversation.messages.at(-1).content}`);

@@ -65,6 +65,15 @@ fn answer() -> RenderOptions<'static> {
 }
 
 #[test]
+fn the_source_has_what_the_template_writes() {
+    let source = "{% if tools %}{{ '<tool_call>' + messages[0]['content'] + '</think>' }}{% endif %}[TOOL_CALLS]";
+    let source = ChatTemplate::new(source).unwrap().source().unwrap();
+    for text in ["tools", "<tool_call>", "</think>", "[TOOL_CALLS]"] {
+        assert!(source.contains(text), "{source}");
+    }
+}
+
+#[test]
 fn chatml_with_its_default_system_message() {
     let expected = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n\
         <|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n";

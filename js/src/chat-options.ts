@@ -1,0 +1,135 @@
+/** Checks what the caller asks of a chat beside its messages, of likelihoods and of labels; see options.ts. */
+
+import { invalidOption } from './errors.js';
+import {
+  checkConversation,
+  checkIds,
+  checkMessages,
+  checkNames,
+  checkSignal,
+  checkString,
+  checkText,
+  checkTexts,
+} from './options.js';
+import type { Conversation, Prompt } from './protocol.js';
+import type {
+  ChatOptions,
+  Example,
+  GenerateOptions,
+  LabelOptions,
+  Message,
+  ScoreOptions,
+  ToolChoice,
+  ToolDescription,
+} from './types.js';
+
+const REASONING = ['auto', 'off', 'step-by-step'] as const;
+
+/** What crosses to the worker, and the options that are no part of the conversation. */
+export function checkChat(
+  messages: readonly Message[],
+  chatOptions: ChatOptions,
+): { conversation: Conversation; options: GenerateOptions } {
+  if (typeof chatOptions !== 'object' || chatOptions === null) throw invalidOption('options', 'an object', chatOptions);
+  const { toolChoice = 'auto', examples = [], reasoning = 'auto', ...rest } = chatOptions;
+  if (!REASONING.includes(reasoning)) {
+    throw invalidOption('reasoning', REASONING.map((name) => `'${name}'`).join(' or '), reasoning);
+  }
+  const { conversation, options } = checkConversation(withExamples(messages, examples), rest);
+  const { tools } = conversation;
+  const choice = checkChoice(tools ?? [], toolChoice, options);
+  return {
+    conversation: { ...conversation, tools: choice === 'none' ? null : tools, toolChoice: choice, reasoning },
+    options,
+  };
+}
+
+function checkChoice(
+  tools: readonly ToolDescription[],
+  choice: ToolChoice,
+  { constraint }: GenerateOptions,
+): ToolChoice {
+  if (choice === 'none') return choice;
+  if (choice === 'auto') {
+    const strict = tools.some((tool) => tool.function.strict);
+    if (!strict || constraint === undefined) return choice;
+    throw invalidOption('constraint', 'none beside a tool that is `strict`, whose calls would not fit it', constraint);
+  }
+  const names = tools.map((tool): string => tool.function.name);
+  const found = choice === 'required' ? names.length > 0 : names.includes(choice?.name);
+  if (!found) {
+    const expected = "'auto', 'none', 'required' where there are tools, or { name } of one of them";
+    throw invalidOption('toolChoice', expected, typeof choice === 'object' ? JSON.stringify(choice) : choice);
+  }
+  if (constraint !== undefined) throw invalidOption('constraint', 'none where the answer must be a call', constraint);
+  return choice === 'required' ? choice : { name: choice.name };
+}
+
+/** Between the system's messages and what follows. */
+function withExamples(messages: readonly Message[], examples: readonly Example[]): readonly Message[] {
+  if (!Array.isArray(examples)) throw invalidOption('examples', 'an array of { user, assistant }', examples);
+  const turns = (examples as readonly unknown[]).flatMap((example, index): Message[] => {
+    const { user, assistant, reasoning } = (example ?? {}) as Partial<Example>;
+    const at = `examples[${index}]`;
+    const thoughts = reasoning === undefined ? {} : { reasoning_content: checkString(`${at}.reasoning`, reasoning) };
+    return [
+      { role: 'user', content: checkString(`${at}.user`, user) },
+      { role: 'assistant', content: checkString(`${at}.assistant`, assistant), ...thoughts },
+    ];
+  });
+  if (turns.length === 0) return messages;
+  const checked = checkMessages(messages);
+  const first = checked.findIndex(({ role }) => role !== 'system');
+  return checked.toSpliced(first < 0 ? checked.length : first, 0, ...turns);
+}
+
+/** What stands before a text that is scored. */
+export function checkAfter(after: ScoreOptions['after']): Prompt | null {
+  if (after === undefined) return null;
+  if (typeof after === 'string') return checkText('after', after);
+  const [first] = Array.from(after as readonly unknown[]);
+  if (typeof first === 'number') return checkIds('after', after as readonly number[]);
+  return answered(checkMessages(after as readonly Message[], 'after'));
+}
+
+/** A conversation that is answered by a text that is scored, without thoughts before it. */
+export function answered(messages: readonly Message[]): Conversation {
+  return { messages, tools: null, variables: {}, reasoning: 'off' };
+}
+
+export function checkScored(text: string | readonly number[]): string | number[] {
+  if (typeof text === 'string') return checkText('text', text);
+  const ids = checkIds('text', text);
+  if (ids.length === 0) throw invalidOption('text', 'a text or its ids, not empty', text);
+  return ids;
+}
+
+/** What is asked of labels, with all that has a default; a copy, safe from what the caller does to it next. */
+export interface Labelling extends Required<Omit<LabelOptions, 'signal'>> {
+  readonly text: string;
+  readonly labels: readonly string[];
+  readonly signal: AbortSignal | undefined;
+}
+
+export function checkLabelling(text: string, labels: readonly string[], options: LabelOptions): Labelling {
+  const checked = checkTexts('labels', labels);
+  if (checked.length < 2 || new Set(checked).size < checked.length) {
+    throw invalidOption('labels', 'at least two, each once', labels);
+  }
+  checkNames(options, ['instruction', 'examples', 'calibrate', 'signal']);
+  const { instruction = defaultInstruction(checked), examples = [], calibrate = false, signal } = options;
+  if (!Array.isArray(examples)) throw invalidOption('examples', 'an array of { text, label }', examples);
+  const shown = (examples as Labelling['examples']).map((example, index) => {
+    const at = `examples[${index}]`;
+    const [text, label] = [checkText(`${at}.text`, example?.text), checkText(`${at}.label`, example?.label)];
+    if (!checked.includes(label)) throw invalidOption(`${at}.label`, 'one of the labels', label);
+    return { text, label };
+  });
+  if (typeof calibrate !== 'boolean') throw invalidOption('calibrate', 'a boolean', calibrate);
+  checkSignal(signal);
+  const instructed = checkText('instruction', instruction);
+  return { text, labels: checked, instruction: instructed, examples: shown, calibrate, signal };
+}
+
+const defaultInstruction = (labels: readonly string[]) =>
+  `What fits the text best: ${labels.join(', ')}? Answer with one of them alone.`;

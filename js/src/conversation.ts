@@ -1,0 +1,81 @@
+/** A conversation → what is generated from: its ids by the model's template, and what is known of the answer. */
+
+import { withPlainTools } from './generic-tools.js';
+import { KEPT_TOKENS } from './openai/tool-formats.js';
+import type { Conversation } from './protocol.js';
+import { Thoughts, thoughtFormat, thoughtTokens, type ThoughtFormat } from './reasoning.js';
+import type { RuntimeLlm } from './runtime.js';
+import { callGrammar } from './tool-choice.js';
+import type { Message } from './types.js';
+
+export interface Prepared {
+  readonly ids: Uint32Array;
+  /** Tells thoughts from the answer, of a model that thinks. */
+  readonly thoughts: Thoughts | undefined;
+  /** Of the calls that the answer may be, as JSON; null where it may be anything. */
+  readonly constraint: string | null;
+  /** Special tokens that the text must have. */
+  readonly keepSpecial: readonly string[];
+}
+
+/** Errors: `CHAT_TEMPLATE`, `TOKENIZE`. */
+export function prepare(llm: RuntimeLlm, conversation: Conversation): Prepared {
+  const template = llm.chat_template() ?? '';
+  const format = thoughtFormat(template);
+  const { tools, toolChoice = 'auto' } = conversation;
+  const grammar = tools && callGrammar(llm, template, tools, toolChoice);
+  const prompt = promptIds(llm, conversation, template, format);
+  return {
+    ...prompt,
+    constraint: grammar ? JSON.stringify({ lark: grammar }) : null,
+    keepSpecial: [...(format ? thoughtTokens(format) : []), ...(tools ? KEPT_TOKENS : [])],
+  };
+}
+
+function promptIds(
+  llm: RuntimeLlm,
+  { messages, tools, variables, reasoning = 'auto', toolChoice: _, ...rest }: Conversation,
+  template: string,
+  format: ThoughtFormat | undefined,
+): Pick<Prepared, 'ids' | 'thoughts'> {
+  const knowsTools = /\btools\b/.test(template);
+  const asked = reasoning === 'step-by-step' && !format ? stepByStep(messages) : messages;
+  const described = tools?.map(({ type, function: { strict: _, ...tool } }) => ({ type, function: tool })) ?? null;
+  const ids = llm.chat_prompt(
+    JSON.stringify({
+      ...rest,
+      messages: knowsTools ? asked : withPlainTools(asked, described, template),
+      tools: knowsTools ? described : null,
+      variables: { ...VARIABLES[reasoning], ...variables },
+    }),
+  );
+  if (!format) return { ids, thoughts: undefined };
+  const begun = llm.detokenize(ids.slice(-LONGEST_OPEN)).trimEnd().endsWith(format.open);
+  if (reasoning !== 'off') {
+    const [opening, ...more] = llm.tokenize(format.open, false, true);
+    return { ids, thoughts: new Thoughts(format, begun, more.length === 0 ? (opening ?? null) : null) };
+  }
+  // Where a template has no switch, the thoughts are over before they begin.
+  const over = begun ? llm.tokenize(`\n${format.close}\n\n`, false, true) : [];
+  return { ids: Uint32Array.from([...ids, ...over]), thoughts: new Thoughts(format, false) };
+}
+
+/** Tokens of the longest mark that begins thoughts, and of space after it. */
+const LONGEST_OPEN = 8;
+
+/** What templates call the switch. */
+const VARIABLES: Record<NonNullable<Conversation['reasoning']>, Readonly<Record<string, unknown>>> = {
+  auto: {},
+  off: { enable_thinking: false, thinking: false, reasoning_effort: 'low' },
+  'step-by-step': { enable_thinking: true, thinking: true },
+};
+
+/** Asks a model for its steps that was not trained to think first. */
+function stepByStep(messages: readonly Message[]): Message[] {
+  const last = messages.findLastIndex(({ role }) => role === 'user');
+  return messages.map((message, index) =>
+    index === last
+      ? { ...message, content: `${message.content ?? ''}\n\nThink step by step, then give the answer.` }
+      : message,
+  );
+}

@@ -1,0 +1,207 @@
+// What models think before they answer: told apart from the answer, whole and cut at every character.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Thoughts, thoughtFormat, thoughtTokens } from '../dist/reasoning.js';
+import { collect, FakeLlm, loadFake } from './support/fake.mjs';
+
+const QWEN = "{{ tools }}{% if '</think>' in content %}{{ '<think>' }}{% endif %}";
+const HARMONY = '<|start|>assistant<|channel|>analysis<|message|><|end|>';
+
+function split(template, open, pieces) {
+  const thoughts = new Thoughts(thoughtFormat(template), open);
+  const parts = [...pieces.map((piece) => thoughts.push(piece)), thoughts.end('')];
+  const joined = (name) => parts.map((part) => part[name]).join('');
+  return [joined('reasoning'), joined('text')];
+}
+
+const cases = [
+  ['Qwen 3', QWEN, false, '<think>\nHm, 2 < 3.\n</think>\n\nYes.', ['Hm, 2 < 3.', 'Yes.']],
+  ['one that was told not to', QWEN, false, '<think>\n\n</think>\n\nYes.', ['', 'Yes.']],
+  ['DeepSeek R1, whose prompt begins them', QWEN, true, 'Hm.\n</think>\n\nYes.\n', ['Hm.', 'Yes.\n']],
+  ['none', QWEN, false, ' Yes, <think> is a tag.', ['', ' Yes, <think> is a tag.']],
+  ['cut', QWEN, false, '<think>\nHm </thi', ['Hm </thi', '']],
+  ['cut before the answer', QWEN, false, '<think>Hm</think>\n\n', ['Hm', '']],
+  ['a text that may have become a tag', QWEN, false, '<thi', ['', '<thi']],
+  ['Magistral', '[THINK][/THINK]', false, '[THINK]Hm[/THINK]Yes', ['Hm', 'Yes']],
+  [
+    'gpt-oss',
+    HARMONY,
+    false,
+    '<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>Yes',
+    ['Hm', 'Yes'],
+  ],
+  [
+    'gpt-oss, a call',
+    HARMONY,
+    false,
+    '<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>commentary to=functions.f <|message|>{}',
+    ['Hm', '<|channel|>commentary to=functions.f <|message|>{}'],
+  ],
+  ['gpt-oss, at once', HARMONY, false, '<|channel|>final<|message|>Yes', ['', 'Yes']],
+];
+
+for (const [name, template, open, answer, expected] of cases) {
+  test(`thoughts: ${name}`, () => {
+    assert.deepEqual(split(template, open, [answer]), expected);
+    assert.deepEqual(split(template, open, [...answer]), expected, 'a character at a time');
+    for (let cut = 1; cut < answer.length; cut += 1) {
+      assert.deepEqual(split(template, open, [answer.slice(0, cut), answer.slice(cut)]), expected, `cut at ${cut}`);
+    }
+  });
+}
+
+test('thoughts come as they are thought, and a model without them has none', () => {
+  const thoughts = new Thoughts(thoughtFormat(QWEN), false);
+  assert.deepEqual(thoughts.push('<think>\nLet me '), { text: '', reasoning: 'Let me' });
+  assert.deepEqual(thoughts.push('see'), { text: '', reasoning: ' see' });
+  assert.equal(thoughtFormat('{{ messages }}<|end|>'), undefined);
+  assert.deepEqual(thoughtTokens(thoughtFormat(HARMONY)).slice(0, 3), ['<|channel|>', '<|message|>', '<|end|>']);
+});
+
+/** Says these texts, a token each; the prompt is `tail`. */
+class Thinks extends FakeLlm {
+  template = QWEN;
+
+  constructor(texts, tail = '') {
+    super();
+    this.texts = texts;
+    this.tail = tail;
+  }
+
+  chat_prompt = (conversation) => {
+    this.conversation = JSON.parse(conversation);
+    return Uint32Array.from(this.tail, (c) => c.codePointAt(0));
+  };
+
+  tokenize(text) {
+    return Uint32Array.from(text, (c) => c.codePointAt(0));
+  }
+
+  start(ids, options) {
+    this.prompt = String.fromCodePoint(...ids);
+    this.options = JSON.parse(options);
+    this.log.push(['start']);
+    this.events = [
+      ...this.texts.map((text, id) => ({ type: 'token', id, text })),
+      { type: 'end', reason: 'stop', text: '' },
+    ];
+  }
+}
+
+const messages = [
+  { role: 'system', content: 's' },
+  { role: 'user', content: 'u' },
+];
+
+test('a chat gives thoughts beside the text, and keeps their tokens', async (t) => {
+  const { llm, fake } = await loadFake(t, new Thinks(['<think>', 'Hm', '</think>', '\n\n', 'Yes']));
+  const pieces = await collect(llm.chat(messages));
+  assert.equal(pieces.map(({ text }) => text).join(''), 'Yes');
+  assert.equal(pieces.map(({ reasoning }) => reasoning).join(''), 'Hm');
+  assert.deepEqual(fake.options.keepSpecial, ['<think>', '</think>']);
+  // a text that is continued is no conversation
+  const plain = await collect(llm.generate('a'));
+  assert.equal(plain.map(({ text }) => text).join(''), '<think>Hm</think>\n\nYes');
+});
+
+test('in the shape of OpenAI they are reasoning_content, whole and streamed; an effort of none turns them off', async (t) => {
+  const { llm, fake } = await loadFake(t, new Thinks(['<think>', 'Hm', '</think>', 'Yes']));
+  const whole = await llm.chat.completions.create({ messages });
+  assert.deepEqual(whole.choices[0].message, {
+    role: 'assistant',
+    content: 'Yes',
+    refusal: null,
+    reasoning_content: 'Hm',
+  });
+  const chunks = await collect(await llm.chat.completions.create({ messages, stream: true }));
+  const deltas = chunks.map(({ choices: [{ delta }] }) => delta);
+  assert.deepEqual(deltas.slice(1, -1), [{ reasoning_content: 'Hm' }, { content: 'Yes' }]);
+  assert.deepEqual(fake.conversation.variables, {});
+  await llm.chat.completions.create({ messages: [...messages, whole.choices[0].message], reasoning_effort: 'none' });
+  assert.equal(fake.conversation.variables.enable_thinking, false);
+  assert.equal(fake.conversation.messages.at(-1).reasoning_content, 'Hm');
+});
+
+test('reasoning off and on: by the switch of the template; where it has none, thoughts end before they begin', async (t) => {
+  const { llm, fake } = await loadFake(t, new Thinks(['Yes'], 'Q<think>\n'));
+  const off = await collect(llm.chat(messages, { reasoning: 'off' }));
+  assert.equal(off.map(({ text }) => text).join(''), 'Yes');
+  assert.equal(fake.prompt, 'Q<think>\n\n</think>\n\n');
+  const auto = await collect(llm.chat(messages));
+  assert.equal(auto.map(({ reasoning }) => reasoning).join(''), 'Yes');
+  assert.equal(fake.prompt, 'Q<think>\n');
+  await collect(llm.chat(messages, { reasoning: 'step-by-step', variables: { enable_thinking: 'my own' } }));
+  assert.deepEqual(fake.conversation.variables, { enable_thinking: 'my own', thinking: true });
+  assert.equal(fake.conversation.messages.at(-1).content, 'u');
+});
+
+test('a model that was not trained to think is asked for its steps', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  await collect(llm.chat(messages, { reasoning: 'step-by-step' }));
+  assert.match(fake.conversation.messages.at(-1).content, /^u\n\n.*step by step/s);
+  assert.throws(() => llm.chat(messages, { reasoning: 'deep' }), { code: 'INVALID_OPTION', message: /`reasoning`/ });
+});
+
+/** Allows one token, twice. */
+class Grammars {
+  constrain() {
+    const taken = [];
+    return {
+      mask: () => Uint32Array.of(1),
+      accept: (id) => taken.push(id),
+      may_end: () => taken.length === 2,
+      must_end: () => taken.length === 2,
+      free: () => {},
+    };
+  }
+}
+
+const FREE = 0xffffffff;
+
+for (const [name, tail, said, allowed, reasoning] of [
+  ['that the prompt began', '<think>', ['Hm', '</think>', 'a', 'b'], [FREE, FREE, 1, 1], 'Hm'],
+  ['that the model began', '', ['<think>', 'Hm', '</think>', 'a', 'b'], [1 | (1 << 7), FREE, FREE, 1, 1], 'Hm'],
+  ['that the model need not begin', '', ['a', 'b'], [1 | (1 << 7), 1], ''],
+]) {
+  test(`an answer is constrained behind the thoughts ${name}`, async (t) => {
+    const fake = new Thinks(said, tail);
+    const spelled = fake.tokenize;
+    fake.tokenize = (text) => (text === '<think>' ? Uint32Array.of(7) : spelled(text));
+    const { llm } = await loadFake(t, fake, { grammars: async () => ({ Grammars }) });
+    const pieces = await collect(llm.chat(messages, { constraint: { choices: ['ab'] } }));
+    assert.equal(pieces.map(({ text }) => text).join(''), 'ab');
+    assert.equal(pieces.map((piece) => piece.reasoning).join(''), reasoning);
+    assert.equal(pieces.at(-1).finish.fits, true);
+    const masks = fake.log.filter(([what]) => what === 'allow').map(([, mask]) => mask);
+    assert.deepEqual(masks, allowed);
+  });
+}
+
+test('where reasoning is off, a constraint leaves no room for thoughts', async (t) => {
+  const fake = new Thinks(['a', 'b']);
+  const { llm } = await loadFake(t, fake, { grammars: async () => ({ Grammars }) });
+  await collect(llm.chat(messages, { constraint: { choices: ['ab'] }, reasoning: 'off' }));
+  assert.deepEqual(
+    fake.log.find(([what]) => what === 'allow'),
+    ['allow', 1],
+  );
+});
+
+test('examples stand between the system and the conversation', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const examples = [
+    { user: '1', assistant: 'one' },
+    { user: '2', assistant: 'two', reasoning: 'after one' },
+  ];
+  await collect(llm.chat(messages, { examples }));
+  assert.deepEqual(fake.conversation.messages, [
+    messages[0],
+    { role: 'user', content: '1' },
+    { role: 'assistant', content: 'one' },
+    { role: 'user', content: '2' },
+    { role: 'assistant', content: 'two', reasoning_content: 'after one' },
+    messages[1],
+  ]);
+  assert.throws(() => llm.chat(messages, { examples: [{ user: 'a' }] }), /`examples\[0\].assistant`/);
+});

@@ -17,7 +17,11 @@ import {
   checkTopK,
   transfersOf,
 } from './options.js';
-import type { Call, EncodeTask, LoadedInfo, Port, Prompt, Reply, Request } from './protocol.js';
+import type { Call, EncodeTask, KvCache, LoadedInfo, Port, Prompt, Reply, Request } from './protocol.js';
+import type { SessionModel } from './session/context.js';
+import { checkSession } from './session/options.js';
+import { decodeSession } from './session/saved.js';
+import { ChatSession } from './session/session.js';
 import type {
   Chat,
   Filling,
@@ -137,6 +141,15 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     const checked = checkConversation(messages, options);
     return generate(checked.conversation, checked.options);
   };
+  const ofSessions: SessionModel = {
+    get info() {
+      return info;
+    },
+    prompt: (conversation, known) => connection.request({ type: 'prompt', conversation, known }) as Promise<number[]>,
+    generate: (prompt, options, signal, cache) =>
+      pieces(connection, { type: 'generate', prompt, options, ...(cache ? { cache } : {}) }, signal),
+    readCache: (ids) => connection.request({ type: 'readCache', ids }) as Promise<KvCache['layers']>,
+  };
   const llm: Llm = {
     get info() {
       return info;
@@ -145,6 +158,14 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
       return generate(typeof prompt === 'string' ? checkString('prompt', prompt) : checkIds('prompt', prompt), options);
     },
     chat: Object.assign(answer, { completions: createChatCompletions(() => llm) }),
+    session(options = {}) {
+      const { settings, state } = checkSession(options);
+      return new ChatSession(ofSessions, settings, state);
+    },
+    async restore(saved) {
+      const { settings, state } = await decodeSession(saved, info);
+      return new ChatSession(ofSessions, settings, state);
+    },
     completions: createCompletions(() => llm),
     embeddings: createEmbeddings(() => llm),
     async embed(texts, options = {}) {

@@ -1,8 +1,9 @@
 /** The worker's generation loop: events of the runtime → pieces with timings. */
 
 import type { Constrained, Constraints } from './constraints.js';
+import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
-import type { Prompt, StartOptions } from './protocol.js';
+import type { KvCache, Prompt, StartOptions } from './protocol.js';
 import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
 import type { Finish, FinishReason, Piece, TokenLogprobs, Usage } from './types.js';
 
@@ -14,6 +15,7 @@ export async function generate(
   constraints: Constraints,
   signal: AbortSignal,
   emit: (piece: Piece) => void,
+  cache?: KvCache,
 ): Promise<void> {
   const clock = new Clock();
   const generated: number[] = [];
@@ -27,10 +29,11 @@ export async function generate(
         // a chat template may print the time, which goes on
         ids ??= idsOf(llm, prompt);
         if (constraint !== null) constrained ??= await constraints.open(llm, constraint);
+        if (cache) await writeCache(llm, cache);
         llm.start(ids, JSON.stringify({ ...options, constrained: constraint !== null }));
         if (generated.length === 0) clock.prompt(ids.length, llm.cached_tokens());
         llm.resume(Uint32Array.from(generated));
-        return await run(llm, constrained, signal, clock, (piece) => {
+        return await run(llm, constrained, options.shiftBehind !== undefined, signal, clock, (piece) => {
           if (piece.id !== null) {
             generated.push(piece.id);
             model.progressed();
@@ -55,13 +58,14 @@ function idsOf(llm: RuntimeLlm, prompt: Prompt): Uint32Array {
 async function run(
   llm: RuntimeLlm,
   constrained: Constrained | undefined,
+  shifts: boolean,
   signal: AbortSignal,
   clock: Clock,
   emit: (piece: Piece) => void,
 ): Promise<void> {
   const finish = (reason: FinishReason): Finish => ({
     reason,
-    usage: clock.usage(),
+    usage: { ...clock.usage(), ...(shifts ? { droppedTokens: llm.dropped_tokens() } : {}) },
     ...(constrained ? { fits: constrained.fits } : {}),
   });
   const turns = new Turns();

@@ -306,7 +306,7 @@ const RANGES = {
   seed: { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true },
 } satisfies Record<string, Range>;
 
-function checkNumber(name: string, value: unknown, { min, max, integer }: Range): void {
+export function checkNumber(name: string, value: unknown, { min, max, integer }: Range): void {
   const fits = integer ? Number.isInteger(value) : Number.isFinite(value);
   if (fits && Number(value) >= min && Number(value) <= max) return;
   const kind = integer ? 'an integer' : 'a number';
@@ -339,7 +339,7 @@ export function checkConversation(
   return { conversation, options };
 }
 
-function checkMessages(messages: readonly Message[]): Message[] {
+export function checkMessages(messages: readonly Message[]): Message[] {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalidOption('messages', 'an array of { role, content }, not empty', messages);
   }
@@ -437,12 +437,12 @@ export function checkIds(name: string, ids: readonly number[]): number[] {
 }
 
 /** A misspelt option would have no effect otherwise. */
-function checkNames(options: object, known: readonly string[]): void {
+export function checkNames(options: object, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const unknown = Object.keys(options).find((name) => !known.includes(name));
   if (unknown !== undefined) throw invalidOption(unknown, `one of the options ${known.join(', ')}`, unknown);
 }
 
-function checkSignal(signal: unknown): void {
+export function checkSignal(signal: unknown): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption('signal', 'an AbortSignal', signal);
 }

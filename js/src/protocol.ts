@@ -28,6 +28,10 @@ export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
   readonly constraint: string | null;
   /** The seed where the caller gave none. */
   readonly entropy: number;
+  /** Ends when the prompt is in the KV cache. */
+  readonly prefill?: boolean;
+  /** When the context is full, drops the older half of the tokens behind so many first ones, and goes on. */
+  readonly shiftBehind?: number;
 }
 
 /** What a chat template makes a prompt of. */
@@ -35,6 +39,16 @@ export interface Conversation {
   readonly messages: readonly Message[];
   readonly tools: readonly ToolDescription[] | null;
   readonly variables: Readonly<Record<string, unknown>>;
+  /** Whether no answer follows. */
+  readonly complete?: boolean;
+  /** How the answer begins. */
+  readonly prefix?: string;
+}
+
+/** Keys and values of tokens, layer by layer. */
+export interface KvCache {
+  readonly ids: readonly number[];
+  readonly layers: readonly Float32Array[];
 }
 
 /** A text, the ids of one, or what the chat template makes one of. */
@@ -79,7 +93,17 @@ export type Call =
       readonly store: StoreOptions | null;
       readonly fetchPort: MessagePort | null;
     }
-  | { readonly type: 'generate'; readonly prompt: Prompt; readonly options: StartOptions }
+  | {
+      readonly type: 'generate';
+      readonly prompt: Prompt;
+      readonly options: StartOptions;
+      /** To be written before, where it was read in another page. */
+      readonly cache?: KvCache;
+    }
+  /** The ids of a conversation: those of `known` as far as they spell the same. */
+  | { readonly type: 'prompt'; readonly conversation: Conversation; readonly known: readonly number[] }
+  /** The layers of a {@link KvCache}. */
+  | { readonly type: 'readCache'; readonly ids: readonly number[] }
   | { readonly type: 'encode'; readonly task: EncodeTask }
   | { readonly type: 'tokenize'; readonly text: string; readonly addSpecial: boolean; readonly parseSpecial: boolean }
   | { readonly type: 'detokenize'; readonly ids: readonly number[] };
@@ -102,7 +126,7 @@ export type Reply =
   | {
       readonly type: 'result';
       readonly id: number;
-      readonly value: LoadedInfo | Encoded | Estimate | number[] | string;
+      readonly value: LoadedInfo | Encoded | Estimate | KvCache['layers'] | number[] | string;
     }
   /** The model was loaded again. */
   | { readonly type: 'reload'; readonly info: LoadedInfo }

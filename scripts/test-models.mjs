@@ -1,10 +1,10 @@
 // `npm run test:models`: compares with real models: vocabularies, chat templates, perplexities, and an answer in a browser. It fetches
-// 0.6 GB first. `npm test` leaves all of it out, so that it needs one model only.
+// 0.7 GB first. `npm test` leaves all of it out, so that it needs one model only.
 
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { build } from './lib/build.mjs';
-import { ensureModel, gemma3, pathOf, smollm2 } from './lib/model.mjs';
+import { ensureModel, gemma3, minilm, pathOf, smollm2 } from './lib/model.mjs';
 import { ensurePackages } from './lib/npm.mjs';
 import { inRoot, main, run, step } from './lib/run.mjs';
 import { ensureRust } from './lib/rust.mjs';
@@ -28,7 +28,7 @@ main(async () => {
   await ensurePackages();
   await ensureTestPrograms();
   await ensureVocabularies();
-  for (const model of [smollm2, gemma3]) await ensureModel(model);
+  for (const model of [smollm2, gemma3, minilm]) await ensureModel(model);
   const failed = [];
   const check = (title, work) => step(title, work).catch((error) => failed.push(`${title}: ${error.message}`));
 
@@ -45,10 +45,15 @@ main(async () => {
     await check(`perplexity of ${model.file}`, () => perplexity(model, expected));
   }
   await build();
-  await check('Gemma 3 in a browser', async () => {
-    const text = await run(process.execPath, ['--test', inRoot('tests/web/models/gemma3.test.mjs')]);
-    return `${count(text, /^[#ℹ] pass (\d+)$/gm)} tests`;
-  });
+  for (const [title, file] of [
+    ['Gemma 3 in a browser', 'gemma3'],
+    ['MiniLM, a folder, in a browser', 'minilm'],
+  ]) {
+    await check(title, async () => {
+      const text = await run(process.execPath, ['--test', inRoot(`tests/web/models/${file}.test.mjs`)]);
+      return `${count(text, /^[#ℹ] pass (\d+)$/gm)} tests`;
+    });
+  }
 
   if (failed.length) throw new Error(failed.join('\n\n'));
 });

@@ -12,6 +12,9 @@ use weft_llm::tokenizer::{EncodeOptions, Message};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
+    architecture: u8,
+    /// Rows of whole blocks of every type, and which the first matrix has; else of the small types.
+    wide: Option<u8>,
     edits: Vec<Edit>,
     /// Bytes of the finished file that change.
     damage: Vec<(u32, u8)>,
@@ -64,6 +67,11 @@ impl From<Stored> for Value {
     }
 }
 
+/// Those whose tensors have Llama's names.
+const ARCHITECTURES: &[&str] = &[
+    "llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3", "smollm3", "granite", "stablelm", "starcoder2", "olmoe",
+];
+
 /// Every key that is read.
 const KEYS: &[&str] = &[
     "general.architecture",
@@ -111,11 +119,16 @@ const VECTORS: &[&str] = &[
     "blk.1.attn_output.bias",
     "blk.1.ffn_up.bias",
     "output.weight",
+    "output_norm.bias",
+    "blk.0.attn_q_norm.weight",
+    "blk.0.attn_k_norm.weight",
+    "blk.0.post_attention_norm.weight",
+    "blk.0.post_ffw_norm.weight",
     "blk.9.attn_q.weight",
 ];
 
 /// Of more bytes a tensor only claims that it has them.
-const MAX_TENSOR_BYTES: u64 = 1 << 17;
+const MAX_TENSOR_BYTES: usize = 1 << 17;
 
 fn pick<T: Copy>(list: &[T], index: u8) -> T {
     list[usize::from(index) % list.len()]
@@ -125,11 +138,24 @@ fn pick<T: Copy>(list: &[T], index: u8) -> T {
 fn refill(tensor: &mut Tensor) {
     let Tensor { dims, block, data } = tensor;
     let Some((&cols, rows)) = dims.split_first() else { return };
-    let Some(rows) = rows.iter().try_fold(1u64, |rows, &dim| rows.checked_mul(dim)) else { return };
-    let whole = cols.is_multiple_of(block.block_len() as u64);
-    if whole && rows.checked_mul(cols * 4).is_some_and(|bytes| bytes <= MAX_TENSOR_BYTES) {
-        *data = Rng::new(1).rows(*block, rows as usize, cols as usize);
+    let Some(rows) = rows.iter().try_fold(1, |rows: usize, &dim| rows.checked_mul(dim as usize)) else { return };
+    let cols = cols as usize;
+    let whole = cols.is_multiple_of(block.block_len());
+    if whole && rows.checked_mul(block.row_bytes(cols)).is_some_and(|bytes| bytes <= MAX_TENSOR_BYTES) {
+        *data = Rng::new(1).rows(*block, rows, cols);
     }
+}
+
+/// The model as one of another architecture.
+fn renamed(mut tiny: Tiny, architecture: &str) -> Tiny {
+    for (key, value) in &mut tiny.metadata {
+        if let Some(rest) = key.strip_prefix("llama.") {
+            *key = format!("{architecture}.{rest}");
+        } else if key == "general.architecture" && matches!(value, Value::String(name) if name == "llama") {
+            *value = architecture.into();
+        }
+    }
+    tiny
 }
 
 fn apply(edit: Edit, mut tiny: Tiny) -> Tiny {
@@ -172,10 +198,14 @@ fn apply(edit: Edit, mut tiny: Tiny) -> Tiny {
 }
 
 fuzz_target!(|input: Input| {
-    let Input { edits, damage, cut, context, prompt } = input;
-    let blocks = [BlockType::F32, BlockType::Q8_0, BlockType::Q4_0];
-    let tiny = Tiny::new(1, |name| blocks[name.len() % blocks.len()]);
-    let mut file = edits.into_iter().fold(tiny, |tiny, edit| apply(edit, tiny)).bytes();
+    let Input { architecture, wide, edits, damage, cut, context, prompt } = input;
+    let small = [BlockType::F32, BlockType::Q8_0, BlockType::Q4_0];
+    let tiny = match wide {
+        Some(first) => Tiny::of_width(8, 1, |name| pick(&BlockType::ALL, first.wrapping_add(name.len() as u8))),
+        None => Tiny::new(1, |name| small[name.len() % small.len()]),
+    };
+    let tiny = edits.into_iter().fold(tiny, |tiny, edit| apply(edit, tiny));
+    let mut file = renamed(tiny, pick(ARCHITECTURES, architecture)).bytes();
     for (at, byte) in damage {
         let len = file.len();
         file[at as usize % len] = byte;

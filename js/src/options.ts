@@ -38,7 +38,7 @@ const LOAD_OPTIONS = [
 
 const ESTIMATE_OPTIONS = ['contextLength', 'quantize', 'signal', 'store', 'fetch', 'token', 'hub'];
 
-const QUANTIZE = ['q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0', 'f16', 'bf16', 'none'] as const;
+const QUANTIZE = ['q8_0', 'q5_1', 'q5_0', 'q4_k', 'q4_1', 'q4_0', 'f16', 'bf16', 'none'] as const;
 
 /** What crosses to the worker. A stream of the caller, or its `fetch`, is served from now on. */
 export function checkLoad(options: LoadOptions): LoadCall {

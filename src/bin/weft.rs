@@ -97,7 +97,7 @@ enum Command {
         input: PathBuf,
         /// The GGUF file to write; it must not exist yet.
         output: PathBuf,
-        /// q8_0, q5_1, q5_0, q4_1, q4_0, f16 or bf16; none keeps the weights as they are.
+        /// q8_0, q5_1, q5_0, q4_k, q4_1, q4_0, f16 or bf16; none keeps the weights as they are.
         #[arg(short, long = "type", default_value = "q8_0")]
         kind: String,
     },

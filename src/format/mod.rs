@@ -27,6 +27,7 @@ pub mod layout;
 mod magic;
 pub mod metadata;
 pub mod quantize;
+mod quantize_k;
 pub mod reader;
 mod repack;
 pub mod safetensors;

@@ -1,19 +1,21 @@
-//! Fewer bits a weight, chosen as ggml's reference code chooses them: the same bytes as those of the `gguf` package.
+//! Fewer bits a weight, chosen as ggml's reference code chooses them: the same bytes as those of the `gguf` package, where that writes the type.
 //!
 //! Where `repack.rs` reads blocks, this writes them; `block.rs` says what they mean. It happens while a model is read, a row at
 //! a time, so that it takes no memory to speak of.
 
 use half::{bf16, f16};
 
-use super::layout::BLOCK;
+use super::layout::{BLOCK, GROUP};
+use super::quantize_k::q4_k;
 use super::{BlockType, Header, Layout, Planes, Sink, TensorInfo, dequantize_row, repack};
 use crate::{Error, Result};
 
 /// The types that weights can be turned into, by their names in options.
-const TARGETS: [(&str, BlockType); 7] = [
+const TARGETS: [(&str, BlockType); 8] = [
     ("q8_0", BlockType::Q8_0),
     ("q5_1", BlockType::Q5_1),
     ("q5_0", BlockType::Q5_0),
+    ("q4_k", BlockType::Q4K),
     ("q4_1", BlockType::Q4_1),
     ("q4_0", BlockType::Q4_0),
     ("f16", BlockType::F16),
@@ -60,12 +62,14 @@ impl Quantize {
             BlockType::Q8_0 => 7,
             BlockType::Q5_0 => 8,
             BlockType::Q5_1 => 9,
+            BlockType::Q4K => 14,
             BlockType::Bf16 => 32,
             _ => return None,
         })
     }
 
-    /// How a tensor is stored then. Only matrices change, only to fewer bits, and only where their rows are whole blocks.
+    /// How a tensor is stored then. Only matrices change, only to fewer bits, and only where their rows are whole blocks. Where they are
+    /// none of 256 values, Q4_1 takes the place of Q4_K: llama.cpp's Q5_0 would take 8 bits a weight in memory.
     pub fn block_of(self, tensor: &TensorInfo) -> BlockType {
         let TensorInfo { name, dims, block, .. } = tensor;
         let Some(target) = self.0 else { return *block };
@@ -73,8 +77,9 @@ impl Quantize {
         let bits = |block: BlockType| block.block_bytes() as f32 / block.block_len() as f32;
         let coarse = bits(target) < bits(BlockType::Q8_0);
         let target = if coarse && EIGHT_BITS.contains(&name.as_str()) { BlockType::Q8_0 } else { target };
-        let fits = tensor.cols().is_multiple_of(target.block_len());
-        if is_matrix && fits && bits(target) < bits(*block) { target } else { *block }
+        let fits = |block: BlockType| tensor.cols().is_multiple_of(block.block_len());
+        let target = if target == BlockType::Q4K && !fits(target) { BlockType::Q4_1 } else { target };
+        if is_matrix && fits(target) && bits(target) < bits(*block) { target } else { *block }
     }
 }
 
@@ -115,12 +120,13 @@ pub(super) fn dequantize(block: BlockType, row: &[u8], planes: &mut Planes, valu
     dequantize_row(Layout::for_block(block), &planes.quants, &planes.scales, values);
 }
 
-/// **Appends** a row of `values`, a whole number of blocks, to `out`. K- and IQ-types are not written: they stay out.
+/// **Appends** a row of `values`, a whole number of blocks, to `out`. Other K- and IQ-types than Q4_K are not written: they stay out.
 pub fn quantize_row(block: BlockType, values: &[f32], out: &mut Vec<u8>) {
     match block {
         BlockType::F32 => out.extend(values.iter().flat_map(|value| value.to_le_bytes())),
         BlockType::F16 => out.extend(values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes())),
         BlockType::Bf16 => out.extend(values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes())),
+        BlockType::Q4K => values.as_chunks::<GROUP>().0.iter().for_each(|values| q4_k(values, out)),
         _ => {
             for values in values.as_chunks::<BLOCK>().0 {
                 match block {
@@ -202,6 +208,12 @@ mod tests {
         assert_eq!(becomes("token_embd.weight", BlockType::Bf16), BlockType::Q8_0);
         assert_eq!(becomes("output.weight", BlockType::Q6K), BlockType::Q6K);
         assert_eq!(becomes("blk.0.ffn_up.weight", BlockType::Q8_0), BlockType::Q4_0);
+        let grouped = Quantize::named("q4_k").unwrap();
+        let becomes = |name: &str, cols| grouped.block_of(&tensor(name, &[cols, 3], BlockType::Bf16));
+        assert_eq!(becomes("blk.0.ffn_up.weight", 512), BlockType::Q4K);
+        assert_eq!(becomes("blk.0.ffn_up.weight", 576), BlockType::Q4_1);
+        assert_eq!(becomes("blk.0.ffn_up.weight", 36), BlockType::Bf16);
+        assert_eq!(becomes("token_embd.weight", 512), BlockType::Q8_0);
         let none = Quantize::named("none").unwrap();
         assert_eq!(none.block_of(&tensor("output.weight", &[64, 3], BlockType::F32)), BlockType::F32);
         assert!(Quantize::named("q3").unwrap_err().to_string().contains("q8_0"));
@@ -210,11 +222,11 @@ mod tests {
     #[test]
     fn zeros_and_values_beyond_a_half_stay_in_range() {
         for (name, block) in TARGETS {
-            for values in [[0.0; BLOCK], [-0.0; BLOCK], [1e-30; BLOCK], [7.0; BLOCK]] {
+            for values in [[0.0; GROUP], [-0.0; GROUP], [1e-30; GROUP], [7.0; GROUP], [-7.0; GROUP]] {
                 let mut bytes = Vec::new();
                 quantize_row(block, &values, &mut bytes);
-                assert_eq!(bytes.len(), block.row_bytes(BLOCK), "{name}");
-                let mut decoded = [1.0; BLOCK];
+                assert_eq!(bytes.len(), block.row_bytes(GROUP), "{name}");
+                let mut decoded = [1.0; GROUP];
                 dequantize(block, &bytes, &mut Planes::default(), &mut decoded);
                 for (value, decoded) in values.iter().zip(decoded) {
                     assert!((value - decoded).abs() <= 0.02 * value.abs() + 1e-6, "{name}: {value} {decoded}");

@@ -2,6 +2,8 @@
 
 use super::architecture::{Architecture, NAMES, QkNorm, WindowedLayers};
 use super::encoder_config::Pooling;
+use super::keys::{Keys, unsupported};
+use super::rope::{Rope, Scaling};
 use crate::format::metadata::Metadata;
 use crate::ops::{Activation, NormKind, RopeKind, Weighting};
 use crate::{Error, Result};
@@ -75,82 +77,6 @@ pub struct Scales {
     pub attention_cap: Option<f32>,
     /// Logits become cap · tanh(logit / cap).
     pub logits_cap: Option<f32>,
-}
-
-/// How positions turn queries and keys.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rope {
-    /// θ of the geometric series of frequencies.
-    pub base: f32,
-    /// Values of a head that turn; none in models with learned positions.
-    pub dim: usize,
-    /// How the frequencies were stretched for longer contexts.
-    pub scaling: Scaling,
-}
-
-/// How rotary frequencies were stretched after training.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Scaling {
-    /// Not at all, or by the factors of a tensor alone.
-    None,
-    /// All by the same factor (Chen et al. 2023, arXiv 2306.15595).
-    Linear {
-        /// Length of the new context over that of the old one.
-        factor: f32,
-    },
-    /// Low ones more than high ones (Peng et al. 2023, arXiv 2309.00071).
-    Yarn {
-        /// Length of the new context over that of the old one.
-        factor: f32,
-        /// Positions that the model was trained for before.
-        original_context: usize,
-        /// Turns within the original context from which on a frequency stays as it is.
-        beta_fast: f32,
-        /// Turns up to which a frequency is stretched by the whole factor.
-        beta_slow: f32,
-        /// Factor of cos and sin, beside 0.1 ln(factor) + 1.
-        attention_factor: f32,
-    },
-    /// By factors of a tensor, one set for contexts up to `original_context` and another beyond (Ding et al. 2024, arXiv 2402.13753).
-    Long {
-        /// Positions that the model was trained for before.
-        original_context: usize,
-        /// Factor of cos and sin.
-        attention_factor: f32,
-    },
-}
-
-/// Reads `<architecture>.<key>`.
-struct Keys<'a> {
-    metadata: &'a Metadata,
-    architecture: &'static Architecture,
-}
-
-impl Keys<'_> {
-    fn key(&self, name: &str) -> String {
-        format!("{}.{name}", self.architecture.name)
-    }
-
-    fn count(&self, name: &str) -> Result<usize> {
-        self.metadata.u32(&self.key(name)).map(|v| v as usize)
-    }
-
-    fn opt_count(&self, name: &str) -> Result<Option<usize>> {
-        self.metadata.opt_u32(&self.key(name)).map(|v| v.map(|v| v as usize))
-    }
-
-    fn opt_f32(&self, name: &str) -> Result<Option<f32>> {
-        self.metadata.opt_f32(&self.key(name))
-    }
-
-    fn f32_or(&self, name: &str, default: f32) -> Result<f32> {
-        Ok(self.opt_f32(name)?.unwrap_or(default))
-    }
-
-    /// A bound, of which 0 means none.
-    fn cap_or(&self, name: &str, default: Option<f32>) -> Result<Option<f32>> {
-        Ok(self.opt_f32(name)?.or(default).filter(|&cap| cap != 0.0))
-    }
 }
 
 impl Config {
@@ -372,44 +298,6 @@ impl Experts {
             shared_ffn,
         }))
     }
-}
-
-impl Rope {
-    fn read(keys: &Keys, head_dim: usize) -> Result<Self> {
-        let dim = match keys.architecture.rope {
-            Some(_) => keys.opt_count("rope.dimension_count")?.unwrap_or(head_dim),
-            None => 0,
-        };
-        let stretched = keys.opt_count("rope.scaling.original_context_length")?.is_some();
-        let kind = match keys.metadata.opt_str(&keys.key("rope.scaling.type"))? {
-            Some(kind) => kind,
-            None if stretched && keys.architecture.long_rope => "longrope",
-            None => "none",
-        };
-        let factor = || keys.metadata.f32(&keys.key("rope.scaling.factor"));
-        let original_context = || keys.count("rope.scaling.original_context_length");
-        let attention_factor = keys.f32_or("rope.scaling.attn_factor", 1.0)?;
-        let scaling = match kind {
-            "none" => Scaling::None,
-            "linear" => Scaling::Linear { factor: factor()? },
-            "yarn" => Scaling::Yarn {
-                factor: factor()?,
-                original_context: original_context()?,
-                beta_fast: keys.f32_or("rope.scaling.yarn_beta_fast", 32.0)?,
-                beta_slow: keys.f32_or("rope.scaling.yarn_beta_slow", 1.0)?,
-                attention_factor,
-            },
-            "longrope" => Scaling::Long { original_context: original_context()?, attention_factor },
-            other => {
-                return Err(unsupported(&keys.key("rope.scaling.type"), other, "none, linear, yarn, longrope"));
-            }
-        };
-        Ok(Self { base: keys.f32_or("rope.freq_base", 10000.0)?, dim, scaling })
-    }
-}
-
-fn unsupported(what: &str, found: &str, known: &str) -> Error {
-    Error::UnsupportedModel { what: what.into(), found: found.into(), known: known.into() }
 }
 
 #[cfg(test)]

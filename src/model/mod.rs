@@ -6,12 +6,14 @@
 pub mod architecture;
 pub mod config;
 pub mod decoder;
+mod decoder_loader;
 pub mod encoder;
 pub mod encoder_config;
 mod encoder_loader;
+mod keys;
 pub mod kv_cache;
 pub mod loader;
-mod rope;
+pub mod rope;
 mod vectors;
 mod vocabulary;
 mod weights;

@@ -1,8 +1,8 @@
-//! The angles of rotary position embedding (Su et al. 2021, arXiv 2104.09864), as a table for the engine.
+//! Rotary position embedding (Su et al. 2021, arXiv 2104.09864): what a file says of it, and its angles as a table for the engine.
 
 use std::f64::consts::TAU;
 
-use super::config::{Rope, Scaling};
+use super::keys::{Keys, unsupported};
 use crate::Result;
 use crate::record::{Memory, Tensor};
 
@@ -15,7 +15,83 @@ const LONG_FACTORS: &str = "rope_factors_long.weight";
 /// The names of all vectors of factors.
 pub const ALL_FACTORS: [&str; 3] = [FACTORS, SHORT_FACTORS, LONG_FACTORS];
 
+/// How positions turn queries and keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rope {
+    /// θ of the geometric series of frequencies.
+    pub base: f32,
+    /// Values of a head that turn; none in models with learned positions.
+    pub dim: usize,
+    /// How the frequencies were stretched for longer contexts.
+    pub scaling: Scaling,
+}
+
+/// How rotary frequencies were stretched after training.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scaling {
+    /// Not at all, or by the factors of a tensor alone.
+    None,
+    /// All by the same factor (Chen et al. 2023, arXiv 2306.15595).
+    Linear {
+        /// Length of the new context over that of the old one.
+        factor: f32,
+    },
+    /// Low ones more than high ones (Peng et al. 2023, arXiv 2309.00071).
+    Yarn {
+        /// Length of the new context over that of the old one.
+        factor: f32,
+        /// Positions that the model was trained for before.
+        original_context: usize,
+        /// Turns within the original context from which on a frequency stays as it is.
+        beta_fast: f32,
+        /// Turns up to which a frequency is stretched by the whole factor.
+        beta_slow: f32,
+        /// Factor of cos and sin, beside 0.1 ln(factor) + 1.
+        attention_factor: f32,
+    },
+    /// By factors of a tensor, one set for contexts up to `original_context` and another beyond (Ding et al. 2024, arXiv 2402.13753).
+    Long {
+        /// Positions that the model was trained for before.
+        original_context: usize,
+        /// Factor of cos and sin.
+        attention_factor: f32,
+    },
+}
+
 impl Rope {
+    /// What the file says.
+    pub(super) fn read(keys: &Keys, head_dim: usize) -> Result<Self> {
+        let dim = match keys.architecture.rope {
+            Some(_) => keys.opt_count("rope.dimension_count")?.unwrap_or(head_dim),
+            None => 0,
+        };
+        let stretched = keys.opt_count("rope.scaling.original_context_length")?.is_some();
+        let kind = match keys.metadata.opt_str(&keys.key("rope.scaling.type"))? {
+            Some(kind) => kind,
+            None if stretched && keys.architecture.long_rope => "longrope",
+            None => "none",
+        };
+        let factor = || keys.metadata.f32(&keys.key("rope.scaling.factor"));
+        let original_context = || keys.count("rope.scaling.original_context_length");
+        let attention_factor = keys.f32_or("rope.scaling.attn_factor", 1.0)?;
+        let scaling = match kind {
+            "none" => Scaling::None,
+            "linear" => Scaling::Linear { factor: factor()? },
+            "yarn" => Scaling::Yarn {
+                factor: factor()?,
+                original_context: original_context()?,
+                beta_fast: keys.f32_or("rope.scaling.yarn_beta_fast", 32.0)?,
+                beta_slow: keys.f32_or("rope.scaling.yarn_beta_slow", 1.0)?,
+                attention_factor,
+            },
+            "longrope" => Scaling::Long { original_context: original_context()?, attention_factor },
+            other => {
+                return Err(unsupported(&keys.key("rope.scaling.type"), other, "none, linear, yarn, longrope"));
+            }
+        };
+        Ok(Self { base: keys.f32_or("rope.freq_base", 10000.0)?, dim, scaling })
+    }
+
     /// The vector of factors that belongs to a context of this length.
     pub fn factors_name(&self, context: usize) -> &'static str {
         match self.scaling {

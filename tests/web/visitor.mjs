@@ -2,7 +2,6 @@
 // is a browser context, a tab is a page with a dedicated worker, and a tab that closes takes with it what was under way.
 
 import { after, before } from 'node:test';
-import { until } from '../../js/test/support/server.mjs';
 import { inRoot } from '../../scripts/lib/run.mjs';
 import { APP } from './app.mjs';
 import { launchChromium } from './browsers.mjs';
@@ -34,6 +33,8 @@ function handle(request, response) {
 export class ChromiumVisitor {
   /** What was on its way to a reader that is busy is dropped when the connection breaks. */
   static lostWithConnection = MIB;
+  /** So much may wait to be stored. */
+  static lostWithTab = 4 * MIB;
   #context = browser.newContext();
   #storage;
   #session;
@@ -48,19 +49,13 @@ export class ChromiumVisitor {
     this.#storage = storage;
   }
 
-  /**
-   * A load in a tab of its own, see `Tab` there; throws its error. `closeAt`: the tab closes when so many bytes were read, and so many
-   * are `kept`.
-   */
-  async load(files, { onPiece, closeAt = Infinity, kept, ...options } = {}) {
+  /** A load in a tab of its own, see `Tab` there; throws its error. `closeAt`: the tab closes when so many bytes were read. */
+  async load(files, { onPiece, closeAt = Infinity, ...options } = {}) {
     const page = await this.#open();
     const watched = onPiece !== undefined || closeAt < Infinity;
     await page.exposeFunction('onPiece', async (length, received) => {
       await onPiece?.(length, received);
-      if (length < closeAt) return;
-      // What is just written cannot be read.
-      if (kept) await until(async () => (await this.keptBytes().catch(() => 0)) === kept);
-      await page.close();
+      if (length >= closeAt) await page.close();
     });
     const told = await call(page, 'load', [files, options], watched).catch((error) => {
       if (!page.isClosed()) throw error;
@@ -97,10 +92,6 @@ export class ChromiumVisitor {
   namedBytes = () => this.#look('namedBytes');
   deleteModel = (url) => this.#look('deleteModel', [url]);
   orphan = (hash, length) => this.#look('orphan', [hash, length]);
-  parts = () => this.#look('parts');
-  keptBytes = () => this.#look('keptBytes');
-  orphanPart = () => this.#look('orphanPart');
-  damageParts = (how) => this.#look('damageParts', [how]);
 
   async #look(method, args = []) {
     return call(await this.#homeTab(), method, args);

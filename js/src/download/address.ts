@@ -55,7 +55,7 @@ export class AddressReader {
   /** Why nothing can be stored, where the caller insists on it. */
   #refusal: { readonly error: unknown } | undefined;
   readonly #puts = new Set<Promise<void>>();
-  /** The last one, and whether there was anything to delete. */
+  /** The last one, and whether there was a model to delete. */
   #eviction: Promise<boolean> | undefined;
   /** Whether another tab downloads the file, or did when this one last looked. */
   #following = false;
@@ -161,17 +161,13 @@ export class AddressReader {
   async #begin(read: number): Promise<void> {
     const { fetch, sleep, stallMs, meter, note } = this.#around;
     const file = this.#file;
-    if (this.#storing) await file?.resume().catch(() => undefined);
     const download = new Download(
       { ...this.#address, useCache: !this.#storing, stallMs },
       {
         fetch,
         sleep,
         has: (index) => file?.has(index) ?? false,
-        left: (index) => file?.leftOf(index) ?? 0,
-        takeLeft: (index) => this.#takeLeft(index),
         received: (bytes) => meter.received(bytes),
-        came: (index, bytes) => this.#storing && file?.keep(index, bytes),
         arrived: (index, bytes) => this.#arrived(index, bytes),
       },
     );
@@ -236,13 +232,6 @@ export class AddressReader {
     return found;
   }
 
-  /** What another tab left of a chunk. */
-  #takeLeft(index: number): Uint8Array | undefined {
-    const left = this.#file?.takeLeft(index);
-    if (left) this.#around.meter.fromStore(left.length);
-    return left;
-  }
-
   /** Waits for a chunk that another tab downloads, until it is stored or this tab's turn has come. */
   async #follow(index: number): Promise<void> {
     const file = this.#file!;
@@ -283,15 +272,12 @@ export class AddressReader {
       } catch (error) {
         if (!isFull(error)) throw error;
         // One goes for all chunks that did not fit.
-        if (this.#eviction === before) this.#eviction = this.#evict(this.#file!);
+        if (this.#eviction === before) {
+          this.#eviction = evictOldest(this.#storage!, this.#file!.source, this.#around.store?.evict ?? 'never');
+        }
         if (!(await this.#eviction)) throw error;
       }
     }
-  }
-
-  /** What is kept of chunks that are not whole goes first. */
-  async #evict(file: StoredFile): Promise<boolean> {
-    return (await file.giveUp()) || evictOldest(this.#storage!, file.source, this.#around.store?.evict ?? 'never');
   }
 
   /** The load goes on without, unless the caller insists. What is stored stays, and another tab may go on with it. */
@@ -314,7 +300,6 @@ export class AddressReader {
   /** What is under way is stored before another tab goes on. */
   async #leave(): Promise<void> {
     await Promise.all(this.#puts);
-    await this.#file?.leave().catch(() => undefined);
     this.#letGo();
   }
 

@@ -35,14 +35,8 @@ export interface DownloadOptions {
   readonly sleep: Sleep;
   /** Whether a chunk needs no fetching. */
   has(index: number): boolean;
-  /** How many bytes of a chunk that is not here came to another tab and need no fetching: not all. */
-  left(index: number): number;
-  /** These bytes, once. */
-  takeLeft(index: number): Uint8Array | undefined;
   /** Bytes came that had not come before. */
   received(bytes: number): void;
-  /** All that has come of a chunk. */
-  came(index: number, bytes: Uint8Array<ArrayBuffer>): void;
   /** A chunk is whole, and nobody has read it yet. The connection goes on when the promise is fulfilled. */
   arrived(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
 }
@@ -90,8 +84,7 @@ export class Download {
     for (let attempt = 1; ; attempt += 1) {
       this.#probed = performance.now();
       try {
-        const start = from * CHUNK_BYTES + this.#options.left(from);
-        return await this.#request(start, this.#spanFrom(from, SPAN) * CHUNK_BYTES, known);
+        return await this.#request(from * CHUNK_BYTES, this.#spanFrom(from, SPAN) * CHUNK_BYTES, known);
       } catch (error) {
         // A whole file has no bounds that could be wrong, so that this comes once.
         if (error instanceof NoSuchRange) this.#ranges = false;
@@ -185,10 +178,10 @@ export class Download {
     return index;
   }
 
-  /** The end of the span of missing chunks that begins at `from`. One of which something is left begins another. */
+  /** The end of the span of missing chunks that begins at `from`. */
   #spanFrom(from: number, length: number): number {
     let to = from + 1;
-    while (to < from + length && !this.#options.has(to) && this.#options.left(to) === 0) to += 1;
+    while (to < from + length && !this.#options.has(to)) to += 1;
     return to;
   }
 
@@ -196,7 +189,6 @@ export class Download {
   async #fetch(from: number, to: number, answer?: Answer): Promise<void> {
     const retry = new Retry(this.#options.sleep, true);
     const span = new Span(from, to);
-    this.#takeLeft(span, from);
     for (;;) {
       try {
         const end = Math.min(to * CHUNK_BYTES, this.#size ?? Infinity);
@@ -236,10 +228,7 @@ export class Download {
           const index = Math.floor(span.at / CHUNK_BYTES);
           if (span.isWhole) {
             this.#next = index;
-            if (!span.isInside) {
-              if (this.#options.has(index)) span.skip();
-              else this.#takeLeft(span, index);
-            }
+            if (!span.isInside && this.#options.has(index)) span.skip();
           }
           const ahead = Math.min(span.at - position, value.length - used);
           if (ahead > 0) {
@@ -253,7 +242,6 @@ export class Download {
           position += copied;
           retry.progressed();
           this.#options.received(copied);
-          this.#options.came(index, span.came);
           const chunk = span.finished();
           if (chunk) await this.#arrive(index, chunk);
         }
@@ -264,11 +252,6 @@ export class Download {
       void reader.cancel().catch(() => undefined);
       answer.release();
     }
-  }
-
-  #takeLeft(span: Span, index: number): void {
-    const left = this.#options.takeLeft(index);
-    if (left) span.copy(left, this.#size);
   }
 
   /** Everything of the span came, which is what shows the length of a stream that had none. */
@@ -350,11 +333,6 @@ class Span {
     this.#filled += part.length;
     this.at += part.length;
     return part.length;
-  }
-
-  /** What has come of the current chunk. */
-  get came(): Uint8Array<ArrayBuffer> {
-    return this.#chunk!.subarray(0, this.#filled);
   }
 
   /** The chunk, once it is whole; the next one begins then. */

@@ -14,27 +14,6 @@ export interface Blobs {
   delete(hash: string): Promise<void>;
   /** All names. */
   list(): Promise<string[]>;
-  /** Where what grows lies; undefined where nothing can. */
-  readonly logs?: Logs;
-}
-
-/** Files that grow, in folders. */
-export interface Logs {
-  /** The names of all folders. */
-  folders(): Promise<string[]>;
-  /** The names of the files of a folder; none where it is missing. */
-  files(folder: string): Promise<string[]>;
-  read(folder: string, file: string): Promise<Uint8Array<ArrayBuffer>>;
-  /** Begins the file anew. Rejects where another tab has it open. */
-  open(folder: string, file: string): Promise<Log>;
-  /** Deletes a file, or the whole folder; what is not there is no error. */
-  delete(folder: string, file?: string): Promise<void>;
-}
-
-export interface Log {
-  /** It is on the disk, as far as a crash of the tab goes, when this returns. Throws a `QuotaExceededError` where there is no room. */
-  append(bytes: Uint8Array): void;
-  close(): void;
 }
 
 export function isFull(error: unknown): boolean {

@@ -33,8 +33,6 @@ export interface Manifest extends Version {
   readonly sha256: string | null;
   /** Milliseconds since 1970. */
   readonly lastUsed: number;
-  /** The folder of what has come of chunks that are not whole: a new one for each version of the file. Null once the file is whole. */
-  readonly parts?: string | null;
 }
 
 /**

@@ -2,7 +2,6 @@
 
 import { Manifests } from '../../dist/store/manifest.js';
 import { FakeSha256 } from './fake.mjs';
-import { until } from './server.mjs';
 import { Tab } from './tab.mjs';
 
 class MemoryTable {
@@ -14,8 +13,6 @@ class MemoryTable {
     structuredClone([...this.entries_].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-const lengths = (files) => [...files.values()].reduce((sum, { length }) => sum + length, 0);
-
 /** As a file system does, it gives copies. */
 class MemoryBlobs {
   files = new Map();
@@ -23,67 +20,19 @@ class MemoryBlobs {
 
   constructor(kind) {
     this.kind = kind;
-    if (kind === 'opfs') this.logs = new MemoryLogs((bytes) => this.#take(bytes));
   }
 
   get = async (hash) => this.files.get(hash)?.slice();
   put = async (hash, bytes) => {
-    this.#take(bytes.length);
+    if (this.bytes + bytes.length > this.quota) throw new DOMException('no room', 'QuotaExceededError');
     this.files.set(hash, bytes.slice());
   };
   delete = async (hash) => void this.files.delete(hash);
   list = async () => [...this.files.keys()];
 
-  /** Of chunks. */
   get bytes() {
-    return lengths(this.files);
+    return [...this.files.values()].reduce((sum, { length }) => sum + length, 0);
   }
-
-  get usage() {
-    return this.bytes + (this.logs?.bytes ?? 0);
-  }
-
-  #take(bytes) {
-    if (this.usage + bytes > this.quota) throw new DOMException('no room', 'QuotaExceededError');
-  }
-}
-
-class MemoryLogs {
-  #files = new Map();
-  #open = new Set();
-  #take;
-
-  /** `take(bytes)` throws where there is no room. */
-  constructor(take) {
-    this.#take = take;
-  }
-
-  folders = async () => [...new Set([...this.#files.keys()].map((path) => path.split('/')[0]))];
-  files = async (folder) => this.#paths(`${folder}/`).map((path) => path.split('/')[1]);
-  read = async (folder, file) => this.#files.get(`${folder}/${file}`).slice();
-  open = async (folder, file) => {
-    const path = `${folder}/${file}`;
-    if (this.#open.has(path)) throw new DOMException('another tab has it', 'NoModificationAllowedError');
-    this.#open.add(path);
-    this.#files.set(path, new Uint8Array());
-    const append = (bytes) => {
-      this.#take(bytes.length);
-      this.#files.set(path, new Uint8Array(Buffer.concat([this.#files.get(path), bytes])));
-    };
-    return { append, close: () => this.#open.delete(path) };
-  };
-  delete = async (folder, file) => {
-    for (const path of file === undefined ? this.#paths(`${folder}/`) : [`${folder}/${file}`]) {
-      if (this.#open.has(path)) throw new DOMException('a tab has it', 'NoModificationAllowedError');
-      this.#files.delete(path);
-    }
-  };
-
-  get bytes() {
-    return lengths(this.#files);
-  }
-
-  #paths = (start) => [...this.#files.keys()].filter((path) => path.startsWith(start));
 }
 
 /** Web Locks of one origin: whoever asks first has it first. */
@@ -139,6 +88,8 @@ async function corsFetch(url, init) {
 export class MemoryVisitor {
   /** Bytes that came and are lost with a connection that breaks. */
   static lostWithConnection = 0;
+  /** Bytes of chunks that came and were not yet stored when a tab closed. */
+  static lostWithTab = 0;
   #blobs;
   #tab;
   #toldQuota = Infinity;
@@ -152,7 +103,7 @@ export class MemoryVisitor {
       blobs: this.#blobs,
       manifests: new Manifests(new MemoryTable()),
       locks,
-      estimate: async () => ({ usage: this.#blobs.usage, quota: this.#toldQuota }),
+      estimate: async () => ({ usage: this.#blobs.bytes, quota: this.#toldQuota }),
     };
     /** What the package takes of a browser. */
     this.downloads = {
@@ -165,17 +116,10 @@ export class MemoryVisitor {
     this.#tab = new Tab(this.downloads, async () => new FakeSha256());
   }
 
-  /**
-   * A load in a tab of its own, see {@link Tab.load}; throws its error. `closeAt`: the tab closes when so many bytes were read, and so
-   * many are `kept`.
-   */
-  async load(files, { onPiece, closeAt, kept, ...options } = {}) {
-    const watch = async (length, received) => {
-      await onPiece?.(length, received);
-      if (kept && length >= closeAt) await until(async () => (await this.keptBytes()) === kept);
-    };
+  /** A load in a tab of its own, see {@link Tab.load}; throws its error. `closeAt`: the tab closes when so many bytes were read. */
+  async load(files, { onPiece, closeAt, ...options } = {}) {
     // Nothing here can die: what was under way comes to its end.
-    const told = await this.#tab.load(files, { ...options, ...(closeAt && { upTo: closeAt, quiet: true }) }, watch);
+    const told = await this.#tab.load(files, { ...options, ...(closeAt && { upTo: closeAt, quiet: true }) }, onPiece);
     this.pauses.push(...told.pauses);
     if (told.error) throw Object.assign(new Error(told.error.message), told.error);
     return told;
@@ -197,10 +141,6 @@ export class MemoryVisitor {
   namedBytes = () => this.#tab.namedBytes();
   deleteModel = (url) => this.#tab.deleteModel(url);
   orphan = (hash, length) => this.#tab.orphan(hash, length);
-  parts = () => this.#tab.parts();
-  keptBytes = () => this.#tab.keptBytes();
-  orphanPart = () => this.#tab.orphanPart();
-  damageParts = (how) => this.#tab.damageParts(how);
 }
 
 /** The visitor of the tests. */

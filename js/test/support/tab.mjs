@@ -6,10 +6,7 @@ import { ModelReader } from '../../dist/download/model.js';
 import { webAddress } from '../../dist/download/source.js';
 import { digest } from '../../dist/store/digest.js';
 import { storedModels } from '../../dist/store/models.js';
-import { Parts } from '../../dist/store/parts.js';
 import { sweep } from '../../dist/store/sweep.js';
-
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 export class Tab {
   #downloads;
@@ -45,7 +42,7 @@ export class Tab {
         storage: () => this.#watchedStorage(failAfter, stored),
         sleep: (milliseconds) => {
           pauses.push(milliseconds);
-          return pause(5);
+          return new Promise((resolve) => setTimeout(resolve, 5));
         },
         store,
         meter,
@@ -101,44 +98,6 @@ export class Tab {
   /** Leaves a chunk that no file has. */
   async orphan(hash, length) {
     await (await this.#downloads.storage()).blobs.put(hash, new Uint8Array(length));
-  }
-
-  /** The paths of what lies there of chunks that are not whole. */
-  async parts() {
-    const { logs } = (await this.#downloads.storage()).blobs;
-    const folders = await logs.folders();
-    const found = folders.map(async (folder) => (await logs.files(folder)).map((file) => `${folder}/${file}`));
-    return (await Promise.all(found)).flat();
-  }
-
-  /** Bytes that a next tab finds: of chunks, and of parts of them. */
-  async keptBytes() {
-    const { logs } = (await this.#downloads.storage()).blobs;
-    const parts = (await logs.folders()).map((folder) => new Parts(logs, folder).read());
-    const lengths = (await Promise.all(parts)).flatMap((found) => [...found.values()].map(({ length }) => length));
-    return lengths.reduce((sum, length) => sum + length, await this.namedBytes());
-  }
-
-  /** Leaves a part of a chunk of a file that is gone. */
-  async orphanPart() {
-    const log = await (await this.#downloads.storage()).blobs.logs.open(crypto.randomUUID(), '5');
-    log.append(new Uint8Array(99));
-    log.close();
-  }
-
-  /** Lets what lies there of chunks be `altered` or `torn`, near its end. */
-  async damageParts(how) {
-    const { logs } = (await this.#downloads.storage()).blobs;
-    for (const path of await this.parts()) {
-      const [folder, file] = path.split('/');
-      const bytes = await logs.read(folder, file);
-      bytes[bytes.length - 99] ^= 1;
-      let log;
-      // The tab that closed may still have it for a moment.
-      while (!(log = await logs.open(folder, file).catch(() => undefined))) await pause(10);
-      log.append(how === 'torn' ? bytes.slice(0, -99) : bytes);
-      log.close();
-    }
   }
 
   /** Bytes of the chunks that the manifests name. */

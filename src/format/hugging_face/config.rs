@@ -23,7 +23,7 @@ const FIXED: [(&str, &str); 8] = [
 ];
 
 /// Hyperparameters under one name each: GGUF's key, and those of config.json, the first of them that is there.
-const COUNTS: [(&str, &[&str]); 8] = [
+pub(super) const COUNTS: [(&str, &[&str]); 8] = [
     ("embedding_length", &["hidden_size", "n_embd", "dim"]),
     ("block_count", &["num_hidden_layers", "n_layer", "n_layers"]),
     ("attention.head_count", &["num_attention_heads", "n_head", "n_heads"]),
@@ -66,10 +66,10 @@ pub(super) struct Model {
 }
 
 /// Looks things up in a JSON object; a null is as good as absent.
-struct Object<'a>(&'a Value);
+pub(super) struct Object<'a>(pub &'a Value);
 
 impl<'a> Object<'a> {
-    fn get(&self, name: &str) -> Option<&'a Value> {
+    pub fn get(&self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
@@ -80,12 +80,12 @@ impl<'a> Object<'a> {
         found.map(|(name, value)| convert(value).ok_or_else(|| wrong(name, value))).transpose()
     }
 
-    fn count(&self, names: &[&str]) -> Result<Option<u32>> {
+    pub fn count(&self, names: &[&str]) -> Result<Option<u32>> {
         let count = |value: &Value| value.as_u64().and_then(|count| u32::try_from(count).ok());
         self.convert(names, "an integer from 0 to 4294967295", count)
     }
 
-    fn number(&self, names: &[&str]) -> Result<Option<f64>> {
+    pub fn number(&self, names: &[&str]) -> Result<Option<f64>> {
         self.convert(names, "a number", Value::as_f64)
     }
 
@@ -93,11 +93,11 @@ impl<'a> Object<'a> {
         self.convert(&[name], "true or false", Value::as_bool)
     }
 
-    fn text(&self, names: &[&str]) -> Result<Option<String>> {
+    pub fn text(&self, names: &[&str]) -> Result<Option<String>> {
         self.convert(names, "a string", |value| value.as_str().map(str::to_owned))
     }
 
-    fn numbers(&self, name: &str) -> Result<Vec<f32>> {
+    pub fn numbers(&self, name: &str) -> Result<Vec<f32>> {
         let numbers = |value: &Value| value.as_array()?.iter().map(|item| Some(item.as_f64()? as f32)).collect();
         let expected = "an array of numbers";
         self.convert(&[name], expected, numbers)?.ok_or_else(|| invalid(name, expected, "none".into()))
@@ -141,7 +141,7 @@ impl Model {
         Ok(model)
     }
 
-    fn put(&mut self, key: &str, value: impl Into<crate::format::Value>) {
+    pub(super) fn put(&mut self, key: &str, value: impl Into<crate::format::Value>) {
         let architecture = self.family.architecture;
         self.metadata.insert(format!("{architecture}.{key}"), value);
     }
@@ -291,107 +291,6 @@ impl Model {
         }
         Ok(())
     }
-
-    /// How positions turn, under the names of today (`rope_parameters`) or of before (`rope_theta`, `rope_scaling`).
-    fn rope(&mut self, config: &Object) -> Result<()> {
-        let architecture = self.family.architecture;
-        let parameters = config.get("rope_parameters");
-        // one set for the layers with a window and one for the others
-        let local = parameters.and_then(|parameters| parameters.get("sliding_attention"));
-        let all = parameters.and_then(|parameters| parameters.get("full_attention")).or(parameters);
-        let scaling = Object(all.or(config.get("rope_scaling")).unwrap_or(&Value::Null));
-        if let Some(base) = scaling.number(&["rope_theta"])?.or(config.number(&["rope_theta", "rotary_emb_base"])?) {
-            self.put("rope.freq_base", base as f32);
-        }
-        let local_base = local.map(|local| Object(local).number(&["rope_theta"])).transpose()?.flatten();
-        if let Some(base) = local_base.or(config.number(&["rope_local_base_freq"])?) {
-            self.put("rope.freq_base_swa", base as f32);
-        }
-        let head_dim = self.heads.head_dim;
-        let part = ["partial_rotary_factor", "rotary_pct", "rope_pct"];
-        let part = scaling.number(&part)?.or(config.number(&part)?).unwrap_or(1.0);
-        let dim = match config.count(&["rotary_dim"])? {
-            Some(dim) => dim as usize,
-            None => (head_dim as f64 * part) as usize,
-        };
-        if !matches!(architecture, "gpt2" | "openai-gpt") {
-            self.put("rope.dimension_count", dim as u32);
-        }
-        let context = config.count(COUNTS[3].1)?.unwrap_or(0);
-        let original = ["original_max_position_embeddings"];
-        let original = scaling.count(&original)?.or(config.count(&original)?).unwrap_or(context);
-        if matches!(architecture, "phi3" | "phimoe") {
-            self.put("rope.scaling.original_context_length", original);
-        }
-        let factor = scaling.number(&["factor"])?;
-        let needed = |name: &str| invalid(&format!("rope_scaling.{name}"), "a number", "none".into());
-        let given = scaling.number(&["attention_factor"])?;
-        match scaling.text(&["rope_type", "type"])?.as_deref().unwrap_or("default") {
-            "default" => {}
-            "linear" => {
-                self.put("rope.scaling.type", "linear");
-                self.put("rope.scaling.factor", factor.ok_or_else(|| needed("factor"))? as f32);
-            }
-            "yarn" => {
-                if let Some(name) = ["mscale", "mscale_all_dim"].into_iter().find(|name| scaling.get(name).is_some()) {
-                    return Err(unsupported(&format!("rope_scaling.{name}"), "given", "YaRN without it"));
-                }
-                let factor = factor.ok_or_else(|| needed("factor"))?;
-                self.put("rope.scaling.type", "yarn");
-                self.put("rope.scaling.factor", factor as f32);
-                self.put("rope.scaling.original_context_length", original);
-                if let Some(given) = given {
-                    // of what GGUF multiplies by this
-                    self.put("rope.scaling.attn_factor", (given / (1.0 + 0.1 * factor.max(1.0).ln())) as f32);
-                }
-                for (key, name) in [("yarn_beta_fast", "beta_fast"), ("yarn_beta_slow", "beta_slow")] {
-                    if let Some(beta) = scaling.number(&[name])? {
-                        self.put(&format!("rope.scaling.{key}"), beta as f32);
-                    }
-                }
-            }
-            "llama3" => {
-                let number = |name: &str| scaling.number(&[name])?.ok_or_else(|| needed(name));
-                let (low, high) = (number("low_freq_factor")?, number("high_freq_factor")?);
-                let base = scaling.number(&["rope_theta"])?.or(config.number(&["rope_theta"])?).unwrap_or(10000.0);
-                let factors = llama3_factors(base, dim, low, high, f64::from(original), number("factor")?);
-                self.vectors.push(("rope_freqs.weight", factors));
-            }
-            "longrope" | "su" => {
-                let longer = f64::from(context) / f64::from(original.max(1));
-                let usual = (1.0 + longer.max(1.0).ln() / f64::from(original).ln()).sqrt();
-                let (short, long) = (scaling.number(&["short_mscale"])?, scaling.number(&["long_mscale"])?);
-                if short != long {
-                    let found = format!("{short:?} and {long:?}");
-                    return Err(unsupported("rope_scaling.short_mscale and long_mscale", &found, "one for both"));
-                }
-                self.put("rope.scaling.attn_factor", given.or(short).unwrap_or(usual) as f32);
-                self.vectors.push(("rope_factors_long.weight", scaling.numbers("long_factor")?));
-                self.vectors.push(("rope_factors_short.weight", scaling.numbers("short_factor")?));
-            }
-            other => return Err(unsupported("rope_type", other, "default, linear, yarn, llama3, longrope")),
-        }
-        let lengths = self.vectors.iter().find(|(_, factors)| factors.len() != dim / 2);
-        match lengths {
-            Some((name, factors)) => Err(invalid(
-                name,
-                &format!("{} factors, one for each pair that turns", dim / 2),
-                factors.len().to_string(),
-            )),
-            None => Ok(()),
-        }
-    }
-}
-
-/// What llama3 scaling divides each frequency by: 1 for those that turn often within the original context, `factor` for those
-/// that hardly do, and something between.
-fn llama3_factors(base: f64, dim: usize, low: f64, high: f64, original: f64, factor: f64) -> Vec<f32> {
-    let divisor = |pair: usize| {
-        let wavelength = 2.0 * std::f64::consts::PI * base.powf(2.0 * pair as f64 / dim as f64);
-        let kept = ((original / wavelength - low) / (high - low)).clamp(0.0, 1.0);
-        (1.0 / (kept + (1.0 - kept) / factor)) as f32
-    };
-    (0..dim / 2).map(divisor).collect()
 }
 
 /// Whether transformers ties the output to the embedding table where the configuration does not say.
@@ -408,11 +307,11 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Value> {
     })
 }
 
-fn invalid(name: &str, expected: &str, got: String) -> Error {
+pub(super) fn invalid(name: &str, expected: &str, got: String) -> Error {
     Error::InvalidModel { what: format!("config.json: `{name}`"), expected: expected.into(), got }
 }
 
-fn unsupported(name: &str, found: &str, known: &str) -> Error {
+pub(super) fn unsupported(name: &str, found: &str, known: &str) -> Error {
     Error::UnsupportedModel { what: format!("config.json: `{name}`"), found: found.into(), known: known.into() }
 }
 

@@ -5,12 +5,14 @@
 //! | [`config`] | `config.json` → metadata |
 //! | [`names`] | tensor names of transformers → those of GGUF |
 //! | [`order`] | where GGUF has rows in another order |
+//! | [`rope`] | rotary embedding, whose names changed over the years |
 //! | [`reader`] | the push reader: the bytes of the safetensors files → rows of named tensors |
 
 mod config;
 mod names;
 mod order;
 mod reader;
+mod rope;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,109 @@
+//! Rotary embedding in `config.json`, whose names changed over the years.
+
+use serde_json::Value;
+
+use super::config::{COUNTS, Model, Object, invalid, unsupported};
+use crate::Result;
+
+impl Model {
+    /// How positions turn, under the names of today (`rope_parameters`) or of before (`rope_theta`, `rope_scaling`).
+    pub(super) fn rope(&mut self, config: &Object) -> Result<()> {
+        let architecture = self.family.architecture;
+        let parameters = config.get("rope_parameters");
+        // one set for the layers with a window and one for the others
+        let local = parameters.and_then(|parameters| parameters.get("sliding_attention"));
+        let all = parameters.and_then(|parameters| parameters.get("full_attention")).or(parameters);
+        let scaling = Object(all.or(config.get("rope_scaling")).unwrap_or(&Value::Null));
+        if let Some(base) = scaling.number(&["rope_theta"])?.or(config.number(&["rope_theta", "rotary_emb_base"])?) {
+            self.put("rope.freq_base", base as f32);
+        }
+        let local_base = local.map(|local| Object(local).number(&["rope_theta"])).transpose()?.flatten();
+        if let Some(base) = local_base.or(config.number(&["rope_local_base_freq"])?) {
+            self.put("rope.freq_base_swa", base as f32);
+        }
+        let head_dim = self.heads.head_dim;
+        let part = ["partial_rotary_factor", "rotary_pct", "rope_pct"];
+        let part = scaling.number(&part)?.or(config.number(&part)?).unwrap_or(1.0);
+        let dim = match config.count(&["rotary_dim"])? {
+            Some(dim) => dim as usize,
+            None => (head_dim as f64 * part) as usize,
+        };
+        if !matches!(architecture, "gpt2" | "openai-gpt") {
+            self.put("rope.dimension_count", dim as u32);
+        }
+        let context = config.count(COUNTS[3].1)?.unwrap_or(0);
+        let original = ["original_max_position_embeddings"];
+        let original = scaling.count(&original)?.or(config.count(&original)?).unwrap_or(context);
+        if matches!(architecture, "phi3" | "phimoe") {
+            self.put("rope.scaling.original_context_length", original);
+        }
+        let factor = scaling.number(&["factor"])?;
+        let needed = |name: &str| invalid(&format!("rope_scaling.{name}"), "a number", "none".into());
+        let given = scaling.number(&["attention_factor"])?;
+        match scaling.text(&["rope_type", "type"])?.as_deref().unwrap_or("default") {
+            "default" => {}
+            "linear" => {
+                self.put("rope.scaling.type", "linear");
+                self.put("rope.scaling.factor", factor.ok_or_else(|| needed("factor"))? as f32);
+            }
+            "yarn" => {
+                if let Some(name) = ["mscale", "mscale_all_dim"].into_iter().find(|name| scaling.get(name).is_some()) {
+                    return Err(unsupported(&format!("rope_scaling.{name}"), "given", "YaRN without it"));
+                }
+                let factor = factor.ok_or_else(|| needed("factor"))?;
+                self.put("rope.scaling.type", "yarn");
+                self.put("rope.scaling.factor", factor as f32);
+                self.put("rope.scaling.original_context_length", original);
+                if let Some(given) = given {
+                    // of what GGUF multiplies by this
+                    self.put("rope.scaling.attn_factor", (given / (1.0 + 0.1 * factor.max(1.0).ln())) as f32);
+                }
+                for (key, name) in [("yarn_beta_fast", "beta_fast"), ("yarn_beta_slow", "beta_slow")] {
+                    if let Some(beta) = scaling.number(&[name])? {
+                        self.put(&format!("rope.scaling.{key}"), beta as f32);
+                    }
+                }
+            }
+            "llama3" => {
+                let number = |name: &str| scaling.number(&[name])?.ok_or_else(|| needed(name));
+                let (low, high) = (number("low_freq_factor")?, number("high_freq_factor")?);
+                let base = scaling.number(&["rope_theta"])?.or(config.number(&["rope_theta"])?).unwrap_or(10000.0);
+                let factors = llama3_factors(base, dim, low, high, f64::from(original), number("factor")?);
+                self.vectors.push(("rope_freqs.weight", factors));
+            }
+            "longrope" | "su" => {
+                let longer = f64::from(context) / f64::from(original.max(1));
+                let usual = (1.0 + longer.max(1.0).ln() / f64::from(original).ln()).sqrt();
+                let (short, long) = (scaling.number(&["short_mscale"])?, scaling.number(&["long_mscale"])?);
+                if short != long {
+                    let found = format!("{short:?} and {long:?}");
+                    return Err(unsupported("rope_scaling.short_mscale and long_mscale", &found, "one for both"));
+                }
+                self.put("rope.scaling.attn_factor", given.or(short).unwrap_or(usual) as f32);
+                self.vectors.push(("rope_factors_long.weight", scaling.numbers("long_factor")?));
+                self.vectors.push(("rope_factors_short.weight", scaling.numbers("short_factor")?));
+            }
+            other => return Err(unsupported("rope_type", other, "default, linear, yarn, llama3, longrope")),
+        }
+        let lengths = self.vectors.iter().find(|(_, factors)| factors.len() != dim / 2);
+        match lengths {
+            Some((name, factors)) => Err(invalid(
+                name,
+                &format!("{} factors, one for each pair that turns", dim / 2),
+                factors.len().to_string(),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What llama3 scaling divides each frequency by: 1 for those that turn often within the original context, `factor` for those
+/// that hardly do, and something between.
+fn llama3_factors(base: f64, dim: usize, low: f64, high: f64, original: f64, factor: f64) -> Vec<f32> {
+    let divisor = |pair: usize| {
+        let wavelength = 2.0 * std::f64::consts::PI * base.powf(2.0 * pair as f64 / dim as f64);
+        let kept = ((original / wavelength - low) / (high - low)).clamp(0.0, 1.0);
+        (1.0 / (kept + (1.0 - kept) / factor)) as f32
+    };
+    (0..dim / 2).map(divisor).collect()
+}

@@ -57,7 +57,11 @@ function randomCall(below, id, loaded) {
       { type: 'result', value: 'hi' },
     ],
     () => [
-      { type: 'generate', prompt: `${id} ${text}`, options: { stop: [], keepSpecial: [], entropy: 1, constraint: null } },
+      {
+        type: 'generate',
+        prompt: `${id} ${text}`,
+        options: { stop: [], keepSpecial: [], entropy: 1, constraint: null },
+      },
       { type: 'end', text },
     ],
     () => [nonsense[below(nonsense.length)], { type: 'error' }],

@@ -224,7 +224,7 @@ fn a_complete_conversation_begins_no_answer_and_a_prefix_does() {
     // a prefix is plain text
     let prefix = &begun[complete.len() + 1..];
     assert!(!prefix.contains(&2));
-    assert_eq!(session.tokenizer().decode(prefix, false).unwrap().trim(), "b</s>");
+    assert!(prefix.ends_with(&b"b</s>".map(|byte| 3 + u32::from(byte))), "{prefix:?}");
 }
 
 #[test]

@@ -30,6 +30,7 @@ export type ErrorCode =
   | 'UNSUPPORTED_TASK'
   | 'CHAT_TEMPLATE'
   | 'INVALID_CONSTRAINT'
+  | 'INVALID_SESSION'
   | 'DISPOSED'
   // a bug in weft
   | 'INTERNAL';

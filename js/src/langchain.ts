@@ -100,8 +100,7 @@ export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk>
     } as const;
     for await (const chunk of await this.llm.chat.completions.create(request, { signal: options.signal })) {
       const choice = chunk.choices[0];
-      const { content, tool_calls: calls = [], ...more } = choice?.delta ?? {};
-      const { reasoning_content: thought } = more as { reasoning_content?: string | null };
+      const { content, tool_calls: calls = [], reasoning_content: thought } = choice?.delta ?? {};
       const text = content ?? '';
       const info = {
         ...(choice?.finish_reason ? { finish_reason: choice.finish_reason } : {}),
@@ -217,8 +216,10 @@ function messageOf(message: BaseMessage, index: number): ChatMessage {
     tool_call_id?: string;
   };
   const content = typeof message.content === 'string' ? message.content : message.content.flatMap(partOf);
+  const { reasoning_content: thought } = message.additional_kwargs as { reasoning_content?: unknown };
   return {
     role,
+    ...(typeof thought === 'string' ? { reasoning_content: thought } : {}),
     content: calls?.length && content.length === 0 ? null : content,
     ...(name === undefined ? {} : { name }),
     ...(id === undefined ? {} : { tool_call_id: id }),
@@ -234,7 +235,7 @@ function messageOf(message: BaseMessage, index: number): ChatMessage {
   };
 }
 
-/** Calls stand beside the text, and what a model thought is not shown to it again. */
+/** Calls and thoughts stand beside the text. */
 function partOf(part: { readonly type: string }): ContentPart[] {
   return ['tool_call', 'tool_use', 'reasoning'].includes(part.type) ? [] : [part];
 }

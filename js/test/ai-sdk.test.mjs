@@ -106,6 +106,53 @@ test('tools: the call is parsed, the tool runs, its result is given to the model
   assert.deepEqual((await streamed.toolCalls)[0].input, { city: 'Bern' });
 });
 
+/** A model that says nothing but what it was asked, and answers alike every time. */
+function watched(message) {
+  const requests = [];
+  const create = async ({ stream, ...request }) => {
+    requests.push(request);
+    const common = { id: 'x', created: 0, model: 'm' };
+    const choice = { index: 0, finish_reason: 'stop' };
+    if (!stream) return { ...common, choices: [{ ...choice, message }] };
+    const { role: _, ...deltas } = message;
+    const parts = Object.entries(deltas).map(([name, text]) => ({
+      ...common,
+      choices: [{ ...choice, delta: { [name]: text } }],
+    }));
+    return (async function* () {
+      yield* parts;
+    })();
+  };
+  return { requests, model: languageModel({ info: { name: 'm' }, chat: { completions: { create } } }) };
+}
+
+test('how to choose a tool, and how much to think, are asked for in OpenAI’s shape', async () => {
+  const { requests, model } = watched({ role: 'assistant', content: 'a' });
+  const tools = { f: tool({ inputSchema: z.object({}) }) };
+  for (const toolChoice of ['auto', 'none', 'required', { type: 'tool', toolName: 'f' }]) {
+    // that it did not call is an error of the SDK's where it had to
+    await generateText({ model, prompt, tools, toolChoice }).catch(() => {});
+  }
+  await generateText({ model, prompt, reasoning: 'none' });
+  assert.deepEqual(
+    requests.map(({ tool_choice: choice, reasoning_effort: effort }) => choice ?? effort),
+    ['auto', 'none', 'required', { type: 'function', function: { name: 'f' } }, 'none'],
+  );
+});
+
+test('what a model thinks stands beside its answer, and goes back with it', async () => {
+  const { requests, model } = watched({ role: 'assistant', reasoning_content: 'hm', content: 'Bern' });
+  const { text, reasoningText, response } = await generateText({ model, prompt });
+  assert.deepEqual([text, reasoningText], ['Bern', 'hm']);
+  const streamed = streamText({ model, prompt });
+  assert.deepEqual([await streamed.text, await streamed.reasoningText], ['Bern', 'hm']);
+  await generateText({
+    model,
+    messages: [{ role: 'user', content: prompt }, ...response.messages, { role: 'user', content: 'why?' }],
+  });
+  assert.deepEqual(requests.at(-1).messages[1], { role: 'assistant', content: 'Bern', reasoning_content: 'hm' });
+});
+
 test('embeddings, and models by name', async (t) => {
   const fake = new FakeLlm();
   fake.embed = async (text) => Float32Array.of(text.length, 1);

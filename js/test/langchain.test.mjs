@@ -105,6 +105,23 @@ test('structured output constrains the answer by the schema', async (t) => {
   assert.deepEqual([both.raw instanceof AIMessage, both.parsed], [true, { capital: 'Bern' }]);
 });
 
+test('what a model thinks stands beside its answer, and goes back with it', async () => {
+  const requests = [];
+  const create = async (request) => {
+    requests.push(request);
+    const common = { id: 'x', created: 0, model: 'm' };
+    return (async function* () {
+      yield { ...common, choices: [{ index: 0, delta: { reasoning_content: 'hm' }, finish_reason: null }] };
+      yield { ...common, choices: [{ index: 0, delta: { content: 'Bern' }, finish_reason: 'stop' }] };
+    })();
+  };
+  const model = new ChatWeft({ llm: { info: { name: 'm' }, chat: { completions: { create } } } });
+  const answer = await model.invoke('hi');
+  assert.deepEqual([answer.content, answer.additional_kwargs.reasoning_content], ['Bern', 'hm']);
+  await model.invoke([new HumanMessage('hi'), answer, new HumanMessage('why?')], { tools: [], tool_choice: 'any' });
+  assert.equal(requests.at(-1).messages[1].reasoning_content, 'hm');
+});
+
 test('errors are weft’s own; a kind of message that no template knows is named', async (t) => {
   const { model, fake } = await load(t, ['a']);
   fake.before = () => {

@@ -221,8 +221,9 @@ test('every entry can be imported where there is no browser', async () => {
   const entries = Object.keys(exports).filter((name) => !/json|langchain/.test(name));
   for (const entry of entries) {
     const name = join('weft-llm', entry);
-    const script = `const before = Object.keys(globalThis).length; const found = await import('${name}');
-      if (Object.keys(globalThis).length !== before || Object.keys(found).length === 0) process.exit(1);`;
+    const script = `const before = Object.getOwnPropertyNames(globalThis); const found = await import('${name}');
+      const added = Object.getOwnPropertyNames(globalThis).filter((name) => !before.includes(name));
+      if (added.length || !Object.keys(found).length) process.exit(1);`;
     // The process ends by itself: nothing was started.
     await run(process.execPath, ['--input-type=module', '-e', script], { cwd: here });
   }

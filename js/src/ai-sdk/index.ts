@@ -34,8 +34,7 @@ export function languageModel(llm: AnyLlm): SdkModel {
       const { request, warnings } = requestOf(call);
       const answer = await llm.chat.completions.create({ ...request, stream: false }, { signal: call.abortSignal });
       const [choice] = answer.choices;
-      const { content = null, tool_calls: calls = [], ...more } = choice?.message ?? {};
-      const { reasoning_content: thought } = more as { reasoning_content?: string | null };
+      const { content = null, tool_calls: calls = [], reasoning_content: thought } = choice?.message ?? {};
       return {
         content: [
           ...(thought ? [{ type: 'reasoning' as const, text: thought }] : []),

@@ -54,8 +54,9 @@ function messagesOf(message: Message, index: number): ChatMessage[] {
     case 'user':
       return [{ role: 'user', content: message.content.map((part, i) => userPart(`${at}[${i}]`, part)) }];
     case 'assistant': {
-      // What a model thought is not shown to it again.
-      const texts = message.content.flatMap((part) => (part.type === 'text' ? [part.text] : []));
+      const textOf = (kind: 'text' | 'reasoning') =>
+        message.content.flatMap((part) => (part.type === kind ? [part.text] : [])).join('');
+      const [text, thought] = [textOf('text'), textOf('reasoning')];
       const calls = message.content.flatMap((part): ToolCall[] =>
         part.type === 'tool-call'
           ? [
@@ -67,8 +68,15 @@ function messagesOf(message: Message, index: number): ChatMessage[] {
             ]
           : [],
       );
-      const content = texts.length || !calls.length ? texts.join('') : null;
-      return [{ role: 'assistant', content, ...(calls.length ? { tool_calls: calls } : {}) }];
+      const content = text || !calls.length ? text : null;
+      return [
+        {
+          role: 'assistant',
+          content,
+          ...(thought ? { reasoning_content: thought } : {}),
+          ...(calls.length ? { tool_calls: calls } : {}),
+        },
+      ];
     }
     case 'tool':
       return message.content.flatMap((part): ChatMessage[] =>

@@ -34,21 +34,23 @@ export function prepare(llm: RuntimeLlm, conversation: Conversation): Prepared {
 
 function promptIds(
   llm: RuntimeLlm,
-  { messages, tools, variables, reasoning = 'auto', toolChoice: _, ...rest }: Conversation,
+  { messages, tools, variables, reasoning = 'auto', toolChoice: _, ids: known, ...rest }: Conversation,
   template: string,
   format: ThoughtFormat | undefined,
 ): Pick<Prepared, 'ids' | 'thoughts'> {
   const knowsTools = /\btools\b/.test(template);
   const asked = reasoning === 'step-by-step' && !format ? stepByStep(messages) : messages;
   const described = tools?.map(({ type, function: { strict: _, ...tool } }) => ({ type, function: tool })) ?? null;
-  const ids = llm.chat_prompt(
-    JSON.stringify({
-      ...rest,
-      messages: knowsTools ? asked : withPlainTools(asked, described, template),
-      tools: knowsTools ? described : null,
-      variables: { ...VARIABLES[reasoning], ...variables },
-    }),
-  );
+  const ids = known
+    ? Uint32Array.from(known)
+    : llm.chat_prompt(
+        JSON.stringify({
+          ...rest,
+          messages: knowsTools ? asked : withPlainTools(asked, described, template),
+          tools: knowsTools ? described : null,
+          variables: { ...VARIABLES[reasoning], ...variables },
+        }),
+      );
   if (!format) return { ids, thoughts: undefined };
   const begun = llm.detokenize(ids.slice(-LONGEST_OPEN)).trimEnd().endsWith(format.open);
   if (reasoning !== 'off') {

@@ -50,6 +50,8 @@ export interface Conversation {
   readonly complete?: boolean;
   /** How the answer begins. */
   readonly prefix?: string;
+  /** What the template makes of it, where that is known: nothing is rendered then. */
+  readonly ids?: readonly number[];
 }
 
 /** Keys and values of tokens, layer by layer. */

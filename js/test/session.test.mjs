@@ -110,6 +110,51 @@ test('a turn that fails leaves the conversation as it was', async (t) => {
   assert.equal((await say(session, 'c')).text, 'good');
 });
 
+test('what a model thinks is told apart, and kept beside its answer', async (t) => {
+  const fake = new Talker({ answers: ['<think> well </think> fine', 'x'] });
+  fake.chat_template = () => '<think></think>';
+  const { session } = await begin(t, fake);
+  const pieces = await collect(session.send('a'));
+  assert.equal(
+    pieces
+      .map(({ reasoning = '' }) => reasoning)
+      .join('')
+      .trim(),
+    'well',
+  );
+  assert.equal(
+    pieces
+      .map(({ text }) => text)
+      .join('')
+      .trim(),
+    'fine',
+  );
+  assert.ok(fake.options.keepSpecial.includes('<think>'));
+  const { content, reasoning_content: thoughts } = session.messages.at(-1);
+  assert.deepEqual([content.trim(), thoughts.trim()], ['fine', 'well']);
+  // its own ids are known, also those of its thoughts
+  assert.equal(session.contextUsage, 4 + 4);
+  const restored = await (await begin(t, new Talker())).llm.restore(await session.save());
+  assert.deepEqual(restored.messages, session.messages);
+});
+
+test('a session reasons, and takes examples, as a chat does', async (t) => {
+  const fake = new Talker({ answers: ['x'] });
+  fake.chat_template = () => '<think></think>';
+  const examples = [{ user: 'one', assistant: '1' }];
+  const { llm, session } = await begin(t, fake, { reasoning: 'off', examples });
+  const asked = [];
+  const { chat_prompt: write } = fake;
+  fake.chat_prompt = (conversation) => {
+    asked.push(JSON.parse(conversation).variables);
+    return write(conversation);
+  };
+  await say(session, 'two');
+  assert.equal(asked[0].enable_thinking, false);
+  assert.equal(fake.told.at(-1), '<user one > <assistant 1 > <user two > <assistant');
+  assert.throws(() => llm.session({ reasoning: 'hard' }), { code: 'INVALID_OPTION', message: /reasoning/ });
+});
+
 test('an empty answer is an answer', async (t) => {
   const { session } = await begin(t, new Talker({ answers: [''] }));
   await say(session, 'a');

@@ -1,7 +1,7 @@
 /** What a model is told of a conversation: its ids, and what must go where they do not fit. */
 
 import { WeftError } from '../errors.js';
-import type { Conversation, KvCache, StartOptions } from '../protocol.js';
+import type { Conversation, KvCache, Prompt, StartOptions } from '../protocol.js';
 import type { Message, ModelInfo, Piece } from '../types.js';
 import type { Dropped, Overflow } from './types.js';
 
@@ -12,7 +12,7 @@ export interface SessionModel {
   prompt(conversation: Conversation, known: readonly number[]): Promise<number[]>;
   /** `cache`: to be written before. */
   generate(
-    ids: readonly number[],
+    prompt: Prompt,
     options: StartOptions,
     signal: AbortSignal,
     cache: KvCache | undefined,
@@ -25,7 +25,7 @@ export interface Rules {
   readonly overflow: Overflow;
   /** How many of the first messages are never dropped. */
   readonly keep: number;
-  readonly template: Pick<Conversation, 'tools' | 'variables'>;
+  readonly template: Omit<Conversation, 'messages'>;
 }
 
 /** Where a session is. It is never changed but replaced, so that a fork has it too, and a turn that fails leaves it. */

@@ -1,7 +1,8 @@
 /** Checks what the caller gave of a session: names the option, what it should be and what it is. */
 
+import { checkChat } from '../chat-options.js';
 import { invalidOption } from '../errors.js';
-import { checkConversation, checkGenerate, checkMessages, checkNumber, checkString } from '../options.js';
+import { checkGenerate, checkMessages, checkNumber, checkString } from '../options.js';
 import type { GenerateOptions, Message } from '../types.js';
 import type { Rules, State } from './context.js';
 import type { Overflow, SessionOptions, Turn } from './types.js';
@@ -21,16 +22,16 @@ export function checkSession(options: SessionOptions): { settings: Settings; sta
     throw invalidOption('overflow', OVERFLOWS.map((name) => `'${name}'`).join(' or '), overflow);
   }
   if ('signal' in chat) throw invalidOption('signal', 'none: each turn has its own', chat.signal);
-  const { conversation, options: generate } = checkConversation(messages.length > 0 ? messages : ANY, chat);
+  const { conversation, options: generate } = checkChat(messages.length > 0 ? messages : ANY, chat);
   checkGenerate(generate);
-  const begun = messages.length > 0 ? conversation.messages : [];
+  const { messages: all, ...template } = conversation;
+  const begun = messages.length > 0 ? all : all.slice(0, -1);
   if (keep !== undefined) checkNumber('keep', keep, { min: 0, max: begun.length, integer: true });
-  const { tools, variables } = conversation;
-  const settings = { overflow, keep: keep ?? introduction(begun), template: { tools, variables }, generate };
+  const settings = { overflow, keep: keep ?? introduction(begun), template, generate };
   return { settings, state: { messages: begun, ids: [], dropped: { messages: 0, tokens: 0 } } };
 }
 
-/** What `checkConversation` is given where there is no message yet. */
+/** What is checked, behind the examples, where there is no message yet. */
 const ANY: readonly Message[] = [{ role: 'user', content: '' }];
 
 /** How many messages of the system it begins with. */

@@ -32,7 +32,7 @@ interface Header {
 
 export async function encodeSession(
   { name, fingerprint }: ModelInfo,
-  { overflow, keep, template: { tools, variables }, generate }: Settings,
+  { overflow, keep, template: { tools, ...template }, generate }: Settings,
   { messages, ids, dropped, behind }: State,
   cache: KvCache | undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -46,7 +46,7 @@ export async function encodeSession(
   const header: Header = {
     version: VERSION,
     model: { name, fingerprint },
-    options: { ...generate, ...(tools ? { tools } : {}), variables, messages, overflow, keep },
+    options: { ...generate, ...(tools ? { tools } : {}), ...template, messages, overflow, keep },
     ids,
     dropped,
     behind: behind ?? null,

@@ -92,20 +92,23 @@ export class ChatSession implements Session {
     const start = shifts ? { ...options, shiftBehind: told.behind } : options;
     const said: number[] = [];
     let text = '';
+    let reasoning = '';
     let over = false;
     const keep = (stopped: boolean, droppedTokens = 0) => {
       over = true;
       if (stopped && said.length === 0) return;
       this.#state = {
         ...state,
-        messages: [...state.messages, { role: 'assistant', content: prefix + text }],
+        messages: [...state.messages, answerOf(prefix + text, reasoning)],
         ids: [...state.ids, ...said],
         dropped: { ...state.dropped, tokens: state.dropped.tokens + droppedTokens },
       };
     };
     try {
-      for await (const piece of this.#model.generate(promptOf(told), start, signal, cache)) {
+      const prompt = { messages: [], ...this.#settings.template, ids: promptOf(told) };
+      for await (const piece of this.#model.generate(prompt, start, signal, cache)) {
         text += piece.text;
+        reasoning += piece.reasoning ?? '';
         if (piece.finish) keep(piece.finish.reason === 'abort', piece.finish.usage.droppedTokens);
         else said.push(piece.id);
         yield piece;
@@ -193,6 +196,11 @@ export class ChatSession implements Session {
     if (serializeError(error).code !== 'CHAT_TEMPLATE' || !unspoken) throw error;
     return { ...this.#state, messages, ids: [] };
   }
+}
+
+/** What a model thought, most templates leave out later. */
+function answerOf(content: string, reasoning: string): Message {
+  return { role: 'assistant', content, ...(reasoning ? { reasoning_content: reasoning } : {}) };
 }
 
 function disposed(): WeftError {

@@ -10,7 +10,7 @@ import type { ChatOptions, GenerateOptions, Message, Piece } from '../types.js';
 export type Overflow = 'error' | 'truncate-oldest-turns' | 'shift';
 
 /** How a session begins, and how it answers where a turn does not say otherwise. */
-export interface SessionOptions extends Omit<GenerateOptions, 'signal'>, Pick<ChatOptions, 'tools' | 'variables'> {
+export interface SessionOptions extends Omit<ChatOptions, 'signal'> {
   /** Default: none. */
   messages?: readonly Message[];
   /** Default `error`. */

@@ -174,6 +174,20 @@ test('sampling is by mode, or by the deprecated numbers', async (t) => {
   await assert.rejects(LanguageModel.create({ samplingMode: 'wild' }), named('TypeError', /wild/));
 });
 
+test('a model that thinks does not, and what it thinks all the same is no part of the answer', async (t) => {
+  const fake = new Talker({ answers: ['<think> well </think> fine'] });
+  fake.chat_template = () => '<think></think>';
+  const variables = [];
+  const { chat_prompt: write } = fake;
+  fake.chat_prompt = (conversation) => {
+    variables.push(JSON.parse(conversation).variables);
+    return write(conversation);
+  };
+  const session = await create(t, fake);
+  assert.equal((await session.prompt('a')).trim(), 'fine');
+  assert.equal(variables.at(-1).enable_thinking, false);
+});
+
 test('measureContextUsage says what a prompt takes, and takes nothing', async (t) => {
   const session = await create(t, new Talker(), { initialPrompts: [system] });
   const usage = session.contextUsage;

@@ -75,7 +75,8 @@ export class LanguageModel extends EventTarget {
         throw new DOMException(`the model \`${llm.info.name}\` has no chat template`, 'NotSupportedError');
       }
       const rules = { messages, keep: messages.length, overflow: 'truncate-oldest-turns' } as const;
-      const session = llm.session({ ...rules, ...sampling });
+      // the effort `none`
+      const session = llm.session({ ...rules, ...sampling, reasoning: 'off' });
       try {
         await session.append([], { signal });
       } catch (error) {

@@ -54,7 +54,7 @@ function randomCall(below, id, loaded) {
       { type: 'result', value: 'hi' },
     ],
     () => [
-      { type: 'generate', prompt: `${id} ${text}`, options: { stop: [], entropy: 1, constraint: null } },
+      { type: 'generate', prompt: `${id} ${text}`, options: { stop: [], keepSpecial: [], entropy: 1, constraint: null } },
       { type: 'end', text },
     ],
     () => [nonsense[below(nonsense.length)], { type: 'error' }],

@@ -48,6 +48,7 @@ main(async () => {
   for (const [title, file] of [
     ['Gemma 3 in a browser', 'gemma3'],
     ['MiniLM, a folder, in a browser', 'minilm'],
+    ["a server of OpenAI's API that is not ours", 'remote'],
   ]) {
     await check(title, async () => {
       const text = await run(process.execPath, ['--test', inRoot(`tests/web/models/${file}.test.mjs`)]);

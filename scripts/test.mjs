@@ -8,7 +8,8 @@ import { parseArgs } from 'node:util';
 import { build, grammar, modules, targetDir, wasmSize } from './lib/build.mjs';
 import { checkLicences } from './lib/licences.mjs';
 import { ensureModel } from './lib/model.mjs';
-import { ensurePackages, npm } from './lib/npm.mjs';
+import { ensurePackages, installed, npm } from './lib/npm.mjs';
+import { checkReference } from './lib/reference.mjs';
 import { inRoot, main, output, root, run, seconds, step } from './lib/run.mjs';
 import { ensureRust, ensureRustTools, ensureWasmClippy, wasmCargo, wasmToolchain } from './lib/rust.mjs';
 import { ensureTestPrograms } from './lib/system.mjs';
@@ -47,8 +48,10 @@ const checks = [
   { name: 'build', area: 'web', gate: true, run: build },
   { name: 'package tests', area: 'js', run: async () => nodeTests(await npm('test', '-w', 'weft-llm')) },
   { name: 'package and wasm sizes', area: 'packages', run: sizes },
+  { name: 'API reference', area: 'js', run: checkReference },
   { name: 'page types', area: 'js', run: quiet(() => npm('run', 'check', '-w', 'www')) },
   { name: 'page build', area: 'web', gate: true, run: quiet(() => npm('run', 'build', '-w', 'www')) },
+  { name: 'bundlers and snippets', area: 'web', run: bundlers },
   { name: 'browser tests', area: 'web', run: async () => nodeTests(await nodeTest('tests/web')) },
 ];
 
@@ -140,6 +143,11 @@ async function sizes() {
   if (over.length)
     throw new Error(over.map(([what, size, budget]) => `${what}: ${size}, the budget is ${budget}`).join('\n'));
   return measured.map(([what, size, budget]) => `${what} ${size} of ${budget}`).join('; ');
+}
+
+async function bundlers() {
+  await installed('tests/bundlers');
+  return nodeTests(await nodeTest('tests/bundlers'));
 }
 
 /** Runs the test files of a folder one after the other: each has a browser, and some a model, to themselves. */

@@ -46,7 +46,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             for (var i = 0u; i < HEAD_QUADS; i++) {
                 products += query[i] * k_cache[row + i];
             }
-            let score = bounded(dot(products, vec4(1.0)));
+            var score = bounded(dot(products, vec4(1.0)));
+#ifdef ALIBI
+            score -= slope(head) * f32(end_position(token) - 1u - start - p);
+#endif
             weights[p] = score;
             lane_maximum = max(lane_maximum, score);
         }

@@ -48,6 +48,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 #ifdef CAP
             weights[g] = params.cap * tanh(clamp(weights[g] / params.cap, vec4(-15.0), vec4(15.0)));
 #endif
+#ifdef ALIBI
+            weights[g] -= slope(kv_head * GROUP + g) * vec4<f32>(end_position(token) - 1u - positions);
+#endif
             let scores = select(weights[g], vec4(LOWEST), beyond);
             let maximum = max(maxima[g], max(max(scores.x, scores.y), max(scores.z, scores.w)));
             weights[g] = exp(scores - maximum);

@@ -11,9 +11,11 @@ mod embedding;
 pub mod encoder;
 mod encoder_programs;
 mod estimate;
+mod kv;
 mod loaded;
 mod loading;
 mod programs;
+mod prompt;
 mod scoring;
 mod types;
 
@@ -24,7 +26,7 @@ use crate::model::kv_cache::shared_prefix;
 use crate::ops::sample::INVALID_ID;
 use crate::record::Step;
 use crate::sampling::{Sampler, log_probability, log_sum_exp, most_likely};
-use crate::tokenizer::{ChatTemplate, Conversation, Detokenizer, EncodeOptions, RenderOptions, StopMatcher, Tokenizer};
+use crate::tokenizer::{ChatTemplate, Detokenizer, StopMatcher, Tokenizer};
 use crate::{Error, Result};
 
 pub use embedding::EmbedOptions;
@@ -32,16 +34,21 @@ pub use estimate::{Estimate, Estimator};
 pub use loaded::Loaded;
 pub use loading::Loading;
 use programs::Programs;
+use types::About;
 pub use types::{Event, FinishReason, GenerateOptions, Info, TokenLogprob, TokenLogprobs};
 
 /// A generation that is under way.
 struct Generation {
-    /// The prompt and what was generated.
+    /// The prompt and what was generated, without what was dropped.
     tokens: Vec<u32>,
+    /// Of them, those that are computed in chunks.
     prompt_len: usize,
     /// Prompt tokens that were in the KV cache already.
     cached: usize,
+    generated: usize,
     max_tokens: usize,
+    prefill: bool,
+    shift_behind: Option<usize>,
     ignore_eos: bool,
     sampler: Sampler,
     /// How many alternatives to tell the log-probabilities of; `None`: not even of the token.
@@ -64,11 +71,12 @@ pub struct Session {
     decoder: Decoder,
     tokenizer: Tokenizer,
     chat_template: Option<ChatTemplate>,
-    parameters: u64,
-    quantization: &'static str,
+    about: About,
     programs: Programs,
     /// Tokens whose keys and values are in the KV cache.
     cached: Vec<u32>,
+    /// Tokens that the last generation dropped to make room.
+    dropped: usize,
     generation: Option<Generation>,
 }
 
@@ -78,11 +86,11 @@ impl Session {
         decoder: Decoder,
         tokenizer: Tokenizer,
         chat_template: Option<ChatTemplate>,
-        (parameters, quantization): (u64, &'static str),
+        about: About,
         programs: Programs,
     ) -> Self {
-        let (cached, generation) = (Vec::new(), None);
-        Self { engine, decoder, tokenizer, chat_template, parameters, quantization, programs, cached, generation }
+        let (cached, dropped, generation) = (Vec::new(), 0, None);
+        Self { engine, decoder, tokenizer, chat_template, about, programs, cached, dropped, generation }
     }
 
     /// Runs every program of a generation once and forgets the result: what is still being compiled, and what is wrong with
@@ -118,8 +126,9 @@ impl Session {
             mask_token: None,
             name: config.name.clone(),
             architecture: config.architecture.name.into(),
-            parameters: self.parameters,
-            quantization: self.quantization.to_string(),
+            parameters: self.about.parameters,
+            quantization: self.about.quantization.to_string(),
+            fingerprint: format!("{:016x}", self.about.fingerprint),
             layers: config.layers,
             hidden_size: config.hidden,
             vocabulary_size: self.decoder.vocab,
@@ -146,26 +155,6 @@ impl Session {
         self.engine.as_ref()
     }
 
-    /// A conversation in the form that the model was trained on, ready for its answer. `now`: seconds since 1970
-    /// on the user's clock, for templates that print the date. Special tokens that it spells are plain text. Errors: `ChatTemplate`.
-    pub fn chat_prompt(&self, conversation: &Conversation, now: i64) -> Result<Vec<u32>> {
-        let template = self.chat_template.as_ref().ok_or_else(|| {
-            Error::ChatTemplate("the model file has none: use generate() with a prompt of your own".into())
-        })?;
-        let token = |id: Option<u32>| id.and_then(|id| self.tokenizer.token(id)).unwrap_or_default();
-        let Conversation { messages, tools, variables } = conversation.map_texts(&|text| self.tokenizer.literal(text));
-        let options = RenderOptions {
-            add_generation_prompt: true,
-            bos_token: token(self.tokenizer.bos()),
-            eos_token: token(self.tokenizer.eos()),
-            tools: tools.as_ref(),
-            now: Some(now),
-            extra: variables,
-        };
-        let text = template.render(&messages, &options)?;
-        self.tokenizer.encode(&text, EncodeOptions { add_special: false, parse_special: true })
-    }
-
     /// Begins to continue `prompt`; ends what was under way. `entropy` is the seed where the options have none. Errors:
     /// `ContextOverflow`, `InvalidOption`.
     pub fn start(&mut self, prompt: Vec<u32>, options: GenerateOptions, entropy: u64) -> Result<()> {
@@ -178,6 +167,7 @@ impl Session {
         // The last token is always computed again: its logits are not in the cache.
         let cached = shared_prefix(&self.cached, &prompt).min(prompt.len() - 1);
         self.cached.truncate(cached);
+        self.dropped = 0;
         let sampler = Sampler::new(options.sampling, entropy)?;
         let on_device = match (&self.programs.device, sampler.device_values()) {
             (Some(programs), Some(values)) if options.top_logprobs.is_none() && !options.constrained => {
@@ -190,6 +180,9 @@ impl Session {
             prompt_len: prompt.len(),
             tokens: prompt,
             cached,
+            generated: 0,
+            prefill: options.prefill,
+            shift_behind: options.shift_behind,
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
             ignore_eos: options.ignore_eos,
             sampler,
@@ -212,12 +205,13 @@ impl Session {
             return Ok(());
         }
         self.check_ids(generated)?;
-        let Some(generation) = &mut self.generation else { return Err(not_started("resume")) };
+        let Some(mut generation) = self.generation.take() else { return Err(not_started("resume")) };
         for &id in generated {
             // every id took one draw
             generation.sampler.random();
-            generation.push(id, &self.tokenizer, self.decoder.context)?;
+            self.push(&mut generation, id)?;
         }
+        self.generation = Some(generation);
         Ok(())
     }
 
@@ -276,13 +270,21 @@ impl Session {
         self.generation.as_ref().map_or(0, |generation| generation.cached)
     }
 
+    /// Tokens that the last generation dropped behind [`GenerateOptions::shift_behind`].
+    pub fn dropped_tokens(&self) -> usize {
+        self.dropped
+    }
+
     async fn advance(&mut self, generation: &mut Generation) -> Result<Event> {
         if let Some(reason) = generation.finish {
             return Ok(generation.end(reason));
         }
         let (done, known) = (self.cached.len(), generation.tokens.len());
         let end = generation.computed_with(done, self.programs.rows);
-        if end < known {
+        if generation.prefill && done == known {
+            return Ok(generation.end(FinishReason::Length));
+        }
+        if end < known || generation.prefill {
             let program = if end - done == 1 { self.programs.decode } else { self.programs.prompt };
             self.run(program, &generation.tokens[done..end])?;
             self.engine.synchronize().await?;
@@ -302,8 +304,28 @@ impl Session {
         if !generation.ignore_eos && self.tokenizer.is_end_of_generation(id) {
             return Ok(generation.end(FinishReason::Stop));
         }
-        let text = generation.push(id, &self.tokenizer, self.decoder.context)?;
+        let text = self.push(generation, id)?;
         Ok(Event::Token { id, text, logprobs })
+    }
+
+    /// Takes the next id; returns the text that became certain with it. A full context ends the answer, or makes room.
+    fn push(&mut self, generation: &mut Generation, id: u32) -> Result<String> {
+        let text = generation.push(id, &self.tokenizer)?;
+        let (known, context) = (generation.tokens.len(), self.decoder.context);
+        if generation.finish.is_none() && known >= context {
+            match generation.shift_behind.filter(|behind| behind.saturating_add(1) < context) {
+                Some(behind) => {
+                    // What comes behind moves to other positions, and saw what is dropped: it is computed again.
+                    let drop = (known - behind).div_ceil(2);
+                    generation.tokens.drain(behind..behind + drop);
+                    generation.prompt_len = generation.tokens.len();
+                    self.cached.truncate(behind);
+                    self.dropped += drop;
+                }
+                None => generation.finish = Some(FinishReason::Length),
+            }
+        }
+        Ok(text)
     }
 
     /// The id after `generation.tokens`, as the engine samples it. Keeps as many steps queued as the engine wants.
@@ -313,7 +335,8 @@ impl Session {
             return Err(Error::Internal { op: "sample", expected, got: "none".into() });
         };
         let known = generation.tokens.len();
-        let most = generation.prompt_len.saturating_add(generation.max_tokens).min(self.decoder.context);
+        let left = generation.max_tokens - generation.generated;
+        let most = known.saturating_add(left).min(self.decoder.context);
         while known + generation.ahead < most && generation.ahead < device.depth() {
             // the oldest step takes the ids that the host knows, the others that of the step before
             let position = if generation.ahead == 0 { self.cached.len() } else { known + generation.ahead - 1 };
@@ -377,15 +400,14 @@ impl Generation {
         if done < self.prompt_len { (done + rows).min(self.prompt_len) } else { done + 1 }
     }
 
-    /// Takes the next id; returns the text that became certain with it.
-    fn push(&mut self, id: u32, tokenizer: &Tokenizer, context: usize) -> Result<String> {
+    fn push(&mut self, id: u32, tokenizer: &Tokenizer) -> Result<String> {
         self.tokens.push(id);
+        self.generated += 1;
         let piece = self.detokenizer.push(tokenizer, id)?;
         let outcome = self.stops.push(&piece);
-        let generated = self.tokens.len() - self.prompt_len;
         self.finish = match outcome.stopped {
             Some(_) => Some(FinishReason::Stop),
-            None if self.tokens.len() >= context || generated >= self.max_tokens => Some(FinishReason::Length),
+            None if self.generated >= self.max_tokens => Some(FinishReason::Length),
             None => None,
         };
         Ok(outcome.emit)

@@ -242,7 +242,7 @@ impl Llm {
         self.model.tokenizer().decode(ids, false).map_err(to_js)
     }
 
-    /// A conversation as JSON, `{ messages, tools, variables }` → the ids of the model's own prompt for it.
+    /// A conversation as JSON, `{ messages, tools, variables, complete, prefix }` → the ids of the model's own prompt for it.
     pub fn chat_prompt(&mut self, conversation: &str) -> Result<Uint32Array, JsValue> {
         let conversation: Conversation = from_json("messages", conversation)?;
         let now = Date::new_0();
@@ -309,6 +309,37 @@ impl Llm {
     /// A token that ends an answer.
     pub fn end_id(&self) -> Option<u32> {
         self.model.tokenizer().ends().first().copied()
+    }
+
+    /// `prompt` with the ids of `known` for as long as they spell the same.
+    pub fn reuse(&mut self, known: &[u32], prompt: &[u32]) -> Result<Uint32Array, JsValue> {
+        let ids = self.model.decoder("chat").and_then(|session| session.reuse(known, prompt)).map_err(to_js)?;
+        Ok(Uint32Array::from(ids.as_slice()))
+    }
+
+    /// Keys and values of the first `tokens` tokens in one layer.
+    pub async fn read_kv(&mut self, layer: usize, tokens: usize) -> Result<Float32Array, JsValue> {
+        let session = self.model.decoder("generate").map_err(to_js)?;
+        Ok(Float32Array::from(session.read_kv(layer, tokens).await.map_err(to_js)?.as_slice()))
+    }
+
+    /// Writes what `read_kv` gave.
+    pub async fn write_kv(&mut self, layer: usize, tokens: usize, values: Vec<f32>) -> Result<(), JsValue> {
+        let session = self.model.decoder("generate").map_err(to_js)?;
+        session.write_kv(layer, tokens, &values).await.map_err(to_js)
+    }
+
+    /// After every layer was written: whose keys and values they are.
+    pub fn restored(&mut self, ids: Vec<u32>) -> Result<(), JsValue> {
+        self.model.decoder("generate").and_then(|session| session.restored(ids)).map_err(to_js)
+    }
+
+    /// Tokens that the last generation dropped to make room.
+    pub fn dropped_tokens(&self) -> usize {
+        match &self.model {
+            Loaded::Decoder(session) => session.dropped_tokens(),
+            Loaded::Encoder(_) => 0,
+        }
     }
 
     /// Ends what is under way.

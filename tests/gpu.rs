@@ -113,9 +113,23 @@ fn a_layer_is_six_dispatches() {
         let mut layer = Recording::default();
         layer.push(linear(x, norm, matrix(width, hidden), Epilogue::RopeAppend(rope), qkv)).unwrap();
         let scale = 0.25;
-        let (cap, window, causal, q, y) = (None, None, true, qkv, attn);
+        let (cap, alibi, window, causal, q, y) = (None, None, None, true, qkv, attn);
         layer
-            .push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, causal, y })
+            .push(Attention {
+                q,
+                k_cache,
+                v_cache,
+                context,
+                heads,
+                kv_heads,
+                head_dim,
+                scale,
+                cap,
+                alibi,
+                window,
+                causal,
+                y,
+            })
             .unwrap();
         layer.push(linear(attn, None, matrix(hidden, hidden), Epilogue::ACCUMULATE, x)).unwrap();
         layer.push(linear(x, norm, matrix(2 * ffn, hidden), Epilogue::Activate(Activation::SWIGLU), inner)).unwrap();

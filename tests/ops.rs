@@ -365,22 +365,57 @@ fn attention() {
                 let shape = format!("{heads}/{kv_heads} × {head_dim}, window {window:?}, cap {cap:?}, causal {causal}");
                 let name = format!("{shape}, tokens {tokens}/{capacity} at {position}");
                 suite.case(name, position, &vec![0; tokens], |s: &mut Setup| Attention {
-                    q: s.tensor(capacity, (heads + 2 * kv_heads) * head_dim),
-                    k_cache: s.tensor(kv_heads * context, head_dim).buffer,
-                    v_cache: s.tensor(kv_heads * context, head_dim).buffer,
-                    context,
-                    heads,
-                    kv_heads,
-                    head_dim,
-                    // far from uniform weights
-                    scale: 4.0 / (head_dim as f32).sqrt(),
                     cap,
                     window,
                     causal,
-                    y: s.output(capacity, heads * head_dim),
+                    ..attention_of((heads, kv_heads, head_dim), context, capacity, s)
                 });
             }
         }
     }
     suite.report("attention");
+}
+
+/// Over all positions, with weights far from uniform.
+fn attention_of(
+    (heads, kv_heads, head_dim): (usize, usize, usize),
+    context: usize,
+    capacity: usize,
+    s: &mut Setup,
+) -> Attention {
+    Attention {
+        q: s.tensor(capacity, (heads + 2 * kv_heads) * head_dim),
+        k_cache: s.tensor(kv_heads * context, head_dim).buffer,
+        v_cache: s.tensor(kv_heads * context, head_dim).buffer,
+        context,
+        heads,
+        kv_heads,
+        head_dim,
+        scale: 4.0 / (head_dim as f32).sqrt(),
+        cap: None,
+        alibi: None,
+        window: None,
+        causal: true,
+        y: s.output(capacity, heads * head_dim),
+    }
+}
+
+#[test]
+fn attention_with_linear_biases() {
+    let mut suite = Suite::new();
+    for shape in [(1, 1, 8), (3, 3, 12), (5, 5, 4), (8, 2, 64), (12, 4, 20)] {
+        for (tokens, capacity) in TOKENS {
+            for (position, window, cap, bias) in [(130, None, None, 8.0), (63, Some(70), Some(2.0), 16.0)] {
+                let shape_and_bias = format!("{shape:?}, bias {bias}, cap {cap:?}, window {window:?}");
+                let name = format!("{shape_and_bias}, tokens {tokens}/{capacity} at {position}");
+                suite.case(name, position, &vec![0; tokens], |s: &mut Setup| Attention {
+                    alibi: Some(bias),
+                    cap,
+                    window,
+                    ..attention_of(shape, 171, capacity, s)
+                });
+            }
+        }
+    }
+    suite.report("attention with linear biases");
 }

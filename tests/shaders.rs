@@ -75,11 +75,26 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     }
     for rows in [1, 2] {
         let (q, y) = (tensor(rows), Tensor { buffer, rows, cols: heads * head_dim });
-        for cap in [None, Some(50.0)] {
+        for (cap, alibi) in [(None, None), (Some(50.0), None), (None, Some(8.0)), (Some(50.0), Some(8.0))] {
             let (scale, window, causal) = (1.0, Some(9), true);
-            let attention =
-                Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, causal, y };
-            commands.push(attention.into());
+            commands.push(
+                Attention {
+                    q,
+                    k_cache,
+                    v_cache,
+                    context,
+                    heads,
+                    kv_heads,
+                    head_dim,
+                    scale,
+                    cap,
+                    alibi,
+                    window,
+                    causal,
+                    y,
+                }
+                .into(),
+            );
         }
     }
     for activation in [Activation::SWIGLU, PLAIN_GELU] {

@@ -60,6 +60,7 @@ fn kernels_stay_faster_than_the_reference() {
         head_dim: 64,
         scale: 0.125,
         cap: None,
+        alibi: None,
         window: None,
         causal: true,
         y: s.output(1, 9 * 64),

@@ -50,10 +50,20 @@ enum Atom {
 }
 
 const TYPES: &[&str] = &["null", "boolean", "object", "array", "number", "integer", "string", "thing"];
-const FORMATS: &[&str] = &["date", "date-time", "time", "email", "uri", "uuid", "ipv4", "hostname", "duration", "shape"];
+const FORMATS: &[&str] =
+    &["date", "date-time", "time", "email", "uri", "uuid", "ipv4", "hostname", "duration", "shape"];
 const REFS: &[&str] = &["#", "#/$defs/0", "#/$defs/1", "#/properties/a", "#/$defs/", "other.json", "#a"];
-const KEYS: &[&str] =
-    &["not", "if", "then", "patternProperties", "propertyNames", "contains", "unevaluatedProperties", "$defs", "x-guidance"];
+const KEYS: &[&str] = &[
+    "not",
+    "if",
+    "then",
+    "patternProperties",
+    "propertyNames",
+    "contains",
+    "unevaluatedProperties",
+    "$defs",
+    "x-guidance",
+];
 
 fn pick<T: Copy>(list: &[T], index: u8) -> T {
     list[usize::from(index) % list.len()]
@@ -93,7 +103,8 @@ impl Schema {
                 let names: Vec<&str> = properties.iter().map(|(index, _)| name(*index)).collect();
                 set("type", Some("object".into()));
                 set("required", Some(names.iter().take(required.into()).copied().collect()));
-                let properties = properties.into_iter().map(|(index, schema)| (name(index).to_string(), schema.value()));
+                let properties =
+                    properties.into_iter().map(|(index, schema)| (name(index).to_string(), schema.value()));
                 set("properties", Some(Value::Object(properties.collect())));
                 set("additionalProperties", additional.map(|schema| schema.value()));
                 set("maxProperties", most.map(Into::into));
@@ -195,7 +206,12 @@ fn check(constraint: &Value, text: &[u8]) {
     if let Some(choices) = constraint["choices"].as_array() {
         assert!(choices.iter().any(|choice| choice.as_str().unwrap().as_bytes() == text), "{shown:?} is no choice");
     } else if let Some(schema) = constraint.get("jsonSchema") {
-        let value: Value = serde_json::from_slice(text).unwrap_or_else(|error| panic!("{shown:?}: {error}"));
+        let value: Value = match serde_json::from_slice(text) {
+            Ok(value) => value,
+            // JSON allows 1e999; what holds it is for the reader to find.
+            Err(error) if error.to_string().contains("out of range") => return,
+            Err(error) => panic!("{shown:?}: {error}"),
+        };
         let is_one_of = |values: &Vec<Value>| values.iter().any(|each| *each == value);
         assert!(schema["enum"].as_array().is_none_or(is_one_of), "{shown:?} is not of {}", schema["enum"]);
     }

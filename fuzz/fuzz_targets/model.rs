@@ -69,7 +69,18 @@ impl From<Stored> for Value {
 
 /// Those whose tensors have Llama's names.
 const ARCHITECTURES: &[&str] = &[
-    "llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3", "smollm3", "granite", "stablelm", "starcoder2", "olmoe",
+    "llama",
+    "qwen2",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "phi3",
+    "smollm3",
+    "granite",
+    "stablelm",
+    "starcoder2",
+    "olmoe",
 ];
 
 /// Every key that is read.

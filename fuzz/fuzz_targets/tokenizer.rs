@@ -26,7 +26,8 @@ struct Input {
 
 const KINDS: &[&str] = &["llama", "gpt2", "t5", "bert", "gemma4"];
 
-const PRE: &[&str] = &["default", "gpt-2", "llama-bpe", "qwen2", "smollm", "nobody's", "gpt-4o", "tekken", "deepseek-llm"];
+const PRE: &[&str] =
+    &["default", "gpt-2", "llama-bpe", "qwen2", "smollm", "nobody's", "gpt-4o", "tekken", "deepseek-llm"];
 
 impl Input {
     fn kind(&self) -> &'static str {

@@ -19,8 +19,12 @@ import {
   transfersOf,
 } from './options.js';
 import { bestOf, rankLabels, scoreOf } from './prompting.js';
-import type { Call, EncodeTask, LoadedInfo, Port, Prompt, Reply, Request, ScoreCall } from './protocol.js';
+import type { Call, EncodeTask, KvCache, LoadedInfo, Port, Prompt, Reply, Request, ScoreCall } from './protocol.js';
 import type { ScoredText } from './scoring.js';
+import type { SessionModel } from './session/context.js';
+import { checkSession } from './session/options.js';
+import { decodeSession } from './session/saved.js';
+import { ChatSession } from './session/session.js';
 import type {
   Chat,
   ClassifyOptions,
@@ -143,6 +147,15 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     return generate(checked.conversation, checked.options);
   };
   const score = (call: ScoreCall, signal?: AbortSignal) => promised(connection, call, signal) as Promise<ScoredText[]>;
+  const ofSessions: SessionModel = {
+    get info() {
+      return info;
+    },
+    prompt: (conversation, known) => connection.request({ type: 'prompt', conversation, known }) as Promise<number[]>,
+    generate: (prompt, options, signal, cache) =>
+      pieces(connection, { type: 'generate', prompt, options, ...(cache ? { cache } : {}) }, signal),
+    readCache: (ids) => connection.request({ type: 'readCache', ids }) as Promise<KvCache['layers']>,
+  };
   const llm: Llm = {
     get info() {
       return info;
@@ -151,6 +164,14 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
       return generate(typeof prompt === 'string' ? checkString('prompt', prompt) : checkIds('prompt', prompt), options);
     },
     chat: Object.assign(answer, { completions: createChatCompletions(() => llm) }),
+    session(options = {}) {
+      const { settings, state } = checkSession(options);
+      return new ChatSession(ofSessions, settings, state);
+    },
+    async restore(saved) {
+      const { settings, state } = await decodeSession(saved, info);
+      return new ChatSession(ofSessions, settings, state);
+    },
     completions: createCompletions(() => llm),
     embeddings: createEmbeddings(() => llm),
     async embed(texts, options = {}) {

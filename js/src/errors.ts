@@ -11,6 +11,8 @@ export type ErrorCode =
   | 'NETWORK'
   | 'FILE_CHANGED'
   | 'INTEGRITY'
+  // a server that answers in the model's place
+  | 'SERVER'
   // the machine
   | 'GPU_UNAVAILABLE'
   | 'DEVICE_LOST'
@@ -28,6 +30,7 @@ export type ErrorCode =
   | 'UNSUPPORTED_TASK'
   | 'CHAT_TEMPLATE'
   | 'INVALID_CONSTRAINT'
+  | 'INVALID_SESSION'
   | 'DISPOSED'
   // a bug in weft
   | 'INTERNAL';

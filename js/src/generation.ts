@@ -2,8 +2,9 @@
 
 import type { Constrained, Constraints } from './constraints.js';
 import { prepare, type Prepared } from './conversation.js';
+import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
-import type { Prompt, StartOptions } from './protocol.js';
+import type { KvCache, Prompt, StartOptions } from './protocol.js';
 import type { Thoughts } from './reasoning.js';
 import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
 import type { Finish, FinishReason, Piece, TokenLogprobs, Usage } from './types.js';
@@ -16,6 +17,7 @@ export async function generate(
   constraints: Constraints,
   signal: AbortSignal,
   emit: (piece: Piece) => void,
+  cache?: KvCache,
 ): Promise<void> {
   const clock = new Clock();
   const generated: number[] = [];
@@ -31,11 +33,12 @@ export async function generate(
         const { ids, thoughts } = prepared;
         const wanted = constraint ?? prepared.constraint;
         if (wanted !== null) constrained ??= await constraints.open(llm, wanted);
+        if (cache) await writeCache(llm, cache);
         const keepSpecial = [...options.keepSpecial, ...prepared.keepSpecial];
         llm.start(ids, JSON.stringify({ ...options, keepSpecial, constrained: wanted !== null }));
         if (generated.length === 0) clock.prompt(ids.length, llm.cached_tokens());
         llm.resume(Uint32Array.from(generated));
-        return await run(llm, constrained, thoughts, signal, clock, (piece) => {
+        return await run(llm, constrained, thoughts, options.shiftBehind !== undefined, signal, clock, (piece) => {
           if (piece.id !== null) {
             generated.push(piece.id);
             model.progressed();
@@ -62,13 +65,14 @@ async function run(
   llm: RuntimeLlm,
   constrained: Constrained | undefined,
   thoughts: Thoughts | undefined,
+  shifts: boolean,
   signal: AbortSignal,
   clock: Clock,
   emit: (piece: Piece) => void,
 ): Promise<void> {
   const finish = (reason: FinishReason): Finish => ({
     reason,
-    usage: clock.usage(),
+    usage: { ...clock.usage(), ...(shifts ? { droppedTokens: llm.dropped_tokens() } : {}) },
     ...(constrained ? { fits: constrained.fits } : {}),
   });
   const turns = new Turns();

@@ -306,7 +306,7 @@ const RANGES = {
   seed: { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true },
 } satisfies Record<string, Range>;
 
-function checkNumber(name: string, value: unknown, { min, max, integer }: Range): void {
+export function checkNumber(name: string, value: unknown, { min, max, integer }: Range): void {
   const fits = integer ? Number.isInteger(value) : Number.isFinite(value);
   if (fits && Number(value) >= min && Number(value) <= max) return;
   const kind = integer ? 'an integer' : 'a number';

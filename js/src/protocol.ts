@@ -31,6 +31,10 @@ export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
   readonly constraint: string | null;
   /** The seed where the caller gave none. */
   readonly entropy: number;
+  /** Ends when the prompt is in the KV cache. */
+  readonly prefill?: boolean;
+  /** When the context is full, drops the older half of the tokens behind so many first ones, and goes on. */
+  readonly shiftBehind?: number;
 }
 
 /** What a chat template makes a prompt of. */
@@ -42,6 +46,16 @@ export interface Conversation {
   /** Default `auto`. */
   readonly reasoning?: NonNullable<ChatOptions['reasoning']>;
   readonly variables: Readonly<Record<string, unknown>>;
+  /** Whether no answer follows. */
+  readonly complete?: boolean;
+  /** How the answer begins. */
+  readonly prefix?: string;
+}
+
+/** Keys and values of tokens, layer by layer. */
+export interface KvCache {
+  readonly ids: readonly number[];
+  readonly layers: readonly Float32Array[];
 }
 
 /** A text, the ids of one, or what the chat template makes one of. */
@@ -86,7 +100,17 @@ export type Call =
       readonly store: StoreOptions | null;
       readonly fetchPort: MessagePort | null;
     }
-  | { readonly type: 'generate'; readonly prompt: Prompt; readonly options: StartOptions }
+  | {
+      readonly type: 'generate';
+      readonly prompt: Prompt;
+      readonly options: StartOptions;
+      /** To be written before, where it was read in another page. */
+      readonly cache?: KvCache;
+    }
+  /** The ids of a conversation: those of `known` as far as they spell the same. */
+  | { readonly type: 'prompt'; readonly conversation: Conversation; readonly known: readonly number[] }
+  /** The layers of a {@link KvCache}. */
+  | { readonly type: 'readCache'; readonly ids: readonly number[] }
   | { readonly type: 'encode'; readonly task: EncodeTask }
   | {
       readonly type: 'score';
@@ -118,7 +142,7 @@ export type Reply =
   | {
       readonly type: 'result';
       readonly id: number;
-      readonly value: LoadedInfo | Encoded | ScoredText[] | Estimate | number[] | string;
+      readonly value: LoadedInfo | Encoded | ScoredText[] | Estimate | KvCache['layers'] | number[] | string;
     }
   /** The model was loaded again. */
   | { readonly type: 'reload'; readonly info: LoadedInfo }

@@ -103,6 +103,15 @@ export interface RuntimeLlm {
   cached_tokens(): number;
   /** Log-probabilities of `ids[from..]` after what stands before them; with `end` also of the answer's end. */
   score(ids: Uint32Array, from: number, end: boolean): Promise<Float32Array>;
+  /** Of the last generation, behind `shiftBehind`. */
+  dropped_tokens(): number;
+  /** `prompt` with the ids of `known` for as long as they spell the same. */
+  reuse(known: Uint32Array, prompt: Uint32Array): Uint32Array;
+  /** Keys and values of the first tokens in the KV cache, of one layer. */
+  read_kv(layer: number, tokens: number): Promise<Float32Array>;
+  /** Writes these; the KV cache is nobody's until `restored` says whose. */
+  write_kv(layer: number, tokens: number, values: Float32Array): Promise<void>;
+  restored(ids: Uint32Array): void;
   embed(text: string, options: string): Promise<Float32Array>;
   classify(text: string, pair: string | undefined, truncate: boolean): Promise<string>;
   rerank(query: string, document: string, truncate: boolean): Promise<string>;

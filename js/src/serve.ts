@@ -9,6 +9,7 @@ import { encode } from './encoding.js';
 import { estimate } from './estimate.js';
 import { serializeError, WeftError, type SerializedError } from './errors.js';
 import { generate, unstarted } from './generation.js';
+import { readCache } from './kv-cache.js';
 import { load, type Start } from './load.js';
 import { Model } from './model.js';
 import type { Call, LoadCall, Port, Reply, Request } from './protocol.js';
@@ -128,7 +129,20 @@ export class Host {
     switch (call.type) {
       case 'generate': {
         const emit = (piece: Piece) => port.postMessage({ type: 'piece', id, piece });
-        return generate(model, call.prompt, call.options, this.#constraints, signal, emit);
+        return generate(model, call.prompt, call.options, this.#constraints, signal, emit, call.cache);
+      }
+      case 'prompt': {
+        const llm = await model.get();
+        const ids = llm.chat_prompt(JSON.stringify(call.conversation));
+        const value = Array.from(llm.reuse(Uint32Array.from(call.known), ids));
+        return port.postMessage({ type: 'result', id, value });
+      }
+      case 'readCache': {
+        const value = await readCache(model, call.ids, this.#constraints, signal);
+        return port.postMessage(
+          { type: 'result', id, value },
+          value.map(({ buffer }) => buffer as ArrayBuffer),
+        );
       }
       case 'encode':
       case 'score': {

@@ -1,6 +1,9 @@
 /** The contract of the package: everything an app sees, and nothing else. */
 
 import type { ChatCompletions, Completions, Embeddings } from './openai/types.js';
+import type { Session, SessionOptions } from './session/types.js';
+
+export type * from './session/types.js';
 
 /**
  * Where a file comes from: a URL, `hf:owner/repository/path@revision` (`main` where no revision is named), a file that the user
@@ -264,6 +267,8 @@ export interface Usage {
   readonly promptTokens: number;
   /** How many of them were still in the KV cache from the call before. */
   readonly cachedTokens: number;
+  /** How many of the oldest were dropped while the answer was written; only in a session whose overflow is `shift`. */
+  readonly droppedTokens?: number;
   readonly completionTokens: number;
   /** From the call to the first token. */
   readonly timeToFirstTokenMs: number;
@@ -432,6 +437,8 @@ export interface ModelInfo extends Sharing {
   readonly parameters: number;
   /** For example `Q4_1`: the type that holds most weights. */
   readonly quantization: string;
+  /** Tells models apart, of their tensors and how these begin: 16 hexadecimal digits. */
+  readonly fingerprint: string;
   readonly layers: number;
   readonly hiddenSize: number;
   readonly vocabularySize: number;
@@ -530,6 +537,10 @@ export interface Llm {
   generate(prompt: string | readonly number[], options?: GenerateOptions): AsyncIterable<Piece>;
   /** Answers a conversation. */
   readonly chat: Chat;
+  /** A conversation that goes on: each turn computes only what is new. */
+  session(options?: SessionOptions): Session;
+  /** A session that was saved, also in another page. Errors: `INVALID_SESSION` where it is none, or one of another model. */
+  restore(saved: Uint8Array | ArrayBuffer): Promise<Session>;
   /** Continues a text, asked and answered in OpenAI's shape. */
   readonly completions: Completions;
   /** `embed` in OpenAI's shape. */

@@ -32,6 +32,9 @@ const nonsense = [
   { type: '__proto__' },
   { type: 'constructor' },
   { type: 'generate' },
+  { type: 'prompt' },
+  { type: 'readCache' },
+  { type: 'readCache', ids: 7 },
   { type: 'encode' },
   { type: 'score' },
   { type: 'encode', task: { name: 'nonsense', text: 'a' } },
@@ -54,7 +57,11 @@ function randomCall(below, id, loaded) {
       { type: 'result', value: 'hi' },
     ],
     () => [
-      { type: 'generate', prompt: `${id} ${text}`, options: { stop: [], keepSpecial: [], entropy: 1, constraint: null } },
+      {
+        type: 'generate',
+        prompt: `${id} ${text}`,
+        options: { stop: [], keepSpecial: [], entropy: 1, constraint: null },
+      },
       { type: 'end', text },
     ],
     () => [nonsense[below(nonsense.length)], { type: 'error' }],

@@ -11,11 +11,17 @@ export async function ensurePackages() {
   if (major < oldestNode[0] || (major === oldestNode[0] && minor < oldestNode[1])) {
     throw new Remedy(`Node ${process.versions.node} is too old. Install Node ${oldestNode.join('.')} or newer.`);
   }
-  const lock = inRoot('package-lock.json');
+  await installed();
+}
+
+/** Installs what the lock file of a folder says: of the repository's root, or of one that is kept apart from the product. */
+export async function installed(folder = '') {
+  const lock = inRoot(folder, 'package-lock.json');
   // npm writes this file when it is done, so an interrupted install does not count.
-  const done = inRoot('node_modules/.package-lock.json');
+  const done = inRoot(folder, 'node_modules/.package-lock.json');
   if (existsSync(done) && statSync(done).mtimeMs >= statSync(lock).mtimeMs) return;
-  await step('npm ci', async () => void (await npm('ci', '--no-audit', '--no-fund')));
+  const ci = () => run(which('npm') ?? 'npm', ['ci', '--no-audit', '--no-fund'], { cwd: inRoot(folder) });
+  await step(`npm ci${folder && ` in ${folder}`}`, async () => void (await ci()));
 }
 
 /** Runs npm in the repository's root. */

@@ -2,6 +2,7 @@
 // positions p ≤ position + t; or with CAUSAL = 0 over all up to the step's last token
 //
 // CAP bounds the scores by cap · tanh(score / cap).
+// ALIBI then lowers them by slope(head) for each position between key and query.
 // PARTIAL: the positions are cut into SPLITS pieces of SPLIT each, and each piece leaves its maximum, its sum and its
 // weighted values for attention_merge. Pieces past what the token sees do nothing.
 #import step
@@ -11,6 +12,7 @@ struct Params {
     rows: u32, // capacity of y
     scale: f32,
     cap: f32,
+    alibi: f32, // the largest bias
 }
 const HEAD_QUADS = HEAD_DIM / 4u;
 const GROUP = HEADS / KV_HEADS; // query heads that share keys and values
@@ -35,6 +37,15 @@ fn bounded(score: f32) -> f32 {
     return score;
 #endif
 }
+
+#ifdef ALIBI
+// 2^-x: x goes up to params.alibi in equal steps, a power of two of them; heads past that power lie in the middle of the first ones.
+fn slope(head: u32) -> f32 {
+    let whole = 1u << firstLeadingBit(HEADS);
+    let half_steps = select(2u * (head - whole) + 1u, 2u * head + 2u, head < whole);
+    return exp2(-params.alibi * f32(half_steps) / f32(2u * whole));
+}
+#endif
 
 // `sum` and `values` are relative to exp(maximum).
 fn store_quad(token: u32, head: u32, split: u32, quad: u32, values: vec4<f32>, maximum: f32, sum: f32) {

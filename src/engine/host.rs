@@ -3,6 +3,8 @@
 //! The kernels also say how they hold a matrix. What knows nothing of matrices has the plain implementation of its operation
 //! as the default, so that a faster set overrides what it makes faster, and any result can be bisected to one kernel.
 
+use std::ops::Range;
+
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::{Layout, Planes, repack};
@@ -386,9 +388,10 @@ impl<K: Kernels> Engine for HostEngine<K> {
         Ok(())
     }
 
-    fn read_values(&mut self, buffer: BufferId, len: usize) -> LocalFuture<'_, Result<Vec<f32>>> {
+    fn read_ranges(&mut self, buffer: BufferId, ranges: Vec<Range<usize>>) -> LocalFuture<'_, Result<Vec<f32>>> {
         self.counters.readbacks += 1;
-        let values = self.values(buffer)[..len].to_vec();
+        let values = self.values(buffer);
+        let values = ranges.into_iter().flat_map(|range| &values[range]).copied().collect();
         Box::pin(std::future::ready(Ok(values)))
     }
 

@@ -14,6 +14,7 @@ pub mod host;
 pub mod trial;
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 
 use crate::ops::{Command, Recording};
@@ -85,8 +86,13 @@ pub trait Engine: Memory {
     /// Runs a prepared recording; on a GPU this only queues it.
     fn run(&mut self, program: ProgramId, step: &Step) -> Result<()>;
 
+    /// The values of a buffer in these ranges, one after the other, once everything queued is done.
+    fn read_ranges(&mut self, buffer: BufferId, ranges: Vec<Range<usize>>) -> LocalFuture<'_, Result<Vec<f32>>>;
+
     /// The first `len` values of a buffer, once everything queued is done.
-    fn read_values(&mut self, buffer: BufferId, len: usize) -> LocalFuture<'_, Result<Vec<f32>>>;
+    fn read_values(&mut self, buffer: BufferId, len: usize) -> LocalFuture<'_, Result<Vec<f32>>> {
+        self.read_ranges(buffer, std::iter::once(0..len).collect())
+    }
 
     /// Waits until everything queued is done: between the chunks of a long prompt, so that an abort is quick.
     fn synchronize(&mut self) -> LocalFuture<'_, Result<()>>;

@@ -14,8 +14,8 @@ pub struct Architecture {
     pub rms_eps: bool,
     /// Between the projections of the feed-forward layer.
     pub activation: Activation,
-    /// Which values turn together; `None` for learned positions.
-    pub rope: Option<RopeKind>,
+    /// How a token's position comes in.
+    pub positions: Positions,
     /// Whether an original context length without a kind of scaling means two sets of factors.
     pub long_rope: bool,
     /// Every layer of this number, counted from one, turns nothing (Yang et al. 2025, arXiv 2501.18795).
@@ -40,10 +40,23 @@ pub struct Architecture {
     pub deep_router: bool,
     /// Whether the embeddings are multiplied by the root of their width.
     pub scales_embedding: bool,
+    /// Whether the embeddings are normalised.
+    pub norms_embedding: bool,
     /// Whether its layers are those of an encoder, in which each token sees all others.
     pub encoder: bool,
     /// The factors and bounds of a file that does not say them. Such a file says the factor of logits, where others say what divides them.
     pub scales: Option<Scales>,
+}
+
+/// How a token's position comes in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Positions {
+    /// Queries and keys turn by it: which values do so together.
+    Rotary(RopeKind),
+    /// A learned vector is added to the embedding.
+    Learned,
+    /// Scores fall with the distance: the largest bias, where the file does not say it.
+    Linear(f32),
 }
 
 /// Where the norms of the residual stream are.
@@ -77,13 +90,20 @@ pub enum QkNorm {
     EachHead,
 }
 
+/// Pairs turn that stand beside each other.
+const NEIGHBOURS: Positions = Positions::Rotary(RopeKind::Interleaved);
+/// Pairs turn that are half a head apart, as in GPT-NeoX.
+const HALVES: Positions = Positions::Rotary(RopeKind::HalfSplit);
+/// As in the paper (Press et al. 2022, arXiv 2108.12409).
+const ALIBI: Positions = Positions::Linear(8.0);
+
 /// Of Llama; the others say what they do otherwise.
 const LLAMA: Architecture = Architecture {
     name: "llama",
     norm: NormKind::Rms,
     rms_eps: false,
     activation: Activation::SWIGLU,
-    rope: Some(RopeKind::Interleaved),
+    positions: NEIGHBOURS,
     long_rope: false,
     no_rope_every: None,
     windowed_rope_base: None,
@@ -96,12 +116,13 @@ const LLAMA: Architecture = Architecture {
     experts: None,
     deep_router: false,
     scales_embedding: false,
+    norms_embedding: false,
     encoder: false,
     scales: None,
 };
 
 /// With pairs as in GPT-NeoX.
-const HALF_SPLIT: Architecture = Architecture { rope: Some(RopeKind::HalfSplit), ..LLAMA };
+const HALF_SPLIT: Architecture = Architecture { positions: HALVES, ..LLAMA };
 
 const GEGLU: Activation = Activation { function: Function::GeluTanh, gated: true };
 
@@ -120,9 +141,9 @@ const GROK: Scales = Scales {
 };
 
 /// LayerNorm and a plain activation, as in GPT-2.
-const fn gpt(name: &'static str, rope: Option<RopeKind>, function: Function) -> Architecture {
+const fn gpt(name: &'static str, positions: Positions, function: Function) -> Architecture {
     let activation = Activation { function, gated: false };
-    Architecture { name, norm: NormKind::Layer, activation, rope, ..LLAMA }
+    Architecture { name, norm: NormKind::Layer, activation, positions, ..LLAMA }
 }
 
 /// Every architecture.
@@ -179,16 +200,18 @@ const ARCHITECTURES: &[Architecture] = &[
         ..HALF_SPLIT
     },
     Architecture { name: "stablelm", norm: NormKind::Layer, qk_norm: Some(QkNorm::EachHead), ..HALF_SPLIT },
-    gpt("starcoder2", Some(RopeKind::HalfSplit), Function::GeluTanh),
-    gpt("gpt2", None, Function::GeluTanh),
+    gpt("starcoder2", HALVES, Function::GeluTanh),
+    gpt("gpt2", Positions::Learned, Function::GeluTanh),
     // GGUF has no name for GPT-1; the tensors have those of GPT-2
-    Architecture { norms: Norms::After, ..gpt("openai-gpt", None, Function::GeluTanh) },
-    Architecture { parallel: true, ..gpt("gptneox", Some(RopeKind::HalfSplit), Function::Gelu) },
-    Architecture { parallel: true, ..gpt("phi2", Some(RopeKind::HalfSplit), Function::GeluTanh) },
-    Architecture { parallel: true, ..gpt("falcon", Some(RopeKind::HalfSplit), Function::Gelu) },
+    Architecture { norms: Norms::After, ..gpt("openai-gpt", Positions::Learned, Function::GeluTanh) },
+    Architecture { parallel: true, ..gpt("gptneox", HALVES, Function::Gelu) },
+    Architecture { parallel: true, ..gpt("phi2", HALVES, Function::GeluTanh) },
+    Architecture { parallel: true, ..gpt("falcon", HALVES, Function::Gelu) },
+    gpt("mpt", ALIBI, Function::Gelu),
+    Architecture { norms_embedding: true, ..gpt("bloom", ALIBI, Function::GeluTanh) },
     // DistilBERT is stored under this name too
-    Architecture { encoder: true, ..gpt("bert", None, Function::Gelu) },
-    Architecture { parallel: true, ..gpt("gptj", Some(RopeKind::Interleaved), Function::GeluTanh) },
+    Architecture { encoder: true, ..gpt("bert", Positions::Learned, Function::Gelu) },
+    Architecture { parallel: true, ..gpt("gptj", NEIGHBOURS, Function::GeluTanh) },
 ];
 
 /// Their names.
@@ -206,5 +229,13 @@ impl Architecture {
     /// The one of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         ARCHITECTURES.iter().find(|architecture| architecture.name == name)
+    }
+
+    /// Which values turn together; `None` where none turn.
+    pub fn rope(&self) -> Option<RopeKind> {
+        match self.positions {
+            Positions::Rotary(kind) => Some(kind),
+            Positions::Learned | Positions::Linear(_) => None,
+        }
     }
 }

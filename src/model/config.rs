@@ -1,6 +1,6 @@
 //! Hyperparameters of a model, read from GGUF metadata (`<architecture>.<key>`, as ggml's GGUF specification names them).
 
-use super::architecture::{Architecture, NAMES, QkNorm, WindowedLayers};
+use super::architecture::{Architecture, NAMES, Positions, QkNorm, WindowedLayers};
 use super::encoder_config::Pooling;
 use super::keys::{Keys, unsupported};
 use super::rope::{Rope, Scaling};
@@ -39,6 +39,8 @@ pub struct Config {
     pub rope: Rope,
     /// That of the layers with a window, where it is another one.
     pub windowed_rope: Option<Rope>,
+    /// The largest bias of scores that fall with the distance, see [`crate::ops::Attention::slope`].
+    pub alibi: Option<f32>,
     /// Positions that a token sees in the layers with a window.
     pub window: Option<usize>,
     /// Factors and bounds, 1 and none for most models.
@@ -99,6 +101,13 @@ impl Config {
             NormKind::Layer if !architecture.rms_eps => "attention.layer_norm_epsilon",
             NormKind::Rms | NormKind::Layer => "attention.layer_norm_rms_epsilon",
         };
+        if let Some(bound) = keys.cap_or("attention.clamp_kqv", None)? {
+            return Err(unsupported(
+                &keys.key("attention.clamp_kqv"),
+                &bound.to_string(),
+                "models without that bound (0)",
+            ));
+        }
         let rope = Rope::read(&keys, head_dim)?;
         let layers = keys.count("block_count")?;
         let scaled_width =
@@ -127,6 +136,7 @@ impl Config {
                 None => None,
             },
             rope,
+            alibi: largest_bias(&keys)?,
             window: keys.opt_count("attention.sliding_window")?.filter(|&window| window > 0),
             scales: Scales::read(&keys, hidden, scaled_width)?,
             architecture,
@@ -163,7 +173,7 @@ impl Config {
         self.require("attention.head_count_kv", heads_divide, "a divisor of head_count", self.kv_heads)?;
         let head_dim_fits = (4..=256).contains(&self.head_dim) && self.head_dim.is_multiple_of(4);
         self.require("attention.key_length", head_dim_fits, "a multiple of 4 up to 256", self.head_dim)?;
-        let turning = if self.architecture.rope.is_some() { 2..=self.head_dim } else { 0..=0 };
+        let turning = if self.architecture.rope().is_some() { 2..=self.head_dim } else { 0..=0 };
         let rope_fits = turning.contains(&self.rope.dim) && self.rope.dim.is_multiple_of(2);
         self.require("rope.dimension_count", rope_fits, "an even number up to key_length", self.rope.dim)?;
         self.require("context_length", self.trained_context > 0, "at least 1", self.trained_context)?;
@@ -187,6 +197,8 @@ impl Config {
         for (key, scale) in scales {
             self.require(key, scale.is_finite() && scale > 0.0, "a positive number", scale)?;
         }
+        let bias = self.alibi.unwrap_or(1.0);
+        self.require("attention.max_alibi_bias", bias.is_finite() && bias > 0.0, "a positive number", bias)?;
         let eps = self.norm_eps;
         self.require(eps_key, eps.is_finite() && eps >= 0.0, "a small positive number", eps)
     }
@@ -211,7 +223,7 @@ impl Config {
 
     /// Which values turn together.
     pub fn rope_kind(&self) -> RopeKind {
-        self.architecture.rope.unwrap_or(RopeKind::Interleaved)
+        self.architecture.rope().unwrap_or(RopeKind::Interleaved)
     }
 
     /// The norm of the heads of q and k.
@@ -232,10 +244,19 @@ impl Config {
     pub fn rope_of(&self, layer: usize) -> Option<&Rope> {
         let skipped = self.architecture.no_rope_every.is_some_and(|n| (layer + 1).is_multiple_of(n));
         match &self.windowed_rope {
-            _ if skipped || self.architecture.rope.is_none() => None,
+            _ if skipped || self.architecture.rope().is_none() => None,
             Some(rope) if self.window_of(layer).is_some() => Some(rope),
             _ => Some(&self.rope),
         }
+    }
+}
+
+/// What the file says, or is usual. 0 says that the model has learned positions instead.
+fn largest_bias(keys: &Keys) -> Result<Option<f32>> {
+    let Positions::Linear(usual) = keys.architecture.positions else { return Ok(None) };
+    match keys.cap_or("attention.max_alibi_bias", Some(usual))? {
+        None => Err(unsupported(&keys.key("attention.max_alibi_bias"), "0", "models whose scores have biases")),
+        bias => Ok(bias),
     }
 }
 
@@ -331,6 +352,33 @@ mod tests {
         assert_eq!((scales.attention_cap, scales.logits_cap), (Some(30.0), None));
         metadata.insert("grok.attn_logit_softcapping", 0.0f32);
         assert_eq!(Config::from_metadata(&metadata).unwrap().scales.attention_cap, None);
+    }
+
+    #[test]
+    fn biases_of_scores_are_the_usual_ones_or_those_of_the_file() {
+        let mut metadata = Metadata::default();
+        metadata.insert("general.architecture", "mpt");
+        metadata.insert("mpt.attention.layer_norm_epsilon", 1e-5f32);
+        let counts = [
+            ("block_count", 2u32),
+            ("embedding_length", 24),
+            ("feed_forward_length", 96),
+            ("attention.head_count", 3),
+            ("context_length", 64),
+        ];
+        for (key, count) in counts {
+            metadata.insert(format!("mpt.{key}"), count);
+        }
+        let mut read = |key: &str, value: f32| {
+            metadata.insert(format!("mpt.attention.{key}"), value);
+            Config::from_metadata(&metadata).map(|config| config.alibi).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("clamp_kqv", 0.0), Ok(Some(8.0)));
+        assert_eq!(read("max_alibi_bias", 16.0), Ok(Some(16.0)));
+        // the model has learned positions then
+        assert!(read("max_alibi_bias", 0.0).unwrap_err().contains("mpt.attention.max_alibi_bias is `0`"));
+        assert!(read("max_alibi_bias", f32::NAN).unwrap_err().contains("max_alibi_bias"));
+        assert!(read("clamp_kqv", 6.0).unwrap_err().contains("mpt.attention.clamp_kqv is `6`"));
     }
 
     #[test]

@@ -112,6 +112,8 @@ pub struct Decoder {
     pub embed_tokens: Weight,
     /// (trained context, hidden): learned positions, where the model has them
     pub embed_positions: Option<Weight>,
+    /// Of the embeddings, where the model has one.
+    pub embed_norm: Option<NormWeights>,
     /// One a decoder layer.
     pub layers: Vec<Layer>,
     /// After the last layer.
@@ -225,6 +227,9 @@ impl Decoder {
         if let Some(positions) = &self.embed_positions {
             positions.embed(r, Index::Position, 1.0, s.x)?;
         }
+        if let Some(norm) = self.embed_norm {
+            r.push(self.norm_op(norm, s.x, false, s.x))?;
+        }
         self.layers.iter().enumerate().try_for_each(|(i, layer)| self.record_layer(r, i, layer, s))
     }
 
@@ -267,9 +272,21 @@ impl Decoder {
             }
             r.push(rope)?;
         }
-        let (scale, cap) = (self.config.scales.attention, self.config.scales.attention_cap);
-        let (context, window, causal, q, y) = (self.context, self.config.window_of(i), true, qkv, s.attn);
-        r.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, causal, y })
+        r.push(Attention {
+            q: qkv,
+            k_cache,
+            v_cache,
+            context: self.context,
+            heads,
+            kv_heads,
+            head_dim,
+            scale: self.config.scales.attention,
+            cap: self.config.scales.attention_cap,
+            alibi: self.config.alibi,
+            window: self.config.window_of(i),
+            causal: true,
+            y: s.attn,
+        })
     }
 
     /// ffn = activation(norm(x) · projection) before the down projection

@@ -1,6 +1,6 @@
 //! The tensors of a decoder, by the names that GGUF gives them.
 
-use super::architecture::Norms;
+use super::architecture::{Norms, Positions};
 use super::config::{Config, Experts};
 use super::decoder::{BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp};
 use super::kv_cache::KvCache;
@@ -15,7 +15,7 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
     let mut groups =
         vec![Group::new(&[("token_embd".into(), vocab)], hidden), Group::new(&[("output".into(), vocab)], hidden)];
-    if config.architecture.rope.is_none() {
+    if config.architecture.positions == Positions::Learned {
         groups.push(Group::new(&[("position_embd".into(), config.trained_context)], hidden));
     }
     for layer in 0..config.layers {
@@ -69,9 +69,13 @@ pub fn decoder(
     // Many models have no output matrix, and use the embedding table for both.
     let output = group()?;
     let lm_head = if output.weight.parts.is_empty() { embed_tokens.clone() } else { output.finish(memory, vectors)? };
-    let embed_positions = match config.architecture.rope {
-        None => Some(group()?.finish(memory, vectors)?),
-        Some(_) => None,
+    let embed_positions = match config.architecture.positions {
+        Positions::Learned => Some(group()?.finish(memory, vectors)?),
+        Positions::Rotary(_) | Positions::Linear(_) => None,
+    };
+    let embed_norm = match config.architecture.norms_embedding {
+        true => Some(vectors.norm(memory, "token_embd_norm")?),
+        false => None,
     };
     let mut layers = Vec::with_capacity(config.layers);
     for i in 0..config.layers {
@@ -103,7 +107,7 @@ pub fn decoder(
         }
     }
     let config = config.clone();
-    Ok(Decoder { config, vocab, context, embed_tokens, embed_positions, layers, norm, lm_head })
+    Ok(Decoder { config, vocab, context, embed_tokens, embed_positions, embed_norm, layers, norm, lm_head })
 }
 
 /// The norms of the two blocks of a layer. Before blocks in parallel there may be one for both, or a second for attention, as in

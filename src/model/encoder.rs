@@ -122,9 +122,21 @@ impl Encoder {
         let (qkv, table, kind) = (s.qkv, self.rope_table, self.config.rope_kind());
         layer.qkv_proj.linear(r, s.x, None, Epilogue::Store, qkv)?;
         r.push(RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind })?;
-        let (scale, cap, window, causal) = (self.config.scales.attention, None, None, false);
-        let (q, y) = (qkv, s.attn);
-        r.push(Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, causal, y })?;
+        r.push(Attention {
+            q: qkv,
+            k_cache,
+            v_cache,
+            context,
+            heads,
+            kv_heads,
+            head_dim,
+            scale: self.config.scales.attention,
+            cap: None,
+            alibi: None,
+            window: None,
+            causal: false,
+            y: s.attn,
+        })?;
         layer.o_proj.linear(r, s.attn, None, Epilogue::ACCUMULATE, s.x)?;
         self.record_norm(r, layer.attn_norm, s.x)?;
         layer.up_proj.linear(r, s.x, None, Epilogue::Activate(self.config.activation()), s.ffn)?;

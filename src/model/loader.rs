@@ -32,6 +32,8 @@ pub struct Model {
     pub parameters: u64,
     /// The block type of most weights.
     pub quantization: &'static str,
+    /// Tells models apart: see [`fingerprint`].
+    pub fingerprint: u64,
 }
 
 /// A transformer of either kind.
@@ -143,6 +145,8 @@ struct Assembly {
     parameters: u64,
     /// Weights by block type.
     census: HashMap<&'static str, u64>,
+    /// Of the tensors that began so far.
+    fingerprint: u64,
 }
 
 struct Parts {
@@ -269,6 +273,9 @@ impl Assembly {
     }
 
     fn write(&mut self, memory: &mut dyn Memory, info: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
+        if first_row == 0 && !rows.is_empty() {
+            self.fingerprint ^= fingerprint(info, rows);
+        }
         let Some(parts) = &mut self.parts else { return Ok(()) };
         if parts.vectors.know(&info.name) {
             parts.vectors.take(info, first_row, rows);
@@ -303,7 +310,8 @@ impl Assembly {
             return Err(missing_tensor("token_embd.weight"));
         };
         let Parts { tokenizer, chat_template, .. } = parts;
-        Ok(Model { network, tokenizer, chat_template, parameters, quantization })
+        let fingerprint = self.fingerprint;
+        Ok(Model { network, tokenizer, chat_template, parameters, quantization, fingerprint })
     }
 
     fn census(&self) -> (u64, &'static str) {
@@ -326,4 +334,14 @@ impl Parts {
         let encoder = encoder(memory, config, encoder_config, groups, vectors, sizes)?;
         Ok(Network::Encoder(Box::new(encoder)))
     }
+}
+
+/// Of a tensor's name, shape and type, and of how its first row begins. Those of all tensors are added up by exclusive or, so that their
+/// order is of no matter. That of a fine-tuned model is another one, since training moves every value. FNV-1a, 64 bits.
+fn fingerprint(info: &TensorInfo, rows: &[u8]) -> u64 {
+    let row = info.block.row_bytes(info.dims.first().map_or(0, |&cols| cols as usize));
+    let dims = info.dims.iter().flat_map(|dim| dim.to_le_bytes());
+    let begin = rows.iter().take(row.min(64)).copied();
+    let bytes = info.name.bytes().chain(dims).chain(info.block.name().bytes()).chain(begin);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -20,7 +20,7 @@ pub const ALL_FACTORS: [&str; 3] = [FACTORS, SHORT_FACTORS, LONG_FACTORS];
 pub struct Rope {
     /// θ of the geometric series of frequencies.
     pub base: f32,
-    /// Values of a head that turn; none in models with learned positions.
+    /// Values of a head that turn; 0 in models where none do.
     pub dim: usize,
     /// How the frequencies were stretched for longer contexts.
     pub scaling: Scaling,
@@ -61,7 +61,7 @@ pub enum Scaling {
 impl Rope {
     /// What the file says.
     pub(super) fn read(keys: &Keys, head_dim: usize) -> Result<Self> {
-        let dim = match keys.architecture.rope {
+        let dim = match keys.architecture.rope() {
             Some(_) => keys.opt_count("rope.dimension_count")?.unwrap_or(head_dim),
             None => 0,
         };

@@ -181,6 +181,9 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     if architecture.norms != Norms::After {
         lengths.insert("output_norm.weight".into(), hidden);
     }
+    if architecture.norms_embedding {
+        lengths.extend(["weight", "bias"].map(|part| (format!("token_embd_norm.{part}"), hidden)));
+    }
     lengths.extend(ALL_FACTORS.map(|name| (name.into(), config.rope.dim / 2)));
     let mut vectors = vec![
         ("attn_norm.weight", hidden),

@@ -1,5 +1,6 @@
 //! `attention`: scaled dot-product attention over the KV cache (Vaswani et al. 2017, arXiv 1706.03762), with query heads that
-//! share key and value heads in groups (Ainslie et al. 2023, arXiv 2305.13245); causal in decoders, both ways in encoders.
+//! share key and value heads in groups (Ainslie et al. 2023, arXiv 2305.13245); causal in decoders, both ways in encoders. Where a
+//! model has no other sense of positions, scores fall with the distance (ALiBi, Press et al. 2022, arXiv 2108.12409).
 //!
 //! The GPU kernels walk the cache in tiles with a running maximum and sum, so that no score matrix is ever stored (flash
 //! attention, Dao et al. 2022, arXiv 2205.14135). For one token the positions are cut into pieces that are merged in a second
@@ -11,8 +12,8 @@ use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{BufferId, Tensor};
 
-/// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over p ≤ position + t that the window reaches; where it is not causal,
-/// over all p up to the last token of the step
+/// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale - slope(h) · (position + t - p)) v[p], over p ≤ position + t that the window
+/// reaches; where it is not causal, over all p up to the last token of the step
 #[derive(Clone, Debug)]
 pub struct Attention {
     /// (tokens, cols): the first heads · head_dim values of a row are q, already rotated
@@ -33,6 +34,8 @@ pub struct Attention {
     pub scale: f32,
     /// Scores become cap · tanh(score / cap), as in Gemma 2.
     pub cap: Option<f32>,
+    /// The largest bias, see [`Attention::slope`]; `None` where scores have none. Only where it is causal.
+    pub alibi: Option<f32>,
     /// A token sees this many positions, its own among them (Beltagy et al. 2020, arXiv 2004.05150); `None` for all.
     pub window: Option<usize>,
     /// Whether a token sees none that come after it.
@@ -49,6 +52,8 @@ impl Op for Attention {
         ensure(self.window != Some(0), "attention", "a window of 1 or more", self.window)?;
         ensure(self.causal || self.window.is_none(), "attention", "a window only where it is causal", self.window)?;
         ensure(self.cap.is_none_or(|cap| cap > 0.0), "attention", "a bound above 0", self.cap)?;
+        let biased = self.alibi.is_none_or(|bias| bias > 0.0 && self.causal);
+        ensure(biased, "attention", "a bias above 0, only where it is causal", self.alibi)?;
         ensure(
             self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads),
             "attention",
@@ -86,12 +91,18 @@ impl Op for Attention {
         let partial = Binding::Scratch(tokens * self.heads * splits * (self.head_dim + 4));
         let (mut defines, out) = if splits > 1 { (vec!["PARTIAL"], partial) } else { (vec![], self.y.into()) };
         defines.extend(self.cap.map(|_| "CAP"));
+        defines.extend(self.alibi.map(|_| "ALIBI"));
         let mut kernels = vec![Kernel {
             shader: variant.shader,
             defines,
             constants: constants.clone(),
             bindings: vec![self.q.into(), Binding::Values(self.k_cache), Binding::Values(self.v_cache), out],
-            params: vec![tokens as u32, self.scale.to_bits(), self.cap.unwrap_or(0.0).to_bits()],
+            params: vec![
+                tokens as u32,
+                self.scale.to_bits(),
+                self.cap.unwrap_or(0.0).to_bits(),
+                self.alibi.unwrap_or(0.0).to_bits(),
+            ],
             // sized for the whole context: pieces that the cache does not reach yet leave at once
             workgroups: if variant.lanes == 0 {
                 [self.heads as u32, splits as u32, tokens as u32]
@@ -123,6 +134,15 @@ impl Attention {
         self.window.map_or(0, |window| end.saturating_sub(window))..end
     }
 
+    /// What a score of this head loses for each position between key and query: 2^-x, where x goes up to `alibi` in equal steps, a
+    /// power of two of them. Heads past that power lie in the middle of the first steps. 0 where scores have no bias.
+    pub fn slope(&self, head: usize) -> f32 {
+        let Some(most) = self.alibi else { return 0.0 };
+        let whole = 1 << self.heads.ilog2();
+        let half_steps = if head < whole { 2 * head + 2 } else { 2 * (head - whole) + 1 };
+        (-most * half_steps as f32 / (2 * whole) as f32).exp2()
+    }
+
     /// `q`: (tokens, q.cols); caches: (kv_heads, context, head_dim); `y`: (tokens, heads · head_dim).
     pub fn reference(&self, position: usize, q: &[f32], k_cache: &[f32], v_cache: &[f32], y: &mut [f32]) {
         let d = self.head_dim;
@@ -135,7 +155,9 @@ impl Attention {
                 let cached = (first + seen.start) * d..(first + seen.end) * d;
                 let (keys, values) = (&k_cache[cached.clone()], &v_cache[cached]);
                 let bounded = |score: f32| self.cap.map_or(score, |cap| cap * (score / cap).tanh());
-                let mut scores: Vec<f32> = keys.chunks_exact(d).map(|k| bounded(dot(q, k) * self.scale)).collect();
+                let (slope, last) = (self.slope(h), seen.len() - 1);
+                let score = |(i, k)| bounded(dot(q, k) * self.scale) - slope * (last - i) as f32;
+                let mut scores: Vec<f32> = keys.chunks_exact(d).enumerate().map(score).collect();
                 softmax(&mut scores);
                 y.fill(0.0);
                 for (p, v) in scores.iter().zip(values.chunks_exact(d)) {
@@ -167,5 +189,39 @@ mod tests {
         softmax(&mut scores);
         assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         assert!((scores[0] / scores[1] - std::f32::consts::E).abs() < 1e-4);
+    }
+
+    /// As the paper's own code gives them.
+    #[test]
+    fn slopes_are_those_of_the_paper() {
+        let nowhere = Tensor { buffer: BufferId(0), rows: 1, cols: 4 };
+        let attention = |heads, alibi| Attention {
+            q: nowhere,
+            k_cache: BufferId(0),
+            v_cache: BufferId(0),
+            context: 1,
+            heads,
+            kv_heads: heads,
+            head_dim: 4,
+            scale: 1.0,
+            cap: None,
+            alibi,
+            window: None,
+            causal: true,
+            y: nowhere,
+        };
+        let exponents = |heads, alibi| -> Vec<f32> {
+            let attention = attention(heads, Some(alibi));
+            (0..heads).map(|head| -attention.slope(head).log2()).collect()
+        };
+        assert_eq!(exponents(1, 8.0), [8.0]);
+        assert_eq!(exponents(3, 8.0), [4.0, 8.0, 2.0]);
+        assert_eq!(exponents(8, 8.0), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+        assert_eq!(exponents(4, 16.0), [4.0, 8.0, 12.0, 16.0]);
+        let twelve = exponents(12, 8.0);
+        for (got, expected) in twelve[8..].iter().zip([0.5, 1.5, 2.5, 3.5]) {
+            assert!((got - expected).abs() < 1e-6, "{twelve:?}");
+        }
+        assert_eq!(attention(5, None).slope(4), 0.0);
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::embedding::{EmbedOptions, normalized, pool};
 use super::encoder_programs::{EncoderPrograms, Head};
-use super::types::Info;
+use super::types::{About, Info};
 use crate::engine::Engine;
 use crate::model::Encoder;
 use crate::model::encoder_config::Pooling;
@@ -52,8 +52,7 @@ pub struct EncoderSession {
     engine: Box<dyn Engine>,
     encoder: Encoder,
     tokenizer: Tokenizer,
-    parameters: u64,
-    quantization: &'static str,
+    about: About,
     programs: EncoderPrograms,
 }
 
@@ -62,10 +61,10 @@ impl EncoderSession {
         engine: Box<dyn Engine>,
         encoder: Encoder,
         tokenizer: Tokenizer,
-        (parameters, quantization): (u64, &'static str),
+        about: About,
         programs: EncoderPrograms,
     ) -> Self {
-        Self { engine, encoder, tokenizer, parameters, quantization, programs }
+        Self { engine, encoder, tokenizer, about, programs }
     }
 
     /// Runs every program once and forgets the result: what is still being compiled, and what is wrong with it, should not wait
@@ -96,8 +95,9 @@ impl EncoderSession {
             mask_token: self.mask_token().map(str::to_string),
             name: config.name.clone(),
             architecture: config.architecture.name.into(),
-            parameters: self.parameters,
-            quantization: self.quantization.to_string(),
+            parameters: self.about.parameters,
+            quantization: self.about.quantization.to_string(),
+            fingerprint: format!("{:016x}", self.about.fingerprint),
             layers: config.layers,
             hidden_size: config.hidden,
             vocabulary_size: *vocab,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::encoder::EncoderSession;
 use super::encoder_programs::EncoderPrograms;
+use super::types::About;
 use super::{Loaded, Programs, Session};
 use crate::engine::Engine;
 use crate::engine::trial::small;
@@ -113,8 +114,8 @@ impl Loading {
             Error::Internal { op: "load", expected, got: "a model without one".into() }
         };
         self.engine.self_test(&self.trials).await?;
-        let Model { network, tokenizer, chat_template, parameters, quantization } = model;
-        let about = (parameters, quantization);
+        let Model { network, tokenizer, chat_template, parameters, quantization, fingerprint } = model;
+        let about = About { parameters, quantization, fingerprint };
         Ok(match (network, self.programs) {
             (Network::Decoder(decoder), Some(Recorded::Decoder(programs))) => {
                 let programs = programs.prepare(self.engine.as_mut())?;

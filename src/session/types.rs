@@ -17,6 +17,11 @@ pub struct GenerateOptions {
     pub constrained: bool,
     /// Names of special tokens that are part of the text, as others are not: `[TOOL_CALLS]`, for example.
     pub keep_special: Vec<String>,
+    /// Ends when the prompt is in the KV cache.
+    pub prefill: bool,
+    /// When the context is full, drops the older half of the tokens behind so many first ones, computes the rest again and goes on. `None`: the
+    /// answer ends there.
+    pub shift_behind: Option<usize>,
     /// Goes on after the token that ends an answer; for benchmarks.
     pub ignore_eos: bool,
     /// Tells the log-probability of every token, and of so many of the likeliest beside it.
@@ -83,8 +88,17 @@ pub struct TokenLogprob {
 pub enum FinishReason {
     /// The model said that it is done, or a stop string came.
     Stop,
-    /// `max_tokens` or the context is used up.
+    /// `max_tokens` or the context is used up, or only the prompt was wanted.
     Length,
+}
+
+/// What a model's files say of its weights.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About {
+    pub parameters: u64,
+    /// The block type of most weights.
+    pub quantization: &'static str,
+    pub fingerprint: u64,
 }
 
 /// What is loaded, for people and programs.
@@ -107,6 +121,8 @@ pub struct Info {
     pub parameters: u64,
     /// Block type of most weights.
     pub quantization: String,
+    /// Tells models apart, of their tensors and how these begin: 16 hexadecimal digits.
+    pub fingerprint: String,
     /// Layers.
     pub layers: usize,
     /// Width of the residual stream.

@@ -2,17 +2,41 @@
 // own SwiftShader, Firefox's wgpu on Mesa's lavapipe. Neither needs a GPU. Playwright drives Chromium; it can drive only
 // its own build of Firefox, so Puppeteer drives Firefox, over the standard WebDriver BiDi protocol.
 
+import { createHash } from 'node:crypto';
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 import { Remedy } from '../../scripts/lib/run.mjs';
 import { findChromium, findFirefox } from '../../scripts/lib/system.mjs';
 
+const CHROMIUM = [
+  ...['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking'],
+  ...['--disable-component-update', '--disable-sync', '--enable-unsafe-webgpu'],
+];
+
+const chromiumPath = () => findChromium() ?? missing('Chromium', 'WEFT_CHROMIUM');
+
 /** @returns {Promise<import('playwright-core').Browser>} */
 export async function launchChromium() {
-  const executablePath = findChromium() ?? missing('Chromium', 'WEFT_CHROMIUM');
-  const args = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking'];
-  args.push('--disable-component-update', '--disable-sync', '--enable-unsafe-webgpu');
-  return chromium.launch({ executablePath, args });
+  return chromium.launch({ executablePath: chromiumPath(), args: CHROMIUM });
+}
+
+/**
+ * Chromium with the extension of a folder, in a profile of its own. Its origin comes of the folder's path, by Chromium's rule for
+ * extensions that are not packed.
+ * @returns {Promise<{ context: import('playwright-core').BrowserContext, origin: string }>}
+ */
+export async function launchWithExtension(folder, profile) {
+  // Playwright's own headless mode has no extensions.
+  const args = [...CHROMIUM, '--headless=new', `--disable-extensions-except=${folder}`, `--load-extension=${folder}`];
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: chromiumPath(),
+    headless: false,
+    args,
+    ignoreDefaultArgs: ['--disable-extensions'],
+  });
+  const hash = createHash('sha256').update(folder).digest('hex').slice(0, 32);
+  const id = [...hash].map((digit) => 'abcdefghijklmnop'[parseInt(digit, 16)]).join('');
+  return { context, origin: `chrome-extension://${id}` };
 }
 
 /** @returns {Promise<import('puppeteer-core').Browser>} */

@@ -14,10 +14,10 @@ const TYPES = { u32: 4, f32: 6, string: 8, array: 9, i32: 5 };
 const BLOCKS = { F32: { id: 0, bytes: 4, values: 1 }, Q4_0: { id: 2, bytes: 18, values: 32 } };
 
 /**
- * The file. `context`: the length that it says it was trained for. `spoil(name, values)` may change the values of a vector,
+ * The file. `context`: the length that it says it was trained for; `template`: of its chats, if any. `spoil(name, values)` may change the values of a vector,
  * those whose names end in `norm.weight`.
  */
-export function tinyModel({ context = 512, seed = 1, spoil = () => {} } = {}) {
+export function tinyModel({ context = 512, seed = 1, template, spoil = () => {} } = {}) {
   const random = generator(seed);
   const tensors = [];
   const matrix = (name, cols, rows) => {
@@ -46,10 +46,10 @@ export function tinyModel({ context = 512, seed = 1, spoil = () => {} } = {}) {
     norm(part('ffn_norm'));
   }
   norm('output_norm');
-  return file(metadata(context), tensors);
+  return file(metadata(context, template), tensors);
 }
 
-function metadata(context) {
+function metadata(context, template) {
   const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
   return [
     ['general.architecture', 'string', 'llama'],
@@ -67,6 +67,7 @@ function metadata(context) {
     ['tokenizer.ggml.bos_token_id', 'u32', 1],
     ['tokenizer.ggml.eos_token_id', 'u32', 2],
     ['tokenizer.ggml.unknown_token_id', 'u32', 0],
+    ...(template ? [['tokenizer.chat_template', 'string', template]] : []),
   ];
 }
 

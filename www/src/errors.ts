@@ -137,6 +137,11 @@ const explanations: Record<ErrorCode, Explanation> = {
     text: 'The page constrains no answer, so this is a bug of the page. Please report it.',
     remedies: ['retry'],
   },
+  INVALID_SESSION: {
+    title: 'The saved conversation cannot be read',
+    text: 'The page saves none in this form, so this is a bug of the page. Please report it.',
+    remedies: [],
+  },
   DISPOSED: {
     title: 'The model is no longer loaded',
     text: 'Load it again to go on. The conversation is still here.',

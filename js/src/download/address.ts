@@ -13,6 +13,7 @@ import { evictOldest, explain, makeRoom } from '../store/room.js';
 import type { DownloadInfo, StoreOptions } from '../types.js';
 import { Download } from './download.js';
 import { messageOf, type Answer, type Fetch } from './http.js';
+import { free } from './memory.js';
 import { compareHash, type Hasher } from './hash.js';
 import type { Meter } from './meter.js';
 import type { Sleep } from './retry.js';
@@ -55,6 +56,8 @@ export class AddressReader {
   /** Why nothing can be stored, where the caller insists on it. */
   #refusal: { readonly error: unknown } | undefined;
   readonly #puts = new Set<Promise<void>>();
+  /** When a chunk that came will be stored. */
+  readonly #putOf = new WeakMap<Uint8Array, Promise<void>>();
   /** The last one, and whether there was a model to delete. */
   #eviction: Promise<boolean> | undefined;
   /** Whether another tab downloads the file, or did when this one last looked. */
@@ -86,7 +89,7 @@ export class AddressReader {
     return this.#storing && this.#storage ? this.#storage.blobs.kind : 'none';
   }
 
-  /** Can be iterated once. Errors: `NETWORK`, `FILE_CHANGED`, `INTEGRITY`; `QUOTA_EXCEEDED` where the caller insists on storing. */
+  /** Can be iterated once; a chunk is there until the next is asked for. Errors: `NETWORK`, `FILE_CHANGED`, `INTEGRITY`; `QUOTA_EXCEEDED` where the caller insists on storing. */
   async *chunks(): AsyncGenerator<Uint8Array> {
     try {
       await this.#open();
@@ -100,6 +103,7 @@ export class AddressReader {
         if (!bytes) break;
         hash?.update(bytes);
         yield bytes;
+        void Promise.resolve(this.#putOf.get(bytes)).then(() => free(bytes));
       }
       if (hash) compareHash(this.#name, this.#sha256, hash.digest());
       this.#whole = true;
@@ -259,6 +263,7 @@ export class AddressReader {
       })
       .finally(() => this.#puts.delete(put));
     this.#puts.add(put);
+    this.#putOf.set(bytes, put);
     if (this.#puts.size >= UNSTORED) await Promise.race(this.#puts);
   }
 

@@ -16,6 +16,7 @@ import {
   type Fetch,
   type Target,
 } from './http.js';
+import { readPieces } from './memory.js';
 import { ATTEMPTS_UNANSWERED, Retry, type Sleep } from './retry.js';
 
 /** Connections at once: the second and third help where a server or the way there limits each. */
@@ -213,7 +214,7 @@ export class Download {
 
   /** Reads what is missing of the span; returns where in the file the body ended, or reading did. */
   async #read(answer: Answer, span: Span, end: number, retry: Retry): Promise<number> {
-    const reader = answer.body.getReader();
+    const reader = readPieces(answer.body);
     let position = answer.start;
     try {
       while (span.at < end) {
@@ -222,8 +223,8 @@ export class Download {
           throw new Transient(message, { answered: true, cause });
         });
         const what = `reading ${this.#target.url} broke off after ${position} bytes`;
-        const { done, value } = await inTime(reading, this.#target.stallMs, what, () => {});
-        if (done) break;
+        const value = await inTime(reading, this.#target.stallMs, what, () => {});
+        if (!value) break;
         for (let used = 0; used < value.length && span.at < end;) {
           const index = Math.floor(span.at / CHUNK_BYTES);
           if (span.isWhole) {

@@ -6,6 +6,7 @@ import { AddressReader, type Surroundings } from './address.js';
 import { readFolder, type Folder } from './folder.js';
 import { compareHash } from './hash.js';
 import { messageOf } from './http.js';
+import { readPieces } from './memory.js';
 import { receive } from './port.js';
 import type { DownloadInfo } from '../types.js';
 import { nameOf, partsOf, type Address, type FileSource } from './source.js';
@@ -121,10 +122,9 @@ export class ModelReader {
 
 async function* streamOf(file: Plain): AsyncGenerator<Uint8Array> {
   const stream = file.type === 'stream' ? receive(file.port) : file.blob.stream();
-  // Not every browser can iterate over a stream.
-  const reader = stream.getReader();
+  const reader = readPieces(stream);
   try {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
+    for (let piece = await reader.read(); piece; piece = await reader.read()) yield piece;
   } finally {
     await reader.cancel().catch(() => undefined);
   }

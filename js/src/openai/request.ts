@@ -19,7 +19,7 @@ const IGNORED = new Set([
 
 const COMMON = [
   ...['model', 'max_tokens', 'n', 'seed', 'stop', 'stream', 'stream_options', 'temperature', 'top_p'],
-  ...['frequency_penalty', 'presence_penalty', 'logit_bias'],
+  ...['frequency_penalty', 'presence_penalty', 'logit_bias', 'top_k', 'min_p'],
 ];
 
 const CHAT = new Set([
@@ -115,6 +115,8 @@ function common(
     maxTokens: request.max_tokens,
     temperature: request.temperature,
     topP: request.top_p,
+    topK: request.top_k,
+    minP: request.min_p,
     stop: request.stop,
     frequencyPenalty: frequency,
     presencePenalty: presence,

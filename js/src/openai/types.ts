@@ -54,6 +54,10 @@ interface CommonRequest {
   readonly stream_options?: { readonly include_usage?: boolean } | null;
   readonly temperature?: number | null;
   readonly top_p?: number | null;
+  /** No field of OpenAI's, but of many servers. */
+  readonly top_k?: number | null;
+  /** No field of OpenAI's, but of many servers. */
+  readonly min_p?: number | null;
   readonly frequency_penalty?: number | null;
   readonly presence_penalty?: number | null;
   /** Token id → bias. */

@@ -11,6 +11,7 @@ export const INFO = {
   architecture: 'llama',
   parameters: 1,
   quantization: 'F32',
+  fingerprint: '0123456789abcdef',
   layers: 1,
   hiddenSize: 1,
   vocabularySize: 1,
@@ -78,6 +79,9 @@ export class FakeLlm {
   resume(generated) {
     this.events = this.events.filter(({ id }) => id === undefined || id >= generated.length);
   }
+
+  dropped_tokens = () => 0;
+  reuse = (known, prompt) => prompt;
 
   vocabulary_bytes = () => new TextEncoder().encode('abc');
   vocabulary_ends = () => Uint32Array.of(1, 2, 3);

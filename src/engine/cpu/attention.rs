@@ -51,35 +51,41 @@ impl Work<'_> {
             let q: [&[f32]; H] = std::array::from_fn(|h| &self.q[t * op.q.cols + (first + h) * d..][..d]);
             // SAFETY: a head of a token is written by its own call
             let y = unsafe { self.y.slice(t * op.y.cols + first * d, H * d) };
-            heads(q, &self.k_cache[cached.clone()], &self.v_cache[cached], (op.scale, op.cap), y);
+            heads(op, first, q, (&self.k_cache[cached.clone()], &self.v_cache[cached]), y);
         });
     }
 }
 
-/// `q`: (H, head_dim); `y`: (H · head_dim); `keys`, `values`: (positions, head_dim).
+/// The heads from `first` on. `q`: (H, head_dim); `y`: (H · head_dim); `keys`, `values`: (positions, head_dim).
 fn heads<const H: usize>(
+    op: &Attention,
+    first: usize,
     q: [&[f32]; H],
-    keys: &[f32],
-    values: &[f32],
-    (scale, cap): (f32, Option<f32>),
+    (keys, values): (&[f32], &[f32]),
     y: &mut [f32],
 ) {
-    let d = q[0].len();
+    let d = op.head_dim;
+    let slopes: [f32; H] = std::array::from_fn(|h| op.slope(first + h));
+    let mut left = keys.len() / d;
     let queries = q.map(|q| q.as_chunks::<4>().0);
     let mut sums = [[F32x4::ZERO; MOST_FOURS]; H];
     let (mut max, mut total) = ([f32::NEG_INFINITY; H], [0.0; H]);
     for (keys, values) in keys.chunks(RUN * d).zip(values.chunks(RUN * d)) {
         // positions past the end keep this score, and weigh next to nothing
         let mut scores = [[f32::NEG_INFINITY; RUN]; H];
-        score(queries, keys, scale, &mut scores);
+        score(queries, keys, op.scale, &mut scores);
         let mut shrink = [1.0; H];
         for h in 0..H {
-            if let Some(cap) = cap {
+            if let Some(cap) = op.cap {
                 bound(&mut scores[h], cap, keys.len() / d);
+            }
+            if op.alibi.is_some() {
+                lower(&mut scores[h], slopes[h], left);
             }
             (shrink[h], max[h]) = weigh(&mut scores[h], max[h], &mut total[h]);
         }
         add_values(&mut sums, shrink, &scores, values, d / 4);
+        left -= keys.len() / d;
     }
     for ((y, sums), total) in y.chunks_exact_mut(d).zip(&sums).zip(total) {
         let factor = F32x4::splat(1.0 / total);
@@ -98,6 +104,14 @@ fn bound(scores: &mut [f32; RUN], cap: f32, count: usize) {
         *four = tanh.mul(F32x4::splat(cap)).to_array();
     }
     scores[count..].fill(f32::NEG_INFINITY);
+}
+
+/// Each score less `slope` times its distance from the last of `left` positions. Those past it keep -∞.
+fn lower(scores: &mut [f32; RUN], slope: f32, left: usize) {
+    let last = left as f32 - 1.0;
+    for (i, score) in scores.iter_mut().enumerate() {
+        *score -= slope * (last - i as f32);
+    }
 }
 
 /// Scores of a run → weights relative to the largest score so far; adds them to `total`. Returns the factor for what was

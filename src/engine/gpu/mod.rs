@@ -22,6 +22,7 @@ pub mod shader;
 mod tiles;
 mod tuner;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use futures_channel::oneshot;
@@ -160,13 +161,14 @@ impl GpuEngine {
         Ok(())
     }
 
-    async fn read(&mut self, buffer: BufferId, len: usize) -> Result<Vec<f32>> {
+    async fn read(&mut self, buffer: BufferId, ranges: Vec<Range<usize>>) -> Result<Vec<f32>> {
         self.gpu.check()?;
         let source = self.buffers[buffer.0].main.clone();
-        let bytes = (len * size_of::<f32>()) as u64;
-        if len == 0 || bytes > source.size() {
+        let size = |values: usize| (values * size_of::<f32>()) as u64;
+        let bytes = size(ranges.iter().map(Range::len).sum());
+        if bytes == 0 || ranges.iter().any(|range| size(range.end) > source.size()) {
             let expected = format!("1 to {} values", source.size() / 4);
-            return Err(Error::Internal { op: "read", expected, got: len.to_string() });
+            return Err(Error::Internal { op: "read", expected, got: format!("{ranges:?}") });
         }
         // It is taken out, so that a caller who drops this future half-way drops the mapped buffer with it.
         let staging = match self.staging.take().filter(|staging| staging.size() >= bytes) {
@@ -177,7 +179,11 @@ impl GpuEngine {
             }
         };
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&source, 0, &staging, 0, bytes);
+        let mut at = 0;
+        for range in ranges {
+            encoder.copy_buffer_to_buffer(&source, size(range.start), &staging, at, size(range.len()));
+            at += size(range.len());
+        }
         self.gpu.queue.submit([encoder.finish()]);
         self.counters.submits += 1;
         self.counters.readbacks += 1;
@@ -347,8 +353,8 @@ impl Engine for GpuEngine {
         Ok(())
     }
 
-    fn read_values(&mut self, buffer: BufferId, len: usize) -> LocalFuture<'_, Result<Vec<f32>>> {
-        Box::pin(self.read(buffer, len))
+    fn read_ranges(&mut self, buffer: BufferId, ranges: Vec<Range<usize>>) -> LocalFuture<'_, Result<Vec<f32>>> {
+        Box::pin(self.read(buffer, ranges))
     }
 
     fn synchronize(&mut self) -> LocalFuture<'_, Result<()>> {

@@ -95,10 +95,21 @@ impl Trial {
             let v_cache = random.tensor(memory, kv_heads * context, head_dim)?.buffer;
             let y = random.tensor(memory, tokens, heads * head_dim)?;
             let mut recording = Recording::default();
-            let (scale, cap, window, causal) = (0.3, None, None, true);
-            let attention =
-                Attention { q, k_cache, v_cache, context, heads, kv_heads, head_dim, scale, cap, window, causal, y };
-            recording.push(attention)?;
+            recording.push(Attention {
+                q,
+                k_cache,
+                v_cache,
+                context,
+                heads,
+                kv_heads,
+                head_dim,
+                scale: 0.3,
+                cap: None,
+                alibi: None,
+                window: None,
+                causal: true,
+                y,
+            })?;
             Ok((recording, vec![Output::all(y)]))
         };
         let name = format!("attention, {tokens} tokens at {position}");

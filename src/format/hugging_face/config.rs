@@ -11,7 +11,7 @@ use crate::format::Metadata;
 use crate::{Error, Result};
 
 /// Must be so, or absent: the architectures in GGUF have no other.
-const FIXED: [(&str, &str); 8] = [
+const FIXED: [(&str, &str); 16] = [
     ("alibi", "false"),
     ("clip_qkv", "null"),
     ("scale_attn_by_inverse_layer_idx", "false"),
@@ -20,14 +20,22 @@ const FIXED: [(&str, &str); 8] = [
     ("mlp_only_layers", "[]"),
     ("position_embedding_type", "\"absolute\""),
     ("is_decoder", "false"),
+    ("apply_residual_connection_post_layernorm", "false"),
+    ("expansion_ratio", "4"),
+    ("logit_scale", "null"),
+    ("attn_config.attn_type", "\"multihead_attention\""),
+    ("attn_config.alibi", "true"),
+    ("attn_config.clip_qkv", "null"),
+    ("attn_config.prefix_lm", "false"),
+    ("attn_config.qk_ln", "false"),
 ];
 
 /// Hyperparameters under one name each: GGUF's key, and those of config.json, the first of them that is there.
 pub(super) const COUNTS: [(&str, &[&str]); 8] = [
-    ("embedding_length", &["hidden_size", "n_embd", "dim"]),
+    ("embedding_length", &["hidden_size", "n_embd", "n_embed", "dim", "d_model"]),
     ("block_count", &["num_hidden_layers", "n_layer", "n_layers"]),
     ("attention.head_count", &["num_attention_heads", "n_head", "n_heads"]),
-    ("context_length", &["max_position_embeddings", "n_positions", "n_ctx"]),
+    ("context_length", &["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"]),
     ("expert_count", &["num_local_experts", "num_experts"]),
     ("expert_used_count", &["num_experts_per_tok"]),
     ("expert_feed_forward_length", &["moe_intermediate_size"]),
@@ -40,10 +48,12 @@ const REQUIRED: usize = 4;
 /// The largest number of heads, of values of one, and of experts: far above any, and small enough to count with.
 const MOST: usize = 1 << 16;
 
-const FACTORS: [(&str, &str); 6] = [
+const FACTORS: [(&str, &str); 8] = [
     ("attn_logit_softcapping", "attn_logit_softcapping"),
     ("final_logit_softcapping", "final_logit_softcapping"),
     ("attention.scale", "attention_multiplier"),
+    ("attention.scale", "attn_config.softmax_scale"),
+    ("attention.max_alibi_bias", "attn_config.alibi_bias_max"),
     ("embedding_scale", "embedding_multiplier"),
     ("residual_scale", "residual_multiplier"),
     ("logit_scale", "logits_scaling"),
@@ -65,12 +75,12 @@ pub(super) struct Model {
     pub vectors: Vec<(&'static str, Vec<f32>)>,
 }
 
-/// Looks things up in a JSON object; a null is as good as absent.
+/// Looks things up in a JSON object, those of an object within by `its name.their name`; a null is as good as absent.
 pub(super) struct Object<'a>(pub &'a Value);
 
 impl<'a> Object<'a> {
     pub fn get(&self, name: &str) -> Option<&'a Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+        name.split('.').try_fold(self.0, |object, name| object.get(name)).filter(|value| !value.is_null())
     }
 
     /// The first of these that is there.
@@ -169,7 +179,9 @@ impl Model {
             match config.count(names)? {
                 Some(count) => self.put(key, count),
                 // the first of them do without
-                None if key == "context_length" && self.family.architecture == "falcon" => self.put(key, 2048u32),
+                None if key == "context_length" && matches!(self.family.architecture, "falcon" | "bloom") => {
+                    self.put(key, 2048u32)
+                }
                 None if i < REQUIRED => return Err(invalid(names[0], "an integer", "none".into())),
                 None => {}
             }
@@ -202,7 +214,9 @@ impl Model {
         if let Some(eps) = config.number(&["rms_norm_eps"])? {
             self.put("attention.layer_norm_rms_epsilon", eps as f32);
         }
-        if let Some(eps) = config.number(&["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"])? {
+        // MPT's own files say none
+        let usual = (self.family.architecture == "mpt").then_some(1e-5);
+        if let Some(eps) = config.number(&["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"])?.or(usual) {
             self.put("attention.layer_norm_epsilon", eps as f32);
         }
         if let Some(size) = config.count(&["vocab_size"])? {
@@ -295,7 +309,7 @@ impl Model {
 
 /// Whether transformers ties the output to the embedding table where the configuration does not say.
 fn ties(architecture: &str) -> bool {
-    matches!(architecture, "gemma" | "gemma2" | "gemma3" | "gpt2" | "openai-gpt" | "falcon" | "bert")
+    matches!(architecture, "gemma" | "gemma2" | "gemma3" | "gpt2" | "openai-gpt" | "falcon" | "mpt" | "bloom" | "bert")
 }
 
 /// A file of JSON. Errors: `InvalidModel` naming it.
@@ -365,6 +379,10 @@ mod tests {
         refused(json!({"hidden_size": "16"}), "`hidden_size`: expected an integer");
         refused(json!({"num_hidden_layers": null}), "`num_hidden_layers`: expected an integer, got none");
         refused(json!({"no_rope_layers": [1, 0]}), "no_rope_layers[1]");
+        refused(json!({"model_type": "falcon", "alibi": true, "hidden_act": "gelu"}), "`alibi` is `true`");
+        let mpt = |attention| json!({"model_type": "mpt", "hidden_act": null, "attn_config": attention});
+        refused(mpt(json!({"alibi": false})), "`attn_config.alibi` is `false`");
+        refused(mpt(json!({"clip_qkv": 6})), "`attn_config.clip_qkv` is `6`");
         assert!(Model::new("not JSON").unwrap_err().to_string().contains("config.json"));
     }
 }

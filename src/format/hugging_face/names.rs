@@ -105,6 +105,8 @@ pub(super) const FAMILIES: &[Family] = &[
     Family { activations: GELU_TANH, ..family(&["gptj"], "gptj") },
     Family { activations: GELU, orders: GROUPS, ..family(&["gpt_neox"], "gptneox") },
     Family { activations: GELU, orders: GROUPS, ..family(&["falcon"], "falcon") },
+    Family { activations: GELU, ..family(&["mpt"], "mpt") },
+    Family { activations: GELU_TANH, orders: GROUPS, ..family(&["bloom"], "bloom") },
     Family { activations: GELU, ..family(&["bert", "distilbert"], "bert") },
 ];
 
@@ -185,6 +187,16 @@ const NAMES: &[(&str, &str)] = &[
     ("h.#.self_attention.dense", "blk.#.attn_output"),
     ("h.#.mlp.dense_h_to_4h", "blk.#.ffn_up"),
     ("h.#.mlp.dense_4h_to_h", "blk.#.ffn_down"),
+    // BLOOM, which has the others from Falcon and GPT-2, and MPT
+    ("word_embeddings_layernorm", "token_embd_norm"),
+    ("h.#.post_attention_layernorm", "blk.#.ffn_norm"),
+    ("norm_f", "output_norm"),
+    ("blocks.#.norm_1", "blk.#.attn_norm"),
+    ("blocks.#.norm_2", "blk.#.ffn_norm"),
+    ("blocks.#.attn.Wqkv", "blk.#.attn_qkv"),
+    ("blocks.#.attn.out_proj", "blk.#.attn_output"),
+    ("blocks.#.ffn.up_proj", "blk.#.ffn_up"),
+    ("blocks.#.ffn.down_proj", "blk.#.ffn_down"),
     // BERT and DistilBERT
     ("embeddings.word_embeddings", "token_embd"),
     ("embeddings.position_embeddings", "position_embd"),
@@ -316,6 +328,8 @@ mod tests {
         means("gpt2", "h.0.attn.bias", "dropped");
         means("gpt2", "h.0.attn.c_attn.bias", "blk.0.attn_qkv.bias");
         means("gpt_neox", "gpt_neox.layers.1.attention.dense.bias", "blk.1.attn_output.bias");
+        means("bloom", "transformer.word_embeddings_layernorm.bias", "token_embd_norm.bias");
+        means("mpt", "transformer.blocks.3.attn.Wqkv.weight", "blk.3.attn_qkv.weight");
         means("bert", "bert.embeddings.LayerNorm.gamma", "token_embd_norm.weight");
         means("bert", "cls.predictions.bias", "output.bias");
         means("distilbert", "distilbert.transformer.layer.0.ffn.lin2.weight", "blk.0.ffn_down.weight");

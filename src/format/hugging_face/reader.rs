@@ -244,7 +244,8 @@ impl FolderReader {
         let shape: Vec<u64> = entry.shape.iter().copied().skip_while(|&dim| dim == 1).collect();
         let mut dims: Vec<u64> = if shape.is_empty() { vec![1] } else { shape.iter().rev().copied().collect() };
         let is_vector = dims.len() == 1;
-        let rows = dims[1..].iter().product::<u64>() as usize;
+        // beside a dimension of 0 the others may be anything
+        let rows = dims[1..].iter().fold(1u64, |rows, &dim| rows.saturating_mul(dim)) as usize;
         let cols = dims[0] as usize;
         let ordered = if is_vector { cols } else { rows };
         if let Some(expected) = order.expected(self.model.heads, ordered).filter(|&expected| expected != ordered) {

@@ -28,7 +28,7 @@ impl Model {
             Some(dim) => dim as usize,
             None => (head_dim as f64 * part) as usize,
         };
-        if !matches!(architecture, "gpt2" | "openai-gpt") {
+        if !matches!(architecture, "gpt2" | "openai-gpt" | "mpt" | "bloom") {
             self.put("rope.dimension_count", dim as u32);
         }
         let context = config.count(COUNTS[3].1)?.unwrap_or(0);

@@ -22,7 +22,7 @@ fn safetensors(tensors: &[Stored]) -> Vec<u8> {
     let (mut header, mut data) = (serde_json::Map::new(), Vec::<u8>::new());
     for (name, dtype, shape) in tensors {
         let begin = data.len();
-        for i in 0..shape.iter().product() {
+        for i in 0..shape.iter().rev().product() {
             let value = i as f32 + 1.0;
             match *dtype {
                 "F32" => data.extend(value.to_le_bytes()),
@@ -245,4 +245,11 @@ fn an_index_leads_to_files_of_the_folder_only() {
     assert!(error.contains("model_type"), "{error}");
     let error = Folder::new("", |_| None).unwrap_err().to_string();
     assert!(error.contains("config.json: expected to be in the folder"), "{error}");
+}
+
+#[test]
+fn dimensions_beside_one_of_0_do_not_overflow() {
+    let file = safetensors(&[("model.layers.0.self_attn.q_proj.weight", "F32", &[1 << 40, 1 << 40, 0])]);
+    let error = read(folder(&json!({}), None).unwrap(), &[file], 50).unwrap_err().to_string();
+    assert!(error.contains("q_proj"), "{error}");
 }

@@ -14,6 +14,12 @@ pub struct Conversation {
     /// Further variables of the template, such as `enable_thinking`.
     #[serde(default)]
     pub variables: Map<String, Value>,
+    /// Whether no answer follows: the prompt then ends with the last message.
+    #[serde(default)]
+    pub complete: bool,
+    /// How the answer begins.
+    #[serde(default)]
+    pub prefix: String,
 }
 
 /// One message of a conversation.
@@ -53,6 +59,8 @@ impl Conversation {
             messages: self.messages.iter().map(message).collect(),
             tools: self.tools.as_ref().map(|tools| map_value(tools, change)),
             variables: map_values(&self.variables, change),
+            complete: self.complete,
+            prefix: change(&self.prefix),
         }
     }
 }

@@ -1,0 +1,105 @@
+/**
+ * `weft-llm/ai-sdk`: a loaded model, or one of a server, as a model of the AI SDK (version 7):
+ * `generateText({ model: languageModel(llm), prompt })`.
+ */
+
+import type { EmbeddingModel } from 'ai';
+import { invalidOption } from '../errors.js';
+import type { Llm } from '../types.js';
+import type { AnyLlm } from '../remote/types.js';
+import { finishOf, metadataOf, partsOf, responseOf, streamOf, usageOf } from './parts.js';
+import { requestOf, type SdkModel } from './prompt.js';
+
+export type { SdkModel } from './prompt.js';
+export type SdkEmbeddingModel = Extract<EmbeddingModel, { readonly specificationVersion: 'v4' }>;
+
+/** What embeds: a loaded model that can, or a server's. */
+export type Embeds = Pick<Llm, 'embed'> & { readonly info: { readonly name: string } };
+
+const PROVIDER = 'weft';
+
+/**
+ * A language model of the AI SDK: text, objects (the schema constrains the answer), tools, streams. `providerOptions: { weft }` takes
+ * further fields of {@link ChatCompletionRequest}; `providerMetadata.weft` says where the answer was computed, of `hybrid` and `remote`.
+ */
+export function languageModel(llm: AnyLlm): SdkModel {
+  return {
+    specificationVersion: 'v4',
+    provider: PROVIDER,
+    get modelId() {
+      return llm.info.name;
+    },
+    supportedUrls: {},
+    async doGenerate(call) {
+      const { request, warnings } = requestOf(call);
+      const answer = await llm.chat.completions.create({ ...request, stream: false }, { signal: call.abortSignal });
+      const [choice] = answer.choices;
+      const { content = null, tool_calls: calls = [], reasoning_content: thought } = choice?.message ?? {};
+      return {
+        content: [
+          ...(thought ? [{ type: 'reasoning' as const, text: thought }] : []),
+          ...(content ? [{ type: 'text' as const, text: content }] : []),
+          ...calls.map(({ id, function: { name, arguments: input } }) => ({
+            type: 'tool-call' as const,
+            toolCallId: id,
+            toolName: name,
+            input: input || '{}',
+          })),
+        ],
+        finishReason: finishOf(choice?.finish_reason),
+        usage: usageOf(answer.usage),
+        ...metadataOf(answer.ran_on),
+        response: responseOf(answer),
+        warnings,
+      };
+    },
+    async doStream(call) {
+      const { request, warnings } = requestOf(call);
+      const streamed = { ...request, stream: true, stream_options: { include_usage: true } } as const;
+      const chunks = await llm.chat.completions.create(streamed, { signal: call.abortSignal });
+      return { stream: streamOf(partsOf(chunks, warnings)) };
+    },
+  };
+}
+
+/** An embedding model of the AI SDK. */
+export function embeddingModel(llm: Embeds): SdkEmbeddingModel {
+  return {
+    specificationVersion: 'v4',
+    provider: PROVIDER,
+    get modelId() {
+      return llm.info.name;
+    },
+    // texts are encoded one after the other
+    maxEmbeddingsPerCall: Infinity,
+    supportsParallelCalls: false,
+    async doEmbed({ values, dimensions, abortSignal }) {
+      if (dimensions !== undefined) throw invalidOption('dimensions', "none: vectors have the model's own", dimensions);
+      const vectors = await llm.embed(values, abortSignal ? { signal: abortSignal } : {});
+      return { embeddings: vectors.map((vector) => [...vector]), warnings: [] };
+    },
+  };
+}
+
+/** Models by name, for the AI SDK's registry: `provider({ chat: llm, search: encoder })`. */
+export function provider(models: Readonly<Record<string, AnyLlm | Embeds>>): {
+  readonly specificationVersion: 'v4';
+  languageModel(id: string): SdkModel;
+  embeddingModel(id: string): SdkEmbeddingModel;
+  imageModel(id: string): never;
+} {
+  const find = <Kind extends 'chat' | 'embed'>(id: string, kind: Kind) => {
+    const model = Object.hasOwn(models, id) ? models[id] : undefined;
+    if (model && kind in model) return model as Extract<AnyLlm | Embeds, Record<Kind, unknown>>;
+    const able = Object.keys(models).filter((name) => kind in (models[name] ?? {}));
+    throw invalidOption('model', `one of ${able.join(', ') || 'none'}`, id);
+  };
+  return {
+    specificationVersion: 'v4',
+    languageModel: (id) => languageModel(find(id, 'chat')),
+    embeddingModel: (id) => embeddingModel(find(id, 'embed')),
+    imageModel(id) {
+      throw invalidOption('model', 'a language model: weft makes no pictures', id);
+    },
+  };
+}

@@ -1,0 +1,43 @@
+/** The worker's end of conversations that go on elsewhere: keys and values, out of the engine and back. */
+
+import type { Constraints } from './constraints.js';
+import { generate } from './generation.js';
+import type { Model } from './model.js';
+import type { KvCache, StartOptions } from './protocol.js';
+import type { RuntimeLlm } from './runtime.js';
+
+const PREFILL: StartOptions = {
+  logitBias: [],
+  stop: [],
+  keepSpecial: [],
+  constraint: null,
+  entropy: 0,
+  prefill: true,
+};
+
+/** Keys and values of `ids`, layer by layer; what is not in the KV cache any more is computed first. */
+export async function readCache(
+  model: Model,
+  ids: readonly number[],
+  constraints: Constraints,
+  signal: AbortSignal,
+): Promise<Float32Array[]> {
+  const { layers } = await model.info();
+  for (;;) {
+    await generate(model, ids, PREFILL, constraints, signal, () => undefined);
+    try {
+      const llm = await model.get();
+      const read: Float32Array[] = [];
+      while (read.length < layers) read.push(await llm.read_kv(read.length, ids.length));
+      model.progressed();
+      return read;
+    } catch (error) {
+      model.failed(error);
+    }
+  }
+}
+
+export async function writeCache(llm: RuntimeLlm, { ids, layers }: KvCache): Promise<void> {
+  for (const [layer, values] of layers.entries()) await llm.write_kv(layer, ids.length, values);
+  llm.restored(Uint32Array.from(ids));
+}

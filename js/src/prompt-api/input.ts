@@ -1,0 +1,155 @@
+/** What may be given to a session: checked, and in one form. */
+
+import type { Constraint, Message } from '../types.js';
+import type {
+  LanguageModelCreateCoreOptions,
+  LanguageModelMessage,
+  LanguageModelMessageContent,
+  LanguageModelPrompt,
+  LanguageModelPromptOptions,
+  SamplingMode,
+} from './types.js';
+
+/** Messages, and the beginning of the answer, which is not among them. */
+export interface Input {
+  readonly messages: readonly Message[];
+  readonly prefix: string;
+}
+
+const ROLES: readonly unknown[] = ['system', 'user', 'assistant'];
+
+/** `begun`: whether something was said before, so that the system may not speak any more. */
+export function checkInput(input: LanguageModelPrompt, begun: boolean): Input {
+  if (typeof input === 'string') return { messages: [{ role: 'user', content: input }], prefix: '' };
+  if (!Array.isArray(input)) throw new TypeError('a prompt is a string, or an array of messages');
+  if (input.length === 0) return checkInput('', begun);
+  const all = Array.from(input as readonly unknown[], (message, index) => {
+    const { role, content, prefix = false } = (message ?? {}) as Partial<LanguageModelMessage>;
+    if (role === undefined || !ROLES.includes(role))
+      throw new TypeError(`message ${index}: ${String(role)} is none of the roles ${ROLES.join(', ')}`);
+    if (role === 'system' && (begun || index > 0)) {
+      throw new TypeError(`message ${index}: the system speaks first, and once`);
+    }
+    if (prefix && (role !== 'assistant' || index < input.length - 1)) {
+      throw new DOMException(`message ${index}: only the last one, of the assistant, is a prefix`, 'SyntaxError');
+    }
+    return { role, content: textOf(content, index), prefix };
+  });
+  const prefix = all.at(-1)?.prefix ? (all.pop()?.content ?? '') : '';
+  return { messages: all.map(({ role, content }) => ({ role, content })), prefix };
+}
+
+function textOf(content: unknown, index: number): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) throw new TypeError(`message ${index}: its content is a string, or an array of parts`);
+  const parts = Array.from(content as readonly unknown[], (part) => {
+    const { type, value } = (part ?? {}) as Partial<LanguageModelMessageContent>;
+    if (type !== 'text') throw unsupported(`message ${index}: content of the type ${String(type)}`);
+    if (typeof value !== 'string') throw new TypeError(`message ${index}: the value of a text is a string`);
+    return value;
+  });
+  return parts.join('');
+}
+
+/** Its messages, where no answer follows of which a prefix could be the beginning. */
+export function complete({ messages, prefix }: Input): readonly Message[] {
+  if (prefix === '') return messages;
+  throw new DOMException('a prefix begins an answer, and here is none', 'SyntaxError');
+}
+
+/** What is not supported of these options, as an error; undefined where all is. */
+export function unsupportedOf(options: LanguageModelCreateCoreOptions): DOMException | undefined {
+  const { expectedInputs = [], expectedOutputs = [], tools = [], thinking } = options;
+  const other = [...expectedInputs, ...expectedOutputs].find(({ type }) => type !== 'text');
+  if (other) return unsupported(`content of the type ${String(other.type)}`);
+  if (tools.length > 0) return unsupported('`tools`: use `chat.completions.create` of weft-llm');
+  if ((thinking?.effort ?? 'none') !== 'none') return unsupported('`thinking`');
+  return undefined;
+}
+
+function unsupported(what: string): DOMException {
+  return new DOMException(`not supported: ${what}`, 'NotSupportedError');
+}
+
+const TEMPERATURES: Readonly<Record<SamplingMode, number>> = {
+  'most-predictable': 0,
+  predictable: 0.3,
+  'slightly-predictable': 0.6,
+  balanced: 0.8,
+  'slightly-creative': 0.9,
+  creative: 1,
+  'most-creative': 1.2,
+};
+
+const MAX_TEMPERATURE = 2;
+const MAX_TOP_K = 1 << 20;
+
+export interface Sampling {
+  readonly mode: SamplingMode | null;
+  readonly options: { readonly temperature?: number; readonly topK?: number };
+}
+
+export function checkSampling({ samplingMode, temperature, topK }: LanguageModelCreateCoreOptions): Sampling {
+  if (temperature === undefined && topK === undefined) {
+    const mode = samplingMode ?? 'balanced';
+    if (!Object.hasOwn(TEMPERATURES, mode)) throw new TypeError(`${String(mode)} is no samplingMode`);
+    return { mode, options: { temperature: TEMPERATURES[mode] } };
+  }
+  if (samplingMode !== undefined) throw new TypeError('either samplingMode, or temperature and topK');
+  if (temperature !== undefined && !(temperature >= 0)) throw new RangeError('temperature is below 0');
+  if (topK !== undefined && !(topK >= 1)) throw new RangeError('topK is below 1');
+  return {
+    mode: null,
+    options: {
+      ...(temperature === undefined ? {} : { temperature: Math.min(temperature, MAX_TEMPERATURE) }),
+      ...(topK === undefined ? {} : { topK: Math.floor(Math.min(topK, MAX_TOP_K)) }),
+    },
+  };
+}
+
+/** How an answer is constrained, and what the model is told of it. */
+export interface Response {
+  readonly constraint: Constraint;
+  readonly instruction: string;
+  /** Whether a text is what was asked for. */
+  fits(text: string): boolean;
+}
+
+export function checkConstraint(options: LanguageModelPromptOptions): Response | undefined {
+  const { responseConstraint: wanted, omitResponseConstraintInput: omit = false } = options;
+  if (wanted === undefined || wanted === null) {
+    if (omit) throw new TypeError('omitResponseConstraintInput without a responseConstraint');
+    return undefined;
+  }
+  if (typeof wanted !== 'object') throw new TypeError('a responseConstraint is a JSON Schema, or a RegExp');
+  const tell = (text: string) => (omit ? '' : `\n\n${text}`);
+  if (wanted instanceof RegExp) {
+    const whole = new RegExp(wanted.source, wanted.flags.replace(/[gy]/g, ''));
+    return {
+      constraint: { regex: unanchored(wanted) },
+      instruction: tell(`Answer with nothing but text that matches the regular expression ${wanted.source}`),
+      fits: (text) => whole.test(text),
+    };
+  }
+  return {
+    constraint: { jsonSchema: wanted },
+    instruction: tell(`Answer with nothing but JSON that fits this schema: ${JSON.stringify(wanted)}`),
+    fits: () => true,
+  };
+}
+
+/** In Rust's syntax, in which the whole answer is matched. */
+function unanchored({ source, flags }: RegExp): string {
+  const inner = source.replace(/^\^/, '').replace(/(?<!\\)((?:\\\\)*)\$$/, '$1');
+  const kept = ['i', 's'].filter((flag) => flags.includes(flag)).join('');
+  return (kept ? `(?${kept})` : '') + inner.replaceAll('\\/', '/');
+}
+
+/** The input with an instruction at the end of what the user says last. */
+export function withInstruction(input: Input, instruction: string): Input {
+  const last = input.messages.findLastIndex(({ role }) => role === 'user');
+  const messages = input.messages.map((message, index) =>
+    index === last ? { ...message, content: `${message.content}${instruction}` } : message,
+  );
+  return { ...input, messages };
+}

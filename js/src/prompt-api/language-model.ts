@@ -1,0 +1,222 @@
+/** A session as the Prompt API has it, over a session of a model. */
+
+import { untilAborted } from '../openai/answer.js';
+import { Lock } from '../session/lock.js';
+import { anyOf } from '../session/signals.js';
+import type { Session } from '../session/types.js';
+import type { Llm } from '../types.js';
+import { isGone, overflows, quotaExceeded, toDomException } from './errors.js';
+import { checkConstraint, checkInput, checkSampling, complete, unsupportedOf, withInstruction } from './input.js';
+import type { Input } from './input.js';
+import { theModel } from './model.js';
+import { monitorFor } from './monitor.js';
+import type {
+  Availability,
+  LanguageModelCreateCoreOptions,
+  LanguageModelCreateOptions,
+  LanguageModelPrompt,
+  LanguageModelPromptOptions,
+  SamplingMode,
+} from './types.js';
+
+/** Only `create` and `clone` make sessions. */
+const OWN: unique symbol = Symbol('LanguageModel');
+
+const UNCONFIGURED = 'no model: call configure({ model }) of weft-llm/prompt-api first';
+
+interface Made {
+  readonly llm: Llm;
+  readonly session: Session;
+  readonly samplingMode: SamplingMode | null;
+}
+
+export class LanguageModel extends EventTarget {
+  /** Hears that old turns were dropped, as the event `contextoverflow` does. */
+  oncontextoverflow: ((event: Event) => void) | null = null;
+  /** Null where the deprecated `temperature` or `topK` was given. */
+  readonly samplingMode: SamplingMode | null;
+  readonly #llm: Llm;
+  readonly #turns = new Lock();
+  readonly #end = new AbortController();
+  #session: Session;
+
+  /** Throws: see {@link LanguageModel.create}. */
+  constructor(own?: unknown, { llm, session, samplingMode }: Made = {} as Made) {
+    super();
+    if (own !== OWN) throw new TypeError('Illegal constructor: use LanguageModel.create()');
+    this.#llm = llm;
+    this.#session = session;
+    this.samplingMode = samplingMode;
+    this.addEventListener('contextoverflow', (event) => this.oncontextoverflow?.(event));
+  }
+
+  /** What it takes to create a session with these options. */
+  static async availability(options: LanguageModelCreateCoreOptions = {}): Promise<Availability> {
+    const model = theModel();
+    return !model || unsupportedOf(options) ? 'unavailable' : model.availability();
+  }
+
+  /** Loads the configured model, if no session did before, and computes the initial prompts. */
+  static async create(options: LanguageModelCreateOptions = {}): Promise<LanguageModel> {
+    const { initialPrompts = [], monitor: show, signal: given } = options;
+    const { signal, release } = anyOf(given);
+    try {
+      signal.throwIfAborted();
+      const model = theModel();
+      if (!model) throw new DOMException(UNCONFIGURED, 'NotSupportedError');
+      const refused = unsupportedOf(options);
+      if (refused) throw refused;
+      const { mode: samplingMode, options: sampling } = checkSampling(options);
+      const messages = initialPrompts.length > 0 ? complete(checkInput(initialPrompts, false)) : [];
+      const monitor = monitorFor(show);
+      const llm = await model.get(signal, (progress) => monitor.hear(progress));
+      monitor.tell(1);
+      if (!llm.info.hasChatTemplate) {
+        throw new DOMException(`the model \`${llm.info.name}\` has no chat template`, 'NotSupportedError');
+      }
+      const rules = { messages, keep: messages.length, overflow: 'truncate-oldest-turns' } as const;
+      const session = llm.session({ ...rules, ...sampling });
+      try {
+        await session.append([], { signal });
+      } catch (error) {
+        signal.throwIfAborted();
+        throw await failure(error, llm, session, { messages: [], prefix: '' });
+      }
+      const made = new LanguageModel(OWN, { llm, session, samplingMode });
+      given?.addEventListener('abort', () => made.#end.abort(given.reason));
+      return made;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw toDomException(error, 'OperationError');
+    } finally {
+      release();
+    }
+  }
+
+  /** Tokens of the conversation. */
+  get contextUsage(): number {
+    return this.#session.contextUsage;
+  }
+
+  /** Tokens that fit. */
+  get contextWindow(): number {
+    return this.#llm.info.contextLength;
+  }
+
+  async prompt(input: LanguageModelPrompt, options: LanguageModelPromptOptions = {}): Promise<string> {
+    let text = '';
+    await this.#answer(input, options, (piece) => (text += piece), undefined);
+    return text;
+  }
+
+  /** The pieces of the answer. */
+  promptStreaming(input: LanguageModelPrompt, options: LanguageModelPromptOptions = {}): ReadableStream<string> {
+    const left = new AbortController();
+    return new ReadableStream<string>({
+      start: (controller) => {
+        this.#answer(input, options, (piece) => controller.enqueue(piece), left.signal)
+          .then(() => controller.close())
+          // of one that nobody reads any more
+          .catch((error: unknown) => controller.error(error));
+      },
+      cancel: () => left.abort(),
+    });
+  }
+
+  /** Takes messages into the conversation, and computes them, without an answer. */
+  async append(input: LanguageModelPrompt, options: { signal?: AbortSignal } = {}): Promise<void> {
+    const prepare = (begun: boolean) => ({ messages: complete(checkInput(input, begun)), prefix: '' });
+    await this.#attempt(prepare, [options.signal], (attempt, { messages }, signal) =>
+      attempt.append(messages, { signal }),
+    );
+  }
+
+  /** Tokens that a prompt would take, with what begins its answer. */
+  async measureContextUsage(input: LanguageModelPrompt, options: LanguageModelPromptOptions = {}): Promise<number> {
+    const { signal, release } = anyOf(this.#end.signal, options.signal);
+    try {
+      signal.throwIfAborted();
+      const instruction = checkConstraint(options)?.instruction ?? '';
+      const checked = withInstruction(checkInput(input, this.#session.messages.length > 0), instruction);
+      return await this.#session.measure(checked.messages, { prefix: checked.prefix });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw await failure(error, this.#llm, this.#session, undefined);
+    } finally {
+      release();
+    }
+  }
+
+  /** A second session that begins where this one is. */
+  async clone({ signal }: { signal?: AbortSignal } = {}): Promise<LanguageModel> {
+    this.#end.signal.throwIfAborted();
+    signal?.throwIfAborted();
+    const { samplingMode } = this;
+    return new LanguageModel(OWN, { llm: this.#llm, session: this.#session.fork(), samplingMode });
+  }
+
+  /** Ends what it does; later calls fail. The model stays loaded: see `configure`. */
+  destroy(): void {
+    this.#end.abort(new DOMException('the session was destroyed', 'AbortError'));
+  }
+
+  async #answer(
+    input: LanguageModelPrompt,
+    options: LanguageModelPromptOptions,
+    emit: (piece: string) => void,
+    left: AbortSignal | undefined,
+  ): Promise<void> {
+    const prepare = (begun: boolean) =>
+      withInstruction(checkInput(input, begun), checkConstraint(options)?.instruction ?? '');
+    await this.#attempt(prepare, [options.signal, left], async (attempt, { messages, prefix }, signal) => {
+      const response = checkConstraint(options);
+      const constraint = response ? { constraint: response.constraint } : {};
+      let text = '';
+      let whole = true;
+      for await (const piece of untilAborted(attempt.send(messages, { prefix, signal, ...constraint }), signal)) {
+        text += piece.text;
+        whole = piece.finish?.fits ?? whole;
+        if (piece.text) emit(piece.text);
+      }
+      if (response && !(whole && response.fits(text))) {
+        throw new DOMException('the answer does not fit the responseConstraint: it was cut', 'SyntaxError');
+      }
+    });
+  }
+
+  /** Works on a fork, which becomes the session in the end: what fails or is stopped leaves nothing. */
+  async #attempt(
+    prepare: (begun: boolean) => Input,
+    signals: readonly (AbortSignal | undefined)[],
+    work: (attempt: Session, input: Input, signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const { signal, release } = anyOf(this.#end.signal, ...signals);
+    let leave = () => {};
+    let input: Input | undefined;
+    try {
+      leave = await this.#turns.acquire(signal);
+      input = prepare(this.#session.messages.length > 0);
+      const attempt = this.#session.fork();
+      await work(attempt, input, signal);
+      const dropped = attempt.dropped.messages > this.#session.dropped.messages;
+      this.#session = attempt;
+      if (dropped) this.dispatchEvent(new Event('contextoverflow'));
+    } catch (error) {
+      signal.throwIfAborted();
+      throw await failure(error, this.#llm, this.#session, input);
+    } finally {
+      leave();
+      release();
+    }
+  }
+}
+
+/** An error as the API has it; `input`: what was to be computed. */
+async function failure(error: unknown, llm: Llm, session: Session, input: Input | undefined): Promise<unknown> {
+  if (isGone(error)) theModel()?.forget(llm);
+  if (!input || !overflows(error)) return toDomException(error, 'UnknownError');
+  const needed = session.contextUsage + (await session.measure(input.messages, { prefix: input.prefix }));
+  const { contextLength } = llm.info;
+  // a context that is full to the last token has no room for an answer
+  return quotaExceeded(error.message, Math.max(needed, contextLength + 1), contextLength);
+}

@@ -1,0 +1,108 @@
+/** The model that sessions use: loaded with the first of them, and kept. */
+
+import { partsOf } from '../download/source.js';
+import { load, models } from '../index.js';
+import { checkSource } from '../options.js';
+import { unlessAborted } from '../session/signals.js';
+import type { FileLike, Llm, LoadOptions, Progress } from '../types.js';
+import type { Availability } from './types.js';
+
+/** What to load, or what is loaded. */
+export type PromptApiModel = Omit<LoadOptions, 'signal' | 'onProgress'> | { readonly llm: Llm };
+
+/** Who waits for the model. */
+interface Waiting {
+  onProgress(progress: Progress): void;
+}
+
+class Configured {
+  readonly #options: PromptApiModel;
+  readonly #waiting = new Set<Waiting>();
+  #llm: Llm | undefined;
+  #loading: Promise<Llm> | undefined;
+  #stop = new AbortController();
+
+  constructor(options: PromptApiModel) {
+    this.#options = options;
+    if ('llm' in options) this.#llm = options.llm;
+  }
+
+  /** The model, which is loaded once for all who wait; when all of them gave up, the load ends. */
+  async get(signal: AbortSignal, onProgress: (progress: Progress) => void): Promise<Llm> {
+    if (this.#llm) return this.#llm;
+    const waiting: Waiting = { onProgress };
+    this.#waiting.add(waiting);
+    this.#loading ??= this.#load();
+    try {
+      return await unlessAborted(this.#loading, signal);
+    } finally {
+      this.#waiting.delete(waiting);
+      if (this.#waiting.size === 0 && !this.#llm) this.#giveUp();
+    }
+  }
+
+  async #load(): Promise<Llm> {
+    this.#stop = new AbortController();
+    const { signal } = this.#stop;
+    const onProgress = (progress: Progress) => this.#waiting.forEach((waiting) => waiting.onProgress(progress));
+    return (this.#llm = await load({ ...(this.#options as LoadOptions), signal, onProgress }));
+  }
+
+  #giveUp(): void {
+    this.#stop.abort();
+    this.#loading = undefined;
+  }
+
+  async availability(): Promise<Availability> {
+    if (this.#llm) return 'available';
+    if (this.#loading) return 'downloading';
+    if (typeof Worker === 'undefined' || 'llm' in this.#options) return 'unavailable';
+    return (await isAtHand(this.#options)) ? 'available' : 'downloadable';
+  }
+
+  /** To be told when the model is gone: the next session loads it again. */
+  forget(llm: Llm): void {
+    if (this.#llm !== llm) return;
+    this.#llm = undefined;
+    this.#loading = undefined;
+  }
+
+  /** What was loaded here is freed here. */
+  dispose(): void {
+    this.#giveUp();
+    if (!('llm' in this.#options)) this.#llm?.dispose();
+  }
+}
+
+/** Whether all files are the user's own, or stored. */
+async function isAtHand({ model, store, hub, token }: LoadOptions): Promise<boolean> {
+  const files = (Array.isArray(model) ? model : [model]) as readonly FileLike[];
+  const addresses = files
+    .filter((file) => typeof file === 'string' || file instanceof URL)
+    .map((file) => checkSource('model', file, hub, token));
+  if (addresses.length === 0) return true;
+  if (store === false) return false;
+  const stored = await models.list().catch(() => []);
+  const complete = (key: string) => stored.some((file) => file.source === key && file.complete);
+  return addresses.every(({ type, key }) => {
+    if (type === 'address') return partsOf(key).every(complete);
+    const [start = '', end = ''] = key.split('*');
+    const own = stored.filter(({ source }) => source.startsWith(start) && source.endsWith(end));
+    return own.length > 0 && own.every((file) => file.complete);
+  });
+}
+
+let configured: Configured | undefined;
+
+/**
+ * Says which model `LanguageModel` is: what `load` takes, or a model that is loaded. `null` for none. The one before is freed, if it was loaded
+ * here; its sessions end.
+ */
+export function configure(model: PromptApiModel | null): void {
+  configured?.dispose();
+  configured = model ? new Configured(model) : undefined;
+}
+
+export function theModel(): Configured | undefined {
+  return configured;
+}

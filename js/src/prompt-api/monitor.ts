@@ -1,0 +1,31 @@
+/** What `create` tells of its progress. */
+
+import type { Progress } from '../types.js';
+import type { CreateMonitor } from './types.js';
+
+class Monitor extends EventTarget implements CreateMonitor {
+  ondownloadprogress: CreateMonitor['ondownloadprogress'] = null;
+  #told = -1;
+
+  /** `loaded`: from 0 to 1; what is not more than before is not told. */
+  tell(loaded: number): void {
+    if (loaded <= this.#told) return;
+    this.#told = loaded;
+    const event = Object.assign(new Event('downloadprogress'), { loaded, total: 1, lengthComputable: true });
+    this.ondownloadprogress?.(event);
+    this.dispatchEvent(event);
+  }
+
+  /** Before the end, which comes when the model is there. */
+  hear({ loaded, total }: Progress): void {
+    if (total) this.tell(Math.min(loaded / total, 1 - Number.EPSILON));
+  }
+}
+
+/** Shows it to the caller, then tells of the beginning. */
+export function monitorFor(show: ((monitor: CreateMonitor) => void) | undefined): Monitor {
+  const monitor = new Monitor();
+  show?.(monitor);
+  monitor.tell(0);
+  return monitor;
+}

@@ -1,0 +1,75 @@
+/** weft's own options → a request in OpenAI's shape. What a server cannot be asked is refused by name. */
+
+import { invalidOption } from '../errors.js';
+import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../openai/types.js';
+import { checkConversation, checkGenerate, checkIds, checkString } from '../options.js';
+import type { ChatOptions, GenerateOptions, Message } from '../types.js';
+
+type Sampling = Omit<CompletionRequest, 'prompt' | 'logprobs'>;
+
+export function textRequest(prompt: string | readonly number[], options: GenerateOptions): CompletionRequest {
+  const { constraint } = options;
+  if (constraint) throw local('constraint', 'none in `generate`', Object.keys(constraint)[0]);
+  const checked = typeof prompt === 'string' ? checkString('prompt', prompt) : checkIds('prompt', prompt);
+  return { ...sampling(options), prompt: checked };
+}
+
+export function chatRequest(messages: readonly Message[], chatOptions: ChatOptions): ChatCompletionRequest {
+  const { conversation, options } = checkConversation(messages, chatOptions);
+  // A loaded model gives its calls as text, a server gives them apart.
+  if (conversation.tools) throw local('tools', 'none in `chat`: `chat.completions.create` gives the calls', 'tools');
+  const { variables } = conversation;
+  return {
+    ...sampling(options),
+    ...format(options.constraint),
+    messages: conversation.messages.map(chatMessage),
+    ...(Object.keys(variables).length > 0 ? { chat_template_kwargs: variables } : {}),
+  };
+}
+
+function sampling(options: GenerateOptions): Sampling {
+  checkGenerate(options);
+  const { topLogprobs, keepSpecial, penaltyLastN } = options;
+  if (topLogprobs !== undefined)
+    throw local('topLogprobs', 'none: `logprobs` of `chat.completions.create`', topLogprobs);
+  if (keepSpecial?.length) throw local('keepSpecial', 'none', keepSpecial.join(', '));
+  if (penaltyLastN !== undefined) throw local('penaltyLastN', 'none', penaltyLastN);
+  const request = {
+    max_tokens: options.maxTokens,
+    temperature: options.temperature,
+    top_p: options.topP,
+    frequency_penalty: options.frequencyPenalty,
+    presence_penalty: options.presencePenalty,
+    seed: options.seed,
+    stop: options.stop,
+    logit_bias: options.logitBias,
+    // No fields of OpenAI's: llama-server and vLLM have them, and call the penalty by different names.
+    top_k: options.topK,
+    min_p: options.minP,
+    repeat_penalty: options.repetitionPenalty,
+    repetition_penalty: options.repetitionPenalty,
+  };
+  return Object.fromEntries(Object.entries(request).filter(([, value]) => value !== undefined));
+}
+
+function format(constraint: GenerateOptions['constraint']): Pick<ChatCompletionRequest, 'response_format'> {
+  if (!constraint) return {};
+  if (!('jsonSchema' in constraint)) throw local('constraint', '{ jsonSchema }', Object.keys(constraint)[0]);
+  const { jsonSchema } = constraint;
+  const schema = typeof jsonSchema === 'object' ? { ...jsonSchema } : {};
+  return { response_format: { type: 'json_schema', json_schema: { name: 'answer', strict: true, schema } as object } };
+}
+
+/** A template reads the arguments of a call as data, a server as JSON. */
+function chatMessage({ tool_calls: calls, ...message }: Message): ChatMessage {
+  const written = calls?.map((call) => {
+    const { function: called, ...rest } = call as { function?: { name: string; arguments: unknown } };
+    if (!called || typeof called.arguments === 'string') return call;
+    return { ...rest, function: { ...called, arguments: JSON.stringify(called.arguments) } };
+  });
+  return { ...message, ...(written ? { tool_calls: written } : {}) } as ChatMessage;
+}
+
+function local(name: string, expected: string, got: unknown) {
+  return invalidOption(name, `${expected}; servers have nothing else`, got);
+}

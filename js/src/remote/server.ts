@@ -1,0 +1,188 @@
+/** Requests to a server of OpenAI's API: JSON and server-sent events, and what goes wrong as a {@link WeftError}. */
+
+import { invalidOption, WeftError, type ErrorCode } from '../errors.js';
+import type { RemoteOptions } from './types.js';
+
+/** Codes that a server which runs weft answers with; the call is to blame for them. */
+const OF_THE_CALL: readonly string[] = [
+  ...['INVALID_OPTION', 'CONTEXT_OVERFLOW', 'CHAT_TEMPLATE', 'INVALID_CONSTRAINT', 'TOKENIZE', 'UNSUPPORTED_TASK'],
+];
+
+/** How servers say that a prompt is too long: llama-server and OpenAI by a type or code, vLLM and others in words. */
+const TOO_LONG =
+  /exceed_context_size|context_length_exceeded|(maximum|max|available|model) context|exceeds the context|context window/i;
+
+export class Server {
+  readonly baseURL: string;
+  readonly #headers: Headers;
+  readonly #fetch: typeof globalThis.fetch;
+  readonly #open = new Set<AbortController>();
+  #disposed = false;
+
+  constructor({ baseURL, apiKey, headers, fetch = globalThis.fetch }: RemoteOptions) {
+    const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+    if (!URL.canParse(String(baseURL), base)) throw invalidOption('baseURL', 'the address of an API', baseURL);
+    if (typeof fetch !== 'function') throw invalidOption('fetch', 'a function', fetch);
+    this.baseURL = new URL(baseURL, base).href.replace(/\/$/, '');
+    this.#headers = checkHeaders(headers, apiKey);
+    // a browser's own must not be called as a method
+    this.#fetch = (input, init) => fetch(input, init);
+  }
+
+  /** Ends every request, and lets no other begin. */
+  dispose(): void {
+    this.#disposed = true;
+    for (const request of this.#open) request.abort(disposed());
+  }
+
+  /** What the server answers, which is JSON. */
+  async json<T>(path: string, body: object | null, signal?: AbortSignal | null): Promise<T> {
+    const request = this.#begin(signal);
+    try {
+      const response = await this.#request(path, body, request.signal);
+      return await this.#reading(path, request.signal, async () => (await response.json()) as T);
+    } finally {
+      this.#open.delete(request);
+    }
+  }
+
+  /** Asks, and gives the events of the answer as they come. Whoever leaves the iteration ends the answer. */
+  async events<T>(path: string, body: object, signal?: AbortSignal | null): Promise<AsyncIterable<T>> {
+    const request = this.#begin(signal);
+    try {
+      const response = await this.#request(path, body, request.signal);
+      if (!response.body) throw this.#broken(path, 'the answer is empty');
+      return this.#read<T>(path, response.body, request);
+    } catch (error) {
+      this.#open.delete(request);
+      throw error;
+    }
+  }
+
+  /** What ends a request: the caller's signal, or {@link dispose}. */
+  #begin(signal?: AbortSignal | null): AbortController {
+    if (this.#disposed) throw disposed();
+    signal?.throwIfAborted();
+    const request = new AbortController();
+    signal?.addEventListener('abort', () => request.abort(signal.reason), { once: true });
+    this.#open.add(request);
+    return request;
+  }
+
+  async *#read<T>(path: string, body: ReadableStream<Uint8Array>, request: AbortController): AsyncGenerator<T> {
+    const { signal } = request;
+    const reader = body.getReader();
+    const decoder = new TextDecoder();
+    let held = '';
+    let over = false;
+    try {
+      for (;;) {
+        const { done, value } = await this.#reading(path, signal, () => reader.read());
+        held += done ? `${decoder.decode()}\n` : decoder.decode(value, { stream: true });
+        const lines = held.split(/\r\n|\n|\r(?!$)/);
+        held = lines.pop() ?? '';
+        for (const line of lines) {
+          // of the fields of an event, servers of this API use no other
+          if (!line.startsWith('data:')) continue;
+          const data = line.slice(5).trim();
+          if (data === '[DONE]') return;
+          const event = this.#parse<T>(path, data);
+          over ||= isEnd(event);
+          yield event;
+        }
+        if (done && over) return;
+        if (done) throw this.#broken(path, 'the answer ended before it was complete');
+      }
+    } finally {
+      // Also where the answer is whole: a server may keep the connection open. What it does about it matters to nobody.
+      reader.cancel().catch(() => {});
+      this.#open.delete(request);
+    }
+  }
+
+  #parse<T>(path: string, data: string): T {
+    let event: unknown;
+    try {
+      event = JSON.parse(data);
+    } catch (cause) {
+      throw this.#broken(path, `an event is no JSON: ${data.slice(0, 200)}`, cause);
+    }
+    // a server that fails on the way says so in the stream
+    const error = (event as { error?: unknown } | null)?.error;
+    if (error) throw this.#refused(path, null, JSON.stringify(event));
+    return event as T;
+  }
+
+  async #request(path: string, body: object | null, signal: AbortSignal): Promise<Response> {
+    const headers = new Headers(this.#headers);
+    if (body) headers.set('content-type', 'application/json');
+    const init: RequestInit = body
+      ? { method: 'POST', headers, body: JSON.stringify(body), signal }
+      : { headers, signal };
+    const response = await this.#reading(path, signal, () => this.#fetch(this.baseURL + path, init));
+    if (response.ok) return response;
+    throw this.#refused(path, response.status, await this.#reading(path, signal, () => response.text()));
+  }
+
+  /** `work` on the network: an abort is its reason, and a failure names the server. */
+  async #reading<T>(path: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      signal.throwIfAborted();
+      throw this.#broken(path, cause instanceof Error ? cause.message : String(cause), cause);
+    }
+  }
+
+  #broken(path: string, what: string, cause?: unknown): WeftError {
+    const remedy = 'Is it running, and does it allow requests from this page (CORS)?';
+    return new WeftError('NETWORK', `${this.baseURL}${path}: ${what}. ${remedy}`, { cause });
+  }
+
+  #refused(path: string, status: number | null, text: string): WeftError {
+    const { message, type, code } = errorOf(text);
+    const said = `${this.baseURL}${path} answered${status === null ? '' : ` ${status}`}: ${message}`;
+    if (OF_THE_CALL.includes(String(code))) return new WeftError(code as ErrorCode, said);
+    const tooLong = TOO_LONG.test(`${type} ${code} ${message}`);
+    return new WeftError(tooLong ? 'CONTEXT_OVERFLOW' : 'SERVER', said);
+  }
+}
+
+function disposed(): WeftError {
+  return new WeftError('DISPOSED', 'the model was disposed of; connect to it again');
+}
+
+/** The errors of servers have much the same shape, but need not be JSON at all: a proxy may have answered. */
+function errorOf(text: string): { message: string; type?: unknown; code?: unknown } {
+  try {
+    const { error, ...rest } = JSON.parse(text) as { error?: unknown; message?: unknown; detail?: unknown };
+    const found = (typeof error === 'object' && error !== null ? error : { message: error, ...rest }) as Record<
+      string,
+      unknown
+    >;
+    const message = found['message'] ?? found['detail'];
+    return { ...found, message: typeof message === 'string' ? message : text.slice(0, 500) };
+  } catch {
+    return { message: text.slice(0, 500) || 'nothing' };
+  }
+}
+
+function isEnd(event: unknown): boolean {
+  const { choices } = (event ?? {}) as { choices?: readonly { finish_reason?: unknown }[] };
+  return Array.isArray(choices) && choices.some((choice) => Boolean(choice?.finish_reason));
+}
+
+function checkHeaders(given: unknown, apiKey: unknown): Headers {
+  if (apiKey !== undefined && (typeof apiKey !== 'string' || !/^[\x21-\x7e]+$/.test(apiKey))) {
+    // Not what it is: it is a secret.
+    throw invalidOption('apiKey', 'a string of printable characters', typeof apiKey);
+  }
+  let headers: Headers;
+  try {
+    headers = new Headers((given ?? {}) as Record<string, string>);
+  } catch {
+    throw invalidOption('headers', 'an object, name → value', given);
+  }
+  if (apiKey !== undefined) headers.set('authorization', `Bearer ${apiKey}`);
+  return headers;
+}

@@ -1,0 +1,200 @@
+/** A conversation over the one KV cache of a model: which ids it has there, and what becomes of a turn that ends early. */
+
+import { serializeError, WeftError } from '../errors.js';
+import { untilAborted } from '../openai/answer.js';
+import { checkGenerate } from '../options.js';
+import type { StartOptions } from '../protocol.js';
+import type { GenerateOptions, Message, Piece } from '../types.js';
+import { extend, promptOf, render, type Ending, type SessionModel, type State } from './context.js';
+import { Lock } from './lock.js';
+import { checkPrefix, checkTurn, type Settings } from './options.js';
+import { encodeSession } from './saved.js';
+import { anyOf } from './signals.js';
+import type { Dropped, SendOptions, Session, Turn } from './types.js';
+
+/** A part of the context that is kept free for an answer of unknown length, and the most for one of known length. */
+const ROOM = 1 / 4;
+const MOST_ROOM = 1 / 2;
+
+const COMPLETE: Ending = { complete: true, prefix: '' };
+
+export class ChatSession implements Session {
+  readonly #model: SessionModel;
+  readonly #settings: Settings;
+  readonly #turns = new Lock();
+  readonly #end = new AbortController();
+  #state: State;
+
+  constructor(model: SessionModel, settings: Settings, state: State) {
+    this.#model = model;
+    this.#settings = settings;
+    this.#state = state;
+  }
+
+  get messages(): readonly Message[] {
+    return this.#state.messages;
+  }
+
+  get contextUsage(): number {
+    return this.#state.ids.length - this.#state.dropped.tokens;
+  }
+
+  get contextLength(): number {
+    return this.#model.info.contextLength;
+  }
+
+  get dropped(): Dropped {
+    return this.#state.dropped;
+  }
+
+  send(turn: Turn, options: SendOptions = {}): AsyncIterable<Piece> {
+    const { prefix, signal, ...generate } = options;
+    const given = Object.entries(generate).filter(([, value]) => value !== undefined);
+    const all: GenerateOptions = { ...this.#settings.generate, ...Object.fromEntries(given) };
+    const start = checkGenerate(signal === undefined ? all : { ...all, signal });
+    return this.#answer(checkTurn(turn), { complete: false, prefix: checkPrefix(prefix) }, start, signal);
+  }
+
+  async *#answer(
+    added: readonly Message[],
+    ending: Ending,
+    options: StartOptions,
+    given: AbortSignal | undefined,
+  ): AsyncGenerator<Piece, void, void> {
+    this.#check();
+    const { signal, release } = anyOf(this.#end.signal, given);
+    let leave = () => {};
+    try {
+      leave = await this.#turns.acquire(signal);
+      const context = this.contextLength;
+      const room = Math.ceil(Math.min(options.maxTokens ?? context * ROOM, context * MOST_ROOM));
+      const told = await this.#extend(added, ending, room);
+      yield* this.#pieces(told, ending.prefix, options, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      // it ends as every generation does that is stopped before it begins
+      yield* this.#model.generate([], options, signal, undefined);
+    } finally {
+      leave();
+      release();
+    }
+  }
+
+  /** The answer to what the model is told; what was said of it becomes a part of the conversation, however it ends. */
+  async *#pieces(
+    told: State,
+    prefix: string,
+    options: StartOptions,
+    signal: AbortSignal,
+  ): AsyncGenerator<Piece, void, void> {
+    const { cache, ...state } = told;
+    const shifts = this.#settings.overflow === 'shift' && told.behind !== undefined;
+    const start = shifts ? { ...options, shiftBehind: told.behind } : options;
+    const said: number[] = [];
+    let text = '';
+    let over = false;
+    const keep = (stopped: boolean, droppedTokens = 0) => {
+      over = true;
+      if (stopped && said.length === 0) return;
+      this.#state = {
+        ...state,
+        messages: [...state.messages, { role: 'assistant', content: prefix + text }],
+        ids: [...state.ids, ...said],
+        dropped: { ...state.dropped, tokens: state.dropped.tokens + droppedTokens },
+      };
+    };
+    try {
+      for await (const piece of this.#model.generate(promptOf(told), start, signal, cache)) {
+        text += piece.text;
+        if (piece.finish) keep(piece.finish.reason === 'abort', piece.finish.usage.droppedTokens);
+        else said.push(piece.id);
+        yield piece;
+      }
+    } catch (error) {
+      over = true;
+      throw error;
+    } finally {
+      // the reader left the loop
+      if (!over) keep(true);
+    }
+  }
+
+  async append(turn: Turn = [], { signal: given }: { signal?: AbortSignal } = {}): Promise<void> {
+    this.#check();
+    const added = checkTurn(turn);
+    const start = checkGenerate(given === undefined ? {} : { signal: given });
+    const { signal, release } = anyOf(this.#end.signal, given);
+    let leave = () => {};
+    try {
+      leave = await this.#turns.acquire(signal);
+      if (added.length === 0 && this.#state.messages.length === 0) return;
+      const told = await this.#extend(added, COMPLETE, 1).catch((error: unknown) => this.#untold(added, error));
+      if (told.ids.length > 0) {
+        const pieces = this.#model.generate(promptOf(told), { ...start, prefill: true }, signal, told.cache);
+        for await (const _ of untilAborted(pieces, signal)) continue;
+      }
+      const { cache: _, ...state } = told;
+      this.#state = state;
+    } finally {
+      leave();
+      release();
+    }
+  }
+
+  async measure(turn: Turn, { prefix }: { prefix?: string } = {}): Promise<number> {
+    this.#check();
+    const state = this.#state;
+    const longer = { ...state, messages: [...state.messages, ...checkTurn(turn)] };
+    const ids = await render(this.#model, this.#settings, longer, { complete: false, prefix: checkPrefix(prefix) });
+    return Math.max(0, ids.length - state.ids.length);
+  }
+
+  fork(): Session {
+    this.#check();
+    return new ChatSession(this.#model, this.#settings, this.#state);
+  }
+
+  async save({ cache = true }: { cache?: boolean } = {}): Promise<Uint8Array<ArrayBuffer>> {
+    this.#check();
+    const leave = await this.#turns.acquire(this.#end.signal);
+    try {
+      const state = this.#state;
+      // the last position of a full context is never computed
+      const ids = promptOf(state).slice(0, this.contextLength - 1);
+      const saved = cache && ids.length > 0 ? await this.#readCache(state, ids) : undefined;
+      return await encodeSession(this.#model.info, this.#settings, state, saved);
+    } finally {
+      leave();
+    }
+  }
+
+  async #readCache(state: State, ids: readonly number[]): Promise<State['cache']> {
+    // of one that was restored and never used
+    if (state.cache) return state.cache;
+    return { ids, layers: await this.#model.readCache(ids) };
+  }
+
+  dispose(): void {
+    this.#end.abort(disposed());
+  }
+
+  #check(): void {
+    if (this.#end.signal.aborted) throw disposed();
+  }
+
+  async #extend(added: readonly Message[], ending: Ending, room: number): Promise<State> {
+    return extend(this.#model, this.#settings, this.#state, added, ending, room);
+  }
+
+  /** Some templates refuse a conversation in which no user speaks: what it needs is then known with the first who does. */
+  #untold(added: readonly Message[], error: unknown): State {
+    const messages = [...this.#state.messages, ...added];
+    const unspoken = messages.every(({ role }) => role !== 'user');
+    if (serializeError(error).code !== 'CHAT_TEMPLATE' || !unspoken) throw error;
+    return { ...this.#state, messages, ids: [] };
+  }
+}
+
+function disposed(): WeftError {
+  return new WeftError('DISPOSED', 'the session was disposed of; begin another one, or fork it before');
+}

@@ -1,0 +1,163 @@
+// A loaded model with a server for what it cannot: what is asked where, and that nothing leaves the device unasked.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { hybrid, remote } from '../dist/remote/index.js';
+import { serve } from '../dist/serve.js';
+import { collect, FakeLlm, fakeRuntime, loadFake } from './support/fake.mjs';
+import { Says, serveModel } from './support/openai-server.mjs';
+
+const messages = [{ role: 'user', content: 'hi' }];
+const ask = { messages };
+const text = (pieces) => pieces.map((piece) => piece.text).join('');
+
+/** A local model that says `here`, and a server that says `there`. `fails(event)` may throw in the local one. */
+async function both(t, { when = [], fails, local, instead } = {}) {
+  const requests = [];
+  const { llm: far } = await loadFake(t, new Says(['the', 're']));
+  const baseURL = await serveModel(t, far, { requests, ...(instead && { instead }) });
+  const near = await loadFake(t, new Says(['he', 're'], fails));
+  const llm = await hybrid({ local: local ?? near.llm, remote: { baseURL }, when });
+  return { llm, requests, near };
+}
+
+const broken = (code) => () => {
+  throw Object.assign(new Error('it broke'), { code });
+};
+
+test('what the device can do stays on it, and says so', async (t) => {
+  const { llm, requests } = await both(t, { when: ['unfit', 'too-long', 'failed'] });
+  const pieces = await collect(llm.chat(messages));
+  assert.equal(text(pieces), 'here');
+  assert.deepEqual(pieces.at(-1).finish.ranOn, { where: 'local', model: 'fake', reason: null });
+  const whole = await llm.chat.completions.create(ask);
+  assert.deepEqual([whole.choices[0].message.content, whole.ran_on.where], ['here', 'local']);
+  const chunks = await collect(await llm.completions.create({ prompt: 'x', stream: true }));
+  assert.ok(chunks.every((chunk) => chunk.ran_on.where === 'local'));
+  assert.equal(text(await collect(llm.generate('x'))), 'here');
+  assert.deepEqual([requests.length, llm.info.remote, llm.info.local.name], [0, null, 'fake']);
+});
+
+test('a prompt that is too long goes to the server where that is allowed, in every form of the call', async (t) => {
+  const { llm, requests } = await both(t, { when: ['too-long'], fails: broken('CONTEXT_OVERFLOW') });
+  const reason = 'too-long: it broke';
+  const ranOn = { where: 'remote', model: 'fake', reason };
+  for (const pieces of [await collect(llm.chat(messages)), await collect(llm.generate('x'))]) {
+    assert.equal(text(pieces), 'there');
+    assert.deepEqual(pieces.at(-1).finish.ranOn, ranOn);
+  }
+  const whole = await llm.chat.completions.create(ask);
+  assert.deepEqual([whole.choices[0].message.content, whole.ran_on], ['there', ranOn]);
+  const chunks = await collect(await llm.chat.completions.create({ ...ask, stream: true }));
+  assert.equal(chunks.map(({ choices: [choice] }) => choice.delta.content ?? '').join(''), 'there');
+  assert.ok(chunks.every((chunk) => chunk.ran_on.where === 'remote'));
+  assert.equal(requests.filter(({ path }) => path === '/v1/models').length, 1);
+});
+
+test('what is not allowed is the error that it was, and nothing is sent', async (t) => {
+  for (const when of [[], ['unfit'], ['failed'], () => false]) {
+    const { llm, requests } = await both(t, { when, fails: broken('CONTEXT_OVERFLOW') });
+    await assert.rejects(collect(llm.chat(messages)), { code: 'CONTEXT_OVERFLOW', message: 'it broke' });
+    await assert.rejects(llm.chat.completions.create(ask), { code: 'CONTEXT_OVERFLOW' });
+    assert.equal(requests.length, 0);
+  }
+});
+
+test('a function is asked each time, with the cause and the error, before anything is sent', async (t) => {
+  const asked = [];
+  const answers = [true, false];
+  const when = async (cause, { code }) => (asked.push([cause, code]), answers.shift());
+  const { llm, requests } = await both(t, { when, fails: broken('INVALID_LOGITS') });
+  assert.equal(text(await collect(llm.chat(messages))), 'there');
+  const sent = requests.length;
+  await assert.rejects(collect(llm.chat(messages)), { code: 'INVALID_LOGITS' });
+  assert.deepEqual(asked, Array(2).fill(['failed', 'INVALID_LOGITS']));
+  assert.equal(requests.length, sent);
+});
+
+test('what is wrong with the call itself is asked of nobody else', async (t) => {
+  const { llm, requests, near } = await both(t, {
+    when: ['unfit', 'too-long', 'failed'],
+    fails: broken('INVALID_CONSTRAINT'),
+  });
+  assert.throws(() => llm.chat(messages, { temperature: -1 }), { code: 'INVALID_OPTION' });
+  await assert.rejects(collect(llm.chat(messages)), { code: 'INVALID_CONSTRAINT' });
+  await assert.rejects(llm.chat.completions.create({ ...ask, n: 0 }), { code: 'INVALID_OPTION' });
+  near.fake.before = () => {};
+  const aborted = await collect(llm.chat(messages, { signal: AbortSignal.abort() }));
+  assert.equal(aborted.at(-1).finish.reason, 'abort');
+  assert.equal(requests.length, 0);
+});
+
+test('an answer that was begun is not begun again elsewhere', async (t) => {
+  const fails = ({ id }) => id === 1 && broken('INVALID_LOGITS')();
+  const { llm, requests } = await both(t, { when: ['failed'], fails });
+  const pieces = [];
+  const reading = (async () => {
+    for await (const piece of llm.chat(messages)) pieces.push(piece);
+  })();
+  await assert.rejects(reading, { code: 'INVALID_LOGITS' });
+  assert.equal(text(pieces), 'he');
+  const chunks = await llm.chat.completions.create({ ...ask, stream: true });
+  await assert.rejects(collect(chunks), { code: 'INVALID_LOGITS' });
+  assert.equal(requests.length, 0);
+  // of a whole answer nothing was given yet
+  assert.equal((await llm.chat.completions.create(ask)).ran_on.where, 'remote');
+});
+
+test('both failures are told where the server fails too', async (t) => {
+  const instead = ({ body }, response) => body && response.writeHead(503).end('busy');
+  const { llm } = await both(t, { when: ['failed'], fails: broken('CRASHED'), instead });
+  const failure = await collect(llm.chat(messages)).catch((error) => error);
+  assert.deepEqual([failure.code, failure.cause.code], ['SERVER', 'SERVER']);
+  assert.match(failure.message, /503: busy.*because of failed: it broke/);
+});
+
+test('where nothing can be loaded the server answers alone, where that is allowed', async (t) => {
+  // there are no workers in Node
+  const local = { model: '/m.gguf' };
+  const { llm } = await both(t, { when: ['unfit'], local });
+  assert.match(llm.info.reason, /^unfit: weft needs Web Workers/);
+  assert.deepEqual([llm.info.local, llm.info.remote.name], [null, 'fake']);
+  const { finish } = (await collect(llm.chat(messages))).at(-1);
+  assert.deepEqual(finish.ranOn, { where: 'remote', model: 'fake', reason: llm.info.reason });
+  assert.throws(() => llm.chat(messages, { temperature: -1 }), { code: 'INVALID_OPTION' });
+  await assert.rejects(both(t, { when: ['failed'], local }), { code: 'NOT_SUPPORTED' });
+});
+
+test('what does not fit by its estimate is not loaded; what fits is', async (t) => {
+  const runtime = fakeRuntime(new FakeLlm());
+  runtime.gpu = async () => undefined;
+  globalThis.Worker = class {
+    constructor() {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = (event) => this.onmessage?.(event);
+      this.postMessage = (message) => port1.postMessage(message);
+      this.terminate = () => port1.close();
+      serve(port2, async () => runtime);
+    }
+  };
+  t.after(() => delete globalThis.Worker);
+  const local = { model: new Blob(['x']) };
+  runtime.estimate = { totalBytes: 2 ** 33, largestBufferBytes: 4096 };
+  const { llm } = await both(t, { when: ['unfit'], local });
+  assert.match(llm.info.reason, /^unfit: It does not fit: it needs/);
+  assert.equal(runtime.fed.length, 0);
+  runtime.estimate = { totalBytes: 2 ** 20, largestBufferBytes: 4096 };
+  const fitting = await both(t, { when: ['unfit'], local });
+  assert.equal(fitting.llm.info.local.name, 'fake');
+  fitting.llm.dispose();
+  // the GPU is asked for, and there is none
+  await assert.rejects(both(t, { when: [], local: { ...local, device: 'gpu' } }), { code: 'GPU_UNAVAILABLE' });
+});
+
+test('a model of a server can be given, and both are disposed of', async (t) => {
+  const { llm: far } = await loadFake(t, new Says(['there']));
+  const server = await remote({ baseURL: await serveModel(t, far) });
+  const { llm: near } = await loadFake(t, new Says(['here']));
+  const llm = await hybrid({ local: near, remote: server, when: [] });
+  llm.dispose();
+  await assert.rejects(near.tokenize('x'), { code: 'DISPOSED' });
+  await assert.rejects(collect(server.chat(messages)), { code: 'DISPOSED' });
+  await assert.rejects(hybrid({ local: near, remote: server, when: ['sometimes'] }), /`when`/);
+});

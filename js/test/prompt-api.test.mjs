@@ -1,0 +1,328 @@
+// The Prompt API, by its explainer, over a model whose every token the test decides.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { configure, LanguageModel } from '../dist/prompt-api/index.js';
+import { gate, loadFake, settle } from './support/fake.mjs';
+import { Talker } from './support/talker.mjs';
+
+/** A session of what `fake` says. */
+async function create(t, fake = new Talker(), options = {}, more = {}) {
+  const { llm } = await loadFake(t, fake, more);
+  configure({ llm });
+  t.after(() => configure(null));
+  return LanguageModel.create(options);
+}
+
+const named = (name, message) => (error) => {
+  assert.equal(error.name, name, String(error));
+  if (name.endsWith('Error') && !['TypeError', 'RangeError'].includes(name)) assert.ok(error instanceof DOMException);
+  if (message) assert.match(error.message, message);
+  return true;
+};
+
+const system = { role: 'system', content: 's' };
+
+test('without a model it is unavailable, and says what to do', async () => {
+  assert.equal(await LanguageModel.availability(), 'unavailable');
+  await assert.rejects(LanguageModel.create(), named('NotSupportedError', /configure/));
+  assert.throws(() => new LanguageModel(), TypeError);
+  assert.equal(globalThis.LanguageModel, undefined); // Node has no workers: nothing is installed
+});
+
+test('prompts go on where the last one ended', async (t) => {
+  const fake = new Talker({ answers: ['hello you', 'well'] });
+  const session = await create(t, fake, { initialPrompts: [system] });
+  assert.equal(await LanguageModel.availability(), 'available');
+  assert.equal(session.contextUsage, 3);
+  assert.equal(session.contextWindow, 100);
+  assert.equal(await session.prompt('hi'), 'hello you');
+  assert.equal(session.contextUsage, 3 + 4 + 2);
+  assert.equal(
+    await session.prompt([
+      {
+        role: 'user',
+        content: [
+          { type: 'text', value: 'how' },
+          { type: 'text', value: 's' },
+        ],
+      },
+    ]),
+    'well',
+  );
+  assert.equal(fake.told.at(-1), '<system s > <user hi > <assistant hello you > <user hows > <assistant');
+  assert.equal(fake.reused.at(-1), 9);
+});
+
+test('the system may also speak first in the first prompt, and only there', async (t) => {
+  const fake = new Talker();
+  const session = await create(t, fake);
+  await session.prompt([system, { role: 'user', content: 'a' }]);
+  assert.equal(fake.told.at(-1), '<system s > <user a > <assistant');
+  await assert.rejects(session.prompt([system]), named('TypeError', /first/));
+  await assert.rejects(session.append([{ role: 'user', content: 'b' }, system]), named('TypeError'));
+  await assert.rejects(
+    LanguageModel.create({ initialPrompts: [{ role: 'user', content: 'b' }, system] }),
+    named('TypeError'),
+  );
+});
+
+test('an answer streams in pieces', async (t) => {
+  const session = await create(t, new Talker({ answers: ['one two three'] }));
+  const stream = session.promptStreaming('a');
+  assert.ok(stream instanceof ReadableStream);
+  const pieces = [];
+  for await (const piece of stream) pieces.push(piece);
+  assert.deepEqual(pieces, ['one', ' two', ' three']);
+});
+
+test('a stream that is cancelled leaves nothing', async (t) => {
+  const fake = new Talker({ answers: [undefined, 'x'] });
+  const session = await create(t, fake);
+  for await (const piece of session.promptStreaming('a')) if (piece === ' w3') break;
+  assert.equal(await session.prompt('b'), 'x');
+  assert.equal(fake.told.at(-1), '<user b > <assistant');
+});
+
+test('a prompt that is aborted rejects with the reason, and leaves nothing; also where it waits', async (t) => {
+  const held = gate();
+  const fake = new Talker({
+    answers: [undefined, 'x'],
+    before: (event) => (event.text === ' w1' ? held.opened : undefined),
+  });
+  const session = await create(t, fake);
+  const [running, waiting] = [new AbortController(), new AbortController()];
+  const first = session.prompt('a', { signal: running.signal });
+  const second = session.prompt('b', { signal: waiting.signal });
+  const third = session.prompt('c');
+  await settle();
+  waiting.abort();
+  await assert.rejects(second, named('AbortError'));
+  running.abort(new Error('enough'));
+  held.open();
+  await assert.rejects(first, /enough/);
+  assert.equal(await third, 'x');
+  assert.equal(fake.told.at(-1), '<user c > <assistant');
+  await assert.rejects(session.prompt('d', { signal: AbortSignal.abort() }), named('AbortError'));
+});
+
+test('append takes messages in without an answer', async (t) => {
+  const fake = new Talker();
+  const session = await create(t, fake, { initialPrompts: [system] });
+  await session.append([{ role: 'user', content: 'a' }]);
+  assert.equal(fake.options.prefill, true);
+  assert.equal(session.contextUsage, 6);
+  await session.prompt('b');
+  assert.equal(fake.told.at(-1), '<system s > <user a > <user b > <assistant');
+});
+
+test('a prefix is how the answer begins', async (t) => {
+  const fake = new Talker({ answers: ['name'] });
+  const session = await create(t, fake);
+  const begun = { role: 'assistant', content: 'toml: ', prefix: true };
+  const asked = { role: 'user', content: 'a' };
+  assert.equal(await session.prompt([asked, begun]), 'name');
+  assert.equal(fake.told.at(-1), '<user a > <assistant toml:');
+  await session.prompt('b');
+  assert.equal(fake.told.at(-1), '<user a > <assistant toml: name > <user b > <assistant');
+  await assert.rejects(session.prompt([begun, asked]), named('SyntaxError'));
+  await assert.rejects(session.prompt([{ ...asked, prefix: true }]), named('SyntaxError'));
+  await assert.rejects(session.append([begun]), named('SyntaxError'));
+});
+
+test('what is no text is refused by name, and malformed prompts too', async (t) => {
+  const session = await create(t);
+  const user = (content) => [{ role: 'user', content }];
+  await assert.rejects(
+    session.prompt(user([{ type: 'image', value: new Blob() }])),
+    named('NotSupportedError', /image/),
+  );
+  await assert.rejects(session.prompt(user([{ type: 'text', value: 7 }])), named('TypeError'));
+  await assert.rejects(session.prompt([{ role: 'robot', content: 'a' }]), named('TypeError', /robot/));
+  await assert.rejects(session.prompt(user(7)), named('TypeError'));
+  await assert.rejects(session.prompt(7), named('TypeError'));
+  assert.equal(await session.prompt([]), 'yes');
+});
+
+test('options that are not supported are unavailable, and creation refuses them', async (t) => {
+  await create(t);
+  for (const options of [
+    { expectedInputs: [{ type: 'image' }] },
+    { expectedOutputs: [{ type: 'audio' }] },
+    { tools: [{ name: 'weather' }] },
+    { thinking: { effort: 'high' } },
+  ]) {
+    assert.equal(await LanguageModel.availability(options), 'unavailable');
+    await assert.rejects(LanguageModel.create(options), named('NotSupportedError'));
+  }
+  const text = [{ type: 'text', languages: ['en', 'ja'] }];
+  assert.equal(await LanguageModel.availability({ expectedInputs: text, expectedOutputs: text }), 'available');
+});
+
+test('sampling is by mode, or by the deprecated numbers', async (t) => {
+  const fake = new Talker();
+  const session = await create(t, fake, { samplingMode: 'most-predictable' });
+  await session.prompt('a');
+  assert.deepEqual([session.samplingMode, fake.options.temperature], ['most-predictable', 0]);
+  const numbered = await LanguageModel.create({ temperature: Infinity, topK: 3.7 });
+  await numbered.prompt('a');
+  assert.deepEqual([numbered.samplingMode, fake.options.temperature, fake.options.topK], [null, 2, 3]);
+  assert.equal((await LanguageModel.create()).samplingMode, 'balanced');
+  await assert.rejects(LanguageModel.create({ temperature: -1 }), named('RangeError'));
+  await assert.rejects(LanguageModel.create({ topK: 0 }), named('RangeError'));
+  await assert.rejects(LanguageModel.create({ topK: 3, samplingMode: 'creative' }), named('TypeError'));
+  await assert.rejects(LanguageModel.create({ samplingMode: 'wild' }), named('TypeError', /wild/));
+});
+
+test('measureContextUsage says what a prompt takes, and takes nothing', async (t) => {
+  const session = await create(t, new Talker(), { initialPrompts: [system] });
+  const usage = session.contextUsage;
+  assert.equal(await session.measureContextUsage('a b'), 4 + 1);
+  assert.ok((await session.measureContextUsage('a b', { responseConstraint: /x/ })) > 5);
+  const options = { responseConstraint: /x/, omitResponseConstraintInput: true };
+  assert.equal(await session.measureContextUsage('a b', options), 5);
+  await assert.rejects(session.measureContextUsage('a', { omitResponseConstraintInput: true }), named('TypeError'));
+  assert.equal(session.contextUsage, usage);
+});
+
+test('a full context drops old turns behind the initial prompts, and says so', async (t) => {
+  const fake = new Talker({ context: 24 });
+  const session = await create(t, fake, { initialPrompts: [system] });
+  const heard = [];
+  session.oncontextoverflow = (event) => heard.push(`handler ${event.type}`);
+  session.addEventListener('contextoverflow', ({ target }) => heard.push(target === session));
+  await session.prompt('a');
+  await session.prompt('b');
+  assert.deepEqual(heard, []);
+  await session.prompt('c');
+  assert.deepEqual(heard, ['handler contextoverflow', true]);
+  assert.equal(fake.told.at(-1), '<system s > <user b > <assistant yes > <user c > <assistant');
+});
+
+test('what does not fit at all is a QuotaExceededError with both numbers, and nothing is dropped', async (t) => {
+  const fake = new Talker({ context: 20 });
+  const session = await create(t, fake, { initialPrompts: [system] });
+  await session.prompt('a');
+  const usage = session.contextUsage;
+  const long = Array(30).fill('b').join(' ');
+  const exceeded = (requested) => (error) => {
+    assert.deepEqual([error.name, error.requested, error.quota], ['QuotaExceededError', requested, 20]);
+    return error instanceof DOMException;
+  };
+  await assert.rejects(session.prompt(long), exceeded(usage + 1 + 32 + 1));
+  await assert.rejects(session.append(long), exceeded(usage + 1 + 32 + 1));
+  assert.equal(session.contextUsage, usage);
+  await session.prompt('c');
+  assert.match(fake.told.at(-1), /<user a > <assistant yes >/);
+  const tooLong = LanguageModel.create({ initialPrompts: [{ role: 'system', content: long }] });
+  await assert.rejects(tooLong, exceeded(32 + 1));
+});
+
+/** Constraints that allow two tokens. */
+const grammars = async () => ({
+  Grammars: class {
+    constrain(constraint) {
+      grammars.asked = JSON.parse(constraint);
+      let left = 2;
+      return {
+        mask: () => Uint32Array.of(left),
+        accept: () => (left -= 1),
+        may_end: () => left === 0,
+        must_end: () => false,
+        free: () => undefined,
+      };
+    }
+  },
+});
+
+test('a responseConstraint constrains the answer, and the model is told of it', async (t) => {
+  const fake = new Talker({ answers: ['1 2', '1', 'ab cd', 'no match', 'x y'] });
+  const session = await create(t, fake, {}, { grammars });
+  const schema = { type: 'number' };
+  assert.equal(await session.prompt('a', { responseConstraint: schema }), '1 2');
+  assert.deepEqual(grammars.asked, { jsonSchema: schema });
+  assert.match(fake.told.at(-1), /<user a\s+Answer with nothing but JSON that fits this schema: \{"type":"number"\} >/);
+  // one that was cut is no answer, and leaves nothing
+  const usage = session.contextUsage;
+  await assert.rejects(session.prompt('b', { responseConstraint: schema }), named('SyntaxError'));
+  assert.equal(session.contextUsage, usage);
+  const options = { responseConstraint: /^ab\/? [cd]+$/gi, omitResponseConstraintInput: true };
+  assert.equal(await session.prompt('c', options), 'ab cd');
+  assert.deepEqual(grammars.asked, { regex: '(?i)ab/? [cd]+' });
+  assert.match(fake.told.at(-1), /<user c > <assistant$/);
+  await assert.rejects(session.prompt('d', options), named('SyntaxError'));
+  await assert.rejects(session.prompt('e', { responseConstraint: 'number' }), named('TypeError'));
+  await session.prompt('f', { responseConstraint: /\w \w\$/ }).catch(() => undefined);
+  assert.deepEqual(grammars.asked, { regex: '\\w \\w\\$' });
+});
+
+test('a constraint that cannot be enforced is not supported', async (t) => {
+  const refuse = async () => ({
+    Grammars: class {
+      constrain() {
+        throw Object.assign(new Error('`not` cannot be enforced'), { code: 'INVALID_CONSTRAINT' });
+      }
+    },
+  });
+  const session = await create(t, new Talker(), {}, { grammars: refuse });
+  const asked = session.prompt('a', { responseConstraint: { not: {} } });
+  await assert.rejects(asked, named('NotSupportedError', /`not` cannot/));
+});
+
+test('a clone goes on by itself', async (t) => {
+  const fake = new Talker({ answers: ['x', 'left', 'right'] });
+  const session = await create(t, fake, { samplingMode: 'creative' });
+  await session.prompt('a');
+  const clone = await session.clone();
+  assert.deepEqual([clone.contextUsage, clone.samplingMode], [session.contextUsage, 'creative']);
+  await session.prompt('l');
+  await clone.prompt('r');
+  assert.equal(fake.told.at(-1), '<user a > <assistant x > <user r > <assistant');
+  await assert.rejects(session.clone({ signal: AbortSignal.abort() }), named('AbortError'));
+});
+
+test('destroy ends what is done and all that follows; so does the signal of create', async (t) => {
+  const held = gate();
+  const fake = new Talker({
+    answers: [undefined, undefined, 'x'],
+    before: (event) => (event.type === 'token' ? held.opened : undefined),
+  });
+  const controller = new AbortController();
+  const session = await create(t, fake);
+  const other = await LanguageModel.create({ signal: controller.signal });
+  const ended = [session.prompt('a'), session.promptStreaming('b').getReader().read()].map((promise) =>
+    assert.rejects(promise, named('AbortError')),
+  );
+  await settle();
+  session.destroy();
+  held.open();
+  await Promise.all(ended);
+  await assert.rejects(session.prompt('c'), named('AbortError'));
+  await assert.rejects(session.measureContextUsage('c'), named('AbortError'));
+  await assert.rejects(session.clone(), named('AbortError'));
+  controller.abort(new Error('gone'));
+  await assert.rejects(other.prompt('d'), /gone/);
+  assert.equal(typeof (await (await LanguageModel.create()).prompt('e', {})), 'string');
+});
+
+test('errors of the model have the names of the API', async (t) => {
+  const before = (event) => {
+    if (event.type === 'token') throw Object.assign(new Error('no numbers'), { code: 'INVALID_LOGITS' });
+  };
+  const session = await create(t, new Talker({ before }));
+  await assert.rejects(session.prompt('a'), (error) => {
+    assert.equal(error.cause.code, 'INVALID_LOGITS');
+    return named('UnknownError', /no numbers/)(error);
+  });
+});
+
+test('a monitor hears of the beginning and the end', async (t) => {
+  const heard = [];
+  await create(t, new Talker(), {
+    monitor(monitor) {
+      monitor.addEventListener('downloadprogress', ({ loaded, total }) => heard.push([loaded, total]));
+      monitor.ondownloadprogress = ({ loaded }) => heard.push(loaded);
+    },
+  });
+  assert.deepEqual(heard, [0, [0, 1], 1, [1, 1]]);
+});

@@ -1,0 +1,113 @@
+// A runtime with a KV cache, whose tokens are words: what it is told stands in `told`, and what it answers the test decides.
+
+import { FakeLlm, INFO } from './fake.mjs';
+
+const LAYERS = 2;
+
+/**
+ * Writes `<role word word >` for a message and `<assistant` for what begins an answer. `answers`: what it says, answer by answer; then `yes`.
+ * An answer that is undefined goes on for ever. `before(event)` may wait or throw before an event is given.
+ */
+export class Talker extends FakeLlm {
+  words = [];
+  /** Prompts, as text. */
+  told = [];
+  /** How many tokens of each were in the KV cache. */
+  reused = [];
+  /** What is in the KV cache. */
+  kv = [];
+  dropped = 0;
+
+  constructor({ context = 100, answers = [], before, name = 'talker', fingerprint = INFO.fingerprint } = {}) {
+    super(before);
+    this.context = context;
+    this.answers = answers;
+    this.info = () => JSON.stringify({ ...INFO, name, fingerprint, contextLength: context, layers: LAYERS });
+  }
+
+  id(word) {
+    if (!this.words.includes(word)) this.words.push(word);
+    return this.words.indexOf(word);
+  }
+
+  ids = (text) =>
+    text
+      .split(' ')
+      .filter(Boolean)
+      .map((word) => this.id(word));
+  text = (ids) => Array.from(ids, (id) => this.words[id]).join(' ');
+
+  tokenize = (text) => Uint32Array.from(this.ids(text));
+
+  chat_prompt = (conversation) => {
+    const { messages, complete, prefix } = JSON.parse(conversation);
+    this.refuses?.(messages);
+    const told = messages.map(({ role, content }) => `<${role} ${content} >`);
+    return this.tokenize([...told, complete ? '' : `<assistant ${prefix ?? ''}`].join(' '));
+  };
+
+  start(ids, options) {
+    this.options = JSON.parse(options);
+    if (ids.length >= this.context) throw Object.assign(new Error('too long'), { code: 'CONTEXT_OVERFLOW' });
+    this.told.push(this.text(ids));
+    const differs = this.kv.findIndex((id, index) => id !== ids[index]);
+    this.cached = Math.min(differs < 0 ? this.kv.length : differs, ids.length - 1);
+    this.reused.push(this.cached);
+    this.sequence = [...ids];
+    this.generated = 0;
+    this.dropped = 0;
+    if (!this.options.prefill) this.saying = this.answers.length > 0 ? this.answers.shift() : 'yes';
+  }
+
+  async next() {
+    const event = this.event();
+    await this.before(event);
+    return JSON.stringify(event);
+  }
+
+  event() {
+    const { prefill, shiftBehind, maxTokens = Infinity } = this.options;
+    this.kv = [...this.sequence];
+    const end = (reason) => ({ type: 'end', reason, text: '' });
+    if (prefill || this.generated >= maxTokens) return end('length');
+    if (this.sequence.length >= this.context) {
+      if (shiftBehind === undefined) return end('length');
+      const drop = Math.ceil((this.sequence.length - shiftBehind) / 2);
+      this.sequence.splice(shiftBehind, drop);
+      this.dropped += drop;
+    }
+    const words = this.saying === undefined ? [`w${this.generated}`] : this.saying.split(' ').slice(this.generated);
+    const [word] = words.filter(Boolean);
+    if (word === undefined) return end('stop');
+    const text = this.generated === 0 ? word : ` ${word}`;
+    this.generated += 1;
+    this.sequence.push(this.id(word));
+    return { type: 'token', id: this.id(word), text };
+  }
+
+  resume(generated) {
+    this.sequence.push(...generated);
+    this.generated += generated.length;
+  }
+
+  dropped_tokens = () => this.dropped;
+
+  async read_kv(layer, tokens) {
+    if (tokens > this.kv.length) throw Object.assign(new Error('not cached'), { code: 'INVALID_OPTION' });
+    return Float32Array.from({ length: 2 * tokens }, (_, at) => layer + this.kv[at % tokens] / 1000);
+  }
+
+  async write_kv(layer, tokens, values) {
+    this.log.push(['write_kv', layer, tokens, values.length]);
+    this.kv = [];
+  }
+
+  restored(ids) {
+    this.kv = [...ids];
+  }
+
+  free() {
+    super.free();
+    this.kv = [];
+  }
+}

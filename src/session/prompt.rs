@@ -1,0 +1,58 @@
+//! What a prompt is made of: a conversation by the model's template, and the ids that are known of it already.
+
+use super::Session;
+use crate::tokenizer::{Conversation, EncodeOptions, RenderOptions};
+use crate::{Error, Result};
+
+impl Session {
+    /// A conversation in the form that the model was trained on, ready for its answer unless it is complete. `now`: seconds since 1970
+    /// on the user's clock, for templates that print the date. Special tokens that it spells are plain text. Errors: `ChatTemplate`.
+    pub fn chat_prompt(&self, conversation: &Conversation, now: i64) -> Result<Vec<u32>> {
+        let template = self.chat_template.as_ref().ok_or_else(|| {
+            Error::ChatTemplate("the model file has none: use generate() with a prompt of your own".into())
+        })?;
+        let token = |id: Option<u32>| id.and_then(|id| self.tokenizer.token(id)).unwrap_or_default();
+        let conversation = conversation.map_texts(&|text| self.tokenizer.literal(text));
+        let Conversation { messages, tools, variables, complete, prefix } = conversation;
+        let options = RenderOptions {
+            add_generation_prompt: !complete,
+            bos_token: token(self.tokenizer.bos()),
+            eos_token: token(self.tokenizer.eos()),
+            tools: tools.as_ref(),
+            now: Some(now),
+            extra: variables,
+        };
+        let text = template.render(&messages, &options)? + &prefix;
+        self.tokenizer.encode(&text, EncodeOptions { add_special: false, parse_special: true })
+    }
+
+    /// `prompt` with the ids of `known` for as long as these spell the same text. What a model wrote is often cut into other tokens than the
+    /// tokenizer takes for its text, and only the ids that it wrote are in the KV cache. Errors: `Tokenize` for ids that are none.
+    pub fn reuse(&self, known: &[u32], prompt: &[u32]) -> Result<Vec<u32>> {
+        let ((old, old_ends), (new, new_ends)) = (self.spell(known)?, self.spell(prompt)?);
+        let same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+        let within = &old_ends[..old_ends.partition_point(|&end| end <= same)];
+        let common = within.iter().enumerate().rev().find_map(|(i, end)| {
+            let j = new_ends.binary_search(end).ok()?;
+            Some((i + 1, j + 1))
+        });
+        let (taken, replaced) = common.unwrap_or_default();
+        Ok([&known[..taken], &prompt[replaced..]].concat())
+    }
+
+    /// The bytes of all tokens, and where each ends. Special tokens are 0xFF, which no text has, and their id; so is one that spells nothing.
+    fn spell(&self, ids: &[u32]) -> Result<(Vec<u8>, Vec<usize>)> {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(ids.len()));
+        for &id in ids {
+            let spelled = self.tokenizer.token_bytes(id)?;
+            if spelled.is_empty() || self.tokenizer.is_special(id) {
+                bytes.push(0xff);
+                bytes.extend(id.to_le_bytes());
+            } else {
+                bytes.extend(spelled);
+            }
+            ends.push(bytes.len());
+        }
+        Ok((bytes, ends))
+    }
+}

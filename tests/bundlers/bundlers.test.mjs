@@ -1,0 +1,230 @@
+// The packed package as bundlers take it, each with one small app: built, opened in Chromium, up to an answer of a tiny model. Where a
+// bundle allows it, under a content security policy that allows no inline script.
+
+import assert from 'node:assert/strict';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import * as esbuild from 'esbuild';
+import { build as vite } from 'vite';
+import webpack from 'webpack';
+import { blocksOf } from '../../scripts/lib/snippets.mjs';
+import { run } from '../../scripts/lib/run.mjs';
+import { launchChromium, launchWithExtension } from '../web/browsers.mjs';
+import { serve } from '../web/serve.mjs';
+import { tinyModel } from '../web/tiny.mjs';
+import { here, installPackage, PACKAGE } from './package.mjs';
+
+const main = join(here, 'apps/main.js');
+const MINUTE = 60_000;
+
+let browser, out, answer;
+const model = tinyModel();
+const recipes = await blocksOf('docs/RECIPES.md');
+const recipe = (file) => recipes.find((block) => block.file === file).code;
+
+before(async () => {
+  out = await mkdtemp(join(tmpdir(), 'weft-bundlers-'));
+  await installPackage();
+  browser = await launchChromium();
+});
+
+after(async () => {
+  await browser?.close();
+  if (out) await rm(out, { recursive: true });
+});
+
+const PAGE = '<!doctype html><html lang="en"><title>app</title><link rel="icon" href="data:," />';
+
+/** Opens what is served and waits for its result. `inline`: whether the page needs inline scripts. */
+async function open(mounts, { html, inline } = {}) {
+  const server = await serve(mounts, {
+    inline,
+    handle(request, response) {
+      const [path] = request.url.split('?');
+      if (path === '/model.gguf') response.end(model);
+      else if (path === '/' && html) response.setHeader('Content-Type', 'text/html').end(html);
+      else return false;
+      return true;
+    },
+  });
+  const page = await browser.newPage();
+  try {
+    return await resultOf(page, server.url);
+  } finally {
+    await page.close();
+    await server.close();
+  }
+}
+
+/** What the app at an address leaves as its result. */
+async function resultOf(page, url) {
+  const said = [];
+  page.on('console', (message) => said.push(message.text()));
+  page.on('pageerror', (error) => said.push(String(error)));
+  await page.goto(url);
+  // A page without `unsafe-eval` takes no condition as text, so it is asked again and again.
+  let result;
+  for (const end = Date.now() + MINUTE; !result && Date.now() < end;) {
+    result = await page.evaluate(() => globalThis.result);
+    if (!result) await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.ok(result && !result.error, `${result?.error ?? 'no result'}; the page said:\n${said.join('\n')}`);
+  return result;
+}
+
+/** The same in every bundle: one build of the engine, with its threads, and the module for constraints. */
+async function answers(mounts, options) {
+  check(await open(mounts, options));
+}
+
+function check({ ids, chosen, build, threads }) {
+  assert.equal(ids.length, 5);
+  assert.ok(['yes', 'no'].includes(chosen), chosen);
+  assert.deepEqual([build, threads], ['weft-relaxed-threads', 2]);
+  answer ??= ids;
+  assert.deepEqual(ids, answer);
+}
+
+test('no bundler: a script of type module with an import map', { timeout: 2 * MINUTE }, async () => {
+  const map = { imports: { 'weft-llm': '/weft-llm/dist/index.js' } };
+  const html = `${PAGE}<script type="importmap">${JSON.stringify(map)}</script><script type="module" src="/main.js"></script>`;
+  // an import map has no address, it stands in the page
+  await answers({ '/weft-llm/': PACKAGE, '/': join(here, 'apps') }, { html, inline: true });
+});
+
+async function viteApp(outDir) {
+  const root = join(here, 'apps/vite');
+  await vite({ root, configFile: false, logLevel: 'error', build: { outDir, emptyOutDir: true } });
+  return outDir;
+}
+
+test('vite', { timeout: 2 * MINUTE }, async () => {
+  await answers({ '/': await viteApp(join(out, 'vite')) });
+});
+
+test('vite: offline, with the service worker of the recipes', { timeout: 3 * MINUTE }, async () => {
+  const folder = await viteApp(join(out, 'offline'));
+  await writeFile(join(folder, 'service-worker.js'), recipe('service-worker.js'));
+  await writeFile(join(folder, 'model.gguf'), model);
+  const server = await serve({ '/': folder });
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const url = `${server.url}?store`;
+  try {
+    await resultOf(page, url);
+    await page.evaluate(async () => {
+      await navigator.serviceWorker.register('/service-worker.js');
+      await navigator.serviceWorker.ready;
+    });
+    // now all that the page asks for passes by
+    check(await resultOf(page, url));
+  } finally {
+    await server.close();
+  }
+  check(await resultOf(page, url));
+  await context.close();
+});
+
+test('vite: an extension, with the manifest of the recipes', { timeout: 2 * MINUTE }, async () => {
+  const folder = await viteApp(join(out, 'extension'));
+  const manifest = { manifest_version: 3, name: 'app', version: '1', ...JSON.parse(recipe('manifest.json')) };
+  await writeFile(join(folder, 'manifest.json'), JSON.stringify(manifest));
+  await writeFile(join(folder, 'model.gguf'), model);
+  const { context, origin } = await launchWithExtension(folder, join(out, 'profile'));
+  try {
+    const page = await context.newPage();
+    check(await resultOf(page, `${origin}/index.html`));
+  } finally {
+    await context.close();
+  }
+});
+
+test('webpack', { timeout: 2 * MINUTE }, async () => {
+  const path = join(out, 'webpack');
+  const config = { mode: 'production', entry: main, output: { path }, performance: { hints: false } };
+  const stats = await new Promise((resolve, reject) =>
+    webpack(config, (error, result) => (error ? reject(error) : resolve(result))),
+  );
+  assert.ok(!stats.hasErrors() && !stats.hasWarnings(), stats.toString({ all: false, errors: true, warnings: true }));
+  await answers({ '/': path }, { html: `${PAGE}<script type="module" src="/main.js"></script>` });
+});
+
+test('esbuild, by the command of js/README.md', { timeout: 2 * MINUTE }, async () => {
+  const dist = join(PACKAGE, 'dist');
+  const outdir = join(out, 'esbuild/js');
+  await esbuild.build({
+    entryPoints: [main, ...['worker', 'shared-worker', 'thread'].map((name) => join(dist, `${name}.js`))],
+    bundle: true,
+    format: 'esm',
+    splitting: true,
+    entryNames: '[name]',
+    outdir,
+    logLevel: 'error',
+  });
+  const generated = join(PACKAGE, 'generated');
+  for (const name of (await readdir(generated)).filter((file) => file.endsWith('.wasm'))) {
+    await cp(join(generated, name), join(out, 'esbuild/generated', name));
+  }
+  await answers({ '/': join(out, 'esbuild') }, { html: `${PAGE}<script type="module" src="/js/main.js"></script>` });
+});
+
+test(
+  'next: a client component, rendered on the server first, with the hook of the recipes',
+  { timeout: 5 * MINUTE },
+  async () => {
+    // Next builds where the app lies.
+    const root = join(here, 'apps/next');
+    await writeFile(join(root, 'app/use-llm.jsx'), recipe('use-llm.jsx'));
+    const cli = join(here, 'node_modules/next/dist/bin/next');
+    await run(process.execPath, [cli, 'build'], { cwd: root, env: { NEXT_TELEMETRY_DISABLED: '1' } });
+    await answers({ '/': join(root, 'out') }, { inline: true });
+  },
+);
+
+test('vite: a worker of the app that holds the model, by the recipe', { timeout: 2 * MINUTE }, async () => {
+  const root = join(out, 'worker-app');
+  await cp(join(here, 'apps/worker'), root, { recursive: true });
+  for (const file of ['page.js', 'answers.js']) await writeFile(join(root, file), recipe(file));
+  const outDir = join(out, 'worker');
+  const alias = { 'weft-llm': PACKAGE };
+  await vite({
+    root,
+    configFile: false,
+    logLevel: 'error',
+    resolve: { alias },
+    worker: { format: 'es' },
+    build: { outDir, emptyOutDir: true, target: 'es2022' },
+  });
+  const { text } = await open({ '/': outDir });
+  assert.ok(text.length > 0);
+});
+
+/** What esbuild makes of an import, minified, as text. */
+async function bundled(contents) {
+  const options = { bundle: true, format: 'esm', minify: true, write: false, logLevel: 'silent' };
+  const { outputFiles } = await esbuild.build({ ...options, stdin: { contents, resolveDir: here } });
+  return outputFiles[0].text;
+}
+
+test('an import brings what it names and no more', async () => {
+  assert.equal((await bundled("import 'weft-llm'; import 'weft-llm/remote'; import 'weft-llm/openai';")).trim(), '');
+  const error = await bundled("export { WeftError } from 'weft-llm';");
+  assert.ok(error.length < 500, `${error.length} characters`);
+  const server = await bundled("export { remote } from 'weft-llm/remote';");
+  assert.ok(!server.includes('Worker('), 'a model of a server needs no worker');
+});
+
+test('every entry can be imported where there is no browser', async () => {
+  const { exports } = JSON.parse(await readFile(join(PACKAGE, 'package.json'), 'utf8'));
+  const entries = Object.keys(exports).filter((name) => !/json|langchain/.test(name));
+  for (const entry of entries) {
+    const name = join('weft-llm', entry);
+    const script = `const before = Object.getOwnPropertyNames(globalThis); const found = await import('${name}');
+      const added = Object.getOwnPropertyNames(globalThis).filter((name) => !before.includes(name));
+      if (added.length || !Object.keys(found).length) process.exit(1);`;
+    // The process ends by itself: nothing was started.
+    await run(process.execPath, ['--input-type=module', '-e', script], { cwd: here });
+  }
+});

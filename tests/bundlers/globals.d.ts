@@ -1,0 +1,11 @@
+// What the documents take for granted in their code.
+
+import type { Llm } from 'weft-llm';
+
+declare global {
+  const llm: Llm;
+  const LanguageModel: typeof import('weft-llm/prompt-api').LanguageModel;
+  const messages: { role: 'user'; content: string }[];
+  const documents: string[];
+  const output: HTMLElement;
+}

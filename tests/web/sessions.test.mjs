@@ -1,0 +1,283 @@
+// Sessions of the packed package with a real model: what is computed of a turn, of a fork, and after a page was closed; and the Prompt API over them.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { inRoot } from '../../scripts/lib/run.mjs';
+import { APP, prepareApp } from './app.mjs';
+import { browsers } from './browsers.mjs';
+import { installPacked } from './packed.mjs';
+import { serve } from './serve.mjs';
+import { tinyModel } from './tiny.mjs';
+
+const MODEL = '/models/SmolLM2-135M-Instruct.Q4_1.gguf';
+const timeout = 5 * 60_000;
+
+let packed, server, browser, context, page;
+
+before(async () => {
+  packed = await installPacked();
+  const tiny = tinyModel();
+  server = await serve(
+    { '/node_modules/': join(packed.folder, 'node_modules'), '/models/': inRoot('models') },
+    {
+      handle(request, response) {
+        const body = { '/': APP, '/tiny.gguf': tiny }[request.url];
+        if (body === undefined) return false;
+        response.setHeader('Content-Type', request.url === '/' ? 'text/html' : 'application/octet-stream').end(body);
+        return true;
+      },
+    },
+  );
+  browser = await browsers.chromium();
+  context = await browser.newContext();
+  page = await open({ contextLength: 512 });
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+  await packed?.remove();
+});
+
+/** A page with the model as `llm`, on the CPU. */
+async function open(options) {
+  const page = await context.newPage();
+  await page.goto(server.url);
+  await prepareApp(page);
+  await page.evaluate(
+    async ({ model, options }) => {
+      globalThis.llm = await weft.load({ model, device: 'cpu', ...options });
+      globalThis.greedy = { temperature: 0, maxTokens: 16 };
+      globalThis.begin = (options) =>
+        llm.session({
+          messages: [{ role: 'system', content: 'Answer in one short sentence.' }],
+          ...greedy,
+          ...options,
+        });
+      globalThis.say = (session, turn, options) => collect(session.send(turn, options));
+    },
+    { model: MODEL, options },
+  );
+  return page;
+}
+
+test('a second turn computes only what is new, and answers as the whole conversation does', { timeout }, async () => {
+  const { first, second, whole } = await page.evaluate(async () => {
+    const session = begin();
+    const first = await say(session, 'What is the capital of Germany?');
+    const second = await say(session, 'And of France?');
+    const conversation = session.messages.slice(0, -1);
+    await collect(llm.generate('something else'));
+    const whole = await collect(llm.chat(conversation, greedy));
+    return { first, second, whole };
+  });
+  assert.match(first.text, /Berlin/);
+  assert.match(second.text, /Paris/);
+  assert.equal(second.usage.cachedTokens, first.usage.promptTokens + first.usage.completionTokens);
+  assert.ok(second.usage.promptTokens - second.usage.cachedTokens < 20);
+  assert.equal(whole.usage.cachedTokens, 0);
+  assert.equal(second.text, whole.text);
+});
+
+test('a fork answers like the original, and computes nothing of what they have in common', { timeout }, async () => {
+  const { original, fork, common } = await page.evaluate(async () => {
+    const session = begin();
+    await say(session, 'Name a river in Germany.');
+    const common = session.contextUsage;
+    const fork = session.fork();
+    const original = await say(session, 'Which cities are on it?');
+    return { original, fork: await say(fork, 'Which cities are on it?'), common };
+  });
+  assert.equal(fork.text, original.text);
+  assert.ok(fork.usage.cachedTokens >= common, `${fork.usage.cachedTokens} of ${common}`);
+});
+
+test(
+  'a saved session goes on in another page as it would have here, without computing anything again',
+  { timeout },
+  async (t) => {
+    const { expected, usage, small, ms } = await page.evaluate(async () => {
+      const session = begin();
+      await say(session, 'Tell me about the moon.', { maxTokens: 60 });
+      const begun = performance.now();
+      const bytes = await session.save();
+      const ms = performance.now() - begun;
+      const small = (await session.save({ cache: false })).length;
+      const usage = session.contextUsage;
+      const expected = await say(session, 'How far away is it?');
+      await (await caches.open('saved')).put('/session', new Response(bytes));
+      return { expected, usage, small, ms };
+    });
+    const next = await open({ contextLength: 400 });
+    t.after(() => next.close());
+    const { restored, size, foreign, damaged } = await next.evaluate(async () => {
+      const bytes = new Uint8Array(await (await caches.match('/session')).arrayBuffer());
+      const session = await llm.restore(bytes);
+      await collect(llm.generate('something else first'));
+      const restored = await say(session, 'How far away is it?');
+      const changed = bytes.slice();
+      changed[bytes.length - 5] ^= 1;
+      const other = await weft.load({ model: '/tiny.gguf', device: 'cpu' });
+      const foreign = await failure(() => other.restore(bytes));
+      other.dispose();
+      return { restored, size: bytes.length, foreign, damaged: await failure(() => llm.restore(changed)) };
+    });
+    t.diagnostic(`${usage} tokens are ${size} bytes, in ${ms.toFixed(0)} ms; ${small} bytes without their cache`);
+    assert.deepEqual([restored.text, restored.ids], [expected.text, expected.ids]);
+    assert.equal(restored.usage.cachedTokens, usage);
+    // 2 · 30 layers · 3 heads · 64 values of 4 bytes
+    assert.ok(Math.abs(size - small - usage * 46_080) < 200, `${size} bytes`);
+    assert.equal(foreign.code, 'INVALID_SESSION');
+    assert.match(foreign.message, /SmolLM2/i);
+    assert.equal(damaged.code, 'INVALID_SESSION');
+  },
+);
+
+test('error: a turn that does not fit fails, and the session goes on', { timeout }, async () => {
+  const { refused, after, messages } = await page.evaluate(async () => {
+    const session = begin();
+    await say(session, 'What is the capital of Germany?');
+    const refused = await failure(() => say(session, 'word '.repeat(600)));
+    const after = await say(session, 'And of France?');
+    return { refused, after, messages: session.messages.length };
+  });
+  assert.equal(refused.code, 'CONTEXT_OVERFLOW');
+  assert.match(after.text, /Paris/);
+  assert.equal(messages, 5);
+});
+
+test('truncate-oldest-turns: the system is still told when old turns are not', { timeout }, async () => {
+  const { answers, dropped, messages, usage } = await page.evaluate(async () => {
+    const session = begin({ overflow: 'truncate-oldest-turns' });
+    const answers = [];
+    for (let turn = 0; turn < 5; turn += 1) answers.push(await say(session, `${turn}. ${'word '.repeat(120)}`));
+    return { answers, dropped: session.dropped, messages: session.messages.length, usage: session.contextUsage };
+  });
+  assert.ok(answers.every(({ reason }) => reason !== 'abort'));
+  assert.ok(dropped.messages >= 2 && dropped.messages % 2 === 0, JSON.stringify(dropped));
+  assert.equal(messages, 11);
+  assert.ok(usage <= 512);
+  // where turns were dropped, the system's message is what is left in the cache
+  const least = Math.min(...answers.slice(1).map(({ usage }) => usage.cachedTokens));
+  assert.ok(least >= 8 && least < 40, `${least}`);
+});
+
+test('shift: an answer goes on past the end of the context', { timeout }, async () => {
+  const small = await open({ contextLength: 96 });
+  const { answer, dropped, usage, next } = await small.evaluate(async () => {
+    const session = begin({ overflow: 'shift' });
+    const answer = await say(session, 'Tell me a long story.', { maxTokens: 120, logitBias: { 0: -100, 2: -100 } });
+    const { dropped, contextUsage } = session;
+    return { answer, dropped, usage: contextUsage, next: await say(session, 'What is the capital of Germany?') };
+  });
+  await small.close();
+  assert.equal(answer.usage.completionTokens, 120);
+  assert.ok(dropped.tokens > 0);
+  assert.equal(answer.usage.droppedTokens, dropped.tokens);
+  assert.ok(usage <= 96, `${usage}`);
+  assert.equal(next.reason === 'abort', false);
+  assert.ok(next.usage.promptTokens < 96);
+});
+
+test('the Prompt API is installed where there is none, and does what its explainer says', { timeout }, async () => {
+  const found = await page.evaluate(async () => {
+    const has = 'LanguageModel' in globalThis;
+    const { configure, LanguageModel: Own } = await import('/node_modules/weft-llm/dist/prompt-api/index.js');
+    const installed = globalThis.LanguageModel === Own;
+    const before = await Own.availability();
+    configure({ llm });
+    const session = await Own.create({
+      initialPrompts: [{ role: 'system', content: 'Answer in one short sentence.' }],
+      samplingMode: 'most-predictable',
+    });
+    const begun = session.contextUsage;
+    const answer = await session.prompt('What is the capital of Germany?');
+    const clone = await session.clone();
+    let streamed = '';
+    for await (const chunk of session.promptStreaming('And of France?')) streamed += chunk;
+    const cloned = await clone.prompt('And of France?');
+    const rating = await clone.prompt('How sure are you?', {
+      responseConstraint: {
+        type: 'object',
+        properties: { rating: { enum: [1, 2, 3] } },
+        required: ['rating'],
+        additionalProperties: false,
+      },
+    });
+    const matched = await clone.prompt('Yes or no?', { responseConstraint: /^(yes|no)$/ });
+    const unsupported = await clone.prompt('a', { responseConstraint: { not: {} } }).catch(({ name }) => name);
+    const exceeded = await clone
+      .prompt('word '.repeat(600))
+      .catch(({ name, requested, quota }) => ({ name, requested, quota }));
+    const controller = new AbortController();
+    const aborting = clone.prompt('Tell me a story.', { signal: controller.signal }).catch(({ name }) => name);
+    controller.abort();
+    const aborted = await aborting;
+    const measured = await session.measureContextUsage('And of Spain?');
+    session.destroy();
+    const destroyed = await session.prompt('a').catch(({ name }) => name);
+    return {
+      has,
+      installed,
+      before,
+      begun,
+      answer,
+      streamed,
+      cloned,
+      rating,
+      matched,
+      unsupported,
+      exceeded,
+      aborted,
+      measured,
+      destroyed,
+    };
+  });
+  assert.equal(found.installed, !found.has);
+  assert.equal(found.before, 'unavailable');
+  assert.ok(found.begun > 8);
+  assert.match(found.answer, /Berlin/);
+  assert.match(found.streamed, /Paris/);
+  assert.equal(found.cloned, found.streamed);
+  assert.ok([1, 2, 3].includes(JSON.parse(found.rating).rating));
+  assert.match(found.matched, /^(yes|no)$/);
+  assert.equal(found.unsupported, 'NotSupportedError');
+  assert.equal(found.exceeded.name, 'QuotaExceededError');
+  assert.equal(found.exceeded.quota, 512);
+  assert.ok(found.exceeded.requested > 512);
+  assert.equal(found.aborted, 'AbortError');
+  assert.ok(found.measured > 3 && found.measured < 20);
+  assert.equal(found.destroyed, 'AbortError');
+});
+
+test('the Prompt API loads its model with the first session, and tells of it', { timeout }, async (t) => {
+  const fresh = await browser.newPage();
+  t.after(() => fresh.close());
+  await fresh.goto(server.url);
+  const found = await fresh.evaluate(async (model) => {
+    const { configure, LanguageModel: Own } = await import('/node_modules/weft-llm/dist/prompt-api/index.js');
+    configure({ model, device: 'cpu', contextLength: 256, store: false });
+    const before = await Own.availability();
+    const heard = [];
+    const monitor = (monitor) => monitor.addEventListener('downloadprogress', ({ loaded }) => heard.push(loaded));
+    const given = new AbortController();
+    const aborting = Own.create({ signal: given.signal }).catch(({ name }) => name);
+    given.abort();
+    const aborted = await aborting;
+    const creating = Own.create({ monitor });
+    const during = await Own.availability();
+    const [session, other] = await Promise.all([creating, Own.create()]);
+    const after = await Own.availability();
+    const answers = [await session.prompt('Hi!'), await other.prompt('Hi!')].map((text) => typeof text);
+    configure(null);
+    const gone = await session.prompt('Hi!').catch(({ name }) => name);
+    return { before, aborted, during, after, heard, answers, gone };
+  }, MODEL);
+  assert.deepEqual([found.before, found.during, found.after], ['downloadable', 'downloading', 'available']);
+  assert.equal(found.aborted, 'AbortError');
+  assert.deepEqual([found.heard[0], found.heard.at(-1)], [0, 1]);
+  assert.ok(found.heard.length >= 3 && found.heard.every((loaded, i) => i === 0 || loaded > found.heard[i - 1]));
+  assert.deepEqual(found.answers, ['string', 'string']);
+  assert.equal(found.gone, 'InvalidStateError');
+});

@@ -32,6 +32,17 @@ export function prepare(llm: RuntimeLlm, conversation: Conversation): Prepared {
   };
 }
 
+/** The same of a conversation whose ids are known already. */
+export function prepareIds(llm: RuntimeLlm, ids: Uint32Array): Prepared {
+  const format = thoughtFormat(llm.chat_template() ?? '');
+  return {
+    ids,
+    thoughts: format && thoughtsAfter(llm, ids, format),
+    constraint: null,
+    keepSpecial: format ? thoughtTokens(format) : [],
+  };
+}
+
 function promptIds(
   llm: RuntimeLlm,
   { messages, tools, variables, reasoning = 'auto', toolChoice: _, ...rest }: Conversation,
@@ -50,14 +61,20 @@ function promptIds(
     }),
   );
   if (!format) return { ids, thoughts: undefined };
-  const begun = llm.detokenize(ids.slice(-LONGEST_OPEN)).trimEnd().endsWith(format.open);
-  if (reasoning !== 'off') {
-    const [opening, ...more] = llm.tokenize(format.open, false, true);
-    return { ids, thoughts: new Thoughts(format, begun, more.length === 0 ? (opening ?? null) : null) };
-  }
+  if (reasoning !== 'off') return { ids, thoughts: thoughtsAfter(llm, ids, format) };
   // Where a template has no switch, the thoughts are over before they begin.
-  const over = begun ? llm.tokenize(`\n${format.close}\n\n`, false, true) : [];
+  const over = begins(llm, ids, format) ? llm.tokenize(`\n${format.close}\n\n`, false, true) : [];
   return { ids: Uint32Array.from([...ids, ...over]), thoughts: new Thoughts(format, false) };
+}
+
+function thoughtsAfter(llm: RuntimeLlm, ids: Uint32Array, format: ThoughtFormat): Thoughts {
+  const [opening, ...more] = llm.tokenize(format.open, false, true);
+  return new Thoughts(format, begins(llm, ids, format), more.length === 0 ? (opening ?? null) : null);
+}
+
+/** Whether a prompt has begun the thoughts. */
+function begins(llm: RuntimeLlm, ids: Uint32Array, { open }: ThoughtFormat): boolean {
+  return llm.detokenize(ids.slice(-LONGEST_OPEN)).trimEnd().endsWith(open);
 }
 
 /** Tokens of the longest mark that begins thoughts, and of space after it. */

@@ -1,7 +1,7 @@
 /** The worker's generation loop: events of the runtime → pieces with timings. */
 
 import type { Constrained, Constraints } from './constraints.js';
-import { prepare, type Prepared } from './conversation.js';
+import { prepare, prepareIds, type Prepared } from './conversation.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
 import type { KvCache, Prompt, StartOptions } from './protocol.js';
@@ -13,7 +13,7 @@ import type { Finish, FinishReason, Piece, TokenLogprobs, Usage } from './types.
 export async function generate(
   model: Model,
   prompt: Prompt,
-  { constraint, ...options }: StartOptions,
+  { constraint, chat = false, ...options }: StartOptions,
   constraints: Constraints,
   signal: AbortSignal,
   emit: (piece: Piece) => void,
@@ -29,7 +29,7 @@ export async function generate(
         const llm = await Promise.race([model.get(), aborted(signal)]);
         if (!llm) return emit({ text: '', id: null, finish: { reason: 'abort', usage: clock.usage() } });
         // a chat template may print the time, which goes on
-        prepared ??= prepareAny(llm, prompt);
+        prepared ??= prepareAny(llm, prompt, chat);
         const { ids, thoughts } = prepared;
         const wanted = constraint ?? prepared.constraint;
         if (wanted !== null) constrained ??= await constraints.open(llm, wanted);
@@ -54,10 +54,10 @@ export async function generate(
   }
 }
 
-function prepareAny(llm: RuntimeLlm, prompt: Prompt): Prepared {
+function prepareAny(llm: RuntimeLlm, prompt: Prompt, chat: boolean): Prepared {
   if (typeof prompt !== 'string' && 'messages' in prompt) return prepare(llm, prompt);
   const ids = typeof prompt === 'string' ? llm.tokenize(prompt, true, false) : Uint32Array.from(prompt);
-  return { ids, thoughts: undefined, constraint: null, keepSpecial: [] };
+  return chat ? prepareIds(llm, ids) : { ids, thoughts: undefined, constraint: null, keepSpecial: [] };
 }
 
 /** Takes the steps of what was started. */

@@ -31,6 +31,8 @@ export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
   readonly constraint: string | null;
   /** The seed where the caller gave none. */
   readonly entropy: number;
+  /** Whether a prompt of ids is a conversation, in whose answer the model may think. */
+  readonly chat?: boolean;
   /** Ends when the prompt is in the KV cache. */
   readonly prefill?: boolean;
   /** When the context is full, drops the older half of the tokens behind so many first ones, and goes on. */

@@ -4,6 +4,7 @@
  */
 
 import { Constraints } from './constraints.js';
+import { prepare } from './conversation.js';
 import { browserDownloads, type Downloads } from './downloads.js';
 import { encode } from './encoding.js';
 import { estimate } from './estimate.js';
@@ -133,7 +134,7 @@ export class Host {
       }
       case 'prompt': {
         const llm = await model.get();
-        const ids = llm.chat_prompt(JSON.stringify(call.conversation));
+        const { ids } = prepare(llm, call.conversation);
         const value = Array.from(llm.reuse(Uint32Array.from(call.known), ids));
         return port.postMessage({ type: 'result', id, value });
       }

@@ -52,6 +52,20 @@ test('the worker hears which ids are known, of the prompt and of the answer', as
   assert.deepEqual(known, ['', '<user a > <assistant b c']);
 });
 
+test('what the model thinks is no text of its turn, and tools that its template knows not are told in text', async (t) => {
+  const fake = new Talker({ answers: ['<think> so </think> hello you'] });
+  fake.template = "{{ messages }}<system><think>{{ '</think>' }}";
+  fake.detokenize = (ids) => fake.text(ids);
+  const tools = [{ type: 'function', function: { name: 'now' } }];
+  const { session } = await begin(t, fake, { tools });
+  const pieces = await collect(session.send('hi'));
+  assert.equal(pieces.map(({ text }) => text).join(''), 'hello you');
+  assert.equal(pieces.map(({ reasoning }) => reasoning).join(''), 'so');
+  assert.deepEqual(session.messages[1], { role: 'assistant', content: 'hello you', reasoning_content: 'so' });
+  assert.match(fake.told[0], /^<system These are functions .*"now".* > <user hi > <assistant$/s);
+  assert.deepEqual(fake.options.keepSpecial, ['<think>', '</think>']);
+});
+
 test('options of the session hold where a turn has none of its own', async (t) => {
   const { session, fake } = await begin(t, new Talker(), { temperature: 0, topK: 3 });
   await say(session, 'a', { topK: 7, temperature: undefined });

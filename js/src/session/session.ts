@@ -89,16 +89,19 @@ export class ChatSession implements Session {
   ): AsyncGenerator<Piece, void, void> {
     const { cache, ...state } = told;
     const shifts = this.#settings.overflow === 'shift' && told.behind !== undefined;
-    const start = shifts ? { ...options, shiftBehind: told.behind } : options;
+    const start = { ...options, chat: true, ...(shifts ? { shiftBehind: told.behind } : {}) };
     const said: number[] = [];
-    let text = '';
+    let [text, reasoning] = ['', ''];
     let over = false;
     const keep = (stopped: boolean, droppedTokens = 0) => {
       over = true;
       if (stopped && said.length === 0) return;
       this.#state = {
         ...state,
-        messages: [...state.messages, { role: 'assistant', content: prefix + text }],
+        messages: [
+          ...state.messages,
+          { role: 'assistant', content: prefix + text, ...(reasoning && { reasoning_content: reasoning }) },
+        ],
         ids: [...state.ids, ...said],
         dropped: { ...state.dropped, tokens: state.dropped.tokens + droppedTokens },
       };
@@ -106,6 +109,7 @@ export class ChatSession implements Session {
     try {
       for await (const piece of this.#model.generate(promptOf(told), start, signal, cache)) {
         text += piece.text;
+        reasoning += piece.reasoning ?? '';
         if (piece.finish) keep(piece.finish.reason === 'abort', piece.finish.usage.droppedTokens);
         else said.push(piece.id);
         yield piece;

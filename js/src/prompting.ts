@@ -2,9 +2,9 @@
 
 import { answered, type Labelling } from './chat-options.js';
 import { invalidOption } from './errors.js';
-import { untilAborted } from './openai/answer.js';
 import type { ScoreCall } from './protocol.js';
 import type { ScoredText } from './scoring.js';
+import { untilAborted } from './signals.js';
 import type {
   Answer,
   BestOf,

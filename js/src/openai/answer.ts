@@ -1,7 +1,6 @@
 /** What chat and text completions have in common: one request, several answers, their usage. */
 
-import { WeftError } from '../errors.js';
-import type { Finish, Llm, Piece, TokenLogprob, TokenLogprobs, Usage } from '../types.js';
+import type { Finish, Llm, TokenLogprob, TokenLogprobs, Usage } from '../types.js';
 import type { CompletionUsage, TopLogprob } from './types.js';
 
 /** What every answer to a request, and every chunk of one, says of it. */
@@ -13,20 +12,6 @@ export interface Header {
 
 export function header(llm: Llm, kind: string): Header {
   return { id: `${kind}-${crypto.randomUUID()}`, created: Math.floor(Date.now() / 1000), model: llm.info.name };
-}
-
-/** The tokens of a generation, then its end. An answer that was aborted fails with the signal's reason. */
-export async function* untilAborted(
-  pieces: AsyncIterable<Piece>,
-  signal: AbortSignal | null | undefined,
-): AsyncGenerator<Piece> {
-  for await (const piece of pieces) {
-    if (piece.finish?.reason === 'abort') {
-      signal?.throwIfAborted();
-      throw new WeftError('DISPOSED', 'the model was disposed of; load it again');
-    }
-    yield piece;
-  }
 }
 
 /** The usage of all answers together. They have the prompt in common, which is counted once, as OpenAI's servers do. */

@@ -1,7 +1,8 @@
 /** `chat.completions.create`. */
 
+import { untilAborted } from '../signals.js';
 import type { Llm } from '../types.js';
-import { header, toChatLogprob, untilAborted, UsageSum, type Header } from './answer.js';
+import { header, toChatLogprob, UsageSum, type Header } from './answer.js';
 import { planChat, type ChatPlan } from './request.js';
 import { ToolParser, type Part } from './tool-parser.js';
 import type {

@@ -1,7 +1,8 @@
 /** `completions.create`. */
 
+import { untilAborted } from '../signals.js';
 import type { Llm, TokenLogprobs } from '../types.js';
-import { header, untilAborted, UsageSum, type Header } from './answer.js';
+import { header, UsageSum, type Header } from './answer.js';
 import { planText, type TextPlan } from './request.js';
 import type {
   Completion,

@@ -1,8 +1,7 @@
 /** A session as the Prompt API has it, over a session of a model. */
 
-import { untilAborted } from '../openai/answer.js';
 import { Lock } from '../session/lock.js';
-import { anyOf } from '../session/signals.js';
+import { anyOf, untilAborted } from '../signals.js';
 import type { Session } from '../session/types.js';
 import type { Llm } from '../types.js';
 import { isGone, overflows, quotaExceeded, toDomException } from './errors.js';

@@ -3,7 +3,7 @@
 import { partsOf } from '../download/source.js';
 import { load, models } from '../index.js';
 import { checkSource } from '../options.js';
-import { unlessAborted } from '../session/signals.js';
+import { unlessAborted } from '../signals.js';
 import type { FileLike, Llm, LoadOptions, Progress } from '../types.js';
 import type { Availability } from './types.js';
 

@@ -1,15 +1,14 @@
 /** A conversation over the one KV cache of a model: which ids it has there, and what becomes of a turn that ends early. */
 
 import { serializeError, WeftError } from '../errors.js';
-import { untilAborted } from '../openai/answer.js';
 import { checkGenerate } from '../options.js';
 import type { StartOptions } from '../protocol.js';
+import { anyOf, untilAborted } from '../signals.js';
 import type { GenerateOptions, Message, Piece } from '../types.js';
 import { extend, promptOf, render, type Ending, type SessionModel, type State } from './context.js';
 import { Lock } from './lock.js';
 import { checkPrefix, checkTurn, type Settings } from './options.js';
 import { encodeSession } from './saved.js';
-import { anyOf } from './signals.js';
 import type { Dropped, SendOptions, Session, Turn } from './types.js';
 
 /** A part of the context that is kept free for an answer of unknown length, and the most for one of known length. */

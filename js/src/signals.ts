@@ -1,4 +1,7 @@
-/** Signals of several who may stop the same thing. */
+/** Signals of those who may stop something. */
+
+import { WeftError } from './errors.js';
+import type { Piece } from './types.js';
 
 /** Aborts with the first of them. `AbortSignal.any` is younger than the browsers that weft runs in. `release`: to be called when it is over. */
 export function anyOf(...signals: readonly (AbortSignal | undefined)[]): {
@@ -25,5 +28,19 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal)
     return await Promise.race([promise, aborted]);
   } finally {
     over.abort();
+  }
+}
+
+/** The tokens of a generation, then its end. An answer that was aborted fails with the signal's reason. */
+export async function* untilAborted(
+  pieces: AsyncIterable<Piece>,
+  signal: AbortSignal | null | undefined,
+): AsyncGenerator<Piece> {
+  for await (const piece of pieces) {
+    if (piece.finish?.reason === 'abort') {
+      signal?.throwIfAborted();
+      throw new WeftError('DISPOSED', 'the model was disposed of; load it again');
+    }
+    yield piece;
   }
 }

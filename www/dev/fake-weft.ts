@@ -95,6 +95,7 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Used> {
       architecture: 'llama',
       parameters: 134_515_008,
       quantization: 'Q4_1',
+      fingerprint: '0123456789abcdef',
       layers: 30,
       hiddenSize: 576,
       vocabularySize: 49152,

@@ -66,6 +66,11 @@ const explanations: Record<ErrorCode, Explanation> = {
     text: 'Its SHA-256 is another one than it should be. Nothing of it was kept.',
     remedies: ['retry', 'choose-model'],
   },
+  SERVER: {
+    title: 'The server refused',
+    text: 'The page asks no server for answers, so this is a bug of the page. Please report it.',
+    remedies: [],
+  },
   QUOTA_EXCEEDED: {
     title: 'The browser has no room for the model',
     text: 'Free some space in the browser’s storage, or choose a smaller model.',

@@ -15,7 +15,7 @@ const MINUTE = 60_000;
 
 /** 1 minus the least cosine to the vectors of transformers. Activations have 8 bits on the CPU. */
 const LARGEST = {
-  cpu: { none: 2e-3, q8_0: 2e-3, q4_k: 0.05 },
+  cpu: { none: 1e-5, q8_0: 2e-3, q4_k: 0.05 },
   gpu: { none: 1e-5, q8_0: 1e-3, q4_k: 0.05 },
 };
 

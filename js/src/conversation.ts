@@ -1,7 +1,7 @@
 /** A conversation → what is generated from: its ids by the model's template, and what is known of the answer. */
 
 import { withPlainTools } from './generic-tools.js';
-import { KEPT_TOKENS } from './openai/tool-formats.js';
+import { KEPT_TOKENS } from './tool-formats.js';
 import type { Conversation } from './protocol.js';
 import { Thoughts, thoughtFormat, thoughtTokens, type ThoughtFormat } from './reasoning.js';
 import type { RuntimeLlm } from './runtime.js';

@@ -1,6 +1,6 @@
 /** Answers that are calls of tools, as grammars: in the form in which the model's own template has calls, with arguments that fit. */
 
-import { KEPT_TOKENS } from './openai/tool-formats.js';
+import { KEPT_TOKENS } from './tool-formats.js';
 import type { RuntimeLlm } from './runtime.js';
 import type { ToolChoice, ToolDescription } from './types.js';
 

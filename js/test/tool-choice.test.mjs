@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { before, test } from 'node:test';
 import { withPlainTools } from '../dist/generic-tools.js';
-import { KEPT_TOKENS } from '../dist/openai/tool-formats.js';
+import { KEPT_TOKENS } from '../dist/tool-formats.js';
 import { ToolParser } from '../dist/openai/tool-parser.js';
 import { callGrammar } from '../dist/tool-choice.js';
 import { collect, FakeLlm, loadFake } from './support/fake.mjs';

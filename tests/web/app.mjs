@@ -1,5 +1,9 @@
 // What an app's page has in these tests: the installed package, and a few helpers, as globals.
 
+import { join } from 'node:path';
+import { inRoot } from '../../scripts/lib/run.mjs';
+import { serve } from './serve.mjs';
+
 /** `weft`: the package. `collect(pieces)`: a whole generation. `failure(work)`: what an error says, or null. */
 export function prepareApp(page) {
   return page.evaluate(async () => {
@@ -22,5 +26,20 @@ export function prepareApp(page) {
   });
 }
 
-/** The page itself, for a server's `handle`. */
+/** The page itself, for a server's `handle`; {@link serveApp} has it. */
 export const APP = '<!doctype html><html lang="en"><title>test</title><link rel="icon" href="data:," /></html>';
+
+/** Serves the page, the installed package, the models, what `files` has by path, and the folders of `mounts`. `onRequest` hears of each path. */
+export function serveApp({ folder }, { files = {}, mounts = {}, onRequest } = {}) {
+  const bodies = { '/': APP, ...files };
+  const folders = { '/node_modules/': join(folder, 'node_modules'), '/models/': inRoot('models'), ...mounts };
+  return serve(folders, {
+    handle({ url }, response) {
+      onRequest?.(url);
+      const body = bodies[url];
+      if (body === undefined) return false;
+      response.setHeader('Content-Type', url === '/' ? 'text/html' : 'application/octet-stream').end(body);
+      return true;
+    },
+  });
+}

@@ -1,13 +1,11 @@
 // OpenAI's shape and constrained answers, of the packed package with a real model: by hand, and by the official client in the page.
 
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
-import { APP, prepareApp } from './app.mjs';
+import { prepareApp, serveApp } from './app.mjs';
 import { browsers } from './browsers.mjs';
 import { installPacked } from './packed.mjs';
-import { serve } from './serve.mjs';
 
 const MODEL = '/models/SmolLM2-135M-Instruct.Q4_1.gguf';
 const MINUTE = 60_000;
@@ -18,19 +16,9 @@ let packed, server, browser, page, requests;
 
 before(async () => {
   packed = await installPacked();
-  const modules = join(packed.folder, 'node_modules');
   requests = [];
-  server = await serve(
-    { '/node_modules/': modules, '/node_modules/openai/': inRoot('node_modules/openai'), '/models/': inRoot('models') },
-    {
-      handle(request, response) {
-        requests.push(request.url);
-        if (request.url !== '/') return false;
-        response.setHeader('Content-Type', 'text/html').end(APP);
-        return true;
-      },
-    },
-  );
+  const mounts = { '/node_modules/openai/': inRoot('node_modules/openai') };
+  server = await serveApp(packed, { mounts, onRequest: (url) => requests.push(url) });
   browser = await browsers.chromium();
   page = await browser.newPage();
   await page.goto(server.url);

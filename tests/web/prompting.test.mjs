@@ -5,10 +5,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
-import { APP, prepareApp } from './app.mjs';
+import { prepareApp, serveApp } from './app.mjs';
 import { browsers } from './browsers.mjs';
 import { installPacked } from './packed.mjs';
-import { serve } from './serve.mjs';
 
 const MODEL = '/models/SmolLM2-135M-Instruct.Q4_1.gguf';
 const GOLDEN = inRoot('tests/golden/smollm2-135m-q4_1');
@@ -18,17 +17,7 @@ let packed, server, browser, page;
 
 before(async () => {
   packed = await installPacked();
-  const modules = join(packed.folder, 'node_modules');
-  server = await serve(
-    { '/node_modules/': modules, '/node_modules/openai/': inRoot('node_modules/openai'), '/models/': inRoot('models') },
-    {
-      handle(request, response) {
-        if (request.url !== '/') return false;
-        response.setHeader('Content-Type', 'text/html').end(APP);
-        return true;
-      },
-    },
-  );
+  server = await serveApp(packed, { mounts: { '/node_modules/openai/': inRoot('node_modules/openai') } });
   browser = await browsers.chromium();
   page = await browser.newPage();
   await page.goto(server.url);

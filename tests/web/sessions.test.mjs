@@ -1,13 +1,10 @@
 // Sessions of the packed package with a real model: what is computed of a turn, of a fork, and after a page was closed; and the Prompt API over them.
 
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { inRoot } from '../../scripts/lib/run.mjs';
-import { APP, prepareApp } from './app.mjs';
+import { prepareApp, serveApp } from './app.mjs';
 import { browsers } from './browsers.mjs';
 import { installPacked } from './packed.mjs';
-import { serve } from './serve.mjs';
 import { tinyModel } from './tiny.mjs';
 
 const MODEL = '/models/SmolLM2-135M-Instruct.Q4_1.gguf';
@@ -17,18 +14,7 @@ let packed, server, browser, context, page;
 
 before(async () => {
   packed = await installPacked();
-  const tiny = tinyModel();
-  server = await serve(
-    { '/node_modules/': join(packed.folder, 'node_modules'), '/models/': inRoot('models') },
-    {
-      handle(request, response) {
-        const body = { '/': APP, '/tiny.gguf': tiny }[request.url];
-        if (body === undefined) return false;
-        response.setHeader('Content-Type', request.url === '/' ? 'text/html' : 'application/octet-stream').end(body);
-        return true;
-      },
-    },
-  );
+  server = await serveApp(packed, { files: { '/tiny.gguf': tinyModel() } });
   browser = await browsers.chromium();
   context = await browser.newContext();
   page = await open({ contextLength: 512 });

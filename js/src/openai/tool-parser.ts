@@ -1,6 +1,6 @@
 /** The text of an answer, as it comes → text and calls of functions. */
 
-import { parseJson, TOOL_FORMATS, type Called, type ToolFormat } from './tool-formats.js';
+import { parseJson, TOOL_FORMATS, type Called, type ToolFormat } from '../tool-formats.js';
 
 export type Part = { readonly type: 'text'; readonly text: string } | ({ readonly type: 'call' } & Called);
 

@@ -2,14 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { minilm } from '../../../scripts/lib/model.mjs';
 import { inRoot } from '../../../scripts/lib/run.mjs';
-import { APP, prepareApp } from '../app.mjs';
+import { prepareApp, serveApp } from '../app.mjs';
 import { browsers } from '../browsers.mjs';
 import { installPacked } from '../packed.mjs';
-import { serve } from '../serve.mjs';
 
 const MINUTE = 60_000;
 
@@ -24,15 +22,7 @@ let packed, server, golden;
 before(async () => {
   golden = JSON.parse(await readFile(inRoot('tests/golden/minilm/figures.json'), 'utf8')).texts;
   packed = await installPacked();
-  const mounts = { '/node_modules/': join(packed.folder, 'node_modules'), '/models/': inRoot('models') };
-  server = await serve(mounts, {
-    handle: ({ url }, response) => {
-      if (url !== '/') return false;
-      response.setHeader('Content-Type', 'text/html');
-      response.end(APP);
-      return true;
-    },
-  });
+  server = await serveApp(packed);
 });
 
 after(async () => {

@@ -26,7 +26,7 @@ use crate::model::kv_cache::shared_prefix;
 use crate::ops::sample::INVALID_ID;
 use crate::record::Step;
 use crate::sampling::{Sampler, log_probability, log_sum_exp, most_likely};
-use crate::tokenizer::{ChatTemplate, Detokenizer, StopMatcher, Tokenizer};
+use crate::tokenizer::{ChatTemplates, Detokenizer, StopMatcher, Tokenizer};
 use crate::{Error, Result};
 
 pub use embedding::EmbedOptions;
@@ -70,7 +70,7 @@ pub struct Session {
     engine: Box<dyn Engine>,
     decoder: Decoder,
     tokenizer: Tokenizer,
-    chat_template: Option<ChatTemplate>,
+    chat_templates: ChatTemplates,
     about: About,
     programs: Programs,
     /// Tokens whose keys and values are in the KV cache.
@@ -85,12 +85,12 @@ impl Session {
         engine: Box<dyn Engine>,
         decoder: Decoder,
         tokenizer: Tokenizer,
-        chat_template: Option<ChatTemplate>,
+        chat_templates: ChatTemplates,
         about: About,
         programs: Programs,
     ) -> Self {
         let (cached, dropped, generation) = (Vec::new(), 0, None);
-        Self { engine, decoder, tokenizer, chat_template, about, programs, cached, dropped, generation }
+        Self { engine, decoder, tokenizer, chat_templates, about, programs, cached, dropped, generation }
     }
 
     /// Runs every program of a generation once and forgets the result: what is still being compiled, and what is wrong with
@@ -115,7 +115,7 @@ impl Session {
         let config = &self.decoder.config;
         let tasks = [
             (true, "generate"),
-            (self.chat_template.is_some(), "chat"),
+            (!self.chat_templates.is_empty(), "chat"),
             (true, "score"),
             (config.pooling == Some(Pooling::Last), "embed"),
         ];
@@ -134,7 +134,7 @@ impl Session {
             vocabulary_size: self.decoder.vocab,
             context_length: self.decoder.context,
             trained_context_length: config.trained_context,
-            has_chat_template: self.chat_template.is_some(),
+            has_chat_template: !self.chat_templates.is_empty(),
             engine: self.engine.info(),
             memory_bytes: self.engine.memory_bytes(),
         }
@@ -145,9 +145,10 @@ impl Session {
         &self.tokenizer
     }
 
-    /// The text of the chat template, as it is rendered.
-    pub fn chat_template(&self) -> Option<String> {
-        self.chat_template.as_ref().and_then(ChatTemplate::source)
+    /// The text of the chat template that a conversation is rendered with: that called `name`, or the one for its tools. `None` where
+    /// there is none.
+    pub fn chat_template(&self, name: Option<&str>, tools: bool) -> Option<&str> {
+        self.chat_templates.source(name, tools).ok()
     }
 
     /// The engine, for its counters.

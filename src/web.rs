@@ -252,10 +252,11 @@ impl Llm {
         Ok(Uint32Array::from(ids.as_slice()))
     }
 
-    /// The text of the chat template, where there is one.
-    pub fn chat_template(&self) -> Option<String> {
+    /// The text of the chat template that a conversation is rendered with, with tools or without; `name` is that of one of the model's
+    /// templates. Undefined where there is none.
+    pub fn chat_template(&self, name: Option<String>, tools: bool) -> Option<String> {
         match &self.model {
-            Loaded::Decoder(session) => session.chat_template(),
+            Loaded::Decoder(session) => session.chat_template(name.as_deref(), tools).map(str::to_owned),
             Loaded::Encoder(_) => None,
         }
     }

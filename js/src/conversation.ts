@@ -20,7 +20,7 @@ export interface Prepared {
 
 /** Errors: `CHAT_TEMPLATE`, `TOKENIZE`. */
 export function prepare(llm: RuntimeLlm, conversation: Conversation): Prepared {
-  const template = llm.chat_template() ?? '';
+  const template = llm.chat_template(conversation.template, (conversation.tools?.length ?? 0) > 0) ?? '';
   const format = thoughtFormat(template);
   const { tools, toolChoice = 'auto' } = conversation;
   const grammar = tools && callGrammar(llm, template, tools, toolChoice);

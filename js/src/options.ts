@@ -321,7 +321,7 @@ export function checkConversation(
   chatOptions: ChatOptions,
 ): { conversation: Conversation; options: GenerateOptions } {
   if (typeof chatOptions !== 'object' || chatOptions === null) throw invalidOption('options', 'an object', chatOptions);
-  const { tools, variables, ...options } = chatOptions;
+  const { tools, variables, template, ...options } = chatOptions;
   if (
     tools !== undefined &&
     (!Array.isArray(tools) || tools.some((tool) => typeof tool?.function?.name !== 'string'))
@@ -331,10 +331,12 @@ export function checkConversation(
   if (variables !== undefined && (typeof variables !== 'object' || variables === null)) {
     throw invalidOption('variables', 'an object', variables);
   }
+  if (template !== undefined && typeof template !== 'string') throw invalidOption('template', 'a name', template);
   const conversation = {
     messages: checkMessages(messages),
     tools: tools?.length ? plain('tools', tools) : null,
     variables: plain('variables', variables ?? {}),
+    ...(template === undefined ? {} : { template }),
   };
   return { conversation, options };
 }

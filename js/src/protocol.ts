@@ -46,6 +46,8 @@ export interface Conversation {
   /** Default `auto`. */
   readonly reasoning?: NonNullable<ChatOptions['reasoning']>;
   readonly variables: Readonly<Record<string, unknown>>;
+  /** Name of one of the model's templates; by default that for its tools, or the default one. */
+  readonly template?: string;
   /** Whether no answer follows. */
   readonly complete?: boolean;
   /** How the answer begins. */

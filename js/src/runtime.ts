@@ -83,8 +83,8 @@ export interface RuntimeLlm {
   info(): string;
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array;
   detokenize(ids: Uint32Array): string;
-  /** The text of the chat template, where there is one. */
-  chat_template(): string | undefined;
+  /** The text of the chat template called `name`, or of that for conversations with or without tools, where there is one. */
+  chat_template(name: string | null | undefined, tools: boolean): string | undefined;
   chat_prompt(conversation: string): Uint32Array;
   start(ids: Uint32Array, options: string): void;
   /** Which tokens may come next, a bit each, where the options said `constrained`. */

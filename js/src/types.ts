@@ -200,6 +200,11 @@ export interface ChatOptions extends GenerateOptions {
   toolChoice?: ToolChoice;
   /** Further variables of the template, `enable_thinking` for example. */
   variables?: Readonly<Record<string, unknown>>;
+  /**
+   * Name of the chat template, for a model that has several, such as `rag`, which reads `variables.documents`. Default: `tool_use` where there
+   * are `tools` and the model has it, else the model's default.
+   */
+  template?: string;
 }
 
 /** A question and the answer that it should get. */

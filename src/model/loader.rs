@@ -17,7 +17,7 @@ use super::vocabulary::take_tokenizer;
 use super::weights::{Group, missing_tensor};
 use crate::format::{Header, ModelReader, Sink, TensorInfo};
 use crate::record::{Memory, Tensor};
-use crate::tokenizer::{ChatTemplate, Tokenizer};
+use crate::tokenizer::{ChatTemplates, Tokenizer};
 use crate::{Error, Result};
 
 /// A loaded model: everything but the engine.
@@ -27,7 +27,7 @@ pub struct Model {
     /// Ids ↔ text.
     pub tokenizer: Tokenizer,
     /// How the model wants conversations to be written, if the file says.
-    pub chat_template: Option<ChatTemplate>,
+    pub chat_templates: ChatTemplates,
     /// Number of weights.
     pub parameters: u64,
     /// The block type of most weights.
@@ -154,7 +154,7 @@ struct Parts {
     /// Of an encoder.
     encoder_config: Option<EncoderConfig>,
     tokenizer: Tokenizer,
-    chat_template: Option<ChatTemplate>,
+    chat_templates: ChatTemplates,
     groups: Vec<Group>,
     /// Tensor stem → index of its group.
     group_of: HashMap<String, usize>,
@@ -213,8 +213,8 @@ fn context_length(context: Option<usize>, config: &Config) -> usize {
 impl Parts {
     fn new(header: &mut Header) -> Result<Self> {
         let config = Config::from_metadata(&header.metadata)?;
-        let (tokenizer, template) = take_tokenizer(&mut header.metadata)?;
-        let chat_template = template.as_deref().map(ChatTemplate::new).transpose()?;
+        let (tokenizer, templates) = take_tokenizer(&mut header.metadata)?;
+        let chat_templates = ChatTemplates::new(templates);
         let (encoder_config, vocab) = (EncoderConfig::of(&config, &header.metadata)?, tokenizer.vocab_size());
         let (groups, vectors) = match &encoder_config {
             None => (decoder_groups(&config, vocab), decoder_vectors(&config, vocab)),
@@ -225,7 +225,7 @@ impl Parts {
             group_of.extend(group.stems().map(|stem| (stem.to_string(), index)));
         }
         let (vectors, rope_tables) = (Vectors::new(vectors), Vec::new());
-        Ok(Self { config, encoder_config, tokenizer, chat_template, groups, group_of, vectors, rope_tables })
+        Ok(Self { config, encoder_config, tokenizer, chat_templates, groups, group_of, vectors, rope_tables })
     }
 }
 
@@ -309,9 +309,9 @@ impl Assembly {
         let (Some(parts), Some(network)) = (self.parts, self.network) else {
             return Err(missing_tensor("token_embd.weight"));
         };
-        let Parts { tokenizer, chat_template, .. } = parts;
+        let Parts { tokenizer, chat_templates, .. } = parts;
         let fingerprint = self.fingerprint;
-        Ok(Model { network, tokenizer, chat_template, parameters, quantization, fingerprint })
+        Ok(Model { network, tokenizer, chat_templates, parameters, quantization, fingerprint })
     }
 
     fn census(&self) -> (u64, &'static str) {

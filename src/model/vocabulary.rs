@@ -3,23 +3,44 @@
 use crate::Result;
 use crate::format::hugging_face;
 use crate::format::metadata::{Array, Metadata, Value};
-use crate::tokenizer::{FolderOptions, Strip, Tokenizer, Vocabulary};
+use crate::tokenizer::{DEFAULT_TEMPLATE, FolderOptions, Strip, Tokenizer, Vocabulary};
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 
-/// Takes the tokenizer and the source of the chat template out of the metadata.
-pub fn take_tokenizer(metadata: &mut Metadata) -> Result<(Tokenizer, Option<String>)> {
-    let template = metadata.take_str("tokenizer.chat_template")?;
+/// Key of the default chat template. Others have their name behind it: `tokenizer.chat_template.tool_use`.
+const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
+
+/// Key of the names of the other chat templates.
+const CHAT_TEMPLATES: &str = "tokenizer.chat_templates";
+
+/// Takes the tokenizer, and names and texts of the chat templates, out of the metadata.
+pub fn take_tokenizer(metadata: &mut Metadata) -> Result<(Tokenizer, Vec<(String, String)>)> {
+    let mut templates = take_templates(metadata)?;
     let json = match metadata.get(TOKENS) {
         None => metadata.take_str(hugging_face::TOKENIZER)?,
         Some(_) => None,
     };
-    let Some(json) = json else { return Ok((Tokenizer::new(take_vocabulary(metadata)?)?, template)) };
+    let Some(json) = json else { return Ok((Tokenizer::new(take_vocabulary(metadata)?)?, templates)) };
     let config = metadata.take_str(hugging_face::TOKENIZER_CONFIG)?;
     let options = folder_options(metadata)?;
     let (tokenizer, own) = Tokenizer::from_folder(&json, config.as_deref(), &options)?;
-    // that of a file of its own is the newer one
-    Ok((tokenizer, template.or(own)))
+    // Of two with one name, that of a file of its own is the newer one, and the first counts.
+    templates.extend(own);
+    Ok((tokenizer, templates))
+}
+
+/// Names and texts of the chat templates, the default one first.
+fn take_templates(metadata: &mut Metadata) -> Result<Vec<(String, String)>> {
+    let default = metadata.take_str(CHAT_TEMPLATE)?.map(|text| (DEFAULT_TEMPLATE.to_owned(), text));
+    let named: Vec<(String, String)> = metadata
+        .iter()
+        .filter_map(|(key, value)| match (key.strip_prefix(CHAT_TEMPLATE)?.strip_prefix('.')?, value) {
+            (name, Value::String(text)) => Some((name.to_owned(), text.clone())),
+            _ => None,
+        })
+        .collect();
+    metadata.remove(|key| key.starts_with(CHAT_TEMPLATE));
+    Ok(default.into_iter().chain(named).collect())
 }
 
 /// What a folder says of its tokenizer in other files.
@@ -36,10 +57,8 @@ pub fn write_vocabulary(metadata: &mut Metadata) -> Result<()> {
     let config = metadata.take_str(hugging_face::TOKENIZER_CONFIG)?;
     let options = folder_options(metadata)?;
     metadata.remove(|key| key == hugging_face::ENDS);
-    let (_, template) = Tokenizer::from_folder(&json, config.as_deref(), &options)?;
-    if let Some(template) = template.filter(|_| metadata.get("tokenizer.chat_template").is_none()) {
-        metadata.insert("tokenizer.chat_template", template);
-    }
+    let (_, templates) = Tokenizer::from_folder(&json, config.as_deref(), &options)?;
+    write_templates(metadata, templates);
     let vocabulary = Vocabulary::from_folder(&json, config.as_deref(), &options)?;
     let mut put = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -69,6 +88,21 @@ pub fn write_vocabulary(metadata: &mut Metadata) -> Result<()> {
     put("normalizer.lowercase", vocabulary.lowercase.map(Value::from));
     put("normalizer.strip_accents", vocabulary.strip_accents.map(Value::from));
     Ok(())
+}
+
+/// Adds the chat templates of a folder's configuration to those that have files of their own.
+fn write_templates(metadata: &mut Metadata, templates: Vec<(String, String)>) {
+    for (name, text) in templates {
+        let key = if name == DEFAULT_TEMPLATE { CHAT_TEMPLATE.to_owned() } else { format!("{CHAT_TEMPLATE}.{name}") };
+        if metadata.get(&key).is_none() {
+            metadata.insert(key, text);
+        }
+    }
+    let name = |(key, _): (&str, &Value)| key.strip_prefix(CHAT_TEMPLATE)?.strip_prefix('.').map(str::to_owned);
+    let names: Vec<String> = metadata.iter().filter_map(name).collect();
+    if !names.is_empty() {
+        metadata.insert(CHAT_TEMPLATES, Value::Array(Array::Strings(names)));
+    }
 }
 
 /// Takes the vocabulary out of the metadata: its strings are megabytes, so they move instead of being copied.
@@ -163,6 +197,20 @@ mod tests {
             let strip = take_vocabulary(&mut metadata).unwrap().strip;
             assert_eq!(strip.iter().map(|strip| strip.id).collect::<Vec<_>>(), expected);
         }
+    }
+
+    #[test]
+    fn named_templates_are_taken_beside_the_default_one() {
+        let mut metadata = Metadata::default();
+        metadata.insert("tokenizer.chat_template.tool_use", "U");
+        metadata.insert(CHAT_TEMPLATES, strings(&["tool_use"]));
+        metadata.insert(CHAT_TEMPLATE, "D");
+        let own = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        write_templates(&mut metadata, vec![own("default", "older"), own("rag", "R")]);
+        assert_eq!(metadata.get(CHAT_TEMPLATES), Some(&strings(&["rag", "tool_use"])));
+        let expected = [own("default", "D"), own("rag", "R"), own("tool_use", "U")];
+        assert_eq!(take_templates(&mut metadata).unwrap(), expected);
+        assert!(metadata.is_empty());
     }
 
     fn metadata_of(path: &std::path::Path) -> Metadata {

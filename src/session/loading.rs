@@ -114,12 +114,12 @@ impl Loading {
             Error::Internal { op: "load", expected, got: "a model without one".into() }
         };
         self.engine.self_test(&self.trials).await?;
-        let Model { network, tokenizer, chat_template, parameters, quantization, fingerprint } = model;
+        let Model { network, tokenizer, chat_templates, parameters, quantization, fingerprint } = model;
         let about = About { parameters, quantization, fingerprint };
         Ok(match (network, self.programs) {
             (Network::Decoder(decoder), Some(Recorded::Decoder(programs))) => {
                 let programs = programs.prepare(self.engine.as_mut())?;
-                let session = Session::new(self.engine, *decoder, tokenizer, chat_template, about, programs);
+                let session = Session::new(self.engine, *decoder, tokenizer, chat_templates, about, programs);
                 Loaded::Decoder(Box::new(session))
             }
             (Network::Encoder(encoder), Some(Recorded::Encoder(programs))) => {

@@ -1,19 +1,23 @@
 //! What a prompt is made of: a conversation by the model's template, and the ids that are known of it already.
 
 use super::Session;
+use crate::Result;
 use crate::tokenizer::{Conversation, EncodeOptions, RenderOptions};
-use crate::{Error, Result};
+
+/// Whether a conversation has tools: an empty list has none.
+fn has_tools(tools: Option<&serde_json::Value>) -> bool {
+    tools.is_some_and(|tools| tools.as_array().is_none_or(|tools| !tools.is_empty()) && !tools.is_null())
+}
 
 impl Session {
     /// A conversation in the form that the model was trained on, ready for its answer unless it is complete. `now`: seconds since 1970
     /// on the user's clock, for templates that print the date. Special tokens that it spells are plain text. Errors: `ChatTemplate`.
     pub fn chat_prompt(&self, conversation: &Conversation, now: i64) -> Result<Vec<u32>> {
-        let template = self.chat_template.as_ref().ok_or_else(|| {
-            Error::ChatTemplate("the model file has none: use generate() with a prompt of your own".into())
-        })?;
+        let named = conversation.template.as_deref();
+        let template = self.chat_templates.choose(named, has_tools(conversation.tools.as_ref()))?;
         let token = |id: Option<u32>| id.and_then(|id| self.tokenizer.token(id)).unwrap_or_default();
         let conversation = conversation.map_texts(&|text| self.tokenizer.literal(text));
-        let Conversation { messages, tools, variables, complete, prefix } = conversation;
+        let Conversation { messages, tools, variables, complete, prefix, .. } = conversation;
         let options = RenderOptions {
             add_generation_prompt: !complete,
             bos_token: token(self.tokenizer.bos()),

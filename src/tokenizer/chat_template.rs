@@ -12,6 +12,7 @@
 mod checks;
 mod conversation;
 mod limits;
+mod named;
 
 use std::fmt::Write as _;
 
@@ -23,6 +24,7 @@ use serde::Serialize;
 use crate::{Error, Result};
 
 pub use conversation::{Conversation, Message};
+pub use named::{ChatTemplates, DEFAULT as DEFAULT_TEMPLATE};
 
 /// Most steps of a rendering: one an instruction, and one for every 64 bytes of text made, so that a template can neither
 /// loop for ever nor fill the memory. A conversation of 1000 messages takes less than a tenth.

@@ -19,7 +19,7 @@ use super::charsmap::CharsMap;
 use super::sentencepiece::{self, SentencePiece};
 use super::vocabulary::{Strip, TokenKind, Vocabulary};
 use super::word_piece::{self, WordPiece};
-use super::{Model, Spelling, Tokenizer};
+use super::{DEFAULT_TEMPLATE, Model, Spelling, Tokenizer};
 use crate::{Error, Result};
 use steps::Steps;
 
@@ -105,6 +105,7 @@ enum Named {
 enum Template {
     One(String),
     Several(Vec<NamedTemplate>),
+    Named(BTreeMap<String, String>),
 }
 
 #[derive(Deserialize)]
@@ -115,12 +116,12 @@ struct NamedTemplate {
 
 impl Tokenizer {
     /// Builds the tokenizer of a `tokenizer.json` and, where there is one, a `tokenizer_config.json`, given as text; with it
-    /// comes the source of the configuration's chat template (of several, the one called `default`).
+    /// come the names and texts of the configuration's chat templates; one alone is called `default`.
     ///
     /// # Errors
     /// [`Error::InvalidModel`] for a file that is not what it should be, [`Error::UnsupportedTokenizer`] for a step that
     /// weft does not know.
-    pub fn from_hugging_face(tokenizer: &str, config: Option<&str>) -> Result<(Self, Option<String>)> {
+    pub fn from_hugging_face(tokenizer: &str, config: Option<&str>) -> Result<(Self, Vec<(String, String)>)> {
         Self::from_folder(tokenizer, config, &FolderOptions::default())
     }
 
@@ -129,23 +130,22 @@ impl Tokenizer {
         tokenizer: &str,
         config: Option<&str>,
         options: &FolderOptions,
-    ) -> Result<(Self, Option<String>)> {
+    ) -> Result<(Self, Vec<(String, String)>)> {
         let mut file: File = serde_json::from_str(tokenizer).map_err(|error| invalid("tokenizer.json", error))?;
         // Gemma 3 adds a token for pictures, which its models of text alone cannot read.
         file.added_tokens.retain(|token| options.size.is_none_or(|size| (token.id as usize) < size));
         let config: Config = config
             .map_or(Ok(Config::default()), serde_json::from_str)
             .map_err(|error| invalid("tokenizer_config.json", error))?;
-        let template = match config.chat_template {
-            Some(Template::One(ref template)) => Some(template.clone()),
-            Some(Template::Several(ref all)) => {
-                all.iter().find(|named| named.name == "default").map(|named| named.template.clone())
-            }
-            None => None,
+        let templates = match &config.chat_template {
+            Some(Template::One(template)) => vec![(DEFAULT_TEMPLATE.to_owned(), template.clone())],
+            Some(Template::Several(all)) => all.iter().map(|one| (one.name.clone(), one.template.clone())).collect(),
+            Some(Template::Named(all)) => all.iter().map(|(name, text)| (name.clone(), text.clone())).collect(),
+            None => Vec::new(),
         };
         let mut tokenizer = build(file, &config)?;
         tokenizer.fill(options)?;
-        Ok((tokenizer, template))
+        Ok((tokenizer, templates))
     }
 }
 

@@ -18,7 +18,7 @@ mod stop;
 mod vocabulary;
 mod word_piece;
 
-pub use chat_template::{ChatTemplate, Conversation, Message, RenderOptions};
+pub use chat_template::{ChatTemplate, ChatTemplates, Conversation, DEFAULT_TEMPLATE, Message, RenderOptions};
 pub use detokenize::Detokenizer;
 pub use hugging_face::FolderOptions;
 pub use segments::Segments;

@@ -35,6 +35,9 @@ const TEXTS = [
   'tokenizer_config.json',
   'generation_config.json',
   'chat_template.jinja',
+  'chat_template.json',
+  'additional_chat_templates/rag.jinja',
+  'additional_chat_templates/tool_use.jinja',
   INDEX,
   '1_Pooling/config.json',
 ];
@@ -45,6 +48,7 @@ export async function readFolder(sources: readonly FileSource[], around: Surroun
   if (!place) return undefined;
   const texts = new Map<string, string>();
   for (const name of TEXTS) {
+    if (!isExpected(name, texts)) continue;
     const text = await textOf(await place.find(name), around);
     if (text !== undefined) texts.set(name, text);
     else if (name === CONFIG) {
@@ -60,6 +64,14 @@ export async function readFolder(sources: readonly FileSource[], around: Surroun
     weights.push(file);
   }
   return { name: place.name, texts, weights, weightBytes: bytes };
+}
+
+/** Whether a file may be there, by those that are: a request for one that never is would cost every load a round trip. */
+function isExpected(name: string, texts: ReadonlyMap<string, string>): boolean {
+  const hasTemplate = texts.has('chat_template.jinja');
+  if (name.startsWith('additional_chat_templates/')) return hasTemplate;
+  if (name !== 'chat_template.json') return true;
+  return !hasTemplate && !texts.get('tokenizer_config.json')?.includes('"chat_template"');
 }
 
 /** The files of the weights by their index, in the order that the module expects, and their bytes. */

@@ -18,7 +18,8 @@ export function chatRequest(messages: readonly Message[], chatOptions: ChatOptio
   const { conversation, options } = checkConversation(messages, chatOptions);
   // A loaded model gives its calls as text, a server gives them apart.
   if (conversation.tools) throw local('tools', 'none in `chat`: `chat.completions.create` gives the calls', 'tools');
-  const { variables } = conversation;
+  const { variables, template } = conversation;
+  if (template !== undefined) throw local('template', 'none: a server chooses its own', template);
   return {
     ...sampling(options),
     ...format(options.constraint),

@@ -49,12 +49,15 @@ pub struct Folder {
 
 impl Folder {
     /// The files that are read, if they are there. The first two must be.
-    pub const FILES: [&str; 7] = [
+    pub const FILES: [&str; 10] = [
         "config.json",
         "tokenizer.json",
         "tokenizer_config.json",
         "generation_config.json",
         "chat_template.jinja",
+        "chat_template.json",
+        "additional_chat_templates/rag.jinja",
+        "additional_chat_templates/tool_use.jinja",
         INDEX,
         "1_Pooling/config.json",
     ];
@@ -71,12 +74,23 @@ impl Folder {
             metadata.insert("general.name", name);
         }
         metadata.insert(TOKENIZER, required("tokenizer.json")?);
-        for (key, name) in
-            [(TOKENIZER_CONFIG, "tokenizer_config.json"), ("tokenizer.chat_template", "chat_template.jinja")]
-        {
+        for (key, name) in [
+            (TOKENIZER_CONFIG, "tokenizer_config.json"),
+            ("tokenizer.chat_template", "chat_template.jinja"),
+            ("tokenizer.chat_template.rag", "additional_chat_templates/rag.jinja"),
+            ("tokenizer.chat_template.tool_use", "additional_chat_templates/tool_use.jinja"),
+        ] {
             if let Some(text) = file(name) {
                 metadata.insert(key, text);
             }
+        }
+        // What processors of images had before `chat_template.jinja`.
+        if let Some(text) = file("chat_template.json")
+            && metadata.get("tokenizer.chat_template").is_none()
+            && !file("tokenizer_config.json").is_some_and(|config| config.contains("\"chat_template\""))
+            && let Some(template) = parse("chat_template.json", text)?["chat_template"].as_str()
+        {
+            metadata.insert("tokenizer.chat_template", template);
         }
         let mut ends = Vec::new();
         for name in ["config.json", "generation_config.json"] {

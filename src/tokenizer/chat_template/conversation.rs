@@ -14,6 +14,9 @@ pub struct Conversation {
     /// Further variables of the template, such as `enable_thinking`.
     #[serde(default)]
     pub variables: Map<String, Value>,
+    /// Name of one of the model's templates. Without it, `tool_use` where there are tools and the model has it, else the default.
+    #[serde(default)]
+    pub template: Option<String>,
     /// Whether no answer follows: the prompt then ends with the last message.
     #[serde(default)]
     pub complete: bool,
@@ -59,6 +62,7 @@ impl Conversation {
             messages: self.messages.iter().map(message).collect(),
             tools: self.tools.as_ref().map(|tools| map_value(tools, change)),
             variables: map_values(&self.variables, change),
+            template: self.template.clone(),
             complete: self.complete,
             prefix: change(&self.prefix),
         }

@@ -28,17 +28,17 @@ fn llama() -> Value {
     })
 }
 
-fn load(file: &Value, config: Option<&Value>) -> Result<(Tokenizer, Option<String>)> {
+fn load(file: &Value, config: Option<&Value>) -> Result<(Tokenizer, Vec<(String, String)>)> {
     Tokenizer::from_hugging_face(&file.to_string(), config.map(Value::to_string).as_deref())
 }
 
 #[test]
 fn spaces_bytes_and_special_tokens_are_as_the_file_has_them() {
-    let (tokenizer, template) = load(&llama(), None).unwrap();
+    let (tokenizer, templates) = load(&llama(), None).unwrap();
     assert_eq!(tokenizer.encode("lo lo\n@@lo", WHOLE).unwrap(), [1, 6, 6, 7, 9, 5]);
     assert_eq!(tokenizer.encode("<|user|>\n lo", WHOLE).unwrap(), [1, 8, 6]);
     assert_eq!(tokenizer.decode(&[1, 6, 6, 7], true).unwrap(), "lo lo\n");
-    assert_eq!((tokenizer.bos(), tokenizer.eos(), template), (Some(1), None, None));
+    assert_eq!((tokenizer.bos(), tokenizer.eos(), templates), (Some(1), None, vec![]));
 
     let mut once = llama();
     once["normalizer"] = Value::Null;
@@ -51,8 +51,10 @@ fn spaces_bytes_and_special_tokens_are_as_the_file_has_them() {
 fn the_configuration_names_tokens_and_the_template() {
     let config = json!({"bos_token": {"content": "<s>"}, "eos_token": "@@", "add_bos_token": false, "add_eos_token": true,
         "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]});
-    let (tokenizer, template) = load(&llama(), Some(&config)).unwrap();
-    assert_eq!((tokenizer.bos(), tokenizer.eos(), template.as_deref()), (Some(1), Some(9), Some("d")));
+    let (tokenizer, templates) = load(&llama(), Some(&config)).unwrap();
+    assert_eq!((tokenizer.bos(), tokenizer.eos()), (Some(1), Some(9)));
+    let own = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    assert_eq!(templates, [own("tool_use", "t"), own("default", "d")]);
     assert_eq!(tokenizer.encode("lo", WHOLE).unwrap(), [6, 9]);
 }
 

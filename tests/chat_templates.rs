@@ -1,0 +1,55 @@
+//! What chat templates make of conversations, through a whole model: which template is used, and which of its text is structure.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::tiny::{Tiny, session_on};
+use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::format::BlockType;
+use weft_llm::session::Session;
+
+/// A model whose vocabulary is `<unk>`, `<s>`, `</s>` and all bytes.
+fn model(templates: &[(&str, &str)]) -> Session {
+    let tiny = Tiny::new(1, |_| BlockType::F32).meta("tokenizer.ggml.add_space_prefix", false);
+    let tiny = templates.iter().fold(tiny, |tiny, (key, text)| tiny.meta(&format!("tokenizer.{key}"), *text));
+    session_on(HostEngine::new(Reference), &tiny.bytes()).unwrap()
+}
+
+/// The text of the prompt.
+fn prompt(session: &Session, conversation: Value) -> Result<String, String> {
+    let conversation = serde_json::from_value(conversation).unwrap();
+    let ids = session.chat_prompt(&conversation, 0).map_err(|error| error.to_string())?;
+    Ok(session.tokenizer().decode(&ids, false).unwrap().replace('▁', " "))
+}
+
+/// llama.cpp#11400
+#[test]
+fn a_template_that_does_not_compile_fails_in_a_chat_alone() {
+    let session = model(&[("chat_template", "a\n{% trans %}x{% endtrans %}")]);
+    let info = session.info();
+    assert!(info.has_chat_template && info.tasks.contains(&"generate"));
+    assert!(session.chat_template(None, false).unwrap().contains("trans"));
+    let error = prompt(&session, json!({ "messages": [] })).unwrap_err();
+    assert!(error.starts_with("chat template: does not compile: line 2: ") && error.contains("trans"), "{error}");
+}
+
+/// transformers#31429
+#[test]
+fn tools_are_rendered_with_the_template_for_tools() {
+    let session = model(&[("chat_template", "D"), ("chat_template.tool_use", "T"), ("chat_template.rag", "R")]);
+    let tools = json!([{ "type": "function", "function": { "name": "f" } }]);
+    for (more, expected) in [
+        (json!({}), "D"),
+        (json!({ "tools": [] }), "D"),
+        (json!({ "tools": tools }), "T"),
+        (json!({ "tools": tools, "template": "default" }), "D"),
+        (json!({ "template": "rag" }), "R"),
+    ] {
+        let mut conversation = json!({ "messages": [{ "role": "user", "content": "a" }] });
+        conversation.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(prompt(&session, conversation).as_deref(), Ok(expected), "{more}");
+    }
+    let error = prompt(&session, json!({ "messages": [], "template": "x" })).unwrap_err();
+    assert!(error.contains("none called `x`, only default, rag, tool_use"), "{error}");
+}

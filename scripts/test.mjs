@@ -1,11 +1,12 @@
-// `npm test`: sets up what is missing, then runs every check, the quick ones first. A failing check does not keep the
-// others from running, unless they need what it makes. `npm test -- --only rust,web` runs the checks of some areas.
+// `npm test`: sets up what is missing, then runs every check, two at a time. A failing check does not keep the others from
+// running, unless they need what it makes. `npm test -- --only rust,web` runs the checks of some areas.
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { build, grammar, modules, targetDir, wasmSize } from './lib/build.mjs';
+import { runChecks, withNeeds } from './lib/checks.mjs';
 import { checkLicences } from './lib/licences.mjs';
 import { ensureModel } from './lib/model.mjs';
 import { ensurePackages, installed, npm } from './lib/npm.mjs';
@@ -18,12 +19,19 @@ const native = ['--release', '--locked'];
 const noWarnings = ['--', '-D', 'warnings'];
 /** What needs the model runs, what needs the vocabularies of many does not: `npm run test:models` is for that. */
 const downloaded = ['--include-ignored', '--skip', 'published_'];
+/** Most of a check's time is one core's: compilers end on one, and a browser test waits for its page. */
+const AT_ONCE = 2;
 const quiet = (work) => async () => void (await work());
 
 const ofGrammar = ['--manifest-path', inRoot(grammar.manifest), '--target-dir', inRoot('target/grammar')];
 
-/** `area` is what --only names; a `gate` is needed by all that follow it, whatever their area. */
+/**
+ * Every check there is. `area` is what --only names. `needs` names checks whose products it reads: they run
+ * first, whatever their area, and when one of them fails it does not run. `folder`: where cargo builds; cargo lets one
+ * command at a time into such a folder.
+ */
 const checks = [
+  { name: 'build', area: 'web', folder: 'target-web', run: build },
   { name: 'rustfmt', area: 'rust', run: quiet(rustfmt) },
   { name: 'prettier', area: 'js', run: quiet(() => npx('prettier', '--check', '**/*.{ts,mjs,js,css,html}')) },
   { name: 'script tests', area: 'packages', run: async () => nodeTests(await nodeTest('scripts/lib')) },
@@ -32,12 +40,13 @@ const checks = [
   {
     name: 'clippy, native',
     area: 'rust',
+    folder: 'target',
     run: quiet(() => run('cargo', ['clippy', ...native, '--all-targets', ...noWarnings])),
   },
-  { name: 'clippy, wasm', area: 'rust', run: quiet(wasmClippy) },
   {
     name: 'cargo test',
     area: 'rust',
+    folder: 'target',
     run: async () => cargoTests(await run('cargo', ['test', ...native, '--no-fail-fast', '--', ...downloaded])),
   },
   {
@@ -45,14 +54,24 @@ const checks = [
     area: 'rust',
     run: async () => cargoTests(await run('cargo', ['test', '--locked', ...ofGrammar])),
   },
-  { name: 'build', area: 'web', gate: true, run: build },
-  { name: 'package tests', area: 'js', run: async () => nodeTests(await npm('test', '-w', 'weft-llm')) },
-  { name: 'package and wasm sizes', area: 'packages', run: sizes },
-  { name: 'API reference', area: 'js', run: checkReference },
-  { name: 'page types', area: 'js', run: quiet(() => npm('run', 'check', '-w', 'www')) },
-  { name: 'page build', area: 'web', gate: true, run: quiet(() => npm('run', 'build', '-w', 'www')) },
-  { name: 'bundlers and snippets', area: 'web', run: bundlers },
-  { name: 'browser tests', area: 'web', run: async () => nodeTests(await nodeTest('tests/web')) },
+  { name: 'clippy, wasm', area: 'rust', folder: 'target-web', run: quiet(wasmClippy) },
+  {
+    name: 'package tests',
+    area: 'js',
+    needs: ['build'],
+    run: async () => nodeTests(await npm('test', '-w', 'weft-llm')),
+  },
+  { name: 'package and wasm sizes', area: 'packages', needs: ['build'], run: sizes },
+  { name: 'API reference', area: 'js', needs: ['build'], run: checkReference },
+  { name: 'page types', area: 'js', needs: ['build'], run: quiet(() => npm('run', 'check', '-w', 'www')) },
+  { name: 'page build', area: 'web', needs: ['build'], run: quiet(() => npm('run', 'build', '-w', 'www')) },
+  { name: 'bundlers and snippets', area: 'web', needs: ['build'], run: bundlers },
+  {
+    name: 'browser tests',
+    area: 'web',
+    needs: ['page build'],
+    run: async () => nodeTests(await nodeTest('tests/web')),
+  },
 ];
 
 main(async () => {
@@ -64,39 +83,36 @@ main(async () => {
   if (unknown.length) throw new Error(`--only ${unknown} is not an area; they are ${[...areas].join(', ')}`);
 
   try {
-    await setUp();
+    await setUp(only);
   } catch (error) {
     console.log(`${error.message}\nThe set-up failed.\n0 passed, 1 failed`);
     process.exitCode = 1;
     return;
   }
 
-  const failed = [];
-  let passed = 0;
-  let notRun = checks.filter(({ area, gate }) => gate || only.includes(area));
-  while (notRun.length) {
-    const check = notRun.shift();
+  const wanted = withNeeds(checks, (check) => only.includes(check.area));
+  const { passed, failed, notRun } = await runChecks(wanted, AT_ONCE, async ({ name, run }) => {
     try {
-      await step(check.name, check.run);
-      passed += 1;
+      await step(name, run);
+      return true;
     } catch (error) {
       console.log(error.message);
-      failed.push(check.name);
-      if (check.gate) break;
+      return false;
     }
-  }
+  });
   console.log(`\n${seconds(start)} in all`);
   if (failed.length) console.log(`failed: ${failed.join(', ')}`);
-  if (notRun.length) console.log(`not run, for want of what failed: ${notRun.map(({ name }) => name).join(', ')}`);
-  console.log(`${passed} passed, ${failed.length} failed`);
+  if (notRun.length) console.log(`not run, for want of what failed: ${notRun.join(', ')}`);
+  console.log(`${passed.length} passed, ${failed.length} failed`);
   process.exitCode = failed.length ? 1 : 0;
 });
 
-async function setUp() {
+/** Installs what the checks of these areas need. */
+async function setUp(areas) {
   await ensureRust();
   await ensureRustTools();
   await ensurePackages();
-  await ensureTestPrograms();
+  await ensureTestPrograms({ browsers: areas.some((area) => area === 'web') });
   await ensureWasmClippy(await wasmToolchain());
   await ensureModel();
 }

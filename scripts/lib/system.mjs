@@ -25,11 +25,21 @@ const hasVulkanDriver = () =>
   process.env.VK_ICD_FILENAMES !== undefined ||
   ['/usr/share/vulkan/icd.d', '/etc/vulkan/icd.d'].some((dir) => existsSync(dir) && readdirSync(dir).length > 0);
 
-/** Makes sure of everything that only the tests need, in one install. */
-export async function ensureTestPrograms() {
+/** Makes sure of everything that only the tests need, in one install. Without `browsers` that is a Vulkan driver. */
+export async function ensureTestPrograms({ browsers = true } = {}) {
   const needed = [
-    { found: findChromium(), name: 'Chromium', packages: ['chromium'], remedy: 'set WEFT_CHROMIUM to its path' },
-    { found: findFirefox(), name: 'Firefox', packages: ['firefox-esr'], remedy: 'set WEFT_FIREFOX to its path' },
+    {
+      found: !browsers || findChromium(),
+      name: 'Chromium',
+      packages: ['chromium'],
+      remedy: 'set WEFT_CHROMIUM to its path',
+    },
+    {
+      found: !browsers || findFirefox(),
+      name: 'Firefox',
+      packages: ['firefox-esr'],
+      remedy: 'set WEFT_FIREFOX to its path',
+    },
     {
       found: hasVulkanDriver(),
       name: 'A Vulkan driver',

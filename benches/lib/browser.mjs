@@ -9,7 +9,8 @@ import { browsers } from '../../tests/web/browsers.mjs';
 import { serve } from '../../tests/web/serve.mjs';
 import { figuresOf } from './figures.mjs';
 import { heldMib, watchMemory, watchOthers } from './processes.mjs';
-import { isRight, questions } from './questions.mjs';
+import { fileOf, isRight } from './models.mjs';
+import { questions } from './questions.mjs';
 
 /** An empty browser goes on starting for a while; its memory is taken when it has settled. */
 const settleMs = 2000;
@@ -72,7 +73,7 @@ function sizeOf(file) {
 }
 
 /** Measures one case once. Gives its figures; fails where its answer is wrong. */
-export async function browserSession(server, { host, runtime, engine, threads }) {
+export async function browserSession(server, model, { host, runtime, engine, threads }) {
   const others = watchOthers();
   const browser = await browsers[host]();
   let memory;
@@ -83,15 +84,15 @@ export async function browserSession(server, { host, runtime, engine, threads })
     const empty = heldMib();
     memory = watchMemory();
     server.sizes();
-    const session = JSON.stringify({ runtime, engine, threads: threads ?? 1, questions });
+    const session = JSON.stringify({ runtime, engine, threads: threads ?? 1, file: fileOf(model), questions });
     await page.goto(`${server.url}page/?${new URLSearchParams({ runtime, session })}`);
     const { error, ready_ms, answers, about, adapter } = await outcomeOf(page);
     if (error) throw new Error(error);
-    if (!isRight(answers.long.text)) throw new Error(`wrong text: ${answers.long.text.slice(0, 60)}`);
+    if (!isRight(model, answers.long.text)) throw new Error(`wrong text: ${answers.long.text.slice(0, 60)}`);
     return {
       about: { browser: await browser.version(), ...about, ...(adapter && { adapter }) },
       ready_ms,
-      ...figuresOf(answers),
+      ...figuresOf(model, answers),
       ...server.sizes(),
       peak_mib: memory.stop() - empty,
       disturbance: others(),

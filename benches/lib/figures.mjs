@@ -1,7 +1,5 @@
 // From the times of tokens to the figures of a session, and from sessions to medians.
 
-import { longPromptTokens } from './questions.mjs';
-
 /** Fewer tokens than this say nothing of a speed. */
 const fewestTokens = 3;
 
@@ -12,7 +10,7 @@ function speed({ times }) {
 }
 
 /** The figures that the answers give; the long question's first token comes out of its prefill, and costs no step of its own. */
-export const figuresOf = ({ short, story, long }) => ({
+export const figuresOf = ({ longPromptTokens }, { short, story, long }) => ({
   ttft_ms: short.times[0],
   prefill_tok_s: (longPromptTokens / long.times[0]) * 1000,
   decode_tok_s: speed(story),

@@ -12,7 +12,7 @@ const mostDisturbance = 0.05;
 const mostTries = 2;
 
 /** @returns {Promise<object[]>} one row a case, see `rowOf` */
-export async function measure(cases, repetitions) {
+export async function measure(model, cases, repetitions) {
   const sessions = new Map(cases.map((each) => [each, []]));
   const packed = await installPacked();
   const server = await serveBench(packed.folder);
@@ -21,7 +21,7 @@ export async function measure(cases, repetitions) {
       for (const [each, done] of sessions) {
         // What gave a wrong answer, or none, is not timed again.
         if (done.some((session) => session.failure)) continue;
-        done.push(await calmSession(server, each, `${repetition}/${repetitions} ${nameOf(each)}`));
+        done.push(await calmSession(server, model, each, `${repetition}/${repetitions} ${nameOf(each)}`));
       }
     }
   } finally {
@@ -31,12 +31,14 @@ export async function measure(cases, repetitions) {
   return [...sessions].map(([each, done]) => rowOf(each, done));
 }
 
-async function calmSession(server, each, title) {
+async function calmSession(server, model, each, title) {
   let calmest;
   try {
     for (let tries = 0; tries < mostTries && !(calmest?.disturbance <= mostDisturbance); tries += 1) {
       await step(title, async () => {
-        const session = await (each.host === 'native' ? nativeSession(each) : browserSession(server, each));
+        const session = await (each.host === 'native'
+          ? nativeSession(model, each)
+          : browserSession(server, model, each));
         if (!(session.disturbance >= calmest?.disturbance)) calmest = session;
         return inWords(session);
       });

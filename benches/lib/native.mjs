@@ -1,36 +1,37 @@
 // A session without a browser: a fresh process a question, so that none finds another's KV cache.
 
 import { inRoot, run } from '../../scripts/lib/run.mjs';
-import { modelPath } from '../../scripts/lib/model.mjs';
+import { pathOf } from '../../scripts/lib/model.mjs';
 import { watchMemory, watchOthers } from './processes.mjs';
-import { isRight, longPromptTokens, questions } from './questions.mjs';
+import { isRight } from './models.mjs';
+import { questions } from './questions.mjs';
 
 /**
  * The command that answers one question. It prints the JSON of `weft bench --json`: loadSeconds, promptTokens,
  * promptTokensPerSecond (up to the first token), genTokensPerSecond, text.
  */
 const commands = {
-  weft: ({ engine, threads }, { question, maxTokens }) => [
+  weft: (path, { engine, threads }, { question, maxTokens }) => [
     inRoot('target/release/weft'),
     [
-      ...['bench', '--json', '-m', modelPath, '--device', engine, '--threads', threads ?? 1],
+      ...['bench', '--json', '-m', path, '--device', engine, '--threads', threads ?? 1],
       ...['-p', question, '--gen-tokens', maxTokens - 1],
     ],
   ],
-  'llama.cpp': ({ threads }, { question, maxTokens }) => [
+  'llama.cpp': (path, { threads }, { question, maxTokens }) => [
     process.execPath,
-    [inRoot('benches/peers/llama-cpp.mjs'), modelPath, question, maxTokens, threads],
+    [inRoot('benches/peers/llama-cpp.mjs'), path, question, maxTokens, threads],
   ],
 };
 
 /** Measures one case once. Gives its figures; fails where its answer is wrong. */
-export async function nativeSession({ runtime, engine, threads }) {
+export async function nativeSession(model, { runtime, engine, threads }) {
   const answers = {};
   const others = watchOthers();
   const memory = watchMemory();
   try {
     for (const [name, request] of Object.entries(questions)) {
-      const [command, args] = commands[runtime]({ engine, threads }, request);
+      const [command, args] = commands[runtime](pathOf(model.source), { engine, threads }, request);
       const lines = (await run(command, args.map(String))).split('\n');
       // drivers and libraries may say things of their own beside it
       answers[name] = JSON.parse(lines.find((line) => line.startsWith('{')));
@@ -39,8 +40,8 @@ export async function nativeSession({ runtime, engine, threads }) {
     memory.stop();
   }
   const { short, story, long } = answers;
-  if (!isRight(long.text)) throw new Error(`wrong text: ${long.text.slice(0, 60)}`);
-  if (long.promptTokens !== longPromptTokens) throw new Error(`${long.promptTokens} tokens in the long prompt`);
+  if (!isRight(model, long.text)) throw new Error(`wrong text: ${long.text.slice(0, 60)}`);
+  if (long.promptTokens !== model.longPromptTokens) throw new Error(`${long.promptTokens} tokens in the long prompt`);
   return {
     about: { adapter: long.adapter },
     ready_ms: short.loadSeconds * 1000,

@@ -1,12 +1,12 @@
 // Loads the runtime that the address names, asks it the questions there, and leaves what came of it in `outcome`.
 //
-// A runtime is a module in runtimes/ with one function, `start({ engine, threads })`, that gives
+// A runtime is a module in runtimes/ with one function, `start({ engine, threads, file })`, that gives
 // { about, chat(question, maxTokens, onToken), forget() }:
 //   about    what it says of itself, for the results
 //   chat     answers greedily, by the model's chat template, and calls `onToken(text)` a token; stops where that gives false
 //   forget   leaves nothing of the last conversation behind that the next could reuse
 
-const { runtime, engine, threads, questions } = JSON.parse(new URLSearchParams(location.search).get('session'));
+const { runtime, engine, threads, file, questions } = JSON.parse(new URLSearchParams(location.search).get('session'));
 
 /** Milliseconds from the question to each token, and the text. */
 async function answer(llm, { question, maxTokens, maxSeconds }) {
@@ -23,7 +23,7 @@ async function answer(llm, { question, maxTokens, maxSeconds }) {
 
 async function session() {
   const { start } = await import(`./runtimes/${runtime}.js`);
-  const llm = await start({ engine, threads });
+  const llm = await start({ engine, threads, file });
   // the clock of a page starts with the navigation to it
   const ready_ms = performance.now();
   const answers = {};

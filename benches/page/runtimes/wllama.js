@@ -2,7 +2,7 @@ import { Wllama } from '/runtime/peers/@wllama/wllama/esm/index.min.js';
 
 const compat = '/runtime/peers/@wllama/wllama-compat/wasm';
 
-export async function start({ engine, threads }) {
+export async function start({ engine, threads, file }) {
   const quiet = { debug() {}, log() {}, warn() {}, error: console.error };
   const wllama = new Wllama(
     { default: '/runtime/peers/@wllama/wllama/esm/wasm/wllama.wasm' },
@@ -12,7 +12,7 @@ export async function start({ engine, threads }) {
   if (engine === 'gpu') {
     wllama.setCompat({ worker: `${compat}/wllama.js`, wasm: `${compat}/wllama.wasm` }, 'firefox_safari');
   }
-  const model = await (await fetch('/models/SmolLM2-135M-Instruct.Q4_1.gguf')).blob();
+  const model = await (await fetch(`/models/${file}`)).blob();
   await wllama.loadModel([model], { n_ctx: 1024, n_threads: threads, n_gpu_layers: engine === 'gpu' ? 999 : 0 });
   return {
     about: { build: Wllama.getLibllamaVersion(), threads: wllama.getNumThreads(), gpu: wllama.isSupportWebGPU() },

@@ -10,8 +10,9 @@ import {
   checkString,
   checkText,
   checkTexts,
+  GENERATE_OPTIONS,
 } from './options.js';
-import type { Conversation, Prompt } from './protocol.js';
+import type { Conversation, PlainMessage, Prompt } from './protocol.js';
 import type {
   ChatOptions,
   Example,
@@ -23,19 +24,25 @@ import type {
   ToolDescription,
 } from './types.js';
 
+export const CHAT_OPTIONS: readonly string[] = [
+  ...GENERATE_OPTIONS,
+  ...['tools', 'toolChoice', 'examples', 'reasoning', 'variables', 'template'],
+];
+
 const REASONING = ['auto', 'off', 'step-by-step'] as const;
 
 /** What crosses to the worker, and the options that are no part of the conversation. */
 export function checkChat(
   messages: readonly Message[],
   chatOptions: ChatOptions,
+  roles: readonly string[],
 ): { conversation: Conversation; options: GenerateOptions } {
-  if (typeof chatOptions !== 'object' || chatOptions === null) throw invalidOption('options', 'an object', chatOptions);
+  checkNames(chatOptions, CHAT_OPTIONS);
   const { toolChoice = 'auto', examples = [], reasoning = 'auto', ...rest } = chatOptions;
   if (!REASONING.includes(reasoning)) {
     throw invalidOption('reasoning', REASONING.map((name) => `'${name}'`).join(' or '), reasoning);
   }
-  const { conversation, options } = checkConversation(withExamples(messages, examples), rest);
+  const { conversation, options } = checkConversation(withExamples(checkMessages(messages, roles), examples), rest);
   const { tools } = conversation;
   const choice = checkChoice(tools ?? [], toolChoice, options);
   return {
@@ -66,9 +73,9 @@ function checkChoice(
 }
 
 /** Between the system's messages and what follows. */
-function withExamples(messages: readonly Message[], examples: readonly Example[]): readonly Message[] {
+export function withExamples(messages: readonly PlainMessage[], examples: readonly Example[]): readonly PlainMessage[] {
   if (!Array.isArray(examples)) throw invalidOption('examples', 'an array of { user, assistant }', examples);
-  const turns = (examples as readonly unknown[]).flatMap((example, index): Message[] => {
+  const turns = (examples as readonly unknown[]).flatMap((example, index): PlainMessage[] => {
     const { user, assistant, reasoning } = (example ?? {}) as Partial<Example>;
     const at = `examples[${index}]`;
     const thoughts = reasoning === undefined ? {} : { reasoning_content: checkString(`${at}.reasoning`, reasoning) };
@@ -77,23 +84,21 @@ function withExamples(messages: readonly Message[], examples: readonly Example[]
       { role: 'assistant', content: checkString(`${at}.assistant`, assistant), ...thoughts },
     ];
   });
-  if (turns.length === 0) return messages;
-  const checked = checkMessages(messages);
-  const first = checked.findIndex(({ role }) => role !== 'system');
-  return checked.toSpliced(first < 0 ? checked.length : first, 0, ...turns);
+  const first = messages.findIndex(({ role }) => role !== 'system' && role !== 'developer');
+  return messages.toSpliced(first < 0 ? messages.length : first, 0, ...turns);
 }
 
 /** What stands before a text that is scored. */
-export function checkAfter(after: ScoreOptions['after']): Prompt | null {
+export function checkAfter(after: ScoreOptions['after'], roles: readonly string[]): Prompt | null {
   if (after === undefined) return null;
   if (typeof after === 'string') return checkText('after', after);
   const [first] = Array.from(after as readonly unknown[]);
   if (typeof first === 'number') return checkIds('after', after as readonly number[]);
-  return answered(checkMessages(after as readonly Message[], 'after'));
+  return answered(checkMessages(after as readonly Message[], roles, 'after'));
 }
 
 /** A conversation that is answered by a text that is scored, without thoughts before it. */
-export function answered(messages: readonly Message[]): Conversation {
+export function answered(messages: readonly PlainMessage[]): Conversation {
   return { messages, tools: null, variables: {}, reasoning: 'off' };
 }
 

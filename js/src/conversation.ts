@@ -2,11 +2,10 @@
 
 import { withPlainTools } from './generic-tools.js';
 import { KEPT_TOKENS } from './tool-formats.js';
-import type { Conversation } from './protocol.js';
+import type { Conversation, PlainMessage } from './protocol.js';
 import { Thoughts, thoughtFormat, thoughtTokens, type ThoughtFormat } from './reasoning.js';
 import type { RuntimeLlm } from './runtime.js';
 import { callGrammar } from './tool-choice.js';
-import type { Message } from './types.js';
 
 export interface Prepared {
   readonly ids: Uint32Array;
@@ -73,7 +72,7 @@ const VARIABLES: Record<NonNullable<Conversation['reasoning']>, Readonly<Record<
 };
 
 /** Asks a model for its steps that was not trained to think first. */
-function stepByStep(messages: readonly Message[]): Message[] {
+function stepByStep(messages: readonly PlainMessage[]): PlainMessage[] {
   const last = messages.findLastIndex(({ role }) => role === 'user');
   return messages.map((message, index) =>
     index === last

@@ -1,6 +1,8 @@
 /** The page's end of the protocol: calls → messages, replies → promises and iterations. */
 
+import { Answering } from './answering.js';
 import { checkAfter, checkChat, checkLabelling, checkScored } from './chat-options.js';
+import { Clock } from './clock.js';
 import { WeftError, type SerializedError } from './errors.js';
 import { createChatCompletions } from './openai/chat.js';
 import { createCompletions } from './openai/completions.js';
@@ -19,12 +21,24 @@ import {
   transfersOf,
 } from './options.js';
 import { bestOf, rankLabels, scoreOf } from './prompting.js';
-import type { Call, EncodeTask, KvCache, LoadedInfo, Port, Prompt, Reply, Request, ScoreCall } from './protocol.js';
+import type {
+  Call,
+  EncodeTask,
+  KvCache,
+  LoadedInfo,
+  Port,
+  Prompt,
+  Reply,
+  Request,
+  ScoreCall,
+  Started,
+} from './protocol.js';
 import type { ScoredText } from './scoring.js';
 import type { SessionModel } from './session/context.js';
 import { checkSession } from './session/options.js';
 import { decodeSession } from './session/saved.js';
 import { ChatSession } from './session/session.js';
+import { anyOf } from './signals.js';
 import type {
   Chat,
   ClassifyOptions,
@@ -45,6 +59,7 @@ import type {
 /** Who waits for the replies to a call. */
 interface Listener {
   progress?(progress: Progress): void;
+  started?(of: Started): void;
   piece?(piece: Piece): void;
   result?(value: unknown): void;
   error(error: WeftError): void;
@@ -94,6 +109,12 @@ export class Connection {
     if (this.#listeners.has(id)) this.#port.postMessage({ type: 'cancel', id });
   }
 
+  /** Cancels a call whose listener wants to hear no more. */
+  leave(id: number): void {
+    this.cancel(id);
+    this.#listeners.delete(id);
+  }
+
   /** What comes from this port is the end of everything: a thread crashed, and the worker may be waiting for it. */
   watch(crash: MessagePort): void {
     crash.onmessage = ({ data }: MessageEvent<SerializedError>) => this.fail(new WeftError(data.code, data.message));
@@ -119,6 +140,8 @@ export class Connection {
     switch (reply.type) {
       case 'progress':
         return listener.progress?.(reply.progress);
+      case 'started':
+        return listener.started?.(reply.of);
       case 'piece':
         if (reply.piece.finish) this.#listeners.delete(reply.id);
         return listener.piece?.(reply.piece);
@@ -139,11 +162,11 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
   let info = { ...loaded, ...sharing };
   connection.onReload = (reloaded) => (info = { ...reloaded, ...sharing });
   const generate = (prompt: Prompt, options: GenerateOptions = {}) => {
-    const call: Call = { type: 'generate', prompt, options: checkGenerate(options) };
-    return pieces(connection, call, options.signal);
+    const call = { type: 'generate', prompt, options: checkGenerate(options) } as const;
+    return generation(connection, call, options.signal);
   };
   const answer: (...args: Parameters<Chat>) => ReturnType<Chat> = (messages, options = {}) => {
-    const checked = checkChat(messages, options);
+    const checked = checkChat(messages, options, info.roles);
     return generate(checked.conversation, checked.options);
   };
   const score = (call: ScoreCall, signal?: AbortSignal) => promised(connection, call, signal) as Promise<ScoredText[]>;
@@ -153,7 +176,7 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     },
     prompt: (conversation, known) => connection.request({ type: 'prompt', conversation, known }) as Promise<number[]>,
     generate: (prompt, options, signal, cache) =>
-      pieces(connection, { type: 'generate', prompt, options, ...(cache ? { cache } : {}) }, signal),
+      generation(connection, { type: 'generate', prompt, options, ...(cache ? { cache } : {}) }, signal),
     readCache: (ids) => connection.request({ type: 'readCache', ids }) as Promise<KvCache['layers']>,
   };
   const llm: Llm = {
@@ -165,7 +188,7 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     },
     chat: Object.assign(answer, { completions: createChatCompletions(() => llm) }),
     session(options = {}) {
-      const { settings, state } = checkSession(options);
+      const { settings, state } = checkSession(options, info.roles);
       return new ChatSession(ofSessions, settings, state);
     },
     async restore(saved) {
@@ -220,7 +243,12 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     },
     async score(text, options = {}) {
       checkNames(options, ['after', 'signal']);
-      const call = { type: 'score', texts: [checkScored(text)], after: checkAfter(options.after), end: false } as const;
+      const call = {
+        type: 'score',
+        texts: [checkScored(text)],
+        after: checkAfter(options.after, info.roles),
+        end: false,
+      } as const;
       const [scored] = await score(call, options.signal);
       return scoreOf(scored as ScoredText);
     },
@@ -268,21 +296,44 @@ function promised(connection: Connection, call: Call, signal?: AbortSignal): Pro
   });
 }
 
+type GenerateCall = Extract<Call, { type: 'generate' }>;
+
+/** Begins when somebody wants it: a generation that nobody reads costs nothing. */
+function generation(connection: Connection, call: GenerateCall, given?: AbortSignal): Answering<Piece> {
+  return new Answering((left, started) => pieces(connection, call, [given, left], started));
+}
+
 /**
- * The pieces of a generation, which begins when the iteration does: one that nobody reads costs nothing. Nothing holds
- * the worker back when the reader is slow: pieces are small and the context bounds their number.
+ * The pieces of a generation. Nothing holds the worker back when the reader is slow: pieces are small and the context bounds their
+ * number. Once a signal is aborted the end comes at once, whatever the worker still does.
  */
-async function* pieces(connection: Connection, call: Call, signal?: AbortSignal): AsyncGenerator<Piece, void, void> {
-  if (signal?.aborted) return yield aborted(nothing);
+async function* pieces(
+  connection: Connection,
+  call: GenerateCall,
+  signals: readonly (AbortSignal | undefined)[],
+  started: () => void,
+): AsyncGenerator<Piece, void, void> {
+  const { signal, release } = anyOf(...signals);
+  const clock = new Clock();
+  if (signal.aborted) {
+    release();
+    return yield aborted(clock.usage());
+  }
+  // Only the worker knows what a shift of the context dropped until then.
+  const waits = call.options.shiftBehind !== undefined;
   let arrived: Piece[] = [];
   let failure: WeftError | undefined;
   let wake = () => {};
-  let over = false;
 
   const id = connection.open(call, {
+    started({ promptTokens, cachedTokens }) {
+      clock.prompt(promptTokens, cachedTokens);
+      started();
+    },
     piece(piece) {
-      // What was under way when the caller said stop is not wanted any more.
-      if (!signal?.aborted || piece.finish) arrived.push(piece);
+      if (signal.aborted && !piece.finish) return;
+      if (!piece.finish) clock.token();
+      arrived.push(piece);
       wake();
     },
     error(error) {
@@ -291,11 +342,14 @@ async function* pieces(connection: Connection, call: Call, signal?: AbortSignal)
     },
   });
   const abort = () => {
-    // The end may be here already, and comes only once.
+    // What had arrived and was not read is not wanted any more, but for the end, which comes only once.
     arrived = arrived.filter((piece) => piece.finish);
-    connection.cancel(id);
+    if (waits) return connection.cancel(id);
+    connection.leave(id);
+    if (arrived.length === 0) arrived.push(aborted(clock.usage()));
+    wake();
   };
-  signal?.addEventListener('abort', abort);
+  signal.addEventListener('abort', abort);
 
   try {
     for (;;) {
@@ -305,33 +359,21 @@ async function* pieces(connection: Connection, call: Call, signal?: AbortSignal)
           yield piece;
           continue;
         }
-        over = true;
-        return yield signal?.aborted ? aborted(piece.finish.usage) : piece;
+        return yield signal.aborted ? aborted(piece.finish.usage) : piece;
       } else if (failure) {
-        over = true;
         if (failure.code !== 'DISPOSED') throw failure;
-        return yield aborted(nothing);
+        return yield aborted(clock.usage());
       } else {
         await new Promise<void>((resolve) => (wake = resolve));
       }
     }
   } finally {
-    signal?.removeEventListener('abort', abort);
-    // The reader left the loop.
-    if (!over) connection.cancel(id);
+    signal.removeEventListener('abort', abort);
+    release();
+    connection.leave(id);
   }
 }
 
 function aborted(usage: Usage): Piece {
   return { text: '', id: null, finish: { reason: 'abort', usage } };
 }
-
-/** The usage of a generation of which nothing is known: it never began, or its model was disposed of. */
-const nothing: Usage = {
-  promptTokens: 0,
-  cachedTokens: 0,
-  completionTokens: 0,
-  timeToFirstTokenMs: 0,
-  promptTokensPerSecond: 0,
-  tokensPerSecond: 0,
-};

@@ -1,5 +1,7 @@
 /** The one error class. Its `code` is stable: match on it, not on the message. */
 
+import { nearest } from './spelling.js';
+
 export type ErrorCode =
   // the model file
   | 'INVALID_FILE'
@@ -50,8 +52,43 @@ export function invalidOption(option: string, expected: string, got: unknown): W
   return new WeftError('INVALID_OPTION', `option \`${option}\`: expected ${expected}, got ${describe(got)}`);
 }
 
+/** `name`: an option that does not exist, beside those that do. */
+export function unknownOption(name: string, known: readonly string[]): WeftError {
+  const hint = didYouMean(nearest(name, known), '`');
+  const all = known.length > 0 ? ` The options are ${known.join(', ')}.` : '';
+  return new WeftError('INVALID_OPTION', `option \`${name}\`: there is no such option.${hint}${all}`);
+}
+
+/** A sentence to append, with a space before it; empty where there is no guess. */
+export function didYouMean(guess: string | undefined, quote: string): string {
+  return guess === undefined ? '' : ` Did you mean ${quote}${guess}${quote}?`;
+}
+
+/** The option that an `INVALID_OPTION` is about, as its message has it. Errors of the worker have no more than that. */
+export function optionOf({ code, message }: SerializedError): string | undefined {
+  return code === 'INVALID_OPTION' ? OPTION.exec(message)?.[1] : undefined;
+}
+
+/** The same error about an option of another name. */
+export function renamed(error: WeftError, rename: (option: string) => string): WeftError {
+  const option = optionOf(error);
+  if (option === undefined || rename(option) === option) return error;
+  const message = `option \`${rename(option)}\`: ${error.message.replace(OPTION, '')}`;
+  return new WeftError(error.code, message, { cause: error });
+}
+
+const OPTION = /^option `([^`]+)`: /;
+
+/** At most so many characters of a value are in a message. */
+const LONGEST = 200;
+
 function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'string') {
+    const text = JSON.stringify(value.slice(0, LONGEST));
+    return value.length > LONGEST ? `${text}… (${value.length} characters)` : text;
+  }
+  if (typeof value === 'function') return 'a function';
+  if (value instanceof Promise) return 'a Promise (is an `await` missing?)';
   if (Array.isArray(value) && value.length === 0) return 'an empty array';
   if (typeof value === 'object' && value !== null) return Object.prototype.toString.call(value);
   return String(value);

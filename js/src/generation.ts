@@ -1,13 +1,21 @@
 /** The worker's generation loop: events of the runtime → pieces with timings. */
 
+import { Clock } from './clock.js';
 import type { Constrained, Constraints } from './constraints.js';
 import { prepare, type Prepared } from './conversation.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
-import type { KvCache, Prompt, StartOptions } from './protocol.js';
+import type { KvCache, Prompt, Started, StartOptions } from './protocol.js';
 import type { Thoughts } from './reasoning.js';
 import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
-import type { Finish, FinishReason, Piece, TokenLogprobs, Usage } from './types.js';
+import type { Finish, FinishReason, Piece, TokenLogprobs } from './types.js';
+
+/** Who hears of a generation. */
+export interface Listener {
+  /** The prompt and the constraint were accepted, and nothing was computed yet. Once more after a lost GPU. */
+  started(of: Started): void;
+  piece(piece: Piece): void;
+}
 
 /** Runs one generation to its end, or until `signal` stops it between two steps. A lost GPU interrupts it only. */
 export async function generate(
@@ -16,7 +24,7 @@ export async function generate(
   { constraint, ...options }: StartOptions,
   constraints: Constraints,
   signal: AbortSignal,
-  emit: (piece: Piece) => void,
+  { started, piece: emit }: Listener,
   cache?: KvCache,
 ): Promise<void> {
   const clock = new Clock();
@@ -38,12 +46,15 @@ export async function generate(
         llm.start(ids, JSON.stringify({ ...options, keepSpecial, constrained: wanted !== null }));
         if (generated.length === 0) clock.prompt(ids.length, llm.cached_tokens());
         llm.resume(Uint32Array.from(generated));
-        return await run(llm, constrained, thoughts, options.shiftBehind !== undefined, signal, clock, (piece) => {
-          if (piece.id !== null) {
-            generated.push(piece.id);
-            model.progressed();
-          }
-          emit(piece);
+        return await run(llm, constrained, thoughts, options.shiftBehind !== undefined, signal, clock, {
+          started: () => started({ promptTokens: ids.length, cachedTokens: llm.cached_tokens() }),
+          piece(piece) {
+            if (piece.id !== null) {
+              generated.push(piece.id);
+              model.progressed();
+            }
+            emit(piece);
+          },
         });
       } catch (error) {
         model.failed(error);
@@ -68,7 +79,7 @@ async function run(
   shifts: boolean,
   signal: AbortSignal,
   clock: Clock,
-  emit: (piece: Piece) => void,
+  { started, piece: emit }: { started(): void; piece(piece: Piece): void },
 ): Promise<void> {
   const finish = (reason: FinishReason): Finish => ({
     reason,
@@ -79,6 +90,7 @@ async function run(
   let crashed = false;
   try {
     constrained?.begin(llm, thoughts);
+    started();
     for (;;) {
       await turns.next();
       if (signal.aborted) return emit({ text: '', id: null, finish: finish('abort') });
@@ -146,42 +158,4 @@ export class Turns {
   close(): void {
     this.#channel.port1.close();
   }
-}
-
-/** Counts tokens and takes times, in milliseconds. */
-class Clock {
-  readonly #start = performance.now();
-  #promptTokens = 0;
-  #cachedTokens = 0;
-  #completionTokens = 0;
-  #first = 0;
-  #last = 0;
-
-  prompt(tokens: number, cached: number): void {
-    this.#promptTokens = tokens;
-    this.#cachedTokens = cached;
-  }
-
-  token(): void {
-    this.#last = performance.now();
-    this.#completionTokens += 1;
-    if (this.#completionTokens === 1) this.#first = this.#last;
-  }
-
-  usage(): Usage {
-    const any = this.#completionTokens > 0;
-    const promptMs = any ? this.#first - this.#start : 0;
-    return {
-      promptTokens: this.#promptTokens,
-      cachedTokens: this.#cachedTokens,
-      completionTokens: this.#completionTokens,
-      timeToFirstTokenMs: promptMs,
-      promptTokensPerSecond: rate(this.#promptTokens - this.#cachedTokens, promptMs),
-      tokensPerSecond: rate(this.#completionTokens - 1, this.#last - this.#first),
-    };
-  }
-}
-
-function rate(tokens: number, ms: number): number {
-  return tokens > 0 && ms > 0 ? (1000 * tokens) / ms : 0;
 }

@@ -1,6 +1,7 @@
 /** Tools for templates that know none: described in a system message, called and answered in plain text, as Hermes models do it. */
 
-import type { Message, ToolDescription } from './types.js';
+import type { PlainMessage as Message } from './protocol.js';
+import type { ToolDescription } from './types.js';
 
 /** The same messages without anything that a template for plain text does not know. */
 export function withPlainTools(

@@ -1,7 +1,7 @@
 /** The worker's end of conversations that go on elsewhere: keys and values, out of the engine and back. */
 
 import type { Constraints } from './constraints.js';
-import { generate } from './generation.js';
+import { generate, type Listener } from './generation.js';
 import type { Model } from './model.js';
 import type { KvCache, StartOptions } from './protocol.js';
 import type { RuntimeLlm } from './runtime.js';
@@ -15,6 +15,8 @@ const PREFILL: StartOptions = {
   prefill: true,
 };
 
+const NOBODY: Listener = { started: () => undefined, piece: () => undefined };
+
 /** Keys and values of `ids`, layer by layer; what is not in the KV cache any more is computed first. */
 export async function readCache(
   model: Model,
@@ -24,7 +26,7 @@ export async function readCache(
 ): Promise<Float32Array[]> {
   const { layers } = await model.info();
   for (;;) {
-    await generate(model, ids, PREFILL, constraints, signal, () => undefined);
+    await generate(model, ids, PREFILL, constraints, signal, NOBODY);
     try {
       const llm = await model.get();
       const read: Float32Array[] = [];

@@ -7,6 +7,7 @@ import { nameOf } from './download/source.js';
 import type { Downloads } from './downloads.js';
 import type { Loaded } from './model.js';
 import type { LoadCall } from './protocol.js';
+import { rolesOf } from './roles.js';
 import type { Runtime, RuntimeInfo } from './runtime.js';
 import type { Device, DownloadInfo, EngineInfo, Progress } from './types.js';
 
@@ -100,7 +101,7 @@ export async function load(
       build: runtime.build,
       threads: runtime.threads(),
     };
-    return { llm, info: { ...about, engine: engineInfo, download } };
+    return { llm, info: { ...about, roles: rolesOf(llm.chat_template() ?? ''), engine: engineInfo, download } };
   } finally {
     // A model that failed is loaded again in this very worker, which must not wait for what this load holds.
     void pieces.return(undefined);

@@ -11,8 +11,9 @@ import {
   type FileSource,
   type FolderAddress,
 } from './download/source.js';
-import { invalidOption } from './errors.js';
-import type { Conversation, EncodeTask, EstimateCall, LoadCall, StartOptions } from './protocol.js';
+import { invalidOption, unknownOption } from './errors.js';
+import type { Conversation, EncodeTask, EstimateCall, LoadCall, PlainMessage, StartOptions } from './protocol.js';
+import { checkRole } from './roles.js';
 import type {
   ChatOptions,
   EmbedOptions,
@@ -26,7 +27,9 @@ import type {
   Pooling,
   Quantize,
   StoreOptions,
+  TextPart,
   TokenizeOptions,
+  ToolDescription,
 } from './types.js';
 
 const DEVICES = ['auto', 'gpu', 'cpu'] as const;
@@ -230,7 +233,7 @@ function checkSha256(sha256: unknown): string[] {
 
 /** The ranges are checked here; what only the model can know (does the prompt fit?) is checked there. */
 export function checkGenerate(options: GenerateOptions): StartOptions {
-  checkNames(options, [...Object.keys(RANGES), 'logitBias', 'stop', 'keepSpecial', 'constraint', 'signal']);
+  checkNames(options, GENERATE_OPTIONS);
   const { signal, stop, keepSpecial, constraint, logitBias, ...numbers } = options;
   checkSignal(signal);
   const stops = checkStrings('stop', typeof stop === 'string' ? [stop] : stop);
@@ -248,6 +251,13 @@ export function checkGenerate(options: GenerateOptions): StartOptions {
     entropy,
   };
 }
+
+/** Options of `generate`. */
+export const GENERATE_OPTIONS: readonly string[] = [
+  ...['maxTokens', 'temperature', 'topK', 'topP', 'minP', 'stop', 'seed', 'constraint', 'signal'],
+  ...['repetitionPenalty', 'frequencyPenalty', 'presencePenalty', 'penaltyLastN'],
+  ...['logitBias', 'topLogprobs', 'keepSpecial'],
+];
 
 const CONSTRAINTS = ['jsonSchema', 'regex', 'lark', 'choices'];
 
@@ -319,21 +329,23 @@ export function checkNumber(name: string, value: unknown, { min, max, integer }:
 export function checkConversation(
   messages: readonly Message[],
   chatOptions: ChatOptions,
+  roles?: readonly string[],
 ): { conversation: Conversation; options: GenerateOptions } {
   if (typeof chatOptions !== 'object' || chatOptions === null) throw invalidOption('options', 'an object', chatOptions);
   const { tools, variables, template, ...options } = chatOptions;
-  if (
-    tools !== undefined &&
-    (!Array.isArray(tools) || tools.some((tool) => typeof tool?.function?.name !== 'string'))
-  ) {
+  if (tools !== undefined && !Array.isArray(tools)) {
     throw invalidOption('tools', "an array of { type: 'function', function: { name, … } }", tools);
+  }
+  for (const [index, tool] of ((tools ?? []) as readonly Partial<ToolDescription>[]).entries()) {
+    const name: unknown = tool?.function?.name;
+    if (typeof name !== 'string') throw invalidOption(`tools[${index}].function.name`, 'a string', name);
   }
   if (variables !== undefined && (typeof variables !== 'object' || variables === null)) {
     throw invalidOption('variables', 'an object', variables);
   }
   if (template !== undefined && typeof template !== 'string') throw invalidOption('template', 'a name', template);
   const conversation = {
-    messages: checkMessages(messages),
+    messages: checkMessages(messages, roles),
     tools: tools?.length ? plain('tools', tools) : null,
     variables: plain('variables', variables ?? {}),
     ...(template === undefined ? {} : { template }),
@@ -341,7 +353,12 @@ export function checkConversation(
   return { conversation, options };
 }
 
-export function checkMessages(messages: readonly Message[], name = 'messages'): Message[] {
+/** `roles`: those that are known; any where that is left to a server. */
+export function checkMessages(
+  messages: readonly Message[],
+  roles: readonly string[] | undefined,
+  name = 'messages',
+): PlainMessage[] {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalidOption(name, 'an array of { role, content }, not empty', messages);
   }
@@ -349,14 +366,29 @@ export function checkMessages(messages: readonly Message[], name = 'messages'): 
     const at = `${name}[${index}]`;
     const { role, content, ...rest } = (message ?? {}) as Partial<Message>;
     if (typeof role !== 'string') throw invalidOption(`${at}.role`, 'a string', role);
+    const known = roles ? checkRole(role, roles, at) : role;
     const given = MESSAGE_FIELDS.filter((name) => rest[name] !== undefined);
-    // Calls speak for themselves.
-    if (typeof content !== 'string' && !(content === null && rest.tool_calls)) {
-      throw invalidOption(`${at}.content`, 'a string', content);
-    }
     const fields = Object.fromEntries(given.map((name) => [name, plain(`${at}.${name}`, rest[name])]));
-    return { role: wellFormed(role), content: content === null ? null : wellFormed(content), ...fields };
+    // Calls speak for themselves.
+    const text = content == null && rest.tool_calls ? null : checkContent(`${at}.content`, content);
+    return { role: wellFormed(known), content: text, ...fields };
   });
+}
+
+/** The text of a message: a string, or its parts joined. */
+function checkContent(at: string, content: unknown): string {
+  if (!Array.isArray(content)) {
+    if (typeof content === 'string') return wellFormed(content);
+    throw invalidOption(at, "a string, or an array of { type: 'text', text }", content);
+  }
+  const texts = Array.from(content as readonly unknown[], (part, index) => {
+    const { type, text } = (part ?? {}) as Partial<TextPart>;
+    if (type !== 'text')
+      throw invalidOption(`${at}[${index}].type`, "'text', since the model reads nothing else", type);
+    if (typeof text !== 'string') throw invalidOption(`${at}[${index}].text`, 'a string', text);
+    return text;
+  });
+  return wellFormed(texts.join(''));
 }
 
 /** What templates read of a message, beside its text. */
@@ -442,7 +474,7 @@ export function checkIds(name: string, ids: readonly number[]): number[] {
 export function checkNames(options: object, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const unknown = Object.keys(options).find((name) => !known.includes(name));
-  if (unknown !== undefined) throw invalidOption(unknown, `one of the options ${known.join(', ')}`, unknown);
+  if (unknown !== undefined) throw unknownOption(unknown, known);
 }
 
 export function checkSignal(signal: unknown): void {

@@ -2,21 +2,10 @@
 
 import { answered, type Labelling } from './chat-options.js';
 import { invalidOption } from './errors.js';
-import type { ScoreCall } from './protocol.js';
+import type { PlainMessage, ScoreCall } from './protocol.js';
 import type { ScoredText } from './scoring.js';
 import { untilAborted } from './signals.js';
-import type {
-  Answer,
-  BestOf,
-  ChatOptions,
-  LabelScore,
-  Llm,
-  Message,
-  Piece,
-  Score,
-  ScoredAnswer,
-  Scorer,
-} from './types.js';
+import type { Answer, BestOf, ChatOptions, LabelScore, Llm, Piece, Score, ScoredAnswer, Scorer } from './types.js';
 
 /** A text that says nothing (Zhao et al. 2021, "Calibrate Before Use"). */
 const NO_TEXT = 'N/A';
@@ -49,8 +38,11 @@ const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 
 /** The label answers a conversation; its end counts too, or `no` would always be likelier than `no idea`. */
 function chatCall(text: string, { labels, instruction, examples }: Labelling): ScoreCall {
-  const ask = (text: string): Message => ({ role: 'user', content: `${instruction}\n\n${text}` });
-  const shown = examples.flatMap(({ text, label }): Message[] => [ask(text), { role: 'assistant', content: label }]);
+  const ask = (text: string): PlainMessage => ({ role: 'user', content: `${instruction}\n\n${text}` });
+  const shown = examples.flatMap(({ text, label }): PlainMessage[] => [
+    ask(text),
+    { role: 'assistant', content: label },
+  ]);
   return { type: 'score', after: answered([...shown, ask(text)]), texts: labels, end: true };
 }
 

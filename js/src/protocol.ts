@@ -19,6 +19,7 @@ import type {
   StoreOptions,
   ToolChoice,
   ToolDescription,
+  Usage,
 } from './types.js';
 
 export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
@@ -37,9 +38,14 @@ export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
   readonly shiftBehind?: number;
 }
 
+/** A message whose parts are joined. */
+export interface PlainMessage extends Message {
+  readonly content: string | null;
+}
+
 /** What a chat template makes a prompt of. */
 export interface Conversation {
-  readonly messages: readonly Message[];
+  readonly messages: readonly PlainMessage[];
   readonly tools: readonly ToolDescription[] | null;
   /** Default `auto`. */
   readonly toolChoice?: ToolChoice;
@@ -130,6 +136,9 @@ export type Call =
 /** What the worker knows of its model. */
 export type LoadedInfo = Omit<ModelInfo, keyof Sharing>;
 
+/** What is known of a generation that begins. */
+export type Started = Pick<Usage, 'promptTokens' | 'cachedTokens'>;
+
 export type LoadCall = Extract<Call, { type: 'load' }>;
 export type EstimateCall = Extract<Call, { type: 'estimate' }>;
 export type ScoreCall = Extract<Call, { type: 'score' }>;
@@ -141,6 +150,8 @@ export type Request =
 
 export type Reply =
   | { readonly type: 'progress'; readonly id: number; readonly progress: Progress }
+  /** A generation was accepted: its pieces follow. */
+  | { readonly type: 'started'; readonly id: number; readonly of: Started }
   | { readonly type: 'piece'; readonly id: number; readonly piece: Piece }
   /** The end of a call that is no generation. */
   | {

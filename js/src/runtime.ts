@@ -139,6 +139,6 @@ export interface RuntimeLogprobs extends RuntimeLogprob {
 
 /** What `info` gives: the worker puts what concerns the engine together, and adds what only it knows. */
 export interface RuntimeInfo
-  extends Omit<LoadedInfo, 'engine' | 'download'>, Pick<EngineInfo, 'reason' | 'memoryBytes'> {
+  extends Omit<LoadedInfo, 'engine' | 'download' | 'roles'>, Pick<EngineInfo, 'reason' | 'memoryBytes'> {
   readonly engine: Pick<EngineInfo, 'kind' | 'description' | 'notes'>;
 }

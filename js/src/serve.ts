@@ -9,14 +9,14 @@ import { browserDownloads, type Downloads } from './downloads.js';
 import { encode } from './encoding.js';
 import { estimate } from './estimate.js';
 import { serializeError, WeftError, type SerializedError } from './errors.js';
-import { generate, unstarted } from './generation.js';
+import { generate, unstarted, type Listener } from './generation.js';
 import { readCache } from './kv-cache.js';
 import { load, type Start } from './load.js';
 import { Model } from './model.js';
 import type { Call, LoadCall, Port, Reply, Request } from './protocol.js';
 import { FairQueue } from './queue.js';
 import { score } from './scoring.js';
-import type { Piece, Progress } from './types.js';
+import type { Progress } from './types.js';
 
 /** Who is at the other end of a port. */
 interface Client {
@@ -129,8 +129,11 @@ export class Host {
     if (!model) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
     switch (call.type) {
       case 'generate': {
-        const emit = (piece: Piece) => port.postMessage({ type: 'piece', id, piece });
-        return generate(model, call.prompt, call.options, this.#constraints, signal, emit, call.cache);
+        const listener: Listener = {
+          started: (of) => port.postMessage({ type: 'started', id, of }),
+          piece: (piece) => port.postMessage({ type: 'piece', id, piece }),
+        };
+        return generate(model, call.prompt, call.options, this.#constraints, signal, listener, call.cache);
       }
       case 'prompt': {
         const llm = await model.get();

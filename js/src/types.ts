@@ -281,10 +281,35 @@ export interface Usage {
   readonly tokensPerSecond: number;
 }
 
+/**
+ * An answer, in pieces as they come or as a whole: `for await (const { text } of answer)`, or `await answer.text`. It begins when it is
+ * first iterated or one of its promises is asked for. Iterated again, it gives the same pieces from the first on. `break` ends an answer
+ * that nobody else waits for; what had come by then stays.
+ */
+export interface Generation<Step extends { readonly finish: unknown } = Piece> extends AsyncIterable<Step> {
+  /**
+   * Fulfilled when its turn has come and the model has accepted the prompt and the constraint, before anything is computed. Rejects where
+   * the model cannot answer at all.
+   */
+  readonly started: Promise<void>;
+  /** The whole text; of an answer that was stopped what came of it, for which `finish` says `abort`. Rejects where it fails. */
+  readonly text: Promise<string>;
+  /** All that the model thought before; empty where it did not think. */
+  readonly reasoning: Promise<string>;
+  readonly finish: Promise<NonNullable<Step['finish']>>;
+}
+
+/** A part of a message. */
+export interface TextPart {
+  readonly type: 'text';
+  readonly text: string;
+}
+
 export interface Message {
-  readonly role: 'system' | 'user' | 'assistant' | (string & {});
-  /** Null in a message that only calls tools. */
-  readonly content: string | null;
+  /** One of `info.roles`. */
+  readonly role: 'system' | 'user' | 'assistant' | 'tool' | (string & {});
+  /** Text, or parts of one; null in a message that only calls tools. */
+  readonly content: string | readonly TextPart[] | null;
   readonly name?: string;
   /** Calls that the model made, as its template reads them: most want `arguments` as an object. */
   readonly tool_calls?: readonly unknown[];
@@ -452,6 +477,8 @@ export interface ModelInfo extends Sharing {
   /** Tokens that the model was trained for. */
   readonly trainedContextLength: number;
   readonly hasChatTemplate: boolean;
+  /** Roles that a message may have: those that every chat has, and those of the model's chat template. */
+  readonly roles: readonly string[];
   readonly engine: EngineInfo;
   readonly download: DownloadInfo;
 }
@@ -526,20 +553,20 @@ export interface EngineInfo {
 
 export interface Chat {
   /** Answers the conversation, formatted by the model's own chat template. */
-  (messages: readonly Message[], options?: ChatOptions): AsyncIterable<Piece>;
+  (messages: readonly Message[], options?: ChatOptions): Generation;
   /** The same, asked and answered in OpenAI's shape. */
   readonly completions: ChatCompletions;
 }
 
 /**
- * A loaded model. A generation begins when its iteration does, and can be iterated once. Generations queue in the order
- * in which they begin, and those of several tabs take turns; `break` or the signal ends one without harm to the others. Wrong arguments throw at once.
+ * A loaded model. Generations queue in the order in which they begin, and those of several tabs take turns; `break` or the signal ends one
+ * without harm to the others. Wrong arguments throw at once.
  */
 export interface Llm {
   /** What is loaded, as of now: the engine is another one after a GPU was lost. */
   readonly info: ModelInfo;
   /** Continues the text, or its token ids. Special tokens in a text are plain text. */
-  generate(prompt: string | readonly number[], options?: GenerateOptions): AsyncIterable<Piece>;
+  generate(prompt: string | readonly number[], options?: GenerateOptions): Generation;
   /** Answers a conversation. */
   readonly chat: Chat;
   /** A conversation that goes on: each turn computes only what is new. */

@@ -34,7 +34,20 @@ test('aborted during the prompt: no token comes', async (t) => {
   assert.equal(pieces.length, 1);
   assert.equal(reasonOf(pieces), 'abort');
   assert.equal(pieces[0].finish.usage.promptTokens, 2);
+  await settle(); // the page does not wait for the worker
   assert.deepEqual(fake.log.at(-1), ['stop', 'a']);
+});
+
+test('aborted during the prompt: the iteration ends while the worker is still busy', async (t) => {
+  const controller = new AbortController();
+  const held = gate();
+  t.after(held.open);
+  const { llm, fake } = await loadFake(t, new FakeLlm((event) => (event.type === 'prompt' ? held.opened : undefined)));
+  const answer = llm.generate('a b', { signal: controller.signal });
+  await answer.started;
+  controller.abort();
+  assert.equal(reasonOf(await collect(answer)), 'abort');
+  assert.deepEqual(fake.log.at(-1), ['start', 'a']);
 });
 
 test('aborted between tokens: what had arrived and was not read is dropped', async (t) => {

@@ -37,11 +37,79 @@ test('a generation that nobody reads never begins', async (t) => {
   );
 });
 
-test('a second iteration of the same generation gives nothing', async (t) => {
-  const { llm } = await loadFake(t);
-  const pieces = llm.generate('a');
-  assert.equal((await collect(pieces)).length, 2);
-  assert.deepEqual(await collect(pieces), []);
+test('a second iteration of the same generation gives the same pieces, also beside the first', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const pieces = llm.generate('a b');
+  const [one, other] = await Promise.all([collect(pieces), collect(pieces)]);
+  assert.equal(one.length, 3);
+  assert.deepEqual(other, one);
+  assert.deepEqual(await collect(pieces), one);
+  assert.equal(fake.log.filter(([what]) => what === 'start').length, 1);
+});
+
+test('the text of an answer in one go, and how it ended', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const { text, finish, reasoning } = llm.generate('ab c');
+  assert.deepEqual([await text, await reasoning, (await finish).reason], ['abc.', '', 'stop']);
+  const answer = await llm.chat([{ role: 'user', content: 'x' }]); // an `await` too many does no harm
+  assert.equal(await answer.text, 'chatx.');
+  assert.equal(await answer.text, 'chatx.');
+  assert.equal(fake.log.filter(([what]) => what === 'start').length, 2);
+});
+
+test('an answer that fails fails all that is asked of it, and nobody who did not ask', async (t) => {
+  const fake = new FakeLlm((event) => {
+    if (event.id === 1) throw new Error('late');
+  });
+  const { llm } = await loadFake(t, fake);
+  const answer = llm.generate('a b');
+  const { finish: _unheard } = answer;
+  await assert.rejects(answer.text, /late/);
+  await assert.rejects(collect(answer), /late/);
+  await answer.started;
+  fake.start = () => {
+    throw Object.assign(new Error('too long'), { code: 'CONTEXT_OVERFLOW' });
+  };
+  const refused = llm.generate('c');
+  await assert.rejects(refused.started, { code: 'CONTEXT_OVERFLOW' });
+  await assert.rejects(refused.text, { code: 'CONTEXT_OVERFLOW' });
+});
+
+test('break ends an answer that nobody else waits for, and what came of it stays', async (t) => {
+  const held = gate();
+  t.after(held.open);
+  const { llm, fake } = await loadFake(t, new FakeLlm((event) => (event.id === 2 ? held.opened : undefined)));
+  const answer = llm.generate('a b c');
+  for await (const { text } of answer) if (text === 'b') break;
+  assert.deepEqual(
+    (await collect(answer)).map(({ text }) => text),
+    ['a', 'b', ''],
+  );
+  assert.equal((await answer.finish).reason, 'abort');
+  held.open();
+  const kept = llm.generate('a b c');
+  const { text } = kept;
+  for await (const _ of kept) break;
+  assert.equal(await text, 'abc.');
+  assert.equal(fake.log.filter(([what]) => what === 'start').length, 2);
+});
+
+test('a stopped answer has the text that came', async (t) => {
+  const held = gate();
+  t.after(held.open);
+  const { llm } = await loadFake(t, new FakeLlm((event) => (event.id === 2 ? held.opened : undefined)));
+  const controller = new AbortController();
+  const answer = llm.generate('a b c', { signal: controller.signal });
+  const { text, finish } = answer;
+  for await (const piece of answer) if (piece.text === 'b') controller.abort();
+  assert.deepEqual([await text, (await finish).reason], ['ab', 'abort']);
+});
+
+test('started says that the model has accepted the prompt, before it is computed', async (t) => {
+  const held = gate();
+  t.after(held.open);
+  const { llm } = await loadFake(t, new FakeLlm((event) => (event.type === 'prompt' ? held.opened : undefined)));
+  await llm.generate('a b').started;
 });
 
 test('a slow reader gets all pieces in order', async (t) => {

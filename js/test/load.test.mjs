@@ -116,7 +116,8 @@ test('feeds the engine every byte, and tells what was loaded', async (t) => {
     threads: 4,
   };
   const download = { fetchedBytes: 6, fromStoreBytes: 0, storage: 'none', notes: [] };
-  assert.deepEqual(info, { ...model, engine: about, download });
+  const roles = ['system', 'user', 'assistant', 'tool'];
+  assert.deepEqual(info, { ...model, roles, engine: about, download });
 });
 
 test('tells the progress at most every 100 ms, and always the first and the last', async (t) => {

@@ -72,6 +72,7 @@ test('a call that is cancelled while it waits ends at once, and takes no turn', 
   await settle();
   controller.abort();
   assert.equal((await given).at(-1).finish.reason, 'abort');
+  await settle(); // the worker hears of it
   held.open();
   await Promise.all([first, kept, last]);
   assert.deepEqual(started(fake), ['a0', 'b1', 'a1']);

@@ -5,9 +5,10 @@
 
 import type { EmbeddingModel } from 'ai';
 import { invalidOption } from '../errors.js';
+import { anyOf, streamOf } from '../signals.js';
 import type { Llm } from '../types.js';
 import type { AnyLlm } from '../remote/types.js';
-import { finishOf, metadataOf, partsOf, responseOf, streamOf, usageOf } from './parts.js';
+import { finishOf, metadataOf, partsOf, responseOf, usageOf } from './parts.js';
 import { requestOf, type SdkModel } from './prompt.js';
 
 export type { SdkModel } from './prompt.js';
@@ -56,8 +57,10 @@ export function languageModel(llm: AnyLlm): SdkModel {
     async doStream(call) {
       const { request, warnings } = requestOf(call);
       const streamed = { ...request, stream: true, stream_options: { include_usage: true } } as const;
-      const chunks = await llm.chat.completions.create(streamed, { signal: call.abortSignal });
-      return { stream: streamOf(partsOf(chunks, warnings)) };
+      const stop = new AbortController();
+      const { signal } = anyOf(stop.signal, call.abortSignal);
+      const chunks = await llm.chat.completions.create(streamed, { signal });
+      return { stream: streamOf(partsOf(chunks, warnings), () => stop.abort()) };
     },
   };
 }

@@ -131,17 +131,3 @@ export function usageOf(usage: AnyCompletionUsage | null | undefined): SdkResult
 export function metadataOf(ranOn: RanOn | undefined): Pick<SdkResult, 'providerMetadata'> {
   return ranOn ? { providerMetadata: { weft: { ranOn: { ...ranOn } } } } : {};
 }
-
-/** Whoever cancels the stream ends the answer. */
-export function streamOf<Part>(parts: AsyncGenerator<Part>): ReadableStream<Part> {
-  return new ReadableStream({
-    async pull(controller) {
-      const { done, value } = await parts.next();
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-    async cancel() {
-      await parts.return(undefined);
-    },
-  });
-}

@@ -1,9 +1,11 @@
 /** A loaded model, and a server for what it cannot. Nothing leaves the device unless the caller allows it. */
 
+import { Answering } from '../answering.js';
 import { invalidOption, WeftError, type ErrorCode } from '../errors.js';
 import { estimate, load } from '../index.js';
 import type { RequestOptions } from '../openai/types.js';
-import type { Llm, LoadOptions } from '../types.js';
+import { beginning, leaving } from '../signals.js';
+import type { Generation, Llm, LoadOptions } from '../types.js';
 import { mapped, remote as connect } from './remote.js';
 import type { AnyPiece, Cause, HybridLlm, HybridOptions, RanOn, RemoteLlm, RemoteOptions } from './types.js';
 
@@ -112,7 +114,7 @@ class Router {
         reason,
       };
     };
-    const chat: (...args: Parameters<Llm['chat']>) => AsyncIterable<AnyPiece> = (...args) =>
+    const chat: (...args: Parameters<Llm['chat']>) => Generation<AnyPiece> = (...args) =>
       this.#pieces((llm) => llm.chat(...args));
     const creates = (of: (llm: Llm | RemoteLlm) => { create: unknown }): { create: Create } => ({
       create: (request, options) => this.#create((llm) => (of(llm).create as Create)(request, options), request),
@@ -142,18 +144,24 @@ class Router {
   }
 
   /** Wrong arguments throw at once, as they do of a loaded model. */
-  #pieces(ask: (llm: Llm | RemoteLlm) => AsyncIterable<AnyPiece>): AsyncIterable<AnyPiece> {
+  #pieces(ask: (llm: Llm | RemoteLlm) => Generation<AnyPiece>): Generation<AnyPiece> {
     const place = (piece: AnyPiece, ranOn: RanOn) =>
       piece.finish ? { ...piece, finish: { ...piece.finish, ranOn } } : piece;
     // one of the two there is
     const first = (this.#places.local ?? this.#places.server()) as Llm | RemoteLlm;
-    const pieces = ask(first);
-    return this.#route(
-      () => pieces,
-      (llm) => (llm === first ? pieces : ask(llm)),
-      () => true,
-      place,
-    );
+    const answer = ask(first);
+    return new Answering((left, started) => {
+      const begin = (answer: Generation<AnyPiece>) => {
+        answer.started.then(started, () => undefined); // the iteration fails too
+        return leaving(answer, left);
+      };
+      return this.#route(
+        () => begin(answer),
+        (llm) => begin(llm === first ? answer : ask(llm)),
+        () => true,
+        place,
+      );
+    });
   }
 
   async #create(ask: (llm: Llm | RemoteLlm) => Promise<object>, request: { readonly stream?: boolean | null }) {
@@ -161,7 +169,7 @@ class Router {
     if (request?.stream) {
       const chunks = (llm: Llm | RemoteLlm) => lazily(() => ask(llm) as Promise<AsyncIterable<object>>);
       // the first chunk has the role alone, and comes before the model does anything
-      return this.#route(() => chunks(this.#places.local as Llm), chunks, saysSomething, place);
+      return beginning(this.#route(() => chunks(this.#places.local as Llm), chunks, saysSomething, place));
     }
     let reason = this.#places.reason;
     if (this.#places.local) {

@@ -1,7 +1,10 @@
 /** A model of a server that has OpenAI's API (vLLM, llama-server, Ollama and many others), asked as a loaded one is. */
 
+import { Answering } from '../answering.js';
 import { invalidOption } from '../errors.js';
 import type { CreateEmbeddingResponse, EmbeddingRequest, RequestOptions } from '../openai/types.js';
+import { checkNames } from '../options.js';
+import { anyOf, beginning } from '../signals.js';
 import type { ChatOptions, FinishReason, GenerateOptions } from '../types.js';
 import { chatRequest, textRequest } from './request.js';
 import { Server } from './server.js';
@@ -14,9 +17,7 @@ const OPTIONS = ['baseURL', 'model', 'apiKey', 'headers', 'fetch', 'signal'];
  * `INVALID_OPTION`; or with the signal's reason.
  */
 export async function remote(options: RemoteOptions): Promise<RemoteLlm> {
-  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
-  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
-  if (unknown !== undefined) throw invalidOption(unknown, `one of the options ${OPTIONS.join(', ')}`, unknown);
+  checkNames(options, OPTIONS);
   const { model, signal } = options;
   if (model !== undefined && (typeof model !== 'string' || !model)) throw invalidOption('model', 'a name', model);
   const server = new Server(options);
@@ -57,12 +58,14 @@ function connected(server: Server, info: RemoteInfo): RemoteLlm {
       const body = { ...request, model };
       const place = (answer: Thinking) => ({ ...named(answer), ...ran });
       if (!request.stream) return place(await server.json<Thinking>(path, body, signal));
-      return mapped(await server.events<Thinking>(path, body, signal), place);
+      return beginning(mapped(await server.events<Thinking>(path, body, signal), place));
     },
   });
   const answer = (path: string, request: object, signal?: AbortSignal) => {
     const body = { ...request, model, stream: true, stream_options: { include_usage: true } };
-    return pieces(() => server.events(path, body, signal), ranOn, signal);
+    return new Answering((left, started) =>
+      pieces((signal) => server.events<Chunk>(path, body, signal), ranOn, [signal, left], started),
+    );
   };
   const chat = (messages: Parameters<typeof chatRequest>[0], options: ChatOptions = {}) =>
     answer('/chat/completions', chatRequest(messages, options), options.signal);
@@ -78,8 +81,7 @@ function connected(server: Server, info: RemoteInfo): RemoteLlm {
     completions: creates('/completions') as unknown as RemoteLlm['completions'],
     embeddings,
     async embed(texts, { normalize = true, signal, ...others } = {}) {
-      const [other] = Object.keys(others);
-      if (other !== undefined) throw invalidOption(other, 'none but normalize and signal', other);
+      checkNames({ ...others }, ['normalize', 'signal']);
       if (!Array.isArray(texts) || texts.some((text) => typeof text !== 'string')) {
         throw invalidOption('texts', 'an array of strings', texts);
       }
@@ -129,18 +131,22 @@ interface Chunk {
 
 /** The request is made when the iteration begins. An abort ends it with reason `abort`, as that of a loaded model. */
 async function* pieces(
-  ask: () => Promise<AsyncIterable<Chunk>>,
+  ask: (signal: AbortSignal) => Promise<AsyncIterable<Chunk>>,
   ranOn: RanOn,
-  signal?: AbortSignal,
+  signals: readonly (AbortSignal | undefined)[],
+  started: () => void,
 ): AsyncGenerator<AnyPiece, void, void> {
+  const { signal, release } = anyOf(...signals);
   const start = performance.now();
   let first: number | undefined;
   let last = start;
   let reason: FinishReason = 'stop';
   let usage: AnyCompletionUsage | undefined;
   try {
-    signal?.throwIfAborted();
-    for await (const chunk of await ask()) {
+    signal.throwIfAborted();
+    const chunks = await ask(signal);
+    started();
+    for await (const chunk of chunks) {
       const choice = chunk.choices?.[0];
       const text = choice?.delta?.content ?? choice?.text ?? '';
       const reasoning = choice?.delta?.reasoning_content ?? choice?.delta?.reasoning;
@@ -152,8 +158,10 @@ async function* pieces(
       yield { text, id: null, finish: null, ...(reasoning ? { reasoning } : {}) };
     }
   } catch (error) {
-    if (!signal?.aborted) throw error;
+    if (!signal.aborted) throw error;
     reason = 'abort';
+  } finally {
+    release();
   }
   const completionTokens = usage?.completion_tokens ?? null;
   const seconds = (last - (first ?? last)) / 1000;

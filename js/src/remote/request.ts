@@ -1,8 +1,9 @@
 /** weft's own options → a request in OpenAI's shape. What a server cannot be asked is refused by name. */
 
+import { CHAT_OPTIONS, withExamples } from '../chat-options.js';
 import { invalidOption } from '../errors.js';
 import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../openai/types.js';
-import { checkConversation, checkGenerate, checkIds, checkString } from '../options.js';
+import { checkConversation, checkGenerate, checkIds, checkMessages, checkNames, checkString } from '../options.js';
 import type { ChatOptions, GenerateOptions, Message } from '../types.js';
 
 type Sampling = Omit<CompletionRequest, 'prompt' | 'logprobs'>;
@@ -15,7 +16,12 @@ export function textRequest(prompt: string | readonly number[], options: Generat
 }
 
 export function chatRequest(messages: readonly Message[], chatOptions: ChatOptions): ChatCompletionRequest {
-  const { conversation, options } = checkConversation(messages, chatOptions);
+  checkNames(chatOptions, CHAT_OPTIONS);
+  const { examples = [], reasoning = 'auto', toolChoice = 'auto', ...others } = chatOptions;
+  if (reasoning !== 'auto') throw local('reasoning', "'auto'", reasoning);
+  if (toolChoice !== 'auto') throw local('toolChoice', "'auto'", toolChoice);
+  const shown = withExamples(checkMessages(messages, undefined), examples);
+  const { conversation, options } = checkConversation(shown, others);
   // A loaded model gives its calls as text, a server gives them apart.
   if (conversation.tools) throw local('tools', 'none in `chat`: `chat.completions.create` gives the calls', 'tools');
   const { variables, template } = conversation;

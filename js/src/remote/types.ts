@@ -16,6 +16,7 @@ import type {
   EmbedOptions,
   Finish,
   GenerateOptions,
+  Generation,
   Llm,
   LoadOptions,
   Message,
@@ -85,10 +86,10 @@ export interface AnyInfo {
 export interface AnyLlm {
   readonly info: AnyInfo;
   /** Continues a text, or token ids. */
-  generate(prompt: string | readonly number[], options?: GenerateOptions): AsyncIterable<AnyPiece>;
+  generate(prompt: string | readonly number[], options?: GenerateOptions): Generation<AnyPiece>;
   readonly chat: {
     /** Answers a conversation. */
-    (messages: readonly Message[], options?: ChatOptions): AsyncIterable<AnyPiece>;
+    (messages: readonly Message[], options?: ChatOptions): Generation<AnyPiece>;
     readonly completions: Creates<ChatCompletionRequest, AnyAnswer<ChatCompletion>, AnyAnswer<ChatCompletionChunk>>;
   };
   readonly completions: Creates<CompletionRequest, AnyAnswer<Completion>, AnyAnswer<CompletionChunk>>;
@@ -98,7 +99,7 @@ export interface AnyLlm {
 /** {@link AnyLlm} whose answers say where they were computed. */
 export interface PlacedLlm extends AnyLlm {
   readonly chat: {
-    (messages: readonly Message[], options?: ChatOptions): AsyncIterable<AnyPiece>;
+    (messages: readonly Message[], options?: ChatOptions): Generation<AnyPiece>;
     readonly completions: Creates<
       ChatCompletionRequest,
       Placed<AnyAnswer<ChatCompletion>>,

@@ -1,8 +1,8 @@
 /** What a model is told of a conversation: its ids, and what must go where they do not fit. */
 
 import { WeftError } from '../errors.js';
-import type { Conversation, KvCache, Prompt, StartOptions } from '../protocol.js';
-import type { Message, ModelInfo, Piece } from '../types.js';
+import type { Conversation, KvCache, PlainMessage, Prompt, StartOptions } from '../protocol.js';
+import type { Generation, ModelInfo } from '../types.js';
 import type { Dropped, Overflow } from './types.js';
 
 /** What a session asks of its model. */
@@ -11,12 +11,7 @@ export interface SessionModel {
   /** The ids of a conversation: those of `known` as far as they spell the same. */
   prompt(conversation: Conversation, known: readonly number[]): Promise<number[]>;
   /** `cache`: to be written before. */
-  generate(
-    prompt: Prompt,
-    options: StartOptions,
-    signal: AbortSignal,
-    cache: KvCache | undefined,
-  ): AsyncIterable<Piece>;
+  generate(prompt: Prompt, options: StartOptions, signal: AbortSignal, cache: KvCache | undefined): Generation;
   readCache(ids: readonly number[]): Promise<KvCache['layers']>;
 }
 
@@ -30,7 +25,7 @@ export interface Rules {
 
 /** Where a session is. It is never changed but replaced, so that a fork has it too, and a turn that fails leaves it. */
 export interface State {
-  readonly messages: readonly Message[];
+  readonly messages: readonly PlainMessage[];
   /** Of what the model was told: the prompt and its own ids, with the tokens that were dropped. */
   readonly ids: readonly number[];
   readonly dropped: Dropped;
@@ -70,7 +65,7 @@ export async function extend(
   model: SessionModel,
   rules: Rules,
   state: State,
-  added: readonly Message[],
+  added: readonly PlainMessage[],
   ending: Ending,
   room: number,
 ): Promise<State> {
@@ -104,7 +99,7 @@ async function truncate(
 }
 
 /** The message with which the turn behind that of message `from` begins. */
-function turnAfter(messages: readonly Message[], from: number, last: number): number {
+function turnAfter(messages: readonly PlainMessage[], from: number, last: number): number {
   const begins = (index: number) => messages[index]?.role === 'user' && messages[index - 1]?.role !== 'user';
   let next = from + 1;
   while (next < last && !begins(next)) next += 1;

@@ -1,9 +1,10 @@
 /** Checks what the caller gave of a session: names the option, what it should be and what it is. */
 
-import { checkChat } from '../chat-options.js';
+import { CHAT_OPTIONS, checkChat } from '../chat-options.js';
 import { invalidOption } from '../errors.js';
-import { checkGenerate, checkMessages, checkNumber, checkString } from '../options.js';
+import { checkGenerate, checkMessages, checkNames, checkNumber, checkString, GENERATE_OPTIONS } from '../options.js';
 import type { GenerateOptions, Message } from '../types.js';
+import type { PlainMessage } from '../protocol.js';
 import type { Rules, State } from './context.js';
 import type { Overflow, SessionOptions, Turn } from './types.js';
 
@@ -15,14 +16,18 @@ export interface Settings extends Rules {
   readonly generate: GenerateOptions;
 }
 
-export function checkSession(options: SessionOptions): { settings: Settings; state: State } {
-  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
+const SESSION_OPTIONS = ['messages', 'overflow', 'keep', ...CHAT_OPTIONS.filter((name) => name !== 'signal')];
+
+export function checkSession(options: SessionOptions, roles: readonly string[]): { settings: Settings; state: State } {
+  if (typeof options === 'object' && options !== null && 'signal' in options) {
+    throw invalidOption('signal', 'none: each turn has its own', options.signal);
+  }
+  checkNames(options, SESSION_OPTIONS);
   const { messages = [], overflow = 'error', keep, ...chat } = options;
   if (!OVERFLOWS.includes(overflow)) {
     throw invalidOption('overflow', OVERFLOWS.map((name) => `'${name}'`).join(' or '), overflow);
   }
-  if ('signal' in chat) throw invalidOption('signal', 'none: each turn has its own', chat.signal);
-  const { conversation, options: generate } = checkChat(messages.length > 0 ? messages : ANY, chat);
+  const { conversation, options: generate } = checkChat(messages.length > 0 ? messages : ANY, chat, roles);
   checkGenerate(generate);
   const { messages: all, ...template } = conversation;
   const begun = messages.length > 0 ? all : all.slice(0, -1);
@@ -32,21 +37,24 @@ export function checkSession(options: SessionOptions): { settings: Settings; sta
 }
 
 /** What is checked, behind the examples, where there is no message yet. */
-const ANY: readonly Message[] = [{ role: 'user', content: '' }];
+const ANY: readonly PlainMessage[] = [{ role: 'user', content: '' }];
 
 /** How many messages of the system it begins with. */
-function introduction(messages: readonly Message[]): number {
+function introduction(messages: readonly PlainMessage[]): number {
   const end = messages.findIndex(({ role }) => role !== 'system' && role !== 'developer');
   return end < 0 ? messages.length : end;
 }
 
 /** Copies, which the caller cannot change any more. */
-export function checkTurn(turn: Turn): readonly Message[] {
+export function checkTurn(turn: Turn, roles: readonly string[]): readonly PlainMessage[] {
   if (typeof turn === 'string') return [{ role: 'user', content: checkString('turn', turn) }];
   if (typeof turn !== 'object' || turn === null) throw invalidOption('turn', 'a text, or messages', turn);
   const messages = Array.isArray(turn) ? (turn as readonly Message[]) : [turn as Message];
-  return messages.length > 0 ? checkMessages(messages) : [];
+  return messages.length > 0 ? checkMessages(messages, roles) : [];
 }
+
+/** Options of `send`. */
+export const SEND_OPTIONS: readonly string[] = ['prefix', ...GENERATE_OPTIONS];
 
 export function checkPrefix(prefix: unknown = ''): string {
   return checkString('prefix', prefix);

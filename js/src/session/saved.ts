@@ -85,7 +85,7 @@ export async function decodeSession(
   if (!whole || (sha256 !== null && found !== null && found !== sha256)) {
     throw invalid('its keys and values are damaged; what was saved without them has none');
   }
-  const { settings, state } = checked(header);
+  const { settings, state } = checked(header, info.roles);
   const ids = promptOf(state).slice(0, tokens);
   // in a shorter context they are computed again, as far as they fit
   if (layers === 0 || ids.length !== tokens || tokens >= info.contextLength) return { settings, state };
@@ -110,9 +110,12 @@ function split(bytes: Uint8Array<ArrayBuffer>): { header: Header; values: Uint8A
 }
 
 /** What the header says, as if the caller had said it. */
-function checked({ options, ids, dropped, behind }: Header): { settings: Settings; state: State } {
+function checked(
+  { options, ids, dropped, behind }: Header,
+  roles: readonly string[],
+): { settings: Settings; state: State } {
   try {
-    const { settings, state } = checkSession(options);
+    const { settings, state } = checkSession(options, roles);
     const counts = [...ids, dropped.messages, dropped.tokens, behind ?? 0];
     if (counts.some((count) => !Number.isInteger(count) || count < 0)) throw new Error('a number is none');
     return { settings, state: { ...state, ids, dropped, ...(behind === null ? {} : { behind }) } };

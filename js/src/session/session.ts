@@ -1,13 +1,14 @@
 /** A conversation over the one KV cache of a model: which ids it has there, and what becomes of a turn that ends early. */
 
 import { serializeError, WeftError } from '../errors.js';
-import { checkGenerate } from '../options.js';
-import type { StartOptions } from '../protocol.js';
+import { Answering } from '../answering.js';
+import { checkGenerate, checkNames } from '../options.js';
+import type { PlainMessage, StartOptions } from '../protocol.js';
 import { anyOf, untilAborted } from '../signals.js';
-import type { GenerateOptions, Message, Piece } from '../types.js';
+import type { GenerateOptions, Generation, Message, Piece } from '../types.js';
 import { extend, promptOf, render, type Ending, type SessionModel, type State } from './context.js';
 import { Lock } from './lock.js';
-import { checkPrefix, checkTurn, type Settings } from './options.js';
+import { checkPrefix, checkTurn, SEND_OPTIONS, type Settings } from './options.js';
 import { encodeSession } from './saved.js';
 import type { Dropped, SendOptions, Session, Turn } from './types.js';
 
@@ -46,29 +47,37 @@ export class ChatSession implements Session {
     return this.#state.dropped;
   }
 
-  send(turn: Turn, options: SendOptions = {}): AsyncIterable<Piece> {
+  send(turn: Turn, options: SendOptions = {}): Generation {
+    checkNames(options, SEND_OPTIONS);
     const { prefix, signal, ...generate } = options;
     const given = Object.entries(generate).filter(([, value]) => value !== undefined);
     const all: GenerateOptions = { ...this.#settings.generate, ...Object.fromEntries(given) };
     const start = checkGenerate(signal === undefined ? all : { ...all, signal });
-    return this.#answer(checkTurn(turn), { complete: false, prefix: checkPrefix(prefix) }, start, signal);
+    const added = this.#turn(turn);
+    const ending = { complete: false, prefix: checkPrefix(prefix) };
+    return new Answering((left, started) => this.#answer(added, ending, start, [signal, left], started));
+  }
+
+  #turn(turn: Turn): readonly PlainMessage[] {
+    return checkTurn(turn, this.#model.info.roles);
   }
 
   async *#answer(
-    added: readonly Message[],
+    added: readonly PlainMessage[],
     ending: Ending,
     options: StartOptions,
-    given: AbortSignal | undefined,
+    given: readonly (AbortSignal | undefined)[],
+    started: () => void,
   ): AsyncGenerator<Piece, void, void> {
     this.#check();
-    const { signal, release } = anyOf(this.#end.signal, given);
+    const { signal, release } = anyOf(this.#end.signal, ...given);
     let leave = () => {};
     try {
       leave = await this.#turns.acquire(signal);
       const context = this.contextLength;
       const room = Math.ceil(Math.min(options.maxTokens ?? context * ROOM, context * MOST_ROOM));
       const told = await this.#extend(added, ending, room);
-      yield* this.#pieces(told, ending.prefix, options, signal);
+      yield* this.#pieces(told, ending.prefix, options, signal, started);
     } catch (error) {
       if (!signal.aborted) throw error;
       // it ends as every generation does that is stopped before it begins
@@ -85,6 +94,7 @@ export class ChatSession implements Session {
     prefix: string,
     options: StartOptions,
     signal: AbortSignal,
+    started: () => void,
   ): AsyncGenerator<Piece, void, void> {
     const { cache, ...state } = told;
     const shifts = this.#settings.overflow === 'shift' && told.behind !== undefined;
@@ -105,7 +115,9 @@ export class ChatSession implements Session {
     };
     try {
       const prompt = { messages: [], ...this.#settings.template, ids: promptOf(told) };
-      for await (const piece of this.#model.generate(prompt, start, signal, cache)) {
+      const answer = this.#model.generate(prompt, start, signal, cache);
+      answer.started.then(started, () => undefined); // the iteration fails too
+      for await (const piece of answer) {
         text += piece.text;
         reasoning += piece.reasoning ?? '';
         if (piece.finish) keep(piece.finish.reason === 'abort', piece.finish.usage.droppedTokens);
@@ -123,7 +135,7 @@ export class ChatSession implements Session {
 
   async append(turn: Turn = [], { signal: given }: { signal?: AbortSignal } = {}): Promise<void> {
     this.#check();
-    const added = checkTurn(turn);
+    const added = this.#turn(turn);
     const start = checkGenerate(given === undefined ? {} : { signal: given });
     const { signal, release } = anyOf(this.#end.signal, given);
     let leave = () => {};
@@ -146,7 +158,7 @@ export class ChatSession implements Session {
   async measure(turn: Turn, { prefix }: { prefix?: string } = {}): Promise<number> {
     this.#check();
     const state = this.#state;
-    const longer = { ...state, messages: [...state.messages, ...checkTurn(turn)] };
+    const longer = { ...state, messages: [...state.messages, ...this.#turn(turn)] };
     const ids = await render(this.#model, this.#settings, longer, { complete: false, prefix: checkPrefix(prefix) });
     return Math.max(0, ids.length - state.ids.length);
   }
@@ -184,12 +196,12 @@ export class ChatSession implements Session {
     if (this.#end.signal.aborted) throw disposed();
   }
 
-  async #extend(added: readonly Message[], ending: Ending, room: number): Promise<State> {
+  async #extend(added: readonly PlainMessage[], ending: Ending, room: number): Promise<State> {
     return extend(this.#model, this.#settings, this.#state, added, ending, room);
   }
 
   /** Some templates refuse a conversation in which no user speaks: what it needs is then known with the first who does. */
-  #untold(added: readonly Message[], error: unknown): State {
+  #untold(added: readonly PlainMessage[], error: unknown): State {
     const messages = [...this.#state.messages, ...added];
     const unspoken = messages.every(({ role }) => role !== 'user');
     if (serializeError(error).code !== 'CHAT_TEMPLATE' || !unspoken) throw error;
@@ -198,7 +210,7 @@ export class ChatSession implements Session {
 }
 
 /** What a model thought, most templates leave out later. */
-function answerOf(content: string, reasoning: string): Message {
+function answerOf(content: string, reasoning: string): PlainMessage {
   return { role: 'assistant', content, ...(reasoning ? { reasoning_content: reasoning } : {}) };
 }
 

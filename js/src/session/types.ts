@@ -1,6 +1,6 @@
 /** Conversations that go on, as an app sees them. */
 
-import type { ChatOptions, GenerateOptions, Message, Piece } from '../types.js';
+import type { ChatOptions, GenerateOptions, Generation, Message } from '../types.js';
 
 /**
  * What happens where a turn does not fit the context any more. `error`: it fails, and the conversation stays as it was.
@@ -53,7 +53,7 @@ export interface Session {
    * Answers. A turn that is stopped stays in the conversation with what was said until then; one that was stopped before that, or that failed,
    * leaves nothing.
    */
-  send(turn: Turn, options?: SendOptions): AsyncIterable<Piece>;
+  send(turn: Turn, options?: SendOptions): Generation;
   /** Takes messages into the conversation, and computes them, without an answer. Without any, it computes those that are there. */
   append(turn?: Turn, options?: { signal?: AbortSignal }): Promise<void>;
   /** How many tokens a turn would add to `contextUsage`, with the beginning of its answer. */

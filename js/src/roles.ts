@@ -1,0 +1,40 @@
+/** Roles of messages: those that every chat has, and those of the model's own chat template. */
+
+import { didYouMean, WeftError } from './errors.js';
+import { nearest } from './spelling.js';
+
+const COMMON = ['system', 'user', 'assistant', 'tool'];
+
+/** Other names of common roles, for templates that do not have them. */
+const ALIASES: Readonly<Record<string, string>> = { developer: 'system', function: 'tool', ipython: 'tool' };
+
+/** Python's literals: a string, and a list or tuple of strings. */
+const STRING = `(?:'[^'\\n]*'|"[^"\\n]*")`;
+const STRINGS = `[[(]\\s*${STRING}(?:\\s*,\\s*${STRING})*[^\\])]*[\\])]`;
+
+/** A name that ends with `role` or `roles`, in any form of access: `message.role`, `message['role']`, `message.get('role')`. */
+const ROLE = `roles?['"]?(?:\\s*,[^)]*)?\\)?\\]?`;
+
+/** Where a template speaks of a role: a comparison, an assignment, a test of membership, a filter. */
+const MENTIONS = [
+  `${ROLE}\\s*(?:==|!=|=|(?:not\\s+)?in)\\s*(${STRING}|${STRINGS})`,
+  `(${STRING})\\s*(?:==|!=)\\s*[\\w.]*(?:\\[['"])?${ROLE}`,
+  `['"](?:[\\w.]*\\.)?role['"]\\s*,\\s*['"](?:equalto|eq|==|ne|!=|in)['"]\\s*,\\s*(${STRING}|${STRINGS})`,
+].map((pattern) => new RegExp(pattern, 'g'));
+
+/** The roles that a message of this template may have, as far as its text tells. */
+export function rolesOf(template: string): string[] {
+  const texts = MENTIONS.flatMap((mention) => [...template.matchAll(mention)].map(([, text = '']) => text));
+  const found = texts.flatMap((text) => [...text.matchAll(/['"]([\w-]+)['"]/g)].map(([, role = '']) => role));
+  return [...new Set([...COMMON, ...found])];
+}
+
+/** The role as the template knows it. Errors: `INVALID_OPTION` where nobody knows it; `at`: what to call the message. */
+export function checkRole(role: string, roles: readonly string[], at: string): string {
+  if (roles.includes(role)) return role;
+  const alias = Object.hasOwn(ALIASES, role) ? ALIASES[role] : undefined;
+  if (alias !== undefined) return alias;
+  const hint = didYouMean(nearest(role, roles), "'");
+  const expected = `expected a role that the model's chat template knows (${roles.join(', ')})`;
+  throw new WeftError('INVALID_OPTION', `option \`${at}.role\`: ${expected}, got ${JSON.stringify(role)}.${hint}`);
+}

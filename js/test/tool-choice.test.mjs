@@ -217,8 +217,8 @@ test('tool_choice constrains the answer, whose call is parsed; the template is n
     ['tool_choice', { tool_choice: { type: 'function', function: { name: 'fly' } } }],
     ['tool_choice', { tool_choice: 'required', tools: [] }],
     ['tool_choice', { tool_choice: { type: 'allowed_tools' } }],
-    ['constraint', { tool_choice: 'required', response_format: { type: 'json_object' } }],
-    ['constraint', { response_format: { type: 'json_object' } }],
+    ['response_format', { tool_choice: 'required', response_format: { type: 'json_object' } }],
+    ['response_format', { response_format: { type: 'json_object' } }],
   ];
   for (const [name, request] of more) {
     await assert.rejects(llm.chat.completions.create({ ...ask, ...request }), {

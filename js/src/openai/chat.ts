@@ -1,9 +1,9 @@
 /** `chat.completions.create`. */
 
-import { untilAborted } from '../signals.js';
-import type { Llm } from '../types.js';
+import { begun, untilAborted } from '../signals.js';
+import type { Llm, Piece } from '../types.js';
 import { header, toChatLogprob, UsageSum, type Header } from './answer.js';
-import { planChat, type ChatPlan } from './request.js';
+import { chatNames, inTheirNames, planChat, type ChatPlan } from './request.js';
 import { ToolParser, type Part } from './tool-parser.js';
 import type {
   ChatCompletion,
@@ -29,28 +29,34 @@ interface Step {
 export function createChatCompletions(llm: () => Llm): ChatCompletions {
   const create = async (request: ChatCompletionRequest, options: RequestOptions = {}) => {
     const plan = planChat(request, options, llm().info.contextLength);
-    const usage = new UsageSum();
-    const steps = answer(llm(), plan, usage, options.signal);
-    const common = header(llm(), 'chatcmpl');
-    return plan.stream
-      ? chunks(steps, common, plan.includeUsage ? usage : null)
-      : whole(steps, common, usage, plan.answers.length);
+    return inTheirNames(chatNames(request), async () => {
+      const usage = new UsageSum();
+      const first = llm().chat(plan.messages, plan.answers[0]);
+      if (plan.stream) await begun(first, options.signal);
+      const steps = answer(llm(), plan, first, usage, options.signal);
+      const common = header(llm(), 'chatcmpl');
+      return plan.stream
+        ? chunks(steps, common, plan.includeUsage ? usage : null)
+        : await whole(steps, common, usage, plan.answers.length);
+    });
   };
   return { create: create as ChatCompletions['create'] };
 }
 
-/** The answers, one after the other: all but the first find the prompt in the KV cache. */
+/** The answers, one after the other: all but the `first` find the prompt in the KV cache. */
 async function* answer(
   llm: Llm,
   plan: ChatPlan,
+  first: AsyncIterable<Piece>,
   usage: UsageSum,
   signal: RequestOptions['signal'],
 ): AsyncGenerator<Step> {
   for (const [index, options] of plan.answers.entries()) {
+    const pieces = index === 0 ? first : llm.chat(plan.messages, options);
     const parser = plan.tools.length > 0 ? new ToolParser(plan.tools) : undefined;
     let calls = 0;
     yield { index, delta: { role: 'assistant', content: '' }, logprobs: null, finish: null };
-    for await (const piece of untilAborted(llm.chat(plan.messages, options), signal)) {
+    for await (const piece of untilAborted(pieces, signal)) {
       const parts = parser ? parser.push(piece.text) : plainPart(piece.text);
       if (piece.finish && parser) parts.push(...parser.end());
       const logprobs =

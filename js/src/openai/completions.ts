@@ -1,9 +1,9 @@
 /** `completions.create`. */
 
-import { untilAborted } from '../signals.js';
-import type { Llm, TokenLogprobs } from '../types.js';
+import { begun, untilAborted } from '../signals.js';
+import type { Llm, Piece, TokenLogprobs } from '../types.js';
 import { header, UsageSum, type Header } from './answer.js';
-import { planText, type TextPlan } from './request.js';
+import { inTheirNames, planText, TEXT_NAMES, type TextPlan } from './request.js';
 import type {
   Completion,
   CompletionChunk,
@@ -24,32 +24,52 @@ interface Step {
 export function createCompletions(llm: () => Llm): Completions {
   const create = async (request: CompletionRequest, options: RequestOptions = {}) => {
     const plan = planText(request, options, llm().info.contextLength);
-    const usage = new UsageSum();
-    const steps = answer(llm(), plan, usage, options.signal);
-    const common = header(llm(), 'cmpl');
-    const count = plan.prompts.length * plan.answers.length;
-    return plan.stream ? chunks(steps, common, plan.includeUsage ? usage : null) : whole(steps, common, usage, count);
+    return inTheirNames(TEXT_NAMES, async () => {
+      const usage = new UsageSum();
+      const first = await begin(llm(), plan, options.signal);
+      const steps = answer(llm(), plan, first, usage, options.signal);
+      const common = header(llm(), 'cmpl');
+      const count = plan.prompts.length * plan.answers.length;
+      return plan.stream
+        ? chunks(steps, common, plan.includeUsage ? usage : null)
+        : await whole(steps, common, usage, count);
+    });
   };
   return { create: create as Completions['create'] };
+}
+
+/** The first answer; of a stream it has begun, and each further prompt is known to fit. */
+async function begin(
+  llm: Llm,
+  { prompts: [prompt = '', ...others], answers: [options], stream }: TextPlan,
+  signal: RequestOptions['signal'],
+): Promise<AsyncIterable<Piece>> {
+  const first = llm.generate(prompt, options);
+  if (!stream) return first;
+  for (const other of others) await begun(llm.generate(other, { ...options, maxTokens: 0 }), signal);
+  await begun(first, signal);
+  return first;
 }
 
 /** All answers to the first prompt, then those to the second, numbered through. */
 async function* answer(
   llm: Llm,
   plan: TextPlan,
+  first: AsyncIterable<Piece>,
   usage: UsageSum,
   signal: RequestOptions['signal'],
 ): AsyncGenerator<Step> {
   let index = 0;
   for (const prompt of plan.prompts) {
     for (const [i, options] of plan.answers.entries()) {
+      const pieces = index === 0 ? first : llm.generate(prompt, options);
       const offset = { next: 0 };
       if (plan.echo) {
         const text = typeof prompt === 'string' ? prompt : await llm.detokenize(prompt);
         offset.next = text.length;
         yield { index, text, logprobs: null, finish: null };
       }
-      for await (const piece of untilAborted(llm.generate(prompt, options), signal)) {
+      for await (const piece of untilAborted(pieces, signal)) {
         const logprobs = !piece.finish && piece.logprobs ? textLogprobs(piece.logprobs, offset) : null;
         if (piece.finish) usage.add(piece.finish, i === 0);
         const finish = piece.finish && (piece.finish.reason === 'length' ? 'length' : 'stop');

@@ -3,88 +3,149 @@
  * `new OpenAI({ baseURL: 'http://localhost/v1', apiKey: 'none', fetch: openaiFetch(llm) })`. Nothing goes over the network.
  */
 
-import { serializeError, type ErrorCode } from '../errors.js';
+import { invalidOption, optionOf, serializeError, WeftError, type ErrorCode, type SerializedError } from '../errors.js';
+import { streamOf } from '../signals.js';
 import type { Llm } from '../types.js';
-import type { ChatCompletionRequest, CompletionRequest, EmbeddingRequest } from './types.js';
+import type { ChatCompletionRequest, CompletionRequest, EmbeddingRequest, RequestOptions } from './types.js';
 
 export type * from './types.js';
 
-/** What a server would answer with where the caller is to blame; all else is 500. */
-const STATUS: Partial<Record<ErrorCode, number>> = {
-  INVALID_OPTION: 400,
-  CONTEXT_OVERFLOW: 400,
-  CHAT_TEMPLATE: 400,
-  INVALID_CONSTRAINT: 400,
-  TOKENIZE: 400,
-  UNSUPPORTED_TASK: 400,
-};
+/** Errors that the request is to blame for: status 400; all others are 500. */
+const OF_THE_REQUEST: readonly ErrorCode[] = [
+  ...(['INVALID_OPTION', 'CONTEXT_OVERFLOW', 'CHAT_TEMPLATE', 'INVALID_CONSTRAINT', 'TOKENIZE'] as const),
+  ...(['UNSUPPORTED_TASK', 'UNSUPPORTED_TOKENIZER'] as const),
+];
 
-/** A `fetch` for the paths `…/chat/completions`, `…/completions`, `…/embeddings` and `…/models`; others are 404. */
+/** What is asked by POST. */
+interface Endpoint {
+  readonly path: string;
+  /** The field that has the text. */
+  readonly text: string;
+  ask(llm: Llm, body: unknown, options: RequestOptions): Promise<object>;
+}
+
+const ENDPOINTS: readonly Endpoint[] = [
+  {
+    path: '/chat/completions',
+    text: 'messages',
+    ask: (llm, body, options) => llm.chat.completions.create(body as ChatCompletionRequest, options),
+  },
+  {
+    path: '/completions',
+    text: 'prompt',
+    ask: (llm, body, options) => llm.completions.create(body as CompletionRequest, options),
+  },
+  {
+    path: '/embeddings',
+    text: 'input',
+    ask: (llm, body, options) => llm.embeddings.create(body as EmbeddingRequest, options),
+  },
+];
+
+/**
+ * A `fetch` for the paths `…/chat/completions`, `…/completions`, `…/embeddings` and `…/models`. Errors are answers as OpenAI's servers
+ * give them, `{ error: { message, type, param, code } }`, also where a stream was asked for: it begins when the model has accepted the
+ * request. `code` is that of the `WeftError`, or `context_length_exceeded`.
+ */
 export function openaiFetch(llm: Llm): typeof globalThis.fetch {
   return async (input, init) => {
     const request = new Request(input, init);
     request.signal.throwIfAborted();
-    try {
-      return await respond(llm, request);
-    } catch (error) {
-      request.signal.throwIfAborted();
-      const { code, message } = serializeError(error);
-      return failure(STATUS[code] ?? 500, code, message);
+    const { pathname } = new URL(request.url);
+    const path = pathname.replace(/\/$/, '');
+    const models = /\/models(?:\/(.+))?$/.exec(path);
+    if (models) return request.method === 'GET' ? modelsOf(llm, models[1]) : wrongMethod(request, path, 'GET');
+    const endpoint = ENDPOINTS.find((endpoint) => path.endsWith(endpoint.path));
+    if (!endpoint) {
+      const known = 'POST …/chat/completions, …/completions, …/embeddings and GET …/models';
+      return failure(404, `there is no ${path} here: weft answers ${known}`, { code: 'unknown_url' });
     }
+    return request.method === 'POST' ? respond(llm, endpoint, request) : wrongMethod(request, path, 'POST');
   };
 }
 
-async function respond(llm: Llm, request: Request): Promise<Response> {
-  const { pathname } = new URL(request.url);
-  if (request.method === 'GET' && pathname.endsWith('/models')) {
-    const model = { id: llm.info.name, object: 'model', created: 0, owned_by: 'weft' };
-    return Response.json({ object: 'list', data: [model] });
+async function respond(llm: Llm, { text, ask }: Endpoint, request: Request): Promise<Response> {
+  const stop = new AbortController();
+  const abort = () => stop.abort(request.signal.reason);
+  request.signal.addEventListener('abort', abort);
+  let body: unknown;
+  try {
+    body = await bodyOf(request);
+    return reply(await ask(llm, body, { signal: stop.signal }), stop);
+  } catch (error) {
+    request.signal.throwIfAborted();
+    return refused(serializeError(error), text, body);
   }
-  const { signal } = request;
-  if (request.method === 'POST' && pathname.endsWith('/chat/completions')) {
-    return reply(await llm.chat.completions.create(await body<ChatCompletionRequest>(request), { signal }));
-  }
-  if (request.method === 'POST' && pathname.endsWith('/completions')) {
-    return reply(await llm.completions.create(await body<CompletionRequest>(request), { signal }));
-  }
-  if (request.method === 'POST' && pathname.endsWith('/embeddings')) {
-    return reply(await llm.embeddings.create(await body<EmbeddingRequest>(request), { signal }));
-  }
-  const known = 'POST …/chat/completions, …/completions, …/embeddings and GET …/models';
-  return failure(404, 'NOT_SUPPORTED', `weft answers ${known}, not ${request.method} ${pathname}`);
 }
 
-async function body<T>(request: Request): Promise<T> {
-  return (await request.json()) as T;
+/** Whatever type its headers say, since many clients say none. */
+async function bodyOf(request: Request): Promise<unknown> {
+  const text = await request.text();
+  const type = request.headers.get('content-type') ?? '';
+  const hint = /json|text\/plain/.test(type) || type === '' ? '' : ` (its content-type is ${type})`;
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch (cause) {
+    throw invalidOption('body', `a JSON object${hint}`, text);
+  }
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw invalidOption('body', `a JSON object${hint}`, text);
+  }
+  return body;
 }
 
-function reply(answer: object | AsyncIterable<unknown>): Response {
+function reply(answer: object, stop: AbortController): Response {
   if (!(Symbol.asyncIterator in answer)) return Response.json(answer);
-  return new Response(events(answer), {
-    headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' },
-  });
+  const stream = streamOf(events(answer as AsyncIterable<unknown>), () => stop.abort());
+  return new Response(stream, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' } });
 }
 
-/** Server-sent events: a chunk each, and `[DONE]`. Whoever cancels the stream ends the answer. */
-function events(chunks: AsyncIterable<unknown>): ReadableStream<Uint8Array> {
-  const iterator = chunks[Symbol.asyncIterator]();
+/** Server-sent events: a chunk each, then `[DONE]`, or the error of a model that failed on the way. */
+async function* events(chunks: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
-  const event = (data: string) => encoder.encode(`data: ${data}\n\n`);
-  return new ReadableStream({
-    async pull(controller) {
-      const { done, value } = await iterator.next();
-      controller.enqueue(event(done ? '[DONE]' : JSON.stringify(value)));
-      if (done) controller.close();
-    },
-    async cancel() {
-      await iterator.return?.();
-    },
-  });
+  const event = (data: unknown) => encoder.encode(`data: ${JSON.stringify(data)}\n\n`);
+  try {
+    for await (const chunk of chunks) yield event(chunk);
+  } catch (error) {
+    if (!(error instanceof WeftError)) throw error;
+    const { code, message } = error;
+    return yield event({ error: { message, type: 'server_error', param: null, code } });
+  }
+  yield encoder.encode('data: [DONE]\n\n');
 }
 
-function failure(status: number, code: ErrorCode, message: string): Response {
+/** `id`: the name of a model that is asked for; all where there is none. */
+function modelsOf(llm: Llm, id: string | undefined): Response {
+  const model = { id: llm.info.name, object: 'model', created: 0, owned_by: 'weft' };
+  if (id === undefined) return Response.json({ object: 'list', data: [model] });
+  if (decodeURIComponent(id) === model.id) return Response.json(model);
+  const message = `there is no model ${JSON.stringify(decodeURIComponent(id))} here; loaded is ${JSON.stringify(model.id)}`;
+  return failure(404, message, { code: 'model_not_found', param: 'model' });
+}
+
+/** `text`: the field that has the text. `body`: as far as it could be read. */
+function refused(error: SerializedError, text: string, body: unknown): Response {
+  const { code, message } = error;
+  if (!OF_THE_REQUEST.includes(code)) return failure(500, message, { code });
+  const constrained = Object(body).response_format ? 'response_format' : 'tools';
+  const option = optionOf(error);
+  const param = option === 'body' ? null : (option ?? (code === 'INVALID_CONSTRAINT' ? constrained : text));
+  return failure(400, message, { param, code: code === 'CONTEXT_OVERFLOW' ? 'context_length_exceeded' : code });
+}
+
+function wrongMethod({ method }: Request, path: string, allow: string): Response {
+  const message = `${path} takes ${allow}, not ${method}`;
+  return failure(405, message, { code: 'method_not_supported', headers: { allow } });
+}
+
+function failure(
+  status: number,
+  message: string,
+  { code, param = null, headers = {} }: { code: string; param?: string | null; headers?: Record<string, string> },
+): Response {
   const type = status === 500 ? 'server_error' : 'invalid_request_error';
   // The client would ask again after a 500, and the model would fail again.
-  const headers = { 'x-should-retry': 'false' };
-  return Response.json({ error: { message, type, param: null, code } }, { status, headers });
+  const all = { ...headers, 'x-should-retry': 'false' };
+  return Response.json({ error: { message, type, param, code } }, { status, headers: all });
 }

@@ -1,21 +1,48 @@
 /** What a request asks for → weft's own options; what weft cannot do is refused by name. */
 
-import { invalidOption, WeftError } from '../errors.js';
+import { invalidOption, renamed, unknownOption, WeftError } from '../errors.js';
 import type { ChatOptions, GenerateOptions, Message, ToolChoice, ToolDescription } from '../types.js';
-import type {
-  ChatCompletionRequest,
-  ChatMessage,
-  CompletionRequest,
-  ContentPart,
-  RequestOptions,
-  Tool,
-} from './types.js';
+import type { ChatCompletionRequest, ChatMessage, CompletionRequest, RequestOptions, Tool } from './types.js';
 
 /** They concern a server and its accounts, and change no answer. */
 const IGNORED = new Set([
   ...['metadata', 'parallel_tool_calls', 'prompt_cache_key', 'prompt_cache_retention', 'safety_identifier'],
   ...['service_tier', 'store', 'user', 'verbosity', 'prediction'],
 ]);
+
+/** OpenAI's names of weft's options. */
+export const TEXT_NAMES: Readonly<Record<string, string>> = {
+  maxTokens: 'max_tokens',
+  topP: 'top_p',
+  topK: 'top_k',
+  minP: 'min_p',
+  frequencyPenalty: 'frequency_penalty',
+  presencePenalty: 'presence_penalty',
+  logitBias: 'logit_bias',
+  topLogprobs: 'logprobs',
+};
+
+export function chatNames(request: ChatCompletionRequest): Readonly<Record<string, string>> {
+  return {
+    ...TEXT_NAMES,
+    maxTokens: request.max_completion_tokens == null ? 'max_tokens' : 'max_completion_tokens',
+    topLogprobs: 'top_logprobs',
+    constraint: 'response_format',
+    reasoning: 'reasoning_effort',
+    toolChoice: 'tool_choice',
+    variables: 'chat_template_kwargs',
+  };
+}
+
+/** What `work` gives; the options of which its errors speak are named as the caller named them. */
+export async function inTheirNames<T>(names: Readonly<Record<string, string>>, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof WeftError)) throw error;
+    throw renamed(error, (option) => option.replace(/^\w+/, (name) => names[name] ?? name));
+  }
+}
 
 const COMMON = [
   ...['model', 'max_tokens', 'n', 'seed', 'stop', 'stream', 'stream_options', 'temperature', 'top_p'],
@@ -56,6 +83,8 @@ export interface TextPlan extends Plan<GenerateOptions> {
 
 export function planChat(request: ChatCompletionRequest, { signal }: RequestOptions, context: number): ChatPlan {
   checkFields(request, CHAT);
+  const objects = { response_format: 'an object', chat_template_kwargs: 'an object' };
+  checkKinds(request, { ...KINDS, ...objects, logprobs: 'a boolean', reasoning_effort: 'a string' });
   const { modalities } = request as { modalities?: unknown };
   if (Array.isArray(modalities) && modalities.some((kind) => kind !== 'text')) {
     throw invalidOption('modalities', "['text']", modalities);
@@ -81,6 +110,7 @@ export function planChat(request: ChatCompletionRequest, { signal }: RequestOpti
 
 export function planText(request: CompletionRequest, { signal }: RequestOptions, context: number): TextPlan {
   checkFields(request, TEXT);
+  checkKinds(request, { ...KINDS, echo: 'a boolean' });
   const { best_of: best, suffix } = request as { best_of?: unknown; suffix?: unknown };
   if (best != null && best !== (request.n ?? 1)) throw unable('best_of', 'as many as `n`', best);
   if (suffix != null) throw unable('suffix', 'none', suffix);
@@ -171,11 +201,9 @@ function planMessages(messages: readonly ChatMessage[]): Message[] {
   return (messages as readonly ChatMessage[]).map((message, index) => {
     const at = `messages[${index}]`;
     const { role, content, name, tool_calls: calls, tool_call_id: id, reasoning_content: thoughts } = message ?? {};
-    const text = content == null && calls?.length ? null : textOf(`${at}.content`, content);
-    const roles: Partial<Record<ChatMessage['role'], string>> = { developer: 'system', function: 'tool' };
     return {
-      role: roles[role] ?? role,
-      content: text,
+      role,
+      content: (content ?? null) as Message['content'],
       ...(name === undefined ? {} : { name }),
       ...(calls?.length ? { tool_calls: calls.map((call, i) => templateCall(`${at}.tool_calls[${i}]`, call)) } : {}),
       ...(id === undefined ? {} : { tool_call_id: id }),
@@ -202,19 +230,6 @@ function dataOf(json: string): unknown {
   }
 }
 
-function textOf(at: string, content: ChatMessage['content']): string {
-  if (!Array.isArray(content)) {
-    if (typeof content === 'string') return content;
-    throw invalidOption(at, 'a string, or an array of parts', content);
-  }
-  const texts = (content as readonly ContentPart[]).map((part, index) => {
-    if (part?.type !== 'text' || typeof part.text !== 'string')
-      throw unable(`${at}[${index}].type`, "'text'", part?.type);
-    return part.text;
-  });
-  return texts.join('');
-}
-
 function planPrompts(prompt: CompletionRequest['prompt']): (string | readonly number[])[] {
   if (typeof prompt === 'string') return [prompt];
   const isIds = (value: unknown): value is readonly number[] =>
@@ -230,7 +245,18 @@ export function checkFields(request: object, known: ReadonlySet<string>): void {
   if (typeof request !== 'object' || request === null) throw invalidOption('request', 'an object', request);
   for (const [name, value] of Object.entries(request)) {
     if (value == null || known.has(name) || IGNORED.has(name)) continue;
-    throw unable(name, `one of ${[...known].join(', ')}`, name);
+    throw unknownOption(name, [...known]);
+  }
+}
+
+const KINDS = { model: 'a string', stream: 'a boolean', stream_options: 'an object' };
+
+/** Fields that would have no effect, or another one, if they were of another type. */
+function checkKinds(request: object, kinds: Readonly<Record<string, string>>): void {
+  for (const [name, kind] of Object.entries(kinds)) {
+    const value = (request as Record<string, unknown>)[name];
+    const found = Array.isArray(value) ? 'array' : typeof value;
+    if (value != null && !kind.endsWith(found)) throw invalidOption(name, kind, value);
   }
 }
 

@@ -101,7 +101,9 @@ export async function load(
       build: runtime.build,
       threads: runtime.threads(),
     };
-    return { llm, info: { ...about, roles: rolesOf(llm.chat_template() ?? ''), engine: engineInfo, download } };
+    const templates = [llm.chat_template(null, false), llm.chat_template(null, true)];
+    const roles = rolesOf(templates.join('\n'));
+    return { llm, info: { ...about, roles, engine: engineInfo, download } };
   } finally {
     // A model that failed is loaded again in this very worker, which must not wait for what this load holds.
     void pieces.return(undefined);

@@ -70,7 +70,8 @@ function progressAt(phase: Progress['phase'], loaded: number, total: number): Pr
 }
 
 /** What the page uses of it. */
-interface Used extends Pick<Llm, 'info' | 'generate' | 'tokenize' | 'detokenize' | 'dispose'> {
+interface Used extends Pick<Llm, 'info' | 'tokenize' | 'detokenize' | 'dispose'> {
+  generate(prompt: string, options?: GenerateOptions): AsyncIterable<Piece>;
   chat(messages: readonly Message[], options?: GenerateOptions): AsyncIterable<Piece>;
 }
 
@@ -102,6 +103,7 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Used> {
       contextLength: 2048,
       trainedContextLength: 8192,
       hasChatTemplate: true,
+      roles: ['system', 'user', 'assistant', 'tool'],
       engine: {
         kind: 'gpu',
         description: 'a made-up adapter',

@@ -6,6 +6,7 @@
 #[cfg(target_arch = "wasm32")]
 mod web;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -27,6 +28,8 @@ pub enum Constraint {
     Lark(String),
     /// One of these texts.
     Choices(Vec<String>),
+    /// Calls of tools, or an answer: a Lark grammar, from `start`, which refers to `parts` as `@name`. No option of the package's own.
+    Composed { lark: String, parts: BTreeMap<String, Constraint> },
 }
 
 impl Constraint {
@@ -39,6 +42,18 @@ impl Constraint {
             Self::Choices(choices) => {
                 let escaped: Vec<String> = choices.iter().map(|choice| escape(choice)).collect();
                 TopLevelGrammar::from_regex(&format!("(?:{})", escaped.join("|")))
+            }
+            Self::Composed { lark, parts } => {
+                let mut whole = TopLevelGrammar::from_lark(lark);
+                for (name, part) in parts {
+                    let mut part = part.grammar()?;
+                    // its first grammar is the one that it begins with
+                    if let Some(first) = part.grammars.first_mut() {
+                        first.name = Some(name);
+                    }
+                    whole.grammars.extend(part.grammars);
+                }
+                whole
             }
         })
     }
@@ -202,6 +217,23 @@ mod tests {
         let choices = parse(json!({ "choices": ["yes", "no", "a/b (c)? \"d\"\n"] }));
         assert!(accepts(&choices, "yes") && accepts(&choices, "no") && !accepts(&choices, "yesno"));
         assert!(accepts(&choices, "a/b (c)? \"d\"\n") && !accepts(&choices, "a/b c \"d\"\n"));
+    }
+
+    #[test]
+    fn a_grammar_is_composed_of_other_constraints() {
+        let calls = parse(json!({ "composed": {
+            "lark": "start: \"call: \" @args | @answer",
+            "parts": {
+                "args": { "jsonSchema": { "type": "object", "properties": { "a": { "type": "integer" } }, "required": ["a"] } },
+                "answer": { "choices": ["yes", "no"] },
+            },
+        } }));
+        for right in ["yes", "no", r#"call: {"a": 1}"#] {
+            assert!(accepts(&calls, right), "{right}");
+        }
+        for wrong in ["maybe", r#"{"a": 1}"#, r#"call: {"a":1}"#, r#"call: {"a": "1"}"#, "call: yes"] {
+            assert!(!accepts(&calls, wrong), "{wrong}");
+        }
     }
 
     #[test]

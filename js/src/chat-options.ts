@@ -1,6 +1,7 @@
 /** Checks what the caller asks of a chat beside its messages, of likelihoods and of labels; see options.ts. */
 
 import { invalidOption } from './errors.js';
+import { checkToolChoice } from './tools/options.js';
 import {
   checkConversation,
   checkIds,
@@ -13,20 +14,14 @@ import {
   GENERATE_OPTIONS,
 } from './options.js';
 import type { Conversation, PlainMessage, Prompt } from './protocol.js';
-import type {
-  ChatOptions,
-  Example,
-  GenerateOptions,
-  LabelOptions,
-  Message,
-  ScoreOptions,
-  ToolChoice,
-  ToolDescription,
-} from './types.js';
+import type { ChatOptions, Example, GenerateOptions, LabelOptions, Message, ScoreOptions } from './types.js';
+
+const CHOICES =
+  "'auto', 'none', 'required' where there are tools, { name } of one of them, or { allowed: names, required }";
 
 export const CHAT_OPTIONS: readonly string[] = [
   ...GENERATE_OPTIONS,
-  ...['tools', 'toolChoice', 'examples', 'reasoning', 'variables', 'template'],
+  ...['tools', 'toolChoice', 'parallelToolCalls', 'examples', 'reasoning', 'variables', 'template'],
 ];
 
 const REASONING = ['auto', 'off', 'step-by-step'] as const;
@@ -38,38 +33,19 @@ export function checkChat(
   roles: readonly string[],
 ): { conversation: Conversation; options: GenerateOptions } {
   checkNames(chatOptions, CHAT_OPTIONS);
-  const { toolChoice = 'auto', examples = [], reasoning = 'auto', ...rest } = chatOptions;
+  const { toolChoice = 'auto', parallelToolCalls = true, examples = [], reasoning = 'auto', ...rest } = chatOptions;
   if (!REASONING.includes(reasoning)) {
     throw invalidOption('reasoning', REASONING.map((name) => `'${name}'`).join(' or '), reasoning);
   }
   const { conversation, options } = checkConversation(withExamples(checkMessages(messages, roles), examples), rest);
+  if (typeof parallelToolCalls !== 'boolean') {
+    throw invalidOption('parallelToolCalls', 'a boolean', parallelToolCalls);
+  }
   const { tools } = conversation;
-  const choice = checkChoice(tools ?? [], toolChoice, options);
-  return {
-    conversation: { ...conversation, tools: choice === 'none' ? null : tools, toolChoice: choice, reasoning },
-    options,
-  };
-}
-
-function checkChoice(
-  tools: readonly ToolDescription[],
-  choice: ToolChoice,
-  { constraint }: GenerateOptions,
-): ToolChoice {
-  if (choice === 'none') return choice;
-  if (choice === 'auto') {
-    const strict = tools.some((tool) => tool.function.strict);
-    if (!strict || constraint === undefined) return choice;
-    throw invalidOption('constraint', 'none beside a tool that is `strict`, whose calls would not fit it', constraint);
-  }
-  const names = tools.map((tool): string => tool.function.name);
-  const found = choice === 'required' ? names.length > 0 : names.includes(choice?.name);
-  if (!found) {
-    const expected = "'auto', 'none', 'required' where there are tools, or { name } of one of them";
-    throw invalidOption('toolChoice', expected, typeof choice === 'object' ? JSON.stringify(choice) : choice);
-  }
-  if (constraint !== undefined) throw invalidOption('constraint', 'none where the answer must be a call', constraint);
-  return choice === 'required' ? choice : { name: choice.name };
+  const names = tools?.map((tool) => tool.function.name) ?? [];
+  const choice = checkToolChoice('toolChoice', names, toolChoice, CHOICES);
+  const asked = { tools: choice === 'none' ? null : tools, toolChoice: choice, parallelToolCalls };
+  return { conversation: { ...conversation, ...asked, reasoning }, options };
 }
 
 /** Between the system's messages and what follows. */

@@ -1,45 +1,58 @@
 /** A conversation → what is generated from: its ids by the model's template, and what is known of the answer. */
 
 import { withPlainTools } from './generic-tools.js';
-import { KEPT_TOKENS } from './tool-formats.js';
 import type { Conversation, PlainMessage } from './protocol.js';
 import { Thoughts, thoughtFormat, thoughtTokens, type ThoughtFormat } from './reasoning.js';
 import type { RuntimeLlm } from './runtime.js';
-import { callGrammar } from './tool-choice.js';
+import { KEPT_TOKENS } from './tools/forms.js';
+import { answerConstraint } from './tools/grammar.js';
+import { CallReader, knownTools } from './tools/reader.js';
 
 export interface Prepared {
   readonly ids: Uint32Array;
   /** Tells thoughts from the answer, of a model that thinks. */
   readonly thoughts: Thoughts | undefined;
-  /** Of the calls that the answer may be, as JSON; null where it may be anything. */
+  /** What the answer may be, calls and all, as JSON; null where it may be anything. */
   readonly constraint: string | null;
+  /** Finds the first call, behind which the answer ends; undefined where there may be more, or none. */
+  readonly onlyCall: CallReader | undefined;
   /** Special tokens that the text must have. */
   readonly keepSpecial: readonly string[];
 }
 
-/** Errors: `CHAT_TEMPLATE`, `TOKENIZE`. */
-export function prepare(llm: RuntimeLlm, conversation: Conversation): Prepared {
+/** `constraint`: of what is no call, as JSON. Errors: `CHAT_TEMPLATE`, `TOKENIZE`. */
+export function prepare(llm: RuntimeLlm, conversation: Conversation, constraint: string | null = null): Prepared {
   const template = llm.chat_template(conversation.template, (conversation.tools?.length ?? 0) > 0) ?? '';
   const format = thoughtFormat(template);
-  const { tools, toolChoice = 'auto' } = conversation;
-  const grammar = tools && callGrammar(llm, template, tools, toolChoice);
-  const prompt = promptIds(llm, conversation, template, format);
+  const { tools, toolChoice = 'auto', parallelToolCalls: parallel = true } = conversation;
+  const answer = answerConstraint(llm, template, { tools, choice: toolChoice, parallel, constraint });
   return {
-    ...prompt,
-    constraint: grammar ? JSON.stringify({ lark: grammar }) : null,
+    ...promptIds(llm, conversation, template, format),
+    constraint: answer,
+    onlyCall: tools && !parallel ? new CallReader(knownTools(tools)) : undefined,
     keepSpecial: [...(format ? thoughtTokens(format) : []), ...(tools ? KEPT_TOKENS : [])],
   };
 }
 
 function promptIds(
   llm: RuntimeLlm,
-  { messages, tools, variables, reasoning = 'auto', toolChoice: _, ids: known, ...rest }: Conversation,
+  {
+    messages,
+    tools,
+    variables,
+    reasoning = 'auto',
+    toolChoice: _,
+    parallelToolCalls: __,
+    ids: known,
+    ...rest
+  }: Conversation,
   template: string,
   format: ThoughtFormat | undefined,
 ): Pick<Prepared, 'ids' | 'thoughts'> {
   const knowsTools = /\btools\b/.test(template);
   const asked = reasoning === 'step-by-step' && !format ? stepByStep(messages) : messages;
-  const described = tools?.map(({ type, function: { strict: _, ...tool } }) => ({ type, function: tool })) ?? null;
+  const described =
+    tools?.map(({ function: { strict: _, ...tool } }) => ({ type: 'function' as const, function: tool })) ?? null;
   const ids = known
     ? Uint32Array.from(known)
     : llm.chat_prompt(

@@ -6,7 +6,6 @@ import { prepare, type Prepared } from './conversation.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
 import type { KvCache, Prompt, Started, StartOptions } from './protocol.js';
-import type { Thoughts } from './reasoning.js';
 import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
 import type { Finish, FinishReason, Piece, TokenLogprobs } from './types.js';
 
@@ -37,16 +36,15 @@ export async function generate(
         const llm = await Promise.race([model.get(), aborted(signal)]);
         if (!llm) return emit({ text: '', id: null, finish: { reason: 'abort', usage: clock.usage() } });
         // a chat template may print the time, which goes on
-        prepared ??= prepareAny(llm, prompt);
-        const { ids, thoughts } = prepared;
-        const wanted = constraint ?? prepared.constraint;
+        prepared ??= prepareAny(llm, prompt, constraint);
+        const { ids, constraint: wanted } = prepared;
         if (wanted !== null) constrained ??= await constraints.open(llm, wanted);
         if (cache) await writeCache(llm, cache);
         const keepSpecial = [...options.keepSpecial, ...prepared.keepSpecial];
         llm.start(ids, JSON.stringify({ ...options, keepSpecial, constrained: wanted !== null }));
         if (generated.length === 0) clock.prompt(ids.length, llm.cached_tokens());
         llm.resume(Uint32Array.from(generated));
-        return await run(llm, constrained, thoughts, options.shiftBehind !== undefined, signal, clock, {
+        return await run(llm, constrained, prepared, options.shiftBehind !== undefined, signal, clock, {
           started: () => started({ promptTokens: ids.length, cachedTokens: llm.cached_tokens() }),
           piece(piece) {
             if (piece.id !== null) {
@@ -65,17 +63,17 @@ export async function generate(
   }
 }
 
-function prepareAny(llm: RuntimeLlm, prompt: Prompt): Prepared {
-  if (typeof prompt !== 'string' && 'messages' in prompt) return prepare(llm, prompt);
+function prepareAny(llm: RuntimeLlm, prompt: Prompt, constraint: string | null): Prepared {
+  if (typeof prompt !== 'string' && 'messages' in prompt) return prepare(llm, prompt, constraint);
   const ids = typeof prompt === 'string' ? llm.tokenize(prompt, true, false) : Uint32Array.from(prompt);
-  return { ids, thoughts: undefined, constraint: null, keepSpecial: [] };
+  return { ids, thoughts: undefined, constraint, onlyCall: undefined, keepSpecial: [] };
 }
 
 /** Takes the steps of what was started. */
 async function run(
   llm: RuntimeLlm,
   constrained: Constrained | undefined,
-  thoughts: Thoughts | undefined,
+  { thoughts, onlyCall }: Pick<Prepared, 'thoughts' | 'onlyCall'>,
   shifts: boolean,
   signal: AbortSignal,
   clock: Clock,
@@ -103,6 +101,7 @@ async function run(
         // what is constrained is the answer behind the thoughts
         if (wasThinking || thoughts?.thinking) constrained?.begin(llm, thoughts);
         else constrained?.advance(llm, id);
+        if (onlyCall?.push(told.text).some(({ type }) => type === 'call')) llm.finish();
         emit({ ...told, id, finish: null, ...(logprobs ? { logprobs: withTexts(logprobs) } : {}) });
       } else if (event.type === 'end') {
         const told = thoughts ? thoughts.end(event.text) : { text: event.text };

@@ -14,6 +14,7 @@ import {
 import { invalidOption, unknownOption } from './errors.js';
 import type { Conversation, EncodeTask, EstimateCall, LoadCall, PlainMessage, StartOptions } from './protocol.js';
 import { checkRole } from './roles.js';
+import { checkTools } from './tools/options.js';
 import type {
   ChatOptions,
   EmbedOptions,
@@ -29,7 +30,6 @@ import type {
   StoreOptions,
   TextPart,
   TokenizeOptions,
-  ToolDescription,
 } from './types.js';
 
 const DEVICES = ['auto', 'gpu', 'cpu'] as const;
@@ -333,13 +333,7 @@ export function checkConversation(
 ): { conversation: Conversation; options: GenerateOptions } {
   if (typeof chatOptions !== 'object' || chatOptions === null) throw invalidOption('options', 'an object', chatOptions);
   const { tools, variables, template, ...options } = chatOptions;
-  if (tools !== undefined && !Array.isArray(tools)) {
-    throw invalidOption('tools', "an array of { type: 'function', function: { name, … } }", tools);
-  }
-  for (const [index, tool] of ((tools ?? []) as readonly Partial<ToolDescription>[]).entries()) {
-    const name: unknown = tool?.function?.name;
-    if (typeof name !== 'string') throw invalidOption(`tools[${index}].function.name`, 'a string', name);
-  }
+  if (tools !== undefined) checkTools(tools);
   if (variables !== undefined && (typeof variables !== 'object' || variables === null)) {
     throw invalidOption('variables', 'an object', variables);
   }

@@ -49,6 +49,8 @@ export interface Conversation {
   readonly tools: readonly ToolDescription[] | null;
   /** Default `auto`. */
   readonly toolChoice?: ToolChoice;
+  /** Default true. */
+  readonly parallelToolCalls?: boolean;
   /** Default `auto`. */
   readonly reasoning?: NonNullable<ChatOptions['reasoning']>;
   readonly variables: Readonly<Record<string, unknown>>;

@@ -198,6 +198,8 @@ export interface ChatOptions extends GenerateOptions {
   tools?: readonly ToolDescription[];
   /** Whether the answer may or must be a call. Default `auto`. */
   toolChoice?: ToolChoice;
+  /** Whether one answer may have several calls. Default true. */
+  parallelToolCalls?: boolean;
   /** Further variables of the template, `enable_thinking` for example. */
   variables?: Readonly<Record<string, unknown>>;
   /**
@@ -215,8 +217,16 @@ export interface Example {
   readonly reasoning?: string;
 }
 
-/** `none` hides the tools; with `required` the answer is a call of one of them, with a name of that one. */
-export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string };
+/**
+ * `none` hides the tools; with `required` the answer is calls, with a name one call of that tool. With
+ * `allowed` only these tools can be called; `required` says whether the answer must be calls of them.
+ */
+export type ToolChoice =
+  | 'auto'
+  | 'none'
+  | 'required'
+  | { readonly name: string }
+  | { readonly allowed: readonly string[]; readonly required?: boolean };
 
 export interface ToolDescription {
   readonly type: 'function';

@@ -1,58 +1,19 @@
 // Calls that an answer must be: the grammar of each form, by the built module, and what the parser makes of what it allows.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { before, test } from 'node:test';
 import { withPlainTools } from '../dist/generic-tools.js';
-import { KEPT_TOKENS } from '../dist/tool-formats.js';
 import { ToolParser } from '../dist/openai/tool-parser.js';
-import { callGrammar } from '../dist/tool-choice.js';
+import { KEPT_TOKENS } from '../dist/tools/forms.js';
+import { answerConstraint } from '../dist/tools/grammar.js';
 import { collect, FakeLlm, loadFake } from './support/fake.mjs';
+import { follow, modelWith, startGrammars } from './support/grammar.mjs';
 
-/** A token a byte, the end, then the special tokens, which no text has. */
-const END = 255;
-const bytesOf = (text) => [...new TextEncoder().encode(text)];
-const idOf = (name) => END + 1 + KEPT_TOKENS.indexOf(name);
-
-let Grammars, vocabulary;
+let grammars;
 
 before(async () => {
-  const { default: start, Grammars: Built } = await import('../generated/weft-grammar.js');
-  const wasm = new URL('../generated/weft-grammar_bg.wasm', import.meta.url);
-  await start({ module_or_path: await readFile(wasm) });
-  Grammars = Built;
-  const tokens = [...Array(255).keys()].map((byte) => [byte]);
-  tokens.push(...['<end>', ...KEPT_TOKENS].map((name) => [0xff, ...bytesOf(name)]));
-  let end = 0;
-  vocabulary = [Uint8Array.from(tokens.flat()), Uint32Array.from(tokens, ({ length }) => (end += length)), END];
+  grammars = await startGrammars();
 });
-
-/** A model with these special tokens. */
-const modelWith = (special) => ({
-  tokenize: (text, _, parseSpecial) =>
-    Uint32Array.from(parseSpecial && special.includes(text) ? [idOf(text)] : bytesOf(text)),
-});
-
-/** The ids of `text`, with special tokens as such. */
-function idsOf(text, special) {
-  const name = special.find((name) => text.includes(name));
-  if (!name) return bytesOf(text);
-  const [first, ...rest] = text.split(name);
-  return [...idsOf(first, special), ...rest.flatMap((part) => [idOf(name), ...idsOf(part, special)])];
-}
-
-/** How far the grammar lets `text` come, in tokens, and whether the answer may end there. */
-function follow(grammar, text, special) {
-  const constrained = new Grammars(...vocabulary).constrain(JSON.stringify({ lark: grammar }));
-  let taken = 0;
-  for (const id of idsOf(text, special)) {
-    if (constrained.must_end() || ((constrained.mask()[id >> 5] >>> (id & 31)) & 1) === 0)
-      return { taken, whole: false };
-    constrained.accept(id);
-    taken += 1;
-  }
-  return { taken, whole: constrained.may_end() };
-}
 
 const weather = {
   type: 'function',
@@ -65,6 +26,10 @@ const weather = {
     },
   },
 };
+/** What an answer may be where these tools are. */
+const constraintOf = (model, template, tools, choice, more = {}) =>
+  answerConstraint(model, template, { tools, choice, parallel: true, constraint: null, ...more });
+
 const now = { type: 'function', function: { name: 'now' } };
 const strict = (tool) => ({ ...tool, function: { ...tool.function, strict: true } });
 
@@ -99,6 +64,18 @@ const forms = {
     KEPT_TOKENS.filter((name) => name.includes('▁')),
     '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>weather<｜tool▁sep｜>…<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
   ],
+  'Kimi K2': [
+    '<|tool_calls_section_begin|>',
+    KEPT_TOKENS.filter((name) => name.includes('tool_call')),
+    '<|tool_calls_section_begin|><|tool_call_begin|>functions.weather:0<|tool_call_argument_begin|>…<|tool_call_end|><|tool_calls_section_end|>',
+  ],
+  'Command R7B': [
+    '<|START_ACTION|>',
+    ['<|START_ACTION|>', '<|END_ACTION|>'],
+    '<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "weather", "parameters": …}]<|END_ACTION|>',
+  ],
+  Apertus: ['<|tools_prefix|>', [], '<|tools_prefix|>[{"weather": …}]<|tools_suffix|>'],
+  'Llama 3.1, by name': ['<function=', [], '<function=weather>…</function>'],
   'gpt-oss': [
     '<|channel|><|message|>',
     ['<|channel|>', '<|message|>', '<|constrain|>'],
@@ -113,8 +90,8 @@ for (const [name, [template, special, form]] of Object.entries(forms)) {
 
   test(`a call is written as ${name} has it, and fits its schema`, () => {
     const model = modelWith(special);
-    const grammar = callGrammar(model, template, [weather, now], 'required');
-    const follows = (text) => follow(grammar, text, special);
+    const grammar = constraintOf(model, template, [weather, now], 'required');
+    const follows = (text) => follow(grammars, grammar, text, special);
     assert.ok(follows(written).whole, written);
     assert.ok(!follows('It is sunny').taken);
     assert.ok(!follows(written.replace('Bern', 'Rome')).whole);
@@ -122,8 +99,8 @@ for (const [name, [template, special, form]] of Object.entries(forms)) {
     assert.ok(!follows(written.replace('"days": 3', '"wind": 3')).whole);
     assert.ok(follows(written.replace('weather', 'now').replace(ARGS, '{}')).whole);
     // of one by name, no other
-    const named = callGrammar(model, template, [weather, now], { name: 'now' });
-    assert.ok(!follow(named, written, special).whole);
+    const named = constraintOf(model, template, [weather, now], { name: 'now' });
+    assert.ok(!follow(grammars, named, written, special).whole);
     const parser = new ToolParser(['weather', 'now']);
     const [call, ...rest] = [...parser.push(written), ...parser.end()];
     assert.deepEqual([call.type, call.name, JSON.parse(call.arguments)], ['call', 'weather', JSON.parse(ARGS)]);
@@ -132,9 +109,9 @@ for (const [name, [template, special, form]] of Object.entries(forms)) {
 
   test(`anything may be said, and calls of strict tools fit, as ${name} has them`, () => {
     const model = modelWith(special);
-    assert.equal(callGrammar(model, template, [weather, now], 'auto'), null);
-    const grammar = callGrammar(model, template, [strict(weather), now], 'auto');
-    const follows = (text) => follow(grammar, text, special);
+    assert.equal(constraintOf(model, template, [weather, now], 'auto'), null);
+    const grammar = constraintOf(model, template, [strict(weather), now], 'auto');
+    const follows = (text) => follow(grammars, grammar, text, special);
     for (const text of ['', 'It is < 3 degrees [or {so}.\n', written]) assert.ok(follows(text).whole, text);
     assert.ok(!follows(written.replace('Bern', 'Rome')).whole);
     if (name !== 'Llama 3') assert.ok(follows(`Let me see.\n${written}`).whole);
@@ -205,7 +182,9 @@ test('tool_choice constrains the answer, whose call is parsed; the template is n
   assert.equal(answers[0].choices[0].message.tool_calls[0].function.name, 'weather');
   assert.equal(answers[0].choices[0].finish_reason, 'tool_calls');
   assert.deepEqual(
-    AnyGrammars.asked.map(({ lark }) => [lark.includes('weather'), lark.includes('now'), lark.includes('TEXT')]),
+    AnyGrammars.asked
+      .filter(({ composed }) => composed)
+      .map(({ composed: { lark } }) => ['weather', 'now', 'TEXT?'].map((text) => lark.includes(text))),
     [
       [true, true, false],
       [false, true, false],
@@ -217,8 +196,13 @@ test('tool_choice constrains the answer, whose call is parsed; the template is n
     ['tool_choice', { tool_choice: { type: 'function', function: { name: 'fly' } } }],
     ['tool_choice', { tool_choice: 'required', tools: [] }],
     ['tool_choice', { tool_choice: { type: 'allowed_tools' } }],
-    ['response_format', { tool_choice: 'required', response_format: { type: 'json_object' } }],
-    ['response_format', { response_format: { type: 'json_object' } }],
+    [
+      'tool_choice',
+      { tool_choice: { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [{ name: 'fly' }] } } },
+    ],
+    ['tools\\[0\\].type', { tools: [{ type: 'web_search' }] }],
+    ['tools\\[0\\].function.name', { tools: [{ type: 'function', function: { name: 'say "hi"' } }] }],
+    ['parallel_tool_calls', { parallel_tool_calls: 1 }],
   ];
   for (const [name, request] of more) {
     await assert.rejects(llm.chat.completions.create({ ...ask, ...request }), {
@@ -230,4 +214,71 @@ test('tool_choice constrains the answer, whose call is parsed; the template is n
   assert.throws(() => llm.chat(ask.messages, { tools: [now], toolChoice: { name: 'x' } }), /`toolChoice`/);
   await collect(llm.chat(ask.messages, { tools: [now], toolChoice: { name: 'now' } }));
   assert.equal(fake.options.constrained, true);
+});
+
+/** What of `texts` a constraint takes as a whole answer. */
+const takes = (constraint, texts, special = []) =>
+  texts.map((text) => follow(grammars, constraint, text, special).whole);
+
+const CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Bern"}}\n</tool_call>';
+const NOW = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>';
+const HERMES = '{{ tools }}<tool_call>';
+const TOOLS = [weather, now];
+
+test('sglang#9696: several calls, or one where they may not be parallel', () => {
+  const answers = [CALL, `${CALL}\n${NOW}`, `${CALL}\n${NOW}\n${CALL}`, `${CALL} and`];
+  const required = (more) => constraintOf(modelWith([]), HERMES, TOOLS, 'required', more);
+  assert.deepEqual(takes(required(), answers), [true, true, true, false]);
+  assert.deepEqual(takes(required({ parallel: false }), answers), [true, false, false, false]);
+  const strictly = (more) => constraintOf(modelWith([]), HERMES, [strict(weather), now], 'auto', more);
+  assert.deepEqual(takes(strictly(), answers), [true, true, true, true]);
+  assert.deepEqual(takes(strictly({ parallel: false }), answers), [true, false, false, true]);
+});
+
+test('modelship#71, vercel/ai#10235: beside a format, a call or an answer that fits', () => {
+  const schema = { type: 'object', properties: { sky: { enum: ['blue', 'grey'] } }, required: ['sky'] };
+  const constraint = JSON.stringify({ jsonSchema: { ...schema, additionalProperties: false } });
+  const answers = [
+    '{"sky": "blue"}',
+    CALL,
+    `${CALL}\n${NOW}`,
+    '{"sky": "red"}',
+    'It is blue.',
+    CALL.replace('Bern', 'Rome'),
+  ];
+  for (const special of [[], ['<tool_call>', '</tool_call>']]) {
+    const model = modelWith(special);
+    const of = (choice) =>
+      takes(constraintOf(model, HERMES, [strict(weather), now], choice, { constraint }), answers, special);
+    assert.deepEqual(of('auto'), [true, true, true, false, false, false]);
+    assert.deepEqual(of('required'), [false, true, true, false, false, false]);
+    assert.deepEqual(of({ name: 'weather' }), [false, true, false, false, false, false]);
+    assert.deepEqual(of('none'), [true, false, false, false, false, false]);
+  }
+  // of Llama 3, whose calls are JSON as its answers are, they have a mark
+  const llama = constraintOf(modelWith([]), '{"name": "parameters": ', TOOLS, 'auto', { constraint });
+  const bare = '{"name": "now", "parameters": {}}';
+  assert.deepEqual(takes(llama, ['{"sky": "blue"}', bare, `<|python_tag|>${bare}`]), [true, false, true]);
+});
+
+test('of allowed tools alone', () => {
+  const of = (choice) => takes(constraintOf(modelWith([]), HERMES, TOOLS, choice), ['Hm.', CALL, NOW, `Hm. ${NOW}`]);
+  assert.deepEqual(of({ allowed: ['now'] }), [true, false, true, true]);
+  assert.deepEqual(of({ allowed: ['now'], required: true }), [false, false, true, false]);
+});
+
+test('where a call must fit, none in another form gets past', () => {
+  const constraint = constraintOf(modelWith([]), HERMES, [strict(weather), now], 'auto');
+  const others = [
+    '{"name": "weather", "parameters": {"city": "Rome"}}',
+    '[weather(city="Rome")]',
+    'So: <function=weather>{"city": "Rome"}</function>',
+    '[TOOL_CALLS]weather[ARGS]{"city": "Rome"}',
+    '<|python_tag|>{"name": "weather", "parameters": {"city": "Rome"}}',
+  ];
+  assert.deepEqual(
+    takes(constraint, others),
+    others.map(() => false),
+  );
+  assert.deepEqual(takes(constraint, ['{"sky": "blue"}', '[1, 2]', 'a < b']), [true, true, true]);
 });

@@ -53,7 +53,7 @@ async function* answer(
 ): AsyncGenerator<Step> {
   for (const [index, options] of plan.answers.entries()) {
     const pieces = index === 0 ? first : llm.chat(plan.messages, options);
-    const parser = plan.tools.length > 0 ? new ToolParser(plan.tools) : undefined;
+    const parser = plan.tools.length > 0 ? new ToolParser(plan.tools, plan.mostCalls) : undefined;
     let calls = 0;
     yield { index, delta: { role: 'assistant', content: '' }, logprobs: null, finish: null };
     for await (const piece of untilAborted(pieces, signal)) {
@@ -64,9 +64,10 @@ async function* answer(
       const thought = piece.reasoning ? { reasoning_content: piece.reasoning } : {};
       // a token is told of once, whatever came of its text
       if (piece.reasoning || (logprobs && parts.length === 0)) yield { index, delta: thought, logprobs, finish: null };
-      for (const [i, part] of parts.entries()) {
-        const delta =
-          part.type === 'text' ? { content: part.text } : { tool_calls: [{ index: calls++, ...toolCall(part) }] };
+      const deltas = parts.flatMap((part) =>
+        part.type === 'text' ? [{ content: part.text }] : callDeltas(part, calls++),
+      );
+      for (const [i, delta] of deltas.entries()) {
         yield { index, delta, logprobs: i === 0 && !piece.reasoning ? logprobs : null, finish: null };
       }
       if (!piece.finish) continue;
@@ -81,8 +82,14 @@ function plainPart(text: string): Part[] {
   return text ? [{ type: 'text', text }] : [];
 }
 
-function toolCall({ name, arguments: json }: Extract<Part, { type: 'call' }>): FunctionToolCall {
-  return { id: `call_${crypto.randomUUID()}`, type: 'function', function: { name, arguments: json } };
+function callDeltas({ name, arguments: json }: Extract<Part, { type: 'call' }>, index: number): ChatDelta[] {
+  const begin = {
+    index,
+    id: `call_${crypto.randomUUID()}`,
+    type: 'function',
+    function: { name, arguments: '' },
+  } as const;
+  return [{ tool_calls: [begin] }, { tool_calls: [{ index, function: { arguments: json } }] }];
 }
 
 async function* chunks(
@@ -120,7 +127,11 @@ async function whole(
     if (!answer) continue;
     answer.text += delta.content ?? '';
     answer.thoughts += delta.reasoning_content ?? '';
-    answer.calls.push(...(delta.tool_calls ?? []).map(({ index: _, ...call }) => call));
+    for (const { id = '', function: called, index: i } of delta.tool_calls ?? []) {
+      const { name = '', arguments: json } = called;
+      const call = (answer.calls[i] ??= { id, type: 'function', function: { name, arguments: '' } });
+      call.function.arguments += json;
+    }
     answer.logprobs.push(...(logprobs?.content ?? []));
     if (finish) answer.finish = finish;
   }

@@ -1,12 +1,13 @@
 /** What a request asks for → weft's own options; what weft cannot do is refused by name. */
 
 import { invalidOption, renamed, unknownOption, WeftError } from '../errors.js';
+import { checkToolChoice, checkTools } from '../tools/options.js';
 import type { ChatOptions, GenerateOptions, Message, ToolChoice, ToolDescription } from '../types.js';
-import type { ChatCompletionRequest, ChatMessage, CompletionRequest, RequestOptions, Tool } from './types.js';
+import type { ChatCompletionRequest, ChatMessage, CompletionRequest, RequestOptions } from './types.js';
 
 /** They concern a server and its accounts, and change no answer. */
 const IGNORED = new Set([
-  ...['metadata', 'parallel_tool_calls', 'prompt_cache_key', 'prompt_cache_retention', 'safety_identifier'],
+  ...['metadata', 'prompt_cache_key', 'prompt_cache_retention', 'safety_identifier'],
   ...['service_tier', 'store', 'user', 'verbosity', 'prediction'],
 ]);
 
@@ -52,7 +53,7 @@ const COMMON = [
 const CHAT = new Set([
   ...COMMON,
   ...['messages', 'max_completion_tokens', 'logprobs', 'top_logprobs', 'tools', 'tool_choice', 'response_format'],
-  ...['reasoning_effort', 'chat_template_kwargs', 'modalities'],
+  ...['parallel_tool_calls', 'reasoning_effort', 'chat_template_kwargs', 'modalities'],
 ]);
 
 const TEXT = new Set([...COMMON, 'prompt', 'logprobs', 'echo', 'best_of', 'suffix']);
@@ -72,8 +73,10 @@ export interface Plan<Options> {
 
 export interface ChatPlan extends Plan<ChatOptions> {
   readonly messages: readonly Message[];
-  /** Names of the functions that the model knows of. */
-  readonly tools: readonly string[];
+  /** The functions that the model knows of. */
+  readonly tools: readonly ToolDescription[];
+  /** How many of them one answer may call. */
+  readonly mostCalls: number;
 }
 
 export interface TextPlan extends Plan<GenerateOptions> {
@@ -84,14 +87,20 @@ export interface TextPlan extends Plan<GenerateOptions> {
 export function planChat(request: ChatCompletionRequest, { signal }: RequestOptions, context: number): ChatPlan {
   checkFields(request, CHAT);
   const objects = { response_format: 'an object', chat_template_kwargs: 'an object' };
-  checkKinds(request, { ...KINDS, ...objects, logprobs: 'a boolean', reasoning_effort: 'a string' });
+  checkKinds(request, {
+    ...KINDS,
+    ...objects,
+    logprobs: 'a boolean',
+    reasoning_effort: 'a string',
+    parallel_tool_calls: 'a boolean',
+  });
   const { modalities } = request as { modalities?: unknown };
   if (Array.isArray(modalities) && modalities.some((kind) => kind !== 'text')) {
     throw invalidOption('modalities', "['text']", modalities);
   }
   const { max_completion_tokens: most, logprobs, top_logprobs: top } = request;
   if (top != null && !logprobs) throw invalidOption('top_logprobs', 'none without `logprobs`', top);
-  const { tools, description, choice } = planTools(request);
+  const { tools, choice, parallel } = planTools(request);
   const { reasoning_effort: effort } = request;
   const variables = {
     ...(effort == null || effort === 'none' ? {} : { reasoning_effort: effort }),
@@ -100,12 +109,17 @@ export function planChat(request: ChatCompletionRequest, { signal }: RequestOpti
   const options: ChatOptions = {
     ...common({ ...request, max_tokens: most ?? request.max_tokens ?? null }, signal, context),
     ...(logprobs ? { topLogprobs: checkTop('top_logprobs', top ?? 0) } : {}),
-    ...(description.length ? { tools: description, toolChoice: choice } : {}),
+    ...(tools.length ? { tools, toolChoice: choice, parallelToolCalls: parallel } : {}),
     ...(effort === 'none' ? { reasoning: 'off' } : {}),
     ...formatConstraint(request.response_format),
     variables,
   };
-  return { ...plan(request, options), messages: planMessages(request.messages), tools };
+  return {
+    ...plan(request, options),
+    messages: planMessages(request.messages),
+    tools,
+    mostCalls: parallel ? Infinity : 1,
+  };
 }
 
 export function planText(request: CompletionRequest, { signal }: RequestOptions, context: number): TextPlan {
@@ -170,28 +184,33 @@ function formatConstraint(format: ChatCompletionRequest['response_format']): Pic
   throw unable('response_format', 'one of the types text, json_object, json_schema', format.type);
 }
 
-function planTools({ tools = [], tool_choice: choice }: ChatCompletionRequest): {
-  tools: string[];
-  description: ToolDescription[];
-  choice: ToolChoice;
-} {
-  if (!Array.isArray(tools)) throw invalidOption('tools', 'an array', tools);
-  if (choice === 'none') return { tools: [], description: [], choice };
-  const description = (tools as readonly Tool[]).map((tool, index): ToolDescription => {
-    if (tool?.type !== 'function' || !tool.function) throw unable(`tools[${index}].type`, "'function'", tool?.type);
-    return { type: 'function', function: tool.function };
-  });
-  const names = description.map((tool) => tool.function.name);
-  return { tools: names, description, choice: planChoice(choice ?? 'auto', names) };
+interface Tools {
+  readonly tools: readonly ToolDescription[];
+  readonly choice: ToolChoice;
+  readonly parallel: boolean;
 }
 
-function planChoice(choice: unknown, names: readonly string[]): ToolChoice {
-  const { type, function: called } = Object(choice) as { type?: unknown; function?: { name?: unknown } };
-  const name = type === 'function' ? called?.name : undefined;
-  if (typeof name === 'string' && names.includes(name)) return { name };
-  if (choice === 'auto' || (choice === 'required' && names.length > 0)) return choice;
-  const got = typeof choice === 'object' ? JSON.stringify(choice) : choice;
-  throw unable('tool_choice', "'auto', 'none', or with tools 'required' or a function of one of them", got);
+function planTools({ tools, tool_choice: given, parallel_tool_calls: parallel }: ChatCompletionRequest): Tools {
+  const checked = tools == null ? [] : checkTools(tools);
+  const names = checked.map((tool) => tool.function.name);
+  const choice = checkToolChoice('tool_choice', names, choiceOf(given ?? 'auto'), CHOICES);
+  return { tools: choice === 'none' ? [] : checked, choice, parallel: parallel ?? true };
+}
+
+const CHOICES =
+  "'auto', 'none', or with tools 'required', { type: 'function', function: { name } } or { type: 'allowed_tools', … } of some of them";
+
+/** Weft's own way to say it; what is none stays as it is. */
+function choiceOf(given: unknown): ToolChoice {
+  const { type, function: called, name, allowed_tools: allowed } = Object(given) as Record<string, unknown>;
+  const nameOf = (tool: unknown) => (tool as { function?: { name?: unknown } } | null)?.function?.name;
+  if (type === 'function') return { name: (nameOf({ function: called }) ?? name) as string };
+  if (type !== 'allowed_tools') return given as ToolChoice;
+  // chat completions wrap it, responses do not
+  const { mode, tools } = (allowed ?? given) as { mode?: unknown; tools?: unknown };
+  if (!Array.isArray(tools) || (mode !== 'auto' && mode !== 'required')) return given as ToolChoice;
+  const names = tools.map((tool: unknown) => nameOf(tool) ?? (tool as { name?: unknown } | null)?.name);
+  return { allowed: names as string[], required: mode === 'required' };
 }
 
 function planMessages(messages: readonly ChatMessage[]): Message[] {

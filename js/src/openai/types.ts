@@ -71,8 +71,13 @@ export interface ChatCompletionRequest extends CommonRequest {
   /** Alternatives to tell beside each token; takes `logprobs`. */
   readonly top_logprobs?: number | null;
   readonly tools?: readonly Tool[];
-  /** `auto`; `none`, which hides the tools from the model; `required`, or `{ type: 'function', function: { name } }`: the answer is a call. */
+  /**
+   * `auto`; `none`, which hides the tools from the model; `required`, or `{ type: 'function', function: { name } }`: the answer is a call;
+   * `{ type: 'allowed_tools', allowed_tools: { mode, tools } }`: calls of some of the tools alone.
+   */
   readonly tool_choice?: unknown;
+  /** Whether one answer may have several calls. Default true. */
+  readonly parallel_tool_calls?: boolean | null;
   /** `text`, `json_object`, or `json_schema`: what cannot be enforced of a schema is refused, `strict` or not. */
   readonly response_format?: {
     readonly type: string;
@@ -147,7 +152,16 @@ export interface ChatDelta {
   role?: 'assistant';
   content?: string;
   reasoning_content?: string;
-  tool_calls?: (FunctionToolCall & { index: number })[];
+  tool_calls?: ToolCallDelta[];
+}
+
+/** A call comes with its name, its arguments follow. */
+export interface ToolCallDelta {
+  /** Of the call, in the answer. */
+  index: number;
+  id?: string;
+  type?: 'function';
+  function: { name?: string; arguments: string };
 }
 
 export interface ChatCompletionChunk {

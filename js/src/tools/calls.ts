@@ -1,0 +1,239 @@
+/** Readers of the ways in which models write calls with JSON in them. */
+
+import type { Cursor, Reading } from './cursor.js';
+import { readKey, readValue } from './json.js';
+import { readPythonCall } from './python.js';
+import type { Known, Sink } from './tagged.js';
+
+/** Reads calls behind the mark of a form. False if there are none; what was read is then text. */
+export type Reader = (cursor: Cursor, known: Known, sink: Sink) => Reading<boolean>;
+
+const NAMES = ['name', 'tool_name'];
+const ARGUMENTS = ['arguments', 'parameters'];
+
+interface Call {
+  readonly name: string;
+  readonly json: string;
+}
+
+/**
+ * `{ "name": …, "arguments": … }` in any order, with other members or within `"function"`. Null if it
+ * is no call.
+ */
+function* readCallObject(cursor: Cursor): Reading<Call | null> {
+  if (!(yield* cursor.take('{'))) return null;
+  let name: string | undefined;
+  let json: string | undefined;
+  do {
+    const key = yield* readKey(cursor);
+    if (key === null) return null;
+    yield* cursor.space();
+    if (key === 'function' && (yield* cursor.peek()) === '{') {
+      const inner: Call | null = yield* readCallObject(cursor);
+      if (!inner || name !== undefined) return null;
+      ({ name, json } = inner);
+    } else {
+      const value = yield* readValue(cursor);
+      if (value === null) return null;
+      if (NAMES.includes(key) || key === 'function') {
+        if (name !== undefined || !value.startsWith('"')) return null;
+        name = JSON.parse(value) as string;
+      } else if (ARGUMENTS.includes(key)) {
+        if (json !== undefined) return null;
+        json = argumentsOf(value);
+      }
+    }
+    yield* cursor.space();
+  } while (yield* cursor.take(','));
+  return (yield* cursor.take('}')) && name ? { name, json: json ?? '{}' } : null;
+}
+
+/** Some models write the object of arguments as a string. */
+function argumentsOf(value: string): string {
+  if (value === 'null' || value === '""') return '{}';
+  if (!value.startsWith('"')) return value;
+  const text = JSON.parse(value) as string;
+  return isJsonObject(text) ? text : value;
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    const value = JSON.parse(text) as unknown;
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
+type ReadItem = (cursor: Cursor) => Reading<Call | null>;
+
+/** `[…]`, or one alone. */
+function* readList(cursor: Cursor, sink: Sink, read: ReadItem): Reading<boolean> {
+  yield* cursor.space();
+  const inList = yield* cursor.take('[');
+  do {
+    yield* cursor.space();
+    const call = yield* read(cursor);
+    if (!call) return false;
+    sink.call(call.name, call.json);
+    if (!inList) return true;
+    yield* cursor.space();
+  } while (yield* cursor.take(','));
+  return yield* cursor.take(']');
+}
+
+/** What ends a section of calls: one of these, or nothing where there is none. */
+export type Close = readonly string[];
+
+/** Takes what ends a section, of which also the end of the answer is one. */
+function* readClose(cursor: Cursor, marks: Close): Reading<boolean> {
+  if (marks.length === 0) return true;
+  const here = cursor.position;
+  yield* cursor.space();
+  for (const mark of marks) if (yield* cursor.take(mark)) return true;
+  const ends = (yield* cursor.peek()) === '';
+  cursor.back(here);
+  return ends;
+}
+
+const SEPARATORS = /[\s;,]*/y;
+
+/** Calls as objects, in lists or one after the other. */
+export function jsonCalls(close: Close, read: ReadItem = readCallObject): Reader {
+  return function* (cursor, _, sink) {
+    for (;;) {
+      yield* cursor.space();
+      const inList = (yield* cursor.peek()) === '[';
+      if (!(yield* readList(cursor, sink, read))) return false;
+      if (inList) return yield* readClose(cursor, close);
+      const here = cursor.position;
+      yield* cursor.takeAll(SEPARATORS);
+      if ((yield* cursor.peek()) === '{') continue;
+      cursor.back(here);
+      return yield* readClose(cursor, close);
+    }
+  };
+}
+
+/** How calls are written whose names stand before their arguments, which are JSON. */
+export interface Named {
+  /** Begins each call, if not the first; empty where nothing does. */
+  readonly lead: string;
+  /** Matches what stands before the arguments, with the name as its first group. */
+  readonly head: RegExp;
+  /** What the head ends with. */
+  readonly headEnd: string;
+  /** What may stand behind the arguments. */
+  readonly tail: readonly string[];
+  readonly close: Close;
+}
+
+/** A head that is longer is none. */
+const LONGEST_HEAD = 512;
+
+export function namedCalls({ lead, head, headEnd, tail, close }: Named): Reader {
+  return function* (cursor, _, sink) {
+    do {
+      yield* cursor.space();
+      yield* cursor.take(lead);
+      while (!cursor.rest.includes(headEnd)) {
+        if (cursor.ended || cursor.rest.length > LONGEST_HEAD) return false;
+        yield;
+      }
+      const name = head.exec(cursor.advance(cursor.rest.indexOf(headEnd) + headEnd.length))?.[1];
+      const json = name === undefined ? null : yield* readValue(cursor);
+      if (name === undefined || json === null) return false;
+      sink.call(name, argumentsOf(json));
+      for (const mark of tail) yield* takeSpaced(cursor, mark);
+    } while (lead !== '' && (yield* takeSpaced(cursor, lead)));
+    return yield* readClose(cursor, close);
+  };
+}
+
+/** Takes `mark` with space before it, or neither. */
+function* takeSpaced(cursor: Cursor, mark: string): Reading<boolean> {
+  const here = cursor.position;
+  yield* cursor.space();
+  if (yield* cursor.take(mark)) return true;
+  cursor.back(here);
+  return false;
+}
+
+const NAME = /[^\s<>"]*/y;
+
+/** `<function=name>{…}</function>`, behind the mark. */
+export function* readJsonFunction(cursor: Cursor, _: Known, sink: Sink): Reading<boolean> {
+  const name = yield* cursor.takeAll(NAME);
+  if (name === '' || !(yield* cursor.take('>'))) return false;
+  const json = yield* readValue(cursor);
+  if (!json?.startsWith('{')) return false;
+  sink.call(name, json);
+  return yield* readClose(cursor, ['</function>']);
+}
+
+function* readPythonItem(cursor: Cursor): Reading<Call | null> {
+  const call = yield* readPythonCall(cursor);
+  return call && { name: call.name, json: call.arguments };
+}
+
+/** `name(key="value")`, in a list or one a line; or objects. */
+export function pythonCalls(close: Close): Reader {
+  return function* (cursor, known, sink) {
+    yield* cursor.space();
+    const here = cursor.position;
+    if (yield* cursor.take('[')) yield* cursor.space();
+    const isObject = (yield* cursor.peek()) === '{';
+    cursor.back(here);
+    if (isObject) return yield* jsonCalls(close)(cursor, known, sink);
+    do {
+      if (!(yield* readList(cursor, sink, readPythonItem))) return false;
+    } while (!(yield* readClose(cursor, close)));
+    return true;
+  };
+}
+
+/** Apertus: `[{"name": {…}}]`. */
+export function* readKeyedCall(cursor: Cursor): Reading<Call | null> {
+  if (!(yield* cursor.take('{'))) return null;
+  const name = yield* readKey(cursor);
+  const json = name === null ? null : yield* readValue(cursor);
+  yield* cursor.space();
+  return name && json && (yield* cursor.take('}')) ? { name, json } : null;
+}
+
+/** What a bare object begins with that is a call. */
+const FIRST_KEYS = ['"name"', '"type"', '"function"', '"parameters"', '"arguments"'];
+
+/** Calls without a mark, of known functions, up to the end of their line: Llama 3 and 4, xLAM. */
+export function* readBare(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
+  yield* cursor.space();
+  const here = cursor.position;
+  const inList = yield* cursor.take('[');
+  if (inList) yield* cursor.space();
+  const isObject = yield* cursor.take('{');
+  if (isObject) {
+    yield* cursor.space();
+    if (!(yield* takeAny(cursor, FIRST_KEYS))) return false;
+  } else if (!inList || !known.has(yield* cursor.takeAll(/[\p{L}\p{N}_.:/-]*/uy))) return false;
+  cursor.back(here);
+  const read = isObject ? jsonCalls([]) : pythonCalls([]);
+  let all = true;
+  const checked: Sink = {
+    call(name, json) {
+      all &&= known.has(name);
+      sink.call(name, json);
+    },
+  };
+  if (!(yield* read(cursor, known, checked)) || !all) return false;
+  const behind = cursor.position;
+  yield* cursor.takeAll(/[^\S\n]*/y);
+  const next = yield* cursor.peek();
+  cursor.back(behind);
+  // a mark of the form may follow, or a line of text
+  return ['', '\n', '<'].includes(next);
+}
+
+function* takeAny(cursor: Cursor, texts: readonly string[]): Reading<boolean> {
+  for (const text of texts) if (yield* cursor.take(text)) return true;
+  return false;
+}

@@ -1,0 +1,395 @@
+/**
+ * The forms in which models write calls: a row each. A row says which chat templates have the form, how
+ * a call is written in it (for the grammar of an answer that must be a call), and how it is read.
+ */
+
+import { jsonCalls, namedCalls, pythonCalls, readBare, readJsonFunction, readKeyedCall, type Reader } from './calls.js';
+import { readTagged, type Tags } from './tagged.js';
+
+/** How calls are written. */
+export interface Written {
+  /** Before the first call. */
+  readonly begin: string;
+  /** Before the arguments of a call. `name`: as in a JSON string. */
+  open(name: string): string;
+  /** The arguments: one JSON object, `key=value` as in Python, or a pair of tags each. */
+  readonly args: 'json' | 'python' | Tags;
+  /** Behind the arguments of a call. */
+  readonly close: string;
+  /** Between two calls; null where there can be one alone. */
+  readonly between: string | null;
+  /** Behind the last call. */
+  readonly end: string;
+  /** How the same form writes a call in JSON, for schemas that tags or Python cannot hold to. */
+  readonly json?: Pick<Written, 'begin' | 'open' | 'args' | 'close' | 'end'>;
+  /** What may stand before it all. */
+  readonly lead?: string;
+}
+
+export interface Form {
+  /** A template that contains all of these has the form. Null if no template tells. */
+  readonly has: readonly string[] | null;
+  /** What may begin calls. Empty for calls without a mark, which stand at the start of an answer. */
+  readonly marks: readonly string[];
+  /** Reads calls behind one of the marks. */
+  readonly read: Reader;
+  /** Null where no template tells of it. */
+  readonly written: Written | null;
+  /** Special tokens that it is written with, beside its marks. */
+  readonly tokens: readonly string[];
+  /** What may stand before an answer that is no call. */
+  readonly prose?: readonly string[];
+}
+
+/** A list of objects. */
+function listForm(
+  has: readonly string[],
+  [open, close]: readonly [string, string],
+  more: { name?: string; args?: string; lead?: string } = {},
+): Form {
+  const { name: nameKey = 'name', args = 'arguments', lead = '' } = more;
+  return {
+    has,
+    marks: [open],
+    read: jsonCalls(close ? [close] : []),
+    written: {
+      begin: `${open}[`,
+      open: (name) => `{${lead}"${nameKey}": "${name}", "${args}": `,
+      args: 'json',
+      close: '}',
+      between: ', ',
+      end: `]${close}`,
+    },
+    tokens: [close],
+  };
+}
+
+/** Tags. `each`: whether every call has a section of its own. */
+function tagForm(has: readonly string[] | null, tags: Tags, each = false): Form {
+  const { section, name, end } = tags;
+  const [open, close] = section ?? ['', ''];
+  const line = (text: string) => (text === '' ? '' : `${text}\n`);
+  // of GLM the name stands where others have a tag for it
+  const first = name[0] === '' ? open : line(open);
+  const readJson = jsonCalls([close]);
+  return {
+    has,
+    marks: [section ? open : name[0]],
+    *read(cursor, known, sink) {
+      if (!section) cursor.back(cursor.position - name[0].length);
+      yield* cursor.space();
+      if (section && (yield* cursor.peek()) === '{') return yield* readJson(cursor, known, sink);
+      for (;;) {
+        yield* cursor.space();
+        if (!(yield* readTagged(cursor, tags, known, sink))) return false;
+        if (!section) return true;
+        yield* cursor.space();
+        if ((yield* cursor.take(close)) || (yield* cursor.peek()) === '') return true;
+        if (end === '') return false;
+      }
+    },
+    written: {
+      begin: each ? '' : first,
+      open: (called) => `${each ? first : ''}${name[0]}${called}${name[1]}\n`,
+      args: tags,
+      close: each ? `${line(end)}${close}` : end,
+      between: '\n',
+      end: each ? '' : `\n${close}`,
+      json: {
+        begin: each ? '' : first,
+        open: (called) => `${each ? line(open) : ''}{"name": "${called}", "arguments": `,
+        args: 'json',
+        close: each ? `}\n${close}` : '}',
+        end: each ? '' : `\n${close}`,
+      },
+    },
+    tokens: [...(section ?? []), ...tags.key, ...tags.value],
+  };
+}
+
+/** As in Python, between marks. */
+function pythonForm(has: string, begin: string, between: string, end: string): Form {
+  const [mark = '', close = ''] = [begin, end].map((text) => text.replace(/[\s[\]]/g, ''));
+  return {
+    has: [has],
+    marks: [mark],
+    read: pythonCalls([close]),
+    written: {
+      begin,
+      open: (name) => `${name}(`,
+      args: 'python',
+      close: ')',
+      between,
+      end,
+      json: { begin, open: (name) => `{"name": "${name}", "arguments": `, args: 'json', close: '}', end },
+    },
+    tokens: [close],
+  };
+}
+
+const XML: Omit<Tags, 'section' | 'padding'> = {
+  name: ['<function=', '>'],
+  key: ['<parameter=', '>'],
+  value: ['', '</parameter>'],
+  end: '</function>',
+};
+
+const INVOKE: Omit<Tags, 'section'> = {
+  name: ['<invoke name="', '">'],
+  key: ['<parameter name="', '">'],
+  value: ['', '</parameter>'],
+  end: '</invoke>',
+  padding: '',
+};
+
+const DSML: Tags = {
+  name: ['<｜DSML｜invoke name="', '">'],
+  key: ['<｜DSML｜parameter name="', '" string="true">'],
+  value: ['', '</｜DSML｜parameter>'],
+  end: '</｜DSML｜invoke>',
+  section: ['<｜DSML｜function_calls>', '</｜DSML｜function_calls>'],
+  padding: '',
+};
+
+const DEEPSEEK = {
+  section: ['<｜tool▁calls▁begin｜>', '<｜tool▁calls▁end｜>'],
+  call: ['<｜tool▁call▁begin｜>', '<｜tool▁call▁end｜>'],
+  separator: '<｜tool▁sep｜>',
+} as const;
+
+/** DeepSeek: V3 and R1 have the arguments in a block of code, V3.1 has not. */
+function deepseekForm(has: readonly string[], head: RegExp, headEnd: string, block: readonly [string, string]): Form {
+  const { section, call, separator } = DEEPSEEK;
+  const [before, behind] = block;
+  return {
+    has,
+    marks: [section[0], call[0]],
+    read: namedCalls({
+      lead: call[0],
+      head,
+      headEnd,
+      tail: behind ? ['```', call[1]] : [call[1]],
+      close: [section[1]],
+    }),
+    written: {
+      begin: section[0],
+      open: (name) => `${call[0]}${before ? `function${separator}${name}${before}` : `${name}${separator}`}`,
+      args: 'json',
+      close: `${behind}${call[1]}`,
+      between: before ? '\n' : '',
+      end: section[1],
+    },
+    tokens: [section[1], call[1], separator],
+  };
+}
+
+const HARMONY = [
+  ...['<|channel|>commentary to=', '<|channel|>analysis to=', ' to=functions.', '<|start|>assistant to='],
+  ...['<|start|>assistant<|channel|>commentary to=', '<|start|>assistant<|channel|>analysis to='],
+];
+
+/** A template's form is the first that it has. */
+export const FORMS: readonly Form[] = [
+  deepseekForm(['<｜tool▁sep｜>', '```json'], /^\s*function<｜tool▁sep｜>\s*(\S+)\s*```json$/, '```json', [
+    '\n```json\n',
+    '\n```',
+  ]),
+  deepseekForm(['<｜tool▁sep｜>'], /^\s*(\S+?)\s*<｜tool▁sep｜>$/, '<｜tool▁sep｜>', ['', '']),
+  // DeepSeek V3.2
+  tagForm(['<｜DSML｜'], DSML),
+  // gpt-oss: a message on another channel, to the function. One ends the turn.
+  {
+    has: ['<|channel|>', '<|message|>'],
+    marks: HARMONY,
+    read: namedCalls({
+      lead: '',
+      head: /^\s*(?:functions\.)?([^\s<>]+)[^]*<\|message\|>$/,
+      headEnd: '<|message|>',
+      tail: ['<|call|>'],
+      close: [],
+    }),
+    written: {
+      begin: '<|channel|>commentary',
+      open: (name) => ` to=functions.${name} <|constrain|>json<|message|>`,
+      args: 'json',
+      close: '',
+      between: null,
+      end: '',
+      lead: '<|start|>assistant',
+    },
+    prose: ['<|channel|>final<|message|>', '<|start|>assistant<|channel|>final<|message|>'],
+    tokens: ['<|start|>', '<|channel|>', '<|message|>', '<|constrain|>', '<|call|>'],
+  },
+  // Kimi K2, whose calls have numbers
+  {
+    has: ['<|tool_calls_section_begin|>'],
+    marks: ['<|tool_calls_section_begin|>'],
+    read: namedCalls({
+      lead: '<|tool_call_begin|>',
+      head: /^\s*(?:functions\.)?([^\s:]+)(?::\d+)?\s*<\|tool_call_argument_begin\|>$/,
+      headEnd: '<|tool_call_argument_begin|>',
+      tail: ['<|tool_call_end|>'],
+      close: ['<|tool_calls_section_end|>'],
+    }),
+    written: {
+      begin: '<|tool_calls_section_begin|>',
+      open: (name) => `<|tool_call_begin|>functions.${name}:0<|tool_call_argument_begin|>`,
+      args: 'json',
+      close: '<|tool_call_end|>',
+      between: '',
+      end: '<|tool_calls_section_end|>',
+    },
+    tokens: ['<|tool_call_begin|>', '<|tool_call_argument_begin|>', '<|tool_call_end|>', '<|tool_calls_section_end|>'],
+  },
+  // Mistral Small 3.2 and later
+  {
+    has: ['[TOOL_CALLS]', '[ARGS]'],
+    marks: ['[TOOL_CALLS]'],
+    read: namedCalls({
+      lead: '',
+      head: /^\s*([^\s[\]]+)\s*(?:\[CALL_ID\]\s*[^\s[\]]+\s*)?\[ARGS\]$/,
+      headEnd: '[ARGS]',
+      tail: [],
+      close: [],
+    }),
+    written: {
+      begin: '',
+      open: (name) => `[TOOL_CALLS]${name}[ARGS]`,
+      args: 'json',
+      close: '',
+      between: '',
+      end: '',
+    },
+    tokens: ['[CALL_ID]', '[ARGS]'],
+  },
+  listForm(['[TOOL_CALLS]'], ['[TOOL_CALLS]', '']),
+  // Phi 4 mini, and Granite 3, whose calls have no end
+  listForm(['<|tool_call|>', '<|/tool_call|>'], ['<|tool_call|>', '<|/tool_call|>']),
+  listForm(['<|tool_call|>'], ['<|tool_call|>', '']),
+  // LFM2
+  pythonForm('<|tool_call_start|>', '<|tool_call_start|>[', ', ', ']<|tool_call_end|>'),
+  // Command R7B and A
+  listForm(['<|START_ACTION|>'], ['<|START_ACTION|>', '<|END_ACTION|>'], {
+    name: 'tool_name',
+    args: 'parameters',
+    lead: '"tool_call_id": "0", ',
+  }),
+  // Nemotron Nano 2
+  listForm(['<TOOLCALL>'], ['<TOOLCALL>', '</TOOLCALL>']),
+  // Jamba, Hunyuan
+  listForm(['<tool_calls>'], ['<tool_calls>', '</tool_calls>']),
+  // Firefunction
+  listForm(['functools['], ['functools', '']),
+  // InternLM
+  {
+    ...listForm(['<|action_start|>'], ['<|action_start|><|plugin|>', '<|action_end|>'], { args: 'parameters' }),
+    tokens: ['<|action_start|>', '<|plugin|>', '<|action_end|>'],
+  },
+  // Apertus
+  {
+    has: ['<|tools_prefix|>'],
+    marks: ['<|tools_prefix|>'],
+    read: jsonCalls(['<|tools_suffix|>'], readKeyedCall),
+    written: {
+      begin: '<|tools_prefix|>[',
+      open: (name) => `{"${name}": `,
+      args: 'json',
+      close: '}',
+      between: ', ',
+      end: ']<|tools_suffix|>',
+    },
+    tokens: ['<|tools_suffix|>'],
+  },
+  // MiniMax M2
+  tagForm(['<minimax:tool_call>', '<invoke name='], {
+    ...INVOKE,
+    section: ['<minimax:tool_call>', '</minimax:tool_call>'],
+  }),
+  // Seed-OSS
+  tagForm(['<seed:tool_call>'], { ...XML, section: ['<seed:tool_call>', '</seed:tool_call>'], padding: '' }, true),
+  tagForm(['<function_calls>', '<invoke name='], { ...INVOKE, section: ['<function_calls>', '</function_calls>'] }),
+  // OLMo 3
+  pythonForm('<function_calls>', '<function_calls>\n', '\n', '\n</function_calls>'),
+  // Qwen 3 Coder
+  tagForm(['<tool_call>', '<function='], { ...XML, section: ['<tool_call>', '</tool_call>'], padding: '\n' }, true),
+  // GLM 4.5
+  tagForm(
+    ['<arg_key>', '<tool_call>'],
+    {
+      name: ['', ''],
+      key: ['<arg_key>', '</arg_key>'],
+      value: ['<arg_value>', '</arg_value>'],
+      end: '',
+      section: ['<tool_call>', '</tool_call>'],
+      padding: '',
+    },
+    true,
+  ),
+  // Hermes, Qwen, SmolLM 3, Granite 4; and whoever is told of it, since the template has no form
+  {
+    has: ['<tool_call>'],
+    marks: ['<tool_call>'],
+    read: jsonCalls(['</tool_call>']),
+    written: {
+      begin: '',
+      open: (name) => `<tool_call>\n{"name": "${name}", "arguments": `,
+      args: 'json',
+      close: '}\n</tool_call>',
+      between: '\n',
+      end: '',
+    },
+    tokens: ['</tool_call>'],
+  },
+  // Llama 3.1, by name
+  {
+    has: ['<function='],
+    marks: ['<function='],
+    read: readJsonFunction,
+    written: {
+      begin: '',
+      open: (name) => `<function=${name}>`,
+      args: 'json',
+      close: '</function>',
+      between: '\n',
+      end: '',
+    },
+    tokens: [],
+  },
+  // Qwen 3 Coder, where it leaves out the tag around
+  tagForm(null, { ...XML, section: null, padding: '\n' }),
+  { has: null, marks: ['<|python_tag|>'], read: jsonCalls([]), written: null, tokens: [] },
+  // Llama 3, whose template shows the model what to write; Llama 4
+  {
+    has: ['{"name": ', '"parameters": '],
+    marks: [],
+    read: readBare,
+    written: {
+      begin: '',
+      open: (name) => `{"name": "${name}", "parameters": `,
+      args: 'json',
+      close: '}',
+      between: '; ',
+      end: '',
+    },
+    tokens: [],
+  },
+];
+
+/** The form that models are told of whose template has none. */
+const TOLD = FORMS.find(({ has }) => has?.join() === '<tool_call>') as Form;
+
+/** How the model of a template writes calls. */
+export function formOf(template: string): Form & { readonly written: Written } {
+  const found = FORMS.find(({ has, written }) => written && has?.every((text) => template.includes(text)));
+  return (found ?? TOLD) as Form & { readonly written: Written };
+}
+
+/** What may begin calls, of whatever form. */
+export const MARKS: readonly string[] = [...new Set(FORMS.flatMap(({ marks }) => marks))];
+
+const SPECIAL = /<[^<>\s]+>|\[[A-Z_]+\]/g;
+
+/** Special tokens of the forms, which the text of an answer must keep. */
+export const KEPT_TOKENS: readonly string[] = [
+  ...new Set(FORMS.flatMap(({ marks, tokens }) => [...marks, ...tokens].flatMap((text) => text.match(SPECIAL) ?? []))),
+];

@@ -1,0 +1,46 @@
+/** Checks what a caller says of tools: names the option, what it should be and what it is. */
+
+import { invalidOption } from '../errors.js';
+import type { ToolChoice, ToolDescription } from '../types.js';
+
+/** What the forms of calls put around names, no name may have; OpenAI's servers take fewer. */
+const NAME = /^[^\s"'`\\<>{}()[\]=;,|\p{C}]{1,128}$/u;
+
+export function checkTools(tools: unknown): readonly ToolDescription[] {
+  if (!Array.isArray(tools)) {
+    throw invalidOption('tools', "an array of { type: 'function', function: { name, … } }", tools);
+  }
+  for (const [index, tool] of (tools as readonly (Partial<ToolDescription> | null)[]).entries()) {
+    const at = `tools[${index}]`;
+    const type: string = tool?.type ?? 'function';
+    if (type !== 'function') throw invalidOption(`${at}.type`, "'function'; weft has nothing else", type);
+    const { name, parameters } = (tool?.function ?? {}) as Partial<ToolDescription['function']>;
+    if (typeof name !== 'string' || !NAME.test(name)) {
+      const expected = 'a name of letters, digits, underscores, hyphens, points, colons or slashes';
+      throw invalidOption(`${at}.function.name`, expected, name);
+    }
+    if (parameters != null && (typeof parameters !== 'object' || Array.isArray(parameters))) {
+      throw invalidOption(`${at}.function.parameters`, 'a JSON Schema, which is an object', parameters);
+    }
+  }
+  return tools as readonly ToolDescription[];
+}
+
+/** `option`: what the caller calls it. */
+export function checkToolChoice(
+  option: string,
+  names: readonly string[],
+  choice: ToolChoice,
+  expected: string,
+): ToolChoice {
+  if (choice === 'auto' || choice === 'none' || (choice === 'required' && names.length > 0)) return choice;
+  if (typeof choice === 'object' && choice !== null) {
+    if ('name' in choice && names.includes(choice.name)) return { name: choice.name };
+    const { allowed, required = false } = choice as Partial<Extract<ToolChoice, { allowed: unknown }>>;
+    const known = Array.isArray(allowed) && allowed.length > 0 && allowed.every((name) => names.includes(name));
+    if (known && typeof required === 'boolean') return { allowed: [...allowed], required };
+  }
+  const got = typeof choice === 'object' ? JSON.stringify(choice) : choice;
+  const known = names.length > 0 ? `; the tools are ${names.join(', ')}` : '; there are no tools';
+  throw invalidOption(option, `${expected}${known}`, got);
+}

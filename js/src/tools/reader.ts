@@ -1,0 +1,97 @@
+/** The text of an answer, as it comes → text and calls, in any form. What does not parse is text. */
+
+import { Cursor, type Reading } from './cursor.js';
+import { FORMS, MARKS, type Form } from './forms.js';
+import type { Schema } from './schema.js';
+import type { Known } from './tagged.js';
+import type { ToolDescription } from '../types.js';
+
+export interface Call {
+  readonly type: 'call';
+  readonly name: string;
+  /** The model's own JSON, or the JSON of what it wrote in a form without. */
+  readonly arguments: string;
+}
+
+export type Part = { readonly type: 'text'; readonly text: string } | Call;
+
+/** The functions that a model may call. */
+export function knownTools(tools: readonly (string | ToolDescription)[]): Known {
+  const schemas = new Map<string, Schema>();
+  for (const tool of tools) {
+    const { name, parameters = true } = typeof tool === 'string' ? { name: tool } : tool.function;
+    schemas.set(name, parameters);
+  }
+  return { has: (name) => schemas.has(name), schema: (name) => schemas.get(name) ?? true };
+}
+
+const BARE = FORMS.filter(({ marks }) => marks.length === 0);
+
+export class CallReader {
+  readonly #known: Known;
+  readonly #cursor = new Cursor();
+  readonly #running: Reading<void>;
+  #parts: Part[] = [];
+  /** Whether it is not known yet if what was read is text. */
+  #holding = false;
+
+  constructor(known: Known) {
+    this.#known = known;
+    this.#running = this.#run();
+  }
+
+  push(text: string): Part[] {
+    this.#cursor.push(text);
+    return this.#go();
+  }
+
+  /** What is left at the end of the answer. */
+  end(): Part[] {
+    this.#cursor.end();
+    return this.#go();
+  }
+
+  #go(): Part[] {
+    this.#parts = [];
+    this.#running.next();
+    if (!this.#holding) this.#tell();
+    return this.#parts;
+  }
+
+  /** What was read is text. */
+  #tell(): void {
+    const text = this.#cursor.flush();
+    if (text) this.#parts.push({ type: 'text', text });
+  }
+
+  *#run(): Reading<void> {
+    yield* this.#attempt(BARE, '');
+    for (;;) {
+      const mark = yield* this.#cursor.to(MARKS);
+      if (mark === null) return;
+      this.#tell();
+      const forms = FORMS.filter(({ marks }) => marks.includes(mark));
+      if (!(yield* this.#attempt(forms, mark))) this.#cursor.advance(1);
+    }
+  }
+
+  /** Reads calls in the first of `forms` in which there are some. */
+  *#attempt(forms: readonly Form[], mark: string): Reading<boolean> {
+    const cursor = this.#cursor;
+    this.#holding = true;
+    for (const { read } of forms) {
+      const calls: Call[] = [];
+      const sink = { call: (name: string, json: string) => void calls.push({ type: 'call', name, arguments: json }) };
+      cursor.advance(mark.length);
+      if (yield* read(cursor, this.#known, sink)) {
+        cursor.flush();
+        this.#parts.push(...calls);
+        this.#holding = false;
+        return true;
+      }
+      cursor.back(0);
+    }
+    this.#holding = false;
+    return false;
+  }
+}

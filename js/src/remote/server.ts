@@ -1,6 +1,7 @@
 /** Requests to a server of OpenAI's API: JSON and server-sent events, and what goes wrong as a {@link WeftError}. */
 
 import { invalidOption, WeftError, type ErrorCode } from '../errors.js';
+import { EventParser } from './events.js';
 import type { RemoteOptions } from './types.js';
 
 /** Codes that a server which runs weft answers with; the call is to blame for them. */
@@ -11,6 +12,16 @@ const OF_THE_CALL: readonly string[] = [
 /** How servers say that a prompt is too long: llama-server and OpenAI by a type or code, vLLM and others in words. */
 const TOO_LONG =
   /exceed_context_size|context_length_exceeded|(maximum|max|available|model) context|exceeds the context|context window/i;
+
+const BASE_URL = 'Is `baseURL` the address of an API of the kind of OpenAI? It mostly ends with /v1.';
+
+/** What may be wrong, by the status of an answer. */
+const HINTS: Readonly<Record<number, string>> = {
+  401: 'Give a valid `apiKey`.',
+  403: 'May this `apiKey` use the model?',
+  404: BASE_URL,
+  405: BASE_URL,
+};
 
 export class Server {
   readonly baseURL: string;
@@ -40,7 +51,7 @@ export class Server {
     const request = this.#begin(signal);
     try {
       const response = await this.#request(path, body, request.signal);
-      return await this.#reading(path, request.signal, async () => (await response.json()) as T);
+      return this.#json<T>(path, await this.#reading(path, request.signal, () => response.text()));
     } finally {
       this.#open.delete(request);
     }
@@ -51,7 +62,11 @@ export class Server {
     const request = this.#begin(signal);
     try {
       const response = await this.#request(path, body, request.signal);
-      if (!response.body) throw this.#broken(path, 'the answer is empty');
+      if (!response.body) throw this.#unusable(path, 'nothing');
+      if (/\b(json|html)\b/.test(response.headers.get('content-type') ?? '')) {
+        const text = await this.#reading(path, request.signal, () => response.text());
+        return this.#whole<T>(this.#json(path, text), request);
+      }
       return this.#read<T>(path, response.body, request);
     } catch (error) {
       this.#open.delete(request);
@@ -69,26 +84,30 @@ export class Server {
     return request;
   }
 
+  /** A server that does not stream gives the answer at once: one chunk. */
+  async *#whole<T>(answer: object, request: AbortController): AsyncGenerator<T> {
+    this.#open.delete(request);
+    const { choices = [] } = answer as { choices?: readonly { message?: object }[] };
+    yield { ...answer, choices: choices.map(({ message, ...choice }) => ({ ...choice, delta: message })) } as T;
+  }
+
   async *#read<T>(path: string, body: ReadableStream<Uint8Array>, request: AbortController): AsyncGenerator<T> {
     const { signal } = request;
     const reader = body.getReader();
     const decoder = new TextDecoder();
-    let held = '';
+    const parser = new EventParser();
     let over = false;
     try {
       for (;;) {
         const { done, value } = await this.#reading(path, signal, () => reader.read());
-        held += done ? `${decoder.decode()}\n` : decoder.decode(value, { stream: true });
-        const lines = held.split(/\r\n|\n|\r(?!$)/);
-        held = lines.pop() ?? '';
-        for (const line of lines) {
-          // of the fields of an event, servers of this API use no other
-          if (!line.startsWith('data:')) continue;
-          const data = line.slice(5).trim();
-          if (data === '[DONE]') return;
-          const event = this.#parse<T>(path, data);
-          over ||= isEnd(event);
-          yield event;
+        const events = parser.push(decoder.decode(value, { stream: !done }));
+        for (const { type, data } of done ? [...events, ...parser.end()] : events) {
+          for (const text of this.#texts(path, data)) {
+            if (text === '[DONE]') return;
+            const event = this.#event<T>(path, type, text);
+            over ||= isEnd(event);
+            yield event;
+          }
         }
         if (done && over) return;
         if (done) throw this.#broken(path, 'the answer ended before it was complete');
@@ -100,17 +119,28 @@ export class Server {
     }
   }
 
-  #parse<T>(path: string, data: string): T {
-    let event: unknown;
-    try {
-      event = JSON.parse(data);
-    } catch (cause) {
-      throw this.#broken(path, `an event is no JSON: ${data.slice(0, 200)}`, cause);
-    }
+  /** The chunks that the data of an event is: none where it is empty, and several where a server forgot the lines between. */
+  #texts(path: string, data: string): string[] {
+    const text = data.trim();
+    if (text === '') return [];
+    if (text === '[DONE]' || isJson(text)) return [text];
+    const lines = text.split('\n').map((line) => line.trim());
+    if (lines.every((line) => line === '[DONE]' || isJson(line))) return lines;
+    throw this.#broken(path, `an event is no JSON: ${text.slice(0, 200)}`);
+  }
+
+  #event<T>(path: string, type: string, text: string): T {
+    const event: unknown = JSON.parse(text);
     // a server that fails on the way says so in the stream
-    const error = (event as { error?: unknown } | null)?.error;
-    if (error) throw this.#refused(path, null, JSON.stringify(event));
+    const fails = type === 'error' || (event as { error?: unknown } | null)?.error;
+    if (fails) throw this.#refused(path, null, text);
     return event as T;
+  }
+
+  #json<T>(path: string, text: string): T {
+    if (isJson(text)) return JSON.parse(text) as T;
+    const page = /^\s*<(!doctype|html|head|body)/i.test(text);
+    throw this.#unusable(path, page ? 'a web page' : `no JSON: ${text.slice(0, 200) || 'nothing'}`);
   }
 
   async #request(path: string, body: object | null, signal: AbortSignal): Promise<Response> {
@@ -139,9 +169,14 @@ export class Server {
     return new WeftError('NETWORK', `${this.baseURL}${path}: ${what}. ${remedy}`, { cause });
   }
 
+  #unusable(path: string, what: string): WeftError {
+    return new WeftError('SERVER', `${this.baseURL}${path} answered ${what}. ${BASE_URL}`);
+  }
+
   #refused(path: string, status: number | null, text: string): WeftError {
     const { message, type, code } = errorOf(text);
-    const said = `${this.baseURL}${path} answered${status === null ? '' : ` ${status}`}: ${message}`;
+    const hint = status === null ? undefined : HINTS[status];
+    const said = `${this.baseURL}${path} answered${status === null ? '' : ` ${status}`}: ${message}${hint ? `. ${hint}` : ''}`;
     if (OF_THE_CALL.includes(String(code))) return new WeftError(code as ErrorCode, said);
     const tooLong = TOO_LONG.test(`${type} ${code} ${message}`);
     return new WeftError(tooLong ? 'CONTEXT_OVERFLOW' : 'SERVER', said);
@@ -164,6 +199,15 @@ function errorOf(text: string): { message: string; type?: unknown; code?: unknow
     return { ...found, message: typeof message === 'string' ? message : text.slice(0, 500) };
   } catch {
     return { message: text.slice(0, 500) || 'nothing' };
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

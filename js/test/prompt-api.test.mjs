@@ -149,14 +149,80 @@ test('options that are not supported are unavailable, and creation refuses them'
   for (const options of [
     { expectedInputs: [{ type: 'image' }] },
     { expectedOutputs: [{ type: 'audio' }] },
-    { tools: [{ name: 'weather' }] },
+    { tools: [{ name: 'weather', description: 'd', inputSchema: {} }] },
     { thinking: { effort: 'high' } },
+    { thinking: { includeThoughts: true } },
   ]) {
     assert.equal(await LanguageModel.availability(options), 'unavailable');
     await assert.rejects(LanguageModel.create(options), named('NotSupportedError'));
   }
   const text = [{ type: 'text', languages: ['en', 'ja'] }];
   assert.equal(await LanguageModel.availability({ expectedInputs: text, expectedOutputs: text }), 'available');
+});
+
+test('malformed options reject creation and availability with the exceptions of the IDL', async (t) => {
+  await create(t);
+  const execute = async () => '';
+  const cases = [
+    ['RangeError', { expectedInputs: [{ type: 'text', languages: ['not a tag'] }] }],
+    ['RangeError', { expectedOutputs: [{ type: 'text', languages: ['en', 'x'] }] }],
+    ['TypeError', { expectedInputs: [{ type: 'smell' }] }],
+    ['TypeError', { thinking: { effort: 'huge' } }],
+    ['TypeError', { tools: 'weather' }],
+    ['TypeError', { tools: [{ description: 'd', inputSchema: {}, execute }] }],
+    ['TypeError', { tools: [{ name: 'a', inputSchema: {}, execute }] }],
+    ['TypeError', { tools: [{ name: 'a', description: 'd', execute }] }],
+    ['TypeError', { tools: [{ name: 'a', description: 'd', inputSchema: {}, execute: 'run' }] }],
+    ['TypeError', { samplingMode: 'wild' }],
+  ];
+  for (const [name, options] of cases) {
+    await assert.rejects(LanguageModel.availability(options), named(name), JSON.stringify(options));
+    await assert.rejects(LanguageModel.create(options), named(name), JSON.stringify(options));
+  }
+  const session = await LanguageModel.create({ expectedInputs: [{ type: 'text', languages: ['EN-us'] }] });
+  await assert.rejects(session.prompt('a', { thinking: { effort: 'low' } }), named('NotSupportedError', /thinking/));
+  await assert.rejects(session.prompt('a', { thinking: { effort: 7 } }), named('TypeError'));
+  assert.equal(await session.prompt('a', { thinking: { effort: 'none' } }), 'yes');
+  const smell = [{ role: 'user', content: [{ type: 'smell', value: '' }] }];
+  await assert.rejects(session.prompt(smell), named('TypeError', /smell/));
+});
+
+const call = (name, args) =>
+  `<tool_call> ${JSON.stringify({ name, arguments: args }).replaceAll(' ', '')} </tool_call>`;
+
+test('tools are called, all of a turn at once, and the answer is what follows', async (t) => {
+  const asked = `${call('weather', { city: 'Bern' })} ${call('weather', { city: 'Rom' })}`;
+  const fake = new Talker({ answers: [`let me see ${asked}`, 'sunny', 'ok'] });
+  const given = [];
+  const weather = {
+    name: 'weather',
+    description: 'Tells the weather.',
+    inputSchema: { type: 'object', properties: { city: { type: 'string' } } },
+    async execute(args) {
+      given.push(args.city);
+      return `hot-in-${args.city}`;
+    },
+  };
+  const session = await create(t, fake, { tools: [weather], expectedInputs: [{ type: 'tool-response' }] });
+  const pieces = [];
+  for await (const piece of session.promptStreaming('a')) pieces.push(piece);
+  assert.equal(pieces.join('').replace(/\s+/g, ' '), 'let me see sunny');
+  assert.deepEqual(given, ['Bern', 'Rom']);
+  assert.match(fake.told.at(-1), /<tool hot-in-Bern > <tool hot-in-Rom > <assistant$/);
+  assert.equal(await session.prompt('b'), 'ok');
+});
+
+test('a tool that fails fails the prompt, which leaves nothing; calls without end end', async (t) => {
+  const fake = new Talker({ answers: [call('f', {}), 'x'] });
+  const tool = { name: 'f', description: 'd', inputSchema: {}, execute: () => Promise.reject(new Error('no network')) };
+  const session = await create(t, fake, { tools: [tool] });
+  const usage = session.contextUsage;
+  await assert.rejects(session.prompt('a'), /no network/);
+  assert.equal(session.contextUsage, usage);
+  assert.equal(await session.prompt('b'), 'x');
+  const endless = new Talker({ context: 1e4, answers: Array(40).fill(call('g', {})) });
+  const other = await create(t, endless, { tools: [{ ...tool, name: 'f' }] });
+  await assert.rejects(other.prompt('a'), named('OperationError', /16 times/));
 });
 
 test('sampling is by mode, or by the deprecated numbers', async (t) => {
@@ -167,7 +233,13 @@ test('sampling is by mode, or by the deprecated numbers', async (t) => {
   const numbered = await LanguageModel.create({ temperature: Infinity, topK: 3.7 });
   await numbered.prompt('a');
   assert.deepEqual([numbered.samplingMode, fake.options.temperature, fake.options.topK], [null, 2, 3]);
+  assert.deepEqual([numbered.temperature, numbered.topK], [2, 3]);
   assert.equal((await LanguageModel.create()).samplingMode, 'balanced');
+  const usual = await LanguageModel.create({ samplingMode: 'default', initialPrompts: [] });
+  const { defaultTemperature, defaultTopK, maxTemperature, maxTopK } = await LanguageModel.params();
+  assert.deepEqual([usual.samplingMode, usual.temperature, usual.topK], ['balanced', defaultTemperature, defaultTopK]);
+  assert.equal((await LanguageModel.create({ topK: Infinity })).topK, maxTopK);
+  assert.equal((await LanguageModel.create({ temperature: 9 })).temperature, maxTemperature);
   await assert.rejects(LanguageModel.create({ temperature: -1 }), named('RangeError'));
   await assert.rejects(LanguageModel.create({ topK: 0 }), named('RangeError'));
   await assert.rejects(LanguageModel.create({ topK: 3, samplingMode: 'creative' }), named('TypeError'));
@@ -197,6 +269,8 @@ test('measureContextUsage says what a prompt takes, and takes nothing', async (t
   assert.equal(await session.measureContextUsage('a b', options), 5);
   await assert.rejects(session.measureContextUsage('a', { omitResponseConstraintInput: true }), named('TypeError'));
   assert.equal(session.contextUsage, usage);
+  assert.deepEqual([session.inputUsage, session.inputQuota], [session.contextUsage, session.contextWindow]);
+  assert.equal(await session.measureInputUsage('a b'), 5);
 });
 
 test('a full context drops old turns behind the initial prompts, and says so', async (t) => {
@@ -205,11 +279,12 @@ test('a full context drops old turns behind the initial prompts, and says so', a
   const heard = [];
   session.oncontextoverflow = (event) => heard.push(`handler ${event.type}`);
   session.addEventListener('contextoverflow', ({ target }) => heard.push(target === session));
+  session.onquotaoverflow = (event) => heard.push(`handler ${event.type}`);
   await session.prompt('a');
   await session.prompt('b');
   assert.deepEqual(heard, []);
   await session.prompt('c');
-  assert.deepEqual(heard, ['handler contextoverflow', true]);
+  assert.deepEqual(heard, ['handler contextoverflow', true, 'handler quotaoverflow']);
   assert.equal(fake.told.at(-1), '<system s > <user b > <assistant yes > <user c > <assistant');
 });
 

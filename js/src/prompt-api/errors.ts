@@ -14,6 +14,10 @@ const NAMES: Partial<Record<ErrorCode, string>> = {
   DISPOSED: 'InvalidStateError',
 };
 
+export function unsupported(what: string): DOMException {
+  return new DOMException(`not supported: ${what}`, 'NotSupportedError');
+}
+
 /** After these the model is gone. */
 const GONE: readonly ErrorCode[] = ['CRASHED', 'DEVICE_LOST', 'DISPOSED', 'OUT_OF_MEMORY'];
 

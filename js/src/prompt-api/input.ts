@@ -1,13 +1,16 @@
 /** What may be given to a session: checked, and in one form. */
 
 import type { Constraint, Message } from '../types.js';
+import { unsupported } from './errors.js';
 import type {
   LanguageModelCreateCoreOptions,
   LanguageModelMessage,
   LanguageModelMessageContent,
+  LanguageModelParams,
   LanguageModelPrompt,
   LanguageModelPromptOptions,
   SamplingMode,
+  Thinking,
 } from './types.js';
 
 /** Messages, and the beginning of the answer, which is not among them. */
@@ -44,6 +47,7 @@ function textOf(content: unknown, index: number): string {
   if (!Array.isArray(content)) throw new TypeError(`message ${index}: its content is a string, or an array of parts`);
   const parts = Array.from(content as readonly unknown[], (part) => {
     const { type, value } = (part ?? {}) as Partial<LanguageModelMessageContent>;
+    if (!TYPES.includes(type)) throw new TypeError(`message ${index}: ${String(type)} is no type of content`);
     if (type !== 'text') throw unsupported(`message ${index}: content of the type ${String(type)}`);
     if (typeof value !== 'string') throw new TypeError(`message ${index}: the value of a text is a string`);
     return value;
@@ -57,18 +61,34 @@ export function complete({ messages, prefix }: Input): readonly Message[] {
   throw new DOMException('a prefix begins an answer, and here is none', 'SyntaxError');
 }
 
-/** What is not supported of these options, as an error; undefined where all is. */
-export function unsupportedOf(options: LanguageModelCreateCoreOptions): DOMException | undefined {
-  const { expectedInputs = [], expectedOutputs = [], tools = [], thinking } = options;
-  const other = [...expectedInputs, ...expectedOutputs].find(({ type }) => type !== 'text');
-  if (other) return unsupported(`content of the type ${String(other.type)}`);
-  if (tools.length > 0) return unsupported('`tools`: use `chat.completions.create` of weft-llm');
-  if ((thinking?.effort ?? 'none') !== 'none') return unsupported('`thinking`');
-  return undefined;
+const TYPES: readonly unknown[] = ['text', 'image', 'audio', 'tool-call', 'tool-response'];
+
+/** Types of content that a session with tools has beside text. */
+const OF_TOOLS: readonly unknown[] = ['tool-call', 'tool-response'];
+
+/**
+ * Throws `NotSupportedError` for what weft does not have, `TypeError` for what is malformed, and `RangeError` for language tags that are none.
+ * Which languages a model knows, its file does not tell: all are taken.
+ */
+export function checkExpected(options: LanguageModelCreateCoreOptions): void {
+  const { expectedInputs = [], expectedOutputs = [], thinking } = options;
+  const expected = [...expectedInputs, ...expectedOutputs].map(({ type, languages = [] }) => {
+    if (!TYPES.includes(type)) throw new TypeError(`${String(type)} is no type of content`);
+    Intl.getCanonicalLocales([...languages]);
+    return type;
+  });
+  const other = expected.find((type) => type !== 'text' && !OF_TOOLS.includes(type));
+  if (other) throw unsupported(`content of the type ${other}`);
+  checkThinking(thinking);
 }
 
-function unsupported(what: string): DOMException {
-  return new DOMException(`not supported: ${what}`, 'NotSupportedError');
+const EFFORTS: readonly unknown[] = ['none', 'low', 'medium', 'high'];
+
+/** Of a session, or of one prompt. Throws as {@link checkExpected} does. */
+export function checkThinking(thinking: Thinking | undefined): void {
+  const { effort = 'none', includeThoughts = false } = thinking ?? {};
+  if (!EFFORTS.includes(effort)) throw new TypeError(`${String(effort)} is no effort of thinking`);
+  if (effort !== 'none' || includeThoughts) throw unsupported("`thinking` beyond { effort: 'none' }");
 }
 
 const TEMPERATURES: Readonly<Record<SamplingMode, number>> = {
@@ -81,29 +101,38 @@ const TEMPERATURES: Readonly<Record<SamplingMode, number>> = {
   'most-creative': 1.2,
 };
 
-const MAX_TEMPERATURE = 2;
-const MAX_TOP_K = 1 << 20;
+const DEFAULT_MODE = 'balanced';
+
+/** What `params` tells; `topK` is weft's own default. */
+export const PARAMS: LanguageModelParams = {
+  defaultTopK: 40,
+  maxTopK: 2 ** 20,
+  defaultTemperature: TEMPERATURES[DEFAULT_MODE],
+  maxTemperature: 2,
+};
 
 export interface Sampling {
+  /** Null where `temperature` or `topK` was given. */
   readonly mode: SamplingMode | null;
-  readonly options: { readonly temperature?: number; readonly topK?: number };
+  readonly temperature: number;
+  readonly topK: number;
 }
 
-export function checkSampling({ samplingMode, temperature, topK }: LanguageModelCreateCoreOptions): Sampling {
-  if (temperature === undefined && topK === undefined) {
-    const mode = samplingMode ?? 'balanced';
-    if (!Object.hasOwn(TEMPERATURES, mode)) throw new TypeError(`${String(mode)} is no samplingMode`);
-    return { mode, options: { temperature: TEMPERATURES[mode] } };
+export function checkSampling({ samplingMode = 'default', ...numbers }: LanguageModelCreateCoreOptions): Sampling {
+  const mode = samplingMode === 'default' ? DEFAULT_MODE : samplingMode;
+  if (!Object.hasOwn(TEMPERATURES, mode)) throw new TypeError(`${String(mode)} is no samplingMode`);
+  const { defaultTopK: topK, defaultTemperature, maxTopK, maxTemperature } = PARAMS;
+  if (numbers.temperature === undefined && numbers.topK === undefined) {
+    return { mode, temperature: TEMPERATURES[mode], topK };
   }
-  if (samplingMode !== undefined) throw new TypeError('either samplingMode, or temperature and topK');
-  if (temperature !== undefined && !(temperature >= 0)) throw new RangeError('temperature is below 0');
-  if (topK !== undefined && !(topK >= 1)) throw new RangeError('topK is below 1');
+  if (samplingMode !== 'default') throw new TypeError('either samplingMode, or temperature and topK');
+  const given = { temperature: Number(numbers.temperature ?? defaultTemperature), topK: Number(numbers.topK ?? topK) };
+  if (!(given.temperature >= 0)) throw new RangeError('temperature is below 0');
+  if (!(given.topK >= 1)) throw new RangeError('topK is below 1');
   return {
     mode: null,
-    options: {
-      ...(temperature === undefined ? {} : { temperature: Math.min(temperature, MAX_TEMPERATURE) }),
-      ...(topK === undefined ? {} : { topK: Math.floor(Math.min(topK, MAX_TOP_K)) }),
-    },
+    temperature: Math.min(given.temperature, maxTemperature),
+    topK: Math.floor(Math.min(given.topK, maxTopK)),
   };
 }
 

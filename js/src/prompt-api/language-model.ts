@@ -5,14 +5,26 @@ import { anyOf, untilAborted } from '../signals.js';
 import type { Session } from '../session/types.js';
 import type { Llm } from '../types.js';
 import { isGone, overflows, quotaExceeded, toDomException } from './errors.js';
-import { checkConstraint, checkInput, checkSampling, complete, unsupportedOf, withInstruction } from './input.js';
-import type { Input } from './input.js';
+import {
+  checkConstraint,
+  checkExpected,
+  checkInput,
+  checkSampling,
+  checkThinking,
+  complete,
+  PARAMS,
+  withInstruction,
+  type Input,
+  type Sampling,
+} from './input.js';
 import { theModel } from './model.js';
 import { monitorFor } from './monitor.js';
+import { Tools } from './tools.js';
 import type {
   Availability,
   LanguageModelCreateCoreOptions,
   LanguageModelCreateOptions,
+  LanguageModelParams,
   LanguageModelPrompt,
   LanguageModelPromptOptions,
   SamplingMode,
@@ -26,33 +38,48 @@ const UNCONFIGURED = 'no model: call configure({ model }) of weft-llm/prompt-api
 interface Made {
   readonly llm: Llm;
   readonly session: Session;
-  readonly samplingMode: SamplingMode | null;
+  readonly sampling: Sampling;
+  readonly tools: Tools;
 }
 
 export class LanguageModel extends EventTarget {
   /** Hears that old turns were dropped, as the event `contextoverflow` does. */
   oncontextoverflow: ((event: Event) => void) | null = null;
-  /** Null where the deprecated `temperature` or `topK` was given. */
-  readonly samplingMode: SamplingMode | null;
+  /** The older name of {@link LanguageModel.oncontextoverflow}, with the event `quotaoverflow`. */
+  onquotaoverflow: ((event: Event) => void) | null = null;
   readonly #llm: Llm;
+  readonly #sampling: Sampling;
+  readonly #tools: Tools;
   readonly #turns = new Lock();
   readonly #end = new AbortController();
   #session: Session;
 
   /** Throws: see {@link LanguageModel.create}. */
-  constructor(own?: unknown, { llm, session, samplingMode }: Made = {} as Made) {
+  constructor(own?: unknown, { llm, session, sampling, tools }: Made = {} as Made) {
     super();
     if (own !== OWN) throw new TypeError('Illegal constructor: use LanguageModel.create()');
     this.#llm = llm;
     this.#session = session;
-    this.samplingMode = samplingMode;
+    this.#sampling = sampling;
+    this.#tools = tools;
     this.addEventListener('contextoverflow', (event) => this.oncontextoverflow?.(event));
+    this.addEventListener('quotaoverflow', (event) => this.onquotaoverflow?.(event));
   }
 
   /** What it takes to create a session with these options. */
   static async availability(options: LanguageModelCreateCoreOptions = {}): Promise<Availability> {
-    const model = theModel();
-    return !model || unsupportedOf(options) ? 'unavailable' : model.availability();
+    try {
+      checkCore(options);
+    } catch (error) {
+      if (error instanceof DOMException) return 'unavailable';
+      throw error;
+    }
+    return theModel()?.availability() ?? 'unavailable';
+  }
+
+  /** Defaults and limits of `temperature` and `topK`; null where there is no model. */
+  static async params(): Promise<LanguageModelParams | null> {
+    return theModel() ? { ...PARAMS } : null;
   }
 
   /** Loads the configured model, if no session did before, and computes the initial prompts. */
@@ -63,9 +90,7 @@ export class LanguageModel extends EventTarget {
       signal.throwIfAborted();
       const model = theModel();
       if (!model) throw new DOMException(UNCONFIGURED, 'NotSupportedError');
-      const refused = unsupportedOf(options);
-      if (refused) throw refused;
-      const { mode: samplingMode, options: sampling } = checkSampling(options);
+      const { sampling, tools } = checkCore(options);
       const messages = initialPrompts.length > 0 ? complete(checkInput(initialPrompts, false)) : [];
       const monitor = monitorFor(show);
       const llm = await model.get(signal, (progress) => monitor.hear(progress));
@@ -75,14 +100,15 @@ export class LanguageModel extends EventTarget {
       }
       const rules = { messages, keep: messages.length, overflow: 'truncate-oldest-turns' } as const;
       // the effort `none`
-      const session = llm.session({ ...rules, ...sampling, reasoning: 'off' });
+      const { temperature, topK } = sampling;
+      const session = llm.session({ ...rules, temperature, topK, tools: tools.descriptions, reasoning: 'off' });
       try {
         await session.append([], { signal });
       } catch (error) {
         signal.throwIfAborted();
         throw await failure(error, llm, session, { messages: [], prefix: '' });
       }
-      const made = new LanguageModel(OWN, { llm, session, samplingMode });
+      const made = new LanguageModel(OWN, { llm, session, sampling, tools });
       given?.addEventListener('abort', () => made.#end.abort(given.reason));
       return made;
     } catch (error) {
@@ -93,6 +119,19 @@ export class LanguageModel extends EventTarget {
     }
   }
 
+  /** Null where `temperature` or `topK` was given. */
+  get samplingMode(): SamplingMode | null {
+    return this.#sampling.mode;
+  }
+
+  get temperature(): number {
+    return this.#sampling.temperature;
+  }
+
+  get topK(): number {
+    return this.#sampling.topK;
+  }
+
   /** Tokens of the conversation. */
   get contextUsage(): number {
     return this.#session.contextUsage;
@@ -101,6 +140,16 @@ export class LanguageModel extends EventTarget {
   /** Tokens that fit. */
   get contextWindow(): number {
     return this.#llm.info.contextLength;
+  }
+
+  /** The older name of {@link LanguageModel.contextUsage}. */
+  get inputUsage(): number {
+    return this.contextUsage;
+  }
+
+  /** The older name of {@link LanguageModel.contextWindow}. */
+  get inputQuota(): number {
+    return this.contextWindow;
   }
 
   async prompt(input: LanguageModelPrompt, options: LanguageModelPromptOptions = {}): Promise<string> {
@@ -147,12 +196,17 @@ export class LanguageModel extends EventTarget {
     }
   }
 
+  /** The older name of {@link LanguageModel.measureContextUsage}. */
+  measureInputUsage(input: LanguageModelPrompt, options: LanguageModelPromptOptions = {}): Promise<number> {
+    return this.measureContextUsage(input, options);
+  }
+
   /** A second session that begins where this one is. */
   async clone({ signal }: { signal?: AbortSignal } = {}): Promise<LanguageModel> {
     this.#end.signal.throwIfAborted();
     signal?.throwIfAborted();
-    const { samplingMode } = this;
-    return new LanguageModel(OWN, { llm: this.#llm, session: this.#session.fork(), samplingMode });
+    const made = { llm: this.#llm, sampling: this.#sampling, tools: this.#tools };
+    return new LanguageModel(OWN, { ...made, session: this.#session.fork() });
   }
 
   /** Ends what it does; later calls fail. The model stays loaded: see `configure`. */
@@ -166,20 +220,37 @@ export class LanguageModel extends EventTarget {
     emit: (piece: string) => void,
     left: AbortSignal | undefined,
   ): Promise<void> {
-    const prepare = (begun: boolean) =>
-      withInstruction(checkInput(input, begun), checkConstraint(options)?.instruction ?? '');
+    const prepare = (begun: boolean) => {
+      checkThinking(options.thinking);
+      return withInstruction(checkInput(input, begun), checkConstraint(options)?.instruction ?? '');
+    };
     await this.#attempt(prepare, [options.signal, left], async (attempt, { messages, prefix }, signal) => {
       const response = checkConstraint(options);
       const constraint = response ? { constraint: response.constraint } : {};
-      let text = '';
-      let whole = true;
-      for await (const piece of untilAborted(attempt.send(messages, { prefix, signal, ...constraint }), signal)) {
-        text += piece.text;
-        whole = piece.finish?.fits ?? whole;
-        if (piece.text) emit(piece.text);
-      }
-      if (response && !(whole && response.fits(text))) {
-        throw new DOMException('the answer does not fit the responseConstraint: it was cut', 'SyntaxError');
+      let turn = messages;
+      let begin = prefix;
+      for (let round = 0; ; round += 1) {
+        const parser = this.#tools.parser();
+        let text = '';
+        let whole = true;
+        const told = (said: string) => {
+          text += said;
+          if (said) emit(said);
+        };
+        const pieces = attempt.send(turn, { prefix: begin, signal, ...constraint });
+        for await (const piece of untilAborted(pieces, signal)) {
+          whole = piece.finish?.fits ?? whole;
+          const parts = parser ? parser.push(piece.text) : [{ type: 'text', text: piece.text } as const];
+          if (parser && piece.finish) parts.push(...parser.end());
+          for (const part of parts) if (part.type === 'text') told(part.text);
+        }
+        turn = await this.#tools.turnAfter(attempt.messages.at(-1), round, signal);
+        begin = '';
+        if (turn.length > 0) continue;
+        if (response && !(whole && response.fits(text))) {
+          throw new DOMException('the answer does not fit the responseConstraint: it was cut', 'SyntaxError');
+        }
+        return;
       }
     });
   }
@@ -200,7 +271,7 @@ export class LanguageModel extends EventTarget {
       await work(attempt, input, signal);
       const dropped = attempt.dropped.messages > this.#session.dropped.messages;
       this.#session = attempt;
-      if (dropped) this.dispatchEvent(new Event('contextoverflow'));
+      if (dropped) for (const name of ['contextoverflow', 'quotaoverflow']) this.dispatchEvent(new Event(name));
     } catch (error) {
       signal.throwIfAborted();
       throw await failure(error, this.#llm, this.#session, input);
@@ -209,6 +280,12 @@ export class LanguageModel extends EventTarget {
       release();
     }
   }
+}
+
+/** Throws as {@link checkExpected} does. */
+function checkCore(options: LanguageModelCreateCoreOptions): { sampling: Sampling; tools: Tools } {
+  checkExpected(options);
+  return { sampling: checkSampling(options), tools: new Tools(options.tools) };
 }
 
 /** An error as the API has it; `input`: what was to be computed. */

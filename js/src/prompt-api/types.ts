@@ -11,9 +11,12 @@ export type SamplingMode =
   | 'creative'
   | 'most-creative';
 
+/** `image` and `audio` are not supported. */
+export type LanguageModelMessageType = 'text' | 'image' | 'audio' | 'tool-call' | 'tool-response';
+
 export interface LanguageModelMessageContent {
   /** Only `text` is supported. */
-  readonly type: 'text' | (string & {});
+  readonly type: LanguageModelMessageType;
   readonly value: unknown;
 }
 
@@ -27,23 +30,48 @@ export interface LanguageModelMessage {
 export type LanguageModelPrompt = string | readonly LanguageModelMessage[];
 
 export interface LanguageModelExpected {
-  readonly type: 'text' | (string & {});
+  readonly type: LanguageModelMessageType;
+  /** BCP 47 tags. */
   readonly languages?: readonly string[];
 }
 
+/** A function that the model may call, and which is called for it. */
+export interface LanguageModelTool {
+  readonly name: string;
+  readonly description: string;
+  /** A JSON Schema of the arguments, which are an object. */
+  readonly inputSchema: object;
+  /** Gets the arguments; the model gets what it gives, a string. A prompt whose tool rejects rejects with that error. */
+  readonly execute: (args: any) => string | Promise<string>;
+}
+
+/** Anything but the default is not supported. */
+export interface Thinking {
+  /** Default `none`. */
+  readonly effort?: 'none' | 'low' | 'medium' | 'high';
+  /** Default false. */
+  readonly includeThoughts?: boolean;
+}
+
+/** Of `LanguageModel.params`. */
+export interface LanguageModelParams {
+  readonly defaultTopK: number;
+  readonly maxTopK: number;
+  readonly defaultTemperature: number;
+  readonly maxTemperature: number;
+}
+
 export interface LanguageModelCreateCoreOptions {
-  /** Default `balanced`. */
-  samplingMode?: SamplingMode;
+  /** `default`, the default, is `balanced`. */
+  samplingMode?: SamplingMode | 'default';
   /** Deprecated, and honoured: in the place of `samplingMode`. */
   temperature?: number;
   /** Likewise. */
   topK?: number;
   expectedInputs?: readonly LanguageModelExpected[];
   expectedOutputs?: readonly LanguageModelExpected[];
-  /** Not supported. */
-  tools?: readonly object[];
-  /** Not supported but for the effort `none`. */
-  thinking?: { readonly effort?: string };
+  tools?: readonly LanguageModelTool[];
+  thinking?: Thinking;
 }
 
 /** Fires `downloadprogress`, with `loaded` from 0 to 1. */
@@ -64,5 +92,6 @@ export interface LanguageModelPromptOptions {
   responseConstraint?: object;
   /** Whether the model is not told of the constraint. Default false. */
   omitResponseConstraintInput?: boolean;
+  thinking?: Thinking;
   signal?: AbortSignal;
 }

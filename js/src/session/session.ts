@@ -3,9 +3,10 @@
 import { serializeError, WeftError } from '../errors.js';
 import { Answering } from '../answering.js';
 import { checkGenerate, checkNames } from '../options.js';
+import { ToolParser, type Part } from '../openai/tool-parser.js';
 import type { PlainMessage, StartOptions } from '../protocol.js';
 import { anyOf, untilAborted } from '../signals.js';
-import type { GenerateOptions, Generation, Message, Piece } from '../types.js';
+import type { GenerateOptions, Generation, Message, Piece, ToolDescription } from '../types.js';
 import { extend, promptOf, render, type Ending, type SessionModel, type State } from './context.js';
 import { Lock } from './lock.js';
 import { checkPrefix, checkTurn, SEND_OPTIONS, type Settings } from './options.js';
@@ -108,7 +109,7 @@ export class ChatSession implements Session {
       if (stopped && said.length === 0) return;
       this.#state = {
         ...state,
-        messages: [...state.messages, answerOf(prefix + text, reasoning)],
+        messages: [...state.messages, answerOf(prefix + text, reasoning, this.#settings.template.tools)],
         ids: [...state.ids, ...said],
         dropped: { ...state.dropped, tokens: state.dropped.tokens + droppedTokens },
       };
@@ -209,9 +210,31 @@ export class ChatSession implements Session {
   }
 }
 
-/** What a model thought, most templates leave out later. */
-function answerOf(content: string, reasoning: string): PlainMessage {
-  return { role: 'assistant', content, ...(reasoning ? { reasoning_content: reasoning } : {}) };
+/** A whole answer as a message. What a model thought, most templates leave out later; calls they write in their own form. */
+function answerOf(text: string, reasoning: string, tools: readonly ToolDescription[] | null): PlainMessage {
+  const parser = new ToolParser((tools ?? []).map((tool) => tool.function.name));
+  const parts: readonly Part[] = tools ? [...parser.push(text), ...parser.end()] : [{ type: 'text', text }];
+  const content = parts.map((part) => (part.type === 'text' ? part.text : '')).join('');
+  const calls = parts.flatMap((part) => (part.type === 'call' ? [callOf(part)] : []));
+  return {
+    role: 'assistant',
+    content: content === '' && calls.length > 0 ? null : content,
+    ...(reasoning ? { reasoning_content: reasoning } : {}),
+    ...(calls.length > 0 ? { tool_calls: calls } : {}),
+  };
+}
+
+function callOf({ name, arguments: json }: Extract<Part, { type: 'call' }>): object {
+  return { id: `call_${crypto.randomUUID()}`, type: 'function', function: { name, arguments: argumentsOf(json) } };
+}
+
+/** Most templates want data; what is none is what the model wrote. */
+function argumentsOf(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return json;
+  }
 }
 
 function disposed(): WeftError {

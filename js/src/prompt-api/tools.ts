@@ -1,0 +1,68 @@
+/** Tools of a session: functions of the page that the model may call, and which are called for it. */
+
+import { ToolParser } from '../openai/tool-parser.js';
+import { unlessAborted } from '../signals.js';
+import type { Message, ToolDescription } from '../types.js';
+import { unsupported } from './errors.js';
+import type { LanguageModelTool } from './types.js';
+
+/** Rounds of calls in one answer, after which a model is taken to call without end. */
+const MOST_ROUNDS = 16;
+
+interface Call {
+  readonly id: string;
+  readonly function: { readonly name: string; readonly arguments: unknown };
+}
+
+export class Tools {
+  readonly descriptions: readonly ToolDescription[];
+  readonly #execute = new Map<string, LanguageModelTool['execute']>();
+
+  /** Throws what the API does of tools that are malformed. */
+  constructor(tools: unknown = []) {
+    if (!isIterable(tools)) throw new TypeError('`tools` is a list');
+    this.descriptions = Array.from(tools, (tool, index): ToolDescription => {
+      const { name, description, inputSchema, execute } = Object(tool) as Partial<LanguageModelTool>;
+      const at = `tool ${index}`;
+      if (typeof name !== 'string' || name === '') throw new TypeError(`${at}: its \`name\` is a string`);
+      if (this.#execute.has(name)) throw new TypeError(`${at}: there is a tool ${name} already`);
+      if (typeof description !== 'string') throw new TypeError(`${at}: its \`description\` is a string`);
+      if (typeof inputSchema !== 'object' || inputSchema === null) {
+        throw new TypeError(`${at}: its \`inputSchema\` is a JSON Schema`);
+      }
+      if (execute === undefined) throw unsupported(`${at} without \`execute\`: calls are always made for the page`);
+      if (typeof execute !== 'function') throw new TypeError(`${at}: its \`execute\` is a function`);
+      this.#execute.set(name, execute);
+      return { type: 'function', function: { name, description, parameters: { ...inputSchema } } };
+    });
+  }
+
+  /** Takes the calls out of an answer as it comes. */
+  parser(): ToolParser | undefined {
+    return this.descriptions.length > 0
+      ? new ToolParser(this.descriptions.map((tool) => tool.function.name))
+      : undefined;
+  }
+
+  /**
+   * The turn that follows an answer in which tools are called: what they gave, all at once. Empty where none was called. `round`: how many
+   * such turns there were. Rejects where a tool does.
+   */
+  async turnAfter(answer: Message | undefined, round: number, signal: AbortSignal): Promise<Message[]> {
+    const calls = (answer?.tool_calls ?? []) as readonly Call[];
+    if (calls.length > 0 && round >= MOST_ROUNDS) {
+      throw new DOMException(`the model called tools ${round} times over, and gave no answer`, 'OperationError');
+    }
+    const results = calls.map(async ({ id, function: { name, arguments: given } }): Promise<Message> => {
+      const execute = this.#execute.get(name);
+      const result: unknown = execute ? await execute(given) : `there is no tool ${name}`;
+      const content = typeof result === 'string' ? result : (JSON.stringify(result) ?? '');
+      return { role: 'tool', name, tool_call_id: id, content };
+    });
+    return unlessAborted(Promise.all(results), signal);
+  }
+}
+
+function isIterable(value: unknown): value is Iterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.iterator in value;
+}

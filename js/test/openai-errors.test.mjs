@@ -68,7 +68,7 @@ const cases = [
   ['/chat/completions', { ...ask, response_format: { type: 'xml' } }, 'response_format'],
   ['/chat/completions', { ...ask, response_format: 'json' }, 'response_format'],
   ['/chat/completions', { ...ask, tools: {} }, 'tools'],
-  ['/chat/completions', { ...ask, tools: [null] }, 'tools[0].type'],
+  ['/chat/completions', { ...ask, tools: [null] }, 'tools[0].function.name'],
   ['/chat/completions', { ...ask, tools: [{ type: 'function', function: {} }] }, 'tools[0].function.name'],
   ['/chat/completions', { ...ask, tool_choice: 'required' }, 'tool_choice'],
   ['/chat/completions', { ...ask, chat_template_kwargs: 'a' }, 'chat_template_kwargs'],

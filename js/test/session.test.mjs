@@ -462,3 +462,15 @@ test('wrong options and turns are named at the call', async (t) => {
   wrong('topP', () => session.send('a', { topP: 2 }));
   wrong('prefix', () => session.send('a', { prefix: 7 }));
 });
+
+test('an answer that calls tools is kept as its calls, and their results follow it', async (t) => {
+  const call = '<tool_call> {"name":"f","arguments":{"city":"Bern"}} </tool_call>';
+  const fake = new Talker({ answers: [call, 'sunny'] });
+  const { llm } = await loadFake(t, fake);
+  const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }];
+  const session = llm.session({ tools });
+  await session.send('weather').text;
+  const { content, tool_calls: calls } = session.messages.at(-1);
+  assert.deepEqual([content, calls[0].function], [null, { name: 'f', arguments: { city: 'Bern' } }]);
+  assert.equal(await session.send({ role: 'tool', tool_call_id: calls[0].id, content: 'hot' }).text, 'sunny');
+});

@@ -240,7 +240,8 @@ function templateCall(
   return { id, type, function: { name: called.name, arguments: dataOf(called.arguments) } };
 }
 
-function dataOf(json: string): unknown {
+/** Arguments as data, where they are JSON of an object or an array. */
+export function dataOf(json: string): unknown {
   try {
     const data: unknown = JSON.parse(json);
     return typeof data === 'object' && data !== null ? data : json;

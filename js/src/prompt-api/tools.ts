@@ -39,9 +39,7 @@ export class Tools {
 
   /** Takes the calls out of an answer as it comes. */
   parser(): ToolParser | undefined {
-    return this.descriptions.length > 0
-      ? new ToolParser(this.descriptions.map((tool) => tool.function.name))
-      : undefined;
+    return this.descriptions.length > 0 ? new ToolParser(this.descriptions) : undefined;
   }
 
   /**

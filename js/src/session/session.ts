@@ -3,6 +3,7 @@
 import { serializeError, WeftError } from '../errors.js';
 import { Answering } from '../answering.js';
 import { checkGenerate, checkNames } from '../options.js';
+import { dataOf } from '../openai/request.js';
 import { ToolParser, type Part } from '../openai/tool-parser.js';
 import type { PlainMessage, StartOptions } from '../protocol.js';
 import { anyOf, untilAborted } from '../signals.js';
@@ -212,7 +213,7 @@ export class ChatSession implements Session {
 
 /** A whole answer as a message. What a model thought, most templates leave out later; calls they write in their own form. */
 function answerOf(text: string, reasoning: string, tools: readonly ToolDescription[] | null): PlainMessage {
-  const parser = new ToolParser((tools ?? []).map((tool) => tool.function.name));
+  const parser = new ToolParser(tools ?? []);
   const parts: readonly Part[] = tools ? [...parser.push(text), ...parser.end()] : [{ type: 'text', text }];
   const content = parts.map((part) => (part.type === 'text' ? part.text : '')).join('');
   const calls = parts.flatMap((part) => (part.type === 'call' ? [callOf(part)] : []));
@@ -225,16 +226,7 @@ function answerOf(text: string, reasoning: string, tools: readonly ToolDescripti
 }
 
 function callOf({ name, arguments: json }: Extract<Part, { type: 'call' }>): object {
-  return { id: `call_${crypto.randomUUID()}`, type: 'function', function: { name, arguments: argumentsOf(json) } };
-}
-
-/** Most templates want data; what is none is what the model wrote. */
-function argumentsOf(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return json;
-  }
+  return { id: `call_${crypto.randomUUID()}`, type: 'function', function: { name, arguments: dataOf(json) } };
 }
 
 function disposed(): WeftError {

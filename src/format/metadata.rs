@@ -96,8 +96,20 @@ impl Array {
     }
 }
 
+impl Array {
+    /// The elements as numbers, 0 and 1 for bools, or `None` if they are strings.
+    pub fn numbers(&self) -> Option<Vec<f64>> {
+        match self {
+            Self::F32(items) => Some(items.iter().map(|&item| item.into()).collect()),
+            Self::F64(items) => Some(items.clone()),
+            Self::Bools(items) => Some(items.iter().map(|&item| f64::from(u8::from(item))).collect()),
+            _ => self.integers::<i64>().map(|items| items.iter().map(|&item| item as f64).collect()),
+        }
+    }
+}
+
 impl Value {
-    /// The value as an integer of type `T`, or `None` if it is no integer or does not fit.
+    /// The value as an integer of type `T`, or `None` if it is no whole number or does not fit.
     fn integer<T: TryFrom<i128>>(&self) -> Option<T> {
         let wide: i128 = match *self {
             Self::U8(value) => value.into(),
@@ -108,9 +120,43 @@ impl Value {
             Self::I32(value) => value.into(),
             Self::U64(value) => value.into(),
             Self::I64(value) => value.into(),
+            Self::F32(value) if value.fract() == 0.0 => value as i128,
+            Self::F64(value) if value.fract() == 0.0 => value as i128,
             Self::F32(_) | Self::F64(_) | Self::Bool(_) | Self::String(_) | Self::Array(_) => return None,
         };
         T::try_from(wide).ok()
+    }
+
+    /// The value as a number, or `None` if it is none. An integer above 2^53 is rounded.
+    pub fn number(&self) -> Option<f64> {
+        match *self {
+            Self::F32(value) => Some(value.into()),
+            Self::F64(value) => Some(value),
+            _ => self.integer::<i128>().map(|value| value as f64),
+        }
+    }
+
+    /// The number that the value is, or that all items of an array are; `None` where there is no such number.
+    pub fn uniform(&self) -> Option<f64> {
+        match self {
+            Self::Array(array) => {
+                let items = array.numbers()?;
+                items.first().copied().filter(|first| items.iter().all(|item| item == first))
+            }
+            _ => self.number(),
+        }
+    }
+
+    /// The value as a truth value: a bool, or 0 or 1.
+    fn truth(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            _ => match self.integer()? {
+                0u8 => Some(false),
+                1 => Some(true),
+                _ => None,
+            },
+        }
     }
 }
 
@@ -185,8 +231,8 @@ impl From<Vec<i32>> for Value {
 /// The metadata of a model file: unique keys, ordered by name.
 ///
 /// Every getter fails with [`Error::InvalidModel`], naming the key, when the value has another type or does not fit;
-/// the plain ones also when the key is absent, where the `opt_` ones return `None`. Writers choose integer widths
-/// freely, so integers convert from any width.
+/// the plain ones also when the key is absent, where the `opt_` ones return `None`. Writers choose number types
+/// freely, so each number converts to any type that can hold it, and 0 and 1 to truth values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
     entries: BTreeMap<String, Value>,
@@ -197,9 +243,10 @@ mod expected {
     pub const STR: &str = "a string";
     pub const BOOL: &str = "true or false";
     pub const U32: &str = "an integer from 0 to 4294967295";
-    pub const F32: &str = "a floating-point number";
+    pub const UNIFORM: &str = "an integer from 0 to 4294967295, the same for every layer";
+    pub const F32: &str = "a number";
     pub const STRINGS: &str = "an array of strings";
-    pub const F32S: &str = "an array of 32-bit floating-point numbers";
+    pub const F32S: &str = "an array of numbers";
     pub const I32S: &str = "an array of 32-bit integers";
 }
 
@@ -249,10 +296,7 @@ impl Metadata {
 
     /// The truth value at `key`, if there is one.
     pub fn opt_bool(&self, key: &str) -> Result<Option<bool>> {
-        self.convert(key, expected::BOOL, |value| match value {
-            Value::Bool(value) => Some(*value),
-            _ => None,
-        })
+        self.convert(key, expected::BOOL, Value::truth)
     }
 
     /// Moves the string at `key` out, if there is one.
@@ -264,28 +308,29 @@ impl Metadata {
         }))
     }
 
-    /// The integer at `key`, of any width.
+    /// The integer at `key`, of any type.
     pub fn u32(&self, key: &str) -> Result<u32> {
         require(key, expected::U32, self.opt_u32(key))
     }
 
-    /// The integer at `key`, of any width, if there is one.
+    /// The integer at `key`, of any type, if there is one.
     pub fn opt_u32(&self, key: &str) -> Result<Option<u32>> {
         self.convert(key, expected::U32, Value::integer)
     }
 
-    /// The number at `key`; a 64-bit one is rounded.
+    /// The integer at `key`, or the one that all items of the array there are, if there is one.
+    pub fn opt_uniform_u32(&self, key: &str) -> Result<Option<u32>> {
+        self.convert(key, expected::UNIFORM, |value| Value::F64(value.uniform()?).integer())
+    }
+
+    /// The number at `key`, of any type; one that an f32 cannot hold is rounded.
     pub fn f32(&self, key: &str) -> Result<f32> {
         require(key, expected::F32, self.opt_f32(key))
     }
 
-    /// The number at `key`, if there is one; a 64-bit one is rounded.
+    /// The number at `key`, of any type, if there is one; one that an f32 cannot hold is rounded.
     pub fn opt_f32(&self, key: &str) -> Result<Option<f32>> {
-        self.convert(key, expected::F32, |value| match value {
-            Value::F32(value) => Some(*value),
-            Value::F64(value) => Some(*value as f32),
-            _ => None,
-        })
+        self.convert(key, expected::F32, |value| value.number().map(|number| number as f32))
     }
 
     /// The strings at `key`.
@@ -310,15 +355,16 @@ impl Metadata {
         }))
     }
 
-    /// The numbers at `key`.
-    pub fn f32s(&self, key: &str) -> Result<&[f32]> {
+    /// The numbers at `key`: borrowed when they are stored as f32, else converted.
+    pub fn f32s(&self, key: &str) -> Result<Cow<'_, [f32]>> {
         require(key, expected::F32S, self.opt_f32s(key))
     }
 
-    /// The numbers at `key`, if there are any.
-    pub fn opt_f32s(&self, key: &str) -> Result<Option<&[f32]>> {
+    /// The numbers at `key`, if there are any: borrowed when they are stored as f32, else converted.
+    pub fn opt_f32s(&self, key: &str) -> Result<Option<Cow<'_, [f32]>>> {
         self.convert(key, expected::F32S, |value| match value {
-            Value::Array(Array::F32(items)) => Some(items.as_slice()),
+            Value::Array(Array::F32(items)) => Some(Cow::Borrowed(items.as_slice())),
+            Value::Array(array) => Some(array.numbers()?.iter().map(|&item| item as f32).collect()),
             _ => None,
         })
     }
@@ -391,6 +437,21 @@ mod tests {
     }
 
     #[test]
+    fn numbers_convert_to_every_type_that_can_hold_them() {
+        let mut metadata = metadata();
+        metadata.insert("whole", 32.0f32);
+        metadata.insert("one", 1u8);
+        metadata.insert("zero", 0i64);
+        metadata.insert("wider", Array::F64(vec![0.5, 2.0]));
+        assert_eq!(metadata.u32("whole").unwrap(), 32);
+        assert_eq!(metadata.f32("small").unwrap(), 7.0);
+        assert_eq!(metadata.f32("wide").unwrap(), -1.0);
+        assert_eq!([metadata.opt_bool("one").unwrap(), metadata.opt_bool("zero").unwrap()], [Some(true), Some(false)]);
+        assert_eq!(metadata.f32s("wider").unwrap(), [0.5, 2.0].as_slice());
+        assert_eq!(metadata.f32s("types").unwrap(), [1.0, 3.0].as_slice());
+    }
+
+    #[test]
     fn absent_and_mistyped_keys_are_told_apart() {
         let metadata = metadata();
         assert_eq!(metadata.opt_str("absent").unwrap(), None);
@@ -402,9 +463,11 @@ mod tests {
             metadata.opt_bool("tokens").unwrap_err().to_string(),
             "the model file is inconsistent: metadata key `tokens`: expected true or false, got [2 strings]"
         );
-        assert!(metadata.opt_f32("small").is_err());
+        assert!(metadata.opt_f32("name").is_err());
+        assert!(metadata.opt_bool("small").is_err());
+        assert!(metadata.opt_u32("eps").is_err());
         assert!(metadata.strings("name").is_err());
-        assert!(metadata.f32s("types").is_err());
+        assert!(metadata.f32s("tokens").is_err());
     }
 
     #[test]

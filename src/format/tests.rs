@@ -68,7 +68,7 @@ fn what_the_writer_writes_comes_back() {
     let [header] = calls.headers.as_slice() else { panic!("one header") };
     assert_eq!(header.metadata.str("general.architecture").unwrap(), "llama");
     assert_eq!(header.metadata.strings("tokens").unwrap(), ["a", "bc", ""]);
-    assert_eq!(header.metadata.f32s("scores").unwrap(), [1.0, 2.0]);
+    assert_eq!(header.metadata.f32s("scores").unwrap(), [1.0, 2.0].as_slice());
     assert_eq!(header.metadata.get("none"), Some(&Array::Bools(vec![]).into()));
     assert_eq!(header.file_bytes, small().to_bytes().len() as u64);
     assert_eq!((header.tensors[1].cols(), header.tensors[1].rows(), header.tensors[1].offset), (32, 2, 64));

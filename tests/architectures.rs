@@ -4,6 +4,8 @@
 
 #[path = "architectures/encoders.rs"]
 mod encoders;
+#[path = "architectures/saved.rs"]
+mod saved;
 mod support;
 
 use std::collections::BTreeMap;

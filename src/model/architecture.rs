@@ -22,7 +22,9 @@ pub struct Architecture {
     pub no_rope_every: Option<usize>,
     /// θ of the layers with a window, where it is another one.
     pub windowed_rope_base: Option<f32>,
-    /// Which layers have a window, where the file says how long one is.
+    /// Positions that a window holds, where the file does not say; `None` for no windows.
+    pub window: Option<usize>,
+    /// Which layers have a window, where the file does not say.
     pub windowed: WindowedLayers,
     /// The norm of q and k before they turn.
     pub qk_norm: Option<QkNorm>,
@@ -32,10 +34,16 @@ pub struct Architecture {
     pub fused_gate_up: bool,
     /// Whether attention and feed-forward layer read the same residual stream, where the file does not say.
     pub parallel: bool,
+    /// Whether they do so where the layers have no `ffn_norm`, whatever the file says.
+    pub parallel_without_ffn_norm: bool,
     /// The model of so many layers scales attention by the width of a head that hidden / heads would give, not by its own.
     pub wide_heads_at: Option<usize>,
     /// What experts weigh, where the architecture has such models.
     pub experts: Option<Weighting>,
+    /// Whether an expert is as wide as the feed-forward layer divided by the experts of a token, where the file does not say.
+    pub splits_ffn: bool,
+    /// Whether every token goes to one expert more, as wide as the feed-forward layer where the file does not say.
+    pub shared_expert: bool,
     /// Whether the experts are chosen by two matrices, with tanh between.
     pub deep_router: bool,
     /// Whether the embeddings are multiplied by the root of their width.
@@ -44,7 +52,11 @@ pub struct Architecture {
     pub norms_embedding: bool,
     /// Whether its layers are those of an encoder, in which each token sees all others.
     pub encoder: bool,
-    /// The factors and bounds of a file that does not say them. Such a file says the factor of logits, where others say what divides them.
+    /// Bound of attention scores, where the file does not say it: see [`Scales`].
+    pub attention_cap: Option<f32>,
+    /// Bound of logits, where the file does not say it.
+    pub logits_cap: Option<f32>,
+    /// The factors of a file that does not say them. Such a file says the factor of logits, where others say what divides them.
     pub scales: Option<Scales>,
 }
 
@@ -107,17 +119,23 @@ const LLAMA: Architecture = Architecture {
     long_rope: false,
     no_rope_every: None,
     windowed_rope_base: None,
+    window: None,
     windowed: WindowedLayers::All,
     qk_norm: None,
     norms: Norms::Before,
     fused_gate_up: false,
     parallel: false,
+    parallel_without_ffn_norm: false,
     wide_heads_at: None,
     experts: None,
+    splits_ffn: false,
+    shared_expert: false,
     deep_router: false,
     scales_embedding: false,
     norms_embedding: false,
     encoder: false,
+    attention_cap: None,
+    logits_cap: None,
     scales: None,
 };
 
@@ -130,13 +148,13 @@ const GEMMA: Architecture = Architecture { name: "gemma", activation: GEGLU, sca
 
 const GEMMA_NORMS: Norms = Norms::Around(["post_attention_norm", "post_ffw_norm"]);
 
-/// Of Grok-1, as its run.py and model.py have them (xAI 2024).
+/// Of Grok-1, as its run.py and model.py have them (xAI 2024), and so is the bound of its attention scores.
 const GROK: Scales = Scales {
     embedding: 78.383_67,
     attention: 0.088_388_35,
     residual: 1.0,
     logits: 0.577_350_3,
-    attention_cap: Some(30.0),
+    attention_cap: None,
     logits_cap: None,
 };
 
@@ -153,12 +171,19 @@ const ARCHITECTURES: &[Architecture] = &[
     // LLaMA-MoE, which GGUF has no name for
     Architecture { name: "llama_moe", experts: Some(Weighting::Renormalised), deep_router: true, ..HALF_SPLIT },
     Architecture { name: "qwen2", ..HALF_SPLIT },
-    Architecture { name: "qwen2moe", experts: Some(Weighting::Softmax), ..HALF_SPLIT },
+    Architecture {
+        name: "qwen2moe",
+        experts: Some(Weighting::Softmax),
+        splits_ffn: true,
+        shared_expert: true,
+        ..HALF_SPLIT
+    },
     Architecture { name: "qwen3", qk_norm: Some(QkNorm::Heads), ..HALF_SPLIT },
     Architecture {
         name: "qwen3moe",
         qk_norm: Some(QkNorm::Heads),
         experts: Some(Weighting::Renormalised),
+        splits_ffn: true,
         ..HALF_SPLIT
     },
     Architecture { name: "olmoe", qk_norm: Some(QkNorm::Rows), experts: Some(Weighting::Softmax), ..HALF_SPLIT },
@@ -167,8 +192,11 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture {
         name: "gemma2",
         norms: GEMMA_NORMS,
+        window: Some(4096),
         windowed: WindowedLayers::AllButEvery(2),
         wide_heads_at: Some(46),
+        attention_cap: Some(50.0),
+        logits_cap: Some(30.0),
         ..GEMMA
     },
     Architecture {
@@ -196,10 +224,17 @@ const ARCHITECTURES: &[Architecture] = &[
         norms: Norms::Around(["attn_output_norm", "layer_output_norm"]),
         activation: GEGLU,
         experts: Some(Weighting::Softmax),
+        attention_cap: Some(30.0),
         scales: Some(GROK),
         ..HALF_SPLIT
     },
-    Architecture { name: "stablelm", norm: NormKind::Layer, qk_norm: Some(QkNorm::EachHead), ..HALF_SPLIT },
+    Architecture {
+        name: "stablelm",
+        norm: NormKind::Layer,
+        qk_norm: Some(QkNorm::EachHead),
+        parallel_without_ffn_norm: true,
+        ..HALF_SPLIT
+    },
     gpt("starcoder2", HALVES, Function::GeluTanh),
     gpt("gpt2", Positions::Learned, Function::GeluTanh),
     // GGUF has no name for GPT-1; the tensors have those of GPT-2

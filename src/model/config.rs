@@ -4,6 +4,7 @@ use super::architecture::{Architecture, NAMES, Positions, QkNorm, WindowedLayers
 use super::encoder_config::Pooling;
 use super::keys::{Keys, unsupported};
 use super::rope::{Rope, Scaling};
+use crate::format::Value;
 use crate::format::metadata::Metadata;
 use crate::ops::{Activation, NormKind, RopeKind, Weighting};
 use crate::{Error, Result};
@@ -43,6 +44,8 @@ pub struct Config {
     pub alibi: Option<f32>,
     /// Positions that a token sees in the layers with a window.
     pub window: Option<usize>,
+    /// Whether a layer has a window, for each layer.
+    pub windowed: Vec<bool>,
     /// Factors and bounds, 1 and none for most models.
     pub scales: Scales,
     /// How the vectors of tokens become that of a text, where the model was trained for embeddings.
@@ -97,47 +100,60 @@ impl Config {
             Some(head_dim) => head_dim,
             None => hidden.checked_div(heads).unwrap_or(0),
         };
-        let eps_key = match architecture.norm {
-            NormKind::Layer if !architecture.rms_eps => "attention.layer_norm_epsilon",
-            NormKind::Rms | NormKind::Layer => "attention.layer_norm_rms_epsilon",
+        let (rms_eps, layer_eps) = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon");
+        let (eps_key, other_key) = match architecture.norm {
+            NormKind::Layer if !architecture.rms_eps => (layer_eps, rms_eps),
+            NormKind::Rms | NormKind::Layer => (rms_eps, layer_eps),
         };
-        if let Some(bound) = keys.cap_or("attention.clamp_kqv", None)? {
+        let norm_eps = match (keys.opt_f32(eps_key)?, keys.opt_f32(other_key)?) {
+            (Some(eps), _) | (None, Some(eps)) => eps,
+            (None, None) => metadata.f32(&keys.key(eps_key))?,
+        };
+        if let Some(bound) = keys.opt_f32("attention.clamp_kqv")? {
             return Err(unsupported(
                 &keys.key("attention.clamp_kqv"),
                 &bound.to_string(),
                 "models without that bound (0)",
             ));
         }
-        let rope = Rope::read(&keys, head_dim)?;
         let layers = keys.count("block_count")?;
+        let trained_context = keys.count("context_length")?;
+        let rope = Rope::read(&keys, head_dim, trained_context)?;
         let scaled_width =
             if architecture.wide_heads_at == Some(layers) { hidden as f32 / heads as f32 } else { head_dim as f32 };
         let config = Self {
             name: metadata.opt_str("general.name")?.unwrap_or(name).to_string(),
             layers,
             hidden,
-            ffn: match keys.opt_count("expert_feed_forward_length")?.filter(|_| experts.is_some()) {
-                Some(ffn) => ffn,
-                None => keys.count("feed_forward_length")?,
+            ffn: match (keys.opt_count("expert_feed_forward_length")?, &experts) {
+                (Some(ffn), Some(_)) => ffn,
+                (None, Some(experts)) if architecture.splits_ffn => {
+                    keys.count("feed_forward_length")? / experts.chosen.max(1)
+                }
+                (_, _) => keys.count("feed_forward_length")?,
             },
             experts,
             heads,
             kv_heads,
             head_dim,
-            trained_context: keys.count("context_length")?,
-            norm_eps: metadata.f32(&keys.key(eps_key))?,
-            parallel: metadata.opt_bool(&keys.key("use_parallel_residual"))?.unwrap_or(architecture.parallel),
-            pooling: Pooling::read(metadata, &keys.key("pooling_type"))?,
-            windowed_rope: match architecture.windowed_rope_base {
-                Some(base) => {
-                    let base = keys.f32_or("rope.freq_base_swa", base)?;
+            trained_context,
+            norm_eps,
+            parallel: match keys.opt_bool("use_parallel_residual")? {
+                Some(parallel) if !architecture.parallel_without_ffn_norm => parallel,
+                _ => architecture.parallel,
+            },
+            pooling: Pooling::read(&keys)?,
+            windowed_rope: match keys.opt_f32("rope.freq_base_swa")?.or(architecture.windowed_rope_base) {
+                Some(base) if architecture.windowed_rope_base.is_some() => {
                     Some(Rope { base, scaling: Scaling::None, ..rope.clone() })
                 }
-                None => None,
+                Some(base) if base != rope.base => Some(Rope { base, ..rope.clone() }),
+                _ => None,
             },
             rope,
             alibi: largest_bias(&keys)?,
-            window: keys.opt_count("attention.sliding_window")?.filter(|&window| window > 0),
+            window: keys.opt_count("attention.sliding_window")?.or(architecture.window),
+            windowed: windowed(&keys, layers)?,
             scales: Scales::read(&keys, hidden, scaled_width)?,
             architecture,
         };
@@ -173,7 +189,7 @@ impl Config {
         self.require("attention.head_count_kv", heads_divide, "a divisor of head_count", self.kv_heads)?;
         let head_dim_fits = (4..=256).contains(&self.head_dim) && self.head_dim.is_multiple_of(4);
         self.require("attention.key_length", head_dim_fits, "a multiple of 4 up to 256", self.head_dim)?;
-        let turning = if self.architecture.rope().is_some() { 2..=self.head_dim } else { 0..=0 };
+        let turning = if self.architecture.rope().is_some() { 0..=self.head_dim } else { 0..=0 };
         let rope_fits = turning.contains(&self.rope.dim) && self.rope.dim.is_multiple_of(2);
         self.require("rope.dimension_count", rope_fits, "an even number up to key_length", self.rope.dim)?;
         self.require("context_length", self.trained_context > 0, "at least 1", self.trained_context)?;
@@ -233,59 +249,68 @@ impl Config {
 
     /// Positions that a token sees in a layer; `None` for all.
     pub fn window_of(&self, layer: usize) -> Option<usize> {
-        let windowed = match self.architecture.windowed {
-            WindowedLayers::All => true,
-            WindowedLayers::AllButEvery(n) => !(layer + 1).is_multiple_of(n),
-        };
-        self.window.filter(|_| windowed)
+        self.window.filter(|_| self.windowed.get(layer).copied().unwrap_or(false))
     }
 
     /// The rope of a layer; `None` where positions turn nothing.
     pub fn rope_of(&self, layer: usize) -> Option<&Rope> {
         let skipped = self.architecture.no_rope_every.is_some_and(|n| (layer + 1).is_multiple_of(n));
         match &self.windowed_rope {
-            _ if skipped || self.architecture.rope().is_none() => None,
+            _ if skipped || self.rope.dim == 0 => None,
             Some(rope) if self.window_of(layer).is_some() => Some(rope),
             _ => Some(&self.rope),
         }
     }
 }
 
-/// What the file says, or is usual. 0 says that the model has learned positions instead.
+/// What the file says, or is usual.
 fn largest_bias(keys: &Keys) -> Result<Option<f32>> {
     let Positions::Linear(usual) = keys.architecture.positions else { return Ok(None) };
-    match keys.cap_or("attention.max_alibi_bias", Some(usual))? {
-        None => Err(unsupported(&keys.key("attention.max_alibi_bias"), "0", "models whose scores have biases")),
-        bias => Ok(bias),
+    keys.f32_or("attention.max_alibi_bias", usual).map(Some)
+}
+
+/// Which layers have a window: an item a layer, or the number of layers after which one has none.
+fn windowed(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
+    const KEY: &str = "attention.sliding_window_pattern";
+    let of_period = |period: usize| (0..layers).map(|layer| period == 0 || layer % period < period - 1).collect();
+    if let Some(Value::Array(array)) = keys.value(KEY) {
+        let items = array.numbers().filter(|items| items.len() >= layers).ok_or_else(|| Error::InvalidModel {
+            what: keys.key(KEY),
+            expected: format!("a number for each of {layers} layers"),
+            got: Value::Array(array.clone()).to_string(),
+        })?;
+        return Ok(items[..layers].iter().map(|&item| item != 0.0).collect());
     }
+    Ok(match (keys.opt_count(KEY)?, keys.architecture.windowed) {
+        (Some(period), _) | (None, WindowedLayers::AllButEvery(period)) => of_period(period),
+        (None, WindowedLayers::All) => of_period(0),
+    })
 }
 
 impl Scales {
     /// `scaled_width`: the width of a head that attention is scaled by where the file does not say the scale.
     fn read(keys: &Keys, hidden: usize, scaled_width: f32) -> Result<Self> {
-        if let Some(usual) = &keys.architecture.scales {
+        let architecture = keys.architecture;
+        let attention_cap = keys.cap_or("attn_logit_softcapping", architecture.attention_cap)?;
+        let logits_cap = keys.cap_or("final_logit_softcapping", architecture.logits_cap)?;
+        if let Some(usual) = &architecture.scales {
             return Ok(Self {
                 embedding: keys.f32_or("embedding_scale", usual.embedding)?,
                 attention: keys.f32_or("attention.output_scale", usual.attention)?,
                 residual: usual.residual,
                 logits: keys.f32_or("logit_scale", usual.logits)?,
-                attention_cap: keys.cap_or("attn_logit_softcapping", usual.attention_cap)?,
-                logits_cap: keys.cap_or("final_logit_softcapping", usual.logits_cap)?,
+                attention_cap,
+                logits_cap,
             });
         }
+        let usual = if architecture.scales_embedding { (hidden as f32).sqrt() } else { 1.0 };
         Ok(Self {
-            embedding: match keys.opt_f32("embedding_scale")? {
-                None if keys.architecture.scales_embedding => (hidden as f32).sqrt(),
-                scale => scale.unwrap_or(1.0),
-            },
-            attention: match keys.opt_f32("attention.scale")?.filter(|&scale| scale != 0.0) {
-                Some(scale) => scale,
-                None => 1.0 / scaled_width.sqrt(),
-            },
+            embedding: keys.f32_or("embedding_scale", usual)?,
+            attention: keys.f32_or("attention.scale", 1.0 / scaled_width.sqrt())?,
             residual: keys.f32_or("residual_scale", 1.0)?,
-            logits: 1.0 / keys.opt_f32("logit_scale")?.filter(|&scale| scale != 0.0).unwrap_or(1.0),
-            attention_cap: keys.cap_or("attn_logit_softcapping", None)?,
-            logits_cap: keys.cap_or("final_logit_softcapping", None)?,
+            logits: 1.0 / keys.f32_or("logit_scale", 1.0)?,
+            attention_cap,
+            logits_cap,
         })
     }
 }
@@ -293,25 +318,25 @@ impl Scales {
 impl Experts {
     /// `None` for a dense model.
     fn read(keys: &Keys) -> Result<Option<Self>> {
-        let Some(count) = keys.opt_count("expert_count")?.filter(|&count| count > 0) else { return Ok(None) };
+        let Some(count) = keys.opt_count("expert_count")? else { return Ok(None) };
         let Some(weighting) = keys.architecture.experts else {
             return Err(unsupported(&keys.key("expert_count"), &count.to_string(), "dense models (0 experts)"));
         };
-        // 1 is softmax
-        if let Some(function) = keys.opt_count("expert_gating_func")?.filter(|&function| function != 1) {
-            return Err(unsupported(&keys.key("expert_gating_func"), &function.to_string(), "1 (softmax)"));
+        // softmax, and one group of experts
+        for key in ["expert_gating_func", "expert_group_count"] {
+            if let Some(found) = keys.opt_count(key)?.filter(|&found| found != 1) {
+                return Err(unsupported(&keys.key(key), &found.to_string(), "1"));
+            }
         }
-        let shared_ffn = keys.opt_count("expert_shared_feed_forward_length")?.filter(|&ffn| ffn > 0);
-        let scale = keys.opt_f32("expert_weights_scale")?.filter(|&scale| scale != 0.0).unwrap_or(1.0);
-        if scale != 1.0 && shared_ffn.is_some() {
-            let known = "1, where there is a shared expert";
-            return Err(unsupported(&keys.key("expert_weights_scale"), &scale.to_string(), known));
-        }
+        let shared_ffn = match keys.opt_count("expert_shared_feed_forward_length")? {
+            None if keys.architecture.shared_expert => Some(keys.count("feed_forward_length")?),
+            ffn => ffn,
+        };
         Ok(Some(Self {
             count,
-            scale,
+            scale: keys.f32_or("expert_weights_scale", 1.0)?,
             chosen: keys.count("expert_used_count")?,
-            weighting: match keys.metadata.opt_bool(&keys.key("expert_weights_norm"))? {
+            weighting: match keys.opt_bool("expert_weights_norm")? {
                 Some(true) => Weighting::Renormalised,
                 Some(false) => Weighting::Softmax,
                 None => weighting,
@@ -375,8 +400,7 @@ mod tests {
         };
         assert_eq!(read("clamp_kqv", 0.0), Ok(Some(8.0)));
         assert_eq!(read("max_alibi_bias", 16.0), Ok(Some(16.0)));
-        // the model has learned positions then
-        assert!(read("max_alibi_bias", 0.0).unwrap_err().contains("mpt.attention.max_alibi_bias is `0`"));
+        assert_eq!(read("max_alibi_bias", 0.0), Ok(Some(8.0)));
         assert!(read("max_alibi_bias", f32::NAN).unwrap_err().contains("max_alibi_bias"));
         assert!(read("clamp_kqv", 6.0).unwrap_err().contains("mpt.attention.clamp_kqv is `6`"));
     }

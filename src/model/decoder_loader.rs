@@ -4,7 +4,7 @@ use super::architecture::{Norms, Positions};
 use super::config::{Config, Experts};
 use super::decoder::{BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp};
 use super::kv_cache::KvCache;
-use super::rope::{ALL_FACTORS, Rope, Scaling};
+use super::rope::{ALL_FACTORS, Rope};
 use super::vectors::Vectors;
 use super::weights::{ExpertWeight, Group, Weight, missing_tensor};
 use crate::Result;
@@ -62,6 +62,10 @@ pub fn decoder(
     rope_tables: &mut Vec<(Rope, Tensor)>,
     (vocab, context): (usize, usize),
 ) -> Result<Decoder> {
+    let mut config = config.clone();
+    if config.architecture.parallel_without_ffn_norm {
+        config.parallel = !vectors.has("blk.0.ffn_norm.weight");
+    }
     let mut tables = RopeTables { context, made: Vec::new() };
     let mut groups = groups.iter_mut();
     let mut group = || groups.next().ok_or_else(|| missing_tensor("of a layer"));
@@ -79,15 +83,15 @@ pub fn decoder(
     };
     let mut layers = Vec::with_capacity(config.layers);
     for i in 0..config.layers {
-        let (attn_norms, ffn_norms) = block_norms(memory, config, vectors, i)?;
+        let (attn_norms, ffn_norms) = block_norms(memory, &config, vectors, i)?;
         layers.push(Layer {
             attn_norms,
             qkv_proj: group()?.finish(memory, vectors)?,
-            qk_norms: vectors.qk_norms(memory, config, i)?,
+            qk_norms: vectors.qk_norms(memory, &config, i)?,
             o_proj: group()?.finish(memory, vectors)?,
             ffn_norms,
-            feed_forward: feed_forward(config, || group()?.finish(memory, vectors))?,
-            kv_cache: KvCache::new(memory, config, context)?,
+            feed_forward: feed_forward(&config, || group()?.finish(memory, vectors))?,
+            kv_cache: KvCache::new(memory, &config, context)?,
             rope_table: tables.get(memory, config.rope_of(i))?,
         });
     }
@@ -106,7 +110,6 @@ pub fn decoder(
             rope.write_table(memory, table, None)?;
         }
     }
-    let config = config.clone();
     Ok(Decoder { config, vocab, context, embed_tokens, embed_positions, embed_norm, layers, norm, lm_head })
 }
 
@@ -167,8 +170,7 @@ struct RopeTables {
 impl RopeTables {
     /// The table of `rope`; one without columns where nothing turns.
     fn get(&mut self, memory: &mut dyn Memory, rope: Option<&Rope>) -> Result<Tensor> {
-        let nothing = Rope { base: 1.0, dim: 0, scaling: Scaling::None };
-        let rope = rope.unwrap_or(&nothing);
+        let rope = rope.unwrap_or(&Rope::NOTHING);
         if let Some((_, table)) = self.made.iter().find(|(made, _)| made == rope) {
             return Ok(*table);
         }

@@ -1,6 +1,7 @@
 //! What the metadata of an encoder says beside the hyperparameters of [`Config`]: how its output is read.
 
 use super::config::Config;
+use super::keys::{Keys, unsupported};
 use crate::format::metadata::Metadata;
 use crate::ops::{Activation, Epilogue, Function};
 use crate::{Error, Result};
@@ -18,17 +19,22 @@ pub enum Pooling {
 }
 
 impl Pooling {
-    /// As llama.cpp numbers them: 0 is none, and 4 says that the model ranks, by its classifier.
-    pub fn read(metadata: &Metadata, key: &str) -> Result<Option<Self>> {
-        Ok(match metadata.opt_u32(key)? {
+    /// As llama.cpp numbers them: 0 is none, and 4 says that the model ranks, by its classifier. A number or a type that
+    /// weft does not know is an error for an encoder, which has need of it, and none for a decoder.
+    pub(super) fn read(keys: &Keys) -> Result<Option<Self>> {
+        const KEY: &str = "pooling_type";
+        let encoder = keys.architecture.encoder;
+        let number = match keys.opt_count(KEY) {
+            Err(_) if !encoder => None,
+            number => number?,
+        };
+        Ok(match number {
             None | Some(0 | 4) => None,
             Some(1) => Some(Self::Mean),
             Some(2) => Some(Self::Cls),
             Some(3) => Some(Self::Last),
-            Some(other) => {
-                let (found, known) = (other.to_string(), "0 to 4".into());
-                return Err(Error::UnsupportedModel { what: key.into(), found, known });
-            }
+            Some(_) if !encoder => None,
+            Some(other) => return Err(unsupported(&keys.key(KEY), &other.to_string(), "0 to 4")),
         })
     }
 }
@@ -47,40 +53,30 @@ pub struct EncoderConfig {
 impl EncoderConfig {
     /// Reads the keys of an encoder; `None` for other models. Errors: `UnsupportedModel` for a value that weft does not know.
     pub fn of(config: &Config, metadata: &Metadata) -> Result<Option<Self>> {
-        let (causal, key) = (!config.architecture.encoder, format!("{}.attention.causal", config.architecture.name));
-        if let Some(found) = metadata.opt_bool(&key)?.filter(|&found| found != causal) {
-            return Err(Error::UnsupportedModel { what: key, found: found.to_string(), known: causal.to_string() });
+        let keys = Keys { metadata, architecture: config.architecture };
+        let causal = !config.architecture.encoder;
+        if let Some(found) = keys.opt_bool("attention.causal")?.filter(|&found| found != causal) {
+            return Err(unsupported(&keys.key("attention.causal"), &found.to_string(), &causal.to_string()));
         }
-        if causal {
-            return Ok(None);
-        }
-        Self::from_metadata(metadata, config.architecture.name).map(Some)
+        if causal { Ok(None) } else { Self::read(&keys).map(Some) }
     }
 
-    fn from_metadata(metadata: &Metadata, architecture: &str) -> Result<Self> {
-        let key = |name: &str| format!("{architecture}.{name}");
-        let invalid = |what: String, expected: &str, got: usize| {
-            Err(Error::InvalidModel { what, expected: expected.into(), got: got.to_string() })
-        };
-        let labels = match metadata.opt_strings(&key("classifier.output_labels"))? {
-            Some([]) => return invalid(key("classifier.output_labels"), "at least one label", 0),
-            Some(labels) => labels.to_vec(),
-            None => vec!["LABEL_0".into()],
-        };
-        let segments = metadata.opt_u32("tokenizer.ggml.token_type_count")?.unwrap_or(2) as usize;
-        if !(1..=1024).contains(&segments) {
-            return invalid("tokenizer.ggml.token_type_count".into(), "1 to 1024", segments);
+    fn read(keys: &Keys) -> Result<Self> {
+        const SEGMENTS: &str = "tokenizer.ggml.token_type_count";
+        let labels = keys.opt_strings("classifier.output_labels")?;
+        // llama.cpp's saver writes 0 where the file says none
+        let segments = keys.metadata.opt_u32(SEGMENTS)?.filter(|&segments| segments > 0).unwrap_or(2) as usize;
+        if segments > 1024 {
+            let (what, expected) = (SEGMENTS.into(), "1 to 1024".into());
+            return Err(Error::InvalidModel { what, expected, got: segments.to_string() });
         }
         Ok(Self {
-            labels,
+            labels: labels.map_or_else(|| vec!["LABEL_0".into()], <[String]>::to_vec),
             segments,
-            pooler: match metadata.opt_str(&key("classifier.activation"))? {
+            pooler: match keys.opt_str("classifier.activation")? {
                 None | Some("tanh") => Epilogue::Cap { scale: 1.0, cap: Some(1.0) },
                 Some("relu") => Epilogue::Activate(Activation { function: Function::Relu, gated: false }),
-                Some(found) => {
-                    let what = key("classifier.activation");
-                    return Err(Error::UnsupportedModel { what, found: found.into(), known: "tanh, relu".into() });
-                }
+                Some(found) => return Err(unsupported(&keys.key("classifier.activation"), found, "tanh, relu")),
             },
         })
     }

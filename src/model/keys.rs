@@ -1,30 +1,144 @@
-//! Hyperparameters by their names in GGUF.
+//! Hyperparameters by their names in GGUF, `<architecture>.<key>`, and what each value says.
+//!
+//! llama.cpp's saver writes every key that it knows into every file, whether the architecture has use for it or not, and
+//! its loaders read of them what they need. So does this: [`KEYS`] says who reads a key, and which values say nothing.
 
 use super::architecture::Architecture;
-use crate::format::metadata::Metadata;
+use crate::format::Value;
+use crate::format::metadata::{Array, Metadata};
 use crate::{Error, Result};
 
-/// Reads `<architecture>.<key>`.
+/// A key of GGUF.
+struct Key {
+    name: &'static str,
+    /// Numbers that stand for "not set": the architecture's default holds.
+    unset: &'static [f64],
+    readers: Readers,
+}
+
+/// The architectures that read a key, in llama.cpp's loaders of them. In a file of another one it says nothing.
+enum Readers {
+    All,
+    Only(&'static [&'static str]),
+    /// None: it only counts as `weft.<key>`, see [`OWN`].
+    Folders,
+}
+
+/// Prefix of what the folder of a model says and llama.cpp has fixed for the architecture, such as `weft.attention.scale`.
+const OWN: &str = "weft";
+
+/// A number that each model must have: no value stands for another.
+const NEEDED: &[f64] = &[];
+/// Zero, which would mean nothing.
+const ZERO: &[f64] = &[0.0];
+/// Zero, or -1 in a signed or an unsigned integer.
+const NONE: &[f64] = &[0.0, -1.0, u32::MAX as f64];
+/// As [`NONE`], where zero has a meaning.
+const MINUS_ONE: &[f64] = &[-1.0, u32::MAX as f64];
+
+const fn of_all(name: &'static str, unset: &'static [f64]) -> Key {
+    Key { name, unset, readers: Readers::All }
+}
+
+const fn of(readers: &'static [&'static str], name: &'static str, unset: &'static [f64]) -> Key {
+    Key { name, unset, readers: Readers::Only(readers) }
+}
+
+const fn of_folders(name: &'static str, unset: &'static [f64]) -> Key {
+    Key { name, unset, readers: Readers::Folders }
+}
+
+/// Every key that weft reads.
+const KEYS: &[Key] = &[
+    of_all("attention.causal", NEEDED),
+    of(&["mpt"], "attention.clamp_kqv", ZERO),
+    of_all("attention.head_count", NEEDED),
+    of_all("attention.head_count_kv", NONE),
+    of_all("attention.key_length", NONE),
+    of_all("attention.layer_norm_epsilon", ZERO),
+    of_all("attention.layer_norm_rms_epsilon", ZERO),
+    of(&["mpt"], "attention.max_alibi_bias", ZERO),
+    of(&["grok"], "attention.output_scale", ZERO),
+    of(&["granite"], "attention.scale", ZERO),
+    // llama.cpp's loaders of the last two have no window, where Mistral and StarCoder2 were trained with one
+    of(&["gemma2", "gemma3", "phi3", "llama", "starcoder2"], "attention.sliding_window", NONE),
+    of(&["gemma2", "gemma3"], "attention.sliding_window_pattern", NONE),
+    of_all("attention.value_length", NONE),
+    of(&["gemma2", "grok"], "attn_logit_softcapping", MINUS_ONE),
+    of_all("block_count", NEEDED),
+    of(&["bert"], "classifier.activation", NEEDED),
+    of_all("classifier.output_labels", NEEDED),
+    of_all("context_length", NEEDED),
+    of_all("embedding_length", NEEDED),
+    of(&["granite", "grok"], "embedding_scale", ZERO),
+    of_all("expert_count", NONE),
+    of(&["qwen2moe", "qwen3moe", "grok"], "expert_feed_forward_length", NONE),
+    of_all("expert_gating_func", NONE),
+    of_all("expert_group_count", NONE),
+    of(&["qwen2moe"], "expert_shared_feed_forward_length", NONE),
+    of_all("expert_used_count", NONE),
+    of_folders("expert_weights_norm", NEEDED),
+    of(&["llama_moe"], "expert_weights_scale", ZERO),
+    of_all("feed_forward_length", NEEDED),
+    of(&["gemma2", "gemma3", "grok"], "final_logit_softcapping", MINUS_ONE),
+    of(&["granite", "grok"], "logit_scale", ZERO),
+    of_all("pooling_type", MINUS_ONE),
+    of(&["granite"], "residual_scale", ZERO),
+    of_all("rope.dimension_count", NONE),
+    of_all("rope.freq_base", ZERO),
+    of(&["gemma2", "gemma3"], "rope.freq_base_swa", ZERO),
+    of_all("rope.scale_linear", ZERO),
+    of_all("rope.scaling.attn_factor", ZERO),
+    of_all("rope.scaling.factor", ZERO),
+    of(&["granite"], "rope.scaling.finetuned", NEEDED),
+    of_all("rope.scaling.original_context_length", NONE),
+    of_all("rope.scaling.type", NEEDED),
+    of_all("rope.scaling.yarn_beta_fast", &[0.0, -1.0]),
+    of_all("rope.scaling.yarn_beta_slow", &[0.0, -1.0]),
+    of(&["gptneox"], "use_parallel_residual", NEEDED),
+];
+
+/// Reads `<architecture>.<key>`, where the architecture reads the key and its value says something.
 pub(super) struct Keys<'a> {
     pub metadata: &'a Metadata,
     pub architecture: &'static Architecture,
 }
 
 impl Keys<'_> {
+    /// The whole name of a key.
     pub fn key(&self, name: &str) -> String {
         format!("{}.{name}", self.architecture.name)
     }
 
-    pub fn count(&self, name: &str) -> Result<usize> {
-        self.metadata.u32(&self.key(name)).map(|v| v as usize)
+    /// The whole name of a key whose value says something.
+    fn find(&self, name: &str) -> Option<String> {
+        let key = KEYS.iter().find(|key| key.name == name)?;
+        let reads = match key.readers {
+            Readers::All => true,
+            Readers::Only(readers) => readers.contains(&self.architecture.name),
+            Readers::Folders => false,
+        };
+        let candidates = [Some(format!("{OWN}.{name}")), reads.then(|| self.key(name))];
+        candidates
+            .into_iter()
+            .flatten()
+            .find(|whole| self.metadata.get(whole).is_some_and(|value| !key.is_unset(value)))
     }
 
     pub fn opt_count(&self, name: &str) -> Result<Option<usize>> {
-        self.metadata.opt_u32(&self.key(name)).map(|v| v.map(|v| v as usize))
+        let Some(key) = self.find(name) else { return Ok(None) };
+        self.metadata.opt_uniform_u32(&key).map(|count| count.map(|count| count as usize))
+    }
+
+    pub fn count(&self, name: &str) -> Result<usize> {
+        match self.opt_count(name)? {
+            Some(count) => Ok(count),
+            None => self.metadata.u32(&self.key(name)).map(|count| count as usize),
+        }
     }
 
     pub fn opt_f32(&self, name: &str) -> Result<Option<f32>> {
-        self.metadata.opt_f32(&self.key(name))
+        self.find(name).map_or(Ok(None), |key| self.metadata.opt_f32(&key))
     }
 
     pub fn f32_or(&self, name: &str, default: f32) -> Result<f32> {
@@ -35,8 +149,225 @@ impl Keys<'_> {
     pub fn cap_or(&self, name: &str, default: Option<f32>) -> Result<Option<f32>> {
         Ok(self.opt_f32(name)?.or(default).filter(|&cap| cap != 0.0))
     }
+
+    pub fn opt_bool(&self, name: &str) -> Result<Option<bool>> {
+        self.find(name).map_or(Ok(None), |key| self.metadata.opt_bool(&key))
+    }
+
+    pub fn opt_str(&self, name: &str) -> Result<Option<&str>> {
+        self.find(name).map_or(Ok(None), |key| self.metadata.opt_str(&key))
+    }
+
+    pub fn opt_strings(&self, name: &str) -> Result<Option<&[String]>> {
+        self.find(name).map_or(Ok(None), |key| self.metadata.opt_strings(&key))
+    }
+
+    /// The value, of whatever type.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.find(name).and_then(|key| self.metadata.get(&key))
+    }
+}
+
+impl Key {
+    fn is_unset(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.is_empty(),
+            Value::Array(Array::Strings(items)) => items.is_empty(),
+            _ => value.uniform().is_some_and(|number| self.unset.contains(&number)),
+        }
+    }
 }
 
 pub(super) fn unsupported(what: &str, found: &str, known: &str) -> Error {
     Error::UnsupportedModel { what: what.into(), found: found.into(), known: known.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Config;
+    use crate::model::architecture::NAMES;
+    use crate::model::encoder_config::EncoderConfig;
+
+    /// What every file of an architecture has, and nothing else.
+    fn least(architecture: &str) -> Metadata {
+        let mut metadata = Metadata::default();
+        metadata.insert("general.architecture", architecture);
+        let counts = [
+            ("block_count", 2u32),
+            ("embedding_length", 24),
+            ("feed_forward_length", 96),
+            ("attention.head_count", 3),
+            ("context_length", 64),
+        ];
+        let mut put = |key: &str, value: Value| metadata.insert(format!("{architecture}.{key}"), value);
+        for (key, count) in counts {
+            put(key, count.into());
+        }
+        if Architecture::named(architecture).unwrap().experts.is_some() {
+            put("expert_count", 4u32.into());
+            put("expert_used_count", 2u32.into());
+        }
+        put("attention.layer_norm_epsilon", 1e-5f32.into());
+        put("attention.layer_norm_rms_epsilon", 1e-5f32.into());
+        metadata
+    }
+
+    fn read(metadata: &Metadata) -> Result<(Config, Option<EncoderConfig>)> {
+        let config = Config::from_metadata(metadata)?;
+        let encoder = EncoderConfig::of(&config, metadata)?;
+        Ok((config, encoder))
+    }
+
+    /// The config of every architecture is the same with `value` at `key`, where `counts` says so, as without that key.
+    fn says_nothing(key: &Key, value: &Value, counts: impl Fn(&str) -> bool) {
+        for architecture in NAMES.into_iter().filter(|name| counts(name)) {
+            let mut metadata = least(architecture);
+            let whole = format!("{architecture}.{}", key.name);
+            metadata.remove(|key| key == whole);
+            let Ok(expected) = read(&metadata) else { continue };
+            metadata.insert(whole.clone(), value.clone());
+            match read(&metadata) {
+                Ok(found) => assert_eq!(found, expected, "{whole} = {value}"),
+                Err(error) => panic!("{whole} = {value}: {error}"),
+            }
+        }
+    }
+
+    /// llama.cpp's saver writes these for what a model does not have; weft took them at their word.
+    #[test]
+    fn unset_values_say_nothing() {
+        for key in KEYS {
+            for &number in key.unset {
+                let forms: [Option<Value>; 5] = [
+                    (f64::from(number as f32) == number).then(|| (number as f32).into()),
+                    Some(number.into()),
+                    (number <= f64::from(u32::MAX) && number >= 0.0).then(|| (number as u32).into()),
+                    (number <= f64::from(i32::MAX)).then(|| (number as i32).into()),
+                    Some(Array::F64(vec![number, number]).into()),
+                ];
+                for value in forms.into_iter().flatten() {
+                    says_nothing(key, &value, |_| true);
+                }
+            }
+        }
+        let key = |name: &str| KEYS.iter().find(|key| key.name == name).unwrap();
+        says_nothing(key("classifier.output_labels"), &Vec::<String>::new().into(), |_| true);
+        says_nothing(key("rope.scaling.type"), &"".into(), |_| true);
+    }
+
+    /// `use_parallel_residual` in a Falcon file, or the bounds that the saver writes into files of every architecture.
+    #[test]
+    fn keys_that_an_architecture_does_not_read_say_nothing() {
+        for key in KEYS {
+            let readers: &[&str] = match key.readers {
+                Readers::All => continue,
+                Readers::Only(readers) => readers,
+                Readers::Folders => &[],
+            };
+            for value in [Value::from(30.0f32), 7u32.into(), true.into(), "text".into(), vec![1, 2].into()] {
+                says_nothing(key, &value, |architecture| !readers.contains(&architecture));
+            }
+        }
+    }
+
+    #[test]
+    fn readers_are_architectures() {
+        for key in KEYS {
+            if let Readers::Only(readers) = key.readers {
+                assert!(readers.iter().all(|reader| NAMES.contains(reader)), "{}", key.name);
+            }
+        }
+        assert!(KEYS.is_sorted_by_key(|key| key.name), "the table is in the order of the names");
+    }
+
+    /// What a folder says counts for every architecture.
+    #[test]
+    fn own_keys_come_first() {
+        let mut metadata = least("gemma2");
+        metadata.insert("gemma2.attention.scale", 0.5f32);
+        let usual = read(&metadata).unwrap().0.scales.attention;
+        assert_eq!(usual, 1.0 / 8f32.sqrt());
+        metadata.insert("weft.attention.scale", 0.25f32);
+        assert_eq!(read(&metadata).unwrap().0.scales.attention, 0.25);
+    }
+
+    #[test]
+    fn values_that_contradict_are_refused() {
+        let refused: [(&str, &str, Value); 9] = [
+            ("llama", "attention.causal", false.into()),
+            ("bert", "attention.causal", true.into()),
+            ("bert", "pooling_type", 9u32.into()),
+            ("qwen2", "rope.scaling.type", "dynamic".into()),
+            ("qwen2", "expert_count", 8u32.into()),
+            ("qwen3moe", "expert_gating_func", 2u32.into()),
+            ("qwen3moe", "expert_group_count", 2u32.into()),
+            ("llama", "attention.head_count_kv", vec![1, 3].into()),
+            ("llama", "rope.scaling.factor", (-2.0f32).into()),
+        ];
+        for (architecture, key, value) in refused {
+            let mut metadata = least(architecture);
+            metadata.insert(format!("{architecture}.{key}"), value);
+            let error = read(&metadata).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+
+    /// What a decoder has no need of never refuses it.
+    #[test]
+    fn a_pooling_that_nobody_knows_is_of_no_matter_to_a_decoder() {
+        for value in [Value::from(9u32), (-1).into(), "mean".into()] {
+            let mut metadata = least("llama");
+            metadata.insert("llama.pooling_type", value);
+            assert_eq!(read(&metadata).unwrap().0.pooling, None);
+        }
+    }
+
+    #[test]
+    fn numbers_a_layer_are_one_where_all_are_the_same() {
+        let mut metadata = least("llama");
+        let expected = read(&metadata).unwrap();
+        metadata.insert("llama.attention.head_count", vec![3, 3]);
+        metadata.insert("llama.attention.head_count_kv", Array::U32(vec![3, 3]));
+        metadata.insert("llama.feed_forward_length", Array::U64(vec![96, 96]));
+        assert_eq!(read(&metadata).unwrap(), expected);
+    }
+
+    #[test]
+    fn windows_are_where_the_file_says() {
+        let mut metadata = least("gemma3");
+        metadata.insert("gemma3.block_count", 4u32);
+        metadata.insert("gemma3.attention.sliding_window", 8u32);
+        let mut read = |pattern: Option<Value>| {
+            metadata.remove(|key| key.ends_with("window_pattern"));
+            if let Some(pattern) = pattern {
+                metadata.insert("gemma3.attention.sliding_window_pattern", pattern);
+            }
+            Config::from_metadata(&metadata).map(|config| config.windowed).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(None), Ok(vec![true; 4]));
+        assert_eq!(read(Some(2u32.into())), Ok(vec![true, false, true, false]));
+        assert_eq!(read(Some(0u32.into())), Ok(vec![true; 4]));
+        assert_eq!(read(Some(Array::Bools(vec![false, true, true, false]).into())), Ok(vec![false, true, true, false]));
+        assert!(read(Some(vec![1, 1].into())).unwrap_err().contains("a number for each of 4 layers"));
+    }
+
+    #[test]
+    fn a_stretch_without_a_kind_is_linear_and_without_a_factor_none() {
+        use crate::model::rope::Scaling;
+        let read = |changes: &[(&str, Value)]| {
+            let mut metadata = least("llama");
+            for (key, value) in changes {
+                metadata.insert(format!("llama.rope.{key}"), value.clone());
+            }
+            Config::from_metadata(&metadata).unwrap().rope.scaling
+        };
+        let kind = |kind: &str| ("scaling.type", Value::from(kind));
+        assert_eq!(read(&[kind("linear")]), Scaling::None);
+        assert_eq!(read(&[("scaling.factor", 4.0f32.into())]), Scaling::Linear { factor: 4.0 });
+        assert_eq!(read(&[("scale_linear", 4.0f32.into())]), Scaling::Linear { factor: 4.0 });
+        assert_eq!(read(&[kind("none"), ("scaling.factor", 4.0f32.into())]), Scaling::None);
+        let Scaling::Yarn { factor, original_context, .. } = read(&[kind("yarn")]) else { panic!("no YaRN") };
+        assert_eq!((factor, original_context), (1.0, 64));
+    }
 }

@@ -24,6 +24,8 @@ pub struct Rope {
     pub dim: usize,
     /// How the frequencies were stretched for longer contexts.
     pub scaling: Scaling,
+    /// Factor of cos and sin, beside that of [`Scaling::Yarn`].
+    pub attention_factor: f32,
 }
 
 /// How rotary frequencies were stretched after training.
@@ -36,7 +38,7 @@ pub enum Scaling {
         /// Length of the new context over that of the old one.
         factor: f32,
     },
-    /// Low ones more than high ones (Peng et al. 2023, arXiv 2309.00071).
+    /// Low ones more than high ones, and cos and sin times 0.1 ln(factor) + 1 (Peng et al. 2023, arXiv 2309.00071).
     Yarn {
         /// Length of the new context over that of the old one.
         factor: f32,
@@ -46,50 +48,50 @@ pub enum Scaling {
         beta_fast: f32,
         /// Turns up to which a frequency is stretched by the whole factor.
         beta_slow: f32,
-        /// Factor of cos and sin, beside 0.1 ln(factor) + 1.
-        attention_factor: f32,
     },
     /// By factors of a tensor, one set for contexts up to `original_context` and another beyond (Ding et al. 2024, arXiv 2402.13753).
     Long {
         /// Positions that the model was trained for before.
         original_context: usize,
-        /// Factor of cos and sin.
-        attention_factor: f32,
     },
 }
 
 impl Rope {
+    /// Of layers in which nothing turns.
+    pub(super) const NOTHING: Self = Self { base: 1.0, dim: 0, scaling: Scaling::None, attention_factor: 1.0 };
+
     /// What the file says.
-    pub(super) fn read(keys: &Keys, head_dim: usize) -> Result<Self> {
-        let dim = match keys.architecture.rope() {
-            Some(_) => keys.opt_count("rope.dimension_count")?.unwrap_or(head_dim),
-            None => 0,
+    pub(super) fn read(keys: &Keys, head_dim: usize, trained_context: usize) -> Result<Self> {
+        let turns = keys.architecture.rope().is_some() && keys.opt_bool("rope.scaling.finetuned")? != Some(false);
+        if !turns {
+            return Ok(Self::NOTHING);
+        }
+        let original_context = keys.opt_count("rope.scaling.original_context_length")?.unwrap_or(trained_context);
+        let factor = match keys.opt_f32("rope.scaling.factor")? {
+            None => keys.f32_or("rope.scale_linear", 1.0)?,
+            Some(factor) => factor,
         };
-        let stretched = keys.opt_count("rope.scaling.original_context_length")?.is_some();
-        let kind = match keys.metadata.opt_str(&keys.key("rope.scaling.type"))? {
-            Some(kind) => kind,
-            None if stretched && keys.architecture.long_rope => "longrope",
-            None => "none",
-        };
-        let factor = || keys.metadata.f32(&keys.key("rope.scaling.factor"));
-        let original_context = || keys.count("rope.scaling.original_context_length");
-        let attention_factor = keys.f32_or("rope.scaling.attn_factor", 1.0)?;
-        let scaling = match kind {
+        let scaling = match keys.opt_str("rope.scaling.type")?.unwrap_or("linear") {
             "none" => Scaling::None,
-            "linear" => Scaling::Linear { factor: factor()? },
+            "linear" if factor != 1.0 => Scaling::Linear { factor },
+            "linear" if !keys.architecture.long_rope => Scaling::None,
+            "linear" | "longrope" => Scaling::Long { original_context },
             "yarn" => Scaling::Yarn {
-                factor: factor()?,
-                original_context: original_context()?,
+                factor,
+                original_context,
                 beta_fast: keys.f32_or("rope.scaling.yarn_beta_fast", 32.0)?,
                 beta_slow: keys.f32_or("rope.scaling.yarn_beta_slow", 1.0)?,
-                attention_factor,
             },
-            "longrope" => Scaling::Long { original_context: original_context()?, attention_factor },
             other => {
                 return Err(unsupported(&keys.key("rope.scaling.type"), other, "none, linear, yarn, longrope"));
             }
         };
-        Ok(Self { base: keys.f32_or("rope.freq_base", 10000.0)?, dim, scaling })
+        Ok(Self {
+            base: keys.f32_or("rope.freq_base", 10000.0)?,
+            dim: keys.opt_count("rope.dimension_count")?.unwrap_or(head_dim),
+            scaling,
+            attention_factor: keys.f32_or("rope.scaling.attn_factor", 1.0)?,
+        })
     }
 
     /// The vector of factors that belongs to a context of this length.
@@ -144,12 +146,10 @@ impl Rope {
 
     /// Factor of cos and sin.
     fn magnitude(&self) -> f64 {
-        match self.scaling {
-            Scaling::None | Scaling::Linear { .. } => 1.0,
-            Scaling::Long { attention_factor, .. } => f64::from(attention_factor),
-            Scaling::Yarn { factor, attention_factor, .. } => {
-                f64::from(attention_factor) * (1.0 + 0.1 * f64::from(factor).max(1.0).ln())
+        f64::from(self.attention_factor)
+            * match self.scaling {
+                Scaling::Yarn { factor, .. } => 1.0 + 0.1 * f64::from(factor).max(1.0).ln(),
+                Scaling::None | Scaling::Linear { .. } | Scaling::Long { .. } => 1.0,
             }
-        }
     }
 }

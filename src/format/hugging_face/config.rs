@@ -156,6 +156,14 @@ impl Model {
         self.metadata.insert(format!("{architecture}.{key}"), value);
     }
 
+    /// Puts what llama.cpp has fixed for many architectures, and reads only for some: under a name of weft's own, which
+    /// counts for all, and under GGUF's.
+    fn put_own(&mut self, key: &str, value: impl Into<crate::format::Value>) {
+        let value = value.into();
+        self.metadata.insert(format!("weft.{key}"), value.clone());
+        self.put(key, value);
+    }
+
     /// Refuses what the architecture does not do.
     fn check(&self, config: &Object) -> Result<()> {
         for (name, expected) in FIXED {
@@ -224,18 +232,18 @@ impl Model {
         }
         for (key, name) in FACTORS {
             if let Some(factor) = config.number(&[name])? {
-                self.put(key, factor as f32);
+                self.put_own(key, factor as f32);
             }
         }
         if let Some(width) = config.number(&["query_pre_attn_scalar"])? {
-            self.put("attention.scale", 1.0 / (width as f32).sqrt());
+            self.put_own("attention.scale", 1.0 / (width as f32).sqrt());
         }
         if let Some(normed) = config.flag("norm_topk_prob")? {
-            self.put("expert_weights_norm", normed);
+            self.put_own("expert_weights_norm", normed);
         }
         for name in ["use_parallel_residual", "parallel_attn"] {
             if let Some(parallel) = config.flag(name)? {
-                self.put("use_parallel_residual", parallel);
+                self.put_own("use_parallel_residual", parallel);
             }
         }
         Ok(())

@@ -14,6 +14,7 @@ import {
 import {
   assembleStructuredOutputPipeline,
   createContentParser,
+  createFunctionCallingParser,
 } from '@langchain/core/language_models/structured_output';
 import {
   AIMessageChunk,
@@ -21,6 +22,7 @@ import {
   type BaseMessage,
   type UsageMetadata,
 } from '@langchain/core/messages';
+import type { ModelProfile } from '@langchain/core/language_models/profile';
 import { ChatGenerationChunk, type ChatResult } from '@langchain/core/outputs';
 import type { Runnable } from '@langchain/core/runnables';
 import { convertToOpenAITool } from '@langchain/core/utils/function_calling';
@@ -43,6 +45,10 @@ export interface ChatWeftFields extends BaseChatModelParams {
 export interface ChatWeftCallOptions extends BaseChatModelCallOptions {
   tools?: BindToolsInput[];
   response_format?: ChatCompletionRequest['response_format'];
+  /** Whether one answer may have several calls. Default true. */
+  parallel_tool_calls?: boolean;
+  /** Whether the arguments of all tools must fit their schemas, also where the model chose to call. */
+  strict?: boolean;
   request?: ChatWeftRequest;
 }
 
@@ -66,6 +72,18 @@ export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk>
 
   override _llmType(): string {
     return 'weft';
+  }
+
+  /** What LangChain asks before it chooses a way, as `createAgent` does for a `responseFormat`. */
+  override get profile(): ModelProfile {
+    const { contextLength } = this.llm.info as { readonly contextLength?: number | null };
+    return {
+      ...(contextLength ? { maxInputTokens: contextLength } : {}),
+      toolCalling: true,
+      toolChoice: true,
+      structuredOutput: true,
+      reasoningOutput: true,
+    };
   }
 
   override bindTools(
@@ -143,7 +161,7 @@ export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk>
     schema: Schema<Output>,
     config?: StructuredOutputMethodOptions<boolean>,
   ): Runnable<BaseLanguageModelInput, any> {
-    if (config?.method === 'functionCalling') return super.withStructuredOutput(schema as Output, config as never);
+    if (config?.method === 'functionCalling') return this.#withCall(schema, config);
     const described = toJsonSchema(schema as Parameters<typeof toJsonSchema>[0]);
     const name = config?.name ?? 'answer';
     const format = { type: 'json_schema', json_schema: { name, strict: true, schema: described } };
@@ -151,15 +169,35 @@ export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk>
     return assembleStructuredOutputPipeline(model, createContentParser<Output>(schema), config?.includeRaw);
   }
 
+  /** The answer is a call of a function that takes the schema. */
+  #withCall<Output extends Fields>(
+    schema: Schema<Output>,
+    { name: given, includeRaw }: StructuredOutputMethodOptions<boolean>,
+  ): Runnable<BaseLanguageModelInput, any> {
+    // a function, as OpenAI describes them, or the schema of its arguments
+    const { name: described, description, parameters } = schema as Fields;
+    const isFunction = typeof described === 'string' && typeof parameters === 'object';
+    const name = given ?? (typeof described === 'string' ? described : 'extract');
+    const called = {
+      name,
+      ...(typeof description === 'string' ? { description } : {}),
+      parameters: isFunction ? parameters : toJsonSchema(schema as Parameters<typeof toJsonSchema>[0]),
+    };
+    const model = this.bindTools([{ type: 'function', function: called }], { tool_choice: name });
+    return assembleStructuredOutputPipeline(model, createFunctionCallingParser<Output>(schema, name), includeRaw);
+  }
+
   #request(messages: BaseMessage[], options: this['ParsedCallOptions']): ChatCompletionRequest {
-    const { tools, tool_choice: choice, response_format: format, stop } = options;
+    const { tools, tool_choice: choice, response_format: format, stop, strict } = options;
+    const { parallel_tool_calls: parallel } = options;
     return {
       ...this.request,
       ...options.request,
       messages: messages.map(messageOf),
       ...(stop?.length ? { stop } : {}),
       ...(format ? { response_format: format } : {}),
-      ...(tools?.length ? { tools: tools.map((tool) => toolOf(tool)) } : {}),
+      ...(tools?.length ? { tools: tools.map((tool) => toolOf(tool, strict)) } : {}),
+      ...(tools?.length && parallel !== undefined ? { parallel_tool_calls: parallel } : {}),
       ...(tools?.length && choice !== undefined ? { tool_choice: choiceOf(choice) } : {}),
     };
   }
@@ -240,10 +278,12 @@ function partOf(part: { readonly type: string }): ContentPart[] {
   return ['tool_call', 'tool_use', 'reasoning'].includes(part.type) ? [] : [part];
 }
 
-function toolOf(tool: BindToolsInput) {
-  return 'function' in tool && tool['type'] === 'function'
-    ? (tool as { type: string; function: { name: string } })
-    : convertToOpenAITool(tool as Parameters<typeof convertToOpenAITool>[0]);
+function toolOf(tool: BindToolsInput, strict: boolean | undefined) {
+  const described =
+    'function' in tool && tool['type'] === 'function'
+      ? (tool as { type: string; function: { name: string } })
+      : convertToOpenAITool(tool as Parameters<typeof convertToOpenAITool>[0]);
+  return strict === undefined ? described : { ...described, function: { ...described.function, strict } };
 }
 
 /** A name is that of a function, unless it says how to choose. */

@@ -105,6 +105,50 @@ test('structured output constrains the answer by the schema', async (t) => {
   assert.deepEqual([both.raw instanceof AIMessage, both.parsed], [true, { capital: 'Bern' }]);
 });
 
+/** A model that remembers its requests and makes this call. */
+function calling(name, json) {
+  const requests = [];
+  const create = async (request) => {
+    requests.push(request);
+    const common = { id: 'x', created: 0, model: 'm' };
+    const delta = { tool_calls: [{ index: 0, id: 'c', type: 'function', function: { name, arguments: json } }] };
+    return (async function* () {
+      yield { ...common, choices: [{ index: 0, delta, finish_reason: 'tool_calls' }] };
+    })();
+  };
+  const llm = { info: { name: 'm', contextLength: 2048 }, chat: { completions: { create } } };
+  return { requests, model: new ChatWeft({ llm }) };
+}
+
+test('structured output by a call: the model has no choice but to make it', async () => {
+  const { requests, model } = calling('extract', '{"capital": "Bern"}');
+  const schema = z.object({ capital: z.enum(['Bern', 'Berlin']) });
+  const config = { method: 'functionCalling' };
+  assert.deepEqual(await model.withStructuredOutput(schema, config).invoke('Switzerland?'), { capital: 'Bern' });
+  assert.deepEqual(requests[0].tool_choice, { type: 'function', function: { name: 'extract' } });
+  assert.deepEqual(requests[0].tools[0].function.parameters.properties.capital.enum, ['Bern', 'Berlin']);
+  const both = await model.withStructuredOutput(schema, { ...config, includeRaw: true }).invoke('Switzerland?');
+  assert.deepEqual(both.parsed, { capital: 'Bern' });
+  const wrong = calling('extract', '{"capital": "Rome"}').model.withStructuredOutput(schema, config);
+  await assert.rejects(wrong.invoke('Switzerland?'), /capital/);
+  // a function as OpenAI describes them
+  const named = { name: 'extract', description: 'd', parameters: { type: 'object', properties: {} } };
+  await model.withStructuredOutput(named, config).invoke('hi');
+  assert.deepEqual(requests.at(-1).tools[0].function, named);
+});
+
+test('the profile says that answers are held to a schema; options of tools reach the model', async () => {
+  const { requests, model } = calling('f', '{}');
+  const { structuredOutput, toolCalling, maxInputTokens } = model.profile;
+  assert.deepEqual([structuredOutput, toolCalling, maxInputTokens], [true, true, 2048]);
+  const f = tool(async () => '', { name: 'f', description: 'd', schema: z.object({}) });
+  const more = { parallel_tool_calls: false, strict: true, response_format: { type: 'json_object' } };
+  await model.bindTools([f], more).invoke('hi');
+  const { tools, ...request } = requests[0];
+  assert.deepEqual([tools[0].function.strict, request.parallel_tool_calls], [true, false]);
+  assert.deepEqual(request.response_format, { type: 'json_object' });
+});
+
 test('what a model thinks stands beside its answer, and goes back with it', async () => {
   const requests = [];
   const create = async (request) => {

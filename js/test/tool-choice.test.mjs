@@ -229,6 +229,8 @@ test('sglang#9696: several calls, or one where they may not be parallel', () => 
   const answers = [CALL, `${CALL}\n${NOW}`, `${CALL}\n${NOW}\n${CALL}`, `${CALL} and`];
   const required = (more) => constraintOf(modelWith([]), HERMES, TOOLS, 'required', more);
   assert.deepEqual(takes(required(), answers), [true, true, true, false]);
+  const many = (count) => Array(count).fill(CALL).join('\n');
+  assert.deepEqual(takes(required(), [many(8), many(9)]), [true, false]);
   assert.deepEqual(takes(required({ parallel: false }), answers), [true, false, false, false]);
   const strictly = (more) => constraintOf(modelWith([]), HERMES, [strict(weather), now], 'auto', more);
   assert.deepEqual(takes(strictly(), answers), [true, true, true, true]);

@@ -54,6 +54,9 @@ function argumentsOf({ function: { parameters } }: ToolDescription): Schema {
   return { type: 'object', ...closed, ...parameters };
 }
 
+/** Small models repeat calls for as long as they may. */
+const MOST_CALLS = 8;
+
 /** A call may have any arguments. */
 const ANY_ARGUMENTS: Schema = { type: 'object' };
 
@@ -147,7 +150,8 @@ class CallGrammar {
   #section(mark: string): string {
     const { begin, between, end } = this.#written;
     const first = this.#calls('first', begin, mark);
-    const more = this.#several ? ` (${this.#terms(between ?? '')} ${this.#calls('next', '', '')})*` : '';
+    const next = this.#several ? `${this.#terms(between ?? '')} ${this.#calls('next', '', '')}` : '';
+    const more = next && ` (${next}){0,${MOST_CALLS - 1}}`;
     return `${first}${more} ${this.#terms(end)}`;
   }
 
@@ -168,7 +172,8 @@ class CallGrammar {
     const rule = `args${i}`;
     const { args } = this.#written;
     if (args === 'json') {
-      const free = !mustCall(this.#asked.choice) && !isStrict(tool);
+      const { choice, constraint } = this.#asked;
+      const free = !mustCall(choice) && constraint === null && !isStrict(tool);
       this.#parts[rule] = { jsonSchema: free ? ANY_ARGUMENTS : argumentsOf(tool) };
       return `@${rule}`;
     }

@@ -1,11 +1,13 @@
 /** An answer under way, as the caller sees it: an iteration that can be repeated, and promises of the whole. */
 
 import { WeftError } from './errors.js';
+import { Told } from './reasoning.js';
 import type { Generation } from './types.js';
 
 interface Step {
   readonly text: string;
   readonly reasoning?: string;
+  readonly endsReasoning?: true;
   readonly finish: unknown;
 }
 
@@ -41,11 +43,11 @@ export class Answering<P extends Step> implements Generation<P> {
   }
 
   get text(): Promise<string> {
-    return this.#of((pieces) => pieces.map(({ text }) => text).join(''));
+    return this.#of((pieces) => told(pieces).text);
   }
 
   get reasoning(): Promise<string> {
-    return this.#of((pieces) => pieces.map(({ reasoning = '' }) => reasoning).join(''));
+    return this.#of((pieces) => told(pieces).reasoning);
   }
 
   get finish(): Promise<NonNullable<P['finish']>> {
@@ -119,6 +121,8 @@ export class Answering<P extends Step> implements Generation<P> {
     if (this.#iterator) while (!this.#over) await this.#pull();
   }
 }
+
+const told = (pieces: readonly Step[]) => pieces.reduce((all, piece) => all.add(piece), new Told());
 
 /** Whoever asks for a promise and never waits for it is not told of its failure. */
 function handled<T>(promise: Promise<T>): Promise<T> {

@@ -58,6 +58,8 @@ export class Constraints {
 /** An answer under way. */
 export class Constrained {
   readonly #inner: RuntimeConstrained;
+  /** The mask of all tokens, once it is needed. */
+  #all: Uint32Array | undefined;
 
   constructor(inner: RuntimeConstrained) {
     this.#inner = inner;
@@ -65,8 +67,8 @@ export class Constrained {
 
   /** Says what may come first: anything among `thoughts`, with which the answer may begin. */
   begin(llm: RuntimeLlm, thoughts?: Thoughts): void {
+    if (thoughts?.thinking) return llm.allow((this.#all ??= guarded(() => this.#inner.mask()).fill(0xffffffff)));
     const mask = guarded(() => this.#inner.mask());
-    if (thoughts?.thinking) mask.fill(0xffffffff);
     const opening = thoughts?.opening ?? null;
     if (opening !== null) mask[opening >> 5] = (mask[opening >> 5] ?? 0) | (1 << (opening & 31));
     llm.allow(mask);

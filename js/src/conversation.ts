@@ -4,7 +4,7 @@ import { withPlainTools } from './generic-tools.js';
 import type { Conversation, PlainMessage } from './protocol.js';
 import { Thoughts, thoughtFormat, thoughtTokens, type ThoughtFormat } from './reasoning.js';
 import type { RuntimeLlm } from './runtime.js';
-import { KEPT_TOKENS } from './tools/forms.js';
+import { KEPT_TOKENS, MARKS } from './tools/forms.js';
 import { answerConstraint } from './tools/grammar.js';
 import { CallReader, knownTools } from './tools/reader.js';
 
@@ -27,7 +27,7 @@ export function prepare(llm: RuntimeLlm, conversation: Conversation, constraint:
   const { tools, toolChoice = 'auto', parallelToolCalls: parallel = true } = conversation;
   const answer = answerConstraint(llm, template, { tools, choice: toolChoice, parallel, constraint });
   return {
-    ...promptIds(llm, conversation, template, format),
+    ...promptIds(llm, conversation, template, format, answer),
     constraint: answer,
     onlyCall: tools && !parallel ? new CallReader(knownTools(tools)) : undefined,
     keepSpecial: [...(format ? thoughtTokens(format) : []), ...(tools ? KEPT_TOKENS : [])],
@@ -48,6 +48,7 @@ function promptIds(
   }: Conversation,
   template: string,
   format: ThoughtFormat | undefined,
+  constraint: string | null,
 ): Pick<Prepared, 'ids' | 'thoughts'> {
   const knowsTools = /\btools\b/.test(template);
   const asked = reasoning === 'step-by-step' && !format ? stepByStep(messages) : messages;
@@ -65,13 +66,14 @@ function promptIds(
       );
   if (!format) return { ids, thoughts: undefined };
   const begun = llm.detokenize(ids.slice(-LONGEST_OPEN)).trimEnd().endsWith(format.open);
+  const options = { calls: tools ? MARKS : [], unopened: constraint === null };
   if (reasoning !== 'off') {
-    const [opening, ...more] = llm.tokenize(format.open, false, true);
-    return { ids, thoughts: new Thoughts(format, begun, more.length === 0 ? (opening ?? null) : null) };
+    const [opening = null, ...more] = llm.tokenize(format.open, false, true);
+    return { ids, thoughts: new Thoughts(format, begun, { ...options, opening: more.length === 0 ? opening : null }) };
   }
   // Where a template has no switch, the thoughts are over before they begin.
   const over = begun ? llm.tokenize(`\n${format.close}\n\n`, false, true) : [];
-  return { ids: Uint32Array.from([...ids, ...over]), thoughts: new Thoughts(format, false) };
+  return { ids: Uint32Array.from([...ids, ...over]), thoughts: new Thoughts(format, false, options) };
 }
 
 /** Tokens of the longest mark that begins thoughts, and of space after it. */

@@ -3,6 +3,7 @@
 import { answered, type Labelling } from './chat-options.js';
 import { invalidOption } from './errors.js';
 import type { PlainMessage, ScoreCall } from './protocol.js';
+import { Told } from './reasoning.js';
 import type { ScoredText } from './scoring.js';
 import { untilAborted } from './signals.js';
 import type { Answer, BestOf, ChatOptions, LabelScore, Llm, Piece, Score, ScoredAnswer, Scorer } from './types.js';
@@ -91,13 +92,14 @@ function likeliest({ logprob, finish }: Answer): number {
 }
 
 async function whole(pieces: AsyncIterable<Piece>): Promise<Answer> {
-  let [text, reasoning, logprob] = ['', '', 0];
+  const told = new Told();
+  let logprob = 0;
   let finish: Answer['finish'] | undefined;
   for await (const piece of pieces) {
-    text += piece.text;
-    reasoning += piece.reasoning ?? '';
+    told.add(piece);
     if (piece.finish) finish = piece.finish;
     else logprob += piece.logprobs?.logprob ?? 0;
   }
+  const { text, reasoning } = told;
   return { text, reasoning, logprob, finish: finish as Answer['finish'] };
 }

@@ -1,59 +1,102 @@
-/** What a model thinks before it answers, told apart from the answer: a row for each way of marking it that is in use. */
+/** What a model thinks before it answers, told apart from the answer: a row for each way to mark it. */
+
+import { firstOf, longestBegin } from './tools/cursor.js';
 
 export interface ThoughtFormat {
-  /** What begins the thoughts, at the start of an answer or at the end of a prompt. */
+  /** A template that contains all of these has the format. */
+  readonly has: readonly string[];
+  /** Begins thoughts, at the start of an answer or at the end of a prompt. */
   readonly open: string;
-  /** What ends them. A model whose template has it thinks. */
+  /** Ends them. */
   readonly close: string;
-  /** What may stand before the answer and is no part of it. */
+  /** May stand before the answer and is no part of it. */
   readonly skip: readonly string[];
+  /** Whether `close` also ends a part of the answer, behind which thoughts may begin again. */
+  readonly parts?: true;
 }
 
 const FORMATS: readonly ThoughtFormat[] = [
-  // Qwen 3, SmolLM 3, DeepSeek R1 and what was distilled from it
-  { open: '<think>', close: '</think>', skip: [] },
+  // Qwen 3, SmolLM 3, DeepSeek R1 and its distillations, GLM 4.5, Kimi K2, MiniMax M2, OLMo 3
+  { has: ['</think>'], open: '<think>', close: '</think>', skip: [] },
   // Magistral
-  { open: '[THINK]', close: '[/THINK]', skip: [] },
-  // gpt-oss: a message of its own on another channel
+  { has: ['[THINK]', '[/THINK]'], open: '[THINK]', close: '[/THINK]', skip: [] },
+  // Seed-OSS
+  { has: ['</seed:think>'], open: '<seed:think>', close: '</seed:think>', skip: [] },
+  // EXAONE Deep
+  { has: ['<thought>', '</thought>'], open: '<thought>', close: '</thought>', skip: [] },
+  // Command A Reasoning
   {
+    has: ['<|START_THINKING|>', '<|END_THINKING|>'],
+    open: '<|START_THINKING|>',
+    close: '<|END_THINKING|>',
+    skip: ['<|START_RESPONSE|>'],
+  },
+  // Apertus
+  { has: ['<|inner_prefix|>', '<|inner_suffix|>'], open: '<|inner_prefix|>', close: '<|inner_suffix|>', skip: [] },
+  // gpt-oss: thoughts are messages on a channel of their own
+  {
+    has: ['<|channel|>', '<|end|>'],
     open: '<|channel|>analysis<|message|>',
     close: '<|end|>',
-    skip: ['<|start|>assistant', '<|channel|>final<|message|>'],
+    skip: ['<|start|>assistant', '<|channel|>final<|message|>', '<|channel|>commentary<|message|>'],
+    parts: true,
   },
 ];
 
-/** How a model thinks, by its template; undefined where it does not. */
+/** How a model thinks, by its template; undefined if it does not. */
 export function thoughtFormat(template: string): ThoughtFormat | undefined {
-  return FORMATS.find(({ open, close }) => template.includes(close) && template.includes(firstMark(open)));
+  return FORMATS.find(({ has }) => has.every((mark) => template.includes(mark)));
 }
 
-/** Special tokens of the format: the stream must not skip them. */
+/** Special tokens of the format, which the text of an answer must keep. */
 export function thoughtTokens({ open, close, skip }: ThoughtFormat): string[] {
-  return [open, close, ...skip].flatMap((text) => text.match(MARK) ?? []);
+  return [...new Set([open, close, ...skip].flatMap((text) => text.match(MARK) ?? []))];
 }
 
 const MARK = /<[^<>]+>|\[[^[\]]+\]/g;
-const firstMark = (text: string) => text.match(MARK)?.[0] ?? text;
 
+/** What came of a piece of the answer. */
 export interface Split {
   readonly text: string;
   readonly reasoning: string;
+  /** Thoughts end here that the model did not begin: all text before was thought. */
+  readonly endsReasoning?: true;
 }
 
-/** The text of an answer, as it comes → thoughts and answer. Space around either is no part of it. */
+export interface ThoughtOptions {
+  /** The token with which the model may begin them; null if it is not one token. */
+  readonly opening?: number | null;
+  /** Behind one of these a mark is no mark: it stands in the arguments of a call. */
+  readonly calls?: readonly string[];
+  /** Whether thoughts may end that never began, as some models write them. */
+  readonly unopened?: boolean;
+}
+
+/** The text of an answer, as it comes → thoughts and answer, without space around either. */
 export class Thoughts {
   readonly #format: ThoughtFormat;
   readonly #opening: number | null;
+  readonly #calls: readonly string[];
   #state: 'start' | 'thoughts' | 'skip' | 'answer';
+  /** Whether the answer may turn out to be thoughts. */
+  #unopened: boolean;
   /** Text of which it is not known yet what it is. */
   #held = '';
-  /** Whether no thought has come yet. */
+  /** Whether this thought has no text yet. */
   #fresh = true;
+  #thought = false;
+  #told = false;
 
-  /** `open`: whether the prompt has begun the thoughts. `opening`: the token with which the model may. */
-  constructor(format: ThoughtFormat, open: boolean, opening: number | null = null) {
+  /** `open`: whether the prompt has begun the thoughts. */
+  constructor(
+    format: ThoughtFormat,
+    open: boolean,
+    { opening = null, calls = [], unopened = true }: ThoughtOptions = {},
+  ) {
     this.#format = format;
     this.#opening = opening;
+    this.#calls = calls;
+    this.#unopened = unopened && !format.parts;
     this.#state = open ? 'thoughts' : 'start';
   }
 
@@ -76,48 +119,80 @@ export class Thoughts {
 
   /** The last of the text, and what was held back. */
   end(last: string): Split {
-    const { text, reasoning } = this.push(last);
+    const split = this.push(last);
     const rest = this.#held;
     this.#held = '';
-    // thoughts that were cut are thoughts
-    if (this.thinking) return { text, reasoning: reasoning + (this.#fresh ? rest.trim() : rest.trimEnd()) };
-    return { text: text + (this.#state === 'skip' ? rest.trim() : rest), reasoning };
+    const { text, reasoning } = split;
+    // thoughts that are cut off are thoughts
+    if (this.thinking) return { ...split, reasoning: reasoning + (this.#fresh ? rest.trim() : rest.trimEnd()) };
+    return { ...split, text: text + (this.#state === 'skip' ? rest.trim() : rest) };
   }
 
   /** Whether there may be more to do. */
-  #step(split: { text: string; reasoning: string }): boolean {
-    const { open, close, skip } = this.#format;
+  #step(split: { text: string; reasoning: string; endsReasoning?: true }): boolean {
+    const { open, close, skip, parts } = this.#format;
     switch (this.#state) {
-      case 'start': {
+      case 'start':
+      case 'skip': {
         const begin = this.#held.trimStart();
         if (begin.startsWith(open)) return this.#enter('thoughts', begin.slice(open.length));
+        const mark = skip.find((mark) => begin.startsWith(mark));
+        if (mark) return this.#enter('skip', begin.slice(mark.length));
         if ([open, ...skip].some((mark) => mark.startsWith(begin))) return false;
-        return skip.some((mark) => begin.startsWith(mark))
-          ? this.#enter('skip', begin)
-          : this.#enter('answer', this.#held);
+        return this.#enter('answer', this.#state === 'skip' ? begin : this.#held);
       }
       case 'thoughts': {
-        if (this.#fresh) this.#held = this.#held.trimStart();
+        if (this.#fresh) {
+          this.#held = this.#held.trimStart();
+          // the model begins them although the prompt did
+          if (this.#held.startsWith(open)) return this.#enter('thoughts', this.#held.slice(open.length));
+          if (open.startsWith(this.#held)) return false;
+        }
         const end = this.#held.indexOf(close);
-        const certain = end < 0 ? this.#held.length - longestBegin(this.#held, close) : end;
+        const certain = end < 0 ? this.#held.length - longestBegin(this.#held, [close]) : end;
         const told = this.#held.slice(0, certain).trimEnd();
+        if (told !== '' && this.#fresh && this.#thought) split.reasoning += '\n\n';
         split.reasoning += told;
-        this.#fresh &&= told === '';
-        if (end >= 0) return this.#enter('skip', this.#held.slice(end + close.length));
+        if (told !== '') [this.#fresh, this.#thought] = [false, true];
+        if (end >= 0) return this.#leave(this.#held.slice(end + close.length));
         this.#held = this.#held.slice(told.length);
         return false;
       }
-      case 'skip': {
-        const rest = this.#held.trimStart();
-        if (['', ...skip].some((mark) => mark.startsWith(rest))) return false;
-        const mark = skip.find((mark) => rest.startsWith(mark));
-        return mark ? this.#enter('skip', rest.slice(mark.length)) : this.#enter('answer', rest);
-      }
-      case 'answer':
-        split.text += this.#held;
-        this.#held = '';
+      case 'answer': {
+        const text = this.#held;
+        // JSON may have the mark in a string
+        if (!this.#told && /^\s*[[{]/.test(text)) this.#unopened = false;
+        const marks = [...(parts || this.#unopened ? [close] : []), ...(this.#unopened ? this.#calls : [])];
+        const found = firstOf(text, marks);
+        const certain = found?.at ?? text.length - (marks.length > 0 ? longestBegin(text, marks) : 0);
+        if (found?.mark === close) {
+          if (parts) {
+            this.#tell(split, text.slice(0, certain));
+            return this.#enter('skip', text.slice(certain + close.length));
+          }
+          if (this.#told) split.endsReasoning = true;
+          const last = text.slice(0, certain).trimEnd();
+          split.reasoning += this.#told ? last : last.trimStart();
+          return this.#leave(text.slice(certain + close.length));
+        }
+        if (found) this.#unopened = false;
+        this.#tell(split, found ? text : text.slice(0, certain));
+        this.#held = found ? '' : text.slice(certain);
         return false;
+      }
     }
+  }
+
+  #tell(split: { text: string }, text: string): void {
+    split.text += text;
+    this.#told ||= text.trim() !== '';
+  }
+
+  /** Leaves thoughts, of which there are no others that were not begun. */
+  #leave(rest: string): true {
+    this.#unopened = false;
+    this.#fresh = true;
+    return this.#enter('skip', rest);
   }
 
   #enter(state: 'thoughts' | 'skip' | 'answer', rest: string): true {
@@ -127,10 +202,14 @@ export class Thoughts {
   }
 }
 
-/** How many characters at the end of `text` may be the begin of `mark`. */
-function longestBegin(text: string, mark: string): number {
-  for (let length = Math.min(mark.length - 1, text.length); length > 0; length -= 1) {
-    if (mark.startsWith(text.slice(-length))) return length;
+/** The text and the thoughts of an answer, put together from its pieces. */
+export class Told {
+  text = '';
+  reasoning = '';
+
+  add({ text, reasoning = '', endsReasoning }: Pick<Split, 'text' | 'endsReasoning'> & { reasoning?: string }): this {
+    this.reasoning = endsReasoning ? `${this.text}${reasoning}`.trim() : this.reasoning + reasoning;
+    this.text = endsReasoning ? text : this.text + text;
+    return this;
   }
-  return 0;
 }

@@ -247,6 +247,8 @@ export type Piece = {
   readonly text: string;
   /** What the model thinks before its answer; only in a chat, of a model that was trained to think. */
   readonly reasoning?: string;
+  /** The model ended thoughts that it had not begun: the text of all pieces before this one was reasoning. */
+  readonly endsReasoning?: true;
 } &
   /** A token; its text is empty while a character or a stop string is incomplete. */
   (

@@ -2,17 +2,18 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Thoughts, thoughtFormat, thoughtTokens } from '../dist/reasoning.js';
+import { Thoughts, thoughtFormat, thoughtTokens, Told } from '../dist/reasoning.js';
 import { collect, FakeLlm, loadFake } from './support/fake.mjs';
 
 const QWEN = "{{ tools }}{% if '</think>' in content %}{{ '<think>' }}{% endif %}";
 const HARMONY = '<|start|>assistant<|channel|>analysis<|message|><|end|>';
 
 function split(template, open, pieces) {
-  const thoughts = new Thoughts(thoughtFormat(template), open);
-  const parts = [...pieces.map((piece) => thoughts.push(piece)), thoughts.end('')];
-  const joined = (name) => parts.map((part) => part[name]).join('');
-  return [joined('reasoning'), joined('text')];
+  const thoughts = new Thoughts(thoughtFormat(template), open, { calls: ['<tool_call>'] });
+  const told = new Told();
+  for (const piece of pieces) told.add(thoughts.push(piece));
+  const { reasoning, text } = told.add(thoughts.end(''));
+  return [reasoning, text];
 }
 
 const cases = [
@@ -37,6 +38,41 @@ const cases = [
     false,
     '<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>commentary to=functions.f <|message|>{}',
     ['Hm', '<|channel|>commentary to=functions.f <|message|>{}'],
+  ],
+  ['Rapid-MLX#1570: an end that nothing began', QWEN, false, 'Hm, so.\n</think>\n\nYes.', ['Hm, so.', 'Yes.']],
+  ['an end within a call', QWEN, false, '<tool_call>{"a": "</think>"}', ['', '<tool_call>{"a": "</think>"}']],
+  ['an end within JSON', QWEN, false, ' {"a": "</think>"}', ['', ' {"a": "</think>"}']],
+  ['an end behind one', QWEN, false, '<think>Hm</think>a </think> b', ['Hm', 'a </think> b']],
+  ['begun by both', QWEN, true, '<think>\nHm</think>Yes', ['Hm', 'Yes']],
+  ['twice', QWEN, false, '<think>Hm</think>\n<think>So</think>Yes', ['Hm\n\nSo', 'Yes']],
+  [
+    'a call among them',
+    QWEN,
+    false,
+    '<think><tool_call>{}</tool_call></think>Yes',
+    ['<tool_call>{}</tool_call>', 'Yes'],
+  ],
+  [
+    'DeepSeek R1, whose template has their end alone',
+    "{{ split('</think>') }}",
+    false,
+    '<think>Hm</think>Yes',
+    ['Hm', 'Yes'],
+  ],
+  ['Seed-OSS', '<seed:think></seed:think>', false, '<seed:think>Hm</seed:think>Yes', ['Hm', 'Yes']],
+  [
+    'Command A',
+    '<|START_THINKING|><|END_THINKING|>',
+    false,
+    '<|START_THINKING|>Hm<|END_THINKING|><|START_RESPONSE|>Yes',
+    ['Hm', 'Yes'],
+  ],
+  [
+    'gpt-oss, with words before a call and more thoughts',
+    HARMONY,
+    false,
+    '<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>commentary<|message|>Let me see.<|end|><|start|>assistant<|channel|>analysis<|message|>So<|end|><|start|>assistant<|channel|>commentary to=functions.f <|message|>{}',
+    ['Hm\n\nSo', 'Let me see.<|channel|>commentary to=functions.f <|message|>{}'],
   ],
   ['gpt-oss, at once', HARMONY, false, '<|channel|>final<|message|>Yes', ['', 'Yes']],
 ];
@@ -204,4 +240,26 @@ test('examples stand between the system and the conversation', async (t) => {
     messages[1],
   ]);
   assert.throws(() => llm.chat(messages, { examples: [{ user: 'a' }] }), /`examples\[0\].assistant`/);
+});
+
+test('Rapid-MLX#1570: thoughts that were not begun are none of the whole answer; a stream says so', async (t) => {
+  const { llm } = await loadFake(t, new Thinks(['Hm, ', 'so.\n', '</think>', '\n\n', 'Yes']));
+  const whole = await llm.chat.completions.create({ messages });
+  const { content, reasoning_content: thoughts } = whole.choices[0].message;
+  assert.deepEqual([content, thoughts], ['Yes', 'Hm, so.']);
+  const answer = llm.chat(messages);
+  assert.deepEqual([await answer.text, await answer.reasoning], ['Yes', 'Hm, so.']);
+  const pieces = await collect(llm.chat(messages));
+  assert.deepEqual(
+    pieces.map(({ text, endsReasoning }) => [text, endsReasoning]).filter(([text, ends]) => text || ends),
+    [
+      ['Hm, ', undefined],
+      ['so.\n', undefined],
+      ['', true],
+      ['Yes', undefined],
+    ],
+  );
+  const session = llm.session();
+  await collect(session.send('u'));
+  assert.deepEqual(session.messages.at(-1), { role: 'assistant', content: 'Yes', reasoning_content: 'Hm, so.' });
 });

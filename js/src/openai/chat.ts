@@ -1,5 +1,6 @@
 /** `chat.completions.create`. */
 
+import { Told } from '../reasoning.js';
 import { begun, untilAborted } from '../signals.js';
 import type { Llm, Piece } from '../types.js';
 import { header, toChatLogprob, UsageSum, type Header } from './answer.js';
@@ -24,6 +25,8 @@ interface Step {
   readonly delta: ChatDelta;
   readonly logprobs: ChatLogprobs | null;
   readonly finish: ChatFinishReason | null;
+  /** See {@link Piece}. A stream cannot take back what it gave as text. */
+  readonly endsReasoning?: true;
 }
 
 export function createChatCompletions(llm: () => Llm): ChatCompletions {
@@ -63,12 +66,15 @@ async function* answer(
         !piece.finish && piece.logprobs ? { content: [toChatLogprob(piece.logprobs)], refusal: null } : null;
       const thought = piece.reasoning ? { reasoning_content: piece.reasoning } : {};
       // a token is told of once, whatever came of its text
-      if (piece.reasoning || (logprobs && parts.length === 0)) yield { index, delta: thought, logprobs, finish: null };
+      const { endsReasoning } = piece;
+      if (piece.reasoning || endsReasoning || (logprobs && parts.length === 0)) {
+        yield { index, delta: thought, logprobs, finish: null, ...(endsReasoning ? { endsReasoning } : {}) };
+      }
       const deltas = parts.flatMap((part) =>
         part.type === 'text' ? [{ content: part.text }] : callDeltas(part, calls++),
       );
       for (const [i, delta] of deltas.entries()) {
-        yield { index, delta, logprobs: i === 0 && !piece.reasoning ? logprobs : null, finish: null };
+        yield { index, delta, logprobs: i === 0 && !piece.reasoning && !endsReasoning ? logprobs : null, finish: null };
       }
       if (!piece.finish) continue;
       usage.add(piece.finish, index === 0);
@@ -116,17 +122,16 @@ async function whole(
   count: number,
 ): Promise<ChatCompletion> {
   const answers = Array.from({ length: count }, () => ({
-    text: '',
-    thoughts: '',
+    told: new Told(),
     calls: [] as FunctionToolCall[],
     logprobs: [] as NonNullable<ChatLogprobs['content']>,
     finish: 'stop' as ChatFinishReason,
   }));
-  for await (const { index, delta, logprobs, finish } of steps) {
+  for await (const { index, delta, logprobs, finish, endsReasoning } of steps) {
     const answer = answers[index];
     if (!answer) continue;
-    answer.text += delta.content ?? '';
-    answer.thoughts += delta.reasoning_content ?? '';
+    const { content: text = '', reasoning_content: reasoning = '' } = delta;
+    answer.told.add({ text, reasoning, ...(endsReasoning ? { endsReasoning } : {}) });
     for (const { id = '', function: called, index: i } of delta.tool_calls ?? []) {
       const { name = '', arguments: json } = called;
       const call = (answer.calls[i] ??= { id, type: 'function', function: { name, arguments: '' } });
@@ -136,14 +141,14 @@ async function whole(
     if (finish) answer.finish = finish;
   }
   const choices = answers.map(
-    ({ text, thoughts, calls, logprobs, finish }, index): ChatCompletion['choices'][number] => ({
+    ({ told: { text, reasoning }, calls, logprobs, finish }, index): ChatCompletion['choices'][number] => ({
       index,
       message: {
         role: 'assistant',
         content: calls.length > 0 && text === '' ? null : text,
         refusal: null,
         ...(calls.length > 0 ? { tool_calls: calls } : {}),
-        ...(thoughts ? { reasoning_content: thoughts } : {}),
+        ...(reasoning ? { reasoning_content: reasoning } : {}),
       },
       finish_reason: finish,
       logprobs: logprobs.length > 0 ? { content: logprobs, refusal: null } : null,

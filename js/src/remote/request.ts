@@ -17,9 +17,10 @@ export function textRequest(prompt: string | readonly number[], options: Generat
 
 export function chatRequest(messages: readonly Message[], chatOptions: ChatOptions): ChatCompletionRequest {
   checkNames(chatOptions, CHAT_OPTIONS);
-  const { examples = [], reasoning = 'auto', toolChoice = 'auto', ...others } = chatOptions;
+  const { examples = [], reasoning = 'auto', toolChoice = 'auto', parallelToolCalls, ...others } = chatOptions;
   if (reasoning !== 'auto') throw local('reasoning', "'auto'", reasoning);
   if (toolChoice !== 'auto') throw local('toolChoice', "'auto'", toolChoice);
+  if (parallelToolCalls !== undefined) throw local('parallelToolCalls', 'none', parallelToolCalls);
   const shown = withExamples(checkMessages(messages, undefined), examples);
   const { conversation, options } = checkConversation(shown, others);
   // A loaded model gives its calls as text, a server gives them apart.

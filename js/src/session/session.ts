@@ -6,6 +6,7 @@ import { checkGenerate, checkNames } from '../options.js';
 import { dataOf } from '../openai/request.js';
 import { ToolParser, type Part } from '../openai/tool-parser.js';
 import type { PlainMessage, StartOptions } from '../protocol.js';
+import { Told } from '../reasoning.js';
 import { anyOf, untilAborted } from '../signals.js';
 import type { GenerateOptions, Generation, Message, Piece, ToolDescription } from '../types.js';
 import { extend, promptOf, render, type Ending, type SessionModel, type State } from './context.js';
@@ -102,26 +103,24 @@ export class ChatSession implements Session {
     const shifts = this.#settings.overflow === 'shift' && told.behind !== undefined;
     const start = shifts ? { ...options, shiftBehind: told.behind } : options;
     const said: number[] = [];
-    let text = '';
-    let reasoning = '';
+    const answer = new Told();
     let over = false;
     const keep = (stopped: boolean, droppedTokens = 0) => {
       over = true;
       if (stopped && said.length === 0) return;
       this.#state = {
         ...state,
-        messages: [...state.messages, answerOf(prefix + text, reasoning, this.#settings.template.tools)],
+        messages: [...state.messages, answerOf(prefix + answer.text, answer.reasoning, this.#settings.template.tools)],
         ids: [...state.ids, ...said],
         dropped: { ...state.dropped, tokens: state.dropped.tokens + droppedTokens },
       };
     };
     try {
       const prompt = { messages: [], ...this.#settings.template, ids: promptOf(told) };
-      const answer = this.#model.generate(prompt, start, signal, cache);
-      answer.started.then(started, () => undefined); // the iteration fails too
-      for await (const piece of answer) {
-        text += piece.text;
-        reasoning += piece.reasoning ?? '';
+      const pieces = this.#model.generate(prompt, start, signal, cache);
+      pieces.started.then(started, () => undefined); // the iteration fails too
+      for await (const piece of pieces) {
+        answer.add(piece);
         if (piece.finish) keep(piece.finish.reason === 'abort', piece.finish.usage.droppedTokens);
         else said.push(piece.id);
         yield piece;

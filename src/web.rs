@@ -307,6 +307,11 @@ impl Llm {
         self.model.tokenizer().vocabulary().1
     }
 
+    /// The special token with this name, which no text has.
+    pub fn special_id(&self, name: &str) -> Option<u32> {
+        self.model.tokenizer().special_ids(&[name.into()]).first().copied()
+    }
+
     /// A token that ends an answer.
     pub fn end_id(&self) -> Option<u32> {
         self.model.tokenizer().ends().first().copied()

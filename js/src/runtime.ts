@@ -94,6 +94,8 @@ export interface RuntimeLlm {
   /** The bytes of all tokens, of special ones after 0xFF, and where each ends. */
   vocabulary_bytes(): Uint8Array;
   vocabulary_ends(): Uint32Array;
+  /** The special token with this name, which no text has. */
+  special_id?(name: string): number | undefined;
   /** A token that ends an answer. */
   end_id(): number | undefined;
   /** After `start`: as if these ids had been generated and given already. */

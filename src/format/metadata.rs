@@ -243,6 +243,7 @@ mod expected {
     pub const STR: &str = "a string";
     pub const BOOL: &str = "true or false";
     pub const U32: &str = "an integer from 0 to 4294967295";
+    pub const INTEGER: &str = "an integer";
     pub const UNIFORM: &str = "an integer from 0 to 4294967295, the same for every layer";
     pub const F32: &str = "a number";
     pub const STRINGS: &str = "an array of strings";
@@ -316,6 +317,11 @@ impl Metadata {
     /// The integer at `key`, of any type, if there is one.
     pub fn opt_u32(&self, key: &str) -> Result<Option<u32>> {
         self.convert(key, expected::U32, Value::integer)
+    }
+
+    /// The integer at `key`, of any width and sign, if there is one.
+    pub fn opt_integer(&self, key: &str) -> Result<Option<i128>> {
+        self.convert(key, expected::INTEGER, Value::integer)
     }
 
     /// The integer at `key`, or the one that all items of the array there are, if there is one.

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::format::hugging_face;
 use crate::format::metadata::{Array, Metadata, Value};
-use crate::tokenizer::{DEFAULT_TEMPLATE, FolderOptions, Strip, Tokenizer, Vocabulary};
+use crate::tokenizer::{DEFAULT_TEMPLATE, FimIds, FolderOptions, Strip, Tokenizer, Vocabulary};
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 
@@ -16,13 +16,17 @@ const CHAT_TEMPLATES: &str = "tokenizer.chat_templates";
 /// Takes the tokenizer, and names and texts of the chat templates, out of the metadata.
 pub fn take_tokenizer(metadata: &mut Metadata) -> Result<(Tokenizer, Vec<(String, String)>)> {
     let mut templates = take_templates(metadata)?;
+    let sources = templates.iter().map(|(_, text)| text.clone()).collect();
     let json = match metadata.get(TOKENS) {
         None => metadata.take_str(hugging_face::TOKENIZER)?,
         Some(_) => None,
     };
-    let Some(json) = json else { return Ok((Tokenizer::new(take_vocabulary(metadata)?)?, templates)) };
+    let Some(json) = json else {
+        let vocabulary = Vocabulary { templates: sources, ..take_vocabulary(metadata)? };
+        return Ok((Tokenizer::new(vocabulary)?, templates));
+    };
     let config = metadata.take_str(hugging_face::TOKENIZER_CONFIG)?;
-    let options = folder_options(metadata)?;
+    let options = FolderOptions { templates: sources, ..folder_options(metadata)? };
     let (tokenizer, own) = Tokenizer::from_folder(&json, config.as_deref(), &options)?;
     // Of two with one name, that of a file of its own is the newer one, and the first counts.
     templates.extend(own);
@@ -48,7 +52,7 @@ fn folder_options(metadata: &Metadata) -> Result<FolderOptions> {
     let size = metadata.opt_u32(&format!("{}.vocab_size", metadata.str("general.architecture")?))?;
     let ends = metadata.opt_i32s(hugging_face::ENDS)?.unwrap_or_default();
     let ends = ends.iter().map(|end| end.cast_unsigned()).collect();
-    Ok(FolderOptions { size: size.map(|size| size as usize), ends })
+    Ok(FolderOptions { size: size.map(|size| size as usize), ends, templates: Vec::new() })
 }
 
 /// Puts the vocabulary of a folder where GGUF has it; that of a file stays.
@@ -107,7 +111,8 @@ fn write_templates(metadata: &mut Metadata, templates: Vec<(String, String)>) {
 
 /// Takes the vocabulary out of the metadata: its strings are megabytes, so they move instead of being copied.
 pub fn take_vocabulary(metadata: &mut Metadata) -> Result<Vocabulary> {
-    let id = |metadata: &Metadata, name: &str| metadata.opt_u32(&format!("tokenizer.ggml.{name}_token_id"));
+    let id = |metadata: &Metadata, name: &str| token_id(metadata, &format!("tokenizer.ggml.{name}_token_id"));
+    let old = |metadata: &Metadata, name: &str, older: &str| Ok(id(metadata, name)?.or(id(metadata, older)?));
     let flag = |metadata: &Metadata, name: &str| metadata.opt_bool(&format!("tokenizer.ggml.{name}"));
     metadata.strings(TOKENS)?; // absent: an error that names the key
     let mut vocabulary = Vocabulary {
@@ -118,6 +123,7 @@ pub fn take_vocabulary(metadata: &mut Metadata) -> Result<Vocabulary> {
         bos: id(metadata, "bos")?,
         eos: id(metadata, "eos")?,
         eot: id(metadata, "eot")?,
+        eom: id(metadata, "eom")?,
         unk: id(metadata, "unknown")?,
         sep: id(metadata, "seperator")?,
         pad: id(metadata, "padding")?,
@@ -132,12 +138,27 @@ pub fn take_vocabulary(metadata: &mut Metadata) -> Result<Vocabulary> {
         strip_accents: flag(metadata, "normalizer.strip_accents")?,
         tokens: metadata.take_strings(TOKENS)?.unwrap_or_default(),
         merges: metadata.take_strings("tokenizer.ggml.merges")?.unwrap_or_default(),
+        fim: FimIds {
+            pre: old(metadata, "fim_pre", "prefix")?,
+            suf: old(metadata, "fim_suf", "suffix")?,
+            mid: old(metadata, "fim_mid", "middle")?,
+            pad: id(metadata, "fim_pad")?,
+            rep: id(metadata, "fim_rep")?,
+            sep: id(metadata, "fim_sep")?,
+        },
         strip: Vec::new(),
+        ends: Vec::new(),
+        templates: Vec::new(),
     };
     if metadata.opt_str("general.architecture")? == Some("phi3") && vocabulary.model == "llama" {
         vocabulary.strip = phi3_strip(&vocabulary);
     }
     Ok(vocabulary)
+}
+
+/// The token id at `key`. A number that is none, such as -1, is as if it were absent, and so is one beyond the vocabulary later on.
+fn token_id(metadata: &Metadata, key: &str) -> Result<Option<u32>> {
+    Ok(metadata.opt_integer(key)?.and_then(|id| u32::try_from(id).ok()))
 }
 
 /// The bytes of `precompiled_charsmap`, which files have with and without a sign.

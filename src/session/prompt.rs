@@ -44,12 +44,12 @@ impl Session {
         Ok([&known[..taken], &prompt[replaced..]].concat())
     }
 
-    /// The bytes of all tokens, and where each ends. Special tokens are 0xFF, which no text has, and their id; so is one that spells nothing.
+    /// The bytes of all tokens, and where each ends. Structure is 0xFF, which no text has, and its id; so is a token that spells nothing.
     fn spell(&self, ids: &[u32]) -> Result<(Vec<u8>, Vec<usize>)> {
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(ids.len()));
         for &id in ids {
             let spelled = self.tokenizer.token_bytes(id)?;
-            if spelled.is_empty() || self.tokenizer.is_special(id) {
+            if spelled.is_empty() || self.tokenizer.is_structure(id) {
                 bytes.push(0xff);
                 bytes.extend(id.to_le_bytes());
             } else {

@@ -68,7 +68,7 @@ impl From<&PreTokenizer> for BpeOptions {
 }
 
 impl Bpe {
-    /// `merges`: `"left right"`, best first. Control and unknown tokens take no part: no text merges into them.
+    /// `merges`: `"left right"`, best first. Structure takes no part: no text merges into it.
     pub(super) fn new(
         tokens: &[String],
         kinds: &[TokenKind],
@@ -77,7 +77,7 @@ impl Bpe {
     ) -> Result<Self> {
         let mut vocab: Vocab = tokens.iter().cloned().zip(0..).collect();
         let merges = parse_merges(&vocab, kinds, merges)?;
-        vocab.retain(|token, id| !kinds[*id as usize].is_special() || options.unk.as_ref() == Some(token));
+        vocab.retain(|token, id| !kinds[*id as usize].is_structure() || options.unk.as_ref() == Some(token));
         let mut builder = BPE::builder();
         if options.spelling == Spelling::WordEnds {
             builder = builder.end_of_word_suffix(WORD_END.into());
@@ -158,7 +158,7 @@ fn parse_merges(vocab: &Vocab, kinds: &[TokenKind], merges: Vec<String>) -> Resu
             let expected = "two tokens with a space between, whose join is a token";
             return Err(invalid("merges", expected, format!("`{merge}` at rank {rank}")));
         };
-        if ![l, r, whole].iter().any(|id| kinds[**id as usize].is_special()) {
+        if ![l, r, whole].iter().any(|id| kinds[**id as usize].is_structure()) {
             parsed.push((left.to_owned(), right.to_owned()));
         }
     }

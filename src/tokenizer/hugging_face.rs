@@ -19,7 +19,7 @@ use super::charsmap::CharsMap;
 use super::sentencepiece::{self, SentencePiece};
 use super::vocabulary::{Strip, TokenKind, Vocabulary};
 use super::word_piece::{self, WordPiece};
-use super::{DEFAULT_TEMPLATE, Model, Spelling, Tokenizer};
+use super::{DEFAULT_TEMPLATE, Model, Prefixed, Spelling, Tokenizer, structure};
 use crate::{Error, Result};
 use steps::Steps;
 
@@ -143,7 +143,9 @@ impl Tokenizer {
             Some(Template::Named(all)) => all.iter().map(|(name, text)| (name.clone(), text.clone())).collect(),
             None => Vec::new(),
         };
-        let mut tokenizer = build(file, &config)?;
+        let sources = options.templates.iter().chain(templates.iter().map(|(_, text)| text)).cloned().collect();
+        let given = Vocabulary { ends: options.ends.clone(), templates: sources, ..Vocabulary::default() };
+        let mut tokenizer = build(file, &config, given)?;
         tokenizer.fill(options)?;
         Ok((tokenizer, templates))
     }
@@ -156,10 +158,12 @@ pub struct FolderOptions {
     pub size: Option<usize>,
     /// Ids that end an answer.
     pub ends: Vec<u32>,
+    /// Sources of chat templates that have files of their own.
+    pub templates: Vec<String>,
 }
 
 impl Tokenizer {
-    /// Gives every embedding a token, and ends answers as `options` says.
+    /// Gives every embedding a token.
     fn fill(&mut self, options: &FolderOptions) -> Result<()> {
         let count = self.tokens.len();
         let size = options.size.unwrap_or(count);
@@ -172,14 +176,12 @@ impl Tokenizer {
             self.tokens.push(format!("[PAD{id}]"));
             self.kinds.push(TokenKind::Unused);
         }
-        self.ends.extend(options.ends.iter().filter(|&&id| (id as usize) < size));
-        self.ends.sort_unstable();
-        self.ends.dedup();
         Ok(())
     }
 }
 
-fn build(file: File, config: &Config) -> Result<Tokenizer> {
+/// `given`: what other files than `tokenizer.json` say.
+fn build(file: File, config: &Config, given: Vocabulary) -> Result<Tokenizer> {
     let File { added_tokens, normalizer, pre_tokenizer, post_processor, model } = file;
     let steps = Steps::new(normalizer.as_ref(), pre_tokenizer.as_ref())?;
     let kind = match (&model.r#type, &model.vocab) {
@@ -233,7 +235,13 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
         *kind = TokenKind::Unknown;
     }
     let strips = added_tokens.iter().filter(|token| token.lstrip || token.rstrip);
-    let vocabulary = Vocabulary {
+    let merges = model.merges.into_iter().map(|merge| match merge {
+        Merge::Pair([left, right]) => format!("{left} {right}"),
+        Merge::Line(line) => line,
+    });
+    let mut vocabulary = Vocabulary {
+        // as GGUF calls the kind
+        model: (if kind == "Unigram" { "t5" } else { "gpt2" }).into(),
         bos: first.first().and_then(|first| find(first)).or_else(|| named(&config.bos_token)),
         eos: named(&config.eos_token),
         sep: last.as_deref().and_then(find),
@@ -243,8 +251,13 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
         add_eos: Some(last.is_none() && config.add_eos_token == Some(true)),
         add_sep: Some(last.is_some()),
         strip: strips.map(|token| Strip { id: token.id, left: token.lstrip, right: token.rstrip }).collect(),
-        ..Default::default()
+        merges: merges.collect(),
+        tokens,
+        ..given
     };
+    vocabulary.kinds()?; // checks it
+    let structure = structure::assign(&vocabulary, &mut kinds);
+    let tokens = &vocabulary.tokens;
     let model = match kind {
         "BPE" => {
             let spelling = match suffix {
@@ -256,12 +269,8 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
                 return Err(unsupported("model", "BPE that is neither byte-level nor spelled with `▁` and bytes"));
             }
             if spelling == Spelling::Blocks {
-                mark_bytes(&tokens, &mut kinds);
+                mark_bytes(tokens, &mut kinds);
             }
-            let merges = model.merges.into_iter().map(|merge| match merge {
-                Merge::Pair([left, right]) => format!("{left} {right}"),
-                Merge::Line(line) => line,
-            });
             let options = BpeOptions {
                 patterns: steps.patterns,
                 ignore_merges: model.ignore_merges,
@@ -271,11 +280,11 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
                 words: steps.bert.unwrap_or_default(),
                 unk: suffix.and(model.unk_token),
             };
-            Model::Bpe(Box::new(Bpe::new(&tokens, &kinds, merges.collect(), options)?))
+            Model::Bpe(Box::new(Bpe::new(tokens, &kinds, std::mem::take(&mut vocabulary.merges), options)?))
         }
         "Unigram" => {
             if model.byte_fallback {
-                mark_bytes(&tokens, &mut kinds);
+                mark_bytes(tokens, &mut kinds);
             }
             let mut scores = scores;
             scores.resize(tokens.len(), 0.0);
@@ -285,19 +294,18 @@ fn build(file: File, config: &Config) -> Result<Tokenizer> {
                 remove_extra_whitespaces: steps.remove_extra_whitespaces,
                 charsmap: CharsMap::new(&steps.charsmap)?,
             };
-            Model::SentencePiece(SentencePiece::new(&tokens, &kinds, scores, unk, options)?)
+            Model::SentencePiece(SentencePiece::new(tokens, &kinds, scores, unk, options)?)
         }
         "WordPiece" => {
             let normalizer = steps.bert.ok_or_else(|| unsupported("normalizer", "WordPiece without BertNormalizer"))?;
-            Model::WordPiece(Box::new(WordPiece::new(&tokens, &kinds, unk, normalizer)?))
+            Model::WordPiece(Box::new(WordPiece::new(tokens, &kinds, unk, normalizer)?))
         }
         other => return Err(unsupported("model", other)),
     };
-    let vocabulary = Vocabulary { tokens, ..vocabulary };
-    vocabulary.kinds()?;
-    let tokenizer = Tokenizer::with_model(vocabulary, kinds, model)?;
+    let tokenizer = Tokenizer::with_model(vocabulary, kinds, structure, model)?;
     let between = between.unwrap_or_else(|| tokenizer.between.clone());
-    Ok(Tokenizer { after_bos, prefix_once: steps.prefix_once, between, ..tokenizer })
+    let prefixed = if steps.prefix_once { Prefixed::Once } else { Prefixed::BehindTokens };
+    Ok(Tokenizer { after_bos, prefixed, between, ..tokenizer })
 }
 
 /// Texts, kinds and scores by id. An id that the vocabulary leaves out has no text.

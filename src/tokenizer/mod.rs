@@ -9,12 +9,14 @@ mod bpe;
 mod charsmap;
 mod chat_template;
 mod detokenize;
+mod fim;
 mod hugging_face;
 mod pre_tokenizer;
 mod segments;
 mod sentencepiece;
 mod special;
 mod stop;
+mod structure;
 mod vocabulary;
 mod word_piece;
 
@@ -23,55 +25,21 @@ pub use detokenize::Detokenizer;
 pub use hugging_face::FolderOptions;
 pub use segments::Segments;
 pub use stop::{StopMatcher, StopOutcome};
-pub use vocabulary::{Strip, Vocabulary};
+pub use vocabulary::{FimIds, Strip, Vocabulary};
 
 use bpe::Bpe;
 use charsmap::CharsMap;
+use fim::Fim;
 use sentencepiece::SentencePiece;
 use special::{Fragment, SpecialTokens};
+use structure::Structure;
 use vocabulary::TokenKind;
 use word_piece::WordPiece;
 
 use crate::{Error, Result};
 
-/// Texts of control tokens that end an answer in some family of models. A file names one or two of its own by id, and
-/// often forgets that the chat template uses another.
-const END_TOKENS: &[&str] = &[
-    "</s>",
-    "<EOT>",
-    "<end_of_turn>",
-    "<end_of_utterance>",
-    "<eos>",
-    "<turn|>",
-    "<|call|>",
-    "<|calls|>",
-    "<|end_of_text|>",
-    "<|end|>",
-    "<|endoftext|>",
-    "<|eom_id|>",
-    "<|eot_id|>",
-    "<|flush|>",
-    "<|im_end|>",
-    "<|return|>",
-    "<|tool_response>",
-    "<｜end▁of▁sentence｜>",
-    "[EOS]",
-    "[EOT]",
-    "[e~[",
-    "_<EOT>",
-];
-
 /// Texts of the token that stands for one to be filled in, where a file does not name it.
 const MASK_TOKENS: &[&str] = &["[MASK]", "<mask>"];
-
-/// A token of [`END_TOKENS`] that ends only a part of an answer where the vocabulary has all of the others beside it.
-const NO_END_BESIDE: &[(&str, &[&str])] = &[
-    // gpt-oss and Solar Open end a channel so, then go on with the next.
-    ("<|end|>", &["<|return|>", "<|call|>"]),
-    ("<|end|>", &["<|flush|>", "<|calls|>"]),
-    // Gemma 4 has HTML's tags among its tokens.
-    ("</s>", &["<|tool_response>"]),
-];
 
 /// What tokens are spelled in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -85,6 +53,18 @@ enum Spelling {
     Words,
     /// Text, with `</w>` where a word ends.
     WordEnds,
+}
+
+/// Where else than at its start the space is due that may go before a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Prefixed {
+    /// Nowhere.
+    Once,
+    /// Behind every token that is matched whole, as `tokenizer.json` has it.
+    BehindTokens,
+    /// Behind structure and what has the form of it. GGUF files do not tell the tokens that were added to a SentencePiece vocabulary, behind which
+    /// transformers and llama.cpp put a space, from its own user-defined symbols, within words or runs of spaces, behind which it puts none.
+    BehindMarks,
 }
 
 /// How [`Tokenizer::encode`] treats special tokens.
@@ -110,13 +90,13 @@ pub struct Tokenizer {
     between: Vec<u32>,
     /// Ids that end an answer, ascending.
     ends: Vec<u32>,
+    fim: Option<Fim>,
     add_bos: bool,
     add_eos: bool,
     add_sep: bool,
     /// What follows `bos` at the beginning of a text.
     after_bos: Vec<u32>,
-    /// The space that may go before a text is due at its start only, not after special tokens.
-    prefix_once: bool,
+    prefixed: Prefixed,
 }
 
 enum Model {
@@ -183,34 +163,26 @@ impl Tokenizer {
     /// [`Error::UnsupportedTokenizer`] for an unknown model or pre-tokeniser, [`Error::InvalidModel`] where the lists
     /// contradict each other.
     pub fn new(mut vocabulary: Vocabulary) -> Result<Self> {
-        let kinds = vocabulary.kinds()?;
+        let mut kinds = vocabulary.kinds()?;
+        let structure = structure::assign(&vocabulary, &mut kinds);
         let model = Model::new(&mut vocabulary, &kinds)?;
-        Self::with_model(vocabulary, kinds, model)
+        Self::with_model(vocabulary, kinds, structure, model)
     }
 
-    fn with_model(vocabulary: Vocabulary, kinds: Vec<TokenKind>, model: Model) -> Result<Self> {
-        let Vocabulary { tokens, bos, eos, eot, sep, mask, .. } = vocabulary;
+    fn with_model(vocabulary: Vocabulary, kinds: Vec<TokenKind>, structure: Structure, model: Model) -> Result<Self> {
+        let Vocabulary { tokens, bos, eos, sep, mask, .. } = vocabulary;
+        let Structure { ends, fim } = structure;
         let special = SpecialTokens::new(&tokens, &kinds, &vocabulary.strip, |token| match model.spelling() {
             Spelling::Bytes | Spelling::WordEnds => token.to_owned(),
             Spelling::Blocks | Spelling::Words => sentencepiece::unescape(token),
         })?;
-        let structure = |id: usize| matches!(kinds[id], TokenKind::Control | TokenKind::UserDefined);
-        let mut ending: Vec<u32> =
-            (0..).zip(&tokens).filter(|(_, token)| END_TOKENS.contains(&token.as_str())).map(|(id, _)| id).collect();
-        ending.retain(|&id| structure(id as usize));
-        let has = |name: &&str| ending.iter().any(|&id| tokens[id as usize] == **name);
-        let goes_on = |token: &str| NO_END_BESIDE.iter().any(|(end, beside)| *end == token && beside.iter().all(has));
-        let mut ends: Vec<u32> = ending.iter().copied().filter(|&id| !goes_on(&tokens[id as usize])).collect();
-        ends.extend([eos, eot].into_iter().flatten());
-        ends.sort_unstable();
-        ends.dedup();
         let flag = |flag: Option<bool>| flag.unwrap_or(false);
         let (add_bos, add_eos, add_sep) =
             (flag(vocabulary.add_bos), flag(vocabulary.add_eos), flag(vocabulary.add_sep));
-        let is_mask = |id: &usize| structure(*id) && MASK_TOKENS.contains(&tokens[*id].as_str());
+        let is_mask = |id: &usize| kinds[*id].is_structure() && MASK_TOKENS.contains(&tokens[*id].as_str());
         let mask = mask.or_else(|| (0..tokens.len()).find(is_mask).and_then(|id| u32::try_from(id).ok()));
         let between = eos.filter(|_| add_eos).into_iter().chain(sep.filter(|_| add_sep)).collect();
-        let (after_bos, prefix_once) = (Vec::new(), false);
+        let (after_bos, prefixed) = (Vec::new(), Prefixed::BehindMarks);
         Ok(Self {
             tokens,
             kinds,
@@ -222,11 +194,12 @@ impl Tokenizer {
             mask,
             between,
             ends,
+            fim,
             add_bos,
             add_eos,
             add_sep,
             after_bos,
-            prefix_once,
+            prefixed,
         })
     }
 
@@ -242,19 +215,7 @@ impl Tokenizer {
     /// [`Error::Tokenize`] where the vocabulary cannot spell the text.
     pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>> {
         let mut ids = Vec::new();
-        // The space that SentencePiece puts before a text is due at its start and after structure, not in its midst.
-        let mut starts = true;
-        for fragment in self.special.split(text, options.parse_special) {
-            match (fragment, &self.model) {
-                (Fragment::Token(id), _) => ids.push(id),
-                (Fragment::Text(text), Model::Bpe(model)) => model.encode(text, starts, &mut ids)?,
-                (Fragment::Text(text), Model::WordPiece(model)) => model.encode(text, &mut ids)?,
-                (Fragment::Text(text), Model::SentencePiece(model)) => {
-                    model.encode(&self.tokens, text, starts, &mut ids)?;
-                }
-            }
-            starts = !self.prefix_once && matches!(fragment, Fragment::Token(id) if self.is_special(id));
-        }
+        self.encode_into(text, true, options, &mut ids)?;
         if options.add_special {
             if let Some(bos) = self.bos.filter(|bos| self.add_bos && ids.first() != Some(bos)) {
                 ids.splice(0..0, [&[bos][..], &self.after_bos].concat());
@@ -267,6 +228,28 @@ impl Tokenizer {
             }
         }
         Ok(ids)
+    }
+
+    /// Appends the ids of `text`, with nothing around them. `starts`: the space that may go before a text is due.
+    fn encode_into(&self, text: &str, mut starts: bool, options: EncodeOptions, ids: &mut Vec<u32>) -> Result<()> {
+        for fragment in self.special.split(text, options.parse_special) {
+            match (fragment, &self.model) {
+                (Fragment::Token(id), _) => ids.push(id),
+                (Fragment::Text(text), Model::Bpe(model)) => model.encode(text, starts, ids)?,
+                (Fragment::Text(text), Model::WordPiece(model)) => model.encode(text, ids)?,
+                (Fragment::Text(text), Model::SentencePiece(model)) => model.encode(&self.tokens, text, starts, ids)?,
+            }
+            starts = matches!(fragment, Fragment::Token(id) if self.prefixes_behind(id));
+        }
+        Ok(())
+    }
+
+    fn prefixes_behind(&self, id: u32) -> bool {
+        match self.prefixed {
+            Prefixed::Once => false,
+            Prefixed::BehindTokens => true,
+            Prefixed::BehindMarks => self.is_structure(id) || self.token(id).is_some_and(structure::has_brackets),
+        }
     }
 
     /// The text of `ids`; with `skip_special`, control and unknown tokens give none. The space that encoding put
@@ -308,6 +291,11 @@ impl Tokenizer {
     /// Whether `id` is a control or unknown token: structure rather than text.
     pub fn is_special(&self, id: u32) -> bool {
         self.kinds.get(id as usize).is_some_and(|kind| kind.is_special())
+    }
+
+    /// Whether text becomes `id` only where special tokens are parsed: see [`structure`].
+    pub fn is_structure(&self, id: u32) -> bool {
+        self.kinds.get(id as usize).is_some_and(|kind| kind.is_structure())
     }
 
     /// The special tokens with these names, of those that the vocabulary has.
@@ -360,8 +348,7 @@ impl Tokenizer {
         (bytes, ends)
     }
 
-    /// Whether an answer is over when the model says `id`: `eos`, `eot`, or a special token that ends a turn in some
-    /// family of models (`<|im_end|>`, `<end_of_turn>`, …).
+    /// Whether an answer is over when the model says `id`: see [`structure`].
     pub fn is_end_of_generation(&self, id: u32) -> bool {
         self.ends.binary_search(&id).is_ok()
     }
@@ -384,7 +371,7 @@ impl Tokenizer {
         };
         match (self.model.spelling(), kind) {
             (_, TokenKind::Control | TokenKind::Unknown)
-            | (Spelling::Bytes | Spelling::WordEnds, TokenKind::UserDefined) => {
+            | (Spelling::Bytes | Spelling::WordEnds, TokenKind::UserDefined | TokenKind::Mark) => {
                 bytes.extend_from_slice(token.as_bytes());
             }
             (Spelling::Bytes, _) => bpe::push_bytes(token, bytes),

@@ -87,7 +87,7 @@ impl SentencePiece {
                     })?;
                     bytes[byte as usize] = Some(id);
                 }
-                TokenKind::Control | TokenKind::Unknown => {}
+                TokenKind::Control | TokenKind::Unknown | TokenKind::Mark => {}
             }
         }
         let unk = unk.or_else(|| (0..).zip(kinds).find(|(_, kind)| **kind == TokenKind::Unknown).map(|(id, _)| id));

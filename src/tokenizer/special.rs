@@ -1,10 +1,13 @@
 //! Cuts text at the tokens that are matched whole, before any merging.
 //!
-//! Two automata over the same text: user-defined tokens are one token wherever they occur, control tokens only where
-//! the caller says that the text is trusted (a rendered chat template, not what a user typed). The longest token
-//! at the leftmost place wins.
+//! User-defined tokens are one token wherever they occur; structure (control tokens and marks, see [`super::structure`]) only where
+//! the caller says that the text is trusted: a rendered chat template, not what a user typed. The longest token at the leftmost
+//! place wins.
+//!
+//! The tokens are kept in the order of their texts and looked up by bisection. An automaton would take some hundred bytes for
+//! each byte of them: a gigabyte for 95 tokens of 10 KB.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use std::ops::Range;
 
 use super::vocabulary::{Strip, TokenKind};
 use crate::{Error, Result};
@@ -13,9 +16,8 @@ use crate::{Error, Result};
 /// use: they are never characters of a text.
 const LITERAL: (char, char) = ('\u{fdd0}', '\u{fdd1}');
 
-/// The longest that all special tokens of a vocabulary may be together, 1 MiB; real ones are some kilobytes. The automata
-/// take many times that.
-const MAX_BYTES: usize = 1 << 20;
+/// The longest text of a special token, in bytes; those of real vocabularies have some dozens.
+const MAX_BYTES: usize = 1024;
 
 /// A stretch of the text.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,43 +30,107 @@ pub(super) enum Fragment<'t> {
 
 /// Finds the tokens that are matched whole.
 pub(super) struct SpecialTokens {
-    /// User-defined tokens.
-    always: Matcher,
-    /// User-defined, control and unknown tokens.
-    all: Matcher,
+    /// In the order of their texts.
+    entries: Vec<Entry>,
+    /// Whether a token begins with this byte.
+    begins: [bool; 256],
     strip: Vec<Strip>,
 }
 
+struct Entry {
+    text: String,
+    id: u32,
+    structure: bool,
+    /// The longest entry that this one begins with.
+    shorter: Option<usize>,
+}
+
 impl SpecialTokens {
-    /// `spell` gives the text that stands for a user-defined token.
+    /// `spell` gives the text that stands for a token which is shown.
     pub(super) fn new(
         tokens: &[String],
         kinds: &[TokenKind],
         strip: &[Strip],
         spell: impl Fn(&str) -> String,
     ) -> Result<Self> {
-        let mut always = Vec::new();
-        let mut all = Vec::new();
+        let mut entries = Vec::new();
         for (id, (token, kind)) in (0..).zip(tokens.iter().zip(kinds)) {
-            match kind {
-                _ if token.is_empty() => {}
-                TokenKind::UserDefined => {
-                    always.push((spell(token), id));
-                    all.push((spell(token), id));
-                }
-                TokenKind::Control | TokenKind::Unknown => all.push((token.clone(), id)),
-                TokenKind::Normal | TokenKind::Unused | TokenKind::Byte => {}
+            let text = match kind {
+                TokenKind::UserDefined | TokenKind::Mark => spell(token),
+                TokenKind::Control | TokenKind::Unknown => token.clone(),
+                TokenKind::Normal | TokenKind::Unused | TokenKind::Byte => continue,
+            };
+            if text.len() > MAX_BYTES {
+                return Err(Error::InvalidModel {
+                    what: format!("special token {id} of the vocabulary"),
+                    expected: format!("at most {MAX_BYTES} bytes"),
+                    got: text.len().to_string(),
+                });
+            }
+            if !text.is_empty() {
+                entries.push(Entry { text, id, structure: kind.is_structure(), shorter: None });
             }
         }
-        let bytes: usize = all.iter().map(|(text, _)| text.len()).sum();
-        if bytes > MAX_BYTES {
-            return Err(Error::InvalidModel {
-                what: "special tokens of the vocabulary".into(),
-                expected: format!("at most {MAX_BYTES} bytes together"),
-                got: bytes.to_string(),
-            });
+        // of two with one text the first one counts
+        entries.sort_by(|a, b| a.text.cmp(&b.text).then(a.id.cmp(&b.id)));
+        entries.dedup_by(|later, first| later.text == first.text);
+        let mut begins = [false; 256];
+        let mut open: Vec<usize> = Vec::new();
+        for i in 0..entries.len() {
+            while open.last().is_some_and(|&shorter| !entries[i].text.starts_with(&entries[shorter].text)) {
+                open.pop();
+            }
+            entries[i].shorter = open.last().copied();
+            begins[entries[i].text.as_bytes()[0] as usize] = true;
+            open.push(i);
         }
-        Ok(Self { always: Matcher::new(always)?, all: Matcher::new(all)?, strip: strip.to_vec() })
+        Ok(Self { entries, begins, strip: strip.to_vec() })
+    }
+
+    /// The longest token that `text` begins with; structure only with `parse_special`.
+    fn longest(&self, text: &[u8], parse_special: bool) -> Option<&Entry> {
+        if !self.begins[*text.first()? as usize] {
+            return None;
+        }
+        // What `text` begins with comes before it in the order, and whatever stands between the two begins with it too.
+        let after = self.entries.partition_point(|entry| entry.text.as_bytes() <= text);
+        let mut entry = self.entries.get(after.checked_sub(1)?)?;
+        let common = entry.text.bytes().zip(text).take_while(|(a, b)| a == *b).count();
+        while entry.text.len() > common || (entry.structure && !parse_special) {
+            entry = self.entries.get(entry.shorter?)?;
+        }
+        Some(entry)
+    }
+
+    /// The tokens that `text` spells, and where.
+    fn find<'s>(&'s self, text: &'s str, parse_special: bool) -> impl Iterator<Item = (Range<usize>, &'s Entry)> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            while at < text.len() {
+                if let Some(entry) = self.longest(&text.as_bytes()[at..], parse_special) {
+                    let start = at;
+                    at += entry.text.len();
+                    return Some((start..at, entry));
+                }
+                at += 1;
+            }
+            None
+        })
+    }
+
+    /// Cuts `text` at its tokens.
+    fn pieces<'t>(&self, text: &'t str, parse_special: bool, fragments: &mut Vec<Fragment<'t>>) {
+        let mut done = 0;
+        for (range, entry) in self.find(text, parse_special) {
+            if range.start > done {
+                fragments.push(Fragment::Text(&text[done..range.start]));
+            }
+            fragments.push(Fragment::Token(entry.id));
+            done = range.end;
+        }
+        if done < text.len() {
+            fragments.push(Fragment::Text(&text[done..]));
+        }
     }
 
     /// The fragments of `text`, in order. With `parse_special`, text between [`LITERAL`] marks is still plain.
@@ -94,73 +160,43 @@ impl SpecialTokens {
     }
 
     fn cut<'t>(&self, text: &'t str, parse_special: bool) -> Vec<Fragment<'t>> {
-        if !parse_special {
-            return self.always.split(text);
-        }
         let mut fragments = Vec::new();
+        if !parse_special {
+            self.pieces(text, false, &mut fragments);
+            return fragments;
+        }
         for (i, stretch) in text.split(LITERAL.0).enumerate() {
             let (literal, rest) =
                 if i == 0 { ("", stretch) } else { stretch.split_once(LITERAL.1).unwrap_or((stretch, "")) };
-            fragments.extend(self.always.split(literal));
-            fragments.extend(self.all.split(rest));
+            self.pieces(literal, false, &mut fragments);
+            self.pieces(rest, true, &mut fragments);
         }
         fragments
     }
 
-    /// `text` with [`LITERAL`] marks around every control token that it spells.
+    /// `text` with [`LITERAL`] marks around all structure that it spells.
     pub(super) fn mark(&self, text: &str) -> String {
         let text = text.replace([LITERAL.0, LITERAL.1], "");
         let mut marked = String::with_capacity(text.len());
         let mut done = 0;
-        for found in self.all.automaton.find_iter(&text) {
-            if self.always.ids.contains(&self.all.ids[found.pattern().as_usize()]) {
+        for (range, entry) in self.find(&text, true) {
+            if !entry.structure {
                 continue;
             }
-            marked.push_str(&text[done..found.start()]);
+            marked.push_str(&text[done..range.start]);
             marked.push(LITERAL.0);
-            marked.push_str(&text[found.range()]);
+            marked.push_str(&text[range.clone()]);
             marked.push(LITERAL.1);
-            done = found.end();
+            done = range.end;
         }
         marked + &text[done..]
     }
 }
 
-struct Matcher {
-    automaton: AhoCorasick,
-    /// Token of each pattern.
-    ids: Vec<u32>,
-}
-
-impl Matcher {
-    fn new(patterns: Vec<(String, u32)>) -> Result<Self> {
-        let (texts, ids): (Vec<String>, Vec<u32>) = patterns.into_iter().unzip();
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(texts)
-            .map_err(|error| Error::Tokenize(format!("the special tokens cannot be indexed: {error}")))?;
-        Ok(Self { automaton, ids })
-    }
-
-    fn split<'t>(&self, text: &'t str) -> Vec<Fragment<'t>> {
-        let mut fragments = Vec::new();
-        let mut done = 0;
-        for found in self.automaton.find_iter(text) {
-            if found.start() > done {
-                fragments.push(Fragment::Text(&text[done..found.start()]));
-            }
-            fragments.push(Fragment::Token(self.ids[found.pattern().as_usize()]));
-            done = found.end();
-        }
-        if done < text.len() {
-            fragments.push(Fragment::Text(&text[done..]));
-        }
-        fragments
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn special(tokens: &[(&str, TokenKind)]) -> SpecialTokens {
@@ -202,14 +238,50 @@ mod tests {
     }
 
     #[test]
-    fn absurdly_long_special_tokens_are_refused() {
+    fn an_absurdly_long_special_token_is_refused_and_many_are_not() {
         let (tokens, kinds) = (vec!["x".repeat(MAX_BYTES + 1)], vec![TokenKind::Control]);
-        assert!(SpecialTokens::new(&tokens, &kinds, &[], str::to_owned).is_err());
+        let error = SpecialTokens::new(&tokens, &kinds, &[], str::to_owned).err().unwrap().to_string();
+        assert!(error.contains("special token 0") && error.contains("1025"), "{error}");
+        let tokens: Vec<_> = (0..100_000).map(|id| format!("<|unused_{id}|>")).collect();
+        let kinds = vec![TokenKind::Control; tokens.len()];
+        let special = SpecialTokens::new(&tokens, &kinds, &[], str::to_owned).unwrap();
+        let expected = [Fragment::Text("a"), Fragment::Token(99_999), Fragment::Token(7), Fragment::Text("<|unused_")];
+        assert_eq!(special.split("a<|unused_99999|><|unused_7|><|unused_", true), expected);
     }
 
     #[test]
     fn the_longest_of_two_tokens_with_a_common_start_wins() {
         let special = special(&[("<e", TokenKind::Control), ("<end>", TokenKind::Control), ("", TokenKind::Control)]);
         assert_eq!(special.split("<end><e", true), [Fragment::Token(1), Fragment::Token(0)]);
+    }
+
+    proptest! {
+        /// As the definition has it, tried at every place with every token.
+        #[test]
+        fn the_leftmost_longest_token_wins(
+            tokens in prop::collection::vec(("[abé]{1,4}", any::<bool>()), 0..8),
+            text in "[abé]{0,24}",
+            parse_special in any::<bool>(),
+        ) {
+            let kinds = |structure| if structure { TokenKind::Control } else { TokenKind::UserDefined };
+            let kinds: Vec<_> = tokens.iter().map(|(_, structure)| kinds(*structure)).collect();
+            let texts: Vec<_> = tokens.into_iter().map(|(text, _)| text).collect();
+            // of two with one text the first one counts, as structure or not
+            let counts = |id: usize| !texts[..id].contains(&texts[id]) && (parse_special || !kinds[id].is_structure());
+            let special = SpecialTokens::new(&texts, &kinds, &[], str::to_owned).unwrap();
+            let (mut at, mut found) = (0, Vec::new());
+            while at < text.len() {
+                let here = (0..texts.len()).filter(|&id| counts(id) && text.as_bytes()[at..].starts_with(texts[id].as_bytes()));
+                match here.max_by_key(|&id| texts[id].len()) {
+                    Some(id) => {
+                        found.push((at..at + texts[id].len(), id as u32));
+                        at += texts[id].len();
+                    }
+                    None => at += 1,
+                }
+            }
+            let by_bisection: Vec<_> = special.find(&text, parse_special).map(|(range, entry)| (range, entry.id)).collect();
+            prop_assert_eq!(by_bisection, found);
+        }
     }
 }

@@ -138,6 +138,23 @@ fn sentencepiece_puts_a_space_first_and_takes_it_off_again() {
     assert_eq!(bare.decode(&[7], true).unwrap(), " lo");
 }
 
+/// llama.cpp#7049: transformers and llama.cpp have `▁lo` behind a token that was added to the vocabulary, whatever its type.
+#[test]
+fn sentencepiece_puts_a_space_behind_an_added_token() {
+    for (token, kind) in [("<|im_start|>", 1), ("<|im_start|>", 3), ("<|im_start|>", 4), ("[INST]", 4), ("<image>", 4)]
+    {
+        let mut vocabulary = sentencepiece(false);
+        (vocabulary.tokens[8], vocabulary.token_types[8]) = (token.into(), kind);
+        let tokenizer = Tokenizer::new(vocabulary).unwrap();
+        let options = EncodeOptions { parse_special: true, ..PLAIN };
+        assert_eq!(
+            tokenizer.encode(&format!("{token}lo{token} lo"), options).unwrap(),
+            [8, 7, 8, 2, 7],
+            "{token} {kind}"
+        );
+    }
+}
+
 #[test]
 fn sentencepiece_spells_the_unknown_in_bytes_or_as_one_unknown() {
     let bytes = Tokenizer::new(sentencepiece(true)).unwrap();
@@ -184,9 +201,36 @@ fn answers_end_at_the_named_ids_and_at_known_control_tokens() {
     let ends: Vec<u32> = (0..14).filter(|&id| tokenizer.is_end_of_generation(id)).collect();
     assert_eq!(ends, [0, 1, 2]);
     assert!(tokenizer.is_special(0) && !tokenizer.is_special(3) && !tokenizer.is_special(99));
-    // Without types, only the ids that the file names are known to be control tokens.
     let untyped = Tokenizer::new(Vocabulary { token_types: vec![], ..byte_level() }).unwrap();
-    assert!(untyped.is_special(2) && !untyped.is_special(1) && !untyped.is_end_of_generation(1));
+    assert_eq!(untyped.ends(), [1, 2]);
+    assert!(untyped.is_special(0) && untyped.is_special(1) && !untyped.is_special(3));
+}
+
+/// llama.cpp#11613, llama.cpp#2981. Files have these numbers for "none".
+#[test]
+fn an_id_that_no_token_has_is_none() {
+    for none in [14, u32::MAX, i32::MAX.cast_unsigned()] {
+        let id = Some(none);
+        let fim = FimIds { pre: id, suf: id, mid: id, pad: id, rep: id, sep: id };
+        let names = Vocabulary { bos: id, eos: id, eot: id, eom: id, unk: id, sep: id, ..byte_level() };
+        let vocabulary =
+            Vocabulary { pad: id, mask: id, fim, ends: vec![none], add_bos: Some(true), add_sep: Some(true), ..names };
+        let tokenizer = Tokenizer::new(vocabulary).unwrap();
+        assert_eq!(tokenizer.encode("lo", WHOLE).unwrap(), [10]);
+        assert_eq!((tokenizer.ends(), tokenizer.bos(), tokenizer.mask()), (&[1][..], None, None));
+        let unknown = Tokenizer::new(Vocabulary { unk: id, ..sentencepiece(false) }).unwrap();
+        assert_eq!(unknown.encode("é", PLAIN).unwrap(), [2, 0], "the token of type unknown");
+    }
+}
+
+#[test]
+fn lists_that_are_too_long_and_types_that_nobody_knows_say_nothing() {
+    let mut vocabulary = byte_level();
+    vocabulary.token_types[10] = 0;
+    vocabulary.token_types.extend([3, 3]);
+    assert_eq!(Tokenizer::new(vocabulary).unwrap().encode("lo", PLAIN).unwrap(), [10]);
+    let scores = sentencepiece(false).scores.into_iter().chain([f32::NAN]).collect();
+    assert!(Tokenizer::new(Vocabulary { scores, ..sentencepiece(false) }).is_ok());
 }
 
 #[test]
@@ -198,9 +242,7 @@ fn vocabularies_that_contradict_themselves_are_refused() {
     refused(Vocabulary { model: "rwkv".into(), ..byte_level() }, "`rwkv`; weft knows gpt2, gemma4, llama");
     refused(Vocabulary { pre: Some("x".into()), ..byte_level() }, "tokenizer.ggml.pre is `x`");
     refused(Vocabulary { tokens: vec![], ..byte_level() }, "tokenizer.ggml.tokens: expected at least one");
-    refused(Vocabulary { bos: Some(14), ..byte_level() }, "bos_token_id: expected an id below the vocabulary size 14");
     refused(Vocabulary { token_types: vec![1], ..byte_level() }, "token_type: expected 14 types, one a token, got 1");
-    refused(Vocabulary { token_types: vec![7; 14], ..byte_level() }, "got 7 for token 0");
     for merge in ["lo", "l", "", "l x", "o o", " ", "lo ", "Ġlo Ġlo"] {
         refused(Vocabulary { merges: strings(&[merge]), ..byte_level() }, &format!("got `{merge}` at rank 0"));
     }

@@ -26,6 +26,8 @@ pub struct Vocabulary {
     pub eos: Option<u32>,
     /// `eot_token_id`: ends a turn of a conversation.
     pub eot: Option<u32>,
+    /// `eom_token_id`: ends a message after which the turn goes on, such as a call of a tool.
+    pub eom: Option<u32>,
     /// `unknown_token_id`: stands for what the vocabulary cannot spell.
     pub unk: Option<u32>,
     /// `seperator_token_id`, so spelled: ends a text of a BERT.
@@ -53,6 +55,29 @@ pub struct Vocabulary {
     pub strip_accents: Option<bool>,
     /// Special tokens that swallow the white space beside them; GGUF files do not say which.
     pub strip: Vec<Strip>,
+    /// `fim_*_token_id`: the tokens of fill-in-the-middle.
+    pub fim: FimIds,
+    /// Further ids that end an answer; folders name them, GGUF files do not.
+    pub ends: Vec<u32>,
+    /// Sources of the chat templates: the marks that they write are structure.
+    pub templates: Vec<String>,
+}
+
+/// The tokens of fill-in-the-middle (FIM) that a file names; the field is the key `tokenizer.ggml.fim_<field>_token_id`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FimIds {
+    /// Before the text that stands before the gap. Old files: `prefix_token_id`.
+    pub pre: Option<u32>,
+    /// Before the text that stands behind the gap. Old files: `suffix_token_id`.
+    pub suf: Option<u32>,
+    /// Before what fills the gap. Old files: `middle_token_id`.
+    pub mid: Option<u32>,
+    /// Fills batches.
+    pub pad: Option<u32>,
+    /// Begins a repository.
+    pub rep: Option<u32>,
+    /// Begins a file of a repository.
+    pub sep: Option<u32>,
 }
 
 /// A special token that swallows white space.
@@ -77,6 +102,9 @@ pub(super) enum TokenKind {
     Control,
     /// Whole text that is one token wherever it occurs.
     UserDefined,
+    /// Structure that is text of the answer too, such as `<tool_call>`: text becomes it as it becomes a control token, and it is shown
+    /// as a user-defined one is. No file has this type: see [`super::structure`].
+    Mark,
     /// Takes part in merges but is not expected.
     Unused,
     /// One byte, spelled `<0xXX>` (SentencePiece only).
@@ -89,72 +117,73 @@ impl TokenKind {
         matches!(self, Self::Control | Self::Unknown)
     }
 
+    /// Whether text becomes it only where special tokens are parsed.
+    pub(super) fn is_structure(self) -> bool {
+        self.is_special() || self == Self::Mark
+    }
+
     pub(super) fn to_gguf(self) -> i32 {
         match self {
             Self::Normal => 1,
             Self::Unknown => 2,
             Self::Control => 3,
-            Self::UserDefined => 4,
+            Self::UserDefined | Self::Mark => 4,
             Self::Unused => 5,
             Self::Byte => 6,
         }
     }
 
-    fn from_gguf(token_type: i32) -> Option<Self> {
-        Some(match token_type {
-            1 => Self::Normal,
+    /// A type that nobody knows says nothing.
+    fn from_gguf(token_type: i32) -> Self {
+        match token_type {
             2 => Self::Unknown,
             3 => Self::Control,
             4 => Self::UserDefined,
             5 => Self::Unused,
             6 => Self::Byte,
-            _ => return None,
-        })
+            _ => Self::Normal,
+        }
     }
 }
 
 impl Vocabulary {
-    /// The kind of each token; checks that every list fits and that every named id exists.
-    pub(super) fn kinds(&self) -> Result<Vec<TokenKind>> {
+    /// The kind of each token, by the file's types. Checks that every list is long enough; an id that no token has is as if it
+    /// were absent: files have 4294967295 and the like for "none".
+    pub(super) fn kinds(&mut self) -> Result<Vec<TokenKind>> {
         let size = self.tokens.len();
         if size == 0 {
             return Err(invalid("tokens", "at least one token", "none"));
         }
-        let named = [
-            ("bos_token_id", self.bos),
-            ("eos_token_id", self.eos),
-            ("eot_token_id", self.eot),
-            ("unknown_token_id", self.unk),
-            ("seperator_token_id", self.sep),
-            ("padding_token_id", self.pad),
-            ("mask_token_id", self.mask),
-        ];
-        for (key, id) in named {
-            if let Some(id) = id.filter(|&id| id as usize >= size) {
-                return Err(invalid(key, format!("an id below the vocabulary size {size}"), id));
-            }
-        }
-        if !self.scores.is_empty() && self.scores.len() != size {
+        self.forget_ids_from(size);
+        if !self.scores.is_empty() && self.scores.len() < size {
             return Err(invalid("scores", format!("{size} scores, one a token"), self.scores.len()));
         }
+        self.scores.truncate(size);
         if let Some(id) = self.scores.iter().position(|score| score.is_nan()) {
             return Err(invalid("scores", "numbers", format!("NaN for token {id}")));
         }
         if self.token_types.is_empty() {
             let mut kinds = vec![TokenKind::Normal; size];
-            for id in named.iter().filter_map(|(_, id)| *id) {
+            let named = [self.bos, self.eos, self.eot, self.eom, self.unk, self.sep, self.mask];
+            for id in named.into_iter().flatten() {
                 kinds[id as usize] = TokenKind::Control;
             }
             return Ok(kinds);
         }
-        if self.token_types.len() != size {
+        if self.token_types.len() < size {
             return Err(invalid("token_type", format!("{size} types, one a token"), self.token_types.len()));
         }
-        let kind = |(id, &token_type): (usize, &i32)| {
-            TokenKind::from_gguf(token_type)
-                .ok_or_else(|| invalid("token_type", "a type from 1 to 6", format!("{token_type} for token {id}")))
-        };
-        self.token_types.iter().enumerate().map(kind).collect()
+        Ok(self.token_types.iter().take(size).map(|&token_type| TokenKind::from_gguf(token_type)).collect())
+    }
+
+    fn forget_ids_from(&mut self, size: usize) {
+        let Self { bos, eos, eot, eom, unk, sep, pad, mask, fim, .. } = self;
+        let FimIds { pre, suf, mid, pad: fim_pad, rep, sep: fim_sep } = fim;
+        for id in [bos, eos, eot, eom, unk, sep, pad, mask, pre, suf, mid, fim_pad, rep, fim_sep] {
+            *id = id.filter(|&id| (id as usize) < size);
+        }
+        self.strip.retain(|strip| (strip.id as usize) < size);
+        self.ends.retain(|&id| (id as usize) < size);
     }
 }
 

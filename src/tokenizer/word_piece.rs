@@ -37,7 +37,7 @@ impl WordPiece {
         let unk = unk.ok_or_else(|| invalid("unknown_token_id", "a token for unknown words", "none"))?;
         let spelled = (0..).zip(tokens.iter().zip(kinds)).filter_map(|(id, (token, kind))| match kind {
             _ if token == unk => Some((token.clone(), id)),
-            TokenKind::Control | TokenKind::Unknown => None,
+            kind if kind.is_structure() => None,
             _ => Some((token.strip_prefix(SPACE).map_or_else(|| format!("##{token}"), str::to_owned), id)),
         });
         let vocab: Vocab = spelled.collect();

@@ -297,9 +297,8 @@ function readsBack(written: Written, tags: Tags, tool: ToolDescription, key: str
 function specialTokens(llm: RuntimeLlm): Map<string, string> {
   const found = new Map<string, string>();
   for (const name of KEPT_TOKENS) {
-    const [id, ...more] = llm.tokenize(name, false, true);
-    const [plain] = llm.tokenize(name, false, false);
-    if (id !== undefined && more.length === 0 && plain !== id) found.set(name, `<[${id}]>`);
+    const id = llm.special_id?.(name);
+    if (id !== undefined) found.set(name, `<[${id}]>`);
   }
   return found;
 }

@@ -40,14 +40,24 @@ function plainMessage({ tool_calls: calls, tool_call_id: _, ...message }: Messag
     return { role: 'user', content: `<tool_response>\n${message.content ?? ''}\n</tool_response>` };
   }
   if (!calls) return message;
-  const written = calls.map((call) => `<tool_call>\n${JSON.stringify(calledIn(call))}\n</tool_call>`);
+  const written = calls.map((call) => `<tool_call>\n${callText(call)}\n</tool_call>`);
   return { ...message, content: [...(message.content ? [message.content] : []), ...written].join('\n') };
 }
 
-/** `{ name, arguments }`, however it is wrapped. */
-function calledIn(call: unknown): object {
+/** A call as the instruction shows it, however it is wrapped. */
+function callText(call: unknown): string {
   const { name, arguments: given } = { ...Object(call), ...Object(call).function } as Record<string, unknown>;
-  return { name, arguments: given ?? {} };
+  // arguments that are JSON text already keep their digits
+  const json = typeof given === 'string' && isJson(given) ? given : JSON.stringify(given ?? {});
+  return `{"name": ${JSON.stringify(name)}, "arguments": ${json}}`;
+}
+
+function isJson(text: string): boolean {
+  try {
+    return typeof JSON.parse(text) === 'object';
+  } catch {
+    return false;
+  }
 }
 
 /** Several answers of tools, and what the user says then, are one turn: many templates want turns to alternate. */

@@ -135,13 +135,20 @@ test('tools for a template that knows none are described and called in text', ()
   assert.deepEqual(user, messages[1]);
   assert.deepEqual(called, {
     role: 'assistant',
-    content: '<tool_call>\n{"name":"weather","arguments":{"city":"Bern"}}\n</tool_call>',
+    content: '<tool_call>\n{"name": "weather", "arguments": {"city":"Bern"}}\n</tool_call>',
   });
   assert.deepEqual(answered, {
     role: 'user',
     content: '<tool_response>\nsunny\n</tool_response>\n<tool_response>\nwarm\n</tool_response>\nSo?',
   });
   assert.deepEqual(rest, []);
+  // arguments that are text keep their digits
+  const text = {
+    ...messages[2],
+    tool_calls: [{ function: { name: 'now', arguments: '{"id": 2512292042121000001}' } }],
+  };
+  const [, written] = withPlainTools([messages[1], text], null, 'system');
+  assert.match(written.content, /"arguments": {"id": 2512292042121000001}}/);
   // where there is no place for a system message, in the first one
   const [first] = withPlainTools(messages.slice(1), [weather], 'messages');
   assert.match(first.content, /^These[^]*Weather\?$/);
@@ -283,4 +290,58 @@ test('where a call must fit, none in another form gets past', () => {
     others.map(() => false),
   );
   assert.deepEqual(takes(constraint, ['{"sky": "blue"}', '[1, 2]', 'a < b']), [true, true, true]);
+});
+
+/** Says these texts, a token each, and remembers its prompts. */
+class Says extends FakeLlm {
+  constructor(texts) {
+    super();
+    this.texts = texts;
+  }
+
+  start(ids, options) {
+    super.start(ids, options);
+    const tokens = this.texts.map((text, id) => ({ type: 'token', id, text }));
+    this.events = [...tokens, { type: 'end', reason: 'stop', text: '' }];
+  }
+}
+
+test('sglang#9696: without a grammar the answer ends behind its first call', async (t) => {
+  const { llm, fake } = await loadFake(t, new Says(['So. ', CALL, '\n', NOW, ' and']));
+  const messages = [{ role: 'user', content: 'hi' }];
+  const ask = { messages, tools: [weather, now], parallel_tool_calls: false };
+  const { choices, usage } = await llm.chat.completions.create(ask);
+  assert.deepEqual([choices[0].finish_reason, choices[0].message.tool_calls.length], ['tool_calls', 1]);
+  assert.deepEqual([choices[0].message.content, usage.completion_tokens], ['So. ', 2]);
+  const chunks = await collect(await llm.chat.completions.create({ ...ask, stream: true }));
+  const deltas = chunks.flatMap(({ choices: [{ delta }] }) => delta.tool_calls ?? []);
+  assert.deepEqual(
+    deltas.map(({ index, id, type, function: called }) => [index, typeof id, type, called]),
+    [
+      [0, 'string', 'function', { name: 'weather', arguments: '' }],
+      [0, 'undefined', undefined, { arguments: '{"city": "Bern"}' }],
+    ],
+  );
+  const native = llm.chat(messages, { tools: [weather, now], parallelToolCalls: false });
+  assert.equal(await native.text, `So. ${CALL}`);
+  fake.texts = [CALL, '\n', NOW];
+  const both = await llm.chat.completions.create({ messages, tools: [weather, now] });
+  assert.equal(both.choices[0].message.tool_calls.length, 2);
+  assert.equal(both.choices[0].message.content, null);
+});
+
+test('tools, a choice and a constraint go together in chat and in sessions', async (t) => {
+  AnyGrammars.asked = [];
+  const { llm } = await loadFake(t, new Says([CALL]), { grammars: async () => ({ Grammars: AnyGrammars }) });
+  const constraint = { choices: ['yes', 'no'] };
+  await llm.chat([{ role: 'user', content: 'hi' }], { tools: TOOLS, constraint }).text;
+  await collect(llm.session({ tools: TOOLS, toolChoice: 'required' }).send('hi'));
+  const session = llm.session({ tools: TOOLS, toolChoice: { allowed: ['now'] } });
+  await collect(session.send('hi', { constraint }));
+  const [chat, required, allowed] = AnyGrammars.asked.map(({ composed }) => composed);
+  assert.deepEqual(
+    [chat.parts.answer, required.parts.answer, allowed.parts.answer],
+    [constraint, undefined, constraint],
+  );
+  assert.deepEqual([chat.lark.includes('weather'), allowed.lark.includes('weather')], [true, false]);
 });

@@ -31,14 +31,21 @@ const WANTED = [
   ...['\n</parameter>', '</parameter>\n</function>\n</tool_call>', '```', 'null', 'true', '12', '[1]', "'", ' é👍'],
 ];
 
+const CLOSERS = ['\n</parameter>\n', '</parameter>\n', '</arg_value>\n', '</｜DSML｜parameter>\n'];
+
+/** Of each form; a few are quick, and more find more. */
+const ROUNDS = 6;
+
 const pick = (next, from) => from[Math.floor(next() * from.length)];
 const text = (next) =>
   Array.from({ length: Math.floor(next() * 4) }, () => pick(next, [...WANTED, 'a', ' b ', '\n'])).join('');
 
 /** A schema and a value that fits it. */
-function random_(next, depth = 0) {
-  const kinds = ['string', 'string', 'string', 'integer', 'number', 'boolean', 'null', 'union', 'enum', 'any', 'ref'];
-  if (depth < 2) kinds.push('object', 'array', 'pattern');
+function randomSchema(next, depth, plain) {
+  const kinds = ['string', 'string', 'string', 'integer', 'number', 'boolean', 'null', 'union', 'enum'];
+  // what a form without quotes leaves to JSON
+  if (!plain) kinds.push('any', 'ref', 'pattern', 'union of more');
+  if (depth < 2) kinds.push('object', 'array');
   switch (pick(next, kinds)) {
     case 'string':
       return [{ type: 'string' }, text(next)];
@@ -51,13 +58,11 @@ function random_(next, depth = 0) {
     case 'null':
       return [{ type: 'null' }, null];
     case 'union': {
-      const schema = pick(next, [
-        { type: ['string', 'null'] },
-        { anyOf: [{ type: 'integer' }, { type: 'string' }] },
-        { anyOf: [{ type: 'string', minLength: 2 }, { type: 'boolean' }] },
-      ]);
+      const schema = pick(next, [{ type: ['string', 'null'] }, { anyOf: [{ type: 'integer' }, { type: 'string' }] }]);
       return [schema, pick(next, ['xx', 'other'])];
     }
+    case 'union of more':
+      return [{ anyOf: [{ type: 'string', minLength: 2 }, { type: 'boolean' }] }, 'xx'];
     case 'enum': {
       const values = [text(next), 'x </tool_call> y', pick(next, [1, null, true, '1', 'null'])];
       return [{ enum: values }, pick(next, values)];
@@ -69,19 +74,19 @@ function random_(next, depth = 0) {
     case 'pattern':
       return [{ type: 'string', pattern: '^[a-z]{2,4}$' }, 'abc'];
     case 'array': {
-      const [items, value] = random_(next, depth + 1);
+      const [items, value] = randomSchema(next, depth + 1, plain);
       return [{ type: 'array', items, maxItems: 3 }, [value]];
     }
     case 'object': {
-      const [schema, value] = object(next, depth + 1);
+      const [schema, value] = object(next, depth + 1, plain);
       return [schema, value];
     }
   }
 }
 
-function object(next, depth = 0) {
+function object(next, depth, plain) {
   const names = ['city', 'b', 'two words', 'größe', '2'].filter(() => next() < 0.5);
-  const made = names.map((name) => [name, ...random_(next, depth)]);
+  const made = names.map((name) => [name, ...randomSchema(next, depth, plain)]);
   const required = names.filter(() => next() < 0.6);
   const given = made.filter(([name]) => required.includes(name) || next() < 0.5);
   return [
@@ -104,7 +109,7 @@ function object(next, depth = 0) {
 const $defs = { code: { type: 'string', minLength: 1 } };
 
 function toolOf(next, name) {
-  const [parameters, value] = object(next);
+  const [parameters, value] = object(next, 0, next() < 0.8);
   return [{ type: 'function', function: { name, parameters: { ...parameters, $defs } } }, value];
 }
 
@@ -122,6 +127,19 @@ function callsOf(answer, tools) {
   return [...[...answer].flatMap((c) => parser.push(c)), ...parser.end()];
 }
 
+const isWritten = (value, answer) => typeof value !== 'string' || answer.includes(value) || answer.includes('(');
+
+/** A call has arguments that fit. */
+function check({ type, name, arguments: json }, tools, answer) {
+  if (type !== 'call') return;
+  const { parameters } = tools.find((tool) => tool.function.name === name).function;
+  const { valid, errors } = new Validator(parameters, '2020-12').validate(JSON.parse(json));
+  // what the model wrote, as JSON or without quotes
+  const own = answer.includes(json) || Object.values(JSON.parse(json)).every((value) => isWritten(value, answer));
+  assert.ok(own, `${answer}\n${json}`);
+  assert.ok(valid, `${answer}\n${json}\n${JSON.stringify(errors.at(-1))}`);
+}
+
 const written = FORMS.filter(({ has, written }) => has && written);
 const SPECIAL = KEPT_TOKENS;
 
@@ -132,11 +150,11 @@ for (const [index, { has, written: spelling }] of written.entries()) {
     test(`whatever the grammar allows is read back: ${name}`, () => {
       const next = random(index + 1);
       let drawn = 0;
-      for (let i = 0; i < 12; i += 1) {
+      for (let i = 0; i < ROUNDS; i += 1) {
         const tools = [toolOf(next, 'put')[0], toolOf(next, 'get.all')[0]];
         const asked = { tools, choice: 'required', parallel: true, constraint: null };
         const constraint = answerConstraint(modelWith(special), has.join(' '), asked);
-        const answer = draw(grammars, constraint, next, WANTED);
+        const answer = draw(grammars, constraint, next, WANTED, CLOSERS);
         if (answer === null) continue;
         drawn += 1;
         const parts = callsOf(answer, tools);
@@ -144,19 +162,27 @@ for (const [index, { has, written: spelling }] of written.entries()) {
           parts.length > 0 && parts.every(({ type }) => type === 'call'),
           `${answer}\n${JSON.stringify(parts)}`,
         );
-        for (const { name, arguments: json } of parts) {
-          const { parameters } = tools.find((tool) => tool.function.name === name).function;
-          const { valid, errors } = new Validator(parameters, '2020-12').validate(JSON.parse(json));
-          assert.ok(valid, `${answer}\n${json}\n${JSON.stringify(errors.at(-1))}`);
-        }
+        for (const part of parts) check(part, tools, answer);
       }
-      assert.ok(drawn > 4, `${drawn} answers had an end`);
+      assert.ok(drawn > ROUNDS / 3, `${drawn} answers had an end`);
+    });
+
+    test(`text with calls of strict tools is read back: ${name}`, () => {
+      const next = random(index + 200);
+      const tools = [toolOf(next, 'put')[0], toolOf(next, 'get.all')[0]];
+      const strict = tools.map((tool) => ({ ...tool, function: { ...tool.function, strict: true } }));
+      const asked = { tools: strict, choice: 'auto', parallel: true, constraint: null };
+      const constraint = answerConstraint(modelWith(special), has.join(' '), asked);
+      for (let i = 0; i < ROUNDS / 2; i += 1) {
+        const answer = draw(grammars, constraint, next, WANTED, CLOSERS, 300);
+        for (const part of answer === null ? [] : callsOf(answer, tools)) check(part, tools, answer);
+      }
     });
 
     test(`what fits a schema can be written, and is read back: ${name}`, () => {
       if (spelling.args !== 'json') return;
       const next = random(index + 100);
-      for (let i = 0; i < 12; i += 1) {
+      for (let i = 0; i < ROUNDS; i += 1) {
         const [tool, value] = toolOf(next, 'put');
         const { begin, open, close, end } = spelling;
         const answer = `${begin}${open('put')}${printed(value)}${close}${end}`;

@@ -22,8 +22,7 @@ export async function startGrammars() {
 
 /** A model with these special tokens. */
 export const modelWith = (special) => ({
-  tokenize: (text, _, parseSpecial) =>
-    Uint32Array.from(parseSpecial && special.includes(text) ? [idOf(text)] : bytesOf(text)),
+  special_id: (name) => (special.includes(name) ? idOf(name) : undefined),
 });
 
 /** The ids of `text`, with special tokens as such. */
@@ -54,9 +53,9 @@ export function follow(grammars, constraint, text, special) {
 
 /**
  * An answer that a constraint allows, drawn by `next` a token at a time; null where it has no end within `most`. `wanted` are texts that it tries to
- * write wherever it can.
+ * write wherever it can; `closers` end what has no end otherwise.
  */
-export function draw(grammars, constraint, next, wanted, most = 600) {
+export function draw(grammars, constraint, next, wanted, closers, most = 600) {
   const constrained = grammars.constrain(constraint);
   const text = [];
   let plan = [];
@@ -66,7 +65,8 @@ export function draw(grammars, constraint, next, wanted, most = 600) {
       const allowed = [...Array(VOCABULARY).keys()].filter((id) => id !== END && has(mask, id));
       const hurry = i > most / 4;
       if (constrained.must_end() || allowed.length === 0 || (constrained.may_end() && (hurry || next() < 0.2))) break;
-      if (plan.length === 0 && !hurry && next() < 0.1) plan = bytesOf(wanted[Math.floor(next() * wanted.length)]);
+      const planned = hurry ? closers : wanted;
+      if (plan.length === 0 && next() < 0.1) plan = bytesOf(planned[Math.floor(next() * planned.length)]);
       let id = plan.shift();
       if (id === undefined || !allowed.includes(id)) {
         plan = [];

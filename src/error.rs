@@ -80,7 +80,7 @@ pub enum Error {
     ChatTemplate(String),
     /// More tokens than the context holds.
     #[error(
-        "the prompt and answer need {needed} tokens, and the context holds {context}: shorten the prompt, lower maxTokens or load with a larger contextLength"
+        "this takes {needed} tokens, and the context holds {context}: shorten the prompt, or load with a larger contextLength"
     )]
     ContextOverflow {
         /// Tokens that would be needed.
@@ -128,7 +128,7 @@ pub enum Error {
     DeviceLost(String),
     /// Memory for the model does not exist.
     #[error(
-        "out of memory: {what} needs {needed} bytes, {limit}. Try a shorter contextLength, a smaller quantisation or device 'cpu'."
+        "out of memory: {what} needs {needed} bytes, {limit}. Try a shorter contextLength or a smaller quantisation."
     )]
     OutOfMemory {
         /// What was being allocated.
@@ -139,7 +139,9 @@ pub enum Error {
         limit: String,
     },
     /// The model computed something that is not a number: wrong weights or a wrong GPU.
-    #[error("the model produced {0} instead of probabilities; the file or the GPU driver is faulty. Try device 'cpu'.")]
+    #[error(
+        "the model produced {0} instead of probabilities: the file is faulty, or on a GPU its driver, which device 'cpu' would show"
+    )]
     InvalidLogits(String),
     /// A file or stream of the system failed.
     #[error("{what}: {message}")]

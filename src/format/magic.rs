@@ -17,6 +17,7 @@ pub(super) fn check_magic(bytes: &[u8]) -> Result<()> {
 pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
     let first = bytes.trim_ascii_start();
     match bytes {
+        _ if first.starts_with(b"<?xml") => "an XML document, such as a storage server's error message",
         _ if first.starts_with(b"<") => "a web page, such as a login or error page",
         _ if bytes.starts_with(b"version http") => "a Git LFS pointer: fetch the file itself with `git lfs pull`",
         [b'P', b'K', 3, 4, ..] => "a ZIP archive: unpack it, or convert it if it is a PyTorch checkpoint",

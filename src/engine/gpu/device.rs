@@ -49,7 +49,7 @@ struct Allocation {
 
 impl Allocation {
     fn failed(&self) -> Error {
-        let limit = "more than the GPU driver could give".into();
+        let limit = "more than the GPU driver could give (device 'cpu' may have it)".into();
         Error::OutOfMemory { what: self.what.clone(), needed: self.bytes, limit }
     }
 }
@@ -129,7 +129,7 @@ impl Gpu {
         let size = bytes.next_multiple_of(16).max(16);
         let limit = self.max_buffer_bytes();
         if size > limit {
-            let limit = format!("and this GPU allows {limit} for one buffer");
+            let limit = format!("and this GPU allows {limit} for one buffer (device 'cpu' more)");
             return Err(Error::OutOfMemory { what: label.into(), needed: bytes, limit });
         }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -217,7 +217,7 @@ fn listen(device: &wgpu::Device, faults: &Faults) {
             wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory {
                 what: "the GPU engine".into(),
                 needed: 0,
-                limit: "an amount that the driver does not say, and it has no more".into(),
+                limit: "an amount that the driver does not say, and it has no more (device 'cpu' may have it)".into(),
             },
             wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
                 Error::Internal { op: "gpu", expected: "commands that the GPU accepts".into(), got: description }

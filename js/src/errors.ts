@@ -52,6 +52,13 @@ export function invalidOption(option: string, expected: string, got: unknown): W
   return new WeftError('INVALID_OPTION', `option \`${option}\`: expected ${expected}, got ${describe(got)}`);
 }
 
+/** The same of an option whose value must not be shown. */
+export function invalidSecret(option: string, got: unknown): WeftError {
+  const what = typeof got === 'string' ? 'another string, which is not shown' : `a value of the type ${typeof got}`;
+  const expected = 'expected a string of printable characters without spaces';
+  return new WeftError('INVALID_OPTION', `option \`${option}\`: ${expected}, got ${what}`);
+}
+
 /** `name`: an option that does not exist, beside those that do. */
 export function unknownOption(name: string, known: readonly string[]): WeftError {
   const hint = didYouMean(nearest(name, known), '`');
@@ -89,9 +96,10 @@ function describe(value: unknown): string {
   }
   if (typeof value === 'function') return 'a function';
   if (value instanceof Promise) return 'a Promise (is an `await` missing?)';
-  if (Array.isArray(value) && value.length === 0) return 'an empty array';
-  if (typeof value === 'object' && value !== null) return Object.prototype.toString.call(value);
-  return String(value);
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty array' : `an array of ${value.length}`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  const isPlain = Object.getPrototypeOf(value) === Object.prototype;
+  return isPlain ? `{ ${Object.keys(value).join(', ')} }` : Object.prototype.toString.call(value);
 }
 
 /** An error as it crosses the worker boundary. */

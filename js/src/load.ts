@@ -3,6 +3,7 @@
 import { Meter } from './download/meter.js';
 import { ModelReader } from './download/model.js';
 import { fetchBy } from './download/port.js';
+import { explained } from './download/refusals.js';
 import { nameOf } from './download/source.js';
 import type { Downloads } from './downloads.js';
 import type { Loaded } from './model.js';
@@ -50,6 +51,8 @@ export async function load(
     },
     hasher: async () => new (await starting).Sha256(),
   });
+  /** The file that is being read. */
+  let reading = 0;
   const [first] = files;
   if (first) meter.file(0, nameOf(first));
   tell('start');
@@ -72,11 +75,10 @@ export async function load(
     if (onCpu) runtime.startThreads();
 
     let isFirst = true;
-    let last = 0;
     for (let next = await begun; !next.done; next = await pieces.next()) {
       const { file, total } = next.value;
-      if (file !== last) loader.end_file();
-      last = file;
+      if (file !== reading) loader.end_file();
+      reading = file;
       // With it, a header that claims more than the files hold fails now and not after the download.
       if (isFirst && total !== null) loader.set_stream_bytes(total);
       isFirst = false;
@@ -104,6 +106,9 @@ export async function load(
     const templates = [llm.chat_template(null, false), llm.chat_template(null, true)];
     const roles = rolesOf(templates.join('\n'));
     return { llm, info: { ...about, roles, engine: engineInfo, download } };
+  } catch (error) {
+    const source = files[reading];
+    throw explained(error, source?.type === 'address' ? source : undefined);
   } finally {
     // A model that failed is loaded again in this very worker, which must not wait for what this load holds.
     void pieces.return(undefined);

@@ -11,7 +11,7 @@ import {
   type FileSource,
   type FolderAddress,
 } from './download/source.js';
-import { invalidOption, unknownOption } from './errors.js';
+import { invalidOption, invalidSecret, unknownOption } from './errors.js';
 import type { Conversation, EncodeTask, EstimateCall, LoadCall, PlainMessage, StartOptions } from './protocol.js';
 import { checkRole } from './roles.js';
 import { checkTools } from './tools/options.js';
@@ -165,6 +165,7 @@ function isHandle(file: unknown): file is FileSystemFileHandle {
 
 function allParts(first: Address): Address[] {
   const urls = partsOf(first.url);
+  if (urls.length === 0) throw invalidOption('model', 'parts that are counted from 1: `-00001-of-00003`', first.url);
   const keys = partsOf(first.key);
   return urls.map((url, index) => ({ ...first, url, key: keys[index] ?? url }));
 }
@@ -188,8 +189,7 @@ export function checkSource(
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
   if (typeof hub !== 'string' || !URL.canParse(hub, base)) throw invalidOption('hub', 'an address', hub);
   if (token !== undefined && (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token))) {
-    // Not what it is: it is a secret.
-    throw invalidOption('token', 'a string of printable characters', typeof token);
+    throw invalidSecret('token', token);
   }
   const text = String(address);
   if (text.startsWith('hf:')) {
@@ -236,7 +236,7 @@ export function checkGenerate(options: GenerateOptions): StartOptions {
   checkNames(options, GENERATE_OPTIONS);
   const { signal, stop, keepSpecial, constraint, logitBias, ...numbers } = options;
   checkSignal(signal);
-  const stops = checkStrings('stop', typeof stop === 'string' ? [stop] : stop);
+  const stops = checkStrings('stop', typeof stop === 'string' && stop !== '' ? [stop] : stop);
   const kept = checkStrings('keepSpecial', keepSpecial);
   const biases = checkBiases(logitBias);
   const given = Object.entries(numbers).filter(([, value]) => value !== undefined);

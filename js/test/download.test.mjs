@@ -95,7 +95,7 @@ test('404 → NETWORK with address and status, at once → nothing', async (t) =
   const visitor = new Visitor(t);
   await assert.rejects(visitor.load(server.url), {
     code: 'NETWORK',
-    message: `cannot fetch ${server.url}: the server answered 404 Not Found`,
+    message: `cannot fetch ${server.url}: the server answered 404 Not Found. Is the address right?`,
   });
   assert.equal(server.requests.length, 1);
   assert.deepEqual(await visitor.manifests(), []);

@@ -2,6 +2,8 @@
 
 import { WeftError } from '../errors.js';
 import type { Version } from '../store/manifest.js';
+import { watchViolations } from '../violations.js';
+import { reasonFor, remedyFor, type Asked } from './refusals.js';
 
 export type Fetch = (address: string, init: RequestInit) => Promise<Response>;
 
@@ -72,9 +74,7 @@ export interface Answer {
   cancel(): Promise<void>;
 }
 
-export interface Target {
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
+export interface Target extends Asked {
   /** Whether the browser's own cache may serve and keep it: what is stored here need not be twice on the disk. */
   readonly useCache: boolean;
   /** Milliseconds without a byte after which a connection counts as broken. */
@@ -84,11 +84,12 @@ export interface Target {
 /** `range`: first byte, and the one after the last. `known`: what the part must be of; a server that can tell sends all of another. */
 export async function request(
   fetch: Fetch,
-  { url, headers, useCache, stallMs }: Target,
+  target: Target,
   signal: AbortSignal,
   range: readonly [number, number] | null,
   known: Version | undefined,
 ): Promise<Answer> {
+  const { url, headers, useCache, stallMs } = target;
   const wanted: Record<string, string> = { ...headers };
   if (range) wanted['Range'] = `bytes=${range[0]}-${range[1] - 1}`;
   const validator = known && (strong(known.etag) ?? known.lastModified);
@@ -101,6 +102,7 @@ export async function request(
   signal.throwIfAborted();
   signal.addEventListener('abort', abort);
   const release = () => signal.removeEventListener('abort', abort);
+  const violations = watchViolations();
   let response: Response;
   try {
     const cache = useCache ? 'default' : 'no-store';
@@ -110,8 +112,11 @@ export async function request(
     release();
     signal.throwIfAborted();
     if (cause instanceof Transient) throw cause;
-    const hint = 'Is the address right, the network up, and does the server allow other origins (CORS)?';
-    throw new Transient(`cannot fetch ${url}: ${messageOf(cause)}. ${hint}`, { cause });
+    const { reason, certain } = await reasonFor(target, violations.found);
+    const message = `cannot fetch ${url}: ${messageOf(cause)}. ${reason}`;
+    throw certain ? new WeftError('NETWORK', message, { cause }) : new Transient(message, { cause });
+  } finally {
+    violations.end();
   }
   const { status, body } = response;
   const cancel = async () => {
@@ -130,7 +135,9 @@ export async function request(
   }
   if (!response.ok || !body) {
     // HTTP/2 has no status text.
-    const message = `cannot fetch ${url}: the server answered ${`${status} ${response.statusText}`.trimEnd()}`;
+    const said = response.headers.get('x-error-message') ?? response.statusText;
+    const remedy = remedyFor(status, target);
+    const message = `cannot fetch ${url}: the server answered ${`${status} ${said}`.trimEnd()}${remedy ? `. ${remedy}` : ''}`;
     if (status === 404 || status === 410) return giveUp(new Missing('NETWORK', message));
     if (!isTransient(status)) return giveUp(new WeftError('NETWORK', message));
     return giveUp(

@@ -1,6 +1,6 @@
 /** Requests to a server of OpenAI's API: JSON and server-sent events, and what goes wrong as a {@link WeftError}. */
 
-import { invalidOption, WeftError, type ErrorCode } from '../errors.js';
+import { invalidOption, invalidSecret, WeftError, type ErrorCode } from '../errors.js';
 import { EventParser } from './events.js';
 import type { RemoteOptions } from './types.js';
 
@@ -218,8 +218,7 @@ function isEnd(event: unknown): boolean {
 
 function checkHeaders(given: unknown, apiKey: unknown): Headers {
   if (apiKey !== undefined && (typeof apiKey !== 'string' || !/^[\x21-\x7e]+$/.test(apiKey))) {
-    // Not what it is: it is a secret.
-    throw invalidOption('apiKey', 'a string of printable characters', typeof apiKey);
+    throw invalidSecret('apiKey', apiKey);
   }
   let headers: Headers;
   try {

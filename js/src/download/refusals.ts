@@ -1,0 +1,82 @@
+/** Why a file cannot be fetched, and what to do then, as far as a browser lets it be known. */
+
+import { serializeError, WeftError } from '../errors.js';
+import type { watchViolations } from '../violations.js';
+
+/** What is asked for. */
+export interface Asked {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Whether a hub is asked, by an `hf:` address. */
+  readonly isHub?: boolean;
+}
+
+/** What to do about an answer of that status; empty where there is nothing to say. */
+export function remedyFor(status: number, asked: Asked): string {
+  if (status === 401 || status === 403) return wayIn(asked);
+  if (status === 404 || status === 410) return whereabouts(asked);
+  return '';
+}
+
+function wayIn({ headers, isHub = false }: Asked): string {
+  if (!isHub)
+    return 'It wants to know who asks: give `load` a `fetch` that says so. `token` goes to `hf:` addresses alone.';
+  return headers['Authorization'] === undefined
+    ? 'The repository is private or gated, or there is none of that name: give `token`, of an account that may read it.'
+    : 'This `token` may not read it. Of a gated model, ask for access on the hub, with the account whose token it is.';
+}
+
+/** Where a file may be that is not where it was looked for. */
+export function whereabouts({ url, isHub = false }: Asked): string {
+  if (isHub)
+    return 'Does the hub have it under that name? It is written `hf:owner/repository/path/to/file.gguf@revision`.';
+  const { origin, pathname } = new URL(url);
+  if (origin !== globalThis.location?.origin) return 'Is the address right?';
+  const [, owner, repository] = /([\w.-]+)\/([\w.-]+?)\/?$/.exec(pathname) ?? [];
+  const isName = owner !== undefined && !/\.(gguf|json|safetensors|bin)$/i.test(repository ?? '');
+  const hub = isName ? `'hf:${owner}/${repository}'` : "'hf:owner/repository/file.gguf'";
+  return `Is the file among those that the server serves as they are (\`public/\` with most bundlers)? A model of a hub is written ${hub}.`;
+}
+
+/**
+ * What a `fetch` that failed without an answer means. `forbidden`: what the content security policy forbade meanwhile. `certain`: trying
+ * again is of no use.
+ */
+export async function reasonFor(
+  { url, isHub = false }: Asked,
+  forbidden: ReturnType<typeof watchViolations>['found'],
+): Promise<{ readonly reason: string; readonly certain: boolean }> {
+  const { origin, protocol, hostname } = new URL(url);
+  const page = globalThis.location;
+  if (page?.protocol === 'https:' && protocol === 'http:' && !/^(localhost|127\.|\[::1\])/.test(hostname)) {
+    return {
+      reason: 'A page over https may not fetch what is served over http (mixed content): serve it over https.',
+      certain: true,
+    };
+  }
+  // The event of a policy comes as a task of its own.
+  await new Promise((resolve) => setTimeout(resolve));
+  if (forbidden.some(({ directive, blocked }) => directive === 'connect-src' && url.startsWith(blocked))) {
+    const source = origin === page?.origin ? "'self'" : origin;
+    const redirected = isHub && origin === 'https://huggingface.co' ? ' https://*.hf.co' : '';
+    return {
+      reason: `The content security policy forbids it. Allow it: \`connect-src ${source}${redirected}\`.`,
+      certain: true,
+    };
+  }
+  if (globalThis.navigator?.onLine === false) return { reason: 'The browser is offline.', certain: false };
+  if (page && origin === page.origin) return { reason: 'Is the server running?', certain: false };
+  const reason = page
+    ? 'Most likely its server does not allow other origins (CORS): it must send Access-Control-Allow-Origin. Else, is the address right, and the server up?'
+    : 'Is the address right, the network up, and does the server allow other origins (CORS)?';
+  return { reason, certain: false };
+}
+
+/** An error about what a file begins with, which tells where the file came from. */
+export function explained(error: unknown, asked: Asked | undefined): unknown {
+  const { code, message } = serializeError(error);
+  if (code !== 'INVALID_FILE' || !asked) return error;
+  const isPage = message.includes('looks like a web page');
+  const told = isPage ? `answered a web page, not a model. ${whereabouts(asked)}` : `is no model: ${message}`;
+  return new WeftError(code, `${asked.url} ${told}`, { cause: error });
+}

@@ -1,0 +1,339 @@
+// Mistakes that people make, and what they are told: what is wrong, where, and what to do. A row is a call, a code and the message.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { request } from '../dist/download/http.js';
+import { explained, reasonFor, whereabouts } from '../dist/download/refusals.js';
+import { WeftError } from '../dist/errors.js';
+import { estimate, load } from '../dist/index.js';
+import { checkEstimate, checkLoad } from '../dist/options.js';
+import { LanguageModel } from '../dist/prompt-api/index.js';
+import { hybrid, remote } from '../dist/remote/index.js';
+import { rolesOf } from '../dist/roles.js';
+import { FakeLlm, loadFake } from './support/fake.mjs';
+import { listen } from './support/server.mjs';
+
+const hi = [{ role: 'user', content: 'hi' }];
+const model = new Blob(['x']);
+const I = 'INVALID_OPTION';
+const tool = { type: 'function', function: { name: 'now', parameters: { type: 'object' } } };
+
+/** Of a loaded model. */
+const calls = [
+  // options that there are not
+  [
+    (llm) => llm.chat(hi, { max_tokens: 9 }),
+    I,
+    /^option `max_tokens`: there is no such option. Did you mean `maxTokens`\? The options are maxTokens, temperature,.* tools, toolChoice,.* examples, reasoning, variables/,
+  ],
+  [(llm) => llm.chat(hi, { temprature: 1 }), I, /Did you mean `temperature`\?/],
+  [(llm) => llm.chat(hi, { top_p: 1 }), I, /Did you mean `topP`\?/],
+  [(llm) => llm.chat(hi, { toolchoice: 'auto' }), I, /Did you mean `toolChoice`\?/],
+  [(llm) => llm.chat(hi, { enable_thinking: false }), I, /Did you mean `reasoning`\?/],
+  [(llm) => llm.chat(hi, { response_format: {} }), I, /Did you mean `constraint`\?/],
+  [(llm) => llm.chat(hi, { max_new_tokens: 3 }), I, /Did you mean `maxTokens`\?/],
+  [(llm) => llm.generate('a', { n_predict: 3 }), I, /Did you mean `maxTokens`\?/],
+  [(llm) => llm.generate('a', { tools: [] }), I, /^option `tools`: there is no such option\. The options/],
+  [(llm) => llm.generate('a', { qwertz: 3 }), I, /^option `qwertz`: there is no such option\. The options are/],
+  [(llm) => llm.session({ message: hi }), I, /Did you mean `messages`\?/],
+  [(llm) => llm.session({ signal: new AbortController().signal }), I, /`signal`: expected none: each turn has its own/],
+  [(llm) => llm.session().send('a', { prefx: 'b' }), I, /Did you mean `prefix`\?/],
+  [(llm) => llm.embed(['a'], { normalise: true }), I, /Did you mean `normalize`\?/],
+  [(llm) => llm.tokenize('a', { addSpecials: true }), I, /Did you mean `addSpecial`\?/],
+  [(llm) => llm.score('a', { before: 'b' }), I, /`before`: there is no such option. The options are after, signal/],
+  [(llm) => llm.classify('a', ['b', 'c'], { instructions: '' }), I, /Did you mean `instruction`\?/],
+  // values
+  [
+    (llm) => llm.chat(hi, { maxTokens: -3 }),
+    I,
+    'option `maxTokens`: expected an integer of at least 0 and at most 4294967295, got -3',
+  ],
+  [
+    (llm) => llm.chat(hi, { temperature: '0.5' }),
+    I,
+    'option `temperature`: expected a number of at least 0, got "0.5"',
+  ],
+  [(llm) => llm.chat(hi, { reasoning: true }), I, /`reasoning`: expected 'auto' or 'off' or 'step-by-step', got true/],
+  [(llm) => llm.chat(hi, { stop: '' }), I, /`stop`: expected a string, or an array of strings, none empty, got ""/],
+  [
+    (llm) => llm.chat(hi, { constraint: { schema: {} } }),
+    I,
+    /`constraint`: expected an object with one of jsonSchema, regex/,
+  ],
+  [(llm) => llm.chat(hi, { tools: [{ name: 'f' }] }), I, /`tools\[0\]\.function\.name`/],
+  [(llm) => llm.chat(hi, { tools: [tool], toolChoice: { name: 'then' } }), I, /`toolChoice`/],
+  [(llm) => llm.chat(hi, { signal: new AbortController() }), I, /`signal`: expected an AbortSignal/],
+  [(llm) => llm.generate(Promise.resolve('a')), I, /got a Promise \(is an `await` missing\?\)/],
+  [(llm) => llm.generate(hi), I, /`prompt\[0\]`/],
+  // messages
+  [(llm) => llm.chat('hi'), I, /`messages`: expected an array of { role, content }, not empty, got "hi"/],
+  [(llm) => llm.chat([]), I, /`messages`.*got an empty array/],
+  [
+    (llm) => llm.chat([{ role: 'usr', content: 'a' }]),
+    I,
+    /^option `messages\[0\]\.role`: expected a role that the model's chat template knows \(system, user, assistant, tool\), got "usr"\. Did you mean 'user'\?$/,
+  ],
+  [(llm) => llm.chat([...hi, { role: 'human', content: 'a' }]), I, /`messages\[1\]\.role`.*Did you mean 'user'\?/],
+  [(llm) => llm.chat([{ role: 'User', content: 'a' }]), I, /Did you mean 'user'\?/],
+  [(llm) => llm.chat([{ role: 'ai', content: 'a' }]), I, /Did you mean 'assistant'\?/],
+  [(llm) => llm.chat([{ content: 'a' }]), I, /`messages\[0\]\.role`: expected a string, got undefined/],
+  [
+    (llm) => llm.chat([{ role: 'user', text: 'a' }]),
+    I,
+    /`messages\[0\]\.content`: expected a string, or an array of { type: 'text', text }/,
+  ],
+  [
+    (llm) => llm.chat([{ role: 'user', content: [{ type: 'image_url' }] }]),
+    I,
+    /`messages\[0\]\.content\[0\]\.type`: expected 'text', since the model reads nothing else, got "image_url"/,
+  ],
+  [(llm) => llm.chat([{ role: 'user', content: [{ type: 'text' }] }]), I, /`messages\[0\]\.content\[0\]\.text`/],
+  [(llm) => llm.session({ messages: [{ role: 'robot', content: 'a' }] }), I, /`messages\[0\]\.role`/],
+  [(llm) => llm.session().send({ role: 'robot', content: 'a' }), I, /`messages\[0\]\.role`/],
+  [(llm) => llm.score('a', { after: [{ role: 'robot', content: 'a' }] }), I, /`after\[0\]\.role`/],
+  // OpenAI's shape
+  [(llm) => llm.chat.completions.create({ messages: hi, maxTokens: 3 }), I, /`maxTokens`.*Did you mean `max_tokens`\?/],
+  [(llm) => llm.chat.completions.create({ messages: hi, functions: [] }), I, /`functions`.*Did you mean `tools`\?/],
+  [(llm) => llm.chat.completions.create({ messages: hi, temperature: -1 }), I, /`temperature`/],
+  [(llm) => llm.completions.create({ prompt: 'a', messages: hi }), I, /`messages`: there is no such option/],
+];
+
+/** Of nothing but options. */
+const options = [
+  [() => checkLoad({ url: model }), I, /`url`.*Did you mean `model`\?/],
+  [() => checkLoad({ model, progress_callback() {} }), I, /Did you mean `onProgress`\?/],
+  [() => checkLoad({ model, n_ctx: 4096 }), I, /Did you mean `contextLength`\?/],
+  [() => checkLoad({ model, dtype: 'q4' }), I, /Did you mean `quantize`\?/],
+  [() => checkLoad({ model, quantize: 'q4' }), I, /`quantize`: expected 'q8_0' or/],
+  [() => checkLoad({ model, device: 'webgpu' }), I, /`device`: expected 'auto' or 'gpu' or 'cpu', got "webgpu"/],
+  [() => checkLoad({ model: 'hf:owner' }), I, /`model`: expected 'hf:owner\/repository\/path\/to\/file.gguf'/],
+  [() => checkLoad({ model: 'http://a/m-00001-of-00000.gguf' }), I, /`model`: expected parts that are counted from 1/],
+  [
+    () => checkLoad({ model: 'hf:a/b', token: 'two words' }),
+    I,
+    /`token`: expected a string of printable characters without spaces, got another string, which is not shown/,
+  ],
+  [() => checkLoad({ model, store: { evit: true } }), I, /`evit`.*Did you mean `evict`\?/],
+  [
+    () => checkEstimate('http://a/m.gguf', { device: 'cpu' }),
+    I,
+    /`device`: there is no such option. The options are contextLength/,
+  ],
+  [
+    () => load({ model }),
+    'NOT_SUPPORTED',
+    /this is not a browser. Call load\(\) in a browser, in an effect or event handler/,
+  ],
+  [() => estimate('http://a/m.gguf'), 'NOT_SUPPORTED', /Call estimate\(\) in a browser/],
+  [() => remote({ baseUrl: 'http://localhost' }), I, /Did you mean `baseURL`\?/],
+  [() => remote({ baseURL: 'http://[' }), I, /`baseURL`: expected the address of an API/],
+  [
+    () => hybrid({ local: { model }, remote: {}, when: 'failed' }),
+    I,
+    /`when`: expected a function, or an array of unfit, too-long, failed/,
+  ],
+];
+
+async function tells([call, code, message], ...given) {
+  const what = call.toString();
+  // also of those that throw at once
+  await assert.rejects(
+    async () => call(...given),
+    (error) => {
+      assert.ok(error instanceof WeftError, `${what}: ${error}`);
+      assert.equal(error.code, code, what);
+      if (typeof message === 'string') assert.equal(error.message, message, what);
+      else assert.match(error.message, message, what);
+      return true;
+    },
+  );
+}
+
+test('mistakes in calls of a model are told with what is meant', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  for (const row of calls) await tells(row, llm);
+  assert.equal(fake.log.filter(([what]) => what === 'start').length, 0);
+});
+
+test('mistakes in options are told with what is meant', async () => {
+  for (const row of options) await tells(row);
+  await assert.rejects(LanguageModel.create(), /call configure\({ model }\) of weft-llm\/prompt-api first/);
+});
+
+test('roles are those of every chat and of the template, however it speaks of them', async (t) => {
+  const common = ['system', 'user', 'assistant', 'tool'];
+  const templates = [
+    ["{% if message['role'] == 'document' %}", 'document'],
+    ['{% if message.role == "critic" %}', 'critic'],
+    ["{% if 'critic' == message.role %}", 'critic'],
+    ["{% if message.role in ['a-b', 'critic'] %}", 'critic'],
+    ["{% if message.role not in ('a-b', 'critic') %}", 'critic'],
+    ["{% set role = 'model' %}", 'model'],
+    ["{% if message.get('role') == 'critic' %}", 'critic'],
+    ["{% for m in messages | selectattr('role', 'equalto', 'critic') %}", 'critic'],
+    ["{% set roles = ['critic', 'user'] %}", 'critic'],
+    ["{% if messages[0]['role'] != 'critic' %}", 'critic'],
+  ];
+  for (const [template, role] of templates) assert.ok(rolesOf(template).includes(role), template);
+  for (const template of ["{{ message['content'] == 'x' }}", '{{ message.role }}', '{{ tools }}']) {
+    assert.deepEqual(rolesOf(template), common);
+  }
+  const fake = new FakeLlm();
+  fake.template = "{{ tools }}{% if message.role == 'critic' %}";
+  const { llm } = await loadFake(t, fake);
+  assert.deepEqual(llm.info.roles, [...common, 'critic']);
+  const said = async (role) => {
+    await llm.chat([{ role, content: 'a' }]).text;
+    return fake.conversation.messages[0].role;
+  };
+  assert.equal(await said('critic'), 'critic');
+  assert.equal(await said('developer'), 'system');
+  assert.equal(await said('function'), 'tool');
+  fake.template = "{{ tools }}{% if message.role == 'developer' %}";
+  const { llm: knows } = await loadFake(t, fake);
+  await knows.chat([{ role: 'developer', content: 'a' }]).text;
+  assert.equal(fake.conversation.messages[0].role, 'developer');
+});
+
+test('messages take parts of text, as chat.completions does', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const content = ['a', 'b'].map((text) => ({ type: 'text', text }));
+  await llm.chat([{ role: 'user', content }]).text;
+  assert.equal(fake.conversation.messages[0].content, 'ab');
+});
+
+/** What a server of that status, and of that `Authorization`, is answered with. */
+async function fetched(t, status, { isHub = false, token, said } = {}) {
+  const origin = await listen(t, (_, response) =>
+    response.writeHead(status, said ? { 'X-Error-Message': said } : {}).end(),
+  );
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const target = { url: `${origin}/owner/model`, headers, isHub, useCache: false, stallMs: 1e4 };
+  return request(fetch, target, new AbortController().signal, null, undefined);
+}
+
+test('a server that refuses is answered with the option that helps', async (t) => {
+  const rows = [
+    [
+      () => fetched(t, 401, { isHub: true }),
+      /answered 401 Unauthorized\. The repository is private or gated, .*give `token`/,
+    ],
+    [
+      () => fetched(t, 403, { isHub: true, token: 'hf_x' }),
+      /answered 403 Forbidden\. This `token` may not read it\. Of a gated model, ask for access/,
+    ],
+    [() => fetched(t, 401), /give `load` a `fetch` that says so\. `token` goes to `hf:` addresses alone/],
+    [
+      () => fetched(t, 404, { isHub: true }),
+      /answered 404 Not Found\. .*`hf:owner\/repository\/path\/to\/file\.gguf@revision`/,
+    ],
+    [() => fetched(t, 404, { isHub: true, said: 'Entry not found' }), /answered 404 Entry not found\./],
+    [() => fetched(t, 410), /answered 410 Gone\. Is the address right\?/],
+    [() => fetched(t, 418), /answered 418 I'm a Teapot$/],
+  ];
+  for (const [call, message] of rows) await tells([call, 'NETWORK', message]);
+});
+
+/** Runs `work` in a page of that address. */
+async function inPage(t, href, work, onLine = true) {
+  globalThis.location = new URL(href);
+  const navigator = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  Object.defineProperty(globalThis, 'navigator', { value: { onLine }, configurable: true });
+  try {
+    return await work();
+  } finally {
+    delete globalThis.location;
+    if (navigator) Object.defineProperty(globalThis, 'navigator', navigator);
+    else delete globalThis.navigator;
+  }
+}
+
+const at = (url, more) => ({ url, headers: {}, ...more });
+
+test('what is not there is looked for where it may be: in public/, or on a hub', async (t) => {
+  await inPage(t, 'http://localhost:5173/app/', () => {
+    const page = 'http://localhost:5173/app';
+    assert.match(whereabouts(at(`${page}/models/m.gguf`)), /`public\/`.*'hf:owner\/repository\/file\.gguf'/);
+    assert.match(whereabouts(at(`${page}/HuggingFaceTB/SmolLM2-135M`)), /'hf:HuggingFaceTB\/SmolLM2-135M'/);
+    assert.match(whereabouts(at(`${page}/HuggingFaceTB/SmolLM2-135M/`)), /'hf:HuggingFaceTB\/SmolLM2-135M'/);
+    assert.equal(whereabouts(at('http://other/m.gguf')), 'Is the address right?');
+  });
+});
+
+test('an address that answered a web page is named as such, and what else it answered too', async (t) => {
+  const invalid = (looks) =>
+    Object.assign(new Error(`magic: expected \`GGUF\`, got \`x\`, which looks like ${looks}`), {
+      code: 'INVALID_FILE',
+    });
+  await inPage(t, 'http://localhost:5173/', () => {
+    const asked = at('http://localhost:5173/models/x.gguf');
+    const page = explained(invalid('a web page, such as a login or error page'), asked);
+    assert.equal(page.code, 'INVALID_FILE');
+    assert.match(
+      page.message,
+      /^http:\/\/localhost:5173\/models\/x\.gguf answered a web page, not a model\. Is the file among .*`public\/`/,
+    );
+    const pointer = explained(invalid('a Git LFS pointer: fetch the file itself with `git lfs pull`'), asked);
+    assert.match(
+      pointer.message,
+      /^http:\/\/localhost:5173\/models\/x\.gguf is no model: .*Git LFS pointer.*`git lfs pull`/,
+    );
+    const other = new WeftError('INVALID_MODEL', 'x');
+    assert.equal(explained(other, asked), other);
+    assert.match(explained(invalid('JSON'), undefined).message, /^magic/);
+  });
+});
+
+test('a request without an answer is explained as far as it can be', async (t) => {
+  const rows = [
+    ['https://app.example/', 'http://models.example/m.gguf', {}, /mixed content/, true],
+    ['https://app.example/', 'http://localhost:8080/m.gguf', {}, /CORS/, false],
+    [
+      'https://app.example/',
+      'https://models.example/m.gguf',
+      {},
+      /Most likely.*CORS.*Access-Control-Allow-Origin/,
+      false,
+    ],
+    ['https://app.example/', 'https://app.example/m.gguf', {}, /^Is the server running\?$/, false],
+    ['https://app.example/', 'https://models.example/m.gguf', { onLine: false }, /^The browser is offline\.$/, false],
+    [
+      'https://app.example/',
+      'https://models.example/m.gguf',
+      { forbidden: [{ directive: 'connect-src', blocked: 'https://models.example/m.gguf' }] },
+      /content security policy.*`connect-src https:\/\/models\.example`/,
+      true,
+    ],
+    [
+      'https://app.example/',
+      'https://huggingface.co/a/b/resolve/main/m.gguf',
+      {
+        isHub: true,
+        forbidden: [{ directive: 'connect-src', blocked: 'https://huggingface.co/a/b/resolve/main/m.gguf' }],
+      },
+      /`connect-src https:\/\/huggingface\.co https:\/\/\*\.hf\.co`/,
+      true,
+    ],
+    [
+      'https://app.example/',
+      'https://app.example/m.gguf',
+      { forbidden: [{ directive: 'connect-src', blocked: 'https://app.example/m.gguf' }] },
+      /`connect-src 'self'`/,
+      true,
+    ],
+    [
+      'https://app.example/',
+      'https://models.example/m.gguf',
+      { forbidden: [{ directive: 'img-src', blocked: 'https://models.example/' }] },
+      /CORS/,
+      false,
+    ],
+  ];
+  for (const [page, url, { forbidden = [], isHub = false, onLine = true }, reason, certain] of rows) {
+    const found = await inPage(t, page, () => reasonFor(at(url, { isHub }), forbidden), onLine);
+    assert.match(found.reason, reason, url);
+    assert.equal(found.certain, certain, url);
+  }
+});
+
+test('the table has at least 40 mistakes', () => assert.ok(calls.length + options.length >= 40));

@@ -6,6 +6,7 @@ import { Thoughts, thoughtFormat, thoughtTokens, type ThoughtFormat } from './re
 import type { RuntimeLlm } from './runtime.js';
 import { KEPT_TOKENS, MARKS } from './tools/forms.js';
 import { answerConstraint } from './tools/grammar.js';
+import { mustCall } from './tools/options.js';
 import { CallReader, knownTools } from './tools/reader.js';
 
 export interface Prepared {
@@ -29,7 +30,8 @@ export function prepare(llm: RuntimeLlm, conversation: Conversation, constraint:
   return {
     ...promptIds(llm, conversation, template, format, answer),
     constraint: answer,
-    onlyCall: tools && !parallel ? new CallReader(knownTools(tools)) : undefined,
+    onlyCall:
+      tools && !parallel ? new CallReader(knownTools(tools), constraint === null || mustCall(toolChoice)) : undefined,
     keepSpecial: [...(format ? thoughtTokens(format) : []), ...(tools ? KEPT_TOKENS : [])],
   };
 }

@@ -160,6 +160,25 @@ const cases = {
     [],
     '<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n',
   ],
+  'Qwen 3 Coder, without the first tag around': [
+    '<function=weather>\n<parameter=city>\nBern\n</parameter>\n</function>\n</tool_call>\n',
+    BERN,
+    '',
+  ],
+  'Qwen 2.5 Coder, in another tag': ['<tools>\n{"name": "weather", "arguments": {"city": "Bern"}}\n</tools>', BERN, ''],
+  'Llama 3, a tool of its own': ['<|python_tag|>weather.call(city="Bern")', BERN, ''],
+  'Llama 3, code': ['<|python_tag|>print("hi")', [], '<|python_tag|>print("hi")'],
+  'Llama 4, between its tags': ['<|python_start|>[weather(city="Bern")]<|python_end|>', BERN, ''],
+  'an argument that is not closed, and text behind': [
+    '<tool_call>\n<function=weather>\n<parameter=city>\nBern\n</function>\n</tool_call>\nSo.',
+    BERN,
+    '\nSo.',
+  ],
+  'an argument that is not closed, and a call behind': [
+    '<tool_call>\n<function=weather>\n<parameter=city>\nBern\n</function>\n</tool_call>\n<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n[2]\n</parameter>\n</function>\n</tool_call>',
+    BOTH,
+    '',
+  ],
   'white space alone': [' \n ', [], ' \n '],
   'no call': ['2 < 3, <tool and [TOOL are text', [], '2 < 3, <tool and [TOOL are text'],
   'JSON that is no call': ['{"name": "Anna", "age": 3}', [], '{"name": "Anna", "age": 3}'],
@@ -189,6 +208,8 @@ test('text that cannot become a call does not wait', () => {
   const json = new ToolParser(TOOLS);
   assert.deepEqual(json.push('{"na'), []);
   assert.deepEqual(json.push('tion"'), [{ type: 'text', text: '{"nation"' }]);
+  const person = new ToolParser(TOOLS);
+  assert.deepEqual(person.push('{"name": "Anna", "age"'), [{ type: 'text', text: '{"name": "Anna", "age"' }]);
 });
 
 /** The calls of `text`, of tools whose arguments have these properties. */
@@ -268,6 +289,8 @@ for (const [form, write] of Object.entries(tagged)) {
       'a </parameter> b',
       'a </arg_value> b',
       'a </function> b </invoke> c',
+      'a </function>\n</tool_call> b',
+      'a </invoke></minimax:tool_call> b </seed:tool_call>',
       '<parameter=y>',
       'x </parameter>\n</functions>',
       '<tool_call>{"name": "put", "arguments": {}}',
@@ -288,6 +311,16 @@ for (const [form, write] of Object.entries(tagged)) {
         [{ x: value, z: 'a' }],
         value,
       );
+    }
+  });
+
+  test(`tags within the strings of a list or an object are text (${form})`, () => {
+    const list = ['</parameter></function></tool_call>', '</arg_value></tool_call>', '</parameter></invoke>'];
+    for (const value of [list, { a: list.join('') }]) {
+      for (const schema of [{ type: Array.isArray(value) ? 'array' : 'object' }, undefined]) {
+        const [read] = callsOf(write([['x', JSON.stringify(value)]]), schema ? { x: schema } : {});
+        assert.deepEqual(JSON.parse(read), { x: value });
+      }
     }
   });
 
@@ -370,9 +403,37 @@ test('llama.cpp#14101: white space beside calls is no text', () => {
   assert.equal(parse([...`\n a \n${call}\n b`]).text, '\n a \n\n b');
 });
 
+test('an answer that fits a format is no call, whatever is in it', () => {
+  const json = '{"name": "weather", "parameters": {"city": "Bern"}}';
+  const texts = [
+    json,
+    '{"a": "<function=add></function> <tool_call>add</tool_call>"}',
+    ' \n[1]',
+    ' ',
+    '<',
+    '<tool_call>no',
+  ];
+  const partsOf = (pieces) => {
+    const parser = new ToolParser(TOOLS, { mixed: false });
+    return [...pieces.flatMap((piece) => parser.push(piece)), ...parser.end()];
+  };
+  for (const text of texts) {
+    for (const pieces of [[text], [...text]]) {
+      const parts = partsOf(pieces);
+      assert.ok(parts.every(({ type }) => type === 'text'));
+      assert.equal(parts.map((part) => part.text).join(''), text);
+    }
+  }
+  const calls = `\n<tool_call>${json}</tool_call>\n<tool_call>${json}</tool_call>`;
+  assert.deepEqual(
+    partsOf([...calls]).map(({ name }) => name),
+    ['weather', 'weather'],
+  );
+});
+
 test('sglang#9696: no more calls than there may be', () => {
   const call = '<tool_call>{"name": "add"}</tool_call>';
-  const parser = new ToolParser(TOOLS, 1);
+  const parser = new ToolParser(TOOLS, { most: 1 });
   const parts = [...`${call}\n${call} and so on`].flatMap((c) => parser.push(c));
   assert.deepEqual([parts.length, parser.done, parser.end()], [1, true, []]);
 });

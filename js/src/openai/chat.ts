@@ -56,7 +56,7 @@ async function* answer(
 ): AsyncGenerator<Step> {
   for (const [index, options] of plan.answers.entries()) {
     const pieces = index === 0 ? first : llm.chat(plan.messages, options);
-    const parser = plan.tools.length > 0 ? new ToolParser(plan.tools, plan.mostCalls) : undefined;
+    const parser = plan.tools.length > 0 ? new ToolParser(plan.tools, plan.calls) : undefined;
     let calls = 0;
     yield { index, delta: { role: 'assistant', content: '' }, logprobs: null, finish: null };
     for await (const piece of untilAborted(pieces, signal)) {

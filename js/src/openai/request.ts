@@ -1,7 +1,8 @@
 /** What a request asks for → weft's own options; what weft cannot do is refused by name. */
 
 import { invalidOption, renamed, unknownOption, WeftError } from '../errors.js';
-import { checkToolChoice, checkTools } from '../tools/options.js';
+import { checkToolChoice, checkTools, mustCall } from '../tools/options.js';
+import type { CallRules } from './tool-parser.js';
 import type { ChatOptions, GenerateOptions, Message, ToolChoice, ToolDescription } from '../types.js';
 import type { ChatCompletionRequest, ChatMessage, CompletionRequest, RequestOptions } from './types.js';
 
@@ -75,8 +76,8 @@ export interface ChatPlan extends Plan<ChatOptions> {
   readonly messages: readonly Message[];
   /** The functions that the model knows of. */
   readonly tools: readonly ToolDescription[];
-  /** How many of them one answer may call. */
-  readonly mostCalls: number;
+  /** What is known of the calls. */
+  readonly calls: CallRules;
 }
 
 export interface TextPlan extends Plan<GenerateOptions> {
@@ -118,7 +119,8 @@ export function planChat(request: ChatCompletionRequest, { signal }: RequestOpti
     ...plan(request, options),
     messages: planMessages(request.messages),
     tools,
-    mostCalls: parallel ? Infinity : 1,
+    // an answer that fits a format may look like a call, or have a mark in a string
+    calls: { most: parallel ? Infinity : 1, mixed: !options.constraint || mustCall(choice) },
   };
 }
 

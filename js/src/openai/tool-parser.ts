@@ -5,6 +5,11 @@ import type { ToolDescription } from '../types.js';
 
 export type { Part } from '../tools/reader.js';
 
+export interface CallRules {
+  readonly most?: number;
+  readonly mixed?: boolean;
+}
+
 export class ToolParser {
   readonly #reader: CallReader;
   readonly #most: number;
@@ -14,9 +19,12 @@ export class ToolParser {
   /** Whether text was told since the last call. */
   #inText = false;
 
-  /** `tools`: what may be called; of a name alone no schema is known. `most`: how many calls there may be. */
-  constructor(tools: readonly (string | ToolDescription)[], most: number = Infinity) {
-    this.#reader = new CallReader(knownTools(tools));
+  /**
+   * `tools`: what may be called; of a name alone no schema is known. `most`: how many calls there may be.
+   * `mixed`: whether text and calls may mix; else an answer is calls, or text, as a whole.
+   */
+  constructor(tools: readonly (string | ToolDescription)[], { most = Infinity, mixed = true }: CallRules = {}) {
+    this.#reader = new CallReader(knownTools(tools), mixed);
     this.#most = most;
   }
 

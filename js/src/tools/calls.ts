@@ -18,9 +18,9 @@ interface Call {
 
 /**
  * `{ "name": …, "arguments": … }` in any order, with other members or within `"function"`. Null if it
- * is no call.
+ * is no call, as soon as that is known.
  */
-function* readCallObject(cursor: Cursor): Reading<Call | null> {
+function* readCallObject(cursor: Cursor, isName: (name: string) => boolean = Boolean): Reading<Call | null> {
   if (!(yield* cursor.take('{'))) return null;
   let name: string | undefined;
   let json: string | undefined;
@@ -29,7 +29,7 @@ function* readCallObject(cursor: Cursor): Reading<Call | null> {
     if (key === null) return null;
     yield* cursor.space();
     if (key === 'function' && (yield* cursor.peek()) === '{') {
-      const inner: Call | null = yield* readCallObject(cursor);
+      const inner: Call | null = yield* readCallObject(cursor, isName);
       if (!inner || name !== undefined) return null;
       ({ name, json } = inner);
     } else {
@@ -38,6 +38,7 @@ function* readCallObject(cursor: Cursor): Reading<Call | null> {
       if (NAMES.includes(key) || key === 'function') {
         if (name !== undefined || !value.startsWith('"')) return null;
         name = JSON.parse(value) as string;
+        if (!isName(name)) return null;
       } else if (ARGUMENTS.includes(key)) {
         if (json !== undefined) return null;
         json = argumentsOf(value);
@@ -192,6 +193,16 @@ export function pythonCalls(close: Close): Reader {
   };
 }
 
+/** Llama 3's own tools, which it calls as `brave_search.call(query="…")`; other code is no call. */
+export function* readPythonTag(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
+  yield* cursor.space();
+  if ((yield* cursor.peek()) === '{') return yield* jsonCalls([])(cursor, known, sink);
+  const call = yield* readPythonCall(cursor);
+  if (!call?.name.endsWith('.call')) return false;
+  sink.call(call.name.slice(0, -'.call'.length), call.arguments);
+  return true;
+}
+
 /** Apertus: `[{"name": {…}}]`. */
 export function* readKeyedCall(cursor: Cursor): Reading<Call | null> {
   if (!(yield* cursor.take('{'))) return null;
@@ -216,7 +227,8 @@ export function* readBare(cursor: Cursor, known: Known, sink: Sink): Reading<boo
     if (!(yield* takeAny(cursor, FIRST_KEYS))) return false;
   } else if (!inList || !known.has(yield* cursor.takeAll(/[\p{L}\p{N}_.:/-]*/uy))) return false;
   cursor.back(here);
-  const read = isObject ? jsonCalls([]) : pythonCalls([]);
+  const readObject: ReadItem = (cursor) => readCallObject(cursor, known.has);
+  const read = isObject ? jsonCalls([], readObject) : pythonCalls([]);
   let all = true;
   const checked: Sink = {
     call(name, json) {

@@ -113,6 +113,22 @@ export class Cursor {
       yield;
     }
   }
+
+  /** Which of `marks` comes next, the longest; null if none does. Moves nowhere. */
+  *next(marks: readonly string[]): Reading<string | null> {
+    for (;;) {
+      const rest = this.#rest;
+      const mayCome = marks.some((mark) => mark.length > rest.length && mark.startsWith(rest));
+      if (this.#ended || !mayCome)
+        return (
+          firstOf(
+            rest,
+            marks.filter((mark) => rest.startsWith(mark)),
+          )?.mark ?? null
+        );
+      yield;
+    }
+  }
 }
 
 /** What JSON has for white space. */

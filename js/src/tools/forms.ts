@@ -3,7 +3,17 @@
  * a call is written in it (for the grammar of an answer that must be a call), and how it is read.
  */
 
-import { jsonCalls, namedCalls, pythonCalls, readBare, readJsonFunction, readKeyedCall, type Reader } from './calls.js';
+import {
+  jsonCalls,
+  namedCalls,
+  pythonCalls,
+  readBare,
+  readJsonFunction,
+  readKeyedCall,
+  readPythonTag,
+  type Reader,
+} from './calls.js';
+import type { Cursor, Reading } from './cursor.js';
 import { readTagged, type Tags } from './tagged.js';
 
 /** How calls are written. */
@@ -41,6 +51,11 @@ export interface Form {
   readonly prose?: readonly string[];
 }
 
+/** A form of which no template tells. */
+const readOnly = (mark: string, read: Reader, ...tokens: readonly string[]): Form => {
+  return { has: null, marks: [mark], read, written: null, tokens };
+};
+
 /** A list of objects. */
 function listForm(
   has: readonly string[],
@@ -64,6 +79,14 @@ function listForm(
   };
 }
 
+/** Qwen 3 Coder may leave out the first tag of a section alone. */
+function* readStrayClose(cursor: Cursor): Reading<boolean> {
+  const here = cursor.position;
+  yield* cursor.space();
+  if (!(yield* cursor.take('</tool_call>'))) cursor.back(here);
+  return true;
+}
+
 /** Tags. `each`: whether every call has a section of its own. */
 function tagForm(has: readonly string[] | null, tags: Tags, each = false): Form {
   const { section, name, end } = tags;
@@ -82,7 +105,7 @@ function tagForm(has: readonly string[] | null, tags: Tags, each = false): Form 
       for (;;) {
         yield* cursor.space();
         if (!(yield* readTagged(cursor, tags, known, sink))) return false;
-        if (!section) return true;
+        if (!section) return yield* readStrayClose(cursor);
         yield* cursor.space();
         if ((yield* cursor.take(close)) || (yield* cursor.peek()) === '') return true;
         if (end === '') return false;
@@ -357,7 +380,12 @@ export const FORMS: readonly Form[] = [
   },
   // Qwen 3 Coder, where it leaves out the tag around
   tagForm(null, { ...XML, section: null, padding: '\n' }),
-  { has: null, marks: ['<|python_tag|>'], read: jsonCalls([]), written: null, tokens: [] },
+  readOnly('<|python_tag|>', readPythonTag),
+  // Llama 4
+  readOnly('<|python_start|>', pythonCalls(['<|python_end|>']), '<|python_end|>'),
+  // Qwen 2.5 Coder, which often takes other tags than its template has
+  readOnly('<function_call>', jsonCalls(['</function_call>'])),
+  readOnly('<tools>', jsonCalls(['</tools>'])),
   // Llama 3, whose template shows the model what to write; Llama 4
   {
     has: ['{"name": ', '"parameters": '],

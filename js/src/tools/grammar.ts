@@ -6,6 +6,7 @@
 import type { RuntimeLlm } from '../runtime.js';
 import type { Constraint, ToolChoice, ToolDescription } from '../types.js';
 import { formOf, KEPT_TOKENS, MARKS, type Form, type Written } from './forms.js';
+import { mustCall } from './options.js';
 import { CallReader, knownTools } from './reader.js';
 import { plainKeys, plainValue, schemaOf, standalone, type PlainValue, type Schema } from './schema.js';
 import type { Tags } from './tagged.js';
@@ -32,12 +33,6 @@ export function answerConstraint(llm: RuntimeLlm, template: string, asked: Asked
   const all = chosen.length === tools.length;
   if (!mustCall(choice) && all && !constraint && !chosen.some(isStrict)) return null;
   return JSON.stringify(new CallGrammar(llm, formOf(template), chosen, asked).compose());
-}
-
-/** Whether the answer is a call. */
-export function mustCall(choice: ToolChoice): boolean {
-  if (typeof choice === 'string') return choice === 'required';
-  return 'name' in choice || choice.required === true;
 }
 
 function isChosen(choice: ToolChoice, name: string): boolean {
@@ -204,15 +199,18 @@ class CallGrammar {
       return `@${name}_json ${this.#terms(close)}`;
     }
     if (value.type === 'choice') {
-      return `(${value.texts.map((text) => this.#terms(text) || '""').join(' | ')}) ${this.#terms(close)}`;
+      return `(${value.texts.map((text) => JSON.stringify(text)).join(' | ')}) ${this.#terms(close)}`;
     }
     const text = `TEXT_${name.toUpperCase()}`;
     const body = `~/(?s:.*)(${endings(tags).map(escape).join('|')})(?s:.*)/`;
     const [first = '', ...behind] = this.#split(close);
     if ([first, ...behind].some((part) => this.#special.has(part))) {
-      // no text has the token
-      this.#rules.push(`${text}: /(?s:.+)/ & ${body}`);
-      return `${text}? ${this.#terms(close)}`;
+      // No text has the token, which ends it. What stands before the token belongs to the text, or the
+      // text, which takes all that it can, would leave nothing of it.
+      const { padding } = tags;
+      const any = padding === '' ? '/(?s:.+)/' : `/(?s:.*)${escape(padding)}/`;
+      this.#rules.push(`${text}: ${any} & ${body}`);
+      return `${text}${padding === '' ? '?' : ''} ${this.#terms(close.slice(padding.length))}`;
     }
     this.#rules.push(`${text}: /(?s:.*)/ & ${body}`, `${name}_text[suffix=${JSON.stringify(close)}]: ${text}`);
     return `${name}_text`;
@@ -254,7 +252,7 @@ class CallGrammar {
 type Keys = readonly (readonly [key: string, required: boolean])[];
 
 const escapedName = ({ function: { name } }: ToolDescription) => JSON.stringify(name).slice(1, -1);
-const escape = (text: string) => text.replace(/[|[\]{}()*+?.^$\\/]/g, '\\$&');
+const escape = (text: string) => text.replace(/[|[\]{}()*+?.^$\\/]/g, '\\$&').replaceAll('\n', '\\n');
 
 /** What stands before and behind an argument's value. */
 function aroundValue({ key, value, padding }: Tags, name: string, isJson: boolean): [string, string] {

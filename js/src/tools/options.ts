@@ -44,3 +44,9 @@ export function checkToolChoice(
   const known = names.length > 0 ? `; the tools are ${names.join(', ')}` : '; there are no tools';
   throw invalidOption(option, `${expected}${known}`, got);
 }
+
+/** Whether the answer is a call. */
+export function mustCall(choice: ToolChoice): boolean {
+  if (typeof choice === 'string') return choice === 'required';
+  return 'name' in choice || choice.required === true;
+}

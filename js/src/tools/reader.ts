@@ -27,6 +27,8 @@ export function knownTools(tools: readonly (string | ToolDescription)[]): Known 
 
 const BARE = FORMS.filter(({ marks }) => marks.length === 0);
 
+const formsOf = (mark: string) => FORMS.filter(({ marks }) => marks.includes(mark));
+
 export class CallReader {
   readonly #known: Known;
   readonly #cursor = new Cursor();
@@ -35,9 +37,10 @@ export class CallReader {
   /** Whether it is not known yet if what was read is text. */
   #holding = false;
 
-  constructor(known: Known) {
+  /** `mixed`: whether text and calls may mix; else an answer that does not begin with a mark is text. */
+  constructor(known: Known, mixed: boolean = true) {
     this.#known = known;
-    this.#running = this.#run();
+    this.#running = mixed ? this.#run() : this.#runEither();
   }
 
   push(text: string): Part[] {
@@ -70,8 +73,26 @@ export class CallReader {
       const mark = yield* this.#cursor.to(MARKS);
       if (mark === null) return;
       this.#tell();
-      const forms = FORMS.filter(({ marks }) => marks.includes(mark));
-      if (!(yield* this.#attempt(forms, mark))) this.#cursor.advance(1);
+      if (!(yield* this.#attempt(formsOf(mark), mark))) this.#cursor.advance(1);
+    }
+  }
+
+  *#runEither(): Reading<void> {
+    const cursor = this.#cursor;
+    for (;;) {
+      this.#holding = true;
+      yield* cursor.space();
+      const mark = yield* cursor.next(MARKS);
+      this.#holding = false;
+      if (mark === null) break;
+      this.#tell();
+      if (!(yield* this.#attempt(formsOf(mark), mark))) break;
+    }
+    // all that follows is text
+    for (;;) {
+      cursor.advance(cursor.rest.length);
+      if (cursor.ended) return;
+      yield;
     }
   }
 

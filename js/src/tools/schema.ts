@@ -118,6 +118,12 @@ function typesOf(value: unknown): Type[] {
   return [typeof value as Type];
 }
 
+/** Whether the argument `key` may be a string, by a schema that says something of it. */
+export function mayBeText(root: Schema, key: string): boolean {
+  const schema = schemaOf(root, key);
+  return schema !== undefined && kindsOf(root, schema).types.has('string');
+}
+
 /** What Python calls them, as templates print them. */
 const PYTHON: Readonly<Record<string, string>> = { True: 'true', False: 'false', None: 'null' };
 
@@ -217,6 +223,8 @@ export function plainKeys(root: Schema): readonly (readonly [key: string, requir
   if (!saysOnly(found, known)) return null;
   const { properties = {}, required = [], additionalProperties: others = false } = found;
   if (!isObject(properties) || !Array.isArray(required) || isObject(others)) return null;
+  // any object at all
+  if (!('properties' in found) && found['additionalProperties'] !== false) return null;
   if (required.some((key) => !Object.hasOwn(properties, key as string))) return null;
   return Object.keys(properties).map((key) => [key, required.includes(key)]);
 }

@@ -4,7 +4,8 @@
  */
 
 import type { Cursor, Reading } from './cursor.js';
-import { argumentJson, mayHave, type Schema } from './schema.js';
+import { skipValue } from './json.js';
+import { argumentJson, mayBeText, mayHave, type Schema } from './schema.js';
 
 /** The tags of a form. */
 export interface Tags {
@@ -61,7 +62,7 @@ export function* readArguments(cursor: Cursor, tags: Tags, name: string, known: 
     const key = yield* readKey(cursor, tags);
     if (key === null || members.has(key)) return false;
     members.set(key, '');
-    const text = yield* readValue(cursor, tags, isKey);
+    const text = yield* readValue(cursor, tags, !mayBeText(root, key), isKey);
     if (text === null) return false;
     members.set(key, argumentJson(root, key, unpadded(text, tags.padding)));
   }
@@ -98,52 +99,90 @@ function* readKey(cursor: Cursor, { key: [open, close], value: [before] }: Tags)
   return key.trim() || null;
 }
 
-/** Up to the tag that really ends the value, and behind it; null where there is none. */
-function* readValue(cursor: Cursor, tags: Tags, isKey: (key: string) => boolean): Reading<string | null> {
+/**
+ * The text of a value, up to the tag that really ends it; moves behind that. Null if there is none.
+ * `isJson`: whether it may be an object or a list, whose strings may contain tags.
+ */
+function* readValue(
+  cursor: Cursor,
+  tags: Tags,
+  isJson: boolean,
+  isKey: (key: string) => boolean,
+): Reading<string | null> {
   const close = tags.value[1];
-  const last = tags.end || (tags.section?.[1] ?? '');
   const start = cursor.position;
+  if (isJson) {
+    yield* cursor.space();
+    if ((yield* skipContainer(cursor)) && (yield* readEnd(cursor, tags, isKey))) {
+      return cursor.since(start).slice(0, -close.length);
+    }
+    cursor.back(start);
+  }
+  const last = tags.end || (tags.section?.[1] ?? '');
+  const open = tags.section?.[0] ?? tags.name[0];
+  /** Where the value ends if the model did not close it. */
+  let unclosed: { readonly text: string; readonly end: number } | undefined;
   for (;;) {
-    const mark = yield* cursor.to([close, last]);
-    if (mark === null) return null;
+    const mark = yield* cursor.to(unclosed ? [close, last, open] : [close, last]);
+    if (mark === null || mark === open) {
+      if (!unclosed) return null;
+      cursor.back(unclosed.end);
+      return unclosed.text;
+    }
     const text = cursor.since(start);
     const end = cursor.position;
-    cursor.advance(mark.length);
-    const behind = cursor.position;
-    if (mark === close && (yield* goesOn(cursor, tags, isKey))) {
-      cursor.back(behind);
-      return text;
-    }
-    // the last value of a call, which the model did not close
-    if (mark === last && (yield* isBetweenCalls(cursor, tags))) {
-      cursor.back(end);
-      return text;
-    }
+    if (mark === close && (yield* readEnd(cursor, tags, isKey))) return text;
     cursor.back(end);
+    if (mark === last) {
+      cursor.advance(mark.length);
+      const follows = yield* behindCall(cursor, tags);
+      cursor.back(end);
+      if (follows === 'end') return text;
+      if (follows === 'text') unclosed ??= { text, end };
+    }
     cursor.advance(1);
   }
 }
 
-/** Whether another argument follows, or the end of the call. */
-function* goesOn(cursor: Cursor, tags: Tags, isKey: (key: string) => boolean): Reading<boolean> {
+/** Moves over an object or a list of JSON. */
+function* skipContainer(cursor: Cursor): Reading<boolean> {
+  const first = yield* cursor.peek();
+  return (first === '{' || first === '[') && (yield* skipValue(cursor));
+}
+
+/** Takes the closing tag of a value, if the form goes on behind it: another argument or the end. */
+function* readEnd(cursor: Cursor, tags: Tags, isKey: (key: string) => boolean): Reading<boolean> {
+  yield* cursor.space();
+  if (!(yield* cursor.take(tags.value[1]))) return false;
+  const behind = cursor.position;
   yield* cursor.space();
   const here = cursor.position;
   const key = yield* readKey(cursor, tags);
-  if (key !== null && isKey(key)) return true;
-  cursor.back(here);
-  if (tags.end === '') return yield* cursor.take(tags.section?.[1] ?? '');
-  return (yield* cursor.take(tags.end)) && (tags.section === null || (yield* isBetweenCalls(cursor, tags)));
+  let goesOn = key !== null && isKey(key);
+  if (!goesOn) {
+    cursor.back(here);
+    goesOn = yield* cursor.take(tags.end || (tags.section?.[1] ?? ''));
+    // an end within text is none, if something else than calls follows
+    if (goesOn && tags.end && tags.section) goesOn = (yield* behindCall(cursor, tags)) !== null;
+  }
+  cursor.back(behind);
+  return goesOn;
 }
 
-/** Behind a call: whether the section ends, another call follows, or no text at all. */
-function* isBetweenCalls(cursor: Cursor, { end, section, name: [call] }: Tags): Reading<boolean> {
+/**
+ * What follows a call: its section's end or another call, then nothing more or other calls (`end`), or
+ * text (`text`). Null if neither the section ends nor a call follows.
+ */
+function* behindCall(cursor: Cursor, { end, section, name: [call] }: Tags): Reading<'end' | 'text' | null> {
   yield* cursor.space();
-  if ((yield* cursor.peek()) === '') return true;
-  const marks = end === '' ? [section?.[0]] : [section?.[1], section?.[0], call];
-  for (const mark of marks) {
-    if (mark && (yield* cursor.take(mark))) return true;
+  if ((yield* cursor.peek()) === '') return 'end';
+  if (call !== '' && (yield* cursor.take(call))) return 'end';
+  if (section && end !== '') {
+    if (yield* cursor.take(section[0])) return 'end';
+    if (!(yield* cursor.take(section[1]))) return null;
+    yield* cursor.space();
   }
-  return false;
+  return (yield* cursor.peek()) === '' || (section && (yield* cursor.take(section[0]))) ? 'end' : 'text';
 }
 
 function unpadded(text: string, padding: string): string {

@@ -66,7 +66,8 @@ export function draw(grammars, constraint, next, wanted, closers, most = 600) {
       const hurry = i > most / 4;
       if (constrained.must_end() || allowed.length === 0 || (constrained.may_end() && (hurry || next() < 0.2))) break;
       const planned = hurry ? closers : wanted;
-      if (plan.length === 0 && next() < 0.1) plan = bytesOf(planned[Math.floor(next() * planned.length)]);
+      if (plan.length === 0 && next() < (hurry ? 0.4 : 0.1))
+        plan = bytesOf(planned[Math.floor(next() * planned.length)]);
       let id = plan.shift();
       if (id === undefined || !allowed.includes(id)) {
         plan = [];

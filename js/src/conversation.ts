@@ -6,6 +6,7 @@ import { Thoughts, thoughtFormat, thoughtTokens, type ThoughtFormat } from './re
 import type { RuntimeLlm } from './runtime.js';
 import { KEPT_TOKENS, MARKS } from './tools/forms.js';
 import { answerConstraint } from './tools/grammar.js';
+import { withIds } from './tools/ids.js';
 import { mustCall } from './tools/options.js';
 import { CallReader, knownTools } from './tools/reader.js';
 
@@ -61,7 +62,7 @@ function promptIds(
     : llm.chat_prompt(
         JSON.stringify({
           ...rest,
-          messages: knowsTools ? asked : withPlainTools(asked, described, template),
+          messages: knowsTools ? withIds(asked, template) : withPlainTools(asked, described, template),
           tools: knowsTools ? described : null,
           variables: { ...VARIABLES[reasoning], ...variables },
         }),

@@ -26,6 +26,8 @@ const weather = {
     },
   },
 };
+const CALL_OF_NOW = { type: 'function', function: { name: 'now', arguments: '{}' } };
+
 /** What an answer may be where these tools are. */
 const constraintOf = (model, template, tools, choice, more = {}) =>
   answerConstraint(model, template, { tools, choice, parallel: true, constraint: null, ...more });
@@ -154,6 +156,29 @@ test('tools for a template that knows none are described and called in text', ()
   assert.match(first.content, /^These[^]*Weather\?$/);
   assert.equal(withPlainTools(messages.slice(1), [weather], 'system')[0].role, 'system');
   assert.deepEqual(withPlainTools(messages.slice(0, 2), null, 'system'), messages.slice(0, 2));
+});
+
+test('ids of calls are as a template of Mistral wants them', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const messages = [
+    { role: 'user', content: 'hi' },
+    { role: 'assistant', content: null, tool_calls: ['call_a', 'abcdefghi'].map((id) => ({ ...CALL_OF_NOW, id })) },
+    { role: 'tool', tool_call_id: 'call_a', content: '1' },
+    { role: 'tool', tool_call_id: 'abcdefghi', content: '2' },
+    { role: 'assistant', content: null, tool_calls: [{ ...CALL_OF_NOW, id: 'call_b' }] },
+    { role: 'tool', tool_call_id: 'call_b', content: '3' },
+  ];
+  const idsOf = async () => {
+    await llm.chat.completions.create({ messages, tools: [now] });
+    return fake.conversation.messages.flatMap(({ tool_calls: calls = [], tool_call_id: id }) => [
+      ...calls.map((call) => call.id),
+      ...(id ? [id] : []),
+    ]);
+  };
+  assert.deepEqual((await idsOf())[0], 'call_a');
+  fake.template = "{{ tools }}{% if call.id|length != 9 %}{{ raise_exception('9') }}{% endif %}";
+  const [a, b, c] = ['call00001', 'abcdefghi', 'call00003'];
+  assert.deepEqual(await idsOf(), [a, b, a, b, c, c]);
 });
 
 /** Allows whatever comes, and remembers what it was asked for. */

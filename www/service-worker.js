@@ -35,7 +35,7 @@ async function install() {
   const before = await Promise.all((await otherCaches()).map(async (name) => (await caches.open(name)).keys()));
   const had = before.flat().map(({ url }) => url);
   for (const [build, wanted] of Object.entries(BUILD.engines)) {
-    if (had.some((url) => url.includes(`/${build}_bg-`))) await keep(wanted);
+    if (had.some((url) => url.includes(`/${build}.wasm-`))) await keep(wanted);
   }
 }
 

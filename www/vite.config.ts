@@ -100,9 +100,9 @@ function emitServiceWorker(): Plugin {
           version.update(file).update(output.type === 'chunk' ? output.code : output.source);
           // The page constrains no answer, and never fetches what would.
           if (/\.(md|map)$|^assets\/weft-grammar/.test(file)) continue;
-          const engine = /^assets\/(weft(?:-relaxed)?(?:-threads)?)(?:_bg)?-[\w-]{8}\.(?:js|wasm)$/.exec(file)?.[1];
+          const engine = /^assets\/(weft(?:-relaxed)?(?:-threads)?)\.wasm-[\w-]{8}\.gz$/.exec(file)?.[1];
           if (engine) (engines[engine] ??= []).push(file);
-          else if (file.endsWith('.wasm')) this.error(`${file} belongs to no build of the engine that is known here`);
+          else if (file.endsWith('.gz')) this.error(`${file} belongs to no build of the engine that is known here`);
           // Under its other name, which some hosts redirect, and a redirected answer opens no page.
           else page.push(file === 'index.html' ? './' : file);
         }
@@ -124,9 +124,6 @@ export default defineConfig(({ mode }) => ({
     // `--mode fake` stands in for the engine, to look at every state of the page.
     alias: mode === 'fake' ? { 'weft-llm': fileURLToPath(new URL('dev/fake-weft.ts', import.meta.url)) } : {},
   },
-  // Its worker and wasm are found by `import.meta.url`, which pre-bundling would break.
-  optimizeDeps: { exclude: ['weft-llm'] },
-  worker: { format: 'es' },
   // A data: address would need a hole in the policy.
   build: { target: 'es2022', assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   server: { headers: isolation },

@@ -1,48 +1,41 @@
 /** The builds of the wasm module, and which of them a browser gets. Only that one is fetched. */
 
-import type { Glue, GrammarGlue, ThreadsGlue } from './runtime.js';
 import type { Device } from './types.js';
 
-/** Plain SIMD runs everywhere; relaxed SIMD and threads where there are any. */
+/** Plain SIMD runs everywhere; relaxed SIMD and threads where the browser has them. */
 export type Build = `weft${'' | '-relaxed'}${'' | '-threads'}`;
+
+export const BUILDS: readonly Build[] = ['weft', 'weft-relaxed', 'weft-threads', 'weft-relaxed-threads'];
 
 export type ThreadsBuild = Extract<Build, `${string}-threads`>;
 
-// Bundlers look for these very expressions: nothing in them can be computed.
-
-/** The JavaScript side of each build. */
-export const glues: { readonly [B in Build]: () => Promise<B extends ThreadsBuild ? ThreadsGlue : Glue> } = {
-  weft: () => import('../generated/weft.js'),
-  'weft-relaxed': () => import('../generated/weft-relaxed.js'),
-  'weft-threads': () => import('../generated/weft-threads.js'),
-  'weft-relaxed-threads': () => import('../generated/weft-relaxed-threads.js'),
-};
-
-/** Where the wasm of each build lies. */
-export const addresses: Record<Build, URL> = {
-  weft: new URL('../generated/weft_bg.wasm', import.meta.url),
-  'weft-relaxed': new URL('../generated/weft-relaxed_bg.wasm', import.meta.url),
-  'weft-threads': new URL('../generated/weft-threads_bg.wasm', import.meta.url),
-  'weft-relaxed-threads': new URL('../generated/weft-relaxed-threads_bg.wasm', import.meta.url),
-};
-
-/** The module that constrains answers; it needs nothing that a browser may lack. */
-export const grammar: { readonly glue: () => Promise<GrammarGlue>; readonly address: URL } = {
-  glue: () => import('../generated/weft-grammar.js'),
-  address: new URL('../generated/weft-grammar_bg.wasm', import.meta.url),
-};
+/** Where the wasm modules are: the builds that the app ships, `weft` at least, and the module that constrains answers. */
+export type ModuleAddresses = Readonly<Partial<Record<Build, string>> & Record<'weft' | 'weft-grammar', string>>;
 
 export function isThreadsBuild(build: Build): build is ThreadsBuild {
   return build.endsWith('-threads');
 }
 
-/** `features` are looked at only where they matter: a shared memory costs addresses. */
+/** In order: the first that the app ships and the browser runs is taken. */
+const WITH_THREADS: readonly Build[] = ['weft-relaxed-threads', 'weft-threads', 'weft-relaxed', 'weft'];
+
+/** A build with threads runs on one too. Without relaxed SIMD it would be slower than `weft`, which every app ships. */
+const ON_ONE_THREAD: readonly Build[] = ['weft-relaxed', 'weft-relaxed-threads', 'weft'];
+
+/** `memory` is shared, and there for a build with threads alone. */
 export function chooseBuild<Memory>(
   threads: number,
+  shipped: Readonly<Partial<Record<Build, unknown>>>,
   features: { hasRelaxedSimd(): boolean; sharedMemory(): Memory | undefined },
 ): { build: Build; memory: Memory | undefined } {
-  const memory = threads > 1 ? features.sharedMemory() : undefined;
-  return { build: `weft${features.hasRelaxedSimd() ? '-relaxed' : ''}${memory ? '-threads' : ''}`, memory };
+  const relaxed = features.hasRelaxedSimd();
+  for (const build of threads > 1 ? WITH_THREADS : ON_ONE_THREAD) {
+    if (!shipped[build] || (build.includes('-relaxed') && !relaxed)) continue;
+    if (!isThreadsBuild(build)) return { build, memory: undefined };
+    const memory = features.sharedMemory();
+    if (memory) return { build, memory };
+  }
+  return { build: 'weft', memory: undefined };
 }
 
 /** More threads wait for memory, which all of them share, longer than they compute. */

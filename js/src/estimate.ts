@@ -27,7 +27,7 @@ const LARGEST = 2 ** 31 - 1;
 export async function estimate(
   start: Start,
   downloads: Downloads,
-  { files, contextLength, quantize, store, fetchPort }: EstimateCall,
+  { files, contextLength, quantize, store, fetchPort, modules }: EstimateCall,
 ): Promise<Estimate> {
   const around: Surroundings = {
     ...downloads,
@@ -39,7 +39,7 @@ export async function estimate(
   };
   const opening = new ModelReader(files, [], around).open();
   opening.catch(() => undefined); // it is awaited below
-  const runtime = await start('auto', null);
+  const runtime = await start('auto', null, modules);
   const { folder, files: found } = await opening;
   const options = JSON.stringify({ contextLength, quantize, folder: folder?.name ?? null });
   const estimator = new runtime.Estimator(options, [...(folder?.texts ?? [])].flat());

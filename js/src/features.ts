@@ -29,12 +29,12 @@ const INITIAL_PAGES = (4 << 20) / PAGE + 1;
 /** In GiB. A browser reserves addresses for all of it, and where they are scarce (phones, 32 bits) it refuses. */
 const MAXIMA = [4, 2, 1];
 
-/**
- * A memory for a threads build; undefined where this page or this browser lets no threads share one. `Atomics.waitAsync` is
- * what Rust's futures wait with there.
- */
+/** Whether workers may share a memory. Without it a shared memory is of use to one worker alone. */
+export const isIsolated = (): boolean => globalThis.crossOriginIsolated === true;
+
+/** A memory for a threads build, or undefined. `Atomics.waitAsync` is what Rust's futures wait with there. */
 export function sharedMemory(): WebAssembly.Memory | undefined {
-  if (!globalThis.crossOriginIsolated || !('waitAsync' in Atomics)) return undefined;
+  if (!('waitAsync' in Atomics)) return undefined;
   for (const gibibytes of MAXIMA) {
     try {
       const maximum = (gibibytes * 2 ** 30) / PAGE;

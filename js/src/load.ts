@@ -1,5 +1,6 @@
 /** Reads a model into an engine. */
 
+import type { ModuleAddresses } from './builds.js';
 import { Meter } from './download/meter.js';
 import { ModelReader } from './download/model.js';
 import { fetchBy } from './download/port.js';
@@ -16,7 +17,7 @@ import type { Device, DownloadInfo, EngineInfo, Progress } from './types.js';
 const PROGRESS_MS = 100;
 
 /** Starts the build of the wasm module that suits; `threads` is what the caller asked for, or null. */
-export type Start = (device: Device, threads: number | null) => Promise<Runtime>;
+export type Start = (device: Device, threads: number | null, modules: ModuleAddresses) => Promise<Runtime>;
 
 /**
  * Streams the files into an engine. Nothing but the piece at hand is held outside of the engine. A failure leaves things
@@ -25,7 +26,7 @@ export type Start = (device: Device, threads: number | null) => Promise<Runtime>
 export async function load(
   start: Start,
   downloads: Downloads,
-  { files, device, contextLength, threads, sha256, quantize, store, fetchPort }: LoadCall,
+  { files, device, contextLength, threads, sha256, quantize, store, fetchPort, modules }: LoadCall,
   onProgress: (progress: Progress) => void,
 ): Promise<Loaded> {
   // What the header says of its file, asked between two pieces: the module cannot be asked while it is being fed.
@@ -60,7 +61,7 @@ export async function load(
   const pieces = model.pieces();
   const begun = pieces.next();
   begun.catch(() => undefined); // it is awaited below
-  const starting = start(device, threads);
+  const starting = start(device, threads, modules);
   try {
     const runtime = await starting;
     const gpu = device === 'cpu' ? undefined : await runtime.gpu();

@@ -1,5 +1,7 @@
 /** Checks what the caller gave before it crosses to the worker: names the option, what it should be and what it is. */
 
+import { moduleAddresses } from './assets.js';
+import { BUILDS } from './builds.js';
 import { give, giveFetch } from './download/port.js';
 import {
   HUB,
@@ -16,6 +18,7 @@ import type { Conversation, EncodeTask, EstimateCall, LoadCall, PlainMessage, St
 import { checkRole } from './roles.js';
 import { checkTools } from './tools/options.js';
 import type {
+  BuildAddresses,
   ChatOptions,
   EmbedOptions,
   EncodeOptions,
@@ -36,10 +39,10 @@ const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
 const LOAD_OPTIONS = [
   ...['model', 'device', 'contextLength', 'threads', 'signal', 'onProgress'],
-  ...['store', 'sha256', 'fetch', 'token', 'hub', 'shared', 'quantize'],
+  ...['store', 'sha256', 'fetch', 'token', 'hub', 'shared', 'quantize', 'builds'],
 ];
 
-const ESTIMATE_OPTIONS = ['contextLength', 'quantize', 'signal', 'store', 'fetch', 'token', 'hub'];
+const ESTIMATE_OPTIONS = ['contextLength', 'quantize', 'signal', 'store', 'fetch', 'token', 'hub', 'builds'];
 
 const QUANTIZE = ['q8_0', 'q5_1', 'q5_0', 'q4_k', 'q4_1', 'q4_0', 'f16', 'bf16', 'none'] as const;
 
@@ -73,6 +76,7 @@ export function checkLoad(options: LoadOptions): LoadCall {
     quantize,
     store,
     fetchPort,
+    modules: moduleAddresses(checkBuilds(options.builds)),
   };
 }
 
@@ -93,7 +97,20 @@ export function checkEstimate(model: ModelSource, options: EstimateOptions): Est
     quantize,
     store,
     fetchPort: portOf(fetch),
+    modules: moduleAddresses(checkBuilds(options.builds)),
   };
+}
+
+function checkBuilds(builds: unknown): BuildAddresses {
+  if (builds === undefined) return {};
+  const addresses = builds as Record<string, unknown>;
+  const known = (name: string) => BUILDS.some((build) => build === name);
+  const isAddress = (address: unknown) => typeof address === 'string' && URL.canParse(address);
+  const isBuilds = typeof builds === 'object' && builds !== null;
+  if (isBuilds && Object.entries(addresses).every(([name, address]) => known(name) && isAddress(address))) {
+    return addresses;
+  }
+  throw invalidOption('builds', `what \`allBuilds()\` gives: absolute addresses of ${BUILDS.join(', ')}`, builds);
 }
 
 function checkContext(contextLength: unknown): void {

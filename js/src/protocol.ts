@@ -1,5 +1,6 @@
 /** What the page and the worker say to each other: one union each way, matched by `type`. */
 
+import type { ModuleAddresses } from './builds.js';
 import type { FileSource } from './download/source.js';
 import type { Encoded } from './encoding.js';
 import type { SerializedError } from './errors.js';
@@ -103,6 +104,7 @@ export type Call =
       readonly store: StoreOptions | null;
       /** The page's own `fetch`, where the caller gave one. */
       readonly fetchPort: MessagePort | null;
+      readonly modules: ModuleAddresses;
     }
   | {
       readonly type: 'estimate';
@@ -111,6 +113,7 @@ export type Call =
       readonly quantize: Quantize | null;
       readonly store: StoreOptions | null;
       readonly fetchPort: MessagePort | null;
+      readonly modules: ModuleAddresses;
     }
   | {
       readonly type: 'generate';

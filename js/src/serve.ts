@@ -44,7 +44,8 @@ export class Host {
   /** `onUnused`: called when the last client has gone. */
   constructor(start: Start, downloads: Downloads, onUnused: () => void) {
     this.#start = (...wanted) => (this.#runtime ??= start(...wanted));
-    this.#constraints = new Constraints(async () => (await this.#start('auto', null)).grammars());
+    // Only a loaded model is asked to constrain: the engine has started then.
+    this.#constraints = new Constraints(async () => (await this.#runtime!).grammars());
     this.#downloads = downloads;
     this.#onUnused = onUnused;
   }

@@ -20,33 +20,35 @@ interface SharedScope {
   close(): void;
 }
 
-const scope = globalThis as unknown as SharedScope;
-const model = scope.name.slice(0, scope.name.lastIndexOf(' '));
-// Nothing where a worker of another address has the name: pages have the package from two places then, and share by place. This one stays
-// until its pages are closed, to say so to the next one that comes here.
-const alive = browserLocks.tryHold(scope.name);
-const host = new Host(starting(), browserDownloads, () => void close());
+export function serveShared(): void {
+  const scope = globalThis as unknown as SharedScope;
+  const model = scope.name.slice(0, scope.name.lastIndexOf(' '));
+  // Nothing where a worker of another address has the name: pages have the package from two places then, and share by place. This one
+  // stays until its pages are closed, to say so to the next one that comes here.
+  const alive = browserLocks.tryHold(scope.name);
+  const host = new Host(starting(), browserDownloads, () => void close());
 
-scope.onconnect = ({ ports: [port] }) => {
-  port!.onmessage = ({ data }: MessageEvent<Entry>) => void enter(port!, data.life);
-};
-globalThis.onerror = (_event, _source, _line, _column, error) => {
-  const { message } = serializeError(error);
-  host.end({ code: 'CRASHED', message: `the worker crashed: ${message}. Load the model again.` });
-};
+  scope.onconnect = ({ ports: [port] }) => {
+    port!.onmessage = ({ data }: MessageEvent<Entry>) => void enter(port!, data.life);
+  };
+  globalThis.onerror = (_event, _source, _line, _column, error) => {
+    const { message } = serializeError(error);
+    host.end({ code: 'CRASHED', message: `the worker crashed: ${message}. Load the model again.` });
+  };
 
-/** `page`: the lock that the page holds while it lives. */
-async function enter(port: Port<Reply, Request>, page: string): Promise<void> {
-  if (!(await alive) || host.ended) return port.postMessage({ type: 'ended' });
-  const drop = host.connect(port);
-  port.postMessage({ type: 'welcome' });
-  const release = await browserLocks.hold(page);
-  release();
-  drop();
-}
+  /** `page`: the lock that the page holds while it lives. */
+  async function enter(port: Port<Reply, Request>, page: string): Promise<void> {
+    if (!(await alive) || host.ended) return port.postMessage({ type: 'ended' });
+    const drop = host.connect(port);
+    port.postMessage({ type: 'welcome' });
+    const release = await browserLocks.hold(page);
+    release();
+    drop();
+  }
 
-async function close(): Promise<void> {
-  const release = await browserLocks.hold(model);
-  if (host.used) release();
-  else scope.close();
+  async function close(): Promise<void> {
+    const release = await browserLocks.hold(model);
+    if (host.used) release();
+    else scope.close();
+  }
 }

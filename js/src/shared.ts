@@ -1,9 +1,9 @@
 /** The page's way to a worker that it shares with others of its origin; how they find out of each other stands in shared-worker.ts. */
 
-import { messageOf } from './download/http.js';
 import { Connection } from './engine.js';
 import { WeftError } from './errors.js';
 import type { Entered, Entry, LoadCall } from './protocol.js';
+import { isElsewhere, spawn } from './spawn.js';
 import { browserLocks, heldLocks, type Release } from './store/locks.js';
 
 /** The package's: pages of two versions share nothing. */
@@ -21,6 +21,12 @@ export async function connectShared(call: LoadCall, signal?: AbortSignal): Promi
   if (!navigator.locks) {
     throw new WeftError('NOT_SUPPORTED', 'sharing needs Web Locks, which pages have over https and on localhost.');
   }
+  if (isElsewhere()) {
+    throw new WeftError(
+      'NOT_SUPPORTED',
+      "the package's files are of another origin, whose worker no two pages can share.",
+    );
+  }
   const model = nameOf(call);
   const life = `page ${crypto.randomUUID()}`;
   const leave = await browserLocks.hold(life);
@@ -36,19 +42,10 @@ export async function connectShared(call: LoadCall, signal?: AbortSignal): Promi
     } finally {
       release();
     }
-    throw notStarted('it ended at once');
+    throw new WeftError('WORKER_FAILED', 'the shared worker ended as soon as it started.');
   } catch (error) {
     leave();
     throw error;
-  }
-}
-
-function startWorker(name: string): SharedWorker {
-  try {
-    // Bundlers look for this very expression.
-    return new SharedWorker(new URL('./shared-worker.js', import.meta.url), { type: 'module', name });
-  } catch (cause) {
-    throw notStarted(messageOf(cause), { cause });
   }
 }
 
@@ -59,7 +56,7 @@ async function enter(
   life: string,
   signal: AbortSignal | undefined,
 ): Promise<MessagePort | undefined> {
-  const worker = startWorker(name);
+  const { worker, explain, release } = spawn((url) => new SharedWorker(url, { type: 'module', name }));
   const { port } = worker;
   const over = new AbortController();
   let abort = () => {};
@@ -68,7 +65,7 @@ async function enter(
     isWelcome = await new Promise<boolean>((resolve, reject) => {
       abort = () => reject(signal?.reason);
       signal?.addEventListener('abort', abort);
-      worker.onerror = (event) => reject(notStarted(event.message || 'its script could not be loaded'));
+      worker.onerror = (event) => void explain(event as ErrorEvent).then(reject);
       port.onmessage = ({ data: entered }: MessageEvent<Entered>) => resolve(entered.type === 'welcome');
       if (isRunning) whenGone(name, over.signal, () => resolve(false));
       port.postMessage({ type: 'enter', life } satisfies Entry);
@@ -76,6 +73,7 @@ async function enter(
     return isWelcome ? port : undefined;
   } finally {
     over.abort();
+    release();
     signal?.removeEventListener('abort', abort);
     if (!isWelcome) port.close();
   }
@@ -102,9 +100,4 @@ function whenGone(name: string, signal: AbortSignal, act: () => void): void {
     },
     () => undefined, // aborted
   );
-}
-
-function notStarted(what: string, options?: ErrorOptions): WeftError {
-  const remedy = 'Is dist/shared-worker.js served as JavaScript beside dist/worker.js, and does the bundler keep it?';
-  return new WeftError('WORKER_FAILED', `the shared worker did not start: ${what}. ${remedy}`, options);
 }

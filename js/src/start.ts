@@ -1,25 +1,29 @@
 /** Starts the generated wasm module in a worker. */
 
 import { askForSubgroups, findAdapter } from './adapter.js';
-import { addresses, chooseBuild, glues, grammar, isThreadsBuild, threadsFor } from './builds.js';
+import { chooseBuild, isThreadsBuild, threadsFor } from './builds.js';
+import { messageOf } from './download/http.js';
 import { WeftError } from './errors.js';
 import * as features from './features.js';
+import { glues, grammar } from './glues.js';
 import type { Start } from './load.js';
 import type { AnyGlue } from './runtime.js';
 import { Threads } from './threads.js';
 import { browserStore, tuningOf } from './tuning.js';
+import { watchViolations } from './violations.js';
 
 /**
  * `watch` gets a port for each thread, from which a `SerializedError` comes if the thread crashes: this worker may be waiting for
  * that very thread, and only a page can end it. Without it there is one thread.
  */
 export function starting(watch?: (crash: MessagePort) => void): Start {
-  return async (device, wanted) => {
-    const threads = threadsFor(device, wanted, navigator.hardwareConcurrency);
-    const { build, memory } = chooseBuild(watch ? threads : 1, features);
+  return async (device, wanted, modules) => {
+    const fitting = threadsFor(device, wanted, navigator.hardwareConcurrency);
+    const threads = watch && features.isIsolated() ? fitting : 1;
+    const { build, memory } = chooseBuild(threads, modules, features);
     askForSubgroups();
     const adapter = device === 'cpu' ? undefined : findAdapter();
-    const { module, glue, wasmMemory } = await startModule(addresses[build], glues[build], memory);
+    const { module, glue, wasmMemory } = await startModule(modules[build]!, glues[build], memory);
     const others = new Threads();
     return {
       Loader: glue.Loader,
@@ -39,15 +43,24 @@ export function starting(watch?: (crash: MessagePort) => void): Start {
         );
       },
       startThreads() {
-        if (!watch || !memory || !isThreadsBuild(build)) return;
+        if (!watch || !memory || threads === 1 || !isThreadsBuild(build)) return;
         others.start(threads - 1, { build, module, memory }, watch);
       },
       threads: () => others.running,
-      grammars: async () => (await startModule(grammar.address, grammar.glue)).glue,
-      note: threads > 1 && !memory ? (watch ? NOT_ISOLATED : NOT_DEDICATED) : undefined,
+      grammars: async () => (await startModule(modules['weft-grammar'], grammar)).glue,
+      note: fitting === 1 ? undefined : noteOn({ watch, threads, memory }),
     };
   };
 }
+
+/** Why there is one thread, where more would compute faster. */
+function noteOn({ watch, threads, memory }: { watch: unknown; threads: number; memory: unknown }): string | undefined {
+  if (threads > 1) return memory ? undefined : NO_THREADS_BUILD;
+  return watch ? NOT_ISOLATED : NOT_DEDICATED;
+}
+
+const NO_THREADS_BUILD =
+  'It has one thread: this app ships no build with threads that this browser runs. `load({ builds: allBuilds() })`, of weft-llm/all-builds, ships all there are.';
 
 const NOT_ISOLATED =
   'It has one thread: more need a page that is cross-origin isolated, by the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp.';
@@ -55,32 +68,46 @@ const NOT_ISOLATED =
 const NOT_DEDICATED =
   'It has one thread: browsers isolate no shared worker, and give threads to isolated ones only. A model that is loaded without `shared` has more.';
 
-/** Fetches and compiles the wasm while its glue is fetched, and brings both together on `memory`, or on one of its own. */
+/** Fetches and compiles a module, and starts it with its glue: on `memory`, or on one of its own. */
 async function startModule<G extends AnyGlue>(
-  address: URL,
-  loadGlue: () => Promise<G>,
+  address: string,
+  glue: G,
   memory?: WebAssembly.Memory,
 ): Promise<{ module: WebAssembly.Module; glue: G; wasmMemory: WebAssembly.Memory }> {
+  const violations = watchViolations();
   try {
-    const [module, glue] = await Promise.all([compile(address), loadGlue()]);
+    const module = await compile(address);
     const { memory: wasmMemory } = await glue.default({ module_or_path: module, ...(memory && { memory }) });
     return { module, glue, wasmMemory };
   } catch (cause) {
-    const message = `the engine did not start from ${address.href}: ${String(cause).replace(/\.+$/, '')}.`;
+    const message = `the engine did not start from ${address}: ${messageOf(cause).replace(/\.+$/, '')}.`;
     if (cause instanceof WebAssembly.CompileError) {
       const remedy =
-        "Either that is not the wasm file (does the server or bundler serve it?), or the content security policy lacks `script-src 'wasm-unsafe-eval'`, or this browser lacks WebAssembly SIMD.";
+        "Either the content security policy lacks `script-src 'wasm-unsafe-eval'`, or this browser lacks WebAssembly SIMD.";
       throw new WeftError('NOT_SUPPORTED', `${message} ${remedy}`, { cause });
     }
-    throw new WeftError('WORKER_FAILED', `${message} Is the file served beside the worker?`, { cause });
+    const isForbidden = violations.found.some(({ blocked }) => address.startsWith(blocked));
+    const remedy = isForbidden
+      ? `The content security policy forbids it: allow ${new URL(address).origin} in \`connect-src\`.`
+      : 'Is the file served beside the worker?';
+    throw new WeftError('WORKER_FAILED', `${message} ${remedy}`, { cause });
+  } finally {
+    violations.end();
   }
 }
 
-/** While it downloads, where the server gives it the type that browsers ask for. */
-async function compile(address: URL): Promise<WebAssembly.Module> {
+/** The first bytes of a WebAssembly module, and of a gzip file. */
+const WASM = [0x00, 0x61, 0x73, 0x6d];
+const GZIP = [0x1f, 0x8b];
+
+/** Modules are gzipped; a server that knows the ending may have told the browser, which then unpacks them itself. */
+async function compile(address: string): Promise<WebAssembly.Module> {
   const response = await fetch(address);
   if (!response.ok) throw new Error(`the server answered ${`${response.status} ${response.statusText}`.trimEnd()}`);
-  const type = response.headers.get('content-type')?.split(';')[0]?.trim();
-  if (type === 'application/wasm') return WebAssembly.compileStreaming(response);
-  return WebAssembly.compile(await response.arrayBuffer());
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  const begins = (start: readonly number[]) => start.every((byte, at) => bytes[at] === byte);
+  if (begins(WASM)) return WebAssembly.compile(bytes);
+  if (!begins(GZIP)) throw new Error(`that is no module, but ${response.headers.get('content-type') ?? 'nothing'}`);
+  const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
+  return WebAssembly.compileStreaming(new Response(unpacked, { headers: { 'Content-Type': 'application/wasm' } }));
 }

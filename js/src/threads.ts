@@ -2,6 +2,7 @@
 
 import type { SerializedError } from './errors.js';
 import type { ThreadsBuild } from './builds.js';
+import { trusted } from './trusted-types.js';
 
 /** What a thread needs to join. */
 export interface ThreadStart {
@@ -12,11 +13,13 @@ export interface ThreadStart {
   readonly crash: MessagePort;
 }
 
-/** Undefined where the browser forbids it at once, by the content security policy for example. */
+/** The name of a worker that is a thread. */
+export const THREAD = 'weft-thread';
+
+/** A worker of the same file as this one. Undefined where the browser forbids it at once, by a content security policy for example. */
 function startWorker(): Worker | undefined {
   try {
-    // Bundlers look for this very expression.
-    return new Worker(new URL('./thread.js', import.meta.url), { type: 'module', name: 'weft-thread' });
+    return new Worker(trusted(globalThis.location.href), { type: 'module', name: THREAD });
   } catch {
     return undefined;
   }

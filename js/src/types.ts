@@ -71,12 +71,19 @@ export interface LoadOptions {
    * model together. It takes an address, and has one thread. Default false.
    */
   shared?: boolean;
+  /** Further builds of the engine: `allBuilds()` of `weft-llm/all-builds`. Default: none but the two that the package ships. */
+  builds?: BuildAddresses;
 }
+
+/** Addresses of builds of the engine, by name. */
+export type BuildAddresses = Readonly<
+  Partial<Record<'weft' | 'weft-relaxed' | 'weft-threads' | 'weft-relaxed-threads', string>>
+>;
 
 /** What of {@link LoadOptions} matters before a model is loaded. */
 export type EstimateOptions = Pick<
   LoadOptions,
-  'contextLength' | 'quantize' | 'signal' | 'store' | 'fetch' | 'token' | 'hub'
+  'contextLength' | 'quantize' | 'signal' | 'store' | 'fetch' | 'token' | 'hub' | 'builds'
 >;
 
 /** What a model is and what memory it needs, by the headers of its files. */

@@ -1,11 +1,22 @@
-/** The worker of one page. All compute happens here, and in threads that it starts. */
+/**
+ * The package's one worker file, which js/build.mjs bundles: the worker of a page, where all compute happens, the worker that pages share,
+ * or a thread that such a worker starts from its own address.
+ */
 
 import type { Port, Reply, Request } from './protocol.js';
 import { serve } from './serve.js';
+import { serveShared } from './shared-worker.js';
 import { starting } from './start.js';
+import { serveThread } from './thread.js';
+import { THREAD } from './threads.js';
 
-const page = globalThis as unknown as Port<Reply, Request>;
-serve(
-  page,
-  starting((crash) => page.postMessage({ type: 'thread', crash }, [crash])),
-);
+const { name } = globalThis as { name?: string };
+if ('onconnect' in globalThis) serveShared();
+else if (name === THREAD) serveThread();
+else {
+  const page = globalThis as unknown as Port<Reply, Request>;
+  serve(
+    page,
+    starting((crash) => page.postMessage({ type: 'thread', crash }, [crash])),
+  );
+}

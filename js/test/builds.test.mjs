@@ -2,21 +2,47 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chooseBuild, threadsFor } from '../dist/builds.js';
-import { hasRelaxedSimd, sharedMemory } from '../dist/features.js';
+import { allBuilds } from '../dist/all-builds.js';
+import { BUILDS, chooseBuild, threadsFor } from '../dist/builds.js';
+import { hasRelaxedSimd, isIsolated, sharedMemory } from '../dist/features.js';
 import { checkLoad } from '../dist/options.js';
 import { Threads } from '../dist/threads.js';
 import { connect, fakeRuntime, FakeLlm, settle } from './support/fake.mjs';
 
-test('each combination of features has its build', () => {
-  const build = (relaxed, memory, threads = 2) =>
-    chooseBuild(threads, { hasRelaxedSimd: () => relaxed, sharedMemory: () => memory });
+const ALL = Object.fromEntries(BUILDS.map((build) => [build, `http://localhost/${build}.wasm.gz`]));
+
+/** Which build a browser gets of those that an app ships, on one thread or two. */
+const chosen = (shipped, relaxed, memory, threads = 2) =>
+  chooseBuild(threads, shipped, { hasRelaxedSimd: () => relaxed, sharedMemory: () => memory });
+
+test('of all builds, each combination of features has its own', () => {
   const memory = {};
-  assert.deepEqual(build(false, undefined), { build: 'weft', memory: undefined });
-  assert.deepEqual(build(true, undefined), { build: 'weft-relaxed', memory: undefined });
-  assert.deepEqual(build(false, memory), { build: 'weft-threads', memory });
-  assert.deepEqual(build(true, memory), { build: 'weft-relaxed-threads', memory });
-  assert.deepEqual(build(true, memory, 1), { build: 'weft-relaxed', memory: undefined });
+  assert.deepEqual(chosen(ALL, false, undefined), { build: 'weft', memory: undefined });
+  assert.deepEqual(chosen(ALL, true, undefined), { build: 'weft-relaxed', memory: undefined });
+  assert.deepEqual(chosen(ALL, false, memory), { build: 'weft-threads', memory });
+  assert.deepEqual(chosen(ALL, true, memory), { build: 'weft-relaxed-threads', memory });
+  assert.deepEqual(chosen(ALL, true, memory, 1), { build: 'weft-relaxed', memory: undefined });
+  assert.deepEqual(chosen(ALL, false, memory, 1), { build: 'weft', memory: undefined });
+});
+
+test('of the two that are shipped by default, the one with threads runs on one too, and plain SIMD is for all others', () => {
+  const { modules } = checkLoad({ model: 'http://localhost/m' });
+  const memory = {};
+  assert.deepEqual(chosen(modules, true, memory), { build: 'weft-relaxed-threads', memory });
+  assert.deepEqual(chosen(modules, true, memory, 1), { build: 'weft-relaxed-threads', memory });
+  assert.deepEqual(chosen(modules, true, undefined), { build: 'weft', memory: undefined });
+  assert.deepEqual(chosen(modules, false, memory), { build: 'weft', memory: undefined });
+});
+
+test('option builds adds builds, and is checked', () => {
+  const call = checkLoad({ model: 'http://localhost/m', builds: allBuilds() });
+  assert.deepEqual(Object.keys(call.modules).sort(), ['weft-grammar', ...BUILDS].sort());
+  for (const wrong of [null, 1, allBuilds, { weft: 1 }, { 'weft-fast': 'http://localhost/x' }, { weft: './x' }]) {
+    assert.throws(() => checkLoad({ model: 'http://localhost/m', builds: wrong }), {
+      code: 'INVALID_OPTION',
+      message: /`builds`: expected what `allBuilds\(\)` gives/,
+    });
+  }
 });
 
 test('the number of threads: what was asked for, all of a few processors, half of many, none for a GPU', () => {
@@ -51,10 +77,14 @@ test('the module that asks for relaxed SIMD is one that the browser can judge', 
   assert.equal(WebAssembly.validate(plain), true);
 });
 
-test('memory is shared where the page is isolated, as large as the browser allows', (t) => {
-  assert.equal(sharedMemory(), undefined, 'not isolated');
+test('workers share a memory where the page is isolated', (t) => {
+  assert.equal(isIsolated(), false);
   globalThis.crossOriginIsolated = true;
   t.after(() => delete globalThis.crossOriginIsolated);
+  assert.equal(isIsolated(), true);
+});
+
+test('a shared memory is as large as the browser allows', (t) => {
   const { Memory } = WebAssembly;
   t.after(() => (WebAssembly.Memory = Memory));
   const allowing = (most) => {
@@ -72,6 +102,7 @@ test('memory is shared where the page is isolated, as large as the browser allow
 /** Puts a Worker into the global scope; returns those that were made. */
 function fakeThreads(t) {
   const workers = [];
+  globalThis.location = new URL('http://localhost/weft-worker.js');
   globalThis.Worker = class {
     constructor(url) {
       this.url = String(url);
@@ -83,6 +114,7 @@ function fakeThreads(t) {
   };
   t.after(() => {
     delete globalThis.Worker;
+    delete globalThis.location;
     workers.forEach(({ start }) => start.crash.close());
   });
   return workers;
@@ -97,7 +129,7 @@ test('threads get the module and the memory; one that fails to start is one less
   assert.equal(threads.running, 3);
   assert.equal(workers.length, 2);
   for (const { url, start, transfer } of workers) {
-    assert.match(url, /\/dist\/thread\.js$/);
+    assert.equal(url, 'http://localhost/weft-worker.js', 'the address of the worker itself');
     assert.deepEqual([start.build, start.module, start.memory], ['weft-threads', 'module', 'memory']);
     assert.deepEqual(transfer, [start.crash]);
   }

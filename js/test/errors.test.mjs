@@ -209,8 +209,10 @@ test('the message says what was expected and what came', () => {
 test('load takes addresses and blobs, alone and mixed', () => {
   const blob = new Blob(['x']);
   const store = { evict: 'never', required: false };
-  assert.deepEqual(checkLoad({ model: blob }), loadCall([blob], { device: 'auto', store }));
+  const { modules, ...checked } = checkLoad({ model: blob });
+  assert.deepEqual(Object.keys(modules), ['weft', 'weft-relaxed-threads', 'weft-grammar']);
+  assert.deepEqual(checked, loadCall([blob], { device: 'auto', store }));
   const model = ['http://localhost/a', blob, new URL('http://localhost/b#part')];
   const call = loadCall(['http://localhost/a', blob, 'http://localhost/b'], { device: 'auto', store });
-  assert.deepEqual(checkLoad({ model, store }), call);
+  assert.deepEqual(checkLoad({ model, store }), { ...call, modules });
 });

@@ -281,7 +281,7 @@ test('load starts one module worker, and dispose ends it', async (t) => {
   const llm = await load({ model: new Blob(['x']), signal });
   assert.equal(textOf(await collect(llm.generate('a b'))), 'a b .');
   assert.equal(workers.length, 1);
-  assert.match(workers[0].url, /\/dist\/worker\.js$/);
+  assert.match(workers[0].url, /\/dist\/weft-worker\.js$/);
   assert.equal(workers[0].options.type, 'module');
   assert.equal(getEventListeners(signal, 'abort').length, 0);
   llm.dispose();
@@ -323,7 +323,7 @@ test('a worker that does not start is WORKER_FAILED, one that dies later CRASHED
   const preventDefault = () => {};
   const loading = load({ model: new Blob(['x']) });
   workers[0].onerror({ preventDefault });
-  await assert.rejects(loading, { code: 'WORKER_FAILED', message: /its script could not be loaded/ });
+  await assert.rejects(loading, { code: 'WORKER_FAILED', message: /weft-worker\.js cannot be fetched/ });
 
   const llm = await load({ model: new Blob(['x']) });
   const answer = collect(llm.generate('a'));

@@ -2,12 +2,13 @@
 // bundle allows it, under a content security policy that allows no inline script.
 
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import * as esbuild from 'esbuild';
-import { build as vite } from 'vite';
+import * as vite8 from 'vite';
+import * as vite7 from 'vite7';
 import webpack from 'webpack';
 import { blocksOf } from '../../scripts/lib/snippets.mjs';
 import { run } from '../../scripts/lib/run.mjs';
@@ -21,6 +22,9 @@ const MINUTE = 60_000;
 
 let browser, out, answer;
 const model = tinyModel();
+const sendModel = (_, response) => response.end(model);
+/** What threads need. */
+const ISOLATION = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
 const recipes = await blocksOf('docs/RECIPES.md');
 const recipe = (file) => recipes.find((block) => block.file === file).code;
 
@@ -94,15 +98,56 @@ test('no bundler: a script of type module with an import map', { timeout: 2 * MI
   await answers({ '/weft-llm/': PACKAGE, '/': join(here, 'apps') }, { html, inline: true });
 });
 
-async function viteApp(outDir) {
+async function viteApp(outDir, vite = vite8) {
   const root = join(here, 'apps/vite');
-  await vite({ root, configFile: false, logLevel: 'error', build: { outDir, emptyOutDir: true } });
+  await vite.build({
+    root,
+    configFile: false,
+    logLevel: 'error',
+    build: { outDir, emptyOutDir: true, target: 'es2022' },
+  });
   return outDir;
 }
 
-test('vite', { timeout: 2 * MINUTE }, async () => {
-  await answers({ '/': await viteApp(join(out, 'vite')) });
-});
+/** Bytes of all files in a folder. */
+async function sizeOf(folder) {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = await Promise.all(files.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size));
+  return sizes.reduce((total, size) => total + size, 0);
+}
+
+for (const [name, vite] of Object.entries({ vite: vite8, 'vite 7': vite7 })) {
+  test(`${name}: an app ships two builds of the engine, in at most 8 MB`, { timeout: 2 * MINUTE }, async () => {
+    const folder = await viteApp(join(out, name), vite);
+    await answers({ '/': folder });
+    const engines = (await readdir(join(folder, 'assets'))).map((file) => /^weft.*(?=\.wasm)/.exec(file)?.[0]);
+    assert.deepEqual(engines.filter(Boolean).sort(), ['weft', 'weft-grammar', 'weft-relaxed-threads']);
+    assert.ok((await sizeOf(folder)) <= 8e6, `${await sizeOf(folder)} bytes`);
+  });
+
+  test(`${name}: the development server, without settings`, { timeout: 2 * MINUTE }, async () => {
+    process.env.NODE_ENV = 'development'; // a build leaves it at production
+    const server = await vite.createServer({
+      root: join(here, 'apps/vite'),
+      cacheDir: join(out, `${name} cache`),
+      configFile: false,
+      logLevel: 'error',
+      server: { headers: ISOLATION },
+      plugins: [
+        { name: 'model', configureServer: ({ middlewares }) => void middlewares.use('/model.gguf', sendModel) },
+      ],
+    });
+    const page = await browser.newPage();
+    try {
+      await server.listen();
+      check(await resultOf(page, server.resolvedUrls.local[0]));
+    } finally {
+      await page.close();
+      await server.close();
+    }
+  });
+}
 
 test('vite: offline, with the service worker of the recipes', { timeout: 3 * MINUTE }, async () => {
   const folder = await viteApp(join(out, 'offline'));
@@ -152,20 +197,11 @@ test('webpack', { timeout: 2 * MINUTE }, async () => {
 });
 
 test('esbuild, by the command of js/README.md', { timeout: 2 * MINUTE }, async () => {
-  const dist = join(PACKAGE, 'dist');
   const outdir = join(out, 'esbuild/js');
-  await esbuild.build({
-    entryPoints: [main, ...['worker', 'shared-worker', 'thread'].map((name) => join(dist, `${name}.js`))],
-    bundle: true,
-    format: 'esm',
-    splitting: true,
-    entryNames: '[name]',
-    outdir,
-    logLevel: 'error',
-  });
-  const generated = join(PACKAGE, 'generated');
-  for (const name of (await readdir(generated)).filter((file) => file.endsWith('.wasm'))) {
-    await cp(join(generated, name), join(out, 'esbuild/generated', name));
+  await esbuild.build({ entryPoints: [main], bundle: true, format: 'esm', outdir, logLevel: 'error' });
+  const dist = join(PACKAGE, 'dist');
+  for (const name of (await readdir(dist)).filter((file) => file.startsWith('weft'))) {
+    await cp(join(dist, name), join(outdir, name));
   }
   await answers({ '/': join(out, 'esbuild') }, { html: `${PAGE}<script type="module" src="/js/main.js"></script>` });
 });
@@ -189,12 +225,11 @@ test('vite: a worker of the app that holds the model, by the recipe', { timeout:
   for (const file of ['page.js', 'answers.js']) await writeFile(join(root, file), recipe(file));
   const outDir = join(out, 'worker');
   const alias = { 'weft-llm': PACKAGE };
-  await vite({
+  await vite8.build({
     root,
     configFile: false,
     logLevel: 'error',
     resolve: { alias },
-    worker: { format: 'es' },
     build: { outDir, emptyOutDir: true, target: 'es2022' },
   });
   const { text } = await open({ '/': outDir });

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { inRoot } from '../../scripts/lib/run.mjs';
 import { serve } from './serve.mjs';
 
-/** `weft`: the package. `collect(pieces)`: a whole generation. `failure(work)`: what an error says, or null. */
+/** `weft`: the package, with `allBuilds`. `collect(pieces)`: a whole generation. `failure(work)`: what an error says, or null. */
 export function prepareApp(page) {
   return page.evaluate(async () => {
     globalThis.weft = await import('/node_modules/weft-llm/dist/index.js');
+    globalThis.allBuilds = (await import('/node_modules/weft-llm/dist/all-builds.js')).allBuilds;
     globalThis.collect = async (pieces) => {
       const answer = { text: '', ids: [], pieces: 0 };
       for await (const piece of pieces) {

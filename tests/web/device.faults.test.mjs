@@ -15,7 +15,7 @@ import { tinyModel } from './tiny.mjs';
 
 const timeout = 300_000;
 const SMOLLM2 = '/models/SmolLM2-135M-Instruct.Q4_1.gguf';
-const WORKER = '/node_modules/weft-llm/dist/worker.js';
+const WORKER = '/node_modules/weft-llm/dist/weft-worker.js';
 
 let packed, browser, faulty;
 /** By what tests/web/faulty-gpu.js is asked to do wrong. */
@@ -48,7 +48,7 @@ async function serverFor(fault) {
     if (path === '/') return send('text/html', APP);
     if (path === '/faulty-gpu.js') return send('text/javascript', faulty);
     if (request.url === WORKER) {
-      return send('text/javascript', `import '/faulty-gpu.js?${fault}'; import './worker.js?real';`);
+      return send('text/javascript', `import '/faulty-gpu.js?${fault}'; import './weft-worker.js?real';`);
     }
     return path in files && send('application/octet-stream', files[path]);
   };

@@ -63,9 +63,9 @@ test(
     const first = await open(server.address);
     await first.getByTestId('load-default').click();
     await view(first, 'chat');
-    await until(async () => (await kept(first)).some((path) => path.endsWith('.wasm')));
+    await until(async () => (await kept(first)).some((path) => path.endsWith('.gz')));
     const paths = await kept(first);
-    assert.equal(paths.filter((path) => path.endsWith('.wasm')).length, 1, paths.join());
+    assert.equal(paths.filter((path) => path.endsWith('.gz')).length, 1, paths.join());
     assert.deepEqual(
       paths.filter((path) => path.includes('gguf')),
       [],

@@ -18,39 +18,33 @@ let packed, golden;
 /** The same files served in different ways: by name, a server. */
 const servers = {};
 
-const DIST = '/node_modules/weft-llm/dist';
+const WORKER = '/node_modules/weft-llm/dist/weft-worker.js';
 
-/** What stands in for a file of the package, by server and path; null for a file that is missing. */
-const instead = {
-  isolated: {},
+/** What becomes of the worker's script, by server. */
+const workers = {
+  isolated: (script) => script,
   /** Without the headers that threads need. */
-  open: {},
+  open: (script) => script,
   /** To a browser that lacks relaxed SIMD. */
-  old: {
-    [`${DIST}/features.js`]:
-      "export { sharedMemory } from './features.js?real'; export const hasRelaxedSimd = () => false;",
-  },
-  /** As if the engine were not known before the build is chosen, as with `auto` and a real GPU. */
-  undecided: {
-    [`${DIST}/builds.js`]: "export * from './builds.js?real'; export const threadsFor = () => 2;",
-  },
+  old: (script) => `WebAssembly.validate = () => false; ${script}`,
   /** Where threads cannot start. */
-  threadless: { [`${DIST}/thread.js`]: null },
+  threadless: (script) => `if (name === 'weft-thread') throw new Error('no thread starts here'); ${script}`,
+  /** Every thread crashes as soon as it joins. */
+  crashing: (script) => {
+    const crash = "(() => { throw new WebAssembly.RuntimeError('unreachable executed'); })()";
+    const crashing = script.replaceAll(/\w+\.join_pool\(\)/g, crash);
+    assert.notEqual(crashing, script);
+    return crashing;
+  },
 };
 
 before(async () => {
   golden = JSON.parse(await readFile(inRoot('tests/golden/smollm2-135m-q4_1/figures.json'), 'utf8'));
   packed = await installPacked();
   const mounts = { '/node_modules/': join(packed.folder, 'node_modules'), '/models/': inRoot('models') };
-  // Every thread of this build crashes as soon as it joins.
-  const glue = '/node_modules/weft-llm/generated/weft-relaxed-threads.js';
-  const text = await readFile(join(packed.folder, glue), 'utf8');
-  const crash = "throw new WebAssembly.RuntimeError('unreachable executed');";
-  const crashing = text.replace('export function join_pool() {', (start) => start + crash);
-  assert.notEqual(crashing, text);
-  instead.crashing = { [glue]: crashing };
-  for (const [name, files] of Object.entries(instead)) {
-    servers[name] = await serve(mounts, { isolated: name !== 'open', handle: pages(files) });
+  const script = await readFile(join(packed.folder, WORKER), 'utf8');
+  for (const [name, changed] of Object.entries(workers)) {
+    servers[name] = await serve(mounts, { isolated: name !== 'open', handle: pages(changed(script)) });
   }
 });
 
@@ -59,20 +53,15 @@ after(async () => {
   await packed?.remove();
 });
 
-/** An empty page, a web page where a model should be, and the files that stand in for others. */
-const pages = (files) => (request, response) => {
+/** An empty page, a web page where a model should be, and the worker's script. */
+const pages = (script) => (request, response) => {
   const answer = (type, text) => {
     response.setHeader('Content-Type', type);
     response.end(text);
     return true;
   };
   if (request.url === '/' || request.url === '/missing.gguf.html') return answer('text/html', APP);
-  if (!(request.url in files)) return false;
-  const text = files[request.url];
-  if (text !== null) return answer('text/javascript', text);
-  response.statusCode = 404;
-  response.end();
-  return true;
+  return request.url === WORKER && answer('text/javascript', script);
 };
 
 /** Runs `work(page)` in a browser whose page has `weft` (the package) and a few helpers as globals. */
@@ -102,6 +91,7 @@ const load = (page, device, options = {}) =>
         contextLength: 1024,
         onProgress: (event) => progress.push(event),
         ...options,
+        ...(options.builds && { builds: allBuilds() }),
       });
       return { info: llm.info, progress };
     },
@@ -307,26 +297,31 @@ test('chromium, GPU engine on SwiftShader: the golden answers, in little memory'
   }),
 );
 
+/** A build, the server and the threads with which it is taken, and whether the app ships all builds. */
 const builds = [
-  ['weft', 'old', 1],
-  ['weft-relaxed', 'open', 2],
-  ['weft-threads', 'old', 2],
-  ['weft-relaxed-threads', 'isolated', 2],
+  ['weft', 'old', 1, false],
+  ['weft', 'old', 2, false],
+  ['weft-relaxed', 'open', 2, true],
+  ['weft-threads', 'old', 2, true],
+  ['weft-relaxed-threads', 'isolated', 2, false],
+  ['weft-relaxed-threads', 'open', 2, false],
 ];
-for (const [build, server, threads] of builds) {
-  test(`chromium, ${build}: only it is fetched, and gives the golden answer`, { timeout: 5 * MINUTE }, () =>
+for (const [build, server, threads, all] of builds) {
+  const title = `chromium, ${build} of ${all ? 'all builds' : 'two'} on a page that is ${server}: only it is fetched, and gives the golden answer with ${threads} threads`;
+  test(title, { timeout: 5 * MINUTE }, () =>
     inBrowser(
       'chromium',
       async (page) => {
         const fetched = [];
-        page.on('request', (request) => request.url().endsWith('.wasm') && fetched.push(request.url()));
-        const { engine } = (await load(page, 'cpu', { threads })).info;
+        page.on('request', (request) => request.url().endsWith('.wasm.gz') && fetched.push(request.url()));
+        const { engine } = (await load(page, 'cpu', { threads, ...(all && { builds: true }) })).info;
         assert.equal(engine.build, build);
-        assert.equal(engine.threads, build.endsWith('-threads') ? 2 : 1);
+        assert.equal(engine.threads, build.endsWith('-threads') && server !== 'open' ? 2 : 1);
+        assert.equal(/ships no build with threads/.test(engine.reason), build === 'weft' && threads === 2);
         assert.equal(/cross-origin isolated/.test(engine.reason), server === 'open');
         assert.deepEqual(
           fetched.map((url) => url.split('/').at(-1)),
-          [`${build}_bg.wasm`],
+          [`${build}.wasm.gz`],
         );
         await agreesWithGolden(page, golden.greedy[2]);
       },
@@ -379,7 +374,7 @@ for (const server of ['isolated', 'open']) {
       'firefox',
       async (page) => {
         const { engine } = (await load(page, 'cpu', { threads: 2 })).info;
-        assert.equal(engine.build.endsWith('-threads'), server === 'isolated');
+        assert.equal(engine.build, 'weft-relaxed-threads');
         assert.equal(engine.threads, server === 'isolated' ? 2 : 1);
         await agreesWithGolden(page, golden.greedy[2]);
       },
@@ -389,15 +384,11 @@ for (const server of ['isolated', 'open']) {
 }
 
 test('chromium, GPU engine in a build with threads: starts none, and agrees', { timeout: 10 * MINUTE }, () =>
-  inBrowser(
-    'chromium',
-    async (page) => {
-      const { engine } = (await load(page, 'gpu')).info;
-      assert.deepEqual([engine.build, engine.threads], ['weft-relaxed-threads', 1]);
-      await agreesWithGolden(page, golden.greedy[0], 4);
-    },
-    { server: 'undecided' },
-  ),
+  inBrowser('chromium', async (page) => {
+    const { engine } = (await load(page, 'gpu')).info;
+    assert.deepEqual([engine.build, engine.threads], ['weft-relaxed-threads', 1]);
+    await agreesWithGolden(page, golden.greedy[0], 4);
+  }),
 );
 
 test('firefox, GPU engine on its own WebGPU: the golden answer', { timeout: 20 * MINUTE }, () =>

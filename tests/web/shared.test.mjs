@@ -14,7 +14,7 @@ import { serve } from './serve.mjs';
 import { tinyModel } from './tiny.mjs';
 
 const timeout = 300_000;
-const WORKER = '/node_modules/weft-llm/dist/shared-worker.js';
+const WORKER = '/node_modules/weft-llm/dist/weft-worker.js';
 /** An answer that fills it lasts longer than any test. */
 const CONTEXT = 1 << 15;
 const content = tinyModel({ context: CONTEXT });
@@ -52,7 +52,8 @@ function handle(request, response) {
   const { pathname } = new URL(request.url, server.url);
   if (pathname === '/') return send('text/html', APP);
   if (pathname === '/faulty-gpu.js') return send('text/javascript', faultyGpu);
-  if (request.url === WORKER && state.worker !== undefined) {
+  const isShared = request.headers['sec-fetch-dest'] === 'sharedworker';
+  if (request.url === WORKER && isShared && state.worker !== undefined) {
     return state.worker === null ? send('text/plain', 'gone', 404) : send('text/javascript', state.worker);
   }
   if (!pathname.endsWith('.gguf')) return false;
@@ -356,7 +357,7 @@ for (const [what, sentence, prepare] of [
     /own: this browser has no shared workers/,
     (page) => page.evaluate(() => delete globalThis.SharedWorker),
   ],
-  ['cannot start it', /own: the shared worker did not start/, () => (state.worker = null)],
+  ['cannot start it', /own: the worker did not start/, () => (state.worker = null)],
 ]) {
   test(
     `a browser ${what} where a shared worker is asked for → \`info.notShared\` says so → the model, in a worker of the tab`,

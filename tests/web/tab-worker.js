@@ -3,8 +3,8 @@
 // tells as its quota, unless that is 0.
 
 import { Tab } from '/js/test/support/tab.mjs';
-import { addresses, glues } from '/js/dist/builds.js';
 import { browserDownloads } from '/js/dist/downloads.js';
+import start, { Sha256 } from '/js/generated/weft.js';
 
 const refuse = async () => {
   throw new DOMException('not in a private window', 'SecurityError');
@@ -24,8 +24,7 @@ if (quota > 0) {
 let module;
 /** The SHA-256 of the wasm module. */
 async function hasher() {
-  const { default: start, Sha256 } = await glues.weft();
-  await (module ??= start({ module_or_path: addresses.weft }));
+  await (module ??= start({ module_or_path: '/js/generated/weft_bg.wasm' }));
   return new Sha256();
 }
 

@@ -50,6 +50,7 @@ struct Generation {
     prefill: bool,
     shift_behind: Option<usize>,
     ignore_eos: bool,
+    infill: bool,
     sampler: Sampler,
     /// How many alternatives to tell the log-probabilities of; `None`: not even of the token.
     top_logprobs: Option<usize>,
@@ -115,6 +116,7 @@ impl Session {
         let config = &self.decoder.config;
         let tasks = [
             (true, "generate"),
+            (self.tokenizer.fills_gaps(), "infill"),
             (!self.chat_templates.is_empty(), "chat"),
             (true, "score"),
             (config.pooling == Some(Pooling::Last), "embed"),
@@ -186,6 +188,7 @@ impl Session {
             shift_behind: options.shift_behind,
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
             ignore_eos: options.ignore_eos,
+            infill: options.infill,
             sampler,
             top_logprobs: options.top_logprobs,
             constrained: options.constrained,
@@ -302,7 +305,9 @@ impl Session {
             let logprobs = generation.top_logprobs.map(|top| token_logprobs(&self.tokenizer, &logits, id, top));
             (id, logprobs.transpose()?)
         };
-        if !generation.ignore_eos && self.tokenizer.is_end_of_generation(id) {
+        let tokenizer = &self.tokenizer;
+        let ends = tokenizer.is_end_of_generation(id) || (generation.infill && tokenizer.marks_gaps(id));
+        if ends && !generation.ignore_eos {
             return Ok(generation.end(FinishReason::Stop));
         }
         let text = self.push(generation, id)?;

@@ -252,6 +252,12 @@ impl Llm {
         Ok(Uint32Array::from(ids.as_slice()))
     }
 
+    /// A prompt for what stands between the ids of a text and a text behind it.
+    pub fn infill(&mut self, before: &[u32], behind: &str) -> Result<Uint32Array, JsValue> {
+        let session = self.model.decoder("generate").map_err(to_js)?;
+        Ok(Uint32Array::from(session.infill(before, behind).map_err(to_js)?.as_slice()))
+    }
+
     /// The text of the chat template that a conversation is rendered with, with tools or without; `name` is that of one of the model's
     /// templates. Undefined where there is none.
     pub fn chat_template(&self, name: Option<String>, tools: bool) -> Option<String> {

@@ -12,6 +12,7 @@ use weft_llm::engine::host::HostEngine;
 use weft_llm::format::{Array, BlockType, Value};
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::session::{Event, FinishReason, GenerateOptions, Session};
+use weft_llm::tokenizer::EncodeOptions;
 
 const CONTEXT: usize = 128;
 
@@ -240,4 +241,38 @@ fn a_fingerprint_tells_weights_apart_and_nothing_else() {
     let mut tuned = tiny();
     tuned.tensors.get_mut("blk.1.attn_v.weight").unwrap().data[3] ^= 1;
     assert_ne!(of(&tuned), fingerprint);
+}
+
+#[test]
+fn a_gap_is_filled_until_the_model_begins_another_one() {
+    let mut tiny = Tiny::new(5, |_| BlockType::Q4_0);
+    let names = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|fim_pad|>"];
+    let first = (VOCAB - names.len()) as u32;
+    for (key, value) in &mut tiny.metadata {
+        match value {
+            Value::Array(Array::Strings(tokens)) if key.ends_with("tokens") => {
+                tokens.splice(first as usize.., names.map(String::from));
+            }
+            Value::Array(Array::I32(types)) => types[first as usize..].fill(4),
+            _ => {}
+        }
+    }
+    let mut coder = session_on(cpu(), &tiny.bytes()).unwrap();
+    assert!(coder.info().tasks.contains(&"infill"));
+    let before = coder.tokenizer().encode("a", EncodeOptions::default()).unwrap();
+    let prompt = coder.infill(&before, "b<|fim_middle|>").unwrap();
+    let marks: Vec<u32> = prompt.iter().copied().filter(|&id| id >= first).collect();
+    assert_eq!(marks, [first, first + 1, first + 2], "what stands around the gap is plain text");
+    for (id, infill, expected) in [(first, true, 0), (first, false, 3), (first + 3, true, 0), (first + 3, false, 0)] {
+        let sampling = SamplingOptions { logit_bias: vec![(id, 1000.0)], ..SamplingOptions::greedy() };
+        let options = GenerateOptions { max_tokens: Some(3), infill, sampling, ..Default::default() };
+        let (ids, ..) = answer(&mut coder, &prompt, options);
+        assert_eq!(ids.len(), expected, "{id} {infill}");
+    }
+
+    let plain = session(cpu());
+    assert!(!plain.info().tasks.contains(&"infill"));
+    let error = plain.infill(&before, "b").unwrap_err().to_string();
+    assert!(error.contains("`suffix` needs a model that was trained to fill in the middle"), "{error}");
+    assert_eq!(plain.infill(&before, "").unwrap(), [&[1], &before[..]].concat(), "it can go on at least");
 }

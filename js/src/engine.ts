@@ -13,11 +13,13 @@ import {
   checkGenerate,
   checkIds,
   checkNames,
+  checkPrompt,
   checkString,
   checkText,
   checkTexts,
   checkTokenize,
   checkTopK,
+  splitSuffix,
   transfersOf,
 } from './options.js';
 import { bestOf, rankLabels, scoreOf } from './prompting.js';
@@ -161,8 +163,9 @@ export const ALONE: Sharing = { shared: false, notShared: null };
 export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: Sharing = ALONE): Llm {
   let info = { ...loaded, ...sharing };
   connection.onReload = (reloaded) => (info = { ...reloaded, ...sharing });
-  const generate = (prompt: Prompt, options: GenerateOptions = {}) => {
-    const call = { type: 'generate', prompt, options: checkGenerate(options) } as const;
+  const generate = (prompt: Prompt, options: GenerateOptions = {}, suffix?: string) => {
+    const behind = suffix === undefined ? {} : { suffix };
+    const call = { type: 'generate', prompt, ...behind, options: checkGenerate(options) } as const;
     return generation(connection, call, options.signal);
   };
   const answer: (...args: Parameters<Chat>) => ReturnType<Chat> = (messages, options = {}) => {
@@ -183,8 +186,9 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     get info() {
       return info;
     },
-    generate(prompt, options) {
-      return generate(typeof prompt === 'string' ? checkString('prompt', prompt) : checkIds('prompt', prompt), options);
+    generate(prompt, textOptions = {}) {
+      const { suffix, options } = splitSuffix(textOptions);
+      return generate(checkPrompt(prompt), options, suffix);
     },
     chat: Object.assign(answer, { completions: createChatCompletions(() => llm) }),
     session(options = {}) {

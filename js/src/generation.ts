@@ -5,7 +5,7 @@ import type { Constrained, Constraints } from './constraints.js';
 import { prepare, type Prepared } from './conversation.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
-import type { KvCache, Prompt, Started, StartOptions } from './protocol.js';
+import type { GenerateCall, Prompt, Started } from './protocol.js';
 import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
 import type { Finish, FinishReason, Piece, TokenLogprobs } from './types.js';
 
@@ -19,12 +19,10 @@ export interface Listener {
 /** Runs one generation to its end, or until `signal` stops it between two steps. A lost GPU interrupts it only. */
 export async function generate(
   model: Model,
-  prompt: Prompt,
-  { constraint, ...options }: StartOptions,
+  { prompt, suffix, options: { constraint, ...options }, cache }: GenerateCall,
   constraints: Constraints,
   signal: AbortSignal,
   { started, piece: emit }: Listener,
-  cache?: KvCache,
 ): Promise<void> {
   const clock = new Clock();
   const generated: number[] = [];
@@ -36,12 +34,13 @@ export async function generate(
         const llm = await Promise.race([model.get(), aborted(signal)]);
         if (!llm) return emit({ text: '', id: null, finish: { reason: 'abort', usage: clock.usage() } });
         // a chat template may print the time, which goes on
-        prepared ??= prepareAny(llm, prompt, constraint);
+        prepared ??= prepareAny(llm, prompt, suffix, constraint);
         const { ids, constraint: wanted } = prepared;
         if (wanted !== null) constrained ??= await constraints.open(llm, wanted);
         if (cache) await writeCache(llm, cache);
         const keepSpecial = [...options.keepSpecial, ...prepared.keepSpecial];
-        llm.start(ids, JSON.stringify({ ...options, keepSpecial, constrained: wanted !== null }));
+        const gap = suffix === undefined ? {} : { infill: true };
+        llm.start(ids, JSON.stringify({ ...options, ...gap, keepSpecial, constrained: wanted !== null }));
         if (generated.length === 0) clock.prompt(ids.length, llm.cached_tokens());
         llm.resume(Uint32Array.from(generated));
         return await run(llm, constrained, prepared, options.shiftBehind !== undefined, signal, clock, {
@@ -63,9 +62,11 @@ export async function generate(
   }
 }
 
-function prepareAny(llm: RuntimeLlm, prompt: Prompt, constraint: string | null): Prepared {
+function prepareAny(llm: RuntimeLlm, prompt: Prompt, suffix: string | undefined, constraint: string | null): Prepared {
   if (typeof prompt !== 'string' && 'messages' in prompt) return prepare(llm, prompt, constraint);
-  const ids = typeof prompt === 'string' ? llm.tokenize(prompt, true, false) : Uint32Array.from(prompt);
+  const alone = suffix === undefined;
+  const given = typeof prompt === 'string' ? llm.tokenize(prompt, alone, false) : Uint32Array.from(prompt);
+  const ids = alone ? given : (llm.infill?.(given, suffix) ?? given);
   return { ids, thoughts: undefined, constraint, onlyCall: undefined, keepSpecial: [] };
 }
 

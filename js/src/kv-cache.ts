@@ -26,7 +26,7 @@ export async function readCache(
 ): Promise<Float32Array[]> {
   const { layers } = await model.info();
   for (;;) {
-    await generate(model, ids, PREFILL, constraints, signal, NOBODY);
+    await generate(model, { type: 'generate', prompt: ids, options: PREFILL }, constraints, signal, NOBODY);
     try {
       const llm = await model.get();
       const read: Float32Array[] = [];

@@ -31,6 +31,7 @@ import type {
   Pooling,
   Quantize,
   StoreOptions,
+  TextOptions,
   TextPart,
   TokenizeOptions,
 } from './types.js';
@@ -269,7 +270,19 @@ export function checkGenerate(options: GenerateOptions): StartOptions {
   };
 }
 
-/** Options of `generate`. */
+/** A text to go on with, or its ids. */
+export function checkPrompt(prompt: string | readonly number[]): string | number[] {
+  return typeof prompt === 'string' ? checkString('prompt', prompt) : checkIds('prompt', prompt);
+}
+
+/** The options of `generate`, apart from what stands behind the gap. */
+export function splitSuffix(textOptions: TextOptions): { suffix: string | undefined; options: GenerateOptions } {
+  checkNames(textOptions, [...GENERATE_OPTIONS, 'suffix']);
+  const { suffix, ...options } = textOptions;
+  return { suffix: suffix === undefined ? undefined : checkString('suffix', suffix), options };
+}
+
+/** Options of whatever generates. */
 export const GENERATE_OPTIONS: readonly string[] = [
   ...['maxTokens', 'temperature', 'topK', 'topP', 'minP', 'stop', 'seed', 'constraint', 'signal'],
   ...['repetitionPenalty', 'frequencyPenalty', 'presencePenalty', 'penaltyLastN'],

@@ -6,7 +6,7 @@ import type { PlainMessage, ScoreCall } from './protocol.js';
 import { Told } from './reasoning.js';
 import type { ScoredText } from './scoring.js';
 import { untilAborted } from './signals.js';
-import type { Answer, BestOf, ChatOptions, LabelScore, Llm, Piece, Score, ScoredAnswer, Scorer } from './types.js';
+import type { Answer, BestOf, GenerateOptions, LabelScore, Llm, Piece, Score, ScoredAnswer, Scorer } from './types.js';
 
 /** A text that says nothing (Zhao et al. 2021, "Calibrate Before Use"). */
 const NO_TEXT = 'N/A';
@@ -66,8 +66,8 @@ export function bestOf(llm: () => Llm, n: number, scorer: Scorer = likeliest): B
   if (!Number.isInteger(n) || n < 1) throw invalidOption('n', 'an integer of at least 1', n);
   if (typeof scorer !== 'function') throw invalidOption('scorer', 'a function', scorer);
   const best = async (
-    { seed = Math.floor(Math.random() * 2 ** 32), ...options }: ChatOptions,
-    ask: (options: ChatOptions) => AsyncIterable<Piece>,
+    { seed = Math.floor(Math.random() * 2 ** 32), ...options }: GenerateOptions,
+    ask: (options: GenerateOptions) => AsyncIterable<Piece>,
   ): Promise<ScoredAnswer[]> => {
     options.signal?.throwIfAborted();
     const answers: Answer[] = [];

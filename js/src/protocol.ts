@@ -118,6 +118,8 @@ export type Call =
   | {
       readonly type: 'generate';
       readonly prompt: Prompt;
+      /** What stands behind the gap that the answer fills. */
+      readonly suffix?: string;
       readonly options: StartOptions;
       /** To be written before, where it was read in another page. */
       readonly cache?: KvCache;
@@ -146,6 +148,7 @@ export type Started = Pick<Usage, 'promptTokens' | 'cachedTokens'>;
 
 export type LoadCall = Extract<Call, { type: 'load' }>;
 export type EstimateCall = Extract<Call, { type: 'estimate' }>;
+export type GenerateCall = Extract<Call, { type: 'generate' }>;
 export type ScoreCall = Extract<Call, { type: 'score' }>;
 
 export type Request =

@@ -86,6 +86,8 @@ export interface RuntimeLlm {
   /** The text of the chat template called `name`, or of that for conversations with or without tools, where there is one. */
   chat_template(name: string | null | undefined, tools: boolean): string | undefined;
   chat_prompt(conversation: string): Uint32Array;
+  /** A prompt for what stands between the ids of a text and a text behind it. */
+  infill?(before: Uint32Array, behind: string): Uint32Array;
   start(ids: Uint32Array, options: string): void;
   /** Which tokens may come next, a bit each, where the options said `constrained`. */
   allow(mask: Uint32Array): void;

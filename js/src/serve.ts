@@ -134,7 +134,7 @@ export class Host {
           started: (of) => port.postMessage({ type: 'started', id, of }),
           piece: (piece) => port.postMessage({ type: 'piece', id, piece }),
         };
-        return generate(model, call.prompt, call.options, this.#constraints, signal, listener, call.cache);
+        return generate(model, call, this.#constraints, signal, listener);
       }
       case 'prompt': {
         const llm = await model.get();

@@ -181,6 +181,15 @@ export interface GenerateOptions extends SamplingOptions {
   signal?: AbortSignal;
 }
 
+/** How to continue a text. */
+export interface TextOptions extends GenerateOptions {
+  /**
+   * What stands behind the text; the answer is what fills the gap between the two. For models that were trained for it, coders most of all, which have
+   * `infill` in `info.tasks`. It is plain text, as the prompt is.
+   */
+  suffix?: string;
+}
+
 /** Text that is written and matched as a whole. */
 export type Constraint =
   /** JSON that fits a JSON Schema, draft 2020-12. A keyword that cannot be enforced is an `INVALID_CONSTRAINT`. */
@@ -452,7 +461,7 @@ export interface BestOf {
   /** The best first. */
   chat(messages: readonly Message[], options?: ChatOptions): Promise<ScoredAnswer[]>;
   /** The best first. */
-  generate(prompt: string | readonly number[], options?: GenerateOptions): Promise<ScoredAnswer[]>;
+  generate(prompt: string | readonly number[], options?: TextOptions): Promise<ScoredAnswer[]>;
 }
 
 /** What may stand in place of a mask. */
@@ -462,8 +471,9 @@ export interface Filling {
   readonly score: number;
 }
 
-/** What a model can do, by the names of the methods. */
-export type Task = 'generate' | 'chat' | 'score' | 'embed' | 'rerank' | 'classify' | 'classifyTokens' | 'fillMask';
+/** What a model can do, by the names of the methods; `infill` is `generate` with a `suffix`. */
+export type Task =
+  'generate' | 'infill' | 'chat' | 'score' | 'embed' | 'rerank' | 'classify' | 'classifyTokens' | 'fillMask';
 
 export interface Sharing {
   /** Whether other tabs may use this very model. */
@@ -585,7 +595,7 @@ export interface Llm {
   /** What is loaded, as of now: the engine is another one after a GPU was lost. */
   readonly info: ModelInfo;
   /** Continues the text, or its token ids. Special tokens in a text are plain text. */
-  generate(prompt: string | readonly number[], options?: GenerateOptions): Generation;
+  generate(prompt: string | readonly number[], options?: TextOptions): Generation;
   /** Answers a conversation. */
   readonly chat: Chat;
   /** A conversation that goes on: each turn computes only what is new. */

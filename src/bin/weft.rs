@@ -39,8 +39,14 @@ enum Command {
         #[command(flatten)]
         model: ModelArgs,
         /// The prompt.
-        #[arg(short, long)]
-        prompt: String,
+        #[arg(short, long, required_unless_present = "ids")]
+        prompt: Option<String>,
+        /// The prompt as token ids, separated by commas; prints ids.
+        #[arg(long, value_delimiter = ',', conflicts_with_all = ["prompt", "chat", "suffix"])]
+        ids: Vec<u32>,
+        /// Fills in what stands between the prompt and this text.
+        #[arg(long, conflicts_with = "chat")]
+        suffix: Option<String>,
         /// Most tokens to generate.
         #[arg(short = 'n', long)]
         max_tokens: Option<usize>,
@@ -171,15 +177,22 @@ fn main() -> std::process::ExitCode {
 async fn run(command: Command) -> Result<()> {
     match command {
         Command::Encode(command) => command.run().await,
-        Command::Generate { model, prompt, max_tokens, temp, seed, chat } => {
+        Command::Generate { model, prompt, ids, suffix, max_tokens, temp, seed, chat } => {
             let mut session = model.load().await?;
-            let ids = if chat {
-                session.chat_prompt(&vec![Message::new("user", prompt)].into(), seconds_since_1970() as i64)?
-            } else {
-                encode(session.tokenizer(), &prompt)?
+            let (by_ids, infill) = (prompt.is_none(), suffix.is_some());
+            let prompt = match (prompt, suffix) {
+                (None, _) => ids,
+                (Some(prompt), Some(suffix)) => {
+                    session.infill(&session.tokenizer().encode(&prompt, EncodeOptions::default())?, &suffix)?
+                }
+                (Some(prompt), None) if chat => {
+                    session.chat_prompt(&vec![Message::new("user", prompt)].into(), seconds_since_1970() as i64)?
+                }
+                (Some(prompt), None) => encode(session.tokenizer(), &prompt)?,
             };
             let sampling = SamplingOptions { temperature: temp, seed, ..SamplingOptions::default() };
-            generate(&mut session, ids, GenerateOptions { max_tokens, sampling, ..GenerateOptions::default() }).await
+            let options = GenerateOptions { max_tokens, infill, sampling, ..GenerateOptions::default() };
+            generate(&mut session, prompt, options, by_ids).await
         }
         Command::Logits { model, ids, all } => {
             let mut session = model.load().await?;
@@ -256,15 +269,15 @@ impl ModelArgs {
     }
 }
 
-async fn generate(session: &mut Session, ids: Vec<u32>, options: GenerateOptions) -> Result<()> {
-    session.start(ids, options, seconds_since_1970())?;
+/// `by_ids`: prints the ids rather than the text, which not every model has.
+async fn generate(session: &mut Session, prompt: Vec<u32>, options: GenerateOptions, by_ids: bool) -> Result<()> {
+    session.start(prompt, options, seconds_since_1970())?;
     loop {
-        let event = session.next().await?;
-        if let Event::Token { text, .. } | Event::End { text, .. } = &event {
-            print(text)?;
-        }
-        if matches!(event, Event::End { .. }) {
-            return print("\n");
+        match session.next().await? {
+            Event::Token { id, .. } if by_ids => print(&format!("{id} "))?,
+            Event::Token { text, .. } => print(&text)?,
+            Event::End { text, .. } => return print(&if by_ids { "\n".into() } else { text + "\n" }),
+            Event::Prompt { .. } => {}
         }
     }
 }

@@ -30,6 +30,17 @@ impl Session {
         self.tokenizer.encode(&text, EncodeOptions { add_special: false, parse_special: true })
     }
 
+    /// A prompt for what stands between `before`, the ids of a text, and `behind`, which is plain text. A model that was not trained for it can at
+    /// least go on where nothing stands behind. Errors: `UnsupportedTask`, `Tokenize`.
+    pub fn infill(&self, before: &[u32], behind: &str) -> Result<Vec<u32>> {
+        if behind.is_empty() && !self.tokenizer.fills_gaps() {
+            let bos = self.tokenizer.bos().filter(|bos| self.tokenizer.adds_bos() && before.first() != Some(bos));
+            return Ok(bos.into_iter().chain(before.iter().copied()).collect());
+        }
+        let needs = "a model that was trained to fill in the middle, such as a coder, with its tokens";
+        self.tokenizer.infill(before, behind)?.ok_or_else(|| self.cannot("suffix", needs))
+    }
+
     /// `prompt` with the ids of `known` for as long as these spell the same text. What a model wrote is often cut into other tokens than the
     /// tokenizer takes for its text, and only the ids that it wrote are in the KV cache. Errors: `Tokenize` for ids that are none.
     pub fn reuse(&self, known: &[u32], prompt: &[u32]) -> Result<Vec<u32>> {

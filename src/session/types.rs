@@ -15,6 +15,8 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// Draws every token from those that [`super::Session::allow`] allows.
     pub constrained: bool,
+    /// What is written fills a gap: it ends at the tokens that mark the parts of a prompt with a gap too.
+    pub infill: bool,
     /// Names of special tokens that are part of the text, as others are not: `[TOOL_CALLS]`, for example.
     pub keep_special: Vec<String>,
     /// Ends when the prompt is in the KV cache.

@@ -138,10 +138,9 @@ impl Tokenizer {
         Ok(Some(bos.into_iter().chain(parts.concat()).chain(mid).collect()))
     }
 
-    /// Whether what fills a gap is over when the model says `id`: as any answer, or with a token that begins a part of the next one.
-    pub fn is_end_of_infill(&self, id: u32) -> bool {
-        let mark = |fim: Fim| [Some(fim.pre), Some(fim.suf), fim.mid].contains(&Some(id));
-        self.is_end_of_generation(id) || self.fim.is_some_and(mark)
+    /// Whether `id` marks a part of a prompt with a gap. A model that fills one ends with it.
+    pub fn marks_gaps(&self, id: u32) -> bool {
+        self.fim.is_some_and(|fim| [Some(fim.pre), Some(fim.suf), fim.mid].contains(&Some(id)))
     }
 }
 
@@ -178,7 +177,7 @@ mod tests {
                 (true, None) => vec![5, 2, 3, 4, 0, 1],
             };
             assert_eq!(infill(&tokenizer).as_ref(), Some(&expected), "{}", family.pre);
-            assert!(tokenizer.is_special(4) && tokenizer.is_end_of_infill(4) && !tokenizer.is_end_of_generation(4));
+            assert!(tokenizer.is_special(4) && tokenizer.marks_gaps(4) && !tokenizer.is_end_of_generation(4));
             let typed = tokenizer.encode(family.pre, EncodeOptions::default()).unwrap();
             assert!(!typed.contains(&4), "{}", family.pre);
         }

@@ -129,7 +129,7 @@ function refused(error: SerializedError, text: string, body: unknown): Response 
   const { code, message } = error;
   if (!OF_THE_REQUEST.includes(code)) return failure(500, message, { code });
   const constrained = Object(body).response_format ? 'response_format' : 'tools';
-  const option = optionOf(error);
+  const option = optionOf(error) ?? (code === 'UNSUPPORTED_TASK' && Object(body).suffix ? 'suffix' : undefined);
   const param = option === 'body' ? null : (option ?? (code === 'INVALID_CONSTRAINT' ? constrained : text));
   return failure(400, message, { param, code: code === 'CONTEXT_OVERFLOW' ? 'context_length_exceeded' : code });
 }

@@ -3,7 +3,7 @@
 import { invalidOption, renamed, unknownOption, WeftError } from '../errors.js';
 import { checkToolChoice, checkTools, mustCall } from '../tools/options.js';
 import type { CallRules } from './tool-parser.js';
-import type { ChatOptions, GenerateOptions, Message, ToolChoice, ToolDescription } from '../types.js';
+import type { ChatOptions, GenerateOptions, Message, TextOptions, ToolChoice, ToolDescription } from '../types.js';
 import type { ChatCompletionRequest, ChatMessage, CompletionRequest, RequestOptions } from './types.js';
 
 /** They concern a server and its accounts, and change no answer. */
@@ -80,7 +80,7 @@ export interface ChatPlan extends Plan<ChatOptions> {
   readonly calls: CallRules;
 }
 
-export interface TextPlan extends Plan<GenerateOptions> {
+export interface TextPlan extends Plan<TextOptions> {
   readonly prompts: readonly (string | readonly number[])[];
   readonly echo: boolean;
 }
@@ -126,13 +126,13 @@ export function planChat(request: ChatCompletionRequest, { signal }: RequestOpti
 
 export function planText(request: CompletionRequest, { signal }: RequestOptions, context: number): TextPlan {
   checkFields(request, TEXT);
-  checkKinds(request, { ...KINDS, echo: 'a boolean' });
-  const { best_of: best, suffix } = request as { best_of?: unknown; suffix?: unknown };
+  checkKinds(request, { ...KINDS, echo: 'a boolean', suffix: 'a string' });
+  const { best_of: best } = request as { best_of?: unknown };
   if (best != null && best !== (request.n ?? 1)) throw unable('best_of', 'as many as `n`', best);
-  if (suffix != null) throw unable('suffix', 'none', suffix);
-  const { prompt, logprobs, echo } = request;
-  const options: GenerateOptions = {
+  const { prompt, logprobs, echo, suffix } = request;
+  const options: TextOptions = {
     ...common(request, signal, context),
+    ...(suffix == null ? {} : { suffix }),
     ...(logprobs == null ? {} : { topLogprobs: checkTop('logprobs', logprobs) }),
   };
   return { ...plan(request, options), prompts: planPrompts(prompt), echo: echo === true };

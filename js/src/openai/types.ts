@@ -91,6 +91,8 @@ export interface ChatCompletionRequest extends CommonRequest {
 
 export interface CompletionRequest extends CommonRequest {
   readonly prompt: string | readonly string[] | readonly number[] | readonly (readonly number[])[] | null;
+  /** What stands behind the text: the answer fills the gap between the two. */
+  readonly suffix?: string | null;
   /** Alternatives to tell beside each token. */
   readonly logprobs?: number | null;
   /** Puts the prompt before the text. */

@@ -5,7 +5,7 @@ import { invalidOption } from '../errors.js';
 import type { CreateEmbeddingResponse, EmbeddingRequest, RequestOptions } from '../openai/types.js';
 import { checkNames } from '../options.js';
 import { anyOf, beginning } from '../signals.js';
-import type { ChatOptions, FinishReason, GenerateOptions } from '../types.js';
+import type { ChatOptions, FinishReason, TextOptions } from '../types.js';
 import { chatRequest, textRequest } from './request.js';
 import { Server } from './server.js';
 import type { AnyCompletionUsage, AnyPiece, RanOn, RemoteInfo, RemoteLlm, RemoteOptions } from './types.js';
@@ -75,7 +75,7 @@ function connected(server: Server, info: RemoteInfo): RemoteLlm {
   };
   return {
     info,
-    generate: (prompt, options: GenerateOptions = {}) =>
+    generate: (prompt, options: TextOptions = {}) =>
       answer('/completions', textRequest(prompt, options), options.signal),
     chat: Object.assign(chat, { completions: creates('/chat/completions') }) as unknown as RemoteLlm['chat'],
     completions: creates('/completions') as unknown as RemoteLlm['completions'],

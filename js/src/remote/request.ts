@@ -3,16 +3,16 @@
 import { CHAT_OPTIONS, withExamples } from '../chat-options.js';
 import { invalidOption } from '../errors.js';
 import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../openai/types.js';
-import { checkConversation, checkGenerate, checkIds, checkMessages, checkNames, checkString } from '../options.js';
-import type { ChatOptions, GenerateOptions, Message } from '../types.js';
+import { checkConversation, checkGenerate, checkMessages, checkNames, checkPrompt, splitSuffix } from '../options.js';
+import type { ChatOptions, GenerateOptions, Message, TextOptions } from '../types.js';
 
 type Sampling = Omit<CompletionRequest, 'prompt' | 'logprobs'>;
 
-export function textRequest(prompt: string | readonly number[], options: GenerateOptions): CompletionRequest {
+export function textRequest(prompt: string | readonly number[], textOptions: TextOptions): CompletionRequest {
+  const { suffix, options } = splitSuffix(textOptions);
   const { constraint } = options;
   if (constraint) throw local('constraint', 'none in `generate`', Object.keys(constraint)[0]);
-  const checked = typeof prompt === 'string' ? checkString('prompt', prompt) : checkIds('prompt', prompt);
-  return { ...sampling(options), prompt: checked };
+  return { ...sampling(options), prompt: checkPrompt(prompt), ...(suffix === undefined ? {} : { suffix }) };
 }
 
 export function chatRequest(messages: readonly Message[], chatOptions: ChatOptions): ChatCompletionRequest {

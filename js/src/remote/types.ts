@@ -15,13 +15,13 @@ import type {
   ChatOptions,
   EmbedOptions,
   Finish,
-  GenerateOptions,
   Generation,
   Llm,
   LoadOptions,
   Message,
   ModelInfo,
   Task,
+  TextOptions,
   Usage,
 } from '../types.js';
 
@@ -86,7 +86,7 @@ export interface AnyInfo {
 export interface AnyLlm {
   readonly info: AnyInfo;
   /** Continues a text, or token ids. */
-  generate(prompt: string | readonly number[], options?: GenerateOptions): Generation<AnyPiece>;
+  generate(prompt: string | readonly number[], options?: TextOptions): Generation<AnyPiece>;
   readonly chat: {
     /** Answers a conversation. */
     (messages: readonly Message[], options?: ChatOptions): Generation<AnyPiece>;

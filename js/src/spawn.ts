@@ -64,7 +64,7 @@ async function reasonFor(
   await new Promise((resolve) => setTimeout(resolve));
   const forbidden = violations.find(({ blocked }) => address.startsWith(blocked) || (blob && blocked === 'blob'));
   if (forbidden) {
-    const source = blob ? 'blob:' : originOf(address);
+    const source = `${blob ? 'blob: ' : ''}${originOf(address)}`;
     return `the content security policy forbids it (${forbidden.directive}). Allow it: \`worker-src ${source}\`.`;
   }
   let response: Response;
@@ -73,7 +73,7 @@ async function reasonFor(
     await response.body?.cancel();
   } catch (cause) {
     const remedy = blob
-      ? 'Its server is of another origin than the page, and must allow that (Access-Control-Allow-Origin); so must `script-src` and `connect-src` of the page.'
+      ? 'Its server is of another origin than the page, and must allow that (Access-Control-Allow-Origin); so must the content security policy, in `script-src`, `worker-src` and `connect-src`.'
       : 'Is its server running?';
     return `${address} cannot be fetched (${messageOf(cause)}). ${remedy}`;
   }
@@ -90,7 +90,7 @@ async function reasonFor(
     return `${address} lacks a header that the page has, which a worker needs too. Serve it with Cross-Origin-Embedder-Policy: require-corp.`;
   }
   if (blob) {
-    return `a worker of the page may not import ${address}. Do \`script-src\` and \`worker-src\` of the content security policy allow ${originOf(address)} and blob:?`;
+    return `a worker of the page may not import ${address}. Does the content security policy allow it, with \`worker-src blob: ${originOf(address)}\`?`;
   }
   return undefined;
 }

@@ -86,6 +86,8 @@ async function startModule<G extends AnyGlue>(
         "Either the content security policy lacks `script-src 'wasm-unsafe-eval'`, or this browser lacks WebAssembly SIMD.";
       throw new WeftError('NOT_SUPPORTED', `${message} ${remedy}`, { cause });
     }
+    // The event of a policy comes as a task of its own.
+    await new Promise((resolve) => setTimeout(resolve));
     const isForbidden = violations.found.some(({ blocked }) => address.startsWith(blocked));
     const remedy = isForbidden
       ? `The content security policy forbids it: allow ${new URL(address).origin} in \`connect-src\`.`

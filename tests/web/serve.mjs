@@ -4,23 +4,23 @@
 import { createServer } from 'node:http';
 import sirv from 'sirv';
 
-const policy = (scripts) =>
+const strict = (scripts) =>
   `default-src 'self'; script-src ${scripts} 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:`;
 
 /**
  * Serves folders, with byte ranges: `mounts` maps a path's beginning (`/`, `/models/`; both ends a slash) to a folder;
  * the longest one that fits is taken.
  * @param {Record<string, string>} mounts
- * @param {{ isolated?: boolean, inline?: boolean, handle?: (request, response) => boolean | Promise<boolean> }} options
- *   `isolated: false` leaves out the isolation headers; `inline` allows inline scripts; `handle` may answer a request first, and says whether it did.
+ * @param {{ isolated?: boolean, inline?: boolean, policy?: string, handle?: (request, response) => boolean | Promise<boolean> }} options
+ *   `isolated: false` leaves out the isolation headers; `inline` allows inline scripts; `policy` is another policy; `handle` may answer a request first, and says whether it did.
  * @returns {Promise<{ url: string, close: () => Promise<void> }>} `url` ends in a slash
  */
-export async function serve(mounts, { isolated = true, inline = false, handle } = {}) {
+export async function serve(mounts, { isolated = true, inline = false, policy, handle } = {}) {
   const folders = Object.entries(mounts)
     .map(([prefix, folder]) => ({ prefix, send: sirv(folder, { dev: true }) }))
     .sort((a, b) => b.prefix.length - a.prefix.length);
   const server = createServer(async (request, response) => {
-    response.setHeader('Content-Security-Policy', policy(inline ? "'self' 'unsafe-inline'" : "'self'"));
+    response.setHeader('Content-Security-Policy', policy ?? strict(inline ? "'self' 'unsafe-inline'" : "'self'"));
     if (isolated) {
       response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
       response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');

@@ -152,10 +152,10 @@ export function namedCalls({ lead, head, headEnd, tail, close }: Named): Reader 
 }
 
 /** Takes `mark` with space before it, or neither. */
-function* takeSpaced(cursor: Cursor, mark: string): Reading<boolean> {
+export function* takeSpaced(cursor: Cursor, mark: string): Reading<boolean> {
   const here = cursor.position;
   yield* cursor.space();
-  if (yield* cursor.take(mark)) return true;
+  if (mark !== '' && (yield* cursor.take(mark))) return true;
   cursor.back(here);
   return false;
 }

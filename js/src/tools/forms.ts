@@ -11,9 +11,9 @@ import {
   readJsonFunction,
   readKeyedCall,
   readPythonTag,
+  takeSpaced,
   type Reader,
 } from './calls.js';
-import type { Cursor, Reading } from './cursor.js';
 import { readTagged, type Tags } from './tagged.js';
 
 /** How calls are written. */
@@ -79,14 +79,6 @@ function listForm(
   };
 }
 
-/** Qwen 3 Coder may leave out the first tag of a section alone. */
-function* readStrayClose(cursor: Cursor): Reading<boolean> {
-  const here = cursor.position;
-  yield* cursor.space();
-  if (!(yield* cursor.take('</tool_call>'))) cursor.back(here);
-  return true;
-}
-
 /** Tags. `each`: whether every call has a section of its own. */
 function tagForm(has: readonly string[] | null, tags: Tags, each = false): Form {
   const { section, name, end } = tags;
@@ -105,7 +97,10 @@ function tagForm(has: readonly string[] | null, tags: Tags, each = false): Form 
       for (;;) {
         yield* cursor.space();
         if (!(yield* readTagged(cursor, tags, known, sink))) return false;
-        if (!section) return yield* readStrayClose(cursor);
+        if (!section) {
+          yield* takeSpaced(cursor, tags.stray ?? '');
+          return true;
+        }
         yield* cursor.space();
         if ((yield* cursor.take(close)) || (yield* cursor.peek()) === '') return true;
         if (end === '') return false;
@@ -379,7 +374,7 @@ export const FORMS: readonly Form[] = [
     tokens: [],
   },
   // Qwen 3 Coder, where it leaves out the tag around
-  tagForm(null, { ...XML, section: null, padding: '\n' }),
+  tagForm(null, { ...XML, section: null, padding: '\n', stray: '</tool_call>' }),
   readOnly('<|python_tag|>', readPythonTag),
   // Llama 4
   readOnly('<|python_start|>', pythonCalls(['<|python_end|>']), '<|python_end|>'),

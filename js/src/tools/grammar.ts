@@ -201,19 +201,23 @@ class CallGrammar {
     if (value.type === 'choice') {
       return `(${value.texts.map((text) => JSON.stringify(text)).join(' | ')}) ${this.#terms(close)}`;
     }
-    const text = `TEXT_${name.toUpperCase()}`;
+    if (!this.#rules.some((rule) => rule.startsWith('plain: '))) this.#plainText(tags, close);
+    return 'plain';
+  }
+
+  /** A string without quotes, and what stands behind it. */
+  #plainText(tags: Tags, close: string): void {
+    const { padding } = tags;
     const body = `~/(?s:.*)(${endings(tags).map(escape).join('|')})(?s:.*)/`;
-    const [first = '', ...behind] = this.#split(close);
-    if ([first, ...behind].some((part) => this.#special.has(part))) {
-      // No text has the token, which ends it. What stands before the token belongs to the text, or the
-      // text, which takes all that it can, would leave nothing of it.
-      const { padding } = tags;
-      const any = padding === '' ? '/(?s:.+)/' : `/(?s:.*)${escape(padding)}/`;
-      this.#rules.push(`${text}: ${any} & ${body}`);
-      return `${text}${padding === '' ? '?' : ''} ${this.#terms(close.slice(padding.length))}`;
+    if (!this.#split(close).some((part) => this.#special.has(part))) {
+      this.#rules.push(`PLAIN: /(?s:.*)/ & ${body}`, `ended[suffix=${JSON.stringify(close)}]: PLAIN`, 'plain: ended');
+      return;
     }
-    this.#rules.push(`${text}: /(?s:.*)/ & ${body}`, `${name}_text[suffix=${JSON.stringify(close)}]: ${text}`);
-    return `${name}_text`;
+    // No text has the token, which ends it. The padding before the token belongs to the text, which takes
+    // all that it can and would leave nothing of it.
+    const any = padding === '' ? '/(?s:.+)/' : `/(?s:.*)${escape(padding)}/`;
+    this.#rules.push(`PLAIN: ${any} & ${body}`);
+    this.#rules.push(`plain: PLAIN${padding === '' ? '?' : ''} ${this.#terms(close.slice(padding.length))}`);
   }
 
   /** `key=value`s with commas between, of which some need not be there. */

@@ -19,6 +19,8 @@ export interface Tags {
   readonly end: string;
   /** Around all calls; null where there is nothing. */
   readonly section: readonly [open: string, close: string] | null;
+  /** What may end a section whose begin is missing. */
+  readonly stray?: string;
   /** What stands on either side of a value and is no part of it, where it does. */
   readonly padding: '' | '\n';
 }
@@ -113,33 +115,38 @@ function* readValue(
   const start = cursor.position;
   if (isJson) {
     yield* cursor.space();
-    if ((yield* skipContainer(cursor)) && (yield* readEnd(cursor, tags, isKey))) {
+    if ((yield* skipContainer(cursor)) && (yield* readEnd(cursor, tags, isKey)) !== null) {
       return cursor.since(start).slice(0, -close.length);
     }
     cursor.back(start);
   }
   const last = tags.end || (tags.section?.[1] ?? '');
   const open = tags.section?.[0] ?? tags.name[0];
-  /** Where the value ends if the model did not close it. */
-  let unclosed: { readonly text: string; readonly end: number } | undefined;
+  /** Where the value ends if no better place comes, and where reading goes on then. */
+  let likely: { readonly text: string; readonly behind: number } | undefined;
   for (;;) {
-    const mark = yield* cursor.to(unclosed ? [close, last, open] : [close, last]);
-    if (mark === null || mark === open) {
-      if (!unclosed) return null;
-      cursor.back(unclosed.end);
-      return unclosed.text;
-    }
+    const mark = yield* cursor.to(likely ? [close, last, open] : [close, last]);
     const text = cursor.since(start);
     const end = cursor.position;
-    if (mark === close && (yield* readEnd(cursor, tags, isKey))) return text;
+    if (mark === null || (mark === open && (yield* beginsCall(cursor, tags)))) {
+      if (!likely) return null;
+      cursor.back(likely.behind);
+      return likely.text;
+    }
     cursor.back(end);
-    if (mark === last) {
+    if (mark === close) {
+      const goesOn = yield* readEnd(cursor, tags, isKey);
+      if (goesOn === 'surely') return text;
+      if (goesOn === 'perhaps') likely = { text, behind: cursor.position };
+    } else if (mark === last) {
+      // the model did not close the value
       cursor.advance(mark.length);
       const follows = yield* behindCall(cursor, tags);
       cursor.back(end);
       if (follows === 'end') return text;
-      if (follows === 'text') unclosed ??= { text, end };
+      if (follows === 'text') likely ??= { text, behind: end };
     }
+    cursor.back(end);
     cursor.advance(1);
   }
 }
@@ -150,39 +157,58 @@ function* skipContainer(cursor: Cursor): Reading<boolean> {
   return (first === '{' || first === '[') && (yield* skipValue(cursor));
 }
 
-/** Takes the closing tag of a value, if the form goes on behind it: another argument or the end. */
-function* readEnd(cursor: Cursor, tags: Tags, isKey: (key: string) => boolean): Reading<boolean> {
+/**
+ * Takes the closing tag of a value and says whether the form goes on behind it: another argument, or the
+ * end. Null if not. An end that only text follows may be one within a value.
+ */
+function* readEnd(cursor: Cursor, tags: Tags, isKey: (key: string) => boolean): Reading<'surely' | 'perhaps' | null> {
+  const { end, section } = tags;
   yield* cursor.space();
-  if (!(yield* cursor.take(tags.value[1]))) return false;
+  if (!(yield* cursor.take(tags.value[1]))) return null;
   const behind = cursor.position;
   yield* cursor.space();
   const here = cursor.position;
   const key = yield* readKey(cursor, tags);
-  let goesOn = key !== null && isKey(key);
-  if (!goesOn) {
-    cursor.back(here);
-    goesOn = yield* cursor.take(tags.end || (tags.section?.[1] ?? ''));
-    // an end within text is none, if something else than calls follows
-    if (goesOn && tags.end && tags.section) goesOn = (yield* behindCall(cursor, tags)) !== null;
+  if (key !== null && isKey(key)) {
+    cursor.back(behind);
+    return 'surely';
   }
+  cursor.back(here);
+  const ends = yield* cursor.take(end || (section?.[1] ?? ''));
+  const follows = ends && end ? yield* behindCall(cursor, tags) : null;
   cursor.back(behind);
-  return goesOn;
+  if (!ends || (end && follows === null)) return null;
+  return section === null && follows === 'text' ? 'perhaps' : 'surely';
 }
 
 /**
  * What follows a call: its section's end or another call, then nothing more or other calls (`end`), or
  * text (`text`). Null if neither the section ends nor a call follows.
  */
-function* behindCall(cursor: Cursor, { end, section, name: [call] }: Tags): Reading<'end' | 'text' | null> {
+function* behindCall(cursor: Cursor, tags: Tags): Reading<'end' | 'text' | null> {
+  const { end, section, stray } = tags;
   yield* cursor.space();
-  if ((yield* cursor.peek()) === '') return 'end';
-  if (call !== '' && (yield* cursor.take(call))) return 'end';
+  if ((yield* cursor.peek()) === '' || (yield* beginsCall(cursor, tags))) return 'end';
+  if (stray && (yield* cursor.take(stray))) return 'end';
   if (section && end !== '') {
-    if (yield* cursor.take(section[0])) return 'end';
     if (!(yield* cursor.take(section[1]))) return null;
     yield* cursor.space();
   }
-  return (yield* cursor.peek()) === '' || (section && (yield* cursor.take(section[0]))) ? 'end' : 'text';
+  return (yield* cursor.peek()) === '' || (yield* beginsCall(cursor, tags)) ? 'end' : 'text';
+}
+
+/** Whether a call begins here: its tag, a name, and an argument or the end. */
+function* beginsCall(cursor: Cursor, tags: Tags): Reading<boolean> {
+  const { name, key, end, section } = tags;
+  const here = cursor.position;
+  const inSection = section !== null && (yield* cursor.take(section[0]));
+  yield* cursor.space();
+  let begins =
+    (inSection || name[0] !== '') && (yield* cursor.take(name[0])) && (yield* readName(cursor, tags)) !== null;
+  yield* cursor.space();
+  begins = begins && ((yield* cursor.take(key[0])) || (yield* cursor.take(end || (section?.[1] ?? ''))));
+  if (!begins) cursor.back(here);
+  return begins;
 }
 
 function unpadded(text: string, padding: string): string {

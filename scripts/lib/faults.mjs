@@ -11,10 +11,26 @@ const [BEGIN, END] = ['<!-- what follows is written by scripts/faults.mjs -->', 
 /** A test with its name, as the formatter leaves it. */
 const TEST = /^ *test\(\s*(?<quote>['"`])(?<name>.*?)(?<!\\)\k<quote>/gms;
 
+/** A loop around tests, as the formatter leaves it. */
+const LOOP = /^for \(const (?<variables>[^\n]+?) of (?<values>\[.*?\])\)(?: \{)?\n/gms;
+
 /** The rows of a file: `[fault, seen, kept]`. What is named otherwise is no row. */
 export function faultsOf(source) {
-  const names = [...source.matchAll(TEST)].map(({ groups: { name } }) => name.replaceAll('\\', ''));
+  const names = [...source.matchAll(TEST)].flatMap(({ index, groups: { quote, name } }) =>
+    quote === '`' && /\$\{.*→/.test(name) ? inLoop(name, source.slice(0, index)) : [name.replaceAll('\\', '')],
+  );
   return names.map((name) => name.split(' → ')).filter((parts) => parts.length === 3);
+}
+
+/** The names that a template becomes in the last loop of what stands before it. */
+function inLoop(template, before) {
+  const loop = [...before.matchAll(LOOP)].at(-1)?.groups;
+  if (!loop) return [template];
+  // Of the values, only what stands in names must be known.
+  const unknown = new Proxy(() => {}, { get: () => unknown, apply: () => unknown });
+  const scope = new Proxy({}, { has: () => true, get: (_, key) => (key === Symbol.unscopables ? {} : unknown) });
+  const expand = `with (scope) return ${loop.values}.map((${loop.variables}) => \`${template}\`);`;
+  return new Function('scope', expand)(scope);
 }
 
 /** Test files, as paths in the repository, with what they say. */

@@ -17,6 +17,15 @@ test('the names of tests are rows, whatever their quotes', () => {
   assert.deepEqual(faultsOf("test('no row', () => {});"), []);
 });
 
+test('a test in a loop gives a row for each of its values', () => {
+  const source =
+    "for (const [what, act] of [\n  ['a', () => left()],\n  ['b', SOMETHING],\n]) {\n  test(`${what} fails → x → y`, () => {});\n}";
+  assert.deepEqual(faultsOf(source), [
+    ['a fails', 'x', 'y'],
+    ['b fails', 'x', 'y'],
+  ]);
+});
+
 test('every row is tested in Chromium', () => {
   const elsewhere = rows().filter(({ hosts }) => !hosts.includes('Chromium'));
   assert.deepEqual(

@@ -2,6 +2,7 @@
 
 import type { Fetch } from './download/http.js';
 import { sleep, type Sleep } from './download/retry.js';
+import { answered, answering, answeringLocks } from './store/answer.js';
 import { browserBlobs } from './store/blobs.js';
 import { browserTable } from './store/database.js';
 import type { Storage } from './store/file.js';
@@ -17,6 +18,8 @@ export interface Downloads {
   /** Undefined where this browser stores nothing for this page. */
   storage(): Promise<Storage | undefined>;
   readonly locks: Locks | undefined;
+  /** Milliseconds after which the storage counts as one that does not answer. Default: {@link ANSWER_MS}. */
+  readonly answerMs?: number;
 }
 
 let opened: Promise<Storage | undefined> | undefined;
@@ -24,13 +27,13 @@ let opened: Promise<Storage | undefined> | undefined;
 const locks = globalThis.navigator?.locks ? browserLocks : undefined;
 
 async function open(): Promise<Storage | undefined> {
-  const release = await locks?.hold(CHUNKS, { mode: 'shared' });
-  const blobs = await browserBlobs().finally(release);
+  const release = locks && (await answeringLocks(locks).hold(CHUNKS, { mode: 'shared' }));
+  const blobs = await answered(browserBlobs(), 'the file system').finally(release);
   if (!blobs) return undefined;
   const manifests = new Manifests(browserTable('models'));
   const storage: Storage = { blobs, manifests, locks, estimate: () => navigator.storage.estimate() };
   // Nobody waits for it, and what it cannot delete now it finds again.
-  sweep(storage).catch(() => undefined);
+  sweep(answering(storage)).catch(() => undefined);
   return storage;
 }
 
@@ -38,6 +41,10 @@ export const browserDownloads: Downloads = {
   fetch: (url, init) => fetch(url, init),
   sleep,
   stallMs: 30_000,
-  storage: () => (opened ??= open()),
+  storage: () =>
+    (opened ??= open().catch((error: unknown) => {
+      opened = undefined;
+      throw error;
+    })),
   locks,
 };

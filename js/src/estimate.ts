@@ -10,6 +10,7 @@ import type { Downloads } from './downloads.js';
 import { WeftError } from './errors.js';
 import type { Start } from './load.js';
 import type { EstimateCall } from './protocol.js';
+import { answered, answering } from './store/answer.js';
 import { StoredFile } from './store/file.js';
 import { CHUNK_BYTES } from './store/manifest.js';
 import type { Estimate, Fit } from './types.js';
@@ -29,7 +30,7 @@ export async function estimate(
   downloads: Downloads,
   { files, contextLength, quantize, store, fetchPort, modules }: EstimateCall,
 ): Promise<Estimate> {
-  const around: Surroundings = {
+  const around = {
     ...downloads,
     ...(fetchPort && { fetch: fetchBy(fetchPort) }),
     store,
@@ -83,7 +84,7 @@ function firstOf(reasons: readonly (readonly [boolean, string])[]): Fit {
 /** The bytes of a file from its first on; who has enough leaves. */
 async function* beginningOf(
   file: Exclude<FileSource, { type: 'folder' | 'handle' }>,
-  around: Surroundings,
+  around: Omit<Surroundings, 'opened'>,
 ): AsyncGenerator<Uint8Array> {
   if (file.type === 'address') {
     const stored = await completeInStore(file, around);
@@ -100,11 +101,14 @@ async function* beginningOf(
   }
 }
 
-async function completeInStore({ key }: Address, { storage, store }: Surroundings): Promise<StoredFile | undefined> {
+async function completeInStore(
+  { key }: Address,
+  { storage, store }: Pick<Surroundings, 'storage' | 'store'>,
+): Promise<StoredFile | undefined> {
   if (!store) return undefined;
   try {
-    const found = await storage();
-    const file = found && (await StoredFile.open(found, key));
+    const found = await answered(storage(), 'the store');
+    const file = found && (await StoredFile.open(answering(found), key));
     return file?.complete ? file : undefined;
   } catch {
     return undefined; // then from the network
@@ -113,7 +117,7 @@ async function completeInStore({ key }: Address, { storage, store }: Surrounding
 
 async function fetchBeginning(
   { url, headers }: Address,
-  { fetch, stallMs }: Surroundings,
+  { fetch, stallMs }: Pick<Surroundings, 'fetch' | 'stallMs'>,
 ): Promise<ReadableStream<Uint8Array>> {
   const target = { url, headers, useCache: false, stallMs };
   try {

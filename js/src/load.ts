@@ -1,6 +1,7 @@
 /** Reads a model into an engine. */
 
 import type { ModuleAddresses } from './builds.js';
+import { serializeError } from './errors.js';
 import { Meter } from './download/meter.js';
 import { ModelReader } from './download/model.js';
 import { fetchBy } from './download/port.js';
@@ -15,6 +16,12 @@ import type { Device, DownloadInfo, EngineInfo, Progress } from './types.js';
 
 /** Progress is told at most this often, in milliseconds. */
 const PROGRESS_MS = 100;
+
+/** Codes of errors that are about what the files say. */
+const OF_THE_FILES: ReadonlySet<string> = new Set([
+  ...['INVALID_FILE', 'TRUNCATED_FILE', 'INVALID_MODEL'],
+  ...['UNSUPPORTED_MODEL', 'UNSUPPORTED_TENSOR_TYPE', 'UNSUPPORTED_TOKENIZER'],
+]);
 
 /** Starts the build of the wasm module that suits; `threads` is what the caller asked for, or null. */
 export type Start = (device: Device, threads: number | null, modules: ModuleAddresses) => Promise<Runtime>;
@@ -108,6 +115,11 @@ export async function load(
     const roles = rolesOf(templates.join('\n'));
     return { llm, info: { ...about, roles, engine: engineInfo, download } };
   } catch (error) {
+    const { code } = serializeError(error);
+    if (OF_THE_FILES.has(code)) {
+      await pieces.return(undefined).catch(() => undefined);
+      await model.refused(code);
+    }
     const source = files[reading];
     throw explained(error, source?.type === 'address' ? source : undefined);
   } finally {

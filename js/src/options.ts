@@ -229,14 +229,16 @@ function checkStore(store: unknown): StoreOptions | null {
   if (store === false) return null;
   if (store === undefined || store === true) return checkStore({});
   if (typeof store !== 'object' || store === null)
-    throw invalidOption('store', 'a boolean, or { evict, required }', store);
-  checkNames(store, ['evict', 'required']);
-  const { evict = 'never', required = false } = store as StoreOptions;
+    throw invalidOption('store', 'a boolean, or { evict, required, revalidate }', store);
+  checkNames(store, ['evict', 'required', 'revalidate']);
+  const { evict = 'never', required = false, revalidate = false } = store as StoreOptions;
   if (evict !== 'never' && evict !== 'least-recently-used') {
     throw invalidOption('store.evict', "'never' or 'least-recently-used'", evict);
   }
-  if (typeof required !== 'boolean') throw invalidOption('store.required', 'a boolean', required);
-  return { evict, required };
+  for (const [name, value] of Object.entries({ required, revalidate })) {
+    if (typeof value !== 'boolean') throw invalidOption(`store.${name}`, 'a boolean', value);
+  }
+  return { evict, required, revalidate };
 }
 
 function checkSha256(sha256: unknown): string[] {

@@ -27,6 +27,11 @@ export interface StoreOptions {
   evict?: 'never' | 'least-recently-used';
   /** Fails with `QUOTA_EXCEEDED`, or what else there is, rather than loading without storing. Default false. */
   required?: boolean;
+  /**
+   * Asks the server whether a file that is stored whole changed since, by a request for its first byte, and fetches it anew then. Without a
+   * network, the stored file is used and a note says so. Default false: what is stored is never asked about again.
+   */
+  revalidate?: boolean;
 }
 
 /** `auto` takes a real GPU where there is one, else the CPU; the others insist. */
@@ -64,7 +69,7 @@ export interface LoadOptions {
   fetch?: typeof globalThis.fetch;
   /** Access token for `hf:` addresses; goes nowhere else. */
   token?: string;
-  /** Where `hf:` addresses lead. Default: the public hub. */
+  /** Where `hf:` addresses lead. Default: the public hub. What comes from another one is stored by its address there. */
   hub?: string;
   /**
    * Whether tabs of this origin that load the same files with the same `sha256`, `device`, `contextLength`, `quantize` and `store` use one
@@ -524,7 +529,7 @@ export interface DownloadInfo {
 
 /** A model in the store. */
 export interface StoredModel {
-  /** Its address, or `hf:…`: what `load` and `models.delete` take. */
+  /** What `load` and `models.delete` take: its address, or `hf:…` where it came from the default hub. */
   readonly source: string;
   /** In bytes; null while the server did not tell. */
   readonly size: number | null;
@@ -549,15 +554,21 @@ export interface StoreUsage {
 /** The models that the browser keeps. A file of a split model, or of a folder, is one of its own. */
 export interface Models {
   list(): Promise<StoredModel[]>;
-  /** Whether it was there; of a folder, all of its files go. What other models share stays. */
-  delete(source: string | URL): Promise<boolean>;
+  /**
+   * Whether it was there; of a folder, all of its files go. What other models share stays. Where a tab downloads it, that load goes on without
+   * storing. `hub`: the one that it was loaded with.
+   */
+  delete(source: string | URL, options?: { hub?: string }): Promise<boolean>;
   usage(): Promise<StoreUsage>;
   /** Asks the browser to keep the store; whether it does. */
   persist(): Promise<boolean>;
   /** The file, every chunk of it checked. Errors: `NOT_STORED` where it is not complete, or a chunk is damaged. */
-  export(source: string | URL): Promise<ReadableStream<Uint8Array>>;
-  /** Stores a file as if it had been loaded from `as`. Errors: `QUOTA_EXCEEDED`. */
-  import(file: Blob | ReadableStream<Uint8Array>, options: { as: string | URL }): Promise<StoredModel>;
+  export(source: string | URL, options?: { hub?: string }): Promise<ReadableStream<Uint8Array>>;
+  /**
+   * Stores a file as if it had been loaded from `as`. One that is stored already stays until the new one is whole. Errors: `QUOTA_EXCEEDED`;
+   * `INVALID_FILE` for what does not begin like a file of a model.
+   */
+  import(file: Blob | ReadableStream<Uint8Array>, options: { as: string | URL; hub?: string }): Promise<StoredModel>;
 }
 
 export interface EngineInfo {

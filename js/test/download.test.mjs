@@ -239,13 +239,63 @@ test('the file changes while it is read → FILE_CHANGED, which the page answers
 });
 
 test('the file becomes shorter while it is read → FILE_CHANGED → nothing of the old one', async (t) => {
-  const server = await fileServer(t, content, { etag: null });
+  // the second answer has all of the file, and breaks off
+  const cut = (number) => (number === 1 ? 5.5 * MIB : Infinity);
+  const server = await fileServer(t, content, { etag: null, cut });
   const visitor = new Visitor(t);
   const onPiece = (length) => {
     if (length === MIB) server.content = content.subarray(0, 3 * MIB);
   };
   await assert.rejects(visitor.load(server.url, { onPiece }), { code: 'FILE_CHANGED' });
   assert.equal(await visitor.storedBytes(), 0);
+});
+
+test('a server tells neither ETag nor Last-Modified → nothing → everything, by one connection at a time', async (t) => {
+  let cuts = 0;
+  const cut = () => ((cuts += 1) < 6 ? 3.5 * MIB : Infinity);
+  const server = await fileServer(t, content, { etag: null, cut });
+  assert.equal((await new Visitor(t).load(server.url)).sha256, hash);
+  assert.equal(cuts, 6);
+  assert.ok(server.mostOpen <= 2, 'the first request is left for the second');
+});
+
+test('a server tells neither ETag nor Last-Modified, and the file changes where a connection breaks → FILE_CHANGED → nothing of the old one', async (t) => {
+  const cut = (number) => (number === 1 ? 5.5 * MIB : Infinity);
+  const server = await fileServer(t, content, { etag: null, cut });
+  const visitor = new Visitor(t);
+  const onPiece = (length) => {
+    if (length === MIB) server.content = pattern(SIZE, 11);
+  };
+  await assert.rejects(visitor.load(server.url, { onPiece }), { code: 'FILE_CHANGED' });
+  assert.deepEqual([await visitor.list(), await visitor.storedBytes()], [[], 0]);
+});
+
+test('a server tells another ETag with each answer → nothing → everything', async (t) => {
+  let answers = 0;
+  const fault = () => ((server.etag = `"${(answers += 1)}"`), false);
+  const server = await fileServer(t, content, { fault, cut: (number) => (number === 6 ? 7.5 * MIB : Infinity) });
+  assert.equal((await new Visitor(t).load(server.url)).sha256, hash);
+});
+
+test('a connection brings a byte at a time and breaks → NETWORK, after a bounded number of attempts → what was there', async (t) => {
+  const server = await fileServer(t, content, { cut: () => 1 });
+  const visitor = new Visitor(t);
+  await assert.rejects(visitor.load(server.url), { code: 'NETWORK', message: /tried 7 times/ });
+  assert.ok(server.requests.length <= 8, `${server.requests.length} requests`);
+});
+
+test('a connection brings a byte at a time without end → NETWORK, which says how much came → what was there', async (t) => {
+  const fault = ({ headers }, response) => {
+    const [start, last] = headers.range.match(/\d+/g);
+    response.writeHead(206, { ETag: '"one"', 'Content-Range': `bytes ${start}-${last}/${SIZE}` });
+    const timer = setInterval(() => response.write('G'), 20);
+    response.on('close', () => clearInterval(timer));
+    return true;
+  };
+  const server = await fileServer(t, content, { fault });
+  const visitor = new Visitor(t);
+  const message = /reading .*m\.gguf broke off after \d+ bytes: \d+ bytes came in \d+ s\. \(tried 7 times\)/;
+  await assert.rejects(visitor.load(server.url, { stallMs: 300 }), { code: 'NETWORK', message });
 });
 
 test('the reader stops → the requests end → what came', async (t) => {

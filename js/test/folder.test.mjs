@@ -10,7 +10,7 @@ import { storedModels } from '../dist/store/models.js';
 import { checkEstimate, checkLoad } from '../dist/options.js';
 import { FakeLlm, fakeRuntime, FakeSha256 } from './support/fake.mjs';
 import { load } from '../dist/load.js';
-import { listen, pattern } from './support/server.mjs';
+import { listen, tensors } from './support/server.mjs';
 import { MemoryVisitor } from './support/store.mjs';
 
 const MIB = 1 << 20;
@@ -24,8 +24,8 @@ const folder = () => ({
     metadata: { total_size: 3 * MIB },
     weight_map: { b: shard(2), a: shard(1), c: shard(2) },
   }),
-  [shard(1)]: pattern(2 * MIB),
-  [shard(2)]: pattern(MIB + 7, 3),
+  [shard(1)]: tensors(2 * MIB),
+  [shard(2)]: tensors(MIB + 7, 3),
 });
 
 /** A server of such a folder; `requests` has what it was asked for, `sent` how many bytes of each file left. */
@@ -104,7 +104,7 @@ test('a folder is deleted as a whole, and what it has not is no model', async (t
   const seen = await serveFolder(t, folder());
   const visitor = new MemoryVisitor(t);
   await read(visitor, filesOf({ model: seen.url }));
-  const other = await serveFolder(t, { 'config.json': '{}', 'model.safetensors': 'x' });
+  const other = await serveFolder(t, { 'config.json': '{}', 'model.safetensors': tensors(99) });
   await read(visitor, filesOf({ model: other.url }));
   const models = storedModels(visitor.downloads);
   const sources = async () => (await models.list()).map(({ source }) => source).sort();
@@ -163,7 +163,7 @@ test('the handle of a folder is read, and one without config.json is that of GGU
 });
 
 test('a folder without an index has one file of weights', async (t) => {
-  const files = { 'config.json': '{}', 'tokenizer.json': '{}', 'model.safetensors': pattern(99) };
+  const files = { 'config.json': '{}', 'tokenizer.json': '{}', 'model.safetensors': tensors(99) };
   const seen = await serveFolder(t, files);
   const { contents } = await read(new MemoryVisitor(t), filesOf({ model: seen.url }));
   assert.deepEqual(contents, [files['model.safetensors']]);
@@ -237,7 +237,7 @@ test('a folder is told apart for the engine: its texts, its files, what becomes 
 
 test('an estimate fetches the beginnings alone', async (t) => {
   const files = folder();
-  files[shard(1)] = pattern(40 * MIB);
+  files[shard(1)] = tensors(40 * MIB);
   const seen = await serveFolder(t, files);
   const runtime = fakeRuntime(new FakeLlm());
   const call = checkEstimate(seen.url, { contextLength: 5, quantize: 'none' });

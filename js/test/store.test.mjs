@@ -248,6 +248,158 @@ test('the tab that downloads for two dies → the other goes on → what it had 
   assert.ok(fromStoreBytes <= 6 * MIB && fromStoreBytes >= 6 * MIB - Visitor.lostWithTab, `${fromStoreBytes} bytes`);
 });
 
+// What a server once answers in the place of a model, and what it does so with.
+const page = '<!doctype html><title>Log in to the network</title>'.padEnd(5000);
+for (const [what, answer] of [
+  ['nothing', (response) => response.writeHead(200, { 'Content-Length': 0 }).end()],
+  ['12 bytes', (response) => response.writeHead(200, { 'Content-Length': 12 }).end('Bad Gateway\n')],
+  ['the magic number alone', (response) => response.writeHead(200, { 'Content-Length': 4 }).end('GGUF')],
+  ['a web page', (response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end(page)],
+  ['a web page behind a byte order mark', (response) => response.writeHead(200).end(`\ufeff  ${page}`)],
+  ['JSON', (response) => response.writeHead(200).end('{"error":"too many requests"}')],
+  ['zeros', (response) => response.writeHead(200).end(Buffer.alloc(3 * MIB))],
+  [
+    'another part than the one asked for',
+    (response) => response.writeHead(206, { 'Content-Range': 'bytes 0-11/12' }).end('Bad Gateway\n'),
+  ],
+]) {
+  test(`a server once answers 200 with ${what} → what it answered → nothing, and the next load asks again`, async (t) => {
+    const server = await fileServer(t, content);
+    const visitor = new Visitor(t);
+    let wrong = true;
+    server.fault = (_, response) => wrong && (answer(response), true);
+    const got = await visitor.load(server.url);
+    assert.ok(got.length < SIZE);
+    assert.deepEqual([await visitor.list(), await visitor.storedBytes()], [[], 0]);
+    wrong = false;
+    server.requests.length = 0;
+    assert.equal((await visitor.load(server.url)).sha256, hash);
+    assert.ok(server.requests.length > 0);
+    assert.deepEqual(await visitor.list(), [[server.url, true]]);
+  });
+}
+
+test('a server answers 204 → NETWORK with the status → nothing', async (t) => {
+  const server = await fileServer(t, content, { fault: (_, response) => response.writeHead(204).end() });
+  const visitor = new Visitor(t);
+  await assert.rejects(visitor.load(server.url), { code: 'NETWORK', message: /answered 204/ });
+  assert.deepEqual([await visitor.list(), await visitor.storedBytes()], [[], 0]);
+});
+
+test('a model is deleted while another tab downloads it → a note there, and the model → nothing, and it does not come back', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new Visitor(t);
+  let deleted;
+  const onPiece = async (length) => {
+    if (length !== 3 * MIB) return;
+    await until(async () => (await visitor.namedBytes()) >= 2 * MIB);
+    deleted = await visitor.deleteModel(server.url);
+  };
+  const { notes, storage, ...got } = await visitor.load(server.url, { onPiece });
+  assert.equal(got.sha256, hash);
+  assert.deepEqual([deleted, storage], [true, 'none']);
+  assert.match(notes.join(), /m\.gguf is not stored: .*deleted from the store meanwhile/);
+  assert.deepEqual([await visitor.list(), await visitor.namedBytes(), await visitor.storedBytes()], [[], 0, 0]);
+  assert.equal((await visitor.load(server.url)).fetchedBytes, SIZE);
+});
+
+test('a model is deleted while a tab downloads it, the tab closes, the file changes, and a visit is cut off → the new file → nothing of the old one', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new Visitor(t);
+  server.holdFrom = 6.5 * MIB;
+  const onPiece = async (length) => {
+    if (length !== 3 * MIB) return;
+    await until(async () => (await visitor.namedBytes()) >= 2 * MIB);
+    await visitor.deleteModel(server.url);
+  };
+  await visitor.load(server.url, { onPiece, closeAt: 6 * MIB });
+  assert.deepEqual([await visitor.list(), await visitor.namedBytes()], [[], 0]);
+  await visitor.sweep();
+  assert.equal(await visitor.storedBytes(), 0, 'nothing is left that nobody can delete');
+  Object.assign(server, { content: other, etag: '"two"', holdFrom: 3.5 * MIB });
+  await visitor.load(server.url, { closeAt: 3 * MIB });
+  server.holdFrom = Infinity;
+  const got = await visitor.load(server.url);
+  assert.equal(got.sha256, sha256(other));
+  assert.equal(await visitor.namedBytes(), SIZE);
+});
+
+test('a model is deleted while another tab reads it from the store → a note there, and the model → nothing', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new Visitor(t);
+  await visitor.load(server.url);
+  const onPiece = (length) => length === 3 * MIB && visitor.deleteModel(server.url);
+  const { notes, ...got } = await visitor.load(server.url, { onPiece });
+  assert.equal(got.sha256, hash);
+  assert.match(notes.join(), /deleted from the store meanwhile/);
+  assert.deepEqual([await visitor.list(), await visitor.storedBytes()], [[], 0]);
+});
+
+for (const [what, headers] of [
+  ['neither ETag nor Last-Modified', { etag: null }],
+  ['a weak ETag alone', { etag: 'W/"one"' }],
+]) {
+  test(`a server tells ${what}, and the file changes after a part was stored → a note, and the new file → nothing of the old one`, async (t) => {
+    const server = await fileServer(t, content, headers);
+    const visitor = new Visitor(t);
+    server.holdFrom = 5.5 * MIB;
+    await visitor.load(server.url, { closeAt: 5 * MIB });
+    Object.assign(server, { content: other, holdFrom: Infinity });
+    const { notes, ...got } = await visitor.load(server.url);
+    assert.equal(got.sha256, sha256(other));
+    assert.match(notes.join(), /m\.gguf may have changed on the server/);
+    assert.equal(await visitor.namedBytes(), SIZE);
+    assert.equal((await visitor.load(server.url)).fetchedBytes, 0);
+  });
+
+  test(`a server tells ${what}, and a stored chunk is damaged → a note → all others, if it is fetched as it was`, async (t) => {
+    const server = await fileServer(t, content, headers);
+    const visitor = new Visitor(t);
+    await visitor.load(server.url);
+    await visitor.damage(server.url, 6, 'altered');
+    assert.equal((await visitor.load(server.url)).sha256, hash);
+    await visitor.damage(server.url, 6, 'altered');
+    server.content = other;
+    await assert.rejects(visitor.load(server.url), { code: 'FILE_CHANGED' });
+    assert.equal((await visitor.load(server.url)).sha256, sha256(other));
+  });
+}
+
+test('the file changed on the server after it was stored → nothing, or where it is to be asked a note and the new file → the new one', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new Visitor(t);
+  const asking = { store: { revalidate: true } };
+  await visitor.load(server.url);
+  server.requests.length = 0;
+  assert.equal((await visitor.load(server.url, asking)).fetchedBytes, 0);
+  assert.deepEqual(server.requests, ['0-1'], 'its first byte is asked for');
+  Object.assign(server, { content: other, etag: '"two"' });
+  assert.equal((await visitor.load(server.url)).sha256, hash);
+  const { notes, ...got } = await visitor.load(server.url, asking);
+  assert.equal(got.sha256, sha256(other));
+  assert.match(notes.join(), /changed on the server/);
+  assert.equal(await visitor.namedBytes(), SIZE);
+});
+
+test('a stored file is to be asked about and the server is down → a note, and the stored file → everything', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new Visitor(t);
+  await visitor.load(server.url);
+  server.fault = (_, response) => response.writeHead(503).end();
+  const { notes, ...got } = await visitor.load(server.url, { store: { revalidate: true } });
+  assert.equal(got.sha256, hash);
+  assert.match(notes.join(), /Whether m\.gguf changed is not known.*503/);
+});
+
+test('the storage never answers → a note, and the model → nothing', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new Visitor(t, { storage: 'silent' });
+  const { notes, storage, ...got } = await visitor.load(server.url, { answerMs: 100 });
+  assert.equal(got.sha256, hash);
+  assert.equal(storage, 'none');
+  assert.match(notes.join(), /The store cannot be used: .* does not answer/);
+});
+
 test('a tab closes between a chunk and its name → nothing → what has a name; the chunk is deleted with the next model', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);

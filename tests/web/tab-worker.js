@@ -1,6 +1,6 @@
 // The worker of a tab in tests/web/faults.test.mjs: reads models with the package's own modules, on all that the browser has. In the
-// address of this file, `storage=cache`: the browser has no file system for pages; `storage=refused`: nor a cache; `quota`: bytes that it
-// tells as its quota, unless that is 0.
+// address of this file, `storage=cache`: the browser has no file system for pages; `storage=refused`: nor a cache; `storage=silent`: its
+// database never opens; `quota`: bytes that it tells as its quota, unless that is 0.
 
 import { Tab } from '/js/test/support/tab.mjs';
 import { browserDownloads } from '/js/dist/downloads.js';
@@ -12,7 +12,8 @@ const refuse = async () => {
 const given = new URL(import.meta.url).searchParams;
 const storage = given.get('storage');
 const quota = Number(given.get('quota'));
-if (storage !== 'opfs') StorageManager.prototype.getDirectory = refuse;
+if (storage === 'silent') IDBFactory.prototype.open = () => ({});
+else if (storage !== 'opfs') StorageManager.prototype.getDirectory = refuse;
 if (storage === 'refused') CacheStorage.prototype.open = refuse;
 if (quota > 0) {
   const { estimate } = StorageManager.prototype;

@@ -88,9 +88,11 @@ export class ChromiumVisitor {
   }
 
   manifests = () => this.#look('manifests');
+  list = () => this.#look('list');
+  sweep = () => this.#look('sweep');
   damage = (...how) => this.#look('damage', how);
   namedBytes = () => this.#look('namedBytes');
-  deleteModel = (url) => this.#look('deleteModel', [url]);
+  deleteModel = (...which) => this.#look('deleteModel', which);
   orphan = (hash, length) => this.#look('orphan', [hash, length]);
 
   async #look(method, args = []) {

@@ -1,22 +1,14 @@
 /**
  * The chunks of one file over the network: several connections fetch ahead of the reader, each a span of neighbouring chunks
- * that nobody has yet. Where a server sends whole files only, one connection reads it from the start.
+ * that nobody has yet. Where a server sends whole files only, or does not tell of which version a part is, one connection reads all of it.
  */
 
 import { WeftError } from '../errors.js';
-import { CHUNK_BYTES, sameVersion, type Version } from '../store/manifest.js';
-import {
-  inTime,
-  isSameOrigin,
-  messageOf,
-  NoSuchRange,
-  request,
-  Transient,
-  type Answer,
-  type Fetch,
-  type Target,
-} from './http.js';
-import { readPieces } from './memory.js';
+import { digestWherePossible } from '../store/digest.js';
+import { CHUNK_BYTES } from '../store/manifest.js';
+import { compareVersions, isProvable, type Version } from '../store/version.js';
+import { isSameOrigin, NoSuchRange, request, Transient, type Answer, type Fetch, type Target } from './http.js';
+import { PacedReader } from './pace.js';
 import { ATTEMPTS_UNANSWERED, Retry, type Sleep } from './retry.js';
 
 /** Connections at once: the second and third help where a server or the way there limits each. */
@@ -36,18 +28,27 @@ export interface DownloadOptions {
   readonly sleep: Sleep;
   /** Whether a chunk needs no fetching. */
   has(index: number): boolean;
+  /** The SHA-256 that a chunk must have, where it was there before. */
+  hashOf(index: number): string | undefined;
   /** Bytes came that had not come before. */
   received(bytes: number): void;
-  /** A chunk is whole, and nobody has read it yet. The connection goes on when the promise is fulfilled. */
-  arrived(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** A chunk is whole, and nobody has read it yet. The connection goes on when the promise is fulfilled. `hash`: null outside of secure contexts. */
+  arrived(index: number, bytes: Uint8Array<ArrayBuffer>, hash: Promise<string | null>): Promise<void>;
 }
+
+/** A server does not say whether an answer is of the version that the others are of. */
+class Unproven extends Error {}
 
 export class Download {
   readonly #target: Target;
   readonly #options: DownloadOptions;
   readonly #stop = new AbortController();
+  /** Ends the connections that fetch spans. */
+  readonly #stopSpans = new AbortController();
   /** Chunks that came and were not taken yet. */
   readonly #arrived = new Map<number, Uint8Array<ArrayBuffer>>();
+  /** SHA-256 of all chunks that came. */
+  readonly #hashes = new Map<number, Promise<string | null>>();
   /** Chunks that a connection fetches or has fetched. */
   readonly #claimed = new Set<number>();
   /** From here on no connection has looked for what is missing. */
@@ -59,6 +60,8 @@ export class Download {
   #probed = 0;
   #version: Version | undefined;
   #size: number | null = null;
+  /** Whether one connection reads all of the file, see {@link Download.#fetchAll}. */
+  #alone = false;
   #failure: { readonly error: unknown } | undefined;
   #waiting: (() => void)[] = [];
 
@@ -85,7 +88,8 @@ export class Download {
     for (let attempt = 1; ; attempt += 1) {
       this.#probed = performance.now();
       try {
-        return await this.#request(from * CHUNK_BYTES, this.#spanFrom(from, SPAN) * CHUNK_BYTES, known);
+        const range = [from * CHUNK_BYTES, this.#spanFrom(from, SPAN) * CHUNK_BYTES] as const;
+        return await this.#request(this.#ranges ? range : null, known, this.#stop.signal);
       } catch (error) {
         // A whole file has no bounds that could be wrong, so that this comes once.
         if (error instanceof NoSuchRange) this.#ranges = false;
@@ -106,7 +110,12 @@ export class Download {
     this.#version = answer.version;
     this.#size = answer.version.size;
     this.#ranges = answer.partial;
-    this.#run(this.#ranges ? this.#connections(answer) : this.#fetch(0, Infinity, answer));
+    if (!answer.partial) this.#fetchAlone(answer);
+    else if (isProvable(answer.version)) this.#runSpans(this.#connections(answer));
+    else {
+      void answer.cancel();
+      this.#fetchAlone();
+    }
   }
 
   /** The reader is here: connections may go on as far as the window reaches. */
@@ -129,7 +138,8 @@ export class Download {
       // It was there when the connections passed it, and is missing now.
       if (!this.#claimed.has(index) && index < this.#next) {
         this.#claimed.add(index);
-        this.#run(this.#fetch(index, index + 1));
+        if (this.#alone) this.#fetchAlone();
+        else this.#runSpans(this.#fetch(index, index + 1));
       }
       await this.#changed();
     }
@@ -138,6 +148,7 @@ export class Download {
   /** Ends all requests. */
   stop(): void {
     this.#stop.abort();
+    this.#stopSpans.abort();
     this.#notify();
   }
 
@@ -148,17 +159,36 @@ export class Download {
     });
   }
 
+  #runSpans(connection: Promise<void>): void {
+    this.#run(
+      connection.catch((error: unknown) => {
+        if (!(error instanceof Unproven)) {
+          // the others were ended for the one that goes on alone
+          if (this.#alone) return;
+          throw error;
+        }
+        if (!this.#alone) this.#fetchAlone();
+      }),
+    );
+  }
+
+  #fetchAlone(answer?: Answer): void {
+    this.#alone = true;
+    this.#stopSpans.abort();
+    this.#run(this.#fetchAll(answer));
+  }
+
   /** The first span shows how fast it goes, and so what the others shall be. */
   async #connections(answer: Answer): Promise<void> {
     const length = await this.#fetchSpan(SPAN, this.#probed, answer);
-    for (let count = 0; count < CONNECTIONS; count += 1) this.#run(this.#connection(length));
+    for (let count = 0; count < CONNECTIONS; count += 1) this.#runSpans(this.#connection(length));
   }
 
   async #connection(length: number): Promise<void> {
     while ((this.#next = this.#missing(this.#next)) * CHUNK_BYTES < this.#size!) {
       if (this.#next < this.#cursor + WINDOW) length = await this.#fetchSpan(length, performance.now());
       else await this.#changed();
-      this.#stop.signal.throwIfAborted();
+      this.#stopSpans.signal.throwIfAborted();
     }
     this.#notify();
   }
@@ -188,102 +218,170 @@ export class Download {
 
   /** Fetches chunks `from` to `to`, however often the connection breaks. A part of a chunk that came is kept. */
   async #fetch(from: number, to: number, answer?: Answer): Promise<void> {
+    const { signal } = this.#stopSpans;
     const retry = new Retry(this.#options.sleep, true);
-    const span = new Span(from, to);
+    const chunks = new Assembly(from * CHUNK_BYTES);
+    const end = Math.min(to * CHUNK_BYTES, this.#size!);
     for (;;) {
       try {
-        const end = Math.min(to * CHUNK_BYTES, this.#size ?? Infinity);
-        answer ??= await this.#request(span.at, end, this.#version);
-        if (!sameVersion(this.#version!, answer.version)) {
-          await answer.cancel();
-          throw this.#fileChanged();
-        }
-        const position = await this.#read(answer, span, end, retry);
-        if (span.at >= end || this.#size === null) return await this.#end(span, position);
-        throw new Transient(`${this.#target.url} ended after ${position} bytes of ${this.#size}.`, { answered: true });
+        answer ??= await this.#request([chunks.at, end], this.#version, signal);
+        await this.#check(answer);
+        const position = await this.#read(answer, end, chunks, retry, signal);
+        if (chunks.at >= end) return this.#notify();
+        throw endedEarly(this.#target.url, position, this.#size);
       } catch (error) {
-        this.#stop.signal.throwIfAborted();
+        signal.throwIfAborted();
         // It had these bytes before.
         if (error instanceof NoSuchRange) throw this.#fileChanged();
         if (!(error instanceof Transient)) throw error;
         answer = undefined;
-        await retry.pause(error, this.#stop.signal);
+        await retry.pause(error, signal);
       }
     }
   }
 
-  /** Reads what is missing of the span; returns where in the file the body ended, or reading did. */
-  async #read(answer: Answer, span: Span, end: number, retry: Retry): Promise<number> {
-    const reader = readPieces(answer.body);
-    let position = answer.start;
+  /** Reads what is missing of a span; returns where in the file the body ended, or reading did. */
+  async #read(answer: Answer, end: number, chunks: Assembly, retry: Retry, signal: AbortSignal): Promise<number> {
+    const reader = new PacedReader(answer, this.#target);
     try {
-      while (span.at < end) {
-        const reading = reader.read().catch((cause: unknown) => {
-          const message = `reading ${this.#target.url} broke off after ${position} bytes: ${messageOf(cause)}.`;
-          throw new Transient(message, { answered: true, cause });
-        });
-        const what = `reading ${this.#target.url} broke off after ${position} bytes`;
-        const value = await inTime(reading, this.#target.stallMs, what, () => {});
-        if (!value) break;
-        for (let used = 0; used < value.length && span.at < end;) {
-          const index = Math.floor(span.at / CHUNK_BYTES);
-          if (span.isWhole) {
-            this.#next = index;
-            if (!span.isInside && this.#options.has(index)) span.skip();
-          }
-          const ahead = Math.min(span.at - position, value.length - used);
-          if (ahead > 0) {
-            used += ahead;
-            position += ahead;
-            continue;
-          }
-          await this.#room(index);
-          const copied = span.copy(value.subarray(used), this.#size);
-          used += copied;
-          position += copied;
-          retry.progressed();
+      for (let piece = await reader.read(); piece && chunks.at < end; piece = await reader.read()) {
+        let rest = piece.subarray(Math.max(0, Math.min(chunks.at - reader.start, piece.length)));
+        while (rest.length > 0 && chunks.at < end) {
+          const index = Math.floor(chunks.at / CHUNK_BYTES);
+          await this.#room(index, signal);
+          const copied = chunks.add(rest, this.#size);
+          rest = rest.subarray(copied);
+          retry.progressed(copied);
           this.#options.received(copied);
-          const chunk = span.finished();
-          if (chunk) await this.#arrive(index, chunk);
+          const chunk = chunks.finished();
+          if (chunk) await this.#arrive(index, chunk, signal);
+        }
+        if (chunks.at >= end) break;
+      }
+      return reader.position;
+    } finally {
+      reader.close();
+    }
+  }
+
+  /**
+   * Reads all of the file over one connection: of a server that sends no parts, that does not tell of which version a part is, or that tells
+   * of another version each time. An answer is of one version; what comes twice is compared. So where the connection broke, the
+   * next answer begins a chunk before that, or, where it is told to be of another version, with the file.
+   */
+  async #fetchAll(answer?: Answer): Promise<void> {
+    const { signal } = this.#stop;
+    const retry = new Retry(this.#options.sleep, true);
+    const reached: Reached = { chunk: 0, byte: 0 };
+    let from = 0;
+    for (;;) {
+      try {
+        answer ??= await this.#request(from > 0 ? [from, this.#size!] : null, undefined, signal);
+        if (sizesDiffer(this.#version!, answer.version)) throw await this.#refuse(answer, this.#fileChanged());
+        const identity = compareVersions(this.#version!, answer.version);
+        if (identity === 'different' && answer.start > 0) {
+          from = 0;
+          answer = void (await answer.cancel());
+          continue;
+        }
+        this.#version = answer.version;
+        this.#size ??= answer.version.size;
+        const end = await this.#readAll(answer, identity === 'same', reached, retry);
+        if (this.#size !== null && end < this.#size) throw endedEarly(this.#target.url, end, this.#size);
+        this.#size ??= end;
+        this.#next = Infinity;
+        return this.#notify();
+      } catch (error) {
+        signal.throwIfAborted();
+        // It had these bytes before.
+        if (error instanceof NoSuchRange) throw this.#fileChanged();
+        if (!(error instanceof Transient)) throw error;
+        answer = undefined;
+        await retry.pause(error, signal);
+        from = this.#ranges && this.#size !== null ? reached.chunk * CHUNK_BYTES : 0;
+      }
+    }
+  }
+
+  /** Returns where in the file the body ended. `proven`: whether it is told to be of the version that came before. */
+  async #readAll(answer: Answer, proven: boolean, reached: Reached, retry: Retry): Promise<number> {
+    const { signal } = this.#stop;
+    const chunks = new Assembly(answer.start);
+    const reader = new PacedReader(answer, this.#target);
+    const isOver = () => this.#size !== null && chunks.at >= this.#size;
+    try {
+      for (let piece = await reader.read(); piece && !isOver(); piece = await reader.read()) {
+        for (let rest = piece; rest.length > 0 && !isOver();) {
+          const index = Math.floor(chunks.at / CHUNK_BYTES);
+          await this.#room(index, signal);
+          const copied = chunks.add(rest, this.#size);
+          rest = rest.subarray(copied);
+          const fresh = Math.max(0, chunks.at - Math.max(reached.byte, chunks.at - copied));
+          reached.byte += fresh;
+          retry.progressed(fresh);
+          if (!this.#options.has(index) && !this.#hashes.has(index)) this.#options.received(fresh);
+          const chunk = chunks.finished();
+          if (!chunk) continue;
+          await this.#arrive(index, chunk, signal, proven);
+          reached.chunk = Math.max(reached.chunk, index);
+          this.#next = Math.max(this.#next, index + 1);
         }
       }
-      return position;
+      // what ends before the last answer did was cut short
+      if (this.#size === null && chunks.at < reached.byte) {
+        throw endedEarly(this.#target.url, chunks.at, reached.byte);
+      }
+      const rest = this.#size === null ? chunks.rest() : undefined;
+      if (rest) await this.#arrive(Math.floor((chunks.at - 1) / CHUNK_BYTES), rest, signal, proven);
+      return chunks.at;
     } finally {
-      // What is left, nobody wants; a broken stream needs no cancelling, and tells nothing new.
-      void reader.cancel().catch(() => undefined);
-      answer.release();
+      reader.close();
     }
   }
 
-  /** Everything of the span came, which is what shows the length of a stream that had none. */
-  async #end(span: Span, position: number): Promise<void> {
-    const index = Math.floor(span.at / CHUNK_BYTES);
-    const rest = span.rest();
-    if (rest) await this.#arrive(index, rest);
-    this.#size ??= position;
-    if (span.isWhole) this.#next = Infinity;
-    this.#notify();
+  /** Errors: `FILE_CHANGED` where it is certain, else {@link Unproven}. */
+  async #check(answer: Answer): Promise<void> {
+    if (sizesDiffer(this.#version!, answer.version)) throw await this.#refuse(answer, this.#fileChanged());
+    const identity = compareVersions(this.#version!, answer.version);
+    if (identity !== 'same') throw await this.#refuse(answer, new Unproven(identity));
+  }
+
+  async #refuse(answer: Answer, error: Error): Promise<Error> {
+    await answer.cancel();
+    return error;
   }
 
   /** Waits until the reader has come so far that a chunk may be held in memory. */
-  async #room(index: number): Promise<void> {
+  async #room(index: number, signal: AbortSignal): Promise<void> {
     while (index >= this.#cursor + WINDOW) {
       await this.#changed();
-      this.#stop.signal.throwIfAborted();
+      signal.throwIfAborted();
     }
   }
 
-  async #arrive(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  /** A chunk came. One that came before, or was there before, must be the same; where that cannot be computed, it must be `proven`. */
+  async #arrive(
+    index: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal,
+    proven: boolean = true,
+  ): Promise<void> {
+    const hash = digestWherePossible(bytes);
+    const before = this.#hashes.get(index);
+    const expected = this.#options.hashOf(index) ?? (await before);
+    if (expected === null ? !proven : expected !== undefined && (await hash) !== expected) throw this.#fileChanged();
+    if (before || this.#options.has(index)) return;
+    this.#hashes.set(index, hash);
     this.#claimed.add(index);
     this.#arrived.set(index, bytes);
     this.#notify();
-    await this.#options.arrived(index, bytes);
-    this.#stop.signal.throwIfAborted();
+    await this.#options.arrived(index, bytes, hash);
+    signal.throwIfAborted();
   }
 
-  #request(start: number, end: number, known: Version | undefined): Promise<Answer> {
-    const range = this.#ranges ? ([start, end] as const) : null;
-    return request(this.#options.fetch, this.#target, this.#stop.signal, range, known);
+  /** `range`: bytes, the end excluded. */
+  #request(range: readonly [number, number] | null, known: Version | undefined, signal: AbortSignal): Promise<Answer> {
+    return request(this.#options.fetch, this.#target, signal, range, known);
   }
 
   #fileChanged(): WeftError {
@@ -302,31 +400,34 @@ export class Download {
   }
 }
 
-/** Chunks that one connection fetches one after the other, and the part of one that has come. */
-class Span {
+/** How far all of a file was read: the last chunk that came whole, and the byte behind the last. */
+interface Reached {
+  chunk: number;
+  byte: number;
+}
+
+function sizesDiffer(a: Version, b: Version): boolean {
+  return a.size !== null && b.size !== null && a.size !== b.size;
+}
+
+function endedEarly(url: string, position: number, size: number | null): Transient {
+  return new Transient(`${url} ended after ${position} bytes of ${size}.`, { answered: true });
+}
+
+/** Makes chunks of what comes in order. */
+class Assembly {
   /** Where in the file the next byte belongs. */
   at: number;
-  /** Whether it is the whole of a file that comes in one piece. */
-  readonly isWhole: boolean;
   #chunk: Uint8Array<ArrayBuffer> | undefined;
   #filled = 0;
 
-  constructor(from: number, to: number) {
-    this.at = from * CHUNK_BYTES;
-    this.isWhole = to === Infinity;
-  }
-
-  /** Whether a part of the chunk has come. */
-  get isInside(): boolean {
-    return this.#chunk !== undefined;
-  }
-
-  skip(): void {
-    this.at += CHUNK_BYTES;
+  /** `at`: where a chunk begins. */
+  constructor(at: number) {
+    this.at = at;
   }
 
   /** Takes what belongs to the current chunk; returns how much that was. `size` of the file bounds its last chunk. */
-  copy(bytes: Uint8Array, size: number | null): number {
+  add(bytes: Uint8Array, size: number | null): number {
     const length = Math.min(CHUNK_BYTES, (size ?? Infinity) - (this.at - this.#filled));
     this.#chunk ??= new Uint8Array(length);
     const part = bytes.subarray(0, length - this.#filled);

@@ -1,9 +1,9 @@
 /** A folder as Hugging Face's transformers save it: which of its files are read, wherever they are. */
 
 import { invalidOption, WeftError } from '../errors.js';
-import { StoredFile } from '../store/file.js';
 import { AddressReader, type Surroundings } from './address.js';
-import { Missing } from './http.js';
+import { formOf, mismatch } from './form.js';
+import { messageOf, Missing } from './http.js';
 import { nameOf, type Address, type FileSource, type FolderAddress } from './source.js';
 
 /** What is read of a folder. */
@@ -15,6 +15,8 @@ export interface Folder {
   readonly weights: readonly (Address | Blobs)[];
   /** Bytes of the weights by the index; null without one. */
   readonly weightBytes: number | null;
+  /** Sources of the small files that the server says it has not. */
+  readonly absent: readonly string[];
 }
 
 type Blobs = Extract<FileSource, { type: 'blob' }>;
@@ -27,6 +29,8 @@ interface Place {
 
 const CONFIG = 'config.json';
 const INDEX = 'model.safetensors.index.json';
+
+const MIB = 1 << 20;
 
 /** The small files; only the first must be there. */
 const TEXTS = [
@@ -42,14 +46,24 @@ const TEXTS = [
   '1_Pooling/config.json',
 ];
 
+/** The most bytes that a small file may have, several times what published ones have. */
+const LIMIT = 16 * MIB;
+const LIMITS: Readonly<Record<string, number>> = {
+  'tokenizer.json': 256 * MIB,
+  'tokenizer_config.json': 64 * MIB,
+  [INDEX]: 64 * MIB,
+};
+
 /** The folder that the sources are; undefined where they are model files. Errors: `NETWORK`, `INVALID_OPTION`, `INVALID_MODEL`. */
 export async function readFolder(sources: readonly FileSource[], around: Surroundings): Promise<Folder | undefined> {
   const place = await placeOf(sources);
   if (!place) return undefined;
   const texts = new Map<string, string>();
+  const absent: string[] = [];
   for (const name of TEXTS) {
     if (!isExpected(name, texts)) continue;
-    const text = await textOf(await place.find(name), around);
+    const file = await place.find(name);
+    const text = await textOf(name, file, around, () => file?.type === 'address' && absent.push(file.key));
     if (text !== undefined) texts.set(name, text);
     else if (name === CONFIG) {
       const expected = `a folder with ${CONFIG}, or the address of a GGUF file`;
@@ -63,7 +77,7 @@ export async function readFolder(sources: readonly FileSource[], around: Surroun
     if (!file) throw new WeftError('INVALID_MODEL', `${place.name} has no ${name}, which holds weights of the model.`);
     weights.push(file);
   }
-  return { name: place.name, texts, weights, weightBytes: bytes };
+  return { name: place.name, texts, weights, weightBytes: bytes, absent };
 }
 
 /** Whether a file may be there, by those that are: a request for one that never is would cost every load a round trip. */
@@ -84,7 +98,8 @@ function shardsOf(index: string | undefined): { names: readonly string[]; bytes:
     };
     const bytes = metadata?.total_size;
     // what is no name, the module refuses
-    const names = [...new Set(Object.values(map).filter((name) => typeof name === 'string' && !/[/\\]/.test(name)))];
+    const isName = (name: unknown) => typeof name === 'string' && !/^\.*$|[/\\]/.test(name);
+    const names = [...new Set(Object.values(map).filter(isName))];
     return { names: (names as string[]).sort(inBytes), bytes: typeof bytes === 'number' ? bytes : null };
   } catch (cause) {
     throw new WeftError('INVALID_MODEL', `${INDEX} is not what it should be: ${String(cause)}`, { cause });
@@ -139,31 +154,63 @@ export function fileIn({ url, headers, key, isHub }: FolderAddress, file: string
   return { type: 'address', url: url + path, headers, key: key.replace('*', () => file), isHub };
 }
 
-async function textOf(file: Address | Blobs | undefined, around: Surroundings): Promise<string | undefined> {
+/** Undefined where there is none; `missing` hears where the server says so. Errors: `INVALID_MODEL` for one that is larger than any is, or no JSON. */
+async function textOf(
+  name: string,
+  file: Address | Blobs | undefined,
+  around: Surroundings,
+  missing: () => void,
+): Promise<string | undefined> {
   if (!file) return undefined;
-  if (file.type === 'blob') return file.blob.text();
-  const reader = new AddressReader(file, null, around);
+  const limit = LIMITS[name] ?? LIMIT;
+  if (file.type === 'blob') {
+    if (file.blob.size > limit) throw tooLarge(name, limit);
+    return file.blob.text();
+  }
+  const reader = new AddressReader(file, { form: formOf(name) }, around);
   const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
   try {
-    for await (const bytes of reader.chunks()) pieces.push(new Uint8Array(bytes));
+    for await (const bytes of reader.chunks()) {
+      length += bytes.length;
+      if (length > limit || (reader.size ?? 0) > limit) throw tooLarge(name, limit);
+      pieces.push(new Uint8Array(bytes));
+    }
     await reader.settle();
   } catch (error) {
-    if (!(error instanceof Missing)) throw error;
-    await noteAbsent(file, around);
+    if (error instanceof WeftError && error.code === 'INVALID_MODEL') await reader.forget();
+    if (error instanceof Missing) missing();
+    // without a network, what was not there is not there
+    else if (!reader.absent) throw error;
+    return undefined;
   }
-  // what is not there is stored as empty
-  return pieces.length > 0 ? new Blob(pieces).text() : undefined;
+  const [first] = pieces;
+  if (!first) return undefined;
+  const text = await new Blob(pieces).text();
+  const wrong = mismatch(formOf(name), first, length) ?? (name.endsWith('.json') ? jsonError(text) : undefined);
+  if (wrong === undefined) return text;
+  // it may be another one the next time
+  await reader.forget();
+  const isPage = mismatch('text', first, length) !== undefined;
+  // servers of apps answer with the app's own page for what they do not have
+  if (isPage && name !== CONFIG) return undefined;
+  throw new WeftError('INVALID_MODEL', `${file.url} is not what it should be: ${wrong}.`);
 }
 
-/** So that it is known without a network too. A store that fails is no reason to fail here. */
-async function noteAbsent({ key }: Address, { storage, store }: Surroundings): Promise<void> {
-  if (!store) return;
+/** A long text is not parsed, which would take much memory: one that was cut short lacks its last brace. */
+function jsonError(text: string): string | undefined {
+  if (text.length > MIB) return text.trimEnd().endsWith('}') ? undefined : 'it ends too early';
   try {
-    const found = await storage();
-    if (!found) return;
-    const file = await StoredFile.open(found, key);
-    await file.begin({ size: 0, etag: null, lastModified: null });
-  } catch {
-    // it is asked for again the next time
+    JSON.parse(text);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
   }
+}
+
+function tooLarge(name: string, limit: number): WeftError {
+  return new WeftError(
+    'INVALID_MODEL',
+    `${name} has more than ${limit / MIB} MiB, as none of a model has. It is not read.`,
+  );
 }

@@ -1,8 +1,9 @@
 /** One request for a file or a part of it, and what the answer means. */
 
 import { WeftError } from '../errors.js';
-import type { Version } from '../store/manifest.js';
+import { isStrong, type Version } from '../store/version.js';
 import { watchViolations } from '../violations.js';
+import { within } from '../within.js';
 import { reasonFor, remedyFor, type Asked } from './refusals.js';
 
 export type Fetch = (address: string, init: RequestInit) => Promise<Response>;
@@ -31,24 +32,12 @@ export class Transient extends Error {
  * What `waiting` gives, unless it takes longer than so many milliseconds: then `stalled` runs, and it is {@link Transient}. A connection
  * may be dead, behind a network that changed for example, without either end being told.
  */
-export async function inTime<T>(
-  waiting: Promise<T>,
-  milliseconds: number,
-  what: string,
-  stalled: () => void,
-): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Transient(`${what}: nothing came for ${milliseconds / 1000} s.`, { stalled: true }));
-      stalled();
-    }, milliseconds);
+export function inTime<T>(waiting: Promise<T>, milliseconds: number, what: string, stalled: () => void): Promise<T> {
+  return within(waiting, milliseconds, () => {
+    // after the error, which its own would hide
+    queueMicrotask(stalled);
+    return new Transient(`${what}: nothing came for ${milliseconds / 1000} s.`, { stalled: true });
   });
-  try {
-    return await Promise.race([waiting, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** There is no such file. */
@@ -92,7 +81,7 @@ export async function request(
   const { url, headers, useCache, stallMs } = target;
   const wanted: Record<string, string> = { ...headers };
   if (range) wanted['Range'] = `bytes=${range[0]}-${range[1] - 1}`;
-  const validator = known && (strong(known.etag) ?? known.lastModified);
+  const validator = known && (isStrong(known.etag) ? known.etag : known.lastModified);
   // From another origin it would need the server's permission; there, the answer's own headers are compared.
   if (range && validator && isSameOrigin(url)) wanted['If-Range'] = validator;
 
@@ -133,7 +122,12 @@ export async function request(
   if (range && (status === 416 || (status === 206 && (encoded || part?.start !== range[0])))) {
     return giveUp(new NoSuchRange(`${url} has no bytes ${range[0]} to ${range[1]}`));
   }
-  if (!response.ok || !body) {
+  if (!range && status === 206 && !(part?.start === 0 && part.end === part.total)) {
+    const message = `cannot fetch ${url}: the server answered 206 with a part, and all of the file was asked for.`;
+    return giveUp(new Transient(message, { answered: true }));
+  }
+  // some browsers give an empty body to an answer that has none
+  if (!response.ok || !body || status === 204 || status === 205) {
     // HTTP/2 has no status text.
     const said = response.headers.get('x-error-message') ?? response.statusText;
     const remedy = remedyFor(status, target);
@@ -162,10 +156,6 @@ function isTransient(status: number): boolean {
   return status === 408 || status === 425 || status === 429 || status >= 500;
 }
 
-function strong(etag: string | null): string | null {
-  return etag?.startsWith('"') ? etag : null;
-}
-
 export function isSameOrigin(url: string): boolean {
   return new URL(url).origin === globalThis.location?.origin;
 }
@@ -177,7 +167,9 @@ function sha256Of(etag: string | null): string | null {
 
 function contentRange(header: string | null): { start: number; end: number; total: number } | undefined {
   const found = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(header ?? '');
-  return found ? { start: Number(found[1]), end: Number(found[2]) + 1, total: Number(found[3]) } : undefined;
+  const [start, last, total] = (found ?? []).slice(1).map(Number);
+  if (start === undefined || last === undefined || total === undefined) return undefined;
+  return start <= last && last < total ? { start, end: last + 1, total } : undefined;
 }
 
 /** Seconds, or a date → milliseconds from now. */

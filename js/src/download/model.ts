@@ -1,7 +1,9 @@
 /** All files of a model as one stream. */
 
 import { invalidOption, WeftError } from '../errors.js';
+import { answered, answering } from '../store/answer.js';
 import { CHUNK_BYTES } from '../store/manifest.js';
+import type { StoredFile } from '../store/file.js';
 import { AddressReader, type Surroundings } from './address.js';
 import { readFolder, type Folder } from './folder.js';
 import { compareHash } from './hash.js';
@@ -29,19 +31,32 @@ export interface Opened {
   readonly files: readonly (Address | Plain)[];
 }
 
+const NOTHING = { size: 0, etag: null, lastModified: null };
+
 /** Reads the files of a model one after the other. */
 export class ModelReader {
   readonly #files: readonly FileSource[];
   readonly #sha256: readonly string[];
   readonly #around: Surroundings;
   readonly #readers: AddressReader[] = [];
+  readonly #stored = new Map<string, StoredFile>();
   #opened: Promise<Opened> | undefined;
 
   /** `sha256`: one for each file, or none. */
-  constructor(files: readonly FileSource[], sha256: readonly string[], around: Surroundings) {
+  constructor(
+    files: readonly FileSource[],
+    sha256: readonly string[],
+    { answerMs, ...around }: Omit<Surroundings, 'opened'> & { readonly answerMs?: number },
+  ) {
     this.#files = files;
     this.#sha256 = sha256;
-    this.#around = around;
+    let storage: ReturnType<Surroundings['storage']> | undefined;
+    const open = async () => {
+      const found = await answered(around.storage(), 'the store', answerMs);
+      return found && answering(found, answerMs);
+    };
+    // a store that did not answer is not waited for with each file
+    this.#around = { ...around, storage: () => (storage ??= open()), opened: this.#stored };
   }
 
   /** Finds the files, and reads those of a folder that say what it is. */
@@ -70,7 +85,7 @@ export class ModelReader {
     try {
       for (const [index, file] of files.entries()) {
         meter.file(index, nameOf(file));
-        for await (const bytes of this.#read(file, this.#sha256[index] ?? null)) {
+        for await (const bytes of this.#read(file, this.#sha256[index] ?? null, folder)) {
           yield { bytes, file: index, total: folder ? null : meter.total };
         }
       }
@@ -84,6 +99,27 @@ export class ModelReader {
   /** Returns when everything is stored that will be. */
   async settle(): Promise<void> {
     await Promise.all(this.#readers.map((reader) => reader.settle()));
+    const { folder } = (await this.#opened) ?? {};
+    for (const source of folder?.absent ?? []) {
+      // where it is not written down, it is asked for again the next time
+      await this.#stored
+        .get(source)
+        ?.begin(NOTHING, { absent: true })
+        .catch(() => undefined);
+    }
+  }
+
+  /**
+   * To be told that the engine refused what the files say. What cannot be a model is not kept; what may be one that the engine does not know, or
+   * of which nobody can tell which file is wrong, is asked for again with the next load.
+   */
+  async refused(code: string): Promise<void> {
+    const broken = code === 'INVALID_FILE' || code === 'TRUNCATED_FILE';
+    const files = [...this.#stored.values()];
+    for (const file of files) {
+      const gone = (broken && files.length === 1) || file.manifest?.absent;
+      await (gone ? file.remove() : file.note({ doubted: true })).catch(() => undefined);
+    }
   }
 
   /** Where the files with an address are kept. */
@@ -91,9 +127,10 @@ export class ModelReader {
     return this.#readers.find(({ storage }) => storage !== 'none')?.storage ?? 'none';
   }
 
-  #read(file: Address | Plain, sha256: string | null): AsyncIterable<Uint8Array> {
+  #read(file: Address | Plain, sha256: string | null, folder: Folder | undefined): AsyncIterable<Uint8Array> {
     if (file.type !== 'address') return this.#readPlain(file, sha256);
-    const reader = new AddressReader(file, sha256, this.#around);
+    const form = folder ? 'safetensors' : 'gguf';
+    const reader = new AddressReader(file, { form, sha256 }, this.#around);
     this.#readers.push(reader);
     return reader.chunks();
   }

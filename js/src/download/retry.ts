@@ -10,6 +10,12 @@ export const ATTEMPTS_UNANSWERED = 4;
 /** Milliseconds before the second attempt; each further one waits twice as long. */
 const FIRST_WAIT = 300;
 
+/**
+ * Bytes after which attempts count anew: a connection that breaks after a few bytes each time would else be tried for ever. What a
+ * slow connection brings in half a minute at 1 KiB/s.
+ */
+const PROGRESS = 32 * 1024;
+
 /** A server that asks for more is not waited for. */
 const LONGEST_WAIT = 60_000;
 
@@ -19,6 +25,7 @@ export type Sleep = (milliseconds: number, signal: AbortSignal) => Promise<void>
 export class Retry {
   readonly #sleep: Sleep;
   #failures = 0;
+  #bytes = 0;
   #answered: boolean;
 
   constructor(sleep: Sleep, answered: boolean) {
@@ -26,10 +33,13 @@ export class Retry {
     this.#answered = answered;
   }
 
-  /** Bytes came. */
-  progressed(): void {
-    this.#failures = 0;
+  /** So many bytes came that had not come before. */
+  progressed(bytes: number): void {
     this.#answered = true;
+    this.#bytes += bytes;
+    if (this.#bytes < PROGRESS) return;
+    this.#bytes = 0;
+    this.#failures = 0;
   }
 
   /** Returns when it is time to try again. Errors: `NETWORK`, when it is time to give up. */

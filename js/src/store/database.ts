@@ -1,65 +1,124 @@
 /** Small things that stay from one visit to the next, in IndexedDB: the one kind of storage that workers have for them. */
 
+import { answered, NoAnswer } from './answer.js';
+
 /** Values by key. Every method rejects where the browser stores nothing. */
-export interface Table<T> {
+export interface Rows<T> {
   get(key: string): Promise<T | undefined>;
-  set(key: string, value: T): Promise<void>;
   /** What has a key that begins with `prefix`, in the order of keys. */
   entries(prefix: string): Promise<[string, T][]>;
-  /** Removes all of these keys, or, where one of them cannot be, none. */
+  set(key: string, value: T): Promise<void>;
   delete(keys: readonly string[]): Promise<void>;
+}
+
+export interface Table<T> extends Rows<T> {
+  /**
+   * Reads and writes in one transaction: no other tab reads or writes in between, and where `work` rejects nothing is written. `work` may
+   * wait for nothing but its rows.
+   */
+  atomically<R>(work: (rows: Rows<T>) => Promise<R>): Promise<R>;
 }
 
 const NAME = 'weft';
 const TABLES = ['tuning', 'models'] as const;
+
+/** Of the layout. Version 3 writes chunks under the copy of a file that they belong to. */
+const VERSION = 3;
 
 /** Greater than every character that a key has. */
 const LAST = '\uffff';
 
 export function browserTable<T>(name: (typeof TABLES)[number]): Table<T> {
   let connection: Promise<IDBDatabase> | undefined;
+  const forget = () => (connection = undefined);
 
-  async function transact<R>(mode: IDBTransactionMode, act: (table: IDBObjectStore) => R): Promise<R> {
+  async function run<R>(mode: IDBTransactionMode, work: (rows: Rows<T>) => Promise<R>): Promise<R> {
     // A connection is kept, for a model has a thousand chunks; one that failed is tried anew.
-    connection ??= open(() => (connection = undefined));
+    connection ??= open(forget);
     const database = await connection.catch((error: unknown) => {
-      connection = undefined;
+      forget();
       throw error;
     });
     const transaction = database.transaction(name, mode);
-    const result = act(transaction.objectStore(name));
-    await new Promise<void>((resolve, reject) => {
+    const over = new Promise<void>((resolve, reject) => {
       transaction.oncomplete = () => resolve();
-      transaction.onabort = () => reject(transaction.error ?? new Error('the browser gave no reason'));
+      transaction.onabort = () => reject(transaction.error ?? noReason());
     });
+    over.catch(() => undefined); // it is awaited below, unless the work fails first
+    let result: R;
+    try {
+      result = await work(rowsOf(transaction.objectStore(name)));
+    } catch (error) {
+      abort(transaction);
+      throw error;
+    }
+    await over;
     return result;
   }
 
+  const transact: typeof run = (mode, work) =>
+    answered(run(mode, work), 'IndexedDB').catch((error: unknown) => {
+      if (error instanceof NoAnswer) forget();
+      throw error;
+    });
+
   return {
-    get: async (key) => (await transact('readonly', (table) => table.get(key))).result as T | undefined,
-    set: async (key, value) => void (await transact('readwrite', (table) => table.put(value, key))),
+    get: (key) => transact('readonly', (rows) => rows.get(key)),
+    entries: (prefix) => transact('readonly', (rows) => rows.entries(prefix)),
+    set: (key, value) => transact('readwrite', (rows) => rows.set(key, value)),
+    delete: (keys) => transact('readwrite', (rows) => rows.delete(keys)),
+    atomically: (work) => transact('readwrite', work),
+  };
+}
+
+function rowsOf<T>(table: IDBObjectStore): Rows<T> {
+  return {
+    get: (key) => resultOf(table.get(key) as IDBRequest<T | undefined>),
     async entries(prefix) {
       const range = IDBKeyRange.bound(prefix, prefix + LAST);
-      const [keys, values] = await transact('readonly', (table) => [table.getAllKeys(range), table.getAll(range)]);
-      return keys!.result.map((key, index) => [String(key), (values!.result as T[])[index]!]);
+      const [keys, values] = await Promise.all([
+        resultOf(table.getAllKeys(range)),
+        resultOf(table.getAll(range) as IDBRequest<T[]>),
+      ]);
+      return keys.map((key, index) => [String(key), values[index]!]);
     },
+    set: async (key, value) => void (await resultOf(table.put(value, key))),
     async delete(keys) {
-      await transact('readwrite', (table) => keys.forEach((key) => table.delete(key)));
+      await Promise.all(keys.map((key) => resultOf(table.delete(key))));
     },
   };
 }
 
-function open(closed: () => void): Promise<IDBDatabase> {
+function resultOf<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const opening = indexedDB.open(NAME, 2);
-    opening.onupgradeneeded = () => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? noReason());
+  });
+}
+
+function abort(transaction: IDBTransaction): void {
+  try {
+    transaction.abort();
+  } catch {
+    // it is over
+  }
+}
+
+function open(closed: () => unknown): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open(NAME, VERSION);
+    let refused = false;
+    opening.onupgradeneeded = ({ oldVersion }) => {
       const database = opening.result;
+      // What an older layout says of models cannot be read: they are fetched anew, and the sweep deletes their chunks.
+      if (oldVersion > 0 && database.objectStoreNames.contains('models')) database.deleteObjectStore('models');
       for (const table of TABLES) {
         if (!database.objectStoreNames.contains(table)) database.createObjectStore(table);
       }
     };
     opening.onsuccess = () => {
       const database = opening.result;
+      if (refused) return database.close();
       database.onclose = closed;
       // A later version of this page, in another tab, waits for it.
       database.onversionchange = () => {
@@ -68,6 +127,14 @@ function open(closed: () => void): Promise<IDBDatabase> {
       };
       resolve(database);
     };
-    opening.onerror = () => reject(opening.error ?? new Error('the browser gave no reason'));
+    opening.onblocked = () => {
+      refused = true;
+      reject(new Error('another tab keeps an older version of the store open: close or reload it'));
+    };
+    opening.onerror = () => reject(opening.error ?? noReason());
   });
+}
+
+function noReason(): Error {
+  return new Error('the browser gave no reason');
 }

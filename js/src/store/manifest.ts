@@ -1,101 +1,196 @@
-/** What is written down of a stored file: what its source said of it, and the names of its chunks. */
+/** What is written down of stored files: what their sources said of them, and the names of their chunks. */
 
-import type { Table } from './database.js';
+import type { Rows, Table } from './database.js';
+import type { Version } from './version.js';
 
 /** Bytes of a chunk. Little is lost when a tab closes, and reading and writing are about as fast as with larger ones. */
 export const CHUNK_BYTES: number = 1 << 20;
 
 /** Bytes of a chunk of a file whose size may be known: the last one is shorter. */
-export function chunkBytes(index: number, size: number | null): number {
-  return Math.max(0, Math.min(CHUNK_BYTES, (size ?? Infinity) - index * CHUNK_BYTES));
-}
-
-/** What a server tells of a file, so that a change is seen; null for what it does not tell. */
-export interface Version {
-  /** In bytes. */
-  readonly size: number | null;
-  readonly etag: string | null;
-  readonly lastModified: string | null;
-}
-
-/** Whether two answers speak of the same bytes, as far as they tell. */
-export function sameVersion(a: Version, b: Version): boolean {
-  const differ = (x: unknown, y: unknown) => x !== null && y !== null && x !== y;
-  if (differ(a.size, b.size)) return false;
-  // Mirrors of one server may have copied the file at different times.
-  if (a.etag !== null && b.etag !== null) return a.etag === b.etag;
-  return !differ(a.lastModified, b.lastModified);
+export function chunkBytes(index: number, size: number | null, whole: number = CHUNK_BYTES): number {
+  return Math.max(0, Math.min(whole, (size ?? Infinity) - index * whole));
 }
 
 export interface Manifest extends Version {
+  /** Of this copy. A copy that is fetched later has another one, and so shares no row with this one. */
+  readonly id: string;
   readonly chunkBytes: number;
   /** Of the whole file, once it was checked. */
   readonly sha256: string | null;
   /** Milliseconds since 1970. */
   readonly lastUsed: number;
+  /** Whether a folder was found to have no such file. */
+  readonly absent?: boolean;
+  /** Whether the engine refused what it says: then the server is asked again. */
+  readonly doubted?: boolean;
+}
+
+/** One copy of a file. */
+export interface Copy {
+  readonly source: string;
+  readonly id: string;
+}
+
+/** A copy and the SHA-256 of its chunks by their number, with holes. */
+export interface Found {
+  readonly manifest: Manifest;
+  readonly chunks: Map<number, string>;
+}
+
+type Row = Manifest | Import | string;
+
+/** A copy that nobody reads before it is whole. */
+interface Import {
+  readonly source: string;
+  readonly manifest: Manifest;
 }
 
 /**
- * Manifests and chunk names in one table. A chunk has a row of its own: a large file has thousands, and each is written down as
- * soon as it is stored. Sources are addresses, which have no line breaks.
+ * One table, with three kinds of rows: `file` and a source → the manifest of its copy; `import` and an id → a copy that will take that
+ * place; `chunk`, the id of a copy and a number → the SHA-256 of the chunk. A chunk has a row of its own, since a large file has thousands.
+ *
+ * A chunk's row is written only in a transaction that sees its copy, and a copy goes in one with all of its rows. So no row outlives its
+ * copy, and whoever still downloads one that is gone finds that out. Sources are addresses, which have no line breaks.
  */
 export class Manifests {
-  readonly #table: Table<Manifest | string>;
+  readonly #table: Table<Row>;
 
-  constructor(table: Table<Manifest | string>) {
+  constructor(table: Table<Row>) {
     this.#table = table;
   }
 
-  async get(source: string): Promise<Manifest | undefined> {
-    return (await this.#table.get(fileKey(source))) as Manifest | undefined;
-  }
-
-  set(source: string, manifest: Manifest): Promise<void> {
-    return this.#table.set(fileKey(source), manifest);
-  }
-
-  /** All sources that have one. */
+  /** All sources and their copies. */
   async all(): Promise<[string, Manifest][]> {
-    const found = await this.#table.entries('file\n');
-    return found.map(([key, value]) => [key.slice('file\n'.length), value as Manifest]);
+    const found = await this.#table.entries(FILE);
+    return found.map(([key, value]) => [key.slice(FILE.length), value as Manifest]);
   }
 
-  /** SHA-256 of the chunks of a file by their number, with holes. */
-  async chunks(source: string): Promise<Map<number, string>> {
-    const found = await this.#table.entries(`chunk\n${source}\n`);
-    return new Map(found.map(([key, hash]) => [Number(key.slice(key.lastIndexOf('\n') + 1)), hash as string]));
+  find(source: string): Promise<Found | undefined> {
+    return this.#table.atomically(async (rows) => {
+      const manifest = await copyOf(rows, source);
+      return manifest && { manifest, chunks: await chunksOf(rows, manifest.id) };
+    });
   }
 
-  setChunk(source: string, index: number, hash: string): Promise<void> {
-    return this.#table.set(chunkKey(source, index), hash);
+  /** Begins a copy in the place of the one that is there. `dangling`: what only that one had. */
+  begin(source: string, manifest: Manifest): Promise<{ readonly dangling: readonly string[] }> {
+    return this.#table.atomically(async (rows) => {
+      const before = await copyOf(rows, source);
+      const dangling = before ? await drop(rows, before.id) : [];
+      await rows.set(FILE + source, manifest);
+      return { dangling };
+    });
   }
 
-  deleteChunk(source: string, index: number): Promise<void> {
-    return this.#table.delete([chunkKey(source, index)]);
+  /** Begins a copy that takes no place until {@link Manifests.finishImport}. */
+  beginImport(source: string, manifest: Manifest): Promise<void> {
+    return this.#table.set(IMPORT + manifest.id, { source, manifest });
   }
 
-  /** SHA-256 of the chunks of all files. */
+  /** False where it was swept. `dangling`: what only the copy had that was there before. */
+  finishImport({ source, id }: Copy, size: number): Promise<{ finished: boolean; dangling: readonly string[] }> {
+    return this.#table.atomically(async (rows) => {
+      const found = (await rows.get(IMPORT + id)) as Import | undefined;
+      if (!found) return { finished: false, dangling: [] };
+      const before = await copyOf(rows, source);
+      await rows.delete([IMPORT + id]);
+      await rows.set(FILE + source, { ...found.manifest, size });
+      return { finished: true, dangling: before ? await drop(rows, before.id) : [] };
+    });
+  }
+
+  /** Copies that were begun and are not finished. */
+  async imports(): Promise<Copy[]> {
+    const found = await this.#table.entries(IMPORT);
+    return found.map(([key, value]) => ({ source: (value as Import).source, id: key.slice(IMPORT.length) }));
+  }
+
+  /** Whether the copy is still there: else nothing was written. */
+  setChunk({ source, id }: Copy, index: number, hash: string): Promise<boolean> {
+    return this.#table.atomically(async (rows) => {
+      const there = (await copyOf(rows, source))?.id === id || (await rows.get(IMPORT + id)) !== undefined;
+      if (there) await rows.set(chunkKey(id, index), hash);
+      return there;
+    });
+  }
+
+  /** Forgets a chunk, unless it has another SHA-256 by now. */
+  deleteChunk(id: string, index: number, hash: string): Promise<void> {
+    return this.#table.atomically(async (rows) => {
+      const key = chunkKey(id, index);
+      if ((await rows.get(key)) === hash) await rows.delete([key]);
+    });
+  }
+
+  /** Notes what is known now of a copy; undefined where it is gone. */
+  change({ source, id }: Copy, what: Partial<Manifest>): Promise<Manifest | undefined> {
+    return this.#table.atomically(async (rows) => {
+      const manifest = await copyOf(rows, source);
+      if (manifest?.id !== id) return undefined;
+      const changed = { ...manifest, ...what };
+      await rows.set(FILE + source, changed);
+      return changed;
+    });
+  }
+
+  /** Forgets the copy of a source: whichever it is, or that one alone. `dangling`: what only it had. */
+  delete(source: string, id?: string): Promise<{ readonly deleted: boolean; readonly dangling: readonly string[] }> {
+    return this.#table.atomically(async (rows) => {
+      const manifest = await copyOf(rows, source);
+      if (!manifest || (id !== undefined && manifest.id !== id)) return { deleted: false, dangling: [] };
+      await rows.delete([FILE + source]);
+      return { deleted: true, dangling: await drop(rows, manifest.id) };
+    });
+  }
+
+  deleteImport(id: string): Promise<{ readonly dangling: readonly string[] }> {
+    return this.#table.atomically(async (rows) => {
+      await rows.delete([IMPORT + id]);
+      return { dangling: await drop(rows, id) };
+    });
+  }
+
+  /** SHA-256 of the chunks of all copies. */
   async hashes(): Promise<Set<string>> {
-    return new Set((await this.#table.entries('chunk\n')).map(([, hash]) => hash as string));
+    return hashesOf(this.#table);
   }
 
   /** Bytes of all chunks; what several files share counts once. */
-  async storedBytes(): Promise<number> {
-    const sizes = new Map<string, number>();
-    for (const [source, { size }] of await this.all()) {
-      for (const [index, hash] of await this.chunks(source)) sizes.set(hash, chunkBytes(index, size));
-    }
-    return [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-  }
-
-  /** Forgets a file; gives the names of chunks that no other file has. */
-  async delete(source: string): Promise<string[]> {
-    const own = await this.#table.entries(`chunk\n${source}\n`);
-    await this.#table.delete([fileKey(source), ...own.map(([key]) => key)]);
-    const others = await this.hashes();
-    return [...new Set(own.map(([, hash]) => hash as string))].filter((hash) => !others.has(hash));
+  storedBytes(): Promise<number> {
+    return this.#table.atomically(async (rows) => {
+      const files = (await rows.entries(FILE)).map(([, manifest]) => manifest as Manifest);
+      const imports = (await rows.entries(IMPORT)).map(([, found]) => (found as Import).manifest);
+      const sizes = new Map<string, number>();
+      for (const { id, size, chunkBytes: whole } of [...files, ...imports]) {
+        for (const [index, hash] of await chunksOf(rows, id)) sizes.set(hash, chunkBytes(index, size, whole));
+      }
+      return [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+    });
   }
 }
 
-const fileKey = (source: string) => `file\n${source}`;
-const chunkKey = (source: string, index: number) => `chunk\n${source}\n${index}`;
+const FILE = 'file\n';
+const IMPORT = 'import\n';
+const CHUNK = 'chunk\n';
+const chunkKey = (id: string, index: number) => `${CHUNK}${id}\n${index}`;
+
+async function copyOf(rows: Rows<Row>, source: string): Promise<Manifest | undefined> {
+  return (await rows.get(FILE + source)) as Manifest | undefined;
+}
+
+async function chunksOf(rows: Rows<Row>, id: string): Promise<Map<number, string>> {
+  const found = await rows.entries(`${CHUNK}${id}\n`);
+  return new Map(found.map(([key, hash]) => [Number(key.slice(key.lastIndexOf('\n') + 1)), hash as string]));
+}
+
+async function hashesOf(rows: Rows<Row>): Promise<Set<string>> {
+  return new Set((await rows.entries(CHUNK)).map(([, hash]) => hash as string));
+}
+
+/** Deletes the chunks of a copy; gives the SHA-256 of those that no other copy has. */
+async function drop(rows: Rows<Row>, id: string): Promise<string[]> {
+  const own = await chunksOf(rows, id);
+  await rows.delete([...own.keys()].map((index) => chunkKey(id, index)));
+  const others = await hashesOf(rows);
+  return [...new Set(own.values())].filter((hash) => !others.has(hash));
+}

@@ -4,18 +4,25 @@ import { browserDownloads, type Downloads } from '../downloads.js';
 import { WeftError } from '../errors.js';
 import { checkAddress, checkSource } from '../options.js';
 import type { Models, StoredModel } from '../types.js';
+import { formOf, mismatch } from '../download/form.js';
+import { answered, answering } from './answer.js';
 import { digest } from './digest.js';
-import { StoredFile, type Storage } from './file.js';
+import { dropping, StoredFile, type Storage } from './file.js';
 import { CHUNK_BYTES } from './manifest.js';
-import { makeRoom } from './room.js';
+import { explain, makeRoom } from './room.js';
 import { sweep } from './sweep.js';
 
 /** Of this browser. */
 export const models: Models = storedModels(browserDownloads);
 
-export function storedModels({ storage: open, locks }: Downloads): Models {
+export function storedModels({ storage: open, locks, answerMs }: Downloads): Models {
+  async function opened(): Promise<Storage | undefined> {
+    const found = await answered(open(), 'the store', answerMs);
+    return found && answering(found, answerMs);
+  }
+
   async function storage(): Promise<Storage> {
-    const found = await open();
+    const found = await opened();
     if (!found)
       throw new WeftError(
         'NOT_SUPPORTED',
@@ -24,35 +31,32 @@ export function storedModels({ storage: open, locks }: Downloads): Models {
     return found;
   }
 
-  const file = async (source: unknown, option = 'source'): Promise<StoredFile> => {
-    const { key } = checkAddress(option, source);
-    return StoredFile.open(await storage(), key);
-  };
-
   return {
     async list() {
-      const found = await open();
+      const found = await opened();
       const all = (await found?.manifests.all()) ?? [];
       const files = await Promise.all(all.map(([source]) => StoredFile.open(found!, source)));
       return files.flatMap((file) => describe(file) ?? []);
     },
 
-    async delete(source) {
-      const { type, key } = checkSource('source', source);
+    async delete(source, { hub } = {}) {
+      const { type, key } = checkSource('source', source, hub);
       const found = await storage();
       // that of a folder is any of its files
       const [start = '', end = ''] = key.split('*');
       const all = (await found.manifests.all()).map(([stored]) => stored);
       const own = type === 'folder' ? all.filter((stored) => stored.startsWith(start) && stored.endsWith(end)) : [key];
-      const files = await Promise.all(own.map((stored) => StoredFile.open(found, stored)));
-      const there = files.filter(({ manifest }) => manifest);
-      for (const each of there) await each.remove();
-      if (there.length > 0) await sweep(found);
-      return there.length > 0;
+      let deleted = false;
+      for (const stored of own) {
+        const gone = await dropping(found, () => found.manifests.delete(stored));
+        deleted ||= gone.deleted;
+      }
+      if (deleted) await sweep(found);
+      return deleted;
     },
 
     async usage() {
-      const found = await open();
+      const found = await opened();
       const stored = (await found?.manifests.storedBytes()) ?? 0;
       // Node has no such object in its older versions.
       const { storage } = globalThis.navigator ?? {};
@@ -62,8 +66,9 @@ export function storedModels({ storage: open, locks }: Downloads): Models {
 
     persist: async () => (await globalThis.navigator?.storage?.persist?.()) ?? false,
 
-    async export(source) {
-      const found = await file(source);
+    async export(source, { hub } = {}) {
+      const { key } = checkAddress('source', source, hub);
+      const found = await StoredFile.open(await storage(), key);
       const size = found.manifest?.size;
       if (size === undefined || size === null || !found.complete) throw notStored(found.source);
       let index = 0;
@@ -78,19 +83,22 @@ export function storedModels({ storage: open, locks }: Downloads): Models {
       });
     },
 
-    async import(given, { as }) {
-      const found = await file(as, 'as');
-      const release = await locks?.hold(found.source);
+    async import(given, { as, hub }) {
+      const { key } = checkAddress('as', as, hub);
+      const found = await storage();
+      const file = await StoredFile.open(found, key);
+      const release = await locks?.hold(key);
       try {
-        const stream = given instanceof Blob ? given.stream() : given;
-        const size = given instanceof Blob ? given.size : null;
-        await found.begin({ size, etag: null, lastModified: null });
-        await makeRoom(await storage(), found.source, size ?? 0, 'never');
-        await fill(found, stream);
-        return describe(found)!;
-      } catch (error) {
-        await found.remove();
-        throw error;
+        await file.beginImport();
+        try {
+          const stream = given instanceof Blob ? given.stream() : given;
+          if (given instanceof Blob) await makeRoom(found, key, given.size, 'never', new Set([key]));
+          await file.finishImport(await fill(file, stream));
+        } catch (error) {
+          await file.abandonImport().catch(() => undefined);
+          throw await explain(found, key, error);
+        }
+        return describe(file)!;
       } finally {
         release?.();
       }
@@ -98,12 +106,15 @@ export function storedModels({ storage: open, locks }: Downloads): Models {
   };
 }
 
-async function fill(file: StoredFile, stream: ReadableStream<Uint8Array>): Promise<void> {
+/** Returns how many bytes there were. Errors: `INVALID_FILE` for what no file of a model begins with. */
+async function fill(file: StoredFile, stream: ReadableStream<Uint8Array>): Promise<number> {
   const chunk = new Uint8Array(CHUNK_BYTES);
   let filled = 0;
   let index = 0;
   const flush = async () => {
     const bytes = chunk.slice(0, filled);
+    const wrong = index === 0 ? mismatch(formOf(file.source), bytes, null) : undefined;
+    if (wrong !== undefined) throw new WeftError('INVALID_FILE', `${file.source} cannot be imported: ${wrong}.`);
     await file.put(index, bytes, await digest(bytes));
     index += 1;
     filled = 0;
@@ -123,14 +134,13 @@ async function fill(file: StoredFile, stream: ReadableStream<Uint8Array>): Promi
     await reader.cancel().catch(() => undefined);
   }
   const size = index * CHUNK_BYTES + filled;
-  if (filled > 0) await flush();
-  await file.note({ size });
+  if (filled > 0 || size === 0) await flush();
+  return size;
 }
 
 function describe(file: StoredFile): StoredModel | undefined {
   const { source, manifest, storedBytes, complete } = file;
-  // an empty one says that a folder has no such file
-  if (!manifest || manifest.size === 0) return undefined;
+  if (!manifest || manifest.absent) return undefined;
   return {
     source,
     size: manifest.size,

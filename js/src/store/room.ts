@@ -11,20 +11,31 @@ const REMEDY =
 /** What to do where the browser's quota is too small: delete models that were not used for longest, or none. */
 export type Eviction = 'never' | 'least-recently-used';
 
-/** Throws `QUOTA_EXCEEDED` where `needed` bytes do not fit, as far as the browser tells. What `source` itself has stored is never deleted. */
-export async function makeRoom(storage: Storage, source: string, needed: number, evict: Eviction): Promise<void> {
+/** Sources of which nothing is deleted, such as a Set of them. */
+export interface Spared {
+  has(source: string): boolean;
+}
+
+/** Throws `QUOTA_EXCEEDED` where `needed` bytes for `source` do not fit, as far as the browser tells. What is `spared` is never deleted. */
+export async function makeRoom(
+  storage: Storage,
+  source: string,
+  needed: number,
+  evict: Eviction,
+  spared: Spared,
+): Promise<void> {
   for (;;) {
     const { usage = 0, quota = Infinity } = await storage.estimate();
     const free = Math.max(0, quota - usage);
     if (needed <= free) return;
-    if (!(await evictOldest(storage, source, evict))) throw quotaExceeded(source, needed, free);
+    if (!(await evictOldest(storage, evict, spared))) throw quotaExceeded(source, needed, free);
   }
 }
 
-/** Deletes the model that was not used for longest, but never `source`; returns whether there was one, and the policy allows it. */
-export async function evictOldest(storage: Storage, source: string, evict: Eviction): Promise<boolean> {
+/** Deletes the file that was not used for longest, and is not `spared`; returns whether there was one, and the policy allows it. */
+export async function evictOldest(storage: Storage, evict: Eviction, spared: Spared): Promise<boolean> {
   if (evict === 'never') return false;
-  const others = (await storage.manifests.all()).filter(([other]) => other !== source);
+  const others = (await storage.manifests.all()).filter(([other, { absent }]) => !spared.has(other) && !absent);
   const [oldest] = others.sort(([, a], [, b]) => a.lastUsed - b.lastUsed);
   if (oldest) await (await StoredFile.open(storage, oldest[0])).remove();
   return oldest !== undefined;

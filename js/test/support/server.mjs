@@ -35,9 +35,20 @@ export async function deserted() {
   return `http://127.0.0.1:${port}`;
 }
 
-/** Bytes that differ from place to place. */
-export const pattern = (length, seed = 7) =>
-  Buffer.from(Uint8Array.from({ length }, (_, at) => (at * seed + (at >> 8) + (at >> 16)) & 255));
+/** Bytes that differ from place to place, and begin like a GGUF file. */
+export const pattern = (length, seed = 7) => {
+  const bytes = Buffer.from(Uint8Array.from({ length }, (_, at) => (at * seed + (at >> 8) + (at >> 16)) & 255));
+  bytes.write('GGUF');
+  return bytes;
+};
+
+/** The same with the beginning of a safetensors file. */
+export const tensors = (length, seed) => {
+  const bytes = pattern(length, seed);
+  bytes.writeBigUInt64LE(BigInt(Math.min(16, length - 8)));
+  bytes.write('{', 8);
+  return bytes;
+};
 
 export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 

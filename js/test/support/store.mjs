@@ -4,13 +4,36 @@ import { Manifests } from '../../dist/store/manifest.js';
 import { FakeSha256 } from './fake.mjs';
 import { Tab } from './tab.mjs';
 
+/** As IndexedDB does, it runs one transaction after the other, and undoes what one has written that fails. */
 class MemoryTable {
-  entries_ = new Map();
-  get = async (key) => structuredClone(this.entries_.get(key));
-  set = async (key, value) => void this.entries_.set(key, structuredClone(value));
-  delete = async (keys) => keys.forEach((key) => this.entries_.delete(key));
-  entries = async (prefix) =>
-    structuredClone([...this.entries_].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1)));
+  #rows = new Map();
+  #last = Promise.resolve();
+
+  atomically = (work) => {
+    const done = this.#last.then(async () => {
+      const before = new Map(this.#rows);
+      try {
+        return await work(this.#now);
+      } catch (error) {
+        this.#rows = before;
+        throw error;
+      }
+    });
+    this.#last = done.catch(() => {});
+    return done;
+  };
+  get = (key) => this.atomically((rows) => rows.get(key));
+  set = (key, value) => this.atomically((rows) => rows.set(key, value));
+  delete = (keys) => this.atomically((rows) => rows.delete(keys));
+  entries = (prefix) => this.atomically((rows) => rows.entries(prefix));
+
+  #now = {
+    get: async (key) => structuredClone(this.#rows.get(key)),
+    set: async (key, value) => void this.#rows.set(key, structuredClone(value)),
+    delete: async (keys) => keys.forEach((key) => this.#rows.delete(key)),
+    entries: async (prefix) =>
+      structuredClone([...this.#rows].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1))),
+  };
 }
 
 /** As a file system does, it gives copies. */
@@ -82,7 +105,7 @@ async function corsFetch(url, init) {
 }
 
 /**
- * A browser: what stays from one load to the next, and its tabs. `storage`: `opfs`, `cache` or `refused`. tests/web has another one,
+ * A browser: what stays from one load to the next, and its tabs. `storage`: `opfs`, `cache`, `refused` or `silent`, which never answers. tests/web has another one,
  * which is a real browser; the tests of downloads and of the store run with both.
  */
 export class MemoryVisitor {
@@ -110,7 +133,10 @@ export class MemoryVisitor {
       fetch: corsFetch,
       sleep: async () => {},
       stallMs: 30_000,
-      storage: async () => (storage === 'refused' ? undefined : opened),
+      storage: async () => {
+        if (storage === 'silent') await new Promise(() => {});
+        return storage === 'refused' ? undefined : opened;
+      },
       locks,
     };
     this.#tab = new Tab(this.downloads, async () => new FakeSha256());
@@ -137,9 +163,11 @@ export class MemoryVisitor {
   }
 
   manifests = () => this.#tab.manifests();
+  list = () => this.#tab.list();
+  sweep = () => this.#tab.sweep();
   damage = (...how) => this.#tab.damage(...how);
   namedBytes = () => this.#tab.namedBytes();
-  deleteModel = (url) => this.#tab.deleteModel(url);
+  deleteModel = (...which) => this.#tab.deleteModel(...which);
   orphan = (hash, length) => this.#tab.orphan(hash, length);
 }
 

@@ -21,13 +21,22 @@ export class Tab {
   /**
    * Reads a model of one file or several, by addresses as text or as the worker gets them, up to `upTo` bytes: then the reader stops,
    * and where `quiet` waits for what is under way into the store. `failAfter`: how many chunks the disk takes before it fails.
-   * `sweeping`: the store is swept after each chunk, and `swept` has what went. `stallMs`: of the connections. `onPiece(length,
+   * `sweeping`: the store is swept after each chunk, and `swept` has what went. `stallMs`: of the connections, `answerMs`: of the storage. `onPiece(length,
    * received)` is awaited after each piece. Gives what the engine got, with what was told, or the error. Pauses are noted and take no
    * time.
    */
   async load(
     files,
-    { upTo = Infinity, quiet = false, failAfter = Infinity, sweeping = false, stallMs, store = {}, sha256 = [] } = {},
+    {
+      upTo = Infinity,
+      quiet = false,
+      failAfter = Infinity,
+      sweeping = false,
+      stallMs,
+      answerMs,
+      store = {},
+      sha256 = [],
+    } = {},
     onPiece,
   ) {
     const [notes, pauses, pieces, sweeps] = [[], [], [], []];
@@ -39,6 +48,7 @@ export class Tab {
       {
         ...this.#downloads,
         ...(stallMs && { stallMs }),
+        ...(answerMs && { answerMs }),
         storage: () => this.#watchedStorage(failAfter, stored),
         sleep: (milliseconds) => {
           pauses.push(milliseconds);
@@ -88,7 +98,7 @@ export class Tab {
   /** Lets the `index`th chunk of a file be `altered`, `torn` or `missing`. */
   async damage(url, index, how) {
     const { blobs, manifests } = await this.#downloads.storage();
-    const hash = (await manifests.chunks(url)).get(index);
+    const hash = (await manifests.find(url)).chunks.get(index);
     if (how === 'missing') return blobs.delete(hash);
     const bytes = await blobs.get(hash);
     bytes[5] ^= 1;
@@ -105,7 +115,12 @@ export class Tab {
     return (await storedModels(this.#downloads).usage()).stored;
   }
 
-  deleteModel(url) {
-    return storedModels(this.#downloads).delete(url);
+  sweep = async () => sweep(await this.#downloads.storage());
+
+  /** Sources and whether they are complete, as the page is told. */
+  list = async () => (await storedModels(this.#downloads).list()).map(({ source, complete }) => [source, complete]);
+
+  deleteModel(url, options) {
+    return storedModels(this.#downloads).delete(url, options);
   }
 }

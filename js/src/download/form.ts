@@ -1,0 +1,52 @@
+/** What a file of a model begins with. What begins otherwise is no such file, and is never kept: an error page, for example. */
+
+/** `text`: anything but a web page. */
+export type Form = 'gguf' | 'safetensors' | 'json' | 'text';
+
+/** Bytes of GGUF's magic number, version and two counts; of the length of a safetensors header. */
+const GGUF_HEADER = 24;
+const SAFETENSORS_HEADER = 8;
+
+const MAGIC = [0x47, 0x47, 0x55, 0x46];
+const BRACE = 0x7b;
+
+/**
+ * Why a file is none of that form, by its first bytes (a chunk, or all of a shorter file) and by its size, where that is known. Undefined where
+ * it may be one.
+ */
+export function mismatch(form: Form, first: Uint8Array, size: number | null): string | undefined {
+  if (first.length === 0) return 'it is empty';
+  if (isWebPage(first)) return 'it is a web page';
+  switch (form) {
+    case 'gguf':
+      if (MAGIC.some((byte, index) => first[index] !== byte)) return 'it does not begin like a GGUF file';
+      return first.length < GGUF_HEADER ? 'it is shorter than the header of a GGUF file' : undefined;
+    case 'safetensors': {
+      if (first.length <= SAFETENSORS_HEADER) return 'it is shorter than the header of a safetensors file';
+      const length = Number(new DataView(first.buffer, first.byteOffset).getBigUint64(0, true));
+      const fits = length >= 2 && SAFETENSORS_HEADER + length <= (size ?? Infinity);
+      return fits && first[SAFETENSORS_HEADER] === BRACE ? undefined : 'it does not begin like a safetensors file';
+    }
+    case 'json':
+      return textStart(first).startsWith('{') ? undefined : 'it does not begin like a JSON object';
+    case 'text':
+      return undefined;
+  }
+}
+
+/** By the ending of its name or its source; a file of unknown ending is a model. */
+export function formOf(source: string): Form {
+  const name = source.startsWith('hf:') ? source.replace(/@[^@]*$/, '') : source.replace(/[?#].*$/, '');
+  if (name.endsWith('.safetensors')) return 'safetensors';
+  if (name.endsWith('.json')) return 'json';
+  return /\.(jinja|txt)$/.test(name) ? 'text' : 'gguf';
+}
+
+function isWebPage(first: Uint8Array): boolean {
+  return /^<(!doctype html|html|head|body|!--)/i.test(textStart(first));
+}
+
+/** What the text begins with, behind a byte order mark and white space. */
+function textStart(first: Uint8Array): string {
+  return new TextDecoder().decode(first.subarray(0, 4096)).trimStart();
+}

@@ -1,0 +1,56 @@
+/** The body of an answer, piece by piece, from a connection that may go silent or bring next to nothing. */
+
+import { inTime, messageOf, Transient, type Answer, type Target } from './http.js';
+import { readPieces, type PieceReader } from './memory.js';
+
+/** Bytes that a connection must bring in the time after which a silent one counts as broken: 273 a second. */
+const LEAST = 8 * 1024;
+
+export class PacedReader {
+  /** Where in the file the last piece begins, and ends. */
+  start: number;
+  position: number;
+  readonly #reader: PieceReader;
+  readonly #answer: Answer;
+  readonly #target: Target;
+  /** Of the current interval: bytes that came, and milliseconds that were waited for them. */
+  #bytes = 0;
+  #waited = 0;
+
+  constructor(answer: Answer, target: Target) {
+    this.#answer = answer;
+    this.#target = target;
+    this.#reader = readPieces(answer.body);
+    this.start = this.position = answer.start;
+  }
+
+  /** Undefined at the end. A piece is there until the next is read. Errors: {@link Transient}. */
+  async read(): Promise<Uint8Array | undefined> {
+    const { url, stallMs } = this.#target;
+    const what = `reading ${url} broke off after ${this.position} bytes`;
+    const reading = this.#reader.read().catch((cause: unknown) => {
+      throw new Transient(`${what}: ${messageOf(cause)}.`, { answered: true, cause });
+    });
+    const asked = performance.now();
+    const piece = await inTime(reading, stallMs, what, () => {});
+    if (!piece) return undefined;
+    this.start = this.position;
+    this.position += piece.length;
+    this.#bytes += piece.length;
+    this.#waited += performance.now() - asked;
+    if (this.#waited >= stallMs) {
+      if (this.#bytes < LEAST) {
+        const seconds = Math.round(this.#waited / 1000);
+        throw new Transient(`${what}: ${this.#bytes} bytes came in ${seconds} s.`, { answered: true, stalled: true });
+      }
+      this.#bytes = this.#waited = 0;
+    }
+    return piece;
+  }
+
+  /** What is left, nobody wants; a broken stream needs no cancelling, and tells nothing new. */
+  close(): void {
+    void this.#reader.cancel().catch(() => undefined);
+    this.#answer.release();
+  }
+}

@@ -123,7 +123,8 @@ test('a repository of a hub is a folder, at its revision', async (t) => {
   assert.equal(got.name, 'owner/repository');
   const inner = filesOf({ model: 'hf:owner/repository/sub/', hub: seen.origin });
   assert.equal(inner[0].url, `${seen.origin}/owner/repository/resolve/main/sub/`);
-  assert.equal(inner[0].key, 'hf:owner/repository/sub/*@main');
+  assert.equal(inner[0].key, `${inner[0].url}*`);
+  assert.equal(filesOf({ model: 'hf:owner/repository/sub/' })[0].key, 'hf:owner/repository/sub/*@main');
 });
 
 test('files that were chosen are a folder, in any order, with their paths or without', async (t) => {

@@ -33,7 +33,7 @@ async function hub(t) {
 
 const filesOf = (options) => checkLoad(options).files;
 
-test('a file of a hub: its path, revision and token are asked for, its hash is checked, and it is stored by its name', async (t) => {
+test('a file of a hub: its path, revision and token are asked for, its hash is checked, and it is stored by its address', async (t) => {
   const seen = await hub(t);
   seen.secret = 'hf_secret';
   const visitor = new Visitor(t);
@@ -47,7 +47,9 @@ test('a file of a hub: its path, revision and token are asked for, its hash is c
   }
   assert.deepEqual([...new Set(seen.elsewhere)], [undefined], 'the token goes to the hub alone');
   const [[stored, manifest]] = await visitor.manifests();
-  assert.deepEqual([stored, manifest.sha256, await visitor.namedBytes()], [source, sha256(content), content.length]);
+  assert.deepEqual([stored, stored.startsWith(seen.url)], [files[0].url, true]);
+  assert.deepEqual([manifest.sha256, await visitor.namedBytes()], [sha256(content), content.length]);
+  assert.equal(filesOf({ model: source })[0].key, source, 'of the default hub, by its name');
   assert.equal((await visitor.load(files)).fetchedBytes, 0);
 });
 
@@ -57,7 +59,8 @@ test('without a revision it is `main`, and without a token nobody is told who as
   await visitor.load(filesOf({ model: 'hf:owner/repository/m.gguf', hub: seen.url }));
   const [{ url, token }] = seen.requests;
   assert.deepEqual([url, token], ['/owner/repository/resolve/main/m.gguf', undefined]);
-  assert.deepEqual(await visitor.deleteModel('hf:owner/repository/m.gguf'), true);
+  assert.equal(await visitor.deleteModel('hf:owner/repository/m.gguf'), false);
+  assert.equal(await visitor.deleteModel('hf:owner/repository/m.gguf', { hub: seen.url }), true);
 });
 
 test('a hub that wants another token → NETWORK with address and status → nothing', async (t) => {
@@ -108,13 +111,9 @@ test('the first part of a split file brings the others, in order, each stored by
     response.writeHead(200, { 'Content-Length': part.length, ETag: `"${number}"` }).end(part);
   });
   const names = [1, 2, 3].map((number) => `m-0000${number}-of-00003.gguf`);
-  for (const [model, paths, sources] of [
+  for (const [model, paths] of [
     [`${origin}/a/${names[0]}?download=true`, names.map((name) => `/a/${name}?download=true`)],
-    [
-      `hf:owner/repository/${names[0]}@v1`,
-      names.map((name) => `/owner/repository/resolve/v1/${name}`),
-      names.map((name) => `hf:owner/repository/${name}@v1`),
-    ],
+    [`hf:owner/repository/${names[0]}@v1`, names.map((name) => `/owner/repository/resolve/v1/${name}`)],
   ]) {
     requests.clear();
     const visitor = new Visitor(t);
@@ -125,7 +124,10 @@ test('the first part of a split file brings the others, in order, each stored by
     assert.deepEqual([...requests], paths);
     assert.equal(counts.loaded, whole.length);
     const stored = (await visitor.manifests()).map(([source]) => source);
-    assert.deepEqual(stored.sort(), sources ?? paths.map((path) => origin + path));
+    assert.deepEqual(
+      stored.sort(),
+      paths.map((path) => origin + path),
+    );
     assert.equal((await visitor.load(files)).fetchedBytes, 0);
   }
   // Parts that are named one by one are no more than that.
@@ -142,4 +144,52 @@ test('a part of a split file is missing → NETWORK, which names it → the part
   const load = visitor.load(filesOf({ model: `${origin}/m-00001-of-00002.gguf` }));
   await assert.rejects(load, { code: 'NETWORK', message: /m-00002-of-00002\.gguf: the server answered 404/ });
   assert.equal(await visitor.storedBytes(), MIB);
+});
+
+test('one name on two hubs → the file of the hub that is asked → both', async (t) => {
+  const visitor = new Visitor(t);
+  const [one, other] = await Promise.all([3, 5].map((seed) => fileServer(t, pattern(MIB, seed))));
+  const filesAt = ({ url }) => filesOf({ model: 'hf:owner/repository/m.gguf', hub: new URL(url).origin });
+  for (const server of [one, other, one]) {
+    assert.equal((await visitor.load(filesAt(server))).sha256, sha256(server.content));
+  }
+  assert.equal((await visitor.manifests()).length, 2);
+});
+
+test('an hf: address whose parts lead elsewhere → INVALID_OPTION → nothing is asked for', () => {
+  const elsewhere = [
+    ...['hf:o/r/../../../api/x', 'hf:o/r/a/./b.gguf', 'hf:o/r/a//b.gguf', 'hf:../r/x.gguf', 'hf:o/../x.gguf', 'hf:./r'],
+    ...[
+      'hf:o/r/%2e%2e/x.gguf',
+      'hf:o/r/%252E%252e/x.gguf',
+      'hf:o/r/a%2fb.gguf',
+      'hf:o/r/..\\x.gguf',
+      'hf:o/r/a%5Cb.gguf',
+    ],
+    ...['hf:o/r/x.gguf@..', 'hf:o/r/x.gguf@../main', 'hf:o/r/x.gguf@a/%2e%2e', 'hf:o/r/x.gguf@a//b', 'hf:o/r/a/../'],
+    ...[
+      'hf:o/r/a\nb.gguf',
+      'hf:o/r?x/y.gguf',
+      'hf:o/r#x/y.gguf',
+      'hf:o%2f/r/x.gguf',
+      'hf:%2e%2e/r/x.gguf',
+      'hf:o/r/..@main',
+    ],
+  ];
+  for (const model of elsewhere) {
+    assert.throws(() => filesOf({ model }), { code: 'INVALID_OPTION', message: /hf:owner\/repository/ }, model);
+  }
+  for (const model of [
+    'hf:o/r',
+    'hf:o/r/',
+    'hf:o/r/a b/100%.gguf',
+    'hf:o/r/..a/b...gguf',
+    'hf:o.x/r-1_2/x@refs/pr/7',
+  ]) {
+    const [{ url }] = filesOf({ model });
+    assert.ok(
+      url.startsWith(`https://huggingface.co/${model.slice(3).split(/[/@]/).slice(0, 2).join('/')}/resolve/`),
+      url,
+    );
+  }
 });

@@ -34,28 +34,43 @@ export type FileSource =
 /** Where `hf:` addresses lead, unless the caller names another hub. */
 export const HUB = 'https://huggingface.co';
 
-const HUB_ADDRESS = /^hf:([^/@]+)\/([^/@]+)(?:\/([^@]+?))?(?:@([^@]+))?$/;
+const HUB_ADDRESS = /^hf:([^/@]+)\/([^/@]+)(?:\/([^@]*?))?(?:@([^@]+))?$/;
+
+/** Owners and repositories, as hubs name them. */
+const HUB_NAME = /^[\w.-]+$/;
 
 /**
  * `hf:owner/repository/path@revision` → its address on the hub; without a path, or with one that ends with a slash, that of a folder.
- * Undefined where it is malformed.
+ * Undefined where it is malformed, or where a part of it would lead elsewhere: `..` for example.
+ *
+ * The key of what comes from the default hub is its name there, and of what comes from another one the address: two hubs may have
+ * other files of one name.
  */
 export function hubAddress(text: string, hub: string, token: string | null): Address | FolderAddress | undefined {
   const found = HUB_ADDRESS.exec(text);
   if (!found) return undefined;
-  const [, owner, repository, path = '', revision = 'main'] = found as unknown as [
-    string,
-    string,
-    string,
-    string?,
-    string?,
-  ];
+  const [, owner = '', repository = '', path = '', revision = 'main'] = found;
+  const names = [...path.replace(/\/$/, '').split('/'), ...revision.split('/')];
+  if (![owner, repository].every((name) => HUB_NAME.test(name) && isName(name))) return undefined;
+  if (!names.every((name, index) => isName(name) || (path === '' && index === 0))) return undefined;
   const encoded = path.split('/').map(encodeURIComponent).join('/');
   const url = `${hub.replace(/\/$/, '')}/${owner}/${repository}/resolve/${encodeURIComponent(revision)}/${encoded}`;
   const headers: Record<string, string> = token === null ? {} : { Authorization: `Bearer ${token}` };
-  const key = (file: string) => `hf:${owner}/${repository}/${path}${file}@${revision}`;
+  const isDefault = new URL(hub).href === new URL(HUB).href;
+  const key = (file: string) => (isDefault ? `hf:${owner}/${repository}/${path}${file}@${revision}` : url + file);
   if (path !== '' && !path.endsWith('/')) return { type: 'address', url, headers, key: key(''), isHub: true };
   return { type: 'folder', name: `${owner}/${repository}`, url, headers, key: key('*'), isHub: true };
+}
+
+/** Whether a part of a path is a name, however often a server decodes it: no step to another folder, and no separator. */
+function isName(part: string): boolean {
+  let name = part;
+  try {
+    while (name !== decodeURIComponent(name)) name = decodeURIComponent(name);
+  } catch {
+    // a lone `%` is a character as others
+  }
+  return !/^\.{0,2}$|[/\\\u0000-\u001f\u007f]/.test(name);
 }
 
 /** The folder at an address that ends with a slash; a query belongs to files. */

@@ -208,7 +208,7 @@ test('the message says what was expected and what came', () => {
 
 test('load takes addresses and blobs, alone and mixed', () => {
   const blob = new Blob(['x']);
-  const store = { evict: 'never', required: false };
+  const store = { evict: 'never', required: false, revalidate: false };
   const { modules, ...checked } = checkLoad({ model: blob });
   assert.deepEqual(Object.keys(modules), ['weft', 'weft-relaxed-threads', 'weft-grammar']);
   assert.deepEqual(checked, loadCall([blob], { device: 'auto', store }));

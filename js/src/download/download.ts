@@ -230,12 +230,8 @@ export class Download {
         if (chunks.at >= end) return this.#notify();
         throw endedEarly(this.#target.url, position, this.#size);
       } catch (error) {
-        signal.throwIfAborted();
-        // It had these bytes before.
-        if (error instanceof NoSuchRange) throw this.#fileChanged();
-        if (!(error instanceof Transient)) throw error;
+        await this.#pause(error, retry, signal);
         answer = undefined;
-        await retry.pause(error, signal);
       }
     }
   }
@@ -292,12 +288,8 @@ export class Download {
         this.#next = Infinity;
         return this.#notify();
       } catch (error) {
-        signal.throwIfAborted();
-        // It had these bytes before.
-        if (error instanceof NoSuchRange) throw this.#fileChanged();
-        if (!(error instanceof Transient)) throw error;
+        await this.#pause(error, retry, signal);
         answer = undefined;
-        await retry.pause(error, signal);
         from = this.#ranges && this.#size !== null ? reached.chunk * CHUNK_BYTES : 0;
       }
     }
@@ -337,6 +329,15 @@ export class Download {
     } finally {
       reader.close();
     }
+  }
+
+  /** Returns when it is time to try again. Throws what will not change by that. */
+  async #pause(error: unknown, retry: Retry, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    // It had these bytes before.
+    if (error instanceof NoSuchRange) throw this.#fileChanged();
+    if (!(error instanceof Transient)) throw error;
+    await retry.pause(error, signal);
   }
 
   /** Errors: `FILE_CHANGED` where it is certain, else {@link Unproven}. */

@@ -6,6 +6,13 @@
 #[cfg(target_arch = "wasm32")]
 mod web;
 
+mod embedded;
+mod format;
+mod number;
+mod pattern;
+mod regex;
+mod schema;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,8 +20,36 @@ use anyhow::{Context as _, Result, bail};
 use llguidance::api::TopLevelGrammar;
 use llguidance::{Matcher, ParserFactory};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use toktrie::{ApproximateTokEnv, TokRxInfo, TokTrie};
+
+use self::regex::choice_lark;
+use self::schema::Compiled;
+pub use self::schema::Ignored;
+
+/// Bounds of what a schema leaves without one, so that every number, every text of a `format` and every recursion has an end.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Limits {
+    /// Digits of a number before its point.
+    pub digits: u32,
+    /// Digits of a number after its point.
+    pub fraction: u32,
+    /// Digits of a number's exponent; 0: none is written.
+    pub exponent: u32,
+    /// Digits of a fraction of a second, of times.
+    pub seconds: u32,
+    /// Characters of a text that has a `format`.
+    pub format: u32,
+    /// How deep a schema may lead to itself, and JSON of any kind may nest.
+    pub depth: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { digits: 20, fraction: 17, exponent: 2, seconds: 9, format: 512, depth: 10 }
+    }
+}
 
 /// What an answer may be, as the package's option has it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -32,58 +67,59 @@ pub enum Constraint {
     Composed { lark: String, parts: BTreeMap<String, Constraint> },
 }
 
+/// What becomes of a part of a schema that cannot be enforced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnUnsupported {
+    /// The constraint is refused.
+    #[default]
+    Error,
+    /// It is left out, and [`Constrained::ignored`] names it.
+    Ignore,
+}
+
+/// How schemas are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Options {
+    pub on_unsupported: OnUnsupported,
+    pub limits: Limits,
+}
+
 impl Constraint {
-    fn grammar(self) -> Result<TopLevelGrammar> {
+    /// A grammar, and what it leaves out.
+    fn grammar(self, options: &Options) -> Result<(TopLevelGrammar, Vec<Ignored>)> {
         Ok(match self {
-            Self::JsonSchema(schema) => TopLevelGrammar::from_json_schema(with_plain_spaces(schema)?),
-            Self::Regex(pattern) => TopLevelGrammar::from_regex(&pattern),
-            Self::Lark(grammar) => TopLevelGrammar::from_lark(grammar),
+            Self::JsonSchema(schema) => {
+                let Compiled { lark, ignored } = schema::compile(&schema, options)?;
+                (TopLevelGrammar::from_lark(lark), ignored)
+            }
+            Self::Regex(pattern) => (TopLevelGrammar::from_regex(&pattern), Vec::new()),
+            Self::Lark(grammar) => {
+                let Compiled { lark, ignored } = embedded::with_schemas(&grammar, options)?;
+                (TopLevelGrammar::from_lark(lark), ignored)
+            }
             Self::Choices(choices) if choices.is_empty() => bail!("there is nothing to choose from"),
             Self::Choices(choices) => {
-                let escaped: Vec<String> = choices.iter().map(|choice| escape(choice)).collect();
-                TopLevelGrammar::from_regex(&format!("(?:{})", escaped.join("|")))
+                let tree = choice_lark(choices.iter().map(String::as_str), false);
+                (TopLevelGrammar::from_lark(format!("start: /(?:{tree})/")), Vec::new())
             }
             Self::Composed { lark, parts } => {
                 let mut whole = TopLevelGrammar::from_lark(lark);
+                let mut ignored = Vec::new();
                 for (name, part) in parts {
-                    let mut part = part.grammar()?;
+                    let (mut part, left_out) = part.grammar(options).with_context(|| format!("in {name}"))?;
                     // its first grammar is the one that it begins with
                     if let Some(first) = part.grammars.first_mut() {
                         first.name = Some(name);
                     }
                     whole.grammars.extend(part.grammars);
+                    ignored.extend(left_out);
                 }
-                whole
+                (whole, ignored)
             }
         })
     }
-}
-
-/// A schema under which JSON has one space after a colon and a comma and none elsewhere, as Python writes it, unless it says itself
-/// how: small models fill whatever room for white space they are given.
-fn with_plain_spaces(schema: Value) -> Result<Value> {
-    const OPTIONS: &str = "x-guidance";
-    let mut schema = match schema {
-        Value::Object(schema) => schema,
-        Value::Bool(true) => Map::new(),
-        Value::Bool(false) => bail!("the schema `false` allows nothing"),
-        other => bail!("a schema is an object or a boolean, not {other}"),
-    };
-    let spaces = json!({ "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": " });
-    schema.entry(OPTIONS).or_insert(spaces);
-    Ok(schema.into())
-}
-
-/// `text` as an expression that matches it alone.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if r"\.+*?()|[]{}^$#&-~/".contains(c) {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
 }
 
 /// Begins the bytes of a special token in [`Grammars::new`]: no text has this byte.
@@ -106,13 +142,18 @@ impl Grammars {
         let environment: toktrie::TokEnv = environment;
         let mut factory = ParserFactory::new_simple(&environment)?;
         factory.quiet();
-        factory.limits_mut().verbose_errors = false;
+        let limits = factory.limits_mut();
+        limits.verbose_errors = false;
+        // complements of patterns take many steps, some 14,000 a millisecond
+        limits.initial_lexer_fuel = 10_000_000;
+        limits.step_lexer_fuel = 2_000_000;
         Ok(Self { factory })
     }
 
     /// At the start of an answer. Errors: the constraint does not parse, is too large, or cannot be enforced.
-    pub fn constrain(&self, constraint: Constraint) -> Result<Constrained> {
-        let parser = self.factory.create_parser(constraint.grammar()?);
+    pub fn constrain(&self, constraint: Constraint, options: &Options) -> Result<Constrained> {
+        let (grammar, ignored) = constraint.grammar(options)?;
+        let parser = self.factory.create_parser(grammar);
         let mut matcher = Matcher::new(parser);
         if let Some(error) = matcher.get_error() {
             bail!(error);
@@ -120,16 +161,22 @@ impl Grammars {
         if let Some(warning) = matcher.grammar_warnings().first() {
             bail!("{warning}");
         }
-        Ok(Constrained { matcher })
+        Ok(Constrained { matcher, ignored })
     }
 }
 
 /// An answer under way.
 pub struct Constrained {
     matcher: Matcher,
+    ignored: Vec<Ignored>,
 }
 
 impl Constrained {
+    /// The parts of its schemas that are not enforced.
+    pub fn ignored(&self) -> &[Ignored] {
+        &self.ignored
+    }
+
     /// Which tokens may come next: a bit each, from the lowest of the first word on. The end is among them where the answer may end.
     pub fn mask(&mut self) -> Result<Vec<u32>> {
         Ok(self.matcher.compute_mask_or_eos()?.as_slice().to_vec())
@@ -153,6 +200,8 @@ impl Constrained {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const END: u32 = 256;
@@ -173,7 +222,7 @@ mod tests {
 
     /// Whether `text` may be the answer, told a byte at a time by the masks.
     fn accepts(constraint: &Constraint, text: &str) -> bool {
-        let mut constrained = grammars().constrain(constraint.clone()).unwrap();
+        let mut constrained = grammars().constrain(constraint.clone(), &Options::default()).unwrap();
         for byte in text.bytes() {
             if !allows(&constrained.mask().unwrap(), u32::from(byte)) {
                 return false;
@@ -238,7 +287,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_whole_must_end() {
-        let mut constrained = grammars().constrain(parse(json!({ "choices": ["yes"] }))).unwrap();
+        let mut constrained = grammars().constrain(parse(json!({ "choices": ["yes"] })), &Options::default()).unwrap();
         assert!(!constrained.may_end());
         let yes = END + 3;
         assert!(allows(&constrained.mask().unwrap(), yes));
@@ -252,14 +301,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_enforced_is_named() {
-        let error = |constraint: Value| grammars().constrain(parse(constraint)).err().unwrap().to_string();
-        assert!(error(json!({ "jsonSchema": { "not": { "type": "string" } } })).contains("not"));
+        let error =
+            |constraint: Value| grammars().constrain(parse(constraint), &Options::default()).err().unwrap().to_string();
+        assert!(error(json!({ "jsonSchema": { "not": { "items": { "minLength": 1 } } } })).contains("`not` at #"));
         assert!(error(json!({ "jsonSchema": { "type": "array", "uniqueItems": true } })).contains("uniqueItems"));
         assert!(error(json!({ "jsonSchema": 3 })).contains("not 3"));
         assert!(error(json!({ "choices": [] })).contains("nothing"));
         assert!(!error(json!({ "regex": "(" })).is_empty());
         assert!(!error(json!({ "lark": "no start" })).is_empty());
-        assert!(grammars().constrain(parse(json!({ "choices": ["a"] }))).unwrap().accept(0).is_err());
+        assert!(
+            grammars().constrain(parse(json!({ "choices": ["a"] })), &Options::default()).unwrap().accept(0).is_err()
+        );
         assert!(Grammars::new(&[vec![97]], 1).is_err());
         assert!(serde_json::from_value::<Constraint>(json!({ "gbnf": "" })).is_err());
     }

@@ -3,7 +3,7 @@
 use js_sys::{Error as JsError, Reflect};
 use wasm_bindgen::prelude::*;
 
-use crate::{Constrained, Grammars};
+use crate::{Constrained, Grammars, Options};
 
 /// An `Error` of JavaScript with the property `code`.
 fn to_js(error: anyhow::Error) -> JsValue {
@@ -32,10 +32,13 @@ impl JsGrammars {
         Grammars::new(&tokens, end).map(Self).map_err(to_js)
     }
 
-    /// `constraint` as JSON: `{"jsonSchema": …}`, `{"regex": …}`, `{"lark": …}` or `{"choices": […]}`.
-    pub fn constrain(&self, constraint: &str) -> Result<JsConstrained, JsValue> {
+    /// `constraint` as JSON: `{"jsonSchema": …}`, `{"regex": …}`, `{"lark": …}` or `{"choices": […]}`. `options` as JSON:
+    /// `{"onUnsupported": …, "limits": …}`, how its schemas are read.
+    pub fn constrain(&self, constraint: &str, options: Option<String>) -> Result<JsConstrained, JsValue> {
         let constraint = serde_json::from_str(constraint).map_err(|error| to_js(error.into()))?;
-        self.0.constrain(constraint).map(JsConstrained).map_err(to_js)
+        let options = options.map_or(Ok(Options::default()), |options| serde_json::from_str(&options));
+        let options = options.map_err(|error| to_js(error.into()))?;
+        self.0.constrain(constraint, &options).map(JsConstrained).map_err(to_js)
     }
 }
 
@@ -45,6 +48,11 @@ pub struct JsConstrained(Constrained);
 
 #[wasm_bindgen(js_class = Constrained)]
 impl JsConstrained {
+    /// The parts of its schemas that are not enforced, as JSON: `[{"pointer": …, "keyword": …, "reason": …}]`.
+    pub fn ignored(&self) -> Result<String, JsValue> {
+        serde_json::to_string(self.0.ignored()).map_err(|error| to_js(error.into()))
+    }
+
     /// Which tokens may come next: a bit each.
     pub fn mask(&mut self) -> Result<Vec<u32>, JsValue> {
         self.0.mask().map_err(to_js)

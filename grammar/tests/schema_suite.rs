@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use weft_grammar::{Constraint, Grammars, SPECIAL};
+use weft_grammar::{Constraint, Grammars, Limits, Options, SPECIAL};
 
 const END: u32 = 255;
 
@@ -15,6 +15,11 @@ fn grammars() -> Grammars {
     let mut tokens: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
     tokens[END as usize] = [&[SPECIAL], &b"<|end|>"[..]].concat();
     Grammars::new(&tokens, END).unwrap()
+}
+
+/// The texts of the suite are not deep.
+fn options() -> Options {
+    Options { limits: Limits { depth: 3, ..Limits::default() }, ..Options::default() }
 }
 
 /// As the constraint wants it: a space after colons and commas, none elsewhere.
@@ -40,10 +45,11 @@ fn write_json(value: &Value, text: &mut String) {
 }
 
 fn accepts(grammars: &Grammars, constraint: &Constraint, text: &str) -> bool {
-    let mut constrained = grammars.constrain(constraint.clone()).unwrap();
+    let mut constrained = grammars.constrain(constraint.clone(), &options()).unwrap();
     let allows = |mask: &[u32], id: u32| mask[id as usize / 32] >> (id % 32) & 1 == 1;
     for byte in text.bytes() {
-        if !allows(&constrained.mask().unwrap(), u32::from(byte)) {
+        let mask = constrained.mask().unwrap_or_else(|error| panic!("{constraint:?}, {text}: {error}"));
+        if !allows(&mask, u32::from(byte)) {
             return false;
         }
         constrained.accept(u32::from(byte)).unwrap();
@@ -71,7 +77,7 @@ fn row(grammars: &Grammars, file: &Path) -> Row {
     for group in groups.as_array().unwrap() {
         row.schemas += 1;
         let constraint = Constraint::JsonSchema(group["schema"].clone());
-        if let Err(error) = grammars.constrain(constraint.clone()) {
+        if let Err(error) = grammars.constrain(constraint.clone(), &options()) {
             row.refused += 1;
             if row.error.is_empty() {
                 row.error = error.to_string().lines().next().unwrap_or_default().to_owned();

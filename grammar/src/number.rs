@@ -1,0 +1,410 @@
+//! Numbers as JSON writes them, with bounded digits.
+
+use std::cmp::Ordering;
+
+use anyhow::{Context as _, Result};
+
+use crate::Limits;
+use crate::regex::Rx;
+
+/// A number, exactly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decimal {
+    negative: bool,
+    /// Before the point, without leading zeros: empty for a number below one.
+    whole: String,
+    /// After the point, without trailing zeros.
+    fraction: String,
+}
+
+impl Decimal {
+    /// Errors: it is not a number as JSON has it.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let exponent: i32 = exponent.parse().with_context(|| format!("{text} is not a number"))?;
+        let (negative, digits) = mantissa.strip_prefix('-').map_or((false, mantissa), |digits| (true, digits));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let all: String = [whole, fraction].concat();
+        let point = whole.len() as i64 + i64::from(exponent);
+        anyhow::ensure!(
+            all.bytes().all(|byte| byte.is_ascii_digit()) && !all.is_empty() && point.abs() < 2000,
+            "{text} is not a number"
+        );
+        let point = usize::try_from(point).ok();
+        let (whole, fraction) = match point {
+            None => (String::new(), "0".repeat((-(whole.len() as i64 + i64::from(exponent))) as usize) + &all),
+            Some(point) if point >= all.len() => (all.clone() + &"0".repeat(point - all.len()), String::new()),
+            Some(point) => (all.chars().take(point).collect(), all.chars().skip(point).collect()),
+        };
+        let whole = whole.trim_start_matches('0').to_owned();
+        let fraction = fraction.trim_end_matches('0').to_owned();
+        let negative = negative && !(whole.is_empty() && fraction.is_empty());
+        Ok(Self { negative, whole, fraction })
+    }
+
+    pub fn is_negative(&self) -> bool {
+        self.negative
+    }
+
+    pub fn is_integer(&self) -> bool {
+        self.fraction.is_empty()
+    }
+
+    pub fn is_zero(&self) -> bool {
+        self.whole.is_empty() && self.fraction.is_empty()
+    }
+
+    pub fn negated(&self) -> Self {
+        Self { negative: !self.negative && !self.is_zero(), ..self.clone() }
+    }
+
+    /// The digits before and after the point as one integer, the fraction filled up to `places`; none where it is too large.
+    fn scaled(&self, places: usize) -> Option<u128> {
+        let zeros = "0".repeat(places.checked_sub(self.fraction.len())?);
+        let digits = [self.whole.as_str(), &self.fraction, &zeros].concat();
+        if digits.is_empty() { Some(0) } else { digits.parse().ok() }
+    }
+
+    /// Whether it is a multiple of `step`; none where the digits are too many to tell.
+    pub fn is_multiple_of(&self, step: &Self) -> Option<bool> {
+        let places = self.fraction.len().max(step.fraction.len());
+        Some(self.scaled(places)?.checked_rem(step.scaled(places)?)? == 0)
+    }
+
+    /// The smallest number that both divide.
+    pub fn common_multiple(&self, other: &Self) -> Option<Self> {
+        let places = self.fraction.len().max(other.fraction.len());
+        let (a, b) = (self.scaled(places)?, other.scaled(places)?);
+        let (mut x, mut y) = (a, b);
+        while y != 0 {
+            (x, y) = (y, x % y);
+        }
+        let multiple = a.checked_mul(b.checked_div(x)?)?;
+        Self::parse(&format!("{multiple}e-{places}")).ok()
+    }
+}
+
+impl PartialOrd for Decimal {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Decimal {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let magnitude = |a: &Self, b: &Self| {
+            let whole = a.whole.len().cmp(&b.whole.len()).then_with(|| a.whole.cmp(&b.whole));
+            whole.then_with(|| a.fraction.cmp(&b.fraction))
+        };
+        match (self.negative, other.negative) {
+            (false, false) => magnitude(self, other),
+            (true, true) => magnitude(other, self),
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+        }
+    }
+}
+
+impl std::fmt::Display for Decimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.negative { "-" } else { "" };
+        let whole = if self.whole.is_empty() { "0" } else { &self.whole };
+        let point = if self.fraction.is_empty() { "" } else { "." };
+        write!(f, "{sign}{whole}{point}{}", self.fraction)
+    }
+}
+
+/// An end of a range of numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    pub value: Decimal,
+    /// Whether the value itself is outside.
+    pub exclusive: bool,
+}
+
+/// The numbers from `min` to `max`, as JSON writes them.
+pub fn numbers(min: Option<&Bound>, max: Option<&Bound>, integer: bool, limits: &Limits) -> Rx {
+    let free = min.is_none() && max.is_none();
+    let negated = |bound: &Bound| Bound { value: bound.value.negated(), exclusive: bound.exclusive };
+    let (low, high) = (max.map(negated), min.map(negated));
+    let zero = Decimal { negative: false, whole: String::new(), fraction: String::new() };
+    let has_some_below = high.as_ref().is_none_or(|high| high.value > zero);
+    // zero has no sign, where bounds say anything of it
+    let low = low.filter(|low| low.value > zero).or((!free).then_some(Bound { value: zero, exclusive: true }));
+    let below = if has_some_below { from_zero(low.as_ref(), high.as_ref(), integer, limits) } else { Rx::never() };
+    let signed = if free {
+        Rx::concat([Rx::literal("-").optional(), below])
+    } else {
+        Rx::or([from_zero(min, max, integer, limits), Rx::concat([Rx::literal("-"), below])])
+    };
+    if free && !integer && limits.exponent > 0 {
+        let sign = Rx::one_of("+-").optional();
+        let digits = digit().repeat(1, Some(limits.exponent));
+        return Rx::concat([signed, Rx::concat([Rx::one_of("eE"), sign, digits]).optional()]);
+    }
+    signed
+}
+
+fn digit() -> Rx {
+    Rx::range('0', '9')
+}
+
+fn fraction() -> Rx {
+    Rx::concat([Rx::literal("."), digit().repeat(1, None)]).optional()
+}
+
+/// Those without a sign.
+fn from_zero(min: Option<&Bound>, max: Option<&Bound>, integer: bool, limits: &Limits) -> Rx {
+    let min = min.filter(|min| !min.value.negative);
+    if max.is_some_and(|max| max.value.negative) {
+        return Rx::never();
+    }
+    // a bound that has more digits itself is meant
+    let least = min.map_or(0, |min| min.value.whole.len() as u32);
+    let places = min.iter().chain(max.iter()).map(|bound| bound.value.fraction.len() as u32).max().unwrap_or(0);
+    let digits = if least >= limits.digits { least + 1 } else { limits.digits };
+    let places = limits.fraction.max(places);
+    let leading = Rx::concat([Rx::range('1', '9'), digit().repeat(0, Some(digits - 1))]);
+    let point = Rx::concat([Rx::literal("."), digit().repeat(1, Some(places))]).optional();
+    let form =
+        Rx::concat([Rx::or([Rx::literal("0"), leading]), if integer || places == 0 { Rx::empty() } else { point }]);
+    let mut all = vec![form];
+    all.extend(min.map(|min| at_least(&min.value, !min.exclusive)));
+    // below a bound of more digits than there may be is everything
+    let reached = max.filter(|max| max.value.whole.len() as u32 <= digits);
+    all.extend(reached.map(|max| at_most(&max.value, !max.exclusive)));
+    Rx::and(all)
+}
+
+/// The numbers that `value` is, with zeros after it.
+fn equal(value: &Decimal) -> Rx {
+    let whole = if value.whole.is_empty() { "0" } else { &value.whole };
+    let zeros = Rx::literal("0");
+    if value.fraction.is_empty() {
+        return Rx::concat([Rx::literal(whole), Rx::concat([Rx::literal("."), zeros.repeat(1, None)]).optional()]);
+    }
+    Rx::concat([Rx::literal(format!("{whole}.{}", value.fraction)), zeros.repeat(0, None)])
+}
+
+/// Every way to write `value` but with an exponent.
+pub fn value(value: &Decimal) -> Rx {
+    let sign = if value.negative { "-" } else { "" };
+    Rx::concat([Rx::literal(sign), equal(value)])
+}
+
+fn beyond(c: char, up: bool) -> Rx {
+    match (c, up) {
+        ('9', true) | ('0', false) => Rx::never(),
+        (c, true) => Rx::range((c as u8 + 1) as char, '9'),
+        (c, false) => Rx::range('0', (c as u8 - 1) as char),
+    }
+}
+
+/// Prefixes of `text`, each followed by a digit that is larger than its own (`up`), or smaller.
+fn first_difference<'a>(text: &'a str, up: bool) -> impl Iterator<Item = (usize, Rx)> + 'a {
+    text.char_indices()
+        .map(move |(at, c)| (at, Rx::concat([Rx::literal(text.get(..at).unwrap_or_default()), beyond(c, up)])))
+}
+
+fn at_least(value: &Decimal, inclusive: bool) -> Rx {
+    let whole = &value.whole;
+    let longer = Rx::concat([Rx::range('1', '9'), digit().repeat(whole.len() as u32, None), fraction()]);
+    let mut options = vec![longer];
+    options.extend(first_difference(whole, true).map(|(at, head)| {
+        let left = (whole.len() - at - 1) as u32;
+        Rx::concat([head, digit().repeat(left, Some(left)), fraction()])
+    }));
+    let head = Rx::literal(format!("{}.", if whole.is_empty() { "0" } else { whole }));
+    let differs = first_difference(&value.fraction, true);
+    options.extend(differs.map(|(_, tail)| Rx::concat([head.clone(), tail, digit().repeat(0, None)])));
+    // longer than the fraction, with something left in it
+    let rest = Rx::concat([Rx::literal("0").repeat(0, None), Rx::range('1', '9'), digit().repeat(0, None)]);
+    options.push(Rx::concat([head, Rx::literal(value.fraction.as_str()), rest]));
+    if inclusive {
+        options.push(equal(value));
+    }
+    Rx::or(options)
+}
+
+fn at_most(value: &Decimal, inclusive: bool) -> Rx {
+    let whole = &value.whole;
+    let mut options = Vec::new();
+    if let Some(shorter) = (whole.len() as u32).checked_sub(1) {
+        options.push(Rx::concat([Rx::literal("0"), fraction()]));
+        if shorter > 0 {
+            let leading = Rx::concat([Rx::range('1', '9'), digit().repeat(0, Some(shorter - 1))]);
+            options.push(Rx::concat([leading, fraction()]));
+        }
+    }
+    options.extend(first_difference(whole, false).map(|(at, head)| {
+        let left = (whole.len() - at - 1) as u32;
+        Rx::concat([head, digit().repeat(left, Some(left)), fraction()])
+    }));
+    let same = if whole.is_empty() { "0" } else { whole };
+    let fraction = &value.fraction;
+    options.extend(
+        first_difference(fraction, false)
+            .map(|(_, tail)| Rx::concat([Rx::literal(format!("{same}.")), tail, digit().repeat(0, None)])),
+    );
+    // what the fraction begins with is less than all of it
+    if !fraction.is_empty() {
+        options.push(Rx::literal(same));
+        options.extend(
+            (1..fraction.len()).map(|end| Rx::literal(format!("{same}.{}", fraction.get(..end).unwrap_or_default()))),
+        );
+    }
+    if inclusive {
+        options.push(equal(value));
+    }
+    // a digit that stands first is no zero, where another follows
+    Rx::or(options)
+}
+
+/// The multiples of `step` among numbers, where their last digits tell; none where they do not.
+pub fn multiples(step: &Decimal) -> Option<Rx> {
+    let places = step.fraction.len();
+    let step = u64::try_from(step.scaled(places)?).ok().filter(|step| *step > 0)?;
+    // the least power of ten that is a multiple: so many digits decide
+    let (mut power, mut deciding) = (1_u64, 0_usize);
+    while power % step != 0 {
+        power = power.checked_mul(10).filter(|power| *power <= 10_000)?;
+        deciding += 1;
+    }
+    let endings = (0..power / step).map(|i| {
+        let ending = format!("{:0deciding$}", i * step);
+        let free = vec![None; places.saturating_sub(deciding)];
+        let decided = ending.chars().take(deciding).map(Some);
+        free.into_iter().chain(decided).collect::<Vec<Option<char>>>()
+    });
+    let all = endings.map(|digits| {
+        let (before, after) = digits.split_at(digits.len() - places);
+        Rx::concat([whole_that_ends(before), fraction_of(after)])
+    });
+    Some(Rx::concat([Rx::literal("-").optional(), Rx::or(all)]))
+}
+
+/// Digits, of which none is any.
+fn written(digits: &[Option<char>]) -> Rx {
+    Rx::concat(digits.iter().map(|known| known.map_or_else(digit, Rx::literal)))
+}
+
+fn whole_that_ends(digits: &[Option<char>]) -> Rx {
+    let longer = Rx::concat([digit().repeat(0, None), written(digits)]);
+    // zeros at the front are not written, but for the last
+    let zeros = digits.iter().take_while(|digit| **digit == Some('0')).count();
+    let short = digits.get(zeros.min(digits.len().saturating_sub(1))..).unwrap_or_default();
+    Rx::or([longer, written(short)])
+}
+
+fn fraction_of(digits: &[Option<char>]) -> Rx {
+    let zeros = |min| Rx::literal("0").repeat(min, None);
+    let point = |digits| Rx::concat([Rx::literal("."), written(digits)]);
+    // zeros at the end need not be written
+    let shorter = (0..digits.len()).filter_map(|end| {
+        let (kept, dropped) = digits.split_at(end);
+        let droppable = dropped.iter().all(|digit| matches!(digit, None | Some('0')));
+        droppable.then(|| if kept.is_empty() { Rx::empty() } else { point(kept) })
+    });
+    let whole = if digits.is_empty() {
+        Rx::concat([Rx::literal("."), zeros(1)]).optional()
+    } else {
+        Rx::concat([point(digits), zeros(0)])
+    };
+    Rx::or(shorter.chain([whole]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decimal(text: &str) -> Decimal {
+        Decimal::parse(text).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_read_exactly() {
+        for (text, written) in [
+            ("1e3", "1000"),
+            ("-0.50", "-0.5"),
+            ("1.5e-3", "0.0015"),
+            ("12.5e1", "125"),
+            ("-0", "0"),
+            ("1.7976931348623157e308", &format!("17976931348623157{}", "0".repeat(292))),
+        ] {
+            assert_eq!(decimal(text).to_string(), written);
+        }
+        assert!(decimal("-2") < decimal("-1.5") && decimal("9") < decimal("10") && decimal("0.09") < decimal("0.1"));
+        assert!(Decimal::parse("a").is_err());
+        assert_eq!(decimal("0.3").is_multiple_of(&decimal("0.1")), Some(true));
+        assert_eq!(decimal("6").common_multiple(&decimal("0.4")).unwrap().to_string(), "6");
+    }
+
+    #[test]
+    fn ranges_hold_what_is_between_their_bounds() {
+        let numbers_to_try: Vec<String> =
+            ["0", "0.5", "0.05", "1", "1.0", "1.5", "2", "9.99", "10", "10.01", "12", "99", "100", "123.45", "1000"]
+                .iter()
+                .flat_map(|text| [(*text).to_owned(), format!("-{text}")])
+                .filter(|text| text != "-0")
+                .collect();
+        let bounds = ["-100", "-10.01", "-1.5", "-1", "0", "0.05", "0.5", "1", "1.5", "9.99", "10", "99", "123.4"];
+        for (min, max) in bounds.iter().flat_map(|min| bounds.iter().map(move |max| (min, max))) {
+            for (exclusive, integer) in [(false, false), (true, false), (false, true)] {
+                let (min, max) = (decimal(min), decimal(max));
+                let bound = |value: &Decimal| Bound { value: value.clone(), exclusive };
+                let rx = numbers(Some(&bound(&min)), Some(&bound(&max)), integer, &Limits::default());
+                let mut matcher = rx.matcher().unwrap();
+                for text in &numbers_to_try {
+                    let number = decimal(text);
+                    let inside = if exclusive { min < number && number < max } else { min <= number && number <= max };
+                    let expected = inside && !(integer && text.contains('.'));
+                    assert_eq!(matcher.is_match(text), expected, "{text} in {min} to {max}, {exclusive} {integer}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn digits_are_bounded() {
+        let limits = Limits::default();
+        let mut free = numbers(None, None, false, &limits).matcher().unwrap();
+        for text in ["0", "-1.5", "1e5", "1.5E-10", "12345678901234567890"] {
+            assert!(free.is_match(text), "{text}");
+        }
+        for text in [
+            &"1".repeat(200),
+            &format!("0.{}", "0".repeat(200)),
+            &format!("1e{}", "0".repeat(200)),
+            "01",
+            ".5",
+            "1.",
+            "-",
+        ] {
+            assert!(!free.is_match(text), "{text}");
+        }
+        let least = Bound { value: decimal("1e30"), exclusive: false };
+        let mut large = numbers(Some(&least), None, true, &limits).matcher().unwrap();
+        assert!(large.is_match(&format!("1{}", "0".repeat(30))) && !large.is_match(&"1".repeat(60)));
+    }
+
+    #[test]
+    fn multiples_are_told_by_their_last_digits() {
+        for step in
+            ["1", "2", "5", "10", "100", "4", "25", "0.1", "0.01", "0.5", "0.25", "0.05", "0.002", "2.5", "1.5e1"]
+        {
+            let step = decimal(step);
+            let Some(rx) = multiples(&step) else {
+                assert_eq!(step.to_string(), "15");
+                continue;
+            };
+            let mut matcher = rx.matcher().unwrap();
+            for text in [
+                "0", "1", "2", "3", "4", "5", "10", "12", "15", "20", "25", "100", "0.1", "0.5", "0.25", "0.05",
+                "0.01", "0.15", "0.004", "1.5", "2.5", "7.5", "12.5", "0.50", "0.001", "10.0", "1.25",
+            ] {
+                let expected = decimal(text).is_multiple_of(&step).unwrap();
+                assert_eq!(matcher.is_match(text), expected, "{text} by {step}");
+            }
+        }
+    }
+}

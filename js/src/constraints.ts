@@ -3,6 +3,7 @@
 import { WeftError } from './errors.js';
 import type { Thoughts } from './reasoning.js';
 import type { RuntimeLlm } from './runtime.js';
+import type { IgnoredKeyword } from './types.js';
 
 /** The module's JavaScript, started. */
 export interface GrammarModule {
@@ -11,11 +12,13 @@ export interface GrammarModule {
 
 /** A vocabulary, ready for constraints. */
 interface Grammars {
-  /** `constraint` as JSON. */
-  constrain(constraint: string): RuntimeConstrained;
+  /** `constraint` as JSON; `options`, how its schemas are read, as JSON too. */
+  constrain(constraint: string, options: string): RuntimeConstrained;
 }
 
 interface RuntimeConstrained {
+  /** The parts of its schemas that are not enforced, as JSON. */
+  ignored(): string;
   /** Which tokens may come next: a bit each. */
   mask(): Uint32Array;
   /** Takes the token that was drawn. */
@@ -38,13 +41,13 @@ export class Constraints {
   }
 
   /** At the start of an answer. Errors: `INVALID_CONSTRAINT`. */
-  async open(llm: RuntimeLlm, constraint: string): Promise<Constrained> {
+  async open(llm: RuntimeLlm, constraint: string, options: string): Promise<Constrained> {
     this.#grammars ??= this.#read(llm).catch((error: unknown) => {
       this.#grammars = undefined; // the network may be back the next time
       throw error;
     });
     const grammars = await this.#grammars;
-    return new Constrained(guarded(() => grammars.constrain(constraint)));
+    return new Constrained(guarded(() => grammars.constrain(constraint, options)));
   }
 
   async #read(llm: RuntimeLlm): Promise<Grammars> {
@@ -79,6 +82,11 @@ export class Constrained {
     guarded(() => this.#inner.accept(id));
     if (this.#inner.must_end()) llm.finish();
     else this.begin(llm);
+  }
+
+  /** The parts of its schemas that are not enforced. */
+  get ignored(): readonly IgnoredKeyword[] {
+    return JSON.parse(this.#inner.ignored()) as IgnoredKeyword[];
   }
 
   /** Whether what was said fits as a whole. */

@@ -19,7 +19,7 @@ export interface Listener {
 /** Runs one generation to its end, or until `signal` stops it between two steps. A lost GPU interrupts it only. */
 export async function generate(
   model: Model,
-  { prompt, suffix, options: { constraint, ...options }, cache }: GenerateCall,
+  { prompt, suffix, options: { constraint, schemas, ...options }, cache }: GenerateCall,
   constraints: Constraints,
   signal: AbortSignal,
   { started, piece: emit }: Listener,
@@ -36,7 +36,7 @@ export async function generate(
         // a chat template may print the time, which goes on
         prepared ??= prepareAny(llm, prompt, suffix, constraint);
         const { ids, constraint: wanted } = prepared;
-        if (wanted !== null) constrained ??= await constraints.open(llm, wanted);
+        if (wanted !== null) constrained ??= await constraints.open(llm, wanted, schemas);
         if (cache) await writeCache(llm, cache);
         const keepSpecial = [...options.keepSpecial, ...prepared.keepSpecial];
         const gap = suffix === undefined ? {} : { infill: true };
@@ -80,10 +80,12 @@ async function run(
   clock: Clock,
   { started, piece: emit }: { started(): void; piece(piece: Piece): void },
 ): Promise<void> {
+  const ignored = constrained?.ignored ?? [];
   const finish = (reason: FinishReason): Finish => ({
     reason,
     usage: { ...clock.usage(), ...(shifts ? { droppedTokens: llm.dropped_tokens() } : {}) },
     ...(constrained ? { fits: constrained.fits } : {}),
+    ...(ignored.length > 0 ? { ignored } : {}),
   });
   const turns = new Turns();
   let crashed = false;

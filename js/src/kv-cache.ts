@@ -11,6 +11,7 @@ const PREFILL: StartOptions = {
   stop: [],
   keepSpecial: [],
   constraint: null,
+  schemas: '{}',
   entropy: 0,
   prefill: true,
 };

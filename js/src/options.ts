@@ -16,6 +16,7 @@ import {
 import { invalidOption, invalidSecret, unknownOption } from './errors.js';
 import type { Conversation, EncodeTask, EstimateCall, LoadCall, PlainMessage, StartOptions } from './protocol.js';
 import { checkRole } from './roles.js';
+import { jsonSchemaOf } from './schema.js';
 import { checkTools } from './tools/options.js';
 import type {
   BuildAddresses,
@@ -30,6 +31,7 @@ import type {
   ModelSource,
   Pooling,
   Quantize,
+  SchemaLimits,
   StoreOptions,
   TextOptions,
   TextPart,
@@ -254,7 +256,7 @@ function checkSha256(sha256: unknown): string[] {
 /** The ranges are checked here; what only the model can know (does the prompt fit?) is checked there. */
 export function checkGenerate(options: GenerateOptions): StartOptions {
   checkNames(options, GENERATE_OPTIONS);
-  const { signal, stop, keepSpecial, constraint, logitBias, ...numbers } = options;
+  const { signal, stop, keepSpecial, constraint, onUnsupported, limits, logitBias, ...numbers } = options;
   checkSignal(signal);
   const stops = checkStrings('stop', typeof stop === 'string' && stop !== '' ? [stop] : stop);
   const kept = checkStrings('keepSpecial', keepSpecial);
@@ -268,6 +270,7 @@ export function checkGenerate(options: GenerateOptions): StartOptions {
     stop: stops,
     keepSpecial: kept,
     constraint: checkConstraint(constraint),
+    schemas: checkSchemas(onUnsupported, limits),
     entropy,
   };
 }
@@ -287,6 +290,7 @@ export function splitSuffix(textOptions: TextOptions): { suffix: string | undefi
 /** Options of whatever generates. */
 export const GENERATE_OPTIONS: readonly string[] = [
   ...['maxTokens', 'temperature', 'topK', 'topP', 'minP', 'stop', 'seed', 'constraint', 'signal'],
+  ...['onUnsupported', 'limits'],
   ...['repetitionPenalty', 'frequencyPenalty', 'presencePenalty', 'penaltyLastN'],
   ...['logitBias', 'topLogprobs', 'keepSpecial'],
 ];
@@ -300,7 +304,30 @@ function checkConstraint(constraint: unknown): string | null {
   if (keys.length !== 1 || !CONSTRAINTS.includes(String(keys[0]))) {
     throw invalidOption('constraint', `an object with one of ${CONSTRAINTS.join(', ')}`, constraint);
   }
-  return JSON.stringify(plain('constraint', constraint));
+  const { jsonSchema } = constraint as { jsonSchema?: unknown };
+  if (jsonSchema === undefined) return JSON.stringify(plain('constraint', constraint));
+  return JSON.stringify(plain('constraint', { jsonSchema: jsonSchemaOf('constraint.jsonSchema', jsonSchema) }));
+}
+
+const LIMITS = {
+  digits: { min: 1, max: 1000, integer: true },
+  fraction: { min: 0, max: 1000, integer: true },
+  exponent: { min: 0, max: 3, integer: true },
+  seconds: { min: 1, max: 1000, integer: true },
+  format: { min: 1, max: 1e6, integer: true },
+  depth: { min: 0, max: 100, integer: true },
+} as const satisfies Record<keyof SchemaLimits, Range>;
+
+/** How schemas are read, as JSON. */
+function checkSchemas(onUnsupported: unknown, limits: unknown = {}): string {
+  if (onUnsupported !== undefined && onUnsupported !== 'error' && onUnsupported !== 'ignore') {
+    throw invalidOption('onUnsupported', "'error' or 'ignore'", onUnsupported);
+  }
+  if (typeof limits !== 'object' || limits === null) throw invalidOption('limits', 'an object', limits);
+  checkNames(limits, Object.keys(LIMITS));
+  const given = Object.entries(limits).filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) checkNumber(`limits.${name}`, value, LIMITS[name as keyof typeof LIMITS]);
+  return JSON.stringify({ ...(onUnsupported ? { onUnsupported } : {}), limits: Object.fromEntries(given) });
 }
 
 function checkStrings(name: string, texts: unknown = []): string[] {
@@ -365,14 +392,14 @@ export function checkConversation(
 ): { conversation: Conversation; options: GenerateOptions } {
   if (typeof chatOptions !== 'object' || chatOptions === null) throw invalidOption('options', 'an object', chatOptions);
   const { tools, variables, template, ...options } = chatOptions;
-  if (tools !== undefined) checkTools(tools);
+  const described = tools === undefined ? [] : checkTools(tools);
   if (variables !== undefined && (typeof variables !== 'object' || variables === null)) {
     throw invalidOption('variables', 'an object', variables);
   }
   if (template !== undefined && typeof template !== 'string') throw invalidOption('template', 'a name', template);
   const conversation = {
     messages: checkMessages(messages, roles),
-    tools: tools?.length ? plain('tools', tools) : null,
+    tools: described.length ? plain('tools', described) : null,
     variables: plain('variables', variables ?? {}),
     ...(template === undefined ? {} : { template }),
   };

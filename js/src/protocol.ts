@@ -31,6 +31,8 @@ export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
   readonly keepSpecial: readonly string[];
   /** As JSON; null where anything may be said. */
   readonly constraint: string | null;
+  /** How the schemas of the constraint and of tools are read, as JSON. */
+  readonly schemas: string;
   /** The seed where the caller gave none. */
   readonly entropy: number;
   /** Ends when the prompt is in the KV cache. */

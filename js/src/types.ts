@@ -178,6 +178,13 @@ export interface GenerateOptions extends SamplingOptions {
    * What the answer may be; the text then always fits, as far as it comes. Fetches a module of its own at first use. Default: anything.
    */
   constraint?: Constraint;
+  /**
+   * What becomes of a part of a schema that cannot be enforced, of a constraint or of a tool: an `INVALID_CONSTRAINT` that names its place, or
+   * it is left out, and `finish.ignored` names it. Default `error`.
+   */
+  onUnsupported?: 'error' | 'ignore';
+  /** Bounds of what a schema leaves without one. */
+  limits?: SchemaLimits;
   /** Tells the log-probability of every token, and of so many of the likeliest beside it. Default: of none. */
   topLogprobs?: number;
   /** Special tokens that are part of the text, by their names; others never are. Default: none. */
@@ -197,13 +204,40 @@ export interface TextOptions extends GenerateOptions {
 
 /** Text that is written and matched as a whole. */
 export type Constraint =
-  /** JSON that fits a JSON Schema, draft 2020-12. A keyword that cannot be enforced is an `INVALID_CONSTRAINT`. */
+  /**
+   * JSON that fits a JSON Schema: drafts 4 to 2020-12, or an object of zod, Valibot or ArkType that can say what its schema is. See also
+   * `onUnsupported` and `limits`.
+   */
   | { readonly jsonSchema: object | boolean }
   /** A regular expression, in the syntax of Rust's `regex`. */
   | { readonly regex: string }
   /** A grammar in Lark's syntax, from `start`. */
   | { readonly lark: string }
   | { readonly choices: readonly string[] };
+
+/** So that every number, every text of a `format` and every recursion has an end: at temperature 0 some models go on for as long as they may. */
+export interface SchemaLimits {
+  /** Digits of a number before its point, where its schema has no bounds that need more. Default 20. */
+  digits?: number;
+  /** Digits of a number after its point. Default 17. */
+  fraction?: number;
+  /** Digits of a number's exponent; 0: none is written. Default 2. */
+  exponent?: number;
+  /** Digits of a fraction of a second. Default 9. */
+  seconds?: number;
+  /** Characters of a text of a `format` that has no bound of its own, a URL for example. Default 512. */
+  format?: number;
+  /** How deep a schema may lead to itself, and JSON of any kind may nest. Default 10. */
+  depth?: number;
+}
+
+/** A part of a schema that is not enforced. */
+export interface IgnoredKeyword {
+  /** JSON pointer within the schema. */
+  readonly pointer: string;
+  readonly keyword: string;
+  readonly reason: string;
+}
 
 /** What the model's chat template reads beside the messages. */
 export interface ChatOptions extends GenerateOptions {
@@ -298,6 +332,8 @@ export interface Finish {
   readonly reason: FinishReason;
   /** Whether the text fits the constraint as a whole; only where there was one. False where the answer was cut. */
   readonly fits?: boolean;
+  /** What of the schemas was not enforced; only where there is any, by `onUnsupported: 'ignore'`. */
+  readonly ignored?: readonly IgnoredKeyword[];
   readonly usage: Usage;
 }
 

@@ -20,6 +20,7 @@ class FakeGrammars {
     return {
       mask: () => Uint32Array.of(left),
       accept: (id) => FakeGrammars.before(id) || (left -= 1),
+      ignored: () => '[]',
       may_end: () => left === 0,
       must_end: () => left === 0,
       free: () => FakeGrammars.log.push(['free']),

@@ -186,6 +186,7 @@ class Grammars {
     return {
       mask: () => Uint32Array.of(1),
       accept: (id) => taken.push(id),
+      ignored: () => '[]',
       may_end: () => taken.length === 2,
       must_end: () => taken.length === 2,
       free: () => {},

@@ -189,6 +189,7 @@ class AnyGrammars {
     return {
       mask: () => Uint32Array.of(1),
       accept: () => {},
+      ignored: () => '[]',
       may_end: () => true,
       must_end: () => false,
       free: () => {},

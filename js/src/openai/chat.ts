@@ -2,7 +2,7 @@
 
 import { Told } from '../reasoning.js';
 import { begun, untilAborted } from '../signals.js';
-import type { Llm, Piece } from '../types.js';
+import type { IgnoredKeyword, Llm, Piece } from '../types.js';
 import { header, toChatLogprob, UsageSum, type Header } from './answer.js';
 import { chatNames, inTheirNames, planChat, type ChatPlan } from './request.js';
 import { ToolParser, type Part } from './tool-parser.js';
@@ -27,6 +27,8 @@ interface Step {
   readonly finish: ChatFinishReason | null;
   /** See {@link Piece}. A stream cannot take back what it gave as text. */
   readonly endsReasoning?: true;
+  /** At the end. */
+  readonly ignored?: readonly IgnoredKeyword[];
 }
 
 export function createChatCompletions(llm: () => Llm): ChatCompletions {
@@ -79,7 +81,9 @@ async function* answer(
       if (!piece.finish) continue;
       usage.add(piece.finish, index === 0);
       const reason = piece.finish.reason === 'length' ? 'length' : 'stop';
-      yield { index, delta: {}, logprobs: null, finish: calls > 0 && reason === 'stop' ? 'tool_calls' : reason };
+      const { ignored } = piece.finish;
+      const finish = calls > 0 && reason === 'stop' ? 'tool_calls' : reason;
+      yield { index, delta: {}, logprobs: null, finish, ...(ignored ? { ignored } : {}) };
     }
   }
 }
@@ -109,8 +113,9 @@ async function* chunks(
     choices,
     ...(usage ? { usage: sum } : {}),
   });
-  for await (const { index, delta, logprobs, finish } of steps) {
-    yield chunk([{ index, delta, logprobs, finish_reason: finish }], null);
+  for await (const { index, delta, logprobs, finish, ignored } of steps) {
+    const told = ignored ? { schema_ignored: ignored } : {};
+    yield chunk([{ index, delta, logprobs, finish_reason: finish, ...told }], null);
   }
   if (usage) yield chunk([], usage.sum());
 }
@@ -126,8 +131,9 @@ async function whole(
     calls: [] as FunctionToolCall[],
     logprobs: [] as NonNullable<ChatLogprobs['content']>,
     finish: 'stop' as ChatFinishReason,
+    ignored: undefined as readonly IgnoredKeyword[] | undefined,
   }));
-  for await (const { index, delta, logprobs, finish, endsReasoning } of steps) {
+  for await (const { index, delta, logprobs, finish, endsReasoning, ignored } of steps) {
     const answer = answers[index];
     if (!answer) continue;
     const { content: text = '', reasoning_content: reasoning = '' } = delta;
@@ -139,9 +145,10 @@ async function whole(
     }
     answer.logprobs.push(...(logprobs?.content ?? []));
     if (finish) answer.finish = finish;
+    if (ignored) answer.ignored = ignored;
   }
   const choices = answers.map(
-    ({ told: { text, reasoning }, calls, logprobs, finish }, index): ChatCompletion['choices'][number] => ({
+    ({ told: { text, reasoning }, calls, logprobs, finish, ignored }, index): ChatCompletion['choices'][number] => ({
       index,
       message: {
         role: 'assistant',
@@ -152,6 +159,7 @@ async function whole(
       },
       finish_reason: finish,
       logprobs: logprobs.length > 0 ? { content: logprobs, refusal: null } : null,
+      ...(ignored ? { schema_ignored: ignored } : {}),
     }),
   );
   return { ...common, object: 'chat.completion', choices, usage: usage.sum() };

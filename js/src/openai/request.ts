@@ -1,6 +1,7 @@
 /** What a request asks for → weft's own options; what weft cannot do is refused by name. */
 
 import { invalidOption, renamed, unknownOption, WeftError } from '../errors.js';
+import { jsonSchemaOf } from '../schema.js';
 import { checkToolChoice, checkTools, mustCall } from '../tools/options.js';
 import type { CallRules } from './tool-parser.js';
 import type { ChatOptions, GenerateOptions, Message, TextOptions, ToolChoice, ToolDescription } from '../types.js';
@@ -30,6 +31,7 @@ export function chatNames(request: ChatCompletionRequest): Readonly<Record<strin
     maxTokens: request.max_completion_tokens == null ? 'max_tokens' : 'max_completion_tokens',
     topLogprobs: 'top_logprobs',
     constraint: 'response_format',
+    onUnsupported: 'on_unsupported',
     reasoning: 'reasoning_effort',
     toolChoice: 'tool_choice',
     variables: 'chat_template_kwargs',
@@ -54,7 +56,7 @@ const COMMON = [
 const CHAT = new Set([
   ...COMMON,
   ...['messages', 'max_completion_tokens', 'logprobs', 'top_logprobs', 'tools', 'tool_choice', 'response_format'],
-  ...['parallel_tool_calls', 'reasoning_effort', 'chat_template_kwargs', 'modalities'],
+  ...['parallel_tool_calls', 'reasoning_effort', 'chat_template_kwargs', 'modalities', 'on_unsupported', 'limits'],
 ]);
 
 const TEXT = new Set([...COMMON, 'prompt', 'logprobs', 'echo', 'best_of', 'suffix']);
@@ -113,6 +115,8 @@ export function planChat(request: ChatCompletionRequest, { signal }: RequestOpti
     ...(tools.length ? { tools, toolChoice: choice, parallelToolCalls: parallel } : {}),
     ...(effort === 'none' ? { reasoning: 'off' } : {}),
     ...formatConstraint(request.response_format),
+    ...(request.on_unsupported == null ? {} : { onUnsupported: request.on_unsupported }),
+    ...(request.limits == null ? {} : { limits: request.limits }),
     variables,
   };
   return {
@@ -182,7 +186,10 @@ function checkTop(name: string, top: number): number {
 function formatConstraint(format: ChatCompletionRequest['response_format']): Pick<GenerateOptions, 'constraint'> {
   if (!format || format.type === 'text') return {};
   if (format.type === 'json_object') return { constraint: { jsonSchema: { type: 'object' } } };
-  if (format.type === 'json_schema') return { constraint: { jsonSchema: format.json_schema?.schema ?? true } };
+  if (format.type === 'json_schema') {
+    const schema = format.json_schema?.schema ?? true;
+    return { constraint: { jsonSchema: jsonSchemaOf('response_format.json_schema.schema', schema) } };
+  }
   throw unable('response_format', 'one of the types text, json_object, json_schema', format.type);
 }
 

@@ -3,6 +3,8 @@
  * weft cannot do is refused when it is asked for, by name.
  */
 
+import type { IgnoredKeyword, SchemaLimits } from '../types.js';
+
 /** Ends an answer when it is aborted: the promise or the iteration then fails with the signal's reason. */
 export interface RequestOptions {
   signal?: AbortSignal | null | undefined;
@@ -81,8 +83,13 @@ export interface ChatCompletionRequest extends CommonRequest {
   /** `text`, `json_object`, or `json_schema`: what cannot be enforced of a schema is refused, `strict` or not. */
   readonly response_format?: {
     readonly type: string;
-    readonly json_schema?: { readonly schema?: Readonly<Record<string, unknown>> };
+    /** `schema` may be an object of zod and its like, as of a constraint. */
+    readonly json_schema?: { readonly schema?: object };
   };
+  /** No field of OpenAI's: `onUnsupported` of {@link GenerateOptions}. What is left out, `schema_ignored` of the answer names. */
+  readonly on_unsupported?: 'error' | 'ignore' | null;
+  /** No field of OpenAI's: see {@link SchemaLimits}. */
+  readonly limits?: SchemaLimits | null;
   /** Given to the chat template under this name; `none` asks the model not to think. */
   readonly reasoning_effort?: string | null;
   /** Further variables of the chat template, as some servers take them: `{ enable_thinking: false }`. */
@@ -146,6 +153,8 @@ export interface ChatCompletion {
     };
     finish_reason: ChatFinishReason;
     logprobs: ChatLogprobs | null;
+    /** What of the schemas was not enforced; only where there is any. */
+    schema_ignored?: readonly IgnoredKeyword[];
   }[];
   usage: CompletionUsage;
 }
@@ -175,6 +184,8 @@ export interface ChatCompletionChunk {
     index: number;
     delta: ChatDelta;
     finish_reason: ChatFinishReason | null;
+    /** In the last chunk: what of the schemas was not enforced; only where there is any. */
+    schema_ignored?: readonly IgnoredKeyword[];
     logprobs: ChatLogprobs | null;
   }[];
   /** In the last chunk, which has no choices, where `include_usage` asks for it. */

@@ -1,5 +1,6 @@
 /** What may be given to a session: checked, and in one form. */
 
+import { jsonSchemaOf } from '../schema.js';
 import type { Constraint, Message } from '../types.js';
 import { unsupported } from './errors.js';
 import type {
@@ -160,9 +161,10 @@ export function checkConstraint(options: LanguageModelPromptOptions): Response |
       fits: (text) => whole.test(text),
     };
   }
+  const jsonSchema = jsonSchemaOf('responseConstraint', wanted);
   return {
-    constraint: { jsonSchema: wanted },
-    instruction: tell(`Answer with nothing but JSON that fits this schema: ${JSON.stringify(wanted)}`),
+    constraint: { jsonSchema },
+    instruction: tell(`Answer with nothing but JSON that fits this schema: ${JSON.stringify(jsonSchema)}`),
     fits: () => true,
   };
 }

@@ -4,6 +4,7 @@ import { CHAT_OPTIONS, withExamples } from '../chat-options.js';
 import { invalidOption } from '../errors.js';
 import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../openai/types.js';
 import { checkConversation, checkGenerate, checkMessages, checkNames, checkPrompt, splitSuffix } from '../options.js';
+import { jsonSchemaOf } from '../schema.js';
 import type { ChatOptions, GenerateOptions, Message, TextOptions } from '../types.js';
 
 type Sampling = Omit<CompletionRequest, 'prompt' | 'logprobs'>;
@@ -64,7 +65,8 @@ function format(constraint: GenerateOptions['constraint']): Pick<ChatCompletionR
   if (!constraint) return {};
   if (!('jsonSchema' in constraint)) throw local('constraint', '{ jsonSchema }', Object.keys(constraint)[0]);
   const { jsonSchema } = constraint;
-  const schema = typeof jsonSchema === 'object' ? { ...jsonSchema } : {};
+  const described = jsonSchemaOf('constraint.jsonSchema', jsonSchema);
+  const schema = typeof described === 'object' ? described : {};
   return { response_format: { type: 'json_schema', json_schema: { name: 'answer', strict: true, schema } as object } };
 }
 

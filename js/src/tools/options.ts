@@ -1,16 +1,18 @@
 /** Checks what a caller says of tools: names the option, what it should be and what it is. */
 
 import { invalidOption } from '../errors.js';
+import { jsonSchemaOf } from '../schema.js';
 import type { ToolChoice, ToolDescription } from '../types.js';
 
 /** What the forms of calls put around names, no name may have; OpenAI's servers take fewer. */
 const NAME = /^[^\s"'`\\<>{}()[\]=;,|\p{C}]{1,128}$/u;
 
+/** The tools, with the JSON Schema of what a library's object describes. */
 export function checkTools(tools: unknown): readonly ToolDescription[] {
   if (!Array.isArray(tools)) {
     throw invalidOption('tools', "an array of { type: 'function', function: { name, … } }", tools);
   }
-  for (const [index, tool] of (tools as readonly (Partial<ToolDescription> | null)[]).entries()) {
+  return (tools as readonly (Partial<ToolDescription> | null)[]).map((tool, index): ToolDescription => {
     const at = `tools[${index}]`;
     const type: string = tool?.type ?? 'function';
     if (type !== 'function') throw invalidOption(`${at}.type`, "'function'; weft has nothing else", type);
@@ -19,11 +21,13 @@ export function checkTools(tools: unknown): readonly ToolDescription[] {
       const expected = 'a name of letters, digits, underscores, hyphens, points, colons or slashes';
       throw invalidOption(`${at}.function.name`, expected, name);
     }
-    if (parameters != null && (typeof parameters !== 'object' || Array.isArray(parameters))) {
+    if (parameters == null) return tool as ToolDescription;
+    const schema: unknown = jsonSchemaOf(`${at}.function.parameters`, parameters);
+    if (typeof schema === 'boolean') {
       throw invalidOption(`${at}.function.parameters`, 'a JSON Schema, which is an object', parameters);
     }
-  }
-  return tools as readonly ToolDescription[];
+    return { ...tool, function: { ...tool?.function, parameters: schema } } as ToolDescription;
+  });
 }
 
 /** `option`: what the caller calls it. */

@@ -1,0 +1,62 @@
+/** A JSON Schema, or an object of a library that says what its schema is (Standard JSON Schema) → the JSON Schema. */
+
+import { invalidOption, WeftError } from './errors.js';
+
+/** Standard Schema, and the part of it that newer libraries have for JSON Schema. */
+interface Standard {
+  readonly vendor?: unknown;
+  readonly jsonSchema?: { input?(options: { target: string }): unknown };
+}
+
+/** How to convert what does not convert itself. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  zod: 'z.toJSONSchema(schema), of zod 4',
+  valibot: 'toJsonSchema(schema) of @valibot/to-json-schema',
+  arktype: 'schema.toJsonSchema()',
+  effect: 'JSONSchema.make(schema)',
+};
+
+/** `name`: what the caller calls it. Errors: `INVALID_OPTION` where it is neither, or no JSON Schema says what it is. */
+export function jsonSchemaOf(name: string, schema: unknown): object | boolean {
+  if (typeof schema === 'boolean') return schema;
+  const isObject =
+    (typeof schema === 'object' && schema !== null && !Array.isArray(schema)) || typeof schema === 'function';
+  if (!isObject) throw invalidOption(name, 'a JSON Schema, which is an object or a boolean', schema);
+  const standard = (schema as { '~standard'?: Standard })['~standard'];
+  const own = schema as { toJSONSchema?: unknown; toJsonSchema?: unknown };
+  const isLibrary = typeof schema === 'function' || typeof standard?.vendor === 'string' || '_def' in schema;
+  if (!isLibrary) return schema;
+  const vendor = typeof standard?.vendor === 'string' ? standard.vendor : '';
+  try {
+    const said =
+      standard?.jsonSchema?.input?.({ target: 'draft-2020-12' }) ??
+      (typeof own.toJSONSchema === 'function' ? (own.toJSONSchema({ io: 'input' }) as unknown) : undefined) ??
+      (typeof own.toJsonSchema === 'function' ? (own.toJsonSchema() as unknown) : undefined);
+    if (typeof said === 'boolean') return said;
+    if (typeof said === 'object' && said !== null) return closed(said) as object;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new WeftError('INVALID_OPTION', `${name}: ${vendor || 'its library'} has no JSON Schema for it: ${reason}`, {
+      cause: error,
+    });
+  }
+  const remedy = REMEDIES[vendor] ?? 'what its library has for that';
+  throw invalidOption(name, `a JSON Schema: convert it by ${remedy}`, `a schema of ${vendor || 'a library'}`);
+}
+
+/** Keywords under which stand values, not schemas. */
+const VALUES: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'examples']);
+
+/** Objects have the properties that are named. A library's parser drops others, which a model would write for as long as it may. */
+function closed(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(closed);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const entries = Object.entries(schema).map(([key, value]) => [
+    key,
+    VALUES.has(key) ? (value as unknown) : closed(value),
+  ]);
+  const copy = Object.fromEntries(entries) as Record<string, unknown>;
+  const isOpen =
+    copy['type'] === 'object' && typeof copy['properties'] === 'object' && !('additionalProperties' in copy);
+  return isOpen ? { ...copy, additionalProperties: false } : copy;
+}

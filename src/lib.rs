@@ -5,6 +5,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`error`] | the one error type |
+//! | [`jinja`] | a template and values → text of which each byte's origin is known |
 //! | [`mod@format`] | bytes of a model file → metadata and rows of named tensors |
 //! | [`tokenizer`] | ids ↔ text, chat templates |
 //! | [`sampling`] | logits → the next id |
@@ -19,6 +20,7 @@
 pub mod engine;
 pub mod error;
 pub mod format;
+pub mod jinja;
 pub mod model;
 pub mod ops;
 pub mod record;

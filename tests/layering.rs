@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// Lowest first. Modules on one line do not import each other.
 const LAYERS: &[&[&str]] = &[
     &["error"],
+    &["jinja"],
     &["format", "tokenizer", "sampling"],
     &["record"],
     &["ops"],

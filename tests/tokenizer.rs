@@ -315,7 +315,7 @@ fn smollm2_agrees_with_hugging_face() {
     for Case { text, ids } in fixture.chat {
         let options = RenderOptions { add_generation_prompt: true, ..Default::default() };
         let prompt = template.render(&[Message::new("user", text)], &options).unwrap();
-        assert_eq!(tokenizer.encode(&prompt, parsed).unwrap(), ids);
+        assert_eq!(tokenizer.encode_rendered(&prompt).unwrap(), ids);
     }
 }
 
@@ -453,12 +453,12 @@ fn published_chat_templates_agree_with_transformers() {
                 extra,
             };
             match (template.render(&messages, &options), expected) {
-                (Ok(text), Some(hash)) if fnv1a(&text) == *hash => {}
+                (Ok(text), Some(hash)) if fnv1a(text.as_str()) == *hash => {}
                 (Err(_), None) => {}
                 (_, Some(hash)) if hash == "?" => {}
                 // Its `safe` makes Jinja2 write the tools after it in HTML's escapes.
                 _ if name == "meetkai-functionary-medium-v3.1" && chat.contains_key("tools") => {}
-                (Ok(text), Some(_)) => wrong.push(format!("{name} {i}:\n{text}")),
+                (Ok(text), Some(_)) => wrong.push(format!("{name} {i}:\n{}", text.as_str())),
                 (found, expected) => wrong.push(format!("{name} {i}: {found:?} {expected:?}")),
             }
         }

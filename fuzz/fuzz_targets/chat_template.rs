@@ -21,8 +21,8 @@ struct Input {
 /// What a page has.
 const STACK_BYTES: usize = 1 << 20;
 
-/// Steps of a rendering × the bytes that one of them pays for.
-const MAX_TEXT_BYTES: usize = 1_000_000 * 64;
+/// Units of a rendering × the bytes that may be made for one.
+const MAX_TEXT_BYTES: usize = 20_000_000 * 8;
 
 fn render(Input { messages, now, source }: Input) {
     let template = match ChatTemplate::new(&source) {

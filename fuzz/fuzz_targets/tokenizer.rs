@@ -3,7 +3,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use weft_llm::tokenizer::{Detokenizer, EncodeOptions, Tokenizer, Vocabulary};
+use weft_llm::tokenizer::{Detokenizer, EncodeOptions, Text, Tokenizer, Vocabulary};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -108,11 +108,10 @@ fuzz_target!(|input: Input| {
     let Ok(tokenizer) = Tokenizer::new(vocabulary) else { return };
     let known = |ids: &[u32]| assert!(ids.iter().all(|&id| (id as usize) < tokenizer.vocab_size()));
     let plain = EncodeOptions { add_special: false, parse_special: false };
-    let parsed = EncodeOptions { parse_special: true, ..plain };
 
     let ids = tokenizer.encode(&input.text, plain);
     // What a user typed is never structure, whether it is encoded alone or out of a template.
-    for ids in [&ids, &tokenizer.encode(&tokenizer.literal(&input.text), parsed)].into_iter().flatten() {
+    for ids in [&ids, &tokenizer.encode_rendered(&Text::given(&input.text))].into_iter().flatten() {
         known(ids);
         assert!(!ids.iter().any(|&id| tokenizer.is_special(id) && !has_unk(id)), "{ids:?} of {:?}", input.text);
     }

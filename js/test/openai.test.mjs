@@ -142,7 +142,7 @@ test('logprobs are told of every token, also of one whose text is held back', as
   );
 });
 
-test('parts of text are one text, a developer is the system, and calls are given to the template as data', async (t) => {
+test('parts of text are one text, a developer is the system, and calls are given to the template as they are', async (t) => {
   const messages = [
     {
       role: 'developer',
@@ -164,7 +164,7 @@ test('parts of text are one text, a developer is the system, and calls are given
   assert.deepEqual(given[2], {
     role: 'assistant',
     content: null,
-    tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: { city: 'Bern' } } }],
+    tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{"city":"Bern"}' } }],
   });
   assert.deepEqual(given[3], { role: 'tool', content: 'sunny', tool_call_id: 'c' });
   assert.deepEqual([tools.length, variables], [1, { reasoning_effort: 'low' }]);

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::Result;
-use crate::tokenizer::{Conversation, EncodeOptions, RenderOptions};
+use crate::tokenizer::{Conversation, RenderOptions, Text};
 
 /// Whether a conversation has tools: an empty list has none.
 fn has_tools(tools: Option<&serde_json::Value>) -> bool {
@@ -16,7 +16,6 @@ impl Session {
         let named = conversation.template.as_deref();
         let template = self.chat_templates.choose(named, has_tools(conversation.tools.as_ref()))?;
         let token = |id: Option<u32>| id.and_then(|id| self.tokenizer.token(id)).unwrap_or_default();
-        let conversation = conversation.map_texts(&|text| self.tokenizer.literal(text));
         let Conversation { messages, tools, variables, complete, prefix, .. } = conversation;
         let options = RenderOptions {
             add_generation_prompt: !complete,
@@ -24,10 +23,10 @@ impl Session {
             eos_token: token(self.tokenizer.eos()),
             tools: tools.as_ref(),
             now: Some(now),
-            extra: variables,
+            extra: variables.clone(),
         };
-        let text = template.render(&messages, &options)? + &prefix;
-        self.tokenizer.encode(&text, EncodeOptions { add_special: false, parse_special: true })
+        let text = [template.render(messages, &options)?, Text::given(prefix)];
+        self.tokenizer.encode_rendered(&text.into_iter().collect())
     }
 
     /// A prompt for what stands between `before`, the ids of a text, and `behind`, which is plain text. A model that was not trained for it can at

@@ -2,7 +2,7 @@
 //!
 //! The kinds of vocabulary that GGUF files and `tokenizer.json` carry: BPE by merges, byte-level or not (`gpt2`, `gemma4`),
 //! SentencePiece BPE (`llama`) and unigram (`t5`), and WordPiece (`bert`). Around all lies the same frame: text is first cut at special tokens, then each stretch between them is
-//! encoded by its kind. Text from a user is encoded with `parse_special: false`, or goes through [`Tokenizer::literal`]
+//! encoded by its kind. Text from a user is encoded with `parse_special: false`, or stands in a rendered [`Text`]
 //! where it becomes part of a template's text, so that a typed `<|im_end|>` stays six or so ordinary tokens and cannot end a turn.
 
 mod bpe;
@@ -20,7 +20,8 @@ mod structure;
 mod vocabulary;
 mod word_piece;
 
-pub use chat_template::{ChatTemplate, ChatTemplates, Conversation, DEFAULT_TEMPLATE, Message, RenderOptions};
+pub use chat_template::{ChatTemplate, ChatTemplates, Content, Conversation, DEFAULT_TEMPLATE, Message, RenderOptions};
+
 pub use detokenize::Detokenizer;
 pub use hugging_face::FolderOptions;
 pub use segments::Segments;
@@ -37,6 +38,8 @@ use vocabulary::TokenKind;
 use word_piece::WordPiece;
 
 use crate::{Error, Result};
+
+pub use crate::jinja::Text;
 
 /// Texts of the token that stands for one to be filled in, where a file does not name it.
 const MASK_TOKENS: &[&str] = &["[MASK]", "<mask>"];
@@ -203,13 +206,7 @@ impl Tokenizer {
         })
     }
 
-    /// `text` with marks that keep [`Tokenizer::encode`] from parsing the control tokens that it spells: for what a user
-    /// wrote, before a template puts it between control tokens of its own.
-    pub fn literal(&self, text: &str) -> String {
-        self.special.mark(text)
-    }
-
-    /// The ids of `text`. With `parse_special`, text that [`Tokenizer::literal`] has marked stays plain.
+    /// The ids of `text`.
     ///
     /// # Errors
     /// [`Error::Tokenize`] where the vocabulary cannot spell the text.
@@ -231,8 +228,22 @@ impl Tokenizer {
     }
 
     /// Appends the ids of `text`, with nothing around them. `starts`: the space that may go before a text is due.
-    fn encode_into(&self, text: &str, mut starts: bool, options: EncodeOptions, ids: &mut Vec<u32>) -> Result<()> {
-        for fragment in self.special.split(text, options.parse_special) {
+    fn encode_into(&self, text: &str, starts: bool, options: EncodeOptions, ids: &mut Vec<u32>) -> Result<()> {
+        self.encode_fragments(self.special.split(text, options.parse_special), starts, ids)
+    }
+
+    /// The ids of what a template made. What the template was given is plain text, whatever it spells.
+    ///
+    /// # Errors
+    /// Those of [`Tokenizer::encode`].
+    pub fn encode_rendered(&self, text: &Text) -> Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        self.encode_fragments(self.special.split_rendered(text), true, &mut ids)?;
+        Ok(ids)
+    }
+
+    fn encode_fragments(&self, fragments: Vec<Fragment>, mut starts: bool, ids: &mut Vec<u32>) -> Result<()> {
+        for fragment in fragments {
             match (fragment, &self.model) {
                 (Fragment::Token(id), _) => ids.push(id),
                 (Fragment::Text(text), Model::Bpe(model)) => model.encode(text, starts, ids)?,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{EncodeOptions, Tokenizer};
+use super::{Text, Tokenizer};
 use crate::Result;
 
 /// A text or two with the special tokens around them.
@@ -37,12 +37,11 @@ impl Tokenizer {
     /// `text` as [`Tokenizer::encode`] reads it, with the mask token wherever the text spells it, and no other special token. Errors: those of
     /// [`Tokenizer::encode`].
     pub fn encode_masked(&self, text: &str) -> Result<Vec<u32>> {
-        let options = EncodeOptions { add_special: false, parse_special: true };
         let Some(mask) = self.mask.and_then(|mask| self.token(mask)) else {
-            return self.encode(&self.literal(text), options);
+            return self.encode_rendered(&Text::given(text));
         };
-        let literal: Vec<String> = text.split(mask).map(|text| self.literal(text)).collect();
-        self.encode(&literal.join(mask), options)
+        let pieces = text.split(mask).flat_map(|piece| [Text::template(mask), Text::given(piece)]);
+        self.encode_rendered(&pieces.skip(1).collect())
     }
 }
 

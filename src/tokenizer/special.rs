@@ -10,11 +10,11 @@
 use std::ops::Range;
 
 use super::vocabulary::{Strip, TokenKind};
+use crate::jinja::Text;
 use crate::{Error, Result};
 
-/// Around a stretch of text in which only user-defined tokens are parsed. Unicode keeps these code points for internal
-/// use: they are never characters of a text.
-const LITERAL: (char, char) = ('\u{fdd0}', '\u{fdd1}');
+/// Stands for a byte that a template was given: no text in UTF-8 has it, so that no token matches.
+const GIVEN: u8 = 0xff;
 
 /// The longest text of a special token, in bytes; those of real vocabularies have some dozens.
 const MAX_BYTES: usize = 1024;
@@ -103,11 +103,11 @@ impl SpecialTokens {
     }
 
     /// The tokens that `text` spells, and where.
-    fn find<'s>(&'s self, text: &'s str, parse_special: bool) -> impl Iterator<Item = (Range<usize>, &'s Entry)> {
+    fn find<'s>(&'s self, text: &'s [u8], parse_special: bool) -> impl Iterator<Item = (Range<usize>, &'s Entry)> {
         let mut at = 0;
         std::iter::from_fn(move || {
             while at < text.len() {
-                if let Some(entry) = self.longest(&text.as_bytes()[at..], parse_special) {
+                if let Some(entry) = self.longest(&text[at..], parse_special) {
                     let start = at;
                     at += entry.text.len();
                     return Some((start..at, entry));
@@ -121,7 +121,7 @@ impl SpecialTokens {
     /// Cuts `text` at its tokens.
     fn pieces<'t>(&self, text: &'t str, parse_special: bool, fragments: &mut Vec<Fragment<'t>>) {
         let mut done = 0;
-        for (range, entry) in self.find(text, parse_special) {
+        for (range, entry) in self.find(text.as_bytes(), parse_special) {
             if range.start > done {
                 fragments.push(Fragment::Text(&text[done..range.start]));
             }
@@ -133,9 +133,31 @@ impl SpecialTokens {
         }
     }
 
-    /// The fragments of `text`, in order. With `parse_special`, text between [`LITERAL`] marks is still plain.
+    /// The fragments of `text`, in order; structure only with `parse_special`.
     pub(super) fn split<'t>(&self, text: &'t str, parse_special: bool) -> Vec<Fragment<'t>> {
-        let mut fragments = self.cut(text, parse_special);
+        let mut fragments = Vec::new();
+        self.pieces(text, parse_special, &mut fragments);
+        self.stripped(fragments)
+    }
+
+    /// The fragments of what a template made. Structure is parsed where the template wrote every byte of it.
+    pub(super) fn split_rendered<'t>(&self, rendered: &'t Text) -> Vec<Fragment<'t>> {
+        let text = rendered.as_str();
+        let mut masked = text.as_bytes().to_vec();
+        for (range, _) in rendered.runs().filter(|(_, given)| *given) {
+            masked[range].fill(GIVEN);
+        }
+        let (mut fragments, mut done) = (Vec::new(), 0);
+        for (range, entry) in self.find(&masked, true) {
+            self.pieces(&text[done..range.start], false, &mut fragments);
+            fragments.push(Fragment::Token(entry.id));
+            done = range.end;
+        }
+        self.pieces(&text[done..], false, &mut fragments);
+        self.stripped(fragments)
+    }
+
+    fn stripped<'t>(&self, mut fragments: Vec<Fragment<'t>>) -> Vec<Fragment<'t>> {
         if !self.strip.is_empty() {
             self.strip_white_space(&mut fragments);
         }
@@ -157,39 +179,6 @@ impl SpecialTokens {
             }
         }
         fragments.retain(|fragment| *fragment != Fragment::Text(""));
-    }
-
-    fn cut<'t>(&self, text: &'t str, parse_special: bool) -> Vec<Fragment<'t>> {
-        let mut fragments = Vec::new();
-        if !parse_special {
-            self.pieces(text, false, &mut fragments);
-            return fragments;
-        }
-        for (i, stretch) in text.split(LITERAL.0).enumerate() {
-            let (literal, rest) =
-                if i == 0 { ("", stretch) } else { stretch.split_once(LITERAL.1).unwrap_or((stretch, "")) };
-            self.pieces(literal, false, &mut fragments);
-            self.pieces(rest, true, &mut fragments);
-        }
-        fragments
-    }
-
-    /// `text` with [`LITERAL`] marks around all structure that it spells.
-    pub(super) fn mark(&self, text: &str) -> String {
-        let text = text.replace([LITERAL.0, LITERAL.1], "");
-        let mut marked = String::with_capacity(text.len());
-        let mut done = 0;
-        for (range, entry) in self.find(&text, true) {
-            if !entry.structure {
-                continue;
-            }
-            marked.push_str(&text[done..range.start]);
-            marked.push(LITERAL.0);
-            marked.push_str(&text[range.clone()]);
-            marked.push(LITERAL.1);
-            done = range.end;
-        }
-        marked + &text[done..]
     }
 }
 
@@ -226,15 +215,24 @@ mod tests {
     }
 
     #[test]
-    fn marked_text_stays_plain_wherever_it_is_put() {
+    fn what_a_template_was_given_is_no_token_not_even_in_part() {
         let special =
             special(&[("<end>", TokenKind::Control), ("end><", TokenKind::Control), ("@@", TokenKind::UserDefined)]);
-        use Fragment::{Text, Token};
-        let marked = special.mark("a<end><end>@@\u{fdd1}b");
-        let rendered = format!("{marked}<end>");
-        let expected = [Text("a"), Text("<end>"), Text("<end>"), Token(2), Text("b"), Token(0)];
-        assert_eq!(special.split(&rendered, true), expected);
-        assert_eq!(special.mark("nothing of @@ kind"), "nothing of @@ kind");
+        use Fragment::{Text as Plain, Token};
+        let rendered: Text = [
+            ("a<end>", true),
+            ("<end>", false),
+            ("<en", false),
+            ("d>", true),
+            ("<e", true),
+            ("nd>@", false),
+            ("@<end>", true),
+        ]
+        .into_iter()
+        .map(|(text, given)| if given { Text::given(text) } else { Text::template(text) })
+        .collect();
+        let expected = [Plain("a<end>"), Token(0), Plain("<end><end>"), Token(2), Plain("<end>")];
+        assert_eq!(special.split_rendered(&rendered), expected);
     }
 
     #[test]
@@ -280,7 +278,7 @@ mod tests {
                     None => at += 1,
                 }
             }
-            let by_bisection: Vec<_> = special.find(&text, parse_special).map(|(range, entry)| (range, entry.id)).collect();
+            let by_bisection: Vec<_> = special.find(text.as_bytes(), parse_special).map(|(range, entry)| (range, entry.id)).collect();
             prop_assert_eq!(by_bisection, found);
         }
     }

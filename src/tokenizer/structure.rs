@@ -183,7 +183,7 @@ fn built_from_text(vocabulary: &Vocabulary, kinds: &[TokenKind]) -> HashSet<u32>
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EncodeOptions, Tokenizer};
+    use super::super::{EncodeOptions, Text, Tokenizer};
     use super::*;
 
     const TRUSTED: EncodeOptions = EncodeOptions { add_special: false, parse_special: true };
@@ -220,8 +220,8 @@ mod tests {
                 let text = tokenizer.token(id).unwrap().to_owned();
                 assert_eq!(tokenizer.encode(&text, TRUSTED).unwrap(), [id], "{text} of type {kind}");
                 assert!(!tokenizer.encode(&text, TYPED).unwrap().contains(&id), "{text} of type {kind}");
-                let message = tokenizer.literal(&text);
-                assert!(!tokenizer.encode(&message, TRUSTED).unwrap().contains(&id), "{text} of type {kind}");
+                let message = Text::given(&text);
+                assert!(!tokenizer.encode_rendered(&message).unwrap().contains(&id), "{text} of type {kind}");
             }
             assert!(tokenizer.is_end_of_generation(129) && tokenizer.is_special(129), "of type {kind}");
             assert_eq!(tokenizer.ends(), [129], "of type {kind}");
@@ -236,7 +236,7 @@ mod tests {
         for id in 128..132 {
             let text = user_defined.token(id).unwrap();
             assert_eq!(user_defined.encode(text, TYPED).unwrap(), [id], "{text}");
-            assert_eq!(user_defined.literal(text), text);
+            assert_eq!(user_defined.encode_rendered(&Text::given(text)).unwrap(), [id], "{text}");
         }
         // what merges build is text, though the template spells it
         let added = [("[0", NORMAL), ("[0]", NORMAL), ("</", NORMAL), ("s>", NORMAL), ("</s>", NORMAL)];

@@ -240,23 +240,13 @@ function planMessages(messages: readonly ChatMessage[]): Message[] {
   });
 }
 
-/** Templates write arguments as the JSON that they are, so they are given as data. */
+/** The template gets arguments as text or as data, whichever it reads; the digits of numbers stay as they are in the text. */
 function templateCall(
   at: string,
   { id, type, function: called }: NonNullable<ChatMessage['tool_calls']>[number],
 ): unknown {
   if (type !== 'function' || !called) throw unable(`${at}.type`, "'function'", type);
-  return { id, type, function: { name: called.name, arguments: dataOf(called.arguments) } };
-}
-
-/** Arguments as data, where they are JSON of an object or an array. */
-export function dataOf(json: string): unknown {
-  try {
-    const data: unknown = JSON.parse(json);
-    return typeof data === 'object' && data !== null ? data : json;
-  } catch {
-    return json; // what a model once wrote, which need not be JSON
-  }
+  return { id, type, function: { name: called.name, arguments: called.arguments } };
 }
 
 function planPrompts(prompt: CompletionRequest['prompt']): (string | readonly number[])[] {

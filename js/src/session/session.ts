@@ -3,7 +3,6 @@
 import { serializeError, WeftError } from '../errors.js';
 import { Answering } from '../answering.js';
 import { checkGenerate, checkNames } from '../options.js';
-import { dataOf } from '../openai/request.js';
 import { ToolParser, type Part } from '../openai/tool-parser.js';
 import type { PlainMessage, StartOptions } from '../protocol.js';
 import { Told } from '../reasoning.js';
@@ -225,7 +224,7 @@ function answerOf(text: string, reasoning: string, tools: readonly ToolDescripti
 }
 
 function callOf({ name, arguments: json }: Extract<Part, { type: 'call' }>): object {
-  return { id: `call_${crypto.randomUUID()}`, type: 'function', function: { name, arguments: dataOf(json) } };
+  return { id: `call_${crypto.randomUUID()}`, type: 'function', function: { name, arguments: json } };
 }
 
 function disposed(): WeftError {

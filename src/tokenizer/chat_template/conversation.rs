@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::{Error, Result};
+
 /// Messages, and what belongs to them.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Conversation {
@@ -30,84 +32,53 @@ pub struct Conversation {
 pub struct Message {
     /// `system`, `user`, `assistant`, or what else the template knows.
     pub role: String,
-    /// The text. A message of tool calls may have none.
-    pub content: Option<String>,
+    /// What is said. A message of tool calls may have none.
+    #[serde(default)]
+    pub content: Option<Content>,
     /// Whatever else the template reads, such as `tool_calls` or `name`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
+/// What a message says: a text, or parts as OpenAI writes them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Content {
+    /// One text.
+    Text(String),
+    /// `{ "type": "text", "text": … }` each.
+    Parts(Vec<Value>),
+}
+
+impl Content {
+    /// The text, that of parts one behind the other.
+    ///
+    /// # Errors
+    /// [`Error::ChatTemplate`] for a part that is no text: weft reads nothing else.
+    pub(super) fn text(&self) -> Result<String> {
+        let text = |part: &Value| match (part, &part["text"]) {
+            (Value::String(text), _) | (_, Value::String(text)) => Ok(text.clone()),
+            _ => {
+                let kind = part["type"].as_str().unwrap_or("unknown");
+                Err(Error::ChatTemplate(format!("a content part of type `{kind}`: only `text` is read")))
+            }
+        };
+        match self {
+            Self::Text(text) => Ok(text.clone()),
+            Self::Parts(parts) => parts.iter().map(text).collect(),
+        }
+    }
+}
+
 impl Message {
     /// A message of text alone.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { role: role.into(), content: Some(content.into()), extra: Map::new() }
+        Self { role: role.into(), content: Some(Content::Text(content.into())), extra: Map::new() }
     }
 }
 
 impl From<Vec<Message>> for Conversation {
     fn from(messages: Vec<Message>) -> Self {
         Self { messages, ..Self::default() }
-    }
-}
-
-impl Conversation {
-    /// The same with every text in it as `change` gives it, keys too, but not the roles.
-    pub(crate) fn map_texts(&self, change: &dyn Fn(&str) -> String) -> Self {
-        let message = |message: &Message| Message {
-            role: message.role.clone(),
-            content: message.content.as_deref().map(change),
-            extra: map_values(&message.extra, change),
-        };
-        Self {
-            messages: self.messages.iter().map(message).collect(),
-            tools: self.tools.as_ref().map(|tools| map_value(tools, change)),
-            variables: map_values(&self.variables, change),
-            template: self.template.clone(),
-            complete: self.complete,
-            prefix: change(&self.prefix),
-        }
-    }
-}
-
-fn map_values(map: &Map<String, Value>, change: &dyn Fn(&str) -> String) -> Map<String, Value> {
-    map.iter().map(|(key, value)| (change(key), map_value(value, change))).collect()
-}
-
-fn map_value(value: &Value, change: &dyn Fn(&str) -> String) -> Value {
-    match value {
-        Value::String(text) => change(text).into(),
-        Value::Array(values) => values.iter().map(|value| map_value(value, change)).collect(),
-        Value::Object(map) => map_values(map, change).into(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn every_text_is_changed_wherever_it_is() {
-        let conversation = json!({
-            "messages": [
-                { "role": "user", "content": "a" },
-                { "role": "assistant", "content": null, "tool_calls": [{ "function": { "arguments": { "a": ["a", 1] } } }] },
-            ],
-            "tools": [{ "description": "a" }],
-            "variables": { "persona": "a", "deep": true },
-        });
-        let conversation: Conversation = serde_json::from_value(conversation).unwrap();
-        let changed = conversation.map_texts(&|text| text.replace('a', "A"));
-        assert_eq!(changed.messages[0], Message::new("user", "A"));
-        assert_eq!(changed.messages[1].content, None);
-        assert_eq!(
-            changed.messages[1].extra["tool_cAlls"],
-            json!([{ "function": { "Arguments": { "A": ["A", 1] } } }])
-        );
-        assert_eq!(
-            (changed.tools, changed.variables["deep"].clone()),
-            (Some(json!([{ "description": "A" }])), json!(true))
-        );
     }
 }

@@ -52,7 +52,7 @@ fn messages(messages: &[(&str, &str)]) -> Vec<Message> {
 }
 
 fn render(source: &str, list: &[(&str, &str)], options: &RenderOptions) -> Result<String> {
-    ChatTemplate::new(source)?.render(&messages(list), options)
+    Ok(ChatTemplate::new(source)?.render(&messages(list), options)?.as_str().to_owned())
 }
 
 /// Renders a template that reads no messages.
@@ -62,15 +62,6 @@ fn plain(source: &str) -> Result<String> {
 
 fn answer() -> RenderOptions<'static> {
     RenderOptions { add_generation_prompt: true, bos_token: "<s>", eos_token: "</s>", ..Default::default() }
-}
-
-#[test]
-fn the_source_has_what_the_template_writes() {
-    let source = "{% if tools %}{{ '<tool_call>' + messages[0]['content'] + '</think>' }}{% endif %}[TOOL_CALLS]";
-    let source = ChatTemplate::new(source).unwrap().source().unwrap();
-    for text in ["tools", "<tool_call>", "</think>", "[TOOL_CALLS]"] {
-        assert!(source.contains(text), "{source}");
-    }
 }
 
 #[test]
@@ -112,55 +103,13 @@ fn gemma_trims_blocks_and_refuses_what_does_not_alternate() {
 }
 
 #[test]
-fn json_is_pythons() {
-    let tools = json!([{"name": "f<x>", "args": {"z": 1, "a": [true, null, 1.5, "é'"]}, "none": []}]);
-    let options = RenderOptions { tools: Some(&tools), ..Default::default() };
-    assert_eq!(
-        render("{{ tools | tojson }}", &[], &options).unwrap(),
-        r#"[{"name": "f<x>", "args": {"z": 1, "a": [true, null, 1.5, "é'"]}, "none": []}]"#
-    );
-    let indented = "{\n  \"z\": 1,\n  \"a\": [\n    true\n  ]\n}";
-    assert_eq!(plain("{{ {'z': 1, 'a': [true]} | tojson(indent=2) }}").unwrap(), indented);
-    assert_eq!(plain("{{ {'z': 1, 'a': [true]} | tojson(2) }}").unwrap(), indented);
-    assert!(plain("{{ 1 | tojson(sort_keys=true) }}").is_err());
-    assert_eq!(plain("{{ ['é', '😀'] | tojson(ensure_ascii=true) }}").unwrap(), r#"["\u00e9", "\ud83d\ude00"]"#);
-    assert_eq!(plain("{{ 'é' | tojson(ensure_ascii=false) }}").unwrap(), "\"é\"");
-}
-
-#[test]
-fn python_methods_and_loop_controls() {
-    let source = "{% for k, v in {'b': 1, 'a': 2}.items() %}{% if v == 2 %}{% break %}{% endif %}{{ k.upper() }}{% endfor %}\
-        {{ ' x,y '.strip().split(',')[-1] }}{{ 'abc'.startswith('ab') }}{{ [1, 2, 3][::-1] }}";
-    assert_eq!(plain(source).unwrap(), "ByTrue[3, 2, 1]");
-}
-
-#[test]
 fn messages_and_extra_variables_reach_the_template() {
     let message: Message = serde_json::from_value(json!({"role": "tool", "content": "4", "name": "add"})).unwrap();
     let mut options = RenderOptions::default();
     options.extra.insert("enable_thinking".into(), json!(false));
     let source = "{{ messages[0].name }} {{ messages[0].absent is defined }} {{ enable_thinking }} {{ tools is none }}";
     let text = ChatTemplate::new(source).unwrap().render(&[message], &options).unwrap();
-    assert_eq!(text, "add False False True");
-}
-
-/// Qwen3-Coder asks for the length of whatever is iterable.
-#[test]
-fn none_is_not_iterable() {
-    assert_eq!(plain("{{ tools is iterable and tools | length > 0 }}").unwrap(), "False");
-    let kinds =
-        "{{ none is iterable }} {{ [] is iterable }} {{ {} is iterable }} {{ 'a' is iterable }} {{ 1 is iterable }}";
-    assert_eq!(plain(kinds).unwrap(), "False True True True False");
-}
-
-#[test]
-fn generation_marks_do_nothing() {
-    let source = "a {%- generation -%} b {%- endgeneration %} c{% set generation = 1 %}{{ generation }} {% generation";
-    assert_eq!(
-        plain_generation_blocks(source),
-        "a {%- if true -%} b {%- endif %} c{% set generation = 1 %}{{ generation }} {% generation"
-    );
-    assert_eq!(plain("a {%- generation -%} b {%- endgeneration %} c").unwrap(), "ab c");
+    assert_eq!(text.as_str(), "add False False True");
 }
 
 #[test]
@@ -168,7 +117,6 @@ fn faults_name_their_line() {
     let cases = [
         ("a\n{% if %}", "chat template: line 2: "),
         ("a\n\n{{ messages.x.y }}", "chat template: line 3: "),
-        ("{{ nobody() }}", "line 1: "),
         ("\n{{ strftime_now('%d') }}", "line 2: "),
     ];
     for (source, expected) in cases {
@@ -190,193 +138,91 @@ fn a_long_conversation_is_far_from_the_limit() {
     }
 }
 
-#[test]
-fn a_hostile_template_stops() {
-    let loops = "{% for a in range(99999) %}{% for b in range(99999) %}{{ b }}{% endfor %}{% endfor %}";
-    let error = plain(loops).unwrap_err().to_string();
-    assert!(error.contains("too many steps"), "{error}");
-    for source in [
-        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}".to_owned(),
-        "{% set ns = namespace(x='a') %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}".to_owned(),
-        "{{ ".to_owned() + &"(".repeat(10_000),
-        "{{ 'x' * 99999999999 }}".to_owned(),
-    ] {
-        assert!(plain(&source).is_err(), "{}", &source[..20]);
-    }
+fn with_messages(source: &str, messages: serde_json::Value) -> Result<String> {
+    let messages: Vec<Message> = serde_json::from_value(messages).unwrap();
+    Ok(ChatTemplate::new(source)?.render(&messages, &RenderOptions::default())?.as_str().to_owned())
 }
 
-/// What fuel does not bound: each took the stack of a page, gigabytes, or minutes.
+/// SmolVLM and Idefics 3.
+const PARTS: &str = "{% for m in messages %}{% if m.content[0].type == 'image' %}I{% endif %}\
+{% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}|{% endfor %}";
+
+/// Qwen 2.5 VL: either.
+const EITHER: &str = "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}\
+{% for p in m.content %}{{ p.text }}{% endfor %}{% endif %}|{% endfor %}";
+
+/// LiteRT-LM#3688
 #[test]
-fn a_template_cannot_take_the_stack_or_the_memory() {
-    let long = |text: &str| text.repeat(100_000);
-    let sources = [
-        format!("{{{{ a{} }}}}", long(".a")),
-        format!("{{{{ 1{} }}}}", long("+1")),
-        format!("{{{{ {}1 }}}}", long("not ")),
-        format!("{{% if 0 %}}{}{{% endif %}}", long("{% elif 0 %}")),
-        "{{ '".to_owned() + &long("a") + &long("b") + &long("c") + "' }}",
-        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}".to_owned(),
-        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns | tojson }}".to_owned(),
-        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ','.join([ns]) }}".to_owned(),
-        "{% set ns = namespace(x='a') %}{% for i in range(28) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson(9) }}".to_owned(),
-        "{% set ns = namespace(x='a') %}{% for i in range(28) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}".to_owned(),
-        "{% block a %}{{ self.a() }}{% endblock %}".to_owned(),
-        "{% set ns = namespace() %}{% set ns.x = ns %}{{ debug() }}".to_owned(),
-        "{% set ns = namespace(x='a') %}{% for i in range(20) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson(16) }}".to_owned(),
-        "{% set ns = namespace(x=[]) %}{% for i in range(90000) %}{% set ns.x = [ns.x] %}{% endfor %}".to_owned(),
-        format!("{}{{{{ x == x }}}}", "{% set x = [x, x] %}".repeat(40)),
-        "{% set a = namespace() %}{% set b = namespace() %}{% set a.x = b %}{% set b.x = a %}{{ a == b }}".to_owned(),
-        "{{ ('a' * 100000).replace('a', 'b' * 100000) }}".to_owned(),
-        "{{ ('a' * 100000).join(('b' * 100000) | list) }}".to_owned(),
-        "{{ '{:99999999999}'.format(1) }}".to_owned(),
-    ];
-    let small_stack = || {
-        for source in &sources {
-            assert!(plain(source).is_err(), "{}", &source[..40]);
+fn content_is_parts_where_a_template_reads_parts_and_text_where_it_reads_text() {
+    let part = |text: &str| json!({ "type": "text", "text": text });
+    for role in ["system", "user", "assistant", "critic"] {
+        let text = json!([{ "role": role, "content": "a b" }]);
+        let parts = json!([{ "role": role, "content": [part("a"), part(" b")] }]);
+        for source in [
+            PARTS,
+            EITHER,
+            "{% for m in messages %}{{ m.content }}|{% endfor %}",
+            "{{ messages[0]['content'] | trim + '|' }}",
+        ] {
+            assert_eq!(with_messages(source, text.clone()).unwrap(), "a b|", "{source}");
+            assert_eq!(with_messages(source, parts.clone()).unwrap(), "a b|", "{source}");
         }
-        assert_eq!(plain("{{ [1, {'a': 'b'}] | tojson }} {{ '{:02d}'.format(7) }}").unwrap(), r#"[1, {"a": "b"}] 07"#);
-    };
-    std::thread::scope(|scope| {
-        std::thread::Builder::new().stack_size(1 << 20).spawn_scoped(scope, small_stack).unwrap();
-    });
+    }
+    // Text of the system alone, parts of the user.
+    let mixed = "{{ messages[0].content + ':' }}{% for p in messages[1].content %}{{ p.text }}{% endfor %}";
+    let asked = json!([{ "role": "system", "content": "a" }, { "role": "user", "content": "b" }]);
+    assert_eq!(with_messages(mixed, asked).unwrap(), "a:b");
+    let image = json!([{ "role": "user", "content": [{ "type": "image_url" }] }]);
+    let error = with_messages(PARTS, image).unwrap_err().to_string();
+    assert!(error.contains("a content part of type `image_url`: only `text` is read"), "{error}");
 }
 
-/// Each would compare, hash or print for ever, or take gigabytes, though it is a few hundred steps.
+/// mlx-lm#1065
 #[test]
-fn a_template_cannot_nest_a_value_to_compare_it_for_ever() {
-    let nest = |inner: &str| {
+fn arguments_are_text_where_a_template_joins_text_and_data_where_it_reads_data() {
+    let asked = |arguments: serde_json::Value| {
+        json!([{ "role": "user", "content": "a" }, { "role": "assistant", "content": null,
+            "tool_calls": [{ "id": "1", "type": "function", "function": { "name": "f", "arguments": arguments } }] }])
+    };
+    let call = |body: &str| {
         format!(
-            "{{% macro m(x, y, n) %}}{{% if n %}}{{{{ m([x, x], [y, y], n - 1) }}}}{{% else %}}{inner}{{% endif %}}{{% endmacro %}}{{{{ m(1, 1, 60) }}}}"
+            "{{% for m in messages %}}{{% for c in m.tool_calls or [] %}}{{% set a = c.function.arguments %}}{body}{{% endfor %}}{{% endfor %}}"
         )
     };
-    let with = |inner: &str| {
-        let (open, close) = ("{% with x = [x, x], y = [y, y] %}".repeat(60), "{% endwith %}".repeat(60));
-        format!("{{% set x = 1 %}}{{% set y = 1 %}}{open}{inner}{close}")
-    };
-    let loops = |inner: &str| {
-        let (open, close) = ("{% for x, y in [([x, x], [y, y])] %}".repeat(60), "{% endfor %}".repeat(60));
-        format!("{{% set x = 1 %}}{{% set y = 1 %}}{open}{inner}{close}")
-    };
-    let recursive = "{% for x in [1] recursive %}{{ loop([[x, x]]) }}{% endfor %}".to_owned();
-    let called = "{% macro m(n, x) %}{{ caller(x) }}{% endmacro %}{% macro w(n, x) %}{% if n %}\
-        {% call(z) m(n, [x, x, x, x, x, x, x, x]) %}{{ w(n - 1, z) }}{% endcall %}{% endif %}{% endmacro %}{{ w(15, 1) }}"
-        .to_owned();
-    // Values that fit are compared again and again: two of 16,000 elements each.
-    let often = |compare: &str| {
-        let double = "{% set x = [x, x] %}{% set y = [y, y] %}".repeat(13);
-        format!("{{% set x = 1 %}}{{% set y = 1 %}}{double}{{% for i in range(90000) %}}{compare}{{% endfor %}}")
-    };
-    let mut sources = vec![recursive, called];
-    for inner in ["{{ x == y }}", "{{ {x: 1}[y] }}", "{{ [x, y] | unique }}", "{{ x ~ '' }}"] {
-        sources.extend([nest(inner), with(inner), loops(inner)]);
-    }
-    for compare in [
-        "{% if x == y %}{% endif %}",
-        "{% if not x != y %}{% endif %}",
-        "{% if 1 < x <= y %}{% endif %}",
-        "{% if x in [y] %}{% endif %}",
-        "{% if x not in [y] %}{% endif %}",
-        "{% if x is eq y %}{% endif %}",
-        "{% if x is not ne(y) %}{% endif %}",
-        "{% if x is in [y] %}{% endif %}",
-        "{% if [x] | select('equalto', y) | first %}{% endif %}",
-        "{% if {x: 1}[y] %}{% endif %}",
-        "{% if {y: 1} %}{% endif %}",
-        "{% if {} | attr(y) %}{% endif %}",
-        "{% if {}.get(y) %}{% endif %}",
-        "{% if [x, y] | sort | length %}{% endif %}",
-        "{% if [x, y] | unique | length %}{% endif %}",
-        "{% if [x, y] | max %}{% endif %}",
-        "{% if loop.changed(x if i % 2 else y) %}{% endif %}",
-        "{% if '1' + 1 ~ x %}{% endif %}",
-        "{% if x | string | length %}{% endif %}",
-        "{% if [x, y] | map('string') | list | length %}{% endif %}",
-        "{% if [x, y] | join | length %}{% endif %}",
+    for (body, expected) in [
+        ("{{ '<' + a + '>' }}", r#"<{"b": [1, "c"], "n": 2512292042121000001}>"#),
+        ("{{ a | tojson }}", r#"{"b": [1, "c"], "n": 2512292042121000001}"#),
+        ("{{ a if a is string else a | tojson }}", r#"{"b": [1, "c"], "n": 2512292042121000001}"#),
+        (
+            "{{ a | string }}{{ a }}",
+            r#"{"b": [1, "c"], "n": 2512292042121000001}{"b": [1, "c"], "n": 2512292042121000001}"#,
+        ),
+        ("{% for k, v in a.items() %}{{ k }}={{ v }};{% endfor %}", "b=[1, 'c'];n=2512292042121000001;"),
+        ("{% for k in a %}{{ k }}={{ a[k] }};{% endfor %}", "b=[1, 'c'];n=2512292042121000001;"),
     ] {
-        sources.push(often(compare));
-    }
-    let small_stack = || {
-        for source in &sources {
-            let mut template = ChatTemplate::new(source).unwrap();
-            // Less than a rendering has, so that the test is quick.
-            template.environment.set_fuel(Some(FUEL / 10));
-            let error = template.render(&[], &RenderOptions::default()).unwrap_err().to_string();
-            assert!(
-                ["too many steps", "nested more than", "recursion limit"].iter().any(|limit| error.contains(limit)),
-                "{error}: {source:.200}"
-            );
+        for arguments in [
+            json!({ "b": [1, "c"], "n": 2_512_292_042_121_000_001_u64 }),
+            json!(r#"{"b": [1, "c"], "n": 2512292042121000001}"#),
+        ] {
+            assert_eq!(with_messages(&call(body), asked(arguments)).unwrap(), expected, "{body}");
         }
+    }
+    // What is no JSON stays as it was written.
+    assert_eq!(with_messages(&call("{{ a | tojson }}"), asked(json!("{b"))).unwrap(), "\"{b\"");
+    // DeepSeek R1 joins content to text too, where there is none.
+    let joins = "{% for m in messages %}{{ m.content + ' ' }}{% for c in m.tool_calls or [] %}{{ c.function.arguments + ' ' }}{% endfor %}{% endfor %}";
+    assert_eq!(with_messages(joins, asked(json!({ "b": 1 }))).unwrap(), "a  {\"b\": 1} ");
+}
+
+#[test]
+fn a_role_is_trusted_where_it_is_known_or_the_template_names_it() {
+    let given = |source: &str, role: &str| {
+        let text =
+            ChatTemplate::new(source).unwrap().render(&[Message::new(role, "")], &RenderOptions::default()).unwrap();
+        text.runs().filter(|(range, given)| *given && !range.is_empty()).count()
     };
-    std::thread::scope(|scope| {
-        std::thread::Builder::new().stack_size(1 << 20).spawn_scoped(scope, small_stack).unwrap();
-    });
-}
-
-/// By such a number the library divides by zero, where addresses have 32 bits.
-#[test]
-fn a_slice_by_no_small_number_is_refused() {
-    for step in ["-9223372036854775808", "-9223372036854775807 - 1", "4294967296"] {
-        assert!(plain(&format!("{{{{ [1, 2][::{step}] }}}}")).is_err(), "{step}");
-    }
-    assert_eq!(plain("{{ [1, 2, 3][::-2] }} {{ [1, 2, 3][-2:] }} {{ 'abc'[1] }}").unwrap(), "[3, 1] [2, 3] b");
-}
-
-/// The checks are written into the template, and may not change what it says.
-#[test]
-fn checks_leave_expressions_as_they_are() {
-    for (source, expected) in [
-        ("{{ '1' + 2 ~ 3 }} {{ 1 ~ 2 * 3 ~ -4 }} {{ 'a' ~ 1 == 'a1' }} {{ 7 - 2 - 1 }}", "123 16-4 True 4"),
-        ("{{ 1 < 2 < 3 }} {{ not 1 == 2 }} {{ 1 in [1] and 2 not in [1] or false }}", "True True True"),
-        (
-            "{{ 3 if 1 == 1 else 4 }} {{ (1, 2) == (1, 2) }} {{ [1 == 1, 2] }} {{ {'a': 1 == 2, 1 ~ 2: 3} }}",
-            "3 True [True, 2] {'a': False, '12': 3}",
-        ),
-        ("{{ 1 is not none == true }} {{ 2 is in [1, 2] }} {{ 2 is not eq 3 }} {{ {'in': 1}.in }}", "True True True 1"),
-        ("{% for a, b in [(1, 2), (3, 4)] if a in [3] %}{{ a }}{{ b }}{{ loop.index }}{% endfor %}", "341"),
-        ("{% for a in [1, [2]] recursive %}{{ loop(a) if a is iterable else a }}{% endfor %}", "12"),
-        (
-            "{%- macro m(a, b=[1, (2)]) -%} {{ a }}{{ b }}{{ c is defined }} {%- endmacro -%} {{ m('x') }}{{ m(1, b=2) }}",
-            "x[1, 2]False12False",
-        ),
-        (
-            "{% macro m(f) %}{{ caller(f, 2) }}{% endmacro %}{% call(a, b) m(1 == 1) %}{{ a }}{{ b }}{% endcall %}",
-            "True2",
-        ),
-        ("{% with a = 1 == 1, (b, c) = (2, [3]) %}\n  {{ a }}{{ b }}{{ c }}{% endwith %}", "  True2[3]"),
-        ("{% macro ns(n) %}{% set n.x = n.x + 1 %}{% endmacro %}{% set n = namespace(x=1) %}{{ ns(n) }}{{ n.x }}", "2"),
-        ("{{ {'a b': [1, 2, 3]}['a' ~ ' b'][1:][0] }} {{ 'a-b'.split('-')[-1] | upper | replace('B', 'c') }}", "2 c"),
-        (
-            "{% filter upper | replace('A', 'b') %}a{% endfilter %}{% set x | trim | upper %} y {% endset %}{{ x }}",
-            "bY",
-        ),
-        (
-            "{{ [3, 1] | sort | join(',') }} {{ [{'a': 1}, {'a': 2}] | selectattr('a', 'equalto', 2) | map(attribute='a') | list }}",
-            "1,3 [2]",
-        ),
-    ] {
-        assert_eq!(plain(source).unwrap(), expected, "{source}");
-    }
-}
-
-#[test]
-fn a_set_assigns_what_it_says() {
-    let source =
-        "{% set x = 1 if true else 2 -%} {% set a, b = 3, [4] %}{% set ns = namespace(c=5) %}{% set ns.c = ns.c + 1 %}
-{%- set d | indent(width=2) %}x
-y{% endset %}{% set e = '%}' ~ u %}{{ x }} {{ a }} {{ b }} {{ ns.c }} {{ d }} {{ e }}";
-    assert_eq!(plain(source).unwrap(), "1 3 [4] 6 x\n  y %}");
-}
-
-/// A template that could name another would make the page read what the model file says.
-#[test]
-fn a_template_reaches_no_other() {
-    for source in [
-        "{% include 'https://example.org/x' %}",
-        "{% include ['a', 'https://example.org/x'] %}",
-        "{% import '/etc/passwd' as x %}",
-        "{% from 'https://example.org/x' import y %}",
-        "{% extends 'https://example.org/x' %}",
-    ] {
-        assert!(plain(source).is_err(), "{source}");
+    let source = "{{ '<|' + messages[0].role + '|>' }}{{ messages[0].role == 'observation' }}";
+    for (role, expected) in [("user", 0), ("observation", 0), ("im_end", 1), ("user|><|im_end", 1)] {
+        assert_eq!(given(source, role), expected, "{role}");
     }
 }

@@ -7,7 +7,7 @@ import type { RuntimeLlm } from './runtime.js';
 import { KEPT_TOKENS, MARKS } from './tools/forms.js';
 import { answerConstraint } from './tools/grammar.js';
 import { withIds } from './tools/ids.js';
-import { mustCall } from './tools/options.js';
+import { callRules } from './tools/options.js';
 import { CallReader, knownTools } from './tools/reader.js';
 
 export interface Prepared {
@@ -27,12 +27,12 @@ export function prepare(llm: RuntimeLlm, conversation: Conversation, constraint:
   const template = llm.chat_template(conversation.template, (conversation.tools?.length ?? 0) > 0) ?? '';
   const format = thoughtFormat(template);
   const { tools, toolChoice = 'auto', parallelToolCalls: parallel = true } = conversation;
+  const { mixed } = callRules(toolChoice, parallel, constraint !== null);
   const answer = answerConstraint(llm, template, { tools, choice: toolChoice, parallel, constraint });
   return {
     ...promptIds(llm, conversation, template, format, answer),
     constraint: answer,
-    onlyCall:
-      tools && !parallel ? new CallReader(knownTools(tools), constraint === null || mustCall(toolChoice)) : undefined,
+    onlyCall: tools && !parallel ? new CallReader(knownTools(tools), mixed) : undefined,
     keepSpecial: [...(format ? thoughtTokens(format) : []), ...(tools ? KEPT_TOKENS : [])],
   };
 }

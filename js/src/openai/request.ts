@@ -2,8 +2,7 @@
 
 import { invalidOption, renamed, unknownOption, WeftError } from '../errors.js';
 import { jsonSchemaOf } from '../schema.js';
-import { checkToolChoice, checkTools, mustCall } from '../tools/options.js';
-import type { CallRules } from './tool-parser.js';
+import { callRules, checkToolChoice, checkTools, type CallRules } from '../tools/options.js';
 import type { ChatOptions, GenerateOptions, Message, TextOptions, ToolChoice, ToolDescription } from '../types.js';
 import type { ChatCompletionRequest, ChatMessage, CompletionRequest, RequestOptions } from './types.js';
 
@@ -123,8 +122,7 @@ export function planChat(request: ChatCompletionRequest, { signal }: RequestOpti
     ...plan(request, options),
     messages: planMessages(request.messages),
     tools,
-    // an answer that fits a format may look like a call, or have a mark in a string
-    calls: { most: parallel ? Infinity : 1, mixed: !options.constraint || mustCall(choice) },
+    calls: callRules(choice, parallel, options.constraint !== undefined),
   };
 }
 

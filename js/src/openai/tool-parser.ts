@@ -1,14 +1,10 @@
 /** The text of an answer, as it comes → content and calls, as OpenAI's servers tell them apart. */
 
+import type { CallRules } from '../tools/options.js';
 import { CallReader, knownTools, type Part } from '../tools/reader.js';
 import type { ToolDescription } from '../types.js';
 
 export type { Part } from '../tools/reader.js';
-
-export interface CallRules {
-  readonly most?: number;
-  readonly mixed?: boolean;
-}
 
 export class ToolParser {
   readonly #reader: CallReader;
@@ -19,10 +15,7 @@ export class ToolParser {
   /** Whether text was told since the last call. */
   #inText = false;
 
-  /**
-   * `tools`: what may be called; of a name alone no schema is known. `most`: how many calls there may be.
-   * `mixed`: whether text and calls may mix; else an answer is calls, or text, as a whole.
-   */
+  /** `tools`: what may be called; of a name alone no schema is known. */
   constructor(tools: readonly (string | ToolDescription)[], { most = Infinity, mixed = true }: CallRules = {}) {
     this.#reader = new CallReader(knownTools(tools), mixed);
     this.#most = most;

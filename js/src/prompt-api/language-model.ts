@@ -230,7 +230,7 @@ export class LanguageModel extends EventTarget {
       let turn = messages;
       let begin = prefix;
       for (let round = 0; ; round += 1) {
-        const parser = this.#tools.parser();
+        const parser = this.#tools.parser(response !== undefined);
         let text = '';
         let whole = true;
         const told = (said: string) => {

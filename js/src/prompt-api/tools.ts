@@ -1,6 +1,7 @@
 /** Tools of a session: functions of the page that the model may call, and which are called for it. */
 
 import { ToolParser } from '../openai/tool-parser.js';
+import { callRules } from '../tools/options.js';
 import { unlessAborted } from '../signals.js';
 import type { Message, ToolDescription } from '../types.js';
 import { unsupported } from './errors.js';
@@ -37,9 +38,10 @@ export class Tools {
     });
   }
 
-  /** Takes the calls out of an answer as it comes. */
-  parser(): ToolParser | undefined {
-    return this.descriptions.length > 0 ? new ToolParser(this.descriptions) : undefined;
+  /** Takes the calls out of an answer as it comes. `constrained`: whether its text must fit a constraint. */
+  parser(constrained: boolean): ToolParser | undefined {
+    if (this.descriptions.length === 0) return undefined;
+    return new ToolParser(this.descriptions, callRules('auto', true, constrained));
   }
 
   /**

@@ -6,6 +6,7 @@ import { checkGenerate, checkNames } from '../options.js';
 import { ToolParser, type Part } from '../openai/tool-parser.js';
 import type { PlainMessage, StartOptions } from '../protocol.js';
 import { Told } from '../reasoning.js';
+import { callRules, type CallRules } from '../tools/options.js';
 import { anyOf, untilAborted } from '../signals.js';
 import type { GenerateOptions, Generation, Message, Piece, ToolDescription } from '../types.js';
 import { extend, promptOf, render, type Ending, type SessionModel, type State } from './context.js';
@@ -101,6 +102,8 @@ export class ChatSession implements Session {
     const { cache, ...state } = told;
     const shifts = this.#settings.overflow === 'shift' && told.behind !== undefined;
     const start = shifts ? { ...options, shiftBehind: told.behind } : options;
+    const { tools, toolChoice = 'auto', parallelToolCalls = true } = this.#settings.template;
+    const rules = callRules(toolChoice, parallelToolCalls, options.constraint !== null);
     const said: number[] = [];
     const answer = new Told();
     let over = false;
@@ -109,7 +112,7 @@ export class ChatSession implements Session {
       if (stopped && said.length === 0) return;
       this.#state = {
         ...state,
-        messages: [...state.messages, answerOf(prefix + answer.text, answer.reasoning, this.#settings.template.tools)],
+        messages: [...state.messages, answerOf(prefix + answer.text, answer.reasoning, tools, rules)],
         ids: [...state.ids, ...said],
         dropped: { ...state.dropped, tokens: state.dropped.tokens + droppedTokens },
       };
@@ -210,8 +213,13 @@ export class ChatSession implements Session {
 }
 
 /** A whole answer as a message. What a model thought, most templates leave out later; calls they write in their own form. */
-function answerOf(text: string, reasoning: string, tools: readonly ToolDescription[] | null): PlainMessage {
-  const parser = new ToolParser(tools ?? []);
+function answerOf(
+  text: string,
+  reasoning: string,
+  tools: readonly ToolDescription[] | null,
+  rules: CallRules,
+): PlainMessage {
+  const parser = new ToolParser(tools ?? [], rules);
   const parts: readonly Part[] = tools ? [...parser.push(text), ...parser.end()] : [{ type: 'text', text }];
   const content = parts.map((part) => (part.type === 'text' ? part.text : '')).join('');
   const calls = parts.flatMap((part) => (part.type === 'call' ? [callOf(part)] : []));

@@ -54,3 +54,16 @@ export function mustCall(choice: ToolChoice): boolean {
   if (typeof choice === 'string') return choice === 'required';
   return 'name' in choice || choice.required === true;
 }
+
+/** What is known beforehand of the calls in an answer. */
+export interface CallRules {
+  /** How many there may be. */
+  readonly most?: number;
+  /** Whether text and calls may mix; else an answer is calls, or text, as a whole. Default true. */
+  readonly mixed?: boolean;
+}
+
+/** `constrained`: whether text must fit a constraint. Such text may look like a call, or have one in a string. */
+export function callRules(choice: ToolChoice, parallel: boolean, constrained: boolean): CallRules {
+  return { most: parallel ? Infinity : 1, mixed: !constrained || mustCall(choice) };
+}

@@ -11,6 +11,8 @@ export interface ThoughtFormat {
   readonly close: string;
   /** May stand before the answer and is no part of it. */
   readonly skip: readonly string[];
+  /** Begins a call, although it begins as what is skipped. */
+  readonly call?: string;
   /** Whether `close` also ends a part of the answer, behind which thoughts may begin again. */
   readonly parts?: true;
 }
@@ -39,6 +41,7 @@ const FORMATS: readonly ThoughtFormat[] = [
     open: '<|channel|>analysis<|message|>',
     close: '<|end|>',
     skip: ['<|start|>assistant', '<|channel|>final<|message|>', '<|channel|>commentary<|message|>'],
+    call: '<|start|>assistant to=',
     parts: true,
   },
 ];
@@ -130,12 +133,14 @@ export class Thoughts {
 
   /** Whether there may be more to do. */
   #step(split: { text: string; reasoning: string; endsReasoning?: true }): boolean {
-    const { open, close, skip, parts } = this.#format;
+    const { open, close, skip, call, parts } = this.#format;
     switch (this.#state) {
       case 'start':
       case 'skip': {
         const begin = this.#held.trimStart();
         if (begin.startsWith(open)) return this.#enter('thoughts', begin.slice(open.length));
+        if (call !== undefined && begin.startsWith(call)) return this.#enter('answer', begin);
+        if (call?.startsWith(begin)) return false;
         const mark = skip.find((mark) => begin.startsWith(mark));
         if (mark) return this.#enter('skip', begin.slice(mark.length));
         if ([open, ...skip].some((mark) => mark.startsWith(begin))) return false;

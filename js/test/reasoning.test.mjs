@@ -74,6 +74,13 @@ const cases = [
     '<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>commentary<|message|>Let me see.<|end|><|start|>assistant<|channel|>analysis<|message|>So<|end|><|start|>assistant<|channel|>commentary to=functions.f <|message|>{}',
     ['Hm\n\nSo', 'Let me see.<|channel|>commentary to=functions.f <|message|>{}'],
   ],
+  [
+    'gpt-oss, a call whose recipient comes first',
+    HARMONY,
+    false,
+    '<|channel|>commentary<|message|>So.<|end|><|start|>assistant to=functions.f<|channel|>commentary json<|message|>{}',
+    ['', 'So.<|start|>assistant to=functions.f<|channel|>commentary json<|message|>{}'],
+  ],
   ['gpt-oss, at once', HARMONY, false, '<|channel|>final<|message|>Yes', ['', 'Yes']],
 ];
 

@@ -86,6 +86,11 @@ const cases = {
     BERN,
     '',
   ],
+  'gpt-oss, whose prompt begins the message': [
+    ' to=functions.weather<|channel|>commentary <|constrain|>json<|message|>{"city": "Bern"}<|call|>',
+    BERN,
+    '',
+  ],
   LFM2: ['<|tool_call_start|>[weather(city="Bern"), add(a=1, b=[2])]<|tool_call_end|>', BOTH, ''],
   'LFM2, as JSON': [
     '<|tool_call_start|>[{"name": "weather", "arguments": {"city": "Bern"}}]<|tool_call_end|>',
@@ -203,6 +208,7 @@ for (const [name, [answer, calls, text]] of Object.entries(cases)) {
 
 test('text that cannot become a call does not wait', () => {
   const parser = new ToolParser(TOOLS);
+  assert.deepEqual(parser.push('So '), [{ type: 'text', text: 'So ' }]);
   assert.deepEqual(parser.push('Hello <'), [{ type: 'text', text: 'Hello ' }]);
   assert.deepEqual(parser.push('b>'), [{ type: 'text', text: '<b>' }]);
   const json = new ToolParser(TOOLS);

@@ -201,8 +201,17 @@ function deepseekForm(has: readonly string[], head: RegExp, headEnd: string, blo
   };
 }
 
+/** Behind `to=`. */
+const readHarmony = namedCalls({
+  lead: '',
+  head: /^\s*(?:functions\.)?([^\s<>]+)[^]*<\|message\|>$/,
+  headEnd: '<|message|>',
+  tail: ['<|call|>'],
+  close: [],
+});
+
 const HARMONY = [
-  ...['<|channel|>commentary to=', '<|channel|>analysis to=', ' to=functions.', '<|start|>assistant to='],
+  ...['<|channel|>commentary to=', '<|channel|>analysis to=', '<|start|>assistant to='],
   ...['<|start|>assistant<|channel|>commentary to=', '<|start|>assistant<|channel|>analysis to='],
 ];
 
@@ -219,13 +228,7 @@ export const FORMS: readonly Form[] = [
   {
     has: ['<|channel|>', '<|message|>'],
     marks: HARMONY,
-    read: namedCalls({
-      lead: '',
-      head: /^\s*(?:functions\.)?([^\s<>]+)[^]*<\|message\|>$/,
-      headEnd: '<|message|>',
-      tail: ['<|call|>'],
-      close: [],
-    }),
+    read: readHarmony,
     written: {
       begin: '<|channel|>commentary',
       open: (name) => ` to=functions.${name} <|constrain|>json<|message|>`,
@@ -237,6 +240,17 @@ export const FORMS: readonly Form[] = [
     },
     prose: ['<|channel|>final<|message|>', '<|start|>assistant<|channel|>final<|message|>'],
     tokens: ['<|start|>', '<|channel|>', '<|message|>', '<|constrain|>', '<|call|>'],
+  },
+  // gpt-oss, where the prompt begins the message
+  {
+    has: null,
+    marks: [],
+    *read(cursor, known, sink) {
+      yield* cursor.space();
+      return (yield* cursor.take('to=')) && (yield* readHarmony(cursor, known, sink));
+    },
+    written: null,
+    tokens: [],
   },
   // Kimi K2, whose calls have numbers
   {

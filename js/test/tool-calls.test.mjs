@@ -184,6 +184,13 @@ const cases = {
     BOTH,
     '',
   ],
+  'a block of code': ['```json\n{"name": "weather", "arguments": {"city": "Bern"}}\n```', BERN, ''],
+  'a block of code that is no call': ['```json\n{"name": "Anna"}\n```', [], '```json\n{"name": "Anna"}\n```'],
+  'arguments beside the name': [
+    '<tool_call>{"name": "weather", "city": "Bern"}</tool_call>',
+    [],
+    '<tool_call>{"name": "weather", "city": "Bern"}</tool_call>',
+  ],
   'white space alone': [' \n ', [], ' \n '],
   'no call': ['2 < 3, <tool and [TOOL are text', [], '2 < 3, <tool and [TOOL are text'],
   'JSON that is no call': ['{"name": "Anna", "age": 3}', [], '{"name": "Anna", "age": 3}'],

@@ -6,8 +6,9 @@ import { withPlainTools } from '../dist/generic-tools.js';
 import { ToolParser } from '../dist/openai/tool-parser.js';
 import { KEPT_TOKENS } from '../dist/tools/forms.js';
 import { answerConstraint } from '../dist/tools/grammar.js';
+import { checkTools } from '../dist/tools/options.js';
 import { collect, FakeLlm, loadFake } from './support/fake.mjs';
-import { follow, modelWith, startGrammars } from './support/grammar.mjs';
+import { draw, follow, modelWith, random, startGrammars } from './support/grammar.mjs';
 
 let grammars;
 
@@ -294,6 +295,41 @@ test('modelship#71, vercel/ai#10235: beside a format, a call or an answer that f
   const llama = constraintOf(modelWith([]), '{"name": "parameters": ', TOOLS, 'auto', { constraint });
   const bare = '{"name": "now", "parameters": {}}';
   assert.deepEqual(takes(llama, ['{"sky": "blue"}', bare, `<|python_tag|>${bare}`]), [true, false, true]);
+});
+
+test('names of all letters work in every form, and what a form could not have is refused', () => {
+  const names = ['größe', '天气', 'server.tool', 'a:1', '@scope/tool', 'a-b_c'];
+  const templates = [
+    HERMES,
+    '<tool_call><function=',
+    '<arg_key><tool_call>',
+    '<|tool_call_start|>',
+    '[TOOL_CALLS][ARGS]',
+  ];
+  templates.push(
+    '<|tool_calls_section_begin|>',
+    '<｜tool▁sep｜>',
+    '<|channel|><|message|>',
+    '<function=',
+    '<|tools_prefix|>',
+  );
+  const next = random(5);
+  for (const template of templates) {
+    const tools = names.map((name) => ({
+      type: 'function',
+      function: { name, parameters: { type: 'object', properties: {} } },
+    }));
+    for (const name of names) {
+      const constraint = constraintOf(modelWith([]), template, tools, { name });
+      const parser = new ToolParser(tools);
+      const answer = draw(grammars, constraint, next, [name], []);
+      const [call, ...more] = [...parser.push(answer), ...parser.end()];
+      assert.deepEqual([call.name, call.arguments, more], [name, '{}', []], answer);
+    }
+  }
+  for (const name of ['', 'two words', 'say"hi"', 'a<b', 'f(x)', 'a'.repeat(129), 3]) {
+    assert.throws(() => checkTools([{ type: 'function', function: { name } }]), /`tools\[0\].function.name`/);
+  }
 });
 
 test('of allowed tools alone', () => {

@@ -2,7 +2,7 @@
 
 import type { Cursor, Reading } from './cursor.js';
 import { readKey, readValue } from './json.js';
-import { readPythonCall } from './python.js';
+import { NAME as PYTHON_NAME, readPythonCall } from './python.js';
 import type { Known, Sink } from './tagged.js';
 
 /** Reads calls behind the mark of a form. False if there are none; what was read is then text. */
@@ -10,6 +10,8 @@ export type Reader = (cursor: Cursor, known: Known, sink: Sink) => Reading<boole
 
 const NAMES = ['name', 'tool_name'];
 const ARGUMENTS = ['arguments', 'parameters'];
+/** Other members of a call that say nothing more. */
+const OTHERS = ['id', 'type', 'tool_call_id', 'index'];
 
 interface Call {
   readonly name: string;
@@ -24,6 +26,8 @@ function* readCallObject(cursor: Cursor, isName: (name: string) => boolean = Boo
   if (!(yield* cursor.take('{'))) return null;
   let name: string | undefined;
   let json: string | undefined;
+  /** Whether it has members that may be arguments. */
+  let flat = false;
   do {
     const key = yield* readKey(cursor);
     if (key === null) return null;
@@ -42,11 +46,12 @@ function* readCallObject(cursor: Cursor, isName: (name: string) => boolean = Boo
       } else if (ARGUMENTS.includes(key)) {
         if (json !== undefined) return null;
         json = argumentsOf(value);
-      }
+      } else flat ||= !OTHERS.includes(key);
     }
     yield* cursor.space();
   } while (yield* cursor.take(','));
-  return (yield* cursor.take('}')) && name ? { name, json: json ?? '{}' } : null;
+  if (!(yield* cursor.take('}')) || !name || (flat && json === undefined)) return null;
+  return { name, json: json ?? '{}' };
 }
 
 /** Some models write the object of arguments as a string. */
@@ -212,12 +217,17 @@ export function* readKeyedCall(cursor: Cursor): Reading<Call | null> {
   return name && json && (yield* cursor.take('}')) ? { name, json } : null;
 }
 
+/** Small models often put a call into a block of code. */
+const FENCE = '```json';
+
 /** What a bare object begins with that is a call. */
 const FIRST_KEYS = ['"name"', '"type"', '"function"', '"parameters"', '"arguments"'];
 
 /** Calls without a mark, of known functions, up to the end of their line: Llama 3 and 4, xLAM. */
 export function* readBare(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
   yield* cursor.space();
+  const fenced = yield* cursor.take(FENCE);
+  if (fenced) yield* cursor.space();
   const here = cursor.position;
   const inList = yield* cursor.take('[');
   if (inList) yield* cursor.space();
@@ -225,7 +235,7 @@ export function* readBare(cursor: Cursor, known: Known, sink: Sink): Reading<boo
   if (isObject) {
     yield* cursor.space();
     if (!(yield* takeAny(cursor, FIRST_KEYS))) return false;
-  } else if (!inList || !known.has(yield* cursor.takeAll(/[\p{L}\p{N}_.:/-]*/uy))) return false;
+  } else if (!inList || !known.has(yield* cursor.takeAll(PYTHON_NAME))) return false;
   cursor.back(here);
   const readObject: ReadItem = (cursor) => readCallObject(cursor, known.has);
   const read = isObject ? jsonCalls([], readObject) : pythonCalls([]);
@@ -237,6 +247,7 @@ export function* readBare(cursor: Cursor, known: Known, sink: Sink): Reading<boo
     },
   };
   if (!(yield* read(cursor, known, checked)) || !all) return false;
+  if (fenced && !(yield* takeSpaced(cursor, '```'))) return false;
   const behind = cursor.position;
   yield* cursor.takeAll(/[^\S\n]*/y);
   const next = yield* cursor.peek();

@@ -258,7 +258,7 @@ export const FORMS: readonly Form[] = [
     marks: ['<|tool_calls_section_begin|>'],
     read: namedCalls({
       lead: '<|tool_call_begin|>',
-      head: /^\s*(?:functions\.)?([^\s:]+)(?::\d+)?\s*<\|tool_call_argument_begin\|>$/,
+      head: /^\s*(?:functions\.)?(\S+?)(?::\d+)?\s*<\|tool_call_argument_begin\|>$/,
       headEnd: '<|tool_call_argument_begin|>',
       tail: ['<|tool_call_end|>'],
       close: ['<|tool_calls_section_end|>'],

@@ -2,8 +2,8 @@
 
 import type { Cursor, Reading } from './cursor.js';
 
-const NAME = /[\p{L}\p{N}_.:/-]*/uy;
-const KEY = /[\p{L}\p{N}_]*/uy;
+export const NAME: RegExp = /[\p{L}\p{M}\p{N}_.:/@-]*/uy;
+const KEY = /[\p{L}\p{M}\p{N}_]*/uy;
 const WORD = /[-+.\w]*/y;
 const NUMBER = /^[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$/;
 const WORDS: Readonly<Record<string, string>> = {

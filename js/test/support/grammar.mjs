@@ -37,7 +37,7 @@ const has = (mask, id) => ((mask[id >> 5] >>> (id & 31)) & 1) === 1;
 
 /** How far a constraint lets `text` come, in tokens, and whether the answer may end there. */
 export function follow(grammars, constraint, text, special) {
-  const constrained = grammars.constrain(constraint);
+  const constrained = grammars.constrain(constraint, '{}');
   try {
     let taken = 0;
     for (const id of idsOf(text, special)) {
@@ -56,7 +56,7 @@ export function follow(grammars, constraint, text, special) {
  * write wherever it can; `closers` end what has no end otherwise.
  */
 export function draw(grammars, constraint, next, wanted, closers, most = 600) {
-  const constrained = grammars.constrain(constraint);
+  const constrained = grammars.constrain(constraint, '{}');
   const text = [];
   let plan = [];
   try {

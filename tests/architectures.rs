@@ -6,6 +6,8 @@
 mod encoders;
 #[path = "architectures/saved.rs"]
 mod saved;
+#[path = "architectures/scaled.rs"]
+mod scaled;
 mod support;
 
 use std::collections::BTreeMap;

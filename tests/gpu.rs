@@ -109,7 +109,7 @@ fn a_layer_is_six_dispatches() {
         let norm = Some(RmsNorm { weight: tensor(1, hidden), eps: 1e-5 });
         let mut matrix = |rows, cols| engine.create_matrix("test", Layout::Q4, rows, cols).unwrap();
         let rope = RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind: RopeKind::Interleaved };
-        let linear = |x, norm, weight, epilogue, y| Linear { x, norm, weight, bias: None, epilogue, y_offset: 0, y };
+        let linear = |x, norm, weight, epilogue, y| Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y };
         let mut layer = Recording::default();
         layer.push(linear(x, norm, matrix(width, hidden), Epilogue::RopeAppend(rope), qkv)).unwrap();
         let scale = 0.25;
@@ -185,7 +185,9 @@ fn an_error_that_the_gpu_reports_on_its_own_comes_back() {
     let weight = engine.create_matrix("weight", Layout::F32, COLS, COLS).unwrap();
     let mut recording = Recording::default();
     // reading and writing one buffer in one dispatch is what WebGPU's validation refuses
-    recording.push(Linear { x, norm: None, weight, bias: None, epilogue: Epilogue::Store, y_offset: 0, y: x }).unwrap();
+    recording
+        .push(Linear { x, norm: None, weight, affine: None, epilogue: Epilogue::Store, y_offset: 0, y: x })
+        .unwrap();
     let first = engine.prepare(recording).and_then(|program| {
         engine.run(program, &Step::new(0, &[0]))?;
         block_on(engine.synchronize())

@@ -26,11 +26,11 @@ fn linear() {
     for (block, activation) in EVERY_LAYOUT.into_iter().zip(activations.into_iter().cycle()) {
         let (activate, cap) = (Epilogue::Activate(activation), Epilogue::Cap { scale: 0.5, cap: Some(3.0) });
         for epilogue in [Epilogue::Store, Epilogue::Accumulate { scale: 0.22 }, activate, cap] {
-            for has_bias in [false, true] {
+            for has_affine in [false, true] {
                 for (tokens, capacity) in TOKENS {
                     let rows = [1, 7, 65, 130][rng.below(4)];
                     let cols = cols(block, &mut rng);
-                    linear_case(&mut suite, block, epilogue, has_bias, (tokens, capacity), (rows, cols));
+                    linear_case(&mut suite, block, epilogue, has_affine, (tokens, capacity), (rows, cols));
                 }
             }
         }
@@ -72,11 +72,12 @@ fn linear_case(
     suite: &mut Suite,
     block: BlockType,
     epilogue: Epilogue,
-    has_bias: bool,
+    has_affine: bool,
     (tokens, capacity): (usize, usize),
     (outputs, cols): (usize, usize),
 ) {
-    let name = format!("{block:?} {epilogue:?} bias {has_bias} tokens {tokens}/{capacity} shape {outputs} × {cols}");
+    let name =
+        format!("{block:?} {epilogue:?} affine {has_affine} tokens {tokens}/{capacity} shape {outputs} × {cols}");
     let norms = (outputs + cols + tokens).is_multiple_of(2);
     suite.case(format!("{name} norm {norms}"), 0, &vec![0; tokens], |s: &mut Setup| {
         let rows = epilogue.inputs() * outputs;
@@ -86,7 +87,7 @@ fn linear_case(
             x: s.tensor_of_bytes(capacity, cols),
             norm: norms.then(|| s.norm(cols)),
             weight: s.matrix(block, rows, cols),
-            bias: has_bias.then(|| s.tensor(1, rows)),
+            affine: has_affine.then(|| s.tensor(2, rows)),
             epilogue,
             y_offset,
             y: s.output(capacity, y_offset + outputs + 3),
@@ -101,7 +102,7 @@ fn linear_over_the_last_token_only() {
         x: s.tensor_of_bytes(13, 96),
         norm: None,
         weight: s.matrix(BlockType::Q8_0, 65, 96),
-        bias: None,
+        affine: None,
         epilogue: Epilogue::Store,
         y_offset: 0,
         y: s.output(1, 65),
@@ -237,8 +238,11 @@ fn expert_linear() {
                 let (rows, cols) = ([12, 7, 64, 130][rng.below(4)], cols(block, &mut rng));
                 let (chosen, experts, first_expert) = (3, 4, rng.below(3));
                 let has_norm = !slot_inputs && rng.below(2) == 1;
+                let has_affine = rng.below(3) == 1;
                 let shape = format!("{block:?} {experts} × {rows} × {cols} from {first_expert}");
-                let name = format!("{shape} slots {slot_inputs} norm {has_norm} tokens {tokens}/{capacity}");
+                let name = format!(
+                    "{shape} slots {slot_inputs} norm {has_norm} affine {has_affine} tokens {tokens}/{capacity}"
+                );
                 suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
                     let x = s.tensor_of_bytes(capacity, if slot_inputs { chosen * cols } else { cols });
                     // also numbers before and after this part
@@ -247,6 +251,7 @@ fn expert_linear() {
                         x,
                         norm: has_norm.then(|| s.norm(cols)),
                         weight: s.matrix(block, experts * rows, cols),
+                        affine: has_affine.then(|| s.tensor(2, experts * rows)),
                         rows,
                         first_expert,
                         route: s.tensor_of(capacity, 5, &numbers),
@@ -339,7 +344,7 @@ fn linear_with_rope_append() {
                         x: s.tensor_of_bytes(capacity, cols),
                         norm: Some(s.norm(cols)),
                         weight: s.matrix(BlockType::Q4_1, width, cols),
-                        bias: (heads > 3).then(|| s.tensor(1, width)),
+                        affine: (heads > 3).then(|| s.tensor(2, width)),
                         epilogue: Epilogue::RopeAppend(rope),
                         y_offset: 0,
                         y: qkv,

@@ -44,7 +44,10 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
             let (rows, first_expert, chosen, y_offset) = (cols / 4, 0, 2, 0);
             let x = Tensor { cols: if slot_inputs { 2 * cols } else { cols }, ..tensor(1) };
             let (route, y) = (tensor(1), tensor(1));
-            commands.push(ExpertLinear { x, norm, weight, rows, first_expert, route, chosen, y_offset, y }.into());
+            for affine in [None, Some(tensor(2))] {
+                let op = ExpertLinear { x, norm, weight, affine, rows, first_expert, route, chosen, y_offset, y };
+                commands.push(op.into());
+            }
         }
         for rows in [1, 2] {
             let qkv = rope(tensor(rows), RopeKind::Interleaved);
@@ -57,10 +60,10 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                 Epilogue::RopeAppend(qkv),
             ];
             for epilogue in epilogues {
-                for bias in [None, Some(tensor(1))] {
+                for affine in [None, Some(tensor(2))] {
                     for norm in [None, Some(RmsNorm { weight: tensor(1), eps: 0.0 })] {
                         let (x, y) = (tensor(rows), tensor(rows));
-                        commands.push(Linear { x, norm, weight, bias, epilogue, y_offset: 0, y }.into());
+                        commands.push(Linear { x, norm, weight, affine, epilogue, y_offset: 0, y }.into());
                     }
                 }
             }
@@ -69,7 +72,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     // rows that are no whole blocks
     let weight = Matrix { buffer, layout: Layout::F32, rows: 32, cols: 4 };
     let (x, y) = (Tensor { buffer, rows: 1, cols: 4 }, tensor(1));
-    commands.push(Linear { x, norm: None, weight, bias: None, epilogue: Epilogue::Store, y_offset: 0, y }.into());
+    commands.push(Linear { x, norm: None, weight, affine: None, epilogue: Epilogue::Store, y_offset: 0, y }.into());
     for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
         commands.push(rope(tensor(1), kind).into());
     }

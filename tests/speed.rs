@@ -41,7 +41,7 @@ fn linear(block: BlockType, tokens: usize) -> impl Fn(&mut Setup) -> Linear {
         x: s.tensor_of_bytes(tokens, 576),
         norm: None,
         weight: s.matrix(block, 256, 576),
-        bias: None,
+        affine: None,
         epilogue: Epilogue::Store,
         y_offset: 0,
         y: s.output(tokens, 256),

@@ -1,6 +1,6 @@
 // What `expert_linear` adds to `linear`: a token's rows are those of the experts that it goes to, one a slot. Slot j writes
 // OUTPUTS columns from j · OUTPUTS on; with SLOT_INPUTS it also reads columns of its own.
-@group(0) @binding(4) var<storage, read> route: array<f32>; // (tokens, ROUTE_COLS): the numbers of the experts come first
+@group(0) @binding(next) var<storage, read> route: array<f32>; // (tokens, ROUTE_COLS): the numbers of the experts come first
 
 var<private> slot: u32;
 var<private> first_weight_row: u32; // of the expert

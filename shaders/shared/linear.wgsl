@@ -1,7 +1,7 @@
-// What the variants of `linear` share: y[t][y_offset + n] = epilogue(Σ_k weight[n][k] x[t][k] + bias[n])
+// What the variants of `linear` share: y[t][y_offset + n] = epilogue(affine[0][n] · Σ_k weight[n][k] x[t][k] + affine[1][n])
 //
 // NORM takes norm(x) for x: each factor of the norm's weight as x is read, 1 / rms when the sum is complete.
-// BIAS adds the bias; ACCUMULATE adds to y, the residual connection; ACTIVATE applies the activation function, and with GATED
+// AFFINE multiplies by a factor of the row and adds a bias; ACCUMULATE adds to y, the residual connection; ACTIVATE applies the activation function, and with GATED
 // row n is gate and row OUTPUTS + n up, whose product is stored; CAP bounds the result softly, as logits; ROPE takes the rows
 // as q, k and v, see shared/rope; EXPERTS takes rows that depend on the token, see shared/experts.
 #import step
@@ -15,24 +15,16 @@ struct Params {
     cap: f32, // with CAP: what the result stays below; 0 for no bound
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>, X_ROWS * QUADS>; // (tokens, cols / 4)
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // (tokens, Y_COLS)
-#ifdef BIAS
-@group(0) @binding(4) var<storage, read> bias: array<f32>; // (weight rows)
-#endif
+@group(0) @binding(next) var<storage, read> x: array<vec4<f32>, X_ROWS * QUADS>; // (tokens, cols / 4)
+@group(0) @binding(next) var<storage, read_write> y: array<f32>; // (tokens, Y_COLS)
 #ifdef EXPERTS
 #import experts
 #endif
+#ifdef AFFINE
+@group(0) @binding(next) var<storage, read> affine: array<f32, 2u * AFFINE_ROWS>; // (2, weight rows): factors, biases
+#endif
 #ifdef NORM
-#ifdef BIAS
-@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>, QUADS>;
-#else
-#ifdef EXPERTS
-@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>, QUADS>;
-#else
-@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>, QUADS>;
-#endif
-#endif
+@group(0) @binding(next) var<storage, read> norm: array<vec4<f32>, QUADS>;
 #endif
 #ifdef ROPE
 #import rope
@@ -73,24 +65,27 @@ fn store_pair(token: u32, first: u32, results: vec2<f32>) {
 #endif
 }
 
+// The product of the row behind an output, or behind an up, with its factor and bias.
+fn with_affine(output: u32, product: f32) -> f32 {
+#ifdef AFFINE
+    let row = weight_row(output);
+    return affine[row] * product + affine[AFFINE_ROWS + row];
+#else
+    return product;
+#endif
+}
+
 // Finishes an output of a token. `up` counts with GATED only.
 fn store(token: u32, output: u32, result: f32, up: f32) {
     if token >= min(step.tokens, params.rows) || output >= OUTPUTS {
         return;
     }
-    var value = result;
-#ifdef BIAS
-    value += bias[output];
-#endif
+    var value = with_affine(output, result);
 #ifdef ACTIVATE
     value = activate(value);
 #endif
 #ifdef GATED
-#ifdef BIAS
-    value *= up + bias[OUTPUTS + output];
-#else
-    value *= up;
-#endif
+    value *= with_affine(OUTPUTS + output, up);
 #endif
 #ifdef CAP
     value *= params.scale;

@@ -9,8 +9,8 @@ use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::{Layout, Planes, repack};
 use crate::ops::{
-    self, Activate, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, LastRow, Linear, Norm, Recording,
-    RopeAppend, Route, Sample, Weight,
+    self, Activate, Affine, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, LastRow, Linear, Norm,
+    Recording, RopeAppend, Route, Sample, Weight,
 };
 use crate::record::{BufferId, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
@@ -47,7 +47,7 @@ pub trait Kernels {
         x: &[f32],
         norm: Option<&[f32]>,
         weight: &Self::Matrix,
-        bias: Option<&[f32]>,
+        affine: Affine,
         y: &mut [f32],
     );
 
@@ -58,7 +58,7 @@ pub trait Kernels {
         x: &[f32],
         norm: Option<&[f32]>,
         route: &[f32],
-        weight: &Self::Matrix,
+        weight: (&Self::Matrix, Affine),
         y: &mut [f32],
     );
 
@@ -158,10 +158,10 @@ impl Kernels for Reference {
         x: &[f32],
         norm: Option<&[f32]>,
         weight: &PlainMatrix,
-        bias: Option<&[f32]>,
+        affine: Affine,
         y: &mut [f32],
     ) {
-        op.reference(x, norm, weight.weight(), bias, y);
+        op.reference(x, norm, weight.weight(), affine, y);
     }
 
     fn expert_linear(
@@ -170,10 +170,10 @@ impl Kernels for Reference {
         x: &[f32],
         norm: Option<&[f32]>,
         route: &[f32],
-        weight: &PlainMatrix,
+        (weight, affine): (&PlainMatrix, Affine),
         y: &mut [f32],
     ) {
-        op.reference(x, norm, route, weight.weight(), y);
+        op.reference(x, norm, route, weight.weight(), affine, y);
     }
 }
 
@@ -212,6 +212,10 @@ impl<K: Kernels> HostEngine<K> {
     /// The first `rows` rows.
     fn rows(&self, tensor: &Tensor, rows: usize) -> &[f32] {
         &self.values(tensor.buffer)[..rows * tensor.cols]
+    }
+
+    fn affine(&self, affine: Option<&Tensor>) -> Affine<'_> {
+        Affine(affine.map(|affine| self.rows(affine, 2)))
     }
 
     fn matrix(&self, matrix: &Matrix) -> Result<&K::Matrix> {
@@ -259,9 +263,9 @@ impl<K: Kernels> HostEngine<K> {
                 kernels.norm(op, x, self.rows(&op.weight, 1), bias, y);
             }
             Command::Linear(op) => {
-                let bias = op.bias.as_ref().map(|bias| self.rows(bias, 1));
                 let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));
-                kernels.linear(op, self.rows(&op.x, n), norm, self.matrix(&op.weight)?, bias, y);
+                let affine = self.affine(op.affine.as_ref());
+                kernels.linear(op, self.rows(&op.x, n), norm, self.matrix(&op.weight)?, affine, y);
                 if let Epilogue::RopeAppend(rope) = &op.epilogue {
                     self.rope_append(rope, step, y);
                 }
@@ -270,7 +274,8 @@ impl<K: Kernels> HostEngine<K> {
             Command::ExpertLinear(op) => {
                 let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));
                 let (x, route) = (self.rows(&op.x, n), self.rows(&op.route, n));
-                kernels.expert_linear(op, x, norm, route, self.matrix(&op.weight)?, y);
+                let weight = (self.matrix(&op.weight)?, self.affine(op.affine.as_ref()));
+                kernels.expert_linear(op, x, norm, route, weight, y);
             }
             Command::Combine(op) => kernels.combine(op, self.rows(&op.x, n), self.rows(&op.route, n), y),
             Command::Activate(op) => kernels.activate(op, self.rows(&op.x, n), y),

@@ -144,8 +144,8 @@ pub fn encoder(
 fn tied(memory: &mut dyn Memory, vectors: &mut Vectors, table: &Weight, vocab: usize) -> Result<Weight> {
     let mut output = table.clone();
     for part in &mut output.parts {
-        let bias = [("output.bias".to_string(), 0..vocab)];
-        part.bias = vectors.bias(memory, bias.into_iter(), part.first_row..part.first_row + part.matrix.rows)?;
+        let rows = part.first_row..part.first_row + part.matrix.rows;
+        part.affine = vectors.affine(memory, [("output", 0..vocab)].into_iter(), rows, 1)?;
     }
     Ok(output)
 }

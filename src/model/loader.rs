@@ -216,13 +216,14 @@ impl Parts {
         let (tokenizer, templates) = take_tokenizer(&mut header.metadata)?;
         let chat_templates = ChatTemplates::new(templates);
         let (encoder_config, vocab) = (EncoderConfig::of(&config, &header.metadata)?, tokenizer.vocab_size());
-        let (groups, vectors) = match &encoder_config {
+        let (groups, mut vectors) = match &encoder_config {
             None => (decoder_groups(&config, vocab), decoder_vectors(&config, vocab)),
             Some(encoder) => (encoder_groups(&config, encoder, vocab), encoder_vectors(&config, encoder, vocab)),
         };
         let mut group_of = HashMap::new();
         for (index, group) in groups.iter().enumerate() {
             group_of.extend(group.stems().map(|stem| (stem.to_string(), index)));
+            vectors.extend(group.scales().map(|(name, len)| (name, [len, 1])));
         }
         let (vectors, rope_tables) = (Vectors::new(vectors), Vec::new());
         Ok(Self { config, encoder_config, tokenizer, chat_templates, groups, group_of, vectors, rope_tables })
@@ -252,6 +253,10 @@ impl Assembly {
             *self.census.entry(info.block.name()).or_default() += weights;
             if parts.vectors.know(&info.name) {
                 parts.vectors.announce(info)?;
+                continue;
+            }
+            // what llama.cpp scales activations by that it computes in four bits
+            if info.name.strip_suffix(".input_scale").is_some_and(|stem| parts.group_of.contains_key(stem)) {
                 continue;
             }
             let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);

@@ -22,6 +22,8 @@ struct Place {
     buffer: BufferId,
     /// In values.
     offset: usize,
+    /// How often each value is written, one copy after the other.
+    copies: usize,
 }
 
 /// All vectors of a model.
@@ -64,7 +66,7 @@ impl Vectors {
         let shape = self.shapes.get(name).filter(|_| self.has(name)).ok_or_else(|| missing_tensor(name))?;
         let len = shape.iter().product();
         let buffer = memory.create_values(name, len)?;
-        self.places.entry(name.into()).or_default().push(Place { values: 0..len, buffer, offset: 0 });
+        self.places.entry(name.into()).or_default().push(Place { values: 0..len, buffer, offset: 0, copies: 1 });
         Ok(Tensor { buffer, rows: 1, cols: len })
     }
 
@@ -100,7 +102,8 @@ impl Vectors {
                         return Err(missing_tensor(name));
                     }
                     let first = if kind == QkNorm::EachHead { number * head_dim } else { 0 };
-                    let place = Place { values: first..first + head_dim, buffer, offset: head * head_dim };
+                    let (values, offset) = (first..first + head_dim, head * head_dim);
+                    let place = Place { values, buffer, offset, copies: 1 };
                     self.places.entry(name.clone()).or_default().push(place);
                 }
                 Ok(vec![HeadNorm { first_col: 0, groups, weight: Tensor { buffer, rows: 1, cols } }])
@@ -121,29 +124,36 @@ impl Vectors {
         }
     }
 
-    /// A buffer for `rows` of stacked biases, (1, rows.len()), zero where a member has none; `None` where none has.
+    /// A buffer for the factors and biases of `rows` of stacked weights, (2, rows.len()): one and zero where a member has
+    /// none; `None` where none has any. A member has a bias for each row, and a factor for all or for those of each of its experts.
     ///
-    /// - members: name and rows of each bias
-    pub fn bias(
+    /// - members: stem and rows of each
+    pub fn affine<'a>(
         &mut self,
         memory: &mut dyn Memory,
-        members: impl Iterator<Item = (String, Range<usize>)>,
+        members: impl Iterator<Item = (&'a str, Range<usize>)>,
         rows: Range<usize>,
+        experts: usize,
     ) -> Result<Option<Tensor>> {
-        let mut bias = None;
-        for (name, member) in members.filter(|(name, _)| self.announced.contains(name)) {
-            let common = member.start.max(rows.start)..member.end.min(rows.end);
-            if common.is_empty() {
-                continue;
+        let mut affine = None;
+        for (stem, member) in members {
+            let (start, common) = (member.start, member.start.max(rows.start)..member.end.min(rows.end));
+            for (kind, each, row) in [("scale", member.len() / experts, 0), ("bias", 1, 1)] {
+                let name = format!("{stem}.{kind}");
+                if common.is_empty() || !self.has(&name) {
+                    continue;
+                }
+                let buffer = match affine {
+                    Some(buffer) => buffer,
+                    None => *affine.insert(ones_and_zeros(memory, rows.len())?),
+                };
+                // a part has whole experts
+                let values = (common.start - start) / each..(common.end - start).div_ceil(each);
+                let (offset, copies) = (row * rows.len() + common.start - rows.start, common.len() / values.len());
+                self.places.entry(name).or_default().push(Place { values, buffer, offset, copies });
             }
-            let buffer = match bias {
-                Some(buffer) => buffer,
-                None => *bias.insert(memory.create_values("bias", rows.len())?),
-            };
-            let values = common.start - member.start..common.end - member.start;
-            self.places.entry(name).or_default().push(Place { values, buffer, offset: common.start - rows.start });
         }
-        Ok(bias.map(|buffer| Tensor { buffer, rows: 1, cols: rows.len() }))
+        Ok(affine.map(|buffer| Tensor { buffer, rows: 2, cols: rows.len() }))
     }
 
     /// Takes rows of a vector, of which most have one.
@@ -158,12 +168,15 @@ impl Vectors {
     pub fn write(&mut self, memory: &mut dyn Memory) -> Result<Vec<(String, Vec<f32>)>> {
         let mut rope_factors = Vec::new();
         for (name, first, values) in self.waiting.drain(..) {
-            for Place { values: wanted, buffer, offset } in self.places.get(&name).into_iter().flatten() {
+            for Place { values: wanted, buffer, offset, copies } in self.places.get(&name).into_iter().flatten() {
                 let common = wanted.start.max(first)..wanted.end.min(first + values.len());
-                if !common.is_empty() {
-                    let offset = offset + common.start - wanted.start;
-                    memory.write_values(*buffer, offset, &values[common.start - first..common.end - first])?;
+                if common.is_empty() {
+                    continue;
                 }
+                let offset = offset + (common.start - wanted.start) * copies;
+                let values = &values[common.start - first..common.end - first];
+                let repeated = values.iter().flat_map(|&value| std::iter::repeat_n(value, *copies));
+                memory.write_values(*buffer, offset, &repeated.collect::<Vec<f32>>())?;
             }
             if ALL_FACTORS.contains(&name.as_str()) {
                 rope_factors.push((name, values));
@@ -171,6 +184,13 @@ impl Vectors {
         }
         Ok(rope_factors)
     }
+}
+
+/// A buffer of `len` ones and as many zeros.
+fn ones_and_zeros(memory: &mut dyn Memory, len: usize) -> Result<BufferId> {
+    let buffer = memory.create_values("factors and biases", 2 * len)?;
+    memory.write_values(buffer, 0, &vec![1.0; len])?;
+    Ok(buffer)
 }
 
 /// Names and shapes of all vectors of a decoder, required or not.

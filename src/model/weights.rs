@@ -20,8 +20,8 @@ pub struct Part {
     pub matrix: Matrix,
     /// The first of its rows in the whole weight.
     pub first_row: usize,
-    /// (1, matrix.rows)
-    pub bias: Option<Tensor>,
+    /// (2, matrix.rows): factors of the rows' products, and biases
+    pub affine: Option<Tensor>,
 }
 
 /// A weight of shape (outputs, inputs) in one or more parts.
@@ -39,7 +39,7 @@ impl Weight {
         })
     }
 
-    /// Records y = epilogue(norm(x) · weightᵀ + bias).
+    /// Records y = epilogue(factors · norm(x) · weightᵀ + biases).
     pub fn linear(
         &self,
         recording: &mut Recording,
@@ -48,17 +48,17 @@ impl Weight {
         epilogue: Epilogue,
         y: Tensor,
     ) -> Result<()> {
-        for Part { matrix, first_row, bias } in &self.parts {
-            recording.push(Linear { x, norm, weight: *matrix, bias: *bias, epilogue, y_offset: *first_row, y })?;
+        for &Part { matrix: weight, first_row: y_offset, affine } in &self.parts {
+            recording.push(Linear { x, norm, weight, affine, epilogue, y_offset, y })?;
         }
         Ok(())
     }
 
-    /// Records y[first_col ..] = x · weightᵀ + bias.
+    /// Records y[first_col ..] = factors · x · weightᵀ + biases.
     pub fn linear_from(&self, recording: &mut Recording, x: Tensor, first_col: usize, y: Tensor) -> Result<()> {
-        for Part { matrix, first_row, bias } in &self.parts {
+        for &Part { matrix: weight, first_row, affine } in &self.parts {
             let (norm, epilogue, y_offset) = (None, Epilogue::Store, first_col + first_row);
-            recording.push(Linear { x, norm, weight: *matrix, bias: *bias, epilogue, y_offset, y })?;
+            recording.push(Linear { x, norm, weight, affine, epilogue, y_offset, y })?;
         }
         Ok(())
     }
@@ -86,12 +86,13 @@ impl ExpertWeight {
         y: Tensor,
     ) -> Result<()> {
         let Self { weight, rows, chosen } = self;
-        for Part { matrix, first_row, .. } in &weight.parts {
+        for Part { matrix, first_row, affine } in &weight.parts {
             let (rows, chosen, first_expert) = (*rows, *chosen, first_row / rows);
             recording.push(ExpertLinear {
                 x,
                 norm,
                 weight: *matrix,
+                affine: *affine,
                 rows,
                 first_expert,
                 route,
@@ -187,7 +188,7 @@ impl Group {
             for first_row in (start..start + rows).step_by(most) {
                 let rows = most.min(start + rows - first_row);
                 let matrix = memory.create_matrix(label, layout, rows, self.cols)?;
-                self.weight.parts.push(Part { matrix, first_row, bias: None });
+                self.weight.parts.push(Part { matrix, first_row, affine: None });
             }
         }
         Ok(())
@@ -230,7 +231,13 @@ impl Group {
         if self.members.iter().any(|member| member.placed) { self.finish(memory, vectors).map(Some) } else { Ok(None) }
     }
 
-    /// The whole weight, with room for its biases. Errors: `InvalidModel` naming a member that no header has.
+    /// Names of the factors that may stand beside each tensor but an embedding, and how many each has.
+    pub fn scales(&self) -> impl Iterator<Item = (String, usize)> {
+        let projections = self.stems().filter(|stem| !stem.ends_with("_embd") && *stem != "token_types");
+        projections.map(|stem| (format!("{stem}.scale"), self.experts))
+    }
+
+    /// The whole weight, with room for its factors and biases. Errors: `InvalidModel` naming a member that no header has.
     pub fn finish(&mut self, memory: &mut dyn Memory, vectors: &mut Vectors) -> Result<Weight> {
         if let Some(missing) = self.members.iter().find(|member| !member.placed) {
             return Err(missing_tensor(&format!("{}.weight", missing.stem)));
@@ -238,11 +245,12 @@ impl Group {
         self.weight.parts.sort_by_key(|part| part.first_row);
         for part in &mut self.weight.parts {
             let mut end = 0;
-            let biases = self.members.iter().map(|member| {
+            let members = self.members.iter().map(|member| {
                 end += member.rows;
-                (format!("{}.bias", member.stem), end - member.rows..end)
+                (member.stem.as_str(), end - member.rows..end)
             });
-            part.bias = vectors.bias(memory, biases, part.first_row..part.first_row + part.matrix.rows)?;
+            let rows = part.first_row..part.first_row + part.matrix.rows;
+            part.affine = vectors.affine(memory, members, rows, self.experts)?;
         }
         Ok(self.weight.clone())
     }

@@ -2,12 +2,12 @@
 //!
 //! On a GPU these are the shaders of [`Linear`](super::Linear) for one token: few tokens of a chunk share an expert.
 
-use super::{Kernel, Op, RmsNorm, Variants, Weight, ceil_div, ensure};
+use super::{Affine, Kernel, Op, RmsNorm, Variants, Weight, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Matrix, Tensor};
 
-/// y[t][y_offset + j · rows + n] = Σ_k weight[(e - first_expert) · rows + n][k] norm(x)[t][k] with e = route[t][j], for the experts
-/// that lie in this part of the weights.
+/// y[t][y_offset + j · rows + n] = affine[0][m] · Σ_k weight[m][k] norm(x)[t][k] + affine[1][m] with
+/// m = (e - first_expert) · rows + n and e = route[t][j], for the experts that lie in this part of the weights.
 #[derive(Clone, Debug)]
 pub struct ExpertLinear {
     /// (tokens, weight.cols), the same for all slots j, or (tokens, chosen · weight.cols), some for each
@@ -16,6 +16,8 @@ pub struct ExpertLinear {
     pub norm: Option<RmsNorm>,
     /// (experts of this part · rows, inputs)
     pub weight: Matrix,
+    /// See [`Linear::affine`](super::Linear::affine).
+    pub affine: Option<Tensor>,
     /// Outputs of an expert.
     pub rows: usize,
     /// Number of the first expert of this part.
@@ -59,6 +61,8 @@ impl Op for ExpertLinear {
         let (weight, chosen) = (&self.weight, self.chosen);
         ensure(weight.cols.is_multiple_of(weight.row_unit()), "expert_linear", "columns in whole groups", weight)?;
         ensure(self.rows > 0 && weight.rows.is_multiple_of(self.rows), "expert_linear", "whole experts", self)?;
+        let affine_fits = self.affine.is_none_or(|affine| (affine.rows, affine.cols) == (2, weight.rows));
+        ensure(affine_fits, "expert_linear", "two values of affine for each row of the weight", self.affine)?;
         let inputs = [weight.cols, chosen * weight.cols].contains(&self.x.cols);
         ensure(inputs, "expert_linear", "x.cols = weight.cols, or chosen times that", self)?;
         let norm_fits = self.norm.is_none_or(|norm| norm.weight.cols == weight.cols && !self.slot_inputs());
@@ -71,6 +75,10 @@ impl Op for ExpertLinear {
         let variant = variants.linear(&self.weight, 1);
         let mut defines = vec![self.weight.define(), "EXPERTS"];
         let mut bindings = vec![self.x.into(), self.y.into(), self.route.into()];
+        if let Some(affine) = self.affine {
+            defines.push("AFFINE");
+            bindings.push(affine.into());
+        }
         if let Some(norm) = self.norm {
             defines.push("NORM");
             bindings.push(norm.weight.into());
@@ -88,6 +96,7 @@ impl Op for ExpertLinear {
             ("CHOSEN", self.chosen),
             ("EXPERTS", self.experts()),
             ("FIRST_EXPERT", self.first_expert),
+            ("AFFINE_ROWS", self.weight.rows),
         ];
         constants.extend(sizes.map(|(name, size)| (name, size as u32)));
         let eps = self.norm.map_or(0.0, |norm| norm.eps);
@@ -105,7 +114,15 @@ impl Op for ExpertLinear {
 
 impl ExpertLinear {
     /// `x`: (tokens, x.cols); `norm`: (weight.cols); `route`: (tokens, route.cols); `y`: (tokens, y.cols).
-    pub fn reference(&self, x: &[f32], norm: Option<&[f32]>, route: &[f32], weight: Weight, y: &mut [f32]) {
+    pub fn reference(
+        &self,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        route: &[f32],
+        weight: Weight,
+        affine: Affine,
+        y: &mut [f32],
+    ) {
         let cols = weight.cols;
         let mut x = x.to_vec();
         if let (Some(op), Some(norm)) = (self.norm, norm) {
@@ -118,7 +135,7 @@ impl ExpertLinear {
                 for n in 0..self.rows {
                     weight.dequantize(e * self.rows + n, &mut row);
                     y[t * self.y.cols + self.y_offset + j * self.rows + n] =
-                        row.iter().zip(x).map(|(w, x)| w * x).sum();
+                        affine.apply(e * self.rows + n, row.iter().zip(x).map(|(w, x)| w * x).sum());
                 }
             }
         }

@@ -28,7 +28,7 @@ pub enum Epilogue {
     RopeAppend(RopeAppend),
 }
 
-/// y[t][y_offset + n] = epilogue(Σ_k weight[n][k] norm(x)[t][k] + bias[n])
+/// y[t][y_offset + n] = epilogue(affine[0][n] · Σ_k weight[n][k] norm(x)[t][k] + affine[1][n])
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// (tokens, weight.cols)
@@ -37,14 +37,28 @@ pub struct Linear {
     pub norm: Option<RmsNorm>,
     /// (outputs, inputs)
     pub weight: Matrix,
-    /// (1, weight.rows)
-    pub bias: Option<Tensor>,
+    /// (2, weight.rows): what the products of the rows are multiplied by, and the biases
+    pub affine: Option<Tensor>,
     /// What becomes of the result.
     pub epilogue: Epilogue,
     /// First column of y to write: parts of a split or mixed matrix write side by side.
     pub y_offset: usize,
     /// (tokens, at least y_offset + outputs)
     pub y: Tensor,
+}
+
+/// Factors and biases of the rows of a weight, in host memory: (2, weight.rows), or none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Affine<'a>(pub Option<&'a [f32]>);
+
+impl Affine<'_> {
+    /// factor · product + bias
+    pub fn apply(&self, row: usize, product: f32) -> f32 {
+        match self.0 {
+            Some(values) => values[row] * product + values[values.len() / 2 + row],
+            None => product,
+        }
+    }
 }
 
 impl Epilogue {
@@ -83,7 +97,8 @@ impl Op for Linear {
         ensure(self.x.rows >= y.rows, "linear", "x.rows ≥ y.rows", (self.x.rows, y.rows))?;
         ensure(self.y_offset + self.outputs() <= y.cols, "linear", "outputs within y.cols", self)?;
         ensure(self.norm.is_none_or(|n| n.weight.cols == weight.cols), "linear", "norm.cols = weight.cols", self.norm)?;
-        ensure(self.bias.is_none_or(|b| b.cols == weight.rows), "linear", "bias.cols = weight.rows", self.bias)?;
+        let affine_fits = self.affine.is_none_or(|affine| (affine.rows, affine.cols) == (2, weight.rows));
+        ensure(affine_fits, "linear", "two values of affine for each row of the weight", self.affine)?;
         match &self.epilogue {
             Epilogue::Store | Epilogue::Accumulate { .. } => Ok(()),
             Epilogue::Activate(activation) => {
@@ -105,9 +120,9 @@ impl Op for Linear {
         let variant = variants.linear(&self.weight, self.y.rows);
         let mut bindings = vec![self.x.into(), self.y.into()];
         let mut defines = vec![self.weight.define()];
-        if let Some(bias) = self.bias {
-            defines.push("BIAS");
-            bindings.push(bias.into());
+        if let Some(affine) = self.affine {
+            defines.push("AFFINE");
+            bindings.push(affine.into());
         }
         if let Some(norm) = self.norm {
             defines.push("NORM");
@@ -142,6 +157,7 @@ impl Op for Linear {
         bindings.extend(self.weight.bindings());
         constants.extend(variant.constants(self.outputs(), self.epilogue.inputs()));
         constants.extend([("X_ROWS", self.x.rows as u32), ("Y_COLS", self.y.cols as u32)]);
+        constants.push(("AFFINE_ROWS", self.weight.rows as u32));
         let eps = self.norm.map_or(0.0, |norm| norm.eps);
         let mut kernels = vec![Kernel {
             shader: variant.shader,
@@ -162,16 +178,16 @@ impl Op for Linear {
 
 impl Linear {
     /// Whether the projection itself can turn q and k: an invocation that has computed the one value of a pair must have the
-    /// other, so pairs are neighbours; and eight storage buffers are all that WebGPU promises, so there is no bias.
+    /// other, so pairs are neighbours; and eight storage buffers are all that WebGPU promises, so there is no affine.
     fn fuses(&self, rope: &RopeAppend) -> bool {
-        rope.kind == RopeKind::Interleaved && self.norm.is_some() && self.bias.is_none()
+        rope.kind == RopeKind::Interleaved && self.norm.is_some() && self.affine.is_none()
     }
 }
 
 impl Linear {
     /// `x`: (tokens, weight.cols); `y`: (tokens, y.cols); `norm`: (weight.cols). [`Epilogue::RopeAppend`] is left to the
     /// caller, as [`RopeAppend::reference`].
-    pub fn reference(&self, x: &[f32], norm: Option<&[f32]>, weight: Weight, bias: Option<&[f32]>, y: &mut [f32]) {
+    pub fn reference(&self, x: &[f32], norm: Option<&[f32]>, weight: Weight, affine: Affine, y: &mut [f32]) {
         let n = self.outputs();
         let tokens = y.len() / self.y.cols;
         let mut x = x[..tokens * weight.cols].to_vec();
@@ -184,7 +200,7 @@ impl Linear {
                 weight.dequantize(n, row);
             }
             let x = &x[t * weight.cols..][..weight.cols];
-            row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>() + bias.map_or(0.0, |b| b[n])
+            affine.apply(n, row.iter().zip(x).map(|(w, x)| w * x).sum())
         };
         let mut up = vec![0.0; weight.cols];
         let gated = self.epilogue.inputs() == 2;

@@ -26,7 +26,7 @@ pub use embed::{Embed, Index};
 pub use expert_linear::ExpertLinear;
 pub use kernel::{Binding, Kernel, Weight, ceil_div};
 pub use last_row::LastRow;
-pub use linear::{Epilogue, Linear};
+pub use linear::{Affine, Epilogue, Linear};
 pub use norm::{Norm, NormKind};
 pub use rms_norm::RmsNorm;
 pub use rope_append::{RopeAppend, RopeKind};

@@ -4,7 +4,7 @@ use super::activations::Scratch;
 use super::linear::{Output, product};
 use super::pool::Shared;
 use super::tiles::{ROWS, Tiles};
-use crate::ops::{Epilogue, ExpertLinear};
+use crate::ops::{Affine, Epilogue, ExpertLinear};
 
 /// Memory that is kept from one product to the next.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub fn expert_linear(
     x: &[f32],
     norm: Option<&[f32]>,
     route: &[f32],
-    weight: &Tiles,
+    (weight, affine): (&Tiles, Affine),
     y: &mut [f32],
 ) {
     if !weight.finite {
@@ -46,13 +46,15 @@ pub fn expert_linear(
             cols: rows,
             offset: 0,
             rows,
-            bias: None,
+            affine: Affine::default(),
             epilogue: Epilogue::Store,
         };
         product(scratch, &gathered.x, op.norm.zip(norm), weight, tiles, &output);
         for (&(t, j), result) in slots.iter().zip(gathered.y.chunks_exact(rows)) {
             let at = t * op.y.cols + op.y_offset + j * op.rows;
-            y[at..][..op.rows].copy_from_slice(&result[first % ROWS..][..op.rows]);
+            for (n, (y, &result)) in y[at..][..op.rows].iter_mut().zip(&result[first % ROWS..]).enumerate() {
+                *y = affine.apply(first + n, result);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::activations::{QuantBlock, Scratch};
 use super::pool::{self, Shared};
 use super::simd::{ByteDot, F32x4, NibbleDot, SixBitDot, nibbles, six_bits, words};
 use super::tiles::{Bfloats, Data, Floats, Group, Halves, ROWS, Tiles, Words};
-use crate::ops::{Epilogue, Linear, RmsNorm};
+use crate::ops::{Affine, Epilogue, Linear, RmsNorm};
 
 /// Tokens that share a tile while it is in registers: with more, their sums no longer are.
 const TOKENS: usize = 4;
@@ -23,18 +23,18 @@ pub struct Output<'a> {
     pub cols: usize,
     pub offset: usize,
     pub rows: usize,
-    pub bias: Option<&'a [f32]>,
+    pub affine: Affine<'a>,
     pub epilogue: Epilogue,
 }
 
-/// `x`: (tokens, weight.cols); `norm`: (weight.cols); `bias`: (weight.rows); `y`: (tokens, op.y.cols).
+/// `x`: (tokens, weight.cols); `norm`: (weight.cols); `y`: (tokens, op.y.cols).
 pub fn linear(
     scratch: &mut (Scratch, Vec<f32>),
     op: &Linear,
     x: &[f32],
     norm: Option<&[f32]>,
     weight: &Tiles,
-    bias: Option<&[f32]>,
+    affine: Affine,
     y: &mut [f32],
 ) {
     if !weight.finite {
@@ -49,12 +49,12 @@ pub fn linear(
     if let Epilogue::Activate(activation) = op.epilogue {
         gate_up.resize(tokens * rows, 0.0);
         let epilogue = Epilogue::Store;
-        let output = Output { y: Shared::new(gate_up), cols: rows, offset: 0, rows, bias, epilogue };
+        let output = Output { y: Shared::new(gate_up), cols: rows, offset: 0, rows, affine, epilogue };
         product(scratch, x, norm, weight, tiles, &output);
         activate(activation, gate_up, op.outputs(), op.y.cols, op.y_offset, y);
     } else {
         let epilogue = op.epilogue;
-        let output = Output { y: Shared::new(y), cols: op.y.cols, offset: op.y_offset, rows, bias, epilogue };
+        let output = Output { y: Shared::new(y), cols: op.y.cols, offset: op.y_offset, rows, affine, epilogue };
         product(scratch, x, norm, weight, tiles, &output);
     }
 }
@@ -132,8 +132,7 @@ impl Output<'_> {
         let y = unsafe { self.y.slice(t * self.cols + self.offset + first, count) };
         let sums = sums.map(F32x4::to_array);
         for (i, (y, &sum)) in y.iter_mut().zip(sums.as_flattened()).enumerate() {
-            let sum = sum + self.bias.map_or(0.0, |bias| bias[first + i]);
-            *y = self.epilogue.apply(*y, sum, 1.0);
+            *y = self.epilogue.apply(*y, self.affine.apply(first + i, sum), 1.0);
         }
     }
 }

@@ -23,7 +23,7 @@ use super::EngineInfo;
 use super::host::{Kernels, out_of_memory};
 use crate::Result;
 use crate::format::layout::{Layout, Planes};
-use crate::ops::{Activate, Attention, Embed, ExpertLinear, Linear};
+use crate::ops::{Activate, Affine, Attention, Embed, ExpertLinear, Linear};
 use crate::record::Step;
 use activations::Scratch;
 use expert_linear::Gathered;
@@ -62,16 +62,8 @@ impl Kernels for Simd {
         op.reference(step, y, |row, out| table.dequantize(row, out));
     }
 
-    fn linear(
-        &self,
-        op: &Linear,
-        x: &[f32],
-        norm: Option<&[f32]>,
-        weight: &Tiles,
-        bias: Option<&[f32]>,
-        y: &mut [f32],
-    ) {
-        linear::linear(&mut self.scratch.borrow_mut(), op, x, norm, weight, bias, y);
+    fn linear(&self, op: &Linear, x: &[f32], norm: Option<&[f32]>, weight: &Tiles, affine: Affine, y: &mut [f32]) {
+        linear::linear(&mut self.scratch.borrow_mut(), op, x, norm, weight, affine, y);
     }
 
     fn expert_linear(
@@ -80,7 +72,7 @@ impl Kernels for Simd {
         x: &[f32],
         norm: Option<&[f32]>,
         route: &[f32],
-        weight: &Tiles,
+        weight: (&Tiles, Affine),
         y: &mut [f32],
     ) {
         let memory = (&mut self.scratch.borrow_mut().0, &mut *self.gathered.borrow_mut());

@@ -1,8 +1,8 @@
 //! The shaders' sources, and the preprocessor that makes one pipeline's WGSL out of them.
 //!
 //! WGSL has neither includes nor conditional compilation. The preprocessor adds just that, line by line: `#import name`
-//! for `shaders/shared/name.wgsl`, once each, and `#ifdef NAME`, `#ifndef NAME`, `#else`, `#endif`. A shader stays a file
-//! that can be read; nothing is assembled from strings. Sizes come as constants, declared before its first line.
+//! for `shaders/shared/name.wgsl`, once each, and `#ifdef NAME`, `#ifndef NAME`, `#else`, `#endif`; and it counts: each
+//! `@binding(next)` is the slot after the one before, the first is 2. A shader stays a file that can be read; nothing is assembled from strings. Sizes come as constants, declared before its first line.
 
 use std::collections::BTreeSet;
 
@@ -77,8 +77,12 @@ pub fn wgsl(shader: &'static str, defines: &[&str], constants: &[(&str, u32)]) -
     Ok(directives.map(String::from).chain(constants).chain(body).fold(String::new(), |text, line| text + &line + "\n"))
 }
 
+/// The slot of an operation's first storage buffer: before it are the step and the parameters.
+const FIRST_BINDING: u32 = 2;
+
 fn preprocess<'a>(shader: &'static str, defines: &[&str], source: impl Fn(&str) -> Option<&'a str>) -> Result<String> {
-    let mut run = Run { defines, source, imported: BTreeSet::new(), asked: BTreeSet::new(), out: String::new() };
+    let (imported, asked, out) = (BTreeSet::new(), BTreeSet::new(), String::new());
+    let mut run = Run { defines, source, imported, asked, out, next_binding: FIRST_BINDING };
     run.file(shader).and_then(|()| run.check_defines()).map_err(|problem| Error::Internal {
         op: shader,
         expected: "a well-formed shader".into(),
@@ -93,6 +97,7 @@ struct Run<'a, 'd, S> {
     imported: BTreeSet<&'a str>,
     asked: BTreeSet<&'a str>,
     out: String,
+    next_binding: u32,
 }
 
 impl<'a, S: Fn(&str) -> Option<&'a str>> Run<'a, '_, S> {
@@ -104,8 +109,7 @@ impl<'a, S: Fn(&str) -> Option<&'a str>> Run<'a, '_, S> {
             let active = open.iter().all(|holds| *holds);
             let Some(directive) = line.trim_start().strip_prefix('#') else {
                 if active {
-                    self.out.push_str(line);
-                    self.out.push('\n');
+                    self.line(line);
                 }
                 continue;
             };
@@ -133,6 +137,17 @@ impl<'a, S: Fn(&str) -> Option<&'a str>> Run<'a, '_, S> {
             }
         }
         if open.is_empty() { Ok(()) } else { Err(format!("{path}.wgsl: #ifdef without #endif")) }
+    }
+
+    fn line(&mut self, line: &str) {
+        match line.split_once("@binding(next)") {
+            Some((before, after)) => {
+                self.out.push_str(&format!("{before}@binding({}){after}", self.next_binding));
+                self.next_binding += 1;
+            }
+            None => self.out.push_str(line),
+        }
+        self.out.push('\n');
     }
 
     /// A define that nothing asks for is a typing error in one of the two places.

@@ -44,8 +44,8 @@ pub fn small(command: &Command) -> Command {
             if let Some(norm) = &mut op.norm {
                 norm.weight.cols = op.weight.cols;
             }
-            if let Some(bias) = &mut op.bias {
-                bias.cols = op.weight.rows;
+            if let Some(affine) = &mut op.affine {
+                affine.cols = op.weight.rows;
             }
             op.y.cols -= outputs - op.outputs();
         }
@@ -54,6 +54,9 @@ pub fn small(command: &Command) -> Command {
         Command::ExpertLinear(op) => {
             let most = (MOST / (op.rows * op.weight.cols)).max(2);
             op.weight.rows = op.experts().min(most) * op.rows;
+            if let Some(affine) = &mut op.affine {
+                affine.cols = op.weight.rows;
+            }
             op.first_expert = 0;
         }
         Command::Norm(_)
@@ -152,8 +155,8 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             if let Some(norm) = &mut op.norm {
                 norm.weight = random.norm(memory, norm.weight.cols)?;
             }
-            if let Some(bias) = &mut op.bias {
-                *bias = random.like(memory, *bias)?;
+            if let Some(affine) = &mut op.affine {
+                *affine = random.like(memory, *affine)?;
             }
             let mut outputs = vec![Output::all(op.y)];
             if let Epilogue::RopeAppend(rope) = &mut op.epilogue {
@@ -185,6 +188,9 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
             if let Some(norm) = &mut op.norm {
                 norm.weight = random.norm(memory, norm.weight.cols)?;
+            }
+            if let Some(affine) = &mut op.affine {
+                *affine = random.like(memory, *affine)?;
             }
             // one expert more than there are in this part
             let numbers: Vec<f32> =

@@ -58,7 +58,7 @@ impl Trial {
             let y = random.tensor(memory, tokens, ffn)?;
             let epilogue = Epilogue::Activate(Activation::SWIGLU);
             let mut recording = Recording::default();
-            recording.push(Linear { x, norm, weight, bias: None, epilogue, y_offset: 0, y })?;
+            recording.push(Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y })?;
             Ok((recording, vec![Output::all(y)]))
         };
         let name = format!("norm, gate·up and SwiGLU, {layout:?} {} × {hidden}, {tokens} tokens", 2 * ffn);
@@ -74,7 +74,7 @@ impl Trial {
             let y = random.tensor(memory, tokens, hidden)?;
             let mut recording = Recording::default();
             let epilogue = Epilogue::ACCUMULATE;
-            recording.push(Linear { x, norm: None, weight, bias: None, epilogue, y_offset: 0, y })?;
+            recording.push(Linear { x, norm: None, weight, affine: None, epilogue, y_offset: 0, y })?;
             Ok((recording, vec![Output::all(y)]))
         };
         let name = format!("down and residual, {layout:?} {hidden} × {ffn}, {tokens} tokens");

@@ -1,0 +1,69 @@
+//! Factors of weights as tensors of their own, as files of NVFP4 and ternary weights have them.
+
+use weft_llm::format::BlockType;
+use weft_llm::session::Loaded;
+
+use super::support::tiny::Tiny;
+use super::{ENGINES, TOLERANCE, difference, encoders, folders, golden, logits, open};
+
+/// Whether a tensor is the weight of a projection that may have a factor.
+fn is_projection(name: &str) -> bool {
+    let Some(stem) = name.strip_suffix(".weight") else { return false };
+    let part = stem.rsplit('.').next().unwrap_or(stem);
+    let projections = ["attn_q", "attn_k", "attn_v", "attn_qkv", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
+    projections.iter().any(|projection| match part.strip_prefix(projection) {
+        Some(kind) => ["", "_exps", "_shexp"].contains(&kind),
+        None => part == "output",
+    })
+}
+
+/// The same model with factors of powers of two beside its projections, whose weights are divided by them.
+fn scaled(mut file: Tiny) -> Tiny {
+    let names: Vec<String> = file.tensors.keys().filter(|name| is_projection(name)).cloned().collect();
+    for (i, name) in names.iter().enumerate() {
+        let tensor = file.tensors.get_mut(name).unwrap();
+        assert_eq!(tensor.block, BlockType::F32, "{name}");
+        let experts = tensor.dims.get(2).map_or(1, |&experts| experts as usize);
+        let factors: Vec<f32> = (0..experts).map(|e| 2f32.powi(((i + 3 * e) % 7) as i32 - 3)).collect();
+        let expert = tensor.data.len() / experts;
+        for (weights, factor) in tensor.data.chunks_exact_mut(expert).zip(&factors) {
+            for weight in weights.as_chunks_mut::<4>().0 {
+                *weight = (f32::from_le_bytes(*weight) / factor).to_le_bytes();
+            }
+        }
+        let stem = name.strip_suffix(".weight").unwrap();
+        file = file.vector(&format!("{stem}.scale"), &factors);
+        file = file.vector(&format!("{stem}.input_scale"), &factors);
+    }
+    assert!(names.len() > 5, "{names:?}");
+    file
+}
+
+/// A file with `blk.0.attn_q.scale` was refused.
+#[test]
+fn factors_beside_weights_multiply_their_products() {
+    let mut wrong = Vec::new();
+    for folder in folders() {
+        let file = scaled(Tiny::read(&std::fs::read(folder.join("model.gguf")).unwrap())).bytes();
+        for (engine, make) in ENGINES {
+            // all operations are in these, and shaders take their time to compile
+            if engine == "gpu" && !["llama", "qwen2moe"].iter().any(|name| folder.ends_with(name)) {
+                continue;
+            }
+            let case = format!("{} on {engine}", folder.file_name().unwrap().display());
+            let open = |context| open(make(), &file, context).unwrap_or_else(|error| panic!("{case}: {error}"));
+            if let Loaded::Encoder(mut session) = open(None) {
+                wrong.extend(encoders::check(&case, &folder, &mut session));
+                continue;
+            }
+            // some models differ by the length of the context
+            let prompt = &golden(&folder).prompts[0];
+            let mut session = open(Some(prompt.ids.len())).into_decoder("generate").unwrap();
+            let delta = difference(&logits(&mut session, &prompt.ids), &prompt.logits);
+            if delta > TOLERANCE {
+                wrong.push(format!("{case}: {delta:.1e}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -140,7 +140,7 @@ pub enum Error {
     },
     /// The model computed something that is not a number: wrong weights or a wrong GPU.
     #[error(
-        "the model produced {0} instead of probabilities: the file is faulty, or on a GPU its driver, which device 'cpu' would show"
+        "the model produced {0} instead of probabilities: its file is faulty, or the driver where it runs on a GPU. Try another file or device."
     )]
     InvalidLogits(String),
     /// A file or stream of the system failed.

@@ -62,6 +62,11 @@ pub trait Memory {
     /// Bytes that one plane of a matrix, or one f32 buffer, may have.
     fn max_buffer_bytes(&self) -> u64;
 
+    /// [`Memory::max_buffer_bytes`] in words, and what helps: the end of an `OutOfMemory` error.
+    fn buffer_limit(&self) -> String {
+        format!("and one buffer may have {}", self.max_buffer_bytes())
+    }
+
     /// Bytes of engine memory in use.
     fn memory_bytes(&self) -> u64;
 

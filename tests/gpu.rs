@@ -165,7 +165,7 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
         Err(Error::OutOfMemory { what, needed, limit: text }) => {
             // rows are filled up to whole tiles
             assert_eq!((what.as_str(), needed), ("huge", rows.next_multiple_of(32) as u64 * 4096));
-            assert!(text.contains(&limit.to_string()), "{text}");
+            assert!(text.contains(&limit.to_string()) && text.contains("device 'cpu'"), "{text}");
         }
         other => panic!("{other:?}"),
     }

@@ -109,6 +109,18 @@ fn matrices_split_at_the_largest_buffer_agree() {
     assert_eq!(logits(&mut split, &ids()), reference(&tiny));
 }
 
+/// Users of the CPU were told to try device 'cpu'.
+#[test]
+fn advice_fits_the_engine() {
+    let mut engine = HostEngine::new(Reference);
+    engine.max_buffer_bytes = 1 << 10;
+    let Err(error) = session_with(engine, &mixed().bytes(), None) else { panic!("1 KiB is enough") };
+    assert_eq!(error.code(), "OUT_OF_MEMORY");
+    for text in [error.to_string(), Error::InvalidLogits("NaN".into()).to_string()] {
+        assert!(text.contains("Try") && !text.contains("'cpu'"), "{text}");
+    }
+}
+
 #[test]
 fn a_separate_output_matrix_is_used() {
     let mut tiny = Tiny::new(4, |_| BlockType::F32);

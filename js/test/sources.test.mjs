@@ -135,6 +135,13 @@ test('the first part of a split file brings the others, in order, each stored by
   assert.equal(got.sha256, sha256(Buffer.concat([parts[0], parts[2]])));
 });
 
+test('a name that says part 1 of 0 is that of one file', async (t) => {
+  const whole = pattern(MIB);
+  const origin = await listen(t, (_, response) => response.writeHead(200, { ETag: '"1"' }).end(whole));
+  const got = await new Visitor(t).load(filesOf({ model: `${origin}/m-00001-of-00000.gguf` }));
+  assert.equal(got.sha256, sha256(whole));
+});
+
 test('a part of a split file is missing → NETWORK, which names it → the parts before it', async (t) => {
   const part = pattern(MIB);
   const origin = await listen(t, ({ url }, response) =>

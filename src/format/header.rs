@@ -43,7 +43,7 @@ const MIN_TENSOR_BYTES: u64 = 8 + 1 + 4 + 8 + 4 + 8;
 pub struct TensorInfo {
     /// Name, such as `blk.0.attn_q.weight`.
     pub name: String,
-    /// 1 to 4 dimensions in ggml's order: `dims[0]` is the length of a row.
+    /// 1 to 4 dimensions in ggml's order: `dims[0]` is the length of a row. A single number is a row of length 1.
     pub dims: Vec<u64>,
     /// How the rows are stored.
     pub block: BlockType,
@@ -283,10 +283,13 @@ impl HeaderParser {
     fn tensor(&self, cursor: &mut Cursor) -> Result<TensorInfo, Stop> {
         let name = name(cursor, || format!("name of tensor {}", self.tensors.len() + 1))?;
         let n_dims = cursor.u32()?;
-        if !(1..=4).contains(&n_dims) {
-            return Err(invalid(format!("n_dims of tensor `{name}`"), "1 to 4", n_dims.to_string()).into());
+        if n_dims > 4 {
+            return Err(invalid(format!("n_dims of tensor `{name}`"), "0 to 4", n_dims.to_string()).into());
         }
-        let dims = (0..n_dims).map(|_| cursor.u64()).collect::<Result<Vec<u64>, Stop>>()?;
+        let mut dims = (0..n_dims).map(|_| cursor.u64()).collect::<Result<Vec<u64>, Stop>>()?;
+        if dims.is_empty() {
+            dims.push(1); // a single number
+        }
         let id = cursor.u32()?;
         let offset = cursor.u64()?;
         let Some(block) = BlockType::from_ggml(id) else {

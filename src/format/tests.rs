@@ -155,6 +155,14 @@ fn patched(mut file: Vec<u8>, at: usize, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_tensor_without_dimensions_is_a_number() {
+    let file = GgufWriter::new().tensor_f32("blk.0.attn_q.scale", &[], &[0.5]).to_bytes();
+    let calls = read([file.as_slice()]).unwrap();
+    assert_eq!(calls.headers[0].tensors[0].dims, [1]);
+    assert_eq!(calls.tensors[0].1, 0.5f32.to_le_bytes());
+}
+
+#[test]
 fn wrong_fields_are_named() {
     let huge = (1u64 << 60).to_le_bytes();
     let one_pair = |value: Value| GgufWriter::new().metadata("key", value).to_bytes();
@@ -176,8 +184,7 @@ fn wrong_fields_are_named() {
         (patched(strings(), value + 4, &huge), "`key`: expected a header of at most"),
         (patched(strings(), value + 12, &huge), "`key`, element 1 of 1: expected a header of at most"),
         (patched(strings(), value + 20, &[0xc3]), "`key`, element 1: expected UTF-8 text"),
-        (one_tensor(&[]), "n_dims of tensor `t`: expected 1 to 4, got 0"),
-        (one_tensor(&[1; 5]), "n_dims of tensor `t`: expected 1 to 4, got 5"),
+        (one_tensor(&[1; 5]), "n_dims of tensor `t`: expected 0 to 4, got 5"),
         (one_tensor(&[8, 0]), "dimensions of tensor `t`: expected no dimension of 0, got [8, 0]"),
         (one_tensor(&[1 << 40]), "dimensions of tensor `t`: expected rows of at most"),
         (one_tensor(&[u64::MAX]), "dimensions of tensor `t`: expected rows of at most"),

@@ -174,7 +174,7 @@ impl Sink for Destination<'_> {
         self.assembly.headers += 1;
         if self.assembly.parts.is_none() {
             let parts = Parts::new(&mut header)?;
-            check_context(self.assembly.context, &parts.config, self.memory.max_buffer_bytes())?;
+            check_context(self.assembly.context, &parts.config, self.memory)?;
             self.assembly.parts = Some(parts);
         }
         self.assembly.place(self.memory, &header.tensors)
@@ -186,7 +186,7 @@ impl Sink for Destination<'_> {
 }
 
 /// Whether the context makes sense and its buffers can exist; said before the weights are downloaded.
-fn check_context(context: Option<usize>, config: &Config, max_buffer_bytes: u64) -> Result<()> {
+fn check_context(context: Option<usize>, config: &Config, memory: &dyn Memory) -> Result<()> {
     let trained = config.trained_context;
     let length = context_length(context, config);
     // Past the trained length positions mean nothing to the model.
@@ -199,8 +199,8 @@ fn check_context(context: Option<usize>, config: &Config, max_buffer_bytes: u64)
     }
     let values = (config.kv_heads * config.head_dim).max(config.rope.dim) as u64;
     let needed = (length as u64).saturating_mul(values * size_of::<f32>() as u64);
-    if needed > max_buffer_bytes {
-        let limit = format!("and one buffer may have {max_buffer_bytes}");
+    if needed > memory.max_buffer_bytes() {
+        let limit = memory.buffer_limit();
         return Err(Error::OutOfMemory { what: format!("a layer's KV cache for {length} tokens"), needed, limit });
     }
     Ok(())

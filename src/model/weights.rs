@@ -183,8 +183,14 @@ impl Group {
             let row_bytes = layout.quants_row_bytes(self.cols).max(layout.scales_row_bytes(self.cols)) as u64;
             let most = (memory.max_buffer_bytes() / row_bytes).max(1) as usize;
             // never a part of an expert
-            let most =
-                if self.experts > 1 { whole_experts(label, rows / self.experts, most, row_bytes)? } else { most };
+            let most = match self.experts {
+                1 => most,
+                experts => whole_experts(most, rows / experts).ok_or_else(|| Error::OutOfMemory {
+                    what: format!("an expert of `{label}`"),
+                    needed: (rows / experts) as u64 * row_bytes,
+                    limit: memory.buffer_limit(),
+                })?,
+            };
             for first_row in (start..start + rows).step_by(most) {
                 let rows = most.min(start + rows - first_row);
                 let matrix = memory.create_matrix(label, layout, rows, self.cols)?;
@@ -256,13 +262,9 @@ impl Group {
     }
 }
 
-/// The most rows of a part: whole experts of `rows` each, where a buffer holds `most` rows.
-fn whole_experts(label: &str, rows: usize, most: usize, row_bytes: u64) -> Result<usize> {
-    if most >= rows {
-        return Ok(most / rows * rows);
-    }
-    let (needed, limit) = (rows as u64 * row_bytes, format!("and one buffer may have {}", most as u64 * row_bytes));
-    Err(Error::OutOfMemory { what: format!("an expert of `{label}`"), needed, limit })
+/// The most rows of a part, at most `most`: whole experts of `rows` each; `None` where there is no room for one.
+fn whole_experts(most: usize, rows: usize) -> Option<usize> {
+    Some(most / rows * rows).filter(|&most| most > 0)
 }
 
 /// `InvalidModel` unless the tensor has these dimensions, the fastest first; ones at the end do not count.

@@ -87,7 +87,8 @@ export function webAddress(url: URL): Address {
   return { type: 'address', url: address.href, headers: {}, key: address.href, isHub: false };
 }
 
-const FIRST_PART = /-00001-of-(\d{5})\.gguf/;
+/** Not the name of a first part of none, which is a file like any other. */
+const FIRST_PART = /-00001-of-(?!00000)(\d{5})\.gguf/;
 
 /** The first part of a split file, or any file → all parts, by the names that they are given when a file is split. */
 export function partsOf(name: string): string[] {

@@ -123,6 +123,11 @@ impl Gpu {
         self.limits.max_buffer_size.min(self.limits.max_storage_buffer_binding_size)
     }
 
+    /// See [`Memory::buffer_limit`](crate::record::Memory::buffer_limit).
+    pub fn buffer_limit(&self) -> String {
+        format!("and this GPU allows {} for one buffer (device 'cpu' more)", self.max_buffer_bytes())
+    }
+
     /// A zeroed buffer. Errors: `OutOfMemory`, now if the driver says so now, else from the next [`Gpu::settle`].
     pub fn create_buffer(&mut self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         // shaders see buffers as arrays of up to 16 bytes an element

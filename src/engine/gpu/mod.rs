@@ -231,6 +231,10 @@ impl Memory for GpuEngine {
         self.gpu.max_buffer_bytes()
     }
 
+    fn buffer_limit(&self) -> String {
+        self.gpu.buffer_limit()
+    }
+
     fn memory_bytes(&self) -> u64 {
         let bytes = |buffer: &GpuBuffer| buffer.main.size() + buffer.scales.as_ref().map_or(0, wgpu::Buffer::size);
         self.buffers.iter().map(bytes).sum()

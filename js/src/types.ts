@@ -41,7 +41,9 @@ export type Device = 'auto' | 'gpu' | 'cpu';
 export type Quantize = 'q8_0' | 'q5_1' | 'q5_0' | 'q4_k' | 'q4_1' | 'q4_0' | 'f16' | 'bf16' | 'none';
 
 export interface LoadOptions {
+  /** Where the model is: an address (`https://…`, `/models/model.gguf`, `hf:owner/repository/file.gguf`), a file of the user, or several files. */
   model: ModelSource;
+  /** Which engine computes. Default `auto`: WebGPU on a real GPU, else the CPU. `gpu` fails with `GPU_UNAVAILABLE` where there is none. */
   device?: Device;
   /** Tokens of prompt and answer together. Default: what the model was trained for, at most 2048. */
   contextLength?: number;
@@ -52,6 +54,7 @@ export interface LoadOptions {
   threads?: number;
   /** Stops loading at once; `load` then rejects with an `AbortError`. */
   signal?: AbortSignal;
+  /** Called while the model loads, at most ten times a second: what phase it is in, and how many bytes have come. */
   onProgress?: (progress: Progress) => void;
   /**
    * Whether what has an address is kept in the browser's storage for the next time, and used from there; false neither

@@ -20,22 +20,23 @@ export async function blocksOf(document) {
 }
 
 /** @returns {{ document: string, line: number, language: string, code: string, run: boolean, syntax: boolean, file?: string }[]} */
-export function blocksIn(document, text) {
-  return [...text.matchAll(FENCE)]
-    .filter(({ groups: { language } }) => CODE.has(language))
-    .map(({ index, groups: { indent, language, about, code } }) => {
-      const words = about.trim().split(/\s+/).filter(Boolean);
-      const file = words.find((word) => word.startsWith('file='))?.slice('file='.length);
-      const unknown = words.find((word) => !['run', 'syntax'].includes(word) && !word.startsWith('file='));
-      if (unknown) throw new Error(`${document}: a block of code is ${unknown}, which means nothing`);
-      return {
-        document,
-        line: text.slice(0, index).split('\n').length,
-        language,
-        code: code.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
-        run: words.includes('run'),
-        syntax: words.includes('syntax'),
-        ...(file && { file }),
-      };
-    });
+export const blocksIn = (document, text) => fencesIn(document, text).filter(({ language }) => CODE.has(language));
+
+/** All blocks, of commands and markup too. */
+export function fencesIn(document, text) {
+  return [...text.matchAll(FENCE)].map(({ index, groups: { indent, language, about, code } }) => {
+    const words = about.trim().split(/\s+/).filter(Boolean);
+    const file = words.find((word) => word.startsWith('file='))?.slice('file='.length);
+    const unknown = words.find((word) => !['run', 'syntax'].includes(word) && !word.startsWith('file='));
+    if (unknown) throw new Error(`${document}: a block of code is ${unknown}, which means nothing`);
+    return {
+      document,
+      line: text.slice(0, index).split('\n').length,
+      language,
+      code: code.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
+      run: words.includes('run'),
+      syntax: words.includes('syntax'),
+      ...(file && { file }),
+    };
+  });
 }

@@ -2,7 +2,7 @@
 // bundle allows it, under a content security policy that allows no inline script.
 
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -15,6 +15,7 @@ import { run } from '../../scripts/lib/run.mjs';
 import { launchChromium, launchWithExtension } from '../web/browsers.mjs';
 import { serve } from '../web/serve.mjs';
 import { tinyModel } from '../web/tiny.mjs';
+import { resultOf, sizeOf } from './app.mjs';
 import { here, installPackage, PACKAGE } from './package.mjs';
 
 const main = join(here, 'apps/main.js');
@@ -62,22 +63,6 @@ async function open(mounts, { html, inline } = {}) {
   }
 }
 
-/** What the app at an address leaves as its result. */
-async function resultOf(page, url) {
-  const said = [];
-  page.on('console', (message) => said.push(message.text()));
-  page.on('pageerror', (error) => said.push(String(error)));
-  await page.goto(url);
-  // A page without `unsafe-eval` takes no condition as text, so it is asked again and again.
-  let result;
-  for (const end = Date.now() + MINUTE; !result && Date.now() < end;) {
-    result = await page.evaluate(() => globalThis.result);
-    if (!result) await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert.ok(result && !result.error, `${result?.error ?? 'no result'}; the page said:\n${said.join('\n')}`);
-  return result;
-}
-
 /** The same in every bundle: one build of the engine, with its threads, and the module for constraints. */
 async function answers(mounts, options) {
   check(await open(mounts, options));
@@ -107,14 +92,6 @@ async function viteApp(outDir, vite = vite8) {
     build: { outDir, emptyOutDir: true, target: 'es2022' },
   });
   return outDir;
-}
-
-/** Bytes of all files in a folder. */
-async function sizeOf(folder) {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile());
-  const sizes = await Promise.all(files.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size));
-  return sizes.reduce((total, size) => total + size, 0);
 }
 
 for (const [name, vite] of Object.entries({ vite: vite8, 'vite 7': vite7 })) {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import * as esbuild from 'esbuild';
 import { blocksOf, documents } from '../../scripts/lib/snippets.mjs';
@@ -51,7 +51,11 @@ test('all of it compiles', { timeout: 2 * MINUTE }, async (t) => {
   for (const block of blocks) {
     if (block.language === 'json') JSON.parse(block.code);
     else if (block.syntax) await esbuild.transform(block.code, { loader: block.language });
-    else await writeFile(join(WORK, block.file ?? `${nameOf(block)}.${block.language}`), `${block.code}\nexport {};\n`);
+    else
+      await writeFile(
+        join(WORK, block.file ? basename(block.file) : `${nameOf(block)}.${block.language}`),
+        `${block.code}\nexport {};\n`,
+      );
   }
   for (const js of [true, false]) {
     const config = join(WORK, `tsconfig.${js ? 'js' : 'ts'}.json`);
@@ -81,10 +85,12 @@ const PRELUDE = `
   Object.assign(globalThis, { llm, messages, output: document.body });
 `;
 
+const CORS = { 'access-control-allow-origin': '*', 'access-control-allow-headers': '*' };
+
 /** What a server of OpenAI's API answers. */
 async function answerAsServer(route) {
   const request = route.request();
-  const headers = { 'access-control-allow-origin': '*', 'access-control-allow-headers': '*' };
+  const headers = CORS;
   if (request.method() === 'OPTIONS') return route.fulfill({ status: 204, headers });
   if (request.url().endsWith('/models')) return route.fulfill({ headers, json: { data: [{ id: 'large' }] } });
   const common = { id: 'x', created: 0, model: 'large' };
@@ -112,6 +118,7 @@ test('what says that it runs does', { timeout: 5 * MINUTE }, async (t) => {
   const server = await serve(
     { '/weft-llm/': PACKAGE },
     {
+      policy: "worker-src 'self'", // workers may ask the hub
       handle(request, response) {
         if (request.url.startsWith('/models/')) response.end(model);
         else if (request.url === '/')
@@ -133,6 +140,9 @@ test('what says that it runs does', { timeout: 5 * MINUTE }, async (t) => {
       // the server of the documents has another origin
       const page = await browser.newPage({ bypassCSP: true });
       await page.route('http://localhost:8080/**', answerAsServer);
+      await page.route('https://huggingface.co/**', (route) =>
+        route.fulfill({ headers: CORS, body: Buffer.from(model) }),
+      );
       await page.goto(server.url);
       const failed = await page.evaluate(async (path) => {
         try {

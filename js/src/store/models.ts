@@ -12,7 +12,7 @@ import { CHUNK_BYTES } from './manifest.js';
 import { explain, makeRoom } from './room.js';
 import { sweep } from './sweep.js';
 
-/** Of this browser. */
+/** The models that are stored in this browser. */
 export const models: Models = storedModels(browserDownloads);
 
 export function storedModels({ storage: open, locks, answerMs }: Downloads): Models {

@@ -1,11 +1,12 @@
 // The app that every bundler builds: loads a model, asks it freely and constrained, and leaves what it said where the test finds it.
-// With `?store` the model is kept.
+// In its address, `model` is where the model is, and `store` that it is kept.
 
 import { load } from 'weft-llm';
 
-try {
-  const store = location.search === '?store';
-  const llm = await load({ model: new URL('/model.gguf', location.href), device: 'cpu', threads: 2, store });
+async function run() {
+  const asked = new URL(location.href).searchParams;
+  const model = new URL(asked.get('model') ?? '/model.gguf', location.href);
+  const llm = await load({ model, device: 'cpu', threads: 2, store: asked.has('store') });
   const ids = [];
   for await (const piece of llm.generate('abc', { maxTokens: 5, temperature: 0 })) {
     if (piece.finish === null) ids.push(piece.id);
@@ -14,7 +15,10 @@ try {
   for await (const { text } of llm.generate('abc', { constraint: { choices: ['yes', 'no'] } })) chosen += text;
   const { build, threads } = llm.info.engine;
   llm.dispose();
-  globalThis.result = { ids, chosen, build, threads };
-} catch (error) {
-  globalThis.result = { error: String(error) };
+  return { ids, chosen, build, threads };
 }
+
+run().then(
+  (result) => (globalThis.result = result),
+  (error) => (globalThis.result = { error: String(error) }),
+);

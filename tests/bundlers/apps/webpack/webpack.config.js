@@ -1,0 +1,7 @@
+const HtmlPlugin = require('html-webpack-plugin');
+
+module.exports = {
+  entry: './main.js',
+  plugins: [new HtmlPlugin({ title: 'app' })],
+  performance: { hints: false },
+};

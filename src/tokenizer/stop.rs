@@ -3,13 +3,22 @@
 //! The text ends at the stop string that is *complete* first. (The one that *begins* first would depend on how the text
 //! is cut into pieces: of `abcd` and `bc` in `abcd`, nobody knows at `abc` whether `d` follows.) Of two that are
 //! complete at the same place the longer counts. Text is held back only while it could still begin a stop string.
+//!
+//! Each stop string remembers how much of its beginning the text ends with (Knuth, Morris and Pratt 1977), so that a piece costs its own length
+//! for each stop string, however long these are.
 
 use crate::{Error, Result};
+
+/// The longest that all stop strings may be together, in bytes.
+const MAX_BYTES: usize = 1 << 18;
+
+/// The most stop strings: each looks at every byte.
+const MAX_STOPS: usize = 4096;
 
 /// Watches a stream of text for stop strings.
 #[derive(Debug, Clone)]
 pub struct StopMatcher {
-    stops: Vec<String>,
+    stops: Vec<Stop>,
     /// Text not yet emitted: begin of a stop string.
     pending: String,
     stopped: Option<usize>,
@@ -24,16 +33,56 @@ pub struct StopOutcome {
     pub stopped: Option<usize>,
 }
 
+/// One stop string.
+#[derive(Debug, Clone)]
+struct Stop {
+    text: Vec<u8>,
+    /// Of each beginning of the text: the longest shorter one that it ends with.
+    shorter: Vec<u32>,
+    /// How much of its beginning ends the text so far.
+    matched: usize,
+}
+
+impl Stop {
+    fn new(text: String) -> Self {
+        let text = text.into_bytes();
+        let mut stop = Self { shorter: vec![0; text.len()], text, matched: 0 };
+        for i in 1..stop.text.len() {
+            stop.take(stop.text[i]);
+            stop.shorter[i] = stop.matched as u32;
+        }
+        stop.matched = 0;
+        stop
+    }
+
+    /// Takes the next byte of the text; whether the stop string is complete.
+    fn take(&mut self, byte: u8) -> bool {
+        while self.matched > 0 && self.text.get(self.matched) != Some(&byte) {
+            self.matched = self.shorter[self.matched - 1] as usize;
+        }
+        self.matched += usize::from(self.text[self.matched] == byte);
+        self.matched == self.text.len()
+    }
+}
+
 impl StopMatcher {
     /// Watches for any of `stops`; none is fine.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for an empty stop string, which would end every text at once.
+    /// [`Error::InvalidOption`] for an empty stop string, which would end every text at once, and for too many or too long ones.
     pub fn new(stops: Vec<String>) -> Result<Self> {
+        let refused = |name: String, expected: String, got: String| Err(Error::InvalidOption { name, expected, got });
         if let Some(index) = stops.iter().position(String::is_empty) {
-            let expected = "strings that are not empty".into();
-            return Err(Error::InvalidOption { name: format!("stop[{index}]"), expected, got: "\"\"".into() });
+            return refused(format!("stop[{index}]"), "strings that are not empty".into(), "\"\"".into());
         }
+        if stops.len() > MAX_STOPS {
+            return refused("stop".into(), format!("at most {MAX_STOPS} strings"), stops.len().to_string());
+        }
+        let bytes: usize = stops.iter().map(String::len).sum();
+        if bytes > MAX_BYTES {
+            return refused("stop".into(), format!("at most {MAX_BYTES} bytes of text in all"), bytes.to_string());
+        }
+        let stops = stops.into_iter().map(Stop::new).collect();
         Ok(Self { stops, pending: String::new(), stopped: None })
     }
 
@@ -42,39 +91,31 @@ impl StopMatcher {
         if self.stopped.is_some() {
             return StopOutcome { emit: String::new(), stopped: self.stopped };
         }
+        let before = self.pending.len();
         self.pending.push_str(piece);
-        let found = self.stops.iter().enumerate().filter_map(|(index, stop)| {
-            let start = self.pending.find(stop)?;
-            Some((start + stop.len(), start, index))
-        });
-        let emitted = match found.min() {
-            Some((_, start, index)) => {
-                self.stopped = Some(index);
-                start
+        for (at, byte) in (before..).zip(piece.bytes()) {
+            let mut complete: Option<(usize, usize)> = None;
+            for (index, stop) in self.stops.iter_mut().enumerate() {
+                let length = stop.text.len();
+                if stop.take(byte) && complete.is_none_or(|(longest, _)| length > longest) {
+                    complete = Some((length, index));
+                }
             }
-            None => self.pending.len() - self.held_back(),
-        };
-        let held = self.pending.split_off(emitted);
-        let emit = std::mem::replace(&mut self.pending, held);
-        if self.stopped.is_some() {
-            self.pending.clear();
+            if let Some((length, index)) = complete {
+                self.stopped = Some(index);
+                let mut emit = std::mem::take(&mut self.pending);
+                emit.truncate(at + 1 - length);
+                return StopOutcome { emit, stopped: self.stopped };
+            }
         }
-        StopOutcome { emit, stopped: self.stopped }
+        let held = self.stops.iter().map(|stop| stop.matched).max().unwrap_or(0);
+        let emit = self.pending.drain(..self.pending.len() - held).collect();
+        StopOutcome { emit, stopped: None }
     }
 
     /// Ends the stream: the text that was held back, since no stop string came of it.
     pub fn flush(&mut self) -> String {
         std::mem::take(&mut self.pending)
-    }
-
-    /// Bytes of the longest end of `pending` that begins a stop string.
-    fn held_back(&self) -> usize {
-        let pending = self.pending.as_bytes();
-        let longest = |stop: &String| {
-            let longest = pending.len().min(stop.len() - 1);
-            (1..=longest).rev().find(|&length| pending.ends_with(&stop.as_bytes()[..length]))
-        };
-        self.stops.iter().filter_map(longest).max().unwrap_or(0)
     }
 }
 
@@ -124,6 +165,22 @@ mod tests {
     fn an_empty_stop_string_is_refused() {
         let error = StopMatcher::new(vec!["a".into(), String::new()]).unwrap_err();
         assert!(matches!(&error, Error::InvalidOption { name, .. } if name == "stop[1]"), "{error}");
+    }
+
+    #[test]
+    fn stop_strings_are_bounded_and_their_length_costs_nothing() {
+        for (stops, expected) in [(vec!["a".repeat(10 << 20)], "got 10485760"), (vec!["a".into(); 5000], "got 5000")] {
+            let error = StopMatcher::new(stops).unwrap_err().to_string();
+            assert!(error.contains("`stop`") && error.contains(expected), "{error}");
+        }
+        // each byte undoes most of what matched: quadratic, were every beginning tried
+        let mut matcher = StopMatcher::new(vec!["a".repeat(MAX_BYTES - 1) + "b"]).unwrap();
+        let mut emitted = 0;
+        for _ in 0..MAX_BYTES {
+            emitted += matcher.push("aa").emit.len();
+        }
+        assert_eq!(emitted, MAX_BYTES + 1);
+        assert_eq!(matcher.push("b"), StopOutcome { emit: String::new(), stopped: Some(0) });
     }
 
     proptest! {

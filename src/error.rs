@@ -72,6 +72,11 @@ pub enum Error {
         /// Comma-separated list of the known values.
         known: String,
     },
+    /// The model takes ids alone.
+    #[error(
+        "the model file has no tokenizer (tokenizer.ggml.model is `{0}`): it takes token ids and gives token ids; for text, use a file with a vocabulary"
+    )]
+    NoTokenizer(String),
     /// Text or ids that the tokenizer cannot handle.
     #[error("cannot tokenize: {0}")]
     Tokenize(String),
@@ -172,7 +177,7 @@ impl Error {
             Self::UnsupportedTensorType { .. } => "UNSUPPORTED_TENSOR_TYPE",
             Self::UnsupportedModel { .. } => "UNSUPPORTED_MODEL",
             Self::InvalidModel { .. } => "INVALID_MODEL",
-            Self::UnsupportedTokenizer { .. } => "UNSUPPORTED_TOKENIZER",
+            Self::UnsupportedTokenizer { .. } | Self::NoTokenizer(_) => "UNSUPPORTED_TOKENIZER",
             Self::Tokenize(_) => "TOKENIZE",
             Self::ChatTemplate(_) => "CHAT_TEMPLATE",
             Self::ContextOverflow { .. } | Self::TextTooLong { .. } => "CONTEXT_OVERFLOW",

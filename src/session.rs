@@ -119,7 +119,7 @@ impl Session {
             (self.tokenizer.fills_gaps(), "infill"),
             (!self.chat_templates.is_empty(), "chat"),
             (true, "score"),
-            (config.pooling == Some(Pooling::Last), "embed"),
+            (config.pooling == Some(Pooling::Last) && self.tokenizer.check_text().is_ok(), "embed"),
         ];
         Info {
             kind: "decoder",

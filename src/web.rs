@@ -304,8 +304,10 @@ impl Llm {
     }
 
     /// The bytes of all tokens one after the other, of special ones after 0xFF.
-    pub fn vocabulary_bytes(&self) -> Vec<u8> {
-        self.model.tokenizer().vocabulary().0
+    pub fn vocabulary_bytes(&self) -> Result<Vec<u8>, JsValue> {
+        let tokenizer = self.model.tokenizer();
+        tokenizer.check_text().map_err(to_js)?;
+        Ok(tokenizer.vocabulary().0)
     }
 
     /// Where each token's bytes end.

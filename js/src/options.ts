@@ -35,6 +35,7 @@ import type {
   StoreOptions,
   TextOptions,
   TextPart,
+  TokenIds,
   TokenizeOptions,
 } from './types.js';
 
@@ -276,7 +277,7 @@ export function checkGenerate(options: GenerateOptions): StartOptions {
 }
 
 /** A text to go on with, or its ids. */
-export function checkPrompt(prompt: string | readonly number[]): string | number[] {
+export function checkPrompt(prompt: string | TokenIds): string | number[] {
   return typeof prompt === 'string' ? checkString('prompt', prompt) : checkIds('prompt', prompt);
 }
 
@@ -514,7 +515,7 @@ export function checkTokenize(options: TokenizeOptions): Required<TokenizeOption
 }
 
 /** Takes typed arrays too. Returns a copy. */
-export function checkIds(name: string, ids: readonly number[]): number[] {
+export function checkIds(name: string, ids: TokenIds): number[] {
   const expected = name === 'prompt' ? 'a string, or an array of token ids' : 'an array of token ids';
   if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) throw invalidOption(name, expected, ids);
   return Array.from(ids as readonly number[], (id, index) => {

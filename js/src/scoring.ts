@@ -1,6 +1,7 @@
 /** How likely the model finds texts that are there already. */
 
 import { prepare } from './conversation.js';
+import { serializeError } from './errors.js';
 import { aborted, Turns } from './generation.js';
 import type { Model } from './model.js';
 import type { ScoreCall } from './protocol.js';
@@ -59,7 +60,17 @@ async function scoreText(
     logprobs.push(...(await llm.score(ids.subarray(0, end), first, call.end && end === ids.length)));
   }
   const scored = [...ids.subarray(from)];
-  return { ids: scored, texts: scored.map((id) => llm.detokenize(Uint32Array.of(id))), logprobs };
+  return { ids: scored, texts: scored.map((id) => textOf(llm, id)), logprobs };
+}
+
+/** Empty where the model has no tokenizer. */
+function textOf(llm: RuntimeLlm, id: number): string {
+  try {
+    return llm.detokenize(Uint32Array.of(id));
+  } catch (error) {
+    if (serializeError(error).code === 'UNSUPPORTED_TOKENIZER') return '';
+    throw error;
+  }
 }
 
 /** `from`: the first token that is scored. Where nothing stands before the text, not even a token that begins all texts, that is its second one. */

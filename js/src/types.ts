@@ -196,6 +196,8 @@ export interface GenerateOptions extends SamplingOptions {
   signal?: AbortSignal;
 }
 
+export type TokenIds = readonly number[] | Uint32Array;
+
 /** How to continue a text. */
 export interface TextOptions extends GenerateOptions {
   /**
@@ -505,7 +507,7 @@ export interface BestOf {
   /** The best first. */
   chat(messages: readonly Message[], options?: ChatOptions): Promise<ScoredAnswer[]>;
   /** The best first. */
-  generate(prompt: string | readonly number[], options?: TextOptions): Promise<ScoredAnswer[]>;
+  generate(prompt: string | TokenIds, options?: TextOptions): Promise<ScoredAnswer[]>;
 }
 
 /** What may stand in place of a mask. */
@@ -644,8 +646,11 @@ export interface Chat {
 export interface Llm {
   /** What is loaded, as of now: the engine is another one after a GPU was lost. */
   readonly info: ModelInfo;
-  /** Continues the text, or its token ids. Special tokens in a text are plain text. */
-  generate(prompt: string | readonly number[], options?: TextOptions): Generation;
+  /**
+   * Continues the text, or its token ids. Special tokens in a text are plain text. A model whose file has no tokenizer (`none`, `no_vocab`) takes
+   * ids alone, and its pieces have an `id` and no text; for whatever needs text it is an `UNSUPPORTED_TOKENIZER` error.
+   */
+  generate(prompt: string | TokenIds, options?: TextOptions): Generation;
   /** Answers a conversation. */
   readonly chat: Chat;
   /** A conversation that goes on: each turn computes only what is new. */
@@ -676,7 +681,7 @@ export interface Llm {
   /** For each `info.maskToken` of the text its likeliest tokens, the best first. */
   fillMask(text: string, options?: FillMaskOptions): Promise<Filling[][]>;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
-  detokenize(ids: readonly number[]): Promise<string>;
+  detokenize(ids: TokenIds): Promise<string>;
   /**
    * Frees the worker, the GPU and all memory; of a shared model, when no tab uses it any more. Running generations end with reason
    * `abort`; later calls fail with `DISPOSED`.

@@ -213,7 +213,9 @@ fn context_length(context: Option<usize>, config: &Config) -> usize {
 impl Parts {
     fn new(header: &mut Header) -> Result<Self> {
         let config = Config::from_metadata(&header.metadata)?;
-        let (tokenizer, templates) = take_tokenizer(&mut header.metadata)?;
+        let embedding = header.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
+        let rows = embedding.and_then(|tensor| tensor.dims.get(1)).map(|&rows| rows as usize);
+        let (tokenizer, templates) = take_tokenizer(&mut header.metadata, rows)?;
         let chat_templates = ChatTemplates::new(templates);
         let (encoder_config, vocab) = (EncoderConfig::of(&config, &header.metadata)?, tokenizer.vocab_size());
         let (groups, mut vectors) = match &encoder_config {

@@ -7,15 +7,31 @@ use crate::tokenizer::{DEFAULT_TEMPLATE, FimIds, FolderOptions, Strip, Tokenizer
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 
+/// Key of the kind of tokenizer.
+const MODEL: &str = "tokenizer.ggml.model";
+
 /// Key of the default chat template. Others have their name behind it: `tokenizer.chat_template.tool_use`.
 const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
 
 /// Key of the names of the other chat templates.
 const CHAT_TEMPLATES: &str = "tokenizer.chat_templates";
 
-/// Takes the tokenizer, and names and texts of the chat templates, out of the metadata.
-pub fn take_tokenizer(metadata: &mut Metadata) -> Result<(Tokenizer, Vec<(String, String)>)> {
+/// What files say that have no vocabulary, as llama.cpp reads them.
+const NO_VOCABULARY: [&str; 2] = ["none", "no_vocab"];
+
+/// Takes the tokenizer, and names and texts of the chat templates, out of the metadata. `rows`: those of the embedding table, if it is in the
+/// same file.
+pub fn take_tokenizer(metadata: &mut Metadata, rows: Option<usize>) -> Result<(Tokenizer, Vec<(String, String)>)> {
     let mut templates = take_templates(metadata)?;
+    if let Some(model) = metadata.opt_str(MODEL)?.filter(|model| NO_VOCABULARY.contains(model)) {
+        let key = format!("{}.vocab_size", metadata.str("general.architecture")?);
+        let size = match rows {
+            Some(rows) => rows,
+            None => metadata.u32(&key)? as usize,
+        };
+        let vocabulary = Vocabulary { model: model.into(), ..named_ids(metadata)? };
+        return Ok((Tokenizer::without_text(vocabulary, size)?, Vec::new()));
+    }
     let sources = templates.iter().map(|(_, text)| text.clone()).collect();
     let json = match metadata.get(TOKENS) {
         None => metadata.take_str(hugging_face::TOKENIZER)?,
@@ -111,23 +127,13 @@ fn write_templates(metadata: &mut Metadata, templates: Vec<(String, String)>) {
 
 /// Takes the vocabulary out of the metadata: its strings are megabytes, so they move instead of being copied.
 pub fn take_vocabulary(metadata: &mut Metadata) -> Result<Vocabulary> {
-    let id = |metadata: &Metadata, name: &str| token_id(metadata, &format!("tokenizer.ggml.{name}_token_id"));
-    let old = |metadata: &Metadata, name: &str, older: &str| Ok(id(metadata, name)?.or(id(metadata, older)?));
     let flag = |metadata: &Metadata, name: &str| metadata.opt_bool(&format!("tokenizer.ggml.{name}"));
     metadata.strings(TOKENS)?; // absent: an error that names the key
     let mut vocabulary = Vocabulary {
-        model: metadata.str("tokenizer.ggml.model")?.to_string(),
+        model: metadata.str(MODEL)?.to_string(),
         pre: metadata.opt_str("tokenizer.ggml.pre")?.map(str::to_string),
         scores: metadata.opt_f32s("tokenizer.ggml.scores")?.unwrap_or_default().to_vec(),
         token_types: metadata.opt_i32s("tokenizer.ggml.token_type")?.unwrap_or_default().into_owned(),
-        bos: id(metadata, "bos")?,
-        eos: id(metadata, "eos")?,
-        eot: id(metadata, "eot")?,
-        eom: id(metadata, "eom")?,
-        unk: id(metadata, "unknown")?,
-        sep: id(metadata, "seperator")?,
-        pad: id(metadata, "padding")?,
-        mask: id(metadata, "mask")?,
         add_bos: flag(metadata, "add_bos_token")?,
         add_eos: flag(metadata, "add_eos_token")?,
         add_sep: flag(metadata, "add_sep_token")?,
@@ -138,22 +144,37 @@ pub fn take_vocabulary(metadata: &mut Metadata) -> Result<Vocabulary> {
         strip_accents: flag(metadata, "normalizer.strip_accents")?,
         tokens: metadata.take_strings(TOKENS)?.unwrap_or_default(),
         merges: metadata.take_strings("tokenizer.ggml.merges")?.unwrap_or_default(),
-        fim: FimIds {
-            pre: old(metadata, "fim_pre", "prefix")?,
-            suf: old(metadata, "fim_suf", "suffix")?,
-            mid: old(metadata, "fim_mid", "middle")?,
-            pad: id(metadata, "fim_pad")?,
-            rep: id(metadata, "fim_rep")?,
-            sep: id(metadata, "fim_sep")?,
-        },
-        strip: Vec::new(),
-        ends: Vec::new(),
-        templates: Vec::new(),
+        ..named_ids(metadata)?
     };
     if metadata.opt_str("general.architecture")? == Some("phi3") && vocabulary.model == "llama" {
         vocabulary.strip = phi3_strip(&vocabulary);
     }
     Ok(vocabulary)
+}
+
+/// The ids that the metadata names.
+fn named_ids(metadata: &Metadata) -> Result<Vocabulary> {
+    let id = |name: &str| token_id(metadata, &format!("tokenizer.ggml.{name}_token_id"));
+    let either = |name: &str, older: &str| Ok(id(name)?.or(id(older)?));
+    Ok(Vocabulary {
+        bos: id("bos")?,
+        eos: id("eos")?,
+        eot: id("eot")?,
+        eom: id("eom")?,
+        unk: id("unknown")?,
+        sep: id("seperator")?,
+        pad: id("padding")?,
+        mask: id("mask")?,
+        fim: FimIds {
+            pre: either("fim_pre", "prefix")?,
+            suf: either("fim_suf", "suffix")?,
+            mid: either("fim_mid", "middle")?,
+            pad: id("fim_pad")?,
+            rep: id("fim_rep")?,
+            sep: id("fim_sep")?,
+        },
+        ..Vocabulary::default()
+    })
 }
 
 /// The token id at `key`. A number that is none, such as -1, is as if it were absent, and so is one beyond the vocabulary later on.

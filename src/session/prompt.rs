@@ -13,6 +13,7 @@ impl Session {
     /// A conversation in the form that the model was trained on, ready for its answer unless it is complete. `now`: seconds since 1970
     /// on the user's clock, for templates that print the date. Special tokens that it spells are plain text. Errors: `ChatTemplate`.
     pub fn chat_prompt(&self, conversation: &Conversation, now: i64) -> Result<Vec<u32>> {
+        self.tokenizer.check_text()?;
         let named = conversation.template.as_deref();
         let template = self.chat_templates.choose(named, has_tools(conversation.tools.as_ref()))?;
         let token = |id: Option<u32>| id.and_then(|id| self.tokenizer.token(id)).unwrap_or_default();

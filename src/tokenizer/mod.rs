@@ -106,6 +106,8 @@ enum Model {
     Bpe(Box<Bpe>),
     SentencePiece(SentencePiece),
     WordPiece(Box<WordPiece>),
+    /// Ids alone; the name by which the file says so.
+    None(String),
 }
 
 impl Model {
@@ -155,11 +157,27 @@ impl Model {
             Self::Bpe(model) => model.spelling(),
             Self::SentencePiece(_) => Spelling::Blocks,
             Self::WordPiece(_) => Spelling::Words,
+            Self::None(_) => Spelling::Bytes,
         }
     }
 }
 
 impl Tokenizer {
+    /// Of a model without a vocabulary: ids spell nothing, and text is [`Error::NoTokenizer`]. `vocabulary` has the name of its kind, `none` or
+    /// `no_vocab`, and the ids that end an answer.
+    ///
+    /// # Errors
+    /// None for a `size` above 0.
+    pub fn without_text(mut vocabulary: Vocabulary, size: usize) -> Result<Self> {
+        vocabulary.tokens = vec![String::new(); size];
+        vocabulary.token_types.clear();
+        let mut kinds = vocabulary.kinds()?;
+        kinds.fill(TokenKind::Normal);
+        let structure = structure::assign(&vocabulary, &mut kinds);
+        let model = Model::None(std::mem::take(&mut vocabulary.model));
+        Self::with_model(vocabulary, kinds, structure, model)
+    }
+
     /// Builds the tokenizer that `vocabulary` describes.
     ///
     /// # Errors
@@ -167,6 +185,7 @@ impl Tokenizer {
     /// contradict each other.
     pub fn new(mut vocabulary: Vocabulary) -> Result<Self> {
         let mut kinds = vocabulary.kinds()?;
+        vocabulary.name_defaults(&kinds);
         let structure = structure::assign(&vocabulary, &mut kinds);
         let model = Model::new(&mut vocabulary, &kinds)?;
         Self::with_model(vocabulary, kinds, structure, model)
@@ -206,6 +225,17 @@ impl Tokenizer {
         })
     }
 
+    /// Whether the model takes and gives text.
+    ///
+    /// # Errors
+    /// [`Error::NoTokenizer`] where it does not.
+    pub fn check_text(&self) -> Result<()> {
+        match &self.model {
+            Model::None(name) => Err(Error::NoTokenizer(name.clone())),
+            _ => Ok(()),
+        }
+    }
+
     /// The ids of `text`.
     ///
     /// # Errors
@@ -243,12 +273,14 @@ impl Tokenizer {
     }
 
     fn encode_fragments(&self, fragments: Vec<Fragment>, mut starts: bool, ids: &mut Vec<u32>) -> Result<()> {
+        self.check_text()?;
         for fragment in fragments {
             match (fragment, &self.model) {
                 (Fragment::Token(id), _) => ids.push(id),
                 (Fragment::Text(text), Model::Bpe(model)) => model.encode(text, starts, ids)?,
                 (Fragment::Text(text), Model::WordPiece(model)) => model.encode(text, ids)?,
                 (Fragment::Text(text), Model::SentencePiece(model)) => model.encode(&self.tokens, text, starts, ids)?,
+                (Fragment::Text(_), Model::None(_)) => {}
             }
             starts = matches!(fragment, Fragment::Token(id) if self.prefixes_behind(id));
         }
@@ -269,6 +301,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Tokenize`] for an id outside the vocabulary.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        self.check_text()?;
         let mut stream = Detokenizer::new(skip_special);
         let mut text = String::new();
         for &id in ids {
@@ -279,6 +312,7 @@ impl Tokenizer {
             Model::Bpe(model) => model.add_space_prefix(),
             Model::SentencePiece(model) => model.add_space_prefix(),
             Model::WordPiece(_) => true,
+            Model::None(_) => false,
         };
         if prefixed && text.starts_with(' ') {
             text.remove(0);

@@ -176,6 +176,19 @@ impl Vocabulary {
         Ok(self.token_types.iter().take(size).map(|&token_type| TokenKind::from_gguf(token_type)).collect())
     }
 
+    /// The ids by which SentencePiece begins and ends a text by default, where the file names none, as llama.cpp has them.
+    pub(super) fn name_defaults(&mut self, kinds: &[TokenKind]) {
+        let special = |id: u32| Some(id).filter(|&id| kinds.get(id as usize).is_some_and(|kind| kind.is_special()));
+        match self.model.as_str() {
+            "llama" => {
+                self.bos = self.bos.or(special(1));
+                self.eos = self.eos.or(special(2));
+            }
+            "t5" => self.eos = self.eos.or(special(1)),
+            _ => {}
+        }
+    }
+
     fn forget_ids_from(&mut self, size: usize) {
         let Self { bos, eos, eot, eom, unk, sep, pad, mask, fim, .. } = self;
         let FimIds { pre, suf, mid, pad: fim_pad, rep, sep: fim_sep } = fim;

@@ -5,11 +5,11 @@ import { invalidOption } from '../errors.js';
 import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../openai/types.js';
 import { checkConversation, checkGenerate, checkMessages, checkNames, checkPrompt, splitSuffix } from '../options.js';
 import { jsonSchemaOf } from '../schema.js';
-import type { ChatOptions, GenerateOptions, Message, TextOptions } from '../types.js';
+import type { ChatOptions, GenerateOptions, Message, TextOptions, TokenIds } from '../types.js';
 
 type Sampling = Omit<CompletionRequest, 'prompt' | 'logprobs'>;
 
-export function textRequest(prompt: string | readonly number[], textOptions: TextOptions): CompletionRequest {
+export function textRequest(prompt: string | TokenIds, textOptions: TextOptions): CompletionRequest {
   const { suffix, options } = splitSuffix(textOptions);
   const { constraint } = options;
   if (constraint) throw local('constraint', 'none in `generate`', Object.keys(constraint)[0]);

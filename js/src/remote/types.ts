@@ -22,6 +22,7 @@ import type {
   ModelInfo,
   Task,
   TextOptions,
+  TokenIds,
   Usage,
 } from '../types.js';
 
@@ -86,7 +87,7 @@ export interface AnyInfo {
 export interface AnyLlm {
   readonly info: AnyInfo;
   /** Continues a text, or token ids. */
-  generate(prompt: string | readonly number[], options?: TextOptions): Generation<AnyPiece>;
+  generate(prompt: string | TokenIds, options?: TextOptions): Generation<AnyPiece>;
   readonly chat: {
     /** Answers a conversation. */
     (messages: readonly Message[], options?: ChatOptions): Generation<AnyPiece>;

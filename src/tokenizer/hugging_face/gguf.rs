@@ -61,6 +61,7 @@ impl Vocabulary {
                 vocabulary.remove_extra_whitespaces = Some(steps.remove_extra_whitespaces);
                 vocabulary.precompiled_charsmap = steps.charsmap;
             }
+            Model::None(_) => {}
             Model::WordPiece(_) => {
                 vocabulary.model = "bert".into();
                 vocabulary.lowercase = steps.bert.map(|bert| bert.lowercase);

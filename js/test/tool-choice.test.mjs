@@ -332,6 +332,17 @@ test('names of all letters work in every form, and what a form could not have is
   }
 });
 
+test('an error in the schema of a tool names the tool', () => {
+  const put = {
+    name: 'put',
+    parameters: { type: 'object', properties: { x: { type: 'string', pattern: '(a)\\1' } } },
+  };
+  for (const template of [HERMES, '<tool_call><function=', '<|tool_call_start|>']) {
+    const constraint = constraintOf(modelWith([]), template, [{ type: 'function', function: put }], 'required');
+    assert.throws(() => grammars.constrain(constraint, '{}'), /arguments_of_put/);
+  }
+});
+
 test('of allowed tools alone', () => {
   const of = (choice) => takes(constraintOf(modelWith([]), HERMES, TOOLS, choice), ['Hm.', CALL, NOW, `Hm. ${NOW}`]);
   assert.deepEqual(of({ allowed: ['now'] }), [true, false, true, true]);

@@ -165,38 +165,39 @@ class CallGrammar {
   /** What stands for the arguments of a tool. */
   #arguments(tool: ToolDescription, i: number): string {
     const rule = `args${i}`;
+    const part = partOf(tool, i);
     const { args } = this.#written;
     if (args === 'json') {
       const { choice, constraint } = this.#asked;
       const free = !mustCall(choice) && constraint === null && !isStrict(tool);
-      this.#parts[rule] = { jsonSchema: free ? ANY_ARGUMENTS : argumentsOf(tool) };
-      return `@${rule}`;
+      this.#parts[part] = { jsonSchema: free ? ANY_ARGUMENTS : argumentsOf(tool) };
+      return `@${part}`;
     }
     // of the first call and of those behind it they are the same
     if (this.#rules.some((other) => other.startsWith(`${rule}: `))) return rule;
     const root = argumentsOf(tool);
     const keys = plainKeys(root) ?? [];
-    if (args === 'python') this.#python(rule, root, keys);
-    else this.#tags(rule, args, root, keys);
+    if (args === 'python') this.#python(rule, part, root, keys);
+    else this.#tags(rule, part, args, root, keys);
     return rule;
   }
 
-  #tags(rule: string, tags: Tags, root: Schema, keys: Keys): void {
+  #tags(rule: string, part: string, tags: Tags, root: Schema, keys: Keys): void {
     const names = keys.map(([key, required], i) => {
       const name = `${rule}_${i}`;
       const value = plainValue(root, key) as PlainValue;
       const [open, close] = aroundValue(tags, key, value.type === 'json');
-      const line = [this.#terms(open), this.#value(name, tags, value, close)];
+      const line = [this.#terms(open), this.#value(`${part}_${i}`, tags, value, close)];
       this.#rules.push(`${name}: ${line.join(' ')}`);
       return required ? name : `${name}?`;
     });
     this.#rules.push(`${rule}: ${names.join(' ') || '""'}`);
   }
 
-  #value(name: string, tags: Tags, value: PlainValue, close: string): string {
+  #value(part: string, tags: Tags, value: PlainValue, close: string): string {
     if (value.type === 'json') {
-      this.#parts[`${name}_json`] = { jsonSchema: value.schema };
-      return `@${name}_json ${this.#terms(close)}`;
+      this.#parts[part] = { jsonSchema: value.schema };
+      return `@${part} ${this.#terms(close)}`;
     }
     if (value.type === 'choice') {
       return `(${value.texts.map((text) => JSON.stringify(text)).join(' | ')}) ${this.#terms(close)}`;
@@ -221,12 +222,12 @@ class CallGrammar {
   }
 
   /** `key=value`s with commas between, of which some need not be there. */
-  #python(rule: string, root: Schema, keys: Keys): void {
+  #python(rule: string, part: string, root: Schema, keys: Keys): void {
     const last = keys.length;
     const item = (i: number) => {
       const [key = ''] = keys[i] ?? [];
-      this.#parts[`${rule}_${i}_json`] = { jsonSchema: standalone(root, schemaOf(root, key) ?? true) };
-      return `${JSON.stringify(`${key}=`)} @${rule}_${i}_json ${rule}_rest${i + 1}`;
+      this.#parts[`${part}_${i}`] = { jsonSchema: standalone(root, schemaOf(root, key) ?? true) };
+      return `${JSON.stringify(`${key}=`)} @${part}_${i} ${rule}_rest${i + 1}`;
     };
     for (const [i, [, required]] of keys.entries()) {
       const skip = (name: string) => (required ? '' : ` | ${name}${i + 1}`);
@@ -257,6 +258,9 @@ type Keys = readonly (readonly [key: string, required: boolean])[];
 
 const escapedName = ({ function: { name } }: ToolDescription) => JSON.stringify(name).slice(1, -1);
 const escape = (text: string) => text.replace(/[|[\]{}()*+?.^$\\/]/g, '\\$&').replaceAll('\n', '\\n');
+
+/** Names a tool's part, also in errors: letters, digits and underscores. */
+const partOf = ({ function: { name } }: ToolDescription, i: number) => `arguments_of_${name.replace(/\W/g, '_')}_${i}`;
 
 /** What stands before and behind an argument's value. */
 function aroundValue({ key, value, padding }: Tags, name: string, isJson: boolean): [string, string] {

@@ -95,7 +95,7 @@ test('tools: the call is parsed, the tool runs, its result is given to the model
   assert.deepEqual([asked, answer.text, answer.steps.length], [['Bern'], 'It is sunny.', 2]);
   assert.equal(answer.steps[0].finishReason, 'tool-calls');
   const [, called, result] = fake.conversation.messages;
-  assert.deepEqual(called.tool_calls[0].function, { name: 'weather', arguments: { city: 'Bern' } });
+  assert.deepEqual(called.tool_calls[0].function, { name: 'weather', arguments: '{"city":"Bern"}' });
   assert.deepEqual([result.role, JSON.parse(result.content)], ['tool', { sky: 'blue' }]);
   assert.equal(result.tool_call_id, called.tool_calls[0].id);
 

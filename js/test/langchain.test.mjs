@@ -77,7 +77,7 @@ test('tools: a call is parsed, and its result goes back as the template reads it
   fake.texts = ['Sunny.'];
   assert.equal((await bound.invoke([asked, answer, result])).content, 'Sunny.');
   const [, called, given] = fake.conversation.messages;
-  assert.deepEqual(called.tool_calls[0].function, { name: 'weather', arguments: { city: 'Bern' } });
+  assert.deepEqual(called.tool_calls[0].function, { name: 'weather', arguments: '{"city":"Bern"}' });
   assert.deepEqual([given.role, given.content, given.tool_call_id], ['tool', 'sunny in Bern', call.id]);
 });
 

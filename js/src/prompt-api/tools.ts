@@ -12,7 +12,8 @@ const MOST_ROUNDS = 16;
 
 interface Call {
   readonly id: string;
-  readonly function: { readonly name: string; readonly arguments: unknown };
+  /** `arguments` is JSON, as the model wrote it. */
+  readonly function: { readonly name: string; readonly arguments: string };
 }
 
 export class Tools {
@@ -55,7 +56,7 @@ export class Tools {
     }
     const results = calls.map(async ({ id, function: { name, arguments: given } }): Promise<Message> => {
       const execute = this.#execute.get(name);
-      const result: unknown = execute ? await execute(given) : `there is no tool ${name}`;
+      const result: unknown = execute ? await execute(JSON.parse(given)) : `there is no tool ${name}`;
       const content = typeof result === 'string' ? result : (JSON.stringify(result) ?? '');
       return { role: 'tool', name, tool_call_id: id, content };
     });

@@ -42,11 +42,11 @@ function isChosen(choice: ToolChoice, name: string): boolean {
 
 const isStrict = ({ function: { strict } }: ToolDescription) => strict === true;
 
-/** The schema of the arguments, without any that it does not name. */
+/** The schema of the arguments, which are an object, without any that it does not name. */
 function argumentsOf({ function: { parameters } }: ToolDescription): Schema {
   if (!parameters) return { type: 'object', additionalProperties: false };
   const closed = 'properties' in parameters ? { additionalProperties: false } : {};
-  return { type: 'object', ...closed, ...parameters };
+  return { ...closed, ...parameters, type: 'object' };
 }
 
 /** Small models repeat calls for as long as they may. */

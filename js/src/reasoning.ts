@@ -138,12 +138,13 @@ export class Thoughts {
       case 'start':
       case 'skip': {
         const begin = this.#held.trimStart();
-        if (begin.startsWith(open)) return this.#enter('thoughts', begin.slice(open.length));
+        const opened = lengthOfOpen(begin, open);
+        if (opened) return this.#enter('thoughts', begin.slice(opened));
         if (call !== undefined && begin.startsWith(call)) return this.#enter('answer', begin);
         if (call?.startsWith(begin)) return false;
         const mark = skip.find((mark) => begin.startsWith(mark));
         if (mark) return this.#enter('skip', begin.slice(mark.length));
-        if ([open, ...skip].some((mark) => mark.startsWith(begin))) return false;
+        if (opened === null || skip.some((mark) => mark.startsWith(begin))) return false;
         return this.#enter('answer', this.#state === 'skip' ? begin : this.#held);
       }
       case 'thoughts': {
@@ -205,6 +206,19 @@ export class Thoughts {
     this.#held = rest;
     return true;
   }
+}
+
+const TAG = /^<[\w:]+>$/;
+const LONGEST_TAG = 256;
+
+/** How long the mark is that begins thoughts, which may be a tag with attributes; 0 if there is none, null if it may come. */
+function lengthOfOpen(text: string, open: string): number | null {
+  if (text.startsWith(open)) return open.length;
+  if (open.startsWith(text)) return null;
+  const name = open.slice(0, -1);
+  if (!TAG.test(open) || !text.startsWith(name) || !/^\s/.test(text.slice(name.length))) return 0;
+  const end = text.indexOf('>');
+  return end < 0 && text.length < LONGEST_TAG ? null : end + 1;
 }
 
 /** The text and the thoughts of an answer, put together from its pieces. */

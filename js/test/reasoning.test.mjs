@@ -59,6 +59,8 @@ const cases = [
     '<think>Hm</think>Yes',
     ['Hm', 'Yes'],
   ],
+  ['a tag with attributes', QWEN, false, '<think budget="8">Hm</think>Yes', ['Hm', 'Yes']],
+  ['a tag that is another', QWEN, false, '<thinking>Hm</thinking>', ['', '<thinking>Hm</thinking>']],
   ['Seed-OSS', '<seed:think></seed:think>', false, '<seed:think>Hm</seed:think>Yes', ['Hm', 'Yes']],
   [
     'Command A',

@@ -1,4 +1,6 @@
-/** What a model thinks before it answers, told apart from the answer: a row for each way to mark it. */
+/**
+ * What a model thinks before it answers, told apart from the answer: a row for each way to mark it.
+ */
 
 import { firstOf, longestBegin } from './tools/cursor.js';
 
@@ -211,7 +213,10 @@ export class Thoughts {
 const TAG = /^<[\w:]+>$/;
 const LONGEST_TAG = 256;
 
-/** How long the mark is that begins thoughts, which may be a tag with attributes; 0 if there is none, null if it may come. */
+/**
+ * How long the mark is that begins thoughts, which may be a tag with attributes; 0 if there is
+ * none, null if it may come.
+ */
 function lengthOfOpen(text: string, open: string): number | null {
   if (text.startsWith(open)) return open.length;
   if (open.startsWith(text)) return null;

@@ -19,8 +19,8 @@ interface Call {
 }
 
 /**
- * `{ "name": …, "arguments": … }` in any order, with other members or within `"function"`. Null if it
- * is no call, as soon as that is known.
+ * `{ "name": …, "arguments": … }` in any order, with other members or within `"function"`. Null if
+ * it is no call, as soon as that is known.
  */
 function* readCallObject(cursor: Cursor, isName: (name: string) => boolean = Boolean): Reading<Call | null> {
   if (!(yield* cursor.take('{'))) return null;

@@ -1,6 +1,6 @@
 /**
- * Text that is read while it arrives. A reader is a generator: it yields when it needs more text, and
- * continues when some has come. So it reads the same, whatever the size of the pieces.
+ * Text that is read while it arrives. A reader is a generator: it yields when it needs more text,
+ * and continues when some has come. So it reads the same, whatever the size of the pieces.
  */
 
 /** Yields when it waits for text. */
@@ -76,8 +76,8 @@ export class Cursor {
   }
 
   /**
-   * Takes all characters of a class. `run` is a sticky expression of the class and `*`, as it may match
-   * in parts.
+   * Takes all characters of a class. `run` is a sticky expression of the class and `*`, as it may
+   * match in parts.
    */
   *takeAll(run: RegExp): Reading<string> {
     const parts: string[] = [];
@@ -95,8 +95,8 @@ export class Cursor {
   }
 
   /**
-   * Moves to the first of `marks` and returns it. Null, and the end, if there is none. Of two at one
-   * place the longer wins.
+   * Moves to the first of `marks` and returns it. Null, and the end, if there is none. Of two at
+   * one place the longer wins.
    */
   *to(marks: readonly string[]): Reading<string | null> {
     for (;;) {

@@ -1,6 +1,7 @@
 /**
- * The forms in which models write calls: a row each. A row says which chat templates have the form, how
- * a call is written in it (for the grammar of an answer that must be a call), and how it is read.
+ * The forms in which models write calls: a row each. A row says which chat templates have the form,
+ * how a call is written in it (for the grammar of an answer that must be a call), and how it is
+ * read.
  */
 
 import {
@@ -39,7 +40,9 @@ export interface Written {
 export interface Form {
   /** A template that contains all of these has the form. Null if no template tells. */
   readonly has: readonly string[] | null;
-  /** What may begin calls. Empty for calls without a mark, which stand at the start of an answer. */
+  /**
+   * What may begin calls. Empty for calls without a mark, which stand at the start of an answer.
+   */
   readonly marks: readonly string[];
   /** Reads calls behind one of the marks. */
   readonly read: Reader;
@@ -311,7 +314,14 @@ export const FORMS: readonly Form[] = [
   // Jamba, Hunyuan
   listForm(['<tool_calls>'], ['<tool_calls>', '</tool_calls>']),
   // Firefunction
-  listForm(['functools['], ['functools', '']),
+  {
+    ...listForm(['functools['], ['functools', '']),
+    marks: ['functools['],
+    *read(cursor, known, sink) {
+      cursor.back(cursor.position - 1);
+      return yield* jsonCalls([])(cursor, known, sink);
+    },
+  },
   // InternLM
   {
     ...listForm(['<|action_start|>'], ['<|action_start|><|plugin|>', '<|action_end|>'], { args: 'parameters' }),

@@ -214,8 +214,8 @@ class CallGrammar {
       this.#rules.push(`PLAIN: /(?s:.*)/ & ${body}`, `ended[suffix=${JSON.stringify(close)}]: PLAIN`, 'plain: ended');
       return;
     }
-    // No text has the token, which ends it. The padding before the token belongs to the text, which takes
-    // all that it can and would leave nothing of it.
+    // No text has the token, which ends it. The padding before the token belongs to the text, which
+    // takes all that it can and would leave nothing of it.
     const any = padding === '' ? '/(?s:.+)/' : `/(?s:.*)${escape(padding)}/`;
     this.#rules.push(`PLAIN: ${any} & ${body}`);
     this.#rules.push(`plain: PLAIN${padding === '' ? '?' : ''} ${this.#terms(close.slice(padding.length))}`);

@@ -1,4 +1,6 @@
-/** Reads JSON (RFC 8259) while it arrives, and keeps its text: digits, escapes, order, white space. */
+/**
+ * Reads JSON (RFC 8259) while it arrives, and keeps its text: digits, escapes, order, white space.
+ */
 
 import type { Cursor, Reading } from './cursor.js';
 

@@ -63,7 +63,10 @@ export interface CallRules {
   readonly mixed?: boolean;
 }
 
-/** `constrained`: whether text must fit a constraint. Such text may look like a call, or have one in a string. */
+/**
+ * `constrained`: whether text must fit a constraint. Such text may look like a call, or have one in
+ * a string.
+ */
 export function callRules(choice: ToolChoice, parallel: boolean, constrained: boolean): CallRules {
   return { most: parallel ? Infinity : 1, mixed: !constrained || mustCall(choice) };
 }

@@ -1,4 +1,6 @@
-/** The text of an answer, as it comes → text and calls, in any form. What does not parse is text. */
+/**
+ * The text of an answer, as it comes → text and calls, in any form. What does not parse is text.
+ */
 
 import { Cursor, type Reading } from './cursor.js';
 import { FORMS, MARKS, type Form } from './forms.js';
@@ -37,7 +39,10 @@ export class CallReader {
   /** Whether it is not known yet if what was read is text. */
   #holding = false;
 
-  /** `mixed`: whether text and calls may mix; else an answer that does not begin with a mark is text. */
+  /**
+   * `mixed`: whether text and calls may mix; else an answer that does not begin with a mark is
+   * text.
+   */
   constructor(known: Known, mixed: boolean = true) {
     this.#known = known;
     this.#running = mixed ? this.#run() : this.#runEither();

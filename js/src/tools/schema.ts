@@ -1,4 +1,6 @@
-/** The types of a tool's arguments by its JSON schema, for forms that write strings without quotes. */
+/**
+ * The types of a tool's arguments by its JSON schema, for forms that write strings without quotes.
+ */
 
 export type Schema = Readonly<Record<string, unknown>> | boolean;
 
@@ -128,8 +130,8 @@ export function mayBeText(root: Schema, key: string): boolean {
 const PYTHON: Readonly<Record<string, string>> = { True: 'true', False: 'false', None: 'null' };
 
 /**
- * The JSON of an argument that a model wrote as `text`. Where the schema has strings it is one, unless
- * the text is another value that the schema allows. All other JSON keeps its own text.
+ * The JSON of an argument that a model wrote as `text`. Where the schema has strings it is one,
+ * unless the text is another value that the schema allows. All other JSON keeps its own text.
  */
 export function argumentJson(root: Schema, key: string, text: string): string {
   const schema = schemaOf(root, key);

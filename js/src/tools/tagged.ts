@@ -1,6 +1,7 @@
 /**
- * Calls with tags around each argument: `<parameter=city>Bern</parameter>`. A string has no quotes there
- * and may contain tags. So an argument ends where the form goes on, not at the first closing tag.
+ * Calls with tags around each argument: `<parameter=city>Bern</parameter>`. A string has no quotes
+ * there and may contain tags. So an argument ends where the form goes on, not at the first closing
+ * tag.
  */
 
 import type { Cursor, Reading } from './cursor.js';
@@ -158,8 +159,8 @@ function* skipContainer(cursor: Cursor): Reading<boolean> {
 }
 
 /**
- * Takes the closing tag of a value and says whether the form goes on behind it: another argument, or the
- * end. Null if not. An end that only text follows may be one within a value.
+ * Takes the closing tag of a value and says whether the form goes on behind it: another argument,
+ * or the end. Null if not. An end that only text follows may be one within a value.
  */
 function* readEnd(cursor: Cursor, tags: Tags, isKey: (key: string) => boolean): Reading<'surely' | 'perhaps' | null> {
   const { end, section } = tags;
@@ -182,8 +183,8 @@ function* readEnd(cursor: Cursor, tags: Tags, isKey: (key: string) => boolean): 
 }
 
 /**
- * What follows a call: its section's end or another call, then nothing more or other calls (`end`), or
- * text (`text`). Null if neither the section ends nor a call follows.
+ * What follows a call: its section's end or another call, then nothing more or other calls (`end`),
+ * or text (`text`). Null if neither the section ends nor a call follows.
  */
 function* behindCall(cursor: Cursor, tags: Tags): Reading<'end' | 'text' | null> {
   const { end, section, stray } = tags;

@@ -34,7 +34,7 @@ const WANTED = [
 const CLOSERS = ['\n</parameter>\n', '</parameter>\n', '</arg_value>\n', '</｜DSML｜parameter>\n'];
 
 /** Of each form; a few are quick, and more find more. */
-const ROUNDS = 6;
+const ROUNDS = 4;
 
 const pick = (next, from) => from[Math.floor(next() * from.length)];
 const text = (next) =>

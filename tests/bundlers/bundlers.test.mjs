@@ -2,7 +2,7 @@
 // bundle allows it, under a content security policy that allows no inline script.
 
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -10,8 +10,8 @@ import * as esbuild from 'esbuild';
 import * as vite8 from 'vite';
 import * as vite7 from 'vite7';
 import webpack from 'webpack';
-import { blocksOf } from '../../scripts/lib/snippets.mjs';
-import { run } from '../../scripts/lib/run.mjs';
+import { fencesIn } from '../../scripts/lib/snippets.mjs';
+import { inRoot, run } from '../../scripts/lib/run.mjs';
 import { launchChromium, launchWithExtension } from '../web/browsers.mjs';
 import { serve } from '../web/serve.mjs';
 import { tinyModel } from '../web/tiny.mjs';
@@ -26,7 +26,7 @@ const model = tinyModel();
 const sendModel = (_, response) => response.end(model);
 /** What threads need. */
 const ISOLATION = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
-const recipes = await blocksOf('docs/RECIPES.md');
+const recipes = fencesIn('docs/RECIPES.md', await readFile(inRoot('docs/RECIPES.md'), 'utf8'));
 const recipe = (file) => recipes.find((block) => block.file === file).code;
 
 before(async () => {
@@ -149,19 +149,45 @@ test('vite: offline, with the service worker of the recipes', { timeout: 3 * MIN
   await context.close();
 });
 
-test('vite: an extension, with the manifest of the recipes', { timeout: 2 * MINUTE }, async () => {
-  const folder = await viteApp(join(out, 'extension'));
-  const manifest = { manifest_version: 3, name: 'app', version: '1', ...JSON.parse(recipe('manifest.json')) };
-  await writeFile(join(folder, 'manifest.json'), JSON.stringify(manifest));
-  await writeFile(join(folder, 'model.gguf'), model);
-  const { context, origin } = await launchWithExtension(folder, join(out, 'profile'));
-  try {
-    const page = await context.newPage();
-    check(await resultOf(page, `${origin}/index.html`));
-  } finally {
-    await context.close();
-  }
-});
+test(
+  'vite: an extension, with an offscreen document that holds the model, by the recipe',
+  { timeout: 2 * MINUTE },
+  async () => {
+    const root = join(out, 'extension-app');
+    await mkdir(root);
+    for (const file of ['offscreen.html', 'offscreen.js', 'panel.js']) await writeFile(join(root, file), recipe(file));
+    await writeFile(join(root, 'index.html'), `${PAGE}<script type="module" src="./main.js"></script>`);
+    const script = `import { load } from 'weft-llm';
+    import { ask } from './panel.js';
+    const run = async () => {
+      const own = await load({ model: 'model.gguf', device: 'cpu', threads: 2, store: false });
+      let text = '';
+      for await (const piece of ask([{ role: 'user', content: 'Hi' }])) text += piece;
+      return { text, threads: own.info.engine.threads };
+    };
+    run().then((result) => (globalThis.result = result), (error) => (globalThis.result = { error: String(error) }));`;
+    await writeFile(join(root, 'main.js'), script);
+    const folder = join(out, 'extension');
+    const input = ['index.html', 'offscreen.html'].map((file) => join(root, file));
+    await vite8.build({
+      ...{ root, base: './', configFile: false, logLevel: 'error', resolve: { alias: { 'weft-llm': PACKAGE } } },
+      build: { outDir: folder, target: 'es2022', rolldownOptions: { input } },
+    });
+    await writeFile(join(folder, 'background.js'), recipe('background.js'));
+    const manifest = { manifest_version: 3, name: 'app', version: '1', ...JSON.parse(recipe('manifest.json')) };
+    await writeFile(join(folder, 'manifest.json'), JSON.stringify(manifest));
+    await writeFile(join(folder, 'model.gguf'), tinyModel({ template: '{{ messages[0].content }}' }));
+    const { context, origin } = await launchWithExtension(folder, join(out, 'profile'));
+    try {
+      const page = await context.newPage();
+      const { text, threads } = await resultOf(page, `${origin}/index.html`);
+      assert.ok(text.length > 0);
+      assert.equal(threads, 2);
+    } finally {
+      await context.close();
+    }
+  },
+);
 
 test('webpack', { timeout: 2 * MINUTE }, async () => {
   const path = join(out, 'webpack');

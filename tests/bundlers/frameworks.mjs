@@ -63,8 +63,10 @@ async function install(name) {
   const source = join(here, 'apps', name.replace(/^next-.*/, 'next-app'));
   const description = await readFile(join(source, 'package.json'), 'utf8');
   const installed = await readFile(join(folder, 'installed.json'), 'utf8').catch(() => '');
-  await cp(source, folder, { recursive: true });
+  // Frameworks make the page themselves, and pay this one no heed.
+  await cp(join(here, 'apps/page.html'), join(folder, 'index.html'));
   await cp(join(here, 'apps/main.js'), join(folder, 'main.js'));
+  await cp(source, folder, { recursive: true });
   if (installed !== description) {
     await rm(join(folder, 'node_modules'), { recursive: true, force: true });
     await run('npm', ['install', '--no-audit', '--no-fund'], { cwd: folder });

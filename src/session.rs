@@ -76,6 +76,10 @@ pub struct Session {
     programs: Programs,
     /// Tokens whose keys and values are in the KV cache.
     cached: Vec<u32>,
+    /// Who restored the first of them; `None` where all were computed here.
+    restored: Option<u32>,
+    /// Keys and values that are being restored.
+    restoring: Option<kv::Restoring>,
     /// Tokens that the last generation dropped to make room.
     dropped: usize,
     generation: Option<Generation>,
@@ -90,8 +94,19 @@ impl Session {
         about: About,
         programs: Programs,
     ) -> Self {
-        let (cached, dropped, generation) = (Vec::new(), 0, None);
-        Self { engine, decoder, tokenizer, chat_templates, about, programs, cached, dropped, generation }
+        Self {
+            engine,
+            decoder,
+            tokenizer,
+            chat_templates,
+            about,
+            programs,
+            cached: Vec::new(),
+            restored: None,
+            restoring: None,
+            dropped: 0,
+            generation: None,
+        }
     }
 
     /// Runs every program of a generation once and forgets the result: what is still being compiled, and what is wrong with
@@ -132,6 +147,7 @@ impl Session {
             quantization: self.about.quantization.to_string(),
             fingerprint: format!("{:016x}", self.about.fingerprint),
             layers: config.layers,
+            kv_width: 2 * config.kv_heads * config.head_dim,
             hidden_size: config.hidden,
             vocabulary_size: self.decoder.vocab,
             context_length: self.decoder.context,
@@ -167,6 +183,7 @@ impl Session {
         if prompt.len() >= context {
             return Err(Error::ContextOverflow { needed: prompt.len() + 1, context });
         }
+        self.forget_others(options.restored);
         // The last token is always computed again: its logits are not in the cache.
         let cached = shared_prefix(&self.cached, &prompt).min(prompt.len() - 1);
         self.cached.truncate(cached);
@@ -264,6 +281,7 @@ impl Session {
     /// Ends what is under way. The KV cache stays valid.
     pub fn stop(&mut self) {
         self.generation = None;
+        self.restoring = None;
         if let Some(device) = self.engine.device_sampling() {
             device.discard();
         }

@@ -343,9 +343,9 @@ impl Llm {
         session.write_kv(layer, tokens, &values).await.map_err(to_js)
     }
 
-    /// After every layer was written: whose keys and values they are.
-    pub fn restored(&mut self, ids: Vec<u32>) -> Result<(), JsValue> {
-        self.model.decoder("generate").and_then(|session| session.restored(ids)).map_err(to_js)
+    /// After every layer was written: which tokens they are of, and who may go on from there.
+    pub fn restored(&mut self, ids: Vec<u32>, owner: u32) -> Result<(), JsValue> {
+        self.model.decoder("generate").and_then(|session| session.restored(ids, owner)).map_err(to_js)
     }
 
     /// Tokens that the last generation dropped to make room.

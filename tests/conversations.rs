@@ -29,6 +29,11 @@ fn greedy(max_tokens: usize) -> GenerateOptions {
     GenerateOptions { max_tokens: Some(max_tokens), sampling, ignore_eos: true, ..Default::default() }
 }
 
+/// An answer to whoever restored keys and values under that number.
+fn of(owner: u32) -> GenerateOptions {
+    GenerateOptions { restored: Some(owner), ..greedy(12) }
+}
+
 /// The ids of an answer, how it ended, and how many tokens of the prompt were cached.
 fn answer(session: &mut Session, prompt: &[u32], options: GenerateOptions) -> (Vec<u32>, FinishReason, usize) {
     session.start(prompt.to_vec(), options, 0).unwrap();
@@ -62,9 +67,9 @@ fn goes_on_elsewhere(mut first: Session, mut second: Session) {
     for (layer, values) in layers.iter().enumerate() {
         block_on(second.write_kv(layer, tokens, values)).unwrap();
     }
-    second.restored(next[..tokens].to_vec()).unwrap();
+    second.restored(next[..tokens].to_vec(), 7).unwrap();
     assert_eq!(read_all(&mut second, tokens), layers);
-    assert_eq!(answer(&mut second, &next, greedy(12)), expected);
+    assert_eq!(answer(&mut second, &next, of(7)), expected);
     assert_eq!(expected.2, tokens);
 }
 
@@ -97,8 +102,71 @@ fn what_does_not_fit_the_kv_cache_is_refused_and_named() {
     refused(block_on(session.write_kv(0, 3, &[0.0; 7])), "INVALID_OPTION", "192 values a layer, got 7");
     refused(block_on(session.write_kv(0, CONTEXT + 1, &[])), "CONTEXT_OVERFLOW", "129");
     refused(block_on(session.write_kv(0, 0, &[])), "CONTEXT_OVERFLOW", "0 tokens");
-    refused(session.restored(vec![VOCAB as u32]), "TOKENIZE", "vocabulary");
-    refused(session.restored(vec![1; CONTEXT + 1]), "CONTEXT_OVERFLOW", "129");
+    refused(session.restored(vec![VOCAB as u32], 1), "TOKENIZE", "vocabulary");
+    refused(session.restored(vec![1; CONTEXT + 1], 1), "CONTEXT_OVERFLOW", "129");
+}
+
+#[test]
+fn keys_and_values_that_are_not_of_every_layer_are_nobodys() {
+    let mut session = session(cpu());
+    let zeros = |tokens| vec![0.0; 2 * KV_HEADS * HEAD_DIM * tokens];
+    let refused = |session: &mut Session, layer: &str| {
+        let error = session.restored(vec![5, 6], 1).unwrap_err();
+        assert_eq!(error.code(), "INVALID_OPTION");
+        assert!(error.to_string().contains(layer), "{error}");
+        assert_eq!(answer(session, &[5, 6, 7], of(1)).2, 0);
+    };
+    refused(&mut session, "none of layer 0");
+    block_on(session.write_kv(0, 2, &zeros(2))).unwrap();
+    refused(&mut session, "none of layer 1");
+    // of other tokens
+    for layer in 0..LAYERS {
+        block_on(session.write_kv(layer, 3, &zeros(3))).unwrap();
+    }
+    refused(&mut session, "none of layer 0");
+    // another call came in between
+    block_on(session.write_kv(0, 2, &zeros(2))).unwrap();
+    answer(&mut session, &[9, 9], greedy(1));
+    block_on(session.write_kv(1, 2, &zeros(2))).unwrap();
+    refused(&mut session, "none of layer 0");
+    for layer in 0..LAYERS {
+        block_on(session.write_kv(layer, 2, &zeros(2))).unwrap();
+    }
+    session.restored(vec![5, 6], 1).unwrap();
+    assert_eq!(answer(&mut session, &[5, 6, 7], of(1)).2, 2);
+}
+
+/// A saved session may say anything of what its tokens mean.
+#[test]
+fn what_one_session_restored_no_other_call_goes_on_from() {
+    let prompt = Rng::new(8).ids(12, VOCAB);
+    let expected = answer(&mut session(cpu()), &prompt, greedy(12)).0;
+    let scores = block_on(session(cpu()).score(&prompt, 1, false)).unwrap();
+    let poisoned = || {
+        let mut session = session(cpu());
+        for layer in 0..LAYERS {
+            let values: Vec<f32> = (0..2 * KV_HEADS * HEAD_DIM * 11).map(|i| (i % 7) as f32 - 3.0).collect();
+            block_on(session.write_kv(layer, 11, &values)).unwrap();
+        }
+        session.restored(prompt[..11].to_vec(), 1).unwrap();
+        session
+    };
+    let (own, _, cached) = answer(&mut poisoned(), &prompt, of(1));
+    assert_eq!(cached, 11);
+    assert_ne!(own, expected);
+    // also after its own session went on from there
+    let mut used = poisoned();
+    answer(&mut used, &prompt, of(1));
+    for mut session in [poisoned(), used] {
+        let mut other = GenerateOptions { restored: Some(2), ..greedy(12) };
+        assert_eq!(answer(&mut session, &prompt, other.clone()), (expected.clone(), FinishReason::Length, 0));
+        // what was computed is everybody's
+        other.restored = None;
+        assert_eq!(answer(&mut session, &prompt, other), (expected.clone(), FinishReason::Length, 11));
+        assert_eq!(answer(&mut session, &prompt, of(1)), (expected.clone(), FinishReason::Length, 11));
+    }
+    assert_eq!(answer(&mut poisoned(), &prompt, greedy(12)), (expected, FinishReason::Length, 0));
+    assert_eq!(block_on(poisoned().score(&prompt, 1, false)).unwrap(), scores);
 }
 
 /// A cache that was written in part belongs to nobody.

@@ -180,7 +180,8 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     prompt: (conversation, known) => connection.request({ type: 'prompt', conversation, known }) as Promise<number[]>,
     generate: (prompt, options, signal, cache) =>
       generation(connection, { type: 'generate', prompt, options, ...(cache ? { cache } : {}) }, signal),
-    readCache: (ids) => connection.request({ type: 'readCache', ids }) as Promise<KvCache['layers']>,
+    readCache: (ids, restored) =>
+      connection.request({ type: 'readCache', ids, restored: restored ?? null }) as Promise<KvCache['layers']>,
   };
   const llm: Llm = {
     get info() {

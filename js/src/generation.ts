@@ -37,7 +37,7 @@ export async function generate(
         prepared ??= prepareAny(llm, prompt, suffix, constraint);
         const { ids, constraint: wanted } = prepared;
         if (wanted !== null) constrained ??= await constraints.open(llm, wanted, schemas);
-        if (cache) await writeCache(llm, cache);
+        if (cache && options.restored !== undefined) await writeCache(llm, cache, options.restored);
         const keepSpecial = [...options.keepSpecial, ...prepared.keepSpecial];
         const gap = suffix === undefined ? {} : { infill: true };
         llm.start(ids, JSON.stringify({ ...options, ...gap, keepSpecial, constrained: wanted !== null }));

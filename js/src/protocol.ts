@@ -39,6 +39,8 @@ export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
   readonly prefill?: boolean;
   /** When the context is full, drops the older half of the tokens behind so many first ones, and goes on. */
   readonly shiftBehind?: number;
+  /** Whose restored keys and values it may go on from: others' are computed anew. */
+  readonly restored?: number;
 }
 
 /** A message whose parts are joined. */
@@ -129,7 +131,7 @@ export type Call =
   /** The ids of a conversation: those of `known` as far as they spell the same. */
   | { readonly type: 'prompt'; readonly conversation: Conversation; readonly known: readonly number[] }
   /** The layers of a {@link KvCache}. */
-  | { readonly type: 'readCache'; readonly ids: readonly number[] }
+  | { readonly type: 'readCache'; readonly ids: readonly number[]; readonly restored: number | null }
   | { readonly type: 'encode'; readonly task: EncodeTask }
   | {
       readonly type: 'score';

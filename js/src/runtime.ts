@@ -115,7 +115,7 @@ export interface RuntimeLlm {
   read_kv(layer: number, tokens: number): Promise<Float32Array>;
   /** Writes these; the KV cache is nobody's until `restored` says whose. */
   write_kv(layer: number, tokens: number, values: Float32Array): Promise<void>;
-  restored(ids: Uint32Array): void;
+  restored(ids: Uint32Array, owner: number): void;
   embed(text: string, options: string): Promise<Float32Array>;
   classify(text: string, pair: string | undefined, truncate: boolean): Promise<string>;
   rerank(query: string, document: string, truncate: boolean): Promise<string>;

@@ -143,7 +143,7 @@ export class Host {
         return port.postMessage({ type: 'result', id, value });
       }
       case 'readCache': {
-        const value = await readCache(model, call.ids, this.#constraints, signal);
+        const value = await readCache(model, call.ids, call.restored, this.#constraints, signal);
         return port.postMessage(
           { type: 'result', id, value },
           value.map(({ buffer }) => buffer as ArrayBuffer),

@@ -545,6 +545,8 @@ export interface ModelInfo extends Sharing {
   /** Tells models apart, of their tensors and how these begin: 16 hexadecimal digits. */
   readonly fingerprint: string;
   readonly layers: number;
+  /** Keys and values that a token has in the KV cache of a layer; 0 for an encoder. */
+  readonly kvWidth: number;
   readonly hiddenSize: number;
   readonly vocabularySize: number;
   /** Tokens that fit as loaded. */

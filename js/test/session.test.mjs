@@ -1,6 +1,7 @@
 // Conversations that go on: what the model is told, what is computed of it, and what becomes of a turn that does not end well.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { collect, gate, loadFake, settle } from './support/fake.mjs';
 import { Talker } from './support/talker.mjs';
@@ -400,8 +401,9 @@ test('a session of another model, or bytes that are none, are refused and named'
   await refused(saved, /`one` \(aaaa\).*`other` \(bbbb\)/);
   await refused(new Uint8Array(0), /does not begin/);
   await refused(new TextEncoder().encode('GGUF and more'), /does not begin/);
-  await refused(saved.subarray(0, 14), /ends too early/);
-  await refused(saved.subarray(0, 30), /ends too early/);
+  await refused(new TextEncoder().encode('weft session\nof before'), /another version/);
+  await refused(saved.subarray(0, 16), /ends too early/);
+  await refused(saved.subarray(0, 60), /ends too early/);
   await assert.rejects(llm.restore('text'), { code: 'INVALID_OPTION', message: /saved/ });
 
   const { llm: own } = await loadFake(t, new Talker({ name: 'one', fingerprint: 'aaaa' }));
@@ -411,25 +413,172 @@ test('a session of another model, or bytes that are none, are refused and named'
     return own.restore(bytes);
   };
   await assert.rejects(own.restore(saved.subarray(0, -4)), { code: 'INVALID_SESSION', message: /damaged/ });
-  await assert.rejects(damaged(-1, 77), { code: 'INVALID_SESSION', message: /keys and values are damaged/ });
-  await assert.rejects(damaged(20, 0), { code: 'INVALID_SESSION', message: /header is damaged/ });
+  await assert.rejects(damaged(-1, 77), { code: 'INVALID_SESSION', message: /its SHA-256 is another/ });
+  await assert.rejects(damaged(60, 0), { code: 'INVALID_SESSION', message: /its SHA-256 is another/ });
   assert.deepEqual((await own.restore(saved)).messages, session.messages);
 });
 
-test('no byte that is changed in a header does more than be refused', async (t) => {
+/** Where the header of a saved session begins, behind its length and its hash. */
+const HEADER = 15 + 4 + 32;
+
+/** A saved session whose header `change` has changed, and its values; the hash is right again, unless `hash` is false. */
+function forged(saved, change, { values = (bytes) => bytes, hash = true } = {}) {
+  const length = new DataView(saved.buffer).getUint32(15, true);
+  const header = JSON.parse(Buffer.from(saved.subarray(HEADER, HEADER + length)));
+  const json = Buffer.from(JSON.stringify(change(header) ?? header));
+  const padding = Buffer.alloc(-(HEADER + json.length) & 3);
+  const rest = Buffer.concat([json, padding, values(saved.subarray((HEADER + length + 3) & ~3))]);
+  const start = Buffer.from(saved.subarray(0, HEADER));
+  start.writeUInt32LE(json.length, 15);
+  createHash('sha256')
+    .update(rest)
+    .digest()
+    .copy(start, HEADER - 32);
+  if (!hash) start.fill(0, HEADER - 32);
+  return new Uint8Array(Buffer.concat([start, rest]));
+}
+
+test('every byte of a saved session that is changed, and every end that is missing, is INVALID_SESSION', async (t) => {
   const { llm, session } = await begin(t, new Talker({ context: 30 }), { overflow: 'shift', stop: 'z' });
   await say(session, 'a');
   const saved = await session.save();
-  const end = new DataView(saved.buffer).getUint32(13, true) + 17;
-  for (let at = 0; at < end; at += 1) {
-    const bytes = saved.slice();
-    bytes[at] = [0x30, 0x22, 0x7d, 0x2d][at % 4];
-    const error = await llm.restore(bytes).then(
-      () => undefined,
-      (error) => error,
-    );
-    assert.ok(error === undefined || error.code === 'INVALID_SESSION', `byte ${at}: ${error}`);
+  for (let at = 0; at < saved.length; at += 1) {
+    for (const change of [1, 0x80]) {
+      const bytes = saved.slice();
+      bytes[at] ^= change;
+      await assert.rejects(llm.restore(bytes), { code: 'INVALID_SESSION' }, `byte ${at}`);
+    }
+    await assert.rejects(llm.restore(saved.slice(0, at)), { code: 'INVALID_SESSION' }, `${at} bytes`);
   }
+  await llm.restore(saved);
+});
+
+const ANYTHING = [
+  undefined,
+  null,
+  NaN,
+  -1,
+  0.5,
+  1e300,
+  2 ** 53,
+  '',
+  'x',
+  '1',
+  true,
+  [],
+  [[]],
+  {},
+  { length: 3 },
+  999_999_999,
+];
+
+for (const hash of [true, false]) {
+  test(`a saved session that says anything in any place ${hash ? 'and has the hash of it' : 'without a hash'} is refused, or works`, async (t) => {
+    const { llm, session, fake } = await begin(t, new Talker({ context: 60 }), {
+      messages: [{ role: 'system', content: 's' }],
+      ...{ overflow: 'shift', maxTokens: 4, tools: [{ type: 'function', function: { name: 'f' } }] },
+    });
+    await say(session, 'a');
+    const saved = await session.save();
+    const before = Object.fromEntries(['write_kv', 'restored'].map((name) => [name, fake[name].bind(fake)]));
+    const places = [
+      ...['model', 'options', 'ids', 'dropped', 'behind', 'layers', 'tokens'].map((name) => [name]),
+      ...['name', 'fingerprint'].map((name) => ['model', name]),
+      ...['messages', 'tokens'].map((name) => ['dropped', name]),
+      ...[0, 3, 500].map((index) => ['ids', index]),
+      ...['messages', 'overflow', 'keep', 'tools', 'maxTokens', 'variables', 'unheard'].map((name) => [
+        'options',
+        name,
+      ]),
+      ...['role', 'content', 'tool_calls'].map((name) => ['options', 'messages', 0, name]),
+    ];
+    let refused = 0;
+    for (const place of places) {
+      for (const value of ANYTHING) {
+        const bytes = forged(
+          saved,
+          (header) => {
+            const last = place.at(-1);
+            place.slice(0, -1).reduce((part, name) => part[name], header)[last] = value;
+          },
+          { hash },
+        );
+        const restored = await llm.restore(bytes).catch((error) => {
+          assert.equal(error.code, 'INVALID_SESSION', `${place} = ${JSON.stringify(value)}: ${error.message}`);
+          refused += 1;
+        });
+        if (!restored) continue;
+        // what is accepted is written as a whole, or not at all
+        const written = [];
+        fake.write_kv = async (layer, tokens, values) => {
+          written.push(layer);
+          assert.equal(values.length, 2 * tokens);
+          return before.write_kv(layer, tokens, values);
+        };
+        fake.restored = (ids, owner) => {
+          assert.deepEqual(written, [0, 1]);
+          return before.restored(ids, owner);
+        };
+        await say(restored, 'b', { maxTokens: 1 }).catch((error) => {
+          assert.equal(error.code, 'CONTEXT_OVERFLOW', `${place} = ${JSON.stringify(value)}: ${error.message}`);
+        });
+      }
+    }
+    assert.ok(refused > 200, `${refused} were refused`);
+  });
+}
+
+test('keys and values of a saved session that do not fit what its header says are refused when it is restored', async (t) => {
+  const { llm, session } = await begin(t, new Talker());
+  await say(session, 'a');
+  const saved = await session.save();
+  const refuses = (change, options) =>
+    assert.rejects(llm.restore(forged(saved, change, options)), { code: 'INVALID_SESSION' });
+  await refuses((header) => void (header.layers = 0.5));
+  await refuses((header) => void (header.layers = 1));
+  await refuses((header) => void (header.layers = 4));
+  await refuses((header) => void (header.tokens /= 2));
+  await refuses((header) => void (header.tokens += 1));
+  await refuses((header) => void Object.assign(header, { layers: 0, tokens: 0 }));
+  await refuses((header) => void Object.assign(header, { layers: 1, tokens: 2 * header.tokens }));
+  await refuses((header) => void header.ids.pop());
+  await refuses((header) => void (header.ids[0] = 1000));
+  await refuses(() => {}, { values: (bytes) => bytes.subarray(4) });
+  await refuses(() => {}, { values: (bytes) => Buffer.concat([bytes, Buffer.alloc(4)]) });
+  await refuses(() => {}, { values: () => Buffer.alloc(0) });
+  for (const value of [NaN, Infinity, -Infinity]) {
+    await refuses(() => {}, { values: (bytes) => withFloat(bytes, value) });
+  }
+  assert.ok(await llm.restore(forged(saved, () => {})));
+});
+
+function withFloat(bytes, value) {
+  const copy = Buffer.from(bytes);
+  copy.writeFloatLE(value, 8);
+  return copy;
+}
+
+test('what a file says of the KV cache serves the session that was restored from it, and nobody else', async (t) => {
+  const { llm, session, fake } = await begin(t, new Talker());
+  await say(session, 'a');
+  const saved = await session.save();
+  const restored = await llm.restore(saved);
+  // the same conversation by others: another session, a chat, another restored session
+  assert.ok((await say(restored, 'b')).usage.cachedTokens > 0);
+  const other = llm.session({ messages: restored.messages.slice(0, 2) });
+  assert.equal((await say(other, 'b')).usage.cachedTokens, 0);
+  await say(restored, 'c');
+  const again = await llm.restore(saved);
+  await say(again, 'b');
+  const chat = await collect(llm.chat([{ role: 'user', content: 'a' }]));
+  assert.equal(chat.at(-1).finish.usage.cachedTokens, 0);
+  // what was computed is everybody's, also the restored session's
+  assert.ok((await say(restored, 'd')).usage.cachedTokens > 0);
+  assert.equal(fake.owner, undefined);
+  // a fork goes on from what its session restored
+  const forkOf = await llm.restore(saved);
+  await say(forkOf, 'x');
+  assert.ok((await say(forkOf.fork(), 'y')).usage.cachedTokens > 3);
 });
 
 test('a session that is disposed of ends what it does, and the model goes on', async (t) => {

@@ -99,6 +99,7 @@ impl EncoderSession {
             quantization: self.about.quantization.to_string(),
             fingerprint: format!("{:016x}", self.about.fingerprint),
             layers: config.layers,
+            kv_width: 0,
             hidden_size: config.hidden,
             vocabulary_size: *vocab,
             context_length: *context,

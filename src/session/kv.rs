@@ -7,6 +7,12 @@ use super::Session;
 use crate::model::kv_cache::KvCache;
 use crate::{Error, Result};
 
+/// Keys and values that are being restored: of how many tokens, and of which layers they were written.
+pub(super) struct Restoring {
+    tokens: usize,
+    layers: Vec<bool>,
+}
+
 impl Session {
     /// Keys, then values of the first `tokens` positions in one layer: (2, kv_heads, tokens, head_dim). Errors: `InvalidOption` where the layer
     /// does not exist, or so many tokens are not in the KV cache.
@@ -23,6 +29,7 @@ impl Session {
     /// Writes what [`Session::read_kv`] gave, of a model with the same weights. The KV cache is empty until [`Session::restored`] says whose it
     /// is. Errors: `InvalidOption` where `values` are not of that shape.
     pub async fn write_kv(&mut self, layer: usize, tokens: usize, values: &[f32]) -> Result<()> {
+        let restoring = self.restoring.take().filter(|restoring| restoring.tokens == tokens);
         self.stop();
         self.cached.clear();
         let (cache, rows) = self.kv_rows(layer, tokens)?;
@@ -35,15 +42,39 @@ impl Session {
                 self.engine.write_values(buffer, row.start, values)?;
             }
         }
-        self.engine.throttle().await
+        self.engine.throttle().await?;
+        let layers = self.decoder.layers.len();
+        let mut restoring = restoring.unwrap_or_else(|| Restoring { tokens, layers: vec![false; layers] });
+        restoring.layers[layer] = true;
+        self.restoring = Some(restoring);
+        Ok(())
     }
 
-    /// After every layer was written: these tokens are in the KV cache now. Errors: `Tokenize` for ids that are none, `ContextOverflow`.
-    pub fn restored(&mut self, ids: Vec<u32>) -> Result<()> {
+    /// After every layer was written, without a call in between: these tokens are in the KV cache now. Nobody can tell whether the keys and values are
+    /// those that the model computes of them, so only `owner` goes on from there, by [`GenerateOptions::restored`](super::GenerateOptions::restored).
+    /// Errors: `Tokenize` for ids that are none, `ContextOverflow`, `InvalidOption` where a layer was not written.
+    pub fn restored(&mut self, ids: Vec<u32>, owner: u32) -> Result<()> {
         self.check_ids(&ids)?;
         self.kv_rows(0, ids.len())?;
+        let restoring = self.restoring.take().filter(|restoring| restoring.tokens == ids.len());
+        let missing = restoring.map_or(Some(0), |restoring| restoring.layers.iter().position(|written| !written));
+        if let Some(layer) = missing {
+            let got = format!("none of layer {layer}");
+            return Err(invalid(format!("keys and values of {} tokens in every layer", ids.len()), got));
+        }
         self.cached = ids;
+        self.restored = Some(owner);
         Ok(())
+    }
+
+    /// Clears the KV cache where somebody else than `owner` restored a part of it.
+    pub(super) fn forget_others(&mut self, owner: Option<u32>) {
+        if self.restored.is_some() && self.restored != owner {
+            self.cached.clear();
+        }
+        if self.cached.is_empty() {
+            self.restored = None;
+        }
     }
 
     /// Where the first `tokens` positions of each head lie in the buffers of a layer.
@@ -61,6 +92,6 @@ impl Session {
     }
 }
 
-fn invalid(expected: String, got: usize) -> Error {
+fn invalid(expected: String, got: impl ToString) -> Error {
     Error::InvalidOption { name: "session".into(), expected, got: got.to_string() }
 }

@@ -28,6 +28,7 @@ impl Session {
             let expected = format!("one of {} tokens with one before it", ids.len());
             return Err(Error::InvalidOption { name: "from".into(), expected, got: from.to_string() });
         }
+        self.forget_others(None);
         let cached = shared_prefix(&self.cached, ids).min(from - 1);
         let known = if end { ids } else { &ids[..ids.len() - 1] };
         if cached == known.len() {

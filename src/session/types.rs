@@ -24,6 +24,8 @@ pub struct GenerateOptions {
     /// When the context is full, drops the older half of the tokens behind so many first ones, computes the rest again and goes on. `None`: the
     /// answer ends there.
     pub shift_behind: Option<usize>,
+    /// Whose restored keys and values it may go on from, see [`super::Session::restored`]. Others' are computed anew.
+    pub restored: Option<u32>,
     /// Goes on after the token that ends an answer; for benchmarks.
     pub ignore_eos: bool,
     /// Tells the log-probability of every token, and of so many of the likeliest beside it.
@@ -127,6 +129,8 @@ pub struct Info {
     pub fingerprint: String,
     /// Layers.
     pub layers: usize,
+    /// Keys and values that a token has in the KV cache of a layer: 2 · kv_heads · head_dim. 0 for an encoder.
+    pub kv_width: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Tokens in the vocabulary.

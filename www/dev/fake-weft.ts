@@ -98,6 +98,7 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Used> {
       quantization: 'Q4_1',
       fingerprint: '0123456789abcdef',
       layers: 30,
+      kvWidth: 384,
       hiddenSize: 576,
       vocabularySize: 49152,
       contextLength: 2048,

@@ -12,7 +12,8 @@ export interface SessionModel {
   prompt(conversation: Conversation, known: readonly number[]): Promise<number[]>;
   /** `cache`: to be written before. */
   generate(prompt: Prompt, options: StartOptions, signal: AbortSignal, cache: KvCache | undefined): Generation;
-  readCache(ids: readonly number[]): Promise<KvCache['layers']>;
+  /** `restored`: as in {@link State}. */
+  readCache(ids: readonly number[], restored: number | undefined): Promise<KvCache['layers']>;
 }
 
 /** What of a session never changes. */
@@ -33,6 +34,8 @@ export interface State {
   readonly behind?: number;
   /** What was saved, until it is written back. */
   readonly cache?: KvCache;
+  /** Under which number it is written back: nobody else goes on from keys and values that only a file vouches for. */
+  readonly restored?: number;
 }
 
 /** What comes after the messages: nothing where they are complete, else an answer with that beginning. */

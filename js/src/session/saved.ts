@@ -1,23 +1,25 @@
 /**
- * A session as bytes: `weft session` and a line feed, the length of the header (u32, little-endian), the header (JSON), zeros up to a multiple
- * of four, then the keys and values of each layer as f32, little-endian: (layers, 2, kv_heads, tokens, head_dim). They are exact, so that a
- * session goes on as it would have.
+ * A session as bytes: `weft session 2` and a line feed; the length of the header (u32, little-endian); the SHA-256 of all that follows, or zeros
+ * where the page could not compute it, not being in a secure context; the header (JSON); zeros up to a multiple of four; then the keys and
+ * values of each layer as f32, little-endian: (layers, 2, kv_heads, tokens, head_dim). They are exact, so that a session goes on as it would have.
  */
 
 import { invalidOption, serializeError, WeftError } from '../errors.js';
+import { checkNumber } from '../options.js';
 import type { KvCache } from '../protocol.js';
-import { digest } from '../store/digest.js';
 import type { ModelInfo } from '../types.js';
 import { promptOf, type State } from './context.js';
 import { checkSession, type Settings } from './options.js';
 import type { SessionOptions } from './types.js';
 
-const MAGIC = new TextEncoder().encode('weft session\n');
-const VERSION = 1;
+const MAGIC = new TextEncoder().encode('weft session 2\n');
+/** What all versions begin with. */
+const NAME = 'weft session';
 const FLOAT = 4;
+const HASH = 32;
+const START = MAGIC.length + FLOAT + HASH;
 
 interface Header {
-  readonly version: number;
   readonly model: Pick<ModelInfo, 'name' | 'fingerprint'>;
   readonly options: SessionOptions;
   readonly ids: readonly number[];
@@ -26,8 +28,6 @@ interface Header {
   /** How many layers of how many tokens follow. */
   readonly layers: number;
   readonly tokens: number;
-  /** Of what follows; null where the page could not compute it, not being in a secure context. */
-  readonly sha256: string | null;
 }
 
 export async function encodeSession(
@@ -37,14 +37,7 @@ export async function encodeSession(
   cache: KvCache | undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { layers, ids: cached }: KvCache = cache ?? { layers: [], ids: [] };
-  const values = new Uint8Array(layers.reduce((sum, layer) => sum + layer.byteLength, 0));
-  let at = 0;
-  for (const { buffer, byteOffset, byteLength } of layers) {
-    values.set(new Uint8Array(buffer, byteOffset, byteLength), at);
-    at += byteLength;
-  }
   const header: Header = {
-    version: VERSION,
     model: { name, fingerprint },
     options: { ...generate, ...(tools ? { tools } : {}), ...template, messages, overflow, keep },
     ids,
@@ -52,14 +45,18 @@ export async function encodeSession(
     behind: behind ?? null,
     layers: layers.length,
     tokens: cached.length,
-    sha256: await hashOf(values),
   };
   const json = new TextEncoder().encode(JSON.stringify(header));
-  const bytes = new Uint8Array(valuesAt(json.length) + values.length);
+  let at = valuesAt(json.length);
+  const bytes = new Uint8Array(at + layers.reduce((sum, layer) => sum + layer.byteLength, 0));
   bytes.set(MAGIC);
   new DataView(bytes.buffer).setUint32(MAGIC.length, json.length, true);
-  bytes.set(json, MAGIC.length + FLOAT);
-  bytes.set(values, valuesAt(json.length));
+  bytes.set(json, START);
+  for (const { buffer, byteOffset, byteLength } of layers) {
+    bytes.set(new Uint8Array(buffer, byteOffset, byteLength), at);
+    at += byteLength;
+  }
+  bytes.set((await hashOf(bytes)) ?? [], START - HASH);
   return bytes;
 }
 
@@ -72,53 +69,71 @@ export async function decodeSession(
     throw invalidOption('saved', 'the bytes that save() gave', saved);
   }
   // a copy: the session reads it later
-  const { header, values } = split(new Uint8Array(saved instanceof ArrayBuffer ? saved.slice(0) : saved));
-  const { version, model, layers, tokens, sha256 } = header;
-  if (version !== VERSION) throw invalid(`it is of version ${version}, and this weft reads version ${VERSION}`);
+  const { header, values } = await split(new Uint8Array(saved instanceof ArrayBuffer ? saved.slice(0) : saved));
+  const { model } = header;
   if (model.fingerprint !== info.fingerprint) {
     const named = (other: Header['model']) => `\`${other.name}\` (${other.fingerprint})`;
     throw invalid(`it is of the model ${named(model)}, and this one is ${named(info)}; restore it with that one`);
   }
-  const found = await hashOf(values);
-  const layerBytes = layers === 0 ? 0 : values.length / layers;
-  const whole = layers === 0 ? values.length === 0 : layerBytes % (2 * tokens * FLOAT) === 0 && layerBytes > 0;
-  if (!whole || (sha256 !== null && found !== null && found !== sha256)) {
-    throw invalid('its keys and values are damaged; what was saved without them has none');
+  const { settings, state } = checked(header, info);
+  const { layers, tokens } = header;
+  const perLayer = tokens * info.kvWidth;
+  if (values.length !== layers * perLayer * FLOAT) {
+    throw invalid(`its keys and values have ${values.length} bytes, and should have ${layers * perLayer * FLOAT}`);
   }
-  const { settings, state } = checked(header, info.roles);
-  const ids = promptOf(state).slice(0, tokens);
+  const all = new Float32Array(values.buffer, values.byteOffset, values.length / FLOAT);
+  if (!all.every(Number.isFinite)) throw invalid('not all of its keys and values are numbers');
   // in a shorter context they are computed again, as far as they fit
-  if (layers === 0 || ids.length !== tokens || tokens >= info.contextLength) return { settings, state };
-  const layer = (_: unknown, index: number) =>
-    new Float32Array(values.buffer, values.byteOffset + index * layerBytes, layerBytes / FLOAT);
-  return { settings, state: { ...state, cache: { ids, layers: Array.from({ length: layers }, layer) } } };
+  if (layers === 0 || tokens >= info.contextLength) return { settings, state };
+  const layer = (_: unknown, index: number) => all.subarray(index * perLayer, (index + 1) * perLayer);
+  const cache = { ids: promptOf(state).slice(0, tokens), layers: Array.from({ length: layers }, layer) };
+  const [restored = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return { settings, state: { ...state, cache, restored } };
 }
 
 /** The header, and what follows it. */
-function split(bytes: Uint8Array<ArrayBuffer>): { header: Header; values: Uint8Array<ArrayBuffer> } {
-  if (MAGIC.some((byte, index) => bytes[index] !== byte)) throw invalid('it does not begin like one');
-  const start = MAGIC.length + FLOAT;
-  const length = bytes.length < start ? Infinity : new DataView(bytes.buffer).getUint32(MAGIC.length, true);
+async function split(bytes: Uint8Array<ArrayBuffer>): Promise<{ header: Header; values: Uint8Array<ArrayBuffer> }> {
+  const begins = (name: Uint8Array) => name.every((byte, index) => bytes[index] === byte);
+  if (!begins(MAGIC)) {
+    const other = begins(new TextEncoder().encode(NAME));
+    throw invalid(other ? 'another version of weft saved it' : 'it does not begin like one');
+  }
+  const length = bytes.length < START ? Infinity : new DataView(bytes.buffer).getUint32(MAGIC.length, true);
   if (valuesAt(length) > bytes.length) throw invalid('it ends too early');
+  const told = bytes.subarray(START - HASH, START);
+  const found = told.some((byte) => byte !== 0) ? await hashOf(bytes) : null;
+  if (found?.some((byte, index) => byte !== told[index])) throw invalid('it is damaged: its SHA-256 is another');
   try {
-    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(start, start + length))) as Header;
-    if (typeof header.model.fingerprint === 'string') return { header, values: bytes.subarray(valuesAt(length)) };
+    const json = new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(START, START + length));
+    const header = JSON.parse(json) as Header;
+    const { name, fingerprint } = header.model;
+    if (typeof name === 'string' && typeof fingerprint === 'string') {
+      return { header, values: bytes.subarray(valuesAt(length)) };
+    }
   } catch {
     // said below
   }
   throw invalid('its header is damaged');
 }
 
-/** What the header says, as if the caller had said it. */
-function checked(
-  { options, ids, dropped, behind }: Header,
-  roles: readonly string[],
-): { settings: Settings; state: State } {
+/** What the header says, as if the caller had said it, and that its numbers agree with each other and with the model. */
+function checked(header: Header, info: ModelInfo): { settings: Settings; state: State } {
+  const { options, ids, dropped, behind, layers, tokens } = header;
+  const count = (name: string, value: unknown, most: number, least = 0) =>
+    checkNumber(name, value, { min: least, max: most, integer: true });
   try {
-    const { settings, state } = checkSession(options, roles);
-    const counts = [...ids, dropped.messages, dropped.tokens, behind ?? 0];
-    if (counts.some((count) => !Number.isInteger(count) || count < 0)) throw new Error('a number is none');
-    return { settings, state: { ...state, ids, dropped, ...(behind === null ? {} : { behind }) } };
+    const { settings, state } = checkSession(options, info.roles);
+    if (!Array.isArray(ids)) throw invalidOption('ids', 'an array of token ids', ids);
+    for (const id of ids as unknown[]) count('ids', id, info.vocabularySize - 1);
+    count('dropped.messages', dropped.messages, state.messages.length - settings.keep);
+    if (behind !== null) count('behind', behind, Number.MAX_SAFE_INTEGER);
+    count('dropped.tokens', dropped.tokens, behind === null ? 0 : Math.max(0, ids.length - behind));
+    const told = { ...state, ids, dropped: { messages: dropped.messages, tokens: dropped.tokens } };
+    const restored: State = behind === null ? told : { ...told, behind };
+    count('layers', layers, info.layers);
+    count('tokens', tokens, layers === 0 ? 0 : promptOf(restored).length, layers === 0 ? 0 : 1);
+    if (layers !== 0) count('layers', layers, info.layers, info.layers);
+    return { settings, state: restored };
   } catch (error) {
     throw invalid(`its header is damaged: ${serializeError(error).message}`);
   }
@@ -126,11 +141,13 @@ function checked(
 
 /** Where keys and values begin, behind a header of so many bytes. */
 function valuesAt(header: number): number {
-  return Math.ceil((MAGIC.length + FLOAT + header) / FLOAT) * FLOAT;
+  return Math.ceil((START + header) / FLOAT) * FLOAT;
 }
 
-async function hashOf(values: Uint8Array<ArrayBuffer>): Promise<string | null> {
-  return globalThis.crypto?.subtle ? digest(values) : null;
+/** Of what follows the place of the hash. */
+async function hashOf(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array | null> {
+  if (!globalThis.crypto?.subtle) return null;
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes.subarray(START)));
 }
 
 function invalid(what: string): WeftError {

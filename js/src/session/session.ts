@@ -101,7 +101,7 @@ export class ChatSession implements Session {
   ): AsyncGenerator<Piece, void, void> {
     const { cache, ...state } = told;
     const shifts = this.#settings.overflow === 'shift' && told.behind !== undefined;
-    const start = shifts ? { ...options, shiftBehind: told.behind } : options;
+    const start = { ...options, ...(shifts && { shiftBehind: told.behind }), ...ownerOf(told) };
     const { tools, toolChoice = 'auto', parallelToolCalls = true } = this.#settings.template;
     const rules = callRules(toolChoice, parallelToolCalls, options.constraint !== null);
     const said: number[] = [];
@@ -147,7 +147,12 @@ export class ChatSession implements Session {
       if (added.length === 0 && this.#state.messages.length === 0) return;
       const told = await this.#extend(added, COMPLETE, 1).catch((error: unknown) => this.#untold(added, error));
       if (told.ids.length > 0) {
-        const pieces = this.#model.generate(promptOf(told), { ...start, prefill: true }, signal, told.cache);
+        const pieces = this.#model.generate(
+          promptOf(told),
+          { ...start, prefill: true, ...ownerOf(told) },
+          signal,
+          told.cache,
+        );
         for await (const _ of untilAborted(pieces, signal)) continue;
       }
       const { cache: _, ...state } = told;
@@ -188,7 +193,7 @@ export class ChatSession implements Session {
   async #readCache(state: State, ids: readonly number[]): Promise<State['cache']> {
     // of one that was restored and never used
     if (state.cache) return state.cache;
-    return { ids, layers: await this.#model.readCache(ids) };
+    return { ids, layers: await this.#model.readCache(ids, state.restored) };
   }
 
   dispose(): void {
@@ -233,6 +238,11 @@ function answerOf(
 
 function callOf({ name, arguments: json }: Extract<Part, { type: 'call' }>): object {
   return { id: `call_${crypto.randomUUID()}`, type: 'function', function: { name, arguments: json } };
+}
+
+/** Whose restored keys and values it goes on from. */
+function ownerOf({ restored }: State): Pick<StartOptions, 'restored'> {
+  return restored === undefined ? {} : { restored };
 }
 
 function disposed(): WeftError {

@@ -13,6 +13,7 @@ export const INFO = {
   quantization: 'F32',
   fingerprint: '0123456789abcdef',
   layers: 1,
+  kvWidth: 1,
   hiddenSize: 1,
   vocabularySize: 1,
   contextLength: 8,

@@ -3,6 +3,7 @@
 import { FakeLlm, INFO } from './fake.mjs';
 
 const LAYERS = 2;
+const WIDTHS = { kvWidth: 2, vocabularySize: 1000 };
 
 /**
  * Writes `<role word word >` for a message and `<assistant` for what begins an answer. `answers`: what it says, answer by answer; then `yes`.
@@ -22,7 +23,7 @@ export class Talker extends FakeLlm {
     super(before);
     this.context = context;
     this.answers = answers;
-    this.info = () => JSON.stringify({ ...INFO, name, fingerprint, contextLength: context, layers: LAYERS });
+    this.info = () => JSON.stringify({ ...INFO, name, fingerprint, contextLength: context, layers: LAYERS, ...WIDTHS });
   }
 
   id(word) {
@@ -50,6 +51,8 @@ export class Talker extends FakeLlm {
     this.options = JSON.parse(options);
     if (ids.length >= this.context) throw Object.assign(new Error('too long'), { code: 'CONTEXT_OVERFLOW' });
     this.told.push(this.text(ids));
+    if (this.owner !== undefined && this.owner !== this.options.restored) this.kv = [];
+    if (this.kv.length === 0) this.owner = undefined;
     const differs = this.kv.findIndex((id, index) => id !== ids[index]);
     this.cached = Math.min(differs < 0 ? this.kv.length : differs, ids.length - 1);
     this.reused.push(this.cached);
@@ -102,8 +105,9 @@ export class Talker extends FakeLlm {
     this.kv = [];
   }
 
-  restored(ids) {
+  restored(ids, owner) {
     this.kv = [...ids];
+    this.owner = owner;
   }
 
   free() {

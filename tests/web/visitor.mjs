@@ -54,8 +54,8 @@ export class ChromiumVisitor {
     const page = await this.#open();
     const watched = onPiece !== undefined || closeAt < Infinity;
     await page.exposeFunction('onPiece', async (length, received) => {
-      await onPiece?.(length, received);
-      if (length >= closeAt) await page.close();
+      const said = await onPiece?.(length, received);
+      if (length >= closeAt || said === 'close') await page.close();
     });
     const told = await call(page, 'load', [files, options], watched).catch((error) => {
       if (!page.isClosed()) throw error;
@@ -88,6 +88,8 @@ export class ChromiumVisitor {
   }
 
   manifests = () => this.#look('manifests');
+  chunks = (url) => this.#look('chunks', [url]);
+  evict = () => this.#look('evict');
   list = () => this.#look('list');
   sweep = () => this.#look('sweep');
   damage = (...how) => this.#look('damage', how);

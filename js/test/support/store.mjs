@@ -5,7 +5,7 @@ import { FakeSha256 } from './fake.mjs';
 import { Tab } from './tab.mjs';
 
 /** As IndexedDB does, it runs one transaction after the other, and undoes what one has written that fails. */
-class MemoryTable {
+export class MemoryTable {
   #rows = new Map();
   #last = Promise.resolve();
 
@@ -119,18 +119,19 @@ export class MemoryVisitor {
   /** Milliseconds of every pause that a load made. */
   pauses = [];
 
-  constructor(_, { storage = 'opfs' } = {}) {
+  /** `Manifests`, and `fetch`: in the place of those that the package has. */
+  constructor(_, { storage = 'opfs', Manifests: Class = Manifests, fetch = corsFetch } = {}) {
     this.#blobs = new MemoryBlobs(storage);
     const locks = new MemoryLocks();
     const opened = {
       blobs: this.#blobs,
-      manifests: new Manifests(new MemoryTable()),
+      manifests: new Class(new MemoryTable()),
       locks,
       estimate: async () => ({ usage: this.#blobs.bytes, quota: this.#toldQuota }),
     };
     /** What the package takes of a browser. */
     this.downloads = {
-      fetch: corsFetch,
+      fetch,
       sleep: async () => {},
       stallMs: 30_000,
       storage: async () => {
@@ -142,7 +143,10 @@ export class MemoryVisitor {
     this.#tab = new Tab(this.downloads, async () => new FakeSha256());
   }
 
-  /** A load in a tab of its own, see {@link Tab.load}; throws its error. `closeAt`: the tab closes when so many bytes were read. */
+  /**
+   * A load in a tab of its own, see {@link Tab.load}; throws its error. The tab closes when `closeAt` bytes were read, or `onPiece` gives
+   * `close`.
+   */
   async load(files, { onPiece, closeAt, ...options } = {}) {
     // Nothing here can die: what was under way comes to its end.
     const told = await this.#tab.load(files, { ...options, ...(closeAt && { upTo: closeAt, quiet: true }) }, onPiece);
@@ -163,6 +167,8 @@ export class MemoryVisitor {
   }
 
   manifests = () => this.#tab.manifests();
+  chunks = (url) => this.#tab.chunks(url);
+  evict = () => this.#tab.evict();
   list = () => this.#tab.list();
   sweep = () => this.#tab.sweep();
   damage = (...how) => this.#tab.damage(...how);

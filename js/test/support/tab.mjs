@@ -6,6 +6,7 @@ import { ModelReader } from '../../dist/download/model.js';
 import { webAddress } from '../../dist/download/source.js';
 import { digest } from '../../dist/store/digest.js';
 import { storedModels } from '../../dist/store/models.js';
+import { evictOldest } from '../../dist/store/room.js';
 import { sweep } from '../../dist/store/sweep.js';
 
 export class Tab {
@@ -22,7 +23,7 @@ export class Tab {
    * Reads a model of one file or several, by addresses as text or as the worker gets them, up to `upTo` bytes: then the reader stops,
    * and where `quiet` waits for what is under way into the store. `failAfter`: how many chunks the disk takes before it fails.
    * `sweeping`: the store is swept after each chunk, and `swept` has what went. `stallMs`: of the connections, `answerMs`: of the storage. `onPiece(length,
-   * received)` is awaited after each piece. Gives what the engine got, with what was told, or the error. Pauses are noted and take no
+   * received)` is awaited after each piece, and stops the reader where it gives \`close\`. Gives what the engine got, with what was told, or the error. Pauses are noted and take no
    * time.
    */
   async load(
@@ -66,8 +67,8 @@ export class Tab {
       for await (const { bytes } of model.pieces()) {
         pieces.push(bytes.slice());
         length += bytes.length;
-        await onPiece?.(length, meter.sums.fetchedBytes);
-        if (length >= upTo) break;
+        const said = await onPiece?.(length, meter.sums.fetchedBytes);
+        if (length >= upTo || said === 'close') break;
       }
       if (length < upTo || quiet) await model.settle();
       const all = new Uint8Array(await new Blob(pieces).arrayBuffer());
@@ -114,6 +115,12 @@ export class Tab {
   async namedBytes() {
     return (await storedModels(this.#downloads).usage()).stored;
   }
+
+  /** Number → SHA-256 of the chunks that are written down of a file. */
+  chunks = async (url) => [...((await (await this.#downloads.storage()).manifests.find(url))?.chunks ?? [])];
+
+  /** Deletes the file that was not used for longest. */
+  evict = async () => evictOldest(await this.#downloads.storage(), 'least-recently-used', new Set());
 
   sweep = async () => sweep(await this.#downloads.storage());
 

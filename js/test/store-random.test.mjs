@@ -1,0 +1,93 @@
+// Random orders of load, store, delete, evict, close, change on the server, broken connections, sweep and restart in three tabs, on storage in
+// memory. tests/web/store-random.test.mjs does so in Chromium.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Manifests } from '../dist/store/manifest.js';
+import { actionsOf, play, shrink } from './support/random-store.mjs';
+import { MemoryVisitor } from './support/store.mjs';
+
+/** A server within this process, of a page's own origin, whose answers are as those of `fileServer`. */
+function serverInside() {
+  const server = { url: 'http://localhost/m.gguf' };
+  server.fetch = async (_, { headers, signal }) => {
+    const { content, etag, lastModified } = server;
+    const told = { ...(etag && { etag }), ...(lastModified && { 'last-modified': lastModified }) };
+    let instead;
+    const response = {
+      writeHead: (status, headers) => ((instead = new Response('', { status, headers })), response),
+      end: () => response,
+    };
+    if (server.fault(undefined, response)) return instead;
+    const range = /^bytes=(\d+)-(\d+)$/.exec(headers.Range ?? '');
+    const isPart = range && (!headers['If-Range'] || headers['If-Range'] === etag);
+    const [start, end] = isPart
+      ? [Number(range[1]), Math.min(Number(range[2]) + 1, content.length)]
+      : [0, content.length];
+    if (start >= end) return new Response('', { status: 416 });
+    let [at, left] = [start, server.cut()];
+    const body = new ReadableStream({
+      pull(controller) {
+        if (signal.aborted || left <= 0) return controller.error(new Error('broken'));
+        const piece = content.subarray(at, Math.min(end, at + Math.min(left, 1 << 19)));
+        at += piece.length;
+        left -= piece.length;
+        controller.enqueue(new Uint8Array(piece));
+        if (at === end) controller.close();
+      },
+    });
+    if (isPart) told['content-range'] = `bytes ${start}-${end - 1}/${content.length}`;
+    else told['content-length'] = String(content.length);
+    return new Response(body, { status: isPart ? 206 : 200, headers: told });
+  };
+  return server;
+}
+
+const run = (t, actions, more) => {
+  const server = serverInside();
+  return play(actions, { visitor: new MemoryVisitor(t, { fetch: server.fetch, ...more }), server, patience: 5 });
+};
+
+/** The first sequence of `seeds` that fails, as short as it can be; undefined where none does. */
+async function findFailure(t, seeds, length, more) {
+  const fails = (actions) =>
+    run(t, actions, more).then(
+      () => undefined,
+      (error) => error,
+    );
+  for (const seed of seeds) {
+    if (!(await fails(actionsOf(seed, length)))) continue;
+    const actions = await shrink(actionsOf(seed, length), fails);
+    return { seed, actions: actions.map(([what, tab]) => `${what} ${tab}`), error: await fails(actions) };
+  }
+  return undefined;
+}
+
+const SEEDS = Array.from({ length: Number(process.env.WEFT_STORE_SEQUENCES ?? 60) }, (_, index) => index + 1);
+
+test('whatever the order, what loads is one version of the file, and nothing is left of what was deleted', async (t) => {
+  const found = await findFailure(t, SEEDS, 25);
+  assert.equal(found, undefined, found && `seed ${found.seed}: ${found.actions.join(', ')}: ${found.error?.stack}`);
+});
+
+/** As it was: a chunk is written down whether its copy is there or not, and the next copy takes it for its own. */
+class Careless extends Manifests {
+  #table;
+
+  constructor(table) {
+    super(table);
+    this.#table = table;
+  }
+
+  begin = (source, manifest) => super.begin(source, { ...manifest, id: 'any' });
+  async setChunk(_, index, hash) {
+    await this.#table.set(`chunk\nany\n${index}`, hash);
+    return true;
+  }
+}
+
+test('the same finds what a store does wrong that writes chunks of a copy which was deleted', async (t) => {
+  const found = await findFailure(t, SEEDS, 25, { Manifests: Careless });
+  assert.ok(found);
+  t.diagnostic(`seed ${found.seed}: ${found.actions.join(', ')}: ${found.error?.message}`);
+});

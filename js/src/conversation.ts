@@ -8,7 +8,7 @@ import { KEPT_TOKENS, MARKS } from './tools/forms.js';
 import { answerConstraint } from './tools/grammar.js';
 import { withIds } from './tools/ids.js';
 import { callRules } from './tools/options.js';
-import { CallReader, knownTools } from './tools/reader.js';
+import { CallWatch, knownTools } from './tools/reader.js';
 
 export interface Prepared {
   readonly ids: Uint32Array;
@@ -16,8 +16,8 @@ export interface Prepared {
   readonly thoughts: Thoughts | undefined;
   /** What the answer may be, calls and all, as JSON; null where it may be anything. */
   readonly constraint: string | null;
-  /** Finds the first call, behind which the answer ends; undefined where there may be more, or none. */
-  readonly onlyCall: CallReader | undefined;
+  /** Tells where the answer has had its calls; undefined if there are no tools. */
+  readonly calls: CallWatch | undefined;
   /** Special tokens that the text must have. */
   readonly keepSpecial: readonly string[];
 }
@@ -27,12 +27,12 @@ export function prepare(llm: RuntimeLlm, conversation: Conversation, constraint:
   const template = llm.chat_template(conversation.template, (conversation.tools?.length ?? 0) > 0) ?? '';
   const format = thoughtFormat(template);
   const { tools, toolChoice = 'auto', parallelToolCalls: parallel = true } = conversation;
-  const { mixed } = callRules(toolChoice, parallel, constraint !== null);
+  const rules = callRules(toolChoice, parallel, constraint !== null);
   const answer = answerConstraint(llm, template, { tools, choice: toolChoice, parallel, constraint });
   return {
     ...promptIds(llm, conversation, template, format, answer),
     constraint: answer,
-    onlyCall: tools && !parallel ? new CallReader(knownTools(tools), mixed) : undefined,
+    calls: tools ? new CallWatch(knownTools(tools), rules) : undefined,
     keepSpecial: [...(format ? thoughtTokens(format) : []), ...(tools ? KEPT_TOKENS : [])],
   };
 }

@@ -67,14 +67,14 @@ function prepareAny(llm: RuntimeLlm, prompt: Prompt, suffix: string | undefined,
   const alone = suffix === undefined;
   const given = typeof prompt === 'string' ? llm.tokenize(prompt, alone, false) : Uint32Array.from(prompt);
   const ids = alone ? given : (llm.infill?.(given, suffix) ?? given);
-  return { ids, thoughts: undefined, constraint, onlyCall: undefined, keepSpecial: [] };
+  return { ids, thoughts: undefined, constraint, calls: undefined, keepSpecial: [] };
 }
 
 /** Takes the steps of what was started. */
 async function run(
   llm: RuntimeLlm,
   constrained: Constrained | undefined,
-  { thoughts, onlyCall }: Pick<Prepared, 'thoughts' | 'onlyCall'>,
+  { thoughts, calls }: Pick<Prepared, 'thoughts' | 'calls'>,
   shifts: boolean,
   signal: AbortSignal,
   clock: Clock,
@@ -104,7 +104,7 @@ async function run(
         // what is constrained is the answer behind the thoughts
         if (wasThinking || thoughts?.thinking) constrained?.begin(llm, thoughts);
         else constrained?.advance(llm, id);
-        if (onlyCall?.push(told.text).some(({ type }) => type === 'call')) llm.finish();
+        if (calls?.isOver(told.text)) llm.finish();
         emit({ ...told, id, finish: null, ...(logprobs ? { logprobs: withTexts(logprobs) } : {}) });
       } else if (event.type === 'end') {
         const told = thoughts ? thoughts.end(event.text) : { text: event.text };

@@ -397,6 +397,10 @@ test('sglang#9696: without a grammar the answer ends behind its first call', asy
   );
   const native = llm.chat(messages, { tools: [weather, now], parallelToolCalls: false });
   assert.equal(await native.text, `So. ${CALL}`);
+  // where several are allowed, one that was made before ends it
+  fake.texts = [CALL, NOW, CALL, NOW];
+  const again = await llm.chat.completions.create({ messages, tools: [weather, now] });
+  assert.equal(again.choices[0].message.tool_calls.length, 3);
   fake.texts = [CALL, '\n', NOW];
   const both = await llm.chat.completions.create({ messages, tools: [weather, now] });
   assert.equal(both.choices[0].message.tool_calls.length, 2);

@@ -4,6 +4,7 @@
 
 import { Cursor, type Reading } from './cursor.js';
 import { FORMS, MARKS, type Form } from './forms.js';
+import type { CallRules } from './options.js';
 import type { Schema } from './schema.js';
 import type { Known } from './tagged.js';
 import type { ToolDescription } from '../types.js';
@@ -119,5 +120,28 @@ export class CallReader {
     }
     this.#holding = false;
     return false;
+  }
+}
+
+/** Tells where an answer has had its calls: behind the last that there may be, or one that was made before. */
+export class CallWatch {
+  readonly #reader: CallReader;
+  readonly #most: number;
+  readonly #made = new Set<string>();
+
+  constructor(known: Known, { most = Infinity, mixed = true }: CallRules = {}) {
+    this.#reader = new CallReader(known, mixed);
+    this.#most = most;
+  }
+
+  /** Whether the answer ends behind `text`. Small models that may go on repeat themselves. */
+  isOver(text: string): boolean {
+    return this.#reader.push(text).some((part) => {
+      if (part.type === 'text') return false;
+      const call = `${part.name} ${part.arguments}`;
+      const again = this.#made.has(call);
+      this.#made.add(call);
+      return again || this.#made.size >= this.#most;
+    });
   }
 }

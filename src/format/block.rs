@@ -11,6 +11,7 @@
 //! | Q5_1 | 32 in 24 | d · q + m | 0 to 31 |
 //! | Q8_0 | 32 in 34 | d · q | −128 to 127 |
 //! | IQ4_NL | 32 in 18 | d · q | one of 16 numbers from −127 to 113 |
+//! | NVFP4 | 64 in 36 | s · q | as MXFP4; s for 16 values, without a sign: 4 bits of exponent, 3 of mantissa |
 //! | MXFP4 | 32 in 17 | 2^(e − 128) · q | one of ±0, 1, 2, 3, 4, 6, 8, 12; e has 8 bits |
 //! | Q2_K | 256 in 84 | d · s · q − m · t | 0 to 3; s and t of 4 bits for 16 values |
 //! | Q3_K | 256 in 110 | d · s · q | −4 to 3; s of 6 bits, signed, for 16 values |
@@ -56,11 +57,13 @@ pub enum BlockType {
     Iq4Xs,
     /// 4-bit floats with a power of two for 32 of them (Open Compute Project, Microscaling Formats 1.0).
     Mxfp4,
+    /// 4-bit floats with an 8-bit float for 16 of them, in blocks of 64 (NVIDIA); a factor of the whole stands beside the tensor.
+    Nvfp4,
 }
 
 impl BlockType {
     /// Every type that weft reads.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::F32,
         Self::F16,
         Self::Bf16,
@@ -77,6 +80,7 @@ impl BlockType {
         Self::Iq4Nl,
         Self::Iq4Xs,
         Self::Mxfp4,
+        Self::Nvfp4,
     ];
 
     /// The type with this number in ggml's `enum ggml_type`, or `None` if weft does not read it.
@@ -103,6 +107,7 @@ impl BlockType {
             Self::Iq4Nl => (20, 32, 2 + 16),
             Self::Iq4Xs => (23, 256, 2 + 2 + 4 + 128),
             Self::Mxfp4 => (39, 32, 1 + 16),
+            Self::Nvfp4 => (40, 64, 4 + 32),
         }
     }
 
@@ -205,8 +210,25 @@ mod tests {
     #[test]
     fn row_bytes_count_whole_blocks() {
         let bytes: Vec<_> = BlockType::ALL.iter().map(|block| block.row_bytes(512)).collect();
-        let expected =
-            [2048, 1024, 1024, 288, 320, 352, 384, 544, 2 * 84, 2 * 110, 2 * 144, 2 * 176, 2 * 210, 288, 2 * 136, 272];
+        let expected = [
+            2048,
+            1024,
+            1024,
+            288,
+            320,
+            352,
+            384,
+            544,
+            2 * 84,
+            2 * 110,
+            2 * 144,
+            2 * 176,
+            2 * 210,
+            288,
+            2 * 136,
+            272,
+            288,
+        ];
         assert_eq!(bytes, expected);
     }
 }

@@ -90,12 +90,13 @@ impl Layout {
 
     /// The layout that tensors of this block type are repacked into, without loss.
     ///
-    /// The power of two of an MXFP4 block has eight bits of exponent, more than an f16 scale; a bf16 holds its values.
+    /// The power of two of an MXFP4 block has eight bits of exponent, more than an f16 scale, and NVFP4 has a scale for
+    /// fewer values than any layout without factors of blocks; a bf16 holds the values of both.
     pub fn for_block(block: BlockType) -> Self {
         match block {
             BlockType::F32 => Self::F32,
             BlockType::F16 => Self::F16,
-            BlockType::Bf16 | BlockType::Mxfp4 => Self::Bf16,
+            BlockType::Bf16 | BlockType::Mxfp4 | BlockType::Nvfp4 => Self::Bf16,
             BlockType::Q4_0 | BlockType::Q4_1 => Self::Q4,
             BlockType::Q5_0 | BlockType::Q5_1 | BlockType::Q8_0 | BlockType::Iq4Nl => Self::Q8,
             BlockType::Q4K => Self::Q4K32,

@@ -8,7 +8,7 @@ use super::layout::{BLOCK, GROUP, Layout, Planes, high_bits};
 /// What the nibbles of IQ4_NL and IQ4_XS stand for.
 const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
-/// What the nibbles of MXFP4 stand for: a sign, two bits of exponent, one of mantissa; doubled.
+/// What the nibbles of MXFP4 and NVFP4 stand for: a sign, two bits of exponent, one of mantissa; doubled.
 const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
 /// **Appends** `rows` to `out`, repacked from the file's `block` type into [`Layout::for_block`].
@@ -62,6 +62,15 @@ pub fn repack(block: BlockType, cols: usize, rows: &[u8], out: &mut Planes) {
                 let scale = half_power_of_two(*e);
                 let value = |i| bf16::from_f32(scale * f32::from(E2M1[nibble(quants, BLOCK, i)]));
                 out.quants.extend((0..BLOCK).flat_map(|i| value(i).to_le_bytes()));
+            }
+        }
+        BlockType::Nvfp4 => {
+            for [s0, s1, s2, s3, quants @ ..] in rows.as_chunks::<{ 4 + 32 }>().0 {
+                for (scale, quants) in [s0, s1, s2, s3].into_iter().zip(quants.as_chunks::<8>().0) {
+                    let scale = half_e4m3(*scale);
+                    let value = |i| bf16::from_f32(scale * f32::from(E2M1[nibble(quants, 16, i)]));
+                    out.quants.extend((0..16).flat_map(|i| value(i).to_le_bytes()));
+                }
             }
         }
         BlockType::Q2K => groups(block, rows, out, q2_k),
@@ -125,6 +134,16 @@ fn five_bits(bytes: &[u8; 4 + 16]) -> [i8; BLOCK] {
 /// 2^(e − 128), also where f32 has it as a subnormal.
 fn half_power_of_two(e: u8) -> f32 {
     f32::from_bits(if e < 2 { 1 << (21 + e) } else { (u32::from(e) - 1) << 23 })
+}
+
+/// Half of a float of 4 bits of exponent, 3 of mantissa and none for a sign; what would be NaN is 0, as in ggml.
+fn half_e4m3(bits: u8) -> f32 {
+    let (exponent, mantissa) = (bits >> 3 & 15, f32::from(bits & 7));
+    match exponent {
+        _ if bits == 0x7f => 0.0,
+        0 => mantissa / 1024.0,
+        _ => (1.0 + mantissa / 8.0) * half_power_of_two(exponent + 120),
+    }
 }
 
 /// 256 values, d · scale · quant + m · min, with a scale and min for each 16.

@@ -92,7 +92,7 @@ impl Rng {
     pub fn rows(&mut self, block: BlockType, rows: usize, cols: usize) -> Vec<u8> {
         // where a block has halves, and what they are multiplied with
         let halves: &[(usize, f32)] = match block {
-            BlockType::F32 | BlockType::Bf16 | BlockType::Mxfp4 => &[],
+            BlockType::F32 | BlockType::Bf16 | BlockType::Mxfp4 | BlockType::Nvfp4 => &[],
             BlockType::F16 => &[(0, 1.0)],
             BlockType::Q4_0 => &[(0, 8.0)],
             BlockType::Q4_1 => &[(0, 16.0), (2, 1.0)],
@@ -124,6 +124,9 @@ impl Rng {
             }
             if block == BlockType::Mxfp4 {
                 bytes[0] = 122 + (bytes[0] & 3); // values of at most 12 · 2^-6 to 12 · 2^-3
+            }
+            if block == BlockType::Nvfp4 {
+                bytes[..4].iter_mut().for_each(|scale| *scale = 8 + *scale % 24); // of at most 6 · 2^-6 to 6 · 2^-3
             }
         }
         bytes

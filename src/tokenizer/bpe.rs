@@ -18,11 +18,11 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::{BertNormalizer, NFC};
 use tokenizers::{Model, NormalizedString, Normalizer};
 
-use super::Spelling;
 use super::pre_tokenizer::PreTokenizer;
 use super::sentencepiece::SPACE;
 use super::vocabulary::{TokenKind, invalid};
 use super::word_piece;
+use super::{SpacePrefix, Spelling};
 use crate::{Error, Result};
 
 /// Encodes text that holds no special token.
@@ -41,8 +41,8 @@ pub(super) struct BpeOptions {
     pub ignore_merges: bool,
     /// Unicode is composed (NFC) first.
     pub nfc: bool,
-    /// A text is encoded as if a space preceded it.
-    pub add_space_prefix: bool,
+    /// Whether a text is encoded as if a space preceded it.
+    pub space_prefix: SpacePrefix,
     /// What the tokens are spelled in: bytes, blocks or words.
     pub spelling: Spelling,
     /// How text becomes words, where tokens are spelled in these.
@@ -60,7 +60,7 @@ impl From<&PreTokenizer> for BpeOptions {
             patterns: row.patterns.iter().map(ToString::to_string).collect(),
             ignore_merges: row.ignore_merges,
             nfc: row.nfc,
-            add_space_prefix: false,
+            space_prefix: SpacePrefix::No,
             spelling: if row.blocks { Spelling::Blocks } else { Spelling::Bytes },
             ..Self::default()
         }
@@ -103,8 +103,8 @@ impl Bpe {
     }
 
     /// Whether a text is encoded as if a space preceded it.
-    pub(super) fn add_space_prefix(&self) -> bool {
-        self.options.add_space_prefix
+    pub(super) fn space_prefix(&self) -> SpacePrefix {
+        self.options.space_prefix
     }
 
     /// Appends the ids of `text`. `starts`: nothing, or a special token, comes before it, so that the space prefix is due.
@@ -122,8 +122,8 @@ impl Bpe {
             text = composed.get().to_owned().into();
         }
         let mut in_alphabet = String::new();
-        let (prefix, blocks) = (self.options.add_space_prefix, self.options.spelling == Spelling::Blocks);
-        if starts && prefix && (blocks || !text.starts_with(' ')) {
+        let blocks = self.options.spelling == Spelling::Blocks;
+        if starts && self.options.space_prefix.applies(&text) {
             text = format!(" {text}").into();
         }
         if blocks {

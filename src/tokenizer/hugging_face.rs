@@ -26,6 +26,9 @@ use steps::Steps;
 /// Most ids that may be missing in a row; real files leave room for some hundreds of added tokens.
 const MAX_GAP: usize = 4096;
 
+/// Words with the space before them.
+const WORDS: &str = "▁[^▁]*";
+
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
@@ -271,11 +274,12 @@ fn build(file: File, config: &Config, given: Vocabulary) -> Result<Tokenizer> {
             if spelling == Spelling::Blocks {
                 mark_bytes(tokens, &mut kinds);
             }
+            let words = steps.split_words.then(|| WORDS.to_owned());
             let options = BpeOptions {
-                patterns: steps.patterns,
+                patterns: steps.patterns.into_iter().chain(words).collect(),
                 ignore_merges: model.ignore_merges,
                 nfc: steps.nfc,
-                add_space_prefix: steps.prefix,
+                space_prefix: steps.prefix,
                 spelling,
                 words: steps.bert.unwrap_or_default(),
                 unk: suffix.and(model.unk_token),
@@ -290,7 +294,8 @@ fn build(file: File, config: &Config, given: Vocabulary) -> Result<Tokenizer> {
             scores.resize(tokens.len(), 0.0);
             let options = sentencepiece::Options {
                 unigram: true,
-                add_space_prefix: steps.prefix,
+                space_prefix: steps.prefix,
+                split_words: steps.split_words,
                 remove_extra_whitespaces: steps.remove_extra_whitespaces,
                 charsmap: CharsMap::new(&steps.charsmap)?,
             };

@@ -58,6 +58,28 @@ enum Spelling {
     WordEnds,
 }
 
+/// Whether a text is encoded as if a space preceded it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum SpacePrefix {
+    #[default]
+    No,
+    /// Where it begins with none: byte-level vocabularies, and Hugging Face's Metaspace.
+    IfMissing,
+    /// Also where it begins with one: SentencePiece.
+    Yes,
+}
+
+impl SpacePrefix {
+    /// Whether a space goes before `text`, which stands at a place where one is due.
+    fn applies(self, text: &str) -> bool {
+        match self {
+            Self::No => false,
+            Self::IfMissing => !text.starts_with([' ', '▁']),
+            Self::Yes => !text.is_empty(),
+        }
+    }
+}
+
 /// Where else than at its start the space is due that may go before a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Prefixed {
@@ -129,7 +151,11 @@ impl Model {
                 vocabulary.add_eos.get_or_insert(unigram);
                 let options = sentencepiece::Options {
                     unigram,
-                    add_space_prefix: vocabulary.add_space_prefix.unwrap_or(true),
+                    space_prefix: match vocabulary.add_space_prefix {
+                        Some(false) => SpacePrefix::No,
+                        _ => SpacePrefix::Yes,
+                    },
+                    split_words: false,
                     remove_extra_whitespaces: vocabulary.remove_extra_whitespaces.unwrap_or(false),
                     charsmap: CharsMap::new(&vocabulary.precompiled_charsmap)?,
                 };
@@ -309,8 +335,8 @@ impl Tokenizer {
         }
         text.push_str(&stream.flush());
         let prefixed = match &self.model {
-            Model::Bpe(model) => model.add_space_prefix(),
-            Model::SentencePiece(model) => model.add_space_prefix(),
+            Model::Bpe(model) => model.space_prefix() != SpacePrefix::No,
+            Model::SentencePiece(model) => model.space_prefix() != SpacePrefix::No,
             Model::WordPiece(_) => true,
             Model::None(_) => false,
         };

@@ -12,6 +12,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::SpacePrefix;
 use super::charsmap::CharsMap;
 use super::vocabulary::{TokenKind, invalid};
 use crate::{Error, Result};
@@ -31,8 +32,10 @@ const MAX_UNIGRAM: usize = 1024;
 pub(super) struct Options {
     /// The best sum of scores decides, rather than merges.
     pub unigram: bool,
-    /// A text is encoded as if a space preceded it.
-    pub add_space_prefix: bool,
+    /// Whether a text is encoded as if a space preceded it.
+    pub space_prefix: SpacePrefix,
+    /// No token goes on into the next word.
+    pub split_words: bool,
     /// Spaces at either end are dropped, and of several in a row one stays.
     pub remove_extra_whitespaces: bool,
     /// What replaces characters beforehand.
@@ -103,14 +106,29 @@ impl SentencePiece {
     }
 
     /// Whether a text is encoded as if a space preceded it.
-    pub(super) fn add_space_prefix(&self) -> bool {
-        self.options.add_space_prefix
+    pub(super) fn space_prefix(&self) -> SpacePrefix {
+        self.options.space_prefix
     }
 
     /// Appends the ids of `text`. `starts`: nothing, or a special token, comes before it, so that the space prefix is due.
     pub(super) fn encode(&self, tokens: &[String], text: &str, starts: bool, ids: &mut Vec<u32>) -> Result<()> {
         let text = self.normalize(text, starts);
-        let pieces = if self.options.unigram { self.best_cut(tokens, &text) } else { self.merge(tokens, &text) };
+        if !self.options.split_words {
+            return self.encode_normalized(tokens, &text, ids);
+        }
+        // each word begins with its space
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let next = rest.char_indices().skip(1).find(|(_, c)| SPACE.starts_with(*c));
+            let (word, others) = rest.split_at(next.map_or(rest.len(), |(at, _)| at));
+            self.encode_normalized(tokens, word, ids)?;
+            rest = others;
+        }
+        Ok(())
+    }
+
+    fn encode_normalized(&self, tokens: &[String], text: &str, ids: &mut Vec<u32>) -> Result<()> {
+        let pieces = if self.options.unigram { self.best_cut(tokens, text) } else { self.merge(tokens, text) };
         let mut after_unk = false;
         for piece in pieces {
             if let Some(id) = self.find(tokens, piece) {
@@ -136,15 +154,15 @@ impl SentencePiece {
 
     /// `text` as tokens spell it.
     fn normalize(&self, text: &str, starts: bool) -> String {
-        let Options { add_space_prefix, remove_extra_whitespaces, charsmap, .. } = &self.options;
+        let Options { space_prefix, remove_extra_whitespaces, charsmap, .. } = &self.options;
         let replaced = charsmap.as_ref().map(|charsmap| charsmap.replace(text));
         let text = replaced.as_deref().unwrap_or(text);
         if *remove_extra_whitespaces {
             let words: Vec<_> = text.split(' ').filter(|word| !word.is_empty()).collect();
-            let prefix = if starts && *add_space_prefix && !words.is_empty() { SPACE } else { "" };
+            let prefix = if starts && *space_prefix != SpacePrefix::No && !words.is_empty() { SPACE } else { "" };
             return prefix.to_owned() + &words.join(SPACE);
         }
-        let prefix = if starts && *add_space_prefix && !text.is_empty() { SPACE } else { "" };
+        let prefix = if starts && space_prefix.applies(text) { SPACE } else { "" };
         prefix.to_owned() + &text.replace(' ', SPACE)
     }
 

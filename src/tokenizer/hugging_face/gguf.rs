@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::pre_tokenizer;
-use super::super::{Model, Spelling};
+use super::super::{Model, SpacePrefix, Spelling};
 use super::{File, FolderOptions, Merge, Steps, Tokenizer, Vocab, invalid, unsupported};
 use crate::Result;
 use crate::tokenizer::{Strip, Vocabulary};
@@ -48,7 +48,7 @@ impl Vocabulary {
             Model::Bpe(bpe) if bpe.spelling() == Spelling::Blocks => {
                 vocabulary.model = "llama".into();
                 vocabulary.scores = scores_of(&tokens, merges);
-                vocabulary.add_space_prefix = Some(steps.prefix);
+                vocabulary.add_space_prefix = Some(steps.prefix != SpacePrefix::No);
             }
             Model::Bpe(_) => return Err(unsupported("model", "BPE that GGUF has no name for")),
             Model::SentencePiece(_) => {
@@ -57,7 +57,7 @@ impl Vocabulary {
                     vocabulary.scores = scores.iter().map(|(_, score)| *score).collect();
                 }
                 vocabulary.scores.resize(tokens.len(), 0.0);
-                vocabulary.add_space_prefix = Some(steps.prefix);
+                vocabulary.add_space_prefix = Some(steps.prefix != SpacePrefix::No);
                 vocabulary.remove_extra_whitespaces = Some(steps.remove_extra_whitespaces);
                 vocabulary.precompiled_charsmap = steps.charsmap;
             }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::pre_tokenizer::{DIGIT, GPT2, PUNCTUATION};
 use super::super::sentencepiece::SPACE;
-use super::super::word_piece;
+use super::super::{SpacePrefix, word_piece};
 use super::{each, invalid, kind_of, short, unsupported};
 use crate::Result;
 
@@ -16,8 +16,10 @@ pub(super) struct Steps {
     pub byte_level: bool,
     /// A space becomes `▁`.
     pub blocks: bool,
-    /// A space goes before the text.
-    pub prefix: bool,
+    /// Whether a space goes before the text.
+    pub prefix: SpacePrefix,
+    /// No token goes on into the next word.
+    pub split_words: bool,
     /// Not after special tokens, though.
     pub prefix_once: bool,
     pub remove_extra_whitespaces: bool,
@@ -37,11 +39,12 @@ impl Steps {
     pub(super) fn check(&self, kind: &str, word_ends: bool) -> Result<()> {
         let of_bpe = !self.patterns.is_empty() || self.nfc || self.byte_level;
         let of_unigram = !self.charsmap.is_empty() || self.remove_extra_whitespaces;
+        let prefix = self.prefix != SpacePrefix::No;
         let stray = match kind {
-            "BPE" if word_ends => of_bpe || of_unigram || self.blocks || self.prefix || self.bert.is_none(),
+            "BPE" if word_ends => of_bpe || of_unigram || self.blocks || prefix || self.bert.is_none(),
             "BPE" => of_unigram || self.bert.is_some(),
             "Unigram" => of_bpe || self.bert.is_some(),
-            _ => of_bpe || of_unigram || self.blocks || self.prefix,
+            _ => of_bpe || of_unigram || self.blocks || prefix,
         };
         if stray {
             Err(unsupported("normalizer and pre_tokenizer", &format!("steps of another model than {kind}")))
@@ -55,7 +58,7 @@ impl Steps {
         match (kind_of(step), &step["pattern"]) {
             ("Sequence", _) => return each(&step["normalizers"], |step| self.normalizer(step)),
             ("NFC", _) => self.nfc = true,
-            ("Prepend", _) if step["prepend"] == SPACE => self.prefix = true,
+            ("Prepend", _) if step["prepend"] == SPACE => self.prefix = SpacePrefix::Yes,
             ("Replace", pattern) if pattern["String"] == " " && step["content"] == SPACE => self.blocks = true,
             // Runs of spaces, of which SentencePiece leaves one.
             ("Replace", pattern) if pattern["Regex"] == " {2,}" => self.remove_extra_whitespaces = true,
@@ -70,6 +73,12 @@ impl Steps {
             _ => return Err(unsupported("normalizer", &short(step))),
         }
         Ok(())
+    }
+
+    fn add_prefix(&mut self, add: bool) {
+        if add && self.prefix == SpacePrefix::No {
+            self.prefix = SpacePrefix::IfMissing;
+        }
     }
 
     fn pre_tokenizer(&mut self, step: &Value) -> Result<()> {
@@ -92,16 +101,23 @@ impl Steps {
             "Punctuation" if behavior == "Contiguous" => self.patterns.push(PUNCTUATION.into()),
             "ByteLevel" => {
                 self.byte_level = true;
-                self.prefix |= whole("add_prefix_space", true);
+                self.add_prefix(whole("add_prefix_space", true));
                 if whole("use_regex", true) {
                     self.patterns.push(GPT2.into());
                 }
             }
-            "Metaspace" => {
-                let scheme = step["prepend_scheme"].as_str();
+            "Metaspace" if step["replacement"] == SPACE => {
+                let old = if whole("add_prefix_space", true) { "always" } else { "never" };
+                let scheme = step["prepend_scheme"].as_str().unwrap_or(old);
+                // it would go before every piece
+                if scheme == "always" && !self.patterns.is_empty() {
+                    return Err(unsupported("pre_tokenizer", &format!("{} behind what cuts the text", short(step))));
+                }
                 self.blocks = true;
-                self.prefix |= scheme.map_or(whole("add_prefix_space", true), |scheme| scheme != "never");
-                self.prefix_once = scheme == Some("first");
+                // a normalizer that puts one first does so behind special tokens too
+                self.prefix_once = scheme == "first" && self.prefix == SpacePrefix::No;
+                self.add_prefix(scheme != "never");
+                self.split_words |= whole("split", true);
             }
             // Metaspace follows, and SentencePiece has no other white space by then.
             "WhitespaceSplit" => self.remove_extra_whitespaces = true,

@@ -1,5 +1,6 @@
 //! Files written small; `tests/tokenizer.rs` reads real ones.
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::EncodeOptions;
@@ -125,4 +126,57 @@ fn several_special_tokens_may_come_before_a_text() {
     assert_eq!(tokenizer.encode("<|user|><s>lo", WHOLE).unwrap(), [8, 1, 6]);
     file["post_processor"]["single"][1] = special("<t>");
     assert!(load(&file, None).err().unwrap().to_string().contains("<t>"));
+}
+
+/// BPE over `▁`, or unigram, whose spaces `normalizer` and `pre_tokenizer` write.
+fn of_spaces(unigram: bool, normalizer: Value, pre_tokenizer: Value, added: [bool; 3]) -> Value {
+    let [special, lstrip, rstrip] = added;
+    let token = |id: u32, content: &str, special: bool, lstrip: bool, rstrip: bool| {
+        json!({"id": id, "content": content, "special": special, "lstrip": lstrip, "rstrip": rstrip,
+            "normalized": false, "single_word": false})
+    };
+    let texts = ["<unk>", "▁", "l", "o", "lo", "▁lo", "▁▁", "o▁", "▁l", "\n", "<", ">", "@", "|"];
+    let vocab: Vec<(String, f32)> =
+        texts.iter().zip(1_u8..).map(|(text, i)| (text.to_string(), -f32::from(i))).collect();
+    let model = if unigram {
+        json!({"type": "Unigram", "unk_id": 0, "vocab": vocab, "byte_fallback": false})
+    } else {
+        let vocab: serde_json::Map<_, _> =
+            vocab.iter().zip(0_u32..).map(|((text, _), id)| (text.clone(), id.into())).collect();
+        json!({"type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null, "end_of_word_suffix": null,
+            "fuse_unk": true, "byte_fallback": true, "ignore_merges": false, "vocab": vocab,
+            "merges": ["l o", "▁ lo", "▁ ▁", "o ▁", "▁ l"]})
+    };
+    json!({"version": "1.0", "truncation": null, "padding": null, "post_processor": null, "decoder": null,
+        "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "model": model,
+        "added_tokens": [token(14, "<|x|>", special, lstrip, rstrip), token(15, "@@", false, false, false)]})
+}
+
+proptest! {
+    /// llama.cpp#23840: a text that begins with a space came out with one `▁` too many.
+    #[test]
+    fn spaces_are_as_the_tokenizers_crate_writes_them(
+        unigram in any::<bool>(),
+        prepend in any::<bool>(),
+        metaspace in prop::option::of((prop::sample::select(&["first", "always", "never"][..]), any::<bool>())),
+        added in any::<[bool; 3]>(),
+        text in prop::collection::vec(prop::sample::select(&[" ", "  ", "▁", "lo", "l", "o", "<|x|>", "@@", "\n"][..]), 0..8),
+    ) {
+        prop_assume!(metaspace.is_some() || (prepend && !unigram));
+        let spaces = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
+        let normalizer = match prepend && !unigram {
+            true => json!({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, spaces]}),
+            false => Value::Null,
+        };
+        let pre_tokenizer = metaspace.map_or(Value::Null, |(scheme, split)| {
+            json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": split})
+        });
+        let file = of_spaces(unigram, normalizer, pre_tokenizer, added);
+        let text = text.concat();
+        let oracle = tokenizers::Tokenizer::from_bytes(file.to_string()).unwrap();
+        let expected = oracle.encode_fast(text.as_str(), false).unwrap().get_ids().to_vec();
+        let (tokenizer, _) = load(&file, None).unwrap();
+        let found = tokenizer.encode(&text, EncodeOptions { add_special: false, parse_special: true }).unwrap();
+        prop_assert_eq!(found, expected, "{:?} in {}", text, file);
+    }
 }

@@ -3,7 +3,7 @@
 
 import { existsSync, statSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
@@ -30,3 +30,30 @@ for (const name of modules) {
 for (const entry of ['index', 'all-builds', 'prompt-api/index', 'remote/index']) {
   await writeFile(here(`dist/${entry}.jsx`), `export * from './${basename(entry)}.js';\n`);
 }
+
+/** The modules that an entry of the package needs, and those that they need: of the worker's own there is only the bundle in it. */
+async function shipped() {
+  const { exports } = JSON.parse(await readFile(here('package.json'), 'utf8'));
+  const waiting = Object.values(exports).flatMap((entry) => (entry.types ? [here(entry.types)] : []));
+  const found = new Set();
+  for (const types of waiting) {
+    const name = types.replace(/\.d\.ts$/, '');
+    if (found.has(name)) continue;
+    found.add(name);
+    for (const file of [types, `${name}.js`]) {
+      for (const [, path] of (await readFile(file, 'utf8')).matchAll(
+        /\b(?:from|import)\s*\(?['"](\.[^'"]+)\.js['"]/g,
+      )) {
+        waiting.push(join(dirname(file), `${path}.d.ts`));
+      }
+    }
+  }
+  return found;
+}
+
+const found = await shipped();
+const modulesOf = (await readdir(here('dist'), { recursive: true })).filter((file) => file.endsWith('.d.ts'));
+const unshipped = modulesOf
+  .map((file) => file.slice(0, -'.d.ts'.length))
+  .filter((name) => !found.has(here(`dist/${name}`)));
+await writeFile(here('dist/.npmignore'), unshipped.map((name) => `/${name}.*\n`).join(''));

@@ -19,9 +19,11 @@ export interface Spawned<W> {
  * Browsers start workers from the page's own origin only. Of another one, the worker is a blob of the page that imports the file, which
  * that server must allow (CORS).
  */
-export function isElsewhere(): boolean {
-  const { origin } = new URL(workerAddress());
-  return globalThis.origin !== undefined && origin !== globalThis.origin;
+export function isElsewhere(address: string = workerAddress(), page: string | undefined = globalThis.origin): boolean {
+  const { origin, protocol, host } = new URL(address);
+  if (page === undefined || origin === page) return false;
+  // Addresses of schemes that a browser does not know tell no origin; a page of one has it all the same.
+  return origin !== 'null' || page !== `${protocol}//${host}`;
 }
 
 export function spawn<W>(make: (address: string) => W): Spawned<W> {

@@ -11,6 +11,7 @@ import { browserDownloads } from '../dist/downloads.js';
 import { Connection } from '../dist/engine.js';
 import { load } from '../dist/index.js';
 import { serve } from '../dist/serve.js';
+import { isElsewhere } from '../dist/spawn.js';
 import { collect, connect, FakeLlm, fakeRuntime, gate, INFO, loadCall, settle, textOf } from './support/fake.mjs';
 import { listen, pattern } from './support/server.mjs';
 
@@ -339,4 +340,15 @@ test('a worker that does not start is WORKER_FAILED, one that dies later CRASHED
     }
   };
   await assert.rejects(load({ model: new Blob(['x']) }), { code: 'WORKER_FAILED', message: /from this origin/ });
+});
+
+test('a worker is elsewhere if a page of its origin may not start it', () => {
+  assert.equal(isElsewhere('https://a.example/weft-worker.js', 'https://a.example'), false);
+  assert.equal(isElsewhere('https://a.example:8443/weft-worker.js', 'https://a.example'), true);
+  assert.equal(isElsewhere('https://cdn.example/weft-worker.js', 'https://a.example'), true);
+  assert.equal(isElsewhere('https://a.example/weft-worker.js', 'null'), true, 'a sandboxed frame');
+  assert.equal(isElsewhere('data:text/javascript,0', 'https://a.example'), true);
+  assert.equal(isElsewhere('file:///app/weft-worker.js', 'null'), false);
+  assert.equal(isElsewhere('tauri://localhost/weft-worker.js', 'tauri://localhost'), false, 'a scheme of an app');
+  assert.equal(isElsewhere('tauri://elsewhere/weft-worker.js', 'tauri://localhost'), true);
 });

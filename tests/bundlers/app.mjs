@@ -1,10 +1,34 @@
-// What the apps of the bundlers leave, and how large they are.
+// Apps under test: how they are served, what they leave, and how large they are.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const MINUTE = 60_000;
+
+/** Starts what serves an app, and waits for its address, which it tells, or which is given. */
+export async function serving(command, args, { cwd, env, address }) {
+  const child = spawn(command, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (said += text));
+  const stop = () => {
+    if (child.exitCode === null) process.kill(-child.pid);
+  };
+  for (const end = Date.now() + 2 * MINUTE; Date.now() < end;) {
+    const url = address ?? /http:\/\/localhost:\d+/.exec(said.replaceAll(/\u001b\[[\d;]*m/g, ''))?.[0];
+    if (url && (await fetch(url).catch(() => undefined))?.ok) return { url, stop };
+    if (child.exitCode !== null) throw new Error(`${command} ${args.join(' ')} ended:\n${said}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  stop();
+  throw new Error(`${command} ${args.join(' ')} does not answer:\n${said}`);
+}
 
 /** What the app at an address leaves as its result. */
 export async function resultOf(page, url) {

@@ -3,7 +3,6 @@
 // `npm run test:bundlers -- rspack nuxt` tries these alone.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,24 +11,27 @@ import { inRoot, run } from '../../scripts/lib/run.mjs';
 import { launchChromium } from '../web/browsers.mjs';
 import { serve } from '../web/serve.mjs';
 import { tinyModel } from '../web/tiny.mjs';
-import { resultOf, sizeOf } from './app.mjs';
+import { resultOf, serving, sizeOf } from './app.mjs';
 import { here, unpackPackage } from './package.mjs';
 
 const MINUTE = 60_000;
 const CACHE = inRoot('.weft-cache/bundlers');
 
-/** By folder in apps: where a build lands; how the development server is told its port, null where there is none; how many wasm modules are in it. */
+/**
+ * By folder in apps: where a build lands; what serves it, where that is not any web server; whether there is a development server; how many
+ * wasm modules are in it; threads of its page from the development server.
+ */
 const APPS = {
-  vite6: { out: 'dist', port: (port) => ['--port', port] },
-  webpack: { out: 'dist', port: (port) => ['--port', port] },
-  rspack: { out: 'dist', port: (port) => ['--port', port] },
-  rollup: { out: 'dist', port: null, modules: 5 },
-  parcel: { out: 'dist', port: (port) => ['--port', port] },
-  'next-webpack': { out: 'out', port: (port) => ['--port', port] },
-  'next-turbopack': { out: 'out', port: (port) => ['--port', port] },
-  nuxt: { out: '.output/public', port: (port) => ['--port', port] },
-  sveltekit: { out: 'build', port: (port) => ['--port', port] },
-  astro: { out: 'dist', port: (port) => ['--port', port] },
+  vite6: { out: 'dist' },
+  webpack: { out: 'dist' },
+  rspack: { out: 'dist' },
+  rollup: { out: 'dist', develops: false, modules: 5 },
+  parcel: { out: 'dist' },
+  'next-webpack': { out: 'out' },
+  'next-turbopack': { out: 'out' },
+  nuxt: { out: '.output/public', start: '.output/server/index.mjs', threads: 2 },
+  sveltekit: { out: 'build' },
+  astro: { out: 'dist' },
 };
 
 const wanted = process.argv.slice(2);
@@ -92,19 +94,18 @@ function check({ ids, chosen, build, threads }, expected) {
   assert.deepEqual([build, threads], ['weft-relaxed-threads', expected]);
 }
 
-/** Development servers have no word for being ready in common. */
-async function answering(url, ended) {
-  for (const end = Date.now() + 2 * MINUTE; Date.now() < end;) {
-    if (ended()) throw new Error(`the development server ended:\n${ended()}`);
-    const response = await fetch(url).catch(() => undefined);
-    if (response?.ok) return response.text();
-    await new Promise((resolve) => setTimeout(resolve, 200));
+/** A build, as any web server serves it, or its own. */
+async function serveBuild({ out, start }, cwd) {
+  if (!start) {
+    const { url, close } = await serve({ '/': join(cwd, out) }, { policy: "worker-src 'self'" });
+    return { url, stop: close };
   }
-  throw new Error(`the development server does not answer at ${url}`);
+  const own = String(port++);
+  return serving(process.execPath, [start], { cwd, env: { PORT: own }, address: `http://localhost:${own}/` });
 }
 
 for (const name of apps) {
-  const { out, port: portOf, modules = 3 } = APPS[name];
+  const { out, develops = true, modules = 3, threads = 1 } = APPS[name];
   const env = {
     NEXT_TELEMETRY_DISABLED: '1',
     ASTRO_TELEMETRY_DISABLED: '1',
@@ -116,9 +117,9 @@ for (const name of apps) {
   test(`${name}: built`, { timeout: 10 * MINUTE }, async (t) => {
     const folder = await install(name);
     await run('npm', ['run', `build${kind}`], { cwd: folder, env });
-    const server = await serve({ '/': join(folder, out) }, { policy: "worker-src 'self'" });
-    t.after(() => server.close());
-    check(await open(server.url), 2);
+    const { url, stop } = await serveBuild(APPS[name], folder);
+    t.after(stop);
+    check(await open(url), 2);
     const files = await readdir(join(folder, out), { recursive: true });
     // Two builds of the engine and the module for constraints; some bundlers name files by their hash alone.
     assert.equal(files.filter((file) => file.endsWith('.gz')).length, modules, files.join('\n'));
@@ -127,23 +128,13 @@ for (const name of apps) {
     assert.ok(bytes <= 8e6, `${bytes} bytes`);
   });
 
-  if (!portOf) continue;
+  if (!develops) continue;
   test(`${name}: from its development server`, { timeout: 10 * MINUTE }, async (t) => {
-    const folder = await install(name);
+    const cwd = await install(name);
     const own = String(port++);
-    const child = spawn('npm', ['run', `dev${kind}`, '--', ...portOf(own)], {
-      cwd: folder,
-      env: { ...process.env, ...env },
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let said = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (said += text));
-    t.after(() => {
-      if (child.exitCode === null) process.kill(-child.pid);
-    });
-    const url = `http://localhost:${own}/`;
-    await answering(url, () => child.exitCode !== null && said);
-    check(await open(url), 1);
+    const args = ['run', `dev${kind}`, '--', '--port', own];
+    const { url, stop } = await serving('npm', args, { cwd, env, address: `http://localhost:${own}/` });
+    t.after(stop);
+    check(await open(url), threads);
   });
 }

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { inRoot, run } from '../../scripts/lib/run.mjs';
 import { launchChromium } from '../web/browsers.mjs';
-import { firstWord, serving, stepsOf, writeFiles } from './newcomer.mjs';
+import { serving } from './app.mjs';
+import { firstWord, stepsOf, writeFiles } from './newcomer.mjs';
 
 const MINUTE = 60_000;
 const env = { NEXT_TELEMETRY_DISABLED: '1', NUXT_TELEMETRY_DISABLED: '1', npm_config_yes: 'true', CI: '1' };

@@ -2,7 +2,6 @@
 // Only what is not the reader's is stood in for: the package comes from this repository, and the hub's model is a tiny one.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fencesIn } from '../../scripts/lib/snippets.mjs';
@@ -29,28 +28,6 @@ export async function writeFiles(folder, files) {
   for (const [name, code] of Object.entries(files)) {
     await mkdir(dirname(join(folder, name)), { recursive: true });
     await writeFile(join(folder, name), code);
-  }
-}
-
-/** Starts what serves an app, and waits for its address, which it tells, or which is given. */
-export async function serving(command, args, { cwd, env, address }) {
-  const child = spawn(command, args, {
-    cwd,
-    env: { ...process.env, ...env },
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (said += text));
-  const stop = () => {
-    if (child.exitCode === null) process.kill(-child.pid);
-  };
-  for (;;) {
-    // eslint-disable-next-line no-control-regex
-    const url = address ?? /http:\/\/localhost:\d+/.exec(said.replaceAll(/\u001b\[[\d;]*m/g, ''))?.[0];
-    if (url && (await fetch(url).catch(() => undefined))?.ok) return { url, stop };
-    if (child.exitCode !== null) throw new Error(`${command} ${args.join(' ')} ended:\n${said}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { run } from '../../scripts/lib/run.mjs';
 import { launchChromium } from '../web/browsers.mjs';
-import { firstWord, serving, stepsOf, writeFiles } from './newcomer.mjs';
+import { serving } from './app.mjs';
+import { firstWord, stepsOf, writeFiles } from './newcomer.mjs';
 import { here, unpackPackage } from './package.mjs';
 
 const MINUTE = 60_000;

@@ -64,7 +64,11 @@ async function reasonFor(
 ): Promise<string | undefined> {
   // Of a policy's event and the worker's error, either may come first.
   await new Promise((resolve) => setTimeout(resolve));
-  const forbidden = violations.find(({ blocked }) => address.startsWith(blocked) || (blob && blocked === 'blob'));
+  const forbidden = violations.find(
+    ({ directive, blocked }) =>
+      /^(worker|child|script|default)-src/.test(directive) &&
+      (blob ? ['blob', blob].includes(blocked) : blocked !== '' && address.startsWith(blocked)),
+  );
   if (forbidden) {
     const source = `${blob ? 'blob: ' : ''}${originOf(address)}`;
     return `the content security policy forbids it (${forbidden.directive}). Allow it: \`worker-src ${source}\`.`;

@@ -88,7 +88,9 @@ async function startModule<G extends AnyGlue>(
     }
     // The event of a policy comes as a task of its own.
     await new Promise((resolve) => setTimeout(resolve));
-    const isForbidden = violations.found.some(({ blocked }) => address.startsWith(blocked));
+    const isForbidden = violations.found.some(
+      ({ directive, blocked }) => directive === 'connect-src' && address.startsWith(blocked),
+    );
     const remedy = isForbidden
       ? `The content security policy forbids it: allow ${new URL(address).origin} in \`connect-src\`.`
       : 'Is the file served beside the worker?';

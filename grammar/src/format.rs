@@ -32,8 +32,10 @@ pub fn texts(format: &str, beside_pattern: bool, limits: &Limits) -> Result<Opti
         "duration" => r"P(?:N{1}W|(?=\d|T\d)(?:N{1}Y)?(?:N{1}M)?(?:N{1}D)?(?:T(?=\d)(?:N{1}H)?(?:N{1}M)?(?:N{1}S)?)?)"
             .replace("N{1}", r"\d{1,9}"),
         "email" => {
-            let atom = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]";
-            format!(r"(?=.{{1,64}}@)(?=.{{3,254}}$){atom}+(?:\.{atom}+)*@(?:{LABEL}\.)+[A-Za-z]{{2,63}}")
+            // few libraries take all that RFC 5321 does
+            let atom = if beside_pattern { r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]" } else { "[A-Za-z0-9_+-]" };
+            let label = if beside_pattern { LABEL } else { url_label };
+            format!(r"(?=.{{1,64}}@)(?=.{{3,254}}$){atom}+(?:\.{atom}+)*@(?:{label}\.)+[A-Za-z]{{2,63}}")
         }
         "hostname" => format!(r"(?=.{{1,253}}$){LABEL}(?:\.{LABEL})*"),
         "ipv4" => IPV4.to_owned(),

@@ -283,7 +283,13 @@ impl Number {
         }
         // what is told by its digits has no exponent
         let plain = Limits { exponent: 0, ..limits.clone() };
-        let limits = if self.multiple.is_some() || !self.written.is_empty() { &plain } else { limits };
+        // a double tells the multiples apart, of so many digits
+        let exact = Limits { digits: limits.digits.min(15), ..plain.clone() };
+        let limits = match &self.multiple {
+            Some(_) => &exact,
+            None if !self.written.is_empty() => &plain,
+            None => limits,
+        };
         let mut all = vec![number::numbers(self.min.as_ref(), self.max.as_ref(), self.integer, limits)];
         if let Some(step) = &self.multiple {
             all.push(number::multiples(step)?);

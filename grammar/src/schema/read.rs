@@ -303,9 +303,15 @@ impl Compiler<'_> {
 
     fn combined(&mut self, pointer: &str, members: &Members, mut schema: Schema) -> Result<Schema> {
         if let Some(values) = members.get("allOf") {
-            for part in self.children(pointer, "allOf", values)? {
-                schema = self.intersect(schema, part)?;
+            let parts = self.children(pointer, "allOf", values)?;
+            let mut all = Schema::Any;
+            for part in &parts {
+                all = self.intersect(all, part.clone())?;
             }
+            if all.is_never() {
+                all = self.closed_together(parts)?;
+            }
+            schema = self.intersect(schema, all)?;
         }
         if let Some(values) = members.get("anyOf") {
             let options = Schema::any_of(self.children(pointer, "anyOf", values)?);
@@ -339,6 +345,17 @@ impl Compiler<'_> {
             }
         }
         Ok(schema)
+    }
+
+    /// Objects each of which has no other properties than its own, so that nothing fits all. What writes that (zod's intersections do) means
+    /// that they have no others together.
+    fn closed_together(&mut self, parts: Vec<Schema>) -> Result<Schema> {
+        let mut all = Schema::Any;
+        for part in parts {
+            let Some(part) = opened(part) else { return Ok(Schema::Never) };
+            all = self.intersect(all, part)?;
+        }
+        Ok(self.with_rest(all, &Schema::Never, false)?.unwrap_or(Schema::Never))
     }
 
     /// Exactly one of the options: one of them and none of those that share something with it.
@@ -441,6 +458,21 @@ impl Compiler<'_> {
             }
             other => other,
         }))
+    }
+}
+
+/// Objects that may have more properties; none where it is about something else.
+fn opened(schema: Schema) -> Option<Schema> {
+    match schema {
+        Schema::Object(mut object) => {
+            if object.additional.is_never() {
+                *object.additional = Schema::Any;
+                object.additional_given = false;
+            }
+            Some(Schema::Object(object))
+        }
+        Schema::AnyOf(options) => Some(Schema::AnyOf(options.into_iter().map(opened).collect::<Option<_>>()?)),
+        _ => None,
     }
 }
 

@@ -1,0 +1,88 @@
+// Schemas as zod, Valibot, TypeBox and ArkType write them, by the built module: what fits can be written, and what can be written fits.
+
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { asSchema } from 'ai';
+import * as z from 'zod';
+import { jsonSchemaOf } from '../dist/schema.js';
+import { draw, follow, startGrammars } from './support/grammar.mjs';
+import { libraries, zodCases } from './support/schemas.mjs';
+
+let grammars;
+
+before(async () => {
+  grammars = await startGrammars();
+});
+
+/** As a constraint has it: one space after colons and commas. */
+const written = (value) => {
+  if (Array.isArray(value)) return `[${value.map(written).join(', ')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  return `{${Object.entries(value)
+    .map(([key, member]) => `${JSON.stringify(key)}: ${written(member)}`)
+    .join(', ')}}`;
+};
+
+/** What few schemas take. */
+const ODD = [null, true, -1.5, 'zz', [1], { a: 1, zzz: null }];
+
+/** Numbers from 0 on below 1, the same each time. */
+function random(seed) {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+const cases = [...libraries()];
+
+test('the corpus has more than 200 schemas', () => assert.ok(cases.length > 200, String(cases.length)));
+
+for (const library of new Set(cases.map(({ library }) => library))) {
+  test(`vercel/ai#9601, llama.cpp#26939: schemas of ${library}`, async (t) => {
+    for (const { name, schema, judge, right, wrong } of cases.filter((other) => other.library === library)) {
+      await t.test(name, async () => {
+        const constraint = JSON.stringify({ jsonSchema: jsonSchemaOf('schema', await schema()) });
+        const fits = (value) => follow(grammars, constraint, written(value), []).whole;
+        for (const value of right) {
+          assert.ok(judge(value), `the library takes ${written(value)}`);
+          assert.ok(fits(value), `${written(value)} fits ${constraint}`);
+        }
+        for (const value of wrong) {
+          assert.ok(!judge(value), `the library does not take ${written(value)}`);
+          assert.ok(!fits(value), `${written(value)} does not fit ${constraint}`);
+        }
+        for (const value of ODD.filter((odd) => !judge(odd))) {
+          assert.ok(!fits(value), `${written(value)} does not fit ${constraint}`);
+        }
+        const text = draw(grammars, constraint, random(1), ['a'], ['"', ']', '}'], 200);
+        if (text !== null) assert.ok(judge(JSON.parse(text)), `${text} was written for ${constraint}`);
+      });
+    }
+  });
+}
+
+// What an answer is read by: these change it, or the way does not write them as zod means them.
+const OTHER_WAYS = /^(codec|transform|prefault|catch|default|preprocess|a whole order|recursive.*|tuple with rest)$/;
+
+test('what fits a schema of zod can be written, by way of the AI SDK and in older drafts', async (t) => {
+  const ways = {
+    'the AI SDK': (schema) => asSchema(schema).jsonSchema,
+    'draft 4': (schema) => z.toJSONSchema(schema, { io: 'input', target: 'draft-4' }),
+    'draft 7': (schema) => z.toJSONSchema(schema, { io: 'input', target: 'draft-7' }),
+    OpenAPI: (schema) => z.toJSONSchema(schema, { io: 'input', target: 'openapi-3.0' }),
+  };
+  for (const [way, schemaOf] of Object.entries(ways)) {
+    await t.test(way, async () => {
+      for (const { name, schema, right } of zodCases.filter((other) => !OTHER_WAYS.test(other.name))) {
+        const constraint = JSON.stringify({ jsonSchema: await schemaOf(schema) });
+        const [value] = right;
+        assert.ok(
+          follow(grammars, constraint, written(value), []).whole,
+          `${name}: ${written(value)} fits ${constraint}`,
+        );
+      }
+    });
+  }
+});

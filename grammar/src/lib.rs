@@ -101,7 +101,7 @@ impl Constraint {
             }
             Self::Choices(choices) if choices.is_empty() => bail!("there is nothing to choose from"),
             Self::Choices(choices) => {
-                let tree = choice_lark(choices.iter().map(String::as_str), false);
+                let tree = choice_lark(choices.iter().map(String::as_str), false)?;
                 (TopLevelGrammar::from_lark(format!("start: /(?:{tree})/")), Vec::new())
             }
             Self::Composed { lark, parts } => {
@@ -147,6 +147,9 @@ impl Grammars {
         // complements of patterns take many steps, some 14,000 a millisecond
         limits.initial_lexer_fuel = 10_000_000;
         limits.step_lexer_fuel = 2_000_000;
+        // an object may begin with any of its properties
+        limits.max_items_in_row = 20_000;
+        limits.step_max_items = 500_000;
         Ok(Self { factory })
     }
 

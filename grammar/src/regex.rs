@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use llguidance::derivre::{Regex, RegexAst, RegexBuilder};
 
 /// Ranges of code points, both ends inclusive, sorted and disjoint.
@@ -441,14 +441,22 @@ fn hex_digit(digit: u32) -> String {
     if lower == upper { lower } else { format!("[{lower}{upper}]") }
 }
 
-/// One of many texts, as a tree by what they begin with. `write` says how a text is written.
-pub fn choice_lark<'a>(texts: impl Iterator<Item = &'a str>, quoted: bool) -> String {
+/// One of many texts, as a tree by what they begin with. Errors: they are too many.
+pub fn choice_lark<'a>(texts: impl Iterator<Item = &'a str>, quoted: bool) -> Result<String> {
+    // characters, of which an automaton is made in about a second
+    const MOST: usize = 400_000;
     let mut texts: Vec<&str> = texts.collect();
     texts.sort_unstable();
     texts.dedup();
     let mut text = String::new();
     write_choice(&texts, 0, 0, quoted, &mut text);
-    text
+    let characters = text.bytes().filter(|byte| !b"(?:|)".contains(byte)).count();
+    ensure!(
+        characters <= MOST,
+        "{} texts to choose from are too many: beside what they begin with alike, they have more than {MOST} characters",
+        texts.len()
+    );
+    Ok(text)
 }
 
 /// `texts` are sorted, differ, and agree in their first `at` bytes.
@@ -496,7 +504,10 @@ mod tests {
 
     #[test]
     fn choices_share_what_they_begin_with() {
-        assert_eq!(choice_lark(["abc", "abd", "ab", "é", "è"].into_iter(), false), "(?:ab(?:|c|d)|\\x{E8}|\\x{E9})");
+        assert_eq!(
+            choice_lark(["abc", "abd", "ab", "é", "è"].into_iter(), false).unwrap(),
+            "(?:ab(?:|c|d)|\\x{E8}|\\x{E9})"
+        );
     }
 
     #[test]

@@ -144,3 +144,148 @@ test('the built module: constraints of every kind, and what they refuse', async 
     assert.throws(() => grammars.constrain(JSON.stringify(constraint)), { code: 'INVALID_CONSTRAINT' });
   }
 });
+
+test('vllm#52011: numbers, formats and recursion have an end, by bounds that can be set', async () => {
+  const grammars = await realGrammars();
+  const fits = (jsonSchema, text, limits = {}) =>
+    accepts(grammars.constrain(JSON.stringify({ jsonSchema }), JSON.stringify({ limits })), text);
+  const deep = (levels) => `${'['.repeat(levels)}${']'.repeat(levels)}`;
+  const tree = { $ref: '#/$defs/a', $defs: { a: { type: 'array', items: { $ref: '#/$defs/a' } } } };
+  for (const [schema, short, long, limits] of [
+    [{}, '1'.repeat(20), '1'.repeat(21)],
+    [{ type: 'integer' }, '1'.repeat(20), '1'.repeat(2000)],
+    [{ type: 'integer', minimum: 3 }, '1'.repeat(20), '1'.repeat(21)],
+    [{ type: 'number' }, `0.${'1'.repeat(17)}`, `0.${'1'.repeat(18)}`],
+    [{ type: 'number', minimum: 0 }, `0.${'0'.repeat(17)}`, `0.${'0'.repeat(18)}`],
+    [{ type: 'number' }, '1e99', '1e100'],
+    [{ type: 'number' }, '123.12', '123.123', { digits: 3, fraction: 2 }],
+    [{ format: 'date-time' }, '"2024-01-02T03:04:05.123456789Z"', '"2024-01-02T03:04:05.1234567890Z"'],
+    [{ format: 'date-time' }, '"2024-01-02T03:04:05.123Z"', '"2024-01-02T03:04:05.1234Z"', { seconds: 3 }],
+    [{ type: 'string', format: 'email' }, `"${'a'.repeat(64)}@b.cd"`, `"${'a'.repeat(65)}@b.cd"`],
+    [{ type: 'string', format: 'uri' }, `"https://a.b/${'c'.repeat(500)}"`, `"https://a.b/${'c'.repeat(501)}"`],
+    [tree, deep(10), deep(11)],
+    [tree, deep(2), deep(3), { depth: 2 }],
+    [{ type: 'array' }, deep(11), deep(12)],
+  ]) {
+    assert.ok(fits(schema, short, limits), `${short} fits ${JSON.stringify(schema)}`);
+    assert.ok(!fits(schema, long, limits), `${long} does not fit ${JSON.stringify(schema)}`);
+  }
+});
+
+test('xgrammar#122: a $ref with ~1, %25, an anchor or an address leads where it means', async () => {
+  const grammars = await realGrammars();
+  const $defs = {
+    'a/b%': { type: 'integer' },
+    c: { $anchor: 'here', const: 'x' },
+    d: { $id: 'https://a.b/d', type: 'null' },
+  };
+  for (const [$ref, text] of [
+    ['#/$defs/a~1b%25', '12'],
+    ['#here', '"x"'],
+    ['https://a.b/d', 'null'],
+  ]) {
+    const constrained = () => grammars.constrain(JSON.stringify({ jsonSchema: { $ref, $defs } }));
+    assert.ok(accepts(constrained(), text) && !accepts(constrained(), 'true'), $ref);
+  }
+});
+
+test('what cannot be enforced is named with its place and what to do, or left out and told of', async (t) => {
+  const grammars = await realGrammars();
+  const unable = {
+    type: 'object',
+    properties: { 'a/b': { type: 'array', items: { type: 'string' }, uniqueItems: true } },
+  };
+  for (const [jsonSchema, keyword, pointer] of [
+    [unable, 'uniqueItems', '/properties/a~1b'],
+    [{ properties: { a: { pattern: '(x)\\1' } } }, 'pattern', '/properties/a'],
+    [{ $defs: { a: { not: { items: { minLength: 1 } } } }, $ref: '#/$defs/a' }, 'not', '/$defs/a'],
+    [
+      {
+        oneOf: [
+          { type: 'array', items: { const: 1 } },
+          { type: 'array', items: { const: 2 } },
+        ],
+      },
+      'oneOf',
+      '',
+    ],
+    [{ anyOf: [{ $ref: 'https://a.b/c' }] }, '$ref', '/anyOf/0'],
+  ]) {
+    const constraint = JSON.stringify({ jsonSchema });
+    const message = new RegExp(
+      `\`${keyword.replace('$', '\\$')}\` at #${pointer.replace('$', '\\$')} cannot be enforced: .*onUnsupported: 'ignore'`,
+    );
+    assert.throws(() => grammars.constrain(constraint), { code: 'INVALID_CONSTRAINT', message });
+    const constrained = grammars.constrain(constraint, JSON.stringify({ onUnsupported: 'ignore' }));
+    const [ignored] = JSON.parse(constrained.ignored());
+    assert.deepEqual([ignored.keyword, ignored.pointer, typeof ignored.reason], [keyword, pointer, 'string']);
+  }
+  const { llm } = await loadFake(t, new FakeLlm(), { grammars: async () => ({ Grammars: IgnoringGrammars }) });
+  const pieces = await collect(llm.generate('a', { constraint: { jsonSchema: unable }, onUnsupported: 'ignore' }));
+  assert.deepEqual(pieces.at(-1).finish.ignored, IgnoringGrammars.ignored);
+  assert.equal(IgnoringGrammars.options, '{"onUnsupported":"ignore","limits":{}}');
+  const request = {
+    messages: [{ role: 'user', content: 'a' }],
+    on_unsupported: 'ignore',
+    response_format: { type: 'json_schema', json_schema: { schema: unable } },
+  };
+  const answer = await llm.chat.completions.create(request);
+  assert.deepEqual(answer.choices[0].schema_ignored, IgnoringGrammars.ignored);
+  const streamed = [];
+  for await (const { choices } of await llm.chat.completions.create({ ...request, stream: true }))
+    streamed.push(...choices);
+  assert.deepEqual(streamed.at(-1).schema_ignored, IgnoringGrammars.ignored);
+  for (const [options, name] of [
+    [{ onUnsupported: 'warn' }, 'onUnsupported'],
+    [{ limits: 3 }, 'limits'],
+    [{ limits: { digits: 0 } }, 'limits.digits'],
+    [{ limits: { digit: 3 } }, 'digit'],
+  ]) {
+    assert.throws(() => llm.generate('a', options), { code: 'INVALID_OPTION', message: new RegExp(name) });
+  }
+});
+
+/** Leaves something out. */
+class IgnoringGrammars {
+  static ignored = [{ pointer: '/a', keyword: 'uniqueItems', reason: 'why' }];
+  static options = null;
+
+  constrain(_, options) {
+    IgnoringGrammars.options = options;
+    return {
+      ignored: () => JSON.stringify(IgnoringGrammars.ignored),
+      mask: () => Uint32Array.of(0xffffffff),
+      accept: () => {},
+      may_end: () => true,
+      must_end: () => true,
+      free: () => {},
+    };
+  }
+}
+
+test('100,000 choices and an enum of as many are ready at once, or refused at once', async () => {
+  const grammars = await realGrammars();
+  const numbered = Array.from({ length: 100_000 }, (_, i) => `choice number ${(i * 7919) % 1_000_003}`);
+  const own = numbered.map((_, i) =>
+    [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(36)).join(i),
+  );
+  for (const constraintOf of [(choices) => ({ choices }), (texts) => ({ jsonSchema: { enum: texts } })]) {
+    const constraint = constraintOf(numbered);
+    const text = 'choices' in constraint ? numbered[77] : JSON.stringify(numbered[77]);
+    assert.ok(accepts(grammars.constrain(JSON.stringify(constraint)), text));
+    const tooMany = () => grammars.constrain(JSON.stringify(constraintOf(own)));
+    assert.throws(tooMany, { code: 'INVALID_CONSTRAINT', message: /100000 texts to choose from are too many/ });
+  }
+});
+
+test('objects of thousands of properties, and arrays of thousands of items, do not exhaust the stack', async () => {
+  const grammars = await realGrammars();
+  const names = Array.from({ length: 3000 }, (_, i) => `p${i}`);
+  const properties = Object.fromEntries(names.map((name) => [name, { type: 'integer' }]));
+  const fits = (jsonSchema, text) => accepts(grammars.constrain(JSON.stringify({ jsonSchema })), text);
+  const closed = { type: 'object', properties, additionalProperties: false };
+  assert.ok(fits(closed, '{"p7": 1, "p2999": 2}') && !fits(closed, '{"p7": 1, "p3": 2}'));
+  assert.ok(fits({ ...closed, required: ['p3', 'p1500'] }, '{"p1": 1, "p3": 1, "p1500": 2, "p1502": 3}'));
+  assert.ok(!fits({ ...closed, required: ['p3', 'p1500'] }, '{"p1": 1, "p3": 1, "p1502": 3}'));
+  assert.ok(fits({ const: names }, `[${names.map((name) => `"${name}"`).join(', ')}]`));
+});

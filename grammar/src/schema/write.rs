@@ -125,7 +125,7 @@ impl Compiler<'_> {
             }
             Schema::Null => to.terminals.push("\"null\"".to_owned()),
             Schema::Bool(value) => to.terminals.push(format!("\"{value}\"")),
-            Schema::Text(text) => to.terminals.extend(text_terminal(text)),
+            Schema::Text(text) => to.terminals.extend(text_terminal(text)?),
             Schema::Number(number) => match number.texts(&self.options.limits) {
                 Some(texts) if number.values.is_none() && is_empty(&texts) => {}
                 Some(texts) => to.terminals.push(texts.lark(false)),
@@ -401,12 +401,12 @@ fn is_empty(rx: &Rx) -> bool {
     rx.is_never() || (rx.has_conditions() && rx.has_none().unwrap_or(false))
 }
 
-fn text_terminal(text: &Text) -> Option<String> {
+fn text_terminal(text: &Text) -> Result<Option<String>> {
     if let Some(values) = &text.values {
-        return Some(format!("/\"(?:{})\"/", choice_lark(values.iter().map(String::as_str), true)));
+        return Ok(Some(format!("/\"(?:{})\"/", choice_lark(values.iter().map(String::as_str), true)?)));
     }
     let texts = text.texts();
-    (!is_empty(&texts)).then(|| json_string(&texts))
+    Ok((!is_empty(&texts)).then(|| json_string(&texts)))
 }
 
 /// One of the texts as a string of JSON.
@@ -441,7 +441,10 @@ fn items_in_order(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
     let count = row.entries.len() as u64;
     let reached = row.max.is_none_or(|max| max >= count);
     let mut rest = if reached { more(grammar, row, count)? } else { None };
-    for (at, (symbol, _)) in row.entries.iter().enumerate().rev() {
+    // those that have to be there are one rule, the others each one within the one before
+    let sure = row.entries.iter().take_while(|(_, required)| *required).count();
+    ensure!(row.entries.len() - sure <= 300, "an array of more than 300 items, each of which may be the last");
+    for (at, (symbol, _)) in row.entries.iter().enumerate().skip(sure.saturating_sub(1)).rev() {
         let comma = if at > 0 { "COMMA " } else { "" };
         let here = match (&rest, row.max) {
             (_, Some(max)) if at as u64 >= max => None,
@@ -456,7 +459,14 @@ fn items_in_order(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
             (None, false) => None,
         };
     }
-    Ok(rest)
+    let Some((before, rest)) = rest.map(|rest| (row.entries.iter().take(sure.saturating_sub(1)), rest)) else {
+        return Ok(None);
+    };
+    let before: Vec<&str> = before.map(|(symbol, _)| symbol.as_str()).collect();
+    if before.is_empty() {
+        return Ok(Some(rest));
+    }
+    grammar.rule(&format!("{} {rest}", before.join(" COMMA "))).map(Some)
 }
 
 /// What may follow after `count` entries.
@@ -488,10 +498,15 @@ fn more(grammar: &mut Grammar, row: &Row, count: u64) -> Result<Option<String>> 
 
 /// The entries of a row in order, any of which is left out that may be. None where there are too few.
 fn in_order(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
+    let required = row.entries.iter().filter(|(_, required)| *required).count() as u64;
+    if row.max.is_none() && row.min <= required.max(1) {
+        return uncounted(grammar, row);
+    }
     let count = row.entries.len();
+    // each is a rule within the one before, of which a browser's stack holds so many
+    ensure!(count <= 300, "`minProperties` or `maxProperties` with more than 300 properties");
     // more than that need not be told apart
     let most = row.max.unwrap_or(0).max(row.min).clamp(1, count.max(1) as u64) as usize;
-    ensure!(count * most <= 100_000, "too many properties to be counted");
     let over = |written: usize| row.max.is_some_and(|max| written as u64 > max);
     let ends = (0..=most).map(|written| if over(written) { Ok(None) } else { more(grammar, row, written as u64) });
     let mut after = ends.collect::<Result<Vec<_>>>()?;
@@ -512,4 +527,59 @@ fn in_order(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
         after = here;
     }
     Ok(after.into_iter().next().flatten())
+}
+
+/// The same where their number says nothing, but that some may have to be there. Rules within rules are few: the entries are halved.
+fn uncounted(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
+    let tail = more(grammar, &Row { entries: Vec::new(), more: row.more.clone(), min: 0, max: None }, 1)?;
+    let tail = tail.unwrap_or_default();
+    if let Some(first) = row.entries.iter().position(|(_, required)| *required) {
+        let (before, rest) = row.entries.split_at(first);
+        let Some(((symbol, _), rest)) = rest.split_first() else { return Ok(None) };
+        let before = match some_of(grammar, before)? {
+            Some(before) => format!("({before} COMMA)? "),
+            None => String::new(),
+        };
+        let rest = following(grammar, rest)?;
+        return Ok(Some(grammar.rule(&format!("{before}{symbol} {rest} {tail}"))?));
+    }
+    let mut options: Vec<String> = Vec::new();
+    options.extend(some_of(grammar, &row.entries)?.map(|some| format!("{some} {tail}")));
+    options.extend(row.more.as_ref().map(|symbol| format!("{symbol} {tail}")));
+    if row.min == 0 {
+        options.push("\"\"".to_owned());
+    }
+    if options.is_empty() { Ok(None) } else { grammar.rule(&options.join(" | ")).map(Some) }
+}
+
+/// Entries behind others, each with its comma.
+fn following(grammar: &mut Grammar, entries: &[(String, bool)]) -> Result<String> {
+    // so many stand in one rule
+    const SHORT: usize = 32;
+    if entries.is_empty() {
+        return Ok("\"\"".to_owned());
+    }
+    if entries.len() > SHORT {
+        let (one, other) = entries.split_at(entries.len() / 2);
+        let halves = [following(grammar, one)?, following(grammar, other)?];
+        return grammar.rule(&halves.join(" "));
+    }
+    let each = entries.iter().map(
+        |(symbol, required)| {
+            if *required { format!("COMMA {symbol}") } else { format!("(COMMA {symbol})?") }
+        },
+    );
+    grammar.rule(&each.collect::<Vec<_>>().join(" "))
+}
+
+/// One or more of entries none of which has to be there; none where there is none.
+fn some_of(grammar: &mut Grammar, entries: &[(String, bool)]) -> Result<Option<String>> {
+    let (one, other) = match entries {
+        [] => return Ok(None),
+        [(symbol, _)] => return Ok(Some(symbol.clone())),
+        entries => entries.split_at(entries.len() / 2),
+    };
+    let (Some(first), Some(later)) = (some_of(grammar, one)?, some_of(grammar, other)?) else { return Ok(None) };
+    let rest = following(grammar, other)?;
+    grammar.rule(&format!("{first} {rest} | {later}")).map(Some)
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
+import { createGzip } from 'node:zlib';
 import { Meter } from '../dist/download/meter.js';
 import { ModelReader } from '../dist/download/model.js';
 import { estimate } from '../dist/estimate.js';
@@ -39,7 +40,7 @@ async function serveFolder(t, files, path = '/m/') {
     const range = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '');
     const bytes = Buffer.from(content);
     const [start, end] = range ? [Number(range[1]), Math.min(Number(range[2]) + 1, bytes.length)] : [0, bytes.length];
-    response.setHeader('ETag', '"one"');
+    response.setHeader('ETag', seen.etags?.[name] ?? '"one"');
     if (range) response.setHeader('Content-Range', `bytes ${start}-${end - 1}/${bytes.length}`);
     response.writeHead(range ? 206 : 200);
     const pieces = function* () {
@@ -264,4 +265,92 @@ test('what is no option of an estimate, or of quantisation, is named', () => {
   rejects(() => checkEstimate('/m.gguf', { device: 'cpu' }), /`device`/);
   rejects(() => checkLoad({ model: 'http://localhost/m.gguf', quantize: 'q3' }), /`quantize`: expected 'q8_0' or/);
   rejects(() => checkEstimate('http://localhost/m.gguf', { contextLength: 0 }), /`contextLength`/);
+});
+
+/** Fetches the folder of `files`, and gives what came or the error. */
+const tryRead = (visitor, seen, meter) => read(visitor, filesOf({ model: seen.url }), meter).catch((error) => error);
+
+test('a small file that is larger than any is → INVALID_MODEL, which names it and the limit, before all of it is read → nothing of it', async (t) => {
+  const seen = await serveFolder(t, folder());
+  const bomb = await listen(t, ({ url }, response) => {
+    if (!url.endsWith('config.json')) return response.writeHead(404).end();
+    // a compressed answer, of which nobody can tell the length before
+    response.writeHead(200, { 'content-encoding': 'gzip' });
+    const zeros = createGzip({ level: 1 });
+    zeros.pipe(response);
+    zeros.write('{');
+    for (let written = 0; written < 100; written += 1) zeros.write(Buffer.alloc(MIB, ' '));
+    zeros.end();
+  });
+  const visitor = new MemoryVisitor(t);
+  const meter = new Meter(() => {});
+  const error = await tryRead(visitor, { url: `${bomb}/m/` }, meter);
+  assert.deepEqual([error.code, /config\.json has more than 16 MiB/.test(error.message)], ['INVALID_MODEL', true]);
+  assert.ok(meter.sums.fetchedBytes < 40 * MIB, `${meter.sums.fetchedBytes} bytes were read`);
+  assert.equal(await visitor.storedBytes(), 0);
+  const handle = handleOf('m', { ...folder(), 'tokenizer_config.json': Buffer.alloc(65 * MIB, ' ') });
+  await assert.rejects(read(visitor, [{ type: 'handle', handle }]), {
+    code: 'INVALID_MODEL',
+    message: /tokenizer_config/,
+  });
+  assertWhole(await read(visitor, filesOf({ model: seen.url })));
+});
+
+const PAGE = '<!DOCTYPE html>\n<html><body>the app</body></html>';
+
+for (const [what, wrong] of [
+  ['nothing', { 'config.json': '' }],
+  ['a web page', { 'config.json': PAGE }],
+  ['half of it', { 'config.json': '{"model_type": "lla' }],
+  ['no object', { 'config.json': '[1]' }],
+  ['an error in JSON behind the right beginning', { 'tokenizer.json': '{"error": }' }],
+  ['404', { 'config.json': undefined }],
+]) {
+  test(`a server once answers ${what} for a small file → its error → nothing, and the next load asks again`, async (t) => {
+    const seen = await serveFolder(t, { ...folder(), ...wrong });
+    const visitor = new MemoryVisitor(t);
+    const error = await tryRead(visitor, seen);
+    assert.ok(['INVALID_MODEL', 'INVALID_OPTION'].includes(error.code), String(error));
+    assert.ok(!(await visitor.list()).some(([source]) => Object.keys(wrong).some((name) => source.endsWith(name))));
+    seen.files = folder();
+    assertWhole(await read(visitor, filesOf({ model: seen.url })));
+  });
+}
+
+test('a server that answers its own page for what it has not → nothing → what is there', async (t) => {
+  const names = ['tokenizer_config.json', 'generation_config.json', 'chat_template.jinja', '1_Pooling/config.json'];
+  const seen = await serveFolder(t, { ...folder(), ...Object.fromEntries(names.map((name) => [name, PAGE])) });
+  const visitor = new MemoryVisitor(t);
+  assertWhole(await read(visitor, filesOf({ model: seen.url })));
+  // it may have them the next time
+  seen.files = { ...folder(), 'chat_template.jinja': '{{ messages }}' };
+  const { texts } = await read(visitor, filesOf({ model: seen.url }));
+  assert.equal(texts.get('chat_template.jinja'), '{{ messages }}');
+});
+
+test('what the engine refused is asked for again → the model, once the server has it → what did not change', async (t) => {
+  const wrong = { ...folder(), 'tokenizer.json': '{"no": "tokenizer"}' };
+  const seen = await serveFolder(t, wrong);
+  const visitor = new MemoryVisitor(t);
+  const reader = readerOf(visitor, filesOf({ model: seen.url }));
+  for await (const _ of reader.pieces()) continue;
+  await reader.settle();
+  await reader.refused('INVALID_MODEL');
+  seen.files = { ...folder(), 'chat_template.jinja': '{{ messages }}' };
+  seen.etags = { 'tokenizer.json': '"two"' };
+  const { [shard(1)]: sent } = seen.sent;
+  const { texts } = await read(visitor, filesOf({ model: seen.url }));
+  assert.deepEqual([texts.get('tokenizer.json'), texts.get('chat_template.jinja')], ['{"ä": 1}', '{{ messages }}']);
+  assert.ok(seen.sent[shard(1)] <= sent + 65536, 'its first byte is asked for');
+});
+
+test('a GGUF file that is none behind its beginning → its error → nothing, and the next load asks again', async (t) => {
+  const seen = await serveFolder(t, { 'm.gguf': tensors(3 * MIB).fill('GGUF', 0, 4) });
+  const visitor = new MemoryVisitor(t);
+  const reader = readerOf(visitor, filesOf({ model: `${seen.url}m.gguf` }));
+  for await (const _ of reader.pieces()) continue;
+  await reader.settle();
+  assert.equal((await visitor.list()).length, 1);
+  await reader.refused('TRUNCATED_FILE');
+  assert.deepEqual([await visitor.list(), await visitor.storedBytes()], [[], 0]);
 });

@@ -36,3 +36,78 @@ test('the store is listed: source, size, what is there', async (t) => {
   assert.equal(await models.delete(server.url), true);
   assert.equal(await models.delete(server.url), false);
 });
+
+test('an import over a stored file breaks off, or is none of a model → its error → the stored file', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new MemoryVisitor(t);
+  const models = storedModels(visitor.downloads);
+  await visitor.load(server.url);
+  const other = pattern(SIZE, 11);
+  const broken = () =>
+    new ReadableStream({
+      start(controller) {
+        controller.enqueue(new Uint8Array(other.subarray(0, 3 * MIB)));
+      },
+      pull: (controller) => controller.error(new Error('the disk was taken out')),
+    });
+  await assert.rejects(models.import(broken(), { as: server.url }), /the disk was taken out/);
+  for (const wrong of ['', 'GGUF', '<!doctype html><title>no</title>', '{"error":"no"}']) {
+    await assert.rejects(models.import(new Blob([wrong]), { as: server.url }), {
+      code: 'INVALID_FILE',
+      message: /cannot be imported/,
+    });
+  }
+  await visitor.setQuota(SIZE + 3 * MIB, { told: false });
+  await assert.rejects(models.import(new Blob([other]), { as: server.url }), { code: 'QUOTA_EXCEEDED' });
+  await visitor.setQuota(Infinity, { told: false });
+  assert.deepEqual([await visitor.namedBytes(), await visitor.storedBytes()], [SIZE, SIZE]);
+  server.requests.length = 0;
+  assert.equal((await visitor.load(server.url)).sha256, sha256(content));
+  assert.deepEqual(server.requests, []);
+  // and one that comes whole takes its place
+  await models.import(new Blob([other]), { as: server.url });
+  assert.equal((await visitor.load(server.url)).sha256, sha256(other));
+  assert.deepEqual([await visitor.namedBytes(), await visitor.storedBytes()], [SIZE, SIZE]);
+});
+
+test('a tab closes in the middle of an import → nothing → what was stored; the sweep deletes the rest', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new MemoryVisitor(t);
+  await visitor.load(server.url);
+  // the import holds its lock until its tab is gone
+  const held = [];
+  const locks = { ...visitor.downloads.locks, hold: async (...how) => held[held.push(await visitor.hold(...how)) - 1] };
+  const never = new ReadableStream({
+    start: (controller) => controller.enqueue(new Uint8Array(pattern(3 * MIB, 11))),
+    pull: () => new Promise(() => {}),
+  });
+  storedModels({ ...visitor.downloads, locks })
+    .import(never, { as: server.url })
+    .catch(() => {}); // its tab is gone
+  await until(async () => (await visitor.storedBytes()) >= SIZE + 2 * MIB);
+  assert.ok((await visitor.namedBytes()) >= SIZE + 2 * MIB, 'what is imported counts');
+  assert.deepEqual(await visitor.list(), [[server.url, true]]);
+  await visitor.sweep();
+  assert.ok((await visitor.storedBytes()) >= SIZE + 2 * MIB, 'an import that goes on is spared');
+  held.forEach((release) => release());
+  await until(async () => (await visitor.sweep(), await visitor.storedBytes()) === SIZE);
+  assert.equal((await visitor.load(server.url)).fetchedBytes, 0);
+});
+
+test('what an older layout stored is listed, counted and deleted', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new MemoryVisitor(t);
+  await visitor.load(server.url);
+  const { manifests } = await visitor.downloads.storage();
+  const { manifest } = await manifests.find(server.url);
+  await manifests.change({ source: server.url, id: manifest.id }, { chunkBytes: 2 * MIB });
+  const models = storedModels(visitor.downloads);
+  const [listed] = await models.list();
+  assert.deepEqual([listed.source, listed.complete], [server.url, false]);
+  assert.equal((await models.usage()).stored, listed.storedBytes);
+  assert.equal((await visitor.load(server.url)).sha256, sha256(content), 'fetched anew');
+  assert.equal((await models.list())[0].complete, true);
+  await manifests.change({ source: server.url, id: (await manifests.find(server.url)).manifest.id }, { chunkBytes: 7 });
+  assert.equal(await models.delete(server.url), true);
+  assert.equal(await visitor.storedBytes(), 0);
+});

@@ -400,6 +400,17 @@ test('the storage never answers → a note, and the model → nothing', async (t
   assert.match(notes.join(), /The store cannot be used: .* does not answer/);
 });
 
+test('the storage stops answering in the middle → a note, and the model → what was stored', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new Visitor(t);
+  const { notes, storage, ...got } = await visitor.load(server.url, { hangAfter: 4, answerMs: 500 });
+  assert.equal(got.sha256, hash);
+  assert.equal(storage, 'none');
+  assert.deepEqual(notes, ['m.gguf is not stored: the file system does not answer']);
+  const again = await visitor.load(server.url);
+  assert.deepEqual([again.fromStoreBytes, again.sha256], [4 * MIB, hash]);
+});
+
 test('a tab closes between a chunk and its name → nothing → what has a name; the chunk is deleted with the next model', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);

@@ -166,6 +166,7 @@ export class MemoryVisitor {
     return this.#blobs.bytes;
   }
 
+  hold = (...how) => this.downloads.locks.hold(...how);
   manifests = () => this.#tab.manifests();
   chunks = (url) => this.#tab.chunks(url);
   evict = () => this.#tab.evict();

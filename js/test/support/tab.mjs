@@ -20,26 +20,15 @@ export class Tab {
   }
 
   /**
-   * Reads a model of one file or several, by addresses as text or as the worker gets them, up to `upTo` bytes: then the reader stops,
-   * and where `quiet` waits for what is under way into the store. `failAfter`: how many chunks the disk takes before it fails.
-   * `sweeping`: the store is swept after each chunk, and `swept` has what went. `stallMs`: of the connections, `answerMs`: of the storage. `onPiece(length,
-   * received)` is awaited after each piece, and stops the reader where it gives \`close\`. Gives what the engine got, with what was told, or the error. Pauses are noted and take no
-   * time.
+   * Reads a model of one file or several, by addresses as text or as the worker gets them, up to `upTo` bytes: then the reader stops, and where
+   * `quiet` waits for what is under way into the store. `failAfter`: how many chunks the disk takes before it fails; `hangAfter`: before it
+   * never answers. `sweeping`: the store is swept after each chunk, and `swept` has what went. `stallMs`: of the connections; `answerMs`: of
+   * the storage. `onPiece(length, received)` is awaited after each piece, and stops the reader where it gives `close`. Gives what the
+   * engine got, with what was told, or the error. Pauses are noted and take no time.
    */
-  async load(
-    files,
-    {
-      upTo = Infinity,
-      quiet = false,
-      failAfter = Infinity,
-      sweeping = false,
-      stallMs,
-      answerMs,
-      store = {},
-      sha256 = [],
-    } = {},
-    onPiece,
-  ) {
+  async load(files, options = {}, onPiece) {
+    const { upTo = Infinity, quiet = false, failAfter = Infinity, hangAfter = Infinity, sweeping = false } = options;
+    const { stallMs, answerMs, store = {}, sha256 = [] } = options;
     const [notes, pauses, pieces, sweeps] = [[], [], [], []];
     const stored = (storage) => sweeping && sweeps.push(sweep(storage));
     const meter = new Meter(() => {});
@@ -50,7 +39,7 @@ export class Tab {
         ...this.#downloads,
         ...(stallMs && { stallMs }),
         ...(answerMs && { answerMs }),
-        storage: () => this.#watchedStorage(failAfter, stored),
+        storage: () => this.#watchedStorage(Math.min(failAfter, hangAfter), hangAfter < failAfter, stored),
         sleep: (milliseconds) => {
           pauses.push(milliseconds);
           return new Promise((resolve) => setTimeout(resolve, 5));
@@ -78,11 +67,12 @@ export class Tab {
     }
   }
 
-  /** The storage, which fails after so many chunks; `stored` hears of each before it has a name. */
-  async #watchedStorage(failAfter, stored) {
+  /** The storage, which fails after so many chunks, or hangs; `stored` hears of each before it has a name. */
+  async #watchedStorage(after, hangs, stored) {
     const storage = await this.#downloads.storage();
-    let left = failAfter;
+    let left = after;
     const put = async (...chunk) => {
+      if (left === 0 && hangs) await new Promise(() => {});
       if (left === 0) throw new DOMException('the disk does not answer', 'UnknownError');
       left -= 1;
       await storage.blobs.put(...chunk);

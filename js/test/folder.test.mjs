@@ -270,7 +270,7 @@ test('what is no option of an estimate, or of quantisation, is named', () => {
 /** Fetches the folder of `files`, and gives what came or the error. */
 const tryRead = (visitor, seen, meter) => read(visitor, filesOf({ model: seen.url }), meter).catch((error) => error);
 
-test('a small file that is larger than any is → INVALID_MODEL, which names it and the limit, before all of it is read → nothing of it', async (t) => {
+test('a small file that is larger than any is: INVALID_MODEL, which names it and the limit, before all of it is read; kept: nothing of it', async (t) => {
   const seen = await serveFolder(t, folder());
   const bomb = await listen(t, ({ url }, response) => {
     if (!url.endsWith('config.json')) return response.writeHead(404).end();
@@ -306,7 +306,7 @@ for (const [what, wrong] of [
   ['an error in JSON behind the right beginning', { 'tokenizer.json': '{"error": }' }],
   ['404', { 'config.json': undefined }],
 ]) {
-  test(`a server once answers ${what} for a small file → its error → nothing, and the next load asks again`, async (t) => {
+  test(`a server once answers ${what} for a small file: its error; kept: nothing, and the next load asks again`, async (t) => {
     const seen = await serveFolder(t, { ...folder(), ...wrong });
     const visitor = new MemoryVisitor(t);
     const error = await tryRead(visitor, seen);
@@ -317,7 +317,7 @@ for (const [what, wrong] of [
   });
 }
 
-test('a server that answers its own page for what it has not → nothing → what is there', async (t) => {
+test('a server that answers its own page for what it has not: nothing; kept: what is there', async (t) => {
   const names = ['tokenizer_config.json', 'generation_config.json', 'chat_template.jinja', '1_Pooling/config.json'];
   const seen = await serveFolder(t, { ...folder(), ...Object.fromEntries(names.map((name) => [name, PAGE])) });
   const visitor = new MemoryVisitor(t);
@@ -328,7 +328,7 @@ test('a server that answers its own page for what it has not → nothing → wha
   assert.equal(texts.get('chat_template.jinja'), '{{ messages }}');
 });
 
-test('what the engine refused is asked for again → the model, once the server has it → what did not change', async (t) => {
+test('what the engine refused is asked for again: the model, once the server has it; kept: what did not change', async (t) => {
   const wrong = { ...folder(), 'tokenizer.json': '{"no": "tokenizer"}' };
   const seen = await serveFolder(t, wrong);
   const visitor = new MemoryVisitor(t);
@@ -344,7 +344,7 @@ test('what the engine refused is asked for again → the model, once the server 
   assert.ok(seen.sent[shard(1)] <= sent + 65536, 'its first byte is asked for');
 });
 
-test('a GGUF file that is none behind its beginning → its error → nothing, and the next load asks again', async (t) => {
+test('a GGUF file that is none behind its beginning: its error; kept: nothing, and the next load asks again', async (t) => {
   const seen = await serveFolder(t, { 'm.gguf': tensors(3 * MIB).fill('GGUF', 0, 4) });
   const visitor = new MemoryVisitor(t);
   const reader = readerOf(visitor, filesOf({ model: `${seen.url}m.gguf` }));

@@ -37,7 +37,7 @@ test('the store is listed: source, size, what is there', async (t) => {
   assert.equal(await models.delete(server.url), false);
 });
 
-test('an import over a stored file breaks off, or is none of a model → its error → the stored file', async (t) => {
+test('an import over a stored file breaks off, or is none of a model: its error; kept: the stored file', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new MemoryVisitor(t);
   const models = storedModels(visitor.downloads);
@@ -70,7 +70,7 @@ test('an import over a stored file breaks off, or is none of a model → its err
   assert.deepEqual([await visitor.namedBytes(), await visitor.storedBytes()], [SIZE, SIZE]);
 });
 
-test('a tab closes in the middle of an import → nothing → what was stored; the sweep deletes the rest', async (t) => {
+test('a tab closes in the middle of an import: nothing; kept: what was stored; the sweep deletes the rest', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new MemoryVisitor(t);
   await visitor.load(server.url);

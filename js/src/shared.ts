@@ -4,6 +4,7 @@ import { Connection } from './engine.js';
 import { WeftError } from './errors.js';
 import type { Entered, Entry, LoadCall } from './protocol.js';
 import { isElsewhere, spawn } from './spawn.js';
+import { ANSWER_MS, answeringLocks } from './store/answer.js';
 import { browserLocks, heldLocks, type Release } from './store/locks.js';
 
 /** The package's: pages of two versions share nothing. */
@@ -29,7 +30,8 @@ export async function connectShared(call: LoadCall, signal?: AbortSignal): Promi
   }
   const model = nameOf(call);
   const life = `page ${crypto.randomUUID()}`;
-  const leave = await browserLocks.hold(life);
+  // nobody else asks for that one
+  const leave = await answeringLocks(browserLocks, ANSWER_MS).hold(life);
   try {
     const release = await browserLocks.hold(model, signal ? { signal } : {});
     try {

@@ -279,6 +279,29 @@ for (const [what, answer] of [
   });
 }
 
+test('a server answers a web page and storing is required → INVALID_FILE, which says what it is → nothing', async (t) => {
+  const server = await fileServer(t, content, { fault: (_, response) => (response.writeHead(200).end(page), true) });
+  const visitor = new Visitor(t);
+  await assert.rejects(visitor.load(server.url, { store: { required: true } }), {
+    code: 'INVALID_FILE',
+    message: /web page/,
+  });
+  assert.deepEqual([await visitor.list(), await visitor.storedBytes()], [[], 0]);
+});
+
+test('a model is deleted while a tab downloads it that must store it → NOT_STORED → nothing', async (t) => {
+  const server = await fileServer(t, content);
+  const visitor = new Visitor(t);
+  const onPiece = async (length) => {
+    if (length !== 3 * MIB) return;
+    await until(async () => (await visitor.namedBytes()) >= 2 * MIB);
+    await visitor.deleteModel(server.url);
+  };
+  const load = visitor.load(server.url, { onPiece, store: { required: true } });
+  await assert.rejects(load, { code: 'NOT_STORED', message: /deleted from the store meanwhile/ });
+  assert.deepEqual([await visitor.list(), await visitor.namedBytes()], [[], 0]);
+});
+
 test('a server answers 204 → NETWORK with the status → nothing', async (t) => {
   const server = await fileServer(t, content, { fault: (_, response) => response.writeHead(204).end() });
   const visitor = new Visitor(t);

@@ -16,7 +16,7 @@ const BRACE = 0x7b;
  */
 export function mismatch(form: Form, first: Uint8Array, size: number | null): string | undefined {
   if (first.length === 0) return 'it is empty';
-  if (isWebPage(first)) return 'it is a web page';
+  if (isWebPage(first)) return 'it looks like a web page';
   switch (form) {
     case 'gguf':
       if (MAGIC.some((byte, index) => first[index] !== byte)) return 'it does not begin like a GGUF file';

@@ -1,5 +1,6 @@
 /** Stores the chunks of one file as they come. Trouble with the store never fails a load, unless the caller insists on storing. */
 
+import { WeftError } from '../errors.js';
 import type { StoredFile, Storage } from '../store/file.js';
 import { isFull } from '../store/blobs.js';
 import type { Version } from '../store/version.js';
@@ -100,7 +101,7 @@ export class Keeper {
 
   /** Somebody deleted what was stored. */
   lost(): void {
-    if (this.#storing) this.stop(new Error(`it was deleted from the store meanwhile`));
+    if (this.#storing) this.stop(new WeftError('NOT_STORED', 'it was deleted from the store meanwhile'));
   }
 
   /** The file is not what it should be. */
@@ -123,7 +124,7 @@ export class Keeper {
     const { form, store, spared } = this.#options;
     const { size = null } = this.#version ?? {};
     const wrong = index === 0 ? mismatch(form, bytes, size) : undefined;
-    if (wrong !== undefined) throw new Error(wrong);
+    if (wrong !== undefined) throw new WeftError('INVALID_FILE', wrong);
     const needed = Math.max(0, (size ?? 0) - this.file.storedBytes);
     await makeRoom(this.#storage, this.file.source, needed, store.evict ?? 'never', spared);
     if (!this.file.usable) await this.#write(() => this.file.begin(this.#version!));

@@ -60,8 +60,9 @@ export function storedModels({ storage: open, locks, answerMs }: Downloads): Mod
       const stored = (await found?.manifests.storedBytes()) ?? 0;
       // Node has no such object in its older versions.
       const { storage } = globalThis.navigator ?? {};
-      const { usage = null, quota = null } = (await storage?.estimate?.()) ?? {};
-      return { stored, used: usage, quota, persisted: (await storage?.persisted?.()) ?? false };
+      const ask = async () => [(await storage?.estimate?.()) ?? {}, (await storage?.persisted?.()) ?? false] as const;
+      const [{ usage = null, quota = null }, persisted] = await answered(ask(), 'the quota', answerMs);
+      return { stored, used: usage, quota, persisted };
     },
 
     persist: async () => (await globalThis.navigator?.storage?.persist?.()) ?? false,

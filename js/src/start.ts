@@ -93,7 +93,7 @@ async function startModule<G extends AnyGlue>(
     );
     const remedy = isForbidden
       ? `The content security policy forbids it: allow ${new URL(address).origin} in \`connect-src\`.`
-      : 'Is the file served beside the worker?';
+      : 'Is the file served beside the worker, and does the content security policy allow it (`connect-src`)?';
     throw new WeftError('WORKER_FAILED', `${message} ${remedy}`, { cause });
   } finally {
     violations.end();

@@ -59,6 +59,31 @@ fn the_configuration_names_tokens_and_the_template() {
     assert_eq!(tokenizer.encode("lo", WHOLE).unwrap(), [6, 9]);
 }
 
+/// llama.cpp#9348, llama.cpp#24382: a folder says `special: false` of marks too.
+#[test]
+fn turn_marks_are_structure_whatever_the_file_says_of_them() {
+    for special in [false, true] {
+        let mut file = llama();
+        let tokens = file["added_tokens"].as_array_mut().unwrap();
+        for (id, content) in (10..).zip(["<|im_end|>", "<start_of_turn>", "<tool_call>", "<b>"]) {
+            tokens.push(json!({"id": id, "content": content, "special": special}));
+        }
+        let config = json!({"chat_template": "<start_of_turn>{{ m }}<tool_call>"});
+        let (tokenizer, _) = load(&file, Some(&config)).unwrap();
+        assert_eq!(tokenizer.ends(), [10], "{special}");
+        assert_eq!(tokenizer.decode(&[10, 12], true).unwrap(), if special { "" } else { "<tool_call>" });
+        let typed = EncodeOptions { add_special: false, parse_special: false };
+        for (id, plain) in [(10, true), (11, true), (12, true), (13, special)] {
+            let text = tokenizer.token(id).unwrap();
+            assert!(tokenizer.encode(text, WHOLE).unwrap().contains(&id), "{text} {special}");
+            assert_eq!(!tokenizer.encode(text, typed).unwrap().contains(&id), plain, "{text} {special}");
+        }
+        let options = FolderOptions { ends: vec![13], templates: vec!["<b>".into()], ..FolderOptions::default() };
+        let (tokenizer, _) = Tokenizer::from_folder(&file.to_string(), None, &options).unwrap();
+        assert!(tokenizer.ends() == [10, 13] && tokenizer.is_special(13), "named by generation_config.json");
+    }
+}
+
 #[test]
 fn a_step_that_is_not_known_is_named() {
     let refused = |pointer: &str, value: Value, expected: &str| {

@@ -229,8 +229,13 @@ impl Text {
         if let Some(values) = &self.values {
             return Rx::or(values.iter().map(|value| Rx::literal(value.as_str())));
         }
-        let length = (self.min > 0 || self.max.is_some()).then(|| of_length(self.min, self.max));
-        Rx::and(self.patterns.iter().cloned().chain(length))
+        let texts = Rx::and(self.patterns.iter().cloned());
+        // what the patterns say of the length need not be said again
+        let (shortest, longest) = texts.lengths();
+        let min = if self.min <= shortest { 0 } else { self.min };
+        let max = self.max.filter(|max| longest.is_none_or(|longest| longest > *max));
+        let length = (min > 0 || max.is_some()).then(|| of_length(min, max));
+        Rx::and(std::iter::once(texts).chain(length))
     }
 
     /// Those of both. Errors: a pattern is too large to be tried.

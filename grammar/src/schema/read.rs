@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
 
 use super::Compiler;
-use super::kinds::{Array, Contains, Lazy, Number, Object, Schema, Text};
+use super::kinds::{Array, Contains, Lazy, Number, Object, Schema, Text, least};
 use super::places::escaped;
 use crate::format;
 use crate::number::{Bound, Decimal};
@@ -169,8 +169,8 @@ impl Compiler<'_> {
             }
             (None, None) => {}
         }
-        if text.max.is_none() && format::needs_bound(name) && !text.patterns.is_empty() {
-            text.max = Some(text.min.max(u64::from(self.options.limits.format)));
+        if format::needs_bound(name) && !text.patterns.is_empty() {
+            text.max = least(text.max, Some(text.min.max(u64::from(self.options.limits.format))));
         }
         let empty = text.max.is_some_and(|max| text.min > max);
         Ok(if empty { Schema::Never } else { Schema::Text(text) })

@@ -3,6 +3,7 @@
 import { invalidOption } from './errors.js';
 import { checkToolChoice } from './tools/options.js';
 import {
+  CHAT_OPTIONS,
   checkConversation,
   checkIds,
   checkMessages,
@@ -11,18 +12,12 @@ import {
   checkString,
   checkText,
   checkTexts,
-  GENERATE_OPTIONS,
 } from './options.js';
 import type { Conversation, PlainMessage, Prompt } from './protocol.js';
 import type { ChatOptions, Example, GenerateOptions, LabelOptions, Message, ScoreOptions } from './types.js';
 
 const CHOICES =
   "'auto', 'none', 'required' where there are tools, { name } of one of them, or { allowed: names, required }";
-
-export const CHAT_OPTIONS: readonly string[] = [
-  ...GENERATE_OPTIONS,
-  ...['tools', 'toolChoice', 'parallelToolCalls', 'examples', 'reasoning', 'variables', 'template'],
-];
 
 const REASONING = ['auto', 'off', 'step-by-step'] as const;
 

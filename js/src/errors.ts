@@ -89,6 +89,9 @@ const OPTION = /^option `([^`]+)`: /;
 /** At most so many characters of a value are in a message. */
 const LONGEST = 200;
 
+/** And so many names of an object's fields. */
+const MOST_NAMES = 8;
+
 function describe(value: unknown): string {
   if (typeof value === 'string') {
     const text = JSON.stringify(value.slice(0, LONGEST));
@@ -99,7 +102,9 @@ function describe(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty array' : `an array of ${value.length}`;
   if (typeof value !== 'object' || value === null) return String(value);
   const isPlain = Object.getPrototypeOf(value) === Object.prototype;
-  return isPlain ? `{ ${Object.keys(value).join(', ')} }` : Object.prototype.toString.call(value);
+  if (!isPlain) return Object.prototype.toString.call(value);
+  const names = Object.keys(value);
+  return `{ ${[...names.slice(0, MOST_NAMES), ...(names.length > MOST_NAMES ? ['…'] : [])].join(', ')} }`;
 }
 
 /** An error as it crosses the worker boundary. */

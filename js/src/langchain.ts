@@ -28,6 +28,7 @@ import type { Runnable } from '@langchain/core/runnables';
 import { convertToOpenAITool } from '@langchain/core/utils/function_calling';
 import { toJsonSchema } from '@langchain/core/utils/json_schema';
 import { invalidOption } from './errors.js';
+import { checkLlm } from './options.js';
 import type { ChatCompletionRequest, ChatMessage, ContentPart } from './openai/types.js';
 import type { AnyCompletionUsage, AnyLlm, RanOn } from './remote/types.js';
 import type { EmbedOptions, Llm } from './types.js';
@@ -62,7 +63,7 @@ export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk>
 
   constructor({ llm, request = {}, ...fields }: ChatWeftFields) {
     super(fields);
-    this.llm = llm;
+    this.llm = checkLlm(llm, 'chat');
     this.request = request;
   }
 
@@ -217,7 +218,7 @@ export class WeftEmbeddings extends Embeddings {
 
   constructor({ llm, options = {}, ...fields }: WeftEmbeddingsFields) {
     super(fields);
-    this.#llm = llm;
+    this.#llm = checkLlm(llm, 'embed');
     this.#options = options;
   }
 

@@ -41,17 +41,25 @@ import type {
 
 const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
-const LOAD_OPTIONS = [
-  ...['model', 'device', 'contextLength', 'threads', 'signal', 'onProgress'],
-  ...['store', 'sha256', 'fetch', 'token', 'hub', 'shared', 'quantize', 'builds'],
-];
+/** The fields of an interface, by their names: the compiler sees to it that none is missing. */
+type FieldsOf<Options> = Record<keyof Options, 1>;
 
-const ESTIMATE_OPTIONS = ['contextLength', 'quantize', 'signal', 'store', 'fetch', 'token', 'hub', 'builds'];
+const OF_ESTIMATES: FieldsOf<EstimateOptions> = {
+  ...{ contextLength: 1, quantize: 1, signal: 1, store: 1, fetch: 1, token: 1, hub: 1, builds: 1 },
+};
+const OF_LOADS: FieldsOf<LoadOptions> = {
+  ...{ model: 1, device: 1, threads: 1, onProgress: 1, sha256: 1, shared: 1 },
+  ...OF_ESTIMATES,
+};
+const LOAD_OPTIONS = Object.keys(OF_LOADS);
+const ESTIMATE_OPTIONS = Object.keys(OF_ESTIMATES);
 
 const QUANTIZE = ['q8_0', 'q5_1', 'q5_0', 'q4_k', 'q4_1', 'q4_0', 'f16', 'bf16', 'none'] as const;
 
 /** What crosses to the worker. A stream of the caller, or its `fetch`, is served from now on. */
 export function checkLoad(options: LoadOptions): LoadCall {
+  const isModel = typeof (options as unknown) === 'string' || options instanceof URL || options instanceof Blob;
+  if (isModel) throw invalidOption('options', 'an object: load({ model })', options);
   checkNames(options, LOAD_OPTIONS);
   const { device = 'auto', contextLength, threads, onProgress, fetch } = options;
   if (!DEVICES.includes(device)) throw invalidOption('device', DEVICES.map((name) => `'${name}'`).join(' or '), device);
@@ -288,13 +296,19 @@ export function splitSuffix(textOptions: TextOptions): { suffix: string | undefi
   return { suffix: suffix === undefined ? undefined : checkString('suffix', suffix), options };
 }
 
+const OF_GENERATIONS: FieldsOf<GenerateOptions> = {
+  ...{ maxTokens: 1, temperature: 1, topK: 1, topP: 1, minP: 1, stop: 1, seed: 1, constraint: 1, signal: 1 },
+  ...{ repetitionPenalty: 1, frequencyPenalty: 1, presencePenalty: 1, penaltyLastN: 1 },
+  ...{ logitBias: 1, topLogprobs: 1, keepSpecial: 1, onUnsupported: 1, limits: 1 },
+};
+const OF_CHATS: FieldsOf<ChatOptions> = {
+  ...OF_GENERATIONS,
+  ...{ tools: 1, toolChoice: 1, parallelToolCalls: 1, examples: 1, reasoning: 1, variables: 1, template: 1 },
+};
+
 /** Options of whatever generates. */
-export const GENERATE_OPTIONS: readonly string[] = [
-  ...['maxTokens', 'temperature', 'topK', 'topP', 'minP', 'stop', 'seed', 'constraint', 'signal'],
-  ...['onUnsupported', 'limits'],
-  ...['repetitionPenalty', 'frequencyPenalty', 'presencePenalty', 'penaltyLastN'],
-  ...['logitBias', 'topLogprobs', 'keepSpecial'],
-];
+export const GENERATE_OPTIONS: readonly string[] = Object.keys(OF_GENERATIONS);
+export const CHAT_OPTIONS: readonly string[] = Object.keys(OF_CHATS);
 
 const CONSTRAINTS = ['jsonSchema', 'regex', 'lark', 'choices'];
 
@@ -522,6 +536,12 @@ export function checkIds(name: string, ids: TokenIds): number[] {
     if (!Number.isInteger(id) || id < 0 || id > U32_MAX) throw invalidOption(`${name}[${index}]`, 'a token id', id);
     return id;
   });
+}
+
+/** A model, loaded or of a server, that has this method. */
+export function checkLlm<Model>(llm: Model, method: keyof Model & string): Model {
+  if ((llm as Partial<Model> | undefined)?.[method] !== undefined) return llm;
+  throw invalidOption('llm', `a model that has \`${method}\``, llm);
 }
 
 /** A misspelt option would have no effect otherwise. */

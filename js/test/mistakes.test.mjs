@@ -2,12 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { embeddingModel, languageModel } from '../dist/ai-sdk/index.js';
 import { request } from '../dist/download/http.js';
 import { explained, reasonFor, whereabouts } from '../dist/download/refusals.js';
 import { WeftError } from '../dist/errors.js';
 import { estimate, load } from '../dist/index.js';
 import { checkEstimate, checkLoad } from '../dist/options.js';
-import { LanguageModel } from '../dist/prompt-api/index.js';
+import { openaiFetch } from '../dist/openai/fetch.js';
+import { configure, LanguageModel } from '../dist/prompt-api/index.js';
 import { hybrid, remote } from '../dist/remote/index.js';
 import { rolesOf } from '../dist/roles.js';
 import { FakeLlm, loadFake } from './support/fake.mjs';
@@ -100,6 +102,16 @@ const calls = [
 
 /** Of nothing but options. */
 const options = [
+  [() => checkLoad('hf:a/b'), I, /`options`: expected an object: load\(\{ model \}\), got "hf:a\/b"/],
+  [
+    () => openaiFetch(Promise.resolve({})),
+    I,
+    /`llm`: expected a model that has `chat`, got a Promise \(is an `await` missing\?\)/,
+  ],
+  [() => languageModel({}), I, /`llm`: expected a model that has `chat`/],
+  [() => embeddingModel({}), I, /`llm`: expected a model that has `embed`/],
+  [() => configure({ llm: Promise.resolve() }), I, /`llm`.*is an `await` missing\?/],
+  [() => hybrid({ local: { model }, remote: {}, wen: ['failed'] }), I, /`wen`.*Did you mean `when`\?/],
   [() => checkLoad({ url: model }), I, /`url`.*Did you mean `model`\?/],
   [() => checkLoad({ model, progress_callback() {} }), I, /Did you mean `onProgress`\?/],
   [() => checkLoad({ model, n_ctx: 4096 }), I, /Did you mean `contextLength`\?/],

@@ -5,6 +5,7 @@
 
 import type { EmbeddingModel } from 'ai';
 import { invalidOption } from '../errors.js';
+import { checkLlm } from '../options.js';
 import { anyOf, streamOf } from '../signals.js';
 import type { Llm } from '../types.js';
 import type { AnyLlm } from '../remote/types.js';
@@ -24,6 +25,7 @@ const PROVIDER = 'weft';
  * further fields of {@link ChatCompletionRequest}; `providerMetadata.weft` says where the answer was computed, of `hybrid` and `remote`.
  */
 export function languageModel(llm: AnyLlm): SdkModel {
+  checkLlm(llm, 'chat');
   return {
     specificationVersion: 'v4',
     provider: PROVIDER,
@@ -67,6 +69,7 @@ export function languageModel(llm: AnyLlm): SdkModel {
 
 /** An embedding model of the AI SDK. */
 export function embeddingModel(llm: Embeds): SdkEmbeddingModel {
+  checkLlm(llm, 'embed');
   return {
     specificationVersion: 'v4',
     provider: PROVIDER,

@@ -4,6 +4,7 @@
  */
 
 import { invalidOption, optionOf, serializeError, WeftError, type ErrorCode, type SerializedError } from '../errors.js';
+import { checkLlm } from '../options.js';
 import { streamOf } from '../signals.js';
 import type { Llm } from '../types.js';
 import type { ChatCompletionRequest, CompletionRequest, EmbeddingRequest, RequestOptions } from './types.js';
@@ -48,6 +49,7 @@ const ENDPOINTS: readonly Endpoint[] = [
  * request. `code` is that of the `WeftError`, or `context_length_exceeded`.
  */
 export function openaiFetch(llm: Llm): typeof globalThis.fetch {
+  checkLlm(llm, 'chat');
   return async (input, init) => {
     const request = new Request(input, init);
     request.signal.throwIfAborted();

@@ -2,7 +2,7 @@
 
 import { partsOf } from '../download/source.js';
 import { load, models } from '../index.js';
-import { checkSource } from '../options.js';
+import { checkLlm, checkSource } from '../options.js';
 import { unlessAborted } from '../signals.js';
 import type { FileLike, Llm, LoadOptions, Progress } from '../types.js';
 import type { Availability } from './types.js';
@@ -24,7 +24,7 @@ class Configured {
 
   constructor(options: PromptApiModel) {
     this.#options = options;
-    if ('llm' in options) this.#llm = options.llm;
+    if ('llm' in options) this.#llm = checkLlm(options.llm, 'session');
   }
 
   /** The model, which is loaded once for all who wait; when all of them gave up, the load ends. */

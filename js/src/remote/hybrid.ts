@@ -4,6 +4,7 @@ import { Answering } from '../answering.js';
 import { invalidOption, WeftError, type ErrorCode } from '../errors.js';
 import { estimate, load } from '../index.js';
 import type { RequestOptions } from '../openai/types.js';
+import { checkNames } from '../options.js';
 import { beginning, leaving } from '../signals.js';
 import type { Generation, Llm, LoadOptions } from '../types.js';
 import { mapped, remote as connect } from './remote.js';
@@ -25,7 +26,9 @@ const OF_THE_CALL: readonly ErrorCode[] = [
  * Loads a model, or asks a server where the device is not enough and `when` allows it. What the estimate says does not fit is not
  * loaded. Rejects as {@link load} and {@link connect} do.
  */
-export async function hybrid({ local, remote, when }: HybridOptions): Promise<HybridLlm> {
+export async function hybrid(options: HybridOptions): Promise<HybridLlm> {
+  checkNames(options, ['local', 'remote', 'when']);
+  const { local, remote, when } = options;
   const allows = permission(when);
   const permit = async (error: unknown, loading: boolean): Promise<string> => {
     const cause = causeOf(error, loading);

@@ -1,9 +1,17 @@
 /** weft's own options → a request in OpenAI's shape. What a server cannot be asked is refused by name. */
 
-import { CHAT_OPTIONS, withExamples } from '../chat-options.js';
+import { withExamples } from '../chat-options.js';
 import { invalidOption } from '../errors.js';
 import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../openai/types.js';
-import { checkConversation, checkGenerate, checkMessages, checkNames, checkPrompt, splitSuffix } from '../options.js';
+import {
+  CHAT_OPTIONS,
+  checkConversation,
+  checkGenerate,
+  checkMessages,
+  checkNames,
+  checkPrompt,
+  splitSuffix,
+} from '../options.js';
 import { jsonSchemaOf } from '../schema.js';
 import type { ChatOptions, GenerateOptions, Message, TextOptions, TokenIds } from '../types.js';
 

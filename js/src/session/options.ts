@@ -1,8 +1,16 @@
 /** Checks what the caller gave of a session: names the option, what it should be and what it is. */
 
-import { CHAT_OPTIONS, checkChat } from '../chat-options.js';
+import { checkChat } from '../chat-options.js';
 import { invalidOption } from '../errors.js';
-import { checkGenerate, checkMessages, checkNames, checkNumber, checkString, GENERATE_OPTIONS } from '../options.js';
+import {
+  CHAT_OPTIONS,
+  checkGenerate,
+  checkMessages,
+  checkNames,
+  checkNumber,
+  checkString,
+  GENERATE_OPTIONS,
+} from '../options.js';
 import type { GenerateOptions, Message } from '../types.js';
 import type { PlainMessage } from '../protocol.js';
 import type { Rules, State } from './context.js';

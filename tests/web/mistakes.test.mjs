@@ -75,6 +75,7 @@ test('a missing file in Vite is a web page with status 200: it is named as such'
   const page = /\/models\/x\.gguf answered a web page, not a model\..*`public\/`/;
   tells(await load('/models/x.gguf'), 'INVALID_FILE', page);
   tells(await load('HuggingFaceTB/SmolLM2'), 'INVALID_FILE', /answered a web page.*'hf:HuggingFaceTB\/SmolLM2'/);
+  tells(await load('/models/folder/'), 'INVALID_MODEL', /\/config\.json answered a web page, not a model\./);
   tells(await load('/pointer.gguf'), 'INVALID_FILE', /\/pointer\.gguf is no model.*Git LFS pointer/);
   tells(await load('/denied.gguf'), 'INVALID_FILE', /\/denied\.gguf is no model.*XML document/);
   tells(await load('/json.gguf'), 'INVALID_FILE', /\/json\.gguf is no model.*JSON/);
@@ -83,6 +84,14 @@ test('a missing file in Vite is a web page with status 200: it is named as such'
 test('a file that is not there is looked for where it may be', { timeout }, async (t) => {
   const { load } = await open(t);
   tells(await load('/gone/m.gguf'), 'NETWORK', /answered 404.*`public\/`.*'hf:owner\/repository\/file\.gguf'/);
+});
+
+test('a server that fails is tried again, with a word about it', { timeout }, async (t) => {
+  const { load } = await open(t);
+  const found = await load('/down.gguf');
+  tells(found, 'NETWORK', /answered 500.*\(tried 7 times\)/);
+  assert.equal(found.notes.length, 5);
+  assert.match(found.notes[0], /answered 500.*Trying again in \d\.\d s \(3 of 7\)\.$/);
 });
 
 test('a policy that forbids to connect is named, with the directive that allows it', { timeout }, async (t) => {

@@ -226,7 +226,7 @@ export class AddressReader {
 
   /** Asks the server, and starts the download of what is missing. `read`: chunks that the engine has already. */
   async #begin(read: number): Promise<void> {
-    const { fetch, sleep, stallMs, meter } = this.#around;
+    const { fetch, sleep, note, stallMs, meter } = this.#around;
     const keeper = this.#keeper;
     const file = keeper?.file;
     const download = new Download(
@@ -234,6 +234,7 @@ export class AddressReader {
       {
         fetch,
         sleep,
+        note: (sentence) => note(sentence),
         has: (index) => file?.has(index) ?? false,
         hashOf: (index) => file?.hashOf(index),
         received: (bytes) => meter.received(bytes),

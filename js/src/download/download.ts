@@ -9,7 +9,7 @@ import { CHUNK_BYTES } from '../store/manifest.js';
 import { compareVersions, isProvable, type Version } from '../store/version.js';
 import { isSameOrigin, NoSuchRange, request, Transient, type Answer, type Fetch, type Target } from './http.js';
 import { PacedReader } from './pace.js';
-import { ATTEMPTS_UNANSWERED, Retry, type Sleep } from './retry.js';
+import { ATTEMPTS_UNANSWERED, Retry, type Waiting } from './retry.js';
 
 /** Connections at once: the second and third help where a server or the way there limits each. */
 const CONNECTIONS = 3;
@@ -23,9 +23,8 @@ const SPAN_MS = 500;
 /** Chunks ahead of the reader that may be in memory. */
 const WINDOW = CONNECTIONS * SPAN;
 
-export interface DownloadOptions {
+export interface DownloadOptions extends Waiting {
   readonly fetch: Fetch;
-  readonly sleep: Sleep;
   /** Whether a chunk needs no fetching. */
   has(index: number): boolean;
   /** The SHA-256 that a chunk must have, where it was there before. */
@@ -83,7 +82,7 @@ export class Download {
   /** The first request, which shows what the server can do. `known` is of which file something is here already. */
   async probe(known: Version | undefined): Promise<Answer> {
     const from = this.#missing(0);
-    const retry = new Retry(this.#options.sleep, false);
+    const retry = new Retry(this.#options, false);
     this.#ranges = true;
     for (let attempt = 1; ; attempt += 1) {
       this.#probed = performance.now();
@@ -219,7 +218,7 @@ export class Download {
   /** Fetches chunks `from` to `to`, however often the connection breaks. A part of a chunk that came is kept. */
   async #fetch(from: number, to: number, answer?: Answer): Promise<void> {
     const { signal } = this.#stopSpans;
-    const retry = new Retry(this.#options.sleep, true);
+    const retry = new Retry(this.#options, true);
     const chunks = new Assembly(from * CHUNK_BYTES);
     const end = Math.min(to * CHUNK_BYTES, this.#size!);
     for (;;) {
@@ -267,7 +266,7 @@ export class Download {
    */
   async #fetchAll(answer?: Answer): Promise<void> {
     const { signal } = this.#stop;
-    const retry = new Retry(this.#options.sleep, true);
+    const retry = new Retry(this.#options, true);
     const reached: Reached = { chunk: 0, byte: 0 };
     let from = 0;
     for (;;) {

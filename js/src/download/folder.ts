@@ -4,6 +4,7 @@ import { invalidOption, WeftError } from '../errors.js';
 import { AddressReader, type Surroundings } from './address.js';
 import { formOf, mismatch } from './form.js';
 import { messageOf, Missing } from './http.js';
+import { answeredPage } from './refusals.js';
 import { nameOf, type Address, type FileSource, type FolderAddress } from './source.js';
 
 /** What is read of a folder. */
@@ -66,7 +67,7 @@ export async function readFolder(sources: readonly FileSource[], around: Surroun
     const text = await textOf(name, file, around, () => file?.type === 'address' && absent.push(file.key));
     if (text !== undefined) texts.set(name, text);
     else if (name === CONFIG) {
-      const expected = `a folder with ${CONFIG}, or the address of a GGUF file`;
+      const expected = `a folder with ${CONFIG}, or the address of a GGUF file (of a hub: 'hf:owner/repository/file.gguf')`;
       throw invalidOption('model', expected, `${place.name} without one`);
     }
   }
@@ -194,7 +195,7 @@ async function textOf(
   const isPage = mismatch('text', first, length) !== undefined;
   // servers of apps answer with the app's own page for what they do not have
   if (isPage && name !== CONFIG) return undefined;
-  throw new WeftError('INVALID_MODEL', `${file.url} is not what it should be: ${wrong}.`);
+  throw new WeftError('INVALID_MODEL', isPage ? answeredPage(file) : `${file.url} is not what it should be: ${wrong}.`);
 }
 
 /** A long text is not parsed, which would take much memory: one that was cut short lacks its last brace. */

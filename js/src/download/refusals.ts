@@ -75,8 +75,12 @@ export async function reasonFor(
 /** An error about what a file begins with, which tells where the file came from. */
 export function explained(error: unknown, asked: Asked | undefined): unknown {
   const { code, message } = serializeError(error);
-  if (code !== 'INVALID_FILE' || !asked) return error;
+  if (!asked || (code !== 'INVALID_FILE' && code !== 'TRUNCATED_FILE')) return error;
   const isPage = message.includes('looks like a web page');
-  const told = isPage ? `answered a web page, not a model. ${whereabouts(asked)}` : `is no model: ${message}`;
-  return new WeftError(code, `${asked.url} ${told}`, { cause: error });
+  return new WeftError(code, isPage ? answeredPage(asked) : `${asked.url} is no model: ${message}`, { cause: error });
+}
+
+/** Servers of apps answer with the app's own page for what they do not have. */
+export function answeredPage(asked: Asked): string {
+  return `${asked.url} answered a web page, not a model. ${whereabouts(asked)}`;
 }

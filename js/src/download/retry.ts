@@ -21,15 +21,22 @@ const LONGEST_WAIT = 60_000;
 
 export type Sleep = (milliseconds: number, signal: AbortSignal) => Promise<void>;
 
+/** What waiting needs of its surroundings. */
+export interface Waiting {
+  readonly sleep: Sleep;
+  /** Tells the user a sentence. */
+  note(sentence: string): void;
+}
+
 /** Of one connection. `answered`: whether the server is known to be there. */
 export class Retry {
-  readonly #sleep: Sleep;
+  readonly #waiting: Waiting;
   #failures = 0;
   #bytes = 0;
   #answered: boolean;
 
-  constructor(sleep: Sleep, answered: boolean) {
-    this.#sleep = sleep;
+  constructor(waiting: Waiting, answered: boolean) {
+    this.#waiting = waiting;
     this.#answered = answered;
   }
 
@@ -53,7 +60,12 @@ export class Retry {
       const tried = `(tried ${this.#failures === 1 ? 'once' : `${this.#failures} times`})`;
       throw new WeftError('NETWORK', `${failure.message} ${tried}`, { cause: failure });
     }
-    await this.#sleep(milliseconds, signal);
+    // A connection that breaks once is nothing to tell of.
+    if (this.#failures > 1) {
+      const seconds = (milliseconds / 1000).toFixed(1);
+      this.#waiting.note(`${failure.message} Trying again in ${seconds} s (${this.#failures + 1} of ${attempts}).`);
+    }
+    await this.#waiting.sleep(milliseconds, signal);
   }
 }
 

@@ -104,6 +104,7 @@ function describe(value: unknown): string {
   const isPlain = Object.getPrototypeOf(value) === Object.prototype;
   if (!isPlain) return Object.prototype.toString.call(value);
   const names = Object.keys(value);
+  if (names.length === 0) return 'an empty object';
   return `{ ${[...names.slice(0, MOST_NAMES), ...(names.length > MOST_NAMES ? ['…'] : [])].join(', ')} }`;
 }
 

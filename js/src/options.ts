@@ -194,7 +194,6 @@ function isHandle(file: unknown): file is FileSystemFileHandle {
 
 function allParts(first: Address): Address[] {
   const urls = partsOf(first.url);
-  if (urls.length === 0) throw invalidOption('model', 'parts that are counted from 1: `-00001-of-00003`', first.url);
   const keys = partsOf(first.key);
   return urls.map((url, index) => ({ ...first, url, key: keys[index] ?? url }));
 }

@@ -119,7 +119,6 @@ const options = [
   [() => checkLoad({ model, quantize: 'q4' }), I, /`quantize`: expected 'q8_0' or/],
   [() => checkLoad({ model, device: 'webgpu' }), I, /`device`: expected 'auto' or 'gpu' or 'cpu', got "webgpu"/],
   [() => checkLoad({ model: 'hf:owner' }), I, /`model`: expected 'hf:owner\/repository\/path\/to\/file.gguf'/],
-  [() => checkLoad({ model: 'http://a/m-00001-of-00000.gguf' }), I, /`model`: expected parts that are counted from 1/],
   [
     () => checkLoad({ model: 'hf:a/b', token: 'two words' }),
     I,

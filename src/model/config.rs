@@ -88,6 +88,11 @@ impl Config {
     /// Reads and checks the hyperparameters. Errors: `UnsupportedModel` for what weft does not run, `InvalidModel` for
     /// what contradicts itself.
     pub fn from_metadata(metadata: &Metadata) -> Result<Self> {
+        // files beside a model, which name its architecture and lack most of its keys
+        let kind = metadata.opt_str("general.type")?.filter(|kind| ["adapter", "imatrix", "mmproj"].contains(kind));
+        if let Some(kind) = kind {
+            return Err(unsupported("general.type", kind, "models: give the file of the model itself"));
+        }
         let name = metadata.str("general.architecture")?;
         let architecture =
             Architecture::named(name).ok_or_else(|| unsupported("general.architecture", name, &NAMES.join(", ")))?;
@@ -122,7 +127,7 @@ impl Config {
         let scaled_width =
             if architecture.wide_heads_at == Some(layers) { hidden as f32 / heads as f32 } else { head_dim as f32 };
         let config = Self {
-            name: metadata.opt_str("general.name")?.unwrap_or(name).to_string(),
+            name: metadata.opt_str("general.name")?.filter(|name| !name.is_empty()).unwrap_or(name).to_string(),
             layers,
             hidden,
             ffn: match (keys.opt_count("expert_feed_forward_length")?, &experts) {
@@ -377,6 +382,15 @@ mod tests {
         assert_eq!((scales.attention_cap, scales.logits_cap), (Some(30.0), None));
         metadata.insert("grok.attn_logit_softcapping", 0.0f32);
         assert_eq!(Config::from_metadata(&metadata).unwrap().scales.attention_cap, None);
+    }
+
+    #[test]
+    fn a_file_beside_a_model_is_named() {
+        let mut metadata = Metadata::default();
+        metadata.insert("general.architecture", "llama");
+        metadata.insert("general.type", "adapter");
+        let error = Config::from_metadata(&metadata).unwrap_err().to_string();
+        assert!(error.contains("general.type is `adapter`; weft runs models"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::{Array, Value};
 use weft_llm::session::Loaded;
-use weft_llm::tokenizer::Segments;
+use weft_llm::tokenizer::{EncodeOptions, Segments};
 
 use super::support::tiny::Tiny;
 use super::{folders, logits, open};
@@ -55,18 +55,20 @@ fn original(folder: &Path) -> Vec<u8> {
     file.bytes()
 }
 
-/// What a model says of some ids, bit by bit.
+/// What a model says of some ids, bit by bit, and which ids it has for a text.
 fn answers(bytes: &[u8]) -> Vec<u32> {
     let ids = [3, 9, 4, 20, 11, 5, 30, 7, 12, 40];
-    let rows = match open(Box::new(HostEngine::new(Reference)), bytes, None) {
-        Ok(Loaded::Encoder(mut encoder)) => {
+    let loaded = open(Box::new(HostEngine::new(Reference)), bytes, None).unwrap();
+    let options = EncodeOptions { add_special: true, parse_special: true };
+    let words = loaded.tokenizer().encode("the hat and another", options).unwrap();
+    let rows = match loaded {
+        Loaded::Encoder(mut encoder) => {
             let input = Segments { ids: ids.to_vec(), first: 0..ids.len(), second: None };
             vec![block_on(encoder.hidden(&input)).unwrap()]
         }
-        Ok(decoder) => logits(&mut decoder.into_decoder("generate").unwrap(), &ids),
-        Err(error) => panic!("{error}"),
+        decoder => logits(&mut decoder.into_decoder("generate").unwrap(), &ids),
     };
-    rows.iter().flatten().map(|value| value.to_bits()).collect()
+    rows.iter().flatten().map(|value| value.to_bits()).chain(words).collect()
 }
 
 /// llama.cpp's fine-tuning saves files in which most keys have a value that means nothing, such as a pooling type of -1

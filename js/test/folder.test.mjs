@@ -11,7 +11,7 @@ import { storedModels } from '../dist/store/models.js';
 import { checkEstimate, checkLoad } from '../dist/options.js';
 import { FakeLlm, fakeRuntime, FakeSha256 } from './support/fake.mjs';
 import { load } from '../dist/load.js';
-import { listen, tensors } from './support/server.mjs';
+import { listen, tensors, until } from './support/server.mjs';
 import { MemoryVisitor } from './support/store.mjs';
 
 const MIB = 1 << 20;
@@ -353,4 +353,35 @@ test('a GGUF file that is none behind its beginning: its error; kept: nothing, a
   assert.equal((await visitor.list()).length, 1);
   await reader.refused('TRUNCATED_FILE');
   assert.deepEqual([await visitor.list(), await visitor.storedBytes()], [[], 0]);
+});
+
+test('a load that the engine refuses leaves no broken file in the store, and asks for others again', async (t) => {
+  for (const [code, stored, asked] of [
+    ['TRUNCATED_FILE', [], true],
+    ['UNSUPPORTED_MODEL', [true], true],
+    ['OUT_OF_MEMORY', [true], false],
+  ]) {
+    const seen = await serveFolder(t, { 'm.gguf': tensors(MIB).fill('GGUF', 0, 4) });
+    const visitor = new MemoryVisitor(t);
+    const runtime = fakeRuntime(new FakeLlm());
+    const { create } = runtime.Loader;
+    runtime.Loader.create = async (...given) => ({
+      ...(await create(...given)),
+      finish: () => Promise.reject(Object.assign(new Error('no'), { code })),
+    });
+    const call = checkLoad({ model: `${seen.url}m.gguf` });
+    const tries = () =>
+      load(
+        async () => runtime,
+        visitor.downloads,
+        call,
+        () => {},
+      );
+    await assert.rejects(tries(), { code });
+    // what is under way is stored after the load has failed for another reason
+    await until(async () => String((await visitor.list()).map(([, complete]) => complete)) === String(stored));
+    seen.requests.length = 0;
+    await assert.rejects(tries(), { code });
+    assert.equal(seen.requests.length > 0, asked, code);
+  }
 });

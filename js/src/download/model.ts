@@ -114,6 +114,8 @@ export class ModelReader {
    * of which nobody can tell which file is wrong, is asked for again with the next load.
    */
   async refused(code: string): Promise<void> {
+    // what is under way would come after
+    await this.settle().catch(() => undefined);
     const broken = code === 'INVALID_FILE' || code === 'TRUNCATED_FILE';
     const files = [...this.#stored.values()];
     for (const file of files) {

@@ -619,15 +619,20 @@ fn map(value: Value, mut call: Call, budget: &Budget) -> Res<Value> {
         let default = call.named.iter().find(|(name, _)| &**name == "default").map(|(_, value)| value.clone());
         let mut key = Key::new(Some(attribute), true);
         key.default = default;
-        let items = value.elements(budget)?;
+        let items = some_elements(&value, budget)?;
         return iterator(items.iter().map(|item| key.of(item, budget)).collect::<Res<_>>()?);
     }
     if call.positional.is_empty() {
         return Err(Fault::new("map requires a filter argument"));
     }
     let name = print::text(&call.positional.remove(0), budget)?;
-    let items = value.elements(budget)?;
+    let items = some_elements(&value, budget)?;
     iterator(items.into_iter().map(|item| filter(name.as_str(), item, call.clone(), budget)).collect::<Res<_>>()?)
+}
+
+/// The elements of a value. `map`, `select` and their like take what is false, such as `None`, for empty.
+fn some_elements(value: &Value, budget: &Budget) -> Res<Vec<Value>> {
+    if value.is_true() { value.elements(budget) } else { Ok(Vec::new()) }
 }
 
 fn select(value: Value, mut call: Call, wanted: bool, by_attribute: bool, budget: &Budget) -> Res<Value> {
@@ -641,7 +646,7 @@ fn select(value: Value, mut call: Call, wanted: bool, by_attribute: bool, budget
     };
     let name = if call.positional.is_empty() { None } else { Some(print::text(&call.positional.remove(0), budget)?) };
     let mut selected = Vec::new();
-    for item in value.elements(budget)? {
+    for item in some_elements(&value, budget)? {
         let of = key.of(&item, budget)?;
         let passes = match &name {
             Some(name) => test(name.as_str(), &of, call.clone(), budget)?,

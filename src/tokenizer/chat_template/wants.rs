@@ -51,13 +51,15 @@ impl Wants {
         };
         *cell.get_or_init(|| {
             let form = if role == "tool" { self.calls(render) } else { CallForm::default() };
-            let with = |content: Json| {
-                let mut around = around(role, content, form).into_iter();
+            let with = |content: Json, other: &Json| {
+                let mut around = around(role, content, other, form).into_iter();
                 around.find_map(|messages| render(&messages).filter(|text| text.contains(WORD)))
             };
-            let text = with(json!(WORD));
-            let parts = with(json!([{ "type": "text", "text": WORD }]));
-            match (text, parts) {
+            let parts_of = |text: &str| json!([{ "type": "text", "text": text }]);
+            let (word, parts, a, a_part) = (json!(WORD), parts_of(WORD), json!("a"), parts_of("a"));
+            let text = with(word, &a);
+            // Other messages may have to be parts too.
+            match (text, with(parts.clone(), &a).or_else(|| with(parts, &a_part))) {
                 (Some(text), Some(parts)) if text == parts => ContentForm::Either,
                 (None, Some(_)) => ContentForm::Parts,
                 _ => ContentForm::Text,
@@ -71,7 +73,7 @@ impl Wants {
             let forms = [(false, false), (true, false), (false, true), (true, true)];
             let fits = |&(text, needs_content): &(bool, bool)| {
                 let form = CallForm { text, needs_content };
-                let [user, called, answer] = called(WORD, json!("a"), form);
+                let [user, called, answer] = called(WORD, &json!("a"), said_in(form), json!("a"), form);
                 let alone = render(&[user.clone(), called.clone()]);
                 let written = alone.filter(|text| text.contains(WORD)).or_else(|| render(&[user, called, answer]));
                 // A mapping that was joined to text without `tojson` is Python's, not JSON.
@@ -83,29 +85,36 @@ impl Wants {
     }
 }
 
-/// Conversations in which a message of `role` is in its place.
-fn around(role: &str, content: Json, form: CallForm) -> Vec<Vec<Json>> {
-    let message = |role: &str, content: Json| json!({ "role": role, "content": content });
-    let user = message("user", json!("a"));
+/// Conversations in which a message of `role` is in its place, and those around it say `other`.
+fn around(role: &str, content: Json, other: &Json, form: CallForm) -> Vec<Vec<Json>> {
+    let message = |role: &str, content: &Json| json!({ "role": role, "content": content });
+    let user = message("user", other);
     match role {
-        "system" => vec![vec![message(role, content), user]],
-        "assistant" => vec![vec![user.clone(), message(role, content), user]],
-        "tool" => vec![called("a", content, form).to_vec()],
+        "system" => vec![vec![message(role, &content), user]],
+        "assistant" => vec![vec![user.clone(), message(role, &content), user]],
+        "tool" => {
+            let said = other.as_array().map_or_else(|| said_in(form), |_| other.clone());
+            vec![called("a", other, said, content, form).to_vec()]
+        }
         role => {
-            let asked = message(role, content);
-            vec![vec![asked.clone()], vec![message("system", json!("a")), asked]]
+            let asked = message(role, &content);
+            vec![vec![asked.clone()], vec![message("system", other), asked]]
         }
     }
 }
 
+/// What is said beside a call: nothing.
+fn said_in(form: CallForm) -> Json {
+    if form.needs_content { json!("") } else { Json::Null }
+}
+
 /// A question, a call with an argument, and what it gives.
-fn called(argument: &str, content: Json, form: CallForm) -> [Json; 3] {
+fn called(argument: &str, asked: &Json, said: Json, content: Json, form: CallForm) -> [Json; 3] {
     let arguments = json!({ "key": argument });
     let arguments = if form.text { json!(arguments.to_string()) } else { arguments };
-    let said = if form.needs_content { json!("") } else { Json::Null };
     let call = json!({ "id": "call00001", "type": "function", "function": { "name": "f", "arguments": arguments } });
     [
-        json!({ "role": "user", "content": "a" }),
+        json!({ "role": "user", "content": asked }),
         json!({ "role": "assistant", "content": said, "tool_calls": [call] }),
         json!({ "role": "tool", "content": content, "name": "f", "tool_call_id": "call00001" }),
     ]

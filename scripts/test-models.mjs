@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { build } from './lib/build.mjs';
+import { ensureRenderings } from './lib/chat-templates.mjs';
 import { ensureModel, gemma3, minilm, pathOf, smollm2 } from './lib/model.mjs';
 import { ensurePackages } from './lib/npm.mjs';
 import { inRoot, main, run, step } from './lib/run.mjs';
@@ -28,12 +29,13 @@ main(async () => {
   await ensurePackages();
   await ensureTestPrograms();
   await ensureVocabularies();
+  await ensureRenderings();
   for (const model of [smollm2, gemma3, minilm]) await ensureModel(model);
   const failed = [];
   const check = (title, work) => step(title, work).catch((error) => failed.push(`${title}: ${error.message}`));
 
   await check('tests with real vocabularies and chat templates', async () => {
-    const only = ['--lib', '--test', 'tokenizer', 'published_', '--', '--include-ignored'];
+    const only = ['--lib', '--test', 'tokenizer', '--test', 'chat_templates', 'published_', '--', '--include-ignored'];
     return `${count(await run('cargo', ['test', '--release', '--locked', ...only]), /(\d+) passed;/g)} tests`;
   });
   await check('test suite of JSON Schema', async () => {

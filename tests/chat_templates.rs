@@ -3,11 +3,14 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use support::tiny::{Tiny, session_on};
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::BlockType;
 use weft_llm::session::Session;
+use weft_llm::tokenizer::{ChatTemplate, Conversation, RenderOptions};
 
 /// A model whose vocabulary is `<unk>`, `<s>`, `</s>` and all bytes.
 fn model(templates: &[(&str, &str)]) -> Session {
@@ -91,4 +94,60 @@ fn a_split_at_a_control_token_leaves_no_mark() {
     let session = model(&[("chat_template", template)]);
     let conversation = json!({ "messages": [{ "role": "assistant", "content": "x</s>\n\nyes" }] });
     assert_eq!(prompt(&session, conversation).as_deref(), Ok("yesTrue10"));
+}
+
+/// Templates whose text differs, and why.
+const DIFFERENCES: [(&str, &str); 2] = [
+    (
+        "meetkai-functionary-medium-v3.1",
+        "joins text to `safe`, which makes Jinja2 escape it for HTML: the model was not trained on that",
+    ),
+    ("SvalTek-Q3-CharThink-9B-temp", "the same"),
+];
+
+/// Six conversations through some 790 templates: plain, with a system message, with tools, with two calls, with reasoning, of parts.
+#[test]
+#[ignore = "needs models/chat-templates (npm run test:models)"]
+fn published_templates_render_as_in_python() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/models/chat-templates/renderings.jsonl");
+    let conversations: BTreeMap<String, Conversation> =
+        serde_json::from_str(include_str!("fixtures/chat_templates/conversations.json")).unwrap();
+    let (mut templates, mut rendered, mut wrong) = (0, 0, Vec::new());
+    for line in std::fs::read_to_string(path).unwrap().lines() {
+        let Value::Object(line) = serde_json::from_str(line).unwrap() else { unreachable!() };
+        let (name, source) = (line["name"].as_str().unwrap(), line["source"].as_str().unwrap());
+        templates += 1;
+        if DIFFERENCES.iter().any(|(known, _)| *known == name) {
+            continue;
+        }
+        let template = ChatTemplate::new(source).map_err(|error| error.to_string());
+        for (title, conversation) in &conversations {
+            let expected = line["expected"][title].as_array().unwrap();
+            let options = RenderOptions {
+                add_generation_prompt: !conversation.complete,
+                bos_token: "<s>",
+                eos_token: "</s>",
+                tools: conversation.tools.as_ref(),
+                now: Some(1_709_164_800),
+                extra: conversation.variables.clone(),
+            };
+            let render = |template: &ChatTemplate| {
+                template.render(&conversation.messages, &options).map_err(|error| error.to_string())
+            };
+            let found = template.as_ref().map_err(Clone::clone).and_then(render);
+            let same = match &found {
+                Ok(text) => expected.iter().any(|expected| expected == text.as_str()),
+                Err(_) => expected.is_empty(),
+            };
+            rendered += usize::from(same);
+            if !same {
+                wrong.push(format!(
+                    "{name}, {title}: {}",
+                    found.map_or_else(|error| error, |text| text.as_str().to_owned())
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n=====\n"));
+    assert!(templates > 780 && rendered > 4600, "only {rendered} of {templates} templates");
 }

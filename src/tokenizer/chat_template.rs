@@ -96,8 +96,7 @@ impl ChatTemplate {
             message.extra.get("tool_calls").filter(|calls| calls.as_array().is_some_and(|calls| !calls.is_empty()));
         let form = calls.map(|_| self.wants.calls(&attempt)).unwrap_or_default();
         let content = match &message.content {
-            None if form.needs_content => Json::from(""),
-            None => Json::Null,
+            None => form.nothing(),
             Some(content) => {
                 let text = content.text()?;
                 match (self.wants.content(&message.role, &attempt), content) {

@@ -27,7 +27,6 @@ pub(super) struct Wants {
 pub(super) enum ContentForm {
     Text,
     Parts,
-    /// Parts and text give the same.
     Either,
 }
 
@@ -36,8 +35,27 @@ pub(super) enum ContentForm {
 pub(super) struct CallForm {
     /// Whether arguments are JSON text, for a template that joins them to text; else they are data.
     pub(super) text: bool,
-    /// Whether content that is absent must be an empty text.
-    pub(super) needs_content: bool,
+    said: Said,
+}
+
+/// What stands for content that is absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Said {
+    #[default]
+    Null,
+    Text,
+    Parts,
+}
+
+impl CallForm {
+    /// What stands for content that is absent.
+    pub(super) fn nothing(self) -> Json {
+        match self.said {
+            Said::Null => Json::Null,
+            Said::Text => json!(""),
+            Said::Parts => parts_of(""),
+        }
+    }
 }
 
 impl Wants {
@@ -55,12 +73,14 @@ impl Wants {
                 let mut around = around(role, content, other, form).into_iter();
                 around.find_map(|messages| render(&messages).filter(|text| text.contains(WORD)))
             };
-            let parts_of = |text: &str| json!([{ "type": "text", "text": text }]);
             let (word, parts, a, a_part) = (json!(WORD), parts_of(WORD), json!("a"), parts_of("a"));
             let text = with(word, &a);
             // Other messages may have to be parts too.
-            match (text, with(parts.clone(), &a).or_else(|| with(parts, &a_part))) {
-                (Some(text), Some(parts)) if text == parts => ContentForm::Either,
+            let parts = with(parts.clone(), &a).or_else(|| with(parts, &a_part));
+            // A template for text prints the list.
+            let parts = parts.filter(|text| !text.contains("'type'") && !text.contains("\"type\""));
+            match (text, parts) {
+                (Some(_), Some(_)) => ContentForm::Either,
                 (None, Some(_)) => ContentForm::Parts,
                 _ => ContentForm::Text,
             }
@@ -70,17 +90,21 @@ impl Wants {
     /// How messages with calls are read.
     pub(super) fn calls(&self, render: Try) -> CallForm {
         *self.calls.get_or_init(|| {
-            let forms = [(false, false), (true, false), (false, true), (true, true)];
-            let fits = |&(text, needs_content): &(bool, bool)| {
-                let form = CallForm { text, needs_content };
-                let [user, called, answer] = called(WORD, &json!("a"), said_in(form), json!("a"), form);
-                let alone = render(&[user.clone(), called.clone()]);
-                let written = alone.filter(|text| text.contains(WORD)).or_else(|| render(&[user, called, answer]));
-                // A mapping that was joined to text without `tojson` is Python's, not JSON.
-                written.is_some_and(|written| written.contains(WORD) && !written.contains(&format!("'{WORD}'")))
+            let forms = [Said::Null, Said::Text, Said::Parts]
+                .map(|said| [false, true].map(|text| CallForm { text, said }))
+                .concat();
+            let written = |form: &CallForm, answered: bool| {
+                let a = if form.said == Said::Parts { parts_of("a") } else { json!("a") };
+                let messages = called(WORD, &a, form.nothing(), a.clone(), *form);
+                render(if answered { &messages } else { &messages[..2] })
             };
-            let (text, needs_content) = forms.into_iter().find(fits).unwrap_or_default();
-            CallForm { text, needs_content }
+            // A mapping that was joined to text without `tojson` is Python's, not JSON.
+            let fits = |text: String| text.contains(WORD) && !text.contains(&format!("'{WORD}'"));
+            let find = |is: &dyn Fn(String) -> bool| {
+                let is = |answered| forms.iter().find(move |form| written(form, answered).is_some_and(is));
+                is(true).or_else(|| is(false))
+            };
+            find(&fits).or_else(|| find(&|_| true)).copied().unwrap_or_default()
         })
     }
 }
@@ -93,7 +117,7 @@ fn around(role: &str, content: Json, other: &Json, form: CallForm) -> Vec<Vec<Js
         "system" => vec![vec![message(role, &content), user]],
         "assistant" => vec![vec![user.clone(), message(role, &content), user]],
         "tool" => {
-            let said = other.as_array().map_or_else(|| said_in(form), |_| other.clone());
+            let said = other.as_array().map_or_else(|| form.nothing(), |_| other.clone());
             vec![called("a", other, said, content, form).to_vec()]
         }
         role => {
@@ -103,9 +127,9 @@ fn around(role: &str, content: Json, other: &Json, form: CallForm) -> Vec<Vec<Js
     }
 }
 
-/// What is said beside a call: nothing.
-fn said_in(form: CallForm) -> Json {
-    if form.needs_content { json!("") } else { Json::Null }
+/// Content that is one part.
+fn parts_of(text: &str) -> Json {
+    json!([{ "type": "text", "text": text }])
 }
 
 /// A question, a call with an argument, and what it gives.

@@ -124,6 +124,7 @@ export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk>
       const info = {
         ...(choice?.finish_reason ? { finish_reason: choice.finish_reason } : {}),
         ...(choice?.finish_reason && chunk.ran_on ? { ran_on: { ...chunk.ran_on } satisfies RanOn } : {}),
+        ...(choice?.schema_ignored ? { schema_ignored: choice.schema_ignored } : {}),
       };
       const usage = usageOf(chunk.usage);
       if (!text && !thought && !calls.length && !choice?.finish_reason && !usage) continue;

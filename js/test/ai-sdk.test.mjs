@@ -197,3 +197,25 @@ test('of a server or a hybrid, the metadata says where it ran', async (t) => {
   assert.equal(await streamed.text, 'here');
   assert.equal((await streamed.providerMetadata).weft.ranOn.where, 'local');
 });
+
+test('what of a schema is not enforced is told as metadata of the answer', async () => {
+  const ignored = [{ pointer: '/a', keyword: 'uniqueItems', reason: 'why' }];
+  const base = { id: 'a', created: 0, model: 'm' };
+  const create = async ({ stream }) => {
+    if (!stream) {
+      const message = { role: 'assistant', content: '[]' };
+      return { ...base, choices: [{ index: 0, message, finish_reason: 'stop', schema_ignored: ignored }] };
+    }
+    return (async function* () {
+      yield { ...base, choices: [{ index: 0, delta: { content: '[]' }, finish_reason: null }] };
+      yield { ...base, choices: [{ index: 0, delta: {}, finish_reason: 'stop', schema_ignored: ignored }] };
+    })();
+  };
+  const model = languageModel({ info: { name: 'm' }, chat: { completions: { create } } });
+  const call = { prompt: [{ role: 'user', content: [{ type: 'text', text: 'a' }] }] };
+  const whole = await model.doGenerate(call);
+  assert.deepEqual(whole.providerMetadata.weft.schemaIgnored, ignored);
+  let last;
+  for await (const part of (await model.doStream(call)).stream) last = part;
+  assert.deepEqual(last.providerMetadata.weft.schemaIgnored, ignored);
+});

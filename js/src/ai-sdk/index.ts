@@ -51,7 +51,7 @@ export function languageModel(llm: AnyLlm): SdkModel {
         ],
         finishReason: finishOf(choice?.finish_reason),
         usage: usageOf(answer.usage),
-        ...metadataOf(answer.ran_on),
+        ...metadataOf(answer.ran_on, choice?.schema_ignored),
         response: responseOf(answer),
         warnings,
       };

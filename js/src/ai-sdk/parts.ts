@@ -3,6 +3,7 @@
 import { WeftError } from '../errors.js';
 import type { ChatCompletionChunk } from '../openai/types.js';
 import type { AnyAnswer, AnyCompletionUsage, RanOn } from '../remote/types.js';
+import type { IgnoredKeyword } from '../types.js';
 import type { SdkModel, SdkWarning } from './prompt.js';
 
 export type SdkResult = Awaited<ReturnType<SdkModel['doGenerate']>>;
@@ -42,6 +43,7 @@ async function* answerOf(
   let finish: string | null = null;
   let usage: AnyCompletionUsage | undefined;
   let ranOn: RanOn | undefined;
+  let ignored: readonly IgnoredKeyword[] | undefined;
   for await (const chunk of chunks) {
     if (!told) yield { type: 'response-metadata', ...responseOf(chunk) };
     told = true;
@@ -50,6 +52,7 @@ async function* answerOf(
     const choice = chunk.choices[0];
     if (!choice) continue;
     finish = choice.finish_reason ?? finish;
+    ignored = choice.schema_ignored ?? ignored;
     const { content, reasoning_content: thought, tool_calls: deltas = [] } = choice.delta as Delta;
     for (const [kind, delta] of [['reasoning', thought] as const, ['text', content] as const]) {
       if (!delta) continue;
@@ -77,7 +80,7 @@ async function* answerOf(
     yield { type: 'tool-input-end', id };
     yield { type: 'tool-call', toolCallId: id, toolName: name, input: input || '{}' };
   }
-  yield { type: 'finish', finishReason: finishOf(finish), usage: usageOf(usage), ...metadataOf(ranOn) };
+  yield { type: 'finish', finishReason: finishOf(finish), usage: usageOf(usage), ...metadataOf(ranOn, ignored) };
 }
 
 interface Delta {
@@ -128,6 +131,14 @@ export function usageOf(usage: AnyCompletionUsage | null | undefined): SdkResult
   };
 }
 
-export function metadataOf(ranOn: RanOn | undefined): Pick<SdkResult, 'providerMetadata'> {
-  return ranOn ? { providerMetadata: { weft: { ranOn: { ...ranOn } } } } : {};
+/** Where the answer was computed, and what of its schema was not enforced; nothing where there is nothing to say. */
+export function metadataOf(
+  ranOn: RanOn | undefined,
+  ignored: readonly IgnoredKeyword[] | undefined,
+): Pick<SdkResult, 'providerMetadata'> {
+  const weft = {
+    ...(ranOn ? { ranOn: { ...ranOn } } : {}),
+    ...(ignored ? { schemaIgnored: ignored.map((part) => ({ ...part })) } : {}),
+  };
+  return ranOn || ignored ? { providerMetadata: { weft } } : {};
 }

@@ -15,7 +15,7 @@ import { serve } from './serve.mjs';
 const MIB = 1 << 20;
 const MINUTE = 60_000;
 const MODEL = '/counted/model.gguf';
-const WORKER = '/node_modules/weft-llm/dist/worker.js';
+const WORKER = '/node_modules/weft-llm/dist/weft-worker.js';
 
 let packed, server, content, sha256, browser;
 

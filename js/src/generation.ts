@@ -66,7 +66,7 @@ function prepareAny(llm: RuntimeLlm, prompt: Prompt, suffix: string | undefined,
   if (typeof prompt !== 'string' && 'messages' in prompt) return prepare(llm, prompt, constraint);
   const alone = suffix === undefined;
   const given = typeof prompt === 'string' ? llm.tokenize(prompt, alone, false) : Uint32Array.from(prompt);
-  const ids = alone ? given : (llm.infill?.(given, suffix) ?? given);
+  const ids = alone ? given : llm.infill(given, suffix);
   return { ids, thoughts: undefined, constraint, calls: undefined, keepSpecial: [] };
 }
 

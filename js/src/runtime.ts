@@ -87,7 +87,7 @@ export interface RuntimeLlm {
   chat_template(name: string | null | undefined, tools: boolean): string | undefined;
   chat_prompt(conversation: string): Uint32Array;
   /** A prompt for what stands between the ids of a text and a text behind it. */
-  infill?(before: Uint32Array, behind: string): Uint32Array;
+  infill(before: Uint32Array, behind: string): Uint32Array;
   start(ids: Uint32Array, options: string): void;
   /** Which tokens may come next, a bit each, where the options said `constrained`. */
   allow(mask: Uint32Array): void;
@@ -97,7 +97,7 @@ export interface RuntimeLlm {
   vocabulary_bytes(): Uint8Array;
   vocabulary_ends(): Uint32Array;
   /** The special token with this name, which no text has. */
-  special_id?(name: string): number | undefined;
+  special_id(name: string): number | undefined;
   /** A token that ends an answer. */
   end_id(): number | undefined;
   /** After `start`: as if these ids had been generated and given already. */

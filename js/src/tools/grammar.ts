@@ -303,7 +303,7 @@ function readsBack(written: Written, tags: Tags, tool: ToolDescription, key: str
 function specialTokens(llm: RuntimeLlm): Map<string, string> {
   const found = new Map<string, string>();
   for (const name of KEPT_TOKENS) {
-    const id = llm.special_id?.(name);
+    const id = llm.special_id(name);
     if (id !== undefined) found.set(name, `<[${id}]>`);
   }
   return found;

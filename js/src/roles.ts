@@ -12,8 +12,8 @@ const ALIASES: Readonly<Record<string, string>> = { developer: 'system', functio
 const STRING = `(?:'[^'\\n]*'|"[^"\\n]*")`;
 const STRINGS = `[[(]\\s*${STRING}(?:\\s*,\\s*${STRING})*[^\\])]*[\\])]`;
 
-/** A name that ends with `role` or `roles`, in any form of access: `message.role`, `message['role']`, `message.get('role')`. */
-const ROLE = `roles?['"]?(?:\\s*,[^)]*)?\\)?\\]?`;
+/** A name like `role` or `roles`, in any form of access: `message.role`, `message['role']`, `message.get('role')`, `role_lower`. */
+const ROLE = `role\\w*['"]?(?:\\s*,[^)]*)?\\)?\\]?`;
 
 /** Where a template speaks of a role: a comparison, an assignment, a test of membership, a filter. */
 const MENTIONS = [
@@ -22,11 +22,15 @@ const MENTIONS = [
   `['"](?:[\\w.]*\\.)?role['"]\\s*,\\s*['"](?:equalto|eq|==|ne|!=|in)['"]\\s*,\\s*(${STRING}|${STRINGS})`,
 ].map((pattern) => new RegExp(pattern, 'g'));
 
+/** A role as the template writes it behind the mark that begins a turn: `<|im_start|>user`, `<start_of_turn>model`. */
+const WRITTEN = /<\|?\w*(?:start|role|header|turn)\w*\|?>([a-z]\w+)/g;
+
 /** The roles that a message of this template may have, as far as its text tells. */
 export function rolesOf(template: string): string[] {
   const texts = MENTIONS.flatMap((mention) => [...template.matchAll(mention)].map(([, text = '']) => text));
   const found = texts.flatMap((text) => [...text.matchAll(/['"]([\w-]+)['"]/g)].map(([, role = '']) => role));
-  return [...new Set([...COMMON, ...found])];
+  const written = [...template.matchAll(WRITTEN)].map(([, role = '']) => role);
+  return [...new Set([...COMMON, ...found, ...written])];
 }
 
 /** The role as the template knows it. Errors: `INVALID_OPTION` where nobody knows it; `at`: what to call the message. */

@@ -183,6 +183,9 @@ test('roles are those of every chat and of the template, however it speaks of th
     ["{% if message.get('role') == 'critic' %}", 'critic'],
     ["{% for m in messages | selectattr('role', 'equalto', 'critic') %}", 'critic'],
     ["{% set roles = ['critic', 'user'] %}", 'critic'],
+    ["{% set role_lower = m.role | lower %}{% if role_lower == 'chatbot' %}", 'chatbot'],
+    ['{{ "<|start_of_role|>document {\\"id\\": 1}<|end_of_role|>" }}', 'document'],
+    ["{{ '<start_of_turn>model\\n' }}", 'model'],
     ["{% if messages[0]['role'] != 'critic' %}", 'critic'],
   ];
   for (const [template, role] of templates) assert.ok(rolesOf(template).includes(role), template);

@@ -32,6 +32,11 @@ impl Budget {
         Self { left: units.into() }
     }
 
+    /// A tenth of a rendering's.
+    pub(super) fn trial() -> Self {
+        Self::of(UNITS / 10)
+    }
+
     /// Pays for steps.
     pub(super) fn spend(&self, units: u64) -> Res<()> {
         match self.left.get().checked_sub(units) {

@@ -111,6 +111,14 @@ impl Template {
         interpreter::render(&self.body, variables, &Budget::default())
     }
 
+    /// The same for a trial on small messages, of which there may be dozens: each may cost a tenth.
+    ///
+    /// # Errors
+    /// Those of [`Template::render`].
+    pub fn try_render(&self, variables: Vec<(Rc<str>, Value)>) -> Res<Text> {
+        interpreter::render(&self.body, variables, &Budget::trial())
+    }
+
     /// Whether `text` is a whole string in one of its tags.
     pub fn has_string(&self, text: &str) -> bool {
         self.strings.contains(text)

@@ -64,33 +64,15 @@ impl ChatTemplate {
     /// a row).
     pub fn render(&self, messages: &[Message], options: &RenderOptions<'_>) -> Result<Text> {
         let messages = messages.iter().map(|message| self.message(message, options)).collect::<Result<Vec<_>>>()?;
-        self.run(messages, options).map_err(template_error)
-    }
-
-    fn run(&self, messages: Vec<Value>, options: &RenderOptions<'_>) -> Result<Text, Box<Fault>> {
-        let mut variables: Vec<(Rc<str>, Value)> = vec![
-            ("messages".into(), Value::list(messages)?),
-            ("add_generation_prompt".into(), Value::Bool(options.add_generation_prompt)),
-            ("bos_token".into(), Value::template(options.bos_token)),
-            ("eos_token".into(), Value::template(options.eos_token)),
-            ("tools".into(), options.tools.map_or(Ok(Value::None), given)?),
-            ("documents".into(), Value::None),
-        ];
-        if let Some(now) = options.now {
-            variables.push(Function::value("strftime_now", move |call: Call| strftime(now, call)));
-        }
-        for (name, value) in &options.extra {
-            variables.retain(|(known, _)| **known != **name);
-            variables.push((name.as_str().into(), given(value)?));
-        }
-        self.template.render(variables)
+        self.template.render(variables(messages, options).map_err(template_error)?).map_err(template_error)
     }
 
     /// A message as the template reads it.
     fn message(&self, message: &Message, options: &RenderOptions<'_>) -> Result<Value> {
         let attempt = |messages: &[Json]| {
             let given = messages.iter().map(given).collect::<Result<_, _>>().ok()?;
-            self.run(given, options).ok().map(|text| text.as_str().to_owned())
+            let text = self.template.try_render(variables(given, options).ok()?).ok()?;
+            Some(text.as_str().to_owned())
         };
         let calls =
             message.extra.get("tool_calls").filter(|calls| calls.as_array().is_some_and(|calls| !calls.is_empty()));
@@ -120,6 +102,26 @@ impl ChatTemplate {
         }
         Value::map(entries).map_err(template_error)
     }
+}
+
+/// What a template is given.
+fn variables(messages: Vec<Value>, options: &RenderOptions<'_>) -> Result<Vec<(Rc<str>, Value)>, Box<Fault>> {
+    let mut variables: Vec<(Rc<str>, Value)> = vec![
+        ("messages".into(), Value::list(messages)?),
+        ("add_generation_prompt".into(), Value::Bool(options.add_generation_prompt)),
+        ("bos_token".into(), Value::template(options.bos_token)),
+        ("eos_token".into(), Value::template(options.eos_token)),
+        ("tools".into(), options.tools.map_or(Ok(Value::None), given)?),
+        ("documents".into(), Value::None),
+    ];
+    if let Some(now) = options.now {
+        variables.push(Function::value("strftime_now", move |call: Call| strftime(now, call)));
+    }
+    for (name, value) in &options.extra {
+        variables.retain(|(known, _)| **known != **name);
+        variables.push((name.as_str().into(), given(value)?));
+    }
+    Ok(variables)
 }
 
 /// Calls with their arguments as JSON text, or as the data that the text says.

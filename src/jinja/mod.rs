@@ -4,6 +4,13 @@
 //! Values print, compare and convert as Python's do. What no library has, and why this one exists: [`Text`] keeps for each byte whether the
 //! template wrote it, through every operation, so that what a user typed can never be taken for structure.
 //!
+//! # What differs from Python
+//!
+//! - `safe` and `escape` give plain text: joined to it, other text is not escaped for HTML.
+//! - What Python gives one by one (`map`, `select`, …) is a list that may be read twice.
+//! - Integers have 128 bits, and one beyond is an error.
+//! - There is no `random`, `lipsum`, `urlize`, `encode`, `translate` or `format_map`, and `{% include %}` and its like do not compile.
+//!
 //! # What a template can cost
 //!
 //! A template comes with a model file, from anyone, and is rendered on a page's worker, synchronously. It reaches nothing: no file, no other

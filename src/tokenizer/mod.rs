@@ -3,7 +3,7 @@
 //! The kinds of vocabulary that GGUF files and `tokenizer.json` carry: BPE by merges, byte-level or not (`gpt2`, `gemma4`),
 //! SentencePiece BPE (`llama`) and unigram (`t5`), and WordPiece (`bert`). Around all lies the same frame: text is first cut at special tokens, then each stretch between them is
 //! encoded by its kind. Text from a user is encoded with `parse_special: false`, or stands in a rendered [`Text`]
-//! where it becomes part of a template's text, so that a typed `<|im_end|>` stays six or so ordinary tokens and cannot end a turn.
+//! as given to the template, so that a typed `<|im_end|>` stays six or so ordinary tokens and cannot end a turn.
 
 mod bpe;
 mod charsmap;

@@ -304,6 +304,10 @@ fn the_command_makes_a_gguf_file_of_a_folder() {
     std::fs::write(folder.join("tokenizer.json"), json.to_string()).unwrap();
     std::fs::write(folder.join("tokenizer_config.json"), r#"{"bos_token": "<s>", "chat_template": "{{ bos_token }}"}"#)
         .unwrap();
+    std::fs::create_dir(folder.join("additional_chat_templates")).unwrap();
+    std::fs::write(folder.join("additional_chat_templates/tool_use.jinja"), "{{ tools }}").unwrap();
+    // what is in the configuration is newer
+    std::fs::write(folder.join("chat_template.json"), r#"{"chat_template": "old"}"#).unwrap();
     let (out, input) = (scratch.0.join("out.gguf"), folder.to_str().unwrap());
     let out_name = out.to_str().unwrap();
 
@@ -317,6 +321,8 @@ fn the_command_makes_a_gguf_file_of_a_folder() {
     let text = |key: &str| written.metadata.opt_str(&format!("tokenizer.{key}")).unwrap();
     assert_eq!((text("ggml.model"), text("ggml.pre")), (Some("gpt2"), Some("gpt-2")));
     assert_eq!((text("chat_template"), text("huggingface.json")), (Some("{{ bos_token }}"), None));
+    assert_eq!(text("chat_template.tool_use"), Some("{{ tools }}"));
+    assert_eq!(written.metadata.strings("tokenizer.chat_templates").unwrap(), ["tool_use"]);
     assert_eq!(written.metadata.u32("tokenizer.ggml.bos_token_id").unwrap(), 61);
     assert_eq!(written.metadata.strings("tokenizer.ggml.merges").unwrap(), ["A B"]);
     assert_eq!(written.metadata.strings("tokenizer.ggml.tokens").unwrap()[60..], ["AB", "<s>", "[PAD62]", "[PAD63]"]);

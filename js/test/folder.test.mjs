@@ -328,6 +328,22 @@ test('a server that answers its own page for what it has not: nothing; kept: wha
   assert.equal(texts.get('chat_template.jinja'), '{{ messages }}');
 });
 
+test('further chat templates are asked for where the folder has the file of one', async (t) => {
+  const named = { 'additional_chat_templates/tool_use.jinja': '{{ tools }}', 'chat_template.json': '{}' };
+  const without = await serveFolder(t, { ...folder(), ...named });
+  const { texts } = await read(new MemoryVisitor(t), filesOf({ model: without.url }));
+  assert.deepEqual(
+    [texts.has('additional_chat_templates/tool_use.jinja'), texts.get('chat_template.json')],
+    [false, '{}'],
+  );
+  const seen = await serveFolder(t, { ...folder(), ...named, 'chat_template.jinja': '{{ messages }}' });
+  const all = (await read(new MemoryVisitor(t), filesOf({ model: seen.url }))).texts;
+  assert.deepEqual(
+    [all.get('additional_chat_templates/tool_use.jinja'), all.has('chat_template.json')],
+    ['{{ tools }}', false],
+  );
+});
+
 test('what the engine refused is asked for again: the model, once the server has it; kept: what did not change', async (t) => {
   const wrong = { ...folder(), 'tokenizer.json': '{"no": "tokenizer"}' };
   const seen = await serveFolder(t, wrong);

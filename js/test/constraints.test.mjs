@@ -289,3 +289,50 @@ test('objects of thousands of properties, and arrays of thousands of items, do n
   assert.ok(!fits({ ...closed, required: ['p3', 'p1500'] }, '{"p1": 1, "p3": 1, "p1502": 3}'));
   assert.ok(fits({ const: names }, `[${names.map((name) => `"${name}"`).join(', ')}]`));
 });
+
+test('hostile schemas are refused, or work, and leave the module whole', async () => {
+  const grammars = await realGrammars();
+  const letters = [...'abcdefghijkl'];
+  const anyOf = (i) =>
+    [0, 1, 2].map((j) => ({ properties: { [`p${i}`]: { const: j } }, required: [`p${i}`], type: 'object' }));
+  for (const [jsonSchema, message] of [
+    [{ $defs: { a: { not: { $ref: '#/$defs/a' } } }, $ref: '#/$defs/a' }, /leads to itself/],
+    [{ $ref: '#' }, /no end/],
+    [
+      {
+        $defs: { a: { type: 'object', properties: { b: { $ref: '#/$defs/a' } }, required: ['b'] } },
+        $ref: '#/$defs/a',
+      },
+      /no end/,
+    ],
+    [
+      { patternProperties: Object.fromEntries(letters.map((letter) => [letter, { type: 'string' }])) },
+      /too many `patternProperties`/,
+    ],
+    [{ enum: Array.from({ length: 5000 }, (_, i) => ({ a: i })) }, /5000 arrays and objects/],
+    [{ allOf: letters.map((_, i) => ({ anyOf: anyOf(i) })) }, /too large/],
+  ]) {
+    assert.throws(() => grammars.constrain(JSON.stringify({ jsonSchema })), { code: 'INVALID_CONSTRAINT', message });
+  }
+  let nested = { type: 'string' };
+  for (let i = 0; i < 55; i += 1) nested = { type: 'object', properties: { a: nested }, required: ['a'] };
+  for (const jsonSchema of [
+    nested,
+    { type: 'string', minLength: 1e9 },
+    { type: 'array', maxItems: 1e9 },
+    { type: 'string', pattern: '^(a{1,1000}){1,1000}$' },
+    { type: 'string', pattern: `^${letters.map((letter) => `(?=.*${letter})`).join('')}.*$` },
+    {
+      allOf: ['a', 'b'].map((name) => ({ $ref: `#/$defs/${name}` })),
+      $defs: { a: { properties: { c: { $ref: '#/$defs/a' } } }, b: { properties: { c: { $ref: '#/$defs/b' } } } },
+    },
+  ]) {
+    assert.ok(
+      grammars
+        .constrain(JSON.stringify({ jsonSchema }))
+        .mask()
+        .some((word) => word !== 0),
+      JSON.stringify(jsonSchema),
+    );
+  }
+});

@@ -1,6 +1,6 @@
 //! What fits both of two schemas, what does not fit one, and whether anything fits two.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use super::Compiler;
 use super::kinds::{Array, Lazy, Number, Object, Schema, Text, least};
@@ -101,6 +101,9 @@ impl Compiler<'_> {
         for (names, schema) in b.patterns {
             patterns.push(([vec![names], not_a.clone()].concat(), schema, (*a.additional).clone()));
         }
+        // each that overlaps with all others doubles them
+        const MOST_PATTERNS: usize = 40;
+        ensure!(patterns.len() <= MOST_PATTERNS, "too many `patternProperties` that may hold for the same name");
         for (names, schema, other) in patterns {
             let several = names.len() > 1;
             let names = Rx::and(names);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use indexmap::{IndexMap, IndexSet};
 
 use crate::Limits;
@@ -208,6 +208,9 @@ impl Schema {
                 value => rest.push(Self::constant(value)?),
             }
         }
+        // the grammar has a rule for each
+        const MOST: usize = 2000;
+        ensure!(rest.len() <= MOST, "an `enum` of {} arrays and objects: {MOST} are the most", rest.len());
         if !texts.is_empty() {
             let values = Some(Rc::new(texts.into_iter().collect()));
             rest.push(Self::Text(Text { values, ..Text::default() }));

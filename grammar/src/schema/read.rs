@@ -22,7 +22,7 @@ impl Compiler<'_> {
             return Ok(schema.clone());
         }
         let value = self.schema.pointer(pointer).context("a `$ref` that leads nowhere")?;
-        let schema = self.schema(pointer, value)?;
+        let schema = self.deeper(|this| this.schema(pointer, value))?;
         self.read.insert(pointer.to_owned(), schema.clone());
         Ok(schema)
     }

@@ -119,9 +119,18 @@ impl Compiler<'_> {
         match schema {
             Schema::Never => {}
             Schema::Any => {
-                for kind in Schema::kinds() {
-                    self.gather(grammar, &kind, depth, to)?;
+                // no place at all
+                let key = (Vec::new(), depth);
+                if !grammar.places.contains_key(&key) {
+                    let mut symbols = Symbols::default();
+                    for kind in Schema::kinds() {
+                        self.gather(grammar, &kind, depth, &mut symbols)?;
+                    }
+                    grammar.places.insert(key.clone(), symbols);
                 }
+                let symbols = grammar.places.get(&key).cloned().unwrap_or_default();
+                to.terminals.extend(symbols.terminals);
+                to.rules.extend(symbols.rules);
             }
             Schema::Null => to.terminals.push("\"null\"".to_owned()),
             Schema::Bool(value) => to.terminals.push(format!("\"{value}\"")),

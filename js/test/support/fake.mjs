@@ -87,6 +87,8 @@ export class FakeLlm {
   vocabulary_bytes = () => new TextEncoder().encode('abc');
   vocabulary_ends = () => Uint32Array.of(1, 2, 3);
   end_id = () => 2;
+  /** No text of a template is a special token. */
+  special_id = () => undefined;
 
   allow(mask) {
     this.log.push(['allow', ...mask]);

@@ -1,7 +1,7 @@
 //! Python's two ways to format a string: `'%s' % x` and `'{}'.format(x)`.
 
 use super::budget::Budget;
-use super::filters::Call;
+use super::call::Call;
 use super::operators;
 use super::print;
 use super::text::{Text, TextBuilder};

@@ -1,15 +1,15 @@
 //! Runs a template.
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use super::ast::{Args, Expr, ExprKind, For, Macro, Stmt, StmtKind, Target};
 use super::budget::Budget;
-use super::filters::{self, Call};
+use super::call::Call;
+use super::scope::{Function, Loop, Scope};
 use super::text::{Text, TextBuilder};
 use super::value::{Items, Kind, Object, Value};
-use super::{Fault, Res, methods, operators, print};
+use super::{Fault, Res, conditions, filters, methods, operators, print};
 
 /// How deep the interpreter may recurse along statements, expressions and calls. A level takes up to a kilobyte and a half of the stack, of
 /// which a page's worker has 1 MiB.
@@ -17,125 +17,6 @@ pub(super) const MAX_DEPTH: u32 = 400;
 
 /// The longest list that `range` gives, as in Jinja2's sandbox.
 const MAX_RANGE: usize = 100_000;
-
-/// A function of the template's surroundings.
-#[derive(Clone)]
-pub struct Function {
-    /// Its name in templates.
-    pub name: &'static str,
-    /// What it does.
-    pub call: Rc<dyn Fn(Call) -> Res<Value>>,
-}
-
-impl fmt::Debug for Function {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
-
-impl Function {
-    /// As a value of the template.
-    pub fn value(name: &'static str, call: impl Fn(Call) -> Res<Value> + 'static) -> (Rc<str>, Value) {
-        (name.into(), Value::Object(Object::Function(Self { name, call: Rc::new(call) })))
-    }
-}
-
-/// Names and their values, within those of a scope around.
-#[derive(Debug, Default)]
-pub(super) struct Scope {
-    values: RefCell<Vec<(Rc<str>, Value)>>,
-    outer: Option<Rc<Scope>>,
-}
-
-impl Scope {
-    fn within(outer: &Rc<Self>) -> Rc<Self> {
-        Rc::new(Self { values: RefCell::default(), outer: Some(outer.clone()) })
-    }
-
-    fn find(&self, name: &str, budget: &Budget) -> Res<Option<Value>> {
-        let mut scope = self;
-        loop {
-            let values = scope.values.borrow();
-            budget.spend(values.len() as u64 / 8)?;
-            if let Some((_, value)) = values.iter().find(|(known, _)| **known == *name) {
-                return Ok(Some(value.clone()));
-            }
-            drop(values);
-            let Some(outer) = scope.outer.as_deref() else { return Ok(None) };
-            scope = outer;
-        }
-    }
-
-    fn set(&self, name: &Rc<str>, value: Value) {
-        let mut values = self.values.borrow_mut();
-        match values.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => *old = value,
-            None => values.push((name.clone(), value)),
-        }
-    }
-}
-
-/// The `loop` of a `for`.
-#[derive(Debug)]
-pub(super) struct Loop {
-    items: Items,
-    index: Cell<usize>,
-    /// The byte where the current character begins, of a loop over a text.
-    at: Cell<usize>,
-    length: usize,
-    depth: usize,
-    previous: RefCell<Option<Value>>,
-    changed: RefCell<Option<Value>>,
-    /// Of a recursive loop: what it repeats, and where.
-    recursion: Option<(Rc<For>, Weak<Scope>)>,
-}
-
-impl Loop {
-    pub(super) fn length(&self) -> usize {
-        self.length
-    }
-
-    /// `loop.cycle(…)`: one of the values, by turns.
-    pub(super) fn cycle(&self, values: &[Value]) -> Res<Value> {
-        let at = self.index.get() % values.len().max(1);
-        values.get(at).cloned().ok_or_else(|| Fault::new("no items for cycling given"))
-    }
-
-    /// `loop.changed(…)`: whether the values differ from those of the last call.
-    pub(super) fn change(&self, values: Vec<Value>, budget: &Budget) -> Res<bool> {
-        let values = Value::tuple(values)?;
-        let same = match &*self.changed.borrow() {
-            Some(last) => operators::equal(last, &values, budget)?,
-            None => false,
-        };
-        self.changed.replace(Some(values));
-        Ok(!same)
-    }
-
-    pub(super) fn attribute(&self, name: &Rc<str>) -> Option<Value> {
-        let (index, length) = (self.index.get(), self.length);
-        let int = |value: usize| Value::Int(value as i128);
-        Some(match &**name {
-            "index" => int(index + 1),
-            "index0" => int(index),
-            "revindex" => int(length.saturating_sub(index)),
-            "revindex0" => int(length.saturating_sub(index + 1)),
-            "first" => Value::Bool(index == 0),
-            "last" => Value::Bool(index + 1 == length),
-            "length" => int(length),
-            "depth" => int(self.depth + 1),
-            "depth0" => int(self.depth),
-            "previtem" => {
-                self.previous.borrow().clone().unwrap_or_else(|| Value::undefined("there is no previous item"))
-            }
-            "nextitem" => {
-                let at = self.at.get() + self.items.width(self.at.get());
-                self.items.get(index + 1, at).unwrap_or_else(|| Value::undefined("there is no next item"))
-            }
-            _ => return None,
-        })
-    }
-}
 
 /// What follows a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -390,7 +271,7 @@ impl Interpreter<'_> {
             }
             ExprKind::Test(of, name, args, negated) => {
                 let of = self.eval(of, scope)?;
-                let passes = filters::test(name, &of, self.args(args, scope)?, self.budget)?;
+                let passes = conditions::test(name, &of, self.args(args, scope)?, self.budget)?;
                 Ok(Value::Bool(passes != *negated))
             }
             ExprKind::Negative(of) | ExprKind::Positive(of) => {

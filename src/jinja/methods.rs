@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::budget::Budget;
-use super::filters::Call;
+use super::call::Call;
 use super::text::{Text, TextBuilder};
 use super::value::{Kind, Object, Value};
 use super::{Fault, Res, format, operators, print};

@@ -23,6 +23,8 @@
 
 mod ast;
 mod budget;
+mod call;
+mod conditions;
 mod filters;
 mod format;
 mod interpreter;
@@ -32,6 +34,7 @@ mod methods;
 mod operators;
 mod parser;
 mod print;
+mod scope;
 mod text;
 mod value;
 
@@ -41,8 +44,8 @@ use std::rc::Rc;
 
 use budget::Budget;
 
-pub use filters::Call;
-pub use interpreter::Function;
+pub use call::Call;
+pub use scope::Function;
 pub use text::Text;
 pub use value::Value;
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::ast::Macro;
 use super::budget::Budget;
-use super::interpreter::{Function, Loop, Scope};
+use super::scope::{Function, Loop, Scope};
 use super::text::Text;
 use super::{Fault, Res};
 

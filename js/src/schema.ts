@@ -47,16 +47,21 @@ export function jsonSchemaOf(name: string, schema: unknown): object | boolean {
 /** Keywords under which stand values, not schemas. */
 const VALUES: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'examples']);
 
-/** Objects have the properties that are named. A library's parser drops others, which a model would write for as long as it may. */
-function closed(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(closed);
+/** Keywords under which stand schemas by name. */
+const NAMED: ReadonlySet<string> = new Set(['properties', 'patternProperties', '$defs', 'definitions']);
+
+/**
+ * Objects have the properties that are named. A library's parser drops others, which a model would write for as long as it may. `byName`:
+ * it is no schema, but holds some by name.
+ */
+function closed(schema: unknown, byName = false): unknown {
+  if (Array.isArray(schema)) return schema.map((part) => closed(part));
   if (typeof schema !== 'object' || schema === null) return schema;
-  const entries = Object.entries(schema).map(([key, value]) => [
-    key,
-    VALUES.has(key) ? (value as unknown) : closed(value),
-  ]);
+  const entries = Object.entries(schema).map(([key, value]): [string, unknown] => {
+    if (byName) return [key, closed(value)];
+    return [key, VALUES.has(key) ? value : closed(value, NAMED.has(key))];
+  });
   const copy = Object.fromEntries(entries) as Record<string, unknown>;
-  const isOpen =
-    copy['type'] === 'object' && typeof copy['properties'] === 'object' && !('additionalProperties' in copy);
-  return isOpen ? { ...copy, additionalProperties: false } : copy;
+  const says = copy['type'] === 'object' && typeof copy['properties'] === 'object';
+  return says && !byName && !('additionalProperties' in copy) ? { ...copy, additionalProperties: false } : copy;
 }

@@ -14,6 +14,9 @@ test('a schema that says what it is is taken as it is, closed where it says noth
   assert.equal(schema.additionalProperties, false);
   assert.deepEqual(schema.properties.b.additionalProperties, {});
   assert.deepEqual(schema.required, ['b']);
+  const named = jsonSchemaOf('schema', z.object({ default: z.object({ a: z.null() }), properties: z.null() }));
+  assert.equal(named.properties.default.additionalProperties, false);
+  assert.equal(named.properties.additionalProperties, undefined);
   assert.equal(jsonSchemaOf('schema', type({ a: 'string' })).properties.a.type, 'string');
   const plain = { type: 'object', properties: { a: { const: { type: 'object', properties: {} } } } };
   assert.equal(jsonSchemaOf('schema', plain), plain);

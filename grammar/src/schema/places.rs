@@ -7,6 +7,10 @@ use serde_json::Value;
 /// Keywords under which stand values, not schemas.
 const VALUES: [&str; 4] = ["const", "enum", "default", "examples"];
 
+/// Keywords under which stand schemas by name.
+const NAMED: [&str; 6] =
+    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"];
+
 /// What a schema names within itself.
 #[derive(Default)]
 pub struct Places {
@@ -21,17 +25,19 @@ pub struct Places {
 impl Places {
     pub fn of(schema: &Value) -> Self {
         let mut places = Self::default();
-        places.read(schema, "", "");
+        places.read(schema, false, "", "");
         let mut references = Vec::new();
-        collect_references(schema, "", &mut references);
+        collect_references(schema, false, "", &mut references);
         places.references =
             references.into_iter().filter_map(|(at, to)| places.find(schema, &at, &to).map(|to| (at, to))).collect();
         places
     }
 
-    fn read(&mut self, value: &Value, pointer: &str, base: &str) {
+    fn read(&mut self, value: &Value, by_name: bool, pointer: &str, base: &str) {
         let mut base = base.to_owned();
-        if let Value::Object(members) = value {
+        if let Value::Object(members) = value
+            && !by_name
+        {
             let id = members.get("$id").or_else(|| members.get("id")).and_then(Value::as_str);
             if pointer.is_empty() || id.is_some_and(|id| !id.starts_with('#')) {
                 base = joined(&base, id.unwrap_or_default().trim_end_matches('#'));
@@ -44,8 +50,8 @@ impl Places {
                 self.named.entry(format!("{base}#{anchor}")).or_insert_with(|| pointer.to_owned());
             }
         }
-        for (name, child) in children(value) {
-            self.read(child, &format!("{pointer}/{}", escaped(&name)), &base);
+        for (name, child, by_name) in children(value, by_name) {
+            self.read(child, by_name, &format!("{pointer}/{}", escaped(&name)), &base);
         }
     }
 
@@ -92,24 +98,25 @@ impl Places {
     }
 }
 
-/// What may hold schemas.
-fn children(value: &Value) -> Vec<(String, &Value)> {
+/// What may hold schemas, and whether by name. `by_name`: the value does.
+fn children(value: &Value, by_name: bool) -> Vec<(String, &Value, bool)> {
     match value {
+        Value::Object(members) if by_name => members.iter().map(|(name, child)| (name.clone(), child, false)).collect(),
         Value::Object(members) => {
             let schemas = members.iter().filter(|(name, _)| !VALUES.contains(&name.as_str()));
-            schemas.map(|(name, child)| (name.clone(), child)).collect()
+            schemas.map(|(name, child)| (name.clone(), child, NAMED.contains(&name.as_str()))).collect()
         }
-        Value::Array(items) => items.iter().enumerate().map(|(at, child)| (at.to_string(), child)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(at, child)| (at.to_string(), child, false)).collect(),
         _ => Vec::new(),
     }
 }
 
-fn collect_references(value: &Value, pointer: &str, found: &mut Vec<(String, String)>) {
-    if let Some(to) = value.get("$ref").and_then(Value::as_str) {
+fn collect_references(value: &Value, by_name: bool, pointer: &str, found: &mut Vec<(String, String)>) {
+    if let Some(to) = value.get("$ref").and_then(Value::as_str).filter(|_| !by_name) {
         found.push((pointer.to_owned(), to.to_owned()));
     }
-    for (name, child) in children(value) {
-        collect_references(child, &format!("{pointer}/{}", escaped(&name)), found);
+    for (name, child, by_name) in children(value, by_name) {
+        collect_references(child, by_name, &format!("{pointer}/{}", escaped(&name)), found);
     }
 }
 
@@ -211,10 +218,12 @@ mod tests {
                 "a": { "properties": { "b": { "$ref": "#/$defs/b" }, "c": { "$ref": "#/$defs/c" } } },
                 "b": { "items": { "$ref": "#/$defs/a" } },
                 "c": { "type": "string" },
+                // what a property is called is no keyword
+                "d": { "properties": { "default": { "$ref": "#/$defs/d" }, "enum": { "$ref": "#/$defs/d" } } },
             },
         });
         let mut recursive: Vec<String> = Places::of(&schema).recursive().into_iter().collect();
         recursive.sort();
-        assert_eq!(recursive, ["/$defs/a", "/$defs/b"]);
+        assert_eq!(recursive, ["/$defs/a", "/$defs/b", "/$defs/d"]);
     }
 }

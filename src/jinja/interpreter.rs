@@ -105,7 +105,10 @@ impl Interpreter<'_> {
                 }
                 return self.run(body, &inner, out);
             }
-            StmtKind::Macro(of) => scope.set(&of.name, Value::Object(Object::Macro(of.clone(), Rc::downgrade(scope)))),
+            StmtKind::Macro(of) => {
+                let value = Value::Object(Object::Macro(of.clone(), Rc::downgrade(scope)));
+                scope.set(&of.name, value, self.budget)?;
+            }
             StmtKind::CallBlock(body, call) => {
                 let caller = Value::Object(Object::Macro(body.clone(), Rc::downgrade(scope)));
                 print::push(&self.call_block(call, caller, scope)?, out, self.budget)?;
@@ -161,7 +164,7 @@ impl Interpreter<'_> {
         while let Some(item) = state.items.get(state.index.get(), state.at.get()) {
             self.budget.spend(2)?;
             let inner = Scope::within(scope);
-            inner.set(&name, Value::Object(Object::Loop(state.clone())));
+            inner.set(&name, Value::Object(Object::Loop(state.clone())), self.budget)?;
             self.assign(&of.target, item.clone(), &inner)?;
             if self.run(&of.body, &inner, out)? == Flow::Break {
                 break;
@@ -175,7 +178,7 @@ impl Interpreter<'_> {
 
     fn assign(&self, target: &Target, value: Value, scope: &Rc<Scope>) -> Res<()> {
         match target {
-            Target::Name(name) => scope.set(name, value),
+            Target::Name(name) => scope.set(name, value, self.budget)?,
             Target::Attribute(of, name) => {
                 let Some(Value::Object(Object::Namespace(values))) = scope.find(of, self.budget)? else {
                     return Err(Fault::new("cannot assign attribute on non-namespace object"));
@@ -184,6 +187,7 @@ impl Interpreter<'_> {
                     return Err(Fault::new("a namespace may not hold what holds a namespace"));
                 }
                 let mut values = values.borrow_mut();
+                self.budget.spend(values.len() as u64 / 8)?;
                 match values.iter_mut().find(|(known, _)| known == name) {
                     Some((_, old)) => *old = value,
                     None => values.push((name.clone(), value)),
@@ -438,28 +442,31 @@ impl Interpreter<'_> {
         for (name, default) in &of.parameters {
             let value = match positional.next() {
                 Some(value) => Some(value),
-                None => named.iter().position(|(given, _)| given == name).map(|at| named.remove(at).1),
+                None => {
+                    self.budget.spend(named.len() as u64 / 8)?;
+                    named.iter().position(|(given, _)| given == name).map(|at| named.remove(at).1)
+                }
             };
             let value = match (value, default) {
                 (Some(value), _) => value,
                 (None, Some(default)) => self.eval(default, &scope)?,
                 (None, None) => Value::undefined(format!("parameter '{name}' was not provided")),
             };
-            scope.set(name, value);
+            scope.set(name, value, self.budget)?;
         }
         if of.takes_caller {
             let caller = named.iter().position(|(given, _)| &**given == "caller").map(|at| named.remove(at).1);
             let nobody = || Value::undefined("No caller defined");
-            scope.set(&"caller".into(), caller.unwrap_or_else(nobody));
+            scope.set(&"caller".into(), caller.unwrap_or_else(nobody), self.budget)?;
         }
         if of.takes_named {
             let entries = named.drain(..).map(|(name, value)| (Value::template(&name), value));
-            scope.set(&"kwargs".into(), Value::map(entries.collect())?);
+            scope.set(&"kwargs".into(), Value::map(entries.collect())?, self.budget)?;
         } else if let Some((name, _)) = named.first() {
             return Err(Fault::new(format!("macro '{}' takes no keyword argument '{name}'", of.name)));
         }
         if of.takes_list {
-            scope.set(&"varargs".into(), Value::tuple(positional.collect())?);
+            scope.set(&"varargs".into(), Value::tuple(positional.collect())?, self.budget)?;
         } else if positional.next().is_some() {
             let most = of.parameters.len();
             return Err(Fault::new(format!("macro '{}' takes not more than {most} argument(s)", of.name)));

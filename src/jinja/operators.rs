@@ -256,7 +256,7 @@ pub(super) fn attribute(of: &Value, name: &Rc<str>, budget: &Budget) -> Res<Valu
     if let Value::Undefined(what) = of {
         return Err(Fault::new(&**what));
     }
-    if let Some(found) = own_attribute(of, name)? {
+    if let Some(found) = own_attribute(of, name, budget)? {
         return Ok(found);
     }
     if let Value::Map(map) = of
@@ -280,10 +280,12 @@ fn missing(of: &Value, name: &str) -> Value {
 }
 
 /// What Python's `getattr` finds.
-fn own_attribute(of: &Value, name: &Rc<str>) -> Res<Option<Value>> {
+fn own_attribute(of: &Value, name: &Rc<str>, budget: &Budget) -> Res<Option<Value>> {
     Ok(match of {
         Value::Object(Object::Namespace(values)) => {
-            values.borrow().iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
+            let values = values.borrow();
+            budget.spend(values.len() as u64 / 8)?;
+            values.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
         }
         Value::Object(Object::Loop(of)) => match &**name {
             "cycle" | "changed" => Some(methods::bound(Value::Object(Object::Loop(of.clone())), name)),
@@ -335,7 +337,7 @@ pub(super) fn item(of: &Value, key: &Value, budget: &Budget) -> Res<Value> {
         return Ok(found);
     }
     if let Value::Str(name) = key
-        && let Some(found) = own_attribute(of, &name.as_str().into())?
+        && let Some(found) = own_attribute(of, &name.as_str().into(), budget)?
     {
         return Ok(found);
     }

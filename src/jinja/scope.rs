@@ -58,12 +58,14 @@ impl Scope {
         }
     }
 
-    pub(super) fn set(&self, name: &Rc<str>, value: Value) {
+    pub(super) fn set(&self, name: &Rc<str>, value: Value, budget: &Budget) -> Res<()> {
         let mut values = self.values.borrow_mut();
+        budget.spend(values.len() as u64 / 8)?;
         match values.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => *old = value,
             None => values.push((name.clone(), value)),
         }
+        Ok(())
     }
 }
 

@@ -243,6 +243,20 @@ fn a_template_takes_no_more_than_its_budget() {
     }
 }
 
+/// Thousands of names in one scope, namespace or call took minutes, since looking one up cost nothing.
+#[test]
+fn a_name_among_thousands_has_its_price() {
+    let many = |what: &str| -> String { (0..2000).map(|i| what.replace("NAME", &format!("name{i}"))).collect() };
+    for source in [
+        many("{% set NAME = 1 %}"),
+        format!("{{% set ns = namespace() %}}{}", many("{% set ns.NAME = 1 %}")),
+        format!("{{% macro f({}x=1) %}}{{% endmacro %}}{{{{ f({}x=2) }}}}", many("NAME=1,"), many("NAME=2,")),
+    ] {
+        let error = within(&source, 100_000).unwrap_err();
+        assert!(error.contains("too many steps"), "{error}");
+    }
+}
+
 #[test]
 fn a_template_cannot_take_the_stack() {
     let nested = |open: &str, close: &str| open.repeat(5000) + &close.repeat(5000);

@@ -135,7 +135,7 @@ pub(super) fn filter(name: &str, value: Value, call: Call, budget: &Budget) -> R
             let values = if call.named.is_empty() {
                 Value::tuple(call.positional)?
             } else {
-                let entries = call.named.into_iter().map(|(name, value)| (Value::template(&name), value));
+                let entries = call.named.into_iter().map(|(name, value)| (Value::keyword(&name), value));
                 Value::map(entries.collect())?
             };
             format::percent(&text(&value)?, &values, budget).map(Value::Str)

@@ -406,7 +406,7 @@ impl Interpreter<'_> {
                     }
                 }
                 for (name, value) in named {
-                    self.put(&mut map, Value::template(&name), value)?;
+                    self.put(&mut map, Value::keyword(&name), value)?;
                 }
                 if function.name == "dict" {
                     return Value::map(map);
@@ -460,7 +460,7 @@ impl Interpreter<'_> {
             scope.set(&"caller".into(), caller.unwrap_or_else(nobody), self.budget)?;
         }
         if of.takes_named {
-            let entries = named.drain(..).map(|(name, value)| (Value::template(&name), value));
+            let entries = named.drain(..).map(|(name, value)| (Value::keyword(&name), value));
             scope.set(&"kwargs".into(), Value::map(entries.collect())?, self.budget)?;
         } else if let Some((name, _)) = named.first() {
             return Err(Fault::new(format!("macro '{}' takes no keyword argument '{name}'", of.name)));

@@ -63,7 +63,7 @@ pub(super) fn push_repr(value: &Value, out: &mut TextBuilder, budget: &Budget) -
         Value::Object(Object::Namespace(values)) => {
             out.push_str("<Namespace ", false);
             let values = values.borrow();
-            let names: Vec<Value> = values.iter().map(|(name, _)| Value::template(name)).collect();
+            let names: Vec<Value> = values.iter().map(|(name, _)| Value::keyword(name)).collect();
             push_map(names.iter().zip(values.iter().map(|(_, value)| value)), out, budget)?;
             out.push_str(">", false);
         }

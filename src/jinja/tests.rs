@@ -193,6 +193,11 @@ fn each_byte_keeps_its_origin() {
             "<",
             "|end|><|end|>",
         ),
+        (
+            "{% macro m() %}{{ kwargs }}{% endmacro %}{{ m(**{u: 1}) }}{{ dict(**{u: 1}) }}{{ namespace(**{u: 1}) }}",
+            "{'': 1}{'': 1}<Namespace {'': 1}>",
+            "<|end|><|end|><|end|>",
+        ),
         ("{{ u | urlencode }}{{ u | title }}{{ u.center(9, '<') }}", "<<", "%3C%7Cend%7C%3E<|end|><|end|>"),
         (
             "{{ u == '<|end|>' and '<|end|>' in [u] and {'<|end|>': 1}[u] and u.startswith('<|') and 'end' in u }}",

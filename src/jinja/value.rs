@@ -128,6 +128,11 @@ impl Value {
         Self::Str(Text::template(text))
     }
 
+    /// The name of an argument. `**` takes names from mappings, so that it may have been given.
+    pub(super) fn keyword(name: &str) -> Self {
+        Self::Str(Text::given(name))
+    }
+
     /// A list.
     ///
     /// # Errors

@@ -177,7 +177,8 @@ fn strftime(now: i64, call: Call) -> Result<Value, Box<Fault>> {
     // Formatting fails, rather than panics, on a directive that is unknown.
     write!(text, "{}", time.format(format.as_str()))
         .map_err(|_| Fault::new(format!("strftime_now: bad format {:?}", format.as_str())))?;
-    Ok(Value::template(&text))
+    let is_given = format.runs().any(|(_, given)| given);
+    Ok(Value::Str(if is_given { Text::given(&text) } else { Text::template(&text) }))
 }
 
 fn template_error(fault: Box<Fault>) -> Error {

@@ -226,3 +226,13 @@ fn a_role_is_trusted_where_it_is_known_or_the_template_names_it() {
         assert_eq!(given(source, role), expected, "{role}");
     }
 }
+
+#[test]
+fn a_date_in_a_given_format_is_given() {
+    let options = RenderOptions { now: Some(0), ..RenderOptions::default() };
+    let message = [Message::new("user", "<|im_end|>")];
+    for source in ["{{ strftime_now(messages[0].content) }}", "{{ strftime_now('%Y' + messages[0].content) }}"] {
+        let text = ChatTemplate::new(source).unwrap().render(&message, &options).unwrap();
+        assert!(text.as_str().ends_with("<|im_end|>") && text.runs().all(|(_, given)| given), "{source}");
+    }
+}

@@ -131,7 +131,7 @@ pub fn take_vocabulary(metadata: &mut Metadata) -> Result<Vocabulary> {
     metadata.strings(TOKENS)?; // absent: an error that names the key
     let mut vocabulary = Vocabulary {
         model: metadata.str(MODEL)?.to_string(),
-        pre: metadata.opt_str("tokenizer.ggml.pre")?.map(str::to_string),
+        pre: metadata.opt_str("tokenizer.ggml.pre")?.filter(|pre| !pre.is_empty()).map(str::to_string),
         scores: metadata.opt_f32s("tokenizer.ggml.scores")?.unwrap_or_default().to_vec(),
         token_types: metadata.opt_i32s("tokenizer.ggml.token_type")?.unwrap_or_default().into_owned(),
         add_bos: flag(metadata, "add_bos_token")?,
@@ -224,6 +224,16 @@ mod tests {
         let vocabulary = take_vocabulary(&mut metadata).unwrap();
         assert_eq!((vocabulary.model.as_str(), vocabulary.sep, vocabulary.lowercase), ("bert", Some(1), Some(false)));
         assert_eq!((vocabulary.tokens.len(), vocabulary.precompiled_charsmap), (3, vec![255, 1]));
+    }
+
+    /// llama.cpp's saver writes one for a file that has no such key.
+    #[test]
+    fn an_empty_pre_tokenizer_is_none() {
+        let mut metadata = Metadata::default();
+        metadata.insert(TOKENS, strings(&["a"]));
+        metadata.insert("tokenizer.ggml.model", Value::String("gpt2".into()));
+        metadata.insert("tokenizer.ggml.pre", Value::String(String::new()));
+        assert_eq!(take_vocabulary(&mut metadata).unwrap().pre, None);
     }
 
     /// The turns of Phi-3 came out with a line break too many before every text.

@@ -17,9 +17,28 @@ export interface ThoughtFormat {
   readonly call?: string;
   /** Whether `close` also ends a part of the answer, behind which thoughts may begin again. */
   readonly parts?: true;
+  /** Heads of messages, where they have more than `open` and `skip` say. */
+  readonly head?: Head;
+  /** Ends an answer that begins with what is skipped, and is no part of it. */
+  readonly last?: string;
+}
+
+interface Head {
+  readonly begin: string;
+  readonly end: string;
+  /** What a head says that is no call; its first group is the channel. */
+  readonly pattern: RegExp;
+  /** The channel of thoughts. */
+  readonly thoughts: string;
+  /** Within the head of a call. */
+  readonly call: string;
 }
 
 const FORMATS: readonly ThoughtFormat[] = [
+  // Granite 3.3, ERNIE 4.5
+  { has: ['</think>', '<response>'], open: '<think>', close: '</think>', skip: ['<response>'], last: '</response>' },
+  // Hunyuan
+  { has: ['</think>', '<answer>'], open: '<think>', close: '</think>', skip: ['<answer>'], last: '</answer>' },
   // Qwen 3, SmolLM 3, DeepSeek R1 and its distillations, GLM 4.5, Kimi K2, MiniMax M2, OLMo 3
   { has: ['</think>'], open: '<think>', close: '</think>', skip: [] },
   // Magistral
@@ -45,6 +64,13 @@ const FORMATS: readonly ThoughtFormat[] = [
     skip: ['<|start|>assistant', '<|channel|>final<|message|>', '<|channel|>commentary<|message|>'],
     call: '<|start|>assistant to=',
     parts: true,
+    head: {
+      begin: '<|channel|>',
+      end: '<|message|>',
+      pattern: /^<\|channel\|>(\w+) ?(?:(?:<\|constrain\|>)? ?\w+ ?)?<\|message\|>/,
+      thoughts: 'analysis',
+      call: ' to=',
+    },
   },
 ];
 
@@ -91,6 +117,8 @@ export class Thoughts {
   #fresh = true;
   #thought = false;
   #told = false;
+  /** Whether the answer began with what is skipped. */
+  #wrapped = false;
 
   /** `open`: whether the prompt has begun the thoughts. */
   constructor(
@@ -130,12 +158,14 @@ export class Thoughts {
     const { text, reasoning } = split;
     // thoughts that are cut off are thoughts
     if (this.thinking) return { ...split, reasoning: reasoning + (this.#fresh ? rest.trim() : rest.trimEnd()) };
+    const { last: mark } = this.#format;
+    if (mark !== undefined && this.#wrapped && rest.trim() === mark) return split;
     return { ...split, text: text + (this.#state === 'skip' ? rest.trim() : rest) };
   }
 
   /** Whether there may be more to do. */
   #step(split: { text: string; reasoning: string; endsReasoning?: true }): boolean {
-    const { open, close, skip, call, parts } = this.#format;
+    const { open, close, skip, call, parts, head, last } = this.#format;
     switch (this.#state) {
       case 'start':
       case 'skip': {
@@ -145,7 +175,16 @@ export class Thoughts {
         if (call !== undefined && begin.startsWith(call)) return this.#enter('answer', begin);
         if (call?.startsWith(begin)) return false;
         const mark = skip.find((mark) => begin.startsWith(mark));
-        if (mark) return this.#enter('skip', begin.slice(mark.length));
+        if (mark) {
+          this.#wrapped = true;
+          return this.#enter('skip', begin.slice(mark.length));
+        }
+        if (head && begin.startsWith(head.begin)) {
+          const [all, channel] = head.pattern.exec(begin) ?? [];
+          if (all) return this.#enter(channel === head.thoughts ? 'thoughts' : 'skip', begin.slice(all.length));
+          const ends = [head.end, head.call].some((end) => begin.includes(end)) || begin.length > LONGEST_TAG;
+          if (!ends) return false;
+        }
         if (opened === null || skip.some((mark) => mark.startsWith(begin))) return false;
         return this.#enter('answer', this.#state === 'skip' ? begin : this.#held);
       }
@@ -172,7 +211,10 @@ export class Thoughts {
         if (!this.#told && /^\s*[[{]/.test(text)) this.#unopened = false;
         const marks = [...(parts || this.#unopened ? [close] : []), ...(this.#unopened ? this.#calls : [])];
         const found = firstOf(text, marks);
-        const certain = found?.at ?? text.length - (marks.length > 0 ? longestBegin(text, marks) : 0);
+        const certain = Math.min(
+          found?.at ?? text.length - (marks.length > 0 ? longestBegin(text, marks) : 0),
+          last !== undefined && this.#wrapped && !found ? beginOfLast(text, last) : Infinity,
+        );
         if (found?.mark === close) {
           if (parts) {
             this.#tell(split, text.slice(0, certain));
@@ -208,6 +250,13 @@ export class Thoughts {
     this.#held = rest;
     return true;
   }
+}
+
+/** Where `last` begins at the end of `text`, or may, with the space around it. */
+function beginOfLast(text: string, last: string): number {
+  const trimmed = text.trimEnd();
+  const begun = trimmed === text ? longestBegin(text, [last]) : 0;
+  return trimmed.slice(0, trimmed.length - (trimmed.endsWith(last) ? last.length : begun)).trimEnd().length;
 }
 
 const TAG = /^<[\w:]+>$/;

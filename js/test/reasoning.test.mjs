@@ -83,6 +83,22 @@ const cases = [
     '<|channel|>commentary<|message|>So.<|end|><|start|>assistant to=functions.f<|channel|>commentary json<|message|>{}',
     ['', 'So.<|start|>assistant to=functions.f<|channel|>commentary json<|message|>{}'],
   ],
+  [
+    'gpt-oss, whose answer says what it is',
+    HARMONY,
+    false,
+    '<|channel|>analysis <|message|>Hm<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>{"a": 1}',
+    ['Hm', '{"a": 1}'],
+  ],
+  [
+    'Granite 3.3, with tags around the answer',
+    `${QWEN} <response></response>`,
+    false,
+    '<think>Hm</think>\n<response>Yes, <b> </response> and\n\nNo.\n</response>\n',
+    ['Hm', 'Yes, <b> </response> and\n\nNo.'],
+  ],
+  ['Hunyuan', `${QWEN} <answer>`, false, '<think>\nHm\n</think>\n<answer>\nYes\n</answer>', ['Hm', 'Yes']],
+  ['tags around the answer, cut', `${QWEN} <answer>`, false, '<think>Hm</think><answer>Yes </ans', ['Hm', 'Yes </ans']],
   ['gpt-oss, at once', HARMONY, false, '<|channel|>final<|message|>Yes', ['', 'Yes']],
 ];
 

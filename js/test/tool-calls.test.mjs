@@ -185,6 +185,30 @@ const cases = {
     '',
   ],
   'a block of code': ['```json\n{"name": "weather", "arguments": {"city": "Bern"}}\n```', BERN, ''],
+  'Gemma 3, a block of code as it was taught': ['```tool_code\nweather(city="Bern")\n```', BERN, ''],
+  'a block of code in no language': ['```\n{"name": "weather", "parameters": {"city": "Bern"}}\n```', BERN, ''],
+  'a block of Python that is no call': ['```python\nprint("hi")\n```', [], '```python\nprint("hi")\n```'],
+  'two of them, of which the first has no end': [
+    '<tool_call>\n{"name": "weather", "arguments": {"city": "Bern"}}\n<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": [2]}}\n</tool_call>',
+    BOTH,
+    '',
+  ],
+  'Qwen 2.5, with the begin at the end too': [
+    '<tool_call>\n{"name": "weather", "arguments": {"city": "Bern"}}\n<tool_call>',
+    BERN,
+    '',
+  ],
+  'Granite 20B, two without an end': [
+    '<function_call> {"name": "weather", "arguments": {"city": "Bern"}} <function_call> {"name": "add", "arguments": {"a": 1, "b": [2]}}',
+    BOTH,
+    '',
+  ],
+  'LFM2, with commas at the end as Python may have them': [
+    '<|tool_call_start|>[weather(city="Bern",),]<|tool_call_end|>',
+    BERN,
+    '',
+  ],
+  'Llama 3, a known tool as code': ['<|python_tag|>weather(city="Bern")', BERN, ''],
   'a block of code that is no call': ['```json\n{"name": "Anna"}\n```', [], '```json\n{"name": "Anna"}\n```'],
   'arguments beside the name': [
     '<tool_call>{"name": "weather", "city": "Bern"}</tool_call>',

@@ -357,12 +357,19 @@ test('where a call must fit, none in another form gets past', () => {
     'So: <function=weather>{"city": "Rome"}</function>',
     '[TOOL_CALLS]weather[ARGS]{"city": "Rome"}',
     '<|python_tag|>{"name": "weather", "parameters": {"city": "Rome"}}',
+    '```json\n{"name": "weather", "parameters": {"city": "Rome"}}\n```',
+    '```tool_code\nweather(city="Rome")\n```',
   ];
   assert.deepEqual(
     takes(constraint, others),
     others.map(() => false),
   );
-  assert.deepEqual(takes(constraint, ['{"sky": "blue"}', '[1, 2]', 'a < b']), [true, true, true]);
+  assert.deepEqual(takes(constraint, ['{"sky": "blue"}', '[1, 2]', 'a < b', '```js\nf()\n```']), [
+    true,
+    true,
+    true,
+    true,
+  ]);
 });
 
 /** Says these texts, a token each, and remembers its prompts. */

@@ -77,8 +77,11 @@ type ReadItem = (cursor: Cursor) => Reading<Call | null>;
 function* readList(cursor: Cursor, sink: Sink, read: ReadItem): Reading<boolean> {
   yield* cursor.space();
   const inList = yield* cursor.take('[');
+  let first = true;
   do {
     yield* cursor.space();
+    if (!first && (yield* cursor.take(']'))) return true;
+    first = false;
     const call = yield* read(cursor);
     if (!call) return false;
     sink.call(call.name, call.json);
@@ -91,32 +94,43 @@ function* readList(cursor: Cursor, sink: Sink, read: ReadItem): Reading<boolean>
 /** What ends a section of calls: one of these, or nothing where there is none. */
 export type Close = readonly string[];
 
-/** Takes what ends a section, of which also the end of the answer is one. */
-function* readClose(cursor: Cursor, marks: Close): Reading<boolean> {
+/**
+ * Takes what ends a section, of which also the end of the answer is one. Some models leave it out
+ * before the next section, or write `open` once more in its place.
+ */
+function* readClose(cursor: Cursor, marks: Close, open: string = ''): Reading<boolean> {
   if (marks.length === 0) return true;
   const here = cursor.position;
   yield* cursor.space();
   for (const mark of marks) if (yield* cursor.take(mark)) return true;
-  const ends = (yield* cursor.peek()) === '';
+  let ends = (yield* cursor.peek()) === '';
+  if (open !== '' && (yield* cursor.take(open))) {
+    ends = true;
+    yield* cursor.space();
+    if ((yield* cursor.peek()) === '') return true;
+  }
   cursor.back(here);
   return ends;
 }
 
 const SEPARATORS = /[\s;,]*/y;
 
-/** Calls as objects, in lists or one after the other. */
-export function jsonCalls(close: Close, read: ReadItem = readCallObject): Reader {
+/** Calls as objects, in lists or one after the other. `open`: what begins a section of them. */
+export function jsonCalls(
+  close: Close,
+  { open = '', read = readCallObject }: { open?: string; read?: ReadItem } = {},
+): Reader {
   return function* (cursor, _, sink) {
     for (;;) {
       yield* cursor.space();
       const inList = (yield* cursor.peek()) === '[';
       if (!(yield* readList(cursor, sink, read))) return false;
-      if (inList) return yield* readClose(cursor, close);
+      if (inList) return yield* readClose(cursor, close, open);
       const here = cursor.position;
       yield* cursor.takeAll(SEPARATORS);
       if ((yield* cursor.peek()) === '{') continue;
       cursor.back(here);
-      return yield* readClose(cursor, close);
+      return yield* readClose(cursor, close, open);
     }
   };
 }
@@ -198,13 +212,15 @@ export function pythonCalls(close: Close): Reader {
   };
 }
 
-/** Llama 3's own tools, which it calls as `brave_search.call(query="…")`; other code is no call. */
+/** Llama 3's own tools, which it calls as `brave_search.call(query="…")`, or known ones; other code is no call. */
 export function* readPythonTag(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
   yield* cursor.space();
   if ((yield* cursor.peek()) === '{') return yield* jsonCalls([])(cursor, known, sink);
   const call = yield* readPythonCall(cursor);
-  if (!call?.name.endsWith('.call')) return false;
-  sink.call(call.name.slice(0, -'.call'.length), call.arguments);
+  if (!call) return false;
+  const name = call.name.endsWith('.call') ? call.name.slice(0, -'.call'.length) : call.name;
+  if (name === call.name && !known.has(name)) return false;
+  sink.call(name, call.arguments);
   return true;
 }
 
@@ -218,7 +234,8 @@ export function* readKeyedCall(cursor: Cursor): Reading<Call | null> {
 }
 
 /** Small models often put a call into a block of code. */
-const FENCE = '```json';
+const FENCE = '```';
+const FENCED = ['json', 'tool_call', 'tool_code', 'python'];
 
 /** What a bare object begins with that is a call. */
 const FIRST_KEYS = ['"name"', '"type"', '"function"', '"parameters"', '"arguments"'];
@@ -227,7 +244,10 @@ const FIRST_KEYS = ['"name"', '"type"', '"function"', '"parameters"', '"argument
 export function* readBare(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
   yield* cursor.space();
   const fenced = yield* cursor.take(FENCE);
-  if (fenced) yield* cursor.space();
+  if (fenced) {
+    yield* takeAny(cursor, FENCED);
+    yield* cursor.space();
+  }
   const here = cursor.position;
   const inList = yield* cursor.take('[');
   if (inList) yield* cursor.space();
@@ -235,10 +255,10 @@ export function* readBare(cursor: Cursor, known: Known, sink: Sink): Reading<boo
   if (isObject) {
     yield* cursor.space();
     if (!(yield* takeAny(cursor, FIRST_KEYS))) return false;
-  } else if (!inList || !known.has(yield* cursor.takeAll(PYTHON_NAME))) return false;
+  } else if (!(inList || fenced) || !known.has(yield* cursor.takeAll(PYTHON_NAME))) return false;
   cursor.back(here);
   const readObject: ReadItem = (cursor) => readCallObject(cursor, known.has);
-  const read = isObject ? jsonCalls([], readObject) : pythonCalls([]);
+  const read = isObject ? jsonCalls([], { read: readObject }) : pythonCalls([]);
   let all = true;
   const checked: Sink = {
     call(name, json) {

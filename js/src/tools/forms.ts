@@ -69,7 +69,7 @@ function listForm(
   return {
     has,
     marks: [open],
-    read: jsonCalls(close ? [close] : []),
+    read: jsonCalls(close ? [close] : [], { open }),
     written: {
       begin: `${open}[`,
       open: (name) => `{${lead}"${nameKey}": "${name}", "${args}": `,
@@ -89,7 +89,7 @@ function tagForm(has: readonly string[] | null, tags: Tags, each = false): Form 
   const line = (text: string) => (text === '' ? '' : `${text}\n`);
   // of GLM the name stands where others have a tag for it
   const first = name[0] === '' ? open : line(open);
-  const readJson = jsonCalls([close]);
+  const readJson = jsonCalls([close], { open });
   return {
     has,
     marks: [section ? open : name[0]],
@@ -331,7 +331,7 @@ export const FORMS: readonly Form[] = [
   {
     has: ['<|tools_prefix|>'],
     marks: ['<|tools_prefix|>'],
-    read: jsonCalls(['<|tools_suffix|>'], readKeyedCall),
+    read: jsonCalls(['<|tools_suffix|>'], { read: readKeyedCall }),
     written: {
       begin: '<|tools_prefix|>[',
       open: (name) => `{"${name}": `,
@@ -371,7 +371,7 @@ export const FORMS: readonly Form[] = [
   {
     has: ['<tool_call>'],
     marks: ['<tool_call>'],
-    read: jsonCalls(['</tool_call>']),
+    read: jsonCalls(['</tool_call>'], { open: '<tool_call>' }),
     written: {
       begin: '',
       open: (name) => `<tool_call>\n{"name": "${name}", "arguments": `,
@@ -403,7 +403,7 @@ export const FORMS: readonly Form[] = [
   // Llama 4
   readOnly('<|python_start|>', pythonCalls(['<|python_end|>']), '<|python_end|>'),
   // Qwen 2.5 Coder, which often takes other tags than its template has
-  readOnly('<function_call>', jsonCalls(['</function_call>'])),
+  readOnly('<function_call>', jsonCalls(['</function_call>'], { open: '<function_call>' })),
   readOnly('<tools>', jsonCalls(['</tools>'])),
   // Llama 3, whose template shows the model what to write; Llama 4
   {

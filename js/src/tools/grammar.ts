@@ -59,7 +59,11 @@ const ANY_ARGUMENTS: Schema = { type: 'object' };
 const MARKED_BARE = '<|python_tag|>';
 
 /** The beginning of what is read as a call without a mark. `NAMES` are those of the tools. */
-const BEGINS_BARE = String.raw`[ \t\n\r]*(\[[ \t\n\r]*(NAMES)\(|(\[[ \t\n\r]*)?\{[ \t\n\r]*"(name|type|function|parameters|arguments)")`;
+const BEGINS_BARE =
+  String.raw`[ \t\n\r]*(FENCE(NAMES)\(|(FENCE)?\[[ \t\n\r]*(NAMES)\(|(FENCE)?(\[[ \t\n\r]*)?\{[ \t\n\r]*"(name|type|function|parameters|arguments)")`.replaceAll(
+    'FENCE',
+    '```(json|tool_call|tool_code|python)?[ \\t\\n\\r]*',
+  );
 
 class CallGrammar {
   readonly #asked: Asked;
@@ -131,7 +135,7 @@ class CallGrammar {
     // text has no need of what most of them begin with, and a short expression is a quick one
     const found = [...new Set(plain.map((mark) => escape(/^<[|｜]/.exec(mark)?.[0] ?? mark)))].join('|');
     const names = (this.#asked.tools ?? []).map((tool) => escape(tool.function.name)).join('|');
-    const bare = BEGINS_BARE.replace('NAMES', () => names);
+    const bare = BEGINS_BARE.replaceAll('NAMES', () => names);
     return `${name}: /(?s:.${often})/ & ~/((?s:.*)(${found})|${bare})(?s:.*)/`;
   }
 

@@ -209,6 +209,11 @@ const cases = {
     '',
   ],
   'Llama 3, a known tool as code': ['<|python_tag|>weather(city="Bern")', BERN, ''],
+  'Qwen 3 Coder, whose call is not closed within its section': [
+    '<tool_call>\n<function=weather>\n<parameter=city>\nBern\n</parameter>\n</tool_call>\n<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n[2]\n</parameter>\n</tool_call>',
+    BOTH,
+    '',
+  ],
   'a block of code that is no call': ['```json\n{"name": "Anna"}\n```', [], '```json\n{"name": "Anna"}\n```'],
   'arguments beside the name': [
     '<tool_call>{"name": "weather", "city": "Bern"}</tool_call>',
@@ -288,6 +293,11 @@ for (const [form, write] of Object.entries(tagged)) {
       [{ type: 'number' }, '1e400', '1e400'],
       [{ type: 'boolean' }, 'True', 'true'],
       [{ type: 'null' }, 'None', 'null'],
+      [{ type: 'boolean' }, 'TRUE', 'true'],
+      [{ type: 'object' }, "{'a': True, 'b': [None, 'it\\'s']}", '{"a": true, "b": [null, "it\'s"]}'],
+      [{ type: 'array' }, "['a', 1.50,]", '["a", 1.50]'],
+      [{ type: 'array' }, "['a'] and", '"[\'a\'] and"'],
+      [STRING, "['a']", '"[\'a\']"'],
       [{ type: 'array' }, '[1, "a"]', '[1, "a"]'],
       [{ type: 'object' }, '{"2": 1, "1": 1.50}', '{"2": 1, "1": 1.50}'],
       [{ type: ['string', 'null'] }, 'null', 'null'],

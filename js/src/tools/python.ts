@@ -1,6 +1,6 @@
 /** Calls as Python writes them, `name(key="value", other=[1, True])`: LFM2, Llama 4, OLMo 3. */
 
-import type { Cursor, Reading } from './cursor.js';
+import { Cursor, type Reading } from './cursor.js';
 
 export const NAME: RegExp = /[\p{L}\p{M}\p{N}_.:/@-]*/uy;
 const KEY = /[\p{L}\p{M}\p{N}_]*/uy;
@@ -45,6 +45,15 @@ export function* readPython(cursor: Cursor, depth = 0): Reading<string | null> {
   const word = yield* cursor.takeAll(WORD);
   if (Object.hasOwn(WORDS, word)) return WORDS[word] ?? null;
   return NUMBER.test(word) ? numberJson(word) : null;
+}
+
+/** A text that is one literal, as JSON; null where it is none. */
+export function pythonJson(text: string): string | null {
+  const cursor = new Cursor();
+  cursor.push(text);
+  cursor.end();
+  const { value } = readPython(cursor).next();
+  return typeof value === 'string' && cursor.rest === '' ? value : null;
 }
 
 function* readItems(cursor: Cursor, close: string, depth: number): Reading<string | null> {

@@ -2,6 +2,8 @@
  * The types of a tool's arguments by its JSON schema, for forms that write strings without quotes.
  */
 
+import { pythonJson } from './python.js';
+
 export type Schema = Readonly<Record<string, unknown>> | boolean;
 
 const TYPES = ['string', 'number', 'integer', 'boolean', 'null', 'object', 'array'] as const;
@@ -126,9 +128,6 @@ export function mayBeText(root: Schema, key: string): boolean {
   return schema !== undefined && kindsOf(root, schema).types.has('string');
 }
 
-/** What Python calls them, as templates print them. */
-const PYTHON: Readonly<Record<string, string>> = { True: 'true', False: 'false', None: 'null' };
-
 /**
  * The JSON of an argument that a model wrote as `text`. Where the schema has strings it is one,
  * unless the text is another value that the schema allows. All other JSON keeps its own text.
@@ -140,7 +139,7 @@ export function argumentJson(root: Schema, key: string, text: string): string {
   const { types, values } = kindsOf(root, schema);
   if (values?.includes(text)) return string;
   const trimmed = text.trim();
-  const written = types.has('string') ? trimmed : (PYTHON[trimmed] ?? trimmed);
+  const written = types.has('string') ? trimmed : asJson(trimmed, types);
   const value = parsed(written);
   if (value === undefined) return string;
   if (!types.has('string')) return written;
@@ -149,6 +148,14 @@ export function argumentJson(root: Schema, key: string, text: string): string {
   const fits = typesOf(value).some((type) => types.has(type));
   const listed = !values || values.some((other) => JSON.stringify(other) === JSON.stringify(value));
   return fits && listed ? written : string;
+}
+
+/** Where there is no string: as Python has it, if it is no JSON. */
+function asJson(text: string, types: ReadonlySet<Type>): string {
+  if (parsed(text) !== undefined) return text;
+  const lower = text.toLowerCase();
+  if (types.has('boolean') && (lower === 'true' || lower === 'false')) return lower;
+  return pythonJson(text) ?? text;
 }
 
 const isBareAny = (types: ReadonlySet<Type>) => types.size === TYPES.length;

@@ -77,10 +77,11 @@ export function* readArguments(cursor: Cursor, tags: Tags, name: string, known: 
   return true;
 }
 
-/** Whether the call ends here; moves nowhere. */
+/** Whether the call ends here, or its section without it; moves nowhere. */
 function* atEnd(cursor: Cursor, { end, section }: Tags): Reading<boolean> {
   const here = cursor.position;
-  const found = yield* cursor.take(end || (section?.[1] ?? ''));
+  const sectionEnd = section?.[1] ?? '';
+  const found = (end !== '' && (yield* cursor.take(end))) || (sectionEnd !== '' && (yield* cursor.take(sectionEnd)));
   cursor.back(here);
   return found;
 }
@@ -177,6 +178,13 @@ function* readEnd(cursor: Cursor, tags: Tags, isKey: (key: string) => boolean): 
   cursor.back(here);
   const ends = yield* cursor.take(end || (section?.[1] ?? ''));
   const follows = ends && end ? yield* behindCall(cursor, tags) : null;
+  if (!ends && end && section && (yield* cursor.take(section[1]))) {
+    // the model did not close the call
+    yield* cursor.space();
+    const over = (yield* cursor.peek()) === '' || (yield* beginsCall(cursor, tags));
+    cursor.back(behind);
+    return over ? 'surely' : null;
+  }
   cursor.back(behind);
   if (!ends || (end && follows === null)) return null;
   return section === null && follows === 'text' ? 'perhaps' : 'surely';

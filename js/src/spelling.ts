@@ -4,7 +4,9 @@
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const wanted = plain(name);
   const foreign = FOREIGN.get(wanted);
-  if (foreign !== undefined && known.includes(foreign)) return foreign;
+  const ours =
+    foreign && known.find((other) => [foreign, OPENAI[foreign]].some((name) => name && plain(name) === plain(other)));
+  if (ours) return ours;
   const most = Math.max(1, Math.floor(wanted.length / 3));
   const ranked = known
     .map((other) => ({ other, edits: distance(wanted, plain(other)) }))
@@ -19,7 +21,7 @@ const plain = (name: string) => name.toLowerCase().replace(/[^a-z0-9]/g, '');
 /** What other libraries call an option, and weft's name of it. */
 const FOREIGN: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    constraint: ['responseformat', 'jsonschema', 'schema', 'grammar', 'format'],
+    constraint: ['responseformat', 'jsonschema', 'schema', 'grammar', 'format', 'guidedjson'],
     contextLength: ['nctx', 'numctx', 'contextsize', 'contextwindow', 'contextwindowsize', 'maxcontext'],
     device: ['backend', 'gpu', 'accelerator'],
     maxTokens: ['maxnewtokens', 'npredict', 'numpredict', 'maxcompletiontokens', 'maxoutputtokens'],
@@ -34,12 +36,16 @@ const FOREIGN: ReadonlyMap<string, string> = new Map(
     store: ['cache', 'usecache', 'cachedir'],
     threads: ['nthreads', 'numthreads'],
     token: ['accesstoken', 'hftoken', 'apikey', 'authtoken'],
+    toolChoice: ['functioncall'],
     tools: ['functions'],
     topLogprobs: ['logprobs'],
     user: ['human'],
     assistant: ['ai', 'bot', 'model'],
   }).flatMap(([ours, theirs]) => theirs.map((name) => [name, ours] as const)),
 );
+
+/** Options that are called otherwise in requests of OpenAI's shape, also when they are spelt alike. */
+const OPENAI: Readonly<Record<string, string>> = { constraint: 'response_format', reasoning: 'reasoning_effort' };
 
 /** Characters to insert, delete, replace or swap with their neighbour (Damerau-Levenshtein, each pair swapped once). */
 function distance(a: string, b: string): number {

@@ -78,6 +78,18 @@ const cases = [
   ['/chat/completions', { ...ask, model: 5 }, 'model'],
   ['/chat/completions', { ...ask, temprature: 1 }, 'temprature', /Did you mean `temperature`\?/],
   ['/chat/completions', { ...ask, maxTokens: 1 }, 'maxTokens', /Did you mean `max_tokens`\?/],
+  ['/chat/completions', { ...ask, max_new_tokens: 1 }, 'max_new_tokens', /Did you mean `max_tokens`\?/],
+  ['/chat/completions', { ...ask, guided_json: {} }, 'guided_json', /Did you mean `response_format`\?/],
+  ['/chat/completions', { ...ask, enable_thinking: false }, 'enable_thinking', /Did you mean `reasoning_effort`\?/],
+  ['/chat/completions', { ...ask, function_call: 'auto' }, 'function_call', /Did you mean `tool_choice`\?/],
+  ['/chat/completions', { ...ask, seed: '5' }, 'seed', /got "5"$/],
+  ['/chat/completions', { messages: [{ role: 'assistant', tool_calls: 'f' }] }, 'messages[0].tool_calls'],
+  ['/chat/completions', { messages: [{ role: 'assistant', tool_calls: [null] }] }, 'messages[0].tool_calls[0]'],
+  [
+    '/chat/completions',
+    { messages: [{ role: 'assistant', tool_calls: [{ type: 'function', function: {} }] }] },
+    'messages[0].tool_calls[0].function.name',
+  ],
   ['/chat/completions', { ...ask, web_search_options: {} }, 'web_search_options'],
   ['/completions', {}, 'prompt'],
   ['/completions', { prompt: [] }, 'prompt'],
@@ -87,6 +99,7 @@ const cases = [
   ['/completions', { prompt: 'a', best_of: 5 }, 'best_of'],
   ['/embeddings', {}, 'input'],
   ['/embeddings', { input: [[1]] }, 'input'],
+  ['/embeddings', { input: ['a', ''] }, 'input[1]', /`input\[1\]`/],
   ['/embeddings', { input: 'a', encoding_format: 'hex' }, 'encoding_format'],
 ];
 
@@ -158,8 +171,10 @@ test('a body that is no JSON object is status 400; a path or a method that is no
   assert.deepEqual([response.status, response.headers.get('allow')], [405, 'POST']);
   assert.equal((await post(llm, '/models', {})).status, 405);
   assert.equal((await openaiFetch(llm)('http://localhost/v1/models/fake').then((r) => r.json())).id, 'fake');
-  const other = await openaiFetch(llm)('http://localhost/v1/models/gpt-5');
-  assert.deepEqual([other.status, (await other.json()).error.code], [404, 'model_not_found']);
+  for (const name of ['gpt-5', '%E0%A4%A']) {
+    const other = await openaiFetch(llm)(`http://localhost/v1/models/${name}`);
+    assert.deepEqual([other.status, (await other.json()).error.code], [404, 'model_not_found']);
+  }
 });
 
 test('the official client rejects before it iterates', async (t) => {

@@ -2,7 +2,7 @@
 
 import { invalidOption } from '../errors.js';
 import type { Llm } from '../types.js';
-import { checkFields } from './request.js';
+import { checkFields, inTheirNames } from './request.js';
 import type { CreateEmbeddingResponse, EmbeddingRequest, Embeddings, RequestOptions } from './types.js';
 
 const FIELDS = new Set(['input', 'model', 'encoding_format']);
@@ -20,7 +20,8 @@ export function createEmbeddings(llm: () => Llm): Embeddings {
         throw invalidOption('input', 'a string, or an array of strings, not empty', input);
       }
       const model = llm();
-      const vectors = await model.embed(texts as string[], signal ? { signal } : {});
+      const names = { texts: 'input' };
+      const vectors = await inTheirNames(names, () => model.embed(texts as string[], signal ? { signal } : {}));
       let tokens = 0;
       for (const text of texts as string[]) tokens += (await model.tokenize(text)).length;
       return {

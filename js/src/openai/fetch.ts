@@ -121,9 +121,19 @@ async function* events(chunks: AsyncIterable<unknown>): AsyncGenerator<Uint8Arra
 function modelsOf(llm: Llm, id: string | undefined): Response {
   const model = { id: llm.info.name, object: 'model', created: 0, owned_by: 'weft' };
   if (id === undefined) return Response.json({ object: 'list', data: [model] });
-  if (decodeURIComponent(id) === model.id) return Response.json(model);
-  const message = `there is no model ${JSON.stringify(decodeURIComponent(id))} here; loaded is ${JSON.stringify(model.id)}`;
+  const asked = plainText(id);
+  if (asked === model.id) return Response.json(model);
+  const message = `there is no model ${JSON.stringify(asked)} here; loaded is ${JSON.stringify(model.id)}`;
   return failure(404, message, { code: 'model_not_found', param: 'model' });
+}
+
+/** What is escaped in a path; as it is where its escapes are none. */
+function plainText(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 /** `text`: the field that has the text. `body`: as far as it could be read. */

@@ -148,6 +148,7 @@ function plan<Options extends GenerateOptions>(
   const count = n ?? 1;
   if (!Number.isInteger(count) || count < 1 || count > MAX_N)
     throw invalidOption('n', `an integer from 1 to ${MAX_N}`, n);
+  if (seed != null && typeof seed !== 'number') throw invalidOption('seed', 'an integer of at least 0', seed);
   // with one seed for all, they would be one answer
   const answers = Array.from({ length: count }, (_, i) => (seed == null ? options : { ...options, seed: seed + i }));
   return { stream: stream === true, includeUsage: streamOptions?.include_usage === true, answers };
@@ -227,6 +228,7 @@ function planMessages(messages: readonly ChatMessage[]): Message[] {
   return (messages as readonly ChatMessage[]).map((message, index) => {
     const at = `messages[${index}]`;
     const { role, content, name, tool_calls: calls, tool_call_id: id, reasoning_content: thoughts } = message ?? {};
+    if (calls != null && !Array.isArray(calls)) throw invalidOption(`${at}.tool_calls`, CALLS, calls);
     return {
       role,
       content: (content ?? null) as Message['content'],
@@ -238,12 +240,14 @@ function planMessages(messages: readonly ChatMessage[]): Message[] {
   });
 }
 
+const CALLS = "an array of { id, type: 'function', function: { name, arguments } }";
+
 /** The template gets arguments as text or as data, whichever it reads; the digits of numbers stay as they are in the text. */
-function templateCall(
-  at: string,
-  { id, type, function: called }: NonNullable<ChatMessage['tool_calls']>[number],
-): unknown {
-  if (type !== 'function' || !called) throw unable(`${at}.type`, "'function'", type);
+function templateCall(at: string, call: NonNullable<ChatMessage['tool_calls']>[number] | null): unknown {
+  if (typeof call !== 'object' || call === null) throw invalidOption(at, 'an object', call);
+  const { id, type, function: called } = call;
+  if (type !== 'function') throw unable(`${at}.type`, "'function'", type);
+  if (typeof called?.name !== 'string') throw invalidOption(`${at}.function.name`, 'a string', called?.name);
   return { id, type, function: { name: called.name, arguments: called.arguments } };
 }
 

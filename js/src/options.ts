@@ -318,7 +318,15 @@ function checkConstraint(constraint: unknown): string | null {
   if (keys.length !== 1 || !CONSTRAINTS.includes(String(keys[0]))) {
     throw invalidOption('constraint', `an object with one of ${CONSTRAINTS.join(', ')}`, constraint);
   }
-  const { jsonSchema } = constraint as { jsonSchema?: unknown };
+  const { jsonSchema, regex, lark, choices } = constraint as Record<string, unknown>;
+  if (regex !== undefined && typeof regex !== 'string') {
+    throw invalidOption('constraint.regex', 'a string, as the `source` of a RegExp is', regex);
+  }
+  if (lark !== undefined && typeof lark !== 'string') throw invalidOption('constraint.lark', 'a string', lark);
+  const isTexts = Array.isArray(choices) && choices.length > 0 && choices.every((text) => typeof text === 'string');
+  if (choices !== undefined && !isTexts) {
+    throw invalidOption('constraint.choices', 'an array of strings, not empty', choices);
+  }
   if (jsonSchema === undefined) return JSON.stringify(plain('constraint', constraint));
   return JSON.stringify(plain('constraint', { jsonSchema: jsonSchemaOf('constraint.jsonSchema', jsonSchema) }));
 }

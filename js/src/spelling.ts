@@ -3,10 +3,9 @@
 /** The one of `known` that is nearest to `name`; undefined where none is near. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const wanted = plain(name);
-  const foreign = FOREIGN.get(wanted);
-  const ours =
-    foreign && known.find((other) => [foreign, OPENAI[foreign]].some((name) => name && plain(name) === plain(other)));
-  if (ours) return ours;
+  const meant = FOREIGN.filter(({ theirs }) => theirs.includes(wanted)).map(({ ours }) => plain(ours));
+  const ours = known.find((other) => meant.includes(plain(other)));
+  if (ours !== undefined) return ours;
   const most = Math.max(1, Math.floor(wanted.length / 3));
   const ranked = known
     .map((other) => ({ other, edits: distance(wanted, plain(other)) }))
@@ -18,34 +17,43 @@ export function nearest(name: string, known: readonly string[]): string | undefi
 /** `max_tokens` and `maxTokens` are spelt the same. */
 const plain = (name: string) => name.toLowerCase().replace(/[^a-z0-9]/g, '');
 
-/** What other libraries call an option, and weft's name of it. */
-const FOREIGN: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    constraint: ['responseformat', 'jsonschema', 'schema', 'grammar', 'format', 'guidedjson'],
-    contextLength: ['nctx', 'numctx', 'contextsize', 'contextwindow', 'contextwindowsize', 'maxcontext'],
-    device: ['backend', 'gpu', 'accelerator'],
-    maxTokens: ['maxnewtokens', 'npredict', 'numpredict', 'maxcompletiontokens', 'maxoutputtokens'],
-    model: ['url', 'modelurl', 'modelpath', 'src', 'path', 'modelid'],
-    onProgress: ['progresscallback', 'progress', 'initprogresscallback'],
-    penaltyLastN: ['repeatlastn'],
-    quantize: ['dtype', 'quantization', 'quant'],
-    reasoning: ['enablethinking', 'think', 'thinking', 'reasoningeffort'],
-    repetitionPenalty: ['repeatpenalty', 'penaltyrepeat'],
-    signal: ['abortsignal'],
-    stop: ['stopsequences', 'stopstrings', 'stoptokens'],
-    store: ['cache', 'usecache', 'cachedir'],
-    threads: ['nthreads', 'numthreads'],
-    token: ['accesstoken', 'hftoken', 'apikey', 'authtoken'],
-    toolChoice: ['functioncall'],
-    tools: ['functions'],
-    topLogprobs: ['logprobs'],
-    user: ['human'],
-    assistant: ['ai', 'bot', 'model'],
-  }).flatMap(([ours, theirs]) => theirs.map((name) => [name, ours] as const)),
-);
+const SCHEMAS = [
+  ...['constraint', 'responseformat', 'jsonschema', 'schema', 'grammar', 'format', 'json'],
+  ...['guidedjson', 'guidedregex', 'outputschema', 'responseschema', 'responsemodel'],
+];
 
-/** Options that are called otherwise in requests of OpenAI's shape, also when they are spelt alike. */
-const OPENAI: Readonly<Record<string, string>> = { constraint: 'response_format', reasoning: 'reasoning_effort' };
+const THOUGHTS = ['reasoning', 'reasoningeffort', 'enablethinking', 'think', 'thinking', 'thinkingbudget'];
+
+/** What other libraries call an option, and names of it that there are here: not all of them in one place. */
+const FOREIGN: readonly { readonly ours: string; readonly theirs: readonly string[] }[] = Object.entries({
+  baseURL: ['url', 'endpoint', 'host', 'apibase', 'baseuri'],
+  chat_template_kwargs: ['chattemplateargs', 'templatekwargs'],
+  constraint: SCHEMAS,
+  contextLength: ['nctx', 'numctx', 'ctxsize', 'contextsize', 'contextwindow', 'contextwindowsize', 'maxcontext'],
+  device: ['backend', 'gpu', 'webgpu', 'usegpu', 'usewebgpu', 'gpulayers', 'ngpulayers', 'accelerator'],
+  headers: ['defaultheaders', 'extraheaders'],
+  maxTokens: ['maxnewtokens', 'npredict', 'numpredict', 'maxcompletiontokens', 'maxoutputtokens', 'maxlength'],
+  model: ['url', 'modelurl', 'modelpath', 'src', 'path', 'modelid', 'file', 'files', 'blob'],
+  onProgress: ['progresscallback', 'progress', 'initprogresscallback'],
+  penaltyLastN: ['repeatlastn'],
+  quantize: ['dtype', 'quantization', 'quant'],
+  reasoning: THOUGHTS,
+  reasoning_effort: THOUGHTS,
+  repetitionPenalty: ['repeatpenalty', 'penaltyrepeat'],
+  response_format: SCHEMAS,
+  signal: ['abortsignal', 'abort', 'abortcontroller'],
+  stop: ['stopsequences', 'stopstrings', 'stoptokens', 'stoptokenids', 'stopwords'],
+  store: ['cache', 'usecache', 'cachedir', 'storage'],
+  temperature: ['temp'],
+  threads: ['nthreads', 'numthreads'],
+  token: ['accesstoken', 'hftoken', 'apikey', 'authtoken', 'auth'],
+  toolChoice: ['functioncall'],
+  tools: ['functions'],
+  topLogprobs: ['logprobs'],
+  user: ['human'],
+  variables: ['chattemplatekwargs', 'templatekwargs', 'templatevariables'],
+  assistant: ['ai', 'bot', 'model'],
+}).map(([ours, theirs]) => ({ ours, theirs }));
 
 /** Characters to insert, delete, replace or swap with their neighbour (Damerau-Levenshtein, each pair swapped once). */
 function distance(a: string, b: string): number {

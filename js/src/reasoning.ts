@@ -54,6 +54,8 @@ const FORMATS: readonly ThoughtFormat[] = [
     close: '<|END_THINKING|>',
     skip: ['<|START_RESPONSE|>'],
   },
+  // Gemma 4
+  { has: ['<|channel>', '<channel|>'], open: '<|channel>thought', close: '<channel|>', skip: [] },
   // Apertus
   { has: ['<|inner_prefix|>', '<|inner_suffix|>'], open: '<|inner_prefix|>', close: '<|inner_suffix|>', skip: [] },
   // gpt-oss: thoughts are messages on a channel of their own

@@ -97,6 +97,7 @@ const cases = [
     '<think>Hm</think>\n<response>Yes, <b> </response> and\n\nNo.\n</response>\n',
     ['Hm', 'Yes, <b> </response> and\n\nNo.'],
   ],
+  ['Gemma 4', '<|channel>thought\n<channel|>', false, '<|channel>thought\nHm\n<channel|>Yes', ['Hm', 'Yes']],
   ['Hunyuan', `${QWEN} <answer>`, false, '<think>\nHm\n</think>\n<answer>\nYes\n</answer>', ['Hm', 'Yes']],
   ['tags around the answer, cut', `${QWEN} <answer>`, false, '<think>Hm</think><answer>Yes </ans', ['Hm', 'Yes </ans']],
   ['gpt-oss, at once', HARMONY, false, '<|channel|>final<|message|>Yes', ['', 'Yes']],

@@ -208,6 +208,18 @@ const cases = {
     BERN,
     '',
   ],
+  FunctionGemma: [
+    '<start_function_call>call:weather{city:<escape>Bern<escape>}<end_function_call><start_function_call>call:add{a:1,b:[2]}<end_function_call>',
+    BOTH,
+    '',
+  ],
+  'FunctionGemma, with JSON': ['So.<start_function_call>call:weather{"city": "Bern"}<end_function_call>', BERN, 'So.'],
+  'Gemma 4': [
+    '<|tool_call>call:add{a:<|"|>x, {y} "<|"|>,b:{k:[true,null,-1.5e3],<|"|>a b<|"|>:<|"|>\n<|"|>}}<tool_call|>',
+    [['add', { a: 'x, {y} "', b: { k: [true, null, -1500], 'a b': '\n' } }]],
+    '',
+  ],
+  'Gemma 4, cut': ['<|tool_call>call:add{a:<|"|>x', [], '<|tool_call>call:add{a:<|"|>x'],
   'Llama 3, a known tool as code': ['<|python_tag|>weather(city="Bern")', BERN, ''],
   'Qwen 3 Coder, whose call is not closed within its section': [
     '<tool_call>\n<function=weather>\n<parameter=city>\nBern\n</parameter>\n</tool_call>\n<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n[2]\n</parameter>\n</tool_call>',

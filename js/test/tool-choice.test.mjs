@@ -77,6 +77,12 @@ const forms = {
     ['<|START_ACTION|>', '<|END_ACTION|>'],
     '<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "weather", "parameters": …}]<|END_ACTION|>',
   ],
+  FunctionGemma: [
+    '<start_function_call><escape>',
+    ['<start_function_call>', '<escape>', '<end_function_call>'],
+    '<start_function_call>call:weather…<end_function_call>',
+  ],
+  'Gemma 4': ['<|tool_call><|"|>', ['<|tool_call>', '<tool_call|>'], '<|tool_call>call:weather…<tool_call|>'],
   Apertus: ['<|tools_prefix|>', [], '<|tools_prefix|>[{"weather": …}]<|tools_suffix|>'],
   'Llama 3.1, by name': ['<function=', [], '<function=weather>…</function>'],
   'gpt-oss': [

@@ -15,6 +15,7 @@ import {
   takeSpaced,
   type Reader,
 } from './calls.js';
+import { gemmaCall } from './gemma.js';
 import { readTagged, type Tags } from './tagged.js';
 
 /** How calls are written. */
@@ -145,6 +146,24 @@ function pythonForm(has: string, begin: string, between: string, end: string): F
       json: { begin, open: (name) => `{"name": "${name}", "arguments": `, args: 'json', close: '}', end },
     },
     tokens: [close],
+  };
+}
+
+/** Its own marks around strings are read; a grammar writes JSON, which is read too. */
+function gemmaForm(open: string, quote: string, close: string): Form {
+  return {
+    has: [open, quote],
+    marks: [open],
+    read: gemmaCall(quote, close),
+    written: {
+      begin: '',
+      open: (name) => `${open}call:${name}`,
+      args: 'json',
+      close,
+      between: '',
+      end: '',
+    },
+    tokens: [quote, close],
   };
 }
 
@@ -301,6 +320,9 @@ export const FORMS: readonly Form[] = [
   // Phi 4 mini, and Granite 3, whose calls have no end
   listForm(['<|tool_call|>', '<|/tool_call|>'], ['<|tool_call|>', '<|/tool_call|>']),
   listForm(['<|tool_call|>'], ['<|tool_call|>', '']),
+  // FunctionGemma, Gemma 4
+  gemmaForm('<start_function_call>', '<escape>', '<end_function_call>'),
+  gemmaForm('<|tool_call>', '<|"|>', '<tool_call|>'),
   // LFM2
   pythonForm('<|tool_call_start|>', '<|tool_call_start|>[', ', ', ']<|tool_call_end|>'),
   // Command R7B and A

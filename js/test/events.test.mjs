@@ -84,10 +84,45 @@ test('a server that does not stream gives its answer all the same, and a web pag
     code: 'SERVER',
     message: /out of memory/,
   });
+  for (const failed of [{ error: { message: 'out of memory' } }, { object: 'error', message: 'out of memory' }]) {
+    const json = JSON.stringify(failed);
+    const refused = { code: 'SERVER', message: /answered: out of memory/ };
+    await assert.rejects(chat(json, { type: 'application/json' }), refused);
+    await assert.rejects(chat(`data: ${chunk('a')}\n\ndata: ${json}\n\n`), refused);
+  }
+  await assert.rejects(chat(`data: ${chunk('a')}\n\n`), { code: 'NETWORK', message: /complete\. Ask again/ });
   const page = async () =>
     new Response('<!doctype html><title>app</title>', { headers: { 'content-type': 'text/html' } });
   await assert.rejects(remote({ baseURL: 'http://localhost/', fetch: page }), {
     code: 'SERVER',
     message: /answered a web page.*baseURL.*\/v1/,
   });
+});
+
+test('what a chunk does not have is no error, and parts of a content are text and thoughts', async () => {
+  const parts = [
+    { type: 'thinking', thinking: [{ type: 'text', text: 'Hm' }] },
+    { type: 'text', text: 'Bern' },
+  ];
+  const chunks = [
+    null,
+    {},
+    { choices: [] },
+    { choices: [{ delta: null }] },
+    { choices: [{ delta: { content: parts } }] },
+  ];
+  const answer = [...chunks.map((chunk) => JSON.stringify(chunk)), '[DONE]']
+    .map((data) => `data: ${data}\n\n`)
+    .join('');
+  assert.equal(await chat(answer), 'Bern');
+});
+
+test('the address of an API is that of all its paths', async () => {
+  for (const baseURL of ['localhost:8080/v1', 'http://localhost/v1/chat/completions', 'ftp://localhost/v1']) {
+    await assert.rejects(remote({ baseURL, model: 'm' }), { code: 'INVALID_OPTION', message: /`baseURL`/ });
+  }
+  const asked = [];
+  const fetch = async (url) => asked.push(url) && Response.json({ data: [{ id: 'm' }] });
+  await remote({ baseURL: 'http://localhost/v1/?api-version=1#x', fetch });
+  assert.deepEqual(asked, ['http://localhost/v1/models?api-version=1']);
 });

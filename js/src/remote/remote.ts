@@ -119,11 +119,17 @@ function named(answer: Thinking): Thinking {
   return { ...answer, choices };
 }
 
+/** How Mistral's servers give what a model that thinks says. */
+interface Part {
+  readonly text?: string;
+  readonly thinking?: readonly Part[];
+}
+
 /** What is read of a chunk, of a text or a chat. */
 interface Chunk {
   readonly choices?: readonly {
     readonly text?: string;
-    readonly delta?: Thoughts & { readonly content?: string | null };
+    readonly delta?: (Thoughts & { readonly content?: string | readonly Part[] | null }) | null;
     readonly finish_reason?: string | null;
   }[];
   readonly usage?: AnyCompletionUsage | null;
@@ -148,8 +154,10 @@ async function* pieces(
     started();
     for await (const chunk of chunks) {
       const choice = chunk.choices?.[0];
-      const text = choice?.delta?.content ?? choice?.text ?? '';
-      const reasoning = choice?.delta?.reasoning_content ?? choice?.delta?.reasoning;
+      const content = choice?.delta?.content ?? choice?.text ?? '';
+      const text = typeof content === 'string' ? content : textOf(content);
+      const thinking = typeof content === 'string' ? [] : content.flatMap(({ thinking = [] }) => thinking);
+      const reasoning = choice?.delta?.reasoning_content ?? choice?.delta?.reasoning ?? textOf(thinking);
       usage = chunk.usage ?? usage;
       if (choice?.finish_reason === 'length') reason = 'length';
       if (!text && !reasoning) continue;
@@ -176,6 +184,8 @@ async function* pieces(
   };
   yield { text: '', id: null, finish: { reason, usage: figures, ranOn } };
 }
+
+const textOf = (parts: readonly Part[]) => parts.map(({ text = '' }) => text).join('');
 
 export async function* mapped<A, B>(items: AsyncIterable<A>, map: (item: A) => B): AsyncGenerator<B> {
   for await (const item of items) yield map(item);

@@ -25,6 +25,8 @@ const HINTS: Readonly<Record<number, string>> = {
 
 export class Server {
   readonly baseURL: string;
+  /** Behind every path, as Azure wants its version. */
+  readonly #query: string;
   readonly #headers: Headers;
   readonly #fetch: typeof globalThis.fetch;
   readonly #open = new Set<AbortController>();
@@ -32,9 +34,16 @@ export class Server {
 
   constructor({ baseURL, apiKey, headers, fetch = globalThis.fetch }: RemoteOptions) {
     const base = globalThis.document?.baseURI ?? globalThis.location?.href;
-    if (!URL.canParse(String(baseURL), base)) throw invalidOption('baseURL', 'the address of an API', baseURL);
+    const url = URL.canParse(String(baseURL), base) ? new URL(baseURL, base) : null;
+    if (!url || !/^https?:$/.test(url.protocol)) {
+      throw invalidOption('baseURL', 'the address of an API, which begins with http:// or https://', baseURL);
+    }
+    const endpoint = /\/(chat\/completions|completions|embeddings)\/?$/.exec(url.pathname)?.[0];
+    if (endpoint) throw invalidOption('baseURL', `the address without ${endpoint}, which each call adds`, baseURL);
     if (typeof fetch !== 'function') throw invalidOption('fetch', 'a function', fetch);
-    this.baseURL = new URL(baseURL, base).href.replace(/\/$/, '');
+    this.#query = url.search;
+    url.search = url.hash = '';
+    this.baseURL = url.href.replace(/\/$/, '');
     this.#headers = checkHeaders(headers, apiKey);
     // a browser's own must not be called as a method
     this.#fetch = (input, init) => fetch(input, init);
@@ -105,12 +114,13 @@ export class Server {
           for (const text of this.#texts(path, data)) {
             if (text === '[DONE]') return;
             const event = this.#event<T>(path, type, text);
+            if (event === null) continue;
             over ||= isEnd(event);
             yield event;
           }
         }
         if (done && over) return;
-        if (done) throw this.#broken(path, 'the answer ended before it was complete');
+        if (done) throw this.#cut(path);
       }
     } finally {
       // Also where the answer is whole: a server may keep the connection open. What it does about it matters to nobody.
@@ -129,16 +139,21 @@ export class Server {
     throw this.#broken(path, `an event is no JSON: ${text.slice(0, 200)}`);
   }
 
-  #event<T>(path: string, type: string, text: string): T {
+  /** Null where it says nothing. */
+  #event<T>(path: string, type: string, text: string): T | null {
     const event: unknown = JSON.parse(text);
     // a server that fails on the way says so in the stream
-    const fails = type === 'error' || (event as { error?: unknown } | null)?.error;
-    if (fails) throw this.#refused(path, null, text);
-    return event as T;
+    if (type === 'error' || isError(event)) throw this.#refused(path, null, text);
+    return typeof event === 'object' ? (event as T) : null;
   }
 
   #json<T>(path: string, text: string): T {
-    if (isJson(text)) return JSON.parse(text) as T;
+    if (isJson(text)) {
+      const answer: unknown = JSON.parse(text);
+      // there are servers that fail with status 200
+      if (isError(answer)) throw this.#refused(path, null, text);
+      return answer as T;
+    }
     const page = /^\s*<(!doctype|html|head|body)/i.test(text);
     throw this.#unusable(path, page ? 'a web page' : `no JSON: ${text.slice(0, 200) || 'nothing'}`);
   }
@@ -149,7 +164,7 @@ export class Server {
     const init: RequestInit = body
       ? { method: 'POST', headers, body: JSON.stringify(body), signal }
       : { headers, signal };
-    const response = await this.#reading(path, signal, () => this.#fetch(this.baseURL + path, init));
+    const response = await this.#reading(path, signal, () => this.#fetch(this.baseURL + path + this.#query, init));
     if (response.ok) return response;
     throw this.#refused(path, response.status, await this.#reading(path, signal, () => response.text()));
   }
@@ -167,6 +182,11 @@ export class Server {
   #broken(path: string, what: string, cause?: unknown): WeftError {
     const remedy = 'Is it running, and does it allow requests from this page (CORS)?';
     return new WeftError('NETWORK', `${this.baseURL}${path}: ${what}. ${remedy}`, { cause });
+  }
+
+  #cut(path: string): WeftError {
+    const what = 'the answer ended before it was complete';
+    return new WeftError('NETWORK', `${this.baseURL}${path}: ${what}. Ask again, or look into the server's log.`);
   }
 
   #unusable(path: string, what: string): WeftError {
@@ -200,6 +220,12 @@ function errorOf(text: string): { message: string; type?: unknown; code?: unknow
   } catch {
     return { message: text.slice(0, 500) || 'nothing' };
   }
+}
+
+/** As OpenAI's servers say that something failed, and as vLLM did. */
+function isError(answer: unknown): boolean {
+  const { error, object } = Object(answer) as { error?: unknown; object?: unknown };
+  return Boolean(error) || object === 'error';
 }
 
 function isJson(text: string): boolean {

@@ -60,6 +60,23 @@ for (const what of ['altered', 'torn', 'missing']) {
   });
 }
 
+for (const [what, changed] of [
+  ['which is as long', other],
+  ['which is shorter', other.subarray(0, SIZE - 3 * MIB)],
+]) {
+  test(`the file changed, ${what}, on a server that tells of no version, and the first chunk in the store is damaged → a note, and the new file → nothing of the old one`, async (t) => {
+    const server = await fileServer(t, content, { etag: null });
+    const visitor = new Visitor(t);
+    await visitor.load(server.url);
+    await visitor.damage(server.url, 0, 'altered');
+    server.content = changed;
+    const { notes, ...got } = await visitor.load(server.url);
+    assert.equal(got.sha256, sha256(changed));
+    assert.match(notes.join(), /dropped/);
+    assert.equal((await visitor.load(server.url)).sha256, sha256(changed));
+  });
+}
+
 for (const [what, change] of [
   ['ETag', (server) => (server.etag = '"two"')],
   ['Last-Modified', (server) => Object.assign(server, { lastModified: 'Tue, 24 Nov 2026 12:00:00 GMT' })],

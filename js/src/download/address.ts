@@ -248,6 +248,8 @@ export class AddressReader {
     if (read === 0 && known && (identity !== 'same' || known.doubted || !file!.usable)) {
       await answer.cancel();
       if (file!.storedBytes > 0) this.#around.note(dropped(this.#name, identity, known.doubted));
+      // what was read ahead is of that file too
+      this.#ahead.clear();
       await file!.remove().catch((error: unknown) => keeper!.stop(error));
       answer = await download.probe(undefined);
     } else if (identity !== 'same' && !(file?.known && sizesAgree(known!, answer.version))) {

@@ -60,15 +60,16 @@ for (const what of ['altered', 'torn', 'missing']) {
   });
 }
 
-for (const [what, changed] of [
-  ['which is as long', other],
-  ['which is shorter', other.subarray(0, SIZE - 3 * MIB)],
+for (const [what, less] of [
+  ['which is as long', 0],
+  ['which is shorter', 3],
 ]) {
   test(`the file changed, ${what}, on a server that tells of no version, and the first chunk in the store is damaged → a note, and the new file → nothing of the old one`, async (t) => {
     const server = await fileServer(t, content, { etag: null });
     const visitor = new Visitor(t);
     await visitor.load(server.url);
     await visitor.damage(server.url, 0, 'altered');
+    const changed = other.subarray(0, SIZE - less * MIB);
     server.content = changed;
     const { notes, ...got } = await visitor.load(server.url);
     assert.equal(got.sha256, sha256(changed));

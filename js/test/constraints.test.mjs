@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { rustRegex } from '../dist/prompt-api/regexp.js';
 import { collect, FakeLlm, loadFake } from './support/fake.mjs';
 
 /** Allows `count` tokens, any; then the answer must end. Its mask is how many are left. */
@@ -142,6 +143,38 @@ test('the built module: constraints of every kind, and what they refuse', async 
   assert.ok(fits({ choices: ['yes', 'no'] }, 'no') && !fits({ choices: ['yes', 'no'] }, 'nope'));
   for (const constraint of [{ jsonSchema: { not: {} } }, { regex: '(' }, { lark: 'x' }, { choices: [] }]) {
     assert.throws(() => grammars.constrain(JSON.stringify(constraint)), { code: 'INVALID_CONSTRAINT' });
+  }
+});
+
+test('a RegExp of the Prompt API matches what it does in JavaScript', async () => {
+  const grammars = await realGrammars();
+  const cases = [
+    [/^\d{3}-\d{4}$/, '123-4567', '١٢٣-4567'],
+    [/^\w+\W\D[\W\d]$/, 'ab é1', 'é éx'],
+    [/^https?:\/\/[^/]+$/, 'https://a', 'https:a'],
+    [/^[^]$/, '\n', ''],
+    [/^[[]x]$/, '[x]', '['],
+    [/^[a-c&&b~~|]+$/, 'a&b~|', '['],
+    [/^a{,3}{b}$/, 'a{,3}{b}', 'aa{b}'],
+    [/^a{1,2}b{2}$/, 'aabb', 'aab'],
+    [/^.$/, 'é', '\r'],
+    [/^.$/s, '\n', ''],
+    [/^[\b\0]\cJ\<$/, '\b\n<', 'b\n<'],
+    [/^\ud83d\ude00\x41$/, '😀A', '😀'],
+    [/^\u{1F600}\p{L}$/u, '😀é', '😀1'],
+    [/^(?<a>yes|no)\.?$/i, 'YES.', 'maybe'],
+    [/^a|b\\$/, 'b\\', 'b'],
+  ];
+  for (const [expression, right, wrong] of cases) {
+    const constraint = JSON.stringify({ regex: rustRegex(expression) });
+    for (const [text, expected] of [
+      [right, true],
+      [wrong, false],
+    ]) {
+      assert.equal(accepts(grammars.constrain(constraint), text), expected, `${expression} ${JSON.stringify(text)}`);
+      // as a whole, which is what is asked for
+      if (expected) assert.match(text, expression);
+    }
   }
 });
 

@@ -3,6 +3,7 @@
 import { jsonSchemaOf } from '../schema.js';
 import type { Constraint, Message } from '../types.js';
 import { unsupported } from './errors.js';
+import { rustRegex } from './regexp.js';
 import type {
   LanguageModelCreateCoreOptions,
   LanguageModelMessage,
@@ -156,7 +157,7 @@ export function checkConstraint(options: LanguageModelPromptOptions): Response |
   if (wanted instanceof RegExp) {
     const whole = new RegExp(wanted.source, wanted.flags.replace(/[gy]/g, ''));
     return {
-      constraint: { regex: unanchored(wanted) },
+      constraint: { regex: rustRegex(wanted) },
       instruction: tell(`Answer with nothing but text that matches the regular expression ${wanted.source}`),
       fits: (text) => whole.test(text),
     };
@@ -167,13 +168,6 @@ export function checkConstraint(options: LanguageModelPromptOptions): Response |
     instruction: tell(`Answer with nothing but JSON that fits this schema: ${JSON.stringify(jsonSchema)}`),
     fits: () => true,
   };
-}
-
-/** In Rust's syntax, in which the whole answer is matched. */
-function unanchored({ source, flags }: RegExp): string {
-  const inner = source.replace(/^\^/, '').replace(/(?<!\\)((?:\\\\)*)\$$/, '$1');
-  const kept = ['i', 's'].filter((flag) => flags.includes(flag)).join('');
-  return (kept ? `(?${kept})` : '') + inner.replaceAll('\\/', '/');
 }
 
 /** The input with an instruction at the end of what the user says last. */

@@ -71,7 +71,11 @@ const calls = [
     /`constraint\.regex`: expected a string, as the `source` of a RegExp is, got/,
   ],
   [(llm) => llm.chat(hi, { constraint: { choices: [1] } }), I, /`constraint\.choices`/],
-  [(llm) => llm.chat(hi, { tools: [{ name: 'f' }] }), I, /`tools\[0\]\.function\.name`/],
+  [
+    (llm) => llm.chat(hi, { tools: [{ type: 'function', name: 'f', parameters: {} }] }),
+    I,
+    /`tools\[0\]\.function\.name`: expected the name there and not beside it.*got undefined/,
+  ],
   [(llm) => llm.chat(hi, { tools: [tool], toolChoice: { name: 'then' } }), I, /`toolChoice`/],
   [(llm) => llm.chat(hi, { signal: new AbortController() }), I, /`signal`: expected an AbortSignal/],
   [(llm) => llm.generate(Promise.resolve('a')), I, /got a Promise \(is an `await` missing\?\)/],

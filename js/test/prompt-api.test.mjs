@@ -150,6 +150,7 @@ test('options that are not supported are unavailable, and creation refuses them'
     { expectedInputs: [{ type: 'image' }] },
     { expectedOutputs: [{ type: 'audio' }] },
     { tools: [{ name: 'weather', description: 'd', inputSchema: {} }] },
+    { tools: [{ name: 'my tool', description: 'd', inputSchema: {}, execute: () => '' }] },
     { thinking: { effort: 'high' } },
     { thinking: { includeThoughts: true } },
   ]) {
@@ -357,6 +358,8 @@ test('a constraint that cannot be enforced is not supported', async (t) => {
   const session = await create(t, new Talker(), {}, { grammars: refuse });
   const asked = session.prompt('a', { responseConstraint: { not: {} } });
   await assert.rejects(asked, named('NotSupportedError', /`not` cannot/));
+  const ofLibrary = session.prompt('a', { responseConstraint: { _def: {} } });
+  await assert.rejects(ofLibrary, named('TypeError', /convert it/));
 });
 
 test('a clone goes on by itself', async (t) => {

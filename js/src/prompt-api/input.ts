@@ -162,12 +162,20 @@ export function checkConstraint(options: LanguageModelPromptOptions): Response |
       fits: (text) => whole.test(text),
     };
   }
-  const jsonSchema = jsonSchemaOf('responseConstraint', wanted);
+  const jsonSchema = schemaOf(wanted);
   return {
     constraint: { jsonSchema },
     instruction: tell(`Answer with nothing but JSON that fits this schema: ${JSON.stringify(jsonSchema)}`),
     fits: () => true,
   };
+}
+
+function schemaOf(wanted: object): object | boolean {
+  try {
+    return jsonSchemaOf('responseConstraint', wanted);
+  } catch (error) {
+    throw new TypeError((error as Error).message, { cause: error });
+  }
 }
 
 /** The input with an instruction at the end of what the user says last. */

@@ -1,7 +1,7 @@
 /** Tools of a session: functions of the page that the model may call, and which are called for it. */
 
 import { ToolParser } from '../openai/tool-parser.js';
-import { callRules } from '../tools/options.js';
+import { callRules, NAME } from '../tools/options.js';
 import { unlessAborted } from '../signals.js';
 import type { Message, ToolDescription } from '../types.js';
 import { unsupported } from './errors.js';
@@ -27,6 +27,7 @@ export class Tools {
       const { name, description, inputSchema, execute } = Object(tool) as Partial<LanguageModelTool>;
       const at = `tool ${index}`;
       if (typeof name !== 'string' || name === '') throw new TypeError(`${at}: its \`name\` is a string`);
+      if (!NAME.test(name)) throw unsupported(`${at}: a name of other than letters, digits and _ - . : / @`);
       if (this.#execute.has(name)) throw new TypeError(`${at}: there is a tool ${name} already`);
       if (typeof description !== 'string') throw new TypeError(`${at}: its \`description\` is a string`);
       if (typeof inputSchema !== 'object' || inputSchema === null) {

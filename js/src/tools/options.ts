@@ -5,7 +5,7 @@ import { jsonSchemaOf } from '../schema.js';
 import type { ToolChoice, ToolDescription } from '../types.js';
 
 /** What stands in no form between names and their arguments; OpenAI's servers take fewer. */
-const NAME = /^[\p{L}\p{M}\p{N}_.:/@-]{1,128}$/u;
+export const NAME: RegExp = /^[\p{L}\p{M}\p{N}_.:/@-]{1,128}$/u;
 
 /** The tools, with the JSON Schema of what a library's object describes. */
 export function checkTools(tools: unknown): readonly ToolDescription[] {
@@ -18,7 +18,10 @@ export function checkTools(tools: unknown): readonly ToolDescription[] {
     if (type !== 'function') throw invalidOption(`${at}.type`, "'function'; weft has nothing else", type);
     const { name, parameters } = (tool?.function ?? {}) as Partial<ToolDescription['function']>;
     if (typeof name !== 'string' || !NAME.test(name)) {
-      const expected = 'a name of at most 128 letters, digits and characters among _ - . : / @';
+      const isFlat = name === undefined && typeof (tool as { name?: unknown } | null)?.name === 'string';
+      const expected = isFlat
+        ? 'the name there and not beside it: { name, description, parameters } stand in `function`'
+        : 'a name of at most 128 letters, digits and characters among _ - . : / @';
       throw invalidOption(`${at}.function.name`, expected, name);
     }
     if (parameters == null) return tool as ToolDescription;

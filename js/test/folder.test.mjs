@@ -117,6 +117,18 @@ test('a folder is deleted as a whole, and what it has not is no model', async (t
   assert.equal(await models.delete(seen.url), false);
 });
 
+test('a folder whose address has a `*` is stored by its addresses, and deleted', async (t) => {
+  const files = { 'config.json': '{}', 'model.safetensors': tensors(99) };
+  const seen = await serveFolder(t, files, '/a*b/m/');
+  const visitor = new MemoryVisitor(t);
+  await read(visitor, filesOf({ model: seen.url }));
+  const models = storedModels(visitor.downloads);
+  const sources = (await models.list()).map(({ source }) => source);
+  assert.deepEqual(sources.sort(), [`${seen.url}config.json`, `${seen.url}model.safetensors`]);
+  assert.equal(await models.delete(seen.url), true);
+  assert.deepEqual(await models.list(), []);
+});
+
 test('a repository of a hub is a folder, at its revision', async (t) => {
   const seen = await serveFolder(t, folder(), '/owner/repository/resolve/v2/');
   const got = await read(new MemoryVisitor(t), filesOf({ model: 'hf:owner/repository@v2', hub: seen.origin }));

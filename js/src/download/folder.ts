@@ -5,7 +5,7 @@ import { AddressReader, type Surroundings } from './address.js';
 import { formOf, mismatch } from './form.js';
 import { messageOf, Missing } from './http.js';
 import { answeredPage } from './refusals.js';
-import { nameOf, type Address, type FileSource, type FolderAddress } from './source.js';
+import { aroundPath, nameOf, type Address, type FileSource, type FolderAddress } from './source.js';
 
 /** What is read of a folder. */
 export interface Folder {
@@ -150,9 +150,11 @@ async function inHandle(folder: FileSystemDirectoryHandle, file: string): Promis
 }
 
 /** The address of a file in a folder. */
-export function fileIn({ url, headers, key, isHub }: FolderAddress, file: string): Address {
+export function fileIn(folder: FolderAddress, file: string): Address {
+  const { url, headers, isHub } = folder;
+  const [start, end] = aroundPath(folder);
   const path = file.split('/').map(encodeURIComponent).join('/');
-  return { type: 'address', url: url + path, headers, key: key.replace('*', () => file), isHub };
+  return { type: 'address', url: url + path, headers, key: start + file + end, isHub };
 }
 
 /** Undefined where there is none; `missing` hears where the server says so. Errors: `INVALID_MODEL` for one that is larger than any is, or no JSON. */

@@ -73,6 +73,12 @@ function isName(part: string): boolean {
   return !/^\.{0,2}$|[/\\\u0000-\u001f\u007f]/.test(name);
 }
 
+/** What the key of a file in a folder begins and ends with; addresses may have a `*` of their own. */
+export function aroundPath({ key }: FolderAddress): [start: string, end: string] {
+  const at = key.lastIndexOf('*');
+  return [key.slice(0, at), key.slice(at + 1)];
+}
+
 /** The folder at an address that ends with a slash; a query belongs to files. */
 export function webFolder(url: URL): FolderAddress {
   const { href } = new URL('.', url);

@@ -5,6 +5,7 @@ import { WeftError } from '../errors.js';
 import { checkAddress, checkSource } from '../options.js';
 import type { Models, StoredModel } from '../types.js';
 import { formOf, mismatch } from '../download/form.js';
+import { aroundPath } from '../download/source.js';
 import { answered, answering } from './answer.js';
 import { digest } from './digest.js';
 import { dropping, StoredFile, type Storage } from './file.js';
@@ -40,12 +41,14 @@ export function storedModels({ storage: open, locks, answerMs }: Downloads): Mod
     },
 
     async delete(source, { hub } = {}) {
-      const { type, key } = checkSource('source', source, hub);
+      const given = checkSource('source', source, hub);
       const found = await storage();
-      // that of a folder is any of its files
-      const [start = '', end = ''] = key.split('*');
-      const all = (await found.manifests.all()).map(([stored]) => stored);
-      const own = type === 'folder' ? all.filter((stored) => stored.startsWith(start) && stored.endsWith(end)) : [key];
+      let own = [given.key];
+      if (given.type === 'folder') {
+        const [start, end] = aroundPath(given);
+        const all = (await found.manifests.all()).map(([stored]) => stored);
+        own = all.filter((stored) => stored.startsWith(start) && stored.endsWith(end));
+      }
       let deleted = false;
       for (const stored of own) {
         const gone = await dropping(found, () => found.manifests.delete(stored));

@@ -168,6 +168,9 @@ fn content_is_parts_where_a_template_reads_parts_and_text_where_it_reads_text() 
             assert_eq!(with_messages(source, parts.clone()).unwrap(), "a b|", "{source}");
         }
     }
+    // What changes the case reads parts all the same.
+    let upper = "{% for m in messages %}{% for p in m.content %}{{ p.text | upper }}{% endfor %}{% endfor %}";
+    assert_eq!(with_messages(upper, json!([{ "role": "user", "content": "a b" }])).unwrap(), "A B");
     // Text of the system alone, parts of the user.
     let mixed = "{{ messages[0].content + ':' }}{% for p in messages[1].content %}{{ p.text }}{% endfor %}";
     let asked = json!([{ "role": "system", "content": "a" }, { "role": "user", "content": "b" }]);

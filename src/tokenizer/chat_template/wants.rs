@@ -6,8 +6,8 @@ use std::cell::OnceCell;
 
 use serde_json::{Value as Json, json};
 
-/// A word that no template has.
-const WORD: &str = "wEfTsEnTiNeL";
+/// A word that no template has. It is looked for in lower case, since some templates change the case of what they are given.
+const WORD: &str = "weftsentinel";
 
 /// Renders messages that are tried; `None` where the template fails.
 type Try<'t> = &'t dyn Fn(&[Json]) -> Option<String>;
@@ -71,7 +71,9 @@ impl Wants {
             let form = if role == "tool" { self.calls(render) } else { CallForm::default() };
             let with = |content: Json, other: &Json| {
                 let mut around = around(role, content, other, form).into_iter();
-                around.find_map(|messages| render(&messages).filter(|text| text.contains(WORD)))
+                around.find_map(|messages| {
+                    render(&messages).map(|text| text.to_lowercase()).filter(|text| text.contains(WORD))
+                })
             };
             let (word, parts, a, a_part) = (json!(WORD), parts_of(WORD), json!("a"), parts_of("a"));
             let text = with(word, &a);
@@ -99,7 +101,10 @@ impl Wants {
                 render(if answered { &messages } else { &messages[..2] })
             };
             // A mapping that was joined to text without `tojson` is Python's, not JSON.
-            let fits = |text: String| text.contains(WORD) && !text.contains(&format!("'{WORD}'"));
+            let fits = |text: String| {
+                let text = text.to_lowercase();
+                text.contains(WORD) && !text.contains(&format!("'{WORD}'"))
+            };
             let find = |is: &dyn Fn(String) -> bool| {
                 let is = |answered| forms.iter().find(move |form| written(form, answered).is_some_and(is));
                 is(true).or_else(|| is(false))

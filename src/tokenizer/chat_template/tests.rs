@@ -210,6 +210,9 @@ fn arguments_are_text_where_a_template_joins_text_and_data_where_it_reads_data()
             assert_eq!(with_messages(&call(body), asked(arguments)).unwrap(), expected, "{body}");
         }
     }
+    // A call without arguments has none, though they are an empty text.
+    let items = "{% for k, v in a.items() %}{{ k }}{% endfor %}{{ a | tojson }}";
+    assert_eq!(with_messages(&call(items), asked(json!(""))).unwrap(), "{}");
     // What is no JSON stays as it was written.
     assert_eq!(with_messages(&call("{{ a | tojson }}"), asked(json!("{b"))).unwrap(), "\"{b\"");
     // DeepSeek R1 joins content to text too, where there is none.

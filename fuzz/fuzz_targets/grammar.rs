@@ -4,7 +4,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
-use weft_grammar::{Constraint, Grammars, SPECIAL};
+use weft_grammar::{Constraint, Grammars, Options, SPECIAL};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -172,7 +172,7 @@ fuzz_target!(|input: Input| {
     thread_local!(static GRAMMARS: Grammars = Grammars::new(&tokens(), END).unwrap());
     let constraint = input.constraint.value();
     let Ok(parsed) = serde_json::from_value::<Constraint>(constraint.clone()) else { return };
-    let Ok(mut constrained) = GRAMMARS.with(|grammars| grammars.constrain(parsed)) else { return };
+    let Ok(mut constrained) = GRAMMARS.with(|grammars| grammars.constrain(parsed, &Options::default())) else { return };
     let tokens = tokens();
     let mut text = Vec::new();
     for draw in input.draws.into_iter().take(200) {

@@ -220,6 +220,10 @@ const cases = {
     '',
   ],
   'Gemma 4, cut': ['<|tool_call>call:add{a:<|"|>x', [], '<|tool_call>call:add{a:<|"|>x'],
+  'a function that a tag names': ['<function name="weather">{"city": "Bern"}</function>', BERN, ''],
+  'a tag of JSON': ['So.\n<json>\n{"name": "weather", "arguments": {"city": "Bern"}}\n</json>', BERN, 'So.\n'],
+  'a tag of JSON that is no call': ['<json>{"name": "Anna"}</json>', [], '<json>{"name": "Anna"}</json>'],
+  'a tag of a tool': ['<tool>{"name": "weather", "arguments": {"city": "Bern"}}</tool>', BERN, ''],
   'Llama 3, a known tool as code': ['<|python_tag|>weather(city="Bern")', BERN, ''],
   'Qwen 3 Coder, whose call is not closed within its section': [
     '<tool_call>\n<function=weather>\n<parameter=city>\nBern\n</parameter>\n</tool_call>\n<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n[2]\n</parameter>\n</tool_call>',

@@ -191,6 +191,24 @@ export function* readJsonFunction(cursor: Cursor, _: Known, sink: Sink): Reading
   return yield* readClose(cursor, ['</function>']);
 }
 
+/** `<function name="name">{…}</function>`, behind the mark. */
+export function* readNamedFunction(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
+  const name = yield* cursor.takeAll(NAME);
+  if (!known.has(name) || !(yield* cursor.take('">'))) return false;
+  const json = yield* readValue(cursor);
+  if (!json?.startsWith('{')) return false;
+  sink.call(name, json);
+  return yield* readClose(cursor, ['</function>']);
+}
+
+/** Calls of known functions, in a tag that may have other things. */
+export function knownCalls(close: Close): Reader {
+  return function* (cursor, known, sink) {
+    const read: ReadItem = (cursor) => readCallObject(cursor, known.has);
+    return yield* jsonCalls(close, { read })(cursor, known, sink);
+  };
+}
+
 function* readPythonItem(cursor: Cursor): Reading<Call | null> {
   const call = yield* readPythonCall(cursor);
   return call && { name: call.name, json: call.arguments };

@@ -6,11 +6,13 @@
 
 import {
   jsonCalls,
+  knownCalls,
   namedCalls,
   pythonCalls,
   readBare,
   readJsonFunction,
   readKeyedCall,
+  readNamedFunction,
   readPythonTag,
   takeSpaced,
   type Reader,
@@ -427,6 +429,9 @@ export const FORMS: readonly Form[] = [
   // Qwen 2.5 Coder, which often takes other tags than its template has
   readOnly('<function_call>', jsonCalls(['</function_call>'], { open: '<function_call>' })),
   readOnly('<tools>', jsonCalls(['</tools>'])),
+  // what others take for the tag that they were told of
+  readOnly('<function name="', readNamedFunction),
+  ...['tool', 'json', 'JSON'].map((tag) => readOnly(`<${tag}>`, knownCalls([`</${tag}>`]))),
   // Llama 3, whose template shows the model what to write; Llama 4
   {
     has: ['{"name": ', '"parameters": '],

@@ -70,6 +70,16 @@ const cases = {
     BERN,
     '',
   ],
+  'a distilled DeepSeek R1': [
+    '<｜tool_calls_begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n```json\n{"city": "Bern"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+    BERN,
+    '',
+  ],
+  'a distilled DeepSeek R1, without the begin of a call': [
+    '<｜tool\\_calls\\_begin｜>function<｜tool▁sep｜>weather\n```json\n{"city": "Bern"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+    BERN,
+    '',
+  ],
   'DeepSeek 3.1': [
     '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>weather<｜tool▁sep｜>{"city": "Bern"}<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
     BERN,

@@ -197,15 +197,17 @@ const DEEPSEEK = {
   section: ['<｜tool▁calls▁begin｜>', '<｜tool▁calls▁end｜>'],
   call: ['<｜tool▁call▁begin｜>', '<｜tool▁call▁end｜>'],
   separator: '<｜tool▁sep｜>',
+  // as distilled models spell the begin of a section
+  spelled: ['<｜tool_calls_begin｜>', '<｜tool calls begin｜>', '<｜tool\\_calls\\_begin｜>', '<｜tool▁calls｜>'],
 } as const;
 
 /** DeepSeek: V3 and R1 have the arguments in a block of code, V3.1 has not. */
 function deepseekForm(has: readonly string[], head: RegExp, headEnd: string, block: readonly [string, string]): Form {
-  const { section, call, separator } = DEEPSEEK;
+  const { section, call, separator, spelled } = DEEPSEEK;
   const [before, behind] = block;
   return {
     has,
-    marks: [section[0], call[0]],
+    marks: [section[0], call[0], ...spelled],
     read: namedCalls({
       lead: call[0],
       head,

@@ -32,6 +32,18 @@ test('nothing fails → the file → every byte is fetched once', async (t) => {
   );
 });
 
+test('the file becomes longer behind the first answer of a server that tells of no version → FILE_CHANGED → nothing, and the new file with the next load', async (t) => {
+  const server = await fileServer(t, content.subarray(0, 5 * MIB + 77), { etag: null });
+  server.fault = (_, __, number) => {
+    if (number === 0) server.content = content;
+    return false;
+  };
+  const visitor = new Visitor(t);
+  await assert.rejects(visitor.load(server.url), { code: 'FILE_CHANGED' });
+  assert.equal(await visitor.storedBytes(), 0);
+  assert.equal((await visitor.load(server.url)).sha256, hash);
+});
+
 test('a server that is slow to answer → nothing → every byte is fetched once, over several connections', async (t) => {
   const server = await fileServer(t, content, { delay: 600 });
   const got = await new Visitor(t).load(server.url);

@@ -313,6 +313,9 @@ export class Download {
           if (!this.#options.has(index) && !this.#hashes.has(index)) this.#options.received(fresh);
           const chunk = chunks.finished();
           if (!chunk) continue;
+          // of an answer that does not tell its length, more than the file has is of another one
+          const goesOn = answer.end === null && isOver() && (rest.length > 0 || (await reader.read())?.length);
+          if (goesOn) throw this.#fileChanged();
           await this.#arrive(index, chunk, signal, proven);
           reached.chunk = Math.max(reached.chunk, index);
           this.#next = Math.max(this.#next, index + 1);

@@ -48,6 +48,8 @@ const cases = {
     BOTH,
     '',
   ],
+  'Mistral, by name alone': ['[TOOL_CALLS]weather{"city": "Bern"}[TOOL_CALLS]add{"a": 1, "b": [2]}', BOTH, ''],
+  'Mistral, prose behind the mark': ['[TOOL_CALLS]weather is fine', [], '[TOOL_CALLS]weather is fine'],
   'Granite 3, Phi 4 mini': [
     '<|tool_call|>[{"name": "weather", "arguments": {"city": "Bern"}}]<|/tool_call|>',
     BERN,

@@ -191,6 +191,17 @@ export function* readJsonFunction(cursor: Cursor, _: Known, sink: Sink): Reading
   return yield* readClose(cursor, ['</function>']);
 }
 
+/** `name{…}`, of a known function. */
+export function* readNameAndJson(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
+  yield* cursor.space();
+  const name = yield* cursor.takeAll(PYTHON_NAME);
+  if (!known.has(name)) return false;
+  const json = yield* readValue(cursor);
+  if (!json?.startsWith('{')) return false;
+  sink.call(name, json);
+  return true;
+}
+
 /** `<function name="name">{…}</function>`, behind the mark. */
 export function* readNamedFunction(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
   const name = yield* cursor.takeAll(NAME);

@@ -12,6 +12,7 @@ import {
   readBare,
   readJsonFunction,
   readKeyedCall,
+  readNameAndJson,
   readNamedFunction,
   readPythonTag,
   takeSpaced,
@@ -321,6 +322,8 @@ export const FORMS: readonly Form[] = [
     tokens: ['[CALL_ID]', '[ARGS]'],
   },
   listForm(['[TOOL_CALLS]'], ['[TOOL_CALLS]', '']),
+  // Devstral and others, where [ARGS] is left out
+  readOnly('[TOOL_CALLS]', readNameAndJson),
   // Phi 4 mini, and Granite 3, whose calls have no end
   listForm(['<|tool_call|>', '<|/tool_call|>'], ['<|tool_call|>', '<|/tool_call|>']),
   listForm(['<|tool_call|>'], ['<|tool_call|>', '']),

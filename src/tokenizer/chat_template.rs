@@ -132,7 +132,8 @@ fn with_arguments(calls: &Json, as_text: bool) -> Json {
         let Some(arguments) = called.get_mut("arguments") else { continue };
         match arguments {
             Json::String(text) if !as_text => {
-                // A call without arguments often has an empty text, and what a model once wrote need not be JSON.
+                // A call without arguments often has an empty text; what a model once wrote need
+                // not be JSON.
                 if text.trim().is_empty() {
                     *arguments = Json::Object(Map::new());
                 } else if let Ok(data @ (Json::Object(_) | Json::Array(_))) = serde_json::from_str(text) {

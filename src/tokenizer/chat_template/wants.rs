@@ -6,7 +6,8 @@ use std::cell::OnceCell;
 
 use serde_json::{Value as Json, json};
 
-/// A word that no template has. It is looked for in lower case, since some templates change the case of what they are given.
+/// A word that no template has. It is looked for in lower case, since some templates change the
+/// case of what they are given.
 const WORD: &str = "weftsentinel";
 
 /// Renders messages that are tried; `None` where the template fails.

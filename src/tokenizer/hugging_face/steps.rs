@@ -106,7 +106,7 @@ impl Steps {
                     self.patterns.push(GPT2.into());
                 }
             }
-            "Metaspace" if step["replacement"] == SPACE => {
+            "Metaspace" if step["replacement"].as_str().is_none_or(|replacement| replacement == SPACE) => {
                 let old = if whole("add_prefix_space", true) { "always" } else { "never" };
                 let scheme = step["prepend_scheme"].as_str().unwrap_or(old);
                 // it would go before every piece

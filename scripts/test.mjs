@@ -17,8 +17,11 @@ import { ensureTestPrograms } from './lib/system.mjs';
 
 const native = ['--release', '--locked'];
 const noWarnings = ['--', '-D', 'warnings'];
-/** What needs the model runs, what needs the vocabularies of many does not: `npm run test:models` is for that. */
-const downloaded = ['--include-ignored', '--skip', 'published_'];
+/**
+ * What needs the model runs. What needs the vocabularies of many does not (`npm run test:models` is for that), nor what needs
+ * files that llama.cpp has saved (tests/fixtures/saver/README.md).
+ */
+const downloaded = ['--include-ignored', '--skip', 'published_', '--skip', 'saved_files_'];
 /** Most of a check's time is one core's: compilers end on one, and a browser test waits for its page. */
 const AT_ONCE = 2;
 const quiet = (work) => async () => void (await work());

@@ -237,12 +237,14 @@ test('an empty file → an empty stream → nothing', async (t) => {
 });
 
 test('the file changes while it is read → FILE_CHANGED, which the page answers by reading it anew → nothing of the old one', async (t) => {
-  const server = await fileServer(t, content);
+  // a quick server would have sent the whole file before the page says where it is
+  const server = await fileServer(t, content, { holdFrom: 3 * MIB });
   const visitor = new Visitor(t);
   const onPiece = (length) => {
     if (length !== 2 * MIB) return;
     server.content = pattern(SIZE, 11);
     server.etag = '"two"';
+    server.holdFrom = Infinity;
   };
   await assert.rejects(visitor.load(server.url, { onPiece }), { code: 'FILE_CHANGED' });
   assert.deepEqual(await visitor.manifests(), []);

@@ -46,11 +46,13 @@ export function output(command, args, options = {}) {
 const terminal = process.stdout.isTTY;
 const verbose = process.env.WEFT_VERBOSE === '1';
 const tailLines = 150;
+/** Names a test that failed, by node's runner or cargo's. */
+const failedTest = /^\s*not ok |^test .* FAILED$/;
 const cargoProgress = /^ +(Compiling|Checking|Downloading|Downloaded|Updating|Locking|Adding) /;
 
 /**
- * Runs a command to its end and gives what it wrote. Its output is kept back and shown (the last lines of it) where it
- * fails, or all along with WEFT_VERBOSE=1; on a terminal its newest line runs under the step's title meanwhile.
+ * Runs a command to its end and gives what it wrote. Its output is kept back and shown (the last lines of it, and which
+ * tests failed) where it fails, or all along with WEFT_VERBOSE=1; on a terminal its newest line runs under the step's title meanwhile.
  */
 export function run(command, args, { env, cwd = root } = {}) {
   return new Promise((resolve, reject) => {
@@ -70,7 +72,8 @@ export function run(command, args, { env, cwd = root } = {}) {
         .trimEnd()
         .split('\n')
         .filter((line) => !cargoProgress.test(line));
-      const shown = verbose ? '' : `${lines.slice(-tailLines).join('\n')}\n`;
+      const cut = lines.slice(0, -tailLines).filter((line) => failedTest.test(line));
+      const shown = verbose ? '' : `${[...cut, ...lines.slice(-tailLines)].join('\n')}\n`;
       reject(new Error(`${shown}\`${[command, ...args].join(' ')}\` ended with ${signal ?? `code ${code}`}`));
     });
   });

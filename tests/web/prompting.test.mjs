@@ -173,7 +173,7 @@ test('a tool is called, answered and used, through the official client', { timeo
     ];
     const messages = [{ role: 'user', content: 'What is the weather in Paris?' }];
     const request = { model: 'any', temperature: 0, max_completion_tokens: 60, tools };
-    const must = { ...request, messages, tool_choice: 'required' };
+    const must = { ...request, messages, tool_choice: 'required', parallel_tool_calls: false };
     const streamed = await client.chat.completions.stream(must).finalChatCompletion();
     const whole = await client.chat.completions.create(must);
     const [call] = whole.choices[0].message.tool_calls;

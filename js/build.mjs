@@ -1,5 +1,6 @@
-// After the TypeScript compiler: bundles the worker into one file without imports, and gzips the wasm modules beside it. Bundlers of apps
-// copy these files as they are, so that nothing of the package depends on how one treats workers.
+// After the TypeScript compiler: bundles the worker into one file without imports, and gzips the
+// wasm modules beside it. Bundlers of apps copy these files as they are, so that nothing of the
+// package depends on how one treats workers.
 
 import { existsSync, statSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -25,13 +26,17 @@ for (const name of modules) {
   await writeFile(packed, await promisify(gzip)(await readFile(module), { level: 9 }));
 }
 
-// Vite's development server bundles an app's packages, which moves `import.meta.url` away from the files beside it. It leaves what ends
-// with .jsx where it is, so that is what the entries which need those files end with there (`development` in package.json).
+// Vite's development server bundles an app's packages, which moves `import.meta.url` away from the
+// files beside it. It leaves what ends with .jsx where it is, so that is what the entries which
+// need those files end with there (`development` in package.json).
 for (const entry of ['index', 'all-builds', 'prompt-api/index', 'remote/index']) {
   await writeFile(here(`dist/${entry}.jsx`), `export * from './${basename(entry)}.js';\n`);
 }
 
-/** The modules that an entry of the package needs, and those that they need: of the worker's own there is only the bundle in it. */
+/**
+ * The modules that an entry of the package needs, and those that they need: of the worker's own
+ * there is only the bundle in it.
+ */
 async function shipped() {
   const { exports } = JSON.parse(await readFile(here('package.json'), 'utf8'));
   const waiting = Object.values(exports).flatMap((entry) => (entry.types ? [here(entry.types)] : []));

@@ -1,5 +1,6 @@
-// `npm test`: sets up what is missing, then runs every check, two at a time. A failing check does not keep the others from
-// running, unless they need what it makes. `npm test -- --only rust,web` runs the checks of some areas.
+// `npm test`: sets up what is missing, then runs every check, two at a time. A failing check does
+// not keep the others from running, unless they need what it makes. `npm test -- --only rust,web`
+// runs the checks of some areas.
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -18,20 +19,23 @@ import { ensureTestPrograms } from './lib/system.mjs';
 const native = ['--release', '--locked'];
 const noWarnings = ['--', '-D', 'warnings'];
 /**
- * What needs the model runs. What needs the vocabularies of many does not (`npm run test:models` is for that), nor what needs
- * files that llama.cpp has saved (tests/fixtures/saver/README.md).
+ * What needs the model runs. What needs the vocabularies of many does not (`npm run test:models` is
+ * for that), nor what needs files that llama.cpp has saved (tests/fixtures/saver/README.md).
  */
 const downloaded = ['--include-ignored', '--skip', 'published_', '--skip', 'saved_files_'];
-/** Most of a check's time is one core's: compilers end on one, and a browser test waits for its page. */
+/**
+ * Most of a check's time is one core's: compilers end on one, and a browser test waits for its
+ * page.
+ */
 const AT_ONCE = 2;
 const quiet = (work) => async () => void (await work());
 
 const ofGrammar = ['--manifest-path', inRoot(grammar.manifest), '--target-dir', inRoot('target/grammar')];
 
 /**
- * Every check there is. `area` is what --only names. `needs` names checks whose products it reads: they run
- * first, whatever their area, and when one of them fails it does not run. `folder`: where cargo builds; cargo lets one
- * command at a time into such a folder.
+ * Every check there is. `area` is what --only names. `needs` names checks whose products it reads:
+ * they run first, whatever their area, and when one of them fails it does not run. `folder`: where
+ * cargo builds; cargo lets one command at a time into such a folder.
  */
 const checks = [
   { name: 'build', area: 'web', folder: 'target-web', run: build },

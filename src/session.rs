@@ -163,8 +163,8 @@ impl Session {
         &self.tokenizer
     }
 
-    /// The text of the chat template that a conversation is rendered with: that called `name`, or the one for its tools. `None` where
-    /// there is none.
+    /// The text of the chat template that a conversation is rendered with: that called `name`, or
+    /// the one for its tools. `None` where there is none.
     pub fn chat_template(&self, name: Option<&str>, tools: bool) -> Option<&str> {
         self.chat_templates.source(name, tools).ok()
     }

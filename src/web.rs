@@ -258,8 +258,8 @@ impl Llm {
         Ok(Uint32Array::from(session.infill(before, behind).map_err(to_js)?.as_slice()))
     }
 
-    /// The text of the chat template that a conversation is rendered with, with tools or without; `name` is that of one of the model's
-    /// templates. Undefined where there is none.
+    /// The text of the chat template that a conversation is rendered with, with tools or without;
+    /// `name` is that of one of the model's templates. Undefined where there is none.
     pub fn chat_template(&self, name: Option<String>, tools: bool) -> Option<String> {
         match &self.model {
             Loaded::Decoder(session) => session.chat_template(name.as_deref(), tools).map(str::to_owned),

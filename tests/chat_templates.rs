@@ -1,4 +1,5 @@
-//! What chat templates make of conversations, through a whole model: which template is used, and which of its text is structure.
+//! What chat templates make of conversations, through a whole model: which template is used, and
+//! which of its text is structure.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -57,7 +58,8 @@ fn tools_are_rendered_with_the_template_for_tools() {
     assert!(error.contains("none called `x`, only default, rag, tool_use"), "{error}");
 }
 
-/// Whatever a template does to what a user wrote, the user's text makes no special token and the template's own text keeps its own.
+/// Whatever a template does to what a user wrote, the user's text makes no special token and the
+/// template's own text keeps its own.
 #[test]
 fn a_control_token_of_a_user_survives_no_string_operation() {
     // each writes <s> once by itself
@@ -105,7 +107,8 @@ const DIFFERENCES: [(&str, &str); 2] = [
     ("SvalTek-Q3-CharThink-9B-temp", "the same"),
 ];
 
-/// Six conversations through some 790 templates: plain, with a system message, with tools, with two calls, with reasoning, of parts.
+/// Six conversations through some 790 templates: plain, with a system message, with tools, with two
+/// calls, with reasoning, of parts.
 #[test]
 #[ignore = "needs models/chat-templates (npm run test:models)"]
 fn published_templates_render_as_in_python() {

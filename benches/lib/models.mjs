@@ -13,8 +13,9 @@ export const shortQuestion = greedy[0].prompt;
 export const longQuestion = golden.prompt;
 
 /**
- * `longPromptTokens`: tokens of the long question with the chat template. `opening`: how its greedy answer begins, up to
- * where two tokens are nearly as likely and engines that round otherwise may differ. `runtimes`: those that can run it.
+ * `longPromptTokens`: tokens of the long question with the chat template. `opening`: how its greedy
+ * answer begins, up to where two tokens are nearly as likely and engines that round otherwise may
+ * differ. `runtimes`: those that can run it.
  */
 export const models = {
   smollm2: {

@@ -1,4 +1,5 @@
-//! The values of `format` that are enforced, as patterns that have an end: an answer at temperature 0 repeats itself for as long as it may.
+//! The values of `format` that are enforced, as patterns that have an end: an answer at temperature
+//! 0 repeats itself for as long as it may.
 
 use anyhow::Result;
 
@@ -12,8 +13,8 @@ const LABEL: &str = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
 const IPV4: &str = r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)";
 const IPV6: &str = "(?:(?:H:){7}H|(?:H:){1,7}:|(?:H:){1,6}:H|(?:H:){1,5}(?::H){1,2}|(?:H:){1,4}(?::H){1,3}|(?:H:){1,3}(?::H){1,4}|(?:H:){1,2}(?::H){1,5}|H:(?::H){1,6}|:(?:(?::H){1,7}|:))";
 
-/// The texts of a format; none where it is not one of those that are enforced. `beside_pattern`: a pattern stands beside it, which says more,
-/// and may mean the format less strictly.
+/// The texts of a format; none where it is not one of those that are enforced. `beside_pattern`: a
+/// pattern stands beside it, which says more, and may mean the format less strictly.
 pub fn texts(format: &str, beside_pattern: bool, limits: &Limits) -> Result<Option<Rx>> {
     let fraction = format!(r"(?:\.\d{{1,{}}})?", limits.seconds.max(1));
     let (seconds, offset) = (format!(":[0-5]\\d{fraction}"), format!("(?:Z|[+-]{MINUTES})"));

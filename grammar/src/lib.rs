@@ -27,7 +27,8 @@ use self::regex::choice_lark;
 use self::schema::Compiled;
 pub use self::schema::Ignored;
 
-/// Bounds of what a schema leaves without one, so that every number, every text of a `format` and every recursion has an end.
+/// Bounds of what a schema leaves without one, so that every number, every text of a `format` and
+/// every recursion has an end.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
@@ -63,7 +64,8 @@ pub enum Constraint {
     Lark(String),
     /// One of these texts.
     Choices(Vec<String>),
-    /// Calls of tools, or an answer: a Lark grammar, from `start`, which refers to `parts` as `@name`. No option of the package's own.
+    /// Calls of tools, or an answer: a Lark grammar, from `start`, which refers to `parts` as
+    /// `@name`. No option of the package's own.
     Composed { lark: String, parts: BTreeMap<String, Constraint> },
 }
 

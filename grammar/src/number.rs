@@ -58,7 +58,8 @@ impl Decimal {
         Self { negative: !self.negative && !self.is_zero(), ..self.clone() }
     }
 
-    /// The digits before and after the point as one integer, the fraction filled up to `places`; none where it is too large.
+    /// The digits before and after the point as one integer, the fraction filled up to `places`;
+    /// none where it is too large.
     fn scaled(&self, places: usize) -> Option<u128> {
         let zeros = "0".repeat(places.checked_sub(self.fraction.len())?);
         let digits = [self.whole.as_str(), &self.fraction, &zeros].concat();

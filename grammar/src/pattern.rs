@@ -1,5 +1,6 @@
-//! Regular expressions as JavaScript has them → sets of texts. A pattern is searched for, as JSON Schema says: it may match anywhere.
-//! Look-around becomes intersection and complement. The named groups, flags and anchors of Python and Rust are read as well.
+//! Regular expressions as JavaScript has them → sets of texts. A pattern is searched for, as JSON
+//! Schema says: it may match anywhere. Look-around becomes intersection and complement. The named
+//! groups, flags and anchors of Python and Rust are read as well.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -9,7 +10,8 @@ use regex_syntax::hir::{Class as HirClass, HirKind};
 
 use crate::regex::{Class, Rx, any_char, inverted, normalized};
 
-/// The texts in which the pattern is found. Errors: it is none, or needs what no set of texts can say.
+/// The texts in which the pattern is found. Errors: it is none, or needs what no set of texts can
+/// say.
 pub fn texts_with(pattern: &str) -> Result<Rx> {
     let mut parser = Parser { chars: pattern.chars().peekable(), ignore_case: false, dot_all: false, depth: 0 };
     let parsed = parser.alternatives()?;
@@ -69,7 +71,8 @@ impl Node {
     }
 }
 
-/// The texts that `nodes` match one after the other, after `before`. `whole`: nothing stands before that.
+/// The texts that `nodes` match one after the other, after `before`. `whole`: nothing stands before
+/// that.
 fn sequence(nodes: &[&Node], before: Rx, whole: bool, budget: &mut u32) -> Result<Rx> {
     let Some((&first, rest)) = nodes.split_first() else { return Ok(before) };
     *budget = budget.checked_sub(1).context("too much look-around")?;

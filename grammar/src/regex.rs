@@ -1,4 +1,5 @@
-//! Sets of texts, closed under intersection and complement: what a string or a number in JSON may be.
+//! Sets of texts, closed under intersection and complement: what a string or a number in JSON may
+//! be.
 
 use std::fmt::Write as _;
 
@@ -276,7 +277,8 @@ impl Rx {
         }
     }
 
-    /// In the syntax of regular expressions, which has no intersection and no complement; none where it needs them.
+    /// In the syntax of regular expressions, which has no intersection and no complement; none
+    /// where it needs them.
     fn plain(&self, quoted: bool) -> Option<String> {
         Some(match self {
             Self::Literal(text) => text.chars().map(|c| class_or_char(c, quoted)).collect(),
@@ -304,7 +306,8 @@ impl Rx {
     }
 }
 
-/// Puts a part behind others. Beside every text, what repeats characters says nothing: `.*` in a pattern that may match anywhere.
+/// Puts a part behind others. Beside every text, what repeats characters says nothing: `.*` in a
+/// pattern that may match anywhere.
 fn push_part(whole: &mut Vec<Rx>, part: Rx) {
     let repeats = |part: &Rx| matches!(part, Rx::Repeat(inner, 0, None) if matches!(**inner, Rx::Class(_)));
     if part == Rx::anything() {
@@ -403,7 +406,8 @@ fn class_or_char(c: char, quoted: bool) -> String {
 /// Escapes of one letter, by the character that they stand for.
 const ESCAPES: [(u32, char); 5] = [(8, 'b'), (9, 't'), (10, 'n'), (12, 'f'), (13, 'r')];
 
-/// How a character of the class is written in a JSON string: as itself, but for quotation marks, backslashes and control characters.
+/// How a character of the class is written in a JSON string: as itself, but for quotation marks,
+/// backslashes and control characters.
 fn quoted_class(ranges: &[(u32, u32)]) -> String {
     let (quote, backslash) = (u32::from(b'"'), u32::from(b'\\'));
     let mut options = Vec::new();

@@ -32,8 +32,8 @@ impl JsGrammars {
         Grammars::new(&tokens, end).map(Self).map_err(to_js)
     }
 
-    /// `constraint` as JSON: `{"jsonSchema": …}`, `{"regex": …}`, `{"lark": …}` or `{"choices": […]}`. `options` as JSON:
-    /// `{"onUnsupported": …, "limits": …}`, how its schemas are read.
+    /// `constraint` as JSON: `{"jsonSchema": …}`, `{"regex": …}`, `{"lark": …}` or `{"choices":
+    /// […]}`. `options` as JSON: `{"onUnsupported": …, "limits": …}`, how its schemas are read.
     pub fn constrain(&self, constraint: &str, options: Option<String>) -> Result<JsConstrained, JsValue> {
         let constraint = serde_json::from_str(constraint).map_err(|error| to_js(error.into()))?;
         let options = options.map_or(Ok(Options::default()), |options| serde_json::from_str(&options));
@@ -48,7 +48,8 @@ pub struct JsConstrained(Constrained);
 
 #[wasm_bindgen(js_class = Constrained)]
 impl JsConstrained {
-    /// The parts of its schemas that are not enforced, as JSON: `[{"pointer": …, "keyword": …, "reason": …}]`.
+    /// The parts of its schemas that are not enforced, as JSON: `[{"pointer": …, "keyword": …,
+    /// "reason": …}]`.
     pub fn ignored(&self) -> Result<String, JsValue> {
         serde_json::to_string(self.0.ignored()).map_err(|error| to_js(error.into()))
     }

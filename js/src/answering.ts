@@ -1,4 +1,7 @@
-/** An answer under way, as the caller sees it: an iteration that can be repeated, and promises of the whole. */
+/**
+ * An answer under way, as the caller sees it: an iteration that can be repeated, and promises of
+ * the whole.
+ */
 
 import { WeftError } from './errors.js';
 import { Told } from './reasoning.js';
@@ -12,8 +15,9 @@ interface Step {
 }
 
 /**
- * Gives the pieces. `left` is aborted when nobody wants them any more: the answer then ends soon, as one that is aborted does. `started`
- * is to be called when the model has accepted what it is asked.
+ * Gives the pieces. `left` is aborted when nobody wants them any more: the answer then ends soon,
+ * as one that is aborted does. `started` is to be called when the model has accepted what it is
+ * asked.
  */
 export type Source<P> = (left: AbortSignal, started: () => void) => AsyncIterable<P>;
 

@@ -1,6 +1,7 @@
 /**
- * Where the files of the package are that a bundler copies as they are: the worker, which is one file without imports, and the
- * wasm modules, which are gzipped. Bundlers look for these very expressions: nothing in them can be computed.
+ * Where the files of the package are that a bundler copies as they are: the worker, which is one
+ * file without imports, and the wasm modules, which are gzipped. Bundlers look for these very
+ * expressions: nothing in them can be computed.
  */
 
 import type { ModuleAddresses } from './builds.js';
@@ -9,8 +10,8 @@ import type { BuildAddresses } from './types.js';
 export const workerAddress = (): string => absolute(new URL('./weft-worker.js', import.meta.url));
 
 /**
- * The build for browsers with relaxed SIMD, on several threads or one; the build for all others; and the module for constraints.
- * `more`: further builds, as all-builds.ts has them.
+ * The build for browsers with relaxed SIMD, on several threads or one; the build for all others;
+ * and the module for constraints. `more`: further builds, as all-builds.ts has them.
  */
 export const moduleAddresses = (more: BuildAddresses = {}): ModuleAddresses => ({
   weft: absolute(new URL('./weft.wasm.gz', import.meta.url)),

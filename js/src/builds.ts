@@ -9,7 +9,10 @@ export const BUILDS: readonly Build[] = ['weft', 'weft-relaxed', 'weft-threads',
 
 export type ThreadsBuild = Extract<Build, `${string}-threads`>;
 
-/** Where the wasm modules are: the builds that the app ships, `weft` at least, and the module that constrains answers. */
+/**
+ * Where the wasm modules are: the builds that the app ships, `weft` at least, and the module that
+ * constrains answers.
+ */
 export type ModuleAddresses = Readonly<Partial<Record<Build, string>> & Record<'weft' | 'weft-grammar', string>>;
 
 export function isThreadsBuild(build: Build): build is ThreadsBuild {
@@ -19,7 +22,10 @@ export function isThreadsBuild(build: Build): build is ThreadsBuild {
 /** In order: the first that the app ships and the browser runs is taken. */
 const WITH_THREADS: readonly Build[] = ['weft-relaxed-threads', 'weft-threads', 'weft-relaxed', 'weft'];
 
-/** A build with threads runs on one too. Without relaxed SIMD it would be slower than `weft`, which every app ships. */
+/**
+ * A build with threads runs on one too. Without relaxed SIMD it would be slower than `weft`, which
+ * every app ships.
+ */
 const ON_ONE_THREAD: readonly Build[] = ['weft-relaxed', 'weft-relaxed-threads', 'weft'];
 
 /** `memory` is shared, and there for a build with threads alone. */

@@ -18,7 +18,10 @@ export interface Downloads {
   /** Undefined where this browser stores nothing for this page. */
   storage(): Promise<Storage | undefined>;
   readonly locks: Locks | undefined;
-  /** Milliseconds after which the storage counts as one that does not answer. Default: {@link ANSWER_MS}. */
+  /**
+   * Milliseconds after which the storage counts as one that does not answer. Default: {@link
+   * ANSWER_MS}.
+   */
   readonly answerMs?: number;
 }
 

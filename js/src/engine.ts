@@ -309,8 +309,9 @@ function generation(connection: Connection, call: GenerateCall, given?: AbortSig
 }
 
 /**
- * The pieces of a generation. Nothing holds the worker back when the reader is slow: pieces are small and the context bounds their
- * number. Once a signal is aborted the end comes at once, whatever the worker still does.
+ * The pieces of a generation. Nothing holds the worker back when the reader is slow: pieces are
+ * small and the context bounds their number. Once a signal is aborted the end comes at once,
+ * whatever the worker still does.
  */
 async function* pieces(
   connection: Connection,
@@ -347,7 +348,8 @@ async function* pieces(
     },
   });
   const abort = () => {
-    // What had arrived and was not read is not wanted any more, but for the end, which comes only once.
+    // What had arrived and was not read is not wanted any more, but for the end, which comes only
+    // once.
     arrived = arrived.filter((piece) => piece.finish);
     if (waits) return connection.cancel(id);
     connection.leave(id);

@@ -71,7 +71,10 @@ export function didYouMean(guess: string | undefined, quote: string): string {
   return guess === undefined ? '' : ` Did you mean ${quote}${guess}${quote}?`;
 }
 
-/** The option that an `INVALID_OPTION` is about, as its message has it. Errors of the worker have no more than that. */
+/**
+ * The option that an `INVALID_OPTION` is about, as its message has it. Errors of the worker have no
+ * more than that.
+ */
 export function optionOf({ code, message }: SerializedError): string | undefined {
   return code === 'INVALID_OPTION' ? OPTION.exec(message)?.[1] : undefined;
 }

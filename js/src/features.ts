@@ -32,7 +32,10 @@ const MAXIMA = [4, 2, 1];
 /** Whether workers may share a memory. Without it a shared memory is of use to one worker alone. */
 export const isIsolated = (): boolean => globalThis.crossOriginIsolated === true;
 
-/** A memory for a threads build, or undefined. `Atomics.waitAsync` is what Rust's futures wait with there. */
+/**
+ * A memory for a threads build, or undefined. `Atomics.waitAsync` is what Rust's futures wait with
+ * there.
+ */
 export function sharedMemory(): WebAssembly.Memory | undefined {
   if (!('waitAsync' in Atomics)) return undefined;
   for (const gibibytes of MAXIMA) {

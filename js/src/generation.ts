@@ -11,7 +11,10 @@ import type { Finish, FinishReason, Piece, TokenLogprobs } from './types.js';
 
 /** Who hears of a generation. */
 export interface Listener {
-  /** The prompt and the constraint were accepted, and nothing was computed yet. Once more after a lost GPU. */
+  /**
+   * The prompt and the constraint were accepted, and nothing was computed yet. Once more after a
+   * lost GPU.
+   */
   started(of: Started): void;
   piece(piece: Piece): void;
 }

@@ -1,4 +1,7 @@
-/** The generated JavaScript of each wasm module. All of it is in the worker's file: it is small, and needs no import at run time. */
+/**
+ * The generated JavaScript of each wasm module. All of it is in the worker's file: it is small, and
+ * needs no import at run time.
+ */
 
 import * as weft from '../generated/weft.js';
 import * as relaxed from '../generated/weft-relaxed.js';

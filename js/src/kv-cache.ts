@@ -43,7 +43,10 @@ export async function readCache(
   }
 }
 
-/** `owner`: who alone goes on from there. Errors: `INVALID_SESSION` where the model has no place for it. */
+/**
+ * `owner`: who alone goes on from there. Errors: `INVALID_SESSION` where the model has no place for
+ * it.
+ */
 export async function writeCache(llm: RuntimeLlm, { ids, layers }: KvCache, owner: number): Promise<void> {
   try {
     for (const [layer, values] of layers.entries()) await llm.write_kv(layer, ids.length, values);

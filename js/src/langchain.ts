@@ -48,7 +48,9 @@ export interface ChatWeftCallOptions extends BaseChatModelCallOptions {
   response_format?: ChatCompletionRequest['response_format'];
   /** Whether one answer may have several calls. Default true. */
   parallel_tool_calls?: boolean;
-  /** Whether the arguments of all tools must fit their schemas, also where the model chose to call. */
+  /**
+   * Whether the arguments of all tools must fit their schemas, also where the model chose to call.
+   */
   strict?: boolean;
   request?: ChatWeftRequest;
 }

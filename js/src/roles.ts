@@ -12,17 +12,25 @@ const ALIASES: Readonly<Record<string, string>> = { developer: 'system', functio
 const STRING = `(?:'[^'\\n]*'|"[^"\\n]*")`;
 const STRINGS = `[[(]\\s*${STRING}(?:\\s*,\\s*${STRING})*[^\\])]*[\\])]`;
 
-/** A name like `role` or `roles`, in any form of access: `message.role`, `message['role']`, `message.get('role')`, `role_lower`. */
+/**
+ * A name like `role` or `roles`, in any form of access: `message.role`, `message['role']`,
+ * `message.get('role')`, `role_lower`.
+ */
 const ROLE = `role\\w*['"]?(?:\\s*,[^)]*)?\\)?\\]?`;
 
-/** Where a template speaks of a role: a comparison, an assignment, a test of membership, a filter. */
+/**
+ * Where a template speaks of a role: a comparison, an assignment, a test of membership, a filter.
+ */
 const MENTIONS = [
   `${ROLE}\\s*(?:==|!=|=|(?:not\\s+)?in)\\s*(${STRING}|${STRINGS})`,
   `(${STRING})\\s*(?:==|!=)\\s*[\\w.]*(?:\\[['"])?${ROLE}`,
   `['"](?:[\\w.]*\\.)?role['"]\\s*,\\s*['"](?:equalto|eq|==|ne|!=|in)['"]\\s*,\\s*(${STRING}|${STRINGS})`,
 ].map((pattern) => new RegExp(pattern, 'g'));
 
-/** A role as the template writes it behind the mark that begins a turn: `<|im_start|>user`, `<start_of_turn>model`. */
+/**
+ * A role as the template writes it behind the mark that begins a turn: `<|im_start|>user`,
+ * `<start_of_turn>model`.
+ */
 const WRITTEN = /<\|?\w*(?:start|role|header|turn)\w*\|?>([a-z]\w+)/g;
 
 /** The roles that a message of this template may have, as far as its text tells. */
@@ -33,7 +41,10 @@ export function rolesOf(template: string): string[] {
   return [...new Set([...COMMON, ...found, ...written])];
 }
 
-/** The role as the template knows it. Errors: `INVALID_OPTION` where nobody knows it; `at`: what to call the message. */
+/**
+ * The role as the template knows it. Errors: `INVALID_OPTION` where nobody knows it; `at`: what to
+ * call the message.
+ */
 export function checkRole(role: string, roles: readonly string[], at: string): string {
   if (roles.includes(role)) return role;
   const alias = Object.hasOwn(ALIASES, role) ? ALIASES[role] : undefined;

@@ -83,7 +83,10 @@ export interface RuntimeLlm {
   info(): string;
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array;
   detokenize(ids: Uint32Array): string;
-  /** The text of the chat template called `name`, or of that for conversations with or without tools, where there is one. */
+  /**
+   * The text of the chat template called `name`, or of that for conversations with or without
+   * tools, where there is one.
+   */
   chat_template(name: string | null | undefined, tools: boolean): string | undefined;
   chat_prompt(conversation: string): Uint32Array;
   /** A prompt for what stands between the ids of a text and a text behind it. */

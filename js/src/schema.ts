@@ -1,4 +1,7 @@
-/** A JSON Schema, or an object of a library that says what its schema is (Standard JSON Schema) → the JSON Schema. */
+/**
+ * A JSON Schema, or an object of a library that says what its schema is (Standard JSON Schema) →
+ * the JSON Schema.
+ */
 
 import { invalidOption, WeftError } from './errors.js';
 
@@ -16,7 +19,10 @@ const REMEDIES: Readonly<Record<string, string>> = {
   effect: 'JSONSchema.make(schema)',
 };
 
-/** `name`: what the caller calls it. Errors: `INVALID_OPTION` where it is neither, or no JSON Schema says what it is. */
+/**
+ * `name`: what the caller calls it. Errors: `INVALID_OPTION` where it is neither, or no JSON Schema
+ * says what it is.
+ */
 export function jsonSchemaOf(name: string, schema: unknown): object | boolean {
   if (typeof schema === 'boolean') return schema;
   const isObject =
@@ -51,8 +57,8 @@ const VALUES: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'exampl
 const NAMED: ReadonlySet<string> = new Set(['properties', 'patternProperties', '$defs', 'definitions']);
 
 /**
- * Objects have the properties that are named. A library's parser drops others, which a model would write for as long as it may. `byName`:
- * it is no schema, but holds some by name.
+ * Objects have the properties that are named. A library's parser drops others, which a model would
+ * write for as long as it may. `byName`: it is no schema, but holds some by name.
  */
 function closed(schema: unknown, byName = false): unknown {
   if (Array.isArray(schema)) return schema.map((part) => closed(part));

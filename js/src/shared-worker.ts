@@ -23,8 +23,9 @@ interface SharedScope {
 export function serveShared(): void {
   const scope = globalThis as unknown as SharedScope;
   const model = scope.name.slice(0, scope.name.lastIndexOf(' '));
-  // Nothing where a worker of another address has the name: pages have the package from two places then, and share by place. This one
-  // stays until its pages are closed, to say so to the next one that comes here.
+  // Nothing where a worker of another address has the name: pages have the package from two places
+  // then, and share by place. This one stays until its pages are closed, to say so to the next one
+  // that comes here.
   const alive = browserLocks.tryHold(scope.name);
   const host = new Host(starting(), browserDownloads, () => void close());
 

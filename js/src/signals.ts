@@ -76,7 +76,10 @@ export async function beginning<T>(items: AsyncGenerator<T>): Promise<AsyncGener
   })();
 }
 
-/** What is iterated, as a stream. Whoever cancels it calls `stop` at once, also while the next part is awaited. */
+/**
+ * What is iterated, as a stream. Whoever cancels it calls `stop` at once, also while the next part
+ * is awaited.
+ */
 export function streamOf<Part>(parts: AsyncGenerator<Part>, stop: () => void): ReadableStream<Part> {
   return new ReadableStream({
     async pull(controller) {

@@ -1,4 +1,7 @@
-/** Starts the package's worker file from a page, also from another origin; and says why it did not start. */
+/**
+ * Starts the package's worker file from a page, also from another origin; and says why it did not
+ * start.
+ */
 
 import { workerAddress } from './assets.js';
 import { messageOf } from './download/http.js';
@@ -16,13 +19,14 @@ export interface Spawned<W> {
 }
 
 /**
- * Browsers start workers from the page's own origin only. Of another one, the worker is a blob of the page that imports the file, which
- * that server must allow (CORS).
+ * Browsers start workers from the page's own origin only. Of another one, the worker is a blob of
+ * the page that imports the file, which that server must allow (CORS).
  */
 export function isElsewhere(address: string = workerAddress(), page: string | undefined = globalThis.origin): boolean {
   const { origin, protocol, host } = new URL(address);
   if (page === undefined || origin === page) return false;
-  // Addresses of schemes that a browser does not know tell no origin; a page of one has it all the same.
+  // Addresses of schemes that a browser does not know tell no origin; a page of one has it all the
+  // same.
   return origin !== 'null' || page !== `${protocol}//${host}`;
 }
 

@@ -24,7 +24,10 @@ const SCHEMAS = [
 
 const THOUGHTS = ['reasoning', 'reasoningeffort', 'enablethinking', 'think', 'thinking', 'thinkingbudget'];
 
-/** What other libraries call an option, and names of it that there are here: not all of them in one place. */
+/**
+ * What other libraries call an option, and names of it that there are here: not all of them in one
+ * place.
+ */
 const FOREIGN: readonly { readonly ours: string; readonly theirs: readonly string[] }[] = Object.entries({
   baseURL: ['url', 'endpoint', 'host', 'apibase', 'baseuri'],
   chat_template_kwargs: ['chattemplateargs', 'templatekwargs'],
@@ -55,7 +58,10 @@ const FOREIGN: readonly { readonly ours: string; readonly theirs: readonly strin
   assistant: ['ai', 'bot', 'model'],
 }).map(([ours, theirs]) => ({ ours, theirs }));
 
-/** Characters to insert, delete, replace or swap with their neighbour (Damerau-Levenshtein, each pair swapped once). */
+/**
+ * Characters to insert, delete, replace or swap with their neighbour (Damerau-Levenshtein, each
+ * pair swapped once).
+ */
 function distance(a: string, b: string): number {
   let [before, last] = [[] as number[], Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i += 1) {

@@ -68,7 +68,9 @@ const NOT_ISOLATED =
 const NOT_DEDICATED =
   'It has one thread: browsers isolate no shared worker, and give threads to isolated ones only. A model that is loaded without `shared` has more.';
 
-/** Fetches and compiles a module, and starts it with its glue: on `memory`, or on one of its own. */
+/**
+ * Fetches and compiles a module, and starts it with its glue: on `memory`, or on one of its own.
+ */
 async function startModule<G extends AnyGlue>(
   address: string,
   glue: G,
@@ -104,7 +106,10 @@ async function startModule<G extends AnyGlue>(
 const WASM = [0x00, 0x61, 0x73, 0x6d];
 const GZIP = [0x1f, 0x8b];
 
-/** Modules are gzipped; a server that knows the ending may have told the browser, which then unpacks them itself. */
+/**
+ * Modules are gzipped; a server that knows the ending may have told the browser, which then unpacks
+ * them itself.
+ */
 async function compile(address: string): Promise<WebAssembly.Module> {
   const response = await fetch(address);
   if (!response.ok) throw new Error(`the server answered ${`${response.status} ${response.statusText}`.trimEnd()}`);

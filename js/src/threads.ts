@@ -16,7 +16,10 @@ export interface ThreadStart {
 /** The name of a worker that is a thread. */
 export const THREAD = 'weft-thread';
 
-/** A worker of the same file as this one. Undefined where the browser forbids it at once, by a content security policy for example. */
+/**
+ * A worker of the same file as this one. Undefined where the browser forbids it at once, by a
+ * content security policy for example.
+ */
 function startWorker(): Worker | undefined {
   try {
     return new Worker(trusted(globalThis.location.href), { type: 'module', name: THREAD });

@@ -1,4 +1,7 @@
-/** Trusted Types: under `require-trusted-types-for 'script'`, addresses of workers must come from a policy that the page allows by name. */
+/**
+ * Trusted Types: under `require-trusted-types-for 'script'`, addresses of workers must come from a
+ * policy that the page allows by name.
+ */
 
 /** TypeScript's library lacks it. */
 interface TrustedTypes {
@@ -14,8 +17,9 @@ export const POLICY = 'weft-llm';
 let policy: ReturnType<TrustedTypes['createPolicy']> | undefined;
 
 /**
- * An address of the package's own worker, as the browser wants it. Where the page does not allow the policy it stays a string, which the
- * browser refuses if it requires Trusted Types, and the page has no default policy.
+ * An address of the package's own worker, as the browser wants it. Where the page does not allow
+ * the policy it stays a string, which the browser refuses if it requires Trusted Types, and the
+ * page has no default policy.
  */
 export function trusted(address: string): string {
   const { trustedTypes } = globalThis as { trustedTypes?: TrustedTypes };

@@ -28,8 +28,9 @@ export interface StoreOptions {
   /** Fails with `QUOTA_EXCEEDED`, or what else there is, rather than loading without storing. Default false. */
   required?: boolean;
   /**
-   * Asks the server whether a file that is stored whole changed since, by a request for its first byte, and fetches it anew then. Without a
-   * network, the stored file is used and a note says so. Default false: what is stored is never asked about again.
+   * Asks the server whether a file that is stored whole changed since, by a request for its first
+   * byte, and fetches it anew then. Without a network, the stored file is used and a note says so.
+   * Default false: what is stored is never asked about again.
    */
   revalidate?: boolean;
 }
@@ -41,9 +42,15 @@ export type Device = 'auto' | 'gpu' | 'cpu';
 export type Quantize = 'q8_0' | 'q5_1' | 'q5_0' | 'q4_k' | 'q4_1' | 'q4_0' | 'f16' | 'bf16' | 'none';
 
 export interface LoadOptions {
-  /** Where the model is: an address (`https://…`, `/models/model.gguf`, `hf:owner/repository/file.gguf`), a file of the user, or several files. */
+  /**
+   * Where the model is: an address (`https://…`, `/models/model.gguf`,
+   * `hf:owner/repository/file.gguf`), a file of the user, or several files.
+   */
   model: ModelSource;
-  /** Which engine computes. Default `auto`: WebGPU on a real GPU, else the CPU. `gpu` fails with `GPU_UNAVAILABLE` where there is none. */
+  /**
+   * Which engine computes. Default `auto`: WebGPU on a real GPU, else the CPU. `gpu` fails with
+   * `GPU_UNAVAILABLE` where there is none.
+   */
   device?: Device;
   /** Tokens of prompt and answer together. Default: what the model was trained for, at most 2048. */
   contextLength?: number;
@@ -54,7 +61,10 @@ export interface LoadOptions {
   threads?: number;
   /** Stops loading at once; `load` then rejects with an `AbortError`. */
   signal?: AbortSignal;
-  /** Called while the model loads, at most ten times a second: what phase it is in, and how many bytes have come. */
+  /**
+   * Called while the model loads, at most ten times a second: what phase it is in, and how many
+   * bytes have come.
+   */
   onProgress?: (progress: Progress) => void;
   /**
    * Whether what has an address is kept in the browser's storage for the next time, and used from there; false neither
@@ -72,14 +82,20 @@ export interface LoadOptions {
   fetch?: typeof globalThis.fetch;
   /** Access token for `hf:` addresses; goes nowhere else. */
   token?: string;
-  /** Where `hf:` addresses lead. Default: the public hub. What comes from another one is stored by its address there. */
+  /**
+   * Where `hf:` addresses lead. Default: the public hub. What comes from another one is stored by
+   * its address there.
+   */
   hub?: string;
   /**
    * Whether tabs of this origin that load the same files with the same `sha256`, `device`, `contextLength`, `quantize` and `store` use one
    * model together. It takes an address, and has one thread. Default false.
    */
   shared?: boolean;
-  /** Further builds of the engine: `allBuilds()` of `weft-llm/all-builds`. Default: none but the two that the package ships. */
+  /**
+   * Further builds of the engine: `allBuilds()` of `weft-llm/all-builds`. Default: none but the two
+   * that the package ships.
+   */
   builds?: BuildAddresses;
 }
 
@@ -182,8 +198,9 @@ export interface GenerateOptions extends SamplingOptions {
    */
   constraint?: Constraint;
   /**
-   * What becomes of a part of a schema that cannot be enforced, of a constraint or of a tool: an `INVALID_CONSTRAINT` that names its place, or
-   * it is left out, and `finish.ignored` names it. Default `error`.
+   * What becomes of a part of a schema that cannot be enforced, of a constraint or of a tool: an
+   * `INVALID_CONSTRAINT` that names its place, or it is left out, and `finish.ignored` names it.
+   * Default `error`.
    */
   onUnsupported?: 'error' | 'ignore';
   /** Bounds of what a schema leaves without one. */
@@ -201,8 +218,9 @@ export type TokenIds = readonly number[] | Uint32Array;
 /** How to continue a text. */
 export interface TextOptions extends GenerateOptions {
   /**
-   * What stands behind the text; the answer is what fills the gap between the two. For models that were trained for it, coders most of all, which have
-   * `infill` in `info.tasks`. It is plain text, as the prompt is.
+   * What stands behind the text; the answer is what fills the gap between the two. For models that
+   * were trained for it, coders most of all, which have `infill` in `info.tasks`. It is plain text,
+   * as the prompt is.
    */
   suffix?: string;
 }
@@ -210,8 +228,8 @@ export interface TextOptions extends GenerateOptions {
 /** Text that is written and matched as a whole. */
 export type Constraint =
   /**
-   * JSON that fits a JSON Schema: drafts 4 to 2020-12, or an object of zod, Valibot or ArkType that can say what its schema is. See also
-   * `onUnsupported` and `limits`.
+   * JSON that fits a JSON Schema: drafts 4 to 2020-12, or an object of zod, Valibot or ArkType that
+   * can say what its schema is. See also `onUnsupported` and `limits`.
    */
   | { readonly jsonSchema: object | boolean }
   /** A regular expression, in the syntax of Rust's `regex`. */
@@ -220,9 +238,14 @@ export type Constraint =
   | { readonly lark: string }
   | { readonly choices: readonly string[] };
 
-/** So that every number, every text of a `format` and every recursion has an end: at temperature 0 some models go on for as long as they may. */
+/**
+ * So that every number, every text of a `format` and every recursion has an end: at temperature 0
+ * some models go on for as long as they may.
+ */
 export interface SchemaLimits {
-  /** Digits of a number before its point, where its schema has no bounds that need more. Default 20. */
+  /**
+   * Digits of a number before its point, where its schema has no bounds that need more. Default 20.
+   */
   digits?: number;
   /** Digits of a number after its point. Default 17. */
   fraction?: number;
@@ -230,7 +253,10 @@ export interface SchemaLimits {
   exponent?: number;
   /** Digits of a fraction of a second. Default 9. */
   seconds?: number;
-  /** Characters of a text of a `format` that has no bound of its own, a URL for example. Default 512. */
+  /**
+   * Characters of a text of a `format` that has no bound of its own, a URL for example. Default
+   * 512.
+   */
   format?: number;
   /** How deep a schema may lead to itself, and JSON of any kind may nest. Default 10. */
   depth?: number;
@@ -263,8 +289,9 @@ export interface ChatOptions extends GenerateOptions {
   /** Further variables of the template, `enable_thinking` for example. */
   variables?: Readonly<Record<string, unknown>>;
   /**
-   * Name of the chat template, for a model that has several, such as `rag`, which reads `variables.documents`. Default: `tool_use` where there
-   * are `tools` and the model has it, else the model's default.
+   * Name of the chat template, for a model that has several, such as `rag`, which reads
+   * `variables.documents`. Default: `tool_use` where there are `tools` and the model has it, else
+   * the model's default.
    */
   template?: string;
 }
@@ -278,8 +305,9 @@ export interface Example {
 }
 
 /**
- * `none` hides the tools; with `required` the answer is calls, with a name one call of that tool. With
- * `allowed` only these tools can be called; `required` says whether the answer must be calls of them.
+ * `none` hides the tools; with `required` the answer is calls, with a name one call of that tool.
+ * With `allowed` only these tools can be called; `required` says whether the answer must be calls
+ * of them.
  */
 export type ToolChoice =
   | 'auto'
@@ -307,7 +335,10 @@ export type Piece = {
   readonly text: string;
   /** What the model thinks before its answer; only in a chat, of a model that was trained to think. */
   readonly reasoning?: string;
-  /** The model ended thoughts that it had not begun: the text of all pieces before this one was reasoning. */
+  /**
+   * The model ended thoughts that it had not begun: the text of all pieces before this one was
+   * reasoning.
+   */
   readonly endsReasoning?: true;
 } &
   /** A token; its text is empty while a character or a stop string is incomplete. */
@@ -337,7 +368,9 @@ export interface Finish {
   readonly reason: FinishReason;
   /** Whether the text fits the constraint as a whole; only where there was one. False where the answer was cut. */
   readonly fits?: boolean;
-  /** What of the schemas was not enforced; only where there is any, by `onUnsupported: 'ignore'`. */
+  /**
+   * What of the schemas was not enforced; only where there is any, by `onUnsupported: 'ignore'`.
+   */
   readonly ignored?: readonly IgnoredKeyword[];
   readonly usage: Usage;
 }
@@ -356,17 +389,21 @@ export interface Usage {
 }
 
 /**
- * An answer, in pieces as they come or as a whole: `for await (const { text } of answer)`, or `await answer.text`. It begins when it is
- * first iterated or one of its promises is asked for. Iterated again, it gives the same pieces from the first on. `break` ends an answer
- * that nobody else waits for; what had come by then stays.
+ * An answer, in pieces as they come or as a whole: `for await (const { text } of answer)`, or
+ * `await answer.text`. It begins when it is first iterated or one of its promises is asked for.
+ * Iterated again, it gives the same pieces from the first on. `break` ends an answer that nobody
+ * else waits for; what had come by then stays.
  */
 export interface Generation<Step extends { readonly finish: unknown } = Piece> extends AsyncIterable<Step> {
   /**
-   * Fulfilled when its turn has come and the model has accepted the prompt and the constraint, before anything is computed. Rejects where
-   * the model cannot answer at all.
+   * Fulfilled when its turn has come and the model has accepted the prompt and the constraint,
+   * before anything is computed. Rejects where the model cannot answer at all.
    */
   readonly started: Promise<void>;
-  /** The whole text; of an answer that was stopped what came of it, for which `finish` says `abort`. Rejects where it fails. */
+  /**
+   * The whole text; of an answer that was stopped what came of it, for which `finish` says `abort`.
+   * Rejects where it fails.
+   */
   readonly text: Promise<string>;
   /** All that the model thought before; empty where it did not think. */
   readonly reasoning: Promise<string>;
@@ -554,7 +591,10 @@ export interface ModelInfo extends Sharing {
   /** Tokens that the model was trained for. */
   readonly trainedContextLength: number;
   readonly hasChatTemplate: boolean;
-  /** Roles that a message may have: those that every chat has, and those of the model's chat template. */
+  /**
+   * Roles that a message may have: those that every chat has, and those of the model's chat
+   * template.
+   */
   readonly roles: readonly string[];
   readonly engine: EngineInfo;
   readonly download: DownloadInfo;
@@ -572,7 +612,10 @@ export interface DownloadInfo {
 
 /** A model in the store. */
 export interface StoredModel {
-  /** What `load` and `models.delete` take: its address, or `hf:…` where it came from the default hub. */
+  /**
+   * What `load` and `models.delete` take: its address, or `hf:…` where it came from the default
+   * hub.
+   */
   readonly source: string;
   /** In bytes; null while the server did not tell. */
   readonly size: number | null;
@@ -598,8 +641,8 @@ export interface StoreUsage {
 export interface Models {
   list(): Promise<StoredModel[]>;
   /**
-   * Whether it was there; of a folder, all of its files go. What other models share stays. Where a tab downloads it, that load goes on without
-   * storing. `hub`: the one that it was loaded with.
+   * Whether it was there; of a folder, all of its files go. What other models share stays. Where a
+   * tab downloads it, that load goes on without storing. `hub`: the one that it was loaded with.
    */
   delete(source: string | URL, options?: { hub?: string }): Promise<boolean>;
   usage(): Promise<StoreUsage>;
@@ -608,8 +651,9 @@ export interface Models {
   /** The file, every chunk of it checked. Errors: `NOT_STORED` where it is not complete, or a chunk is damaged. */
   export(source: string | URL, options?: { hub?: string }): Promise<ReadableStream<Uint8Array>>;
   /**
-   * Stores a file as if it had been loaded from `as`. One that is stored already stays until the new one is whole. Errors: `QUOTA_EXCEEDED`;
-   * `INVALID_FILE` for what does not begin like a file of a model.
+   * Stores a file as if it had been loaded from `as`. One that is stored already stays until the
+   * new one is whole. Errors: `QUOTA_EXCEEDED`; `INVALID_FILE` for what does not begin like a file
+   * of a model.
    */
   import(file: Blob | ReadableStream<Uint8Array>, options: { as: string | URL; hub?: string }): Promise<StoredModel>;
 }
@@ -642,15 +686,17 @@ export interface Chat {
 }
 
 /**
- * A loaded model. Generations queue in the order in which they begin, and those of several tabs take turns; `break` or the signal ends one
- * without harm to the others. Wrong arguments throw at once.
+ * A loaded model. Generations queue in the order in which they begin, and those of several tabs
+ * take turns; `break` or the signal ends one without harm to the others. Wrong arguments throw at
+ * once.
  */
 export interface Llm {
   /** What is loaded, as of now: the engine is another one after a GPU was lost. */
   readonly info: ModelInfo;
   /**
-   * Continues the text, or its token ids. Special tokens in a text are plain text. A model whose file has no tokenizer (`none`, `no_vocab`) takes
-   * ids alone, and its pieces have an `id` and no text; for whatever needs text it is an `UNSUPPORTED_TOKENIZER` error.
+   * Continues the text, or its token ids. Special tokens in a text are plain text. A model whose
+   * file has no tokenizer (`none`, `no_vocab`) takes ids alone, and its pieces have an `id` and no
+   * text; for whatever needs text it is an `UNSUPPORTED_TOKENIZER` error.
    */
   generate(prompt: string | TokenIds, options?: TextOptions): Generation;
   /** Answers a conversation. */

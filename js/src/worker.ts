@@ -1,6 +1,7 @@
 /**
- * The package's one worker file, which js/build.mjs bundles: the worker of a page, where all compute happens, the worker that pages share,
- * or a thread that such a worker starts from its own address.
+ * The package's one worker file, which js/build.mjs bundles: the worker of a page, where all
+ * compute happens, the worker that pages share, or a thread that such a worker starts from its own
+ * address.
  */
 
 import type { Port, Reply, Request } from './protocol.js';

@@ -1,4 +1,5 @@
-// Mistakes that people make, and what they are told: what is wrong, where, and what to do. A row is a call, a code and the message.
+// Mistakes that people make, and what they are told: what is wrong, where, and what to do. A row is
+// a call, a code and the message.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

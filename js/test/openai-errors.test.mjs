@@ -1,4 +1,5 @@
-// A request that cannot run fails before the first byte, streamed or not, as OpenAI's servers have it.
+// A request that cannot run fails before the first byte, streamed or not, as OpenAI's servers have
+// it.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

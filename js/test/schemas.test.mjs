@@ -1,4 +1,5 @@
-// Schemas as zod, Valibot, TypeBox and ArkType write them, by the built module: what fits can be written, and what can be written fits.
+// Schemas as zod, Valibot, TypeBox and ArkType write them, by the built module: what fits can be
+// written, and what can be written fits.
 
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';

@@ -421,7 +421,10 @@ test('a session of another model, or bytes that are none, are refused and named'
 /** Where the header of a saved session begins, behind its length and its hash. */
 const HEADER = 15 + 4 + 32;
 
-/** A saved session whose header `change` has changed, and its values; the hash is right again, unless `hash` is false. */
+/**
+ * A saved session whose header `change` has changed, and its values; the hash is right again,
+ * unless `hash` is false.
+ */
 function forged(saved, change, { values = (bytes) => bytes, hash = true } = {}) {
   const length = new DataView(saved.buffer).getUint32(15, true);
   const header = JSON.parse(Buffer.from(saved.subarray(HEADER, HEADER + length)));

@@ -1,5 +1,6 @@
-// Random orders of load, store, delete, evict, close, change on the server, broken connections, sweep and restart in three tabs, on storage in
-// memory. tests/web/store-random.test.mjs does so in Chromium.
+// Random orders of load, store, delete, evict, close, change on the server, broken connections,
+// sweep and restart in three tabs, on storage in memory. tests/web/store-random.test.mjs does so in
+// Chromium.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -7,7 +8,9 @@ import { Manifests } from '../dist/store/manifest.js';
 import { actionsOf, play, shrink } from './support/random-store.mjs';
 import { MemoryVisitor } from './support/store.mjs';
 
-/** A server within this process, of a page's own origin, whose answers are as those of `fileServer`. */
+/**
+ * A server within this process, of a page's own origin, whose answers are as those of `fileServer`.
+ */
 function serverInside() {
   const server = { url: 'http://localhost/m.gguf' };
   server.fetch = async (_, { headers, signal }) => {
@@ -70,7 +73,10 @@ test('whatever the order, what loads is one version of the file, and nothing is 
   assert.equal(found, undefined, found && `seed ${found.seed}: ${found.actions.join(', ')}: ${found.error?.stack}`);
 });
 
-/** As it was: a chunk is written down whether its copy is there or not, and the next copy takes it for its own. */
+/**
+ * As it was: a chunk is written down whether its copy is there or not, and the next copy takes it
+ * for its own.
+ */
 class Careless extends Manifests {
   #table;
 

@@ -1,4 +1,5 @@
-// Whatever a grammar of calls allows, the form's reader reads back: over random schemas and values, in every form.
+// Whatever a grammar of calls allows, the form's reader reads back: over random schemas and values,
+// in every form.
 
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';

@@ -19,8 +19,8 @@ function named(checks, name) {
 }
 
 /**
- * Runs `checks`, at most `most` at a time: the first of the list that can run does. One waits while another builds in its
- * `folder`, and until all that it `needs` have passed.
+ * Runs `checks`, at most `most` at a time: the first of the list that can run does. One waits while
+ * another builds in its `folder`, and until all that it `needs` have passed.
  *
  * @param {(check) => Promise<boolean>} run says whether the check passed.
  * @returns {Promise<{ passed: string[], failed: string[], notRun: string[] }>} names

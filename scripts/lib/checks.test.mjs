@@ -10,7 +10,9 @@ const checks = [
   { name: 'browser', needs: ['page'] },
 ];
 
-/** Runs them, and says what began and ended in which order; `fails` names those that do not pass. */
+/**
+ * Runs them, and says what began and ended in which order; `fails` names those that do not pass.
+ */
 async function log(most, fails = []) {
   const events = [];
   let now = 0;

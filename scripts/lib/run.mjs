@@ -51,8 +51,9 @@ const failedTest = /^\s*not ok |^test .* FAILED$/;
 const cargoProgress = /^ +(Compiling|Checking|Downloading|Downloaded|Updating|Locking|Adding) /;
 
 /**
- * Runs a command to its end and gives what it wrote. Its output is kept back and shown (the last lines of it, and which
- * tests failed) where it fails, or all along with WEFT_VERBOSE=1; on a terminal its newest line runs under the step's title meanwhile.
+ * Runs a command to its end and gives what it wrote. Its output is kept back and shown (the last
+ * lines of it, and which tests failed) where it fails, or all along with WEFT_VERBOSE=1; on a
+ * terminal its newest line runs under the step's title meanwhile.
  */
 export function run(command, args, { env, cwd = root } = {}) {
   return new Promise((resolve, reject) => {

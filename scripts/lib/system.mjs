@@ -25,7 +25,10 @@ const hasVulkanDriver = () =>
   process.env.VK_ICD_FILENAMES !== undefined ||
   ['/usr/share/vulkan/icd.d', '/etc/vulkan/icd.d'].some((dir) => existsSync(dir) && readdirSync(dir).length > 0);
 
-/** Makes sure of everything that only the tests need, in one install. Without `browsers` that is a Vulkan driver. */
+/**
+ * Makes sure of everything that only the tests need, in one install. Without `browsers` that is a
+ * Vulkan driver.
+ */
 export async function ensureTestPrograms({ browsers = true } = {}) {
   const needed = [
     {

@@ -57,7 +57,8 @@ pub enum BlockType {
     Iq4Xs,
     /// 4-bit floats with a power of two for 32 of them (Open Compute Project, Microscaling Formats 1.0).
     Mxfp4,
-    /// 4-bit floats with an 8-bit float for 16 of them, in blocks of 64 (NVIDIA); a factor of the whole stands beside the tensor.
+    /// 4-bit floats with an 8-bit float for 16 of them, in blocks of 64 (NVIDIA); a factor of the
+    /// whole stands beside the tensor.
     Nvfp4,
 }
 

@@ -43,7 +43,8 @@ const MIN_TENSOR_BYTES: u64 = 8 + 1 + 4 + 8 + 4 + 8;
 pub struct TensorInfo {
     /// Name, such as `blk.0.attn_q.weight`.
     pub name: String,
-    /// 1 to 4 dimensions in ggml's order: `dims[0]` is the length of a row. A single number is a row of length 1.
+    /// 1 to 4 dimensions in ggml's order: `dims[0]` is the length of a row. A single number is a
+    /// row of length 1.
     pub dims: Vec<u64>,
     /// How the rows are stored.
     pub block: BlockType,

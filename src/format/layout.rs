@@ -90,8 +90,9 @@ impl Layout {
 
     /// The layout that tensors of this block type are repacked into, without loss.
     ///
-    /// The power of two of an MXFP4 block has eight bits of exponent, more than an f16 scale, and NVFP4 has a scale for
-    /// fewer values than any layout without factors of blocks; a bf16 holds the values of both.
+    /// The power of two of an MXFP4 block has eight bits of exponent, more than an f16 scale, and
+    /// NVFP4 has a scale for fewer values than any layout without factors of blocks; a bf16 holds
+    /// the values of both.
     pub fn for_block(block: BlockType) -> Self {
         match block {
             BlockType::F32 => Self::F32,

@@ -136,7 +136,8 @@ impl Value {
         }
     }
 
-    /// The number that the value is, or that all items of an array are; `None` where there is no such number.
+    /// The number that the value is, or that all items of an array are; `None` where there is no
+    /// such number.
     pub fn uniform(&self) -> Option<f64> {
         match self {
             Self::Array(array) => {
@@ -230,9 +231,10 @@ impl From<Vec<i32>> for Value {
 
 /// The metadata of a model file: unique keys, ordered by name.
 ///
-/// Every getter fails with [`Error::InvalidModel`], naming the key, when the value has another type or does not fit;
-/// the plain ones also when the key is absent, where the `opt_` ones return `None`. Writers choose number types
-/// freely, so each number converts to any type that can hold it, and 0 and 1 to truth values.
+/// Every getter fails with [`Error::InvalidModel`], naming the key, when the value has another type
+/// or does not fit; the plain ones also when the key is absent, where the `opt_` ones return
+/// `None`. Writers choose number types freely, so each number converts to any type that can hold
+/// it, and 0 and 1 to truth values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
     entries: BTreeMap<String, Value>,
@@ -366,7 +368,8 @@ impl Metadata {
         require(key, expected::F32S, self.opt_f32s(key))
     }
 
-    /// The numbers at `key`, if there are any: borrowed when they are stored as f32, else converted.
+    /// The numbers at `key`, if there are any: borrowed when they are stored as f32, else
+    /// converted.
     pub fn opt_f32s(&self, key: &str) -> Result<Option<Cow<'_, [f32]>>> {
         self.convert(key, expected::F32S, |value| match value {
             Value::Array(Array::F32(items)) => Some(Cow::Borrowed(items.as_slice())),

@@ -8,7 +8,8 @@ use super::layout::{BLOCK, GROUP, Layout, Planes, high_bits};
 /// What the nibbles of IQ4_NL and IQ4_XS stand for.
 const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
-/// What the nibbles of MXFP4 and NVFP4 stand for: a sign, two bits of exponent, one of mantissa; doubled.
+/// What the nibbles of MXFP4 and NVFP4 stand for: a sign, two bits of exponent, one of mantissa;
+/// doubled.
 const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
 /// **Appends** `rows` to `out`, repacked from the file's `block` type into [`Layout::for_block`].
@@ -136,7 +137,8 @@ fn half_power_of_two(e: u8) -> f32 {
     f32::from_bits(if e < 2 { 1 << (21 + e) } else { (u32::from(e) - 1) << 23 })
 }
 
-/// Half of a float of 4 bits of exponent, 3 of mantissa and none for a sign; what would be NaN is 0, as in ggml.
+/// Half of a float of 4 bits of exponent, 3 of mantissa and none for a sign; what would be NaN is
+/// 0, as in ggml.
 fn half_e4m3(bits: u8) -> f32 {
     let (exponent, mantissa) = (bits >> 3 & 15, f32::from(bits & 7));
     match exponent {

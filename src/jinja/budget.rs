@@ -5,8 +5,8 @@ use std::cell::Cell;
 use super::text::Text;
 use super::{Fault, Res};
 
-/// Units of a rendering. A step of the interpreter takes some 50 ns on a fast computer, so that the worst template ends within seconds. A
-/// conversation of 10,000 messages takes about a twentieth.
+/// Units of a rendering. A step of the interpreter takes some 50 ns on a fast computer, so that the
+/// worst template ends within seconds. A conversation of 10,000 messages takes about a twentieth.
 const UNITS: u64 = 20_000_000;
 
 /// Bytes that an operation may look at for a unit.

@@ -11,8 +11,8 @@ use super::text::{Text, TextBuilder};
 use super::value::{Items, Kind, Object, Value};
 use super::{Fault, Res, conditions, filters, methods, operators, print};
 
-/// How deep the interpreter may recurse along statements, expressions and calls. A level takes up to a kilobyte and a half of the stack, of
-/// which a page's worker has 1 MiB.
+/// How deep the interpreter may recurse along statements, expressions and calls. A level takes up
+/// to a kilobyte and a half of the stack, of which a page's worker has 1 MiB.
 pub(super) const MAX_DEPTH: u32 = 400;
 
 /// The longest list that `range` gives, as in Jinja2's sandbox.

@@ -1,4 +1,5 @@
-//! Source → tokens, by Jinja2's rules for white space: `trim_blocks` and `lstrip_blocks` are on, as transformers sets them.
+//! Source → tokens, by Jinja2's rules for white space: `trim_blocks` and `lstrip_blocks` are on, as
+//! transformers sets them.
 
 use super::{Fault, Res};
 

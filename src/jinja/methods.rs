@@ -1,4 +1,5 @@
-//! Methods of Python's strings, mappings, lists and numbers. Those that change a value are refused, as transformers' sandbox does.
+//! Methods of Python's strings, mappings, lists and numbers. Those that change a value are refused,
+//! as transformers' sandbox does.
 
 use std::rc::Rc;
 
@@ -431,7 +432,8 @@ fn is_other_decimal(c: char) -> bool {
         && !matches!(c, '\u{b2}' | '\u{b3}' | '\u{b9}' | '\u{bc}'..='\u{be}' | '\u{2150}'..='\u{218b}')
 }
 
-/// The part of a text between two places that are counted in characters, and how many stand before it.
+/// The part of a text between two places that are counted in characters, and how many stand before
+/// it.
 fn window<'t>(text: &'t Text, start: Option<&Value>, stop: Option<&Value>) -> Res<(usize, &'t str)> {
     let all = text.as_str();
     if start.is_none() && stop.is_none() {
@@ -473,7 +475,8 @@ fn split(text: &Text, separator: Option<&Text>, most: usize, from_end: bool, bud
                 ranges.push((start, rest.len()));
                 rest = rest[..start].trim_end_matches(is_space);
             }
-            // What is left when all splits are used keeps the space before it, but not at its begin.
+            // What is left when all splits are used keeps the space before it, but not at its
+            // begin.
             ranges.reverse();
         }
         None => {

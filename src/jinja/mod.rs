@@ -1,25 +1,31 @@
-//! Jinja2's template language, as Hugging Face transformers sets it up for chat templates: `ImmutableSandboxedEnvironment` with
-//! `trim_blocks`, `lstrip_blocks`, loop controls, `tojson` as Python's `json.dumps` writes, `raise_exception` and `{% generation %}`.
+//! Jinja2's template language, as Hugging Face transformers sets it up for chat templates:
+//! `ImmutableSandboxedEnvironment` with `trim_blocks`, `lstrip_blocks`, loop controls, `tojson` as
+//! Python's `json.dumps` writes, `raise_exception` and `{% generation %}`.
 //!
-//! Values print, compare and convert as Python's do. What no library has, and why this one exists: [`Text`] keeps for each byte whether the
-//! template wrote it, through every operation, so that what a user typed can never be taken for structure.
+//! Values print, compare and convert as Python's do. What no library has, and why this one exists:
+//! [`Text`] keeps for each byte whether the template wrote it, through every operation, so that
+//! what a user typed can never be taken for structure.
 //!
 //! # What differs from Python
 //!
 //! - `safe` and `escape` give plain text: joined to it, other text is not escaped for HTML.
 //! - What Python gives one by one (`map`, `select`, …) is a list that may be read twice.
 //! - Integers have 128 bits, and one beyond is an error.
-//! - There is no `random`, `lipsum`, `urlize`, `encode`, `translate` or `format_map`, and `{% include %}` and its like do not compile.
+//! - There is no `random`, `lipsum`, `urlize`, `encode`, `translate` or `format_map`, and `{%
+//!   include %}` and its like do not compile.
 //!
 //! # What a template can cost
 //!
-//! A template comes with a model file, from anyone, and is rendered on a page's worker, synchronously. It reaches nothing: no file, no other
-//! template, no clock but the time that it is given. What it could take is time, memory and stack:
+//! A template comes with a model file, from anyone, and is rendered on a page's worker,
+//! synchronously. It reaches nothing: no file, no other template, no clock but the time that it is
+//! given. What it could take is time, memory and stack:
 //!
-//! - Time and memory are one [`budget`]: each step costs a unit, as do some bytes that an operation reads, and fewer that it
-//!   makes; whatever walks a value pays for each element, so that a small value that holds itself many times costs what it spells out.
-//! - Stack: the source may nest and chain only so deep, calls too ([`interpreter::MAX_DEPTH`]), and a list or mapping knows how deep it is
-//!   ([`value::MAX_NESTING`]). Only a namespace changes after it was made; it may not hold one, so no value holds itself.
+//! - Time and memory are one [`budget`]: each step costs a unit, as do some bytes that an operation
+//!   reads, and fewer that it makes; whatever walks a value pays for each element, so that a small
+//!   value that holds itself many times costs what it spells out.
+//! - Stack: the source may nest and chain only so deep, calls too ([`interpreter::MAX_DEPTH`]), and
+//!   a list or mapping knows how deep it is ([`value::MAX_NESTING`]). Only a namespace changes
+//!   after it was made; it may not hold one, so no value holds itself.
 
 mod ast;
 mod budget;

@@ -296,7 +296,8 @@ fn own_attribute(of: &Value, name: &Rc<str>, budget: &Budget) -> Res<Option<Valu
             "next" | "reset" => Some(methods::bound(Value::Object(Object::Cycler(of.clone())), name)),
             _ => None,
         },
-        // In Python, `dict['x']` is a type whose call is that of `dict`, and a template in use writes `dict.from_keys(…)`.
+        // In Python, `dict['x']` is a type whose call is that of `dict`, and a template in use
+        // writes `dict.from_keys(…)`.
         Value::Object(Object::Function(function)) if function.name == "dict" => Some(of.clone()),
         Value::Object(Object::Macro(of, _)) if &**name == "name" => Some(Value::template(&of.name)),
         Value::List(list) if list.kind == Kind::Group && &**name == "grouper" => list.items.first().cloned(),

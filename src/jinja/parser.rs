@@ -10,7 +10,8 @@ use super::text::Text;
 use super::value::Value;
 use super::{Fault, Res};
 
-/// How deep tags, parentheses and operators may lie within each other: the parser and the interpreter recurse along them.
+/// How deep tags, parentheses and operators may lie within each other: the parser and the
+/// interpreter recurse along them.
 const MAX_DEPTH: u32 = 100;
 
 pub(super) fn parse(tokens: &[Placed]) -> Res<Vec<Stmt>> {

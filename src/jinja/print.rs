@@ -119,7 +119,8 @@ fn quoted(text: &Text, out: &mut TextBuilder, budget: &Budget) -> Res<()> {
     Ok(())
 }
 
-/// `str.isprintable` of one character. Rust's own table of what to escape has combining marks too, which print.
+/// `str.isprintable` of one character. Rust's own table of what to escape has combining marks too,
+/// which print.
 pub(super) fn is_printable(c: char) -> bool {
     let prints = c.is_alphanumeric() || c.escape_debug().len() <= 2 || is_mark(c);
     c == ' ' || (prints && !c.is_whitespace())

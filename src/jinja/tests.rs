@@ -1,4 +1,5 @@
-//! The language, small: what each part of it gives in Python. Whole published templates are compared in `npm run test:models`.
+//! The language, small: what each part of it gives in Python. Whole published templates are
+//! compared in `npm run test:models`.
 
 use proptest::prelude::*;
 
@@ -248,7 +249,8 @@ fn a_template_takes_no_more_than_its_budget() {
     }
 }
 
-/// Thousands of names in one scope, namespace or call took minutes, since looking one up cost nothing.
+/// Thousands of names in one scope, namespace or call took minutes, since looking one up cost
+/// nothing.
 #[test]
 fn a_name_among_thousands_has_its_price() {
     let many = |what: &str| -> String { (0..2000).map(|i| what.replace("NAME", &format!("name{i}"))).collect() };
@@ -294,7 +296,8 @@ fn a_template_cannot_take_the_stack() {
         "{% if 0 %}".to_owned() + &"{% elif 0 %}".repeat(5000) + "{% endif %}",
         format!("{{{{ {}{} }}}}", "[".repeat(60), "]".repeat(60)),
     ];
-    // A page's worker has 1 MiB, and an unoptimised build takes several times as much as the one that it runs.
+    // A page's worker has 1 MiB, and an unoptimised build takes several times as much as the one
+    // that it runs.
     let stack = if cfg!(debug_assertions) { 4 << 20 } else { 1 << 20 };
     let work = || {
         for source in &sources {
@@ -344,8 +347,8 @@ const OPERATIONS: [&str; 30] = [
 ];
 
 proptest! {
-    /// The given letters are Greek, the template's are not: whatever is done to them, each letter of the result has its origin, and the
-    /// text is what it would be if nothing was given.
+    /// The given letters are Greek, the template's are not: whatever is done to them, each letter
+    /// of the result has its origin, and the text is what it would be if nothing was given.
     #[test]
     fn operations_keep_the_origin_of_every_letter(
         steps in prop::collection::vec(prop::sample::select(&OPERATIONS[..]), 1..6),

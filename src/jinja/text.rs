@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-/// A text, and where it comes from. Whatever is done to a text, each byte of the result keeps its origin: what a user typed is told from the
-/// template's own marks wherever slices, joins and filters put it.
+/// A text, and where it comes from. Whatever is done to a text, each byte of the result keeps its
+/// origin: what a user typed is told from the template's own marks wherever slices, joins and
+/// filters put it.
 #[derive(Debug, Clone)]
 pub struct Text {
     text: Rc<str>,
@@ -60,7 +61,8 @@ impl Text {
         self.text.is_empty()
     }
 
-    /// Its stretches of one origin each, in order: the bytes, and whether they were given to the template.
+    /// Its stretches of one origin each, in order: the bytes, and whether they were given to the
+    /// template.
     pub fn runs(&self) -> impl Iterator<Item = (Range<usize>, bool)> {
         let single = match &self.origin {
             Origin::Mixed(_) => None,

@@ -40,9 +40,11 @@ pub struct Architecture {
     pub wide_heads_at: Option<usize>,
     /// What experts weigh, where the architecture has such models.
     pub experts: Option<Weighting>,
-    /// Whether an expert is as wide as the feed-forward layer divided by the experts of a token, where the file does not say.
+    /// Whether an expert is as wide as the feed-forward layer divided by the experts of a token,
+    /// where the file does not say.
     pub splits_ffn: bool,
-    /// Whether every token goes to one expert more, as wide as the feed-forward layer where the file does not say.
+    /// Whether every token goes to one expert more, as wide as the feed-forward layer where the
+    /// file does not say.
     pub shared_expert: bool,
     /// Whether the experts are chosen by two matrices, with tanh between.
     pub deep_router: bool,
@@ -56,7 +58,8 @@ pub struct Architecture {
     pub attention_cap: Option<f32>,
     /// Bound of logits, where the file does not say it.
     pub logits_cap: Option<f32>,
-    /// The factors of a file that does not say them. Such a file says the factor of logits, where others say what divides them.
+    /// The factors of a file that does not say them. Such a file says the factor of logits, where
+    /// others say what divides them.
     pub scales: Option<Scales>,
 }
 
@@ -148,7 +151,8 @@ const GEMMA: Architecture = Architecture { name: "gemma", activation: GEGLU, sca
 
 const GEMMA_NORMS: Norms = Norms::Around(["post_attention_norm", "post_ffw_norm"]);
 
-/// Of Grok-1, as its run.py and model.py have them (xAI 2024), and so is the bound of its attention scores.
+/// Of Grok-1, as its run.py and model.py have them (xAI 2024), and so is the bound of its attention
+/// scores.
 const GROK: Scales = Scales {
     embedding: 78.383_67,
     attention: 0.088_388_35,

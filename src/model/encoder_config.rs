@@ -19,8 +19,9 @@ pub enum Pooling {
 }
 
 impl Pooling {
-    /// As llama.cpp numbers them: 0 is none, and 4 says that the model ranks, by its classifier. A number or a type that
-    /// weft does not know is an error for an encoder, which has need of it, and none for a decoder.
+    /// As llama.cpp numbers them: 0 is none, and 4 says that the model ranks, by its classifier. A
+    /// number or a type that weft does not know is an error for an encoder, which has need of it,
+    /// and none for a decoder.
     pub(super) fn read(keys: &Keys) -> Result<Option<Self>> {
         const KEY: &str = "pooling_type";
         let encoder = keys.architecture.encoder;

@@ -1,7 +1,8 @@
 //! Hyperparameters by their names in GGUF, `<architecture>.<key>`, and what each value says.
 //!
-//! llama.cpp's saver writes every key that it knows into every file, whether the architecture has use for it or not, and
-//! its loaders read of them what they need. So does this: [`KEYS`] says who reads a key, and which values say nothing.
+//! llama.cpp's saver writes every key that it knows into every file, whether the architecture has
+//! use for it or not, and its loaders read of them what they need. So does this: [`KEYS`] says who
+//! reads a key, and which values say nothing.
 
 use super::architecture::Architecture;
 use crate::format::Value;
@@ -16,7 +17,8 @@ struct Key {
     readers: Readers,
 }
 
-/// The architectures that read a key, in llama.cpp's loaders of them. In a file of another one it says nothing.
+/// The architectures that read a key, in llama.cpp's loaders of them. In a file of another one it
+/// says nothing.
 enum Readers {
     All,
     Only(&'static [&'static str]),
@@ -24,7 +26,8 @@ enum Readers {
     Folders,
 }
 
-/// Prefix of what the folder of a model says and llama.cpp has fixed for the architecture, such as `weft.attention.scale`.
+/// Prefix of what the folder of a model says and llama.cpp has fixed for the architecture, such as
+/// `weft.attention.scale`.
 const OWN: &str = "weft";
 
 /// A number that each model must have: no value stands for another.
@@ -60,7 +63,8 @@ const KEYS: &[Key] = &[
     of(&["mpt"], "attention.max_alibi_bias", ZERO),
     of(&["grok"], "attention.output_scale", ZERO),
     of(&["granite"], "attention.scale", ZERO),
-    // llama.cpp's loaders of the last two have no window, where Mistral and StarCoder2 were trained with one
+    // llama.cpp's loaders of the last two have no window, where Mistral and StarCoder2 were trained
+    // with one
     of(&["gemma2", "gemma3", "phi3", "llama", "starcoder2"], "attention.sliding_window", NONE),
     of(&["gemma2", "gemma3"], "attention.sliding_window_pattern", NONE),
     of_all("attention.value_length", NONE),
@@ -219,7 +223,8 @@ mod tests {
         Ok((config, encoder))
     }
 
-    /// The config of every architecture is the same with `value` at `key`, where `counts` says so, as without that key.
+    /// The config of every architecture is the same with `value` at `key`, where `counts` says so,
+    /// as without that key.
     fn says_nothing(key: &Key, value: &Value, counts: impl Fn(&str) -> bool) {
         for architecture in NAMES.into_iter().filter(|name| counts(name)) {
             let mut metadata = least(architecture);
@@ -256,7 +261,8 @@ mod tests {
         says_nothing(key("rope.scaling.type"), &"".into(), |_| true);
     }
 
-    /// `use_parallel_residual` in a Falcon file, or the bounds that the saver writes into files of every architecture.
+    /// `use_parallel_residual` in a Falcon file, or the bounds that the saver writes into files of
+    /// every architecture.
     #[test]
     fn keys_that_an_architecture_does_not_read_say_nothing() {
         for key in KEYS {

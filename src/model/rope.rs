@@ -38,7 +38,8 @@ pub enum Scaling {
         /// Length of the new context over that of the old one.
         factor: f32,
     },
-    /// Low ones more than high ones, and cos and sin times 0.1 ln(factor) + 1 (Peng et al. 2023, arXiv 2309.00071).
+    /// Low ones more than high ones, and cos and sin times 0.1 ln(factor) + 1 (Peng et al. 2023,
+    /// arXiv 2309.00071).
     Yarn {
         /// Length of the new context over that of the old one.
         factor: f32,

@@ -124,8 +124,9 @@ impl Vectors {
         }
     }
 
-    /// A buffer for the factors and biases of `rows` of stacked weights, (2, rows.len()): one and zero where a member has
-    /// none; `None` where none has any. A member has a bias for each row, and a factor for all or for those of each of its experts.
+    /// A buffer for the factors and biases of `rows` of stacked weights, (2, rows.len()): one and
+    /// zero where a member has none; `None` where none has any. A member has a bias for each row,
+    /// and a factor for all or for those of each of its experts.
     ///
     /// - members: stem and rows of each
     pub fn affine<'a>(

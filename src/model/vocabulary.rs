@@ -10,7 +10,8 @@ const TOKENS: &str = "tokenizer.ggml.tokens";
 /// Key of the kind of tokenizer.
 const MODEL: &str = "tokenizer.ggml.model";
 
-/// Key of the default chat template. Others have their name behind it: `tokenizer.chat_template.tool_use`.
+/// Key of the default chat template. Others have their name behind it:
+/// `tokenizer.chat_template.tool_use`.
 const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
 
 /// Key of the names of the other chat templates.
@@ -19,8 +20,8 @@ const CHAT_TEMPLATES: &str = "tokenizer.chat_templates";
 /// What files say that have no vocabulary, as llama.cpp reads them.
 const NO_VOCABULARY: [&str; 2] = ["none", "no_vocab"];
 
-/// Takes the tokenizer, and names and texts of the chat templates, out of the metadata. `rows`: those of the embedding table, if it is in the
-/// same file.
+/// Takes the tokenizer, and names and texts of the chat templates, out of the metadata. `rows`:
+/// those of the embedding table, if it is in the same file.
 pub fn take_tokenizer(metadata: &mut Metadata, rows: Option<usize>) -> Result<(Tokenizer, Vec<(String, String)>)> {
     let mut templates = take_templates(metadata)?;
     if let Some(model) = metadata.opt_str(MODEL)?.filter(|model| NO_VOCABULARY.contains(model)) {
@@ -177,7 +178,8 @@ fn named_ids(metadata: &Metadata) -> Result<Vocabulary> {
     })
 }
 
-/// The token id at `key`. A number that is none, such as -1, is as if it were absent, and so is one beyond the vocabulary later on.
+/// The token id at `key`. A number that is none, such as -1, is as if it were absent, and so is one
+/// beyond the vocabulary later on.
 fn token_id(metadata: &Metadata, key: &str) -> Result<Option<u32>> {
     Ok(metadata.opt_integer(key)?.and_then(|id| u32::try_from(id).ok()))
 }

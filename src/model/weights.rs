@@ -237,13 +237,15 @@ impl Group {
         if self.members.iter().any(|member| member.placed) { self.finish(memory, vectors).map(Some) } else { Ok(None) }
     }
 
-    /// Names of the factors that may stand beside each tensor but an embedding, and how many each has.
+    /// Names of the factors that may stand beside each tensor but an embedding, and how many each
+    /// has.
     pub fn scales(&self) -> impl Iterator<Item = (String, usize)> {
         let projections = self.stems().filter(|stem| !stem.ends_with("_embd") && *stem != "token_types");
         projections.map(|stem| (format!("{stem}.scale"), self.experts))
     }
 
-    /// The whole weight, with room for its factors and biases. Errors: `InvalidModel` naming a member that no header has.
+    /// The whole weight, with room for its factors and biases. Errors: `InvalidModel` naming a
+    /// member that no header has.
     pub fn finish(&mut self, memory: &mut dyn Memory, vectors: &mut Vectors) -> Result<Weight> {
         if let Some(missing) = self.members.iter().find(|member| !member.placed) {
             return Err(missing_tensor(&format!("{}.weight", missing.stem)));
@@ -262,7 +264,8 @@ impl Group {
     }
 }
 
-/// The most rows of a part, at most `most`: whole experts of `rows` each; `None` where there is no room for one.
+/// The most rows of a part, at most `most`: whole experts of `rows` each; `None` where there is no
+/// room for one.
 fn whole_experts(most: usize, rows: usize) -> Option<usize> {
     Some(most / rows * rows).filter(|&most| most > 0)
 }

@@ -6,8 +6,9 @@ use super::{Affine, Kernel, Op, RmsNorm, Variants, Weight, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Matrix, Tensor};
 
-/// y[t][y_offset + j · rows + n] = affine[0][m] · Σ_k weight[m][k] norm(x)[t][k] + affine[1][m] with
-/// m = (e - first_expert) · rows + n and e = route[t][j], for the experts that lie in this part of the weights.
+/// y[t][y_offset + j · rows + n] = affine[0][m] · Σ_k weight[m][k] norm(x)[t][k] + affine[1][m]
+/// with m = (e - first_expert) · rows + n and e = route[t][j], for the experts that lie in this
+/// part of the weights.
 #[derive(Clone, Debug)]
 pub struct ExpertLinear {
     /// (tokens, weight.cols), the same for all slots j, or (tokens, chosen · weight.cols), some for each

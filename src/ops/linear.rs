@@ -177,8 +177,9 @@ impl Op for Linear {
 }
 
 impl Linear {
-    /// Whether the projection itself can turn q and k: an invocation that has computed the one value of a pair must have the
-    /// other, so pairs are neighbours; and eight storage buffers are all that WebGPU promises, so there is no affine.
+    /// Whether the projection itself can turn q and k: an invocation that has computed the one
+    /// value of a pair must have the other, so pairs are neighbours; and eight storage buffers are
+    /// all that WebGPU promises, so there is no affine.
     fn fuses(&self, rope: &RopeAppend) -> bool {
         rope.kind == RopeKind::Interleaved && self.norm.is_some() && self.affine.is_none()
     }

@@ -7,7 +7,8 @@ use super::Session;
 use crate::model::kv_cache::KvCache;
 use crate::{Error, Result};
 
-/// Keys and values that are being restored: of how many tokens, and of which layers they were written.
+/// Keys and values that are being restored: of how many tokens, and of which layers they were
+/// written.
 pub(super) struct Restoring {
     tokens: usize,
     layers: Vec<bool>,
@@ -50,9 +51,11 @@ impl Session {
         Ok(())
     }
 
-    /// After every layer was written, without a call in between: these tokens are in the KV cache now. Nobody can tell whether the keys and values are
-    /// those that the model computes of them, so only `owner` goes on from there, by [`GenerateOptions::restored`](super::GenerateOptions::restored).
-    /// Errors: `Tokenize` for ids that are none, `ContextOverflow`, `InvalidOption` where a layer was not written.
+    /// After every layer was written, without a call in between: these tokens are in the KV cache
+    /// now. Nobody can tell whether the keys and values are those that the model computes of them,
+    /// so only `owner` goes on from there, by
+    /// [`GenerateOptions::restored`](super::GenerateOptions::restored). Errors: `Tokenize` for ids
+    /// that are none, `ContextOverflow`, `InvalidOption` where a layer was not written.
     pub fn restored(&mut self, ids: Vec<u32>, owner: u32) -> Result<()> {
         self.check_ids(&ids)?;
         self.kv_rows(0, ids.len())?;

@@ -30,8 +30,9 @@ impl Session {
         self.tokenizer.encode_rendered(&text.into_iter().collect())
     }
 
-    /// A prompt for what stands between `before`, the ids of a text, and `behind`, which is plain text. A model that was not trained for it can at
-    /// least go on where nothing stands behind. Errors: `UnsupportedTask`, `Tokenize`.
+    /// A prompt for what stands between `before`, the ids of a text, and `behind`, which is plain
+    /// text. A model that was not trained for it can at least go on where nothing stands behind.
+    /// Errors: `UnsupportedTask`, `Tokenize`.
     pub fn infill(&self, before: &[u32], behind: &str) -> Result<Vec<u32>> {
         if behind.is_empty() && !self.tokenizer.fills_gaps() {
             let bos = self.tokenizer.bos().filter(|bos| self.tokenizer.adds_bos() && before.first() != Some(bos));
@@ -55,7 +56,8 @@ impl Session {
         Ok([&known[..taken], &prompt[replaced..]].concat())
     }
 
-    /// The bytes of all tokens, and where each ends. Structure is 0xFF, which no text has, and its id; so is a token that spells nothing.
+    /// The bytes of all tokens, and where each ends. Structure is 0xFF, which no text has, and its
+    /// id; so is a token that spells nothing.
     fn spell(&self, ids: &[u32]) -> Result<(Vec<u8>, Vec<usize>)> {
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(ids.len()));
         for &id in ids {

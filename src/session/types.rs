@@ -15,7 +15,8 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// Draws every token from those that [`super::Session::allow`] allows.
     pub constrained: bool,
-    /// What is written fills a gap: it ends at the tokens that mark the parts of a prompt with a gap too.
+    /// What is written fills a gap: it ends at the tokens that mark the parts of a prompt with a
+    /// gap too.
     pub infill: bool,
     /// Names of special tokens that are part of the text, as others are not: `[TOOL_CALLS]`, for example.
     pub keep_special: Vec<String>,
@@ -24,7 +25,8 @@ pub struct GenerateOptions {
     /// When the context is full, drops the older half of the tokens behind so many first ones, computes the rest again and goes on. `None`: the
     /// answer ends there.
     pub shift_behind: Option<usize>,
-    /// Whose restored keys and values it may go on from, see [`super::Session::restored`]. Others' are computed anew.
+    /// Whose restored keys and values it may go on from, see [`super::Session::restored`]. Others'
+    /// are computed anew.
     pub restored: Option<u32>,
     /// Goes on after the token that ends an answer; for benchmarks.
     pub ignore_eos: bool,
@@ -129,7 +131,8 @@ pub struct Info {
     pub fingerprint: String,
     /// Layers.
     pub layers: usize,
-    /// Keys and values that a token has in the KV cache of a layer: 2 · kv_heads · head_dim. 0 for an encoder.
+    /// Keys and values that a token has in the KV cache of a layer: 2 · kv_heads · head_dim. 0 for
+    /// an encoder.
     pub kv_width: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,

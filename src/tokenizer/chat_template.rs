@@ -1,8 +1,9 @@
 //! Chat templates: messages → the text that the model was trained to continue.
 //!
-//! A template is given what transformers gives it, in the form that it reads ([`wants`]). All text of the conversation is marked as given
-//! ([`Text::given`]), keys too, so that no text of it can become a special token. Roles are an exception where they are known: templates make
-//! tokens of them, such as `<|user|>`.
+//! A template is given what transformers gives it, in the form that it reads ([`wants`]). All text
+//! of the conversation is marked as given ([`Text::given`]), keys too, so that no text of it can
+//! become a special token. Roles are an exception where they are known: templates make tokens of
+//! them, such as `<|user|>`.
 
 mod conversation;
 mod named;

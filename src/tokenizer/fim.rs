@@ -1,7 +1,9 @@
-//! Fill in the middle (FIM): what stands before and behind a gap → what fills it (Bavarian et al. 2022).
+//! Fill in the middle (FIM): what stands before and behind a gap → what fills it (Bavarian et al.
+//! 2022).
 //!
-//! A model that was trained for it has tokens that mark the three parts. Most read prefix, suffix, middle, as llama.cpp's `/infill`
-//! writes; some families read the suffix first, and of these Codestral has no token before the middle.
+//! A model that was trained for it has tokens that mark the three parts. Most read prefix, suffix,
+//! middle, as llama.cpp's `/infill` writes; some families read the suffix first, and of these
+//! Codestral has no token before the middle.
 
 use super::vocabulary::{FimIds, Vocabulary};
 use super::{EncodeOptions, Tokenizer};
@@ -49,10 +51,12 @@ const FAMILIES: &[Family] = &[
     Family::spm("[PREFIX]", "[SUFFIX]", None),
 ];
 
-/// Pre-tokenizers of models that read the suffix first, though their tokens are called as those of others.
+/// Pre-tokenizers of models that read the suffix first, though their tokens are called as those of
+/// others.
 const SUFFIX_FIRST: &[&str] = &["mellum", "mellum2"];
 
-/// Tokens that a model which fills gaps says when it is done: padding, the next file, the next repository.
+/// Tokens that a model which fills gaps says when it is done: padding, the next file, the next
+/// repository.
 const ENDS: &[&str] = &[
     "<PAD>",
     "<REPO>",
@@ -121,8 +125,8 @@ impl Tokenizer {
         self.fim.is_some()
     }
 
-    /// A prompt for what stands between `before`, the ids of a text without special tokens, and `behind`, which is plain text. `None` where the
-    /// model was not trained for it.
+    /// A prompt for what stands between `before`, the ids of a text without special tokens, and
+    /// `behind`, which is plain text. `None` where the model was not trained for it.
     ///
     /// # Errors
     /// [`crate::Error::Tokenize`] where the vocabulary cannot spell the text.

@@ -118,8 +118,9 @@ struct NamedTemplate {
 }
 
 impl Tokenizer {
-    /// Builds the tokenizer of a `tokenizer.json` and, where there is one, a `tokenizer_config.json`, given as text; with it
-    /// come the names and texts of the configuration's chat templates; one alone is called `default`.
+    /// Builds the tokenizer of a `tokenizer.json` and, where there is one, a
+    /// `tokenizer_config.json`, given as text; with it come the names and texts of the
+    /// configuration's chat templates; one alone is called `default`.
     ///
     /// # Errors
     /// [`Error::InvalidModel`] for a file that is not what it should be, [`Error::UnsupportedTokenizer`] for a step that

@@ -1,9 +1,11 @@
 //! Ids ↔ text, stop strings and chat templates.
 //!
-//! The kinds of vocabulary that GGUF files and `tokenizer.json` carry: BPE by merges, byte-level or not (`gpt2`, `gemma4`),
-//! SentencePiece BPE (`llama`) and unigram (`t5`), and WordPiece (`bert`). Around all lies the same frame: text is first cut at special tokens, then each stretch between them is
-//! encoded by its kind. Text from a user is encoded with `parse_special: false`, or stands in a rendered [`Text`]
-//! as given to the template, so that a typed `<|im_end|>` stays six or so ordinary tokens and cannot end a turn.
+//! The kinds of vocabulary that GGUF files and `tokenizer.json` carry: BPE by merges, byte-level or
+//! not (`gpt2`, `gemma4`), SentencePiece BPE (`llama`) and unigram (`t5`), and WordPiece (`bert`).
+//! Around all lies the same frame: text is first cut at special tokens, then each stretch between
+//! them is encoded by its kind. Text from a user is encoded with `parse_special: false`, or stands
+//! in a rendered [`Text`] as given to the template, so that a typed `<|im_end|>` stays six or so
+//! ordinary tokens and cannot end a turn.
 
 mod bpe;
 mod charsmap;
@@ -87,8 +89,10 @@ enum Prefixed {
     Once,
     /// Behind every token that is matched whole, as `tokenizer.json` has it.
     BehindTokens,
-    /// Behind structure and what has the form of it. GGUF files do not tell the tokens that were added to a SentencePiece vocabulary, behind which
-    /// transformers and llama.cpp put a space, from its own user-defined symbols, within words or runs of spaces, behind which it puts none.
+    /// Behind structure and what has the form of it. GGUF files do not tell the tokens that were
+    /// added to a SentencePiece vocabulary, behind which transformers and llama.cpp put a space,
+    /// from its own user-defined symbols, within words or runs of spaces, behind which it puts
+    /// none.
     BehindMarks,
 }
 
@@ -189,8 +193,8 @@ impl Model {
 }
 
 impl Tokenizer {
-    /// Of a model without a vocabulary: ids spell nothing, and text is [`Error::NoTokenizer`]. `vocabulary` has the name of its kind, `none` or
-    /// `no_vocab`, and the ids that end an answer.
+    /// Of a model without a vocabulary: ids spell nothing, and text is [`Error::NoTokenizer`].
+    /// `vocabulary` has the name of its kind, `none` or `no_vocab`, and the ids that end an answer.
     ///
     /// # Errors
     /// None for a `size` above 0.
@@ -283,12 +287,14 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// Appends the ids of `text`, with nothing around them. `starts`: the space that may go before a text is due.
+    /// Appends the ids of `text`, with nothing around them. `starts`: the space that may go before
+    /// a text is due.
     fn encode_into(&self, text: &str, starts: bool, options: EncodeOptions, ids: &mut Vec<u32>) -> Result<()> {
         self.encode_fragments(self.special.split(text, options.parse_special), starts, ids)
     }
 
-    /// The ids of what a template made. What the template was given is plain text, whatever it spells.
+    /// The ids of what a template made. What the template was given is plain text, whatever it
+    /// spells.
     ///
     /// # Errors
     /// Those of [`Tokenizer::encode`].

@@ -1,11 +1,11 @@
 //! Cuts text at the tokens that are matched whole, before any merging.
 //!
-//! User-defined tokens are one token wherever they occur; structure (control tokens and marks, see [`super::structure`]) only where
-//! the caller says that the text is trusted: a rendered chat template, not what a user typed. The longest token at the leftmost
-//! place wins.
+//! User-defined tokens are one token wherever they occur; structure (control tokens and marks, see
+//! [`super::structure`]) only where the caller says that the text is trusted: a rendered chat
+//! template, not what a user typed. The longest token at the leftmost place wins.
 //!
-//! The tokens are kept in the order of their texts and looked up by bisection. An automaton would take some hundred bytes for
-//! each byte of them: a gigabyte for 95 tokens of 10 KB.
+//! The tokens are kept in the order of their texts and looked up by bisection. An automaton would
+//! take some hundred bytes for each byte of them: a gigabyte for 95 tokens of 10 KB.
 
 use std::ops::Range;
 
@@ -92,7 +92,8 @@ impl SpecialTokens {
         if !self.begins[*text.first()? as usize] {
             return None;
         }
-        // What `text` begins with comes before it in the order, and whatever stands between the two begins with it too.
+        // What `text` begins with comes before it in the order, and whatever stands between the two
+        // begins with it too.
         let after = self.entries.partition_point(|entry| entry.text.as_bytes() <= text);
         let mut entry = self.entries.get(after.checked_sub(1)?)?;
         let common = entry.text.bytes().zip(text).take_while(|(a, b)| a == *b).count();
@@ -140,7 +141,8 @@ impl SpecialTokens {
         self.stripped(fragments)
     }
 
-    /// The fragments of what a template made. Structure is parsed where the template wrote every byte of it.
+    /// The fragments of what a template made. Structure is parsed where the template wrote every
+    /// byte of it.
     pub(super) fn split_rendered<'t>(&self, rendered: &'t Text) -> Vec<Fragment<'t>> {
         let text = rendered.as_str();
         let mut masked = text.as_bytes().to_vec();

@@ -4,8 +4,8 @@
 //! is cut into pieces: of `abcd` and `bc` in `abcd`, nobody knows at `abc` whether `d` follows.) Of two that are
 //! complete at the same place the longer counts. Text is held back only while it could still begin a stop string.
 //!
-//! Each stop string remembers how much of its beginning the text ends with (Knuth, Morris and Pratt 1977), so that a piece costs its own length
-//! for each stop string, however long these are.
+//! Each stop string remembers how much of its beginning the text ends with (Knuth, Morris and Pratt
+//! 1977), so that a piece costs its own length for each stop string, however long these are.
 
 use crate::{Error, Result};
 
@@ -69,7 +69,8 @@ impl StopMatcher {
     /// Watches for any of `stops`; none is fine.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for an empty stop string, which would end every text at once, and for too many or too long ones.
+    /// [`Error::InvalidOption`] for an empty stop string, which would end every text at once, and
+    /// for too many or too long ones.
     pub fn new(stops: Vec<String>) -> Result<Self> {
         let refused = |name: String, expected: String, got: String| Err(Error::InvalidOption { name, expected, got });
         if let Some(index) = stops.iter().position(String::is_empty) {

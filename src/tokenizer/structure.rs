@@ -1,7 +1,7 @@
 //! What a token does, told by its use rather than by its type in the file.
 //!
-//! Converters disagree about types: `<|im_end|>` is control in one file, user-defined in the next, normal in a third. So the
-//! types are corrected here, before anything is built on them.
+//! Converters disagree about types: `<|im_end|>` is control in one file, user-defined in the next,
+//! normal in a third. So the types are corrected here, before anything is built on them.
 //!
 //! | a token | becomes |
 //! |---|---|
@@ -10,18 +10,19 @@
 //! | that the file names for another purpose (`bos`, `sep`, `pad`, `mask`) | control |
 //! | of the form `<|…|>` or `<｜…｜>`, or that a chat template of the model writes | mark |
 //!
-//! A control token is structure that is not shown; a mark is structure that is shown, such as `<tool_call>`. Neither is parsed in a
-//! text of the user. What is none of these keeps its type: a user-defined run of spaces is one token wherever it stands. So does what
-//! only looks like structure: a token without the form of a mark ([`Form`]), and a normal token that text becomes by
-//! merging, such as `</s>` in a vocabulary of HTML.
+//! A control token is structure that is not shown; a mark is structure that is shown, such as
+//! `<tool_call>`. Neither is parsed in a text of the user. What is none of these keeps its type: a
+//! user-defined run of spaces is one token wherever it stands. So does what only looks like
+//! structure: a token without the form of a mark ([`Form`]), and a normal token that text becomes
+//! by merging, such as `</s>` in a vocabulary of HTML.
 
 use std::collections::{HashMap, HashSet};
 
 use super::fim::{self, Fim};
 use super::vocabulary::{TokenKind, Vocabulary};
 
-/// Texts of tokens that end an answer in some family of models. A file names one or two of its own by id, and often forgets that
-/// the chat template uses another.
+/// Texts of tokens that end an answer in some family of models. A file names one or two of its own
+/// by id, and often forgets that the chat template uses another.
 const END_TOKENS: &[&str] = &[
     "</s>",
     "<EOT>",
@@ -56,7 +57,8 @@ const END_TOKENS: &[&str] = &[
     "▁<EOT>",
 ];
 
-/// A token of [`END_TOKENS`] that does not end an answer where the vocabulary has all of the others beside it.
+/// A token of [`END_TOKENS`] that does not end an answer where the vocabulary has all of the others
+/// beside it.
 const NO_END_BESIDE: &[(&str, &[&str])] = &[
     // gpt-oss and Solar Open end a channel so, then go on with the next.
     ("<|end|>", &["<|return|>", "<|call|>"]),
@@ -66,7 +68,8 @@ const NO_END_BESIDE: &[(&str, &[&str])] = &[
     ("</s>", &["<|tool_response>"]),
 ];
 
-/// Begin the turn of somebody else, and so end an answer, where a chat template writes them: GLM's turns have no other end.
+/// Begin the turn of somebody else, and so end an answer, where a chat template writes them: GLM's
+/// turns have no other end.
 const OTHERS_TURNS: &[&str] = &["<|user|>", "<|observation|>", "<|im_user|>", "<｜User｜>", "<|start_of_user|>"];
 
 /// What the tokens of a vocabulary turn out to be for, beside their kinds.

@@ -138,7 +138,8 @@ fn sentencepiece_puts_a_space_first_and_takes_it_off_again() {
     assert_eq!(bare.decode(&[7], true).unwrap(), " lo");
 }
 
-/// llama.cpp#7049: transformers and llama.cpp have `▁lo` behind a token that was added to the vocabulary, whatever its type.
+/// llama.cpp#7049: transformers and llama.cpp have `▁lo` behind a token that was added to the
+/// vocabulary, whatever its type.
 #[test]
 fn sentencepiece_puts_a_space_behind_an_added_token() {
     for (token, kind) in [("<|im_start|>", 1), ("<|im_start|>", 3), ("<|im_start|>", 4), ("[INST]", 4), ("<image>", 4)]

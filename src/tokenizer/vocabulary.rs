@@ -63,7 +63,8 @@ pub struct Vocabulary {
     pub templates: Vec<String>,
 }
 
-/// The tokens of fill-in-the-middle (FIM) that a file names; the field is the key `tokenizer.ggml.fim_<field>_token_id`.
+/// The tokens of fill-in-the-middle (FIM) that a file names; the field is the key
+/// `tokenizer.ggml.fim_<field>_token_id`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FimIds {
     /// Before the text that stands before the gap. Old files: `prefix_token_id`.
@@ -102,8 +103,9 @@ pub(super) enum TokenKind {
     Control,
     /// Whole text that is one token wherever it occurs.
     UserDefined,
-    /// Structure that is text of the answer too, such as `<tool_call>`: text becomes it as it becomes a control token, and it is shown
-    /// as a user-defined one is. No file has this type: see [`super::structure`].
+    /// Structure that is text of the answer too, such as `<tool_call>`: text becomes it as it
+    /// becomes a control token, and it is shown as a user-defined one is. No file has this type:
+    /// see [`super::structure`].
     Mark,
     /// Takes part in merges but is not expected.
     Unused,
@@ -147,8 +149,8 @@ impl TokenKind {
 }
 
 impl Vocabulary {
-    /// The kind of each token, by the file's types. Checks that every list is long enough; an id that no token has is as if it
-    /// were absent: files have 4294967295 and the like for "none".
+    /// The kind of each token, by the file's types. Checks that every list is long enough; an id
+    /// that no token has is as if it were absent: files have 4294967295 and the like for "none".
     pub(super) fn kinds(&mut self) -> Result<Vec<TokenKind>> {
         let size = self.tokens.len();
         if size == 0 {
@@ -176,7 +178,8 @@ impl Vocabulary {
         Ok(self.token_types.iter().take(size).map(|&token_type| TokenKind::from_gguf(token_type)).collect())
     }
 
-    /// The ids by which SentencePiece begins and ends a text by default, where the file names none, as llama.cpp has them.
+    /// The ids by which SentencePiece begins and ends a text by default, where the file names none,
+    /// as llama.cpp has them.
     pub(super) fn name_defaults(&mut self, kinds: &[TokenKind]) {
         let special = |id: u32| Some(id).filter(|&id| kinds.get(id as usize).is_some_and(|kind| kind.is_special()));
         match self.model.as_str() {

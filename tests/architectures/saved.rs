@@ -41,7 +41,8 @@ fn value(json: &Json) -> Value {
     }
 }
 
-/// The windows of these are lost: llama.cpp knows none of the architecture, or has switched them off.
+/// The windows of these are lost: llama.cpp knows none of the architecture, or has switched them
+/// off.
 const WINDOWLESS: [&str; 3] = ["mistral", "phi3", "starcoder2"];
 
 /// The file of a fixture, without what its saved one has lost.
@@ -71,8 +72,8 @@ fn answers(bytes: &[u8]) -> Vec<u32> {
     rows.iter().flatten().map(|value| value.to_bits()).chain(words).collect()
 }
 
-/// llama.cpp's fine-tuning saves files in which most keys have a value that means nothing, such as a pooling type of -1
-/// and bounds of logits that no model of that architecture has.
+/// llama.cpp's fine-tuning saves files in which most keys have a value that means nothing, such as
+/// a pooling type of -1 and bounds of logits that no model of that architecture has.
 #[test]
 fn files_of_the_saver_give_what_the_original_gives() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/saver/keys.json");
@@ -95,7 +96,8 @@ fn files_of_the_saver_give_what_the_original_gives() {
     assert_eq!(seen, differs.len());
 }
 
-/// The files that save.cpp wrote themselves, in the folder `WEFT_SAVED`: `<name of the fixture>.gguf`.
+/// The files that save.cpp wrote themselves, in the folder `WEFT_SAVED`: `<name of the
+/// fixture>.gguf`.
 #[test]
 #[ignore = "needs the files, see tests/fixtures/saver/README.md"]
 fn saved_files_give_what_the_original_gives() {
@@ -104,7 +106,8 @@ fn saved_files_give_what_the_original_gives() {
     for folder in folders() {
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
         let Ok(bytes) = std::fs::read(Path::new(&saved).join(format!("{name}.gguf"))) else { continue };
-        // without an output matrix the saver leaves the embeddings out, and llama.cpp does not load such a file either
+        // without an output matrix the saver leaves the embeddings out, and llama.cpp does not load
+        // such a file either
         if !Tiny::read(&bytes).tensors.contains_key("token_embd.weight") {
             println!("{name} has no embeddings");
             continue;

@@ -17,7 +17,8 @@ fn is_projection(name: &str) -> bool {
     })
 }
 
-/// The same model with factors of powers of two beside its projections, whose weights are divided by them.
+/// The same model with factors of powers of two beside its projections, whose weights are divided
+/// by them.
 fn scaled(mut file: Tiny) -> Tiny {
     let names: Vec<String> = file.tensors.keys().filter(|name| is_projection(name)).cloned().collect();
     for (i, name) in names.iter().enumerate() {

@@ -36,7 +36,8 @@ export async function resultOf(page, url) {
   page.on('console', (message) => said.push(message.text()));
   page.on('pageerror', (error) => said.push(String(error)));
   await page.goto(url);
-  // A page without `unsafe-eval` takes no condition as text, so it is asked again and again; a development server may reload it.
+  // A page without `unsafe-eval` takes no condition as text, so it is asked again and again; a
+  // development server may reload it.
   let result;
   for (const end = Date.now() + MINUTE; !result && Date.now() < end;) {
     result = await page.evaluate(() => globalThis.result).catch(() => undefined);

@@ -1,6 +1,7 @@
-// `npm run test:bundlers`: an app with each bundler and framework that `npm test` leaves out, built and from its development server,
-// opened in Chromium, up to the words of a tiny model. Each is installed into .weft-cache/bundlers when it is first asked for.
-// `npm run test:bundlers -- rspack nuxt` tries these alone.
+// `npm run test:bundlers`: an app with each bundler and framework that `npm test` leaves out, built
+// and from its development server, opened in Chromium, up to the words of a tiny model. Each is
+// installed into .weft-cache/bundlers when it is first asked for. `npm run test:bundlers -- rspack
+// nuxt` tries these alone.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
@@ -18,8 +19,9 @@ const MINUTE = 60_000;
 const CACHE = inRoot('.weft-cache/bundlers');
 
 /**
- * By folder in apps: where a build lands; what serves it, where that is not any web server; whether there is a development server; how many
- * wasm modules are in it; threads of its page from the development server.
+ * By folder in apps: where a build lands; what serves it, where that is not any web server; whether
+ * there is a development server; how many wasm modules are in it; threads of its page from the
+ * development server.
  */
 const APPS = {
   vite6: { out: 'dist' },
@@ -58,7 +60,9 @@ after(async () => {
   models?.close();
 });
 
-/** An app's folder in the cache, with what it needs installed, and the package of this repository. */
+/**
+ * An app's folder in the cache, with what it needs installed, and the package of this repository.
+ */
 async function install(name) {
   const folder = join(CACHE, name);
   await mkdir(folder, { recursive: true });
@@ -121,7 +125,8 @@ for (const name of apps) {
     t.after(stop);
     check(await open(url), 2);
     const files = await readdir(join(folder, out), { recursive: true });
-    // Two builds of the engine and the module for constraints; some bundlers name files by their hash alone.
+    // Two builds of the engine and the module for constraints; some bundlers name files by their
+    // hash alone.
     assert.equal(files.filter((file) => file.endsWith('.gz')).length, modules, files.join('\n'));
     const bytes = await sizeOf(join(folder, out));
     t.diagnostic(`${(bytes / 1e6).toFixed(1)} MB`);

@@ -1,5 +1,6 @@
-// `npm run test:newcomer`: from `npm install` to the first word, by the steps of README.md: plain HTML, Vite 7 and 8, Next, Nuxt. It
-// needs the registry. `npm run test:newcomer -- Nuxt` takes these steps alone.
+// `npm run test:newcomer`: from `npm install` to the first word, by the steps of README.md: plain
+// HTML, Vite 7 and 8, Next, Nuxt. It needs the registry. `npm run test:newcomer -- Nuxt` takes
+// these steps alone.
 
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,6 @@
-// The steps of README.md, "First app, step by step", followed to the letter: its commands, and its code in the files that it names.
-// Only what is not the reader's is stood in for: the package comes from this repository, and the hub's model is a tiny one.
+// The steps of README.md, "First app, step by step", followed to the letter: its commands, and its
+// code in the files that it names. Only what is not the reader's is stood in for: the package comes
+// from this repository, and the hub's model is a tiny one.
 
 import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';

@@ -1,5 +1,6 @@
-// The steps of README.md to the first word, in plain HTML and with Vite. What would ask the registry is stood in for by what is installed
-// here; `npm run test:newcomer` takes every step as it is.
+// The steps of README.md to the first word, in plain HTML and with Vite. What would ask the
+// registry is stood in for by what is installed here; `npm run test:newcomer` takes every step as
+// it is.
 
 import { mkdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';

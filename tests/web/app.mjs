@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { inRoot } from '../../scripts/lib/run.mjs';
 import { serve } from './serve.mjs';
 
-/** `weft`: the package, with `allBuilds`. `collect(pieces)`: a whole generation. `failure(work)`: what an error says, or null. */
+/**
+ * `weft`: the package, with `allBuilds`. `collect(pieces)`: a whole generation. `failure(work)`:
+ * what an error says, or null.
+ */
 export function prepareApp(page) {
   return page.evaluate(async () => {
     globalThis.weft = await import('/node_modules/weft-llm/dist/index.js');

@@ -1,4 +1,5 @@
-// Mistakes of a page and its server, in Chromium, and what they are told: those of calls are in js/test/mistakes.test.mjs.
+// Mistakes of a page and its server, in Chromium, and what they are told: those of calls are in
+// js/test/mistakes.test.mjs.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';

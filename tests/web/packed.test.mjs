@@ -297,7 +297,9 @@ test('chromium, GPU engine on SwiftShader: the golden answers, in little memory'
   }),
 );
 
-/** A build, the server and the threads with which it is taken, and whether the app ships all builds. */
+/**
+ * A build, the server and the threads with which it is taken, and whether the app ships all builds.
+ */
 const builds = [
   ['weft', 'old', 1, false],
   ['weft', 'old', 2, false],

@@ -137,7 +137,8 @@ test('loads the model, streams an answer, stops one, and goes on', { timeout }, 
   assert.match(await answer(), /Berlin/);
   assert.match(await stats(), /[\d.]+ tokens\/s · first after [\d.]+ s · \d+ tokens · prompt \d+/);
   const lengths = new Set(await page.evaluate(() => window.lengths));
-  // A busy browser draws few frames of so short an answer: at least one between nothing and the whole.
+  // A busy browser draws few frames of so short an answer: at least one between nothing and the
+  // whole.
   assert.ok(lengths.size > 2, `the answer should have grown step by step, not ${[...lengths]}`);
 
   await ask('Write a long story about a weaver and her loom.');

@@ -12,7 +12,8 @@ const strict = (scripts) =>
  * the longest one that fits is taken.
  * @param {Record<string, string>} mounts
  * @param {{ isolated?: boolean, inline?: boolean, policy?: string, handle?: (request, response) => boolean | Promise<boolean> }} options
- *   `isolated: false` leaves out the isolation headers; `inline` allows inline scripts; `policy` is another policy; `handle` may answer a request first, and says whether it did.
+ *   `isolated: false` leaves out the isolation headers; `inline` allows inline scripts; `policy` is
+ *   another policy; `handle` may answer a request first, and says whether it did.
  * @returns {Promise<{ url: string, close: () => Promise<void> }>} `url` ends in a slash
  */
 export async function serve(mounts, { isolated = true, inline = false, policy, handle } = {}) {

@@ -1,6 +1,7 @@
-// The worker of a tab in tests/web/faults.test.mjs: reads models with the package's own modules, on all that the browser has. In the
-// address of this file, `storage=cache`: the browser has no file system for pages; `storage=refused`: nor a cache; `storage=silent`: its
-// database never opens; `quota`: bytes that it tells as its quota, unless that is 0.
+// The worker of a tab in tests/web/faults.test.mjs: reads models with the package's own modules, on
+// all that the browser has. In the address of this file, `storage=cache`: the browser has no file
+// system for pages; `storage=refused`: nor a cache; `storage=silent`: its database never opens;
+// `quota`: bytes that it tells as its quota, unless that is 0.
 
 import { Tab } from '/js/test/support/tab.mjs';
 import { browserDownloads } from '/js/dist/downloads.js';

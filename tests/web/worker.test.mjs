@@ -1,4 +1,5 @@
-// How the package's worker starts: from another origin, under policies, and what is said where it cannot.
+// How the package's worker starts: from another origin, under policies, and what is said where it
+// cannot.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -50,7 +51,10 @@ async function cdn(t) {
   return server.url;
 }
 
-/** What a page says that loads the package from `base`: of its engine and an answer, or an error; and what its policy forbade. */
+/**
+ * What a page says that loads the package from `base`: of its engine and an answer, or an error;
+ * and what its policy forbade.
+ */
 async function visit(t, url, { base = url, options = {}, browser = chromium } = {}) {
   const page = await browser.newPage();
   t.after(() => page.close());

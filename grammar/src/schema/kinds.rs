@@ -25,7 +25,8 @@ pub enum Schema {
     Lazy(Lazy),
 }
 
-/// What places in the schema say together, looked up when it is needed: they may lead to themselves.
+/// What places in the schema say together, looked up when it is needed: they may lead to
+/// themselves.
 #[derive(Debug, Clone)]
 pub struct Lazy {
     /// JSON pointers, sorted.

@@ -1,7 +1,8 @@
 //! JSON Schema → a Lark grammar of the JSON that fits.
 //!
-//! A schema is read into what it allows of each kind of JSON (`read`, `kinds`), where `allOf`, `not`, `if` and `oneOf` become intersections
-//! and complements (`algebra`); that is written as a grammar (`write`). What cannot be enforced is an error that names its place, or a note.
+//! A schema is read into what it allows of each kind of JSON (`read`, `kinds`), where `allOf`,
+//! `not`, `if` and `oneOf` become intersections and complements (`algebra`); that is written as a
+//! grammar (`write`). What cannot be enforced is an error that names its place, or a note.
 
 mod algebra;
 mod kinds;
@@ -34,7 +35,8 @@ pub struct Compiled {
     pub ignored: Vec<Ignored>,
 }
 
-/// Errors: what is no schema, what nothing fits, what cannot be enforced unless the options say to leave it out, what is too large.
+/// Errors: what is no schema, what nothing fits, what cannot be enforced unless the options say to
+/// leave it out, what is too large.
 pub fn compile(schema: &Value, options: &Options) -> Result<Compiled> {
     let places = Places::of(schema);
     let recursive = places.recursive();

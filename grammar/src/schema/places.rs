@@ -55,7 +55,8 @@ impl Places {
         }
     }
 
-    /// The JSON pointer to which a `$ref` at `pointer` leads; none where that is not within the schema.
+    /// The JSON pointer to which a `$ref` at `pointer` leads; none where that is not within the
+    /// schema.
     pub fn find(&self, schema: &Value, pointer: &str, reference: &str) -> Option<String> {
         let around = |at: &String| pointer == at || pointer.starts_with(&format!("{at}/"));
         let (_, base) = self.bases.iter().filter(|(at, _)| around(at)).max_by_key(|(at, _)| at.len())?;

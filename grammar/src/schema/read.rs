@@ -1,4 +1,5 @@
-//! The keywords of a schema, drafts 4 to 2020-12, and `nullable` of OpenAPI. Others are annotations and say nothing of what fits.
+//! The keywords of a schema, drafts 4 to 2020-12, and `nullable` of OpenAPI. Others are annotations
+//! and say nothing of what fits.
 
 use std::rc::Rc;
 
@@ -347,8 +348,8 @@ impl Compiler<'_> {
         Ok(schema)
     }
 
-    /// Objects each of which has no other properties than its own, so that nothing fits all. What writes that (zod's intersections do) means
-    /// that they have no others together.
+    /// Objects each of which has no other properties than its own, so that nothing fits all. What
+    /// writes that (zod's intersections do) means that they have no others together.
     fn closed_together(&mut self, parts: Vec<Schema>) -> Result<Schema> {
         let mut all = Schema::Any;
         for part in parts {
@@ -408,7 +409,8 @@ impl Compiler<'_> {
         Ok(schema)
     }
 
-    /// `unevaluatedProperties` and `unevaluatedItems`: what no other keyword of the schema spoke of.
+    /// `unevaluatedProperties` and `unevaluatedItems`: what no other keyword of the schema spoke
+    /// of.
     fn unevaluated(&mut self, pointer: &str, members: &Members, mut schema: Schema) -> Result<Schema> {
         for keyword in ["unevaluatedProperties", "unevaluatedItems"] {
             let Some(value) = members.get(keyword) else { continue };

@@ -1,4 +1,5 @@
-//! What a schema allows → a Lark grammar. No rule leads to itself: a schema that does is written once for each depth.
+//! What a schema allows → a Lark grammar. No rule leads to itself: a schema that does is written
+//! once for each depth.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -11,7 +12,8 @@ use super::Compiler;
 use super::kinds::{Array, Contains, Lazy, Number, Object, Schema, Text};
 use crate::regex::{Matcher, Rx, choice_lark};
 
-/// How JSON is spaced, as a schema says by `x-guidance`. Default: as Python writes it, since small models fill whatever room they are given.
+/// How JSON is spaced, as a schema says by `x-guidance`. Default: as Python writes it, since small
+/// models fill whatever room they are given.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Spacing {
@@ -37,7 +39,8 @@ struct Symbols {
 struct Grammar {
     lines: Vec<String>,
     names: HashMap<String, String>,
-    /// Of places that were written, by what they are and how deep they may still lead to themselves.
+    /// Of places that were written, by what they are and how deep they may still lead to
+    /// themselves.
     places: HashMap<(Vec<String>, u32), Symbols>,
     size: usize,
 }
@@ -397,7 +400,8 @@ impl Compiler<'_> {
     }
 }
 
-/// How deep what stands within may go on; none where it may not: JSON of any kind holds more of its kind.
+/// How deep what stands within may go on; none where it may not: JSON of any kind holds more of its
+/// kind.
 fn inner_depth(schema: &Schema, depth: u32) -> Option<u32> {
     if matches!(schema, Schema::Any) { depth.checked_sub(1) } else { Some(depth) }
 }
@@ -505,7 +509,8 @@ fn more(grammar: &mut Grammar, row: &Row, count: u64) -> Result<Option<String>> 
     grammar.rule(&body).map(Some)
 }
 
-/// The entries of a row in order, any of which is left out that may be. None where there are too few.
+/// The entries of a row in order, any of which is left out that may be. None where there are too
+/// few.
 fn in_order(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
     let required = row.entries.iter().filter(|(_, required)| *required).count() as u64;
     if row.max.is_none() && row.min <= required.max(1) {
@@ -538,7 +543,8 @@ fn in_order(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
     Ok(after.into_iter().next().flatten())
 }
 
-/// The same where their number says nothing, but that some may have to be there. Rules within rules are few: the entries are halved.
+/// The same where their number says nothing, but that some may have to be there. Rules within rules
+/// are few: the entries are halved.
 fn uncounted(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
     let tail = more(grammar, &Row { entries: Vec::new(), more: row.more.clone(), min: 0, max: None }, 1)?;
     let tail = tail.unwrap_or_default();

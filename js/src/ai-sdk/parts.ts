@@ -131,7 +131,10 @@ export function usageOf(usage: AnyCompletionUsage | null | undefined): SdkResult
   };
 }
 
-/** Where the answer was computed, and what of its schema was not enforced; nothing where there is nothing to say. */
+/**
+ * Where the answer was computed, and what of its schema was not enforced; nothing where there is
+ * nothing to say.
+ */
 export function metadataOf(
   ranOn: RanOn | undefined,
   ignored: readonly IgnoredKeyword[] | undefined,

@@ -180,7 +180,10 @@ export class AddressReader {
     await file.remove();
   }
 
-  /** Asks the server whether a file that is stored whole changed, and drops it then. What cannot be asked is taken as it is. */
+  /**
+   * Asks the server whether a file that is stored whole changed, and drops it then. What cannot be
+   * asked is taken as it is.
+   */
   async #askAgain(file: StoredFile): Promise<void> {
     const { note } = this.#around;
     const { doubted, sha256 = null, ...stored } = file.manifest!;

@@ -1,6 +1,7 @@
 /**
- * The chunks of one file over the network: several connections fetch ahead of the reader, each a span of neighbouring chunks
- * that nobody has yet. Where a server sends whole files only, or does not tell of which version a part is, one connection reads all of it.
+ * The chunks of one file over the network: several connections fetch ahead of the reader, each a
+ * span of neighbouring chunks that nobody has yet. Where a server sends whole files only, or does
+ * not tell of which version a part is, one connection reads all of it.
  */
 
 import { WeftError } from '../errors.js';
@@ -31,7 +32,10 @@ export interface DownloadOptions extends Waiting {
   hashOf(index: number): string | undefined;
   /** Bytes came that had not come before. */
   received(bytes: number): void;
-  /** A chunk is whole, and nobody has read it yet. The connection goes on when the promise is fulfilled. `hash`: null outside of secure contexts. */
+  /**
+   * A chunk is whole, and nobody has read it yet. The connection goes on when the promise is
+   * fulfilled. `hash`: null outside of secure contexts.
+   */
   arrived(index: number, bytes: Uint8Array<ArrayBuffer>, hash: Promise<string | null>): Promise<void>;
 }
 
@@ -260,9 +264,10 @@ export class Download {
   }
 
   /**
-   * Reads all of the file over one connection: of a server that sends no parts, that does not tell of which version a part is, or that tells
-   * of another version each time. An answer is of one version; what comes twice is compared. So where the connection broke, the
-   * next answer begins a chunk before that, or, where it is told to be of another version, with the file.
+   * Reads all of the file over one connection: of a server that sends no parts, that does not tell
+   * of which version a part is, or that tells of another version each time. An answer is of one
+   * version; what comes twice is compared. So where the connection broke, the next answer begins a
+   * chunk before that, or, where it is told to be of another version, with the file.
    */
   async #fetchAll(answer?: Answer): Promise<void> {
     const { signal } = this.#stop;
@@ -294,7 +299,10 @@ export class Download {
     }
   }
 
-  /** Returns where in the file the body ended. `proven`: whether it is told to be of the version that came before. */
+  /**
+   * Returns where in the file the body ended. `proven`: whether it is told to be of the version
+   * that came before.
+   */
   async #readAll(answer: Answer, proven: boolean, reached: Reached, retry: Retry): Promise<number> {
     const { signal } = this.#stop;
     const chunks = new Assembly(answer.start);
@@ -362,7 +370,10 @@ export class Download {
     }
   }
 
-  /** A chunk came. One that came before, or was there before, must be the same; where that cannot be computed, it must be `proven`. */
+  /**
+   * A chunk came. One that came before, or was there before, must be the same; where that cannot be
+   * computed, it must be `proven`.
+   */
   async #arrive(
     index: number,
     bytes: Uint8Array<ArrayBuffer>,

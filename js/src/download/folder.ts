@@ -81,7 +81,10 @@ export async function readFolder(sources: readonly FileSource[], around: Surroun
   return { name: place.name, texts, weights, weightBytes: bytes, absent };
 }
 
-/** Whether a file may be there, by those that are: a request for one that never is would cost every load a round trip. */
+/**
+ * Whether a file may be there, by those that are: a request for one that never is would cost every
+ * load a round trip.
+ */
 function isExpected(name: string, texts: ReadonlyMap<string, string>): boolean {
   const hasTemplate = texts.has('chat_template.jinja');
   if (name.startsWith('additional_chat_templates/')) return hasTemplate;
@@ -157,7 +160,10 @@ export function fileIn(folder: FolderAddress, file: string): Address {
   return { type: 'address', url: url + path, headers, key: start + file + end, isHub };
 }
 
-/** Undefined where there is none; `missing` hears where the server says so. Errors: `INVALID_MODEL` for one that is larger than any is, or no JSON. */
+/**
+ * Undefined where there is none; `missing` hears where the server says so. Errors: `INVALID_MODEL`
+ * for one that is larger than any is, or no JSON.
+ */
 async function textOf(
   name: string,
   file: Address | Blobs | undefined,
@@ -200,7 +206,10 @@ async function textOf(
   throw new WeftError('INVALID_MODEL', isPage ? answeredPage(file) : `${file.url} is not what it should be: ${wrong}.`);
 }
 
-/** A long text is not parsed, which would take much memory: one that was cut short lacks its last brace. */
+/**
+ * A long text is not parsed, which would take much memory: one that was cut short lacks its last
+ * brace.
+ */
 function jsonError(text: string): string | undefined {
   if (text.length > MIB) return text.trimEnd().endsWith('}') ? undefined : 'it ends too early';
   try {

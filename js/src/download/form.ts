@@ -1,4 +1,7 @@
-/** What a file of a model begins with. What begins otherwise is no such file, and is never kept: an error page, for example. */
+/**
+ * What a file of a model begins with. What begins otherwise is no such file, and is never kept: an
+ * error page, for example.
+ */
 
 /** `text`: anything but a web page. */
 export type Form = 'gguf' | 'safetensors' | 'json' | 'text';
@@ -11,8 +14,8 @@ const MAGIC = [0x47, 0x47, 0x55, 0x46];
 const BRACE = 0x7b;
 
 /**
- * Why a file is none of that form, by its first bytes (a chunk, or all of a shorter file) and by its size, where that is known. Undefined where
- * it may be one.
+ * Why a file is none of that form, by its first bytes (a chunk, or all of a shorter file) and by
+ * its size, where that is known. Undefined where it may be one.
  */
 export function mismatch(form: Form, first: Uint8Array, size: number | null): string | undefined {
   if (first.length === 0) return 'it is empty';

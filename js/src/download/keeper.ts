@@ -1,4 +1,7 @@
-/** Stores the chunks of one file as they come. Trouble with the store never fails a load, unless the caller insists on storing. */
+/**
+ * Stores the chunks of one file as they come. Trouble with the store never fails a load, unless the
+ * caller insists on storing.
+ */
 
 import { WeftError } from '../errors.js';
 import type { StoredFile, Storage } from '../store/file.js';
@@ -9,7 +12,10 @@ import type { StoreOptions } from '../types.js';
 import { mismatch, type Form } from './form.js';
 import { messageOf } from './http.js';
 
-/** Chunks that may wait to be stored: a storage that is slower than the network slows it then, instead of filling the memory. */
+/**
+ * Chunks that may wait to be stored: a storage that is slower than the network slows it then,
+ * instead of filling the memory.
+ */
 const UNSTORED = 4;
 
 export interface KeeperOptions {
@@ -84,7 +90,10 @@ export class Keeper {
     await Promise.all(this.#puts);
   }
 
-  /** The load goes on without, unless the caller insists. What is stored stays, and another tab may go on with it. */
+  /**
+   * The load goes on without, unless the caller insists. What is stored stays, and another tab may
+   * go on with it.
+   */
   stop(error: unknown): void {
     this.#storing = false;
     this.#options.stopped();
@@ -108,7 +117,8 @@ export class Keeper {
   async forget(): Promise<void> {
     this.#storing = false;
     await this.settle();
-    // Where even this fails, the chunks' own hashes and the server's answer still guard what is read.
+    // Where even this fails, the chunks' own hashes and the server's answer still guard what is
+    // read.
     await this.file.remove().catch(() => undefined);
   }
 
@@ -119,7 +129,10 @@ export class Keeper {
     if (this.#storing && name !== null) await this.#write(() => this.file.put(index, bytes, name));
   }
 
-  /** Before the first chunk that is put: sees that it is one, that there is room, and writes down what the file is. */
+  /**
+   * Before the first chunk that is put: sees that it is one, that there is room, and writes down
+   * what the file is.
+   */
   async #begin(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     const { form, store, spared } = this.#options;
     const { size = null } = this.#version ?? {};
@@ -130,7 +143,10 @@ export class Keeper {
     if (!this.file.usable) await this.#write(() => this.file.begin(this.#version!));
   }
 
-  /** Some browsers tell of more room than there is: where it is full after all, files go as the caller allows. */
+  /**
+   * Some browsers tell of more room than there is: where it is full after all, files go as the
+   * caller allows.
+   */
   async #write(write: () => Promise<void>): Promise<void> {
     for (;;) {
       const before = this.#eviction;

@@ -110,8 +110,9 @@ export class ModelReader {
   }
 
   /**
-   * To be told that the engine refused what the files say. What cannot be a model is not kept; what may be one that the engine does not know, or
-   * of which nobody can tell which file is wrong, is asked for again with the next load.
+   * To be told that the engine refused what the files say. What cannot be a model is not kept; what
+   * may be one that the engine does not know, or of which nobody can tell which file is wrong, is
+   * asked for again with the next load.
    */
   async refused(code: string): Promise<void> {
     // what is under way would come after

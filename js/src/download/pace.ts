@@ -1,9 +1,15 @@
-/** The body of an answer, piece by piece, from a connection that may go silent or bring next to nothing. */
+/**
+ * The body of an answer, piece by piece, from a connection that may go silent or bring next to
+ * nothing.
+ */
 
 import { inTime, messageOf, Transient, type Answer, type Target } from './http.js';
 import { readPieces, type PieceReader } from './memory.js';
 
-/** Bytes that a connection must bring in the time after which a silent one counts as broken: 273 a second. */
+/**
+ * Bytes that a connection must bring in the time after which a silent one counts as broken: 273 a
+ * second.
+ */
 const LEAST = 8 * 1024;
 
 export class PacedReader {

@@ -39,8 +39,8 @@ export function whereabouts({ url, isHub = false }: Asked): string {
 }
 
 /**
- * What a `fetch` that failed without an answer means. `forbidden`: what the content security policy forbade meanwhile. `certain`: trying
- * again is of no use.
+ * What a `fetch` that failed without an answer means. `forbidden`: what the content security policy
+ * forbade meanwhile. `certain`: trying again is of no use.
  */
 export async function reasonFor(
   { url, isHub = false }: Asked,

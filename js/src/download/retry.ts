@@ -11,8 +11,8 @@ export const ATTEMPTS_UNANSWERED = 4;
 const FIRST_WAIT = 300;
 
 /**
- * Bytes after which attempts count anew: a connection that breaks after a few bytes each time would else be tried for ever. What a
- * slow connection brings in half a minute at 1 KiB/s.
+ * Bytes after which attempts count anew: a connection that breaks after a few bytes each time would
+ * else be tried for ever. What a slow connection brings in half a minute at 1 KiB/s.
  */
 const PROGRESS = 32 * 1024;
 

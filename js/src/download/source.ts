@@ -43,8 +43,8 @@ const HUB_NAME = /^[\w.-]+$/;
  * `hf:owner/repository/path@revision` → its address on the hub; without a path, or with one that ends with a slash, that of a folder.
  * Undefined where it is malformed, or where a part of it would lead elsewhere: `..` for example.
  *
- * The key of what comes from the default hub is its name there, and of what comes from another one the address: two hubs may have
- * other files of one name.
+ * The key of what comes from the default hub is its name there, and of what comes from another one
+ * the address: two hubs may have other files of one name.
  */
 export function hubAddress(text: string, hub: string, token: string | null): Address | FolderAddress | undefined {
   const found = HUB_ADDRESS.exec(text);
@@ -62,7 +62,10 @@ export function hubAddress(text: string, hub: string, token: string | null): Add
   return { type: 'folder', name: `${owner}/${repository}`, url, headers, key: key('*'), isHub: true };
 }
 
-/** Whether a part of a path is a name, however often a server decodes it: no step to another folder, and no separator. */
+/**
+ * Whether a part of a path is a name, however often a server decodes it: no step to another folder,
+ * and no separator.
+ */
 function isName(part: string): boolean {
   let name = part;
   try {
@@ -73,7 +76,9 @@ function isName(part: string): boolean {
   return !/^\.{0,2}$|[/\\\u0000-\u001f\u007f]/.test(name);
 }
 
-/** What the key of a file in a folder begins and ends with; addresses may have a `*` of their own. */
+/**
+ * What the key of a file in a folder begins and ends with; addresses may have a `*` of their own.
+ */
 export function aroundPath({ key }: FolderAddress): [start: string, end: string] {
   const at = key.lastIndexOf('*');
   return [key.slice(0, at), key.slice(at + 1)];

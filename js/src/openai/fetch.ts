@@ -44,9 +44,10 @@ const ENDPOINTS: readonly Endpoint[] = [
 ];
 
 /**
- * A `fetch` for the paths `…/chat/completions`, `…/completions`, `…/embeddings` and `…/models`. Errors are answers as OpenAI's servers
- * give them, `{ error: { message, type, param, code } }`, also where a stream was asked for: it begins when the model has accepted the
- * request. `code` is that of the `WeftError`, or `context_length_exceeded`.
+ * A `fetch` for the paths `…/chat/completions`, `…/completions`, `…/embeddings` and `…/models`.
+ * Errors are answers as OpenAI's servers give them, `{ error: { message, type, param, code } }`,
+ * also where a stream was asked for: it begins when the model has accepted the request. `code` is
+ * that of the `WeftError`, or `context_length_exceeded`.
  */
 export function openaiFetch(llm: Llm): typeof globalThis.fetch {
   checkLlm(llm, 'chat');
@@ -103,7 +104,9 @@ function reply(answer: object, stop: AbortController): Response {
   return new Response(stream, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' } });
 }
 
-/** Server-sent events: a chunk each, then `[DONE]`, or the error of a model that failed on the way. */
+/**
+ * Server-sent events: a chunk each, then `[DONE]`, or the error of a model that failed on the way.
+ */
 async function* events(chunks: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
   const event = (data: unknown) => encoder.encode(`data: ${JSON.stringify(data)}\n\n`);

@@ -242,7 +242,10 @@ function planMessages(messages: readonly ChatMessage[]): Message[] {
 
 const CALLS = "an array of { id, type: 'function', function: { name, arguments } }";
 
-/** The template gets arguments as text or as data, whichever it reads; the digits of numbers stay as they are in the text. */
+/**
+ * The template gets arguments as text or as data, whichever it reads; the digits of numbers stay as
+ * they are in the text.
+ */
 function templateCall(at: string, call: NonNullable<ChatMessage['tool_calls']>[number] | null): unknown {
   if (typeof call !== 'object' || call === null) throw invalidOption(at, 'an object', call);
   const { id, type, function: called } = call;

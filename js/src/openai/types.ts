@@ -74,8 +74,9 @@ export interface ChatCompletionRequest extends CommonRequest {
   readonly top_logprobs?: number | null;
   readonly tools?: readonly Tool[];
   /**
-   * `auto`; `none`, which hides the tools from the model; `required`, or `{ type: 'function', function: { name } }`: the answer is a call;
-   * `{ type: 'allowed_tools', allowed_tools: { mode, tools } }`: calls of some of the tools alone.
+   * `auto`; `none`, which hides the tools from the model; `required`, or `{ type: 'function',
+   * function: { name } }`: the answer is a call; `{ type: 'allowed_tools', allowed_tools: { mode,
+   * tools } }`: calls of some of the tools alone.
    */
   readonly tool_choice?: unknown;
   /** Whether one answer may have several calls. Default true. */
@@ -86,7 +87,10 @@ export interface ChatCompletionRequest extends CommonRequest {
     /** `schema` may be an object of zod and its like, as of a constraint. */
     readonly json_schema?: { readonly schema?: object };
   };
-  /** No field of OpenAI's: `onUnsupported` of {@link GenerateOptions}. What is left out, `schema_ignored` of the answer names. */
+  /**
+   * No field of OpenAI's: `onUnsupported` of {@link GenerateOptions}. What is left out,
+   * `schema_ignored` of the answer names.
+   */
   readonly on_unsupported?: 'error' | 'ignore' | null;
   /** No field of OpenAI's: see {@link SchemaLimits}. */
   readonly limits?: SchemaLimits | null;

@@ -69,8 +69,9 @@ const TYPES: readonly unknown[] = ['text', 'image', 'audio', 'tool-call', 'tool-
 const OF_TOOLS: readonly unknown[] = ['tool-call', 'tool-response'];
 
 /**
- * Throws `NotSupportedError` for what weft does not have, `TypeError` for what is malformed, and `RangeError` for language tags that are none.
- * Which languages a model knows, its file does not tell: all are taken.
+ * Throws `NotSupportedError` for what weft does not have, `TypeError` for what is malformed, and
+ * `RangeError` for language tags that are none. Which languages a model knows, its file does not
+ * tell: all are taken.
  */
 export function checkExpected(options: LanguageModelCreateCoreOptions): void {
   const { expectedInputs = [], expectedOutputs = [], thinking } = options;

@@ -1,4 +1,6 @@
-/** Tools of a session: functions of the page that the model may call, and which are called for it. */
+/**
+ * Tools of a session: functions of the page that the model may call, and which are called for it.
+ */
 
 import { ToolParser } from '../openai/tool-parser.js';
 import { callRules, NAME } from '../tools/options.js';
@@ -40,15 +42,18 @@ export class Tools {
     });
   }
 
-  /** Takes the calls out of an answer as it comes. `constrained`: whether its text must fit a constraint. */
+  /**
+   * Takes the calls out of an answer as it comes. `constrained`: whether its text must fit a
+   * constraint.
+   */
   parser(constrained: boolean): ToolParser | undefined {
     if (this.descriptions.length === 0) return undefined;
     return new ToolParser(this.descriptions, callRules('auto', true, constrained));
   }
 
   /**
-   * The turn that follows an answer in which tools are called: what they gave, all at once. Empty where none was called. `round`: how many
-   * such turns there were. Rejects where a tool does.
+   * The turn that follows an answer in which tools are called: what they gave, all at once. Empty
+   * where none was called. `round`: how many such turns there were. Rejects where a tool does.
    */
   async turnAfter(answer: Message | undefined, round: number, signal: AbortSignal): Promise<Message[]> {
     const calls = (answer?.tool_calls ?? []) as readonly Call[];

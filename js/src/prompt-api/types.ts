@@ -41,7 +41,10 @@ export interface LanguageModelTool {
   readonly description: string;
   /** A JSON Schema of the arguments, which are an object. */
   readonly inputSchema: object;
-  /** Gets the arguments; the model gets what it gives, a string. A prompt whose tool rejects rejects with that error. */
+  /**
+   * Gets the arguments; the model gets what it gives, a string. A prompt whose tool rejects rejects
+   * with that error.
+   */
   readonly execute: (args: any) => string | Promise<string>;
 }
 

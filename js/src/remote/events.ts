@@ -1,7 +1,8 @@
 /**
- * Server-sent events: text as it comes → the data of each event. As the HTML standard reads them ("9.2.6 Interpreting an event stream"), but
- * that an event which ends with the stream instead of an empty line counts too. It is 40 lines here rather than a dependency, because
- * the package is also imported without a bundler, where a bare name leads nowhere.
+ * Server-sent events: text as it comes → the data of each event. As the HTML standard reads them
+ * ("9.2.6 Interpreting an event stream"), but that an event which ends with the stream instead of
+ * an empty line counts too. It is 40 lines here rather than a dependency, because the package is
+ * also imported without a bundler, where a bare name leads nowhere.
  */
 
 export interface ServerEvent {

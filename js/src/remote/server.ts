@@ -129,7 +129,10 @@ export class Server {
     }
   }
 
-  /** The chunks that the data of an event is: none where it is empty, and several where a server forgot the lines between. */
+  /**
+   * The chunks that the data of an event is: none where it is empty, and several where a server
+   * forgot the lines between.
+   */
   #texts(path: string, data: string): string[] {
     const text = data.trim();
     if (text === '') return [];

@@ -34,7 +34,10 @@ export interface State {
   readonly behind?: number;
   /** What was saved, until it is written back. */
   readonly cache?: KvCache;
-  /** Under which number it is written back: nobody else goes on from keys and values that only a file vouches for. */
+  /**
+   * Under which number it is written back: nobody else goes on from keys and values that only a
+   * file vouches for.
+   */
   readonly restored?: number;
 }
 

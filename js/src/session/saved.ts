@@ -1,7 +1,9 @@
 /**
- * A session as bytes: `weft session 2` and a line feed; the length of the header (u32, little-endian); the SHA-256 of all that follows, or zeros
- * where the page could not compute it, not being in a secure context; the header (JSON); zeros up to a multiple of four; then the keys and
- * values of each layer as f32, little-endian: (layers, 2, kv_heads, tokens, head_dim). They are exact, so that a session goes on as it would have.
+ * A session as bytes: `weft session 2` and a line feed; the length of the header (u32,
+ * little-endian); the SHA-256 of all that follows, or zeros where the page could not compute it,
+ * not being in a secure context; the header (JSON); zeros up to a multiple of four; then the keys
+ * and values of each layer as f32, little-endian: (layers, 2, kv_heads, tokens, head_dim). They are
+ * exact, so that a session goes on as it would have.
  */
 
 import { invalidOption, serializeError, WeftError } from '../errors.js';
@@ -116,7 +118,10 @@ async function split(bytes: Uint8Array<ArrayBuffer>): Promise<{ header: Header; 
   throw invalid('its header is damaged');
 }
 
-/** What the header says, as if the caller had said it, and that its numbers agree with each other and with the model. */
+/**
+ * What the header says, as if the caller had said it, and that its numbers agree with each other
+ * and with the model.
+ */
 function checked(header: Header, info: ModelInfo): { settings: Settings; state: State } {
   const { options, ids, dropped, behind, layers, tokens } = header;
   const count = (name: string, value: unknown, most: number, least = 0) =>

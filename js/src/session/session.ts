@@ -217,7 +217,10 @@ export class ChatSession implements Session {
   }
 }
 
-/** A whole answer as a message. What a model thought, most templates leave out later; calls they write in their own form. */
+/**
+ * A whole answer as a message. What a model thought, most templates leave out later; calls they
+ * write in their own form.
+ */
 function answerOf(
   text: string,
   reasoning: string,

@@ -1,4 +1,7 @@
-/** A browser's storage may never answer: a lost request of IndexedDB, a disk that hangs. Then it is an error in time. */
+/**
+ * A browser's storage may never answer: a lost request of IndexedDB, a disk that hangs. Then it is
+ * an error in time.
+ */
 
 import { within } from '../within.js';
 import type { Storage } from './file.js';
@@ -28,7 +31,9 @@ export function answering(storage: Storage, milliseconds: number = ANSWER_MS): S
   };
 }
 
-/** The same locks, for those that nobody holds for long. One that is granted too late is let go of. */
+/**
+ * The same locks, for those that nobody holds for long. One that is granted too late is let go of.
+ */
 export function answeringLocks(locks: Locks, milliseconds: number = LOCKS * ANSWER_MS): Locks {
   const limited = <R extends Release | undefined>(waiting: Promise<R>): Promise<R> => {
     let late = false;

@@ -13,8 +13,8 @@ export interface Rows<T> {
 
 export interface Table<T> extends Rows<T> {
   /**
-   * Reads and writes in one transaction: no other tab reads or writes in between, and where `work` rejects nothing is written. `work` may
-   * wait for nothing but its rows.
+   * Reads and writes in one transaction: no other tab reads or writes in between, and where `work`
+   * rejects nothing is written. `work` may wait for nothing but its rows.
    */
   atomically<R>(work: (rows: Rows<T>) => Promise<R>): Promise<R>;
 }
@@ -110,7 +110,8 @@ function open(closed: () => unknown): Promise<IDBDatabase> {
     let refused = false;
     opening.onupgradeneeded = ({ oldVersion }) => {
       const database = opening.result;
-      // What an older layout says of models cannot be read: they are fetched anew, and the sweep deletes their chunks.
+      // What an older layout says of models cannot be read: they are fetched anew, and the sweep
+      // deletes their chunks.
       if (oldVersion > 0 && database.objectStoreNames.contains('models')) database.deleteObjectStore('models');
       for (const table of TABLES) {
         if (!database.objectStoreNames.contains(table)) database.createObjectStore(table);

@@ -41,8 +41,9 @@ export class StoredFile {
   }
 
   /**
-   * Takes note of what another tab stored. Returns whether the copy is the one of before, or there was none. Of another one nothing is taken
-   * note of, unless `anew`: chunks of two copies do not belong together.
+   * Takes note of what another tab stored. Returns whether the copy is the one of before, or there
+   * was none. Of another one nothing is taken note of, unless `anew`: chunks of two copies do not
+   * belong together.
    */
   async refresh(anew: boolean = true): Promise<boolean> {
     const found = await this.#storage.manifests.find(this.source);
@@ -64,7 +65,10 @@ export class StoredFile {
     return this.#manifest;
   }
 
-  /** Whether its chunks are cut as this version of weft cuts files. Others are of no use, and replaced in time. */
+  /**
+   * Whether its chunks are cut as this version of weft cuts files. Others are of no use, and
+   * replaced in time.
+   */
   get usable(): boolean {
     return !this.#gone && this.#manifest?.chunkBytes === CHUNK_BYTES && !this.#manifest.absent;
   }
@@ -95,8 +99,8 @@ export class StoredFile {
   }
 
   /**
-   * The bytes of a chunk, compared with its name. Undefined where it is missing or damaged: what was wrong with it is then forgotten, and
-   * it must be fetched again.
+   * The bytes of a chunk, compared with its name. Undefined where it is missing or damaged: what
+   * was wrong with it is then forgotten, and it must be fetched again.
    */
   async read(index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const hash = this.#hashes.get(index);
@@ -120,7 +124,10 @@ export class StoredFile {
     this.#become(manifest);
   }
 
-  /** Begins a copy beside the one that is there, which it replaces with {@link StoredFile.finishImport}. */
+  /**
+   * Begins a copy beside the one that is there, which it replaces with {@link
+   * StoredFile.finishImport}.
+   */
   async beginImport(): Promise<void> {
     const manifest = manifestOf({ size: null, etag: null, lastModified: null });
     await this.#storage.manifests.beginImport(this.source, manifest);
@@ -140,7 +147,10 @@ export class StoredFile {
     await this.#dropping(() => this.#storage.manifests.deleteImport(id));
   }
 
-  /** Rejects as the storage does, and with `NOT_STORED` where the copy was deleted meanwhile. `hash` is its SHA-256. */
+  /**
+   * Rejects as the storage does, and with `NOT_STORED` where the copy was deleted meanwhile. `hash`
+   * is its SHA-256.
+   */
   async put(index: number, bytes: Uint8Array<ArrayBuffer>, hash: string): Promise<void> {
     const { manifests, locks } = this.#storage;
     const copy = this.#copy();
@@ -175,7 +185,10 @@ export class StoredFile {
     }
   }
 
-  /** Notes what is known now, such as the size of a file whose server did not tell it, and that the file was used. Returns whether it is there. */
+  /**
+   * Notes what is known now, such as the size of a file whose server did not tell it, and that the
+   * file was used. Returns whether it is there.
+   */
   async note(found: Partial<Pick<Manifest, 'size' | 'sha256' | 'doubted'>>): Promise<boolean> {
     if (!this.#manifest) return true;
     const changed = await this.#storage.manifests.change(this.#copy(), { ...found, lastUsed: Date.now() });
@@ -184,7 +197,10 @@ export class StoredFile {
     return changed !== undefined;
   }
 
-  /** Removes this copy of the file, but for chunks that other files share. Returns whether it was there. */
+  /**
+   * Removes this copy of the file, but for chunks that other files share. Returns whether it was
+   * there.
+   */
   async remove(): Promise<boolean> {
     const id = this.#manifest?.id;
     this.#become(undefined);
@@ -207,7 +223,10 @@ export class StoredFile {
   }
 }
 
-/** Deletes the chunks that `forget` leaves without a name. Alone: what another file is about to share is not written down yet. */
+/**
+ * Deletes the chunks that `forget` leaves without a name. Alone: what another file is about to
+ * share is not written down yet.
+ */
 export async function dropping<R extends { readonly dangling: readonly string[] }>(
   { blobs, locks }: Storage,
   forget: () => Promise<R>,

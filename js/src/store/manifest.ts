@@ -1,4 +1,7 @@
-/** What is written down of stored files: what their sources said of them, and the names of their chunks. */
+/**
+ * What is written down of stored files: what their sources said of them, and the names of their
+ * chunks.
+ */
 
 import type { Rows, Table } from './database.js';
 import type { Version } from './version.js';
@@ -12,7 +15,9 @@ export function chunkBytes(index: number, size: number | null, whole: number = C
 }
 
 export interface Manifest extends Version {
-  /** Of this copy. A copy that is fetched later has another one, and so shares no row with this one. */
+  /**
+   * Of this copy. A copy that is fetched later has another one, and so shares no row with this one.
+   */
   readonly id: string;
   readonly chunkBytes: number;
   /** Of the whole file, once it was checked. */
@@ -46,11 +51,13 @@ interface Import {
 }
 
 /**
- * One table, with three kinds of rows: `file` and a source → the manifest of its copy; `import` and an id → a copy that will take that
- * place; `chunk`, the id of a copy and a number → the SHA-256 of the chunk. A chunk has a row of its own, since a large file has thousands.
+ * One table, with three kinds of rows: `file` and a source → the manifest of its copy; `import` and
+ * an id → a copy that will take that place; `chunk`, the id of a copy and a number → the SHA-256 of
+ * the chunk. A chunk has a row of its own, since a large file has thousands.
  *
- * A chunk's row is written only in a transaction that sees its copy, and a copy goes in one with all of its rows. So no row outlives its
- * copy, and whoever still downloads one that is gone finds that out. Sources are addresses, which have no line breaks.
+ * A chunk's row is written only in a transaction that sees its copy, and a copy goes in one with
+ * all of its rows. So no row outlives its copy, and whoever still downloads one that is gone finds
+ * that out. Sources are addresses, which have no line breaks.
  */
 export class Manifests {
   readonly #table: Table<Row>;
@@ -133,7 +140,9 @@ export class Manifests {
     });
   }
 
-  /** Forgets the copy of a source: whichever it is, or that one alone. `dangling`: what only it had. */
+  /**
+   * Forgets the copy of a source: whichever it is, or that one alone. `dangling`: what only it had.
+   */
   delete(source: string, id?: string): Promise<{ readonly deleted: boolean; readonly dangling: readonly string[] }> {
     return this.#table.atomically(async (rows) => {
       const manifest = await copyOf(rows, source);

@@ -110,7 +110,10 @@ export function storedModels({ storage: open, locks, answerMs }: Downloads): Mod
   };
 }
 
-/** Returns how many bytes there were. Errors: `INVALID_FILE` for what no file of a model begins with. */
+/**
+ * Returns how many bytes there were. Errors: `INVALID_FILE` for what no file of a model begins
+ * with.
+ */
 async function fill(file: StoredFile, stream: ReadableStream<Uint8Array>): Promise<number> {
   const chunk = new Uint8Array(CHUNK_BYTES);
   let filled = 0;

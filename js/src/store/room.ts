@@ -16,7 +16,10 @@ export interface Spared {
   has(source: string): boolean;
 }
 
-/** Throws `QUOTA_EXCEEDED` where `needed` bytes for `source` do not fit, as far as the browser tells. What is `spared` is never deleted. */
+/**
+ * Throws `QUOTA_EXCEEDED` where `needed` bytes for `source` do not fit, as far as the browser
+ * tells. What is `spared` is never deleted.
+ */
 export async function makeRoom(
   storage: Storage,
   source: string,
@@ -32,7 +35,10 @@ export async function makeRoom(
   }
 }
 
-/** Deletes the file that was not used for longest, and is not `spared`; returns whether there was one, and the policy allows it. */
+/**
+ * Deletes the file that was not used for longest, and is not `spared`; returns whether there was
+ * one, and the policy allows it.
+ */
 export async function evictOldest(storage: Storage, evict: Eviction, spared: Spared): Promise<boolean> {
   if (evict === 'never') return false;
   const others = (await storage.manifests.all()).filter(([other, { absent }]) => !spared.has(other) && !absent);

@@ -4,9 +4,10 @@ import { dropping, type Storage } from './file.js';
 import { CHUNKS } from './locks.js';
 
 /**
- * Deletes imports that ended with their tab, and the chunks that no file has: a tab that closes may have stored one that it had no time to write
- * down, or have written that a file is gone before its chunks were. Returns how many chunks there were. Where the browser has no locks
- * nobody knows what another tab stores, and nothing is deleted.
+ * Deletes imports that ended with their tab, and the chunks that no file has: a tab that closes may
+ * have stored one that it had no time to write down, or have written that a file is gone before its
+ * chunks were. Returns how many chunks there were. Where the browser has no locks nobody knows what
+ * another tab stores, and nothing is deleted.
  */
 export async function sweep(storage: Storage): Promise<number> {
   const { blobs, manifests, locks } = storage;

@@ -12,8 +12,9 @@ export interface Version {
 export type Identity = 'same' | 'different' | 'unknown';
 
 /**
- * A strong ETag decides where both have one (RFC 9110, 8.8.1). A weak one may stay when bytes change, so that alone it proves no more
- * than a difference. Else the times of the last change decide.
+ * A strong ETag decides where both have one (RFC 9110, 8.8.1). A weak one may stay when bytes
+ * change, so that alone it proves no more than a difference. Else the times of the last change
+ * decide.
  */
 export function compareVersions(a: Version, b: Version): Identity {
   const differ = (x: unknown, y: unknown) => x !== null && y !== null && x !== y;

@@ -241,7 +241,10 @@ export function pythonCalls(close: Close): Reader {
   };
 }
 
-/** Llama 3's own tools, which it calls as `brave_search.call(query="…")`, or known ones; other code is no call. */
+/**
+ * Llama 3's own tools, which it calls as `brave_search.call(query="…")`, or known ones; other code
+ * is no call.
+ */
 export function* readPythonTag(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
   yield* cursor.space();
   if ((yield* cursor.peek()) === '{') return yield* jsonCalls([])(cursor, known, sink);

@@ -123,7 +123,10 @@ export class CallReader {
   }
 }
 
-/** Tells where an answer has had its calls: behind the last that there may be, or one that was made before. */
+/**
+ * Tells where an answer has had its calls: behind the last that there may be, or one that was made
+ * before.
+ */
 export class CallWatch {
   readonly #reader: CallReader;
   readonly #most: number;

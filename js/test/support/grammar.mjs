@@ -52,8 +52,9 @@ export function follow(grammars, constraint, text, special) {
 }
 
 /**
- * An answer that a constraint allows, drawn by `next` a token at a time; null where it has no end within `most`. `wanted` are texts that it tries to
- * write wherever it can; `closers` end what has no end otherwise.
+ * An answer that a constraint allows, drawn by `next` a token at a time; null where it has no end
+ * within `most`. `wanted` are texts that it tries to write wherever it can; `closers` end what has
+ * no end otherwise.
  */
 export function draw(grammars, constraint, next, wanted, closers, most = 600) {
   const constrained = grammars.constrain(constraint, '{}');

@@ -1,5 +1,6 @@
-// Random orders of what tabs, the user, the browser and the server do to a store, and what must hold whatever the order: what loads is one
-// version of the file, chunks of two versions are never together, lists and usage agree, and nothing is left of what was deleted.
+// Random orders of what tabs, the user, the browser and the server do to a store, and what must
+// hold whatever the order: what loads is one version of the file, chunks of two versions are never
+// together, lists and usage agree, and nothing is left of what was deleted.
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -53,8 +54,8 @@ export function actionsOf(seed, count) {
 }
 
 /**
- * Does all of that with a visitor of its own and a server as `fileServer` is one, and fails where something does not hold. `patience`:
- * milliseconds in which a tab that may go on does so.
+ * Does all of that with a visitor of its own and a server as `fileServer` is one, and fails where
+ * something does not hold. `patience`: milliseconds in which a tab that may go on does so.
  */
 export async function play(actions, { visitor, server, patience }) {
   const tabs = new Map();

@@ -1,4 +1,5 @@
-// Schemas as libraries write them, with what fits them and what does not. `judge` says of a value whether the library takes it.
+// Schemas as libraries write them, with what fits them and what does not. `judge` says of a value
+// whether the library takes it.
 
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -26,7 +27,8 @@ const shape = z.discriminatedUnion('kind', [
 ]);
 
 /** name → [schema, values that fit, values that do not] */
-// What a library checks and does not say in the schema (refinements, the host of a URL) is not here.
+// What a library checks and does not say in the schema (refinements, the host of a URL) is not
+// here.
 const zod = {
   string: [z.string(), ['', 'a "b"\n\\ é 😀'], [1, null]],
   'string of length': [z.string().min(2).max(4), ['ab', 'abcd'], ['a', 'abcde']],
@@ -505,7 +507,10 @@ const judging = (check) => (value) => {
   }
 };
 
-/** `schema()`: what is given to weft; `judge`: whether the library takes a value; `right` it takes, `wrong` it does not. */
+/**
+ * `schema()`: what is given to weft; `judge`: whether the library takes a value; `right` it takes,
+ * `wrong` it does not.
+ */
 export function* libraries() {
   const cases = (library, table, schemaOf, checkOf) =>
     Object.entries(table).map(([name, [schema, right, wrong]]) => ({
@@ -532,5 +537,7 @@ export function* libraries() {
   );
 }
 
-/** How zod's schemas reach weft by other ways: what of their checks is lost there is not asked for. */
+/**
+ * How zod's schemas reach weft by other ways: what of their checks is lost there is not asked for.
+ */
 export const zodCases = Object.entries(zod).map(([name, [schema, right]]) => ({ name, schema, right }));

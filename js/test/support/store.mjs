@@ -4,7 +4,10 @@ import { Manifests } from '../../dist/store/manifest.js';
 import { FakeSha256 } from './fake.mjs';
 import { Tab } from './tab.mjs';
 
-/** As IndexedDB does, it runs one transaction after the other, and undoes what one has written that fails. */
+/**
+ * As IndexedDB does, it runs one transaction after the other, and undoes what one has written that
+ * fails.
+ */
 export class MemoryTable {
   #rows = new Map();
   #last = Promise.resolve();
@@ -105,8 +108,9 @@ async function corsFetch(url, init) {
 }
 
 /**
- * A browser: what stays from one load to the next, and its tabs. `storage`: `opfs`, `cache`, `refused` or `silent`, which never answers. tests/web has another one,
- * which is a real browser; the tests of downloads and of the store run with both.
+ * A browser: what stays from one load to the next, and its tabs. `storage`: `opfs`, `cache`,
+ * `refused` or `silent`, which never answers. tests/web has another one, which is a real browser;
+ * the tests of downloads and of the store run with both.
  */
 export class MemoryVisitor {
   /** Bytes that came and are lost with a connection that breaks. */
@@ -144,8 +148,8 @@ export class MemoryVisitor {
   }
 
   /**
-   * A load in a tab of its own, see {@link Tab.load}; throws its error. The tab closes when `closeAt` bytes were read, or `onPiece` gives
-   * `close`.
+   * A load in a tab of its own, see {@link Tab.load}; throws its error. The tab closes when
+   * `closeAt` bytes were read, or `onPiece` gives `close`.
    */
   async load(files, { onPiece, closeAt, ...options } = {}) {
     // Nothing here can die: what was under way comes to its end.

@@ -20,11 +20,13 @@ export class Tab {
   }
 
   /**
-   * Reads a model of one file or several, by addresses as text or as the worker gets them, up to `upTo` bytes: then the reader stops, and where
-   * `quiet` waits for what is under way into the store. `failAfter`: how many chunks the disk takes before it fails; `hangAfter`: before it
-   * never answers. `sweeping`: the store is swept after each chunk, and `swept` has what went. `stallMs`: of the connections; `answerMs`: of
-   * the storage. `onPiece(length, received)` is awaited after each piece, and stops the reader where it gives `close`. Gives what the
-   * engine got, with what was told, or the error. Pauses are noted and take no time.
+   * Reads a model of one file or several, by addresses as text or as the worker gets them, up to
+   * `upTo` bytes: then the reader stops, and where `quiet` waits for what is under way into the
+   * store. `failAfter`: how many chunks the disk takes before it fails; `hangAfter`: before it
+   * never answers. `sweeping`: the store is swept after each chunk, and `swept` has what went.
+   * `stallMs`: of the connections; `answerMs`: of the storage. `onPiece(length, received)` is
+   * awaited after each piece, and stops the reader where it gives `close`. Gives what the engine
+   * got, with what was told, or the error. Pauses are noted and take no time.
    */
   async load(files, options = {}, onPiece) {
     const { upTo = Infinity, quiet = false, failAfter = Infinity, hangAfter = Infinity, sweeping = false } = options;
@@ -67,7 +69,10 @@ export class Tab {
     }
   }
 
-  /** The storage, which fails after so many chunks, or hangs; `stored` hears of each before it has a name. */
+  /**
+   * The storage, which fails after so many chunks, or hangs; `stored` hears of each before it has a
+   * name.
+   */
   async #watchedStorage(after, hangs, stored) {
     const storage = await this.#downloads.storage();
     let left = after;

@@ -1,8 +1,10 @@
 //! The shaders' sources, and the preprocessor that makes one pipeline's WGSL out of them.
 //!
-//! WGSL has neither includes nor conditional compilation. The preprocessor adds just that, line by line: `#import name`
-//! for `shaders/shared/name.wgsl`, once each, and `#ifdef NAME`, `#ifndef NAME`, `#else`, `#endif`; and it counts: each
-//! `@binding(next)` is the slot after the one before, the first is 2. A shader stays a file that can be read; nothing is assembled from strings. Sizes come as constants, declared before its first line.
+//! WGSL has neither includes nor conditional compilation. The preprocessor adds just that, line by
+//! line: `#import name` for `shaders/shared/name.wgsl`, once each, and `#ifdef NAME`, `#ifndef
+//! NAME`, `#else`, `#endif`; and it counts: each `@binding(next)` is the slot after the one before,
+//! the first is 2. A shader stays a file that can be read; nothing is assembled from strings. Sizes
+//! come as constants, declared before its first line.
 
 use std::collections::BTreeSet;
 

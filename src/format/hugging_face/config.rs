@@ -156,8 +156,8 @@ impl Model {
         self.metadata.insert(format!("{architecture}.{key}"), value);
     }
 
-    /// Puts what llama.cpp has fixed for many architectures, and reads only for some: under a name of weft's own, which
-    /// counts for all, and under GGUF's.
+    /// Puts what llama.cpp has fixed for many architectures, and reads only for some: under a name
+    /// of weft's own, which counts for all, and under GGUF's.
     fn put_own(&mut self, key: &str, value: impl Into<crate::format::Value>) {
         let value = value.into();
         self.metadata.insert(format!("weft.{key}"), value.clone());

@@ -160,7 +160,8 @@ pub(super) fn map(value: Value, mut call: Call, budget: &Budget) -> Res<Value> {
     iterator(items.into_iter().map(|item| filter(name.as_str(), item, call.clone(), budget)).collect::<Res<_>>()?)
 }
 
-/// The elements of a value. `map`, `select` and their like take what is false, such as `None`, for empty.
+/// The elements of a value. `map`, `select` and their like take what is false, such as `None`, for
+/// empty.
 fn some_elements(value: &Value, budget: &Budget) -> Res<Vec<Value>> {
     if value.is_true() { value.elements(budget) } else { Ok(Vec::new()) }
 }

@@ -13,7 +13,8 @@ use crate::jinja::{Fault, Res};
 const MAX_CHAIN: u32 = 100;
 
 impl Parser<'_> {
-    /// One expression, or several with commas between. `conditional`: whether `a if b` may stand there; `ends`: words that end it.
+    /// One expression, or several with commas between. `conditional`: whether `a if b` may stand
+    /// there; `ends`: words that end it.
     pub(super) fn tuple(&mut self, conditional: bool, ends: &[&str]) -> Res<Expr> {
         let line = self.line();
         let mut items = Vec::new();

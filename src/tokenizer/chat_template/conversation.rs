@@ -16,7 +16,8 @@ pub struct Conversation {
     /// Further variables of the template, such as `enable_thinking`.
     #[serde(default)]
     pub variables: Map<String, Value>,
-    /// Name of one of the model's templates. Without it, `tool_use` where there are tools and the model has it, else the default.
+    /// Name of one of the model's templates. Without it, `tool_use` where there are tools and the
+    /// model has it, else the default.
     #[serde(default)]
     pub template: Option<String>,
     /// Whether no answer follows: the prompt then ends with the last message.

@@ -1,4 +1,5 @@
-//! The chat templates of one model: a default one, and others by name, such as `tool_use` and `rag`.
+//! The chat templates of one model: a default one, and others by name, such as `tool_use` and
+//! `rag`.
 
 use std::cell::OnceCell;
 
@@ -11,7 +12,8 @@ pub const DEFAULT: &str = "default";
 /// The name of the template that is used for conversations with tools, where the model has one.
 const TOOL_USE: &str = "tool_use";
 
-/// Templates by name. Each is compiled when it is first used: a template that does not compile fails a chat, and nothing else.
+/// Templates by name. Each is compiled when it is first used: a template that does not compile
+/// fails a chat, and nothing else.
 #[derive(Default)]
 pub struct ChatTemplates(Vec<Named>);
 
@@ -46,7 +48,8 @@ impl ChatTemplates {
         self.find(name, tools).map(|template| template.source.as_str())
     }
 
-    /// The template called `name`; without a name `tool_use` where there are tools, else the default one.
+    /// The template called `name`; without a name `tool_use` where there are tools, else the
+    /// default one.
     ///
     /// # Errors
     /// [`Error::ChatTemplate`] where the model has no such template, or it does not compile.

@@ -1,6 +1,8 @@
-//! The forms in which a template reads messages, found by trial: content as text or as parts, arguments of calls as text or as data.
+//! The forms in which a template reads messages, found by trial: content as text or as parts,
+//! arguments of calls as text or as data.
 //!
-//! Published templates differ, and say nothing of it. So a word is put where a message has its text, and it is looked whether the template writes it.
+//! Published templates differ, and say nothing of it. So a word is put where a message has its
+//! text, and it is looked whether the template writes it.
 
 use std::cell::OnceCell;
 

@@ -88,7 +88,8 @@ enum Form {
     Piped,
     /// `<…>` or `[…]`, which HTML and code have too.
     Bracketed,
-    /// Words with a mark of punctuation at an end: `### Instruction:`.
+    /// Words with a mark of punctuation at an end, or with marks around them: `### Instruction:`,
+    /// `=== user ===`, `__user__`.
     Labelled,
 }
 
@@ -107,11 +108,18 @@ impl Form {
             }
             _ => {
                 let punctuation = |c: char| "<>[]{}|｜#:@".contains(c);
-                let labelled = token.starts_with(punctuation) || token.trim_end().ends_with(punctuation);
-                labelled.then_some(Self::Labelled)
+                let token = token.trim_end();
+                let labelled = token.starts_with(punctuation) || token.ends_with(punctuation);
+                (labelled || is_framed(token)).then_some(Self::Labelled)
             }
         }
     }
+}
+
+/// Whether signs stand at both ends of a token. Spaces of vocabularies (`▁`, `Ġ`) are none.
+fn is_framed(token: &str) -> bool {
+    let sign = |c: char| !c.is_alphanumeric() && !c.is_whitespace() && !"▁'\"".contains(c);
+    token.starts_with(sign) && token.ends_with(sign)
 }
 
 /// Whether a token is written `<…>` or `[…]`.
@@ -144,11 +152,17 @@ pub(super) fn assign(vocabulary: &Vocabulary, kinds: &mut [TokenKind]) -> Struct
     control.extend([bos, sep, pad, mask].into_iter().flatten());
     for (id, token) in (0..).zip(tokens) {
         let kind = &mut kinds[id as usize];
-        let Some(form) = Form::of(token).filter(|_| !kind.is_special() && *kind != TokenKind::Byte) else { continue };
-        if control.contains(&id) {
+        if kind.is_special() || *kind == TokenKind::Byte {
+            continue;
+        }
+        let form = Form::of(token);
+        // A bare word that ends answers is the token wherever a user-defined one is spelled.
+        let is_bare_end = *kind == TokenKind::UserDefined && ends.binary_search(&id).is_ok();
+        if control.contains(&id) && (form.is_some() || is_bare_end) {
             *kind = TokenKind::Control;
             continue;
         }
+        let Some(form) = form else { continue };
         let mark = match (form, *kind) {
             _ if text.contains(&id) => false,
             (Form::Piped, TokenKind::UserDefined | TokenKind::Normal) => true,
@@ -262,6 +276,35 @@ mod tests {
         assert!(!tokenizer.encode("<tool_call>", TYPED).unwrap().contains(&128));
         assert_eq!(tokenizer.encode("<tool_call><think>", TRUSTED).unwrap(), [128, 129]);
         assert_eq!(tokenizer.decode(&[128, 129], true).unwrap(), "<tool_call><think>");
+    }
+
+    #[test]
+    fn marks_of_unusual_form_that_a_template_writes_are_structure() {
+        for mark in ["=== user ===", "__user__", "§USER§", "((u))", "---END---", "### User:"] {
+            let written = tokenizer(&[(mark, USER_DEFINED)], &format!("{{{{ '{mark}' }}}}"), &[]);
+            assert_eq!(written.encode(mark, TRUSTED).unwrap(), [128], "{mark}");
+            assert!(!written.encode_rendered(&Text::given(mark)).unwrap().contains(&128), "{mark}");
+            // no template writes it: a word like others
+            let word = tokenizer(&[(mark, USER_DEFINED)], "", &[]);
+            assert_eq!(word.encode_rendered(&Text::given(mark)).unwrap(), [128], "{mark}");
+        }
+    }
+
+    #[test]
+    fn a_bare_word_that_ends_answers_is_text_in_a_message() {
+        let letters =
+            (0..128_u8).map(|c| if c.is_ascii_graphic() { (c as char).to_string() } else { format!("\u{1}{c}") });
+        let tokenizer = Tokenizer::new(Vocabulary {
+            model: "gpt2".into(),
+            pre: Some("gpt-2".into()),
+            tokens: letters.chain(["Stop".to_owned()]).collect(),
+            token_types: std::iter::repeat_n(NORMAL, 128).chain([USER_DEFINED]).collect(),
+            eos: Some(128),
+            ..Vocabulary::default()
+        })
+        .unwrap();
+        assert!(!tokenizer.encode_rendered(&Text::given("Stop")).unwrap().contains(&128));
+        assert_eq!(tokenizer.encode("Stop", TRUSTED).unwrap(), [128]);
     }
 
     #[test]

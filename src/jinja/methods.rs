@@ -239,6 +239,13 @@ fn strings(value: &Value, function: &str) -> Res<Vec<Text>> {
     }
 }
 
+/// How often `part` is in `text`, up to `most`. Each place costs as much as a step.
+fn matches(text: &str, part: &str, most: usize, budget: &Budget) -> Res<usize> {
+    let count = text.matches(part).take(most).count();
+    budget.spend(count as u64)?;
+    Ok(count)
+}
+
 /// An argument that must be a string.
 fn string_of(value: Option<Value>, function: &str) -> Res<Text> {
     match value {
@@ -346,7 +353,7 @@ fn string(text: &Text, name: &str, call: Call, budget: &Budget) -> Res<Value> {
             budget.read(8 * part.len())?;
             let (before, inner) = window(text, start.as_ref(), stop.as_ref())?;
             if name == "count" {
-                return Ok(Value::Int(inner.matches(part.as_str()).count() as i128));
+                return Ok(Value::Int(matches(inner, part.as_str(), usize::MAX, budget)? as i128));
             }
             let found = if name.starts_with('r') { inner.rfind(part.as_str()) } else { inner.find(part.as_str()) };
             match found {
@@ -495,7 +502,7 @@ fn split(text: &Text, separator: Option<&Text>, most: usize, from_end: bool, bud
 
 fn replace(text: &Text, old: &Text, new: &Text, most: usize, budget: &Budget) -> Res<Value> {
     let all = text.as_str();
-    let count = all.matches(old.as_str()).take(most).count();
+    let count = matches(all, old.as_str(), most, budget)?;
     budget.make(text.size().saturating_add(count.saturating_mul(new.size())))?;
     let (mut out, mut done) = (TextBuilder::default(), 0);
     for (at, _) in all.match_indices(old.as_str()).take(most) {

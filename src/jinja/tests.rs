@@ -249,6 +249,15 @@ fn a_template_takes_no_more_than_its_budget() {
     }
 }
 
+/// `count('')` finds a place at each character, which cost no more than reading them at once.
+#[test]
+fn each_place_that_is_found_has_its_price() {
+    for source in ["{{ ('a' * 100000).count('') }}", "{{ ('a' * 100000).replace('a', '') }}"] {
+        assert!(within(source, 60_000).unwrap_err().contains("too many steps"), "{source}");
+        within(source, 300_000).unwrap();
+    }
+}
+
 /// Thousands of names in one scope, namespace or call took minutes, since looking one up cost
 /// nothing.
 #[test]

@@ -288,7 +288,9 @@ test('a server tells another ETag with each answer → nothing → everything', 
   let answers = 0;
   const fault = () => ((server.etag = `"${(answers += 1)}"`), false);
   const server = await fileServer(t, content, { fault, cut: (number) => (number === 6 ? 7.5 * MIB : Infinity) });
-  assert.equal((await new Visitor(t).load(server.url)).sha256, hash);
+  const { sha256, fetchedBytes } = await new Visitor(t).load(server.url);
+  assert.equal(sha256, hash);
+  assert.equal(fetchedBytes, SIZE, 'what comes twice counts once');
 });
 
 test('a connection brings a byte at a time and breaks → NETWORK, after a bounded number of attempts → what was there', async (t) => {

@@ -52,6 +52,8 @@ export class Download {
   readonly #arrived = new Map<number, Uint8Array<ArrayBuffer>>();
   /** SHA-256 of all chunks that came. */
   readonly #hashes = new Map<number, Promise<string | null>>();
+  /** How many bytes of each chunk were told of. */
+  readonly #counted = new Map<number, number>();
   /** Chunks that a connection fetches or has fetched. */
   readonly #claimed = new Set<number>();
   /** From here on no connection has looked for what is missing. */
@@ -251,7 +253,7 @@ export class Download {
           const copied = chunks.add(rest, this.#size);
           rest = rest.subarray(copied);
           retry.progressed(copied);
-          this.#options.received(copied);
+          this.#count(index, chunks.at);
           const chunk = chunks.finished();
           if (chunk) await this.#arrive(index, chunk, signal);
         }
@@ -318,7 +320,7 @@ export class Download {
           const fresh = Math.max(0, chunks.at - Math.max(reached.byte, chunks.at - copied));
           reached.byte += fresh;
           retry.progressed(fresh);
-          if (!this.#options.has(index) && !this.#hashes.has(index)) this.#options.received(fresh);
+          if (!this.#options.has(index)) this.#count(index, chunks.at);
           const chunk = chunks.finished();
           if (!chunk) continue;
           // of an answer that does not tell its length, more than the file has is of another one
@@ -339,6 +341,14 @@ export class Download {
     } finally {
       reader.close();
     }
+  }
+
+  /** Tells of bytes up to `position` in a chunk, each once: another connection may bring them again. */
+  #count(index: number, position: number): void {
+    const [before, now] = [this.#counted.get(index) ?? 0, position - index * CHUNK_BYTES];
+    if (now <= before) return;
+    this.#counted.set(index, now);
+    this.#options.received(now - before);
   }
 
   /** Returns when it is time to try again. Throws what will not change by that. */

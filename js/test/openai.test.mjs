@@ -170,6 +170,22 @@ test('parts of text are one text, a developer is the system, and calls are given
   assert.deepEqual([tools.length, variables], [1, { reasoning_effort: 'low' }]);
 });
 
+test('messages of OpenAI may be given back as they came, with nulls and refusals', async (t) => {
+  const messages = [
+    { role: 'user', content: 'a', name: null, tool_calls: null, tool_call_id: null },
+    { role: 'assistant', content: null, refusal: 'I cannot.', annotations: [], audio: null },
+    { role: 'user', content: 'b' },
+    { role: 'assistant', content: [{ type: 'refusal', refusal: 'No.' }], refusal: null },
+    { role: 'user', content: 'c' },
+  ];
+  const { fake } = await create(t, ['x'], { messages });
+  assert.deepEqual(
+    fake.conversation.messages.map(({ content }) => content),
+    ['a', 'I cannot.', 'b', 'No.', 'c'],
+  );
+  assert.deepEqual(fake.conversation.messages[0], { role: 'user', content: 'a' });
+});
+
 test('what weft cannot do is refused by name', async (t) => {
   const { llm } = await loadFake(t, new Says(['x']));
   const cases = [

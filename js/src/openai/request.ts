@@ -4,7 +4,7 @@ import { invalidOption, renamed, unknownOption, WeftError } from '../errors.js';
 import { jsonSchemaOf } from '../schema.js';
 import { callRules, checkToolChoice, checkTools, type CallRules } from '../tools/options.js';
 import type { ChatOptions, GenerateOptions, Message, TextOptions, ToolChoice, ToolDescription } from '../types.js';
-import type { ChatCompletionRequest, ChatMessage, CompletionRequest, RequestOptions } from './types.js';
+import type { ChatCompletionRequest, ChatMessage, CompletionRequest, ContentPart, RequestOptions } from './types.js';
 
 /** They concern a server and its accounts, and change no answer. */
 const IGNORED = new Set([
@@ -227,17 +227,24 @@ function planMessages(messages: readonly ChatMessage[]): Message[] {
   }
   return (messages as readonly ChatMessage[]).map((message, index) => {
     const at = `messages[${index}]`;
-    const { role, content, name, tool_calls: calls, tool_call_id: id, reasoning_content: thoughts } = message ?? {};
+    const { role, name, tool_calls: calls, tool_call_id: id, reasoning_content: thoughts } = message ?? {};
     if (calls != null && !Array.isArray(calls)) throw invalidOption(`${at}.tool_calls`, CALLS, calls);
     return {
       role,
-      content: (content ?? null) as Message['content'],
-      ...(name === undefined ? {} : { name }),
+      content: contentOf(message ?? {}),
+      ...(name == null ? {} : { name }),
       ...(calls?.length ? { tool_calls: calls.map((call, i) => templateCall(`${at}.tool_calls[${i}]`, call)) } : {}),
-      ...(id === undefined ? {} : { tool_call_id: id }),
+      ...(id == null ? {} : { tool_call_id: id }),
       ...(thoughts == null ? {} : { reasoning_content: thoughts }),
     };
   });
+}
+
+/** A refusal is what the assistant said. What else is no text is refused later, by its place. */
+function contentOf({ content, refusal }: Partial<ChatMessage>): Message['content'] {
+  const text = (part: ContentPart | null) => (part?.type === 'refusal' ? { type: 'text', text: part.refusal } : part);
+  const given = content ?? refusal ?? null;
+  return (Array.isArray(given) ? given.map(text) : given) as Message['content'];
 }
 
 const CALLS = "an array of { id, type: 'function', function: { name, arguments } }";

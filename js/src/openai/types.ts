@@ -13,6 +13,7 @@ export interface RequestOptions {
 export interface ContentPart {
   readonly type: string;
   readonly text?: string;
+  readonly refusal?: string;
 }
 
 export interface ToolCall {
@@ -26,9 +27,11 @@ export interface ChatMessage {
   readonly role: 'developer' | 'system' | 'user' | 'assistant' | 'tool' | 'function';
   /** Text, or parts of it. */
   readonly content?: string | readonly ContentPart[] | null;
-  readonly name?: string;
-  readonly tool_calls?: readonly ToolCall[];
-  readonly tool_call_id?: string;
+  /** What an assistant said in place of an answer. */
+  readonly refusal?: string | null;
+  readonly name?: string | null;
+  readonly tool_calls?: readonly ToolCall[] | null;
+  readonly tool_call_id?: string | null;
   /** What the model thought before this answer, for templates that show it again. */
   readonly reasoning_content?: string | null;
 }

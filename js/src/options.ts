@@ -415,7 +415,7 @@ export function checkConversation(
   if (typeof chatOptions !== 'object' || chatOptions === null) throw invalidOption('options', 'an object', chatOptions);
   const { tools, variables, template, ...options } = chatOptions;
   const described = tools === undefined ? [] : checkTools(tools);
-  if (variables !== undefined && (typeof variables !== 'object' || variables === null)) {
+  if (variables !== undefined && (typeof variables !== 'object' || variables === null || Array.isArray(variables))) {
     throw invalidOption('variables', 'an object', variables);
   }
   if (template !== undefined && typeof template !== 'string') throw invalidOption('template', 'a name', template);

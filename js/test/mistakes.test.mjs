@@ -38,6 +38,7 @@ const calls = [
   [(llm) => llm.chat(hi, { temp: 1 }), I, /Did you mean `temperature`\?/],
   [(llm) => llm.chat(hi, { stop_token_ids: [1] }), I, /Did you mean `stop`\?/],
   [(llm) => llm.chat(hi, { chat_template_kwargs: {} }), I, /Did you mean `variables`\?/],
+  [(llm) => llm.chat(hi, { variables: [1] }), I, /^option `variables`: expected an object, got \[1\]/],
   [(llm) => llm.generate('a', { n_predict: 3 }), I, /Did you mean `maxTokens`\?/],
   [(llm) => llm.generate('a', { tools: [] }), I, /^option `tools`: there is no such option\. The options/],
   [(llm) => llm.generate('a', { qwertz: 3 }), I, /^option `qwertz`: there is no such option\. The options are/],

@@ -304,6 +304,28 @@ mod tests {
         assert!(allows(&only_the_end, END));
     }
 
+    /// A ranking came in the order of the schema, whatever the model thought.
+    #[test]
+    fn few_items_that_differ_come_in_any_order() {
+        let schema = |count: usize, bounds: Value| {
+            let values: Vec<String> = (0..count).map(|at| at.to_string()).collect();
+            let mut schema = json!({ "type": "array", "uniqueItems": true, "items": { "enum": values } });
+            schema.as_object_mut().unwrap().extend(bounds.as_object().unwrap().clone());
+            parse(json!({ "jsonSchema": schema }))
+        };
+        let three = schema(3, json!({}));
+        for text in ["[]", r#"["2"]"#, r#"["2", "0"]"#, r#"["1", "2", "0"]"#, r#"["0", "1", "2"]"#] {
+            assert!(accepts(&three, text), "{text}");
+        }
+        assert!(!accepts(&three, r#"["2", "0", "2"]"#) && !accepts(&three, r#"["0", "0"]"#));
+        let two = schema(3, json!({ "minItems": 2, "maxItems": 2 }));
+        assert!(accepts(&two, r#"["2", "1"]"#) && !accepts(&two, r#"["2"]"#) && !accepts(&two, r#"["2", "1", "0"]"#));
+        assert!(accepts(&schema(8, json!({})), r#"["7", "6", "5", "4", "3", "2", "1", "0"]"#));
+        let nine = schema(9, json!({}));
+        assert!(accepts(&nine, r#"["1", "8"]"#) && !accepts(&nine, r#"["8", "1"]"#));
+        assert!(grammars().constrain(schema(2, json!({ "minItems": 3 })), &Options::default()).is_err());
+    }
+
     #[test]
     fn what_cannot_be_enforced_is_named() {
         let error =

@@ -286,7 +286,7 @@ impl Compiler<'_> {
         Ok(Some(values))
     }
 
-    /// Each of the values once at most, in the order in which the schema has them.
+    /// Each of the values once at most: in any order where they are few, else in the schema's.
     fn distinct_rule(
         &mut self,
         grammar: &mut Grammar,
@@ -298,7 +298,12 @@ impl Compiler<'_> {
         for value in values {
             entries.extend(self.symbol(grammar, &value, depth)?.map(|symbol| (symbol, false)));
         }
-        bracketed(grammar, Row { entries, more: None, min: array.min, max: array.max })
+        if entries.len() > MOST_IN_ANY_ORDER {
+            return bracketed(grammar, Row { entries, more: None, min: array.min, max: array.max });
+        }
+        let symbols: Vec<String> = entries.into_iter().map(|(symbol, _)| symbol).collect();
+        let Some(inner) = in_any_order(grammar, &symbols, array)? else { return Ok(None) };
+        grammar.rule(&format!("\"[\" {inner} \"]\"")).map(Some)
     }
 
     /// `contains`: so many items that fit among others. None where that is not enforced.
@@ -409,6 +414,9 @@ fn inner_depth(schema: &Schema, depth: u32) -> Option<u32> {
 /// Items that may be listed as all different.
 const MOST_DISTINCT: usize = 256;
 
+/// Items of which every order is allowed: there is a rule for each set of them, 256 at most.
+const MOST_IN_ANY_ORDER: usize = 8;
+
 fn is_empty(rx: &Rx) -> bool {
     // what has neither intersection nor complement tells by its form
     rx.is_never() || (rx.has_conditions() && rx.has_none().unwrap_or(false))
@@ -447,6 +455,29 @@ fn any_of(grammar: &mut Grammar, one: Option<String>, other: String) -> Result<O
 fn bracketed(grammar: &mut Grammar, row: Row) -> Result<Option<String>> {
     let Some(inner) = in_order(grammar, &row)? else { return Ok(None) };
     Ok(Some(grammar.rule(&format!("\"[\" {inner} \"]\""))?))
+}
+
+/// Each symbol once at most, in any order. A rule says what may follow each set of them.
+fn in_any_order(grammar: &mut Grammar, symbols: &[String], array: &Array) -> Result<Option<String>> {
+    let all = (1_usize << symbols.len()) - 1;
+    let mut following: Vec<Option<String>> = vec![None; all + 1];
+    for set in (0..=all).rev() {
+        let written = u64::from(set.count_ones());
+        let comma = if set == 0 { "" } else { "COMMA " };
+        let goes_on = array.max.is_none_or(|max| written < max);
+        let left = symbols.iter().enumerate().filter(|(at, _)| goes_on && (set >> at) & 1 == 0);
+        let options: Vec<String> = left
+            .filter_map(|(at, symbol)| Some(format!("{comma}{symbol} {}", following[set | (1 << at)].as_ref()?)))
+            .collect();
+        let options = options.join(" | ");
+        following[set] = match (options.as_str(), written >= array.min) {
+            ("", true) => Some("\"\"".to_owned()),
+            ("", false) => None,
+            (_, true) => Some(grammar.rule(&format!("({options})?"))?),
+            (_, false) => Some(grammar.rule(&options)?),
+        };
+    }
+    Ok(following.swap_remove(0))
 }
 
 /// The entries of a row that is left out from some point on.

@@ -42,6 +42,14 @@ pub fn texts(format: &str, beside_pattern: bool, limits: &Limits) -> Result<Opti
         "ipv4" => IPV4.to_owned(),
         "ipv6" => ipv6,
         "uuid" => "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}".to_owned(),
+        // of pydantic, as is `ipvanyaddress`
+        "uuid1" | "uuid3" | "uuid4" | "uuid5" | "uuid6" | "uuid7" | "uuid8" => {
+            let version = &format["uuid".len()..];
+            format!(
+                "[0-9a-fA-F]{{8}}-[0-9a-fA-F]{{4}}-{version}[0-9a-fA-F]{{3}}-[89abAB][0-9a-fA-F]{{3}}-[0-9a-fA-F]{{12}}"
+            )
+        }
+        "ipvanyaddress" => format!("{IPV4}|{ipv6}"),
         "uri" => {
             let host =
                 format!(r"(?:(?:{url_label}\.)*[A-Za-z]{{1,63}}(?:-[A-Za-z0-9]{{1,63}}){{0,8}}|{IPV4}|\[{ipv6}\])");
@@ -106,6 +114,8 @@ mod tests {
             ("ipv4", &["0.0.0.0", "255.1.2.3"], &["256.0.0.0", "01.1.1.1", "1.1.1"]),
             ("ipv6", &["::", "::1", "1:2:3:4:5:6:7:8", "fe80::1"], &["1::2::3", ":", "12345::"]),
             ("uuid", &["123e4567-e89b-12d3-a456-426614174000"], &["123e4567"]),
+            ("uuid4", &["123e4567-e89b-42d3-a456-426614174000"], &["123e4567-e89b-12d3-a456-426614174000"]),
+            ("ipvanyaddress", &["1.2.3.4", "::1"], &["1.2.3", "x"]),
             (
                 "uri",
                 &["https://a.b/c?d=e#f", "mailto:a@b.c", "http://[::1]:80/"],

@@ -1,6 +1,8 @@
 // Schemas as libraries write them, with what fits them and what does not. `judge` says of a value
 // whether the library takes it.
 
+import { readFileSync } from 'node:fs';
+import { Validator } from '@cfworker/json-schema';
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { toJsonSchema } from '@valibot/to-json-schema';
@@ -535,6 +537,22 @@ export function* libraries() {
     (schema) => schema,
     (schema) => (value) => schema.allows(value),
   );
+  yield* ofPydantic();
+}
+
+/** As pydantic_cases.py has written them, with pydantic's word on each value. */
+function* ofPydantic() {
+  const { odd, cases } = JSON.parse(readFileSync(new URL('pydantic.json', import.meta.url), 'utf8'));
+  for (const { name, schema, right, wrong, odd: takesOdd } of cases) {
+    const told = new Map([
+      ...odd.map((value, i) => [JSON.stringify(value), takesOdd[i]]),
+      ...right.map((value) => [JSON.stringify(value), true]),
+      ...wrong.map((value) => [JSON.stringify(value), false]),
+    ]);
+    const validator = new Validator(schema, '2020-12');
+    const judge = (value) => told.get(JSON.stringify(value)) ?? validator.validate(value).valid;
+    yield { library: 'pydantic', name, right, wrong, schema: () => schema, judge };
+  }
 }
 
 /**

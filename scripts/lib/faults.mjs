@@ -3,10 +3,9 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { inRoot } from './run.mjs';
+import { section } from './section.mjs';
 
 export const document = inRoot('docs/RELIABILITY.md');
-
-const [BEGIN, END] = ['<!-- what follows is written by scripts/faults.mjs -->', '<!-- until here -->'];
 
 /** A test with its name, as the formatter leaves it. */
 const TEST = /^ *test\(\s*(?<quote>['"`])(?<name>.*?)(?<!\\)\k<quote>/gms;
@@ -14,18 +13,25 @@ const TEST = /^ *test\(\s*(?<quote>['"`])(?<name>.*?)(?<!\\)\k<quote>/gms;
 /** A loop around tests, as the formatter leaves it. */
 const LOOP = /^for \(const (?<variables>[^\n]+?) of (?<values>\[.*?\])\)(?: \{)?\n/gms;
 
-/** The rows of a file: `[fault, seen, kept]`. What is named otherwise is no row. */
+/**
+ * The rows of a file: `[fault, seen, kept]`. What is named otherwise is no row. Errors: a row whose
+ * name is a template that no loop fills in.
+ */
 export function faultsOf(source) {
-  const names = [...source.matchAll(TEST)].flatMap(({ index, groups: { quote, name } }) =>
-    quote === '`' && /\$\{.*→/.test(name) ? inLoop(name, source.slice(0, index)) : [name.replaceAll('\\', '')],
+  const names = [...source.matchAll(TEST)].filter(({ groups: { name } }) => partsOf(name).length === 3);
+  return names.flatMap(({ index, groups: { quote, name } }) =>
+    quote === '`' && name.includes('${')
+      ? inLoop(name, source.slice(0, index)).map(partsOf)
+      : [partsOf(name.replaceAll('\\', ''))],
   );
-  return names.map((name) => name.split(' → ')).filter((parts) => parts.length === 3);
 }
+
+const partsOf = (name) => name.split(' → ');
 
 /** The names that a template becomes in the last loop of what stands before it. */
 function inLoop(template, before) {
   const loop = [...before.matchAll(LOOP)].at(-1)?.groups;
-  if (!loop) return [template];
+  if (!loop) throw new Error(`no loop that can be read gives this test its name: ${template}`);
   // Of the values, only what stands in names must be known.
   const unknown = new Proxy(() => {}, { get: () => unknown, apply: () => unknown });
   const scope = new Proxy({}, { has: () => true, get: (_, key) => (key === Symbol.unscopables ? {} : unknown) });
@@ -68,10 +74,7 @@ export function withTable(text) {
     const link = `${hosts.join(', ')}: [${path.split('/').at(-1)}](../${path})`;
     return `| ${[...parts, link].join(' | ')} |`;
   });
-  const [before, rest] = text.split(BEGIN);
-  const after = rest?.split(END)[1];
-  if (after === undefined) throw new Error(`docs/RELIABILITY.md lacks "${BEGIN}" or "${END}"`);
   const heading = '| fault | what the user sees | what is kept | tested in |\n|---|---|---|---|';
   const table = `${lines.length} rows, each a test.\n\n${heading}\n${lines.join('\n')}`;
-  return `${before}${BEGIN}\n\n${table}\n\n${END}${after}`;
+  return section('docs/RELIABILITY.md', text, 'scripts/faults.mjs', table);
 }

@@ -26,6 +26,15 @@ test('a test in a loop gives a row for each of its values', () => {
   ]);
 });
 
+test('a row never shows a variable', () => {
+  assert.throws(() => faultsOf('test(`${what} fails → x → y`, () => {});'), /\$\{what\} fails/);
+  assert.deepEqual(faultsOf('test(`${what} fails → x`, () => {});'), []);
+  assert.deepEqual(
+    rows().filter(({ parts }) => parts.some((part) => part.includes('${'))),
+    [],
+  );
+});
+
 test('every row is tested in Chromium', () => {
   const elsewhere = rows().filter(({ hosts }) => !hosts.includes('Chromium'));
   assert.deepEqual(

@@ -1,0 +1,107 @@
+// The lists of what weft runs and reads, in README.md and js/README.md: written from the tables of
+// the code, `src/model/architecture.rs` and `src/format/block.rs`.
+
+import { readFileSync } from 'node:fs';
+import { inRoot } from './run.mjs';
+import { section } from './section.mjs';
+
+const textOf = (path) => readFileSync(inRoot(path), 'utf8');
+
+export const DOCUMENTS = ['README.md', 'js/README.md'];
+
+/**
+ * What people call the models of each architecture, by their kind: GGUF's name of an architecture
+ * says it to few. One architecture may have models of two kinds.
+ */
+export const MODELS = {
+  llama: { decoder: 'Llama 2 and 3, SmolLM2, TinyLlama, Mistral', experts: 'Mixtral' },
+  qwen2: { decoder: 'Qwen 2 and 2.5' },
+  qwen3: { decoder: 'Qwen 3' },
+  gemma: { decoder: 'Gemma 1' },
+  gemma2: { decoder: 'Gemma 2' },
+  gemma3: { decoder: 'Gemma 3' },
+  phi2: { decoder: 'Phi 2' },
+  phi3: { decoder: 'Phi 3' },
+  smollm3: { decoder: 'SmolLM3' },
+  granite: { decoder: 'Granite' },
+  stablelm: { decoder: 'StableLM' },
+  starcoder2: { decoder: 'StarCoder 2' },
+  gpt2: { decoder: 'GPT-2' },
+  'openai-gpt': { decoder: 'GPT-1' },
+  gptneox: { decoder: 'GPT-NeoX' },
+  gptj: { decoder: 'GPT-J' },
+  falcon: { decoder: 'Falcon' },
+  mpt: { decoder: 'MPT' },
+  bloom: { decoder: 'BLOOM' },
+  qwen2moe: { experts: 'Qwen 2 MoE' },
+  qwen3moe: { experts: 'Qwen 3 MoE' },
+  olmoe: { experts: 'OLMoE' },
+  phimoe: { experts: 'Phi-3.5 MoE' },
+  llama_moe: { experts: 'LLaMA-MoE' },
+  grok: { experts: 'Grok-1' },
+  bert: { encoder: 'BERT, DistilBERT, MiniLM, bge, e5' },
+};
+
+/** The rows of the table of architectures: `{ name, experts, encoder }`. */
+export function architectures(source = textOf('src/model/architecture.rs')) {
+  const [, table] = /^const ARCHITECTURES: .*?\[\n(.*?)^\];/ms.exec(source);
+  const rows = table.replaceAll(/^ *\/\/.*\n/gm, '').split(/^ {4}(?=\w)/m);
+  return rows.filter(Boolean).map((row) => ({
+    name: nameIn(row) ?? nameIn(definitionOf(row, source)),
+    experts: /\bexperts: Some/.test(row),
+    encoder: /\bencoder: true/.test(row),
+  }));
+}
+
+const nameIn = (row) => /name: "([\w-]+)"|gpt\("([\w-]+)"/.exec(row)?.slice(1).find(Boolean);
+
+/** Of the constant that a row is, or takes its name from. */
+function definitionOf(row, source) {
+  const constant = /\.\.([A-Z_]+) |^([A-Z_]+),/.exec(row).slice(1).find(Boolean);
+  return source.slice(source.indexOf(`const ${constant}: Architecture`));
+}
+
+/** ggml's names of the block types that weft reads. */
+export function blockTypes(source = textOf('src/format/block.rs')) {
+  const [, table] = /const GGML_TYPES: .*?\[(.*?)\];/s.exec(source);
+  const names = [...table.matchAll(/"(\w+)"/g)].map(([, name]) => name);
+  return [...source.matchAll(/^ *Self::\w+ => \((\d+), \d+, /gm)].map(([, id]) => names[id]);
+}
+
+/** The list itself. */
+export function support() {
+  const known = new Set(architectures().map(({ name }) => name));
+  const unknown = [...known].filter((name) => !MODELS[name]);
+  if (unknown.length) throw new Error(`scripts/lib/support.mjs does not say which models are ${unknown}`);
+  const all = Object.entries(MODELS).filter(([name]) => known.has(name));
+  const of = (kind) =>
+    all.flatMap(([name, models]) => (models[kind] ? together(`${models[kind]} (\`${name}\`)`) : [])).join(', ');
+  return [
+    `- **Decoders**: ${of('decoder')}.`,
+    `- **Mixtures of experts**, of which only the chosen ones are computed: ${of('experts')}.`,
+    `- **Encoders**: ${of('encoder')}.`,
+    `- **Block types** of GGUF files: ${blockTypes().join(', ')}.`,
+  ]
+    .map(wrapped)
+    .join('\n');
+}
+
+const NO_BREAK = '\u00a0';
+
+/** A name stays on its line. */
+const together = (text) => text.replaceAll(/(?<!,) /g, NO_BREAK);
+
+/** An item of a list, broken at column 120. */
+function wrapped(item) {
+  const lines = [];
+  for (const word of item.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= 120) lines[lines.length - 1] += ` ${word}`;
+    else lines.push(last === undefined ? word : `  ${word}`);
+  }
+  return lines.join('\n').replaceAll(NO_BREAK, ' ');
+}
+
+/** A document with its list written anew. */
+export const withSupport = (document, text = textOf(document)) =>
+  section(document, text, 'scripts/support.mjs', support());

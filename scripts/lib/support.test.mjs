@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { inRoot } from './run.mjs';
+import { architectures, blockTypes, DOCUMENTS, MODELS, withSupport } from './support.mjs';
+
+for (const document of DOCUMENTS) {
+  test(`${document} lists what the code runs and reads: \`node scripts/support.mjs\` writes it`, () => {
+    const text = readFileSync(inRoot(document), 'utf8');
+    assert.equal(text, withSupport(document, text));
+  });
+}
+
+test('each architecture of the code has its models and kinds, and there is no other', () => {
+  const kinds = Object.fromEntries(
+    architectures().map(({ name, experts, encoder }) => {
+      const models = MODELS[name] ?? {};
+      assert.deepEqual(
+        { name, experts: 'experts' in models, encoder: 'encoder' in models },
+        { name, experts, encoder },
+      );
+      return [name, models];
+    }),
+  );
+  assert.deepEqual(Object.keys(kinds).sort(), Object.keys(MODELS).sort());
+});
+
+test('rows of the table, whatever gives them their names', () => {
+  const source = `const BASE: Architecture = Architecture {
+    name: "base",
+};
+const OWN: Architecture = Architecture { name: "own", ..BASE };
+const ARCHITECTURES: &[Architecture] = &[
+    // a remark
+    Architecture { experts: Some(Weighting::Softmax), ..BASE },
+    OWN,
+    Architecture {
+        name: "long",
+        ..BASE
+    },
+    Architecture { encoder: true, ..gpt("gpt-x", HALVES, Function::Gelu) },
+];
+`;
+  assert.deepEqual(architectures(source), [
+    { name: 'base', experts: true, encoder: false },
+    { name: 'own', experts: false, encoder: false },
+    { name: 'long', experts: false, encoder: false },
+    { name: 'gpt-x', experts: false, encoder: true },
+  ]);
+});
+
+test('block types have the names of ggml', () => {
+  const types = blockTypes();
+  assert.deepEqual([types.length, types.includes('Q4_K'), types.includes('IQ2_XXS')], [17, true, false]);
+});

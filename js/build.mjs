@@ -13,7 +13,7 @@ import { build } from 'rolldown';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 await build({
-  input: here('dist/worker.js'),
+  input: here('dist/worker/worker.js'),
   output: { file: here('dist/weft-worker.js'), format: 'iife', minify: true },
   logLevel: 'warn',
 });

@@ -4,7 +4,7 @@
  */
 
 import { absolute } from './assets.js';
-import type { BuildAddresses } from './types.js';
+import type { BuildAddresses } from './types/index.js';
 
 /**
  * Value of the option `builds` of `load` and `estimate`: the other two builds of the engine.

@@ -4,8 +4,8 @@
  * expressions: nothing in them can be computed.
  */
 
-import type { ModuleAddresses } from './builds.js';
-import type { BuildAddresses } from './types.js';
+import type { ModuleAddresses } from './common/builds.js';
+import type { BuildAddresses } from './types/index.js';
 
 export const workerAddress = (): string => absolute(new URL('./weft-worker.js', import.meta.url));
 

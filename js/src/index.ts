@@ -4,18 +4,18 @@
  * Importing this has no side effect, in a page or elsewhere; `load` starts a worker that does everything.
  */
 
-import { connectDedicated } from './dedicated.js';
+import { connectDedicated } from './page/dedicated.js';
 import { messageOf } from './download/http.js';
-import { ALONE, createLlm, type Connection } from './engine.js';
-import { WeftError } from './errors.js';
-import { checkEstimate, checkLoad } from './options.js';
-import type { LoadCall, LoadedInfo } from './protocol.js';
-import { connectShared } from './shared.js';
-import type { Estimate, EstimateOptions, Llm, LoadOptions, ModelSource, Sharing } from './types.js';
+import { ALONE, createLlm, type Connection } from './page/engine.js';
+import { WeftError } from './common/errors.js';
+import { checkEstimate, checkLoad } from './options/options.js';
+import type { LoadCall, LoadedInfo } from './common/protocol.js';
+import { connectShared } from './page/shared.js';
+import type { Estimate, EstimateOptions, Llm, LoadOptions, ModelSource, Sharing } from './types/index.js';
 
-export { WeftError, type ErrorCode } from './errors.js';
-export { models } from './store/models.js';
-export type * from './types.js';
+export { WeftError, type ErrorCode } from './common/errors.js';
+export { models } from './page/models.js';
+export type * from './types/index.js';
 
 /**
  * Loads a model. Rejects with a {@link WeftError}, or with the signal's reason (an `AbortError`) when it is aborted.

@@ -27,11 +27,11 @@ import { ChatGenerationChunk, type ChatResult } from '@langchain/core/outputs';
 import type { Runnable } from '@langchain/core/runnables';
 import { convertToOpenAITool } from '@langchain/core/utils/function_calling';
 import { toJsonSchema } from '@langchain/core/utils/json_schema';
-import { invalidOption } from './errors.js';
-import { checkLlm } from './options.js';
-import type { ChatCompletionRequest, ChatMessage, ContentPart } from './openai/types.js';
+import { invalidOption } from './common/errors.js';
+import { checkLlm } from './options/options.js';
+import type { ChatCompletionRequest, ChatMessage, ContentPart } from './types/openai.js';
 import type { AnyCompletionUsage, AnyLlm, RanOn } from './remote/types.js';
-import type { EmbedOptions, Llm } from './types.js';
+import type { EmbedOptions, Llm } from './types/index.js';
 
 /** Fields of a request that hold for every call of the model. */
 export type ChatWeftRequest = Omit<ChatCompletionRequest, 'messages' | 'stream' | 'stream_options' | 'n'>;

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { askForSubgroups } from '../dist/adapter.js';
+import { askForSubgroups } from '../dist/worker/adapter.js';
 
 afterEach(() => delete globalThis.GPUAdapter);
 

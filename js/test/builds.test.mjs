@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allBuilds } from '../dist/all-builds.js';
-import { BUILDS, chooseBuild, threadsFor } from '../dist/builds.js';
-import { hasRelaxedSimd, isIsolated, sharedMemory } from '../dist/features.js';
-import { checkLoad } from '../dist/options.js';
-import { Threads } from '../dist/threads.js';
+import { BUILDS, chooseBuild, threadsFor } from '../dist/common/builds.js';
+import { hasRelaxedSimd, isIsolated, sharedMemory } from '../dist/worker/features.js';
+import { checkLoad } from '../dist/options/options.js';
+import { Threads } from '../dist/worker/threads.js';
 import { connect, fakeRuntime, FakeLlm, settle } from './support/fake.mjs';
 
 const ALL = Object.fromEntries(BUILDS.map((build) => [build, `http://localhost/${build}.wasm.gz`]));

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkLoad } from '../dist/options.js';
-import { WeftError } from '../dist/errors.js';
+import { checkLoad } from '../dist/options/options.js';
+import { WeftError } from '../dist/common/errors.js';
 import { collect, connect, FakeLlm, fakeRuntime, gate, loadCall, loadFake } from './support/fake.mjs';
 
 const throwing = (error) =>

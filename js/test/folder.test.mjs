@@ -6,11 +6,11 @@ import { test } from 'node:test';
 import { createGzip } from 'node:zlib';
 import { Meter } from '../dist/download/meter.js';
 import { ModelReader } from '../dist/download/model.js';
-import { estimate } from '../dist/estimate.js';
-import { storedModels } from '../dist/store/models.js';
-import { checkEstimate, checkLoad } from '../dist/options.js';
+import { estimate } from '../dist/worker/estimate.js';
+import { storedModels } from '../dist/page/models.js';
+import { checkEstimate, checkLoad } from '../dist/options/options.js';
 import { FakeLlm, fakeRuntime, FakeSha256 } from './support/fake.mjs';
-import { load } from '../dist/load.js';
+import { load } from '../dist/worker/load.js';
 import { listen, tensors, until } from './support/server.mjs';
 import { MemoryVisitor } from './support/store.mjs';
 

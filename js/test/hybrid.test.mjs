@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hybrid, remote } from '../dist/remote/index.js';
-import { serve } from '../dist/serve.js';
+import { serve } from '../dist/worker/serve.js';
 import { collect, FakeLlm, fakeRuntime, loadFake } from './support/fake.mjs';
 import { Says, serveModel } from './support/openai-server.mjs';
 

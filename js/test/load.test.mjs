@@ -6,12 +6,12 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Meter } from '../dist/download/meter.js';
 import { ModelReader } from '../dist/download/model.js';
-import { nameOf } from '../dist/download/source.js';
-import { browserDownloads } from '../dist/downloads.js';
-import { Connection } from '../dist/engine.js';
+import { nameOf } from '../dist/common/source.js';
+import { browserDownloads } from '../dist/download/browser.js';
+import { Connection } from '../dist/page/engine.js';
 import { load } from '../dist/index.js';
-import { serve } from '../dist/serve.js';
-import { isElsewhere } from '../dist/spawn.js';
+import { serve } from '../dist/worker/serve.js';
+import { isElsewhere } from '../dist/page/spawn.js';
 import { collect, connect, FakeLlm, fakeRuntime, gate, INFO, loadCall, settle, textOf } from './support/fake.mjs';
 import { listen, pattern } from './support/server.mjs';
 

@@ -6,13 +6,13 @@ import { test } from 'node:test';
 import { embeddingModel, languageModel } from '../dist/ai-sdk/index.js';
 import { request } from '../dist/download/http.js';
 import { explained, reasonFor, whereabouts } from '../dist/download/refusals.js';
-import { WeftError } from '../dist/errors.js';
+import { WeftError } from '../dist/common/errors.js';
 import { estimate, load } from '../dist/index.js';
-import { checkEstimate, checkLoad } from '../dist/options.js';
+import { checkEstimate, checkLoad } from '../dist/options/options.js';
 import { openaiFetch } from '../dist/openai/fetch.js';
 import { configure, LanguageModel } from '../dist/prompt-api/index.js';
 import { hybrid, remote } from '../dist/remote/index.js';
-import { rolesOf } from '../dist/roles.js';
+import { rolesOf } from '../dist/common/roles.js';
 import { FakeLlm, loadFake } from './support/fake.mjs';
 import { listen } from './support/server.mjs';
 

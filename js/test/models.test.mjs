@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { storedModels } from '../dist/store/models.js';
+import { storedModels } from '../dist/page/models.js';
 import { fileServer, pattern, sha256, until } from './support/server.mjs';
 import { MemoryVisitor } from './support/store.mjs';
 

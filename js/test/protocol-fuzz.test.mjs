@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { browserDownloads } from '../dist/downloads.js';
-import { Host } from '../dist/serve.js';
+import { browserDownloads } from '../dist/download/browser.js';
+import { Host } from '../dist/worker/serve.js';
 import { FakeLlm, fakeRuntime, INFO, loadCall, settle } from './support/fake.mjs';
 
 const SEEDS = 300;

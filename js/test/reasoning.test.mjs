@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Thoughts, thoughtFormat, thoughtTokens, Told } from '../dist/reasoning.js';
+import { Thoughts, thoughtFormat, thoughtTokens, Told } from '../dist/answers/reasoning.js';
 import { collect, FakeLlm, loadFake } from './support/fake.mjs';
 
 const QWEN = "{{ tools }}{% if '</think>' in content %}{{ '<think>' }}{% endif %}";

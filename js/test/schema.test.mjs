@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { type } from 'arktype';
 import * as v from 'valibot';
 import * as z from 'zod';
-import { jsonSchemaOf } from '../dist/schema.js';
+import { jsonSchemaOf } from '../dist/common/json-schema.js';
 import { FakeLlm, loadFake } from './support/fake.mjs';
 
 test('a schema that says what it is is taken as it is, closed where it says nothing else', () => {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { asSchema } from 'ai';
 import * as z from 'zod';
-import { jsonSchemaOf } from '../dist/schema.js';
+import { jsonSchemaOf } from '../dist/common/json-schema.js';
 import { draw, follow, startGrammars } from './support/grammar.mjs';
 import { libraries, zodCases } from './support/schemas.mjs';
 

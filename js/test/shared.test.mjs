@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { browserDownloads } from '../dist/downloads.js';
-import { Connection, createLlm } from '../dist/engine.js';
-import { checkLoad } from '../dist/options.js';
-import { Host } from '../dist/serve.js';
-import { nameOf, VERSION } from '../dist/shared.js';
+import { browserDownloads } from '../dist/download/browser.js';
+import { Connection, createLlm } from '../dist/page/engine.js';
+import { checkLoad } from '../dist/options/options.js';
+import { Host } from '../dist/worker/serve.js';
+import { nameOf, VERSION } from '../dist/page/shared.js';
 import { collect, FakeLlm, fakeRuntime, gate, INFO, loadCall, settle, textOf } from './support/fake.mjs';
 
 const call = loadCall([new Blob(['x'])], { device: 'auto' });

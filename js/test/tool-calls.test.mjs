@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ToolParser } from '../dist/openai/tool-parser.js';
+import { ToolParser } from '../dist/tools/parser.js';
 
 const TOOLS = ['weather', 'add'];
 

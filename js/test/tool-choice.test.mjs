@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { withPlainTools } from '../dist/generic-tools.js';
-import { ToolParser } from '../dist/openai/tool-parser.js';
+import { withPlainTools } from '../dist/tools/generic.js';
+import { ToolParser } from '../dist/tools/parser.js';
 import { KEPT_TOKENS } from '../dist/tools/forms.js';
 import { answerConstraint } from '../dist/tools/grammar.js';
 import { checkTools } from '../dist/tools/options.js';

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { Validator } from '@cfworker/json-schema';
-import { ToolParser } from '../dist/openai/tool-parser.js';
+import { ToolParser } from '../dist/tools/parser.js';
 import { FORMS, KEPT_TOKENS } from '../dist/tools/forms.js';
 import { answerConstraint } from '../dist/tools/grammar.js';
 import { draw, follow, modelWith, random, startGrammars } from './support/grammar.mjs';

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { browserStore, tuningOf } from '../dist/tuning.js';
+import { browserStore, tuningOf } from '../dist/worker/tuning.js';
 import { FakeStore } from './support/fake.mjs';
 
 test('is remembered by version and adapter', async () => {

@@ -14,7 +14,7 @@ const simd = ['+simd128'];
 const relaxed = ['+simd128', '+relaxed-simd'];
 
 /**
- * The modules that are built, of which a browser gets the one that suits (js/src/builds.ts): `name` names the files and the
+ * The modules that are built, of which a browser gets the one that suits (js/src/common/builds.ts): `name` names the files and the
  * target folder, `features` the wasm features of the build; `threads` asks for atomics and a shared memory.
  */
 export const modules = [

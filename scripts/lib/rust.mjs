@@ -115,7 +115,7 @@ export async function ensureWasmClippy(toolchain) {
 const threadLinkArgs = [
   '--shared-memory',
   '--import-memory',
-  // js/src/features.ts makes that memory, and starts with as much.
+  // js/src/worker/features.ts makes that memory, and starts with as much.
   `--initial-memory=${4 << 20}`,
   `--max-memory=${2 ** 32}`,
   ...['__wasm_init_tls', '__tls_size', '__tls_align', '__tls_base'].map((symbol) => `--export=${symbol}`),

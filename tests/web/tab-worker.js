@@ -4,7 +4,7 @@
 // `quota`: bytes that it tells as its quota, unless that is 0.
 
 import { Tab } from '/js/test/support/tab.mjs';
-import { browserDownloads } from '/js/dist/downloads.js';
+import { browserDownloads } from '/js/dist/download/browser.js';
 import start, { Sha256 } from '/js/generated/weft.js';
 
 const refuse = async () => {

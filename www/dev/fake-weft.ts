@@ -3,7 +3,7 @@
  * which: `?load=CODE` and `?chat=CODE` fail with that error, `?slow` loads for half a minute, `#say=TEXT` answers with that.
  */
 
-import { WeftError, type ErrorCode } from '../../js/src/errors.js';
+import { WeftError, type ErrorCode } from '../../js/src/common/errors.js';
 import type {
   GenerateOptions,
   Llm,
@@ -13,10 +13,10 @@ import type {
   Piece,
   Progress,
   StoredModel,
-} from '../../js/src/types.js';
+} from '../../js/src/types/index.js';
 
 export { WeftError };
-export type * from '../../js/src/types.js';
+export type * from '../../js/src/types/index.js';
 export type { ErrorCode };
 
 const query = new URLSearchParams(location.search);

@@ -4,10 +4,10 @@
  */
 
 import type { EmbeddingModel } from 'ai';
-import { invalidOption } from '../errors.js';
-import { checkLlm } from '../options.js';
-import { anyOf, streamOf } from '../signals.js';
-import type { Llm } from '../types.js';
+import { invalidOption } from '../common/errors.js';
+import { checkLlm } from '../options/options.js';
+import { anyOf, streamOf } from '../common/signals.js';
+import type { Llm } from '../types/index.js';
 import type { AnyLlm } from '../remote/types.js';
 import { finishOf, metadataOf, partsOf, responseOf, usageOf } from './parts.js';
 import { requestOf, type SdkModel } from './prompt.js';

@@ -1,8 +1,8 @@
 /** What the AI SDK asks for → a request in OpenAI's shape. */
 
 import type { LanguageModel } from 'ai';
-import { invalidOption } from '../errors.js';
-import type { ChatCompletionRequest, ChatMessage, ContentPart, ToolCall } from '../openai/types.js';
+import { invalidOption } from '../common/errors.js';
+import type { ChatCompletionRequest, ChatMessage, ContentPart, ToolCall } from '../types/openai.js';
 
 /** Version 4 of the SDK's interface for models, which the SDK names only so. */
 export type SdkModel = Extract<LanguageModel, { readonly specificationVersion: 'v4' }>;

@@ -3,13 +3,13 @@
  * store. Trouble with the store never fails a load: it is noted, and the load goes on without.
  */
 
-import { WeftError } from '../errors.js';
+import { WeftError } from '../common/errors.js';
 import { answeringLocks } from '../store/answer.js';
 import { StoredFile, type Storage } from '../store/file.js';
 import type { Locks, Release } from '../store/locks.js';
 import { CHUNK_BYTES } from '../store/manifest.js';
 import { compareVersions, isProvable, type Identity, type Version } from '../store/version.js';
-import type { DownloadInfo, StoreOptions } from '../types.js';
+import type { DownloadInfo, StoreOptions } from '../types/index.js';
 import { Download } from './download.js';
 import type { Form } from './form.js';
 import { compareHash, type Hasher } from './hash.js';
@@ -18,7 +18,7 @@ import { Keeper } from './keeper.js';
 import { free } from './memory.js';
 import type { Meter } from './meter.js';
 import type { Sleep } from './retry.js';
-import { nameOf, type Address } from './source.js';
+import { nameOf, type Address } from '../common/source.js';
 
 /** What reading needs of its surroundings. */
 export interface Surroundings {

@@ -4,7 +4,7 @@
  * not tell of which version a part is, one connection reads all of it.
  */
 
-import { WeftError } from '../errors.js';
+import { WeftError } from '../common/errors.js';
 import { digestWherePossible } from '../store/digest.js';
 import { CHUNK_BYTES } from '../store/manifest.js';
 import { compareVersions, isProvable, type Version } from '../store/version.js';

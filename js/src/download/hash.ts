@@ -1,6 +1,6 @@
 /** SHA-256 of a whole file, while it streams: what browsers have of their own needs all of it at once. */
 
-import { WeftError } from '../errors.js';
+import { WeftError } from '../common/errors.js';
 
 export interface Hasher {
   update(bytes: Uint8Array): void;

@@ -1,9 +1,9 @@
 /** One request for a file or a part of it, and what the answer means. */
 
-import { WeftError } from '../errors.js';
+import { WeftError } from '../common/errors.js';
 import { isStrong, type Version } from '../store/version.js';
-import { watchViolations } from '../violations.js';
-import { within } from '../within.js';
+import { watchViolations } from '../common/violations.js';
+import { within } from '../common/within.js';
 import { reasonFor, remedyFor, type Asked } from './refusals.js';
 
 export type Fetch = (address: string, init: RequestInit) => Promise<Response>;

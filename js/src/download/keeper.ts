@@ -3,12 +3,12 @@
  * caller insists on storing.
  */
 
-import { WeftError } from '../errors.js';
+import { WeftError } from '../common/errors.js';
 import type { StoredFile, Storage } from '../store/file.js';
 import { isFull } from '../store/blobs.js';
 import type { Version } from '../store/version.js';
 import { evictOldest, explain, makeRoom, type Spared } from '../store/room.js';
-import type { StoreOptions } from '../types.js';
+import type { StoreOptions } from '../types/index.js';
 import { mismatch, type Form } from './form.js';
 import { messageOf } from './http.js';
 

@@ -1,6 +1,6 @@
 /** Counts what came, for the progress that is told. */
 
-import type { Progress } from '../types.js';
+import type { Progress } from '../types/index.js';
 
 /** Milliseconds over which the rate is taken: it neither jumps nor lags much. */
 const MEMORY = 4000;

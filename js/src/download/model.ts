@@ -1,6 +1,6 @@
 /** All files of a model as one stream. */
 
-import { invalidOption, WeftError } from '../errors.js';
+import { invalidOption, WeftError } from '../common/errors.js';
 import { answered, answering } from '../store/answer.js';
 import { CHUNK_BYTES } from '../store/manifest.js';
 import type { StoredFile } from '../store/file.js';
@@ -10,8 +10,8 @@ import { compareHash } from './hash.js';
 import { messageOf } from './http.js';
 import { readPieces } from './memory.js';
 import { receive } from './port.js';
-import type { DownloadInfo } from '../types.js';
-import { nameOf, partsOf, type Address, type FileSource } from './source.js';
+import type { DownloadInfo } from '../types/index.js';
+import { nameOf, partsOf, type Address, type FileSource } from '../common/source.js';
 
 /** What is read from its beginning to its end, and not stored. */
 type Plain = Extract<FileSource, { type: 'blob' | 'stream' }>;

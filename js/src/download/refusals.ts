@@ -1,7 +1,7 @@
 /** Why a file cannot be fetched, and what to do then, as far as a browser lets it be known. */
 
-import { serializeError, WeftError } from '../errors.js';
-import type { watchViolations } from '../violations.js';
+import { serializeError, WeftError } from '../common/errors.js';
+import type { watchViolations } from '../common/violations.js';
 
 /** What is asked for. */
 export interface Asked {

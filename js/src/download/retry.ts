@@ -1,6 +1,6 @@
 /** How long to wait before trying again, and when to give up. */
 
-import { WeftError } from '../errors.js';
+import { WeftError } from '../common/errors.js';
 import type { Transient } from './http.js';
 
 /** Attempts in a row that bring nothing. An address that never answered is more likely wrong than down. */

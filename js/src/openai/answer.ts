@@ -1,7 +1,7 @@
 /** What chat and text completions have in common: one request, several answers, their usage. */
 
-import type { Finish, Llm, TokenLogprob, TokenLogprobs, Usage } from '../types.js';
-import type { CompletionUsage, TopLogprob } from './types.js';
+import type { Finish, Llm, TokenLogprob, TokenLogprobs, Usage } from '../types/index.js';
+import type { CompletionUsage, TopLogprob } from '../types/openai.js';
 
 /** What every answer to a request, and every chunk of one, says of it. */
 export interface Header {

@@ -1,11 +1,11 @@
 /** `chat.completions.create`. */
 
-import { Told } from '../reasoning.js';
-import { begun, untilAborted } from '../signals.js';
-import type { IgnoredKeyword, Llm, Piece } from '../types.js';
+import { Told } from '../answers/reasoning.js';
+import { begun, untilAborted } from '../common/signals.js';
+import type { IgnoredKeyword, Llm, Piece } from '../types/index.js';
 import { header, toChatLogprob, UsageSum, type Header } from './answer.js';
 import { chatNames, inTheirNames, planChat, type ChatPlan } from './request.js';
-import { ToolParser, type Part } from './tool-parser.js';
+import { ToolParser, type Part } from '../tools/parser.js';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -17,7 +17,7 @@ import type {
   CompletionUsage,
   FunctionToolCall,
   RequestOptions,
-} from './types.js';
+} from '../types/openai.js';
 
 /** One step of the answers to a request. */
 interface Step {

@@ -1,7 +1,7 @@
 /** `completions.create`. */
 
-import { begun, untilAborted } from '../signals.js';
-import type { Llm, Piece, TokenLogprobs } from '../types.js';
+import { begun, untilAborted } from '../common/signals.js';
+import type { Llm, Piece, TokenLogprobs } from '../types/index.js';
 import { header, UsageSum, type Header } from './answer.js';
 import { inTheirNames, planText, TEXT_NAMES, type TextPlan } from './request.js';
 import type {
@@ -12,7 +12,7 @@ import type {
   CompletionUsage,
   RequestOptions,
   TextLogprobs,
-} from './types.js';
+} from '../types/openai.js';
 
 interface Step {
   readonly index: number;

@@ -1,9 +1,9 @@
 /** `embeddings.create`. */
 
-import { invalidOption } from '../errors.js';
-import type { Llm } from '../types.js';
+import { invalidOption } from '../common/errors.js';
+import type { Llm } from '../types/index.js';
 import { checkFields, inTheirNames } from './request.js';
-import type { CreateEmbeddingResponse, EmbeddingRequest, Embeddings, RequestOptions } from './types.js';
+import type { CreateEmbeddingResponse, EmbeddingRequest, Embeddings, RequestOptions } from '../types/openai.js';
 
 const FIELDS = new Set(['input', 'model', 'encoding_format']);
 

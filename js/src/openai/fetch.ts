@@ -3,13 +3,20 @@
  * `new OpenAI({ baseURL: 'http://localhost/v1', apiKey: 'none', fetch: openaiFetch(llm) })`. Nothing goes over the network.
  */
 
-import { invalidOption, optionOf, serializeError, WeftError, type ErrorCode, type SerializedError } from '../errors.js';
-import { checkLlm } from '../options.js';
-import { streamOf } from '../signals.js';
-import type { Llm } from '../types.js';
-import type { ChatCompletionRequest, CompletionRequest, EmbeddingRequest, RequestOptions } from './types.js';
+import {
+  invalidOption,
+  optionOf,
+  serializeError,
+  WeftError,
+  type ErrorCode,
+  type SerializedError,
+} from '../common/errors.js';
+import { checkLlm } from '../options/options.js';
+import { streamOf } from '../common/signals.js';
+import type { Llm } from '../types/index.js';
+import type { ChatCompletionRequest, CompletionRequest, EmbeddingRequest, RequestOptions } from '../types/openai.js';
 
-export type * from './types.js';
+export type * from '../types/openai.js';
 
 /** Errors that the request is to blame for: status 400; all others are 500. */
 const OF_THE_REQUEST: readonly ErrorCode[] = [

@@ -1,10 +1,23 @@
 /** What a request asks for → weft's own options; what weft cannot do is refused by name. */
 
-import { invalidOption, renamed, unknownOption, WeftError } from '../errors.js';
-import { jsonSchemaOf } from '../schema.js';
+import { invalidOption, renamed, unknownOption, WeftError } from '../common/errors.js';
+import { jsonSchemaOf } from '../common/json-schema.js';
 import { callRules, checkToolChoice, checkTools, type CallRules } from '../tools/options.js';
-import type { ChatOptions, GenerateOptions, Message, TextOptions, ToolChoice, ToolDescription } from '../types.js';
-import type { ChatCompletionRequest, ChatMessage, CompletionRequest, ContentPart, RequestOptions } from './types.js';
+import type {
+  ChatOptions,
+  GenerateOptions,
+  Message,
+  TextOptions,
+  ToolChoice,
+  ToolDescription,
+} from '../types/index.js';
+import type {
+  ChatCompletionRequest,
+  ChatMessage,
+  CompletionRequest,
+  ContentPart,
+  RequestOptions,
+} from '../types/openai.js';
 
 /** They concern a server and its accounts, and change no answer. */
 const IGNORED = new Set([

@@ -1,6 +1,6 @@
 /** Errors as the Prompt API names them. */
 
-import { WeftError, type ErrorCode } from '../errors.js';
+import { WeftError, type ErrorCode } from '../common/errors.js';
 
 const NAMES: Partial<Record<ErrorCode, string>> = {
   CHAT_TEMPLATE: 'NotSupportedError',

@@ -1,7 +1,7 @@
 /** What may be given to a session: checked, and in one form. */
 
-import { jsonSchemaOf } from '../schema.js';
-import type { Constraint, Message } from '../types.js';
+import { jsonSchemaOf } from '../common/json-schema.js';
+import type { Constraint, Message } from '../types/index.js';
 import { unsupported } from './errors.js';
 import { rustRegex } from './regexp.js';
 import type {

@@ -1,6 +1,6 @@
 /** What `create` tells of its progress. */
 
-import type { Progress } from '../types.js';
+import type { Progress } from '../types/index.js';
 import type { CreateMonitor } from './types.js';
 
 class Monitor extends EventTarget implements CreateMonitor {

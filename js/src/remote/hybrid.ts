@@ -1,12 +1,12 @@
 /** A loaded model, and a server for what it cannot. Nothing leaves the device unless the caller allows it. */
 
-import { Answering } from '../answering.js';
-import { invalidOption, WeftError, type ErrorCode } from '../errors.js';
+import { Answering } from '../answers/answering.js';
+import { invalidOption, WeftError, type ErrorCode } from '../common/errors.js';
 import { estimate, load } from '../index.js';
-import type { RequestOptions } from '../openai/types.js';
-import { checkNames } from '../options.js';
-import { beginning, leaving } from '../signals.js';
-import type { Generation, Llm, LoadOptions } from '../types.js';
+import type { RequestOptions } from '../types/openai.js';
+import { checkNames } from '../options/options.js';
+import { beginning, leaving } from '../common/signals.js';
+import type { Generation, Llm, LoadOptions } from '../types/index.js';
 import { mapped, remote as connect } from './remote.js';
 import type { AnyPiece, Cause, HybridLlm, HybridOptions, RanOn, RemoteLlm, RemoteOptions } from './types.js';
 

@@ -1,11 +1,11 @@
 /** A model of a server that has OpenAI's API (vLLM, llama-server, Ollama and many others), asked as a loaded one is. */
 
-import { Answering } from '../answering.js';
-import { invalidOption } from '../errors.js';
-import type { CreateEmbeddingResponse, EmbeddingRequest, RequestOptions } from '../openai/types.js';
-import { checkNames } from '../options.js';
-import { anyOf, beginning } from '../signals.js';
-import type { ChatOptions, FinishReason, TextOptions } from '../types.js';
+import { Answering } from '../answers/answering.js';
+import { invalidOption } from '../common/errors.js';
+import type { CreateEmbeddingResponse, EmbeddingRequest, RequestOptions } from '../types/openai.js';
+import { checkNames } from '../options/options.js';
+import { anyOf, beginning } from '../common/signals.js';
+import type { ChatOptions, FinishReason, TextOptions } from '../types/index.js';
 import { chatRequest, textRequest } from './request.js';
 import { Server } from './server.js';
 import type { AnyCompletionUsage, AnyPiece, RanOn, RemoteInfo, RemoteLlm, RemoteOptions } from './types.js';

@@ -1,8 +1,8 @@
 /** weft's own options → a request in OpenAI's shape. What a server cannot be asked is refused by name. */
 
-import { withExamples } from '../chat-options.js';
-import { invalidOption } from '../errors.js';
-import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../openai/types.js';
+import { withExamples } from '../options/chat.js';
+import { invalidOption } from '../common/errors.js';
+import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../types/openai.js';
 import {
   CHAT_OPTIONS,
   checkConversation,
@@ -11,9 +11,9 @@ import {
   checkNames,
   checkPrompt,
   splitSuffix,
-} from '../options.js';
-import { jsonSchemaOf } from '../schema.js';
-import type { ChatOptions, GenerateOptions, Message, TextOptions, TokenIds } from '../types.js';
+} from '../options/options.js';
+import { jsonSchemaOf } from '../common/json-schema.js';
+import type { ChatOptions, GenerateOptions, Message, TextOptions, TokenIds } from '../types/index.js';
 
 type Sampling = Omit<CompletionRequest, 'prompt' | 'logprobs'>;
 

@@ -1,6 +1,6 @@
 /** Requests to a server of OpenAI's API: JSON and server-sent events, and what goes wrong as a {@link WeftError}. */
 
-import { invalidOption, invalidSecret, WeftError, type ErrorCode } from '../errors.js';
+import { invalidOption, invalidSecret, WeftError, type ErrorCode } from '../common/errors.js';
 import { EventParser } from './events.js';
 import type { RemoteOptions } from './types.js';
 

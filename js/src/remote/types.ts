@@ -1,6 +1,6 @@
 /** The contract of `weft-llm/remote`: a model that is asked in the same way wherever it runs. */
 
-import type { WeftError } from '../errors.js';
+import type { WeftError } from '../common/errors.js';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -10,7 +10,7 @@ import type {
   CompletionRequest,
   Embeddings,
   RequestOptions,
-} from '../openai/types.js';
+} from '../types/openai.js';
 import type {
   ChatOptions,
   EmbedOptions,
@@ -24,7 +24,7 @@ import type {
   TextOptions,
   TokenIds,
   Usage,
-} from '../types.js';
+} from '../types/index.js';
 
 /** Where an answer was computed. */
 export interface RanOn {

@@ -1,9 +1,9 @@
 /** What a model is told of a conversation: its ids, and what must go where they do not fit. */
 
-import { WeftError } from '../errors.js';
-import type { Conversation, KvCache, PlainMessage, Prompt, StartOptions } from '../protocol.js';
-import type { Generation, ModelInfo } from '../types.js';
-import type { Dropped, Overflow } from './types.js';
+import { WeftError } from '../common/errors.js';
+import type { Conversation, KvCache, PlainMessage, Prompt, StartOptions } from '../common/protocol.js';
+import type { Generation, ModelInfo } from '../types/index.js';
+import type { Dropped, Overflow } from '../types/session.js';
 
 /** What a session asks of its model. */
 export interface SessionModel {

@@ -1,6 +1,6 @@
 /** One at a time, in the order in which they came. */
 
-import { unlessAborted } from '../signals.js';
+import { unlessAborted } from '../common/signals.js';
 
 export class Lock {
   #last: Promise<void> = Promise.resolve();

@@ -1,7 +1,7 @@
 /** Checks what the caller gave of a session: names the option, what it should be and what it is. */
 
-import { checkChat } from '../chat-options.js';
-import { invalidOption } from '../errors.js';
+import { checkChat } from '../options/chat.js';
+import { invalidOption } from '../common/errors.js';
 import {
   CHAT_OPTIONS,
   checkGenerate,
@@ -10,11 +10,11 @@ import {
   checkNumber,
   checkString,
   GENERATE_OPTIONS,
-} from '../options.js';
-import type { GenerateOptions, Message } from '../types.js';
-import type { PlainMessage } from '../protocol.js';
+} from '../options/options.js';
+import type { GenerateOptions, Message } from '../types/index.js';
+import type { PlainMessage } from '../common/protocol.js';
 import type { Rules, State } from './context.js';
-import type { Overflow, SessionOptions, Turn } from './types.js';
+import type { Overflow, SessionOptions, Turn } from '../types/session.js';
 
 const OVERFLOWS: readonly Overflow[] = ['error', 'truncate-oldest-turns', 'shift'];
 

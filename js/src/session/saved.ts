@@ -6,13 +6,13 @@
  * exact, so that a session goes on as it would have.
  */
 
-import { invalidOption, serializeError, WeftError } from '../errors.js';
-import { checkNumber } from '../options.js';
-import type { KvCache } from '../protocol.js';
-import type { ModelInfo } from '../types.js';
+import { invalidOption, serializeError, WeftError } from '../common/errors.js';
+import { checkNumber } from '../options/options.js';
+import type { KvCache } from '../common/protocol.js';
+import type { ModelInfo } from '../types/index.js';
 import { promptOf, type State } from './context.js';
 import { checkSession, type Settings } from './options.js';
-import type { SessionOptions } from './types.js';
+import type { SessionOptions } from '../types/session.js';
 
 const MAGIC = new TextEncoder().encode('weft session 2\n');
 /** What all versions begin with. */

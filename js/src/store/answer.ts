@@ -3,7 +3,7 @@
  * an error in time.
  */
 
-import { within } from '../within.js';
+import { within } from '../common/within.js';
 import type { Storage } from './file.js';
 import type { Locks, Release } from './locks.js';
 

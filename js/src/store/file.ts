@@ -1,6 +1,6 @@
 /** One file in the store: its chunks as they come and go. */
 
-import { WeftError } from '../errors.js';
+import { WeftError } from '../common/errors.js';
 import type { Blobs } from './blobs.js';
 import { digest } from './digest.js';
 import { CHUNKS, type Locks } from './locks.js';

@@ -1,6 +1,6 @@
 /** Makes room for a download before it begins, by the caller's policy. */
 
-import { WeftError } from '../errors.js';
+import { WeftError } from '../common/errors.js';
 import { isFull } from './blobs.js';
 import { StoredFile, type Storage } from './file.js';
 import { CHUNK_BYTES } from './manifest.js';

@@ -3,8 +3,8 @@
  * arguments that fit their schemas, or text. The reader of the form reads back all that it allows.
  */
 
-import type { RuntimeLlm } from '../runtime.js';
-import type { Constraint, ToolChoice, ToolDescription } from '../types.js';
+import type { RuntimeLlm } from '../worker/runtime.js';
+import type { Constraint, ToolChoice, ToolDescription } from '../types/index.js';
 import { formOf, KEPT_TOKENS, MARKS, type Form, type Written } from './forms.js';
 import { mustCall } from './options.js';
 import { CallReader, knownTools } from './reader.js';

@@ -1,6 +1,6 @@
 /** Ids of calls, as templates want them. */
 
-import type { PlainMessage } from '../protocol.js';
+import type { PlainMessage } from '../common/protocol.js';
 
 /** Mistral's templates refuse ids that are not nine letters and digits. */
 const WANTS_NINE = /\blength\s*!=\s*9\b/;

@@ -1,8 +1,8 @@
 /** Checks what a caller says of tools: names the option, what it should be and what it is. */
 
-import { invalidOption } from '../errors.js';
-import { jsonSchemaOf } from '../schema.js';
-import type { ToolChoice, ToolDescription } from '../types.js';
+import { invalidOption } from '../common/errors.js';
+import { jsonSchemaOf } from '../common/json-schema.js';
+import type { ToolChoice, ToolDescription } from '../types/index.js';
 
 /** What stands in no form between names and their arguments; OpenAI's servers take fewer. */
 export const NAME: RegExp = /^[\p{L}\p{M}\p{N}_.:/@-]{1,128}$/u;

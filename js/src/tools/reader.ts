@@ -7,7 +7,7 @@ import { FORMS, MARKS, type Form } from './forms.js';
 import type { CallRules } from './options.js';
 import type { Schema } from './schema.js';
 import type { Known } from './tagged.js';
-import type { ToolDescription } from '../types.js';
+import type { ToolDescription } from '../types/index.js';
 
 export interface Call {
   readonly type: 'call';

@@ -1,10 +1,10 @@
 // A runtime whose every step the test decides, behind the real protocol over a MessageChannel.
 
 import { createHash } from 'node:crypto';
-import { webAddress } from '../../dist/download/source.js';
-import { Connection, createLlm } from '../../dist/engine.js';
-import { serve } from '../../dist/serve.js';
-import { tuningOf } from '../../dist/tuning.js';
+import { webAddress } from '../../dist/common/source.js';
+import { Connection, createLlm } from '../../dist/page/engine.js';
+import { serve } from '../../dist/worker/serve.js';
+import { tuningOf } from '../../dist/worker/tuning.js';
 
 export const INFO = {
   name: 'fake',

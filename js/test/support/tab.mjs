@@ -3,9 +3,9 @@
 
 import { Meter } from '../../dist/download/meter.js';
 import { ModelReader } from '../../dist/download/model.js';
-import { webAddress } from '../../dist/download/source.js';
+import { webAddress } from '../../dist/common/source.js';
 import { digest } from '../../dist/store/digest.js';
-import { storedModels } from '../../dist/store/models.js';
+import { storedModels } from '../../dist/page/models.js';
 import { evictOldest } from '../../dist/store/room.js';
 import { sweep } from '../../dist/store/sweep.js';
 

@@ -1,0 +1,290 @@
+/**
+ * What a model thinks before it answers, told apart from the answer: a row for each way to mark it.
+ */
+
+import { firstOf, longestBegin } from '../tools/cursor.js';
+
+export interface ThoughtFormat {
+  /** A template that contains all of these has the format. */
+  readonly has: readonly string[];
+  /** Begins thoughts, at the start of an answer or at the end of a prompt. */
+  readonly open: string;
+  /** Ends them. */
+  readonly close: string;
+  /** May stand before the answer and is no part of it. */
+  readonly skip: readonly string[];
+  /** Begins a call, although it begins as what is skipped. */
+  readonly call?: string;
+  /** Whether `close` also ends a part of the answer, behind which thoughts may begin again. */
+  readonly parts?: true;
+  /** Heads of messages, where they have more than `open` and `skip` say. */
+  readonly head?: Head;
+  /** Ends an answer that begins with what is skipped, and is no part of it. */
+  readonly last?: string;
+}
+
+interface Head {
+  readonly begin: string;
+  readonly end: string;
+  /** What a head says that is no call; its first group is the channel. */
+  readonly pattern: RegExp;
+  /** The channel of thoughts. */
+  readonly thoughts: string;
+  /** Within the head of a call. */
+  readonly call: string;
+}
+
+const FORMATS: readonly ThoughtFormat[] = [
+  // Granite 3.3, ERNIE 4.5
+  { has: ['</think>', '<response>'], open: '<think>', close: '</think>', skip: ['<response>'], last: '</response>' },
+  // Hunyuan
+  { has: ['</think>', '<answer>'], open: '<think>', close: '</think>', skip: ['<answer>'], last: '</answer>' },
+  // Qwen 3, SmolLM 3, DeepSeek R1 and its distillations, GLM 4.5, Kimi K2, MiniMax M2, OLMo 3
+  { has: ['</think>'], open: '<think>', close: '</think>', skip: [] },
+  // Magistral
+  { has: ['[THINK]', '[/THINK]'], open: '[THINK]', close: '[/THINK]', skip: [] },
+  // Seed-OSS
+  { has: ['</seed:think>'], open: '<seed:think>', close: '</seed:think>', skip: [] },
+  // EXAONE Deep
+  { has: ['<thought>', '</thought>'], open: '<thought>', close: '</thought>', skip: [] },
+  // Command A Reasoning
+  {
+    has: ['<|START_THINKING|>', '<|END_THINKING|>'],
+    open: '<|START_THINKING|>',
+    close: '<|END_THINKING|>',
+    skip: ['<|START_RESPONSE|>'],
+  },
+  // Gemma 4
+  { has: ['<|channel>', '<channel|>'], open: '<|channel>thought', close: '<channel|>', skip: [] },
+  // Apertus
+  { has: ['<|inner_prefix|>', '<|inner_suffix|>'], open: '<|inner_prefix|>', close: '<|inner_suffix|>', skip: [] },
+  // gpt-oss: thoughts are messages on a channel of their own
+  {
+    has: ['<|channel|>', '<|end|>'],
+    open: '<|channel|>analysis<|message|>',
+    close: '<|end|>',
+    skip: ['<|start|>assistant', '<|channel|>final<|message|>', '<|channel|>commentary<|message|>'],
+    call: '<|start|>assistant to=',
+    parts: true,
+    head: {
+      begin: '<|channel|>',
+      end: '<|message|>',
+      pattern: /^<\|channel\|>(\w+) ?(?:(?:<\|constrain\|>)? ?\w+ ?)?<\|message\|>/,
+      thoughts: 'analysis',
+      call: ' to=',
+    },
+  },
+];
+
+/** How a model thinks, by its template; undefined if it does not. */
+export function thoughtFormat(template: string): ThoughtFormat | undefined {
+  return FORMATS.find(({ has }) => has.every((mark) => template.includes(mark)));
+}
+
+/** Special tokens of the format, which the text of an answer must keep. */
+export function thoughtTokens({ open, close, skip }: ThoughtFormat): string[] {
+  return [...new Set([open, close, ...skip].flatMap((text) => text.match(MARK) ?? []))];
+}
+
+const MARK = /<[^<>]+>|\[[^[\]]+\]/g;
+
+/** What came of a piece of the answer. */
+export interface Split {
+  readonly text: string;
+  readonly reasoning: string;
+  /** Thoughts end here that the model did not begin: all text before was thought. */
+  readonly endsReasoning?: true;
+}
+
+export interface ThoughtOptions {
+  /** The token with which the model may begin them; null if it is not one token. */
+  readonly opening?: number | null;
+  /** Behind one of these a mark is no mark: it stands in the arguments of a call. */
+  readonly calls?: readonly string[];
+  /** Whether thoughts may end that never began, as some models write them. */
+  readonly unopened?: boolean;
+}
+
+/** The text of an answer, as it comes → thoughts and answer, without space around either. */
+export class Thoughts {
+  readonly #format: ThoughtFormat;
+  readonly #opening: number | null;
+  readonly #calls: readonly string[];
+  #state: 'start' | 'thoughts' | 'skip' | 'answer';
+  /** Whether the answer may turn out to be thoughts. */
+  #unopened: boolean;
+  /** Text of which it is not known yet what it is. */
+  #held = '';
+  /** Whether this thought has no text yet. */
+  #fresh = true;
+  #thought = false;
+  #told = false;
+  /** Whether the answer began with what is skipped. */
+  #wrapped = false;
+
+  /** `open`: whether the prompt has begun the thoughts. */
+  constructor(
+    format: ThoughtFormat,
+    open: boolean,
+    { opening = null, calls = [], unopened = true }: ThoughtOptions = {},
+  ) {
+    this.#format = format;
+    this.#opening = opening;
+    this.#calls = calls;
+    this.#unopened = unopened && !format.parts;
+    this.#state = open ? 'thoughts' : 'start';
+  }
+
+  /** Whether thoughts have begun and not ended. */
+  get thinking(): boolean {
+    return this.#state === 'thoughts';
+  }
+
+  /** The token that would begin them now. */
+  get opening(): number | null {
+    return this.#state === 'start' && this.#held === '' ? this.#opening : null;
+  }
+
+  push(text: string): Split {
+    this.#held += text;
+    const split = { text: '', reasoning: '' };
+    while (this.#step(split)) continue;
+    return split;
+  }
+
+  /** The last of the text, and what was held back. */
+  end(last: string): Split {
+    const split = this.push(last);
+    const rest = this.#held;
+    this.#held = '';
+    const { text, reasoning } = split;
+    // thoughts that are cut off are thoughts
+    if (this.thinking) return { ...split, reasoning: reasoning + (this.#fresh ? rest.trim() : rest.trimEnd()) };
+    const { last: mark } = this.#format;
+    if (mark !== undefined && this.#wrapped && rest.trim() === mark) return split;
+    return { ...split, text: text + (this.#state === 'skip' ? rest.trim() : rest) };
+  }
+
+  /** Whether there may be more to do. */
+  #step(split: { text: string; reasoning: string; endsReasoning?: true }): boolean {
+    const { open, close, skip, call, parts, head, last } = this.#format;
+    switch (this.#state) {
+      case 'start':
+      case 'skip': {
+        const begin = this.#held.trimStart();
+        const opened = lengthOfOpen(begin, open);
+        if (opened) return this.#enter('thoughts', begin.slice(opened));
+        if (call !== undefined && begin.startsWith(call)) return this.#enter('answer', begin);
+        if (call?.startsWith(begin)) return false;
+        const mark = skip.find((mark) => begin.startsWith(mark));
+        if (mark) {
+          this.#wrapped = true;
+          return this.#enter('skip', begin.slice(mark.length));
+        }
+        if (head && begin.startsWith(head.begin)) {
+          const [all, channel] = head.pattern.exec(begin) ?? [];
+          if (all) return this.#enter(channel === head.thoughts ? 'thoughts' : 'skip', begin.slice(all.length));
+          const ends = [head.end, head.call].some((end) => begin.includes(end)) || begin.length > LONGEST_TAG;
+          if (!ends) return false;
+        }
+        if (opened === null || skip.some((mark) => mark.startsWith(begin))) return false;
+        return this.#enter('answer', this.#state === 'skip' ? begin : this.#held);
+      }
+      case 'thoughts': {
+        if (this.#fresh) {
+          this.#held = this.#held.trimStart();
+          // the model begins them although the prompt did
+          if (this.#held.startsWith(open)) return this.#enter('thoughts', this.#held.slice(open.length));
+          if (open.startsWith(this.#held)) return false;
+        }
+        const end = this.#held.indexOf(close);
+        const certain = end < 0 ? this.#held.length - longestBegin(this.#held, [close]) : end;
+        const told = this.#held.slice(0, certain).trimEnd();
+        if (told !== '' && this.#fresh && this.#thought) split.reasoning += '\n\n';
+        split.reasoning += told;
+        if (told !== '') [this.#fresh, this.#thought] = [false, true];
+        if (end >= 0) return this.#leave(this.#held.slice(end + close.length));
+        this.#held = this.#held.slice(told.length);
+        return false;
+      }
+      case 'answer': {
+        const text = this.#held;
+        // JSON may have the mark in a string
+        if (!this.#told && /^\s*[[{]/.test(text)) this.#unopened = false;
+        const marks = [...(parts || this.#unopened ? [close] : []), ...(this.#unopened ? this.#calls : [])];
+        const found = firstOf(text, marks);
+        const certain = Math.min(
+          found?.at ?? text.length - (marks.length > 0 ? longestBegin(text, marks) : 0),
+          last !== undefined && this.#wrapped && !found ? beginOfLast(text, last) : Infinity,
+        );
+        if (found?.mark === close) {
+          if (parts) {
+            this.#tell(split, text.slice(0, certain));
+            return this.#enter('skip', text.slice(certain + close.length));
+          }
+          if (this.#told) split.endsReasoning = true;
+          const last = text.slice(0, certain).trimEnd();
+          split.reasoning += this.#told ? last : last.trimStart();
+          return this.#leave(text.slice(certain + close.length));
+        }
+        if (found) this.#unopened = false;
+        this.#tell(split, found ? text : text.slice(0, certain));
+        this.#held = found ? '' : text.slice(certain);
+        return false;
+      }
+    }
+  }
+
+  #tell(split: { text: string }, text: string): void {
+    split.text += text;
+    this.#told ||= text.trim() !== '';
+  }
+
+  /** Leaves thoughts, of which there are no others that were not begun. */
+  #leave(rest: string): true {
+    this.#unopened = false;
+    this.#fresh = true;
+    return this.#enter('skip', rest);
+  }
+
+  #enter(state: 'thoughts' | 'skip' | 'answer', rest: string): true {
+    this.#state = state;
+    this.#held = rest;
+    return true;
+  }
+}
+
+/** Where `last` begins at the end of `text`, or may, with the space around it. */
+function beginOfLast(text: string, last: string): number {
+  const trimmed = text.trimEnd();
+  const begun = trimmed === text ? longestBegin(text, [last]) : 0;
+  return trimmed.slice(0, trimmed.length - (trimmed.endsWith(last) ? last.length : begun)).trimEnd().length;
+}
+
+const TAG = /^<[\w:]+>$/;
+const LONGEST_TAG = 256;
+
+/**
+ * How long the mark is that begins thoughts, which may be a tag with attributes; 0 if there is
+ * none, null if it may come.
+ */
+function lengthOfOpen(text: string, open: string): number | null {
+  if (text.startsWith(open)) return open.length;
+  if (open.startsWith(text)) return null;
+  const name = open.slice(0, -1);
+  if (!TAG.test(open) || !text.startsWith(name) || !/^\s/.test(text.slice(name.length))) return 0;
+  const end = text.indexOf('>');
+  return end < 0 && text.length < LONGEST_TAG ? null : end + 1;
+}
+
+/** The text and the thoughts of an answer, put together from its pieces. */
+export class Told {
+  text = '';
+  reasoning = '';
+
+  add({ text, reasoning = '', endsReasoning }: Pick<Split, 'text' | 'endsReasoning'> & { reasoning?: string }): this {
+    this.reasoning = endsReasoning ? `${this.text}${reasoning}`.trim() : this.reasoning + reasoning;
+    this.text = endsReasoning ? text : this.text + text;
+    return this;
+  }
+}

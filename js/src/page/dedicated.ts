@@ -1,0 +1,20 @@
+/** The page's way to a worker of its own. */
+
+import { Connection } from './engine.js';
+import { WeftError } from '../common/errors.js';
+import { spawn } from './spawn.js';
+
+export function connectDedicated(): Connection {
+  const { worker, explain, release } = spawn((url) => new Worker(url, { type: 'module', name: 'weft' }));
+  const connection = new Connection(worker, () => {
+    worker.terminate();
+    release();
+  });
+  worker.onerror = (event) => {
+    event.preventDefault();
+    if (!connection.heard) return void explain(event).then((error) => connection.fail(error));
+    const what = event.message || 'it ended';
+    connection.fail(new WeftError('CRASHED', `the worker crashed: ${what}. Load the model again.`));
+  };
+  return connection;
+}

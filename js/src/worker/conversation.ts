@@ -1,0 +1,100 @@
+/** A conversation → what is generated from: its ids by the model's template, and what is known of the answer. */
+
+import { withPlainTools } from '../tools/generic.js';
+import type { Conversation, PlainMessage } from '../common/protocol.js';
+import { Thoughts, thoughtFormat, thoughtTokens, type ThoughtFormat } from '../answers/reasoning.js';
+import type { RuntimeLlm } from './runtime.js';
+import { KEPT_TOKENS, MARKS } from '../tools/forms.js';
+import { answerConstraint } from '../tools/grammar.js';
+import { withIds } from '../tools/ids.js';
+import { callRules } from '../tools/options.js';
+import { CallWatch, knownTools } from '../tools/reader.js';
+
+export interface Prepared {
+  readonly ids: Uint32Array;
+  /** Tells thoughts from the answer, of a model that thinks. */
+  readonly thoughts: Thoughts | undefined;
+  /** What the answer may be, calls and all, as JSON; null where it may be anything. */
+  readonly constraint: string | null;
+  /** Tells where the answer has had its calls; undefined if there are no tools. */
+  readonly calls: CallWatch | undefined;
+  /** Special tokens that the text must have. */
+  readonly keepSpecial: readonly string[];
+}
+
+/** `constraint`: of what is no call, as JSON. Errors: `CHAT_TEMPLATE`, `TOKENIZE`. */
+export function prepare(llm: RuntimeLlm, conversation: Conversation, constraint: string | null = null): Prepared {
+  const template = llm.chat_template(conversation.template, (conversation.tools?.length ?? 0) > 0) ?? '';
+  const format = thoughtFormat(template);
+  const { tools, toolChoice = 'auto', parallelToolCalls: parallel = true } = conversation;
+  const rules = callRules(toolChoice, parallel, constraint !== null);
+  const answer = answerConstraint(llm, template, { tools, choice: toolChoice, parallel, constraint });
+  return {
+    ...promptIds(llm, conversation, template, format, answer),
+    constraint: answer,
+    calls: tools ? new CallWatch(knownTools(tools), rules) : undefined,
+    keepSpecial: [...(format ? thoughtTokens(format) : []), ...(tools ? KEPT_TOKENS : [])],
+  };
+}
+
+function promptIds(
+  llm: RuntimeLlm,
+  {
+    messages,
+    tools,
+    variables,
+    reasoning = 'auto',
+    toolChoice: _,
+    parallelToolCalls: __,
+    ids: known,
+    ...rest
+  }: Conversation,
+  template: string,
+  format: ThoughtFormat | undefined,
+  constraint: string | null,
+): Pick<Prepared, 'ids' | 'thoughts'> {
+  const knowsTools = /\btools\b/.test(template);
+  const asked = reasoning === 'step-by-step' && !format ? stepByStep(messages) : messages;
+  const described =
+    tools?.map(({ function: { strict: _, ...tool } }) => ({ type: 'function' as const, function: tool })) ?? null;
+  const ids = known
+    ? Uint32Array.from(known)
+    : llm.chat_prompt(
+        JSON.stringify({
+          ...rest,
+          messages: knowsTools ? withIds(asked, template) : withPlainTools(asked, described, template),
+          tools: knowsTools ? described : null,
+          variables: { ...VARIABLES[reasoning], ...variables },
+        }),
+      );
+  if (!format) return { ids, thoughts: undefined };
+  const begun = llm.detokenize(ids.slice(-LONGEST_OPEN)).trimEnd().endsWith(format.open);
+  const options = { calls: tools ? MARKS : [], unopened: constraint === null };
+  if (reasoning !== 'off') {
+    const [opening = null, ...more] = llm.tokenize(format.open, false, true);
+    return { ids, thoughts: new Thoughts(format, begun, { ...options, opening: more.length === 0 ? opening : null }) };
+  }
+  // Where a template has no switch, the thoughts are over before they begin.
+  const over = begun ? llm.tokenize(`\n${format.close}\n\n`, false, true) : [];
+  return { ids: Uint32Array.from([...ids, ...over]), thoughts: new Thoughts(format, false, options) };
+}
+
+/** Tokens of the longest mark that begins thoughts, and of space after it. */
+const LONGEST_OPEN = 8;
+
+/** What templates call the switch. */
+const VARIABLES: Record<NonNullable<Conversation['reasoning']>, Readonly<Record<string, unknown>>> = {
+  auto: {},
+  off: { enable_thinking: false, thinking: false, reasoning_effort: 'low' },
+  'step-by-step': { enable_thinking: true, thinking: true },
+};
+
+/** Asks a model for its steps that was not trained to think first. */
+function stepByStep(messages: readonly PlainMessage[]): PlainMessage[] {
+  const last = messages.findLastIndex(({ role }) => role === 'user');
+  return messages.map((message, index) =>
+    index === last
+      ? { ...message, content: `${message.content ?? ''}\n\nThink step by step, then give the answer.` }
+      : message,
+  );
+}

@@ -1,0 +1,70 @@
+/** The worker's loop over the texts of a task that an encoder does. */
+
+import { serializeError, WeftError } from '../common/errors.js';
+import { aborted, Turns } from './generation.js';
+import type { Model } from './model.js';
+import type { EncodeTask } from '../common/protocol.js';
+import type { RuntimeLlm } from './runtime.js';
+import type { Filling, LabelScore, RankedDocument, TokenLabel } from '../types/index.js';
+
+export type Encoded = Float32Array[] | RankedDocument[] | LabelScore[] | TokenLabel[] | Filling[][];
+
+/** Does a task text by text; undefined where `signal` stopped it between two. A lost GPU interrupts it only. */
+export async function encode(model: Model, task: EncodeTask, signal: AbortSignal): Promise<Encoded | undefined> {
+  const texts = textsOf(task);
+  const turns = new Turns();
+  const done: unknown[] = [];
+  try {
+    while (done.length < texts.length) {
+      try {
+        await turns.next();
+        const llm = await Promise.race([model.get(), aborted(signal)]);
+        if (!llm || signal.aborted) return undefined;
+        done.push(await encodeText(llm, task, texts[done.length] as string));
+        model.progressed();
+      } catch (error) {
+        model.failed(named(task, done.length, error));
+      }
+    }
+  } finally {
+    turns.close();
+  }
+  return resultOf(task, done);
+}
+
+function textsOf(task: EncodeTask): readonly string[] {
+  return task.name === 'embed' || task.name === 'rerank' ? task.texts : [task.text];
+}
+
+async function encodeText(llm: RuntimeLlm, task: EncodeTask, text: string): Promise<unknown> {
+  const { truncate } = task;
+  switch (task.name) {
+    case 'embed':
+      return llm.embed(text, JSON.stringify({ ...task.options, truncate }));
+    case 'rerank':
+      return JSON.parse(await llm.rerank(task.query, text, truncate));
+    case 'classify':
+      return JSON.parse(await llm.classify(text, task.pair ?? undefined, truncate));
+    case 'classifyTokens':
+      return JSON.parse(await llm.classify_tokens(text, truncate));
+    case 'fillMask':
+      return JSON.parse(await llm.fill_mask(text, task.topK, truncate));
+    default:
+      throw new WeftError('INTERNAL', 'the worker does not know such a task');
+  }
+}
+
+function resultOf(task: EncodeTask, done: unknown[]): Encoded {
+  if (task.name === 'embed') return done as Float32Array[];
+  if (task.name !== 'rerank') return done[0] as Encoded;
+  const ranked = (done as LabelScore[]).map(({ score, logit }, index) => ({ index, score, logit }));
+  return ranked.sort((a, b) => b.logit - a.logit);
+}
+
+/** Of several texts, which one it is about. */
+function named(task: EncodeTask, index: number, error: unknown): unknown {
+  const { code, message } = serializeError(error);
+  if (code !== 'CONTEXT_OVERFLOW' && code !== 'INVALID_OPTION') return error;
+  const option = task.name === 'embed' ? `texts[${index}]` : task.name === 'rerank' ? `documents[${index}]` : 'text';
+  return new WeftError(code, `${option}: ${message}`, { cause: error });
+}

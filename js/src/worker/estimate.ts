@@ -1,0 +1,141 @@
+/** Says what a model needs, from the beginnings of its files. */
+
+import { Meter } from '../download/meter.js';
+import { ModelReader } from '../download/model.js';
+import { messageOf, request, Transient } from '../download/http.js';
+import { fetchBy, receive } from '../download/port.js';
+import type { Address, FileSource } from '../common/source.js';
+import type { Surroundings } from '../download/address.js';
+import type { Downloads } from '../download/browser.js';
+import { WeftError } from '../common/errors.js';
+import type { Start } from './load.js';
+import type { EstimateCall } from '../common/protocol.js';
+import { answered, answering } from '../store/answer.js';
+import { StoredFile } from '../store/file.js';
+import { CHUNK_BYTES } from '../store/manifest.js';
+import type { Estimate, Fit } from '../types/index.js';
+
+/** The longest header that is read; a server is asked for no more, and told to stop when the header came. */
+const MAX_HEADER = 64 << 20;
+
+/** What a WebAssembly module can address, and what of it goes to the module itself, a tokenizer and a piece of the file. */
+const ADDRESSABLE = 2 ** 32;
+const BESIDE = 128 << 20;
+
+/** The largest buffer in a WebAssembly module. */
+const LARGEST = 2 ** 31 - 1;
+
+export async function estimate(
+  start: Start,
+  downloads: Downloads,
+  { files, contextLength, quantize, store, fetchPort, modules }: EstimateCall,
+): Promise<Estimate> {
+  const around = {
+    ...downloads,
+    ...(fetchPort && { fetch: fetchBy(fetchPort) }),
+    store,
+    meter: new Meter(() => undefined),
+    note: () => undefined,
+    hasher: () => Promise.reject(new Error('nothing is compared')),
+  };
+  const opening = new ModelReader(files, [], around).open();
+  opening.catch(() => undefined); // it is awaited below
+  const runtime = await start('auto', null, modules);
+  const { folder, files: found } = await opening;
+  const options = JSON.stringify({ contextLength, quantize, folder: folder?.name ?? null });
+  const estimator = new runtime.Estimator(options, [...(folder?.texts ?? [])].flat());
+  for (const [index, file] of found.entries()) {
+    if (index > 0) estimator.end_file();
+    for await (const bytes of beginningOf(file, around)) {
+      if (estimator.feed(bytes)) break;
+    }
+  }
+  const needed = JSON.parse(estimator.finish()) as Omit<Estimate, 'cpu' | 'gpu'>;
+  const gpu = await runtime.gpu();
+  const inModule = needed.totalBytes + BESIDE;
+  return {
+    ...needed,
+    cpu: firstOf([
+      [
+        needed.largestBufferBytes > LARGEST,
+        `a buffer needs ${needed.largestBufferBytes} bytes, and may have ${LARGEST}`,
+      ],
+      [inModule > ADDRESSABLE, `it needs ${inModule} bytes, and WebAssembly can address ${ADDRESSABLE}`],
+    ]),
+    gpu: gpu
+      ? firstOf([
+          [
+            needed.largestBufferBytes > gpu.maxBufferBytes,
+            `a buffer needs ${needed.largestBufferBytes} bytes, and this GPU allows ${gpu.maxBufferBytes}`,
+          ],
+        ])
+      : null,
+  };
+}
+
+/** The first of the reasons that holds. */
+function firstOf(reasons: readonly (readonly [boolean, string])[]): Fit {
+  const reason = reasons.find(([holds]) => holds)?.[1];
+  return reason === undefined
+    ? { fits: true, reason: null }
+    : { fits: false, reason: `It does not fit: ${reason}. Try a shorter contextLength or a smaller quantisation.` };
+}
+
+/** The bytes of a file from its first on; who has enough leaves. */
+async function* beginningOf(
+  file: Exclude<FileSource, { type: 'folder' | 'handle' }>,
+  around: Omit<Surroundings, 'opened'>,
+): AsyncGenerator<Uint8Array> {
+  if (file.type === 'address') {
+    const stored = await completeInStore(file, around);
+    let index = 0;
+    for (; stored; index += 1) {
+      const bytes = await stored.read(index);
+      if (!(bytes instanceof Uint8Array)) break;
+      yield bytes;
+    }
+    // the next load mends a store that is damaged further on
+    if (index === 0) yield* readAll(await fetchBeginning(file, around));
+  } else {
+    yield* readAll(file.type === 'stream' ? receive(file.port) : file.blob.stream());
+  }
+}
+
+async function completeInStore(
+  { key }: Address,
+  { storage, store }: Pick<Surroundings, 'storage' | 'store'>,
+): Promise<StoredFile | undefined> {
+  if (!store) return undefined;
+  try {
+    const found = await answered(storage(), 'the store');
+    const file = found && (await StoredFile.open(answering(found), key));
+    return file?.complete ? file : undefined;
+  } catch {
+    return undefined; // then from the network
+  }
+}
+
+async function fetchBeginning(
+  { url, headers }: Address,
+  { fetch, stallMs }: Pick<Surroundings, 'fetch' | 'stallMs'>,
+): Promise<ReadableStream<Uint8Array>> {
+  const target = { url, headers, useCache: false, stallMs };
+  try {
+    const { body } = await request(fetch, target, new AbortController().signal, [0, MAX_HEADER], undefined);
+    return body;
+  } catch (error) {
+    if (error instanceof Transient) throw new WeftError('NETWORK', messageOf(error), { cause: error });
+    throw error;
+  }
+}
+
+async function* readAll(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      for (let at = 0; at < next.value.length; at += CHUNK_BYTES) yield next.value.subarray(at, at + CHUNK_BYTES);
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}

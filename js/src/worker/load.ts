@@ -1,0 +1,129 @@
+/** Reads a model into an engine. */
+
+import type { ModuleAddresses } from '../common/builds.js';
+import { serializeError } from '../common/errors.js';
+import { Meter } from '../download/meter.js';
+import { ModelReader } from '../download/model.js';
+import { fetchBy } from '../download/port.js';
+import { explained } from '../download/refusals.js';
+import { nameOf } from '../common/source.js';
+import type { Downloads } from '../download/browser.js';
+import type { Loaded } from './model.js';
+import type { LoadCall } from '../common/protocol.js';
+import { rolesOf } from '../common/roles.js';
+import type { Runtime, RuntimeInfo } from './runtime.js';
+import type { Device, DownloadInfo, EngineInfo, Progress } from '../types/index.js';
+
+/** Progress is told at most this often, in milliseconds. */
+const PROGRESS_MS = 100;
+
+/** Codes of errors that are about what the files say. */
+const OF_THE_FILES: ReadonlySet<string> = new Set([
+  ...['INVALID_FILE', 'TRUNCATED_FILE', 'INVALID_MODEL'],
+  ...['UNSUPPORTED_MODEL', 'UNSUPPORTED_TENSOR_TYPE', 'UNSUPPORTED_TOKENIZER'],
+]);
+
+/** Starts the build of the wasm module that suits; `threads` is what the caller asked for, or null. */
+export type Start = (device: Device, threads: number | null, modules: ModuleAddresses) => Promise<Runtime>;
+
+/**
+ * Streams the files into an engine. Nothing but the piece at hand is held outside of the engine. A failure leaves things
+ * as they are: the page ends the worker then.
+ */
+export async function load(
+  start: Start,
+  downloads: Downloads,
+  { files, device, contextLength, threads, sha256, quantize, store, fetchPort, modules }: LoadCall,
+  onProgress: (progress: Progress) => void,
+): Promise<Loaded> {
+  // What the header says of its file, asked between two pieces: the module cannot be asked while it is being fed.
+  let headerBytes: number | null = null;
+  let told = -Infinity;
+  const tell = (phase: Progress['phase'], note?: string) => {
+    onProgress({ phase, ...meter.counts(headerBytes), ...(note !== undefined && { note }) });
+  };
+  const meter = new Meter(() => {
+    if (performance.now() - told < PROGRESS_MS) return;
+    told = performance.now();
+    tell('download');
+  });
+  const notes: string[] = [];
+  const model = new ModelReader(files, sha256, {
+    ...downloads,
+    ...(fetchPort && { fetch: fetchBy(fetchPort) }),
+    store,
+    meter,
+    note(sentence) {
+      notes.push(sentence);
+      tell('download', sentence);
+    },
+    hasher: async () => new (await starting).Sha256(),
+  });
+  /** The file that is being read. */
+  let reading = 0;
+  const [first] = files;
+  if (first) meter.file(0, nameOf(first));
+  tell('start');
+  // The download begins while the runtime starts; nobody reads on meanwhile, and little is held back.
+  const pieces = model.pieces();
+  const begun = pieces.next();
+  begun.catch(() => undefined); // it is awaited below
+  const starting = start(device, threads, modules);
+  try {
+    const runtime = await starting;
+    const gpu = device === 'cpu' ? undefined : await runtime.gpu();
+    const tuning = (await gpu?.tuning.recall()) ?? null;
+    const subgroups = gpu?.subgroups ?? false;
+    const { folder } = await model.open();
+    const options = { device, contextLength, tuning, subgroups, quantize, folder: folder?.name ?? null };
+    const loader = await runtime.Loader.create(JSON.stringify(options), [...(folder?.texts ?? [])].flat());
+    const found = loader.tuning();
+    if (found !== undefined) void gpu?.tuning.remember(found);
+    const onCpu = loader.engine_kind() === 'cpu';
+    if (onCpu) runtime.startThreads();
+
+    let isFirst = true;
+    for (let next = await begun; !next.done; next = await pieces.next()) {
+      const { file, total } = next.value;
+      if (file !== reading) loader.end_file();
+      reading = file;
+      // With it, a header that claims more than the files hold fails now and not after the download.
+      if (isFirst && total !== null) loader.set_stream_bytes(total);
+      isFirst = false;
+      await loader.feed(next.value.bytes);
+      headerBytes = loader.total_bytes() ?? null;
+    }
+    tell('download');
+    tell('prepare');
+    const storing = model.settle();
+    storing.catch(() => undefined); // it is awaited below, unless the model fails first
+    const llm = await loader.finish();
+    await storing;
+    const download: DownloadInfo = { ...meter.sums, storage: model.storage, notes };
+    const { reason, memoryBytes, engine, ...about } = JSON.parse(llm.info()) as RuntimeInfo;
+    const engineInfo: EngineInfo = {
+      ...engine,
+      deviceLosses: 0,
+      description: !onCpu && gpu?.name ? `${gpu.name} (WebGPU)` : engine.description,
+      reason: onCpu && runtime.note ? `${reason} ${runtime.note}` : reason,
+      memoryBytes,
+      wasmMemoryBytes: runtime.memoryBytes(),
+      build: runtime.build,
+      threads: runtime.threads(),
+    };
+    const templates = [llm.chat_template(null, false), llm.chat_template(null, true)];
+    const roles = rolesOf(templates.join('\n'));
+    return { llm, info: { ...about, roles, engine: engineInfo, download } };
+  } catch (error) {
+    const { code } = serializeError(error);
+    if (OF_THE_FILES.has(code)) {
+      await pieces.return(undefined).catch(() => undefined);
+      await model.refused(code);
+    }
+    const source = files[reading];
+    throw explained(error, source?.type === 'address' ? source : undefined);
+  } finally {
+    // A model that failed is loaded again in this very worker, which must not wait for what this load holds.
+    void pieces.return(undefined);
+  }
+}

@@ -1,0 +1,99 @@
+/** A loaded model that outlives its GPU: when the device is lost it is loaded again, from where it came. */
+
+import { serializeError, WeftError } from '../common/errors.js';
+import type { LoadedInfo } from '../common/protocol.js';
+import type { RuntimeLlm } from './runtime.js';
+import type { Device } from '../types/index.js';
+
+export interface Loaded {
+  readonly llm: RuntimeLlm;
+  readonly info: LoadedInfo;
+}
+
+/** A GPU that is lost this many times without a token in between is given up. */
+const LOSSES = 2;
+
+export class Model {
+  readonly #load: (device: Device) => Promise<Loaded>;
+  readonly #device: Device;
+  readonly #onReload: (info: LoadedInfo) => void;
+  #loading: Promise<RuntimeLlm> | undefined;
+  #llm: RuntimeLlm | undefined;
+  #info: LoadedInfo | undefined;
+  #losses = 0;
+  #lossesInRow = 0;
+  /** Why the CPU took over from a GPU, as a sentence. */
+  #gaveUp: string | undefined;
+
+  /** Loads by `load` what the caller wants on `device`; `onReload` hears what is different after it was loaded again. */
+  constructor(load: (device: Device) => Promise<Loaded>, device: Device, onReload: (info: LoadedInfo) => void) {
+    this.#load = load;
+    this.#device = device;
+    this.#onReload = onReload;
+  }
+
+  /** The model, after it was loaded if there is none. */
+  get(): Promise<RuntimeLlm> {
+    this.#loading ??= this.#open().catch((error: unknown) => {
+      this.#loading = undefined;
+      throw error;
+    });
+    return this.#loading;
+  }
+
+  /** What is loaded. */
+  async info(): Promise<LoadedInfo> {
+    await this.get();
+    return this.#info as LoadedInfo;
+  }
+
+  /** To be told of every token: the GPU works. */
+  progressed(): void {
+    this.#lossesInRow = 0;
+  }
+
+  /** To be told of every error of the model: throws it, unless {@link get} gives a model on which to do the work again. */
+  failed(error: unknown): void {
+    const { code, message } = serializeError(error);
+    if (code === 'DEVICE_LOST') {
+      this.#losses += 1;
+      this.#lossesInRow += 1;
+      this.#discard();
+      if (this.#lossesInRow < LOSSES) return;
+    } else if (code !== 'GPU_UNAVAILABLE') {
+      throw error;
+    }
+    if (this.#device !== 'auto' || this.#gaveUp) throw error;
+    this.#gaveUp = `The GPU was given up: ${message}`;
+  }
+
+  /** Of a load that is under way there is nothing to discard: it goes on. */
+  #discard(): void {
+    if (!this.#llm) return;
+    this.#llm.free();
+    this.#llm = undefined;
+    this.#loading = undefined;
+  }
+
+  async #open(): Promise<RuntimeLlm> {
+    for (;;) {
+      try {
+        const { llm, info } = await this.#load(this.#gaveUp ? 'cpu' : this.#device);
+        const reason = this.#gaveUp ?? info.engine.reason;
+        const again = this.#info !== undefined;
+        this.#info = { ...info, engine: { ...info.engine, reason, deviceLosses: this.#losses } };
+        if (again) this.#onReload(this.#info);
+        this.#llm = llm;
+        return llm;
+      } catch (error) {
+        this.failed(this.#info ? notReloaded(error) : error);
+      }
+    }
+  }
+}
+
+function notReloaded(error: unknown): WeftError {
+  const { code, message } = serializeError(error);
+  const what = 'the GPU device was lost, and the model could not be loaded again';
+  return new WeftError(code, code === 'DEVICE_LOST' ? message : `${what}: ${message}`, { cause: error });
+}

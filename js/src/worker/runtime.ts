@@ -1,0 +1,151 @@
+/** What the worker needs of the wasm module. The compiler checks the generated glue against it; structured values are JSON. */
+
+import type { Adapter } from './adapter.js';
+import type { GrammarModule } from './constraints.js';
+import type { Hasher } from '../download/hash.js';
+import type { Tuning } from './tuning.js';
+import type { LoadedInfo } from '../common/protocol.js';
+import type { EngineInfo } from '../types/index.js';
+
+/** What every module's generated JavaScript has. */
+export interface AnyGlue {
+  /** Starts the module: on `memory`, in the builds that share one. */
+  default(options: {
+    module_or_path: WebAssembly.Module;
+    memory?: WebAssembly.Memory;
+  }): Promise<{ readonly memory: WebAssembly.Memory }>;
+}
+
+export interface GrammarGlue extends AnyGlue, GrammarModule {}
+
+/** A build's generated JavaScript. */
+export interface Glue extends AnyGlue {
+  readonly Loader: Runtime['Loader'];
+  readonly Estimator: Runtime['Estimator'];
+  readonly Sha256: Runtime['Sha256'];
+  /** The package's. */
+  version(): string;
+}
+
+export interface ThreadsGlue extends Glue {
+  /** Computes for the engine that runs on the same memory; never returns, and throws when it crashes. */
+  join_pool(): void;
+}
+
+export interface Runtime {
+  /** `files`: names and texts of a folder's small files, in turn; none for GGUF. */
+  readonly Loader: { create(options: string, files: string[]): Promise<RuntimeLoader> };
+  readonly Estimator: new (options: string, files: string[]) => RuntimeEstimator;
+  readonly Sha256: new () => Hasher;
+  /** Name of the build. */
+  readonly build: string;
+  /** Bytes of the module's linear memory. */
+  memoryBytes(): number;
+  /** What the browser tells of the GPU, and what is remembered of it; undefined where there is none. */
+  gpu(): Promise<(Pick<Adapter, 'name' | 'subgroups' | 'maxBufferBytes'> & { readonly tuning: Tuning }) | undefined>;
+  /** Starts the other threads, for an engine that has use for them. */
+  startThreads(): void;
+  /** Threads that compute. */
+  threads(): number;
+  /** Fetches and starts the module for constraints. */
+  grammars(): Promise<GrammarModule>;
+  /** Why the CPU engine has one thread, as a sentence, where it could have more. */
+  readonly note: string | undefined;
+}
+
+export interface RuntimeLoader {
+  /** `gpu` or `cpu`. */
+  engine_kind(): string;
+  /** What was found to be the best on this GPU and should be remembered; undefined where there is nothing new. */
+  tuning(): string | undefined;
+  /** How long the stream will be, before the first `feed`, where it is known. */
+  set_stream_bytes(total: number): void;
+  /** Waits where the engine cannot take more. */
+  feed(bytes: Uint8Array): Promise<void>;
+  /** Between two files. */
+  end_file(): void;
+  /** What the header says of its own file, once it was read. */
+  total_bytes(): number | undefined;
+  finish(): Promise<RuntimeLlm>;
+}
+
+/** Reads the headers of a model's files. */
+export interface RuntimeEstimator {
+  /** The next bytes of a file; whether its header was among what came. */
+  feed(bytes: Uint8Array): boolean;
+  /** Between two files. */
+  end_file(): void;
+  /** After the last header: an estimate as JSON. */
+  finish(): string;
+}
+
+export interface RuntimeLlm {
+  info(): string;
+  tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array;
+  detokenize(ids: Uint32Array): string;
+  /**
+   * The text of the chat template called `name`, or of that for conversations with or without
+   * tools, where there is one.
+   */
+  chat_template(name: string | null | undefined, tools: boolean): string | undefined;
+  chat_prompt(conversation: string): Uint32Array;
+  /** A prompt for what stands between the ids of a text and a text behind it. */
+  infill(before: Uint32Array, behind: string): Uint32Array;
+  start(ids: Uint32Array, options: string): void;
+  /** Which tokens may come next, a bit each, where the options said `constrained`. */
+  allow(mask: Uint32Array): void;
+  /** What was generated is the whole answer. */
+  finish(): void;
+  /** The bytes of all tokens, of special ones after 0xFF, and where each ends. */
+  vocabulary_bytes(): Uint8Array;
+  vocabulary_ends(): Uint32Array;
+  /** The special token with this name, which no text has. */
+  special_id(name: string): number | undefined;
+  /** A token that ends an answer. */
+  end_id(): number | undefined;
+  /** After `start`: as if these ids had been generated and given already. */
+  resume(generated: Uint32Array): void;
+  next(): Promise<string>;
+  stop(): void;
+  cached_tokens(): number;
+  /** Log-probabilities of `ids[from..]` after what stands before them; with `end` also of the answer's end. */
+  score(ids: Uint32Array, from: number, end: boolean): Promise<Float32Array>;
+  /** Of the last generation, behind `shiftBehind`. */
+  dropped_tokens(): number;
+  /** `prompt` with the ids of `known` for as long as they spell the same. */
+  reuse(known: Uint32Array, prompt: Uint32Array): Uint32Array;
+  /** Keys and values of the first tokens in the KV cache, of one layer. */
+  read_kv(layer: number, tokens: number): Promise<Float32Array>;
+  /** Writes these; the KV cache is nobody's until `restored` says whose. */
+  write_kv(layer: number, tokens: number, values: Float32Array): Promise<void>;
+  restored(ids: Uint32Array, owner: number): void;
+  embed(text: string, options: string): Promise<Float32Array>;
+  classify(text: string, pair: string | undefined, truncate: boolean): Promise<string>;
+  rerank(query: string, document: string, truncate: boolean): Promise<string>;
+  classify_tokens(text: string, truncate: boolean): Promise<string>;
+  fill_mask(text: string, topK: number, truncate: boolean): Promise<string>;
+  /** Gives back all that it holds; nothing may be called any more. */
+  free(): void;
+}
+
+/** What `next` gives. */
+export type RuntimeEvent =
+  | { readonly type: 'prompt'; readonly done: number; readonly total: number }
+  | { readonly type: 'token'; readonly id: number; readonly text: string; readonly logprobs?: RuntimeLogprobs }
+  | { readonly type: 'end'; readonly reason: 'stop' | 'length'; readonly text: string };
+
+interface RuntimeLogprob {
+  readonly id: number;
+  readonly logprob: number;
+  readonly bytes: readonly number[];
+}
+
+export interface RuntimeLogprobs extends RuntimeLogprob {
+  readonly top: readonly RuntimeLogprob[];
+}
+
+/** What `info` gives: the worker puts what concerns the engine together, and adds what only it knows. */
+export interface RuntimeInfo
+  extends Omit<LoadedInfo, 'engine' | 'download' | 'roles'>, Pick<EngineInfo, 'reason' | 'memoryBytes'> {
+  readonly engine: Pick<EngineInfo, 'kind' | 'description' | 'notes'>;
+}

@@ -1,0 +1,197 @@
+/**
+ * The worker's end of the protocol: takes the calls of one page, or of many, and runs them one at a time. It knows nothing of
+ * wasm or of workers, so that the tests run it over MessageChannels with a runtime of their own.
+ */
+
+import { Constraints } from './constraints.js';
+import { prepare } from './conversation.js';
+import { browserDownloads, type Downloads } from '../download/browser.js';
+import { encode } from './encoding.js';
+import { estimate } from './estimate.js';
+import { serializeError, WeftError, type SerializedError } from '../common/errors.js';
+import { generate, unstarted, type Listener } from './generation.js';
+import { readCache } from './kv-cache.js';
+import { load, type Start } from './load.js';
+import { Model } from './model.js';
+import type { Call, LoadCall, Port, Reply, Request } from '../common/protocol.js';
+import { FairQueue } from './queue.js';
+import { score } from './scoring.js';
+import type { Progress } from '../types/index.js';
+
+/** Who is at the other end of a port. */
+interface Client {
+  readonly port: Port<Reply, Request>;
+  /** How each of its calls is cancelled, by number. */
+  readonly cancels: Map<number, () => void>;
+  /** Of the load that it waits for. */
+  onProgress: ((progress: Progress) => void) | undefined;
+}
+
+/** One model and its clients. */
+export class Host {
+  readonly #start: Start;
+  readonly #downloads: Downloads;
+  readonly #onUnused: () => void;
+  readonly #clients = new Set<Client>();
+  readonly #queue = new FairQueue<Client>();
+  readonly #constraints: Constraints;
+  /** One module, however often it loads the model. */
+  #runtime: ReturnType<Start> | undefined;
+  #model: Promise<Model> | undefined;
+  #progress: Progress | undefined;
+  #end: WeftError | undefined;
+
+  /** `onUnused`: called when the last client has gone. */
+  constructor(start: Start, downloads: Downloads, onUnused: () => void) {
+    this.#start = (...wanted) => (this.#runtime ??= start(...wanted));
+    // Only a loaded model is asked to constrain: the engine has started then.
+    this.#constraints = new Constraints(async () => (await this.#runtime!).grammars());
+    this.#downloads = downloads;
+    this.#onUnused = onUnused;
+  }
+
+  /** Whether the model has ended: nothing runs here any more. */
+  get ended(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** Whether anybody has use for it. */
+  get used(): boolean {
+    return !this.ended && this.#clients.size > 0;
+  }
+
+  /** Takes calls from a port. Returns how to drop the client with all that it asked for. */
+  connect(port: Port<Reply, Request>): () => void {
+    const client: Client = { port, cancels: new Map(), onProgress: undefined };
+    this.#clients.add(client);
+    port.onmessage = ({ data }) => {
+      if (data.type === 'call') this.#take(client, data.id, data.call);
+      else client.cancels.get(data.id)?.();
+    };
+    return () => this.#drop(client);
+  }
+
+  /** Tells every client that the model is gone, on which they go too. */
+  end(error: SerializedError): void {
+    if (this.#end) return;
+    this.#end = new WeftError(error.code, error.message);
+    this.#tellAll({ type: 'end', error });
+  }
+
+  #drop(client: Client): void {
+    if (!this.#clients.delete(client)) return;
+    for (const cancel of client.cancels.values()) cancel();
+    if (this.#clients.size === 0) this.#onUnused();
+  }
+
+  #tellAll(reply: Reply): void {
+    for (const { port } of this.#clients) port.postMessage(reply);
+  }
+
+  #take(client: Client, id: number, call: Call): void {
+    const controller = new AbortController();
+    const work = async () => {
+      try {
+        if (this.#end) throw this.#end;
+        await this.#run(client, id, call, controller.signal);
+      } catch (error) {
+        const serialized = serializeError(error);
+        // The module is in no state to go on after these.
+        if (serialized.code === 'CRASHED' || serialized.code === 'DEVICE_LOST') this.end(serialized);
+        client.port.postMessage({ type: 'error', id, error: serialized });
+      } finally {
+        client.cancels.delete(id);
+      }
+    };
+    client.cancels.set(id, () => {
+      // One that is cancelled while it waits ends at once, not when its turn comes.
+      if (!leave()) return controller.abort();
+      client.cancels.delete(id);
+      client.port.postMessage({ type: 'piece', id, piece: unstarted('abort') });
+    });
+    // Loading takes no turn: whoever wants the model waits for the same load.
+    const leave = call?.type === 'load' ? (void work(), () => false) : this.#queue.add(client, work);
+  }
+
+  async #run(client: Client, id: number, call: Call, signal: AbortSignal): Promise<void> {
+    const { port } = client;
+    if (call.type === 'load') {
+      client.onProgress = (progress) => port.postMessage({ type: 'progress', id, progress });
+      if (this.#progress) client.onProgress(this.#progress);
+      const model = await (this.#model ??= this.#open(call));
+      client.onProgress = undefined;
+      return port.postMessage({ type: 'result', id, value: await model.info() });
+    }
+    if (call.type === 'estimate') {
+      const value = await estimate(this.#start, this.#downloads, call);
+      return port.postMessage({ type: 'result', id, value });
+    }
+    const model = await this.#model;
+    if (!model) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
+    switch (call.type) {
+      case 'generate': {
+        const listener: Listener = {
+          started: (of) => port.postMessage({ type: 'started', id, of }),
+          piece: (piece) => port.postMessage({ type: 'piece', id, piece }),
+        };
+        return generate(model, call, this.#constraints, signal, listener);
+      }
+      case 'prompt': {
+        const llm = await model.get();
+        const { ids } = prepare(llm, call.conversation);
+        const value = Array.from(llm.reuse(Uint32Array.from(call.known), ids));
+        return port.postMessage({ type: 'result', id, value });
+      }
+      case 'readCache': {
+        const value = await readCache(model, call.ids, call.restored, this.#constraints, signal);
+        return port.postMessage(
+          { type: 'result', id, value },
+          value.map(({ buffer }) => buffer as ArrayBuffer),
+        );
+      }
+      case 'encode':
+      case 'score': {
+        const work = call.type === 'encode' ? encode(model, call.task, signal) : score(model, call, signal);
+        const value = await work;
+        return port.postMessage(
+          value ? { type: 'result', id, value } : { type: 'piece', id, piece: unstarted('abort') },
+        );
+      }
+      case 'tokenize': {
+        const ids = (await model.get()).tokenize(call.text, call.addSpecial, call.parseSpecial);
+        return port.postMessage({ type: 'result', id, value: Array.from(ids) });
+      }
+      case 'detokenize': {
+        const text = (await model.get()).detokenize(Uint32Array.from(call.ids));
+        return port.postMessage({ type: 'result', id, value: text });
+      }
+      default:
+        throw new WeftError('INTERNAL', 'the worker does not know such a call');
+    }
+  }
+
+  /** A load that fails is the end: what it holds goes with the worker. */
+  async #open(call: LoadCall): Promise<Model> {
+    const tell = (progress: Progress) => {
+      this.#progress = progress;
+      for (const { onProgress } of this.#clients) onProgress?.(progress);
+    };
+    const model = new Model(
+      (device) => load(this.#start, this.#downloads, { ...call, device }, tell),
+      call.device,
+      (info) => this.#tellAll({ type: 'reload', info }),
+    );
+    try {
+      await model.info();
+      return model;
+    } catch (error) {
+      this.end(serializeError(error));
+      throw error;
+    }
+  }
+}
+
+/** One page alone, which ends the worker itself. */
+export function serve(port: Port<Reply, Request>, start: Start, downloads: Downloads = browserDownloads): void {
+  new Host(start, downloads, () => {}).connect(port);
+}

@@ -1,0 +1,23 @@
+/**
+ * The package's one worker file, which js/build.mjs bundles: the worker of a page, where all
+ * compute happens, the worker that pages share, or a thread that such a worker starts from its own
+ * address.
+ */
+
+import type { Port, Reply, Request } from '../common/protocol.js';
+import { serve } from './serve.js';
+import { serveShared } from './shared-worker.js';
+import { starting } from './start.js';
+import { serveThread } from './thread.js';
+import { THREAD } from './threads.js';
+
+const { name } = globalThis as { name?: string };
+if ('onconnect' in globalThis) serveShared();
+else if (name === THREAD) serveThread();
+else {
+  const page = globalThis as unknown as Port<Reply, Request>;
+  serve(
+    page,
+    starting((crash) => page.postMessage({ type: 'thread', crash }, [crash])),
+  );
+}

@@ -2,8 +2,8 @@
  * `weft-llm/langchain`: a loaded model, or one of a server, as LangChain's: `new ChatWeft({ llm })`, `new WeftEmbeddings({ llm })`.
  */
 
-import { Embeddings, type EmbeddingsParams } from '@langchain/core/embeddings';
 import type { CallbackManagerForLLMRun } from '@langchain/core/callbacks/manager';
+import { Embeddings, type EmbeddingsParams } from '@langchain/core/embeddings';
 import type { BaseLanguageModelInput, StructuredOutputMethodOptions } from '@langchain/core/language_models/base';
 import {
   BaseChatModel,
@@ -11,6 +11,7 @@ import {
   type BaseChatModelParams,
   type BindToolsInput,
 } from '@langchain/core/language_models/chat_models';
+import type { ModelProfile } from '@langchain/core/language_models/profile';
 import {
   assembleStructuredOutputPipeline,
   createContentParser,
@@ -22,16 +23,15 @@ import {
   type BaseMessage,
   type UsageMetadata,
 } from '@langchain/core/messages';
-import type { ModelProfile } from '@langchain/core/language_models/profile';
 import { ChatGenerationChunk, type ChatResult } from '@langchain/core/outputs';
 import type { Runnable } from '@langchain/core/runnables';
 import { convertToOpenAITool } from '@langchain/core/utils/function_calling';
 import { toJsonSchema } from '@langchain/core/utils/json_schema';
 import { invalidOption } from './common/errors.js';
 import { checkLlm } from './options/options.js';
-import type { ChatCompletionRequest, ChatMessage, ContentPart } from './types/openai.js';
 import type { AnyCompletionUsage, AnyLlm, RanOn } from './remote/types.js';
 import type { EmbedOptions, Llm } from './types/index.js';
+import type { ChatCompletionRequest, ChatMessage, ContentPart } from './types/openai.js';
 
 /** Fields of a request that hold for every call of the model. */
 export type ChatWeftRequest = Omit<ChatCompletionRequest, 'messages' | 'stream' | 'stream_options' | 'n'>;

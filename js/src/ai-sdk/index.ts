@@ -5,10 +5,10 @@
 
 import type { EmbeddingModel } from 'ai';
 import { invalidOption } from '../common/errors.js';
-import { checkLlm } from '../options/options.js';
 import { anyOf, streamOf } from '../common/signals.js';
-import type { Llm } from '../types/index.js';
+import { checkLlm } from '../options/options.js';
 import type { AnyLlm } from '../remote/types.js';
+import type { Llm } from '../types/index.js';
 import { finishOf, metadataOf, partsOf, responseOf, usageOf } from './parts.js';
 import { requestOf, type SdkModel } from './prompt.js';
 

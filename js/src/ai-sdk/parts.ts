@@ -1,9 +1,9 @@
 /** Answers in OpenAI's shape → the AI SDK's. */
 
 import { WeftError } from '../common/errors.js';
-import type { ChatCompletionChunk } from '../types/openai.js';
 import type { AnyAnswer, AnyCompletionUsage, RanOn } from '../remote/types.js';
 import type { IgnoredKeyword } from '../types/index.js';
+import type { ChatCompletionChunk } from '../types/openai.js';
 import type { SdkModel, SdkWarning } from './prompt.js';
 
 export type SdkResult = Awaited<ReturnType<SdkModel['doGenerate']>>;

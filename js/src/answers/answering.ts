@@ -4,8 +4,8 @@
  */
 
 import { WeftError } from '../common/errors.js';
-import { Told } from './reasoning.js';
 import type { Generation } from '../types/index.js';
+import { Told } from './reasoning.js';
 
 interface Step {
   readonly text: string;

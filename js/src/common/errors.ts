@@ -117,9 +117,13 @@ export interface SerializedError {
   readonly message: string;
 }
 
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Whatever was thrown in the worker → its code and message. Errors of the wasm module carry their own code. */
 export function serializeError(error: unknown): SerializedError {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (error instanceof WebAssembly.RuntimeError) {
     return {
       code: 'CRASHED',

@@ -1,27 +1,29 @@
 /** What the page and the worker say to each other: one union each way, matched by `type`. */
 
-import type { ModuleAddresses } from './builds.js';
-import type { FileSource } from './source.js';
-import type { Encoded } from '../worker/encoding.js';
-import type { SerializedError } from './errors.js';
-import type { ScoredText } from '../worker/scoring.js';
 import type {
   ChatOptions,
   Device,
   Estimate,
+  Filling,
+  LabelScore,
   Message,
   ModelInfo,
   Piece,
   Pooling,
   Progress,
   Quantize,
+  RankedDocument,
   SamplingOptions,
   Sharing,
   StoreOptions,
+  TokenLabel,
   ToolChoice,
   ToolDescription,
   Usage,
 } from '../types/index.js';
+import type { ModuleAddresses } from './builds.js';
+import type { SerializedError } from './errors.js';
+import type { FileSource } from './source.js';
 
 export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
   readonly logitBias: readonly (readonly [id: number, bias: number])[];
@@ -90,6 +92,18 @@ export type EncodeTask = { readonly truncate: boolean } & (
   | { readonly name: 'classifyTokens'; readonly text: string }
   | { readonly name: 'fillMask'; readonly text: string; readonly topK: number }
 );
+
+/** The results of an {@link EncodeTask}, in the same order as its kinds. */
+export type Encoded = Float32Array[] | RankedDocument[] | LabelScore[] | TokenLabel[] | Filling[][];
+
+/** A text's tokens with a predecessor: the first token of all has no probability. */
+export interface ScoredText {
+  readonly ids: readonly number[];
+  /** The text of each token alone: U+FFFD where it is no whole character. */
+  readonly texts: readonly string[];
+  /** In nats; one more where the answer's end was asked for too. */
+  readonly logprobs: readonly number[];
+}
 
 /** What a call wants; the worker runs one at a time. */
 export type Call =

@@ -1,7 +1,7 @@
 /** Signals of those who may stop something. */
 
-import { WeftError } from './errors.js';
 import type { Generation, Piece } from '../types/index.js';
+import { WeftError } from './errors.js';
 
 /** Aborts with the first of them. `AbortSignal.any` is younger than the browsers that weft runs in. `release`: to be called when it is over. */
 export function anyOf(...signals: readonly (AbortSignal | undefined)[]): {
@@ -29,6 +29,14 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal)
   } finally {
     over.abort();
   }
+}
+
+/** Undefined, once the signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
 }
 
 /** Begins a generation. Rejects where the model cannot answer, or with the signal's reason. */

@@ -3,8 +3,9 @@
  * store. Trouble with the store never fails a load: it is noted, and the load goes on without.
  */
 
-import { WeftError } from '../common/errors.js';
-import { answeringLocks } from '../store/answer.js';
+import { messageOf, WeftError } from '../common/errors.js';
+import { nameOf, type Address } from '../common/source.js';
+import { answeringLocks } from '../store/answering.js';
 import { StoredFile, type Storage } from '../store/file.js';
 import type { Locks, Release } from '../store/locks.js';
 import { CHUNK_BYTES } from '../store/manifest.js';
@@ -13,12 +14,11 @@ import type { DownloadInfo, StoreOptions } from '../types/index.js';
 import { Download } from './download.js';
 import type { Form } from './form.js';
 import { compareHash, type Hasher } from './hash.js';
-import { messageOf, request, type Answer, type Fetch } from './http.js';
+import { request, type Answer, type Fetch } from './http.js';
 import { Keeper } from './keeper.js';
 import { free } from './memory.js';
 import type { Meter } from './meter.js';
 import type { Sleep } from './retry.js';
-import { nameOf, type Address } from '../common/source.js';
 
 /** What reading needs of its surroundings. */
 export interface Surroundings {

@@ -1,14 +1,15 @@
 /** What downloads and the store need of the browser. */
 
-import type { Fetch } from './http.js';
-import { sleep, type Sleep } from './retry.js';
-import { answered, answering, answeringLocks } from '../store/answer.js';
-import { browserBlobs } from '../store/blobs.js';
+import { answered } from '../store/answer.js';
+import { answering, answeringLocks } from '../store/answering.js';
+import { browserBlobs } from '../store/browser-blobs.js';
 import { browserTable } from '../store/database.js';
 import type { Storage } from '../store/file.js';
 import { browserLocks, CHUNKS, type Locks } from '../store/locks.js';
 import { Manifests } from '../store/manifest.js';
 import { sweep } from '../store/sweep.js';
+import type { Fetch } from './http.js';
+import { sleep, type Sleep } from './retry.js';
 
 export interface Downloads {
   readonly fetch: Fetch;

@@ -1,11 +1,11 @@
 /** A folder as Hugging Face's transformers save it: which of its files are read, wherever they are. */
 
-import { invalidOption, WeftError } from '../common/errors.js';
+import { invalidOption, messageOf, WeftError } from '../common/errors.js';
+import { aroundPath, nameOf, type Address, type FileSource, type FolderAddress } from '../common/source.js';
 import { AddressReader, type Surroundings } from './address.js';
 import { formOf, mismatch } from './form.js';
-import { messageOf, Missing } from './http.js';
+import { Missing } from './http.js';
 import { answeredPage } from './refusals.js';
-import { aroundPath, nameOf, type Address, type FileSource, type FolderAddress } from '../common/source.js';
 
 /** What is read of a folder. */
 export interface Folder {

@@ -1,9 +1,9 @@
 /** One request for a file or a part of it, and what the answer means. */
 
-import { WeftError } from '../common/errors.js';
-import { isStrong, type Version } from '../store/version.js';
+import { messageOf, WeftError } from '../common/errors.js';
 import { watchViolations } from '../common/violations.js';
 import { within } from '../common/within.js';
+import { isStrong, type Version } from '../store/version.js';
 import { reasonFor, remedyFor, type Asked } from './refusals.js';
 
 export type Fetch = (address: string, init: RequestInit) => Promise<Response>;
@@ -185,8 +185,4 @@ function sizeOf({ headers, type }: Response): number | null {
   if (type === 'cors' || headers.has('content-encoding')) return null;
   const length = headers.get('content-length') ?? '';
   return /^\d+$/.test(length) ? Number(length) : null;
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

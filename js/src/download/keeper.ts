@@ -3,14 +3,13 @@
  * caller insists on storing.
  */
 
-import { WeftError } from '../common/errors.js';
-import type { StoredFile, Storage } from '../store/file.js';
+import { messageOf, WeftError } from '../common/errors.js';
 import { isFull } from '../store/blobs.js';
-import type { Version } from '../store/version.js';
+import type { StoredFile, Storage } from '../store/file.js';
 import { evictOldest, explain, makeRoom, type Spared } from '../store/room.js';
+import type { Version } from '../store/version.js';
 import type { StoreOptions } from '../types/index.js';
 import { mismatch, type Form } from './form.js';
-import { messageOf } from './http.js';
 
 /**
  * Chunks that may wait to be stored: a storage that is slower than the network slows it then,

@@ -1,17 +1,17 @@
 /** All files of a model as one stream. */
 
-import { invalidOption, WeftError } from '../common/errors.js';
-import { answered, answering } from '../store/answer.js';
-import { CHUNK_BYTES } from '../store/manifest.js';
+import { invalidOption, messageOf, WeftError } from '../common/errors.js';
+import { nameOf, partsOf, type Address, type FileSource } from '../common/source.js';
+import { answered } from '../store/answer.js';
+import { answering } from '../store/answering.js';
 import type { StoredFile } from '../store/file.js';
+import { CHUNK_BYTES } from '../store/manifest.js';
+import type { DownloadInfo } from '../types/index.js';
 import { AddressReader, type Surroundings } from './address.js';
 import { readFolder, type Folder } from './folder.js';
 import { compareHash } from './hash.js';
-import { messageOf } from './http.js';
 import { readPieces } from './memory.js';
 import { receive } from './port.js';
-import type { DownloadInfo } from '../types/index.js';
-import { nameOf, partsOf, type Address, type FileSource } from '../common/source.js';
 
 /** What is read from its beginning to its end, and not stored. */
 type Plain = Extract<FileSource, { type: 'blob' | 'stream' }>;

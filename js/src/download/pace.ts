@@ -3,7 +3,8 @@
  * nothing.
  */
 
-import { inTime, messageOf, Transient, type Answer, type Target } from './http.js';
+import { messageOf } from '../common/errors.js';
+import { inTime, Transient, type Answer, type Target } from './http.js';
 import { readPieces, type PieceReader } from './memory.js';
 
 /**

@@ -3,7 +3,8 @@
  * own `fetch`, and reads the caller's streams. One piece crosses at a time, and only when it is asked for.
  */
 
-import { messageOf, type Fetch } from './http.js';
+import { messageOf } from '../common/errors.js';
+import type { Fetch } from './http.js';
 
 /** From who reads. */
 type Wish = 'pull' | 'cancel';

@@ -2,10 +2,8 @@
 
 import { Told } from '../answers/reasoning.js';
 import { begun, untilAborted } from '../common/signals.js';
-import type { IgnoredKeyword, Llm, Piece } from '../types/index.js';
-import { header, toChatLogprob, UsageSum, type Header } from './answer.js';
-import { chatNames, inTheirNames, planChat, type ChatPlan } from './request.js';
 import { ToolParser, type Part } from '../tools/parser.js';
+import type { IgnoredKeyword, Llm, Piece } from '../types/index.js';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -18,6 +16,8 @@ import type {
   FunctionToolCall,
   RequestOptions,
 } from '../types/openai.js';
+import { header, toChatLogprob, UsageSum, type Header } from './answer.js';
+import { chatNames, inTheirNames, planChat, type ChatPlan } from './request.js';
 
 /** One step of the answers to a request. */
 interface Step {

@@ -2,8 +2,6 @@
 
 import { begun, untilAborted } from '../common/signals.js';
 import type { Llm, Piece, TokenLogprobs } from '../types/index.js';
-import { header, UsageSum, type Header } from './answer.js';
-import { inTheirNames, planText, TEXT_NAMES, type TextPlan } from './request.js';
 import type {
   Completion,
   CompletionChunk,
@@ -13,6 +11,8 @@ import type {
   RequestOptions,
   TextLogprobs,
 } from '../types/openai.js';
+import { header, UsageSum, type Header } from './answer.js';
+import { inTheirNames, planText, TEXT_NAMES, type TextPlan } from './request.js';
 
 interface Step {
   readonly index: number;

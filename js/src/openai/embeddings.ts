@@ -2,8 +2,8 @@
 
 import { invalidOption } from '../common/errors.js';
 import type { Llm } from '../types/index.js';
-import { checkFields, inTheirNames } from './request.js';
 import type { CreateEmbeddingResponse, EmbeddingRequest, Embeddings, RequestOptions } from '../types/openai.js';
+import { checkFields, inTheirNames } from './request.js';
 
 const FIELDS = new Set(['input', 'model', 'encoding_format']);
 

@@ -11,8 +11,8 @@ import {
   type ErrorCode,
   type SerializedError,
 } from '../common/errors.js';
-import { checkLlm } from '../options/options.js';
 import { streamOf } from '../common/signals.js';
+import { checkLlm } from '../options/options.js';
 import type { Llm } from '../types/index.js';
 import type { ChatCompletionRequest, CompletionRequest, EmbeddingRequest, RequestOptions } from '../types/openai.js';
 

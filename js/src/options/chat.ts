@@ -1,7 +1,9 @@
 /** Checks what the caller asks of a chat beside its messages, of likelihoods and of labels; see options.ts. */
 
 import { invalidOption } from '../common/errors.js';
+import type { Conversation, PlainMessage, Prompt } from '../common/protocol.js';
 import { checkToolChoice } from '../tools/options.js';
+import type { ChatOptions, Example, GenerateOptions, LabelOptions, Message, ScoreOptions } from '../types/index.js';
 import {
   CHAT_OPTIONS,
   checkConversation,
@@ -13,8 +15,6 @@ import {
   checkText,
   checkTexts,
 } from './options.js';
-import type { Conversation, PlainMessage, Prompt } from '../common/protocol.js';
-import type { ChatOptions, Example, GenerateOptions, LabelOptions, Message, ScoreOptions } from '../types/index.js';
 
 const CHOICES =
   "'auto', 'none', 'required' where there are tools, { name } of one of them, or { allowed: names, required }";

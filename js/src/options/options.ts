@@ -2,7 +2,17 @@
 
 import { moduleAddresses } from '../assets.js';
 import { BUILDS } from '../common/builds.js';
-import { give, giveFetch } from '../download/port.js';
+import { invalidOption, invalidSecret, unknownOption } from '../common/errors.js';
+import { jsonSchemaOf } from '../common/json-schema.js';
+import type {
+  Conversation,
+  EncodeTask,
+  EstimateCall,
+  LoadCall,
+  PlainMessage,
+  StartOptions,
+} from '../common/protocol.js';
+import { checkRole } from '../common/roles.js';
 import {
   HUB,
   hubAddress,
@@ -13,17 +23,7 @@ import {
   type FileSource,
   type FolderAddress,
 } from '../common/source.js';
-import { invalidOption, invalidSecret, unknownOption } from '../common/errors.js';
-import type {
-  Conversation,
-  EncodeTask,
-  EstimateCall,
-  LoadCall,
-  PlainMessage,
-  StartOptions,
-} from '../common/protocol.js';
-import { checkRole } from '../common/roles.js';
-import { jsonSchemaOf } from '../common/json-schema.js';
+import { give, giveFetch } from '../download/port.js';
 import { checkTools } from '../tools/options.js';
 import type {
   BuildAddresses,

@@ -1,12 +1,26 @@
 /** The page's end of the protocol: calls → messages, replies → promises and iterations. */
 
 import { Answering } from '../answers/answering.js';
-import { checkAfter, checkChat, checkLabelling, checkScored } from '../options/chat.js';
 import { Clock } from '../common/clock.js';
 import { WeftError, type SerializedError } from '../common/errors.js';
+import type {
+  Call,
+  EncodeTask,
+  KvCache,
+  LoadedInfo,
+  Port,
+  Prompt,
+  Reply,
+  Request,
+  ScoreCall,
+  ScoredText,
+  Started,
+} from '../common/protocol.js';
+import { anyOf } from '../common/signals.js';
 import { createChatCompletions } from '../openai/chat.js';
 import { createCompletions } from '../openai/completions.js';
 import { createEmbeddings } from '../openai/embeddings.js';
+import { checkAfter, checkChat, checkLabelling, checkScored } from '../options/chat.js';
 import {
   checkEmbed,
   checkEncode,
@@ -22,25 +36,10 @@ import {
   splitSuffix,
   transfersOf,
 } from '../options/options.js';
-import { bestOf, rankLabels, scoreOf } from './prompting.js';
-import type {
-  Call,
-  EncodeTask,
-  KvCache,
-  LoadedInfo,
-  Port,
-  Prompt,
-  Reply,
-  Request,
-  ScoreCall,
-  Started,
-} from '../common/protocol.js';
-import type { ScoredText } from '../worker/scoring.js';
 import type { SessionModel } from '../session/context.js';
 import { checkSession } from '../session/options.js';
 import { decodeSession } from '../session/saved.js';
 import { ChatSession } from '../session/session.js';
-import { anyOf } from '../common/signals.js';
 import type {
   Chat,
   ClassifyOptions,
@@ -57,6 +56,7 @@ import type {
   TokenLabel,
   Usage,
 } from '../types/index.js';
+import { bestOf, rankLabels, scoreOf } from './prompting.js';
 
 /** Who waits for the replies to a call. */
 interface Listener {

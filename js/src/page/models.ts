@@ -1,17 +1,18 @@
 /** The models that the browser keeps, for the page: to list them, to delete them, to take them elsewhere. */
 
-import { browserDownloads, type Downloads } from '../download/browser.js';
 import { WeftError } from '../common/errors.js';
-import { checkAddress, checkSource } from '../options/options.js';
-import type { Models, StoredModel } from '../types/index.js';
-import { formOf, mismatch } from '../download/form.js';
 import { aroundPath } from '../common/source.js';
-import { answered, answering } from '../store/answer.js';
+import { browserDownloads, type Downloads } from '../download/browser.js';
+import { formOf, mismatch } from '../download/form.js';
+import { checkAddress, checkSource } from '../options/options.js';
+import { answered } from '../store/answer.js';
+import { answering } from '../store/answering.js';
 import { digest } from '../store/digest.js';
 import { dropping, StoredFile, type Storage } from '../store/file.js';
 import { CHUNK_BYTES } from '../store/manifest.js';
 import { explain, makeRoom } from '../store/room.js';
 import { sweep } from '../store/sweep.js';
+import type { Models, StoredModel } from '../types/index.js';
 
 /** The models that are stored in this browser. */
 export const models: Models = storedModels(browserDownloads);

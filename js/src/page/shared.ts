@@ -1,11 +1,12 @@
 /** The page's way to a worker that it shares with others of its origin; how they find out of each other stands in shared-worker.ts. */
 
-import { Connection } from './engine.js';
 import { WeftError } from '../common/errors.js';
 import type { Entered, Entry, LoadCall } from '../common/protocol.js';
-import { isElsewhere, spawn } from './spawn.js';
-import { ANSWER_MS, answeringLocks } from '../store/answer.js';
+import { ANSWER_MS } from '../store/answer.js';
+import { answeringLocks } from '../store/answering.js';
 import { browserLocks, heldLocks, type Release } from '../store/locks.js';
+import { Connection } from './engine.js';
+import { isElsewhere, spawn } from './spawn.js';
 
 /** The package's: pages of two versions share nothing. */
 export const VERSION = '0.1.0';

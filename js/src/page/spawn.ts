@@ -4,8 +4,7 @@
  */
 
 import { workerAddress } from '../assets.js';
-import { messageOf } from '../download/http.js';
-import { WeftError } from '../common/errors.js';
+import { messageOf, WeftError } from '../common/errors.js';
 import { isUntrusted, POLICY, trusted } from '../common/trusted-types.js';
 import { watchViolations } from '../common/violations.js';
 

@@ -1,9 +1,9 @@
 /** A session as the Prompt API has it, over a session of a model. */
 
-import { Lock } from '../session/lock.js';
 import { anyOf, untilAborted } from '../common/signals.js';
-import type { Session } from '../types/session.js';
+import { Lock } from '../session/lock.js';
 import type { Llm } from '../types/index.js';
+import type { Session } from '../types/session.js';
 import { isGone, overflows, quotaExceeded, toDomException } from './errors.js';
 import {
   checkConstraint,

@@ -1,9 +1,10 @@
 /** The model that sessions use: loaded with the first of them, and kept. */
 
-import { partsOf } from '../common/source.js';
-import { load, models } from '../index.js';
-import { checkLlm, checkSource } from '../options/options.js';
 import { unlessAborted } from '../common/signals.js';
+import { partsOf } from '../common/source.js';
+import { checkLlm, checkSource } from '../options/options.js';
+import { load } from '../page/load.js';
+import { models } from '../page/models.js';
 import type { FileLike, Llm, LoadOptions, Progress } from '../types/index.js';
 import type { Availability } from './types.js';
 

@@ -2,9 +2,9 @@
  * Tools of a session: functions of the page that the model may call, and which are called for it.
  */
 
-import { ToolParser } from '../tools/parser.js';
-import { callRules, NAME } from '../tools/options.js';
 import { unlessAborted } from '../common/signals.js';
+import { callRules, NAME } from '../tools/options.js';
+import { ToolParser } from '../tools/parser.js';
 import type { Message, ToolDescription } from '../types/index.js';
 import { unsupported } from './errors.js';
 import type { LanguageModelTool } from './types.js';

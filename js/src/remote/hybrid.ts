@@ -2,11 +2,11 @@
 
 import { Answering } from '../answers/answering.js';
 import { invalidOption, WeftError, type ErrorCode } from '../common/errors.js';
-import { estimate, load } from '../index.js';
-import type { RequestOptions } from '../types/openai.js';
-import { checkNames } from '../options/options.js';
 import { beginning, leaving } from '../common/signals.js';
+import { checkNames } from '../options/options.js';
+import { estimate, load } from '../page/load.js';
 import type { Generation, Llm, LoadOptions } from '../types/index.js';
+import type { RequestOptions } from '../types/openai.js';
 import { mapped, remote as connect } from './remote.js';
 import type { AnyPiece, Cause, HybridLlm, HybridOptions, RanOn, RemoteLlm, RemoteOptions } from './types.js';
 

@@ -2,10 +2,10 @@
 
 import { Answering } from '../answers/answering.js';
 import { invalidOption } from '../common/errors.js';
-import type { CreateEmbeddingResponse, EmbeddingRequest, RequestOptions } from '../types/openai.js';
-import { checkNames } from '../options/options.js';
 import { anyOf, beginning } from '../common/signals.js';
+import { checkNames } from '../options/options.js';
 import type { ChatOptions, FinishReason, TextOptions } from '../types/index.js';
+import type { CreateEmbeddingResponse, EmbeddingRequest, RequestOptions } from '../types/openai.js';
 import { chatRequest, textRequest } from './request.js';
 import { Server } from './server.js';
 import type { AnyCompletionUsage, AnyPiece, RanOn, RemoteInfo, RemoteLlm, RemoteOptions } from './types.js';

@@ -1,8 +1,8 @@
 /** weft's own options → a request in OpenAI's shape. What a server cannot be asked is refused by name. */
 
-import { withExamples } from '../options/chat.js';
 import { invalidOption } from '../common/errors.js';
-import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../types/openai.js';
+import { jsonSchemaOf } from '../common/json-schema.js';
+import { withExamples } from '../options/chat.js';
 import {
   CHAT_OPTIONS,
   checkConversation,
@@ -12,8 +12,8 @@ import {
   checkPrompt,
   splitSuffix,
 } from '../options/options.js';
-import { jsonSchemaOf } from '../common/json-schema.js';
 import type { ChatOptions, GenerateOptions, Message, TextOptions, TokenIds } from '../types/index.js';
+import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../types/openai.js';
 
 type Sampling = Omit<CompletionRequest, 'prompt' | 'logprobs'>;
 

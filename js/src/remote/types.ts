@@ -2,16 +2,6 @@
 
 import type { WeftError } from '../common/errors.js';
 import type {
-  ChatCompletion,
-  ChatCompletionChunk,
-  ChatCompletionRequest,
-  Completion,
-  CompletionChunk,
-  CompletionRequest,
-  Embeddings,
-  RequestOptions,
-} from '../types/openai.js';
-import type {
   ChatOptions,
   EmbedOptions,
   Finish,
@@ -25,6 +15,16 @@ import type {
   TokenIds,
   Usage,
 } from '../types/index.js';
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  Completion,
+  CompletionChunk,
+  CompletionRequest,
+  Embeddings,
+  RequestOptions,
+} from '../types/openai.js';
 
 /** Where an answer was computed. */
 export interface RanOn {

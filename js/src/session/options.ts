@@ -1,7 +1,8 @@
 /** Checks what the caller gave of a session: names the option, what it should be and what it is. */
 
-import { checkChat } from '../options/chat.js';
 import { invalidOption } from '../common/errors.js';
+import type { PlainMessage } from '../common/protocol.js';
+import { checkChat } from '../options/chat.js';
 import {
   CHAT_OPTIONS,
   checkGenerate,
@@ -12,9 +13,8 @@ import {
   GENERATE_OPTIONS,
 } from '../options/options.js';
 import type { GenerateOptions, Message } from '../types/index.js';
-import type { PlainMessage } from '../common/protocol.js';
-import type { Rules, State } from './context.js';
 import type { Overflow, SessionOptions, Turn } from '../types/session.js';
+import type { Rules, State } from './context.js';
 
 const OVERFLOWS: readonly Overflow[] = ['error', 'truncate-oldest-turns', 'shift'];
 

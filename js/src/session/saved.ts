@@ -7,12 +7,12 @@
  */
 
 import { invalidOption, serializeError, WeftError } from '../common/errors.js';
-import { checkNumber } from '../options/options.js';
 import type { KvCache } from '../common/protocol.js';
+import { checkNumber } from '../options/options.js';
 import type { ModelInfo } from '../types/index.js';
+import type { SessionOptions } from '../types/session.js';
 import { promptOf, type State } from './context.js';
 import { checkSession, type Settings } from './options.js';
-import type { SessionOptions } from '../types/session.js';
 
 const MAGIC = new TextEncoder().encode('weft session 2\n');
 /** What all versions begin with. */

@@ -1,19 +1,19 @@
 /** A conversation over the one KV cache of a model: which ids it has there, and what becomes of a turn that ends early. */
 
-import { serializeError, WeftError } from '../common/errors.js';
 import { Answering } from '../answers/answering.js';
-import { checkGenerate, checkNames } from '../options/options.js';
-import { ToolParser, type Part } from '../tools/parser.js';
-import type { PlainMessage, StartOptions } from '../common/protocol.js';
 import { Told } from '../answers/reasoning.js';
-import { callRules, type CallRules } from '../tools/options.js';
+import { serializeError, WeftError } from '../common/errors.js';
+import type { PlainMessage, StartOptions } from '../common/protocol.js';
 import { anyOf, untilAborted } from '../common/signals.js';
+import { checkGenerate, checkNames } from '../options/options.js';
+import { callRules, type CallRules } from '../tools/options.js';
+import { ToolParser, type Part } from '../tools/parser.js';
 import type { GenerateOptions, Generation, Message, Piece, ToolDescription } from '../types/index.js';
+import type { Dropped, SendOptions, Session, Turn } from '../types/session.js';
 import { extend, promptOf, render, type Ending, type SessionModel, type State } from './context.js';
 import { Lock } from './lock.js';
 import { checkPrefix, checkTurn, SEND_OPTIONS, type Settings } from './options.js';
 import { encodeSession } from './saved.js';
-import type { Dropped, SendOptions, Session, Turn } from '../types/session.js';
 
 /** A part of the context that is kept free for an answer of unknown length, and the most for one of known length. */
 const ROOM = 1 / 4;

@@ -3,13 +3,18 @@
  * arguments that fit their schemas, or text. The reader of the form reads back all that it allows.
  */
 
-import type { RuntimeLlm } from '../worker/runtime.js';
 import type { Constraint, ToolChoice, ToolDescription } from '../types/index.js';
 import { formOf, KEPT_TOKENS, MARKS, type Form, type Written } from './forms.js';
 import { mustCall } from './options.js';
 import { CallReader, knownTools } from './reader.js';
 import { plainKeys, plainValue, schemaOf, standalone, type PlainValue, type Schema } from './schema.js';
 import type { Tags } from './tagged.js';
+
+/** What the grammar needs of the model. */
+export interface Vocabulary {
+  /** The special token with this name, which no text has. */
+  special_id(name: string): number | undefined;
+}
 
 export interface Asked {
   readonly tools: readonly ToolDescription[] | null;
@@ -26,13 +31,13 @@ interface Composed {
 }
 
 /** The constraint of the whole answer, as JSON; null if there is none. */
-export function answerConstraint(llm: RuntimeLlm, template: string, asked: Asked): string | null {
+export function answerConstraint(vocabulary: Vocabulary, template: string, asked: Asked): string | null {
   const { tools, choice, constraint } = asked;
   if (!tools || choice === 'none') return constraint;
   const chosen = tools.filter(({ function: { name } }) => isChosen(choice, name));
   const all = chosen.length === tools.length;
   if (!mustCall(choice) && all && !constraint && !chosen.some(isStrict)) return null;
-  return JSON.stringify(new CallGrammar(llm, formOf(template), chosen, asked).compose());
+  return JSON.stringify(new CallGrammar(vocabulary, formOf(template), chosen, asked).compose());
 }
 
 function isChosen(choice: ToolChoice, name: string): boolean {
@@ -75,11 +80,16 @@ class CallGrammar {
   readonly #rules: string[] = [];
   readonly #parts: Record<string, Constraint> = {};
 
-  constructor(llm: RuntimeLlm, form: Form & { written: Written }, tools: readonly ToolDescription[], asked: Asked) {
+  constructor(
+    vocabulary: Vocabulary,
+    form: Form & { written: Written },
+    tools: readonly ToolDescription[],
+    asked: Asked,
+  ) {
     this.#asked = asked;
     this.#tools = tools;
     this.#form = form;
-    this.#special = specialTokens(llm);
+    this.#special = specialTokens(vocabulary);
     const { written } = form;
     // where one tool's arguments need JSON, all calls are JSON
     this.#written = tools.every((tool) => canWrite(form, tool)) ? written : { ...written, ...written.json };
@@ -304,10 +314,10 @@ function readsBack(written: Written, tags: Tags, tool: ToolDescription, key: str
   return text === (typeof value === 'string' ? value : JSON.stringify(value));
 }
 
-function specialTokens(llm: RuntimeLlm): Map<string, string> {
+function specialTokens(vocabulary: Vocabulary): Map<string, string> {
   const found = new Map<string, string>();
   for (const name of KEPT_TOKENS) {
-    const id = llm.special_id(name);
+    const id = vocabulary.special_id(name);
     if (id !== undefined) found.set(name, `<[${id}]>`);
   }
   return found;

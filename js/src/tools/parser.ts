@@ -1,8 +1,8 @@
 /** The text of an answer, as it comes → content and calls, as OpenAI's servers tell them apart. */
 
+import type { ToolDescription } from '../types/index.js';
 import type { CallRules } from './options.js';
 import { CallReader, knownTools, type Part } from './reader.js';
-import type { ToolDescription } from '../types/index.js';
 
 export type { Part } from './reader.js';
 

@@ -2,12 +2,12 @@
  * The text of an answer, as it comes → text and calls, in any form. What does not parse is text.
  */
 
+import type { ToolDescription } from '../types/index.js';
 import { Cursor, type Reading } from './cursor.js';
 import { FORMS, MARKS, type Form } from './forms.js';
 import type { CallRules } from './options.js';
 import type { Schema } from './schema.js';
 import type { Known } from './tagged.js';
-import type { ToolDescription } from '../types/index.js';
 
 export interface Call {
   readonly type: 'call';

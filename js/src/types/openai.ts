@@ -3,7 +3,7 @@
  * weft cannot do is refused when it is asked for, by name.
  */
 
-import type { IgnoredKeyword, SchemaLimits } from './index.js';
+import type { IgnoredKeyword, SchemaLimits } from './generate.js';
 
 /** Ends an answer when it is aborted: the promise or the iteration then fails with the signal's reason. */
 export interface RequestOptions {

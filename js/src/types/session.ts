@@ -1,6 +1,7 @@
 /** Conversations that go on, as an app sees them. */
 
-import type { ChatOptions, GenerateOptions, Generation, Message } from './index.js';
+import type { ChatOptions, Message } from './chat.js';
+import type { GenerateOptions, Generation } from './generate.js';
 
 /**
  * What happens where a turn does not fit the context any more. `error`: it fails, and the conversation stays as it was.

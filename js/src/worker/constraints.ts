@@ -1,35 +1,9 @@
 /** Constrained answers: which tokens may come next, told by a module of its own, which is fetched when it is first needed. */
 
-import { WeftError } from '../common/errors.js';
 import type { Thoughts } from '../answers/reasoning.js';
-import type { RuntimeLlm } from './runtime.js';
+import { WeftError } from '../common/errors.js';
 import type { IgnoredKeyword } from '../types/index.js';
-
-/** The module's JavaScript, started. */
-export interface GrammarModule {
-  readonly Grammars: new (bytes: Uint8Array, ends: Uint32Array, end: number) => Grammars;
-}
-
-/** A vocabulary, ready for constraints. */
-interface Grammars {
-  /** `constraint` as JSON; `options`, how its schemas are read, as JSON too. */
-  constrain(constraint: string, options: string): RuntimeConstrained;
-}
-
-interface RuntimeConstrained {
-  /** The parts of its schemas that are not enforced, as JSON. */
-  ignored(): string;
-  /** Which tokens may come next: a bit each. */
-  mask(): Uint32Array;
-  /** Takes the token that was drawn. */
-  accept(id: number): void;
-  /** Whether the answer may end here. */
-  may_end(): boolean;
-  /** Whether it must: nothing can follow. */
-  must_end(): boolean;
-  /** Gives back all that it holds. */
-  free(): void;
-}
+import type { GrammarModule, Grammars, RuntimeConstrained, RuntimeLlm } from './runtime.js';
 
 /** Of one model, whose vocabulary is read once. */
 export class Constraints {

@@ -1,14 +1,14 @@
 /** A conversation → what is generated from: its ids by the model's template, and what is known of the answer. */
 
-import { withPlainTools } from '../tools/generic.js';
-import type { Conversation, PlainMessage } from '../common/protocol.js';
 import { Thoughts, thoughtFormat, thoughtTokens, type ThoughtFormat } from '../answers/reasoning.js';
-import type { RuntimeLlm } from './runtime.js';
+import type { Conversation, PlainMessage } from '../common/protocol.js';
 import { KEPT_TOKENS, MARKS } from '../tools/forms.js';
+import { withPlainTools } from '../tools/generic.js';
 import { answerConstraint } from '../tools/grammar.js';
 import { withIds } from '../tools/ids.js';
 import { callRules } from '../tools/options.js';
 import { CallWatch, knownTools } from '../tools/reader.js';
+import type { RuntimeLlm } from './runtime.js';
 
 export interface Prepared {
   readonly ids: Uint32Array;

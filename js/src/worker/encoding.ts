@@ -1,13 +1,12 @@
 /** The worker's loop over the texts of a task that an encoder does. */
 
 import { serializeError, WeftError } from '../common/errors.js';
-import { aborted, Turns } from './generation.js';
+import type { Encoded, EncodeTask } from '../common/protocol.js';
+import { aborted } from '../common/signals.js';
+import type { LabelScore } from '../types/index.js';
 import type { Model } from './model.js';
-import type { EncodeTask } from '../common/protocol.js';
 import type { RuntimeLlm } from './runtime.js';
-import type { Filling, LabelScore, RankedDocument, TokenLabel } from '../types/index.js';
-
-export type Encoded = Float32Array[] | RankedDocument[] | LabelScore[] | TokenLabel[] | Filling[][];
+import { Turns } from './turns.js';
 
 /** Does a task text by text; undefined where `signal` stopped it between two. A lost GPU interrupts it only. */
 export async function encode(model: Model, task: EncodeTask, signal: AbortSignal): Promise<Encoded | undefined> {

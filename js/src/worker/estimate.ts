@@ -1,19 +1,20 @@
 /** Says what a model needs, from the beginnings of its files. */
 
-import { Meter } from '../download/meter.js';
-import { ModelReader } from '../download/model.js';
-import { messageOf, request, Transient } from '../download/http.js';
-import { fetchBy, receive } from '../download/port.js';
+import { messageOf, WeftError } from '../common/errors.js';
+import type { EstimateCall } from '../common/protocol.js';
 import type { Address, FileSource } from '../common/source.js';
 import type { Surroundings } from '../download/address.js';
 import type { Downloads } from '../download/browser.js';
-import { WeftError } from '../common/errors.js';
-import type { Start } from './load.js';
-import type { EstimateCall } from '../common/protocol.js';
-import { answered, answering } from '../store/answer.js';
+import { request, Transient } from '../download/http.js';
+import { Meter } from '../download/meter.js';
+import { ModelReader } from '../download/model.js';
+import { fetchBy, receive } from '../download/port.js';
+import { answered } from '../store/answer.js';
+import { answering } from '../store/answering.js';
 import { StoredFile } from '../store/file.js';
 import { CHUNK_BYTES } from '../store/manifest.js';
 import type { Estimate, Fit } from '../types/index.js';
+import type { Start } from './runtime.js';
 
 /** The longest header that is read; a server is asked for no more, and told to stop when the header came. */
 const MAX_HEADER = 64 << 20;

@@ -1,13 +1,15 @@
 /** The worker's generation loop: events of the runtime → pieces with timings. */
 
 import { Clock } from '../common/clock.js';
+import type { GenerateCall, Prompt, Started } from '../common/protocol.js';
+import { aborted } from '../common/signals.js';
+import type { Finish, FinishReason, Piece, TokenLogprobs } from '../types/index.js';
 import type { Constrained, Constraints } from './constraints.js';
 import { prepare, type Prepared } from './conversation.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
-import type { GenerateCall, Prompt, Started } from '../common/protocol.js';
 import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
-import type { Finish, FinishReason, Piece, TokenLogprobs } from '../types/index.js';
+import { Turns } from './turns.js';
 
 /** Who hears of a generation. */
 export interface Listener {
@@ -129,38 +131,7 @@ function withTexts({ top, ...token }: RuntimeLogprobs): TokenLogprobs {
   return { ...withText(token), top: top.map(withText) };
 }
 
-export function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
-}
-
 /** A generation that was cancelled before it began. */
 export function unstarted(reason: FinishReason): Piece {
   return { text: '', id: null, finish: { reason, usage: new Clock().usage() } };
-}
-
-/**
- * Lets the worker handle messages. On the CPU engine `next` never leaves the microtask queue, and a message that says
- * "stop" would wait for the end of the answer. A timer would do, but browsers round it up to 4 ms.
- */
-export class Turns {
-  readonly #channel = new MessageChannel();
-
-  /** Resolves once the messages that came before this call were handled. */
-  next(): Promise<void> {
-    const { port1, port2 } = this.#channel;
-    return new Promise((resolve) => {
-      port1.onmessage = () => {
-        port1.onmessage = null; // a port that listens keeps Node alive
-        resolve();
-      };
-      port2.postMessage(null);
-    });
-  }
-
-  close(): void {
-    this.#channel.port1.close();
-  }
 }

@@ -3,11 +3,11 @@
  * needs no import at run time.
  */
 
-import * as weft from '../../generated/weft.js';
+import * as grammarGlue from '../../generated/weft-grammar.js';
+import * as relaxedThreads from '../../generated/weft-relaxed-threads.js';
 import * as relaxed from '../../generated/weft-relaxed.js';
 import * as threads from '../../generated/weft-threads.js';
-import * as relaxedThreads from '../../generated/weft-relaxed-threads.js';
-import * as grammarGlue from '../../generated/weft-grammar.js';
+import * as weft from '../../generated/weft.js';
 import type { Build, ThreadsBuild } from '../common/builds.js';
 import type { Glue, GrammarGlue, ThreadsGlue } from './runtime.js';
 

@@ -1,18 +1,17 @@
 /** Reads a model into an engine. */
 
-import type { ModuleAddresses } from '../common/builds.js';
 import { serializeError } from '../common/errors.js';
+import type { LoadCall } from '../common/protocol.js';
+import { rolesOf } from '../common/roles.js';
+import { nameOf } from '../common/source.js';
+import type { Downloads } from '../download/browser.js';
 import { Meter } from '../download/meter.js';
 import { ModelReader } from '../download/model.js';
 import { fetchBy } from '../download/port.js';
 import { explained } from '../download/refusals.js';
-import { nameOf } from '../common/source.js';
-import type { Downloads } from '../download/browser.js';
+import type { DownloadInfo, EngineInfo, Progress } from '../types/index.js';
 import type { Loaded } from './model.js';
-import type { LoadCall } from '../common/protocol.js';
-import { rolesOf } from '../common/roles.js';
-import type { Runtime, RuntimeInfo } from './runtime.js';
-import type { Device, DownloadInfo, EngineInfo, Progress } from '../types/index.js';
+import type { RuntimeInfo, Start } from './runtime.js';
 
 /** Progress is told at most this often, in milliseconds. */
 const PROGRESS_MS = 100;
@@ -22,9 +21,6 @@ const OF_THE_FILES: ReadonlySet<string> = new Set([
   ...['INVALID_FILE', 'TRUNCATED_FILE', 'INVALID_MODEL'],
   ...['UNSUPPORTED_MODEL', 'UNSUPPORTED_TENSOR_TYPE', 'UNSUPPORTED_TOKENIZER'],
 ]);
-
-/** Starts the build of the wasm module that suits; `threads` is what the caller asked for, or null. */
-export type Start = (device: Device, threads: number | null, modules: ModuleAddresses) => Promise<Runtime>;
 
 /**
  * Streams the files into an engine. Nothing but the piece at hand is held outside of the engine. A failure leaves things

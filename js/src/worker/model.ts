@@ -2,8 +2,8 @@
 
 import { serializeError, WeftError } from '../common/errors.js';
 import type { LoadedInfo } from '../common/protocol.js';
-import type { RuntimeLlm } from './runtime.js';
 import type { Device } from '../types/index.js';
+import type { RuntimeLlm } from './runtime.js';
 
 export interface Loaded {
   readonly llm: RuntimeLlm;

@@ -1,11 +1,11 @@
 /** What the worker needs of the wasm module. The compiler checks the generated glue against it; structured values are JSON. */
 
-import type { Adapter } from './adapter.js';
-import type { GrammarModule } from './constraints.js';
-import type { Hasher } from '../download/hash.js';
-import type { Tuning } from './tuning.js';
+import type { ModuleAddresses } from '../common/builds.js';
 import type { LoadedInfo } from '../common/protocol.js';
-import type { EngineInfo } from '../types/index.js';
+import type { Hasher } from '../download/hash.js';
+import type { Device, EngineInfo } from '../types/index.js';
+import type { Adapter } from './adapter.js';
+import type { Tuning } from './tuning.js';
 
 /** What every module's generated JavaScript has. */
 export interface AnyGlue {
@@ -17,6 +17,32 @@ export interface AnyGlue {
 }
 
 export interface GrammarGlue extends AnyGlue, GrammarModule {}
+
+/** What constrains answers: a module of its own. */
+export interface GrammarModule {
+  readonly Grammars: new (bytes: Uint8Array, ends: Uint32Array, end: number) => Grammars;
+}
+
+/** A vocabulary, ready for constraints. */
+export interface Grammars {
+  /** `constraint` as JSON; `options`, how its schemas are read, as JSON too. */
+  constrain(constraint: string, options: string): RuntimeConstrained;
+}
+
+export interface RuntimeConstrained {
+  /** The parts of its schemas that are not enforced, as JSON. */
+  ignored(): string;
+  /** Which tokens may come next: a bit each. */
+  mask(): Uint32Array;
+  /** Takes the token that was drawn. */
+  accept(id: number): void;
+  /** Whether the answer may end here. */
+  may_end(): boolean;
+  /** Whether it must: nothing can follow. */
+  must_end(): boolean;
+  /** Gives back all that it holds. */
+  free(): void;
+}
 
 /** A build's generated JavaScript. */
 export interface Glue extends AnyGlue {
@@ -52,6 +78,9 @@ export interface Runtime {
   /** Why the CPU engine has one thread, as a sentence, where it could have more. */
   readonly note: string | undefined;
 }
+
+/** Starts the build of the wasm module that suits; `threads` is what the caller asked for, or null. */
+export type Start = (device: Device, threads: number | null, modules: ModuleAddresses) => Promise<Runtime>;
 
 export interface RuntimeLoader {
   /** `gpu` or `cpu`. */

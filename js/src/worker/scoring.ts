@@ -1,20 +1,12 @@
 /** How likely the model finds texts that are there already. */
 
-import { prepare } from './conversation.js';
 import { serializeError } from '../common/errors.js';
-import { aborted, Turns } from './generation.js';
+import type { ScoreCall, ScoredText } from '../common/protocol.js';
+import { aborted } from '../common/signals.js';
+import { prepare } from './conversation.js';
 import type { Model } from './model.js';
-import type { ScoreCall } from '../common/protocol.js';
 import type { RuntimeLlm } from './runtime.js';
-
-/** A text's tokens of which something stands before. */
-export interface ScoredText {
-  readonly ids: readonly number[];
-  /** Of each alone: U+FFFD where it is no whole character. */
-  readonly texts: readonly string[];
-  /** In nats; one more where the answer's end was asked for too. */
-  readonly logprobs: readonly number[];
-}
+import { Turns } from './turns.js';
 
 /** Tokens that are computed between two looks at whether to go on. */
 const PIECE = 128;

@@ -3,20 +3,21 @@
  * wasm or of workers, so that the tests run it over MessageChannels with a runtime of their own.
  */
 
+import { serializeError, WeftError, type SerializedError } from '../common/errors.js';
+import type { Call, LoadCall, Port, Reply, Request } from '../common/protocol.js';
+import { browserDownloads, type Downloads } from '../download/browser.js';
+import type { Progress } from '../types/index.js';
 import { Constraints } from './constraints.js';
 import { prepare } from './conversation.js';
-import { browserDownloads, type Downloads } from '../download/browser.js';
 import { encode } from './encoding.js';
 import { estimate } from './estimate.js';
-import { serializeError, WeftError, type SerializedError } from '../common/errors.js';
 import { generate, unstarted, type Listener } from './generation.js';
-import { readCache } from './kv-cache.js';
-import { load, type Start } from './load.js';
+import { load } from './load.js';
 import { Model } from './model.js';
-import type { Call, LoadCall, Port, Reply, Request } from '../common/protocol.js';
 import { FairQueue } from './queue.js';
+import { readCache } from './read-cache.js';
+import type { Start } from './runtime.js';
 import { score } from './scoring.js';
-import type { Progress } from '../types/index.js';
 
 /** Who is at the other end of a port. */
 interface Client {

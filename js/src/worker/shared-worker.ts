@@ -6,12 +6,12 @@
  * and so does a worker close that nobody uses.
  */
 
-import { browserDownloads } from '../download/browser.js';
 import { serializeError } from '../common/errors.js';
 import type { Entry, Port, Reply, Request } from '../common/protocol.js';
+import { browserDownloads } from '../download/browser.js';
+import { browserLocks } from '../store/locks.js';
 import { Host } from './serve.js';
 import { starting } from './start.js';
-import { browserLocks } from '../store/locks.js';
 
 /** TypeScript's library of pages lacks it. */
 interface SharedScope {

@@ -1,16 +1,14 @@
 /** Starts the generated wasm module in a worker. */
 
-import { askForSubgroups, findAdapter } from './adapter.js';
 import { chooseBuild, isThreadsBuild, threadsFor } from '../common/builds.js';
-import { messageOf } from '../download/http.js';
-import { WeftError } from '../common/errors.js';
+import { messageOf, WeftError } from '../common/errors.js';
+import { watchViolations } from '../common/violations.js';
+import { askForSubgroups, findAdapter } from './adapter.js';
 import * as features from './features.js';
 import { glues, grammar } from './glues.js';
-import type { Start } from './load.js';
-import type { AnyGlue } from './runtime.js';
+import type { AnyGlue, Start } from './runtime.js';
 import { Threads } from './threads.js';
 import { browserStore, tuningOf } from './tuning.js';
-import { watchViolations } from '../common/violations.js';
 
 /**
  * `watch` gets a port for each thread, from which a `SerializedError` comes if the thread crashes: this worker may be waiting for

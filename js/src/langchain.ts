@@ -28,7 +28,7 @@ import type { Runnable } from '@langchain/core/runnables';
 import { convertToOpenAITool } from '@langchain/core/utils/function_calling';
 import { toJsonSchema } from '@langchain/core/utils/json_schema';
 import { invalidOption } from './common/errors.js';
-import { checkLlm } from './options/options.js';
+import { checkLlm } from './options/check.js';
 import type { AnyCompletionUsage, AnyLlm, RanOn } from './remote/types.js';
 import type { EmbedOptions, Llm } from './types/index.js';
 import type { ChatCompletionRequest, ChatMessage, ContentPart } from './types/openai.js';

@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allBuilds } from '../dist/all-builds.js';
-import { BUILDS, chooseBuild, threadsFor } from '../dist/common/builds.js';
+import { BUILDS } from '../dist/common/builds.js';
+import { chooseBuild, threadsFor } from '../dist/worker/builds.js';
 import { hasRelaxedSimd, isIsolated, sharedMemory } from '../dist/worker/features.js';
-import { checkLoad } from '../dist/options/options.js';
+import { checkLoad } from '../dist/options/load.js';
 import { Threads } from '../dist/worker/threads.js';
 import { connect, fakeRuntime, FakeLlm, settle } from './support/fake.mjs';
 

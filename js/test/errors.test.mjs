@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkLoad } from '../dist/options/options.js';
+import { checkLoad } from '../dist/options/load.js';
 import { WeftError } from '../dist/common/errors.js';
 import { collect, connect, FakeLlm, fakeRuntime, gate, loadCall, loadFake } from './support/fake.mjs';
 

@@ -8,7 +8,7 @@ import { Meter } from '../dist/download/meter.js';
 import { ModelReader } from '../dist/download/model.js';
 import { estimate } from '../dist/worker/estimate.js';
 import { storedModels } from '../dist/page/models.js';
-import { checkEstimate, checkLoad } from '../dist/options/options.js';
+import { checkEstimate, checkLoad } from '../dist/options/load.js';
 import { FakeLlm, fakeRuntime, FakeSha256 } from './support/fake.mjs';
 import { load } from '../dist/worker/load.js';
 import { listen, tensors, until } from './support/server.mjs';

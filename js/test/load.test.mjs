@@ -8,7 +8,7 @@ import { Meter } from '../dist/download/meter.js';
 import { ModelReader } from '../dist/download/model.js';
 import { nameOf } from '../dist/common/source.js';
 import { browserDownloads } from '../dist/download/browser.js';
-import { Connection } from '../dist/page/engine.js';
+import { Connection } from '../dist/page/connection.js';
 import { load } from '../dist/index.js';
 import { serve } from '../dist/worker/serve.js';
 import { isElsewhere } from '../dist/page/spawn.js';

@@ -8,7 +8,7 @@ import { request } from '../dist/download/http.js';
 import { explained, reasonFor, whereabouts } from '../dist/download/refusals.js';
 import { WeftError } from '../dist/common/errors.js';
 import { estimate, load } from '../dist/index.js';
-import { checkEstimate, checkLoad } from '../dist/options/options.js';
+import { checkEstimate, checkLoad } from '../dist/options/load.js';
 import { openaiFetch } from '../dist/openai/fetch.js';
 import { configure, LanguageModel } from '../dist/prompt-api/index.js';
 import { hybrid, remote } from '../dist/remote/index.js';

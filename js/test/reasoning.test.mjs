@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Thoughts, thoughtFormat, thoughtTokens, Told } from '../dist/answers/reasoning.js';
+import { thoughtFormat, thoughtTokens } from '../dist/answers/thought-formats.js';
+import { Thoughts } from '../dist/answers/thoughts.js';
+import { Told } from '../dist/answers/told.js';
 import { collect, FakeLlm, loadFake } from './support/fake.mjs';
 
 const QWEN = "{{ tools }}{% if '</think>' in content %}{{ '<think>' }}{% endif %}";

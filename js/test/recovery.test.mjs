@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { give } from '../dist/download/port.js';
-import { createLlm } from '../dist/page/engine.js';
+import { createLlm } from '../dist/page/llm.js';
 import { collect, connect, FakeLlm, fakeRuntime, loadCall, textOf } from './support/fake.mjs';
 
 const lost = () => Object.assign(new Error('gone'), { code: 'DEVICE_LOST' });

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkLoad } from '../dist/options/options.js';
+import { checkLoad } from '../dist/options/load.js';
 import { fileServer, listen, pattern, sha256 } from './support/server.mjs';
 import { Visitor } from './support/store.mjs';
 

@@ -6,7 +6,7 @@
 import type { EmbeddingModel } from 'ai';
 import { invalidOption } from '../common/errors.js';
 import { anyOf, streamOf } from '../common/signals.js';
-import { checkLlm } from '../options/options.js';
+import { checkLlm } from '../options/check.js';
 import type { AnyLlm } from '../remote/types.js';
 import type { Llm } from '../types/index.js';
 import { finishOf, metadataOf, partsOf, responseOf, usageOf } from './parts.js';

@@ -5,7 +5,7 @@
 
 import { WeftError } from '../common/errors.js';
 import type { Generation } from '../types/index.js';
-import { Told } from './reasoning.js';
+import { Told } from './told.js';
 
 interface Step {
   readonly text: string;

@@ -1,6 +1,4 @@
-/** The builds of the wasm module, and which of them a browser gets. Only that one is fetched. */
-
-import type { Device } from '../types/index.js';
+/** The builds of the wasm module. */
 
 /** Plain SIMD runs everywhere; relaxed SIMD and threads where the browser has them. */
 export type Build = `weft${'' | '-relaxed'}${'' | '-threads'}`;
@@ -17,45 +15,4 @@ export type ModuleAddresses = Readonly<Partial<Record<Build, string>> & Record<'
 
 export function isThreadsBuild(build: Build): build is ThreadsBuild {
   return build.endsWith('-threads');
-}
-
-/** In order: the first that the app ships and the browser runs is taken. */
-const WITH_THREADS: readonly Build[] = ['weft-relaxed-threads', 'weft-threads', 'weft-relaxed', 'weft'];
-
-/**
- * A build with threads runs on one too. Without relaxed SIMD it would be slower than `weft`, which
- * every app ships.
- */
-const ON_ONE_THREAD: readonly Build[] = ['weft-relaxed', 'weft-relaxed-threads', 'weft'];
-
-/** `memory` is shared, and there for a build with threads alone. */
-export function chooseBuild<Memory>(
-  threads: number,
-  shipped: Readonly<Partial<Record<Build, unknown>>>,
-  features: { hasRelaxedSimd(): boolean; sharedMemory(): Memory | undefined },
-): { build: Build; memory: Memory | undefined } {
-  const relaxed = features.hasRelaxedSimd();
-  for (const build of threads > 1 ? WITH_THREADS : ON_ONE_THREAD) {
-    if (!shipped[build] || (build.includes('-relaxed') && !relaxed)) continue;
-    if (!isThreadsBuild(build)) return { build, memory: undefined };
-    const memory = features.sharedMemory();
-    if (memory) return { build, memory };
-  }
-  return { build: 'weft', memory: undefined };
-}
-
-/** More threads wait for memory, which all of them share, longer than they compute. */
-const MOST_THREADS = 8;
-
-/** Up to here every processor is used: the page itself waits while the model computes. */
-const FEW_PROCESSORS = 4;
-
-/**
- * How many threads compute. A GPU needs none beside the worker. By default, all of a few processors, and half of many: two of them
- * share one core on most desktops, and half are slow ones on most phones and laptops, which every step would wait for.
- */
-export function threadsFor(device: Device, wanted: number | null, processors: number): number {
-  if (device === 'gpu') return 1;
-  if (wanted !== null) return wanted;
-  return Math.min(MOST_THREADS, Math.max(Math.min(processors, FEW_PROCESSORS), Math.ceil(processors / 2)));
 }

@@ -1,6 +1,6 @@
 /** `chat.completions.create`. */
 
-import { Told } from '../answers/reasoning.js';
+import { Told } from '../answers/told.js';
 import { begun, untilAborted } from '../common/signals.js';
 import { ToolParser, type Part } from '../tools/parser.js';
 import type { IgnoredKeyword, Llm, Piece } from '../types/index.js';

@@ -12,7 +12,7 @@ import {
   type SerializedError,
 } from '../common/errors.js';
 import { streamOf } from '../common/signals.js';
-import { checkLlm } from '../options/options.js';
+import { checkLlm } from '../options/check.js';
 import type { Llm } from '../types/index.js';
 import type { ChatCompletionRequest, CompletionRequest, EmbeddingRequest, RequestOptions } from '../types/openai.js';
 

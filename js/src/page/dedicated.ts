@@ -1,7 +1,7 @@
 /** The page's way to a worker of its own. */
 
 import { WeftError } from '../common/errors.js';
-import { Connection } from './engine.js';
+import { Connection } from './connection.js';
 import { spawn } from './spawn.js';
 
 export function connectDedicated(): Connection {

@@ -2,10 +2,11 @@
 
 import { messageOf, WeftError } from '../common/errors.js';
 import type { LoadCall, LoadedInfo } from '../common/protocol.js';
-import { checkEstimate, checkLoad } from '../options/options.js';
+import { checkEstimate, checkLoad } from '../options/load.js';
 import type { Estimate, EstimateOptions, Llm, LoadOptions, ModelSource, Sharing } from '../types/index.js';
+import type { Connection } from './connection.js';
 import { connectDedicated } from './dedicated.js';
-import { ALONE, createLlm, type Connection } from './engine.js';
+import { ALONE, createLlm } from './llm.js';
 import { connectShared } from './shared.js';
 
 /**

@@ -4,7 +4,7 @@ import { WeftError } from '../common/errors.js';
 import { aroundPath } from '../common/source.js';
 import { browserDownloads, type Downloads } from '../download/browser.js';
 import { formOf, mismatch } from '../download/form.js';
-import { checkAddress, checkSource } from '../options/options.js';
+import { checkAddress, checkSource } from '../options/source.js';
 import { answered } from '../store/answer.js';
 import { answering } from '../store/answering.js';
 import { digest } from '../store/digest.js';

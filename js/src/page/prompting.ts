@@ -1,10 +1,10 @@
 /** Ways of asking that are made of simpler ones: labels by their likelihood, and the best of several answers. */
 
-import { Told } from '../answers/reasoning.js';
+import { Told } from '../answers/told.js';
 import { invalidOption } from '../common/errors.js';
 import type { PlainMessage, ScoreCall, ScoredText } from '../common/protocol.js';
 import { untilAborted } from '../common/signals.js';
-import { answered, type Labelling } from '../options/chat.js';
+import { answered, type Labelling } from '../options/score.js';
 import type {
   Answer,
   BestOf,

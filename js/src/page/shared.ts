@@ -5,7 +5,7 @@ import type { Entered, Entry, LoadCall } from '../common/protocol.js';
 import { ANSWER_MS } from '../store/answer.js';
 import { answeringLocks } from '../store/answering.js';
 import { browserLocks, heldLocks, type Release } from '../store/locks.js';
-import { Connection } from './engine.js';
+import { Connection } from './connection.js';
 import { isElsewhere, spawn } from './spawn.js';
 
 /** The package's: pages of two versions share nothing. */

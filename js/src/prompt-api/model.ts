@@ -2,7 +2,8 @@
 
 import { unlessAborted } from '../common/signals.js';
 import { partsOf } from '../common/source.js';
-import { checkLlm, checkSource } from '../options/options.js';
+import { checkLlm } from '../options/check.js';
+import { checkSource } from '../options/source.js';
 import { load } from '../page/load.js';
 import { models } from '../page/models.js';
 import type { FileLike, Llm, LoadOptions, Progress } from '../types/index.js';

@@ -3,7 +3,7 @@
 import { Answering } from '../answers/answering.js';
 import { invalidOption, WeftError, type ErrorCode } from '../common/errors.js';
 import { beginning, leaving } from '../common/signals.js';
-import { checkNames } from '../options/options.js';
+import { checkNames } from '../options/check.js';
 import { estimate, load } from '../page/load.js';
 import type { Generation, Llm, LoadOptions } from '../types/index.js';
 import type { RequestOptions } from '../types/openai.js';

@@ -3,7 +3,7 @@
 import { Answering } from '../answers/answering.js';
 import { invalidOption } from '../common/errors.js';
 import { anyOf, beginning } from '../common/signals.js';
-import { checkNames } from '../options/options.js';
+import { checkNames } from '../options/check.js';
 import type { ChatOptions, FinishReason, TextOptions } from '../types/index.js';
 import type { CreateEmbeddingResponse, EmbeddingRequest, RequestOptions } from '../types/openai.js';
 import { chatRequest, textRequest } from './request.js';

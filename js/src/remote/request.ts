@@ -2,16 +2,10 @@
 
 import { invalidOption } from '../common/errors.js';
 import { jsonSchemaOf } from '../common/json-schema.js';
-import { withExamples } from '../options/chat.js';
-import {
-  CHAT_OPTIONS,
-  checkConversation,
-  checkGenerate,
-  checkMessages,
-  checkNames,
-  checkPrompt,
-  splitSuffix,
-} from '../options/options.js';
+import { CHAT_OPTIONS, withExamples } from '../options/chat.js';
+import { checkNames } from '../options/check.js';
+import { checkGenerate, checkPrompt, splitSuffix } from '../options/generate.js';
+import { checkConversation, checkMessages } from '../options/messages.js';
 import type { ChatOptions, GenerateOptions, Message, TextOptions, TokenIds } from '../types/index.js';
 import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../types/openai.js';
 

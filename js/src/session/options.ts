@@ -2,16 +2,10 @@
 
 import { invalidOption } from '../common/errors.js';
 import type { PlainMessage } from '../common/protocol.js';
-import { checkChat } from '../options/chat.js';
-import {
-  CHAT_OPTIONS,
-  checkGenerate,
-  checkMessages,
-  checkNames,
-  checkNumber,
-  checkString,
-  GENERATE_OPTIONS,
-} from '../options/options.js';
+import { CHAT_OPTIONS, checkChat } from '../options/chat.js';
+import { checkNames, checkNumber, checkString } from '../options/check.js';
+import { GENERATE_OPTIONS, checkGenerate } from '../options/generate.js';
+import { checkMessages } from '../options/messages.js';
 import type { GenerateOptions, Message } from '../types/index.js';
 import type { Overflow, SessionOptions, Turn } from '../types/session.js';
 import type { Rules, State } from './context.js';

@@ -8,7 +8,7 @@
 
 import { invalidOption, serializeError, WeftError } from '../common/errors.js';
 import type { KvCache } from '../common/protocol.js';
-import { checkNumber } from '../options/options.js';
+import { checkNumber } from '../options/check.js';
 import type { ModelInfo } from '../types/index.js';
 import type { SessionOptions } from '../types/session.js';
 import { promptOf, type State } from './context.js';

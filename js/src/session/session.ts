@@ -1,11 +1,12 @@
 /** A conversation over the one KV cache of a model: which ids it has there, and what becomes of a turn that ends early. */
 
 import { Answering } from '../answers/answering.js';
-import { Told } from '../answers/reasoning.js';
+import { Told } from '../answers/told.js';
 import { serializeError, WeftError } from '../common/errors.js';
 import type { PlainMessage, StartOptions } from '../common/protocol.js';
 import { anyOf, untilAborted } from '../common/signals.js';
-import { checkGenerate, checkNames } from '../options/options.js';
+import { checkNames } from '../options/check.js';
+import { checkGenerate } from '../options/generate.js';
 import { callRules, type CallRules } from '../tools/options.js';
 import { ToolParser, type Part } from '../tools/parser.js';
 import type { GenerateOptions, Generation, Message, Piece, ToolDescription } from '../types/index.js';

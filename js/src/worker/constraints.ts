@@ -1,6 +1,6 @@
 /** Constrained answers: which tokens may come next, told by a module of its own, which is fetched when it is first needed. */
 
-import type { Thoughts } from '../answers/reasoning.js';
+import type { Thoughts } from '../answers/thoughts.js';
 import { WeftError } from '../common/errors.js';
 import type { IgnoredKeyword } from '../types/index.js';
 import type { GrammarModule, Grammars, RuntimeConstrained, RuntimeLlm } from './runtime.js';

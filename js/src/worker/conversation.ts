@@ -1,6 +1,7 @@
 /** A conversation → what is generated from: its ids by the model's template, and what is known of the answer. */
 
-import { Thoughts, thoughtFormat, thoughtTokens, type ThoughtFormat } from '../answers/reasoning.js';
+import { thoughtFormat, thoughtTokens, type ThoughtFormat } from '../answers/thought-formats.js';
+import { Thoughts } from '../answers/thoughts.js';
 import type { Conversation, PlainMessage } from '../common/protocol.js';
 import { KEPT_TOKENS, MARKS } from '../tools/forms.js';
 import { withPlainTools } from '../tools/generic.js';

@@ -1,9 +1,10 @@
 /** Starts the generated wasm module in a worker. */
 
-import { chooseBuild, isThreadsBuild, threadsFor } from '../common/builds.js';
+import { isThreadsBuild } from '../common/builds.js';
 import { messageOf, WeftError } from '../common/errors.js';
 import { watchViolations } from '../common/violations.js';
 import { askForSubgroups, findAdapter } from './adapter.js';
+import { chooseBuild, threadsFor } from './builds.js';
 import * as features from './features.js';
 import { glues, grammar } from './glues.js';
 import type { AnyGlue, Start } from './runtime.js';

@@ -2,7 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import { webAddress } from '../../dist/common/source.js';
-import { Connection, createLlm } from '../../dist/page/engine.js';
+import { Connection } from '../../dist/page/connection.js';
+import { createLlm } from '../../dist/page/llm.js';
 import { serve } from '../../dist/worker/serve.js';
 import { tuningOf } from '../../dist/worker/tuning.js';
 

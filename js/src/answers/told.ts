@@ -1,0 +1,15 @@
+/** The whole of an answer. */
+
+import type { Split } from './thoughts.js';
+
+/** The text and the thoughts of an answer, put together from its pieces. */
+export class Told {
+  text = '';
+  reasoning = '';
+
+  add({ text, reasoning = '', endsReasoning }: Pick<Split, 'text' | 'endsReasoning'> & { reasoning?: string }): this {
+    this.reasoning = endsReasoning ? `${this.text}${reasoning}`.trim() : this.reasoning + reasoning;
+    this.text = endsReasoning ? text : this.text + text;
+    return this;
+  }
+}

@@ -1,0 +1,85 @@
+/** Checks of single values: errors name the option, what it should be and what it is. */
+
+import { invalidOption, unknownOption } from '../common/errors.js';
+import type { TokenIds } from '../types/index.js';
+
+/** The fields of an interface, by their names: the compiler sees to it that none is missing. */
+export type FieldsOf<Options> = Record<keyof Options, 1>;
+
+/** The largest size that the wasm module can count to. */
+export const U32_MAX: number = 2 ** 32 - 1;
+
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+  readonly integer: boolean;
+}
+
+export function checkNumber(name: string, value: unknown, { min, max, integer }: Range): void {
+  const fits = integer ? Number.isInteger(value) : Number.isFinite(value);
+  if (fits && Number(value) >= min && Number(value) <= max) return;
+  const kind = integer ? 'an integer' : 'a number';
+  const low = min === -Infinity ? '' : min === Number.MIN_VALUE ? ' above 0' : ` of at least ${min}`;
+  const high = max === Infinity ? '' : ` and at most ${max}`;
+  throw invalidOption(name, kind + low + high, value);
+}
+
+/** A misspelt option would have no effect otherwise. */
+export function checkNames(options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined) throw unknownOption(unknown, known);
+}
+
+export function checkSignal(signal: unknown): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption('signal', 'an AbortSignal', signal);
+}
+
+/** A model, loaded or of a server, that has this method. */
+export function checkLlm<Model>(llm: Model, method: keyof Model & string): Model {
+  if ((llm as Partial<Model> | undefined)?.[method] !== undefined) return llm;
+  throw invalidOption('llm', `a model that has \`${method}\``, llm);
+}
+
+export function checkString(name: string, value: unknown): string {
+  if (typeof value !== 'string') throw invalidOption(name, 'a string', value);
+  return wellFormed(value);
+}
+
+/** A string that was cut in the middle of an emoji has half of a surrogate pair, which UTF-8 cannot write. */
+export function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, '\uFFFD');
+}
+
+/** A text for an encoder, which has nothing to say of none. */
+export function checkText(name: string, value: unknown): string {
+  const text = checkString(name, value);
+  if (text.trim() === '') throw invalidOption(name, 'a text that is not empty', value);
+  return text;
+}
+
+export function checkTexts(name: string, values: unknown): string[] {
+  if (!Array.isArray(values)) throw invalidOption(name, 'an array of strings', values);
+  return Array.from(values as readonly unknown[], (value, index) => checkText(`${name}[${index}]`, value));
+}
+
+/** Takes typed arrays too. Returns a copy. */
+export function checkIds(name: string, ids: TokenIds): number[] {
+  const expected = name === 'prompt' ? 'a string, or an array of token ids' : 'an array of token ids';
+  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) throw invalidOption(name, expected, ids);
+  return Array.from(ids as readonly number[], (id, index) => {
+    if (!Number.isInteger(id) || id < 0 || id > U32_MAX) throw invalidOption(`${name}[${index}]`, 'a token id', id);
+    return id;
+  });
+}
+
+/** A copy of plain data. */
+export function plain<T>(name: string, value: T): T {
+  try {
+    return JSON.parse(JSON.stringify(value), (_, part: unknown) =>
+      typeof part === 'string' ? wellFormed(part) : part,
+    );
+  } catch {
+    throw invalidOption(name, 'data that JSON can write', value);
+  }
+}

@@ -1,0 +1,31 @@
+/** Checks the options of encoders. */
+
+import { invalidOption } from '../common/errors.js';
+import type { EncodeTask } from '../common/protocol.js';
+import type { EmbedOptions, EncodeOptions, Pooling } from '../types/index.js';
+import { U32_MAX, checkNames, checkNumber, checkSignal } from './check.js';
+
+/** What all encoders' calls have, and that no other option is there but `more`. */
+export function checkEncode(options: EncodeOptions, more: readonly string[] = []): { truncate: boolean } {
+  checkNames(options, ['truncate', 'signal', ...more]);
+  const { truncate = false, signal } = options;
+  if (typeof truncate !== 'boolean') throw invalidOption('truncate', 'a boolean', truncate);
+  checkSignal(signal);
+  return { truncate };
+}
+
+export function checkEmbed(options: EmbedOptions): Extract<EncodeTask, { name: 'embed' }>['options'] {
+  const { pooling, normalize = true } = options;
+  if (pooling !== undefined && !POOLINGS.includes(pooling)) {
+    throw invalidOption('pooling', POOLINGS.map((name) => `'${name}'`).join(' or '), pooling);
+  }
+  if (typeof normalize !== 'boolean') throw invalidOption('normalize', 'a boolean', normalize);
+  return { normalize, ...(pooling !== undefined && { pooling }) };
+}
+
+const POOLINGS: readonly Pooling[] = ['mean', 'cls', 'last'];
+
+export function checkTopK(topK: unknown = 5): number {
+  checkNumber('topK', topK, { min: 1, max: U32_MAX, integer: true });
+  return topK as number;
+}

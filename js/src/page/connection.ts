@@ -1,0 +1,129 @@
+/** The page's end of the protocol: calls → messages, replies → whoever waits for them. */
+
+import { WeftError, type SerializedError } from '../common/errors.js';
+import type { Call, LoadedInfo, Port, Reply, Request, Started } from '../common/protocol.js';
+import { transfersOf } from '../options/load.js';
+import type { Piece, Progress } from '../types/index.js';
+
+/** Who waits for the replies to a call. */
+interface Listener {
+  progress?(progress: Progress): void;
+  started?(of: Started): void;
+  piece?(piece: Piece): void;
+  result?(value: unknown): void;
+  error(error: WeftError): void;
+}
+
+/** Calls over a port. After {@link Connection.fail} every call fails with the same error, and `close` was called. */
+export class Connection {
+  readonly #port: Port<Request, Reply>;
+  readonly #close: () => void;
+  readonly #listeners = new Map<number, Listener>();
+  #nextId = 0;
+  #failure: WeftError | undefined;
+  #heard = false;
+  /** Hears what is different after the model was loaded again. */
+  onReload: ((info: LoadedInfo) => void) | undefined;
+
+  constructor(port: Port<Request, Reply>, close: () => void) {
+    this.#port = port;
+    this.#close = close;
+    port.onmessage = ({ data }) => this.#receive(data);
+  }
+
+  /** Whether the worker ever said anything. */
+  get heard(): boolean {
+    return this.#heard;
+  }
+
+  /** Returns the call's number, for {@link Connection.cancel}. Throws what the connection failed with. */
+  open(call: Call, listener: Listener): number {
+    if (this.#failure) throw this.#failure;
+    const id = this.#nextId++;
+    this.#port.postMessage(
+      { type: 'call', id, call },
+      call.type === 'load' || call.type === 'estimate' ? transfersOf(call) : [],
+    );
+    this.#listeners.set(id, listener);
+    return id;
+  }
+
+  request(call: Call, progress?: (progress: Progress) => void): Promise<unknown> {
+    return new Promise((result, error) => {
+      this.open(call, { result, error, ...(progress ? { progress } : {}) });
+    });
+  }
+
+  cancel(id: number): void {
+    if (this.#listeners.has(id)) this.#port.postMessage({ type: 'cancel', id });
+  }
+
+  /** Cancels a call whose listener wants to hear no more. */
+  leave(id: number): void {
+    this.cancel(id);
+    this.#listeners.delete(id);
+  }
+
+  /** What comes from this port is the end of everything: a thread crashed, and the worker may be waiting for it. */
+  watch(crash: MessagePort): void {
+    crash.onmessage = ({ data }: MessageEvent<SerializedError>) => this.fail(new WeftError(data.code, data.message));
+  }
+
+  fail(error: WeftError): void {
+    if (this.#failure) return;
+    this.#failure = error;
+    this.#close();
+    const listeners = [...this.#listeners.values()];
+    this.#listeners.clear();
+    for (const listener of listeners) listener.error(error);
+  }
+
+  #receive(reply: Reply): void {
+    this.#heard = true;
+    if (reply.type === 'thread') return this.watch(reply.crash);
+    if (reply.type === 'reload') return this.onReload?.(reply.info);
+    if (reply.type === 'end') return this.fail(new WeftError(reply.error.code, reply.error.message));
+    if (!('id' in reply)) return; // a late answer to who entered
+    const listener = this.#listeners.get(reply.id);
+    if (!listener) return;
+    switch (reply.type) {
+      case 'progress':
+        return listener.progress?.(reply.progress);
+      case 'started':
+        return listener.started?.(reply.of);
+      case 'piece':
+        if (reply.piece.finish) this.#listeners.delete(reply.id);
+        return listener.piece?.(reply.piece);
+      case 'result':
+        this.#listeners.delete(reply.id);
+        return listener.result?.(reply.value);
+      case 'error':
+        this.#listeners.delete(reply.id);
+        return listener.error(new WeftError(reply.error.code, reply.error.message));
+    }
+  }
+}
+
+/** A call's result. Rejects with the signal's reason once that is aborted, whatever the worker still does. */
+export function promised(connection: Connection, call: Call, signal?: AbortSignal): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const done = () => signal?.removeEventListener('abort', abort);
+    const id = connection.open(call, {
+      result(value) {
+        done();
+        resolve(value);
+      },
+      error(error) {
+        done();
+        reject(error);
+      },
+    });
+    const abort = () => {
+      done();
+      connection.cancel(id);
+      reject(signal?.reason);
+    };
+    signal?.addEventListener('abort', abort);
+  });
+}

@@ -1,0 +1,91 @@
+/** A generation of the worker, as the caller sees it. */
+
+import { Answering } from '../answers/answering.js';
+import { Clock } from '../common/clock.js';
+import type { WeftError } from '../common/errors.js';
+import type { GenerateCall } from '../common/protocol.js';
+import { anyOf } from '../common/signals.js';
+import type { Piece, Usage } from '../types/index.js';
+import type { Connection } from './connection.js';
+
+/** Begins when somebody wants it: a generation that nobody reads costs nothing. */
+export function generation(connection: Connection, call: GenerateCall, given?: AbortSignal): Answering<Piece> {
+  return new Answering((left, started) => pieces(connection, call, [given, left], started));
+}
+
+/**
+ * The pieces of a generation. Nothing holds the worker back when the reader is slow: pieces are
+ * small and the context bounds their number. Once a signal is aborted the end comes at once,
+ * whatever the worker still does.
+ */
+async function* pieces(
+  connection: Connection,
+  call: GenerateCall,
+  signals: readonly (AbortSignal | undefined)[],
+  started: () => void,
+): AsyncGenerator<Piece, void, void> {
+  const { signal, release } = anyOf(...signals);
+  const clock = new Clock();
+  if (signal.aborted) {
+    release();
+    return yield aborted(clock.usage());
+  }
+  // Only the worker knows what a shift of the context dropped until then.
+  const waits = call.options.shiftBehind !== undefined;
+  let arrived: Piece[] = [];
+  let failure: WeftError | undefined;
+  let wake = () => {};
+
+  const id = connection.open(call, {
+    started({ promptTokens, cachedTokens }) {
+      clock.prompt(promptTokens, cachedTokens);
+      started();
+    },
+    piece(piece) {
+      if (signal.aborted && !piece.finish) return;
+      if (!piece.finish) clock.token();
+      arrived.push(piece);
+      wake();
+    },
+    error(error) {
+      failure = error;
+      wake();
+    },
+  });
+  const abort = () => {
+    // What had arrived and was not read is not wanted any more, but for the end, which comes only
+    // once.
+    arrived = arrived.filter((piece) => piece.finish);
+    if (waits) return connection.cancel(id);
+    connection.leave(id);
+    if (arrived.length === 0) arrived.push(aborted(clock.usage()));
+    wake();
+  };
+  signal.addEventListener('abort', abort);
+
+  try {
+    for (;;) {
+      const piece = arrived.shift();
+      if (piece) {
+        if (!piece.finish) {
+          yield piece;
+          continue;
+        }
+        return yield signal.aborted ? aborted(piece.finish.usage) : piece;
+      } else if (failure) {
+        if (failure.code !== 'DISPOSED') throw failure;
+        return yield aborted(clock.usage());
+      } else {
+        await new Promise<void>((resolve) => (wake = resolve));
+      }
+    }
+  } finally {
+    signal.removeEventListener('abort', abort);
+    release();
+    connection.leave(id);
+  }
+}
+
+function aborted(usage: Usage): Piece {
+  return { text: '', id: null, finish: { reason: 'abort', usage } };
+}

@@ -1,0 +1,152 @@
+/** The public object of a loaded model: checks what the caller gives, and calls the worker. */
+
+import { WeftError } from '../common/errors.js';
+import type { Call, EncodeTask, KvCache, LoadedInfo, Prompt, ScoreCall, ScoredText } from '../common/protocol.js';
+import { createChatCompletions } from '../openai/chat.js';
+import { createCompletions } from '../openai/completions.js';
+import { createEmbeddings } from '../openai/embeddings.js';
+import { checkChat } from '../options/chat.js';
+import { checkIds, checkNames, checkString, checkText, checkTexts } from '../options/check.js';
+import { checkEmbed, checkEncode, checkTopK } from '../options/encode.js';
+import { checkGenerate, checkPrompt, checkTokenize, splitSuffix } from '../options/generate.js';
+import { checkAfter, checkLabelling, checkScored } from '../options/score.js';
+import type { SessionModel } from '../session/context.js';
+import { checkSession } from '../session/options.js';
+import { decodeSession } from '../session/saved.js';
+import { ChatSession } from '../session/session.js';
+import type {
+  Chat,
+  ClassifyOptions,
+  Filling,
+  GenerateOptions,
+  LabelOptions,
+  LabelScore,
+  Llm,
+  RankedDocument,
+  Sharing,
+  TokenizeOptions,
+  TokenLabel,
+} from '../types/index.js';
+import { promised, type Connection } from './connection.js';
+import { generation } from './generation.js';
+import { bestOf, rankLabels, scoreOf } from './prompting.js';
+
+export const ALONE: Sharing = { shared: false, notShared: null };
+
+/** Makes the public object over a connection whose model is loaded. */
+export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: Sharing = ALONE): Llm {
+  let info = { ...loaded, ...sharing };
+  connection.onReload = (reloaded) => (info = { ...reloaded, ...sharing });
+  const generate = (prompt: Prompt, options: GenerateOptions = {}, suffix?: string) => {
+    const behind = suffix === undefined ? {} : { suffix };
+    const call = { type: 'generate', prompt, ...behind, options: checkGenerate(options) } as const;
+    return generation(connection, call, options.signal);
+  };
+  const answer: (...args: Parameters<Chat>) => ReturnType<Chat> = (messages, options = {}) => {
+    const checked = checkChat(messages, options, info.roles);
+    return generate(checked.conversation, checked.options);
+  };
+  const score = (call: ScoreCall, signal?: AbortSignal) => promised(connection, call, signal) as Promise<ScoredText[]>;
+  const ofSessions: SessionModel = {
+    get info() {
+      return info;
+    },
+    prompt: (conversation, known) => connection.request({ type: 'prompt', conversation, known }) as Promise<number[]>,
+    generate: (prompt, options, signal, cache) =>
+      generation(connection, { type: 'generate', prompt, options, ...(cache ? { cache } : {}) }, signal),
+    readCache: (ids, restored) =>
+      connection.request({ type: 'readCache', ids, restored: restored ?? null }) as Promise<KvCache['layers']>,
+  };
+  const llm: Llm = {
+    get info() {
+      return info;
+    },
+    generate(prompt, textOptions = {}) {
+      const { suffix, options } = splitSuffix(textOptions);
+      return generate(checkPrompt(prompt), options, suffix);
+    },
+    chat: Object.assign(answer, { completions: createChatCompletions(() => llm) }),
+    session(options = {}) {
+      const { settings, state } = checkSession(options, info.roles);
+      return new ChatSession(ofSessions, settings, state);
+    },
+    async restore(saved) {
+      const { settings, state } = await decodeSession(saved, info);
+      return new ChatSession(ofSessions, settings, state);
+    },
+    completions: createCompletions(() => llm),
+    embeddings: createEmbeddings(() => llm),
+    async embed(texts, options = {}) {
+      const { truncate } = checkEncode(options, ['pooling', 'normalize']);
+      const task = {
+        name: 'embed',
+        texts: checkTexts('texts', texts),
+        options: checkEmbed(options),
+        truncate,
+      } as const;
+      return (await encode(connection, task, options.signal)) as Float32Array[];
+    },
+    async rerank(query, documents, options = {}) {
+      const texts = checkTexts('documents', documents);
+      const task = { name: 'rerank', query: checkText('query', query), texts, ...checkEncode(options) } as const;
+      return (await encode(connection, task, options.signal)) as RankedDocument[];
+    },
+    async classify(
+      text: string,
+      labels: readonly string[] | ClassifyOptions = {},
+      labelOptions: LabelOptions = {},
+    ): Promise<LabelScore[]> {
+      if (Array.isArray(labels)) {
+        const asked = checkLabelling(checkText('text', text), labels as readonly string[], labelOptions);
+        return rankLabels(score, asked, info.hasChatTemplate);
+      }
+      const options = labels as ClassifyOptions;
+      const { truncate } = checkEncode(options, ['pair']);
+      const pair = options.pair === undefined ? null : checkText('pair', options.pair);
+      const task = { name: 'classify', text: checkText('text', text), pair, truncate } as const;
+      return (await encode(connection, task, options.signal)) as LabelScore[];
+    },
+    async classifyTokens(text, options = {}) {
+      const task = { name: 'classifyTokens', text: checkText('text', text), ...checkEncode(options) } as const;
+      return (await encode(connection, task, options.signal)) as TokenLabel[];
+    },
+    async fillMask(text, options = {}) {
+      const { truncate } = checkEncode(options, ['topK']);
+      const task = {
+        name: 'fillMask',
+        text: checkText('text', text),
+        topK: checkTopK(options.topK),
+        truncate,
+      } as const;
+      return (await encode(connection, task, options.signal)) as Filling[][];
+    },
+    async score(text, options = {}) {
+      checkNames(options, ['after', 'signal']);
+      const call = {
+        type: 'score',
+        texts: [checkScored(text)],
+        after: checkAfter(options.after, info.roles),
+        end: false,
+      } as const;
+      const [scored] = await score(call, options.signal);
+      return scoreOf(scored as ScoredText);
+    },
+    bestOf: (n, scorer) => bestOf(() => llm, n, scorer),
+    async tokenize(text, options: TokenizeOptions = {}) {
+      const call: Call = { type: 'tokenize', text: checkString('text', text), ...checkTokenize(options) };
+      return (await connection.request(call)) as number[];
+    },
+    async detokenize(ids) {
+      return (await connection.request({ type: 'detokenize', ids: checkIds('ids', ids) })) as string;
+    },
+    dispose() {
+      connection.fail(new WeftError('DISPOSED', 'the model was disposed of; load it again'));
+    },
+  };
+  return llm;
+}
+
+/** What an encoder makes of texts. */
+function encode(connection: Connection, task: EncodeTask, signal?: AbortSignal): Promise<unknown> {
+  return promised(connection, { type: 'encode', task }, signal);
+}

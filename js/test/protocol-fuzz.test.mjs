@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { browserDownloads } from '../dist/download/browser.js';
-import { Host } from '../dist/worker/serve.js';
+import { Service } from '../dist/worker/serve.js';
 import { FakeLlm, fakeRuntime, INFO, loadCall, settle } from './support/fake.mjs';
 
 const SEEDS = 300;
@@ -114,7 +114,7 @@ async function round(t, seed) {
   });
   let ended = false;
   let unused = 0;
-  const host = new Host(
+  const service = new Service(
     async () => fakeRuntime(llm),
     browserDownloads,
     () => (unused += 1),
@@ -126,7 +126,7 @@ async function round(t, seed) {
     t.after(() => port1.close());
     const replies = new Map();
     port1.onmessage = ({ data }) => (data.type === 'end' ? (ended = true) : replies.get(data.id).push(data));
-    const client = { port: port1, replies, gone: false, drop: host.connect(port2) };
+    const client = { port: port1, replies, gone: false, drop: service.connect(port2) };
     if (loaded) post(client, load, { type: 'result', value: INFO.name });
     return client;
   });

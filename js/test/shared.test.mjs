@@ -7,27 +7,27 @@ import { browserDownloads } from '../dist/download/browser.js';
 import { Connection } from '../dist/page/connection.js';
 import { createLlm } from '../dist/page/llm.js';
 import { checkLoad } from '../dist/options/load.js';
-import { Host } from '../dist/worker/serve.js';
+import { Service } from '../dist/worker/serve.js';
 import { nameOf, VERSION } from '../dist/page/shared.js';
 import { collect, FakeLlm, fakeRuntime, gate, INFO, loadCall, settle, textOf } from './support/fake.mjs';
 
 const call = loadCall([new Blob(['x'])], { device: 'auto' });
 
-/** A host, how often it was unused, and `open()`: a connection to it, with how it is dropped as if its page were gone. */
-function host(t, llm, start = async () => fakeRuntime(llm)) {
+/** A service, how often it was unused, and `open()`: a connection to it, with how it is dropped as if its page were gone. */
+function service(t, llm, start = async () => fakeRuntime(llm)) {
   const state = { unused: 0 };
-  const served = new Host(start, browserDownloads, () => (state.unused += 1));
+  const served = new Service(start, browserDownloads, () => (state.unused += 1));
   const open = () => {
     const { port1, port2 } = new MessageChannel();
     t.after(() => port1.close());
     return { connection: new Connection(port1, () => port1.close()), drop: served.connect(port2) };
   };
-  return Object.assign(state, { host: served, open });
+  return Object.assign(state, { service: served, open });
 }
 
 /** As many pages as are asked for, with the model loaded. */
 async function pages(t, llm, count) {
-  const shared = host(t, llm);
+  const shared = service(t, llm);
   const opened = Array.from({ length: count }, shared.open);
   const loaded = await Promise.all(opened.map(({ connection }) => connection.request(call)));
   const pages = opened.map((page, index) => ({ ...page, llm: createLlm(page.connection, loaded[index]) }));
@@ -83,7 +83,7 @@ test('pages that come while the model loads hear the same progress and get the s
   const held = gate();
   let starts = 0;
   const fake = new FakeLlm();
-  const { open } = host(t, fake, async () => {
+  const { open } = service(t, fake, async () => {
     starts += 1;
     await held.opened;
     return fakeRuntime(fake);
@@ -110,7 +110,7 @@ test('pages that come while the model loads hear the same progress and get the s
 test('a load that fails does so for all who wait, and is the end of this worker', async (t) => {
   const held = gate();
   const fake = new FakeLlm();
-  const shared = host(t, fake, async () => {
+  const shared = service(t, fake, async () => {
     await held.opened;
     throw Object.assign(new Error('no adapter'), { code: 'GPU_UNAVAILABLE' });
   });
@@ -119,13 +119,13 @@ test('a load that fails does so for all who wait, and is the end of this worker'
   await settle();
   held.open();
   await Promise.all(failed);
-  assert.deepEqual([shared.host.ended, shared.host.used, shared.unused], [true, false, 0]);
+  assert.deepEqual([shared.service.ended, shared.service.used, shared.unused], [true, false, 0]);
 });
 
 test('a page that gives up a load leaves it to the others; when none waits the worker has no use', async (t) => {
   const held = gate();
   const fake = new FakeLlm();
-  const shared = host(t, fake, () => held.opened.then(() => fakeRuntime(fake)));
+  const shared = service(t, fake, () => held.opened.then(() => fakeRuntime(fake)));
   const [first, second, third] = [shared.open(), shared.open(), shared.open()];
   const heard = [];
   first.connection.request(call, () => heard.push('first')).catch(() => undefined);
@@ -133,7 +133,7 @@ test('a page that gives up a load leaves it to the others; when none waits the w
   await settle();
   const before = heard.length;
   first.drop();
-  assert.deepEqual([shared.host.used, shared.unused], [true, 0]);
+  assert.deepEqual([shared.service.used, shared.unused], [true, 0]);
   held.open();
   assert.equal((await loading).name, INFO.name);
   assert.equal(heard.length, before);
@@ -141,7 +141,7 @@ test('a page that gives up a load leaves it to the others; when none waits the w
   second.drop();
   assert.equal(shared.unused, 0);
   third.drop();
-  assert.deepEqual([shared.host.used, shared.unused], [false, 1]);
+  assert.deepEqual([shared.service.used, shared.unused], [false, 1]);
 });
 
 test('a page that is closed while it generates leaves the model to the calls of the others', async (t) => {
@@ -173,7 +173,7 @@ test('a crash of the engine is CRASHED in every page, and the end of this worker
   await Promise.all(answers.map((answer) => assert.rejects(answer, { code: 'CRASHED', message: /unreachable/ })));
   await settle();
   await assert.rejects(idle.llm.tokenize('later'), { code: 'CRASHED', message: /unreachable/ });
-  assert.equal(shared.host.ended, true);
+  assert.equal(shared.service.ended, true);
   for (const { drop } of shared.pages) drop();
   assert.equal(shared.unused, 1);
 });

@@ -94,7 +94,7 @@ export type EncodeTask = { readonly truncate: boolean } & (
 );
 
 /** The results of an {@link EncodeTask}, in the same order as its kinds. */
-export type Encoded = Float32Array[] | RankedDocument[] | LabelScore[] | TokenLabel[] | Filling[][];
+export type EncodeResult = Float32Array[] | RankedDocument[] | LabelScore[] | TokenLabel[] | Filling[][];
 
 /** A text's tokens with a predecessor: the first token of all has no probability. */
 export interface ScoredText {
@@ -183,7 +183,7 @@ export type Reply =
   | {
       readonly type: 'result';
       readonly id: number;
-      readonly value: LoadedInfo | Encoded | ScoredText[] | Estimate | KvCache['layers'] | number[] | string;
+      readonly value: LoadedInfo | EncodeResult | ScoredText[] | Estimate | KvCache['layers'] | number[] | string;
     }
   /** The model was loaded again. */
   | { readonly type: 'reload'; readonly info: LoadedInfo }

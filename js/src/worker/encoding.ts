@@ -1,7 +1,7 @@
 /** The worker's loop over the texts of a task that an encoder does. */
 
 import { serializeError, WeftError } from '../common/errors.js';
-import type { Encoded, EncodeTask } from '../common/protocol.js';
+import type { EncodeResult, EncodeTask } from '../common/protocol.js';
 import { aborted } from '../common/signals.js';
 import type { LabelScore } from '../types/index.js';
 import type { Model } from './model.js';
@@ -9,7 +9,7 @@ import type { RuntimeLlm } from './runtime.js';
 import { Turns } from './turns.js';
 
 /** Does a task text by text; undefined where `signal` stopped it between two. A lost GPU interrupts it only. */
-export async function encode(model: Model, task: EncodeTask, signal: AbortSignal): Promise<Encoded | undefined> {
+export async function encode(model: Model, task: EncodeTask, signal: AbortSignal): Promise<EncodeResult | undefined> {
   const texts = textsOf(task);
   const turns = new Turns();
   const done: unknown[] = [];
@@ -53,9 +53,9 @@ async function encodeText(llm: RuntimeLlm, task: EncodeTask, text: string): Prom
   }
 }
 
-function resultOf(task: EncodeTask, done: unknown[]): Encoded {
+function resultOf(task: EncodeTask, done: unknown[]): EncodeResult {
   if (task.name === 'embed') return done as Float32Array[];
-  if (task.name !== 'rerank') return done[0] as Encoded;
+  if (task.name !== 'rerank') return done[0] as EncodeResult;
   const ranked = (done as LabelScore[]).map(({ score, logit }, index) => ({ index, score, logit }));
   return ranked.sort((a, b) => b.logit - a.logit);
 }

@@ -29,7 +29,7 @@ interface Client {
 }
 
 /** One model and its clients. */
-export class Host {
+export class Service {
   readonly #start: Start;
   readonly #downloads: Downloads;
   readonly #onUnused: () => void;
@@ -194,5 +194,5 @@ export class Host {
 
 /** One page alone, which ends the worker itself. */
 export function serve(port: Port<Reply, Request>, start: Start, downloads: Downloads = browserDownloads): void {
-  new Host(start, downloads, () => {}).connect(port);
+  new Service(start, downloads, () => {}).connect(port);
 }

@@ -10,7 +10,7 @@ import { serializeError } from '../common/errors.js';
 import type { Entry, Port, Reply, Request } from '../common/protocol.js';
 import { browserDownloads } from '../download/browser.js';
 import { browserLocks } from '../store/locks.js';
-import { Host } from './serve.js';
+import { Service } from './serve.js';
 import { starting } from './start.js';
 
 /** TypeScript's library of pages lacks it. */
@@ -27,20 +27,20 @@ export function serveShared(): void {
   // then, and share by place. This one stays until its pages are closed, to say so to the next one
   // that comes here.
   const alive = browserLocks.tryHold(scope.name);
-  const host = new Host(starting(), browserDownloads, () => void close());
+  const service = new Service(starting(), browserDownloads, () => void close());
 
   scope.onconnect = ({ ports: [port] }) => {
     port!.onmessage = ({ data }: MessageEvent<Entry>) => void enter(port!, data.life);
   };
   globalThis.onerror = (_event, _source, _line, _column, error) => {
     const { message } = serializeError(error);
-    host.end({ code: 'CRASHED', message: `the worker crashed: ${message}. Load the model again.` });
+    service.end({ code: 'CRASHED', message: `the worker crashed: ${message}. Load the model again.` });
   };
 
   /** `page`: the lock that the page holds while it lives. */
   async function enter(port: Port<Reply, Request>, page: string): Promise<void> {
-    if (!(await alive) || host.ended) return port.postMessage({ type: 'ended' });
-    const drop = host.connect(port);
+    if (!(await alive) || service.ended) return port.postMessage({ type: 'ended' });
+    const drop = service.connect(port);
     port.postMessage({ type: 'welcome' });
     const release = await browserLocks.hold(page);
     release();
@@ -49,7 +49,7 @@ export function serveShared(): void {
 
   async function close(): Promise<void> {
     const release = await browserLocks.hold(model);
-    if (host.used) release();
+    if (service.used) release();
     else scope.close();
   }
 }

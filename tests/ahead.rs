@@ -1,7 +1,7 @@
 //! Steps queued ahead on the GPU give what sampling on the host gives, however a generation ends.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ mod encoders;
 mod saved;
 #[path = "architectures/scaled.rs"]
 mod scaled;
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

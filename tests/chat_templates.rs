@@ -2,7 +2,7 @@
 //! which of its text is structure.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 

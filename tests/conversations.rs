@@ -1,7 +1,7 @@
 //! What a conversation needs beyond one answer: its KV cache kept elsewhere, its own ids found again, room when the context is full.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use pollster::block_on;
 use support::tiny::{HEAD_DIM, KV_HEADS, LAYERS, Tiny, VOCAB, session_on, session_with};

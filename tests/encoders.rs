@@ -1,7 +1,7 @@
 //! Encoders: their tasks, and what is wrong with a file or a text. That the numbers are right stands in architectures.rs.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use pollster::block_on;
 use support::tiny::{HIDDEN, Tiny, VOCAB};

@@ -1,7 +1,7 @@
 //! What the GPU engine promises beside right results: few submits and readbacks, and errors that are never lost.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use pollster::block_on;
 use support::{Rng, gpu, gpu_with, read, variant_sets};

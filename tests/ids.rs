@@ -1,7 +1,7 @@
 //! Files without a vocabulary: ids in, ids out.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use pollster::block_on;
 use support::tiny::{Tiny, VOCAB, session_on};

@@ -71,3 +71,17 @@ fn wgpu_and_wasm_bindgen_stay_in_their_places() {
         }
     }
 }
+
+#[test]
+fn every_file_of_tests_is_run() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let programs = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let modules = fs::read_to_string(root.join("tests/all.rs")).unwrap();
+    for entry in fs::read_dir(root.join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(name) = path.file_name().unwrap().to_str().unwrap().strip_suffix(".rs") else { continue };
+        let run =
+            programs.contains(&format!("path = \"tests/{name}.rs\"")) || modules.contains(&format!("mod {name};\n"));
+        assert!(run, "tests/{name}.rs is not run: add `mod {name};` to tests/all.rs");
+    }
+}

@@ -1,7 +1,7 @@
 //! Whole small models: every way that weights can lie in a file and in an engine gives the same logits.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use pollster::block_on;
 use support::Rng;

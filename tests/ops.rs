@@ -1,6 +1,6 @@
 //! Every operation on every engine against the plain reference, on random data of odd sizes.
 
-mod support;
+use crate::support;
 
 use support::{Rng, Setup, Suite};
 use weft_llm::format::{BlockType, Layout};

@@ -1,7 +1,7 @@
 //! A generation whose session was lost goes on in another one as if nothing had happened.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use pollster::block_on;
 use support::tiny::{Tiny, VOCAB, session_on};

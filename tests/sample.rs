@@ -1,7 +1,7 @@
 //! Sampling on every engine gives the id that the sampler on the host gives.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use support::{Rng, gpu, read};
 use weft_llm::Error;

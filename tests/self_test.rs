@@ -1,7 +1,7 @@
 //! A shader that is wrong is noticed before a model runs on it, and another one takes its place.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use pollster::block_on;
 use support::tiny::{Tiny, session_on};

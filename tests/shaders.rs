@@ -1,7 +1,7 @@
 //! Every pipeline that ships is valid WGSL within WebGPU's default limits and agrees with its operation, without a GPU.
 #![allow(clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use std::collections::{BTreeMap, BTreeSet};
 

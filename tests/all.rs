@@ -1,0 +1,24 @@
+//! The integration tests as one program: it links once, and its tests run side by side. Run the
+//! tests of one file with `cargo test --test all FILE::`.
+//!
+//! Three files stay programs of their own (Cargo.toml): layering.rs, which `npm test -- --quick`
+//! runs; format_robustness.rs, which replaces the allocator; and speed.rs, which compares times.
+
+mod ahead;
+mod architectures;
+mod chat_templates;
+mod conversations;
+mod encoders;
+mod format_golden;
+mod golden;
+mod gpu;
+mod hugging_face;
+mod ids;
+mod model;
+mod ops;
+mod resume;
+mod sample;
+mod self_test;
+mod shaders;
+mod support;
+mod tokenizer;

@@ -65,15 +65,16 @@ test('all of it compiles', { timeout: 2 * MINUTE }, async (t) => {
   t.diagnostic(`${blocks.length} blocks, ${blocks.filter(({ syntax }) => syntax).length} of them parsed alone`);
 });
 
-/** The package is left as it is, since its workers lie beside it; what the code imports else comes into the bundle. */
+/** The package as a whole, or the module that knows where its workers lie, stays beside these; all else is bundled. */
 const besidePackage = {
   name: 'beside the package',
   setup(build) {
-    build.onResolve({ filter: /^weft-llm$|^\.\.\/index\.js$/ }, ({ path, resolveDir }) =>
-      path === 'weft-llm' || resolveDir.startsWith(join(PACKAGE, 'dist'))
-        ? { path: '/weft-llm/dist/index.js', external: true }
-        : undefined,
-    );
+    build.onResolve({ filter: /^weft-llm$|\/assets\.js$/ }, ({ path, resolveDir }) => {
+      if (path === 'weft-llm') return { path: '/weft-llm/dist/index.js', external: true };
+      return resolveDir.startsWith(join(PACKAGE, 'dist'))
+        ? { path: '/weft-llm/dist/assets.js', external: true }
+        : undefined;
+    });
   },
 };
 

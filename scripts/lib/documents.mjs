@@ -1,9 +1,9 @@
 // What a machine can hold a document to: files and headings that it names exist, and its lines end
 // at column 120.
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { inRoot } from './run.mjs';
+import { inRoot, output } from './run.mjs';
 
 /** Columns of a line of text. */
 export const WIDTH = 120;
@@ -17,11 +17,8 @@ const FOLDERS = 'benches|docs|examples|fuzz|grammar|js|scripts|shaders|src|tests
 
 /** Every document, as a path in the repository; `docs/api` is not written by hand. */
 export function allDocuments() {
-  const of = (folder) =>
-    readdirSync(inRoot(folder))
-      .filter((name) => name.endsWith('.md') && name !== 'THIRD-PARTY-NOTICES.md')
-      .map((name) => join(folder, name));
-  return ['', 'js', 'docs', 'docs/decisions', 'benches', 'fuzz'].flatMap(of);
+  const paths = output('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*.md']).split('\n');
+  return paths.filter((path) => !path.startsWith('docs/api/') && existsSync(inRoot(path)));
 }
 
 export const textOf = (document) => readFileSync(inRoot(document), 'utf8');

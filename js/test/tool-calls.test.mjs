@@ -422,6 +422,31 @@ test('llama.cpp#24807: a last argument that is not closed', () => {
   assert.deepEqual(JSON.parse(read), { text: 'a </tool_call> b' });
 });
 
+test('an argument that is not closed before the next one', () => {
+  const forms = [
+    '<tool_call>\n<function=put>\n<parameter=path>\na\n<parameter=text>\nb\n</parameter>\n</function>\n</tool_call>',
+    '<tool_call>\n<function=put>\n<parameter=path>\na\n<parameter=text>\nb\n</function>\n</tool_call>',
+    '<function=put><parameter=path>a<parameter=text>b</parameter></function>',
+    '<minimax:tool_call>\n<invoke name="put">\n<parameter name="path">a<parameter name="text">b</parameter>\n</invoke>\n</minimax:tool_call>',
+    '<tool_call>put\n<arg_key>path</arg_key>\n<arg_value>a\n<arg_key>text</arg_key>\n<arg_value>b</arg_value>\n</tool_call>',
+  ];
+  for (const answer of forms) {
+    const read = JSON.parse(callsOf(answer, { path: STRING, text: STRING })[0]);
+    assert.deepEqual({ path: read.path.trim(), text: read.text }, { path: 'a', text: 'b' }, answer);
+  }
+  // text about the form
+  for (const path of ['<parameter=text>\nb\n</parameter>', '<parameter=other>\nb', '<parameter=path>']) {
+    const [read] = callsOf(
+      xml([
+        ['path', path],
+        ['text', 'c'],
+      ]),
+      { path: STRING, text: STRING },
+    );
+    assert.deepEqual(JSON.parse(read), { path, text: 'c' });
+  }
+});
+
 test('a newline on either side of an argument is the form’s, others are its own', () => {
   for (const value of ['', '\n', '\na\n\n', ' a ', '\r\na']) {
     const [read] = callsOf(xml([['x', value]]), { x: STRING });

@@ -6,7 +6,7 @@
 
 import type { Cursor, Reading } from './cursor.js';
 import { skipValue } from './json.js';
-import { argumentJson, mayBeText, mayHave, type Schema } from './schema.js';
+import { argumentJson, mayBeText, mayHave, schemaOf, type Schema } from './schema.js';
 
 /** The tags of a form. */
 export interface Tags {
@@ -65,8 +65,14 @@ export function* readArguments(cursor: Cursor, tags: Tags, name: string, known: 
     const key = yield* readKey(cursor, tags);
     if (key === null || members.has(key)) return false;
     members.set(key, '');
-    const text = yield* readValue(cursor, tags, !mayBeText(root, key), isKey);
+    const behind = cursor.position;
+    let text = yield* readValue(cursor, tags, !mayBeText(root, key), isKey);
     if (text === null) return false;
+    const next = unclosed(text, tags, (key) => !members.has(key) && schemaOf(root, key) !== undefined);
+    if (next !== null) {
+      text = text.slice(0, next);
+      cursor.back(behind + next);
+    }
     members.set(key, argumentJson(root, key, unpadded(text, tags.padding)));
   }
   // a form without a tag for its end might be prose in one for calls
@@ -151,6 +157,22 @@ function* readValue(
     cursor.back(end);
     cursor.advance(1);
   }
+}
+
+/**
+ * Where the next argument begins within the text of a value that the model did not close; null if
+ * it closed it. `isNext`: whether an argument of this name is declared and still missing. Text that
+ * is itself about such tags has a closing tag for each.
+ */
+function unclosed(text: string, { key: [open, close], value }: Tags, isNext: (key: string) => boolean): number | null {
+  const count = (tag: string) => text.split(tag).length - 1;
+  if (count(open) <= count(value[1])) return null;
+  for (let at = text.indexOf(open); at >= 0; at = text.indexOf(open, at + 1)) {
+    const name = text.slice(at + open.length);
+    const end = name.indexOf(close[0] ?? '');
+    if (end > 0 && name.startsWith(close, end) && isNext(name.slice(0, end).trim())) return at;
+  }
+  return null;
 }
 
 /** Moves over an object or a list of JSON. */

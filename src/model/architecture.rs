@@ -1,118 +1,125 @@
-//! The architectures that weft runs, as rows of a table: how each varies the one decoder layer, or the one encoder layer.
+//! The table of architectures: each row says how a model differs from Llama's decoder layer, or
+//! from the common encoder layer.
 
-use super::config::Scales;
+use super::scales::Scales;
 use crate::ops::{Activation, Function, NormKind, RopeKind, Weighting};
 
-/// What does not vary within an architecture.
+/// The properties that all models of one architecture share.
 #[derive(Debug, PartialEq)]
 pub struct Architecture {
-    /// `general.architecture`
+    /// Value of `general.architecture`.
     pub name: &'static str,
-    /// Of every norm but that of heads.
+    /// Norm of the residual stream; QK-norm has its own field.
     pub norm: NormKind,
-    /// Whether the ε of LayerNorm stands under the name of the other one's.
+    /// Whether a LayerNorm stores its ε under `layer_norm_rms_epsilon`.
     pub rms_eps: bool,
-    /// Between the projections of the feed-forward layer.
+    /// Activation between the projections of the feed-forward layer.
     pub activation: Activation,
-    /// How a token's position comes in.
+    /// Position encoding.
     pub positions: Positions,
-    /// Whether an original context length without a kind of scaling means two sets of factors.
+    /// LongRoPE, unless the file names another scaling: one tensor of factors for contexts up to
+    /// the original length, another for longer ones.
     pub long_rope: bool,
-    /// Every layer of this number, counted from one, turns nothing (Yang et al. 2025, arXiv 2501.18795).
+    /// NoPE: every n-th layer, counted from 1, skips RoPE (Yang et al. 2025, arXiv 2501.18795).
     pub no_rope_every: Option<usize>,
-    /// θ of the layers with a window, where it is another one.
+    /// RoPE θ of the layers with a sliding window, if it differs from the other layers'. These
+    /// layers have no RoPE scaling.
     pub windowed_rope_base: Option<f32>,
-    /// Positions that a window holds, where the file does not say; `None` for no windows.
+    /// Default size of the sliding window, in positions; `None`: no window unless the file has one.
     pub window: Option<usize>,
-    /// Which layers have a window, where the file does not say.
+    /// Default choice of the layers that have a window.
     pub windowed: WindowedLayers,
-    /// The norm of q and k before they turn.
+    /// QK-norm, applied before RoPE.
     pub qk_norm: Option<QkNorm>,
-    /// Where the norms of the residual stream are.
+    /// Where the residual stream is normalised.
     pub norms: Norms,
-    /// Whether gate and up projection come as one tensor, `ffn_up`.
+    /// Whether `ffn_up` holds the gate and the up projection as one tensor.
     pub fused_gate_up: bool,
-    /// Whether attention and feed-forward layer read the same residual stream, where the file does not say.
+    /// Default of `use_parallel_residual`: attention and feed-forward layer read the same residual
+    /// stream.
     pub parallel: bool,
-    /// Whether they do so where the layers have no `ffn_norm`, whatever the file says.
+    /// Whether the two are parallel exactly when the layers have no `ffn_norm`. The file's
+    /// `use_parallel_residual` is then ignored.
     pub parallel_without_ffn_norm: bool,
-    /// The model of so many layers scales attention by the width of a head that hidden / heads would give, not by its own.
+    /// Layer count at which attention is scaled by the root of hidden / heads instead of
+    /// `head_dim`.
     pub wide_heads_at: Option<usize>,
-    /// What experts weigh, where the architecture has such models.
+    /// How the router weighs the chosen experts; `None` if the architecture has no mixture of
+    /// experts.
     pub experts: Option<Weighting>,
-    /// Whether an expert is as wide as the feed-forward layer divided by the experts of a token,
-    /// where the file does not say.
+    /// Whether the default width of an expert is `feed_forward_length` / `expert_used_count`.
     pub splits_ffn: bool,
-    /// Whether every token goes to one expert more, as wide as the feed-forward layer where the
-    /// file does not say.
+    /// Whether every token also goes to a shared expert, by default `feed_forward_length` wide.
     pub shared_expert: bool,
-    /// Whether the experts are chosen by two matrices, with tanh between.
+    /// Whether the router has two matrices with tanh in between.
     pub deep_router: bool,
-    /// Whether the embeddings are multiplied by the root of their width.
+    /// Whether the embeddings are multiplied by √hidden.
     pub scales_embedding: bool,
     /// Whether the embeddings are normalised.
     pub norms_embedding: bool,
-    /// Whether its layers are those of an encoder, in which each token sees all others.
+    /// Whether this is an encoder: attention is not causal.
     pub encoder: bool,
-    /// Bound of attention scores, where the file does not say it: see [`Scales`].
+    /// Default soft cap of the attention scores: see [`Scales`].
     pub attention_cap: Option<f32>,
-    /// Bound of logits, where the file does not say it.
+    /// Default soft cap of the logits.
     pub logits_cap: Option<f32>,
-    /// The factors of a file that does not say them. Such a file says the factor of logits, where
-    /// others say what divides them.
+    /// Default scales. In these files `logit_scale` multiplies the logits; elsewhere it divides
+    /// them.
     pub scales: Option<Scales>,
 }
 
-/// How a token's position comes in.
+/// Position encoding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Positions {
-    /// Queries and keys turn by it: which values do so together.
+    /// RoPE on queries and keys: which values form a pair.
     Rotary(RopeKind),
-    /// A learned vector is added to the embedding.
+    /// A learned vector per position is added to the embedding.
     Learned,
-    /// Scores fall with the distance: the largest bias, where the file does not say it.
+    /// ALiBi: attention scores fall linearly with distance. Holds the default of
+    /// `attention.max_alibi_bias`.
     Linear(f32),
 }
 
-/// Where the norms of the residual stream are.
+/// Where the residual stream is normalised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norms {
-    /// Before each block and after the last one.
+    /// Pre-norm: before each block, and once after the last layer.
     Before,
-    /// After each block, of the sum, as in the first transformer.
+    /// Post-norm: after each residual addition, as in the first transformer.
     After,
-    /// Before each block, and of what it adds: the stems of those of attention and of the feed-forward layer.
+    /// Pre-norm, and a second norm on each block's output. Holds the stems of these second norms:
+    /// attention, feed-forward layer.
     Around([&'static str; 2]),
 }
 
-/// Which layers have a window.
+/// Which layers have a sliding window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowedLayers {
-    /// Every one.
+    /// All layers.
     All,
-    /// The n-th, 2 n-th and so on see everything.
+    /// All but every n-th layer, counted from 1, which sees all positions.
     AllButEvery(usize),
 }
 
-/// What a norm of queries and keys spans.
+/// What QK-norm spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QkNorm {
-    /// Each head on its own, all with the same weights.
+    /// Each head alone; all heads share one weight vector, (head_dim).
     Heads,
-    /// All heads of q, and all of k.
+    /// All heads of q at once, and all heads of k at once.
     Rows,
-    /// Each head on its own, with weights of its own; where the file has them.
+    /// Each head alone with its own weights, (heads, head_dim). Some files have none.
     EachHead,
 }
 
-/// Pairs turn that stand beside each other.
+/// Rotates the pairs (2i, 2i + 1).
 const NEIGHBOURS: Positions = Positions::Rotary(RopeKind::Interleaved);
-/// Pairs turn that are half a head apart, as in GPT-NeoX.
+/// Rotates the pairs (i, i + dim / 2), as GPT-NeoX does.
 const HALVES: Positions = Positions::Rotary(RopeKind::HalfSplit);
-/// As in the paper (Press et al. 2022, arXiv 2108.12409).
+/// ALiBi with the paper's largest bias (Press et al. 2022, arXiv 2108.12409).
 const ALIBI: Positions = Positions::Linear(8.0);
 
-/// Of Llama; the others say what they do otherwise.
+/// Llama, the base of all rows: each row states its differences.
 const LLAMA: Architecture = Architecture {
     name: "llama",
     norm: NormKind::Rms,
@@ -142,7 +149,7 @@ const LLAMA: Architecture = Architecture {
     scales: None,
 };
 
-/// With pairs as in GPT-NeoX.
+/// Llama with the RoPE pairs of GPT-NeoX.
 const HALF_SPLIT: Architecture = Architecture { positions: HALVES, ..LLAMA };
 
 const GEGLU: Activation = Activation { function: Function::GeluTanh, gated: true };
@@ -151,8 +158,8 @@ const GEMMA: Architecture = Architecture { name: "gemma", activation: GEGLU, sca
 
 const GEMMA_NORMS: Norms = Norms::Around(["post_attention_norm", "post_ffw_norm"]);
 
-/// Of Grok-1, as its run.py and model.py have them (xAI 2024), and so is the bound of its attention
-/// scores.
+/// Scales of Grok-1, from xAI's run.py and model.py (2024). The cap in its table row is from there
+/// too.
 const GROK: Scales = Scales {
     embedding: 78.383_67,
     attention: 0.088_388_35,
@@ -162,17 +169,17 @@ const GROK: Scales = Scales {
     logits_cap: None,
 };
 
-/// LayerNorm and a plain activation, as in GPT-2.
+/// LayerNorm and an activation without a gate, as in GPT-2.
 const fn gpt(name: &'static str, positions: Positions, function: Function) -> Architecture {
     let activation = Activation { function, gated: false };
     Architecture { name, norm: NormKind::Layer, activation, positions, ..LLAMA }
 }
 
-/// Every architecture.
+/// One row per architecture.
 const ARCHITECTURES: &[Architecture] = &[
-    // Mixtral is stored under this name too
+    // also the name of Mixtral in GGUF
     Architecture { experts: Some(Weighting::Renormalised), ..LLAMA },
-    // LLaMA-MoE, which GGUF has no name for
+    // LLaMA-MoE, for which GGUF has no name
     Architecture { name: "llama_moe", experts: Some(Weighting::Renormalised), deep_router: true, ..HALF_SPLIT },
     Architecture { name: "qwen2", ..HALF_SPLIT },
     Architecture {
@@ -192,7 +199,7 @@ const ARCHITECTURES: &[Architecture] = &[
     },
     Architecture { name: "olmoe", qk_norm: Some(QkNorm::Rows), experts: Some(Weighting::Softmax), ..HALF_SPLIT },
     GEMMA,
-    // those of 27 B weights
+    // `wide_heads_at` (also below) is the layer count of the 27 B model
     Architecture {
         name: "gemma2",
         norms: GEMMA_NORMS,
@@ -241,19 +248,19 @@ const ARCHITECTURES: &[Architecture] = &[
     },
     gpt("starcoder2", HALVES, Function::GeluTanh),
     gpt("gpt2", Positions::Learned, Function::GeluTanh),
-    // GGUF has no name for GPT-1; the tensors have those of GPT-2
+    // GPT-1, for which GGUF has no name; its tensors are named like those of GPT-2
     Architecture { norms: Norms::After, ..gpt("openai-gpt", Positions::Learned, Function::GeluTanh) },
     Architecture { parallel: true, ..gpt("gptneox", HALVES, Function::Gelu) },
     Architecture { parallel: true, ..gpt("phi2", HALVES, Function::GeluTanh) },
     Architecture { parallel: true, ..gpt("falcon", HALVES, Function::Gelu) },
     gpt("mpt", ALIBI, Function::Gelu),
     Architecture { norms_embedding: true, ..gpt("bloom", ALIBI, Function::GeluTanh) },
-    // DistilBERT is stored under this name too
+    // also the name of DistilBERT in GGUF
     Architecture { encoder: true, ..gpt("bert", Positions::Learned, Function::Gelu) },
     Architecture { parallel: true, ..gpt("gptj", NEIGHBOURS, Function::GeluTanh) },
 ];
 
-/// Their names.
+/// The names of all architectures.
 pub const NAMES: [&str; ARCHITECTURES.len()] = {
     let mut names = [""; ARCHITECTURES.len()];
     let mut i = 0;
@@ -265,12 +272,12 @@ pub const NAMES: [&str; ARCHITECTURES.len()] = {
 };
 
 impl Architecture {
-    /// The one of this name.
+    /// Returns the row of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         ARCHITECTURES.iter().find(|architecture| architecture.name == name)
     }
 
-    /// Which values turn together; `None` where none turn.
+    /// Which values RoPE rotates as a pair; `None` for architectures without RoPE.
     pub fn rope(&self) -> Option<RopeKind> {
         match self.positions {
             Positions::Rotary(kind) => Some(kind),

@@ -1,94 +1,80 @@
-//! Hyperparameters of a model, read from GGUF metadata (`<architecture>.<key>`, as ggml's GGUF specification names them).
+//! Hyperparameters of a model, read from GGUF metadata under the keys `<architecture>.<key>` of
+//! ggml's GGUF specification.
 
 use super::architecture::{Architecture, NAMES, Positions, QkNorm, WindowedLayers};
 use super::encoder_config::Pooling;
 use super::keys::{Keys, unsupported};
 use super::rope::{Rope, Scaling};
+use super::scales::Scales;
 use crate::format::Value;
 use crate::format::metadata::Metadata;
 use crate::ops::{Activation, NormKind, RopeKind, Weighting};
 use crate::{Error, Result};
 
-/// Hyperparameters of a model, and how it varies the common layer.
+/// Hyperparameters of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// `general.architecture`
+    /// The table row of `general.architecture`.
     pub architecture: &'static Architecture,
-    /// `general.name`, or the architecture where the file has none
+    /// `general.name`, or the architecture's name if the file has none.
     pub name: String,
-    /// Decoder layers.
+    /// Number of layers.
     pub layers: usize,
     /// Width of the residual stream.
     pub hidden: usize,
-    /// Width inside the feed-forward layer, or inside one expert.
+    /// Inner width of the feed-forward layer, or of one expert.
     pub ffn: usize,
-    /// The experts of the feed-forward layer, where it is a mixture of some.
+    /// Mixture of experts; `None` for a dense feed-forward layer.
     pub experts: Option<Experts>,
     /// Query heads.
     pub heads: usize,
-    /// Key and value heads; fewer than `heads` is grouped-query attention.
+    /// Key and value heads; fewer than `heads` means grouped-query attention.
     pub kv_heads: usize,
-    /// Values a head.
+    /// Width of a head.
     pub head_dim: usize,
-    /// Tokens that the model was trained for.
+    /// Context length in training, in tokens.
     pub trained_context: usize,
-    /// The ε of the norms.
+    /// ε of the norms.
     pub norm_eps: f32,
-    /// Whether attention and feed-forward layer read the same residual stream, instead of one after the other.
+    /// Whether attention and feed-forward layer read the same residual stream instead of running
+    /// one after the other.
     pub parallel: bool,
     /// Rotary position embedding.
     pub rope: Rope,
-    /// That of the layers with a window, where it is another one.
+    /// RoPE of the layers with a sliding window, if it differs.
     pub windowed_rope: Option<Rope>,
-    /// The largest bias of scores that fall with the distance, see [`crate::ops::Attention::slope`].
+    /// Largest ALiBi bias, see [`crate::ops::Attention::slope`]; `None` without ALiBi.
     pub alibi: Option<f32>,
-    /// Positions that a token sees in the layers with a window.
+    /// Size of the sliding window in positions; `None` without windows.
     pub window: Option<usize>,
-    /// Whether a layer has a window, for each layer.
+    /// For each layer, whether it has the window.
     pub windowed: Vec<bool>,
-    /// Factors and bounds, 1 and none for most models.
+    /// Scales and soft caps.
     pub scales: Scales,
-    /// How the vectors of tokens become that of a text, where the model was trained for embeddings.
+    /// How an embedding model turns its token vectors into one vector per text.
     pub pooling: Option<Pooling>,
 }
 
-/// A feed-forward layer of which each token uses a part.
+/// A mixture of experts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Experts {
-    /// How many there are.
+    /// Number of experts.
     pub count: usize,
-    /// How many a token goes to.
+    /// Experts per token (top-k).
     pub chosen: usize,
-    /// What these weigh.
+    /// How the router weighs the chosen experts.
     pub weighting: Weighting,
-    /// Factor of the weights; 1 where there is a shared expert.
+    /// Factor of these weights (`expert_weights_scale`). Models with a shared expert have 1.
     pub scale: f32,
-    /// Width inside the expert that every token goes to.
+    /// Inner width of the shared expert, which every token goes to; `None` without one.
     pub shared_ffn: Option<usize>,
 }
 
-/// Factors and bounds along a model's way from ids to logits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scales {
-    /// Of the embeddings.
-    pub embedding: f32,
-    /// Of the attention scores.
-    pub attention: f32,
-    /// Of what a block adds to the residual stream.
-    pub residual: f32,
-    /// Of the logits.
-    pub logits: f32,
-    /// Attention scores become cap · tanh(score / cap).
-    pub attention_cap: Option<f32>,
-    /// Logits become cap · tanh(logit / cap).
-    pub logits_cap: Option<f32>,
-}
-
 impl Config {
-    /// Reads and checks the hyperparameters. Errors: `UnsupportedModel` for what weft does not run, `InvalidModel` for
-    /// what contradicts itself.
+    /// Reads and checks the hyperparameters. Errors: `UnsupportedModel` for a model that weft does
+    /// not run, `InvalidModel` for values that contradict each other.
     pub fn from_metadata(metadata: &Metadata) -> Result<Self> {
-        // files beside a model, which name its architecture and lack most of its keys
+        // these accompany a model: they name its architecture but lack most of its keys
         let kind = metadata.opt_str("general.type")?.filter(|kind| ["adapter", "imatrix", "mmproj"].contains(kind));
         if let Some(kind) = kind {
             return Err(unsupported("general.type", kind, "models: give the file of the model itself"));
@@ -174,7 +160,8 @@ impl Config {
         Ok(config)
     }
 
-    /// Bounds that the engines rely on. The upper ones are far above any model that a browser can hold.
+    /// Checks the bounds that the engines rely on. The upper ones are far above any model that fits
+    /// into a browser.
     fn check(&self, eps_key: &str) -> Result<()> {
         self.require("block_count", (1..=1024).contains(&self.layers), "1 to 1024", self.layers)?;
         for (key, value) in [("embedding_length", self.hidden), ("feed_forward_length", self.ffn)] {
@@ -194,8 +181,8 @@ impl Config {
         self.require("attention.head_count_kv", heads_divide, "a divisor of head_count", self.kv_heads)?;
         let head_dim_fits = (4..=256).contains(&self.head_dim) && self.head_dim.is_multiple_of(4);
         self.require("attention.key_length", head_dim_fits, "a multiple of 4 up to 256", self.head_dim)?;
-        let turning = if self.architecture.rope().is_some() { 0..=self.head_dim } else { 0..=0 };
-        let rope_fits = turning.contains(&self.rope.dim) && self.rope.dim.is_multiple_of(2);
+        let allowed = if self.architecture.rope().is_some() { 0..=self.head_dim } else { 0..=0 };
+        let rope_fits = allowed.contains(&self.rope.dim) && self.rope.dim.is_multiple_of(2);
         self.require("rope.dimension_count", rope_fits, "an even number up to key_length", self.rope.dim)?;
         self.require("context_length", self.trained_context > 0, "at least 1", self.trained_context)?;
         for rope in [Some(&self.rope), self.windowed_rope.as_ref()].into_iter().flatten() {
@@ -232,32 +219,32 @@ impl Config {
         Err(Error::InvalidModel { what, expected: expected.into(), got: got.to_string() })
     }
 
-    /// Columns of the fused query, key and value projection.
+    /// Columns of the fused q, k and v projection.
     pub fn qkv_width(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.head_dim
     }
 
-    /// What the feed-forward layer does.
+    /// Activation of the feed-forward layer.
     pub fn activation(&self) -> Activation {
         self.architecture.activation
     }
 
-    /// Which values turn together.
+    /// Which values RoPE rotates as a pair.
     pub fn rope_kind(&self) -> RopeKind {
         self.architecture.rope().unwrap_or(RopeKind::Interleaved)
     }
 
-    /// The norm of the heads of q and k.
+    /// Kind of QK-norm.
     pub fn qk_norm(&self) -> Option<QkNorm> {
         self.architecture.qk_norm
     }
 
-    /// Positions that a token sees in a layer; `None` for all.
+    /// Size of the sliding window of a layer, in positions; `None` if the layer sees all.
     pub fn window_of(&self, layer: usize) -> Option<usize> {
         self.window.filter(|_| self.windowed.get(layer).copied().unwrap_or(false))
     }
 
-    /// The rope of a layer; `None` where positions turn nothing.
+    /// RoPE of a layer; `None` if the layer has none.
     pub fn rope_of(&self, layer: usize) -> Option<&Rope> {
         let skipped = self.architecture.no_rope_every.is_some_and(|n| (layer + 1).is_multiple_of(n));
         match &self.windowed_rope {
@@ -268,13 +255,14 @@ impl Config {
     }
 }
 
-/// What the file says, or is usual.
+/// The largest ALiBi bias: from the file, or the architecture's default.
 fn largest_bias(keys: &Keys) -> Result<Option<f32>> {
     let Positions::Linear(usual) = keys.architecture.positions else { return Ok(None) };
     keys.f32_or("attention.max_alibi_bias", usual).map(Some)
 }
 
-/// Which layers have a window: an item a layer, or the number of layers after which one has none.
+/// For each layer, whether it has a window. The file stores a flag per layer, or a period n: all
+/// but every n-th layer have one.
 fn windowed(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
     const KEY: &str = "attention.sliding_window_pattern";
     let of_period = |period: usize| (0..layers).map(|layer| period == 0 || layer % period < period - 1).collect();
@@ -292,34 +280,6 @@ fn windowed(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
     })
 }
 
-impl Scales {
-    /// `scaled_width`: the width of a head that attention is scaled by where the file does not say the scale.
-    fn read(keys: &Keys, hidden: usize, scaled_width: f32) -> Result<Self> {
-        let architecture = keys.architecture;
-        let attention_cap = keys.cap_or("attn_logit_softcapping", architecture.attention_cap)?;
-        let logits_cap = keys.cap_or("final_logit_softcapping", architecture.logits_cap)?;
-        if let Some(usual) = &architecture.scales {
-            return Ok(Self {
-                embedding: keys.f32_or("embedding_scale", usual.embedding)?,
-                attention: keys.f32_or("attention.output_scale", usual.attention)?,
-                residual: usual.residual,
-                logits: keys.f32_or("logit_scale", usual.logits)?,
-                attention_cap,
-                logits_cap,
-            });
-        }
-        let usual = if architecture.scales_embedding { (hidden as f32).sqrt() } else { 1.0 };
-        Ok(Self {
-            embedding: keys.f32_or("embedding_scale", usual)?,
-            attention: keys.f32_or("attention.scale", 1.0 / scaled_width.sqrt())?,
-            residual: keys.f32_or("residual_scale", 1.0)?,
-            logits: 1.0 / keys.f32_or("logit_scale", 1.0)?,
-            attention_cap,
-            logits_cap,
-        })
-    }
-}
-
 impl Experts {
     /// `None` for a dense model.
     fn read(keys: &Keys) -> Result<Option<Self>> {
@@ -327,7 +287,7 @@ impl Experts {
         let Some(weighting) = keys.architecture.experts else {
             return Err(unsupported(&keys.key("expert_count"), &count.to_string(), "dense models (0 experts)"));
         };
-        // softmax, and one group of experts
+        // 1 is softmax, and one group of experts
         for key in ["expert_gating_func", "expert_group_count"] {
             if let Some(found) = keys.opt_count(key)?.filter(|&found| found != 1) {
                 return Err(unsupported(&keys.key(key), &found.to_string(), "1"));
@@ -355,37 +315,8 @@ impl Experts {
 mod tests {
     use super::*;
 
-    /// Grok-1's own files name none of these.
     #[test]
-    fn grok_has_its_factors_where_the_file_is_silent() {
-        let mut metadata = Metadata::default();
-        metadata.insert("general.architecture", "grok");
-        metadata.insert("grok.attention.layer_norm_rms_epsilon", 1e-5f32);
-        let counts = [
-            ("block_count", 64u32),
-            ("embedding_length", 6144),
-            ("feed_forward_length", 32768),
-            ("attention.head_count", 48),
-            ("attention.head_count_kv", 8),
-            ("context_length", 8192),
-            ("expert_count", 8),
-            ("expert_used_count", 2),
-        ];
-        for (key, count) in counts {
-            metadata.insert(format!("grok.{key}"), count);
-        }
-        let scales = Config::from_metadata(&metadata).unwrap().scales;
-        let roots = [(scales.embedding, 6144.0), (1.0 / scales.attention, 128.0), (1.0 / scales.logits, 3.0f32)];
-        for (scale, square) in roots {
-            assert!((scale * scale / square - 1.0).abs() < 1e-5, "{scale} is not the root of {square}");
-        }
-        assert_eq!((scales.attention_cap, scales.logits_cap), (Some(30.0), None));
-        metadata.insert("grok.attn_logit_softcapping", 0.0f32);
-        assert_eq!(Config::from_metadata(&metadata).unwrap().scales.attention_cap, None);
-    }
-
-    #[test]
-    fn a_file_beside_a_model_is_named() {
+    fn an_adapter_file_is_refused_by_name() {
         let mut metadata = Metadata::default();
         metadata.insert("general.architecture", "llama");
         metadata.insert("general.type", "adapter");
@@ -394,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn biases_of_scores_are_the_usual_ones_or_those_of_the_file() {
+    fn the_largest_alibi_bias_comes_from_the_file_or_the_architecture() {
         let mut metadata = Metadata::default();
         metadata.insert("general.architecture", "mpt");
         metadata.insert("mpt.attention.layer_norm_epsilon", 1e-5f32);
@@ -417,29 +348,5 @@ mod tests {
         assert_eq!(read("max_alibi_bias", 0.0), Ok(Some(8.0)));
         assert!(read("max_alibi_bias", f32::NAN).unwrap_err().contains("max_alibi_bias"));
         assert!(read("clamp_kqv", 6.0).unwrap_err().contains("mpt.attention.clamp_kqv is `6`"));
-    }
-
-    #[test]
-    fn the_largest_gemma_scales_attention_by_another_width() {
-        for (layers, width) in [(46u32, 144.0f32), (42, 128.0)] {
-            let mut metadata = Metadata::default();
-            metadata.insert("general.architecture", "gemma2");
-            metadata.insert("gemma2.attention.layer_norm_rms_epsilon", 1e-6f32);
-            let counts = [
-                ("block_count", layers),
-                ("embedding_length", 4608),
-                ("feed_forward_length", 36864),
-                ("attention.head_count", 32),
-                ("attention.head_count_kv", 16),
-                ("attention.key_length", 128),
-                ("attention.value_length", 128),
-                ("context_length", 8192),
-            ];
-            for (key, count) in counts {
-                metadata.insert(format!("gemma2.{key}"), count);
-            }
-            let scale = Config::from_metadata(&metadata).unwrap().scales.attention;
-            assert!((scale - 1.0 / width.sqrt()).abs() < 1e-7, "{layers} layers: {scale}");
-        }
     }
 }

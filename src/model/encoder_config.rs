@@ -1,4 +1,4 @@
-//! What the metadata of an encoder says beside the hyperparameters of [`Config`]: how its output is read.
+//! Metadata of an encoder beyond [`Config`]: pooling and classifier.
 
 use super::config::Config;
 use super::keys::{Keys, unsupported};
@@ -6,22 +6,21 @@ use crate::format::metadata::Metadata;
 use crate::ops::{Activation, Epilogue, Function};
 use crate::{Error, Result};
 
-/// How the vectors of a text's tokens become one.
+/// How the vectors of a text's tokens become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
-    /// Their mean (Reimers & Gurevych 2019, arXiv 1908.10084).
+    /// Mean over all tokens (Reimers & Gurevych 2019, arXiv 1908.10084).
     Mean,
-    /// The first one, which many models train for it.
+    /// The vector of the first token, `[CLS]` in BERT.
     Cls,
-    /// The last one.
+    /// The vector of the last token.
     Last,
 }
 
 impl Pooling {
-    /// As llama.cpp numbers them: 0 is none, and 4 says that the model ranks, by its classifier. A
-    /// number or a type that weft does not know is an error for an encoder, which has need of it,
-    /// and none for a decoder.
+    /// Reads `pooling_type` in llama.cpp's numbering: 0 is none, 4 a classifier that ranks. An
+    /// unknown number or type is an error for an encoder and ignored for a decoder.
     pub(super) fn read(keys: &Keys) -> Result<Option<Self>> {
         const KEY: &str = "pooling_type";
         let encoder = keys.architecture.encoder;
@@ -40,19 +39,21 @@ impl Pooling {
     }
 }
 
-/// How an encoder's output is read.
+/// How the output of an encoder is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncoderConfig {
-    /// `classifier.output_labels`; one without a name where there are none.
+    /// `classifier.output_labels`; a single `LABEL_0` if the file has none.
     pub labels: Vec<String>,
-    /// Kinds of segments: 2 where the model tells two texts apart.
+    /// Number of segment types; 2 for models that read pairs of texts.
     pub segments: usize,
-    /// Between the two projections of the classifier: tanh as in BERT, or what `classifier.activation`, a key of weft's own, says.
+    /// Activation between the two projections of the classifier: `classifier.activation` (weft's
+    /// own key), by default tanh as in BERT.
     pub pooler: Epilogue,
 }
 
 impl EncoderConfig {
-    /// Reads the keys of an encoder; `None` for other models. Errors: `UnsupportedModel` for a value that weft does not know.
+    /// Reads the keys of an encoder; `None` for a decoder. Errors: `UnsupportedModel` for an
+    /// unknown value.
     pub fn of(config: &Config, metadata: &Metadata) -> Result<Option<Self>> {
         let keys = Keys { metadata, architecture: config.architecture };
         let causal = !config.architecture.encoder;
@@ -65,7 +66,7 @@ impl EncoderConfig {
     fn read(keys: &Keys) -> Result<Self> {
         const SEGMENTS: &str = "tokenizer.ggml.token_type_count";
         let labels = keys.opt_strings("classifier.output_labels")?;
-        // llama.cpp's saver writes 0 where the file says none
+        // llama.cpp's saver writes 0 for an absent value
         let segments = keys.metadata.opt_u32(SEGMENTS)?.filter(|&segments| segments > 0).unwrap_or(2) as usize;
         if segments > 1024 {
             let (what, expected) = (SEGMENTS.into(), "1 to 1024".into());

@@ -1,8 +1,8 @@
-//! Hyperparameters by their names in GGUF, `<architecture>.<key>`, and what each value says.
+//! Reads hyperparameters by their GGUF names, `<architecture>.<key>`.
 //!
-//! llama.cpp's saver writes every key that it knows into every file, whether the architecture has
-//! use for it or not, and its loaders read of them what they need. So does this: [`KEYS`] says who
-//! reads a key, and which values say nothing.
+//! llama.cpp's saver writes every key it knows into every file, and its loaders read only the keys
+//! their architecture uses. [`KEYS`] does the same: for each key, which architectures read it and
+//! which values mean "not set".
 
 use super::architecture::Architecture;
 use crate::format::Value;
@@ -12,31 +12,30 @@ use crate::{Error, Result};
 /// A key of GGUF.
 struct Key {
     name: &'static str,
-    /// Numbers that stand for "not set": the architecture's default holds.
+    /// Values that mean "not set": the architecture's default applies.
     unset: &'static [f64],
     readers: Readers,
 }
 
-/// The architectures that read a key, in llama.cpp's loaders of them. In a file of another one it
-/// says nothing.
+/// Which architectures read a key, after llama.cpp's loaders. Others ignore it.
 enum Readers {
     All,
     Only(&'static [&'static str]),
-    /// None: it only counts as `weft.<key>`, see [`OWN`].
+    /// None: the key exists only as `weft.<key>`, see [`OWN`].
     Folders,
 }
 
-/// Prefix of what the folder of a model says and llama.cpp has fixed for the architecture, such as
-/// `weft.attention.scale`.
+/// Prefix of values that only a model's folder has and llama.cpp fixes per architecture, such as
+/// `weft.attention.scale`. They come first for every architecture.
 const OWN: &str = "weft";
 
-/// A number that each model must have: no value stands for another.
+/// Every value counts.
 const NEEDED: &[f64] = &[];
-/// Zero, which would mean nothing.
+/// 0 means "not set".
 const ZERO: &[f64] = &[0.0];
-/// Zero, or -1 in a signed or an unsigned integer.
+/// 0 or -1, as a signed or unsigned integer, means "not set".
 const NONE: &[f64] = &[0.0, -1.0, u32::MAX as f64];
-/// As [`NONE`], where zero has a meaning.
+/// -1 means "not set"; 0 is a value.
 const MINUS_ONE: &[f64] = &[-1.0, u32::MAX as f64];
 
 const fn of_all(name: &'static str, unset: &'static [f64]) -> Key {
@@ -51,7 +50,7 @@ const fn of_folders(name: &'static str, unset: &'static [f64]) -> Key {
     Key { name, unset, readers: Readers::Folders }
 }
 
-/// Every key that weft reads.
+/// Every key that weft reads, sorted by name.
 const KEYS: &[Key] = &[
     of_all("attention.causal", NEEDED),
     of(&["mpt"], "attention.clamp_kqv", ZERO),
@@ -63,8 +62,8 @@ const KEYS: &[Key] = &[
     of(&["mpt"], "attention.max_alibi_bias", ZERO),
     of(&["grok"], "attention.output_scale", ZERO),
     of(&["granite"], "attention.scale", ZERO),
-    // llama.cpp's loaders of the last two have no window, where Mistral and StarCoder2 were trained
-    // with one
+    // llama.cpp's loaders of llama and starcoder2 ignore the window, but Mistral and StarCoder2
+    // were trained with one
     of(&["gemma2", "gemma3", "phi3", "llama", "starcoder2"], "attention.sliding_window", NONE),
     of(&["gemma2", "gemma3"], "attention.sliding_window_pattern", NONE),
     of_all("attention.value_length", NONE),
@@ -102,19 +101,20 @@ const KEYS: &[Key] = &[
     of(&["gptneox"], "use_parallel_residual", NEEDED),
 ];
 
-/// Reads `<architecture>.<key>`, where the architecture reads the key and its value says something.
+/// Reads `<architecture>.<key>`. A key that is not set, or that the architecture does not read, is
+/// absent.
 pub(super) struct Keys<'a> {
     pub metadata: &'a Metadata,
     pub architecture: &'static Architecture,
 }
 
 impl Keys<'_> {
-    /// The whole name of a key.
+    /// The full name of a key.
     pub fn key(&self, name: &str) -> String {
         format!("{}.{name}", self.architecture.name)
     }
 
-    /// The whole name of a key whose value says something.
+    /// The full name of a key that is set.
     fn find(&self, name: &str) -> Option<String> {
         let key = KEYS.iter().find(|key| key.name == name)?;
         let reads = match key.readers {
@@ -149,7 +149,7 @@ impl Keys<'_> {
         Ok(self.opt_f32(name)?.unwrap_or(default))
     }
 
-    /// A bound, of which 0 means none.
+    /// A soft cap; 0 means none.
     pub fn cap_or(&self, name: &str, default: Option<f32>) -> Result<Option<f32>> {
         Ok(self.opt_f32(name)?.or(default).filter(|&cap| cap != 0.0))
     }
@@ -166,7 +166,7 @@ impl Keys<'_> {
         self.find(name).map_or(Ok(None), |key| self.metadata.opt_strings(&key))
     }
 
-    /// The value, of whatever type.
+    /// The value, of any type.
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.find(name).and_then(|key| self.metadata.get(&key))
     }
@@ -193,7 +193,7 @@ mod tests {
     use crate::model::architecture::NAMES;
     use crate::model::encoder_config::EncoderConfig;
 
-    /// What every file of an architecture has, and nothing else.
+    /// The keys that every file of an architecture has, and no others.
     fn least(architecture: &str) -> Metadata {
         let mut metadata = Metadata::default();
         metadata.insert("general.architecture", architecture);
@@ -223,9 +223,9 @@ mod tests {
         Ok((config, encoder))
     }
 
-    /// The config of every architecture is the same with `value` at `key`, where `counts` says so,
-    /// as without that key.
-    fn says_nothing(key: &Key, value: &Value, counts: impl Fn(&str) -> bool) {
+    /// Asserts for each architecture in which `counts` holds: with `value` at `key` the config is
+    /// the same as without the key.
+    fn assert_ignored(key: &Key, value: &Value, counts: impl Fn(&str) -> bool) {
         for architecture in NAMES.into_iter().filter(|name| counts(name)) {
             let mut metadata = least(architecture);
             let whole = format!("{architecture}.{}", key.name);
@@ -239,9 +239,10 @@ mod tests {
         }
     }
 
-    /// llama.cpp's saver writes these for what a model does not have; weft took them at their word.
+    /// llama.cpp's saver writes these values for absent properties; weft used to take them
+    /// literally.
     #[test]
-    fn unset_values_say_nothing() {
+    fn unset_values_are_ignored() {
         for key in KEYS {
             for &number in key.unset {
                 let forms: [Option<Value>; 5] = [
@@ -252,19 +253,19 @@ mod tests {
                     Some(Array::F64(vec![number, number]).into()),
                 ];
                 for value in forms.into_iter().flatten() {
-                    says_nothing(key, &value, |_| true);
+                    assert_ignored(key, &value, |_| true);
                 }
             }
         }
         let key = |name: &str| KEYS.iter().find(|key| key.name == name).unwrap();
-        says_nothing(key("classifier.output_labels"), &Vec::<String>::new().into(), |_| true);
-        says_nothing(key("rope.scaling.type"), &"".into(), |_| true);
+        assert_ignored(key("classifier.output_labels"), &Vec::<String>::new().into(), |_| true);
+        assert_ignored(key("rope.scaling.type"), &"".into(), |_| true);
     }
 
-    /// `use_parallel_residual` in a Falcon file, or the bounds that the saver writes into files of
-    /// every architecture.
+    /// For example `use_parallel_residual` in a Falcon file, or the soft caps that the saver writes
+    /// into files of every architecture.
     #[test]
-    fn keys_that_an_architecture_does_not_read_say_nothing() {
+    fn keys_of_other_architectures_are_ignored() {
         for key in KEYS {
             let readers: &[&str] = match key.readers {
                 Readers::All => continue,
@@ -272,7 +273,7 @@ mod tests {
                 Readers::Folders => &[],
             };
             for value in [Value::from(30.0f32), 7u32.into(), true.into(), "text".into(), vec![1, 2].into()] {
-                says_nothing(key, &value, |architecture| !readers.contains(&architecture));
+                assert_ignored(key, &value, |architecture| !readers.contains(&architecture));
             }
         }
     }
@@ -284,10 +285,10 @@ mod tests {
                 assert!(readers.iter().all(|reader| NAMES.contains(reader)), "{}", key.name);
             }
         }
-        assert!(KEYS.is_sorted_by_key(|key| key.name), "the table is in the order of the names");
+        assert!(KEYS.is_sorted_by_key(|key| key.name), "the table is sorted by name");
     }
 
-    /// What a folder says counts for every architecture.
+    /// A value from the model's folder counts for every architecture.
     #[test]
     fn own_keys_come_first() {
         let mut metadata = least("gemma2");
@@ -319,9 +320,9 @@ mod tests {
         }
     }
 
-    /// What a decoder has no need of never refuses it.
+    /// Decoders do not pool, so no value of this key refuses them.
     #[test]
-    fn a_pooling_that_nobody_knows_is_of_no_matter_to_a_decoder() {
+    fn a_decoder_ignores_an_unknown_pooling() {
         for value in [Value::from(9u32), (-1).into(), "mean".into()] {
             let mut metadata = least("llama");
             metadata.insert("llama.pooling_type", value);
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_a_layer_are_one_where_all_are_the_same() {
+    fn equal_values_per_layer_count_as_one() {
         let mut metadata = least("llama");
         let expected = read(&metadata).unwrap();
         metadata.insert("llama.attention.head_count", vec![3, 3]);
@@ -340,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_where_the_file_says() {
+    fn windows_follow_the_pattern_of_the_file() {
         let mut metadata = least("gemma3");
         metadata.insert("gemma3.block_count", 4u32);
         metadata.insert("gemma3.attention.sliding_window", 8u32);
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_without_a_kind_is_linear_and_without_a_factor_none() {
+    fn rope_scaling_defaults_to_linear_and_to_factor_1() {
         use crate::model::rope::Scaling;
         let read = |changes: &[(&str, Value)]| {
             let mut metadata = least("llama");

@@ -1,7 +1,9 @@
 //! A model: its configuration, its weights, and the recording of its layers.
 //!
-//! Reading order: [`decoder`] is the transformer, one layer on one screen, and [`encoder`] the one that sees a text at once; [`architecture`] the table of what varies, [`config`] the
-//! hyperparameters from the file's metadata; [`loader`] puts the tensors of a stream where the layers want them; [`kv_cache`] is the memory of past tokens.
+//! Reading order: [`decoder`] is the transformer, one layer on one screen; [`encoder`] is its
+//! sibling without a causal mask. [`architecture`] is the table of what varies, [`config`] the
+//! hyperparameters of a file. [`loader`] streams tensors into buffers; [`kv_cache`] holds the keys
+//! and values of past tokens.
 
 pub mod architecture;
 pub mod config;
@@ -14,6 +16,7 @@ mod keys;
 pub mod kv_cache;
 pub mod loader;
 pub mod rope;
+pub mod scales;
 mod vectors;
 mod vocabulary;
 mod weights;

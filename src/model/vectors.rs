@@ -1,7 +1,7 @@
-//! Norm weights, biases and rope factors: where their values go.
+//! Norm weights, biases and RoPE factors: from the file into buffers.
 //!
-//! Their buffers are made when the headers of all files were read, since only then it is known which parts a bias belongs
-//! to; the values of one that came with an earlier file wait on the host until then.
+//! A bias may belong to one part of a split weight, and that is known only when the headers of all
+//! files were read. The buffers are created then; values that arrive before are kept on the host.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -16,29 +16,30 @@ use crate::ops::NormKind;
 use crate::record::{BufferId, Memory, Tensor};
 use crate::{Error, Result};
 
-/// Where some values of a vector go.
+/// Destination of a range of a vector's values.
 struct Place {
     values: Range<usize>,
     buffer: BufferId,
-    /// In values.
+    /// Of the first value in the buffer, in values.
     offset: usize,
-    /// How often each value is written, one copy after the other.
+    /// How often each value is written, in a row.
     copies: usize,
 }
 
 /// All vectors of a model.
 pub struct Vectors {
-    /// Those that the architecture may have: columns and rows, one but where each head has weights of its own.
+    /// Vectors that the architecture may have: [columns, rows]. Only QK-norms with weights per head
+    /// have several rows.
     shapes: HashMap<String, [usize; 2]>,
-    /// Those that the headers so far announce.
+    /// Names of the vectors in the headers so far.
     announced: HashSet<String>,
     places: HashMap<String, Vec<Place>>,
-    /// What came and is not written yet: name, number of the first value, values.
+    /// Values that are not written yet: name, index of the first value, values.
     waiting: Vec<(String, usize, Vec<f32>)>,
 }
 
 impl Vectors {
-    /// Those of the architecture by their shapes, none of them announced.
+    /// Expects vectors of these shapes.
     pub fn new(shapes: HashMap<String, [usize; 2]>) -> Self {
         Self { shapes, announced: HashSet::new(), places: HashMap::new(), waiting: Vec::new() }
     }
@@ -48,12 +49,12 @@ impl Vectors {
         self.shapes.contains_key(name)
     }
 
-    /// Whether a header announced it.
+    /// Whether a header contains it.
     pub fn has(&self, name: &str) -> bool {
         self.announced.contains(name)
     }
 
-    /// Takes note of a vector in a header. Errors: `InvalidModel` for a wrong shape.
+    /// Registers a vector of a header. Errors: `InvalidModel` for a wrong shape.
     pub fn announce(&mut self, info: &TensorInfo) -> Result<()> {
         let expected = self.shapes.get(&info.name).copied().unwrap_or_default();
         check_shape(info, &expected)?;
@@ -61,7 +62,8 @@ impl Vectors {
         Ok(())
     }
 
-    /// A buffer for a vector that must be there, (1, n). Errors: `InvalidModel` naming it where no header announced it.
+    /// Creates a buffer for a vector, (1, n). Errors: `InvalidModel` naming the vector if no header
+    /// contains it.
     pub fn required(&mut self, memory: &mut dyn Memory, name: &str) -> Result<Tensor> {
         let shape = self.shapes.get(name).filter(|_| self.has(name)).ok_or_else(|| missing_tensor(name))?;
         let len = shape.iter().product();
@@ -70,7 +72,7 @@ impl Vectors {
         Ok(Tensor { buffer, rows: 1, cols: len })
     }
 
-    /// Weight and bias of a norm of the residual stream, for `stem.weight` and `stem.bias`.
+    /// `stem.weight` and, if present, `stem.bias` of a norm.
     pub fn norm(&mut self, memory: &mut dyn Memory, stem: &str) -> Result<NormWeights> {
         let weight = self.required(memory, &format!("{stem}.weight"))?;
         let bias = format!("{stem}.bias");
@@ -78,7 +80,7 @@ impl Vectors {
         Ok(NormWeights { weight, bias })
     }
 
-    /// The norms of q and k of a layer.
+    /// QK-norms of a layer.
     pub fn qk_norms(&mut self, memory: &mut dyn Memory, config: &Config, layer: usize) -> Result<Vec<HeadNorm>> {
         let Config { heads, kv_heads, head_dim, .. } = *config;
         let [q, k] = ["q", "k"].map(|part| format!("blk.{layer}.attn_{part}_norm.weight"));
@@ -111,7 +113,8 @@ impl Vectors {
         }
     }
 
-    /// Once all places are made: one that a header announced and nothing uses would make the output wrong without a word.
+    /// Checks, when all buffers exist, that every vector of the headers is used: one that is not
+    /// would silently give wrong output.
     pub fn check_used(&self) -> Result<()> {
         let unused = |name: &&String| !self.places.contains_key(*name) && !ALL_FACTORS.contains(&name.as_str());
         match self.announced.iter().filter(unused).min() {
@@ -124,9 +127,9 @@ impl Vectors {
         }
     }
 
-    /// A buffer for the factors and biases of `rows` of stacked weights, (2, rows.len()): one and
-    /// zero where a member has none; `None` where none has any. A member has a bias for each row,
-    /// and a factor for all or for those of each of its experts.
+    /// Creates a buffer for the scales and biases of `rows` of stacked weights, (2, rows.len()). A
+    /// member without a scale has 1, without a bias 0; `None` if no member has either. A member's
+    /// bias has a value per row, its scale one value per expert.
     ///
     /// - members: stem and rows of each
     pub fn affine<'a>(
@@ -148,7 +151,7 @@ impl Vectors {
                     Some(buffer) => buffer,
                     None => *affine.insert(ones_and_zeros(memory, rows.len())?),
                 };
-                // a part has whole experts
+                // a range of rows contains whole experts only
                 let values = (common.start - start) / each..(common.end - start).div_ceil(each);
                 let (offset, copies) = (row * rows.len() + common.start - rows.start, common.len() / values.len());
                 self.places.entry(name).or_default().push(Place { values, buffer, offset, copies });
@@ -157,7 +160,7 @@ impl Vectors {
         Ok(affine.map(|buffer| Tensor { buffer, rows: 2, cols: rows.len() }))
     }
 
-    /// Takes rows of a vector, of which most have one.
+    /// Keeps rows of a vector until [`Self::write`]; most vectors have one row.
     pub fn take(&mut self, info: &TensorInfo, first_row: usize, rows: &[u8]) {
         let (cols, row_bytes) = (info.cols(), info.block.row_bytes(info.cols()));
         for (i, row) in rows.chunks_exact(row_bytes).enumerate() {
@@ -165,7 +168,8 @@ impl Vectors {
         }
     }
 
-    /// Writes what waits to where it belongs, once every vector has its place. Returns what rope factors were among it.
+    /// Writes the kept values into their buffers, once all buffers exist. Returns the RoPE factors
+    /// among them.
     pub fn write(&mut self, memory: &mut dyn Memory) -> Result<Vec<(String, Vec<f32>)>> {
         let mut rope_factors = Vec::new();
         for (name, first, values) in self.waiting.drain(..) {
@@ -187,14 +191,14 @@ impl Vectors {
     }
 }
 
-/// A buffer of `len` ones and as many zeros.
+/// A buffer of `len` ones, then `len` zeros.
 fn ones_and_zeros(memory: &mut dyn Memory, len: usize) -> Result<BufferId> {
     let buffer = memory.create_values("factors and biases", 2 * len)?;
     memory.write_values(buffer, 0, &vec![1.0; len])?;
     Ok(buffer)
 }
 
-/// Names and shapes of all vectors of a decoder, required or not.
+/// Names and shapes of all vectors that a decoder may have.
 pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize; 2]> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, architecture, .. } = *config;
     let (q, kv) = (heads * head_dim, kv_heads * head_dim);
@@ -245,7 +249,7 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     shapes
 }
 
-/// A row of a tensor as f32.
+/// One row of a tensor as f32.
 fn dequantize(info: &TensorInfo, row: &[u8]) -> Vec<f32> {
     let cols = info.cols();
     let mut planes = Planes::default();

@@ -1,4 +1,5 @@
-//! The tokenizer's part of GGUF metadata (`tokenizer.ggml.*`, `tokenizer.chat_template`), or of a folder's.
+//! The tokenizer's metadata: from GGUF (`tokenizer.ggml.*`, `tokenizer.chat_template`) or from a
+//! model's folder.
 
 use crate::Result;
 use crate::format::hugging_face;
@@ -7,21 +8,21 @@ use crate::tokenizer::{DEFAULT_TEMPLATE, FimIds, FolderOptions, Strip, Tokenizer
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 
-/// Key of the kind of tokenizer.
+/// Key of the tokenizer's kind.
 const MODEL: &str = "tokenizer.ggml.model";
 
-/// Key of the default chat template. Others have their name behind it:
+/// Key of the default chat template. Other templates append their name, as in
 /// `tokenizer.chat_template.tool_use`.
 const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
 
-/// Key of the names of the other chat templates.
+/// Key of the list of the other templates' names.
 const CHAT_TEMPLATES: &str = "tokenizer.chat_templates";
 
-/// What files say that have no vocabulary, as llama.cpp reads them.
+/// Kinds that mean "no vocabulary", after llama.cpp.
 const NO_VOCABULARY: [&str; 2] = ["none", "no_vocab"];
 
-/// Takes the tokenizer, and names and texts of the chat templates, out of the metadata. `rows`:
-/// those of the embedding table, if it is in the same file.
+/// Takes the tokenizer and the chat templates (name, text) out of the metadata. `rows`: rows of the
+/// embedding table, if the file has it. It is the vocabulary's size in a file without one.
 pub fn take_tokenizer(metadata: &mut Metadata, rows: Option<usize>) -> Result<(Tokenizer, Vec<(String, String)>)> {
     let mut templates = take_templates(metadata)?;
     if let Some(model) = metadata.opt_str(MODEL)?.filter(|model| NO_VOCABULARY.contains(model)) {
@@ -45,12 +46,13 @@ pub fn take_tokenizer(metadata: &mut Metadata, rows: Option<usize>) -> Result<(T
     let config = metadata.take_str(hugging_face::TOKENIZER_CONFIG)?;
     let options = FolderOptions { templates: sources, ..folder_options(metadata)? };
     let (tokenizer, own) = Tokenizer::from_folder(&json, config.as_deref(), &options)?;
-    // Of two with one name, that of a file of its own is the newer one, and the first counts.
+    // A template file wins over a template of the same name in tokenizer_config.json: the first one
+    // counts.
     templates.extend(own);
     Ok((tokenizer, templates))
 }
 
-/// Names and texts of the chat templates, the default one first.
+/// Takes names and texts of the chat templates, the default one first.
 fn take_templates(metadata: &mut Metadata) -> Result<Vec<(String, String)>> {
     let default = metadata.take_str(CHAT_TEMPLATE)?.map(|text| (DEFAULT_TEMPLATE.to_owned(), text));
     let named: Vec<(String, String)> = metadata
@@ -64,7 +66,7 @@ fn take_templates(metadata: &mut Metadata) -> Result<Vec<(String, String)>> {
     Ok(default.into_iter().chain(named).collect())
 }
 
-/// What a folder says of its tokenizer in other files.
+/// What the folder's other files say about the tokenizer.
 fn folder_options(metadata: &Metadata) -> Result<FolderOptions> {
     let size = metadata.opt_u32(&format!("{}.vocab_size", metadata.str("general.architecture")?))?;
     let ends = metadata.opt_i32s(hugging_face::ENDS)?.unwrap_or_default();
@@ -72,7 +74,7 @@ fn folder_options(metadata: &Metadata) -> Result<FolderOptions> {
     Ok(FolderOptions { size: size.map(|size| size as usize), ends, templates: Vec::new() })
 }
 
-/// Puts the vocabulary of a folder where GGUF has it; that of a file stays.
+/// Rewrites a folder's vocabulary as GGUF keys. Metadata from a GGUF file stays as it is.
 pub fn write_vocabulary(metadata: &mut Metadata) -> Result<()> {
     let Some(json) = metadata.take_str(hugging_face::TOKENIZER)? else { return Ok(()) };
     let config = metadata.take_str(hugging_face::TOKENIZER_CONFIG)?;
@@ -93,7 +95,7 @@ pub fn write_vocabulary(metadata: &mut Metadata) -> Result<()> {
     put("scores", Some(vocabulary.scores).filter(|scores| !scores.is_empty()).map(Value::from));
     put("merges", Some(vocabulary.merges).filter(|merges| !merges.is_empty()).map(Value::from));
     put("bos_token_id", vocabulary.bos.map(Value::from));
-    // the one that ends a turn, where the model names several
+    // of several ends of generation, the first one ends a turn
     put("eos_token_id", vocabulary.eos.or(options.ends.first().copied()).map(Value::from));
     put("unknown_token_id", vocabulary.unk.map(Value::from));
     put("seperator_token_id", vocabulary.sep.map(Value::from));
@@ -111,7 +113,7 @@ pub fn write_vocabulary(metadata: &mut Metadata) -> Result<()> {
     Ok(())
 }
 
-/// Adds the chat templates of a folder's configuration to those that have files of their own.
+/// Adds the templates of tokenizer_config.json, except those that have a file of their own.
 fn write_templates(metadata: &mut Metadata, templates: Vec<(String, String)>) {
     for (name, text) in templates {
         let key = if name == DEFAULT_TEMPLATE { CHAT_TEMPLATE.to_owned() } else { format!("{CHAT_TEMPLATE}.{name}") };
@@ -126,10 +128,10 @@ fn write_templates(metadata: &mut Metadata, templates: Vec<(String, String)>) {
     }
 }
 
-/// Takes the vocabulary out of the metadata: its strings are megabytes, so they move instead of being copied.
+/// Takes the vocabulary out of the metadata. Its strings are moved, not copied: they are megabytes.
 pub fn take_vocabulary(metadata: &mut Metadata) -> Result<Vocabulary> {
     let flag = |metadata: &Metadata, name: &str| metadata.opt_bool(&format!("tokenizer.ggml.{name}"));
-    metadata.strings(TOKENS)?; // absent: an error that names the key
+    metadata.strings(TOKENS)?; // if absent, the error names the key
     let mut vocabulary = Vocabulary {
         model: metadata.str(MODEL)?.to_string(),
         pre: metadata.opt_str("tokenizer.ggml.pre")?.filter(|pre| !pre.is_empty()).map(str::to_string),
@@ -153,7 +155,7 @@ pub fn take_vocabulary(metadata: &mut Metadata) -> Result<Vocabulary> {
     Ok(vocabulary)
 }
 
-/// The ids that the metadata names.
+/// The ids of special tokens.
 fn named_ids(metadata: &Metadata) -> Result<Vocabulary> {
     let id = |name: &str| token_id(metadata, &format!("tokenizer.ggml.{name}_token_id"));
     let either = |name: &str, older: &str| Ok(id(name)?.or(id(older)?));
@@ -178,13 +180,13 @@ fn named_ids(metadata: &Metadata) -> Result<Vocabulary> {
     })
 }
 
-/// The token id at `key`. A number that is none, such as -1, is as if it were absent, and so is one
-/// beyond the vocabulary later on.
+/// The token id at `key`. A value that is no id, such as -1, counts as absent; the tokenizer later
+/// drops ids beyond the vocabulary.
 fn token_id(metadata: &Metadata, key: &str) -> Result<Option<u32>> {
     Ok(metadata.opt_integer(key)?.and_then(|id| u32::try_from(id).ok()))
 }
 
-/// The bytes of `precompiled_charsmap`, which files have with and without a sign.
+/// The bytes of `precompiled_charsmap`, which files store as u8 or as i8.
 fn charsmap(metadata: &Metadata) -> Vec<u8> {
     match metadata.get("tokenizer.ggml.precompiled_charsmap") {
         Some(Value::Array(Array::U8(bytes))) => bytes.clone(),
@@ -193,8 +195,8 @@ fn charsmap(metadata: &Metadata) -> Vec<u8> {
     }
 }
 
-/// The tokens of Phi-3 that swallow the white space after them: `</s>` and what its turns are made of. Its
-/// `tokenizer.json` says so, and the file has lost it.
+/// The tokens of Phi-3 that strip the white space after them: `</s>` and the tokens that delimit
+/// turns. Its `tokenizer.json` says so, but the GGUF file has lost it.
 fn phi3_strip(vocabulary: &Vocabulary) -> Vec<Strip> {
     let swallows = |(id, token): (u32, &String)| {
         let kind = vocabulary.token_types.get(id as usize);
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_says_of_its_tokenizer_is_taken() {
+    fn all_keys_of_the_tokenizer_are_read() {
         let mut metadata = Metadata::default();
         metadata.insert(TOKENS, strings(&["[CLS]", "[SEP]", "▁a"]));
         metadata.insert("tokenizer.ggml.model", Value::String("bert".into()));
@@ -228,7 +230,7 @@ mod tests {
         assert_eq!((vocabulary.tokens.len(), vocabulary.precompiled_charsmap), (3, vec![255, 1]));
     }
 
-    /// llama.cpp's saver writes one for a file that has no such key.
+    /// llama.cpp's saver writes an empty value for an absent key.
     #[test]
     fn an_empty_pre_tokenizer_is_none() {
         let mut metadata = Metadata::default();
@@ -238,9 +240,9 @@ mod tests {
         assert_eq!(take_vocabulary(&mut metadata).unwrap().pre, None);
     }
 
-    /// The turns of Phi-3 came out with a line break too many before every text.
+    /// Phi-3's turns were tokenized with an extra line break before each text.
     #[test]
-    fn phi3_turns_swallow_the_line_break_after_them() {
+    fn phi3_turns_strip_the_line_break_after_them() {
         let mut metadata = Metadata::default();
         metadata.insert(TOKENS, strings(&["<unk>", "<s>", "</s>", "<|endoftext|>", "<|user|>", "a"]));
         metadata.insert("tokenizer.ggml.token_type", Value::Array(Array::I32(vec![2, 3, 4, 3, 3, 1])));
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn named_templates_are_taken_beside_the_default_one() {
+    fn named_templates_are_read_beside_the_default_one() {
         let mut metadata = Metadata::default();
         metadata.insert("tokenizer.chat_template.tool_use", "U");
         metadata.insert(CHAT_TEMPLATES, strings(&["tool_use"]));
@@ -284,7 +286,8 @@ mod tests {
         first.0.unwrap().metadata
     }
 
-    /// Vocabularies of llama.cpp's own tests: real ones, each with texts and the ids that Hugging Face's tokenizers give.
+    /// Vocabularies of published models from llama.cpp's own tests. Each comes with texts and the
+    /// ids that Hugging Face's tokenizers give.
     #[test]
     #[ignore = "needs the files in models/llama.cpp (npm run test:models)"]
     fn published_files_agree_with_hugging_face() {
@@ -303,7 +306,8 @@ mod tests {
             assert!(texts.len() > 40 && ids.lines().count() + 1 >= texts.len());
             for (text, ids) in texts.iter().zip(ids.lines()) {
                 let ids: Vec<u32> = ids.split_whitespace().map(|id| id.parse().unwrap()).collect();
-                // The file says `qwen2` of itself and its ids compose nothing. That Qwen3.5's own tokenizer does is an inference, not compared.
+                // This file calls its pre-tokenizer `qwen2`, and its expected ids compose no
+                // accents. That Qwen3.5's own tokenizer composes them is inferred, not compared.
                 if path.ends_with("ggml-vocab-qwen35.gguf") && text.contains(['\u{300}', '\u{301}']) {
                     continue;
                 }

@@ -1,22 +1,22 @@
-//! Finding the best of many logits without looking closely at most of them.
+//! Finds the best of many logits without sorting them all.
 //!
-//! Logits are compared as integers, which every compiler vectorises, and in blocks: the best of each block first, then only
-//! the blocks that matter.
+//! Logits are compared as integers, in blocks, which compilers vectorise: first the maximum of each
+//! block, then only the blocks that matter.
 
 use super::chain::Candidate;
 use crate::{Error, Result};
 
-/// Logits a block.
+/// Logits per block.
 const BLOCK: usize = 64;
 
-/// An integer in the order of [`f32::total_cmp`].
+/// Maps a logit to an integer so that integers sort as [`f32::total_cmp`] sorts logits.
 fn key(logit: f32) -> i32 {
     let bits = logit.to_bits() as i32;
     bits ^ ((bits >> 31) as u32 >> 1) as i32
 }
 
-/// The largest key of each block of logits. Errors: `InvalidLogits` where a logit is NaN or positive infinity, or none is
-/// finite.
+/// Writes the largest key of each block to `maxima`. Errors: `InvalidLogits` if a logit is NaN or
+/// positive infinity, or none is finite.
 pub(super) fn block_maxima(logits: &[f32], maxima: &mut Vec<i32>) -> Result<()> {
     maxima.clear();
     let (mut least, mut largest) = (i32::MAX, i32::MIN);
@@ -29,7 +29,7 @@ pub(super) fn block_maxima(logits: &[f32], maxima: &mut Vec<i32>) -> Result<()> 
         largest = largest.max(max);
         max
     }));
-    // NaN lies beyond both infinities, by its sign
+    // the keys of NaN lie beyond those of the infinities, on the side of NaN's sign
     if largest >= key(f32::INFINITY) || least < key(f32::NEG_INFINITY) {
         let bad = logits.iter().enumerate().find(|(_, logit)| logit.is_nan() || **logit == f32::INFINITY);
         let (id, logit) = bad.unwrap_or((0, &f32::NAN));
@@ -41,7 +41,7 @@ pub(super) fn block_maxima(logits: &[f32], maxima: &mut Vec<i32>) -> Result<()> 
     Ok(())
 }
 
-/// The id of the best logit, the lowest of equals.
+/// The id of the largest logit; the lowest id among equals.
 pub(super) fn argmax(logits: &[f32], maxima: &[i32]) -> u32 {
     let best = maxima.iter().copied().max().unwrap_or(i32::MIN);
     let block = maxima.iter().position(|&max| max == best).unwrap_or(0);
@@ -49,10 +49,11 @@ pub(super) fn argmax(logits: &[f32], maxima: &[i32]) -> u32 {
     (block * BLOCK + within.unwrap_or(0)) as u32
 }
 
-/// The `k` best (all where `k` is 0), in no order; of equals the lower ids.
+/// Writes the `k` largest (0: all) to `best`, unordered; lower ids first among equals.
 pub(super) fn top_k(logits: &[f32], maxima: &[i32], k: usize, best: &mut Vec<Candidate>) {
     best.clear();
-    // k blocks have a logit that reaches the k-th best maximum, so nothing below it is among the best k
+    // k blocks have a maximum at or above the k-th largest, so nothing below that is among the best
+    // k
     let threshold = match k {
         1.. if k < maxima.len() => {
             let mut sorted = maxima.to_vec();
@@ -84,13 +85,13 @@ mod tests {
         assert!(ordered.is_sorted_by(|a, b| a.total_cmp(b).is_lt()));
     }
 
-    /// Repeatable values with many ties.
+    /// Reproducible values with many ties.
     fn logits(len: usize) -> Vec<f32> {
         (0..len).map(|i| ((i * 7919 % 1009) as f32 * 0.37).sin().mul_add(8.0, 0.5).round() / 2.0).collect()
     }
 
     #[test]
-    fn the_best_are_those_of_a_full_sort() {
+    fn top_k_agrees_with_a_full_sort() {
         for len in [1, 5, 63, 64, 65, 1_000, 5_003] {
             let logits = logits(len);
             let mut sorted: Vec<_> = (0..).zip(&logits).map(|(id, &logit)| Candidate::new(id, logit)).collect();
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_logit_is_found_wherever_it_is() {
+    fn a_bad_logit_is_found_at_any_index() {
         for bad in [f32::NAN, -f32::NAN, f32::INFINITY] {
             for at in [0, 63, 64, 129] {
                 let mut logits = logits(130);

@@ -1,8 +1,9 @@
-//! The filters and the draw, in arithmetic that gives the same id on every engine.
+//! Filters and the draw, in arithmetic that gives the same id on every engine.
 //!
-//! A GPU's `exp` and division are not those of a CPU, and a sum depends on its order: with floats, the same seed would now
-//! and then give another token. So a weight is an integer: the one subtraction and the one multiplication that it begins
-//! with are rounded alike everywhere, and the rest is whole numbers. `shaders/sample.wgsl` does the same, word for word.
+//! `exp` and division differ between GPUs and CPUs, and a float sum depends on its order: with
+//! floats, the same seed would sometimes give another token. Weights are therefore integers. Each
+//! begins with one float subtraction and one float multiplication, which round alike everywhere;
+//! the rest is integer arithmetic. `shaders/sample.wgsl` does the same, line by line.
 
 use std::cmp::Ordering;
 use std::f64::consts::LOG2_E;
@@ -10,42 +11,44 @@ use std::f64::consts::LOG2_E;
 use super::{SamplingOptions, best};
 use crate::Result;
 
-/// The largest `topK` that a device samples with: a weight of 24 bits for each of so many candidates sums to 32 bits.
+/// The largest `topK` that a device samples with: the sum of this many weights of 24 bits fits 32
+/// bits.
 pub const MAX_DEVICE_TOP_K: usize = 256;
 
-/// How many of the best candidates top-p sorts at first; eightfold more where they do not suffice.
+/// Candidates that top-p sorts first; eight times as many if they do not suffice.
 const FIRST_SORTED: usize = 256;
 
-/// Fraction bits of a number of halvings. Five more are its whole part: after 32 halvings a weight is 0.
+/// Fraction bits of a halving count. The integer part has five more bits: after 32 halvings a
+/// weight is 0.
 const FRACTION_BITS: u32 = 26;
 
-/// Of 2^-f = 1 - c1 f + c2 f² - …, the Taylor series: (ln 2)^i / i! in units of 2^-32.
+/// Coefficients of the Taylor series 2^-f = 1 - c1 f + c2 f² - …: (ln 2)^i / i!, in units of 2^-32.
 #[rustfmt::skip]
 const TAYLOR: [u32; 8] = [
     0xb172_17f8, 0x3d7f_7bff, 0x0e35_846c, 0x0276_556e, 0x0057_6200, 0x000a_1849, 0x0000_ffe6, 0x0000_162c,
 ];
 
-/// Halvings a unit of logit at temperature 1, in units of 2^-26.
+/// Halvings per unit of logit at temperature 1, in units of 2^-26.
 const STEEPNESS: f32 = (LOG2_E * (1 << FRACTION_BITS) as f64) as f32;
 
-/// Keep a product of the two finite.
+/// Limits that keep distance · steepness finite.
 const MAX_DISTANCE: f32 = 1e8;
 const MAX_STEEPNESS: f64 = 1e30;
 
 /// top-k → top-p → min-p → temperature → draw.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Chain {
-    /// Best tokens kept; 0 keeps all, and 1 is greedy.
+    /// Number of best tokens kept; 0 keeps all, 1 is greedy.
     top_k: u32,
-    /// Least probability of what is kept, at temperature 1; from 1 on, all.
+    /// Probability that the kept tokens reach, at temperature 1; 1 or more keeps all.
     top_p: f32,
-    /// What is kept has a logit at most this far below the best: -ln(minP).
+    /// Largest distance of a kept logit from the best: -ln(minP).
     max_distance: f32,
-    /// Halvings of the weight a unit of logit, in units of 2^-26: log2(e) / temperature.
+    /// Halvings of the weight per unit of logit, in units of 2^-26: log2(e) / temperature.
     steepness: f32,
 }
 
-/// A token that is still in.
+/// A token that the filters have kept so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     pub id: u32,
@@ -58,13 +61,13 @@ impl Candidate {
         Self { id, logit, weight: 0 }
     }
 
-    /// Best first; the lower id of equals.
+    /// Best first; the lower id first among equals.
     pub fn order(&self, other: &Self) -> Ordering {
         other.logit.total_cmp(&self.logit).then(self.id.cmp(&other.id))
     }
 }
 
-/// Memory that is kept from one call to the next.
+/// Buffers that are reused from call to call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     maxima: Vec<i32>,
@@ -72,17 +75,18 @@ pub(super) struct Scratch {
 }
 
 impl Chain {
-    /// Of valid options, without their penalties and seed.
+    /// `options` must be valid. Penalties and seed are not part of the chain.
     pub(super) fn new(options: &SamplingOptions) -> Self {
         let &SamplingOptions { temperature, top_k, top_p, min_p, .. } = options;
         let steepness = (f64::from(STEEPNESS) / f64::from(temperature)).min(MAX_STEEPNESS) as f32;
         let max_distance = if min_p > 0.0 { -min_p.ln() } else { f32::MAX };
-        // no filter removes the best
+        // greedy; no filter removes the best token
         let top_k = if temperature == 0.0 { 1 } else { top_k };
         Self { top_k, top_p, max_distance, steepness }
     }
 
-    /// The options as a device takes them, `[topK, topP, largest distance, steepness]`, where it can.
+    /// The options in the form a device takes, `[topK, topP, largest distance, steepness]`; `None`
+    /// if `topK` is too large or 0.
     pub fn values(&self) -> Option<[f32; 4]> {
         let fits = (1..=MAX_DEVICE_TOP_K as u32).contains(&self.top_k);
         fits.then_some([self.top_k as f32, self.top_p, self.max_distance, self.steepness])
@@ -93,7 +97,7 @@ impl Chain {
         Self { top_k: top_k as u32, top_p, max_distance, steepness }
     }
 
-    /// The id that `random`, 32 uniform bits, picks by `logits`, (vocab). Errors: `InvalidLogits`.
+    /// Draws an id from `logits`, (vocab), with `random`, 32 uniform bits. Errors: `InvalidLogits`.
     pub fn sample(&self, logits: &[f32], random: u32) -> Result<u32> {
         self.sample_with(logits, random, &mut Scratch::default())
     }
@@ -117,7 +121,8 @@ impl Chain {
 
     fn keep_top_p(&self, candidates: &mut Vec<Candidate>) {
         let wanted = scaled((f64::from(self.top_p) * 2f64.powi(32)) as u32, total(candidates));
-        // A full sort of 256 thousand candidates takes longer than all else here, and a few hundred mostly suffice.
+        // A full sort of 256,000 candidates takes longer than everything else here, and a few
+        // hundred usually suffice.
         let mut sorted = FIRST_SORTED.min(candidates.len());
         loop {
             if sorted < candidates.len() {
@@ -140,8 +145,8 @@ impl Chain {
     }
 }
 
-/// Weights in units of 2^-24 where a sum of them then fits 32 bits, as devices have it, else of 2^-32: many unlikely tokens
-/// together are not unlikely.
+/// Computes the weights, in units of 2^-24 if a sum of that many fits 32 bits (as devices compute
+/// it), otherwise of 2^-32: many unlikely tokens can be likely together.
 fn weigh(candidates: &mut [Candidate], best: f32, steepness: f32) {
     let shift = if candidates.len() <= MAX_DEVICE_TOP_K { 8 } else { 0 };
     for candidate in candidates {
@@ -158,12 +163,13 @@ fn weight(distance: f32, steepness: f32) -> u32 {
     }
     let halvings = halvings as u32;
     let f = halvings << (32 - FRACTION_BITS);
-    // 1 - f (c1 - f (c2 - …)), from its far end
+    // 1 - f (c1 - f (c2 - …)), innermost term first
     let series = TAYLOR.iter().rev().fold(0, |inner, c| c - high(f, inner));
     (u32::MAX - high(f, series)) >> (halvings >> FRACTION_BITS)
 }
 
-/// Draws in the order of ids, as the filters leave one that depends on how they select.
+/// Draws in the order of ids: the order that the filters leave depends on their selection
+/// algorithm.
 fn draw(candidates: &mut [Candidate], random: u32) -> u32 {
     candidates.sort_unstable_by_key(|c| c.id);
     let mut left = scaled(random, total(candidates));
@@ -174,7 +180,7 @@ fn draw(candidates: &mut [Candidate], random: u32) -> u32 {
         }
         left -= weight;
     }
-    0 // never: `left` begins below the total, which is not 0 as the best is among the candidates
+    0 // never reached: `left` < total, and total > 0 because the best candidate has a weight
 }
 
 fn total(candidates: &[Candidate]) -> u64 {
@@ -186,7 +192,7 @@ fn high(a: u32, b: u32) -> u32 {
     ((u64::from(a) * u64::from(b)) >> 32) as u32
 }
 
-/// `total`, times a fraction in units of 2^-32.
+/// `total` · `fraction`, with `fraction` in units of 2^-32.
 fn scaled(fraction: u32, total: u64) -> u64 {
     ((u128::from(fraction) * u128::from(total)) >> 32) as u64
 }
@@ -196,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_are_those_of_the_exponential_function() {
+    fn weights_approximate_exp() {
         for i in 0..=2_200 {
             let distance = i as f32 * 0.01;
             let expected = f64::from(-distance).exp();
@@ -209,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn values_bring_the_chain_to_a_device_and_back() {
+    fn a_chain_survives_the_way_to_a_device_and_back() {
         let chain = |options: SamplingOptions| Chain::new(&options);
         let default = chain(SamplingOptions::default());
         assert_eq!(default.values().map(Chain::from_values), Some(default));

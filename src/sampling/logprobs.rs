@@ -1,21 +1,22 @@
-//! How likely the model finds a token: log-probabilities, in nats, of the logits as they come, before any option of sampling.
+//! Log-probabilities of tokens, in nats, from raw logits: before penalties, filters and
+//! temperature.
 
 use super::{best, chain::Candidate};
 use crate::Result;
 
-/// ln Σ exp(logit): what turns logits into log-probabilities when it is taken off.
+/// ln Σ exp(logit), the normaliser: log-probability = logit - log_sum_exp.
 pub fn log_sum_exp(logits: &[f32]) -> f64 {
     let max = logits.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
     let sum: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
     sum.ln() + f64::from(max)
 }
 
-/// Of `id`, which is one of the vocabulary.
+/// Log-probability of `id`, which must be in the vocabulary.
 pub fn log_probability(logits: &[f32], log_sum_exp: f64, id: u32) -> f64 {
     f64::from(logits[id as usize]) - log_sum_exp
 }
 
-/// The `count` most likely ids, best first, the lower one of equals. Errors: `InvalidLogits`.
+/// The `count` most likely ids, best first, lower ids first among equals. Errors: `InvalidLogits`.
 pub fn most_likely(logits: &[f32], count: usize) -> Result<Vec<u32>> {
     let (mut maxima, mut candidates) = (Vec::new(), Vec::new());
     best::block_maxima(logits, &mut maxima)?;
@@ -49,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_likely_come_first_and_the_lower_id_of_equals() {
+    fn the_most_likely_come_first_and_lower_ids_win_ties() {
         let logits = [0.5, 2.0, -1.0, 2.0, 1.0];
         assert_eq!(most_likely(&logits, 3).unwrap(), [1, 3, 4]);
         assert_eq!(most_likely(&logits, 0).unwrap(), [0u32; 0]);

@@ -1,8 +1,8 @@
-//! Logits → the next id: pure, seeded, reproducible.
+//! Sampling: logits → the next id. Pure, seeded, reproducible.
 //!
-//! The order is the one that users of llama.cpp know (its default chain, of what weft has): biases → penalties → top-k →
-//! top-p → min-p → temperature → draw. The order matters: the filters see the distribution at temperature 1, so a
-//! high temperature spreads the choice over the tokens that passed without letting new ones in.
+//! The order is that of llama.cpp's default chain, as far as weft has its parts: biases → penalties
+//! → top-k → top-p → min-p → temperature → draw. The filters see the distribution at temperature 1.
+//! A high temperature thus spreads the choice over the tokens that passed and lets no others in.
 
 mod best;
 mod chain;
@@ -15,7 +15,8 @@ pub use logprobs::{log_probability, log_sum_exp, most_likely};
 pub use options::SamplingOptions;
 pub use sampler::Sampler;
 
-/// Errors: [`crate::Error::InvalidLogits`] where one is NaN or positive infinity, or none is finite.
+/// Errors: [`crate::Error::InvalidLogits`] if a logit is NaN or positive infinity, or none is
+/// finite.
 pub fn check_logits(logits: &[f32]) -> crate::Result<()> {
     best::block_maxima(logits, &mut Vec::new())
 }

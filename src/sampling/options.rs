@@ -1,33 +1,37 @@
-//! What a caller may ask of sampling.
+//! Options of sampling.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Options of [`super::Sampler`], named in JSON as in the JavaScript package (`topK`). Absent ones have the value of
-/// [`Default`], which is llama.cpp's.
+/// Options of [`super::Sampler`]. JSON names are those of the JavaScript package (`topK`). Defaults
+/// are llama.cpp's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SamplingOptions {
-    /// Added to the logits of these tokens before all else. Ids outside the vocabulary do nothing. Default: none.
+    /// Added to the logits of these tokens before everything else. Ids outside the vocabulary are
+    /// ignored. Default: none.
     pub logit_bias: Vec<(u32, f32)>,
-    /// Divides the logits before the draw: below 1 sharper, above 1 flatter. 0 always takes the best token. Default 0.8.
+    /// Divides the logits before the draw: below 1 sharpens, above 1 flattens. 0 always takes the
+    /// best token. Default 0.8.
     pub temperature: f32,
     /// Keep the `topK` best tokens. 0 keeps all. Default 40.
     pub top_k: u32,
-    /// Keep the fewest best tokens whose probabilities sum to at least `topP`. 1 keeps all. Default 0.95.
+    /// Keep the smallest set of best tokens whose probabilities sum to at least `topP`. 1 keeps
+    /// all. Default 0.95.
     pub top_p: f32,
     /// Keep tokens at least `minP` times as probable as the best. 0 keeps all. Default 0.05.
     pub min_p: f32,
-    /// Divides positive and multiplies negative logits of tokens in the recent history. Default 1, off.
+    /// Divides positive and multiplies negative logits of tokens in the recent history. Default 1,
+    /// off.
     pub repetition_penalty: f32,
-    /// Subtracted from a token's logit once for every occurrence in the recent history. Default 0, off.
+    /// Subtracted from a token's logit once per occurrence in the recent history. Default 0, off.
     pub frequency_penalty: f32,
     /// Subtracted from the logit of every token in the recent history. Default 0, off.
     pub presence_penalty: f32,
-    /// How many of the last tokens, prompt included, the penalties look at. Default 64.
+    /// Number of last tokens, prompt included, that the penalties look at. Default 64.
     pub penalty_last_n: usize,
-    /// Same seed, options and logits: same tokens. Absent: the caller's entropy.
+    /// Same seed, options and logits: same tokens. Absent: a random seed from the caller.
     pub seed: Option<u64>,
 }
 
@@ -49,7 +53,7 @@ impl Default for SamplingOptions {
 }
 
 impl SamplingOptions {
-    /// Always the best token.
+    /// Always takes the best token.
     pub fn greedy() -> Self {
         Self { temperature: 0.0, ..Self::default() }
     }
@@ -57,7 +61,7 @@ impl SamplingOptions {
     /// Checks every option against its range.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] naming the first that is out of range.
+    /// [`Error::InvalidOption`] naming the first option out of range.
     pub fn validate(&self) -> Result<()> {
         let unit = |value: f32| (0.0..=1.0).contains(&value);
         let checks = [
@@ -91,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn each_option_out_of_range_is_named() {
+    fn an_option_out_of_range_is_named() {
         let default = SamplingOptions::default;
         assert!(default().validate().is_ok() && SamplingOptions::greedy().validate().is_ok());
         let cases = [

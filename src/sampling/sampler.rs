@@ -1,4 +1,4 @@
-//! The sampler of a generation: its chain, its penalties and its random stream.
+//! The sampler of one generation: filter chain, penalties and random stream.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -7,14 +7,15 @@ use super::SamplingOptions;
 use super::chain::{Chain, Scratch};
 use crate::Result;
 
-/// Draws one id after another. Its state is the random generator alone: penalties read the history they are given.
+/// Draws one id after another. The random generator is its only state: penalties read the history
+/// that they are given.
 #[derive(Debug, Clone)]
 pub struct Sampler {
     options: SamplingOptions,
     chain: Chain,
-    /// A bit for each token that may be drawn; all may where there is none.
+    /// Bit mask of the tokens that may be drawn; `None` allows all.
     allowed: Option<Vec<u32>>,
-    /// ChaCha8: its stream is specified, so that a seed means the same on every machine and in every version.
+    /// ChaCha8 has a specified stream: a seed means the same on every machine and in every version.
     rng: ChaCha8Rng,
     /// Logits after biases and penalties.
     adjusted: Vec<f32>,
@@ -22,8 +23,8 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler at the start of its random stream. `entropy` is the seed where the options give none: this layer has
-    /// no source of randomness of its own.
+    /// Creates a sampler. `entropy` is the seed if the options have none: this layer has no source
+    /// of randomness.
     ///
     /// # Errors
     /// [`crate::Error::InvalidOption`] for an option out of range.
@@ -34,13 +35,15 @@ impl Sampler {
         Ok(Self { options, chain, allowed: None, rng, adjusted: Vec::new(), scratch: Scratch::default() })
     }
 
-    /// The chain that a device can run in the sampler's place, given [`Sampler::random`] for every id: its
-    /// [`Chain::values`]. `None` where logits are adjusted here, or more candidates are asked for than a device takes.
+    /// The chain's [`Chain::values`], if a device can sample instead, given [`Sampler::random`] for
+    /// every id. `None` if penalties, biases or a mask change the logits, or `topK` is too large
+    /// for a device.
     pub fn device_values(&self) -> Option<[f32; 4]> {
         if self.adjusts() { None } else { self.chain.values() }
     }
 
-    /// From now on only these tokens are drawn: a bit each, from the lowest of the first word on.
+    /// From now on, draws only these tokens: one bit per token, from the lowest bit of the first
+    /// word.
     pub fn allow(&mut self, mask: Vec<u32>) {
         self.allowed = Some(mask);
     }
@@ -50,19 +53,19 @@ impl Sampler {
         self.allowed.is_some()
     }
 
-    /// The random bits of the next id.
+    /// The random bits for the next id.
     pub fn random(&mut self) -> u32 {
         (self.rng.next_u64() >> 32) as u32
     }
 
-    /// The next id.
+    /// Draws the next id.
     ///
-    /// - `logits`: one for each token of the vocabulary. Negative infinity forbids a token.
-    /// - `history`: ids so far, prompt included, newest last; only the last `penaltyLastN` are read. Ids outside the
-    ///   vocabulary do nothing.
+    /// - `logits`: (vocab). Negative infinity forbids a token.
+    /// - `history`: ids so far, prompt included, newest last; only the last `penaltyLastN` are
+    ///   read. Ids outside the vocabulary are ignored.
     ///
     /// # Errors
-    /// [`crate::Error::InvalidLogits`] where a logit is NaN or positive infinity, or none is finite.
+    /// [`crate::Error::InvalidLogits`] if a logit is NaN or positive infinity, or none is finite.
     pub fn sample(&mut self, logits: &[f32], history: &[u32]) -> Result<u32> {
         let random = self.random();
         if !self.adjusts() {
@@ -78,7 +81,7 @@ impl Sampler {
         penalizes || !logit_bias.is_empty() || self.allowed.is_some()
     }
 
-    /// The logits with their biases, lowered for tokens in the recent history, and without what is not allowed, in `adjusted`.
+    /// Writes the logits to `adjusted`, with biases, penalties of the recent history, and the mask.
     fn adjust(&mut self, logits: &[f32], history: &[u32]) {
         let &SamplingOptions { repetition_penalty, frequency_penalty, presence_penalty, penalty_last_n, .. } =
             &self.options;

@@ -1,9 +1,9 @@
-//! Hand-computed filters, distributions under fixed seeds, bad logits.
+//! Filters computed by hand, distributions under fixed seeds, bad logits.
 
 use super::*;
 use crate::Error;
 
-/// Everything off but the draw at temperature 1.
+/// Only the draw at temperature 1; all else off.
 fn off() -> SamplingOptions {
     SamplingOptions { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, seed: Some(7), ..Default::default() }
 }
@@ -14,7 +14,7 @@ fn logits(probabilities: &[f32]) -> Vec<f32> {
 
 const DRAWS: u32 = 20_000;
 
-/// How often each id comes, as a fraction.
+/// Fraction of draws that gave each id.
 fn frequencies(options: SamplingOptions, logits: &[f32], history: &[u32]) -> Vec<f64> {
     let mut sampler = Sampler::new(options, 0).unwrap();
     let mut counts = vec![0; logits.len()];
@@ -24,7 +24,8 @@ fn frequencies(options: SamplingOptions, logits: &[f32], history: &[u32]) -> Vec
     counts.into_iter().map(|count| f64::from(count) / f64::from(DRAWS)).collect()
 }
 
-/// Each frequency within five standard deviations of its probability, and never where that is 0.
+/// Asserts that each frequency is within five standard deviations of its probability, and 0 where
+/// that is 0.
 fn assert_distribution(frequencies: &[f64], expected: &[f64]) {
     assert_eq!(frequencies.len(), expected.len());
     for (id, (f, p)) in frequencies.iter().zip(expected).enumerate() {
@@ -47,7 +48,7 @@ fn draws_follow_the_softmax_at_the_temperature() {
 }
 
 #[test]
-fn top_k_keeps_the_best_and_the_lower_id_of_equals() {
+fn top_k_keeps_the_best_and_lower_ids_among_equals() {
     let logits = logits(&[0.2, 0.2, 0.4, 0.2]);
     let with = |top_k| frequencies(SamplingOptions { top_k, ..off() }, &logits, &[]);
     assert_distribution(&with(1), &[0.0, 0.0, 1.0, 0.0]);
@@ -57,7 +58,7 @@ fn top_k_keeps_the_best_and_the_lower_id_of_equals() {
 }
 
 #[test]
-fn top_p_keeps_the_fewest_that_reach_it() {
+fn top_p_keeps_the_smallest_set_that_reaches_it() {
     let logits = logits(&[0.1, 0.5, 0.15, 0.25]);
     let with = |top_p| frequencies(SamplingOptions { top_p, ..off() }, &logits, &[]);
     assert_distribution(&with(0.0), &[0.0, 1.0, 0.0, 0.0]);
@@ -68,7 +69,7 @@ fn top_p_keeps_the_fewest_that_reach_it() {
 }
 
 #[test]
-fn min_p_keeps_those_near_the_best() {
+fn min_p_keeps_tokens_near_the_best() {
     let logits = logits(&[0.1, 0.5, 0.15, 0.25]);
     let with = |min_p| frequencies(SamplingOptions { min_p, ..off() }, &logits, &[]);
     assert_distribution(&with(0.49), &[0.0, 2.0 / 3.0, 0.0, 1.0 / 3.0]);
@@ -79,17 +80,17 @@ fn min_p_keeps_those_near_the_best() {
 #[test]
 fn filters_come_before_the_temperature_and_top_k_before_top_p() {
     let logits = logits(&[0.4, 0.3, 0.2, 0.1]);
-    // At temperature 1e30 all are equal: had it come first, top-p 0.6 would keep three.
+    // At temperature 1e30 all are equal: if it came first, top-p 0.6 would keep three.
     let hot = SamplingOptions { temperature: 1e30, top_p: 0.6, ..off() };
     assert_distribution(&frequencies(hot, &logits, &[]), &[0.5, 0.5, 0.0, 0.0]);
-    // Of the best two, the first alone has 0.57: top-p first would have kept both.
+    // Of the best two, the first alone has 0.57: if top-p came first, it would keep both.
     let both = SamplingOptions { top_k: 2, top_p: 0.55, ..off() };
     assert_distribution(&frequencies(both, &logits, &[]), &[1.0, 0.0, 0.0, 0.0]);
 }
 
 #[test]
 fn top_p_without_top_k_is_right_beyond_its_first_chunk() {
-    // 5,000 equal tokens: the fewest that reach a half are the first 2,500 ids.
+    // 5,000 equal tokens: the smallest set that reaches one half is the first 2,500 ids.
     let logits = vec![0.0; 5_000];
     let mut sampler = Sampler::new(SamplingOptions { top_p: 0.5, ..off() }, 0).unwrap();
     let drawn: Vec<u32> = (0..2_000).map(|_| sampler.sample(&logits, &[]).unwrap()).collect();
@@ -110,7 +111,8 @@ fn penalties_by_hand() {
     assert_eq!(adjusted(frequency, &history), [1.0, -2.5, 1.0, 0.0]);
     let presence = SamplingOptions { presence_penalty: 0.25, ..off() };
     assert_eq!(adjusted(presence.clone(), &history), [1.75, -2.25, 1.0, 0.25]);
-    // The multiplication first, then the subtractions; the last three only; ids outside the vocabulary change nothing.
+    // Multiplication first, then the subtractions; only the last three; ids outside the vocabulary
+    // change nothing.
     let all = SamplingOptions { repetition_penalty: 2.0, frequency_penalty: 0.5, presence_penalty: 0.25, ..off() };
     assert_eq!(adjusted(all, &history), [2.0 / 2.0 - 1.25, -4.75, 1.0, -0.5]);
     assert_eq!(adjusted(SamplingOptions { penalty_last_n: 3, ..repetition.clone() }, &history), [1.0, -4.0, 1.0, 0.5]);
@@ -119,22 +121,22 @@ fn penalties_by_hand() {
 }
 
 #[test]
-fn a_bias_comes_before_the_penalties_and_an_unknown_id_does_nothing() {
+fn a_bias_comes_before_the_penalties_and_an_unknown_id_is_ignored() {
     let biased = SamplingOptions { logit_bias: vec![(1, 5.0), (9, 1.0)], ..off() };
     let mut sampler = Sampler::new(SamplingOptions { repetition_penalty: 2.0, ..biased.clone() }, 0).unwrap();
     sampler.adjust(&[2.0, -2.0], &[1]);
     assert_eq!(sampler.adjusted, [2.0, 1.5]);
-    assert!(sampler.device_values().is_none(), "a device knows nothing of biases");
+    assert!(sampler.device_values().is_none(), "devices have no biases");
     let greedy = SamplingOptions { temperature: 0.0, ..biased };
     assert_eq!(Sampler::new(greedy, 0).unwrap().sample(&[2.0, -2.0], &[]).unwrap(), 1);
 }
 
 #[test]
-fn only_what_is_allowed_is_drawn() {
+fn only_allowed_tokens_are_drawn() {
     let logits: Vec<f32> = (0..70).map(|i| i as f32 / 10.0).collect();
     let mut sampler = Sampler::new(SamplingOptions::greedy(), 0).unwrap();
     assert_eq!(sampler.sample(&logits, &[]).unwrap(), 69);
-    // what lies beyond the mask is not allowed either
+    // ids beyond the end of the mask are not allowed
     sampler.allow(vec![1 << 3, 1 << 8]);
     assert_eq!(sampler.sample(&logits, &[]).unwrap(), 40);
     sampler.allow(vec![1 << 3]);
@@ -145,7 +147,7 @@ fn only_what_is_allowed_is_drawn() {
 }
 
 #[test]
-fn greedy_takes_the_lowest_of_the_best_and_heeds_penalties() {
+fn greedy_takes_the_lowest_of_equals_and_applies_penalties() {
     let sample = |options, logits: &[f32], history: &[u32]| Sampler::new(options, 0).unwrap().sample(logits, history);
     assert_eq!(sample(SamplingOptions::greedy(), &[0.0, 3.0, 1.0, 3.0, 3.0], &[]).unwrap(), 1);
     assert_eq!(sample(SamplingOptions::greedy(), &[f32::NEG_INFINITY, -7.0], &[]).unwrap(), 1);
@@ -154,7 +156,7 @@ fn greedy_takes_the_lowest_of_the_best_and_heeds_penalties() {
 }
 
 #[test]
-fn the_seed_decides_and_the_options_seed_wins() {
+fn the_options_seed_wins_over_entropy() {
     let logits: Vec<f32> = (0..1_001).map(|i| (i as f32 * 0.7).sin()).collect();
     let draw = |seed, entropy| {
         let mut sampler = Sampler::new(SamplingOptions { seed, ..Default::default() }, entropy).unwrap();
@@ -163,12 +165,12 @@ fn the_seed_decides_and_the_options_seed_wins() {
     assert_eq!(draw(Some(1), 2), draw(Some(1), 3));
     assert_eq!(draw(Some(1), 0), draw(None, 1));
     assert_ne!(draw(Some(1), 0), draw(Some(2), 0));
-    // As recorded when this was written: a seed means the same in every version.
+    // Recorded values: a seed means the same in every version.
     assert_eq!(draw(Some(42), 0)[..5], [523, 882, 442, 505, 128]);
 }
 
 #[test]
-fn forbidden_tokens_never_come() {
+fn forbidden_tokens_are_never_drawn() {
     let mut logits = vec![f32::NEG_INFINITY; 777];
     logits[776] = -1e30;
     let id = Sampler::new(SamplingOptions::default(), 3).unwrap().sample(&logits, &[776, 1]).unwrap();

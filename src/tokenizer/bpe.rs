@@ -1,15 +1,17 @@
-//! BPE by a list of merges: text → pieces → the characters that tokens are spelled in → merges.
+//! BPE by a list of merges: text → pieces → the characters that spell tokens → merges.
 //!
-//! Byte-level vocabularies spell every byte as a printable character. Gemma 4's and those of SentencePiece that come as a
-//! `tokenizer.json` spell text as it is, a space as `▁`, and a byte of what they lack as `<0xXX>`. GPT-1's spells words, in lower
-//! case, and ends each with `</w>`.
+//! Byte-level vocabularies spell every byte as a printable character. Gemma 4's vocabulary, and
+//! SentencePiece vocabularies in a `tokenizer.json`, spell text as it is, a space as `▁`, and the
+//! bytes of unknown characters as `<0xXX>`. GPT-1's is in lower case and ends each word with
+//! `</w>`.
 //!
-//! The merging is the `tokenizers` crate's. Cutting is done here on `&str` with the regular-expression engine that
-//! the crate uses itself, because the crate's own pre-tokenisers carry the offsets of every byte along (16 bytes a
-//! byte) and stop cutting, without a word, where a pattern exceeds its backtracking limit.
+//! The `tokenizers` crate merges. Text is cut into pieces here, on `&str`, with the crate's
+//! regular-expression engine: the crate's own pre-tokenizers keep an offset for every byte (16
+//! bytes each), and silently stop cutting when a pattern exceeds its backtracking limit.
 //!
-//! What the vocabulary has no token for is left out, as in the models' own tokenizers (SmolLM2 cannot spell
-//! U+0004). Spelling it as `unk` would let user text produce a control token; only GPT-1's does that, where it is none.
+//! Bytes without a token are left out, as in the models' own tokenizers (SmolLM2 cannot spell
+//! U+0004). An `unk` in their place would let user text produce a control token; only GPT-1's
+//! vocabulary has an `unk` that is not one.
 
 use std::borrow::Cow;
 
@@ -25,33 +27,33 @@ use super::word_piece;
 use super::{SpacePrefix, Spelling};
 use crate::{Error, Result};
 
-/// Encodes text that holds no special token.
+/// Encodes text without special tokens.
 pub(super) struct Bpe {
     bpe: BPE,
     options: BpeOptions,
     patterns: Vec<Regex>,
 }
 
-/// How text becomes what is merged.
+/// How text is prepared for merging.
 #[derive(Debug, Clone, Default)]
 pub(super) struct BpeOptions {
-    /// Patterns that cut, applied one after another.
+    /// Patterns that cut the text, applied one after another.
     pub patterns: Vec<String>,
-    /// A piece that is a token as a whole is that token, even where the merges would not build it.
+    /// A piece that is a token becomes that token, even if no merges build it.
     pub ignore_merges: bool,
-    /// Unicode is composed (NFC) first.
+    /// Text is normalised to NFC first.
     pub nfc: bool,
-    /// Whether a text is encoded as if a space preceded it.
+    /// Whether encoding puts a space before a text.
     pub space_prefix: SpacePrefix,
-    /// What the tokens are spelled in: bytes, blocks or words.
+    /// How tokens spell text.
     pub spelling: Spelling,
-    /// How text becomes words, where tokens are spelled in these.
+    /// Normalisation of words, for [`Spelling::WordEnds`].
     pub words: BertNormalizer,
-    /// The token of a character that is in none, where tokens are spelled in words.
+    /// Token of unknown characters, for [`Spelling::WordEnds`].
     pub unk: Option<String>,
 }
 
-/// What the last token of a word ends with.
+/// Ends the last token of a word.
 pub(super) const WORD_END: &str = "</w>";
 
 impl From<&PreTokenizer> for BpeOptions {
@@ -68,7 +70,7 @@ impl From<&PreTokenizer> for BpeOptions {
 }
 
 impl Bpe {
-    /// `merges`: `"left right"`, best first. Structure takes no part: no text merges into it.
+    /// `merges`: `"left right"`, best first. Structure is left out: no text merges into it.
     pub(super) fn new(
         tokens: &[String],
         kinds: &[TokenKind],
@@ -89,7 +91,7 @@ impl Bpe {
             .vocab_and_merges(vocab, merges)
             .ignore_merges(options.ignore_merges)
             .byte_fallback(options.spelling == Spelling::Blocks)
-            // The crate's cache lives in a thread-local that outlives the tokenizer.
+            // The crate's cache is in a thread-local, which outlives the tokenizer.
             .cache_capacity(0)
             .build()
             .map_err(|error| invalid("merges", "merges between tokens of the vocabulary", error))?;
@@ -97,17 +99,18 @@ impl Bpe {
         Ok(Self { bpe, patterns: patterns.collect::<Result<_>>()?, options })
     }
 
-    /// What the tokens are spelled in.
+    /// How tokens spell text.
     pub(super) fn spelling(&self) -> Spelling {
         self.options.spelling
     }
 
-    /// Whether a text is encoded as if a space preceded it.
+    /// Whether encoding puts a space before a text.
     pub(super) fn space_prefix(&self) -> SpacePrefix {
         self.options.space_prefix
     }
 
-    /// Appends the ids of `text`. `starts`: nothing, or a special token, comes before it, so that the space prefix is due.
+    /// Appends the ids of `text`. `starts`: the text is at the start or after a special token, so
+    /// the space prefix is due.
     pub(super) fn encode(&self, text: &str, starts: bool, ids: &mut Vec<u32>) -> Result<()> {
         if self.options.spelling == Spelling::WordEnds {
             return word_piece::words(&self.options.words, text, |word| {
@@ -143,13 +146,14 @@ impl Bpe {
     }
 }
 
-/// Splits each merge at its space. Both parts and their join must be tokens; merges that would build or take a special
-/// token are left out.
+/// Splits each merge at its space. Both parts and their join must be tokens. Merges into or from
+/// structure are left out.
 fn parse_merges(vocab: &Vocab, kinds: &[TokenKind], merges: Vec<String>) -> Result<Vec<(String, String)>> {
     let mut parsed = Vec::with_capacity(merges.len());
     let mut joined = String::new();
     for (rank, merge) in merges.iter().enumerate() {
-        // Tokens spell a space `Ġ` or `▁`; only a token that is itself a space could stand first.
+        // Tokens spell a space `Ġ` or `▁`, so only a token that is itself a space can begin with
+        // one.
         let cut = merge.char_indices().skip(1).find(|&(_, c)| c == ' ').map_or(merge.len(), |(at, _)| at);
         let (left, right) = (&merge[..cut], merge.get(cut + 1..).unwrap_or_default());
         joined.clear();
@@ -165,7 +169,7 @@ fn parse_merges(vocab: &Vocab, kinds: &[TokenKind], merges: Vec<String>) -> Resu
     Ok(parsed)
 }
 
-/// The pieces of `text`: matches of each pattern in turn, and what lies between them.
+/// Cuts `text` with each pattern in turn into matches and the stretches between them.
 fn pieces<'t>(patterns: &[Regex], text: &'t str) -> Result<Vec<&'t str>> {
     let mut pieces = vec![text];
     for pattern in patterns {
@@ -193,7 +197,8 @@ fn failed(error: impl ToString) -> Error {
     Error::Tokenize(error.to_string())
 }
 
-/// Appends the bytes that a token spells; a character outside the alphabet stands for itself.
+/// Appends the bytes that a token spells. A character outside the alphabet spells its own UTF-8
+/// bytes.
 pub(super) fn push_bytes(token: &str, bytes: &mut Vec<u8>) {
     for c in token.chars() {
         match UNSPELL.get(c as usize) {
@@ -203,7 +208,8 @@ pub(super) fn push_bytes(token: &str, bytes: &mut Vec<u8>) {
     }
 }
 
-/// The printable character that spells each byte: itself where Latin-1 prints it, else the next one from U+0100 on.
+/// The printable character of each byte: the byte's own in Latin-1 if printable, otherwise the next
+/// from U+0100 on.
 const ALPHABET: [char; 256] = {
     let mut alphabet = ['\0'; 256];
     let (mut byte, mut next) = (0, 0);

@@ -1,18 +1,19 @@
-//! SentencePiece's precompiled normalisation: what replaces which characters.
+//! SentencePiece's precompiled normalisation: a map from texts to replacements.
 //!
-//! The bytes of `precompiled_charsmap`, little-endian: the length in bytes of a trie, the trie, and the replacements, each
-//! with a zero at its end. The trie is a double array (that of darts-clone) of 32-bit units: the children of a unit
-//! lie at its position XOR its offset XOR the child's byte. A unit holds its own byte in bits 0 to 7, whether a text ends
-//! there in bit 8, and in bits 10 to 30 the offset, which bit 9 multiplies by 256. Where a text ends, the child of byte 0
-//! has bit 31, and in the others the place of the replacement.
+//! The format of `precompiled_charsmap`, little-endian: length of the trie in bytes, trie,
+//! replacements, each ended by a zero. The trie is darts-clone's double array of 32-bit units. The
+//! child of a unit for byte b is at (unit's position XOR its offset XOR b). Bits of a unit: 0 to 7
+//! its own byte; 8 whether a text ends here; 10 to 30 the offset, which bit 9 multiplies by 256. If
+//! a text ends here, the child of byte 0 has bit 31 set and holds the position of the replacement
+//! in the other bits.
 
 use super::vocabulary::invalid;
 use crate::Result;
 
-/// The longest replacement, in bytes; Unicode's own compatibility forms take up to 33.
+/// Limit of a replacement's length, in bytes; Unicode's own compatibility forms take up to 33.
 const MAX_REPLACEMENT: usize = 256;
 
-/// Replaces the longest texts that it knows, from left to right.
+/// Replaces the longest known texts, from left to right.
 #[derive(Debug)]
 pub(super) struct CharsMap {
     units: Vec<u32>,
@@ -20,7 +21,8 @@ pub(super) struct CharsMap {
 }
 
 impl CharsMap {
-    /// Checks the lengths; the trie is checked while it is walked. `None` for no bytes, which replace nothing.
+    /// Checks the lengths; the trie is checked during look-ups. `None` for no bytes: nothing is
+    /// replaced.
     pub(super) fn new(bytes: &[u8]) -> Result<Option<Self>> {
         if bytes.is_empty() {
             return Ok(None);
@@ -43,7 +45,7 @@ impl CharsMap {
         Ok(Some(Self { units, replacements: replacements.to_vec() }))
     }
 
-    /// `text` with its replacements.
+    /// Returns `text` with its replacements.
     pub(super) fn replace(&self, text: &str) -> String {
         let mut replaced = String::with_capacity(text.len());
         let mut rest = text;
@@ -55,7 +57,7 @@ impl CharsMap {
         replaced
     }
 
-    /// The longest beginning of `text` that is replaced: its length in bytes, and by what.
+    /// The longest prefix of `text` that is replaced: its length in bytes, and the replacement.
     fn longest(&self, text: &str) -> Option<(usize, &str)> {
         let mut found = None;
         let mut at = offset(*self.units.first()?);
@@ -79,7 +81,7 @@ impl CharsMap {
     }
 }
 
-/// From a unit to its children.
+/// Offset of a unit's children.
 fn offset(unit: u32) -> usize {
     ((unit >> 10) << ((unit & 1 << 9) >> 6)) as usize
 }
@@ -91,7 +93,7 @@ mod tests {
     /// `é` (C3 A9) → `e`, `ﬁ` (EF AC 81) → `fi`, `x` → nothing.
     fn charsmap() -> Vec<u8> {
         let mut units = vec![0_u32; 1024];
-        // The root's children lie at 256 XOR byte; each further unit has 256 places of its own.
+        // The root's children lie at 256 XOR byte; each further unit has 256 positions of its own.
         units[0] = 256 << 10;
         let child = |at: usize, byte: u8, to: usize, end: bool| {
             (u32::from(byte)) | u32::from(end) << 8 | ((at ^ to) as u32) << 10
@@ -127,7 +129,7 @@ mod tests {
         }
         let long = [&[0; 4][..], &[b'a'; MAX_REPLACEMENT + 1], &[0]].concat();
         assert!(CharsMap::new(&long).unwrap_err().to_string().contains("a replacement of more than 256 bytes"));
-        // Every unit leads out of the trie.
+        // Every unit points out of the trie.
         let mut bytes = good.clone();
         bytes[4..4100].fill(0x7F);
         assert_eq!(CharsMap::new(&bytes).unwrap().unwrap().replace("é\u{7f}x"), "é\u{7f}x");

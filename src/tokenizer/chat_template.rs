@@ -1,8 +1,8 @@
 //! Chat templates: messages → the text that the model was trained to continue.
 //!
-//! A template is given what transformers gives it, in the form that it reads ([`wants`]). All text
-//! of the conversation is marked as given ([`Text::given`]), keys too, so that no text of it can
-//! become a special token. Roles are an exception where they are known: templates make tokens of
+//! A template gets the variables that transformers passes, in the form that it reads ([`wants`]).
+//! All text of the conversation, keys included, is marked as given ([`Text::given`]), so that none
+//! of it can become a special token. Known roles are the exception: templates build tokens from
 //! them, such as `<|user|>`.
 
 mod conversation;
@@ -22,22 +22,22 @@ pub use named::{ChatTemplates, DEFAULT as DEFAULT_TEMPLATE};
 
 use wants::{ContentForm, Wants};
 
-/// Roles that are no text of a user, beside those that the template itself names.
+/// Roles that count as the template's own text, beside those that its source names.
 const ROLES: [&str; 8] = ["assistant", "developer", "function", "ipython", "model", "system", "tool", "user"];
 
-/// What a template is given beside the messages.
+/// Variables of a template beside the messages.
 #[derive(Debug, Clone, Default)]
 pub struct RenderOptions<'a> {
-    /// End with the opening of the assistant's turn, so that the model answers.
+    /// End with the beginning of the assistant's turn, for the model to continue.
     pub add_generation_prompt: bool,
-    /// Text of the model's `bos` token; empty where it has none.
+    /// Text of the model's `bos` token; empty if it has none.
     pub bos_token: &'a str,
-    /// Text of the model's `eos` token; empty where it has none.
+    /// Text of the model's `eos` token; empty if it has none.
     pub eos_token: &'a str,
     /// `tools`: descriptions of the functions that the model may call.
     pub tools: Option<&'a Json>,
-    /// Wall-clock seconds since 1970 where the user is (UTC plus their offset), for `strftime_now`. Without it the function is
-    /// undefined, and templates that test for it use the date they were written with.
+    /// Local time for `strftime_now`: seconds since 1970 in UTC, plus the user's offset. Without it
+    /// the function is undefined, and templates that test for it use their built-in date.
     pub now: Option<i64>,
     /// Further variables, such as `enable_thinking`.
     pub extra: Map<String, Json>,
@@ -58,17 +58,17 @@ impl ChatTemplate {
         Ok(Self { template: Template::new(source).map_err(template_error)?, wants: Wants::default() })
     }
 
-    /// The text of `messages`, and which of its bytes are the template's own.
+    /// Renders `messages`. The result marks which bytes are the template's own.
     ///
     /// # Errors
-    /// [`Error::ChatTemplate`] with the line where the template fails or refuses the messages (such as two user turns in
-    /// a row).
+    /// [`Error::ChatTemplate`] with the line at which the template fails or refuses the messages
+    /// (such as two user turns in a row).
     pub fn render(&self, messages: &[Message], options: &RenderOptions<'_>) -> Result<Text> {
         let messages = messages.iter().map(|message| self.message(message, options)).collect::<Result<Vec<_>>>()?;
         self.template.render(variables(messages, options).map_err(template_error)?).map_err(template_error)
     }
 
-    /// A message as the template reads it.
+    /// A message in the form that the template reads.
     fn message(&self, message: &Message, options: &RenderOptions<'_>) -> Result<Value> {
         let attempt = |messages: &[Json]| {
             let given = messages.iter().map(given).collect::<Result<_, _>>().ok()?;
@@ -105,7 +105,7 @@ impl ChatTemplate {
     }
 }
 
-/// What a template is given.
+/// The variables of a template.
 fn variables(messages: Vec<Value>, options: &RenderOptions<'_>) -> Result<Vec<(Rc<str>, Value)>, Box<Fault>> {
     let mut variables: Vec<(Rc<str>, Value)> = vec![
         ("messages".into(), Value::list(messages)?),
@@ -125,7 +125,7 @@ fn variables(messages: Vec<Value>, options: &RenderOptions<'_>) -> Result<Vec<(R
     Ok(variables)
 }
 
-/// Calls with their arguments as JSON text, or as the data that the text says.
+/// Converts the arguments of calls to JSON text, or from JSON text to data.
 fn with_arguments(calls: &Json, as_text: bool) -> Json {
     let mut calls = calls.clone();
     for call in calls.as_array_mut().into_iter().flatten() {
@@ -133,8 +133,8 @@ fn with_arguments(calls: &Json, as_text: bool) -> Json {
         let Some(arguments) = called.get_mut("arguments") else { continue };
         match arguments {
             Json::String(text) if !as_text => {
-                // A call without arguments often has an empty text; what a model once wrote need
-                // not be JSON.
+                // A call without arguments often has an empty text. Text that a model wrote may not
+                // be JSON: it stays as it is.
                 if text.trim().is_empty() {
                     *arguments = Json::Object(Map::new());
                 } else if let Ok(data @ (Json::Object(_) | Json::Array(_))) = serde_json::from_str(text) {
@@ -148,13 +148,13 @@ fn with_arguments(calls: &Json, as_text: bool) -> Json {
     calls
 }
 
-/// `json.dumps` of what was given.
+/// Python's `json.dumps`.
 fn python_json(value: &Json) -> String {
     let dumped = given(value).and_then(|value| crate::jinja::to_json(&value));
     dumped.map_or_else(|_| value.to_string(), |text| text.as_str().to_owned())
 }
 
-/// What was given, as a value of the template.
+/// A value of the conversation, marked as given.
 fn given(value: &Json) -> Result<Value, Box<Fault>> {
     Ok(match value {
         Json::Null => Value::None,
@@ -172,13 +172,13 @@ fn given(value: &Json) -> Result<Value, Box<Fault>> {
     })
 }
 
-/// `strftime_now(format)`: the seconds `now` as Python's `strftime` writes them.
+/// `strftime_now(format)`: `now` in Python's `strftime` format.
 fn strftime(now: i64, call: Call) -> Result<Value, Box<Fault>> {
     let [format] = call.bind("strftime_now", ["format"])?;
-    let Some(Value::Str(format)) = format else { return Err(Fault::new("strftime_now wants a format")) };
+    let Some(Value::Str(format)) = format else { return Err(Fault::new("strftime_now needs a format")) };
     let time = chrono::DateTime::from_timestamp(now, 0).ok_or_else(|| Fault::new(format!("{now} s is no time")))?;
     let mut text = String::new();
-    // Formatting fails, rather than panics, on a directive that is unknown.
+    // An unknown directive makes formatting fail, not panic.
     write!(text, "{}", time.format(format.as_str()))
         .map_err(|_| Fault::new(format!("strftime_now: bad format {:?}", format.as_str())))?;
     let is_given = format.runs().any(|(_, given)| given);

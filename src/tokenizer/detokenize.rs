@@ -1,40 +1,42 @@
-//! Ids → text, one at a time.
+//! Ids → text, token by token.
 //!
-//! A token can end in the middle of a UTF-8 character (an emoji is often two or three tokens), so bytes that
-//! may still become a character wait for the next token. Bytes that can become none turn into U+FFFD at once, by the
-//! same rule as [`String::from_utf8_lossy`]: the pieces joined are what decoding everything at once gives.
+//! A token can end inside a UTF-8 character (an emoji is often two or three tokens), so bytes that
+//! may still become a character wait for the next token. Bytes that cannot become one turn into
+//! U+FFFD at once, by the rule of [`String::from_utf8_lossy`]: the joined pieces equal the text
+//! decoded at once.
 //!
-//! A stream continues a prompt, so a space at its start is text and stays; only [`Tokenizer::decode`], which is given a
-//! text from its beginning, takes the space prefix off.
+//! A stream continues a prompt, so a space at its start is text and stays. Only
+//! [`Tokenizer::decode`], which sees a text from its beginning, removes the space prefix.
 
 use super::Tokenizer;
 use crate::Result;
 
-/// The state of one stream of ids; owns what it needs, so that it can outlive a borrow of the tokenizer.
+/// State of one stream of ids. Owns its data, so that it can outlive a borrow of the tokenizer.
 #[derive(Debug, Clone, Default)]
 pub struct Detokenizer {
     skip_special: bool,
-    /// Special tokens that are not skipped.
+    /// Special tokens that are shown despite `skip_special`.
     keep: Vec<u32>,
-    /// Begin of a character, at most 3 bytes between calls.
+    /// Beginning of a character; at most 3 bytes between calls.
     pending: Vec<u8>,
 }
 
 impl Detokenizer {
-    /// A stream that has seen nothing. With `skip_special`, control and unknown tokens give no text.
+    /// Starts a stream. With `skip_special`, control and unknown tokens give no text.
     pub fn new(skip_special: bool) -> Self {
         Self { skip_special, ..Self::default() }
     }
 
-    /// A stream in which of all special tokens only those of `ids` give their names.
+    /// Starts a stream that shows the special tokens `ids` and skips all others.
     pub fn keeping(ids: Vec<u32>) -> Self {
         Self { skip_special: true, keep: ids, pending: Vec::new() }
     }
 
-    /// The text that `id` completes, possibly empty. `tokenizer` must be the same at each call.
+    /// Returns the text that `id` completes, possibly none. Pass the same `tokenizer` in every
+    /// call.
     ///
     /// # Errors
-    /// [`crate::Error::Tokenize`] for an id outside the vocabulary; the stream is as before.
+    /// [`crate::Error::Tokenize`] for an id outside the vocabulary; the stream does not change.
     pub fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> Result<String> {
         if !(self.skip_special && tokenizer.is_special(id) && !self.keep.contains(&id)) {
             tokenizer.push_bytes(id, &mut self.pending)?;
@@ -42,7 +44,7 @@ impl Detokenizer {
         Ok(self.take_characters())
     }
 
-    /// Ends the stream: U+FFFD for a character that was cut, else nothing.
+    /// Ends the stream. Returns U+FFFD if a character is incomplete, otherwise nothing.
     pub fn flush(&mut self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned()
     }
@@ -64,7 +66,7 @@ impl Detokenizer {
                 done += invalid;
             }
             self.pending.drain(..done);
-            // `None`: the end of the bytes may still become a character.
+            // `None`: the last bytes may still become a character.
             if self.pending.is_empty() || invalid.is_none() {
                 return text;
             }

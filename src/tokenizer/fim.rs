@@ -1,21 +1,21 @@
-//! Fill in the middle (FIM): what stands before and behind a gap → what fills it (Bavarian et al.
-//! 2022).
+//! Fill in the middle (FIM): a prompt for the text between a prefix and a suffix (Bavarian et al.
+//! 2022, arXiv 2207.14255).
 //!
-//! A model that was trained for it has tokens that mark the three parts. Most read prefix, suffix,
-//! middle, as llama.cpp's `/infill` writes; some families read the suffix first, and of these
-//! Codestral has no token before the middle.
+//! A model trained for it has tokens that mark the three parts. Most models read prefix, suffix,
+//! middle, the order of llama.cpp's `/infill`. Some families read the suffix first; Codestral also
+//! has no token before the middle.
 
 use super::vocabulary::{FimIds, Vocabulary};
 use super::{EncodeOptions, Tokenizer};
 use crate::Result;
 
-/// The tokens of a family: before the prefix, the suffix and the middle.
+/// Tokens of one model family.
 struct Family {
     pre: &'static str,
     suf: &'static str,
-    /// `None`: what fills the gap follows the prefix.
+    /// `None`: the middle directly follows the prefix.
     mid: Option<&'static str>,
-    /// The suffix comes first.
+    /// The suffix precedes the prefix.
     suffix_first: bool,
 }
 
@@ -29,7 +29,7 @@ impl Family {
     }
 }
 
-/// The first of which a vocabulary has all tokens is its family.
+/// The first family whose tokens are all in the vocabulary counts.
 const FAMILIES: &[Family] = &[
     // Qwen2.5-Coder, CodeGemma, Granite 4
     Family::psm("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
@@ -51,12 +51,11 @@ const FAMILIES: &[Family] = &[
     Family::spm("[PREFIX]", "[SUFFIX]", None),
 ];
 
-/// Pre-tokenizers of models that read the suffix first, though their tokens are called as those of
-/// others.
+/// Pre-tokenizers of models that read the suffix first although their tokens have the names of
+/// another family.
 const SUFFIX_FIRST: &[&str] = &["mellum", "mellum2"];
 
-/// Tokens that a model which fills gaps says when it is done: padding, the next file, the next
-/// repository.
+/// Tokens that end an answer when a gap is filled: padding, next file, next repository.
 const ENDS: &[&str] = &[
     "<PAD>",
     "<REPO>",
@@ -72,7 +71,7 @@ const ENDS: &[&str] = &[
     "<|repo_name|>",
 ];
 
-/// How a gap is filled in.
+/// How a gap is filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fim {
     pre: u32,
@@ -83,15 +82,16 @@ pub(super) struct Fim {
 
 /// What a vocabulary has for filling gaps.
 pub(super) struct Found {
-    /// How a gap is filled in, if the model can.
+    /// How a gap is filled; `None` if the model cannot.
     pub fim: Option<Fim>,
-    /// Tokens that mark a part.
+    /// Tokens that mark one of the parts.
     pub marks: Vec<u32>,
     /// Tokens that end an answer.
     pub ends: Vec<u32>,
 }
 
-/// By the ids of the file, else by name. `called` gives the structural tokens with these names.
+/// Finds the tokens by the ids of the file, otherwise by name. `called` returns the structural
+/// tokens with these names.
 pub(super) fn find(vocabulary: &Vocabulary, called: impl Fn(&[&str]) -> Vec<u32>) -> Found {
     let one = |name: &str| called(&[name]).first().copied();
     let FimIds { pre, suf, mid, pad, rep, sep } = vocabulary.fim;
@@ -120,21 +120,21 @@ pub(super) fn find(vocabulary: &Vocabulary, called: impl Fn(&[&str]) -> Vec<u32>
 }
 
 impl Tokenizer {
-    /// Whether [`Tokenizer::infill`] works.
+    /// Whether the model can fill gaps.
     pub fn fills_gaps(&self) -> bool {
         self.fim.is_some()
     }
 
-    /// A prompt for what stands between `before`, the ids of a text without special tokens, and
-    /// `behind`, which is plain text. `None` where the model was not trained for it.
+    /// The prompt for a gap between `before`, the ids of a text without special tokens, and
+    /// `behind`, plain text. `None` if the model was not trained for it.
     ///
     /// # Errors
-    /// [`crate::Error::Tokenize`] where the vocabulary cannot spell the text.
+    /// [`crate::Error::Tokenize`] if the vocabulary cannot spell the text.
     pub fn infill(&self, before: &[u32], behind: &str) -> Result<Option<Vec<u32>>> {
         let Some(Fim { pre, suf, mid, suffix_first }) = self.fim else { return Ok(None) };
         let bos = self.bos.filter(|_| self.adds_bos());
         let before = before.strip_prefix(bos.as_slice()).unwrap_or(before);
-        // It goes on in the midst of a text, so that no space is due before it.
+        // The suffix is the middle of a text, so no space prefix is due.
         let mut suffix = vec![suf];
         self.encode_into(behind, false, EncodeOptions::default(), &mut suffix)?;
         let prefix = [&[pre], before].concat();
@@ -142,7 +142,8 @@ impl Tokenizer {
         Ok(Some(bos.into_iter().chain(parts.concat()).chain(mid).collect()))
     }
 
-    /// Whether `id` marks a part of a prompt with a gap. A model that fills one ends with it.
+    /// Whether `id` marks a part of a prompt with a gap. A model that fills gaps ends its answer
+    /// with one.
     pub fn marks_gaps(&self, id: u32) -> bool {
         self.fim.is_some_and(|fim| [Some(fim.pre), Some(fim.suf), fim.mid].contains(&Some(id)))
     }
@@ -152,7 +153,7 @@ impl Tokenizer {
 mod tests {
     use super::*;
 
-    /// The letters `a` to `d` and `added`, whose ids begin at 4.
+    /// The letters `a` to `d`, then `added` from id 4.
     fn tokenizer(added: &[&str], edit: impl FnOnce(&mut Vocabulary)) -> Tokenizer {
         let mut vocabulary = Vocabulary {
             model: "gpt2".into(),
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_marked_with_the_tokens_of_the_family_in_its_order() {
+    fn each_family_marks_a_gap_with_its_tokens_in_its_order() {
         let psm = [4, 0, 1, 5, 2, 3, 6];
         for family in FAMILIES {
             let names: Vec<&str> = [family.pre, family.suf].into_iter().chain(family.mid).collect();
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ids_of_the_file_come_before_names() {
+    fn ids_of_the_file_win_over_names() {
         let ids = FimIds { pre: Some(6), suf: Some(5), mid: Some(4), pad: Some(7), ..FimIds::default() };
         let other = tokenizer(&["<x>", "<y>", "<z>", "<p>"], |vocabulary| vocabulary.fim = ids);
         assert_eq!(infill(&other).unwrap(), [6, 0, 1, 5, 2, 3, 4]);
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_begins_once_and_ends_at_the_next_file() {
+    fn bos_is_not_doubled_and_the_next_file_ends_the_answer() {
         let names = ["<s>", "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|file_sep|>", "<|fim_pad|>"];
         let tokenizer = tokenizer(&names, |vocabulary| {
             (vocabulary.bos, vocabulary.add_bos) = (Some(4), Some(true));
@@ -210,16 +211,16 @@ mod tests {
     }
 
     #[test]
-    fn a_model_without_the_tokens_fills_no_gap() {
+    fn a_vocabulary_without_all_tokens_fills_no_gap() {
         for names in [&["<|fim_prefix|>", "<|fim_suffix|>"][..], &["<fim_prefix>"], &[]] {
             let tokenizer = tokenizer(names, |_| {});
             assert!(!tokenizer.fills_gaps() && infill(&tokenizer).is_none());
         }
     }
 
-    /// Code Llama: a space is due where the text begins, and none where it goes on behind the gap.
+    /// Code Llama: the prefix gets a space prefix, the suffix does not.
     #[test]
-    fn a_space_is_due_before_the_gap_alone() {
+    fn only_the_prefix_gets_a_space() {
         let tokens = ["<unk>", "▁", "a", "b", "▁a", "▁<PRE>", "▁<SUF>", "▁<MID>"];
         let tokenizer = Tokenizer::new(Vocabulary {
             model: "llama".into(),

@@ -1,10 +1,10 @@
 //! Hugging Face's `tokenizer.json` and `tokenizer_config.json` → a tokenizer.
 //!
-//! The files describe a chain of steps: normalizer, pre-tokenizer, model, post-processor. Each step that changes the ids
-//! is one that the kinds of vocabulary here know, under its own name or another, or an error that names it: a step left out
-//! would answer, only worse. (The `tokenizers` crate reads such a file too, but has no way to keep typed text
-//! from becoming a control token, carries the offsets of every byte along, and would make the module larger by all the steps that
-//! no language model uses.)
+//! The files describe a chain of steps: normalizer, pre-tokenizer, model, post-processor. Each step
+//! that changes the ids is mapped to a kind of vocabulary here, or is an error that names it: a
+//! step left out would silently make answers worse. (The `tokenizers` crate reads such a file too.
+//! But it cannot keep typed text from becoming a control token, keeps an offset for every byte, and
+//! would add all the steps that no language model uses to the module's size.)
 
 mod gguf;
 mod steps;
@@ -23,7 +23,7 @@ use super::{DEFAULT_TEMPLATE, Model, Prefixed, Spelling, Tokenizer, structure};
 use crate::{Error, Result};
 use steps::Steps;
 
-/// Most ids that may be missing in a row; real files leave room for some hundreds of added tokens.
+/// Limit of ids missing in a row; published files leave room for some hundreds of added tokens.
 const MAX_GAP: usize = 4096;
 
 /// Words with the space before them.
@@ -55,7 +55,7 @@ struct AddedToken {
 
 #[derive(Deserialize)]
 struct FileModel {
-    /// Old files leave it out.
+    /// Old files have none.
     r#type: Option<String>,
     vocab: Vocab,
     #[serde(default)]
@@ -118,25 +118,26 @@ struct NamedTemplate {
 }
 
 impl Tokenizer {
-    /// Builds the tokenizer of a `tokenizer.json` and, where there is one, a
-    /// `tokenizer_config.json`, given as text; with it come the names and texts of the
-    /// configuration's chat templates; one alone is called `default`.
+    /// Builds the tokenizer of a `tokenizer.json` and, if present, a `tokenizer_config.json`, both
+    /// given as text. Also returns the names and texts of the configuration's chat templates; a
+    /// single one is called `default`.
     ///
     /// # Errors
-    /// [`Error::InvalidModel`] for a file that is not what it should be, [`Error::UnsupportedTokenizer`] for a step that
-    /// weft does not know.
+    /// [`Error::InvalidModel`] for a malformed file, [`Error::UnsupportedTokenizer`] for a step
+    /// that weft does not know.
     pub fn from_hugging_face(tokenizer: &str, config: Option<&str>) -> Result<(Self, Vec<(String, String)>)> {
         Self::from_folder(tokenizer, config, &FolderOptions::default())
     }
 
-    /// The same, with what else a folder says of it. Errors: `InvalidModel` also where the model has fewer embeddings than there are tokens.
+    /// The same with what other files of the folder say. Errors: also `InvalidModel` if the model
+    /// has fewer embeddings than tokens.
     pub fn from_folder(
         tokenizer: &str,
         config: Option<&str>,
         options: &FolderOptions,
     ) -> Result<(Self, Vec<(String, String)>)> {
         let mut file: File = serde_json::from_str(tokenizer).map_err(|error| invalid("tokenizer.json", error))?;
-        // Gemma 3 adds a token for pictures, which its models of text alone cannot read.
+        // Gemma 3 adds a token for images, which its text-only models have no embedding for.
         file.added_tokens.retain(|token| options.size.is_none_or(|size| (token.id as usize) < size));
         let config: Config = config
             .map_or(Ok(Config::default()), serde_json::from_str)
@@ -155,19 +156,19 @@ impl Tokenizer {
     }
 }
 
-/// What a folder says of its tokenizer in other files.
+/// What the folder's other files say about the tokenizer.
 #[derive(Debug, Clone, Default)]
 pub struct FolderOptions {
-    /// Rows of the embedding table: often a few more than tokens.
+    /// Rows of the embedding table, often a few more than tokens.
     pub size: Option<usize>,
     /// Ids that end an answer.
     pub ends: Vec<u32>,
-    /// Sources of chat templates that have files of their own.
+    /// Sources of chat templates in files of their own.
     pub templates: Vec<String>,
 }
 
 impl Tokenizer {
-    /// Gives every embedding a token.
+    /// Adds tokens without text until every embedding has one.
     fn fill(&mut self, options: &FolderOptions) -> Result<()> {
         let count = self.tokens.len();
         let size = options.size.unwrap_or(count);
@@ -184,7 +185,7 @@ impl Tokenizer {
     }
 }
 
-/// `given`: what other files than `tokenizer.json` say.
+/// `given`: what files other than `tokenizer.json` say.
 fn build(file: File, config: &Config, given: Vocabulary) -> Result<Tokenizer> {
     let File { added_tokens, normalizer, pre_tokenizer, post_processor, model } = file;
     let steps = Steps::new(normalizer.as_ref(), pre_tokenizer.as_ref())?;
@@ -205,7 +206,7 @@ fn build(file: File, config: &Config, given: Vocabulary) -> Result<Tokenizer> {
     if kind == "WordPiece" {
         tokens = tokens.into_iter().map(word_piece::mark).collect();
     }
-    // Ids go on where the vocabulary ends, with a gap at most; a wild one would take memory for all below it.
+    // Ids may leave a gap after the vocabulary; a huge id would take memory for all ids below it.
     let most = tokens.len() + added_tokens.len() + MAX_GAP;
     for token in &added_tokens {
         if token.single_word {
@@ -244,7 +245,7 @@ fn build(file: File, config: &Config, given: Vocabulary) -> Result<Tokenizer> {
         Merge::Line(line) => line,
     });
     let mut vocabulary = Vocabulary {
-        // as GGUF calls the kind
+        // GGUF's name of the kind
         model: (if kind == "Unigram" { "t5" } else { "gpt2" }).into(),
         bos: first.first().and_then(|first| find(first)).or_else(|| named(&config.bos_token)),
         eos: named(&config.eos_token),
@@ -259,7 +260,7 @@ fn build(file: File, config: &Config, given: Vocabulary) -> Result<Tokenizer> {
         tokens,
         ..given
     };
-    vocabulary.kinds()?; // checks it
+    vocabulary.kinds()?; // for its checks
     let structure = structure::assign(&vocabulary, &mut kinds);
     let tokens = &vocabulary.tokens;
     let model = match kind {
@@ -310,11 +311,11 @@ fn build(file: File, config: &Config, given: Vocabulary) -> Result<Tokenizer> {
     };
     let tokenizer = Tokenizer::with_model(vocabulary, kinds, structure, model)?;
     let between = between.unwrap_or_else(|| tokenizer.between.clone());
-    let prefixed = if steps.prefix_once { Prefixed::Once } else { Prefixed::BehindTokens };
+    let prefixed = if steps.prefix_once { Prefixed::AtStart } else { Prefixed::AfterTokens };
     Ok(Tokenizer { after_bos, prefixed, between, ..tokenizer })
 }
 
-/// Texts, kinds and scores by id. An id that the vocabulary leaves out has no text.
+/// Texts, kinds and scores by id. Ids that the vocabulary leaves out get an empty text.
 fn tokens_of(vocab: Vocab) -> Result<(Vec<String>, Vec<TokenKind>, Vec<f32>)> {
     let (tokens, scores): (Vec<String>, Vec<f32>) = match vocab {
         Vocab::Scores(scores) => scores.into_iter().unzip(),
@@ -333,7 +334,7 @@ fn tokens_of(vocab: Vocab) -> Result<(Vec<String>, Vec<TokenKind>, Vec<f32>)> {
     Ok((tokens, kinds, scores))
 }
 
-/// `<0xXX>` stands for a byte.
+/// Gives tokens of the form `<0xXX>` the kind `Byte`.
 fn mark_bytes(tokens: &[String], kinds: &mut [TokenKind]) {
     for (token, kind) in tokens.iter().zip(kinds) {
         if *kind == TokenKind::Normal && sentencepiece::parse_byte(token).is_some() {
@@ -373,7 +374,7 @@ fn around(step: &Value) -> Result<(Vec<String>, Option<String>)> {
     })
 }
 
-/// The special tokens that it puts between two texts, where it says so.
+/// The special tokens that the post-processor puts between two texts, if it says so.
 fn between(step: &Value) -> Option<Vec<String>> {
     let sep = || step["sep"][0].as_str().map(str::to_owned);
     match kind_of(step) {
@@ -397,13 +398,13 @@ fn each(steps: &Value, mut visit: impl FnMut(&Value) -> Result<()>) -> Result<()
     steps.as_array().into_iter().flatten().try_for_each(&mut visit)
 }
 
-/// A step as an error shows it.
+/// The beginning of a step, for an error.
 fn short(step: &Value) -> String {
     step.to_string().chars().take(120).collect()
 }
 
 fn invalid(what: &str, got: impl ToString) -> Error {
-    Error::InvalidModel { what: what.into(), expected: "a tokenizer of Hugging Face's".into(), got: got.to_string() }
+    Error::InvalidModel { what: what.into(), expected: "a Hugging Face tokenizer".into(), got: got.to_string() }
 }
 
 fn unsupported(what: &str, found: &str) -> Error {

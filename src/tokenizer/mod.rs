@@ -1,11 +1,13 @@
-//! Ids ↔ text, stop strings and chat templates.
+//! Text ↔ ids, stop strings and chat templates.
 //!
-//! The kinds of vocabulary that GGUF files and `tokenizer.json` carry: BPE by merges, byte-level or
-//! not (`gpt2`, `gemma4`), SentencePiece BPE (`llama`) and unigram (`t5`), and WordPiece (`bert`).
-//! Around all lies the same frame: text is first cut at special tokens, then each stretch between
-//! them is encoded by its kind. Text from a user is encoded with `parse_special: false`, or stands
-//! in a rendered [`Text`] as given to the template, so that a typed `<|im_end|>` stays six or so
-//! ordinary tokens and cannot end a turn.
+//! The kinds of vocabulary in GGUF files and `tokenizer.json`: BPE by merges, byte-level or not
+//! (`gpt2`, `gemma4`), SentencePiece BPE (`llama`) and unigram (`t5`), and WordPiece (`bert`). All
+//! kinds share the first step: text is cut at special tokens, then each stretch between them is
+//! encoded.
+//!
+//! Text from a user must not become a special token: a typed `<|im_end|>` has to stay several
+//! ordinary tokens, or it would end a turn. Such text is encoded with `parse_special: false`, or
+//! marked as given in a rendered [`Text`].
 
 mod bpe;
 mod charsmap;
@@ -13,10 +15,12 @@ mod chat_template;
 mod detokenize;
 mod fim;
 mod hugging_face;
+mod model;
 mod pre_tokenizer;
 mod segments;
 mod sentencepiece;
 mod special;
+mod spelling;
 mod stop;
 mod structure;
 mod vocabulary;
@@ -30,82 +34,31 @@ pub use segments::Segments;
 pub use stop::{StopMatcher, StopOutcome};
 pub use vocabulary::{FimIds, Strip, Vocabulary};
 
-use bpe::Bpe;
-use charsmap::CharsMap;
 use fim::Fim;
-use sentencepiece::SentencePiece;
+use model::Model;
 use special::{Fragment, SpecialTokens};
+use spelling::{Prefixed, SpacePrefix, Spelling};
 use structure::Structure;
 use vocabulary::TokenKind;
-use word_piece::WordPiece;
 
 use crate::{Error, Result};
 
 pub use crate::jinja::Text;
 
-/// Texts of the token that stands for one to be filled in, where a file does not name it.
+/// Texts of the mask token, for files that do not name it.
 const MASK_TOKENS: &[&str] = &["[MASK]", "<mask>"];
-
-/// What tokens are spelled in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Spelling {
-    /// A printable character a byte.
-    #[default]
-    Bytes,
-    /// Text, with `▁` for a space; `<0xXX>` for a byte.
-    Blocks,
-    /// Text, with `▁` where a word begins.
-    Words,
-    /// Text, with `</w>` where a word ends.
-    WordEnds,
-}
-
-/// Whether a text is encoded as if a space preceded it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum SpacePrefix {
-    #[default]
-    No,
-    /// Where it begins with none: byte-level vocabularies, and Hugging Face's Metaspace.
-    IfMissing,
-    /// Also where it begins with one: SentencePiece.
-    Yes,
-}
-
-impl SpacePrefix {
-    /// Whether a space goes before `text`, which stands at a place where one is due.
-    fn applies(self, text: &str) -> bool {
-        match self {
-            Self::No => false,
-            Self::IfMissing => !text.starts_with([' ', '▁']),
-            Self::Yes => !text.is_empty(),
-        }
-    }
-}
-
-/// Where else than at its start the space is due that may go before a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Prefixed {
-    /// Nowhere.
-    Once,
-    /// Behind every token that is matched whole, as `tokenizer.json` has it.
-    BehindTokens,
-    /// Behind structure and what has the form of it. GGUF files do not tell the tokens that were
-    /// added to a SentencePiece vocabulary, behind which transformers and llama.cpp put a space,
-    /// from its own user-defined symbols, within words or runs of spaces, behind which it puts
-    /// none.
-    BehindMarks,
-}
 
 /// How [`Tokenizer::encode`] treats special tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EncodeOptions {
-    /// Add `bos`, `eos` and `sep` where the model file asks for them. One that the text spells out already is not doubled.
+    /// Add `bos`, `eos` and `sep` as the model file says, unless the text already has them.
     pub add_special: bool,
-    /// Let control tokens spelled in the text become those tokens: for text from a template, never from a user.
+    /// Turn control tokens spelled in the text into those tokens: for text from a template, never
+    /// from a user.
     pub parse_special: bool,
 }
 
-/// Encodes and decodes with one vocabulary. Stateless: share it freely.
+/// Encodes and decodes with one vocabulary. Has no state: share it freely.
 pub struct Tokenizer {
     tokens: Vec<String>,
     kinds: Vec<TokenKind>,
@@ -115,89 +68,26 @@ pub struct Tokenizer {
     eos: Option<u32>,
     sep: Option<u32>,
     mask: Option<u32>,
-    /// What stands between two texts that are read together.
+    /// Tokens between the two texts of a pair.
     between: Vec<u32>,
-    /// Ids that end an answer, ascending.
+    /// Ids that end an answer (end of generation), ascending.
     ends: Vec<u32>,
     fim: Option<Fim>,
     add_bos: bool,
     add_eos: bool,
     add_sep: bool,
-    /// What follows `bos` at the beginning of a text.
+    /// Tokens after `bos` at the beginning of a text.
     after_bos: Vec<u32>,
     prefixed: Prefixed,
 }
 
-enum Model {
-    Bpe(Box<Bpe>),
-    SentencePiece(SentencePiece),
-    WordPiece(Box<WordPiece>),
-    /// Ids alone; the name by which the file says so.
-    None(String),
-}
-
-impl Model {
-    /// The model that `vocabulary` names. Fills in what a file of its kind leaves out.
-    fn new(vocabulary: &mut Vocabulary, kinds: &[TokenKind]) -> Result<Self> {
-        let tokens = &vocabulary.tokens;
-        Ok(match vocabulary.model.as_str() {
-            "gpt2" | "gemma4" => {
-                let pre = if vocabulary.model == "gemma4" { Some("gemma4") } else { vocabulary.pre.as_deref() };
-                let row = pre_tokenizer::find(pre)?;
-                vocabulary.add_bos.get_or_insert(row.add_bos);
-                vocabulary.add_sep.get_or_insert(row.add_sep);
-                let merges = std::mem::take(&mut vocabulary.merges);
-                Self::Bpe(Box::new(Bpe::new(tokens, kinds, merges, row.into())?))
-            }
-            kind @ ("llama" | "t5") => {
-                let unigram = kind == "t5";
-                vocabulary.add_bos.get_or_insert(!unigram);
-                vocabulary.add_eos.get_or_insert(unigram);
-                let options = sentencepiece::Options {
-                    unigram,
-                    space_prefix: match vocabulary.add_space_prefix {
-                        Some(false) => SpacePrefix::No,
-                        _ => SpacePrefix::Yes,
-                    },
-                    split_words: false,
-                    remove_extra_whitespaces: vocabulary.remove_extra_whitespaces.unwrap_or(false),
-                    charsmap: CharsMap::new(&vocabulary.precompiled_charsmap)?,
-                };
-                let scores = std::mem::take(&mut vocabulary.scores);
-                Self::SentencePiece(SentencePiece::new(tokens, kinds, scores, vocabulary.unk, options)?)
-            }
-            "bert" => {
-                let named = |name: &str| (0..).zip(tokens).find(|(_, token)| *token == name).map(|(id, _)| id);
-                vocabulary.bos = vocabulary.bos.or_else(|| named("[CLS]"));
-                vocabulary.sep = vocabulary.sep.or_else(|| named("[SEP]"));
-                vocabulary.add_bos.get_or_insert(true);
-                vocabulary.add_sep.get_or_insert(true);
-                let normalizer = word_piece::normalizer(vocabulary.lowercase.unwrap_or(true), vocabulary.strip_accents);
-                Self::WordPiece(Box::new(WordPiece::new(tokens, kinds, vocabulary.unk, normalizer)?))
-            }
-            found => {
-                let (what, known) = ("tokenizer.ggml.model".into(), "gpt2, gemma4, llama, t5, bert".into());
-                return Err(Error::UnsupportedTokenizer { what, found: found.into(), known });
-            }
-        })
-    }
-
-    fn spelling(&self) -> Spelling {
-        match self {
-            Self::Bpe(model) => model.spelling(),
-            Self::SentencePiece(_) => Spelling::Blocks,
-            Self::WordPiece(_) => Spelling::Words,
-            Self::None(_) => Spelling::Bytes,
-        }
-    }
-}
-
 impl Tokenizer {
-    /// Of a model without a vocabulary: ids spell nothing, and text is [`Error::NoTokenizer`].
-    /// `vocabulary` has the name of its kind, `none` or `no_vocab`, and the ids that end an answer.
+    /// Builds the tokenizer of a model without a vocabulary: ids only; text gives
+    /// [`Error::NoTokenizer`]. `vocabulary` holds the name of the kind, `none` or `no_vocab`, and
+    /// the ids that end an answer.
     ///
     /// # Errors
-    /// None for a `size` above 0.
+    /// None if `size` is above 0.
     pub fn without_text(mut vocabulary: Vocabulary, size: usize) -> Result<Self> {
         vocabulary.tokens = vec![String::new(); size];
         vocabulary.token_types.clear();
@@ -211,8 +101,8 @@ impl Tokenizer {
     /// Builds the tokenizer that `vocabulary` describes.
     ///
     /// # Errors
-    /// [`Error::UnsupportedTokenizer`] for an unknown model or pre-tokeniser, [`Error::InvalidModel`] where the lists
-    /// contradict each other.
+    /// [`Error::UnsupportedTokenizer`] for an unknown model or pre-tokenizer,
+    /// [`Error::InvalidModel`] if the lists contradict each other.
     pub fn new(mut vocabulary: Vocabulary) -> Result<Self> {
         let mut kinds = vocabulary.kinds()?;
         vocabulary.name_defaults(&kinds);
@@ -234,7 +124,7 @@ impl Tokenizer {
         let is_mask = |id: &usize| kinds[*id].is_structure() && MASK_TOKENS.contains(&tokens[*id].as_str());
         let mask = mask.or_else(|| (0..tokens.len()).find(is_mask).and_then(|id| u32::try_from(id).ok()));
         let between = eos.filter(|_| add_eos).into_iter().chain(sep.filter(|_| add_sep)).collect();
-        let (after_bos, prefixed) = (Vec::new(), Prefixed::BehindMarks);
+        let (after_bos, prefixed) = (Vec::new(), Prefixed::AfterMarks);
         Ok(Self {
             tokens,
             kinds,
@@ -255,10 +145,10 @@ impl Tokenizer {
         })
     }
 
-    /// Whether the model takes and gives text.
+    /// Checks that the model has a vocabulary of texts.
     ///
     /// # Errors
-    /// [`Error::NoTokenizer`] where it does not.
+    /// [`Error::NoTokenizer`] if it has none.
     pub fn check_text(&self) -> Result<()> {
         match &self.model {
             Model::None(name) => Err(Error::NoTokenizer(name.clone())),
@@ -266,10 +156,10 @@ impl Tokenizer {
         }
     }
 
-    /// The ids of `text`.
+    /// Encodes `text`.
     ///
     /// # Errors
-    /// [`Error::Tokenize`] where the vocabulary cannot spell the text.
+    /// [`Error::Tokenize`] if the vocabulary cannot spell the text.
     pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>> {
         let mut ids = Vec::new();
         self.encode_into(text, true, options, &mut ids)?;
@@ -287,14 +177,13 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// Appends the ids of `text`, with nothing around them. `starts`: the space that may go before
-    /// a text is due.
+    /// Appends the ids of `text`, without `bos`, `eos` and `sep`. `starts`: the space prefix is
+    /// due.
     fn encode_into(&self, text: &str, starts: bool, options: EncodeOptions, ids: &mut Vec<u32>) -> Result<()> {
         self.encode_fragments(self.special.split(text, options.parse_special), starts, ids)
     }
 
-    /// The ids of what a template made. What the template was given is plain text, whatever it
-    /// spells.
+    /// Encodes the output of a chat template. Text that was given to the template stays plain text.
     ///
     /// # Errors
     /// Those of [`Tokenizer::encode`].
@@ -314,21 +203,22 @@ impl Tokenizer {
                 (Fragment::Text(text), Model::SentencePiece(model)) => model.encode(&self.tokens, text, starts, ids)?,
                 (Fragment::Text(_), Model::None(_)) => {}
             }
-            starts = matches!(fragment, Fragment::Token(id) if self.prefixes_behind(id));
+            starts = matches!(fragment, Fragment::Token(id) if self.prefixes_after(id));
         }
         Ok(())
     }
 
-    fn prefixes_behind(&self, id: u32) -> bool {
+    fn prefixes_after(&self, id: u32) -> bool {
         match self.prefixed {
-            Prefixed::Once => false,
-            Prefixed::BehindTokens => true,
-            Prefixed::BehindMarks => self.is_structure(id) || self.token(id).is_some_and(structure::has_brackets),
+            Prefixed::AtStart => false,
+            Prefixed::AfterTokens => true,
+            Prefixed::AfterMarks => self.is_structure(id) || self.token(id).is_some_and(structure::has_brackets),
         }
     }
 
-    /// The text of `ids`; with `skip_special`, control and unknown tokens give none. The space that encoding put
-    /// before a text is taken off again, as is that before the first word of WordPiece and that after GPT-1's last. Bytes that are no UTF-8 become U+FFFD.
+    /// Decodes `ids`. With `skip_special`, control and unknown tokens give no text. Removes the
+    /// space that encoding put before the text, WordPiece's space before its first word, and the
+    /// space after GPT-1's last. Bytes that are not UTF-8 become U+FFFD.
     ///
     /// # Errors
     /// [`Error::Tokenize`] for an id outside the vocabulary.
@@ -360,7 +250,8 @@ impl Tokenizer {
         self.tokens.len()
     }
 
-    /// The token as the model file spells it (`Ġthe`, `▁the`, `<0x0A>`); `None` outside the vocabulary.
+    /// The token as the model file spells it (`Ġthe`, `▁the`, `<0x0A>`); `None` outside the
+    /// vocabulary.
     pub fn token(&self, id: u32) -> Option<&str> {
         self.tokens.get(id as usize).map(String::as_str)
     }
@@ -370,28 +261,29 @@ impl Tokenizer {
         self.kinds.get(id as usize).is_some_and(|kind| kind.is_special())
     }
 
-    /// Whether text becomes `id` only where special tokens are parsed: see [`structure`].
+    /// Whether `id` is structure, which text becomes only if special tokens are parsed: see
+    /// [`structure`].
     pub fn is_structure(&self, id: u32) -> bool {
         self.kinds.get(id as usize).is_some_and(|kind| kind.is_structure())
     }
 
-    /// The special tokens with these names, of those that the vocabulary has.
+    /// The ids of the special tokens with these names; names without a token are skipped.
     pub fn special_ids(&self, names: &[String]) -> Vec<u32> {
         let named = |id: &u32| self.is_special(*id) && names.contains(&self.tokens[*id as usize]);
         if names.is_empty() { Vec::new() } else { (0..self.tokens.len() as u32).filter(named).collect() }
     }
 
-    /// The token that begins a text.
+    /// Token at the beginning of a text.
     pub fn bos(&self) -> Option<u32> {
         self.bos
     }
 
-    /// The token that ends a text.
+    /// Token at the end of a text.
     pub fn eos(&self) -> Option<u32> {
         self.eos
     }
 
-    /// The token that stands for one to be filled in.
+    /// Token that marks a gap for the model to fill, as in BERT.
     pub fn mask(&self) -> Option<u32> {
         self.mask
     }
@@ -406,8 +298,8 @@ impl Tokenizer {
         &self.ends
     }
 
-    /// The bytes of all tokens one after the other, and where each ends. Special tokens begin with 0xFF, which no text has; a token that no
-    /// text can contain has no bytes.
+    /// The bytes of all tokens, concatenated, and the end of each. Special tokens begin with 0xFF,
+    /// which no UTF-8 text contains; tokens that no text contains have no bytes.
     pub fn vocabulary(&self) -> (Vec<u8>, Vec<u32>) {
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(self.tokens.len()));
         for (id, kind) in (0..).zip(&self.kinds) {
@@ -415,7 +307,7 @@ impl Tokenizer {
             if self.is_special(id) {
                 bytes.push(0xff);
             }
-            // an id of the vocabulary
+            // cannot fail: `id` is in the vocabulary
             let _ = self.push_bytes(id, &mut bytes);
             if *kind == TokenKind::Unused || (!self.is_special(id) && bytes.get(start) == Some(&0xff)) {
                 bytes.truncate(start);
@@ -425,12 +317,12 @@ impl Tokenizer {
         (bytes, ends)
     }
 
-    /// Whether an answer is over when the model says `id`: see [`structure`].
+    /// Whether `id` ends an answer: see [`structure`].
     pub fn is_end_of_generation(&self, id: u32) -> bool {
         self.ends.binary_search(&id).is_ok()
     }
 
-    /// The bytes that `id` stands for, which need not be whole characters; of a special token its name.
+    /// The bytes of a token, not necessarily whole characters; the name of a special token.
     ///
     /// # Errors
     /// [`Error::Tokenize`] for an id outside the vocabulary.
@@ -440,7 +332,7 @@ impl Tokenizer {
         Ok(bytes)
     }
 
-    /// Appends the bytes that `id` stands for.
+    /// Appends the bytes of a token.
     fn push_bytes(&self, id: u32, bytes: &mut Vec<u8>) -> Result<()> {
         let (Some(token), Some(kind)) = (self.tokens.get(id as usize), self.kinds.get(id as usize)) else {
             let size = self.tokens.len();

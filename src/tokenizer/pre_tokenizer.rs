@@ -1,32 +1,33 @@
-//! The pre-tokenisers that `tokenizer.ggml.pre` can name, as one table.
+//! The pre-tokenizers that `tokenizer.ggml.pre` can name, as one table.
 //!
-//! A pre-tokeniser cuts text into the pieces within which byte pairs merge. Each is a list of patterns: the first cuts
-//! the text into its matches and what lies between them, the next cuts each of those pieces again. The patterns are
-//! the ones published with the models (`tokenizer.json`), which is why `smollm` is two steps: it isolates digits
-//! first, then cuts as GPT-2 did. To support another model, add a row and its cases.
+//! A pre-tokenizer cuts text into the pieces within which byte pairs merge. Each is a list of
+//! patterns: the first cuts the text into its matches and the stretches between them, the next cuts
+//! each of those pieces again. The patterns are the published ones (`tokenizer.json`). `smollm` for
+//! example has two: it isolates digits, then cuts as GPT-2 does. To support another model, add a
+//! row and its cases.
 
 use crate::{Error, Result};
 
 /// One row of the table.
 #[derive(Debug)]
 pub(super) struct PreTokenizer {
-    /// Names that mean this row, as GGUF files write them.
+    /// Names of this row in GGUF files.
     pub names: &'static [&'static str],
     /// Patterns, applied one after another.
     pub patterns: &'static [&'static str],
-    /// A piece that is a token as a whole is that token, even where the merges would not build it.
+    /// A piece that is a token becomes that token, even if no merges build it.
     pub ignore_merges: bool,
-    /// Unicode is composed (NFC) first.
+    /// Text is normalised to NFC first.
     pub nfc: bool,
-    /// A text begins with `bos` unless the file says otherwise.
+    /// Text begins with `bos` unless the file says otherwise.
     pub add_bos: bool,
-    /// A text ends with `sep` unless the file says otherwise.
+    /// Text ends with `sep` unless the file says otherwise.
     pub add_sep: bool,
-    /// Tokens are spelled as SentencePiece does (`▁` and `<0xXX>`) instead of in the alphabet of bytes.
+    /// Tokens are spelled as in SentencePiece (`▁` and `<0xXX>`) instead of byte-level.
     pub blocks: bool,
 }
 
-/// What a row is where it says nothing else.
+/// Defaults of a row.
 const ROW: PreTokenizer = PreTokenizer {
     names: &[],
     patterns: &[],
@@ -37,26 +38,30 @@ const ROW: PreTokenizer = PreTokenizer {
     blocks: false,
 };
 
-/// English contractions, words, numbers and punctuation with one leading space, runs of white space.
+/// English contractions, words, numbers and punctuation with one leading space, runs of white
+/// space.
 pub(super) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
-/// One digit (of any script, fractions and Roman numerals too) a piece.
+/// One digit per piece (of any script, fractions and Roman numerals too).
 pub(super) const DIGIT: &str = r"\p{N}";
 
-/// Runs of punctuation, with the symbols that ASCII counts as such.
+/// Runs of punctuation, including ASCII symbols such as `$` and `+`.
 pub(super) const PUNCTUATION: &str = r"[\p{P}$+<=>^~|`]+";
 
-/// GPT-4's cut: any character may lead a word, numbers have up to three digits, line breaks go with what precedes them.
+/// GPT-4's pattern: any character may lead a word, numbers have up to three digits, line breaks
+/// belong to the piece before them.
 const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// The same with digits one by one.
+/// GPT-4's pattern with single digits.
 const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// GPT-4o's: words end where a capital follows, marks belong to them, a contraction goes with its word.
+/// GPT-4o's pattern: words end before a capital, combining marks belong to them, a contraction
+/// belongs to its word.
 const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// DeepSeek's third step: a mark leads a Latin word, punctuation and symbols go together.
+/// DeepSeek's third step: a punctuation mark may lead a Latin word, punctuation and symbols form
+/// runs.
 const DEEPSEEK3: &str = r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##;
 
 /// Numbers of up to three digits.
@@ -65,17 +70,17 @@ const THREE_DIGITS: &str = r"\p{N}{1,3}";
 /// Chinese characters and Japanese kana.
 const HAN_AND_KANA: &str = r"[\x{4e00}-\x{9fa5}\x{3040}-\x{309f}\x{30a0}-\x{30ff}]+";
 
-/// Chinese, and more or less the scripts around it, as DeepSeek's first vocabularies have them.
+/// Chinese and, roughly, neighbouring scripts, as in DeepSeek's first vocabularies.
 const DEEPSEEK_CJK: &str = r"[\x{4e00}-\x{9fa5}\x{800}-\x{4e00}\x{ac00}-\x{d7ff}]+";
 
 /// Everything but white space and the punctuation of several scripts, with one leading space.
 const BLOOM: &str = r" ?[^(\s|.,!?…。，、।۔،)]+";
 
-/// A line, or a run of line breaks: SentencePiece's vocabularies have no token with both.
+/// A line, or a run of line breaks: no token of SentencePiece vocabularies contains both.
 const LINES: &str = r"[^\n]+|\n+";
 
 const TABLE: &[PreTokenizer] = &[
-    // The patterns that llama.cpp falls back to for files that name none.
+    // llama.cpp's fallback for files without a name.
     PreTokenizer { names: &["default"], patterns: &[r"[\p{P}$+<=>^~|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"], ..ROW },
     PreTokenizer {
         names: &[
@@ -97,7 +102,7 @@ const TABLE: &[PreTokenizer] = &[
         patterns: &[GPT2],
         ..ROW
     },
-    // GPT-NeoX's tokenizer, which composes.
+    // GPT-NeoX's tokenizer, which normalises to NFC.
     PreTokenizer { names: &["mpt", "olmo"], patterns: &[GPT2], nfc: true, ..ROW },
     PreTokenizer { names: &["roberta-bpe", "jina-v1-en", "jina-v2-code"], patterns: &[GPT2], add_sep: true, ..ROW },
     PreTokenizer {
@@ -219,7 +224,7 @@ const TABLE: &[PreTokenizer] = &[
         names: &["deepseek-llm"],
         patterns: &[
             r"[\r\n]",
-            // Letters with two cases, of the scripts and the version of Unicode that the model's makers had.
+            // Letters with case, in the scripts and the Unicode version of the model's authors.
             r"\s?[A-Za-z\x{b5}\x{c0}-\x{d6}\x{d8}-\x{f6}\x{f8}-\x{1ba}\x{1bc}-\x{1bf}\x{1c4}-\x{293}\x{295}-\x{2af}\x{370}-\x{373}\x{376}\x{377}\x{37b}-\x{37d}\x{37f}\x{386}\x{388}-\x{38a}\x{38c}\x{38e}-\x{3a1}\x{3a3}-\x{3f5}\x{3f7}-\x{481}\x{48a}-\x{52f}\x{531}-\x{556}\x{10a0}-\x{10c5}\x{13a0}-\x{13f5}\x{13f8}-\x{13fd}\x{1c90}-\x{1cba}\x{1cbd}-\x{1cbf}\x{1d00}-\x{1d2b}\x{1d6b}-\x{1d77}\x{1d79}-\x{1d9a}\x{1e00}-\x{1f15}\x{1f18}-\x{1f1d}\x{1f20}-\x{1f45}\x{1f48}-\x{1f4d}\x{1f50}-\x{1f57}\x{1f59}\x{1f5b}\x{1f5d}\x{1f5f}-\x{1f7d}\x{1f80}-\x{1fb4}\x{1fb6}-\x{1fbc}\x{1fbe}\x{1fc2}-\x{1fc4}\x{1fc6}-\x{1fcc}\x{1fd0}-\x{1fd3}\x{1fd6}-\x{1fdb}\x{1fe0}-\x{1fec}\x{1ff2}-\x{1ff4}\x{1ff6}-\x{1ffc}\x{2102}\x{2107}\x{210a}-\x{2113}\x{2115}\x{2119}-\x{211d}\x{2124}\x{2126}\x{2128}\x{212a}-\x{212d}\x{212f}-\x{2134}\x{2139}\x{213c}-\x{213f}\x{2145}-\x{2149}\x{214e}\x{2183}\x{2184}\x{2c00}-\x{2c7b}\x{2c7e}-\x{2ce4}\x{2ceb}-\x{2cee}\x{2cf2}\x{2cf3}\x{a640}-\x{a66d}\x{a680}-\x{a69b}\x{a722}-\x{a76f}\x{a771}-\x{a787}\x{a78b}-\x{a78e}\x{ab70}-\x{abbf}\x{fb00}-\x{fb06}\x{fb13}-\x{fb17}\x{ff21}-\x{ff3a}\x{ff41}-\x{ff5a}\x{10400}-\x{1044f}\x{104b0}-\x{104d3}\x{104d8}-\x{104fb}\x{10c80}-\x{10cb2}\x{10cc0}-\x{10cf2}\x{118a0}-\x{118df}\x{1e900}-\x{1e943}]+",
             r"\s?[!-/:-~！-／：-～‘-‟\x{3000}-。]+",
             r"\s+$",
@@ -252,7 +257,7 @@ const TABLE: &[PreTokenizer] = &[
         names: &["afmoe"],
         patterns: &[
             r"\p{N}+",
-            // Three digits a piece, counted from the end.
+            // Three digits per piece, counted from the end.
             r"(?=(?:\p{N}{3})+$)",
             r"[一-\x{9fff}㐀-\x{4dbf}\x{f900}-\x{faff}\x{3040}-ゟ゠-ヿ･-ﾟ⼀-\x{2fdf}\x{e00}-\x{e7f}\x{e80}-\x{eff}ក-\x{17ff}က-႟ꩠ-ꩿꧠ-\x{a9ff}가-\x{d7af}ᄀ-ᇿ]+",
             DEEPSEEK3,
@@ -287,11 +292,11 @@ const TABLE: &[PreTokenizer] = &[
     PreTokenizer { names: &["sarvam-moe"], patterns: &[LINES], blocks: true, ..ROW },
 ];
 
-/// The row that `name` means; `default` where a file names none.
+/// The row of this name; `default` if the file has none.
 ///
 /// # Errors
-/// [`Error::UnsupportedTokenizer`] for a name without a row: a wrong guess would answer, only worse, and nobody would
-/// know why.
+/// [`Error::UnsupportedTokenizer`] for a name without a row: a wrong guess would silently make
+/// answers worse.
 pub(super) fn find(name: Option<&str>) -> Result<&'static PreTokenizer> {
     let name = name.unwrap_or("default");
     TABLE.iter().find(|row| row.names.contains(&name)).ok_or_else(|| Error::UnsupportedTokenizer {
@@ -301,7 +306,7 @@ pub(super) fn find(name: Option<&str>) -> Result<&'static PreTokenizer> {
     })
 }
 
-/// A name of the row that cuts and merges so.
+/// A name of the row with these properties.
 pub(super) fn named(patterns: &[String], ignore_merges: bool, nfc: bool) -> Option<&'static str> {
     let same = |row: &&PreTokenizer| {
         !row.blocks && row.ignore_merges == ignore_merges && row.nfc == nfc && row.patterns.iter().eq(patterns)

@@ -1,23 +1,23 @@
-//! What an encoder reads: a text, or two, between special tokens.
+//! Input of an encoder: one text or two, with special tokens.
 
 use std::ops::Range;
 
 use super::{Text, Tokenizer};
 use crate::Result;
 
-/// A text or two with the special tokens around them.
+/// One text or two with special tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Segments {
-    /// `[CLS] first [SEP]`, or `[CLS] first [SEP] second [SEP]`, by the names of BERT.
+    /// `[CLS] first [SEP]` or `[CLS] first [SEP] second [SEP]`, in BERT's terms.
     pub ids: Vec<u32>,
     /// The tokens of the first text.
     pub first: Range<usize>,
-    /// Where the tokens that belong to the second text begin; `None` where there is one text.
+    /// Index of the first token that belongs to the second text; `None` for one text.
     pub second: Option<usize>,
 }
 
 impl Tokenizer {
-    /// Puts together what was encoded without special tokens.
+    /// Joins texts that were encoded without special tokens.
     pub fn segments(&self, first: &[u32], second: Option<&[u32]>) -> Segments {
         let bos = self.bos.filter(|_| self.add_bos);
         let eos = self.eos.filter(|_| self.add_eos);
@@ -34,7 +34,7 @@ impl Tokenizer {
         Segments { ids, first: begin..begin + first.len(), second: start }
     }
 
-    /// `text` as [`Tokenizer::encode`] reads it, with the mask token wherever the text spells it, and no other special token. Errors: those of
+    /// Encodes plain text in which only the mask token is parsed. Errors: those of
     /// [`Tokenizer::encode`].
     pub fn encode_masked(&self, text: &str) -> Result<Vec<u32>> {
         let Some(mask) = self.mask.and_then(|mask| self.token(mask)) else {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
     use crate::tokenizer::Vocabulary;
 
-    /// `[CLS]`, `[SEP]`, `[MASK]`, `[UNK]` and three words; as RoBERTa has it, the end of a text is `[SEP]` too.
+    /// `[CLS]`, `[SEP]`, `[MASK]`, `[UNK]` and three words. RoBERTa's end of text is `[SEP]` too.
     fn tokenizer(roberta: bool) -> Tokenizer {
         let tokens = ["[CLS]", "[SEP]", "[MASK]", "[UNK]", "▁a", "▁b", "▁["];
         Tokenizer::new(Vocabulary {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn of_all_special_tokens_only_the_mask_is_read_from_a_text() {
+    fn only_the_mask_token_is_parsed() {
         let bert = tokenizer(false);
         assert_eq!(bert.encode_masked("a [MASK] b").unwrap(), [4, 2, 5]);
         assert_eq!(bert.encode_masked("[MASK][MASK]").unwrap(), [2, 2]);

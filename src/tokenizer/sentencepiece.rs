@@ -1,10 +1,11 @@
-//! SentencePiece, in both of its kinds. BPE: characters merge as long as the merged piece is in the vocabulary, best score
-//! first. Unigram: of all ways to cut the text into tokens the one with the best sum of scores.
+//! SentencePiece. BPE merges neighbours as long as their join is in the vocabulary, best score
+//! first. Unigram picks the cut of the text into tokens with the largest sum of scores.
 //!
-//! A `llama` vocabulary in GGUF has scores and no merges. The `tokenizers` crate needs merges; deriving them (every cut
-//! of every token into two tokens) makes 515 thousand pairs and, with its two string maps, about 60 MB of a
-//! 262-thousand-token vocabulary, and ranks equal scores by token id where SentencePiece takes the leftmost. So the
-//! merging is done here as SentencePiece defines it: a queue of neighbours whose join is a token.
+//! A `llama` vocabulary in GGUF has scores but no merges, which the `tokenizers` crate needs.
+//! Deriving them (every cut of every token into two tokens) gives 515,000 pairs and, in the crate's
+//! two string maps, about 60 MB for a vocabulary of 262,000 tokens. It also ranks equal scores by
+//! token id, while SentencePiece takes the leftmost. So this module merges as SentencePiece defines
+//! it: with a queue of neighbours whose join is a token.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -17,41 +18,42 @@ use super::charsmap::CharsMap;
 use super::vocabulary::{TokenKind, invalid};
 use crate::{Error, Result};
 
-/// How a space is spelled: "lower one eighth block".
+/// Spells a space: "lower one eighth block".
 pub(super) const SPACE: &str = "\u{2581}";
 
-/// What a character without a token scores less than the worst token, in unigram vocabularies.
+/// A character without a token scores this much less than the worst token (unigram).
 const UNKNOWN_PENALTY: f32 = 10.0;
 
-/// The longest token of a unigram vocabulary, in bytes: every stretch of a text as long as that is looked up. Real ones have
-/// some dozens.
+/// Limit of a unigram token's length, in bytes: every stretch of a text up to that length is looked
+/// up. Published vocabularies have some dozens.
 const MAX_UNIGRAM: usize = 1024;
 
 /// How a text is prepared and cut.
 #[derive(Debug, Default)]
 pub(super) struct Options {
-    /// The best sum of scores decides, rather than merges.
+    /// Unigram instead of BPE.
     pub unigram: bool,
-    /// Whether a text is encoded as if a space preceded it.
+    /// Whether encoding puts a space before a text.
     pub space_prefix: SpacePrefix,
-    /// No token goes on into the next word.
+    /// Tokens do not cross words.
     pub split_words: bool,
-    /// Spaces at either end are dropped, and of several in a row one stays.
+    /// Spaces at both ends are dropped and runs become one.
     pub remove_extra_whitespaces: bool,
-    /// What replaces characters beforehand.
+    /// Normalisation of characters.
     pub charsmap: Option<CharsMap>,
 }
 
-/// Encodes text that holds no special token. The texts of the tokens are lent to it by the tokenizer at each call.
+/// Encodes text without special tokens. The tokenizer owns the token texts and lends them in each
+/// call.
 pub(super) struct SentencePiece {
     /// Ids of the tokens that text can become, by hash of their text.
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
     scores: Vec<f32>,
-    /// Token of each byte, spelled `<0xXX>`.
+    /// Token of each byte, `<0xXX>`.
     bytes: Box<[Option<u32>; 256]>,
     unk: Option<u32>,
-    /// Bytes of the longest token.
+    /// Length of the longest token, in bytes.
     longest: usize,
     /// Score of a character without a token.
     unknown_score: f32,
@@ -59,7 +61,7 @@ pub(super) struct SentencePiece {
 }
 
 impl SentencePiece {
-    /// `scores`: one a token.
+    /// `scores`: one per token.
     pub(super) fn new(
         tokens: &[String],
         kinds: &[TokenKind],
@@ -68,7 +70,7 @@ impl SentencePiece {
         options: Options,
     ) -> Result<Self> {
         if scores.len() != tokens.len() {
-            return Err(invalid("scores", format!("{} scores, one a token", tokens.len()), scores.len()));
+            return Err(invalid("scores", format!("{} scores, one per token", tokens.len()), scores.len()));
         }
         let hasher = DefaultHashBuilder::default();
         let mut index = HashTable::with_capacity(tokens.len());
@@ -105,12 +107,13 @@ impl SentencePiece {
         Ok(Self { index, hasher, scores, bytes, unk, longest, unknown_score, options })
     }
 
-    /// Whether a text is encoded as if a space preceded it.
+    /// Whether encoding puts a space before a text.
     pub(super) fn space_prefix(&self) -> SpacePrefix {
         self.options.space_prefix
     }
 
-    /// Appends the ids of `text`. `starts`: nothing, or a special token, comes before it, so that the space prefix is due.
+    /// Appends the ids of `text`. `starts`: the text is at the start or after a special token, so
+    /// the space prefix is due.
     pub(super) fn encode(&self, tokens: &[String], text: &str, starts: bool, ids: &mut Vec<u32>) -> Result<()> {
         let text = self.normalize(text, starts);
         if !self.options.split_words {
@@ -138,7 +141,7 @@ impl SentencePiece {
                 ids.extend(bytes);
                 after_unk = false;
             } else if let Some(unk) = self.unk {
-                // A run of characters without tokens is one unknown.
+                // a run of characters without tokens is one unknown token
                 if !after_unk {
                     ids.push(unk);
                 }
@@ -152,7 +155,7 @@ impl SentencePiece {
         Ok(())
     }
 
-    /// `text` as tokens spell it.
+    /// `text` in the spelling of tokens.
     fn normalize(&self, text: &str, starts: bool) -> String {
         let Options { space_prefix, remove_extra_whitespaces, charsmap, .. } = &self.options;
         let replaced = charsmap.as_ref().map(|charsmap| charsmap.replace(text));
@@ -166,10 +169,10 @@ impl SentencePiece {
         prefix.to_owned() + &text.replace(' ', SPACE)
     }
 
-    /// Cuts `text` into the tokens and single characters with the best sum of scores (Viterbi).
+    /// Cuts `text` into tokens and single characters with the largest sum of scores (Viterbi).
     fn best_cut<'t>(&self, tokens: &[String], text: &'t str) -> Vec<&'t str> {
-        // By end: the best sum up to there, and where its last piece starts. In single precision, as SentencePiece adds, which decides
-        // between cuts that are equally good.
+        // For each end: the best sum up to there, and the start of its last piece. Sums are f32 as
+        // in SentencePiece: rounding decides between equally good cuts.
         let mut best = vec![(f32::NEG_INFINITY, 0); text.len() + 1];
         best[0] = (0.0, 0);
         for (start, c) in text.char_indices() {
@@ -202,7 +205,7 @@ impl SentencePiece {
         pieces
     }
 
-    /// Cuts `text` into tokens and single characters.
+    /// Cuts `text` into tokens and single characters by merging.
     fn merge<'t>(&self, tokens: &[String], text: &'t str) -> Vec<&'t str> {
         let mut symbols: Vec<Symbol> = text
             .char_indices()
@@ -221,7 +224,7 @@ impl SentencePiece {
             offer(&mut queue, &symbols, right - 1, right);
         }
         while let Some(Merge { left, right, start, end, .. }) = queue.pop() {
-            // Either side has merged otherwise since this was offered (an absorbed symbol is empty).
+            // Stale if either side has merged since (an absorbed symbol is empty).
             let (l, r) = (symbols[left], symbols[right]);
             if l.start != start || l.end != r.start || r.end != end || l.start == l.end || r.start == r.end {
                 continue;
@@ -243,7 +246,8 @@ impl SentencePiece {
     }
 }
 
-/// A stretch of the text, in a linked list. `prev` of the first and `next` of the last are out of range.
+/// A stretch of the text, in a linked list. `prev` of the first and `next` of the last are out of
+/// range.
 #[derive(Clone, Copy)]
 struct Symbol {
     start: usize,
@@ -282,7 +286,7 @@ impl PartialEq for Merge {
 
 impl Eq for Merge {}
 
-/// The text that a normal or user-defined token stands for.
+/// The text of a normal or user-defined token.
 pub(super) fn unescape(token: &str) -> String {
     token.replace(SPACE, " ")
 }

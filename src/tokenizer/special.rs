@@ -1,11 +1,11 @@
 //! Cuts text at the tokens that are matched whole, before any merging.
 //!
-//! User-defined tokens are one token wherever they occur; structure (control tokens and marks, see
-//! [`super::structure`]) only where the caller says that the text is trusted: a rendered chat
-//! template, not what a user typed. The longest token at the leftmost place wins.
+//! User-defined tokens match everywhere. Structure (control tokens and marks, see
+//! [`super::structure`]) matches only if the caller trusts the text: a rendered chat template, not
+//! what a user typed. The leftmost token wins, then the longest.
 //!
-//! The tokens are kept in the order of their texts and looked up by bisection. An automaton would
-//! take some hundred bytes for each byte of them: a gigabyte for 95 tokens of 10 KB.
+//! The tokens are sorted by text and found by binary search. An automaton would take hundreds of
+//! bytes per byte of text: a gigabyte for 95 tokens of 10 KB.
 
 use std::ops::Range;
 
@@ -13,26 +13,26 @@ use super::vocabulary::{Strip, TokenKind};
 use crate::jinja::Text;
 use crate::{Error, Result};
 
-/// Stands for a byte that a template was given: no text in UTF-8 has it, so that no token matches.
+/// Replaces the bytes that a template was given. UTF-8 never contains it, so no token matches.
 const GIVEN: u8 = 0xff;
 
-/// The longest text of a special token, in bytes; those of real vocabularies have some dozens.
+/// Limit of a special token's length, in bytes; in published vocabularies they have some dozens.
 const MAX_BYTES: usize = 1024;
 
-/// A stretch of the text.
+/// A part of the text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fragment<'t> {
     /// Ordinary text, not empty.
     Text(&'t str),
-    /// A token that was spelled out.
+    /// A special token in the text.
     Token(u32),
 }
 
 /// Finds the tokens that are matched whole.
 pub(super) struct SpecialTokens {
-    /// In the order of their texts.
+    /// Sorted by text.
     entries: Vec<Entry>,
-    /// Whether a token begins with this byte.
+    /// For each byte, whether a token begins with it.
     begins: [bool; 256],
     strip: Vec<Strip>,
 }
@@ -41,12 +41,12 @@ struct Entry {
     text: String,
     id: u32,
     structure: bool,
-    /// The longest entry that this one begins with.
+    /// The longest other entry that is a prefix of this one.
     shorter: Option<usize>,
 }
 
 impl SpecialTokens {
-    /// `spell` gives the text that stands for a token which is shown.
+    /// `spell` returns the text of a token that is shown.
     pub(super) fn new(
         tokens: &[String],
         kinds: &[TokenKind],
@@ -71,7 +71,7 @@ impl SpecialTokens {
                 entries.push(Entry { text, id, structure: kind.is_structure(), shorter: None });
             }
         }
-        // of two with one text the first one counts
+        // among tokens of the same text, the first counts
         entries.sort_by(|a, b| a.text.cmp(&b.text).then(a.id.cmp(&b.id)));
         entries.dedup_by(|later, first| later.text == first.text);
         let mut begins = [false; 256];
@@ -92,8 +92,8 @@ impl SpecialTokens {
         if !self.begins[*text.first()? as usize] {
             return None;
         }
-        // What `text` begins with comes before it in the order, and whatever stands between the two
-        // begins with it too.
+        // Every prefix of `text` sorts before it, and so does everything that begins with that
+        // prefix and lies between them.
         let after = self.entries.partition_point(|entry| entry.text.as_bytes() <= text);
         let mut entry = self.entries.get(after.checked_sub(1)?)?;
         let common = entry.text.bytes().zip(text).take_while(|(a, b)| a == *b).count();
@@ -103,7 +103,7 @@ impl SpecialTokens {
         Some(entry)
     }
 
-    /// The tokens that `text` spells, and where.
+    /// The tokens in `text`, with their ranges.
     fn find<'s>(&'s self, text: &'s [u8], parse_special: bool) -> impl Iterator<Item = (Range<usize>, &'s Entry)> {
         let mut at = 0;
         std::iter::from_fn(move || {
@@ -119,7 +119,7 @@ impl SpecialTokens {
         })
     }
 
-    /// Cuts `text` at its tokens.
+    /// Appends the parts of `text`.
     fn pieces<'t>(&self, text: &'t str, parse_special: bool, fragments: &mut Vec<Fragment<'t>>) {
         let mut done = 0;
         for (range, entry) in self.find(text.as_bytes(), parse_special) {
@@ -134,15 +134,15 @@ impl SpecialTokens {
         }
     }
 
-    /// The fragments of `text`, in order; structure only with `parse_special`.
+    /// The parts of `text`, in order; structure only with `parse_special`.
     pub(super) fn split<'t>(&self, text: &'t str, parse_special: bool) -> Vec<Fragment<'t>> {
         let mut fragments = Vec::new();
         self.pieces(text, parse_special, &mut fragments);
         self.stripped(fragments)
     }
 
-    /// The fragments of what a template made. Structure is parsed where the template wrote every
-    /// byte of it.
+    /// The parts of a template's output. Structure is parsed where the template wrote every byte of
+    /// it.
     pub(super) fn split_rendered<'t>(&self, rendered: &'t Text) -> Vec<Fragment<'t>> {
         let text = rendered.as_str();
         let mut masked = text.as_bytes().to_vec();
@@ -166,7 +166,7 @@ impl SpecialTokens {
         fragments
     }
 
-    /// Takes the white space off that tokens of `strip` swallow.
+    /// Removes white space beside tokens that strip it.
     fn strip_white_space(&self, fragments: &mut Vec<Fragment>) {
         let strips = |fragment: Option<&Fragment>, side: fn(&Strip) -> bool| match fragment {
             Some(Fragment::Token(id)) => self.strip.iter().any(|strip| strip.id == *id && side(strip)),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn control_tokens_only_where_asked_and_user_defined_always() {
+    fn control_tokens_parse_on_request_and_user_defined_always() {
         let special =
             special(&[("a", TokenKind::Normal), ("<end>", TokenKind::Control), ("@@", TokenKind::UserDefined)]);
         use Fragment::{Text, Token};
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_swallows_the_white_space_beside_it() {
+    fn a_token_strips_the_white_space_beside_it() {
         let mut special =
             special(&[("<r>", TokenKind::Control), ("<l>", TokenKind::Control), ("<n>", TokenKind::Control)]);
         special.strip = vec![Strip { id: 0, left: false, right: true }, Strip { id: 1, left: true, right: false }];
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_template_was_given_is_no_token_not_even_in_part() {
+    fn given_text_is_never_part_of_a_token() {
         let special =
             special(&[("<end>", TokenKind::Control), ("end><", TokenKind::Control), ("@@", TokenKind::UserDefined)]);
         use Fragment::{Text as Plain, Token};
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absurdly_long_special_token_is_refused_and_many_are_not() {
+    fn a_very_long_special_token_is_refused_and_many_are_not() {
         let (tokens, kinds) = (vec!["x".repeat(MAX_BYTES + 1)], vec![TokenKind::Control]);
         let error = SpecialTokens::new(&tokens, &kinds, &[], str::to_owned).err().unwrap().to_string();
         assert!(error.contains("special token 0") && error.contains("1025"), "{error}");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     proptest! {
-        /// As the definition has it, tried at every place with every token.
+        /// Compares with a naive search that tries every token at every place.
         #[test]
         fn the_leftmost_longest_token_wins(
             tokens in prop::collection::vec(("[abé]{1,4}", any::<bool>()), 0..8),
@@ -266,12 +266,13 @@ mod tests {
             let kinds = |structure| if structure { TokenKind::Control } else { TokenKind::UserDefined };
             let kinds: Vec<_> = tokens.iter().map(|(_, structure)| kinds(*structure)).collect();
             let texts: Vec<_> = tokens.into_iter().map(|(text, _)| text).collect();
-            // of two with one text the first one counts, as structure or not
+            // among tokens of the same text, the first counts, structure or not
             let counts = |id: usize| !texts[..id].contains(&texts[id]) && (parse_special || !kinds[id].is_structure());
             let special = SpecialTokens::new(&texts, &kinds, &[], str::to_owned).unwrap();
             let (mut at, mut found) = (0, Vec::new());
             while at < text.len() {
-                let here = (0..texts.len()).filter(|&id| counts(id) && text.as_bytes()[at..].starts_with(texts[id].as_bytes()));
+                let is_here = |id: usize| text.as_bytes()[at..].starts_with(texts[id].as_bytes());
+                let here = (0..texts.len()).filter(|&id| counts(id) && is_here(id));
                 match here.max_by_key(|&id| texts[id].len()) {
                     Some(id) => {
                         found.push((at..at + texts[id].len(), id as u32));
@@ -280,8 +281,8 @@ mod tests {
                     None => at += 1,
                 }
             }
-            let by_bisection: Vec<_> = special.find(text.as_bytes(), parse_special).map(|(range, entry)| (range, entry.id)).collect();
-            prop_assert_eq!(by_bisection, found);
+            let by_search = special.find(text.as_bytes(), parse_special).map(|(range, entry)| (range, entry.id));
+            prop_assert_eq!(by_search.collect::<Vec<_>>(), found);
         }
     }
 }

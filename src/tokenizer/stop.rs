@@ -1,33 +1,34 @@
-//! Stop strings in streamed text, wherever the pieces are cut.
+//! Stop strings in streamed text, across the borders of pieces.
 //!
-//! The text ends at the stop string that is *complete* first. (The one that *begins* first would depend on how the text
-//! is cut into pieces: of `abcd` and `bc` in `abcd`, nobody knows at `abc` whether `d` follows.) Of two that are
-//! complete at the same place the longer counts. Text is held back only while it could still begin a stop string.
+//! The text ends at the stop string that is *complete* first; among those complete at the same
+//! place, the longest counts. (The one that *begins* first would depend on the pieces: with `abcd`
+//! and `bc` in `abcd`, it is unknown at `abc` whether `d` follows.) Text is held back only while it
+//! could still begin a stop string.
 //!
-//! Each stop string remembers how much of its beginning the text ends with (Knuth, Morris and Pratt
-//! 1977), so that a piece costs its own length for each stop string, however long these are.
+//! Each stop string keeps the length of its prefix that the text ends with (Knuth, Morris and Pratt
+//! 1977). A piece thus costs its own length per stop string, however long these are.
 
 use crate::{Error, Result};
 
-/// The longest that all stop strings may be together, in bytes.
+/// Limit of the total length of all stop strings, in bytes.
 const MAX_BYTES: usize = 1 << 18;
 
-/// The most stop strings: each looks at every byte.
+/// Limit of the number of stop strings: each looks at every byte.
 const MAX_STOPS: usize = 4096;
 
 /// Watches a stream of text for stop strings.
 #[derive(Debug, Clone)]
 pub struct StopMatcher {
     stops: Vec<Stop>,
-    /// Text not yet emitted: begin of a stop string.
+    /// Text not emitted yet: a prefix of a stop string.
     pending: String,
     stopped: Option<usize>,
 }
 
-/// What a piece of text brought.
+/// The result of a piece of text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StopOutcome {
-    /// Text that is certain to come before any stop string.
+    /// Text that certainly precedes any stop string.
     pub emit: String,
     /// Index of the stop string that ended the text.
     pub stopped: Option<usize>,
@@ -37,9 +38,9 @@ pub struct StopOutcome {
 #[derive(Debug, Clone)]
 struct Stop {
     text: Vec<u8>,
-    /// Of each beginning of the text: the longest shorter one that it ends with.
+    /// For each prefix of the text, the length of the longest shorter prefix that it ends with.
     shorter: Vec<u32>,
-    /// How much of its beginning ends the text so far.
+    /// Length of the prefix that the text so far ends with.
     matched: usize,
 }
 
@@ -55,7 +56,7 @@ impl Stop {
         stop
     }
 
-    /// Takes the next byte of the text; whether the stop string is complete.
+    /// Takes the next byte of the text. Returns whether the stop string is complete.
     fn take(&mut self, byte: u8) -> bool {
         while self.matched > 0 && self.text.get(self.matched) != Some(&byte) {
             self.matched = self.shorter[self.matched - 1] as usize;
@@ -66,7 +67,7 @@ impl Stop {
 }
 
 impl StopMatcher {
-    /// Watches for any of `stops`; none is fine.
+    /// Watches for any of `stops`, possibly none.
     ///
     /// # Errors
     /// [`Error::InvalidOption`] for an empty stop string, which would end every text at once, and
@@ -87,7 +88,7 @@ impl StopMatcher {
         Ok(Self { stops, pending: String::new(), stopped: None })
     }
 
-    /// Takes the next piece. After a stop, everything is dropped.
+    /// Takes the next piece. After a stop, it is dropped.
     pub fn push(&mut self, piece: &str) -> StopOutcome {
         if self.stopped.is_some() {
             return StopOutcome { emit: String::new(), stopped: self.stopped };
@@ -114,7 +115,7 @@ impl StopMatcher {
         StopOutcome { emit, stopped: None }
     }
 
-    /// Ends the stream: the text that was held back, since no stop string came of it.
+    /// Ends the stream. Returns the text held back, which no stop string completed.
     pub fn flush(&mut self) -> String {
         std::mem::take(&mut self.pending)
     }
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Emitted text and stop of `pieces`.
+    /// Emitted text and stop for `pieces`.
     fn run(stops: &[&str], pieces: &[&str]) -> (String, Option<usize>) {
         let mut matcher = StopMatcher::new(stops.iter().map(|s| s.to_string()).collect()).unwrap();
         let mut text = String::new();
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn stops_across_pieces_and_emits_what_comes_before() {
+    fn a_stop_string_across_pieces_ends_the_text_before_it() {
         assert_eq!(run(&["\nUser:"], &["Hi\n", "Us", "er", ": x"]), ("Hi".into(), Some(0)));
         assert_eq!(run(&["\nUser:"], &["Hi\n", "Us", "ed: x"]), ("Hi\nUsed: x".into(), None));
         assert_eq!(run(&["END"], &["EEN", "EN", "D", "more"]), ("EEN".into(), Some(0)));
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_to_be_complete_wins_then_the_longest() {
+    fn the_first_complete_one_wins_then_the_longest() {
         assert_eq!(run(&["abcd", "bc"], &["abcd"]), ("a".into(), Some(1)));
         assert_eq!(run(&["c", "bc"], &["abc"]), ("a".into(), Some(1)));
     }
@@ -169,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn stop_strings_are_bounded_and_their_length_costs_nothing() {
+    fn stop_strings_are_bounded_and_cost_the_same_at_any_length() {
         for (stops, expected) in [(vec!["a".repeat(10 << 20)], "got 10485760"), (vec!["a".into(); 5000], "got 5000")] {
             let error = StopMatcher::new(stops).unwrap_err().to_string();
             assert!(error.contains("`stop`") && error.contains(expected), "{error}");
         }
-        // each byte undoes most of what matched: quadratic, were every beginning tried
+        // each piece undoes most of the match: quadratic if every prefix were tried
         let mut matcher = StopMatcher::new(vec!["a".repeat(MAX_BYTES - 1) + "b"]).unwrap();
         let mut emitted = 0;
         for _ in 0..MAX_BYTES {
@@ -185,9 +186,13 @@ mod tests {
     }
 
     proptest! {
-        /// The cut into pieces changes neither the text nor the stop, and both agree with the definition.
+        /// The pieces change neither text nor stop, and both agree with a naive search.
         #[test]
-        fn any_cut_gives_the_same(text in "[abé]{0,24}", stops in prop::collection::vec("[abé]{1,4}", 0..4), cuts in prop::collection::vec(any::<bool>(), 24)) {
+        fn any_pieces_give_the_same(
+            text in "[abé]{0,24}",
+            stops in prop::collection::vec("[abé]{1,4}", 0..4),
+            cuts in prop::collection::vec(any::<bool>(), 24),
+        ) {
             let stops: Vec<&str> = stops.iter().map(String::as_str).collect();
             let mut pieces = vec![String::new()];
             for (c, cut) in text.chars().zip(cuts) {

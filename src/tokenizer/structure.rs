@@ -1,4 +1,4 @@
-//! What a token does, told by its use rather than by its type in the file.
+//! Corrects the types of tokens by their use.
 //!
 //! Converters disagree about types: `<|im_end|>` is control in one file, user-defined in the next,
 //! normal in a third. So the types are corrected here, before anything is built on them.
@@ -10,19 +10,19 @@
 //! | that the file names for another purpose (`bos`, `sep`, `pad`, `mask`) | control |
 //! | of the form `<|…|>` or `<｜…｜>`, or that a chat template of the model writes | mark |
 //!
-//! A control token is structure that is not shown; a mark is structure that is shown, such as
-//! `<tool_call>`. Neither is parsed in a text of the user. What is none of these keeps its type: a
-//! user-defined run of spaces is one token wherever it stands. So does what only looks like
-//! structure: a token without the form of a mark ([`Form`]), and a normal token that text becomes
-//! by merging, such as `</s>` in a vocabulary of HTML.
+//! Control tokens and marks are structure: they are not parsed in a user's text. Control tokens are
+//! hidden; marks, such as `<tool_call>`, are shown. All other tokens keep their type: a
+//! user-defined run of spaces is one token everywhere. So do tokens that only resemble structure:
+//! those without the form of a mark ([`Form`]), and normal tokens that text becomes by merging,
+//! such as `</s>` in a vocabulary of HTML.
 
 use std::collections::{HashMap, HashSet};
 
 use super::fim::{self, Fim};
 use super::vocabulary::{TokenKind, Vocabulary};
 
-/// Texts of tokens that end an answer in some family of models. A file names one or two of its own
-/// by id, and often forgets that the chat template uses another.
+/// Tokens that end an answer in some family of models. A file names one or two by id, and often not
+/// the one that the chat template uses.
 const END_TOKENS: &[&str] = &[
     "</s>",
     "<EOT>",
@@ -57,39 +57,39 @@ const END_TOKENS: &[&str] = &[
     "▁<EOT>",
 ];
 
-/// A token of [`END_TOKENS`] that does not end an answer where the vocabulary has all of the others
-/// beside it.
+/// Tokens of [`END_TOKENS`] that do not end an answer if the vocabulary has all of the listed
+/// others.
 const NO_END_BESIDE: &[(&str, &[&str])] = &[
-    // gpt-oss and Solar Open end a channel so, then go on with the next.
+    // gpt-oss and Solar Open end a channel with it, then go on with the next.
     ("<|end|>", &["<|return|>", "<|call|>"]),
     ("<|end|>", &["<|flush|>", "<|calls|>"]),
-    // Gemma has HTML's tags among its tokens.
+    // Gemma has the tags of HTML among its tokens.
     ("</s>", &["<eos>"]),
     ("</s>", &["<|tool_response>"]),
 ];
 
-/// Begin the turn of somebody else, and so end an answer, where a chat template writes them: GLM's
-/// turns have no other end.
+/// Begin another speaker's turn, and so end an answer, if a chat template writes them: GLM's turns
+/// have no other end.
 const OTHERS_TURNS: &[&str] = &["<|user|>", "<|observation|>", "<|im_user|>", "<｜User｜>", "<|start_of_user|>"];
 
-/// What the tokens of a vocabulary turn out to be for, beside their kinds.
+/// What the tokens of a vocabulary are for, beside their kinds.
 #[derive(Debug, Default)]
 pub(super) struct Structure {
     /// Ids that end an answer, ascending.
     pub ends: Vec<u32>,
-    /// How a gap is filled in, if the model can.
+    /// How a gap is filled; `None` if the model cannot.
     pub fim: Option<Fim>,
 }
 
-/// How a token is written that may be structure.
+/// Form of a token that may be structure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// `<|…|>`, `<｜…｜>`, `<|…>` or `<…|>`: nobody writes so but for models.
+    /// `<|…|>`, `<｜…｜>`, `<|…>` or `<…|>`: used by models only.
     Piped,
-    /// `<…>` or `[…]`, which HTML and code have too.
+    /// `<…>` or `[…]`: also used in HTML and code.
     Bracketed,
-    /// Words with a mark of punctuation at an end, or with marks around them: `### Instruction:`,
-    /// `=== user ===`, `__user__`.
+    /// Words with punctuation at one end or around them: `### Instruction:`, `=== user ===`,
+    /// `__user__`.
     Labelled,
 }
 
@@ -116,13 +116,14 @@ impl Form {
     }
 }
 
-/// Whether signs stand at both ends of a token. Spaces of vocabularies (`▁`, `Ġ`) are none.
+/// Whether a token begins and ends with punctuation or a symbol. The spaces of vocabularies (`▁`,
+/// `Ġ`) are none.
 fn is_framed(token: &str) -> bool {
     let sign = |c: char| !c.is_alphanumeric() && !c.is_whitespace() && !"▁'\"".contains(c);
     token.starts_with(sign) && token.ends_with(sign)
 }
 
-/// Whether a token is written `<…>` or `[…]`.
+/// Whether a token has the form `<…>` or `[…]`.
 pub(super) fn has_brackets(token: &str) -> bool {
     matches!(Form::of(token), Some(Form::Piped | Form::Bracketed))
 }
@@ -156,7 +157,7 @@ pub(super) fn assign(vocabulary: &Vocabulary, kinds: &mut [TokenKind]) -> Struct
             continue;
         }
         let form = Form::of(token);
-        // A bare word that ends answers is the token wherever a user-defined one is spelled.
+        // A bare word that ends answers matches wherever a user-defined token does.
         let is_bare_end = *kind == TokenKind::UserDefined && ends.binary_search(&id).is_ok();
         if control.contains(&id) && (form.is_some() || is_bare_end) {
             *kind = TokenKind::Control;
@@ -176,14 +177,14 @@ pub(super) fn assign(vocabulary: &Vocabulary, kinds: &mut [TokenKind]) -> Struct
     Structure { ends, fim: found.fim }
 }
 
-/// The normal tokens with the form of a mark that text becomes all the same.
+/// Normal tokens with the form of a mark that text becomes by merging.
 fn built_from_text(vocabulary: &Vocabulary, kinds: &[TokenKind]) -> HashSet<u32> {
     let Vocabulary { tokens, merges, model, .. } = vocabulary;
     let normal = (0..).zip(tokens).filter(|(id, _)| kinds[*id as usize] == TokenKind::Normal);
     let candidates = normal.filter_map(|(id, token)| Some((token.as_str(), id, Form::of(token)?)));
     let mut candidates: HashMap<&str, (u32, Form)> = candidates.map(|(token, id, form)| (token, (id, form))).collect();
     match model.as_str() {
-        // every piece of a unigram vocabulary is looked for in the text
+        // unigram looks for every piece in the text
         "t5" => candidates.retain(|_, (_, form)| *form != Form::Piped),
         "llama" => {
             let all: HashSet<&str> = tokens.iter().map(String::as_str).collect();
@@ -210,7 +211,7 @@ mod tests {
     const USER_DEFINED: i32 = 4;
     const UNUSED: i32 = 5;
 
-    /// Of letters and marks of punctuation, and `added` behind them. Ids of `added` begin at 128.
+    /// A vocabulary of ASCII characters, then `added` from id 128.
     fn tokenizer(added: &[(&str, i32)], template: &str, merges: &[&str]) -> Tokenizer {
         let letters =
             (0..128_u8).map(|c| if c.is_ascii_graphic() { (c as char).to_string() } else { format!("\u{1}{c}") });
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_structure_stays_text() {
+    fn tokens_that_resemble_structure_stay_text() {
         let added = [("\n\n", USER_DEFINED), ("  ", USER_DEFINED), ("<b>", USER_DEFINED), ("😀", USER_DEFINED)];
         let template = "{% if a %}\n\n  😀 user{% endif %}{{ messages[0] }}";
         let user_defined = tokenizer(&added, template, &[]);
@@ -255,7 +256,7 @@ mod tests {
             assert_eq!(user_defined.encode(text, TYPED).unwrap(), [id], "{text}");
             assert_eq!(user_defined.encode_rendered(&Text::given(text)).unwrap(), [id], "{text}");
         }
-        // what merges build is text, though the template spells it
+        // merges build them, so they are text although the template spells them
         let added = [("[0", NORMAL), ("[0]", NORMAL), ("</", NORMAL), ("s>", NORMAL), ("</s>", NORMAL)];
         let merged = tokenizer(&added, "{{ messages[0] }}</s>", &["[ 0", "[0 ]", "< /", "s >", "</ s>"]);
         assert_eq!(merged.encode("</", TYPED).unwrap(), [130]);
@@ -263,15 +264,15 @@ mod tests {
     }
 
     #[test]
-    fn marks_that_a_template_puts_together_are_structure() {
+    fn marks_that_a_template_concatenates_are_structure() {
         let tokenizer = tokenizer(&[("<|user|>", USER_DEFINED)], "{{ '<|' + message.role + '|>' }}", &[]);
         assert_eq!(tokenizer.encode("<|user|>", TRUSTED).unwrap(), [128]);
         assert!(!tokenizer.encode("<|user|>", TYPED).unwrap().contains(&128));
-        assert!(tokenizer.ends().is_empty(), "the template does not say that it is a turn of somebody else");
+        assert!(tokenizer.ends().is_empty(), "the template does not show that another speaker's turn begins");
     }
 
     #[test]
-    fn marks_of_calls_and_thoughts_are_structure_and_are_shown() {
+    fn marks_of_calls_and_thoughts_are_structure_and_shown() {
         let tokenizer = tokenizer(&[("<tool_call>", USER_DEFINED), ("<think>", NORMAL)], "<tool_call> <think>", &[]);
         assert!(!tokenizer.encode("<tool_call>", TYPED).unwrap().contains(&128));
         assert_eq!(tokenizer.encode("<tool_call><think>", TRUSTED).unwrap(), [128, 129]);
@@ -279,12 +280,12 @@ mod tests {
     }
 
     #[test]
-    fn marks_of_unusual_form_that_a_template_writes_are_structure() {
+    fn unusual_marks_that_a_template_writes_are_structure() {
         for mark in ["=== user ===", "__user__", "§USER§", "((u))", "---END---", "### User:"] {
             let written = tokenizer(&[(mark, USER_DEFINED)], &format!("{{{{ '{mark}' }}}}"), &[]);
             assert_eq!(written.encode(mark, TRUSTED).unwrap(), [128], "{mark}");
             assert!(!written.encode_rendered(&Text::given(mark)).unwrap().contains(&128), "{mark}");
-            // no template writes it: a word like others
+            // no template writes it: an ordinary word
             let word = tokenizer(&[(mark, USER_DEFINED)], "", &[]);
             assert_eq!(word.encode_rendered(&Text::given(mark)).unwrap(), [128], "{mark}");
         }
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_ends_no_answer_and_html_is_no_end() {
+    fn neither_a_channel_nor_html_ends_an_answer() {
         let ends = |added: &[(&str, i32)]| tokenizer(added, "", &[]).ends().to_vec();
         let harmony = [("<|end|>", CONTROL), ("<|return|>", CONTROL), ("<|call|>", CONTROL)];
         assert_eq!(ends(&harmony), [129, 130]);
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn the_turn_of_somebody_else_ends_an_answer_where_the_template_has_turns() {
+    fn another_speakers_turn_ends_an_answer_if_the_template_has_turns() {
         let ends = |template: &str| {
             let added = [("<|user|>", CONTROL), ("<|assistant|>", CONTROL), ("<|observation|>", USER_DEFINED)];
             tokenizer(&added, template, &[]).ends().to_vec()

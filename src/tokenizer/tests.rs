@@ -11,7 +11,7 @@ fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| text.to_string()).collect()
 }
 
-/// Byte-level: 0–2 control, 3 user-defined, then the letters and what they merge to.
+/// Byte-level: 0–2 control, 3 user-defined, then letters and their merges.
 fn byte_level() -> Vocabulary {
     Vocabulary {
         model: "gpt2".into(),
@@ -27,7 +27,8 @@ fn byte_level() -> Vocabulary {
     }
 }
 
-/// SentencePiece without and with byte tokens. 0 unknown, 1 bos; scores rank "lo" before "ol", "▁lo" last.
+/// SentencePiece with or without byte tokens. 0 unknown, 1 bos; scores rank "lo" before "ol", "▁lo"
+/// last.
 fn sentencepiece(bytes: bool) -> Vocabulary {
     let mut vocabulary = Vocabulary {
         model: "llama".into(),
@@ -51,10 +52,10 @@ fn byte(byte: u8) -> u32 {
 }
 
 #[test]
-fn a_stream_keeps_the_special_tokens_that_it_is_asked_to() {
+fn a_stream_shows_the_special_tokens_it_is_told_to_keep() {
     let tokenizer = Tokenizer::new(byte_level()).unwrap();
     let names = strings(&["<|im_end|>", "lo", "<unheard-of>"]);
-    assert_eq!(tokenizer.special_ids(&names), [1], "special ones only, and those that there are");
+    assert_eq!(tokenizer.special_ids(&names), [1], "only special tokens, and only existing ones");
     assert_eq!(tokenizer.special_ids(&[]), [0u32; 0]);
     let mut stream = Detokenizer::keeping(vec![1]);
     let text: String = [0, 10, 1, 2].iter().map(|&id| stream.push(&tokenizer, id).unwrap()).collect();
@@ -62,7 +63,7 @@ fn a_stream_keeps_the_special_tokens_that_it_is_asked_to() {
 }
 
 #[test]
-fn a_vocabulary_as_bytes_marks_what_is_special() {
+fn the_vocabulary_as_bytes_marks_special_tokens() {
     let cut = |tokenizer: &Tokenizer| {
         let (bytes, ends) = tokenizer.vocabulary();
         let starts = std::iter::once(&0).chain(&ends);
@@ -77,14 +78,14 @@ fn a_vocabulary_as_bytes_marks_what_is_special() {
 }
 
 #[test]
-fn special_tokens_parse_only_where_asked() {
+fn special_tokens_parse_only_on_request() {
     let tokenizer = Tokenizer::new(byte_level()).unwrap();
     assert_eq!(tokenizer.encode("lo<s>@@", EncodeOptions { parse_special: true, ..PLAIN }).unwrap(), [10, 0, 3]);
     assert_eq!(tokenizer.encode("lo<s>@@", PLAIN).unwrap(), [10, 4, 6, 5, 3]);
 }
 
 #[test]
-fn begin_and_end_are_added_where_asked_and_never_doubled() {
+fn bos_and_eos_are_added_on_request_and_never_doubled() {
     let tokenizer = Tokenizer::new(byte_level()).unwrap();
     assert_eq!(tokenizer.encode("lo lo", WHOLE).unwrap(), [0, 10, 11, 2]);
     assert_eq!(tokenizer.encode("<s>lo<pad>", WHOLE).unwrap(), [0, 10, 2]);
@@ -100,7 +101,7 @@ fn a_byte_without_a_token_is_left_out() {
 }
 
 #[test]
-fn ignore_merges_takes_a_whole_piece_that_no_merge_builds() {
+fn ignore_merges_takes_a_whole_piece_that_no_merges_build() {
     let with = |pre: &str| Vocabulary { pre: Some(pre.into()), merges: strings(&["l o"]), ..byte_level() };
     assert_eq!(Tokenizer::new(with("gpt-2")).unwrap().encode(" lo", PLAIN).unwrap(), [7, 10]);
     assert_eq!(Tokenizer::new(with("llama-bpe")).unwrap().encode(" lo", PLAIN).unwrap(), [11]);
@@ -126,7 +127,7 @@ fn sentencepiece_merges_by_score_then_leftmost() {
 }
 
 #[test]
-fn sentencepiece_puts_a_space_first_and_takes_it_off_again() {
+fn sentencepiece_adds_a_space_prefix_and_removes_it() {
     let tokenizer = Tokenizer::new(sentencepiece(false)).unwrap();
     assert_eq!(tokenizer.encode("lo lo", WHOLE).unwrap(), [1, 7, 7]);
     assert_eq!(tokenizer.encode("lo<s>lo@@lo", WHOLE).unwrap(), [1, 7, 1, 7, 8, 5]);
@@ -138,10 +139,10 @@ fn sentencepiece_puts_a_space_first_and_takes_it_off_again() {
     assert_eq!(bare.decode(&[7], true).unwrap(), " lo");
 }
 
-/// llama.cpp#7049: transformers and llama.cpp have `▁lo` behind a token that was added to the
-/// vocabulary, whatever its type.
+/// llama.cpp#7049: transformers and llama.cpp give `▁lo` after a token added to the vocabulary,
+/// whatever its type.
 #[test]
-fn sentencepiece_puts_a_space_behind_an_added_token() {
+fn sentencepiece_adds_a_space_after_an_added_token() {
     for (token, kind) in [("<|im_start|>", 1), ("<|im_start|>", 3), ("<|im_start|>", 4), ("[INST]", 4), ("<image>", 4)]
     {
         let mut vocabulary = sentencepiece(false);
@@ -157,12 +158,12 @@ fn sentencepiece_puts_a_space_behind_an_added_token() {
 }
 
 #[test]
-fn sentencepiece_spells_the_unknown_in_bytes_or_as_one_unknown() {
+fn sentencepiece_spells_unknown_characters_in_bytes_or_as_one_unknown_token() {
     let bytes = Tokenizer::new(sentencepiece(true)).unwrap();
     let expected = [2, byte(0xC3), byte(0xA9), 3, byte(b'\n')];
     assert_eq!(bytes.encode("él\n", PLAIN).unwrap(), expected);
     assert_eq!(bytes.decode(&expected, true).unwrap(), "él\n");
-    // The spelling of a byte token is text like any other.
+    // The spelling of a byte token is ordinary text.
     assert_eq!(bytes.encode("<0x0A>", PLAIN).unwrap().len(), 7);
 
     let unknown = Tokenizer::new(sentencepiece(false)).unwrap();
@@ -179,9 +180,10 @@ fn a_stream_never_splits_a_character() {
     let mut stream = Detokenizer::new(true);
     let mut push = |id| stream.push(&tokenizer, id).unwrap();
     assert_eq!([push(7), push(byte(0xF0)), push(byte(0x9F))], [" lo", "", ""]);
-    // A control token between the bytes of a character says nothing.
+    // A control token between the bytes of a character is skipped.
     assert_eq!([push(1), push(byte(0x91)), push(byte(0x8D))], ["", "", "👍"]);
-    // A byte that continues nothing is replaced at once, a beginning without an end by what follows.
+    // A stray continuation byte is replaced at once, an incomplete character by the text that
+    // follows.
     assert_eq!([push(byte(0x80)), push(byte(0xE2)), push(3)], ["\u{FFFD}", "", "\u{FFFD}l"]);
     assert_eq!(push(byte(0xE2)), "");
     assert_eq!(stream.flush(), "\u{FFFD}");
@@ -197,7 +199,7 @@ fn an_id_outside_the_vocabulary_is_named() {
 }
 
 #[test]
-fn answers_end_at_the_named_ids_and_at_known_control_tokens() {
+fn answers_end_at_ids_of_the_file_and_at_known_control_tokens() {
     let tokenizer = Tokenizer::new(Vocabulary { eot: Some(0), ..byte_level() }).unwrap();
     let ends: Vec<u32> = (0..14).filter(|&id| tokenizer.is_end_of_generation(id)).collect();
     assert_eq!(ends, [0, 1, 2]);
@@ -207,9 +209,9 @@ fn answers_end_at_the_named_ids_and_at_known_control_tokens() {
     assert!(untyped.is_special(0) && untyped.is_special(1) && !untyped.is_special(3));
 }
 
-/// llama.cpp#11613, llama.cpp#2981. Files have these numbers for "none".
+/// llama.cpp#11613, llama.cpp#2981. Files write these numbers for "none".
 #[test]
-fn an_id_that_no_token_has_is_none() {
+fn an_id_outside_the_vocabulary_is_absent() {
     for none in [14, u32::MAX, i32::MAX.cast_unsigned()] {
         let id = Some(none);
         let fim = FimIds { pre: id, suf: id, mid: id, pad: id, rep: id, sep: id };
@@ -225,7 +227,7 @@ fn an_id_that_no_token_has_is_none() {
 }
 
 #[test]
-fn lists_that_are_too_long_and_types_that_nobody_knows_say_nothing() {
+fn lists_that_are_too_long_and_unknown_types_are_ignored() {
     let mut vocabulary = byte_level();
     vocabulary.token_types[10] = 0;
     vocabulary.token_types.extend([3, 3]);
@@ -235,7 +237,7 @@ fn lists_that_are_too_long_and_types_that_nobody_knows_say_nothing() {
 }
 
 #[test]
-fn vocabularies_that_contradict_themselves_are_refused() {
+fn contradictory_vocabularies_are_refused() {
     let refused = |vocabulary: Vocabulary, text: &str| {
         let error = Tokenizer::new(vocabulary).err().expect(text).to_string();
         assert!(error.contains(text), "{error}");
@@ -243,7 +245,7 @@ fn vocabularies_that_contradict_themselves_are_refused() {
     refused(Vocabulary { model: "rwkv".into(), ..byte_level() }, "`rwkv`; weft knows gpt2, gemma4, llama");
     refused(Vocabulary { pre: Some("x".into()), ..byte_level() }, "tokenizer.ggml.pre is `x`");
     refused(Vocabulary { tokens: vec![], ..byte_level() }, "tokenizer.ggml.tokens: expected at least one");
-    refused(Vocabulary { token_types: vec![1], ..byte_level() }, "token_type: expected 14 types, one a token, got 1");
+    refused(Vocabulary { token_types: vec![1], ..byte_level() }, "token_type: expected 14 types, one per token, got 1");
     for merge in ["lo", "l", "", "l x", "o o", " ", "lo ", "Ġlo Ġlo"] {
         refused(Vocabulary { merges: strings(&[merge]), ..byte_level() }, &format!("got `{merge}` at rank 0"));
     }
@@ -266,7 +268,7 @@ fn long_runs_neither_hang_nor_overflow() {
 }
 
 proptest! {
-    /// Whatever a file says, it is refused or gives ids that exist and decode.
+    /// Any vocabulary is refused or gives ids that exist and decode.
     #[test]
     fn any_vocabulary_is_refused_or_gives_ids(
         model in prop::sample::select(&["gpt2", "gemma4", "llama", "t5", "bert"][..]),
@@ -276,7 +278,8 @@ proptest! {
         unk in prop::option::of(0..40_u32),
         text in "[ab▁ \\n\\[é]{0,20}|.*",
     ) {
-        let (tokens, rest): (Vec<_>, Vec<_>) = tokens.into_iter().map(|(token, score, kind)| (token, (score, kind))).unzip();
+        let split = tokens.into_iter().map(|(token, score, kind)| (token, (score, kind)));
+        let (tokens, rest): (Vec<_>, Vec<_>) = split.unzip();
         let (scores, token_types) = rest.into_iter().unzip();
         let [add_space_prefix, remove_extra_whitespaces, lowercase, strip_accents] = flags;
         let vocabulary = Vocabulary {
@@ -291,13 +294,15 @@ proptest! {
     }
 
     #[test]
-    fn sentencepiece_with_bytes_spells_any_text(text in any::<String>().prop_filter("▁ comes back as a space", |t| !t.contains('▁'))) {
+    fn sentencepiece_with_bytes_spells_any_text(
+        text in any::<String>().prop_filter("▁ comes back as a space", |t| !t.contains('▁')),
+    ) {
         let tokenizer = Tokenizer::new(sentencepiece(true)).unwrap();
         let ids = tokenizer.encode(&text, PLAIN).unwrap();
         prop_assert_eq!(tokenizer.decode(&ids, true).unwrap(), text);
     }
 
-    /// Streaming gives what the standard library makes of all the bytes at once.
+    /// Streaming equals the standard library's lossy decoding of all bytes at once.
     #[test]
     fn streaming_is_lossy_decoding(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x80..=0xF5u8], 0..40)) {
         let tokenizer = Tokenizer::new(sentencepiece(true)).unwrap();

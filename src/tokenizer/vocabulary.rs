@@ -1,22 +1,23 @@
-//! The plain facts of a vocabulary, as a model file states them, and their checks.
+//! The contents of a vocabulary, as in a model file, and their checks.
 
 use crate::{Error, Result};
 
-/// What a model file says about its tokenizer. The fields are GGUF's `tokenizer.ggml.*` keys, unchanged, so that
-/// whoever reads another format can fill the same struct.
+/// The tokenizer's data in a model file. The fields are GGUF's `tokenizer.ggml.*` keys; readers of
+/// other formats fill the same struct.
 #[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
-    /// `model`: `gpt2` (byte-level BPE), `gemma4` (BPE), `llama` (SentencePiece BPE), `t5` (SentencePiece unigram) or `bert`
-    /// (WordPiece).
+    /// `model`: `gpt2` (byte-level BPE), `gemma4` (BPE), `llama` (SentencePiece BPE), `t5`
+    /// (SentencePiece unigram) or `bert` (WordPiece).
     pub model: String,
-    /// `pre`: name of the pre-tokeniser of a byte-level vocabulary. Absent means `default`.
+    /// `pre`: name of the pre-tokenizer of a byte-level vocabulary. Absent: `default`.
     pub pre: Option<String>,
     /// `tokens`: text of each id.
     pub tokens: Vec<String>,
-    /// `scores`: higher merges first (SentencePiece only). Length: `tokens.len()`, or 0 where unused.
+    /// `scores`: the higher merges first (SentencePiece only). Length: `tokens.len()`, or 0 if
+    /// unused.
     pub scores: Vec<f32>,
-    /// `token_type`: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. Length: `tokens.len()`, or 0
-    /// for "all normal but the ids below".
+    /// `token_type`: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. Length:
+    /// `tokens.len()`, or 0: all normal except the ids below.
     pub token_types: Vec<i32>,
     /// `merges`: `"left right"`, best first (`gpt2` and `gemma4` only).
     pub merges: Vec<String>,
@@ -26,52 +27,56 @@ pub struct Vocabulary {
     pub eos: Option<u32>,
     /// `eot_token_id`: ends a turn of a conversation.
     pub eot: Option<u32>,
-    /// `eom_token_id`: ends a message after which the turn goes on, such as a call of a tool.
+    /// `eom_token_id`: ends a message within a turn, such as a tool call.
     pub eom: Option<u32>,
-    /// `unknown_token_id`: stands for what the vocabulary cannot spell.
+    /// `unknown_token_id`: replaces what the vocabulary cannot spell.
     pub unk: Option<u32>,
-    /// `seperator_token_id`, so spelled: ends a text of a BERT.
+    /// `seperator_token_id` (sic): ends a text in BERT.
     pub sep: Option<u32>,
     /// `padding_token_id`: fills batches.
     pub pad: Option<u32>,
-    /// `mask_token_id`: stands for a token that the model is to fill in.
+    /// `mask_token_id`: marks a token for the model to fill in.
     pub mask: Option<u32>,
-    /// `add_bos_token`: whether plain text is encoded with a leading `bos`. Absent: the default of the kind.
+    /// `add_bos_token`: whether plain text is encoded with a leading `bos`. Absent: the default of
+    /// the pre-tokenizer or kind.
     pub add_bos: Option<bool>,
     /// `add_eos_token`: whether plain text is encoded with a trailing `eos`. Absent: no.
     pub add_eos: Option<bool>,
-    /// `add_sep_token`: whether plain text is encoded with a trailing `sep`. Absent: the default of the kind.
+    /// `add_sep_token`: whether plain text is encoded with a trailing `sep`. Absent: the default of
+    /// the pre-tokenizer or kind.
     pub add_sep: Option<bool>,
-    /// `add_space_prefix`: whether a text is encoded as if a space preceded it (SentencePiece only). Absent: yes.
+    /// `add_space_prefix`: whether encoding puts a space before a text (SentencePiece only).
+    /// Absent: yes.
     pub add_space_prefix: Option<bool>,
-    /// `remove_extra_whitespaces`: whether spaces at the ends of a text are dropped, and all but one in a row (SentencePiece
-    /// only). Absent: no.
+    /// `remove_extra_whitespaces`: whether spaces at both ends of a text are dropped and runs
+    /// become one (SentencePiece only). Absent: no.
     pub remove_extra_whitespaces: Option<bool>,
-    /// `precompiled_charsmap`: what SentencePiece replaces beforehand. Empty: nothing.
+    /// `precompiled_charsmap`: SentencePiece's normalisation. Empty: none.
     pub precompiled_charsmap: Vec<u8>,
-    /// `normalizer.lowercase`: whether text becomes lower case first (`bert` only). Absent: yes.
+    /// `normalizer.lowercase`: whether text is lowercased first (`bert` only). Absent: yes.
     pub lowercase: Option<bool>,
-    /// `normalizer.strip_accents`: whether accents are taken off first (`bert` only). Absent: as `lowercase`.
+    /// `normalizer.strip_accents`: whether accents are removed first (`bert` only). Absent: as
+    /// `lowercase`.
     pub strip_accents: Option<bool>,
-    /// Special tokens that swallow the white space beside them; GGUF files do not say which.
+    /// Special tokens that strip the white space beside them. GGUF files do not say which.
     pub strip: Vec<Strip>,
     /// `fim_*_token_id`: the tokens of fill-in-the-middle.
     pub fim: FimIds,
-    /// Further ids that end an answer; folders name them, GGUF files do not.
+    /// More ids that end an answer. Folders name them, GGUF files do not.
     pub ends: Vec<u32>,
-    /// Sources of the chat templates: the marks that they write are structure.
+    /// Sources of the chat templates: tokens that they write are structure.
     pub templates: Vec<String>,
 }
 
-/// The tokens of fill-in-the-middle (FIM) that a file names; the field is the key
-/// `tokenizer.ggml.fim_<field>_token_id`.
+/// Fill-in-the-middle (FIM) tokens that a file names: field `x` is the key
+/// `tokenizer.ggml.fim_x_token_id`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FimIds {
-    /// Before the text that stands before the gap. Old files: `prefix_token_id`.
+    /// Precedes the prefix. Old files: `prefix_token_id`.
     pub pre: Option<u32>,
-    /// Before the text that stands behind the gap. Old files: `suffix_token_id`.
+    /// Precedes the suffix. Old files: `suffix_token_id`.
     pub suf: Option<u32>,
-    /// Before what fills the gap. Old files: `middle_token_id`.
+    /// Precedes the middle, which the model writes. Old files: `middle_token_id`.
     pub mid: Option<u32>,
     /// Fills batches.
     pub pad: Option<u32>,
@@ -81,45 +86,44 @@ pub struct FimIds {
     pub sep: Option<u32>,
 }
 
-/// A special token that swallows white space.
+/// A special token that strips the white space beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strip {
     /// The token.
     pub id: u32,
-    /// What stands before it.
+    /// White space before it.
     pub left: bool,
-    /// What follows it.
+    /// White space after it.
     pub right: bool,
 }
 
-/// What a token is for; decides whether text may become it and how it is shown.
+/// Purpose of a token: whether text may become it and how it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
     /// Ordinary text.
     Normal,
-    /// Stands for what cannot be spelled; text never becomes it by its own spelling.
+    /// Replaces what cannot be spelled. Its own text never becomes it.
     Unknown,
-    /// Structure, such as `<|im_end|>`; text becomes it only where the caller parses special tokens.
+    /// Structure, such as `<|im_end|>`: text becomes it only if the caller parses special tokens.
     Control,
-    /// Whole text that is one token wherever it occurs.
+    /// Text that is one token wherever it occurs.
     UserDefined,
-    /// Structure that is text of the answer too, such as `<tool_call>`: text becomes it as it
-    /// becomes a control token, and it is shown as a user-defined one is. No file has this type:
-    /// see [`super::structure`].
+    /// Structure that is also text of the answer, such as `<tool_call>`: parsed like a control
+    /// token, shown like a user-defined one. Files do not have this type: see [`super::structure`].
     Mark,
-    /// Takes part in merges but is not expected.
+    /// Takes part in merges but is not expected in text.
     Unused,
     /// One byte, spelled `<0xXX>` (SentencePiece only).
     Byte,
 }
 
 impl TokenKind {
-    /// Control and unknown tokens: not text of the answer.
+    /// Whether it is a control or unknown token: not text of the answer.
     pub(super) fn is_special(self) -> bool {
         matches!(self, Self::Control | Self::Unknown)
     }
 
-    /// Whether text becomes it only where special tokens are parsed.
+    /// Whether text becomes it only if special tokens are parsed.
     pub(super) fn is_structure(self) -> bool {
         self.is_special() || self == Self::Mark
     }
@@ -135,7 +139,7 @@ impl TokenKind {
         }
     }
 
-    /// A type that nobody knows says nothing.
+    /// Unknown types count as normal.
     fn from_gguf(token_type: i32) -> Self {
         match token_type {
             2 => Self::Unknown,
@@ -149,8 +153,8 @@ impl TokenKind {
 }
 
 impl Vocabulary {
-    /// The kind of each token, by the file's types. Checks that every list is long enough; an id
-    /// that no token has is as if it were absent: files have 4294967295 and the like for "none".
+    /// The kind of each token. Checks that every list is long enough. Ids outside the vocabulary
+    /// become absent: files write 4294967295 and the like for "none".
     pub(super) fn kinds(&mut self) -> Result<Vec<TokenKind>> {
         let size = self.tokens.len();
         if size == 0 {
@@ -158,7 +162,7 @@ impl Vocabulary {
         }
         self.forget_ids_from(size);
         if !self.scores.is_empty() && self.scores.len() < size {
-            return Err(invalid("scores", format!("{size} scores, one a token"), self.scores.len()));
+            return Err(invalid("scores", format!("{size} scores, one per token"), self.scores.len()));
         }
         self.scores.truncate(size);
         if let Some(id) = self.scores.iter().position(|score| score.is_nan()) {
@@ -173,13 +177,13 @@ impl Vocabulary {
             return Ok(kinds);
         }
         if self.token_types.len() < size {
-            return Err(invalid("token_type", format!("{size} types, one a token"), self.token_types.len()));
+            return Err(invalid("token_type", format!("{size} types, one per token"), self.token_types.len()));
         }
         Ok(self.token_types.iter().take(size).map(|&token_type| TokenKind::from_gguf(token_type)).collect())
     }
 
-    /// The ids by which SentencePiece begins and ends a text by default, where the file names none,
-    /// as llama.cpp has them.
+    /// Sets SentencePiece's default ids of `bos`, `eos` and `unk`, after llama.cpp, if the file has
+    /// none.
     pub(super) fn name_defaults(&mut self, kinds: &[TokenKind]) {
         let special = |id: u32| Some(id).filter(|&id| kinds.get(id as usize).is_some_and(|kind| kind.is_special()));
         match self.model.as_str() {
@@ -203,7 +207,7 @@ impl Vocabulary {
     }
 }
 
-/// `Error::InvalidModel` about a `tokenizer.ggml.*` key.
+/// `Error::InvalidModel` for a `tokenizer.ggml.*` key.
 pub(super) fn invalid(key: &str, expected: impl Into<String>, got: impl ToString) -> Error {
     Error::InvalidModel { what: format!("tokenizer.ggml.{key}"), expected: expected.into(), got: got.to_string() }
 }

@@ -1,8 +1,9 @@
-//! WordPiece, the tokenizer of BERT and of embedding models after it: words and punctuation, each cut into the longest tokens
-//! from left to right; a word that cannot be cut so is one unknown token.
+//! WordPiece, the tokenizer of BERT and many embedding models: each word or punctuation mark is cut
+//! into the longest tokens, from left to right. A word that cannot be cut is one unknown token.
 //!
-//! GGUF files mark the beginning of a word (`▁play`, `ing`), Hugging Face's vocabularies what goes on (`play`, `##ing`). Here
-//! tokens are marked as in GGUF; the `tokenizers` crate, whose model and Unicode tables these are, gets them as in its own files.
+//! GGUF files mark the beginning of a word (`▁play`, `ing`), Hugging Face vocabularies its
+//! continuation (`play`, `##ing`). This module uses GGUF's marks outside and Hugging Face's in the
+//! `tokenizers` crate, which has the model and the Unicode tables.
 
 use tokenizers::models::bpe::Vocab;
 use tokenizers::models::wordpiece::WordPiece as Model;
@@ -16,14 +17,15 @@ use super::sentencepiece::SPACE;
 use super::vocabulary::{TokenKind, invalid};
 use crate::{Error, Result};
 
-/// Encodes text that holds no special token.
+/// Encodes text without special tokens.
 pub(super) struct WordPiece {
     model: Model,
     normalizer: BertNormalizer,
 }
 
 impl WordPiece {
-    /// `unk` stands for words that cannot be cut; without it, the token `[UNK]` does. Control tokens take no part.
+    /// `unk`: the token of words that cannot be cut; default `[UNK]`. Control tokens are left out
+    /// of the model.
     pub(super) fn new(
         tokens: &[String],
         kinds: &[TokenKind],
@@ -55,7 +57,7 @@ impl WordPiece {
     }
 }
 
-/// The words and the marks of punctuation in `text`, normalised.
+/// Calls `take` with each word and punctuation mark of `text`, normalised.
 pub(super) fn words(normalizer: &BertNormalizer, text: &str, mut take: impl FnMut(&str) -> Result<()>) -> Result<()> {
     let mut normalized = NormalizedString::from(text);
     normalizer.normalize(&mut normalized).map_err(failed)?;
@@ -64,12 +66,13 @@ pub(super) fn words(normalizer: &BertNormalizer, text: &str, mut take: impl FnMu
     words.get_splits(OffsetReferential::Normalized, OffsetType::None).iter().try_for_each(|(word, ..)| take(word))
 }
 
-/// BERT's normalisation: control characters out, Chinese characters apart, and lower case, without accents, where asked.
+/// BERT's normalisation: removes control characters, isolates Chinese characters, and on request
+/// lowercases and strips accents.
 pub(super) fn normalizer(lowercase: bool, strip_accents: Option<bool>) -> BertNormalizer {
     BertNormalizer::new(true, true, strip_accents, lowercase)
 }
 
-/// A token of a Hugging Face vocabulary, marked as in GGUF files.
+/// A Hugging Face token with GGUF's marks.
 pub(super) fn mark(token: String) -> String {
     match token.strip_prefix("##") {
         Some(rest) => rest.to_owned(),

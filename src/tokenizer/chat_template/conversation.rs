@@ -1,29 +1,29 @@
-//! What a template makes a prompt of.
+//! A conversation: the input of a chat template.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
-/// Messages, and what belongs to them.
+/// Messages and the settings of their prompt.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Conversation {
-    /// In their order.
+    /// Oldest first.
     pub messages: Vec<Message>,
-    /// Descriptions of the functions that the model may call, as OpenAI writes them.
+    /// Descriptions of the functions that the model may call, in OpenAI's format.
     #[serde(default)]
     pub tools: Option<Value>,
     /// Further variables of the template, such as `enable_thinking`.
     #[serde(default)]
     pub variables: Map<String, Value>,
-    /// Name of one of the model's templates. Without it, `tool_use` where there are tools and the
-    /// model has it, else the default.
+    /// Name of one of the model's templates. Absent: `tool_use` if there are tools and the model
+    /// has it, otherwise the default.
     #[serde(default)]
     pub template: Option<String>,
-    /// Whether no answer follows: the prompt then ends with the last message.
+    /// Whether the prompt ends with the last message, without a turn for the assistant.
     #[serde(default)]
     pub complete: bool,
-    /// How the answer begins.
+    /// Beginning of the answer, which the model continues.
     #[serde(default)]
     pub prefix: String,
 }
@@ -31,17 +31,17 @@ pub struct Conversation {
 /// One message of a conversation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// `system`, `user`, `assistant`, or what else the template knows.
+    /// `system`, `user`, `assistant`, or another role of the template.
     pub role: String,
-    /// What is said. A message of tool calls may have none.
+    /// The text. A message of tool calls may have none.
     #[serde(default)]
     pub content: Option<Content>,
-    /// Whatever else the template reads, such as `tool_calls` or `name`.
+    /// Other fields that the template reads, such as `tool_calls` or `name`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// What a message says: a text, or parts as OpenAI writes them.
+/// Content of a message: a text, or parts in OpenAI's format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Content {
@@ -52,10 +52,10 @@ pub enum Content {
 }
 
 impl Content {
-    /// The text, that of parts one behind the other.
+    /// The text; parts are joined.
     ///
     /// # Errors
-    /// [`Error::ChatTemplate`] for a part that is no text: weft reads nothing else.
+    /// [`Error::ChatTemplate`] for a part that is not text: weft reads nothing else.
     pub(super) fn text(&self) -> Result<String> {
         let text = |part: &Value| match (part, &part["text"]) {
             (Value::String(text), _) | (_, Value::String(text)) => Ok(text.clone()),
@@ -72,7 +72,7 @@ impl Content {
 }
 
 impl Message {
-    /// A message of text alone.
+    /// A message with text only.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
         Self { role: role.into(), content: Some(Content::Text(content.into())), extra: Map::new() }
     }

@@ -1,19 +1,18 @@
-//! The chat templates of one model: a default one, and others by name, such as `tool_use` and
-//! `rag`.
+//! The chat templates of one model: a default, and others by name, such as `tool_use` and `rag`.
 
 use std::cell::OnceCell;
 
 use super::ChatTemplate;
 use crate::{Error, Result};
 
-/// The name of the template that is used unless another one is named.
+/// Name of the template that is used unless another is named.
 pub const DEFAULT: &str = "default";
 
-/// The name of the template that is used for conversations with tools, where the model has one.
+/// Name of the template for conversations with tools, if the model has one.
 const TOOL_USE: &str = "tool_use";
 
-/// Templates by name. Each is compiled when it is first used: a template that does not compile
-/// fails a chat, and nothing else.
+/// Templates by name. Each is compiled on first use: a template that does not compile fails a chat
+/// and nothing else.
 #[derive(Default)]
 pub struct ChatTemplates(Vec<Named>);
 
@@ -24,7 +23,7 @@ struct Named {
 }
 
 impl ChatTemplates {
-    /// `sources`: names and texts. The first of two with one name counts.
+    /// `sources`: names and texts. The first of a name counts.
     pub fn new(sources: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut templates: Vec<Named> = Vec::new();
         for (name, source) in sources {
@@ -35,24 +34,24 @@ impl ChatTemplates {
         Self(templates)
     }
 
-    /// Whether the model has none.
+    /// Whether the model has no templates.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The text of the template that [`ChatTemplates::choose`] would compile.
+    /// Source of the template that [`ChatTemplates::choose`] would compile.
     ///
     /// # Errors
-    /// Those of `choose`, but for what does not compile.
+    /// Those of `choose`, except for compilation.
     pub fn source(&self, name: Option<&str>, tools: bool) -> Result<&str> {
         self.find(name, tools).map(|template| template.source.as_str())
     }
 
-    /// The template called `name`; without a name `tool_use` where there are tools, else the
-    /// default one.
+    /// The template called `name`. Without a name: `tool_use` if there are tools and the model has
+    /// it, otherwise the default.
     ///
     /// # Errors
-    /// [`Error::ChatTemplate`] where the model has no such template, or it does not compile.
+    /// [`Error::ChatTemplate`] if the model has no such template, or it does not compile.
     pub fn choose(&self, name: Option<&str>, tools: bool) -> Result<&ChatTemplate> {
         let Named { source, compiled, .. } = self.find(name, tools)?;
         let compile = || {
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn tools_choose_their_own_template_and_a_name_any() {
+    fn tools_select_their_template_and_a_name_any() {
         let three = templates(&[("default", "D"), ("tool_use", "T"), ("rag", "R"), ("rag", "second")]);
         let source = |name, tools| three.source(name, tools).unwrap();
         assert_eq!((source(None, false), source(None, true), source(Some("rag"), true)), ("D", "T", "R"));
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_is_not_there_names_those_that_are() {
+    fn a_missing_template_error_lists_the_existing_ones() {
         let error = |error: Error| error.to_string();
         let two = templates(&[("tool_use", "T"), ("rag", "R")]);
         assert!(error(two.source(Some("x"), false).unwrap_err()).contains("none called `x`, only tool_use, rag"));
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_does_not_compile_fails_where_it_is_used() {
+    fn a_template_that_does_not_compile_fails_on_use() {
         let two = templates(&[("default", "a\n{% if %}"), ("rag", "R")]);
         assert!(two.choose(Some("rag"), false).is_ok());
         for _ in 0..2 {

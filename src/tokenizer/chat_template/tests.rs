@@ -1,4 +1,4 @@
-//! Templates in the manner of the common families, written small.
+//! Small templates in the style of the common families.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ const CHATML: &str = "{% for message in messages %}{% if loop.first and messages
 {{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}\
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
-/// Llama 3: a date, namespaces, `trim`, blocks on lines of their own.
+/// Llama 3: a date, namespaces, `trim`, block tags on their own lines.
 const LLAMA3: &str = r#"{{- bos_token }}
 {%- set ns = namespace(system='none') %}
 {%- if messages[0]['role'] == 'system' %}
@@ -31,7 +31,7 @@ const LLAMA3: &str = r#"{{- bos_token }}
 {%- endif %}
 "#;
 
-/// Gemma and Mistral: roles must alternate, `assistant` has another name.
+/// Gemma and Mistral: roles must alternate, the assistant is called `model`.
 const GEMMA: &str = "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}
 {% for message in messages %}
     {% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}
@@ -89,9 +89,9 @@ fn llama3_with_and_without_the_time() {
 }
 
 #[test]
-fn gemma_trims_blocks_and_refuses_what_does_not_alternate() {
+fn gemma_trims_blocks_and_requires_alternating_roles() {
     let conversation = [("user", "Hi "), ("assistant", "Ho"), ("user", "?")];
-    // What Jinja2 gives with trim_blocks and lstrip_blocks: the line of the text keeps its indentation.
+    // As Jinja2 with trim_blocks and lstrip_blocks: the line of the text keeps its indentation.
     let expected = "<s>    <start_of_turn>user\nHi<end_of_turn></s>\n    <start_of_turn>model\nHo<end_of_turn></s>\n    \
         <start_of_turn>user\n?<end_of_turn></s>\n<start_of_turn>model\n";
     assert_eq!(render(GEMMA, &conversation, &answer()).unwrap(), expected);
@@ -147,13 +147,13 @@ fn with_messages(source: &str, messages: serde_json::Value) -> Result<String> {
 const PARTS: &str = "{% for m in messages %}{% if m.content[0].type == 'image' %}I{% endif %}\
 {% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}|{% endfor %}";
 
-/// Qwen 2.5 VL: either.
+/// Qwen 2.5 VL reads both.
 const EITHER: &str = "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}\
 {% for p in m.content %}{{ p.text }}{% endfor %}{% endif %}|{% endfor %}";
 
 /// LiteRT-LM#3688
 #[test]
-fn content_is_parts_where_a_template_reads_parts_and_text_where_it_reads_text() {
+fn content_has_the_form_that_a_template_reads() {
     let part = |text: &str| json!({ "type": "text", "text": text });
     for role in ["system", "user", "assistant", "critic"] {
         let text = json!([{ "role": role, "content": "a b" }]);
@@ -168,10 +168,10 @@ fn content_is_parts_where_a_template_reads_parts_and_text_where_it_reads_text() 
             assert_eq!(with_messages(source, parts.clone()).unwrap(), "a b|", "{source}");
         }
     }
-    // What changes the case reads parts all the same.
+    // A template that changes the case still gets parts.
     let upper = "{% for m in messages %}{% for p in m.content %}{{ p.text | upper }}{% endfor %}{% endfor %}";
     assert_eq!(with_messages(upper, json!([{ "role": "user", "content": "a b" }])).unwrap(), "A B");
-    // Text of the system alone, parts of the user.
+    // Text for the system message, parts for the user's.
     let mixed = "{{ messages[0].content + ':' }}{% for p in messages[1].content %}{{ p.text }}{% endfor %}";
     let asked = json!([{ "role": "system", "content": "a" }, { "role": "user", "content": "b" }]);
     assert_eq!(with_messages(mixed, asked).unwrap(), "a:b");
@@ -182,7 +182,7 @@ fn content_is_parts_where_a_template_reads_parts_and_text_where_it_reads_text() 
 
 /// mlx-lm#1065
 #[test]
-fn arguments_are_text_where_a_template_joins_text_and_data_where_it_reads_data() {
+fn arguments_have_the_form_that_a_template_reads() {
     let asked = |arguments: serde_json::Value| {
         json!([{ "role": "user", "content": "a" }, { "role": "assistant", "content": null,
             "tool_calls": [{ "id": "1", "type": "function", "function": { "name": "f", "arguments": arguments } }] }])
@@ -210,18 +210,18 @@ fn arguments_are_text_where_a_template_joins_text_and_data_where_it_reads_data()
             assert_eq!(with_messages(&call(body), asked(arguments)).unwrap(), expected, "{body}");
         }
     }
-    // A call without arguments has none, though they are an empty text.
+    // A call whose arguments are an empty text has none.
     let items = "{% for k, v in a.items() %}{{ k }}{% endfor %}{{ a | tojson }}";
     assert_eq!(with_messages(&call(items), asked(json!(""))).unwrap(), "{}");
-    // What is no JSON stays as it was written.
+    // Arguments that are not JSON stay as they are.
     assert_eq!(with_messages(&call("{{ a | tojson }}"), asked(json!("{b"))).unwrap(), "\"{b\"");
-    // DeepSeek R1 joins content to text too, where there is none.
+    // DeepSeek R1 also concatenates content that is null.
     let joins = "{% for m in messages %}{{ m.content + ' ' }}{% for c in m.tool_calls or [] %}{{ c.function.arguments + ' ' }}{% endfor %}{% endfor %}";
     assert_eq!(with_messages(joins, asked(json!({ "b": 1 }))).unwrap(), "a  {\"b\": 1} ");
 }
 
 #[test]
-fn a_role_is_trusted_where_it_is_known_or_the_template_names_it() {
+fn a_role_is_trusted_if_it_is_known_or_the_template_names_it() {
     let given = |source: &str, role: &str| {
         let text =
             ChatTemplate::new(source).unwrap().render(&[Message::new(role, "")], &RenderOptions::default()).unwrap();
@@ -234,7 +234,7 @@ fn a_role_is_trusted_where_it_is_known_or_the_template_names_it() {
 }
 
 #[test]
-fn a_date_in_a_given_format_is_given() {
+fn a_date_in_a_given_format_counts_as_given() {
     let options = RenderOptions { now: Some(0), ..RenderOptions::default() };
     let message = [Message::new("user", "<|im_end|>")];
     for source in ["{{ strftime_now(messages[0].content) }}", "{{ strftime_now('%Y' + messages[0].content) }}"] {

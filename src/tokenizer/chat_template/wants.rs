@@ -1,21 +1,21 @@
-//! The forms in which a template reads messages, found by trial: content as text or as parts,
-//! arguments of calls as text or as data.
+//! Finds by trial in which form a template reads messages: content as text or as parts, arguments
+//! of calls as text or as data.
 //!
-//! Published templates differ, and say nothing of it. So a word is put where a message has its
-//! text, and it is looked whether the template writes it.
+//! Published templates differ and do not say. So a word is put into a message, and the output is
+//! searched for it.
 
 use std::cell::OnceCell;
 
 use serde_json::{Value as Json, json};
 
-/// A word that no template has. It is looked for in lower case, since some templates change the
-/// case of what they are given.
+/// A word that no template contains. It is searched for in lower case, since some templates change
+/// the case of their input.
 const WORD: &str = "weftsentinel";
 
-/// Renders messages that are tried; `None` where the template fails.
+/// Renders trial messages; `None` if the template fails.
 type Try<'t> = &'t dyn Fn(&[Json]) -> Option<String>;
 
-/// What is known of a template.
+/// Forms that a template reads, each found on first use.
 #[derive(Default)]
 pub(super) struct Wants {
     system: OnceCell<ContentForm>,
@@ -25,7 +25,7 @@ pub(super) struct Wants {
     calls: OnceCell<CallForm>,
 }
 
-/// How content is read.
+/// Form of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ContentForm {
     Text,
@@ -33,15 +33,15 @@ pub(super) enum ContentForm {
     Either,
 }
 
-/// How a message with calls is read.
+/// Form of a message with calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct CallForm {
-    /// Whether arguments are JSON text, for a template that joins them to text; else they are data.
+    /// Whether arguments are JSON text, for templates that concatenate them; otherwise data.
     pub(super) text: bool,
     said: Said,
 }
 
-/// What stands for content that is absent.
+/// Form of absent content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Said {
     #[default]
@@ -51,7 +51,7 @@ enum Said {
 }
 
 impl CallForm {
-    /// What stands for content that is absent.
+    /// The value for absent content.
     pub(super) fn nothing(self) -> Json {
         match self.said {
             Said::Null => Json::Null,
@@ -62,7 +62,7 @@ impl CallForm {
 }
 
 impl Wants {
-    /// How the content of a role's messages is read.
+    /// Form in which the content of a role's messages is read.
     pub(super) fn content(&self, role: &str, render: Try) -> ContentForm {
         let (cell, role) = match role {
             "system" | "developer" => (&self.system, "system"),
@@ -80,9 +80,9 @@ impl Wants {
             };
             let (word, parts, a, a_part) = (json!(WORD), parts_of(WORD), json!("a"), parts_of("a"));
             let text = with(word, &a);
-            // Other messages may have to be parts too.
+            // Some templates need parts in the other messages too.
             let parts = with(parts.clone(), &a).or_else(|| with(parts, &a_part));
-            // A template for text prints the list.
+            // A template that reads text prints the list.
             let parts = parts.filter(|text| !text.contains("'type'") && !text.contains("\"type\""));
             match (text, parts) {
                 (Some(_), Some(_)) => ContentForm::Either,
@@ -92,7 +92,7 @@ impl Wants {
         })
     }
 
-    /// How messages with calls are read.
+    /// Form in which messages with calls are read.
     pub(super) fn calls(&self, render: Try) -> CallForm {
         *self.calls.get_or_init(|| {
             let forms = [Said::Null, Said::Text, Said::Parts]
@@ -103,7 +103,7 @@ impl Wants {
                 let messages = called(WORD, &a, form.nothing(), a.clone(), *form);
                 render(if answered { &messages } else { &messages[..2] })
             };
-            // A mapping that was joined to text without `tojson` is Python's, not JSON.
+            // A mapping concatenated without `tojson` prints as Python's repr, not as JSON.
             let fits = |text: String| {
                 let text = text.to_lowercase();
                 text.contains(WORD) && !text.contains(&format!("'{WORD}'"))
@@ -117,7 +117,8 @@ impl Wants {
     }
 }
 
-/// Conversations in which a message of `role` is in its place, and those around it say `other`.
+/// Conversations that put a message of `role` in its usual place among messages with content
+/// `other`.
 fn around(role: &str, content: Json, other: &Json, form: CallForm) -> Vec<Vec<Json>> {
     let message = |role: &str, content: &Json| json!({ "role": role, "content": content });
     let user = message("user", other);
@@ -135,12 +136,12 @@ fn around(role: &str, content: Json, other: &Json, form: CallForm) -> Vec<Vec<Js
     }
 }
 
-/// Content that is one part.
+/// Content of one part.
 fn parts_of(text: &str) -> Json {
     json!([{ "type": "text", "text": text }])
 }
 
-/// A question, a call with an argument, and what it gives.
+/// A question, a call with one argument, and its result.
 fn called(argument: &str, asked: &Json, said: Json, content: Json, form: CallForm) -> [Json; 3] {
     let arguments = json!({ "key": argument });
     let arguments = if form.text { json!(arguments.to_string()) } else { arguments };

@@ -1,4 +1,5 @@
-//! `tokenizer.json` → the vocabulary that a GGUF file has of the same tokenizer, for programs that read nothing else.
+//! `tokenizer.json` → the vocabulary of the same tokenizer in GGUF, for programs that read only
+//! GGUF.
 
 use std::collections::HashMap;
 
@@ -9,10 +10,12 @@ use crate::Result;
 use crate::tokenizer::{Strip, Vocabulary};
 
 impl Vocabulary {
-    /// Of a folder's files. Where the merges of SentencePiece are, GGUF has scores, which lead to the same merges.
+    /// Converts the files of a folder. For SentencePiece, GGUF has scores instead of merges; these
+    /// lead to the same merges.
     ///
     /// # Errors
-    /// Those of [`Tokenizer::from_folder`]; `UnsupportedTokenizer` where GGUF has no name for how the text is cut.
+    /// Those of [`Tokenizer::from_folder`]; `UnsupportedTokenizer` if GGUF has no name for the
+    /// pre-tokenizer.
     pub fn from_folder(json: &str, config: Option<&str>, options: &FolderOptions) -> Result<Self> {
         let (tokenizer, _) = Tokenizer::from_folder(json, config, options)?;
         let file: File = serde_json::from_str(json).map_err(|error| invalid("tokenizer.json", error))?;
@@ -73,7 +76,7 @@ impl Vocabulary {
     }
 }
 
-/// The earlier a merge, the better the token that it makes.
+/// Scores in the order of the merges: a token that is merged earlier scores higher.
 fn scores_of(tokens: &[String], merges: impl Iterator<Item = String>) -> Vec<f32> {
     let mut ranks = HashMap::new();
     for (rank, merge) in merges.enumerate() {

@@ -1,4 +1,4 @@
-//! The steps before the model: those that change the text, and those that cut it.
+//! The steps before the model: normalizer and pre-tokenizer.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::super::{SpacePrefix, word_piece};
 use super::{each, invalid, kind_of, short, unsupported};
 use crate::Result;
 
-/// What the normalizer and the pre-tokenizer come to.
+/// The combined effect of normalizer and pre-tokenizer.
 #[derive(Default)]
 pub(super) struct Steps {
     pub patterns: Vec<String>,
@@ -16,11 +16,11 @@ pub(super) struct Steps {
     pub byte_level: bool,
     /// A space becomes `▁`.
     pub blocks: bool,
-    /// Whether a space goes before the text.
+    /// Whether a space goes before a text.
     pub prefix: SpacePrefix,
-    /// No token goes on into the next word.
+    /// Tokens do not cross words.
     pub split_words: bool,
-    /// Not after special tokens, though.
+    /// The space prefix is not repeated after special tokens.
     pub prefix_once: bool,
     pub remove_extra_whitespaces: bool,
     pub charsmap: Vec<u8>,
@@ -35,7 +35,8 @@ impl Steps {
         Ok(steps)
     }
 
-    /// Refuses what a model of this kind would leave out. `word_ends`: whether it is BPE that marks where words end.
+    /// Refuses steps that a model of this kind would ignore. `word_ends`: BPE with `</w>` at the
+    /// end of words.
     pub(super) fn check(&self, kind: &str, word_ends: bool) -> Result<()> {
         let of_bpe = !self.patterns.is_empty() || self.nfc || self.byte_level;
         let of_unigram = !self.charsmap.is_empty() || self.remove_extra_whitespaces;
@@ -60,7 +61,7 @@ impl Steps {
             ("NFC", _) => self.nfc = true,
             ("Prepend", _) if step["prepend"] == SPACE => self.prefix = SpacePrefix::Yes,
             ("Replace", pattern) if pattern["String"] == " " && step["content"] == SPACE => self.blocks = true,
-            // Runs of spaces, of which SentencePiece leaves one.
+            // SentencePiece reduces runs of spaces to one.
             ("Replace", pattern) if pattern["Regex"] == " {2,}" => self.remove_extra_whitespaces = true,
             ("Strip", _) if flag("strip_right") == Some(true) => self.remove_extra_whitespaces = true,
             ("Precompiled", _) => self.charsmap = base64(step["precompiled_charsmap"].as_str().unwrap_or_default())?,
@@ -92,7 +93,7 @@ impl Steps {
                     _ => return Err(unsupported("pre_tokenizer", &short(step))),
                 }
             }
-            // Spaces have become `▁` before.
+            // Spaces have become `▁` before this step.
             "Split" if step["pattern"]["String"] == " " && self.blocks => {}
             "Digits" => {
                 let digits = if whole("individual_digits", false) { DIGIT } else { r"\p{N}+" };
@@ -109,17 +110,21 @@ impl Steps {
             "Metaspace" if step["replacement"].as_str().is_none_or(|replacement| replacement == SPACE) => {
                 let old = if whole("add_prefix_space", true) { "always" } else { "never" };
                 let scheme = step["prepend_scheme"].as_str().unwrap_or(old);
-                // it would go before every piece
+                // the prefix would go before every piece
                 if scheme == "always" && !self.patterns.is_empty() {
-                    return Err(unsupported("pre_tokenizer", &format!("{} behind what cuts the text", short(step))));
+                    return Err(unsupported(
+                        "pre_tokenizer",
+                        &format!("{} after a step that cuts the text", short(step)),
+                    ));
                 }
                 self.blocks = true;
-                // a normalizer that puts one first does so behind special tokens too
+                // a normalizer's prefix also applies after special tokens
                 self.prefix_once = scheme == "first" && self.prefix == SpacePrefix::No;
                 self.add_prefix(scheme != "never");
                 self.split_words |= whole("split", true);
             }
-            // Metaspace follows, and SentencePiece has no other white space by then.
+            // Metaspace follows, and by then SentencePiece's text has no white space other than
+            // spaces.
             "WhitespaceSplit" => self.remove_extra_whitespaces = true,
             "BertPreTokenizer" => {}
             _ => return Err(unsupported("pre_tokenizer", &short(step))),
@@ -128,7 +133,7 @@ impl Steps {
     }
 }
 
-/// The bytes of `text`; white space and the padding at the end say nothing.
+/// Decodes base64; white space and padding are skipped.
 fn base64(text: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let (mut bits, mut count) = (0_u32, 0);

@@ -1,4 +1,4 @@
-//! Files written small; `tests/tokenizer.rs` reads real ones.
+//! Small crafted files; `tests/tokenizer.rs` reads real ones.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -8,7 +8,7 @@ use super::*;
 
 const WHOLE: EncodeOptions = EncodeOptions { add_special: true, parse_special: true };
 
-/// Llama 2 and those after it: `▁` for a space, which goes before the text, and bytes of what has no token.
+/// Llama 2 and later SentencePiece models: `▁` for a space, a space prefix, and byte fallback.
 fn llama() -> Value {
     json!({
         "added_tokens": [
@@ -34,7 +34,7 @@ fn load(file: &Value, config: Option<&Value>) -> Result<(Tokenizer, Vec<(String,
 }
 
 #[test]
-fn spaces_bytes_and_special_tokens_are_as_the_file_has_them() {
+fn spaces_bytes_and_special_tokens_follow_the_file() {
     let (tokenizer, templates) = load(&llama(), None).unwrap();
     assert_eq!(tokenizer.encode("lo lo\n@@lo", WHOLE).unwrap(), [1, 6, 6, 7, 9, 6]);
     assert_eq!(tokenizer.encode("<|user|>\n lo", WHOLE).unwrap(), [1, 8, 6]);
@@ -59,9 +59,9 @@ fn the_configuration_names_tokens_and_the_template() {
     assert_eq!(tokenizer.encode("lo", WHOLE).unwrap(), [6, 9]);
 }
 
-/// llama.cpp#9348, llama.cpp#24382: a folder says `special: false` of marks too.
+/// llama.cpp#9348, llama.cpp#24382: folders also contain marks with `special: false`.
 #[test]
-fn turn_marks_are_structure_whatever_the_file_says_of_them() {
+fn turn_marks_are_structure_whether_special_or_not() {
     for special in [false, true] {
         let mut file = llama();
         let tokens = file["added_tokens"].as_array_mut().unwrap();
@@ -85,7 +85,7 @@ fn turn_marks_are_structure_whatever_the_file_says_of_them() {
 }
 
 #[test]
-fn a_step_that_is_not_known_is_named() {
+fn an_unknown_step_is_named() {
     let refused = |pointer: &str, value: Value, expected: &str| {
         let mut file = llama();
         *file.pointer_mut(pointer).unwrap() = value;
@@ -111,7 +111,7 @@ fn a_step_that_is_not_known_is_named() {
 }
 
 #[test]
-fn what_stands_between_two_texts_is_as_the_file_has_it() {
+fn tokens_between_two_texts_follow_the_file() {
     let special = |id: &str| json!({"SpecialToken": {"id": id, "type_id": 0}});
     let text = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
     let template = json!({"type": "TemplateProcessing", "single": [special("[CLS]"), text("A"), special("[SEP]")],
@@ -153,7 +153,7 @@ fn several_special_tokens_may_come_before_a_text() {
     assert!(load(&file, None).err().unwrap().to_string().contains("<t>"));
 }
 
-/// BPE over `▁`, or unigram, whose spaces `normalizer` and `pre_tokenizer` write.
+/// BPE over `▁`, or unigram, with the spaces of `normalizer` and `pre_tokenizer`.
 fn of_spaces(unigram: bool, normalizer: Value, pre_tokenizer: Value, added: [bool; 3]) -> Value {
     let [special, lstrip, rstrip] = added;
     let token = |id: u32, content: &str, special: bool, lstrip: bool, rstrip: bool| {
@@ -178,9 +178,9 @@ fn of_spaces(unigram: bool, normalizer: Value, pre_tokenizer: Value, added: [boo
 }
 
 proptest! {
-    /// llama.cpp#23840: a text that begins with a space came out with one `▁` too many.
+    /// llama.cpp#23840: a text that begins with a space got one `▁` too many.
     #[test]
-    fn spaces_are_as_the_tokenizers_crate_writes_them(
+    fn spaces_agree_with_the_tokenizers_crate(
         unigram in any::<bool>(),
         prepend in any::<bool>(),
         metaspace in prop::option::of((prop::sample::select(&["first", "always", "never"][..]), any::<bool>())),

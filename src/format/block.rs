@@ -1,7 +1,8 @@
-//! How GGUF stores a row: as plain values, or in blocks that share scales.
+//! Block types: how GGUF stores a row, as plain values or in blocks that share scales.
 //!
-//! Source: the structures `block_*` of ggml's `ggml-common.h`, and gguf-py, which decodes them. All fields are
-//! little-endian; d and m are f16 and stand once a block, s and t are small integers for some of its values:
+//! Source: the structures `block_*` of ggml's `ggml-common.h`, and gguf-py's decoders. All fields
+//! are little-endian. A block has one f16 d and, in some types, one f16 m; s and t are small
+//! integers for parts of the block:
 //!
 //! | type | values and bytes of a block | value | q and the scales |
 //! |---|---|---|---|
@@ -11,54 +12,54 @@
 //! | Q5_1 | 32 in 24 | d · q + m | 0 to 31 |
 //! | Q8_0 | 32 in 34 | d · q | −128 to 127 |
 //! | IQ4_NL | 32 in 18 | d · q | one of 16 numbers from −127 to 113 |
-//! | NVFP4 | 64 in 36 | s · q | as MXFP4; s for 16 values, without a sign: 4 bits of exponent, 3 of mantissa |
+//! | NVFP4 | 64 in 36 | s · q | as MXFP4; s per 16 values: unsigned float, 4 bits exponent, 3 mantissa |
 //! | MXFP4 | 32 in 17 | 2^(e − 128) · q | one of ±0, 1, 2, 3, 4, 6, 8, 12; e has 8 bits |
-//! | Q2_K | 256 in 84 | d · s · q − m · t | 0 to 3; s and t of 4 bits for 16 values |
-//! | Q3_K | 256 in 110 | d · s · q | −4 to 3; s of 6 bits, signed, for 16 values |
-//! | Q4_K | 256 in 144 | d · s · q − m · t | 0 to 15; s and t of 6 bits for 32 values |
-//! | Q5_K | 256 in 176 | d · s · q − m · t | 0 to 31; s and t of 6 bits for 32 values |
-//! | Q6_K | 256 in 210 | d · s · q | −32 to 31; s of 8 bits, signed, for 16 values |
-//! | IQ4_XS | 256 in 136 | d · s · q | as IQ4_NL; s of 6 bits, signed, for 32 values |
+//! | Q2_K | 256 in 84 | d · s · q − m · t | 0 to 3; s and t of 4 bits per 16 values |
+//! | Q3_K | 256 in 110 | d · s · q | −4 to 3; s of 6 bits, signed, per 16 values |
+//! | Q4_K | 256 in 144 | d · s · q − m · t | 0 to 15; s and t of 6 bits per 32 values |
+//! | Q5_K | 256 in 176 | d · s · q − m · t | 0 to 31; s and t of 6 bits per 32 values |
+//! | Q6_K | 256 in 210 | d · s · q | −32 to 31; s of 8 bits, signed, per 16 values |
+//! | IQ4_XS | 256 in 136 | d · s · q | as IQ4_NL; s of 6 bits, signed, per 32 values |
 //!
-//! Where the bits of each lie, `repack.rs` says.
+//! `repack.rs` says where the bits of each type are.
 
-/// Storage type of a tensor in a file, one of those that weft reads.
+/// Storage type of a tensor in a file: the types that weft reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockType {
     /// Plain 32-bit floats.
     F32,
     /// Plain IEEE half floats.
     F16,
-    /// The upper halves of 32-bit floats.
+    /// bfloat16: the upper halves of 32-bit floats.
     Bf16,
-    /// 4-bit values with a scale for 32 of them.
+    /// 4-bit values, a scale per 32.
     Q4_0,
-    /// 4-bit values with a scale and a minimum for 32 of them.
+    /// 4-bit values, a scale and a minimum per 32.
     Q4_1,
-    /// 5-bit values with a scale for 32 of them.
+    /// 5-bit values, a scale per 32.
     Q5_0,
-    /// 5-bit values with a scale and a minimum for 32 of them.
+    /// 5-bit values, a scale and a minimum per 32.
     Q5_1,
-    /// 8-bit values with a scale for 32 of them.
+    /// 8-bit values, a scale per 32.
     Q8_0,
-    /// 2-bit values with a scale and a minimum for 16 of them, in blocks of 256.
+    /// 2-bit values, a scale and a minimum per 16, in blocks of 256.
     Q2K,
-    /// 3-bit values with a scale for 16 of them, in blocks of 256.
+    /// 3-bit values, a scale per 16, in blocks of 256.
     Q3K,
-    /// 4-bit values with a scale and a minimum for 32 of them, in blocks of 256.
+    /// 4-bit values, a scale and a minimum per 32, in blocks of 256.
     Q4K,
-    /// 5-bit values with a scale and a minimum for 32 of them, in blocks of 256.
+    /// 5-bit values, a scale and a minimum per 32, in blocks of 256.
     Q5K,
-    /// 6-bit values with a scale for 16 of them, in blocks of 256.
+    /// 6-bit values, a scale per 16, in blocks of 256.
     Q6K,
-    /// 4-bit indices into a table, with a scale for 32 of them.
+    /// 4-bit indices into a table, a scale per 32.
     Iq4Nl,
-    /// 4-bit indices into the same table with a scale for 32 of them, in blocks of 256.
+    /// 4-bit indices into the same table, a scale per 32, in blocks of 256.
     Iq4Xs,
-    /// 4-bit floats with a power of two for 32 of them (Open Compute Project, Microscaling Formats 1.0).
+    /// 4-bit floats, a power of two per 32 (Open Compute Project, Microscaling Formats 1.0).
     Mxfp4,
-    /// 4-bit floats with an 8-bit float for 16 of them, in blocks of 64 (NVIDIA); a factor of the
-    /// whole stands beside the tensor.
+    /// 4-bit floats, an 8-bit float per 16, in blocks of 64 (NVIDIA). The tensor's own scale is a
+    /// separate tensor.
     Nvfp4,
 }
 
@@ -132,13 +133,14 @@ impl BlockType {
         self.numbers().2
     }
 
-    /// Bytes of a row of `cols` values, `cols` being a multiple of [`block_len`](Self::block_len).
+    /// Bytes of a row of `cols` values; `cols` is a multiple of [`block_len`](Self::block_len).
     pub const fn row_bytes(self, cols: usize) -> usize {
         cols / self.block_len() * self.block_bytes()
     }
 }
 
-/// ggml's name of the type with number `id`, read by weft or not; `type 99` if ggml has no such type either.
+/// ggml's name of the type with number `id`, whether weft reads it or not; `type 99` if ggml has no
+/// such type.
 pub fn ggml_type_name(id: u32) -> String {
     match usize::try_from(id).ok().and_then(|id| GGML_TYPES.get(id)) {
         Some(name) => (*name).to_owned(),
@@ -146,7 +148,8 @@ pub fn ggml_type_name(id: u32) -> String {
     }
 }
 
-/// Names in ggml's `enum ggml_type`, by number. Those it has withdrawn (4, 5, 31–33, 36–38) still occur in old files.
+/// Names in ggml's `enum ggml_type`, by number. Withdrawn types (4, 5, 31–33, 36–38) still occur in
+/// old files.
 const GGML_TYPES: [&str; 42] = [
     "F32",
     "F16",

@@ -1,13 +1,13 @@
-//! Reads fields of a header out of bytes of which more may still be to come.
+//! Reads fields of a header from bytes that may be incomplete.
 
 use crate::Error;
 
 /// Why a field could not be read.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// This many bytes are needed, counted from the cursor's beginning.
+    /// The cursor needs this many bytes, counted from its beginning.
     Needs(u64),
-    /// The bytes are there, and wrong.
+    /// The bytes are complete but wrong.
     Wrong(Error),
 }
 
@@ -28,7 +28,8 @@ impl<'a> Cursor<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// The next `len` bytes. `len` may be any number that a file claims: nothing is reserved for it.
+    /// Takes the next `len` bytes. `len` comes from the file and may be any number: no memory is
+    /// reserved for it.
     pub(super) fn take(&mut self, len: u64) -> Result<&'a [u8], Stop> {
         let rest = &self.bytes[self.at..];
         match usize::try_from(len).ok().and_then(|len| rest.get(..len)) {
@@ -62,7 +63,7 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// A length, and so many bytes of UTF-8. `what` names the string in the error.
+    /// Takes a length and a string of that many bytes of UTF-8. `what` names the string in errors.
     pub(super) fn string(&mut self, what: impl Fn() -> String) -> Result<String, Stop> {
         let len = self.u64()?;
         let bytes = self.take(len)?;

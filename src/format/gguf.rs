@@ -1,26 +1,27 @@
-//! The push reader: bytes in, headers and rows out.
+//! The push reader of GGUF: bytes in, headers and rows out.
 //!
-//! Chunks may have any size. Whole rows go to the [`Sink`] straight out of the chunk; a row that a chunk's edge cuts is
-//! put together in a buffer of one row. So the reader holds the header's items while it reads them, and one row.
+//! Chunks may have any size. Whole rows go from the chunk directly to the [`Sink`]; only a row that
+//! is split between chunks is assembled in a buffer. So the reader holds one header item or one row
+//! at a time.
 //!
-//! A split model (`split.count` in its metadata) comes as its shards' bytes one after another, in order, as if it were
-//! one file: whoever fetches needs no other interface for it.
+//! A split model (`split.count` in its metadata) is the concatenation of its shards, in order, as
+//! if it were one file: callers need no other interface for it.
 //!
-//! After the last tensor only the padding to the alignment may follow. Other trailing bytes are an error rather than
-//! ignored: they mean that the header does not describe the file, or that files were put together which are not the
-//! shards of one model, and either way weights that the user chose would silently be left out.
+//! Only padding may follow the last tensor. Other trailing bytes are an error: the header does not
+//! describe the file, or files that are not the shards of one model were concatenated. Ignoring
+//! them would silently leave out weights.
 
 use std::collections::HashSet;
 
 use super::header::{Header, HeaderParser, TensorInfo, invalid};
 use crate::{Error, Result};
 
-/// Receives what a [`GgufReader`] finds. An error stops the reading and is returned to whoever feeds.
+/// Receives what a [`GgufReader`] finds. An error stops the reader, whose caller gets it.
 pub trait Sink {
-    /// A header is complete; called once a shard, before its rows.
+    /// A header is complete. Called once per shard, before its rows.
     fn header(&mut self, header: Header) -> Result<()>;
 
-    /// The next whole rows of a tensor, `first_row` being the number of the first of them.
+    /// The next whole rows of a tensor; `first_row` is the index of the first.
     ///
     /// - rows: n × `tensor.row_bytes()`, in the file's block type
     ///
@@ -39,7 +40,7 @@ pub trait Sink {
 ///         println!("{} tensors", header.tensors.len());
 ///         Ok(())
 ///     }
-///     fn rows(&mut self, tensor: &TensorInfo, first_row: usize, _rows: &[u8]) -> weft_llm::Result<()> {
+///     fn rows(&mut self, tensor: &TensorInfo, first_row: usize, _: &[u8]) -> weft_llm::Result<()> {
 ///         println!("{} from row {first_row}", tensor.name);
 ///         Ok(())
 ///     }
@@ -56,7 +57,7 @@ pub trait Sink {
 pub struct GgufReader {
     state: State,
     shards: Shards,
-    /// Bytes of earlier calls of `feed`.
+    /// Bytes passed to earlier calls of `feed`.
     received: u64,
     total_bytes: Option<u64>,
 }
@@ -65,7 +66,7 @@ pub struct GgufReader {
 enum State {
     Header(Box<HeaderParser>),
     Rows(Rows),
-    /// Up to `padding` zero bytes, and then the next shard or the end.
+    /// Up to `padding` zero bytes, then the next shard or the end.
     Tail {
         padding: u64,
     },
@@ -79,7 +80,7 @@ impl Default for GgufReader {
 }
 
 impl GgufReader {
-    /// A reader at the beginning of a file.
+    /// Creates a reader at the beginning of a file.
     pub fn new() -> Self {
         Self {
             state: State::Header(Box::new(HeaderParser::new())),
@@ -89,14 +90,15 @@ impl GgufReader {
         }
     }
 
-    /// Takes the next bytes of the stream, and calls `sink` with what they complete.
+    /// Takes the next bytes of the stream and calls `sink` with what they complete.
     ///
-    /// After an error the reader is done: it answers every further call with the same error.
+    /// After an error, every further call returns the same error.
     ///
     /// # Errors
-    /// [`InvalidFile`](Error::InvalidFile), [`UnsupportedModel`](Error::UnsupportedModel) (the version of GGUF),
-    /// [`UnsupportedTensorType`](Error::UnsupportedTensorType), [`InvalidModel`](Error::InvalidModel) (a key that the
-    /// reader itself needs has the wrong type), and whatever `sink` returns.
+    /// [`InvalidFile`](Error::InvalidFile), [`UnsupportedModel`](Error::UnsupportedModel) (for the
+    /// GGUF version), [`UnsupportedTensorType`](Error::UnsupportedTensorType),
+    /// [`InvalidModel`](Error::InvalidModel) (a key that the reader itself needs has the wrong
+    /// type), and the errors of `sink`.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn Sink) -> Result<()> {
         let result = self.advance(bytes, sink);
         self.received += bytes.len() as u64;
@@ -147,11 +149,12 @@ impl GgufReader {
         }
     }
 
-    /// To be called when the stream has ended: checks that nothing is missing.
+    /// Checks, at the end of the stream, that nothing is missing.
     ///
     /// # Errors
-    /// [`TruncatedFile`](Error::TruncatedFile) naming the field or tensor that is cut;
-    /// [`InvalidFile`](Error::InvalidFile) if the stream was too short to be any GGUF file, or shards are missing.
+    /// [`TruncatedFile`](Error::TruncatedFile) naming the incomplete field or tensor;
+    /// [`InvalidFile`](Error::InvalidFile) if the stream is shorter than any GGUF file, or shards
+    /// are missing.
     pub fn finish(&self) -> Result<()> {
         match &self.state {
             State::Header(parser) => Err(parser.truncated()),
@@ -165,7 +168,7 @@ impl GgufReader {
         }
     }
 
-    /// Goes on as if the weights of the file at hand had been read: for who wants the headers only.
+    /// Skips the weights of the current file, for callers that need only the headers.
     pub fn skip_rows(&mut self) {
         if matches!(self.state, State::Rows(_) | State::Tail { .. }) {
             let over = self.shards.read >= self.shards.count;
@@ -173,8 +176,8 @@ impl GgufReader {
         }
     }
 
-    /// Length of the whole stream, with the padding at its end (which some writers leave out); known when the header
-    /// is, and for a split model when the header of the last shard is.
+    /// Length of the whole stream, including the padding at its end (which some writers leave out).
+    /// Known after the header, or after the last shard's header of a split model.
     pub fn total_bytes(&self) -> Option<u64> {
         self.total_bytes
     }
@@ -185,13 +188,13 @@ impl GgufReader {
 struct Rows {
     tensors: Vec<TensorInfo>,
     alignment: u64,
-    /// Number of the tensor at hand.
+    /// Index of the current tensor.
     tensor: usize,
-    /// Number of its next row.
+    /// Index of its next row.
     row: usize,
-    /// Bytes of that row which came with earlier chunks.
+    /// Bytes of that row from earlier chunks.
     carry: Vec<u8>,
-    /// Bytes to skip before it. After the last tensor: those that may follow.
+    /// Bytes to skip before that row. After the last tensor: bytes that may follow.
     padding: u64,
 }
 
@@ -202,7 +205,7 @@ impl Rows {
         Self { tensors, alignment, tensor: 0, row: 0, carry: Vec::new(), padding }
     }
 
-    /// Hands on the rows in `input`; returns whether that was the last of them.
+    /// Passes the rows in `input` to `sink`. Returns whether the last one was among them.
     fn feed(&mut self, input: &mut &[u8], sink: &mut dyn Sink) -> Result<bool> {
         while let Some(tensor) = self.tensors.get(self.tensor) {
             let skipped = input.len().min(usize::try_from(self.padding).unwrap_or(usize::MAX));
@@ -237,7 +240,7 @@ impl Rows {
         Ok(true)
     }
 
-    /// The answer to a stream that ends here.
+    /// The result for a stream that ends here.
     fn truncated(&self) -> Result<()> {
         let Some(tensor) = self.tensors.get(self.tensor) else { return Ok(()) };
         let got = self.row as u64 * tensor.row_bytes() as u64 + self.carry.len() as u64;
@@ -245,14 +248,14 @@ impl Rows {
     }
 }
 
-/// What is known across the files of a split model; of an unsplit one, which has one shard, too.
+/// What is known across the files of a split model. Other models have one shard.
 #[derive(Debug, Default)]
 struct Shards {
     /// `split.count`, 1 if the model is not split.
     count: u32,
-    /// Shards whose header has been read.
+    /// Number of headers read.
     read: u32,
-    /// `split.tensors.count`, if the model says it.
+    /// `split.tensors.count`, if present.
     tensor_count: Option<u32>,
     /// Names of the tensors so far.
     names: HashSet<String>,
@@ -262,7 +265,8 @@ impl Shards {
     /// Checks the header of the next shard against those before it.
     fn add(&mut self, header: &Header) -> Result<()> {
         let metadata = &header.metadata;
-        let count = metadata.opt_u32("split.count")?.unwrap_or(1).max(1); // llama.cpp writes 0 into unsplit files
+        // llama.cpp writes 0 into files that are not split
+        let count = metadata.opt_u32("split.count")?.unwrap_or(1).max(1);
         let number = metadata.opt_u32("split.no")?.unwrap_or(0);
         if self.read == 0 {
             self.count = count;
@@ -278,13 +282,14 @@ impl Shards {
         self.read += 1;
         for tensor in &header.tensors {
             if !self.names.insert(tensor.name.clone()) {
-                return Err(invalid(format!("tensor `{}`", tensor.name), "each tensor once", "it again"));
+                return Err(invalid(format!("tensor `{}`", tensor.name), "each tensor once", "a duplicate"));
             }
         }
         Ok(())
     }
 
-    /// Whether the last shard's header has been read; an error if it has and there are too many or few tensors.
+    /// Whether the last shard's header was read. Errors: `InvalidFile` if the number of tensors is
+    /// then wrong.
     fn complete(&self) -> Result<bool> {
         if self.read < self.count {
             return Ok(false);

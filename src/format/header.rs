@@ -1,12 +1,13 @@
-//! What stands before the weights in a GGUF file: metadata and descriptions of the tensors.
+//! The header of a GGUF file: metadata and tensor descriptions.
 //!
-//! Source: ggml's `docs/gguf.md`; versions 2 and 3, little-endian. In order: magic, version, the two counts, metadata
-//! pairs, tensor descriptions, padding to the alignment.
+//! Source: ggml's `docs/gguf.md`; versions 2 and 3, little-endian. In order: magic, version, the
+//! two counts, metadata pairs, tensor descriptions, padding to the alignment.
 //!
-//! The parser works item by item: a pair, an array element or run of elements, a tensor description. It collects
-//! exactly the bytes that the item at hand is known to need, so that a header in single bytes costs no more parsing
-//! than one in a piece, and no byte of the weights is ever held back. What a file claims is checked before it is
-//! believed: lengths and counts against [`MAX_HEADER_BYTES`], and memory is only taken for bytes that have come.
+//! The parser works item by item: a pair, an array element or run of elements, a tensor
+//! description. It collects exactly the bytes that the current item is known to need. So a header
+//! in single bytes costs no more parsing than one in a piece, and no byte of the weights is held
+//! back. Claims of the file are checked first: lengths and counts against [`MAX_HEADER_BYTES`].
+//! Memory is taken only for bytes that have arrived.
 
 use super::block::{BlockType, ggml_type_name};
 use super::cursor::{Cursor, Stop};
@@ -15,18 +16,19 @@ use super::metadata::{Array, Metadata};
 use super::values;
 use crate::{Error, Result};
 
-/// The longest header that is read, 64 MiB. The largest vocabularies (a quarter of a million tokens with as many
-/// merges) take 16 MiB; a longer header is a mistake or an attack, and would fill a page's memory before any weight.
+/// Limit of the header's length, 64 MiB. The largest vocabularies (250,000 tokens and as many
+/// merges) take 16 MiB. A longer header is a mistake or an attack, and would fill a page's memory
+/// before any weight arrives.
 pub const MAX_HEADER_BYTES: u64 = 64 << 20;
 
-/// The longest row that is read, 64 MiB. A row is what the reader holds back when a chunk's edge cuts it; the longest
-/// of today's models, a bias over the whole vocabulary, has 1 MiB.
+/// Limit of a row's length, 64 MiB. The reader buffers a row that is split between chunks. The
+/// longest row of current models, a bias over the whole vocabulary, takes 1 MiB.
 pub const MAX_ROW_BYTES: u64 = 64 << 20;
 
-/// The longest metadata key and tensor name; GGUF's own bound for keys.
+/// Limit of the length of metadata keys and tensor names: GGUF's own limit for keys.
 const MAX_NAME_BYTES: usize = 65535;
 
-/// The largest alignment that is read; 32 is the usual one.
+/// Limit of the alignment; 32 is usual.
 const MAX_ALIGNMENT: u32 = 1 << 16;
 
 /// Bytes of magic, version and the two counts.
@@ -35,10 +37,11 @@ const PREAMBLE_BYTES: usize = 4 + 4 + 8 + 8;
 /// Bytes of the smallest metadata pair: length, key, type and value of one byte.
 const MIN_PAIR_BYTES: u64 = 8 + 1 + 4 + 1;
 
-/// Bytes of the smallest tensor description: length, name, number of dimensions, one dimension, type, offset.
+/// Bytes of the smallest tensor description: length, name, number of dimensions, one dimension,
+/// type, offset.
 const MIN_TENSOR_BYTES: u64 = 8 + 1 + 4 + 8 + 4 + 8;
 
-/// What a file says about one of its tensors.
+/// Description of a tensor in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
     /// Name, such as `blk.0.attn_q.weight`.
@@ -46,9 +49,9 @@ pub struct TensorInfo {
     /// 1 to 4 dimensions in ggml's order: `dims[0]` is the length of a row. A single number is a
     /// row of length 1.
     pub dims: Vec<u64>,
-    /// How the rows are stored.
+    /// Storage type of the rows.
     pub block: BlockType,
-    /// Where the first row begins, in bytes after [`Header::data_offset`].
+    /// Offset of the first row from [`Header::data_offset`], in bytes.
     pub offset: u64,
 }
 
@@ -74,7 +77,7 @@ impl TensorInfo {
     }
 }
 
-/// Everything that a file, or one shard of a split model, says before the weights.
+/// The header of a file, or of one shard of a split model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
     /// Version of GGUF: 2 or 3.
@@ -83,17 +86,18 @@ pub struct Header {
     pub metadata: Metadata,
     /// The tensors, in the order of their data.
     pub tensors: Vec<TensorInfo>,
-    /// The power of two that the weights and each tensor in them start at a multiple of, in bytes.
+    /// Alignment of the weights and of each tensor in them, in bytes: a power of two.
     pub alignment: u64,
     /// Length of the header itself, in bytes.
     pub header_bytes: u64,
-    /// Where the weights begin, in bytes from the beginning of this file.
+    /// Offset of the weights from the beginning of this file, in bytes.
     pub data_offset: u64,
-    /// Expected length of this file in bytes, with the padding after the last tensor (which some writers leave out).
+    /// Expected length of this file in bytes, including the padding after the last tensor (which
+    /// some writers leave out).
     pub file_bytes: u64,
 }
 
-/// Which item comes next.
+/// The item that comes next.
 #[derive(Debug)]
 enum Next {
     /// Magic, version and the two counts.
@@ -106,15 +110,15 @@ enum Next {
     Tensor,
 }
 
-/// Reads one header from bytes that come in pieces.
+/// Parses one header from bytes that arrive in pieces.
 #[derive(Debug)]
 pub(super) struct HeaderParser {
     next: Next,
-    /// The bytes of the next item that have come.
+    /// The bytes of the next item that have arrived.
     item: Vec<u8>,
-    /// The bytes that the next item is so far known to need.
+    /// Number of bytes that the next item is known to need so far.
     needs: usize,
-    /// Bytes of the items before it.
+    /// Number of bytes before the next item.
     position: u64,
     version: u32,
     pairs: u64,
@@ -138,7 +142,7 @@ impl HeaderParser {
         }
     }
 
-    /// Takes bytes of the header from the front of `input`; returns the header when its last byte was among them.
+    /// Takes bytes of the header from the front of `input`. Returns the header when it is complete.
     pub(super) fn feed(&mut self, input: &mut &[u8]) -> Result<Option<Header>> {
         loop {
             let (taken, rest) = input.split_at(input.len().min(self.needs - self.item.len()));
@@ -165,7 +169,7 @@ impl HeaderParser {
         }
     }
 
-    /// The error of a stream that ends here.
+    /// The error for a stream that ends here.
     pub(super) fn truncated(&self) -> Error {
         if matches!(self.next, Next::Preamble)
             && let Err(error) = check_magic(&self.item)
@@ -175,7 +179,7 @@ impl HeaderParser {
         Error::TruncatedFile { field: self.field(), needed: self.needs as u64, got: self.item.len() as u64 }
     }
 
-    /// The next item, in words.
+    /// Name of the next item, for errors.
     fn field(&self) -> String {
         match &self.next {
             Next::Preamble => "the header's first fields".into(),
@@ -193,12 +197,13 @@ impl HeaderParser {
         }
     }
 
-    /// The key or name that the next item begins with, if it has come.
+    /// The key or name at the beginning of the next item, if it has arrived.
     fn name_so_far(&self) -> Option<String> {
         Cursor::new(&self.item).string(String::new).ok()
     }
 
-    /// `bytes` that the next item needs, unless they would make the header too long.
+    /// Returns `bytes`, which the next item needs, if the header does not exceed its limit with
+    /// them.
     fn bounded(&self, bytes: u64) -> Result<usize> {
         if bytes > MAX_HEADER_BYTES - self.position.min(MAX_HEADER_BYTES) {
             return Err(too_long(self.field(), format!("{bytes} bytes here")));
@@ -206,7 +211,8 @@ impl HeaderParser {
         Ok(bytes as usize)
     }
 
-    /// `count` things of at least `min_bytes` each, unless they would make the header too long.
+    /// Returns `count`, of items of at least `min_bytes` each, if the header does not exceed its
+    /// limit with them.
     fn bounded_count(field: &str, count: u64, min_bytes: u64) -> Result<u64> {
         if count.saturating_mul(min_bytes) > MAX_HEADER_BYTES {
             return Err(too_long(field.into(), format!("a count of {count}")));
@@ -214,7 +220,8 @@ impl HeaderParser {
         Ok(count)
     }
 
-    /// Parses the next item out of `bytes`, and moves on. If bytes are missing or wrong, nothing has changed.
+    /// Parses the next item from `bytes` and moves on. Changes nothing if bytes are missing or
+    /// wrong.
     fn parse(&mut self, bytes: &[u8]) -> Result<(), Stop> {
         let mut cursor = Cursor::new(bytes);
         match &mut self.next {
@@ -246,7 +253,7 @@ impl HeaderParser {
         let version = cursor.u32()?;
         if !matches!(version, 2 | 3) {
             let found = match version {
-                // A byte-swapped small number.
+                // a small number, byte-swapped
                 _ if version.swap_bytes() < 100 => format!("{}, big-endian", version.swap_bytes()),
                 _ => version.to_string(),
             };
@@ -262,7 +269,7 @@ impl HeaderParser {
     fn pair(&mut self, cursor: &mut Cursor) -> Result<(), Stop> {
         let key = name(cursor, || format!("key of metadata pair {}", self.metadata.len() + 1))?;
         if self.metadata.get(&key).is_some() {
-            return Err(invalid(format!("metadata key `{key}`"), "each key once", "it again").into());
+            return Err(invalid(format!("metadata key `{key}`"), "each key once", "a duplicate").into());
         }
         let kind = cursor.u32()?;
         if kind == values::ARRAY {
@@ -302,7 +309,7 @@ impl HeaderParser {
         Ok(tensor)
     }
 
-    /// The checks that need the whole header, and the header.
+    /// Makes the checks that need the whole header, and returns it.
     fn complete(&mut self) -> Result<Header> {
         let metadata = std::mem::take(&mut self.metadata);
         let mut tensors = std::mem::take(&mut self.tensors);
@@ -313,8 +320,8 @@ impl HeaderParser {
         }
         let alignment = u64::from(alignment);
         tensors.sort_by_key(|tensor| tensor.offset);
-        // Tensors follow each other with nothing but padding between: llama.cpp asks for the same, and it leaves no
-        // room for overlaps, nor for gaps of any length that a reader would have to skip.
+        // Only padding may lie between tensors, as in llama.cpp. This excludes overlaps, and gaps
+        // that a reader would have to skip.
         let mut end = 0u64;
         for tensor in &tensors {
             if tensor.offset != end {
@@ -343,7 +350,7 @@ impl HeaderParser {
     }
 }
 
-/// A metadata key or tensor name. Its length is checked as soon as it is known, before its bytes are waited for.
+/// A metadata key or tensor name. Its length is checked before its bytes arrive.
 fn name(cursor: &mut Cursor, what: impl Fn() -> String) -> Result<String, Stop> {
     let named = cursor.string(&what);
     let len = match &named {
@@ -357,7 +364,7 @@ fn name(cursor: &mut Cursor, what: impl Fn() -> String) -> Result<String, Stop> 
     named
 }
 
-/// Checks that rows are whole blocks and that every size of the tensor fits this machine.
+/// Checks that rows are whole blocks and that all sizes fit this machine's `usize`.
 pub(super) fn check_dims(tensor: &TensorInfo) -> Result<()> {
     let TensorInfo { name, dims, block, .. } = tensor;
     let wrong =
@@ -384,7 +391,7 @@ fn too_long(field: String, got: String) -> Error {
     invalid(field, format!("a header of at most {MAX_HEADER_BYTES} bytes"), got)
 }
 
-/// Shorthand for the error that most checks give.
+/// Shorthand for the error of most checks.
 pub(super) fn invalid(field: impl Into<String>, expected: impl Into<String>, got: impl Into<String>) -> Error {
     Error::InvalidFile { field: field.into(), expected: expected.into(), got: got.into() }
 }

@@ -1,40 +1,42 @@
-//! The layouts in which engines hold weights.
+//! Layouts: how engines hold weights in memory.
 //!
-//! Files come in many block types; kernels are written once a layout. A tensor becomes two planes, because scales
-//! inside the blocks would leave the quants at odd addresses (a Q8_0 block has 34 bytes), and a kernel wants whole
-//! 32-bit words. Rows are contiguous and row-major in both planes:
+//! Files come in many block types; kernels are written once per layout. A tensor becomes two
+//! planes: scales inside blocks would leave the quants at odd addresses (a Q8_0 block has 34
+//! bytes), and a kernel reads whole 32-bit words. Rows are contiguous and row-major in both planes:
 //!
-//! | layout | quants plane, a row | scales plane, a row |
+//! | layout | row of the quants plane | row of the scales plane |
 //! |---|---|---|
 //! | F32, F16, BF16 | the values, little-endian | none |
-//! | Q4 | nibbles | one u32 for 32 values |
-//! | Q8 | signed bytes | one u32 for 32 values |
-//! | Q4K32 | nibbles | one u32 for 256 values, then eight pairs of signed bytes, for 32 of them each |
-//! | Q4K16 | nibbles | one u32 for 256 values, then 16 pairs of signed bytes, for 16 of them each |
-//! | Q6K16 | six bits | the same |
-//! | Q8K16 | signed bytes | the same |
+//! | Q4 | nibbles | one u32 per 32 values |
+//! | Q8 | signed bytes | one u32 per 32 values |
+//! | Q4K32 | nibbles | per 256 values: one u32, then eight pairs of signed bytes, one per 32 |
+//! | Q4K16 | nibbles | per 256 values: one u32, then 16 pairs of signed bytes, one per 16 |
+//! | Q6K16 | six bits | as Q4K16 |
+//! | Q8K16 | signed bytes | as Q4K16 |
 //!
-//! Nibbles are 16 bytes for 32 values: byte j has value j in its low half and value j + 16 in its high one. Six bits are the
-//! nibbles of 64 values and then 16 bytes of what is above these, eight for each 32: of byte 4 k + j, the bits from 0 on
-//! belong to value 8 k + j, from 2 on to 16 + 8 k + j, from 4 on to 4 + 8 k + j, from 6 on to 20 + 8 k + j. The u32 holds
-//! the f16 scale d in its low half and the f16 minimum m in its high one, a pair the factors s of d and t of m; a value
-//! is d · q + m, or d · s · q + m · t.
+//! Nibbles are 16 bytes per 32 values: byte j has value j in its low half and value j + 16 in its
+//! high half. Six bits per 64 values are their nibbles and then 16 bytes with the upper two bits,
+//! eight bytes per 32 values: in byte 4 k + j, bits 0 and 1 belong to value 8 k + j, bits 2 and 3
+//! to value 16 + 8 k + j, bits 4 and 5 to 4 + 8 k + j, bits 6 and 7 to 20 + 8 k + j. The u32 holds
+//! the f16 scale d in its low half and the f16 minimum m in its high half; a pair holds the factors
+//! s of d and t of m. A value is d · q + m, or d · s · q + m · t.
 //!
-//! So a layout is how wide quants are, and how scales are shared: [`Quantised`]. Two levels are what k-quants have, since
-//! d · s does not fit a half. All of it is exact: an f16 has 11 bits, s at most 7, q at most 7, so that f32 holds their
-//! product, and the one addition rounds as it does where a file is decoded directly. Some types borrow the minimum: Q4_0
-//! has m = −8 d, which f16 holds for every |d| < 8192; Q3_K has m = −4 d and t = s, for |d| < 16384; Q6_K has m = −32 d and
-//! t = s, for |d| < 2048. (A larger scale, which no trained weight comes near, gives an infinity, which ends in an
-//! [`InvalidLogits`](crate::Error::InvalidLogits) error, not in quietly wrong text.)
+//! So a layout is the width of quants and the way scales are shared: [`Quantised`]. Two levels are
+//! those of k-quants, since d · s does not fit an f16. Repacking is exact: an f16 has 11
+//! significant bits, s at most 7, q at most 7, so f32 holds their product, and the one addition
+//! rounds as in direct decoding. Types without a minimum get one: Q4_0 has m = −8 d, which f16
+//! holds for |d| < 8192; Q3_K has m = −4 d and t = s, for |d| < 16384; Q6_K has m = −32 d and t =
+//! s, for |d| < 2048. A larger scale, which no trained weight comes near, gives infinity and then
+//! an [`InvalidLogits`](crate::Error::InvalidLogits) error instead of silently wrong text.
 
 use half::{bf16, f16};
 
 use super::BlockType;
 
-/// Columns that kernels take at once: those of a word of nibbles in each of its halves, four times.
+/// Columns that kernels process at once: the 32 values of 16 bytes of nibbles.
 pub const BLOCK: usize = 32;
 
-/// Values that share the outer scale, where there are two levels.
+/// Values that share the outer scale in layouts with two levels.
 pub const GROUP: usize = 256;
 
 /// How an engine holds a weight tensor.
@@ -44,30 +46,30 @@ pub enum Layout {
     F32,
     /// IEEE half floats.
     F16,
-    /// The upper halves of 32-bit floats.
+    /// bfloat16: the upper halves of 32-bit floats.
     Bf16,
-    /// Unsigned 4-bit values with scale and minimum for 32.
+    /// Unsigned 4-bit values, scale and minimum per 32.
     Q4,
-    /// Signed 8-bit values with scale and minimum for 32.
+    /// Signed 8-bit values, scale and minimum per 32.
     Q8,
-    /// Unsigned 4-bit values with scale and minimum for 32, in two levels.
+    /// Unsigned 4-bit values, scale and minimum per 32, in two levels.
     Q4K32,
-    /// Unsigned 4-bit values with scale and minimum for 16, in two levels.
+    /// Unsigned 4-bit values, scale and minimum per 16, in two levels.
     Q4K16,
-    /// Unsigned 6-bit values with scale and minimum for 16, in two levels.
+    /// Unsigned 6-bit values, scale and minimum per 16, in two levels.
     Q6K16,
-    /// Signed 8-bit values with scale and minimum for 16, in two levels.
+    /// Signed 8-bit values, scale and minimum per 16, in two levels.
     Q8K16,
 }
 
-/// What a quantised layout is made of.
+/// The parameters of a quantised layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quantised {
-    /// Bits of a quant.
+    /// Bits per quant.
     pub bits: usize,
     /// Values that share scale and minimum.
     pub block: usize,
-    /// Values that share a u32 of the scales plane: `block` of them, or 256 where blocks have factors of their own.
+    /// Values that share a u32 of the scales plane: `block`, or 256 in layouts with two levels.
     pub group: usize,
 }
 
@@ -90,9 +92,9 @@ impl Layout {
 
     /// The layout that tensors of this block type are repacked into, without loss.
     ///
-    /// The power of two of an MXFP4 block has eight bits of exponent, more than an f16 scale, and
-    /// NVFP4 has a scale for fewer values than any layout without factors of blocks; a bf16 holds
-    /// the values of both.
+    /// MXFP4 and NVFP4 become bf16, which holds all their values: MXFP4's power of two has eight
+    /// exponent bits, more than an f16 scale, and NVFP4 has a scale per 16 values, fewer than the
+    /// layouts of one level share.
     pub fn for_block(block: BlockType) -> Self {
         match block {
             BlockType::F32 => Self::F32,
@@ -107,7 +109,7 @@ impl Layout {
         }
     }
 
-    /// The name, as shaders and messages have it.
+    /// Name in shaders and messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "F32",
@@ -122,7 +124,7 @@ impl Layout {
         }
     }
 
-    /// What it is made of; `None` for plain values.
+    /// Its parameters; `None` for plain values.
     pub const fn quantised(self) -> Option<Quantised> {
         let (bits, block, group) = match self {
             Self::F32 | Self::F16 | Self::Bf16 => return None,
@@ -164,7 +166,7 @@ pub struct Planes {
 }
 
 impl Planes {
-    /// Removes all rows and keeps the memory for the next ones.
+    /// Removes all rows, but keeps the memory.
     pub fn clear(&mut self) {
         self.quants.clear();
         self.scales.clear();
@@ -176,7 +178,7 @@ impl Planes {
 /// - quants: `quants_row_bytes(cols)` bytes
 /// - scales: `scales_row_bytes(cols)` bytes
 ///
-/// The obvious code, and the definition of the layouts that every kernel is tested against.
+/// The straightforward code: it defines the layouts, and every kernel is tested against it.
 pub fn dequantize_row(layout: Layout, quants: &[u8], scales: &[u8], out: &mut [f32]) {
     debug_assert_eq!(quants.len(), layout.quants_row_bytes(out.len()));
     debug_assert_eq!(scales.len(), layout.scales_row_bytes(out.len()));
@@ -216,7 +218,7 @@ fn dequantize_groups(quantised: Quantised, quants: &[u8], scales: &[u8], out: &m
     }
 }
 
-/// Quants of the plane as bytes.
+/// Unpacks quants to bytes.
 fn unpack(bits: usize, quants: &[u8], out: &mut [i8; GROUP]) {
     match bits {
         8 => out.iter_mut().zip(quants).for_each(|(out, quant)| *out = quant.cast_signed()),
@@ -236,7 +238,7 @@ fn unpack(bits: usize, quants: &[u8], out: &mut [i8; GROUP]) {
     }
 }
 
-/// Byte and first bit of what value `i` of 32 has above a nibble.
+/// Byte and lowest bit of the upper two bits of value `i` of 32 (see the module's comment).
 pub(super) fn high_bits(i: usize) -> (usize, usize) {
     (i % 16 / 8 * 4 + i % 4, i % 8 / 4 * 4 + i / 16 * 2)
 }

@@ -1,9 +1,10 @@
-//! Recognises what was given instead of a GGUF file, because "bad magic" helps nobody.
+//! Says what a wrong file is, because "bad magic" helps nobody.
 
 use super::header::invalid;
 use crate::Result;
 
-/// Checks the first bytes of a file, as many as there are, and says what a wrong file looks like.
+/// Checks the first bytes of a file, as many as have arrived. The error says what a wrong file
+/// looks like.
 pub(super) fn check_magic(bytes: &[u8]) -> Result<()> {
     const MAGIC: &[u8] = b"GGUF";
     if bytes.iter().zip(MAGIC).all(|(byte, magic)| byte == magic) {
@@ -13,7 +14,7 @@ pub(super) fn check_magic(bytes: &[u8]) -> Result<()> {
     Err(invalid("magic", "`GGUF`", format!("`{shown}`, which looks like {}", looks_like(bytes))))
 }
 
-/// What a file is that begins with `bytes` and should be another one, and what to do then.
+/// What a wrong file that begins with `bytes` is, and what to do about it.
 pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
     let first = bytes.trim_ascii_start();
     match bytes {

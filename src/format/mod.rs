@@ -1,22 +1,23 @@
 //! Bytes of a model file → metadata and rows of named tensors.
 //!
-//! | module | what it knows |
+//! | module | content |
 //! |---|---|
-//! | [`gguf`] | the push reader: feed it chunks of any size, it calls a [`Sink`] with headers and whole rows |
-//! | [`header`] | what stands before the weights: metadata and tensor descriptions, and every check on them |
+//! | [`gguf`] | push reader of GGUF: chunks of any size in, headers and rows out to a [`Sink`] |
+//! | [`header`] | the header of GGUF: metadata and tensor descriptions, with all checks |
 //! | [`metadata`] | typed look-up of the key–value pairs |
-//! | [`block`] | how GGUF stores a row: values in blocks that share a scale |
-//! | [`layout`] | the few layouts in which engines hold weights |
-//! | [`repack`](mod@repack) | from a block type into its layout |
+//! | [`block`] | block types: how GGUF stores a row |
+//! | [`layout`] | layouts: how engines hold weights |
+//! | [`repack`](mod@repack) | from block types to layouts |
 //! | [`safetensors`] | the header of a safetensors file |
 //! | [`hugging_face`] | a folder of transformers, read as if it were GGUF |
-//! | [`quantize`] | values into fewer bits, on their way to the sink |
+//! | [`quantize`] | quantises weights on their way to the sink |
 //! | [`reader`] | a model in any of these forms |
-//! | [`writer`] | the reverse of the reader, for tests and tools |
+//! | [`writer`] | writes GGUF, for tests and tools |
 //!
-//! The reader pushes because the bytes come from the network: a model may be larger than the memory of a wasm module,
-//! so a row is handed on as soon as its last byte is there and only a row cut by a chunk's edge is ever copied.
-//! A file is not trusted: memory grows with the bytes that came, never with a number that the file claims.
+//! The readers push because bytes come from the network, and a model may be larger than the memory
+//! of a wasm module: a row is passed on as soon as it is complete, and only a row split between
+//! chunks is copied. Files are not trusted: memory grows with the bytes that arrive, never with a
+//! number that the file claims.
 
 pub mod block;
 mod cursor;

@@ -1,7 +1,8 @@
-//! Fewer bits a weight, chosen as ggml's reference code chooses them: the same bytes as those of the `gguf` package, where that writes the type.
+//! Quantises weights as ggml's reference code does: the bytes equal those of the `gguf` package for
+//! the types that it writes.
 //!
-//! Where `repack.rs` reads blocks, this writes them; `block.rs` says what they mean. It happens while a model is read, a row at
-//! a time, so that it takes no memory to speak of.
+//! The opposite of `repack.rs`, which reads blocks; `block.rs` describes them. Rows are quantised
+//! one at a time while a model is read, so it takes almost no memory.
 
 use half::{bf16, f16};
 
@@ -10,7 +11,7 @@ use super::quantize_k::q4_k;
 use super::{BlockType, Header, Layout, Planes, Sink, TensorInfo, dequantize_row, repack};
 use crate::{Error, Result};
 
-/// The types that weights can be turned into, by their names in options.
+/// The target types, by their names in options.
 const TARGETS: [(&str, BlockType); 8] = [
     ("q8_0", BlockType::Q8_0),
     ("q5_1", BlockType::Q5_1),
@@ -22,13 +23,14 @@ const TARGETS: [(&str, BlockType); 8] = [
     ("bf16", BlockType::Bf16),
 ];
 
-/// Tensors that stay as they are: they are small, and what follows depends on each of their values.
+/// Tensors that are not quantised: they are small, and their values matter most.
 const KEPT: [&str; 4] = ["norm", "ffn_gate_inp", "position_embd", "token_types"];
 
-/// Matrices that keep 8 bits: what the next token is depends on them most. Four made SmolLM2 forget where Berlin is.
+/// Matrices that keep at least 8 bits, because the next token depends on them directly. With 4
+/// bits, SmolLM2 no longer knew where Berlin is.
 const EIGHT_BITS: [&str; 2] = ["token_embd.weight", "output.weight"];
 
-/// What becomes of the weights on their way from a file.
+/// How weights are quantised while they are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quantize(Option<BlockType>);
 
@@ -36,13 +38,13 @@ impl Quantize {
     /// Weights stay as they are.
     pub const NONE: Self = Self(None);
 
-    /// What happens where nobody says: a folder has two or four bytes a weight, of which one does nearly as well and is
-    /// what the engines are quickest with; a GGUF file is what somebody chose.
+    /// The default. A folder has two or four bytes per weight: one does nearly as well, and engines
+    /// are fastest with it. A GGUF file stays as its author quantised it.
     pub const fn usual(folder: bool) -> Self {
         Self(if folder { Some(BlockType::Q8_0) } else { None })
     }
 
-    /// `q8_0`, `q4_0` and so on, or `none`. Errors: `InvalidOption`.
+    /// Parses `q8_0`, `q4_0` and so on, or `none`. Errors: `InvalidOption`.
     pub fn named(name: &str) -> Result<Self> {
         let found = TARGETS.iter().find(|(target, _)| *target == name).map(|(_, block)| *block);
         if found.is_none() && name != "none" {
@@ -53,7 +55,7 @@ impl Quantize {
         Ok(Self(found))
     }
 
-    /// What a file whose weights went this way says of itself, `general.file_type`; `None` where they stayed as they were.
+    /// The value of `general.file_type` for weights of this type; `None` if they stay as they are.
     pub fn file_type(self) -> Option<u32> {
         Some(match self.0? {
             BlockType::F16 => 1,
@@ -68,8 +70,9 @@ impl Quantize {
         })
     }
 
-    /// How a tensor is stored then. Only matrices change, only to fewer bits, and only where their rows are whole blocks. Where they are
-    /// none of 256 values, Q4_1 takes the place of Q4_K: llama.cpp's Q5_0 would take 8 bits a weight in memory.
+    /// The type that a tensor is stored in. Only matrices change, only to fewer bits, and only if
+    /// their rows are whole blocks. Rows that are not whole blocks of 256 take Q4_1 instead of
+    /// Q4_K; llama.cpp's choice, Q5_0, would take 8 bits per weight in memory.
     pub fn block_of(self, tensor: &TensorInfo) -> BlockType {
         let TensorInfo { name, dims, block, .. } = tensor;
         let Some(target) = self.0 else { return *block };
@@ -83,7 +86,7 @@ impl Quantize {
     }
 }
 
-/// Hands on to `sink` what it gets, quantised.
+/// Passes rows on to `sink`, quantised.
 pub(super) struct Quantizing<'a> {
     pub quantize: Quantize,
     pub sink: &'a mut dyn Sink,
@@ -113,14 +116,15 @@ impl Sink for Quantizing<'_> {
     }
 }
 
-/// A row of the file as f32 → `values`. `planes` is memory to reuse.
+/// Decodes a row of the file to `values`. `planes` is reused memory.
 pub(super) fn dequantize(block: BlockType, row: &[u8], planes: &mut Planes, values: &mut [f32]) {
     planes.clear();
     repack(block, values.len(), row, planes);
     dequantize_row(Layout::for_block(block), &planes.quants, &planes.scales, values);
 }
 
-/// **Appends** a row of `values`, a whole number of blocks, to `out`. Other K- and IQ-types than Q4_K are not written: they stay out.
+/// **Appends** a row of `values`, a whole number of blocks, to `out`. Writes Q4_K but no other K-
+/// or IQ-types; for those nothing is appended.
 pub fn quantize_row(block: BlockType, values: &[f32], out: &mut Vec<u8>) {
     match block {
         BlockType::F32 => out.extend(values.iter().flat_map(|value| value.to_le_bytes())),
@@ -149,18 +153,18 @@ fn q8_0(values: &[f32; BLOCK], out: &mut Vec<u8>) {
     out.extend(values.iter().map(|value| ((value * inverse).round() as i8).cast_unsigned()));
 }
 
-/// Q4_0 and Q5_0: the value of the largest magnitude becomes the lowest quant, −`steps`.
+/// Q4_0 and Q5_0: the value of largest magnitude becomes the lowest quant, −`steps`.
 fn symmetric(values: &[f32; BLOCK], steps: f32, out: &mut Vec<u8>) {
     let largest = values.iter().fold(0.0f32, |most, value| if value.abs() > most.abs() { *value } else { most });
     let d = largest / -steps;
     out.extend(f16::from_f32(d).to_le_bytes());
-    // In f64, as the package does: in f32 ggml's own results depend on how it was compiled.
+    // in f64 like the gguf package: in f32, ggml's results depend on compiler options
     let inverse = f64::from(inverse(d));
     let quant = |value: f32| (f64::from(value) * inverse + f64::from(steps) + 0.5) as u8;
     push_quants(&values.map(|value| quant(value).min(2 * steps as u8 - 1)), steps > 8.0, out);
 }
 
-/// Q4_1 and Q5_1: from the least value to the largest in `steps` steps.
+/// Q4_1 and Q5_1: from the smallest value to the largest in `steps` steps.
 fn affine(values: &[f32; BLOCK], steps: f32, out: &mut Vec<u8>) {
     let least = values.iter().copied().fold(f32::INFINITY, f32::min);
     let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -172,7 +176,8 @@ fn affine(values: &[f32; BLOCK], steps: f32, out: &mut Vec<u8>) {
     push_quants(&values.map(quant), steps > 15.0, out);
 }
 
-/// Four bytes of fifth bits, where quants have five; then nibbles, those of the first half low.
+/// Appends four bytes with the fifth bits, if quants have five; then nibbles, the first half of the
+/// values in the low ones.
 fn push_quants(quants: &[u8; BLOCK], five: bool, out: &mut Vec<u8>) {
     if five {
         let bits = quants.iter().enumerate().map(|(i, quant)| u32::from(quant >> 4) << i);
@@ -220,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_and_values_beyond_a_half_stay_in_range() {
+    fn zeros_and_values_beyond_f16_stay_in_range() {
         for (name, block) in TARGETS {
             for values in [[0.0; GROUP], [-0.0; GROUP], [1e-30; GROUP], [7.0; GROUP], [-7.0; GROUP]] {
                 let mut bytes = Vec::new();

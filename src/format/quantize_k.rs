@@ -1,20 +1,21 @@
-//! Q4_K: blocks of 256 values in 4.5 bits each, with a scale and a minimum of six bits for 32 of them. `repack.rs` reads what this writes.
+//! Writes Q4_K: blocks of 256 values in 4.5 bits each, with a 6-bit scale and minimum per 32.
+//! `repack.rs` reads it.
 //!
-//! Where the plain types go from the least value to the largest, this looks for the line with the least error: it is slower,
-//! and of fewer bits makes as much.
+//! The plain types map the smallest and largest values to the ends of the range. Q4_K looks for the
+//! line with the least error instead, which is slower and makes more of the same bits.
 
 use half::f16;
 
 use super::layout::{BLOCK, GROUP};
 
-/// Sub-blocks of a block.
+/// Sub-blocks of 32 values per block.
 const PARTS: usize = GROUP / BLOCK;
 
-/// The largest quant, and the largest of what scales and minima are stored as.
+/// The largest quant, and the largest stored scale or minimum.
 const MOST: f32 = 15.0;
 const MOST_SCALE: f32 = 63.0;
 
-/// **Appends** a block: d and m; scales and minima; nibbles, 64 values in 32 bytes.
+/// **Appends** a block: d and m; scales and minima; nibbles, 64 values per 32 bytes.
 pub(super) fn q4_k(values: &[f32; GROUP], out: &mut Vec<u8>) {
     let parts = values.as_chunks::<BLOCK>().0;
     let lines: [Line; PARTS] = std::array::from_fn(|part| Line::fitting(&parts[part]));
@@ -38,7 +39,7 @@ fn quant(value: f32) -> f32 {
     value.round().clamp(0.0, MOST)
 }
 
-/// Value = scale · quant − minimum, neither of which is negative.
+/// value = scale · quant − minimum; both are at least 0.
 #[derive(Clone, Copy, Default)]
 struct Line {
     scale: f32,
@@ -46,8 +47,8 @@ struct Line {
 }
 
 impl Line {
-    /// The best of some: quants are taken at several steps, and to each set belongs a line of least squares. Large values weigh more, as
-    /// they do in ggml's reference code.
+    /// Tries several step sizes for the quants, fits a line of least squares to each, and returns
+    /// the best. Large values weigh more, as in ggml's reference code.
     fn fitting(values: &[f32; BLOCK]) -> Self {
         let least = values.iter().copied().fold(0.0f32, f32::min);
         let most = values.iter().copied().fold(least, f32::max);
@@ -99,8 +100,9 @@ fn six_bits(numbers: [f32; PARTS]) -> (f16, [u8; PARTS]) {
     (factor, numbers.map(|number| (number * inverse).round().clamp(0.0, MOST_SCALE) as u8))
 }
 
-/// The first four of each in the low bits of the first eight bytes, whose two high bits belong to the last four; the rest of those as nibbles
-/// in the last four bytes.
+/// Packs eight scales and eight minima of six bits: the first four of each in the low bits of the
+/// first eight bytes, whose two high bits belong to the last four; the other bits of those are
+/// nibbles in the last four bytes.
 fn packed(scales: [u8; PARTS], minima: [u8; PARTS]) -> [u8; 12] {
     std::array::from_fn(|i| match i {
         0..4 => scales[i] | scales[i + 4] >> 4 << 6,
@@ -114,10 +116,11 @@ mod tests {
     use crate::format::quantize::{dequantize, quantize_row};
     use crate::format::{BlockType, Planes};
 
-    /// The root of the mean squared error, of that of the values, of rows that are shifted so far.
+    /// Root mean squared error relative to that of the values themselves, for rows with mean
+    /// `shift`.
     fn error(block: BlockType, shift: f32) -> f32 {
         let mut state = 7u32;
-        // the sum of four is nearly normal
+        // the sum of four uniform numbers is nearly normal
         let mut random = || {
             (0..4).fold(0.0, |sum, _| {
                 state = state.wrapping_mul(1664525).wrapping_add(1013904223);
@@ -136,18 +139,19 @@ mod tests {
     }
 
     #[test]
-    fn fewer_bits_than_q4_1_make_no_larger_error() {
-        // where all values lie far from 0 on one side, which weights do not, Q4_1 is better: there is no minimum above 0 in Q4_K
+    fn q4_k_has_no_larger_error_than_q4_1() {
+        // Q4_1 is better for values that all lie far from 0 on one side, which weights do not: Q4_K
+        // has no minimum above 0
         for shift in [0.0, 0.4, -0.4] {
             let [k, plain, symmetric] =
                 [BlockType::Q4K, BlockType::Q4_1, BlockType::Q4_0].map(|block| error(block, shift));
-            println!("{shift}: {k}, of Q4_1 {plain}, of Q4_0 {symmetric}");
-            assert!(k < 1.02 * plain && k < symmetric, "{shift}: {k}, of Q4_1 {plain}, of Q4_0 {symmetric}");
+            println!("{shift}: {k}; Q4_1 {plain}; Q4_0 {symmetric}");
+            assert!(k < 1.02 * plain && k < symmetric, "{shift}: {k}; Q4_1 {plain}; Q4_0 {symmetric}");
         }
     }
 
     #[test]
-    fn what_is_not_a_number_harms_no_other_block() {
+    fn nan_does_not_affect_other_blocks() {
         let mut values = vec![0.5; 512];
         values[3] = f32::NAN;
         values[40] = f32::INFINITY;

@@ -1,4 +1,4 @@
-//! A model in any form that is read, its weights quantised on the way where that is wanted.
+//! Reads a model in any supported form, and quantises its weights on request.
 
 use super::hugging_face::{Folder, FolderReader};
 use super::quantize::{Quantize, Quantizing};
@@ -25,7 +25,8 @@ impl Default for ModelReader {
 }
 
 impl ModelReader {
-    /// Of a folder of transformers, or of GGUF files without one. `quantize`: [`Quantize::usual`] where nobody says.
+    /// Creates a reader of a folder of transformers, or of GGUF files if there is none. `quantize`:
+    /// [`Quantize::usual`] by default.
     pub fn new(folder: Option<Folder>, quantize: Option<Quantize>) -> Self {
         let quantize = quantize.unwrap_or(Quantize::usual(folder.is_some()));
         let form = match folder {
@@ -35,7 +36,8 @@ impl ModelReader {
         Self { form, quantize }
     }
 
-    /// Takes the next bytes, and calls `sink` with what they complete. Errors: those of [`GgufReader::feed`] and [`FolderReader::feed`].
+    /// Takes the next bytes and calls `sink` with what they complete. Errors: those of
+    /// [`GgufReader::feed`] and [`FolderReader::feed`].
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn Sink) -> Result<()> {
         let mut quantizing = Quantizing { quantize: self.quantize, sink };
         match &mut self.form {
@@ -44,7 +46,8 @@ impl ModelReader {
         }
     }
 
-    /// Goes on as if the weights of the file at hand had been read, once its header was: for who wants the headers only.
+    /// Skips the weights of the current file after its header, for callers that need only the
+    /// headers.
     pub fn skip_rows(&mut self) {
         match &mut self.form {
             Form::Gguf(reader) => reader.skip_rows(),
@@ -52,8 +55,8 @@ impl ModelReader {
         }
     }
 
-    /// To be called when a file has ended that is not the last. Errors: `TruncatedFile`, of a folder; the parts of a split GGUF
-    /// file are one stream.
+    /// Call at the end of each file but the last. Errors: `TruncatedFile` for a folder; the parts
+    /// of a split GGUF file are one stream and are not checked here.
     pub fn end_file(&self) -> Result<()> {
         match &self.form {
             Form::Gguf(_) => Ok(()),
@@ -61,7 +64,7 @@ impl ModelReader {
         }
     }
 
-    /// To be called when the last file has ended. Errors: `TruncatedFile`.
+    /// Call at the end of the last file. Errors: `TruncatedFile`.
     pub fn finish(&self) -> Result<()> {
         match &self.form {
             Form::Gguf(reader) => reader.finish(),
@@ -69,7 +72,7 @@ impl ModelReader {
         }
     }
 
-    /// Bytes of all files, once the header of the last was read.
+    /// Bytes of all files, after the last header.
     pub fn total_bytes(&self) -> Option<u64> {
         match &self.form {
             Form::Gguf(reader) => reader.total_bytes(),

@@ -1,21 +1,20 @@
-//! From a file's blocks into the layouts of `layout.rs`: where each type has its bits.
+//! Repacks blocks of a file into the layouts of `layout.rs`: where each type has its bits.
 
 use half::{bf16, f16};
 
 use super::BlockType;
 use super::layout::{BLOCK, GROUP, Layout, Planes, high_bits};
 
-/// What the nibbles of IQ4_NL and IQ4_XS stand for.
+/// Values of the nibbles in IQ4_NL and IQ4_XS.
 const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
-/// What the nibbles of MXFP4 and NVFP4 stand for: a sign, two bits of exponent, one of mantissa;
-/// doubled.
+/// Values of the nibbles in MXFP4 and NVFP4, doubled: a sign, two exponent bits, one mantissa bit.
 const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
 /// **Appends** `rows` to `out`, repacked from the file's `block` type into [`Layout::for_block`].
 ///
 /// `rows` is a whole number of rows of `cols` values, as a [`Sink`](super::Sink) receives them.
-/// One pass, no allocation but the growth of `out`: reserve there, or [`clear`](Planes::clear) and reuse it.
+/// One pass; allocates only to grow `out`: reserve there, or [`clear`](Planes::clear) and reuse it.
 pub fn repack(block: BlockType, cols: usize, rows: &[u8], out: &mut Planes) {
     debug_assert_eq!(cols % block.block_len(), 0, "a row is whole blocks");
     debug_assert_eq!(rows.len() % block.row_bytes(cols).max(1), 0, "rows come whole");
@@ -95,7 +94,7 @@ impl Planes {
         }
     }
 
-    /// What six bits have above the nibbles.
+    /// The upper two bits of six.
     fn push_high_bits(&mut self, quants: &[i8]) {
         for quants in quants.as_chunks::<BLOCK>().0 {
             let mut bytes = [0; 8];
@@ -107,21 +106,22 @@ impl Planes {
         }
     }
 
-    /// Scale and minimum, the u32 of a scales plane.
+    /// Scale and minimum: the u32 of a scales plane.
     fn push_scale(&mut self, d: f16, m: f16) {
         self.scales.extend(d.to_le_bytes());
         self.scales.extend(m.to_le_bytes());
     }
 }
 
-/// Nibble of value `i`, where `run` values share run / 2 bytes: first all low halves, then all high ones.
+/// Nibble of value `i`. Each `run` values share run / 2 bytes: first all low halves, then all high
+/// ones.
 fn nibble(bytes: &[u8], run: usize, i: usize) -> usize {
     let half = run / 2;
     usize::from(bytes[i / run * half + i % half] >> (i % run / half * 4) & 15)
 }
 
-/// Bits `bits · j ..` of byte i % run, where j is the number of value `i`'s run: of 32 bytes, say, the lowest bits belong to
-/// the first 32 values.
+/// Bits from `bits · j` of byte i % run, where j = i / run: the lowest bits of, say, 32 bytes
+/// belong to the first 32 values.
 fn slice(bytes: &[u8], run: usize, bits: usize, i: usize) -> u8 {
     bytes[i % run] >> (i / run * bits) & ((1 << bits) - 1)
 }
@@ -132,13 +132,13 @@ fn five_bits(bytes: &[u8; 4 + 16]) -> [i8; BLOCK] {
     std::array::from_fn(|i| (nibble(nibbles, BLOCK, i) as i8) | ((fifth[i / 8] >> (i % 8) & 1) << 4).cast_signed())
 }
 
-/// 2^(e − 128), also where f32 has it as a subnormal.
+/// 2^(e − 128), including where f32 has it as a subnormal.
 fn half_power_of_two(e: u8) -> f32 {
     f32::from_bits(if e < 2 { 1 << (21 + e) } else { (u32::from(e) - 1) << 23 })
 }
 
-/// Half of a float of 4 bits of exponent, 3 of mantissa and none for a sign; what would be NaN is
-/// 0, as in ggml.
+/// Half the value of an unsigned float of 4 exponent and 3 mantissa bits; NaN becomes 0, as in
+/// ggml.
 fn half_e4m3(bits: u8) -> f32 {
     let (exponent, mantissa) = (bits >> 3 & 15, f32::from(bits & 7));
     match exponent {
@@ -148,7 +148,7 @@ fn half_e4m3(bits: u8) -> f32 {
     }
 }
 
-/// 256 values, d · scale · quant + m · min, with a scale and min for each 16.
+/// 256 values, d · scale · quant + m · min, with a scale and min per 16.
 struct Group {
     d: f16,
     m: f16,
@@ -157,7 +157,7 @@ struct Group {
     quants: [i8; GROUP],
 }
 
-/// Blocks of 256 values, N bytes each.
+/// Repacks blocks of 256 values, N bytes each.
 fn groups<const N: usize>(block: BlockType, rows: &[u8], out: &mut Planes, decode: impl Fn(&[u8; N]) -> Group) {
     debug_assert_eq!(N, block.block_bytes());
     let Some(quantised) = Layout::for_block(block).quantised() else { return };
@@ -183,7 +183,7 @@ fn half(bytes: &[u8]) -> f16 {
     f16::from_le_bytes([bytes[0], bytes[1]])
 }
 
-/// A byte for each 16 values, scale in its low half and min in its high one; quants of two bits; d and m.
+/// A byte per 16 values: scale in its low half, min in its high half; quants of two bits; d and m.
 fn q2_k(block: &[u8; 84]) -> Group {
     let (scales, quants) = (&block[..16], &block[16..80]);
     Group {
@@ -195,9 +195,10 @@ fn q2_k(block: &[u8; 84]) -> Group {
     }
 }
 
-/// Third bits; quants of two bits; 16 scales of six bits, four of each in eight bytes and two in four; d.
+/// Third bits; quants of two bits; 16 scales of six bits, four of each in eight bytes and two in
+/// four; d.
 ///
-/// A quant is four less than its three bits say, which is left to the minimum.
+/// A quant is its three bits minus four; the subtraction is left to the minimum.
 fn q3_k(block: &[u8; 110]) -> Group {
     let (high, quants, scales) = (&block[..32], &block[32..96], &block[96..108]);
     let scales =
@@ -214,7 +215,7 @@ fn q3_k(block: &[u8; 110]) -> Group {
     }
 }
 
-/// d and m; scales and mins; nibbles, 64 values in 32 bytes.
+/// d and m; scales and mins; nibbles, 64 values per 32 bytes.
 fn q4_k(block: &[u8; 144]) -> Group {
     let (scales, mins) = six_bits(&block[4..16]);
     let quants = std::array::from_fn(|i| nibble(&block[16..], 64, i) as i8);
@@ -229,8 +230,9 @@ fn q5_k(block: &[u8; 176]) -> Group {
     Group { d: half(block), m: -half(&block[2..]), scales, mins, quants }
 }
 
-/// Eight scales and eight mins of six bits in twelve bytes: the first four of each in the low bits of the first eight bytes,
-/// whose two high bits belong to the last four; the rest of those as nibbles in the last four bytes.
+/// Eight scales and eight mins of six bits in twelve bytes: the first four of each in the low bits
+/// of the first eight bytes, whose two high bits belong to the last four; the other bits of those
+/// are nibbles in the last four bytes.
 fn six_bits(bytes: &[u8]) -> ([i8; 16], [i8; 16]) {
     let field = |first: usize, i: usize| match i {
         0..4 => bytes[first + i] & 63,
@@ -239,9 +241,9 @@ fn six_bits(bytes: &[u8]) -> ([i8; 16], [i8; 16]) {
     (std::array::from_fn(|i| field(0, i / 2).cast_signed()), std::array::from_fn(|i| field(4, i / 2).cast_signed()))
 }
 
-/// Nibbles, 128 values in 64 bytes; fifth and sixth bits; a signed scale for each 16 values; d.
+/// Nibbles, 128 values per 64 bytes; fifth and sixth bits; a signed scale per 16 values; d.
 ///
-/// A quant is 32 less than its six bits say, which is left to the minimum.
+/// A quant is its six bits minus 32; the subtraction is left to the minimum.
 fn q6_k(block: &[u8; 210]) -> Group {
     let (nibbles, high) = (&block[..128], &block[128..192]);
     let scales = std::array::from_fn(|i| block[192 + i].cast_signed());
@@ -276,8 +278,8 @@ mod tests {
     use super::*;
     use crate::format::dequantize_row;
 
-    /// Value `i` of a file's row, straight from the formulas in `block.rs`; `None` for what `tests/format_golden.rs` alone
-    /// compares, with the values of gguf-py.
+    /// Value `i` of a file's row, directly from the formulas in `block.rs`; `None` for types that
+    /// only `tests/format_golden.rs` compares, with gguf-py's values.
     fn decode(block: BlockType, row: &[u8], i: usize) -> Option<f32> {
         let bytes = &row[i / block.block_len() * block.block_bytes()..][..block.block_bytes()];
         let half = |at: usize| f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32();
@@ -295,7 +297,7 @@ mod tests {
     }
 
     proptest! {
-        /// Any bytes at all, so any scale: subnormal, negative, infinite, NaN.
+        /// Any bytes, so any scale: subnormal, negative, infinite, NaN.
         #[test]
         fn repacked_rows_decode_like_the_file(
             block in proptest::sample::select(&BlockType::ALL[..]),
@@ -329,7 +331,7 @@ mod tests {
                     if block == BlockType::Q4_0 && d(file_row) >= 8192.0 {
                         prop_assert!(!got.is_finite(), "a scale beyond the layout must show: {}", got);
                     } else {
-                        // `==`: a zero may have the other sign, −8 d + 8 d being +0.
+                        // `==`: the sign of a zero may differ, since −8 d + 8 d is +0.
                         prop_assert!(got == expected || got.is_nan() && expected.is_nan(), "{got} != {expected}");
                     }
                 }

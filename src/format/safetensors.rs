@@ -1,8 +1,9 @@
-//! The header of a safetensors file: what its tensors are called, and where their values lie.
+//! The header of a safetensors file: names and places of its tensors.
 //!
-//! Source: the format's description in the `safetensors` repository. Eight bytes with the length of the header, little-endian;
-//! the header, JSON `{name: {dtype, shape, data_offsets: [begin, end]}}` with an optional `__metadata__`; then the values, row-major
-//! and little-endian, without gaps. A file is not trusted: whatever the header says of sizes must agree with itself.
+//! Source: the format's description in the `safetensors` repository. Eight bytes with the length of
+//! the header, little-endian; the header, JSON `{name: {dtype, shape, data_offsets: [begin, end]}}`
+//! with an optional `__metadata__`; then the values, row-major and little-endian, without gaps.
+//! Files are not trusted: all sizes in the header must agree.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,10 +16,11 @@ use super::header::{MAX_HEADER_BYTES, invalid};
 use super::magic::looks_like;
 use crate::{Error, Result};
 
-/// Bytes from which a wrong file can be told: the length, and the first of the JSON.
+/// Enough bytes to recognise a wrong file: the length, and the first of the JSON.
 const PREAMBLE_BYTES: usize = 16;
 
-/// Types of values and their bytes; a file may have others beside the weights, such as positions as integers.
+/// Value types and their sizes in bytes. A file may contain other types than weights have, such as
+/// positions as integers.
 const DTYPES: [(&str, u64); 15] = [
     ("F32", 4),
     ("F16", 2),
@@ -37,23 +39,24 @@ const DTYPES: [(&str, u64); 15] = [
     ("F8_E5M2", 1),
 ];
 
-/// A tensor as the file has it.
+/// A tensor of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Name, such as `model.layers.0.self_attn.q_proj.weight`.
     pub name: String,
     /// Type of the values, such as `BF16`.
     pub dtype: String,
-    /// Dimensions, the slowest first: (rows, columns) of a matrix.
+    /// Dimensions, slowest first: (rows, columns) for a matrix.
     pub shape: Vec<u64>,
-    /// First byte after the header.
+    /// Offset of the first byte, counted from the end of the header.
     pub begin: u64,
-    /// Byte after the last one.
+    /// Offset after the last byte.
     pub end: u64,
 }
 
 impl Entry {
-    /// The type as a block type. Errors: `UnsupportedTensorType` unless weights can have it.
+    /// The type as a block type. Errors: `UnsupportedTensorType` for a type that weights do not
+    /// have.
     pub fn block(&self) -> Result<BlockType> {
         match self.dtype.as_str() {
             "F32" => Ok(BlockType::F32),
@@ -88,7 +91,7 @@ impl Entry {
     }
 }
 
-/// What stands before the values.
+/// The header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafetensorsHeader {
     /// The tensors in the order of their values.
@@ -99,7 +102,7 @@ pub struct SafetensorsHeader {
     pub file_bytes: u64,
 }
 
-/// Reads a header from bytes that come in pieces, and no byte of the values.
+/// Parses a header from bytes that arrive in pieces; takes no byte of the values.
 #[derive(Debug, Default)]
 pub struct HeaderParser {
     bytes: Vec<u8>,
@@ -108,10 +111,10 @@ pub struct HeaderParser {
 }
 
 impl HeaderParser {
-    /// Takes bytes of the header from the front of `input`; returns the header when its last byte was among them.
+    /// Takes bytes of the header from the front of `input`. Returns the header when it is complete.
     ///
     /// # Errors
-    /// `InvalidFile`; `UnsupportedTensorType` for a type that the format does not have, as far as weft knows it.
+    /// `InvalidFile`; `UnsupportedTensorType` for a type that weft does not know.
     pub fn feed(&mut self, input: &mut &[u8]) -> Result<Option<SafetensorsHeader>> {
         loop {
             let needs = self.len.unwrap_or(PREAMBLE_BYTES);
@@ -128,7 +131,7 @@ impl HeaderParser {
         }
     }
 
-    /// Length of the header by its first bytes.
+    /// Length of the whole header, from its first bytes.
     fn header_bytes(&self) -> Result<usize> {
         let (len, json) = self.bytes.split_at(8);
         let len = len.iter().rev().fold(0u64, |len, byte| len << 8 | u64::from(*byte));
@@ -139,12 +142,12 @@ impl HeaderParser {
         Ok(8 + len as usize)
     }
 
-    /// Whether any byte came.
+    /// Whether any byte has arrived.
     pub fn has_begun(&self) -> bool {
         !self.bytes.is_empty()
     }
 
-    /// The error where `file` ends here.
+    /// The error if `file` ends here.
     pub fn truncated(&self, file: &str) -> Error {
         let needed = self.len.unwrap_or(PREAMBLE_BYTES) as u64;
         Error::TruncatedFile { field: format!("the header of {file}"), needed, got: self.bytes.len() as u64 }
@@ -170,7 +173,8 @@ fn parse(bytes: &[u8]) -> Result<SafetensorsHeader> {
     Ok(SafetensorsHeader { entries, header_bytes, file_bytes })
 }
 
-/// The entries of the JSON object: a map would drop all but the last of those with one name, without a word.
+/// The entries of the JSON object. A map would silently keep only the last of several with one
+/// name.
 struct Entries(Vec<Entry>);
 
 #[derive(Deserialize)]
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_are_given_in_the_order_of_their_values() {
+    fn tensors_have_the_order_of_their_values() {
         let json = r#"{"__metadata__": {"format": "pt"},
             "b": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [4, 16]},
             "a": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}}"#;
@@ -244,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_contradicts_itself_names_the_tensor() {
+    fn a_contradictory_header_names_the_tensor() {
         let refused = |json: &str, expected: &str| {
             let error = read(json).expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");
@@ -267,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_instead_is_named() {
+    fn a_wrong_file_is_named() {
         let refused = |bytes: &[u8], expected: &str| {
             let error = HeaderParser::default().feed(&mut &*bytes).expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");

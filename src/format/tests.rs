@@ -1,17 +1,17 @@
-//! The reader against files that the writer made: any chunking, shards, and everything that can be wrong.
+//! The reader on files of the writer: any chunks, shards, and all errors.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{Error, Result};
 
-/// Everything that a reader called.
+/// All calls that a reader made.
 #[derive(Debug, Default, PartialEq)]
 struct Calls {
     headers: Vec<Header>,
-    /// Name and bytes of each tensor, its calls put together.
+    /// Name and bytes of each tensor, its calls joined.
     tensors: Vec<(String, Vec<u8>)>,
-    /// Calls of `rows`.
+    /// Number of calls of `rows`.
     calls: usize,
 }
 
@@ -45,12 +45,12 @@ fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Calls> {
     Ok(calls)
 }
 
-/// The message of the error that reading `file` gives.
+/// The error message for `file`.
 fn error(file: &[u8]) -> String {
     read([file]).unwrap_err().to_string()
 }
 
-/// Rows of 4 · 3 f32 and 2 · 32 Q4_1 values, with padding after each, and metadata with arrays.
+/// Rows of 4 · 3 f32 and 2 · 32 Q4_1 values, each padded, and metadata with arrays.
 fn small() -> GgufWriter {
     GgufWriter::new()
         .metadata("general.architecture", "llama")
@@ -63,7 +63,7 @@ fn small() -> GgufWriter {
 }
 
 #[test]
-fn what_the_writer_writes_comes_back() {
+fn written_files_read_back() {
     let calls = read([small().to_bytes().as_slice()]).unwrap();
     let [header] = calls.headers.as_slice() else { panic!("one header") };
     assert_eq!(header.metadata.str("general.architecture").unwrap(), "llama");
@@ -90,7 +90,7 @@ fn every_alignment_and_version_2_are_read() {
 #[test]
 fn tensors_come_in_the_order_of_their_data() {
     let mut file = GgufWriter::new().tensor_f32("a", &[8], &[1.0; 8]).tensor_f32("b", &[8], &[2.0; 8]).to_bytes();
-    // Exchange the offsets 0 and 32: each description is length, name, n_dims, dims, type, offset.
+    // swap the offsets 0 and 32: a description is length, name, n_dims, dims, type, offset
     let (first, second) = (24 + 8 + 1 + 4 + 8 + 4, 24 + 33 + 8 + 1 + 4 + 8 + 4);
     (file[first], file[second]) = (32, 0);
     let calls = read([file.as_slice()]).unwrap();
@@ -148,7 +148,7 @@ fn other_files_are_recognised() {
     assert!(error(&GgufWriter::new().version(3 << 24).to_bytes()).contains("`3, big-endian`"));
 }
 
-/// `file` with `bytes` written over it at `at`.
+/// `file` with `bytes` overwritten at `at`.
 fn patched(mut file: Vec<u8>, at: usize, bytes: &[u8]) -> Vec<u8> {
     file[at..at + bytes.len()].copy_from_slice(bytes);
     file
@@ -168,7 +168,8 @@ fn wrong_fields_are_named() {
     let one_pair = |value: Value| GgufWriter::new().metadata("key", value).to_bytes();
     let value = 24 + 8 + 3 + 4; // where the value of `key` begins
     let one_tensor = |dims: &[u64]| GgufWriter::new().tensor_f32("t", dims, &[0.0; 8]).to_bytes();
-    let n_dims = 24 + 8 + 1; // where the number of dimensions of `t` stands; dimension, type and offset follow
+    // position of the number of dimensions of `t`; dimension, type and offset follow
+    let n_dims = 24 + 8 + 1;
     let strings = || one_pair(vec!["a".to_owned()].into());
     for (file, expected) in [
         (patched(one_pair(1u8.into()), 8, &huge), "tensor_count: expected a header of at most"),
@@ -239,13 +240,13 @@ fn shards_come_as_one_stream() {
     reader.feed(late, &mut calls).unwrap();
     assert_eq!(reader.total_bytes(), Some(stream.len() as u64));
 
-    // A shard whose writer left out the padding at its end (12 bytes of weights, 20 of padding).
+    // a shard without the padding at its end (12 bytes of weights, 20 of padding)
     let unpadded = [&shard(0, 2, 2)[..shard(0, 2, 2).len() - 20], &shard(1, 2, 2)].concat();
     read([unpadded.as_slice()]).unwrap();
 }
 
 #[test]
-fn wrong_shards_are_told() {
+fn wrong_shards_are_refused() {
     assert!(error(&shard(0, 2, 2)).contains("split.count: expected all 2 files of the model, in order, got 1"));
     assert!(error(&shard(1, 2, 2)).contains("split.no: expected 0: give all 2 files of the model, in order, got 1"));
     assert!(error(&[shard(0, 2, 2), shard(0, 2, 2)].concat()).contains("split.no: expected 1"));
@@ -258,7 +259,7 @@ fn wrong_shards_are_told() {
 }
 
 #[test]
-fn a_sink_can_stop_the_reading() {
+fn a_sink_can_stop_the_reader() {
     struct Full;
     impl Sink for Full {
         fn header(&mut self, _: Header) -> Result<()> {
@@ -273,7 +274,7 @@ fn a_sink_can_stop_the_reading() {
 }
 
 proptest! {
-    /// However the bytes are cut, single bytes and empty chunks included, the same comes out.
+    /// Chunks of any size, single bytes and empty ones included, give the same.
     #[test]
     fn chunking_changes_nothing(cuts in proptest::collection::vec(0usize..700, 0..40), single in any::<bool>()) {
         let stream = [shard(0, 2, 4).as_slice(), &{

@@ -1,4 +1,4 @@
-//! Metadata values as GGUF encodes them: a type's number, then the value, little-endian.
+//! Metadata values in GGUF's encoding: a type number, then the value, little-endian.
 
 use super::cursor::{Cursor, Stop};
 use super::header::invalid;
@@ -8,7 +8,7 @@ use crate::Result;
 /// GGUF's number of the array type.
 pub(super) const ARRAY: u32 = 9;
 
-/// The value of a type other than [`ARRAY`]. `key` is for messages.
+/// Reads a value of a type other than [`ARRAY`]. `key` is for errors.
 pub(super) fn scalar(kind: u32, key: &str, cursor: &mut Cursor) -> Result<Value, Stop> {
     let field = || format!("metadata key `{key}`");
     Ok(match kind {
@@ -28,9 +28,9 @@ pub(super) fn scalar(kind: u32, key: &str, cursor: &mut Cursor) -> Result<Value,
     })
 }
 
-/// Takes the next elements, up to `left` of them, out of the cursor.
+/// Reads the next elements, up to `left` of them.
 pub(super) fn elements(key: &str, array: &mut Array, left: u64, cursor: &mut Cursor) -> Result<(), Stop> {
-    /// Numbers are taken in runs, which the parser collects before they are decoded.
+    /// Numbers are decoded in runs, which the parser collects first.
     const RUN: u64 = 1024;
 
     fn extend<const N: usize, T>(
@@ -66,7 +66,8 @@ pub(super) fn elements(key: &str, array: &mut Array, left: u64, cursor: &mut Cur
     }
 }
 
-/// An empty array of the element type with GGUF's number `id`, and the bytes of its smallest element.
+/// An empty array of the element type with GGUF's number `id`, and the size of its smallest element
+/// in bytes.
 pub(super) fn empty_array(id: u32) -> Option<(Array, u64)> {
     Some(match id {
         0 => (Array::U8(Vec::new()), 1),

@@ -1,4 +1,5 @@
-//! Writes GGUF files (version 3): what [`GgufReader`](super::GgufReader) reads. For tests and tools that make models.
+//! Writes GGUF files (version 3), which [`GgufReader`](super::GgufReader) reads. For tests and
+//! tools that make models.
 
 use std::collections::HashMap;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -10,9 +11,9 @@ use crate::{Error, Result};
 /// The usual alignment.
 const ALIGNMENT: u64 = 32;
 
-/// Collects metadata and tensors of a model, and writes them as one file.
+/// Collects metadata and tensors of a model and writes them as one file.
 ///
-/// It writes what it is given, so that tests can make files that are wrong; the reader does the checking.
+/// It writes what it is given, without checks, so that tests can make wrong files.
 ///
 /// ```
 /// # use weft_llm::format::GgufWriter;
@@ -39,18 +40,18 @@ impl Default for GgufWriter {
 }
 
 impl GgufWriter {
-    /// A file with nothing in it.
+    /// An empty file.
     pub fn new() -> Self {
         Self { version: 3, alignment: ALIGNMENT, metadata: Metadata::default(), tensors: Vec::new(), data: Vec::new() }
     }
 
-    /// Sets the version that the file claims; 2 and 3 are written alike.
+    /// Sets the version number; 2 and 3 are written alike.
     pub fn version(mut self, version: u32) -> Self {
         self.version = version;
         self
     }
 
-    /// Sets the alignment, a power of two; before the first tensor.
+    /// Sets the alignment, a power of two. Call before the first tensor.
     pub fn alignment(mut self, alignment: u32) -> Self {
         self.alignment = alignment.into();
         self.metadata("general.alignment", alignment)
@@ -62,7 +63,8 @@ impl GgufWriter {
         self
     }
 
-    /// Adds a tensor whose rows are already in `block`'s format. `dims` are in ggml's order: length of a row first.
+    /// Adds a tensor whose rows are already in `block`'s format. `dims` are in ggml's order: length
+    /// of a row first.
     pub fn tensor(mut self, name: &str, dims: &[u64], block: BlockType, rows: &[u8]) -> Self {
         let offset = self.data.len() as u64;
         self.tensors.push(TensorInfo { name: name.into(), dims: dims.into(), block, offset });
@@ -77,7 +79,7 @@ impl GgufWriter {
         self.tensor(name, dims, BlockType::F32, &bytes)
     }
 
-    /// The file.
+    /// The bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = header(self.version, self.alignment, &self.metadata, &self.tensors);
         out.extend_from_slice(&self.data);
@@ -85,16 +87,17 @@ impl GgufWriter {
     }
 }
 
-/// A GGUF file that is written while its rows come, in any order. Nothing but the header is held.
+/// A GGUF file written while its rows arrive, in any order. Keeps only the header in memory.
 pub struct GgufFile<W> {
     out: W,
     name: String,
-    /// Where each tensor begins.
+    /// Offset of each tensor.
     offsets: HashMap<String, u64>,
 }
 
 impl<W: Write + Seek> GgufFile<W> {
-    /// Begins the file `name`: its whole length, and the header. Tensors get the offsets that follow from their order.
+    /// Creates the file `name` at its full length, and writes the header. Tensors get the offsets
+    /// that follow from their order.
     pub fn create(mut out: W, name: &str, metadata: &Metadata, tensors: &[TensorInfo]) -> Result<Self> {
         let mut tensors = tensors.to_vec();
         let mut end = 0;
@@ -104,7 +107,7 @@ impl<W: Write + Seek> GgufFile<W> {
         }
         let header = header(3, ALIGNMENT, metadata, &tensors);
         let start = header.len() as u64;
-        // the last byte, so that the padding after the last tensor is there
+        // writes the last byte, so that the file includes the padding after the last tensor
         let result = out.write_all(&header).and_then(|()| {
             if end > 0 { out.seek(SeekFrom::Start(start + end - 1)).and(out.write_all(&[0])) } else { Ok(()) }
         });
@@ -113,7 +116,7 @@ impl<W: Write + Seek> GgufFile<W> {
         Ok(Self { out, name: name.into(), offsets })
     }
 
-    /// To be called after the last row.
+    /// Call after the last row.
     pub fn finish(mut self) -> Result<()> {
         self.out.flush().map_err(|error| io_error(&self.name, &error))
     }
@@ -139,7 +142,7 @@ fn io_error(what: &str, error: &io::Error) -> Error {
     Error::Io { what: what.into(), message: error.to_string() }
 }
 
-/// What stands before the weights.
+/// The bytes before the weights.
 fn header(version: u32, alignment: u64, metadata: &Metadata, tensors: &[TensorInfo]) -> Vec<u8> {
     let mut out = b"GGUF".to_vec();
     out.extend(version.to_le_bytes());
@@ -169,7 +172,7 @@ fn write_string(out: &mut Vec<u8>, text: &str) {
     out.extend(text.as_bytes());
 }
 
-/// The type's number and the value.
+/// Writes the type number and the value.
 fn write_value(out: &mut Vec<u8>, value: &Value) {
     let mut put = |id: u32, bytes: &[u8]| {
         out.extend(id.to_le_bytes());
@@ -198,7 +201,7 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// The elements' type, their number and the elements.
+/// Writes the element type, the number of elements, and the elements.
 fn write_array(out: &mut Vec<u8>, array: &Array) {
     fn put<T: Copy, const N: usize>(out: &mut Vec<u8>, id: u32, items: &[T], encode: fn(T) -> [u8; N]) {
         out.extend(id.to_le_bytes());

@@ -1,7 +1,8 @@
-//! `config.json` → the metadata that a GGUF file of the same model has.
+//! `config.json` → the metadata of the same model in GGUF.
 //!
-//! Sources: the configuration classes of `transformers`, whose old names of things are still on the hub; and llama.cpp's
-//! converter, for what GGUF calls them. What weft would compute in another way than the configuration says is an error.
+//! Sources: the configuration classes of `transformers`, whose older names are still in use on the
+//! hub, and llama.cpp's converter for GGUF's names. A setting that weft would compute differently
+//! is an error.
 
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use super::order::Heads;
 use crate::format::Metadata;
 use crate::{Error, Result};
 
-/// Must be so, or absent: the architectures in GGUF have no other.
+/// Settings that must have this value or be absent: GGUF's architectures have no other.
 const FIXED: [(&str, &str); 16] = [
     ("alibi", "false"),
     ("clip_qkv", "null"),
@@ -30,7 +31,7 @@ const FIXED: [(&str, &str); 16] = [
     ("attn_config.qk_ln", "false"),
 ];
 
-/// Hyperparameters under one name each: GGUF's key, and those of config.json, the first of them that is there.
+/// Hyperparameters: GGUF's key, and names in config.json, of which the first present one counts.
 pub(super) const COUNTS: [(&str, &[&str]); 8] = [
     ("embedding_length", &["hidden_size", "n_embd", "n_embed", "dim", "d_model"]),
     ("block_count", &["num_hidden_layers", "n_layer", "n_layers"]),
@@ -42,10 +43,11 @@ pub(super) const COUNTS: [(&str, &[&str]); 8] = [
     ("expert_shared_feed_forward_length", &["shared_expert_intermediate_size"]),
 ];
 
-/// How many of [`COUNTS`] a model must have.
+/// The first ones of [`COUNTS`] that a model must have.
 const REQUIRED: usize = 4;
 
-/// The largest number of heads, of values of one, and of experts: far above any, and small enough to count with.
+/// Limit of heads, head width and experts: far above all models, and small enough for sums not to
+/// overflow.
 const MOST: usize = 1 << 16;
 
 const FACTORS: [(&str, &str); 8] = [
@@ -59,7 +61,7 @@ const FACTORS: [(&str, &str); 8] = [
     ("logit_scale", "logits_scaling"),
 ];
 
-/// What a configuration says.
+/// A parsed configuration.
 #[derive(Debug)]
 pub(super) struct Model {
     pub family: &'static Family,
@@ -71,11 +73,11 @@ pub(super) struct Model {
     pub tied: bool,
     /// Class of the model, such as `LlamaForCausalLM`.
     pub class: String,
-    /// Vectors that GGUF has as tensors.
+    /// Vectors that are tensors in GGUF.
     pub vectors: Vec<(&'static str, Vec<f32>)>,
 }
 
-/// Looks things up in a JSON object, those of an object within by `its name.their name`; a null is as good as absent.
+/// Look-up in a JSON object; `outer.inner` looks into a nested one. Null counts as absent.
 pub(super) struct Object<'a>(pub &'a Value);
 
 impl<'a> Object<'a> {
@@ -83,7 +85,7 @@ impl<'a> Object<'a> {
         name.split('.').try_fold(self.0, |object, name| object.get(name)).filter(|value| !value.is_null())
     }
 
-    /// The first of these that is there.
+    /// The value of the first of these names that is present.
     fn convert<T>(&self, names: &[&str], expected: &str, convert: impl Fn(&Value) -> Option<T>) -> Result<Option<T>> {
         let found = names.iter().find_map(|name| Some((name, self.get(name)?)));
         let wrong = |name: &str, value: &Value| invalid(name, expected, value.to_string());
@@ -118,7 +120,7 @@ impl Model {
     /// Reads `config.json`.
     pub(super) fn new(text: &str) -> Result<Self> {
         let json: Value = parse("config.json", text)?;
-        // a model that sees pictures has that of its text within
+        // a vision model has the text model's configuration inside its own
         let json = json.get("text_config").filter(|text| text.is_object()).unwrap_or(&json);
         let config = Object(json);
         let model_type =
@@ -156,15 +158,15 @@ impl Model {
         self.metadata.insert(format!("{architecture}.{key}"), value);
     }
 
-    /// Puts what llama.cpp has fixed for many architectures, and reads only for some: under a name
-    /// of weft's own, which counts for all, and under GGUF's.
+    /// Writes a value that llama.cpp fixes for many architectures and reads only for some: under
+    /// weft's own key, which counts for all architectures, and under GGUF's.
     fn put_own(&mut self, key: &str, value: impl Into<crate::format::Value>) {
         let value = value.into();
         self.metadata.insert(format!("weft.{key}"), value.clone());
         self.put(key, value);
     }
 
-    /// Refuses what the architecture does not do.
+    /// Refuses settings that the architecture does not support.
     fn check(&self, config: &Object) -> Result<()> {
         for (name, expected) in FIXED {
             if let Some(found) = config.get(name).map(Value::to_string).filter(|found| found != expected) {
@@ -186,7 +188,7 @@ impl Model {
         for (i, (key, names)) in COUNTS.into_iter().enumerate() {
             match config.count(names)? {
                 Some(count) => self.put(key, count),
-                // the first of them do without
+                // the first models of these architectures do not state it
                 None if key == "context_length" && matches!(self.family.architecture, "falcon" | "bloom") => {
                     self.put(key, 2048u32)
                 }
@@ -207,8 +209,8 @@ impl Model {
         let head_dim = config.count(&["head_dim"])?.map_or(hidden.checked_div(heads).unwrap_or(0), |n| n as usize);
         let divide = kv_heads > 0 && heads.is_multiple_of(kv_heads) && head_dim > 0 && head_dim.is_multiple_of(2);
         if !divide || heads > MOST || head_dim > MOST || self.experts > MOST {
-            let expected = "key and value heads that divide them, of an even width, and sensible numbers of all";
-            let got = format!("{heads}, {kv_heads}, a width of {head_dim} and {} experts", self.experts);
+            let expected = "a multiple of num_key_value_heads, with an even head_dim, and at most 65536 of each";
+            let got = format!("{heads}, {kv_heads}, {head_dim} and {} experts", self.experts);
             return Err(invalid("num_attention_heads", expected, got));
         }
         self.heads = Heads { heads, kv_heads, head_dim };
@@ -222,7 +224,7 @@ impl Model {
         if let Some(eps) = config.number(&["rms_norm_eps"])? {
             self.put("attention.layer_norm_rms_epsilon", eps as f32);
         }
-        // MPT's own files say none
+        // MPT's own files do not state it
         let usual = (self.family.architecture == "mpt").then_some(1e-5);
         if let Some(eps) = config.number(&["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"])?.or(usual) {
             self.put("attention.layer_norm_epsilon", eps as f32);
@@ -249,7 +251,8 @@ impl Model {
         Ok(())
     }
 
-    /// Sliding windows, and a check that they and the layers without rotation are where GGUF's architecture has them.
+    /// Reads sliding windows, and checks that windows and layers without RoPE are where GGUF's
+    /// architecture has them.
     fn window(&mut self, config: &Object) -> Result<()> {
         let window = config.count(&["sliding_window"])?.filter(|&window| window > 0);
         let used = window.is_some() && config.flag("use_sliding_window")?.unwrap_or(true);
@@ -275,12 +278,12 @@ impl Model {
         {
             return Err(unsupported("sliding_window_pattern", &found.to_string(), &n.to_string()));
         }
-        if let Some(turns) = config.get("no_rope_layers").and_then(Value::as_array) {
-            // 0 stands for a layer without
-            let turning = |layer: usize| u64::from(!(layer + 1).is_multiple_of(4));
-            if let Some(layer) = (0..turns.len()).find(|&layer| turns[layer].as_u64() != Some(turning(layer))) {
-                let (what, found) = (format!("no_rope_layers[{layer}]"), turns[layer].to_string());
-                return Err(unsupported(&what, &found, &turning(layer).to_string()));
+        if let Some(flags) = config.get("no_rope_layers").and_then(Value::as_array) {
+            // 0 is a layer without RoPE
+            let expected = |layer: usize| u64::from(!(layer + 1).is_multiple_of(4));
+            if let Some(layer) = (0..flags.len()).find(|&layer| flags[layer].as_u64() != Some(expected(layer))) {
+                let (what, found) = (format!("no_rope_layers[{layer}]"), flags[layer].to_string());
+                return Err(unsupported(&what, &found, &expected(layer).to_string()));
             }
         }
         if let Some(window) = window.filter(|_| used && self.family.windowed != Windowed::Never) {
@@ -291,7 +294,7 @@ impl Model {
 
     fn encoder(&mut self, config: &Object, model_type: &str) -> Result<()> {
         if model_type == "distilbert" {
-            // fixed in transformers' code
+            // a constant in transformers' code
             self.put("attention.layer_norm_epsilon", 1e-12f32);
         }
         self.put("attention.causal", false);
@@ -315,12 +318,12 @@ impl Model {
     }
 }
 
-/// Whether transformers ties the output to the embedding table where the configuration does not say.
+/// Whether transformers ties the output to the embedding table by default.
 fn ties(architecture: &str) -> bool {
     matches!(architecture, "gemma" | "gemma2" | "gemma3" | "gpt2" | "openai-gpt" | "falcon" | "mpt" | "bloom" | "bert")
 }
 
-/// A file of JSON. Errors: `InvalidModel` naming it.
+/// Parses a JSON file. Errors: `InvalidModel` naming it.
 pub(super) fn parse(file: &str, text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| Error::InvalidModel {
         what: file.into(),
@@ -344,8 +347,8 @@ mod tests {
     use super::*;
 
     fn llama(changes: Value) -> Result<Model> {
-        let mut config = json!({"model_type": "llama", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-            "num_key_value_heads": 1, "intermediate_size": 24, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
+        let mut config = json!({"model_type": "llama", "hidden_size": 16, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 24, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
             "hidden_act": "silu", "vocab_size": 8});
         for (key, value) in changes.as_object().into_iter().flatten() {
             config[key] = value.clone();
@@ -354,8 +357,9 @@ mod tests {
     }
 
     #[test]
-    fn ropes_of_before_are_those_of_today() {
-        let old = json!({"rope_theta": 5e5, "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}});
+    fn old_rope_settings_equal_new_ones() {
+        let old = json!({"rope_theta": 5e5,
+            "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}});
         let new = json!({"rope_parameters": {"rope_type": "yarn", "rope_theta": 5e5, "factor": 4.0,
             "original_max_position_embeddings": 16}});
         let (old, new) = (llama(old).unwrap(), llama(new).unwrap());
@@ -365,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_weft_would_compute_otherwise_is_refused_by_name() {
+    fn settings_that_weft_does_not_support_are_refused_by_name() {
         let refused = |changes: Value, expected: &str| {
             let error = llama(changes).expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");

@@ -1,12 +1,13 @@
-//! A folder as Hugging Face's transformers save it, read as if it were a GGUF file: what follows knows GGUF's names only.
+//! A folder saved by Hugging Face's transformers, read as if it were a GGUF file: later stages know
+//! only GGUF's names.
 //!
-//! | module | what it knows |
+//! | module | content |
 //! |---|---|
 //! | [`config`] | `config.json` → metadata |
 //! | [`names`] | tensor names of transformers → those of GGUF |
-//! | [`order`] | where GGUF has rows in another order |
+//! | [`order`] | tensors whose rows GGUF stores in another order |
 //! | [`rope`] | rotary embedding, whose names changed over the years |
-//! | [`reader`] | the push reader: the bytes of the safetensors files → rows of named tensors |
+//! | [`reader`] | the push reader: bytes of the safetensors files → rows of named tensors |
 
 mod config;
 mod names;
@@ -24,31 +25,31 @@ use super::metadata::Array;
 use crate::{Error, Result};
 use config::{Model, parse};
 
-/// Where the metadata has `tokenizer.json` as text, as GGUF's specification names the key.
+/// Metadata key of the text of `tokenizer.json`, from GGUF's specification.
 pub const TOKENIZER: &str = "tokenizer.huggingface.json";
 
-/// Where it has `tokenizer_config.json`; a name of our own.
+/// Metadata key of the text of `tokenizer_config.json`; weft's own.
 pub const TOKENIZER_CONFIG: &str = "tokenizer.huggingface.config";
 
-/// Where it has the ids that end an answer; a name of our own.
+/// Metadata key of the ids that end an answer; weft's own.
 pub const ENDS: &str = "tokenizer.huggingface.eos_token_ids";
 
-/// The one file of the weights, where there is no index.
+/// The weights of a folder without an index.
 const WEIGHTS: &str = "model.safetensors";
 
-/// Names the files of the weights, where there are several.
+/// Names the files of the weights if there are several.
 const INDEX: &str = "model.safetensors.index.json";
 
-/// What a folder says beside its weights.
+/// A folder without its weights.
 #[derive(Debug)]
 pub struct Folder {
     model: Model,
-    /// Tensor → its file, where there are several.
+    /// Tensor → its file; empty if there is only one.
     weight_map: BTreeMap<String, String>,
 }
 
 impl Folder {
-    /// The files that are read, if they are there. The first two must be.
+    /// Files that are read if present. The first two are required.
     pub const FILES: [&str; 10] = [
         "config.json",
         "tokenizer.json",
@@ -62,10 +63,11 @@ impl Folder {
         "1_Pooling/config.json",
     ];
 
-    /// A folder called `name`; `file` gives the text of a file by its name.
+    /// Reads a folder called `name`; `file` returns the text of a file by its name.
     ///
     /// # Errors
-    /// `InvalidModel` naming the file or entry, `UnsupportedModel` for what weft does not run.
+    /// `InvalidModel` naming the file or entry, `UnsupportedModel` for a model that weft does not
+    /// run.
     pub fn new<'a>(name: &str, file: impl Fn(&str) -> Option<&'a str>) -> Result<Self> {
         let required = |name: &str| file(name).ok_or_else(|| missing(name));
         let mut model = Model::new(required("config.json")?)?;
@@ -84,7 +86,7 @@ impl Folder {
                 metadata.insert(key, text);
             }
         }
-        // What processors of images had before `chat_template.jinja`.
+        // the file of image processors, older than `chat_template.jinja`
         if let Some(text) = file("chat_template.json")
             && metadata.get("tokenizer.chat_template").is_none()
             && !file("tokenizer_config.json").is_some_and(|config| config.contains("\"chat_template\""))
@@ -113,7 +115,7 @@ impl Folder {
         Ok(Self { model, weight_map })
     }
 
-    /// The files of the weights, in the order in which their bytes are to be fed.
+    /// The files of the weights, in the order in which they are fed.
     pub fn shards(&self) -> Vec<String> {
         let mut names: Vec<String> = self.weight_map.values().cloned().collect();
         names.sort();
@@ -122,7 +124,7 @@ impl Folder {
     }
 }
 
-/// Number of a kind of pooling in GGUF: 1 for the mean, 2 for the first position, 3 for the last one.
+/// Number of a kind of pooling in GGUF: 1 mean, 2 first token, 3 last token.
 fn pooling(json: &Value) -> Option<u32> {
     let kinds = [
         ("pooling_mode_mean_tokens", "mean"),
@@ -132,7 +134,7 @@ fn pooling(json: &Value) -> Option<u32> {
     (1..).zip(kinds).find(|(_, (flag, name))| json[flag] == true || json["pooling_mode"] == *name).map(|(kind, _)| kind)
 }
 
-/// Tensor → file. A file must lie in the folder itself.
+/// Tensor → file. Files must lie in the folder itself.
 fn weight_map(text: &str) -> Result<BTreeMap<String, String>> {
     let json = parse(INDEX, text)?;
     let wrong = |expected: &str, got: String| Error::InvalidModel {

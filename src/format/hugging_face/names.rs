@@ -1,6 +1,8 @@
-//! What Hugging Face's transformers call a tensor, what GGUF calls it, and what a family of models has to be told of itself.
+//! Tensor names of Hugging Face's transformers → those of GGUF, and what is specific to a family of
+//! models.
 //!
-//! Sources: the state dictionaries of `transformers`, and the names that the `gguf` package maps them to.
+//! Sources: the state dictionaries of `transformers`, and the names that the `gguf` package maps
+//! them to.
 
 use super::order::Order;
 
@@ -11,31 +13,31 @@ pub(super) struct Family {
     pub model_types: &'static [&'static str],
     /// `general.architecture` of GGUF.
     pub architecture: &'static str,
-    /// The activations under which the architecture is what weft runs.
+    /// Activations that weft's architecture computes.
     pub activations: &'static [&'static str],
-    /// Tensors, without layer and suffix, whose values GGUF has in another order, and which one.
+    /// Tensors, without layer and suffix, whose values GGUF stores in another order.
     pub orders: &'static [(&'static str, Order)],
-    /// Which layers see a window only, where the configuration names one.
+    /// Which layers have the window of the configuration.
     pub windowed: Windowed,
-    /// Names that mean something else than in [`NAMES`].
+    /// Names that mean something other than in [`NAMES`].
     pub names: &'static [(&'static str, &'static str)],
 }
 
-/// Which layers see a window only.
+/// Which layers have a sliding window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Windowed {
-    /// None: the architecture has none in GGUF.
+    /// None: the architecture has no windows in GGUF.
     Never,
-    /// Every one.
+    /// All layers.
     All,
-    /// All but the n-th, 2 n-th and so on.
+    /// All but every n-th layer, counted from 1.
     AllButEvery(usize),
 }
 
 const SILU: &[&str] = &["silu", "swish"];
 const GELU: &[&str] = &["gelu"];
 const GELU_TANH: &[&str] = &["gelu_new", "gelu_pytorch_tanh", "gelu_fast"];
-/// Early configurations name the exact form, and their models were trained with the other one.
+/// Early configurations name exact GELU, but the models were trained with the tanh form.
 const GEMMA_GELU: &[&str] = &["gelu_pytorch_tanh", "gelu"];
 
 const PAIRS: &[(&str, Order)] = &[("attn_q", Order::Pairs), ("attn_k", Order::Pairs)];
@@ -56,7 +58,8 @@ const PLUS_ONE: &[(&str, Order)] = &[
     ("output_norm", Order::PlusOne),
 ];
 
-/// Norms around both blocks, where `post_attention_layernorm` is what it says.
+/// Models with a norm before and after each block: here `post_attention_layernorm` does come after
+/// attention.
 const NORMS_AROUND: &[(&str, &str)] = &[
     ("layers.#.post_attention_layernorm", "blk.#.post_attention_norm"),
     ("layers.#.pre_feedforward_layernorm", "blk.#.ffn_norm"),
@@ -68,7 +71,7 @@ const fn family(model_types: &'static [&'static str], architecture: &'static str
     Family { model_types, architecture, activations: SILU, orders, windowed, names }
 }
 
-/// Every family.
+/// One row per family.
 pub(super) const FAMILIES: &[Family] = &[
     Family { orders: PAIRS, ..family(&["llama"], "llama") },
     Family { orders: PAIRS, windowed: Windowed::All, ..family(&["mistral", "mixtral"], "llama") },
@@ -100,7 +103,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family { activations: GELU_TANH, windowed: Windowed::All, ..family(&["starcoder2"], "starcoder2") },
     Family { activations: GELU_TANH, ..family(&["phi"], "phi2") },
     Family { activations: GELU_TANH, orders: TRANSPOSED, ..family(&["gpt2"], "gpt2") },
-    // its own name for the other form
+    // this architecture names the tanh form differently
     Family { activations: GELU, orders: TRANSPOSED, ..family(&["openai-gpt"], "openai-gpt") },
     Family { activations: GELU_TANH, ..family(&["gptj"], "gptj") },
     Family { activations: GELU, orders: GROUPS, ..family(&["gpt_neox"], "gptneox") },
@@ -110,12 +113,13 @@ pub(super) const FAMILIES: &[Family] = &[
     Family { activations: GELU, ..family(&["bert", "distilbert"], "bert") },
 ];
 
-/// What names may begin with: the part of the model that a tensor belongs to.
+/// Prefixes of names: the part of the model that a tensor belongs to.
 const PREFIXES: [&str; 8] =
     ["model.", "language_model.", "transformer.", "gpt_neox.", "bert.", "distilbert.", "encoder.", "text_model."];
 
-/// Name of transformers, without such a beginning and the suffix, and of GGUF; `#` is the number of a layer, and a second one
-/// that of what is stacked. A name means the same in every family that has it, but for [`Family::names`].
+/// Names in transformers, without prefix and suffix, and in GGUF. The first `#` is the layer, a
+/// second one the index in a stack (of experts). A name means the same in every family, except for
+/// [`Family::names`].
 const NAMES: &[(&str, &str)] = &[
     ("embed_tokens", "token_embd"),
     ("norm", "output_norm"),
@@ -187,7 +191,7 @@ const NAMES: &[(&str, &str)] = &[
     ("h.#.self_attention.dense", "blk.#.attn_output"),
     ("h.#.mlp.dense_h_to_4h", "blk.#.ffn_up"),
     ("h.#.mlp.dense_4h_to_h", "blk.#.ffn_down"),
-    // BLOOM, which has the others from Falcon and GPT-2, and MPT
+    // BLOOM, which shares its other names with Falcon and GPT-2, and MPT
     ("word_embeddings_layernorm", "token_embd_norm"),
     ("h.#.post_attention_layernorm", "blk.#.ffn_norm"),
     ("norm_f", "output_norm"),
@@ -227,12 +231,12 @@ const NAMES: &[(&str, &str)] = &[
     ("vocab_projector", "output"),
     ("pooler.dense", "cls"),
     ("pre_classifier", "cls"),
-    // for each token where that is what the model does
+    // one output per token in models that classify tokens
     ("classifier", "cls.output"),
 ];
 
-/// Buffers that old checkpoints hold beside the weights: masks, positions, frequencies, and a head for pairs of sentences that
-/// nothing here asks for. The bias of a masked language model is there under two names.
+/// Tensors of old checkpoints that are not weights: masks, positions, frequencies, the head for
+/// pairs of sentences, and a second copy of the bias of a masked language model.
 const BUFFERS: [&str; 9] = [
     "rotary_emb.inv_freq",
     "attn.bias",
@@ -245,29 +249,29 @@ const BUFFERS: [&str; 9] = [
     "cls.predictions.decoder.bias",
 ];
 
-/// Parts of a model that see pictures; its text needs none of them.
+/// The vision parts of a model; its text part does not need them.
 const OTHER_PARTS: [&str; 4] =
     ["vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."];
 
-/// Where a tensor goes.
+/// Destination of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// Nowhere.
+    /// The tensor is dropped.
     Dropped,
-    /// To the tensor `blk.LAYER.STEM.SUFFIX`, or `STEM.SUFFIX`.
+    /// The tensor `blk.LAYER.STEM.SUFFIX`, or `STEM.SUFFIX`.
     Tensor {
         /// Name in GGUF.
         name: String,
-        /// The same without layer and suffix.
+        /// Name without layer and suffix.
         stem: &'static str,
         /// The layer.
         layer: Option<usize>,
-        /// Which of those that are stacked it is.
+        /// Index in a stack, such as that of an expert.
         index: Option<usize>,
     },
 }
 
-/// What the name means in this family; `None` for one that nobody knows.
+/// Destination of the tensor in this family; `None` for an unknown name.
 pub(super) fn target(family: &Family, name: &str) -> Option<Target> {
     let is_buffer =
         |buffer: &&str| name.strip_suffix(*buffer).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
@@ -319,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn names_mean_what_their_family_says() {
+    fn names_are_those_of_their_family() {
         let means = |model_type, name, expected: &str| assert_eq!(of(model_type, name).unwrap().0, expected);
         means("llama", "model.layers.12.post_attention_layernorm.weight", "blk.12.ffn_norm.weight");
         means("gemma2", "model.layers.12.post_attention_layernorm.weight", "blk.12.post_attention_norm.weight");

@@ -1,31 +1,32 @@
-//! In what order GGUF has the values of a tensor.
+//! Tensors whose rows GGUF stores in another order.
 
-/// What GGUF does to the rows of a matrix, or the values of a vector.
+/// How GGUF reorders the rows of a matrix, or the values of a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Nothing.
+    /// Unchanged.
     Kept,
-    /// The two values that turn together, half a head apart in transformers, stand beside each other.
+    /// The two values of a RoPE pair become neighbours; in transformers they are half a head apart.
     Pairs,
-    /// All queries, then all keys, then all values; in the file each group of queries is followed by the key and the value that it shares.
+    /// All queries, then all keys, then all values; in the file, each group of queries is followed
+    /// by its key and value.
     Groups,
-    /// Rows are outputs; in the file they are inputs. A vector stays.
+    /// Rows are outputs; in the file they are inputs. Vectors do not change.
     Transposed,
-    /// One is added: the file has by how much a norm differs from leaving values alone.
+    /// Adds one: the file stores a norm's weight minus 1.
     PlusOne,
 }
 
-/// What orders depend on.
+/// The sizes that orders depend on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Heads {
     pub heads: usize,
-    /// Heads of keys, which are as many of values.
+    /// Key heads, and as many value heads.
     pub kv_heads: usize,
     pub head_dim: usize,
 }
 
 impl Order {
-    /// Number of rows that the order can be applied to; `None` for any.
+    /// Number of rows that the order needs; `None` for any.
     pub(super) fn expected(self, heads: Heads, rows: usize) -> Option<usize> {
         let Heads { heads, kv_heads, head_dim } = heads;
         match self {
@@ -35,7 +36,7 @@ impl Order {
         }
     }
 
-    /// Where row `row` of the file goes. The number of rows is that which [`Order::expected`] gives.
+    /// New index of row `row`. The number of rows must be that of [`Order::expected`].
     pub(super) fn row(self, heads: Heads, row: usize) -> usize {
         let Heads { heads, kv_heads, head_dim } = heads;
         let (head, i) = (row / head_dim.max(1), row % head_dim.max(1));
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_and_groups_go_where_gguf_has_them() {
+    fn pairs_and_groups_have_ggufs_order() {
         let heads = Heads { heads: 2, kv_heads: 1, head_dim: 4 };
         let pairs: Vec<usize> = (0..4).map(|row| Order::Pairs.row(heads, row)).collect();
         assert_eq!(pairs, [0, 2, 1, 3]);

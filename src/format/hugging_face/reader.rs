@@ -1,7 +1,8 @@
-//! The bytes of a folder's safetensors files → headers and rows under GGUF's names.
+//! Bytes of a folder's safetensors files → headers and rows under GGUF's names.
 //!
-//! The files come one after the other, in the order of [`Folder::shards`]. A row goes on as soon as it is there, to where GGUF has
-//! it, so that rows of a tensor may come out of order; only vectors, and the few matrices that must be turned over, are put together first.
+//! The files come one after the other, in the order of [`Folder::shards`]. A row is passed on as
+//! soon as it is complete, with its index in GGUF, so the rows of a tensor may come out of order.
+//! Only vectors, and the few matrices that are transposed, are collected first.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,30 +16,30 @@ use crate::format::safetensors::{Entry, HeaderParser, SafetensorsHeader};
 use crate::format::{BlockType, Header, Planes, Sink, TensorInfo};
 use crate::{Error, Result};
 
-/// Reads a folder's weights from bytes that come in chunks.
+/// Reads a folder's weights from bytes that arrive in chunks.
 #[derive(Debug)]
 pub struct FolderReader {
     model: Model,
     weight_map: BTreeMap<String, String>,
     files: Vec<String>,
-    /// Files whose header was read.
+    /// Number of headers read.
     read: usize,
-    /// Bytes of these.
+    /// Bytes of the files whose headers were read.
     bytes: u64,
-    /// Tensors so far, by their names in the files.
+    /// Names of the tensors in the files so far.
     names: HashSet<String>,
-    /// Those of GGUF.
+    /// Names of the tensors in GGUF so far.
     made: HashSet<String>,
     stacks: BTreeMap<String, Stack>,
     state: State,
 }
 
-/// A tensor of GGUF that is made of many.
+/// A tensor of GGUF that consists of several of the file, such as experts.
 #[derive(Debug)]
 struct Stack {
-    /// One of these.
+    /// Name of the first of them, for errors.
     like: String,
-    /// What all of them are.
+    /// Shape of each of them.
     dims: Vec<u64>,
     block: BlockType,
     seen: Vec<bool>,
@@ -58,11 +59,11 @@ enum State {
 struct Values {
     heads: Heads,
     parts: Vec<Part>,
-    /// Number of the part at hand.
+    /// Index of the current part.
     part: usize,
-    /// Bytes of it that were handed on, or dropped.
+    /// Bytes of it that were passed on or dropped.
     done: u64,
-    /// Bytes of it that came and wait.
+    /// Bytes of it that arrived and are not passed on yet.
     carry: Vec<u8>,
 }
 
@@ -74,22 +75,22 @@ struct Part {
     place: Option<Place>,
 }
 
-/// Where it goes.
+/// Destination of a tensor.
 #[derive(Debug)]
 struct Place {
     info: TensorInfo,
     first_row: usize,
     order: Order,
-    /// Of the file.
+    /// Type in the file.
     block: BlockType,
-    /// Values of a row in the file.
+    /// Values per row in the file.
     cols: usize,
-    /// Rows that must be there before one can go on.
+    /// Whether all rows must arrive before any can be passed on.
     whole: bool,
 }
 
 impl FolderReader {
-    /// A reader at the beginning of the first file.
+    /// Creates a reader at the beginning of the first file.
     pub fn new(folder: Folder) -> Self {
         let files = folder.shards();
         let Folder { model, weight_map } = folder;
@@ -106,10 +107,12 @@ impl FolderReader {
         }
     }
 
-    /// Takes the next bytes, and calls `sink` with what they complete. After an error every call gives the same.
+    /// Takes the next bytes and calls `sink` with what they complete. After an error, every further
+    /// call returns the same error.
     ///
     /// # Errors
-    /// `InvalidFile`, `UnsupportedTensorType`, `UnsupportedModel` and `InvalidModel`, each naming the tensor, and whatever `sink` returns.
+    /// `InvalidFile`, `UnsupportedTensorType`, `UnsupportedModel` and `InvalidModel`, each naming
+    /// the tensor, and the errors of `sink`.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn Sink) -> Result<()> {
         let result = self.advance(bytes, sink);
         if let Err(error) = &result {
@@ -145,14 +148,15 @@ impl FolderReader {
         if self.read == self.files.len() { State::End } else { State::Header(HeaderParser::default()) }
     }
 
-    /// Goes on as if the values of the file at hand had been read: for who wants the headers only.
+    /// Skips the values of the current file, for callers that need only the headers.
     pub fn skip_rows(&mut self) {
         if matches!(self.state, State::Values(_)) {
             self.state = self.next_file();
         }
     }
 
-    /// To be called when a file has ended, before bytes of the next. Errors: `TruncatedFile` naming file and tensor.
+    /// Call at the end of each file, before bytes of the next. Errors: `TruncatedFile` naming file
+    /// and tensor.
     pub fn end_file(&self) -> Result<()> {
         let file = |read: usize| self.files.get(read).map_or(WEIGHTS, String::as_str);
         match &self.state {
@@ -163,7 +167,7 @@ impl FolderReader {
         }
     }
 
-    /// To be called when the last file has ended. Errors: `TruncatedFile` naming file and tensor.
+    /// Call at the end of the last file. Errors: `TruncatedFile` naming file and tensor.
     pub fn finish(&self) -> Result<()> {
         match &self.state {
             State::Header(parser) => Err(parser.truncated(&self.files[self.read])),
@@ -171,12 +175,12 @@ impl FolderReader {
         }
     }
 
-    /// Bytes of all files, once the header of the last was read.
+    /// Bytes of all files, after the last header.
     pub fn total_bytes(&self) -> Option<u64> {
         (self.read == self.files.len()).then_some(self.bytes)
     }
 
-    /// Checks a file's header against the configuration and the files before it, and hands it on.
+    /// Checks a file's header against the configuration and the earlier files, and passes it on.
     fn header(&mut self, header: SafetensorsHeader, sink: &mut dyn Sink) -> Result<Values> {
         let first = self.read == 0;
         self.read += 1;
@@ -215,10 +219,10 @@ impl FolderReader {
         Ok(Values { heads: self.model.heads, parts, part: 0, done: 0, carry: Vec::new() })
     }
 
-    /// Where a tensor goes; `None` if nowhere. Adds to `tensors` what it begins.
+    /// Destination of a tensor; `None` if it is dropped. Adds each new tensor of GGUF to `tensors`.
     fn place(&mut self, entry: &Entry, tensors: &mut Vec<TensorInfo>) -> Result<Option<Place>> {
         if !self.names.insert(entry.name.clone()) {
-            return Err(invalid(format!("tensor `{}`", entry.name), "each tensor once", "it again"));
+            return Err(invalid(format!("tensor `{}`", entry.name), "each tensor once", "a duplicate"));
         }
         let family = self.model.family;
         let unsupported = || Error::UnsupportedModel {
@@ -240,11 +244,11 @@ impl FolderReader {
         }
         let order = family.orders.iter().find(|(ordered, _)| *ordered == stem).map_or(Order::Kept, |(_, order)| *order);
         let block = entry.block()?;
-        // GGUF has a matrix of one row as a vector
+        // GGUF stores a matrix of one row as a vector
         let shape: Vec<u64> = entry.shape.iter().copied().skip_while(|&dim| dim == 1).collect();
         let mut dims: Vec<u64> = if shape.is_empty() { vec![1] } else { shape.iter().rev().copied().collect() };
         let is_vector = dims.len() == 1;
-        // beside a dimension of 0 the others may be anything
+        // saturating: with a dimension of 0, the others may be any number
         let rows = dims[1..].iter().fold(1u64, |rows, &dim| rows.saturating_mul(dim)) as usize;
         let cols = dims[0] as usize;
         let ordered = if is_vector { cols } else { rows };
@@ -279,7 +283,7 @@ impl FolderReader {
         Ok(Some(Place { info, first_row, order, block, cols, whole }))
     }
 
-    /// Takes note of a part of a stack; returns how many it has.
+    /// Registers a part of a stack. Returns the number of parts of the whole stack.
     fn stack(&mut self, entry: &Entry, stem: &str, part: &TensorInfo, index: usize) -> Result<usize> {
         let Heads { heads, kv_heads, .. } = self.model.heads;
         let count = match stem {
@@ -305,7 +309,8 @@ impl FolderReader {
         Ok(count)
     }
 
-    /// With the last header: whether all came that is known to be.
+    /// Checks, with the last header, that all tensors of the index and all parts of stacks are
+    /// present.
     fn check_complete(&self) -> Result<()> {
         let missing =
             |what: String| Err(Error::InvalidModel { what, expected: "to be there".into(), got: "none".into() });
@@ -324,7 +329,7 @@ impl FolderReader {
 }
 
 impl Values {
-    /// Hands on what is in `input`; returns whether that was the last of the file.
+    /// Passes on what is in `input`. Returns whether the last byte of the file was in it.
     fn feed(&mut self, input: &mut &[u8], sink: &mut dyn Sink) -> Result<bool> {
         while let Some(Part { bytes, place, .. }) = self.parts.get(self.part) {
             let left = bytes - self.done - self.carry.len() as u64;
@@ -335,7 +340,7 @@ impl Values {
                     self.done += here as u64;
                 }
                 Some(place) => {
-                    // what goes on at once
+                    // the unit that can be passed on
                     let unit = if place.whole { *bytes as usize } else { place.block.row_bytes(place.cols) };
                     let rows = if self.carry.is_empty() { here / unit.max(1) * unit } else { 0 };
                     let taken = if rows > 0 { rows } else { here.min(unit - self.carry.len()) };
@@ -362,7 +367,7 @@ impl Values {
         Ok(true)
     }
 
-    /// The answer to a file that ends here.
+    /// The result for a file that ends here.
     fn truncated(&self, file: &str) -> Result<()> {
         let Some(Part { name, bytes, .. }) = self.parts.get(self.part) else { return Ok(()) };
         let got = self.done + self.carry.len() as u64;
@@ -371,7 +376,7 @@ impl Values {
 }
 
 impl Place {
-    /// Hands on bytes that were preceded by `done` others of the tensor: whole rows, or all of it.
+    /// Passes on bytes after `done` others of the tensor: whole rows, or all of it.
     fn hand_on(&self, heads: Heads, done: u64, bytes: &[u8], sink: &mut dyn Sink) -> Result<()> {
         let Self { info, first_row, order, block, cols, whole } = self;
         if *order == Order::Transposed {
@@ -402,7 +407,7 @@ impl Place {
     }
 }
 
-/// A matrix of rows of `cols` values, each of `size` bytes, the other way round.
+/// Transposes a matrix of rows of `cols` values, each of `size` bytes.
 fn transposed(bytes: &[u8], cols: usize, size: usize) -> Vec<u8> {
     let rows = bytes.len() / (cols * size);
     let value = |row: usize, col: usize| &bytes[(row * cols + col) * size..][..size];

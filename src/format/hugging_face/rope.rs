@@ -1,4 +1,4 @@
-//! Rotary embedding in `config.json`, whose names changed over the years.
+//! RoPE in `config.json`, whose names changed over the years.
 
 use serde_json::Value;
 
@@ -6,11 +6,12 @@ use super::config::{COUNTS, Model, Object, invalid, unsupported};
 use crate::Result;
 
 impl Model {
-    /// How positions turn, under the names of today (`rope_parameters`) or of before (`rope_theta`, `rope_scaling`).
+    /// Reads the settings of RoPE under their current names (`rope_parameters`) or the old ones
+    /// (`rope_theta`, `rope_scaling`).
     pub(super) fn rope(&mut self, config: &Object) -> Result<()> {
         let architecture = self.family.architecture;
         let parameters = config.get("rope_parameters");
-        // one set for the layers with a window and one for the others
+        // Gemma 3 has one set for the layers with a window and one for the others
         let local = parameters.and_then(|parameters| parameters.get("sliding_attention"));
         let all = parameters.and_then(|parameters| parameters.get("full_attention")).or(parameters);
         let scaling = Object(all.or(config.get("rope_scaling")).unwrap_or(&Value::Null));
@@ -55,7 +56,7 @@ impl Model {
                 self.put("rope.scaling.factor", factor as f32);
                 self.put("rope.scaling.original_context_length", original);
                 if let Some(given) = given {
-                    // of what GGUF multiplies by this
+                    // GGUF's factor is relative to this one
                     self.put("rope.scaling.attn_factor", (given / (1.0 + 0.1 * factor.max(1.0).ln())) as f32);
                 }
                 for (key, name) in [("yarn_beta_fast", "beta_fast"), ("yarn_beta_slow", "beta_slow")] {
@@ -87,18 +88,16 @@ impl Model {
         }
         let lengths = self.vectors.iter().find(|(_, factors)| factors.len() != dim / 2);
         match lengths {
-            Some((name, factors)) => Err(invalid(
-                name,
-                &format!("{} factors, one for each pair that turns", dim / 2),
-                factors.len().to_string(),
-            )),
+            Some((name, factors)) => {
+                Err(invalid(name, &format!("{} factors, one per rotated pair", dim / 2), factors.len().to_string()))
+            }
             None => Ok(()),
         }
     }
 }
 
-/// What llama3 scaling divides each frequency by: 1 for those that turn often within the original context, `factor` for those
-/// that hardly do, and something between.
+/// Llama 3's divisors of the frequencies: 1 for pairs with many rotations in the original context,
+/// `factor` for those with few, and a blend in between.
 fn llama3_factors(base: f64, dim: usize, low: f64, high: f64, original: f64, factor: f64) -> Vec<f32> {
     let divisor = |pair: usize| {
         let wavelength = 2.0 * std::f64::consts::PI * base.powf(2.0 * pair as f64 / dim as f64);

@@ -1,4 +1,4 @@
-//! Folders written small; `tests/hugging_face.rs` reads those of transformers.
+//! Small crafted folders; `tests/hugging_face.rs` reads folders of transformers.
 
 use serde_json::json;
 
@@ -57,7 +57,7 @@ fn folder(changes: &Value, index: Option<&Value>) -> Result<Folder> {
     })
 }
 
-/// What came, as f32 where it was that.
+/// What the sink received.
 #[derive(Default, Debug, PartialEq)]
 struct Got {
     metadata: Metadata,
@@ -103,7 +103,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 }
 
 #[test]
-fn tensors_come_under_ggufs_names_and_in_its_order_however_the_file_is_cut() {
+fn tensors_get_ggufs_names_and_order_in_chunks_of_any_size() {
     let file = safetensors(LLAMA);
     let got = read(folder(&json!({}), None).unwrap(), std::slice::from_ref(&file), file.len()).unwrap();
     for piece in [1, 7, 50] {
@@ -120,18 +120,18 @@ fn tensors_come_under_ggufs_names_and_in_its_order_however_the_file_is_cut() {
     ];
     assert_eq!(infos, expected);
     let row = |name: &str, row: usize| floats(&got.rows[&(name.to_owned(), row)]);
-    // row 1 of the file is the second of a pair whose first is row 0, two rows further in GGUF
+    // rows 0 and 2 of the file are a RoPE pair: in GGUF they are neighbours
     assert_eq!(row("blk.0.attn_q.weight", 2)[0], 9.0);
     assert_eq!(row("blk.0.attn_q.weight", 1)[0], 17.0);
     assert_eq!(row("blk.0.attn_q.bias", 0), [1.0, 3.0, 2.0, 4.0, 5.0, 7.0, 6.0, 8.0]);
-    // the second expert came first
+    // the second expert comes first in the file
     assert_eq!(row("blk.0.ffn_up_exps.weight", 3)[0], 9.0);
     assert_eq!(got.metadata.str("general.name").unwrap(), "tiny");
     assert_eq!(got.metadata.i32s(ENDS).unwrap(), [2, 1].as_slice());
 }
 
 #[test]
-fn matrices_are_turned_over_and_norms_get_their_one() {
+fn matrices_are_transposed_and_one_is_added_to_norms() {
     let changes = json!({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "num_experts": null});
     let file = safetensors(&[("h.0.mlp.c_fc.weight", "F32", &[2, 3]), ("h.0.mlp.c_fc.bias", "F32", &[3])]);
     let got = read(folder(&changes, None).unwrap(), &[file], 5).unwrap();
@@ -164,7 +164,7 @@ fn experts_may_be_spread_over_files() {
     assert_eq!(split.shards(), ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]);
     assert_eq!(read(split, &files, 100).unwrap(), whole);
 
-    // the same without a word between the files
+    // also without a call of `end_file` between the files
     let mut reader = FolderReader::new(folder(&json!({}), Some(&index)).unwrap());
     let mut got = Got::default();
     reader.feed(&files.concat(), &mut got).unwrap();
@@ -188,7 +188,7 @@ fn headers_alone_are_read_file_by_file() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn errors_name_the_tensor() {
     let refused = |changes: Value, tensors: &[Stored], expected: &str| {
         let read = folder(&changes, None).and_then(|folder| read(folder, &[safetensors(tensors)], 1000));
         let error = read.expect_err(expected).to_string();
@@ -210,7 +210,7 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
-fn a_file_that_is_cut_is_named() {
+fn a_truncated_file_is_named() {
     let shards = [&LLAMA[..4], &LLAMA[4..]];
     let [first, second] = shards.map(safetensors);
     let split = || folder(&json!({}), Some(&index(&shards))).unwrap();
@@ -232,7 +232,7 @@ fn a_file_that_is_cut_is_named() {
 }
 
 #[test]
-fn an_index_leads_to_files_of_the_folder_only() {
+fn an_index_names_only_files_of_the_folder() {
     for file in [json!("../secret.safetensors"), json!("model.bin"), json!(1)] {
         let index = json!({"weight_map": {"lm_head.weight": file}});
         let error = folder(&json!({}), Some(&index)).expect_err("refused").to_string();
@@ -248,7 +248,7 @@ fn an_index_leads_to_files_of_the_folder_only() {
 }
 
 #[test]
-fn dimensions_beside_one_of_0_do_not_overflow() {
+fn dimensions_beside_a_0_do_not_overflow() {
     let file = safetensors(&[("model.layers.0.self_attn.q_proj.weight", "F32", &[1 << 40, 1 << 40, 0])]);
     let error = read(folder(&json!({}), None).unwrap(), &[file], 50).unwrap_err().to_string();
     assert!(error.contains("q_proj"), "{error}");

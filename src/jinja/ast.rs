@@ -1,4 +1,4 @@
-//! What a template says.
+//! The syntax tree of a template.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ pub(super) struct Expr {
 pub(super) enum ExprKind {
     Const(Value),
     Name(Rc<str>),
-    /// What a filter block filters.
+    /// The body of a filter block, which its filters take.
     Body,
     List(Vec<Expr>),
     Tuple(Vec<Expr>),
@@ -29,7 +29,7 @@ pub(super) enum ExprKind {
     Slice(Box<Expr>, Box<[Option<Expr>; 3]>),
     Call(Box<Expr>, Args),
     Filter(Box<Expr>, Rc<str>, Args),
-    /// Negated where the last is true.
+    /// The last field: negated, as in `is not`.
     Test(Box<Expr>, Rc<str>, Args, bool),
     Not(Box<Expr>),
     Negative(Box<Expr>),
@@ -72,7 +72,7 @@ pub(super) enum Compare {
     NotIn,
 }
 
-/// Arguments as a template writes them.
+/// Arguments in a template.
 #[derive(Debug, Default)]
 pub(super) struct Args {
     pub(super) positional: Vec<Expr>,
@@ -95,17 +95,17 @@ pub(super) enum StmtKind {
     Data(Text),
     Output(Expr),
     For(Rc<For>),
-    /// Conditions with what they guard, and what remains.
+    /// Conditions with their bodies, and the body of `else`.
     If(Vec<(Expr, Vec<Stmt>)>, Vec<Stmt>),
     Set(Target, Expr),
-    /// `{% set x %}` … `{% endset %}`; the expression filters the body.
+    /// `{% set x %}` … `{% endset %}`; the expression applies the filters to the body.
     SetBlock(Target, Expr, Vec<Stmt>),
     With(Vec<(Target, Expr)>, Vec<Stmt>),
     Macro(Rc<Macro>),
-    /// `{% call(…) m(…) %}`: the body is a macro, the expression the call that gets it as `caller`.
+    /// `{% call(…) m(…) %}`: the body becomes a macro, which the call gets as `caller`.
     CallBlock(Rc<Macro>, Expr),
     FilterBlock(Expr, Vec<Stmt>),
-    /// `{% block %}`, rendered where it stands.
+    /// `{% block %}`, rendered in place.
     Block(Vec<Stmt>),
     Break,
     Continue,
@@ -126,15 +126,15 @@ pub(super) struct Macro {
     pub(super) name: Rc<str>,
     pub(super) parameters: Vec<(Rc<str>, Option<Expr>)>,
     pub(super) body: Vec<Stmt>,
-    /// Whether the body names `varargs`, and so takes further arguments.
+    /// Whether the body uses `varargs`, and so takes more positional arguments.
     pub(super) takes_list: bool,
-    /// The same for `kwargs`.
+    /// Whether the body uses `kwargs`, and so takes more named arguments.
     pub(super) takes_named: bool,
-    /// The same for `caller`.
+    /// Whether the body uses `caller`.
     pub(super) takes_caller: bool,
 }
 
-/// What is assigned to.
+/// The target of an assignment.
 #[derive(Debug)]
 pub(super) enum Target {
     Name(Rc<str>),

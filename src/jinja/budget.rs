@@ -1,21 +1,21 @@
-//! What a rendering may cost, in one count.
+//! The cost of a rendering, as one count of units.
 
 use std::cell::Cell;
 
 use super::text::Text;
 use super::{Fault, Res};
 
-/// Units of a rendering. A step of the interpreter takes some 50 ns on a fast computer, so that the
+/// Units per rendering. A step of the interpreter takes about 50 ns on a fast computer, so the
 /// worst template ends within seconds. A conversation of 10,000 messages takes about a twentieth.
 const UNITS: u64 = 20_000_000;
 
-/// Bytes that an operation may look at for a unit.
+/// Bytes that an operation may read per unit.
 const READ_BYTES: usize = 32;
 
-/// Bytes that an operation may make for a unit: all together, 160 MB.
+/// Bytes that an operation may produce per unit; 160 MB in total.
 const MADE_BYTES: usize = 8;
 
-/// What is left of a rendering's units.
+/// The units left of a rendering.
 pub(super) struct Budget {
     left: Cell<u64>,
 }
@@ -27,12 +27,12 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// A budget of so many units.
+    /// A budget of this many units.
     pub(super) fn of(units: u64) -> Self {
         Self { left: units.into() }
     }
 
-    /// A tenth of a rendering's.
+    /// A tenth of the usual budget.
     pub(super) fn trial() -> Self {
         Self::of(UNITS / 10)
     }
@@ -51,17 +51,17 @@ impl Budget {
         }
     }
 
-    /// Pays for bytes that are looked at.
+    /// Pays for bytes to be read.
     pub(super) fn read(&self, bytes: usize) -> Res<()> {
         self.spend((bytes / READ_BYTES) as u64)
     }
 
-    /// Pays for bytes before they are made.
+    /// Pays for bytes before they are produced.
     pub(super) fn make(&self, bytes: usize) -> Res<()> {
         self.spend((bytes / MADE_BYTES) as u64)
     }
 
-    /// Pays for text that is gone through character by character.
+    /// Pays for text that is processed character by character.
     pub(super) fn characters(&self, text: &Text) -> Res<()> {
         self.spend(text.len() as u64)
     }

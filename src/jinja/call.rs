@@ -10,17 +10,17 @@ use super::{Fault, Res, print};
 /// Arguments of a call.
 #[derive(Debug, Clone, Default)]
 pub struct Call {
-    /// Those without a name.
+    /// Positional arguments.
     pub positional: Vec<Value>,
-    /// Those with one.
+    /// Named arguments.
     pub named: Vec<(Rc<str>, Value)>,
 }
 
 impl Call {
-    /// The arguments by the names of the parameters of `function`.
+    /// Assigns the arguments to the parameters `names` of `function`.
     ///
     /// # Errors
-    /// More arguments than parameters, or one that no parameter is called.
+    /// Too many arguments, or one whose name is not a parameter's.
     pub fn bind<const N: usize>(self, function: &str, names: [&str; N]) -> Res<[Option<Value>; N]> {
         if self.positional.len() > N {
             let got = self.positional.len();
@@ -39,7 +39,7 @@ impl Call {
         Ok(bound)
     }
 
-    /// No arguments at all.
+    /// Checks that there are no arguments.
     pub(super) fn none(self, function: &str) -> Res<()> {
         self.bind::<0>(function, []).map(|_| ())
     }

@@ -21,7 +21,7 @@ pub(super) fn test(name: &str, value: &Value, call: Call, budget: &Budget) -> Re
     };
     if compared.is_some() || matches!(name, "divisibleby" | "sameas") {
         let [other] = call.bind(name, ["other"])?;
-        let other = other.ok_or_else(|| Fault::new(format!("the test '{name}' wants a value to compare with")))?;
+        let other = other.ok_or_else(|| Fault::new(format!("the test '{name}' needs a value to compare with")))?;
         return match (compared, name) {
             (Some(compare), _) => operators::compare(compare, value, &other, budget),
             (None, "sameas") => Ok(value.type_name() == other.type_name() && operators::equal(value, &other, budget)?),

@@ -1,4 +1,4 @@
-//! Jinja2's filters, and `tojson` of transformers.
+//! Jinja2's filters, and transformers' `tojson`.
 
 mod lists;
 mod numbers;
@@ -186,7 +186,7 @@ pub(super) fn filter(name: &str, value: Value, call: Call, budget: &Budget) -> R
         "replace" => {
             let [old, new, count] = call.bind(name, ["old", "new", "count"])?;
             let (Some(old), Some(new)) = (old, new) else {
-                return Err(Fault::new("replace wants two strings"));
+                return Err(Fault::new("replace needs two strings"));
             };
             let arguments = [text(&old)?, text(&new)?].map(Value::Str).into_iter().chain(count);
             let call = Call { positional: arguments.collect(), named: Vec::new() };
@@ -277,7 +277,7 @@ fn tojson(value: &Value, call: Call, budget: &Budget) -> Res<Value> {
         None | Some(Value::None) => (if indent.is_some() { "," } else { ", " }.into(), ": ".into()),
         Some(pair) => match pair.elements(budget)?.as_slice() {
             [Value::Str(item), Value::Str(key)] => (item.clone(), key.clone()),
-            _ => return Err(Fault::new("separators are two strings")),
+            _ => return Err(Fault::new("separators must be two strings")),
         },
     };
     let (ascii, sort_keys) = (bool_of(ascii.as_ref(), false), bool_of(sort_keys.as_ref(), false));

@@ -1,4 +1,4 @@
-//! Python's two ways to format a string: `'%s' % x` and `'{}'.format(x)`.
+//! Python's two ways to format strings: `'%s' % x` and `'{}'.format(x)`.
 
 use super::budget::Budget;
 use super::call::Call;
@@ -8,10 +8,10 @@ use super::text::{Text, TextBuilder};
 use super::value::{Kind, Value};
 use super::{Fault, Res};
 
-/// Most digits of a number; the library panics at 65,536.
+/// Limit of a number's digits; Rust's formatting panics at 65,536.
 const MAX_DIGITS: usize = 10_000;
 
-/// How a value is to be written: Python's "format specification".
+/// Python's "format specification".
 #[derive(Debug, Clone, Default)]
 struct Spec {
     fill: Option<char>,
@@ -130,7 +130,7 @@ fn repr(value: &Value, budget: &Budget) -> Res<Text> {
     Ok(out.finish())
 }
 
-/// The number that `text` begins with, 0 without digits, and the rest.
+/// The number at the beginning of `text` (0 without digits), and the rest.
 fn number(text: &str) -> Res<(usize, &str)> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let value = if digits == 0 { Ok(0) } else { text[..digits].parse() };
@@ -147,7 +147,7 @@ pub(super) fn braces(text: &Text, call: &Call, budget: &Budget) -> Res<Text> {
 struct Braces<'a> {
     call: &'a Call,
     budget: &'a Budget,
-    /// How many fields have no name or number.
+    /// Number of fields without name or number so far.
     automatic: usize,
 }
 
@@ -176,7 +176,7 @@ impl Braces<'_> {
         Ok(())
     }
 
-    /// What stands between two braces: `name!conversion:specification`.
+    /// The inside of a pair of braces: `name!conversion:specification`.
     fn field(&mut self, field: &Text, out: &mut TextBuilder, depth: usize) -> Res<()> {
         if depth > 1 {
             return Err(Fault::new("Max string recursion exceeded"));
@@ -234,7 +234,7 @@ impl Braces<'_> {
     }
 }
 
-/// Where the brace that is open closes.
+/// Position of the brace that closes the open one.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 1;
     text.bytes().position(|byte| {
@@ -307,7 +307,8 @@ impl Spec {
             (value, Some('c')) => {
                 let code = value.as_int().and_then(|code| u32::try_from(code).ok()).and_then(char::from_u32);
                 let c = code.ok_or_else(|| Fault::new("%c arg not in range(0x110000)"))?;
-                // Which character it is, the number says, and the number may have been given.
+                // The number decides the character and may be given text, so the character counts
+                // as given.
                 Ok(self.padded(&super::value::char_text(c, true), '<'))
             }
             (value @ (Value::Int(_) | Value::Bool(_)), None | Some('d' | 'n' | 'b' | 'o' | 'x' | 'X')) => {
@@ -337,7 +338,7 @@ impl Spec {
         }
     }
 
-    /// A number that is not negative.
+    /// Formats a number that is not negative.
     fn digits(&self, value: f64) -> String {
         if !value.is_finite() {
             return print::float(value);
@@ -423,7 +424,7 @@ impl Spec {
         out.finish()
     }
 
-    /// Another character than a space or zero may have been given.
+    /// Fill characters other than space and zero count as given.
     fn fill(&self, count: usize, out: &mut TextBuilder) {
         let fill = self.fill.unwrap_or(' ');
         out.push_str(&std::iter::repeat_n(fill, count).collect::<String>(), !matches!(fill, ' ' | '0'));

@@ -1,24 +1,22 @@
 //! Runs a template.
 
+mod calls;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::ast::{Args, Expr, ExprKind, For, Macro, Stmt, StmtKind, Target};
+use super::ast::{Expr, ExprKind, For, Stmt, StmtKind, Target};
 use super::budget::Budget;
-use super::call::Call;
 use super::scope::{Function, Loop, Scope};
 use super::text::{Text, TextBuilder};
-use super::value::{Items, Kind, Object, Value};
-use super::{Fault, Res, conditions, filters, methods, operators, print};
+use super::value::{Items, Object, Value};
+use super::{Fault, Res, conditions, filters, operators, print};
 
-/// How deep the interpreter may recurse along statements, expressions and calls. A level takes up
-/// to a kilobyte and a half of the stack, of which a page's worker has 1 MiB.
+/// Limit of the interpreter's recursion through statements, expressions and calls. A level takes up
+/// to 1.5 KB of the stack, of which a page's worker has 1 MiB.
 pub(super) const MAX_DEPTH: u32 = 400;
 
-/// The longest list that `range` gives, as in Jinja2's sandbox.
-const MAX_RANGE: usize = 100_000;
-
-/// What follows a statement.
+/// Where execution continues after a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
     On,
@@ -39,12 +37,12 @@ pub(super) fn render(body: &[Stmt], variables: Vec<(Rc<str>, Value)>, budget: &B
 struct Interpreter<'b> {
     budget: &'b Budget,
     depth: Cell<u32>,
-    /// What the filter blocks around filter.
+    /// Bodies of the enclosing filter blocks.
     bodies: RefCell<Vec<Value>>,
 }
 
 impl Interpreter<'_> {
-    /// Runs `work` a level deeper.
+    /// Runs `work` one level deeper.
     #[inline]
     fn deeper<T>(&self, work: impl FnOnce() -> Res<T>) -> Res<T> {
         if self.depth.get() >= MAX_DEPTH {
@@ -120,7 +118,7 @@ impl Interpreter<'_> {
         Ok(Flow::On)
     }
 
-    /// The text of a body, through filters.
+    /// The text of a body after filters.
     fn filtered(&self, filters: &Expr, body: &[Stmt], scope: &Rc<Scope>) -> Res<Value> {
         let mut out = TextBuilder::default();
         self.run(body, &Scope::within(scope), &mut out)?;
@@ -131,7 +129,7 @@ impl Interpreter<'_> {
     }
 
     fn call_block(&self, call: &Expr, caller: Value, scope: &Rc<Scope>) -> Res<Value> {
-        let ExprKind::Call(of, args) = &call.kind else { return Err(Fault::new("`{% call %}` wants a call")) };
+        let ExprKind::Call(of, args) = &call.kind else { return Err(Fault::new("`{% call %}` needs a call")) };
         let of = self.eval(of, scope)?;
         let mut args = self.args(args, scope)?;
         args.named.push(("caller".into(), caller));
@@ -241,7 +239,7 @@ impl Interpreter<'_> {
         .map_err(|fault| fault.at(expr.line))
     }
 
-    /// The rarer expressions, apart so that the common ones take less stack.
+    /// The rarer expressions, in a function of their own so that the common ones take less stack.
     #[inline(never)]
     fn eval_more(&self, expr: &Expr, scope: &Rc<Scope>) -> Res<Value> {
         match &expr.kind {
@@ -324,7 +322,7 @@ impl Interpreter<'_> {
         items.iter().map(|item| self.eval(item, scope)).collect()
     }
 
-    /// Sets a key of a mapping that is being made.
+    /// Sets a key of a mapping under construction.
     fn put(&self, map: &mut Vec<(Value, Value)>, key: Value, value: Value) -> Res<()> {
         self.budget.elements(2)?;
         if operators::find(map, &key, self.budget)?.is_none() {
@@ -339,165 +337,4 @@ impl Interpreter<'_> {
         }
         Ok(())
     }
-
-    fn args(&self, args: &Args, scope: &Rc<Scope>) -> Res<Call> {
-        let mut call = Call { positional: self.eval_all(&args.positional, scope)?, named: Vec::new() };
-        if let Some(list) = &args.list {
-            call.positional.extend(self.eval(list, scope)?.elements(self.budget)?);
-        }
-        for (name, value) in &args.named {
-            call.named.push((name.clone(), self.eval(value, scope)?));
-        }
-        if let Some(mapping) = &args.mapping {
-            let Value::Map(mapping) = self.eval(mapping, scope)? else {
-                return Err(Fault::new("argument after ** must be a mapping"));
-            };
-            self.budget.elements(2 * mapping.entries.len())?;
-            for (key, value) in &mapping.entries {
-                let key = key.as_str().ok_or_else(|| Fault::new("keywords must be strings"))?;
-                call.named.push((key.into(), value.clone()));
-            }
-        }
-        Ok(call)
-    }
-
-    fn call(&self, of: &Value, call: Call) -> Res<Value> {
-        match of {
-            Value::Undefined(what) => Err(Fault::new(&**what)),
-            Value::Object(Object::Method(method)) => methods::call(&method.0, &method.1, call, self.budget),
-            Value::Object(Object::Function(function)) => self.function(function, call),
-            Value::Object(Object::Macro(of, scope)) => {
-                let scope =
-                    scope.upgrade().ok_or_else(|| Fault::new("the macro is called outside of what defines it"))?;
-                self.deeper(|| self.macro_call(of, &scope, call))
-            }
-            Value::Object(Object::Loop(of)) => {
-                let [over] = call.bind("loop", ["iterable"])?;
-                let (Some((what, scope)), Some(over)) = (&of.recursion, over) else {
-                    return Err(Fault::new("The loop must have the 'recursive' marker to be called recursively."));
-                };
-                let scope = scope.upgrade().ok_or_else(|| Fault::new("the loop has ended"))?;
-                let mut out = TextBuilder::default();
-                self.deeper(|| self.for_loop(what, &over, &scope, of.depth + 1, &mut out))?;
-                Ok(Value::Str(out.finish()))
-            }
-            Value::Object(Object::Joiner(joiner)) => {
-                let used = joiner.1.replace(true);
-                Ok(if used { joiner.0.clone() } else { Value::template("") })
-            }
-            other => Err(Fault::new(format!("'{}' object is not callable", other.type_name()))),
-        }
-    }
-
-    fn function(&self, function: &Function, call: Call) -> Res<Value> {
-        let Call { positional, named } = call;
-        match function.name {
-            "range" => range(Call { positional, named }, self.budget),
-            "dict" | "namespace" => {
-                let mut map = Vec::new();
-                for value in positional {
-                    let pairs = match &value {
-                        Value::Map(_) => methods::pairs(&value, self.budget)?,
-                        other => other.elements(self.budget)?,
-                    };
-                    for pair in pairs {
-                        let [key, value] = [0, 1].map(|at| operators::item(&pair, &Value::Int(at), self.budget));
-                        self.put(&mut map, key?, value?)?;
-                    }
-                }
-                for (name, value) in named {
-                    self.put(&mut map, Value::keyword(&name), value)?;
-                }
-                if function.name == "dict" {
-                    return Value::map(map);
-                }
-                if map.iter().any(|(_, value)| value.has_namespace()) {
-                    return Err(Fault::new("a namespace may not hold what holds a namespace"));
-                }
-                let name =
-                    |key: &Value| key.as_str().map(Rc::from).ok_or_else(|| Fault::new("keywords must be strings"));
-                let values = map.into_iter().map(|(key, value)| Ok((name(&key)?, value))).collect::<Res<_>>()?;
-                Ok(Value::Object(Object::Namespace(Rc::new(RefCell::new(values)))))
-            }
-            "cycler" if positional.is_empty() => Err(Fault::new("at least one item has to be provided")),
-            "cycler" => Ok(Value::Object(Object::Cycler(Rc::new((positional, Cell::new(0)))))),
-            "joiner" => {
-                let [separator] = Call { positional, named }.bind("joiner", ["sep"])?;
-                let separator = separator.unwrap_or_else(|| Value::template(", "));
-                Ok(Value::Object(Object::Joiner(Rc::new((separator, Cell::new(false))))))
-            }
-            "raise_exception" => {
-                let [message] = Call { positional, named }.bind("raise_exception", ["message"])?;
-                let message = print::text(&message.unwrap_or(Value::None), self.budget)?;
-                Err(Fault::new(message.as_str()))
-            }
-            _ => (function.call)(Call { positional, named }),
-        }
-    }
-
-    fn macro_call(&self, of: &Macro, scope: &Rc<Scope>, call: Call) -> Res<Value> {
-        let scope = Scope::within(scope);
-        let Call { positional, mut named } = call;
-        let mut positional = positional.into_iter();
-        for (name, default) in &of.parameters {
-            let value = match positional.next() {
-                Some(value) => Some(value),
-                None => {
-                    self.budget.spend(named.len() as u64 / 8)?;
-                    named.iter().position(|(given, _)| given == name).map(|at| named.remove(at).1)
-                }
-            };
-            let value = match (value, default) {
-                (Some(value), _) => value,
-                (None, Some(default)) => self.eval(default, &scope)?,
-                (None, None) => Value::undefined(format!("parameter '{name}' was not provided")),
-            };
-            scope.set(name, value, self.budget)?;
-        }
-        if of.takes_caller {
-            let caller = named.iter().position(|(given, _)| &**given == "caller").map(|at| named.remove(at).1);
-            let nobody = || Value::undefined("No caller defined");
-            scope.set(&"caller".into(), caller.unwrap_or_else(nobody), self.budget)?;
-        }
-        if of.takes_named {
-            let entries = named.drain(..).map(|(name, value)| (Value::keyword(&name), value));
-            scope.set(&"kwargs".into(), Value::map(entries.collect())?, self.budget)?;
-        } else if let Some((name, _)) = named.first() {
-            return Err(Fault::new(format!("macro '{}' takes no keyword argument '{name}'", of.name)));
-        }
-        if of.takes_list {
-            scope.set(&"varargs".into(), Value::tuple(positional.collect())?, self.budget)?;
-        } else if positional.next().is_some() {
-            let most = of.parameters.len();
-            return Err(Fault::new(format!("macro '{}' takes not more than {most} argument(s)", of.name)));
-        }
-        let mut out = TextBuilder::default();
-        self.run(&of.body, &scope, &mut out)?;
-        Ok(Value::Str(out.finish()))
-    }
-}
-
-fn range(call: Call, budget: &Budget) -> Res<Value> {
-    let [first, second, step] = call.bind("range", ["start", "stop", "step"])?;
-    let int = |value: Option<Value>, default: i128| match value {
-        None => Ok(default),
-        Some(value) => value
-            .as_int()
-            .ok_or_else(|| Fault::new(format!("'{}' object cannot be interpreted as an integer", value.type_name()))),
-    };
-    let (start, stop) = match second {
-        Some(stop) => (int(first, 0)?, int(Some(stop), 0)?),
-        None => (0, int(first, 0)?),
-    };
-    let step = int(step, 1)?;
-    if step == 0 {
-        return Err(Fault::new("range() arg 3 must not be zero"));
-    }
-    let span = if step > 0 { stop.saturating_sub(start) } else { start.saturating_sub(stop) };
-    let count = if span <= 0 { 0 } else { (span - 1) / step.saturating_abs() + 1 };
-    let count = usize::try_from(count).ok().filter(|count| *count <= MAX_RANGE);
-    let count = count
-        .ok_or_else(|| Fault::new(format!("Range too big. The sandbox blocks ranges larger than {MAX_RANGE}.")))?;
-    budget.elements(count)?;
-    Value::sequence(Kind::List, (0..count).map(|i| Value::Int(start + i as i128 * step)).collect())
 }

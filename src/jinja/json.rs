@@ -1,4 +1,4 @@
-//! Values as JSON: Python's `json.dumps`, which `tojson` of transformers calls.
+//! Values as JSON, like Python's `json.dumps`, which transformers' `tojson` calls.
 
 use super::budget::Budget;
 use super::print;
@@ -6,19 +6,19 @@ use super::text::{Text, TextBuilder};
 use super::value::{Kind, Value};
 use super::{Fault, Res};
 
-/// How `json.dumps` writes.
+/// Options of `json.dumps`.
 pub(super) struct Json<'b> {
     pub(super) ascii: bool,
-    /// What stands before each element for every level that it is deep; `None`: all is on one line.
+    /// Indentation per level; `None` writes one line.
     pub(super) indent: Option<String>,
-    /// What stands between elements, and behind a key.
+    /// Separators: between elements, and after a key.
     pub(super) separators: (Text, Text),
     pub(super) sort_keys: bool,
     pub(super) budget: &'b Budget,
 }
 
 impl<'b> Json<'b> {
-    /// On one line, characters as they are.
+    /// One line, no escapes of non-ASCII characters.
     pub(super) fn plain(budget: &'b Budget) -> Self {
         Self { ascii: false, indent: None, separators: (", ".into(), ": ".into()), sort_keys: false, budget }
     }

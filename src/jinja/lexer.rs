@@ -1,9 +1,9 @@
-//! Source → tokens, by Jinja2's rules for white space: `trim_blocks` and `lstrip_blocks` are on, as
-//! transformers sets them.
+//! Source → tokens, with Jinja2's rules for white space. `trim_blocks` and `lstrip_blocks` are on,
+//! as in transformers.
 
 use super::{Fault, Res};
 
-/// What a template is made of.
+/// A token of a template.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
     /// Text between tags.
@@ -28,16 +28,16 @@ pub(super) struct Placed {
     pub(super) line: u32,
 }
 
-/// Symbols, those of two characters first.
+/// Symbols; those of two characters come first.
 const SYMBOLS: [&str; 26] = [
     "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".",
     ":", "|", ",", ";",
 ];
 
-/// Longest source that is read; the longest in use have some 30 KB.
+/// Limit of a source's length; published ones have up to 30 KB.
 const MAX_BYTES: usize = 1 << 18;
 
-/// Most tokens of a source, as a bound on the memory that they take.
+/// Limit of a source's tokens, and so of their memory.
 const MAX_TOKENS: usize = 100_000;
 
 pub(super) fn tokens(source: &str) -> Res<Vec<Placed>> {
@@ -57,7 +57,7 @@ struct Lexer<'s> {
     source: &'s str,
     at: usize,
     line: u32,
-    /// Whether what was read last ended with a line break.
+    /// Whether the last item ended with a line break.
     line_starts: bool,
     tokens: Vec<Placed>,
 }
@@ -119,7 +119,7 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// The text before a tag, stripped as the tag asks.
+    /// Emits the text before a tag, stripped as the tag asks.
     fn data(&mut self, text: &str, is_block: bool, sign: Option<u8>) -> Res<()> {
         let stripped = match sign {
             Some(b'-') => text.trim_end(),
@@ -142,7 +142,7 @@ impl<'s> Lexer<'s> {
         Ok(())
     }
 
-    /// Behind the two characters that end a tag. `sign`: the character before them.
+    /// Called after the two characters that end a tag. `sign`: the character before them.
     fn close(&mut self, sign: u8, trims: bool) {
         self.advance(2);
         match sign {
@@ -153,7 +153,7 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// `{% raw %}` … `{% endraw %}`: text in which nothing is a tag.
+    /// `{% raw %}` … `{% endraw %}`: text without tags.
     fn raw(&mut self) -> Res<()> {
         let begin = raw_mark(self.rest(), "raw").unwrap_or_default();
         let strips = self.rest()[..begin].ends_with("-%}");
@@ -171,7 +171,7 @@ impl<'s> Lexer<'s> {
         Ok(())
     }
 
-    /// What stands in a tag, and its end.
+    /// The inside of a tag, and its end.
     fn tag(&mut self, is_block: bool) -> Res<()> {
         let end = if is_block { "%}" } else { "}}" };
         let mut open: Vec<&str> = Vec::new();
@@ -238,7 +238,7 @@ impl<'s> Lexer<'s> {
         if bytes[0] == b'0' && radix != 10 {
             let end = digits(2, radix);
             let value = i128::from_str_radix(&rest[2..end].replace('_', ""), radix);
-            self.push(Token::Int(value.map_err(|_| Fault::new(format!("`{}` is no number", &rest[..end])))?))?;
+            self.push(Token::Int(value.map_err(|_| Fault::new(format!("`{}` is not a number", &rest[..end])))?))?;
             self.advance(end);
             return Ok(());
         }
@@ -254,7 +254,7 @@ impl<'s> Lexer<'s> {
             }
         }
         let text = rest[..end].replace('_', "");
-        let bad = || Fault::new(format!("`{text:.40}` is no number that fits"));
+        let bad = || Fault::new(format!("`{text:.40}` is not a number in range"));
         self.push(match is_float {
             true => Token::Float(text.parse().map_err(|_| bad())?),
             false => Token::Int(text.parse().map_err(|_| bad())?),
@@ -297,7 +297,7 @@ impl<'s> Lexer<'s> {
                             let code = u32::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == length);
                             text.push(
                                 code.and_then(char::from_u32)
-                                    .ok_or_else(|| Fault::new(format!("`\\{c}{digits}` is no character")))?,
+                                    .ok_or_else(|| Fault::new(format!("`\\{c}{digits}` is not a character")))?,
                             );
                         }
                         '0'..='7' => {
@@ -310,7 +310,7 @@ impl<'s> Lexer<'s> {
                             }
                             text.extend(char::from_u32(code));
                         }
-                        // Python keeps what it does not know.
+                        // Python keeps unknown escapes.
                         c => text.extend(['\\', c]),
                     }
                 }
@@ -320,7 +320,7 @@ impl<'s> Lexer<'s> {
     }
 }
 
-/// Bytes of the tag `{% name %}` at the start of `text`, if it is that.
+/// Length of the tag `{% name %}` if `text` begins with it, in bytes.
 fn raw_mark(text: &str, name: &str) -> Option<usize> {
     let inner = text.strip_prefix("{%")?;
     let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner).trim_start();

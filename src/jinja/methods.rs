@@ -1,70 +1,27 @@
-//! Methods of Python's strings, mappings, lists and numbers. Those that change a value are refused,
-//! as transformers' sandbox does.
+//! Methods of Python's strings, mappings, lists and numbers. Methods that change a value are
+//! refused, as in transformers' sandbox.
+
+mod strings;
 
 use std::rc::Rc;
 
 use super::budget::Budget;
 use super::call::Call;
-use super::text::{Text, TextBuilder};
 use super::value::{Kind, Object, Value};
-use super::{Fault, Res, format, operators, print};
+use super::{Fault, Res, operators};
 
-const STRING: [&str; 43] = [
-    "capitalize",
-    "casefold",
-    "center",
-    "count",
-    "encode",
-    "endswith",
-    "expandtabs",
-    "find",
-    "format",
-    "format_map",
-    "index",
-    "isalnum",
-    "isalpha",
-    "isascii",
-    "isdecimal",
-    "isdigit",
-    "isidentifier",
-    "islower",
-    "isnumeric",
-    "isprintable",
-    "isspace",
-    "istitle",
-    "isupper",
-    "join",
-    "ljust",
-    "lower",
-    "lstrip",
-    "partition",
-    "removeprefix",
-    "removesuffix",
-    "replace",
-    "rfind",
-    "rindex",
-    "rjust",
-    "rpartition",
-    "rsplit",
-    "rstrip",
-    "split",
-    "splitlines",
-    "startswith",
-    "strip",
-    "swapcase",
-    "title",
-];
-const MORE_STRING: [&str; 4] = ["maketrans", "translate", "upper", "zfill"];
+pub(super) use strings::{cased, is_line_break, is_space, lines};
+
 const MAP: [&str; 11] =
     ["clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
 const LIST: [&str; 11] =
     ["append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"];
 const TUPLE: [&str; 2] = ["count", "index"];
 
-/// Whether Python's type has a method of that name.
+/// Whether the Python type has a method of this name.
 pub(super) fn has(of: &Value, name: &str) -> bool {
     match of {
-        Value::Str(_) => STRING.contains(&name) || MORE_STRING.contains(&name),
+        Value::Str(_) => strings::has(name),
         Value::Map(_) => MAP.contains(&name),
         Value::List(list) => match list.kind {
             Kind::List => LIST.contains(&name),
@@ -77,7 +34,7 @@ pub(super) fn has(of: &Value, name: &str) -> bool {
     }
 }
 
-/// A method with the value that it is of.
+/// A method bound to its value.
 pub(super) fn bound(of: Value, name: &Rc<str>) -> Value {
     Value::Object(Object::Method(Rc::new((of, name.clone()))))
 }
@@ -86,7 +43,7 @@ pub(super) fn bound(of: Value, name: &Rc<str>) -> Value {
 pub(super) fn call(of: &Value, name: &str, call: Call, budget: &Budget) -> Res<Value> {
     budget.spend(1)?;
     match of {
-        Value::Str(text) => string(text, name, call, budget),
+        Value::Str(text) => strings::call(text, name, call, budget),
         Value::Map(map) => match name {
             "get" => {
                 let [key, default] = call.bind(name, ["key", "default"])?;
@@ -108,7 +65,7 @@ pub(super) fn call(of: &Value, name: &str, call: Call, budget: &Budget) -> Res<V
             "count" | "index" => {
                 let [item, start, stop] = call.bind(name, ["value", "start", "stop"])?;
                 let item = item.ok_or_else(|| Fault::new(format!("{name} expected 1 argument, got 0")))?;
-                let range = bounds(list.items.len(), start.as_ref(), stop.as_ref())?;
+                let range = strings::bounds(list.items.len(), start.as_ref(), stop.as_ref())?;
                 let mut count = 0;
                 for at in range {
                     if operators::equal(&list.items[at], &item, budget)? {
@@ -144,396 +101,11 @@ fn unsafe_method(of: &Value, name: &str) -> Box<Fault> {
     Fault::new(format!("access to attribute '{name}' of '{of}' object is unsafe: a template changes no value"))
 }
 
-/// Keys and values of a mapping, as pairs.
+/// The entries of a mapping, as pairs.
 pub(super) fn pairs(of: &Value, budget: &Budget) -> Res<Vec<Value>> {
     let Value::Map(map) = of else {
         return Err(Fault::new(format!("'{}' object has no attribute 'items'", of.type_name())));
     };
     budget.elements(4 * map.entries.len())?;
     map.entries.iter().map(|(key, value)| Value::tuple(vec![key.clone(), value.clone()])).collect()
-}
-
-/// The range that `start` and `stop` leave of `length` places, as a slice would.
-fn bounds(length: usize, start: Option<&Value>, stop: Option<&Value>) -> Res<std::ops::Range<usize>> {
-    let place = |bound: Option<&Value>, default: usize| -> Res<usize> {
-        match bound {
-            None | Some(Value::None) => Ok(default),
-            Some(value) => {
-                let at = value.as_int().ok_or_else(|| Fault::new("slice indices must be integers"))?;
-                let at = if at < 0 { at.saturating_add(length as i128) } else { at };
-                Ok(usize::try_from(at.clamp(0, length as i128)).unwrap_or_default())
-            }
-        }
-    };
-    Ok(place(start, 0)?..place(stop, length)?)
-}
-
-/// `str.isspace` of one character.
-pub(super) fn is_space(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
-}
-
-/// What `splitlines` splits at.
-pub(super) fn is_line_break(c: char) -> bool {
-    matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
-}
-
-/// Where each line begins and ends, without its line break and with it, as `splitlines` has it.
-pub(super) fn lines(text: &str) -> Vec<(usize, usize, usize)> {
-    let mut lines = Vec::new();
-    let mut start = 0;
-    while start < text.len() {
-        let end = text[start..].find(is_line_break).map_or(text.len(), |at| start + at);
-        let width = match &text[end..] {
-            rest if rest.starts_with("\r\n") => 2,
-            rest => rest.chars().next().map_or(0, char::len_utf8),
-        };
-        lines.push((start, end, end + width));
-        start = end + width;
-    }
-    lines
-}
-
-/// `lower`, `upper`, `capitalize`, `title` or `swapcase`.
-pub(super) fn cased(text: &Text, how: &str, budget: &Budget) -> Res<Text> {
-    budget.make(2 * text.size())?;
-    match how {
-        "lower" => return Ok(text.map(str::to_lowercase)),
-        "upper" => return Ok(text.map(str::to_uppercase)),
-        _ => budget.characters(text)?,
-    }
-    let mut out = TextBuilder::default();
-    let mut previous: Option<char> = None;
-    for (c, given) in text.chars() {
-        let raises = match how {
-            "capitalize" => previous.is_none(),
-            "title" => !previous.is_some_and(|c| c.is_lowercase() || c.is_uppercase()),
-            _ => c.is_lowercase(),
-        };
-        if raises {
-            c.to_uppercase().for_each(|c| out.push_char(c, given));
-        } else {
-            c.to_lowercase().for_each(|c| out.push_char(c, given));
-        }
-        previous = Some(c);
-    }
-    Ok(out.finish())
-}
-
-fn strings(value: &Value, function: &str) -> Res<Vec<Text>> {
-    let wrong = |value: &Value| {
-        let what = "first arg must be str or a tuple of str, not";
-        Fault::new(format!("{function} {what} {}", value.type_name()))
-    };
-    match value {
-        Value::Str(text) => Ok(vec![text.clone()]),
-        Value::List(list) if list.kind == Kind::Tuple => {
-            let text = |item: &Value| match item {
-                Value::Str(text) => Ok(text.clone()),
-                other => Err(wrong(other)),
-            };
-            list.items.iter().map(text).collect()
-        }
-        Value::Undefined(what) => Err(Fault::new(&**what)),
-        other => Err(wrong(other)),
-    }
-}
-
-/// How often `part` is in `text`, up to `most`. Each place costs as much as a step.
-fn matches(text: &str, part: &str, most: usize, budget: &Budget) -> Res<usize> {
-    let count = text.matches(part).take(most).count();
-    budget.spend(count as u64)?;
-    Ok(count)
-}
-
-/// An argument that must be a string.
-fn string_of(value: Option<Value>, function: &str) -> Res<Text> {
-    match value {
-        Some(Value::Str(text)) => Ok(text),
-        Some(Value::Undefined(what)) => Err(Fault::new(&*what)),
-        Some(other) => Err(Fault::new(format!("{function}: must be str, not {}", other.type_name()))),
-        None => Err(Fault::new(format!("{function} wants one more argument"))),
-    }
-}
-
-/// The same, where `None` or nothing stands for a default.
-fn opt_string(value: Option<Value>, function: &str) -> Res<Option<Text>> {
-    match value {
-        None | Some(Value::None) => Ok(None),
-        given => string_of(given, function).map(Some),
-    }
-}
-
-/// A count, of which a negative one and nothing mean no bound.
-fn most_of(value: Option<&Value>) -> Res<usize> {
-    match value {
-        None => Ok(usize::MAX),
-        Some(value) => {
-            let most = value.as_int().ok_or_else(|| Fault::new("an integer is required"))?;
-            Ok(usize::try_from(most).unwrap_or(usize::MAX))
-        }
-    }
-}
-
-fn string(text: &Text, name: &str, call: Call, budget: &Budget) -> Res<Value> {
-    let all = text.as_str();
-    budget.read(text.len())?;
-    let is = |test: fn(char) -> bool| Ok(Value::Bool(!all.is_empty() && all.chars().all(test)));
-    let part = |range: std::ops::Range<usize>| {
-        budget.make(range.len() * text.size() / text.len().max(1))?;
-        Ok::<_, Box<Fault>>(Value::Str(text.slice(range)))
-    };
-    match name {
-        "lower" | "casefold" | "upper" | "capitalize" | "title" | "swapcase" => {
-            call.bind::<0>(name, [])?;
-            cased(text, if name == "casefold" { "lower" } else { name }, budget).map(Value::Str)
-        }
-        "strip" | "lstrip" | "rstrip" => {
-            let [chars] = call.bind(name, ["chars"])?;
-            let chars = opt_string(chars, name)?;
-            if let Some(chars) = &chars {
-                // Each character is looked for in all of them.
-                budget.read(text.len().saturating_mul(chars.len()))?;
-            }
-            let stripped = |c: char| chars.as_ref().map_or_else(|| is_space(c), |chars| chars.as_str().contains(c));
-            let end = if name == "lstrip" { all } else { all.trim_end_matches(stripped) }.len();
-            let inner = if name == "rstrip" { &all[..end] } else { all[..end].trim_start_matches(stripped) };
-            part(end - inner.len()..end)
-        }
-        "split" | "rsplit" => {
-            let [separator, most] = call.bind(name, ["sep", "maxsplit"])?;
-            split(text, opt_string(separator, name)?.as_ref(), most_of(most.as_ref())?, name == "rsplit", budget)
-        }
-        "splitlines" => {
-            let [keep] = call.bind(name, ["keepends"])?;
-            let keep = keep.is_some_and(|keep| keep.is_true());
-            let lines = lines(all);
-            budget.elements(2 * lines.len())?;
-            budget.make(text.len())?;
-            let line = |(start, end, next)| Value::Str(text.slice(start..if keep { next } else { end }));
-            Value::list(lines.into_iter().map(line).collect())
-        }
-        "partition" | "rpartition" => {
-            let [separator] = call.bind(name, ["sep"])?;
-            let separator = string_of(separator, name)?;
-            if separator.is_empty() {
-                return Err(Fault::new("empty separator"));
-            }
-            let from_end = name == "rpartition";
-            let found = if from_end { all.rfind(separator.as_str()) } else { all.find(separator.as_str()) };
-            let (first, second) = match found {
-                Some(at) => (at, at + separator.len()),
-                None if from_end => (0, 0),
-                None => (all.len(), all.len()),
-            };
-            Value::tuple(vec![part(0..first)?, part(first..second)?, part(second..all.len())?])
-        }
-        "removeprefix" | "removesuffix" => {
-            let [affix] = call.bind(name, ["affix"])?;
-            let affix = string_of(affix, name)?;
-            match name {
-                "removeprefix" if all.starts_with(affix.as_str()) => part(affix.len()..all.len()),
-                "removesuffix" if all.ends_with(affix.as_str()) => part(0..all.len() - affix.len()),
-                _ => Ok(Value::Str(text.clone())),
-            }
-        }
-        "startswith" | "endswith" => {
-            let [affix, start, stop] = call.bind(name, ["prefix", "start", "end"])?;
-            let affixes = strings(&affix.unwrap_or(Value::None), name)?;
-            let inner = window(text, start.as_ref(), stop.as_ref())?;
-            let has = |affix: &Text| match name {
-                "startswith" => inner.1.starts_with(affix.as_str()),
-                _ => inner.1.ends_with(affix.as_str()),
-            };
-            Ok(Value::Bool(affixes.iter().any(has)))
-        }
-        "find" | "rfind" | "index" | "rindex" | "count" => {
-            let [part, start, stop] = call.bind(name, ["sub", "start", "end"])?;
-            let part = string_of(part, name)?;
-            budget.read(8 * part.len())?;
-            let (before, inner) = window(text, start.as_ref(), stop.as_ref())?;
-            if name == "count" {
-                return Ok(Value::Int(matches(inner, part.as_str(), usize::MAX, budget)? as i128));
-            }
-            let found = if name.starts_with('r') { inner.rfind(part.as_str()) } else { inner.find(part.as_str()) };
-            match found {
-                Some(at) => Ok(Value::Int((before + inner[..at].chars().count()) as i128)),
-                None if name.ends_with("find") => Ok(Value::Int(-1)),
-                None => Err(Fault::new("substring not found")),
-            }
-        }
-        "replace" => {
-            let [old, new, most] = call.bind(name, ["old", "new", "count"])?;
-            let most = most.filter(|most| !matches!(most, Value::None));
-            replace(text, &string_of(old, name)?, &string_of(new, name)?, most_of(most.as_ref())?, budget)
-        }
-        "join" => {
-            let [items] = call.bind(name, ["iterable"])?;
-            let mut out = TextBuilder::default();
-            for (i, item) in items.unwrap_or(Value::None).elements(budget)?.iter().enumerate() {
-                let Value::Str(item) = item else {
-                    let found = item.type_name();
-                    return Err(Fault::new(format!("sequence item {i}: expected str instance, {found} found")));
-                };
-                budget.copy(text)?;
-                budget.copy(item)?;
-                if i > 0 {
-                    out.push(text);
-                }
-                out.push(item);
-            }
-            Ok(Value::Str(out.finish()))
-        }
-        "center" | "ljust" | "rjust" | "zfill" => {
-            let [width, fill] = call.bind(name, ["width", "fillchar"])?;
-            pad(text, name, width.as_ref(), opt_string(fill, name)?, budget)
-        }
-        "expandtabs" => {
-            let [size] = call.bind(name, ["tabsize"])?;
-            let size = usize::try_from(size.and_then(|size| size.as_int()).unwrap_or(8)).unwrap_or_default();
-            budget.characters(text)?;
-            budget.make(text.len().saturating_add(all.matches('\t').count().saturating_mul(size)))?;
-            let (mut out, mut column) = (TextBuilder::default(), 0);
-            for (c, given) in text.chars() {
-                match c {
-                    '\t' if size == 0 => {}
-                    '\t' => {
-                        let width = size - column % size;
-                        out.push_str(&" ".repeat(width), given);
-                        column += width;
-                    }
-                    c => {
-                        out.push_char(c, given);
-                        column = if matches!(c, '\n' | '\r') { 0 } else { column + 1 };
-                    }
-                }
-            }
-            Ok(Value::Str(out.finish()))
-        }
-        "format" => format::braces(text, &call, budget).map(Value::Str),
-        "isalpha" => is(char::is_alphabetic),
-        "isalnum" => is(char::is_alphanumeric),
-        "isdigit" | "isdecimal" => is(|c| c.is_ascii_digit() || is_other_decimal(c)),
-        "isnumeric" => is(char::is_numeric),
-        "isspace" => is(is_space),
-        "isascii" => Ok(Value::Bool(all.is_ascii())),
-        "isprintable" => Ok(Value::Bool(all.chars().all(print::is_printable))),
-        "isidentifier" => {
-            let begins = all.chars().next().is_some_and(|c| c == '_' || c.is_alphabetic());
-            Ok(Value::Bool(begins && all.chars().all(|c| c == '_' || c.is_alphanumeric())))
-        }
-        "islower" => Ok(Value::Bool(all.chars().any(char::is_lowercase) && !all.chars().any(char::is_uppercase))),
-        "isupper" => Ok(Value::Bool(all.chars().any(char::is_uppercase) && !all.chars().any(char::is_lowercase))),
-        "istitle" => {
-            let is_cased = all.chars().any(|c| c.is_lowercase() || c.is_uppercase());
-            Ok(Value::Bool(is_cased && cased(text, "title", budget)?.as_str() == all))
-        }
-        _ => Err(Fault::new(format!("the method '{name}' of strings is not supported"))),
-    }
-}
-
-/// Digits of scripts other than Latin.
-fn is_other_decimal(c: char) -> bool {
-    !c.is_ascii()
-        && c.is_numeric()
-        && !matches!(c, '\u{b2}' | '\u{b3}' | '\u{b9}' | '\u{bc}'..='\u{be}' | '\u{2150}'..='\u{218b}')
-}
-
-/// The part of a text between two places that are counted in characters, and how many stand before
-/// it.
-fn window<'t>(text: &'t Text, start: Option<&Value>, stop: Option<&Value>) -> Res<(usize, &'t str)> {
-    let all = text.as_str();
-    if start.is_none() && stop.is_none() {
-        return Ok((0, all));
-    }
-    let range = bounds(all.chars().count(), start, stop)?;
-    let byte = |place: usize| all.char_indices().nth(place).map_or(all.len(), |(at, _)| at);
-    Ok((range.start, all.get(byte(range.start)..byte(range.end)).unwrap_or_default()))
-}
-
-fn split(text: &Text, separator: Option<&Text>, most: usize, from_end: bool, budget: &Budget) -> Res<Value> {
-    let all = text.as_str();
-    budget.copy(text)?;
-    let mut ranges: Vec<(usize, usize)> = Vec::new();
-    match separator.map(Text::as_str) {
-        Some("") => return Err(Fault::new("empty separator")),
-        Some(separator) if from_end => {
-            let mut end = all.len();
-            for (at, _) in all.rmatch_indices(separator).take(most) {
-                ranges.push((at + separator.len(), end));
-                end = at;
-            }
-            ranges.push((0, end));
-            ranges.reverse();
-        }
-        Some(separator) => {
-            let mut start = 0;
-            for (at, _) in all.match_indices(separator).take(most) {
-                ranges.push((start, at));
-                start = at + separator.len();
-            }
-            ranges.push((start, all.len()));
-        }
-        None if from_end => {
-            let mut rest = all.trim_end_matches(is_space);
-            while !rest.is_empty() {
-                let start = if ranges.len() < most { rest.rfind(is_space) } else { None };
-                let start = start.map_or(0, |at| at + rest[at..].chars().next().map_or(0, char::len_utf8));
-                ranges.push((start, rest.len()));
-                rest = rest[..start].trim_end_matches(is_space);
-            }
-            // What is left when all splits are used keeps the space before it, but not at its
-            // begin.
-            ranges.reverse();
-        }
-        None => {
-            let mut start = all.len() - all.trim_start_matches(is_space).len();
-            while start < all.len() {
-                let end = if ranges.len() < most { all[start..].find(is_space) } else { None };
-                let end = end.map_or(all.len(), |at| start + at);
-                ranges.push((start, end));
-                start = all.len() - all[end..].trim_start_matches(is_space).len();
-            }
-        }
-    }
-    budget.elements(2 * ranges.len())?;
-    Value::list(ranges.into_iter().map(|(start, end)| Value::Str(text.slice(start..end))).collect())
-}
-
-fn replace(text: &Text, old: &Text, new: &Text, most: usize, budget: &Budget) -> Res<Value> {
-    let all = text.as_str();
-    let count = matches(all, old.as_str(), most, budget)?;
-    budget.make(text.size().saturating_add(count.saturating_mul(new.size())))?;
-    let (mut out, mut done) = (TextBuilder::default(), 0);
-    for (at, _) in all.match_indices(old.as_str()).take(most) {
-        out.push_slice(text, done..at);
-        out.push(new);
-        done = at + old.len();
-    }
-    out.push_slice(text, done..text.len());
-    Ok(Value::Str(out.finish()))
-}
-
-fn pad(text: &Text, name: &str, width: Option<&Value>, fill: Option<Text>, budget: &Budget) -> Res<Value> {
-    let width = width.and_then(Value::as_int).ok_or_else(|| Fault::new(format!("{name} wants a width")))?;
-    let width = usize::try_from(width.max(0)).unwrap_or(usize::MAX);
-    budget.make(text.len().max(width.saturating_mul(4)))?;
-    let missing = width.saturating_sub(text.as_str().chars().count());
-    let fill = fill.unwrap_or_else(|| if name == "zfill" { "0" } else { " " }.into());
-    if fill.as_str().chars().count() != 1 {
-        return Err(Fault::new("The fill character must be exactly one character long"));
-    }
-    let before = match name {
-        "ljust" => 0,
-        // As CPython has it: the odd one goes left where the width is odd.
-        "center" => missing / 2 + (missing & width & 1),
-        _ => missing,
-    };
-    let sign = usize::from(name == "zfill" && text.as_str().starts_with(['+', '-']));
-    let mut out = TextBuilder::default();
-    out.push_slice(text, 0..sign);
-    (0..before).for_each(|_| out.push(&fill));
-    out.push_slice(text, sign..text.len());
-    (before..missing).for_each(|_| out.push(&fill));
-    Ok(Value::Str(out.finish()))
 }

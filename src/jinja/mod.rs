@@ -1,31 +1,32 @@
-//! Jinja2's template language, as Hugging Face transformers sets it up for chat templates:
-//! `ImmutableSandboxedEnvironment` with `trim_blocks`, `lstrip_blocks`, loop controls, `tojson` as
-//! Python's `json.dumps` writes, `raise_exception` and `{% generation %}`.
+//! Jinja2's template language as Hugging Face transformers configures it for chat templates:
+//! `ImmutableSandboxedEnvironment` with `trim_blocks`, `lstrip_blocks`, loop controls, `tojson` in
+//! the format of Python's `json.dumps`, `raise_exception` and `{% generation %}`.
 //!
-//! Values print, compare and convert as Python's do. What no library has, and why this one exists:
-//! [`Text`] keeps for each byte whether the template wrote it, through every operation, so that
-//! what a user typed can never be taken for structure.
+//! Values print, compare and convert as in Python. This module exists because no library has
+//! [`Text`]: it keeps for each byte, through every operation, whether the template wrote it. So
+//! text that a user typed can never be taken for structure.
 //!
-//! # What differs from Python
+//! # Differences from Python
 //!
-//! - `safe` and `escape` give plain text: joined to it, other text is not escaped for HTML.
-//! - What Python gives one by one (`map`, `select`, …) is a list that may be read twice.
-//! - Integers have 128 bits, and one beyond is an error.
-//! - There is no `random`, `lipsum`, `urlize`, `encode`, `translate` or `format_map`, and `{%
-//!   include %}` and its like do not compile.
+//! - `safe` and `escape` give plain text: text concatenated with it is not escaped for HTML.
+//! - Python's iterators (of `map`, `select`, …) are lists that can be read twice.
+//! - Integers have 128 bits; larger ones are an error.
+//! - `random`, `lipsum`, `urlize`, `encode`, `translate` and `format_map` are absent, and
+//!   `{% include %}` and similar tags do not compile.
 //!
-//! # What a template can cost
+//! # Limits of a template
 //!
-//! A template comes with a model file, from anyone, and is rendered on a page's worker,
-//! synchronously. It reaches nothing: no file, no other template, no clock but the time that it is
-//! given. What it could take is time, memory and stack:
+//! Anyone can publish a template with a model file, and it is rendered synchronously in a page's
+//! worker. It has no access to files, other templates, or a clock other than the time it is given.
+//! It could only use up time, memory and stack:
 //!
-//! - Time and memory are one [`budget`]: each step costs a unit, as do some bytes that an operation
-//!   reads, and fewer that it makes; whatever walks a value pays for each element, so that a small
-//!   value that holds itself many times costs what it spells out.
-//! - Stack: the source may nest and chain only so deep, calls too ([`interpreter::MAX_DEPTH`]), and
-//!   a list or mapping knows how deep it is ([`value::MAX_NESTING`]). Only a namespace changes
-//!   after it was made; it may not hold one, so no value holds itself.
+//! - Time and memory share one [`budget`]. A step costs a unit; so does a number of bytes read, or
+//!   a smaller number of bytes produced. Code that walks a value pays for each element: a small
+//!   value that contains itself many times costs as much as its full text.
+//! - Stack: nesting and chaining in the source are limited, and so are calls
+//!   ([`interpreter::MAX_DEPTH`]). Each list and mapping knows its nesting depth
+//!   ([`value::MAX_NESTING`]). Only namespaces change after their creation, and they may not hold
+//!   namespaces, so no value contains itself.
 
 mod ast;
 mod budget;
@@ -58,9 +59,9 @@ pub use value::Value;
 /// Why a template does not compile or render.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// Line of the template, where it is known.
+    /// Line of the template, if known.
     pub line: Option<u32>,
-    /// The reason, in Jinja2's words where it has some.
+    /// The reason, in Jinja2's words if it has any.
     pub what: String,
 }
 
@@ -68,12 +69,12 @@ pub struct Fault {
 pub type Res<T> = Result<T, Box<Fault>>;
 
 impl Fault {
-    /// One without a line.
+    /// A fault without a line.
     pub fn new(what: impl Into<String>) -> Box<Self> {
         Box::new(Self { line: None, what: what.into() })
     }
 
-    /// The same with a line, unless it has one.
+    /// Adds a line, unless there is one.
     fn at(mut self: Box<Self>, line: u32) -> Box<Self> {
         self.line.get_or_insert(line);
         self
@@ -92,7 +93,7 @@ impl fmt::Display for Fault {
 /// A value as JSON, as `json.dumps(value, ensure_ascii=False)` writes it.
 ///
 /// # Errors
-/// What JSON cannot write.
+/// A value that JSON cannot represent.
 pub fn to_json(value: &Value) -> Res<Text> {
     json::Json::plain(&Budget::default()).text(value)
 }
@@ -100,7 +101,7 @@ pub fn to_json(value: &Value) -> Res<Text> {
 /// A compiled template.
 pub struct Template {
     body: Vec<ast::Stmt>,
-    /// The strings of its tags.
+    /// The string literals in its tags.
     strings: HashSet<String>,
 }
 
@@ -108,7 +109,7 @@ impl Template {
     /// Compiles a source.
     ///
     /// # Errors
-    /// What is no template, with its line.
+    /// A syntax error, with its line.
     pub fn new(source: &str) -> Res<Self> {
         let tokens = lexer::tokens(source)?;
         let body = parser::parse(&tokens)?;
@@ -119,15 +120,15 @@ impl Template {
         Ok(Self { body, strings: strings.collect() })
     }
 
-    /// The text that the template makes of `variables`, and where each of its bytes comes from.
+    /// Renders the template with `variables`. The result knows the origin of each byte.
     ///
     /// # Errors
-    /// Where the template fails, or refuses what it is given, with the line.
+    /// The template fails or refuses its input, with the line.
     pub fn render(&self, variables: Vec<(Rc<str>, Value)>) -> Res<Text> {
         interpreter::render(&self.body, variables, &Budget::default())
     }
 
-    /// The same for a trial on small messages, of which there may be dozens: each may cost a tenth.
+    /// Renders a trial with a tenth of the budget: there may be dozens.
     ///
     /// # Errors
     /// Those of [`Template::render`].
@@ -135,7 +136,7 @@ impl Template {
         interpreter::render(&self.body, variables, &Budget::trial())
     }
 
-    /// Whether `text` is a whole string in one of its tags.
+    /// Whether `text` is a string literal in one of its tags.
     pub fn has_string(&self, text: &str) -> bool {
         self.strings.contains(text)
     }

@@ -1,4 +1,4 @@
-//! What operators, attributes and brackets do with values, as Python has it.
+//! Operators, attributes and subscripts, as in Python.
 
 use std::cmp::Ordering;
 use std::rc::Rc;
@@ -56,7 +56,7 @@ pub(super) fn equal(a: &Value, b: &Value, budget: &Budget) -> Res<bool> {
 /// The value of a key in a mapping.
 pub(super) fn find<'m>(entries: &'m [(Value, Value)], key: &Value, budget: &Budget) -> Res<Option<&'m Value>> {
     if let Value::Str(key) = key {
-        // Most keys differ in their first bytes.
+        // Most keys already differ in their first bytes.
         budget.spend(entries.len() as u64 / 8)?;
         budget.read(key.len())?;
         let same = |(other, _): &&(Value, Value)| other.as_str() == Some(key.as_str());
@@ -78,7 +78,7 @@ pub(super) fn find<'m>(entries: &'m [(Value, Value)], key: &Value, budget: &Budg
     Ok(None)
 }
 
-/// How `a` and `b` are ordered. `operator`: what is said of values that are not.
+/// The order of `a` and `b`. `operator` is for the error about values without an order.
 pub(super) fn order(a: &Value, b: &Value, operator: &str, budget: &Budget) -> Res<Option<Ordering>> {
     budget.spend(1)?;
     match (a, b) {
@@ -251,7 +251,7 @@ fn floats(operator: Binary, a: f64, b: f64) -> Res<Value> {
     }))
 }
 
-/// `of.name`: an attribute, else an item of a mapping.
+/// `of.name`: an attribute, otherwise an item of a mapping.
 pub(super) fn attribute(of: &Value, name: &Rc<str>, budget: &Budget) -> Res<Value> {
     if let Value::Undefined(what) = of {
         return Err(Fault::new(&**what));
@@ -279,7 +279,7 @@ fn missing(of: &Value, name: &str) -> Value {
     })
 }
 
-/// What Python's `getattr` finds.
+/// Python's `getattr`.
 fn own_attribute(of: &Value, name: &Rc<str>, budget: &Budget) -> Res<Option<Value>> {
     Ok(match of {
         Value::Object(Object::Namespace(values)) => {
@@ -296,7 +296,7 @@ fn own_attribute(of: &Value, name: &Rc<str>, budget: &Budget) -> Res<Option<Valu
             "next" | "reset" => Some(methods::bound(Value::Object(Object::Cycler(of.clone())), name)),
             _ => None,
         },
-        // In Python, `dict['x']` is a type whose call is that of `dict`, and a template in use
+        // In Python, `dict['x']` is a type that can be called like `dict`, and a published template
         // writes `dict.from_keys(…)`.
         Value::Object(Object::Function(function)) if function.name == "dict" => Some(of.clone()),
         Value::Object(Object::Macro(of, _)) if &**name == "name" => Some(Value::template(&of.name)),
@@ -307,7 +307,7 @@ fn own_attribute(of: &Value, name: &Rc<str>, budget: &Budget) -> Res<Option<Valu
     })
 }
 
-/// `of[key]`: an item, else an attribute.
+/// `of[key]`: an item, otherwise an attribute.
 pub(super) fn item(of: &Value, key: &Value, budget: &Budget) -> Res<Value> {
     let index = |length: usize, index: i128| {
         let from_end = if index < 0 { index + length as i128 } else { index };
@@ -315,7 +315,7 @@ pub(super) fn item(of: &Value, key: &Value, budget: &Budget) -> Res<Value> {
     };
     let found = match (of, key) {
         (Value::Undefined(what), _) => return Err(Fault::new(&**what)),
-        // A key that cannot be one is not there.
+        // A value that cannot be a key is not in the mapping.
         (Value::Map(map), key) => find(&map.entries, key, budget).unwrap_or_default().cloned(),
         (Value::List(list), key) => {
             key.as_int().and_then(|at| index(list.items.len(), at)).and_then(|at| list.items.get(at).cloned())
@@ -427,7 +427,7 @@ impl Places {
         self.left
     }
 
-    /// The first index and that behind the last, where there is none left out between.
+    /// First index and end, if the indices are contiguous.
     fn range(&self) -> Option<(usize, usize)> {
         let first = usize::try_from(self.at).ok()?;
         (self.step == 1).then_some((first, first + self.left))

@@ -10,8 +10,7 @@ use super::text::Text;
 use super::value::Value;
 use super::{Fault, Res};
 
-/// How deep tags, parentheses and operators may lie within each other: the parser and the
-/// interpreter recurse along them.
+/// Limit of nested tags, parentheses and operators: parser and interpreter recurse through them.
 const MAX_DEPTH: u32 = 100;
 
 pub(super) fn parse(tokens: &[Placed]) -> Res<Vec<Stmt>> {
@@ -22,7 +21,7 @@ pub(super) fn parse(tokens: &[Placed]) -> Res<Vec<Stmt>> {
     Ok(body)
 }
 
-/// Which of its hidden variables a macro's body names.
+/// Which of a macro's implicit variables its body uses.
 #[derive(Debug, Clone, Copy, Default)]
 struct MacroNames {
     list: bool,
@@ -102,7 +101,7 @@ impl Parser<'_> {
         Fault::new(format!("{found} where {wanted} is expected")).at(self.line())
     }
 
-    /// Runs `parse` a level deeper.
+    /// Runs `parse` one level deeper.
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
         if self.depth >= MAX_DEPTH {
             return Err(Fault::new(format!("more than {MAX_DEPTH} levels within each other")).at(self.line()));
@@ -113,7 +112,7 @@ impl Parser<'_> {
         parsed
     }
 
-    /// Statements up to a tag that begins with one of `ends`, whose name is returned and read over.
+    /// Parses statements up to a tag whose name is in `ends`. Consumes the name and returns it.
     fn statements(&mut self, ends: &[&str]) -> Res<(Vec<Stmt>, String)> {
         let mut body = Vec::new();
         loop {
@@ -153,7 +152,7 @@ impl Parser<'_> {
         Err(self.unexpected("`%}`"))
     }
 
-    /// The body of a tag whose end is `end`.
+    /// Parses the body of a tag that `end` closes.
     fn body(&mut self, end: &str) -> Res<Vec<Stmt>> {
         self.end_of_tag()?;
         let (body, _) = self.statements(&[end])?;
@@ -161,7 +160,7 @@ impl Parser<'_> {
         Ok(body)
     }
 
-    /// A statement behind its keyword; none where there is nothing to do.
+    /// Parses a statement after its keyword; `None` if it has no effect.
     fn statement(&mut self, keyword: &str, line: u32) -> Res<Option<StmtKind>> {
         Ok(Some(match keyword {
             "for" => self.for_loop()?,
@@ -186,7 +185,7 @@ impl Parser<'_> {
             "call" => {
                 let (body, call) = self.macro_body("caller".into(), false, "endcall")?;
                 let call = call.filter(|call| matches!(call.kind, ExprKind::Call(..)));
-                StmtKind::CallBlock(body, call.ok_or_else(|| Fault::new("`{% call %}` wants a call").at(line))?)
+                StmtKind::CallBlock(body, call.ok_or_else(|| Fault::new("`{% call %}` needs a call").at(line))?)
             }
             "filter" => {
                 let body = Expr { line, kind: ExprKind::Body };
@@ -205,7 +204,7 @@ impl Parser<'_> {
                 self.end_of_tag()?;
                 StmtKind::Block(body)
             }
-            // Marks the assistant's text for training; transformers' own.
+            // transformers' own tag: marks the assistant's text for training
             "generation" => StmtKind::Block(self.body("endgeneration")?),
             "autoescape" => {
                 let escapes = !matches!(self.expression()?.kind, ExprKind::Const(Value::Bool(false)));
@@ -278,7 +277,7 @@ impl Parser<'_> {
         Ok(StmtKind::SetBlock(target, filters, self.body("endset")?))
     }
 
-    /// The signature of a macro, the call of a `{% call %}`, and the body.
+    /// Parses the signature of a macro, the call of a `{% call %}`, and the body.
     fn macro_body(&mut self, name: Rc<str>, has_signature: bool, end: &str) -> Res<(Rc<Macro>, Option<Expr>)> {
         let mut parameters: Vec<(Rc<str>, Option<Expr>)> = Vec::new();
         if has_signature || self.is_op("(") {
@@ -304,7 +303,7 @@ impl Parser<'_> {
         Ok((Rc::new(Macro { name, parameters, body, takes_list, takes_named, takes_caller }), call))
     }
 
-    /// What is assigned to: a name, several, or an attribute of a namespace.
+    /// Parses a target: a name, several, or an attribute of a namespace.
     fn target(&mut self, several: bool) -> Res<Target> {
         let mut targets = Vec::new();
         let mut is_tuple = false;

@@ -89,7 +89,7 @@ fn push_map<'v>(
     Ok(())
 }
 
-/// A string between quotes, as Python chooses them.
+/// A string in the quotes that Python chooses.
 fn quoted(text: &Text, out: &mut TextBuilder, budget: &Budget) -> Res<()> {
     budget.characters(text)?;
     let quote = if text.as_str().contains('\'') && !text.as_str().contains('"') { '"' } else { '\'' };
@@ -119,21 +119,21 @@ fn quoted(text: &Text, out: &mut TextBuilder, budget: &Budget) -> Res<()> {
     Ok(())
 }
 
-/// `str.isprintable` of one character. Rust's own table of what to escape has combining marks too,
-/// which print.
+/// `str.isprintable` for one character. Rust's `escape_debug` also escapes combining marks, which
+/// are printable.
 pub(super) fn is_printable(c: char) -> bool {
     let prints = c.is_alphanumeric() || c.escape_debug().len() <= 2 || is_mark(c);
     c == ' ' || (prints && !c.is_whitespace())
 }
 
-/// Combining marks, by their main blocks.
+/// Whether `c` is a combining mark, by the main blocks.
 fn is_mark(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5bd}' | '\u{610}'..='\u{61a}' | '\u{64b}'..='\u{65f}'
         | '\u{900}'..='\u{903}' | '\u{93a}'..='\u{94f}' | '\u{e31}'..='\u{e4e}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
         | '\u{20d0}'..='\u{20ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}' | '\u{3099}' | '\u{309a}')
 }
 
-/// `repr` of a float: the shortest digits that give it back, with an exponent where Python has one.
+/// `repr` of a float: the shortest digits that parse back to it, with an exponent as in Python.
 pub(super) fn float(value: f64) -> String {
     if value.is_nan() {
         return "nan".into();

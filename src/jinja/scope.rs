@@ -1,4 +1,4 @@
-//! What names stand for, and the `loop` of a `for`.
+//! Variables, and the `loop` of a `for`.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -10,12 +10,12 @@ use super::call::Call;
 use super::value::{Items, Object, Value};
 use super::{Fault, Res, operators};
 
-/// A function of the template's surroundings.
+/// A function that templates can call.
 #[derive(Clone)]
 pub struct Function {
-    /// Its name in templates.
+    /// Name in templates.
     pub name: &'static str,
-    /// What it does.
+    /// The implementation.
     pub call: Rc<dyn Fn(Call) -> Res<Value>>,
 }
 
@@ -26,13 +26,13 @@ impl fmt::Debug for Function {
 }
 
 impl Function {
-    /// As a value of the template.
+    /// Name and value for a template's variables.
     pub fn value(name: &'static str, call: impl Fn(Call) -> Res<Value> + 'static) -> (Rc<str>, Value) {
         (name.into(), Value::Object(Object::Function(Self { name, call: Rc::new(call) })))
     }
 }
 
-/// Names and their values, within those of a scope around.
+/// Variables, inside those of an outer scope.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub(super) values: RefCell<Vec<(Rc<str>, Value)>>,
@@ -74,13 +74,13 @@ impl Scope {
 pub(super) struct Loop {
     pub(super) items: Items,
     pub(super) index: Cell<usize>,
-    /// The byte where the current character begins, of a loop over a text.
+    /// In a loop over a text, the first byte of the current character.
     pub(super) at: Cell<usize>,
     pub(super) length: usize,
     pub(super) depth: usize,
     pub(super) previous: RefCell<Option<Value>>,
     pub(super) changed: RefCell<Option<Value>>,
-    /// Of a recursive loop: what it repeats, and where.
+    /// In a recursive loop, the loop and its scope.
     pub(super) recursion: Option<(Rc<For>, Weak<Scope>)>,
 }
 
@@ -89,7 +89,7 @@ impl Loop {
         self.length
     }
 
-    /// `loop.cycle(…)`: one of the values, by turns.
+    /// `loop.cycle(…)`: one of the values, in turn.
     pub(super) fn cycle(&self, values: &[Value]) -> Res<Value> {
         let at = self.index.get() % values.len().max(1);
         values.get(at).cloned().ok_or_else(|| Fault::new("no items for cycling given"))

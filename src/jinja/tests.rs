@@ -1,5 +1,5 @@
-//! The language, small: what each part of it gives in Python. Whole published templates are
-//! compared in `npm run test:models`.
+//! Each part of the language on small templates, compared with Python's results.
+//! `npm run test:models` compares whole published templates.
 
 use proptest::prelude::*;
 
@@ -9,13 +9,13 @@ fn plain(source: &str) -> Result<String, String> {
     rendered(source, &[]).map(|text| text.as_str().to_owned())
 }
 
-/// Renders with texts that are given.
+/// Renders with given texts.
 fn rendered(source: &str, given: &[(&str, &str)]) -> Result<Text, String> {
     let variables = given.iter().map(|(name, text)| ((*name).into(), Value::Str(Text::given(text)))).collect();
     Template::new(source).and_then(|template| template.render(variables)).map_err(|fault| fault.to_string())
 }
 
-/// Renders with a small budget, so that a test that uses it up is quick.
+/// Renders with a small budget, so that tests that use it up are quick.
 fn within(source: &str, units: u64) -> Result<usize, String> {
     let template = Template::new(source).map_err(|fault| fault.to_string())?;
     let text =
@@ -24,7 +24,7 @@ fn within(source: &str, units: u64) -> Result<usize, String> {
 }
 
 #[test]
-fn expressions_are_pythons() {
+fn expressions_are_those_of_python() {
     for (expression, expected) in [
         ("1 + 2 * 3 - 4 / 2", "5.0"),
         ("-7 // 2 ~ ' ' ~ -7 % 3 ~ ' ' ~ 2 ** 3 ** 2 ~ ' ' ~ -2 ** 2", "-4 2 64 4"),
@@ -87,7 +87,7 @@ fn expressions_are_pythons() {
 }
 
 #[test]
-fn statements_are_jinjas() {
+fn statements_are_those_of_jinja2() {
     for (source, expected) in [
         ("{% for i in [1, 2] %}{{ loop.index }}{{ loop.last }}{{ loop.nextitem }}{% endfor %}", "1False22True"),
         ("{% for c in 'aé' %}{{ loop.revindex }}{{ c }}{{ loop.nextitem }}{% endfor %}", "2aé1é"),
@@ -122,7 +122,7 @@ fn statements_are_jinjas() {
 }
 
 #[test]
-fn faults_have_a_line_and_pythons_reason() {
+fn faults_have_a_line_and_pythons_message() {
     for (source, expected) in [
         ("a\n{% if %}", "line 2: the end of the tag where an expression is expected"),
         (
@@ -151,9 +151,9 @@ fn faults_have_a_line_and_pythons_reason() {
     }
 }
 
-/// The expression took the blame for the space before it.
+/// The error used to point at the space before the expression.
 #[test]
-fn a_hostile_expression_is_blamed_on_itself() {
+fn a_hostile_expression_has_the_error_at_its_own_place() {
     for (expression, expected) in [
         ("(".repeat(10_000) + "1" + &")".repeat(10_000), "more than 100 levels within each other"),
         ("[".repeat(10_000) + &"]".repeat(10_000), "more than 100 levels within each other"),
@@ -165,7 +165,7 @@ fn a_hostile_expression_is_blamed_on_itself() {
     }
 }
 
-/// What was given stays so, wherever a template puts it, and nothing else becomes so.
+/// Given text stays given wherever a template puts it, and no other text becomes given.
 #[test]
 fn each_byte_keeps_its_origin() {
     let own = |source: &str| {
@@ -210,7 +210,7 @@ fn each_byte_keeps_its_origin() {
     }
 }
 
-/// Each took the stack of a page, gigabytes, or minutes.
+/// Each of these took a page's stack, gigabytes, or minutes.
 #[test]
 fn a_template_takes_no_more_than_its_budget() {
     let grow = |inner: &str, then: &str| {
@@ -249,19 +249,18 @@ fn a_template_takes_no_more_than_its_budget() {
     }
 }
 
-/// `count('')` finds a place at each character, which cost no more than reading them at once.
+/// `count('')` finds a match at each character. They used to cost no more than reading the text.
 #[test]
-fn each_place_that_is_found_has_its_price() {
+fn each_match_costs_a_step() {
     for source in ["{{ ('a' * 100000).count('') }}", "{{ ('a' * 100000).replace('a', '') }}"] {
         assert!(within(source, 60_000).unwrap_err().contains("too many steps"), "{source}");
         within(source, 300_000).unwrap();
     }
 }
 
-/// Thousands of names in one scope, namespace or call took minutes, since looking one up cost
-/// nothing.
+/// Thousands of names in one scope, namespace or call took minutes, since a look-up cost nothing.
 #[test]
-fn a_name_among_thousands_has_its_price() {
+fn looking_up_a_name_among_thousands_costs_steps() {
     let many = |what: &str| -> String { (0..2000).map(|i| what.replace("NAME", &format!("name{i}"))).collect() };
     for source in [
         many("{% set NAME = 1 %}"),
@@ -274,7 +273,7 @@ fn a_name_among_thousands_has_its_price() {
 }
 
 #[test]
-fn a_template_cannot_take_the_stack() {
+fn a_template_cannot_overflow_the_stack() {
     let nested = |open: &str, close: &str| open.repeat(5000) + &close.repeat(5000);
     let sources = [
         "{{ ".to_owned() + &nested("(", ")") + " }}",
@@ -295,7 +294,7 @@ fn a_template_cannot_take_the_stack() {
         "{% set ns = namespace() %}{% set ns.x = [ns] %}{{ ns | tojson }}".to_owned(),
         "{% set ns = namespace(x=[]) %}{% for i in range(900) %}{% set ns.x = [ns.x] %}{% endfor %}".to_owned(),
     ];
-    // Deep, but no deeper than what is allowed.
+    // deep, but within the limits
     let fits = [
         "{{ ".to_owned() + &"(".repeat(90) + "1" + &")".repeat(90) + " }}",
         "{% if 1 %}".repeat(90) + "1" + &"{% endif %}".repeat(90),
@@ -305,8 +304,8 @@ fn a_template_cannot_take_the_stack() {
         "{% if 0 %}".to_owned() + &"{% elif 0 %}".repeat(5000) + "{% endif %}",
         format!("{{{{ {}{} }}}}", "[".repeat(60), "]".repeat(60)),
     ];
-    // A page's worker has 1 MiB, and an unoptimised build takes several times as much as the one
-    // that it runs.
+    // A page's worker has 1 MiB. An unoptimised build takes several times as much stack as the
+    // optimised one.
     let stack = if cfg!(debug_assertions) { 4 << 20 } else { 1 << 20 };
     let work = || {
         for source in &sources {
@@ -321,7 +320,7 @@ fn a_template_cannot_take_the_stack() {
     });
 }
 
-/// What is done to texts, of which `x` is the last result, `u` and `v` are given.
+/// Operations on texts: `x` is the last result, `u` and `v` are given.
 const OPERATIONS: [&str; 30] = [
     "x ~ u",
     "v + x",
@@ -356,8 +355,8 @@ const OPERATIONS: [&str; 30] = [
 ];
 
 proptest! {
-    /// The given letters are Greek, the template's are not: whatever is done to them, each letter
-    /// of the result has its origin, and the text is what it would be if nothing was given.
+    /// The given letters are Greek, the template's are not: after any operations, each letter of
+    /// the result has its origin, and the text is the same as with nothing given.
     #[test]
     fn operations_keep_the_origin_of_every_letter(
         steps in prop::collection::vec(prop::sample::select(&OPERATIONS[..]), 1..6),

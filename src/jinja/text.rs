@@ -1,11 +1,10 @@
-//! Text that knows, byte for byte, whether the template wrote it or it was given to the template.
+//! Text that knows for each byte whether the template wrote it or was given it.
 
 use std::ops::Range;
 use std::rc::Rc;
 
-/// A text, and where it comes from. Whatever is done to a text, each byte of the result keeps its
-/// origin: what a user typed is told from the template's own marks wherever slices, joins and
-/// filters put it.
+/// A text with the origin of each byte. Slices, joins and filters keep origins, so that text a user
+/// typed stays distinguishable from the template's own.
 #[derive(Debug, Clone)]
 pub struct Text {
     text: Rc<str>,
@@ -16,7 +15,7 @@ pub struct Text {
 enum Origin {
     Template,
     Given,
-    /// Stretches of either, in order; the last ends with the text.
+    /// Runs of either origin, in order; the last ends with the text.
     Mixed(Rc<[Run]>),
 }
 
@@ -43,12 +42,12 @@ impl Text {
         &self.text
     }
 
-    /// Bytes.
+    /// Length in bytes.
     pub fn len(&self) -> usize {
         self.text.len()
     }
 
-    /// Bytes that it takes, its origins too.
+    /// Size in memory in bytes, including origins.
     pub(super) fn size(&self) -> usize {
         match &self.origin {
             Origin::Mixed(runs) => self.len() + size_of_val(&**runs),
@@ -61,7 +60,7 @@ impl Text {
         self.text.is_empty()
     }
 
-    /// Its stretches of one origin each, in order: the bytes, and whether they were given to the
+    /// The runs of one origin each, in order: range of bytes, and whether they were given to the
     /// template.
     pub fn runs(&self) -> impl Iterator<Item = (Range<usize>, bool)> {
         let single = match &self.origin {
@@ -80,7 +79,7 @@ impl Text {
         })
     }
 
-    /// The bytes of `range`, which must begin and end between characters.
+    /// The bytes of `range`, which must lie on character boundaries.
     pub(super) fn slice(&self, range: Range<usize>) -> Self {
         match self.origin {
             _ if range == (0..self.len()) => self.clone(),
@@ -99,7 +98,7 @@ impl Text {
         self.runs().flat_map(|(range, given)| self.text[range].chars().map(move |c| (c, given)))
     }
 
-    /// The same with every stretch of one origin as `change` gives it.
+    /// Applies `change` to each run of one origin.
     pub(super) fn map(&self, mut change: impl FnMut(&str) -> String) -> Self {
         let mut changed = TextBuilder::default();
         for (range, given) in self.runs() {
@@ -123,7 +122,7 @@ impl From<&str> for Text {
     }
 }
 
-/// Makes a text of pieces.
+/// Builds a text from pieces.
 #[derive(Debug, Default)]
 pub(super) struct TextBuilder {
     text: String,

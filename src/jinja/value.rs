@@ -1,4 +1,4 @@
-//! The values of a template, Python's by another name.
+//! The values of a template, which are Python's.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,67 +9,67 @@ use super::scope::{Function, Loop, Scope};
 use super::text::Text;
 use super::{Fault, Res};
 
-/// How deep lists and mappings may lie within each other: what walks a value recurses along them.
+/// Limit of nested lists and mappings: code that walks a value recurses through them.
 pub(super) const MAX_NESTING: u8 = 64;
 
-/// A value. What it holds is shared, and only namespaces change.
+/// A value. Its contents are shared, and only namespaces are mutable.
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// What is not there; the text says what was looked for.
+    /// An undefined value; the text says what was looked up.
     Undefined(Rc<str>),
     /// `None`.
     None,
     /// `True` or `False`.
     Bool(bool),
-    /// An integer; Python's have no bound.
+    /// An integer. Python's have no limit.
     Int(i128),
-    /// A number.
+    /// A floating-point number.
     Float(f64),
     /// A string.
     Str(Text),
-    /// A list or what is like one.
+    /// A list or similar sequence.
     List(Rc<List>),
     /// A mapping.
     Map(Rc<Map>),
-    /// Any of the others.
+    /// Any other value.
     Object(Object),
 }
 
-/// Names with values that change.
+/// Names with mutable values.
 pub(super) type Names = RefCell<Vec<(Rc<str>, Value)>>;
 
-/// What has attributes or can be called.
+/// A value with attributes, or that can be called.
 #[derive(Debug, Clone)]
 #[allow(private_interfaces)]
 pub enum Object {
     /// `namespace()`.
     Namespace(Rc<Names>),
-    /// A function of the template's surroundings.
+    /// A function from outside the template.
     Function(Function),
-    /// A method of a value: the value and the name.
+    /// A method bound to a value: the value and the name.
     Method(Rc<(Value, Rc<str>)>),
-    /// A macro, and where it was defined.
+    /// A macro and the scope of its definition.
     Macro(Rc<Macro>, std::rc::Weak<Scope>),
     /// The `loop` of a `for`.
     Loop(Rc<Loop>),
-    /// `cycler()`: its values, and which is current.
+    /// `cycler()`: its values, and the index of the current one.
     Cycler(Rc<(Vec<Value>, Cell<usize>)>),
     /// `joiner()`: its separator, and whether it was used.
     Joiner(Rc<(Value, Cell<bool>)>),
 }
 
-/// What kind of sequence it is, as it prints and behaves.
+/// Kind of a sequence, which decides how it prints and behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `[a, b]`
     List,
     /// `(a, b)`
     Tuple,
-    /// A pair of `groupby`, a tuple with names.
+    /// A pair of `groupby`: a tuple whose items have names.
     Group,
-    /// What Python would give one by one, such as the result of `map`.
+    /// A Python iterator, such as the result of `map`.
     Iterator,
-    /// What `items()` and the like give of a mapping; the text is Python's name of it.
+    /// The result of `items()` and similar; the text is Python's name of the type.
     View(&'static str),
 }
 
@@ -81,14 +81,14 @@ pub struct List {
     shape: Shape,
 }
 
-/// Pairs in their order.
+/// Pairs of keys and values, in order.
 #[derive(Debug)]
 pub struct Map {
     pub(super) entries: Vec<(Value, Value)>,
     shape: Shape,
 }
 
-/// What is known of all that a value holds.
+/// Properties of a value's whole contents.
 #[derive(Debug, Clone, Copy, Default)]
 struct Shape {
     depth: u8,
@@ -100,7 +100,7 @@ impl Shape {
         match value {
             Value::List(list) => list.shape,
             Value::Map(map) => map.shape,
-            // Each may hold a namespace.
+            // These may hold a namespace.
             Value::Object(Object::Function(_) | Object::Macro(..)) => Self::default(),
             Value::Object(_) => Self { depth: 0, has_namespace: true },
             _ => Self::default(),
@@ -128,7 +128,7 @@ impl Value {
         Self::Str(Text::template(text))
     }
 
-    /// The name of an argument. `**` takes names from mappings, so that it may have been given.
+    /// The name of an argument. It counts as given, because `**` takes names from mappings.
     pub(super) fn keyword(name: &str) -> Self {
         Self::Str(Text::given(name))
     }
@@ -136,7 +136,7 @@ impl Value {
     /// A list.
     ///
     /// # Errors
-    /// One that is nested too deep.
+    /// The list is nested too deep.
     pub fn list(items: Vec<Self>) -> Res<Self> {
         Self::sequence(Kind::List, items)
     }
@@ -150,10 +150,10 @@ impl Value {
         Ok(Self::List(Rc::new(List { kind, items, shape })))
     }
 
-    /// A mapping of pairs whose keys differ.
+    /// A mapping of pairs with distinct keys.
     ///
     /// # Errors
-    /// One that is nested too deep.
+    /// The mapping is nested too deep.
     pub fn map(entries: Vec<(Self, Self)>) -> Res<Self> {
         let shape = Shape::around(entries.iter().flat_map(|(key, value)| [key, value]))?;
         Ok(Self::Map(Rc::new(Map { entries, shape })))
@@ -163,7 +163,8 @@ impl Value {
         Self::Undefined(what.as_ref().into())
     }
 
-    /// Whether a namespace may hold it: not one that holds another, as it could hold itself.
+    /// Whether it contains a namespace. A namespace may not hold such a value, since it could then
+    /// contain itself.
     pub(super) fn has_namespace(&self) -> bool {
         Shape::of(self).has_namespace
     }
@@ -179,7 +180,7 @@ impl Value {
         matches!(self, Self::Undefined(_))
     }
 
-    /// Python's name of its type.
+    /// Python's name of the type.
     pub(super) fn type_name(&self) -> &'static str {
         match self {
             Self::Undefined(_) => "Undefined",
@@ -220,7 +221,7 @@ impl Value {
         }
     }
 
-    /// Numbers, `True` and `False` among them, as integers.
+    /// The value of integers and bools.
     pub(super) fn as_int(&self) -> Option<i128> {
         match self {
             Self::Bool(value) => Some(i128::from(*value)),
@@ -229,7 +230,7 @@ impl Value {
         }
     }
 
-    /// Numbers, `True` and `False` among them.
+    /// The value of numbers and bools.
     pub(super) fn as_number(&self) -> Option<f64> {
         match self {
             Self::Float(value) => Some(*value),
@@ -237,7 +238,7 @@ impl Value {
         }
     }
 
-    /// The number of elements or characters.
+    /// Number of elements or characters.
     pub(super) fn length(&self, budget: &Budget) -> Res<usize> {
         match self {
             Self::Undefined(_) => Ok(0),
@@ -252,7 +253,7 @@ impl Value {
         }
     }
 
-    /// Its elements: of a mapping the keys, of a string the characters.
+    /// The elements; the keys of a mapping, the characters of a string.
     pub(super) fn items(&self, budget: &Budget) -> Res<Items> {
         Ok(match self {
             Self::Undefined(_) => Items::Values(Vec::new()),
@@ -266,7 +267,7 @@ impl Value {
         })
     }
 
-    /// The elements as a list of their own.
+    /// The elements as a new list.
     pub(super) fn elements(&self, budget: &Budget) -> Res<Vec<Value>> {
         Ok(match self.items(budget)? {
             Items::List(list) => {
@@ -275,7 +276,7 @@ impl Value {
             }
             Items::Values(values) => values,
             Items::Chars(text) => {
-                // Each is a text of its own.
+                // each becomes a text
                 budget.elements(2 * text.len())?;
                 text.chars().map(|(c, given)| Value::Str(char_text(c, given))).collect()
             }
@@ -290,7 +291,7 @@ pub(super) fn char_text(c: char, given: bool) -> Text {
     if given { Text::given(text) } else { Text::template(text) }
 }
 
-/// What a loop runs over. A string is not taken apart beforehand: a loop may stop at once.
+/// The elements of a loop. A string is not split beforehand, since the loop may stop early.
 #[derive(Debug)]
 pub(super) enum Items {
     List(Rc<List>),
@@ -299,7 +300,7 @@ pub(super) enum Items {
 }
 
 impl Items {
-    /// The element at `index`. `at`: the byte where that character of a text begins.
+    /// The element at `index`. `at`: first byte of that character in a text.
     pub(super) fn get(&self, index: usize, at: usize) -> Option<Value> {
         match self {
             Self::List(list) => list.items.get(index).cloned(),
@@ -311,7 +312,7 @@ impl Items {
         }
     }
 
-    /// Bytes of the character at `at`; of elements of other kinds 1.
+    /// Bytes of the character at `at`; 1 for other elements.
     pub(super) fn width(&self, at: usize) -> usize {
         match self {
             Self::Chars(text) => text.as_str()[at..].chars().next().map_or(0, char::len_utf8),

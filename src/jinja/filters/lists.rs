@@ -10,7 +10,7 @@ use crate::jinja::text::TextBuilder;
 use crate::jinja::value::{Kind, Value};
 use crate::jinja::{Fault, Res, methods, operators, print};
 
-/// What is looked at of each item: itself, or an attribute of it.
+/// The key of an item: the item itself, or one of its attributes.
 pub(super) struct Key {
     path: Vec<Value>,
     case_sensitive: bool,
@@ -18,7 +18,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// `attribute`: a name, several with dots between, or an index.
+    /// `attribute`: a name, names joined by dots, or an index.
     pub(super) fn new(attribute: Option<Value>, case_sensitive: bool) -> Self {
         let path = match attribute {
             None | Some(Value::None) => Vec::new(),
@@ -46,7 +46,7 @@ impl Key {
         }
     }
 
-    /// Items with what they are sorted by. Equal ones stay in their order.
+    /// The items with their keys, sorted stably.
     pub(super) fn sorted(&self, items: Vec<Value>, reverse: bool, budget: &Budget) -> Res<Vec<(Value, Value)>> {
         let mut keyed = Vec::with_capacity(items.len());
         for item in items {
@@ -56,7 +56,7 @@ impl Key {
     }
 }
 
-/// A merge sort: the library's may panic where values have no order, as NaN.
+/// A merge sort. The standard library's may panic on values without an order, such as NaN.
 fn sort(mut keyed: Vec<(Value, Value)>, reverse: bool, budget: &Budget) -> Res<Vec<(Value, Value)>> {
     if keyed.len() < 2 {
         return Ok(keyed);
@@ -160,8 +160,8 @@ pub(super) fn map(value: Value, mut call: Call, budget: &Budget) -> Res<Value> {
     iterator(items.into_iter().map(|item| filter(name.as_str(), item, call.clone(), budget)).collect::<Res<_>>()?)
 }
 
-/// The elements of a value. `map`, `select` and their like take what is false, such as `None`, for
-/// empty.
+/// The elements of a value. `map`, `select` and similar filters treat false values, such as `None`,
+/// as empty.
 fn some_elements(value: &Value, budget: &Budget) -> Res<Vec<Value>> {
     if value.is_true() { value.elements(budget) } else { Ok(Vec::new()) }
 }

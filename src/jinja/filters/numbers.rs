@@ -25,7 +25,7 @@ pub(super) fn file_size(bytes: f64, binary: bool) -> String {
     format!("{size:.1} {}", units[unit])
 }
 
-/// `float(value)` of a number or a string that spells one.
+/// `float(value)` for a number or a string.
 pub(super) fn number_of(value: &Value) -> Option<f64> {
     match value {
         Value::Str(text) => {
@@ -74,7 +74,7 @@ pub(super) fn round(value: &Value, call: Call) -> Res<Value> {
     let rounded = match method.as_ref().and_then(Value::as_str).unwrap_or("common") {
         "ceil" => (number * scale).ceil() / scale,
         "floor" => (number * scale).floor() / scale,
-        // Python rounds the decimal digits of the number, and halves to even.
+        // Python rounds the decimal digits, half to even.
         "common" if precision >= 0 => {
             format!("{number:.*}", usize::try_from(precision).unwrap_or_default()).parse().unwrap_or(number)
         }

@@ -7,7 +7,7 @@ use crate::jinja::text::{Text, TextBuilder};
 use crate::jinja::value::Value;
 use crate::jinja::{Res, methods, operators, print};
 
-/// Each word begins with a capital; words begin behind white space, `-` and opening brackets.
+/// Capitalises each word; words begin after white space, `-` and opening brackets.
 pub(super) fn title(text: &Text, budget: &Budget) -> Res<Value> {
     budget.characters(text)?;
     let mut out = TextBuilder::default();
@@ -40,7 +40,7 @@ pub(super) fn indent(text: &Text, call: Call, budget: &Budget) -> Res<Value> {
     }
     let lines = methods::lines(text.as_str());
     budget.make(text.len().saturating_add(indent.len().saturating_mul(lines.len())))?;
-    // Python adds a line break before it splits, so that one at the end counts.
+    // Python appends a line break before it splits, so a trailing one counts.
     let ends = text.as_str().ends_with(methods::is_line_break) || text.is_empty();
     let last = ends.then_some((text.len(), text.len(), text.len()));
     for (i, (start, end, _)) in lines.into_iter().chain(last).enumerate() {
@@ -132,7 +132,7 @@ pub(super) fn urlencode(value: &Value, budget: &Budget) -> Res<Value> {
     Ok(Value::Str(out.finish()))
 }
 
-/// Python's `textwrap.wrap` for words with single spaces between.
+/// Python's `textwrap.wrap` for words separated by single spaces.
 pub(super) fn wordwrap(text: &Text, call: Call, budget: &Budget) -> Res<Value> {
     let names = ["width", "break_long_words", "wrapstring", "break_on_hyphens"];
     let [width, break_long, wrap, _] = call.bind("wordwrap", names)?;
@@ -172,7 +172,7 @@ pub(super) fn wordwrap(text: &Text, call: Call, budget: &Budget) -> Res<Value> {
     Ok(Value::Str(out.finish()))
 }
 
-/// The words of a line, and where each begins.
+/// The words of a line, with their positions.
 fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {
     let start = line.as_ptr() as usize;
     line.split_whitespace().map(move |word| (word.as_ptr() as usize - start, word))

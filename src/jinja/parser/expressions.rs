@@ -1,4 +1,4 @@
-//! Expressions, by how strongly their operators bind.
+//! Expressions, by the precedence of their operators.
 
 use std::rc::Rc;
 
@@ -9,12 +9,12 @@ use crate::jinja::text::Text;
 use crate::jinja::value::Value;
 use crate::jinja::{Fault, Res};
 
-/// Most operators in a row, of `a + b + c` or `a.b.c`: the interpreter recurses along them.
+/// Limit of a chain such as `a + b + c` or `a.b.c`: the interpreter recurses through it.
 const MAX_CHAIN: u32 = 100;
 
 impl Parser<'_> {
-    /// One expression, or several with commas between. `conditional`: whether `a if b` may stand
-    /// there; `ends`: words that end it.
+    /// One expression, or several separated by commas. `conditional`: whether `a if b` is allowed;
+    /// `ends`: words that end it.
     pub(super) fn tuple(&mut self, conditional: bool, ends: &[&str]) -> Res<Expr> {
         let line = self.line();
         let mut items = Vec::new();
@@ -66,7 +66,7 @@ impl Parser<'_> {
         Err(Fault::new(format!("more than {MAX_CHAIN} operators in a row")).at(self.line()))
     }
 
-    /// The operator that follows, with how strongly it binds.
+    /// The next operator and its precedence.
     fn operator(&self) -> Option<(Operator, u8)> {
         use Operator::{And, Compared, Concat, Math, Or};
         Some(match self.token() {
@@ -101,7 +101,7 @@ impl Parser<'_> {
         })
     }
 
-    /// An expression of operators that bind at least as strongly as `least`.
+    /// An expression of operators with precedence `least` or higher.
     fn binary(&mut self, least: u8) -> Res<Expr> {
         let line = self.line();
         let mut left = if least <= 3 && self.is_name("not") {
@@ -121,7 +121,7 @@ impl Parser<'_> {
                 Operator::Or => ExprKind::Or(a, b),
                 Operator::And => ExprKind::And(a, b),
                 Operator::Math(operator) => ExprKind::Binary(operator, a, b),
-                // These two are chains, not nested.
+                // These two form chains and are not nested.
                 Operator::Compared(compare) => match *a {
                     Expr { kind: ExprKind::Compare(first, mut others), .. } if chain > 1 => {
                         others.push((compare, *b));
@@ -205,7 +205,7 @@ impl Parser<'_> {
         Ok(Expr { line, kind })
     }
 
-    /// Items with commas between, up to `end`.
+    /// Items separated by commas, up to `end`.
     fn items<T>(&mut self, end: &str, item: impl Fn(&mut Self) -> Res<T>) -> Res<Vec<T>> {
         let mut items = Vec::new();
         while !self.take_op(end) {
@@ -220,7 +220,7 @@ impl Parser<'_> {
         Ok(items)
     }
 
-    /// Attributes, items and calls behind an expression.
+    /// Attributes, subscripts and calls after an expression.
     fn postfix(&mut self, mut expr: Expr) -> Res<Expr> {
         let mut chain = 0;
         loop {
@@ -282,7 +282,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Arguments behind their parenthesis.
+    /// Arguments after the opening parenthesis.
     fn args(&mut self) -> Res<Args> {
         let mut args = Args::default();
         let mut first = true;
@@ -313,7 +313,7 @@ impl Parser<'_> {
         Ok(args)
     }
 
-    /// Filters, tests and calls behind an expression.
+    /// Filters, tests and calls after an expression.
     pub(super) fn filters(&mut self, mut expr: Expr) -> Res<Expr> {
         let mut chain = 0;
         loop {

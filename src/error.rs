@@ -1,118 +1,124 @@
-//! The one error type. Every variant names the thing that is wrong, what was expected and what came, and where it
-//! can, the remedy; [`Error::code`] is the stable name that survives the worker boundary and that an app may match on.
+//! The error type of weft. Every variant names what is wrong, what was expected and what was found,
+//! and the remedy if there is one. [`Error::code`] is a stable name for apps to match on; it
+//! survives the worker boundary.
 
-/// The result of everything fallible in weft.
+/// The result of all fallible functions in weft.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong, from the first byte of a file to the last token of an answer.
+/// All errors, from the first byte of a file to the last token of an answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The bytes are not a well-formed model file. `field` is the place in the format, such as `tensor_count`.
+    /// The bytes are not a well-formed model file. `field` is a place in the format, such as
+    /// `tensor_count`.
     #[error(
         "the model file is malformed: {field}: expected {expected}, got {got}. Download it again, or use another file."
     )]
     InvalidFile {
-        /// Field of the format that is wrong.
+        /// The wrong field.
         field: String,
-        /// What would have been right.
+        /// What the format requires.
         expected: String,
-        /// What the file has.
+        /// What the file contains.
         got: String,
     },
     /// The stream ended too early.
     #[error("the model file ends too early, in {field}: {needed} bytes needed, {got} came. Download it again.")]
     TruncatedFile {
-        /// The part of the file that is cut.
+        /// The incomplete part of the file.
         field: String,
-        /// Bytes that the part has by the header.
+        /// Length of the part in bytes, from the header.
         needed: u64,
-        /// Bytes of it that came.
+        /// Bytes of it that arrived.
         got: u64,
     },
-    /// A tensor is stored in a block type that weft does not read.
+    /// The block type of a tensor is one that weft does not read.
     #[error(
-        "tensor `{tensor}` is stored as {found}, which weft cannot read; it reads {known}. Use another quantisation of the model, such as Q4_K_M or Q8_0."
+        "tensor `{tensor}` is stored as {found}, which weft cannot read; it reads {known}. \
+         Use another quantisation of the model, such as Q4_K_M or Q8_0."
     )]
     UnsupportedTensorType {
         /// Name of the tensor.
         tensor: String,
         /// Its type.
         found: String,
-        /// Comma-separated names of the types that work.
+        /// Comma-separated names of the types that weft reads.
         known: String,
     },
-    /// The architecture, or a variation of it, is not one that weft runs.
+    /// weft does not run this architecture, or this variant of it.
     #[error("this model is not supported: {what} is `{found}`; weft runs {known}")]
     UnsupportedModel {
         /// The metadata key or property.
         what: String,
         /// Its value in the file.
         found: String,
-        /// What would work.
+        /// Values that weft supports.
         known: String,
     },
-    /// The file is well-formed but does not describe a whole model: a key or tensor is absent, or has another shape.
+    /// The file is well-formed but not a complete model: a key or tensor is absent or has another
+    /// shape.
     #[error("the model file is inconsistent: {what}: expected {expected}, got {got}")]
     InvalidModel {
         /// Metadata key or tensor name.
         what: String,
-        /// What the configuration asks for.
+        /// What the configuration requires.
         expected: String,
-        /// What the file has.
+        /// What the file contains.
         got: String,
     },
-    /// The tokenizer is of a kind that weft does not know.
+    /// weft does not know this kind of tokenizer.
     #[error("this tokenizer is not supported: {what} is `{found}`; weft knows {known}")]
     UnsupportedTokenizer {
         /// The metadata key.
         what: String,
         /// Its value in the file.
         found: String,
-        /// Comma-separated list of the known values.
+        /// Comma-separated list of known values.
         known: String,
     },
-    /// The model takes ids alone.
+    /// The model has no tokenizer and takes only ids.
     #[error(
-        "the model file has no tokenizer (tokenizer.ggml.model is `{0}`): it takes token ids and gives token ids; for text, use a file with a vocabulary"
+        "the model file has no tokenizer (tokenizer.ggml.model is `{0}`): \
+         it takes token ids and gives token ids; for text, use a file with a vocabulary"
     )]
     NoTokenizer(String),
     /// Text or ids that the tokenizer cannot handle.
     #[error("cannot tokenize: {0}")]
     Tokenize(String),
-    /// The chat template is absent, does not compile or refuses the messages.
+    /// The chat template is absent, does not compile, or refuses the messages.
     #[error("chat template: {0}")]
     ChatTemplate(String),
-    /// More tokens than the context holds.
+    /// The context is too small for the tokens.
     #[error(
-        "this takes {needed} tokens, and the context holds {context}: shorten the prompt, or load with a larger contextLength"
+        "this takes {needed} tokens, and the context holds {context}: \
+         shorten the prompt, or load with a larger contextLength"
     )]
     ContextOverflow {
-        /// Tokens that would be needed.
+        /// Number of tokens needed.
         needed: usize,
-        /// Tokens that fit.
+        /// Number of tokens that fit.
         context: usize,
     },
-    /// A text is longer than an encoder reads.
+    /// A text is longer than the encoder's limit.
     #[error(
         "the text has {needed} tokens, and this model takes {most}: shorten it, or set truncate to cut its end off"
     )]
     TextTooLong {
-        /// Tokens of the text, special ones included.
+        /// Tokens of the text, including special ones.
         needed: usize,
-        /// Tokens that the model takes.
+        /// The encoder's limit, in tokens.
         most: usize,
     },
-    /// The model is of another kind, or lacks a head.
+    /// The model is of another kind, or lacks the head for a task.
     #[error("`{task}` needs {needs}; this model is {found}, for: {can}")]
     UnsupportedTask {
-        /// What was asked for, by its name in the TypeScript package.
+        /// The task, by its name in the TypeScript package.
         task: &'static str,
-        /// What could do it.
+        /// Models that can do it.
         needs: String,
-        /// What is loaded.
+        /// The loaded model.
         found: String,
-        /// What that can do.
+        /// Tasks of the loaded model.
         can: String,
     },
     /// An argument is out of range.
@@ -120,40 +126,41 @@ pub enum Error {
     InvalidOption {
         /// Name of the option as the caller wrote it.
         name: String,
-        /// What would be accepted.
+        /// What is accepted.
         expected: String,
-        /// What came.
+        /// What the caller passed.
         got: String,
     },
     /// No GPU can be used.
     #[error("no usable GPU: {0}")]
     GpuUnavailable(String),
-    /// The GPU went away, was reset or refused a command.
+    /// The GPU was removed or reset, or refused a command.
     #[error("the GPU device was lost: {0}. Load the model again, or load it with device 'cpu'.")]
     DeviceLost(String),
-    /// Memory for the model does not exist.
+    /// There is not enough memory.
     #[error(
         "out of memory: {what} needs {needed} bytes, {limit}. Try a shorter contextLength or a smaller quantisation."
     )]
     OutOfMemory {
-        /// What was being allocated.
+        /// The buffer or part that needs memory.
         what: String,
-        /// Bytes asked for.
+        /// Bytes requested.
         needed: u64,
-        /// The limit it met, in words.
+        /// The limit that was reached, in words.
         limit: String,
     },
-    /// The model computed something that is not a number: wrong weights or a wrong GPU.
+    /// The model computed NaN or infinity: its weights or the GPU are faulty.
     #[error(
-        "the model produced {0} instead of probabilities: its file is faulty, or the driver where it runs on a GPU. Try another file or device."
+        "the model produced {0} instead of probabilities: \
+         its file is faulty, or the GPU's driver if it runs on a GPU. Try another file or device."
     )]
     InvalidLogits(String),
-    /// A file or stream of the system failed.
+    /// A file or stream of the operating system failed.
     #[error("{what}: {message}")]
     Io {
         /// The file or stream.
         what: String,
-        /// What the system said.
+        /// The operating system's message.
         message: String,
     },
     /// A bug in weft: an operation was recorded with shapes that do not fit.

@@ -1,21 +1,21 @@
 //! weft runs open language models inside a web page, and natively.
 //!
-//! The layers, lowest first; imports go downwards only (`tests/layering.rs` holds them to it):
+//! The layers, lowest first; imports go downwards only (`tests/layering.rs` checks it):
 //!
-//! | module | what it does |
+//! | module | content |
 //! |---|---|
-//! | [`error`] | the one error type |
-//! | [`jinja`] | a template and values → text of which each byte's origin is known |
+//! | [`error`] | the error type |
+//! | [`jinja`] | chat template and values → text that knows the origin of each byte |
 //! | [`mod@format`] | bytes of a model file → metadata and rows of named tensors |
-//! | [`tokenizer`] | ids ↔ text, chat templates |
+//! | [`tokenizer`] | text ↔ ids, chat templates |
 //! | [`sampling`] | logits → the next id |
-//! | [`record`] | the vocabulary of recorded work: buffers, matrices, steps |
-//! | [`ops`] | one file an operation: shapes, checks, dispatch, plain reference |
-//! | [`model`] | configuration, weights, the decoder layer, the KV cache |
-//! | [`engine`] | runs recordings: plain reference, CPU, GPU |
+//! | [`record`] | recorded work as data: buffers, matrices, steps |
+//! | [`ops`] | one file per operation: shapes, checks, dispatch, reference |
+//! | [`model`] | hyperparameters, weights, the decoder layer, the KV cache |
+//! | [`engine`] | runs recordings: reference, CPU, GPU |
 //! | [`session`] | prompt → events: prefill, decode, stop rules, prefix reuse |
 //!
-//! `web` (wasm only) is the one file that knows wasm-bindgen.
+//! `web` (wasm only) is the only file that uses wasm-bindgen.
 
 pub mod engine;
 pub mod error;

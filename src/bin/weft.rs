@@ -1,6 +1,7 @@
-//! The native `weft` command: the same core as in the browser, for developers, benchmarks and machines with a GPU.
+//! The native `weft` command: the same core as in the browser, for developers, benchmarks and
+//! tests.
 
-#![allow(clippy::disallowed_methods)] // this is never built for the browser
+#![allow(clippy::disallowed_methods)] // never built for the browser
 
 #[path = "weft/encode.rs"]
 mod encode;
@@ -41,47 +42,48 @@ enum Command {
         /// The prompt.
         #[arg(short, long, required_unless_present = "ids")]
         prompt: Option<String>,
-        /// The prompt as token ids, separated by commas; prints ids.
+        /// The prompt as token ids, separated by commas. Prints ids instead of text.
         #[arg(long, value_delimiter = ',', conflicts_with_all = ["prompt", "chat", "suffix"])]
         ids: Vec<u32>,
-        /// Fills in what stands between the prompt and this text.
+        /// Fills the gap between the prompt and this text.
         #[arg(long, conflicts_with = "chat")]
         suffix: Option<String>,
-        /// Most tokens to generate.
+        /// Maximum number of tokens to generate.
         #[arg(short = 'n', long)]
         max_tokens: Option<usize>,
-        /// 0 always picks the most likely token.
+        /// Temperature; 0 always picks the most likely token.
         #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
         temp: f32,
-        /// Makes the answer reproducible.
+        /// Seed, for a reproducible answer.
         #[arg(long)]
         seed: Option<u64>,
-        /// Formats the prompt by the model's chat template.
+        /// Formats the prompt with the model's chat template.
         #[arg(long)]
         chat: bool,
     },
-    /// Prints the logits that follow some token ids, as JSON.
+    /// Prints the logits after some token ids, as JSON.
     Logits {
         #[command(flatten)]
         model: ModelArgs,
         /// Token ids, separated by commas.
         #[arg(long, value_delimiter = ',', required = true)]
         ids: Vec<u32>,
-        /// The logits of every position instead of the last.
+        /// Prints the logits of every position instead of the last.
         #[arg(long)]
         all: bool,
     },
-    /// Measures perplexity as llama.cpp defines it: windows of --ctx tokens, the second half of each scored.
+    /// Measures perplexity as llama.cpp does: windows of --ctx tokens, of which the second half is
+    /// scored.
     Perplexity {
         #[command(flatten)]
         model: ModelArgs,
         /// The text.
         #[arg(short, long)]
         file: PathBuf,
-        /// Tokens of a window.
+        /// Tokens per window.
         #[arg(long, default_value_t = 512)]
         ctx: usize,
-        /// Most windows to score; all by default.
+        /// Maximum number of windows to score; all by default.
         #[arg(long)]
         chunks: Option<usize>,
     },
@@ -92,12 +94,12 @@ enum Command {
         #[command(flatten)]
         model: ModelArgs,
     },
-    /// Prints what a model is and what memory it needs, as JSON; only headers are read.
+    /// Prints what a model is and how much memory it needs, as JSON; reads only headers.
     Info {
         #[command(flatten)]
         model: ModelArgs,
     },
-    /// Writes a model as a GGUF file of fewer bits.
+    /// Quantises a model and writes it as a GGUF file.
     Quantize {
         /// A GGUF file or a folder of transformers.
         input: PathBuf,
@@ -111,10 +113,10 @@ enum Command {
     Bench {
         #[command(flatten)]
         model: ModelArgs,
-        /// Tokens of a prompt made up for the purpose.
+        /// Tokens of a synthetic prompt.
         #[arg(long, default_value_t = 256)]
         prompt_tokens: usize,
-        /// Answers this instead, formatted by the model's chat template.
+        /// Answers this prompt instead, formatted with the model's chat template.
         #[arg(short, long, conflicts_with = "prompt_tokens")]
         prompt: Option<String>,
         /// Tokens to generate.
@@ -128,13 +130,14 @@ enum Command {
 
 #[derive(Args)]
 struct ModelArgs {
-    /// A GGUF file; of a split model the parts in order; or a folder of transformers.
+    /// A GGUF file, the parts of a split one in order, or a folder of transformers.
     #[arg(short, long, required = true, num_args = 1..)]
     model: Vec<PathBuf>,
-    /// What becomes of the weights while they are loaded: q8_0 and so on, or none. By default q8_0 for a folder.
+    /// Type to quantise weights to while loading: q8_0 and so on, or none. By default q8_0 for a
+    /// folder.
     #[arg(long)]
     quantize: Option<String>,
-    /// What to run on.
+    /// The device to run on.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
     /// Threads of the CPU engine.
@@ -269,7 +272,7 @@ impl ModelArgs {
     }
 }
 
-/// `by_ids`: prints the ids rather than the text, which not every model has.
+/// `by_ids`: prints ids instead of text, for models without a tokenizer.
 async fn generate(session: &mut Session, prompt: Vec<u32>, options: GenerateOptions, by_ids: bool) -> Result<()> {
     session.start(prompt, options, seconds_since_1970())?;
     loop {
@@ -313,7 +316,7 @@ async fn perplexity(session: &mut Session, text: &str, ctx: usize, chunks: Optio
     print_json(&json!({ "perplexity": mean.exp(), "meanNll": mean, "tokens": count, "chunks": windows, "ctx": ctx }))
 }
 
-/// Ids of `tokens` tokens, spread over the vocabulary.
+/// `tokens` ids, spread over the vocabulary.
 fn made_up_prompt(tokens: usize, vocab: usize) -> Vec<u32> {
     (0..tokens).map(|i| ((i * 7919 + 13) % vocab) as u32).collect()
 }
@@ -395,7 +398,7 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
     print(&(text + "\n"))
 }
 
-/// Writes to standard output, whose reader may have gone: an error then, where `print!` would panic.
+/// Writes to standard output. A closed pipe is an error here, while `print!` would panic.
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());

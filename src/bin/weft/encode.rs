@@ -10,20 +10,21 @@ use super::{ModelArgs, print_json};
 
 #[derive(Subcommand)]
 pub enum Encode {
-    /// Prints the vectors of some texts, as JSON.
+    /// Prints the vectors of texts, as JSON.
     Embed {
         #[command(flatten)]
         model: ModelArgs,
         /// The texts.
         #[arg(short, long, required = true, num_args = 1..)]
         text: Vec<String>,
-        /// How the vectors of tokens become one; as the file says, else their mean.
+        /// How token vectors become one vector per text. By default as the file says, otherwise
+        /// their mean.
         #[arg(long, value_enum)]
         pooling: Option<PoolingArg>,
-        /// Leaves the length of the vectors as it is, instead of 1.
+        /// Does not scale the vectors to length 1.
         #[arg(long)]
         raw: bool,
-        /// Cuts off what is too long.
+        /// Truncates texts that are too long.
         #[arg(long)]
         truncate: bool,
     },
@@ -37,46 +38,46 @@ pub enum Encode {
         /// The texts.
         #[arg(short, long, required = true, num_args = 1..)]
         text: Vec<String>,
-        /// Cuts off what is too long.
+        /// Truncates texts that are too long.
         #[arg(long)]
         truncate: bool,
     },
-    /// Prints how likely each label of a text is, as JSON.
+    /// Prints the probability of each label for a text, as JSON.
     Classify {
         #[command(flatten)]
         model: ModelArgs,
         /// The text.
         #[arg(short, long)]
         text: String,
-        /// A second text, for a model that compares two.
+        /// A second text, for models that compare two.
         #[arg(long)]
         pair: Option<String>,
-        /// Cuts off what is too long.
+        /// Truncates texts that are too long.
         #[arg(long)]
         truncate: bool,
     },
-    /// Prints the likeliest label of each token of a text, as JSON.
+    /// Prints the most likely label of each token of a text, as JSON.
     ClassifyTokens {
         #[command(flatten)]
         model: ModelArgs,
         /// The text.
         #[arg(short, long)]
         text: String,
-        /// Cuts off what is too long.
+        /// Truncates texts that are too long.
         #[arg(long)]
         truncate: bool,
     },
-    /// Prints what may stand in place of each mask of a text, as JSON.
+    /// Prints the most likely tokens for each mask of a text, as JSON.
     FillMask {
         #[command(flatten)]
         model: ModelArgs,
         /// The text, such as "Paris is the [MASK] of France."
         #[arg(short, long)]
         text: String,
-        /// How many tokens for each mask.
+        /// Number of tokens per mask.
         #[arg(long, default_value_t = 5)]
         top_k: usize,
-        /// Cuts off what is too long.
+        /// Truncates texts that are too long.
         #[arg(long)]
         truncate: bool,
     },

@@ -8,10 +8,10 @@ use weft_llm::format::{Folder, ModelReader, Quantize, Sink};
 use weft_llm::session::{Estimate, Estimator};
 use weft_llm::{Error, Result};
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const CHUNK: usize = 1 << 20;
 
-/// The files of a model, and what is to become of its weights.
+/// The files of a model, and the type to quantise weights to.
 pub struct Files {
     folder: Option<PathBuf>,
     paths: Vec<PathBuf>,
@@ -19,7 +19,8 @@ pub struct Files {
 }
 
 impl Files {
-    /// `paths`: GGUF files in order; or a folder, or a safetensors file in it. Errors: `Io`, `InvalidModel` for a folder that is none.
+    /// `paths`: GGUF files in order, a folder, or a safetensors file in one. Errors: `Io`;
+    /// `InvalidModel` for a folder without a model.
     pub fn new(paths: &[PathBuf], quantize: Option<&str>) -> Result<Self> {
         let quantize = quantize.map(Quantize::named).transpose()?;
         let folder = match paths {
@@ -36,12 +37,12 @@ impl Files {
         Ok(files)
     }
 
-    /// A reader at the beginning.
+    /// Creates a reader at the beginning.
     pub fn reader(&self) -> Result<ModelReader> {
         Ok(ModelReader::new(self.read_folder()?, self.quantize))
     }
 
-    /// What becomes of the weights.
+    /// The type that weights are quantised to.
     pub fn quantize(&self) -> Quantize {
         self.quantize.unwrap_or(Quantize::usual(self.folder.is_some()))
     }
@@ -55,13 +56,14 @@ impl Files {
         Folder::new(&name, |file| texts.iter().find(|(name, _)| *name == file).map(|(_, text)| text.as_str())).map(Some)
     }
 
-    /// Bytes of all files; what cannot be asked for its size is named when it is read.
+    /// Bytes of all files; u64::MAX if a size is unknown, so that the read itself gives the error.
     pub fn bytes(&self) -> u64 {
         let sizes = self.paths.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
         sizes.sum::<std::io::Result<u64>>().unwrap_or(u64::MAX)
     }
 
-    /// Gives the bytes of one file after the other; `each` gets them, and nothing where a file ends. It says whether it wants more of the file.
+    /// Reads one file after the other. Calls `each` with the bytes, and with none at the end of
+    /// each file; `each` returns whether it wants more of the file.
     pub fn read(&self, mut each: impl FnMut(&[u8]) -> Result<bool>) -> Result<()> {
         let mut chunk = vec![0; CHUNK];
         for path in &self.paths {
@@ -78,7 +80,7 @@ impl Files {
         Ok(())
     }
 
-    /// Gives `sink` all headers and rows.
+    /// Passes all headers and rows to `sink`.
     pub fn feed(&self, sink: &mut dyn Sink) -> Result<()> {
         let mut reader = self.reader()?;
         self.read(|bytes| match bytes {
@@ -89,7 +91,7 @@ impl Files {
     }
 }
 
-/// What the model is and needs, by its headers.
+/// Estimates the memory that the model needs, from its headers.
 pub fn estimate(files: &Files, context: Option<usize>) -> Result<Estimate> {
     let mut estimator = Estimator::new(files.reader()?, context);
     files.read(|bytes| match bytes {
@@ -99,7 +101,7 @@ pub fn estimate(files: &Files, context: Option<usize>) -> Result<Estimate> {
     estimator.finish()
 }
 
-/// What the system said of a file.
+/// An error of the operating system for a file.
 pub fn io_error(what: &str, error: &std::io::Error) -> Error {
     Error::Io { what: what.into(), message: error.to_string() }
 }

@@ -1,4 +1,4 @@
-//! `weft quantize`: a model as a GGUF file of fewer bits.
+//! `weft quantize`: writes a model as a quantised GGUF file.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -10,7 +10,7 @@ use weft_llm::model::write_vocabulary;
 
 use super::files::{Files, io_error};
 
-/// What the headers say.
+/// The combined headers of all files.
 #[derive(Default)]
 struct Headers {
     count: usize,
@@ -33,7 +33,7 @@ impl Sink for Headers {
     }
 }
 
-/// Writes the model to `out`, row by row. A file that was begun and not finished is removed.
+/// Writes the model to `out`, row by row. Removes an incomplete file after an error.
 pub fn quantize(files: &Files, out: &Path) -> Result<()> {
     let Headers { mut metadata, tensors, .. } = headers(files)?;
     metadata.remove(|key| key.starts_with("split.") || key == "general.alignment");
@@ -49,7 +49,7 @@ pub fn quantize(files: &Files, out: &Path) -> Result<()> {
         file.finish()
     });
     if written.is_err() {
-        // what went wrong is more telling than that this did too
+        // the first error matters more than one of this call
         let _ = std::fs::remove_file(out);
     }
     written

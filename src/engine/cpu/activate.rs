@@ -4,13 +4,14 @@ use super::pool::{self, Shared};
 use super::simd::F32x4;
 use crate::ops::{Activation, Function};
 
-/// `x`: (tokens, n), where gated (tokens, 2 n); `y`: (tokens, y_cols), of which n columns from `y_offset` on are written.
+/// `x`: (tokens, n), or (tokens, 2 n) if gated; `y`: (tokens, y_cols), of which n columns from
+/// `y_offset` on are written.
 pub fn activate(activation: Activation, x: &[f32], n: usize, y_cols: usize, y_offset: usize, y: &mut [f32]) {
     let tokens = y.len() / y_cols;
     let y = Shared::new(y);
     pool::run(tokens, |t| {
         let (x, up) = x[t * activation.inputs() * n..][..activation.inputs() * n].split_at(n);
-        // SAFETY: a token's row is written by its own call
+        // SAFETY: each call writes one token's row
         let y = unsafe { y.slice(t * y_cols + y_offset, n) };
         match activation.function {
             Function::Silu => row(x, y, silu),
@@ -50,7 +51,7 @@ fn gelu_tanh(x: F32x4) -> F32x4 {
     times_sigmoid(x, x.mul(cubic))
 }
 
-/// x · (1 + erf(x / √2)) / 2; for erf see [`Function::Gelu`].
+/// x · (1 + erf(x / √2)) / 2; see [`Function::Gelu`] for erf.
 #[inline(always)]
 fn gelu(x: F32x4) -> F32x4 {
     let z = x.abs().mul(F32x4::splat(std::f32::consts::FRAC_1_SQRT_2));

@@ -1,19 +1,19 @@
-//! The input of a matrix product, as its kernels want it: normalised, and for quantised weights in 8 bits.
+//! Inputs of matrix products: normalised, and quantised to 8 bits for quantised weights.
 //!
-//! A product of 4- or 8-bit weights with f32 would spend most of its time on converting weights. Instead each block of 32
-//! activations becomes int8 with a scale of its own, as in ggml's `Q8_1`: products of integers are then exact, and
-//! Σ (d q_w + m)(s q_x) = d s Σ q_w q_x + m s Σ q_x.
+//! A product of 4- or 8-bit weights with f32 would spend most of its time on converting weights.
+//! Instead, each block of 32 activations becomes int8 with its own scale, as in ggml's `Q8_1`.
+//! Integer products are then exact, and Σ (d q_w + m)(s q_x) = d s Σ q_w q_x + m s Σ q_x.
 
 use super::pool::{self, Shared};
 use super::simd::F32x4;
 use crate::format::layout::BLOCK;
 use crate::ops::RmsNorm;
 
-/// 32 activations, scale · quant.
+/// 32 activations; value = scale · quant.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct QuantBlock {
-    /// From -127 to 127, in fours.
+    /// From -127 to 127, in groups of four.
     pub quants: [[i8; 4]; 8],
     /// Largest absolute value / 127.
     pub scale: f32,
@@ -23,7 +23,7 @@ pub struct QuantBlock {
 
 const EMPTY: QuantBlock = QuantBlock { quants: [[0; 4]; 8], scale: 0.0, sums: [0.0; 2] };
 
-/// Memory that is kept from one product to the next.
+/// Buffers that are reused from product to product.
 #[derive(Default)]
 pub struct Scratch {
     floats: Vec<f32>,
@@ -31,19 +31,20 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Rows of x, (tokens, cols), normalised where there is a norm.
+    /// Returns the rows of x, (tokens, cols), normalised if there is a norm.
     pub fn floats<'a>(&'a mut self, x: &'a [f32], cols: usize, norm: Option<(RmsNorm, &[f32])>) -> &'a [f32] {
         let Some((op, weight)) = norm else { return x };
         self.floats.resize(x.len(), 0.0);
         let out = Shared::new(&mut self.floats);
         pool::run(x.len() / cols, |t| {
-            // SAFETY: a token's row is written by its own call
+            // SAFETY: each call writes one token's row
             normalize(op, &x[t * cols..][..cols], weight, unsafe { out.slice(t * cols, cols) });
         });
         &self.floats
     }
 
-    /// Rows of x, (tokens, cols), normalised where there is a norm, in blocks: (tokens, cols / 32).
+    /// Returns the rows of x, (tokens, cols), normalised if there is a norm, as blocks: (tokens,
+    /// cols / 32).
     pub fn blocks(&mut self, x: &[f32], cols: usize, norm: Option<(RmsNorm, &[f32])>) -> &[QuantBlock] {
         let blocks = cols / BLOCK;
         self.blocks.resize(x.len() / BLOCK, EMPTY);
@@ -51,7 +52,7 @@ impl Scratch {
         let (out, normed) = (Shared::new(&mut self.blocks), Shared::new(&mut self.floats));
         pool::run(x.len() / cols, |t| {
             let x = &x[t * cols..][..cols];
-            // SAFETY: a token's row is written by its own call
+            // SAFETY: each call writes one token's row
             let out = unsafe { out.slice(t * blocks, blocks) };
             match norm {
                 Some((op, weight)) => {
@@ -67,7 +68,7 @@ impl Scratch {
     }
 }
 
-/// See [`RmsNorm::reference`], for one token.
+/// Normalises one token, see [`RmsNorm::reference`].
 fn normalize(op: RmsNorm, x: &[f32], weight: &[f32], y: &mut [f32]) {
     let (fours, rest) = x.as_chunks::<4>();
     let mut squares = [F32x4::ZERO; 4];
@@ -82,13 +83,13 @@ fn normalize(op: RmsNorm, x: &[f32], weight: &[f32], y: &mut [f32]) {
     }
 }
 
-/// `x`: (cols); `out`: (cols / 32).
+/// Quantises `x`, (cols), to `out`, (cols / 32).
 fn quantize(x: &[f32], out: &mut [QuantBlock]) {
     for (x, out) in x.as_chunks::<BLOCK>().0.iter().zip(out) {
         let fours: [F32x4; 8] = std::array::from_fn(|i| F32x4::load(&x.as_chunks::<4>().0[i]));
         let largest = fours.iter().fold(F32x4::ZERO, |max, four| max.max(four.abs())).max_lane();
         let scale = largest / 127.0;
-        // a block of zeros has the scale 0, and one with a NaN a NaN, which the result will have too
+        // a block of zeros has scale 0; a NaN makes the scale NaN, and with it the result
         let inverse = F32x4::splat(if scale > 0.0 { 127.0 / largest } else { 0.0 });
         let scaled = fours.map(|four| four.mul(inverse));
         let mut quants = [0; BLOCK];
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_within_half_a_step_and_know_their_sums() {
+    fn blocks_are_exact_to_half_a_step_and_have_the_right_sums() {
         let x: Vec<f32> = (0..96).map(|i| if i < 64 { ((i * 37) % 101) as f32 * 0.07 - 3.0 } else { 0.0 }).collect();
         let mut scratch = Scratch::default();
         for (block, x) in scratch.blocks(&x, 96, None).iter().zip(x.chunks(32)) {
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_none_show_in_the_scale() {
+    fn nan_and_infinity_show_in_the_scale() {
         for bad in [f32::NAN, f32::INFINITY] {
             let mut x = [1.0; 32];
             x[17] = bad;

@@ -1,4 +1,4 @@
-//! A projection by the experts that each token goes to: an expert's rows are read once for all tokens that share it.
+//! Projection by experts: an expert's rows are read once for all tokens that go to it.
 
 use super::activations::Scratch;
 use super::linear::{Output, product};
@@ -6,14 +6,14 @@ use super::pool::Shared;
 use super::tiles::{ROWS, Tiles};
 use crate::ops::{Affine, Epilogue, ExpertLinear};
 
-/// Memory that is kept from one product to the next.
+/// Buffers that are reused from product to product.
 #[derive(Default)]
 pub struct Gathered {
     x: Vec<f32>,
     y: Vec<f32>,
 }
 
-/// See [`ExpertLinear::reference`].
+/// Computes [`ExpertLinear::reference`].
 pub fn expert_linear(
     (scratch, gathered): (&mut Scratch, &mut Gathered),
     op: &ExpertLinear,
@@ -36,7 +36,7 @@ pub fn expert_linear(
         for &(t, j) in &slots {
             gathered.x.extend_from_slice(&x[op.x_row(t, j) * cols..][..cols]);
         }
-        // whole tiles, of which the first and the last may also have rows of the neighbours
+        // whole tiles; the first and the last may also have rows of neighbouring experts
         let first = e * op.rows;
         let tiles = first / ROWS..(first + op.rows).div_ceil(ROWS);
         let rows = tiles.len() * ROWS;

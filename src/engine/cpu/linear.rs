@@ -1,5 +1,5 @@
-//! Matrix product over tiles of eight rows. A tile is read once for up to four tokens, and tiles are shared out among the
-//! threads; its eight sums are lanes from beginning to end.
+//! Matrix product over tiles of eight rows. A tile is read once for up to four tokens, and threads
+//! share the tiles. The eight sums of a tile stay in vector lanes throughout.
 
 use std::ops::Range;
 
@@ -10,13 +10,13 @@ use super::simd::{ByteDot, F32x4, NibbleDot, SixBitDot, nibbles, six_bits, words
 use super::tiles::{Bfloats, Data, Floats, Group, Halves, ROWS, Tiles, Words};
 use crate::ops::{Affine, Epilogue, Linear, RmsNorm};
 
-/// Tokens that share a tile while it is in registers: with more, their sums no longer are.
+/// Tokens per pass over a tile: with more, their sums do not fit the registers.
 const TOKENS: usize = 4;
 
-/// Eight results for each of M tokens.
+/// Eight sums for each of M tokens.
 type Sums<const M: usize> = [[F32x4; 2]; M];
 
-/// Where the results go, and what comes with them.
+/// Destination of the results, and the operations applied to them.
 pub struct Output<'a> {
     /// (tokens, cols)
     pub y: Shared<f32>,
@@ -59,7 +59,7 @@ pub fn linear(
     }
 }
 
-/// Some tiles of a weight times all rows of x.
+/// Multiplies some tiles of a weight with all rows of x.
 pub fn product(
     scratch: &mut Scratch,
     x: &[f32],
@@ -83,23 +83,23 @@ pub fn product(
     }
 }
 
-/// What is multiplied: some of all tiles with so many tokens.
+/// The tiles to multiply, and the number of tokens.
 struct Part {
     all: usize,
     tiles: Range<usize>,
     tokens: usize,
 }
 
-/// What a tile is made of along its columns: how it is multiplied.
+/// The element of a tile along its columns, which decides how the tile is multiplied.
 trait Weights: Sized + Sync {
-    /// What activations are made of.
+    /// Element of the activations.
     type Input: Sync;
 
-    /// A tile times M tokens, all of the same columns.
+    /// Multiplies a tile with M tokens over the same columns.
     fn multiply<const M: usize>(tile: &[Self], x: [&[Self::Input]; M]) -> Sums<M>;
 }
 
-/// Tiles times tokens, four tokens at once. `tiles` are all of the weight's.
+/// Multiplies tiles with tokens, four tokens at once. `tiles` are all tiles of the weight.
 fn multiply<W: Weights>(tiles: &[W], part: &Part, x: &[W::Input], output: &Output) {
     let tokens = part.tokens;
     let (len, x_len) = (tiles.len() / part.all, x.len() / tokens);
@@ -124,11 +124,11 @@ fn multiply<W: Weights>(tiles: &[W], part: &Part, x: &[W::Input], output: &Outpu
 }
 
 impl Output<'_> {
-    /// Finishes the rows of tile `tile` for token `t`.
+    /// Applies affine and epilogue to the sums of tile `tile` for token `t`, and stores them.
     fn store(&self, t: usize, tile: usize, sums: [F32x4; 2]) {
         let first = tile * ROWS;
         let count = ROWS.min(self.rows - first);
-        // SAFETY: a tile's rows are stored by the piece that has the tile
+        // SAFETY: each tile belongs to one piece, which stores its rows
         let y = unsafe { self.y.slice(t * self.cols + self.offset + first, count) };
         let sums = sums.map(F32x4::to_array);
         for (i, (y, &sum)) in y.iter_mut().zip(sums.as_flattened()).enumerate() {
@@ -137,11 +137,11 @@ impl Output<'_> {
     }
 }
 
-/// Products with a block of 32 columns, of M tokens and two times four rows: in one piece, or each half of the block in its own. H is a
-/// constant, so that sums stay in registers.
+/// Dot products over a block of 32 columns, for M tokens and twice four rows: over the whole block
+/// (H = 1) or over each half (H = 2). H is a constant, so that sums stay in registers.
 type Products<const M: usize, const H: usize> = [[[F32x4; H]; 2]; M];
 
-/// Block `b` of a group's quants, as are the others.
+/// Products with block `b` of a group's quants; likewise in the functions below.
 #[inline(always)]
 fn nibble_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, H> {
     let mut dots = [[[NibbleDot::ZERO; H]; 2]; M];
@@ -186,8 +186,8 @@ fn byte_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: 
     dots.map(|token| token.map(|group| group.map(ByteDot::sums)))
 }
 
-/// sums += d · s · dot + m · s · Σ q_x of each token and group of rows and half block, for the rows' scales d and minima m and
-/// the tokens' scales s.
+/// sums += d · s · dot + m · s · Σ q_x for each token, group of rows and half block, with scales d
+/// and minima m of the rows and scales s of the tokens.
 #[inline(always)]
 fn multiply_groups<const S: usize, const Q: usize, const M: usize, const H: usize>(
     tile: &[Group<S, Q>],
@@ -218,7 +218,7 @@ fn multiply_groups<const S: usize, const Q: usize, const M: usize, const H: usiz
 }
 
 impl<const S: usize, const Q: usize> Group<S, Q> {
-    /// Scale and minimum of four rows' scale block `i`.
+    /// Scales and minima of four rows in scale block `i`.
     #[inline(always)]
     fn scale(&self, i: usize, group: usize) -> (F32x4, F32x4) {
         let (d, m) = F32x4::from_f16_pairs(&self.scales[0][group]);
@@ -279,10 +279,10 @@ impl Weights for Bfloats {
     }
 }
 
-/// `tile`: (cols); `x`: (M, cols), cols in fours.
+/// `tile`: (cols); `x`: (M, cols). cols is a multiple of four.
 #[inline(always)]
 fn multiply_columns<W, const M: usize>(tile: &[W], x: [&[f32]; M], widen: impl Fn(&W) -> [F32x4; 2]) -> Sums<M> {
-    // two sets of sums for even and odd columns: a single one would wait for itself
+    // separate sums for even and odd columns: a single one would wait for its previous addition
     let mut sums = [[[F32x4::ZERO; 2]; M]; 2];
     for (q, columns) in tile.as_chunks::<4>().0.iter().enumerate() {
         let x: [&[f32; 4]; M] = std::array::from_fn(|m| &x[m].as_chunks::<4>().0[q]);

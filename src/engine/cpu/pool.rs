@@ -1,20 +1,22 @@
-//! The threads that share the work of a kernel.
+//! The thread pool that shares the work of a kernel.
 //!
-//! A token is some 150 short parallel loops with hardly anything between them, so a helper spins for a moment before it
-//! sleeps, and a loop costs two atomic counters and no allocation. There is one pool a process, which starts without helpers:
-//! a thread that enters [`join`] is one. In the browser only JavaScript can start threads, and it need not wait for them; a
-//! build without atomics has none, and the same code then runs every loop on the caller.
+//! A token runs about 150 short parallel loops with very short pauses between them. So a helper
+//! thread spins for a moment before it sleeps, and a loop costs two atomic counters and no
+//! allocation. Each process has one pool, which starts without helpers: a thread that calls
+//! [`join`] becomes one. In the browser only JavaScript can start threads, and it need not wait for
+//! them. A build without atomics has none, and the same code runs every loop on the caller.
 
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, PoisonError, TryLockError};
 
-/// Looks at the epoch before a helper sleeps: about a tenth of a millisecond, far longer than the pauses within a token, since
-/// waking takes as long as a whole loop. WebAssembly has no instruction to pause between two looks.
+/// Number of times that a helper reads the epoch before it sleeps: about a tenth of a millisecond,
+/// far longer than the pauses within a token, since waking takes as long as a whole loop.
+/// WebAssembly has no pause instruction for spin loops.
 const SPINS: u32 = if cfg!(target_arch = "wasm32") { 200_000 } else { 5_000 };
 
-/// A loop that is under way: its body, and how often to call it.
+/// A running loop: its body, and the number of calls.
 #[derive(Clone, Copy)]
 struct Job {
     body: *const (dyn Fn(usize) + Sync),
@@ -26,22 +28,22 @@ struct Pool {
     epoch: AtomicU32,
     /// Written only by the caller, while no job is open and no helper is inside.
     job: UnsafeCell<Option<Job>>,
-    /// The next index that nobody has taken.
+    /// The next free index.
     next: AtomicUsize,
-    /// Helpers that may look at the job.
+    /// Number of helpers that may read the job.
     inside: AtomicUsize,
-    /// Helpers in all.
+    /// Number of helpers.
     helpers: AtomicUsize,
-    /// Helpers that sleep or are about to.
+    /// Number of helpers that sleep or are about to.
     sleepers: AtomicUsize,
     sleep: Mutex<()>,
     wake: Condvar,
-    /// Held by whoever runs a job.
+    /// Held by the thread that runs a job.
     caller: Mutex<()>,
 }
 
-// SAFETY: `job` is the only field that is not Sync by itself; who writes it and when is said there. The body that it points
-// to is Sync, and outlives the job: `run` closes it and waits until nobody is inside.
+// SAFETY: only `job` is not Sync by itself; its comment says who writes it when. The body that it
+// points to is Sync and outlives the job: `run` closes the job and waits until no helper is inside.
 unsafe impl Sync for Pool {}
 
 static POOL: Pool = Pool {
@@ -56,21 +58,21 @@ static POOL: Pool = Pool {
     caller: Mutex::new(()),
 };
 
-/// Threads that a loop is shared by, the caller included.
+/// Number of threads that share a loop, the caller included.
 pub fn threads() -> usize {
     1 + POOL.helpers.load(SeqCst)
 }
 
-/// Makes the calling thread a helper, for ever.
+/// Makes the calling thread a helper. Never returns.
 pub fn join() -> ! {
     POOL.helpers.fetch_add(1, SeqCst);
     let mut done = 0;
     loop {
         done = POOL.wait_for_job(done);
         POOL.inside.fetch_add(1, SeqCst);
-        // The job may have been closed since. If not, it stays until we leave.
+        // The job may be closed by now. If not, it stays open until this thread leaves.
         if POOL.epoch.load(SeqCst) == done {
-            // SAFETY: an open job is not written
+            // SAFETY: nobody writes to an open job
             if let Some(job) = unsafe { *POOL.job.get() } {
                 POOL.work(job);
             }
@@ -79,7 +81,7 @@ pub fn join() -> ! {
     }
 }
 
-/// Starts native threads until a loop is shared by `count`. They end with the process.
+/// Starts native threads until `count` share a loop. They end with the process.
 #[cfg(not(target_arch = "wasm32"))]
 #[allow(clippy::disallowed_methods)] // never in wasm
 pub fn start(count: usize) -> std::io::Result<()> {
@@ -94,9 +96,11 @@ pub fn start(count: usize) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Calls `body` with every number below `count`, on all threads of the pool. Returns when all calls have.
+/// Calls `body` with every number below `count`, on all threads of the pool. Returns after all
+/// calls.
 ///
-/// Where another caller has the pool, this one does without: no thread waits for a job that is not its own.
+/// If another caller uses the pool, all calls run on this thread: no thread waits for another's
+/// job.
 pub fn run(count: usize, body: impl Fn(usize) + Sync) {
     let free = match POOL.caller.try_lock() {
         Ok(guard) => Some(guard),
@@ -109,9 +113,11 @@ pub fn run(count: usize, body: impl Fn(usize) + Sync) {
     POOL.run(count, &body);
 }
 
-/// Calls `body` with ranges that make up `0..count`: a large one for each thread, then small ones for whoever is done first.
+/// Calls `body` with ranges that together are `0..count`: a large one per thread, then small ones
+/// for the threads that finish first.
 ///
-/// Neighbours in memory stay with one thread for as long as possible: it reads ahead, and no cache line goes back and forth.
+/// Neighbours in memory thus stay with one thread: it profits from prefetching, and no cache line
+/// moves back and forth.
 pub fn run_ranges(count: usize, body: impl Fn(Range<usize>) + Sync) {
     let threads = threads();
     if threads == 1 {
@@ -129,15 +135,17 @@ pub fn run_ranges(count: usize, body: impl Fn(Range<usize>) + Sync) {
 
 impl Pool {
     fn run(&self, count: usize, body: &(dyn Fn(usize) + Sync)) {
-        // SAFETY: only the lifetime changes; `Closer` keeps the job from outliving this call, even if `body` panics
+        // SAFETY: only the lifetime changes; `Closer` ends the job before this call returns, even
+        // if `body` panics
         let body = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync), *const (dyn Fn(usize) + Sync)>(body) };
         let job = Job { body, count };
-        // SAFETY: no job is open, and nobody is inside
+        // SAFETY: no job is open, and no helper is inside
         unsafe { *self.job.get() = Some(job) };
         self.next.store(0, SeqCst);
         self.epoch.fetch_add(1, SeqCst);
         if self.sleepers.load(SeqCst) > 0 {
-            // The lock, so that none is between its last look at the epoch and its sleep.
+            // Taking the lock ensures that no helper is between its last look at the epoch and its
+            // sleep.
             drop(self.sleep.lock().unwrap_or_else(PoisonError::into_inner));
             self.wake.notify_all();
         }
@@ -152,12 +160,12 @@ impl Pool {
             if index >= job.count {
                 return;
             }
-            // SAFETY: the job is open, or we are its caller
+            // SAFETY: the job is open, or this thread is its caller
             unsafe { (*job.body)(index) };
         }
     }
 
-    /// Waits for an open job other than that of epoch `done`, and returns its epoch.
+    /// Waits for an open job other than that of epoch `done`. Returns its epoch.
     fn wait_for_job(&self, done: u32) -> u32 {
         let fresh = |epoch: u32| epoch % 2 == 1 && epoch != done;
         for _ in 0..SPINS {
@@ -181,7 +189,7 @@ impl Pool {
     }
 }
 
-/// Closes the job and waits for the helpers to leave it.
+/// On drop, closes the job and waits for helpers to leave it.
 struct Closer<'a>(&'a Pool);
 
 impl Drop for Closer<'_> {
@@ -194,17 +202,18 @@ impl Drop for Closer<'_> {
     }
 }
 
-/// A slice whose elements several threads write, each its own.
+/// A slice that several threads write, each its own elements.
 pub struct Shared<T> {
     start: *mut T,
     len: usize,
 }
 
-// SAFETY: the elements may be sent, and `slice` leaves it to the caller that no two threads have the same ones.
+// SAFETY: the elements may be sent, and callers of `slice` ensure that no two threads have the same
+// ones.
 unsafe impl<T: Send> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
-    /// Borrows the slice for as long as the caller keeps it from being used elsewhere.
+    /// Wraps `slice`. The caller must not use the slice in other ways while the result is in use.
     pub fn new(slice: &mut [T]) -> Self {
         Self { start: slice.as_mut_ptr(), len: slice.len() }
     }
@@ -212,7 +221,7 @@ impl<T> Shared<T> {
     /// Elements `start .. start + len`.
     ///
     /// # Safety
-    /// While the result lives, nobody else may use these elements, and the slice must.
+    /// While the result is in use, the slice must live and nobody else may use these elements.
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn slice(&self, start: usize, len: usize) -> &mut [T] {
         assert!(start + len <= self.len, "{start} + {len} of {}", self.len);
@@ -226,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_index_is_visited_once_whoever_calls() {
+    fn every_index_is_visited_once_with_several_callers() {
         start(4).unwrap();
         assert!(threads() >= 4);
         std::thread::scope(|scope| {
@@ -244,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_make_up_the_whole() {
+    fn ranges_cover_the_whole() {
         start(3).unwrap();
         for count in [0, 1, 2, 3, 7, 50, 72, 6144] {
             let visits: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
@@ -263,7 +272,7 @@ mod tests {
             let arrived = AtomicUsize::new(0);
             run(2, |_| {
                 arrived.fetch_add(1, SeqCst);
-                // where another test has the pool, this thread makes both calls
+                // while another test uses the pool, this thread makes both calls
                 let alone = || POOL.epoch.load(SeqCst).is_multiple_of(2);
                 let mut patience = 10_000_000;
                 while arrived.load(SeqCst) < 2 && !alone() && patience > 0 {

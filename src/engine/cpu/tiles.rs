@@ -1,24 +1,27 @@
-//! How this engine holds weights: in tiles of eight rows, so that a vector holds the same columns of several rows, a lane
-//! a row, and no sum ever has to be taken across lanes. Scales stay halves: decoding is bound by the memory that it reads.
+//! Weights of this engine: in tiles of eight rows. A vector holds the same columns of several rows,
+//! one row per lane, so no sum across lanes is ever needed. Scales stay f16: decoding is bound by
+//! memory bandwidth.
 
 use half::{bf16, f16};
 
 use crate::format::layout::{Layout, Planes, Quantised, dequantize_row};
 
-/// Rows of a tile.
+/// Rows per tile.
 pub const ROWS: usize = 8;
 
-/// Four bytes of each of eight rows: those of rows 0 to 3, then of rows 4 to 7.
+/// Four bytes of each of eight rows: rows 0 to 3, then rows 4 to 7.
 pub type Words = [[u8; 16]; 2];
 
-/// A group of eight rows: the words of both planes of a [`Layout`], S of scales and Q of quants.
+/// A group of eight rows, in 32-bit words of both planes of a [`Layout`]: S of scales and Q of
+/// quants.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Group<const S: usize, const Q: usize> {
-    /// The u32 with d and m, then the pairs of their factors where there are two levels.
+    /// The u32 with d and m, then in layouts with two levels the pairs of factors.
     pub scales: [Words; S],
-    /// Nibbles: word j of a block has columns 4 j .. 4 j + 4 in its low halves, 16 + 4 j .. in its high ones. Bytes: word j
-    /// has columns 4 j .. 4 j + 4. Six bits: four words of nibbles for each of two blocks, then two words with what is above these for each.
+    /// Nibbles: word j of a block has columns 4 j .. 4 j + 4 in its low halves and 16 + 4 j .. in
+    /// its high halves. Bytes: word j has columns 4 j .. 4 j + 4. Six bits: four words of nibbles
+    /// for each of two blocks, then two words of upper bits for each.
     pub quants: [Words; Q],
 }
 
@@ -37,7 +40,7 @@ pub struct Halves(pub Column<u16>);
 #[derive(Clone, Copy)]
 pub struct Bfloats(pub Column<u16>);
 
-/// A weight matrix of shape (rows, cols). The last tile may have rows of zeros at its end.
+/// A weight matrix of shape (rows, cols). The last tile may end with rows of zeros.
 pub struct Tiles {
     layout: Layout,
     /// Outputs.
@@ -46,7 +49,8 @@ pub struct Tiles {
     pub cols: usize,
     /// The tiles in order.
     pub data: Data,
-    /// Whether all halves, be they weights or scales, are numbers. Kernels widen them in a way that takes an infinity for a number.
+    /// Whether all f16 values, weights or scales, are finite. Kernels widen f16 in a way that turns
+    /// an infinity into a finite number.
     pub finite: bool,
 }
 
@@ -64,7 +68,7 @@ pub enum Data {
 }
 
 impl Tiles {
-    /// A matrix of zeros. Its memory is `Data`'s; `None` where there is not enough.
+    /// A matrix of zeros; `None` if there is not enough memory.
     pub fn new(layout: Layout, rows: usize, cols: usize) -> Option<Self> {
         fn filled<T: Clone>(len: usize, value: T) -> Option<Vec<T>> {
             let mut items = Vec::new();
@@ -92,13 +96,13 @@ impl Tiles {
         Some(Self { layout, rows, cols, data, finite: true })
     }
 
-    /// Bytes of memory.
+    /// Size in bytes.
     pub fn bytes(&self) -> usize {
         let row_bytes = self.layout.quants_row_bytes(self.cols) + self.layout.scales_row_bytes(self.cols);
         self.rows.next_multiple_of(ROWS) * row_bytes
     }
 
-    /// Takes whole rows, from `first_row` on, out of row-major planes.
+    /// Writes whole rows, from `first_row` on, from row-major planes.
     pub fn write_rows(&mut self, first_row: usize, planes: &Planes) {
         let cols = self.cols;
         let per_row = groups(self.layout, cols);
@@ -131,7 +135,7 @@ impl Tiles {
         self.finite &= finite;
     }
 
-    /// Writes row `row` as f32 to `out` of length `cols`.
+    /// Decodes row `row` to `out`, (cols).
     pub fn dequantize(&self, row: usize, out: &mut [f32]) {
         let (group, lane) = (row % ROWS / 4, row % 4);
         let columns = row / ROWS * self.cols;
@@ -162,17 +166,17 @@ impl Tiles {
     }
 }
 
-/// Groups of a row; 0 where the layout has none.
+/// Groups per row; 0 for layouts without groups.
 fn groups(layout: Layout, cols: usize) -> usize {
     layout.quantised().map_or(0, |Quantised { group, .. }| cols / group)
 }
 
-/// Index, half of the tile and lane of item `i` of a row that has `items` of them.
+/// For item `i` of a row of `items`: index, half of the tile, lane.
 fn place(row: usize, i: usize, items: usize) -> (usize, usize, usize) {
     (row / ROWS * items + i, row % ROWS / 4, row % 4)
 }
 
-/// Takes rows of `per_row` groups each. Whether their scales are numbers.
+/// Writes rows of `per_row` groups each. Returns whether all their scales are finite.
 fn write_groups<const S: usize, const Q: usize>(
     tiles: &mut [Group<S, Q>],
     per_row: usize,
@@ -217,7 +221,7 @@ fn write_columns<const N: usize>(
     }
 }
 
-/// Whether none of these halves is an infinity or NaN.
+/// Whether all these f16 values are finite.
 fn all_finite(halves: &[u8]) -> bool {
     halves.as_chunks().0.iter().all(|bytes| f16::from_le_bytes(*bytes).is_finite())
 }

@@ -1,8 +1,9 @@
-//! Four lanes of f32 and the dot products of quantised weights: what the kernels of this engine are written in.
+//! Four lanes of f32 and dot products of quantised weights: the instructions of this engine's
+//! kernels.
 //!
-//! Both backends have the same types. In the browser they are WebAssembly's own instructions, with those of
-//! [relaxed SIMD](https://github.com/WebAssembly/relaxed-simd) where the build has them. Elsewhere they are arrays, which
-//! the compiler vectorises for whatever the target has.
+//! Both backends have the same types. In the browser they are WebAssembly's own instructions, with
+//! [relaxed SIMD](https://github.com/WebAssembly/relaxed-simd) in builds that use it. Elsewhere
+//! they are arrays, which the compiler vectorises for its target.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod portable;
@@ -18,12 +19,15 @@ impl F32x4 {
     /// All lanes zero.
     pub const ZERO: Self = Self::new([0.0; 4]);
 
-    /// e^x, within 2 units in the last place from -87 to 88, and NaN for NaN; outside, that of the nearer bound.
+    /// e^x, within 2 units in the last place from -87 to 88. Beyond these bounds, the value at the
+    /// nearer bound; NaN for NaN.
     ///
-    /// x = n ln 2 + r with |r| ≤ ln 2 / 2: a Taylor polynomial for e^r, and 2^n by its exponent bits.
+    /// x = n ln 2 + r with |r| ≤ ln 2 / 2: a Taylor polynomial gives e^r, and the exponent bits
+    /// 2^n.
     #[inline(always)]
     pub fn exp(self) -> Self {
-        // ln 2 in two parts, of which the first has zeros at the end: n times it is exact (Cody & Waite 1980)
+        // ln 2 in two parts; the first ends in zero bits, so that its product with n is exact (Cody
+        // & Waite 1980)
         const LN_2_HIGH: f32 = 0.693_359_4;
         const LN_2_LOW: f32 = -2.121_944_4e-4;
         let x = self.max(Self::splat(-87.0)).min(Self::splat(88.0));
@@ -37,7 +41,7 @@ impl F32x4 {
         sum.mul(power)
     }
 
-    /// Lane i is the sum of the lanes of `rows[i]`.
+    /// Lane i of the result is the sum of the lanes of `rows[i]`.
     #[inline(always)]
     pub fn sums(rows: [Self; 4]) -> Self {
         let [a, b, c, d] = rows;
@@ -47,7 +51,7 @@ impl F32x4 {
         even.add(odd)
     }
 
-    /// The largest lane; NaN if one is.
+    /// The largest lane; NaN if a lane is NaN.
     #[inline(always)]
     pub fn max_lane(self) -> f32 {
         let [a, b, c, d] = self.to_array();
@@ -83,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_go_lane_by_lane() {
+    fn sums_are_per_row() {
         let row = |i: usize| F32x4::new([1.0, 10.0, 100.0, 1000.0].map(|v| v * (i + 1) as f32));
         assert_eq!(F32x4::sums([row(0), row(1), row(2), row(3)]).to_array(), [1111.0, 2222.0, 3333.0, 4444.0]);
         assert_eq!(row(1).sum(), 2222.0);
@@ -93,7 +97,7 @@ mod tests {
 
     #[test]
     fn dots_are_exact_at_their_bounds() {
-        // what a block of 32 holds at most
+        // the extremes of a block of 32
         for (w, x) in [(15u8, 127i8), (15, -127), (0, -127), (9, 3)] {
             let mut dot = NibbleDot::ZERO;
             for _ in 0..4 {
@@ -106,7 +110,7 @@ mod tests {
         for (w, x) in [(63u8, 127i8), (63, -127), (37, 5)] {
             let mut dot = SixBitDot::ZERO;
             for odd in [0, 1, 0, 1] {
-                // the other word's bits are set, and must not be seen
+                // the other word's bits are set and must be ignored
                 let above = (((w >> 4) * 5) << (4 * odd)) | (15 << (4 - 4 * odd));
                 let (low, high) = six_bits(&[w & 15 | w << 4; 16], &[above; 16], odd);
                 dot.add(low, words(&[x; 4]));

@@ -1,13 +1,14 @@
-//! The types as arrays: what they mean, for every target without a backend of its own.
+//! The types as arrays, for all targets without a backend of their own. They define what the types
+//! mean.
 
-/// What [`EngineInfo`](crate::engine::EngineInfo) calls this backend.
+/// Name of this backend in [`EngineInfo`](crate::engine::EngineInfo).
 pub const NAME: &str = "native";
 
 /// Four f32.
 #[derive(Clone, Copy, Debug)]
 pub struct F32x4([f32; 4]);
 
-/// 1.5 · 2^23: added to a small number, it leaves its nearest integer in the lowest bits.
+/// 1.5 · 2^23: added to a small number, it leaves the nearest integer in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;
 
 impl F32x4 {
@@ -56,13 +57,13 @@ impl F32x4 {
         self.mul(factor).add(term)
     }
 
-    /// The larger; NaN if one is.
+    /// The larger; NaN if either is NaN.
     #[inline(always)]
     pub fn max(self, other: Self) -> Self {
         self.zip(other, |a, b| if a.is_nan() || a > b { a } else { b })
     }
 
-    /// The smaller; NaN if one is.
+    /// The smaller; NaN if either is NaN.
     #[inline(always)]
     pub fn min(self, other: Self) -> Self {
         self.zip(other, |a, b| if a.is_nan() || a < b { a } else { b })
@@ -93,37 +94,37 @@ impl F32x4 {
         (Self(shifted.map(|v| v - ROUNDER)), Self(powers))
     }
 
-    /// 16 values of at most ±127 as their nearest integers.
+    /// 16 values of at most ±127, rounded to the nearest integers.
     #[inline(always)]
     pub fn round_to_bytes(values: [Self; 4]) -> [i8; 16] {
         std::array::from_fn(|i| (values[i / 4].0[i % 4] + ROUNDER).to_bits() as i8)
     }
 
-    /// Halves that are finite. See the WebAssembly backend for how.
+    /// Widens finite f16 values. The WebAssembly backend explains how.
     #[inline(always)]
     pub fn from_f16(bits: &[u16; 4]) -> Self {
         Self::from_upper_f16(bits.map(|bits| u32::from(bits) << 16))
     }
 
-    /// The low and the high halves of four words: halves that are finite.
+    /// Widens the low and the high halves of four words, which are finite f16 values.
     #[inline(always)]
     pub fn from_f16_pairs(words: &[u8; 16]) -> (Self, Self) {
         let words: [u32; 4] = std::array::from_fn(|i| u32::from_le_bytes(words.as_chunks().0[i]));
         (Self::from_upper_f16(words.map(|word| word << 16)), Self::from_upper_f16(words))
     }
 
-    /// The upper halves of words.
+    /// Widens the upper halves of words.
     #[inline(always)]
     fn from_upper_f16(words: [u32; 4]) -> Self {
         const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
         Self(words.map(|word| {
-            // the sign fills what is above the exponent, of which the mask leaves one
+            // the sign fills the bits above the exponent, and the mask keeps one of them
             let wide = (word.cast_signed() >> 3).cast_unsigned();
             f32::from_bits(wide & 0x8fff_e000) * TWO_TO_112
         }))
     }
 
-    /// Bytes 2 i and 2 i + 1 of four words, which are signed.
+    /// Bytes 2 i and 2 i + 1 of four words, as signed integers.
     #[inline(always)]
     pub fn from_byte_pairs(words: &[u8; 16], i: usize) -> (Self, Self) {
         let words = words.as_chunks::<4>().0;
@@ -146,7 +147,7 @@ pub fn words(x: &[i8; 4]) -> Words {
     Words(*x)
 }
 
-/// 16 numbers from 0 to 15: four of each of four rows.
+/// 16 numbers from 0 to 15: four for each of four rows.
 #[derive(Clone, Copy)]
 pub struct Nibbles([u8; 16]);
 
@@ -156,7 +157,8 @@ pub fn nibbles(bytes: &[u8; 16]) -> (Nibbles, Nibbles) {
     (Nibbles(bytes.map(|b| b & 15)), Nibbles(bytes.map(|b| b >> 4)))
 }
 
-/// Dot products of four rows of nibbles with int8 activations of at most ±127, over up to 32 values a row.
+/// Dot products of four rows of nibbles with int8 activations of at most ±127, over up to 32 values
+/// per row.
 #[derive(Clone, Copy)]
 pub struct NibbleDot([i32; 4]);
 
@@ -176,12 +178,12 @@ impl NibbleDot {
     }
 }
 
-/// 16 numbers from 0 to 63: four of each of four rows.
+/// 16 numbers from 0 to 63: four for each of four rows.
 #[derive(Clone, Copy)]
 pub struct SixBits([u8; 16]);
 
-/// The low and the high nibbles of 16 bytes, with what is above them: bits 0 and 1 of 16 more bytes for the low ones and
-/// bits 2 and 3 for the high ones, or four bits further up for an `odd` word.
+/// The low and the high nibbles of 16 bytes, with their upper bits: bits 0 and 1 of 16 more bytes
+/// for the low ones, bits 2 and 3 for the high ones; four bits further up for an `odd` word.
 #[inline(always)]
 pub fn six_bits(bytes: &[u8; 16], above: &[u8; 16], odd: usize) -> (SixBits, SixBits) {
     let above = above.map(|b| b >> (4 * odd));
@@ -190,7 +192,7 @@ pub fn six_bits(bytes: &[u8; 16], above: &[u8; 16], odd: usize) -> (SixBits, Six
     (SixBits(low), SixBits(high))
 }
 
-/// Dot products of four rows of six bits with int8 activations.
+/// Dot products of four rows of 6-bit values with int8 activations.
 #[derive(Clone, Copy)]
 pub struct SixBitDot(NibbleDot);
 

@@ -1,14 +1,15 @@
 //! The types as WebAssembly SIMD.
 //!
-//! The products of bytes are where the builds differ. With relaxed SIMD, `i16x8.relaxed_dot_i8x16_i7x16` multiplies 16 pairs
-//! and adds neighbours in one machine instruction on x86 (`pmaddubsw`), and gives the same everywhere as long as one side
-//! has seven bits: nibbles do. Without, the products are widened, multiplied and added separately.
+//! Builds differ in byte products. With relaxed SIMD, `i16x8.relaxed_dot_i8x16_i7x16` multiplies 16
+//! pairs and adds neighbours in one machine instruction on x86 (`pmaddubsw`). The result is the
+//! same everywhere if one side has seven bits, as nibbles do. Without relaxed SIMD, bytes are
+//! widened, multiplied and added separately.
 
-// Loads and stores go through references to as many bytes, and WebAssembly asks for no alignment.
+// Loads and stores go through references to as many bytes; WebAssembly requires no alignment.
 
 use std::arch::wasm32::*;
 
-/// What [`EngineInfo`](crate::engine::EngineInfo) calls this backend.
+/// Name of this backend in [`EngineInfo`](crate::engine::EngineInfo).
 pub const NAME: &str =
     if cfg!(target_feature = "relaxed-simd") { "WebAssembly relaxed SIMD" } else { "WebAssembly SIMD" };
 
@@ -16,7 +17,7 @@ pub const NAME: &str =
 #[derive(Clone, Copy, Debug)]
 pub struct F32x4(v128);
 
-/// 1.5 · 2^23: added to a small number, it leaves its nearest integer in the lowest bits.
+/// 1.5 · 2^23: added to a small number, it leaves the nearest integer in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;
 
 impl F32x4 {
@@ -67,13 +68,13 @@ impl F32x4 {
         self.mul(factor).add(term)
     }
 
-    /// The larger; NaN if one is.
+    /// The larger; NaN if either is NaN.
     #[inline(always)]
     pub fn max(self, other: Self) -> Self {
         Self(f32x4_max(self.0, other.0))
     }
 
-    /// The smaller; NaN if one is.
+    /// The smaller; NaN if either is NaN.
     #[inline(always)]
     pub fn min(self, other: Self) -> Self {
         Self(f32x4_min(self.0, other.0))
@@ -103,7 +104,7 @@ impl F32x4 {
         (Self(f32x4_sub(shifted, f32x4_splat(ROUNDER))), Self(i32x4_shl(exponent, 23)))
     }
 
-    /// 16 values of at most ±127 as their nearest integers.
+    /// 16 values of at most ±127, rounded to the nearest integers.
     #[inline(always)]
     pub fn round_to_bytes(values: [Self; 4]) -> [i8; 16] {
         let offset = i32x4_splat(ROUNDER.to_bits().cast_signed());
@@ -115,10 +116,11 @@ impl F32x4 {
         bytes
     }
 
-    /// Halves that are finite.
+    /// Widens finite f16 values.
     ///
-    /// Exponent and mantissa move to their places in an f32, whose exponent is then 112 too small; the factor mends that,
-    /// for subnormal halves too. The sign comes along by extending it, which fills three bits too many.
+    /// Exponent and mantissa move to their places in an f32, whose exponent is then too small by
+    /// 112; a factor corrects that, also for subnormal values. Sign extension moves the sign and
+    /// fills three bits too many, which are masked.
     #[inline(always)]
     pub fn from_f16(bits: &[u16; 4]) -> Self {
         // SAFETY: 8 readable bytes
@@ -131,7 +133,7 @@ impl F32x4 {
         Self(f32x4_mul(small, f32x4_splat(f32::from_bits((127 + 112) << 23))))
     }
 
-    /// The low and the high halves of four words: halves that are finite.
+    /// Widens the low and the high halves of four words, which are finite f16 values.
     #[inline(always)]
     pub fn from_f16_pairs(words: &[u8; 16]) -> (Self, Self) {
         // SAFETY: 16 readable bytes
@@ -140,7 +142,7 @@ impl F32x4 {
         (Self::from_extended_f16(low), Self::from_extended_f16(i32x4_shr(words, 16)))
     }
 
-    /// Bytes 2 i and 2 i + 1 of four words, which are signed.
+    /// Bytes 2 i and 2 i + 1 of four words, as signed integers.
     #[inline(always)]
     pub fn from_byte_pairs(words: &[u8; 16], i: usize) -> (Self, Self) {
         // SAFETY: 16 readable bytes
@@ -167,7 +169,7 @@ pub fn words(x: &[i8; 4]) -> Words {
     Words(unsafe { v128_load32_splat(std::ptr::from_ref(x).cast()) })
 }
 
-/// 16 numbers from 0 to 15: four of each of four rows.
+/// 16 numbers from 0 to 15: four for each of four rows.
 #[derive(Clone, Copy)]
 pub struct Nibbles(v128);
 
@@ -179,7 +181,7 @@ pub fn nibbles(bytes: &[u8; 16]) -> (Nibbles, Nibbles) {
     (Nibbles(v128_and(bytes, u8x16_splat(15))), Nibbles(u8x16_shr(bytes, 4)))
 }
 
-/// Rows 0 and 1 in the first, rows 2 and 3 in the second, two partial sums each → four sums.
+/// Adds pairs of partial sums: `low` has two for each of rows 0 and 1, `high` for rows 2 and 3.
 #[inline(always)]
 fn join(low: v128, high: v128) -> F32x4 {
     let even = i32x4_shuffle::<0, 2, 4, 6>(low, high);
@@ -187,7 +189,8 @@ fn join(low: v128, high: v128) -> F32x4 {
     F32x4(f32x4_convert_i32x4(i32x4_add(even, odd)))
 }
 
-/// Dot products of four rows of nibbles with int8 activations of at most ±127, over up to 32 values a row.
+/// Dot products of four rows of nibbles with int8 activations of at most ±127, over up to 32 values
+/// per row.
 ///
 /// A lane of 16 bits adds two products 8 times: at most 16 · 15 · 127 = 30480, which fits.
 #[cfg(target_feature = "relaxed-simd")]
@@ -209,7 +212,8 @@ impl NibbleDot {
     }
 }
 
-/// Dot products of four rows of nibbles with int8 activations of at most ±127, over up to 32 values a row.
+/// Dot products of four rows of nibbles with int8 activations of at most ±127, over up to 32 values
+/// per row.
 ///
 /// A lane of 16 bits adds one product 8 times: at most 8 · 15 · 127 = 15240, which fits.
 #[cfg(not(target_feature = "relaxed-simd"))]
@@ -232,24 +236,24 @@ impl NibbleDot {
     }
 }
 
-/// 16 numbers from 0 to 63: four of each of four rows.
+/// 16 numbers from 0 to 63: four for each of four rows.
 #[derive(Clone, Copy)]
 pub struct SixBits(v128);
 
-/// The low and the high nibbles of 16 bytes, with what is above them: bits 0 and 1 of 16 more bytes for the low ones and
-/// bits 2 and 3 for the high ones, or four bits further up for an `odd` word.
+/// The low and the high nibbles of 16 bytes, with their upper bits: bits 0 and 1 of 16 more bytes
+/// for the low ones, bits 2 and 3 for the high ones; four bits further up for an `odd` word.
 #[inline(always)]
 pub fn six_bits(bytes: &[u8; 16], above: &[u8; 16], odd: usize) -> (SixBits, SixBits) {
     // SAFETY: 16 readable bytes
     let above = u8x16_shr(unsafe { v128_load(std::ptr::from_ref(above).cast()) }, 4 * odd as u32);
     let (Nibbles(low), Nibbles(high)) = nibbles(bytes);
-    // what a shift of wider lanes brings in from a neighbour is masked
+    // shifts of wider lanes bring in bits of neighbouring bytes, which are masked
     let above_low = v128_and(i32x4_shl(above, 4), u8x16_splat(0x30));
     let above_high = v128_and(i32x4_shl(above, 2), u8x16_splat(0x30));
     (SixBits(v128_or(low, above_low)), SixBits(v128_or(high, above_high)))
 }
 
-/// Dot products of four rows of six bits with int8 activations.
+/// Dot products of four rows of 6-bit values with int8 activations.
 #[cfg(target_feature = "relaxed-simd")]
 #[derive(Clone, Copy)]
 pub struct SixBitDot(v128);
@@ -270,7 +274,7 @@ impl SixBitDot {
     }
 }
 
-/// Dot products of four rows of six bits with int8 activations.
+/// Dot products of four rows of 6-bit values with int8 activations.
 #[cfg(not(target_feature = "relaxed-simd"))]
 #[derive(Clone, Copy)]
 pub struct SixBitDot(ByteDot);
@@ -290,8 +294,8 @@ impl SixBitDot {
     }
 }
 
-/// Dot products of four rows of int8 weights with int8 activations. Eight bits are one too many for the relaxed
-/// instruction, so both are widened.
+/// Dot products of four rows of int8 weights with int8 activations. The relaxed instruction takes
+/// seven bits on one side, so both are widened.
 #[derive(Clone, Copy)]
 pub struct ByteDot(v128, v128);
 

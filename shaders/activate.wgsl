@@ -1,6 +1,6 @@
-// y[t] = activation(x[t][..cols]), and with GATED that · x[t][cols..]
+// y[t] = activation(x[t][..cols]); with GATED, times x[t][cols..]
 //
-// One invocation a value; a workgroup takes 64 values of a token.
+// One invocation per value; a workgroup takes 64 values of a token.
 #import step
 #import activation
 

@@ -1,14 +1,15 @@
-// y[t] = scale · Σ_j weight_j · x[t][j]: what the experts of a token answered; ACCUMULATE adds to y, the residual stream.
+// y[t] = scale · Σ_j weight_j · x[t][j]: the weighted sum of a token's experts. ACCUMULATE adds it
+// to y, the residual stream.
 //
-// One invocation a value; a workgroup takes 64 values of a token.
+// One invocation per value; a workgroup takes 64 values of a token.
 #import step
 
 struct Params {
     rows: u32, // capacity of y
     cols: u32, // of y
-    slots: u32, // answers of a token
+    slots: u32, // experts per token, including a shared one
     route_cols: u32,
-    chosen: u32, // where the weights start in a row of route
+    chosen: u32, // column of the first weight in a row of route
     scale: f32,
 }
 @group(0) @binding(1) var<uniform> params: Params;

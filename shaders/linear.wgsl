@@ -1,5 +1,6 @@
-// `linear` in its plainest form, see shared/linear.wgsl: an invocation computes two rows of a token, four columns at a
-// time. What the other variants are faster than, and what computes rows that are no whole blocks.
+// `linear` in its simplest form, see shared/linear.wgsl: an invocation computes two rows for a
+// token, four columns at a time. The other variants are measured against it, and it also handles
+// rows that are not whole blocks.
 #import linear
 
 @compute @workgroup_size(WORKGROUP)

@@ -1,7 +1,9 @@
-// `linear` for many tokens, see shared/linear.wgsl: a workgroup computes 64 rows for 32 tokens by way of its memory.
+// `linear` for many tokens, see shared/linear.wgsl: a workgroup computes 64 rows for 32 tokens
+// through workgroup memory.
 //
-// For each block of 32 columns, half of the invocations decode a row's block each, the other half fetch x; then every
-// invocation multiplies four rows with four tokens. Those are a stride apart, so that neighbours read neighbouring memory.
+// For each block of 32 columns, half of the invocations each decode a block of one row, and the
+// other half fetch x. Then every invocation multiplies four rows with four tokens, which are a
+// stride apart, so that neighbours read neighbouring memory.
 #import linear
 #import blocks
 #import tile
@@ -24,7 +26,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
     var sums: mat4x4<f32>; // (tokens, rows)
     for (var block = 0u; block < BLOCKS; block++) {
-        workgroupBarrier(); // everyone is done with the block before
+        workgroupBarrier(); // all invocations have finished the previous block
         if fetch.weights {
             let values = weight_block(fetch.row, block);
             weights[fetch.task] = values[0];

@@ -1,8 +1,9 @@
-// `linear` for many tokens and a quantised weight, see shared/linear.wgsl: as linear_block, but in products of bytes.
+// `linear` for many tokens and a quantised weight, see shared/linear.wgsl: like linear_block, but
+// with byte products.
 //
-// Activations are rounded to eight bits, with a scale for the 16 values that an invocation fetches; the norm's weight is
-// multiplied in before. Sums of products are exact in i32, and meet the scales in f32. What the minima of a block are
-// multiplied with, the sums of the activations, are taken before the rounding.
+// Activations are rounded to eight bits, with a scale per 16 values, after the multiplication with
+// the norm's weight. Sums of products are exact in i32 and are scaled in f32. The sums of
+// activations, which the minima of a block multiply, are taken before rounding.
 #import linear
 #import blocks
 #import tile
@@ -10,7 +11,8 @@
 var<workgroup> weights: array<vec4<u32>, 2u * TILE_ROWS>; // (halves of a block, rows)
 var<workgroup> weight_scales: array<vec4<f32>, TILE_ROWS>; // scale and minimum of the halves
 var<workgroup> activations: array<vec4<u32>, 2u * TILE_TOKENS>; // (halves, tokens)
-var<workgroup> activation_scales: array<vec2<f32>, 2u * TILE_TOKENS>; // (halves, tokens): scale, sum
+// (halves, tokens): scale, sum
+var<workgroup> activation_scales: array<vec2<f32>, 2u * TILE_TOKENS>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) index: u32) {
@@ -27,7 +29,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
     var sums: mat4x4<f32>; // (tokens, rows)
     for (var block = 0u; block < BLOCKS; block++) {
-        workgroupBarrier(); // everyone is done with the block before
+        workgroupBarrier(); // all invocations have finished the previous block
         if fetch.weights {
             let bytes = block_bytes(fetch.row, block);
             weights[fetch.task] = bytes[0];
@@ -81,7 +83,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     finish(first_token, token_lane + 3u * TOKEN_LANES, first, sums[3]);
 }
 
-// A block of four rows against a token.
+// Multiplies a block of four rows with a token.
 fn products(low: array<vec4<u32>, 4>, high: array<vec4<u32>, 4>, scales: mat4x4<f32>, token: u32) -> vec4<f32> {
     let a = activations[token];
     let b = activations[TILE_TOKENS + token];

@@ -1,8 +1,10 @@
-// `linear` for one token, see shared/linear.wgsl: an invocation computes ROWS rows from start to end.
+// `linear` for one token, see shared/linear.wgsl: an invocation computes ROWS rows over all
+// columns.
 //
-// No barriers and no memory of the workgroup. With ROWS of 16 or 32 a value of x is loaded once for as many products: what
-// an adapter without caches or wide loads wants. With ROWS = 2 and a tiled layout, lanes are rows: loads of a weight
-// coalesce, and there are invocations enough for a GPU.
+// No barriers and no workgroup memory. With ROWS of 16 or 32, a value of x is loaded once for as
+// many products, which suits adapters without caches or wide loads. With ROWS = 2 and a tiled
+// layout, neighbouring lanes take neighbouring rows: loads of the weight coalesce, and there are
+// enough invocations for a GPU.
 #import matvec
 
 @compute @workgroup_size(WORKGROUP)

@@ -1,11 +1,12 @@
-// `linear` for many tokens, see shared/linear.wgsl: an invocation computes ROWS rows for eight tokens.
+// `linear` for many tokens, see shared/linear.wgsl: an invocation computes ROWS rows for eight
+// tokens.
 //
-// A block of weights is decoded once for eight tokens, and a block of x loaded once for ROWS rows. No barriers and no memory
-// of the workgroup.
+// A block of weights is decoded once for eight tokens, and a block of x is loaded once for ROWS
+// rows. No barriers and no workgroup memory.
 #import linear
 #import blocks
 
-alias Eight = array<vec4<f32>, 2>; // one value a token
+alias Eight = array<vec4<f32>, 2>; // one value per token
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -14,7 +15,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if first >= OUTPUTS || token >= min(step.tokens, params.rows) {
         return;
     }
-    // Tokens past the last repeat it; nobody stores their results.
+    // Tokens past the last one repeat it; their results are not stored.
     let last = min(step.tokens, params.rows) - 1u;
     var sums: array<Eight, ROWS>; // Σ weight · x, see row_of
 #ifdef NORM

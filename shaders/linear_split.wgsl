@@ -1,9 +1,9 @@
-// `linear` for one token, see shared/linear.wgsl: K_THREADS invocations share the blocks of ROWS rows, and add up their
-// sums in the workgroup's memory.
+// `linear` for one token, see shared/linear.wgsl: K_THREADS invocations share the blocks of ROWS
+// rows and add up their sums in workgroup memory.
 //
-// Where a matrix has few rows, this is what fills a GPU. A workgroup is LANES × K_THREADS invocations and computes LANES ·
-// ROWS rows. Over the row-major layout the invocations that share rows are neighbours, over a tiled one those that
-// take neighbouring rows: either way neighbours read neighbouring memory.
+// This fills a GPU when a matrix has few rows. A workgroup has LANES × K_THREADS invocations and
+// computes LANES · ROWS rows. In the row-major layout, neighbouring invocations share rows; in a
+// tiled layout, they take neighbouring rows. Either way, neighbours read neighbouring memory.
 #import matvec
 #import parts
 
@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     partial[lane * K_THREADS + k] = sums;
     workgroupBarrier();
 
-    // a result an invocation, or a pair
+    // one result per invocation, or a pair
     for (var task = index; task < LANES * ROWS / 2u; task += WORKGROUP) {
         finish(token, workgroup.x * LANES, task / (ROWS / 2u), task % (ROWS / 2u), K_THREADS);
     }

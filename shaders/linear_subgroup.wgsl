@@ -1,8 +1,9 @@
-// `linear` for one token, see shared/linear.wgsl: as linear_split, but the K_THREADS invocations that share ROWS rows add up
-// their sums within their subgroup, without memory of the workgroup.
+// `linear` for one token, see shared/linear.wgsl: like linear_split, but the K_THREADS invocations
+// that share ROWS rows add up their sums within the subgroup, without workgroup memory.
 //
-// Where a subgroup is smaller than K_THREADS, what its parts came to meets in memory after all. Which invocations form a
-// subgroup, WGSL leaves open; that they are neighbours is what every GPU does, and what the trial before use shows.
+// If a subgroup is smaller than K_THREADS, the sums of its parts are added in workgroup memory.
+// WGSL does not define which invocations form a subgroup. All known GPUs take neighbours, and the
+// trial before use checks it.
 enable subgroups;
 #import matvec
 #import parts
@@ -31,7 +32,7 @@ fn main(
             add_block(&sums, first, token, block);
         }
     }
-    let width = min(K_THREADS, subgroup_size); // invocations that can add up so
+    let width = min(K_THREADS, subgroup_size); // invocations that add up within a subgroup
     for (var distance = width / 2u; distance > 0u; distance /= 2u) {
         for (var r = 0u; r < ROWS; r++) {
             sums.rows[r] += subgroupShuffleXor(sums.rows[r], distance);
@@ -45,7 +46,7 @@ fn main(
     }
     workgroupBarrier();
 
-    // a result an invocation, or a pair
+    // one result per invocation, or a pair
     let parts = K_THREADS / width;
     for (var task = index; task < LANES * ROWS / 2u; task += WORKGROUP) {
         finish(token, workgroup.x * LANES, task / (ROWS / 2u), task % (ROWS / 2u), parts);

@@ -1,12 +1,13 @@
-// y[t][g] = normalised(x[t][g]) · weight[g] + bias[g], for groups g of columns: heads, or one for the whole row.
+// y[t][g] = normalised(x[t][g]) · weight[g] + bias[g], for groups g of columns: heads, or one group
+// for the whole row.
 //
-// A workgroup takes a group of a token. LAYER takes the mean off before; ACCUMULATE adds to y, the residual connection; IN_PLACE
-// is for an x that is y.
+// A workgroup takes one group of a token. LAYER subtracts the mean first; ACCUMULATE adds to y, the
+// residual connection; IN_PLACE: x is y.
 #import step
 
 struct Params {
     rows: u32, // capacity of y
-    width: u32, // columns of a group
+    width: u32, // columns per group
     x_cols: u32,
     x_first: u32, // first column that is read
     y_cols: u32,
@@ -38,9 +39,9 @@ fn read_x(i: u32) -> f32 {
 #endif
 }
 
-// The sum of all lanes' values, for each lane.
+// The sum of `value` over all lanes, in each lane.
 fn sum_of_lanes(value: f32, lane: u32) -> f32 {
-    workgroupBarrier(); // the sum before was read
+    workgroupBarrier(); // all lanes have read the previous sum
     partial[lane] = value;
     workgroupBarrier();
     var sum = 0.0;

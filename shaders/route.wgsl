@@ -1,6 +1,8 @@
-// y[t] = the numbers of the CHOSEN experts with the largest logits, then their weights, then that of the shared one.
+// y[t] = the indices of the CHOSEN experts with the largest logits, then their weights, then the
+// shared expert's weight.
 //
-// One invocation a token: experts are few. WEIGHTING is as numbered in ops/route.rs; SHARED is 1 where there is a shared expert.
+// One invocation per token: experts are few. WEIGHTING is numbered in ops/route.rs; SHARED is 1 if
+// there is a shared expert.
 #import step
 
 struct Params {
@@ -30,9 +32,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var e = 0u; e < EXPERTS; e++) {
         all += exp(logits[first + e] - largest);
     }
-    var sum = 0.0; // of the weights
+    var sum = 0.0; // of the chosen experts' weights
     for (var j = 0u; j < CHOSEN; j++) {
-        // of equal ones the first
+        // the first among equals
         var best = EXPERTS;
         var best_logit = LOWEST;
         for (var e = 0u; e < EXPERTS; e++) {

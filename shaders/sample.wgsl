@@ -1,7 +1,9 @@
-// y = the id that top-k, top-p, min-p, temperature and draw give, as `src/sampling/chain.rs` has it, word for word.
+// y = the id after top-k, top-p, min-p, temperature and draw: the same as `src/sampling/chain.rs`,
+// line by line.
 //
-// One workgroup. The best k logits lie in the k blocks with the best maxima: so it selects k blocks, then k logits in
-// them. From there on an invocation is a candidate, and looks at all others instead of sorting them.
+// One workgroup. The best k logits are in the k blocks with the largest maxima, so the shader
+// selects k blocks, then k logits in them. From then on each invocation is one candidate, and
+// compares itself with all others instead of sorting.
 #import step
 #import logit
 
@@ -12,24 +14,26 @@ struct Params {
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> logits: array<u32>; // (tokens, vocab): the bits of f32
 @group(0) @binding(3) var<storage, read> maxima: array<u32>; // (blocks)
-@group(0) @binding(4) var<storage, read> chain: array<f32>; // top-k, top-p, largest distance, steepness
+// top-k, top-p, largest distance, steepness
+@group(0) @binding(4) var<storage, read> chain: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<u32>; // (1)
 
-// Also the largest k.
+// Workgroup size and largest k.
 const WORKGROUP: u32 = 256;
 
-// The id that says that the logits are not numbers.
+// The id for logits with NaN or infinity.
 const INVALID: u32 = 0xffffffff;
 
-// Halvings a unit of logit at temperature 1, in units of 2^-26.
+// Halvings per unit of logit at temperature 1, in units of 2^-26.
 const STEEPNESS: f32 = 96817624.0;
 
-// Of 2^-f = 1 - c1 f + c2 f² - …, the Taylor series: (ln 2)^i / i! in units of 2^-32.
+// Coefficients of the Taylor series 2^-f = 1 - c1 f + c2 f² - …: (ln 2)^i / i!, in units of 2^-32.
 const TAYLOR = array<u32, 8>(
     0xb17217f8u, 0x3d7f7bffu, 0x0e35846cu, 0x0276556eu, 0x00576200u, 0x000a1849u, 0x0000ffe6u, 0x0000162cu,
 );
 
-// Names a logit, or a block by its best: the ordered number, then the complement of the id, so that larger is better.
+// Orders logits, or blocks by their maximum: the ordered number, then the complement of the id.
+// Larger is better.
 alias Rank = vec2<u32>;
 
 fn rank(value: u32, id: u32) -> Rank {
@@ -41,7 +45,8 @@ fn better(a: Rank, b: Rank) -> bool {
 }
 
 var<workgroup> histogram: array<atomic<u32>, WORKGROUP>;
-var<workgroup> digit: vec2<u32>; // that of the k-th best, and how many have a better one
+// Digit of the k-th best, and the number of entries with a better digit.
+var<workgroup> digit: vec2<u32>;
 var<workgroup> selected: atomic<u32>;
 var<workgroup> blocks: array<u32, WORKGROUP>; // (k)
 var<workgroup> ranks: array<Rank, WORKGROUP>; // (k)
@@ -60,10 +65,10 @@ fn entry(i: u32, of_blocks: bool) -> Rank {
     return rank(ordered(logits[row + id]), id);
 }
 
-// The k-th best of n entries, digit after digit of 8 bits: 4 of the number, 3 of the id.
+// The k-th best of n entries, by a search of 8-bit digits: 4 of the number, 3 of the id.
 fn kth_best(n: u32, k: u32, of_blocks: bool, lane: u32) -> Rank {
     var found = Rank(0u, 0u);
-    var known = vec2(0u, 0u); // mask of the digits that are found
+    var known = vec2(0u, 0u); // mask of the digits found so far
     var left = k;
     for (var d = 0u; d < 7u; d++) {
         let word = d / 4u;
@@ -113,7 +118,7 @@ fn weight(distance: f32, steepness: f32) -> u32 {
     }
     let halvings = u32(product);
     let f = halvings << 6u;
-    // 1 - f (c1 - f (c2 - …)), from its far end
+    // 1 - f (c1 - f (c2 - …)), innermost term first
     var coefficients = TAYLOR;
     var series = 0u;
     for (var i = 8u; i > 0u; i--) {
@@ -125,7 +130,7 @@ fn weight(distance: f32, steepness: f32) -> u32 {
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(local_invocation_index) lane: u32) {
     let block_count = (params.vocab + BLOCK - 1u) / BLOCK;
-    let top_k = max(1u, u32(chain[0])); // greedy before any chain was written
+    let top_k = max(1u, u32(chain[0])); // 0 until a chain is written: greedy
     let k_blocks = min(top_k, block_count);
     let k = min(top_k, params.vocab);
 
@@ -154,7 +159,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     }
     workgroupBarrier();
 
-    // top-p, at temperature 1: the best ones before this candidate must not have reached it
+    // top-p, at temperature 1: the candidates before this one must not have reached it
     let own = ranks[min(lane, k - 1u)];
     var best = 0u;
     for (var i = 0u; i < k; i++) {

@@ -1,6 +1,6 @@
-// maxima[b] = the largest logit of block b of the last token's, as an ordered integer
+// maxima[b] = the largest of the last token's logits in block b, as an ordered integer
 //
-// One invocation a block, without a barrier; a workgroup takes 64 blocks.
+// One invocation per block, no barriers; a workgroup takes 64 blocks.
 #import step
 #import logit
 

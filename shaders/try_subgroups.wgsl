@@ -1,4 +1,4 @@
-// Compiles where subgroups are on.
+// Compiles if the adapter supports subgroups.
 enable subgroups;
 
 @compute @workgroup_size(1)

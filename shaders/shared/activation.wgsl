@@ -1,10 +1,10 @@
-// The activation function that ACTIVATION names, as numbered in ops/activate.rs. Bounds keep exp finite, since WGSL promises
-// nothing about infinities.
+// The activation function ACTIVATION, numbered in ops/activate.rs. Clamps keep exp finite, since
+// WGSL guarantees nothing about infinities.
 fn activate(x: f32) -> f32 {
     if ACTIVATION == 0u { // silu: x · sigmoid(x)
         return x / (1.0 + exp(min(-x, 80.0)));
     }
-    if ACTIVATION == 1u { // gelu in its approximation by tanh, (1 + tanh(u)) / 2 being sigmoid(2 u)
+    if ACTIVATION == 1u { // gelu, tanh form: (1 + tanh(u)) / 2 = sigmoid(2 u)
         let u = 0.7978845608 * (x + 0.044715 * x * x * x);
         return x / (1.0 + exp(min(-2.0 * u, 80.0)));
     }

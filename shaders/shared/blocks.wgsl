@@ -5,7 +5,7 @@ fn block_dot(a: Block, b: Block) -> f32 {
     return dots.x + dots.y;
 }
 
-// Of quads 0 to 3 and of quads 4 to 7.
+// Dot products over quads 0 to 3 and over quads 4 to 7.
 fn half_dots(a: Block, b: Block) -> vec2<f32> {
     return vec2(
         dot(a[0], b[0]) + dot(a[1], b[1]) + dot(a[2], b[2]) + dot(a[3], b[3]),
@@ -13,7 +13,7 @@ fn half_dots(a: Block, b: Block) -> vec2<f32> {
     );
 }
 
-// low in quads 0 to 3, high in quads 4 to 7
+// Multiplies quads 0 to 3 by `low`, quads 4 to 7 by `high`.
 fn block_scaled(a: Block, low: vec4<f32>, high: vec4<f32>) -> Block {
     return Block(a[0] * low, a[1] * low, a[2] * low, a[3] * low, a[4] * high, a[5] * high, a[6] * high, a[7] * high);
 }
@@ -52,8 +52,8 @@ fn norm_block(block: u32) -> Block {
 }
 #endif
 
-// The weight's row behind sum r of the ROWS sums of an invocation whose first output is `first`. With GATED the second
-// half of the sums are the ups of the gates in the first.
+// Row of the weight for sum r of an invocation with ROWS sums and first output `first`. With GATED,
+// the second half of the sums are the up projections of the gates in the first half.
 fn row_of(first: u32, r: u32) -> u32 {
 #ifdef GATED
     return select(first + r, OUTPUTS + first + r - ROWS / 2u, r >= ROWS / 2u);
@@ -62,7 +62,7 @@ fn row_of(first: u32, r: u32) -> u32 {
 #endif
 }
 
-// The weight itself, in f32.
+// The decoded weights, in f32.
 fn weight_block(row: u32, block: u32) -> Block {
     let values = block_values(row, block);
     let scales = block_scales(row, block);

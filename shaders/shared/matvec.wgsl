@@ -1,8 +1,9 @@
-// One token's activations against ROWS rows of the weight, for the variants of `linear` that take one token.
+// One token's activations times ROWS rows of the weight, for the variants of `linear` that take one
+// token.
 #import linear
 #import blocks
 
-// Sums of some of the blocks of x.
+// Sums over some of the blocks of x.
 struct Sums {
     rows: array<f32, ROWS>, // Σ weight · x, see row_of
     squares: f32, // Σ x², with NORM
@@ -14,7 +15,8 @@ fn add_block(sums: ptr<function, Sums>, first: u32, token: u32, block: u32) {
     (*sums).squares += block_dot(values, values);
     values = block_product(values, norm_block(block));
 #endif
-    // what the rows share, of each half of the block: x with the layout's factors, its product with the offsets, and its sum
+    // shared by the rows, for each half of the block: x times the layout's factors, x times its
+    // offsets, and the sum of x
     let scaled = block_scaled(values, LOW_FACTOR, HIGH_FACTOR);
     let low = values[0] + values[1] + values[2] + values[3];
     let high = values[4] + values[5] + values[6] + values[7];

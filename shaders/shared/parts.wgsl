@@ -1,7 +1,8 @@
-// Where invocations that share rows bring their sums together, for the variants of `linear` that split K.
+// Workgroup memory for the sums of invocations that share rows, for the variants of `linear` that
+// split K.
 var<workgroup> partial: array<Sums, WORKGROUP>; // (lanes, parts of a lane)
 
-// Adds up the parts of a pair of results of a lane, and finishes it.
+// Adds up the parts of a lane's pair of results, and finishes them.
 fn finish(token: u32, first_lane: u32, lane: u32, i: u32, parts: u32) {
 #ifdef GATED
     let rows = vec2(i, ROWS / 2u + i);

@@ -1,21 +1,22 @@
-// The workgroup of a matrix product, 64 rows by 32 tokens, of which an invocation computes four by four: for the variants
-// of `linear` that go by way of its memory. Rows and tokens of an invocation are a stride apart.
-const TOKEN_LANES = K_THREADS; // invocations side by side along the tokens; LANES along the rows
+// A matrix product in workgroup memory, for variants of `linear`: 64 rows by 32 tokens per
+// workgroup, four by four per invocation. Rows and tokens of an invocation are a stride apart.
+const TOKEN_LANES = K_THREADS; // invocations along the tokens; LANES is along the rows
 const TILE_ROWS = LANES * ROWS;
 const TILE_TOKENS = TOKEN_LANES * 4u;
 #ifdef NORM
 var<workgroup> squares: array<f32, 2u * TILE_TOKENS>; // (tokens, halves of the blocks)
 #endif
 
-// What an invocation fetches of each block: the first half of them a row of the weight, the others half a block of a token
-// (so WORKGROUP = 2 TILE_ROWS = 4 TILE_TOKENS).
+// What an invocation fetches of each block: one half of the invocations fetch a row of the weight
+// each, the other half half a block of a token each (so WORKGROUP = 2 TILE_ROWS = 4 TILE_TOKENS).
 struct Fetch {
     weights: bool,
-    task: u32, // number among those that fetch the same
+    task: u32, // index among the invocations that fetch the same kind
     row: u32, // of the weight
-    token: u32, // number in the tile
+    token: u32, // index in the tile
     half: u32,
-    x_row: u32, // where the token's first half block lies, in quads; tokens past the last repeat it
+    // position of the token's first half block, in quads; tokens past the last repeat it
+    x_row: u32,
 }
 
 fn fetch_of(tile: u32, index: u32, first_token: u32, tokens: u32) -> Fetch {
@@ -27,7 +28,7 @@ fn fetch_of(tile: u32, index: u32, first_token: u32, tokens: u32) -> Fetch {
     return Fetch(index < TILE_ROWS, task, row, token, half, x_row);
 }
 
-// Finishes four rows of a token, of which `token` is the number in the tile.
+// Finishes four rows of a token; `token` is its index in the tile.
 fn finish(first_token: u32, token: u32, first: u32, sums: vec4<f32>) {
 #ifdef NORM
     let results = sums * inverse_rms(squares[2u * token] + squares[2u * token + 1u]);

@@ -1,26 +1,28 @@
-// Reading a weight matrix of shape (rows, COLS), whatever its layout.
+// Reads a weight matrix of shape (rows, COLS) in any layout.
 //
-// A plane is rows of 16-byte granules, ROW_TILE rows interleaved: granule g of the rows of a tile lie side by side, so that
-// neighbouring invocations which take neighbouring rows read neighbouring memory. ROW_TILE = 1 is plain row-major. WEIGHT_ROWS is in whole
-// tiles, and a constant like COLS, since adapters check an index against a constant faster than against a length.
+// A plane consists of rows of 16-byte granules, ROW_TILE rows interleaved: granule g of all rows of
+// a tile are neighbours, so that neighbouring invocations with neighbouring rows read neighbouring
+// memory. ROW_TILE = 1 is row-major. WEIGHT_ROWS, in whole tiles, is a constant like COLS, since
+// adapters check an index faster against a constant than against a length.
 //
-// Snippets define, for any COLS in fours,
+// Snippets define, for any COLS that is a multiple of four,
 //     fn weight_quad(row: u32, quad: u32) -> vec4<f32>
 // the values 4 quad .. 4 quad + 4 of a row; and, for rows of whole blocks of 32 values,
 //     fn block_values(row: u32, block: u32) -> Block
 //     fn block_scales(row: u32, block: u32) -> vec4<f32>
 //     LOW_FACTOR, HIGH_FACTOR, LOW_OFFSET, HIGH_OFFSET: vec4<f32>
-// such that weight = scale · (value · FACTOR + OFFSET) + minimum. LOW, and scale and minimum in x and y, are for quads 0 to 3,
-// HIGH, and those in z and w, for quads 4 to 7. So a kernel can move the factors and offsets to whichever side is touched less
-// often, the weights or the activations. A quantised layout is a snippet for its quants and one for its scales, and also has
+// with weight = scale · (value · FACTOR + OFFSET) + minimum. LOW, and scale and minimum in x and y,
+// apply to quads 0 to 3; HIGH, and those in z and w, to quads 4 to 7. So a kernel can apply factors
+// and offsets to the weights or to the activations, whichever are fewer. A quantised layout has a
+// snippet for quants and one for scales, and also defines
 //     fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2>
-// signed bytes, half a block a vector, such that weight = scale · byte + minimum.
+// signed bytes, half a block per vector, with weight = scale · byte + minimum.
 const BLOCKS = COLS / 32u;
 const QUADS = COLS / 4u;
 alias Block = array<vec4<f32>, 8>;
 
-// Where a row of so many granules starts; its granules are ROW_TILE apart. ROW_TILE is a power of two, and masks are
-// quicker than a division where nothing turns one into the other.
+// Start of a row of this many granules; its granules are ROW_TILE apart. ROW_TILE is a power of
+// two: masks are faster than a division on compilers that do not convert it.
 fn row_start(row: u32, granules: u32) -> u32 {
     return (row & ~(ROW_TILE - 1u)) * granules + (row & (ROW_TILE - 1u));
 }

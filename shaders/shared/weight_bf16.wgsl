@@ -1,5 +1,6 @@
 #import weight_plain
-@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * ((QUADS + 1u) / 2u)>; // eight values a granule
+// Eight values per granule.
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * ((QUADS + 1u) / 2u)>;
 
 // A bf16 is the upper half of an f32.
 fn weight_quad(row: u32, quad: u32) -> vec4<f32> {

@@ -1,4 +1,5 @@
-@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * 2u * BLOCKS>; // 16 signed bytes a granule, two granules a block
+// 16 signed bytes per granule, two granules per block.
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * 2u * BLOCKS>;
 
 // Each byte moves to the top of a word; the arithmetic shift back extends its sign.
 fn quad_quants(row: u32, quad: u32) -> vec4<f32> {
@@ -6,9 +7,9 @@ fn quad_quants(row: u32, quad: u32) -> vec4<f32> {
     return vec4<f32>(vec4<i32>(vec4(bytes) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u));
 }
 
-// Bytes stay where they are, each too large by a power of 256, which the factor undoes: shifts are dear where they are
-// emulated. The top byte is signed as it stands; the others are made unsigned by flipping their top bits, which adds 128,
-// and the offset undoes that. All of it is exact.
+// Bytes stay in place, each too large by a power of 256, which the factor corrects: shifts are slow
+// on adapters that emulate them. The top byte has the right sign. The others are made unsigned by
+// flipping their top bits, which adds 128, and the offset corrects that. All of it is exact.
 const LOW_FACTOR = vec4(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
 const HIGH_FACTOR = LOW_FACTOR;
 const LOW_OFFSET = vec4(-128.0, -128.0, -128.0, 0.0);
@@ -34,7 +35,7 @@ fn block_values(row: u32, block: u32) -> Block {
     );
 }
 
-// The values alone, as signed bytes in their order: half a block a vector.
+// The quants as signed bytes, in order: half a block per vector.
 fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2> {
     let at = row_start(row, 2u * BLOCKS) + 2u * block * ROW_TILE;
     return array(quants[at], quants[at + ROW_TILE]);

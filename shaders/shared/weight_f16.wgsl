@@ -1,5 +1,6 @@
 #import weight_plain
-@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * ((QUADS + 1u) / 2u)>; // eight halves a granule
+// Eight values per granule.
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * ((QUADS + 1u) / 2u)>;
 
 fn weight_quad(row: u32, quad: u32) -> vec4<f32> {
     let granule = quants[row_start(row, (QUADS + 1u) / 2u) + quad / 2u * ROW_TILE];

@@ -1,5 +1,6 @@
 #import weight_plain
-@group(0) @binding(8) var<storage, read> quants: array<vec4<f32>, WEIGHT_ROWS * QUADS>; // four values a granule
+// Four values per granule.
+@group(0) @binding(8) var<storage, read> quants: array<vec4<f32>, WEIGHT_ROWS * QUADS>;
 
 fn weight_quad(row: u32, quad: u32) -> vec4<f32> {
     return quants[row_start(row, QUADS) + quad * ROW_TILE];

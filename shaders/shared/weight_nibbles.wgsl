@@ -1,15 +1,16 @@
-@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * BLOCKS>; // a block of 32 values a granule
+// A block of 32 values per granule.
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * BLOCKS>;
 
-// Byte j of a block has value j in its low nibble and value j + 16 in its high one, so quads 0 to 3 of a block are the low
-// nibbles of its words, and quads 4 to 7 the high ones.
+// Byte j of a block has value j in its low nibble and value j + 16 in its high nibble: quads 0 to 3
+// of a block are the low nibbles of its words, quads 4 to 7 the high nibbles.
 fn quad_quants(row: u32, quad: u32) -> vec4<f32> {
     let nibbles = quants[row_start(row, BLOCKS) + quad / 8u * ROW_TILE][quad % 4u] >> (quad & 4u);
     return vec4<f32>((vec4(nibbles) >> vec4(0u, 8u, 16u, 24u)) & vec4(0xfu));
 }
 
-// Nibbles stay where they are, each too large by a power of 16, which the factors undo: shifts are dear where they are
-// emulated. The top nibble would be a sign: with its top bit flipped it is 8 too small, as an i32 is, and the offset
-// undoes that. All of it is exact.
+// Nibbles stay in place, each too large by a power of 16, which the factors correct: shifts are
+// slow on adapters that emulate them. The top nibble contains the sign of the i32: with its top bit
+// flipped it is 8 too small, and the offset corrects that. All of it is exact.
 const LOW_FACTOR = vec4(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
 const HIGH_FACTOR = LOW_FACTOR * 0x1p-4;
 const LOW_OFFSET = vec4(0.0);
@@ -37,7 +38,7 @@ fn block_values(row: u32, block: u32) -> Block {
     );
 }
 
-// The values alone, as bytes in their order: half a block a vector.
+// The quants as bytes, in order: half a block per vector.
 fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2> {
     let words = quants[row_start(row, BLOCKS) + block * ROW_TILE];
     return array(words & vec4(0x0f0f0f0fu), (words >> vec4(4u)) & vec4(0x0f0f0f0fu));

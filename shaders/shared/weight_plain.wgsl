@@ -1,4 +1,4 @@
-// What the layouts without scales have in common.
+// Shared by the layouts without scales.
 const LOW_FACTOR = vec4(1.0);
 const HIGH_FACTOR = vec4(1.0);
 const LOW_OFFSET = vec4(0.0);

@@ -1,12 +1,14 @@
 #import weight_quantised
-// Scales in two levels: for 256 values f16 scale and f16 minimum, then two signed bytes, a factor for each, for every 32 or 16.
+// Scales in two levels: per 256 values an f16 scale and an f16 minimum, then two signed bytes, a
+// factor of each, per 32 or 16 values.
 #ifdef Q4K32
-const PAIRS = 8u; // for 256 values
+const PAIRS = 8u; // per 256 values
 #else
 const PAIRS = 16u;
 #endif
 const SCALE_WORDS = 1u + PAIRS / 2u;
-@group(0) @binding(9) var<storage, read> scales: array<u32, WEIGHT_ROWS * BLOCKS / 8u * SCALE_WORDS>; // tiled like the quants
+// Tiled like the quants.
+@group(0) @binding(9) var<storage, read> scales: array<u32, WEIGHT_ROWS * BLOCKS / 8u * SCALE_WORDS>;
 
 fn block_scales(row: u32, block: u32) -> vec4<f32> {
     let start = row_start(row, BLOCKS / 8u * SCALE_WORDS) + block / 8u * SCALE_WORDS * ROW_TILE;

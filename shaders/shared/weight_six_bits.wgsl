@@ -1,8 +1,10 @@
-@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * BLOCKS / 2u * 3u>; // two blocks of 32 values three granules
+// Two blocks of 32 values per three granules.
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * BLOCKS / 2u * 3u>;
 
-// A granule of nibbles for each of two blocks, as in weight_nibbles, then one with the two bits above these: two words for
-// each block, of which the first belongs to words 0 and 1 of the nibbles. Of eight bits, the lower four belong to the first
-// of those, and of four bits the lower two to the low nibble.
+// Per two blocks: a granule of nibbles for each, as in weight_nibbles, then a granule with the
+// upper two bits of both. That has two words per block; the first belongs to words 0 and 1 of the
+// nibbles. Of a byte in it, the lower four bits belong to the first of these words, and of four
+// bits the lower two to the low nibble.
 fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2> {
     let start = row_start(row, BLOCKS / 2u * 3u) + block / 2u * 3u * ROW_TILE;
     let nibbles = quants[start + (block & 1u) * ROW_TILE];
@@ -20,7 +22,8 @@ fn quad_quants(row: u32, quad: u32) -> vec4<f32> {
     return vec4<f32>((vec4(word) >> vec4(0u, 8u, 16u, 24u)) & vec4(0xffu));
 }
 
-// Bytes stay where they are, each too large by a power of 256, which the factor undoes. None has its top bit set.
+// Bytes stay in place, each too large by a power of 256, which the factor corrects. None has its
+// top bit set.
 const LOW_FACTOR = vec4(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
 const HIGH_FACTOR = LOW_FACTOR;
 const LOW_OFFSET = vec4(0.0);

@@ -1,7 +1,8 @@
-//! Each kernel on random data: checked against the plain reference, then timed. `cargo bench --bench kernels -- --help`
+//! Checks each kernel on random data against the reference, then times it.
+//! `cargo bench --bench kernels -- --help`
 //!
-//! The candidates take turns, round by round, so that what slows the machine slows all of them; a round queues as many runs
-//! as take about 20 ms, and the median of the rounds counts.
+//! The candidates take turns, round by round, so that a slow phase of the machine affects all of
+//! them. A round queues about 20 ms of runs; the median over the rounds counts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use std::time::Duration;
@@ -17,26 +18,26 @@ use weft_llm::format::layout::Layout;
 use weft_llm::ops::Variants;
 use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_INT8, MATVEC};
 
-/// What a right result may differ by, relative to the root mean square.
+/// Largest difference from the reference, relative to the root mean square.
 const TOLERANCE: f32 = 1e-3;
 
 const ROUND: Duration = Duration::from_millis(20);
 
 #[derive(Parser)]
 struct Args {
-    /// Which engine's kernels.
+    /// The engine whose kernels run.
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     device: Device,
     /// Threads of the CPU engine.
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// Rounds that the candidates take turns in.
+    /// Number of rounds.
     #[arg(long, default_value_t = 9)]
     rounds: usize,
-    /// Only trials whose name has this in it.
+    /// Only trials whose name contains this text.
     #[arg(long, default_value = "")]
     filter: String,
-    /// Cargo passes it.
+    /// Passed by Cargo.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -47,10 +48,10 @@ enum Device {
     Gpu,
 }
 
-/// An engine, and what to call it.
+/// Name and engine.
 type Candidate = (&'static str, Box<dyn Engine>);
 
-/// Makes the candidates of a trial, which live until it is over.
+/// Creates the candidates of a trial; they are dropped after it.
 type Open = Box<dyn Fn() -> Vec<Candidate>>;
 
 fn main() {
@@ -63,7 +64,7 @@ fn main() {
     }
 }
 
-/// The shapes of a model of 135 M weights.
+/// Trials with the shapes of a model with 135 M weights.
 fn trials(device: Device) -> Vec<(Trial, Open)> {
     let mut trials: Vec<(Trial, Open)> = Vec::new();
     let plain = Variants::PLAIN;
@@ -104,7 +105,7 @@ fn trials(device: Device) -> Vec<(Trial, Open)> {
     trials
 }
 
-/// 576, or the multiple of 256 next to it.
+/// 576, or for layouts with groups of 256 the nearest multiple.
 fn hidden(layout: Layout) -> usize {
     layout.quantised().map_or(576, |quantised| if quantised.group > 32 { 512 } else { 576 })
 }
@@ -113,7 +114,7 @@ fn cpu() -> Vec<Candidate> {
     vec![("SIMD", Box::new(HostEngine::new(Simd::default())))]
 }
 
-/// The candidates that the adapter at hand can run.
+/// The candidates that this adapter can run.
 fn gpus(variants: impl Iterator<Item = (&'static str, Variants)>) -> Vec<Candidate> {
     let open = |(name, variants)| match block_on(GpuEngine::with_variants(variants)) {
         Ok(engine) => Some((name, Box::new(engine) as Box<dyn Engine>)),

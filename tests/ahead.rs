@@ -1,4 +1,5 @@
-//! Steps queued ahead on the GPU give what sampling on the host gives, however a generation ends.
+//! Steps queued ahead on the GPU give the same tokens as sampling on the host, however a generation
+//! ends.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::support;
@@ -33,7 +34,8 @@ fn options(sampling: SamplingOptions, seed: u64, max_tokens: Option<usize>) -> G
     GenerateOptions { max_tokens, sampling: SamplingOptions { seed: Some(seed), ..sampling }, ..Default::default() }
 }
 
-/// The same, sampled on the host: a penalty too small to change a logit, which only the host can apply.
+/// The same, sampled on the host: a penalty too small to change a logit, which only the host can
+/// apply.
 fn on_the_host(options: &GenerateOptions) -> GenerateOptions {
     let sampling = SamplingOptions { presence_penalty: f32::MIN_POSITIVE, ..options.sampling.clone() };
     GenerateOptions { sampling, ..options.clone() }

@@ -1,5 +1,6 @@
-//! Every architecture against the logits that Hugging Face transformers gives for the same random weights, see
-//! tests/fixtures/architectures/README.md: on the plain reference and on both engines, a prompt at once and token by token.
+//! Compares every architecture with the logits of Hugging Face transformers for the same random
+//! weights, see tests/fixtures/architectures/README.md: on the reference and both engines, for a
+//! whole prompt and token by token.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "architectures/encoders.rs"]
@@ -23,13 +24,14 @@ use weft_llm::model::architecture::NAMES;
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::session::{Event, GenerateOptions, Loaded, Loading, Session};
 
-/// Largest difference of a logit, relative to the largest logit: the two forms of GELU differ by four times as much.
+/// Largest difference of a logit, relative to the largest logit. The two forms of GELU differ by
+/// four times as much.
 const TOLERANCE: f32 = 1e-4;
 
 #[derive(Deserialize)]
 struct Origin {
     versions: BTreeMap<String, String>,
-    /// Where the logits come from, if not from transformers.
+    /// Source of the logits, if not transformers.
     source: Option<String>,
 }
 
@@ -57,7 +59,7 @@ fn golden(folder: &Path) -> Golden {
     serde_json::from_slice(&std::fs::read(folder.join("reference.json")).unwrap()).unwrap()
 }
 
-/// What made the reference.
+/// The program that computed the reference.
 fn source(folder: &Path) -> String {
     let text = std::fs::read(folder.join("reference.json")).unwrap();
     let Origin { versions, source } = serde_json::from_slice(&text).unwrap();
@@ -84,7 +86,7 @@ fn logits(session: &mut Session, ids: &[u32]) -> Vec<Vec<f32>> {
     rows
 }
 
-/// The likeliest continuation, which is computed token by token.
+/// The most likely continuation, computed token by token.
 fn continuation(session: &mut Session, ids: &[u32], len: usize) -> Vec<u32> {
     let sampling = SamplingOptions::greedy();
     let options = GenerateOptions { max_tokens: Some(len), ignore_eos: true, sampling, ..GenerateOptions::default() };
@@ -116,12 +118,12 @@ fn every_architecture_gives_the_logits_of_transformers() {
         let bytes = std::fs::read(folder.join("model.gguf")).unwrap();
         let engines = ENGINES.map(|(engine, _)| engine).join(", ");
         let source = source(&folder);
-        // tests/hugging_face.rs reads these too
+        // tests/hugging_face.rs reads folders with a config.json
         let forms = if folder.join("config.json").exists() { "GGUF, folder" } else { "GGUF" };
         let mut what = "the logits";
         for (engine, make) in ENGINES {
             let case = format!("{name} on {engine}");
-            // some models differ by the length of the context
+            // some models depend on the length of the context
             let open = |context| open(make(), &bytes, context).unwrap_or_else(|error| panic!("{case}: {error}"));
             if let Loaded::Encoder(mut session) = open(None) {
                 what = "the last layer and the head";
@@ -144,7 +146,7 @@ fn every_architecture_gives_the_logits_of_transformers() {
     check_table(&rows.concat());
 }
 
-/// docs/MODELS.md is what this test has shown.
+/// Checks that docs/MODELS.md contains the result of this test.
 fn check_table(rows: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/MODELS.md");
     let text = std::fs::read_to_string(&file).unwrap();
@@ -156,7 +158,8 @@ fn check_table(rows: &str) {
     assert_eq!(text, expected, "WEFT_WRITE=1 writes docs/MODELS.md anew");
 }
 
-/// Token by token comes the same as at once: each token of a greedy continuation has the best logit, as near as can be told.
+/// Token by token gives the same as a whole prompt: each token of a greedy continuation has the
+/// best logit, within the tolerance.
 fn check_steps(name: &str, session: &mut Session, ids: &[u32]) {
     let generated = continuation(session, ids, 12);
     assert_eq!(generated.len(), 12);

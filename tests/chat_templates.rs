@@ -1,5 +1,5 @@
-//! What chat templates make of conversations, through a whole model: which template is used, and
-//! which of its text is structure.
+//! Chat templates in a whole model: which template is used, and which parts of its text are
+//! structure.
 #![allow(clippy::unwrap_used)]
 
 use crate::support;
@@ -13,7 +13,7 @@ use weft_llm::format::BlockType;
 use weft_llm::session::Session;
 use weft_llm::tokenizer::{ChatTemplate, Conversation, RenderOptions};
 
-/// A model whose vocabulary is `<unk>`, `<s>`, `</s>` and all bytes.
+/// A model with the vocabulary `<unk>`, `<s>`, `</s>` and all bytes.
 fn model(templates: &[(&str, &str)]) -> Session {
     let tiny = Tiny::new(1, |_| BlockType::F32).meta("tokenizer.ggml.add_space_prefix", false);
     let tiny = templates.iter().fold(tiny, |tiny, (key, text)| tiny.meta(&format!("tokenizer.{key}"), *text));
@@ -29,7 +29,7 @@ fn prompt(session: &Session, conversation: Value) -> Result<String, String> {
 
 /// llama.cpp#11400
 #[test]
-fn a_template_that_does_not_compile_fails_in_a_chat_alone() {
+fn a_template_that_does_not_compile_fails_only_in_a_chat() {
     let session = model(&[("chat_template", "a\n{% trans %}x{% endtrans %}")]);
     let info = session.info();
     assert!(info.has_chat_template && info.tasks.contains(&"generate"));
@@ -40,7 +40,7 @@ fn a_template_that_does_not_compile_fails_in_a_chat_alone() {
 
 /// transformers#31429
 #[test]
-fn tools_are_rendered_with_the_template_for_tools() {
+fn tools_use_the_template_for_tools() {
     let session = model(&[("chat_template", "D"), ("chat_template.tool_use", "T"), ("chat_template.rag", "R")]);
     let tools = json!([{ "type": "function", "function": { "name": "f" } }]);
     for (more, expected) in [
@@ -58,11 +58,11 @@ fn tools_are_rendered_with_the_template_for_tools() {
     assert!(error.contains("none called `x`, only default, rag, tool_use"), "{error}");
 }
 
-/// Whatever a template does to what a user wrote, the user's text makes no special token and the
-/// template's own text keeps its own.
+/// Whatever a template does with a user's text, the text becomes no special token, and the
+/// template's own text keeps its special tokens.
 #[test]
-fn a_control_token_of_a_user_survives_no_string_operation() {
-    // each writes <s> once by itself
+fn a_users_control_token_never_survives_string_operations() {
+    // each template writes <s> once itself
     for operations in [
         "<s>{{ m.content[1:] }}{{ m.content[::-1][::-1] }}",
         "<s>{{ m.content.upper().lower() | trim }}{{ m.content | list | join }}",
@@ -98,7 +98,7 @@ fn a_split_at_a_control_token_leaves_no_mark() {
     assert_eq!(prompt(&session, conversation).as_deref(), Ok("yesTrue10"));
 }
 
-/// Templates whose text differs, and why.
+/// Templates whose rendering differs, and why.
 const DIFFERENCES: [(&str, &str); 2] = [
     (
         "meetkai-functionary-medium-v3.1",
@@ -107,8 +107,8 @@ const DIFFERENCES: [(&str, &str); 2] = [
     ("SvalTek-Q3-CharThink-9B-temp", "the same"),
 ];
 
-/// Six conversations through some 790 templates: plain, with a system message, with tools, with two
-/// calls, with reasoning, of parts.
+/// Six conversations in about 790 templates: plain, with a system message, with tools, with two
+/// calls, with reasoning, in parts.
 #[test]
 #[ignore = "needs models/chat-templates (npm run test:models)"]
 fn published_templates_render_as_in_python() {

@@ -1,4 +1,4 @@
-//! What a conversation needs beyond one answer: its KV cache kept elsewhere, its own ids found again, room when the context is full.
+//! Conversations: saving and restoring the KV cache, finding ids again, shifting a full context.
 #![allow(clippy::unwrap_used)]
 
 use crate::support;
@@ -201,7 +201,8 @@ fn a_full_context_makes_room_behind_what_is_kept_and_computes_the_rest_again() {
         let shifting = GenerateOptions { shift_behind: Some(10), ..greedy(110) };
         let (ids, reason, _) = answer(&mut long, &prompt, shifting);
         assert_eq!((ids.len(), reason), (110, FinishReason::Length));
-        // 128 tokens, of which half of what is behind 10 goes, and then 59 more come until it is full again
+        // 128 tokens, of which half of what is behind 10 goes, and then 59 more come until it is
+        // full again
         assert_eq!(long.dropped_tokens(), 59 + 59);
         let all = [&prompt[..], &ids].concat();
         for (dropped, known) in [(0, 100), (59, 128), (118, 187)] {

@@ -1,4 +1,4 @@
-//! Encoders: their tasks, and what is wrong with a file or a text. That the numbers are right stands in architectures.rs.
+//! Tasks of encoders, and errors of files and texts. tests/architectures.rs checks the numbers.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::support;
@@ -32,7 +32,7 @@ fn labels(names: &[&str]) -> Value {
 }
 
 #[test]
-fn half_a_head_is_named() {
+fn an_incomplete_head_is_named() {
     for (name, without, missing) in [
         ("bert-sequence-classification", "cls.weight", "cls.weight"),
         ("bert-sequence-classification", "cls.output.weight", "cls.output.weight"),
@@ -50,7 +50,7 @@ fn half_a_head_is_named() {
     }
 }
 
-/// A bias whose weight is missing was used nowhere; it is not ignored.
+/// A bias without its weight would be unused; it is refused instead of ignored.
 #[test]
 fn a_bias_without_its_weight_is_named() {
     let error = failure(&fixture("bert-token-classification").without("token_cls.weight"));
@@ -58,13 +58,13 @@ fn a_bias_without_its_weight_is_named() {
 }
 
 #[test]
-fn keys_that_weft_does_not_know_are_named() {
+fn unknown_values_are_named() {
     let tiny = || fixture("bert-sequence-classification");
     for (tiny, expected) in [
         (tiny().meta("bert.pooling_type", 9u32), "bert.pooling_type is `9`"),
         (tiny().meta("bert.classifier.activation", "swish"), "bert.classifier.activation is `swish`"),
         (tiny().meta("bert.attention.causal", true), "bert.attention.causal is `true`"),
-        // no labels say nothing: the head then has one output
+        // an empty list of labels counts as absent: the head then has one output
         (tiny().meta("bert.classifier.output_labels", labels(&[])), "shape of tensor `cls.output."),
         (tiny().meta("bert.classifier.output_labels", labels(&["a", "b"])), "shape of tensor `cls.output."),
     ] {
@@ -74,7 +74,7 @@ fn keys_that_weft_does_not_know_are_named() {
 }
 
 #[test]
-fn what_a_model_has_no_head_for_is_named_with_what_it_can_do() {
+fn an_unsupported_task_is_named_with_the_supported_ones() {
     let mut model = load(&fixture("sentence-bert")).unwrap();
     let error = model.decoder("generate").err().unwrap();
     assert_eq!(error.code(), "UNSUPPORTED_TASK");
@@ -96,7 +96,7 @@ fn what_a_model_has_no_head_for_is_named_with_what_it_can_do() {
 }
 
 #[test]
-fn texts_that_are_empty_or_too_long() {
+fn empty_and_overlong_texts_are_refused() {
     let mut model = load(&fixture("sentence-bert")).unwrap();
     let mut embed =
         |text: &str, truncate| block_on(model.embed(text, EmbedOptions { truncate, ..EmbedOptions::default() }));
@@ -105,12 +105,12 @@ fn texts_that_are_empty_or_too_long() {
     let long = "a ".repeat(60);
     let error = embed(&long, false).unwrap_err();
     assert_eq!((error.code(), error.to_string().contains("62 tokens")), ("CONTEXT_OVERFLOW", true), "{error}");
-    // 46 words and two special tokens are what it takes
+    // the limit: 46 words and two special tokens
     assert_eq!(embed(&long, true).unwrap(), embed(&"a ".repeat(46), false).unwrap());
 }
 
 #[test]
-fn masks_are_filled_each_on_its_own_and_a_text_without_one_is_an_error() {
+fn masks_are_filled_separately_and_a_text_without_one_is_refused() {
     let mut model = load(&fixture("bert-masked-lm")).unwrap();
     assert_eq!(model.info().mask_token.as_deref(), Some("[MASK]"));
     let session = model.encoder("fillMask").unwrap();
@@ -123,13 +123,13 @@ fn masks_are_filled_each_on_its_own_and_a_text_without_one_is_an_error() {
     assert_ne!(filled[0], filled[1]);
     let error = block_on(session.fill_mask("a b", 1, false)).unwrap_err();
     assert!(error.code() == "INVALID_OPTION" && error.to_string().contains("[MASK]"), "{error}");
-    // one that is cut off is none either
+    // a mask that truncation removes does not count
     let far = "a ".repeat(60) + "[MASK]";
     assert_eq!(block_on(session.fill_mask(&far, 1, true)).unwrap_err().code(), "INVALID_OPTION");
 }
 
 #[test]
-fn two_texts_are_read_together_in_their_order() {
+fn two_texts_are_read_together_in_order() {
     let mut model = load(&fixture("bert-sequence-classification")).unwrap();
     assert_eq!(model.info().labels, ["LABEL_0", "LABEL_1", "LABEL_2"]);
     let session = model.encoder("classify").unwrap();
@@ -142,7 +142,7 @@ fn two_texts_are_read_together_in_their_order() {
     assert!(one != pair && pair != swapped);
 }
 
-/// The first label of the classifier alone makes a reranker.
+/// A classifier with a single label is a reranker.
 #[test]
 fn one_label_ranks() {
     let mut tiny = fixture("bert-sequence-classification").meta("bert.classifier.output_labels", labels(&["rank"]));
@@ -162,16 +162,17 @@ fn one_label_ranks() {
 }
 
 #[test]
-fn each_token_of_a_text_has_a_label() {
+fn each_token_of_a_text_gets_a_label() {
     let mut model = load(&fixture("bert-token-classification")).unwrap();
     let tokens = block_on(model.encoder("classifyTokens").unwrap().classify_tokens("a singer", false)).unwrap();
     assert_eq!(tokens.iter().map(|token| token.text.as_str()).collect::<String>(), " a singer");
     assert!(tokens.iter().all(|token| token.label.score >= 0.2 && token.label.label.starts_with("LABEL_")));
 }
 
-/// As models of the kind of Qwen3-Embedding are stored: what the last norm says of the last token. Its product with the output is the logits.
+/// As in Qwen3-Embedding: the last norm's output for the last token. Its product with the output
+/// matrix is the logits.
 #[test]
-fn a_decoder_that_was_trained_for_it_embeds() {
+fn a_decoder_with_pooling_embeds() {
     let tiny = Tiny::new(3, |_| BlockType::F32).meta("llama.pooling_type", 3u32);
     let mut model = load(&tiny).unwrap();
     assert_eq!(model.info().tasks, ["generate", "score", "embed"]);

@@ -1,4 +1,4 @@
-//! The reader against files that other programs wrote.
+//! The reader on files that other programs wrote.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use weft_llm::Result;
@@ -37,7 +37,8 @@ impl Sink for Decoded {
     }
 }
 
-/// Reads `file` and compares its values with `expected`, little-endian f32. Gives the types of its tensors.
+/// Reads `file` and compares its values with `expected`, little-endian f32. Returns the types of
+/// its tensors.
 fn compare(file: &[u8], expected: &[u8]) -> Vec<BlockType> {
     let mut decoded = Decoded::default();
     let mut reader = GgufReader::new();
@@ -48,7 +49,8 @@ fn compare(file: &[u8], expected: &[u8]) -> Vec<BlockType> {
     for (name, _, values) in &decoded.tensors {
         for (i, value) in values.iter().enumerate() {
             let expected = expected.next().unwrap();
-            // The same bits, but for the sign of a zero, as Q4_0 is decoded as d · q − 8 d here, and for what is no number.
+            // equal bits, except for the sign of a zero (weft decodes Q4_0 as d · q − 8 d) and for
+            // NaN and infinity
             let equal = *value == expected || !value.is_finite() && !expected.is_finite();
             assert!(equal, "{name}[{i}]: {value} != {expected}");
         }
@@ -58,12 +60,12 @@ fn compare(file: &[u8], expected: &[u8]) -> Vec<BlockType> {
 }
 
 #[test]
-fn quantised_values_decode_as_gguf_py_decodes_them() {
+fn quantised_values_decode_as_in_gguf_py() {
     compare(include_bytes!("fixtures/block_types.gguf"), include_bytes!("fixtures/block_types.f32"));
 }
 
 #[test]
-fn blocks_of_any_bits_decode_as_gguf_py_decodes_them() {
+fn random_blocks_decode_as_in_gguf_py() {
     let blocks = compare(include_bytes!("fixtures/formats/blocks.gguf"), include_bytes!("fixtures/formats/blocks.f32"));
     for block in BlockType::ALL.into_iter().filter(|block| block.block_len() > 1) {
         assert!(blocks.contains(&block), "{}", block.name());
@@ -71,7 +73,7 @@ fn blocks_of_any_bits_decode_as_gguf_py_decodes_them() {
 }
 
 #[test]
-fn values_are_quantised_as_gguf_py_quantises_them() {
+fn values_are_quantised_as_in_gguf_py() {
     let floats = include_bytes!("fixtures/formats/quantized.f32").as_chunks::<4>().0;
     let values: Vec<f32> = floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     let mut expected = include_bytes!("fixtures/formats/quantized.bin").as_slice();
@@ -116,7 +118,7 @@ fn metadata_of_every_type_is_read() {
     assert_eq!((header.version, header.alignment), (3, 32));
 }
 
-/// Counts tensors and bytes of a real model.
+/// Counts tensors and bytes of a published model.
 #[test]
 #[ignore = "needs the model: `npm test` fetches it and runs this"]
 fn real_model_arrives_completely() {

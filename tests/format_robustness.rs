@@ -1,5 +1,5 @@
-//! Damaged model files: whatever the bytes, reading ends without a panic, and memory grows only with the bytes that
-//! came, however large the numbers in them are.
+//! Damaged model files: reading never panics, and memory grows only with the bytes that arrive,
+//! whatever numbers they claim.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use weft_llm::format::{Array, BlockType, GgufReader, GgufWriter, Header, Sink, TensorInfo};
 use weft_llm::{Error, Result};
 
-/// Counts the bytes that each thread has allocated, so that parallel tests do not disturb each other.
+/// Counts the bytes that each thread has allocated, so that parallel tests do not disturb each
+/// other.
 struct Counting;
 
 thread_local! {
@@ -23,7 +24,8 @@ fn count(bytes: isize) {
     PEAK.set(PEAK.get().max(live));
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; counting neither allocates nor unwinds.
+// SAFETY: every call goes to the system's allocator unchanged; counting neither allocates nor
+// unwinds.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
@@ -39,7 +41,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Keeps the headers, as a model would, and checks that rows come whole.
+/// Keeps the headers, as a model would, and checks that rows are whole.
 #[derive(Default)]
 struct Keep(Vec<Header>);
 
@@ -65,7 +67,7 @@ fn read(file: &[u8], chunk: usize) -> Result<()> {
     reader.finish()
 }
 
-/// The outcome of reading `file`, and the most memory that it took at a time, in bytes.
+/// The result of reading `file`, and the peak of its memory in bytes.
 fn measured(file: &[u8], chunk: usize) -> (Result<()>, usize) {
     let before = LIVE.get();
     PEAK.set(before);
@@ -73,8 +75,9 @@ fn measured(file: &[u8], chunk: usize) -> (Result<()>, usize) {
     (result, (PEAK.get() - before) as usize)
 }
 
-/// What reading `bytes` bytes may take. Two costs multiply: an empty string is 8 bytes in a file and 24 in memory,
-/// and a growing vector holds three times its old length for a moment. The rest is the reader itself and messages.
+/// Memory that reading `bytes` bytes may take. Two costs multiply: an empty string takes 8 bytes in
+/// a file and 24 in memory, and a growing vector briefly holds three times its old length. The rest
+/// is the reader itself and messages.
 fn allowed(bytes: usize) -> usize {
     16 * bytes + 8192
 }
@@ -100,11 +103,12 @@ fn model() -> Vec<u8> {
         .to_bytes()
 }
 
-/// One way to damage a file.
+/// A way to damage a file.
 #[derive(Clone, Debug)]
 enum Damage {
     Byte(usize, u8),
-    /// A length, count, dimension or offset becomes another number, maybe absurd. Fields stand at any byte.
+    /// Replaces a length, count, dimension or offset by another number, possibly absurd. Fields
+    /// start at any byte.
     U64(usize, u64),
     U32(usize, u32),
     Truncate(usize),
@@ -175,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_after_the_magic_are_survived(
+    fn any_bytes_after_the_magic_give_an_error(
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
         pairs in 0u64..5,
     ) {
@@ -186,9 +190,9 @@ proptest! {
     }
 }
 
-/// Every number that a file claims about itself, each blown up alone: at every place, to sizes near every limit.
+/// Every number of a header enlarged, one at a time: at every place, to sizes near every limit.
 #[test]
-fn blown_up_numbers_reserve_nothing() {
+fn enlarged_numbers_reserve_no_memory() {
     let file = model();
     for at in 4..file.len() - 8 {
         for number in
@@ -202,7 +206,8 @@ fn blown_up_numbers_reserve_nothing() {
     }
 }
 
-/// The dearest header for its length: a vocabulary of empty strings. And the promise that weights are not kept.
+/// The header that takes most memory for its length: a vocabulary of empty strings. Weights are not
+/// kept.
 #[test]
 fn memory_follows_the_header_and_not_the_weights() {
     let strings = GgufWriter::new().metadata("tokens", vec![String::new(); 200_000]).to_bytes();

@@ -1,4 +1,5 @@
-//! A real model against the figures of another implementation (`golden/README.md`), on every engine.
+//! Compares a published model with figures of another implementation (`golden/README.md`), on every
+//! engine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::Read;
@@ -60,7 +61,7 @@ fn session(device: Device) -> Session {
 
 /// How far an engine may be from the golden figures.
 struct Tolerance {
-    /// |Δ| of the logarithm of the sum of all exponentials: what moves all logits alike changes no probability.
+    /// |Δ| of the log-sum-exp; a shift of all logits changes no probability.
     logsumexp: f64,
     /// |Δ| of the log-probability of one of the ten best.
     log_probability: f64,

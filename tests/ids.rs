@@ -18,7 +18,7 @@ fn load(edit: impl FnOnce(&mut Vec<(String, Value)>)) -> Session {
     session_on(HostEngine::new(Simd::default()), &tiny.bytes()).unwrap()
 }
 
-/// What llama.cpp's converter writes where it has no vocabulary.
+/// What llama.cpp's converter writes for a model without a vocabulary.
 fn without_vocabulary(model: &str) -> Session {
     load(|metadata| {
         metadata.retain(|(key, _)| !key.starts_with("tokenizer."));
@@ -69,7 +69,7 @@ fn a_model_without_a_tokenizer_takes_and_gives_ids() {
 
 /// llama.cpp#11613: its saver writes these for "none".
 #[test]
-fn ids_of_any_key_and_type_that_no_token_has_are_none() {
+fn ids_that_no_token_has_are_absent() {
     let names =
         ["bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask", "fim_pre", "fim_suf", "fim_mid"];
     let more = ["fim_pad", "fim_rep", "fim_sep", "prefix", "suffix", "middle"];
@@ -82,7 +82,7 @@ fn ids_of_any_key_and_type_that_no_token_has_are_none() {
             }
         });
         let whole = EncodeOptions { add_special: true, parse_special: false };
-        // those that SentencePiece has by default
+        // SentencePiece's default ids
         assert_eq!(session.tokenizer().encode("a", whole).unwrap()[..2], [1, 3 + 0xE2], "{none}");
         assert_eq!(session.tokenizer().ends(), [2]);
         assert!(!session.tokenizer().fills_gaps());

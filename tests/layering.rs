@@ -1,10 +1,11 @@
-//! The layers of `src/lib.rs`: imports go downwards only, and the two big dependencies stay in their places.
+//! Checks the layers of `src/lib.rs`: imports go downwards only, and only one place uses each of
+//! the two big dependencies.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Lowest first. Modules on one line do not import each other.
+/// Lowest first. Modules of one line do not import each other.
 const LAYERS: &[&[&str]] = &[
     &["error"],
     &["jinja"],
@@ -21,7 +22,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
 
-/// The module of the crate root that a file belongs to.
+/// The module of the crate root that contains a file.
 fn layer_of(file: &Path, root: &Path) -> String {
     let first = file.strip_prefix(root).unwrap().components().next().unwrap();
     first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_string()
@@ -60,7 +61,7 @@ fn imports_go_downwards() {
 }
 
 #[test]
-fn wgpu_and_wasm_bindgen_stay_in_their_places() {
+fn wgpu_and_wasm_bindgen_are_used_in_one_place_only() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for (name, home) in [("wgpu::", "engine/gpu"), ("wasm_bindgen", "web.rs")] {
         let users: Vec<_> =

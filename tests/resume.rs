@@ -1,4 +1,4 @@
-//! A generation whose session was lost goes on in another one as if nothing had happened.
+//! A generation whose session is lost continues in another one, without a difference.
 #![allow(clippy::unwrap_used)]
 
 use crate::support;
@@ -24,7 +24,8 @@ fn rest(session: &mut Session) -> Vec<Event> {
     }
 }
 
-/// Wherever `first` is cut, `second` gives the rest: the same ids and the same text, held-back text included.
+/// Wherever `first` is cut, `second` gives the rest: the same ids and the same text, held-back text
+/// included.
 fn resumes(mut first: Session, mut second: Session) {
     // more than a chunk, so that the last piece of the prompt is a short one
     let prompt = Rng::new(3).ids(45, VOCAB);
@@ -64,7 +65,8 @@ fn on_the_cpu_engine() {
     resumes(session(), session());
 }
 
-/// Also with 8-bit activations for prompts, where a token computed as part of a prompt would round differently.
+/// Also with 8-bit activations for prompts, where a token computed as part of a prompt would round
+/// differently.
 #[test]
 fn on_the_gpu_engine() {
     let bytes = Tiny::new(5, |_| BlockType::Q4_0).bytes();

@@ -1,4 +1,4 @@
-//! A shader that is wrong is noticed before a model runs on it, and another one takes its place.
+//! A wrong shader is detected before a model runs on it, and replaced by another.
 #![allow(clippy::unwrap_used)]
 
 use crate::support;
@@ -12,11 +12,11 @@ use weft_llm::ops::Variants;
 use weft_llm::ops::variants::{AttentionVariant, LinearVariant, PLAIN};
 use weft_llm::session::Session;
 
-/// Leaves out three quarters of the rows.
+/// Computes only a quarter of the rows.
 const TOO_FEW_ROWS: LinearVariant = LinearVariant { name: "wrong", rows: 8, ..PLAIN };
-/// Leaves out every token but the first four.
+/// Computes only the first four tokens.
 const TOO_FEW_TOKENS: LinearVariant = LinearVariant { name: "wrong", tokens: 32, ..PLAIN };
-/// Takes a piece of the context for the whole of it.
+/// Treats a piece of the context as the whole.
 const TOO_SHORT: AttentionVariant = AttentionVariant { name: "wrong", shader: "attention", split: 0, lanes: 1 };
 
 const IDS: [u32; 7] = [1, 9, 200, 4, 77, 31, 250];
@@ -32,7 +32,7 @@ fn notes(session: &Session) -> String {
 }
 
 #[test]
-fn a_wrong_variant_gives_way_to_a_right_one() {
+fn a_wrong_variant_is_replaced() {
     let plain = Variants::PLAIN;
     let wrong = [
         Variants { matvec_narrow: &TOO_FEW_ROWS, ..plain },
@@ -58,7 +58,7 @@ fn a_wrong_variant_gives_way_to_a_right_one() {
     }
 }
 
-/// Every other variant passes, whatever the weights and however they lie.
+/// All other variants pass, for every layout.
 #[test]
 fn right_variants_are_kept() {
     for layout in Layout::ALL {

@@ -1,4 +1,5 @@
-//! The tokenizers against other implementations; `fixtures/tokenizer/make.py` says which, and makes the fixtures.
+//! Compares the tokenizers with other implementations, which `fixtures/tokenizer/make.py` names; it
+//! makes the fixtures.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,7 +17,7 @@ struct Case {
 
 const PLAIN: EncodeOptions = EncodeOptions { add_special: false, parse_special: false };
 
-/// Compares the ids of every case, and decodes them again at once and one by one.
+/// Compares the ids of every case, and decodes them at once and one by one.
 fn check(tokenizer: &Tokenizer, options: EncodeOptions, cases: &[Case], spells_everything: bool) {
     assert!(!cases.is_empty());
     for Case { text, ids } in cases {
@@ -28,7 +29,7 @@ fn check(tokenizer: &Tokenizer, options: EncodeOptions, cases: &[Case], spells_e
         let mut stream = Detokenizer::new(false);
         let mut streamed: String = ids.iter().map(|&id| stream.push(tokenizer, id).unwrap()).collect();
         streamed += &stream.flush();
-        // Only at the start of a text is a space no part of it.
+        // decoding at once drops the space prefix at the start
         assert!(streamed == decoded || streamed == format!(" {decoded}"), "{streamed:?} {decoded:?}");
     }
 }
@@ -76,7 +77,7 @@ fn byte_level_agrees_with_hugging_face_under_every_pre_tokenizer() {
             merges: fixture.merges.clone(),
             ..Default::default()
         });
-        // Where Unicode is composed, decomposed text does not come back as it went in.
+        // composed text does not decode to the decomposed original
         let composes = ["qwen2", "qwen35", "mpt", "command-r"].contains(&pre.as_str());
         println!("{pre}");
         check(&tokenizer.unwrap(), PLAIN, &cases, !composes);
@@ -117,7 +118,7 @@ fn unigram_agrees_with_sentencepiece() {
             "added_tokens": fixture.tokens.iter().zip(&fixture.types).enumerate().filter(|(_, (_, kind))| **kind != 1)
                 .map(|(id, (token, kind))| json!({"id": id, "content": token, "special": *kind != 4})).collect::<Vec<_>>(),
         });
-        // The same by both ways that a vocabulary comes.
+        // both forms of a vocabulary give the same
         if !fixture.remove_extra_whitespaces {
             let (tokenizer, _) = Tokenizer::from_hugging_face(&file.to_string(), None).unwrap();
             check(&tokenizer, PLAIN, &fixture.cases, false);
@@ -175,7 +176,7 @@ fn word_piece_agrees_with_hugging_face() {
             "added_tokens": special.iter().enumerate().map(added).collect::<Vec<_>>(),
         });
         let (by_json, _) = Tokenizer::from_hugging_face(&file.to_string(), None).unwrap();
-        // As llama.cpp's converter writes it.
+        // the form of llama.cpp's converter
         let marked = |token: &String| match token.strip_prefix("##") {
             _ if special.contains(&token.as_str()) => token.clone(),
             Some(rest) => rest.to_owned(),
@@ -246,14 +247,14 @@ fn sentencepiece_agrees_with_sentencepiece() {
         token_types: fixture.types,
         ..Default::default()
     });
-    // A literal `▁` is spelled as a space is, so that it comes back as one.
+    // a literal `▁` is spelled like a space, so it decodes to one
     let (blocks, others): (Vec<_>, Vec<_>) = fixture.cases.into_iter().partition(|case| case.text.contains('▁'));
     let tokenizer = tokenizer.unwrap();
     check(&tokenizer, PLAIN, &blocks, false);
     check(&tokenizer, PLAIN, &others, true);
 }
 
-/// The metadata of the real model.
+/// The metadata of the published model.
 fn smollm2() -> Metadata {
     #[derive(Default)]
     struct First(Option<Header>);
@@ -305,7 +306,7 @@ fn smollm2_agrees_with_hugging_face() {
     assert_eq!((tokenizer.vocab_size(), tokenizer.bos(), tokenizer.eos()), (49152, Some(1), Some(2)));
     assert!(!tokenizer.adds_bos() && tokenizer.is_end_of_generation(0) && tokenizer.is_end_of_generation(2));
 
-    // The vocabulary has no token for some control characters and bytes of rare planes.
+    // the vocabulary lacks some control characters and bytes of rare planes
     let parsed = EncodeOptions { parse_special: true, ..PLAIN };
     check(&tokenizer, PLAIN, &fixture.plain, false);
     check(&tokenizer, parsed, &fixture.special, false);
@@ -319,7 +320,8 @@ fn smollm2_agrees_with_hugging_face() {
     }
 }
 
-/// The ids of every text with the vocabularies of real models, as their own files have them and as GGUF files do.
+/// The ids of every text in the vocabularies of published models, read from their own files and
+/// from GGUF.
 #[test]
 #[ignore = "needs the vocabularies in models/tokenizers (npm run test:models)"]
 fn published_vocabularies_agree_with_hugging_face() {
@@ -331,7 +333,7 @@ fn published_vocabularies_agree_with_hugging_face() {
     #[derive(Deserialize)]
     struct Ids {
         ids: Vec<u32>,
-        /// Where special tokens are no structure.
+        /// The ids if special tokens are not parsed.
         typed: Option<Vec<u32>>,
     }
     let fixture: Fixture = serde_json::from_str(include_str!("fixtures/tokenizer/models.json")).unwrap();
@@ -344,7 +346,7 @@ fn published_vocabularies_agree_with_hugging_face() {
         let by_gguf = Tokenizer::new(as_gguf(name, &file)).unwrap();
         for (way, tokenizer) in [("json", &by_json), ("gguf", &by_gguf)] {
             for (text, Ids { ids, typed }) in fixture.texts.iter().zip(expected) {
-                // Gemma's SentencePiece takes typed blocks as the spaces that they stand for; `tokenizers` does not.
+                // Gemma's SentencePiece reads a typed `▁` as a space; `tokenizers` does not.
                 if name == "gemma3" && text.contains("▁▁") {
                     continue;
                 }
@@ -367,7 +369,7 @@ fn real(name: &str, file: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What llama.cpp's converter makes of a `tokenizer.json`.
+/// The result of llama.cpp's converter for a `tokenizer.json`.
 fn as_gguf(name: &str, file: &str) -> Vocabulary {
     let file: Value = serde_json::from_str(file).unwrap();
     let mut tokens = BTreeMap::new();
@@ -390,7 +392,7 @@ fn as_gguf(name: &str, file: &str) -> Vocabulary {
     let sentencepiece = ["gemma3", "llama2"].contains(&name);
     let mut scores = vec![f32::MIN; if sentencepiece { tokens.len() } else { 0 }];
     if sentencepiece {
-        // The converter of Hugging Face sorts the merges by the scores of what they make.
+        // Hugging Face's converter sorts the merges by the scores of the merged tokens.
         let ids: HashMap<&str, usize> = tokens.iter().map(String::as_str).zip(0..).collect();
         for (rank, merge) in merges.iter().enumerate().rev() {
             scores[ids[merge.concat().as_str()]] = -(rank as f32);

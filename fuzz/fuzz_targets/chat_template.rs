@@ -14,14 +14,14 @@ use weft_llm::tokenizer::{ChatTemplate, Message, RenderOptions};
 struct Input {
     messages: Vec<(String, String)>,
     now: Option<i64>,
-    /// Last, so that it is what remains of the bytes and dictionaries apply to it.
+    /// Comes last and so takes the rest of the bytes: dictionaries apply to it.
     source: String,
 }
 
-/// What a page has.
+/// Stack of a page's worker.
 const STACK_BYTES: usize = 1 << 20;
 
-/// Units of a rendering × the bytes that may be made for one.
+/// Units of a rendering × bytes that it may produce per unit.
 const MAX_TEXT_BYTES: usize = 20_000_000 * 8;
 
 fn render(Input { messages, now, source }: Input) {
@@ -37,7 +37,7 @@ fn render(Input { messages, now, source }: Input) {
     }
 }
 
-/// A thread with the small stack. A panic in it aborts, as libFuzzer asks.
+/// Starts a thread with the small stack. A panic in it aborts, as libFuzzer requires.
 fn start() -> (Sender<Input>, Receiver<()>) {
     let (inputs, taken) = channel::<Input>();
     let (done, ended) = channel();
@@ -56,7 +56,7 @@ fn start() -> (Sender<Input>, Receiver<()>) {
 fuzz_target!(|bytes: &[u8]| {
     thread_local!(static RENDERER: RefCell<(Sender<Input>, Receiver<()>)> = RefCell::new(start()));
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(bytes)) else { return };
-    // A stack that overflows ends the process before libFuzzer can keep the input.
+    // A stack overflow ends the process before libFuzzer can save the input.
     fs::write(env::temp_dir().join("weft-fuzz-chat_template"), bytes).unwrap();
     RENDERER.with_borrow(|(inputs, ended)| {
         inputs.send(input).unwrap();

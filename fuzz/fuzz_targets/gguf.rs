@@ -1,4 +1,5 @@
-//! A file of any bytes: however it is cut, the reader says the same of it, and no load ends in anything but an error.
+//! A file of any bytes: the reader gives the same result for any chunks, and loading gives at most
+//! an error.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,7 +10,7 @@ use weft_llm::format::{GgufReader, Header, Sink, TensorInfo};
 #[derive(Default, Debug)]
 struct Keep {
     headers: Vec<Header>,
-    /// Of all tensors, one after the other.
+    /// Rows of all tensors, concatenated.
     rows: Vec<u8>,
 }
 
@@ -27,7 +28,7 @@ impl Sink for Keep {
     }
 }
 
-/// What came of the stream, and the code of its error. Messages may speak of the piece at hand.
+/// The calls of the reader, and the code of its error. Messages may depend on the chunks.
 fn read(pieces: &[&[u8]]) -> (Keep, Result<(), &'static str>) {
     let (mut keep, mut reader) = (Keep::default(), GgufReader::new());
     let fed = pieces.iter().try_for_each(|piece| reader.feed(piece, &mut keep));
@@ -40,7 +41,7 @@ fn read(pieces: &[&[u8]]) -> (Keep, Result<(), &'static str>) {
 }
 
 fuzz_target!(|file: &[u8]| {
-    // As text, in which NaN equals NaN.
+    // compared as text, in which NaN equals NaN
     let text = |pieces: &[&[u8]]| format!("{:?}", read(pieces));
     assert!(text(&[file]) == text(&pieces(file)));
     no_bug(load(file, Some(CONTEXT)));

@@ -1,4 +1,4 @@
-//! Any constraint: it is refused, or whatever its masks let through fits it.
+//! Any constraint is refused, or every answer that its masks allow fits it.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -9,14 +9,14 @@ use weft_grammar::{Constraint, Grammars, Options, SPECIAL};
 #[derive(Arbitrary, Debug)]
 struct Input {
     constraint: Asked,
-    /// Which of the tokens that are allowed is drawn, one after the other.
+    /// Which of the allowed tokens is drawn, one after the other.
     draws: Vec<u16>,
 }
 
 #[derive(Arbitrary, Debug)]
 enum Asked {
     Schema(Schema, Vec<Schema>),
-    /// What stands for a schema, as text.
+    /// A schema as text.
     Text(String),
     Regex(String),
     Lark(String),
@@ -160,7 +160,7 @@ impl Asked {
 
 const END: u32 = 255;
 
-/// A token a byte but for the last, which no text has; the end; some words.
+/// A token per byte except the last, which no text contains; the end; some words.
 fn tokens() -> Vec<Vec<u8>> {
     let mut tokens: Vec<Vec<u8>> = (0..255).map(|byte| vec![byte]).collect();
     tokens.push([&[SPECIAL], &b"<|end|>"[..]].concat());
@@ -176,7 +176,7 @@ fuzz_target!(|input: Input| {
     let tokens = tokens();
     let mut text = Vec::new();
     for draw in input.draws.into_iter().take(200) {
-        // A grammar may turn out too large only when it is used: that is an error, and the end of the answer.
+        // A grammar may turn out too large only during use: that is an error and ends the answer.
         let Ok(mask) = constrained.mask() else { return };
         let allowed: Vec<u32> =
             (0..tokens.len() as u32).filter(|id| mask[*id as usize / 32] >> (id % 32) & 1 == 1).collect();
@@ -200,7 +200,7 @@ fuzz_target!(|input: Input| {
     }
 });
 
-/// What a whole answer must be, as far as that is simple to say.
+/// Checks a complete answer against the simple parts of its constraint.
 fn check(constraint: &Value, text: &[u8]) {
     let shown = String::from_utf8_lossy(text);
     if let Some(choices) = constraint["choices"].as_array() {
@@ -208,7 +208,7 @@ fn check(constraint: &Value, text: &[u8]) {
     } else if let Some(schema) = constraint.get("jsonSchema") {
         let value: Value = match serde_json::from_slice(text) {
             Ok(value) => value,
-            // JSON allows 1e999; what holds it is for the reader to find.
+            // JSON allows 1e999; its reader has to deal with the range.
             Err(error) if error.to_string().contains("out of range") => return,
             Err(error) => panic!("{shown:?}: {error}"),
         };
@@ -217,7 +217,7 @@ fn check(constraint: &Value, text: &[u8]) {
     }
 }
 
-/// With numbers as JavaScript has them: large integers lose digits.
+/// The value with numbers as in JavaScript: large integers lose digits.
 fn rounded(value: &Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().into(),

@@ -1,4 +1,4 @@
-//! A whole model that is wrong in a few places: it loads and answers, or is refused.
+//! A small model with a few errors: it loads and answers, or is refused.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -13,10 +13,11 @@ use weft_llm::tokenizer::{EncodeOptions, Message};
 #[derive(Arbitrary, Debug)]
 struct Input {
     architecture: u8,
-    /// Rows of whole blocks of every type, and which the first matrix has; else of the small types.
+    /// Rows wide enough for blocks of every type, and the type of the first matrix; otherwise
+    /// narrow rows and the small types.
     wide: Option<u8>,
     edits: Vec<Edit>,
-    /// Bytes of the finished file that change.
+    /// Changed bytes of the finished file.
     damage: Vec<(u32, u8)>,
     cut: Option<u16>,
     context: Option<u8>,
@@ -67,7 +68,7 @@ impl From<Stored> for Value {
     }
 }
 
-/// Those whose tensors have Llama's names.
+/// Architectures whose tensors have Llama's names.
 const ARCHITECTURES: &[&str] = &[
     "llama",
     "qwen2",
@@ -122,7 +123,7 @@ const KEYS: &[&str] = &[
     "tokenizer.ggml.add_space_prefix",
 ];
 
-/// Tensors that a model may have and the tiny one has not.
+/// Optional tensors that the small model lacks.
 const VECTORS: &[&str] = &[
     "rope_freqs.weight",
     "blk.0.attn_q.bias",
@@ -138,14 +139,14 @@ const VECTORS: &[&str] = &[
     "blk.9.attn_q.weight",
 ];
 
-/// Of more bytes a tensor only claims that it has them.
+/// A larger tensor only claims its size.
 const MAX_TENSOR_BYTES: usize = 1 << 17;
 
 fn pick<T: Copy>(list: &[T], index: u8) -> T {
     list[usize::from(index) % list.len()]
 }
 
-/// Weights that fit what the tensor says of itself, where they can.
+/// Replaces the weights by ones that fit the tensor's description, if possible.
 fn refill(tensor: &mut Tensor) {
     let Tensor { dims, block, data } = tensor;
     let Some((&cols, rows)) = dims.split_first() else { return };
@@ -157,7 +158,7 @@ fn refill(tensor: &mut Tensor) {
     }
 }
 
-/// The model as one of another architecture.
+/// The model under the name of another architecture.
 fn renamed(mut tiny: Tiny, architecture: &str) -> Tiny {
     for (key, value) in &mut tiny.metadata {
         if let Some(rest) = key.strip_prefix("llama.") {

@@ -1,4 +1,5 @@
-//! The JSON that crosses into the module: any options and messages are refused, or make an answer that keeps to them.
+//! The JSON that crosses into the module: any options and messages are refused, or the answer
+//! conforms to them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -18,7 +19,7 @@ fn session() -> Session {
 
 fuzz_target!(|json: &str| {
     let _ = serde_json::from_str::<Device>(json);
-    // The first line is the options, the rest the conversation.
+    // the first line is the options, the rest the conversation
     let (options, conversation) = json.split_once('\n').unwrap_or((json, ""));
     let Ok(options) = serde_json::from_str::<GenerateOptions>(options) else { return };
     let conversation: Conversation = serde_json::from_str(conversation).unwrap_or_default();
@@ -33,7 +34,7 @@ fuzz_target!(|json: &str| {
         let Some(answer) = no_bug(run(session, 2 * CONTEXT)) else { return };
         assert!(most != Some(0) || answer.is_empty());
         assert!(!stop.iter().any(|stop| answer.contains(stop)), "{answer:?} holds one of {stop:?}");
-        // Nothing is under way now.
+        // no generation is running now
         assert!(pollster::block_on(session.next()).is_err());
     });
 });

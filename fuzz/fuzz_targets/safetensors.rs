@@ -1,5 +1,5 @@
-//! A folder of transformers that is wrong in a few places: however its file is cut the reader says the same of it, and it loads and
-//! answers, or is refused.
+//! A folder of transformers with a few errors: the reader gives the same result for any chunks, and
+//! the model loads and answers, or is refused.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -17,13 +17,13 @@ use weft_llm::session::{Estimator, GenerateOptions, Loading};
 struct Input {
     family: u8,
     edits: Vec<Edit>,
-    /// Of `model.safetensors.index.json`, where there is one: how many files, and text in its place.
+    /// `model.safetensors.index.json`, if present: number of files, and replacement text.
     index: Option<(u8, Option<String>)>,
-    /// Texts in the place of config.json or tokenizer.json.
+    /// Replacement texts of config.json and tokenizer.json.
     config: Option<String>,
     tokenizer: Option<String>,
     quantize: u8,
-    /// Bytes of the finished file that change.
+    /// Changed bytes of the finished file.
     damage: Vec<(u32, u8)>,
     cut: Option<u16>,
 }
@@ -68,7 +68,7 @@ impl Stored {
     }
 }
 
-/// Every key that is read, and some more.
+/// Every key that is read, and some others.
 const KEYS: &[&str] = &[
     "model_type",
     "architectures",
@@ -163,7 +163,7 @@ fn apply(edit: Edit, config: &mut Value, tensors: &mut Vec<Tensor>) {
     }
 }
 
-/// Of more bytes a tensor only claims that it has them.
+/// A larger tensor only claims its size.
 const MAX_BYTES: u64 = 1 << 16;
 
 fn file(tensors: &[Tensor]) -> Vec<u8> {
@@ -209,7 +209,7 @@ impl Sink for Keep {
     }
 }
 
-/// What came of the stream as text, in which NaN equals NaN, and the code of its error.
+/// The calls of the reader as text, in which NaN equals NaN, and the code of its error.
 fn read(mut reader: ModelReader, pieces: &[&[u8]]) -> String {
     let mut keep = Keep::default();
     let fed = pieces.iter().try_for_each(|piece| reader.feed(piece, &mut keep));

@@ -1,4 +1,5 @@
-//! Tokens of any bytes → characters → what stop strings leave: the same however the bytes are cut into tokens.
+//! Tokens of any bytes → characters → text before a stop string: the same for any split of the
+//! bytes into tokens.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -11,7 +12,7 @@ struct Input {
     bytes: Vec<u8>,
 }
 
-/// One token a byte.
+/// One token per byte.
 fn tokenizer() -> Tokenizer {
     let vocabulary = Vocabulary {
         model: "llama".into(),
@@ -23,7 +24,8 @@ fn tokenizer() -> Tokenizer {
     Tokenizer::new(vocabulary).unwrap()
 }
 
-/// By the definition: the text ends before the stop string that is complete first, the longest of several.
+/// A naive search: the text ends before the stop string that is complete first, the longest of
+/// several.
 fn stopped(text: &str, stops: &[String]) -> String {
     let ends = (1..=text.len()).filter(|&end| text.is_char_boundary(end));
     let complete = ends.map(|end| &text[..end]).find_map(|begin| {
@@ -39,7 +41,7 @@ fuzz_target!(|input: Input| {
         assert!(stops.iter().any(String::is_empty));
         return;
     };
-    bytes.truncate(2000); // the definition takes quadratic time
+    bytes.truncate(2000); // the naive search takes quadratic time
     thread_local!(static TOKENIZER: Tokenizer = tokenizer());
     TOKENIZER.with(|tokenizer| {
         let mut stream = Detokenizer::new(true);

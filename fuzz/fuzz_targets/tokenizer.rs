@@ -1,4 +1,5 @@
-//! Any vocabulary and any text: ids that exist, no structure out of plain text, and the text back.
+//! Any vocabulary and any text: ids exist, plain text gives no structure, and decoding gives the
+//! text back.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -9,9 +10,9 @@ use weft_llm::tokenizer::{Detokenizer, EncodeOptions, Text, Tokenizer, Vocabular
 struct Input {
     kind: u8,
     pre: u8,
-    /// Begin with a normal token for each byte, so that every text can be spelled.
+    /// Begins with a normal token per byte, so that every text can be spelled.
     bytes: bool,
-    /// Text, score and type; a type of 0 stands for a wrong one.
+    /// Text, score and type; type 0 stands for an invalid one.
     tokens: Vec<(String, f32, u8)>,
     merges: Vec<(u8, u8)>,
     raw_merges: Vec<String>,
@@ -39,7 +40,7 @@ impl Input {
     }
 }
 
-/// Of GPT-2: printable bytes spell themselves, the others the characters from U+0100 on.
+/// GPT-2's alphabet: printable bytes spell themselves, others the characters from U+0100 on.
 fn alphabet() -> impl Iterator<Item = String> {
     let mut next = 0xff;
     (0..=255u8).map(move |byte| match byte {
@@ -110,7 +111,7 @@ fuzz_target!(|input: Input| {
     let plain = EncodeOptions { add_special: false, parse_special: false };
 
     let ids = tokenizer.encode(&input.text, plain);
-    // What a user typed is never structure, whether it is encoded alone or out of a template.
+    // Text of a user never becomes structure, encoded alone or from a template.
     for ids in [&ids, &tokenizer.encode_rendered(&Text::given(&input.text))].into_iter().flatten() {
         known(ids);
         assert!(!ids.iter().any(|&id| tokenizer.is_special(id) && !has_unk(id)), "{ids:?} of {:?}", input.text);
@@ -122,8 +123,9 @@ fuzz_target!(|input: Input| {
         }
     }
 
-    // Where every byte has a token, the text comes back. One type composes Unicode, and so do the kinds that normalise. SentencePiece
-    // spells spaces `▁`, out of bytes where that is no token, and puts one before the text.
+    // If every byte has a token, the text comes back, except where a kind normalises: one
+    // pre-tokenizer composes Unicode. SentencePiece spells spaces `▁` (in bytes if that is no
+    // token) and adds a space prefix.
     let composes = input.byte_level() && PRE[usize::from(input.pre) % PRE.len()] == "qwen2";
     let normalises = !matches!(input.kind(), "llama" | "gpt2") || !input.charsmap.is_empty();
     let own_tokens = !input.tokens.is_empty() || input.no_types;
@@ -138,7 +140,7 @@ fuzz_target!(|input: Input| {
         assert!(same, "{:?} came back as {back:?}", input.text);
     }
 
-    // Any ids, and one by one as at once.
+    // any ids; streaming gives the same as decoding at once
     let ids: Vec<u32> = input.ids.iter().map(|&id| id.into()).collect();
     let mut stream = Detokenizer::new(false);
     let streamed: weft_llm::Result<Vec<String>> = ids.iter().map(|&id| stream.push(&tokenizer, id)).collect();

@@ -1,4 +1,4 @@
-//! What the targets share.
+//! Shared by the targets.
 
 use pollster::block_on;
 use weft_llm::engine::host::{HostEngine, Reference};
@@ -13,7 +13,8 @@ use support::Rng;
 /// Positions of the KV cache: enough for a prompt of two chunks, and quick.
 pub const CONTEXT: usize = 40;
 
-/// Cuts `bytes` anywhere. The cuts depend on the bytes alone, so that an input is a file as it is and a crash repeats.
+/// Cuts `bytes` at places that depend only on the bytes: an input is a plain file, and a crash is
+/// reproducible.
 pub fn pieces(bytes: &[u8]) -> Vec<&[u8]> {
     let seed = bytes.iter().fold(0u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
     let mut rng = Rng::new(seed);
@@ -28,7 +29,7 @@ pub fn pieces(bytes: &[u8]) -> Vec<&[u8]> {
     pieces
 }
 
-/// Loads a file as the worker does, onto the plain engine.
+/// Loads a file onto the reference engine, in chunks like the worker.
 pub fn load(file: &[u8], context: Option<usize>) -> Result<Session> {
     let mut loading = Loading::new(Box::new(HostEngine::new(Reference)), context);
     loading.set_stream_bytes(file.len() as u64);
@@ -40,7 +41,7 @@ pub fn load(file: &[u8], context: Option<usize>) -> Result<Session> {
     Ok(session)
 }
 
-/// The text of what was started, to its end or for `steps`.
+/// The text of a started generation, to its end or for `steps` steps.
 pub fn run(session: &mut Session, steps: usize) -> Result<String> {
     let mut answer = String::new();
     for _ in 0..steps {
@@ -56,7 +57,7 @@ pub fn run(session: &mut Session, steps: usize) -> Result<String> {
     Ok(answer)
 }
 
-/// Whatever comes from outside, a fault of it is never a fault of weft.
+/// Panics on an internal error: bad input must never cause one.
 pub fn no_bug<T>(result: Result<T>) -> Option<T> {
     match result {
         Ok(value) => Some(value),

@@ -1,4 +1,4 @@
-//! Encoders against what transformers computes of the same ids.
+//! Compares encoders with transformers on the same ids.
 
 use std::path::Path;
 
@@ -19,11 +19,11 @@ struct Golden {
 #[derive(Deserialize)]
 struct Prompt {
     ids: Vec<u32>,
-    /// The number of each token's segment.
+    /// The segment of each token.
     token_type_ids: Option<Vec<u32>>,
     /// (ids, hidden)
     hidden: Vec<Vec<f32>>,
-    /// (ids, vocabulary): what may stand in each token's place
+    /// (ids, vocabulary): the logits of each position
     logits: Option<Vec<Vec<f32>>>,
     class_logits: Option<ClassLogits>,
     /// (hidden), of length 1
@@ -38,7 +38,7 @@ enum ClassLogits {
     OfEachToken(Vec<Vec<f32>>),
 }
 
-/// What is off by more than the tolerance, as sentences.
+/// The results that exceed the tolerance, as sentences.
 pub fn check(case: &str, folder: &Path, session: &mut EncoderSession) -> Vec<String> {
     let golden: Golden = serde_json::from_slice(&std::fs::read(folder.join("reference.json")).unwrap()).unwrap();
     let mut wrong = Vec::new();

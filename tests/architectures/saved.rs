@@ -41,11 +41,11 @@ fn value(json: &Json) -> Value {
     }
 }
 
-/// The windows of these are lost: llama.cpp knows none of the architecture, or has switched them
-/// off.
+/// llama.cpp's saver loses the windows of these: it does not know the architecture's, or has
+/// switched them off.
 const WINDOWLESS: [&str; 3] = ["mistral", "phi3", "starcoder2"];
 
-/// The file of a fixture, without what its saved one has lost.
+/// The file of a fixture, without the keys that its saved version has lost.
 fn original(folder: &Path) -> Vec<u8> {
     let bytes = std::fs::read(folder.join("model.gguf")).unwrap();
     if !WINDOWLESS.iter().any(|name| folder.ends_with(name)) {
@@ -56,7 +56,7 @@ fn original(folder: &Path) -> Vec<u8> {
     file.bytes()
 }
 
-/// What a model says of some ids, bit by bit, and which ids it has for a text.
+/// The logits of some ids, bit by bit, and the ids of a text.
 fn answers(bytes: &[u8]) -> Vec<u32> {
     let ids = [3, 9, 4, 20, 11, 5, 30, 7, 12, 40];
     let loaded = open(Box::new(HostEngine::new(Reference)), bytes, None).unwrap();
@@ -72,10 +72,10 @@ fn answers(bytes: &[u8]) -> Vec<u32> {
     rows.iter().flatten().map(|value| value.to_bits()).chain(words).collect()
 }
 
-/// llama.cpp's fine-tuning saves files in which most keys have a value that means nothing, such as
-/// a pooling type of -1 and bounds of logits that no model of that architecture has.
+/// llama.cpp's fine-tuning saves files in which most keys have values without meaning, such as a
+/// pooling type of -1 or soft caps that no model of the architecture has.
 #[test]
-fn files_of_the_saver_give_what_the_original_gives() {
+fn files_of_the_saver_agree_with_the_original() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/saver/keys.json");
     let Saved { every, differs } = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let mut seen = 0;
@@ -96,18 +96,17 @@ fn files_of_the_saver_give_what_the_original_gives() {
     assert_eq!(seen, differs.len());
 }
 
-/// The files that save.cpp wrote themselves, in the folder `WEFT_SAVED`: `<name of the
-/// fixture>.gguf`.
+/// Files that save.cpp itself wrote, in the folder `WEFT_SAVED`: `<name of the fixture>.gguf`.
 #[test]
 #[ignore = "needs the files, see tests/fixtures/saver/README.md"]
-fn saved_files_give_what_the_original_gives() {
+fn saved_files_agree_with_the_original() {
     let saved = std::env::var("WEFT_SAVED").expect("WEFT_SAVED names a folder");
     let (mut seen, mut wrong) = (0, Vec::new());
     for folder in folders() {
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
         let Ok(bytes) = std::fs::read(Path::new(&saved).join(format!("{name}.gguf"))) else { continue };
-        // without an output matrix the saver leaves the embeddings out, and llama.cpp does not load
-        // such a file either
+        // without an output matrix, the saver leaves out the embeddings, and llama.cpp cannot load
+        // such a file
         if !Tiny::read(&bytes).tensors.contains_key("token_embd.weight") {
             println!("{name} has no embeddings");
             continue;

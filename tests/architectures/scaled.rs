@@ -1,4 +1,4 @@
-//! Factors of weights as tensors of their own, as files of NVFP4 and ternary weights have them.
+//! Scales of weights as separate tensors, as in files of NVFP4 and ternary weights.
 
 use weft_llm::format::BlockType;
 use weft_llm::session::Loaded;
@@ -6,7 +6,7 @@ use weft_llm::session::Loaded;
 use super::support::tiny::Tiny;
 use super::{ENGINES, TOLERANCE, difference, encoders, folders, golden, logits, open};
 
-/// Whether a tensor is the weight of a projection that may have a factor.
+/// Whether a tensor is the weight of a projection that may have a scale.
 fn is_projection(name: &str) -> bool {
     let Some(stem) = name.strip_suffix(".weight") else { return false };
     let part = stem.rsplit('.').next().unwrap_or(stem);
@@ -17,8 +17,8 @@ fn is_projection(name: &str) -> bool {
     })
 }
 
-/// The same model with factors of powers of two beside its projections, whose weights are divided
-/// by them.
+/// The same model with separate scales (powers of two) for its projections, whose weights are
+/// divided by them.
 fn scaled(mut file: Tiny) -> Tiny {
     let names: Vec<String> = file.tensors.keys().filter(|name| is_projection(name)).cloned().collect();
     for (i, name) in names.iter().enumerate() {
@@ -40,14 +40,14 @@ fn scaled(mut file: Tiny) -> Tiny {
     file
 }
 
-/// A file with `blk.0.attn_q.scale` was refused.
+/// A file with `blk.0.attn_q.scale` used to be refused.
 #[test]
-fn factors_beside_weights_multiply_their_products() {
+fn separate_scales_multiply_the_products() {
     let mut wrong = Vec::new();
     for folder in folders() {
         let file = scaled(Tiny::read(&std::fs::read(folder.join("model.gguf")).unwrap())).bytes();
         for (engine, make) in ENGINES {
-            // all operations are in these, and shaders take their time to compile
+            // these two contain all operations; compiling shaders takes time
             if engine == "gpu" && !["llama", "qwen2moe"].iter().any(|name| folder.ends_with(name)) {
                 continue;
             }
@@ -57,7 +57,7 @@ fn factors_beside_weights_multiply_their_products() {
                 wrong.extend(encoders::check(&case, &folder, &mut session));
                 continue;
             }
-            // some models differ by the length of the context
+            // some models depend on the length of the context
             let prompt = &golden(&folder).prompts[0];
             let mut session = open(Some(prompt.ids.len())).into_decoder("generate").unwrap();
             let delta = difference(&logits(&mut session, &prompt.ids), &prompt.logits);

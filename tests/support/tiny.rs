@@ -25,13 +25,13 @@ pub struct Tensor {
     pub data: Vec<u8>,
 }
 
-/// A model file in pieces, so that a test can change one.
+/// The parts of a model file, which tests can change.
 pub struct Tiny {
     pub metadata: Vec<(String, Value)>,
     pub tensors: BTreeMap<String, Tensor>,
 }
 
-/// Takes a file apart.
+/// Splits a file into its parts.
 impl Sink for Tiny {
     fn header(&mut self, header: Header) -> Result<(), Error> {
         self.metadata = header.metadata.iter().map(|(key, value)| (key.into(), value.clone())).collect();
@@ -46,19 +46,19 @@ impl Sink for Tiny {
 }
 
 impl Tiny {
-    /// Of a file.
+    /// Reads a file.
     pub fn read(bytes: &[u8]) -> Self {
         let mut tiny = Self { metadata: Vec::new(), tensors: BTreeMap::new() };
         GgufReader::new().feed(bytes, &mut tiny).unwrap();
         tiny
     }
 
-    /// Random weights; `block` says how each matrix is stored, by the last part of its name.
+    /// Random weights. `block` returns the type of each matrix, by the last part of its name.
     pub fn new(seed: u64, block: impl Fn(&str) -> BlockType) -> Self {
         Self::of_width(1, seed, block)
     }
 
-    /// Heads are `width` times as wide, and so are all rows: 8 makes them whole blocks of every type.
+    /// Heads and rows are `width` times as wide: with 8, rows are whole blocks of every type.
     pub fn of_width(width: usize, seed: u64, block: impl Fn(&str) -> BlockType) -> Self {
         let (hidden, ffn, head_dim) = (width * HIDDEN, width * FFN, width * HEAD_DIM);
         let mut tiny = Self { metadata: metadata(hidden, ffn), tensors: BTreeMap::new() };
@@ -174,7 +174,7 @@ pub fn session_on(engine: impl Engine + 'static, bytes: &[u8]) -> Result<Session
 
 pub fn session_with(engine: impl Engine + 'static, bytes: &[u8], context: Option<usize>) -> Result<Session, Error> {
     let mut loading = Loading::new(Box::new(engine), context);
-    // an odd chunk size, so that rows are cut
+    // an odd chunk size, so that chunks split rows
     for chunk in bytes.chunks(1009) {
         block_on(loading.feed(chunk))?;
     }

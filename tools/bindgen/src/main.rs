@@ -1,6 +1,7 @@
-//! `bindgen IN.wasm OUT_DIR NAME` writes `OUT_DIR/NAME.js`, `NAME.d.ts` and `NAME_bg.wasm` from a wasm module that uses
-//! wasm-bindgen. It stands for the command `wasm-bindgen --target web`: as a library in a locked crate of this
-//! repository it needs no installed tool, and its version cannot drift from the one that the module was compiled with.
+//! `bindgen IN.wasm OUT_DIR NAME` writes `OUT_DIR/NAME.js`, `NAME.d.ts` and `NAME_bg.wasm` from a
+//! wasm module that uses wasm-bindgen. It replaces the command `wasm-bindgen --target web`: as a
+//! library in a locked crate of this repository, it needs no installed tool, and its version always
+//! matches that of the module.
 
 use anyhow::{Context, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;

@@ -8,6 +8,8 @@ const KV_HEADS = 2;
 const HEAD_DIM = 16;
 const LAYERS = 2;
 const VOCABULARY = 3 + 256;
+/** The token that ends an answer. */
+const END = 2;
 
 const TYPES = { u32: 4, f32: 6, string: 8, array: 9, i32: 5 };
 /** GGML's numbers of the block types used here, with bytes and values a block. */
@@ -15,9 +17,11 @@ const BLOCKS = { F32: { id: 0, bytes: 4, values: 1 }, Q4_0: { id: 2, bytes: 18, 
 
 /**
  * The file. `context`: the length that it says it was trained for; `template`: of its chats, if any. `spoil(name, values)` may change the values of a vector,
- * those whose names end in `norm.weight`.
+ * those whose names end in `norm.weight`. `endless`: it ends no answer by itself, unless
+ * nothing else may be said: the token of the end is as likely as the middle one, and sampling takes
+ * the likeliest 40.
  */
-export function tinyModel({ context = 512, seed = 1, template, spoil = () => {} } = {}) {
+export function tinyModel({ context = 512, seed = 1, template, endless = false, spoil = () => {} } = {}) {
   const random = generator(seed);
   const tensors = [];
   const matrix = (name, cols, rows) => {
@@ -33,6 +37,11 @@ export function tinyModel({ context = 512, seed = 1, template, spoil = () => {} 
     tensors.push({ name: `${name}.weight`, dims: [HIDDEN], block: BLOCKS.F32, data: new Uint8Array(values.buffer) });
   };
   matrix('token_embd', HIDDEN, VOCABULARY);
+  if (endless) {
+    const [{ data }] = tensors;
+    const row = data.length / VOCABULARY;
+    data.fill(0, END * row, (END + 1) * row);
+  }
   for (let layer = 0; layer < LAYERS; layer += 1) {
     const part = (name) => `blk.${layer}.${name}`;
     matrix(part('attn_q'), HIDDEN, HEADS * HEAD_DIM);
@@ -65,7 +74,7 @@ function metadata(context, template) {
     ['tokenizer.ggml.scores', 'array', ['f32', Array(VOCABULARY).fill(0)]],
     ['tokenizer.ggml.token_type', 'array', ['i32', [2, 3, 3, ...Array(256).fill(6)]]],
     ['tokenizer.ggml.bos_token_id', 'u32', 1],
-    ['tokenizer.ggml.eos_token_id', 'u32', 2],
+    ['tokenizer.ggml.eos_token_id', 'u32', END],
     ['tokenizer.ggml.unknown_token_id', 'u32', 0],
     ...(template ? [['tokenizer.chat_template', 'string', template]] : []),
   ];

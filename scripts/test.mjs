@@ -40,7 +40,7 @@ const ofGrammar = ['--manifest-path', inRoot(grammar.manifest), '--target-dir', 
 const checks = [
   { name: 'build', area: 'web', folder: 'target-web', run: build },
   { name: 'rustfmt', area: 'rust', run: quiet(rustfmt) },
-  { name: 'prettier', area: 'js', run: quiet(() => npx('prettier', '--check', '**/*.{ts,mjs,js,css,html}')) },
+  { name: 'prettier', area: 'js', run: quiet(() => npx('prettier', '--check', '**/*.{ts,tsx,mjs,js,css,html}')) },
   { name: 'script tests', area: 'packages', run: async () => nodeTests(await nodeTest('scripts/lib')) },
   { name: 'licences', area: 'packages', run: checkLicences },
   { name: 'advisories', area: 'packages', run: audit },
@@ -73,6 +73,12 @@ const checks = [
   { name: 'page types', area: 'js', needs: ['build'], run: quiet(() => npm('run', 'check', '-w', 'www')) },
   { name: 'page build', area: 'web', needs: ['build'], run: quiet(() => npm('run', 'build', '-w', 'www')) },
   { name: 'bundlers and snippets', area: 'web', needs: ['build'], run: bundlers },
+  {
+    name: 'examples',
+    area: 'web',
+    needs: ['bundlers and snippets'],
+    run: () => nodeTest('tests/examples').then(nodeTests),
+  },
   {
     name: 'browser tests',
     area: 'web',

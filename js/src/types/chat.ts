@@ -1,45 +1,52 @@
-/** Conversations and tools. */
+/** Conversations: messages, tools, and options for answering. */
 
 import type { GenerateOptions } from './generate.js';
 
-/** What the model's chat template reads beside the messages. */
+/** Options for answering a conversation. */
 export interface ChatOptions extends GenerateOptions {
-  /** Exchanges that show what is wanted (few-shot prompting): turns before the conversation's own, behind its system message. */
+  /**
+   * Example exchanges (few-shot prompting). They go after the system message and before the rest of
+   * the conversation.
+   */
   examples?: readonly Example[];
   /**
-   * Whether the model should think before it answers. What a model that was trained for it thinks comes as `reasoning`, not as text. `off` asks
-   * it not to; `step-by-step` asks every model for its steps, which are part of the text where the model was not trained to think.
-   * Default `auto`: as its template has it.
+   * Whether the model thinks before it answers. Models that were trained to think return this as
+   * `reasoning`, separate from the text. `off` asks the model not to think. `step-by-step` asks any
+   * model to write down its steps; a model that was not trained to think writes them into the text.
+   * Default `auto`: the chat template decides.
    */
   reasoning?: 'auto' | 'off' | 'step-by-step';
-  /** Functions that the model may call, described as OpenAI does. Where the template has no place for them, a system message describes them. */
+  /**
+   * Functions that the model may call, described as in OpenAI's API. If the chat template does not
+   * support tools, a system message describes them.
+   */
   tools?: readonly ToolDescription[];
-  /** Whether the answer may or must be a call. Default `auto`. */
+  /** Whether the answer may or must call tools. Default `auto`. */
   toolChoice?: ToolChoice;
-  /** Whether one answer may have several calls. Default true. */
+  /** Whether one answer may contain several calls. Default true. */
   parallelToolCalls?: boolean;
-  /** Further variables of the template, `enable_thinking` for example. */
+  /** More variables for the chat template, `enable_thinking` for example. */
   variables?: Readonly<Record<string, unknown>>;
   /**
-   * Name of the chat template, for a model that has several, such as `rag`, which reads
-   * `variables.documents`. Default: `tool_use` where there are `tools` and the model has it, else
-   * the model's default.
+   * Name of the chat template, if the model has several; `rag`, for example, reads
+   * `variables.documents`. Default: `tool_use` if there are `tools` and the model has it, else the
+   * model's default template.
    */
   template?: string;
 }
 
-/** A question and the answer that it should get. */
+/** An example question with its answer. */
 export interface Example {
   readonly user: string;
   readonly assistant: string;
-  /** How the answer is found, for models that think. */
+  /** Reasoning that leads to the answer, for models that think. */
   readonly reasoning?: string;
 }
 
 /**
- * `none` hides the tools; with `required` the answer is calls, with a name one call of that tool.
- * With `allowed` only these tools can be called; `required` says whether the answer must be calls
- * of them.
+ * Which tools the answer may call. `auto`: any or none. `none`: none; the prompt does not mention
+ * the tools. `required`: at least one. `{ name }`: this tool, once. `{ allowed }`: only these
+ * tools, and at least one of them if `required` is true.
  */
 export type ToolChoice =
   | 'auto'
@@ -48,14 +55,18 @@ export type ToolChoice =
   | { readonly name: string }
   | { readonly allowed: readonly string[]; readonly required?: boolean };
 
+/** A function that the model may call. */
 export interface ToolDescription {
   readonly type: 'function';
   readonly function: {
     readonly name: string;
     readonly description?: string;
-    /** A JSON Schema of the arguments. */
+    /** JSON Schema of the arguments. */
     readonly parameters?: Readonly<Record<string, unknown>>;
-    /** Whether arguments always fit the schema, also where the model chose to call. Where it must call they do anyway. */
+    /**
+     * Whether the arguments must fit the schema even when the model is free to call or not. When it
+     * must call, they always fit.
+     */
     readonly strict?: boolean | null;
   };
 }
@@ -69,12 +80,15 @@ export interface TextPart {
 export interface Message {
   /** One of `info.roles`. */
   readonly role: 'system' | 'user' | 'assistant' | 'tool' | (string & {});
-  /** Text, or parts of one; null in a message that only calls tools. */
+  /** Text, or parts of it; null in a message that only calls tools. */
   readonly content: string | readonly TextPart[] | null;
   readonly name?: string;
-  /** Calls that the model made, as its template reads them: most want `arguments` as an object. */
+  /**
+   * Calls by the model, in the form its template reads. Most templates want `arguments` as an
+   * object.
+   */
   readonly tool_calls?: readonly unknown[];
-  /** In a message of role `tool`: which call it answers. */
+  /** In a message of the role `tool`: the call that it answers. */
   readonly tool_call_id?: string;
   readonly reasoning_content?: string;
 }

@@ -1,106 +1,127 @@
-/** How a text is continued, and what an answer is. */
+/** Generating text: options, constraints, and the pieces of an answer. */
 
 export interface SamplingOptions {
-  /** Added to the logits of these tokens, by id, before all else: -100 bans one, as good as. Default: none. */
+  /**
+   * Added to the logits of these tokens, by id, before anything else. -100 practically bans a
+   * token. Default: none.
+   */
   logitBias?: Readonly<Record<number, number>>;
-  /** 0 picks the most likely token always. Default 0.8. */
+  /** 0 always takes the most likely token. Default 0.8. */
   temperature?: number;
   /** Keeps the k most likely tokens; 0 keeps all. Default 40. */
   topK?: number;
-  /** Keeps the most likely tokens whose probabilities sum to p; 1 keeps all. Default 0.95. */
+  /**
+   * Keeps the most likely tokens whose probabilities add up to p (nucleus sampling); 1 keeps all.
+   * Default 0.95.
+   */
   topP?: number;
-  /** Keeps tokens at least this fraction as likely as the best; 0 keeps all. Default 0.05. */
+  /**
+   * Keeps tokens at least this fraction as likely as the most likely one; 0 keeps all. Default
+   * 0.05.
+   */
   minP?: number;
-  /** Divides the logits of tokens seen lately; 1 changes nothing. Default 1. */
+  /**
+   * Divides the positive logits of recent tokens and multiplies the negative ones; 1 turns it off.
+   * Default 1.
+   */
   repetitionPenalty?: number;
-  /** Lowers a logit by this much for every time its token occurred lately. Default 0. */
+  /** Subtracted from a token's logit once for each recent occurrence. Default 0. */
   frequencyPenalty?: number;
-  /** Lowers a logit by this much if its token occurred lately. Default 0. */
+  /** Subtracted from a token's logit if it occurred recently. Default 0. */
   presencePenalty?: number;
-  /** How many of the last tokens, prompt included, the penalties look at; 0 turns them off. Default 64. */
+  /**
+   * Number of last tokens, prompt included, that the penalties look at; 0 turns them off. Default
+   * 64.
+   */
   penaltyLastN?: number;
   /**
-   * The same seed, prompt and options give the same answer on the same engine; but on the GPU, a prompt that was partly in
-   * the KV cache may round differently. Default: random.
+   * Seed of the random draws. The same seed, prompt and options give the same answer on the same
+   * engine, except that on a GPU the rounding depends on how much of the prompt was in the KV
+   * cache. Default: random.
    */
   seed?: number;
 }
 
 export interface GenerateOptions extends SamplingOptions {
-  /** Default: until the context is full. */
+  /** Maximum number of tokens in the answer. Default: until the context is full. */
   maxTokens?: number;
-  /** Ends the answer before any of these strings; they are not part of the text. */
+  /** Ends the answer before any of these strings. They are not part of the text. */
   stop?: string | readonly string[];
   /**
-   * What the answer may be; the text then always fits, as far as it comes. Fetches a module of its own at first use. Default: anything.
+   * Restricts the answer; the text so far can always be completed to one that fits. The first use
+   * fetches a WebAssembly module of its own. Default: none.
    */
   constraint?: Constraint;
   /**
-   * What becomes of a part of a schema that cannot be enforced, of a constraint or of a tool: an
-   * `INVALID_CONSTRAINT` that names its place, or it is left out, and `finish.ignored` names it.
-   * Default `error`.
+   * What to do with a part of a JSON Schema that cannot be enforced, in a constraint or in a tool.
+   * `error` fails with `INVALID_CONSTRAINT`, which names the place; `ignore` leaves it out and
+   * lists it in `finish.ignored`. Default `error`.
    */
   onUnsupported?: 'error' | 'ignore';
-  /** Bounds of what a schema leaves without one. */
+  /** Bounds for what a JSON Schema leaves unbounded. */
   limits?: SchemaLimits;
-  /** Tells the log-probability of every token, and of so many of the likeliest beside it. Default: of none. */
+  /**
+   * Reports the log-probability of every token and of this many most likely alternatives. Default:
+   * no log-probabilities.
+   */
   topLogprobs?: number;
-  /** Special tokens that are part of the text, by their names; others never are. Default: none. */
+  /** Names of special tokens to keep in the text. Default: special tokens are left out. */
   keepSpecial?: readonly string[];
-  /** Stops at once; the iteration then ends with reason `abort`. */
+  /** Stops the answer at once; its iteration then ends with the reason `abort`. */
   signal?: AbortSignal;
 }
 
 export type TokenIds = readonly number[] | Uint32Array;
 
-/** How to continue a text. */
+/** Options for continuing a text. */
 export interface TextOptions extends GenerateOptions {
   /**
-   * What stands behind the text; the answer is what fills the gap between the two. For models that
-   * were trained for it, coders most of all, which have `infill` in `info.tasks`. It is plain text,
-   * as the prompt is.
+   * Text after the gap that the answer fills (fill-in-the-middle). Needs a model that was trained
+   * for it, which has `infill` in `info.tasks`; most code models are. Like the prompt, it is plain
+   * text.
    */
   suffix?: string;
 }
 
-/** Text that is written and matched as a whole. */
+/** What an answer must match as a whole. */
 export type Constraint =
   /**
-   * JSON that fits a JSON Schema: drafts 4 to 2020-12, or an object of zod, Valibot or ArkType that
-   * can say what its schema is. See also `onUnsupported` and `limits`.
+   * JSON that fits a JSON Schema of draft 4 to 2020-12, or a schema object of zod, Valibot or
+   * ArkType that can export one. See also `onUnsupported` and `limits`.
    */
   | { readonly jsonSchema: object | boolean }
-  /** A regular expression, in the syntax of Rust's `regex`. */
+  /** A regular expression in the syntax of Rust's `regex` crate. */
   | { readonly regex: string }
-  /** A grammar in Lark's syntax, from `start`. */
+  /** A grammar in Lark's syntax; its start rule is `start`. */
   | { readonly lark: string }
+  /** One of these texts. */
   | { readonly choices: readonly string[] };
 
 /**
- * So that every number, every text of a `format` and every recursion has an end: at temperature 0
- * some models go on for as long as they may.
+ * Bounds on what a JSON Schema leaves unbounded. Without them, some models at temperature 0 write
+ * digits or nested values without end.
  */
 export interface SchemaLimits {
   /**
-   * Digits of a number before its point, where its schema has no bounds that need more. Default 20.
+   * Digits of a number before the decimal point, unless the bounds in its schema need more. Default
+   * 20.
    */
   digits?: number;
-  /** Digits of a number after its point. Default 17. */
+  /** Digits of a number after the decimal point. Default 17. */
   fraction?: number;
-  /** Digits of a number's exponent; 0: none is written. Default 2. */
+  /** Digits of a number's exponent; 0 forbids exponents. Default 2. */
   exponent?: number;
   /** Digits of a fraction of a second. Default 9. */
   seconds?: number;
   /**
-   * Characters of a text of a `format` that has no bound of its own, a URL for example. Default
-   * 512.
+   * Characters of a string whose `format`, a URI for example, has no bound of its own. Default 512.
    */
   format?: number;
-  /** How deep a schema may lead to itself, and JSON of any kind may nest. Default 10. */
+  /** Nesting depth of a recursive schema, and of JSON that no schema describes. Default 10. */
   depth?: number;
 }
 
-/** A part of a schema that is not enforced. */
+/** A part of a JSON Schema that is not enforced. */
 export interface IgnoredKeyword {
   /** JSON pointer within the schema. */
   readonly pointer: string;
@@ -108,58 +129,72 @@ export interface IgnoredKeyword {
   readonly reason: string;
 }
 
+/**
+ * Why an answer ended: the model or a stop string ended it (`stop`), `maxTokens` or the context was
+ * used up (`length`), or the caller stopped it (`abort`).
+ */
 export type FinishReason = 'stop' | 'length' | 'abort';
 
-/** One step of an answer. Concatenated, the texts are the answer. */
+/** One step of an answer. The texts of all pieces make the answer. */
 export type Piece = {
   readonly text: string;
-  /** What the model thinks before its answer; only in a chat, of a model that was trained to think. */
+  /** Reasoning before the answer; only in a chat with a model that was trained to think. */
   readonly reasoning?: string;
   /**
-   * The model ended thoughts that it had not begun: the text of all pieces before this one was
-   * reasoning.
+   * The model closed a block of reasoning that it had not opened: the text of all earlier pieces
+   * was reasoning.
    */
   readonly endsReasoning?: true;
 } &
-  /** A token; its text is empty while a character or a stop string is incomplete. */
+  /** A token. Its text is empty while a character or a possible stop string is incomplete. */
   (
     | { readonly id: number; readonly finish: null; readonly logprobs?: TokenLogprobs }
-    /** The last piece: held-back text, if any, and how it ended. */
+    /** The last piece, with any text that was held back. */
     | { readonly id: null; readonly finish: Finish }
   );
 
-/** How likely the model found a token. */
+/** The log-probability of a token. */
 export interface TokenLogprob {
   readonly id: number;
-  /** Of the token alone: U+FFFD where it is no whole character. */
+  /** Text of this token alone, with U+FFFD for incomplete characters. */
   readonly text: string;
-  /** Its UTF-8. */
+  /** UTF-8 bytes of this token, which need not be whole characters. */
   readonly bytes: readonly number[];
-  /** In nats, of the model's own distribution: before temperature, filters, biases and penalties. */
+  /**
+   * In nats, under the model's own distribution: before biases, penalties, temperature and filters.
+   */
   readonly logprob: number;
 }
 
 export interface TokenLogprobs extends TokenLogprob {
-  /** The likeliest tokens, best first, with or without the one that was chosen. */
+  /** The most likely tokens, best first. The chosen token need not be among them. */
   readonly top: readonly TokenLogprob[];
 }
 
+/** How an answer ended. */
 export interface Finish {
   readonly reason: FinishReason;
-  /** Whether the text fits the constraint as a whole; only where there was one. False where the answer was cut. */
+  /**
+   * Whether the whole text fits the constraint; only with a constraint. False if the answer was cut
+   * off.
+   */
   readonly fits?: boolean;
   /**
-   * What of the schemas was not enforced; only where there is any, by `onUnsupported: 'ignore'`.
+   * Parts of schemas that were not enforced; only with `onUnsupported: 'ignore'`, if there are any.
    */
   readonly ignored?: readonly IgnoredKeyword[];
   readonly usage: Usage;
 }
 
+/** Tokens and times of an answer. */
 export interface Usage {
   readonly promptTokens: number;
-  /** How many of them were still in the KV cache from the call before. */
+  /** Prompt tokens that were in the KV cache already. */
   readonly cachedTokens: number;
-  /** How many of the oldest were dropped while the answer was written; only in a session whose overflow is `shift`. */
+  /**
+   * Oldest tokens that were dropped while the answer was written; only in a session with the
+   * overflow `shift`.
+   */
   readonly droppedTokens?: number;
   readonly completionTokens: number;
   /** From the call to the first token. */
@@ -169,30 +204,32 @@ export interface Usage {
 }
 
 /**
- * An answer, in pieces as they come or as a whole: `for await (const { text } of answer)`, or
- * `await answer.text`. It begins when it is first iterated or one of its promises is asked for.
- * Iterated again, it gives the same pieces from the first on. `break` ends an answer that nobody
- * else waits for; what had come by then stays.
+ * An answer, as pieces (`for await (const { text } of answer)`) or as a whole (`await
+ * answer.text`). It starts when it is first iterated or one of its promises is read. Every
+ * iteration gives all pieces from the first one on. `break` stops the answer unless something else
+ * still waits for it; what was generated until then is kept.
  */
 export interface Generation<Step extends { readonly finish: unknown } = Piece> extends AsyncIterable<Step> {
   /**
-   * Fulfilled when its turn has come and the model has accepted the prompt and the constraint,
-   * before anything is computed. Rejects where the model cannot answer at all.
+   * Resolves when its turn has come and the model has accepted the prompt and the constraint,
+   * before anything is computed. Rejects if the model cannot answer.
    */
   readonly started: Promise<void>;
   /**
-   * The whole text; of an answer that was stopped what came of it, for which `finish` says `abort`.
-   * Rejects where it fails.
+   * The whole text. If the answer was stopped: the text until then, and `finish` has the reason
+   * `abort`. Rejects if it failed.
    */
   readonly text: Promise<string>;
-  /** All that the model thought before; empty where it did not think. */
+  /** All reasoning before the answer; empty if the model did not think. */
   readonly reasoning: Promise<string>;
   readonly finish: Promise<NonNullable<Step['finish']>>;
 }
 
 export interface TokenizeOptions {
-  /** Adds the tokens that the model wants at the start and the end of a text. Default true. */
+  /**
+   * Adds the special tokens that the model expects at the start and end of a text. Default true.
+   */
   addSpecial?: boolean;
-  /** Reads `<|im_end|>` and the like as the special token instead of as text. Default false. */
+  /** Reads names of special tokens such as `<|im_end|>` as tokens, not as text. Default false. */
   parseSpecial?: boolean;
 }

@@ -1,4 +1,4 @@
-/** The contract of the package: everything an app sees, and nothing else. The shapes of OpenAI are in openai.ts. */
+/** Everything that an app sees of the package. The types of OpenAI's format are in openai.ts. */
 
 export type * from './chat.js';
 export type * from './generate.js';

@@ -1,68 +1,71 @@
-/** What is known of a loaded model. */
+/** Properties of a loaded model. */
 
-/** What a model can do, by the names of the methods; `infill` is `generate` with a `suffix`. */
+/** A task is named after its method. `infill` is `generate` with a `suffix`. */
 export type Task =
   'generate' | 'infill' | 'chat' | 'score' | 'embed' | 'rerank' | 'classify' | 'classifyTokens' | 'fillMask';
 
 export interface Sharing {
-  /** Whether other tabs may use this very model. */
+  /** Whether other tabs can use this loaded model. */
   readonly shared: boolean;
-  /** Why not, as a sentence, where `shared` was asked for; else null. */
+  /** If `shared` was asked for in vain: why, as a sentence. Else null. */
   readonly notShared: string | null;
 }
 
 export interface ModelInfo extends Sharing {
-  /** A decoder continues a text, an encoder says something of one. */
+  /** A decoder generates text; an encoder turns a text into vectors or labels. */
   readonly kind: 'decoder' | 'encoder';
   readonly tasks: readonly Task[];
-  /** What its classifier tells apart; empty where it has none. */
+  /** Labels of the model's classifier; empty without one. */
   readonly labels: readonly string[];
-  /** What stands for a token that `fillMask` fills in; null where the model cannot. */
+  /** Text of the mask token for `fillMask`; null if the model cannot fill masks. */
   readonly maskToken: string | null;
   readonly name: string;
   readonly architecture: string;
   /** Number of weights. */
   readonly parameters: number;
-  /** For example `Q4_1`: the type that holds most weights. */
+  /** Type of most weights, `Q4_1` for example. */
   readonly quantization: string;
-  /** Tells models apart, of their tensors and how these begin: 16 hexadecimal digits. */
+  /**
+   * Identifies the weights: a hash of the tensors' headers and first bytes, as 16 hexadecimal
+   * digits.
+   */
   readonly fingerprint: string;
   readonly layers: number;
-  /** Keys and values that a token has in the KV cache of a layer; 0 for an encoder. */
+  /** Values per token and layer in the KV cache, keys and values together; 0 for an encoder. */
   readonly kvWidth: number;
   readonly hiddenSize: number;
   readonly vocabularySize: number;
-  /** Tokens that fit as loaded. */
+  /** Maximum number of tokens in the loaded model's context. */
   readonly contextLength: number;
-  /** Tokens that the model was trained for. */
+  /** Context length, in tokens, that the model was trained for. */
   readonly trainedContextLength: number;
   readonly hasChatTemplate: boolean;
-  /**
-   * Roles that a message may have: those that every chat has, and those of the model's chat
-   * template.
-   */
+  /** Roles that a message can have: the common ones and those in the model's chat template. */
   readonly roles: readonly string[];
   readonly engine: EngineInfo;
   readonly download: DownloadInfo;
 }
 
 export interface DownloadInfo {
-  /** Bytes that came from the network, or from a file of the user. */
+  /** Bytes read from the network or from the user's files. */
   readonly fetchedBytes: number;
   readonly fromStoreBytes: number;
-  /** Where the model is kept: a file system, the Cache API, or nowhere. */
+  /** Where the model is stored: the origin private file system, the Cache API, or nowhere. */
   readonly storage: 'opfs' | 'cache' | 'none';
-  /** What happened on the way, as sentences: why nothing is stored, for example. */
+  /** Events of the load, as sentences: why the model is not stored, for example. */
   readonly notes: readonly string[];
 }
 
 export interface EngineInfo {
   readonly kind: 'gpu' | 'cpu';
-  /** The adapter, or the instruction set. */
+  /** Name of the GPU, or the CPU's instruction set. */
   readonly description: string;
   /** How it computes, and what it cannot use on this machine. */
   readonly notes: readonly string[];
-  /** Times that the GPU was lost. Each time the model was loaded again, and what it was doing went on. */
+  /**
+   * How often the GPU was lost. Each time, the model was loaded again and the interrupted work
+   * continued.
+   */
   readonly deviceLosses: number;
   /** Why this engine was chosen, as a sentence. */
   readonly reason: string;
@@ -70,8 +73,8 @@ export interface EngineInfo {
   readonly memoryBytes: number;
   /** Linear memory of the WebAssembly module. */
   readonly wasmMemoryBytes: number;
-  /** The build of the WebAssembly module that this browser got, for example `weft-relaxed-threads`. */
+  /** The build that this browser got, `weft-relaxed-threads` for example. */
   readonly build: string;
-  /** Threads that compute, the worker's own among them. */
+  /** Threads that compute, including the worker itself. */
   readonly threads: number;
 }

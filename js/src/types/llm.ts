@@ -1,4 +1,4 @@
-/** A loaded model. */
+/** A loaded model and its methods. */
 
 import type { ChatOptions, Message } from './chat.js';
 import type { Generation, TextOptions, TokenIds, TokenizeOptions } from './generate.js';
@@ -22,60 +22,70 @@ import type {
 } from './tasks.js';
 
 export interface Chat {
-  /** Answers the conversation, formatted by the model's own chat template. */
+  /** Answers a conversation, formatted by the model's chat template. */
   (messages: readonly Message[], options?: ChatOptions): Generation;
-  /** The same, asked and answered in OpenAI's shape. */
+  /** The same in OpenAI's format. */
   readonly completions: ChatCompletions;
 }
 
 /**
- * A loaded model. Generations queue in the order in which they begin, and those of several tabs
- * take turns; `break` or the signal ends one without harm to the others. Wrong arguments throw at
- * once.
+ * A loaded model. Generations run in the order in which they start; those of several tabs take
+ * turns. Stopping one, by `break` or its signal, does not affect the others. Invalid arguments
+ * throw at once.
  */
 export interface Llm {
-  /** What is loaded, as of now: the engine is another one after a GPU was lost. */
+  /** The current state; the engine can change after a GPU was lost. */
   readonly info: ModelInfo;
   /**
-   * Continues the text, or its token ids. Special tokens in a text are plain text. A model whose
-   * file has no tokenizer (`none`, `no_vocab`) takes ids alone, and its pieces have an `id` and no
-   * text; for whatever needs text it is an `UNSUPPORTED_TOKENIZER` error.
+   * Continues a text or its token ids. Names of special tokens in a text are plain text. A model
+   * file without a tokenizer (`none`, `no_vocab`) takes ids only, and its pieces have ids but no
+   * text; everything that needs text fails with `UNSUPPORTED_TOKENIZER`.
    */
   generate(prompt: string | TokenIds, options?: TextOptions): Generation;
   /** Answers a conversation. */
   readonly chat: Chat;
-  /** A conversation that goes on: each turn computes only what is new. */
+  /** Starts a conversation in which each turn computes only its new tokens. */
   session(options?: SessionOptions): Session;
-  /** A session that was saved, also in another page. Errors: `INVALID_SESSION` where it is none, or one of another model. */
+  /**
+   * Restores a saved session, in another page too. Errors: `INVALID_SESSION` if the data is not a
+   * session or belongs to another model.
+   */
   restore(saved: Uint8Array | ArrayBuffer): Promise<Session>;
-  /** Continues a text, asked and answered in OpenAI's shape. */
+  /** Continues a text, in OpenAI's format. */
   readonly completions: Completions;
-  /** `embed` in OpenAI's shape. */
+  /** `embed` in OpenAI's format. */
   readonly embeddings: Embeddings;
-  /** A vector a text, of models that `info.tasks` says can. */
+  /** Turns each text into a vector. */
   embed(texts: readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
-  /** The documents by how well they answer the query, the best first: with a cross-encoder of one label. */
+  /**
+   * Sorts documents by how well they answer the query, best first. Needs a cross-encoder with one
+   * label.
+   */
   rerank(query: string, documents: readonly string[], options?: EncodeOptions): Promise<RankedDocument[]>;
-  /** The labels of a text, the likeliest first: with an encoder, which has labels of its own. */
+  /** Classifies a text with an encoder's own labels; most likely first. */
   classify(text: string, options?: ClassifyOptions): Promise<LabelScore[]>;
   /**
-   * These labels, the likeliest first: with a decoder, by how likely each is its answer. `logit` is that in nats, and `score` the
-   * probability among the labels.
+   * Classifies a text with a decoder and labels of the app; most likely first. `logit` is the
+   * log-probability of the label as the answer, in nats; `score` is its probability among the
+   * labels.
    */
   classify(text: string, labels: readonly string[], options?: LabelOptions): Promise<LabelScore[]>;
-  /** How likely a decoder finds a text. */
+  /** Computes how likely a decoder finds a text. */
   score(text: string | readonly number[], options?: ScoreOptions): Promise<Score>;
-  /** Answers `n` times and takes the best: by `scorer`, or the likeliest, by the mean over its tokens. */
+  /**
+   * Generates `n` answers and sorts them by `scorer`. Default: by the mean log-probability of their
+   * tokens.
+   */
   bestOf(n: number, scorer?: Scorer): BestOf;
-  /** The likeliest label of each token: names, for example. */
+  /** Returns the most likely label of each token, for named entities for example. */
   classifyTokens(text: string, options?: EncodeOptions): Promise<TokenLabel[]>;
-  /** For each `info.maskToken` of the text its likeliest tokens, the best first. */
+  /** Returns the most likely tokens for each `info.maskToken` in the text, best first. */
   fillMask(text: string, options?: FillMaskOptions): Promise<Filling[][]>;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: TokenIds): Promise<string>;
   /**
-   * Frees the worker, the GPU and all memory; of a shared model, when no tab uses it any more. Running generations end with reason
-   * `abort`; later calls fail with `DISPOSED`.
+   * Frees the worker, the GPU and all memory; a shared model, once no tab uses it. Running
+   * generations end with the reason `abort`; later calls fail with `DISPOSED`.
    */
   dispose(): void;
 }

@@ -1,158 +1,187 @@
-/** How a model is loaded, and what that needs. */
+/** Loading a model: sources, options, estimates, progress. */
 
 /**
- * Where a file comes from: a URL, `hf:owner/repository/path@revision` (`main` where no revision is named), a file that the user
- * chose or dropped, or its handle; a stream can be read once, and is not stored. An address that ends with a slash, or
- * `hf:owner/repository` alone, is a folder of transformers.
+ * Where one file comes from: a URL, `hf:owner/repository/path@revision` (default revision: `main`),
+ * a file that the user chose or dropped, a file handle, or a stream. A stream is read once and
+ * never stored. A URL that ends with a slash, and `hf:owner/repository` alone, name a folder in the
+ * format of Hugging Face transformers.
  */
 export type FileLike = string | URL | Blob | FileSystemFileHandle | ReadableStream<Uint8Array>;
 
 /**
- * A model's GGUF file, its parts in order where it is split, or the folder that they are in; or a folder of transformers, with
- * `config.json`, `tokenizer.json` and safetensors files, as an address, a handle or its files in any order. Of a split model with an
- * address, `…-00001-of-00003.gguf`, the first part is enough.
+ * A model in one of two formats.
+ *
+ * GGUF: one file, all files of a split model in order, or a handle of the folder that holds them.
+ * For a split model with a URL, the first file (`…-00001-of-00003.gguf`) is enough.
+ *
+ * Hugging Face transformers: a folder with `config.json`, `tokenizer.json` and safetensors files,
+ * given as a URL, a handle, or its files in any order.
  */
 export type ModelSource = FileLike | FileSystemDirectoryHandle | readonly FileLike[];
 
+/** How models are kept in the browser's storage. */
 export interface StoreOptions {
   /**
-   * What to do where the browser's quota is too small: `least-recently-used` deletes models from the store until there is
-   * room, `never` loads without storing. Default `never`.
+   * What to do when the browser's quota is too small. `never` loads the model without storing it;
+   * `least-recently-used` deletes other models from the store until it fits. Default `never`.
    */
   evict?: 'never' | 'least-recently-used';
-  /** Fails with `QUOTA_EXCEEDED`, or what else there is, rather than loading without storing. Default false. */
+  /**
+   * Fails when the model cannot be stored, with `QUOTA_EXCEEDED` for example, instead of loading it
+   * without storing. Default false.
+   */
   required?: boolean;
   /**
-   * Asks the server whether a file that is stored whole changed since, by a request for its first
-   * byte, and fetches it anew then. Without a network, the stored file is used and a note says so.
-   * Default false: what is stored is never asked about again.
+   * Asks the server whether a stored file has changed, with a request for its first byte, and
+   * downloads it again if it has. Without a network the stored file is used, and a note says so.
+   * Default false: stored files are used without asking.
    */
   revalidate?: boolean;
 }
 
-/** `auto` takes a real GPU where there is one, else the CPU; the others insist. */
+/**
+ * Which engine computes. `auto` takes WebGPU on a real GPU and else the CPU; `gpu` and `cpu` take
+ * that engine or fail.
+ */
 export type Device = 'auto' | 'gpu' | 'cpu';
 
-/** Types that weights can be turned into while they are loaded; `none` leaves them as they are. */
+/** The type that weights are converted to while loading; `none` keeps them as they are. */
 export type Quantize = 'q8_0' | 'q5_1' | 'q5_0' | 'q4_k' | 'q4_1' | 'q4_0' | 'f16' | 'bf16' | 'none';
 
 export interface LoadOptions {
   /**
-   * Where the model is: an address (`https://…`, `/models/model.gguf`,
-   * `hf:owner/repository/file.gguf`), a file of the user, or several files.
+   * The model: a URL (`https://…`, `/models/model.gguf`, `hf:owner/repository/file.gguf`), a file
+   * of the user, or several files.
    */
   model: ModelSource;
-  /**
-   * Which engine computes. Default `auto`: WebGPU on a real GPU, else the CPU. `gpu` fails with
-   * `GPU_UNAVAILABLE` where there is none.
-   */
+  /** Default `auto`. `gpu` fails with `GPU_UNAVAILABLE` where there is no GPU. */
   device?: Device;
-  /** Tokens of prompt and answer together. Default: what the model was trained for, at most 2048. */
+  /**
+   * Maximum number of tokens in the prompt and answer together. Default: what the model was trained
+   * for, at most 2048.
+   */
   contextLength?: number;
   /**
-   * Threads that the CPU engine computes with, where the page is cross-origin isolated; elsewhere it is one. Default: by the
-   * number of processors, at most 8.
+   * Threads of the CPU engine. More than one needs a cross-origin isolated page. Default: depends
+   * on the number of processors, at most 8.
    */
   threads?: number;
-  /** Stops loading at once; `load` then rejects with an `AbortError`. */
+  /** Aborts loading; `load` then rejects with the signal's reason. */
   signal?: AbortSignal;
-  /**
-   * Called while the model loads, at most ten times a second: what phase it is in, and how many
-   * bytes have come.
-   */
+  /** Called with the progress, at most ten times a second. */
   onProgress?: (progress: Progress) => void;
   /**
-   * Whether what has an address is kept in the browser's storage for the next time, and used from there; false neither
-   * stores nor looks. Default true.
+   * Keeps the model in the browser's storage and loads it from there the next time, if it has a
+   * URL. With false the store is neither read nor written. Default true.
    */
   store?: boolean | StoreOptions;
   /**
-   * What becomes of matrices of more bits, where their rows are whole blocks of 32. Default: `q8_0` for a folder of transformers, which
-   * halves what 16 bits take and changes next to nothing; `none` for GGUF files.
+   * Converts matrices to this type, if the type has fewer bits than the file's and their rows are
+   * whole blocks of 32 values. Default: `q8_0` for a folder of transformers, which halves 16-bit
+   * weights at almost no loss; `none` for GGUF.
    */
   quantize?: Quantize;
-  /** Of the whole file, 64 hexadecimal digits; an array for several files. A file that differs is an `INTEGRITY` error. */
+  /**
+   * SHA-256 of the file as 64 hexadecimal digits, or one for each of several files. A file that
+   * differs fails with `INTEGRITY`.
+   */
   sha256?: string | readonly string[];
-  /** Fetches in place of the browser's own, in the page: to add headers, for example. Addresses are absolute. */
+  /**
+   * Replaces the browser's `fetch`, to add headers for example. It runs in the page and gets
+   * absolute URLs.
+   */
   fetch?: typeof globalThis.fetch;
-  /** Access token for `hf:` addresses; goes nowhere else. */
+  /** Access token for `hf:` addresses. It is sent to the hub only. */
   token?: string;
   /**
-   * Where `hf:` addresses lead. Default: the public hub. What comes from another one is stored by
-   * its address there.
+   * Base URL for `hf:` addresses. Default: the public hub. Files from another hub are stored by
+   * their full URL.
    */
   hub?: string;
   /**
-   * Whether tabs of this origin that load the same files with the same `sha256`, `device`, `contextLength`, `quantize` and `store` use one
-   * model together. It takes an address, and has one thread. Default false.
+   * Shares one loaded model among tabs of this origin that load the same files with the same
+   * `sha256`, `device`, `contextLength`, `quantize` and `store`. Needs a model with a URL; a shared
+   * model runs on one thread. Default false.
    */
   shared?: boolean;
   /**
-   * Further builds of the engine: `allBuilds()` of `weft-llm/all-builds`. Default: none but the two
-   * that the package ships.
+   * More builds of the engine: `allBuilds()` from `weft-llm/all-builds`. Default: the two builds in
+   * this package.
    */
   builds?: BuildAddresses;
 }
 
-/** Addresses of builds of the engine, by name. */
+/** URLs of builds of the engine, by name. */
 export type BuildAddresses = Readonly<
   Partial<Record<'weft' | 'weft-relaxed' | 'weft-threads' | 'weft-relaxed-threads', string>>
 >;
 
-/** What of {@link LoadOptions} matters before a model is loaded. */
+/** The {@link LoadOptions} that an estimate depends on. */
 export type EstimateOptions = Pick<
   LoadOptions,
   'contextLength' | 'quantize' | 'signal' | 'store' | 'fetch' | 'token' | 'hub' | 'builds'
 >;
 
-/** What a model is and what memory it needs, by the headers of its files. */
+/** A model's properties and memory, computed from the headers of its files. */
 export interface Estimate {
   readonly name: string;
   readonly architecture: string;
+  /** Number of weights. */
   readonly parameters: number;
-  /** The type that holds most weights, as they will be held. */
+  /** The type of most weights once they are loaded. */
   readonly quantization: string;
   readonly contextLength: number;
+  /** Context length, in tokens, that the model was trained for. */
   readonly trainedContextLength: number;
   readonly weightBytes: number;
   /** Keys and values of a full context. */
   readonly kvCacheBytes: number;
   readonly activationBytes: number;
-  /** All of these; engines fill rows up, a few percent at most. */
+  /** Sum of the above. Engines pad rows, which adds a few percent at most. */
   readonly totalBytes: number;
-  /** Of the largest piece that must be in one buffer. */
+  /** Largest single buffer. */
   readonly largestBufferBytes: number;
-  /** Whether it fits the 4 GiB that a WebAssembly module can address. What the device has free, browsers do not tell. */
+  /**
+   * Whether it fits the 4 GiB that a WebAssembly module can address. Browsers do not tell how much
+   * memory the device has left.
+   */
   readonly cpu: Fit;
-  /** Whether it fits the limits of the GPU; null where there is none. */
+  /** Whether it fits the limits of the GPU; null without a GPU. */
   readonly gpu: Fit | null;
 }
 
 export interface Fit {
   readonly fits: boolean;
-  /** Why not, as a sentence; null where it fits. */
+  /** Why it does not fit, as a sentence; null if it fits. */
   readonly reason: string | null;
 }
 
+/** How far a load is. */
 export interface Progress {
-  /** `start`: the runtime; `download`: bytes of the model, straight into the engine; `prepare`: shaders and a first run. */
+  /**
+   * `start`: the WebAssembly module starts. `download`: the model's bytes are read and moved into
+   * the engine. `prepare`: shaders are compiled, and the model runs once.
+   */
   phase: 'start' | 'download' | 'prepare';
-  /** Bytes of the model so far, from the network or the store. */
+  /** Bytes of the model that have been read, from the network or the store. */
   loaded: number;
-  /** Bytes of the whole model; null while neither the files, nor the server, nor the header of a single file say. */
+  /** Bytes of the whole model; null until the files, the server or the file's header tell. */
   total: number | null;
-  /** Name of the file that is being read. */
+  /** Name of the current file. */
   file: string;
-  /** Bytes of that file so far. */
+  /** Bytes of the current file that have been read. */
   fileLoaded: number;
-  /** Bytes of that file; null while nobody says. */
+  /** Size of the current file in bytes; null while unknown. */
   fileTotal: number | null;
-  /** How many of the loaded bytes came from the store. */
+  /** How many of the `loaded` bytes came from the store. */
   fromStore: number;
-  /** Of the network, over the last seconds; null while there is nothing to tell from. */
+  /** Download rate of the last seconds; null while unknown. */
   bytesPerSecond: number | null;
   /** Null while the rate or the total is unknown. */
   secondsLeft: number | null;
-  /** Something to tell the user, said once: a part that was damaged in the store, a storage that is full. */
+  /**
+   * A message for the user, given once: a stored part was damaged, or the storage is full, for
+   * example.
+   */
   note?: string;
 }

@@ -1,11 +1,13 @@
 /**
- * Requests and answers in OpenAI's shape. Requests written for the `openai` package fit, and what is answered fits its types; what
- * weft cannot do is refused when it is asked for, by name.
+ * Requests and answers in OpenAI's format. Requests written for the `openai` package work, and the
+ * answers fit its types. What weft does not support fails with an error that names it.
  */
 
 import type { IgnoredKeyword, SchemaLimits } from './generate.js';
 
-/** Ends an answer when it is aborted: the promise or the iteration then fails with the signal's reason. */
+/**
+ * Stops an answer when it is aborted; the promise or iteration then fails with the signal's reason.
+ */
 export interface RequestOptions {
   signal?: AbortSignal | null | undefined;
 }
@@ -27,12 +29,12 @@ export interface ChatMessage {
   readonly role: 'developer' | 'system' | 'user' | 'assistant' | 'tool' | 'function';
   /** Text, or parts of it. */
   readonly content?: string | readonly ContentPart[] | null;
-  /** What an assistant said in place of an answer. */
+  /** The assistant's refusal to answer. */
   readonly refusal?: string | null;
   readonly name?: string | null;
   readonly tool_calls?: readonly ToolCall[] | null;
   readonly tool_call_id?: string | null;
-  /** What the model thought before this answer, for templates that show it again. */
+  /** The model's reasoning before this answer, for templates that show it again. */
   readonly reasoning_content?: string | null;
 }
 
@@ -46,12 +48,12 @@ export interface Tool {
   };
 }
 
-/** What both kinds of request have. Where it says nothing of sampling, weft's own defaults hold. */
+/** Fields of both kinds of request. Sampling options have weft's own defaults. */
 interface CommonRequest {
-  /** Any name: the model is the one that is loaded, and the answer says which. */
+  /** Ignored: the loaded model answers, and the answer names it. */
   readonly model?: string;
   readonly max_tokens?: number | null;
-  /** Answers; default 1. They come one after the other. */
+  /** Number of answers, generated one after the other. Default 1. */
   readonly n?: number | null;
   readonly seed?: number | null;
   readonly stop?: string | readonly string[] | null;
@@ -59,9 +61,9 @@ interface CommonRequest {
   readonly stream_options?: { readonly include_usage?: boolean } | null;
   readonly temperature?: number | null;
   readonly top_p?: number | null;
-  /** No field of OpenAI's, but of many servers. */
+  /** Not in OpenAI's API, but common among servers. */
   readonly top_k?: number | null;
-  /** No field of OpenAI's, but of many servers. */
+  /** Not in OpenAI's API, but common among servers. */
   readonly min_p?: number | null;
   readonly frequency_penalty?: number | null;
   readonly presence_penalty?: number | null;
@@ -73,41 +75,47 @@ export interface ChatCompletionRequest extends CommonRequest {
   readonly messages: readonly ChatMessage[];
   readonly max_completion_tokens?: number | null;
   readonly logprobs?: boolean | null;
-  /** Alternatives to tell beside each token; takes `logprobs`. */
+  /** Number of alternatives to report for each token; needs `logprobs`. */
   readonly top_logprobs?: number | null;
   readonly tools?: readonly Tool[];
   /**
-   * `auto`; `none`, which hides the tools from the model; `required`, or `{ type: 'function',
-   * function: { name } }`: the answer is a call; `{ type: 'allowed_tools', allowed_tools: { mode,
-   * tools } }`: calls of some of the tools alone.
+   * `auto`; `none` hides the tools from the model; `required` or `{ type: 'function', function: {
+   * name } }` makes the answer a call; `{ type: 'allowed_tools', allowed_tools: { mode, tools } }`
+   * allows only some of the tools.
    */
   readonly tool_choice?: unknown;
-  /** Whether one answer may have several calls. Default true. */
+  /** Whether one answer may contain several calls. Default true. */
   readonly parallel_tool_calls?: boolean | null;
-  /** `text`, `json_object`, or `json_schema`: what cannot be enforced of a schema is refused, `strict` or not. */
+  /**
+   * `text`, `json_object` or `json_schema`. A part of a schema that cannot be enforced is an error,
+   * whether `strict` or not.
+   */
   readonly response_format?: {
     readonly type: string;
-    /** `schema` may be an object of zod and its like, as of a constraint. */
+    /** `schema` can be a schema object of zod, Valibot or ArkType, as in a constraint. */
     readonly json_schema?: { readonly schema?: object };
   };
   /**
-   * No field of OpenAI's: `onUnsupported` of {@link GenerateOptions}. What is left out,
-   * `schema_ignored` of the answer names.
+   * `onUnsupported` of {@link GenerateOptions}; not in OpenAI's API. The answer lists in
+   * `schema_ignored` what is not enforced.
    */
   readonly on_unsupported?: 'error' | 'ignore' | null;
-  /** No field of OpenAI's: see {@link SchemaLimits}. */
+  /** See {@link SchemaLimits}; not in OpenAI's API. */
   readonly limits?: SchemaLimits | null;
-  /** Given to the chat template under this name; `none` asks the model not to think. */
+  /** Passed to the chat template under this name; `none` asks the model not to think. */
   readonly reasoning_effort?: string | null;
-  /** Further variables of the chat template, as some servers take them: `{ enable_thinking: false }`. */
+  /**
+   * More variables for the chat template, in the form some servers use: `{ enable_thinking: false
+   * }`.
+   */
   readonly chat_template_kwargs?: Readonly<Record<string, unknown>>;
 }
 
 export interface CompletionRequest extends CommonRequest {
   readonly prompt: string | readonly string[] | readonly number[] | readonly (readonly number[])[] | null;
-  /** What stands behind the text: the answer fills the gap between the two. */
+  /** Text after the gap that the answer fills (fill-in-the-middle). */
   readonly suffix?: string | null;
-  /** Alternatives to tell beside each token. */
+  /** Number of alternatives to report for each token. */
   readonly logprobs?: number | null;
   /** Puts the prompt before the text. */
   readonly echo?: boolean | null;
@@ -117,9 +125,9 @@ export interface CompletionUsage {
   prompt_tokens: number;
   completion_tokens: number;
   total_tokens: number;
-  /** How many of the prompt were in the KV cache already. */
+  /** Prompt tokens that were in the KV cache already. */
   prompt_tokens_details: { cached_tokens: number };
-  /** Of the first answer: weft's own, no field of OpenAI's. */
+  /** Times of the first answer; not in OpenAI's API. */
   timings: { time_to_first_token_ms: number; prompt_tokens_per_second: number; tokens_per_second: number };
 }
 
@@ -139,7 +147,7 @@ export interface ChatLogprobs {
 export interface FunctionToolCall {
   id: string;
   type: 'function';
-  /** `arguments` is JSON, as the model wrote it. */
+  /** `arguments` is the JSON that the model wrote. */
   function: { name: string; arguments: string };
 }
 
@@ -155,12 +163,15 @@ export interface ChatCompletion {
       content: string | null;
       refusal: null;
       tool_calls?: FunctionToolCall[];
-      /** What the model thought before it answered: no field of OpenAI's, but what servers of open models call it. */
+      /**
+       * The model's reasoning before the answer; not in OpenAI's API, but servers of open models
+       * use this name.
+       */
       reasoning_content?: string;
     };
     finish_reason: ChatFinishReason;
     logprobs: ChatLogprobs | null;
-    /** What of the schemas was not enforced; only where there is any. */
+    /** Parts of schemas that are not enforced; only if there are any. */
     schema_ignored?: readonly IgnoredKeyword[];
   }[];
   usage: CompletionUsage;
@@ -173,9 +184,9 @@ export interface ChatDelta {
   tool_calls?: ToolCallDelta[];
 }
 
-/** A call comes with its name, its arguments follow. */
+/** A part of a call: first its name, then its arguments. */
 export interface ToolCallDelta {
-  /** Of the call, in the answer. */
+  /** Index of the call in the answer. */
   index: number;
   id?: string;
   type?: 'function';
@@ -191,11 +202,11 @@ export interface ChatCompletionChunk {
     index: number;
     delta: ChatDelta;
     finish_reason: ChatFinishReason | null;
-    /** In the last chunk: what of the schemas was not enforced; only where there is any. */
+    /** In the last chunk: parts of schemas that are not enforced; only if there are any. */
     schema_ignored?: readonly IgnoredKeyword[];
     logprobs: ChatLogprobs | null;
   }[];
-  /** In the last chunk, which has no choices, where `include_usage` asks for it. */
+  /** In the last chunk, which has no choices, if `include_usage` asks for it. */
   usage?: CompletionUsage | null;
 }
 
@@ -203,7 +214,7 @@ export interface TextLogprobs {
   tokens: string[];
   token_logprobs: number[];
   top_logprobs: Record<string, number>[];
-  /** In UTF-16 units from the start of the text. */
+  /** Offsets in UTF-16 code units from the start of the text. */
   text_offset: number[];
 }
 
@@ -216,7 +227,10 @@ export interface Completion {
   usage?: CompletionUsage;
 }
 
-/** A chunk of a streamed one: before the last of each choice `finish_reason` is empty, as OpenAI's servers have it. */
+/**
+ * A chunk of a streamed completion. `finish_reason` is null before the last chunk of each choice,
+ * as on OpenAI's servers.
+ */
 export interface CompletionChunk extends Omit<Completion, 'choices' | 'usage'> {
   choices: { index: number; text: string; finish_reason: 'stop' | 'length' | null; logprobs: TextLogprobs | null }[];
   usage?: CompletionUsage | null;
@@ -232,23 +246,23 @@ export interface EmbeddingRequest {
 export interface CreateEmbeddingResponse {
   object: 'list';
   model: string;
-  /** `embedding` is a string where `base64` was asked for. */
+  /** `embedding` is a string if `base64` was asked for. */
   data: { object: 'embedding'; index: number; embedding: number[] }[];
   usage: { prompt_tokens: number; total_tokens: number };
 }
 
 export interface Embeddings {
-  /** A vector a text, of models that `info.tasks` says can. */
+  /** Turns each text into a vector. */
   create(request: EmbeddingRequest, options?: RequestOptions): Promise<CreateEmbeddingResponse>;
 }
 
 export interface ChatCompletions {
-  /** Chunks as they come; `break` ends the answer. */
+  /** Streams the answer in chunks; `break` stops it. */
   create(
     request: ChatCompletionRequest & { readonly stream: true },
     options?: RequestOptions,
   ): Promise<AsyncIterable<ChatCompletionChunk>>;
-  /** The whole answer. */
+  /** Returns the whole answer. */
   create(
     request: ChatCompletionRequest & { readonly stream?: false | null },
     options?: RequestOptions,

@@ -1,49 +1,55 @@
-/** The models that the browser keeps. */
+/** Models in the browser's storage. */
 
-/** A model in the store. */
+/** A stored model. */
 export interface StoredModel {
-  /**
-   * What `load` and `models.delete` take: its address, or `hf:…` where it came from the default
-   * hub.
-   */
+  /** For `load` and `models.delete`: its URL, or `hf:…` if it came from the default hub. */
   readonly source: string;
-  /** In bytes; null while the server did not tell. */
+  /** Size of the file in bytes; null if the server did not tell. */
   readonly size: number | null;
   readonly storedBytes: number;
+  /** Whether the whole file is stored. */
   readonly complete: boolean;
   readonly lastUsed: Date;
-  /** Of the whole file, where it was checked. */
+  /** SHA-256 of the file, if it was checked. */
   readonly sha256: string | null;
 }
 
+/** Bytes that storage takes. */
 export interface StoreUsage {
-  /** Bytes of all stored models; what they share counts once. */
+  /** All stored models; parts that several share count once. */
   readonly stored: number;
-  /** Bytes that the page's origin uses, with everything else that it stores. */
+  /** All storage of the page's origin. */
   readonly used: number | null;
-  /** Bytes that the origin may use. */
+  /** What the browser allows the origin. */
   readonly quota: number | null;
-  /** Whether the browser promised to keep it even when space gets scarce. */
+  /** Whether the browser has promised to keep the storage even when space runs low. */
   readonly persisted: boolean;
 }
 
-/** The models that the browser keeps. A file of a split model, or of a folder, is one of its own. */
+/**
+ * The models in the browser's storage. Each file of a split model or of a folder counts as one
+ * model of its own.
+ */
 export interface Models {
   list(): Promise<StoredModel[]>;
   /**
-   * Whether it was there; of a folder, all of its files go. What other models share stays. Where a
-   * tab downloads it, that load goes on without storing. `hub`: the one that it was loaded with.
+   * Deletes a model, or all files of a folder; parts that other models share stay. Returns whether
+   * there was one. If another tab is downloading it, that load goes on without storing. `hub`: as
+   * it was loaded.
    */
   delete(source: string | URL, options?: { hub?: string }): Promise<boolean>;
   usage(): Promise<StoreUsage>;
-  /** Asks the browser to keep the store; whether it does. */
+  /** Asks the browser to keep the storage; returns whether it will. */
   persist(): Promise<boolean>;
-  /** The file, every chunk of it checked. Errors: `NOT_STORED` where it is not complete, or a chunk is damaged. */
+  /**
+   * Reads a stored file and checks every part of it. Errors: `NOT_STORED` if it is incomplete or
+   * damaged.
+   */
   export(source: string | URL, options?: { hub?: string }): Promise<ReadableStream<Uint8Array>>;
   /**
-   * Stores a file as if it had been loaded from `as`. One that is stored already stays until the
-   * new one is whole. Errors: `QUOTA_EXCEEDED`; `INVALID_FILE` for what does not begin like a file
-   * of a model.
+   * Stores a file as if it had been loaded from `as`. A stored file with that address is replaced
+   * when the new one is complete. Errors: `QUOTA_EXCEEDED`; `INVALID_FILE` if it does not start
+   * like a model file.
    */
   import(file: Blob | ReadableStream<Uint8Array>, options: { as: string | URL; hub?: string }): Promise<StoredModel>;
 }

@@ -1,73 +1,94 @@
-/** What else a model does with texts: vectors, labels, scores. */
+/** Vectors, labels, scores and rankings of texts. */
 
 import type { ChatOptions, Message } from './chat.js';
 import type { Finish, TextOptions, TokenIds } from './generate.js';
 
+/** How token vectors become one vector: their mean, the first token's, or the last token's. */
 export type Pooling = 'mean' | 'cls' | 'last';
 
 export interface EncodeOptions {
-  /** Whether what is too long for the model is cut off at its end; else that is a `CONTEXT_OVERFLOW` error. Default false. */
+  /**
+   * Cuts off the end of a text that is too long, instead of failing with `CONTEXT_OVERFLOW`.
+   * Default false.
+   */
   truncate?: boolean;
   /** Stops between two texts; the promise then rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
 export interface EmbedOptions extends EncodeOptions {
-  /** How the vectors of a text's tokens become one. Default: as the model's file says, else the mean. */
+  /** Default: as the model's file says, else `mean`. */
   pooling?: Pooling;
-  /** Whether vectors have length 1, so that the product of two is the cosine of the angle between them. Default true. */
+  /**
+   * Scales vectors to length 1, so that their dot product is the cosine similarity. Default true.
+   */
   normalize?: boolean;
 }
 
 export interface ClassifyOptions extends EncodeOptions {
-  /** A second text, for models that compare two: the hypothesis of natural-language inference, for example. */
+  /**
+   * Second text, for models that compare two: the hypothesis in natural language inference, for
+   * example.
+   */
   pair?: string;
 }
 
 export interface FillMaskOptions extends EncodeOptions {
-  /** How many tokens for each mask. Default 5. */
+  /** Number of tokens to return for each mask. Default 5. */
   topK?: number;
 }
 
-/** How likely a label is. */
+/** A label and its probability. */
 export interface LabelScore {
   readonly label: string;
-  /** Its probability among all labels; of a model with one label that one's, by the logistic function. */
+  /** Probability among all labels (softmax), or of the only label of a model (sigmoid). */
   readonly score: number;
-  /** What the model computed. */
+  /** The model's output before softmax or sigmoid. */
   readonly logit: number;
 }
 
-/** How well a document answers the query. */
+/** How well a document answers a query. */
 export interface RankedDocument {
-  /** Of the document among those that were given. */
+  /** Index in the array of documents. */
   readonly index: number;
   readonly score: number;
   readonly logit: number;
 }
 
-/** The likeliest label of a token. */
+/** The most likely label of a token. */
 export interface TokenLabel extends LabelScore {
   readonly id: number;
-  /** Those of all tokens, put together, are the text as the model reads it: many read lower case only. */
+  /**
+   * Text of the token. All of them together make the text as the model reads it, which may be
+   * lower-cased.
+   */
   readonly text: string;
 }
 
+/** Options for classifying with a decoder. */
 export interface LabelOptions {
-  /** What to tell of the labels. Default: to answer with one of them alone. */
+  /**
+   * Tells the model what the labels mean. Default: an instruction to answer with one label only.
+   */
   instruction?: string;
-  /** Texts that show what the labels mean. */
+  /** Texts with their labels, as examples. */
   examples?: readonly { readonly text: string; readonly label: string }[];
-  /** Divides by how likely each label is for a text that says nothing, since models prefer some words. Default false. */
+  /**
+   * Divides each probability by the label's probability for the text `N/A`, because models prefer
+   * some words to others. Default false.
+   */
   calibrate?: boolean;
-  /** The promise then rejects with the signal's reason. */
+  /** Stops; the promise then rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
 export interface ScoreOptions {
-  /** What stands before the text and is not scored: a text, its ids, or a conversation that the text answers. */
+  /**
+   * Context before the text, which is not scored: a text, token ids, or a conversation that the
+   * text answers.
+   */
   after?: string | readonly number[] | readonly Message[];
-  /** The promise then rejects with the signal's reason. */
+  /** Stops; the promise then rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
@@ -75,26 +96,29 @@ export interface ScoreOptions {
 export interface Score {
   /** Sum over the tokens, in nats. */
   readonly logprob: number;
-  /** `exp(-logprob / tokens.length)`; NaN where there is no token. */
+  /** `exp(-logprob / tokens.length)`; NaN without tokens. */
   readonly perplexity: number;
-  /** All of them; of a text that nothing stands before, not even a token that begins all texts, all but the first. */
+  /**
+   * Every token that has a predecessor: all but the first, or all if a start token or `after` comes
+   * before the text.
+   */
   readonly tokens: readonly ScoredToken[];
 }
 
 export interface ScoredToken {
   readonly id: number;
-  /** Of the token alone: U+FFFD where it is no whole character. */
+  /** Text of this token alone, with U+FFFD for incomplete characters. */
   readonly text: string;
-  /** In nats, after all that stands before it. */
+  /** Log-probability given everything before it, in nats. */
   readonly logprob: number;
 }
 
 /** A whole answer. */
 export interface Answer {
   readonly text: string;
-  /** Empty where the model did not think. */
+  /** Empty if the model did not think. */
   readonly reasoning: string;
-  /** Sum over its tokens, in nats, of the model's own distribution. */
+  /** Sum over the tokens, in nats, under the model's own distribution. */
   readonly logprob: number;
   readonly finish: Finish;
 }
@@ -103,18 +127,19 @@ export interface ScoredAnswer extends Answer {
   readonly score: number;
 }
 
-/** Says how good an answer is; `answers` are all of them, for a vote. More is better. */
+/** Rates an answer; more is better. `answers` are all of them, for a majority vote for example. */
 export type Scorer = (answer: Answer, answers: readonly Answer[]) => number | Promise<number>;
 
-/** Several answers, each with a seed of its own. Rejects with the signal's reason. */
+/**
+ * Generates several answers with different seeds and sorts them, best first. Rejects with the
+ * signal's reason.
+ */
 export interface BestOf {
-  /** The best first. */
   chat(messages: readonly Message[], options?: ChatOptions): Promise<ScoredAnswer[]>;
-  /** The best first. */
   generate(prompt: string | TokenIds, options?: TextOptions): Promise<ScoredAnswer[]>;
 }
 
-/** What may stand in place of a mask. */
+/** A token that could replace a mask. */
 export interface Filling {
   readonly id: number;
   readonly text: string;

@@ -1,13 +1,13 @@
-/** The store and its locks with time limits on all that they do; see answer.ts. */
+/** Adds time limits to the store and its locks; see answer.ts. */
 
 import { ANSWER_MS, answered } from './answer.js';
 import type { Storage } from './file.js';
 import type { Locks, Release } from './locks.js';
 
-/** Times as long a lock may be waited for: another tab may be deleting a large model. */
+/** Factor by which the wait for a lock may be longer: another tab may be deleting a large model. */
 const LOCKS = 4;
 
-/** The same storage, of which everything answers in time or rejects. */
+/** Wraps a storage so that every call answers in time or rejects. */
 export function answering(storage: Storage, milliseconds: number = ANSWER_MS): Storage {
   const { blobs, manifests, locks } = storage;
   return {
@@ -18,9 +18,7 @@ export function answering(storage: Storage, milliseconds: number = ANSWER_MS): S
   };
 }
 
-/**
- * The same locks, for those that nobody holds for long. One that is granted too late is let go of.
- */
+/** Wraps locks that are only held for a short time. A lock that is granted too late is released. */
 export function answeringLocks(locks: Locks, milliseconds: number = LOCKS * ANSWER_MS): Locks {
   const limited = <R extends Release | undefined>(waiting: Promise<R>): Promise<R> => {
     let late = false;
@@ -39,7 +37,7 @@ export function answeringLocks(locks: Locks, milliseconds: number = LOCKS * ANSW
   };
 }
 
-/** The same object, whose methods, which all return promises, answer in time or reject. */
+/** Wraps an object whose methods all return promises, so that they resolve in time or reject. */
 function inTime<T extends object>(target: T, what: string, milliseconds: number): T {
   return new Proxy(target, {
     get(object, name) {

@@ -1,14 +1,19 @@
-/** Where the chunks of models lie. A chunk has its own SHA-256 as its name, so that its content never changes. */
+/**
+ * Storage of models' chunks. A chunk is named by its SHA-256, so that its content never changes.
+ */
 
 export interface Blobs {
   readonly kind: 'opfs' | 'cache';
-  /** Undefined where there is none of that name. What was torn by a crash may be short or wrong: its name tells. */
+  /**
+   * Undefined if there is none. A chunk torn by a crash may be too short or wrong, which its name
+   * reveals.
+   */
   get(hash: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
-  /** Rejects with a `QuotaExceededError` where the browser has no room. */
+  /** Rejects with a `QuotaExceededError` if the browser has no space. */
   put(hash: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** One that is not there is no error. */
+  /** Does nothing if there is none. */
   delete(hash: string): Promise<void>;
-  /** All names. */
+  /** The names of all chunks. */
   list(): Promise<string[]>;
 }
 

@@ -1,8 +1,8 @@
-/** Chunks in the Cache API, for browsers whose file system is missing or refused. */
+/** Stores chunks in the Cache API, for browsers without a usable file system. */
 
 import type { Blobs } from './blobs.js';
 
-/** No request is ever made for it: the cache wants addresses as keys. */
+/** Never requested: the Cache API needs URLs as keys. */
 const BASE = 'https://weft.invalid/';
 const address = (hash: string) => BASE + hash;
 

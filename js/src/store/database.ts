@@ -1,11 +1,11 @@
-/** Small things that stay from one visit to the next, in IndexedDB: the one kind of storage that workers have for them. */
+/** Small values that outlive the visit, in IndexedDB: the only such storage in workers. */
 
 import { answered, NoAnswer } from './answer.js';
 
-/** Values by key. Every method rejects where the browser stores nothing. */
+/** Values by key. Every method rejects if the browser stores nothing. */
 export interface Rows<T> {
   get(key: string): Promise<T | undefined>;
-  /** What has a key that begins with `prefix`, in the order of keys. */
+  /** Entries whose key starts with `prefix`, in the order of keys. */
   entries(prefix: string): Promise<[string, T][]>;
   set(key: string, value: T): Promise<void>;
   delete(keys: readonly string[]): Promise<void>;
@@ -13,8 +13,8 @@ export interface Rows<T> {
 
 export interface Table<T> extends Rows<T> {
   /**
-   * Reads and writes in one transaction: no other tab reads or writes in between, and where `work`
-   * rejects nothing is written. `work` may wait for nothing but its rows.
+   * Reads and writes in one transaction, isolated from other tabs. If `work` rejects, nothing is
+   * written. `work` must await nothing but its rows.
    */
   atomically<R>(work: (rows: Rows<T>) => Promise<R>): Promise<R>;
 }
@@ -22,10 +22,10 @@ export interface Table<T> extends Rows<T> {
 const NAME = 'weft';
 const TABLES = ['tuning', 'models'] as const;
 
-/** Of the layout. Version 3 writes chunks under the copy of a file that they belong to. */
+/** Version of the layout. Version 3 stores chunks under the copy of a file that they belong to. */
 const VERSION = 3;
 
-/** Greater than every character that a key has. */
+/** Greater than every character in a key. */
 const LAST = '\uffff';
 
 export function browserTable<T>(name: (typeof TABLES)[number]): Table<T> {
@@ -33,7 +33,7 @@ export function browserTable<T>(name: (typeof TABLES)[number]): Table<T> {
   const forget = () => (connection = undefined);
 
   async function run<R>(mode: IDBTransactionMode, work: (rows: Rows<T>) => Promise<R>): Promise<R> {
-    // A connection is kept, for a model has a thousand chunks; one that failed is tried anew.
+    // Keep the connection, since a model has a thousand chunks; retry one that failed.
     connection ??= open(forget);
     const database = await connection.catch((error: unknown) => {
       forget();
@@ -44,7 +44,7 @@ export function browserTable<T>(name: (typeof TABLES)[number]): Table<T> {
       transaction.oncomplete = () => resolve();
       transaction.onabort = () => reject(transaction.error ?? noReason());
     });
-    over.catch(() => undefined); // it is awaited below, unless the work fails first
+    over.catch(() => undefined); // awaited below, unless the work fails first
     let result: R;
     try {
       result = await work(rowsOf(transaction.objectStore(name)));
@@ -100,7 +100,7 @@ function abort(transaction: IDBTransaction): void {
   try {
     transaction.abort();
   } catch {
-    // it is over
+    // already over
   }
 }
 
@@ -110,8 +110,8 @@ function open(closed: () => unknown): Promise<IDBDatabase> {
     let refused = false;
     opening.onupgradeneeded = ({ oldVersion }) => {
       const database = opening.result;
-      // What an older layout says of models cannot be read: they are fetched anew, and the sweep
-      // deletes their chunks.
+      // Older layouts cannot be read: models are downloaded again, and the sweep deletes their
+      // chunks.
       if (oldVersion > 0 && database.objectStoreNames.contains('models')) database.deleteObjectStore('models');
       for (const table of TABLES) {
         if (!database.objectStoreNames.contains(table)) database.createObjectStore(table);
@@ -121,7 +121,7 @@ function open(closed: () => unknown): Promise<IDBDatabase> {
       const database = opening.result;
       if (refused) return database.close();
       database.onclose = closed;
-      // A later version of this page, in another tab, waits for it.
+      // A later version of this page in another tab waits for this.
       database.onversionchange = () => {
         database.close();
         closed();

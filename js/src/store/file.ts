@@ -1,4 +1,4 @@
-/** One file in the store: its chunks as they come and go. */
+/** A stored file: its chunks are written, read and deleted one by one. */
 
 import { WeftError } from '../common/errors.js';
 import type { Blobs } from './blobs.js';
@@ -7,25 +7,25 @@ import { CHUNKS, type Locks } from './locks.js';
 import { CHUNK_BYTES, chunkBytes, type Copy, type Manifest, type Manifests } from './manifest.js';
 import type { Version } from './version.js';
 
-/** Everything that storing needs of the browser. */
+/** The parts of the browser that storing uses. */
 export interface Storage {
   readonly blobs: Blobs;
   readonly manifests: Manifests;
-  /** Undefined where the browser has none. */
+  /** Undefined if the browser has none. */
   readonly locks: Locks | undefined;
-  /** In bytes, of this origin. */
+  /** Bytes used by this origin, and its quota. */
   estimate(): Promise<{ readonly usage?: number; readonly quota?: number }>;
 }
 
 export class StoredFile {
-  /** Of what it is a copy: an address, or `hf:…`. */
+  /** The source that it is a copy of: a URL or `hf:…`. */
   readonly source: string;
   readonly #storage: Storage;
   #manifest: Manifest | undefined;
   #hashes: Map<number, string> = new Map();
-  /** Of chunks that were found damaged or missing. */
+  /** Hashes of chunks that were found damaged or missing. */
   #lost: Map<number, string> = new Map();
-  /** Whether the copy is known to be deleted: what is known of it stays. */
+  /** Whether the copy is known to be deleted; its manifest is kept. */
   #gone = false;
 
   private constructor(storage: Storage, source: string) {
@@ -33,7 +33,7 @@ export class StoredFile {
     this.source = source;
   }
 
-  /** Of a file of which nothing is stored, too. */
+  /** Also works when nothing of the file is stored yet. */
   static async open(storage: Storage, source: string): Promise<StoredFile> {
     const file = new StoredFile(storage, source);
     await file.refresh();
@@ -41,9 +41,8 @@ export class StoredFile {
   }
 
   /**
-   * Takes note of what another tab stored. Returns whether the copy is the one of before, or there
-   * was none. Of another one nothing is taken note of, unless `anew`: chunks of two copies do not
-   * belong together.
+   * Reads what another tab has stored. Returns false if that is another copy; then its chunks are
+   * only taken over with `anew`, because chunks of two copies do not belong together.
    */
   async refresh(anew: boolean = true): Promise<boolean> {
     const found = await this.#storage.manifests.find(this.source);
@@ -60,14 +59,13 @@ export class StoredFile {
     this.#gone = false;
   }
 
-  /** Undefined while nothing is known. */
+  /** Undefined if nothing is stored. */
   get manifest(): Manifest | undefined {
     return this.#manifest;
   }
 
   /**
-   * Whether its chunks are cut as this version of weft cuts files. Others are of no use, and
-   * replaced in time.
+   * Whether its chunks have this version's size. Others cannot be used and are replaced in time.
    */
   get usable(): boolean {
     return !this.#gone && this.#manifest?.chunkBytes === CHUNK_BYTES && !this.#manifest.absent;
@@ -87,20 +85,20 @@ export class StoredFile {
     return this.usable && this.#hashes.has(index);
   }
 
-  /** SHA-256 of a chunk that is there, or was. */
+  /** SHA-256 of a chunk that is or was stored. */
   hashOf(index: number): string | undefined {
     return this.#hashes.get(index) ?? this.#lost.get(index);
   }
 
-  /** Bytes of the chunks that are there. */
+  /** Bytes of the stored chunks. */
   get storedBytes(): number {
     const { size = null, chunkBytes: whole = CHUNK_BYTES } = this.#manifest ?? {};
     return [...this.#hashes.keys()].reduce((sum, index) => sum + chunkBytes(index, size, whole), 0);
   }
 
   /**
-   * The bytes of a chunk, compared with its name. Undefined where it is missing or damaged: what
-   * was wrong with it is then forgotten, and it must be fetched again.
+   * Reads a chunk and checks it against its name. Undefined if it is missing or damaged; it is then
+   * forgotten and must be downloaded again.
    */
   async read(index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const hash = this.#hashes.get(index);
@@ -110,31 +108,28 @@ export class StoredFile {
     if (bytes && (await digest(bytes)) === hash) return bytes;
     this.#hashes.delete(index);
     this.#lost.set(index, hash);
-    // Where even this fails, it is found damaged again the next time.
+    // If this fails too, the chunk is found damaged again the next time.
     await Promise.all([blobs.delete(hash), manifests.deleteChunk(this.#manifest.id, index, hash)]).catch(
       () => undefined,
     );
     return undefined;
   }
 
-  /** Begins anew: nothing of another copy of the file stays. */
+  /** Starts a new copy; nothing of an older copy stays. */
   async begin(version: Version, more: Pick<Manifest, 'absent'> = {}): Promise<void> {
     const manifest = { ...manifestOf(version), ...more };
     await this.#dropping(() => this.#storage.manifests.begin(this.source, manifest));
     this.#become(manifest);
   }
 
-  /**
-   * Begins a copy beside the one that is there, which it replaces with {@link
-   * StoredFile.finishImport}.
-   */
+  /** Starts a copy beside the existing one, which {@link StoredFile.finishImport} replaces. */
   async beginImport(): Promise<void> {
     const manifest = manifestOf({ size: null, etag: null, lastModified: null });
     await this.#storage.manifests.beginImport(this.source, manifest);
     this.#become(manifest);
   }
 
-  /** Errors: `NOT_STORED` where it was deleted meanwhile. */
+  /** Errors: `NOT_STORED` if it has been deleted meanwhile. */
   async finishImport(size: number): Promise<void> {
     const copy = this.#copy();
     const { finished } = await this.#dropping(() => this.#storage.manifests.finishImport(copy, size));
@@ -148,8 +143,8 @@ export class StoredFile {
   }
 
   /**
-   * Rejects as the storage does, and with `NOT_STORED` where the copy was deleted meanwhile. `hash`
-   * is its SHA-256.
+   * Stores a chunk; `hash` is its SHA-256. Rejects as the storage does, and with `NOT_STORED` if
+   * the copy has been deleted meanwhile.
    */
   async put(index: number, bytes: Uint8Array<ArrayBuffer>, hash: string): Promise<void> {
     const { manifests, locks } = this.#storage;
@@ -157,7 +152,7 @@ export class StoredFile {
     let named = false;
     const release = await locks?.hold(CHUNKS, { mode: 'shared' });
     try {
-      // Named only when it is there: another tab reads what has a name.
+      // The name follows the content, because other tabs read what has a name.
       await this.#write(bytes, hash);
       named = await manifests.setChunk(copy, index, hash);
     } finally {
@@ -172,7 +167,7 @@ export class StoredFile {
     this.#lost.delete(index);
   }
 
-  /** What another file has is not written again, lest it be torn. */
+  /** A chunk that another file has is not written again, to avoid tearing it. */
   async #write(bytes: Uint8Array<ArrayBuffer>, hash: string): Promise<void> {
     const { blobs } = this.#storage;
     const found = await blobs.get(hash).catch(() => undefined);
@@ -186,8 +181,8 @@ export class StoredFile {
   }
 
   /**
-   * Notes what is known now, such as the size of a file whose server did not tell it, and that the
-   * file was used. Returns whether it is there.
+   * Records newly known properties, such as a size that the server did not tell, and the time of
+   * use. Returns whether the file is there.
    */
   async note(found: Partial<Pick<Manifest, 'size' | 'sha256' | 'doubted'>>): Promise<boolean> {
     if (!this.#manifest) return true;
@@ -198,7 +193,7 @@ export class StoredFile {
   }
 
   /**
-   * Removes this copy of the file, but for chunks that other files share. Returns whether it was
+   * Removes this copy of the file, except chunks that other files share. Returns whether it was
    * there.
    */
   async remove(): Promise<boolean> {
@@ -224,8 +219,8 @@ export class StoredFile {
 }
 
 /**
- * Deletes the chunks that `forget` leaves without a name. Alone: what another file is about to
- * share is not written down yet.
+ * Deletes the chunks that `forget` leaves without a name. Holds the lock alone, because a chunk
+ * that another file is about to share is not recorded yet.
  */
 export async function dropping<R extends { readonly dangling: readonly string[] }>(
   { blobs, locks }: Storage,

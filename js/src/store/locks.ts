@@ -1,31 +1,36 @@
-/** Who does what of several tabs: one downloads a file at a time, for example, and the others read what it stores. */
+/**
+ * Divides work among tabs: one downloads a file, for example, and the others read what it stores.
+ */
 
-/** Runs when the lock is not needed any more; a worker that ends lets go of it too. */
+/** Releases a lock. A worker that ends releases its locks too. */
 export type Release = () => void;
 
 export interface Locks {
-  /** Undefined where somebody else has it. */
+  /** Undefined if another holder has it. */
   tryHold(name: string): Promise<Release | undefined>;
-  /** Waits for it, until `signal` is aborted: then it rejects. Several may have it in the mode `shared`, if nobody has it alone. */
+  /**
+   * Waits for the lock; rejects when `signal` is aborted. In the mode `shared`, several may hold it
+   * unless one holds it alone.
+   */
   hold(name: string, options?: Pick<LockOptions, 'mode' | 'signal'>): Promise<Release>;
 }
 
-/** Who stores a chunk shares it until the chunk has been written down; who deletes what nobody has written down has it alone. */
+/** Shared while a chunk is stored and recorded; held alone while unrecorded chunks are deleted. */
 export const CHUNKS = 'chunks';
 
 export const browserLocks: Locks = {
   tryHold: (name) => request(name, { ifAvailable: true }),
-  // Only one that may be refused is.
+  // Only a request that allows it is refused.
   hold: async (name, options = {}) => (await request(name, options))!,
 };
 
-/** Names of the locks that somebody has, of those that begin so. */
+/** Names of held locks that start with this. */
 export async function heldLocks(start: string): Promise<string[]> {
   const { held = [] } = await navigator.locks.query();
   return held.flatMap(({ name }) => (name?.startsWith(PREFIX + start) ? name.slice(PREFIX.length) : []));
 }
 
-/** Other scripts of the page have locks too. */
+/** Keeps weft's locks apart from the page's. */
 const PREFIX = 'weft ';
 
 function request(name: string, options: LockOptions): Promise<Release | undefined> {

@@ -1,32 +1,29 @@
-/**
- * What is written down of stored files: what their sources said of them, and the names of their
- * chunks.
- */
+/** Records of stored files: what their sources tell of them, and the names of their chunks. */
 
 import type { Rows, Table } from './database.js';
 import type { Version } from './version.js';
 
-/** Bytes of a chunk. Little is lost when a tab closes, and reading and writing are about as fast as with larger ones. */
+/**
+ * Bytes of a chunk. Small enough to lose little when a tab closes; larger ones are hardly faster.
+ */
 export const CHUNK_BYTES: number = 1 << 20;
 
-/** Bytes of a chunk of a file whose size may be known: the last one is shorter. */
+/** Bytes of a chunk; the last one of a file is shorter, if the size is known. */
 export function chunkBytes(index: number, size: number | null, whole: number = CHUNK_BYTES): number {
   return Math.max(0, Math.min(whole, (size ?? Infinity) - index * whole));
 }
 
 export interface Manifest extends Version {
-  /**
-   * Of this copy. A copy that is fetched later has another one, and so shares no row with this one.
-   */
+  /** Identifies this copy. A later copy has another id, and shares no row with this one. */
   readonly id: string;
   readonly chunkBytes: number;
-  /** Of the whole file, once it was checked. */
+  /** Hash of the whole file, once checked. */
   readonly sha256: string | null;
   /** Milliseconds since 1970. */
   readonly lastUsed: number;
-  /** Whether a folder was found to have no such file. */
+  /** Whether the folder is known not to have this file. */
   readonly absent?: boolean;
-  /** Whether the engine refused what it says: then the server is asked again. */
+  /** Whether the engine refused the file; the server is then asked again. */
   readonly doubted?: boolean;
 }
 
@@ -36,7 +33,7 @@ export interface Copy {
   readonly id: string;
 }
 
-/** A copy and the SHA-256 of its chunks by their number, with holes. */
+/** A copy, and the SHA-256 of its chunks by index, with holes. */
 export interface Found {
   readonly manifest: Manifest;
   readonly chunks: Map<number, string>;
@@ -44,20 +41,21 @@ export interface Found {
 
 type Row = Manifest | Import | string;
 
-/** A copy that nobody reads before it is whole. */
+/** A copy that is not read before it is complete. */
 interface Import {
   readonly source: string;
   readonly manifest: Manifest;
 }
 
 /**
- * One table, with three kinds of rows: `file` and a source → the manifest of its copy; `import` and
- * an id → a copy that will take that place; `chunk`, the id of a copy and a number → the SHA-256 of
- * the chunk. A chunk has a row of its own, since a large file has thousands.
+ * One table with three kinds of rows. `file` and a source: the manifest of its copy. `import` and
+ * an id: a copy that will take its place. `chunk`, the id of a copy and an index: the chunk's
+ * SHA-256.
  *
- * A chunk's row is written only in a transaction that sees its copy, and a copy goes in one with
- * all of its rows. So no row outlives its copy, and whoever still downloads one that is gone finds
- * that out. Sources are addresses, which have no line breaks.
+ * Each chunk has a row because a large file has thousands. A chunk's row is only written in a
+ * transaction that finds its copy, and a copy is deleted in one transaction with all its rows. So
+ * no row outlives its copy, and a download notices when its copy is gone. Sources contain no line
+ * breaks.
  */
 export class Manifests {
   readonly #table: Table<Row>;
@@ -79,7 +77,7 @@ export class Manifests {
     });
   }
 
-  /** Begins a copy in the place of the one that is there. `dangling`: what only that one had. */
+  /** Starts a copy in place of the existing one. `dangling`: chunks that only that one had. */
   begin(source: string, manifest: Manifest): Promise<{ readonly dangling: readonly string[] }> {
     return this.#table.atomically(async (rows) => {
       const before = await copyOf(rows, source);
@@ -89,12 +87,14 @@ export class Manifests {
     });
   }
 
-  /** Begins a copy that takes no place until {@link Manifests.finishImport}. */
+  /** Starts a copy that stays aside until {@link Manifests.finishImport}. */
   beginImport(source: string, manifest: Manifest): Promise<void> {
     return this.#table.set(IMPORT + manifest.id, { source, manifest });
   }
 
-  /** False where it was swept. `dangling`: what only the copy had that was there before. */
+  /**
+   * `finished` is false if the copy was swept. `dangling`: chunks that only the replaced copy had.
+   */
   finishImport({ source, id }: Copy, size: number): Promise<{ finished: boolean; dangling: readonly string[] }> {
     return this.#table.atomically(async (rows) => {
       const found = (await rows.get(IMPORT + id)) as Import | undefined;
@@ -106,13 +106,13 @@ export class Manifests {
     });
   }
 
-  /** Copies that were begun and are not finished. */
+  /** Copies that were started and not finished. */
   async imports(): Promise<Copy[]> {
     const found = await this.#table.entries(IMPORT);
     return found.map(([key, value]) => ({ source: (value as Import).source, id: key.slice(IMPORT.length) }));
   }
 
-  /** Whether the copy is still there: else nothing was written. */
+  /** Returns whether the copy is still there; if not, nothing is written. */
   setChunk({ source, id }: Copy, index: number, hash: string): Promise<boolean> {
     return this.#table.atomically(async (rows) => {
       const there = (await copyOf(rows, source))?.id === id || (await rows.get(IMPORT + id)) !== undefined;
@@ -121,7 +121,7 @@ export class Manifests {
     });
   }
 
-  /** Forgets a chunk, unless it has another SHA-256 by now. */
+  /** Forgets a chunk, unless its SHA-256 has changed. */
   deleteChunk(id: string, index: number, hash: string): Promise<void> {
     return this.#table.atomically(async (rows) => {
       const key = chunkKey(id, index);
@@ -129,7 +129,7 @@ export class Manifests {
     });
   }
 
-  /** Notes what is known now of a copy; undefined where it is gone. */
+  /** Records properties of a copy; undefined if it is gone. */
   change({ source, id }: Copy, what: Partial<Manifest>): Promise<Manifest | undefined> {
     return this.#table.atomically(async (rows) => {
       const manifest = await copyOf(rows, source);
@@ -141,7 +141,8 @@ export class Manifests {
   }
 
   /**
-   * Forgets the copy of a source: whichever it is, or that one alone. `dangling`: what only it had.
+   * Forgets the copy of a source, or only the copy with this id. `dangling`: chunks that only it
+   * had.
    */
   delete(source: string, id?: string): Promise<{ readonly deleted: boolean; readonly dangling: readonly string[] }> {
     return this.#table.atomically(async (rows) => {
@@ -164,7 +165,7 @@ export class Manifests {
     return hashesOf(this.#table);
   }
 
-  /** Bytes of all chunks; what several files share counts once. */
+  /** Bytes of all chunks; shared ones count once. */
   storedBytes(): Promise<number> {
     return this.#table.atomically(async (rows) => {
       const files = (await rows.entries(FILE)).map(([, manifest]) => manifest as Manifest);
@@ -196,7 +197,7 @@ async function hashesOf(rows: Rows<Row>): Promise<Set<string>> {
   return new Set((await rows.entries(CHUNK)).map(([, hash]) => hash as string));
 }
 
-/** Deletes the chunks of a copy; gives the SHA-256 of those that no other copy has. */
+/** Deletes the chunks of a copy; returns the SHA-256 of those that no other copy has. */
 async function drop(rows: Rows<Row>, id: string): Promise<string[]> {
   const own = await chunksOf(rows, id);
   await rows.delete([...own.keys()].map((index) => chunkKey(id, index)));

@@ -1,8 +1,8 @@
-/** Chunks as files of the origin private file system. */
+/** Stores chunks as files in the origin private file system. */
 
 import type { Blobs } from './blobs.js';
 
-/** What TypeScript's library of pages lacks: workers alone have it. */
+/** Missing in TypeScript's DOM library, because only workers have it. */
 interface SyncFileHandle {
   createSyncAccessHandle?(): Promise<{
     write(bytes: Uint8Array): number;
@@ -24,7 +24,7 @@ export async function opfsBlobs(): Promise<Blobs> {
   return {
     kind: 'opfs',
     async get(hash) {
-      // Not by a sync access handle: that one is exclusive, and two tabs may read.
+      // Not by a sync access handle, which is exclusive: two tabs may read.
       const file = await folder.getFileHandle(hash).then((handle) => handle.getFile(), absent);
       return file && new Uint8Array(await file.arrayBuffer());
     },
@@ -39,7 +39,8 @@ export async function opfsBlobs(): Promise<Blobs> {
       try {
         access.truncate(0);
         const written = access.write(bytes);
-        // Where there is no room some browsers write less instead of throwing, and Chromium's private windows return a number beyond it.
+        // Without space, some browsers write less instead of throwing, and private windows of
+        // Chromium return a number beyond it.
         if (written !== bytes.length) throw new DOMException(`wrote ${access.getSize()} bytes`, 'QuotaExceededError');
       } finally {
         access.close();

@@ -1,4 +1,4 @@
-/** Makes room for a download before it begins, by the caller's policy. */
+/** Makes room for a download before it starts, as the caller's policy allows. */
 
 import { WeftError } from '../common/errors.js';
 import { isFull } from './blobs.js';
@@ -8,17 +8,19 @@ import { CHUNK_BYTES } from './manifest.js';
 const REMEDY =
   "Delete models (`models.list`, `models.delete`), let weft do it (`store: { evict: 'least-recently-used' }`), or ask for more (`models.persist`).";
 
-/** What to do where the browser's quota is too small: delete models that were not used for longest, or none. */
+/**
+ * What to do when the browser's quota is too small: delete the least recently used models, or none.
+ */
 export type Eviction = 'never' | 'least-recently-used';
 
-/** Sources of which nothing is deleted, such as a Set of them. */
+/** Sources that are never evicted; a `Set` fits. */
 export interface Spared {
   has(source: string): boolean;
 }
 
 /**
- * Throws `QUOTA_EXCEEDED` where `needed` bytes for `source` do not fit, as far as the browser
- * tells. What is `spared` is never deleted.
+ * Throws `QUOTA_EXCEEDED` if `needed` bytes for `source` do not fit, as far as the browser tells.
+ * `spared` sources are never deleted.
  */
 export async function makeRoom(
   storage: Storage,
@@ -36,8 +38,8 @@ export async function makeRoom(
 }
 
 /**
- * Deletes the file that was not used for longest, and is not `spared`; returns whether there was
- * one, and the policy allows it.
+ * Deletes the least recently used file that is not `spared`, if the policy allows it. Returns
+ * whether there was one.
  */
 export async function evictOldest(storage: Storage, evict: Eviction, spared: Spared): Promise<boolean> {
   if (evict === 'never') return false;
@@ -47,11 +49,11 @@ export async function evictOldest(storage: Storage, evict: Eviction, spared: Spa
   return oldest !== undefined;
 }
 
-/** What a storage rejects with → an error that says what to do, where it is the quota. */
+/** Turns a storage's quota error into one that says what to do; returns other errors unchanged. */
 export async function explain(storage: Storage, source: string, error: unknown): Promise<unknown> {
   if (!isFull(error)) return error;
   const { usage = 0, quota = 0 } = await storage.estimate();
-  // Some browsers report more than they give, so that pages cannot recognise a machine by its disk.
+  // Some browsers report more space than they give, to prevent fingerprinting by disk size.
   return new WeftError(
     'QUOTA_EXCEEDED',
     `storing ${source} needs ${CHUNK_BYTES} more bytes, and the browser refuses them; it reports ${Math.max(0, quota - usage)} as free. ${REMEDY}`,

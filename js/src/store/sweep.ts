@@ -1,13 +1,12 @@
-/** What is in the store and belongs to nothing. */
+/** Cleans up what belongs to no stored file. */
 
 import { dropping, type Storage } from './file.js';
 import { CHUNKS } from './locks.js';
 
 /**
- * Deletes imports that ended with their tab, and the chunks that no file has: a tab that closes may
- * have stored one that it had no time to write down, or have written that a file is gone before its
- * chunks were. Returns how many chunks there were. Where the browser has no locks nobody knows what
- * another tab stores, and nothing is deleted.
+ * Deletes imports whose tab has gone, and chunks that belong to no file: a closing tab may leave a
+ * chunk that it has not recorded yet, or chunks of a file that it has already forgotten. Returns
+ * the number of chunks. Without locks, nothing is deleted, because another tab may be storing.
  */
 export async function sweep(storage: Storage): Promise<number> {
   const { blobs, manifests, locks } = storage;

@@ -1,6 +1,6 @@
-/** What a server tells of a file, and whether two answers are of the same bytes. */
+/** What a server tells of a file, to decide whether two responses have the same bytes. */
 
-/** Null for what the server does not tell. */
+/** Each is null if the server does not tell. */
 export interface Version {
   /** In bytes. */
   readonly size: number | null;
@@ -8,13 +8,12 @@ export interface Version {
   readonly lastModified: string | null;
 }
 
-/** `unknown`: neither is told. */
+/** `unknown`: the server tells too little. */
 export type Identity = 'same' | 'different' | 'unknown';
 
 /**
- * A strong ETag decides where both have one (RFC 9110, 8.8.1). A weak one may stay when bytes
- * change, so that alone it proves no more than a difference. Else the times of the last change
- * decide.
+ * Compares strong ETags, if both have one (RFC 9110, 8.8.1). A weak ETag may stay when bytes
+ * change, so it only proves a difference. Otherwise compares the times of the last change.
  */
 export function compareVersions(a: Version, b: Version): Identity {
   const differ = (x: unknown, y: unknown) => x !== null && y !== null && x !== y;
@@ -24,7 +23,7 @@ export function compareVersions(a: Version, b: Version): Identity {
   return a.lastModified !== null && a.lastModified === b.lastModified ? 'same' : 'unknown';
 }
 
-/** Whether a later answer can be told to be of the same bytes. */
+/** Whether a later response can be proven to have the same bytes. */
 export function isProvable(version: Version): boolean {
   return compareVersions(version, version) === 'same';
 }

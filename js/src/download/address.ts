@@ -1,6 +1,7 @@
 /**
- * The chunks of a file that has an address, in order, from the store as far as it has them and else from the network, from where they go to the
- * store. Trouble with the store never fails a load: it is noted, and the load goes on without.
+ * Reads the chunks of a file with a URL, in order: from the store as far as it has them, then from
+ * the network, storing them on the way. Trouble with the store does not fail a load: it is noted,
+ * and the load goes on without storing.
  */
 
 import { messageOf, WeftError } from '../common/errors.js';
@@ -20,35 +21,35 @@ import { free } from './memory.js';
 import type { Meter } from './meter.js';
 import type { Sleep } from './retry.js';
 
-/** What reading needs of its surroundings. */
+/** What reading depends on. */
 export interface Surroundings {
   readonly fetch: Fetch;
   readonly sleep: Sleep;
   readonly stallMs: number;
   readonly meter: Meter;
-  /** Tells the user a sentence. */
+  /** Shows a sentence to the user. */
   note(sentence: string): void;
-  /** Undefined where nothing can be stored. */
+  /** Undefined if the browser has no storage. */
   storage(): Promise<Storage | undefined>;
   readonly locks: Locks | undefined;
-  /** Null where nothing may be stored. */
+  /** Null if nothing may be stored. */
   readonly store: StoreOptions | null;
-  /** Begins a SHA-256. */
+  /** Starts a SHA-256 hash. */
   hasher(): Promise<Hasher>;
-  /** The files of this load, by source, as far as they were looked for in the store. */
+  /** Stored files of this load that were looked up so far, by source. */
   readonly opened: Map<string, StoredFile>;
 }
 
 export interface FileOptions {
   readonly form: Form;
-  /** What the whole file must have, where the caller says. */
+  /** Expected hash of the whole file, if the caller gave one. */
   readonly sha256?: string | null;
 }
 
-/** Chunks that are read from the store ahead of their turn: the next ones are read and checked while the engine works. */
+/** Chunks read ahead from the store: the next ones are read and checked while the engine works. */
 const READ_AHEAD = 3;
 
-/** Milliseconds between two looks at what another tab has stored. */
+/** Milliseconds between two checks for chunks that another tab has stored. */
 const POLL = 200;
 
 export class AddressReader {
@@ -59,13 +60,13 @@ export class AddressReader {
   #sha256: string | null;
   #storage: Storage | undefined;
   #keeper: Keeper | undefined;
-  /** Whether another tab downloads the file, or did when this one last looked. */
+  /** Whether another tab was downloading the file when this one last checked. */
   #following = false;
-  /** Fulfilled when that tab has ended, and this one may download. */
+  /** Resolves when that tab has finished and this one may download. */
   #turn: Promise<void> | undefined;
   #release: Release | undefined;
   #settled = false;
-  /** Whether all of it was read, and is what it should be. */
+  /** Whether the whole file was read and has the expected hash. */
   #whole = false;
   #download: Download | undefined;
   readonly #ahead = new Map<number, ReturnType<StoredFile['read']>>();
@@ -78,28 +79,32 @@ export class AddressReader {
     this.#around = around;
   }
 
-  /** In bytes; null while it is not known. */
+  /** Size in bytes; null while unknown. */
   get size(): number | null {
     return this.#download?.size ?? this.#stored?.manifest?.size ?? null;
   }
 
-  /** Where the file is kept. */
+  /** Where the file is stored. */
   get storage(): DownloadInfo['storage'] {
     return this.#keeper?.storing && this.#storage ? this.#storage.blobs.kind : 'none';
   }
 
-  /** What of it is in the store. */
+  /** The stored file, if there is one. */
   get #stored(): StoredFile | undefined {
     return this.#keeper?.file;
   }
 
-  /** Can be iterated once; a chunk is there until the next is asked for. Errors: `NETWORK`, `FILE_CHANGED`, `INTEGRITY`; `QUOTA_EXCEEDED` where the caller insists on storing. */
+  /**
+   * Iterates once over the chunks. A chunk is valid until the next one is requested. Errors:
+   * `NETWORK`, `FILE_CHANGED`, `INTEGRITY`, and `QUOTA_EXCEEDED` if the caller insists on storing.
+   */
   async *chunks(): AsyncGenerator<Uint8Array> {
     try {
       await this.#open();
       if (this.absent && !this.#around.store?.revalidate) return;
       if (!this.#following && !this.#stored?.complete) await this.#begin(0);
-      // What was checked before it was stored needs no second check: each chunk has its own.
+      // A file whose hash was checked before needs no second check: each chunk has a hash of its
+      // own.
       const unchecked = this.#sha256 !== null && this.#sha256 !== this.#stored?.manifest?.sha256;
       const hash = unchecked ? await this.#around.hasher() : undefined;
       for (let index = 0; ; index += 1) {
@@ -122,7 +127,7 @@ export class AddressReader {
     }
   }
 
-  /** Returns when everything is stored that will be. */
+  /** Resolves when nothing is left to store. */
   async settle(): Promise<void> {
     if (!this.#whole) return this.#leave();
     const { size } = this;
@@ -135,21 +140,21 @@ export class AddressReader {
     this.#letGo();
   }
 
-  /** Nothing of the file stays in the store: it is not what it should be. */
+  /** Deletes the file from the store, because it is not the expected one. */
   async forget(): Promise<void> {
     this.#download?.stop();
     await this.#keeper?.forget();
   }
 
-  /** Whether a folder is known to have no such file. */
+  /** Whether the folder is known not to have this file. */
   get absent(): boolean {
     return this.#stored?.manifest?.absent ?? false;
   }
 
-  /** Looks for the file in the store, and whether another tab downloads it. */
+  /** Looks the file up in the store, and checks whether another tab downloads it. */
   async #open(): Promise<void> {
     const { note, store, opened } = this.#around;
-    // What a page holds itself, by a blob: or data: address, is of this visit only.
+    // blob: and data: URLs are only valid during this visit.
     if (!store || !/^https?:/.test(this.#address.url)) return;
     const source = this.#address.key;
     try {
@@ -172,7 +177,7 @@ export class AddressReader {
     }
   }
 
-  /** What is stored must have the SHA-256 that the caller asks for. */
+  /** Deletes the stored file if its SHA-256 is not the one that the caller expects. */
   async #dropOther(file: StoredFile): Promise<void> {
     const stored = file.manifest?.sha256 ?? null;
     if (stored === null || this.#sha256 === null || stored === this.#sha256) return;
@@ -181,8 +186,8 @@ export class AddressReader {
   }
 
   /**
-   * Asks the server whether a file that is stored whole changed, and drops it then. What cannot be
-   * asked is taken as it is.
+   * Asks the server whether a completely stored file has changed, and then deletes it. If the
+   * server cannot be asked, the stored file is used.
    */
   async #askAgain(file: StoredFile): Promise<void> {
     const { note } = this.#around;
@@ -191,7 +196,7 @@ export class AddressReader {
       const { version, sha256: told } = await this.#look();
       const hashed = this.#address.isHub && told !== null && sha256 !== null;
       const identity = hashed ? (told === sha256 ? 'same' : 'different') : compareVersions(stored, version);
-      // the length of what the engine refused may be one that nobody told
+      // the engine refused this file, so an unconfirmed length is doubtful
       if (identity === 'same' && !(doubted && version.size === null)) return;
       note(dropped(this.#name, identity, doubted));
     } catch (error) {
@@ -200,7 +205,7 @@ export class AddressReader {
     await file.remove();
   }
 
-  /** What the server tells of the file, without reading it. */
+  /** Requests the file's properties from the server, not its content. */
   async #look(): Promise<Answer> {
     const { fetch, stallMs } = this.#around;
     const target = { ...this.#address, useCache: false, stallMs };
@@ -211,7 +216,7 @@ export class AddressReader {
     return answer;
   }
 
-  /** Sees to it that one tab downloads the file, and the others read what it stores. */
+  /** Lets one tab download the file, while the others read what it stores. */
   async #enter(file: StoredFile): Promise<void> {
     const { locks } = this.#around;
     if (!locks) return;
@@ -227,7 +232,9 @@ export class AddressReader {
     await file.refresh();
   }
 
-  /** Asks the server, and starts the download of what is missing. `read`: chunks that the engine has already. */
+  /**
+   * Starts downloading the missing chunks. `read`: number of chunks that the engine has already.
+   */
   async #begin(read: number): Promise<void> {
     const { fetch, sleep, note, stallMs, meter } = this.#around;
     const keeper = this.#keeper;
@@ -251,12 +258,12 @@ export class AddressReader {
     if (read === 0 && known && (identity !== 'same' || known.doubted || !file!.usable)) {
       await answer.cancel();
       if (file!.storedBytes > 0) this.#around.note(dropped(this.#name, identity, known.doubted));
-      // what was read ahead is of that file too
+      // chunks read ahead belong to the old file
       this.#ahead.clear();
       await file!.remove().catch((error: unknown) => keeper!.stop(error));
       answer = await download.probe(undefined);
     } else if (identity !== 'same' && !(file?.known && sizesAgree(known!, answer.version))) {
-      // no hash tells whether what comes belongs to what the engine has
+      // without a hash, nothing shows that new chunks belong to those that the engine has
       await answer.cancel();
       throw changed(this.#address.url);
     }
@@ -281,7 +288,7 @@ export class AddressReader {
     return this.#download!.take(index);
   }
 
-  /** While the next ones are read too. What is damaged there is noted. */
+  /** Reads a chunk from the store, and the next ones ahead. Damage is noted. */
   async #fromStore(index: number): ReturnType<StoredFile['read']> {
     const file = this.#stored;
     if (!file) return undefined;
@@ -302,7 +309,7 @@ export class AddressReader {
     return undefined;
   }
 
-  /** Waits for a chunk that another tab downloads, until it is stored or this tab's turn has come. */
+  /** Waits until another tab has stored a chunk, or this tab may download. */
   async #follow(index: number): Promise<void> {
     const file = this.#stored!;
     const past = () => this.size !== null && index * CHUNK_BYTES >= this.size;
@@ -310,7 +317,7 @@ export class AddressReader {
       const turn = this.#turn;
       if (turn) await Promise.race([turn, this.#around.sleep(POLL, new AbortController().signal)]);
       const isThere = await file.refresh(index === 0);
-      // Only what was looked for after the other tab had ended is missing for good.
+      // Only a chunk still missing after the other tab has finished is missing for good.
       this.#following = turn !== undefined;
       if (index === 0 || isThere) continue;
       this.#following = false;
@@ -318,7 +325,7 @@ export class AddressReader {
     }
   }
 
-  /** What is under way is stored before another tab goes on. */
+  /** Finishes storing before another tab may continue. */
   async #leave(): Promise<void> {
     await this.#keeper?.settle();
     this.#letGo();

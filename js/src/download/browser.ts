@@ -1,4 +1,4 @@
-/** What downloads and the store need of the browser. */
+/** The parts of the browser that downloads and the store use. */
 
 import { answered } from '../store/answer.js';
 import { answering, answeringLocks } from '../store/answering.js';
@@ -16,13 +16,10 @@ export interface Downloads {
   readonly sleep: Sleep;
   /** Milliseconds without a byte after which a connection counts as broken. */
   readonly stallMs: number;
-  /** Undefined where this browser stores nothing for this page. */
+  /** Undefined if this browser stores nothing for this page. */
   storage(): Promise<Storage | undefined>;
   readonly locks: Locks | undefined;
-  /**
-   * Milliseconds after which the storage counts as one that does not answer. Default: {@link
-   * ANSWER_MS}.
-   */
+  /** Milliseconds after which the storage counts as not answering. Default: {@link ANSWER_MS}. */
   readonly answerMs?: number;
 }
 
@@ -36,7 +33,7 @@ async function open(): Promise<Storage | undefined> {
   if (!blobs) return undefined;
   const manifests = new Manifests(browserTable('models'));
   const storage: Storage = { blobs, manifests, locks, estimate: () => navigator.storage.estimate() };
-  // Nobody waits for it, and what it cannot delete now it finds again.
+  // Runs in the background; what it cannot delete now, it finds again.
   sweep(answering(storage)).catch(() => undefined);
   return storage;
 }

@@ -1,7 +1,7 @@
 /**
- * The chunks of one file over the network: several connections fetch ahead of the reader, each a
- * span of neighbouring chunks that nobody has yet. Where a server sends whole files only, or does
- * not tell of which version a part is, one connection reads all of it.
+ * Downloads the chunks of one file. Several connections fetch ahead of the reader, each a span of
+ * neighbouring chunks. If the server sends whole files only, or does not tell the version of a
+ * part, one connection reads the whole file.
  */
 
 import { WeftError } from '../common/errors.js';
@@ -12,60 +12,60 @@ import { isSameOrigin, NoSuchRange, request, Transient, type Answer, type Fetch,
 import { PacedReader } from './pace.js';
 import { ATTEMPTS_UNANSWERED, Retry, type Waiting } from './retry.js';
 
-/** Connections at once: the second and third help where a server or the way there limits each. */
+/** Parallel connections: more than one helps where the rate of each is limited. */
 const CONNECTIONS = 3;
 
-/** Chunks that the first request asks for, and the least that any does. */
+/** Chunks in the first request, and the minimum of any request. */
 const SPAN = 4;
 
-/** Milliseconds that a request shall last: then the wait for an answer costs little. */
+/** Target duration of a request in milliseconds, long enough to make its latency unimportant. */
 const SPAN_MS = 500;
 
-/** Chunks ahead of the reader that may be in memory. */
+/** Maximum number of chunks in memory ahead of the reader. */
 const WINDOW = CONNECTIONS * SPAN;
 
 export interface DownloadOptions extends Waiting {
   readonly fetch: Fetch;
-  /** Whether a chunk needs no fetching. */
+  /** Whether a chunk is there already. */
   has(index: number): boolean;
-  /** The SHA-256 that a chunk must have, where it was there before. */
+  /** Expected SHA-256 of a chunk, if it was there before. */
   hashOf(index: number): string | undefined;
-  /** Bytes came that had not come before. */
+  /** Called for bytes that were not received before. */
   received(bytes: number): void;
   /**
-   * A chunk is whole, and nobody has read it yet. The connection goes on when the promise is
-   * fulfilled. `hash`: null outside of secure contexts.
+   * Called with each complete chunk before it is read. The connection continues when the promise
+   * resolves. `hash`: null outside of secure contexts.
    */
   arrived(index: number, bytes: Uint8Array<ArrayBuffer>, hash: Promise<string | null>): Promise<void>;
 }
 
-/** A server does not say whether an answer is of the version that the others are of. */
+/** The server does not tell whether a response has the same version as the others. */
 class Unproven extends Error {}
 
 export class Download {
   readonly #target: Target;
   readonly #options: DownloadOptions;
   readonly #stop = new AbortController();
-  /** Ends the connections that fetch spans. */
+  /** Aborts the connections that fetch spans. */
   readonly #stopSpans = new AbortController();
-  /** Chunks that came and were not taken yet. */
+  /** Received chunks that were not taken yet. */
   readonly #arrived = new Map<number, Uint8Array<ArrayBuffer>>();
-  /** SHA-256 of all chunks that came. */
+  /** SHA-256 of all received chunks. */
   readonly #hashes = new Map<number, Promise<string | null>>();
-  /** How many bytes of each chunk were told of. */
+  /** Bytes of each chunk that were reported. */
   readonly #counted = new Map<number, number>();
-  /** Chunks that a connection fetches or has fetched. */
+  /** Chunks that a connection is fetching or has fetched. */
   readonly #claimed = new Set<number>();
-  /** From here on no connection has looked for what is missing. */
+  /** First chunk that no connection has passed yet. */
   #next = 0;
-  /** The chunk that the reader wants. */
+  /** The chunk that the reader is waiting for. */
   #cursor = 0;
   #ranges = true;
-  /** When the request was sent that {@link Download.probe} answers. */
+  /** When {@link Download.probe} sent its request. */
   #probed = 0;
   #version: Version | undefined;
   #size: number | null = null;
-  /** Whether one connection reads all of the file, see {@link Download.#fetchAll}. */
+  /** Whether one connection reads the whole file, see {@link Download.#fetchAll}. */
   #alone = false;
   #failure: { readonly error: unknown } | undefined;
   #waiting: (() => void)[] = [];
@@ -75,17 +75,22 @@ export class Download {
     this.#options = options;
   }
 
-  /** Null until the last byte came, where the server does not tell. */
+  /** Null until the last byte was received, if the server does not tell it before. */
   get size(): number | null {
     return this.#size;
   }
 
-  /** Whether the chunk comes, or came, by this download: {@link Download.take} then has it, and has it once. */
+  /**
+   * Whether this download fetches or has fetched the chunk. {@link Download.take} returns it once.
+   */
   claimed(index: number): boolean {
     return this.#claimed.has(index);
   }
 
-  /** The first request, which shows what the server can do. `known` is of which file something is here already. */
+  /**
+   * Sends the first request, which shows what the server supports. `known`: version of the chunks
+   * that are there already.
+   */
   async probe(known: Version | undefined): Promise<Answer> {
     const from = this.#missing(0);
     const retry = new Retry(this.#options, false);
@@ -96,12 +101,13 @@ export class Download {
         const range = [from * CHUNK_BYTES, this.#spanFrom(from, SPAN) * CHUNK_BYTES] as const;
         return await this.#request(this.#ranges ? range : null, known, this.#stop.signal);
       } catch (error) {
-        // A whole file has no bounds that could be wrong, so that this comes once.
+        // A request for the whole file has no range, so that this happens at most once.
         if (error instanceof NoSuchRange) this.#ranges = false;
         else if (error instanceof Transient) {
           await retry.pause(error, this.#stop.signal);
-          // Some servers let pages of other origins read a file, and forbid them to ask for a part; some compress parts, which a browser
-          // refuses. The page's own is asked for the whole file last: the network was more likely down, and the whole may be here in part.
+          // Some servers forbid range requests from other origins; some compress parts, which
+          // browsers refuse. On the page's own origin a request for the whole file comes last:
+          // there the network is the likelier cause, and part of the file may be stored.
           const last = attempt === ATTEMPTS_UNANSWERED - 1;
           if (!error.answered && !error.stalled)
             this.#ranges = isSameOrigin(this.#target.url) ? !last : attempt % 2 === 0;
@@ -110,7 +116,10 @@ export class Download {
     }
   }
 
-  /** Goes on from the answer to {@link Download.probe}, or to another one if it begins where a chunk is missing. */
+  /**
+   * Continues with the response to {@link Download.probe}, or with a new one if that does not start
+   * at a missing chunk.
+   */
   start(answer: Answer): void {
     this.#version = answer.version;
     this.#size = answer.version.size;
@@ -123,13 +132,13 @@ export class Download {
     }
   }
 
-  /** The reader is here: connections may go on as far as the window reaches. */
+  /** Moves the reader, and with it the window that connections may fill. */
   advance(index: number): void {
     this.#cursor = index;
     this.#notify();
   }
 
-  /** Gives a chunk when it has come, null past the end. Errors: `NETWORK`, `FILE_CHANGED`. */
+  /** Waits for a chunk; null past the end. Errors: `NETWORK`, `FILE_CHANGED`. */
   async take(index: number): Promise<Uint8Array<ArrayBuffer> | null> {
     this.advance(index);
     for (;;) {
@@ -140,7 +149,7 @@ export class Download {
         return bytes;
       }
       if (this.#size !== null && index * CHUNK_BYTES >= this.#size) return null;
-      // It was there when the connections passed it, and is missing now.
+      // The chunk was there when the connections passed it, and has gone since.
       if (!this.#claimed.has(index) && index < this.#next) {
         this.#claimed.add(index);
         if (this.#alone) this.#fetchAlone();
@@ -150,7 +159,7 @@ export class Download {
     }
   }
 
-  /** Ends all requests. */
+  /** Aborts all requests. */
   stop(): void {
     this.#stop.abort();
     this.#stopSpans.abort();
@@ -168,7 +177,7 @@ export class Download {
     this.#run(
       connection.catch((error: unknown) => {
         if (!(error instanceof Unproven)) {
-          // the others were ended for the one that goes on alone
+          // the other connections were aborted on purpose
           if (this.#alone) return;
           throw error;
         }
@@ -183,7 +192,7 @@ export class Download {
     this.#run(this.#fetchAll(answer));
   }
 
-  /** The first span shows how fast it goes, and so what the others shall be. */
+  /** The first span measures the rate, which sets the size of the next spans. */
   async #connections(answer: Answer): Promise<void> {
     const length = await this.#fetchSpan(SPAN, this.#probed, answer);
     for (let count = 0; count < CONNECTIONS; count += 1) this.#runSpans(this.#connection(length));
@@ -198,7 +207,10 @@ export class Download {
     this.#notify();
   }
 
-  /** Fetches the next missing chunks, at most `length`; returns how many the next request should ask for, by the time since `start`. */
+  /**
+   * Fetches the next missing chunks, at most `length`. Returns the length for the next request,
+   * from the time since `start`.
+   */
   async #fetchSpan(length: number, start: number, answer?: Answer): Promise<number> {
     const from = (this.#next = this.#missing(this.#next));
     const to = (this.#next = this.#spanFrom(from, length));
@@ -208,20 +220,20 @@ export class Download {
     return Math.max(SPAN, Math.round(((to - from) * SPAN_MS) / took));
   }
 
-  /** The first chunk from `index` on that is not here. */
+  /** The first missing chunk from `index` on. */
   #missing(index: number): number {
     while (this.#options.has(index)) index += 1;
     return index;
   }
 
-  /** The end of the span of missing chunks that begins at `from`. */
+  /** End of the span of missing chunks that starts at `from`. */
   #spanFrom(from: number, length: number): number {
     let to = from + 1;
     while (to < from + length && !this.#options.has(to)) to += 1;
     return to;
   }
 
-  /** Fetches chunks `from` to `to`, however often the connection breaks. A part of a chunk that came is kept. */
+  /** Fetches chunks `from` to `to`, reconnecting as often as needed. A partial chunk is kept. */
   async #fetch(from: number, to: number, answer?: Answer): Promise<void> {
     const { signal } = this.#stopSpans;
     const retry = new Retry(this.#options, true);
@@ -241,7 +253,10 @@ export class Download {
     }
   }
 
-  /** Reads what is missing of a span; returns where in the file the body ended, or reading did. */
+  /**
+   * Reads the missing part of a span. Returns the position in the file where the body or the
+   * reading ended.
+   */
   async #read(answer: Answer, end: number, chunks: Assembly, retry: Retry, signal: AbortSignal): Promise<number> {
     const reader = new PacedReader(answer, this.#target);
     try {
@@ -266,10 +281,10 @@ export class Download {
   }
 
   /**
-   * Reads all of the file over one connection: of a server that sends no parts, that does not tell
-   * of which version a part is, or that tells of another version each time. An answer is of one
-   * version; what comes twice is compared. So where the connection broke, the next answer begins a
-   * chunk before that, or, where it is told to be of another version, with the file.
+   * Reads the whole file over one connection, from a server that sends no parts, tells no version,
+   * or tells another version each time. Each response has one version, and bytes that arrive twice
+   * are compared. So after a broken connection the next response starts one chunk earlier, or at
+   * the start of the file if it has another version.
    */
   async #fetchAll(answer?: Answer): Promise<void> {
     const { signal } = this.#stop;
@@ -302,8 +317,8 @@ export class Download {
   }
 
   /**
-   * Returns where in the file the body ended. `proven`: whether it is told to be of the version
-   * that came before.
+   * Returns the position in the file where the body ended. `proven`: the response has the same
+   * version as the bytes before.
    */
   async #readAll(answer: Answer, proven: boolean, reached: Reached, retry: Retry): Promise<number> {
     const { signal } = this.#stop;
@@ -323,7 +338,7 @@ export class Download {
           if (!this.#options.has(index)) this.#count(index, chunks.at);
           const chunk = chunks.finished();
           if (!chunk) continue;
-          // of an answer that does not tell its length, more than the file has is of another one
+          // a response without a length that is longer than the file has another version
           const goesOn = answer.end === null && isOver() && (rest.length > 0 || (await reader.read())?.length);
           if (goesOn) throw this.#fileChanged();
           await this.#arrive(index, chunk, signal, proven);
@@ -331,7 +346,7 @@ export class Download {
           this.#next = Math.max(this.#next, index + 1);
         }
       }
-      // what ends before the last answer did was cut short
+      // a response shorter than the last one was cut off
       if (this.#size === null && chunks.at < reached.byte) {
         throw endedEarly(this.#target.url, chunks.at, reached.byte);
       }
@@ -343,7 +358,10 @@ export class Download {
     }
   }
 
-  /** Tells of bytes up to `position` in a chunk, each once: another connection may bring them again. */
+  /**
+   * Reports the bytes up to `position` of a chunk, each once even if another connection receives
+   * them again.
+   */
   #count(index: number, position: number): void {
     const [before, now] = [this.#counted.get(index) ?? 0, position - index * CHUNK_BYTES];
     if (now <= before) return;
@@ -351,16 +369,16 @@ export class Download {
     this.#options.received(now - before);
   }
 
-  /** Returns when it is time to try again. Throws what will not change by that. */
+  /** Waits before the next attempt. Throws if another attempt cannot help. */
   async #pause(error: unknown, retry: Retry, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    // It had these bytes before.
+    // The file had these bytes before.
     if (error instanceof NoSuchRange) throw this.#fileChanged();
     if (!(error instanceof Transient)) throw error;
     await retry.pause(error, signal);
   }
 
-  /** Errors: `FILE_CHANGED` where it is certain, else {@link Unproven}. */
+  /** Errors: `FILE_CHANGED` if that is certain, else {@link Unproven}. */
   async #check(answer: Answer): Promise<void> {
     if (sizesDiffer(this.#version!, answer.version)) throw await this.#refuse(answer, this.#fileChanged());
     const identity = compareVersions(this.#version!, answer.version);
@@ -372,7 +390,7 @@ export class Download {
     return error;
   }
 
-  /** Waits until the reader has come so far that a chunk may be held in memory. */
+  /** Waits until there is room in the window for a chunk. */
   async #room(index: number, signal: AbortSignal): Promise<void> {
     while (index >= this.#cursor + WINDOW) {
       await this.#changed();
@@ -381,8 +399,8 @@ export class Download {
   }
 
   /**
-   * A chunk came. One that came before, or was there before, must be the same; where that cannot be
-   * computed, it must be `proven`.
+   * Takes a received chunk. A chunk that was received or stored before must have the same hash;
+   * without a hash, it must be `proven`.
    */
   async #arrive(
     index: number,
@@ -403,7 +421,7 @@ export class Download {
     signal.throwIfAborted();
   }
 
-  /** `range`: bytes, the end excluded. */
+  /** `range`: bytes, end exclusive. */
   #request(range: readonly [number, number] | null, known: Version | undefined, signal: AbortSignal): Promise<Answer> {
     return request(this.#options.fetch, this.#target, signal, range, known);
   }
@@ -424,7 +442,9 @@ export class Download {
   }
 }
 
-/** How far all of a file was read: the last chunk that came whole, and the byte behind the last. */
+/**
+ * How far the whole file was read: the last complete chunk, and the position after the last byte.
+ */
 interface Reached {
   chunk: number;
   byte: number;
@@ -438,19 +458,22 @@ function endedEarly(url: string, position: number, size: number | null): Transie
   return new Transient(`${url} ended after ${position} bytes of ${size}.`, { answered: true });
 }
 
-/** Makes chunks of what comes in order. */
+/** Assembles bytes in order into chunks. */
 class Assembly {
-  /** Where in the file the next byte belongs. */
+  /** Position of the next byte in the file. */
   at: number;
   #chunk: Uint8Array<ArrayBuffer> | undefined;
   #filled = 0;
 
-  /** `at`: where a chunk begins. */
+  /** `at`: the start of a chunk. */
   constructor(at: number) {
     this.at = at;
   }
 
-  /** Takes what belongs to the current chunk; returns how much that was. `size` of the file bounds its last chunk. */
+  /**
+   * Adds bytes to the current chunk and returns how many it took. The `size` of the file bounds its
+   * last chunk.
+   */
   add(bytes: Uint8Array, size: number | null): number {
     const length = Math.min(CHUNK_BYTES, (size ?? Infinity) - (this.at - this.#filled));
     this.#chunk ??= new Uint8Array(length);
@@ -461,12 +484,12 @@ class Assembly {
     return part.length;
   }
 
-  /** The chunk, once it is whole; the next one begins then. */
+  /** Returns the chunk once it is complete, and starts the next one. */
   finished(): Uint8Array<ArrayBuffer> | undefined {
     return this.#filled === this.#chunk?.length ? this.rest() : undefined;
   }
 
-  /** What has come of the chunk; undefined where that is nothing. */
+  /** Returns the incomplete chunk; undefined if it is empty. */
   rest(): Uint8Array<ArrayBuffer> | undefined {
     const chunk = this.#chunk;
     const rest = chunk && this.#filled < chunk.length ? chunk.slice(0, this.#filled) : chunk;

@@ -1,4 +1,6 @@
-/** A folder as Hugging Face's transformers save it: which of its files are read, wherever they are. */
+/**
+ * A folder in the format of Hugging Face transformers: which of its files are read, and where from.
+ */
 
 import { invalidOption, messageOf, WeftError } from '../common/errors.js';
 import { aroundPath, nameOf, type Address, type FileSource, type FolderAddress } from '../common/source.js';
@@ -7,22 +9,22 @@ import { formOf, mismatch } from './form.js';
 import { Missing } from './http.js';
 import { answeredPage } from './refusals.js';
 
-/** What is read of a folder. */
+/** The files of a folder that are read. */
 export interface Folder {
   readonly name: string;
-  /** Name → text, of the small files. */
+  /** Texts of the small files, by name. */
   readonly texts: ReadonlyMap<string, string>;
-  /** Those of the weights, in order. */
+  /** Files of the weights, in order. */
   readonly weights: readonly (Address | Blobs)[];
-  /** Bytes of the weights by the index; null without one. */
+  /** Bytes of all weights according to the index; null without an index. */
   readonly weightBytes: number | null;
-  /** Sources of the small files that the server says it has not. */
+  /** Sources of small files that the server does not have. */
   readonly absent: readonly string[];
 }
 
 type Blobs = Extract<FileSource, { type: 'blob' }>;
 
-/** Finds a file of a folder by its name; undefined where there is none. An address may turn out to lead nowhere. */
+/** Finds a file of a folder by its name; undefined if there is none. A URL may lead nowhere. */
 interface Place {
   readonly name: string;
   find(file: string): Promise<Address | Blobs | undefined>;
@@ -33,7 +35,7 @@ const INDEX = 'model.safetensors.index.json';
 
 const MIB = 1 << 20;
 
-/** The small files; only the first must be there. */
+/** The small files. Only the first is required. */
 const TEXTS = [
   CONFIG,
   'tokenizer.json',
@@ -47,7 +49,7 @@ const TEXTS = [
   '1_Pooling/config.json',
 ];
 
-/** The most bytes that a small file may have, several times what published ones have. */
+/** Maximum bytes of a small file, several times those of published models. */
 const LIMIT = 16 * MIB;
 const LIMITS: Readonly<Record<string, number>> = {
   'tokenizer.json': 256 * MIB,
@@ -55,7 +57,10 @@ const LIMITS: Readonly<Record<string, number>> = {
   [INDEX]: 64 * MIB,
 };
 
-/** The folder that the sources are; undefined where they are model files. Errors: `NETWORK`, `INVALID_OPTION`, `INVALID_MODEL`. */
+/**
+ * Reads the folder that the sources stand for; undefined for model files. Errors: `NETWORK`,
+ * `INVALID_OPTION`, `INVALID_MODEL`.
+ */
 export async function readFolder(sources: readonly FileSource[], around: Surroundings): Promise<Folder | undefined> {
   const place = await placeOf(sources);
   if (!place) return undefined;
@@ -82,8 +87,7 @@ export async function readFolder(sources: readonly FileSource[], around: Surroun
 }
 
 /**
- * Whether a file may be there, by those that are: a request for one that never is would cost every
- * load a round trip.
+ * Whether a file can exist, given the others. Skipping those that cannot saves a round trip each.
  */
 function isExpected(name: string, texts: ReadonlyMap<string, string>): boolean {
   const hasTemplate = texts.has('chat_template.jinja');
@@ -92,7 +96,10 @@ function isExpected(name: string, texts: ReadonlyMap<string, string>): boolean {
   return !hasTemplate && !texts.get('tokenizer_config.json')?.includes('"chat_template"');
 }
 
-/** The files of the weights by their index, in the order that the module expects, and their bytes. */
+/**
+ * Reads the index: names of the weights' files, in the order that the module expects, and their
+ * bytes.
+ */
 function shardsOf(index: string | undefined): { names: readonly string[]; bytes: number | null } {
   if (index === undefined) return { names: ['model.safetensors'], bytes: null };
   try {
@@ -101,7 +108,7 @@ function shardsOf(index: string | undefined): { names: readonly string[]; bytes:
       weight_map: Record<string, unknown>;
     };
     const bytes = metadata?.total_size;
-    // what is no name, the module refuses
+    // the module refuses invalid names
     const isName = (name: unknown) => typeof name === 'string' && !/^\.*$|[/\\]/.test(name);
     const names = [...new Set(Object.values(map).filter(isName))];
     return { names: (names as string[]).sort(inBytes), bytes: typeof bytes === 'number' ? bytes : null };
@@ -110,7 +117,7 @@ function shardsOf(index: string | undefined): { names: readonly string[]; bytes:
   }
 }
 
-/** As Rust sorts strings. */
+/** Compares as Rust does: by bytes. */
 function inBytes(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
@@ -127,7 +134,7 @@ async function placeOf(sources: readonly FileSource[]): Promise<Place | undefine
   return placeOfBlobs(sources.filter((source) => source.type === 'blob'));
 }
 
-/** Files that the user chose one by one, or with a folder, by whose path they are told apart. */
+/** Files that the user chose one by one or as a folder; the path tells them apart. */
 function placeOfBlobs(blobs: readonly Blobs[]): Place | undefined {
   const paths = new Map(blobs.map((source) => [source.path ?? nameOf(source), source]));
   const configs = [...paths.keys()].filter((path) => path === CONFIG || path.endsWith(`/${CONFIG}`));
@@ -161,8 +168,8 @@ export function fileIn(folder: FolderAddress, file: string): Address {
 }
 
 /**
- * Undefined where there is none; `missing` hears where the server says so. Errors: `INVALID_MODEL`
- * for one that is larger than any is, or no JSON.
+ * Reads a small file; undefined if there is none. `missing` is called if the server says so.
+ * Errors: `INVALID_MODEL` if it is too large or not JSON.
  */
 async function textOf(
   name: string,
@@ -189,7 +196,7 @@ async function textOf(
   } catch (error) {
     if (error instanceof WeftError && error.code === 'INVALID_MODEL') await reader.forget();
     if (error instanceof Missing) missing();
-    // without a network, what was not there is not there
+    // without a network, a file that was not there before counts as missing
     else if (!reader.absent) throw error;
     return undefined;
   }
@@ -198,17 +205,17 @@ async function textOf(
   const text = await new Blob(pieces).text();
   const wrong = mismatch(formOf(name), first, length) ?? (name.endsWith('.json') ? jsonError(text) : undefined);
   if (wrong === undefined) return text;
-  // it may be another one the next time
+  // the server may have a better file the next time
   await reader.forget();
   const isPage = mismatch('text', first, length) !== undefined;
-  // servers of apps answer with the app's own page for what they do not have
+  // app servers send their start page for files that they do not have
   if (isPage && name !== CONFIG) return undefined;
   throw new WeftError('INVALID_MODEL', isPage ? answeredPage(file) : `${file.url} is not what it should be: ${wrong}.`);
 }
 
 /**
- * A long text is not parsed, which would take much memory: one that was cut short lacks its last
- * brace.
+ * Checks a text for JSON. A long text is not parsed, to save memory: if it was cut off, its last
+ * brace is missing.
  */
 function jsonError(text: string): string | undefined {
   if (text.length > MIB) return text.trimEnd().endsWith('}') ? undefined : 'it ends too early';

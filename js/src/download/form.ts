@@ -1,12 +1,13 @@
 /**
- * What a file of a model begins with. What begins otherwise is no such file, and is never kept: an
- * error page, for example.
+ * How model files start. A file that starts otherwise, an error page for example, is never stored.
  */
 
 /** `text`: anything but a web page. */
 export type Form = 'gguf' | 'safetensors' | 'json' | 'text';
 
-/** Bytes of GGUF's magic number, version and two counts; of the length of a safetensors header. */
+/**
+ * Bytes of a GGUF header: magic number, version, two counts; and of a safetensors header's length.
+ */
 const GGUF_HEADER = 24;
 const SAFETENSORS_HEADER = 8;
 
@@ -14,8 +15,8 @@ const MAGIC = [0x47, 0x47, 0x55, 0x46];
 const BRACE = 0x7b;
 
 /**
- * Why a file is none of that form, by its first bytes (a chunk, or all of a shorter file) and by
- * its size, where that is known. Undefined where it may be one.
+ * Why a file does not have this form, judged by its first bytes (a chunk, or a shorter file) and
+ * its size if known. Undefined if it may have it.
  */
 export function mismatch(form: Form, first: Uint8Array, size: number | null): string | undefined {
   if (first.length === 0) return 'it is empty';
@@ -37,7 +38,7 @@ export function mismatch(form: Form, first: Uint8Array, size: number | null): st
   }
 }
 
-/** By the ending of its name or its source; a file of unknown ending is a model. */
+/** Tells the form by the extension; GGUF if unknown. */
 export function formOf(source: string): Form {
   const name = source.startsWith('hf:') ? source.replace(/@[^@]*$/, '') : source.replace(/[?#].*$/, '');
   if (name.endsWith('.safetensors')) return 'safetensors';
@@ -49,7 +50,7 @@ function isWebPage(first: Uint8Array): boolean {
   return /^<(!doctype html|html|head|body|!--)/i.test(textStart(first));
 }
 
-/** What the text begins with, behind a byte order mark and white space. */
+/** Start of a text after a byte order mark and white space. */
 function textStart(first: Uint8Array): string {
   return new TextDecoder().decode(first.subarray(0, 4096)).trimStart();
 }

@@ -1,10 +1,10 @@
-/** SHA-256 of a whole file, while it streams: what browsers have of their own needs all of it at once. */
+/** SHA-256 of a stream. The browser's own needs all bytes at once. */
 
 import { WeftError } from '../common/errors.js';
 
 export interface Hasher {
   update(bytes: Uint8Array): void;
-  /** 64 lower-case hexadecimal digits; nothing can follow. */
+  /** Returns 64 lower-case hexadecimal digits and ends the hash. */
   digest(): string;
 }
 

@@ -1,4 +1,4 @@
-/** One request for a file or a part of it, and what the answer means. */
+/** A request for a file or a part of it, and the meaning of its response. */
 
 import { messageOf, WeftError } from '../common/errors.js';
 import { watchViolations } from '../common/violations.js';
@@ -8,13 +8,13 @@ import { reasonFor, remedyFor, type Asked } from './refusals.js';
 
 export type Fetch = (address: string, init: RequestInit) => Promise<Response>;
 
-/** It may work when it is tried again. */
+/** An error that another attempt may not meet. */
 export class Transient extends Error {
-  /** Whether a server answered at all. */
+  /** Whether the server answered. */
   readonly answered: boolean;
-  /** Whether nothing came for too long. */
+  /** Whether nothing was received for too long. */
   readonly stalled: boolean;
-  /** Milliseconds that the server asked to wait; null where it did not. */
+  /** Milliseconds that the server asked to wait, if it did. */
   readonly retryAfter: number | null;
 
   constructor(
@@ -29,48 +29,55 @@ export class Transient extends Error {
 }
 
 /**
- * What `waiting` gives, unless it takes longer than so many milliseconds: then `stalled` runs, and it is {@link Transient}. A connection
- * may be dead, behind a network that changed for example, without either end being told.
+ * Returns the result of `waiting`, unless it takes longer than `milliseconds`; then calls `stalled`
+ * and throws {@link Transient}. A connection can be dead without either end being told, after a
+ * change of network for example.
  */
 export function inTime<T>(waiting: Promise<T>, milliseconds: number, what: string, stalled: () => void): Promise<T> {
   return within(waiting, milliseconds, () => {
-    // after the error, which its own would hide
+    // after this error, or its own would hide it
     queueMicrotask(stalled);
     return new Transient(`${what}: nothing came for ${milliseconds / 1000} s.`, { stalled: true });
   });
 }
 
-/** There is no such file. */
+/** The server does not have this file. */
 export class Missing extends WeftError {}
 
-/** The bytes that were asked for are not there: the file is shorter than it was, or the server cannot send parts. */
+/**
+ * The server does not send the requested range: the file is shorter than before, or ranges are not
+ * supported.
+ */
 export class NoSuchRange extends Error {}
 
 export interface Answer {
   readonly body: ReadableStream<Uint8Array>;
-  /** Where in the file the body begins. */
+  /** Position in the file where the body starts. */
   readonly start: number;
-  /** Where it ends; null where only its end tells. */
+  /** Position where the body ends; null if unknown. */
   readonly end: number | null;
-  /** Whether it is what was asked for; false if it is the whole file instead. */
+  /** Whether the body is the requested part; false if it is the whole file. */
   readonly partial: boolean;
   readonly version: Version;
-  /** Of the whole file, where the server tells. */
+  /** Hash of the whole file, if the server tells it. */
   readonly sha256: string | null;
-  /** To be called when the body was read: the signal ends it no more. */
+  /** Must be called when the body was read; the signal then no longer aborts it. */
   release(): void;
-  /** Ends the request, of which nothing was read. */
+  /** Ends the request before anything was read. */
   cancel(): Promise<void>;
 }
 
 export interface Target extends Asked {
-  /** Whether the browser's own cache may serve and keep it: what is stored here need not be twice on the disk. */
+  /** Whether the browser's HTTP cache may be used. Files in weft's store need not be there too. */
   readonly useCache: boolean;
-  /** Milliseconds without a byte after which a connection counts as broken. */
+  /** Milliseconds without data after which a connection counts as broken. */
   readonly stallMs: number;
 }
 
-/** `range`: first byte, and the one after the last. `known`: what the part must be of; a server that can tell sends all of another. */
+/**
+ * `range`: first byte, and the one after the last. `known`: expected version of the part; if the
+ * file has another version, a server that supports it sends the whole file.
+ */
 export async function request(
   fetch: Fetch,
   target: Target,
@@ -82,10 +89,11 @@ export async function request(
   const wanted: Record<string, string> = { ...headers };
   if (range) wanted['Range'] = `bytes=${range[0]}-${range[1] - 1}`;
   const validator = known && (isStrong(known.etag) ? known.etag : known.lastModified);
-  // From another origin it would need the server's permission; there, the answer's own headers are compared.
+  // Across origins the header needs the server's permission; there, the response's headers are
+  // compared.
   if (range && validator && isSameOrigin(url)) wanted['If-Range'] = validator;
 
-  // Ends this request alone.
+  // Aborts this request only.
   const controller = new AbortController();
   const abort = () => controller.abort(signal.reason);
   signal.throwIfAborted();
@@ -113,7 +121,7 @@ export async function request(
     await body?.cancel().catch(() => undefined);
   };
   const giveUp = async (error: Error): Promise<never> => {
-    // An error page has a body too, which nobody will read.
+    // The body of an error page is not read.
     await cancel();
     throw error;
   };
@@ -126,7 +134,7 @@ export async function request(
     const message = `cannot fetch ${url}: the server answered 206 with a part, and all of the file was asked for.`;
     return giveUp(new Transient(message, { answered: true }));
   }
-  // some browsers give an empty body to an answer that has none
+  // some browsers return an empty body for a response without one
   if (!response.ok || !body || status === 204 || status === 205) {
     // HTTP/2 has no status text.
     const said = response.headers.get('x-error-message') ?? response.statusText;
@@ -160,7 +168,7 @@ export function isSameOrigin(url: string): boolean {
   return new URL(url).origin === globalThis.location?.origin;
 }
 
-/** Hubs name large files by their hash. */
+/** On hubs, the ETag of a large file is its hash. */
 function sha256Of(etag: string | null): string | null {
   return /^"([0-9a-f]{64})"$/.exec(etag ?? '')?.[1] ?? null;
 }
@@ -172,16 +180,19 @@ function contentRange(header: string | null): { start: number; end: number; tota
   return start <= last && last < total ? { start, end: last + 1, total } : undefined;
 }
 
-/** Seconds, or a date → milliseconds from now. */
+/** Converts seconds or a date to milliseconds from now. */
 function retryAfter(header: string | null): number | null {
   if (header === null) return null;
   const milliseconds = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
   return Number.isNaN(milliseconds) ? null : Math.max(0, milliseconds);
 }
 
-/** Bytes of the body, where the answer tells them for certain: `Content-Length` counts what came compressed as such. */
+/**
+ * Size of the body, if it is certain: `Content-Length` of a compressed response counts compressed
+ * bytes.
+ */
 function sizeOf({ headers, type }: Response): number | null {
-  // From another origin, a page sees Content-Length but not Content-Encoding.
+  // Across origins, Content-Length is visible but Content-Encoding is not.
   if (type === 'cors' || headers.has('content-encoding')) return null;
   const length = headers.get('content-length') ?? '';
   return /^\d+$/.test(length) ? Number(length) : null;

@@ -1,6 +1,6 @@
 /**
- * Stores the chunks of one file as they come. Trouble with the store never fails a load, unless the
- * caller insists on storing.
+ * Stores the chunks of one file as they arrive. Trouble with the store does not fail a load, unless
+ * the caller insists on storing.
  */
 
 import { messageOf, WeftError } from '../common/errors.js';
@@ -12,20 +12,20 @@ import type { StoreOptions } from '../types/index.js';
 import { mismatch, type Form } from './form.js';
 
 /**
- * Chunks that may wait to be stored: a storage that is slower than the network slows it then,
+ * Maximum number of chunks waiting to be stored. A storage slower than the network slows it down
  * instead of filling the memory.
  */
 const UNSTORED = 4;
 
 export interface KeeperOptions {
-  /** For people. */
+  /** For messages. */
   readonly name: string;
   readonly form: Form;
   readonly store: StoreOptions;
-  /** Sources of this load: none of them makes room for another. */
+  /** Sources of this load, which are not evicted for one another. */
   readonly spared: Spared;
   note(sentence: string): void;
-  /** Nothing is stored from now on. */
+  /** Called when storing stops. */
   stopped(): void;
 }
 
@@ -36,12 +36,12 @@ export class Keeper {
   #storing = true;
   #refusal: { readonly error: unknown } | undefined;
   #version: Version | undefined;
-  /** Fulfilled when chunks may be put. */
+  /** Resolves when chunks may be stored. */
   #begun: Promise<void> | undefined;
   readonly #puts = new Set<Promise<void>>();
-  /** When a chunk that came will be stored. */
+  /** Resolves when an arrived chunk is stored. */
   readonly #putOf = new WeakMap<Uint8Array, Promise<void>>();
-  /** The last one, and whether there was a file to delete. */
+  /** The last eviction, and whether there was a file to delete. */
   #eviction: Promise<boolean> | undefined;
 
   constructor(file: StoredFile, storage: Storage, options: KeeperOptions) {
@@ -54,18 +54,18 @@ export class Keeper {
     return this.#storing;
   }
 
-  /** Throws why nothing can be stored, where the caller insists on it. */
+  /** If the caller insists on storing: throws the reason why that failed. */
   check(): void {
     if (this.#refusal) throw this.#refusal.error;
   }
 
-  /** What comes from now on is of this version. */
+  /** Sets the version of the chunks that follow. */
   expect(version: Version): void {
     this.#version = version;
     this.#begun = undefined;
   }
 
-  /** Stores a chunk that came. Fulfilled when the next one may come. */
+  /** Stores an arrived chunk. Resolves when the next one may arrive. */
   async arrived(index: number, bytes: Uint8Array<ArrayBuffer>, hash: Promise<string | null>): Promise<void> {
     if (!this.#storing) return;
     const put = this.#put(index, bytes, hash)
@@ -79,19 +79,19 @@ export class Keeper {
     if (this.#puts.size >= UNSTORED) await Promise.race(this.#puts);
   }
 
-  /** Fulfilled when the store needs the bytes no more. */
+  /** Resolves when the store no longer needs the bytes. */
   done(bytes: Uint8Array): Promise<void> {
     return Promise.resolve(this.#putOf.get(bytes));
   }
 
-  /** Fulfilled when nothing is under way to the store. */
+  /** Resolves when nothing is being stored. */
   async settle(): Promise<void> {
     await Promise.all(this.#puts);
   }
 
   /**
-   * The load goes on without, unless the caller insists. What is stored stays, and another tab may
-   * go on with it.
+   * Stops storing; the load goes on unless the caller insists. Stored chunks stay, and another tab
+   * may continue.
    */
   stop(error: unknown): void {
     this.#storing = false;
@@ -101,23 +101,22 @@ export class Keeper {
     else note(`${name} is not stored: ${messageOf(error)}`);
   }
 
-  /** Writes down what is known of the file now that it was read. */
+  /** Records properties of the file that reading has shown. */
   async note(found: Parameters<StoredFile['note']>[0]): Promise<void> {
     const isThere = await this.file.note(found).catch(() => true);
     if (!isThere) this.lost();
   }
 
-  /** Somebody deleted what was stored. */
+  /** Called when the stored file was deleted elsewhere. */
   lost(): void {
     if (this.#storing) this.stop(new WeftError('NOT_STORED', 'it was deleted from the store meanwhile'));
   }
 
-  /** The file is not what it should be. */
+  /** Deletes the stored file, because it is not the expected one. */
   async forget(): Promise<void> {
     this.#storing = false;
     await this.settle();
-    // Where even this fails, the chunks' own hashes and the server's answer still guard what is
-    // read.
+    // If this fails too, the chunks' hashes and the server's response still guard later loads.
     await this.file.remove().catch(() => undefined);
   }
 
@@ -129,8 +128,7 @@ export class Keeper {
   }
 
   /**
-   * Before the first chunk that is put: sees that it is one, that there is room, and writes down
-   * what the file is.
+   * Prepares for the first chunk: checks its form and the free space, and records what the file is.
    */
   async #begin(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     const { form, store, spared } = this.#options;
@@ -143,8 +141,8 @@ export class Keeper {
   }
 
   /**
-   * Some browsers tell of more room than there is: where it is full after all, files go as the
-   * caller allows.
+   * Writes; if the storage is full after all (some browsers report too much space), evicts as the
+   * caller allows and tries again.
    */
   async #write(write: () => Promise<void>): Promise<void> {
     for (;;) {
@@ -154,7 +152,7 @@ export class Keeper {
         return await write();
       } catch (error) {
         if (!isFull(error)) throw error;
-        // One goes for all chunks that did not fit.
+        // One eviction serves all chunks that did not fit.
         if (this.#eviction === before) {
           const { store, spared } = this.#options;
           this.#eviction = evictOldest(this.#storage, store.evict ?? 'never', spared);

@@ -1,18 +1,21 @@
 /**
- * Memory of what comes, used again or given back at once: V8 let much of it lie until it looked for what nobody needs, up to
- * 70 MiB at the peak of a load of 94.
+ * Buffers that are reused or freed at once. V8 kept much of them until its next garbage collection:
+ * up to 70 MiB at the peak of a load of 94 MiB.
  */
 
-/** Bytes of a read. */
+/** Bytes per read. */
 const PIECE = 256 * 1024;
 
 export interface PieceReader {
-  /** Undefined at the end. A piece is there until the next is read. */
+  /** Undefined at the end. A piece is valid until the next read. */
   read(): Promise<Uint8Array | undefined>;
   cancel(): Promise<void>;
 }
 
-/** Reads all pieces into the same memory, where the stream can do that: those of networks and files can. */
+/**
+ * Reads all pieces into the same buffer, if the stream supports it; streams of networks and files
+ * do.
+ */
 export function readPieces(stream: ReadableStream<Uint8Array>): PieceReader {
   let reader: ReadableStreamBYOBReader;
   try {
@@ -32,7 +35,9 @@ export function readPieces(stream: ReadableStream<Uint8Array>): PieceReader {
   };
 }
 
-/** Gives back the memory of bytes that nobody looks at any more. Older browsers do so in their own time. */
+/**
+ * Frees the memory of bytes that are no longer used. Older browsers wait for garbage collection.
+ */
 export function free({ buffer }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer) (buffer as { transfer?(length: number): ArrayBuffer }).transfer?.(0);
 }

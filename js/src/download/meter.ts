@@ -1,8 +1,8 @@
-/** Counts what came, for the progress that is told. */
+/** Counts received bytes for the progress reports. */
 
 import type { Progress } from '../types/index.js';
 
-/** Milliseconds over which the rate is taken: it neither jumps nor lags much. */
+/** Window of the rate in milliseconds, a balance of smooth and current. */
 const MEMORY = 4000;
 
 /** Milliseconds between two samples. */
@@ -17,44 +17,46 @@ export class Meter {
   #name = '';
   #index = 0;
   #fileLoaded = 0;
-  /** Of each file; null while it is not known. */
+  /** Sizes of the files; null while unknown. */
   #sizes: (number | null)[] = [];
-  /** Bytes of what came before them. */
+  /** Bytes that were read before them. */
   #before = 0;
-  /** Bytes of all of it, as somebody says who may be a little wrong. */
+  /** Approximate total in bytes. */
   #about: number | null = null;
-  /** When it was and how much had come by network; a window over the last seconds. */
+  /** Samples of the last seconds: time, and bytes from the network so far. */
   readonly #samples: { readonly at: number; readonly bytes: number }[] = [];
 
-  /** `changed`: called whenever bytes came. */
+  /** `changed` is called whenever bytes arrive. */
   constructor(changed: () => void) {
     this.#changed = changed;
   }
 
-  /** Sizes of all files in bytes, as far as they are known. What came until now is beside them. */
+  /** Sets the sizes of all files, null if unknown. Bytes read so far count separately. */
   files(sizes: readonly (number | null)[]): void {
     this.#sizes = [...sizes];
     this.#before = this.#loaded;
   }
 
-  /** Bytes of these files, nearly: for as long as the size of one is unknown. */
+  /** Sets an approximate total, used while the size of a file is unknown. */
   about(bytes: number): void {
     this.#about = this.#before + bytes;
   }
 
-  /** A file begins. */
+  /** Starts a file. */
   file(index: number, name: string): void {
     this.#index = index;
     this.#name = name;
     this.#fileLoaded = 0;
   }
 
-  /** The size of the file that is read became known. What is read before {@link Meter.files} is none of them. */
+  /**
+   * Sets the size of the current file. Files that are read before {@link Meter.files} do not count.
+   */
   size(bytes: number | null): void {
     if (this.#index < this.#sizes.length) this.#sizes[this.#index] = bytes;
   }
 
-  /** Bytes of all files; null while the size of one is unknown. */
+  /** Bytes of all files; null while one size is unknown. */
   get total(): number | null {
     if (this.#sizes.length === 0) return null;
     const add = (sum: number | null, size: number | null) => (sum === null || size === null ? null : sum + size);
@@ -75,12 +77,12 @@ export class Meter {
     this.#changed();
   }
 
-  /** Bytes by network, and from the store. */
+  /** Bytes from the network and from the store. */
   get sums(): { readonly fetchedBytes: number; readonly fromStoreBytes: number } {
     return { fetchedBytes: this.#loaded - this.#fromStore, fromStoreBytes: this.#fromStore };
   }
 
-  /** `header`: what the model's header says of the size of its own file. */
+  /** `header`: size of the model's file according to its header. */
   counts(header: number | null): Counts {
     const all = this.total ?? this.#about ?? (this.#sizes.length === 1 ? header : null);
     const rate = this.#rate();

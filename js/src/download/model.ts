@@ -1,4 +1,4 @@
-/** All files of a model as one stream. */
+/** Reads all files of a model as one stream. */
 
 import { invalidOption, messageOf, WeftError } from '../common/errors.js';
 import { nameOf, partsOf, type Address, type FileSource } from '../common/source.js';
@@ -13,18 +13,21 @@ import { compareHash } from './hash.js';
 import { readPieces } from './memory.js';
 import { receive } from './port.js';
 
-/** What is read from its beginning to its end, and not stored. */
+/** Sources that are read once, in order, and not stored. */
 type Plain = Extract<FileSource, { type: 'blob' | 'stream' }>;
 
 export interface ModelPiece {
   readonly bytes: Uint8Array;
-  /** Number of its file. */
+  /** Index of its file. */
   readonly file: number;
-  /** Bytes of all files together; null while the size of one is unknown, and for a folder, which has other files too. */
+  /**
+   * Total bytes of all files; null while one size is unknown, and for a folder, which has other
+   * files too.
+   */
   readonly total: number | null;
 }
 
-/** What is known before the first byte. */
+/** What is known before the first byte is read. */
 export interface Opened {
   /** Undefined for GGUF files. */
   readonly folder: Folder | undefined;
@@ -55,11 +58,11 @@ export class ModelReader {
       const found = await answered(around.storage(), 'the store', answerMs);
       return found && answering(found, answerMs);
     };
-    // a store that did not answer is not waited for with each file
+    // do not wait again for a store that did not answer
     this.#around = { ...around, storage: () => (storage ??= open()), opened: this.#stored };
   }
 
-  /** Finds the files, and reads those of a folder that say what it is. */
+  /** Finds the files, and reads the small files of a folder. */
   open(): Promise<Opened> {
     return (this.#opened ??= this.#open());
   }
@@ -77,7 +80,10 @@ export class ModelReader {
     return { folder, files };
   }
 
-  /** Pieces are at most 1 MiB long: each is copied into the memory of the wasm module, which never shrinks. */
+  /**
+   * Reads pieces of at most 1 MiB: each is copied into the memory of the wasm module, which never
+   * shrinks.
+   */
   async *pieces(): AsyncGenerator<ModelPiece> {
     const { folder, files } = await this.open();
     const { meter } = this.#around;
@@ -91,17 +97,17 @@ export class ModelReader {
       }
       done = true;
     } finally {
-      // Also where one file fails the others are written down, and nobody waits for them any more.
+      // If one file fails, the others are still stored; nothing waits for that.
       if (!done) await this.settle().catch(() => undefined);
     }
   }
 
-  /** Returns when everything is stored that will be. */
+  /** Resolves when nothing is left to store. */
   async settle(): Promise<void> {
     await Promise.all(this.#readers.map((reader) => reader.settle()));
     const { folder } = (await this.#opened) ?? {};
     for (const source of folder?.absent ?? []) {
-      // where it is not written down, it is asked for again the next time
+      // if this is not recorded, the file is requested again the next time
       await this.#stored
         .get(source)
         ?.begin(NOTHING, { absent: true })
@@ -110,12 +116,12 @@ export class ModelReader {
   }
 
   /**
-   * To be told that the engine refused what the files say. What cannot be a model is not kept; what
-   * may be one that the engine does not know, or of which nobody can tell which file is wrong, is
-   * asked for again with the next load.
+   * Must be called when the engine refuses the files. A file that cannot be a model is deleted. If
+   * the engine does not know the model, or it is unclear which file is wrong, the next load asks
+   * the server again.
    */
   async refused(code: string): Promise<void> {
-    // what is under way would come after
+    // otherwise chunks still being stored would follow
     await this.settle().catch(() => undefined);
     const broken = code === 'INVALID_FILE' || code === 'TRUNCATED_FILE';
     const files = [...this.#stored.values()];
@@ -125,7 +131,7 @@ export class ModelReader {
     }
   }
 
-  /** Where the files with an address are kept. */
+  /** Where files with a URL are stored. */
   get storage(): DownloadInfo['storage'] {
     return this.#readers.find(({ storage }) => storage !== 'none')?.storage ?? 'none';
   }
@@ -170,7 +176,7 @@ async function* streamOf(file: Plain): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** A handle → the files that it leads to: itself, or the model in a folder. */
+/** Resolves a handle to files: a file itself, or the model in a folder. */
 async function filesOf(file: FileSource): Promise<(Address | Plain)[]> {
   if (file.type === 'folder') throw invalidOption('model', 'one folder, and nothing beside it', file.name);
   if (file.type !== 'handle') return [file];
@@ -179,7 +185,7 @@ async function filesOf(file: FileSource): Promise<(Address | Plain)[]> {
   return Promise.all(handles.map(async (found) => ({ type: 'blob' as const, blob: await found.getFile() })));
 }
 
-/** The one GGUF file of a folder, or all parts of it. */
+/** Finds the only GGUF file of a folder, or all parts of a split one. */
 async function modelIn(folder: FileSystemDirectoryHandle): Promise<FileSystemFileHandle[]> {
   const found = new Map<string, FileSystemFileHandle>();
   for await (const entry of folder.values()) {

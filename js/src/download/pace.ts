@@ -1,26 +1,22 @@
 /**
- * The body of an answer, piece by piece, from a connection that may go silent or bring next to
- * nothing.
+ * Reads the body of a response in pieces, from a connection that may stall or slow to a trickle.
  */
 
 import { messageOf } from '../common/errors.js';
 import { inTime, Transient, type Answer, type Target } from './http.js';
 import { readPieces, type PieceReader } from './memory.js';
 
-/**
- * Bytes that a connection must bring in the time after which a silent one counts as broken: 273 a
- * second.
- */
+/** Minimum bytes in the time after which a silent connection counts as broken: 273 a second. */
 const LEAST = 8 * 1024;
 
 export class PacedReader {
-  /** Where in the file the last piece begins, and ends. */
+  /** Positions of the last piece in the file: start and end. */
   start: number;
   position: number;
   readonly #reader: PieceReader;
   readonly #answer: Answer;
   readonly #target: Target;
-  /** Of the current interval: bytes that came, and milliseconds that were waited for them. */
+  /** In the current interval: bytes received, and milliseconds of waiting. */
   #bytes = 0;
   #waited = 0;
 
@@ -31,7 +27,7 @@ export class PacedReader {
     this.start = this.position = answer.start;
   }
 
-  /** Undefined at the end. A piece is there until the next is read. Errors: {@link Transient}. */
+  /** Undefined at the end. A piece is valid until the next read. Errors: {@link Transient}. */
   async read(): Promise<Uint8Array | undefined> {
     const { url, stallMs } = this.#target;
     const what = `reading ${url} broke off after ${this.position} bytes`;
@@ -55,7 +51,7 @@ export class PacedReader {
     return piece;
   }
 
-  /** What is left, nobody wants; a broken stream needs no cancelling, and tells nothing new. */
+  /** Cancels the rest. Errors do not matter: a broken stream has already failed. */
   close(): void {
     void this.#reader.cancel().catch(() => undefined);
     this.#answer.release();

@@ -1,21 +1,22 @@
 /**
- * What the page does for the worker, because neither functions nor, in some browsers, streams can cross: it runs the caller's
- * own `fetch`, and reads the caller's streams. One piece crosses at a time, and only when it is asked for.
+ * Runs the caller's `fetch` and reads the caller's streams in the page, for the worker. Functions
+ * cannot cross to it, and in some browsers streams cannot either. One piece crosses at a time, on
+ * request.
  */
 
 import { messageOf } from '../common/errors.js';
 import type { Fetch } from './http.js';
 
-/** From who reads. */
+/** From the reader. */
 type Wish = 'pull' | 'cancel';
 
-/** To who reads. */
+/** To the reader. */
 type Given =
   | { readonly type: 'bytes'; readonly bytes: Uint8Array }
   | { readonly type: 'end' }
   | { readonly type: 'error'; readonly message: string };
 
-/** Comes before the body. */
+/** Sent before the body. */
 interface Head {
   readonly type: 'head';
   readonly status: number;
@@ -31,7 +32,7 @@ interface FetchRequest {
   readonly reply: MessagePort;
 }
 
-/** Gives the bytes of a stream to {@link receive}, in the page. */
+/** In the page: sends the bytes of a stream to {@link receive}. */
 export function give(stream: ReadableStream<Uint8Array>, port: MessagePort): void {
   const reader = stream.getReader();
   port.onmessage = async ({ data: wish }: MessageEvent<Wish>) => {
@@ -48,12 +49,13 @@ export function give(stream: ReadableStream<Uint8Array>, port: MessagePort): voi
   };
 }
 
-/** Ports whose stream was read, or begun. */
+/** Ports whose stream was read, at least in part. */
 const received = new WeakSet<MessagePort>();
 
 /**
- * The stream that {@link give} gives, in the worker. Errors are `Error`s with the message of the original; one that is asked
- * for again, as after a lost GPU, is an error too, where the port would be silent.
+ * In the worker: the stream that {@link give} sends. Errors become `Error`s with the original
+ * message. Reading a stream again, after a lost GPU for example, is an error, where the port would
+ * stay silent.
  */
 export function receive(port: MessagePort): ReadableStream<Uint8Array> {
   if (received.has(port)) throw new Error('a stream can be read only once');
@@ -79,7 +81,7 @@ export function receive(port: MessagePort): ReadableStream<Uint8Array> {
   );
 }
 
-/** Runs `fetch` in the page for {@link fetchBy}. */
+/** In the page: runs `fetch` for {@link fetchBy}. */
 export function giveFetch(fetch: typeof globalThis.fetch, port: MessagePort): void {
   port.onmessage = async ({ data: { url, headers, cache, reply } }: MessageEvent<FetchRequest>) => {
     const controller = new AbortController();
@@ -97,7 +99,7 @@ export function giveFetch(fetch: typeof globalThis.fetch, port: MessagePort): vo
   };
 }
 
-/** A `fetch` that the page runs. */
+/** In the worker: a `fetch` that the page runs. */
 export function fetchBy(port: MessagePort): Fetch {
   return (url, { headers, cache = 'default', signal }) =>
     new Promise((resolve, reject) => {

@@ -1,17 +1,17 @@
-/** Why a file cannot be fetched, and what to do then, as far as a browser lets it be known. */
+/** Explains why a file cannot be fetched and what helps, as far as browsers let it be known. */
 
 import { serializeError, WeftError } from '../common/errors.js';
 import type { watchViolations } from '../common/violations.js';
 
-/** What is asked for. */
+/** The request. */
 export interface Asked {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Whether a hub is asked, by an `hf:` address. */
+  /** Whether it goes to a hub, by an `hf:` address. */
   readonly isHub?: boolean;
 }
 
-/** What to do about an answer of that status; empty where there is nothing to say. */
+/** Remedy for a response with this status; empty if there is none. */
 export function remedyFor(status: number, asked: Asked): string {
   if (status === 401 || status === 403) return wayIn(asked);
   if (status === 404 || status === 410) return whereabouts(asked);
@@ -26,7 +26,7 @@ function wayIn({ headers, isHub = false }: Asked): string {
     : 'This `token` may not read it. Of a gated model, ask for access on the hub, with the account whose token it is.';
 }
 
-/** Where a file may be that is not where it was looked for. */
+/** Where a missing file may be. */
 export function whereabouts({ url, isHub = false }: Asked): string {
   if (isHub)
     return 'Does the hub have it under that name? It is written `hf:owner/repository/path/to/file.gguf@revision`.';
@@ -39,8 +39,8 @@ export function whereabouts({ url, isHub = false }: Asked): string {
 }
 
 /**
- * What a `fetch` that failed without an answer means. `forbidden`: what the content security policy
- * forbade meanwhile. `certain`: trying again is of no use.
+ * Explains a `fetch` that failed without a response. `forbidden`: what the content security policy
+ * forbade meanwhile. `certain`: another attempt cannot help.
  */
 export async function reasonFor(
   { url, isHub = false }: Asked,
@@ -54,7 +54,7 @@ export async function reasonFor(
       certain: true,
     };
   }
-  // The event of a policy comes as a task of its own.
+  // The event of a policy violation is a task of its own.
   await new Promise((resolve) => setTimeout(resolve));
   if (forbidden.some(({ directive, blocked }) => directive === 'connect-src' && url.startsWith(blocked))) {
     const source = origin === page?.origin ? "'self'" : origin;
@@ -72,7 +72,7 @@ export async function reasonFor(
   return { reason, certain: false };
 }
 
-/** An error about what a file begins with, which tells where the file came from. */
+/** Adds the file's source to an error about its first bytes. */
 export function explained(error: unknown, asked: Asked | undefined): unknown {
   const { code, message } = serializeError(error);
   if (!asked || (code !== 'INVALID_FILE' && code !== 'TRUNCATED_FILE')) return error;
@@ -80,7 +80,7 @@ export function explained(error: unknown, asked: Asked | undefined): unknown {
   return new WeftError(code, isPage ? answeredPage(asked) : `${asked.url} is no model: ${message}`, { cause: error });
 }
 
-/** Servers of apps answer with the app's own page for what they do not have. */
+/** Explains a response that is a web page: app servers send their start page for missing files. */
 export function answeredPage(asked: Asked): string {
   return `${asked.url} answered a web page, not a model. ${whereabouts(asked)}`;
 }

@@ -1,34 +1,37 @@
-/** How long to wait before trying again, and when to give up. */
+/** Decides how long to wait between attempts, and when to give up. */
 
 import { WeftError } from '../common/errors.js';
 import type { Transient } from './http.js';
 
-/** Attempts in a row that bring nothing. An address that never answered is more likely wrong than down. */
+/**
+ * Fruitless attempts in a row before giving up. An address that never answered is more likely wrong
+ * than down.
+ */
 const ATTEMPTS = 7;
 export const ATTEMPTS_UNANSWERED = 4;
 
-/** Milliseconds before the second attempt; each further one waits twice as long. */
+/** Milliseconds before the second attempt; doubles with each further one. */
 const FIRST_WAIT = 300;
 
 /**
- * Bytes after which attempts count anew: a connection that breaks after a few bytes each time would
- * else be tried for ever. What a slow connection brings in half a minute at 1 KiB/s.
+ * Bytes after which the count of attempts restarts, so that a connection that always breaks after a
+ * few bytes is given up. A slow connection brings this in half a minute at 1 KiB/s.
  */
 const PROGRESS = 32 * 1024;
 
-/** A server that asks for more is not waited for. */
+/** Longest wait in milliseconds that a server may ask for. */
 const LONGEST_WAIT = 60_000;
 
 export type Sleep = (milliseconds: number, signal: AbortSignal) => Promise<void>;
 
-/** What waiting needs of its surroundings. */
+/** What waiting depends on. */
 export interface Waiting {
   readonly sleep: Sleep;
-  /** Tells the user a sentence. */
+  /** Shows a sentence to the user. */
   note(sentence: string): void;
 }
 
-/** Of one connection. `answered`: whether the server is known to be there. */
+/** The attempts of one connection. `answered`: whether the server is known to be there. */
 export class Retry {
   readonly #waiting: Waiting;
   #failures = 0;
@@ -40,7 +43,7 @@ export class Retry {
     this.#answered = answered;
   }
 
-  /** So many bytes came that had not come before. */
+  /** Must be called when new bytes arrive. */
   progressed(bytes: number): void {
     this.#answered = true;
     this.#bytes += bytes;
@@ -49,7 +52,7 @@ export class Retry {
     this.#failures = 0;
   }
 
-  /** Returns when it is time to try again. Errors: `NETWORK`, when it is time to give up. */
+  /** Waits before the next attempt. Errors: `NETWORK`, when there have been enough. */
   async pause(failure: Transient, signal: AbortSignal): Promise<void> {
     this.#answered ||= failure.answered;
     this.#failures += 1;
@@ -60,7 +63,7 @@ export class Retry {
       const tried = `(tried ${this.#failures === 1 ? 'once' : `${this.#failures} times`})`;
       throw new WeftError('NETWORK', `${failure.message} ${tried}`, { cause: failure });
     }
-    // A connection that breaks once is nothing to tell of.
+    // A single broken connection is not worth a note.
     if (this.#failures > 1) {
       const seconds = (milliseconds / 1000).toFixed(1);
       this.#waiting.note(`${failure.message} Trying again in ${seconds} s (${this.#failures + 1} of ${attempts}).`);

@@ -1,58 +1,64 @@
-/** What a model is told of a conversation: its ids, and what must go where they do not fit. */
+/** Builds the token ids of a conversation, and drops what does not fit. */
 
 import { WeftError } from '../common/errors.js';
 import type { Conversation, KvCache, PlainMessage, Prompt, StartOptions } from '../common/protocol.js';
 import type { Generation, ModelInfo } from '../types/index.js';
 import type { Dropped, Overflow } from '../types/session.js';
 
-/** What a session asks of its model. */
+/** The calls that a session makes to its model. */
 export interface SessionModel {
   readonly info: ModelInfo;
-  /** The ids of a conversation: those of `known` as far as they spell the same. */
+  /** Token ids of a conversation; keeps the ids of `known` as far as they spell the same text. */
   prompt(conversation: Conversation, known: readonly number[]): Promise<number[]>;
-  /** `cache`: to be written before. */
+  /** `cache`: keys and values to restore first. */
   generate(prompt: Prompt, options: StartOptions, signal: AbortSignal, cache: KvCache | undefined): Generation;
-  /** `restored`: as in {@link State}. */
+  /** `restored`: see {@link State}. */
   readCache(ids: readonly number[], restored: number | undefined): Promise<KvCache['layers']>;
 }
 
-/** What of a session never changes. */
+/** The fixed rules of a session. */
 export interface Rules {
   readonly overflow: Overflow;
-  /** How many of the first messages are never dropped. */
+  /** Number of first messages that are never dropped. */
   readonly keep: number;
   readonly template: Omit<Conversation, 'messages'>;
 }
 
-/** Where a session is. It is never changed but replaced, so that a fork has it too, and a turn that fails leaves it. */
+/**
+ * The state of a session. It is replaced, never changed, so that forks can share it and a failed
+ * turn can return to it.
+ */
 export interface State {
   readonly messages: readonly PlainMessage[];
-  /** Of what the model was told: the prompt and its own ids, with the tokens that were dropped. */
+  /** Ids of the prompt and the answer, including dropped tokens. */
   readonly ids: readonly number[];
   readonly dropped: Dropped;
-  /** Behind how many of `ids` tokens are dropped, once it is known. */
+  /** Number of ids before the dropped tokens, once known. */
   readonly behind?: number;
-  /** What was saved, until it is written back. */
+  /** Saved keys and values, until they are restored. */
   readonly cache?: KvCache;
   /**
-   * Under which number it is written back: nobody else goes on from keys and values that only a
-   * file vouches for.
+   * Owner number of the restored keys and values: no other call may continue from them, because
+   * only a file vouches for them.
    */
   readonly restored?: number;
 }
 
-/** What comes after the messages: nothing where they are complete, else an answer with that beginning. */
+/**
+ * What follows the messages: nothing if they are complete, else an answer that starts with
+ * `prefix`.
+ */
 export interface Ending {
   readonly complete: boolean;
   readonly prefix: string;
 }
 
-/** The ids as the model gets them. */
+/** The ids without dropped ones, as the model gets them. */
 export function promptOf({ ids, dropped: { tokens }, behind = 0 }: State): readonly number[] {
   return tokens === 0 ? ids : [...ids.slice(0, behind), ...ids.slice(behind + tokens)];
 }
 
-/** The ids of the messages that are not dropped. */
+/** Ids of the messages that are not dropped. */
 export function render(
   model: SessionModel,
   { keep, template }: Rules,
@@ -64,8 +70,9 @@ export function render(
 }
 
 /**
- * The state with further messages, and `room` tokens for an answer where whole turns may go for it. Errors: `CONTEXT_OVERFLOW` under `shift` where the
- * new messages alone do not fit; else the generation finds out.
+ * Adds messages to the state; under `truncate-oldest-turns`, drops turns until there are `room`
+ * tokens for an answer. Errors: `CONTEXT_OVERFLOW` under `shift` if the new messages alone do not
+ * fit; under the other rules the generation detects it.
  */
 export async function extend(
   model: SessionModel,
@@ -86,7 +93,7 @@ export async function extend(
   }
 }
 
-/** Drops turns that are older than message `last`, as few as will do. */
+/** Drops as few turns before message `last` as possible. */
 async function truncate(
   model: SessionModel,
   rules: Rules,
@@ -104,7 +111,7 @@ async function truncate(
   }
 }
 
-/** The message with which the turn behind that of message `from` begins. */
+/** Index of the message that starts the turn after the one of message `from`. */
 function turnAfter(messages: readonly PlainMessage[], from: number, last: number): number {
   const begins = (index: number) => messages[index]?.role === 'user' && messages[index - 1]?.role !== 'user';
   let next = from + 1;
@@ -112,7 +119,10 @@ function turnAfter(messages: readonly PlainMessage[], from: number, last: number
   return next;
 }
 
-/** Where there is no room for a token of an answer, leaves half of the context, or what is new if that is more. */
+/**
+ * If no token of an answer fits, drops tokens until half of the context is left, or the new
+ * messages if they are longer.
+ */
 async function shift(model: SessionModel, rules: Rules, state: State, longer: State, ending: Ending): Promise<State> {
   const context = model.info.contextLength;
   const behind = state.behind ?? (await keptTokens(model, rules, state));
@@ -129,12 +139,12 @@ async function shift(model: SessionModel, rules: Rules, state: State, longer: St
   if (ids.length - tokens >= context) {
     tokens = ids.length - behind - Math.max(fresh, Math.floor((context - behind) / 2));
   }
-  // a template may leave out later what it told first, such as reasoning
+  // a template may later leave out what it first included, reasoning for example
   tokens = Math.min(tokens, Math.max(0, ids.length - behind - fresh));
   return { ...longer, ids, behind, dropped: { ...state.dropped, tokens } };
 }
 
-/** How many ids the messages that are kept have, with what the template puts before the next one. */
+/** Number of ids of the kept messages, including what the template puts before the next one. */
 async function keptTokens(model: SessionModel, rules: Rules, { messages }: State): Promise<number> {
   const kept = messages.slice(0, rules.keep);
   const [one = [], other = []] = await Promise.all(
@@ -145,7 +155,10 @@ async function keptTokens(model: SessionModel, rules: Rules, { messages }: State
   return sharedPrefix(one, other);
 }
 
-/** Those of a conversation that was never told are looked up; a template that refuses it so will say so with the next message. */
+/**
+ * Ids before the new messages. Those of a conversation that was never computed are rendered now; if
+ * the template refuses it, the next message will show that.
+ */
 async function idsBefore(model: SessionModel, rules: Rules, state: State): Promise<readonly number[]> {
   if (state.ids.length > 0 || state.messages.length === 0) return state.ids;
   return render(model, rules, state, { complete: true, prefix: '' }).catch(() => []);

@@ -1,11 +1,14 @@
-/** One at a time, in the order in which they came. */
+/** A lock that is granted in the order of the requests. */
 
 import { unlessAborted } from '../common/signals.js';
 
 export class Lock {
   #last: Promise<void> = Promise.resolve();
 
-  /** Waits for its turn, which ends when what is returned is called. Rejects with the signal's reason once that is aborted. */
+  /**
+   * Waits for the lock and returns its release function. Rejects with the signal's reason when it
+   * is aborted.
+   */
   async acquire(signal: AbortSignal): Promise<() => void> {
     const before = this.#last;
     let release = () => {};
@@ -14,7 +17,7 @@ export class Lock {
       await unlessAborted(before, signal);
       return release;
     } catch (error) {
-      // who comes behind still waits for who was before
+      // later requests still wait for earlier ones
       void before.then(release);
       throw error;
     }

@@ -1,4 +1,4 @@
-/** Checks what the caller gave of a session: names the option, what it should be and what it is. */
+/** Checks the options of a session. Errors name the option, what it should be and what it is. */
 
 import { invalidOption } from '../common/errors.js';
 import type { PlainMessage } from '../common/protocol.js';
@@ -12,9 +12,9 @@ import type { Rules, State } from './context.js';
 
 const OVERFLOWS: readonly Overflow[] = ['error', 'truncate-oldest-turns', 'shift'];
 
-/** What of a session never changes. */
+/** The fixed settings of a session. */
 export interface Settings extends Rules {
-  /** How it answers where a turn does not say otherwise. */
+  /** Default options of its turns. */
   readonly generate: GenerateOptions;
 }
 
@@ -38,16 +38,16 @@ export function checkSession(options: SessionOptions, roles: readonly string[]):
   return { settings, state: { messages: begun, ids: [], dropped: { messages: 0, tokens: 0 } } };
 }
 
-/** What is checked, behind the examples, where there is no message yet. */
+/** Stands in for the first message when only examples are checked. */
 const ANY: readonly PlainMessage[] = [{ role: 'user', content: '' }];
 
-/** How many messages of the system it begins with. */
+/** Number of leading system messages. */
 function introduction(messages: readonly PlainMessage[]): number {
   const end = messages.findIndex(({ role }) => role !== 'system' && role !== 'developer');
   return end < 0 ? messages.length : end;
 }
 
-/** Copies, which the caller cannot change any more. */
+/** Returns copies, which the caller cannot change. */
 export function checkTurn(turn: Turn, roles: readonly string[]): readonly PlainMessage[] {
   if (typeof turn === 'string') return [{ role: 'user', content: checkString('turn', turn) }];
   if (typeof turn !== 'object' || turn === null) throw invalidOption('turn', 'a text, or messages', turn);
@@ -55,7 +55,7 @@ export function checkTurn(turn: Turn, roles: readonly string[]): readonly PlainM
   return messages.length > 0 ? checkMessages(messages, roles) : [];
 }
 
-/** Options of `send`. */
+/** Names of the options of `send`. */
 export const SEND_OPTIONS: readonly string[] = ['prefix', ...GENERATE_OPTIONS];
 
 export function checkPrefix(prefix: unknown = ''): string {

@@ -1,9 +1,14 @@
 /**
- * A session as bytes: `weft session 2` and a line feed; the length of the header (u32,
- * little-endian); the SHA-256 of all that follows, or zeros where the page could not compute it,
- * not being in a secure context; the header (JSON); zeros up to a multiple of four; then the keys
- * and values of each layer as f32, little-endian: (layers, 2, kv_heads, tokens, head_dim). They are
- * exact, so that a session goes on as it would have.
+ * A session as bytes:
+ *
+ * - `weft session 2` and a line feed;
+ * - length of the header (u32, little-endian);
+ * - SHA-256 of all that follows, or zeros outside of secure contexts, where pages cannot compute
+ *   it;
+ * - header (JSON), then zeros up to a multiple of four;
+ * - keys and values of each layer, f32, little-endian: (layers, 2, kv_heads, tokens, head_dim).
+ *
+ * The values are exact, so that a restored session continues as the saved one would have.
  */
 
 import { invalidOption, serializeError, WeftError } from '../common/errors.js';
@@ -15,7 +20,7 @@ import { promptOf, type State } from './context.js';
 import { checkSession, type Settings } from './options.js';
 
 const MAGIC = new TextEncoder().encode('weft session 2\n');
-/** What all versions begin with. */
+/** Start of all versions. */
 const NAME = 'weft session';
 const FLOAT = 4;
 const HASH = 32;
@@ -27,7 +32,7 @@ interface Header {
   readonly ids: readonly number[];
   readonly dropped: State['dropped'];
   readonly behind: number | null;
-  /** How many layers of how many tokens follow. */
+  /** Layers and tokens of the keys and values that follow. */
   readonly layers: number;
   readonly tokens: number;
 }
@@ -62,7 +67,7 @@ export async function encodeSession(
   return bytes;
 }
 
-/** Errors: `INVALID_SESSION`, which says what is wrong with it. */
+/** Errors: `INVALID_SESSION`, with the reason. */
 export async function decodeSession(
   saved: Uint8Array | ArrayBuffer,
   info: ModelInfo,
@@ -70,7 +75,7 @@ export async function decodeSession(
   if (!(saved instanceof Uint8Array || saved instanceof ArrayBuffer)) {
     throw invalidOption('saved', 'the bytes that save() gave', saved);
   }
-  // a copy: the session reads it later
+  // copied, because the session reads it later
   const { header, values } = await split(new Uint8Array(saved instanceof ArrayBuffer ? saved.slice(0) : saved));
   const { model } = header;
   if (model.fingerprint !== info.fingerprint) {
@@ -93,7 +98,7 @@ export async function decodeSession(
   return { settings, state: { ...state, cache, restored } };
 }
 
-/** The header, and what follows it. */
+/** Splits the bytes into the header and what follows. */
 async function split(bytes: Uint8Array<ArrayBuffer>): Promise<{ header: Header; values: Uint8Array<ArrayBuffer> }> {
   const begins = (name: Uint8Array) => name.every((byte, index) => bytes[index] === byte);
   if (!begins(MAGIC)) {
@@ -113,14 +118,14 @@ async function split(bytes: Uint8Array<ArrayBuffer>): Promise<{ header: Header; 
       return { header, values: bytes.subarray(valuesAt(length)) };
     }
   } catch {
-    // said below
+    // reported below
   }
   throw invalid('its header is damaged');
 }
 
 /**
- * What the header says, as if the caller had said it, and that its numbers agree with each other
- * and with the model.
+ * Checks the header like options of a caller, and that its numbers agree with each other and the
+ * model.
  */
 function checked(header: Header, info: ModelInfo): { settings: Settings; state: State } {
   const { options, ids, dropped, behind, layers, tokens } = header;
@@ -144,12 +149,12 @@ function checked(header: Header, info: ModelInfo): { settings: Settings; state: 
   }
 }
 
-/** Where keys and values begin, behind a header of so many bytes. */
+/** Offset of the keys and values after a header of this length. */
 function valuesAt(header: number): number {
   return Math.ceil((START + header) / FLOAT) * FLOAT;
 }
 
-/** Of what follows the place of the hash. */
+/** Hash of what follows the hash itself. */
 async function hashOf(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array | null> {
   if (!globalThis.crypto?.subtle) return null;
   return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes.subarray(START)));

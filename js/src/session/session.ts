@@ -1,4 +1,4 @@
-/** A conversation over the one KV cache of a model: which ids it has there, and what becomes of a turn that ends early. */
+/** A conversation: keeps track of its ids in the KV cache, and handles turns that end early. */
 
 import { Answering } from '../answers/answering.js';
 import { Told } from '../answers/told.js';
@@ -16,7 +16,10 @@ import { Lock } from './lock.js';
 import { checkPrefix, checkTurn, SEND_OPTIONS, type Settings } from './options.js';
 import { encodeSession } from './saved.js';
 
-/** A part of the context that is kept free for an answer of unknown length, and the most for one of known length. */
+/**
+ * Fraction of the context that is kept free for an answer of unknown length, and at most for one of
+ * known length.
+ */
 const ROOM = 1 / 4;
 const MOST_ROOM = 1 / 2;
 
@@ -84,7 +87,7 @@ export class ChatSession implements Session {
       yield* this.#pieces(told, ending.prefix, options, signal, started);
     } catch (error) {
       if (!signal.aborted) throw error;
-      // it ends as every generation does that is stopped before it begins
+      // ends like any generation that is stopped before it starts
       yield* this.#model.generate([], options, signal, undefined);
     } finally {
       leave();
@@ -92,7 +95,7 @@ export class ChatSession implements Session {
     }
   }
 
-  /** The answer to what the model is told; what was said of it becomes a part of the conversation, however it ends. */
+  /** Generates the answer and adds it to the conversation, however it ends. */
   async *#pieces(
     told: State,
     prefix: string,
@@ -192,7 +195,7 @@ export class ChatSession implements Session {
   }
 
   async #readCache(state: State, ids: readonly number[]): Promise<State['cache']> {
-    // of one that was restored and never used
+    // restored and not used yet
     if (state.cache) return state.cache;
     return { ids, layers: await this.#model.readCache(ids, state.restored) };
   }
@@ -209,7 +212,10 @@ export class ChatSession implements Session {
     return extend(this.#model, this.#settings, this.#state, added, ending, room);
   }
 
-  /** Some templates refuse a conversation in which no user speaks: what it needs is then known with the first who does. */
+  /**
+   * Some templates refuse a conversation without a user message; its ids are then computed with the
+   * first one.
+   */
   #untold(added: readonly PlainMessage[], error: unknown): State {
     const messages = [...this.#state.messages, ...added];
     const unspoken = messages.every(({ role }) => role !== 'user');
@@ -219,8 +225,8 @@ export class ChatSession implements Session {
 }
 
 /**
- * A whole answer as a message. What a model thought, most templates leave out later; calls they
- * write in their own form.
+ * Turns an answer into a message. Most templates leave out its reasoning later, and write its calls
+ * in their own format.
  */
 function answerOf(
   text: string,
@@ -244,7 +250,7 @@ function callOf({ name, arguments: json }: Extract<Part, { type: 'call' }>): obj
   return { id: `call_${crypto.randomUUID()}`, type: 'function', function: { name, arguments: json } };
 }
 
-/** Whose restored keys and values it goes on from. */
+/** Owner of the restored keys and values that it continues from. */
 function ownerOf({ restored }: State): Pick<StartOptions, 'restored'> {
   return restored === undefined ? {} : { restored };
 }

@@ -1,6 +1,6 @@
 /**
- * An answer under way, as the caller sees it: an iteration that can be repeated, and promises of
- * the whole.
+ * A running answer as the caller sees it: an iteration that can be repeated, and promises of the
+ * whole.
  */
 
 import { WeftError } from '../common/errors.js';
@@ -15,9 +15,8 @@ interface Step {
 }
 
 /**
- * Gives the pieces. `left` is aborted when nobody wants them any more: the answer then ends soon,
- * as one that is aborted does. `started` is to be called when the model has accepted what it is
- * asked.
+ * Produces the pieces. `left` is aborted when the caller wants no more; the answer then ends soon,
+ * like an aborted one. `started` must be called when the model has accepted the call.
  */
 export type Source<P> = (left: AbortSignal, started: () => void) => AsyncIterable<P>;
 
@@ -26,11 +25,11 @@ export class Answering<P extends Step> implements Generation<P> {
   readonly #pieces: P[] = [];
   readonly #left = new AbortController();
   #iterator: AsyncIterator<P> | undefined;
-  /** Until the next piece is there. */
+  /** Resolves when the next piece has arrived. */
   #pulling: Promise<void> | undefined;
   #over = false;
   #failure: { readonly error: unknown } | undefined;
-  /** Iterations that go on. */
+  /** Number of running iterations. */
   #readers = 0;
   #start = { resolve: () => {}, reject: (_: unknown) => {} };
   readonly #started: Promise<void>;
@@ -100,7 +99,7 @@ export class Answering<P extends Step> implements Generation<P> {
     return this.#pieces[index];
   }
 
-  /** Waits for one more piece, or the end. */
+  /** Waits for one more piece or the end. */
   #pull(): Promise<void> {
     return (this.#pulling ??= this.#take().finally(() => (this.#pulling = undefined)));
   }
@@ -119,7 +118,7 @@ export class Answering<P extends Step> implements Generation<P> {
     }
   }
 
-  /** Nobody wants more. What came is kept, for whoever iterates again. */
+  /** Stops the answer. Its pieces are kept for later iterations. */
   async #leave(): Promise<void> {
     this.#left.abort();
     if (this.#iterator) while (!this.#over) await this.#pull();
@@ -128,7 +127,7 @@ export class Answering<P extends Step> implements Generation<P> {
 
 const told = (pieces: readonly Step[]) => pieces.reduce((all, piece) => all.add(piece), new Told());
 
-/** Whoever asks for a promise and never waits for it is not told of its failure. */
+/** Prevents an unhandled rejection of a promise that is read but never awaited. */
 function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined);
   return promise;

@@ -1,32 +1,32 @@
-/** The ways in which models mark what they think before they answer: a row for each. */
+/** The formats in which models mark their reasoning, one row each. */
 
 export interface ThoughtFormat {
-  /** A template that contains all of these has the format. */
+  /** A template that contains all of these uses the format. */
   readonly has: readonly string[];
-  /** Begins thoughts, at the start of an answer or at the end of a prompt. */
+  /** Starts reasoning, at the start of an answer or the end of a prompt. */
   readonly open: string;
-  /** Ends them. */
+  /** Ends reasoning. */
   readonly close: string;
-  /** May stand before the answer and is no part of it. */
+  /** May come before the answer and is not part of it. */
   readonly skip: readonly string[];
-  /** Begins a call, although it begins as what is skipped. */
+  /** Starts a call, although it starts like a skipped text. */
   readonly call?: string;
-  /** Whether `close` also ends a part of the answer, behind which thoughts may begin again. */
+  /** Whether `close` also ends a part of the answer, after which reasoning may start again. */
   readonly parts?: true;
-  /** Heads of messages, where they have more than `open` and `skip` say. */
+  /** Heads of messages that `open` and `skip` cannot describe. */
   readonly head?: Head;
-  /** Ends an answer that begins with what is skipped, and is no part of it. */
+  /** Ends an answer that starts with a skipped text, and is not part of it. */
   readonly last?: string;
 }
 
 interface Head {
   readonly begin: string;
   readonly end: string;
-  /** What a head says that is no call; its first group is the channel. */
+  /** Matches a head that is not a call; its first group is the channel. */
   readonly pattern: RegExp;
-  /** The channel of thoughts. */
+  /** The channel for reasoning. */
   readonly thoughts: string;
-  /** Within the head of a call. */
+  /** Appears in the head of a call. */
   readonly call: string;
 }
 
@@ -54,7 +54,7 @@ const FORMATS: readonly ThoughtFormat[] = [
   { has: ['<|channel>', '<channel|>'], open: '<|channel>thought', close: '<channel|>', skip: [] },
   // Apertus
   { has: ['<|inner_prefix|>', '<|inner_suffix|>'], open: '<|inner_prefix|>', close: '<|inner_suffix|>', skip: [] },
-  // gpt-oss: thoughts are messages on a channel of their own
+  // gpt-oss: reasoning is in messages on a channel of its own
   {
     has: ['<|channel|>', '<|end|>'],
     open: '<|channel|>analysis<|message|>',
@@ -72,7 +72,7 @@ const FORMATS: readonly ThoughtFormat[] = [
   },
 ];
 
-/** How a model thinks, by its template; undefined if it does not. */
+/** The reasoning format of a template; undefined if the model does not think. */
 export function thoughtFormat(template: string): ThoughtFormat | undefined {
   return FORMATS.find(({ has }) => has.every((mark) => template.includes(mark)));
 }

@@ -1,43 +1,43 @@
-/** Tells what a model thinks before it answers apart from the answer. */
+/** Separates a model's reasoning from its answer. */
 
 import { firstOf, longestBegin } from '../tools/cursor.js';
 import type { ThoughtFormat } from './thought-formats.js';
 
-/** What came of a piece of the answer. */
+/** A piece of the answer, split into text and reasoning. */
 export interface Split {
   readonly text: string;
   readonly reasoning: string;
-  /** Thoughts end here that the model did not begin: all text before was thought. */
+  /** Reasoning ends here that the model did not start: all text before was reasoning. */
   readonly endsReasoning?: true;
 }
 
 export interface ThoughtOptions {
-  /** The token with which the model may begin them; null if it is not one token. */
+  /** The token that starts reasoning; null if it is not a single token. */
   readonly opening?: number | null;
-  /** Behind one of these a mark is no mark: it stands in the arguments of a call. */
+  /** After one of these, marks are ignored: they are in the arguments of a call. */
   readonly calls?: readonly string[];
-  /** Whether thoughts may end that never began, as some models write them. */
+  /** Whether reasoning may end without having started, as some models write it. */
   readonly unopened?: boolean;
 }
 
-/** The text of an answer, as it comes → thoughts and answer, without space around either. */
+/** Splits the streamed text of an answer into reasoning and answer, without surrounding space. */
 export class Thoughts {
   readonly #format: ThoughtFormat;
   readonly #opening: number | null;
   readonly #calls: readonly string[];
   #state: 'start' | 'thoughts' | 'skip' | 'answer';
-  /** Whether the answer may turn out to be thoughts. */
+  /** Whether the answer may turn out to be reasoning. */
   #unopened: boolean;
-  /** Text of which it is not known yet what it is. */
+  /** Text that may be part of a mark. */
   #held = '';
-  /** Whether this thought has no text yet. */
+  /** Whether this block of reasoning has no text yet. */
   #fresh = true;
   #thought = false;
   #told = false;
-  /** Whether the answer began with what is skipped. */
+  /** Whether the answer started with a skipped text. */
   #wrapped = false;
 
-  /** `open`: whether the prompt has begun the thoughts. */
+  /** `open`: whether the prompt has started the reasoning. */
   constructor(
     format: ThoughtFormat,
     open: boolean,
@@ -50,12 +50,12 @@ export class Thoughts {
     this.#state = open ? 'thoughts' : 'start';
   }
 
-  /** Whether thoughts have begun and not ended. */
+  /** Whether reasoning has started and not ended. */
   get thinking(): boolean {
     return this.#state === 'thoughts';
   }
 
-  /** The token that would begin them now. */
+  /** The token that would start reasoning now. */
   get opening(): number | null {
     return this.#state === 'start' && this.#held === '' ? this.#opening : null;
   }
@@ -67,20 +67,20 @@ export class Thoughts {
     return split;
   }
 
-  /** The last of the text, and what was held back. */
+  /** Takes the last text and returns it with what was held back. */
   end(last: string): Split {
     const split = this.push(last);
     const rest = this.#held;
     this.#held = '';
     const { text, reasoning } = split;
-    // thoughts that are cut off are thoughts
+    // reasoning that is cut off is still reasoning
     if (this.thinking) return { ...split, reasoning: reasoning + (this.#fresh ? rest.trim() : rest.trimEnd()) };
     const { last: mark } = this.#format;
     if (mark !== undefined && this.#wrapped && rest.trim() === mark) return split;
     return { ...split, text: text + (this.#state === 'skip' ? rest.trim() : rest) };
   }
 
-  /** Whether there may be more to do. */
+  /** Returns whether there may be more to do. */
   #step(split: { text: string; reasoning: string; endsReasoning?: true }): boolean {
     const { open, close, skip, call, parts, head, last } = this.#format;
     switch (this.#state) {
@@ -108,7 +108,7 @@ export class Thoughts {
       case 'thoughts': {
         if (this.#fresh) {
           this.#held = this.#held.trimStart();
-          // the model begins them although the prompt did
+          // the model starts it although the prompt did
           if (this.#held.startsWith(open)) return this.#enter('thoughts', this.#held.slice(open.length));
           if (open.startsWith(this.#held)) return false;
         }
@@ -124,7 +124,7 @@ export class Thoughts {
       }
       case 'answer': {
         const text = this.#held;
-        // JSON may have the mark in a string
+        // JSON may contain the mark in a string
         if (!this.#told && /^\s*[[{]/.test(text)) this.#unopened = false;
         const marks = [...(parts || this.#unopened ? [close] : []), ...(this.#unopened ? this.#calls : [])];
         const found = firstOf(text, marks);
@@ -155,7 +155,7 @@ export class Thoughts {
     this.#told ||= text.trim() !== '';
   }
 
-  /** Leaves thoughts, of which there are no others that were not begun. */
+  /** Leaves the reasoning; there is no other without a start. */
   #leave(rest: string): true {
     this.#unopened = false;
     this.#fresh = true;
@@ -169,7 +169,7 @@ export class Thoughts {
   }
 }
 
-/** Where `last` begins at the end of `text`, or may, with the space around it. */
+/** Position where `last` starts or may start at the end of `text`, with the space around it. */
 function beginOfLast(text: string, last: string): number {
   const trimmed = text.trimEnd();
   const begun = trimmed === text ? longestBegin(text, [last]) : 0;
@@ -180,8 +180,8 @@ const TAG = /^<[\w:]+>$/;
 const LONGEST_TAG = 256;
 
 /**
- * How long the mark is that begins thoughts, which may be a tag with attributes; 0 if there is
- * none, null if it may come.
+ * Length of the mark that starts reasoning, which may be a tag with attributes; 0 if there is none,
+ * null if it may still come.
  */
 function lengthOfOpen(text: string, open: string): number | null {
   if (text.startsWith(open)) return open.length;

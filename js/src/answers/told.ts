@@ -2,7 +2,7 @@
 
 import type { Split } from './thoughts.js';
 
-/** The text and the thoughts of an answer, put together from its pieces. */
+/** Joins the text and the reasoning of an answer from its pieces. */
 export class Told {
   text = '';
   reasoning = '';

@@ -1,16 +1,19 @@
-/** Readers of the ways in which models write calls with JSON in them. */
+/** Readers of tool-call formats with JSON in them. */
 
 import type { Cursor, Reading } from './cursor.js';
 import { readKey, readValue } from './json.js';
 import { NAME as PYTHON_NAME, readPythonCall } from './python.js';
 import type { Known, Sink } from './tagged.js';
 
-/** Reads calls behind the mark of a form. False if there are none; what was read is then text. */
+/**
+ * Reads calls after the mark of a format. Returns false if there are none; the text read is then
+ * ordinary text.
+ */
 export type Reader = (cursor: Cursor, known: Known, sink: Sink) => Reading<boolean>;
 
 const NAMES = ['name', 'tool_name'];
 const ARGUMENTS = ['arguments', 'parameters'];
-/** Other members of a call that say nothing more. */
+/** Members of a call that carry no arguments. */
 const OTHERS = ['id', 'type', 'tool_call_id', 'index'];
 
 interface Call {
@@ -19,8 +22,8 @@ interface Call {
 }
 
 /**
- * `{ "name": …, "arguments": … }` in any order, with other members or within `"function"`. Null if
- * it is no call, as soon as that is known.
+ * Reads `{ "name": …, "arguments": … }`, in any order, with other members or nested in
+ * `"function"`. Null if it is not a call, as soon as that is known.
  */
 function* readCallObject(cursor: Cursor, isName: (name: string) => boolean = Boolean): Reading<Call | null> {
   if (!(yield* cursor.take('{'))) return null;
@@ -54,7 +57,7 @@ function* readCallObject(cursor: Cursor, isName: (name: string) => boolean = Boo
   return { name, json: json ?? '{}' };
 }
 
-/** Some models write the object of arguments as a string. */
+/** Some models write the arguments object as a string. */
 function argumentsOf(value: string): string {
   if (value === 'null' || value === '""') return '{}';
   if (!value.startsWith('"')) return value;
@@ -73,7 +76,7 @@ function isJsonObject(text: string): boolean {
 
 type ReadItem = (cursor: Cursor) => Reading<Call | null>;
 
-/** `[…]`, or one alone. */
+/** Reads a list `[…]` of items, or a single one. */
 function* readList(cursor: Cursor, sink: Sink, read: ReadItem): Reading<boolean> {
   yield* cursor.space();
   const inList = yield* cursor.take('[');
@@ -91,12 +94,12 @@ function* readList(cursor: Cursor, sink: Sink, read: ReadItem): Reading<boolean>
   return yield* cursor.take(']');
 }
 
-/** What ends a section of calls: one of these, or nothing where there is none. */
+/** The marks that can end a section of calls; empty if it has no end mark. */
 export type Close = readonly string[];
 
 /**
- * Takes what ends a section, of which also the end of the answer is one. Some models leave it out
- * before the next section, or write `open` once more in its place.
+ * Takes the end of a section; the end of the answer counts too. Some models leave the mark out
+ * before the next section, or repeat `open` in its place.
  */
 function* readClose(cursor: Cursor, marks: Close, open: string = ''): Reading<boolean> {
   if (marks.length === 0) return true;
@@ -115,7 +118,9 @@ function* readClose(cursor: Cursor, marks: Close, open: string = ''): Reading<bo
 
 const SEPARATORS = /[\s;,]*/y;
 
-/** Calls as objects, in lists or one after the other. `open`: what begins a section of them. */
+/**
+ * Reads calls as objects, in lists or one after the other. `open`: the mark that starts a section.
+ */
 export function jsonCalls(
   close: Close,
   { open = '', read = readCallObject }: { open?: string; read?: ReadItem } = {},
@@ -135,20 +140,20 @@ export function jsonCalls(
   };
 }
 
-/** How calls are written whose names stand before their arguments, which are JSON. */
+/** A format in which a name is followed by JSON arguments. */
 export interface Named {
-  /** Begins each call, if not the first; empty where nothing does. */
+  /** Comes before each call except the first; may be empty. */
   readonly lead: string;
-  /** Matches what stands before the arguments, with the name as its first group. */
+  /** Matches the text before the arguments; its first group is the name. */
   readonly head: RegExp;
-  /** What the head ends with. */
+  /** The end of that text. */
   readonly headEnd: string;
-  /** What may stand behind the arguments. */
+  /** Marks that may follow the arguments. */
   readonly tail: readonly string[];
   readonly close: Close;
 }
 
-/** A head that is longer is none. */
+/** Maximum characters of a head. */
 const LONGEST_HEAD = 512;
 
 export function namedCalls({ lead, head, headEnd, tail, close }: Named): Reader {
@@ -170,7 +175,7 @@ export function namedCalls({ lead, head, headEnd, tail, close }: Named): Reader 
   };
 }
 
-/** Takes `mark` with space before it, or neither. */
+/** Takes `mark` and the space before it, or neither. */
 export function* takeSpaced(cursor: Cursor, mark: string): Reading<boolean> {
   const here = cursor.position;
   yield* cursor.space();
@@ -181,7 +186,7 @@ export function* takeSpaced(cursor: Cursor, mark: string): Reading<boolean> {
 
 const NAME = /[^\s<>"]*/y;
 
-/** `<function=name>{…}</function>`, behind the mark. */
+/** Reads `<function=name>{…}</function>` after the mark. */
 export function* readJsonFunction(cursor: Cursor, _: Known, sink: Sink): Reading<boolean> {
   const name = yield* cursor.takeAll(NAME);
   if (name === '' || !(yield* cursor.take('>'))) return false;
@@ -191,7 +196,7 @@ export function* readJsonFunction(cursor: Cursor, _: Known, sink: Sink): Reading
   return yield* readClose(cursor, ['</function>']);
 }
 
-/** `name{…}`, of a known function. */
+/** Reads `name{…}` of a known function. */
 export function* readNameAndJson(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
   yield* cursor.space();
   const name = yield* cursor.takeAll(PYTHON_NAME);
@@ -202,7 +207,7 @@ export function* readNameAndJson(cursor: Cursor, known: Known, sink: Sink): Read
   return true;
 }
 
-/** `<function name="name">{…}</function>`, behind the mark. */
+/** Reads `<function name="name">{…}</function>` after the mark. */
 export function* readNamedFunction(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
   const name = yield* cursor.takeAll(NAME);
   if (!known.has(name) || !(yield* cursor.take('">'))) return false;
@@ -212,7 +217,7 @@ export function* readNamedFunction(cursor: Cursor, known: Known, sink: Sink): Re
   return yield* readClose(cursor, ['</function>']);
 }
 
-/** Calls of known functions, in a tag that may have other things. */
+/** Reads calls of known functions in a tag that may contain other text. */
 export function knownCalls(close: Close): Reader {
   return function* (cursor, known, sink) {
     const read: ReadItem = (cursor) => readCallObject(cursor, known.has);
@@ -225,7 +230,7 @@ function* readPythonItem(cursor: Cursor): Reading<Call | null> {
   return call && { name: call.name, json: call.arguments };
 }
 
-/** `name(key="value")`, in a list or one a line; or objects. */
+/** Reads `name(key="value")`, in a list or one per line, or objects. */
 export function pythonCalls(close: Close): Reader {
   return function* (cursor, known, sink) {
     yield* cursor.space();
@@ -242,8 +247,8 @@ export function pythonCalls(close: Close): Reader {
 }
 
 /**
- * Llama 3's own tools, which it calls as `brave_search.call(query="…")`, or known ones; other code
- * is no call.
+ * Reads calls of Llama 3's built-in tools, `brave_search.call(query="…")`, and of known functions.
+ * Other code is not a call.
  */
 export function* readPythonTag(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
   yield* cursor.space();
@@ -265,14 +270,16 @@ export function* readKeyedCall(cursor: Cursor): Reading<Call | null> {
   return name && json && (yield* cursor.take('}')) ? { name, json } : null;
 }
 
-/** Small models often put a call into a block of code. */
+/** Small models often put a call in a code block. */
 const FENCE = '```';
 const FENCED = ['json', 'tool_call', 'tool_code', 'python'];
 
-/** What a bare object begins with that is a call. */
+/** First keys of a bare object that is a call. */
 const FIRST_KEYS = ['"name"', '"type"', '"function"', '"parameters"', '"arguments"'];
 
-/** Calls without a mark, of known functions, up to the end of their line: Llama 3 and 4, xLAM. */
+/**
+ * Reads calls without a mark, of known functions, up to the end of the line: Llama 3 and 4, xLAM.
+ */
 export function* readBare(cursor: Cursor, known: Known, sink: Sink): Reading<boolean> {
   yield* cursor.space();
   const fenced = yield* cursor.take(FENCE);
@@ -304,7 +311,7 @@ export function* readBare(cursor: Cursor, known: Known, sink: Sink): Reading<boo
   yield* cursor.takeAll(/[^\S\n]*/y);
   const next = yield* cursor.peek();
   cursor.back(behind);
-  // a mark of the form may follow, or a line of text
+  // a mark of the format or a line of text may follow
   return ['', '\n', '<'].includes(next);
 }
 

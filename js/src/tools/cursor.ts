@@ -1,23 +1,26 @@
 /**
- * Text that is read while it arrives. A reader is a generator: it yields when it needs more text,
- * and continues when some has come. So it reads the same, whatever the size of the pieces.
+ * Reads text while it arrives. A reader is a generator: it yields when it needs more text, and
+ * continues when there is some. So the size of the pieces does not affect the result.
  */
 
 /** Yields when it waits for text. */
 export type Reading<T> = Generator<undefined, T, undefined>;
 
 export class Cursor {
-  /** What was read since the last flush. The engine joins it lazily: do not index it in a loop. */
+  /**
+   * Text read since the last flush. JavaScript engines concatenate it lazily, so do not index it in
+   * a loop.
+   */
   #read = '';
   #rest = '';
   #ended = false;
 
-  /** More text. */
+  /** Adds text. */
   push(text: string): void {
     this.#rest += text;
   }
 
-  /** No more text comes. */
+  /** Marks the end of the text. */
   end(): void {
     this.#ended = true;
   }
@@ -26,28 +29,28 @@ export class Cursor {
     return this.#rest;
   }
 
-  /** Whether `rest` is all that will ever come. */
+  /** Whether no more text will arrive after `rest`. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** How many characters were read since {@link flush}. */
+  /** Characters read since {@link flush}. */
   get position(): number {
     return this.#read.length;
   }
 
-  /** What was read since `position`. */
+  /** Text read since `position`. */
   since(position: number): string {
     return this.#read.slice(position);
   }
 
-  /** Goes back to `position`, as if nothing behind it had been read. */
+  /** Goes back to `position`, as if nothing after it had been read. */
   back(position: number): void {
     this.#rest = this.#read.slice(position) + this.#rest;
     this.#read = this.#read.slice(0, position);
   }
 
-  /** Returns what was read since the last flush. Positions from before it are void. */
+  /** Returns the text read since the last flush. Earlier positions become invalid. */
   flush(): string {
     const text = this.#read;
     this.#read = '';
@@ -67,7 +70,7 @@ export class Cursor {
     return this.#rest.charAt(0);
   }
 
-  /** Whether `literal` comes next; moves behind it if so. */
+  /** If `literal` comes next, moves past it and returns true. */
   *take(literal: string): Reading<boolean> {
     while (this.#rest.length < literal.length && literal.startsWith(this.#rest) && !this.#ended) yield;
     if (!this.#rest.startsWith(literal)) return false;
@@ -76,8 +79,8 @@ export class Cursor {
   }
 
   /**
-   * Takes all characters of a class. `run` is a sticky expression of the class and `*`, as it may
-   * match in parts.
+   * Takes all characters of a class. `run` is a sticky expression of the class with `*`, because it
+   * may match in parts.
    */
   *takeAll(run: RegExp): Reading<string> {
     const parts: string[] = [];
@@ -95,8 +98,8 @@ export class Cursor {
   }
 
   /**
-   * Moves to the first of `marks` and returns it. Null, and the end, if there is none. Of two at
-   * one place the longer wins.
+   * Moves to the first of `marks` and returns it; moves to the end and returns null if there is
+   * none. The longest mark at a position wins.
    */
   *to(marks: readonly string[]): Reading<string | null> {
     for (;;) {
@@ -114,7 +117,7 @@ export class Cursor {
     }
   }
 
-  /** Which of `marks` comes next, the longest; null if none does. Moves nowhere. */
+  /** Returns the longest of `marks` that comes next, without moving; null if none does. */
   *next(marks: readonly string[]): Reading<string | null> {
     for (;;) {
       const rest = this.#rest;
@@ -131,7 +134,7 @@ export class Cursor {
   }
 }
 
-/** What JSON has for white space. */
+/** White space in JSON. */
 const SPACE = /[ \t\n\r]*/y;
 
 export interface Found {
@@ -139,7 +142,7 @@ export interface Found {
   readonly at: number;
 }
 
-/** The first of `marks` in `text`, the longest of those that begin there. */
+/** Finds the first of `marks` in `text`, the longest if several start there. */
 export function firstOf(text: string, marks: readonly string[]): Found | null {
   let first: Found | null = null;
   for (const mark of marks) {
@@ -150,13 +153,13 @@ export function firstOf(text: string, marks: readonly string[]): Found | null {
   return first;
 }
 
-/** Whether a longer mark may begin where `found` does, once more text has come. */
+/** Whether more text could turn `found` into a longer mark. */
 function mayGrow(text: string, { mark, at }: Found, marks: readonly string[]): boolean {
   const rest = text.slice(at);
   return marks.some((other) => other.length > mark.length && other.startsWith(rest));
 }
 
-/** How many characters at the end of `text` may be the begin of one of `marks`. */
+/** Number of characters at the end of `text` that may start one of `marks`. */
 export function longestBegin(text: string, marks: readonly string[]): number {
   const longest = Math.max(...marks.map((mark) => mark.length)) - 1;
   for (let length = Math.min(longest, text.length); length > 0; length -= 1) {

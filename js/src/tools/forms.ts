@@ -1,7 +1,7 @@
 /**
- * The forms in which models write calls: a row each. A row says which chat templates have the form,
- * how a call is written in it (for the grammar of an answer that must be a call), and how it is
- * read.
+ * The formats in which models write tool calls, one row each. A row tells which chat templates use
+ * the format, how a call is written (for the grammar of an answer that must be a call), and how it
+ * is read.
  */
 
 import {
@@ -21,49 +21,49 @@ import {
 import { gemmaCall } from './gemma.js';
 import { readTagged, type Tags } from './tagged.js';
 
-/** How calls are written. */
+/** How a format writes calls. */
 export interface Written {
   /** Before the first call. */
   readonly begin: string;
-  /** Before the arguments of a call. `name`: as in a JSON string. */
+  /** Before the arguments of a call. `name` is escaped as in a JSON string. */
   open(name: string): string;
-  /** The arguments: one JSON object, `key=value` as in Python, or a pair of tags each. */
+  /** Arguments as one JSON object, as `key=value` in Python, or in a pair of tags each. */
   readonly args: 'json' | 'python' | Tags;
-  /** Behind the arguments of a call. */
+  /** After the arguments of a call. */
   readonly close: string;
-  /** Between two calls; null where there can be one alone. */
+  /** Between two calls; null if there can be only one. */
   readonly between: string | null;
-  /** Behind the last call. */
+  /** After the last call. */
   readonly end: string;
-  /** How the same form writes a call in JSON, for schemas that tags or Python cannot hold to. */
+  /** The format's way to write a call in JSON, for schemas that tags or Python cannot guarantee. */
   readonly json?: Pick<Written, 'begin' | 'open' | 'args' | 'close' | 'end'>;
-  /** What may stand before it all. */
+  /** Optional text before everything. */
   readonly lead?: string;
 }
 
 export interface Form {
-  /** A template that contains all of these has the form. Null if no template tells. */
-  readonly has: readonly string[] | null;
   /**
-   * What may begin calls. Empty for calls without a mark, which stand at the start of an answer.
+   * A template that contains all of these uses the format. Null if no template shows the format.
    */
+  readonly has: readonly string[] | null;
+  /** Marks that can start calls. Empty for calls without a mark, at the start of an answer. */
   readonly marks: readonly string[];
-  /** Reads calls behind one of the marks. */
+  /** Reads calls after one of the marks. */
   readonly read: Reader;
-  /** Null where no template tells of it. */
+  /** Null if no template uses the format. */
   readonly written: Written | null;
-  /** Special tokens that it is written with, beside its marks. */
+  /** Special tokens of the format besides its marks. */
   readonly tokens: readonly string[];
-  /** What may stand before an answer that is no call. */
+  /** Prefixes of an answer without calls. */
   readonly prose?: readonly string[];
 }
 
-/** A form of which no template tells. */
+/** A format that no template shows, which is only read. */
 const readOnly = (mark: string, read: Reader, ...tokens: readonly string[]): Form => {
   return { has: null, marks: [mark], read, written: null, tokens };
 };
 
-/** A list of objects. */
+/** A format with a list of JSON objects. */
 function listForm(
   has: readonly string[],
   [open, close]: readonly [string, string],
@@ -86,12 +86,12 @@ function listForm(
   };
 }
 
-/** Tags. `each`: whether every call has a section of its own. */
+/** A format with tags. `each`: whether every call has a section of its own. */
 function tagForm(has: readonly string[] | null, tags: Tags, each = false): Form {
   const { section, name, end } = tags;
   const [open, close] = section ?? ['', ''];
   const line = (text: string) => (text === '' ? '' : `${text}\n`);
-  // of GLM the name stands where others have a tag for it
+  // GLM has the bare name where others have a tag
   const first = name[0] === '' ? open : line(open);
   const readJson = jsonCalls([close], { open });
   return {
@@ -132,7 +132,7 @@ function tagForm(has: readonly string[] | null, tags: Tags, each = false): Form 
   };
 }
 
-/** As in Python, between marks. */
+/** A format with Python calls between marks. */
 function pythonForm(has: string, begin: string, between: string, end: string): Form {
   const [mark = '', close = ''] = [begin, end].map((text) => text.replace(/[\s[\]]/g, ''));
   return {
@@ -152,7 +152,7 @@ function pythonForm(has: string, begin: string, between: string, end: string): F
   };
 }
 
-/** Its own marks around strings are read; a grammar writes JSON, which is read too. */
+/** Gemma's marks around strings are read; the grammar writes JSON, which is read too. */
 function gemmaForm(open: string, quote: string, close: string): Form {
   return {
     has: [open, quote],
@@ -198,11 +198,11 @@ const DEEPSEEK = {
   section: ['<｜tool▁calls▁begin｜>', '<｜tool▁calls▁end｜>'],
   call: ['<｜tool▁call▁begin｜>', '<｜tool▁call▁end｜>'],
   separator: '<｜tool▁sep｜>',
-  // as distilled models spell the begin of a section
+  // spellings by distilled models
   spelled: ['<｜tool_calls_begin｜>', '<｜tool calls begin｜>', '<｜tool\\_calls\\_begin｜>', '<｜tool▁calls｜>'],
 } as const;
 
-/** DeepSeek: V3 and R1 have the arguments in a block of code, V3.1 has not. */
+/** DeepSeek: V3 and R1 put the arguments in a code block, V3.1 does not. */
 function deepseekForm(has: readonly string[], head: RegExp, headEnd: string, block: readonly [string, string]): Form {
   const { section, call, separator, spelled } = DEEPSEEK;
   const [before, behind] = block;
@@ -228,7 +228,7 @@ function deepseekForm(has: readonly string[], head: RegExp, headEnd: string, blo
   };
 }
 
-/** Behind `to=`. */
+/** Reads a call after `to=`. */
 const readHarmony = namedCalls({
   lead: '',
   head: /^\s*(?:functions\.)?([^\s<>]+)[^]*<\|message\|>$/,
@@ -242,7 +242,7 @@ const HARMONY = [
   ...['<|start|>assistant<|channel|>commentary to=', '<|start|>assistant<|channel|>analysis to='],
 ];
 
-/** A template's form is the first that it has. */
+/** A template uses the first of these formats that it contains. */
 export const FORMS: readonly Form[] = [
   deepseekForm(['<｜tool▁sep｜>', '```json'], /^\s*function<｜tool▁sep｜>\s*(\S+)\s*```json$/, '```json', [
     '\n```json\n',
@@ -251,7 +251,7 @@ export const FORMS: readonly Form[] = [
   deepseekForm(['<｜tool▁sep｜>'], /^\s*(\S+?)\s*<｜tool▁sep｜>$/, '<｜tool▁sep｜>', ['', '']),
   // DeepSeek V3.2
   tagForm(['<｜DSML｜'], DSML),
-  // gpt-oss: a message on another channel, to the function. One ends the turn.
+  // gpt-oss: a message to the function on another channel. A call ends the turn.
   {
     has: ['<|channel|>', '<|message|>'],
     marks: HARMONY,
@@ -268,7 +268,7 @@ export const FORMS: readonly Form[] = [
     prose: ['<|channel|>final<|message|>', '<|start|>assistant<|channel|>final<|message|>'],
     tokens: ['<|start|>', '<|channel|>', '<|message|>', '<|constrain|>', '<|call|>'],
   },
-  // gpt-oss, where the prompt begins the message
+  // gpt-oss, when the prompt starts the message
   {
     has: null,
     marks: [],
@@ -279,7 +279,7 @@ export const FORMS: readonly Form[] = [
     written: null,
     tokens: [],
   },
-  // Kimi K2, whose calls have numbers
+  // Kimi K2, with numbered calls
   {
     has: ['<|tool_calls_section_begin|>'],
     marks: ['<|tool_calls_section_begin|>'],
@@ -322,9 +322,9 @@ export const FORMS: readonly Form[] = [
     tokens: ['[CALL_ID]', '[ARGS]'],
   },
   listForm(['[TOOL_CALLS]'], ['[TOOL_CALLS]', '']),
-  // Devstral and others, where [ARGS] is left out
+  // Devstral and others, which leave out [ARGS]
   readOnly('[TOOL_CALLS]', readNameAndJson),
-  // Phi 4 mini, and Granite 3, whose calls have no end
+  // Phi 4 mini; Granite 3, whose calls have no end mark
   listForm(['<|tool_call|>', '<|/tool_call|>'], ['<|tool_call|>', '<|/tool_call|>']),
   listForm(['<|tool_call|>'], ['<|tool_call|>', '']),
   // FunctionGemma, Gemma 4
@@ -396,7 +396,8 @@ export const FORMS: readonly Form[] = [
     },
     true,
   ),
-  // Hermes, Qwen, SmolLM 3, Granite 4; and whoever is told of it, since the template has no form
+  // Hermes, Qwen, SmolLM 3, Granite 4; and models whose template has no format, which are told this
+  // one
   {
     has: ['<tool_call>'],
     marks: ['<tool_call>'],
@@ -426,18 +427,18 @@ export const FORMS: readonly Form[] = [
     },
     tokens: [],
   },
-  // Qwen 3 Coder, where it leaves out the tag around
+  // Qwen 3 Coder, when it leaves out the outer tag
   tagForm(null, { ...XML, section: null, padding: '\n', stray: '</tool_call>' }),
   readOnly('<|python_tag|>', readPythonTag),
   // Llama 4
   readOnly('<|python_start|>', pythonCalls(['<|python_end|>']), '<|python_end|>'),
-  // Qwen 2.5 Coder, which often takes other tags than its template has
+  // Qwen 2.5 Coder, which often uses other tags than its template
   readOnly('<function_call>', jsonCalls(['</function_call>'], { open: '<function_call>' })),
   readOnly('<tools>', jsonCalls(['</tools>'])),
-  // what others take for the tag that they were told of
+  // a common variation of the tag that models were told
   readOnly('<function name="', readNamedFunction),
   ...['tool', 'json', 'JSON'].map((tag) => readOnly(`<${tag}>`, knownCalls([`</${tag}>`]))),
-  // Llama 3, whose template shows the model what to write; Llama 4
+  // Llama 3, whose template shows the format; Llama 4
   {
     has: ['{"name": ', '"parameters": '],
     marks: [],
@@ -454,21 +455,21 @@ export const FORMS: readonly Form[] = [
   },
 ];
 
-/** The form that models are told of whose template has none. */
+/** The format that models without one in their template are told. */
 const TOLD = FORMS.find(({ has }) => has?.join() === '<tool_call>') as Form;
 
-/** How the model of a template writes calls. */
+/** The format of a model with this template. */
 export function formOf(template: string): Form & { readonly written: Written } {
   const found = FORMS.find(({ has, written }) => written && has?.every((text) => template.includes(text)));
   return (found ?? TOLD) as Form & { readonly written: Written };
 }
 
-/** What may begin calls, of whatever form. */
+/** The marks of all formats. */
 export const MARKS: readonly string[] = [...new Set(FORMS.flatMap(({ marks }) => marks))];
 
 const SPECIAL = /<[^<>\s]+>|\[[A-Z_]+\]/g;
 
-/** Special tokens of the forms, which the text of an answer must keep. */
+/** Special tokens of all formats, which the text of an answer must keep. */
 export const KEPT_TOKENS: readonly string[] = [
   ...new Set(FORMS.flatMap(({ marks, tokens }) => [...marks, ...tokens].flatMap((text) => text.match(SPECIAL) ?? []))),
 ];

@@ -1,6 +1,6 @@
 /**
- * Calls as FunctionGemma and Gemma 4 write them: `call:name{city:<escape>Bern<escape>,days:3}`.
- * Strings stand between two of the same mark, without escapes. Values of JSON are read as well.
+ * Reads calls of FunctionGemma and Gemma 4: `call:name{city:<escape>Bern<escape>,days:3}`. Strings
+ * stand between two equal marks, without escapes. JSON values are read too.
  */
 
 import type { Reader } from './calls.js';
@@ -12,7 +12,7 @@ const KEY = /[^\s:,{}[\]"<>]*/y;
 const BARE = /[^,{}[\]"<>\n]*/y;
 const MOST_DEPTH = 64;
 
-/** `quote`: stands on either side of a string. `close`: ends a call, as the answer's end does. */
+/** `quote`: on both sides of a string. `close`: ends a call, as the end of the answer does. */
 export function gemmaCall(quote: string, close: string): Reader {
   return function* (cursor, _, sink) {
     yield* cursor.space();
@@ -29,7 +29,7 @@ export function gemmaCall(quote: string, close: string): Reader {
   };
 }
 
-/** One value, as JSON; null where it is none. */
+/** Reads a value and returns it as JSON; null if it is invalid. */
 function* readGemma(cursor: Cursor, quote: string, depth: number): Reading<string | null> {
   yield* cursor.space();
   const first = yield* cursor.peek();
@@ -58,7 +58,7 @@ function* readItems(cursor: Cursor, quote: string, depth: number): Reading<strin
   return close === '}' ? `{${items.join(', ')}}` : `[${items.join(', ')}]`;
 }
 
-/** A key as JSON, and its colon. */
+/** Reads a key with its colon and returns it as JSON. */
 function* readKey(cursor: Cursor, quote: string): Reading<string | null> {
   let key: string | null;
   if (yield* cursor.take(quote)) key = yield* readText(cursor, quote);
@@ -68,7 +68,7 @@ function* readKey(cursor: Cursor, quote: string): Reading<string | null> {
   return key !== null && key !== '""' && (yield* cursor.take(':')) ? `${key}: ` : null;
 }
 
-/** A string behind the mark that begins it, as JSON. */
+/** Reads a string after its opening mark and returns it as JSON. */
 function* readText(cursor: Cursor, quote: string): Reading<string | null> {
   const start = cursor.position;
   if ((yield* cursor.to([quote])) === null) return null;

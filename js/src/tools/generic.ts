@@ -1,9 +1,12 @@
-/** Tools for templates that know none: described in a system message, called and answered in plain text, as Hermes models do it. */
+/**
+ * Tools for templates without tool support: described in a system message, called and answered in
+ * plain text, as Hermes models do.
+ */
 
 import type { PlainMessage as Message } from '../common/protocol.js';
 import type { ToolDescription } from '../types/index.js';
 
-/** The same messages without anything that a template for plain text does not know. */
+/** Returns the messages without anything that a plain template does not know. */
 export function withPlainTools(
   messages: readonly Message[],
   tools: readonly ToolDescription[] | null,
@@ -26,7 +29,10 @@ function instruction(tools: readonly ToolDescription[]): string {
   ].join('\n');
 }
 
-/** At the end of the system message; of the first message where the template has none for systems. */
+/**
+ * Adds a text to the end of the system message, or of the first message if the template has no
+ * system role.
+ */
 function instructed(messages: readonly Message[], text: string, template: string): Message[] {
   const [first, ...others] = messages;
   const noSystem = /system role (is )?not supported/i.test(template) || !template.includes('system');
@@ -44,10 +50,10 @@ function plainMessage({ tool_calls: calls, tool_call_id: _, ...message }: Messag
   return { ...message, content: [...(message.content ? [message.content] : []), ...written].join('\n') };
 }
 
-/** A call as the instruction shows it, however it is wrapped. */
+/** A call in the format of the instruction. */
 function callText(call: unknown): string {
   const { name, arguments: given } = { ...Object(call), ...Object(call).function } as Record<string, unknown>;
-  // arguments that are JSON text already keep their digits
+  // arguments that are JSON text keep their digits
   const json = typeof given === 'string' && isJson(given) ? given : JSON.stringify(given ?? {});
   return `{"name": ${JSON.stringify(name)}, "arguments": ${json}}`;
 }
@@ -60,7 +66,10 @@ function isJson(text: string): boolean {
   }
 }
 
-/** Several answers of tools, and what the user says then, are one turn: many templates want turns to alternate. */
+/**
+ * Merges tool results and the user's next message into one turn: many templates require alternating
+ * turns.
+ */
 function merged(messages: readonly Message[]): Message[] {
   const turns: Message[] = [];
   for (const message of messages) {

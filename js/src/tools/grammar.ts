@@ -1,6 +1,6 @@
 /**
- * The grammar of an answer where there are tools: calls in the form of the model's template, with
- * arguments that fit their schemas, or text. The reader of the form reads back all that it allows.
+ * The grammar of an answer with tools: calls in the format of the model's template, with arguments
+ * that fit their schemas, or text. The format's reader reads everything that it allows.
  */
 
 import type { Constraint, ToolChoice, ToolDescription } from '../types/index.js';
@@ -10,27 +10,27 @@ import { CallReader, knownTools } from './reader.js';
 import { plainKeys, plainValue, schemaOf, standalone, type PlainValue, type Schema } from './schema.js';
 import type { Tags } from './tagged.js';
 
-/** What the grammar needs of the model. */
+/** The parts of the model that the grammar needs. */
 export interface Vocabulary {
-  /** The special token with this name, which no text has. */
+  /** The special token with this name, which no text contains. */
   special_id(name: string): number | undefined;
 }
 
 export interface Asked {
   readonly tools: readonly ToolDescription[] | null;
   readonly choice: ToolChoice;
-  /** Whether there may be several calls. */
+  /** Whether several calls are allowed. */
   readonly parallel: boolean;
-  /** The constraint of an answer that is no call, as JSON; null if there is none. */
+  /** The constraint on an answer without calls, as JSON; null if there is none. */
   readonly constraint: string | null;
 }
 
-/** A constraint of the grammar module that callers cannot give. */
+/** A constraint that only the package can give to the grammar module. */
 interface Composed {
   readonly composed: { readonly lark: string; readonly parts: Readonly<Record<string, Constraint>> };
 }
 
-/** The constraint of the whole answer, as JSON; null if there is none. */
+/** Returns the constraint on the whole answer, as JSON; null if there is none. */
 export function answerConstraint(vocabulary: Vocabulary, template: string, asked: Asked): string | null {
   const { tools, choice, constraint } = asked;
   if (!tools || choice === 'none') return constraint;
@@ -47,23 +47,23 @@ function isChosen(choice: ToolChoice, name: string): boolean {
 
 const isStrict = ({ function: { strict } }: ToolDescription) => strict === true;
 
-/** The schema of the arguments, which are an object, without any that it does not name. */
+/** The schema of the arguments object, without properties that it does not name. */
 function argumentsOf({ function: { parameters } }: ToolDescription): Schema {
   if (!parameters) return { type: 'object', additionalProperties: false };
   const closed = 'properties' in parameters ? { additionalProperties: false } : {};
   return { ...closed, ...parameters, type: 'object' };
 }
 
-/** Small models repeat calls for as long as they may. */
+/** Maximum number of calls: small models repeat calls as long as they can. */
 const MOST_CALLS = 8;
 
-/** A call may have any arguments. */
+/** Any arguments. */
 const ANY_ARGUMENTS: Schema = { type: 'object' };
 
-/** Stands before calls of a form without a mark, where an answer is JSON too. */
+/** Comes before calls of a format without a mark, if other answers are JSON too. */
 const MARKED_BARE = '<|python_tag|>';
 
-/** The beginning of what is read as a call without a mark. `NAMES` are those of the tools. */
+/** Matches the start of a call without a mark. `NAMES` are the names of the tools. */
 const BEGINS_BARE =
   String.raw`[ \t\n\r]*(FENCE(NAMES)\(|(FENCE)?\[[ \t\n\r]*(NAMES)\(|(FENCE)?(\[[ \t\n\r]*)?\{[ \t\n\r]*"(name|type|function|parameters|arguments)")`.replaceAll(
     'FENCE',
@@ -75,7 +75,7 @@ class CallGrammar {
   readonly #tools: readonly ToolDescription[];
   readonly #form: Form;
   readonly #written: Written;
-  /** Special tokens of calls, which no text has: name → how the grammar refers to it. */
+  /** Special tokens of calls, and how the grammar refers to them. */
   readonly #special: ReadonlyMap<string, string>;
   readonly #rules: string[] = [];
   readonly #parts: Record<string, Constraint> = {};
@@ -91,7 +91,7 @@ class CallGrammar {
     this.#form = form;
     this.#special = specialTokens(vocabulary);
     const { written } = form;
-    // where one tool's arguments need JSON, all calls are JSON
+    // if one tool's arguments need JSON, all calls are JSON
     this.#written = tools.every((tool) => canWrite(form, tool)) ? written : { ...written, ...written.json };
   }
 
@@ -116,7 +116,7 @@ class CallGrammar {
     return { composed: { lark: this.#rules.join('\n'), parts: this.#parts } };
   }
 
-  /** Text with calls in it. */
+  /** Rules for text with calls in it. */
   #anything(lead: string, begin: string): string[] {
     const [mark = ''] = this.#form.marks;
     const [first = '', ...behind] = this.#split(mark);
@@ -139,10 +139,10 @@ class CallGrammar {
     ];
   }
 
-  /** A rule of text that has none of `marks`. */
+  /** A rule for text without any of `marks`. */
   #text(name: string, often: '*' | '+', marks: readonly string[]): string {
     const plain = marks.filter((mark) => this.#split(mark).every((part) => !this.#special.has(part)));
-    // text has no need of what most of them begin with, and a short expression is a quick one
+    // text hardly needs the common start of most marks, and a short expression is fast
     const found = [...new Set(plain.map((mark) => escape(/^<[|｜]/.exec(mark)?.[0] ?? mark)))].join('|');
     const names = (this.#asked.tools ?? []).map((tool) => escape(tool.function.name)).join('|');
     const bare = BEGINS_BARE.replaceAll('NAMES', () => names);
@@ -155,7 +155,7 @@ class CallGrammar {
     return parallel && !named && this.#written.between !== null;
   }
 
-  /** Calls, without the `mark` that they begin with. */
+  /** Rules for calls after the `mark` that starts them. */
   #section(mark: string): string {
     const { begin, between, end } = this.#written;
     const first = this.#calls('first', begin, mark);
@@ -164,7 +164,7 @@ class CallGrammar {
     return `${first}${more} ${this.#terms(end)}`;
   }
 
-  /** One call of any of the tools, behind `begin` but for what is left out of it. */
+  /** Rules for one call of any tool, after `begin` less `without`. */
   #calls(rule: string, begin: string, without: string): string {
     const names = this.#tools.map((tool, i) => {
       const open = `${begin}${this.#written.open(escapedName(tool))}`.slice(without.length);
@@ -176,7 +176,7 @@ class CallGrammar {
     return rule;
   }
 
-  /** What stands for the arguments of a tool. */
+  /** The rule for the arguments of a tool. */
   #arguments(tool: ToolDescription, i: number): string {
     const rule = `args${i}`;
     const part = partOf(tool, i);
@@ -187,7 +187,7 @@ class CallGrammar {
       this.#parts[part] = { jsonSchema: free ? ANY_ARGUMENTS : argumentsOf(tool) };
       return `@${part}`;
     }
-    // of the first call and of those behind it they are the same
+    // the first call and later ones share it
     if (this.#rules.some((other) => other.startsWith(`${rule}: `))) return rule;
     const root = argumentsOf(tool);
     const keys = plainKeys(root) ?? [];
@@ -220,7 +220,7 @@ class CallGrammar {
     return 'plain';
   }
 
-  /** A string without quotes, and what stands behind it. */
+  /** Rules for a string without quotes and the text that ends it. */
   #plainText(tags: Tags, close: string): void {
     const { padding } = tags;
     const body = `~/(?s:.*)(${endings(tags).map(escape).join('|')})(?s:.*)/`;
@@ -228,14 +228,14 @@ class CallGrammar {
       this.#rules.push(`PLAIN: /(?s:.*)/ & ${body}`, `ended[suffix=${JSON.stringify(close)}]: PLAIN`, 'plain: ended');
       return;
     }
-    // No text has the token, which ends it. The padding before the token belongs to the text, which
-    // takes all that it can and would leave nothing of it.
+    // Text cannot contain the special token that ends it. The padding before the token is part of
+    // the match: the text is greedy and would leave nothing of it.
     const any = padding === '' ? '/(?s:.+)/' : `/(?s:.*)${escape(padding)}/`;
     this.#rules.push(`PLAIN: ${any} & ${body}`);
     this.#rules.push(`plain: PLAIN${padding === '' ? '?' : ''} ${this.#terms(close.slice(padding.length))}`);
   }
 
-  /** `key=value`s with commas between, of which some need not be there. */
+  /** Rules for `key=value` arguments separated by commas, some of them optional. */
   #python(rule: string, part: string, root: Schema, keys: Keys): void {
     const last = keys.length;
     const item = (i: number) => {
@@ -258,7 +258,7 @@ class CallGrammar {
       .join(' ');
   }
 
-  /** A text at its special tokens. */
+  /** Splits a text at its special tokens. */
   #split(text: string): string[] {
     let parts = [text];
     for (const name of this.#special.keys()) {
@@ -273,22 +273,24 @@ type Keys = readonly (readonly [key: string, required: boolean])[];
 const escapedName = ({ function: { name } }: ToolDescription) => JSON.stringify(name).slice(1, -1);
 const escape = (text: string) => text.replace(/[|[\]{}()*+?.^$\\/]/g, '\\$&').replaceAll('\n', '\\n');
 
-/** Names a tool's part, also in errors: letters, digits and underscores. */
+/** Name of a tool's rule, also in errors: letters, digits and underscores. */
 const partOf = ({ function: { name } }: ToolDescription, i: number) => `arguments_of_${name.replace(/\W/g, '_')}_${i}`;
 
-/** What stands before and behind an argument's value. */
+/** The text before and after the value of an argument. */
 function aroundValue({ key, value, padding }: Tags, name: string, isJson: boolean): [string, string] {
   const keyClose = isJson ? key[1].replace('"true"', '"false"') : key[1];
   const before = value[0] && `\n${value[0]}`;
   return [`${key[0]}${name}${keyClose}${before}${padding}`, `${padding}${value[1]}\n`];
 }
 
-/** What a plain text must not have to be read back. */
+/** Marks that unquoted text must not contain, or it would be read differently. */
 function endings({ value, end, section }: Tags): string[] {
   return [value[1], end || (section?.[1] ?? '')].filter((mark) => mark !== '');
 }
 
-/** Whether all that fits a tool's schema can be written as the form has it, and is read back. */
+/**
+ * Whether the format can write all arguments that fit a tool's schema so that they are read back.
+ */
 function canWrite({ written }: Form, tool: ToolDescription): boolean {
   if (!written || written.args === 'json') return true;
   const { args } = written;
@@ -323,7 +325,7 @@ function specialTokens(vocabulary: Vocabulary): Map<string, string> {
   return found;
 }
 
-/** With the `name`s between. */
+/** Splits a text at a name, and keeps the names. */
 function splitAt(text: string, name: string): string[] {
   return text.split(name).flatMap((part, i) => (i === 0 ? [part] : [name, part]));
 }

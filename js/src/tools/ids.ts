@@ -1,12 +1,12 @@
-/** Ids of calls, as templates want them. */
+/** Ids of calls in the form that templates want. */
 
 import type { PlainMessage } from '../common/protocol.js';
 
-/** Mistral's templates refuse ids that are not nine letters and digits. */
+/** Mistral's templates accept only ids of nine letters and digits. */
 const WANTS_NINE = /\blength\s*!=\s*9\b/;
 const NINE = /^[a-zA-Z0-9]{9}$/;
 
-/** The same messages with ids that the template takes. */
+/** Returns the messages with ids that the template accepts. */
 export function withIds(messages: readonly PlainMessage[], template: string): readonly PlainMessage[] {
   if (!WANTS_NINE.test(template)) return messages;
   const ids = new Map<string, string>();

@@ -1,6 +1,4 @@
-/**
- * Reads JSON (RFC 8259) while it arrives, and keeps its text: digits, escapes, order, white space.
- */
+/** Reads JSON (RFC 8259) while it arrives. Keeps its text: digits, escapes, order, white space. */
 
 import type { Cursor, Reading } from './cursor.js';
 
@@ -9,9 +7,9 @@ const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const SCALAR = /[-+.\w]*/y;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 
-/** Moves over one value. False where it is none, or is cut. */
+/** Skips a value. Returns false if it is invalid or incomplete. */
 export function* skipValue(cursor: Cursor): Reading<boolean> {
-  /** The brackets that are still to be closed. */
+  /** The open brackets. */
   const open: string[] = [];
   for (;;) {
     yield* cursor.space();
@@ -40,14 +38,14 @@ export function* skipValue(cursor: Cursor): Reading<boolean> {
   }
 }
 
-/** The text of one value, without space around it; null where it is none. */
+/** Reads a value and returns its text without surrounding space; null if it is invalid. */
 export function* readValue(cursor: Cursor): Reading<string | null> {
   yield* cursor.space();
   const start = cursor.position;
   return (yield* skipValue(cursor)) ? cursor.since(start) : null;
 }
 
-/** A key and its colon; null where there is none. */
+/** Reads a key and its colon; null if there is none. */
 export function* readKey(cursor: Cursor): Reading<string | null> {
   yield* cursor.space();
   const start = cursor.position;

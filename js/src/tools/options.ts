@@ -1,13 +1,16 @@
-/** Checks what a caller says of tools: names the option, what it should be and what it is. */
+/** Checks options about tools. Errors name the option, what it should be and what it is. */
 
 import { invalidOption } from '../common/errors.js';
 import { jsonSchemaOf } from '../common/json-schema.js';
 import type { ToolChoice, ToolDescription } from '../types/index.js';
 
-/** What stands in no form between names and their arguments; OpenAI's servers take fewer. */
+/**
+ * Names of tools: characters that no format uses between a name and its arguments. OpenAI's servers
+ * allow fewer.
+ */
 export const NAME: RegExp = /^[\p{L}\p{M}\p{N}_.:/@-]{1,128}$/u;
 
-/** The tools, with the JSON Schema of what a library's object describes. */
+/** Returns the tools with plain JSON Schemas in place of schema objects of libraries. */
 export function checkTools(tools: unknown): readonly ToolDescription[] {
   if (!Array.isArray(tools)) {
     throw invalidOption('tools', "an array of { type: 'function', function: { name, … } }", tools);
@@ -33,7 +36,7 @@ export function checkTools(tools: unknown): readonly ToolDescription[] {
   });
 }
 
-/** `option`: what the caller calls it. */
+/** `option`: its name in the caller's API. */
 export function checkToolChoice(
   option: string,
   names: readonly string[],
@@ -52,23 +55,25 @@ export function checkToolChoice(
   throw invalidOption(option, `${expected}${known}`, got);
 }
 
-/** Whether the answer is a call. */
+/** Whether the answer must be a call. */
 export function mustCall(choice: ToolChoice): boolean {
   if (typeof choice === 'string') return choice === 'required';
   return 'name' in choice || choice.required === true;
 }
 
-/** What is known beforehand of the calls in an answer. */
+/** What is known in advance of the calls in an answer. */
 export interface CallRules {
-  /** How many there may be. */
+  /** Maximum number of calls. */
   readonly most?: number;
-  /** Whether text and calls may mix; else an answer is calls, or text, as a whole. Default true. */
+  /**
+   * Whether text and calls can mix; otherwise an answer is only calls or only text. Default true.
+   */
   readonly mixed?: boolean;
 }
 
 /**
- * `constrained`: whether text must fit a constraint. Such text may look like a call, or have one in
- * a string.
+ * `constrained`: whether text must fit a constraint. Such text can look like a call or contain one
+ * in a string.
  */
 export function callRules(choice: ToolChoice, parallel: boolean, constrained: boolean): CallRules {
   return { most: parallel ? Infinity : 1, mixed: !constrained || mustCall(choice) };

@@ -1,4 +1,4 @@
-/** The text of an answer, as it comes → content and calls, as OpenAI's servers tell them apart. */
+/** Splits the streamed text of an answer into content and calls, as OpenAI's servers do. */
 
 import type { ToolDescription } from '../types/index.js';
 import type { CallRules } from './options.js';
@@ -10,18 +10,18 @@ export class ToolParser {
   readonly #reader: CallReader;
   readonly #most: number;
   #calls = 0;
-  /** White space of which it is not known yet whether it is only there to set calls apart. */
+  /** White space that may only separate calls. */
   #space = '';
-  /** Whether text was told since the last call. */
+  /** Whether there was text since the last call. */
   #inText = false;
 
-  /** `tools`: what may be called; of a name alone no schema is known. */
+  /** `tools`: the functions that can be called; a bare name has no schema. */
   constructor(tools: readonly (string | ToolDescription)[], { most = Infinity, mixed = true }: CallRules = {}) {
     this.#reader = new CallReader(knownTools(tools), mixed);
     this.#most = most;
   }
 
-  /** Whether there may be no more calls, and thus no more of the answer. */
+  /** Whether the answer has all its calls and is over. */
   get done(): boolean {
     return this.#calls >= this.#most;
   }
@@ -30,7 +30,7 @@ export class ToolParser {
     return this.#told(this.#reader.push(text));
   }
 
-  /** What is left at the end of the answer. */
+  /** Returns what is left at the end of the answer. */
   end(): Part[] {
     const parts = this.#told(this.#reader.end());
     if (this.#calls > 0 || this.#space === '') return parts;

@@ -1,4 +1,4 @@
-/** Calls as Python writes them, `name(key="value", other=[1, True])`: LFM2, Llama 4, OLMo 3. */
+/** Reads calls in Python syntax, `name(key="value", other=[1, True])`: LFM2, Llama 4, OLMo 3. */
 
 import { Cursor, type Reading } from './cursor.js';
 
@@ -16,7 +16,9 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 const MOST_DEPTH = 64;
 
-/** A name, and arguments by name as JSON; null where it is no call. */
+/**
+ * Reads a name and keyword arguments, and returns the arguments as JSON; null if it is not a call.
+ */
 export function* readPythonCall(cursor: Cursor): Reading<{ name: string; arguments: string } | null> {
   const name = yield* cursor.takeAll(NAME);
   if (name === '' || !(yield* cursor.take('('))) return null;
@@ -35,7 +37,7 @@ export function* readPythonCall(cursor: Cursor): Reading<{ name: string; argumen
   }
 }
 
-/** One literal, as JSON; null where it is none. */
+/** Reads a literal and returns it as JSON; null if it is invalid. */
 export function* readPython(cursor: Cursor, depth = 0): Reading<string | null> {
   yield* cursor.space();
   const first = yield* cursor.peek();
@@ -47,7 +49,7 @@ export function* readPython(cursor: Cursor, depth = 0): Reading<string | null> {
   return NUMBER.test(word) ? numberJson(word) : null;
 }
 
-/** A text that is one literal, as JSON; null where it is none. */
+/** Converts a text that is a literal to JSON; null if it is not. */
 export function pythonJson(text: string): string | null {
   const cursor = new Cursor();
   cursor.push(text);
@@ -108,13 +110,13 @@ function* readString(cursor: Cursor, quote: string): Reading<string | null> {
       if (code.length < digits || !/^[0-9a-fA-F]+$/.test(code) || parseInt(code, 16) > 0x10ffff) return null;
       text += String.fromCodePoint(parseInt(code, 16));
     } else {
-      // Python keeps an escape that it does not know
+      // Python keeps unknown escapes
       text += ESCAPES[escaped] ?? `\\${escaped}`;
     }
   }
 }
 
-/** JSON has no plus sign, underscore or bare point. */
+/** Converts a number; JSON has no plus sign, underscore or bare decimal point. */
 function numberJson(word: string): string {
   const plain = word
     .replaceAll('_', '')

@@ -1,5 +1,6 @@
 /**
- * The text of an answer, as it comes → text and calls, in any form. What does not parse is text.
+ * Splits the streamed text of an answer into text and calls, in any format. Calls that do not parse
+ * are text.
  */
 
 import type { ToolDescription } from '../types/index.js';
@@ -12,13 +13,13 @@ import type { Known } from './tagged.js';
 export interface Call {
   readonly type: 'call';
   readonly name: string;
-  /** The model's own JSON, or the JSON of what it wrote in a form without. */
+  /** The JSON that the model wrote, or the JSON for what it wrote in another syntax. */
   readonly arguments: string;
 }
 
 export type Part = { readonly type: 'text'; readonly text: string } | Call;
 
-/** The functions that a model may call. */
+/** Prepares the functions that a model can call. */
 export function knownTools(tools: readonly (string | ToolDescription)[]): Known {
   const schemas = new Map<string, Schema>();
   for (const tool of tools) {
@@ -37,11 +38,11 @@ export class CallReader {
   readonly #cursor = new Cursor();
   readonly #running: Reading<void>;
   #parts: Part[] = [];
-  /** Whether it is not known yet if what was read is text. */
+  /** Whether the text read so far may still become a call. */
   #holding = false;
 
   /**
-   * `mixed`: whether text and calls may mix; else an answer that does not begin with a mark is
+   * `mixed`: whether text and calls can mix; otherwise an answer that does not start with a mark is
    * text.
    */
   constructor(known: Known, mixed: boolean = true) {
@@ -54,7 +55,7 @@ export class CallReader {
     return this.#go();
   }
 
-  /** What is left at the end of the answer. */
+  /** Returns what is left at the end of the answer. */
   end(): Part[] {
     this.#cursor.end();
     return this.#go();
@@ -67,7 +68,7 @@ export class CallReader {
     return this.#parts;
   }
 
-  /** What was read is text. */
+  /** Emits the text read so far as text. */
   #tell(): void {
     const text = this.#cursor.flush();
     if (text) this.#parts.push({ type: 'text', text });
@@ -94,7 +95,7 @@ export class CallReader {
       this.#tell();
       if (!(yield* this.#attempt(formsOf(mark), mark))) break;
     }
-    // all that follows is text
+    // everything that follows is text
     for (;;) {
       cursor.advance(cursor.rest.length);
       if (cursor.ended) return;
@@ -102,7 +103,7 @@ export class CallReader {
     }
   }
 
-  /** Reads calls in the first of `forms` in which there are some. */
+  /** Reads calls in the first of `forms` that matches. */
   *#attempt(forms: readonly Form[], mark: string): Reading<boolean> {
     const cursor = this.#cursor;
     this.#holding = true;
@@ -123,10 +124,7 @@ export class CallReader {
   }
 }
 
-/**
- * Tells where an answer has had its calls: behind the last that there may be, or one that was made
- * before.
- */
+/** Detects when an answer has all its calls: after the maximum number, or when a call repeats. */
 export class CallWatch {
   readonly #reader: CallReader;
   readonly #most: number;
@@ -137,7 +135,7 @@ export class CallWatch {
     this.#most = most;
   }
 
-  /** Whether the answer ends behind `text`. Small models that may go on repeat themselves. */
+  /** Whether the answer ends after `text`. Small models repeat themselves if they can. */
   isOver(text: string): boolean {
     return this.#reader.push(text).some((part) => {
       if (part.type === 'text') return false;

@@ -1,5 +1,6 @@
 /**
- * The types of a tool's arguments by its JSON schema, for forms that write strings without quotes.
+ * Types of a tool's arguments according to its JSON Schema, for formats that write strings without
+ * quotes.
  */
 
 import { pythonJson } from './python.js';
@@ -9,19 +10,19 @@ export type Schema = Readonly<Record<string, unknown>> | boolean;
 const TYPES = ['string', 'number', 'integer', 'boolean', 'null', 'object', 'array'] as const;
 type Type = (typeof TYPES)[number];
 
-/** What a value may be. */
+/** The types and values that are allowed. */
 interface Kinds {
   readonly types: ReadonlySet<Type>;
-  /** All values that it may have, where the schema lists them. */
+  /** All allowed values, if the schema lists them. */
   readonly values: readonly unknown[] | null;
 }
 
 const ANY: Kinds = { types: new Set(TYPES), values: null };
 
-/** Longest chain of references; a longer one is a circle. */
+/** Longest chain of references; a longer one counts as circular. */
 const MOST_REFERENCES = 32;
 
-/** Follows `$ref` within the schema; what it does not find may be anything. */
+/** Follows `$ref` within the schema. An unresolved reference allows anything. */
 export function resolve(root: Schema, schema: Schema): Schema {
   let found: unknown = schema;
   for (let i = 0; i < MOST_REFERENCES; i += 1) {
@@ -57,7 +58,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 const listOf = (value: unknown): readonly Schema[] => (Array.isArray(value) ? (value as readonly Schema[]) : []);
 
-/** The schema of the argument `key`; undefined where nothing is said of it. */
+/** The schema of the argument `key`; undefined if there is none. */
 export function schemaOf(root: Schema, key: string, schema: Schema = root, depth = 0): Schema | undefined {
   const found = resolve(root, schema);
   if (!isObject(found) || depth > MOST_REFERENCES) return undefined;
@@ -82,7 +83,7 @@ function matches(pattern: string, key: string): boolean {
   }
 }
 
-/** Whether a call may have the argument `key`. */
+/** Whether a call can have the argument `key`. */
 export function mayHave(root: Schema, key: string): boolean {
   const found = resolve(root, root);
   return !isObject(found) || found['additionalProperties'] !== false || schemaOf(root, key) !== undefined;
@@ -122,15 +123,15 @@ function typesOf(value: unknown): Type[] {
   return [typeof value as Type];
 }
 
-/** Whether the argument `key` may be a string, by a schema that says something of it. */
+/** Whether the schema of the argument `key`, if any, allows a string. */
 export function mayBeText(root: Schema, key: string): boolean {
   const schema = schemaOf(root, key);
   return schema !== undefined && kindsOf(root, schema).types.has('string');
 }
 
 /**
- * The JSON of an argument that a model wrote as `text`. Where the schema has strings it is one,
- * unless the text is another value that the schema allows. All other JSON keeps its own text.
+ * Converts the text of an argument to JSON. If the schema allows a string it is one, unless the
+ * text is another value that the schema allows. Other JSON keeps its text.
  */
 export function argumentJson(root: Schema, key: string, text: string): string {
   const schema = schemaOf(root, key);
@@ -143,14 +144,14 @@ export function argumentJson(root: Schema, key: string, text: string): string {
   const value = parsed(written);
   if (value === undefined) return string;
   if (!types.has('string')) return written;
-  // a text of quotes is a string that has them
+  // a quoted text is a string that includes the quotes
   if (typeof value === 'string') return isBareAny(types) ? written : string;
   const fits = typesOf(value).some((type) => types.has(type));
   const listed = !values || values.some((other) => JSON.stringify(other) === JSON.stringify(value));
   return fits && listed ? written : string;
 }
 
-/** Where there is no string: as Python has it, if it is no JSON. */
+/** Converts a text that cannot be a string: JSON, or else Python. */
 function asJson(text: string, types: ReadonlySet<Type>): string {
   if (parsed(text) !== undefined) return text;
   const lower = text.toLowerCase();
@@ -160,7 +161,7 @@ function asJson(text: string, types: ReadonlySet<Type>): string {
 
 const isBareAny = (types: ReadonlySet<Type>) => types.size === TYPES.length;
 
-/** JSON that means nothing else when it is read: of a long number the digits would be lost. */
+/** Returns text that is JSON and keeps its value when parsed; long numbers would lose digits. */
 function unknownJson(text: string): string | null {
   const value = parsed(text);
   if (value === undefined) return null;
@@ -175,19 +176,19 @@ function parsed(text: string): unknown {
   }
 }
 
-/** What says nothing of a value. */
+/** Keywords that do not restrict a value. */
 const ANNOTATIONS = ['title', 'description', 'default', 'examples', '$comment', 'deprecated', 'readOnly', 'writeOnly'];
 
 const saysOnly = (schema: Readonly<Record<string, unknown>>, names: readonly string[]) =>
   Object.keys(schema).every((name) => names.includes(name) || ANNOTATIONS.includes(name));
 
-/** How to write an argument without quotes, so that {@link argumentJson} reads the same value. */
+/** How to write an argument without quotes so that {@link argumentJson} reads the same value. */
 export type PlainValue =
   | { readonly type: 'text' }
   | { readonly type: 'choice'; readonly texts: readonly string[] }
   | { readonly type: 'json'; readonly schema: Schema };
 
-/** Null where only JSON can be sure to fit. */
+/** Null if only JSON is certain to fit. */
 export function plainValue(root: Schema, key: string): PlainValue | null {
   const schema = schemaOf(root, key);
   if (schema === undefined) return null;
@@ -207,7 +208,7 @@ export function plainValue(root: Schema, key: string): PlainValue | null {
   return bare && parts.every((part) => isObject(part) && saysOnly(part, ['type'])) ? { type: 'text' } : null;
 }
 
-/** A part of a schema as one of its own, whose references still lead where they did. */
+/** Makes a part of a schema self-contained, with the same references. */
 export function standalone(root: Schema, schema: Schema): Schema {
   if (!isObject(schema) || !JSON.stringify(schema).includes('"$ref"')) return schema;
   return { ...(moved(schema) as object), $defs: { root: moved(root) } };
@@ -224,7 +225,7 @@ function moved(value: unknown): unknown {
   );
 }
 
-/** The keys of an object and whether each is required. Null if its schema says more than that. */
+/** The keys of an object, and whether each is required. Null if its schema says more than that. */
 export function plainKeys(root: Schema): readonly (readonly [key: string, required: boolean])[] | null {
   const found = resolve(root, root);
   if (!isObject(found)) return null;
@@ -232,7 +233,7 @@ export function plainKeys(root: Schema): readonly (readonly [key: string, requir
   if (!saysOnly(found, known)) return null;
   const { properties = {}, required = [], additionalProperties: others = false } = found;
   if (!isObject(properties) || !Array.isArray(required) || isObject(others)) return null;
-  // any object at all
+  // any object
   if (!('properties' in found) && found['additionalProperties'] !== false) return null;
   if (required.some((key) => !Object.hasOwn(properties, key as string))) return null;
   return Object.keys(properties).map((key) => [key, required.includes(key)]);

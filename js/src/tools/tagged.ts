@@ -1,50 +1,50 @@
 /**
- * Calls with tags around each argument: `<parameter=city>Bern</parameter>`. A string has no quotes
- * there and may contain tags. So an argument ends where the form goes on, not at the first closing
- * tag.
+ * Reads calls with tags around each argument: `<parameter=city>Bern</parameter>`. A string has no
+ * quotes and may contain tags, so an argument ends where the rest fits the format, not at the first
+ * closing tag.
  */
 
 import type { Cursor, Reading } from './cursor.js';
 import { skipValue } from './json.js';
 import { argumentJson, mayBeText, mayHave, schemaOf, type Schema } from './schema.js';
 
-/** The tags of a form. */
+/** The tags of a format. */
 export interface Tags {
-  /** Before and behind the name of the function. */
+  /** Before and after the name of the function. */
   readonly name: readonly [open: string, close: string];
-  /** Before and behind a key. Behind a quoted key, other attributes may stand before the `>`. */
+  /** Before and after a key. After a quoted key, other attributes may follow before the `>`. */
   readonly key: readonly [open: string, close: string];
-  /** Before a value, behind what closes its key; may be empty. */
+  /** Before a value, after the end of its key; may be empty. */
   readonly value: readonly [open: string, close: string];
-  /** Ends a call; empty where what ends the section does. */
+  /** Ends a call; empty if the end of the section does. */
   readonly end: string;
-  /** Around all calls; null where there is nothing. */
+  /** Around all calls; null if there is nothing. */
   readonly section: readonly [open: string, close: string] | null;
-  /** What may end a section whose begin is missing. */
+  /** Can end a section whose start is missing. */
   readonly stray?: string;
-  /** What stands on either side of a value and is no part of it, where it does. */
+  /** Optional padding on both sides of a value. */
   readonly padding: '' | '\n';
 }
 
-/** What is known of the function that is called. */
+/** What is known of the called function. */
 export interface Known {
   has(name: string): boolean;
   schema(name: string): Schema;
 }
 
-/** Where calls go. */
+/** Receives the calls. */
 export interface Sink {
   call(name: string, json: string): void;
 }
 
-/** Reads one call, from its first tag on. */
+/** Reads a call from its first tag on. */
 export function* readTagged(cursor: Cursor, tags: Tags, known: Known, sink: Sink): Reading<boolean> {
   if (!(yield* cursor.take(tags.name[0]))) return false;
   const name = yield* readName(cursor, tags);
   return name === null ? false : yield* readArguments(cursor, tags, name, known, sink);
 }
 
-/** Names have neither white space nor brackets. */
+/** Names contain neither white space nor angle brackets or quotes. */
 const NAME = /[^\s<>"]*/y;
 
 function* readName(cursor: Cursor, tags: Tags): Reading<string | null> {
@@ -54,7 +54,7 @@ function* readName(cursor: Cursor, tags: Tags): Reading<string | null> {
   return name !== '' && (yield* cursor.take(tags.name[1])) ? name : null;
 }
 
-/** Reads the arguments of `name`, and what ends the call. */
+/** Reads the arguments of `name` and the end of the call. */
 export function* readArguments(cursor: Cursor, tags: Tags, name: string, known: Known, sink: Sink): Reading<boolean> {
   const root = known.schema(name);
   const members = new Map<string, string>();
@@ -75,7 +75,7 @@ export function* readArguments(cursor: Cursor, tags: Tags, name: string, known: 
     }
     members.set(key, argumentJson(root, key, unpadded(text, tags.padding)));
   }
-  // a form without a tag for its end might be prose in one for calls
+  // without an end tag, a call could be prose inside a call's tags
   if (tags.end === '' && members.size === 0 && !known.has(name)) return false;
   const json = Array.from(members, ([key, value]) => `${JSON.stringify(key)}: ${value}`).join(', ');
   yield* cursor.take(tags.end);
@@ -83,7 +83,7 @@ export function* readArguments(cursor: Cursor, tags: Tags, name: string, known: 
   return true;
 }
 
-/** Whether the call ends here, or its section without it; moves nowhere. */
+/** Whether the call or its section ends here; does not move. */
 function* atEnd(cursor: Cursor, { end, section }: Tags): Reading<boolean> {
   const here = cursor.position;
   const sectionEnd = section?.[1] ?? '';
@@ -98,7 +98,7 @@ function* readKey(cursor: Cursor, { key: [open, close], value: [before] }: Tags)
   if (!(yield* cursor.take(open))) return null;
   const key = yield* cursor.takeAll(KEY);
   if (close.startsWith('"')) {
-    // an attribute, behind which others may stand
+    // an attribute, which others may follow
     if (!(yield* cursor.take('"')) || (yield* cursor.to(['>'])) === null) return null;
     cursor.advance(1);
   } else if (!(yield* cursor.take(close))) return null;
@@ -110,8 +110,8 @@ function* readKey(cursor: Cursor, { key: [open, close], value: [before] }: Tags)
 }
 
 /**
- * The text of a value, up to the tag that really ends it; moves behind that. Null if there is none.
- * `isJson`: whether it may be an object or a list, whose strings may contain tags.
+ * Reads a value up to the tag that really ends it, and moves past it. Null if there is none.
+ * `isJson`: whether it may be an object or list, whose strings may contain tags.
  */
 function* readValue(
   cursor: Cursor,
@@ -130,7 +130,7 @@ function* readValue(
   }
   const last = tags.end || (tags.section?.[1] ?? '');
   const open = tags.section?.[0] ?? tags.name[0];
-  /** Where the value ends if no better place comes, and where reading goes on then. */
+  /** Best end of the value so far, and where reading continues then. */
   let likely: { readonly text: string; readonly behind: number } | undefined;
   for (;;) {
     const mark = yield* cursor.to(likely ? [close, last, open] : [close, last]);
@@ -160,9 +160,9 @@ function* readValue(
 }
 
 /**
- * Where the next argument begins within the text of a value that the model did not close; null if
- * it closed it. `isNext`: whether an argument of this name is declared and still missing. Text that
- * is itself about such tags has a closing tag for each.
+ * Position in a value where the next argument starts because the model did not close the value; null
+ * if it did. `isNext`: whether an argument of this name is declared and still missing. Text about
+ * such tags has a closing tag for each.
  */
 function unclosed(text: string, { key: [open, close], value }: Tags, isNext: (key: string) => boolean): number | null {
   const count = (tag: string) => text.split(tag).length - 1;
@@ -175,15 +175,15 @@ function unclosed(text: string, { key: [open, close], value }: Tags, isNext: (ke
   return null;
 }
 
-/** Moves over an object or a list of JSON. */
+/** Skips a JSON object or list. */
 function* skipContainer(cursor: Cursor): Reading<boolean> {
   const first = yield* cursor.peek();
   return (first === '{' || first === '[') && (yield* skipValue(cursor));
 }
 
 /**
- * Takes the closing tag of a value and says whether the form goes on behind it: another argument,
- * or the end. Null if not. An end that only text follows may be one within a value.
+ * Takes the closing tag of a value and tells whether the rest fits the format: another argument, or
+ * the end. Null if not. An end that is only followed by text may be inside a value.
  */
 function* readEnd(cursor: Cursor, tags: Tags, isKey: (key: string) => boolean): Reading<'surely' | 'perhaps' | null> {
   const { end, section } = tags;
@@ -213,8 +213,8 @@ function* readEnd(cursor: Cursor, tags: Tags, isKey: (key: string) => boolean): 
 }
 
 /**
- * What follows a call: its section's end or another call, then nothing more or other calls (`end`),
- * or text (`text`). Null if neither the section ends nor a call follows.
+ * Tells what follows a call: the end of its section or another call, and after it nothing or more
+ * calls (`end`) or text (`text`). Null if neither follows.
  */
 function* behindCall(cursor: Cursor, tags: Tags): Reading<'end' | 'text' | null> {
   const { end, section, stray } = tags;
@@ -228,7 +228,7 @@ function* behindCall(cursor: Cursor, tags: Tags): Reading<'end' | 'text' | null>
   return (yield* cursor.peek()) === '' || (yield* beginsCall(cursor, tags)) ? 'end' : 'text';
 }
 
-/** Whether a call begins here: its tag, a name, and an argument or the end. */
+/** Whether a call starts here: its tag, a name, and an argument or the end. */
 function* beginsCall(cursor: Cursor, tags: Tags): Reading<boolean> {
   const { name, key, end, section } = tags;
   const here = cursor.position;

@@ -1,7 +1,7 @@
 /**
- * Where the files of the package are that a bundler copies as they are: the worker, which is one
- * file without imports, and the wasm modules, which are gzipped. Bundlers look for these very
- * expressions: nothing in them can be computed.
+ * URLs of the package's files that bundlers copy unchanged: the worker, a single file without
+ * imports, and the gzipped wasm modules. Bundlers look for exactly these expressions, so nothing in
+ * them can be computed.
  */
 
 import type { ModuleAddresses } from './common/builds.js';
@@ -10,8 +10,8 @@ import type { BuildAddresses } from './types/index.js';
 export const workerAddress = (): string => absolute(new URL('./weft-worker.js', import.meta.url));
 
 /**
- * The build for browsers with relaxed SIMD, on several threads or one; the build for all others;
- * and the module for constraints. `more`: further builds, as all-builds.ts has them.
+ * The build for browsers with relaxed SIMD, on one thread or several; the build for all others; the
+ * module for constraints. `more`: further builds, see all-builds.ts.
  */
 export const moduleAddresses = (more: BuildAddresses = {}): ModuleAddresses => ({
   weft: absolute(new URL('./weft.wasm.gz', import.meta.url)),
@@ -20,7 +20,7 @@ export const moduleAddresses = (more: BuildAddresses = {}): ModuleAddresses => (
   ...more,
 });
 
-/** Turbopack gives objects like URLs whose address is a path. */
+/** Turbopack returns URL-like objects whose `href` is a path. */
 export function absolute({ href }: URL): string {
   return URL.canParse(href) ? href : new URL(href, globalThis.location.origin).href;
 }

@@ -1,7 +1,8 @@
 /**
- * weft: open language models inside a web page.
+ * weft: open language models in a web page.
  *
- * Importing this has no side effect, in a page or elsewhere; `load` starts a worker that does everything.
+ * Importing this has no side effect, in a page or elsewhere. `load` starts a worker that does all
+ * the work.
  */
 
 export { WeftError, type ErrorCode } from './common/errors.js';

@@ -1,6 +1,6 @@
 /** The builds of the wasm module. */
 
-/** Plain SIMD runs everywhere; relaxed SIMD and threads where the browser has them. */
+/** Plain SIMD runs everywhere; relaxed SIMD and threads need support by the browser. */
 export type Build = `weft${'' | '-relaxed'}${'' | '-threads'}`;
 
 export const BUILDS: readonly Build[] = ['weft', 'weft-relaxed', 'weft-threads', 'weft-relaxed-threads'];
@@ -8,8 +8,8 @@ export const BUILDS: readonly Build[] = ['weft', 'weft-relaxed', 'weft-threads',
 export type ThreadsBuild = Extract<Build, `${string}-threads`>;
 
 /**
- * Where the wasm modules are: the builds that the app ships, `weft` at least, and the module that
- * constrains answers.
+ * URLs of the wasm modules: the builds that the app ships (at least `weft`) and the module for
+ * constraints.
  */
 export type ModuleAddresses = Readonly<Partial<Record<Build, string>> & Record<'weft' | 'weft-grammar', string>>;
 

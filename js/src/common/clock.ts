@@ -1,4 +1,4 @@
-/** Counts the tokens of a generation and takes times, in milliseconds. */
+/** Counts the tokens of a generation and measures times in milliseconds. */
 
 import type { Usage } from '../types/index.js';
 

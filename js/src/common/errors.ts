@@ -1,4 +1,4 @@
-/** The one error class. Its `code` is stable: match on it, not on the message. */
+/** The only error class. Its `code` is stable: match on it, not on the message. */
 
 import { nearest } from './spelling.js';
 
@@ -13,7 +13,7 @@ export type ErrorCode =
   | 'NETWORK'
   | 'FILE_CHANGED'
   | 'INTEGRITY'
-  // a server that answers in the model's place
+  // a server that replaces the model
   | 'SERVER'
   // the machine
   | 'GPU_UNAVAILABLE'
@@ -47,39 +47,39 @@ export class WeftError extends Error {
   }
 }
 
-/** `option`: its name as the caller wrote it. */
+/** `option`: its name in the caller's API. */
 export function invalidOption(option: string, expected: string, got: unknown): WeftError {
   return new WeftError('INVALID_OPTION', `option \`${option}\`: expected ${expected}, got ${describe(got)}`);
 }
 
-/** The same of an option whose value must not be shown. */
+/** The same for an option whose value must not be shown. */
 export function invalidSecret(option: string, got: unknown): WeftError {
   const what = typeof got === 'string' ? 'another string, which is not shown' : `a value of the type ${typeof got}`;
   const expected = 'expected a string of printable characters without spaces';
   return new WeftError('INVALID_OPTION', `option \`${option}\`: ${expected}, got ${what}`);
 }
 
-/** `name`: an option that does not exist, beside those that do. */
+/** `name`: an option that does not exist; `known`: those that do. */
 export function unknownOption(name: string, known: readonly string[]): WeftError {
   const hint = didYouMean(nearest(name, known), '`');
   const all = known.length > 0 ? ` The options are ${known.join(', ')}.` : '';
   return new WeftError('INVALID_OPTION', `option \`${name}\`: there is no such option.${hint}${all}`);
 }
 
-/** A sentence to append, with a space before it; empty where there is no guess. */
+/** A sentence to append, with a leading space; empty without a guess. */
 export function didYouMean(guess: string | undefined, quote: string): string {
   return guess === undefined ? '' : ` Did you mean ${quote}${guess}${quote}?`;
 }
 
 /**
- * The option that an `INVALID_OPTION` is about, as its message has it. Errors of the worker have no
- * more than that.
+ * The option that an `INVALID_OPTION` names, taken from its message: errors of the worker carry
+ * nothing else.
  */
 export function optionOf({ code, message }: SerializedError): string | undefined {
   return code === 'INVALID_OPTION' ? OPTION.exec(message)?.[1] : undefined;
 }
 
-/** The same error about an option of another name. */
+/** The same error with another name for its option. */
 export function renamed(error: WeftError, rename: (option: string) => string): WeftError {
   const option = optionOf(error);
   if (option === undefined || rename(option) === option) return error;
@@ -89,10 +89,10 @@ export function renamed(error: WeftError, rename: (option: string) => string): W
 
 const OPTION = /^option `([^`]+)`: /;
 
-/** At most so many characters of a value are in a message. */
+/** Maximum characters of a value in a message. */
 const LONGEST = 200;
 
-/** And so many names of an object's fields. */
+/** Maximum names of an object's fields in a message. */
 const MOST_NAMES = 8;
 
 function describe(value: unknown): string {
@@ -121,7 +121,9 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whatever was thrown in the worker → its code and message. Errors of the wasm module carry their own code. */
+/**
+ * Converts a thrown value to its code and message. Errors of the wasm module carry their own code.
+ */
 export function serializeError(error: unknown): SerializedError {
   const message = messageOf(error);
   if (error instanceof WebAssembly.RuntimeError) {

@@ -1,17 +1,14 @@
-/**
- * A JSON Schema, or an object of a library that says what its schema is (Standard JSON Schema) →
- * the JSON Schema.
- */
+/** Converts schema objects of libraries (Standard JSON Schema) to JSON Schemas. */
 
 import { invalidOption, WeftError } from './errors.js';
 
-/** Standard Schema, and the part of it that newer libraries have for JSON Schema. */
+/** Standard Schema, with its newer part for JSON Schema. */
 interface Standard {
   readonly vendor?: unknown;
   readonly jsonSchema?: { input?(options: { target: string }): unknown };
 }
 
-/** How to convert what does not convert itself. */
+/** Remedies for libraries whose schemas do not convert themselves. */
 const REMEDIES: Readonly<Record<string, string>> = {
   zod: 'z.toJSONSchema(schema), of zod 4',
   valibot: 'toJsonSchema(schema) of @valibot/to-json-schema',
@@ -20,8 +17,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * `name`: what the caller calls it. Errors: `INVALID_OPTION` where it is neither, or no JSON Schema
- * says what it is.
+ * `name`: its name in the caller's API. Errors: `INVALID_OPTION` if it is not a JSON Schema and
+ * cannot be converted to one.
  */
 export function jsonSchemaOf(name: string, schema: unknown): object | boolean {
   if (typeof schema === 'boolean') return schema;
@@ -50,15 +47,15 @@ export function jsonSchemaOf(name: string, schema: unknown): object | boolean {
   throw invalidOption(name, `a JSON Schema: convert it by ${remedy}`, `a schema of ${vendor || 'a library'}`);
 }
 
-/** Keywords under which stand values, not schemas. */
+/** Keywords whose values are not schemas. */
 const VALUES: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'examples']);
 
-/** Keywords under which stand schemas by name. */
+/** Keywords that hold schemas by name. */
 const NAMED: ReadonlySet<string> = new Set(['properties', 'patternProperties', '$defs', 'definitions']);
 
 /**
- * Objects have the properties that are named. A library's parser drops others, which a model would
- * write for as long as it may. `byName`: it is no schema, but holds some by name.
+ * Forbids properties that a schema does not name: a library's parser would drop them, and a model
+ * might write them without end. `byName`: an object that holds schemas by name.
  */
 function closed(schema: unknown, byName = false): unknown {
   if (Array.isArray(schema)) return schema.map((part) => closed(part));

@@ -1,4 +1,6 @@
-/** What the page and the worker say to each other: one union each way, matched by `type`. */
+/**
+ * Messages between the page and the worker: one union for each direction, distinguished by `type`.
+ */
 
 import type {
   ChatOptions,
@@ -31,26 +33,32 @@ export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
   readonly stop: readonly string[];
   readonly topLogprobs?: number;
   readonly keepSpecial: readonly string[];
-  /** As JSON; null where anything may be said. */
+  /** As JSON; null if there is none. */
   readonly constraint: string | null;
-  /** How the schemas of the constraint and of tools are read, as JSON. */
+  /** How schemas of the constraint and of tools are read, as JSON. */
   readonly schemas: string;
-  /** The seed where the caller gave none. */
+  /** The seed, unless the caller gave one. */
   readonly entropy: number;
   /** Ends when the prompt is in the KV cache. */
   readonly prefill?: boolean;
-  /** When the context is full, drops the older half of the tokens behind so many first ones, and goes on. */
+  /**
+   * When the context is full, drops the older half of the tokens after this many first ones, and
+   * continues.
+   */
   readonly shiftBehind?: number;
-  /** Whose restored keys and values it may go on from: others' are computed anew. */
+  /**
+   * Owner of the restored keys and values that it may continue from. Those of other owners are
+   * computed again.
+   */
   readonly restored?: number;
 }
 
-/** A message whose parts are joined. */
+/** A message with its parts joined. */
 export interface PlainMessage extends Message {
   readonly content: string | null;
 }
 
-/** What a chat template makes a prompt of. */
+/** The input of a chat template. */
 export interface Conversation {
   readonly messages: readonly PlainMessage[];
   readonly tools: readonly ToolDescription[] | null;
@@ -61,13 +69,16 @@ export interface Conversation {
   /** Default `auto`. */
   readonly reasoning?: NonNullable<ChatOptions['reasoning']>;
   readonly variables: Readonly<Record<string, unknown>>;
-  /** Name of one of the model's templates; by default that for its tools, or the default one. */
+  /**
+   * Name of one of the model's templates. Default: the one for tools if there are tools, else the
+   * default template.
+   */
   readonly template?: string;
   /** Whether no answer follows. */
   readonly complete?: boolean;
-  /** How the answer begins. */
+  /** Start of the answer. */
   readonly prefix?: string;
-  /** What the template makes of it, where that is known: nothing is rendered then. */
+  /** The rendered token ids, if they are known; nothing is rendered then. */
   readonly ids?: readonly number[];
 }
 
@@ -77,10 +88,10 @@ export interface KvCache {
   readonly layers: readonly Float32Array[];
 }
 
-/** A text, the ids of one, or what the chat template makes one of. */
+/** A text, its token ids, or a conversation for the chat template. */
 export type Prompt = string | readonly number[] | Conversation;
 
-/** What an encoder does with texts. */
+/** An encoder task on texts. */
 export type EncodeTask = { readonly truncate: boolean } & (
   | {
       readonly name: 'embed';
@@ -93,19 +104,19 @@ export type EncodeTask = { readonly truncate: boolean } & (
   | { readonly name: 'fillMask'; readonly text: string; readonly topK: number }
 );
 
-/** The results of an {@link EncodeTask}, in the same order as its kinds. */
+/** Results of an {@link EncodeTask}, in the order of its kinds. */
 export type EncodeResult = Float32Array[] | RankedDocument[] | LabelScore[] | TokenLabel[] | Filling[][];
 
-/** A text's tokens with a predecessor: the first token of all has no probability. */
+/** Tokens with a predecessor: the first token of all has no probability. */
 export interface ScoredText {
   readonly ids: readonly number[];
-  /** The text of each token alone: U+FFFD where it is no whole character. */
+  /** Text of each token alone, with U+FFFD for incomplete characters. */
   readonly texts: readonly string[];
-  /** In nats; one more where the answer's end was asked for too. */
+  /** In nats; one more if the end of the answer counts. */
   readonly logprobs: readonly number[];
 }
 
-/** What a call wants; the worker runs one at a time. */
+/** A call to the worker, which runs one at a time. */
 export type Call =
   | {
       readonly type: 'load';
@@ -118,9 +129,9 @@ export type Call =
       readonly sha256: readonly string[];
       /** Null where the caller leaves it to the worker. */
       readonly quantize: Quantize | null;
-      /** Null where nothing may be stored. */
+      /** Null if nothing may be stored. */
       readonly store: StoreOptions | null;
-      /** The page's own `fetch`, where the caller gave one. */
+      /** The caller's `fetch`, if there is one. */
       readonly fetchPort: MessagePort | null;
       readonly modules: ModuleAddresses;
     }
@@ -136,23 +147,23 @@ export type Call =
   | {
       readonly type: 'generate';
       readonly prompt: Prompt;
-      /** What stands behind the gap that the answer fills. */
+      /** Text after the gap that the answer fills. */
       readonly suffix?: string;
       readonly options: StartOptions;
-      /** To be written before, where it was read in another page. */
+      /** Keys and values to restore first, from another page. */
       readonly cache?: KvCache;
     }
-  /** The ids of a conversation: those of `known` as far as they spell the same. */
+  /** Token ids of a conversation; keeps the ids of `known` as far as they spell the same text. */
   | { readonly type: 'prompt'; readonly conversation: Conversation; readonly known: readonly number[] }
-  /** The layers of a {@link KvCache}. */
+  /** Reads the layers of a {@link KvCache}. */
   | { readonly type: 'readCache'; readonly ids: readonly number[]; readonly restored: number | null }
   | { readonly type: 'encode'; readonly task: EncodeTask }
   | {
       readonly type: 'score';
       readonly texts: readonly (string | readonly number[])[];
-      /** What stands before each of them. */
+      /** Context before each of them. */
       readonly after: Prompt | null;
-      /** Whether the answer's end counts too. */
+      /** Whether the end of the answer counts too. */
       readonly end: boolean;
     }
   | { readonly type: 'tokenize'; readonly text: string; readonly addSpecial: boolean; readonly parseSpecial: boolean }
@@ -161,7 +172,7 @@ export type Call =
 /** What the worker knows of its model. */
 export type LoadedInfo = Omit<ModelInfo, keyof Sharing>;
 
-/** What is known of a generation that begins. */
+/** What is known when a generation starts. */
 export type Started = Pick<Usage, 'promptTokens' | 'cachedTokens'>;
 
 export type LoadCall = Extract<Call, { type: 'load' }>;
@@ -171,15 +182,18 @@ export type ScoreCall = Extract<Call, { type: 'score' }>;
 
 export type Request =
   | { readonly type: 'call'; readonly id: number; readonly call: Call }
-  /** Stops the call if it runs, and forgets it if it waits; it then ends with a piece of reason `abort`. */
+  /**
+   * Stops a running call, and removes a waiting one. A generation then ends with a piece of the
+   * reason `abort`.
+   */
   | { readonly type: 'cancel'; readonly id: number };
 
 export type Reply =
   | { readonly type: 'progress'; readonly id: number; readonly progress: Progress }
-  /** A generation was accepted: its pieces follow. */
+  /** A generation was accepted; its pieces follow. */
   | { readonly type: 'started'; readonly id: number; readonly of: Started }
   | { readonly type: 'piece'; readonly id: number; readonly piece: Piece }
-  /** The end of a call that is no generation. */
+  /** The result of a call that is not a generation. */
   | {
       readonly type: 'result';
       readonly id: number;
@@ -188,22 +202,28 @@ export type Reply =
   /** The model was loaded again. */
   | { readonly type: 'reload'; readonly info: LoadedInfo }
   | { readonly type: 'error'; readonly id: number; readonly error: SerializedError }
-  /** The model is gone: its load failed, or the engine crashed. */
+  /** The model is gone: loading failed, or the engine crashed. */
   | { readonly type: 'end'; readonly error: SerializedError }
-  /** A port from which a {@link SerializedError} comes if a thread crashes, while the worker may be waiting for it. */
+  /**
+   * A port that sends a {@link SerializedError} if a thread crashes, because the worker may be
+   * waiting for the thread.
+   */
   | { readonly type: 'thread'; readonly crash: MessagePort }
   | Entered;
 
-/** The first message to a shared worker. `life`: a lock that is held while the page uses it. */
+/**
+ * The first message to a shared worker. `life`: name of a lock that the page holds as long as it
+ * uses the worker.
+ */
 export interface Entry {
   readonly type: 'enter';
   readonly life: string;
 }
 
-/** The answer: calls may come now, or only another worker takes them. */
+/** The answer: calls are accepted, or this worker has ended. */
 export type Entered = { readonly type: 'welcome' | 'ended' };
 
-/** An end of the wire: a Worker, its global scope, or a MessagePort. */
+/** One end of a connection: a Worker, its global scope, or a MessagePort. */
 export interface Port<Out, In> {
   postMessage(message: Out, transfer?: Transferable[]): void;
   onmessage: ((event: MessageEvent<In>) => void) | null;

@@ -1,26 +1,24 @@
-/** Roles of messages: those that every chat has, and those of the model's own chat template. */
+/** Roles of messages: the common ones, and those in the model's chat template. */
 
 import { didYouMean, WeftError } from './errors.js';
 import { nearest } from './spelling.js';
 
 const COMMON = ['system', 'user', 'assistant', 'tool'];
 
-/** Other names of common roles, for templates that do not have them. */
+/** Substitutes for roles that a template does not have. */
 const ALIASES: Readonly<Record<string, string>> = { developer: 'system', function: 'tool', ipython: 'tool' };
 
-/** Python's literals: a string, and a list or tuple of strings. */
+/** Python literals: a string, and a list or tuple of strings. */
 const STRING = `(?:'[^'\\n]*'|"[^"\\n]*")`;
 const STRINGS = `[[(]\\s*${STRING}(?:\\s*,\\s*${STRING})*[^\\])]*[\\])]`;
 
 /**
- * A name like `role` or `roles`, in any form of access: `message.role`, `message['role']`,
+ * A name like `role` in any form of access: `message.role`, `message['role']`,
  * `message.get('role')`, `role_lower`.
  */
 const ROLE = `role\\w*['"]?(?:\\s*,[^)]*)?\\)?\\]?`;
 
-/**
- * Where a template speaks of a role: a comparison, an assignment, a test of membership, a filter.
- */
+/** Where a template mentions a role: in comparisons, assignments, membership tests and filters. */
 const MENTIONS = [
   `${ROLE}\\s*(?:==|!=|=|(?:not\\s+)?in)\\s*(${STRING}|${STRINGS})`,
   `(${STRING})\\s*(?:==|!=)\\s*[\\w.]*(?:\\[['"])?${ROLE}`,
@@ -28,12 +26,12 @@ const MENTIONS = [
 ].map((pattern) => new RegExp(pattern, 'g'));
 
 /**
- * A role as the template writes it behind the mark that begins a turn: `<|im_start|>user`,
+ * A role that a template writes after the mark that starts a turn: `<|im_start|>user`,
  * `<start_of_turn>model`.
  */
 const WRITTEN = /<\|?\w*(?:start|role|header|turn)\w*\|?>([a-z]\w+)/g;
 
-/** The roles that a message of this template may have, as far as its text tells. */
+/** The roles in a template, as far as its text shows. */
 export function rolesOf(template: string): string[] {
   const texts = MENTIONS.flatMap((mention) => [...template.matchAll(mention)].map(([, text = '']) => text));
   const found = texts.flatMap((text) => [...text.matchAll(/['"]([\w-]+)['"]/g)].map(([, role = '']) => role));
@@ -42,8 +40,8 @@ export function rolesOf(template: string): string[] {
 }
 
 /**
- * The role as the template knows it. Errors: `INVALID_OPTION` where nobody knows it; `at`: what to
- * call the message.
+ * Returns the role that the template knows. `at`: name of the message in errors. Errors:
+ * `INVALID_OPTION` for an unknown role.
  */
 export function checkRole(role: string, roles: readonly string[], at: string): string {
   if (roles.includes(role)) return role;

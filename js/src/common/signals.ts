@@ -1,9 +1,12 @@
-/** Signals of those who may stop something. */
+/** Helpers for abort signals. */
 
 import type { Generation, Piece } from '../types/index.js';
 import { WeftError } from './errors.js';
 
-/** Aborts with the first of them. `AbortSignal.any` is younger than the browsers that weft runs in. `release`: to be called when it is over. */
+/**
+ * Aborts with the first of several signals. (`AbortSignal.any` is newer than the supported
+ * browsers.) `release` must be called at the end.
+ */
 export function anyOf(...signals: readonly (AbortSignal | undefined)[]): {
   readonly signal: AbortSignal;
   release(): void;
@@ -17,7 +20,7 @@ export function anyOf(...signals: readonly (AbortSignal | undefined)[]): {
   return { signal: controller.signal, release: () => over.abort() };
 }
 
-/** What a promise gives, or the signal's reason as soon as it is aborted. */
+/** Resolves like the promise, or rejects with the signal's reason as soon as it is aborted. */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const over = new AbortController();
   try {
@@ -31,7 +34,7 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal)
   }
 }
 
-/** Undefined, once the signal is aborted. */
+/** Resolves to undefined when the signal is aborted. */
 export function aborted(signal: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve(undefined);
@@ -39,13 +42,16 @@ export function aborted(signal: AbortSignal): Promise<undefined> {
   });
 }
 
-/** Begins a generation. Rejects where the model cannot answer, or with the signal's reason. */
+/** Starts a generation. Rejects if the model cannot answer, or with the signal's reason. */
 export async function begun({ started }: Generation, signal: AbortSignal | null | undefined): Promise<void> {
   await started;
   signal?.throwIfAborted();
 }
 
-/** The tokens of a generation, then its end. An answer that was aborted fails with the signal's reason. */
+/**
+ * Iterates over the tokens of a generation and its end. An aborted answer fails with the signal's
+ * reason.
+ */
 export async function* untilAborted(
   pieces: AsyncIterable<Piece>,
   signal: AbortSignal | null | undefined,
@@ -59,7 +65,7 @@ export async function* untilAborted(
   }
 }
 
-/** Leaves an iteration once the signal is aborted, also while the next item is awaited. */
+/** Leaves an iteration as soon as the signal is aborted, even while the next item is awaited. */
 export function leaving<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncIterable<T> {
   return {
     [Symbol.asyncIterator]() {
@@ -70,7 +76,7 @@ export function leaving<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncI
   };
 }
 
-/** Waits for the first item, so that whoever fails before it rejects. */
+/** Waits for the first item, so that an earlier failure rejects. */
 export async function beginning<T>(items: AsyncGenerator<T>): Promise<AsyncGenerator<T>> {
   const first = await items.next();
   return (async function* () {
@@ -85,8 +91,8 @@ export async function beginning<T>(items: AsyncGenerator<T>): Promise<AsyncGener
 }
 
 /**
- * What is iterated, as a stream. Whoever cancels it calls `stop` at once, also while the next part
- * is awaited.
+ * Turns an iteration into a stream. Cancelling it calls `stop` at once, even while the next item is
+ * awaited.
  */
 export function streamOf<Part>(parts: AsyncGenerator<Part>, stop: () => void): ReadableStream<Part> {
   return new ReadableStream({

@@ -1,23 +1,23 @@
-/** What a model can be read from, in the form that crosses to the worker. */
+/** Sources of a model, in the form that crosses to the worker. */
 
-/** An address, and under what name it is stored. */
+/** A URL and the name that it is stored by. */
 export interface Address {
   readonly type: 'address';
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly key: string;
-  /** Whether the server names files by their SHA-256. */
+  /** Whether it is a hub, whose ETags are SHA-256 hashes. */
   readonly isHub: boolean;
 }
 
-/** A folder that has an address. */
+/** A folder with a URL. */
 export interface FolderAddress {
   readonly type: 'folder';
   readonly name: string;
   /** Ends with a slash. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** With `*` where the key of a file has its path. */
+  /** Has a `*` in place of the file's path. */
   readonly key: string;
   readonly isHub: boolean;
 }
@@ -25,26 +25,25 @@ export interface FolderAddress {
 export type FileSource =
   | Address
   | FolderAddress
-  /** `path`: where in a folder that was chosen, as the page knows it. */
+  /** `path`: within the chosen folder, as the page knows it. */
   | { readonly type: 'blob'; readonly blob: Blob; readonly path?: string }
   | { readonly type: 'handle'; readonly handle: FileSystemFileHandle | FileSystemDirectoryHandle }
-  /** A stream that stays in the page, which gives its bytes by this port. */
+  /** A stream that stays in the page and is read through this port. */
   | { readonly type: 'stream'; readonly port: MessagePort };
 
-/** Where `hf:` addresses lead, unless the caller names another hub. */
+/** Default hub for `hf:` addresses. */
 export const HUB = 'https://huggingface.co';
 
 const HUB_ADDRESS = /^hf:([^/@]+)\/([^/@]+)(?:\/([^@]*?))?(?:@([^@]+))?$/;
 
-/** Owners and repositories, as hubs name them. */
+/** Names of owners and repositories. */
 const HUB_NAME = /^[\w.-]+$/;
 
 /**
- * `hf:owner/repository/path@revision` → its address on the hub; without a path, or with one that ends with a slash, that of a folder.
- * Undefined where it is malformed, or where a part of it would lead elsewhere: `..` for example.
- *
- * The key of what comes from the default hub is its name there, and of what comes from another one
- * the address: two hubs may have other files of one name.
+ * Converts `hf:owner/repository/path@revision` to its URL on the hub; without a path, or if the
+ * path ends with a slash, to that of a folder. Undefined if it is malformed or part of it leads
+ * elsewhere, `..` for example. Files of the default hub are stored by this name; files of another
+ * hub by their URL, because hubs may have different files of the same name.
  */
 export function hubAddress(text: string, hub: string, token: string | null): Address | FolderAddress | undefined {
   const found = HUB_ADDRESS.exec(text);
@@ -63,45 +62,46 @@ export function hubAddress(text: string, hub: string, token: string | null): Add
 }
 
 /**
- * Whether a part of a path is a name, however often a server decodes it: no step to another folder,
- * and no separator.
+ * Whether a part of a path is a plain name, even if a server decodes it repeatedly: no separator
+ * and no step to another folder.
  */
 function isName(part: string): boolean {
   let name = part;
   try {
     while (name !== decodeURIComponent(name)) name = decodeURIComponent(name);
   } catch {
-    // a lone `%` is a character as others
+    // a lone `%` is an ordinary character
   }
   return !/^\.{0,2}$|[/\\\u0000-\u001f\u007f]/.test(name);
 }
 
-/**
- * What the key of a file in a folder begins and ends with; addresses may have a `*` of their own.
- */
+/** Start and end of the keys of a folder's files. URLs may contain a `*` themselves. */
 export function aroundPath({ key }: FolderAddress): [start: string, end: string] {
   const at = key.lastIndexOf('*');
   return [key.slice(0, at), key.slice(at + 1)];
 }
 
-/** The folder at an address that ends with a slash; a query belongs to files. */
+/** The folder at a URL that ends with a slash. A query applies to its files. */
 export function webFolder(url: URL): FolderAddress {
   const { href } = new URL('.', url);
   const name = url.pathname.split('/').at(-2) || url.host;
   return { type: 'folder', name, url: href, headers: {}, key: `${href}*`, isHub: false };
 }
 
-/** `url`: absolute. A fragment is no part of what is fetched. */
+/** `url`: absolute. Its fragment is ignored. */
 export function webAddress(url: URL): Address {
   const address = new URL(url);
   address.hash = '';
   return { type: 'address', url: address.href, headers: {}, key: address.href, isHub: false };
 }
 
-/** Not the name of a first part of none, which is a file like any other. */
+/** Does not match a split into 0 parts, which is an ordinary name. */
 const FIRST_PART = /-00001-of-(?!00000)(\d{5})\.gguf/;
 
-/** The first part of a split file, or any file → all parts, by the names that they are given when a file is split. */
+/**
+ * Returns the names of all parts of a split file, given the first; for any other file, its own
+ * name.
+ */
 export function partsOf(name: string): string[] {
   const count = Number(FIRST_PART.exec(name)?.[1] ?? 1);
   return Array.from({ length: count }, (_, index) =>
@@ -109,7 +109,7 @@ export function partsOf(name: string): string[] {
   );
 }
 
-/** The last part of the path, or the name of the file, for people. */
+/** The last part of the path, or the file's name, for messages. */
 export function nameOf(source: FileSource): string {
   switch (source.type) {
     case 'blob':

@@ -1,6 +1,6 @@
-/** What a misspelt name was meant to be. */
+/** Guesses what a misspelt name was meant to be. */
 
-/** The one of `known` that is nearest to `name`; undefined where none is near. */
+/** Returns the closest of `known`; undefined if none is close. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const wanted = plain(name);
   const meant = FOREIGN.filter(({ theirs }) => theirs.includes(wanted)).map(({ ours }) => plain(ours));
@@ -14,7 +14,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return ranked[0]?.other;
 }
 
-/** `max_tokens` and `maxTokens` are spelt the same. */
+/** Makes `max_tokens` and `maxTokens` equal. */
 const plain = (name: string) => name.toLowerCase().replace(/[^a-z0-9]/g, '');
 
 const SCHEMAS = [
@@ -25,7 +25,7 @@ const SCHEMAS = [
 const THOUGHTS = ['reasoning', 'reasoningeffort', 'enablethinking', 'think', 'thinking', 'thinkingbudget'];
 
 /**
- * What other libraries call an option, and names of it that there are here: not all of them in one
+ * Names of options in other libraries, and weft's names for them, not all of which exist in every
  * place.
  */
 const FOREIGN: readonly { readonly ours: string; readonly theirs: readonly string[] }[] = Object.entries({
@@ -59,8 +59,8 @@ const FOREIGN: readonly { readonly ours: string; readonly theirs: readonly strin
 }).map(([ours, theirs]) => ({ ours, theirs }));
 
 /**
- * Characters to insert, delete, replace or swap with their neighbour (Damerau-Levenshtein, each
- * pair swapped once).
+ * Number of characters to insert, delete, replace or swap with a neighbour (Damerau-Levenshtein
+ * distance, each pair swapped once).
  */
 function distance(a: string, b: string): number {
   let [before, last] = [[] as number[], Array.from({ length: b.length + 1 }, (_, j) => j)];

@@ -1,9 +1,9 @@
 /**
- * Trusted Types: under `require-trusted-types-for 'script'`, addresses of workers must come from a
+ * Trusted Types: under `require-trusted-types-for 'script'`, URLs of workers must come from a
  * policy that the page allows by name.
  */
 
-/** TypeScript's library lacks it. */
+/** Missing in TypeScript's DOM library. */
 interface TrustedTypes {
   createPolicy(
     name: string,
@@ -11,15 +11,15 @@ interface TrustedTypes {
   ): { createScriptURL(address: string): unknown };
 }
 
-/** The policy's name, for the directive `trusted-types`. */
+/** Name of the policy, for the directive `trusted-types`. */
 export const POLICY = 'weft-llm';
 
 let policy: ReturnType<TrustedTypes['createPolicy']> | undefined;
 
 /**
- * An address of the package's own worker, as the browser wants it. Where the page does not allow
- * the policy it stays a string, which the browser refuses if it requires Trusted Types, and the
- * page has no default policy.
+ * Converts the URL of the package's worker to the type that the browser requires. If the page does
+ * not allow the policy it stays a string, which the browser refuses if it requires Trusted Types
+ * and the page has no default policy.
  */
 export function trusted(address: string): string {
   const { trustedTypes } = globalThis as { trustedTypes?: TrustedTypes };
@@ -32,5 +32,5 @@ export function trusted(address: string): string {
   return policy.createScriptURL(address) as string;
 }
 
-/** Whether the policy could not be made. */
+/** Whether the page refused the policy. */
 export const isUntrusted = (): boolean => 'trustedTypes' in globalThis && !policy;

@@ -1,16 +1,16 @@
-/** What a content security policy forbids, told by the browser in an event of its own. */
+/** A violation of the content security policy, as reported by the browser's event. */
 
 interface Violation {
-  /** The directive of the policy that forbids it, `worker-src` for example. */
+  /** The violated directive, `worker-src` for example. */
   readonly directive: string;
-  /** The address that is forbidden, or a word like `blob`. */
+  /** The blocked URL, or a word like `blob`. */
   readonly blocked: string;
 }
 
-/** A page may break its policy all the time, and only what happened last is of interest. */
+/** Maximum number of recorded violations; the last ones matter. */
 const MOST = 32;
 
-/** What is forbidden in this page or worker from now on until `end`. */
+/** Records violations in this page or worker until `end`. */
 export function watchViolations(): { readonly found: readonly Violation[]; end(): void } {
   const found: Violation[] = [];
   const listener = (event: Event) => {

@@ -1,6 +1,6 @@
-/** Time limits for what may never answer. */
+/** Time limits for promises that may never settle. */
 
-/** What `waiting` gives, or after so many milliseconds the rejection with what `late` returns. */
+/** Resolves like `waiting`, or rejects with the error of `late` after `milliseconds`. */
 export async function within<T>(waiting: Promise<T>, milliseconds: number, late: () => Error): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const over = new Promise<never>((_, reject) => {

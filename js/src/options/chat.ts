@@ -1,4 +1,4 @@
-/** Checks what the caller asks of a chat beside its messages. */
+/** Checks the options of chats, scores and labels; see options.ts. */
 
 import { invalidOption } from '../common/errors.js';
 import type { Conversation, PlainMessage } from '../common/protocol.js';
@@ -20,7 +20,7 @@ const CHOICES =
 
 const REASONING = ['auto', 'off', 'step-by-step'] as const;
 
-/** What crosses to the worker, and the options that are no part of the conversation. */
+/** Returns the conversation for the worker, and the options that are not part of it. */
 export function checkChat(
   messages: readonly Message[],
   chatOptions: ChatOptions,
@@ -42,7 +42,7 @@ export function checkChat(
   return { conversation: { ...conversation, ...asked, reasoning }, options };
 }
 
-/** Between the system's messages and what follows. */
+/** Inserts the examples after the system messages. */
 export function withExamples(messages: readonly PlainMessage[], examples: readonly Example[]): readonly PlainMessage[] {
   if (!Array.isArray(examples)) throw invalidOption('examples', 'an array of { user, assistant }', examples);
   const turns = (examples as readonly unknown[]).flatMap((example, index): PlainMessage[] => {

@@ -1,12 +1,12 @@
-/** Checks of single values: errors name the option, what it should be and what it is. */
+/** Checks of single values. Errors name the option, what it should be and what it is. */
 
 import { invalidOption, unknownOption } from '../common/errors.js';
 import type { TokenIds } from '../types/index.js';
 
-/** The fields of an interface, by their names: the compiler sees to it that none is missing. */
+/** The names of an interface's fields; the compiler checks that none is missing. */
 export type FieldsOf<Options> = Record<keyof Options, 1>;
 
-/** The largest size that the wasm module can count to. */
+/** The largest size in the wasm module. */
 export const U32_MAX: number = 2 ** 32 - 1;
 
 export interface Range {
@@ -24,7 +24,7 @@ export function checkNumber(name: string, value: unknown, { min, max, integer }:
   throw invalidOption(name, kind + low + high, value);
 }
 
-/** A misspelt option would have no effect otherwise. */
+/** Refuses unknown options, because a misspelt one would silently have no effect. */
 export function checkNames(options: object, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const unknown = Object.keys(options).find((name) => !known.includes(name));
@@ -35,7 +35,7 @@ export function checkSignal(signal: unknown): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption('signal', 'an AbortSignal', signal);
 }
 
-/** A model, loaded or of a server, that has this method. */
+/** Checks that a loaded or remote model has this method. */
 export function checkLlm<Model>(llm: Model, method: keyof Model & string): Model {
   if ((llm as Partial<Model> | undefined)?.[method] !== undefined) return llm;
   throw invalidOption('llm', `a model that has \`${method}\``, llm);
@@ -46,12 +46,15 @@ export function checkString(name: string, value: unknown): string {
   return wellFormed(value);
 }
 
-/** A string that was cut in the middle of an emoji has half of a surrogate pair, which UTF-8 cannot write. */
+/**
+ * Replaces half surrogate pairs, left where a string was cut inside an emoji: UTF-8 cannot encode
+ * them.
+ */
 export function wellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, '\uFFFD');
 }
 
-/** A text for an encoder, which has nothing to say of none. */
+/** A text for an encoder, which must not be empty. */
 export function checkText(name: string, value: unknown): string {
   const text = checkString(name, value);
   if (text.trim() === '') throw invalidOption(name, 'a text that is not empty', value);
@@ -63,7 +66,7 @@ export function checkTexts(name: string, values: unknown): string[] {
   return Array.from(values as readonly unknown[], (value, index) => checkText(`${name}[${index}]`, value));
 }
 
-/** Takes typed arrays too. Returns a copy. */
+/** Accepts typed arrays too. Returns a copy. */
 export function checkIds(name: string, ids: TokenIds): number[] {
   const expected = name === 'prompt' ? 'a string, or an array of token ids' : 'an array of token ids';
   if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) throw invalidOption(name, expected, ids);
@@ -73,7 +76,7 @@ export function checkIds(name: string, ids: TokenIds): number[] {
   });
 }
 
-/** A copy of plain data. */
+/** Copies plain data. */
 export function plain<T>(name: string, value: T): T {
   try {
     return JSON.parse(JSON.stringify(value), (_, part: unknown) =>

@@ -5,7 +5,7 @@ import type { EncodeTask } from '../common/protocol.js';
 import type { EmbedOptions, EncodeOptions, Pooling } from '../types/index.js';
 import { U32_MAX, checkNames, checkNumber, checkSignal } from './check.js';
 
-/** What all encoders' calls have, and that no other option is there but `more`. */
+/** Checks the common options of encoder calls, and that there are no others but `more`. */
 export function checkEncode(options: EncodeOptions, more: readonly string[] = []): { truncate: boolean } {
   checkNames(options, ['truncate', 'signal', ...more]);
   const { truncate = false, signal } = options;

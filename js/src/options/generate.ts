@@ -1,4 +1,4 @@
-/** Checks the options of whatever generates. */
+/** Checks the options of generations. */
 
 import { invalidOption } from '../common/errors.js';
 import { jsonSchemaOf } from '../common/json-schema.js';
@@ -17,7 +17,9 @@ import {
   type Range,
 } from './check.js';
 
-/** The ranges are checked here; what only the model can know (does the prompt fit?) is checked there. */
+/**
+ * Checks ranges. What depends on the model, whether the prompt fits for example, is checked there.
+ */
 export function checkGenerate(options: GenerateOptions): StartOptions {
   checkNames(options, GENERATE_OPTIONS);
   const { signal, stop, keepSpecial, constraint, onUnsupported, limits, logitBias, ...numbers } = options;
@@ -39,12 +41,12 @@ export function checkGenerate(options: GenerateOptions): StartOptions {
   };
 }
 
-/** A text to go on with, or its ids. */
+/** A text to continue, or its ids. */
 export function checkPrompt(prompt: string | TokenIds): string | number[] {
   return typeof prompt === 'string' ? checkString('prompt', prompt) : checkIds('prompt', prompt);
 }
 
-/** The options of `generate`, apart from what stands behind the gap. */
+/** Separates the suffix from the options of `generate`. */
 export function splitSuffix(textOptions: TextOptions): { suffix: string | undefined; options: GenerateOptions } {
   checkNames(textOptions, [...GENERATE_OPTIONS, 'suffix']);
   const { suffix, ...options } = textOptions;
@@ -57,12 +59,12 @@ export const OF_GENERATIONS: FieldsOf<GenerateOptions> = {
   ...{ logitBias: 1, topLogprobs: 1, keepSpecial: 1, onUnsupported: 1, limits: 1 },
 };
 
-/** Options of whatever generates. */
+/** Names of the options of every generation. */
 export const GENERATE_OPTIONS: readonly string[] = Object.keys(OF_GENERATIONS);
 
 const CONSTRAINTS = ['jsonSchema', 'regex', 'lark', 'choices'];
 
-/** Its JSON. What is wrong in it, the worker finds. */
+/** Returns its JSON; the worker validates the content. */
 function checkConstraint(constraint: unknown): string | null {
   if (constraint === undefined) return null;
   const keys = typeof constraint === 'object' && constraint !== null ? Object.keys(constraint) : [];

@@ -33,10 +33,10 @@ const ESTIMATE_OPTIONS = Object.keys(OF_ESTIMATES);
 
 const QUANTIZE = ['q8_0', 'q5_1', 'q5_0', 'q4_k', 'q4_1', 'q4_0', 'f16', 'bf16', 'none'] as const;
 
-/** Each is a worker: more than any machine has use for, and browsers limit their number. */
+/** Each thread is a worker, whose number browsers limit. More than any machine can use. */
 const MAX_THREADS = 64;
 
-/** What crosses to the worker. A stream of the caller, or its `fetch`, is served from now on. */
+/** Returns the call for the worker. From now on, the caller's stream or `fetch` is served. */
 export function checkLoad(options: LoadOptions): LoadCall {
   const isModel = typeof (options as unknown) === 'string' || options instanceof URL || options instanceof Blob;
   if (isModel) throw invalidOption('options', 'an object: load({ model })', options);
@@ -120,7 +120,7 @@ function checkFetch(fetch: unknown): void {
   if (fetch !== undefined && typeof fetch !== 'function') throw invalidOption('fetch', 'a function', fetch);
 }
 
-/** A port to the caller's own `fetch`, where there is one. */
+/** A port to the caller's `fetch`, if there is one. */
 function portOf(fetch: LoadOptions['fetch']): MessagePort | null {
   if (!fetch) return null;
   const { port1, port2 } = new MessageChannel();
@@ -128,7 +128,7 @@ function portOf(fetch: LoadOptions['fetch']): MessagePort | null {
   return port2;
 }
 
-/** What a call must hand over, since it cannot be copied. */
+/** Objects of a call that must be transferred because they cannot be copied. */
 export function transfersOf({ files, fetchPort }: LoadCall | EstimateCall): Transferable[] {
   const streams = files.flatMap((file) => (file.type === 'stream' ? [file.port] : []));
   return fetchPort ? [...streams, fetchPort] : streams;

@@ -7,7 +7,9 @@ import { checkTools } from '../tools/options.js';
 import type { ChatOptions, GenerateOptions, Message, TextPart } from '../types/index.js';
 import { plain, wellFormed } from './check.js';
 
-/** Returns a copy that crosses to the worker: without other fields, and safe from what the caller does to it next. */
+/**
+ * Returns a copy for the worker, without unknown fields, and safe from later changes by the caller.
+ */
 export function checkConversation(
   messages: readonly Message[],
   chatOptions: ChatOptions,
@@ -29,7 +31,7 @@ export function checkConversation(
   return { conversation, options };
 }
 
-/** `roles`: those that are known; any where that is left to a server. */
+/** `roles`: the known roles; undefined if a server decides. */
 export function checkMessages(
   messages: readonly Message[],
   roles: readonly string[] | undefined,
@@ -45,13 +47,13 @@ export function checkMessages(
     const known = roles ? checkRole(role, roles, at) : role;
     const given = MESSAGE_FIELDS.filter((name) => rest[name] !== undefined);
     const fields = Object.fromEntries(given.map((name) => [name, plain(`${at}.${name}`, rest[name])]));
-    // Calls speak for themselves.
+    // A message with calls needs no text.
     const text = content == null && rest.tool_calls ? null : checkContent(`${at}.content`, content);
     return { role: wellFormed(known), content: text, ...fields };
   });
 }
 
-/** The text of a message: a string, or its parts joined. */
+/** Text of a message: a string, or its joined parts. */
 function checkContent(at: string, content: unknown): string {
   if (!Array.isArray(content)) {
     if (typeof content === 'string') return wellFormed(content);
@@ -67,5 +69,5 @@ function checkContent(at: string, content: unknown): string {
   return wellFormed(texts.join(''));
 }
 
-/** What templates read of a message, beside its text. */
+/** Fields of a message that templates read, besides its text. */
 const MESSAGE_FIELDS = ['name', 'tool_calls', 'tool_call_id', 'reasoning_content'] as const;

@@ -1,4 +1,4 @@
-/** Checks what is asked of likelihoods and of labels. */
+/** Checks the options of scores and labels. */
 
 import { invalidOption } from '../common/errors.js';
 import type { Conversation, PlainMessage, Prompt } from '../common/protocol.js';
@@ -6,7 +6,7 @@ import type { LabelOptions, Message, ScoreOptions } from '../types/index.js';
 import { checkIds, checkNames, checkSignal, checkText, checkTexts } from './check.js';
 import { checkMessages } from './messages.js';
 
-/** What stands before a text that is scored. */
+/** Checks the context of a scored text. */
 export function checkAfter(after: ScoreOptions['after'], roles: readonly string[]): Prompt | null {
   if (after === undefined) return null;
   if (typeof after === 'string') return checkText('after', after);
@@ -15,7 +15,7 @@ export function checkAfter(after: ScoreOptions['after'], roles: readonly string[
   return answered(checkMessages(after as readonly Message[], roles, 'after'));
 }
 
-/** A conversation that is answered by a text that is scored, without thoughts before it. */
+/** A conversation that the scored text answers, without reasoning. */
 export function answered(messages: readonly PlainMessage[]): Conversation {
   return { messages, tools: null, variables: {}, reasoning: 'off' };
 }
@@ -27,7 +27,10 @@ export function checkScored(text: string | readonly number[]): string | number[]
   return ids;
 }
 
-/** What is asked of labels, with all that has a default; a copy, safe from what the caller does to it next. */
+/**
+ * The options of labels with their defaults filled in; a copy, safe from later changes by the
+ * caller.
+ */
 export interface Labelling extends Required<Omit<LabelOptions, 'signal'>> {
   readonly text: string;
   readonly labels: readonly string[];

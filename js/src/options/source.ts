@@ -1,4 +1,4 @@
-/** Checks where a model comes from. */
+/** Checks the sources of a model. */
 
 import { invalidOption, invalidSecret } from '../common/errors.js';
 import {
@@ -37,7 +37,7 @@ export function checkModel({ model, hub, token }: LoadOptions): FileSource[] {
   return checked.length === 1 && first?.type === 'address' ? allParts(first) : checked;
 }
 
-/** The worker outlives the page, and may have to read the model again. */
+/** A shared worker outlives the page, and may have to read the model again. */
 export function checkShareable({ model, fetch }: LoadOptions): void {
   const remedy = 'or no `shared`, since another tab cannot use what this one holds';
   for (const file of Array.isArray(model) ? (model as readonly unknown[]) : [model]) {
@@ -58,14 +58,14 @@ function allParts(first: Address): Address[] {
   return urls.map((url, index) => ({ ...first, url, key: keys[index] ?? url }));
 }
 
-/** The address of a file, as it is fetched and stored. */
+/** The URL of a file, for fetching and storing it. */
 export function checkAddress(option: string, address: unknown, hub?: unknown, token?: unknown): Address {
   const found = checkSource(option, address, hub, token);
   if (found.type === 'folder') throw invalidOption(option, 'the address of a file', address);
   return found;
 }
 
-/** The address of a file, or of a folder. */
+/** The URL of a file or folder. */
 export function checkSource(
   option: string,
   address: unknown,
@@ -73,7 +73,7 @@ export function checkSource(
   token?: unknown,
 ): Address | FolderAddress {
   if (typeof address !== 'string' && !(address instanceof URL)) throw invalidOption(option, 'a URL', address);
-  // The worker has another base address than the page.
+  // The worker has another base URL than the page.
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
   if (typeof hub !== 'string' || !URL.canParse(hub, base)) throw invalidOption('hub', 'an address', hub);
   if (token !== undefined && (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token))) {

@@ -1,11 +1,14 @@
-/** The page's end of the protocol: calls → messages, replies → whoever waits for them. */
+/**
+ * The page's end of the protocol: sends calls as messages, and turns replies into promises and
+ * iterations.
+ */
 
 import { WeftError, type SerializedError } from '../common/errors.js';
 import type { Call, LoadedInfo, Port, Reply, Request, Started } from '../common/protocol.js';
 import { transfersOf } from '../options/load.js';
 import type { Piece, Progress } from '../types/index.js';
 
-/** Who waits for the replies to a call. */
+/** Receives the replies to a call. */
 interface Listener {
   progress?(progress: Progress): void;
   started?(of: Started): void;
@@ -14,7 +17,10 @@ interface Listener {
   error(error: WeftError): void;
 }
 
-/** Calls over a port. After {@link Connection.fail} every call fails with the same error, and `close` was called. */
+/**
+ * Calls over a port. After {@link Connection.fail}, which calls `close`, every call fails with the
+ * same error.
+ */
 export class Connection {
   readonly #port: Port<Request, Reply>;
   readonly #close: () => void;
@@ -22,7 +28,7 @@ export class Connection {
   #nextId = 0;
   #failure: WeftError | undefined;
   #heard = false;
-  /** Hears what is different after the model was loaded again. */
+  /** Called when the model was loaded again. */
   onReload: ((info: LoadedInfo) => void) | undefined;
 
   constructor(port: Port<Request, Reply>, close: () => void) {
@@ -31,12 +37,15 @@ export class Connection {
     port.onmessage = ({ data }) => this.#receive(data);
   }
 
-  /** Whether the worker ever said anything. */
+  /** Whether the worker has ever replied. */
   get heard(): boolean {
     return this.#heard;
   }
 
-  /** Returns the call's number, for {@link Connection.cancel}. Throws what the connection failed with. */
+  /**
+   * Starts a call and returns its id for {@link Connection.cancel}. Throws the error that the
+   * connection failed with.
+   */
   open(call: Call, listener: Listener): number {
     if (this.#failure) throw this.#failure;
     const id = this.#nextId++;
@@ -58,13 +67,16 @@ export class Connection {
     if (this.#listeners.has(id)) this.#port.postMessage({ type: 'cancel', id });
   }
 
-  /** Cancels a call whose listener wants to hear no more. */
+  /** Cancels a call and drops its listener. */
   leave(id: number): void {
     this.cancel(id);
     this.#listeners.delete(id);
   }
 
-  /** What comes from this port is the end of everything: a thread crashed, and the worker may be waiting for it. */
+  /**
+   * A message from this port ends the connection: a thread has crashed, and the worker may be
+   * waiting for it.
+   */
   watch(crash: MessagePort): void {
     crash.onmessage = ({ data }: MessageEvent<SerializedError>) => this.fail(new WeftError(data.code, data.message));
   }
@@ -83,7 +95,7 @@ export class Connection {
     if (reply.type === 'thread') return this.watch(reply.crash);
     if (reply.type === 'reload') return this.onReload?.(reply.info);
     if (reply.type === 'end') return this.fail(new WeftError(reply.error.code, reply.error.message));
-    if (!('id' in reply)) return; // a late answer to who entered
+    if (!('id' in reply)) return; // a late answer to entering
     const listener = this.#listeners.get(reply.id);
     if (!listener) return;
     switch (reply.type) {
@@ -104,7 +116,10 @@ export class Connection {
   }
 }
 
-/** A call's result. Rejects with the signal's reason once that is aborted, whatever the worker still does. */
+/**
+ * Returns the result of a call. Rejects with the signal's reason as soon as it is aborted, whatever
+ * the worker still does.
+ */
 export function promised(connection: Connection, call: Call, signal?: AbortSignal): Promise<unknown> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();

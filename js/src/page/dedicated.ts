@@ -1,4 +1,4 @@
-/** The page's way to a worker of its own. */
+/** Connects the page to a worker of its own. */
 
 import { WeftError } from '../common/errors.js';
 import { Connection } from './connection.js';

@@ -1,4 +1,4 @@
-/** A generation of the worker, as the caller sees it. */
+/** A generation as the caller sees it. */
 
 import { Answering } from '../answers/answering.js';
 import { Clock } from '../common/clock.js';
@@ -8,15 +8,14 @@ import { anyOf } from '../common/signals.js';
 import type { Piece, Usage } from '../types/index.js';
 import type { Connection } from './connection.js';
 
-/** Begins when somebody wants it: a generation that nobody reads costs nothing. */
+/** Starts when it is first read: an unread generation costs nothing. */
 export function generation(connection: Connection, call: GenerateCall, given?: AbortSignal): Answering<Piece> {
   return new Answering((left, started) => pieces(connection, call, [given, left], started));
 }
 
 /**
- * The pieces of a generation. Nothing holds the worker back when the reader is slow: pieces are
- * small and the context bounds their number. Once a signal is aborted the end comes at once,
- * whatever the worker still does.
+ * The pieces of a generation. There is no backpressure: pieces are small, and the context limits
+ * their number. When a signal is aborted, it ends at once, whatever the worker still does.
  */
 async function* pieces(
   connection: Connection,
@@ -30,7 +29,7 @@ async function* pieces(
     release();
     return yield aborted(clock.usage());
   }
-  // Only the worker knows what a shift of the context dropped until then.
+  // Only the worker knows how many tokens a shift has dropped.
   const waits = call.options.shiftBehind !== undefined;
   let arrived: Piece[] = [];
   let failure: WeftError | undefined;
@@ -53,8 +52,7 @@ async function* pieces(
     },
   });
   const abort = () => {
-    // What had arrived and was not read is not wanted any more, but for the end, which comes only
-    // once.
+    // Unread pieces are dropped, except the end, which is sent only once.
     arrived = arrived.filter((piece) => piece.finish);
     if (waits) return connection.cancel(id);
     connection.leave(id);

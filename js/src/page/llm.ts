@@ -1,4 +1,4 @@
-/** The public object of a loaded model: checks what the caller gives, and calls the worker. */
+/** The public object of a loaded model: checks arguments and calls the worker. */
 
 import { WeftError } from '../common/errors.js';
 import type { Call, EncodeTask, KvCache, LoadedInfo, Prompt, ScoreCall, ScoredText } from '../common/protocol.js';
@@ -33,7 +33,7 @@ import { bestOf, rankLabels, scoreOf } from './prompting.js';
 
 export const ALONE: Sharing = { shared: false, notShared: null };
 
-/** Makes the public object over a connection whose model is loaded. */
+/** Creates the public object for a connection with a loaded model. */
 export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: Sharing = ALONE): Llm {
   let info = { ...loaded, ...sharing };
   connection.onReload = (reloaded) => (info = { ...reloaded, ...sharing });
@@ -146,7 +146,7 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
   return llm;
 }
 
-/** What an encoder makes of texts. */
+/** Runs an encoder task. */
 function encode(connection: Connection, task: EncodeTask, signal?: AbortSignal): Promise<unknown> {
   return promised(connection, { type: 'encode', task }, signal);
 }

@@ -1,4 +1,4 @@
-/** Loads a model into a worker, and asks one what a model needs. */
+/** Loads a model in a worker, or estimates what it needs. */
 
 import { messageOf, WeftError } from '../common/errors.js';
 import type { LoadCall, LoadedInfo } from '../common/protocol.js';
@@ -10,7 +10,7 @@ import { ALONE, createLlm } from './llm.js';
 import { connectShared } from './shared.js';
 
 /**
- * Loads a model. Rejects with a {@link WeftError}, or with the signal's reason (an `AbortError`) when it is aborted.
+ * Loads a model. Rejects with a {@link WeftError}, or with the signal's reason when it is aborted.
  */
 export async function load(options: LoadOptions): Promise<Llm> {
   checkPlace('load');
@@ -19,7 +19,8 @@ export async function load(options: LoadOptions): Promise<Llm> {
   try {
     return await start(call, options);
   } catch (error) {
-    // The engine holds a part of a file that is no more: it is read anew, once. A stream can be read once only.
+    // The engine holds a part of a file that has since changed: load it again, once. A stream can
+    // be read only once.
     const changed = error instanceof WeftError && error.code === 'FILE_CHANGED';
     if (!changed || call.files.some(({ type }) => type === 'stream')) throw error;
     return start(checkLoad(options), options);
@@ -27,8 +28,8 @@ export async function load(options: LoadOptions): Promise<Llm> {
 }
 
 /**
- * What a model is and what memory it needs. Only the headers of its files are fetched, and of a folder the small files. Rejects as
- * {@link load} does.
+ * Computes a model's properties and memory. Fetches only the headers of its files, and the small
+ * files of a folder. Rejects as {@link load} does.
  */
 export async function estimate(model: ModelSource, options: EstimateOptions = {}): Promise<Estimate> {
   checkPlace('estimate');
@@ -50,7 +51,7 @@ export async function estimate(model: ModelSource, options: EstimateOptions = {}
   }
 }
 
-/** First, because a server cannot resolve a relative address either, and would be told that the address is wrong. */
+/** Checked first: a server cannot resolve a relative URL either, and would report that instead. */
 function checkPlace(name: string): void {
   if (typeof Worker !== 'undefined' && typeof WebAssembly !== 'undefined') return;
   const remedy = `Call ${name}() in a browser, in an effect or event handler rather than while rendering on a server.`;
@@ -68,7 +69,7 @@ async function start(call: LoadCall, options: LoadOptions): Promise<Llm> {
     const info = (await Promise.race([connection.request(call, onProgress), aborted])) as LoadedInfo;
     return createLlm(connection, info, sharing);
   } catch (error) {
-    // Nothing of a load that failed or was given up needs to be kept: the whole worker goes, unless other tabs use it.
+    // Nothing of a failed load is kept: the worker ends, unless other tabs use it.
     connection.fail(error instanceof WeftError ? error : new WeftError('DISPOSED', 'the load was given up'));
     throw error;
   } finally {

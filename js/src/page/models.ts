@@ -1,4 +1,4 @@
-/** The models that the browser keeps, for the page: to list them, to delete them, to take them elsewhere. */
+/** Lets the page list, delete, export and import stored models. */
 
 import { WeftError } from '../common/errors.js';
 import { aroundPath } from '../common/source.js';
@@ -62,7 +62,7 @@ export function storedModels({ storage: open, locks, answerMs }: Downloads): Mod
     async usage() {
       const found = await opened();
       const stored = (await found?.manifests.storedBytes()) ?? 0;
-      // Node has no such object in its older versions.
+      // Older versions of Node have no `navigator`.
       const { storage } = globalThis.navigator ?? {};
       const ask = async () => [(await storage?.estimate?.()) ?? {}, (await storage?.persisted?.()) ?? false] as const;
       const [{ usage = null, quota = null }, persisted] = await answered(ask(), 'the quota', answerMs);
@@ -112,8 +112,8 @@ export function storedModels({ storage: open, locks, answerMs }: Downloads): Mod
 }
 
 /**
- * Returns how many bytes there were. Errors: `INVALID_FILE` for what no file of a model begins
- * with.
+ * Stores a stream and returns its length in bytes. Errors: `INVALID_FILE` if it does not start like
+ * a model file.
  */
 async function fill(file: StoredFile, stream: ReadableStream<Uint8Array>): Promise<number> {
   const chunk = new Uint8Array(CHUNK_BYTES);

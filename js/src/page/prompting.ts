@@ -1,4 +1,4 @@
-/** Ways of asking that are made of simpler ones: labels by their likelihood, and the best of several answers. */
+/** Methods built on simpler ones: labels by their likelihood, and the best of several answers. */
 
 import { Told } from '../answers/told.js';
 import { invalidOption } from '../common/errors.js';
@@ -17,10 +17,13 @@ import type {
   Scorer,
 } from '../types/index.js';
 
-/** A text that says nothing (Zhao et al. 2021, "Calibrate Before Use"). */
+/** A text without content (Zhao et al. 2021, "Calibrate Before Use", arXiv 2102.09690). */
 const NO_TEXT = 'N/A';
 
-/** Labels by how likely each is the whole answer of a decoder. `chats`: whether it has a template for that. */
+/**
+ * Sorts labels by how likely each is as the whole answer of a decoder. `chats`: whether it has a
+ * chat template.
+ */
 export async function rankLabels(
   score: (call: ScoreCall, signal?: AbortSignal) => Promise<ScoredText[]>,
   labelling: Labelling,
@@ -46,7 +49,10 @@ export async function rankLabels(
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 
-/** The label answers a conversation; its end counts too, or `no` would always be likelier than `no idea`. */
+/**
+ * The label answers a conversation. Its end counts too, or `no` would always be likelier than `no
+ * idea`.
+ */
 function chatCall(text: string, { labels, instruction, examples }: Labelling): ScoreCall {
   const ask = (text: string): PlainMessage => ({ role: 'user', content: `${instruction}\n\n${text}` });
   const shown = examples.flatMap(({ text, label }): PlainMessage[] => [
@@ -56,14 +62,14 @@ function chatCall(text: string, { labels, instruction, examples }: Labelling): S
   return { type: 'score', after: answered([...shown, ask(text)]), texts: labels, end: true };
 }
 
-/** The label continues a text, up to the end of its line. */
+/** The label continues a text up to the end of its line. */
 function textCall(text: string, { labels, instruction, examples }: Labelling): ScoreCall {
   const shown = examples.map(({ text, label }) => `Text: ${text}\nLabel: ${label}`);
   const after = [instruction, ...shown, `Text: ${text}\nLabel:`].join('\n\n');
   return { type: 'score', after, texts: labels.map((label) => ` ${label}\n`), end: false };
 }
 
-/** What `llm.score` gives. */
+/** Result of `llm.score`. */
 export function scoreOf({ ids, texts, logprobs }: ScoredText): Score {
   const logprob = sum(logprobs);
   const tokens = ids.map((id, i) => ({ id, text: texts[i] ?? '', logprob: logprobs[i] ?? 0 }));
@@ -95,7 +101,7 @@ export function bestOf(llm: () => Llm, n: number, scorer: Scorer = likeliest): B
   };
 }
 
-/** The mean log-probability of the tokens, or a short answer would nearly always be the best. */
+/** The mean log-probability of the tokens: by the sum, a short answer would nearly always win. */
 function likeliest({ logprob, finish }: Answer): number {
   return logprob / Math.max(1, finish.usage.completionTokens);
 }

@@ -1,4 +1,4 @@
-/** The page's way to a worker that it shares with others of its origin; how they find out of each other stands in shared-worker.ts. */
+/** Connects the page to a shared worker. shared-worker.ts explains how they find each other. */
 
 import { WeftError } from '../common/errors.js';
 import type { Entered, Entry, LoadCall } from '../common/protocol.js';
@@ -8,16 +8,19 @@ import { browserLocks, heldLocks, type Release } from '../store/locks.js';
 import { Connection } from './connection.js';
 import { isElsewhere, spawn } from './spawn.js';
 
-/** The package's: pages of two versions share nothing. */
+/** Version of the package: pages with different versions do not share. */
 export const VERSION = '0.1.0';
 
-/** The same for calls that one model can serve. Threads there are none, and a token decides what may be fetched, not what it is. */
+/**
+ * The key of a shared model: equal for calls that one loaded model can serve. Threads and token do
+ * not matter, because a shared worker has one thread and the token does not change the file.
+ */
 export function nameOf({ files, sha256, device, contextLength, quantize, store }: LoadCall): string {
   const addresses = files.map((file) => ('url' in file ? file.url : ''));
   return `weft ${VERSION} ${JSON.stringify({ addresses, sha256, device, contextLength, quantize, store })}`;
 }
 
-/** Errors are the signal's reason, or say why there is no shared worker. */
+/** Rejects with the signal's reason, or with an error that says why there is no shared worker. */
 export async function connectShared(call: LoadCall, signal?: AbortSignal): Promise<Connection> {
   if (typeof SharedWorker === 'undefined') throw new WeftError('NOT_SUPPORTED', 'this browser has no shared workers.');
   if (!navigator.locks) {
@@ -31,12 +34,12 @@ export async function connectShared(call: LoadCall, signal?: AbortSignal): Promi
   }
   const model = nameOf(call);
   const life = `page ${crypto.randomUUID()}`;
-  // nobody else asks for that one
+  // no other tab requests this lock
   const leave = await answeringLocks(browserLocks, ANSWER_MS).hold(life);
   try {
     const release = await browserLocks.hold(model, signal ? { signal } : {});
     try {
-      // A name is never used again: the browser may still know the worker that had it when that one has closed.
+      // A name is never reused: the browser may still know a closed worker by it.
       const running = await heldLocks(`${model} `);
       for (const name of [...running, `${model} ${crypto.randomUUID()}`]) {
         const port = await enter(name, running.includes(name), life, signal);
@@ -52,7 +55,10 @@ export async function connectShared(call: LoadCall, signal?: AbortSignal): Promi
   }
 }
 
-/** The port on which calls may follow; undefined where a running worker has ended, or is another one than this page can reach. */
+/**
+ * Returns the port for calls; undefined if the worker has ended, or is not reachable from this
+ * page.
+ */
 async function enter(
   name: string,
   isRunning: boolean,
@@ -94,7 +100,9 @@ function connectionTo(port: MessagePort, name: string, leave: Release): Connecti
   return connection;
 }
 
-/** Calls `act` when the worker of that name, which holds its lock now, has ended; unless the signal is aborted first. */
+/**
+ * Calls `act` when the worker that holds this lock has ended, unless the signal is aborted first.
+ */
 function whenGone(name: string, signal: AbortSignal, act: () => void): void {
   browserLocks.hold(name, { signal }).then(
     (release) => {

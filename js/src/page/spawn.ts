@@ -1,6 +1,5 @@
 /**
- * Starts the package's worker file from a page, also from another origin; and says why it did not
- * start.
+ * Starts the package's worker file from a page, even from another origin, and explains failures.
  */
 
 import { workerAddress } from '../assets.js';
@@ -11,21 +10,20 @@ import { watchViolations } from '../common/violations.js';
 /** A worker that may not have started yet. */
 export interface Spawned<W> {
   readonly worker: W;
-  /** Why it did not start, `event` being its first error. */
+  /** Explains why it did not start. `event`: its first error. */
   explain(event: ErrorEvent): Promise<WeftError>;
-  /** Gives back what only a worker that runs needs. */
+  /** Frees what is only needed until the worker runs. */
   release(): void;
 }
 
 /**
- * Browsers start workers from the page's own origin only. Of another one, the worker is a blob of
- * the page that imports the file, which that server must allow (CORS).
+ * Whether the worker's file is on another origin. Browsers start workers from the page's origin
+ * only; a blob of the page then imports the file, which its server must allow (CORS).
  */
 export function isElsewhere(address: string = workerAddress(), page: string | undefined = globalThis.origin): boolean {
   const { origin, protocol, host } = new URL(address);
   if (page === undefined || origin === page) return false;
-  // Addresses of schemes that a browser does not know tell no origin; a page of one has it all the
-  // same.
+  // URLs with unknown schemes have no origin, but their host can be compared.
   return origin !== 'null' || page !== `${protocol}//${host}`;
 }
 
@@ -56,16 +54,16 @@ const blobOf = (script: string) => URL.createObjectURL(new Blob([script], { type
 
 const UNTRUSTED = `the page requires Trusted Types and does not allow the package's policy. Add it to the content security policy: \`trusted-types ${POLICY}\`, with 'allow-duplicates' if the package is in the page twice.`;
 
-/** How long a server may take to say what is wrong, in milliseconds. */
+/** Milliseconds to wait for a server's explanation. */
 const PATIENCE = 10_000;
 
-/** As far as can be found out: browsers hardly tell why a worker failed. */
+/** Finds the reason as far as possible: browsers hardly tell why a worker failed. */
 async function reasonFor(
   address: string,
   blob: string | undefined,
   violations: ReturnType<typeof watchViolations>['found'],
 ): Promise<string | undefined> {
-  // Of a policy's event and the worker's error, either may come first.
+  // The event of a policy violation may come after the worker's error.
   await new Promise((resolve) => setTimeout(resolve));
   const forbidden = violations.find(
     ({ directive, blocked }) =>

@@ -1,5 +1,6 @@
 /**
- * `weft-llm/langchain`: a loaded model, or one of a server, as LangChain's: `new ChatWeft({ llm })`, `new WeftEmbeddings({ llm })`.
+ * `weft-llm/langchain`: a loaded or remote model for LangChain: `new ChatWeft({ llm })`, `new
+ * WeftEmbeddings({ llm })`.
  */
 
 import type { CallbackManagerForLLMRun } from '@langchain/core/callbacks/manager';
@@ -33,7 +34,7 @@ import type { AnyCompletionUsage, AnyLlm, RanOn } from './remote/types.js';
 import type { EmbedOptions, Llm } from './types/index.js';
 import type { ChatCompletionRequest, ChatMessage, ContentPart } from './types/openai.js';
 
-/** Fields of a request that hold for every call of the model. */
+/** Request fields for every call of the model. */
 export type ChatWeftRequest = Omit<ChatCompletionRequest, 'messages' | 'stream' | 'stream_options' | 'n'>;
 
 export interface ChatWeftFields extends BaseChatModelParams {
@@ -42,14 +43,14 @@ export interface ChatWeftFields extends BaseChatModelParams {
   request?: ChatWeftRequest;
 }
 
-/** `request` holds for the one call, before that of the model. */
+/** `request` is for one call; its fields override the model's. */
 export interface ChatWeftCallOptions extends BaseChatModelCallOptions {
   tools?: BindToolsInput[];
   response_format?: ChatCompletionRequest['response_format'];
-  /** Whether one answer may have several calls. Default true. */
+  /** Whether one answer may contain several calls. Default true. */
   parallel_tool_calls?: boolean;
   /**
-   * Whether the arguments of all tools must fit their schemas, also where the model chose to call.
+   * Whether arguments must fit the schemas of all tools even when the model is free to call or not.
    */
   strict?: boolean;
   request?: ChatWeftRequest;
@@ -58,7 +59,10 @@ export interface ChatWeftCallOptions extends BaseChatModelCallOptions {
 type Fields = Record<string, any>;
 type Schema<Output extends Fields> = Parameters<typeof createContentParser<Output>>[0];
 
-/** A chat model of LangChain: text, streams, tools; structured output by a constraint rather than by a call. */
+/**
+ * A chat model for LangChain: text, streams, tools. Structured output uses a constraint instead of
+ * a call.
+ */
 export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk> {
   readonly llm: AnyLlm;
   readonly request: ChatWeftRequest;
@@ -77,7 +81,9 @@ export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk>
     return 'weft';
   }
 
-  /** What LangChain asks before it chooses a way, as `createAgent` does for a `responseFormat`. */
+  /**
+   * Read by LangChain to choose a strategy, by `createAgent` for a `responseFormat` for example.
+   */
   override get profile(): ModelProfile {
     const { contextLength } = this.llm.info as { readonly contextLength?: number | null };
     return {
@@ -142,7 +148,7 @@ export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk>
         })),
         additional_kwargs: thought ? { reasoning_content: thought } : {},
         response_metadata: info,
-        // whose declared type is `never` under exactOptionalPropertyTypes
+        // its declared type is `never` under exactOptionalPropertyTypes
         ...(usage ? { usage_metadata: usage as never } : {}),
       };
       const message = new AIMessageChunk(fields);
@@ -152,7 +158,9 @@ export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk>
     }
   }
 
-  /** The schema constrains the answer, so that it always fits; a tool's call need not. */
+  /**
+   * Constrains the answer by the schema, so that it always fits; the arguments of a call need not.
+   */
   override withStructuredOutput<Output extends Fields = Fields>(
     schema: Schema<Output>,
     config?: StructuredOutputMethodOptions<false>,
@@ -173,12 +181,12 @@ export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk>
     return assembleStructuredOutputPipeline(model, createContentParser<Output>(schema), config?.includeRaw);
   }
 
-  /** The answer is a call of a function that takes the schema. */
+  /** Makes the answer a call of a function with this schema. */
   #withCall<Output extends Fields>(
     schema: Schema<Output>,
     { name: given, includeRaw }: StructuredOutputMethodOptions<boolean>,
   ): Runnable<BaseLanguageModelInput, any> {
-    // a function, as OpenAI describes them, or the schema of its arguments
+    // a function as described for OpenAI, or the schema of its arguments
     const { name: described, description, parameters } = schema as Fields;
     const isFunction = typeof described === 'string' && typeof parameters === 'object';
     const name = given ?? (typeof described === 'string' ? described : 'extract');
@@ -208,13 +216,13 @@ export class ChatWeft extends BaseChatModel<ChatWeftCallOptions, AIMessageChunk>
 }
 
 export interface WeftEmbeddingsFields extends EmbeddingsParams {
-  /** A loaded model that embeds, or a server's. */
+  /** A loaded or remote model that computes embeddings. */
   llm: Pick<Llm, 'embed'>;
-  /** Of every call. */
+  /** Options for every call. */
   options?: EmbedOptions;
 }
 
-/** Embeddings of LangChain. */
+/** Embeddings for LangChain. */
 export class WeftEmbeddings extends Embeddings {
   readonly #llm: Pick<Llm, 'embed'>;
   readonly #options: EmbedOptions;
@@ -277,7 +285,7 @@ function messageOf(message: BaseMessage, index: number): ChatMessage {
   };
 }
 
-/** Calls and thoughts stand beside the text. */
+/** Skips calls and reasoning, which are separate from the text. */
 function partOf(part: { readonly type: string }): ContentPart[] {
   return ['tool_call', 'tool_use', 'reasoning'].includes(part.type) ? [] : [part];
 }
@@ -290,7 +298,7 @@ function toolOf(tool: BindToolsInput, strict: boolean | undefined) {
   return strict === undefined ? described : { ...described, function: { ...described.function, strict } };
 }
 
-/** A name is that of a function, unless it says how to choose. */
+/** Converts the choice; a name is the name of a function, unless it is a mode. */
 function choiceOf(choice: NonNullable<ChatWeftCallOptions['tool_choice']>): unknown {
   if (choice === 'any') return 'required';
   if (typeof choice !== 'string' || ['auto', 'none', 'required'].includes(choice)) return choice;

@@ -1,6 +1,6 @@
 /**
- * `weft-llm/ai-sdk`: a loaded model, or one of a server, as a model of the AI SDK (version 7):
- * `generateText({ model: languageModel(llm), prompt })`.
+ * `weft-llm/ai-sdk`: a loaded or remote model for the AI SDK (version 7): `generateText({ model:
+ * languageModel(llm), prompt })`.
  */
 
 import type { EmbeddingModel } from 'ai';
@@ -15,14 +15,15 @@ import { requestOf, type SdkModel } from './prompt.js';
 export type { SdkModel } from './prompt.js';
 export type SdkEmbeddingModel = Extract<EmbeddingModel, { readonly specificationVersion: 'v4' }>;
 
-/** What embeds: a loaded model that can, or a server's. */
+/** A loaded or remote model that computes embeddings. */
 export type Embeds = Pick<Llm, 'embed'> & { readonly info: { readonly name: string } };
 
 const PROVIDER = 'weft';
 
 /**
- * A language model of the AI SDK: text, objects (the schema constrains the answer), tools, streams. `providerOptions: { weft }` takes
- * further fields of {@link ChatCompletionRequest}; `providerMetadata.weft` says where the answer was computed, of `hybrid` and `remote`.
+ * A language model for the AI SDK: text, objects (the schema constrains the answer), tools,
+ * streams. `providerOptions: { weft }` takes more fields of {@link ChatCompletionRequest}. With
+ * `hybrid` and `remote`, `providerMetadata.weft` tells where the answer was computed.
  */
 export function languageModel(llm: AnyLlm): SdkModel {
   checkLlm(llm, 'chat');
@@ -67,7 +68,7 @@ export function languageModel(llm: AnyLlm): SdkModel {
   };
 }
 
-/** An embedding model of the AI SDK. */
+/** An embedding model for the AI SDK. */
 export function embeddingModel(llm: Embeds): SdkEmbeddingModel {
   checkLlm(llm, 'embed');
   return {

@@ -1,4 +1,4 @@
-/** Answers in OpenAI's shape → the AI SDK's. */
+/** Converts answers in OpenAI's format to the AI SDK's. */
 
 import { WeftError } from '../common/errors.js';
 import type { AnyAnswer, AnyCompletionUsage, RanOn } from '../remote/types.js';
@@ -10,14 +10,14 @@ export type SdkResult = Awaited<ReturnType<SdkModel['doGenerate']>>;
 type SdkStream = Awaited<ReturnType<SdkModel['doStream']>>['stream'];
 export type SdkPart = SdkStream extends ReadableStream<infer Part> ? Part : never;
 
-/** A call of a function, as far as it has come: servers send its arguments in pieces. */
+/** A call as far as it was received: servers send its arguments in pieces. */
 interface Call {
   readonly id: string;
   readonly name: string;
   input: string;
 }
 
-/** An error of the model is a part, and the last but one; an abort is the end of the stream. */
+/** Errors of the model become parts before the last one. An abort ends the stream. */
 export async function* partsOf(
   chunks: AsyncIterable<AnyAnswer<ChatCompletionChunk>>,
   warnings: SdkWarning[],
@@ -132,8 +132,8 @@ export function usageOf(usage: AnyCompletionUsage | null | undefined): SdkResult
 }
 
 /**
- * Where the answer was computed, and what of its schema was not enforced; nothing where there is
- * nothing to say.
+ * Tells where the answer was computed and which parts of its schema are not enforced, if there is
+ * something to tell.
  */
 export function metadataOf(
   ranOn: RanOn | undefined,

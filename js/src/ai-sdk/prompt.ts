@@ -1,10 +1,10 @@
-/** What the AI SDK asks for → a request in OpenAI's shape. */
+/** Converts calls of the AI SDK to requests in OpenAI's format. */
 
 import type { LanguageModel } from 'ai';
 import { invalidOption } from '../common/errors.js';
 import type { ChatCompletionRequest, ChatMessage, ContentPart, ToolCall } from '../types/openai.js';
 
-/** Version 4 of the SDK's interface for models, which the SDK names only so. */
+/** Version 4 of the SDK's model interface, which the SDK exports under no other name. */
 export type SdkModel = Extract<LanguageModel, { readonly specificationVersion: 'v4' }>;
 export type SdkCall = Parameters<SdkModel['doGenerate']>[0];
 export type SdkWarning = Awaited<ReturnType<SdkModel['doGenerate']>>['warnings'][number];
@@ -14,7 +14,10 @@ type UserPart = Extract<Message, { role: 'user' }>['content'][number];
 type FunctionTool = Extract<NonNullable<SdkCall['tools']>[number], { type: 'function' }>;
 type ToolOutput = Extract<Extract<Message, { role: 'tool' }>['content'][number], { type: 'tool-result' }>['output'];
 
-/** The request, and what of the call has no effect. `providerOptions.weft` holds further fields of the request. */
+/**
+ * Returns the request, and warnings about settings without effect. `providerOptions.weft` holds
+ * more fields of the request.
+ */
 export function requestOf(call: SdkCall): { request: ChatCompletionRequest; warnings: SdkWarning[] } {
   const warnings: SdkWarning[] = [];
   const tools = (call.tools ?? []).filter((tool): tool is FunctionTool => {
@@ -87,7 +90,7 @@ function messagesOf(message: Message, index: number): ChatMessage[] {
   }
 }
 
-/** Pictures are for servers: a loaded model refuses them by name. */
+/** Images are for servers: a loaded model refuses them by name. */
 function userPart(at: string, part: UserPart): ContentPart {
   if (part.type === 'text') return { type: 'text', text: part.text };
   const { data, mediaType } = part;

@@ -1,9 +1,9 @@
-/** What chat and text completions have in common: one request, several answers, their usage. */
+/** Shared by chat and text completions: one request, several answers, their usage. */
 
 import type { Finish, Llm, TokenLogprob, TokenLogprobs, Usage } from '../types/index.js';
 import type { CompletionUsage, TopLogprob } from '../types/openai.js';
 
-/** What every answer to a request, and every chunk of one, says of it. */
+/** Fields of every answer and chunk of a request. */
 export interface Header {
   readonly id: string;
   readonly created: number;
@@ -14,14 +14,14 @@ export function header(llm: Llm, kind: string): Header {
   return { id: `${kind}-${crypto.randomUUID()}`, created: Math.floor(Date.now() / 1000), model: llm.info.name };
 }
 
-/** The usage of all answers together. They have the prompt in common, which is counted once, as OpenAI's servers do. */
+/** Total usage of all answers. Their common prompt counts once, as on OpenAI's servers. */
 export class UsageSum {
   #first: Usage | undefined;
   #prompt = 0;
   #cached = 0;
   #completion = 0;
 
-  /** `newPrompt`: whether this answer is the first to its prompt. */
+  /** `newPrompt`: whether this is the first answer to its prompt. */
   add({ usage }: Finish, newPrompt: boolean): void {
     this.#first ??= usage;
     this.#completion += usage.completionTokens;

@@ -19,15 +19,15 @@ import type {
 import { header, toChatLogprob, UsageSum, type Header } from './answer.js';
 import { chatNames, inTheirNames, planChat, type ChatPlan } from './request.js';
 
-/** One step of the answers to a request. */
+/** One step of an answer. */
 interface Step {
   readonly index: number;
   readonly delta: ChatDelta;
   readonly logprobs: ChatLogprobs | null;
   readonly finish: ChatFinishReason | null;
-  /** See {@link Piece}. A stream cannot take back what it gave as text. */
+  /** See {@link Piece}. A stream cannot take back text that it has sent. */
   readonly endsReasoning?: true;
-  /** At the end. */
+  /** In the last step. */
   readonly ignored?: readonly IgnoredKeyword[];
 }
 
@@ -48,7 +48,9 @@ export function createChatCompletions(llm: () => Llm): ChatCompletions {
   return { create: create as ChatCompletions['create'] };
 }
 
-/** The answers, one after the other: all but the `first` find the prompt in the KV cache. */
+/**
+ * Generates the answers one after the other. All but the `first` find the prompt in the KV cache.
+ */
 async function* answer(
   llm: Llm,
   plan: ChatPlan,
@@ -67,7 +69,7 @@ async function* answer(
       const logprobs =
         !piece.finish && piece.logprobs ? { content: [toChatLogprob(piece.logprobs)], refusal: null } : null;
       const thought = piece.reasoning ? { reasoning_content: piece.reasoning } : {};
-      // a token is told of once, whatever came of its text
+      // report each token once, whatever became of its text
       const { endsReasoning } = piece;
       if (piece.reasoning || endsReasoning || (logprobs && parts.length === 0)) {
         yield { index, delta: thought, logprobs, finish: null, ...(endsReasoning ? { endsReasoning } : {}) };

@@ -38,7 +38,10 @@ export function createCompletions(llm: () => Llm): Completions {
   return { create: create as Completions['create'] };
 }
 
-/** The first answer; of a stream it has begun, and each further prompt is known to fit. */
+/**
+ * Starts the first answer. For a stream, waits until it has started and every further prompt is
+ * known to fit.
+ */
 async function begin(
   llm: Llm,
   { prompts: [prompt = '', ...others], answers: [options], stream }: TextPlan,
@@ -51,7 +54,7 @@ async function begin(
   return first;
 }
 
-/** All answers to the first prompt, then those to the second, numbered through. */
+/** Generates all answers to the first prompt, then to the next, with consecutive indices. */
 async function* answer(
   llm: Llm,
   plan: TextPlan,

@@ -38,7 +38,7 @@ export function createEmbeddings(llm: () => Llm): Embeddings {
   };
 }
 
-/** Little-endian floats, as the official client reads them. */
+/** Encodes little-endian floats, as the official client expects them. */
 function base64(vector: Float32Array): string {
   const bytes = new Uint8Array(vector.length * 4);
   const view = new DataView(bytes.buffer);

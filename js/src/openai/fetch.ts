@@ -1,6 +1,7 @@
 /**
- * `weft-llm/openai`: a `fetch` that a loaded model answers, so that a client of OpenAI's API runs on it with one option more:
- * `new OpenAI({ baseURL: 'http://localhost/v1', apiKey: 'none', fetch: openaiFetch(llm) })`. Nothing goes over the network.
+ * `weft-llm/openai`: a `fetch` that a loaded model answers. A client of OpenAI's API runs on it
+ * with one more option: `new OpenAI({ baseURL: 'http://localhost/v1', apiKey: 'none', fetch:
+ * openaiFetch(llm) })`. Nothing goes over the network.
  */
 
 import {
@@ -18,16 +19,16 @@ import type { ChatCompletionRequest, CompletionRequest, EmbeddingRequest, Reques
 
 export type * from '../types/openai.js';
 
-/** Errors that the request is to blame for: status 400; all others are 500. */
+/** Errors caused by the request, with status 400. All others have 500. */
 const OF_THE_REQUEST: readonly ErrorCode[] = [
   ...(['INVALID_OPTION', 'CONTEXT_OVERFLOW', 'CHAT_TEMPLATE', 'INVALID_CONSTRAINT', 'TOKENIZE'] as const),
   ...(['UNSUPPORTED_TASK', 'UNSUPPORTED_TOKENIZER'] as const),
 ];
 
-/** What is asked by POST. */
+/** An endpoint for POST requests. */
 interface Endpoint {
   readonly path: string;
-  /** The field that has the text. */
+  /** Name of the field with the text. */
   readonly text: string;
   ask(llm: Llm, body: unknown, options: RequestOptions): Promise<object>;
 }
@@ -51,10 +52,11 @@ const ENDPOINTS: readonly Endpoint[] = [
 ];
 
 /**
- * A `fetch` for the paths `…/chat/completions`, `…/completions`, `…/embeddings` and `…/models`.
- * Errors are answers as OpenAI's servers give them, `{ error: { message, type, param, code } }`,
- * also where a stream was asked for: it begins when the model has accepted the request. `code` is
- * that of the `WeftError`, or `context_length_exceeded`.
+ * Returns a `fetch` for the paths `…/chat/completions`, `…/completions`, `…/embeddings` and
+ * `…/models`. Errors are responses like those of OpenAI's servers, `{ error: { message, type,
+ * param, code } }`. A stream starts when the model has accepted the request, so that its early
+ * errors are such responses too. `code` is the code of the `WeftError`, or
+ * `context_length_exceeded`.
  */
 export function openaiFetch(llm: Llm): typeof globalThis.fetch {
   checkLlm(llm, 'chat');
@@ -88,7 +90,7 @@ async function respond(llm: Llm, { text, ask }: Endpoint, request: Request): Pro
   }
 }
 
-/** Whatever type its headers say, since many clients say none. */
+/** Reads the body as JSON, whatever its content type: many clients send none. */
 async function bodyOf(request: Request): Promise<unknown> {
   const text = await request.text();
   const type = request.headers.get('content-type') ?? '';
@@ -111,9 +113,7 @@ function reply(answer: object, stop: AbortController): Response {
   return new Response(stream, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' } });
 }
 
-/**
- * Server-sent events: a chunk each, then `[DONE]`, or the error of a model that failed on the way.
- */
+/** Server-sent events: one for each chunk, then `[DONE]`, or an error if the model failed. */
 async function* events(chunks: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
   const event = (data: unknown) => encoder.encode(`data: ${JSON.stringify(data)}\n\n`);
@@ -127,7 +127,7 @@ async function* events(chunks: AsyncIterable<unknown>): AsyncGenerator<Uint8Arra
   yield encoder.encode('data: [DONE]\n\n');
 }
 
-/** `id`: the name of a model that is asked for; all where there is none. */
+/** `id`: name of the requested model; without it, lists all. */
 function modelsOf(llm: Llm, id: string | undefined): Response {
   const model = { id: llm.info.name, object: 'model', created: 0, owned_by: 'weft' };
   if (id === undefined) return Response.json({ object: 'list', data: [model] });
@@ -137,7 +137,7 @@ function modelsOf(llm: Llm, id: string | undefined): Response {
   return failure(404, message, { code: 'model_not_found', param: 'model' });
 }
 
-/** What is escaped in a path; as it is where its escapes are none. */
+/** Decodes the escapes of a path; returns it unchanged if they are invalid. */
 function plainText(path: string): string {
   try {
     return decodeURIComponent(path);
@@ -146,7 +146,7 @@ function plainText(path: string): string {
   }
 }
 
-/** `text`: the field that has the text. `body`: as far as it could be read. */
+/** `text`: name of the field with the text. `body`: as far as it could be read. */
 function refused(error: SerializedError, text: string, body: unknown): Response {
   const { code, message } = error;
   if (!OF_THE_REQUEST.includes(code)) return failure(500, message, { code });
@@ -167,7 +167,7 @@ function failure(
   { code, param = null, headers = {} }: { code: string; param?: string | null; headers?: Record<string, string> },
 ): Response {
   const type = status === 500 ? 'server_error' : 'invalid_request_error';
-  // The client would ask again after a 500, and the model would fail again.
+  // The client would retry after a 500, and the model would fail again.
   const all = { ...headers, 'x-should-retry': 'false' };
   return Response.json({ error: { message, type, param, code } }, { status, headers: all });
 }

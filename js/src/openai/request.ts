@@ -1,4 +1,7 @@
-/** What a request asks for → weft's own options; what weft cannot do is refused by name. */
+/**
+ * Converts a request to weft's options. What weft cannot do fails with an error that names the
+ * field.
+ */
 
 import { invalidOption, renamed, unknownOption, WeftError } from '../common/errors.js';
 import { jsonSchemaOf } from '../common/json-schema.js';
@@ -19,7 +22,7 @@ import type {
   RequestOptions,
 } from '../types/openai.js';
 
-/** They concern a server and its accounts, and change no answer. */
+/** Fields that concern servers and accounts, and do not change the answer. */
 const IGNORED = new Set([
   ...['metadata', 'prompt_cache_key', 'prompt_cache_retention', 'safety_identifier'],
   ...['service_tier', 'store', 'user', 'verbosity', 'prediction'],
@@ -50,7 +53,7 @@ export function chatNames(request: ChatCompletionRequest): Readonly<Record<strin
   };
 }
 
-/** What `work` gives; the options of which its errors speak are named as the caller named them. */
+/** Runs `work`; errors then name options as the caller did. */
 export async function inTheirNames<T>(names: Readonly<Record<string, string>>, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -73,24 +76,24 @@ const CHAT = new Set([
 
 const TEXT = new Set([...COMMON, 'prompt', 'logprobs', 'echo', 'best_of', 'suffix']);
 
-/** Most answers to one request. */
+/** Maximum number of answers to a request. */
 const MAX_N = 128;
 
-/** Most alternatives beside a token, as OpenAI has it. */
+/** Maximum number of alternatives per token, as at OpenAI. */
 const MAX_TOP_LOGPROBS = 20;
 
 export interface Plan<Options> {
   readonly stream: boolean;
   readonly includeUsage: boolean;
-  /** How to generate each of the answers. */
+  /** Options of each answer. */
   readonly answers: readonly Options[];
 }
 
 export interface ChatPlan extends Plan<ChatOptions> {
   readonly messages: readonly Message[];
-  /** The functions that the model knows of. */
+  /** Functions that the model is told about. */
   readonly tools: readonly ToolDescription[];
-  /** What is known of the calls. */
+  /** Rules for the calls. */
   readonly calls: CallRules;
 }
 
@@ -162,7 +165,7 @@ function plan<Options extends GenerateOptions>(
   if (!Number.isInteger(count) || count < 1 || count > MAX_N)
     throw invalidOption('n', `an integer from 1 to ${MAX_N}`, n);
   if (seed != null && typeof seed !== 'number') throw invalidOption('seed', 'an integer of at least 0', seed);
-  // with one seed for all, they would be one answer
+  // with the same seed, all answers would be equal
   const answers = Array.from({ length: count }, (_, i) => (seed == null ? options : { ...options, seed: seed + i }));
   return { stream: stream === true, includeUsage: streamOptions?.include_usage === true, answers };
 }
@@ -221,7 +224,7 @@ function planTools({ tools, tool_choice: given, parallel_tool_calls: parallel }:
 const CHOICES =
   "'auto', 'none', or with tools 'required', { type: 'function', function: { name } } or { type: 'allowed_tools', … } of some of them";
 
-/** Weft's own way to say it; what is none stays as it is. */
+/** Converts to weft's form; returns anything else unchanged. */
 function choiceOf(given: unknown): ToolChoice {
   const { type, function: called, name, allowed_tools: allowed } = Object(given) as Record<string, unknown>;
   const nameOf = (tool: unknown) => (tool as { function?: { name?: unknown } } | null)?.function?.name;
@@ -253,7 +256,10 @@ function planMessages(messages: readonly ChatMessage[]): Message[] {
   });
 }
 
-/** A refusal is what the assistant said. What else is no text is refused later, by its place. */
+/**
+ * Takes a refusal as the assistant's text. Other content that is not text is refused later, by its
+ * place.
+ */
 function contentOf({ content, refusal }: Partial<ChatMessage>): Message['content'] {
   const text = (part: ContentPart | null) => (part?.type === 'refusal' ? { type: 'text', text: part.refusal } : part);
   const given = content ?? refusal ?? null;
@@ -263,8 +269,8 @@ function contentOf({ content, refusal }: Partial<ChatMessage>): Message['content
 const CALLS = "an array of { id, type: 'function', function: { name, arguments } }";
 
 /**
- * The template gets arguments as text or as data, whichever it reads; the digits of numbers stay as
- * they are in the text.
+ * Gives the template arguments as text or as data, whichever it reads. Text keeps the digits of
+ * numbers.
  */
 function templateCall(at: string, call: NonNullable<ChatMessage['tool_calls']>[number] | null): unknown {
   if (typeof call !== 'object' || call === null) throw invalidOption(at, 'an object', call);
@@ -295,7 +301,7 @@ export function checkFields(request: object, known: ReadonlySet<string>): void {
 
 const KINDS = { model: 'a string', stream: 'a boolean', stream_options: 'an object' };
 
-/** Fields that would have no effect, or another one, if they were of another type. */
+/** Checks fields whose effect depends on their type. */
 function checkKinds(request: object, kinds: Readonly<Record<string, string>>): void {
   for (const [name, kind] of Object.entries(kinds)) {
     const value = (request as Record<string, unknown>)[name];
@@ -304,7 +310,7 @@ function checkKinds(request: object, kinds: Readonly<Record<string, string>>): v
   }
 }
 
-/** OpenAI's servers can do it, and weft cannot. */
+/** Error for what OpenAI's servers can do and weft cannot. */
 function unable(name: string, expected: string, got: unknown): WeftError {
   return invalidOption(name, `${expected}; weft has nothing else`, got);
 }

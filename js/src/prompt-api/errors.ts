@@ -1,4 +1,4 @@
-/** Errors as the Prompt API names them. */
+/** Converts errors to those of the Prompt API. */
 
 import { WeftError, type ErrorCode } from '../common/errors.js';
 
@@ -18,7 +18,7 @@ export function unsupported(what: string): DOMException {
   return new DOMException(`not supported: ${what}`, 'NotSupportedError');
 }
 
-/** After these the model is gone. */
+/** After these errors the model is gone. */
 const GONE: readonly ErrorCode[] = ['CRASHED', 'DEVICE_LOST', 'DISPOSED', 'OUT_OF_MEMORY'];
 
 export function isGone(error: unknown): boolean {
@@ -30,14 +30,17 @@ export function overflows(error: unknown): error is WeftError {
   return error instanceof WeftError && error.code === 'CONTEXT_OVERFLOW';
 }
 
-/** An error of weft, with what it says; `otherwise`: its name where the API has none for it. Other errors are as they should be. */
+/**
+ * Converts an error of weft, with its message. `otherwise`: the name for errors that the API does
+ * not name. Other errors stay as they are.
+ */
 export function toDomException(error: unknown, otherwise: 'OperationError' | 'UnknownError'): unknown {
   if (!(error instanceof WeftError)) return error;
   const { code, message } = error;
   return Object.assign(new DOMException(message, NAMES[code] ?? otherwise), { cause: error });
 }
 
-/** In browsers that have no such class, an exception with the same name and properties. */
+/** For browsers without this class: an exception with the same name and properties. */
 class OwnQuotaExceededError extends DOMException {
   readonly requested: number;
   readonly quota: number;
@@ -49,7 +52,7 @@ class OwnQuotaExceededError extends DOMException {
   }
 }
 
-/** Tokens that were asked for, and that there are. */
+/** `requested`, `quota`: in tokens. */
 export function quotaExceeded(message: string, requested: number, quota: number): DOMException {
   const { QuotaExceededError = OwnQuotaExceededError } = globalThis as {
     QuotaExceededError?: typeof OwnQuotaExceededError;

@@ -1,8 +1,8 @@
 /**
- * `weft-llm/prompt-api`: the web's Prompt API over a model of your own. Importing it installs `globalThis.LanguageModel` in a browser that has none.
- * `configure({ model })` says which model that is.
- *
- * It follows the explainer of https://github.com/webmachinelearning/prompt-api as of commit 04f5d0a, and its draft as of 07c4a52, for text.
+ * `weft-llm/prompt-api`: the web's Prompt API with a model of your own. Importing it sets
+ * `globalThis.LanguageModel` in browsers without one; `configure({ model })` chooses the model. For
+ * text, it follows the explainer of https://github.com/webmachinelearning/prompt-api at commit
+ * 04f5d0a, and the draft at 07c4a52.
  */
 
 import { LanguageModel } from './language-model.js';

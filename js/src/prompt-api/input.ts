@@ -1,4 +1,4 @@
-/** What may be given to a session: checked, and in one form. */
+/** Checks the inputs of a session and converts them to one form. */
 
 import { jsonSchemaOf } from '../common/json-schema.js';
 import type { Constraint, Message } from '../types/index.js';
@@ -15,7 +15,7 @@ import type {
   Thinking,
 } from './types.js';
 
-/** Messages, and the beginning of the answer, which is not among them. */
+/** Messages, and the start of the answer, which is not one of them. */
 export interface Input {
   readonly messages: readonly Message[];
   readonly prefix: string;
@@ -23,7 +23,7 @@ export interface Input {
 
 const ROLES: readonly unknown[] = ['system', 'user', 'assistant'];
 
-/** `begun`: whether something was said before, so that the system may not speak any more. */
+/** `begun`: whether there were messages before, after which system messages are not allowed. */
 export function checkInput(input: LanguageModelPrompt, begun: boolean): Input {
   if (typeof input === 'string') return { messages: [{ role: 'user', content: input }], prefix: '' };
   if (!Array.isArray(input)) throw new TypeError('a prompt is a string, or an array of messages');
@@ -57,7 +57,7 @@ function textOf(content: unknown, index: number): string {
   return parts.join('');
 }
 
-/** Its messages, where no answer follows of which a prefix could be the beginning. */
+/** Returns the messages of an input that gets no answer, so that it cannot have a prefix. */
 export function complete({ messages, prefix }: Input): readonly Message[] {
   if (prefix === '') return messages;
   throw new DOMException('a prefix begins an answer, and here is none', 'SyntaxError');
@@ -65,13 +65,13 @@ export function complete({ messages, prefix }: Input): readonly Message[] {
 
 const TYPES: readonly unknown[] = ['text', 'image', 'audio', 'tool-call', 'tool-response'];
 
-/** Types of content that a session with tools has beside text. */
+/** Content types of a session with tools, besides text. */
 const OF_TOOLS: readonly unknown[] = ['tool-call', 'tool-response'];
 
 /**
- * Throws `NotSupportedError` for what weft does not have, `TypeError` for what is malformed, and
- * `RangeError` for language tags that are none. Which languages a model knows, its file does not
- * tell: all are taken.
+ * Throws `NotSupportedError` for unsupported types, `TypeError` for malformed options and
+ * `RangeError` for invalid language tags. All languages are accepted, because a model's file does
+ * not tell which ones it knows.
  */
 export function checkExpected(options: LanguageModelCreateCoreOptions): void {
   const { expectedInputs = [], expectedOutputs = [], thinking } = options;
@@ -87,7 +87,7 @@ export function checkExpected(options: LanguageModelCreateCoreOptions): void {
 
 const EFFORTS: readonly unknown[] = ['none', 'low', 'medium', 'high'];
 
-/** Of a session, or of one prompt. Throws as {@link checkExpected} does. */
+/** Checks `thinking` of a session or prompt. Throws as {@link checkExpected} does. */
 export function checkThinking(thinking: Thinking | undefined): void {
   const { effort = 'none', includeThoughts = false } = thinking ?? {};
   if (!EFFORTS.includes(effort)) throw new TypeError(`${String(effort)} is no effort of thinking`);
@@ -106,7 +106,7 @@ const TEMPERATURES: Readonly<Record<SamplingMode, number>> = {
 
 const DEFAULT_MODE = 'balanced';
 
-/** What `params` tells; `topK` is weft's own default. */
+/** Result of `params`. `topK` is weft's default. */
 export const PARAMS: LanguageModelParams = {
   defaultTopK: 40,
   maxTopK: 2 ** 20,
@@ -115,7 +115,7 @@ export const PARAMS: LanguageModelParams = {
 };
 
 export interface Sampling {
-  /** Null where `temperature` or `topK` was given. */
+  /** Null if `temperature` or `topK` was given. */
   readonly mode: SamplingMode | null;
   readonly temperature: number;
   readonly topK: number;
@@ -139,11 +139,11 @@ export function checkSampling({ samplingMode = 'default', ...numbers }: Language
   };
 }
 
-/** How an answer is constrained, and what the model is told of it. */
+/** How an answer is constrained, and what the model is told about it. */
 export interface Response {
   readonly constraint: Constraint;
   readonly instruction: string;
-  /** Whether a text is what was asked for. */
+  /** Whether a text fits the constraint. */
   fits(text: string): boolean;
 }
 
@@ -179,7 +179,7 @@ function schemaOf(wanted: object): object | boolean {
   }
 }
 
-/** The input with an instruction at the end of what the user says last. */
+/** Adds an instruction to the end of the last user message. */
 export function withInstruction(input: Input, instruction: string): Input {
   const last = input.messages.findLastIndex(({ role }) => role === 'user');
   const messages = input.messages.map((message, index) =>

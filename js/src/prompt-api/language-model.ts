@@ -1,4 +1,4 @@
-/** A session as the Prompt API has it, over a session of a model. */
+/** `LanguageModel` of the Prompt API, on top of a session of a loaded model. */
 
 import { anyOf, untilAborted } from '../common/signals.js';
 import { Lock } from '../session/lock.js';
@@ -43,9 +43,9 @@ interface Made {
 }
 
 export class LanguageModel extends EventTarget {
-  /** Hears that old turns were dropped, as the event `contextoverflow` does. */
+  /** Called when old turns were dropped, as for the event `contextoverflow`. */
   oncontextoverflow: ((event: Event) => void) | null = null;
-  /** The older name of {@link LanguageModel.oncontextoverflow}, with the event `quotaoverflow`. */
+  /** Older name of {@link LanguageModel.oncontextoverflow}, for the event `quotaoverflow`. */
   onquotaoverflow: ((event: Event) => void) | null = null;
   readonly #llm: Llm;
   readonly #sampling: Sampling;
@@ -54,7 +54,7 @@ export class LanguageModel extends EventTarget {
   readonly #end = new AbortController();
   #session: Session;
 
-  /** Throws: see {@link LanguageModel.create}. */
+  /** Always throws for apps: see {@link LanguageModel.create}. */
   constructor(own?: unknown, { llm, session, sampling, tools }: Made = {} as Made) {
     super();
     if (own !== OWN) throw new TypeError('Illegal constructor: use LanguageModel.create()');
@@ -66,7 +66,7 @@ export class LanguageModel extends EventTarget {
     this.addEventListener('quotaoverflow', (event) => this.onquotaoverflow?.(event));
   }
 
-  /** What it takes to create a session with these options. */
+  /** Tells whether a session with these options needs a download. */
   static async availability(options: LanguageModelCreateCoreOptions = {}): Promise<Availability> {
     try {
       checkCore(options);
@@ -77,12 +77,12 @@ export class LanguageModel extends EventTarget {
     return theModel()?.availability() ?? 'unavailable';
   }
 
-  /** Defaults and limits of `temperature` and `topK`; null where there is no model. */
+  /** Defaults and limits of `temperature` and `topK`; null without a model. */
   static async params(): Promise<LanguageModelParams | null> {
     return theModel() ? { ...PARAMS } : null;
   }
 
-  /** Loads the configured model, if no session did before, and computes the initial prompts. */
+  /** Loads the configured model unless an earlier session did, and computes the initial prompts. */
   static async create(options: LanguageModelCreateOptions = {}): Promise<LanguageModel> {
     const { initialPrompts = [], monitor: show, signal: given } = options;
     const { signal, release } = anyOf(given);
@@ -119,7 +119,7 @@ export class LanguageModel extends EventTarget {
     }
   }
 
-  /** Null where `temperature` or `topK` was given. */
+  /** Null if `temperature` or `topK` was given. */
   get samplingMode(): SamplingMode | null {
     return this.#sampling.mode;
   }
@@ -137,17 +137,17 @@ export class LanguageModel extends EventTarget {
     return this.#session.contextUsage;
   }
 
-  /** Tokens that fit. */
+  /** Maximum number of tokens. */
   get contextWindow(): number {
     return this.#llm.info.contextLength;
   }
 
-  /** The older name of {@link LanguageModel.contextUsage}. */
+  /** Older name of {@link LanguageModel.contextUsage}. */
   get inputUsage(): number {
     return this.contextUsage;
   }
 
-  /** The older name of {@link LanguageModel.contextWindow}. */
+  /** Older name of {@link LanguageModel.contextWindow}. */
   get inputQuota(): number {
     return this.contextWindow;
   }
@@ -158,21 +158,21 @@ export class LanguageModel extends EventTarget {
     return text;
   }
 
-  /** The pieces of the answer. */
+  /** Answers a prompt; streams the pieces of the answer. */
   promptStreaming(input: LanguageModelPrompt, options: LanguageModelPromptOptions = {}): ReadableStream<string> {
     const left = new AbortController();
     return new ReadableStream<string>({
       start: (controller) => {
         this.#answer(input, options, (piece) => controller.enqueue(piece), left.signal)
           .then(() => controller.close())
-          // of one that nobody reads any more
+          // has no effect if nothing reads the stream any more
           .catch((error: unknown) => controller.error(error));
       },
       cancel: () => left.abort(),
     });
   }
 
-  /** Takes messages into the conversation, and computes them, without an answer. */
+  /** Adds messages and computes them without an answer. */
   async append(input: LanguageModelPrompt, options: { signal?: AbortSignal } = {}): Promise<void> {
     const prepare = (begun: boolean) => ({ messages: complete(checkInput(input, begun)), prefix: '' });
     await this.#attempt(prepare, [options.signal], (attempt, { messages }, signal) =>
@@ -180,7 +180,7 @@ export class LanguageModel extends EventTarget {
     );
   }
 
-  /** Tokens that a prompt would take, with what begins its answer. */
+  /** Counts the tokens that a prompt would take, including the start of its answer. */
   async measureContextUsage(input: LanguageModelPrompt, options: LanguageModelPromptOptions = {}): Promise<number> {
     const { signal, release } = anyOf(this.#end.signal, options.signal);
     try {
@@ -196,12 +196,12 @@ export class LanguageModel extends EventTarget {
     }
   }
 
-  /** The older name of {@link LanguageModel.measureContextUsage}. */
+  /** Older name of {@link LanguageModel.measureContextUsage}. */
   measureInputUsage(input: LanguageModelPrompt, options: LanguageModelPromptOptions = {}): Promise<number> {
     return this.measureContextUsage(input, options);
   }
 
-  /** A second session that begins where this one is. */
+  /** Returns a second session that continues from here. */
   async clone({ signal }: { signal?: AbortSignal } = {}): Promise<LanguageModel> {
     this.#end.signal.throwIfAborted();
     signal?.throwIfAborted();
@@ -209,7 +209,7 @@ export class LanguageModel extends EventTarget {
     return new LanguageModel(OWN, { ...made, session: this.#session.fork() });
   }
 
-  /** Ends what it does; later calls fail. The model stays loaded: see `configure`. */
+  /** Ends the session; later calls fail. The model stays loaded: see `configure`. */
   destroy(): void {
     this.#end.abort(new DOMException('the session was destroyed', 'AbortError'));
   }
@@ -255,7 +255,10 @@ export class LanguageModel extends EventTarget {
     });
   }
 
-  /** Works on a fork, which becomes the session in the end: what fails or is stopped leaves nothing. */
+  /**
+   * Works on a fork that replaces the session at the end, so that a failed or stopped call leaves
+   * no trace.
+   */
   async #attempt(
     prepare: (begun: boolean) => Input,
     signals: readonly (AbortSignal | undefined)[],
@@ -288,7 +291,7 @@ function checkCore(options: LanguageModelCreateCoreOptions): { sampling: Samplin
   return { sampling: checkSampling(options), tools: new Tools(options.tools) };
 }
 
-/** An error as the API has it; `input`: what was to be computed. */
+/** Converts an error. `input`: the input that failed. */
 async function failure(error: unknown, llm: Llm, session: Session, input: Input | undefined): Promise<unknown> {
   if (isGone(error)) theModel()?.forget(llm);
   if (!input || !overflows(error)) return toDomException(error, 'UnknownError');

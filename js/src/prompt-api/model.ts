@@ -1,4 +1,4 @@
-/** The model that sessions use: loaded with the first of them, and kept. */
+/** The model of all sessions: loaded for the first one, and kept. */
 
 import { unlessAborted } from '../common/signals.js';
 import { partsOf } from '../common/source.js';
@@ -9,10 +9,10 @@ import { models } from '../page/models.js';
 import type { FileLike, Llm, LoadOptions, Progress } from '../types/index.js';
 import type { Availability } from './types.js';
 
-/** What to load, or what is loaded. */
+/** What to load, or a loaded model. */
 export type PromptApiModel = Omit<LoadOptions, 'signal' | 'onProgress'> | { readonly llm: Llm };
 
-/** Who waits for the model. */
+/** A session that waits for the model. */
 interface Waiting {
   onProgress(progress: Progress): void;
 }
@@ -29,7 +29,7 @@ class Configured {
     if ('llm' in options) this.#llm = checkLlm(options.llm, 'session');
   }
 
-  /** The model, which is loaded once for all who wait; when all of them gave up, the load ends. */
+  /** Loads the model once for all who wait. When all of them have given up, loading stops. */
   async get(signal: AbortSignal, onProgress: (progress: Progress) => void): Promise<Llm> {
     if (this.#llm) return this.#llm;
     const waiting: Waiting = { onProgress };
@@ -62,21 +62,21 @@ class Configured {
     return (await isAtHand(this.#options)) ? 'available' : 'downloadable';
   }
 
-  /** To be told when the model is gone: the next session loads it again. */
+  /** Must be called when the model is gone; the next session loads it again. */
   forget(llm: Llm): void {
     if (this.#llm !== llm) return;
     this.#llm = undefined;
     this.#loading = undefined;
   }
 
-  /** What was loaded here is freed here. */
+  /** Frees the model if it was loaded here. */
   dispose(): void {
     this.#giveUp();
     if (!('llm' in this.#options)) this.#llm?.dispose();
   }
 }
 
-/** Whether all files are the user's own, or stored. */
+/** Whether all files are local or stored, so that nothing is downloaded. */
 async function isAtHand({ model, store, hub, token }: LoadOptions): Promise<boolean> {
   const files = (Array.isArray(model) ? model : [model]) as readonly FileLike[];
   const addresses = files
@@ -97,8 +97,8 @@ async function isAtHand({ model, store, hub, token }: LoadOptions): Promise<bool
 let configured: Configured | undefined;
 
 /**
- * Says which model `LanguageModel` is: what `load` takes, or a model that is loaded. `null` for none. The one before is freed, if it was loaded
- * here; its sessions end.
+ * Chooses the model of `LanguageModel`: options for `load`, a loaded model, or `null` for none. The
+ * previous model is freed if it was loaded here; its sessions end.
  */
 export function configure(model: PromptApiModel | null): void {
   configured?.dispose();

@@ -1,4 +1,4 @@
-/** What `create` tells of its progress. */
+/** Reports the progress of `create`. */
 
 import type { Progress } from '../types/index.js';
 import type { CreateMonitor } from './types.js';
@@ -7,7 +7,7 @@ class Monitor extends EventTarget implements CreateMonitor {
   ondownloadprogress: CreateMonitor['ondownloadprogress'] = null;
   #told = -1;
 
-  /** `loaded`: from 0 to 1; what is not more than before is not told. */
+  /** `loaded`: from 0 to 1. Reports only increases. */
   tell(loaded: number): void {
     if (loaded <= this.#told) return;
     this.#told = loaded;
@@ -16,13 +16,13 @@ class Monitor extends EventTarget implements CreateMonitor {
     this.dispatchEvent(event);
   }
 
-  /** Before the end, which comes when the model is there. */
+  /** Takes progress before the end; the end is reported when the model is ready. */
   hear({ loaded, total }: Progress): void {
     if (total) this.tell(Math.min(loaded / total, 1 - Number.EPSILON));
   }
 }
 
-/** Shows it to the caller, then tells of the beginning. */
+/** Shows the monitor to the caller, then reports the start. */
 export function monitorFor(show: ((monitor: CreateMonitor) => void) | undefined): Monitor {
   const monitor = new Monitor();
   show?.(monitor);

@@ -1,14 +1,14 @@
 /**
- * A regular expression of JavaScript → one in the syntax of Rust's `regex`, with which the module
+ * Converts a regular expression of JavaScript to the syntax of Rust's `regex`, in which the module
  * for constraints matches whole answers.
  */
 
 /** ASCII in JavaScript, all of Unicode in Rust. */
 const CLASSES: Readonly<Record<string, string>> = { d: '0-9', w: '0-9A-Za-z_' };
-/** Escapes that mean nothing there, or something else. */
+/** Escapes that are unknown in Rust or mean something else. */
 const CONTROLS: Readonly<Record<string, string>> = { '0': '\\x00', '<': '<', '>': '>', '/': '/' };
 const QUANTIFIER = /^\{\d+(?:,\d*)?\}/;
-/** What a dot matches. */
+/** The characters that a dot matches. */
 const LINE = '[^\\n\\r\\x{2028}\\x{2029}]';
 
 export function rustRegex({ source, flags }: RegExp): string {
@@ -44,7 +44,7 @@ function translated(source: string, dotAll: boolean): string {
   return out;
 }
 
-/** An escape at the beginning of `text`, and what it is there. */
+/** Converts the escape at the start of `text`. */
 function escape(text: string, inClass: boolean): [taken: string, given: string] {
   const pair = /^\\u(d[89ab][\da-f]{2})\\u(d[c-f][\da-f]{2})/i.exec(text);
   if (pair) {

@@ -1,5 +1,5 @@
 /**
- * Tools of a session: functions of the page that the model may call, and which are called for it.
+ * Tools of a session: functions of the page that the model calls and that are run automatically.
  */
 
 import { unlessAborted } from '../common/signals.js';
@@ -9,12 +9,12 @@ import type { Message, ToolDescription } from '../types/index.js';
 import { unsupported } from './errors.js';
 import type { LanguageModelTool } from './types.js';
 
-/** Rounds of calls in one answer, after which a model is taken to call without end. */
+/** Maximum rounds of calls in one answer, against models that call without end. */
 const MOST_ROUNDS = 16;
 
 interface Call {
   readonly id: string;
-  /** `arguments` is JSON, as the model wrote it. */
+  /** `arguments` is the JSON that the model wrote. */
   readonly function: { readonly name: string; readonly arguments: string };
 }
 
@@ -22,7 +22,7 @@ export class Tools {
   readonly descriptions: readonly ToolDescription[];
   readonly #execute = new Map<string, LanguageModelTool['execute']>();
 
-  /** Throws what the API does of tools that are malformed. */
+  /** Throws the API's errors for malformed tools. */
   constructor(tools: unknown = []) {
     if (!isIterable(tools)) throw new TypeError('`tools` is a list');
     this.descriptions = Array.from(tools, (tool, index): ToolDescription => {
@@ -43,8 +43,8 @@ export class Tools {
   }
 
   /**
-   * Takes the calls out of an answer as it comes. `constrained`: whether its text must fit a
-   * constraint.
+   * Returns a parser that takes the calls out of a streamed answer. `constrained`: whether its text
+   * must fit a constraint.
    */
   parser(constrained: boolean): ToolParser | undefined {
     if (this.descriptions.length === 0) return undefined;
@@ -52,8 +52,8 @@ export class Tools {
   }
 
   /**
-   * The turn that follows an answer in which tools are called: what they gave, all at once. Empty
-   * where none was called. `round`: how many such turns there were. Rejects where a tool does.
+   * Runs the tools that an answer calls, all at once, and returns the turn with their results;
+   * empty if it calls none. `round`: number of such turns before. Rejects if a tool does.
    */
   async turnAfter(answer: Message | undefined, round: number, signal: AbortSignal): Promise<Message[]> {
     const calls = (answer?.tool_calls ?? []) as readonly Call[];

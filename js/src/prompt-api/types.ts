@@ -1,4 +1,4 @@
-/** The dictionaries of the Prompt API. */
+/** The dictionary types of the Prompt API. */
 
 export type Availability = 'unavailable' | 'downloadable' | 'downloading' | 'available';
 
@@ -23,7 +23,7 @@ export interface LanguageModelMessageContent {
 export interface LanguageModelMessage {
   readonly role: 'system' | 'user' | 'assistant';
   readonly content: string | readonly LanguageModelMessageContent[];
-  /** Of the last message of a prompt, of the assistant: the answer goes on from it. */
+  /** In a prompt's last message, by the assistant: the answer continues it. */
   readonly prefix?: boolean;
 }
 
@@ -35,20 +35,20 @@ export interface LanguageModelExpected {
   readonly languages?: readonly string[];
 }
 
-/** A function that the model may call, and which is called for it. */
+/** A function that the model can call. It is run automatically. */
 export interface LanguageModelTool {
   readonly name: string;
   readonly description: string;
-  /** A JSON Schema of the arguments, which are an object. */
+  /** JSON Schema of the arguments, which are an object. */
   readonly inputSchema: object;
   /**
-   * Gets the arguments; the model gets what it gives, a string. A prompt whose tool rejects rejects
-   * with that error.
+   * Takes the arguments and returns a string for the model. If it rejects, the prompt rejects with
+   * the same error.
    */
   readonly execute: (args: any) => string | Promise<string>;
 }
 
-/** Anything but the default is not supported. */
+/** Only the defaults are supported. */
 export interface Thinking {
   /** Default `none`. */
   readonly effort?: 'none' | 'low' | 'medium' | 'high';
@@ -56,7 +56,7 @@ export interface Thinking {
   readonly includeThoughts?: boolean;
 }
 
-/** Of `LanguageModel.params`. */
+/** The result of `LanguageModel.params`. */
 export interface LanguageModelParams {
   readonly defaultTopK: number;
   readonly maxTopK: number;
@@ -65,11 +65,11 @@ export interface LanguageModelParams {
 }
 
 export interface LanguageModelCreateCoreOptions {
-  /** `default`, the default, is `balanced`. */
+  /** `default` means `balanced`. Default `default`. */
   samplingMode?: SamplingMode | 'default';
-  /** Deprecated, and honoured: in the place of `samplingMode`. */
+  /** Deprecated but supported; takes precedence over `samplingMode`. */
   temperature?: number;
-  /** Likewise. */
+  /** Deprecated but supported; takes precedence over `samplingMode`. */
   topK?: number;
   expectedInputs?: readonly LanguageModelExpected[];
   expectedOutputs?: readonly LanguageModelExpected[];
@@ -83,17 +83,17 @@ export interface CreateMonitor extends EventTarget {
 }
 
 export interface LanguageModelCreateOptions extends LanguageModelCreateCoreOptions {
-  /** Ends the creation, and the session after it. */
+  /** Aborts the creation, and later ends the session. */
   signal?: AbortSignal;
   monitor?: (monitor: CreateMonitor) => void;
-  /** How the conversation begins; never dropped. */
+  /** The start of the conversation; never dropped. */
   initialPrompts?: readonly LanguageModelMessage[];
 }
 
 export interface LanguageModelPromptOptions {
-  /** A JSON Schema, or a regular expression. */
+  /** A JSON Schema or a regular expression. */
   responseConstraint?: object;
-  /** Whether the model is not told of the constraint. Default false. */
+  /** Leaves the constraint out of the prompt. Default false. */
   omitResponseConstraintInput?: boolean;
   thinking?: Thinking;
   signal?: AbortSignal;

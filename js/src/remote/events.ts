@@ -1,25 +1,25 @@
 /**
- * Server-sent events: text as it comes → the data of each event. As the HTML standard reads them
- * ("9.2.6 Interpreting an event stream"), but that an event which ends with the stream instead of
- * an empty line counts too. It is 40 lines here rather than a dependency, because the package is
- * also imported without a bundler, where a bare name leads nowhere.
+ * Parses server-sent events while they arrive, as the HTML standard does ("9.2.6 Interpreting an
+ * event stream"), except that the end of the stream also ends an event. It is 40 lines here rather
+ * than a dependency because the package is also imported without a bundler, where a bare module
+ * name cannot be resolved.
  */
 
 export interface ServerEvent {
-  /** `message` where the server names none. */
+  /** `message` if the server names none. */
   readonly type: string;
   readonly data: string;
 }
 
 export class EventParser {
-  /** A line of which the end has not come. */
+  /** An incomplete line. */
   #line = '';
-  /** Whether the last piece ended with CR, of which a LF may be the second half. */
+  /** Whether the last piece ended with CR, which a LF may complete. */
   #cr = false;
   #type = '';
   #data: string[] = [];
 
-  /** `text` begins without a byte order mark, which a `TextDecoder` removes. */
+  /** `text` has no byte order mark: a `TextDecoder` removes it. */
   push(text: string): ServerEvent[] {
     if (text === '') return [];
     const lines = (this.#line + (this.#cr && text.startsWith('\n') ? text.slice(1) : text)).split(/\r\n|\n|\r/);
@@ -28,7 +28,7 @@ export class EventParser {
     return lines.flatMap((line) => this.#take(line));
   }
 
-  /** The event that the end of the stream ends. */
+  /** Returns the event that the end of the stream completes. */
   end(): ServerEvent[] {
     return [...this.#take(this.#line), ...this.#take('')];
   }
@@ -41,7 +41,7 @@ export class EventParser {
       this.#data = [];
       return isEvent ? [event] : [];
     }
-    // what begins with a colon is a comment: a field without a name
+    // a line that starts with a colon is a comment: a field without a name
     const [, field, value = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? [];
     if (field === 'data') this.#data.push(value);
     if (field === 'event') this.#type = value;

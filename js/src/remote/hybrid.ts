@@ -1,4 +1,7 @@
-/** A loaded model, and a server for what it cannot. Nothing leaves the device unless the caller allows it. */
+/**
+ * A loaded model with a server for what it cannot do. Nothing leaves the device unless the caller
+ * allows it.
+ */
 
 import { Answering } from '../answers/answering.js';
 import { invalidOption, WeftError, type ErrorCode } from '../common/errors.js';
@@ -10,21 +13,22 @@ import type { RequestOptions } from '../types/openai.js';
 import { mapped, remote as connect } from './remote.js';
 import type { AnyPiece, Cause, HybridLlm, HybridOptions, RanOn, RemoteLlm, RemoteOptions } from './types.js';
 
-/** Errors of loading that the device is to blame for. */
+/** Errors of loading that are caused by the device. */
 const UNFIT: readonly ErrorCode[] = [
   ...(['OUT_OF_MEMORY', 'GPU_UNAVAILABLE', 'NOT_SUPPORTED', 'UNSUPPORTED_MODEL'] as const),
   ...(['UNSUPPORTED_TENSOR_TYPE', 'UNSUPPORTED_TOKENIZER', 'QUOTA_EXCEEDED'] as const),
 ];
 
-/** Errors of a call, or of the caller, which another model would be no remedy for. */
+/** Errors that another model would not avoid: of the call, or of the caller. */
 const OF_THE_CALL: readonly ErrorCode[] = [
   ...(['INVALID_OPTION', 'TOKENIZE', 'CHAT_TEMPLATE', 'INVALID_CONSTRAINT', 'UNSUPPORTED_TASK', 'DISPOSED'] as const),
   ...(['NOT_STORED', 'INTEGRITY'] as const),
 ];
 
 /**
- * Loads a model, or asks a server where the device is not enough and `when` allows it. What the estimate says does not fit is not
- * loaded. Rejects as {@link load} and {@link connect} do.
+ * Loads a model, or uses a server if the device is not sufficient and `when` allows it. A model
+ * that does not fit according to its estimate is not loaded. Rejects as {@link load} and {@link
+ * connect} do.
  */
 export async function hybrid(options: HybridOptions): Promise<HybridLlm> {
   checkNames(options, ['local', 'remote', 'when']);
@@ -64,7 +68,7 @@ function isModel<Options, Model extends { chat: unknown }>(given: Options | Mode
   return typeof (given as Partial<Model> | null)?.chat === 'function';
 }
 
-/** A stream can be read once, so of one nothing can be said beforehand. */
+/** Checks the estimate. A stream can be read only once, so it has none. */
 async function checkFit(options: LoadOptions): Promise<void> {
   const { model, device = 'auto', contextLength, quantize, signal, store, fetch, token, hub } = options;
   if ((Array.isArray(model) ? model : [model]).some((file) => file instanceof ReadableStream)) return;
@@ -88,11 +92,13 @@ type Create = (request: { readonly stream?: boolean | null }, options?: RequestO
 
 interface Places {
   readonly local: Llm | null;
-  /** Why there is none. */
+  /** Why there is no local model. */
   readonly reason: string | null;
   readonly server: () => RemoteLlm | null;
   readonly connect: () => Promise<RemoteLlm>;
-  /** Why the server may be asked in spite of an error; throws the error where it may not. */
+  /**
+   * Returns the reason to use the server after an error; throws the error if that is not allowed.
+   */
   readonly permit: (error: unknown) => Promise<string>;
 }
 
@@ -146,11 +152,11 @@ class Router {
     return { where: 'remote', model, reason };
   }
 
-  /** Wrong arguments throw at once, as they do of a loaded model. */
+  /** Invalid arguments throw at once, as with a loaded model. */
   #pieces(ask: (llm: Llm | RemoteLlm) => Generation<AnyPiece>): Generation<AnyPiece> {
     const place = (piece: AnyPiece, ranOn: RanOn) =>
       piece.finish ? { ...piece, finish: { ...piece.finish, ranOn } } : piece;
-    // one of the two there is
+    // at least one of the two exists
     const first = (this.#places.local ?? this.#places.server()) as Llm | RemoteLlm;
     const answer = ask(first);
     return new Answering((left, started) => {
@@ -171,7 +177,7 @@ class Router {
     const place = (answer: object, ran_on: RanOn) => ({ ...answer, ran_on });
     if (request?.stream) {
       const chunks = (llm: Llm | RemoteLlm) => lazily(() => ask(llm) as Promise<AsyncIterable<object>>);
-      // the first chunk has the role alone, and comes before the model does anything
+      // the first chunk holds only the role, and comes before the model does anything
       return beginning(this.#route(() => chunks(this.#places.local as Llm), chunks, saysSomething, place));
     }
     let reason = this.#places.reason;
@@ -186,7 +192,10 @@ class Router {
     return place(await ask(llm).catch((error: unknown) => fail(error, reason)), this.#there(llm.info.name, reason));
   }
 
-  /** An answer of which something was given goes on where it began, or fails: half of it cannot be taken back. */
+  /**
+   * An answer that has given something continues where it started, or fails: it cannot be taken
+   * back.
+   */
   async *#route<T>(
     here: () => AsyncIterable<T>,
     there: (llm: RemoteLlm) => AsyncIterable<T>,
@@ -219,7 +228,7 @@ class Router {
   }
 }
 
-/** The server was asked because something else had failed: both belong into the error. */
+/** The server was used because something else had failed: the error names both. */
 function fail(error: unknown, reason: string | null): never {
   if (!(error instanceof WeftError) || reason === null) throw error;
   throw new WeftError(error.code, `${error.message} (the server was asked because of ${reason})`, { cause: error });

@@ -1,6 +1,6 @@
 /**
- * `weft-llm/remote`: a model of a server that has OpenAI's API, asked as a loaded one is; and a loaded model with a server for what it
- * cannot.
+ * `weft-llm/remote`: a model on a server with OpenAI's API, used like a loaded one; and a loaded
+ * model with a server for what it cannot do.
  */
 
 export { hybrid } from './hybrid.js';

@@ -1,4 +1,7 @@
-/** A model of a server that has OpenAI's API (vLLM, llama-server, Ollama and many others), asked as a loaded one is. */
+/**
+ * A model on a server with OpenAI's API (vLLM, llama-server, Ollama and many others), used like a
+ * loaded one.
+ */
 
 import { Answering } from '../answers/answering.js';
 import { invalidOption } from '../common/errors.js';
@@ -13,8 +16,8 @@ import type { AnyCompletionUsage, AnyPiece, RanOn, RemoteInfo, RemoteLlm, Remote
 const OPTIONS = ['baseURL', 'model', 'apiKey', 'headers', 'fetch', 'signal'];
 
 /**
- * Connects to a model of a server. Rejects with a `WeftError`: `NETWORK` where the server cannot be reached, `SERVER` where it refuses,
- * `INVALID_OPTION`; or with the signal's reason.
+ * Connects to a model on a server. Rejects with a `WeftError` (`NETWORK` if the server cannot be
+ * reached, `SERVER` if it refuses, `INVALID_OPTION`) or with the signal's reason.
  */
 export async function remote(options: RemoteOptions): Promise<RemoteLlm> {
   checkNames(options, OPTIONS);
@@ -24,7 +27,7 @@ export async function remote(options: RemoteOptions): Promise<RemoteLlm> {
   return connected(server, await describe(server, model, signal));
 }
 
-/** An entry of `/models`: how long a context may be stands in fields of the server's own. */
+/** An entry of `/models`. Servers report the context length in fields of their own. */
 interface Listed {
   readonly id: string;
   /** vLLM's */
@@ -97,16 +100,16 @@ function connected(server: Server, info: RemoteInfo): RemoteLlm {
 
 interface Thoughts {
   readonly reasoning_content?: string | null;
-  /** What other servers call it. */
+  /** Other servers' name for it. */
   readonly reasoning?: string | null;
 }
 
-/** Where thoughts stand in an answer or a chunk of one. */
+/** Where an answer or chunk has its reasoning. */
 interface Thinking {
   readonly choices?: readonly { readonly message?: Thoughts; readonly delta?: Thoughts }[];
 }
 
-/** Thoughts under the name that weft gives them, whatever the server calls them. */
+/** Renames the reasoning to weft's name for it. */
 function named(answer: Thinking): Thinking {
   const rename = ({ reasoning, ...rest }: Thoughts) =>
     typeof reasoning === 'string' ? { reasoning_content: reasoning, ...rest } : { ...rest };
@@ -119,13 +122,13 @@ function named(answer: Thinking): Thinking {
   return { ...answer, choices };
 }
 
-/** How Mistral's servers give what a model that thinks says. */
+/** Content of a reasoning model on Mistral's servers. */
 interface Part {
   readonly text?: string;
   readonly thinking?: readonly Part[];
 }
 
-/** What is read of a chunk, of a text or a chat. */
+/** The fields that are read of a chunk, of a text or a chat. */
 interface Chunk {
   readonly choices?: readonly {
     readonly text?: string;
@@ -135,7 +138,10 @@ interface Chunk {
   readonly usage?: AnyCompletionUsage | null;
 }
 
-/** The request is made when the iteration begins. An abort ends it with reason `abort`, as that of a loaded model. */
+/**
+ * The request is made when the iteration starts. An abort ends it with the reason `abort`, as with
+ * a loaded model.
+ */
 async function* pieces(
   ask: (signal: AbortSignal) => Promise<AsyncIterable<Chunk>>,
   ranOn: RanOn,
@@ -178,7 +184,7 @@ async function* pieces(
     cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? null,
     completionTokens,
     timeToFirstTokenMs: first === undefined ? null : first - start,
-    // between the page and its first token lies a network
+    // includes the network, so it does not measure the prompt
     promptTokensPerSecond: null,
     tokensPerSecond: completionTokens !== null && seconds > 0 ? (completionTokens - 1) / seconds : null,
   };

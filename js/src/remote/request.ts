@@ -1,4 +1,7 @@
-/** weft's own options → a request in OpenAI's shape. What a server cannot be asked is refused by name. */
+/**
+ * Converts weft's options to a request in OpenAI's format. Options that servers do not have are
+ * refused by name.
+ */
 
 import { invalidOption } from '../common/errors.js';
 import { jsonSchemaOf } from '../common/json-schema.js';
@@ -26,7 +29,7 @@ export function chatRequest(messages: readonly Message[], chatOptions: ChatOptio
   if (parallelToolCalls !== undefined) throw local('parallelToolCalls', 'none', parallelToolCalls);
   const shown = withExamples(checkMessages(messages, undefined), examples);
   const { conversation, options } = checkConversation(shown, others);
-  // A loaded model gives its calls as text, a server gives them apart.
+  // A loaded model returns its calls as text, a server separately.
   if (conversation.tools) throw local('tools', 'none in `chat`: `chat.completions.create` gives the calls', 'tools');
   const { variables, template } = conversation;
   if (template !== undefined) throw local('template', 'none: a server chooses its own', template);
@@ -54,7 +57,7 @@ function sampling(options: GenerateOptions): Sampling {
     seed: options.seed,
     stop: options.stop,
     logit_bias: options.logitBias,
-    // No fields of OpenAI's: llama-server and vLLM have them, and call the penalty by different names.
+    // Not in OpenAI's API: llama-server and vLLM have these, with different names for the penalty.
     top_k: options.topK,
     min_p: options.minP,
     repeat_penalty: options.repetitionPenalty,
@@ -72,7 +75,7 @@ function format(constraint: GenerateOptions['constraint']): Pick<ChatCompletionR
   return { response_format: { type: 'json_schema', json_schema: { name: 'answer', strict: true, schema } as object } };
 }
 
-/** A template reads the arguments of a call as data, a server as JSON. */
+/** Templates read the arguments of a call as data, servers as JSON text. */
 function chatMessage({ tool_calls: calls, ...message }: Message): ChatMessage {
   const written = calls?.map((call) => {
     const { function: called, ...rest } = call as { function?: { name: string; arguments: unknown } };

@@ -1,21 +1,27 @@
-/** Requests to a server of OpenAI's API: JSON and server-sent events, and what goes wrong as a {@link WeftError}. */
+/**
+ * Requests to a server with OpenAI's API: JSON and server-sent events. Failures become {@link
+ * WeftError}s.
+ */
 
 import { invalidOption, invalidSecret, WeftError, type ErrorCode } from '../common/errors.js';
 import { EventParser } from './events.js';
 import type { RemoteOptions } from './types.js';
 
-/** Codes that a server which runs weft answers with; the call is to blame for them. */
+/** Codes for invalid calls, from a server that runs weft. */
 const OF_THE_CALL: readonly string[] = [
   ...['INVALID_OPTION', 'CONTEXT_OVERFLOW', 'CHAT_TEMPLATE', 'INVALID_CONSTRAINT', 'TOKENIZE', 'UNSUPPORTED_TASK'],
 ];
 
-/** How servers say that a prompt is too long: llama-server and OpenAI by a type or code, vLLM and others in words. */
+/**
+ * How servers report that a prompt is too long: llama-server and OpenAI by a type or code, vLLM and
+ * others in the message.
+ */
 const TOO_LONG =
   /exceed_context_size|context_length_exceeded|(maximum|max|available|model) context|exceeds the context|context window/i;
 
 const BASE_URL = 'Is `baseURL` the address of an API of the kind of OpenAI? It mostly ends with /v1.';
 
-/** What may be wrong, by the status of an answer. */
+/** Likely causes, by status of the response. */
 const HINTS: Readonly<Record<number, string>> = {
   401: 'Give a valid `apiKey`.',
   403: 'May this `apiKey` use the model?',
@@ -25,7 +31,7 @@ const HINTS: Readonly<Record<number, string>> = {
 
 export class Server {
   readonly baseURL: string;
-  /** Behind every path, as Azure wants its version. */
+  /** Appended to every path, for Azure's version for example. */
   readonly #query: string;
   readonly #headers: Headers;
   readonly #fetch: typeof globalThis.fetch;
@@ -45,17 +51,17 @@ export class Server {
     url.search = url.hash = '';
     this.baseURL = url.href.replace(/\/$/, '');
     this.#headers = checkHeaders(headers, apiKey);
-    // a browser's own must not be called as a method
+    // the browser's own `fetch` must not be called as a method
     this.#fetch = (input, init) => fetch(input, init);
   }
 
-  /** Ends every request, and lets no other begin. */
+  /** Aborts every request and refuses further ones. */
   dispose(): void {
     this.#disposed = true;
     for (const request of this.#open) request.abort(disposed());
   }
 
-  /** What the server answers, which is JSON. */
+  /** Sends a request and returns the JSON response. */
   async json<T>(path: string, body: object | null, signal?: AbortSignal | null): Promise<T> {
     const request = this.#begin(signal);
     try {
@@ -66,7 +72,10 @@ export class Server {
     }
   }
 
-  /** Asks, and gives the events of the answer as they come. Whoever leaves the iteration ends the answer. */
+  /**
+   * Sends a request and streams the events of the response. Leaving the iteration ends the
+   * response.
+   */
   async events<T>(path: string, body: object, signal?: AbortSignal | null): Promise<AsyncIterable<T>> {
     const request = this.#begin(signal);
     try {
@@ -83,7 +92,7 @@ export class Server {
     }
   }
 
-  /** What ends a request: the caller's signal, or {@link dispose}. */
+  /** Aborts a request on the caller's signal or on {@link dispose}. */
   #begin(signal?: AbortSignal | null): AbortController {
     if (this.#disposed) throw disposed();
     signal?.throwIfAborted();
@@ -93,7 +102,7 @@ export class Server {
     return request;
   }
 
-  /** A server that does not stream gives the answer at once: one chunk. */
+  /** A server that does not stream sends the answer at once: as one chunk. */
   async *#whole<T>(answer: object, request: AbortController): AsyncGenerator<T> {
     this.#open.delete(request);
     const { choices = [] } = answer as { choices?: readonly { message?: object }[] };
@@ -123,15 +132,16 @@ export class Server {
         if (done) throw this.#cut(path);
       }
     } finally {
-      // Also where the answer is whole: a server may keep the connection open. What it does about it matters to nobody.
+      // Also after the whole answer, because a server may keep the connection open. Errors no
+      // longer matter.
       reader.cancel().catch(() => {});
       this.#open.delete(request);
     }
   }
 
   /**
-   * The chunks that the data of an event is: none where it is empty, and several where a server
-   * forgot the lines between.
+   * Splits the data of an event into chunks: none if it is empty, several if a server left out the
+   * empty lines.
    */
   #texts(path: string, data: string): string[] {
     const text = data.trim();
@@ -142,10 +152,10 @@ export class Server {
     throw this.#broken(path, `an event is no JSON: ${text.slice(0, 200)}`);
   }
 
-  /** Null where it says nothing. */
+  /** Null if it carries nothing. */
   #event<T>(path: string, type: string, text: string): T | null {
     const event: unknown = JSON.parse(text);
-    // a server that fails on the way says so in the stream
+    // a server that fails during the answer says so in the stream
     if (type === 'error' || isError(event)) throw this.#refused(path, null, text);
     return typeof event === 'object' ? (event as T) : null;
   }
@@ -153,7 +163,7 @@ export class Server {
   #json<T>(path: string, text: string): T {
     if (isJson(text)) {
       const answer: unknown = JSON.parse(text);
-      // there are servers that fail with status 200
+      // some servers fail with status 200
       if (isError(answer)) throw this.#refused(path, null, text);
       return answer as T;
     }
@@ -172,7 +182,7 @@ export class Server {
     throw this.#refused(path, response.status, await this.#reading(path, signal, () => response.text()));
   }
 
-  /** `work` on the network: an abort is its reason, and a failure names the server. */
+  /** Runs network `work`: an abort throws its reason, a failure names the server. */
   async #reading<T>(path: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -210,7 +220,7 @@ function disposed(): WeftError {
   return new WeftError('DISPOSED', 'the model was disposed of; connect to it again');
 }
 
-/** The errors of servers have much the same shape, but need not be JSON at all: a proxy may have answered. */
+/** Servers' errors have similar formats, but need not be JSON: a proxy may have answered. */
 function errorOf(text: string): { message: string; type?: unknown; code?: unknown } {
   try {
     const { error, ...rest } = JSON.parse(text) as { error?: unknown; message?: unknown; detail?: unknown };
@@ -225,7 +235,7 @@ function errorOf(text: string): { message: string; type?: unknown; code?: unknow
   }
 }
 
-/** As OpenAI's servers say that something failed, and as vLLM did. */
+/** How OpenAI's servers, and earlier versions of vLLM, report a failure. */
 function isError(answer: unknown): boolean {
   const { error, object } = Object(answer) as { error?: unknown; object?: unknown };
   return Boolean(error) || object === 'error';

@@ -1,4 +1,4 @@
-/** The contract of `weft-llm/remote`: a model that is asked in the same way wherever it runs. */
+/** The types of `weft-llm/remote`: one interface for a model, wherever it runs. */
 
 import type { WeftError } from '../common/errors.js';
 import type {
@@ -29,13 +29,13 @@ import type {
 /** Where an answer was computed. */
 export interface RanOn {
   readonly where: 'local' | 'remote';
-  /** As that place names it. */
+  /** The model's name there. */
   readonly model: string;
-  /** Why not on the device, as a sentence; null where it was, or where there was no choice. */
+  /** If it had to run on a server: why, as a sentence. Else null. */
   readonly reason: string | null;
 }
 
-/** Null is what a server does not tell. Times are measured here, by the clock of the page. */
+/** A figure is null if the server does not report it. The page measures the times. */
 export type AnyUsage = { readonly [Figure in keyof Usage]: Usage[Figure] | null };
 
 export interface AnyFinish extends Omit<Finish, 'usage'> {
@@ -43,16 +43,19 @@ export interface AnyFinish extends Omit<Finish, 'usage'> {
   readonly ranOn?: RanOn;
 }
 
-/** One step of an answer. Concatenated, the texts are the answer; a server tells no token ids. */
+/**
+ * One step of an answer. The texts of all pieces make the answer. Pieces from a server have no
+ * token id.
+ */
 export interface AnyPiece {
   readonly text: string;
-  /** What the model thinks before its answer. */
+  /** Reasoning before the answer. */
   readonly reasoning?: string;
   readonly id: number | null;
   readonly finish: AnyFinish | null;
 }
 
-/** Of a server: what all of them tell. */
+/** The fields that all servers report. */
 export interface AnyCompletionUsage {
   prompt_tokens: number;
   completion_tokens?: number;
@@ -60,33 +63,33 @@ export interface AnyCompletionUsage {
   prompt_tokens_details?: { cached_tokens?: number } | null;
 }
 
-/** An answer in OpenAI's shape, or a chunk of one. `ran_on` is weft's own field. */
+/** An answer or chunk in OpenAI's format. `ran_on` is weft's own field. */
 export type AnyAnswer<Answer> = Omit<Answer, 'usage'> & { usage?: AnyCompletionUsage | null; ran_on?: RanOn };
 
 export type Placed<Answer> = Answer & { ran_on: RanOn };
 
-/** `create` of requests, whole answers and chunks. */
+/** A `create` method, for whole answers and for chunks. */
 export interface Creates<Request, Answer, Chunk> {
   create(request: Request & { readonly stream: true }, options?: RequestOptions): Promise<AsyncIterable<Chunk>>;
   create(request: Request & { readonly stream?: false | null }, options?: RequestOptions): Promise<Answer>;
   create(request: Request, options?: RequestOptions): Promise<Answer | AsyncIterable<Chunk>>;
 }
 
-/** What a model says of itself wherever it runs. */
+/** What is known of a model wherever it runs. */
 export interface AnyInfo {
   readonly name: string;
   readonly tasks: readonly Task[];
-  /** Null where a server does not tell. */
+  /** Null if the server does not report it. */
   readonly contextLength: number | null;
 }
 
 /**
- * What can be asked of a model wherever it runs: of a loaded one, of a server's, or of whichever of the two can. An app that is
- * written for this takes all three.
+ * A model that runs in the page, on a server, or on either. An app written for this interface works
+ * with all three.
  */
 export interface AnyLlm {
   readonly info: AnyInfo;
-  /** Continues a text, or token ids. */
+  /** Continues a text or its token ids. */
   generate(prompt: string | TokenIds, options?: TextOptions): Generation<AnyPiece>;
   readonly chat: {
     /** Answers a conversation. */
@@ -97,7 +100,7 @@ export interface AnyLlm {
   dispose(): void;
 }
 
-/** {@link AnyLlm} whose answers say where they were computed. */
+/** An {@link AnyLlm} whose answers say where they were computed. */
 export interface PlacedLlm extends AnyLlm {
   readonly chat: {
     (messages: readonly Message[], options?: ChatOptions): Generation<AnyPiece>;
@@ -111,15 +114,18 @@ export interface PlacedLlm extends AnyLlm {
 }
 
 export interface RemoteOptions {
-  /** Of the server's API: `http://localhost:8080/v1`, for example. */
+  /** Base URL of the server's API, `http://localhost:8080/v1` for example. */
   baseURL: string | URL;
-  /** Default: the first one that the server lists. */
+  /** Default: the first model that the server lists. */
   model?: string;
-  /** Sent as a bearer token. What a page knows, its visitors know: a key that costs money belongs on a server of yours. */
+  /**
+   * Sent as a bearer token. Visitors of a page can read it: keep a key that costs money on a server
+   * of your own.
+   */
   apiKey?: string;
-  /** Further headers of every request. */
+  /** More headers for every request. */
   headers?: Readonly<Record<string, string>>;
-  /** Fetches in place of the browser's own. */
+  /** Replaces the browser's `fetch`. */
   fetch?: typeof globalThis.fetch;
   /** Stops {@link remote}, which then rejects with the signal's reason. */
   signal?: AbortSignal;
@@ -130,51 +136,52 @@ export interface RemoteInfo extends AnyInfo {
 }
 
 /**
- * A model of a server. Sampling options that are not given are the server's own. What only a loaded model can do is an
- * `INVALID_OPTION` that names it.
+ * A model on a server. Sampling options that are not given have the server's defaults. Calls that
+ * need a loaded model fail with `INVALID_OPTION`.
  */
 export interface RemoteLlm extends PlacedLlm {
   readonly info: RemoteInfo;
   readonly embeddings: Embeddings;
-  /** A vector a text. */
+  /** Turns each text into a vector. */
   embed(texts: readonly string[], options?: Pick<EmbedOptions, 'normalize' | 'signal'>): Promise<Float32Array[]>;
-  /** Ends what is under way; later calls fail with `DISPOSED`. */
+  /** Stops running calls; later calls fail with `DISPOSED`. */
   dispose(): void;
 }
 
 /**
- * Why a server would be asked: `unfit`, the model does not fit this device or does not run on it; `too-long`, the prompt does not fit
- * the context; `failed`, loading or the engine failed. What is wrong with a call itself is no cause.
+ * Why a call would go to the server. `unfit`: the model does not fit this device or does not run on
+ * it. `too-long`: the prompt does not fit the context. `failed`: loading or the engine failed. An
+ * invalid call is never sent to the server.
  */
 export type Cause = 'unfit' | 'too-long' | 'failed';
 
 export interface HybridOptions {
-  /** What to load here, or what is loaded. */
+  /** A model to load, or a loaded model. */
   local: LoadOptions | Llm;
-  /** A server, which is not asked anything before it is needed; or a model of one. */
+  /** A server, which is contacted only when it is needed, or a model on a server. */
   remote: RemoteOptions | RemoteLlm;
   /**
-   * The causes for which the server may be asked, or a function that is asked each time before anything leaves the device. For any other
-   * cause the error is thrown.
+   * The causes for which a call may go to the server, or a function that decides it each time
+   * before any data leaves the device. For any other cause the error is thrown.
    */
   when: readonly Cause[] | ((cause: Cause, error: WeftError) => boolean | Promise<boolean>);
 }
 
 export interface HybridInfo extends AnyInfo {
-  /** Null where nothing could be loaded. */
+  /** Null if no model could be loaded. */
   readonly local: ModelInfo | null;
-  /** Null while the server was not needed. */
+  /** Null until the server is needed. */
   readonly remote: RemoteInfo | null;
-  /** Why nothing is loaded, as a sentence; null where something is. */
+  /** If no model could be loaded: why, as a sentence. Else null. */
   readonly reason: string | null;
 }
 
 /**
- * A loaded model, with a server for what it cannot. Every answer says where it was computed. It has no `embed`: vectors of two models
- * cannot be compared.
+ * A loaded model with a server for what it cannot do. Every answer says where it was computed.
+ * There is no `embed`, because vectors of different models cannot be compared.
  */
 export interface HybridLlm extends PlacedLlm {
   readonly info: HybridInfo;
-  /** Of both models. */
+  /** Disposes both models. */
   dispose(): void;
 }

@@ -1,6 +1,7 @@
-// Opens the page without a network. vite.config.ts puts `BUILD` before this: { version, page: [file], engines: { build: [file] } },
-// files relative to the worker. Whatever is not named there, models above all, passes by untouched.
-// It never takes a page over from an older worker: that page may still need files which only the old cache has.
+// Serves the page without a network. vite.config.ts prepends `BUILD`: { version, page: [file],
+// engines: { build: [file] } }, with files relative to the worker. Requests for anything else,
+// models above all, are left alone. It never takes over a page from an older worker, because that
+// page may still need files that only the old cache has.
 
 const PREFIX = `weft-page ${self.registration.scope} `;
 const CACHE = PREFIX + BUILD.version;
@@ -12,7 +13,7 @@ const files = new Set([...BUILD.page, ...Object.values(BUILD.engines).flat()].ma
 self.addEventListener('install', (event) => event.waitUntil(install()));
 self.addEventListener('activate', (event) => event.waitUntil(activate()));
 
-// The page says which build of the engine this browser takes: the others are megabytes for nothing.
+// The page tells which build of the engine this browser uses. The others would waste megabytes.
 self.addEventListener('message', (event) => {
   const wanted = BUILD.engines[event.data?.keep];
   if (wanted) event.waitUntil(keep(wanted));
@@ -39,7 +40,7 @@ async function install() {
   }
 }
 
-/** The worker before this one has no page left by now, so that nobody misses its files. */
+/** The previous worker has no pages left, so its files are no longer needed. */
 async function activate() {
   await Promise.all((await otherCaches()).map((name) => caches.delete(name)));
   await self.clients.claim();
@@ -47,16 +48,23 @@ async function activate() {
 
 const otherCaches = async () => (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== CACHE);
 
-/** Fetches what is missing, as a whole or not at all; responses keep their headers: isolation, and the content security policy. */
+/**
+ * Caches the missing files, all or none. Responses keep their headers for isolation and the content
+ * security policy.
+ */
 async function keep(wanted) {
   const cache = await caches.open(CACHE);
   const have = new Set((await cache.keys()).map(({ url }) => url));
   const missing = wanted.map(address).filter((url) => !have.has(url));
-  // Not every file has a hash in its name: an old copy must not come from the browser's cache.
+  // Not every file has a hash in its name, so an old copy must not come from the browser's HTTP
+  // cache.
   await cache.addAll(missing.map((url) => new Request(url, { cache: 'no-cache' })));
 }
 
-/** From the network, so that a new build is used at once; its files are not in this cache and come from there too. */
+/**
+ * Loads the page from the network first, so that a new build is used at once; its files come from
+ * the network too.
+ */
 async function newestPage(request) {
   try {
     return await fetch(request);

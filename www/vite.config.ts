@@ -5,8 +5,8 @@ import sirv from 'sirv';
 import { defineConfig, type Connect, type Plugin } from 'vite';
 
 /**
- * What the page may do: its own files, WebAssembly, and fetching models from wherever the user says. Nothing that a model
- * writes can load an image, a frame or a script.
+ * The page may use its own files, WebAssembly, and models from any URL of the user. Nothing that a
+ * model writes can load an image, frame or script.
  */
 const contentSecurityPolicy = [
   "default-src 'none'",
@@ -20,13 +20,16 @@ const contentSecurityPolicy = [
   "form-action 'none'",
 ].join('; ');
 
-/** Cross-origin isolation, which threads will need. Models from elsewhere come by CORS, which it allows. */
+/** Cross-origin isolation, which threads need. It allows models from other origins by CORS. */
 const isolation = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
 };
 
-/** Serves the repository's `models/` folder, with ranges, from where it lies: it is too large to copy into the build. */
+/**
+ * Serves the repository's `models/` folder, with range requests. It is too large to copy into the
+ * build.
+ */
 function serveModels(): Plugin {
   const models = sirv(fileURLToPath(new URL('../models', import.meta.url)), { dev: true, etag: true });
   const serve = (middlewares: Connect.Server) => {
@@ -44,7 +47,7 @@ function serveModels(): Plugin {
   };
 }
 
-/** Writes the policy into the built page, so that it holds on a host whose headers nobody sets. */
+/** Writes the policy into the built page, for hosts that do not set headers. */
 function embedPolicy(): Plugin {
   return {
     name: 'embed-policy',
@@ -59,7 +62,7 @@ function embedPolicy(): Plugin {
   };
 }
 
-/** Writes the licences of everything that is bundled, weft's own notices among them, beside it. */
+/** Writes the licences of everything bundled, including weft's own notices. */
 function emitNotices(): Plugin {
   const here = (path: string) => new URL(path, import.meta.url);
   const read = (path: string) => readFile(here(path), 'utf8');
@@ -82,7 +85,10 @@ function emitNotices(): Plugin {
   };
 }
 
-/** Writes the service worker, which knows every file of this build: those of the page, and those of each of the engine's builds. */
+/**
+ * Writes the service worker with the names of all files of this build: those of the page, and those
+ * of each build of the engine.
+ */
 function emitServiceWorker(): Plugin {
   const here = (path: string) => new URL(path, import.meta.url);
   return {
@@ -98,12 +104,12 @@ function emitServiceWorker(): Plugin {
         const engines: Record<string, string[]> = {};
         for (const [file, output] of Object.entries(bundle)) {
           version.update(file).update(output.type === 'chunk' ? output.code : output.source);
-          // The page constrains no answer, and never fetches what would.
+          // The page does not use constraints, and never fetches their module.
           if (/\.(md|map)$|^assets\/weft-grammar/.test(file)) continue;
           const engine = /^assets\/(weft(?:-relaxed)?(?:-threads)?)\.wasm-[\w-]{8}\.gz$/.exec(file)?.[1];
           if (engine) (engines[engine] ??= []).push(file);
           else if (file.endsWith('.gz')) this.error(`${file} belongs to no build of the engine that is known here`);
-          // Under its other name, which some hosts redirect, and a redirected answer opens no page.
+          // As `./`: some hosts redirect index.html, and a redirected response cannot open a page.
           else page.push(file === 'index.html' ? './' : file);
         }
         const build = { version: version.digest('hex').slice(0, 16), page, engines };
@@ -115,18 +121,19 @@ function emitServiceWorker(): Plugin {
 }
 
 export default defineConfig(({ mode }) => ({
-  // Relative addresses: the built page works in any folder of any host.
+  // Relative URLs, so that the built page works in any folder of any host.
   base: './',
-  // A missing file is a 404, never the page.
+  // A missing file is a 404, not the page.
   appType: 'mpa',
   plugins: [serveModels(), embedPolicy(), emitNotices(), emitServiceWorker()],
   resolve: {
-    // `--mode fake` stands in for the engine, to look at every state of the page.
+    // `--mode fake` replaces the engine, to show every state of the page.
     alias: mode === 'fake' ? { 'weft-llm': fileURLToPath(new URL('dev/fake-weft.ts', import.meta.url)) } : {},
   },
-  // A data: address would need a hole in the policy.
+  // The policy does not allow data: URLs.
   build: { target: 'es2022', assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   server: { headers: isolation },
-  // The policy goes out as a header too, because a worker obeys its own response's policy and not the page's.
+  // The policy is also sent as a header, because a worker obeys the policy of its own response, not
+  // the page's.
   preview: { headers: { ...isolation, 'Content-Security-Policy': contentSecurityPolicy } },
 }));

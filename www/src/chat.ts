@@ -1,4 +1,4 @@
-/** The conversation: its turns, the answer that streams, and what can be done with both. */
+/** The conversation: its turns, the streaming answer, and actions on both. */
 
 import { WeftError, type Finish, type Llm, type Message } from 'weft-llm';
 import { announce, byId, cloneTemplate, within } from './dom.js';
@@ -7,12 +7,15 @@ import { generateSettings, systemPrompt } from './settings.js';
 
 interface Turn {
   readonly question: string;
-  /** Markdown, as the model wrote it. */
+  /** Markdown as the model wrote it. */
   answer: string;
   readonly element: HTMLElement;
 }
 
-/** For answering anew where the temperature is set to 0. The button's title in index.html names it. */
+/**
+ * Temperature of a new answer when the setting is 0. The title of the button in index.html names
+ * it.
+ */
 const ANOTHER_TEMPERATURE = 0.8;
 
 const turnList = byId('turns', HTMLElement);
@@ -20,7 +23,7 @@ const welcome = byId('welcome', HTMLElement);
 
 export interface ChatEvents {
   onError(error: unknown): void;
-  /** An answer began or ended, or the number of turns changed. */
+  /** Called when an answer starts or ends, or the number of turns changes. */
   onChange(): void;
 }
 
@@ -43,7 +46,7 @@ export class Chat {
     return this.#turns.length === 0;
   }
 
-  /** Returns false, and shows nothing, where there is no model to ask. */
+  /** Sends a question. Without a model, returns false and shows nothing. */
   send(question: string): boolean {
     if (this.busy) return false;
     if (!this.model) {
@@ -62,7 +65,7 @@ export class Chat {
     this.#running?.abort();
   }
 
-  /** Answers the last question, anew where it has an answer already. */
+  /** Answers the last question, again if it already has an answer. */
   async regenerate(): Promise<void> {
     const turn = this.#turns.at(-1);
     if (!turn || this.busy) return;
@@ -84,14 +87,17 @@ export class Chat {
     }
   }
 
-  /** Streams into the turn. An earlier answer stays until the new one has begun, and for good where that fails. */
+  /**
+   * Streams an answer into the turn. An earlier answer stays until the new one starts, and for good
+   * if that fails.
+   */
   async #answer(turn: Turn, model: Llm, signal: AbortSignal): Promise<Finish | null> {
     const place = within(turn.element, '.answer', HTMLElement);
     const earlier = turn.answer;
-    turn.answer = ''; // the model must not see what it is to replace
+    turn.answer = ''; // the model must not see the answer that it replaces
     let view: MarkdownView | null = null;
     const settings = generateSettings();
-    // The most likely tokens would be the same again, and who asks again wants another answer.
+    // At temperature 0 the answer would be the same again.
     if (earlier !== '' && settings.temperature === 0) settings.temperature = ANOTHER_TEMPERATURE;
     try {
       for await (const piece of model.chat(this.#messages(), { ...settings, signal })) {
@@ -119,7 +125,8 @@ export class Chat {
     const messages: Message[] = system === '' ? [] : [{ role: 'system', content: system }];
     for (const turn of this.#turns) {
       const last = turn === this.#turns.at(-1);
-      // A question without an answer would make two user messages in a row, which many templates refuse.
+      // A question without an answer would put two user messages in a row, which many templates
+      // refuse.
       if (!last && turn.answer === '') continue;
       messages.push({ role: 'user', content: turn.question });
       if (!last) messages.push({ role: 'assistant', content: turn.answer });
@@ -127,7 +134,10 @@ export class Chat {
     return messages;
   }
 
-  /** Empties the conversation. Returns what puts it back, and the last question if it has no answer. */
+  /**
+   * Clears the conversation. Returns a function that restores it, and the last question if it is
+   * unanswered.
+   */
   clear(): { restore: () => void; unanswered: string } {
     this.stop();
     const turns = this.#turns;
@@ -145,7 +155,7 @@ export class Chat {
 
   #show(): void {
     const elements = this.#turns.map(({ element }) => element);
-    // Replacing all would lose the reader's selection and place.
+    // Replacing all elements would lose the reader's selection and scroll position.
     for (const child of [...turnList.children]) if (!elements.includes(child as HTMLElement)) child.remove();
     elements.forEach((element, index) => {
       if (turnList.children[index] !== element) turnList.insertBefore(element, turnList.children[index] ?? null);
@@ -171,7 +181,7 @@ async function copy(text: string, button: HTMLButtonElement): Promise<void> {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    done = 'Not allowed'; // by the user, or because the page came without TLS
+    done = 'Not allowed'; // by the user, or because the page was not served over TLS
   }
   announce(done);
   button.textContent = done;

@@ -1,4 +1,4 @@
-/** Where the user writes: Enter sends, Shift and Enter starts a new line, Escape stops. */
+/** The input field: Enter sends, Shift+Enter starts a new line, Escape stops. */
 
 import { byId } from './dom.js';
 
@@ -9,7 +9,7 @@ const stop = byId('stop', HTMLButtonElement);
 
 let busy = false;
 
-/** `onSend` returns whether the text was taken; else it stays. */
+/** `onSend` returns whether the text was accepted; otherwise it stays. */
 export function startComposer(events: { onSend: (text: string) => boolean; onStop: () => void }): void {
   form.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -18,7 +18,8 @@ export function startComposer(events: { onSend: (text: string) => boolean; onSto
     setPrompt('');
   });
   prompt.addEventListener('keydown', (event) => {
-    // The Enter that ends the composition of a character belongs to the input method; Safari says so by 229 alone.
+    // An Enter that ends the composition of a character belongs to the input method. Safari signals
+    // that only by key code 229.
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     form.requestSubmit();
@@ -35,7 +36,7 @@ export function startComposer(events: { onSend: (text: string) => boolean; onSto
   update();
 }
 
-/** While an answer streams, Send is Stop. What the user writes meanwhile stays. */
+/** While an answer streams, the Send button is a Stop button. The user's draft stays. */
 export function setBusy(value: boolean): void {
   const hadFocus = document.activeElement === send || document.activeElement === stop;
   busy = value;
@@ -59,7 +60,7 @@ export function focusPrompt(): void {
 
 function update(): void {
   send.disabled = prompt.value.trim() === '';
-  // The height follows the text; CSS bounds it.
+  // The height follows the text; CSS limits it.
   prompt.style.height = 'auto';
   prompt.style.height = `${prompt.scrollHeight + prompt.offsetHeight - prompt.clientHeight}px`;
 }

@@ -1,6 +1,6 @@
-/** The page's elements, by the ids of index.html. */
+/** Access to the page's elements by their ids in index.html. */
 
-/** Errors: a `TypeError` naming the id, for a page that does not fit its script. */
+/** Errors: a `TypeError` with the id if the page does not match its script. */
 export function byId<T extends Element>(id: string, type: new () => T): T {
   const element = document.getElementById(id);
   if (element instanceof type) return element;
@@ -13,7 +13,7 @@ export function within<T extends Element>(parent: ParentNode, selector: string, 
   throw new TypeError(`index.html has no ${type.name} ${selector}`);
 }
 
-/** A copy of a template's only child. */
+/** Copies the only child of a template. */
 export function cloneTemplate(id: string): HTMLElement {
   const child = byId(id, HTMLTemplateElement).content.firstElementChild;
   if (!(child instanceof HTMLElement)) throw new TypeError(`the template #${id} is empty`);
@@ -22,7 +22,7 @@ export function cloneTemplate(id: string): HTMLElement {
 
 const announcer = byId('announcer', HTMLElement);
 
-/** Says it to a screen reader when that falls silent. */
+/** Announces a text to screen readers, after their current speech. */
 export function announce(text: string): void {
   announcer.textContent = text;
 }

@@ -1,9 +1,9 @@
-/** Every failure as a sentence that a person understands, and what can be done about it. */
+/** Explains every failure in plain words, with remedies. */
 
 import { WeftError, type ErrorCode } from 'weft-llm';
 import { cloneTemplate, within } from './dom.js';
 
-/** What a button under an error does; main.ts says how. */
+/** The action of a button under an error; main.ts implements it. */
 export type Remedy = 'retry' | 'use-cpu' | 'reload-model' | 'choose-model' | 'clear' | 'settings';
 
 const labels: Record<Remedy, string> = {
@@ -165,14 +165,16 @@ const missingDefault: Explanation = {
   remedies: ['retry'],
 };
 
-/** `fromHere`: the model was to come from this page's own server. */
+/** `fromHere`: the model was requested from this page's server. */
 export function explain(error: unknown, fromHere = false): Explanation {
   const code = error instanceof WeftError ? error.code : 'INTERNAL';
   if (code === 'NETWORK' && fromHere && /\b404\b/.test(messageOf(error))) return missingDefault;
   return explanations[code];
 }
 
-/** Shows an error in `place`, instead of an earlier one. Its buttons call `onRemedy`, after it is gone. */
+/**
+ * Shows an error in `place`, replacing an earlier one. Its buttons remove it and call `onRemedy`.
+ */
 export function showError(
   place: HTMLElement,
   error: unknown,

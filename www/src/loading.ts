@@ -1,4 +1,4 @@
-/** The progress of a load: what happens, how much of it, how fast, and how long yet. */
+/** Shows the progress of a load: phase, amount, rate and time left. */
 
 import type { Progress } from 'weft-llm';
 import { byId, formatBytes } from './dom.js';
@@ -37,7 +37,7 @@ export class LoadingView {
       bar.max = total;
       bar.value = loaded;
     }
-    // A figure that changes more often cannot be read.
+    // Figures that change more often are unreadable.
     if (now - this.#shownAt < 200 && loaded !== total) return;
     this.#shownAt = now;
     amount.textContent = current === 'download' ? describe(progress) : file || '\u00a0';

@@ -1,4 +1,4 @@
-/** The page: which part shows, loading a model, and what joins the parts. */
+/** The page: chooses the visible part, loads models, and connects the parts. */
 
 import { load, WeftError, type EngineInfo, type Llm, type ModelSource } from 'weft-llm';
 import { Chat } from './chat.js';
@@ -62,7 +62,7 @@ async function loadModel(wanted: ModelSource): Promise<void> {
     const options = { model: wanted, ...settings, signal: current.signal };
     const loaded = await load({ ...options, onProgress: (progress) => current === loading && view.update(progress) });
     if (current !== loading) return loaded.dispose();
-    // The earlier model goes only now: a broken file must not cost the one that works.
+    // The previous model is freed only now, so that a broken file does not cost the working one.
     model?.dispose();
     model = chat.model = loaded;
     source = wanted;
@@ -73,7 +73,7 @@ async function loadModel(wanted: ModelSource): Promise<void> {
   } catch (error) {
     if (current !== loading) return;
     if (model && error instanceof WeftError && error.code === 'OUT_OF_MEMORY') {
-      // Unless there is no room for both.
+      // Except if there is no memory for both.
       unload();
       return loadModel(wanted);
     }
@@ -100,7 +100,7 @@ function onChatError(error: unknown): void {
   });
 }
 
-/** `wanted`: the model that the failure was about. */
+/** `wanted`: the model that failed to load. */
 function mend(remedy: Remedy, wanted: ModelSource): void {
   switch (remedy) {
     case 'retry':
@@ -150,7 +150,7 @@ function describeEngine({ info }: Llm): string {
   return `${info.name} ${info.quantization} on the ${engine} · ${memory(info.engine)} · ${reason}`;
 }
 
-/** The CPU engine's memory is the module's own; a GPU's is beside it. */
+/** The CPU engine's memory is inside the module's; a GPU's comes on top. */
 function memory({ kind, memoryBytes, wasmMemoryBytes }: EngineInfo): string {
   return formatBytes(kind === 'gpu' ? memoryBytes + wasmMemoryBytes : Math.max(memoryBytes, wasmMemoryBytes));
 }

@@ -1,9 +1,11 @@
 /**
- * Renders an answer while it grows. Markdown's top-level blocks are final once another one follows, so each frame parses
- * and replaces the last block alone: the cost of a frame does not grow with the answer.
+ * Renders an answer while it grows. A top-level block of Markdown is final once another one
+ * follows, so each frame parses and replaces only the last block: the cost of a frame does not grow
+ * with the answer.
  *
- * A model's text is untrusted. HTML in it is shown as text, images become their description, and what remains passes
- * DOMPurify with a short list of elements and attributes, none of which can fetch or run anything.
+ * A model's text is untrusted. HTML is shown as text, images become their description, and
+ * DOMPurify keeps only a short list of elements and attributes, none of which can fetch or run
+ * anything.
  */
 
 import DOMPurify, { type Config } from 'dompurify';
@@ -37,7 +39,7 @@ const markdown = new Marked({
 
 export class MarkdownView {
   #element: HTMLElement;
-  /** The Markdown after the blocks that are final. */
+  /** The Markdown after the final blocks. */
   #rest = '';
   /** The nodes of the last block, which the next frame replaces. */
   #last: Node[] = [];
@@ -47,7 +49,7 @@ export class MarkdownView {
     this.#element = element;
   }
 
-  /** Shown with the next frame, together with whatever else arrives until then. */
+  /** Adds text, shown with the next frame. */
   append(text: string): void {
     this.#rest += text;
     this.#frame ||= requestAnimationFrame(() => this.#render(false));
@@ -63,7 +65,7 @@ export class MarkdownView {
     this.#frame = 0;
     for (const node of this.#last) node.parentNode?.removeChild(node);
     const tokens = parse(this.#rest);
-    // Blank lines end no block: a list goes on after them.
+    // Blank lines do not end a block: a list may continue after them.
     const end = final ? tokens.length : tokens.findLastIndex((token) => token.type !== 'space');
     const done = tokens.slice(0, Math.max(end, 0));
     if (done.length > 0) {
@@ -81,7 +83,8 @@ export class MarkdownView {
   }
 }
 
-// Quotes and lists that are nested without end overflow the stack of either step; such a text is shown as it is.
+// Endlessly nested quotes and lists overflow the stack of the parser or renderer; such a text is
+// shown unchanged.
 
 function parse(text: string): Token[] {
   try {
@@ -105,7 +108,7 @@ function toFragment(tokens: Token[]): DocumentFragment {
     link.target = '_blank';
     link.rel = 'noopener noreferrer';
   }
-  // What is wider than a phone scrolls, by keyboard too.
+  // Wide elements scroll, by keyboard too.
   for (const wide of fragment.querySelectorAll<HTMLElement>('pre, table')) wide.tabIndex = 0;
   return fragment;
 }

@@ -1,9 +1,9 @@
-/** The ways to say which model: the default one, an address, and files chosen or dropped. */
+/** The ways to choose a model: the default one, a URL, chosen files or dropped files. */
 
 import type { ModelSource } from 'weft-llm';
 import { byId } from './dom.js';
 
-/** Served by `npm start` and by Vite's preview; relative, so that the page works in any folder. */
+/** Served by `npm start` and by Vite's preview. Relative, so that the page works in any folder. */
 export const DEFAULT_MODEL = new URL('models/SmolLM2-135M-Instruct.Q4_1.gguf', document.baseURI).href;
 
 export function startPicker(onModel: (model: ModelSource) => void): void {
@@ -18,13 +18,13 @@ export function startPicker(onModel: (model: ModelSource) => void): void {
   });
   input.addEventListener('change', () => {
     const files = [...(input.files ?? [])];
-    input.value = ''; // choosing the same file again is a change too
+    input.value = ''; // choosing the same file again also counts as a change
     if (files.length > 0) onModel(inOrder(files));
   });
   acceptDrops(onModel);
 }
 
-/** `model-00002-of-00003.gguf`: the names of a split model's parts sort by their numbers. */
+/** Sorts the parts of a split model by their numbers, as in `model-00002-of-00003.gguf`. */
 function inOrder(files: File[]): File[] {
   return files.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
 }
@@ -32,7 +32,7 @@ function inOrder(files: File[]): File[] {
 function acceptDrops(onModel: (model: ModelSource) => void): void {
   const overlay = byId('drop', HTMLElement);
   const hasFiles = (event: DragEvent) => event.dataTransfer?.types.includes('Files') ?? false;
-  // Without these two the browser would leave the page to show the file.
+  // Without these two listeners the browser would navigate to the file.
   document.addEventListener('dragover', (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
@@ -52,23 +52,26 @@ function acceptDrops(onModel: (model: ModelSource) => void): void {
   });
 }
 
-/** The one folder that was dropped; undefined where it is something else. To be called while the event lasts. */
+/**
+ * The dropped folder; undefined unless exactly one folder was dropped. Must be called during the
+ * event.
+ */
 function folderIn(dropped: DataTransfer | null): Promise<ModelSource> | undefined {
   const [item, ...others] = dropped?.items ?? [];
   const entry = item?.webkitGetAsEntry();
   if (!item || others.length > 0 || !entry?.isDirectory) return undefined;
-  // A handle knows the folders within, which not every browser gives.
+  // A handle can read subfolders, but not every browser provides it.
   const { getAsFileSystemHandle } = item as { getAsFileSystemHandle?: () => Promise<FileSystemHandle> };
   if (getAsFileSystemHandle) return getAsFileSystemHandle.call(item) as Promise<FileSystemDirectoryHandle>;
   return filesIn(entry as FileSystemDirectoryEntry);
 }
 
-/** The files of a folder, without those of the folders within. */
+/** The files of a folder, without subfolders. */
 async function filesIn(folder: FileSystemDirectoryEntry): Promise<File[]> {
   const reader = folder.createReader();
   const files: File[] = [];
   for (;;) {
-    // A part of them each time, and none at the end.
+    // Each call returns some of the entries, and none at the end.
     const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
     if (entries.length === 0) return inOrder(files);
     for (const entry of entries) {

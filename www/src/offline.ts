@@ -1,6 +1,12 @@
-/** Opening the page without a network: registers the service worker, and tells it which engine to keep. */
+/**
+ * Lets the page open without a network: registers the service worker and tells it which engine to
+ * cache.
+ */
 
-/** Undefined where there is none: while developing, and where the browser forbids it. The page works without. */
+/**
+ * Undefined without a service worker: during development, and if the browser forbids it. The page
+ * works without one.
+ */
 let registering: Promise<ServiceWorkerRegistration | undefined> | undefined;
 
 export function startOffline(): void {
@@ -10,10 +16,11 @@ export function startOffline(): void {
     .catch(() => undefined);
 }
 
-/** `build`: of the engine, as `EngineInfo` names it. */
+/** `build`: the engine's build as in `EngineInfo`. */
 export async function keepEngine(build: string): Promise<void> {
   const registration = await registering;
-  // This page is the newest, and so belongs to the newest worker, though an older one may still be in charge.
+  // This page is the newest and belongs to the newest worker, even if an older one still controls
+  // it.
   const worker = registration?.installing ?? registration?.waiting ?? registration?.active;
   worker?.postMessage({ keep: build });
 }

@@ -1,4 +1,4 @@
-/** Keeps the end of the conversation in sight, unless the reader has scrolled away from it. */
+/** Keeps the end of the conversation visible, unless the reader has scrolled away. */
 
 import { byId } from './dom.js';
 
@@ -25,7 +25,7 @@ export function startScroll(): void {
 }
 
 function measure(): void {
-  if (!inChat()) return; // the other views scroll for themselves
+  if (!inChat()) return; // the other views scroll themselves
   following = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_PX;
   toEnd.hidden = following;
 }

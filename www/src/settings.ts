@@ -1,4 +1,7 @@
-/** The settings dialog. Its form in index.html is the list of settings; this reads, keeps and restores it. */
+/**
+ * The settings dialog. The form in index.html defines the settings; this module reads, stores and
+ * restores them.
+ */
 
 import type { Device, GenerateOptions, LoadOptions, SamplingOptions } from 'weft-llm';
 import { byId } from './dom.js';
@@ -12,7 +15,7 @@ const reloadHint = byId('reload-hint', HTMLElement);
 type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
 const fields = [...form.querySelectorAll<Field>('input[name], textarea[name], select[name]')];
 
-/** Each field's last value that was in its range: what holds, whatever is being typed. */
+/** The last valid value of each field, which applies while the user is typing. */
 const valid = new Map<Field, string>();
 
 type LoadSettings = Pick<LoadOptions, 'device' | 'contextLength'>;
@@ -47,7 +50,7 @@ export function setDevice(device: Device): void {
   changed();
 }
 
-/** Compares the settings with those that the model was loaded with, to offer loading it again. */
+/** Compares the settings with those of the loaded model, to offer loading it again. */
 export function noteLoaded(settings: LoadSettings): void {
   loadedWith = JSON.stringify(settings);
   changed();
@@ -57,7 +60,7 @@ export function openSettings(): void {
   dialog.showModal();
 }
 
-/** `onReload`: the user wants the model loaded again with the new settings. */
+/** `onReload`: called when the user wants to load the model again with the new settings. */
 export function startSettings(onReload: () => void): void {
   restore();
   changed();
@@ -71,11 +74,12 @@ export function startSettings(onReload: () => void): void {
     dialog.close();
     onReload();
   });
-  // A click beside the dialog closes it: only the backdrop's clicks have the dialog itself as their target.
+  // A click on the backdrop closes the dialog; only then is the dialog itself the event's target.
   dialog.addEventListener('click', (event) => {
     if (event.target === dialog) dialog.close();
   });
-  // "Done" refuses a number out of its range; Escape and the backdrop do not, and must not leave it as if it held.
+  // "Done" refuses a number out of range. Escape and the backdrop do not, so the last valid value
+  // is restored.
   dialog.addEventListener('close', () => {
     for (const field of fields) if (!field.checkValidity()) field.value = valid.get(field) ?? '';
     changed();
@@ -103,7 +107,7 @@ function restore(): void {
   try {
     stored = JSON.parse(localStorage.getItem(STORE) ?? 'null');
   } catch {
-    return; // forbidden, or not ours: the defaults hold
+    return; // forbidden or not ours: use the defaults
   }
   if (typeof stored !== 'object' || stored === null) return;
   for (const field of fields) {
@@ -111,7 +115,7 @@ function restore(): void {
     if (typeof value !== 'string') continue;
     const before = field.value;
     field.value = value;
-    // A select that has no such option becomes empty.
+    // A select without this option becomes empty.
     if (!field.checkValidity() || (field.type === 'select-one' && field.value === '')) field.value = before;
   }
 }
@@ -124,7 +128,7 @@ function field(name: string): Field {
 
 const text = (name: string) => field(name).value;
 
-/** Undefined where the field is empty. */
+/** Undefined if the field is empty. */
 function number(name: string): number | undefined {
   const value = valid.get(field(name)) ?? '';
   return value === '' ? undefined : Number(value);

@@ -1,4 +1,4 @@
-/** The models that the browser keeps: to load one again, without a network too, and to delete it. */
+/** The stored models: loads one again, even without a network, or deletes it. */
 
 import { models, type StoredModel } from 'weft-llm';
 import { announce, byId, cloneTemplate, formatBytes, within } from './dom.js';
@@ -7,10 +7,13 @@ const section = byId('stored', HTMLElement);
 const list = byId('stored-list', HTMLElement);
 const usage = byId('stored-usage', HTMLElement);
 
-/** Of a split model, every part but the first: it cannot be loaded by itself. */
+/** Matches all parts of a split model but the first; they cannot be loaded by themselves. */
 const LATER_PART = /-(?!00001)\d{5}-of-\d{5}\.gguf$/;
 
-/** Reads the store anew. `onLoad` gets the address of a model. Where nothing can be read, nothing is shown. */
+/**
+ * Reads the store again. `onLoad` gets the source of a model. Shows nothing if the store cannot be
+ * read.
+ */
 export async function showStored(onLoad: (source: string) => void): Promise<void> {
   try {
     const [stored, { used, quota }] = await Promise.all([models.list(), models.usage()]);
@@ -48,7 +51,7 @@ function describe({ source, size, storedBytes, complete }: StoredModel, onLoad: 
     const deleted = await models.delete(source).catch(() => false);
     announce(deleted ? `${name} is deleted.` : `${name} could not be deleted.`);
     await showStored(onLoad);
-    // The button that had the focus is gone.
+    // The focused button is gone.
     const next = list.querySelector<HTMLButtonElement>('.delete') ?? byId('load-default', HTMLElement);
     next.focus();
   });

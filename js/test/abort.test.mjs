@@ -1,4 +1,4 @@
-// AbortSignal and dispose: whenever they come, the iteration ends with reason `abort`, once.
+// AbortSignal and dispose: at any time, they end the iteration once, with the reason `abort`.
 
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';

@@ -1,4 +1,4 @@
-// What the worker asks of WebGPU beyond what wgpu asks.
+// Features that the worker requests of WebGPU in addition to wgpu's.
 
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
@@ -6,7 +6,7 @@ import { askForSubgroups } from '../dist/worker/adapter.js';
 
 afterEach(() => delete globalThis.GPUAdapter);
 
-/** Asks an adapter with these features for a device; gives what the browser was asked for. */
+/** Requests a device of an adapter with these features; returns what the browser was asked for. */
 function ask(features, descriptor) {
   globalThis.GPUAdapter = class {
     features = new Set(features);

@@ -1,4 +1,4 @@
-// The AI SDK itself on a model whose every token the test decides: loaded, and behind a server.
+// The real AI SDK on models whose tokens the test chooses: a loaded one, and one behind a server.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -53,7 +53,7 @@ test('streamText: text as it comes; an abort ends the model’s work', async (t)
 test('an object is asked for by its schema, and comes whole and streamed', async (t) => {
   const requests = [];
   const { llm } = await loadFake(t, new Says(['{"capital":', '"Bern"}']));
-  // What would constrain the answer is not in this process: the request shows what would.
+  // The module for constraints is not loaded here: check the request instead.
   const watched = new Proxy(llm, {
     get(target, name) {
       if (name !== 'chat') return target[name];
@@ -106,7 +106,7 @@ test('tools: the call is parsed, the tool runs, its result is given to the model
   assert.deepEqual((await streamed.toolCalls)[0].input, { city: 'Bern' });
 });
 
-/** A model that says nothing but what it was asked, and answers alike every time. */
+/** A model that records its requests and always gives this answer. */
 function watched(message) {
   const requests = [];
   const create = async ({ stream, ...request }) => {
@@ -130,7 +130,7 @@ test('how to choose a tool, and how much to think, are asked for in OpenAI’s s
   const { requests, model } = watched({ role: 'assistant', content: 'a' });
   const tools = { f: tool({ inputSchema: z.object({}) }) };
   for (const toolChoice of ['auto', 'none', 'required', { type: 'tool', toolName: 'f' }]) {
-    // that it did not call is an error of the SDK's where it had to
+    // the SDK throws if a required call is missing
     await generateText({ model, prompt, tools, toolChoice }).catch(() => {});
   }
   await generateText({ model, prompt, reasoning: 'none' });

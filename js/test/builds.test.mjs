@@ -1,4 +1,4 @@
-// Which build of the wasm module a browser gets, with how many threads, and what becomes of threads that fail.
+// The choice of build and number of threads, and threads that fail.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -12,7 +12,7 @@ import { connect, fakeRuntime, FakeLlm, settle } from './support/fake.mjs';
 
 const ALL = Object.fromEntries(BUILDS.map((build) => [build, `http://localhost/${build}.wasm.gz`]));
 
-/** Which build a browser gets of those that an app ships, on one thread or two. */
+/** The build that a browser gets, of those that an app ships, on one thread or two. */
 const chosen = (shipped, relaxed, memory, threads = 2) =>
   chooseBuild(threads, shipped, { hasRelaxedSimd: () => relaxed, sharedMemory: () => memory });
 
@@ -70,11 +70,12 @@ test('the module that asks for relaxed SIMD is one that the browser can judge', 
   t.mock.method(WebAssembly, 'validate', (bytes) => ((asked = bytes), true));
   assert.equal(hasRelaxedSimd(), true);
   t.mock.restoreAll();
-  // With its one relaxed instruction exchanged for v128.xor and a drop, every engine with SIMD must accept it.
+  // With its relaxed instruction replaced by v128.xor and a drop, every engine with SIMD must
+  // accept it.
   const plain = Uint8Array.from(asked);
   const at = plain.findLastIndex((byte) => byte === 0xfd);
   assert.deepEqual([...plain.subarray(at)], [0xfd, 0x93, 0x02, 0x0b]);
-  plain.set([0xfd, 0x51, 0x1a], at); // one vector is left on the stack
+  plain.set([0xfd, 0x51, 0x1a], at); // one vector stays on the stack
   assert.equal(WebAssembly.validate(plain), true);
 });
 
@@ -100,7 +101,7 @@ test('a shared memory is as large as the browser allows', (t) => {
   assert.deepEqual([65536, 40000, 16384, 100].map(allowing), [65536, 32768, 16384, undefined]);
 });
 
-/** Puts a Worker into the global scope; returns those that were made. */
+/** Replaces the global Worker; returns the workers that are created. */
 function fakeThreads(t) {
   const workers = [];
   globalThis.location = new URL('http://localhost/weft-worker.js');

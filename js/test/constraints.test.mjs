@@ -1,4 +1,4 @@
-// Constrained answers: what the generation loop makes of what the module says, and the built module itself.
+// Constrained answers: the generation loop with a fake module, and the built module itself.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { rustRegex } from '../dist/prompt-api/regexp.js';
 import { collect, FakeLlm, loadFake } from './support/fake.mjs';
 
-/** Allows `count` tokens, any; then the answer must end. Its mask is how many are left. */
+/** Allows any `count` tokens, then the answer must end. Its mask is the number of tokens left. */
 class FakeGrammars {
   static log = [];
   static before = () => {};
@@ -111,7 +111,7 @@ test('what is no constraint is named at the call', async (t) => {
   }
 });
 
-/** The module as it is built, with a token a byte. */
+/** The built module, with one token per byte. */
 async function realGrammars() {
   const { default: start, Grammars } = await import('../generated/weft-grammar.js');
   const wasm = new URL('../generated/weft-grammar_bg.wasm', import.meta.url);
@@ -124,7 +124,7 @@ async function realGrammars() {
 const END = 255;
 const allows = (mask, id) => ((mask[id >> 5] >>> (id & 31)) & 1) === 1;
 
-/** Whether `text` is one of the answers that `constrained` allows. */
+/** Whether `constrained` allows the answer `text`. */
 function accepts(constrained, text) {
   for (const byte of new TextEncoder().encode(text)) {
     if (!allows(constrained.mask(), byte)) return false;
@@ -172,7 +172,7 @@ test('a RegExp of the Prompt API matches what it does in JavaScript', async () =
       [wrong, false],
     ]) {
       assert.equal(accepts(grammars.constrain(constraint), text), expected, `${expression} ${JSON.stringify(text)}`);
-      // as a whole, which is what is asked for
+      // as a whole, as required
       if (expected) assert.match(text, expression);
     }
   }
@@ -278,7 +278,7 @@ test('what cannot be enforced is named with its place and what to do, or left ou
   }
 });
 
-/** Leaves something out. */
+/** Reports an ignored keyword. */
 class IgnoringGrammars {
   static ignored = [{ pointer: '/a', keyword: 'uniqueItems', reason: 'why' }];
   static options = null;

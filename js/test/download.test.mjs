@@ -1,5 +1,6 @@
-// Downloads that fail, from another origin. A test's name is a row of a table: fault → what the user sees → what is kept. They run
-// here on storage in memory, and in tests/web/faults.test.mjs in a browser: so all that they know of either is the visitor.
+// Failing downloads from another origin. Test names are rows of a table: fault → what the user sees
+// → what is kept. The tests run here with storage in memory, and in tests/web/faults.test.mjs in a
+// browser. They use either only through the visitor.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -15,7 +16,7 @@ const hash = sha256(content);
 
 const times = (sent) => [...new Set(sent)].join();
 
-/** Answers the first `count` requests with a status. */
+/** Answers the first `count` requests with this status. */
 const failing = (count, status, headers = {}) => {
   return (_, response, number) => number < count && response.writeHead(status, headers).end('<h1>an error page</h1>');
 };
@@ -114,7 +115,7 @@ test('404 → NETWORK with address and status, at once → nothing', async (t) =
 });
 
 test('a connection goes silent, before its answer or in the middle of it → a pause → every byte that came', async (t) => {
-  // The first request gets no answer, the third the beginning of one; neither is closed.
+  // The first request gets no response, the third only the start of one; neither is closed.
   const fault = ({ headers }, response, number) => {
     if (number === 2) {
       const start = Number(/\d+/.exec(headers.range)[0]);
@@ -129,7 +130,7 @@ test('a connection goes silent, before its answer or in the middle of it → a p
   assert.equal(got.sha256, hash);
   assert.deepEqual(notes, []);
   assert.ok(visitor.pauses.length >= 2);
-  await until(() => server.open === 0); // what is silent is given up
+  await until(() => server.open === 0); // silent connections are given up
 });
 
 test('every connection goes silent → NETWORK, which says for how long nothing came → what was there', async (t) => {
@@ -198,7 +199,8 @@ test('a server that compresses → nothing → everything', async (t) => {
   const visitor = new Visitor(t);
   const got = await visitor.load(`${origin}/m`);
   assert.equal(got.sha256, hash);
-  // Chromium asks for parts without compression, and takes no other answer: it then asks for all.
+  // Chromium requests parts without compression and refuses others; the whole file is then
+  // requested.
   assert.ok(count <= 2, `${count} requests`);
   const { fetchedBytes, ...again } = await visitor.load(`${origin}/m`);
   assert.equal(again.sha256, hash);
@@ -237,7 +239,7 @@ test('an empty file → an empty stream → nothing', async (t) => {
 });
 
 test('the file changes while it is read → FILE_CHANGED, which the page answers by reading it anew → nothing of the old one', async (t) => {
-  // a quick server would have sent the whole file before the page says where it is
+  // a fast server would have sent the whole file before the page tells its position
   const server = await fileServer(t, content, { holdFrom: 3 * MIB });
   const visitor = new Visitor(t);
   const onPiece = (length) => {
@@ -253,7 +255,7 @@ test('the file changes while it is read → FILE_CHANGED, which the page answers
 });
 
 test('the file becomes shorter while it is read → FILE_CHANGED → nothing of the old one', async (t) => {
-  // the second answer has all of the file, and breaks off
+  // the second response has the whole file, and breaks off
   const cut = (number) => (number === 1 ? 5.5 * MIB : Infinity);
   const server = await fileServer(t, content, { etag: null, cut });
   const visitor = new Visitor(t);

@@ -1,10 +1,10 @@
-// What encoders do with texts: order, ends, and what the caller may do to it.
+// Encoder tasks: order, ends, and what callers may do to them.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { collect, FakeLlm, gate, loadFake, settle } from './support/fake.mjs';
 
-/** Answers with the length of the text; `before(text)` may wait or throw. */
+/** Returns the length of the text. `before(text)` may wait or throw. */
 class FakeEncoder extends FakeLlm {
   constructor(before = () => {}) {
     super();

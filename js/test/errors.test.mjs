@@ -1,4 +1,4 @@
-// What goes wrong reaches the caller as a WeftError with the right code.
+// Every failure reaches the caller as a WeftError with the right code.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -48,7 +48,7 @@ test('a crash of the module fails this call, those that wait and all later ones,
       throw new WebAssembly.RuntimeError('unreachable');
     }),
   );
-  // As the generated glue does once a method has crashed.
+  // Like the generated glue after a method has crashed.
   fake.stop = () => {
     throw new Error('recursive use of an object detected');
   };
@@ -126,7 +126,7 @@ const loadOptions = [
   ['token', [1, '', 'two words', 'line\nbreak']],
   ['hub', [1, 'no address']],
 ];
-/** Options that only these addresses have use for. */
+/** Options that only affect `hf:` addresses. */
 const HUB_MODELS = ['token', 'hub'];
 const named = (option) => (error) =>
   error instanceof WeftError && error.code === 'INVALID_OPTION' && error.message.startsWith(`option \`${option}\`: `);
@@ -174,7 +174,7 @@ test('every wrong option of load is named', () => {
   const model = new Blob();
   for (const [option, values] of loadOptions) {
     for (const value of values) {
-      // What is wrong inside of `store` is named with its path.
+      // Errors inside `store` are named by their path.
       const given = typeof value === 'object' && /^store|evit/.test(option) ? 'store' : option;
       const all = { model: HUB_MODELS.includes(option) ? 'hf:a/b/c' : model, [given]: value };
       assert.throws(() => checkLoad(all), named(option), `${option}: ${String(value)}`);

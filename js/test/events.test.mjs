@@ -1,4 +1,4 @@
-// Server-sent events as the HTML standard reads them, however the network cuts them.
+// Server-sent events as in the HTML standard, however the network splits them.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import { EventParser } from '../dist/remote/events.js';
 import { remote } from '../dist/remote/index.js';
 import { collect } from './support/fake.mjs';
 
-/** The events of a text that comes in pieces of so many characters. */
+/** The events of a text that arrives in pieces of `size` characters. */
 function read(text, size) {
   const parser = new EventParser();
   const events = [];
@@ -29,7 +29,7 @@ const streams = [
   ['\n\n\ndata: a\n\n\n', ['a']],
   ['DATA: a\n\n data: b\n\nother: c\n\ndata: d\n\n', ['d']],
   ['data: a: b\u2028c\n\n', ['a: b\u2028c']],
-  // which the standard drops, and servers that close behind their last event mean
+  // dropped by the standard, but meant by servers that close after their last event
   ['data: a\n\ndata: b', ['a', 'b']],
   ['data: a\n\ndata: b\r', ['a', 'b']],
   ['', []],
@@ -45,7 +45,7 @@ test('events are the same however they are cut', () => {
 
 const chunk = (content, finish_reason = null) => JSON.stringify({ choices: [{ delta: { content }, finish_reason }] });
 
-/** What a chat gives of a server that answers so, in pieces of so many bytes. */
+/** The pieces of a chat with a server that sends `stream` in pieces of `size` bytes. */
 async function chat(stream, { size = 7, type = 'text/event-stream' } = {}) {
   const bytes = new TextEncoder().encode(stream);
   const fetch = async (url) => {
@@ -68,7 +68,7 @@ test('an event with an empty data, and one with several lines of it, are no erro
     `data: ${a}\n\ndata:\n\ndata: ${b}\n\ndata: [DONE]\n\n`,
     `data: ${lines}\n\ndata: ${b}\n\ndata: [DONE]\n\n`,
     `\uFEFFdata: ${a}\r\rdata: ${b}\r\rdata: [DONE]\r\r`,
-    // without empty lines between, and without an end
+    // without empty lines between events, and without an end
     `data: ${a}\ndata: ${b}\ndata: [DONE]\n`,
     `event: message\nid: 7\ndata:${a}\n\n: ping\n\ndata:${b}`,
   ];

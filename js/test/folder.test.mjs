@@ -1,4 +1,4 @@
-// Folders of transformers: as addresses, as files, as handles; and estimates of what is in them.
+// Folders of transformers, as URLs, files and handles; and their estimates.
 
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
@@ -17,7 +17,7 @@ import { MemoryVisitor } from './support/store.mjs';
 const MIB = 1 << 20;
 const shard = (n) => `model-0000${n}-of-00002.safetensors`;
 
-/** Path → content of a folder of two shards. */
+/** Contents of a folder with two shards, by path. */
 const folder = () => ({
   'config.json': '{"model_type": "llama"}',
   'tokenizer.json': '{"ä": 1}',
@@ -29,7 +29,7 @@ const folder = () => ({
   [shard(2)]: tensors(MIB + 7, 3),
 });
 
-/** A server of such a folder; `requests` has what it was asked for, `sent` how many bytes of each file left. */
+/** Serves such a folder. `requests`: the requested paths. `sent`: bytes sent of each file. */
 async function serveFolder(t, files, path = '/m/') {
   const seen = { requests: [], sent: {}, files };
   const origin = await listen(t, ({ url, headers }, response) => {
@@ -192,7 +192,7 @@ test('a shard that is missing is named, and what came before is kept', async (t)
     code: 'NETWORK',
     message: /model-00002-of-00002\.safetensors.* answered 404/,
   });
-  // what came is not fetched again
+  // received files are not downloaded again
   const { [shard(1)]: sent } = seen.sent;
   seen.files = folder();
   assertWhole(await read(visitor, filesOf({ model: seen.url })));
@@ -279,14 +279,14 @@ test('what is no option of an estimate, or of quantisation, is named', () => {
   rejects(() => checkEstimate('http://localhost/m.gguf', { contextLength: 0 }), /`contextLength`/);
 });
 
-/** Fetches the folder of `files`, and gives what came or the error. */
+/** Reads the folder; returns the result or the error. */
 const tryRead = (visitor, seen, meter) => read(visitor, filesOf({ model: seen.url }), meter).catch((error) => error);
 
 test('a small file that is larger than any is: INVALID_MODEL, which names it and the limit, before all of it is read; kept: nothing of it', async (t) => {
   const seen = await serveFolder(t, folder());
   const bomb = await listen(t, ({ url }, response) => {
     if (!url.endsWith('config.json')) return response.writeHead(404).end();
-    // a compressed answer, of which nobody can tell the length before
+    // a compressed response, whose length is unknown in advance
     response.writeHead(200, { 'content-encoding': 'gzip' });
     const zeros = createGzip({ level: 1 });
     zeros.pipe(response);
@@ -334,7 +334,7 @@ test('a server that answers its own page for what it has not: nothing; kept: wha
   const seen = await serveFolder(t, { ...folder(), ...Object.fromEntries(names.map((name) => [name, PAGE])) });
   const visitor = new MemoryVisitor(t);
   assertWhole(await read(visitor, filesOf({ model: seen.url })));
-  // it may have them the next time
+  // the server may have them the next time
   seen.files = { ...folder(), 'chat_template.jinja': '{{ messages }}' };
   const { texts } = await read(visitor, filesOf({ model: seen.url }));
   assert.equal(texts.get('chat_template.jinja'), '{{ messages }}');
@@ -406,7 +406,7 @@ test('a load that the engine refuses leaves no broken file in the store, and ask
         () => {},
       );
     await assert.rejects(tries(), { code });
-    // what is under way is stored after the load has failed for another reason
+    // chunks that are being stored are finished after the load has failed
     await until(async () => String((await visitor.list()).map(([, complete]) => complete)) === String(stored));
     seen.requests.length = 0;
     await assert.rejects(tries(), { code });

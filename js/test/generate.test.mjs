@@ -1,4 +1,4 @@
-// Generations: their order, their ends, and what the caller may do to them.
+// Generations: order, ends, and what callers may do to them.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -51,7 +51,7 @@ test('the text of an answer in one go, and how it ended', async (t) => {
   const { llm, fake } = await loadFake(t);
   const { text, finish, reasoning } = llm.generate('ab c');
   assert.deepEqual([await text, await reasoning, (await finish).reason], ['abc.', '', 'stop']);
-  const answer = await llm.chat([{ role: 'user', content: 'x' }]); // an `await` too many does no harm
+  const answer = await llm.chat([{ role: 'user', content: 'x' }]); // an extra `await` does no harm
   assert.equal(await answer.text, 'chatx.');
   assert.equal(await answer.text, 'chatx.');
   assert.equal(fake.log.filter(([what]) => what === 'start').length, 2);
@@ -266,7 +266,7 @@ test('usage counts the prompt, the cached part and the answer', async (t) => {
   const { llm } = await loadFake(t, fake);
   let now = 1000;
   t.mock.method(performance, 'now', () => now);
-  // 20 ms for the prompt and the first token, 10 ms for each of the others.
+  // 20 ms for the prompt and first token, 10 ms for each further token.
   fake.before = () => (now += 10);
   const { usage } = (await collect(llm.generate('a b c d'))).at(-1).finish;
   assert.deepEqual(usage, {

@@ -1,4 +1,5 @@
-// A loaded model with a server for what it cannot: what is asked where, and that nothing leaves the device unasked.
+// A loaded model with a server for what it cannot do: which of them answers, and that nothing
+// leaves the device unasked.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -11,7 +12,10 @@ const messages = [{ role: 'user', content: 'hi' }];
 const ask = { messages };
 const text = (pieces) => pieces.map((piece) => piece.text).join('');
 
-/** A local model that says `here`, and a server that says `there`. `fails(event)` may throw in the local one. */
+/**
+ * A local model that says `here` and a server that says `there`. `fails(event)` may throw in the
+ * local model.
+ */
 async function both(t, { when = [], fails, local, instead } = {}) {
   const requests = [];
   const { llm: far } = await loadFake(t, new Says(['the', 're']));
@@ -101,7 +105,7 @@ test('an answer that was begun is not begun again elsewhere', async (t) => {
   const chunks = await llm.chat.completions.create({ ...ask, stream: true });
   await assert.rejects(collect(chunks), { code: 'INVALID_LOGITS' });
   assert.equal(requests.length, 0);
-  // of a whole answer nothing was given yet
+  // nothing of a whole answer was given yet
   assert.equal((await llm.chat.completions.create(ask)).ran_on.where, 'remote');
 });
 
@@ -147,7 +151,7 @@ test('what does not fit by its estimate is not loaded; what fits is', async (t) 
   const fitting = await both(t, { when: ['unfit'], local });
   assert.equal(fitting.llm.info.local.name, 'fake');
   fitting.llm.dispose();
-  // the GPU is asked for, and there is none
+  // a GPU is required, and there is none
   await assert.rejects(both(t, { when: [], local: { ...local, device: 'gpu' } }), { code: 'GPU_UNAVAILABLE' });
 });
 

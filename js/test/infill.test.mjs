@@ -1,4 +1,4 @@
-// Fill in the middle: what stands behind the gap, from the caller to the runtime.
+// Fill in the middle: the suffix, from the caller to the runtime.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import { openaiFetch } from '../dist/openai/fetch.js';
 import { textRequest } from '../dist/remote/request.js';
 import { collect, FakeLlm, loadFake, textOf } from './support/fake.mjs';
 
-/** Remembers what it filled in. */
+/** Records what it filled in. */
 class Coder extends FakeLlm {
   infill = (before, behind) => {
     this.log.push(['infill', [...before], behind]);
@@ -14,7 +14,7 @@ class Coder extends FakeLlm {
   };
 }
 
-/** Has no tokens for it. */
+/** Has no tokens for fill-in-the-middle. */
 class Plain extends FakeLlm {
   infill = () => {
     throw Object.assign(new Error('`suffix` needs a model that was trained to fill in the middle'), {

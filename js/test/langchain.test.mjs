@@ -1,4 +1,4 @@
-// LangChain itself on a model whose every token the test decides.
+// The real LangChain on a model whose tokens the test chooses.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -105,7 +105,7 @@ test('structured output constrains the answer by the schema', async (t) => {
   assert.deepEqual([both.raw instanceof AIMessage, both.parsed], [true, { capital: 'Bern' }]);
 });
 
-/** A model that remembers its requests and makes this call. */
+/** A model that records its requests and makes this call. */
 function calling(name, json) {
   const requests = [];
   const create = async (request) => {
@@ -131,7 +131,7 @@ test('structured output by a call: the model has no choice but to make it', asyn
   assert.deepEqual(both.parsed, { capital: 'Bern' });
   const wrong = calling('extract', '{"capital": "Rome"}').model.withStructuredOutput(schema, config);
   await assert.rejects(wrong.invoke('Switzerland?'), /capital/);
-  // a function as OpenAI describes them
+  // a function as described for OpenAI
   const named = { name: 'extract', description: 'd', parameters: { type: 'object', properties: {} } };
   await model.withStructuredOutput(named, config).invoke('hi');
   assert.deepEqual(requests.at(-1).tools[0].function, named);

@@ -1,4 +1,4 @@
-// Loading: where the bytes come from, what is told on the way, and load() itself over a stand-in for Worker.
+// Loading: sources, progress, and load() itself with a fake Worker.
 
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
@@ -17,7 +17,7 @@ import { listen, pattern } from './support/server.mjs';
 
 const MIB = 1 << 20;
 
-/** The bytes of files as the engine gets them. */
+/** The bytes that the engine gets. */
 async function read(files) {
   const around = {
     ...browserDownloads,
@@ -132,7 +132,9 @@ test('tells the progress at most every 100 ms, and always the first and the last
   };
   const files = Array.from('0123456789', (digit) => `data:,${digit}`);
   const { progress } = await loadWith(t, runtime, files);
-  // Nobody knows the length of a data: address before it was read, and of all of them before the last. The clock says 30, 60, …, 300 after the pieces: told at 30, then when 100 more have passed, then at the end.
+  // The length of a data: URL is unknown until it is read, and the total until the last one. After
+  // the pieces the clock shows 30, 60, …, 300: progress comes at 30, then every 100 ms, then at the
+  // end.
   assert.deepEqual(
     progress.map(({ phase, loaded, total, file }) => `${phase} ${loaded} ${total} ${file}`),
     [
@@ -146,7 +148,7 @@ test('tells the progress at most every 100 ms, and always the first and the last
   );
 });
 
-/** The total of the last progress, and what the loader was told of the stream's length. */
+/** The total in the last progress, and the stream length that the loader got. */
 async function totals(t, files, header) {
   const runtime = fakeRuntime(new FakeLlm(), header);
   const { progress } = await loadWith(t, runtime, files);
@@ -170,7 +172,7 @@ test('the total is that of all files, or what the header of a single file says',
   assert.deepEqual(await totals(t, [`${origin}/chunks`], 6), [6, undefined]);
   assert.deepEqual(await totals(t, [`${origin}/packed`], 333), [333, undefined]);
   assert.deepEqual(await totals(t, [new Blob(['abc']), `${origin}/chunks`], 3), [9, undefined]);
-  // The last size comes too late for the loader, and in time for the progress.
+  // The last size is too late for the loader, but in time for the progress.
   assert.deepEqual(await totals(t, [new Blob(['abc']), `${origin}/length`], 3), [7, undefined]);
 });
 
@@ -243,7 +245,7 @@ test('a runtime that does not start fails the load with its code', async (t) => 
   await assert.rejects(connection.request(call), { code: 'GPU_UNAVAILABLE', message: 'no adapter' });
 });
 
-/** Puts a Worker into the global scope that serves `runtime`; returns the workers that were started. */
+/** Replaces the global Worker by one that serves `runtime`; returns the started workers. */
 function fakeWorkers(t, runtime) {
   const workers = [];
   globalThis.Worker = class {

@@ -1,5 +1,5 @@
-// Mistakes that people make, and what they are told: what is wrong, where, and what to do. A row is
-// a call, a code and the message.
+// Common mistakes and their messages: what is wrong, where, and what to do. Each row has a call, a
+// code and the message.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -21,9 +21,9 @@ const model = new Blob(['x']);
 const I = 'INVALID_OPTION';
 const tool = { type: 'function', function: { name: 'now', parameters: { type: 'object' } } };
 
-/** Of a loaded model. */
+/** Calls of a loaded model. */
 const calls = [
-  // options that there are not
+  // options that do not exist
   [
     (llm) => llm.chat(hi, { max_tokens: 9 }),
     I,
@@ -108,14 +108,14 @@ const calls = [
   [(llm) => llm.session({ messages: [{ role: 'robot', content: 'a' }] }), I, /`messages\[0\]\.role`/],
   [(llm) => llm.session().send({ role: 'robot', content: 'a' }), I, /`messages\[0\]\.role`/],
   [(llm) => llm.score('a', { after: [{ role: 'robot', content: 'a' }] }), I, /`after\[0\]\.role`/],
-  // OpenAI's shape
+  // OpenAI's format
   [(llm) => llm.chat.completions.create({ messages: hi, maxTokens: 3 }), I, /`maxTokens`.*Did you mean `max_tokens`\?/],
   [(llm) => llm.chat.completions.create({ messages: hi, functions: [] }), I, /`functions`.*Did you mean `tools`\?/],
   [(llm) => llm.chat.completions.create({ messages: hi, temperature: -1 }), I, /`temperature`/],
   [(llm) => llm.completions.create({ prompt: 'a', messages: hi }), I, /`messages`: there is no such option/],
 ];
 
-/** Of nothing but options. */
+/** Calls whose options are checked first. */
 const options = [
   [() => checkLoad('hf:a/b'), I, /`options`: expected an object: load\(\{ model \}\), got "hf:a\/b"/],
   [
@@ -166,7 +166,7 @@ const options = [
 
 async function tells([call, code, message], ...given) {
   const what = call.toString();
-  // also of those that throw at once
+  // also for calls that throw at once
   await assert.rejects(
     async () => call(...given),
     (error) => {
@@ -235,7 +235,7 @@ test('messages take parts of text, as chat.completions does', async (t) => {
   assert.equal(fake.conversation.messages[0].content, 'ab');
 });
 
-/** What a server of that status, and of that `Authorization`, is answered with. */
+/** The error for a server that responds with this status, with or without a token. */
 async function fetched(t, status, { isHub = false, token, said } = {}) {
   const origin = await listen(t, (_, response) =>
     response.writeHead(status, said ? { 'X-Error-Message': said } : {}).end(),
@@ -267,7 +267,7 @@ test('a server that refuses is answered with the option that helps', async (t) =
   for (const [call, message] of rows) await tells([call, 'NETWORK', message]);
 });
 
-/** Runs `work` in a page of that address. */
+/** Runs `work` in a page with this URL. */
 async function inPage(t, href, work, onLine = true) {
   globalThis.location = new URL(href);
   const navigator = Object.getOwnPropertyDescriptor(globalThis, 'navigator');

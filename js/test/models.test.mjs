@@ -1,4 +1,4 @@
-// What the page can do with the store: list, delete, export and import.
+// The store in the page: list, delete, export and import.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -64,7 +64,7 @@ test('an import over a stored file breaks off, or is none of a model: its error;
   server.requests.length = 0;
   assert.equal((await visitor.load(server.url)).sha256, sha256(content));
   assert.deepEqual(server.requests, []);
-  // and one that comes whole takes its place
+  // a complete one replaces it
   await models.import(new Blob([other]), { as: server.url });
   assert.equal((await visitor.load(server.url)).sha256, sha256(other));
   assert.deepEqual([await visitor.namedBytes(), await visitor.storedBytes()], [SIZE, SIZE]);
@@ -74,7 +74,7 @@ test('a tab closes in the middle of an import: nothing; kept: what was stored; t
   const server = await fileServer(t, content);
   const visitor = new MemoryVisitor(t);
   await visitor.load(server.url);
-  // the import holds its lock until its tab is gone
+  // the import holds its lock until its tab closes
   const held = [];
   const locks = { ...visitor.downloads.locks, hold: async (...how) => held[held.push(await visitor.hold(...how)) - 1] };
   const never = new ReadableStream({
@@ -83,7 +83,7 @@ test('a tab closes in the middle of an import: nothing; kept: what was stored; t
   });
   storedModels({ ...visitor.downloads, locks })
     .import(never, { as: server.url })
-    .catch(() => {}); // its tab is gone
+    .catch(() => {}); // its tab closes
   await until(async () => (await visitor.storedBytes()) >= SIZE + 2 * MIB);
   assert.ok((await visitor.namedBytes()) >= SIZE + 2 * MIB, 'what is imported counts');
   assert.deepEqual(await visitor.list(), [[server.url, true]]);

@@ -1,5 +1,4 @@
-// A request that cannot run fails before the first byte, streamed or not, as OpenAI's servers have
-// it.
+// A request that cannot run fails before the first byte, streamed or not, as on OpenAI's servers.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

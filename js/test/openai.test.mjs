@@ -1,4 +1,4 @@
-// OpenAI's shape, asked by hand and by the official client, of a model whose every token the test decides.
+// OpenAI's format, by hand and with the official client, on a model whose tokens the test chooses.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import OpenAI from 'openai';
 import { openaiFetch } from '../dist/openai/fetch.js';
 import { collect, FakeLlm, gate, loadFake, settle } from './support/fake.mjs';
 
-/** Says these texts, a token each, whatever it is asked. */
+/** Answers with these texts, one token each, whatever the prompt. */
 class Says extends FakeLlm {
   constructor(texts, { reason = 'stop', before } = {}) {
     super(before);
@@ -270,7 +270,7 @@ test('embeddings come as floats or as their bytes, also through the official cli
     ],
   );
   assert.deepEqual(usage, { prompt_tokens: 3, total_tokens: 3 });
-  // which asks for base64, and decodes it
+  // the client requests base64 and decodes it
   const official = await client(llm).embeddings.create({ model: 'any', input: 'ab' });
   assert.deepEqual([...official.data[0].embedding], [2, -0.5]);
   await assert.rejects(llm.embeddings.create({ input: [[1, 2]] }), /`input`/);

@@ -1,4 +1,4 @@
-// The Prompt API, by its explainer, over a model whose every token the test decides.
+// The Prompt API, as in its explainer, on a model whose tokens the test chooses.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import { configure, LanguageModel } from '../dist/prompt-api/index.js';
 import { gate, loadFake, settle } from './support/fake.mjs';
 import { Talker } from './support/talker.mjs';
 
-/** A session of what `fake` says. */
+/** A session with the model `fake`. */
 async function create(t, fake = new Talker(), options = {}, more = {}) {
   const { llm } = await loadFake(t, fake, more);
   configure({ llm });
@@ -333,7 +333,7 @@ test('a responseConstraint constrains the answer, and the model is told of it', 
   assert.equal(await session.prompt('a', { responseConstraint: schema }), '1 2');
   assert.deepEqual(grammars.asked, { jsonSchema: schema });
   assert.match(fake.told.at(-1), /<user a\s+Answer with nothing but JSON that fits this schema: \{"type":"number"\} >/);
-  // one that was cut is no answer, and leaves nothing
+  // an answer that was cut off is dropped
   const usage = session.contextUsage;
   await assert.rejects(session.prompt('b', { responseConstraint: schema }), named('SyntaxError'));
   assert.equal(session.contextUsage, usage);

@@ -1,10 +1,10 @@
-// Likelihoods of texts, labels by them, and the best of several answers.
+// Scores of texts, labels by their scores, and the best of several answers.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { collect, FakeLlm, gate, loadFake, settle } from './support/fake.mjs';
 
-/** A token a character. */
+/** One token per character. */
 class Letters extends FakeLlm {
   tokenize(text) {
     return Uint32Array.from(text, (c) => c.codePointAt(0));
@@ -38,7 +38,7 @@ test('what stands before a text is not scored: a text, which it is one with, its
   assert.deepEqual(fake.log.at(-1), ['score', 3, 1, false]);
   assert.equal(await scored([{ role: 'user', content: 'hi' }]), 'bc');
   assert.deepEqual(fake.log.at(-1), ['score', 7, 5, false]);
-  // where letters of both are one token, it is the text's
+  // a token that spans the boundary belongs to the text
   fake.tokenize = (text) => Uint32Array.from(text.replace('ab', '_'), (c) => c.codePointAt(0));
   assert.equal(await scored('xa'), '_c');
 });
@@ -132,7 +132,7 @@ test('calibrated labels are held against those of a text that says nothing', asy
   const { llm, fake } = await loadFake(t, new Letters());
   fake.score = async (ids, from) => {
     const nothing = fake.conversation.messages.at(-1).content.endsWith('N/A');
-    // `a` is always likelier; of this text `b` is more than usual
+    // `a` is always likelier, but for this text `b` is likelier than usual
     const label = String.fromCodePoint(...ids.slice(from));
     return Float32Array.of(label === 'a' ? -1 : nothing ? -5 : -2, 0);
   };
@@ -171,7 +171,7 @@ test('what is wrong with labels is named', async (t) => {
   }
 });
 
-/** Says its seed, as likely as the seed is small. */
+/** Answers with its seed; smaller seeds are likelier. */
 class Seeded extends FakeLlm {
   start(ids, options) {
     super.start(ids, options);

@@ -1,4 +1,5 @@
-// Any calls and cancels of several clients, which may leave, in any order: each call is answered, once, and rightly. A failure names its seed.
+// Random calls and cancels of several clients, which may leave, in any order: each call gets
+// exactly one, correct answer. A failure names its seed.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -43,7 +44,10 @@ const nonsense = [
   { type: 'detokenize', ids: { length: 2 ** 40 } },
 ];
 
-/** A call, and the terminal reply that is right if nothing stops it. `loaded`: whether a model was loaded first. */
+/**
+ * A call, and its correct last reply if nothing stops it. `loaded`: whether a model was loaded
+ * first.
+ */
 function randomCall(below, id, loaded) {
   const text = words[below(words.length)];
   const spelled = Array.from(text.split(' '), (_, index) => index);
@@ -79,7 +83,7 @@ function checkAnswer(replies, { id, right, cancelled, failing }, ended) {
   assert.ok(isTerminal(last), `call ${id} goes on after its answer`);
   const pieces = replies.filter(({ type }) => type === 'piece').map(({ piece }) => piece);
   if (cancelled && last.piece?.finish.reason === 'abort') return;
-  // A crash of one is the end of all.
+  // A crash of one ends all.
   if (ended && last.error?.code === 'CRASHED') return;
   if (failing) return assert.equal(last.error?.code, failing);
   switch (right.type) {
@@ -146,7 +150,7 @@ async function round(t, seed) {
       const { call, right } = randomCall(below, calls.length, loaded);
       post(client, call, right);
     } else if (what < 16) {
-      const id = below(calls.length + 3) - 1; // of a call that waits, runs or is over, of another client, or of none
+      const id = below(calls.length + 3) - 1; // a call that waits, runs or has ended, of another client, or none
       if (calls[id]?.client === client) calls[id].cancelled = true;
       client.port.postMessage({ type: 'cancel', id });
     } else if (what < 17) {

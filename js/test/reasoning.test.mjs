@@ -1,4 +1,4 @@
-// What models think before they answer: told apart from the answer, whole and cut at every character.
+// Reasoning before the answer: separated from it, whole and split at every character.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -123,7 +123,7 @@ test('thoughts come as they are thought, and a model without them has none', () 
   assert.deepEqual(thoughtTokens(thoughtFormat(HARMONY)).slice(0, 3), ['<|channel|>', '<|message|>', '<|end|>']);
 });
 
-/** Says these texts, a token each; the prompt is `tail`. */
+/** Answers with these texts, one token each; the prompt is `tail`. */
 class Thinks extends FakeLlm {
   template = QWEN;
 
@@ -164,7 +164,7 @@ test('a chat gives thoughts beside the text, and keeps their tokens', async (t) 
   assert.equal(pieces.map(({ text }) => text).join(''), 'Yes');
   assert.equal(pieces.map(({ reasoning }) => reasoning).join(''), 'Hm');
   assert.deepEqual(fake.options.keepSpecial, ['<think>', '</think>']);
-  // a text that is continued is no conversation
+  // continuing a text is not a conversation
   const plain = await collect(llm.generate('a'));
   assert.equal(plain.map(({ text }) => text).join(''), '<think>Hm</think>\n\nYes');
 });

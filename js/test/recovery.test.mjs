@@ -1,4 +1,4 @@
-// A GPU that is lost: what the worker does again, and what it tells.
+// A lost GPU: what the worker repeats and reports.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,7 +8,9 @@ import { collect, connect, FakeLlm, fakeRuntime, loadCall, textOf } from './supp
 
 const lost = () => Object.assign(new Error('gone'), { code: 'DEVICE_LOST' });
 
-/** A model on `device`; `loads` has the options of every load, and `onLoad` may throw in it. */
+/**
+ * Loads a model on `device`. `loads`: the device of every load. `onLoad` may throw during a load.
+ */
 async function loadOn(t, device, fake, onLoad = () => {}, file = new Blob(['x'])) {
   const runtime = fakeRuntime(fake);
   const { create } = runtime.Loader;
@@ -23,7 +25,7 @@ async function loadOn(t, device, fake, onLoad = () => {}, file = new Blob(['x'])
   return { llm: createLlm(connection, await connection.request(call)), loads, closed, runtime };
 }
 
-/** Throws before the tokens of these ids, once each. */
+/** Loses the GPU before the tokens with these ids, once each. */
 const losing = (...ids) =>
   new FakeLlm((event) => {
     const at = event.type === 'token' ? ids.indexOf(event.id) : -1;

@@ -1,4 +1,4 @@
-// A model of a server: over HTTP, answered by weft itself, and by servers that fail in their own ways.
+// A model on a server, over HTTP: weft's own, and servers that fail in their own ways.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -130,7 +130,7 @@ test('an abort ends the answer at the server too; break and dispose as well', as
     await (name === 'dispose' ? assert.rejects(reading, { code: 'DISPOSED' }) : reading);
     assert.equal(text(pieces), 'a', name);
     if (name === 'abort') assert.equal(pieces.at(-1).finish.reason, 'abort');
-    // the model is held until the server knows
+    // the model waits until the server knows
     await requests.at(-1).closed;
     held.open();
     await until(() => fake.log.at(-1)[0] === 'stop');

@@ -1,4 +1,4 @@
-// Schemas of libraries, given as they are.
+// Schema objects of libraries, passed unchanged.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

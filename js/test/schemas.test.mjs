@@ -1,4 +1,4 @@
-// Schemas as zod, Valibot, TypeBox and ArkType write them, by the built module: what fits can be
+// Schemas from zod, Valibot, TypeBox and ArkType with the built module: values that fit can be
 // written, and what can be written fits.
 
 import assert from 'node:assert/strict';
@@ -15,7 +15,7 @@ before(async () => {
   grammars = await startGrammars();
 });
 
-/** As a constraint has it: one space after colons and commas. */
+/** JSON as constraints write it: one space after colons and commas. */
 const written = (value) => {
   if (Array.isArray(value)) return `[${value.map(written).join(', ')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
@@ -24,10 +24,10 @@ const written = (value) => {
     .join(', ')}}`;
 };
 
-/** What few schemas take. */
+/** Values that few schemas accept. */
 const ODD = [null, true, -1.5, 'zz', [1], { a: 1, zzz: null }];
 
-/** Numbers from 0 on below 1, the same each time. */
+/** Reproducible numbers in [0, 1). */
 function random(seed) {
   let state = seed;
   return () => {
@@ -64,7 +64,7 @@ for (const library of new Set(cases.map(({ library }) => library))) {
   });
 }
 
-// What an answer is read by: these change it, or the way does not write them as zod means them.
+// Cases in which parsing changes the value, or the conversion loses zod's meaning.
 const OTHER_WAYS = /^(codec|transform|prefault|catch|default|preprocess|a whole order|recursive.*|tuple with rest)$/;
 
 test('what fits a schema of zod can be written, by way of the AI SDK and in older drafts', async (t) => {

@@ -1,4 +1,4 @@
-// Conversations that go on: what the model is told, what is computed of it, and what becomes of a turn that does not end well.
+// Sessions: what the model gets, what is computed again, and turns that do not end well.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -27,7 +27,7 @@ test('a turn is told with all that was said, and only what is new is computed', 
   assert.equal(second.text, 'well');
   const first = '<system be kind > <user hi > <assistant';
   assert.deepEqual(fake.told, [first, `${first} hello you > <user how are you > <assistant`]);
-  // all of the first prompt and the answer to it
+  // the whole first prompt and its answer
   assert.deepEqual(fake.reused, [0, 8 + 2]);
   assert.equal(second.usage.cachedTokens, 10);
   assert.deepEqual(session.messages, [
@@ -133,7 +133,7 @@ test('what a model thinks is told apart, and kept beside its answer', async (t) 
   assert.ok(fake.options.keepSpecial.includes('<think>'));
   const { content, reasoning_content: thoughts } = session.messages.at(-1);
   assert.deepEqual([content.trim(), thoughts.trim()], ['fine', 'well']);
-  // its own ids are known, also those of its thoughts
+  // its own ids are known, including its reasoning
   assert.equal(session.contextUsage, 4 + 4);
   const restored = await (await begin(t, new Talker())).llm.restore(await session.save());
   assert.deepEqual(restored.messages, session.messages);
@@ -212,7 +212,7 @@ test('a template that refuses a conversation without a user hears of it with the
 test('measure says what a turn would add, and adds nothing', async (t) => {
   const { session, fake } = await begin(t, new Talker({ answers: ['x'] }));
   await say(session, 'a');
-  // `>` behind the answer, the message, and the begin of the next answer
+  // `>` after the answer, the message, and the start of the next answer
   assert.equal(await session.measure('b c'), 1 + 4 + 1);
   assert.equal(await session.measure('b c', { prefix: 'well then' }), 1 + 4 + 1 + 2);
   assert.equal(fake.told.length, 1);
@@ -227,7 +227,7 @@ test('a fork goes on by itself', async (t) => {
   await say(fork, 'r');
   assert.deepEqual(contents(session), ['a', 'x', 'l', 'left']);
   assert.deepEqual(contents(fork), ['a', 'x', 'r', 'right']);
-  // what both have in common is not computed again
+  // the common part is not computed again
   assert.equal(fake.reused.at(-1), '<user a > <assistant x > <user'.split(' ').length);
   assert.equal(fake.options.temperature, 0);
 });
@@ -248,7 +248,7 @@ test('truncate-oldest-turns: whole turns go behind the system, as few as will do
     maxTokens: 2,
   });
   for (const turn of ['a', 'b', 'c']) await say(session, turn);
-  // three turns are 19 tokens, and there is to be room for two
+  // three turns are 19 tokens, and two more must fit
   assert.equal(fake.told.at(-1), '<system s > <user b > <assistant yes > <user c > <assistant');
   assert.deepEqual(session.dropped, { messages: 2, tokens: 0 });
   assert.deepEqual(contents(session), ['s', 'a', 'yes', 'b', 'yes', 'c', 'yes']);
@@ -288,7 +288,7 @@ test('shift: the older half goes behind the system, also in the middle of an ans
   const { text, usage, reason } = await say(session, 'a', { maxTokens: 30 });
   assert.equal(reason, 'length');
   assert.equal(text.split(' ').length, 30);
-  // what is kept: the system, and `<user`
+  // kept: the system message and `<user`
   assert.equal(fake.options.shiftBehind, 4);
   assert.equal(usage.droppedTokens, 8 + 8 + 8);
   assert.deepEqual(session.dropped, { messages: 0, tokens: 24 });
@@ -334,7 +334,7 @@ test('a saved session goes on where it was, and nothing is computed again', asyn
     ],
   );
   assert.deepEqual([fake.options.temperature, fake.options.maxTokens], [0, 5]);
-  // it is written once
+  // it is restored only once
   await say(restored, 'c');
   assert.equal(fake.log.filter(([what]) => what === 'write_kv').length, 2);
 });
@@ -418,12 +418,12 @@ test('a session of another model, or bytes that are none, are refused and named'
   assert.deepEqual((await own.restore(saved)).messages, session.messages);
 });
 
-/** Where the header of a saved session begins, behind its length and its hash. */
+/** Offset of the header of a saved session, after its length and its hash. */
 const HEADER = 15 + 4 + 32;
 
 /**
- * A saved session whose header `change` has changed, and its values; the hash is right again,
- * unless `hash` is false.
+ * A saved session with its header changed by `change` and its values by `values`; the hash is
+ * corrected unless `hash` is false.
  */
 function forged(saved, change, { values = (bytes) => bytes, hash = true } = {}) {
   const length = new DataView(saved.buffer).getUint32(15, true);
@@ -511,7 +511,7 @@ for (const hash of [true, false]) {
           refused += 1;
         });
         if (!restored) continue;
-        // what is accepted is written as a whole, or not at all
+        // accepted data is written completely or not at all
         const written = [];
         fake.write_kv = async (layer, tokens, values) => {
           written.push(layer);
@@ -575,10 +575,10 @@ test('what a file says of the KV cache serves the session that was restored from
   await say(again, 'b');
   const chat = await collect(llm.chat([{ role: 'user', content: 'a' }]));
   assert.equal(chat.at(-1).finish.usage.cachedTokens, 0);
-  // what was computed is everybody's, also the restored session's
+  // computed values can be used by all, including the restored session
   assert.ok((await say(restored, 'd')).usage.cachedTokens > 0);
   assert.equal(fake.owner, undefined);
-  // a fork goes on from what its session restored
+  // a fork continues from what its session restored
   const forkOf = await llm.restore(saved);
   await say(forkOf, 'x');
   assert.ok((await say(forkOf.fork(), 'y')).usage.cachedTokens > 3);

@@ -1,4 +1,4 @@
-// Several clients of one model: who has a turn, who hears what, and who leaves without harm to the others.
+// Several clients of one model: turns, replies, and clients that leave without harm to the others.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -13,7 +13,10 @@ import { collect, FakeLlm, fakeRuntime, gate, INFO, loadCall, settle, textOf } f
 
 const call = loadCall([new Blob(['x'])], { device: 'auto' });
 
-/** A service, how often it was unused, and `open()`: a connection to it, with how it is dropped as if its page were gone. */
+/**
+ * A service, how often it became unused, and `open()`: connects to it, with a way to drop the
+ * connection as if its page were closed.
+ */
 function service(t, llm, start = async () => fakeRuntime(llm)) {
   const state = { unused: 0 };
   const served = new Service(start, browserDownloads, () => (state.unused += 1));
@@ -25,7 +28,7 @@ function service(t, llm, start = async () => fakeRuntime(llm)) {
   return Object.assign(state, { service: served, open });
 }
 
-/** As many pages as are asked for, with the model loaded. */
+/** `count` pages with the model loaded. */
 async function pages(t, llm, count) {
   const shared = service(t, llm);
   const opened = Array.from({ length: count }, shared.open);
@@ -73,7 +76,7 @@ test('a call that is cancelled while it waits ends at once, and takes no turn', 
   await settle();
   controller.abort();
   assert.equal((await given).at(-1).finish.reason, 'abort');
-  await settle(); // the worker hears of it
+  await settle(); // the worker learns of it
   held.open();
   await Promise.all([first, kept, last]);
   assert.deepEqual(started(fake), ['a0', 'b1', 'a1']);

@@ -1,5 +1,5 @@
-// Addresses of hubs and of split files, against servers that answer as a hub does. A name with arrows is a row of
-// docs/RELIABILITY.md: fault → what the user sees → what is kept.
+// Addresses of hubs and split files, with servers that respond like a hub. A name with arrows is a
+// row of docs/RELIABILITY.md: fault → what the user sees → what is kept.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -11,8 +11,8 @@ const MIB = 1 << 20;
 const content = pattern(6 * MIB + 99);
 
 /**
- * A hub: it knows who asks, tells a file's hash, and sends everyone on to where the bytes are. `requests` has what it was asked for, and
- * `told` may be changed.
+ * A hub: checks the token, reports a file's hash, and redirects to the bytes. `requests`: what was
+ * requested. `told` can be changed.
  */
 async function hub(t) {
   const files = await fileServer(t, content);
@@ -130,7 +130,7 @@ test('the first part of a split file brings the others, in order, each stored by
     );
     assert.equal((await visitor.load(files)).fetchedBytes, 0);
   }
-  // Parts that are named one by one are no more than that.
+  // Parts that are named one by one are not extended.
   const got = await new Visitor(t).load(filesOf({ model: [`${origin}/${names[0]}`, `${origin}/${names[2]}`] }));
   assert.equal(got.sha256, sha256(Buffer.concat([parts[0], parts[2]])));
 });

@@ -1,6 +1,6 @@
-// Random orders of load, store, delete, evict, close, change on the server, broken connections,
-// sweep and restart in three tabs, on storage in memory. tests/web/store-random.test.mjs does so in
-// Chromium.
+// Random sequences of load, store, delete, evict, close, change on the server, broken connections,
+// sweep and restart in three tabs, with storage in memory. tests/web/store-random.test.mjs runs
+// some in Chromium.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,9 +8,7 @@ import { Manifests } from '../dist/store/manifest.js';
 import { actionsOf, play, shrink } from './support/random-store.mjs';
 import { MemoryVisitor } from './support/store.mjs';
 
-/**
- * A server within this process, of a page's own origin, whose answers are as those of `fileServer`.
- */
+/** A server in this process, on the page's origin, that responds like `fileServer`. */
 function serverInside() {
   const server = { url: 'http://localhost/m.gguf' };
   server.fetch = async (_, { headers, signal }) => {
@@ -51,7 +49,7 @@ const run = (t, actions, more) => {
   return play(actions, { visitor: new MemoryVisitor(t, { fetch: server.fetch, ...more }), server, patience: 5 });
 };
 
-/** The first sequence of `seeds` that fails, as short as it can be; undefined where none does. */
+/** The first failing sequence of `seeds`, shortened; undefined if none fails. */
 async function findFailure(t, seeds, length, more) {
   const fails = (actions) =>
     run(t, actions, more).then(
@@ -74,8 +72,8 @@ test('whatever the order, what loads is one version of the file, and nothing is 
 });
 
 /**
- * As it was: a chunk is written down whether its copy is there or not, and the next copy takes it
- * for its own.
+ * A former bug: records a chunk even if its copy is gone, so that the next copy takes it for its
+ * own.
  */
 class Careless extends Manifests {
   #table;

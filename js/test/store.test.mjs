@@ -1,5 +1,6 @@
-// What is kept from one load to the next, and what damages it. A test's name is a row: fault → what the user sees → what is kept. They
-// run here on storage in memory, and in tests/web/faults.test.mjs in a browser: so all that they know of either is the visitor.
+// The store between loads, and damage to it. Test names are rows of a table: fault → what the user
+// sees → what is kept. The tests run here with storage in memory, and in tests/web/faults.test.mjs
+// in a browser. They use either only through the visitor.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -183,7 +184,7 @@ for (const [what, told] of [
       await visitor.load(url);
       await sleep(5);
     }
-    await visitor.load(servers[0].url); // so that the second is the oldest
+    await visitor.load(servers[0].url); // makes the second the oldest
     await visitor.setQuota(7.5 * MIB, { told });
     const last = await fileServer(t, pattern(3 * MIB, 13));
     await visitor.load(last.url, { store: { evict: 'least-recently-used' } });
@@ -193,7 +194,7 @@ for (const [what, told] of [
   });
 
 test('the storage is full before the browser said so → a note, and the model → what was stored', async (t) => {
-  // its length is not known, so that nobody sees it coming
+  // its length is unknown, so the lack of space shows late
   const server = await fileServer(t, content, { ranges: false, length: false });
   const visitor = new Visitor(t);
   await visitor.setQuota(4.5 * MIB, { told: false });
@@ -249,7 +250,7 @@ test('two tabs load one model → both get it → it is fetched once', async (t)
   const both = await Promise.all([visitor.load(server.url), visitor.load(server.url)]);
   for (const got of both) assert.equal(got.sha256, hash);
   assert.deepEqual([...new Set(server.sent)], [1]);
-  // which of them was the first is for the browser to say
+  // the browser decides which one is first
   assert.deepEqual(both.map(({ fromStoreBytes }) => fromStoreBytes).sort(), [0, SIZE]);
 });
 
@@ -266,7 +267,7 @@ test('the tab that downloads for two dies → the other goes on → what it had 
   assert.ok(fromStoreBytes <= 6 * MIB && fromStoreBytes >= 6 * MIB - Visitor.lostWithTab, `${fromStoreBytes} bytes`);
 });
 
-// What a server once answers in the place of a model, and what it does so with.
+// A page that a server once sends instead of the model, and how.
 const page = '<!doctype html><title>Log in to the network</title>'.padEnd(5000);
 for (const [what, answer] of [
   ['nothing', (response) => response.writeHead(200, { 'Content-Length': 0 }).end()],

@@ -1,4 +1,4 @@
-// How each family of models writes a call, whole and cut at every character.
+// Calls of each model family, whole and split at every character.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import { ToolParser } from '../dist/tools/parser.js';
 
 const TOOLS = ['weather', 'add'];
 
-/** Texts joined, calls with their arguments as data. */
+/** Parses pieces; joins texts, and returns the arguments of calls as data. */
 function parse(pieces, tools = TOOLS) {
   const parser = new ToolParser(tools);
   const parts = [...pieces.flatMap((piece) => parser.push(piece)), ...parser.end()];
@@ -282,7 +282,7 @@ test('text that cannot become a call does not wait', () => {
   assert.deepEqual(person.push('{"name": "Anna", "age"'), [{ type: 'text', text: '{"name": "Anna", "age"' }]);
 });
 
-/** The calls of `text`, of tools whose arguments have these properties. */
+/** The calls in `text`, for tools with these argument properties. */
 function callsOf(text, properties, more = {}) {
   const tool = { type: 'function', function: { name: 'put', parameters: { type: 'object', properties, ...more } } };
   const parser = new ToolParser([tool]);
@@ -347,7 +347,7 @@ for (const [form, write] of Object.entries(tagged)) {
       assert.deepEqual(read, [`{"x": ${json}}`], `${JSON.stringify(schema)} ${text}`);
     }
     assert.deepEqual(callsOf(write([['x', '7']]), {}, { additionalProperties: STRING }), ['{"x": "7"}']);
-    // of what nothing is known, JSON that means nothing else
+    // unknown arguments: JSON that keeps its value
     const unknown = [
       ['12', '12'],
       ['2512292042121000001', '"2512292042121000001"'],
@@ -538,7 +538,7 @@ test('sglang#9696: no more calls than there may be', () => {
   assert.deepEqual([parts.length, parser.done, parser.end()], [1, true, []]);
 });
 
-/** A generator of numbers that is the same every time. */
+/** A reproducible generator of numbers. */
 function random(seed) {
   return () => (seed = (seed * 1103515245 + 12345) % 2 ** 31) / 2 ** 31;
 }
@@ -547,7 +547,7 @@ test('nothing that a model says is lost or altered, however it comes', () => {
   const next = random(7);
   const answers = Object.values(cases).map(([answer]) => answer);
   for (let i = 0; i < 300; i += 1) {
-    // calls that are cut, joined and damaged
+    // calls that are cut off, joined and damaged
     const pick = () => answers[Math.floor(next() * answers.length)];
     let text = pick() + pick();
     const [from, length] = [Math.floor(next() * text.length), Math.floor(next() * 4)];
@@ -572,7 +572,7 @@ test('a long argument that comes a few characters at a time takes no time', () =
   for (let at = 0; at < text.length; at += 4) parts = parser.push(text.slice(at, at + 4));
   parts = parser.push('"}}</tool_call>');
   assert.equal(JSON.parse(parts[0].arguments).a, text);
-  // nesting has no bound but memory
+  // nesting is only limited by memory
   const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
   const [call] = new ToolParser(TOOLS).push(`<tool_call>{"name": "add", "arguments": {"a": ${deep}}}</tool_call>`);
   assert.equal(call.arguments, `{"a": ${deep}}`);

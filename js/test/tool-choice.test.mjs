@@ -1,4 +1,5 @@
-// Calls that an answer must be: the grammar of each form, by the built module, and what the parser makes of what it allows.
+// Answers that must be calls: the grammar of each format with the built module, and what the parser
+// makes of its texts.
 
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
@@ -29,7 +30,7 @@ const weather = {
 };
 const CALL_OF_NOW = { type: 'function', function: { name: 'now', arguments: '{}' } };
 
-/** What an answer may be where these tools are. */
+/** The constraint on an answer with these tools. */
 const constraintOf = (model, template, tools, choice, more = {}) =>
   answerConstraint(model, template, { tools, choice, parallel: true, constraint: null, ...more });
 
@@ -107,7 +108,7 @@ for (const [name, [template, special, form]] of Object.entries(forms)) {
     assert.ok(!follows(written.replace('weather', 'fly')).whole);
     assert.ok(!follows(written.replace('"days": 3', '"wind": 3')).whole);
     assert.ok(follows(written.replace('weather', 'now').replace(ARGS, '{}')).whole);
-    // of one by name, no other
+    // a tool chosen by name excludes others
     const named = constraintOf(model, template, [weather, now], { name: 'now' });
     assert.ok(!follow(grammars, named, written, special).whole);
     const parser = new ToolParser(['weather', 'now']);
@@ -124,7 +125,7 @@ for (const [name, [template, special, form]] of Object.entries(forms)) {
     for (const text of ['', 'It is < 3 degrees [or {so}.\n', written]) assert.ok(follows(text).whole, text);
     assert.ok(!follows(written.replace('Bern', 'Rome')).whole);
     if (name !== 'Llama 3') assert.ok(follows(`Let me see.\n${written}`).whole);
-    // one that is not strict may be called with anything
+    // a tool that is not strict takes any arguments
     assert.ok(follows(written.replace('weather', 'now').replace(ARGS, '{"zone": [1]}')).whole);
   });
 }
@@ -158,7 +159,7 @@ test('tools for a template that knows none are described and called in text', ()
   };
   const [, written] = withPlainTools([messages[1], text], null, 'system');
   assert.match(written.content, /"arguments": {"id": 2512292042121000001}}/);
-  // where there is no place for a system message, in the first one
+  // without a system role, in the first message
   const [first] = withPlainTools(messages.slice(1), [weather], 'messages');
   assert.match(first.content, /^These[^]*Weather\?$/);
   assert.equal(withPlainTools(messages.slice(1), [weather], 'system')[0].role, 'system');
@@ -188,7 +189,7 @@ test('ids of calls are as a template of Mistral wants them', async (t) => {
   assert.deepEqual(await idsOf(), [a, b, a, b, c, c]);
 });
 
-/** Allows whatever comes, and remembers what it was asked for. */
+/** Allows everything, and records the constraints. */
 class AnyGrammars {
   static asked = [];
   constrain(constraint) {
@@ -256,7 +257,7 @@ test('tool_choice constrains the answer, whose call is parsed; the template is n
   assert.equal(fake.options.constrained, true);
 });
 
-/** What of `texts` a constraint takes as a whole answer. */
+/** Those of `texts` that a constraint accepts as a whole answer. */
 const takes = (constraint, texts, special = []) =>
   texts.map((text) => follow(grammars, constraint, text, special).whole);
 
@@ -297,7 +298,7 @@ test('modelship#71, vercel/ai#10235: beside a format, a call or an answer that f
     assert.deepEqual(of({ name: 'weather' }), [false, true, false, false, false, false]);
     assert.deepEqual(of('none'), [true, false, false, false, false, false]);
   }
-  // of Llama 3, whose calls are JSON as its answers are, they have a mark
+  // Llama 3's calls and answers are both JSON, so calls have a mark
   const llama = constraintOf(modelWith([]), '{"name": "parameters": ', TOOLS, 'auto', { constraint });
   const bare = '{"name": "now", "parameters": {}}';
   assert.deepEqual(takes(llama, ['{"sky": "blue"}', bare, `<|python_tag|>${bare}`]), [true, false, true]);
@@ -378,7 +379,7 @@ test('where a call must fit, none in another form gets past', () => {
   ]);
 });
 
-/** Says these texts, a token each, and remembers its prompts. */
+/** Answers with these texts, one token each, and records its prompts. */
 class Says extends FakeLlm {
   constructor(texts) {
     super();
@@ -410,7 +411,7 @@ test('sglang#9696: without a grammar the answer ends behind its first call', asy
   );
   const native = llm.chat(messages, { tools: [weather, now], parallelToolCalls: false });
   assert.equal(await native.text, `So. ${CALL}`);
-  // where several are allowed, one that was made before ends it
+  // a repeated call ends the answer
   fake.texts = [CALL, NOW, CALL, NOW];
   const again = await llm.chat.completions.create({ messages, tools: [weather, now] });
   assert.equal(again.choices[0].message.tool_calls.length, 3);

@@ -1,5 +1,5 @@
-// Whatever a grammar of calls allows, the form's reader reads back: over random schemas and values,
-// in every form.
+// The reader of each format reads everything that its grammar allows, for random schemas and
+// values.
 
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
@@ -15,7 +15,7 @@ before(async () => {
   grammars = await startGrammars();
 });
 
-/** What a text may have in it that means something to a form. */
+/** Texts that mean something in a format. */
 const WANTED = [
   ...new Set(FORMS.flatMap(({ marks, tokens }) => [...marks, ...tokens])),
   ...[
@@ -34,17 +34,17 @@ const WANTED = [
 
 const CLOSERS = ['\n</parameter>\n', '</parameter>\n', '</arg_value>\n', '</｜DSML｜parameter>\n'];
 
-/** Of each form; a few are quick, and more find more. */
+/** Rounds for each format. More rounds find more. */
 const ROUNDS = 4;
 
 const pick = (next, from) => from[Math.floor(next() * from.length)];
 const text = (next) =>
   Array.from({ length: Math.floor(next() * 4) }, () => pick(next, [...WANTED, 'a', ' b ', '\n'])).join('');
 
-/** A schema and a value that fits it. */
+/** A random schema and a value that fits it. */
 function randomSchema(next, depth, plain) {
   const kinds = ['string', 'string', 'string', 'integer', 'number', 'boolean', 'null', 'union', 'enum'];
-  // what a form without quotes leaves to JSON
+  // kinds that a format without quotes writes as JSON
   if (!plain) kinds.push('any', 'ref', 'pattern', 'union of more');
   if (depth < 2) kinds.push('object', 'array');
   switch (pick(next, kinds)) {
@@ -97,7 +97,7 @@ function object(next, depth, plain) {
       required,
       additionalProperties: false,
     },
-    // in the order of the schema, in which a grammar wants them
+    // in the order of the schema, as grammars require
     Object.fromEntries(
       Object.keys(Object.fromEntries(made.map(([name]) => [name, 0]))).flatMap((name) => {
         const found = given.find(([other]) => other === name);
@@ -114,7 +114,7 @@ function toolOf(next, name) {
   return [{ type: 'function', function: { name, parameters: { ...parameters, $defs } } }, value];
 }
 
-/** As Python prints it, which grammars want. */
+/** Printed as in Python, as grammars require. */
 function printed(value) {
   if (Array.isArray(value)) return `[${value.map(printed).join(', ')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
@@ -130,12 +130,12 @@ function callsOf(answer, tools) {
 
 const isWritten = (value, answer) => typeof value !== 'string' || answer.includes(value) || answer.includes('(');
 
-/** A call has arguments that fit. */
+/** Checks that a call has arguments that fit. */
 function check({ type, name, arguments: json }, tools, answer) {
   if (type !== 'call') return;
   const { parameters } = tools.find((tool) => tool.function.name === name).function;
   const { valid, errors } = new Validator(parameters, '2020-12').validate(JSON.parse(json));
-  // what the model wrote, as JSON or without quotes
+  // the text of the model, as JSON or without quotes
   const own = answer.includes(json) || Object.values(JSON.parse(json)).every((value) => isWritten(value, answer));
   assert.ok(own, `${answer}\n${json}`);
   assert.ok(valid, `${answer}\n${json}\n${JSON.stringify(errors.at(-1))}`);
@@ -189,7 +189,7 @@ for (const [index, { has, written: spelling }] of written.entries()) {
         const answer = `${begin}${open('put')}${printed(value)}${close}${end}`;
         const asked = { tools: [tool], choice: 'required', parallel: true, constraint: null };
         const constraint = answerConstraint(modelWith(special), has.join(' '), asked);
-        // marks within a string are text, not tokens
+        // marks inside a string are text, not tokens
         const tokens = special.some((mark) => printed(value).includes(mark)) ? null : special;
         if (tokens) assert.ok(follow(grammars, constraint, answer, special).whole, answer);
         const [call, ...more] = callsOf(answer, [tool]);

@@ -1,4 +1,4 @@
-// What is remembered of a GPU, and that a storage which fails is one that remembers nothing.
+// The remembered tuning of a GPU; a failing storage counts as empty.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -17,7 +17,7 @@ test('is remembered by version and adapter', async () => {
 
 test('a storage that fails remembers nothing, in silence', async () => {
   const fails = () => Promise.reject(new DOMException('no', 'SecurityError'));
-  // Where there is no IndexedDB at all, as here, the store of the browser fails too.
+  // Without IndexedDB, as in Node, the browser's store fails too.
   for (const store of [{ get: fails, set: fails }, browserStore]) {
     const tuning = tuningOf(store, '1.0', 'one');
     await tuning.remember('best');

@@ -1,4 +1,4 @@
-// A runtime whose every step the test decides, behind the real protocol over a MessageChannel.
+// A fake runtime whose steps the test decides, behind the real protocol over a MessageChannel.
 
 import { createHash } from 'node:crypto';
 import { webAddress } from '../../dist/common/source.js';
@@ -26,8 +26,9 @@ export const INFO = {
 };
 
 /**
- * Answers `prompt` with its own words, one a token, after one event for the prompt. `before(event)` may wait or throw
- * before an event is given; `log` has the calls that change something.
+ * Answers with the words of the prompt, one token each, after one event for the prompt.
+ * `before(event)` may wait or throw before each event. `log` records the calls that change
+ * something.
  */
 export class FakeLlm {
   log = [];
@@ -35,7 +36,7 @@ export class FakeLlm {
   info = () => JSON.stringify(INFO);
   cached_tokens = () => this.cached;
   detokenize = (ids) => String.fromCodePoint(...ids);
-  /** Knows tools, and does not think. */
+  /** A template with tools and without reasoning. */
   template = '{{ tools }}';
   chat_template = () => this.template;
   /** Each token is less likely than the one before. */
@@ -88,7 +89,7 @@ export class FakeLlm {
   vocabulary_bytes = () => new TextEncoder().encode('abc');
   vocabulary_ends = () => Uint32Array.of(1, 2, 3);
   end_id = () => 2;
-  /** No text of a template is a special token. */
+  /** Has no special tokens. */
   special_id = () => undefined;
 
   allow(mask) {
@@ -108,14 +109,14 @@ export class FakeLlm {
   }
 }
 
-/** Storage that is a Map. */
+/** Storage in a Map. */
 export class FakeStore {
   entries = new Map();
   get = async (key) => this.entries.get(key);
   set = async (key, value) => void this.entries.set(key, value);
 }
 
-/** A load as the page sends it. */
+/** A load call as the page sends it. */
 export const loadCall = (files, more = {}) => ({
   type: 'load',
   files: files.map((file) =>
@@ -131,14 +132,17 @@ export const loadCall = (files, more = {}) => ({
   ...more,
 });
 
-/** Node's own SHA-256 in the place of the module's. */
+/** Node's SHA-256 instead of the module's. */
 export class FakeSha256 {
   #hash = createHash('sha256');
   update = (bytes) => void this.#hash.update(bytes);
   digest = () => this.#hash.digest('hex');
 }
 
-/** A loader that remembers what it was fed, and before it the length of the stream, where it was told. */
+/**
+ * A runtime with a loader that records what it is fed, and before that the length of the stream if
+ * it gets one.
+ */
 export function fakeRuntime(llm, total) {
   const fed = [];
   const { kind } = JSON.parse(llm.info()).engine;
@@ -148,7 +152,7 @@ export function fakeRuntime(llm, total) {
     store: new FakeStore(),
     found: undefined,
     others: 0,
-    /** Files that ended before the last. */
+    /** Number of files that ended before the last one. */
     ended: 0,
     /** Bytes of each file that an estimate was fed. */
     estimated: [],
@@ -193,7 +197,7 @@ export function fakeRuntime(llm, total) {
   return runtime;
 }
 
-/** The page's end of a channel whose other end serves `runtime`. `t` closes it. */
+/** Connects a page to `runtime` over a channel that `t` closes. */
 export function connect(t, runtime) {
   const { port1, port2 } = new MessageChannel();
   const closed = { times: 0 };
@@ -212,7 +216,7 @@ export async function loadFake(t, llm = new FakeLlm(), more = {}) {
   return { llm: createLlm(connection, info), fake: llm, connection, closed };
 }
 
-/** All pieces of a generation. */
+/** Collects all pieces of a generation. */
 export async function collect(pieces) {
   const all = [];
   for await (const piece of pieces) all.push(piece);
@@ -221,14 +225,14 @@ export async function collect(pieces) {
 
 export const textOf = (pieces) => pieces.map((piece) => piece.text).join(' ');
 
-/** A promise that the test opens. */
+/** A promise that the test resolves. */
 export function gate() {
   let open;
   const opened = new Promise((resolve) => (open = resolve));
   return { open, opened };
 }
 
-/** Lets messages that are under way arrive, both ways and several times over. */
+/** Lets sent messages arrive, several times in both directions. */
 export async function settle() {
   for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
 }

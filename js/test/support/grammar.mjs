@@ -1,9 +1,9 @@
-// The built module for constraints, over a vocabulary of bytes and of the special tokens of calls.
+// The built module for constraints, with a vocabulary of bytes and the special tokens of calls.
 
 import { readFile } from 'node:fs/promises';
 import { KEPT_TOKENS } from '../../dist/tools/forms.js';
 
-/** A token a byte, the end, then the special tokens, which no text has. */
+/** One token per byte, the end token, then the special tokens, which no text contains. */
 export const END = 255;
 const bytesOf = (text) => [...new TextEncoder().encode(text)];
 const idOf = (name) => END + 1 + KEPT_TOKENS.indexOf(name);
@@ -25,7 +25,7 @@ export const modelWith = (special) => ({
   special_id: (name) => (special.includes(name) ? idOf(name) : undefined),
 });
 
-/** The ids of `text`, with special tokens as such. */
+/** The ids of `text`, including special tokens. */
 function idsOf(text, special) {
   const name = special.find((name) => text.includes(name));
   if (!name) return bytesOf(text);
@@ -35,7 +35,7 @@ function idsOf(text, special) {
 
 const has = (mask, id) => ((mask[id >> 5] >>> (id & 31)) & 1) === 1;
 
-/** How far a constraint lets `text` come, in tokens, and whether the answer may end there. */
+/** How many tokens of `text` a constraint allows, and whether the answer can end there. */
 export function follow(grammars, constraint, text, special) {
   const constrained = grammars.constrain(constraint, '{}');
   try {
@@ -52,9 +52,9 @@ export function follow(grammars, constraint, text, special) {
 }
 
 /**
- * An answer that a constraint allows, drawn by `next` a token at a time; null where it has no end
- * within `most`. `wanted` are texts that it tries to write wherever it can; `closers` end what has
- * no end otherwise.
+ * Samples an answer that a constraint allows; null if it does not end within `most` tokens. `next`
+ * draws random numbers. `wanted`: texts to write where possible. `closers`: texts that end
+ * something open.
  */
 export function draw(grammars, constraint, next, wanted, closers, most = 600) {
   const constrained = grammars.constrain(constraint, '{}');
@@ -84,7 +84,7 @@ export function draw(grammars, constraint, next, wanted, closers, most = 600) {
   }
 }
 
-/** What ends things is likelier than its share, and in a hurry the more. */
+/** Prefers tokens that end something, and more so in a hurry. */
 function pick(allowed, next, hurry) {
   const ends = allowed.filter((id) => id > END || '"}])<\n,'.includes(String.fromCharCode(id)));
   const plain = allowed.filter((id) => id >= 0x20 && id < 0x7f);
@@ -92,7 +92,7 @@ function pick(allowed, next, hurry) {
   return from[Math.floor(next() * from.length)];
 }
 
-/** A generator of numbers in [0, 1) that is the same every time. */
+/** A reproducible generator of numbers in [0, 1). */
 export function random(seed) {
   return () => (seed = (seed * 1103515245 + 12345) % 2 ** 31) / 2 ** 31;
 }

@@ -1,11 +1,11 @@
-// A server of OpenAI's API on this machine: a model in this process answers, as `weft-llm/openai` does.
+// A local server with OpenAI's API: a model in this process answers, through `weft-llm/openai`.
 
 import { once } from 'node:events';
 import { openaiFetch } from '../../dist/openai/fetch.js';
 import { FakeLlm } from './fake.mjs';
 import { listen } from './server.mjs';
 
-/** Says these texts, a token each, whatever it is asked. */
+/** Answers with these texts, one token each, whatever the prompt. */
 export class Says extends FakeLlm {
   constructor(texts, before) {
     super(before);
@@ -20,8 +20,8 @@ export class Says extends FakeLlm {
 }
 
 /**
- * Serves `llm` under `/v1`. `requests` gets `{ path, headers, body, closed }` of each; `instead(request, response)` may answer in its place, and
- * says whether it did.
+ * Serves `llm` under `/v1`. `requests` gets `{ path, headers, body, closed }` of each request.
+ * `instead(request, response)` may respond itself, and returns whether it did.
  */
 export async function serveModel(t, llm, { requests = [], instead = () => false } = {}) {
   const answer = openaiFetch(llm);

@@ -1,6 +1,6 @@
-// Random orders of what tabs, the user, the browser and the server do to a store, and what must
-// hold whatever the order: what loads is one version of the file, chunks of two versions are never
-// together, lists and usage agree, and nothing is left of what was deleted.
+// Random sequences of actions by tabs, the user, the browser and the server on a store, and what
+// must always hold: a loaded file has one version, chunks of two versions never mix, lists and
+// usage agree, and nothing of a deleted file remains.
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,19 +8,19 @@ import { pattern, sha256 } from './server.mjs';
 
 const MIB = 1 << 20;
 
-/** Five chunks, of which the last is short. */
+/** Five chunks, the last one short. */
 const SIZE = 4 * MIB + 321;
 const SEEDS = [3, 5, 7, 9, 11, 13];
 const FILES = SEEDS.map((seed) => pattern(SIZE, seed));
 const HASHES = FILES.map(sha256);
 const CHUNKS = FILES.map((file) => [0, 1, 2, 3, 4].map((at) => sha256(file.subarray(at * MIB, (at + 1) * MIB))));
 
-/** Errors with which a load may end. */
+/** Errors that a load may end with. */
 const ENDS = ['NETWORK', 'FILE_CHANGED', 'INTEGRITY'];
 
 const TABS = ['A', 'B', 'C'];
 
-/** What may happen, and how often beside the others. */
+/** The actions, and their relative frequencies. */
 const ACTIONS = [
   [6, 'load'],
   [12, 'step'],
@@ -36,7 +36,7 @@ const ACTIONS = [
   [1, 'validator'],
 ];
 
-/** Small, with a seed (xorshift). */
+/** A small generator with a seed (xorshift). */
 function randomOf(seed) {
   let state = seed * 2654435761 + 1;
   return (below) => {
@@ -54,8 +54,8 @@ export function actionsOf(seed, count) {
 }
 
 /**
- * Does all of that with a visitor of its own and a server as `fileServer` is one, and fails where
- * something does not hold. `patience`: milliseconds in which a tab that may go on does so.
+ * Plays the actions with a new visitor and a server like `fileServer`; fails if an invariant is
+ * violated. `patience`: milliseconds within which a tab must continue if it can.
  */
 export async function play(actions, { visitor, server, patience }) {
   const tabs = new Map();
@@ -69,7 +69,7 @@ export async function play(actions, { visitor, server, patience }) {
     fault: () => false,
   });
 
-  /** Lets a tab go on until its next piece, its end, or for as long as nothing comes. */
+  /** Lets a tab continue until its next piece or its end, or until nothing happens. */
   const go = async (tab, how = {}) => {
     Object.assign(tab, how);
     const moved = new Promise((resolve) => (tab.moved = resolve));
@@ -86,7 +86,7 @@ export async function play(actions, { visitor, server, patience }) {
     };
     tab.loading = visitor.load(server.url, { onPiece }).then(
       (got) => {
-        // of a tab that closed nothing is known
+        // the result of a closed tab is unknown
         if (tab.closing || !got) return;
         const isOne = got.length === 0 || HASHES.includes(got.sha256);
         assert.ok(isOne, 'what was loaded is one version of the file, or the nothing that the server answered');
@@ -95,7 +95,7 @@ export async function play(actions, { visitor, server, patience }) {
         if (!ENDS.includes(error.code)) throw error;
       },
     );
-    tab.loading.catch(() => {}); // it is awaited in the end
+    tab.loading.catch(() => {}); // awaited at the end
     tab.loading.finally(() => (tab.over = true)).catch(() => {});
     return tab;
   };
@@ -147,7 +147,7 @@ export async function play(actions, { visitor, server, patience }) {
   await Promise.all([...tabs.values()].map(({ loading }) => loading));
   await check();
 
-  // nobody is at work: the file loads, is listed and counted, and goes as a whole
+  // when all is quiet: the file loads, is listed and counted, and is deleted completely
   Object.assign(server, { cut: () => Infinity, fault: () => false, etag: server.etag ?? '"last"' });
   const last = await visitor.load(server.url).catch((error) => {
     if (error.code !== 'FILE_CHANGED') throw error;
@@ -165,7 +165,7 @@ export async function play(actions, { visitor, server, patience }) {
   );
 }
 
-/** The same actions without those that do not matter: `fails(actions)` tells. */
+/** Removes the actions that are not needed for `fails(actions)`. */
 export async function shrink(actions, fails) {
   let left = actions;
   for (let size = Math.ceil(left.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {

@@ -1,5 +1,5 @@
-// Schemas as libraries write them, with what fits them and what does not. `judge` says of a value
-// whether the library takes it.
+// Schemas from libraries, with values that fit and values that do not. `judge` tells whether the
+// library accepts a value.
 
 import { readFileSync } from 'node:fs';
 import { Validator } from '@cfworker/json-schema';
@@ -29,8 +29,8 @@ const shape = z.discriminatedUnion('kind', [
 ]);
 
 /** name → [schema, values that fit, values that do not] */
-// What a library checks and does not say in the schema (refinements, the host of a URL) is not
-// here.
+// Checks that a library does not express in the schema (refinements, the host of a URL) are left
+// out.
 const zod = {
   string: [z.string(), ['', 'a "b"\n\\ é 😀'], [1, null]],
   'string of length': [z.string().min(2).max(4), ['ab', 'abcd'], ['a', 'abcde']],
@@ -500,7 +500,7 @@ const arktype = {
   unknown: [type('unknown'), [1, 'a'], []],
 };
 
-/** Whether a library takes a value; it may throw where it cannot tell. */
+/** Whether a library accepts a value; may throw if it cannot tell. */
 const judging = (check) => (value) => {
   try {
     return check(value);
@@ -510,8 +510,8 @@ const judging = (check) => (value) => {
 };
 
 /**
- * `schema()`: what is given to weft; `judge`: whether the library takes a value; `right` it takes,
- * `wrong` it does not.
+ * `schema()`: passed to weft. `judge`: whether the library accepts a value. `right`: values that
+ * fit. `wrong`: values that do not.
  */
 export function* libraries() {
   const cases = (library, table, schemaOf, checkOf) =>
@@ -528,7 +528,7 @@ export function* libraries() {
   );
   const ofValibot = (schema) => toJsonSchema(schema, { errorMode: 'ignore' });
   yield* cases('Valibot', valibot, ofValibot, (schema) => (value) => v.safeParse(schema, value).success);
-  // a format is left to who registers one
+  // TypeBox checks a format only if one is registered
   const ofTypeBox = (schema) => (value) => (schema.format ? typeof value === 'string' : Value.Check(schema, value));
   yield* cases('TypeBox', typebox, (schema) => schema, ofTypeBox);
   yield* cases(
@@ -540,7 +540,7 @@ export function* libraries() {
   yield* ofPydantic();
 }
 
-/** As pydantic_cases.py has written them, with pydantic's word on each value. */
+/** From pydantic_cases.py, with pydantic's verdict on each value. */
 function* ofPydantic() {
   const { odd, cases } = JSON.parse(readFileSync(new URL('pydantic.json', import.meta.url), 'utf8'));
   for (const { name, schema, right, wrong, odd: takesOdd } of cases) {
@@ -555,7 +555,5 @@ function* ofPydantic() {
   }
 }
 
-/**
- * How zod's schemas reach weft by other ways: what of their checks is lost there is not asked for.
- */
+/** Other ways in which zod's schemas reach weft. Checks that these lose are not tested. */
 export const zodCases = Object.entries(zod).map(([name, [schema, right]]) => ({ name, schema, right }));

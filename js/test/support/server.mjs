@@ -1,13 +1,16 @@
-// Servers on this machine that send files, count what they sent, and fail as they are told.
+// Local servers that send files, count what they sent, and fail on demand.
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 
-/** What a hub lets pages of other origins read, besides what every server does. */
+/** Headers that a hub exposes to other origins, besides the common ones. */
 const EXPOSED = ['ETag', 'Content-Range', 'Retry-After', 'X-Linked-ETag'];
 
-/** A server that answers pages of other origins, unless it `refuses(request)`; returns its address. `t` closes it. */
+/**
+ * Starts a server that allows other origins, unless `refuses(request)`; returns its URL. `t` closes
+ * it.
+ */
 export async function listen(t, handler, refuses = () => false) {
   const server = createServer((request, response) => {
     if (refuses(request)) return response.writeHead(403).end();
@@ -25,7 +28,7 @@ export async function listen(t, handler, refuses = () => false) {
   return `http://127.0.0.1:${server.address().port}`;
 }
 
-/** The address of no server: there was one a moment ago. */
+/** A URL without a server: it was closed just now. */
 export async function deserted() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -35,14 +38,14 @@ export async function deserted() {
   return `http://127.0.0.1:${port}`;
 }
 
-/** Bytes that differ from place to place, and begin like a GGUF file. */
+/** Varied bytes that start like a GGUF file. */
 export const pattern = (length, seed = 7) => {
   const bytes = Buffer.from(Uint8Array.from({ length }, (_, at) => (at * seed + (at >> 8) + (at >> 16)) & 255));
   bytes.write('GGUF');
   return bytes;
 };
 
-/** The same with the beginning of a safetensors file. */
+/** Varied bytes that start like a safetensors file. */
 export const tensors = (length, seed) => {
   const bytes = pattern(length, seed);
   bytes.writeBigUInt64LE(BigInt(Math.min(16, length - 8)));
@@ -52,16 +55,17 @@ export const tensors = (length, seed) => {
 
 export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
-/** Fulfilled when `condition()` holds, which a test's own time limit bounds. */
+/** Resolves when `condition()` holds; the test's time limit applies. */
 export async function until(condition) {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 /**
- * One file as a careful server sends it: ranges, `If-Range`, a strong ETag. What is changed in the object changes the server:
- * `content`, `ranges`, `length`, `etag`, `lastModified`, `hidden`, `rangesAbroad`; `fault(request, response, number)` may answer in
- * its place, and `cut(number)` gives how many bytes of a body are sent before the connection breaks. From `holdFrom` on nothing is
- * sent, until that is changed.
+ * Serves a file as a careful server does: ranges, `If-Range`, a strong ETag. Changing the returned
+ * object changes the server: `content`, `ranges`, `length`, `etag`, `lastModified`, `hidden`,
+ * `rangesAbroad`. `fault(request, response, number)` may respond itself. `cut(number)`: bytes of a
+ * body before the connection breaks. From position `holdFrom` on, sending pauses until it is
+ * changed.
  */
 export async function fileServer(t, content, options = {}) {
   const server = {
@@ -70,21 +74,21 @@ export async function fileServer(t, content, options = {}) {
     length: true,
     etag: '"one"',
     lastModified: null,
-    /** Names of headers that pages of other origins may not read. */
+    /** Names of headers that other origins cannot read. */
     hidden: [],
-    /** Whether they may ask for a part. */
+    /** Whether other origins may request parts. */
     rangesAbroad: true,
-    /** Milliseconds before every answer. */
+    /** Milliseconds before every response. */
     delay: 0,
-    /** Requests at once, now and at most. */
+    /** Open requests, now and at most. */
     open: 0,
     mostOpen: 0,
     fault: () => false,
     cut: () => Infinity,
     holdFrom: Infinity,
-    /** Requests, as `start-end` with the end excluded, or `all`. */
+    /** Requests, as `start-end` (end exclusive) or `all`. */
     requests: [],
-    /** How often each byte was sent: of ranges that came whole or were cut. */
+    /** How often each byte was sent, in complete and cut ranges. */
     sent: new Uint8Array(content.length),
     ...options,
   };
@@ -100,7 +104,7 @@ export async function fileServer(t, content, options = {}) {
   return Object.assign(server, { url: `${origin}/m.gguf` });
 }
 
-/** A part is asked for, or, before the browser does that, whether it may. */
+/** Whether a request asks for a part, or is the preflight of one. */
 function asksForPart({ headers }) {
   return headers.range !== undefined || /\brange\b/i.test(headers['access-control-request-headers'] ?? '');
 }
@@ -132,7 +136,8 @@ function answer(server, request, response) {
   const upTo = Math.min(held, start + server.cut(number));
   if (upTo === end) return response.end(send(start, end));
   response.flushHeaders();
-  // What is still on its way when a connection breaks is lost, and a slow machine takes a while to read it.
+  // Bytes in transit are lost when a connection breaks, and a slow machine takes a while to read
+  // them.
   const sent = new Promise((resolve) => response.write(send(start, upTo), resolve));
   if (upTo < held) return void sent.then(() => setTimeout(() => response.destroy(), 100));
   void until(() => server.holdFrom >= end || response.destroyed).then(() => {

@@ -1,13 +1,10 @@
-// Storage in memory, behind the interfaces of the store: what a browser keeps from one visit to the next.
+// Storage in memory, behind the interfaces of the store: what a browser keeps between visits.
 
 import { Manifests } from '../../dist/store/manifest.js';
 import { FakeSha256 } from './fake.mjs';
 import { Tab } from './tab.mjs';
 
-/**
- * As IndexedDB does, it runs one transaction after the other, and undoes what one has written that
- * fails.
- */
+/** Like IndexedDB, runs transactions one after the other and rolls back one that fails. */
 export class MemoryTable {
   #rows = new Map();
   #last = Promise.resolve();
@@ -39,7 +36,7 @@ export class MemoryTable {
   };
 }
 
-/** As a file system does, it gives copies. */
+/** Like a file system, returns copies. */
 class MemoryBlobs {
   files = new Map();
   quota = Infinity;
@@ -61,7 +58,7 @@ class MemoryBlobs {
   }
 }
 
-/** Web Locks of one origin: whoever asks first has it first. */
+/** Web Locks of one origin, granted in the order of requests. */
 class MemoryLocks {
   #queues = new Map();
 
@@ -69,7 +66,7 @@ class MemoryLocks {
     return this.#queues.has(name) ? undefined : this.hold(name);
   }
 
-  /** Who shares it with others waits for the last one who did not, and is waited for with the others. */
+  /** A shared holder waits for the last exclusive one; an exclusive one waits for all. */
   hold(name, { mode = 'exclusive' } = {}) {
     const last = this.#queues.get(name);
     const joins = mode === 'shared' && last?.mode === 'shared';
@@ -83,7 +80,7 @@ class MemoryLocks {
   }
 }
 
-/** What a page may read of an answer from another origin, besides what the server exposes. */
+/** Headers that a page can read across origins, besides those that the server exposes. */
 const SAFE = [
   'cache-control',
   'content-language',
@@ -94,7 +91,7 @@ const SAFE = [
   'pragma',
 ];
 
-/** A fetch from another origin, with the rules that a browser applies to it. */
+/** A fetch across origins, with a browser's rules. */
 async function corsFetch(url, init) {
   const { body, status, statusText, headers } = await fetch(url, init);
   if (!headers.has('access-control-allow-origin')) {
@@ -108,22 +105,22 @@ async function corsFetch(url, init) {
 }
 
 /**
- * A browser: what stays from one load to the next, and its tabs. `storage`: `opfs`, `cache`,
- * `refused` or `silent`, which never answers. tests/web has another one, which is a real browser;
- * the tests of downloads and of the store run with both.
+ * A browser: what it keeps between loads, and its tabs. `storage`: `opfs`, `cache`, `refused`, or
+ * `silent`, which never answers. tests/web has a visitor with a real browser; the tests of
+ * downloads and the store run with both.
  */
 export class MemoryVisitor {
-  /** Bytes that came and are lost with a connection that breaks. */
+  /** Received bytes that are lost when a connection breaks. */
   static lostWithConnection = 0;
-  /** Bytes of chunks that came and were not yet stored when a tab closed. */
+  /** Bytes of received chunks that are lost when a tab closes. */
   static lostWithTab = 0;
   #blobs;
   #tab;
   #toldQuota = Infinity;
-  /** Milliseconds of every pause that a load made. */
+  /** Milliseconds of every pause of a load. */
   pauses = [];
 
-  /** `Manifests`, and `fetch`: in the place of those that the package has. */
+  /** `Manifests`, `fetch`: replace the package's. */
   constructor(_, { storage = 'opfs', Manifests: Class = Manifests, fetch = corsFetch } = {}) {
     this.#blobs = new MemoryBlobs(storage);
     const locks = new MemoryLocks();
@@ -133,7 +130,7 @@ export class MemoryVisitor {
       locks,
       estimate: async () => ({ usage: this.#blobs.bytes, quota: this.#toldQuota }),
     };
-    /** What the package takes of a browser. */
+    /** The parts of the browser that the package uses. */
     this.downloads = {
       fetch,
       sleep: async () => {},
@@ -148,24 +145,24 @@ export class MemoryVisitor {
   }
 
   /**
-   * A load in a tab of its own, see {@link Tab.load}; throws its error. The tab closes when
-   * `closeAt` bytes were read, or `onPiece` gives `close`.
+   * Loads in a new tab, see {@link Tab.load}; throws its error. The tab closes when `closeAt` bytes
+   * were read, or when `onPiece` returns `close`.
    */
   async load(files, { onPiece, closeAt, ...options } = {}) {
-    // Nothing here can die: what was under way comes to its end.
+    // Nothing can be killed here: running work finishes.
     const told = await this.#tab.load(files, { ...options, ...(closeAt && { upTo: closeAt, quiet: true }) }, onPiece);
     this.pauses.push(...told.pauses);
     if (told.error) throw Object.assign(new Error(told.error.message), told.error);
     return told;
   }
 
-  /** `told`: whether the browser says so when it is asked. */
+  /** `told`: whether the browser reports it. */
   async setQuota(bytes, { told }) {
     this.#blobs.quota = bytes;
     this.#toldQuota = told ? bytes : Infinity;
   }
 
-  /** Of all chunks that lie in the storage. */
+  /** Bytes of all stored chunks. */
   async storedBytes() {
     return this.#blobs.bytes;
   }
@@ -185,7 +182,7 @@ export class MemoryVisitor {
 /** The visitor of the tests. */
 export let Visitor = MemoryVisitor;
 
-/** To be called before the tests are. */
+/** Must be called before the tests are defined. */
 export function useVisitor(other) {
   Visitor = other;
 }

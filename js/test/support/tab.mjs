@@ -1,5 +1,5 @@
-// What one tab does in the tests of downloads and of the store, in Node as in a browser's worker: it reads a model as the package's
-// worker does, and looks into the store. What goes in and comes out is plain data.
+// A tab in the tests of downloads and the store, in Node or in a browser's worker: reads a model as
+// the package's worker does, and inspects the store. Inputs and outputs are plain data.
 
 import { Meter } from '../../dist/download/meter.js';
 import { ModelReader } from '../../dist/download/model.js';
@@ -13,20 +13,22 @@ export class Tab {
   #downloads;
   #hasher;
 
-  /** `downloads` of the browser; `hasher()` begins a SHA-256. */
+  /** `downloads`: of the browser. `hasher()`: starts a SHA-256. */
   constructor(downloads, hasher) {
     this.#downloads = downloads;
     this.#hasher = hasher;
   }
 
   /**
-   * Reads a model of one file or several, by addresses as text or as the worker gets them, up to
-   * `upTo` bytes: then the reader stops, and where `quiet` waits for what is under way into the
-   * store. `failAfter`: how many chunks the disk takes before it fails; `hangAfter`: before it
-   * never answers. `sweeping`: the store is swept after each chunk, and `swept` has what went.
-   * `stallMs`: of the connections; `answerMs`: of the storage. `onPiece(length, received)` is
-   * awaited after each piece, and stops the reader where it gives `close`. Gives what the engine
-   * got, with what was told, or the error. Pauses are noted and take no time.
+   * Reads a model of one file or several, by URL or as the worker gets them. Returns what the
+   * engine got and what was reported, or the error. Pauses are recorded and take no time.
+   *
+   * - `upTo`: the reader stops after this many bytes; with `quiet`, it waits for the store.
+   * - `failAfter`: chunks that the disk takes before it fails; `hangAfter`: before it never
+   *   answers.
+   * - `sweeping`: sweeps the store after each chunk; `swept` has what was removed.
+   * - `stallMs`: of connections; `answerMs`: of the storage.
+   * - `onPiece(length, received)`: awaited after each piece; stops the reader by returning `close`.
    */
   async load(files, options = {}, onPiece) {
     const { upTo = Infinity, quiet = false, failAfter = Infinity, hangAfter = Infinity, sweeping = false } = options;
@@ -70,8 +72,8 @@ export class Tab {
   }
 
   /**
-   * The storage, which fails after so many chunks, or hangs; `stored` hears of each before it has a
-   * name.
+   * The storage, which fails or hangs after this many chunks. `stored` is called with each chunk
+   * before it has a name.
    */
   async #watchedStorage(after, hangs, stored) {
     const storage = await this.#downloads.storage();
@@ -86,12 +88,12 @@ export class Tab {
     return storage && { ...storage, blobs: { ...storage.blobs, put } };
   }
 
-  /** Sources that are in the store, and for each what is written down of it. */
+  /** The sources in the store and their manifests. */
   async manifests() {
     return (await this.#downloads.storage()).manifests.all();
   }
 
-  /** Lets the `index`th chunk of a file be `altered`, `torn` or `missing`. */
+  /** Makes the `index`th chunk of a file `altered`, `torn` or `missing`. */
   async damage(url, index, how) {
     const { blobs, manifests } = await this.#downloads.storage();
     const hash = (await manifests.find(url)).chunks.get(index);
@@ -101,7 +103,7 @@ export class Tab {
     await blobs.put(hash, how === 'torn' ? bytes.slice(0, 99) : bytes);
   }
 
-  /** Leaves a chunk that no file has. */
+  /** Stores a chunk that belongs to no file. */
   async orphan(hash, length) {
     await (await this.#downloads.storage()).blobs.put(hash, new Uint8Array(length));
   }
@@ -111,15 +113,15 @@ export class Tab {
     return (await storedModels(this.#downloads).usage()).stored;
   }
 
-  /** Number → SHA-256 of the chunks that are written down of a file. */
+  /** SHA-256 of the recorded chunks of a file, by index. */
   chunks = async (url) => [...((await (await this.#downloads.storage()).manifests.find(url))?.chunks ?? [])];
 
-  /** Deletes the file that was not used for longest. */
+  /** Deletes the least recently used file. */
   evict = async () => evictOldest(await this.#downloads.storage(), 'least-recently-used', new Set());
 
   sweep = async () => sweep(await this.#downloads.storage());
 
-  /** Sources and whether they are complete, as the page is told. */
+  /** Sources, and whether they are complete, as the page sees them. */
   list = async () => (await storedModels(this.#downloads).list()).map(({ source, complete }) => [source, complete]);
 
   deleteModel(url, options) {

@@ -1,4 +1,5 @@
-// A runtime with a KV cache, whose tokens are words: what it is told stands in `told`, and what it answers the test decides.
+// A fake runtime with a KV cache, whose tokens are words. `told` records the prompts; the test
+// chooses the answers.
 
 import { FakeLlm, INFO } from './fake.mjs';
 
@@ -6,16 +7,17 @@ const LAYERS = 2;
 const WIDTHS = { kvWidth: 2, vocabularySize: 1000 };
 
 /**
- * Writes `<role word word >` for a message and `<assistant` for what begins an answer. `answers`: what it says, answer by answer; then `yes`.
- * An answer that is undefined goes on for ever. `before(event)` may wait or throw before an event is given.
+ * Renders `<role word word >` for a message and `<assistant` for the start of an answer. `answers`:
+ * its answers in order, then `yes`; an undefined one never ends. `before(event)` may wait or throw
+ * before each event.
  */
 export class Talker extends FakeLlm {
   words = [];
-  /** Prompts, as text. */
+  /** Prompts as text. */
   told = [];
-  /** How many tokens of each were in the KV cache. */
+  /** Tokens of each prompt that were in the KV cache. */
   reused = [];
-  /** What is in the KV cache. */
+  /** Contents of the KV cache. */
   kv = [];
   dropped = 0;
 

@@ -1,4 +1,4 @@
-// What an app's page has in these tests: the installed package, and a few helpers, as globals.
+// An app's page in these tests: the installed package and a few helpers, as globals.
 
 import { join } from 'node:path';
 import { inRoot } from '../../scripts/lib/run.mjs';
@@ -6,7 +6,7 @@ import { serve } from './serve.mjs';
 
 /**
  * `weft`: the package, with `allBuilds`. `collect(pieces)`: a whole generation. `failure(work)`:
- * what an error says, or null.
+ * the error's message, or null.
  */
 export function prepareApp(page) {
   return page.evaluate(async () => {
@@ -33,7 +33,10 @@ export function prepareApp(page) {
 /** The page itself, for a server's `handle`; {@link serveApp} has it. */
 export const APP = '<!doctype html><html lang="en"><title>test</title><link rel="icon" href="data:," /></html>';
 
-/** Serves the page, the installed package, the models, what `files` has by path, and the folders of `mounts`. `onRequest` hears of each path. */
+/**
+ * Serves the page, the installed package, the models, `files` by path, and the folders of `mounts`.
+ * `onRequest` is called with each path.
+ */
 export function serveApp({ folder }, { files = {}, mounts = {}, onRequest } = {}) {
   const bodies = { '/': APP, ...files };
   const folders = { '/node_modules/': join(folder, 'node_modules'), '/models/': inRoot('models'), ...mounts };

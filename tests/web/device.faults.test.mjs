@@ -1,5 +1,5 @@
-// What a GPU does wrong, in Chromium, and what becomes of it. Each test's name is a row of docs/RELIABILITY.md:
-// fault → what the user sees → what is kept.
+// Faults of a GPU, in Chromium. Test names are rows of docs/RELIABILITY.md: fault → what the user
+// sees → what is kept.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -18,9 +18,9 @@ const SMOLLM2 = '/models/SmolLM2-135M-Instruct.Q4_1.gguf';
 const WORKER = '/node_modules/weft-llm/dist/weft-worker.js';
 
 let packed, browser, faulty;
-/** By what tests/web/faulty-gpu.js is asked to do wrong. */
+/** Servers by the fault that tests/web/faulty-gpu.js causes. */
 const servers = new Map();
-/** Files that the servers have besides, by path; null for one that is gone. */
+/** More files of the servers, by path; null for a missing one. */
 const files = { '/tiny.gguf': tinyModel(), '/long.gguf': tinyModel({ context: 1 << 24 }) };
 const spoiled = (tensor, value) => tinyModel({ spoil: (name, values) => name === tensor && (values[7] = value) });
 files['/nan.gguf'] = spoiled('output_norm.weight', NaN);
@@ -57,7 +57,7 @@ async function serverFor(fault) {
   return servers.get(fault);
 }
 
-/** An app's page, whose worker does what `fault` says. */
+/** Opens an app's page with a fault in its worker. */
 async function open(t, fault = '', host = browser) {
   const context = await host.newContext();
   context.setDefaultTimeout(timeout);
@@ -77,7 +77,7 @@ async function open(t, fault = '', host = browser) {
   return page;
 }
 
-/** Loads the model as `llm`, and tells what is loaded. */
+/** Loads the model as `llm` and returns its info. */
 const load = (page, model, options) => page.evaluate((options) => load(options), { model, ...options });
 const loadFailure = (page, model, options) =>
   page.evaluate((options) => failure(() => load(options)), { model, ...options });
@@ -85,7 +85,7 @@ const loadFailure = (page, model, options) =>
 const PROMPT = 'word after word after word, which is more than a chunk holds';
 const GREEDY = { temperature: 0, maxTokens: 24 };
 const SEEDED = { temperature: 1.5, seed: 7, maxTokens: 24 };
-/** Penalties need the history, so the host samples. */
+/** Penalties need the history, so sampling runs on the host. */
 const PENALISED = { ...SEEDED, repetitionPenalty: 1.3 };
 
 const generate = (page, options, prompt = PROMPT) =>
@@ -98,7 +98,7 @@ const failure = (page, options) =>
     options,
   });
 
-/** Ending a worker takes the browser a moment. */
+/** The browser takes a moment to end a worker. */
 async function workersEnd(page) {
   while (page.workers().length > 0) await sleep(20);
 }
@@ -116,7 +116,7 @@ test(
       const expected = answerOf(await generate(page, options));
       assert.equal(expected.ids.length, 24);
       for (const readback of [1, 9]) {
-        // another prompt first, so that nothing is left of this one in the KV cache
+        // another prompt first, to empty the KV cache of this one
         await generate(page, { maxTokens: 1 }, 'x');
         await arm(page, { readback, times: 1 });
         assert.deepEqual(answerOf(await generate(page, options)), expected, `lost at readback ${readback}`);
@@ -132,7 +132,7 @@ test(
   "the browser's GPU process crashes in the middle of an answer → the answer goes on with the same text → the model, the KV cache, the random state",
   { timeout },
   async (t) => {
-    // such a crash leaves its traces in the whole browser
+    // such a crash affects the whole browser
     const own = await launchChromium();
     t.after(() => own.close());
     const page = await open(t, '', own);
@@ -233,7 +233,8 @@ test(
     const right = await open(t);
     await load(right, '/tiny.gguf', { device: 'gpu' });
     const expected = answerOf(await generate(right, GREEDY));
-    // not what the shaders are chosen by, so that only the check of what the model runs can find it
+    // not the shader used for the choice, so that only the check of the model's own shaders finds
+    // it
     const page = await open(t, 'break=ROPE&spare=linear');
     const { notes } = (await load(page, '/tiny.gguf', { device: 'gpu' })).engine;
     assert.match(notes.join(), /is not used, for projection and rope/);
@@ -312,7 +313,7 @@ test(
   'the GPU driver has no more memory → `OUT_OF_MEMORY`, with the bytes and what to try → the page; nothing of the model is left',
   { timeout },
   async (t) => {
-    // room for the keys of so long a context, and not for its values
+    // room for the keys of such a long context, but not for its values
     const page = await open(t, 'memory=100');
     const { code, message } = await loadFailure(page, '/long.gguf', { device: 'gpu', contextLength: 1 << 19 });
     assert.equal(code, 'OUT_OF_MEMORY', message);

@@ -1,5 +1,6 @@
-// Encoders in the packed package, in Chromium: tiny models with random weights, whose numbers tests/architectures.rs compares with
-// transformers. Here both engines must say the same, and every answer has the shape that the types promise.
+// Encoders in the packed package, in Chromium: tiny models with random weights, whose values
+// tests/architectures.rs compares with transformers. Here both engines must agree, and results must
+// have the documented types.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -23,7 +24,7 @@ before(async () => {
     '/node_modules/': join(packed.folder, 'node_modules'),
     '/models/': inRoot('tests/fixtures/architectures'),
   };
-  // without the headers that threads need: two tokens are no work for several
+  // without the headers that threads need: two tokens are too little work for several threads
   server = await serve(mounts, { handle, isolated: false });
   browser = await launchChromium();
 });
@@ -41,7 +42,7 @@ function handle(request, response) {
   return true;
 }
 
-/** A page with the model as `llm`. */
+/** Opens a page with the model as `llm`. */
 async function open(t, name, device, options = {}) {
   const page = await browser.newPage();
   t.after(() => page.close());

@@ -1,5 +1,6 @@
-// The faults of downloads and of the store once more: the same tests that Node runs, in Chromium. A dedicated worker reads over the
-// network from another origin; the file system, IndexedDB, the locks and the quota are the browser's.
+// The faults of downloads and the store again: the tests from Node, in Chromium. A dedicated worker
+// reads over the network from another origin, with the browser's file system, IndexedDB, locks and
+// quota.
 
 import { useVisitor } from '../../js/test/support/store.mjs';
 import { ChromiumVisitor } from './visitor.mjs';

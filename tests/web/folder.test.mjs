@@ -1,4 +1,5 @@
-// A folder of transformers in a real browser: from a server, as a handle and as files; quantised while it loads; and estimates.
+// A folder of transformers in a real browser: from a server, as a handle and as files; quantised
+// while loading; and estimates.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

@@ -1,4 +1,5 @@
-// The ground under the browser tests: what both browsers offer a module worker, and what the test server does.
+// The basis of the browser tests: what both browsers offer a module worker, and what the test
+// server does.
 
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,5 @@
-// Mistakes of a page and its server, in Chromium, and what they are told: those of calls are in
-// js/test/mistakes.test.mjs.
+// Mistakes of a page and its server, in Chromium, and their messages. js/test/mistakes.test.mjs has
+// mistakes in calls.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -31,7 +31,7 @@ after(async () => {
   await packed?.remove();
 });
 
-/** As Vite does, it answers with the page whatever it does not have. */
+/** Like Vite, responds with the page for missing files. */
 function handle({ url }, response) {
   response.setHeader('Content-Security-Policy', policy);
   if (url.startsWith('/node_modules/')) return false;
@@ -48,7 +48,7 @@ function handle({ url }, response) {
   return send('text/html', APP);
 }
 
-/** A page under that policy, in which `load` gives the error, and the notes that came before it. */
+/** Opens a page with this policy, in which `load` returns the error and the notes before it. */
 async function open(t, csp = OPEN) {
   policy = csp;
   const context = await browser.newContext();

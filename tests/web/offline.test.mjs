@@ -1,4 +1,5 @@
-// The demo page without a network, in Chromium. A test's name is a row of a table: fault → what the user sees → what is kept.
+// The demo page without a network, in Chromium. Test names are rows of a table: fault → what the
+// user sees → what is kept.
 
 import assert from 'node:assert/strict';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
@@ -18,14 +19,14 @@ before(async () => {
 
 after(() => browser?.close());
 
-/** Serves a built page; `stop` closes it and every connection to it. */
+/** Serves a built page. `stop` closes the server and all connections. */
 async function serve(outDir) {
   const config = { root: inRoot('www'), logLevel: 'error', build: { outDir } };
   const server = await preview({ ...config, preview: { port: 0, host: '127.0.0.1' } });
   return { address: server.resolvedUrls.local[0], stop: () => server.close() };
 }
 
-/** A browser with a store of its own, in which `open()` visits the page and `visit.close()` ends the visit. */
+/** A browser with its own store. `open()` visits the page; `visit.close()` ends the visit. */
 async function newContext(t) {
   const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
   t.after(() => context.close());
@@ -40,7 +41,7 @@ async function newContext(t) {
 
 const view = (page, name) => page.waitForSelector(`body[data-view=${name}]`);
 
-/** Addresses of all that is in the caches of the page itself, without the origin. */
+/** Paths of everything in the page's caches. */
 const kept = (page) =>
   page.evaluate(async () => {
     const names = (await caches.keys()).filter((name) => name.startsWith('weft-page'));
@@ -48,7 +49,7 @@ const kept = (page) =>
     return requests.flat().map(({ url }) => url.slice(location.origin.length));
   });
 
-/** Fulfilled when `condition()` holds, which a test's own time limit bounds. */
+/** Resolves when `condition()` holds; the test's time limit applies. */
 async function until(condition) {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 100));
 }
@@ -104,7 +105,7 @@ test(
     assert.ok(before.some((path) => oldScript.endsWith(path)));
     await first.close();
 
-    // Another build: the page on the stand-in for the engine.
+    // Another build: the page with the fake engine.
     await build({ root: inRoot('www'), logLevel: 'error', mode: 'fake', build: { outDir: folder, emptyOutDir: true } });
     const second = await open(server.address);
     const newScript = await script(second);

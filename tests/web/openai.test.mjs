@@ -1,4 +1,5 @@
-// OpenAI's shape and constrained answers, of the packed package with a real model: by hand, and by the official client in the page.
+// OpenAI's format and constrained answers of the packed package with a real model: by hand, and
+// with the official client in the page.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -9,7 +10,7 @@ import { installPacked } from './packed.mjs';
 
 const MODEL = '/models/SmolLM2-135M-Instruct.Q4_1.gguf';
 const MINUTE = 60_000;
-/** Seeds of answers to a schema: so many, or from one up to another, as `100-200`. */
+/** Seeds of answers to a schema: a number of seeds, or a range such as `100-200`. */
 const [END_SEED = 0, FIRST_SEED = 0] = (process.env.WEFT_SEEDS ?? '12').split('-').map(Number).reverse();
 
 let packed, server, browser, page, requests;
@@ -55,7 +56,7 @@ test('a chat completion, whole and streamed, is what chat gives', { timeout: 5 *
   assert.equal(streamed, plain.text);
   assert.equal(whole.usage.prompt_tokens, plain.usage.promptTokens);
   assert.equal(last.usage.completion_tokens, plain.usage.completionTokens);
-  // the conversation was computed before: only its last token is computed again
+  // the conversation is in the cache: only its last token is computed again
   assert.equal(last.usage.prompt_tokens_details.cached_tokens, plain.usage.promptTokens - 1);
 });
 
@@ -71,11 +72,11 @@ test('log-probabilities and biases', { timeout: 5 * MINUTE }, async () => {
   assert.equal(told.map(({ token }) => token).join(''), choices[0].message.content);
   for (const { token, logprob, top_logprobs: top } of told) {
     assert.equal(top.length, 3);
-    // greedy: the token is the likeliest
+    // greedy: the token is the most likely one
     assert.deepEqual([top[0].token, top[0].logprob], [token, logprob]);
     assert.ok(logprob <= 0 && top[0].logprob >= top[1].logprob);
   }
-  // what a bias keeps from being said, the model still finds as likely
+  // a bias does not change the model's own probabilities
   assert.notEqual(banned.logprobs.content[0].token, told[0].token);
   assert.equal(banned.logprobs.content[0].token, told[0].top_logprobs[1].token);
   assert.ok(Math.abs(banned.logprobs.content[0].top_logprobs[0].logprob - told[0].logprob) < 1e-3);
@@ -119,7 +120,7 @@ test(
           const one = await perToken({ constraint, seed });
           answers.push({ answer: one.answer, reason: one.finish.reason, fits: one.finish.fits });
           constrained.push(one.ms);
-          // the sampler of the host, as with a constraint
+          // samples on the host, as with a constraint
           free.push((await perToken({ seed, maxTokens: 30, topLogprobs: 0 })).ms);
         }
         const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];

@@ -1,4 +1,4 @@
-// The package as a stranger gets it: packed by npm, and installed in a folder that has nothing to do with this one.
+// The package as users get it: packed by npm and installed in an unrelated folder.
 
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ export async function installPacked() {
   await run('npm', ['pack', '-w', 'weft-llm', '--pack-destination', folder], { cwd: root });
   const [tarball] = await readdir(folder);
   await writeFile(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
-  // Offline: a package that needs no other one must not ask for any.
+  // Offline: the package has no dependencies to download.
   await run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${tarball}`], { cwd: folder });
   return { folder, remove: () => rm(folder, { recursive: true }) };
 }

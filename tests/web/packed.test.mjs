@@ -1,4 +1,4 @@
-// The packed package in real browsers, with a real model: what an app that installed it gets.
+// The packed package in real browsers with a real model, as an installed app gets it.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -15,19 +15,19 @@ const GERMANY = 'What is the capital of Germany?';
 const MINUTE = 60_000;
 
 let packed, golden;
-/** The same files served in different ways: by name, a server. */
+/** Servers of the same files in different ways, by name. */
 const servers = {};
 
 const WORKER = '/node_modules/weft-llm/dist/weft-worker.js';
 
-/** What becomes of the worker's script, by server. */
+/** Changes to the worker's script, by server. */
 const workers = {
   isolated: (script) => script,
   /** Without the headers that threads need. */
   open: (script) => script,
-  /** To a browser that lacks relaxed SIMD. */
+  /** As in a browser without relaxed SIMD. */
   old: (script) => `WebAssembly.validate = () => false; ${script}`,
-  /** Where threads cannot start. */
+  /** Threads cannot start. */
   threadless: (script) => `if (name === 'weft-thread') throw new Error('no thread starts here'); ${script}`,
   /** Every thread crashes as soon as it joins. */
   crashing: (script) => {
@@ -53,7 +53,7 @@ after(async () => {
   await packed?.remove();
 });
 
-/** An empty page, a web page where a model should be, and the worker's script. */
+/** An empty page, a web page in place of a model, and the worker's script. */
 const pages = (script) => (request, response) => {
   const answer = (type, text) => {
     response.setHeader('Content-Type', type);
@@ -64,7 +64,7 @@ const pages = (script) => (request, response) => {
   return request.url === WORKER && answer('text/javascript', script);
 };
 
-/** Runs `work(page)` in a browser whose page has `weft` (the package) and a few helpers as globals. */
+/** Runs `work(page)` in a page with `weft` (the package) and a few helpers as globals. */
 async function inBrowser(name, work, { server = 'isolated', expectComplaints = false } = {}) {
   const browser = await browsers[name]();
   try {
@@ -80,7 +80,7 @@ async function inBrowser(name, work, { server = 'isolated', expectComplaints = f
   }
 }
 
-/** Loads the model as `llm` in the page; Playwright passes one argument, so all are one. */
+/** Loads the model as `llm` in the page. Playwright passes only one argument. */
 const load = (page, device, options = {}) =>
   page.evaluate(
     async ({ model, device, options }) => {
@@ -104,10 +104,16 @@ const chat = (page, content, options) =>
     options,
   });
 
-/** Where the best two logits are closer, either may be chosen: the CPU engine's activations have 8 bits. */
+/**
+ * If the best two logits are closer, either token is accepted: the CPU engine's activations have 8
+ * bits.
+ */
 const CLOSE_CALL = { cpu: 0.25, gpu: 0.05 };
 
-/** A greedy answer agrees with the golden one up to the first step where two tokens were nearly as good. */
+/**
+ * Checks that a greedy answer agrees with the golden one up to the first step where two tokens were
+ * nearly equal.
+ */
 async function agreesWithGolden(page, { prompt, prompt_ids, new_ids, top1_minus_top2 }, mostTokens = Infinity) {
   const kind = await page.evaluate(() => llm.info.engine.kind);
   const close = top1_minus_top2.findIndex((gap) => gap < CLOSE_CALL[kind]);
@@ -118,7 +124,7 @@ async function agreesWithGolden(page, { prompt, prompt_ids, new_ids, top1_minus_
   assert.equal(answer.usage.completionTokens, sure.length);
 }
 
-/** `<|im_end|>`, which ends an answer and is no part of it. */
+/** `<|im_end|>`, which ends an answer and is not part of it. */
 const END = 2;
 
 test('the tarball holds the licences of everything in it', async () => {
@@ -189,7 +195,7 @@ test('chromium, CPU engine: break and AbortSignal stop at once, the model stays 
       }
       const before = await collect(llm.generate('Once', { signal: AbortSignal.abort() }));
 
-      // One waits while another runs, and is given up meanwhile.
+      // One waits while another runs, and is aborted meanwhile.
       const waiting = new AbortController();
       const running = collect(llm.generate('One, two, three,', { temperature: 0, maxTokens: 8 }));
       const queued = collect(llm.generate('Never', { signal: waiting.signal }));
@@ -287,7 +293,7 @@ test('chromium, GPU engine on SwiftShader: the golden answers, in little memory'
   inBrowser('chromium', async (page) => {
     const { info } = await load(page, 'gpu');
     assert.equal(info.engine.kind, 'gpu');
-    // every candidate was tried, those on subgroups too, and none was wrong
+    // every candidate was tried, including those with subgroups, and none was wrong
     const { notes } = info.engine;
     assert.ok(notes.includes('beyond the core of WebGPU: subgroups, products of packed bytes'), notes.join('\n'));
     assert.ok(!notes.some((note) => note.includes('is not used')), notes.join('\n'));
@@ -298,7 +304,8 @@ test('chromium, GPU engine on SwiftShader: the golden answers, in little memory'
 );
 
 /**
- * A build, the server and the threads with which it is taken, and whether the app ships all builds.
+ * A build, the server and number of threads for which it is chosen, and whether the app ships all
+ * builds.
  */
 const builds = [
   ['weft', 'old', 1, false],

@@ -1,4 +1,4 @@
-// The demo page as a person uses it: the built files, the real model, the real engine, in Chromium.
+// The demo page as users see it: the built files, the real model and the real engine, in Chromium.
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { build, preview } from 'vite';
 import { Remedy } from '../../scripts/lib/run.mjs';
 import { launchChromium } from './browsers.mjs';
 
-/** What a model could write to run a script, to fetch something or to leave its place. */
+/** Texts with which a model could try to run a script, fetch something or leave its place. */
 const HOSTILE = [
   '<script>pwned = 1</script>',
   '<img src=https://example.org/x onerror="pwned1 = 1">',
@@ -41,7 +41,7 @@ const HOSTILE = [
   '<b onclick="pwned = 1" <p title="</b><img src=https://example.org/x>">',
 ];
 
-/** Quotes, emphasis and links within each other without end. */
+/** Endlessly nested quotes, emphasis and links. */
 const DEEP = ['>', '*_', '[', '!['].map((mark) => mark.repeat(9000));
 
 const inRoot = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -67,7 +67,7 @@ after(async () => {
   await server?.close();
 });
 
-// Every test has a page of its own, and ends with a look at what went wrong behind it.
+// Every test has its own page, and ends with a check for errors on it.
 beforeEach(async (t) => {
   const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
   page = await context.newPage();
@@ -85,7 +85,7 @@ beforeEach(async (t) => {
   t.after(() => context.close());
 });
 
-/** The page with an engine that is made up. */
+/** Serves the page with a fake engine. */
 async function serveFake(t) {
   const outDir = await mkdtemp(join(tmpdir(), 'weft-page-'));
   t.after(() => rm(outDir, { recursive: true }));
@@ -126,7 +126,7 @@ test('loads the model, streams an answer, stops one, and goes on', { timeout }, 
   await loadDefault();
   assert.match(await page.getByTestId('engine').textContent(), /on the (GPU|CPU) \(.+\) · \d+ MB · \w+/);
 
-  // A short answer can come between two looks at it, so the page itself notes how it grew.
+  // A short answer can arrive between two checks, so the page records how it grew.
   await page.evaluate(() => {
     window.lengths = [];
     const note = () => window.lengths.push(document.querySelector('.answer')?.textContent.length ?? 0);
@@ -137,7 +137,7 @@ test('loads the model, streams an answer, stops one, and goes on', { timeout }, 
   assert.match(await answer(), /Berlin/);
   assert.match(await stats(), /[\d.]+ tokens\/s · first after [\d.]+ s · \d+ tokens · prompt \d+/);
   const lengths = new Set(await page.evaluate(() => window.lengths));
-  // A busy browser draws few frames of so short an answer: at least one between nothing and the
+  // A busy browser draws few frames of such a short answer: at least one between nothing and the
   // whole.
   assert.ok(lengths.size > 2, `the answer should have grown step by step, not ${[...lengths]}`);
 
@@ -148,7 +148,7 @@ test('loads the model, streams an answer, stops one, and goes on', { timeout }, 
   assert.match(await stats(), /^stopped/);
   assert.notEqual(await answer(), '');
 
-  // What so small a model says after half a story, and how long, depends on where the story was stopped.
+  // The continuation of half a story by such a small model depends on where it was stopped.
   await page.getByTestId('settings').click();
   await page.getByLabel('Longest answer').fill('12');
   await page.getByRole('button', { name: 'Done' }).click();
@@ -158,7 +158,7 @@ test('loads the model, streams an answer, stops one, and goes on', { timeout }, 
   assert.match(await stats(), /cached/);
   assert.equal(await page.locator('.turn').count(), 3);
 
-  // The page offers a way back from Clear.
+  // The page can undo Clear.
   await page.getByTestId('clear').click();
   assert.equal(await page.locator('.turn').count(), 0);
   await page.getByRole('button', { name: 'Undo' }).click();
@@ -187,7 +187,7 @@ test('a broken file is an error with a remedy, and costs neither model nor conve
 });
 
 test('a folder can be dropped, and is an error with a remedy where it is no model', { timeout }, async () => {
-  // Only a person can drop: this is what the browser gives then.
+  // Only users can drop files: this imitates the browser's event.
   await page.evaluate(async () => {
     const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('dropped', { create: true });
     for (const [name, text] of [
@@ -211,7 +211,7 @@ test('a folder can be dropped, and is an error with a remedy where it is no mode
 });
 
 test('a load can be cancelled and begun again', { timeout }, async () => {
-  // The answer waits, so that there is a load to cancel.
+  // The response waits, so that there is a load to cancel.
   let release;
   const held = new Promise((resolve) => (release = resolve));
   await page.route('**/models/**', async (route) => {
@@ -256,13 +256,13 @@ test('the keyboard alone loads, asks, stops and changes a setting that lasts', {
   await page.reload();
   assert.equal(await page.getByLabel('Temperature').inputValue(), '0.05');
 
-  // A number out of its range does not outlive the dialog.
+  // A number out of range does not survive the dialog.
   const contextLength = page.getByLabel('Context length');
   await page.getByTestId('settings').click();
   await contextLength.fill('512');
   await contextLength.fill('5');
   await press('Escape');
-  // The dialog is hidden a moment before it says that it was closed.
+  // The dialog is hidden a moment before its close event.
   await page.waitForFunction((input) => input.value === '512', await contextLength.elementHandle());
   assert.deepEqual(problems, []);
 });
@@ -288,7 +288,7 @@ test(
     assert.deepEqual(links, [['https://example.org/looms', 'noopener noreferrer', '_blank']]);
     assert.match(await answer(), /<script>alert\(1\)<\/script>/);
 
-    // The same temperature of 0 would give the same answer.
+    // At temperature 0 the answer would be the same.
     assert.match(await answer(), /"temperature":0,/);
     await page.getByTestId('regenerate').click();
     await lastTurn('streaming');
@@ -333,7 +333,7 @@ test('the picker lists what is stored, loads it without a request, and deletes i
 test('hostile answers become harmless text, however they are written', { timeout }, async (t) => {
   const address = await serveFake(t);
   const hear = async (text) => {
-    await page.goto('about:blank'); // else only the fragment would change
+    await page.goto('about:blank'); // otherwise only the fragment would change
     await page.goto(`${address}#${new URLSearchParams({ say: text })}`);
     await loadDefault();
     await ask('Go on.');

@@ -1,4 +1,5 @@
-// Likelihoods, labels, the best of several answers, examples and tools, of the packed package with a real model.
+// Scores, labels, the best of several answers, examples and tools, of the packed package with a
+// real model.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

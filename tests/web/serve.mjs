@@ -1,5 +1,5 @@
-// A static server that is as strict as a careful web site: cross-origin isolated, with a content security policy under
-// which no script may be inlined, evaluated or fetched from elsewhere.
+// A static server as strict as a careful web site: cross-origin isolated, with a content security
+// policy that forbids inline, evaluated and foreign scripts.
 
 import { createServer } from 'node:http';
 import sirv from 'sirv';
@@ -8,12 +8,12 @@ const strict = (scripts) =>
   `default-src 'self'; script-src ${scripts} 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:`;
 
 /**
- * Serves folders, with byte ranges: `mounts` maps a path's beginning (`/`, `/models/`; both ends a slash) to a folder;
- * the longest one that fits is taken.
+ * Serves folders, with byte ranges. `mounts` maps prefixes of paths (`/`, `/models/`, with a slash
+ * at both ends) to folders; the longest match wins.
  * @param {Record<string, string>} mounts
  * @param {{ isolated?: boolean, inline?: boolean, policy?: string, handle?: (request, response) => boolean | Promise<boolean> }} options
- *   `isolated: false` leaves out the isolation headers; `inline` allows inline scripts; `policy` is
- *   another policy; `handle` may answer a request first, and says whether it did.
+ *   `isolated: false` omits the isolation headers; `inline` allows inline scripts; `policy` replaces
+ *   the policy; `handle` may respond itself, and returns whether it did.
  * @returns {Promise<{ url: string, close: () => Promise<void> }>} `url` ends in a slash
  */
 export async function serve(mounts, { isolated = true, inline = false, policy, handle } = {}) {

@@ -1,4 +1,5 @@
-// Sessions of the packed package with a real model: what is computed of a turn, of a fork, and after a page was closed; and the Prompt API over them.
+// Sessions of the packed package with a real model: what is computed for a turn, a fork, and after
+// a page was closed; and the Prompt API on top.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -26,7 +27,7 @@ after(async () => {
   await packed?.remove();
 });
 
-/** A page with the model as `llm`, on the CPU. */
+/** Opens a page with the model as `llm`, on the CPU. */
 async function open(options) {
   const page = await context.newPage();
   await page.goto(server.url);
@@ -144,7 +145,7 @@ test('truncate-oldest-turns: the system is still told when old turns are not', {
   assert.ok(dropped.messages >= 2 && dropped.messages % 2 === 0, JSON.stringify(dropped));
   assert.equal(messages, 11);
   assert.ok(usage <= 512);
-  // where turns were dropped, the system's message is what is left in the cache
+  // after turns were dropped, the system message is still in the cache
   const least = Math.min(...answers.slice(1).map(({ usage }) => usage.cachedTokens));
   assert.ok(least >= 8 && least < 40, `${least}`);
 });

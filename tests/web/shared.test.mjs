@@ -1,5 +1,6 @@
-// One model in several tabs, in real browsers. The model is tiny and the server counts, so that it shows what is shared. A name with
-// arrows is a row of docs/RELIABILITY.md: fault → what the user sees → what is kept.
+// One model in several tabs, in real browsers. The model is tiny, and the server counts requests to
+// show what is shared. A name with arrows is a row of docs/RELIABILITY.md: fault → what the user
+// sees → what is kept.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -15,11 +16,11 @@ import { tinyModel } from './tiny.mjs';
 
 const timeout = 300_000;
 const WORKER = '/node_modules/weft-llm/dist/weft-worker.js';
-/** An answer that fills it lasts longer than any test. */
+/** An answer that fills this context lasts longer than any test. */
 const CONTEXT = 1 << 15;
 const content = tinyModel({ context: CONTEXT });
 const GREEDY = { temperature: 0, maxTokens: 24 };
-/** Lets a test end the worker without warning, or make it fail outside of any call. */
+/** Lets a test end the worker without warning, or make it fail outside of a call. */
 const FAULTY = `import '${WORKER}?real';
 new BroadcastChannel('end').onmessage = ({ data }) => {
   if (data === 'close') self.close();
@@ -27,7 +28,10 @@ new BroadcastChannel('end').onmessage = ({ data }) => {
 };`;
 
 let packed, server, browser, faultyGpu;
-/** What the server does: requests for models so far, those that are open, and what stands in for the shared worker. */
+/**
+ * State of the server: requests for models so far, open ones, and a replacement for the shared
+ * worker.
+ */
 let state;
 
 before(async () => {
@@ -69,10 +73,10 @@ function handle(request, response) {
   return send('application/octet-stream', content);
 }
 
-/** `open()` gives a tab of one profile, which `t` closes. */
+/** `open()` opens a tab of one profile; `t` closes it. */
 function profile(t, host = browser) {
   state = { requests: 0, open: 0, worker: undefined };
-  // Playwright and Puppeteer call it differently.
+  // Playwright and Puppeteer use different names.
   const made = host.newContext?.() ?? host.createBrowserContext();
   t.after(async () => (await made).close());
   return async () => {
@@ -94,7 +98,7 @@ const failure = (page, options = {}) => page.evaluate((options) => failure(() =>
 const answerOf = ({ text, ids, reason }) => ({ text, ids, reason });
 const dispose = (page) => page.evaluate(() => llm.dispose());
 
-/** Begins an answer without end, as `answer`. */
+/** Starts an endless answer, as `answer`. */
 const begin = (page) =>
   page.evaluate(async () => {
     const pieces = llm.generate('on and on', { temperature: 0 })[Symbol.asyncIterator]();
@@ -103,7 +107,7 @@ const begin = (page) =>
     globalThis.answer.catch(() => undefined);
   });
 
-/** Shared workers that the browser runs. */
+/** Running shared workers of the browser. */
 async function workers() {
   const session = await browser.newBrowserCDPSession();
   const { targetInfos } = await session.send('Target.getTargets');
@@ -115,7 +119,10 @@ async function workersEnd() {
   while ((await workers()) > 0) await sleep(20);
 }
 
-/** Tabs that load at once and one that comes later have one model, which says what a tab's own does. */
+/**
+ * Checks that tabs that load at the same time, and a later one, share one model with the same info
+ * as a tab's own.
+ */
 async function sharesOne(open, device) {
   const pages = [await open(), await open()];
   const infos = await Promise.all(pages.map((page) => load(page, { device, store: false })));
@@ -141,7 +148,7 @@ test('chromium: tabs share one model, which says the same as a model of their ow
   assert.equal(engine.threads, 1);
   assert.match(engine.reason, /one thread.*without `shared`/);
   assert.equal(await workers(), 1);
-  // What determines the model tells workers apart.
+  // Options that affect the model have separate workers.
   const other = await open();
   assert.equal((await load(other, { contextLength: 64, store: false })).contextLength, 64);
   assert.equal(await workers(), 2);

@@ -1,5 +1,6 @@
-// The CPU engine stays fast in a browser: tokens are timed against a plain loop in JavaScript, in turns, on one thread each.
-// Others may use the machine too; what slows the one slows the other, and the median ignores the rounds where it did not.
+// The CPU engine stays fast in a browser: tokens are timed in turns with a plain loop in
+// JavaScript, each on one thread. Other load slows both, and the median ignores rounds where it
+// slowed only one.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -10,8 +11,8 @@ import { installPacked } from './packed.mjs';
 import { serve } from './serve.mjs';
 
 /**
- * Multiply-adds a second, relative to the plain loop's. The median was 53 to 59 in three runs on a machine with more to do
- * than it has processors; an engine whose kernels fell back to scalar code is near 1.
+ * Multiply-adds per second, relative to the plain loop. The median was 53 to 59 in three runs on a
+ * busy machine; an engine whose kernels fell back to scalar code is near 1.
  */
 const least = 20;
 
@@ -44,7 +45,7 @@ async function ratios(rounds) {
     for await (const { id } of llm.chat(question, { temperature: 0, maxTokens: 9 })) {
       if (id !== null) times.push(performance.now());
     }
-    // a token multiplies and adds once a weight
+    // a token takes one multiply-add per weight
     return ((times.length - 1) * llm.info.parameters) / (times.at(-1) - times[0]);
   };
 
@@ -64,7 +65,7 @@ async function ratios(rounds) {
     return (repetitions * a.length) / (performance.now() - start);
   };
 
-  // both get warm first: caches, and code that the browser compiles again once it is hot
+  // warm up both: caches, and code that the browser optimises
   await engineSpeed();
   loopSpeed();
   const found = [];

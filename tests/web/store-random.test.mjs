@@ -1,5 +1,5 @@
-// Random orders of what tabs, the user, the browser and the server do to a store, in Chromium:
-// js/test/store-random.test.mjs has many more of them, on storage in memory.
+// Random sequences of actions by tabs, the user, the browser and the server on a store, in
+// Chromium. js/test/store-random.test.mjs runs many more with storage in memory.
 
 import { test } from 'node:test';
 import { fileServer, pattern } from '../../js/test/support/server.mjs';

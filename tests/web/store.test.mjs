@@ -1,5 +1,5 @@
-// Downloading and storing a real model in Chromium, against a server that counts and fails. A test's name is a row of a table:
-// fault → what the user sees → what is kept.
+// Downloading and storing a real model in Chromium, with a server that counts and fails. Test names
+// are rows of a table: fault → what the user sees → what is kept.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -19,7 +19,9 @@ const WORKER = '/node_modules/weft-llm/dist/weft-worker.js';
 
 let packed, server, content, sha256, browser;
 
-/** How the server sends the model: bytes a second, its version, where connections break, and what it has sent. */
+/**
+ * How the server sends the model: bytes per second, version, broken connections, and bytes sent.
+ */
 let model;
 
 before(async () => {
@@ -86,7 +88,7 @@ async function handle(request, response) {
 const event = (emitter, name) => new Promise((resolve) => emitter.once(name, resolve));
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Runs `work(open)` with a store of its own; `open()` gives a page with the package as `weft`. */
+/** Runs `work(open)` with its own store; `open()` opens a page with the package as `weft`. */
 async function inProfile(work) {
   const context = await browser.newContext();
   try {
@@ -103,7 +105,7 @@ async function inProfile(work) {
   }
 }
 
-/** Loads the model and lets go of it; gives what was told of the download, or the error. */
+/** Loads and frees the model; returns what was reported of the download, or the error. */
 const load = (page, options = {}) =>
   page.evaluate(
     async ({ model, options }) => {
@@ -134,7 +136,7 @@ test(
       const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
       model.rate = 6 * MIB;
       let broken = 0;
-      // Half of the cuts are of a connection, one while each tab is open; half of them are of the tab itself.
+      // Half of the cuts break a connection, one while each tab is open; the others close the tab.
       for (let cut = 0; cut < 10; cut += 1) {
         let breaks = 1;
         model.breakAfter = () => (breaks-- > 0 ? ((broken += 1), Math.ceil(random() * 2 * MIB)) : Infinity);
@@ -160,8 +162,8 @@ test(
       t.diagnostic(
         `${(again / MIB).toFixed(1)} MiB were sent and not kept in 20 cuts, of ${(content.length / MIB).toFixed(1)}`,
       );
-      // Lost is what is under way on three connections when a tab closes, with all that lies in sockets on a slow machine. Were nothing
-      // kept, it would be 4 times the file.
+      // Bytes on three connections and in sockets are lost when a tab closes. If nothing were kept,
+      // it would be 4 times the file.
       assert.ok(again <= content.length, `${again} bytes were fetched again`);
       assert.deepEqual([(await load(await open(), { sha256 })).fetchedBytes, model.sent - content.length], [0, again]);
     }),
@@ -194,7 +196,7 @@ test('the tab that downloads for two is closed → the other goes on → what it
     const { error, fromStoreBytes, fetchedBytes } = await other;
     assert.equal(error, undefined);
     assert.equal(fromStoreBytes + fetchedBytes, content.length);
-    // Not what the server sent: on a slow machine much of that lay in sockets when the tab closed.
+    // Less than the server sent: on a slow machine much of that was in sockets when the tab closed.
     assert.ok(fromStoreBytes > 2e7 - 8 * MIB, `${fromStoreBytes} bytes`);
   }),
 );
@@ -305,7 +307,7 @@ test(
         const usage = await models.usage();
         const blob = await new Response(await models.export(url)).blob();
         const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('weft');
-        await folder.getFileHandle('0'.repeat(64), { create: true }); // of a tab that closed in between
+        await folder.getFileHandle('0'.repeat(64), { create: true }); // of a tab that closed meanwhile
         const deleted = await models.delete(url);
         let files = 0;
         for await (const _ of folder.keys()) files += 1;

@@ -32,7 +32,7 @@ async function hasher() {
 
 const tab = new Tab(browserDownloads, hasher);
 
-/** Goes on when the test has seen the piece. */
+/** Continues when the test has seen the piece. */
 let goOn;
 const onPiece = (...piece) => {
   postMessage({ piece });

@@ -1,5 +1,5 @@
-// A whole model of some 100 thousand random weights in a GGUF file, so that a test in a browser loads it in no time, and can
-// spoil one of its numbers.
+// A complete model with about 100,000 random weights in a GGUF file, which loads at once and whose
+// numbers a test can spoil.
 
 const HIDDEN = 64;
 const FFN = 96;
@@ -12,14 +12,14 @@ const VOCABULARY = 3 + 256;
 const END = 2;
 
 const TYPES = { u32: 4, f32: 6, string: 8, array: 9, i32: 5 };
-/** GGML's numbers of the block types used here, with bytes and values a block. */
+/** GGML's numbers for the block types used here, with bytes and values per block. */
 const BLOCKS = { F32: { id: 0, bytes: 4, values: 1 }, Q4_0: { id: 2, bytes: 18, values: 32 } };
 
 /**
- * The file. `context`: the length that it says it was trained for; `template`: of its chats, if any. `spoil(name, values)` may change the values of a vector,
- * those whose names end in `norm.weight`. `endless`: it ends no answer by itself, unless
- * nothing else may be said: the token of the end is as likely as the middle one, and sampling takes
- * the likeliest 40.
+ * The file. `context`: trained context length in its header. `template`: its chat template, if any.
+ * `spoil(name, values)` may change the values of a vector; their names end in `norm.weight`.
+ * `endless`: never ends an answer by itself, unless nothing else is allowed: the end token is as
+ * likely as the median token, and sampling takes the 40 likeliest.
  */
 export function tinyModel({ context = 512, seed = 1, template, endless = false, spoil = () => {} } = {}) {
   const random = generator(seed);
@@ -27,7 +27,7 @@ export function tinyModel({ context = 512, seed = 1, template, endless = false, 
   const matrix = (name, cols, rows) => {
     const { bytes, values } = BLOCKS.Q4_0;
     const data = new Uint8Array((rows * cols * bytes) / values).map(() => random() * 256);
-    // the scale that each block begins with: an f16 of about 1/50
+    // each block starts with its scale, an f16 of about 1/50
     for (let block = 0; block < data.length; block += bytes) data.set([data[block], 0x25], block);
     tensors.push({ name: `${name}.weight`, dims: [cols, rows], block: BLOCKS.Q4_0, data });
   };
@@ -117,7 +117,7 @@ const u32 = (value) => Buffer.from(Uint32Array.of(value).buffer);
 const u64 = (value) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
 const string = (text) => Buffer.concat([u64(Buffer.byteLength(text)), Buffer.from(text)]);
 
-/** Numbers in [0, 1), the same for a seed (mulberry32). */
+/** Reproducible numbers in [0, 1) for a seed (mulberry32). */
 function generator(seed) {
   let state = seed;
   return () => {

@@ -1,5 +1,6 @@
-// A browser as the tests of downloads and of the store know it: like js/test/support/store.mjs, with a real one behind it. A visitor
-// is a browser context, a tab is a page with a dedicated worker, and a tab that closes takes with it what was under way.
+// A browser for the tests of downloads and the store: like js/test/support/store.mjs, with a real
+// one behind it. A visitor is a browser context and a tab is a page with a dedicated worker; a
+// closing tab loses its running work.
 
 import { after, before } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
@@ -21,7 +22,7 @@ after(async () => {
   await server?.close();
 });
 
-/** The files that are read are on other servers. */
+/** The files are on other servers. */
 function handle(request, response) {
   response.setHeader('Content-Security-Policy', `${response.getHeader('Content-Security-Policy')}; connect-src *`);
   if (request.url !== '/') return false;
@@ -31,17 +32,17 @@ function handle(request, response) {
 }
 
 export class ChromiumVisitor {
-  /** What was on its way to a reader that is busy is dropped when the connection breaks. */
+  /** Bytes on their way to a busy reader are dropped when the connection breaks. */
   static lostWithConnection = MIB;
-  /** So much may wait to be stored. */
+  /** Maximum bytes waiting to be stored. */
   static lostWithTab = 4 * MIB;
   #context = browser.newContext();
   #storage;
   #session;
   #toldQuota = 0;
-  /** The tab that looks into the store. */
+  /** The tab that inspects the store. */
   #home;
-  /** Milliseconds of every pause that a load made. */
+  /** Milliseconds of every pause of a load. */
   pauses = [];
 
   constructor(t, { storage = 'opfs' } = {}) {
@@ -49,7 +50,10 @@ export class ChromiumVisitor {
     this.#storage = storage;
   }
 
-  /** A load in a tab of its own, see `Tab` there; throws its error. `closeAt`: the tab closes when so many bytes were read. */
+  /**
+   * Loads in a new tab, see `Tab` there; throws its error. `closeAt`: the tab closes when this many
+   * bytes were read.
+   */
   async load(files, { onPiece, closeAt = Infinity, ...options } = {}) {
     const page = await this.#open();
     const watched = onPiece !== undefined || closeAt < Infinity;
@@ -66,7 +70,7 @@ export class ChromiumVisitor {
     return told;
   }
 
-  /** `told`: whether the browser says so when it is asked, as Chromium itself does not: it always tells of 10 GiB. */
+  /** `told`: whether the browser reports it. Chromium itself always reports 10 GiB. */
   async setQuota(bytes, { told }) {
     this.#toldQuota = told ? bytes : 0;
     const page = await this.#homeTab();
@@ -75,7 +79,7 @@ export class ChromiumVisitor {
     await this.#session.send('Storage.overrideQuotaForOrigin', { origin: new URL(server.url).origin, ...quotaSize });
   }
 
-  /** Of all chunks that lie in the storage. */
+  /** Bytes of all stored chunks. */
   async storedBytes() {
     const page = await this.#homeTab();
     return page.evaluate(async () => {

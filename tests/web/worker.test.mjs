@@ -1,5 +1,5 @@
-// How the package's worker starts: from another origin, under policies, and what is said where it
-// cannot.
+// Starting the package's worker: from another origin, under policies, and the messages when it
+// fails.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ after(async () => {
   await packed?.remove();
 });
 
-/** Serves a page and the package; `answer(response)` stands in for the worker's script. */
+/** Serves a page and the package. `answer(response)` replaces the worker's script. */
 async function site(t, { answer, ...options } = {}) {
   const handle = (request, response) => {
     if (request.url === '/') response.setHeader('Content-Type', 'text/html').end(APP);
@@ -39,7 +39,7 @@ async function site(t, { answer, ...options } = {}) {
   return server.url;
 }
 
-/** The package on a server that any page may fetch from. */
+/** The package on a server that allows all origins. */
 async function cdn(t) {
   const open = { 'Access-Control-Allow-Origin': '*' };
   const handle = (_, response) => void Object.entries(open).forEach((header) => response.setHeader(...header));
@@ -52,8 +52,8 @@ async function cdn(t) {
 }
 
 /**
- * What a page says that loads the package from `base`: of its engine and an answer, or an error;
- * and what its policy forbade.
+ * Visits a page that loads the package from `base`; returns its engine and an answer, or an error,
+ * and the violations of its policy.
  */
 async function visit(t, url, { base = url, options = {}, browser = chromium } = {}) {
   const page = await browser.newPage();
@@ -80,7 +80,7 @@ async function visit(t, url, { base = url, options = {}, browser = chromium } = 
   );
 }
 
-/** A policy as a careful page has it, with these directives in place of its own. */
+/** The policy of a careful page, with these directives replaced. */
 const policy = (directives) => {
   const own = { 'default-src': "'self'", 'script-src': "'self' 'wasm-unsafe-eval'", 'worker-src': "'self'" };
   return Object.entries({ ...own, ...directives })
@@ -88,7 +88,7 @@ const policy = (directives) => {
     .join('; ');
 };
 
-/** A page whose package comes from elsewhere. */
+/** A page with the package on another origin. */
 const fromElsewhere = (base) => ({
   'script-src': `'self' ${base} 'wasm-unsafe-eval'`,
   'worker-src': `blob: ${base}`,
@@ -140,7 +140,7 @@ const ownIs = (type, body, status = 200) => ({
   answer: (response) => response.writeHead(status, { 'Content-Type': type }).end(body),
 });
 
-/** What is wrong, how it is served, and what the error must say. */
+/** Fault, how it is served, and the expected error. */
 const FAILURES = [
   [
     'Trusted Types without the policy',

@@ -11,7 +11,10 @@ import { installPacked } from '../packed.mjs';
 
 const MINUTE = 60_000;
 
-/** Where llama.cpp's best two logits are closer, either may be chosen: it rounds activations to 8 bits. */
+/**
+ * If llama.cpp's best two logits are closer, either token is accepted: it rounds activations to 8
+ * bits.
+ */
 const CLOSE_CALL = 0.25;
 
 let packed, server, golden;

@@ -1,4 +1,5 @@
-// A MiniLM as transformers save it, in Chromium through the packed package, quantised there: `npm run test:models` fetches it and runs this.
+// A MiniLM in the format of transformers, in Chromium through the packed package, quantised while
+// loading: `npm run test:models` fetches it and runs this.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -11,7 +12,10 @@ import { installPacked } from '../packed.mjs';
 
 const MINUTE = 60_000;
 
-/** 1 minus the least cosine to the vectors of transformers. Activations have 8 bits on the CPU. */
+/**
+ * Maximum of 1 minus the cosine to the vectors of transformers. On the CPU, activations have 8
+ * bits.
+ */
 const LARGEST = {
   cpu: { none: 1e-5, q8_0: 2e-3, q4_k: 0.05 },
   gpu: { none: 1e-5, q8_0: 1e-3, q4_k: 0.05 },

@@ -1,4 +1,5 @@
-// `weft-llm/remote` on a server of OpenAI's API that is not ours, with the default model: `npm run test:models` fetches and starts it.
+// `weft-llm/remote` with another project's server of OpenAI's API and the default model: `npm run
+// test:models` fetches and starts it.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

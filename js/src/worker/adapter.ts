@@ -1,6 +1,6 @@
-/** What the browser tells of the GPU, and what it must be asked for: wgpu passes on neither in full. */
+/** GPU properties that wgpu does not pass on, and features that it does not ask for. */
 
-/** TypeScript's own library does not know WebGPU, and this is all that we ask of it. */
+/** The parts of WebGPU that are used here; TypeScript's DOM library lacks it. */
 interface NavigatorGpu {
   readonly gpu?: {
     requestAdapter(options: { powerPreference: 'high-performance' }): Promise<GpuAdapter | null>;
@@ -19,16 +19,19 @@ interface DeviceDescriptor {
 }
 
 export interface Adapter {
-  /** For people; empty where the browser hides it. */
+  /** Name for users; empty if the browser hides it. */
   readonly name: string;
-  /** Tells this adapter from others. */
+  /** Identifies this adapter. */
   readonly key: string;
   readonly subgroups: boolean;
-  /** Bytes that a buffer may have which a shader reads. */
+  /** Maximum bytes of a storage buffer. */
   readonly maxBufferBytes: number;
 }
 
-/** The adapter that the engine gets too; undefined where there is none, or the browser fails. */
+/**
+ * Finds the adapter, the same one that the engine gets; undefined if there is none or the browser
+ * fails.
+ */
 export async function findAdapter(): Promise<Adapter | undefined> {
   try {
     const adapter = await (navigator as NavigatorGpu).gpu?.requestAdapter({ powerPreference: 'high-performance' });
@@ -47,8 +50,8 @@ export async function findAdapter(): Promise<Adapter | undefined> {
 }
 
 /**
- * Makes every device of this worker one with subgroups, where the adapter has them: wgpu does not know the feature in
- * browsers, and cannot ask for it. The engine finds out by compiling a shader.
+ * Requests subgroups for every device of this worker, if the adapter supports them: wgpu cannot
+ * request this feature in browsers. The engine detects it by compiling a shader.
  */
 export function askForSubgroups(): void {
   const { GPUAdapter } = globalThis as { GPUAdapter?: { prototype: GpuAdapter } };

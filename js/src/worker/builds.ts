@@ -3,16 +3,16 @@
 import { isThreadsBuild, type Build } from '../common/builds.js';
 import type { Device } from '../types/index.js';
 
-/** In order: the first that the app ships and the browser runs is taken. */
+/** In order of preference: takes the first that the app ships and the browser supports. */
 const WITH_THREADS: readonly Build[] = ['weft-relaxed-threads', 'weft-threads', 'weft-relaxed', 'weft'];
 
 /**
- * A build with threads runs on one too. Without relaxed SIMD it would be slower than `weft`, which
- * every app ships.
+ * A build with threads also runs on one thread. Without relaxed SIMD it would be slower than
+ * `weft`, which every app ships.
  */
 const ON_ONE_THREAD: readonly Build[] = ['weft-relaxed', 'weft-relaxed-threads', 'weft'];
 
-/** `memory` is shared, and there for a build with threads alone. */
+/** `memory`: shared; only for builds with threads. */
 export function chooseBuild<Memory>(
   threads: number,
   shipped: Readonly<Partial<Record<Build, unknown>>>,
@@ -28,15 +28,16 @@ export function chooseBuild<Memory>(
   return { build: 'weft', memory: undefined };
 }
 
-/** More threads wait for memory, which all of them share, longer than they compute. */
+/** More threads would mostly wait for the shared memory bandwidth. */
 const MOST_THREADS = 8;
 
-/** Up to here every processor is used: the page itself waits while the model computes. */
+/** Up to this number, all processors are used: the page itself waits while the model computes. */
 const FEW_PROCESSORS = 4;
 
 /**
- * How many threads compute. A GPU needs none beside the worker. By default, all of a few processors, and half of many: two of them
- * share one core on most desktops, and half are slow ones on most phones and laptops, which every step would wait for.
+ * Number of threads that compute. With a GPU, only the worker. By default, all of a few processors
+ * and half of many: on most desktops two of them share a core, and on most phones and laptops half
+ * are slow, which every step would wait for.
  */
 export function threadsFor(device: Device, wanted: number | null, processors: number): number {
   if (device === 'gpu') return 1;

@@ -1,4 +1,7 @@
-/** A conversation → what is generated from: its ids by the model's template, and what is known of the answer. */
+/**
+ * Prepares a conversation for generation: its token ids by the model's template, and what is known
+ * of the answer.
+ */
 
 import { thoughtFormat, thoughtTokens, type ThoughtFormat } from '../answers/thought-formats.js';
 import { Thoughts } from '../answers/thoughts.js';
@@ -13,17 +16,17 @@ import type { RuntimeLlm } from './runtime.js';
 
 export interface Prepared {
   readonly ids: Uint32Array;
-  /** Tells thoughts from the answer, of a model that thinks. */
+  /** Separates reasoning from the answer; undefined if the model does not think. */
   readonly thoughts: Thoughts | undefined;
-  /** What the answer may be, calls and all, as JSON; null where it may be anything. */
+  /** Constraint on the whole answer including calls, as JSON; null if there is none. */
   readonly constraint: string | null;
-  /** Tells where the answer has had its calls; undefined if there are no tools. */
+  /** Detects when the answer has all its calls; undefined without tools. */
   readonly calls: CallWatch | undefined;
-  /** Special tokens that the text must have. */
+  /** Special tokens to keep in the text. */
   readonly keepSpecial: readonly string[];
 }
 
-/** `constraint`: of what is no call, as JSON. Errors: `CHAT_TEMPLATE`, `TOKENIZE`. */
+/** `constraint`: on the answer without calls, as JSON. Errors: `CHAT_TEMPLATE`, `TOKENIZE`. */
 export function prepare(llm: RuntimeLlm, conversation: Conversation, constraint: string | null = null): Prepared {
   const template = llm.chat_template(conversation.template, (conversation.tools?.length ?? 0) > 0) ?? '';
   const format = thoughtFormat(template);
@@ -75,22 +78,22 @@ function promptIds(
     const [opening = null, ...more] = llm.tokenize(format.open, false, true);
     return { ids, thoughts: new Thoughts(format, begun, { ...options, opening: more.length === 0 ? opening : null }) };
   }
-  // Where a template has no switch, the thoughts are over before they begin.
+  // If the template cannot switch reasoning off, close it before it starts.
   const over = begun ? llm.tokenize(`\n${format.close}\n\n`, false, true) : [];
   return { ids: Uint32Array.from([...ids, ...over]), thoughts: new Thoughts(format, false, options) };
 }
 
-/** Tokens of the longest mark that begins thoughts, and of space after it. */
+/** Maximum tokens of a mark that starts reasoning, with the space after it. */
 const LONGEST_OPEN = 8;
 
-/** What templates call the switch. */
+/** Names of the variables that switch reasoning on and off in templates. */
 const VARIABLES: Record<NonNullable<Conversation['reasoning']>, Readonly<Record<string, unknown>>> = {
   auto: {},
   off: { enable_thinking: false, thinking: false, reasoning_effort: 'low' },
   'step-by-step': { enable_thinking: true, thinking: true },
 };
 
-/** Asks a model for its steps that was not trained to think first. */
+/** Asks a model that was not trained to think to write down its steps. */
 function stepByStep(messages: readonly PlainMessage[]): PlainMessage[] {
   const last = messages.findLastIndex(({ role }) => role === 'user');
   return messages.map((message, index) =>

@@ -1,4 +1,4 @@
-/** Says what a model needs, from the beginnings of its files. */
+/** Computes what a model needs from the headers of its files. */
 
 import { messageOf, WeftError } from '../common/errors.js';
 import type { EstimateCall } from '../common/protocol.js';
@@ -16,14 +16,20 @@ import { CHUNK_BYTES } from '../store/manifest.js';
 import type { Estimate, Fit } from '../types/index.js';
 import type { Start } from './runtime.js';
 
-/** The longest header that is read; a server is asked for no more, and told to stop when the header came. */
+/**
+ * Maximum bytes of a header. A server is asked for no more, and the response ends when the header
+ * is complete.
+ */
 const MAX_HEADER = 64 << 20;
 
-/** What a WebAssembly module can address, and what of it goes to the module itself, a tokenizer and a piece of the file. */
+/**
+ * Memory that a WebAssembly module can address, and the part of it for the module itself, a
+ * tokenizer and a piece of the file.
+ */
 const ADDRESSABLE = 2 ** 32;
 const BESIDE = 128 << 20;
 
-/** The largest buffer in a WebAssembly module. */
+/** Maximum bytes of a buffer in a WebAssembly module. */
 const LARGEST = 2 ** 31 - 1;
 
 export async function estimate(
@@ -40,7 +46,7 @@ export async function estimate(
     hasher: () => Promise.reject(new Error('nothing is compared')),
   };
   const opening = new ModelReader(files, [], around).open();
-  opening.catch(() => undefined); // it is awaited below
+  opening.catch(() => undefined); // awaited below
   const runtime = await start('auto', null, modules);
   const { folder, files: found } = await opening;
   const options = JSON.stringify({ contextLength, quantize, folder: folder?.name ?? null });
@@ -74,7 +80,7 @@ export async function estimate(
   };
 }
 
-/** The first of the reasons that holds. */
+/** The first of the reasons that applies. */
 function firstOf(reasons: readonly (readonly [boolean, string])[]): Fit {
   const reason = reasons.find(([holds]) => holds)?.[1];
   return reason === undefined
@@ -82,7 +88,7 @@ function firstOf(reasons: readonly (readonly [boolean, string])[]): Fit {
     : { fits: false, reason: `It does not fit: ${reason}. Try a shorter contextLength or a smaller quantisation.` };
 }
 
-/** The bytes of a file from its first on; who has enough leaves. */
+/** Reads a file from its start, until the caller leaves the iteration. */
 async function* beginningOf(
   file: Exclude<FileSource, { type: 'folder' | 'handle' }>,
   around: Omit<Surroundings, 'opened'>,
@@ -95,7 +101,7 @@ async function* beginningOf(
       if (!(bytes instanceof Uint8Array)) break;
       yield bytes;
     }
-    // the next load mends a store that is damaged further on
+    // the next load repairs later damage in the store
     if (index === 0) yield* readAll(await fetchBeginning(file, around));
   } else {
     yield* readAll(file.type === 'stream' ? receive(file.port) : file.blob.stream());

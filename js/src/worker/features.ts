@@ -1,8 +1,8 @@
-/** What this browser can do, as far as it decides which build of the wasm module runs. */
+/** Features of the browser that decide which build of the wasm module runs. */
 
 /**
- * A module of one function, which pushes three zero vectors and multiplies them with an instruction of relaxed SIMD. A
- * browser without it finds the module invalid.
+ * A module with one function, which applies an instruction of relaxed SIMD to three zero vectors.
+ * Browsers without relaxed SIMD reject the module.
  */
 const RELAXED_SIMD = new Uint8Array([
   ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00], // "\0asm", version 1
@@ -20,21 +20,27 @@ export function hasRelaxedSimd(): boolean {
   return WebAssembly.validate(RELAXED_SIMD);
 }
 
-/** WebAssembly's unit of memory, in bytes. */
+/** Bytes of a WebAssembly page. */
 const PAGE = 1 << 16;
 
-/** What the threads builds start with, as their linker was told (scripts/lib/rust.mjs), and a page that wasm-bindgen adds. */
+/**
+ * Initial pages of the builds with threads: as set for their linker (scripts/lib/rust.mjs), and one
+ * that wasm-bindgen adds.
+ */
 const INITIAL_PAGES = (4 << 20) / PAGE + 1;
 
-/** In GiB. A browser reserves addresses for all of it, and where they are scarce (phones, 32 bits) it refuses. */
+/**
+ * Maximum sizes to try, in GiB. Browsers reserve the address space, and refuse if it is scarce
+ * (phones, 32 bits).
+ */
 const MAXIMA = [4, 2, 1];
 
-/** Whether workers may share a memory. Without it a shared memory is of use to one worker alone. */
+/** Whether workers can share memory. */
 export const isIsolated = (): boolean => globalThis.crossOriginIsolated === true;
 
 /**
- * A memory for a threads build, or undefined. `Atomics.waitAsync` is what Rust's futures wait with
- * there.
+ * Creates the memory for a build with threads, if possible. Rust's futures wait there with
+ * `Atomics.waitAsync`.
  */
 export function sharedMemory(): WebAssembly.Memory | undefined {
   if (!('waitAsync' in Atomics)) return undefined;
@@ -43,7 +49,7 @@ export function sharedMemory(): WebAssembly.Memory | undefined {
       const maximum = (gibibytes * 2 ** 30) / PAGE;
       return new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum, shared: true });
     } catch {
-      // Too large for this browser: ask for less.
+      // Too large for this browser: try less.
     }
   }
   return undefined;

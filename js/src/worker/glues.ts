@@ -1,6 +1,6 @@
 /**
  * The generated JavaScript of each wasm module. All of it is in the worker's file: it is small, and
- * needs no import at run time.
+ * then needs no import at run time.
  */
 
 import * as grammarGlue from '../../generated/weft-grammar.js';

@@ -1,4 +1,4 @@
-/** Reads a model into an engine. */
+/** Loads a model into an engine. */
 
 import { serializeError } from '../common/errors.js';
 import type { LoadCall } from '../common/protocol.js';
@@ -13,18 +13,18 @@ import type { DownloadInfo, EngineInfo, Progress } from '../types/index.js';
 import type { Loaded } from './model.js';
 import type { RuntimeInfo, Start } from './runtime.js';
 
-/** Progress is told at most this often, in milliseconds. */
+/** Minimum milliseconds between progress reports. */
 const PROGRESS_MS = 100;
 
-/** Codes of errors that are about what the files say. */
+/** Codes of errors about the content of the files. */
 const OF_THE_FILES: ReadonlySet<string> = new Set([
   ...['INVALID_FILE', 'TRUNCATED_FILE', 'INVALID_MODEL'],
   ...['UNSUPPORTED_MODEL', 'UNSUPPORTED_TENSOR_TYPE', 'UNSUPPORTED_TOKENIZER'],
 ]);
 
 /**
- * Streams the files into an engine. Nothing but the piece at hand is held outside of the engine. A failure leaves things
- * as they are: the page ends the worker then.
+ * Streams the files into an engine; only the current piece is held outside of it. A failure leaves
+ * things as they are, because the page then ends the worker.
  */
 export async function load(
   start: Start,
@@ -32,7 +32,8 @@ export async function load(
   { files, device, contextLength, threads, sha256, quantize, store, fetchPort, modules }: LoadCall,
   onProgress: (progress: Progress) => void,
 ): Promise<Loaded> {
-  // What the header says of its file, asked between two pieces: the module cannot be asked while it is being fed.
+  // Size of the file according to its header, read between pieces: the module cannot be called
+  // while it is being fed.
   let headerBytes: number | null = null;
   let told = -Infinity;
   const tell = (phase: Progress['phase'], note?: string) => {
@@ -55,12 +56,12 @@ export async function load(
     },
     hasher: async () => new (await starting).Sha256(),
   });
-  /** The file that is being read. */
+  /** Index of the current file. */
   let reading = 0;
   const [first] = files;
   if (first) meter.file(0, nameOf(first));
   tell('start');
-  // The download begins while the runtime starts; nobody reads on meanwhile, and little is held back.
+  // The download starts together with the runtime; little is buffered until the runtime reads.
   const pieces = model.pieces();
   const begun = pieces.next();
   begun.catch(() => undefined); // it is awaited below
@@ -83,7 +84,8 @@ export async function load(
       const { file, total } = next.value;
       if (file !== reading) loader.end_file();
       reading = file;
-      // With it, a header that claims more than the files hold fails now and not after the download.
+      // With the total, a header that claims more data than the files hold fails now instead of
+      // after the download.
       if (isFirst && total !== null) loader.set_stream_bytes(total);
       isFirst = false;
       await loader.feed(next.value.bytes);
@@ -92,7 +94,7 @@ export async function load(
     tell('download');
     tell('prepare');
     const storing = model.settle();
-    storing.catch(() => undefined); // it is awaited below, unless the model fails first
+    storing.catch(() => undefined); // awaited below, unless the model fails first
     const llm = await loader.finish();
     await storing;
     const download: DownloadInfo = { ...meter.sums, storage: model.storage, notes };
@@ -119,7 +121,7 @@ export async function load(
     const source = files[reading];
     throw explained(error, source?.type === 'address' ? source : undefined);
   } finally {
-    // A model that failed is loaded again in this very worker, which must not wait for what this load holds.
+    // A failed model is loaded again in this worker, which must not wait for what this load holds.
     void pieces.return(undefined);
   }
 }

@@ -1,9 +1,9 @@
 /**
- * The worker of all pages that want the same model. It closes when the last one has gone, and its memory with it.
+ * The worker of all pages that use the same model. It closes when the last page has left.
  *
- * Neither side hears when the other one dies, so each holds a lock while it lives, for which the other one waits. The worker's lock, by
- * its name, is also how pages find it; that name begins with the model's. A page enters while it holds the lock that has the model's name alone,
- * and so does a worker close that nobody uses.
+ * Neither side is notified when the other dies, so each holds a lock while it lives and waits for
+ * the other's. Pages find the worker by the name of its lock, which starts with the model's name. A
+ * page enters, and an unused worker closes, only while holding the lock with the model's name.
  */
 
 import { serializeError } from '../common/errors.js';
@@ -13,7 +13,7 @@ import { browserLocks } from '../store/locks.js';
 import { Service } from './serve.js';
 import { starting } from './start.js';
 
-/** TypeScript's library of pages lacks it. */
+/** Missing in TypeScript's DOM library. */
 interface SharedScope {
   readonly name: string;
   onconnect: (event: MessageEvent) => void;
@@ -23,9 +23,8 @@ interface SharedScope {
 export function serveShared(): void {
   const scope = globalThis as unknown as SharedScope;
   const model = scope.name.slice(0, scope.name.lastIndexOf(' '));
-  // Nothing where a worker of another address has the name: pages have the package from two places
-  // then, and share by place. This one stays until its pages are closed, to say so to the next one
-  // that comes here.
+  // Undefined if another copy of the package, at another URL, holds the lock: sharing is by URL.
+  // This worker stays until its pages are closed, to tell so to the next page.
   const alive = browserLocks.tryHold(scope.name);
   const service = new Service(starting(), browserDownloads, () => void close());
 

@@ -12,8 +12,9 @@ import { Threads } from './threads.js';
 import { browserStore, tuningOf } from './tuning.js';
 
 /**
- * `watch` gets a port for each thread, from which a `SerializedError` comes if the thread crashes: this worker may be waiting for
- * that very thread, and only a page can end it. Without it there is one thread.
+ * `watch` gets a port for each thread that sends a `SerializedError` if the thread crashes: this
+ * worker may be waiting for the thread, and only a page can end it. Without `watch` there is one
+ * thread.
  */
 export function starting(watch?: (crash: MessagePort) => void): Start {
   return async (device, wanted, modules) => {
@@ -52,7 +53,7 @@ export function starting(watch?: (crash: MessagePort) => void): Start {
   };
 }
 
-/** Why there is one thread, where more would compute faster. */
+/** Why there is one thread, if more would be faster. */
 function noteOn({ watch, threads, memory }: { watch: unknown; threads: number; memory: unknown }): string | undefined {
   if (threads > 1) return memory ? undefined : NO_THREADS_BUILD;
   return watch ? NOT_ISOLATED : NOT_DEDICATED;
@@ -67,9 +68,7 @@ const NOT_ISOLATED =
 const NOT_DEDICATED =
   'It has one thread: browsers isolate no shared worker, and give threads to isolated ones only. A model that is loaded without `shared` has more.';
 
-/**
- * Fetches and compiles a module, and starts it with its glue: on `memory`, or on one of its own.
- */
+/** Fetches, compiles and starts a module, on `memory` or a memory of its own. */
 async function startModule<G extends AnyGlue>(
   address: string,
   glue: G,
@@ -101,13 +100,12 @@ async function startModule<G extends AnyGlue>(
   }
 }
 
-/** The first bytes of a WebAssembly module, and of a gzip file. */
+/** First bytes of a WebAssembly module, and of a gzip file. */
 const WASM = [0x00, 0x61, 0x73, 0x6d];
 const GZIP = [0x1f, 0x8b];
 
 /**
- * Modules are gzipped; a server that knows the ending may have told the browser, which then unpacks
- * them itself.
+ * Modules are gzipped. If the server tells the browser so, the browser has already unpacked them.
  */
 async function compile(address: string): Promise<WebAssembly.Module> {
   const response = await fetch(address);

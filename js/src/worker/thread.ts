@@ -1,4 +1,4 @@
-/** A nested worker that computes: it joins the pool of the engine whose memory it is given, and stays there. */
+/** A nested worker that computes: it joins the thread pool of the engine whose memory it gets. */
 
 import { serializeError } from '../common/errors.js';
 import { glues } from './glues.js';
@@ -11,7 +11,7 @@ export function serveThread(): void {
     try {
       await init({ module_or_path: module, memory });
     } catch (error) {
-      // Becomes this worker's error event, which costs a thread and nothing else.
+      // Becomes this worker's error event: one thread less, nothing worse.
       return reportError(error);
     }
     try {

@@ -1,10 +1,10 @@
-/** The threads beside the worker's own: nested workers that join the engine's pool. */
+/** Additional threads: nested workers that join the engine's pool. */
 
 import type { ThreadsBuild } from '../common/builds.js';
 import type { SerializedError } from '../common/errors.js';
 import { trusted } from '../common/trusted-types.js';
 
-/** What a thread needs to join. */
+/** What a thread needs to join the pool. */
 export interface ThreadStart {
   readonly build: ThreadsBuild;
   readonly module: WebAssembly.Module;
@@ -13,12 +13,12 @@ export interface ThreadStart {
   readonly crash: MessagePort;
 }
 
-/** The name of a worker that is a thread. */
+/** Name of a worker that is a thread. */
 export const THREAD = 'weft-thread';
 
 /**
- * A worker of the same file as this one. Undefined where the browser forbids it at once, by a
- * content security policy for example.
+ * Starts a worker with this worker's file. Undefined if the browser forbids it, by a content
+ * security policy for example.
  */
 function startWorker(): Worker | undefined {
   try {
@@ -31,14 +31,15 @@ function startWorker(): Worker | undefined {
 export class Threads {
   #running = 0;
 
-  /** Threads that compute, as far as is known: one that could not start is not counted once it has said so. */
+  /** Number of threads that compute. One that fails to start counts until it reports that. */
   get running(): number {
     return 1 + this.#running;
   }
 
   /**
-   * Starts `count` threads and waits for none: each joins when it is ready. `watch` gets a port for each, from which a
-   * {@link SerializedError} comes if the thread crashes. The page must have it: this worker may be waiting for that very thread.
+   * Starts `count` threads without waiting; each joins when it is ready. `watch` gets a port for
+   * each that sends a {@link SerializedError} if the thread crashes. It must go to the page,
+   * because this worker may be waiting for the thread.
    */
   start(count: number, what: Omit<ThreadStart, 'crash'>, watch: (crash: MessagePort) => void): void {
     for (let asked = 0; asked < count; asked += 1) {
@@ -46,7 +47,7 @@ export class Threads {
       if (!worker) return;
       this.#running += 1;
       worker.onerror = (event) => {
-        // One thread less; unhandled, it would end the model.
+        // One thread less. Unhandled, the error would end the model.
         event.preventDefault();
         this.#running -= 1;
       };

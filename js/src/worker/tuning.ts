@@ -1,6 +1,6 @@
 /**
- * Remembers which kernels were found to be the best on a GPU, from one visit to the next. It only saves time, so that a
- * browser that stores nothing, or fails to, is one that remembers nothing.
+ * Remembers the fastest kernels for a GPU between visits. It only saves time, so errors of the
+ * storage are ignored.
  */
 
 import { browserTable, type Table } from '../store/database.js';
@@ -8,12 +8,12 @@ import { browserTable, type Table } from '../store/database.js';
 type Store = Pick<Table<string>, 'get' | 'set'>;
 
 export interface Tuning {
-  /** What was remembered, or null. */
+  /** The remembered value, or null. */
   recall(): Promise<string | null>;
   remember(tuning: string): Promise<void>;
 }
 
-/** `version` of the kernels, and `adapter`, the key of the GPU that they were tried on. */
+/** `version`: of the kernels. `adapter`: key of the GPU that they were tried on. */
 export function tuningOf(store: Store, version: string, adapter: string): Tuning {
   const key = `${version} ${adapter}`;
   return {

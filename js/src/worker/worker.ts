@@ -1,7 +1,7 @@
 /**
- * The package's one worker file, which js/build.mjs bundles: the worker of a page, where all
+ * The package's only worker file, which js/build.mjs bundles: the worker of a page, where all
  * compute happens, the worker that pages share, or a thread that such a worker starts from its own
- * address.
+ * URL.
  */
 
 import type { Port, Reply, Request } from '../common/protocol.js';

@@ -81,7 +81,8 @@ export function embeddingModel(llm: Embeds): SdkEmbeddingModel {
     maxEmbeddingsPerCall: Infinity,
     supportsParallelCalls: false,
     async doEmbed({ values, dimensions, abortSignal }) {
-      if (dimensions !== undefined) throw invalidOption('dimensions', "none: vectors have the model's own", dimensions);
+      if (dimensions !== undefined)
+        throw invalidOption('dimensions', 'none: the model determines the dimensions', dimensions);
       const vectors = await llm.embed(values, abortSignal ? { signal: abortSignal } : {});
       return { embeddings: vectors.map((vector) => [...vector]), warnings: [] };
     },
@@ -106,7 +107,7 @@ export function provider(models: Readonly<Record<string, AnyLlm | Embeds>>): {
     languageModel: (id) => languageModel(find(id, 'chat')),
     embeddingModel: (id) => embeddingModel(find(id, 'embed')),
     imageModel(id) {
-      throw invalidOption('model', 'a language model: weft makes no pictures', id);
+      throw invalidOption('model', 'a language model: weft does not generate images', id);
     },
   };
 }

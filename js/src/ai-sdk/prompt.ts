@@ -98,7 +98,7 @@ function userPart(at: string, part: UserPart): ContentPart {
   const isImage = /^image(\/|$)/.test(mediaType);
   const url =
     data.type === 'url' ? data.url.href : data.type === 'data' && isImage ? dataUrl(data.data, mediaType) : null;
-  if (!isImage || url === null) throw invalidOption(at, 'text, or a picture', `${mediaType} as ${data.type}`);
+  if (!isImage || url === null) throw invalidOption(at, 'text or an image', `${mediaType} as ${data.type}`);
   return { type: 'image_url', image_url: { url } } as ContentPart;
 }
 

@@ -43,7 +43,7 @@ export function jsonSchemaOf(name: string, schema: unknown): object | boolean {
       cause: error,
     });
   }
-  const remedy = REMEDIES[vendor] ?? 'what its library has for that';
+  const remedy = REMEDIES[vendor] ?? 'the function of its library';
   throw invalidOption(name, `a JSON Schema: convert it by ${remedy}`, `a schema of ${vendor || 'a library'}`);
 }
 

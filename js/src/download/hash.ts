@@ -12,6 +12,6 @@ export function compareHash(name: string, expected: string | null, got: string):
   if (got === expected) return;
   throw new WeftError(
     'INTEGRITY',
-    `${name} is not the expected file, or was altered on the way: expected the SHA-256 ${expected}, got ${got}. Nothing of it is kept.`,
+    `${name} is not the expected file, or was altered on the way: expected the SHA-256 ${expected}, got ${got}. It was not stored.`,
   );
 }

@@ -312,5 +312,5 @@ function checkKinds(request: object, kinds: Readonly<Record<string, string>>): v
 
 /** Error for what OpenAI's servers can do and weft cannot. */
 function unable(name: string, expected: string, got: unknown): WeftError {
-  return invalidOption(name, `${expected}; weft has nothing else`, got);
+  return invalidOption(name, `${expected}; weft supports nothing else`, got);
 }

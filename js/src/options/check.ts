@@ -83,6 +83,6 @@ export function plain<T>(name: string, value: T): T {
       typeof part === 'string' ? wellFormed(part) : part,
     );
   } catch {
-    throw invalidOption(name, 'data that JSON can write', value);
+    throw invalidOption(name, 'data that can be written as JSON', value);
   }
 }

@@ -62,7 +62,7 @@ function checkContent(at: string, content: unknown): string {
   const texts = Array.from(content as readonly unknown[], (part, index) => {
     const { type, text } = (part ?? {}) as Partial<TextPart>;
     if (type !== 'text')
-      throw invalidOption(`${at}[${index}].type`, "'text', since the model reads nothing else", type);
+      throw invalidOption(`${at}[${index}].type`, "'text', the only type that the model reads", type);
     if (typeof text !== 'string') throw invalidOption(`${at}[${index}].text`, 'a string', text);
     return text;
   });

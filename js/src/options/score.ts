@@ -40,7 +40,7 @@ export interface Labelling extends Required<Omit<LabelOptions, 'signal'>> {
 export function checkLabelling(text: string, labels: readonly string[], options: LabelOptions): Labelling {
   const checked = checkTexts('labels', labels);
   if (checked.length < 2 || new Set(checked).size < checked.length) {
-    throw invalidOption('labels', 'at least two, each once', labels);
+    throw invalidOption('labels', 'at least two different ones', labels);
   }
   checkNames(options, ['instruction', 'examples', 'calibrate', 'signal']);
   const { instruction = defaultInstruction(checked), examples = [], calibrate = false, signal } = options;

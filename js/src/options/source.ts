@@ -28,7 +28,7 @@ export function checkModel({ model, hub, token }: LoadOptions): FileSource[] {
       const expected = 'a URL, a File or Blob, a handle of a file or folder, a ReadableStream, or an array of files';
       throw invalidOption('model', expected, file);
     }
-    if (file.locked) throw invalidOption('model', 'a stream that nobody reads', file);
+    if (file.locked) throw invalidOption('model', 'a stream without a reader', file);
     const { port1, port2 } = new MessageChannel();
     give(file, port1);
     return { type: 'stream', port: port2 };

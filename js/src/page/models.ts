@@ -160,5 +160,5 @@ function describe(file: StoredFile): StoredModel | undefined {
 }
 
 function notStored(source: string): WeftError {
-  return new WeftError('NOT_STORED', `${source} is not stored as a whole: load it, which fetches what is missing`);
+  return new WeftError('NOT_STORED', `${source} is not stored completely: load it to download the rest`);
 }

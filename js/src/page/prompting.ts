@@ -92,7 +92,7 @@ export function bestOf(llm: () => Llm, n: number, scorer: Scorer = likeliest): B
     }
     const scores = await Promise.all(answers.map((answer) => scorer(answer, answers)));
     const wrong = scores.find((score) => typeof score !== 'number' || Number.isNaN(score));
-    if (wrong !== undefined) throw invalidOption('scorer', 'a function that gives a number', wrong);
+    if (wrong !== undefined) throw invalidOption('scorer', 'a function that returns a number', wrong);
     return answers.map((answer, i) => ({ ...answer, score: scores[i] ?? 0 })).sort((a, b) => b.score - a.score);
   };
   return {

@@ -31,12 +31,15 @@ export function checkInput(input: LanguageModelPrompt, begun: boolean): Input {
   const all = Array.from(input as readonly unknown[], (message, index) => {
     const { role, content, prefix = false } = (message ?? {}) as Partial<LanguageModelMessage>;
     if (role === undefined || !ROLES.includes(role))
-      throw new TypeError(`message ${index}: ${String(role)} is none of the roles ${ROLES.join(', ')}`);
+      throw new TypeError(`message ${index}: ${String(role)} is not one of the roles ${ROLES.join(', ')}`);
     if (role === 'system' && (begun || index > 0)) {
-      throw new TypeError(`message ${index}: the system speaks first, and once`);
+      throw new TypeError(`message ${index}: a system message must be the first, and there can be only one`);
     }
     if (prefix && (role !== 'assistant' || index < input.length - 1)) {
-      throw new DOMException(`message ${index}: only the last one, of the assistant, is a prefix`, 'SyntaxError');
+      throw new DOMException(
+        `message ${index}: only the last message, by the assistant, can be a prefix`,
+        'SyntaxError',
+      );
     }
     return { role, content: textOf(content, index), prefix };
   });
@@ -49,7 +52,7 @@ function textOf(content: unknown, index: number): string {
   if (!Array.isArray(content)) throw new TypeError(`message ${index}: its content is a string, or an array of parts`);
   const parts = Array.from(content as readonly unknown[], (part) => {
     const { type, value } = (part ?? {}) as Partial<LanguageModelMessageContent>;
-    if (!TYPES.includes(type)) throw new TypeError(`message ${index}: ${String(type)} is no type of content`);
+    if (!TYPES.includes(type)) throw new TypeError(`message ${index}: ${String(type)} is not a type of content`);
     if (type !== 'text') throw unsupported(`message ${index}: content of the type ${String(type)}`);
     if (typeof value !== 'string') throw new TypeError(`message ${index}: the value of a text is a string`);
     return value;
@@ -76,7 +79,7 @@ const OF_TOOLS: readonly unknown[] = ['tool-call', 'tool-response'];
 export function checkExpected(options: LanguageModelCreateCoreOptions): void {
   const { expectedInputs = [], expectedOutputs = [], thinking } = options;
   const expected = [...expectedInputs, ...expectedOutputs].map(({ type, languages = [] }) => {
-    if (!TYPES.includes(type)) throw new TypeError(`${String(type)} is no type of content`);
+    if (!TYPES.includes(type)) throw new TypeError(`${String(type)} is not a type of content`);
     Intl.getCanonicalLocales([...languages]);
     return type;
   });
@@ -90,7 +93,7 @@ const EFFORTS: readonly unknown[] = ['none', 'low', 'medium', 'high'];
 /** Checks `thinking` of a session or prompt. Throws as {@link checkExpected} does. */
 export function checkThinking(thinking: Thinking | undefined): void {
   const { effort = 'none', includeThoughts = false } = thinking ?? {};
-  if (!EFFORTS.includes(effort)) throw new TypeError(`${String(effort)} is no effort of thinking`);
+  if (!EFFORTS.includes(effort)) throw new TypeError(`${String(effort)} is not a thinking effort`);
   if (effort !== 'none' || includeThoughts) throw unsupported("`thinking` beyond { effort: 'none' }");
 }
 
@@ -123,7 +126,7 @@ export interface Sampling {
 
 export function checkSampling({ samplingMode = 'default', ...numbers }: LanguageModelCreateCoreOptions): Sampling {
   const mode = samplingMode === 'default' ? DEFAULT_MODE : samplingMode;
-  if (!Object.hasOwn(TEMPERATURES, mode)) throw new TypeError(`${String(mode)} is no samplingMode`);
+  if (!Object.hasOwn(TEMPERATURES, mode)) throw new TypeError(`${String(mode)} is not a samplingMode`);
   const { defaultTopK: topK, defaultTemperature, maxTopK, maxTemperature } = PARAMS;
   if (numbers.temperature === undefined && numbers.topK === undefined) {
     return { mode, temperature: TEMPERATURES[mode], topK };

@@ -78,7 +78,7 @@ async function checkFit(options: LoadOptions): Promise<void> {
   const fits = { cpu: cpu.fits, gpu: gpu?.fits ?? false, auto: cpu.fits || (gpu?.fits ?? false) }[device];
   if (fits) return;
   if (device === 'gpu' && !gpu)
-    throw new WeftError('GPU_UNAVAILABLE', "there is no GPU, and `device: 'gpu'` insists on one");
+    throw new WeftError('GPU_UNAVAILABLE', "there is no GPU, and `device: 'gpu'` requires one");
   throw new WeftError('OUT_OF_MEMORY', (device === 'gpu' ? gpu?.reason : cpu.reason) ?? 'it does not fit');
 }
 
@@ -231,7 +231,7 @@ class Router {
 /** The server was used because something else had failed: the error names both. */
 function fail(error: unknown, reason: string | null): never {
   if (!(error instanceof WeftError) || reason === null) throw error;
-  throw new WeftError(error.code, `${error.message} (the server was asked because of ${reason})`, { cause: error });
+  throw new WeftError(error.code, `${error.message} (the server was used because of ${reason})`, { cause: error });
 }
 
 async function* lazily<T>(open: () => Promise<AsyncIterable<T>>): AsyncGenerator<T> {

@@ -86,5 +86,5 @@ function chatMessage({ tool_calls: calls, ...message }: Message): ChatMessage {
 }
 
 function local(name: string, expected: string, got: unknown) {
-  return invalidOption(name, `${expected}; servers have nothing else`, got);
+  return invalidOption(name, `${expected}; servers support nothing else`, got);
 }

@@ -73,7 +73,7 @@ export async function decodeSession(
   info: ModelInfo,
 ): Promise<{ settings: Settings; state: State }> {
   if (!(saved instanceof Uint8Array || saved instanceof ArrayBuffer)) {
-    throw invalidOption('saved', 'the bytes that save() gave', saved);
+    throw invalidOption('saved', 'the bytes that save() returned', saved);
   }
   // copied, because the session reads it later
   const { header, values } = await split(new Uint8Array(saved instanceof ArrayBuffer ? saved.slice(0) : saved));
@@ -161,5 +161,5 @@ async function hashOf(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array | null
 }
 
 function invalid(what: string): WeftError {
-  return new WeftError('INVALID_SESSION', `this is no session that can be restored: ${what}.`);
+  return new WeftError('INVALID_SESSION', `this is not a session that can be restored: ${what}.`);
 }

@@ -18,7 +18,7 @@ export function checkTools(tools: unknown): readonly ToolDescription[] {
   return (tools as readonly (Partial<ToolDescription> | null)[]).map((tool, index): ToolDescription => {
     const at = `tools[${index}]`;
     const type: string = tool?.type ?? 'function';
-    if (type !== 'function') throw invalidOption(`${at}.type`, "'function'; weft has nothing else", type);
+    if (type !== 'function') throw invalidOption(`${at}.type`, "'function', the only type that weft supports", type);
     const { name, parameters } = (tool?.function ?? {}) as Partial<ToolDescription['function']>;
     if (typeof name !== 'string' || !NAME.test(name)) {
       const isFlat = name === undefined && typeof (tool as { name?: unknown } | null)?.name === 'string';

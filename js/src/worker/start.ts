@@ -113,7 +113,8 @@ async function compile(address: string): Promise<WebAssembly.Module> {
   const bytes = new Uint8Array(await response.arrayBuffer());
   const begins = (start: readonly number[]) => start.every((byte, at) => bytes[at] === byte);
   if (begins(WASM)) return WebAssembly.compile(bytes);
-  if (!begins(GZIP)) throw new Error(`that is no module, but ${response.headers.get('content-type') ?? 'nothing'}`);
+  if (!begins(GZIP))
+    throw new Error(`it is not a WebAssembly module but ${response.headers.get('content-type') ?? 'nothing'}`);
   const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
   return WebAssembly.compileStreaming(new Response(unpacked, { headers: { 'Content-Type': 'application/wasm' } }));
 }

@@ -28,7 +28,7 @@ const explanations: Record<ErrorCode, Explanation> = {
   INVALID_FILE: { title: 'This is not a GGUF model', text: anotherFile, remedies: ['choose-model'] },
   TRUNCATED_FILE: {
     title: 'The file ends too early',
-    text: 'Its download probably broke off. Fetch the file again; of a split model, choose all parts together.',
+    text: 'Its download was probably interrupted. Download the file again; for a split model, choose all parts together.',
     remedies: ['retry', 'choose-model'],
   },
   UNSUPPORTED_TENSOR_TYPE: {
@@ -48,27 +48,27 @@ const explanations: Record<ErrorCode, Explanation> = {
   },
   INVALID_MODEL: {
     title: 'The model’s file is damaged',
-    text: 'Its parts do not fit together. Fetch the file again, or choose another.',
+    text: 'Its parts do not fit together. Download the file again, or choose another.',
     remedies: ['retry', 'choose-model'],
   },
   NETWORK: {
-    title: 'The model could not be fetched',
+    title: 'The model could not be downloaded',
     text: 'Check the address and the connection. The server must allow other sites to read the file (CORS); if it does not, download the file and choose it here.',
     remedies: ['retry'],
   },
   FILE_CHANGED: {
-    title: 'The model changed while it was fetched',
-    text: 'The server has another file than a moment ago. Try again when it is done.',
+    title: 'The model changed during the download',
+    text: 'The file on the server was just replaced. Try again in a moment.',
     remedies: ['retry'],
   },
   INTEGRITY: {
     title: 'This is not the expected file',
-    text: 'Its SHA-256 is another one than it should be. Nothing of it was kept.',
+    text: 'Its SHA-256 is wrong. It was not stored.',
     remedies: ['retry', 'choose-model'],
   },
   SERVER: {
     title: 'The server refused',
-    text: 'The page asks no server for answers, so this is a bug of the page. Please report it.',
+    text: 'The page does not ask servers for answers, so this is a bug in the page. Please report it.',
     remedies: [],
   },
   QUOTA_EXCEEDED: {
@@ -77,13 +77,13 @@ const explanations: Record<ErrorCode, Explanation> = {
     remedies: ['retry', 'choose-model'],
   },
   NOT_STORED: {
-    title: 'The model is not stored as a whole',
-    text: 'Load it: what is missing is fetched.',
+    title: 'The model is not stored completely',
+    text: 'Load it to download the rest.',
     remedies: ['retry'],
   },
   GPU_UNAVAILABLE: {
     title: 'This browser offers no GPU to the page',
-    text: 'A current Chrome, Edge, Firefox or Safari with WebGPU turned on may. The CPU works everywhere, more slowly.',
+    text: 'A current Chrome, Edge, Firefox or Safari with WebGPU turned on may offer one. The CPU works everywhere, but is slower.',
     remedies: ['use-cpu'],
   },
   DEVICE_LOST: {
@@ -98,7 +98,7 @@ const explanations: Record<ErrorCode, Explanation> = {
   },
   INVALID_LOGITS: {
     title: 'The model computed nonsense',
-    text: 'The file may be damaged, or the GPU’s driver faulty. The CPU tells them apart.',
+    text: 'The file may be damaged, or the GPU’s driver faulty. Try the CPU to find out which.',
     remedies: ['use-cpu', 'choose-model'],
   },
   NOT_SUPPORTED: {
@@ -117,8 +117,8 @@ const explanations: Record<ErrorCode, Explanation> = {
     remedies: ['reload-model', 'settings'],
   },
   INVALID_OPTION: {
-    title: 'A setting has a value that weft does not take',
-    text: 'Details name it. The settings can be reset.',
+    title: 'A setting has an invalid value',
+    text: 'The details name it. You can reset the settings.',
     remedies: ['settings'],
   },
   CONTEXT_OVERFLOW: {
@@ -128,23 +128,23 @@ const explanations: Record<ErrorCode, Explanation> = {
   },
   UNSUPPORTED_TASK: {
     title: 'This model does not chat',
-    text: 'It says something of a text, as models for search and classification do, instead of continuing it. Choose another for a conversation.',
+    text: 'It is a model for search or classification, which does not write text. Choose another one to chat.',
     remedies: ['choose-model'],
   },
   TOKENIZE: { title: 'The text could not be read', text: 'Change the text and send it again.', remedies: ['retry'] },
   CHAT_TEMPLATE: {
     title: 'The model’s chat format refused the conversation',
-    text: 'Some models allow no system prompt: empty it in the settings, and try again.',
+    text: 'Some models do not allow a system prompt: clear it in the settings, and try again.',
     remedies: ['settings', 'retry'],
   },
   INVALID_CONSTRAINT: {
-    title: 'The answer cannot be constrained so',
-    text: 'The page constrains no answer, so this is a bug of the page. Please report it.',
+    title: 'This constraint is not possible',
+    text: 'The page does not use constraints, so this is a bug in the page. Please report it.',
     remedies: ['retry'],
   },
   INVALID_SESSION: {
     title: 'The saved conversation cannot be read',
-    text: 'The page saves none in this form, so this is a bug of the page. Please report it.',
+    text: 'The page does not save conversations like this, so this is a bug in the page. Please report it.',
     remedies: [],
   },
   DISPOSED: {
@@ -154,14 +154,14 @@ const explanations: Record<ErrorCode, Explanation> = {
   },
   INTERNAL: {
     title: 'Something in weft failed',
-    text: 'That is a bug; a report with the details helps to mend it. Loading the model again may get around it.',
+    text: 'This is a bug; a report with the details helps to fix it. Loading the model again may help.',
     remedies: ['reload-model'],
   },
 };
 
 const missingDefault: Explanation = {
   title: 'SmolLM2-135M is not on this server yet',
-  text: 'Run npm start in weft’s folder: it fetches the model (98 MB) and then serves this page. Or choose a GGUF file here.',
+  text: 'Run npm start in weft’s folder: it downloads the model (98 MB) and then serves this page. Or choose a GGUF file here.',
   remedies: ['retry'],
 };
 

@@ -18,7 +18,7 @@ fn load(edit: impl FnOnce(&mut Vec<(String, Value)>)) -> Session {
     session_on(HostEngine::new(Simd::default()), &tiny.bytes()).unwrap()
 }
 
-/// What llama.cpp's converter writes for a model without a vocabulary.
+/// A model without a vocabulary, with the metadata that llama.cpp's converter writes for it.
 fn without_vocabulary(model: &str) -> Session {
     load(|metadata| {
         metadata.retain(|(key, _)| !key.starts_with("tokenizer."));

@@ -12,7 +12,7 @@ struct Input {
     pre: u8,
     /// Begins with a normal token per byte, so that every text can be spelled.
     bytes: bool,
-    /// Text, score and type; type 0 stands for an invalid one.
+    /// Text, score and type; type 0 means an invalid one.
     tokens: Vec<(String, f32, u8)>,
     merges: Vec<(u8, u8)>,
     raw_merges: Vec<String>,

@@ -7,8 +7,8 @@ const TILE_TOKENS = TOKEN_LANES * 4u;
 var<workgroup> squares: array<f32, 2u * TILE_TOKENS>; // (tokens, halves of the blocks)
 #endif
 
-// What an invocation fetches of each block: one half of the invocations fetch a row of the weight
-// each, the other half half a block of a token each (so WORKGROUP = 2 TILE_ROWS = 4 TILE_TOKENS).
+// The part of a block that an invocation fetches: half of the invocations fetch one row of the
+// weight each, the others half a block of one token each (WORKGROUP = 2 TILE_ROWS = 4 TILE_TOKENS).
 struct Fetch {
     weights: bool,
     task: u32, // index among the invocations that fetch the same kind

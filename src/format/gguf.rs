@@ -248,7 +248,7 @@ impl Rows {
     }
 }
 
-/// What is known across the files of a split model. Other models have one shard.
+/// Totals over the files of a split model. Other models have one shard.
 #[derive(Debug, Default)]
 struct Shards {
     /// `split.count`, 1 if the model is not split.

@@ -14,7 +14,7 @@ pub(super) fn check_magic(bytes: &[u8]) -> Result<()> {
     Err(invalid("magic", "`GGUF`", format!("`{shown}`, which looks like {}", looks_like(bytes))))
 }
 
-/// What a wrong file that begins with `bytes` is, and what to do about it.
+/// Describes a wrong file that begins with `bytes`, and the remedy.
 pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
     let first = bytes.trim_ascii_start();
     match bytes {

@@ -19,7 +19,7 @@ pub struct Metadata {
     entries: BTreeMap<String, Value>,
 }
 
-/// What each getter expects, for errors.
+/// The type that each getter expects, for errors.
 mod expected {
     pub const STR: &str = "a string";
     pub const BOOL: &str = "true or false";

@@ -16,7 +16,7 @@ use super::{Fault, Res, conditions, filters, operators, print};
 /// to 1.5 KB of the stack, of which a page's worker has 1 MiB.
 pub(super) const MAX_DEPTH: u32 = 400;
 
-/// Where execution continues after a statement.
+/// How execution continues after a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
     On,

@@ -31,7 +31,7 @@ pub struct Architecture {
     pub windowed: WindowedLayers,
     /// QK-norm, applied before RoPE.
     pub qk_norm: Option<QkNorm>,
-    /// Where the residual stream is normalised.
+    /// Placement of the norms.
     pub norms: Norms,
     /// Whether `ffn_up` holds the gate and the up projection as one tensor.
     pub fused_gate_up: bool,
@@ -80,7 +80,7 @@ pub enum Positions {
     Linear(f32),
 }
 
-/// Where the residual stream is normalised.
+/// Placement of the norms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norms {
     /// Pre-norm: before each block, and once after the last layer.
@@ -101,7 +101,7 @@ pub enum WindowedLayers {
     AllButEvery(usize),
 }
 
-/// What QK-norm spans.
+/// The values that QK-norm normalises together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QkNorm {
     /// Each head alone; all heads share one weight vector, (head_dim).

@@ -51,7 +51,7 @@ pub struct Config {
     pub windowed: Vec<bool>,
     /// Scales and soft caps.
     pub scales: Scales,
-    /// How an embedding model turns its token vectors into one vector per text.
+    /// How an embedding model pools its token vectors into one vector per text.
     pub pooling: Option<Pooling>,
 }
 

@@ -26,7 +26,7 @@ pub struct Rope {
     pub dim: usize,
     /// How the frequencies are scaled for longer contexts.
     pub scaling: Scaling,
-    /// Factor of cos and sin, on top of that of [`Scaling::Yarn`].
+    /// Factor of cos and sin, in addition to the factor of [`Scaling::Yarn`].
     pub attention_factor: f32,
 }
 

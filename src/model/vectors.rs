@@ -20,9 +20,9 @@ use crate::{Error, Result};
 struct Place {
     values: Range<usize>,
     buffer: BufferId,
-    /// Of the first value in the buffer, in values.
+    /// Offset of the first value in the buffer, in values.
     offset: usize,
-    /// How often each value is written, in a row.
+    /// Number of consecutive copies of each value.
     copies: usize,
 }
 

@@ -66,7 +66,7 @@ fn take_templates(metadata: &mut Metadata) -> Result<Vec<(String, String)>> {
     Ok(default.into_iter().chain(named).collect())
 }
 
-/// What the folder's other files say about the tokenizer.
+/// Properties of the tokenizer that the folder's other files define.
 fn folder_options(metadata: &Metadata) -> Result<FolderOptions> {
     let size = metadata.opt_u32(&format!("{}.vocab_size", metadata.str("general.architecture")?))?;
     let ends = metadata.opt_i32s(hugging_face::ENDS)?.unwrap_or_default();

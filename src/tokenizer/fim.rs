@@ -80,7 +80,7 @@ pub(super) struct Fim {
     suffix_first: bool,
 }
 
-/// What a vocabulary has for filling gaps.
+/// Fill-in-the-middle tokens of a vocabulary.
 pub(super) struct Found {
     /// How a gap is filled; `None` if the model cannot.
     pub fim: Option<Fim>,

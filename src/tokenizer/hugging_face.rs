@@ -156,7 +156,7 @@ impl Tokenizer {
     }
 }
 
-/// What the folder's other files say about the tokenizer.
+/// Properties of the tokenizer that the folder's other files define.
 #[derive(Debug, Clone, Default)]
 pub struct FolderOptions {
     /// Rows of the embedding table, often a few more than tokens.

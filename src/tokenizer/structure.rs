@@ -72,7 +72,7 @@ const NO_END_BESIDE: &[(&str, &[&str])] = &[
 /// have no other end.
 const OTHERS_TURNS: &[&str] = &["<|user|>", "<|observation|>", "<|im_user|>", "<｜User｜>", "<|start_of_user|>"];
 
-/// What the tokens of a vocabulary are for, beside their kinds.
+/// Roles of the special tokens of a vocabulary, beside their kinds.
 #[derive(Debug, Default)]
 pub(super) struct Structure {
     /// Ids that end an answer, ascending.

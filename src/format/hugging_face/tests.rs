@@ -57,7 +57,7 @@ fn folder(changes: &Value, index: Option<&Value>) -> Result<Folder> {
     })
 }
 
-/// What the sink received.
+/// Everything that the sink received.
 #[derive(Default, Debug, PartialEq)]
 struct Got {
     metadata: Metadata,

@@ -1,4 +1,4 @@
-//! A loaded model of either kind, and what it says where it is asked for what only the other kind can do.
+//! A loaded model of either kind, and its error for tasks of the other kind.
 
 use super::encoder::EncoderSession;
 use super::{EmbedOptions, Info, Session};
@@ -7,14 +7,14 @@ use crate::{Error, Result};
 
 /// A loaded model.
 pub enum Loaded {
-    /// Continues a text.
+    /// Generates text.
     Decoder(Box<Session>),
-    /// Says something of a text.
+    /// Reads whole texts.
     Encoder(Box<EncoderSession>),
 }
 
 impl Loaded {
-    /// What is loaded.
+    /// Describes the loaded model.
     pub fn info(&self) -> Info {
         match self {
             Self::Decoder(session) => session.info(),
@@ -38,7 +38,7 @@ impl Loaded {
         }
     }
 
-    /// What generates. Errors: `UnsupportedTask` for an encoder.
+    /// The session of a decoder. Errors: `UnsupportedTask` for an encoder.
     pub fn decoder(&mut self, task: &'static str) -> Result<&mut Session> {
         match self {
             Self::Decoder(session) => Ok(session),
@@ -46,7 +46,7 @@ impl Loaded {
         }
     }
 
-    /// The same, for good.
+    /// The same, by value.
     pub fn into_decoder(self, task: &'static str) -> Result<Session> {
         match self {
             Self::Decoder(session) => Ok(*session),
@@ -54,7 +54,7 @@ impl Loaded {
         }
     }
 
-    /// What reads a text at once. Errors: `UnsupportedTask` for a decoder.
+    /// The session of an encoder. Errors: `UnsupportedTask` for a decoder.
     pub fn encoder(&mut self, task: &'static str) -> Result<&mut EncoderSession> {
         match self {
             Self::Decoder(session) => Err(session.cannot(task, "an encoder, such as BERT, with a head for it")),
@@ -62,8 +62,8 @@ impl Loaded {
         }
     }
 
-    /// The vector of a text: of an encoder, or a decoder that was trained for it. Errors: `UnsupportedTask`, `TextTooLong`,
-    /// `InvalidOption`.
+    /// The vector of a text, from an encoder or a decoder trained for embeddings. Errors:
+    /// `UnsupportedTask`, `TextTooLong`, `InvalidOption`.
     pub async fn embed(&mut self, text: &str, options: EmbedOptions) -> Result<Vec<f32>> {
         match self {
             Self::Decoder(session) => session.embed(text, options).await,
@@ -75,7 +75,7 @@ impl Loaded {
 const DECODER: &str = "a decoder, which continues a text";
 
 impl Session {
-    /// A decoder is not made for `task`.
+    /// The error for a task that decoders cannot do.
     pub(super) fn cannot(&self, task: &'static str, needs: &str) -> Error {
         let Info { architecture, tasks, .. } = self.info();
         let found = format!("a decoder (`{architecture}`)");

@@ -1,17 +1,19 @@
-//! What a prompt is made of: a conversation by the model's template, and the ids that are known of it already.
+//! Prompts: a conversation in the model's template, and ids reused from earlier turns.
 
 use super::Session;
 use crate::Result;
 use crate::tokenizer::{Conversation, RenderOptions, Text};
 
-/// Whether a conversation has tools: an empty list has none.
+/// Whether a conversation has tools; an empty list counts as none.
 fn has_tools(tools: Option<&serde_json::Value>) -> bool {
     tools.is_some_and(|tools| tools.as_array().is_none_or(|tools| !tools.is_empty()) && !tools.is_null())
 }
 
 impl Session {
-    /// A conversation in the form that the model was trained on, ready for its answer unless it is complete. `now`: seconds since 1970
-    /// on the user's clock, for templates that print the date. Special tokens that it spells are plain text. Errors: `ChatTemplate`.
+    /// The prompt of a conversation in the model's template, ready for the answer unless the
+    /// conversation is complete. `now`: seconds since 1970 on the user's clock, for templates that
+    /// print the date. Special tokens in the conversation's text are plain text. Errors:
+    /// `ChatTemplate`.
     pub fn chat_prompt(&self, conversation: &Conversation, now: i64) -> Result<Vec<u32>> {
         self.tokenizer.check_text()?;
         let named = conversation.template.as_deref();
@@ -30,9 +32,9 @@ impl Session {
         self.tokenizer.encode_rendered(&text.into_iter().collect())
     }
 
-    /// A prompt for what stands between `before`, the ids of a text, and `behind`, which is plain
-    /// text. A model that was not trained for it can at least go on where nothing stands behind.
-    /// Errors: `UnsupportedTask`, `Tokenize`.
+    /// The prompt for a gap between `before`, the ids of a text, and `behind`, plain text. A model
+    /// that was not trained to fill gaps can continue `before` if `behind` is empty. Errors:
+    /// `UnsupportedTask`, `Tokenize`.
     pub fn infill(&self, before: &[u32], behind: &str) -> Result<Vec<u32>> {
         if behind.is_empty() && !self.tokenizer.fills_gaps() {
             let bos = self.tokenizer.bos().filter(|bos| self.tokenizer.adds_bos() && before.first() != Some(bos));
@@ -42,8 +44,9 @@ impl Session {
         self.tokenizer.infill(before, behind)?.ok_or_else(|| self.cannot("suffix", needs))
     }
 
-    /// `prompt` with the ids of `known` for as long as these spell the same text. What a model wrote is often cut into other tokens than the
-    /// tokenizer takes for its text, and only the ids that it wrote are in the KV cache. Errors: `Tokenize` for ids that are none.
+    /// `prompt` with the ids of `known` as far as they spell the same text. A model often writes
+    /// its text in other tokens than the tokenizer's, and only the ids that it wrote are in the KV
+    /// cache. Errors: `Tokenize` for unknown ids.
     pub fn reuse(&self, known: &[u32], prompt: &[u32]) -> Result<Vec<u32>> {
         let ((old, old_ends), (new, new_ends)) = (self.spell(known)?, self.spell(prompt)?);
         let same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
@@ -56,8 +59,8 @@ impl Session {
         Ok([&known[..taken], &prompt[replaced..]].concat())
     }
 
-    /// The bytes of all tokens, and where each ends. Structure is 0xFF, which no text has, and its
-    /// id; so is a token that spells nothing.
+    /// The bytes of all tokens, and where each ends. Structure, and tokens without text, become
+    /// 0xFF, which no text contains, and their id.
     fn spell(&self, ids: &[u32]) -> Result<(Vec<u8>, Vec<usize>)> {
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(ids.len()));
         for &id in ids {

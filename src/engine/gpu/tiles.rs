@@ -1,20 +1,23 @@
-//! The order of weights in GPU memory: rows in tiles, interleaved by granules, as `shaders/shared/weight.wgsl` reads them.
+//! The layout of weights in GPU memory: tiles of interleaved rows, as `shaders/shared/weight.wgsl`
+//! reads them.
 //!
-//! Rows come one after the other, in calls that end anywhere; a tile is written when its last row is there, so that every
-//! upload is one piece. Only tiles that a call has cut wait meanwhile.
+//! Rows arrive in order, in calls that may end anywhere. A tile is written when its last row has
+//! arrived, so that every upload is contiguous. Only tiles that a call has split wait meanwhile.
 
 use std::collections::HashMap;
 
 use crate::format::{Layout, Planes};
 use crate::record::{BufferId, Matrix};
 
-/// Bytes of the quants plane that stay together: the widest load that shaders have.
+/// Bytes of the quants plane that stay together: the widest load in shaders.
 const GRANULE: usize = 16;
 
-/// Bytes of the scales plane that stay together: a scale and its minimum, or two pairs of their factors.
+/// Bytes of the scales plane that stay together: a scale and its minimum, or two pairs of their
+/// factors.
 const SCALE: usize = 4;
 
-/// Bytes of the two planes of `matrix`; rows are filled up to whole granules, and the last tile to whole rows.
+/// Bytes of the two planes of a matrix. Rows are padded to whole granules, and the last tile to
+/// whole rows.
 pub(super) fn plane_bytes(layout: Layout, rows: usize, cols: usize, row_tile: usize) -> (u64, u64) {
     let rows = rows.next_multiple_of(row_tile) as u64;
     (rows * quants_row_bytes(layout, cols) as u64, rows * layout.scales_row_bytes(cols) as u64)
@@ -24,29 +27,30 @@ fn quants_row_bytes(layout: Layout, cols: usize) -> usize {
     layout.quants_row_bytes(cols).next_multiple_of(GRANULE)
 }
 
-/// Puts rows in their order.
+/// Puts rows into tiles.
 #[derive(Default)]
 pub(super) struct Tiler {
-    /// Tiles that lack rows, by matrix and number.
+    /// Incomplete tiles, by matrix and index.
     waiting: HashMap<(BufferId, usize), Tile>,
 }
 
 #[derive(Default)]
 struct Tile {
     planes: Planes,
-    /// Rows that are there.
+    /// Number of rows that have arrived.
     rows: usize,
 }
 
 /// Consecutive tiles, ready to be written.
 pub(super) struct Run {
-    /// The first of them.
+    /// Index of the first tile.
     pub first_tile: usize,
     pub planes: Planes,
 }
 
 impl Tiler {
-    /// Takes rows of `matrix`, each of them once, and gives the tiles of `row_tile` rows that are complete with them.
+    /// Takes rows of `matrix`, each row once. Returns the tiles of `row_tile` rows that they
+    /// complete.
     pub fn add(&mut self, matrix: &Matrix, row_tile: usize, first_row: usize, rows: &Planes) -> Vec<Run> {
         let row_bytes = matrix.layout.quants_row_bytes(matrix.cols);
         let padded_bytes = quants_row_bytes(matrix.layout, matrix.cols);
@@ -93,7 +97,7 @@ fn place(tile: &mut Vec<u8>, row: &[u8], granule: usize, row_in_tile: usize, row
 mod tests {
     use super::*;
 
-    /// Rows 0.. of a matrix whose every byte is unlike its neighbours.
+    /// Rows of a matrix in which neighbouring bytes differ.
     fn planes(rows: std::ops::Range<usize>, matrix: &Matrix) -> Planes {
         let (quants, scales) =
             (matrix.layout.quants_row_bytes(matrix.cols), matrix.layout.scales_row_bytes(matrix.cols));
@@ -114,7 +118,7 @@ mod tests {
             let (quants_bytes, scales_bytes) = plane_bytes(layout, rows, cols, row_tile);
             let mut memory = Planes { quants: vec![0; quants_bytes as usize], scales: vec![0; scales_bytes as usize] };
             let mut tiler = Tiler::default();
-            // the second half first, cut where no tile ends
+            // the second half first, split inside a tile
             for part in [rows / 2..rows, 0..rows / 2] {
                 for run in tiler.add(&matrix, row_tile, part.start, &planes(part.clone(), &matrix)) {
                     let granules = quants_row_bytes(layout, cols) / GRANULE;
@@ -126,7 +130,7 @@ mod tests {
             }
             assert!(tiler.waiting.is_empty(), "{layout:?}");
             let all = planes(0..rows, &matrix);
-            // as `row_start` in weight.wgsl has it
+            // `row_start` in weight.wgsl
             let at = |row: usize, unit: usize, units: usize| {
                 row / row_tile * row_tile * units + row % row_tile + unit * row_tile
             };

@@ -1,4 +1,4 @@
-// `attention`, see shared/attention.wgsl: a workgroup takes a head of a token, or a piece of its positions.
+// `attention`, see shared/attention.wgsl: a workgroup takes a head of a row, or a piece of its positions.
 //
 // Flash attention: the workgroup walks the cache in tiles of 256 positions, with the maximum and the sum of the softmax so
 // far. In a tile, each of the 64 invocations first scores up to four positions. For the weighted sum of values they
@@ -20,12 +20,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let head = workgroup.x;
     let split = workgroup.y;
     let token = workgroup.z;
-    let end = min(end_position(token), (split + 1u) * SPLIT);
-    let first = max(split * SPLIT, first_position(token));
-    if token >= min(step.tokens, params.rows) || first >= end {
+    if token >= min(step.tokens, params.rows) {
         return;
     }
-    let cached = head / GROUP * CONTEXT * HEAD_QUADS;
+    let row = rows[token];
+#ifdef PARTIAL
+    let end = min(end_position(row), (split + 1u) * SPLIT);
+    let first = max(split * SPLIT, first_position(row));
+    if first >= end {
+        return;
+    }
+#else
+    let end = end_position(row);
+    let first = first_position(row);
+#endif
+    let kv_head = head / GROUP;
     let group = lane / HEAD_QUADS; // those at or past GROUPS sum nothing
     let quad = lane % HEAD_QUADS;
 
@@ -42,13 +51,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         var lane_maximum = LOWEST;
         for (var p = lane; p < size; p += LANES) {
             var products = vec4(0.0);
-            let row = cached + (start + p) * HEAD_QUADS;
+            let key = (keys_of(row, kv_head, start + p) + start + p) * HEAD_QUADS;
             for (var i = 0u; i < HEAD_QUADS; i++) {
-                products += query[i] * k_cache[row + i];
+                products += query[i] * kv[key + i];
             }
             var score = bounded(dot(products, vec4(1.0)));
 #ifdef ALIBI
-            score -= slope(head) * f32(end_position(token) - 1u - start - p);
+            score -= slope(head) * f32(end_position(row) - 1u - start - p);
 #endif
             weights[p] = score;
             lane_maximum = max(lane_maximum, score);
@@ -70,9 +79,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         sum *= shrink;
         values *= shrink;
         if group < GROUPS {
-            for (var p = group; p < size; p += GROUPS) {
-                sum += weights[p];
-                values += weights[p] * v_cache[cached + (start + p) * HEAD_QUADS + quad];
+            var p = group;
+            while p < size {
+                // block by block
+                let first_value = keys_of(row, kv_head, start + p) + VALUES + start;
+                let stop = min(size, ((start + p) / KV_BLOCK + 1u) * KV_BLOCK - start);
+                for (; p < stop; p += GROUPS) {
+                    sum += weights[p];
+                    values += weights[p] * kv[(first_value + p) * HEAD_QUADS + quad];
+                }
             }
         }
     }

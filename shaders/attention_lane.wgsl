@@ -1,21 +1,35 @@
-// `attention`, see shared/attention.wgsl: an invocation takes all query heads of a key and value head for a token, or a
+// `attention`, see shared/attention.wgsl: an invocation takes all query heads of a key and value head for a row, or a
 // piece of its positions.
 //
-// It walks the cache by four positions with the maximum and the sum of the softmax so far, so that a key or value that is
-// loaded serves GROUP heads, and a partial result in memory four positions. No barriers and no memory of the workgroup.
+// It walks the cache by four positions, which lie in one block, with the maximum and the sum of the softmax so far: so a
+// key or value that is loaded serves GROUP heads, and a partial result in memory four positions. No barriers and no memory
+// of the workgroup.
 #import attention
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let token = id.x / SPLITS;
-    let split = id.x % SPLITS;
     let kv_head = id.y;
-    let end = min(end_position(token), (split + 1u) * SPLIT);
-    let first = max(split * SPLIT, first_position(token));
-    if token >= min(step.tokens, params.rows) || first >= end {
+#ifdef PARTIAL
+    let token = id.z;
+    let split = id.x;
+#else
+    let token = id.x;
+    let split = 0u;
+#endif
+    if token >= min(step.tokens, params.rows) {
         return;
     }
-    let cached = kv_head * CONTEXT * HEAD_QUADS;
+    let row = rows[token];
+#ifdef PARTIAL
+    let end = min(end_position(row), (split + 1u) * SPLIT);
+    let first = max(split * SPLIT, first_position(row));
+    if first >= end {
+        return;
+    }
+#else
+    let end = end_position(row);
+    let first = first_position(row);
+#endif
     let first_query = token * (Q_COLS / 4u) + kv_head * GROUP * HEAD_QUADS;
 
     var query: array<vec4<f32>, GROUP * HEAD_QUADS>;
@@ -28,17 +42,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var g = 0u; g < GROUP; g++) {
         maxima[g] = LOWEST;
     }
-    for (var start = first; start < end; start += 4u) {
-        // Positions past the end repeat the last one, with weight zero.
-        let positions = min(vec4(start) + vec4(0u, 1u, 2u, 3u), vec4(end - 1u));
-        let beyond = vec4(start) + vec4(0u, 1u, 2u, 3u) >= vec4(end);
-        let rows = cached + positions * HEAD_QUADS;
+    for (var start = first / 4u * 4u; start < end; start += 4u) {
+        // Positions before the first count with weight zero, and so do those past the end, for which the last one stands in.
+        let four = vec4(start) + vec4(0u, 1u, 2u, 3u);
+        let positions = min(four, vec4(end - 1u));
+        let outside = (four >= vec4(end)) | (four < vec4(first));
+        let keys = (vec4(keys_of(row, kv_head, start)) + positions) * HEAD_QUADS;
+        let values_at = keys + VALUES * HEAD_QUADS;
 
         // The scores of the four positions, then exp(score - maximum). Set to zero by a statement: a browser was seen to do so
         // only once where that is left to the declaration.
         var weights = array<vec4<f32>, GROUP>();
         for (var i = 0u; i < HEAD_QUADS; i++) {
-            let k = mat4x4<f32>(k_cache[rows.x + i], k_cache[rows.y + i], k_cache[rows.z + i], k_cache[rows.w + i]);
+            let k = mat4x4<f32>(kv[keys.x + i], kv[keys.y + i], kv[keys.z + i], kv[keys.w + i]);
             for (var g = 0u; g < GROUP; g++) {
                 weights[g] += query[g * HEAD_QUADS + i] * k;
             }
@@ -49,9 +65,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             weights[g] = params.cap * tanh(clamp(weights[g] / params.cap, vec4(-15.0), vec4(15.0)));
 #endif
 #ifdef ALIBI
-            weights[g] -= slope(kv_head * GROUP + g) * vec4<f32>(end_position(token) - 1u - positions);
+            weights[g] -= slope(kv_head * GROUP + g) * vec4<f32>(end_position(row) - 1u - positions);
 #endif
-            let scores = select(weights[g], vec4(LOWEST), beyond);
+            let scores = select(weights[g], vec4(LOWEST), outside);
             let maximum = max(maxima[g], max(max(scores.x, scores.y), max(scores.z, scores.w)));
             weights[g] = exp(scores - maximum);
             shrinks[g] = exp(maxima[g] - maximum);
@@ -59,7 +75,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             sums[g] = sums[g] * shrinks[g] + dot(weights[g], vec4(1.0));
         }
         for (var i = 0u; i < HEAD_QUADS; i++) {
-            let v = mat4x4<f32>(v_cache[rows.x + i], v_cache[rows.y + i], v_cache[rows.z + i], v_cache[rows.w + i]);
+            let v = mat4x4<f32>(kv[values_at.x + i], kv[values_at.y + i], kv[values_at.z + i], kv[values_at.w + i]);
             for (var g = 0u; g < GROUP; g++) {
                 let at = g * HEAD_QUADS + i;
                 values[at] = values[at] * shrinks[g] + v * weights[g];

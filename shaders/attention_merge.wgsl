@@ -10,9 +10,9 @@ struct Params {
 const HEAD_QUADS = HEAD_DIM / 4u;
 
 @group(0) @binding(1) var<uniform> params: Params;
-// (tokens, HEADS, SPLITS, HEAD_QUADS + 1): the weighted values of a piece, then its maximum and its sum
-@group(0) @binding(2) var<storage, read> partial: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (tokens, HEADS, HEAD_QUADS)
+// (rows, HEADS, pieces, HEAD_QUADS + 1): the weighted values of a piece, then its maximum and its sum
+@group(0) @binding(next) var<storage, read> partial: array<vec4<f32>>;
+@group(0) @binding(next) var<storage, read_write> y: array<vec4<f32>>; // (rows, HEADS, HEAD_QUADS)
 
 @compute @workgroup_size(MERGE_WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -22,18 +22,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let head = id.x / HEAD_QUADS;
     let quad = id.x % HEAD_QUADS;
-    let pieces = (token * HEADS + head) * SPLITS;
-    // pieces that the window does not reach were not computed
-    let first = (pieces + first_position(token) / SPLIT) * (HEAD_QUADS + 1u);
-    let last = (pieces + (end_position(token) - 1u) / SPLIT) * (HEAD_QUADS + 1u);
+    let row = rows[token];
+    let pieces = (token * HEADS + head) * ((step.reach + SPLIT - 1u) / SPLIT);
+    // pieces outside of what the row sees were not computed
+    let first = (pieces + first_position(row) / SPLIT) * (HEAD_QUADS + 1u);
+    let last = (pieces + (end_position(row) - 1u) / SPLIT) * (HEAD_QUADS + 1u);
     var maximum = -1e30; // below any score
     var sum = 0.0;
     var values = vec4(0.0);
-    for (var row = first; row <= last; row += HEAD_QUADS + 1u) {
-        let piece = partial[row + HEAD_QUADS].xy; // its maximum, its sum
+    for (var at = first; at <= last; at += HEAD_QUADS + 1u) {
+        let piece = partial[at + HEAD_QUADS].xy; // its maximum, its sum
         let larger = max(maximum, piece.x);
         let factors = exp(vec2(maximum, piece.x) - larger);
-        values = values * factors.x + partial[row + quad] * factors.y;
+        values = values * factors.x + partial[at + quad] * factors.y;
         sum = sum * factors.x + piece.y * factors.y;
         maximum = larger;
     }

@@ -1,8 +1,9 @@
-// y[t] = scale · table[ids[t] - first_row], for the ids that lie in this part of the table.
+// y[t] = scale · table[id - first_row], for the ids that lie in this part of the table.
 //
-// POSITION takes positions for ids, SEGMENT the number of the segment, and both add to y.
-// One invocation decodes four values; a workgroup takes 256 values of a token.
+// POSITION takes the row's position instead of its id, SEGMENT the number of its segment, and both add to y.
+// One invocation decodes four values; a workgroup takes 256 values of a row.
 #import step
+#import rows
 #import weight
 
 struct Params {
@@ -12,14 +13,7 @@ struct Params {
     scale: f32,
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>; // (tokens, QUADS)
-#ifdef POSITION
-#else
-#ifdef SEGMENT
-#else
-@group(0) @binding(3) var<storage, read> ids: array<u32>; // (tokens)
-#endif
-#endif
+@group(0) @binding(next) var<storage, read_write> y: array<vec4<f32>>; // (rows, QUADS)
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -29,23 +23,21 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let at = token * QUADS + quad;
-    // what lies before this part wraps to a number beyond it
 #ifdef POSITION
-    let row = step.position + token - params.first_row;
-    if row < params.table_rows {
-        y[at] += params.scale * weight_quad(row, quad);
-    }
+    let index = rows[token].position;
+    let before = y[at];
 #else
 #ifdef SEGMENT
-    let row = select(0u, 1u, token >= step.second) - params.first_row;
-    if row < params.table_rows {
-        y[at] += params.scale * weight_quad(row, quad);
-    }
+    let index = select(0u, 1u, rows[token].position >= step.second);
+    let before = y[at];
 #else
-    let row = ids[token] - params.first_row;
+    let index = rows[token].id;
+    let before = vec4(0.0);
+#endif
+#endif
+    // an index before this part wraps to one beyond it
+    let row = index - params.first_row;
     if row < params.table_rows {
-        y[at] = params.scale * weight_quad(row, quad);
+        y[at] = before + params.scale * weight_quad(row, quad);
     }
-#endif
-#endif
 }

@@ -1,10 +1,11 @@
-// Rotates q and k of each token by its position. q stays in qkv; k and v go to the cache, at that position.
+// Rotates q and k of each row by its position. q stays in qkv; k and v go to the KV cache, at that position.
 //
-// One invocation a pair of values that turn together; a workgroup takes 64 pairs of a token. Pairs past the rotary width,
-// and those of v, are only copied.
+// One invocation a pair of values that are rotated together; a workgroup takes 64 pairs of a row. Pairs past the rotary
+// width, and those of v, are only copied.
 //
 // HALF_SPLIT pairs (i, i + rotary_dim / 2); without it (2 i, 2 i + 1).
 #import step
+#import rows
 
 struct Params {
     rows: u32, // capacity of qkv
@@ -12,13 +13,11 @@ struct Params {
     kv_heads: u32,
     head_dim: u32,
     rotary_dim: u32,
-    context: u32,
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read_write> qkv: array<f32>; // (tokens, (heads + 2 kv_heads) · head_dim)
-@group(0) @binding(3) var<storage, read> table: array<vec2<f32>>; // (context, rotary_dim / 2): cos, sin
-@group(0) @binding(4) var<storage, read_write> k_cache: array<f32>; // (kv_heads, context, head_dim)
-@group(0) @binding(5) var<storage, read_write> v_cache: array<f32>; // (kv_heads, context, head_dim)
+@group(0) @binding(next) var<storage, read_write> qkv: array<f32>; // (rows, (heads + 2 kv_heads) · head_dim)
+@group(0) @binding(next) var<storage, read> table: array<vec2<f32>>; // (context, rotary_dim / 2): cos, sin
+@group(0) @binding(next) var<storage, read_write> kv: array<f32>; // (blocks, 2, kv_heads, KV_BLOCK, head_dim): keys, values
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -31,34 +30,29 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let rotary_pairs = params.rotary_dim / 2u;
     let is_v = head >= params.heads + params.kv_heads;
-    let turns = pair < rotary_pairs && !is_v;
+    let rotates = pair < rotary_pairs && !is_v;
     var a = 2u * pair;
     var b = a + 1u;
 #ifdef HALF_SPLIT
-    if turns {
+    if rotates {
         a = pair;
         b = pair + rotary_pairs;
     }
 #endif
-    let position = step.position + token;
-    let row = (token * all_heads + head) * params.head_dim;
-    var values = vec2(qkv[row + a], qkv[row + b]);
-    if turns {
-        let angle = table[position * rotary_pairs + pair];
+    let row = rows[token];
+    let first = (token * all_heads + head) * params.head_dim;
+    var values = vec2(qkv[first + a], qkv[first + b]);
+    if rotates {
+        let angle = table[row.position * rotary_pairs + pair];
         values = vec2(values.x * angle.x - values.y * angle.y, values.x * angle.y + values.y * angle.x);
     }
     if head < params.heads {
-        qkv[row + a] = values.x;
-        qkv[row + b] = values.y;
+        qkv[first + a] = values.x;
+        qkv[first + b] = values.y;
         return;
     }
-    let kv_head = (head - params.heads) % params.kv_heads;
-    let slot = (kv_head * params.context + position) * params.head_dim;
-    if is_v {
-        v_cache[slot + a] = values.x;
-        v_cache[slot + b] = values.y;
-    } else {
-        k_cache[slot + a] = values.x;
-        k_cache[slot + b] = values.y;
-    }
+    let kv_head = row.slot / KV_BLOCK * 2u * params.kv_heads + head - params.heads;
+    let at = (kv_head * KV_BLOCK + row.slot % KV_BLOCK) * params.head_dim;
+    kv[at + a] = values.x;
+    kv[at + b] = values.y;
 }

@@ -19,12 +19,12 @@ mod prompt;
 mod scoring;
 mod types;
 
-use crate::engine::{Engine, ProgramId};
+use crate::engine::{DeviceSampling, Engine, ProgramId};
 use crate::model::Decoder;
 use crate::model::encoder_config::Pooling;
-use crate::model::kv_cache::shared_prefix;
+use crate::model::kv_cache::{Blocks, shared_prefix};
 use crate::ops::sample::INVALID_ID;
-use crate::record::Step;
+use crate::record::{Row, Step, rows};
 use crate::sampling::{Sampler, log_probability, log_sum_exp, most_likely};
 use crate::tokenizer::{ChatTemplates, Detokenizer, StopMatcher, Tokenizer};
 use crate::{Error, Result};
@@ -76,6 +76,8 @@ pub struct Session {
     programs: Programs,
     /// Tokens whose keys and values are in the KV cache.
     cached: Vec<u32>,
+    /// Where their keys and values are.
+    blocks: Blocks,
     /// Who restored the first of them; `None` where all were computed here.
     restored: Option<u32>,
     /// Keys and values that are being restored.
@@ -102,6 +104,7 @@ impl Session {
             about,
             programs,
             cached: Vec::new(),
+            blocks: Blocks::default(),
             restored: None,
             restoring: None,
             dropped: 0,
@@ -113,17 +116,17 @@ impl Session {
     /// it, should not wait for the first answer.
     pub async fn warm_up(&mut self) -> Result<()> {
         for ids in [&[0][..], &[0, 0]] {
-            self.cached.clear();
+            self.keep(0);
             self.last_logits(&ids[..ids.len().min(self.decoder.context)]).await?;
         }
         if let Some((device, programs)) = self.engine.device_sampling().zip(self.programs.device.as_ref()) {
             for program in [programs.decode, programs.last] {
-                device.queue(program, &Step::new(0, &[0]), programs.id.buffer)?;
+                device.queue(program, &Step::new(&rows(0, 0, &[0]), &[self.blocks.table()]), programs.id.buffer)?;
                 device.next_id().await?;
             }
         }
-        self.cached.clear();
-        Ok(())
+        self.keep(0);
+        self.programs.kv.trim(self.engine.as_mut()).await
     }
 
     /// What is loaded.
@@ -186,7 +189,7 @@ impl Session {
         self.forget_others(options.restored);
         // The last token is always computed again: its logits are not in the cache.
         let cached = shared_prefix(&self.cached, &prompt).min(prompt.len() - 1);
-        self.cached.truncate(cached);
+        self.keep(cached);
         self.dropped = 0;
         let sampler = Sampler::new(options.sampling, entropy)?;
         let on_device = match (&self.programs.device, sampler.device_values()) {
@@ -267,15 +270,23 @@ impl Session {
         };
         let event = self.advance(&mut generation).await;
         match &event {
-            Ok(Event::End { .. }) => self.stop(),
-            Ok(_) => self.generation = Some(generation),
+            Ok(Event::End { .. }) => {
+                self.stop();
+                // blocks for steps that were queued ahead
+                self.keep(self.cached.len());
+            }
+            Ok(_) => {
+                self.generation = Some(generation);
+                return event;
+            }
             // What is in the KV cache after a failure is not known.
             Err(_) => {
                 self.stop();
-                self.cached.clear();
+                self.keep(0);
             }
         }
-        event
+        let freed = self.programs.kv.trim(self.engine.as_mut()).await;
+        event.and_then(|event| freed.map(|()| event))
     }
 
     /// Ends what is under way. The KV cache stays valid.
@@ -308,7 +319,7 @@ impl Session {
         }
         if end < known || generation.prefill {
             let program = if end - done == 1 { self.programs.decode } else { self.programs.prompt };
-            self.run(program, &generation.tokens[done..end])?;
+            self.run(program, &generation.tokens[done..end]).await?;
             self.engine.synchronize().await?;
             return Ok(Event::Prompt { done: end, total: known });
         }
@@ -343,7 +354,7 @@ impl Session {
                     let drop = (known - behind).div_ceil(2);
                     generation.tokens.drain(behind..behind + drop);
                     generation.prompt_len = generation.tokens.len();
-                    self.cached.truncate(behind);
+                    self.keep(behind);
                     self.dropped += drop;
                 }
                 None => generation.finish = Some(FinishReason::Length),
@@ -354,27 +365,26 @@ impl Session {
 
     /// The id after `generation.tokens`, as the engine samples it. Keeps as many steps queued as the engine wants.
     async fn next_id(&mut self, generation: &mut Generation) -> Result<u32> {
-        let (Some(device), Some(programs)) = (self.engine.device_sampling(), &self.programs.device) else {
-            let expected = "an engine that samples".into();
-            return Err(Error::Internal { op: "sample", expected, got: "none".into() });
-        };
         let known = generation.tokens.len();
         let left = generation.max_tokens - generation.generated;
         let most = known.saturating_add(left).min(self.decoder.context);
-        while known + generation.ahead < most && generation.ahead < device.depth() {
+        while known + generation.ahead < most && generation.ahead < self.device()?.depth() {
             // the oldest step takes the ids that the host knows, the others that of the step before
-            let position = if generation.ahead == 0 { self.cached.len() } else { known + generation.ahead - 1 };
-            let ids = if generation.ahead == 0 { &generation.tokens[position..] } else { &[] };
-            let step = Step { random: generation.sampler.random(), ..Step::new(position, ids) };
-            if ids.len() > 1 {
-                device.run(self.programs.prompt, &step)?;
-                device.queue(programs.last, &step, programs.id.buffer)?;
-            } else {
-                device.queue(programs.decode, &step, programs.id.buffer)?;
+            let rows = match generation.ahead {
+                0 => rows(0, self.cached.len(), &generation.tokens[self.cached.len()..]),
+                ahead => vec![Row { id: None, position: known + ahead - 1, sequence: 0, wanted: true }],
+            };
+            let positions = rows[0].position..rows[0].position + rows.len();
+            let grown = self.programs.kv.grow(self.engine.as_mut(), &mut self.blocks, positions).await;
+            if generation.ahead > 0 && matches!(grown, Err(Error::OutOfMemory { .. })) {
+                // it may not be needed
+                break;
             }
+            grown?;
+            self.queue(&rows, generation.sampler.random())?;
             generation.ahead += 1;
         }
-        let id = device.next_id().await?;
+        let id = self.device()?.next_id().await?;
         generation.ahead -= 1;
         self.cached.extend(&generation.tokens[self.cached.len()..]);
         match id {
@@ -383,22 +393,54 @@ impl Session {
         }
     }
 
+    fn device(&mut self) -> Result<&mut dyn DeviceSampling> {
+        self.engine.device_sampling().ok_or_else(no_device)
+    }
+
+    /// Queues a step that samples.
+    fn queue(&mut self, rows: &[Row], random: u32) -> Result<()> {
+        let tables = [self.blocks.table()];
+        let step = Step { random, ..Step::new(rows, &tables) };
+        let (Some(device), Some(programs)) = (self.engine.device_sampling(), &self.programs.device) else {
+            return Err(no_device());
+        };
+        if rows.len() == 1 {
+            return device.queue(programs.decode, &step, programs.id.buffer);
+        }
+        device.run(self.programs.prompt, &step)?;
+        device.queue(programs.last, &step, programs.id.buffer)
+    }
+
     /// Logits of the last of `ids`, which follow what is cached: (vocab).
     async fn last_logits(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
         if let [id] = ids {
-            self.run(self.programs.decode, &[*id])?;
+            self.run(self.programs.decode, &[*id]).await?;
         } else {
-            let position = self.cached.len();
-            self.run(self.programs.prompt, ids)?;
-            self.engine.run(self.programs.last_logits, &Step::new(position, ids))?;
+            self.run(self.programs.prompt, ids).await?;
+            self.run_again(self.programs.last_logits, ids)?;
         }
         self.engine.read_values(self.programs.logits.buffer, self.decoder.vocab).await
     }
 
-    fn run(&mut self, program: ProgramId, ids: &[u32]) -> Result<()> {
-        self.engine.run(program, &Step::new(self.cached.len(), ids))?;
+    /// Computes `ids`, which follow what is cached.
+    async fn run(&mut self, program: ProgramId, ids: &[u32]) -> Result<()> {
+        let (engine, position) = (self.engine.as_mut(), self.cached.len());
+        self.programs.kv.grow(engine, &mut self.blocks, position..position + ids.len()).await?;
+        engine.run(program, &Step::new(&rows(0, position, ids), &[self.blocks.table()]))?;
         self.cached.extend(ids);
         Ok(())
+    }
+
+    /// Runs what reads the residual stream of `ids`, the last that were computed.
+    fn run_again(&mut self, program: ProgramId, ids: &[u32]) -> Result<()> {
+        let rows = rows(0, self.cached.len() - ids.len(), ids);
+        self.engine.run(program, &Step::new(&rows, &[self.blocks.table()]))
+    }
+
+    /// Forgets what is cached past the first `tokens`.
+    fn keep(&mut self, tokens: usize) {
+        self.cached.truncate(tokens);
+        self.programs.kv.truncate(&mut self.blocks, self.cached.len());
     }
 
     fn check_ids(&self, ids: &[u32]) -> Result<()> {
@@ -443,6 +485,10 @@ impl Generation {
         let text = self.stops.push(&rest).emit + &self.stops.flush();
         Event::End { reason, text }
     }
+}
+
+fn no_device() -> Error {
+    Error::Internal { op: "sample", expected: "an engine that samples".into(), got: "none".into() }
 }
 
 fn not_started(name: &str) -> Error {

@@ -19,6 +19,7 @@ mod ops;
 mod resume;
 mod sample;
 mod self_test;
+mod sequences;
 mod shaders;
 mod support;
 mod tokenizer;

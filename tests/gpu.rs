@@ -7,13 +7,13 @@ use pollster::block_on;
 use support::{Rng, gpu, gpu_with, read, variant_sets};
 use weft_llm::Error;
 use weft_llm::engine::gpu::GpuEngine;
-use weft_llm::engine::{Counters, Engine, Hints};
+use weft_llm::engine::{Counters, Engine, Hints, ProgramId};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::{
-    Activate, Activation, Attention, Embed, Epilogue, Index, LastRow, Linear, Recording, RmsNorm, RopeAppend, RopeKind,
+    Activate, Activation, Attention, Embed, Epilogue, Index, Linear, PickRows, Recording, RmsNorm, RopeAppend, RopeKind,
 };
-use weft_llm::record::{Memory, Step, Tensor};
+use weft_llm::record::{BufferId, KvCache, Memory, Step, Tensor, rows};
 
 const COLS: usize = 64;
 const VOCABULARY: usize = 50;
@@ -30,8 +30,13 @@ fn recording(engine: &mut GpuEngine, capacity: usize, layers: usize) -> (Recordi
     for _ in 0..layers {
         recording.push(Activate { activation: Activation::SWIGLU, x, y }).unwrap();
     }
-    recording.push(LastRow { x, y: last }).unwrap();
+    recording.push(PickRows { x, y: last }).unwrap();
     (recording, last)
+}
+
+/// Tokens from position 0 on, of a sequence in block 0.
+fn run(engine: &mut GpuEngine, program: ProgramId, ids: &[u32]) -> Result<(), Error> {
+    engine.run(program, &Step::new(&rows(0, 0, ids), &[&[0]]))
 }
 
 #[test]
@@ -42,7 +47,7 @@ fn a_decode_step_is_one_submit_and_one_readback() {
     let mut seen = Vec::new();
     for id in [3, 4] {
         let before = engine.counters();
-        engine.run(program, &Step::new(0, &[id])).unwrap();
+        run(&mut engine, program, &[id]).unwrap();
         let queued = engine.counters();
         assert_eq!((queued.dispatches - before.dispatches, queued.submits - before.submits), (242, 1));
         seen.push(read(&mut engine, y.buffer, COLS));
@@ -81,18 +86,18 @@ fn a_prompt_is_cut_into_several_submits() {
     let (recording, y) = recording(&mut engine, 8, 240);
     let program = engine.prepare(recording).unwrap();
     let ids: Vec<u32> = (0..8).collect();
-    engine.run(program, &Step::new(0, &ids)).unwrap();
+    run(&mut engine, program, &ids).unwrap();
     // few dispatches a submit until their time is known, then as many as take about 100 ms
     assert_eq!(engine.counters().submits, 242_u64.div_ceil(16));
     block_on(engine.synchronize()).unwrap();
     let whole = read(&mut engine, y.buffer, COLS);
     // fewer tokens than the capacity: the last of them counts
-    engine.run(program, &Step::new(0, &ids[..5])).unwrap();
+    run(&mut engine, program, &ids[..5]).unwrap();
     let part = read(&mut engine, y.buffer, COLS);
     assert_ne!(whole, part);
-    engine.run(program, &Step::new(0, &[7, 4])).unwrap();
+    run(&mut engine, program, &[7, 4]).unwrap();
     assert_eq!(read(&mut engine, y.buffer, COLS), part);
-    assert!(matches!(engine.run(program, &Step::new(0, &[])), Err(Error::Internal { .. })));
+    assert!(matches!(run(&mut engine, program, &[]), Err(Error::Internal { .. })));
 }
 
 /// A decoder layer as the model records it costs six dispatches a token, whatever the shaders.
@@ -104,38 +109,23 @@ fn a_layer_is_six_dispatches() {
         let mut tensor = |rows, cols| Tensor { buffer: engine.create_values("test", rows * cols).unwrap(), rows, cols };
         let width = (heads + 2 * kv_heads) * head_dim;
         let [x, qkv, attn, inner] = [hidden, width, hidden, ffn].map(|cols| tensor(1, cols));
-        let [k_cache, v_cache] = [0, 1].map(|_| tensor(kv_heads * context, head_dim).buffer);
         let table = tensor(context, head_dim);
         let norm = Some(RmsNorm { weight: tensor(1, hidden), eps: 1e-5 });
+        let kv = KvCache { buffer: BufferId(0), heads: kv_heads, head_dim };
+        let kv = KvCache { buffer: engine.create_blocks("test", kv.block_len(), 1).unwrap(), ..kv };
         let mut matrix = |rows, cols| engine.create_matrix("test", Layout::Q4, rows, cols).unwrap();
-        let rope = RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind: RopeKind::Interleaved };
+        let rope = RopeAppend { qkv, table, kv, heads, kind: RopeKind::Interleaved };
         let linear = |x, norm, weight, epilogue, y| Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y };
         let mut layer = Recording::default();
         layer.push(linear(x, norm, matrix(width, hidden), Epilogue::RopeAppend(rope), qkv)).unwrap();
         let scale = 0.25;
         let (cap, alibi, window, causal, q, y) = (None, None, None, true, qkv, attn);
-        layer
-            .push(Attention {
-                q,
-                k_cache,
-                v_cache,
-                context,
-                heads,
-                kv_heads,
-                head_dim,
-                scale,
-                cap,
-                alibi,
-                window,
-                causal,
-                y,
-            })
-            .unwrap();
+        layer.push(Attention { q, kv, heads, scale, cap, alibi, window, causal, y }).unwrap();
         layer.push(linear(attn, None, matrix(hidden, hidden), Epilogue::ACCUMULATE, x)).unwrap();
         layer.push(linear(x, norm, matrix(2 * ffn, hidden), Epilogue::Activate(Activation::SWIGLU), inner)).unwrap();
         layer.push(linear(inner, None, matrix(hidden, ffn), Epilogue::ACCUMULATE, x)).unwrap();
         let program = engine.prepare(layer).unwrap();
-        engine.run(program, &Step::new(0, &[0])).unwrap();
+        run(&mut engine, program, &[0]).unwrap();
         let Counters { dispatches, submits, readbacks, .. } = engine.counters();
         assert_eq!((dispatches, submits, readbacks), (6, 1, 0));
     }
@@ -189,7 +179,7 @@ fn an_error_that_the_gpu_reports_on_its_own_comes_back() {
         .push(Linear { x, norm: None, weight, affine: None, epilogue: Epilogue::Store, y_offset: 0, y: x })
         .unwrap();
     let first = engine.prepare(recording).and_then(|program| {
-        engine.run(program, &Step::new(0, &[0]))?;
+        run(&mut engine, program, &[0])?;
         block_on(engine.synchronize())
     });
     let Err(error @ Error::Internal { op: "gpu", .. }) = first else { panic!("{first:?}") };

@@ -103,7 +103,7 @@ fn matrices_split_at_the_largest_buffer_agree() {
     let mut engine = HostEngine::new(Reference);
     // fewer rows a part than the fused matrices have, and just enough for the KV cache
     let context = ids().len();
-    engine.max_buffer_bytes = (context * KV_HEADS * HEAD_DIM * size_of::<f32>()) as u64;
+    engine.max_buffer_bytes = (2 * context * KV_HEADS * HEAD_DIM * size_of::<f32>()) as u64;
     assert!(engine.max_buffer_bytes < (2 * FFN * Layout::Q8.quants_row_bytes(HIDDEN)) as u64);
     let mut split = session_with(engine, &tiny.bytes(), Some(context)).unwrap();
     assert_eq!(logits(&mut split, &ids()), reference(&tiny));

@@ -5,9 +5,10 @@ use crate::support;
 use support::{Rng, Setup, Suite};
 use weft_llm::format::{BlockType, Layout};
 use weft_llm::ops::{
-    Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Index, LastRow, Linear, Norm,
-    NormKind, RopeAppend, RopeKind, Route, Weighting,
+    Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Index, Linear, Norm, NormKind,
+    PickRows, RopeAppend, RopeKind, Route, Weighting,
 };
+use weft_llm::record::{Row, rows};
 
 /// (tokens of the step, capacity of the recording)
 const TOKENS: [(usize, usize); 5] = [(1, 1), (3, 8), (8, 8), (13, 20), (33, 33)];
@@ -282,16 +283,26 @@ fn combine() {
 }
 
 #[test]
-fn last_row() {
+fn pick_rows() {
     let mut suite = Suite::new();
     for (tokens, capacity) in TOKENS {
         for cols in [1, 65, 160] {
             suite.case(format!("tokens {tokens}/{capacity} cols {cols}"), 0, &vec![0; tokens], |s: &mut Setup| {
-                LastRow { x: s.tensor(capacity, cols), y: s.output(1, cols) }
+                PickRows { x: s.tensor(capacity, cols), y: s.output(1, cols) }
             });
+            let mut rows = rows(0, 3, &vec![0; tokens]);
+            rows.iter_mut().step_by(3).for_each(|row| row.wanted = true);
+            // as many as there are, fewer, and more
+            for most in [1, 2, capacity] {
+                let name = format!("{most} of tokens {tokens}/{capacity} cols {cols}");
+                suite.case_of_rows(name, &rows, |s: &mut Setup| PickRows {
+                    x: s.tensor(capacity, cols),
+                    y: s.output(most.min(capacity), cols),
+                });
+            }
         }
     }
-    suite.report("last_row");
+    suite.report("pick_rows");
 }
 
 /// (query heads, key and value heads, values a head)
@@ -304,17 +315,14 @@ fn rope_append() {
         for (heads, kv_heads, head_dim) in HEADS {
             for rotary_dim in [head_dim, head_dim / 4 * 2] {
                 for (tokens, capacity) in TOKENS {
-                    for position in [0, 17] {
-                        let context = 51;
+                    for position in [0, 17, 60] {
                         let name = format!("{kind:?} {heads}/{kv_heads} × {head_dim}, {rotary_dim} tokens {tokens}");
                         suite.case(format!("{name} at {position}"), position, &vec![0; tokens], |s: &mut Setup| {
                             let qkv = s.tensor(capacity, (heads + 2 * kv_heads) * head_dim);
-                            // the reference also turns k in place, which nobody may rely on
+                            // the reference also rotates k in place, which nobody may rely on
                             s.compare(qkv, 0..heads * head_dim);
-                            let k_cache = s.output(kv_heads * context, head_dim).buffer;
-                            let v_cache = s.output(kv_heads * context, head_dim).buffer;
-                            let table = s.tensor(context, rotary_dim);
-                            RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind }
+                            let (kv, table) = (s.output_cache(kv_heads, head_dim), s.tensor(97, rotary_dim));
+                            RopeAppend { qkv, table, kv, heads, kind }
                         });
                     }
                 }
@@ -330,16 +338,14 @@ fn linear_with_rope_append() {
     for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
         for (heads, kv_heads, head_dim) in HEADS {
             for (tokens, capacity) in TOKENS {
-                let (context, position, cols) = (51, 17, 96);
+                let (position, cols) = (57, 96);
                 let name = format!("{kind:?} {heads}/{kv_heads} × {head_dim}, tokens {tokens}/{capacity}");
                 suite.case(name, position, &vec![0; tokens], |s: &mut Setup| {
                     let width = (heads + 2 * kv_heads) * head_dim;
                     let qkv = s.tensor(capacity, width);
                     s.compare(qkv, 0..heads * head_dim);
-                    let k_cache = s.output(kv_heads * context, head_dim).buffer;
-                    let v_cache = s.output(kv_heads * context, head_dim).buffer;
-                    let table = s.tensor(context, head_dim / 4 * 2);
-                    let rope = RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind };
+                    let (kv, table) = (s.output_cache(kv_heads, head_dim), s.tensor(97, head_dim / 4 * 2));
+                    let rope = RopeAppend { qkv, table, kv, heads, kind };
                     Linear {
                         x: s.tensor_of_bytes(capacity, cols),
                         norm: Some(s.norm(cols)),
@@ -362,7 +368,6 @@ fn attention() {
     for (heads, kv_heads, head_dim) in HEADS {
         for (tokens, capacity) in TOKENS {
             for position in [0, 17, 63, 130] {
-                let context = 171;
                 // shorter than a tile of positions, than a piece of the context, and longer than what there is
                 let all = [(None, None), (Some(5), None), (Some(70), Some(2.0)), (Some(999), Some(50.0)), (None, None)];
                 let kind = (heads + tokens + position) % all.len();
@@ -373,7 +378,7 @@ fn attention() {
                     cap,
                     window,
                     causal,
-                    ..attention_of((heads, kv_heads, head_dim), context, capacity, s)
+                    ..attention_of((heads, kv_heads, head_dim), capacity, s)
                 });
             }
         }
@@ -382,20 +387,11 @@ fn attention() {
 }
 
 /// Over all positions, with weights far from uniform.
-fn attention_of(
-    (heads, kv_heads, head_dim): (usize, usize, usize),
-    context: usize,
-    capacity: usize,
-    s: &mut Setup,
-) -> Attention {
+fn attention_of((heads, kv_heads, head_dim): (usize, usize, usize), capacity: usize, s: &mut Setup) -> Attention {
     Attention {
         q: s.tensor(capacity, (heads + 2 * kv_heads) * head_dim),
-        k_cache: s.tensor(kv_heads * context, head_dim).buffer,
-        v_cache: s.tensor(kv_heads * context, head_dim).buffer,
-        context,
+        kv: s.cache(kv_heads, head_dim),
         heads,
-        kv_heads,
-        head_dim,
         scale: 4.0 / (head_dim as f32).sqrt(),
         cap: None,
         alibi: None,
@@ -403,6 +399,58 @@ fn attention_of(
         causal: true,
         y: s.output(capacity, heads * head_dim),
     }
+}
+
+/// Decode rows of two sequences, a chunk of a prompt of a third between them.
+fn rows_of_several() -> Vec<Row> {
+    let ids = Rng::new(11).ids(7, 50);
+    [rows(2, 131, &ids[..1]), rows(0, 60, &ids[1..6]), rows(1, 16, &ids[6..])].concat()
+}
+
+#[test]
+fn rows_of_several_sequences() {
+    let mut suite = Suite::new();
+    let rows = rows_of_several();
+    for capacity in [7, 12] {
+        for (heads, kv_heads, head_dim) in HEADS {
+            for (window, causal) in [(None, true), (Some(5), true), (Some(70), true), (None, false)] {
+                let name =
+                    format!("{heads}/{kv_heads} × {head_dim}, window {window:?}, causal {causal}, {capacity} rows");
+                suite.case_of_rows(&name, &rows, |s: &mut Setup| Attention {
+                    window,
+                    causal,
+                    ..attention_of((heads, kv_heads, head_dim), capacity, s)
+                });
+            }
+            for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
+                let name = format!("{kind:?} {heads}/{kv_heads} × {head_dim}, {capacity} rows");
+                let rope = |s: &mut Setup| {
+                    let qkv = s.tensor(capacity, (heads + 2 * kv_heads) * head_dim);
+                    s.compare(qkv, 0..heads * head_dim);
+                    let (kv, table) = (s.output_cache(kv_heads, head_dim), s.tensor(140, head_dim));
+                    RopeAppend { qkv, table, kv, heads, kind }
+                };
+                suite.case_of_rows(&name, &rows, rope);
+                suite.case_of_rows(format!("projection, {name}"), &rows, |s: &mut Setup| {
+                    let rope = rope(s);
+                    let (width, cols, y) = (rope.qkv.cols, 96, rope.qkv);
+                    let (x, norm) = (s.tensor_of_bytes(capacity, cols), Some(s.norm(cols)));
+                    let (weight, epilogue) = (s.matrix(BlockType::Q8_0, width, cols), Epilogue::RopeAppend(rope));
+                    Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y }
+                });
+            }
+        }
+        for index in [Index::Id, Index::Position] {
+            suite.case_of_rows(format!("{index:?}, {capacity} rows"), &rows, |s: &mut Setup| Embed {
+                table: s.matrix(BlockType::Q8_0, 140, 96),
+                first_row: 0,
+                index,
+                scale: 1.5,
+                y: s.output(capacity, 96),
+            });
+        }
+    }
+    suite.report("rows of several sequences");
 }
 
 #[test]
@@ -417,7 +465,7 @@ fn attention_with_linear_biases() {
                     alibi: Some(bias),
                     cap,
                     window,
-                    ..attention_of(shape, 171, capacity, s)
+                    ..attention_of(shape, capacity, s)
                 });
             }
         }

@@ -9,7 +9,7 @@ use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::engine::{Engine, ProgramId};
 use weft_llm::ops::sample::INVALID_ID;
 use weft_llm::ops::{Recording, Sample};
-use weft_llm::record::{Memory, Step, Tensor};
+use weft_llm::record::{Memory, Step, Tensor, rows};
 use weft_llm::sampling::{Sampler, SamplingOptions};
 
 /// Samples from the logits of the last of two tokens.
@@ -48,7 +48,8 @@ impl Device {
     }
 
     fn sample(&mut self, random: u32) -> u32 {
-        self.engine.run(self.program, &Step { random, ..Step::new(0, &[0, 0]) }).unwrap();
+        let rows = rows(0, 0, &[0, 0]);
+        self.engine.run(self.program, &Step { random, ..Step::new(&rows, &[]) }).unwrap();
         read(self.engine.as_mut(), self.op.y.buffer, 1)[0].to_bits()
     }
 }

@@ -10,10 +10,10 @@ use naga::{AddressSpace, Module, TypeInner};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::{
-    Activate, Activation, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Index, Kernel, LastRow,
-    Linear, Norm, NormKind, Op, RmsNorm, RopeAppend, RopeKind, Route, Sample, Variants, Weighting,
+    Activate, Activation, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Index, Kernel, Linear,
+    Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample, Variants, Weighting,
 };
-use weft_llm::record::{BufferId, Matrix, Tensor};
+use weft_llm::record::{BufferId, KvCache, Matrix, Tensor};
 
 const PLAIN_GELU: Activation = Activation { function: Function::Gelu, gated: false };
 
@@ -25,11 +25,11 @@ fn kernels() -> Vec<Kernel> {
 fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let buffer = BufferId(0);
     let tensor = |rows| Tensor { buffer, rows, cols: 32 };
-    let (heads, kv_heads, head_dim, context) = (2, 1, 8, 100);
-    let (k_cache, v_cache) = (buffer, buffer);
+    let (heads, head_dim, context) = (2, 8, 100);
+    let kv = KvCache { buffer, heads: 1, head_dim };
     let rope = |qkv, kind| {
         let table = Tensor { buffer, rows: context, cols: head_dim };
-        RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind }
+        RopeAppend { qkv, table, kv, heads, kind }
     };
     let mut commands: Vec<Command> = Vec::new();
     for layout in Layout::ALL {
@@ -80,24 +80,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         let (q, y) = (tensor(rows), Tensor { buffer, rows, cols: heads * head_dim });
         for (cap, alibi) in [(None, None), (Some(50.0), None), (None, Some(8.0)), (Some(50.0), Some(8.0))] {
             let (scale, window, causal) = (1.0, Some(9), true);
-            commands.push(
-                Attention {
-                    q,
-                    k_cache,
-                    v_cache,
-                    context,
-                    heads,
-                    kv_heads,
-                    head_dim,
-                    scale,
-                    cap,
-                    alibi,
-                    window,
-                    causal,
-                    y,
-                }
-                .into(),
-            );
+            commands.push(Attention { q, kv, heads, scale, cap, alibi, window, causal, y }.into());
         }
     }
     for activation in [Activation::SWIGLU, PLAIN_GELU] {
@@ -116,7 +99,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     for accumulate in [false, true] {
         commands.push(Combine { x, route, chosen: 2, scale: 1.0, accumulate, y: tensor(1) }.into());
     }
-    commands.push(LastRow { x: tensor(1), y: tensor(1) }.into());
+    commands.push(PickRows { x: tensor(1), y: tensor(1) }.into());
     let (logits, chain, maxima, y) = (tensor(1), tensor(1), tensor(1), tensor(1));
     commands.push(Sample { logits, chain, maxima, y }.into());
     commands.iter().flat_map(|command| command.kernels(variants)).collect()

@@ -10,25 +10,25 @@ mod support;
 
 use std::time::Instant;
 
-use support::{Setup, prepare};
+use support::{Setup, TABLES, prepare};
 use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::block::BlockType;
 use weft_llm::ops::{Attention, Command, Epilogue, Linear};
-use weft_llm::record::Step;
+use weft_llm::record::{Step, rows};
 
 const ROUNDS: usize = 41;
 
 /// How many times the CPU engine is faster than the reference at `record`, for `tokens` tokens from `position` on.
 fn speedup<C: Into<Command>>(position: usize, tokens: usize, record: impl Fn(&mut Setup) -> C) -> f64 {
-    let ids = vec![0; tokens];
+    let (rows, table) = (rows(0, position, &vec![0; tokens]), TABLES.as_flattened());
     let mut engines: [Box<dyn Engine>; 2] =
         [Box::new(HostEngine::new(Reference)), Box::new(HostEngine::new(Simd::default()))];
     let programs = engines.each_mut().map(|engine| prepare(&mut **engine, 1, &record).0);
     let mut time = |which: usize| {
         let start = Instant::now();
-        engines[which].run(programs[which], &Step::new(position, &ids)).unwrap();
+        engines[which].run(programs[which], &Step::new(&rows, &[table])).unwrap();
         start.elapsed().as_secs_f64()
     };
     let mut ratios: Vec<f64> = (0..ROUNDS).map(|_| time(0) / time(1)).collect();
@@ -52,12 +52,8 @@ fn linear(block: BlockType, tokens: usize) -> impl Fn(&mut Setup) -> Linear {
 fn kernels_stay_faster_than_the_reference() {
     let attention = |s: &mut Setup| Attention {
         q: s.tensor(1, 9 * 64),
-        k_cache: s.tensor(3 * 512, 64).buffer,
-        v_cache: s.tensor(3 * 512, 64).buffer,
-        context: 512,
+        kv: s.cache(3, 64),
         heads: 9,
-        kv_heads: 3,
-        head_dim: 64,
         scale: 0.125,
         cap: None,
         alibi: None,

@@ -1,10 +1,10 @@
 // What the variants of `attention` share: y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over the last WINDOW of the
-// positions p ≤ position + t; or with CAUSAL = 0 over all up to the step's last token
+// positions p ≤ position of the row; with CAUSAL = 0 over all positions of its sequence
 //
 // CAP bounds the scores by cap · tanh(score / cap).
 // ALIBI then lowers them by slope(head) for each position between key and query.
-// PARTIAL: the positions are cut into SPLITS pieces of SPLIT each, and each piece leaves its maximum, its sum and its
-// weighted values for attention_merge. Pieces past what the token sees do nothing.
+// PARTIAL: the positions are cut into pieces of SPLIT each, and each piece leaves its maximum, its sum and its
+// weighted values for attention_merge. Pieces outside of what the row sees do nothing.
 #import step
 #import seen
 
@@ -17,17 +17,23 @@ struct Params {
 const HEAD_QUADS = HEAD_DIM / 4u;
 const GROUP = HEADS / KV_HEADS; // query heads that share keys and values
 const LOWEST = -1e30; // below any score
+const VALUES = KV_HEADS * KV_BLOCK; // vectors from a key to its value
 
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> q: array<vec4<f32>>; // (tokens, Q_COLS / 4): the heads come first in a row
-@group(0) @binding(3) var<storage, read> k_cache: array<vec4<f32>, KV_HEADS * CONTEXT * HEAD_QUADS>; // (KV_HEADS, CONTEXT, HEAD_QUADS)
-@group(0) @binding(4) var<storage, read> v_cache: array<vec4<f32>, KV_HEADS * CONTEXT * HEAD_QUADS>; // (KV_HEADS, CONTEXT, HEAD_QUADS)
+@group(0) @binding(next) var<storage, read> q: array<vec4<f32>>; // (rows, Q_COLS / 4): the heads come first in a row
+@group(0) @binding(next) var<storage, read> kv: array<vec4<f32>>; // (blocks, 2, KV_HEADS, KV_BLOCK, HEAD_QUADS): keys, values
 #ifdef PARTIAL
-// (tokens, HEADS, SPLITS, HEAD_QUADS + 1): the weighted values of a piece, then its maximum and its sum
-@group(0) @binding(5) var<storage, read_write> partial: array<vec4<f32>>;
+// (rows, HEADS, pieces, HEAD_QUADS + 1): the weighted values of a piece, then its maximum and its sum
+@group(0) @binding(next) var<storage, read_write> partial: array<vec4<f32>>;
 #else
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>; // (tokens, HEADS, HEAD_QUADS)
+@group(0) @binding(next) var<storage, read_write> y: array<vec4<f32>>; // (rows, HEADS, HEAD_QUADS)
 #endif
+
+// The key of any position of the block that has `position` is vector keys_of(…) + that position of kv.
+fn keys_of(row: Row, kv_head: u32, position: u32) -> u32 {
+    let index = position / KV_BLOCK;
+    return (tables[row.table + 1u + index] * 2u * KV_HEADS + kv_head - index) * KV_BLOCK;
+}
 
 fn bounded(score: f32) -> f32 {
 #ifdef CAP
@@ -39,7 +45,8 @@ fn bounded(score: f32) -> f32 {
 }
 
 #ifdef ALIBI
-// 2^-x: x goes up to params.alibi in equal steps, a power of two of them; heads past that power lie in the middle of the first ones.
+// 2^-x: x goes up to params.alibi in equal steps, a power of two of them; heads past that power lie in the middle of the
+// first steps.
 fn slope(head: u32) -> f32 {
     let whole = 1u << firstLeadingBit(HEADS);
     let half_steps = select(2u * (head - whole) + 1u, 2u * head + 2u, head < whole);
@@ -50,10 +57,11 @@ fn slope(head: u32) -> f32 {
 // `sum` and `values` are relative to exp(maximum).
 fn store_quad(token: u32, head: u32, split: u32, quad: u32, values: vec4<f32>, maximum: f32, sum: f32) {
 #ifdef PARTIAL
-    let row = ((token * HEADS + head) * SPLITS + split) * (HEAD_QUADS + 1u);
-    partial[row + quad] = values;
+    let pieces = (step.reach + SPLIT - 1u) / SPLIT;
+    let at = ((token * HEADS + head) * pieces + split) * (HEAD_QUADS + 1u);
+    partial[at + quad] = values;
     if quad == 0u {
-        partial[row + HEAD_QUADS] = vec4(maximum, sum, 0.0, 0.0);
+        partial[at + HEAD_QUADS] = vec4(maximum, sum, 0.0, 0.0);
     }
 #else
     y[(token * HEADS + head) * HEAD_QUADS + quad] = values / sum;

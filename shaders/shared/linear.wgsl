@@ -58,7 +58,7 @@ fn inverse_rms(squares: f32) -> f32 {
 // Finishes outputs first and first + 1 of a token; `first` is even.
 fn store_pair(token: u32, first: u32, results: vec2<f32>) {
 #ifdef ROPE
-    store_turned(token, first, results);
+    store_rotated(token, first, results);
 #else
     store(token, first, results.x, 0.0);
     store(token, first + 1u, results.y, 0.0);

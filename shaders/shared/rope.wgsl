@@ -1,19 +1,19 @@
-// The epilogue of the q, k and v projection where the two values that turn together are neighbours (interleaved pairs):
-// q and k are turned by the token's position, q goes to y, k and v to the cache. See rope_append for the rest.
-@group(0) @binding(5) var<storage, read> table: array<vec2<f32>>; // (context, ROTARY_PAIRS): cos, sin
-@group(0) @binding(6) var<storage, read_write> k_cache: array<f32>; // (KV_HEADS, CONTEXT, HEAD_DIM)
-@group(0) @binding(7) var<storage, read_write> v_cache: array<f32>; // (KV_HEADS, CONTEXT, HEAD_DIM)
+// The epilogue of the q, k and v projection where RoPE's pairs are neighbours (interleaved): q and k are rotated by the
+// row's position, q goes to y, k and v to the KV cache. See rope_append for the rest.
+#import rows
+@group(0) @binding(next) var<storage, read> table: array<vec2<f32>>; // (context, ROTARY_PAIRS): cos, sin
+@group(0) @binding(next) var<storage, read_write> kv: array<f32>; // (blocks, 2, KV_HEADS, KV_BLOCK, HEAD_DIM): keys, values
 
-fn store_turned(token: u32, first: u32, results: vec2<f32>) {
+fn store_rotated(token: u32, first: u32, results: vec2<f32>) {
     if token >= min(step.tokens, params.rows) || first >= OUTPUTS {
         return;
     }
     let head = first / HEAD_DIM; // q heads, then k heads, then v heads
     let pair = first % HEAD_DIM / 2u;
-    let position = step.position + token;
+    let row = rows[token];
     var values = results;
     if head < HEADS + KV_HEADS && pair < ROTARY_PAIRS {
-        let angle = table[position * ROTARY_PAIRS + pair];
+        let angle = table[row.position * ROTARY_PAIRS + pair];
         values = vec2(values.x * angle.x - values.y * angle.y, values.x * angle.y + values.y * angle.x);
     }
     if head < HEADS {
@@ -22,12 +22,9 @@ fn store_turned(token: u32, first: u32, results: vec2<f32>) {
         y[at + 1u] = values.y;
         return;
     }
-    let slot = ((head - HEADS) % KV_HEADS * CONTEXT + position) * HEAD_DIM + first % HEAD_DIM;
-    if head < HEADS + KV_HEADS {
-        k_cache[slot] = values.x;
-        k_cache[slot + 1u] = values.y;
-    } else {
-        v_cache[slot] = values.x;
-        v_cache[slot + 1u] = values.y;
-    }
+    // k heads, then v heads
+    let kv_head = row.slot / KV_BLOCK * 2u * KV_HEADS + head - HEADS;
+    let at = (kv_head * KV_BLOCK + row.slot % KV_BLOCK) * HEAD_DIM + first % HEAD_DIM;
+    kv[at] = values.x;
+    kv[at + 1u] = values.y;
 }

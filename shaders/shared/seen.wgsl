@@ -1,8 +1,11 @@
-// The positions that a token sees: from the first to before the end.
-fn end_position(token: u32) -> u32 {
-    return step.position + select(min(step.tokens, params.rows), token + 1u, CAUSAL == 1u);
+// The positions that a row sees: from the first to before the end.
+#import rows
+@group(0) @binding(next) var<storage, read> tables: array<u32>; // a sequence: its length with this step, then its blocks
+
+fn end_position(row: Row) -> u32 {
+    return select(tables[row.table], row.position + 1u, CAUSAL == 1u);
 }
 
-fn first_position(token: u32) -> u32 {
-    return max(end_position(token), WINDOW) - WINDOW;
+fn first_position(row: Row) -> u32 {
+    return max(end_position(row), WINDOW) - WINDOW;
 }

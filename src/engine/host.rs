@@ -1,15 +1,17 @@
 //! The engine whose memory is the host's: runs a recording with one set of [`Kernels`].
 //!
-//! The kernels also say how they hold a matrix. What knows nothing of matrices has the plain implementation of its operation
-//! as the default, so that a faster set overrides what it makes faster, and any result can be bisected to one kernel.
+//! The kernels also say how they hold a matrix. Kernels without weights default to the reference of
+//! their operation, so that a faster set overrides what it makes faster, and any result can be
+//! bisected to one kernel.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use crate::format::block::BlockType;
 use crate::format::{Layout, Planes, repack};
 use crate::ops::{
-    self, Activate, Affine, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, LastRow, Linear, Norm,
+    self, Activate, Affine, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Linear, Norm, PickRows,
     Recording, RopeAppend, Route, Sample, Weight,
 };
 use crate::record::{BufferId, Matrix, Memory, Step, Tensor};
@@ -78,26 +80,18 @@ pub trait Kernels {
     }
 
     /// See [`RopeAppend::reference`].
-    fn rope_append(
-        &self,
-        op: &RopeAppend,
-        position: usize,
-        qkv: &mut [f32],
-        table: &[f32],
-        k_cache: &mut [f32],
-        v_cache: &mut [f32],
-    ) {
-        op.reference(position, qkv, table, k_cache, v_cache);
+    fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], table: &[f32], blocks: &mut [Vec<f32>]) {
+        op.reference(step, qkv, table, blocks);
     }
 
     /// See [`Attention::reference`].
-    fn attention(&self, op: &Attention, position: usize, q: &[f32], k_cache: &[f32], v_cache: &[f32], y: &mut [f32]) {
-        op.reference(position, q, k_cache, v_cache, y);
+    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
+        op.reference(step, q, blocks, y);
     }
 
-    /// See [`ops::last_row::reference`].
-    fn last_row(&self, _: &LastRow, x: &[f32], y: &mut [f32]) {
-        ops::last_row::reference(x, y);
+    /// See [`ops::pick_rows::reference`].
+    fn pick_rows(&self, op: &PickRows, step: &Step, x: &[f32], y: &mut [f32]) {
+        ops::pick_rows::reference(step, op.y.cols, x, y);
     }
 
     /// See [`ops::sample::reference`].
@@ -180,17 +174,41 @@ impl Kernels for Reference {
 enum Buffer<M> {
     Values(Vec<f32>),
     Matrix(M),
+    Blocks(Blocks),
+}
+
+/// Blocks of a KV cache, each an allocation of its own.
+#[derive(Default)]
+struct Blocks {
+    label: String,
+    /// Values of a block.
+    len: usize,
+    /// Without memory where it is free.
+    blocks: Vec<Vec<f32>>,
+}
+
+impl Blocks {
+    /// The parts of blocks that make up a range of all values.
+    fn parts(&self, range: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
+        let len = self.len.max(1);
+        (range.start / len..range.end.div_ceil(len)).map(move |block| {
+            let first = block * len;
+            (block, range.start.max(first) - first..range.end.min(first + len) - first)
+        })
+    }
 }
 
 /// Runs recordings on the host with the kernels `K`.
 pub struct HostEngine<K: Kernels> {
     kernels: K,
     buffers: Vec<Buffer<K::Matrix>>,
-    programs: Vec<Recording>,
+    programs: Vec<Rc<Recording>>,
     counters: Counters,
     scratch: Planes,
     /// Bytes that one plane may have.
     pub max_buffer_bytes: u64,
+    /// Bytes that all blocks and buffers may have together; taking a block beyond is `OutOfMemory`.
+    pub memory_limit: u64,
 }
 
 impl<K: Kernels> HostEngine<K> {
@@ -199,13 +217,21 @@ impl<K: Kernels> HostEngine<K> {
         let (buffers, programs) = (Vec::new(), Vec::new());
         let (counters, scratch) = (Counters::default(), Planes::default());
         // wasm32 allocations end below 2 GiB
-        Self { kernels, buffers, programs, counters, scratch, max_buffer_bytes: i32::MAX as u64 }
+        Self {
+            kernels,
+            buffers,
+            programs,
+            counters,
+            scratch,
+            max_buffer_bytes: i32::MAX as u64,
+            memory_limit: u64::MAX,
+        }
     }
 
     fn values(&self, id: BufferId) -> &[f32] {
         match &self.buffers[id.0] {
             Buffer::Values(values) => values,
-            Buffer::Matrix(_) => &[],
+            Buffer::Matrix(_) | Buffer::Blocks(_) => &[],
         }
     }
 
@@ -221,7 +247,21 @@ impl<K: Kernels> HostEngine<K> {
     fn matrix(&self, matrix: &Matrix) -> Result<&K::Matrix> {
         match &self.buffers[matrix.buffer.0] {
             Buffer::Matrix(matrix) => Ok(matrix),
-            Buffer::Values(_) => Err(Error::Internal { op: "run", expected: "a matrix".into(), got: "values".into() }),
+            _ => Err(Error::Internal { op: "run", expected: "a matrix".into(), got: "another buffer".into() }),
+        }
+    }
+
+    fn blocks(&self, id: BufferId) -> Result<&Blocks> {
+        match &self.buffers[id.0] {
+            Buffer::Blocks(blocks) => Ok(blocks),
+            _ => Err(not_blocks()),
+        }
+    }
+
+    fn blocks_mut(&mut self, id: BufferId) -> Result<&mut Blocks> {
+        match &mut self.buffers[id.0] {
+            Buffer::Blocks(blocks) => Ok(blocks),
+            _ => Err(not_blocks()),
         }
     }
 
@@ -229,7 +269,7 @@ impl<K: Kernels> HostEngine<K> {
     fn take(&mut self, id: BufferId) -> Vec<f32> {
         match &mut self.buffers[id.0] {
             Buffer::Values(values) => std::mem::take(values),
-            Buffer::Matrix(_) => Vec::new(),
+            Buffer::Matrix(_) | Buffer::Blocks(_) => Vec::new(),
         }
     }
 
@@ -248,12 +288,18 @@ impl<K: Kernels> HostEngine<K> {
             Command::Combine(op) => op.y,
             Command::RopeAppend(op) => op.qkv,
             Command::Attention(op) => op.y,
-            Command::LastRow(op) => op.y,
+            Command::PickRows(op) => op.y,
             Command::Sample(op) => op.y,
         };
-        let n = step.ids.len().min(out.rows);
         let mut buffer = self.take(out.buffer);
-        let y = &mut buffer[..n * out.cols];
+        let n = step.rows.len().min(out.rows);
+        let done = self.compute(command, step, n, &mut buffer[..n * out.cols]);
+        self.put(out.buffer, buffer);
+        done
+    }
+
+    /// `y`: the first `n` rows of what the command writes.
+    fn compute(&mut self, command: &Command, step: &Step, n: usize, y: &mut [f32]) -> Result<()> {
         let kernels = &self.kernels;
         match command {
             Command::Embed(op) => kernels.embed(op, step, self.matrix(&op.table)?, y),
@@ -267,7 +313,7 @@ impl<K: Kernels> HostEngine<K> {
                 let affine = self.affine(op.affine.as_ref());
                 kernels.linear(op, self.rows(&op.x, n), norm, self.matrix(&op.weight)?, affine, y);
                 if let Epilogue::RopeAppend(rope) = &op.epilogue {
-                    self.rope_append(rope, step, y);
+                    self.rope_append(rope, step, y)?;
                 }
             }
             Command::Route(op) => kernels.route(op, self.rows(&op.logits, n), y),
@@ -279,30 +325,69 @@ impl<K: Kernels> HostEngine<K> {
             }
             Command::Combine(op) => kernels.combine(op, self.rows(&op.x, n), self.rows(&op.route, n), y),
             Command::Activate(op) => kernels.activate(op, self.rows(&op.x, n), y),
-            Command::RopeAppend(op) => self.rope_append(op, step, y),
+            Command::RopeAppend(op) => self.rope_append(op, step, y)?,
             Command::Attention(op) => {
-                let (k, v) = (self.values(op.k_cache), self.values(op.v_cache));
-                kernels.attention(op, step.position, self.rows(&op.q, n), k, v, y);
+                let blocks = &self.blocks(op.kv.buffer)?.blocks;
+                step.check_tables(blocks.len())?;
+                kernels.attention(op, step, self.rows(&op.q, n), blocks, y);
             }
-            Command::LastRow(op) => kernels.last_row(op, self.rows(&op.x, step.ids.len().min(op.x.rows)), y),
+            Command::PickRows(op) => {
+                kernels.pick_rows(op, step, self.rows(&op.x, step.rows.len().min(op.x.rows)), y);
+            }
             Command::Sample(op) => {
-                let logits = self.rows(&op.logits, step.ids.len().min(op.logits.rows));
+                let logits = self.rows(&op.logits, step.rows.len().min(op.logits.rows));
                 kernels.sample(op, step.random, logits, self.rows(&op.chain, 1), y);
             }
         }
-        self.put(out.buffer, buffer);
         Ok(())
     }
 }
 
 impl<K: Kernels> HostEngine<K> {
-    fn rope_append(&mut self, op: &RopeAppend, step: &Step, qkv: &mut [f32]) {
-        let (mut k, mut v) = (self.take(op.k_cache), self.take(op.v_cache));
+    fn rope_append(&mut self, op: &RopeAppend, step: &Step, qkv: &mut [f32]) -> Result<()> {
+        let buffer = op.kv.buffer;
+        step.check_tables(self.blocks(buffer)?.blocks.len())?;
+        let mut blocks = std::mem::take(&mut self.blocks_mut(buffer)?.blocks);
         let table = self.rows(&op.table, op.table.rows);
-        self.kernels.rope_append(op, step.position, qkv, table, &mut k, &mut v);
-        self.put(op.k_cache, k);
-        self.put(op.v_cache, v);
+        self.kernels.rope_append(op, step, qkv, table, &mut blocks);
+        self.blocks_mut(buffer)?.blocks = blocks;
+        Ok(())
     }
+}
+
+impl<K: Kernels> HostEngine<K> {
+    /// See [`Memory::hold_blocks`].
+    fn hold(&mut self, buffers: &[BufferId], held: &[bool]) -> Result<()> {
+        let in_use = self.memory_bytes();
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        for (i, &buffer) in buffers.iter().enumerate() {
+            let Blocks { label, len, blocks } = self.blocks(buffer)?;
+            let is_new = |&block: &usize| held[block] && blocks.get(block).is_none_or(Vec::is_empty);
+            for block in (0..held.len()).filter(is_new) {
+                bytes += (len * size_of::<f32>()) as u64;
+                if in_use + bytes > self.memory_limit {
+                    let limit = format!("and the engine may have {} in all", self.memory_limit);
+                    return Err(Error::OutOfMemory { what: label.clone(), needed: in_use + bytes, limit });
+                }
+                taken.push((i, block, zeroed(label, *len)?));
+            }
+        }
+        // nothing fails from here on
+        for &buffer in buffers {
+            let blocks = &mut self.blocks_mut(buffer)?.blocks;
+            blocks.resize_with(held.len(), Vec::new);
+            blocks.iter_mut().zip(held).filter(|(_, held)| !**held).for_each(|(block, _)| *block = Vec::new());
+        }
+        for (i, block, values) in taken {
+            self.blocks_mut(buffers[i])?.blocks[block] = values;
+        }
+        Ok(())
+    }
+}
+
+fn not_blocks() -> Error {
+    Error::Internal { op: "run", expected: "the blocks of a KV cache".into(), got: "another buffer".into() }
 }
 
 /// A zeroed vector, or `OutOfMemory` where the allocator has no more.
@@ -342,6 +427,7 @@ impl<K: Kernels> Memory for HostEngine<K> {
         let bytes = |buffer: &Buffer<K::Matrix>| match buffer {
             Buffer::Values(values) => size_of_val(values.as_slice()),
             Buffer::Matrix(matrix) => self.kernels.matrix_bytes(matrix),
+            Buffer::Blocks(Blocks { blocks, .. }) => blocks.iter().map(|block| size_of_val(block.as_slice())).sum(),
         };
         self.buffers.iter().map(|buffer| bytes(buffer) as u64).sum()
     }
@@ -351,9 +437,37 @@ impl<K: Kernels> Memory for HostEngine<K> {
         Ok(BufferId(self.buffers.len() - 1))
     }
 
-    fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()> {
-        if let Buffer::Values(target) = &mut self.buffers[buffer.0] {
-            target[offset..][..values.len()].copy_from_slice(values);
+    fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId> {
+        let blocks = (0..count).map(|_| zeroed(label, len)).collect::<Result<_>>()?;
+        self.buffers.push(Buffer::Blocks(Blocks { label: label.into(), len, blocks }));
+        Ok(BufferId(self.buffers.len() - 1))
+    }
+
+    fn hold_blocks<'a>(&'a mut self, buffers: &'a [BufferId], held: &'a [bool]) -> LocalFuture<'a, Result<()>> {
+        Box::pin(std::future::ready(self.hold(buffers, held)))
+    }
+
+    fn copy_block(&mut self, buffers: &[BufferId], from: usize, to: usize) -> Result<()> {
+        for &buffer in buffers {
+            let blocks = &mut self.blocks_mut(buffer)?.blocks;
+            let source = std::mem::take(&mut blocks[from]);
+            blocks[to].copy_from_slice(&source);
+            blocks[from] = source;
+        }
+        Ok(())
+    }
+
+    fn write_values(&mut self, buffer: BufferId, offset: usize, mut values: &[f32]) -> Result<()> {
+        match &mut self.buffers[buffer.0] {
+            Buffer::Values(target) => target[offset..][..values.len()].copy_from_slice(values),
+            Buffer::Blocks(target) => {
+                for (block, part) in target.parts(offset..offset + values.len()) {
+                    let (now, later) = values.split_at(part.len());
+                    target.blocks[block][part].copy_from_slice(now);
+                    values = later;
+                }
+            }
+            Buffer::Matrix(_) => {}
         }
         Ok(())
     }
@@ -379,25 +493,35 @@ impl<K: Kernels> Engine for HostEngine<K> {
     }
 
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
-        self.programs.push(recording);
+        self.programs.push(Rc::new(recording));
         Ok(ProgramId(self.programs.len() - 1))
     }
 
     fn run(&mut self, program: ProgramId, step: &Step) -> Result<()> {
-        let recording = std::mem::take(&mut self.programs[program.0]);
+        if step.rows.iter().any(|row| row.id.is_none()) {
+            let expected = "an id for every row, as this engine samples none".into();
+            return Err(Error::Internal { op: "run", expected, got: "a row without".into() });
+        }
+        let recording = Rc::clone(&self.programs[program.0]);
         for command in &recording.commands {
             self.execute(command, step)?;
         }
         self.counters.dispatches += recording.commands.len() as u64;
-        self.programs[program.0] = recording;
         Ok(())
     }
 
     fn read_ranges(&mut self, buffer: BufferId, ranges: Vec<Range<usize>>) -> LocalFuture<'_, Result<Vec<f32>>> {
         self.counters.readbacks += 1;
-        let values = self.values(buffer);
-        let values = ranges.into_iter().flat_map(|range| &values[range]).copied().collect();
-        Box::pin(std::future::ready(Ok(values)))
+        let mut read = Vec::with_capacity(ranges.iter().map(Range::len).sum());
+        match &self.buffers[buffer.0] {
+            Buffer::Values(values) => ranges.into_iter().for_each(|range| read.extend(&values[range])),
+            Buffer::Blocks(source) => {
+                let parts = ranges.into_iter().flat_map(|range| source.parts(range));
+                parts.for_each(|(block, part)| read.extend(&source.blocks[block][part]));
+            }
+            Buffer::Matrix(_) => {}
+        }
+        Box::pin(std::future::ready(Ok(read)))
     }
 
     fn synchronize(&mut self) -> LocalFuture<'_, Result<()>> {

@@ -13,16 +13,12 @@ pub mod gpu;
 pub mod host;
 pub mod trial;
 
-use std::future::Future;
 use std::ops::Range;
-use std::pin::Pin;
 
 use crate::ops::{Command, Recording};
+pub use crate::record::LocalFuture;
 use crate::record::{BufferId, Memory, Step};
 use crate::{Error, Result};
-
-/// A future that need not be `Send`: in the browser nothing of an engine leaves its worker.
-pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// A recording that an engine has made ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +113,8 @@ pub trait DeviceSampling: Engine {
     /// Steps that are worth being queued at once, so that the device need not wait for the host, and a stop not for long.
     fn depth(&self) -> usize;
 
-    /// Queues a recording that ends with a [`Sample`](crate::ops::Sample) into `id`. A step without ids stands for one token:
-    /// that which `id` holds by then.
+    /// Queues a recording that ends with a [`Sample`](crate::ops::Sample) into `id`. A row without an
+    /// id takes what `id` holds by then.
     fn queue(&mut self, program: ProgramId, step: &Step, id: BufferId) -> Result<()>;
 
     /// The id of the oldest queued step.

@@ -3,14 +3,14 @@
 
 use super::architecture::{Architecture, Norms};
 use super::config::{Config, Experts};
-use super::kv_cache::KvCache;
+use super::kv_cache::KvPool;
 use super::weights::{ExpertWeight, Weight};
 use crate::Result;
 use crate::ops::{
-    Activate, Activation, Attention, Combine, Epilogue, Index, LastRow, Norm, NormKind, Recording, RmsNorm, RopeAppend,
-    Route,
+    Activate, Activation, Attention, Combine, Epilogue, Index, Norm, NormKind, PickRows, Recording, RmsNorm,
+    RopeAppend, Route,
 };
-use crate::record::{Memory, Tensor};
+use crate::record::{KvCache, Memory, Tensor};
 
 /// Weights of one decoder layer.
 #[derive(Clone, Debug)]
@@ -27,8 +27,6 @@ pub struct Layer {
     pub ffn_norms: BlockNorms,
     /// The feed-forward block.
     pub feed_forward: FeedForward,
-    /// Keys and values of past tokens.
-    pub kv_cache: KvCache,
     /// (context, turning values of a head): cos and sin of every position
     pub rope_table: Tensor,
 }
@@ -106,7 +104,7 @@ pub struct Decoder {
     pub config: Config,
     /// Rows of the embedding table.
     pub vocab: usize,
-    /// Positions that the KV cache holds.
+    /// The most positions of a sequence.
     pub context: usize,
     /// (vocab, hidden)
     pub embed_tokens: Weight,
@@ -222,7 +220,7 @@ pub fn activations(memory: &mut dyn Memory, tokens: usize, cols: usize) -> Resul
 
 impl Decoder {
     /// Records token ids → residual stream after the last layer, in `s.x`.
-    pub fn record_layers(&self, r: &mut Recording, s: &Scratch) -> Result<()> {
+    pub fn record_layers(&self, r: &mut Recording, kv: &KvPool, s: &Scratch) -> Result<()> {
         self.embed_tokens.embed(r, Index::Id, self.config.scales.embedding, s.x)?;
         if let Some(positions) = &self.embed_positions {
             positions.embed(r, Index::Position, 1.0, s.x)?;
@@ -230,12 +228,12 @@ impl Decoder {
         if let Some(norm) = self.embed_norm {
             r.push(self.norm_op(norm, s.x, false, s.x))?;
         }
-        self.layers.iter().enumerate().try_for_each(|(i, layer)| self.record_layer(r, i, layer, s))
+        self.layers.iter().enumerate().try_for_each(|(i, layer)| self.record_layer(r, (i, layer), kv.layer(i), s))
     }
 
     /// One decoder layer: x += attention(norm(x)); x += feed_forward(norm(x)). In parallel: both of the same x.
-    fn record_layer(&self, r: &mut Recording, i: usize, layer: &Layer, s: &Scratch) -> Result<()> {
-        self.record_attention(r, i, layer, s)?;
+    fn record_layer(&self, r: &mut Recording, (i, layer): (usize, &Layer), kv: KvCache, s: &Scratch) -> Result<()> {
+        self.record_attention(r, (i, layer), kv, s)?;
         let add_attention = |r: &mut Recording| self.add(r, &layer.o_proj, s.attn, &layer.attn_norms, s);
         if !self.config.parallel {
             add_attention(r)?;
@@ -255,11 +253,9 @@ impl Decoder {
     }
 
     /// s.attn = attention(norm(x)) before the output projection
-    fn record_attention(&self, r: &mut Recording, i: usize, layer: &Layer, s: &Scratch) -> Result<()> {
-        let Config { heads, kv_heads, head_dim, .. } = self.config;
-        let KvCache { k: k_cache, v: v_cache } = layer.kv_cache;
-        let (qkv, table, kind) = (s.qkv, layer.rope_table, self.config.rope_kind());
-        let rope = RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind };
+    fn record_attention(&self, r: &mut Recording, (i, layer): (usize, &Layer), kv: KvCache, s: &Scratch) -> Result<()> {
+        let (qkv, table, heads, kind) = (s.qkv, layer.rope_table, self.config.heads, self.config.rope_kind());
+        let rope = RopeAppend { qkv, table, kv, heads, kind };
         let (x, norm) = self.normed(r, layer.attn_norms.input, s)?;
         if layer.qkv_proj.parts.len() == 1 && layer.qk_norms.is_empty() {
             layer.qkv_proj.linear(r, x, norm, Epilogue::RopeAppend(rope), qkv)?;
@@ -274,12 +270,8 @@ impl Decoder {
         }
         r.push(Attention {
             q: qkv,
-            k_cache,
-            v_cache,
-            context: self.context,
+            kv,
             heads,
-            kv_heads,
-            head_dim,
             scale: self.config.scales.attention,
             cap: self.config.scales.attention_cap,
             alibi: self.config.alibi,
@@ -410,7 +402,7 @@ impl Decoder {
 
     /// Records residual stream → what the last norm, if there is one, makes of the last token, `y`, (1, hidden).
     pub fn record_hidden(&self, r: &mut Recording, s: &Scratch, y: Tensor) -> Result<()> {
-        r.push(LastRow { x: s.x, y })?;
+        r.push(PickRows { x: s.x, y })?;
         match self.norm {
             Some(norm) => r.push(self.norm_op(norm, y, false, y)),
             None => Ok(()),
@@ -419,7 +411,7 @@ impl Decoder {
 
     /// Records residual stream → logits of the last token, (1, vocab), by way of `last`, (1, hidden).
     pub fn record_last_logits(&self, r: &mut Recording, s: &Scratch, last: Tensor, logits: Tensor) -> Result<()> {
-        r.push(LastRow { x: s.x, y: last })?;
+        r.push(PickRows { x: s.x, y: last })?;
         self.record_logits(r, &Scratch { x: last, ..s.first(1) }, logits)
     }
 }

@@ -3,7 +3,6 @@
 use super::architecture::{Norms, Positions};
 use super::config::{Config, Experts};
 use super::decoder::{BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp};
-use super::kv_cache::KvCache;
 use super::rope::{ALL_FACTORS, Rope};
 use super::vectors::Vectors;
 use super::weights::{ExpertWeight, Group, Weight, missing_tensor};
@@ -91,7 +90,6 @@ pub fn decoder(
             o_proj: group()?.finish(memory, vectors)?,
             ffn_norms,
             feed_forward: feed_forward(&config, || group()?.finish(memory, vectors))?,
-            kv_cache: KvCache::new(memory, &config, context)?,
             rope_table: tables.get(memory, config.rope_of(i))?,
         });
     }

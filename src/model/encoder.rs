@@ -4,11 +4,10 @@
 use super::config::Config;
 use super::decoder::{NormWeights, activations};
 use super::encoder_config::EncoderConfig;
-use super::kv_cache::KvCache;
 use super::weights::Weight;
 use crate::Result;
 use crate::ops::{Attention, Epilogue, Index, Norm, Recording, RopeAppend};
-use crate::record::{Memory, Tensor};
+use crate::record::{KvCache, Memory, Tensor};
 
 /// Weights of one encoder layer.
 #[derive(Clone, Debug)]
@@ -68,9 +67,7 @@ pub struct Encoder {
     pub embed_norm: NormWeights,
     /// One an encoder layer.
     pub layers: Vec<Layer>,
-    /// Keys and values of the text, of one layer after the other.
-    pub kv_cache: KvCache,
-    /// (context, 0): nothing turns
+    /// (context, 0): no RoPE
     pub rope_table: Tensor,
     /// For texts, and pairs of texts.
     pub classifier: Option<Classifier>,
@@ -104,39 +101,26 @@ impl Scratch {
 }
 
 impl Encoder {
-    /// Records token ids → what the last layer says of each, in `s.x`.
-    pub fn record_layers(&self, r: &mut Recording, s: &Scratch) -> Result<()> {
+    /// Records token ids → what the last layer says of each, in `s.x`. `kv`: keys and values of the
+    /// text, of one layer after the other.
+    pub fn record_layers(&self, r: &mut Recording, kv: KvCache, s: &Scratch) -> Result<()> {
         self.embed_tokens.embed(r, Index::Id, self.config.scales.embedding, s.x)?;
         self.embed_positions.embed(r, Index::Position, 1.0, s.x)?;
         if let Some(segments) = &self.embed_segments {
             segments.embed(r, Index::Segment, 1.0, s.x)?;
         }
         self.record_norm(r, self.embed_norm, s.x)?;
-        self.layers.iter().try_for_each(|layer| self.record_layer(r, layer, s))
+        self.layers.iter().try_for_each(|layer| self.record_layer(r, layer, kv, s))
     }
 
     /// One encoder layer: x = norm(x + attention(x)); x = norm(x + feed_forward(x)).
-    fn record_layer(&self, r: &mut Recording, layer: &Layer, s: &Scratch) -> Result<()> {
-        let Config { heads, kv_heads, head_dim, .. } = self.config;
-        let (KvCache { k: k_cache, v: v_cache }, context) = (self.kv_cache, self.context);
-        let (qkv, table, kind) = (s.qkv, self.rope_table, self.config.rope_kind());
+    fn record_layer(&self, r: &mut Recording, layer: &Layer, kv: KvCache, s: &Scratch) -> Result<()> {
+        let (qkv, table, heads, kind) = (s.qkv, self.rope_table, self.config.heads, self.config.rope_kind());
         layer.qkv_proj.linear(r, s.x, None, Epilogue::Store, qkv)?;
-        r.push(RopeAppend { qkv, table, k_cache, v_cache, heads, kv_heads, head_dim, kind })?;
-        r.push(Attention {
-            q: qkv,
-            k_cache,
-            v_cache,
-            context,
-            heads,
-            kv_heads,
-            head_dim,
-            scale: self.config.scales.attention,
-            cap: None,
-            alibi: None,
-            window: None,
-            causal: false,
-            y: s.attn,
-        })?;
+        r.push(RopeAppend { qkv, table, kv, heads, kind })?;
+        let scale = self.config.scales.attention;
+        let (cap, alibi, window, causal) = (None, None, None, false);
+        r.push(Attention { q: qkv, kv, heads, scale, cap, alibi, window, causal, y: s.attn })?;
         layer.o_proj.linear(r, s.attn, None, Epilogue::ACCUMULATE, s.x)?;
         self.record_norm(r, layer.attn_norm, s.x)?;
         layer.up_proj.linear(r, s.x, None, Epilogue::Activate(self.config.activation()), s.ffn)?;

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use super::config::Config;
 use super::encoder::{Classifier, Encoder, Layer, MaskedHead};
 use super::encoder_config::EncoderConfig;
-use super::kv_cache::KvCache;
 use super::vectors::Vectors;
 use super::weights::{Group, Weight, missing_tensor};
 use crate::Result;
@@ -124,7 +123,6 @@ pub fn encoder(
     let rope_table = Tensor { buffer: memory.create_values("rope table", 0)?, rows: context, cols: 0 };
     Ok(Encoder {
         encoder_config: encoder_config.clone(),
-        kv_cache: KvCache::new(memory, config, context)?,
         config: config.clone(),
         vocab,
         context,

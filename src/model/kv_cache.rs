@@ -1,24 +1,177 @@
-//! The KV cache: keys and values of all past tokens, so that a new token attends to them without computing them again.
+//! The KV cache: keys and values of all past tokens, so that a new token attends to them without
+//! computing them again.
+//!
+//! All sequences of a model share one pool of blocks of [`KV_BLOCK`] positions (PagedAttention, Kwon
+//! et al. 2023, arXiv 2309.06180). A sequence takes blocks as it grows; sequences that begin alike
+//! hold the same blocks until one of them writes.
 
-use crate::Result;
+use std::ops::Range;
+
 use crate::model::Config;
-use crate::record::{BufferId, Memory};
+use crate::record::{BufferId, KV_BLOCK, KvCache, Memory};
+use crate::{Error, Result};
 
-/// Keys and values of one layer.
-#[derive(Clone, Copy, Debug)]
-pub struct KvCache {
-    /// (kv_heads, context, head_dim)
-    pub k: BufferId,
-    /// (kv_heads, context, head_dim)
-    pub v: BufferId,
+/// The blocks of one sequence, in order of position. [`KvPool::release`] gives them back.
+#[derive(Debug, Default)]
+pub struct Blocks {
+    table: Vec<u32>,
 }
 
-impl KvCache {
-    /// Memory for `context` tokens of one layer.
-    pub fn new(memory: &mut dyn Memory, config: &Config, context: usize) -> Result<Self> {
-        let len = config.kv_heads * context * config.head_dim;
-        let label = format!("KV cache for {context} tokens");
-        Ok(Self { k: memory.create_values(&label, len)?, v: memory.create_values(&label, len)? })
+impl Blocks {
+    /// Block `table[p / KV_BLOCK]` holds position p, as [`Step::tables`](crate::record::Step::tables) has it.
+    pub fn table(&self) -> &[u32] {
+        &self.table
+    }
+}
+
+/// The keys and values of all sequences of a model. A block has a part in each layer.
+#[derive(Clone, Debug)]
+pub struct KvPool {
+    /// One a layer.
+    layers: Vec<KvCache>,
+    /// Their buffers.
+    buffers: Vec<BufferId>,
+    blocks: Vec<Block>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Block {
+    /// Sequences that hold it.
+    holders: u32,
+    /// Whether the engine has memory for it.
+    backed: bool,
+}
+
+impl KvPool {
+    /// A pool for so many layers, still without memory.
+    pub fn new(memory: &mut dyn Memory, config: &Config, layers: usize) -> Result<Self> {
+        let Config { kv_heads: heads, head_dim, .. } = *config;
+        let layer = |_| {
+            let cache = KvCache { buffer: BufferId(0), heads, head_dim };
+            let buffer = memory.create_blocks("the KV cache", cache.block_len(), 0)?;
+            Ok(KvCache { buffer, ..cache })
+        };
+        let layers: Vec<KvCache> = (0..layers).map(layer).collect::<Result<_>>()?;
+        let buffers = layers.iter().map(|layer| layer.buffer).collect();
+        Ok(Self { layers, buffers, blocks: Vec::new() })
+    }
+
+    /// What a recording names as the KV cache of a layer.
+    pub fn layer(&self, layer: usize) -> KvCache {
+        self.layers[layer]
+    }
+
+    /// Blocks that sequences hold.
+    pub fn held(&self) -> usize {
+        self.blocks.iter().filter(|block| block.holders > 0).count()
+    }
+
+    /// Makes room for rows at these positions of a sequence, to be called before they run. The
+    /// positions before them are there already. A block that others hold too is copied. Errors:
+    /// `OutOfMemory`; then nothing has changed, and every sequence can go on.
+    pub async fn grow(&mut self, memory: &mut dyn Memory, blocks: &mut Blocks, positions: Range<usize>) -> Result<()> {
+        let first = positions.start / KV_BLOCK;
+        let end = positions.end.div_ceil(KV_BLOCK);
+        if blocks.table.len() < positions.start.div_ceil(KV_BLOCK) {
+            let expected = format!("blocks for the {} positions before", positions.start);
+            return Err(Error::Internal { op: "grow", expected, got: format!("{} blocks", blocks.table.len()) });
+        }
+        let needs = |&index: &usize| blocks.table.get(index).is_none_or(|&block| self.is_shared(block));
+        let wanted: Vec<usize> = (first..end).filter(needs).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let taken = self.take(memory, wanted.len()).await?;
+        for (index, &block) in wanted.into_iter().zip(&taken) {
+            let Some(&shared) = blocks.table.get(index) else {
+                blocks.table.push(block);
+                continue;
+            };
+            if index * KV_BLOCK < positions.start {
+                memory.copy_block(&self.buffers, shared as usize, block as usize)?;
+            }
+            self.give_back(shared);
+            blocks.table[index] = block;
+        }
+        Ok(())
+    }
+
+    /// A sequence that begins with the first `positions` of another one, in the same blocks.
+    pub fn fork(&mut self, blocks: &Blocks, positions: usize) -> Blocks {
+        let table = blocks.table[..positions.div_ceil(KV_BLOCK).min(blocks.table.len())].to_vec();
+        for &block in &table {
+            self.blocks[block as usize].holders += 1;
+        }
+        Blocks { table }
+    }
+
+    /// Gives back the blocks past the first `positions` of a sequence. [`KvPool::trim`] frees their memory.
+    pub fn truncate(&mut self, blocks: &mut Blocks, positions: usize) {
+        let kept = positions.div_ceil(KV_BLOCK).min(blocks.table.len());
+        blocks.table.drain(kept..).for_each(|block| self.give_back(block));
+    }
+
+    /// Gives back the blocks of a sequence. [`KvPool::trim`] frees their memory.
+    pub fn release(&mut self, mut blocks: Blocks) {
+        self.truncate(&mut blocks, 0);
+    }
+
+    /// Frees the memory of blocks that no sequence holds. On a GPU this copies the others; where there
+    /// is no memory for that, nothing is freed.
+    pub async fn trim(&mut self, memory: &mut dyn Memory) -> Result<()> {
+        if self.blocks.iter().all(|block| block.holders > 0 || !block.backed) {
+            return Ok(());
+        }
+        let held: Vec<bool> = self.blocks.iter().map(|block| block.holders > 0).collect();
+        match memory.hold_blocks(&self.buffers, &held).await {
+            Ok(()) => self.blocks.iter_mut().for_each(|block| block.backed = block.holders > 0),
+            Err(Error::OutOfMemory { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Where the first `positions` of a sequence lie in the buffer of a layer: the keys of each head in
+    /// order of position, then the values of each. Together (2, heads, positions, head_dim).
+    pub fn ranges(&self, layer: usize, blocks: &Blocks, positions: usize) -> Vec<Range<usize>> {
+        let cache = self.layers[layer];
+        let heads = (0..2 * cache.heads).flat_map(|head| (0..positions).step_by(KV_BLOCK).map(move |p| (head, p)));
+        let range = |(head, first): (usize, usize)| {
+            let start = blocks.table[first / KV_BLOCK] as usize * cache.block_len();
+            // the values lie behind the keys as if they were further heads
+            let within = cache.keys(head, 0..KV_BLOCK.min(positions - first));
+            start + within.start..start + within.end
+        };
+        heads.map(range).collect()
+    }
+
+    fn is_shared(&self, block: u32) -> bool {
+        self.blocks[block as usize].holders > 1
+    }
+
+    fn give_back(&mut self, block: u32) {
+        self.blocks[block as usize].holders -= 1;
+    }
+
+    /// Free blocks, with memory. Errors: `OutOfMemory`; then none is taken.
+    async fn take(&mut self, memory: &mut dyn Memory, count: usize) -> Result<Vec<u32>> {
+        let mut free: Vec<usize> = (0..self.blocks.len()).filter(|&i| self.blocks[i].holders == 0).collect();
+        // those with memory first, and the lowest of them: so the end of the pool becomes free
+        free.sort_by_key(|&block| !self.blocks[block].backed);
+        free.extend((self.blocks.len()..).take(count.saturating_sub(free.len())));
+        free.truncate(count);
+        let most = free.iter().max().map_or(0, |last| last + 1).max(self.blocks.len());
+        let is_backed = |&block: &usize| self.blocks.get(block).is_some_and(|block| block.backed);
+        if !free.iter().all(is_backed) {
+            let mut held: Vec<bool> = (0..most).map(|block| is_backed(&block)).collect();
+            free.iter().for_each(|&block| held[block] = true);
+            memory.hold_blocks(&self.buffers, &held).await?;
+        }
+        self.blocks.resize(most, Block::default());
+        for &block in &free {
+            self.blocks[block] = Block { holders: 1, backed: true };
+        }
+        Ok(free.into_iter().map(|block| block as u32).collect())
     }
 }
 

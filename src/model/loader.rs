@@ -64,7 +64,7 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// `context`: positions of the KV cache; `None` for what the model was trained for, at most 2048.
+    /// `context`: the most positions of a sequence; `None` for what the model was trained for, at most 2048.
     pub fn new(context: Option<usize>) -> Self {
         Self::with(ModelReader::default(), context)
     }
@@ -185,7 +185,7 @@ impl Sink for Destination<'_> {
     }
 }
 
-/// Whether the context makes sense and its buffers can exist; said before the weights are downloaded.
+/// Whether the context makes sense and a sequence can fill it; said before the weights are downloaded.
 fn check_context(context: Option<usize>, config: &Config, memory: &dyn Memory) -> Result<()> {
     let trained = config.trained_context;
     let length = context_length(context, config);
@@ -197,7 +197,7 @@ fn check_context(context: Option<usize>, config: &Config, memory: &dyn Memory) -
             got: length.to_string(),
         });
     }
-    let values = (config.kv_heads * config.head_dim).max(config.rope.dim) as u64;
+    let values = (2 * config.kv_heads * config.head_dim).max(config.rope.dim) as u64;
     let needed = (length as u64).saturating_mul(values * size_of::<f32>() as u64);
     if needed > memory.max_buffer_bytes() {
         let limit = memory.buffer_limit();

@@ -96,6 +96,7 @@ impl Op for Activate {
             bindings: vec![self.x.into(), self.y.into()],
             params: vec![self.y.rows as u32, self.y.cols as u32],
             workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],
+            pieces: None,
         }]
     }
 }

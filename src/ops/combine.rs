@@ -44,6 +44,7 @@ impl Op for Combine {
             bindings: vec![self.x.into(), self.route.into(), self.y.into()],
             params: sizes.map(|size| size as u32).into_iter().chain([self.scale.to_bits()]).collect(),
             workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],
+            pieces: None,
         }]
     }
 }

@@ -4,18 +4,18 @@ use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::record::{Matrix, Step, Tensor};
 use crate::{Result, ops::Binding};
 
-/// What tells the row of a token.
+/// What selects the row of the table for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Index {
     /// Its id.
     Id,
-    /// Its position, of learned position embeddings: then the row is added to what y holds.
+    /// Its position (learned position embeddings): the row is added to y.
     Position,
-    /// Whether it is in the second of two segments (Devlin et al. 2019, arXiv 1810.04805): likewise.
+    /// 1 in the second of two segments, else 0 (Devlin et al. 2019, arXiv 1810.04805): likewise.
     Segment,
 }
 
-/// y[t] = scale · table[id[t] - first_row], for the ids that lie in this part of the table; or the same of positions or segments.
+/// y[t] = scale · table[index[t] - first_row], for the indices that lie in this part of the table.
 ///
 /// A table that exceeds the adapter's largest binding is split by rows; each part writes the tokens that are its own.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Embed {
     pub table: Matrix,
     /// The id of the part's first row.
     pub first_row: usize,
-    /// What tells the row.
+    /// What selects the row.
     pub index: Index,
     /// Factor of the values; 1 for most models.
     pub scale: f32,
@@ -42,9 +42,9 @@ impl Op for Embed {
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
         let mut defines = vec![self.table.define()];
-        let mut bindings = vec![self.y.into()];
+        let mut bindings = vec![Binding::Rows, self.y.into()];
         match self.index {
-            Index::Id => bindings.push(Binding::Ids),
+            Index::Id => {}
             Index::Position => defines.push("POSITION"),
             Index::Segment => defines.push("SEGMENT"),
         }
@@ -57,19 +57,21 @@ impl Op for Embed {
             params: vec![self.y.rows as u32, self.first_row as u32, self.table.rows as u32, self.scale.to_bits()],
             // one invocation for four values
             workgroups: [ceil_div(self.y.cols / 4, WORKGROUP), self.y.rows as u32, 1],
+            pieces: None,
         }]
     }
 }
 
 impl Embed {
-    /// `y`: (tokens, table.cols). `read(row, out)` gives a row of this part of the table as f32.
+    /// `y`: (rows, table.cols). `read(row, out)` gives a row of this part of the table as f32.
     pub fn reference(&self, step: &Step, y: &mut [f32], read: impl Fn(usize, &mut [f32])) {
         let mut values = vec![0.0; self.y.cols];
-        for (t, (&id, y)) in step.ids.iter().zip(y.chunks_exact_mut(self.y.cols)).enumerate() {
+        for (row, y) in step.rows.iter().zip(y.chunks_exact_mut(self.y.cols)) {
             let row = match self.index {
-                Index::Id => id as usize,
-                Index::Position => step.position + t,
-                Index::Segment => usize::from(t >= step.second as usize),
+                // a host engine samples nothing, so that every row has its id
+                Index::Id => row.id.unwrap_or(0) as usize,
+                Index::Position => row.position,
+                Index::Segment => usize::from(row.position >= step.second as usize),
             };
             if !(self.first_row..self.first_row + self.table.rows).contains(&row) {
                 continue;

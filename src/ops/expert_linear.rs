@@ -109,6 +109,7 @@ impl Op for ExpertLinear {
             // without a factor or a bound of the results
             params: vec![self.y.rows as u32, self.y_offset as u32, eps.to_bits(), 1f32.to_bits(), 0],
             workgroups: [ceil_div(self.rows, variant.rows * variant.lanes), self.y.rows as u32, self.chosen as u32],
+            pieces: None,
         }]
     }
 }

@@ -5,8 +5,8 @@ use crate::record::{BufferId, Matrix, Tensor};
 
 /// One GPU dispatch as plain data.
 ///
-/// Bind group 0 is the same in every shader: binding 0 the uniform `Step { tokens, position, random, second }`, binding 1 the uniform `Params`
-/// made of `params`, then the storage buffers, see [`Kernel::slots`].
+/// Bind group 0 is the same in every shader: binding 0 the uniform `Step` (shaders/shared/step.wgsl),
+/// binding 1 the uniform `Params` made of `params`, then the storage buffers, see [`Kernel::slots`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
     /// Name of the file in `shaders/`, without the ending.
@@ -20,8 +20,11 @@ pub struct Kernel {
     pub bindings: Vec<Binding>,
     /// The words of the uniform `Params`, in order; floats as their bits. The first is the capacity in rows.
     pub params: Vec<u32>,
-    /// Size of the grid for the recording's whole capacity. Invocations past the tokens of a step leave at once.
+    /// Size of the grid for the recording's whole capacity. Invocations past the rows of a step leave at once.
     pub workgroups: [u32; 3],
+    /// A dimension of the grid that is as long as the step needs instead, and the positions that a
+    /// workgroup takes along it, of those that the rows of the step see.
+    pub pieces: Option<(usize, usize)>,
 }
 
 /// Binding of a matrix's quants plane in every shader: fixed, so that the snippet which reads a layout can declare it.
@@ -37,7 +40,7 @@ impl Kernel {
             let slot = match binding {
                 Binding::Quants(_) => QUANTS_SLOT,
                 Binding::Scales(_) => SCALES_SLOT,
-                Binding::Values(_) | Binding::Scratch(_) | Binding::Ids => next.next()?,
+                Binding::Values(_) | Binding::Pieces { .. } | Binding::Rows | Binding::Tables => next.next()?,
             };
             Some((slot, binding))
         })
@@ -53,10 +56,18 @@ pub enum Binding {
     Quants(BufferId),
     /// The scales plane of a matrix.
     Scales(BufferId),
-    /// The token ids of the step.
-    Ids,
-    /// This many values that pass from one dispatch of an operation to the next.
-    Scratch(usize),
+    /// The rows of the step (shaders/shared/rows.wgsl).
+    Rows,
+    /// The length and the block table of each sequence of the step (shaders/shared/rows.wgsl).
+    Tables,
+    /// Values that pass from one dispatch of an operation to the next: `len` for each piece of
+    /// `positions` that the rows of a step see.
+    Pieces {
+        /// Values of a piece.
+        len: usize,
+        /// Positions of a piece.
+        positions: usize,
+    },
 }
 
 impl From<Tensor> for Binding {

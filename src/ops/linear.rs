@@ -23,8 +23,8 @@ pub enum Epilogue {
         /// The bound; `None` for the factor alone.
         cap: Option<f32>,
     },
-    /// The result is q, k and v of each token: q is rotated and stored, k and v go to the cache. What y holds beyond q is
-    /// not defined.
+    /// The result is q, k and v of each row: q is rotated and stored, k and v go to the KV cache. What
+    /// y holds beyond q is undefined.
     RopeAppend(RopeAppend),
 }
 
@@ -150,7 +150,7 @@ impl Op for Linear {
             Epilogue::RopeAppend(rope) if self.fuses(rope) => {
                 defines.push("ROPE");
                 constants.extend(rope.constants());
-                bindings.extend([rope.table.into(), Binding::Values(rope.k_cache), Binding::Values(rope.v_cache)]);
+                bindings.extend([Binding::Rows, rope.table.into(), Binding::Values(rope.kv.buffer)]);
             }
             Epilogue::RopeAppend(rope) => rope_append = Some(rope),
         }
@@ -170,6 +170,7 @@ impl Op for Linear {
                 ceil_div(self.y.rows, variant.tokens),
                 1,
             ],
+            pieces: None,
         }];
         kernels.extend(rope_append.into_iter().flat_map(|rope| rope.kernels(variants)));
         kernels
@@ -177,9 +178,9 @@ impl Op for Linear {
 }
 
 impl Linear {
-    /// Whether the projection itself can turn q and k: an invocation that has computed the one
-    /// value of a pair must have the other, so pairs are neighbours; and eight storage buffers are
-    /// all that WebGPU promises, so there is no affine.
+    /// Whether the epilogue of the projection can rotate q and k: an invocation must compute both
+    /// values of a pair, so pairs are neighbours; and WebGPU promises eight storage buffers, so there
+    /// is no affine.
     fn fuses(&self, rope: &RopeAppend) -> bool {
         rope.kind == RopeKind::Interleaved && self.norm.is_some() && self.affine.is_none()
     }

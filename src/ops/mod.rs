@@ -10,9 +10,9 @@ pub mod combine;
 pub mod embed;
 pub mod expert_linear;
 mod kernel;
-pub mod last_row;
 pub mod linear;
 pub mod norm;
+pub mod pick_rows;
 pub mod rms_norm;
 pub mod rope_append;
 pub mod route;
@@ -25,9 +25,9 @@ pub use combine::Combine;
 pub use embed::{Embed, Index};
 pub use expert_linear::ExpertLinear;
 pub use kernel::{Binding, Kernel, Weight, ceil_div};
-pub use last_row::LastRow;
 pub use linear::{Affine, Epilogue, Linear};
 pub use norm::{Norm, NormKind};
+pub use pick_rows::PickRows;
 pub use rms_norm::RmsNorm;
 pub use rope_append::{RopeAppend, RopeKind};
 pub use route::{Route, Weighting};
@@ -70,7 +70,7 @@ macro_rules! commands {
     };
 }
 
-commands!(Embed, Norm, Linear, Activate, RopeAppend, Attention, Route, ExpertLinear, Combine, LastRow, Sample);
+commands!(Embed, Norm, Linear, Activate, RopeAppend, Attention, Route, ExpertLinear, Combine, PickRows, Sample);
 
 /// A list of commands, run in order.
 #[derive(Clone, Debug, Default)]

@@ -91,6 +91,7 @@ impl Op for Norm {
             bindings,
             params: sizes.map(|size| size as u32).into_iter().chain([self.eps.to_bits()]).collect(),
             workgroups: [self.groups as u32, self.y.rows as u32, 1],
+            pieces: None,
         }]
     }
 }

@@ -1,14 +1,14 @@
-//! `rope_append`: rotary position embedding (Su et al. 2021, arXiv 2104.09864) of queries and keys, and the append of keys
-//! and values to the KV cache. One operation, since both touch every key once.
+//! `rope_append`: rotary position embedding (Su et al. 2021, arXiv 2104.09864) of queries and keys,
+//! and the append of keys and values to the KV cache. One operation, since both touch every key once.
 //!
-//! Angles come from a table that the model computes in f64 on the host: WGSL promises the precision of `sin` and `cos`
-//! only within [-π, π], and positions go far beyond that.
+//! Angles come from a table that the model computes in f64 on the host: WGSL promises the precision
+//! of `sin` and `cos` only within [-π, π], and positions go far beyond that.
 
 use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
-use crate::record::{BufferId, Tensor};
+use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 
-/// Which two values of a head turn together.
+/// Which two values of a head are a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RopeKind {
     /// (2i, 2i + 1), as in the paper and in GGUF files of the llama family
@@ -17,23 +17,17 @@ pub enum RopeKind {
     HalfSplit,
 }
 
-/// Rotates q and k of each token by its position; q stays in `qkv`, k and v go to the cache at that position.
+/// Rotates q and k of each row by its position; q stays in `qkv`, k and v go to the KV cache at that position.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RopeAppend {
-    /// (tokens, (heads + 2 kv_heads) · head_dim): q, k, v of each token; q is rotated in place
+    /// (rows, (heads + 2 kv.heads) · head_dim): q, k, v of each row; q is rotated in place
     pub qkv: Tensor,
     /// (context, rotary_dim): cos and sin of pair i at 2i and 2i + 1
     pub table: Tensor,
-    /// (kv_heads, context, head_dim)
-    pub k_cache: BufferId,
-    /// (kv_heads, context, head_dim)
-    pub v_cache: BufferId,
+    /// Takes keys and values.
+    pub kv: KvCache,
     /// Query heads.
     pub heads: usize,
-    /// Key and value heads.
-    pub kv_heads: usize,
-    /// Values a head.
-    pub head_dim: usize,
     /// How pairs are formed.
     pub kind: RopeKind,
 }
@@ -42,74 +36,72 @@ const WORKGROUP: usize = 64;
 
 impl Op for RopeAppend {
     fn check(&self) -> Result<()> {
-        let cols = (self.heads + 2 * self.kv_heads) * self.head_dim;
-        ensure(self.qkv.cols == cols, "rope_append", "qkv.cols = (heads + 2 kv_heads) · head_dim", self.qkv.cols)?;
-        ensure(self.head_dim.is_multiple_of(2), "rope_append", "an even head_dim", self.head_dim)?;
+        let (cols, head_dim) = (self.all_heads() * self.kv.head_dim, self.kv.head_dim);
+        ensure(self.qkv.cols == cols, "rope_append", "qkv.cols = (heads + 2 kv.heads) · head_dim", self.qkv.cols)?;
+        ensure(head_dim.is_multiple_of(2), "rope_append", "an even head_dim", head_dim)?;
         let rotary_dim = self.table.cols;
-        ensure(
-            rotary_dim.is_multiple_of(2) && rotary_dim <= self.head_dim,
-            "rope_append",
-            "even rotary_dim ≤ head_dim",
-            rotary_dim,
-        )
+        let fits = rotary_dim.is_multiple_of(2) && rotary_dim <= head_dim;
+        ensure(fits, "rope_append", "even rotary_dim ≤ head_dim", rotary_dim)
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {
-        let pairs = (self.heads + 2 * self.kv_heads) * self.head_dim / 2;
+        let KvCache { buffer, heads: kv_heads, head_dim } = self.kv;
         vec![Kernel {
             shader: "rope_append",
             defines: match self.kind {
                 RopeKind::Interleaved => vec![],
                 RopeKind::HalfSplit => vec!["HALF_SPLIT"],
             },
-            constants: vec![],
-            bindings: vec![
-                self.qkv.into(),
-                self.table.into(),
-                Binding::Values(self.k_cache),
-                Binding::Values(self.v_cache),
-            ],
-            params: [self.qkv.rows, self.heads, self.kv_heads, self.head_dim, self.table.cols, self.table.rows]
-                .map(|v| v as u32)
-                .to_vec(),
+            constants: vec![("KV_BLOCK", KV_BLOCK as u32)],
+            bindings: vec![Binding::Rows, self.qkv.into(), self.table.into(), Binding::Values(buffer)],
+            params: [self.qkv.rows, self.heads, kv_heads, head_dim, self.table.cols].map(|v| v as u32).to_vec(),
             // one invocation a pair of values
-            workgroups: [ceil_div(pairs, WORKGROUP), self.qkv.rows as u32, 1],
+            workgroups: [ceil_div(self.all_heads() * head_dim / 2, WORKGROUP), self.qkv.rows as u32, 1],
+            pieces: None,
         }]
     }
 }
 
 impl RopeAppend {
+    /// Heads of q, k and v.
+    fn all_heads(&self) -> usize {
+        self.heads + 2 * self.kv.heads
+    }
+
     /// What the shader of a projection needs to do this in its epilogue.
     pub(super) fn constants(&self) -> [(&'static str, u32); 5] {
         [
             ("HEADS", self.heads),
-            ("KV_HEADS", self.kv_heads),
-            ("HEAD_DIM", self.head_dim),
-            ("CONTEXT", self.table.rows),
+            ("KV_HEADS", self.kv.heads),
+            ("HEAD_DIM", self.kv.head_dim),
+            ("KV_BLOCK", KV_BLOCK),
             ("ROTARY_PAIRS", self.table.cols / 2),
         ]
         .map(|(name, value)| (name, value as u32))
     }
 
-    /// `qkv`: (tokens, …) rotated in place; `table`: (context, rotary_dim); caches: (kv_heads, context, head_dim).
-    pub fn reference(&self, position: usize, qkv: &mut [f32], table: &[f32], k_cache: &mut [f32], v_cache: &mut [f32]) {
-        let (d, context) = (self.head_dim, self.table.rows);
-        for (t, token) in qkv.chunks_exact_mut(self.qkv.cols).enumerate() {
-            let angles = &table[(position + t) * self.table.cols..][..self.table.cols];
-            let (q_and_k, v) = token.split_at_mut((self.heads + self.kv_heads) * d);
+    /// `qkv`: (rows, …), rotated in place; `table`: (context, rotary_dim); `blocks`: those of `kv`, each
+    /// [`KvCache::block_len`].
+    pub fn reference(&self, step: &Step, qkv: &mut [f32], table: &[f32], blocks: &mut [Vec<f32>]) {
+        let d = self.kv.head_dim;
+        for (row, qkv) in step.rows.iter().zip(qkv.chunks_exact_mut(self.qkv.cols)) {
+            let angles = &table[row.position * self.table.cols..][..self.table.cols];
+            let (q_and_k, v) = qkv.split_at_mut((self.heads + self.kv.heads) * d);
             for head in q_and_k.chunks_exact_mut(d) {
                 rotate(head, angles, self.kind);
             }
-            for h in 0..self.kv_heads {
-                let slot = (h * context + position + t) * d..(h * context + position + t + 1) * d;
-                k_cache[slot.clone()].copy_from_slice(&q_and_k[(self.heads + h) * d..][..d]);
-                v_cache[slot].copy_from_slice(&v[h * d..][..d]);
+            let (block, position) = step.slot(row);
+            let block = &mut blocks[block];
+            for h in 0..self.kv.heads {
+                let slot = position..position + 1;
+                block[self.kv.keys(h, slot.clone())].copy_from_slice(&q_and_k[(self.heads + h) * d..][..d]);
+                block[self.kv.values(h, slot)].copy_from_slice(&v[h * d..][..d]);
             }
         }
     }
 }
 
-/// Turns the pairs of `head` by `angles` (cos, sin of each pair); values past the rotary width stay.
+/// Rotates the pairs of `head` by `angles` (cos, sin of each pair); values past the rotary width stay.
 fn rotate(head: &mut [f32], angles: &[f32], kind: RopeKind) {
     let pairs = angles.len() / 2;
     for i in 0..pairs {

@@ -64,6 +64,7 @@ impl Op for Route {
             bindings: vec![self.logits.into(), self.y.into()],
             params: vec![self.y.rows as u32],
             workgroups: [ceil_div(self.y.rows, WORKGROUP), 1, 1],
+            pieces: None,
         }]
     }
 }

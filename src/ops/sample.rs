@@ -54,6 +54,7 @@ impl Op for Sample {
                 bindings: vec![logits, maxima],
                 params: params.clone(),
                 workgroups: [ceil_div(self.maxima.cols, WORKGROUP), 1, 1],
+                pieces: None,
             },
             Kernel {
                 shader: "sample",
@@ -62,6 +63,7 @@ impl Op for Sample {
                 bindings: vec![logits, maxima, self.chain.into(), self.y.into()],
                 params,
                 workgroups: [1, 1, 1],
+                pieces: None,
             },
         ]
     }

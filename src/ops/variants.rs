@@ -234,7 +234,7 @@ impl Variants {
             | Command::Route(_)
             | Command::Combine(_)
             | Command::RopeAppend(_)
-            | Command::LastRow(_)
+            | Command::PickRows(_)
             | Command::Sample(_) => Vec::new(),
         }
     }

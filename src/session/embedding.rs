@@ -4,7 +4,6 @@ use serde::Deserialize;
 
 use super::Session;
 use crate::model::encoder_config::Pooling;
-use crate::record::Step;
 use crate::sampling::check_logits;
 use crate::tokenizer::EncodeOptions;
 use crate::{Error, Result};
@@ -71,12 +70,11 @@ impl Session {
             // what ends the text is what the vector is read from
             ids.drain(most - 1..needed - 1);
         }
-        self.cached.clear();
+        self.keep(0);
         let (program, hidden) = self.programs.hidden(self.engine.as_mut(), &self.decoder)?;
         for chunk in ids.chunks(self.programs.rows) {
-            let position = self.cached.len();
-            self.run(self.programs.prompt, chunk)?;
-            self.engine.run(program, &Step::new(position, chunk))?;
+            self.run(self.programs.prompt, chunk).await?;
+            self.run_again(program, chunk)?;
         }
         let vector = self.engine.read_values(hidden.buffer, hidden.cols).await?;
         check_logits(&vector)?;

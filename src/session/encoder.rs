@@ -5,10 +5,11 @@ use serde::Serialize;
 use super::embedding::{EmbedOptions, normalized, pool};
 use super::encoder_programs::{EncoderPrograms, Head};
 use super::types::{About, Info};
-use crate::engine::Engine;
+use crate::engine::{Engine, ProgramId};
 use crate::model::Encoder;
 use crate::model::encoder_config::Pooling;
-use crate::record::{BufferId, Step};
+use crate::model::kv_cache::Blocks;
+use crate::record::{BufferId, Step, rows};
 use crate::sampling::check_logits;
 use crate::tokenizer::{Detokenizer, EncodeOptions, Segments, Tokenizer};
 use crate::{Error, Result};
@@ -54,6 +55,8 @@ pub struct EncoderSession {
     tokenizer: Tokenizer,
     about: About,
     programs: EncoderPrograms,
+    /// Of the text.
+    blocks: Blocks,
 }
 
 impl EncoderSession {
@@ -64,7 +67,7 @@ impl EncoderSession {
         about: About,
         programs: EncoderPrograms,
     ) -> Self {
-        Self { engine, encoder, tokenizer, about, programs }
+        Self { engine, encoder, tokenizer, about, programs, blocks: Blocks::default() }
     }
 
     /// Runs every program once and forgets the result: what is still being compiled, and what is wrong with it, should not wait
@@ -217,7 +220,7 @@ impl EncoderSession {
 
     /// What the last layer says of each token: (tokens, hidden).
     pub async fn hidden(&mut self, input: &Segments) -> Result<Vec<f32>> {
-        self.run_layers(input)?;
+        self.run_layers(input).await?;
         let (x, count) = (self.programs.scratch.x, input.ids.len());
         self.read(x.buffer, count * x.cols).await
     }
@@ -227,8 +230,8 @@ impl EncoderSession {
         let Some(Head { program, logits, .. }) = self.programs.classifier else {
             return Err(self.cannot(task, "a model with a classifier (tensor `cls.output.weight`)"));
         };
-        self.run_layers(input)?;
-        self.engine.run(program, &Step::new(0, &input.ids))?;
+        self.run_layers(input).await?;
+        self.run_head(program, &input.ids)?;
         self.read(logits.buffer, logits.cols).await
     }
 
@@ -239,8 +242,8 @@ impl EncoderSession {
                 self.cannot("classifyTokens", "a model with a classifier of tokens (tensor `token_cls.weight`)")
             );
         };
-        self.run_layers(input)?;
-        self.engine.run(program, &Step::new(0, &input.ids))?;
+        self.run_layers(input).await?;
+        self.run_head(program, &input.ids)?;
         self.read(logits.buffer, input.ids.len() * logits.cols).await
     }
 
@@ -255,15 +258,25 @@ impl EncoderSession {
         let mut rows = Vec::with_capacity(positions.len());
         for &position in positions {
             self.engine.write_values(x.buffer, 0, &hidden[position * x.cols..][..x.cols])?;
-            self.engine.run(program, &Step::new(0, &input.ids[..1]))?;
+            self.run_head(program, &input.ids[..1])?;
             rows.push(self.read(logits.buffer, logits.cols).await?);
         }
         Ok(rows)
     }
 
-    fn run_layers(&mut self, input: &Segments) -> Result<()> {
+    async fn run_layers(&mut self, input: &Segments) -> Result<()> {
         let second = input.second.and_then(|second| u32::try_from(second).ok()).unwrap_or(u32::MAX);
-        self.engine.run(self.programs.layers, &Step { second, ..Step::new(0, &input.ids) })
+        let length = input.ids.len();
+        let (engine, kv) = (self.engine.as_mut(), &mut self.programs.kv);
+        kv.truncate(&mut self.blocks, length);
+        kv.grow(engine, &mut self.blocks, 0..length).await?;
+        let (rows, table) = (rows(0, 0, &input.ids), self.blocks.table());
+        self.engine.run(self.programs.layers, &Step { second, ..Step::new(&rows, &[table]) })
+    }
+
+    /// Runs a head over these tokens, or the first of them.
+    fn run_head(&mut self, program: ProgramId, ids: &[u32]) -> Result<()> {
+        self.engine.run(program, &Step::new(&rows(0, 0, ids), &[]))
     }
 
     /// Values that are numbers. Errors: `InvalidLogits`.

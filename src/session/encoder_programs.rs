@@ -5,12 +5,15 @@ use crate::engine::{Engine, ProgramId};
 use crate::model::Encoder;
 use crate::model::decoder::activations;
 use crate::model::encoder::Scratch;
+use crate::model::kv_cache::KvPool;
 use crate::ops::{Command, Epilogue, Recording};
 use crate::record::{Memory, Tensor};
 
 /// What a session runs: recordings, and then what an engine made of them.
 pub(super) struct EncoderPrograms<P = ProgramId> {
     pub scratch: Scratch,
+    /// Keys and values of the text, of one layer after the other.
+    pub kv: KvPool,
     /// Ids → `scratch.x`
     pub layers: P,
     /// The first row of `scratch.x` → (1, labels)
@@ -36,7 +39,8 @@ impl EncoderPrograms<Recording> {
         let scratch = Scratch::new(memory, encoder)?;
         let (hidden, labels) = (encoder.config.hidden, encoder.encoder_config.labels.len());
         let mut layers = Recording::default();
-        encoder.record_layers(&mut layers, &scratch)?;
+        let kv = KvPool::new(memory, &encoder.config, 1)?;
+        encoder.record_layers(&mut layers, kv.layer(0), &scratch)?;
         let (mut classifier, mut token_classifier, mut masked) = (None, None, None);
         if let Some(head) = &encoder.classifier {
             let (pooled, logits) = (activations(memory, 1, hidden)?, activations(memory, 1, labels)?);
@@ -57,7 +61,7 @@ impl EncoderPrograms<Recording> {
             encoder.record_masked(&mut program, head, x, transformed, logits)?;
             masked = Some(Head { program, x, logits });
         }
-        Ok(Self { scratch, layers, classifier, token_classifier, masked })
+        Ok(Self { scratch, kv, layers, classifier, token_classifier, masked })
     }
 
     /// All that is recorded.
@@ -68,12 +72,13 @@ impl EncoderPrograms<Recording> {
 
     /// Makes everything ready to run.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<EncoderPrograms> {
-        let Self { scratch, layers, classifier, token_classifier, masked } = self;
+        let Self { scratch, kv, layers, classifier, token_classifier, masked } = self;
         let mut head = |head: Option<Head<Recording>>| -> Result<Option<Head>> {
             head.map(|Head { program, x, logits }| Ok(Head { program: engine.prepare(program)?, x, logits }))
                 .transpose()
         };
         let (classifier, token_classifier, masked) = (head(classifier)?, head(token_classifier)?, head(masked)?);
-        Ok(EncoderPrograms { scratch, layers: engine.prepare(layers)?, classifier, token_classifier, masked })
+        let layers = engine.prepare(layers)?;
+        Ok(EncoderPrograms { scratch, kv, layers, classifier, token_classifier, masked })
     }
 }

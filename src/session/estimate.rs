@@ -8,7 +8,7 @@ use crate::format::ModelReader;
 use crate::format::block::BlockType;
 use crate::format::layout::Layout;
 use crate::model::{Loader, Network};
-use crate::record::{BufferId, Matrix, Memory};
+use crate::record::{BufferId, LocalFuture, Matrix, Memory};
 use crate::{Error, Result};
 
 /// Tokens of a chunk of the prompt, as the engines have it.
@@ -32,7 +32,7 @@ pub struct Estimate {
     pub trained_context_length: usize,
     /// Bytes of the weights and of what stands beside them: norms, biases, tables of angles.
     pub weight_bytes: u64,
-    /// Bytes of the keys and values of a full context.
+    /// Bytes of the keys and values of one sequence that fills the context.
     pub kv_cache_bytes: u64,
     /// Bytes of what is computed on the way.
     pub activation_bytes: u64,
@@ -78,7 +78,7 @@ impl Estimator {
             let (expected, got) = ("a header with tensors".into(), "none".into());
             return Err(Error::InvalidModel { what: "the model".into(), expected, got });
         };
-        let loaded = self.memory.bytes;
+        let weight_bytes = self.memory.bytes;
         let (config, context, cached_layers) = match network {
             Network::Decoder(decoder) => {
                 // the engine samples or not: a few kilobytes
@@ -100,11 +100,11 @@ impl Estimator {
             quantization: quantization.into(),
             context_length: context,
             trained_context_length: config.trained_context,
-            weight_bytes: loaded.saturating_sub(kv_cache_bytes),
+            weight_bytes,
             kv_cache_bytes,
-            activation_bytes: self.memory.bytes - loaded,
-            total_bytes: self.memory.bytes,
-            largest_buffer_bytes: self.memory.largest,
+            activation_bytes: self.memory.bytes - weight_bytes,
+            total_bytes: self.memory.bytes + kv_cache_bytes,
+            largest_buffer_bytes: self.memory.largest.max(kv_cache_bytes / cached_layers as u64),
         })
     }
 }
@@ -140,6 +140,18 @@ impl Memory for Counting {
         let bytes = len as u64 * size_of::<f32>() as u64;
         self.largest = self.largest.max(bytes);
         Ok(self.add(bytes))
+    }
+
+    fn create_blocks(&mut self, _: &str, len: usize, count: usize) -> Result<BufferId> {
+        Ok(self.add((len * count * size_of::<f32>()) as u64))
+    }
+
+    fn hold_blocks<'a>(&'a mut self, _: &'a [BufferId], _: &'a [bool]) -> LocalFuture<'a, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn copy_block(&mut self, _: &[BufferId], _: usize, _: usize) -> Result<()> {
+        Ok(())
     }
 
     fn write_values(&mut self, _: BufferId, _: usize, _: &[f32]) -> Result<()> {

@@ -1,10 +1,7 @@
 //! The KV cache of a conversation, read out and written back: in another page, on another day, a conversation goes on without being
 //! computed again. What is read does not depend on the length of the context, nor on the engine, and is exact.
 
-use std::ops::Range;
-
 use super::Session;
-use crate::model::kv_cache::KvCache;
 use crate::{Error, Result};
 
 /// Keys and values that are being restored: of how many tokens, and of which layers they were
@@ -18,13 +15,12 @@ impl Session {
     /// Keys, then values of the first `tokens` positions in one layer: (2, kv_heads, tokens, head_dim). Errors: `InvalidOption` where the layer
     /// does not exist, or so many tokens are not in the KV cache.
     pub async fn read_kv(&mut self, layer: usize, tokens: usize) -> Result<Vec<f32>> {
-        let (cache, rows) = self.kv_rows(layer, tokens)?;
+        self.check_kv(layer, tokens)?;
         if tokens > self.cached.len() {
             return Err(invalid(format!("at most {} tokens, which are in the KV cache", self.cached.len()), tokens));
         }
-        let mut values = self.engine.read_ranges(cache.k, rows.clone()).await?;
-        values.extend(self.engine.read_ranges(cache.v, rows).await?);
-        Ok(values)
+        let kv = &self.programs.kv;
+        self.engine.read_ranges(kv.layer(layer).buffer, kv.ranges(layer, &self.blocks, tokens)).await
     }
 
     /// Writes what [`Session::read_kv`] gave, of a model with the same weights. The KV cache is empty until [`Session::restored`] says whose it
@@ -33,15 +29,20 @@ impl Session {
         let restoring = self.restoring.take().filter(|restoring| restoring.tokens == tokens);
         self.stop();
         self.cached.clear();
-        let (cache, rows) = self.kv_rows(layer, tokens)?;
-        let half: usize = rows.iter().map(Range::len).sum();
-        if values.len() != 2 * half {
-            return Err(invalid(format!("{} values a layer", 2 * half), values.len()));
+        self.check_kv(layer, tokens)?;
+        let (engine, kv) = (self.engine.as_mut(), &mut self.programs.kv);
+        let cache = kv.layer(layer);
+        let expected = 2 * cache.heads * tokens * cache.head_dim;
+        if values.len() != expected {
+            return Err(invalid(format!("{expected} values a layer"), values.len()));
         }
-        for (buffer, values) in [cache.k, cache.v].into_iter().zip(values.chunks(half)) {
-            for (row, values) in rows.iter().zip(values.chunks(half / rows.len())) {
-                self.engine.write_values(buffer, row.start, values)?;
-            }
+        kv.truncate(&mut self.blocks, tokens);
+        kv.grow(engine, &mut self.blocks, 0..tokens).await?;
+        let mut rest = values;
+        for range in kv.ranges(layer, &self.blocks, tokens) {
+            let (now, later) = rest.split_at(range.len());
+            engine.write_values(cache.buffer, range.start, now)?;
+            rest = later;
         }
         self.engine.throttle().await?;
         let layers = self.decoder.layers.len();
@@ -58,7 +59,7 @@ impl Session {
     /// that are none, `ContextOverflow`, `InvalidOption` where a layer was not written.
     pub fn restored(&mut self, ids: Vec<u32>, owner: u32) -> Result<()> {
         self.check_ids(&ids)?;
-        self.kv_rows(0, ids.len())?;
+        self.check_kv(0, ids.len())?;
         let restoring = self.restoring.take().filter(|restoring| restoring.tokens == ids.len());
         let missing = restoring.map_or(Some(0), |restoring| restoring.layers.iter().position(|written| !written));
         if let Some(layer) = missing {
@@ -73,25 +74,23 @@ impl Session {
     /// Clears the KV cache where somebody else than `owner` restored a part of it.
     pub(super) fn forget_others(&mut self, owner: Option<u32>) {
         if self.restored.is_some() && self.restored != owner {
-            self.cached.clear();
+            self.keep(0);
         }
         if self.cached.is_empty() {
             self.restored = None;
         }
     }
 
-    /// Where the first `tokens` positions of each head lie in the buffers of a layer.
-    fn kv_rows(&self, layer: usize, tokens: usize) -> Result<(KvCache, Vec<Range<usize>>)> {
-        let (config, context) = (&self.decoder.config, self.decoder.context);
-        let Some(found) = self.decoder.layers.get(layer) else {
-            return Err(invalid(format!("a layer below {}", self.decoder.layers.len()), layer));
-        };
+    /// Whether the layer exists, and a sequence can have so many tokens.
+    fn check_kv(&self, layer: usize, tokens: usize) -> Result<()> {
+        let (layers, context) = (self.decoder.layers.len(), self.decoder.context);
+        if layer >= layers {
+            return Err(invalid(format!("a layer below {layers}"), layer));
+        }
         if tokens == 0 || tokens > context {
             return Err(Error::ContextOverflow { needed: tokens, context });
         }
-        let start = |head| head * context * config.head_dim;
-        let rows = (0..config.kv_heads).map(|head| start(head)..start(head) + tokens * config.head_dim).collect();
-        Ok((found.kv_cache, rows))
+        Ok(())
     }
 }
 

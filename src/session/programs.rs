@@ -3,6 +3,7 @@
 use crate::engine::{Engine, ProgramId};
 use crate::model::Decoder;
 use crate::model::decoder::{Scratch, activations};
+use crate::model::kv_cache::KvPool;
 use crate::ops::{Command, Recording, Sample};
 use crate::record::{Memory, Tensor};
 use crate::{Error, Result};
@@ -11,6 +12,8 @@ use crate::{Error, Result};
 pub(super) struct Programs<P = ProgramId> {
     /// Tokens of a chunk of the prompt.
     pub rows: usize,
+    /// Keys and values of all sequences.
+    pub kv: KvPool,
     /// One token → its logits.
     pub decode: P,
     /// A chunk of the prompt.
@@ -43,22 +46,23 @@ impl Programs<Recording> {
     /// `on_device`: whether the engine samples.
     pub fn record(memory: &mut dyn Memory, decoder: &Decoder, rows: usize, on_device: bool) -> Result<Self> {
         let rows = rows.min(decoder.context);
+        let kv = KvPool::new(memory, &decoder.config, decoder.layers.len())?;
         let scratch = Scratch::new(memory, decoder, rows)?;
         let logits = activations(memory, 1, decoder.vocab)?;
         let last = activations(memory, 1, decoder.config.hidden)?;
 
         let mut decode = Recording::default();
-        decoder.record_layers(&mut decode, &scratch.first(1))?;
+        decoder.record_layers(&mut decode, &kv, &scratch.first(1))?;
         decoder.record_logits(&mut decode, &scratch.first(1), logits)?;
         let mut prompt = Recording::default();
-        decoder.record_layers(&mut prompt, &scratch)?;
+        decoder.record_layers(&mut prompt, &kv, &scratch)?;
         let mut last_logits = Recording::default();
         decoder.record_last_logits(&mut last_logits, &scratch, last, logits)?;
         let device = match on_device {
             true => Some(DevicePrograms::new(memory, &decode, &last_logits, logits)?),
             false => None,
         };
-        Ok(Self { rows, decode, prompt, last_logits, logits, device, scratch, all_logits: None, hidden: None })
+        Ok(Self { rows, kv, decode, prompt, last_logits, logits, device, scratch, all_logits: None, hidden: None })
     }
 
     /// All that is recorded.
@@ -70,7 +74,7 @@ impl Programs<Recording> {
 
     /// Makes everything ready to run.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
-        let Self { rows, decode, prompt, last_logits, logits, device, scratch, all_logits, hidden } = self;
+        let Self { rows, kv, decode, prompt, last_logits, logits, device, scratch, all_logits, hidden } = self;
         let device = match device {
             Some(DevicePrograms { decode, last, chain, id }) => {
                 let (decode, last) = (engine.prepare(decode)?, engine.prepare(last)?);
@@ -80,6 +84,7 @@ impl Programs<Recording> {
         };
         Ok(Programs {
             rows,
+            kv,
             decode: engine.prepare(decode)?,
             prompt: engine.prepare(prompt)?,
             last_logits: engine.prepare(last_logits)?,

@@ -2,7 +2,6 @@
 
 use super::Session;
 use crate::model::kv_cache::shared_prefix;
-use crate::record::Step;
 use crate::sampling::{check_logits, log_probability, log_sum_exp};
 use crate::{Error, Result};
 
@@ -13,7 +12,7 @@ impl Session {
         self.stop();
         self.check_ids(ids)?;
         self.check_length(ids.len())?;
-        self.cached.clear();
+        self.keep(0);
         self.logits_from(ids, 0, each).await
     }
 
@@ -35,7 +34,7 @@ impl Session {
             // there is nothing to compute, and what follows in the cache may be asked for next
             return Ok(Vec::new());
         }
-        self.cached.truncate(cached);
+        self.keep(cached);
         let ends = self.tokenizer.ends().to_vec();
         let mut scores = Vec::with_capacity(ids.len() - from + 1);
         self.logits_from(known, from - 1, |position, logits| {
@@ -60,7 +59,7 @@ impl Session {
         let computed = self.compute(ids, first, &mut each).await;
         if computed.is_err() {
             // What is in the KV cache after a failure is not known.
-            self.cached.clear();
+            self.keep(0);
         }
         computed
     }
@@ -69,7 +68,7 @@ impl Session {
         let rows = self.programs.rows;
         while self.cached.len() < first {
             let position = self.cached.len();
-            self.run(self.programs.prompt, &ids[position..(position + rows).min(first)])?;
+            self.run(self.programs.prompt, &ids[position..(position + rows).min(first)]).await?;
             self.engine.synchronize().await?;
         }
         let (program, logits) = self.programs.all_logits(self.engine.as_mut(), &self.decoder)?;
@@ -77,8 +76,8 @@ impl Session {
         while self.cached.len() < ids.len() {
             let position = self.cached.len();
             let chunk = &ids[position..(position + rows).min(ids.len())];
-            self.run(self.programs.prompt, chunk)?;
-            self.engine.run(program, &Step::new(position, chunk))?;
+            self.run(self.programs.prompt, chunk).await?;
+            self.run_again(program, chunk)?;
             let values = self.engine.read_values(logits.buffer, chunk.len() * vocab).await?;
             for (i, row) in values.chunks_exact(vocab).enumerate() {
                 check_logits(row)?;

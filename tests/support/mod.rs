@@ -16,7 +16,7 @@ use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_INT8, MATVEC};
 use weft_llm::ops::{Command, Recording, RmsNorm, Variants};
-use weft_llm::record::{BufferId, Matrix, Step, Tensor};
+use weft_llm::record::{BufferId, KvCache, Matrix, Row, Step, Tensor, rows};
 
 /// Largest error allowed, relative to the root mean square of the reference's results: what sums of some hundred f32
 /// products differ by when they are added in another order.
@@ -184,6 +184,24 @@ impl Setup<'_> {
         tensor
     }
 
+    /// A KV cache of random values, which has the blocks of every table of [`TABLES`].
+    pub fn cache(&mut self, heads: usize, head_dim: usize) -> KvCache {
+        let cache = KvCache { buffer: BufferId(0), heads, head_dim };
+        let (len, count) = (cache.block_len(), TABLES.as_flattened().len());
+        let buffer = self.engine.create_blocks("case", len, count).unwrap();
+        let values = self.rng.units(count * len);
+        self.engine.write_values(buffer, 0, &values).unwrap();
+        KvCache { buffer, ..cache }
+    }
+
+    /// The same, and all of it is compared.
+    pub fn output_cache(&mut self, heads: usize, head_dim: usize) -> KvCache {
+        let cache = self.cache(heads, head_dim);
+        let (rows, cols) = (TABLES.as_flattened().len(), cache.block_len());
+        self.compare(Tensor { buffer: cache.buffer, rows, cols }, 0..cols);
+        cache
+    }
+
     /// Compares these columns.
     pub fn compare(&mut self, tensor: Tensor, cols: Range<usize>) {
         self.outputs.push((tensor, cols));
@@ -213,6 +231,9 @@ pub fn prepare<C: Into<Command>>(
     (engine.prepare(recording).unwrap(), outputs)
 }
 
+/// The blocks of the sequences that cases have, out of order as in a pool that has been in use.
+pub const TABLES: [[u32; 3]; 3] = [[4, 0, 7], [2, 6, 1], [8, 3, 5]];
+
 /// The cases of one operation.
 pub struct Suite {
     /// Each with its worst error and the case of it.
@@ -233,11 +254,23 @@ impl Suite {
         ids: &[u32],
         record: impl Fn(&mut Setup) -> C,
     ) {
+        self.case_of_rows(name, &rows(0, position, ids), record);
+    }
+
+    /// The same for rows of several sequences.
+    pub fn case_of_rows<C: Into<Command>>(
+        &mut self,
+        name: impl Display,
+        rows: &[Row],
+        record: impl Fn(&mut Setup) -> C,
+    ) {
         self.cases += 1;
         let seed = self.cases;
         let run = |engine: &mut dyn Engine| {
             let (program, outputs) = prepare(engine, seed, &record);
-            engine.run(program, &Step { second: 2, ..Step::new(position, ids) }).unwrap();
+            let second = rows[0].position as u32 + 2;
+            let tables = TABLES.each_ref().map(|table| &table[..]);
+            engine.run(program, &Step { second, ..Step::new(rows, &tables) }).unwrap();
             let read = |(tensor, cols): (Tensor, Range<usize>)| {
                 let values = read(engine, tensor.buffer, tensor.rows * tensor.cols);
                 values.chunks(tensor.cols).flat_map(|row| &row[cols.clone()]).copied().collect::<Vec<f32>>()

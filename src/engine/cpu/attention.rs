@@ -1,24 +1,28 @@
-//! Attention in one pass over the cache with an online softmax: a running maximum and sum, so that no list of all scores is
-//! stored (Milakov & Gimelshein 2018, arXiv 1805.02867). The cache is walked in runs of positions that fit the first-level
-//! cache, scored four positions at a time.
+//! Attention in one pass over the cache with an online softmax: a running maximum and sum, so that
+//! no list of all scores is stored (Milakov & Gimelshein 2018, arXiv 1805.02867). The cache is walked
+//! in runs of positions that fit the first-level cache, scored four positions at a time.
+
+use std::ops::Range;
 
 use super::pool::{self, Shared};
 use super::simd::F32x4;
 use crate::ops::Attention;
+use crate::record::{KV_BLOCK, Step};
 
-/// Positions of a run.
+/// Positions of a run; a block is whole runs.
 const RUN: usize = 32;
 /// The largest head, in fours.
 const MOST_FOURS: usize = 64;
 
-/// Shapes as in [`Attention::reference`]. Heads that share keys and values go through them together, as many as leave every
-/// thread something to do.
-pub fn attention(op: &Attention, position: usize, q: &[f32], k_cache: &[f32], v_cache: &[f32], y: &mut [f32]) {
-    let tokens = y.len() / op.y.cols;
-    let group = op.heads / op.kv_heads;
+/// Shapes as in [`Attention::reference`]. Query heads that share keys and values go through them
+/// together, as many as leave every thread something to do.
+pub fn attention(op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
+    let rows = y.len() / op.y.cols;
+    let group = op.heads / op.kv.heads;
     let enough =
-        |together: &usize| group.is_multiple_of(*together) && op.heads / together * tokens >= 2 * pool::threads();
-    let work = Work { op, position, tokens, q, k_cache, v_cache, y: Shared::new(y) };
+        |together: &usize| group.is_multiple_of(*together) && op.heads / together * rows >= 2 * pool::threads();
+    let lengths = (0..step.tables.len()).map(|sequence| step.length(sequence)).collect();
+    let work = Work { op, step, lengths, rows, q, blocks, y: Shared::new(y) };
     match [4, 3, 2].into_iter().find(enough) {
         Some(4) => work.run::<4>(),
         Some(3) => work.run::<3>(),
@@ -29,48 +33,64 @@ pub fn attention(op: &Attention, position: usize, q: &[f32], k_cache: &[f32], v_
 
 struct Work<'a> {
     op: &'a Attention,
-    position: usize,
-    tokens: usize,
+    step: &'a Step<'a>,
+    /// Of the sequences of the step.
+    lengths: Vec<usize>,
+    rows: usize,
     q: &'a [f32],
-    k_cache: &'a [f32],
-    v_cache: &'a [f32],
+    blocks: &'a [Vec<f32>],
     y: Shared<f32>,
 }
 
 impl Work<'_> {
-    /// H heads of a token at a time.
+    /// H heads of a row at a time.
     fn run<const H: usize>(&self) {
-        let Self { op, tokens, .. } = *self;
-        let d = op.head_dim;
-        pool::run(op.heads / H * tokens, |i| {
-            // token by token within the heads: neighbours read the same keys
-            let (first, t) = (i / tokens * H, i % tokens);
-            let seen = op.positions(self.position, t, tokens);
-            let start = first / (op.heads / op.kv_heads) * op.context;
-            let cached = (start + seen.start) * d..(start + seen.end) * d;
+        let Self { op, step, rows, .. } = *self;
+        let d = op.kv.head_dim;
+        pool::run(op.heads / H * rows, |i| {
+            // row by row within the heads: neighbours read the same keys
+            let (first, t) = (i / rows * H, i % rows);
+            let row = step.rows[t];
+            let seen = op.seen(row.position, self.lengths[row.sequence]);
             let q: [&[f32]; H] = std::array::from_fn(|h| &self.q[t * op.q.cols + (first + h) * d..][..d]);
-            // SAFETY: a head of a token is written by its own call
+            // SAFETY: a head of a row is written by its own call
             let y = unsafe { self.y.slice(t * op.y.cols + first * d, H * d) };
-            heads(op, first, q, (&self.k_cache[cached.clone()], &self.v_cache[cached]), y);
+            heads(op, first, q, Keys { blocks: self.blocks, table: step.tables[row.sequence], seen }, y);
         });
     }
 }
 
-/// The heads from `first` on. `q`: (H, head_dim); `y`: (H · head_dim); `keys`, `values`: (positions, head_dim).
-fn heads<const H: usize>(
-    op: &Attention,
-    first: usize,
-    q: [&[f32]; H],
-    (keys, values): (&[f32], &[f32]),
-    y: &mut [f32],
-) {
-    let d = op.head_dim;
+/// The positions that a row sees, in the blocks of its sequence.
+struct Keys<'a> {
+    blocks: &'a [Vec<f32>],
+    table: &'a [u32],
+    seen: Range<usize>,
+}
+
+impl<'a> Keys<'a> {
+    /// Keys and values of a head, each (positions, head_dim), in runs of at most [`RUN`] positions.
+    fn runs(self, op: &'a Attention, kv_head: usize) -> impl Iterator<Item = (&'a [f32], &'a [f32])> {
+        let Self { blocks, table, seen } = self;
+        let length = RUN * op.kv.head_dim;
+        (seen.start / KV_BLOCK..seen.end.div_ceil(KV_BLOCK)).flat_map(move |index| {
+            let (block, start) = (&blocks[table[index] as usize], index * KV_BLOCK);
+            let positions = seen.start.max(start) - start..seen.end.min(start + KV_BLOCK) - start;
+            let keys = &block[op.kv.keys(kv_head, positions.clone())];
+            let values = &block[op.kv.values(kv_head, positions)];
+            keys.chunks(length).zip(values.chunks(length))
+        })
+    }
+}
+
+/// The heads from `first` on. `q`: (H, head_dim); `y`: (H · head_dim).
+fn heads<const H: usize>(op: &Attention, first: usize, q: [&[f32]; H], keys: Keys, y: &mut [f32]) {
+    let d = op.kv.head_dim;
     let slopes: [f32; H] = std::array::from_fn(|h| op.slope(first + h));
-    let mut left = keys.len() / d;
+    let mut left = keys.seen.len();
     let queries = q.map(|q| q.as_chunks::<4>().0);
     let mut sums = [[F32x4::ZERO; MOST_FOURS]; H];
     let (mut max, mut total) = ([f32::NEG_INFINITY; H], [0.0; H]);
-    for (keys, values) in keys.chunks(RUN * d).zip(values.chunks(RUN * d)) {
+    for (keys, values) in keys.runs(op, first / (op.heads / op.kv.heads)) {
         // positions past the end keep this score, and weigh next to nothing
         let mut scores = [[f32::NEG_INFINITY; RUN]; H];
         score(queries, keys, op.scale, &mut scores);

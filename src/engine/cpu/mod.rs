@@ -83,7 +83,7 @@ impl Kernels for Simd {
         activate::activate(op.activation, x, op.y.cols, op.y.cols, 0, y);
     }
 
-    fn attention(&self, op: &Attention, position: usize, q: &[f32], k_cache: &[f32], v_cache: &[f32], y: &mut [f32]) {
-        attention::attention(op, position, q, k_cache, v_cache, y);
+    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
+        attention::attention(op, step, q, blocks, y);
     }
 }

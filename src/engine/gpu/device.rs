@@ -64,6 +64,8 @@ pub(super) struct Gpu {
     /// What it offers beyond the core of WebGPU.
     pub features: BTreeSet<Feature>,
     allocations: Vec<Allocation>,
+    /// Commands that go with the next submit, and buffers that nobody needs after them.
+    deferred: (Vec<wgpu::CommandBuffer>, Vec<wgpu::Buffer>),
 }
 
 /// In a browser, buffers would live until the garbage collector comes by.
@@ -107,7 +109,16 @@ impl Gpu {
         let features = features(&device, subgroups || device.features().contains(wgpu::Features::SUBGROUP)).await;
         let faults = Faults::default();
         listen(&device, &faults);
-        Ok(Self { device, queue, adapter: info, limits, faults, features, allocations: Vec::new() })
+        Ok(Self {
+            device,
+            queue,
+            adapter: info,
+            limits,
+            faults,
+            features,
+            allocations: Vec::new(),
+            deferred: Default::default(),
+        })
     }
 
     /// Whether the adapter is a program on the CPU: SwiftShader, lavapipe or WARP.
@@ -130,6 +141,34 @@ impl Gpu {
 
     /// A zeroed buffer. Errors: `OutOfMemory`, now if the driver says so now, else from the next [`Gpu::settle`].
     pub fn create_buffer(&mut self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let (buffer, mut allocation) = self.allocate(label, bytes, usage)?;
+        match allocation.answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(None) => {}
+            Poll::Ready(Some(_)) => return Err(allocation.failed()),
+            Poll::Pending => self.allocations.push(allocation),
+        }
+        Ok(buffer)
+    }
+
+    /// The same, and the future says whether the driver has the memory: where it does not, the engine
+    /// can go on. Errors: `OutOfMemory`.
+    pub fn try_buffer(
+        &self,
+        label: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<impl Future<Output = Result<wgpu::Buffer>> + use<>> {
+        let (buffer, allocation) = self.allocate(label, bytes, usage)?;
+        Ok(async move {
+            let failed = allocation.failed();
+            match allocation.answer.await {
+                None => Ok(buffer),
+                Some(_) => Err(failed),
+            }
+        })
+    }
+
+    fn allocate(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<(wgpu::Buffer, Allocation)> {
         // shaders see buffers as arrays of up to 16 bytes an element
         let size = bytes.next_multiple_of(16).max(16);
         let limit = self.max_buffer_bytes();
@@ -140,13 +179,27 @@ impl Gpu {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let buffer = self.device.create_buffer(&descriptor);
-        let mut allocation = Allocation { what: label.into(), bytes, answer: Box::pin(scope.pop()) };
-        match allocation.answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(None) => {}
-            Poll::Ready(Some(_)) => return Err(allocation.failed()),
-            Poll::Pending => self.allocations.push(allocation),
-        }
-        Ok(buffer)
+        Ok((buffer, Allocation { what: label.into(), bytes, answer: Box::pin(scope.pop()) }))
+    }
+
+    /// Commands that go with the next submit, so that they cost none of their own. `unused`: buffers
+    /// that are destroyed then, as their memory would else wait for garbage collection.
+    pub fn defer(&mut self, commands: wgpu::CommandBuffer, unused: impl IntoIterator<Item = wgpu::Buffer>) {
+        self.deferred.0.push(commands);
+        self.deferred.1.extend(unused);
+    }
+
+    /// Whether commands wait for a submit.
+    pub fn has_deferred(&self) -> bool {
+        !self.deferred.0.is_empty()
+    }
+
+    /// Hands the deferred commands to the queue, then these.
+    pub fn submit(&mut self, commands: Option<wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
+        let (deferred, unused) = std::mem::take(&mut self.deferred);
+        let index = self.queue.submit(deferred.into_iter().chain(commands));
+        unused.iter().for_each(wgpu::Buffer::destroy);
+        index
     }
 
     /// The first error that the GPU reported. A buffer that was refused makes every use of it an error of its own, which may

@@ -28,7 +28,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use device::Gpu;
-use program::{Pipelines, Program};
+use program::{Buffers, Pipelines, Program};
 use sampler::Sampler;
 use tiles::{Run, Tiler, plane_bytes};
 
@@ -39,6 +39,9 @@ use crate::ops::{Command, Op, Recording, Variants};
 use crate::record::{BufferId, Matrix, Memory, Step};
 use crate::{Error, Result};
 
+const CACHE_USAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_DST).union(wgpu::BufferUsages::COPY_SRC);
+
 /// Bytes of uploads after which a loader waits for them: a copy of each is held until the GPU took it.
 const UPLOAD_BYTES: u64 = 16 << 20;
 
@@ -46,7 +49,28 @@ const UPLOAD_BYTES: u64 = 16 << 20;
 struct GpuBuffer {
     main: wgpu::Buffer,
     scales: Option<wgpu::Buffer>,
+    /// Values of a block, of a KV cache.
+    block_len: Option<usize>,
+    label: String,
 }
+
+impl GpuBuffer {
+    /// Bytes of a block of a KV cache.
+    fn block_bytes(&self) -> u64 {
+        self.block_len.map_or(0, |len| (len * size_of::<f32>()) as u64)
+    }
+
+    /// Blocks that there is memory for.
+    fn blocks(&self) -> usize {
+        self.main.size().checked_div(self.block_bytes()).unwrap_or(0) as usize
+    }
+}
+
+/// A KV cache gets an eighth more than is needed, so that it is copied seldom.
+const GROWTH: usize = 8;
+
+/// Bytes of KV caches that are replaced together.
+const RESIZED_BYTES: u64 = 64 << 20;
 
 /// Runs recordings on a GPU.
 pub struct GpuEngine {
@@ -55,6 +79,10 @@ pub struct GpuEngine {
     /// What a user or developer may want to know about the choice of shaders.
     notes: Vec<String>,
     buffers: Vec<GpuBuffer>,
+    /// How often one of them was replaced.
+    generation: u64,
+    /// See [`GpuEngine::set_memory_limit`].
+    memory_limit: u64,
     pipelines: Pipelines,
     programs: Vec<Program>,
     counters: Counters,
@@ -97,6 +125,8 @@ impl GpuEngine {
             notes: Vec::new(),
             tiler: Tiler::default(),
             buffers: Vec::new(),
+            generation: 0,
+            memory_limit: u64::MAX,
             pipelines: Pipelines::default(),
             programs: Vec::new(),
             counters: Counters::default(),
@@ -143,6 +173,11 @@ impl GpuEngine {
         self.sampler.set_limit(limit);
     }
 
+    /// Bounds the bytes of all buffers: taking a block of a KV cache beyond is `OutOfMemory`.
+    pub fn set_memory_limit(&mut self, bytes: u64) {
+        self.memory_limit = bytes;
+    }
+
     fn write(&mut self, buffer: &wgpu::Buffer, offset: usize, bytes: &[u8]) -> Result<()> {
         self.gpu.check()?;
         let end = (offset + bytes.len()) as u64;
@@ -156,6 +191,8 @@ impl GpuEngine {
         if bytes.is_empty() {
             return Ok(());
         }
+        // a write comes before the next submit, and so before what is deferred
+        self.flush();
         self.gpu.queue.write_buffer(buffer, offset as u64, bytes);
         self.uploading += bytes.len() as u64;
         Ok(())
@@ -184,7 +221,7 @@ impl GpuEngine {
             encoder.copy_buffer_to_buffer(&source, size(range.start), &staging, at, size(range.len()));
             at += size(range.len());
         }
-        self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.submit(Some(encoder.finish()));
         self.counters.submits += 1;
         self.counters.readbacks += 1;
 
@@ -205,6 +242,95 @@ impl GpuEngine {
         staging.unmap();
         self.staging = Some(staging);
         Ok(values)
+    }
+
+    /// See [`Memory::hold_blocks`]. A KV cache is one buffer of all blocks up to the last that is held.
+    async fn hold(&mut self, caches: &[BufferId], held: &[bool]) -> Result<()> {
+        self.gpu.check()?;
+        let count = held.iter().rposition(|held| *held).map_or(0, |last| last + 1);
+        let most = count + count / GROWTH;
+        // where there is enough, and not much more, nothing is copied
+        let fits = |cache: &BufferId| (count..=most).contains(&self.buffers[cache.0].blocks());
+        let caches: Vec<BufferId> = caches.iter().copied().filter(|cache| !fits(cache)).collect();
+        match self.resize(&caches, most).await {
+            Err(Error::OutOfMemory { .. }) if most > count => self.resize(&caches, count).await,
+            resized => resized,
+        }
+    }
+
+    /// Gives caches memory for so many blocks, a few at a time, as old and new ones exist side by side.
+    async fn resize(&mut self, caches: &[BufferId], blocks: usize) -> Result<()> {
+        let before: Vec<usize> = caches.iter().map(|cache| self.buffers[cache.0].blocks()).collect();
+        let bytes = |cache: &BufferId| self.buffers[cache.0].block_bytes() * blocks as u64;
+        let together = (RESIZED_BYTES / caches.iter().map(bytes).max().unwrap_or(0).max(1)).max(1) as usize;
+        for (i, some) in caches.chunks(together).enumerate() {
+            if i > 0 {
+                // the memory of those before
+                self.flush();
+            }
+            if let Err(error) = self.replace(some, blocks).await {
+                for (cache, blocks) in caches.iter().zip(before).take(i * together) {
+                    // what cannot be given back stays unused
+                    let _ = self.replace(&[*cache], blocks).await;
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same of all these at once. Errors: `OutOfMemory`; then none was replaced.
+    async fn replace(&mut self, caches: &[BufferId], blocks: usize) -> Result<()> {
+        let (mut needed, mut new) = (self.memory_bytes(), Vec::new());
+        for cache in caches {
+            let cache = &self.buffers[cache.0];
+            let bytes = cache.block_bytes() * blocks as u64;
+            needed = needed - cache.main.size() + bytes;
+            if bytes > cache.main.size() && needed > self.memory_limit {
+                let limit = format!("and the engine may have {} in all", self.memory_limit);
+                return Err(Error::OutOfMemory { what: cache.label.clone(), needed, limit });
+            }
+            new.push(self.gpu.try_buffer(&cache.label, bytes, CACHE_USAGE)?);
+        }
+        // all are asked for before any answer is waited for
+        let (mut buffers, mut failed) = (Vec::new(), None);
+        for new in new {
+            match new.await {
+                Ok(buffer) => buffers.push(buffer),
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Some(error) = failed {
+            buffers.iter().for_each(wgpu::Buffer::destroy);
+            return Err(error);
+        }
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let mut old = Vec::new();
+        let mut shrinks = false;
+        for (cache, new) in caches.iter().zip(buffers) {
+            let cache = &mut self.buffers[cache.0];
+            let bytes = cache.block_bytes() * cache.blocks().min(blocks) as u64;
+            if bytes > 0 {
+                encoder.copy_buffer_to_buffer(&cache.main, 0, &new, 0, bytes);
+            }
+            shrinks |= blocks < cache.blocks();
+            old.push(std::mem::replace(&mut cache.main, new));
+        }
+        self.gpu.defer(encoder.finish(), old);
+        self.generation += 1;
+        // what shrinks is to be free at once; what grows is about to be used
+        if shrinks {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    /// Submits what was deferred.
+    fn flush(&mut self) {
+        if self.gpu.has_deferred() {
+            self.gpu.submit(None);
+            self.counters.submits += 1;
+        }
     }
 
     /// Hears when the GPU has done everything that it was told so far.
@@ -243,8 +369,34 @@ impl Memory for GpuEngine {
     fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let main = self.gpu.create_buffer(label, len as u64 * size_of::<f32>() as u64, usage)?;
-        self.buffers.push(GpuBuffer { main, scales: None });
+        self.buffers.push(GpuBuffer { main, scales: None, block_len: None, label: label.into() });
         Ok(BufferId(self.buffers.len() - 1))
+    }
+
+    fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId> {
+        let main = self.gpu.create_buffer(label, (len * count * size_of::<f32>()) as u64, CACHE_USAGE)?;
+        self.buffers.push(GpuBuffer { main, scales: None, block_len: Some(len), label: label.into() });
+        Ok(BufferId(self.buffers.len() - 1))
+    }
+
+    fn hold_blocks<'a>(&'a mut self, buffers: &'a [BufferId], held: &'a [bool]) -> LocalFuture<'a, Result<()>> {
+        Box::pin(self.hold(buffers, held))
+    }
+
+    fn copy_block(&mut self, buffers: &[BufferId], from: usize, to: usize) -> Result<()> {
+        self.gpu.check()?;
+        let most = buffers.iter().map(|buffer| self.buffers[buffer.0].block_bytes()).max().unwrap_or(0);
+        // WebGPU copies no buffer to itself
+        let between = self.gpu.create_buffer("copy of a block", most, CACHE_USAGE)?;
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        for buffer in buffers {
+            let cache = &self.buffers[buffer.0];
+            let (bytes, main) = (cache.block_bytes(), &cache.main);
+            encoder.copy_buffer_to_buffer(main, from as u64 * bytes, &between, 0, bytes);
+            encoder.copy_buffer_to_buffer(&between, 0, main, to as u64 * bytes, bytes);
+        }
+        self.gpu.defer(encoder.finish(), [between]);
+        Ok(())
     }
 
     fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()> {
@@ -260,7 +412,7 @@ impl Memory for GpuEngine {
             0 => None,
             bytes => Some(self.gpu.create_buffer(label, bytes, usage)?),
         };
-        self.buffers.push(GpuBuffer { main, scales });
+        self.buffers.push(GpuBuffer { main, scales, block_len: None, label: label.into() });
         Ok(Matrix { buffer: BufferId(self.buffers.len() - 1), layout, rows, cols })
     }
 
@@ -268,7 +420,7 @@ impl Memory for GpuEngine {
         let mut planes = std::mem::take(&mut self.scratch);
         planes.clear();
         repack(block, matrix.cols, rows, &mut planes);
-        let GpuBuffer { main, scales } = &self.buffers[matrix.buffer.0];
+        let GpuBuffer { main, scales, .. } = &self.buffers[matrix.buffer.0];
         let (main, scales) = (main.clone(), scales.clone());
         let row_tile = self.variants.row_tile(matrix.rows);
         for Run { first_tile, planes } in self.tiler.add(matrix, row_tile, first_row, &planes) {
@@ -330,20 +482,16 @@ impl Engine for GpuEngine {
             if self.uploading < UPLOAD_BYTES {
                 return Ok(());
             }
-            self.gpu.queue.submit([]);
+            self.gpu.submit(None);
             self.wait_for_queue().await
         })
     }
 
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
         self.gpu.check()?;
-        self.programs.push(Program::new(
-            &mut self.gpu,
-            &mut self.pipelines,
-            &self.variants,
-            &self.buffers,
-            &recording,
-        )?);
+        let buffers = Buffers { all: &self.buffers, generation: self.generation };
+        let program = Program::new(&mut self.gpu, &mut self.pipelines, &self.variants, buffers, &recording)?;
+        self.programs.push(program);
         // natively, a shader or binding that is refused is known by now
         self.gpu.check()?;
         Ok(ProgramId(self.programs.len() - 1))
@@ -352,7 +500,8 @@ impl Engine for GpuEngine {
     fn run(&mut self, program: ProgramId, step: &Step) -> Result<()> {
         self.gpu.check()?;
         let program = &mut self.programs[program.0];
-        self.counters.submits += program.run(&self.gpu, step, None)?.count as u64;
+        let buffers = Buffers { all: &self.buffers, generation: self.generation };
+        self.counters.submits += program.run(&mut self.gpu, buffers, step, None)?.count as u64;
         self.counters.dispatches += program.len() as u64;
         Ok(())
     }
@@ -381,8 +530,9 @@ impl DeviceSampling for GpuEngine {
 
     fn queue(&mut self, program: ProgramId, step: &Step, id: BufferId) -> Result<()> {
         self.gpu.check()?;
-        let (program, id) = (&mut self.programs[program.0], &self.buffers[id.0].main);
-        self.counters.submits += self.sampler.queue(&mut self.gpu, program, step, id)? as u64;
+        let program = &mut self.programs[program.0];
+        let buffers = Buffers { all: &self.buffers, generation: self.generation };
+        self.counters.submits += self.sampler.queue(&mut self.gpu, program, buffers, step, id)? as u64;
         self.counters.dispatches += program.len() as u64;
         self.counters.readbacks += 1;
         Ok(())

@@ -1,5 +1,8 @@
-//! A recording made ready: pipelines compiled, parameters uploaded and bind groups made once, so that a replay writes one
-//! small buffer and encodes a list.
+//! A recording made ready: pipelines compiled, parameters uploaded and bind groups made once, so that
+//! a replay writes one small buffer and encodes a list.
+//!
+//! What a step needs may outgrow the buffers: the KV cache, the block tables, the pieces of
+//! attention. Then the bind groups are made anew; pipelines do not depend on any of these sizes.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +13,7 @@ use super::device::Gpu;
 use super::{GpuBuffer, shader};
 use crate::engine::now;
 use crate::ops::{Binding, Kernel, Op, Recording, Variants};
-use crate::record::Step;
+use crate::record::{BufferId, KV_BLOCK, Row, Step};
 use crate::{Error, Result};
 
 /// What one submit of a prompt's chunk may take: a GPU that is busy with it cannot draw the page meanwhile. A decode step is
@@ -20,12 +23,18 @@ const SUBMIT_TIME: Duration = Duration::from_millis(100);
 /// Dispatches of a prompt's chunk a submit, until their time is known.
 const FIRST_DISPATCHES: usize = 16;
 
-/// Where the ids of a step begin in its buffer, in bytes: after the uniform header, at the largest alignment that WebGPU
-/// lets an adapter ask for.
-const IDS_OFFSET: usize = 256;
+/// Where the tables of a step begin in its buffer, in bytes: after the uniform header, at the largest
+/// alignment that WebGPU lets an adapter ask for.
+const TABLES_OFFSET: usize = 256;
 
 /// Bytes of the header that shaders see as the uniform `Step`.
 const STEP_BYTES: u64 = 16;
+
+/// Words of a `Row` of shaders/shared/rows.wgsl. The first is the id.
+const ROW_WORDS: usize = 5;
+
+/// Words of tables that a step has room for at first: those of one sequence of 4,000 positions.
+const FIRST_TABLE_WORDS: usize = 64;
 
 /// Compiled pipelines by shader, defines and constants.
 #[derive(Default)]
@@ -79,14 +88,25 @@ pub(super) fn name(kernel: &Kernel) -> String {
 }
 
 struct Dispatch {
+    kernel: Kernel,
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
-    workgroups: [u32; 3],
+}
+
+impl Dispatch {
+    /// The grid of a step whose longest sequence has `reach` positions.
+    fn workgroups(&self, reach: usize) -> [u32; 3] {
+        let mut workgroups = self.kernel.workgroups;
+        if let Some((dimension, positions)) = self.kernel.pieces {
+            workgroups[dimension] = reach.div_ceil(positions) as u32;
+        }
+        workgroups
+    }
 }
 
 /// The way of a sampled id: into the next step, and to the host.
 pub(super) struct Feedback<'a> {
-    /// Where the program leaves it; a step without ids begins with what the last program left there.
+    /// Where the program leaves it; a row without an id takes what the last program left there.
     pub id: &'a wgpu::Buffer,
     /// Gets a copy.
     pub staging: &'a wgpu::Buffer,
@@ -98,15 +118,35 @@ pub(super) struct Submits {
     pub last: Option<wgpu::SubmissionIndex>,
 }
 
+/// The buffers of an engine, as programs bind them.
+#[derive(Clone, Copy)]
+pub(super) struct Buffers<'a> {
+    pub all: &'a [GpuBuffer],
+    /// Counts how often one was replaced.
+    pub generation: u64,
+}
+
 /// A recording ready to be replayed.
 pub(super) struct Program {
-    /// Tokens that operations have rows for; more are ignored, as [`Tensor`](crate::record::Tensor) has it.
+    /// Rows that operations have room for; more are ignored, as [`Tensor`](crate::record::Tensor) has it.
     capacity: usize,
-    /// The uniform `Step`, then the ids.
+    /// The uniform `Step`, the tables, then the rows.
     step: wgpu::Buffer,
+    /// Words that the tables may have.
+    table_words: usize,
     /// What is written to `step`.
-    header: Vec<u8>,
+    words: Vec<u32>,
+    /// The parameters of all dispatches, a slot each.
+    params: wgpu::Buffer,
+    /// Bytes of a slot.
+    slot: usize,
+    /// What passes between the dispatches of an operation.
+    pieces: wgpu::Buffer,
     dispatches: Vec<Dispatch>,
+    /// The KV caches that are bound.
+    caches: Vec<BufferId>,
+    /// [`Buffers::generation`] of what is bound.
+    generation: u64,
     /// Dispatches a submit.
     per_submit: usize,
     /// When the replay under way was queued.
@@ -119,15 +159,11 @@ impl Program {
         gpu: &mut Gpu,
         pipelines: &mut Pipelines,
         variants: &Variants,
-        buffers: &[GpuBuffer],
+        buffers: Buffers,
         recording: &Recording,
     ) -> Result<Self> {
         let kernels: Vec<Kernel> = recording.commands.iter().flat_map(|command| command.kernels(variants)).collect();
         let capacity = kernels.iter().filter_map(|kernel| kernel.params.first()).max().map_or(0, |&rows| rows as usize);
-
-        let step_bytes = IDS_OFFSET + capacity * size_of::<u32>();
-        let step_usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let step = gpu.create_buffer("step", step_bytes as u64, step_usage)?;
 
         // the parameters of all dispatches, a slot each
         let words = kernels.iter().map(|kernel| kernel.params.len()).max().unwrap_or(0);
@@ -140,16 +176,8 @@ impl Program {
         let params = gpu.create_buffer("params", slots.len() as u64, params_usage)?;
         gpu.queue.write_buffer(&params, 0, &slots);
 
-        let scratch_len = kernels.iter().flat_map(|kernel| &kernel.bindings).map(|binding| match binding {
-            Binding::Scratch(len) => *len,
-            _ => 0,
-        });
-        let scratch_bytes = scratch_len.max().unwrap_or(0) * size_of::<f32>();
-        let scratch = gpu.create_buffer("scratch", scratch_bytes as u64, wgpu::BufferUsages::STORAGE)?;
-
-        let mut dispatches = Vec::with_capacity(kernels.len());
-        for (i, kernel) in kernels.iter().enumerate() {
-            let limit = gpu.limits.max_compute_workgroups_per_dimension;
+        let limit = gpu.limits.max_compute_workgroups_per_dimension;
+        let with_pipeline = |kernel: Kernel| {
             if kernel.workgroups.iter().any(|&count| count > limit) {
                 return Err(Error::Internal {
                     op: kernel.shader,
@@ -157,40 +185,116 @@ impl Program {
                     got: format!("{:?}", kernel.workgroups),
                 });
             }
-            let pipeline = pipelines.get(gpu, kernel)?;
-            let part = |buffer, offset: usize, size| {
-                let size = wgpu::BufferSize::new(size);
-                wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: offset as u64, size })
-            };
-            let mut entries = vec![
-                wgpu::BindGroupEntry { binding: 0, resource: part(&step, 0, STEP_BYTES) },
-                wgpu::BindGroupEntry { binding: 1, resource: part(&params, i * slot, slot as u64) },
-            ];
-            for (slot, binding) in kernel.slots() {
-                let resource = match binding {
-                    Binding::Ids => part(&step, IDS_OFFSET, 0),
-                    Binding::Scratch(_) => scratch.as_entire_binding(),
-                    Binding::Values(id) | Binding::Quants(id) => buffers[id.0].main.as_entire_binding(),
-                    Binding::Scales(id) => {
-                        let scales = buffers[id.0].scales.as_ref().ok_or_else(|| Error::Internal {
-                            op: kernel.shader,
-                            expected: "a layout with scales".into(),
-                            got: format!("buffer {} without", id.0),
-                        })?;
-                        scales.as_entire_binding()
-                    }
-                };
-                entries.push(wgpu::BindGroupEntry { binding: slot, resource });
-            }
-            let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(kernel.shader),
-                layout: &pipeline.get_bind_group_layout(0),
-                entries: &entries,
-            });
-            dispatches.push(Dispatch { pipeline, bind_group, workgroups: kernel.workgroups });
+            let pipeline = pipelines.get(gpu, &kernel)?;
+            Ok((kernel, pipeline))
+        };
+        let kernels = kernels.into_iter().map(with_pipeline).collect::<Result<Vec<_>>>()?;
+        let table_words = FIRST_TABLE_WORDS;
+        let step = step_buffer(gpu, capacity, table_words)?;
+        let pieces = gpu.create_buffer("pieces", 0, wgpu::BufferUsages::STORAGE)?;
+        let per_submit = if capacity == 1 { kernels.len().max(1) } else { FIRST_DISPATCHES };
+        let (words, generation, since) = (Vec::new(), buffers.generation, None);
+        let dispatches = Vec::with_capacity(kernels.len());
+        let caches = kernels.iter().flat_map(|(kernel, _)| &kernel.bindings).filter_map(|binding| match binding {
+            Binding::Values(id) if buffers.all[id.0].block_len.is_some() => Some(*id),
+            _ => None,
+        });
+        let caches = caches.collect();
+        let mut program = Self {
+            capacity,
+            step,
+            table_words,
+            words,
+            params,
+            slot,
+            pieces,
+            dispatches,
+            caches,
+            generation,
+            per_submit,
+            since,
+        };
+        for (i, (kernel, pipeline)) in kernels.into_iter().enumerate() {
+            let bind_group = program.bind(gpu, buffers.all, i, &kernel, &pipeline)?;
+            program.dispatches.push(Dispatch { kernel, pipeline, bind_group });
         }
-        let per_submit = if capacity == 1 { dispatches.len().max(1) } else { FIRST_DISPATCHES };
-        Ok(Self { capacity, step, header: vec![0; IDS_OFFSET], dispatches, per_submit, since: None })
+        Ok(program)
+    }
+
+    /// The bind group of dispatch `i`.
+    fn bind(
+        &self,
+        gpu: &Gpu,
+        buffers: &[GpuBuffer],
+        i: usize,
+        kernel: &Kernel,
+        pipeline: &wgpu::ComputePipeline,
+    ) -> Result<wgpu::BindGroup> {
+        let part = |buffer, offset: usize, size| {
+            let size = wgpu::BufferSize::new(size);
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: offset as u64, size })
+        };
+        let table_bytes = self.table_words * size_of::<u32>();
+        let mut entries = vec![
+            wgpu::BindGroupEntry { binding: 0, resource: part(&self.step, 0, STEP_BYTES) },
+            wgpu::BindGroupEntry { binding: 1, resource: part(&self.params, i * self.slot, self.slot as u64) },
+        ];
+        for (slot, binding) in kernel.slots() {
+            let resource = match binding {
+                Binding::Tables => part(&self.step, TABLES_OFFSET, table_bytes as u64),
+                Binding::Rows => part(&self.step, TABLES_OFFSET + table_bytes, 0),
+                Binding::Pieces { .. } => self.pieces.as_entire_binding(),
+                Binding::Values(id) | Binding::Quants(id) => buffers[id.0].main.as_entire_binding(),
+                Binding::Scales(id) => {
+                    let scales = buffers[id.0].scales.as_ref().ok_or_else(|| Error::Internal {
+                        op: kernel.shader,
+                        expected: "a layout with scales".into(),
+                        got: format!("buffer {} without", id.0),
+                    })?;
+                    scales.as_entire_binding()
+                }
+            };
+            entries.push(wgpu::BindGroupEntry { binding: slot, resource });
+        }
+        Ok(gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(kernel.shader),
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        }))
+    }
+
+    /// Makes room for what this step needs, and binds what was replaced since the last one.
+    fn fit(&mut self, gpu: &mut Gpu, buffers: Buffers, table_words: usize, reach: usize) -> Result<()> {
+        let tables = table_words > self.table_words;
+        if tables {
+            let words = table_words.next_power_of_two();
+            (self.step, self.table_words) = (step_buffer(gpu, self.capacity, words)?, words);
+        }
+        let bindings = self.dispatches.iter().flat_map(|dispatch| &dispatch.kernel.bindings);
+        let values = bindings.map(|binding| match *binding {
+            Binding::Pieces { len, positions } => len * reach.div_ceil(positions),
+            _ => 0,
+        });
+        let bytes = (values.max().unwrap_or(0) * size_of::<f32>()) as u64;
+        let pieces = bytes > self.pieces.size();
+        if pieces {
+            // an eighth more, so that not every new piece makes it anew
+            self.pieces = gpu.create_buffer("pieces", bytes + bytes / 8, wgpu::BufferUsages::STORAGE)?;
+        }
+        let replaced = self.generation != buffers.generation;
+        for i in 0..self.dispatches.len() {
+            let Dispatch { kernel, pipeline, .. } = &self.dispatches[i];
+            let is_stale = |binding: &Binding| match binding {
+                Binding::Values(id) => replaced && self.caches.contains(id),
+                Binding::Pieces { .. } => pieces,
+                _ => false,
+            };
+            if tables || kernel.bindings.iter().any(is_stale) {
+                self.dispatches[i].bind_group = self.bind(gpu, buffers.all, i, kernel, pipeline)?;
+            }
+        }
+        self.generation = buffers.generation;
+        Ok(())
     }
 
     /// Dispatches of a replay.
@@ -206,17 +310,36 @@ impl Program {
         }
     }
 
-    /// Queues a replay. Errors: `Internal` for a step without ids, unless the GPU has one.
-    pub fn run(&mut self, gpu: &Gpu, step: &Step, feedback: Option<Feedback>) -> Result<Submits> {
-        let fed = if step.ids.is_empty() { feedback.as_ref() } else { None };
-        if step.ids.is_empty() && fed.is_none() {
-            return Err(Error::Internal { op: "run", expected: "at least one token".into(), got: "none".into() });
+    /// Queues a replay. Errors: `Internal` for a step without rows or without the blocks that it needs,
+    /// `OutOfMemory`.
+    pub fn run(&mut self, gpu: &mut Gpu, buffers: Buffers, step: &Step, feedback: Option<Feedback>) -> Result<Submits> {
+        let rows = &step.rows[..step.rows.len().min(self.capacity)];
+        let fed = rows.iter().position(|row| row.id.is_none());
+        if rows.is_empty() || (fed.is_some() && feedback.is_none()) {
+            let got = if rows.is_empty() { "none" } else { "a row without an id" };
+            return Err(Error::Internal { op: "run", expected: "at least one token".into(), got: got.into() });
         }
-        self.header.truncate(IDS_OFFSET);
-        let uniform = [step.ids.len().max(1) as u32, step.position as u32, step.random, step.second];
-        self.header[..size_of_val(&uniform)].copy_from_slice(bytemuck::bytes_of(&uniform));
-        self.header.extend_from_slice(bytemuck::cast_slice(&step.ids[..step.ids.len().min(self.capacity)]));
-        gpu.queue.write_buffer(&self.step, 0, &self.header);
+        if let Some(blocks) = self.caches.iter().map(|cache| buffers.all[cache.0].blocks()).min() {
+            step.check_tables(blocks)?;
+        }
+        let (tables, starts) = tables(step);
+        let reach = rows.iter().map(|row| row.position + 1).max().unwrap_or(0);
+        self.fit(gpu, buffers, tables.len(), reach)?;
+        self.words.clear();
+        self.words.extend([rows.len() as u32, reach as u32, step.random, step.second]);
+        self.words.resize(TABLES_OFFSET / size_of::<u32>(), 0);
+        self.words.extend(&tables);
+        self.words.resize(TABLES_OFFSET / size_of::<u32>() + self.table_words, 0);
+        let mut wanted = step.wanted();
+        for row in rows {
+            let Row { id, position, sequence, .. } = *row;
+            let start = starts.get(sequence).copied().unwrap_or(0);
+            // a program without a KV cache needs no tables
+            let slot = if self.caches.is_empty() { 0 } else { step.slot(row).0 * KV_BLOCK + position % KV_BLOCK };
+            let wanted = wanted.next().map_or(u32::MAX, |row| row as u32);
+            self.words.extend([id.unwrap_or(0), position as u32, slot as u32, start, wanted]);
+        }
+        gpu.queue.write_buffer(&self.step, 0, bytemuck::cast_slice(&self.words));
 
         if self.capacity > 1 {
             self.since.get_or_insert_with(now);
@@ -226,23 +349,43 @@ impl Program {
         let count = batches.len();
         for batch in batches {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            if let (Some(fed), 0) = (fed, submits.count) {
-                let bytes = size_of::<u32>() as u64;
-                encoder.copy_buffer_to_buffer(fed.id, 0, &self.step, IDS_OFFSET as u64, bytes);
+            if let (Some(row), Some(feedback), 0) = (fed, &feedback, submits.count) {
+                let at = TABLES_OFFSET + (self.table_words + ROW_WORDS * row) * size_of::<u32>();
+                encoder.copy_buffer_to_buffer(feedback.id, 0, &self.step, at as u64, size_of::<u32>() as u64);
             }
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for Dispatch { pipeline, bind_group, workgroups: [x, y, z] } in batch {
-                pass.set_pipeline(pipeline);
-                pass.set_bind_group(0, bind_group, &[]);
-                pass.dispatch_workgroups(*x, *y, *z);
+            for dispatch in batch {
+                let [x, y, z] = dispatch.workgroups(reach);
+                pass.set_pipeline(&dispatch.pipeline);
+                pass.set_bind_group(0, &dispatch.bind_group, &[]);
+                pass.dispatch_workgroups(x, y, z);
             }
             drop(pass);
             submits.count += 1;
             if let Some(feedback) = feedback.as_ref().filter(|_| submits.count == count) {
                 encoder.copy_buffer_to_buffer(feedback.id, 0, feedback.staging, 0, size_of::<u32>() as u64);
             }
-            submits.last = Some(gpu.queue.submit([encoder.finish()]));
+            submits.last = Some(gpu.submit(Some(encoder.finish())));
         }
         Ok(submits)
     }
+}
+
+/// The length and the blocks of each sequence of a step, one after the other, and where each begins.
+fn tables(step: &Step) -> (Vec<u32>, Vec<u32>) {
+    let (mut words, mut starts) = (Vec::new(), Vec::new());
+    for (sequence, table) in step.tables.iter().enumerate() {
+        let length = step.length(sequence);
+        starts.push(words.len() as u32);
+        words.push(length as u32);
+        words.extend(table.iter().take(length.div_ceil(KV_BLOCK)));
+    }
+    (words, starts)
+}
+
+/// The buffer of a step with room for these rows, and words of tables.
+fn step_buffer(gpu: &mut Gpu, rows: usize, table_words: usize) -> Result<wgpu::Buffer> {
+    let bytes = TABLES_OFFSET + (table_words + ROW_WORDS * rows) * size_of::<u32>();
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+    gpu.create_buffer("step", bytes as u64, usage)
 }

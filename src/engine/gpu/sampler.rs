@@ -8,9 +8,9 @@ use futures_channel::oneshot;
 use web_time::Instant;
 
 use super::device::Gpu;
-use super::program::{Feedback, Program};
+use super::program::{Buffers, Feedback, Program};
 use crate::engine::now;
-use crate::record::Step;
+use crate::record::{BufferId, Step};
 use crate::{Error, Result};
 
 /// Work that may be queued, unless [`Sampler::set_limit`] says otherwise: a stop, and a page that wants to draw, wait no longer.
@@ -59,14 +59,22 @@ impl Sampler {
     }
 
     /// Runs `program`, and sends what it leaves in `id` on its way. Returns the number of submits.
-    pub fn queue(&mut self, gpu: &mut Gpu, program: &mut Program, step: &Step, id: &wgpu::Buffer) -> Result<usize> {
+    pub fn queue(
+        &mut self,
+        gpu: &mut Gpu,
+        program: &mut Program,
+        buffers: Buffers,
+        step: &Step,
+        id: BufferId,
+    ) -> Result<usize> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = match self.idle.pop() {
             Some(staging) => staging,
             None => gpu.create_buffer("sampled id", size_of::<u32>() as u64, usage)?,
         };
-        let since = (step.ids.len() <= 1).then(now);
-        let submits = program.run(gpu, step, Some(Feedback { id, staging: &staging }))?;
+        let since = (step.rows.len() == 1).then(now);
+        let feedback = Feedback { id: &buffers.all[id.0].main, staging: &staging };
+        let submits = program.run(gpu, buffers, step, Some(feedback))?;
         let (sender, arrival) = oneshot::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             // nobody listens where the step was discarded

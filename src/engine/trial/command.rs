@@ -1,14 +1,14 @@
 //! A recorded command as a trial: the very kernels that it runs, on random operands of its shape. What would take long on the
 //! host is made smaller, where kernels then differ in constants alone.
 
-use super::{Output, Random, Trial};
+use super::{Output, POSITIONS, Random, TABLE, Trial};
 use crate::engine::Engine;
 use crate::ops::{Command, Embed, Epilogue, Index, Recording, Sample};
-use crate::record::{BufferId, Matrix, Tensor};
+use crate::record::{KvCache, Matrix, Tensor};
 use crate::sampling::{Sampler, SamplingOptions};
 use crate::{Error, Result};
 
-/// Weights, or values of a cache, that a trial has at most, unless what decides on a kernel needs more.
+/// Weights that a trial has at most, unless what decides on a kernel needs more.
 const MOST: usize = 2 << 20;
 
 /// Rows of a matrix that is made smaller: of the wide ones, see `ops::variants`.
@@ -16,9 +16,6 @@ const ROWS: usize = 2048;
 
 /// Columns of one whose rows are as few as that.
 const COLS: usize = 1024;
-
-/// Positions of a cache that is made smaller: several pieces in every variant that cuts the context.
-const CONTEXT: usize = 512;
 
 /// Tokens of a trial where there is room for so many, and how many are in the cache before: more than one piece of it.
 const TOKENS: usize = 5;
@@ -38,7 +35,7 @@ pub fn small(command: &Command) -> Command {
             op.weight = small_matrix(op.weight);
             if let Epilogue::RopeAppend(rope) = &mut op.epilogue {
                 op.weight.rows = rows;
-                rope.table.rows = small_context(rope.table.rows, rope.kv_heads * rope.head_dim);
+                rope.table.rows = rope.table.rows.min(POSITIONS);
             }
             op.x.cols = op.weight.cols;
             if let Some(norm) = &mut op.norm {
@@ -49,8 +46,7 @@ pub fn small(command: &Command) -> Command {
             }
             op.y.cols -= outputs - op.outputs();
         }
-        Command::RopeAppend(op) => op.table.rows = small_context(op.table.rows, op.kv_heads * op.head_dim),
-        Command::Attention(op) => op.context = small_context(op.context, op.kv_heads * op.head_dim),
+        Command::RopeAppend(op) => op.table.rows = op.table.rows.min(POSITIONS),
         Command::ExpertLinear(op) => {
             let most = (MOST / (op.rows * op.weight.cols)).max(2);
             op.weight.rows = op.experts().min(most) * op.rows;
@@ -61,9 +57,10 @@ pub fn small(command: &Command) -> Command {
         }
         Command::Norm(_)
         | Command::Activate(_)
+        | Command::Attention(_)
         | Command::Route(_)
         | Command::Combine(_)
-        | Command::LastRow(_)
+        | Command::PickRows(_)
         | Command::Sample(_) => {}
     }
     command
@@ -78,10 +75,6 @@ fn small_matrix(matrix: Matrix) -> Matrix {
         cols = cols.min(COLS);
     }
     Matrix { rows, cols, ..matrix }
-}
-
-fn small_context(context: usize, width: usize) -> usize {
-    if context * width > MOST { context.min(CONTEXT) } else { context }
 }
 
 impl Trial {
@@ -132,8 +125,8 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         }
         Command::Combine(op) => ("answers of experts".into(), op.y.rows, any, 0),
         Command::RopeAppend(op) => ("rope".into(), op.qkv.rows, op.table.rows, 0),
-        Command::Attention(op) => ("attention".into(), op.y.rows, op.context, 0),
-        Command::LastRow(op) => ("the last row".into(), op.x.rows, any, 0),
+        Command::Attention(op) => ("attention".into(), op.y.rows, POSITIONS, 0),
+        Command::PickRows(op) => ("picked rows".into(), op.x.rows, any, 0),
         Command::Sample(op) => ("sampling".into(), op.logits.rows, any, 0),
     }
 }
@@ -142,7 +135,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
 fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<Output>)> {
     let mut random = Random(4);
     let mut command = command.clone();
-    let cache = |width: usize, context: usize| Tensor { buffer: BufferId(0), rows: context, cols: width };
+    let blocks = |kv: KvCache| Tensor { buffer: kv.buffer, rows: TABLE.len(), cols: kv.block_len() };
     let outputs = match &mut command {
         Command::Embed(op) => {
             op.y = random.like(memory, op.y)?;
@@ -160,12 +153,10 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             }
             let mut outputs = vec![Output::all(op.y)];
             if let Epilogue::RopeAppend(rope) = &mut op.epilogue {
-                let shape = cache(rope.kv_heads * rope.head_dim, rope.table.rows);
-                let (k, v) = (random.like(memory, shape)?, random.like(memory, shape)?);
+                rope.kv = random.cache(memory, rope.kv)?;
                 (rope.qkv, rope.table) = (op.y, random.like(memory, rope.table)?);
-                (rope.k_cache, rope.v_cache) = (k.buffer, v.buffer);
-                let q = Output { tensor: op.y, cols: rope.heads * rope.head_dim };
-                outputs = vec![q, Output::all(k), Output::all(v)];
+                let q = Output { tensor: op.y, cols: rope.heads * rope.kv.head_dim };
+                outputs = vec![q, Output::all(blocks(rope.kv))];
             }
             op.weight = random.matrix(memory, op.weight.layout, op.weight.rows, op.weight.cols)?;
             outputs
@@ -209,19 +200,16 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             vec![Output::all(op.y)]
         }
         Command::RopeAppend(op) => {
-            let shape = cache(op.kv_heads * op.head_dim, op.table.rows);
-            let (k, v) = (random.like(memory, shape)?, random.like(memory, shape)?);
+            op.kv = random.cache(memory, op.kv)?;
             (op.qkv, op.table) = (random.like(memory, op.qkv)?, random.like(memory, op.table)?);
-            (op.k_cache, op.v_cache) = (k.buffer, v.buffer);
-            vec![Output { tensor: op.qkv, cols: op.heads * op.head_dim }, Output::all(k), Output::all(v)]
+            vec![Output { tensor: op.qkv, cols: op.heads * op.kv.head_dim }, Output::all(blocks(op.kv))]
         }
         Command::Attention(op) => {
-            let shape = cache(op.kv_heads * op.head_dim, op.context);
             (op.q, op.y) = (random.like(memory, op.q)?, random.like(memory, op.y)?);
-            (op.k_cache, op.v_cache) = (random.like(memory, shape)?.buffer, random.like(memory, shape)?.buffer);
+            op.kv = random.cache(memory, op.kv)?;
             vec![Output::all(op.y)]
         }
-        Command::LastRow(op) => {
+        Command::PickRows(op) => {
             (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
             vec![Output::all(op.y)]
         }

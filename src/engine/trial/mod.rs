@@ -11,7 +11,7 @@ use crate::Result;
 use crate::format::BlockType;
 use crate::format::layout::{BLOCK, Layout};
 use crate::ops::{Activation, Attention, Epilogue, Linear, Recording, RmsNorm};
-use crate::record::{Matrix, Step, Tensor};
+use crate::record::{KV_BLOCK, KvCache, Matrix, Step, Tensor, rows};
 
 pub use command::small;
 
@@ -33,8 +33,14 @@ impl Output {
 /// Of the draw, where there is one.
 const RANDOM: u32 = 0x9e37_79b9;
 
-/// Where the second segment begins.
-const SECOND: u32 = 2;
+/// Where the second segment begins, in rows.
+const SECOND: usize = 2;
+
+/// The blocks of the one sequence of a trial, out of order as in a pool that has been in use.
+const TABLE: [u32; 8] = [2, 0, 3, 1, 6, 4, 7, 5];
+
+/// Positions that a trial has.
+const POSITIONS: usize = TABLE.len() * KV_BLOCK;
 
 /// Work whose result is known.
 pub struct Trial {
@@ -87,29 +93,15 @@ impl Trial {
 
     /// Attention of nine query heads on three key heads, for tokens from `position` on.
     pub fn attention(tokens: usize, position: usize) -> Self {
-        let (heads, kv_heads, head_dim, context) = (9, 3, 64, 512);
+        let (heads, kv_heads, head_dim) = (9, 3, 64);
         let record = move |memory: &mut dyn Engine| {
             let mut random = Random(3);
             let q = random.tensor(memory, tokens, (heads + 2 * kv_heads) * head_dim)?;
-            let k_cache = random.tensor(memory, kv_heads * context, head_dim)?.buffer;
-            let v_cache = random.tensor(memory, kv_heads * context, head_dim)?.buffer;
+            let kv = random.cache(memory, KvCache { buffer: q.buffer, heads: kv_heads, head_dim })?;
             let y = random.tensor(memory, tokens, heads * head_dim)?;
             let mut recording = Recording::default();
-            recording.push(Attention {
-                q,
-                k_cache,
-                v_cache,
-                context,
-                heads,
-                kv_heads,
-                head_dim,
-                scale: 0.3,
-                cap: None,
-                alibi: None,
-                window: None,
-                causal: true,
-                y,
-            })?;
+            let (cap, alibi, window, causal) = (None, None, None, true);
+            recording.push(Attention { q, kv, heads, scale: 0.3, cap, alibi, window, causal, y })?;
             Ok((recording, vec![Output::all(y)]))
         };
         let name = format!("attention, {tokens} tokens at {position}");
@@ -118,8 +110,10 @@ impl Trial {
         Self { name, multiply_adds, position, ids: vec![0; tokens], record: Box::new(record) }
     }
 
-    fn step(&self) -> Step<'_> {
-        Step { position: self.position, ids: &self.ids, random: RANDOM, second: SECOND }
+    fn run_step(&self, engine: &mut dyn Engine, program: ProgramId) -> Result<()> {
+        let rows = rows(0, self.position, &self.ids);
+        let second = (self.position + SECOND) as u32;
+        engine.run(program, &Step { random: RANDOM, second, ..Step::new(&rows, &[&TABLE]) })
     }
 
     /// What the plain reference gives.
@@ -132,7 +126,7 @@ impl Trial {
     pub async fn run(&self, engine: &mut dyn Engine) -> Result<(ProgramId, Vec<f32>)> {
         let (recording, outputs) = (self.record)(engine)?;
         let program = engine.prepare(recording)?;
-        engine.run(program, &self.step())?;
+        self.run_step(engine, program)?;
         let mut results = Vec::new();
         for Output { tensor, cols } in outputs {
             let values = engine.read_values(tensor.buffer, tensor.rows * tensor.cols).await?;
@@ -145,7 +139,7 @@ impl Trial {
     pub async fn time(&self, engine: &mut dyn Engine, program: ProgramId, runs: u32) -> Result<Duration> {
         let start = now();
         for _ in 0..runs {
-            engine.run(program, &self.step())?;
+            self.run_step(engine, program)?;
         }
         engine.synchronize().await?;
         Ok(start.elapsed() / runs)
@@ -184,6 +178,11 @@ impl Random {
     /// Values in (-1, 1) that eight bits hold exactly, with one scale for 32 of them or for 16: so a kernel that rounds its
     /// activations must be as near to the reference as one that does not.
     fn tensor(&mut self, memory: &mut dyn Engine, rows: usize, cols: usize) -> Result<Tensor> {
+        let values = self.values(rows * cols);
+        Self::put(memory, rows, cols, &values)
+    }
+
+    fn values(&mut self, len: usize) -> Vec<f32> {
         let mut scale = 0.0;
         let value = |i: usize| {
             if i.is_multiple_of(BLOCK) {
@@ -192,8 +191,7 @@ impl Random {
             let byte = if i.is_multiple_of(BLOCK / 2) { 127 } else { (self.bits() % 255) as i32 - 127 };
             scale * byte as f32
         };
-        let values: Vec<f32> = (0..rows * cols).map(value).collect();
-        Self::put(memory, rows, cols, &values)
+        (0..len).map(value).collect()
     }
 
     /// Weights of a norm, (1, cols), that keep what [`Random::tensor`] has made: equal within a block.
@@ -201,6 +199,14 @@ impl Random {
         let blocks: Vec<f32> = (0..cols.div_ceil(BLOCK)).map(|_| self.unit()).collect();
         let values: Vec<f32> = (0..cols).map(|i| blocks[i / BLOCK]).collect();
         Self::put(memory, 1, cols, &values)
+    }
+
+    /// A KV cache of this shape, all of it filled.
+    fn cache(&mut self, memory: &mut dyn Engine, shape: KvCache) -> Result<KvCache> {
+        let (len, count) = (shape.block_len(), TABLE.len());
+        let buffer = memory.create_blocks("trial", len, count)?;
+        memory.write_values(buffer, 0, &self.values(count * len))?;
+        Ok(KvCache { buffer, ..shape })
     }
 
     fn put(memory: &mut dyn Engine, rows: usize, cols: usize, values: &[f32]) -> Result<Tensor> {

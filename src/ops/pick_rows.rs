@@ -1,0 +1,43 @@
+//! `pick_rows`: gathers the rows whose logits are wanted, such as the last one of a prompt.
+
+use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
+use crate::Result;
+use crate::record::{Step, Tensor};
+
+/// y[i] = x[row i of those that are wanted]; rows of y past their number stay as they are.
+#[derive(Clone, Debug)]
+pub struct PickRows {
+    /// (rows, cols)
+    pub x: Tensor,
+    /// (most wanted rows, cols)
+    pub y: Tensor,
+}
+
+const WORKGROUP: usize = 64;
+
+impl Op for PickRows {
+    fn check(&self) -> Result<()> {
+        ensure(self.x.cols == self.y.cols, "pick_rows", "x.cols = y.cols", (self.x.cols, self.y.cols))?;
+        ensure(self.x.rows >= self.y.rows, "pick_rows", "x.rows ≥ y.rows", (self.x.rows, self.y.rows))
+    }
+
+    fn kernels(&self, _: &Variants) -> Vec<Kernel> {
+        vec![Kernel {
+            shader: "pick_rows",
+            defines: vec![],
+            constants: vec![],
+            bindings: vec![Binding::Rows, self.x.into(), self.y.into()],
+            params: vec![self.x.rows as u32, self.x.cols as u32],
+            workgroups: [ceil_div(self.x.cols, WORKGROUP), self.y.rows as u32, 1],
+            pieces: None,
+        }]
+    }
+}
+
+/// `x`: (rows, cols); `y`: (at least the wanted rows, cols), or fewer, which are then the first of them.
+pub fn reference(step: &Step, cols: usize, x: &[f32], y: &mut [f32]) {
+    let wanted = step.wanted().filter_map(|row| x.get(row * cols..(row + 1) * cols));
+    for (y, x) in y.chunks_exact_mut(cols).zip(wanted) {
+        y.copy_from_slice(x);
+    }
+}

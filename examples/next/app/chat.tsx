@@ -44,7 +44,7 @@ export function Chat() {
         {error || words[phase]}
       </p>
       {progress && (
-        <label>
+        <label className="loading">
           {megabytes(progress.loaded)} of {progress.total ? megabytes(progress.total) : '?'} MB
           <progress value={progress.total ? progress.loaded / progress.total : undefined} />
         </label>

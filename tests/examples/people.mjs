@@ -12,11 +12,12 @@ const timeout = 120_000;
 /**
  * By folder of `examples`: the field that is typed into, the button that asks, both by name, and
  * where the answer stands. `words`: what is typed, where the page has nothing in the field. `model`:
- * which one it loads. `first` is done before asking, `then` when the answer is there.
+ * which one it loads. `streams`: the answer comes word by word. `first` is done before asking,
+ * `then` when the answer is there.
  */
 export const EXAMPLES = {
-  'plain-page': { field: 'Question', ask: 'Ask', answer: '#answer' },
-  worker: { field: 'Question', ask: 'Ask', answer: '#answer' },
+  'plain-page': { streams: true, field: 'Question', ask: 'Ask', answer: '#answer' },
+  worker: { streams: true, field: 'Question', ask: 'Ask', answer: '#answer' },
   extraction: { field: 'Letter', ask: 'Find the contact', answer: '#contact', then: hasContact },
   search: {
     model: 'encoder',
@@ -27,11 +28,11 @@ export const EXAMPLES = {
     first: chooseFolder,
     then: isRanked,
   },
-  tools: { field: 'Question', ask: 'Ask', answer: '#answer', then: wasCalled },
-  offline: { field: 'Question', ask: 'Ask', answer: '#answer', then: worksOffline },
-  'vite-react': { field: 'Message', words: 'Hi', ask: 'Send', answer: '.assistant', then: goesOn },
-  next: { field: 'Message', words: 'Hi', ask: 'Send', answer: '.assistant', then: goesOn },
-  extension: { field: 'Question', words: 'Hi', ask: 'Ask', answer: '#answer', then: takesSelection },
+  tools: { streams: true, field: 'Question', ask: 'Ask', answer: '#answer', then: wasCalled },
+  offline: { streams: true, field: 'Question', ask: 'Ask', answer: '#answer', then: worksOffline },
+  'vite-react': { streams: true, field: 'Message', words: 'Hi', ask: 'Send', answer: '.assistant', then: goesOn },
+  next: { streams: true, field: 'Message', words: 'Hi', ask: 'Send', answer: '.assistant', then: goesOn },
+  extension: { streams: true, field: 'Question', words: 'Hi', ask: 'Ask', answer: '#answer', then: takesSelection },
 };
 
 /**
@@ -61,6 +62,23 @@ export async function use(name, place) {
   await ask(page, example);
   await hasAnswered(page, example);
   await example.then?.(page, { ...place, example });
+
+  if (!example.streams) return;
+  await page.evaluate(stopAtFirstWord, example.answer);
+  await ask(page, example);
+  await says(page, /^Stopped\.$/);
+}
+
+/** Runs in the page, where no word can come between. */
+function stopAtFirstWord(answer) {
+  const observer = new MutationObserver(() => {
+    const stop = [...document.querySelectorAll('button')].find(({ textContent }) => textContent === 'Stop');
+    const text = [...document.querySelectorAll(answer)].at(-1)?.textContent.replace(/^Model: |…$/g, '');
+    if (!stop || stop.hidden || !text) return;
+    observer.disconnect();
+    stop.click();
+  });
+  observer.observe(document.body, { subtree: true, childList: true, characterData: true });
 }
 
 /** A page with one of the models. */

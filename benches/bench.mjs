@@ -12,7 +12,7 @@ import { ensureModel } from '../scripts/lib/model.mjs';
 import { ensurePackages } from '../scripts/lib/npm.mjs';
 import { inRoot, main, run, step } from '../scripts/lib/run.mjs';
 import { ensureRust } from '../scripts/lib/rust.mjs';
-import { ensureTestPrograms } from '../scripts/lib/system.mjs';
+import { ensureBrowsers } from '../scripts/lib/system.mjs';
 import * as cases from './lib/cases.mjs';
 import { models } from './lib/models.mjs';
 
@@ -42,7 +42,7 @@ main(async () => {
 
   await ensureRust();
   await ensurePackages();
-  await ensureTestPrograms();
+  await ensureBrowsers();
   await ensureModel(model.source);
   await build();
   await step('compile the native command', async () => void (await run('cargo', ['build', '--release', '--locked'])));

@@ -12,13 +12,25 @@ import { build } from 'rolldown';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-await build({
+/** Leaves a file alone that says this already: others may be reading it. */
+async function replace(path, text) {
+  if (!existsSync(path) || (await readFile(path, 'utf8')) !== text) await writeFile(path, text);
+}
+
+const { output } = await build({
   input: here('dist/worker/worker.js'),
   output: { file: here('dist/weft-worker.js'), format: 'iife', minify: true },
   logLevel: 'warn',
+  write: false,
 });
+await replace(here('dist/weft-worker.js'), output[0].code);
 
 const modules = (await readdir(here('generated'))).filter((name) => name.endsWith('_bg.wasm'));
+// `npm start` builds one module, and a package is packed with all.
+const ALL = 5;
+if (process.env.npm_lifecycle_event === 'prepack' && modules.length < ALL) {
+  throw new Error(`js/generated holds ${modules.length} of ${ALL} modules: \`npm run build\` builds all`);
+}
 for (const name of modules) {
   const module = here(`generated/${name}`);
   const packed = here(`dist/${name.replace('_bg.wasm', '.wasm.gz')}`);
@@ -30,7 +42,7 @@ for (const name of modules) {
 // files beside it. It leaves what ends with .jsx where it is, so that is what the entries which
 // need those files end with there (`development` in package.json).
 for (const entry of ['index', 'all-builds', 'prompt-api/index', 'remote/index']) {
-  await writeFile(here(`dist/${entry}.jsx`), `export * from './${basename(entry)}.js';\n`);
+  await replace(here(`dist/${entry}.jsx`), `export * from './${basename(entry)}.js';\n`);
 }
 
 /**
@@ -61,4 +73,4 @@ const modulesOf = (await readdir(here('dist'), { recursive: true })).filter((fil
 const unshipped = modulesOf
   .map((file) => file.slice(0, -'.d.ts'.length))
   .filter((name) => !found.has(here(`dist/${name}`)));
-await writeFile(here('dist/.npmignore'), unshipped.map((name) => `/${name}.*\n`).join(''));
+await replace(here('dist/.npmignore'), unshipped.map((name) => `/${name}.*\n`).join(''));

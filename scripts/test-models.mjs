@@ -9,7 +9,7 @@ import { ensureModel, gemma3, minilm, pathOf, smollm2 } from './lib/model.mjs';
 import { ensurePackages } from './lib/npm.mjs';
 import { inRoot, main, run, step } from './lib/run.mjs';
 import { ensureRust } from './lib/rust.mjs';
-import { ensureTestPrograms } from './lib/system.mjs';
+import { ensureBrowsers } from './lib/system.mjs';
 import { ensureVocabularies } from './lib/vocabularies.mjs';
 
 /** What llama.cpp says of each on the raw test set of WikiText-2 (`-c 512 --chunks 16`). */
@@ -27,7 +27,7 @@ const wikitext = {
 main(async () => {
   await ensureRust();
   await ensurePackages();
-  await ensureTestPrograms();
+  await ensureBrowsers();
   await ensureVocabularies();
   await ensureRenderings();
   for (const model of [smollm2, gemma3, minilm]) await ensureModel(model);

@@ -1,14 +1,24 @@
-// Debian packages: installed where that is possible without asking (root, apt), else named in the error.
+// Debian packages: installed where that is possible without asking (root, apt), else named in the
+// error.
 
 import { output, Remedy, run, step, which } from './run.mjs';
 
 const options = ['-y', '-q', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=120'];
 
+/** apt runs once at a time: the end of the last install. */
+let last = Promise.resolve();
+
 /**
- * Makes sure that `packages` are installed; the caller has found that `missing` (what a reader would call it) is not
- * there, and knows another `remedy` than Debian's packages.
+ * Installs `packages`. `missing` is what a reader calls the thing that is not there; `remedy` is
+ * another way to get it than Debian's packages.
  */
-export async function install(packages, missing, remedy) {
+export function install(packages, missing, remedy) {
+  const mine = last.catch(() => {}).then(() => installNow(packages, missing, remedy));
+  last = mine;
+  return mine;
+}
+
+async function installNow(packages, missing, remedy) {
   const root = process.getuid?.() === 0;
   if (!which('apt-get') || !root) {
     const apt = which('apt-get') ? `sudo apt-get install ${packages.join(' ')}` : undefined;

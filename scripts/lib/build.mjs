@@ -1,34 +1,135 @@
-// Rust → wasm → JavaScript glue → smaller wasm, into js/generated/, and TypeScript → js/dist/. The slow steps run only when
-// what they read has changed.
+// Rust → wasm → JavaScript glue → smaller wasm, into js/generated/, and TypeScript → js/dist/. Each
+// is a task of lib/tasks.mjs, and the slow ones do nothing unless what they read has changed.
 
-import { existsSync, statSync } from 'node:fs';
-import { copyFile, mkdir, readFile, rename } from 'node:fs/promises';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { npm } from './npm.mjs';
 import { writeNotices } from './notices.mjs';
-import { inRoot, Remedy, run, step } from './run.mjs';
+import { inRoot, Remedy, run } from './run.mjs';
 import { wasmCargo, wasmToolchain } from './rust.mjs';
+import { setUps } from './setups.mjs';
+import { runTask } from './tasks.mjs';
 
 const simd = ['+simd128'];
 const relaxed = ['+simd128', '+relaxed-simd'];
 
 /**
- * The modules that are built, of which a browser gets the one that suits (js/src/common/builds.ts): `name` names the files and the
- * target folder, `features` the wasm features of the build; `threads` asks for atomics and a shared memory.
+ * The builds of the engine, of which a browser gets the one that suits (js/src/common/builds.ts).
+ * `features` are wasm features; `threads` asks for atomics and a shared memory. Builds of one
+ * `folder` share their compiled dependencies.
  */
 export const modules = [
-  { name: 'weft', features: simd, threads: false },
-  { name: 'weft-relaxed', features: relaxed, threads: false },
-  { name: 'weft-threads', features: simd, threads: true },
-  { name: 'weft-relaxed-threads', features: relaxed, threads: true },
+  { name: 'weft-relaxed-threads', features: relaxed, threads: true, folder: 'threads' },
+  { name: 'weft', features: simd, threads: false, folder: 'plain' },
+  { name: 'weft-threads', features: simd, threads: true, folder: 'threads' },
+  { name: 'weft-relaxed', features: relaxed, threads: false, folder: 'plain' },
 ];
 
 /** The module that constrains answers: a crate of its own, fetched when a page first needs it. */
-export const grammar = { name: 'weft-grammar', manifest: 'grammar/Cargo.toml', features: ['+simd128'], threads: false };
+export const grammar = {
+  name: 'weft-grammar',
+  manifest: 'grammar/Cargo.toml',
+  features: simd,
+  threads: false,
+  folder: 'grammar',
+};
 
-/** Where a module's compiled code lies; clippy shares it. */
-export const targetDir = (name) => inRoot('target-web', name);
+/** The build that Chromium and Firefox take. */
+export const [usual] = modules;
+
+/** Where cargo compiles a module. */
+export const targetDir = ({ folder }) => inRoot('target-web', folder);
+
+const bindgenDir = inRoot('target-web/bindgen');
+const bindgen = `${bindgenDir}/release/bindgen`;
+const generated = inRoot('js/generated');
+/** A module as it ships. */
+export const wasmPath = ({ name }) => `${generated}/${name}_bg.wasm`;
+/** A module between the compiler and the glue: cargo overwrites its own file at the next build of the folder. */
+const compiled = (name) => inRoot('target-web/compiled', `${name}.wasm`);
+const stamp = (name) => inRoot('target-web/compiled', `${name}.stamp`);
+
+/** Names of the tasks that make a module's two halves, and of the last of all tasks. */
+const compileName = ({ name }) => `compile ${name}.wasm`;
+export const glueName = ({ name }) => `glue and wasm-opt for ${name}.wasm`;
+export const PACKAGE = 'TypeScript package';
+
+/**
+ * The tasks that build these modules, the notices of what they contain, and the package around them.
+ * Without all of the modules, the package's types are not checked.
+ */
+export function buildTasks(wanted = [...modules, grammar]) {
+  const whole = wanted.length === modules.length + 1;
+  return [
+    ...wanted.slice(0, 1).map(compileTask),
+    { name: 'build tools/bindgen', needs: ['Rust'], lock: bindgenDir, run: buildBindgen },
+    ...wanted.slice(1).map(compileTask),
+    ...wanted.map((module) => ({
+      name: glueName(module),
+      needs: [compileName(module), 'build tools/bindgen', 'npm packages'],
+      run: () => glue(module),
+    })),
+    { name: 'licences and notices of what ships', needs: ['Rust'], run: writeNotices },
+    {
+      name: PACKAGE,
+      needs: [...wanted.map(glueName), 'licences and notices of what ships'],
+      run: whole ? buildPackage : buildPackageWithStubs,
+    },
+  ];
+}
+
+/** Builds the whole package, installing what is missing first. */
+export const build = () => runTask([...setUps, ...buildTasks()], PACKAGE);
+
+function compileTask(module) {
+  const { name, manifest, features, threads } = module;
+  const library = module === grammar ? 'weft_grammar' : 'weft_llm';
+  const folder = targetDir(module);
+  return {
+    name: compileName(module),
+    needs: ['wasm toolchain'],
+    lock: folder,
+    async run() {
+      await checkBindgenVersion();
+      if (isCompiled(module)) return 'nothing has changed';
+      const toolchain = await wasmToolchain();
+      await wasmCargo(toolchain, 'build', { manifest, targetDir: folder, features, threads });
+      await mkdir(dirname(compiled(name)), { recursive: true });
+      const bytes = await readFile(`${folder}/wasm32-unknown-unknown/web/${library}.wasm`);
+      // Its date says when the bytes last changed, and the stamp's when they were last compiled.
+      if (!existsSync(compiled(name)) || !bytes.equals(await readFile(compiled(name)))) {
+        await writeFile(compiled(name), bytes);
+      }
+      await writeFile(stamp(name), '');
+      return `with ${toolchain.name}`;
+    },
+  };
+}
+
+/**
+ * Whether a module is younger than its sources. Cargo cannot say: in a folder that two builds share
+ * it knows the last of them alone, and compiles the other again.
+ */
+function isCompiled({ name, manifest = 'Cargo.toml' }) {
+  const crate = dirname(inRoot(manifest));
+  const sources = ['src', 'shaders', 'Cargo.toml', 'Cargo.lock'].map((part) => join(crate, part)).filter(existsSync);
+  const scripts = ['build.mjs', 'rust.mjs'].map((file) => inRoot('scripts/lib', file));
+  return existsSync(compiled(name)) && isNewer(stamp(name), [...sources.flatMap(below), ...scripts]);
+}
+
+/** A file, or a folder with all that it holds: a folder's date says when a file was last removed. */
+function below(path) {
+  if (!statSync(path).isDirectory()) return [path];
+  return [path, ...readdirSync(path, { recursive: true }).map((name) => join(path, name))];
+}
+
+async function buildBindgen() {
+  const manifest = ['--manifest-path', inRoot('tools/bindgen/Cargo.toml'), '--target-dir', bindgenDir];
+  await run('cargo', ['build', '--release', '--locked', ...manifest]);
+}
 
 /** What every browser with WebGPU has, by wasm-opt's names: it must not use more, and refuses input that does. */
 const everywhere = [
@@ -47,79 +148,56 @@ function optFeatures({ features, threads }) {
   return [...everywhere, ...more].map((feature) => `--enable-${feature}`);
 }
 
-const bindgenDir = inRoot('target-web/bindgen');
-const generated = inRoot('js/generated');
-
-/** Builds every wasm module with its glue, what their licences ask for, then the TypeScript package around them. */
-export async function build() {
-  const toolchain = await wasmToolchain();
-  await mkdir(generated, { recursive: true });
-  await checkBindgenVersion();
-  await step('build tools/bindgen', async () => {
-    const args = [
-      '--release',
-      '--locked',
-      '--manifest-path',
-      inRoot('tools/bindgen/Cargo.toml'),
-      '--target-dir',
-      bindgenDir,
-    ];
-    await run('cargo', ['build', ...args]);
-  });
-  // What follows the compiler runs on one core, and so does the end of a compilation.
-  let glued;
-  for (const module of [grammar, ...modules]) {
-    await Promise.all([compile(toolchain, module), glued]);
-    glued = glue(module);
-  }
-  await glued;
-  await step('licences and notices of what ships', writeNotices);
-  await step('build the TypeScript package', async () => void (await npm('run', 'build', '-w', 'weft-llm')));
-}
-
-function compile(toolchain, { name, manifest, features, threads }) {
-  return step(`compile ${name}.wasm with ${toolchain.name}`, async () => {
-    await wasmCargo(toolchain, 'build', { manifest, targetDir: targetDir(name), features, threads });
-  });
-}
-
 async function glue(module) {
   const { name } = module;
-  const target = targetDir(name);
-  const library = module === grammar ? 'weft_grammar' : 'weft_llm';
-  const compiled = `${target}/wasm32-unknown-unknown/web/${library}.wasm`;
-  const bindgen = `${bindgenDir}/release/bindgen`;
-  const wasm = `${generated}/${name}_bg.wasm`;
-  if (isNewer(wasm, [compiled, bindgen, fileURLToPath(import.meta.url)])) return;
-  await step(`glue and wasm-opt for ${name}.wasm`, async () => {
-    const glue = `${target}/glue`;
-    await run(bindgen, [compiled, glue, name]);
-    for (const file of [`${name}.js`, `${name}.d.ts`]) await copyFile(`${glue}/${file}`, `${generated}/${file}`);
-    // The wasm goes to its place last and at once: its date is what says that the whole step is done.
-    const optimised = `${glue}/${name}.opt.wasm`;
-    await run(process.execPath, [
-      inRoot('node_modules/binaryen/bin/wasm-opt'),
-      // The compiler has optimised already: higher levels take up to four times as long for the same size, gzipped.
-      '-O1',
-      ...optFeatures(module),
-      '-o',
-      optimised,
-      `${glue}/${name}_bg.wasm`,
-    ]);
-    await rename(optimised, wasm);
-    const { raw, gzip } = await wasmSize(name);
-    return `${(raw / 1e6).toFixed(2)} MB, ${(gzip / 1e6).toFixed(2)} MB gzipped`;
-  });
+  const wasm = wasmPath(module);
+  if (isNewer(wasm, [compiled(name), bindgen, fileURLToPath(import.meta.url)])) return;
+  await mkdir(generated, { recursive: true });
+  const out = inRoot('target-web/glue', name);
+  await run(bindgen, [compiled(name), out, name]);
+  for (const file of [`${name}.js`, `${name}.d.ts`]) await copyFile(`${out}/${file}`, `${generated}/${file}`);
+  // The wasm goes to its place last and at once: its date is what says that the whole step is done.
+  const optimised = `${out}/${name}.opt.wasm`;
+  await run(process.execPath, [
+    inRoot('node_modules/binaryen/bin/wasm-opt'),
+    // The compiler has optimised already: higher levels take up to four times as long for the same size, gzipped.
+    '-O1',
+    ...optFeatures(module),
+    '-o',
+    optimised,
+    `${out}/${name}_bg.wasm`,
+  ]);
+  await rename(optimised, wasm);
+  const { raw, gzip } = await wasmSize(module);
+  return `${(raw / 1e6).toFixed(2)} MB, ${(gzip / 1e6).toFixed(2)} MB gzipped`;
 }
 
 /** Bytes of a built module, as it is and as a web server sends it. */
-export async function wasmSize(name) {
-  const bytes = await readFile(`${generated}/${name}_bg.wasm`);
+export async function wasmSize(module) {
+  const bytes = await readFile(wasmPath(module));
   return { raw: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length };
 }
 
 const isNewer = (output, inputs) =>
   existsSync(output) && inputs.every((input) => statSync(output).mtimeMs > statSync(input).mtimeMs);
+
+/** The modules that were never built here. */
+export const missingModules = () => [...modules, grammar].filter((module) => !existsSync(wasmPath(module)));
+
+export async function buildPackage() {
+  await npm('run', 'build', '-w', 'weft-llm');
+}
+
+/** The package with glue that throws in the place of each module that was never built. */
+async function buildPackageWithStubs() {
+  const message = 'This module is not built: `npm run build` builds all.';
+  for (const { name } of missingModules()) {
+    const stub = `// ${message}\nexport default () => {\n  throw new Error('${message}');\n};\n`;
+    await writeFile(`${generated}/${name}.js`, stub);
+  }
+  await npm('exec', '--offline', '-w', 'weft-llm', '--', 'tsc', '--noCheck');
+  await run(process.execPath, [inRoot('js/build.mjs')]);
+}
 
 /** wasm-bindgen's two halves must be of one version; a bump of one alone is caught here, by name. */
 async function checkBindgenVersion() {

@@ -1,50 +1,232 @@
-// Which check runs when: some at a time, each after those whose products it reads.
+// The checks of `npm test`. To add one, add a line to the table below.
 
-/** The checks that `chosen` picks and all that they need, in the order of `checks`. */
-export function withNeeds(checks, chosen) {
-  const wanted = new Set();
-  const add = (check) => {
-    if (wanted.has(check)) return;
-    wanted.add(check);
-    for (const need of check.needs ?? []) add(named(checks, need));
-  };
-  checks.filter(chosen).forEach(add);
-  return checks.filter((check) => wanted.has(check));
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { installPacked } from '../../tests/web/packed.mjs';
+import { buildPackage, buildTasks, grammar, modules, PACKAGE, targetDir, wasmSize } from './build.mjs';
+import { checkLicences } from './licences.mjs';
+import { npm } from './npm.mjs';
+import { checkReference } from './reference.mjs';
+import { inRoot, output, root, run } from './run.mjs';
+import { wasmCargo, wasmToolchain } from './rust.mjs';
+
+const native = ['--release', '--locked'];
+const noWarnings = ['-D', 'warnings'];
+const ofGrammar = ['--locked', '--manifest-path', inRoot(grammar.manifest), '--target-dir', inRoot('target/grammar')];
+const moduleNamed = (name) => modules.find((module) => module.name === name);
+const PACKED = 'install the packed package';
+
+/**
+ * Every check: a task of lib/tasks.mjs that says nothing or a note, or throws. `area` is what
+ * `--only` names. `quick` checks are those of `--quick`. The first that can run is the next to run,
+ * so those that many others wait for stand first.
+ */
+export const checks = [
+  ...buildTasks().map((task) => ({ ...task, area: 'web' })),
+  { name: 'page build', area: 'web', needs: [PACKAGE], run: quiet(() => npm('run', 'build', '-w', 'www')) },
+  { name: PACKED, area: 'web', needs: [PACKAGE], run: installForBrowsers },
+  ...browserChecks(),
+  {
+    name: 'bundlers and snippets',
+    area: 'web',
+    needs: [PACKAGE, 'browsers', 'packages of tests/bundlers'],
+    run: () => nodeTest(testFiles('tests/bundlers')),
+  },
+  {
+    name: 'examples',
+    area: 'web',
+    needs: [PACKAGE, 'browsers', 'packages of tests/bundlers'],
+    run: () => nodeTest(testFiles('tests/examples')),
+  },
+
+  // Rust
+  { name: 'rustfmt', area: 'rust', quick: true, needs: ['Rust tools'], run: quiet(rustfmt) },
+  {
+    name: 'clippy, native',
+    area: 'rust',
+    quick: true,
+    needs: ['Rust tools'],
+    lock: 'target',
+    run: quiet(() => run('cargo', ['clippy', ...native, '--all-targets', '--', ...noWarnings])),
+  },
+  {
+    name: 'Rust unit tests',
+    area: 'rust',
+    quick: true,
+    needs: ['Rust'],
+    lock: 'target',
+    run: () => cargoTest([...native, '--lib', '--bins', '--test', 'layering']),
+  },
+  {
+    name: 'Rust integration tests',
+    area: 'rust',
+    needs: ['Rust', 'Vulkan driver', 'model'],
+    lock: 'target',
+    run: () => cargoTest([...native, '--test', '*'], WITH_MODEL),
+  },
+  {
+    name: 'Rust documentation tests',
+    area: 'rust',
+    needs: ['Rust'],
+    lock: 'target',
+    run: () => cargoTest([...native, '--doc']),
+  },
+  { name: 'grammar tests', area: 'rust', needs: ['Rust'], run: () => cargoTest(ofGrammar) },
+  {
+    name: 'clippy, wasm',
+    area: 'rust',
+    needs: ['wasm clippy'],
+    lock: targetDir(moduleNamed('weft')),
+    run: quiet(wasmClippy),
+  },
+  {
+    name: 'clippy, grammar',
+    area: 'rust',
+    needs: ['wasm clippy'],
+    lock: targetDir(grammar),
+    run: quiet(() => clippyFor(grammar)),
+  },
+
+  // TypeScript and JavaScript
+  {
+    name: 'prettier',
+    area: 'js',
+    quick: true,
+    needs: ['npm packages'],
+    run: quiet(() => npm('exec', '--offline', '--', 'prettier', '--check', '**/*.{ts,tsx,mjs,js,css,html}')),
+  },
+  { name: 'page types', area: 'js', quick: true, needs: [PACKAGE], run: quiet(() => npm('run', 'check', '-w', 'www')) },
+  {
+    name: 'package tests',
+    area: 'js',
+    quick: true,
+    needs: [PACKAGE],
+    run: async () => countNodeTests(await npm('test', '-w', 'weft-llm')),
+  },
+  { name: 'API reference', area: 'js', needs: [PACKAGE], run: checkReference },
+
+  // The repository
+  { name: 'script tests', area: 'packages', quick: true, run: () => nodeTest(testFiles('scripts/lib')) },
+  { name: 'licences', area: 'packages', needs: ['Rust'], run: checkLicences },
+  { name: 'advisories', area: 'packages', run: audit },
+  { name: 'package and wasm sizes', area: 'packages', needs: [PACKAGE], run: sizes },
+];
+
+/** Stands for the build in `--quick`: the package around the modules that are there. */
+export const quickPackage = {
+  name: PACKAGE,
+  area: 'web',
+  quick: true,
+  needs: ['npm packages'],
+  run: quiet(buildPackage),
+};
+
+/** Tests that need the model run. */
+const WITH_MODEL = ['--include-ignored'];
+/**
+ * Tests that need the vocabularies of many models do not run (`npm run test:models` runs them), nor
+ * those that need files which llama.cpp has saved (tests/fixtures/saver/README.md).
+ */
+const NOT_HERE = ['--skip', 'published_', '--skip', 'saved_files_'];
+
+function quiet(work) {
+  return async () => void (await work());
 }
 
-function named(checks, name) {
-  const found = checks.find((check) => check.name === name);
-  if (!found) throw new Error(`no check is called ${name}`);
-  return found;
+async function rustfmt() {
+  await run('cargo', ['fmt', '--check']);
+  for (const own of ['tools/bindgen', 'grammar', 'fuzz']) {
+    await run('cargo', ['fmt', '--check', '--manifest-path', inRoot(own, 'Cargo.toml')]);
+  }
 }
 
 /**
- * Runs `checks`, at most `most` at a time: the first of the list that can run does. One waits while
- * another builds in its `folder`, and until all that it `needs` have passed.
- *
- * @param {(check) => Promise<boolean>} run says whether the check passed.
- * @returns {Promise<{ passed: string[], failed: string[], notRun: string[] }>} names
+ * Code for wasm differs between builds by relaxed SIMD and by atomics alone. So clippy reads the
+ * build that has neither, and weft's own crate once more with both.
  */
-export async function runChecks(checks, most, run) {
-  const [passed, failed] = [new Set(), new Set()];
-  const running = new Map();
-  let waiting = [...checks];
-  const ready = ({ folder, needs = [] }) =>
-    needs.every((need) => passed.has(need)) && ![...running.keys()].some((other) => folder && other.folder === folder);
-  while (true) {
-    while (running.size < most) {
-      const next = waiting.find(ready);
-      if (!next) break;
-      waiting = waiting.filter((check) => check !== next);
-      const done = run(next).then((well) => {
-        (well ? passed : failed).add(next.name);
-        running.delete(next);
-      });
-      running.set(next, done);
-    }
-    // What still waits needs a check that failed.
-    if (!running.size) break;
-    await Promise.race(running.values());
+async function wasmClippy() {
+  const plain = moduleNamed('weft');
+  await clippyFor(plain);
+  await clippyFor(plain, ['-C', 'target-feature=+relaxed-simd,+atomics,+bulk-memory,+mutable-globals']);
+}
+
+async function clippyFor(module, more = []) {
+  const { manifest, features, threads } = module;
+  const rest = [...more, ...noWarnings];
+  await wasmCargo(await wasmToolchain(), 'clippy', { manifest, targetDir: targetDir(module), features, threads, rest });
+}
+
+async function cargoTest(args, more = []) {
+  const text = await run('cargo', ['test', ...args, '--no-fail-fast', '--', ...more, ...NOT_HERE]);
+  const ignored = sum(text, /(\d+) ignored;/g);
+  return `${sum(text, /(\d+) passed;/g)} tests${ignored ? `, ${ignored} ignored` : ''}`;
+}
+
+/** Known faults of what users receive. The answer needs the registry: without it the check says so. */
+async function audit() {
+  const report = spawnSync('npm', ['audit', '--omit=dev', '--json'], { cwd: root, encoding: 'utf8' }).stdout;
+  const found = JSON.parse(report || '{}').metadata?.vulnerabilities;
+  if (!found) return 'NOT CHECKED: the registry gave no answer';
+  if (found.total) throw new Error(`npm audit --omit=dev finds ${found.total}: run it to see them`);
+  return 'none';
+}
+
+/** Holds what users download to scripts/budgets.json; a budget is raised there, by someone who says why. */
+async function sizes() {
+  const budgets = JSON.parse(readFileSync(inRoot('scripts/budgets.json'), 'utf8'));
+  const [pack] = Object.values(JSON.parse(output('npm', ['pack', '-w', 'weft-llm', '--dry-run', '--json'])));
+  const measured = [
+    ['npm package, bytes packed', pack.size, budgets.npm.packed],
+    ['npm package, files', pack.entryCount, budgets.npm.files],
+  ];
+  for (const module of [...modules, grammar]) {
+    const budget = module === grammar ? budgets.grammar.gzip : budgets.wasm.gzip;
+    measured.push([`${module.name}.wasm, bytes gzipped`, (await wasmSize(module)).gzip, budget]);
   }
-  return { passed: [...passed], failed: [...failed], notRun: waiting.map(({ name }) => name) };
+  const over = measured.filter(([, size, budget]) => !(size <= budget));
+  if (over.length)
+    throw new Error(over.map(([what, size, budget]) => `${what}: ${size}, the budget is ${budget}`).join('\n'));
+  return measured.map(([what, size, budget]) => `${what} ${size} of ${budget}`).join('; ');
+}
+
+/** A check for each file: each has browsers of its own, and the package that PACKED has installed. */
+function browserChecks() {
+  return testFiles('tests/web').map((file) => ({
+    name: `browser: ${/(\S+)\.test\.mjs$/.exec(file)[1].split('/').at(-1)}`,
+    area: 'web',
+    needs: ['page build', PACKED, 'browsers', 'model'],
+    run: () => nodeTest([file]),
+  }));
+}
+
+let packed;
+
+/** Test files find the package by WEFT_PACKED; without it each installs it for itself. */
+async function installForBrowsers() {
+  packed = await installPacked();
+  process.env.WEFT_PACKED = packed.folder;
+}
+
+/** Removes what the checks have left. */
+export const cleanUp = () => packed?.remove();
+
+function testFiles(folder) {
+  return readdirSync(inRoot(folder))
+    .filter((name) => name.endsWith('.test.mjs'))
+    .map((name) => inRoot(folder, name));
+}
+
+/** Runs test files, one after the other. */
+async function nodeTest(files) {
+  return countNodeTests(await run(process.execPath, ['--test', '--test-concurrency=1', ...files]));
+}
+
+function countNodeTests(text) {
+  const [passed, skipped] = [sum(text, /^[#ℹ] pass (\d+)$/gm), sum(text, /^[#ℹ] skipped (\d+)$/gm)];
+  if (!passed) throw new Error(`no test ran:\n${text}`);
+  return `${passed} tests${skipped ? `, ${skipped} skipped` : ''}`;
+}
+
+function sum(text, pattern) {
+  return [...text.matchAll(pattern)].reduce((total, match) => total + Number(match[1]), 0);
 }

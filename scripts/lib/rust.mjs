@@ -11,6 +11,7 @@ import { install } from './apt.mjs';
 import { inRoot, output, Remedy, run, step, which } from './run.mjs';
 
 const target = 'wasm32-unknown-unknown';
+const RELAXED = '+relaxed-simd';
 const debianPackages = ['rustc-web', 'cargo-web', 'rust-web-src', 'lld-19'];
 
 /** Refuses a machine without Rust or without a C linker before any work is spent on it. */
@@ -122,16 +123,22 @@ const threadLinkArgs = [
 ];
 
 /**
- * Calls cargo for wasm, for the crate of `manifest`: `command` is `build` or `clippy`, `features` are the target's CPU features, such as `+simd128`. With
- * `threads` the standard library is compiled too, since no toolchain brings one that has atomics.
+ * Calls cargo for wasm, for the crate of `manifest`. `command` is `build` or `clippy`; `features`
+ * are the target's CPU features, such as `+simd128`. With `threads` the standard library is
+ * compiled too, since no toolchain brings one that has atomics.
+ *
+ * Relaxed SIMD is a flag of weft's own crate: no dependency uses it, so a build with it and one
+ * without share compiled dependencies in one `targetDir`.
  */
 export function wasmCargo(toolchain, command, { manifest = 'Cargo.toml', targetDir, features, threads, rest = [] }) {
-  const allFeatures = threads ? [...features, '+atomics', '+bulk-memory', '+mutable-globals'] : features;
-  const flags = ['-C', `target-feature=${allFeatures.join(',')}`, '--cfg', 'getrandom_backend="wasm_js"'];
+  const shared = features.filter((feature) => feature !== RELAXED);
+  if (threads) shared.push('+atomics', '+bulk-memory', '+mutable-globals');
+  const flags = ['-C', `target-feature=${shared.join(',')}`, '--cfg', 'getrandom_backend="wasm_js"'];
   if (threads) flags.push(...threadLinkArgs.flatMap((arg) => ['-C', `link-arg=${arg}`]));
+  const own = features.includes(RELAXED) ? ['-C', `target-feature=${RELAXED}`] : [];
   const std = threads || !toolchain.hasStd ? buildStd : { env: {}, args: [] };
   const args = [
-    command,
+    command === 'build' ? 'rustc' : command,
     '--manifest-path',
     inRoot(manifest),
     '--profile',
@@ -143,8 +150,12 @@ export function wasmCargo(toolchain, command, { manifest = 'Cargo.toml', targetD
     '--locked',
     '--target-dir',
     targetDir,
+    ...std.args,
+    '--',
+    ...own,
+    ...rest,
   ];
   // The encoded form beats RUSTFLAGS from outside, and needs no quoting.
   const env = { ...toolchain.env, ...std.env, CARGO_ENCODED_RUSTFLAGS: flags.join('\x1f') };
-  return run('cargo', [...args, ...std.args, ...rest], { env });
+  return run('cargo', args, { env });
 }

@@ -1,4 +1,4 @@
-// The programs of the system that the tests drive: two browsers, and a Vulkan driver that needs no GPU.
+// The programs of the system that tests need: two browsers, and a Vulkan driver that needs no GPU.
 
 import { existsSync, readdirSync } from 'node:fs';
 import { install } from './apt.mjs';
@@ -25,35 +25,40 @@ const hasVulkanDriver = () =>
   process.env.VK_ICD_FILENAMES !== undefined ||
   ['/usr/share/vulkan/icd.d', '/etc/vulkan/icd.d'].some((dir) => existsSync(dir) && readdirSync(dir).length > 0);
 
-/**
- * Makes sure of everything that only the tests need, in one install. Without `browsers` that is a
- * Vulkan driver.
- */
-export async function ensureTestPrograms({ browsers = true } = {}) {
-  const needed = [
-    {
-      found: !browsers || findChromium(),
-      name: 'Chromium',
-      packages: ['chromium'],
-      remedy: 'set WEFT_CHROMIUM to its path',
-    },
-    {
-      found: !browsers || findFirefox(),
-      name: 'Firefox',
-      packages: ['firefox-esr'],
-      remedy: 'set WEFT_FIREFOX to its path',
-    },
-    {
-      found: hasVulkanDriver(),
-      name: 'A Vulkan driver',
-      packages: ['mesa-vulkan-drivers', 'libvulkan1'],
-      remedy: "install your GPU's, or Mesa's lavapipe",
-    },
-  ].filter(({ found }) => !found);
-  if (!needed.length) return;
-  const words = (key) => needed.map((program) => program[key]).join('; ');
+const chromium = {
+  isThere: () => findChromium() !== undefined,
+  name: 'Chromium',
+  packages: ['chromium'],
+  remedy: 'set WEFT_CHROMIUM to its path',
+};
+
+const firefox = {
+  isThere: () => findFirefox() !== undefined,
+  name: 'Firefox',
+  packages: ['firefox-esr'],
+  remedy: 'set WEFT_FIREFOX to its path',
+};
+
+const vulkanDriver = {
+  isThere: hasVulkanDriver,
+  name: 'A Vulkan driver',
+  packages: ['mesa-vulkan-drivers', 'libvulkan1'],
+  remedy: "install your GPU's, or Mesa's lavapipe",
+};
+
+/** For the GPU engine in native tests. */
+export const ensureVulkanDriver = () => ensure([vulkanDriver]);
+
+/** Firefox runs WebGPU on the Vulkan driver; Chromium brings its own. */
+export const ensureBrowsers = () => ensure([chromium, firefox, vulkanDriver]);
+
+/** Installs what is missing of `programs`, in one go. */
+async function ensure(programs) {
+  const missing = programs.filter(({ isThere }) => !isThere());
+  if (!missing.length) return;
+  const words = (key) => missing.map((program) => program[key]).join('; ');
   await install(
-    needed.flatMap((program) => program.packages),
+    missing.flatMap(({ packages }) => packages),
     words('name'),
     words('remedy'),
   );

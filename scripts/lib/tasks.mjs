@@ -1,0 +1,84 @@
+// Runs tasks, some at a time, each after the ones whose products it reads.
+//
+// A task is `{ name, needs, lock, light, run }`. `needs` names the tasks that must have ended well
+// before it starts. Two tasks with the same `lock` never run at once. A `light` task waits for the
+// network, so it starts at once, beside those that fill the processors.
+
+import { step } from './run.mjs';
+
+/** Compilers end on one core, and a browser test waits for its page: two at once fill two cores. */
+const AT_ONCE = 2;
+
+/** The tasks that `chosen` picks and all that they need, in the order of `tasks`. */
+export function withNeeds(tasks, chosen) {
+  const wanted = new Set();
+  const add = (task) => {
+    if (wanted.has(task)) return;
+    wanted.add(task);
+    for (const need of task.needs ?? []) add(named(tasks, need));
+  };
+  tasks.filter(chosen).forEach(add);
+  return tasks.filter((task) => wanted.has(task));
+}
+
+function named(tasks, name) {
+  const found = tasks.find((task) => task.name === name);
+  if (!found) throw new Error(`no task is called ${name}`);
+  return found;
+}
+
+/**
+ * Runs `tasks`, at most `most` that are not light at a time: always the first of the list that can
+ * run.
+ *
+ * @param {(task) => Promise<boolean>} run says whether the task ended well.
+ * @returns {Promise<{ passed: object[], failed: object[], notRun: object[] }>} tasks. One that has
+ *   not run needs one that failed.
+ */
+export async function runTasks(tasks, run, most = AT_ONCE) {
+  const [passed, failed] = [new Set(), new Set()];
+  const running = new Map();
+  let waiting = [...tasks];
+  const ready = ({ lock, light, needs = [] }) => {
+    const others = [...running.keys()];
+    return (
+      (light || others.filter((other) => !other.light).length < most) &&
+      !others.some((other) => lock && other.lock === lock) &&
+      needs.every((need) => [...passed].some(({ name }) => name === need))
+    );
+  };
+  while (true) {
+    for (let next = waiting.find(ready); next; next = waiting.find(ready)) {
+      const task = next;
+      waiting = waiting.filter((other) => other !== task);
+      const done = run(task).then((well) => {
+        (well ? passed : failed).add(task);
+        running.delete(task);
+      });
+      running.set(task, done);
+    }
+    if (!running.size) break;
+    await Promise.race(running.values());
+  }
+  return { passed: [...passed], failed: [...failed], notRun: waiting };
+}
+
+/** Runs a task as a step of its own. A set-up prints its steps itself, and only if it does work. */
+export const stepOf = (task) => (task.setUp ? task.run() : step(task.name, task.run));
+
+/** Runs the task called `name` and all that it needs; throws the first error, when all have ended. */
+export async function runTask(tasks, name) {
+  let first;
+  await runTasks(
+    withNeeds(tasks, (task) => task.name === name),
+    (task) =>
+      stepOf(task).then(
+        () => true,
+        (error) => {
+          first ??= error;
+          return false;
+        },
+      ),
+  );
+  if (first) throw first;
+}

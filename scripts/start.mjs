@@ -1,24 +1,58 @@
-// `npm start`: from a clone to the demo page on localhost. `--port N` chooses another port than Vite's own.
+// `npm start`: from a clone to the demo page on localhost. `--port N` chooses another port than
+// Vite's own. It builds the engine's build that Chromium and Firefox take, and another one when a
+// browser asks for it; `--all` builds all before the page is shown.
 
+import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { build } from './lib/build.mjs';
-import { ensureModel } from './lib/model.mjs';
-import { ensurePackages, npm } from './lib/npm.mjs';
-import { inRoot, main, step } from './lib/run.mjs';
-import { ensureRust } from './lib/rust.mjs';
+import { buildTasks, missingModules, PACKAGE, usual, wasmPath } from './lib/build.mjs';
+import { npm } from './lib/npm.mjs';
+import { inRoot, main, seconds } from './lib/run.mjs';
+import { setUps } from './lib/setups.mjs';
+import { runTask } from './lib/tasks.mjs';
+
+const page = {
+  name: 'build the page',
+  needs: [PACKAGE, 'model'],
+  run: async () => void (await npm('run', 'build', '-w', 'www')),
+};
+const show = (modules) => runTask([...setUps, ...buildTasks(modules), page], page.name);
 
 main(async () => {
-  const { values } = parseArgs({ options: { port: { type: 'string' } } });
-  await ensureRust();
-  await ensurePackages();
-  await ensureModel();
-  await build();
-  await step('build the page', async () => void (await npm('run', 'build', '-w', 'www')));
+  const start = performance.now();
+  const { values } = parseArgs({ options: { port: { type: 'string' }, all: { type: 'boolean' } } });
+  if (!existsSync(wasmPath(usual))) {
+    console.log('The first start compiles the engine: about five minutes on two cores. Later ones take seconds.');
+  }
+  await show(values.all ? undefined : [usual]);
   const { preview } = await import('vite');
   const server = await preview({
     root: inRoot('www'),
     logLevel: 'warn',
     preview: { port: Number(values.port) || undefined },
+    plugins: [{ name: 'build-on-demand', configurePreviewServer: buildOnDemand }],
   });
-  console.log(`\nweft is at ${server.resolvedUrls.local[0]} (Ctrl+C ends it)`);
+  console.log(`\nweft is at ${server.resolvedUrls.local[0]} after ${seconds(start)} (Ctrl+C ends it)`);
 });
+
+/** Builds a module that a browser asks for in vain: one without relaxed SIMD takes `weft`. */
+function buildOnDemand(server) {
+  let building;
+  server.middlewares.use((request, response, next) => {
+    const path = request.url.split('?')[0];
+    const module = missingModules().find(({ name }) => path.endsWith(`/${name}.wasm.gz`));
+    if (!module) return next();
+    building ??= demand(module).finally(() => (building = undefined));
+    response.writeHead(503, 'being built: see the terminal of npm start', { 'Content-Type': 'text/plain' });
+    response.end();
+  });
+}
+
+async function demand(module) {
+  console.log(`\nThis browser takes the build ${module.name}. It is built now, for some minutes.`);
+  try {
+    await show([usual, module]);
+    console.log(`${module.name} is there: reload the page.`);
+  } catch (error) {
+    console.error(error.message);
+  }
+}

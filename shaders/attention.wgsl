@@ -1,9 +1,10 @@
 // `attention`, see shared/attention.wgsl: a workgroup takes a head of a row, or a piece of its positions.
 //
-// Flash attention: the workgroup walks the cache in tiles of 256 positions, with the maximum and the sum of the softmax so
-// far. In a tile, each of the 64 invocations first scores up to four positions. For the weighted sum of values they
-// regroup: HEAD_QUADS invocations own four values of the head each, and as many such groups as fit share the positions.
-// The groups' sums meet once, at the end.
+// Flash attention: the workgroup walks the cache in tiles of 256 positions and keeps the running
+// maximum and sum of the softmax. In a tile, each of the 64 invocations first scores up to four
+// positions. For the weighted sum of values they regroup: HEAD_QUADS invocations take four values
+// of the head each, and as many such groups as fit share the positions. The groups' sums are added
+// once, at the end.
 #import attention
 
 const LANES = 64u;

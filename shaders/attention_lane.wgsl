@@ -50,8 +50,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let keys = (vec4(keys_of(row, kv_head, start)) + positions) * HEAD_QUADS;
         let values_at = keys + VALUES * HEAD_QUADS;
 
-        // The scores of the four positions, then exp(score - maximum). Set to zero by a statement: a browser was seen to do so
-        // only once where that is left to the declaration.
+        // The scores of the four positions, then exp(score - maximum). Set to zero explicitly: one
+        // browser initialised the declaration only once.
         var weights = array<vec4<f32>, GROUP>();
         for (var i = 0u; i < HEAD_QUADS; i++) {
             let k = mat4x4<f32>(kv[keys.x + i], kv[keys.y + i], kv[keys.z + i], kv[keys.w + i]);

@@ -1,6 +1,6 @@
-// Puts the pieces of `attention` together, see PARTIAL in shared/attention.wgsl.
+// Merges the pieces of `attention`, see PARTIAL in shared/attention.wgsl.
 //
-// One invocation four values of a head.
+// One invocation per four values of a head.
 #import step
 #import seen
 

@@ -37,7 +37,7 @@ fn keys_of(row: Row, kv_head: u32, position: u32) -> u32 {
 
 fn bounded(score: f32) -> f32 {
 #ifdef CAP
-    // tanh may overflow far out, where it is 1
+    // tanh may overflow for large arguments, where it is 1
     return params.cap * tanh(clamp(score / params.cap, -15.0, 15.0));
 #else
     return score;

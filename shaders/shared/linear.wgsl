@@ -1,9 +1,12 @@
-// What the variants of `linear` share: y[t][y_offset + n] = epilogue(affine[0][n] · Σ_k weight[n][k] x[t][k] + affine[1][n])
+// Shared by the variants of `linear`: y[t][y_offset + n] = epilogue(affine[0][n] · Σ_k weight[n][k]
+// x[t][k] + affine[1][n])
 //
-// NORM takes norm(x) for x: each factor of the norm's weight as x is read, 1 / rms when the sum is complete.
-// AFFINE multiplies by a factor of the row and adds a bias; ACCUMULATE adds to y, the residual connection; ACTIVATE applies the activation function, and with GATED
-// row n is gate and row OUTPUTS + n up, whose product is stored; CAP bounds the result softly, as logits; ROPE takes the rows
-// as q, k and v, see shared/rope; EXPERTS takes rows that depend on the token, see shared/experts.
+// NORM replaces x by norm(x): the norm's weight multiplies x as it is read, 1 / rms multiplies the
+// complete sum. AFFINE multiplies by a scale per row and adds a bias. ACCUMULATE adds to y, the
+// residual connection. ACTIVATE applies the activation function; with GATED, row n is the gate and
+// row OUTPUTS + n the up projection, and their product is stored. CAP applies a soft cap, as to
+// logits. ROPE treats the rows as q, k and v, see shared/rope. EXPERTS takes rows that depend on
+// the token, see shared/experts.
 #import step
 #import weight
 
@@ -12,16 +15,18 @@ struct Params {
     y_offset: u32, // first column of y that is written
     eps: f32, // of the norm
     scale: f32, // of the result, with ACCUMULATE and CAP
-    cap: f32, // with CAP: what the result stays below; 0 for no bound
+    cap: f32, // soft cap, with CAP; 0 for none
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(next) var<storage, read> x: array<vec4<f32>, X_ROWS * QUADS>; // (tokens, cols / 4)
+// (tokens, cols / 4)
+@group(0) @binding(next) var<storage, read> x: array<vec4<f32>, X_ROWS * QUADS>;
 @group(0) @binding(next) var<storage, read_write> y: array<f32>; // (tokens, Y_COLS)
 #ifdef EXPERTS
 #import experts
 #endif
 #ifdef AFFINE
-@group(0) @binding(next) var<storage, read> affine: array<f32, 2u * AFFINE_ROWS>; // (2, weight rows): factors, biases
+// (2, weight rows): scales, then biases
+@group(0) @binding(next) var<storage, read> affine: array<f32, 2u * AFFINE_ROWS>;
 #endif
 #ifdef NORM
 @group(0) @binding(next) var<storage, read> norm: array<vec4<f32>, QUADS>;
@@ -33,7 +38,7 @@ struct Params {
 #import activation
 #endif
 
-// Where a token's row of x starts.
+// Start of a token's row of x.
 fn x_start(token: u32) -> u32 {
 #ifdef SLOT_INPUTS
     return (token * CHOSEN + slot) * QUADS;
@@ -42,7 +47,7 @@ fn x_start(token: u32) -> u32 {
 #endif
 }
 
-// The row of the weight behind an output, or behind an up.
+// The weight's row for an output, or for an up projection.
 fn weight_row(output: u32) -> u32 {
 #ifdef EXPERTS
     return first_weight_row + output;
@@ -55,7 +60,7 @@ fn inverse_rms(squares: f32) -> f32 {
     return inverseSqrt(squares / f32(COLS) + params.eps);
 }
 
-// Finishes outputs first and first + 1 of a token; `first` is even.
+// Finishes outputs `first` and `first + 1` of a token; `first` is even.
 fn store_pair(token: u32, first: u32, results: vec2<f32>) {
 #ifdef ROPE
     store_rotated(token, first, results);
@@ -65,7 +70,7 @@ fn store_pair(token: u32, first: u32, results: vec2<f32>) {
 #endif
 }
 
-// The product of the row behind an output, or behind an up, with its factor and bias.
+// Applies scale and bias to the product of the row for an output, or for an up projection.
 fn with_affine(output: u32, product: f32) -> f32 {
 #ifdef AFFINE
     let row = weight_row(output);
@@ -75,7 +80,7 @@ fn with_affine(output: u32, product: f32) -> f32 {
 #endif
 }
 
-// Finishes an output of a token. `up` counts with GATED only.
+// Finishes an output of a token. `up` matters with GATED only.
 fn store(token: u32, output: u32, result: f32, up: f32) {
     if token >= min(step.tokens, params.rows) || output >= OUTPUTS {
         return;
@@ -90,7 +95,7 @@ fn store(token: u32, output: u32, result: f32, up: f32) {
 #ifdef CAP
     value *= params.scale;
     if params.cap > 0.0 {
-        // tanh may overflow far out, where it is 1
+        // tanh may overflow for large arguments, where it is 1
         value = params.cap * tanh(clamp(value / params.cap, -15.0, 15.0));
     }
 #endif

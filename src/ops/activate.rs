@@ -1,28 +1,30 @@
-//! `activate`: the activation of feed-forward layers, plain or gated (Shazeer 2020, arXiv 2002.05202).
+//! `activate`: the activation of feed-forward layers, plain or gated (Shazeer 2020, arXiv
+//! 2002.05202).
 //!
-//! A separate operation only where gate and up could not share one matrix; else it is the epilogue of
-//! [`Linear`](super::Linear).
+//! A separate operation only if gate and up projection cannot share one matrix; otherwise the
+//! epilogue of [`Linear`](super::Linear).
 
 use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::Tensor;
 
-/// A function of one value. Shaders know it by its number.
+/// An activation function. Shaders use its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Function {
     /// x · sigmoid(x), also known as swish
     Silu = 0,
-    /// GELU by way of tanh: (Hendrycks & Gimpel 2016, arXiv 1606.08415), `gelu_new` and `gelu_pytorch_tanh` elsewhere
+    /// GELU, tanh form (Hendrycks & Gimpel 2016, arXiv 1606.08415); `gelu_new` and
+    /// `gelu_pytorch_tanh` elsewhere
     GeluTanh = 1,
-    /// x · Φ(x), with the distribution function of the normal distribution
+    /// x · Φ(x), with Φ the cumulative distribution function of the normal distribution
     Gelu = 2,
     /// max(x, 0)
     Relu = 3,
 }
 
 impl Function {
-    /// Its value at x.
+    /// The value at x.
     pub fn at(self, x: f32) -> f32 {
         match self {
             Self::Silu => x / (1.0 + (-x).exp()),
@@ -45,36 +47,37 @@ fn erf(x: f32) -> f32 {
     ((1.0 - tail * (-x * x).exp()) * x.signum()) as f32
 }
 
-/// What a feed-forward layer does between its two projections.
+/// The activation between the projections of a feed-forward layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activation {
-    /// Of every value.
+    /// The function.
     pub function: Function,
-    /// Whether the first half of the values, the gates, are activated and multiplied with the second half.
+    /// Whether it applies to the first half of the values, the gates, and these multiply the second
+    /// half.
     pub gated: bool,
 }
 
 impl Activation {
-    /// As in Llama and most others.
+    /// SiLU, gated: Llama and most other models.
     pub const SWIGLU: Self = Self { function: Function::Silu, gated: true };
 
-    /// Values before it for each value after it.
+    /// Inputs per output.
     pub fn inputs(self) -> usize {
         if self.gated { 2 } else { 1 }
     }
 
-    /// What a shader that applies it is built with.
+    /// The constant that selects it in shaders.
     pub(super) fn constant(self) -> (&'static str, u32) {
         ("ACTIVATION", self.function as u32)
     }
 }
 
-/// y[t] = f(x[t][..n]), where gated · x[t][n..], with n = y.cols
+/// y[t] = f(x[t][..n]), times x[t][n..] if gated, with n = y.cols
 #[derive(Clone, Debug)]
 pub struct Activate {
-    /// What is done.
+    /// The activation.
     pub activation: Activation,
-    /// (tokens, n), where gated (tokens, 2 n): gate, then up
+    /// (tokens, n), or (tokens, 2 n) if gated: gate, then up
     pub x: Tensor,
     /// (tokens, n)
     pub y: Tensor,

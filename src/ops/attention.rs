@@ -1,13 +1,13 @@
 //! `attention`: scaled dot-product attention over the KV cache (Vaswani et al. 2017, arXiv
-//! 1706.03762), with query heads that share key and value heads in groups (Ainslie et al. 2023,
-//! arXiv 2305.13245); causal in decoders, both ways in encoders. ALiBi (Press et al. 2022, arXiv
-//! 2108.12409) lowers scores by the distance between key and query.
+//! 1706.03762) with grouped queries (Ainslie et al. 2023, arXiv 2305.13245); causal in decoders,
+//! bidirectional in encoders. ALiBi (Press et al. 2022, arXiv 2108.12409) lowers each score in
+//! proportion to the distance between key and query.
 //!
-//! The keys and values of a sequence lie in blocks that its table names (PagedAttention, Kwon et
-//! al. 2023, arXiv 2309.06180). The GPU kernels walk them in tiles with a running maximum and sum,
-//! so that no score matrix is stored (flash attention, Dao et al. 2022, arXiv 2205.14135). The
-//! heads of one row alone would not fill a GPU: its positions are cut into pieces, which a second
-//! dispatch merges.
+//! The keys and values of a sequence are in the blocks that its block table lists (PagedAttention,
+//! Kwon et al. 2023, arXiv 2309.06180). The GPU kernels read them in tiles and keep a running
+//! maximum and sum, so that no score matrix is stored (FlashAttention, Dao et al. 2022, arXiv
+//! 2205.14135). The heads of a single row are too few to occupy a GPU: its positions are split into
+//! pieces, which a second dispatch merges.
 
 use std::ops::Range;
 
@@ -16,25 +16,26 @@ use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 
 /// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale - slope(h) · (position(t) - p)) v[p], over the
-/// positions p of the row's sequence that [`Attention::seen`] gives.
+/// positions p of the row's sequence in [`Attention::seen`].
 #[derive(Clone, Debug)]
 pub struct Attention {
-    /// (rows, cols): the first heads · head_dim values of a row are q, after RoPE
+    /// (rows, cols): the first heads · head_dim values of a row are q, after RoPE.
     pub q: Tensor,
-    /// Keys and values; `kv.heads` divides `heads`, and `kv.head_dim` is a multiple of 4, at most 256.
+    /// Keys and values; `kv.heads` divides `heads`, and `kv.head_dim` is a multiple of 4 and at
+    /// most 256.
     pub kv: KvCache,
     /// Query heads.
     pub heads: usize,
     /// Factor of the scores, usually 1 / sqrt(head_dim).
     pub scale: f32,
-    /// Scores become cap · tanh(score / cap), as in Gemma 2.
+    /// Logit soft-capping as in Gemma 2: scores become cap · tanh(score / cap).
     pub cap: Option<f32>,
-    /// The largest ALiBi bias, see [`Attention::slope`]; `None` without ALiBi. Only with `causal`.
+    /// The largest ALiBi bias, see [`Attention::slope`]; `None`: no ALiBi. Only with `causal`.
     pub alibi: Option<f32>,
-    /// Sliding window: a row sees so many positions, its own included (Beltagy et al. 2020, arXiv
-    /// 2004.05150); `None` for all. Only with `causal`.
+    /// Sliding window (Beltagy et al. 2020, arXiv 2004.05150): a row attends to this many
+    /// positions, including its own; `None`: all. Only with `causal`.
     pub window: Option<usize>,
-    /// Causal mask: a row sees no later position.
+    /// Causal mask: a row attends to no later position.
     pub causal: bool,
     /// (rows, heads · head_dim)
     pub y: Tensor,
@@ -75,7 +76,8 @@ impl Op for Attention {
         defines.extend(self.cap.map(|_| "CAP"));
         defines.extend(self.alibi.map(|_| "ALIBI"));
         let lanes = variant.lanes;
-        // where positions are cut, a dimension of the grid grows with what the rows of a step see
+        // where positions are split, one dimension of the grid grows with the length of the
+        // sequence
         let (workgroups, pieces) = match (lanes, split) {
             (0, 0) => ([self.heads as u32, 1, rows as u32], None),
             (0, _) => ([self.heads as u32, 1, rows as u32], Some((1, split))),
@@ -115,14 +117,16 @@ impl Op for Attention {
 const MERGE_WORKGROUP: usize = 32;
 
 impl Attention {
-    /// The positions that a row at `position` sees, of a sequence of `length` (see [`Step::length`]).
+    /// The positions that a row at `position` attends to, in a sequence of `length` (see
+    /// [`Step::length`]).
     pub fn seen(&self, position: usize, length: usize) -> Range<usize> {
         let end = if self.causal { position + 1 } else { length };
         self.window.map_or(0, |window| end.saturating_sub(window))..end
     }
 
-    /// ALiBi's slope of a head: 2^-x, where x goes up to `alibi` in equal steps, a power of two of
-    /// them. Heads past that power lie in the middle of the first steps. 0 without ALiBi.
+    /// ALiBi's slope of a head: 2^-x. With n the largest power of two up to the number of heads, x
+    /// rises in n equal steps to `alibi`; heads past n lie halfway between the first steps. 0
+    /// without ALiBi.
     pub fn slope(&self, head: usize) -> f32 {
         let Some(most) = self.alibi else { return 0.0 };
         let whole = 1 << self.heads.ilog2();
@@ -130,7 +134,8 @@ impl Attention {
         (-most * half_steps as f32 / (2 * whole) as f32).exp2()
     }
 
-    /// `q`: (rows, q.cols); `blocks`: those of `kv`, each [`KvCache::block_len`]; `y`: (rows, heads · head_dim).
+    /// `q`: (rows, q.cols); `blocks`: those of `kv`, each of [`KvCache::block_len`]; `y`: (rows,
+    /// heads · head_dim).
     pub fn reference(&self, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
         let d = self.kv.head_dim;
         let group = self.heads / self.kv.heads;
@@ -184,7 +189,7 @@ mod tests {
         assert!((scores[0] / scores[1] - std::f32::consts::E).abs() < 1e-4);
     }
 
-    /// As the paper's own code gives them.
+    /// Values computed by the paper's code.
     #[test]
     fn slopes_are_those_of_the_paper() {
         let buffer = BufferId(0);

@@ -1,4 +1,4 @@
-//! `combine`: the answers of a token's experts → the residual stream.
+//! `combine`: adds the weighted outputs of a token's experts to the residual stream.
 
 use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
@@ -7,15 +7,15 @@ use crate::record::Tensor;
 /// y[t] (+)= scale · Σ_j route[t][chosen + j] · x[t][j · y.cols ..]
 #[derive(Clone, Debug)]
 pub struct Combine {
-    /// (tokens, slots · y.cols): an answer a slot
+    /// (tokens, slots · y.cols): an expert's output per slot
     pub x: Tensor,
     /// (tokens, chosen + slots): see [`Route`](super::Route)
     pub route: Tensor,
-    /// Where the weights start in a row of `route`.
+    /// Column of the first weight in a row of `route`.
     pub chosen: usize,
     /// Factor of the sum.
     pub scale: f32,
-    /// Whether it is added to y: the residual connection.
+    /// Whether to add to y: the residual connection.
     pub accumulate: bool,
     /// (tokens, cols)
     pub y: Tensor,

@@ -1,28 +1,29 @@
-//! `embed`: token ids, positions or segments → rows of an embedding table.
+//! `embed`: looks up rows of an embedding table by token id, position or segment.
 
 use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::record::{Matrix, Step, Tensor};
 use crate::{Result, ops::Binding};
 
-/// What selects the row of the table for a token.
+/// What selects a token's row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Index {
-    /// Its id.
+    /// The token's id.
     Id,
-    /// Its position (learned position embeddings): the row is added to y.
+    /// The token's position (learned position embeddings); the row is added to y.
     Position,
-    /// 1 in the second of two segments, else 0 (Devlin et al. 2019, arXiv 1810.04805): likewise.
+    /// The token's segment, 0 or 1 (Devlin et al. 2019, arXiv 1810.04805); the row is added to y.
     Segment,
 }
 
-/// y[t] = scale · table[index[t] - first_row], for the indices that lie in this part of the table.
+/// y[t] = scale · table[index[t] - first_row], for the indices in this part of the table.
 ///
-/// A table that exceeds the adapter's largest binding is split by rows; each part writes the tokens that are its own.
+/// A table that exceeds the adapter's largest binding is split by rows; each part writes the tokens
+/// whose rows it holds.
 #[derive(Clone, Debug)]
 pub struct Embed {
     /// (rows of this part, hidden)
     pub table: Matrix,
-    /// The id of the part's first row.
+    /// Index of the part's first row in the whole table.
     pub first_row: usize,
     /// What selects the row.
     pub index: Index,
@@ -55,7 +56,7 @@ impl Op for Embed {
             constants: self.table.constants(variants.row_tile(self.table.rows)),
             bindings,
             params: vec![self.y.rows as u32, self.first_row as u32, self.table.rows as u32, self.scale.to_bits()],
-            // one invocation for four values
+            // one invocation per four values
             workgroups: [ceil_div(self.y.cols / 4, WORKGROUP), self.y.rows as u32, 1],
             pieces: None,
         }]
@@ -63,12 +64,13 @@ impl Op for Embed {
 }
 
 impl Embed {
-    /// `y`: (rows, table.cols). `read(row, out)` gives a row of this part of the table as f32.
+    /// `y`: (rows, table.cols). `read(row, out)` writes a row of this part of the table to `out` as
+    /// f32.
     pub fn reference(&self, step: &Step, y: &mut [f32], read: impl Fn(usize, &mut [f32])) {
         let mut values = vec![0.0; self.y.cols];
         for (row, y) in step.rows.iter().zip(y.chunks_exact_mut(self.y.cols)) {
             let row = match self.index {
-                // a host engine samples nothing, so that every row has its id
+                // a host engine does not sample, so every row has its id
                 Index::Id => row.id.unwrap_or(0) as usize,
                 Index::Position => row.position,
                 Index::Segment => usize::from(row.position >= step.second as usize),

@@ -1,40 +1,42 @@
-//! `norm`: layer normalisation as an operation of its own, where it cannot be the prologue of a projection: with a mean and a
-//! bias (Ba et al. 2016, arXiv 1607.06450), after a projection, and of the heads of queries and keys (Henry et al. 2020, arXiv
-//! 2010.04245).
+//! `norm`: normalisation as a separate operation, for norms that cannot be the prologue of a
+//! projection: LayerNorm (Ba et al. 2016, arXiv 1607.06450), norms after a projection, and QK-norm
+//! (Henry et al. 2020, arXiv 2010.04245).
 
 use super::{Kernel, Op, Variants, ensure};
 use crate::Result;
 use crate::record::Tensor;
 
-/// What a row is divided by, and what is taken from it before.
+/// Kind of normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormKind {
-    /// Its root mean square, and nothing.
+    /// RMSNorm: divides by the root mean square.
     Rms,
-    /// Its standard deviation, and its mean.
+    /// LayerNorm: subtracts the mean and divides by the standard deviation.
     Layer,
 }
 
-/// y[t][g] = normalised(x[t][first_col..][g]) · weight[g] + bias[g], for each of `groups` groups of columns
+/// y[t][g] = normalised(x[t][first_col..][g]) · weight[g] + bias[g], for each of `groups` groups of
+/// columns
 #[derive(Clone, Debug)]
 pub struct Norm {
     /// (tokens, at least first_col + weight.cols)
     pub x: Tensor,
-    /// First column that is read.
+    /// First column to read.
     pub first_col: usize,
-    /// Consecutive groups of as many columns each, which are normalised on their own: heads, or one for the whole row.
+    /// Number of consecutive groups of equally many columns, normalised separately: heads, or one
+    /// group for the whole row.
     pub groups: usize,
     /// (1, columns of all groups)
     pub weight: Tensor,
     /// (1, columns of all groups)
     pub bias: Option<Tensor>,
-    /// How.
+    /// Kind.
     pub kind: NormKind,
-    /// Keeps a group of equal values finite.
+    /// Keeps the result finite if all values of a group are equal.
     pub eps: f32,
-    /// Whether the result is added to y: the residual connection.
+    /// Whether to add to y: the residual connection.
     pub accumulate: bool,
-    /// (tokens, columns of all groups); or x itself, whose columns are then replaced.
+    /// (tokens, columns of all groups), or x itself, whose columns are then replaced.
     pub y: Tensor,
 }
 
@@ -43,12 +45,12 @@ impl Norm {
         self.x.buffer == self.y.buffer
     }
 
-    /// Columns of a group.
+    /// Columns per group.
     fn width(&self) -> usize {
         self.weight.cols / self.groups
     }
 
-    /// First column that is written.
+    /// First column to write.
     fn y_first_col(&self) -> usize {
         if self.in_place() { self.first_col } else { 0 }
     }
@@ -97,7 +99,8 @@ impl Op for Norm {
 }
 
 impl Norm {
-    /// `x`: (tokens, x.cols), `None` where it is y; `weight`, `bias`: (columns of all groups); `y`: (tokens, y.cols).
+    /// `x`: (tokens, x.cols), `None` if it is y; `weight`, `bias`: (columns of all groups); `y`:
+    /// (tokens, y.cols).
     pub fn reference(&self, x: Option<&[f32]>, weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
         let (width, first) = (self.width(), self.y_first_col());
         for (t, y) in y.chunks_exact_mut(self.y.cols).enumerate() {

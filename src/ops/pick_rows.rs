@@ -1,15 +1,15 @@
-//! `pick_rows`: gathers the rows whose logits are wanted, such as the last one of a prompt.
+//! `pick_rows`: gathers the rows whose logits are wanted, such as the last row of a prompt.
 
 use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 
-/// y[i] = x[row i of those that are wanted]; rows of y past their number stay as they are.
+/// y[i] = x[the i-th wanted row]; further rows of y are not written.
 #[derive(Clone, Debug)]
 pub struct PickRows {
     /// (rows, cols)
     pub x: Tensor,
-    /// (most wanted rows, cols)
+    /// (largest number of wanted rows, cols)
     pub y: Tensor,
 }
 
@@ -34,7 +34,7 @@ impl Op for PickRows {
     }
 }
 
-/// `x`: (rows, cols); `y`: (at least the wanted rows, cols), or fewer, which are then the first of them.
+/// `x`: (rows, cols); `y`: (n, cols), for the first n wanted rows.
 pub fn reference(step: &Step, cols: usize, x: &[f32], y: &mut [f32]) {
     let wanted = step.wanted().filter_map(|row| x.get(row * cols..(row + 1) * cols));
     for (y, x) in y.chunks_exact_mut(cols).zip(wanted) {

@@ -1,7 +1,7 @@
 //! `rms_norm`: root-mean-square layer normalisation (Zhang & Sennrich 2019, arXiv 1910.07467).
 //!
-//! Not an operation of its own but the prologue of [`Linear`](super::Linear): whoever reads the input anyway can sum its
-//! squares on the way, and the factor 1 / rms can wait until the product is done.
+//! Not an operation but the prologue of [`Linear`](super::Linear), which reads the input anyway and
+//! can sum its squares. The factor 1 / rms is applied to the finished product.
 
 use crate::record::Tensor;
 

@@ -1,34 +1,36 @@
-//! `rope_append`: rotary position embedding (Su et al. 2021, arXiv 2104.09864) of queries and keys,
-//! and the append of keys and values to the KV cache. One operation, since both touch every key once.
+//! `rope_append`: applies rotary position embeddings (Su et al. 2021, arXiv 2104.09864) to queries
+//! and keys, and appends keys and values to the KV cache. It is one operation, so that each key is
+//! read and written once.
 //!
-//! Angles come from a table that the model computes in f64 on the host: WGSL promises the precision
-//! of `sin` and `cos` only within [-π, π], and positions go far beyond that.
+//! The cosines and sines come from a table that the host computes in f64: WGSL guarantees the
+//! precision of `sin` and `cos` only within [-π, π], and angles grow far beyond that.
 
 use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 
-/// Which two values of a head are a pair.
+/// Which values of a head are rotated together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RopeKind {
-    /// (2i, 2i + 1), as in the paper and in GGUF files of the llama family
+    /// (2i, 2i + 1), as in the paper and in GGUF files of Llama models.
     Interleaved,
-    /// (i, i + rotary_dim / 2), as in GPT-NeoX and most others
+    /// (i, i + rotary_dim / 2), as in GPT-NeoX and most other models.
     HalfSplit,
 }
 
-/// Rotates q and k of each row by its position; q stays in `qkv`, k and v go to the KV cache at that position.
+/// Rotates q and k of each row by its position; writes q back to `qkv`, and k and v to the KV cache
+/// at that position.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RopeAppend {
-    /// (rows, (heads + 2 kv.heads) · head_dim): q, k, v of each row; q is rotated in place
+    /// (rows, (heads + 2 kv.heads) · head_dim): q, k and v of each row; q is rotated in place.
     pub qkv: Tensor,
-    /// (context, rotary_dim): cos and sin of pair i at 2i and 2i + 1
+    /// (context, rotary_dim): cos and sin of pair i in columns 2i and 2i + 1.
     pub table: Tensor,
-    /// Takes keys and values.
+    /// The cache that receives keys and values.
     pub kv: KvCache,
-    /// Query heads.
+    /// Number of query heads.
     pub heads: usize,
-    /// How pairs are formed.
+    /// Which values form a pair.
     pub kind: RopeKind,
 }
 
@@ -55,7 +57,7 @@ impl Op for RopeAppend {
             constants: vec![("KV_BLOCK", KV_BLOCK as u32)],
             bindings: vec![Binding::Rows, self.qkv.into(), self.table.into(), Binding::Values(buffer)],
             params: [self.qkv.rows, self.heads, kv_heads, head_dim, self.table.cols].map(|v| v as u32).to_vec(),
-            // one invocation a pair of values
+            // one invocation per pair of values
             workgroups: [ceil_div(self.all_heads() * head_dim / 2, WORKGROUP), self.qkv.rows as u32, 1],
             pieces: None,
         }]
@@ -63,12 +65,12 @@ impl Op for RopeAppend {
 }
 
 impl RopeAppend {
-    /// Heads of q, k and v.
+    /// Number of heads of q, k and v together.
     fn all_heads(&self) -> usize {
         self.heads + 2 * self.kv.heads
     }
 
-    /// What the shader of a projection needs to do this in its epilogue.
+    /// Constants for the shader of a projection that does this operation in its epilogue.
     pub(super) fn constants(&self) -> [(&'static str, u32); 5] {
         [
             ("HEADS", self.heads),
@@ -80,8 +82,8 @@ impl RopeAppend {
         .map(|(name, value)| (name, value as u32))
     }
 
-    /// `qkv`: (rows, …), rotated in place; `table`: (context, rotary_dim); `blocks`: those of `kv`, each
-    /// [`KvCache::block_len`].
+    /// `qkv`: (rows, …), rotated in place; `table`: (context, rotary_dim); `blocks`: those of `kv`,
+    /// each of [`KvCache::block_len`].
     pub fn reference(&self, step: &Step, qkv: &mut [f32], table: &[f32], blocks: &mut [Vec<f32>]) {
         let d = self.kv.head_dim;
         for (row, qkv) in step.rows.iter().zip(qkv.chunks_exact_mut(self.qkv.cols)) {
@@ -101,7 +103,8 @@ impl RopeAppend {
     }
 }
 
-/// Rotates the pairs of `head` by `angles` (cos, sin of each pair); values past the rotary width stay.
+/// Rotates the pairs of `head` by `angles` (cos and sin of each pair); values past rotary_dim stay
+/// as they are.
 fn rotate(head: &mut [f32], angles: &[f32], kind: RopeKind) {
     let pairs = angles.len() / 2;
     for i in 0..pairs {

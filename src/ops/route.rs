@@ -1,38 +1,41 @@
-//! `route`: which experts a token goes to, and what each one's answer weighs (Shazeer et al. 2017, arXiv 1701.06538).
+//! `route`: the router of a mixture of experts: which experts a token goes to, and their weights
+//! (Shazeer et al. 2017, arXiv 1701.06538).
 
 use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::Tensor;
 
-/// What the answers of the chosen experts weigh. Shaders know it by its number.
+/// How the outputs of the chosen experts are weighted. Shaders use the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Weighting {
-    /// Their share in the softmax over all experts.
+    /// Softmax over all experts.
     Softmax = 0,
-    /// The same, scaled so that the chosen ones make 1.
+    /// Softmax over all experts, rescaled so that the chosen ones sum to 1.
     Renormalised = 1,
-    /// Each its share among those that were not chosen before it and are within 2 % of the best of these (Liu et al. 2023, arXiv
-    /// 2310.00811, with ε = 0.01).
+    /// For each choice in turn: softmax over the experts not chosen before whose logits are within
+    /// 2 % of the best of these (Liu et al. 2023, arXiv 2310.00811, with ε = 0.01).
     SparseMixer = 2,
 }
 
-/// y[t] = the numbers of the `chosen` experts with the largest logits, then their weights, then that of the shared one
+/// y[t] = the indices of the `chosen` experts with the largest logits, then their weights, then the
+/// shared expert's weight
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// (tokens, experts), and where there is a shared expert one more column: the logit of its weight
+    /// (tokens, experts), plus a column for the shared expert's logit if there is one
     pub logits: Tensor,
-    /// Experts of a token.
+    /// Experts per token.
     pub chosen: usize,
-    /// What they weigh.
+    /// How they are weighted.
     pub weighting: Weighting,
-    /// Whether an expert that every token goes to has a weight, sigmoid(its logit).
+    /// Whether there is a shared expert; its weight is sigmoid(logit).
     pub shared: bool,
-    /// (tokens, 2 chosen), or one column more where there is a shared one
+    /// (tokens, 2 chosen), plus a column if there is a shared expert
     pub y: Tensor,
 }
 
-/// Scores that are within this of the best count for [`Weighting::SparseMixer`], relative to the larger of the two magnitudes.
+/// [`Weighting::SparseMixer`] counts logits whose distance from the best, relative to the larger
+/// magnitude of the two, is at most this.
 const NEAR: f32 = 0.02;
 
 const WORKGROUP: usize = 32;
@@ -79,7 +82,7 @@ impl Route {
             let power = |e: usize| (experts[e] - largest).exp();
             let all: f32 = (0..experts.len()).map(power).sum();
             for j in 0..self.chosen {
-                // of equal ones the first
+                // the first among equals
                 let best = (0..left.len()).fold(0, |best, e| if left[e] > left[best] { e } else { best });
                 y[j] = best as f32;
                 let is_near = |e: &usize| {

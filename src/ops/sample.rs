@@ -1,33 +1,33 @@
-//! `sample`: the logits of the last token → the next id, without a look at the history: see [`Chain`].
+//! `sample`: the logits of the last token → the next id, without penalties: see [`Chain`].
 
 use super::{Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::Tensor;
 use crate::sampling::Chain;
 
-/// y[0] = the id that the chain and the step's random bits pick, or [`INVALID_ID`].
+/// y[0] = the id that the chain picks with the step's random bits, or [`INVALID_ID`].
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// (tokens, vocab)
     pub logits: Tensor,
     /// (1, 4): [`Chain::values`]
     pub chain: Tensor,
-    /// (1, [`Sample::blocks`]): room for the largest logit of each block
+    /// (1, [`Sample::blocks`]): scratch for the largest logit of each block
     pub maxima: Tensor,
     /// (1, 1): the bits of the id
     pub y: Tensor,
 }
 
-/// What stands for an id where a logit is NaN or positive infinity, or none is finite.
+/// The result if a logit is NaN or positive infinity, or none is finite.
 pub const INVALID_ID: u32 = u32::MAX;
 
-/// Logits a block.
+/// Logits per block.
 const BLOCK: usize = 32;
 
 const WORKGROUP: usize = 64;
 
 impl Sample {
-    /// Blocks of `vocab` logits.
+    /// Number of blocks in `vocab` logits.
     pub fn blocks(vocab: usize) -> usize {
         vocab.div_ceil(BLOCK)
     }
@@ -39,7 +39,7 @@ impl Op for Sample {
         ensure(self.chain.cols == 4, "sample", "4 values of the chain", self.chain.cols)?;
         ensure(self.maxima.cols == blocks, "sample", &format!("{blocks} maxima"), self.maxima.cols)?;
         ensure(self.y.rows * self.y.cols == 1, "sample", "room for one id", self.y)?;
-        // ids and their complements in 24 bits
+        // the shader packs ids and their complements in 24 bits
         ensure((1..1 << 24).contains(&self.logits.cols), "sample", "fewer than 2^24 tokens", self.logits.cols)
     }
 

@@ -1,46 +1,47 @@
-//! Which shader runs `linear` and `attention`, and over which layout of the weights: what suits one GPU is many times
-//! slower on another. The GPU engine chooses by trying (`engine::gpu::tuner`); here are the candidates.
+//! Variants: shaders for `linear` and `attention`, and the layouts of the weights that they read. A
+//! variant that suits one GPU can be many times slower on another, so the GPU engine chooses by
+//! measuring (`engine::gpu::tuner`); this file has the candidates.
 //!
-//! A variant is a row of a table: a shader and the constants that it is built with. So a new size is a new line, and only a
-//! new idea is a new shader.
+//! A variant is a row of a table: a shader and its constants. A new size is a new row; only a new
+//! idea is a new shader.
 
 use super::Command;
 use crate::format::layout::BLOCK;
 use crate::record::Matrix;
 
-/// A shader for `linear`.
+/// A variant of `linear`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LinearVariant {
-    /// Unique among its kind; what a remembered choice is stored as.
+    /// Unique within its table. Remembered choices are stored by name.
     pub name: &'static str,
     /// The file in `shaders/`.
     pub shader: &'static str,
-    /// Rows of the weight that are interleaved in memory, a power of two, for the choice for one token; every other shader
-    /// reads any.
+    /// Number of the weight's rows that are interleaved in memory, a power of two. It decides the
+    /// layout if the variant is chosen for one token; all other shaders read any layout.
     pub row_tile: usize,
-    /// Rows of an invocation, even.
+    /// Rows per invocation, even.
     pub rows: usize,
-    /// Invocations of a workgroup that take rows of their own.
+    /// Invocations of a workgroup with different rows.
     pub lanes: usize,
     /// Invocations of a workgroup that share each row.
     pub k_threads: usize,
-    /// Tokens of a workgroup.
+    /// Tokens per workgroup.
     pub tokens: usize,
-    /// What it needs beyond the core of WebGPU.
+    /// Optional WebGPU feature that it needs.
     pub needs: Option<Feature>,
 }
 
-/// A part of WebGPU that not every GPU or browser has.
+/// An optional feature of WebGPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feature {
-    /// Invocations that run in step exchange values without memory.
+    /// Invocations of a subgroup exchange values without memory.
     Subgroups,
-    /// Four products of signed bytes in one instruction.
+    /// Dot products of four signed bytes in one instruction.
     PackedDot,
 }
 
 impl Feature {
-    /// For people.
+    /// The name for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Subgroups => "subgroups",
@@ -50,7 +51,7 @@ impl Feature {
 }
 
 impl LinearVariant {
-    /// What a shader of it is built with, for so many outputs, each of so many rows.
+    /// The constants of its shader, for this many outputs of `inputs` rows each.
     pub(super) fn constants(&self, outputs: usize, inputs: usize) -> [(&'static str, u32); 6] {
         [
             ("OUTPUTS", outputs),
@@ -68,17 +69,17 @@ impl LinearVariant {
     }
 }
 
-/// A shader for `attention`.
+/// A variant of `attention`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AttentionVariant {
-    /// Unique; what a remembered choice is stored as.
+    /// Unique. Remembered choices are stored by name.
     pub name: &'static str,
     /// The file in `shaders/`.
     pub shader: &'static str,
-    /// Positions of a piece; a token's pieces are then merged. 0: all in one.
+    /// Positions per piece; a token's pieces are merged afterwards. 0: no split.
     pub split: usize,
-    /// Invocations of a workgroup, where the shader leaves that open: it then takes a key and value head an
-    /// invocation. 0: it takes a query head a workgroup.
+    /// Invocations per workgroup in shaders where each takes a key and value head; 0 in shaders
+    /// where a workgroup takes a query head.
     pub lanes: usize,
 }
 
@@ -94,10 +95,11 @@ const fn linear(
     LinearVariant { name, shader, row_tile, rows, lanes, k_threads, tokens, needs: None }
 }
 
-/// What computes rows that are no whole blocks, and what the others are measured against.
+/// Handles rows that are not whole blocks. The other variants are measured against it.
 pub const PLAIN: LinearVariant = linear("plain", "linear", 1, 2, 64, 1, 1);
 
-/// Candidates for one token: memory-bound on a real GPU, so they differ in who reads what.
+/// Candidates for one token. These are bound by memory on a real GPU, so they differ in which
+/// invocation reads what.
 pub const MATVEC: &[LinearVariant] = &[
     linear("64 rows an invocation", "linear_rows", 32, 64, 4, 1, 1),
     linear("32 rows an invocation", "linear_rows", 32, 32, 4, 1, 1),
@@ -113,14 +115,15 @@ pub const MATVEC: &[LinearVariant] = &[
     PLAIN,
 ];
 
-/// Candidates for many tokens: bound by arithmetic, so they differ in what is decoded and loaded how often.
+/// Candidates for many tokens. These are bound by arithmetic, so they differ in how often values
+/// are decoded and loaded.
 pub const MATMUL: &[LinearVariant] = &[
     linear("64 rows, 32 tokens a workgroup", "linear_block", 1, 4, 16, 8, 32),
     linear("32 rows, 8 tokens an invocation", "linear_rows_tile", 1, 32, 4, 1, 8),
     PLAIN,
 ];
 
-/// Candidates for many tokens and a quantised weight, which round activations to eight bits.
+/// Candidates for many tokens and a quantised weight. They round activations to eight bits.
 pub const MATMUL_INT8: &[LinearVariant] =
     &[linear("64 rows, 32 tokens a workgroup in 8 bits", "linear_block_int8", 1, 4, 16, 8, 32)
         .needing(Feature::PackedDot)];
@@ -138,30 +141,32 @@ pub const ATTEND_MANY: &[AttentionVariant] = &[
     AttentionVariant { name: "a head an invocation", shader: "attention_lane", split: 0, lanes: 4 },
 ];
 
-/// A matrix with this many rows keeps a large GPU busy without its rows being shared out.
+/// A matrix with this many rows keeps a large GPU busy even if invocations do not share rows.
 const WIDE: usize = 2048;
 
-/// One choice of each kind.
+/// A choice of one variant of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variants {
-    /// For one token and a matrix of 2048 rows or more. Its row tile is the layout of such matrices.
+    /// For one token and a matrix with at least 2048 rows. Its row tile is the layout of such
+    /// matrices.
     pub matvec_wide: &'static LinearVariant,
     /// For one token and fewer rows.
     pub matvec_narrow: &'static LinearVariant,
     /// For many tokens.
     pub matmul: &'static LinearVariant,
-    /// For many tokens and a quantised matrix, where that is worth the rounding of activations.
+    /// For many tokens and a quantised matrix, if it is faster; it rounds activations.
     pub matmul_int8: Option<&'static LinearVariant>,
     /// For one token.
     pub attend_one: &'static AttentionVariant,
     /// For many tokens.
     pub attend_many: &'static AttentionVariant,
-    /// Rows that are interleaved in wide and in narrow matrices, where weights lie already; else as suits those for one token.
+    /// Interleaved rows of wide and narrow matrices whose layout is already fixed; `None`: as the
+    /// variants for one token need.
     pub row_tiles: Option<(usize, usize)>,
 }
 
 impl Variants {
-    /// Right everywhere, quick nowhere.
+    /// Works on every GPU, fast on none.
     pub const PLAIN: Self = Self {
         matvec_wide: &PLAIN,
         matvec_narrow: &PLAIN,
@@ -172,7 +177,7 @@ impl Variants {
         row_tiles: None,
     };
 
-    /// For one token and a matrix of so many rows.
+    /// For one token and a matrix of this many rows.
     fn matvec(&self, rows: usize) -> &'static LinearVariant {
         if rows < WIDE { self.matvec_narrow } else { self.matvec_wide }
     }
@@ -187,13 +192,13 @@ impl Variants {
         }
     }
 
-    /// What the GPU must have for them.
+    /// The features that these variants need.
     pub fn needs(&self) -> Vec<Feature> {
         let linear = [Some(self.matvec_wide), Some(self.matvec_narrow), Some(self.matmul), self.matmul_int8];
         linear.into_iter().flatten().filter_map(|variant| variant.needs).collect()
     }
 
-    /// Rows that are interleaved in memory, of a matrix of so many rows.
+    /// Interleaved rows of a matrix with this many rows.
     pub fn row_tile(&self, rows: usize) -> usize {
         match self.row_tiles {
             Some((_, narrow)) if rows < WIDE => narrow,
@@ -202,7 +207,7 @@ impl Variants {
         }
     }
 
-    /// This one with each candidate for one token and a matrix of so many rows.
+    /// One copy for each [`MATVEC`] candidate, for a matrix of this many rows.
     fn other_matvecs(self, rows: usize) -> Vec<Self> {
         let with = |matvec| match rows < WIDE {
             true => Self { matvec_narrow: matvec, ..self },
@@ -211,8 +216,8 @@ impl Variants {
         MATVEC.iter().map(with).collect()
     }
 
-    /// The same choice for the same weights, but for what runs `command`: each other candidate, the plain one last. None for
-    /// an operation that is computed in one way only.
+    /// One copy for each candidate for `command`, the plain one last; layouts stay the same. Empty
+    /// for operations with a single variant.
     pub fn others(&self, command: &Command) -> Vec<Self> {
         let row_tiles = Some((self.row_tile(WIDE), self.row_tile(0)));
         let same = Self { row_tiles, ..*self };

@@ -1,9 +1,9 @@
-//! The KV cache: keys and values of all past tokens, so that a new token attends to them without
+//! The KV cache: the keys and values of past tokens, so that a new token attends to them without
 //! computing them again.
 //!
-//! All sequences of a model share one pool of blocks of [`KV_BLOCK`] positions (PagedAttention, Kwon
-//! et al. 2023, arXiv 2309.06180). A sequence takes blocks as it grows; sequences that begin alike
-//! hold the same blocks until one of them writes.
+//! All sequences of a model share one pool of blocks of [`KV_BLOCK`] positions (PagedAttention,
+//! Kwon et al. 2023, arXiv 2309.06180). A sequence takes blocks as it grows; sequences with a
+//! common beginning share its blocks until one of them writes.
 
 use std::ops::Range;
 
@@ -11,14 +11,15 @@ use crate::model::Config;
 use crate::record::{BufferId, KV_BLOCK, KvCache, Memory};
 use crate::{Error, Result};
 
-/// The blocks of one sequence, in order of position. [`KvPool::release`] gives them back.
+/// The block table of one sequence, in order of position. [`KvPool::release`] returns the blocks.
 #[derive(Debug, Default)]
 pub struct Blocks {
     table: Vec<u32>,
 }
 
 impl Blocks {
-    /// Block `table[p / KV_BLOCK]` holds position p, as [`Step::tables`](crate::record::Step::tables) has it.
+    /// Block `table[p / KV_BLOCK]` holds position p, as in
+    /// [`Step::tables`](crate::record::Step::tables).
     pub fn table(&self) -> &[u32] {
         &self.table
     }
@@ -27,23 +28,23 @@ impl Blocks {
 /// The keys and values of all sequences of a model. A block has a part in each layer.
 #[derive(Clone, Debug)]
 pub struct KvPool {
-    /// One a layer.
+    /// One per layer.
     layers: Vec<KvCache>,
-    /// Their buffers.
+    /// The buffers of the layers.
     buffers: Vec<BufferId>,
     blocks: Vec<Block>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Block {
-    /// Sequences that hold it.
+    /// Number of sequences that hold it.
     holders: u32,
-    /// Whether the engine has memory for it.
+    /// Whether it has memory in the engine.
     backed: bool,
 }
 
 impl KvPool {
-    /// A pool for so many layers, still without memory.
+    /// A pool for this many layers, without memory at first.
     pub fn new(memory: &mut dyn Memory, config: &Config, layers: usize) -> Result<Self> {
         let Config { kv_heads: heads, head_dim, .. } = *config;
         let layer = |_| {
@@ -56,19 +57,19 @@ impl KvPool {
         Ok(Self { layers, buffers, blocks: Vec::new() })
     }
 
-    /// What a recording names as the KV cache of a layer.
+    /// The KV cache of a layer, for a recording.
     pub fn layer(&self, layer: usize) -> KvCache {
         self.layers[layer]
     }
 
-    /// Blocks that sequences hold.
+    /// Number of blocks that sequences hold.
     pub fn held(&self) -> usize {
         self.blocks.iter().filter(|block| block.holders > 0).count()
     }
 
-    /// Makes room for rows at these positions of a sequence, to be called before they run. The
-    /// positions before them are there already. A block that others hold too is copied. Errors:
-    /// `OutOfMemory`; then nothing has changed, and every sequence can go on.
+    /// Makes room for rows at these positions of a sequence; to be called before they run. Earlier
+    /// positions must already be there. A block that other sequences also hold is copied. Errors:
+    /// `OutOfMemory`; nothing has then changed, and every sequence can continue.
     pub async fn grow(&mut self, memory: &mut dyn Memory, blocks: &mut Blocks, positions: Range<usize>) -> Result<()> {
         let first = positions.start / KV_BLOCK;
         let end = positions.end.div_ceil(KV_BLOCK);
@@ -96,7 +97,7 @@ impl KvPool {
         Ok(())
     }
 
-    /// A sequence that begins with the first `positions` of another one, in the same blocks.
+    /// A new sequence with the first `positions` of another one, in the same blocks.
     pub fn fork(&mut self, blocks: &Blocks, positions: usize) -> Blocks {
         let table = blocks.table[..positions.div_ceil(KV_BLOCK).min(blocks.table.len())].to_vec();
         for &block in &table {
@@ -105,19 +106,20 @@ impl KvPool {
         Blocks { table }
     }
 
-    /// Gives back the blocks past the first `positions` of a sequence. [`KvPool::trim`] frees their memory.
+    /// Returns the blocks past the first `positions` of a sequence. [`KvPool::trim`] frees their
+    /// memory.
     pub fn truncate(&mut self, blocks: &mut Blocks, positions: usize) {
         let kept = positions.div_ceil(KV_BLOCK).min(blocks.table.len());
         blocks.table.drain(kept..).for_each(|block| self.give_back(block));
     }
 
-    /// Gives back the blocks of a sequence. [`KvPool::trim`] frees their memory.
+    /// Returns all blocks of a sequence. [`KvPool::trim`] frees their memory.
     pub fn release(&mut self, mut blocks: Blocks) {
         self.truncate(&mut blocks, 0);
     }
 
-    /// Frees the memory of blocks that no sequence holds. On a GPU this copies the others; where there
-    /// is no memory for that, nothing is freed.
+    /// Frees the memory of blocks that no sequence holds. A GPU copies the other blocks for this;
+    /// without memory for the copy, nothing is freed.
     pub async fn trim(&mut self, memory: &mut dyn Memory) -> Result<()> {
         if self.blocks.iter().all(|block| block.holders > 0 || !block.backed) {
             return Ok(());
@@ -131,14 +133,15 @@ impl KvPool {
         Ok(())
     }
 
-    /// Where the first `positions` of a sequence lie in the buffer of a layer: the keys of each head in
-    /// order of position, then the values of each. Together (2, heads, positions, head_dim).
+    /// The ranges of a layer's buffer that hold the first `positions` of a sequence: the keys of
+    /// each head in order of position, then the values likewise. Together (2, heads, positions,
+    /// head_dim).
     pub fn ranges(&self, layer: usize, blocks: &Blocks, positions: usize) -> Vec<Range<usize>> {
         let cache = self.layers[layer];
         let heads = (0..2 * cache.heads).flat_map(|head| (0..positions).step_by(KV_BLOCK).map(move |p| (head, p)));
         let range = |(head, first): (usize, usize)| {
             let start = blocks.table[first / KV_BLOCK] as usize * cache.block_len();
-            // the values lie behind the keys as if they were further heads
+            // the values follow the keys like further heads
             let within = cache.keys(head, 0..KV_BLOCK.min(positions - first));
             start + within.start..start + within.end
         };
@@ -153,10 +156,10 @@ impl KvPool {
         self.blocks[block as usize].holders -= 1;
     }
 
-    /// Free blocks, with memory. Errors: `OutOfMemory`; then none is taken.
+    /// Takes free blocks and gives them memory. Errors: `OutOfMemory`; none is then taken.
     async fn take(&mut self, memory: &mut dyn Memory, count: usize) -> Result<Vec<u32>> {
         let mut free: Vec<usize> = (0..self.blocks.len()).filter(|&i| self.blocks[i].holders == 0).collect();
-        // those with memory first, and the lowest of them: so the end of the pool becomes free
+        // blocks with memory first, then the lowest, so that the end of the pool becomes free
         free.sort_by_key(|&block| !self.blocks[block].backed);
         free.extend((self.blocks.len()..).take(count.saturating_sub(free.len())));
         free.truncate(count);
@@ -175,7 +178,7 @@ impl KvPool {
     }
 }
 
-/// Positions that two token sequences share from the start: what a new prompt need not compute again.
+/// Length of the common beginning of two token sequences: a new prompt need not compute it again.
 pub fn shared_prefix(cached: &[u32], prompt: &[u32]) -> usize {
     cached.iter().zip(prompt).take_while(|(a, b)| a == b).count()
 }

@@ -1,6 +1,7 @@
 //! Attention in one pass over the cache with an online softmax: a running maximum and sum, so that
-//! no list of all scores is stored (Milakov & Gimelshein 2018, arXiv 1805.02867). The cache is walked
-//! in runs of positions that fit the first-level cache, scored four positions at a time.
+//! the scores of a row are never stored together (Milakov & Gimelshein 2018, arXiv 1805.02867). The
+//! cache is read in runs of positions that fit the first-level cache, and scored four positions at
+//! a time.
 
 use std::ops::Range;
 
@@ -9,13 +10,13 @@ use super::simd::F32x4;
 use crate::ops::Attention;
 use crate::record::{KV_BLOCK, Step};
 
-/// Positions of a run; a block is whole runs.
+/// Positions per run; divides [`KV_BLOCK`].
 const RUN: usize = 32;
-/// The largest head, in fours.
+/// The largest head_dim / 4.
 const MOST_FOURS: usize = 64;
 
-/// Shapes as in [`Attention::reference`]. Query heads that share keys and values go through them
-/// together, as many as leave every thread something to do.
+/// Shapes as in [`Attention::reference`]. Query heads that share keys and values are processed
+/// together, as many at a time as leave work for every thread.
 pub fn attention(op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
     let rows = y.len() / op.y.cols;
     let group = op.heads / op.kv.heads;
@@ -34,7 +35,7 @@ pub fn attention(op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y:
 struct Work<'a> {
     op: &'a Attention,
     step: &'a Step<'a>,
-    /// Of the sequences of the step.
+    /// Length of each sequence of the step.
     lengths: Vec<usize>,
     rows: usize,
     q: &'a [f32],
@@ -43,24 +44,24 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// H heads of a row at a time.
+    /// Processes H heads of a row at a time.
     fn run<const H: usize>(&self) {
         let Self { op, step, rows, .. } = *self;
         let d = op.kv.head_dim;
         pool::run(op.heads / H * rows, |i| {
-            // row by row within the heads: neighbours read the same keys
+            // rows vary fastest, since neighbouring rows read the same keys
             let (first, t) = (i / rows * H, i % rows);
             let row = step.rows[t];
             let seen = op.seen(row.position, self.lengths[row.sequence]);
             let q: [&[f32]; H] = std::array::from_fn(|h| &self.q[t * op.q.cols + (first + h) * d..][..d]);
-            // SAFETY: a head of a row is written by its own call
+            // SAFETY: each call writes its own heads of its own row
             let y = unsafe { self.y.slice(t * op.y.cols + first * d, H * d) };
             heads(op, first, q, Keys { blocks: self.blocks, table: step.tables[row.sequence], seen }, y);
         });
     }
 }
 
-/// The positions that a row sees, in the blocks of its sequence.
+/// The positions that a row attends to, in the blocks of its sequence.
 struct Keys<'a> {
     blocks: &'a [Vec<f32>],
     table: &'a [u32],
@@ -82,7 +83,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// The heads from `first` on. `q`: (H, head_dim); `y`: (H · head_dim).
+/// Attention of H heads, starting at `first`. `q`: (H, head_dim); `y`: (H · head_dim).
 fn heads<const H: usize>(op: &Attention, first: usize, q: [&[f32]; H], keys: Keys, y: &mut [f32]) {
     let d = op.kv.head_dim;
     let slopes: [f32; H] = std::array::from_fn(|h| op.slope(first + h));
@@ -115,7 +116,7 @@ fn heads<const H: usize>(op: &Attention, first: usize, q: [&[f32]; H], keys: Key
     }
 }
 
-/// cap · tanh(score / cap) for the first `count` scores; tanh(x) = 1 - 2 / (1 + e^2x)
+/// Replaces the first `count` scores by cap · tanh(score / cap); tanh(x) = 1 - 2 / (1 + e^2x).
 fn bound(scores: &mut [f32; RUN], cap: f32, count: usize) {
     let one = F32x4::splat(1.0);
     for four in scores.as_chunks_mut::<4>().0 {
@@ -126,7 +127,7 @@ fn bound(scores: &mut [f32; RUN], cap: f32, count: usize) {
     scores[count..].fill(f32::NEG_INFINITY);
 }
 
-/// Each score less `slope` times its distance from the last of `left` positions. Those past it keep -∞.
+/// Subtracts `slope` times the distance from the last of `left` positions. Scores past it stay -∞.
 fn lower(scores: &mut [f32; RUN], slope: f32, left: usize) {
     let last = left as f32 - 1.0;
     for (i, score) in scores.iter_mut().enumerate() {
@@ -134,8 +135,8 @@ fn lower(scores: &mut [f32; RUN], slope: f32, left: usize) {
     }
 }
 
-/// Scores of a run → weights relative to the largest score so far; adds them to `total`. Returns the factor for what was
-/// weighed before, and the new maximum.
+/// Replaces the scores of a run by weights relative to the largest score so far, and adds them to
+/// `total`. Returns the factor for earlier weights, and the new maximum.
 fn weigh(scores: &mut [f32; RUN], max: f32, total: &mut f32) -> (f32, f32) {
     let (fours, _) = scores.as_chunks_mut::<4>();
     let new_max = fours.iter().fold(F32x4::splat(max), |max, four| max.max(F32x4::load(four))).max_lane();
@@ -150,13 +151,13 @@ fn weigh(scores: &mut [f32; RUN], max: f32, total: &mut f32) -> (f32, f32) {
     (shrink, new_max)
 }
 
-/// scores[h][p] = queries[h] · keys[p] · scale, for as many positions as there are keys.
+/// scores[h][p] = queries[h] · keys[p] · scale, for each position p of `keys`.
 fn score<const H: usize>(queries: [&[[f32; 4]]; H], keys: &[f32], scale: f32, scores: &mut [[f32; RUN]; H]) {
     let fours = queries[0].len();
     let (keys, _) = keys.as_chunks::<4>();
     let positions = keys.len() / fours;
     for first in (0..positions).step_by(4) {
-        // past the end, the last position stands in
+        // past the end, the last position is used again
         let rows: [&[[f32; 4]]; 4] = std::array::from_fn(|i| &keys[(first + i).min(positions - 1) * fours..][..fours]);
         let mut products = [[F32x4::ZERO; 4]; H];
         for i in 0..fours {
@@ -176,8 +177,8 @@ fn score<const H: usize>(queries: [&[[f32; 4]]; H], keys: &[f32], scale: f32, sc
     }
 }
 
-/// sums[h] = sums[h] · shrink[h] + Σ_p weights[h][p] values[p], a part of the columns after the other, so that their sums
-/// stay in registers. `fours` is the width of a head.
+/// sums[h] = sums[h] · shrink[h] + Σ_p weights[h][p] values[p], over a few columns at a time, so
+/// that their sums stay in registers. `fours`: head_dim / 4.
 fn add_values<const H: usize>(
     sums: &mut [[F32x4; MOST_FOURS]; H],
     shrink: [f32; H],
@@ -197,7 +198,7 @@ fn add_values<const H: usize>(
     }
 }
 
-/// W fours of columns from `start` on; see [`add_values`].
+/// [`add_values`] for W fours of columns from `start` on.
 #[inline(always)]
 fn add_columns<const H: usize, const W: usize>(
     sums: &mut [[F32x4; MOST_FOURS]; H],

@@ -1,12 +1,13 @@
-//! The CPU engine: a [`HostEngine`](super::host::HostEngine) with SIMD kernels and threads, for whoever has no usable GPU.
+//! The CPU engine: a [`HostEngine`](super::host::HostEngine) with SIMD kernels and threads, for
+//! machines without a usable GPU.
 //!
-//! | file | what it does |
+//! | file | content |
 //! |---|---|
 //! | [`simd`] | four lanes of f32 and dot products of bytes: WebAssembly's, or portable |
 //! | [`tiles`] | weights in tiles of eight rows |
-//! | [`activations`] | norm and 8-bit quantisation of what meets them |
+//! | [`activations`] | inputs of matrix products: norm and 8-bit quantisation |
 //! | [`linear`], [`expert_linear`], [`attention`], [`activate`] | the kernels |
-//! | [`pool`] | the threads that share their work |
+//! | [`pool`] | the threads that share the work of a kernel |
 
 mod activate;
 mod activations;
@@ -29,7 +30,7 @@ use activations::Scratch;
 use expert_linear::Gathered;
 use tiles::Tiles;
 
-/// SIMD kernels on as many threads as the pool has.
+/// SIMD kernels on all threads of the pool.
 #[derive(Default)]
 pub struct Simd {
     scratch: RefCell<(Scratch, Vec<f32>)>,

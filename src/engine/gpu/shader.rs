@@ -1,10 +1,10 @@
-//! The shaders' sources, and the preprocessor that makes one pipeline's WGSL out of them.
+//! The shaders' sources, and the preprocessor that turns them into the WGSL of a pipeline.
 //!
-//! WGSL has neither includes nor conditional compilation. The preprocessor adds just that, line by
-//! line: `#import name` for `shaders/shared/name.wgsl`, once each, and `#ifdef NAME`, `#ifndef
-//! NAME`, `#else`, `#endif`; and it counts: each `@binding(next)` is the slot after the one before,
-//! the first is 2. A shader stays a file that can be read; nothing is assembled from strings. Sizes
-//! come as constants, declared before its first line.
+//! WGSL has neither includes nor conditional compilation. The preprocessor adds only that, line by
+//! line: `#import name` inserts `shaders/shared/name.wgsl`, once each; `#ifdef NAME`,
+//! `#ifndef NAME`, `#else`, `#endif`. It also counts: each `@binding(next)` is the next slot,
+//! beginning with 2. So a shader remains a readable file; nothing is assembled from strings. Sizes
+//! are constants, declared before the first line.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ macro_rules! embed {
     };
 }
 
-/// Every file in `shaders/`, by its path without the ending.
+/// Every file in `shaders/`, by path without extension.
 const SOURCES: &[(&str, &str)] = embed![
     "activate",
     "attention",
@@ -67,12 +67,13 @@ const SOURCES: &[(&str, &str)] = embed![
 
 /// The WGSL of `shader` with `defines` set and `constants` declared.
 ///
-/// Errors: [`Error::Internal`] for an unknown shader or import, a define that the shader never asks for, and unbalanced or
-/// unknown directives.
+/// Errors: [`Error::Internal`] for an unknown shader or import, a define that the shader does not
+/// use, and unbalanced or unknown directives.
 pub fn wgsl(shader: &'static str, defines: &[&str], constants: &[(&str, u32)]) -> Result<String> {
     let source =
         preprocess(shader, defines, |path| SOURCES.iter().find(|(name, _)| *name == path).map(|(_, source)| *source))?;
-    // Directives come before any declaration. Natively a feature is on without one, and naga knows no such directive yet.
+    // Directives come before all declarations. Native builds need none, and naga does not know this
+    // one.
     let is_directive = |line: &&str| line.starts_with("enable ");
     let directives = source.lines().filter(|line| is_directive(line) && cfg!(target_arch = "wasm32"));
     let constants = constants.iter().map(|(name, value)| format!("const {name} = {value}u;"));
@@ -80,7 +81,7 @@ pub fn wgsl(shader: &'static str, defines: &[&str], constants: &[(&str, u32)]) -
     Ok(directives.map(String::from).chain(constants).chain(body).fold(String::new(), |text, line| text + &line + "\n"))
 }
 
-/// The slot of an operation's first storage buffer: before it are the step and the parameters.
+/// Slot of an operation's first storage buffer, after the step and the parameters.
 const FIRST_BINDING: u32 = 2;
 
 fn preprocess<'a>(shader: &'static str, defines: &[&str], source: impl Fn(&str) -> Option<&'a str>) -> Result<String> {
@@ -153,7 +154,7 @@ impl<'a, S: Fn(&str) -> Option<&'a str>> Run<'a, '_, S> {
         self.out.push('\n');
     }
 
-    /// A define that nothing asks for is a typing error in one of the two places.
+    /// A define that the shader does not use is a typing error in one of the two places.
     fn check_defines(&self) -> Result<(), String> {
         match self.defines.iter().find(|define| !self.asked.contains(*define)) {
             Some(define) => Err(format!("it never asks for `{define}`")),

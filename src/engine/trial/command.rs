@@ -1,5 +1,5 @@
-//! A recorded command as a trial: the very kernels that it runs, on random operands of its shape. What would take long on the
-//! host is made smaller, where kernels then differ in constants alone.
+//! Trials of recorded commands: the same kernels on random operands of the same shape. Operands
+//! that would be slow on the host are made smaller where kernels then differ only in constants.
 
 use super::{Output, POSITIONS, Random, TABLE, Trial};
 use crate::engine::Engine;
@@ -11,17 +11,18 @@ use crate::{Error, Result};
 /// Weights that a trial has at most, unless what decides on a kernel needs more.
 const MOST: usize = 2 << 20;
 
-/// Rows of a matrix that is made smaller: of the wide ones, see `ops::variants`.
+/// Rows of a reduced matrix. It still counts as wide, see `ops::variants`.
 const ROWS: usize = 2048;
 
-/// Columns of one whose rows are as few as that.
+/// Columns of a reduced matrix that has at most this many rows.
 const COLS: usize = 1024;
 
 /// Tokens of a trial where there is room for so many, and how many are in the cache before: more than one piece of it.
 const TOKENS: usize = 5;
 const POSITION: usize = 70;
 
-/// Two commands whose small ones have the same kernels need one trial. Buffers are those of `command`, and not to be used.
+/// Returns the reduced command. Two commands with the same reduced command need only one trial. Its
+/// buffers are those of `command` and must not be used.
 pub fn small(command: &Command) -> Command {
     let mut command = command.clone();
     match &mut command {
@@ -30,7 +31,7 @@ pub fn small(command: &Command) -> Command {
             y.cols = table.cols;
         }
         Command::Linear(op) => {
-            // with rope, rows are heads
+            // with RoPE, rows are heads
             let (rows, outputs) = (op.weight.rows, op.outputs());
             op.weight = small_matrix(op.weight);
             if let Epilogue::RopeAppend(rope) = &mut op.epilogue {
@@ -78,7 +79,7 @@ fn small_matrix(matrix: Matrix) -> Matrix {
 }
 
 impl Trial {
-    /// Of a [`small`] command.
+    /// Creates a trial of a [`small`] command.
     pub fn of(command: &Command) -> Self {
         let command = command.clone();
         let (name, rows, context, weights) = about(&command);
@@ -96,7 +97,7 @@ impl Trial {
     }
 }
 
-/// Name, tokens that there is room for, positions of the context, weights.
+/// Name, room for tokens, positions of the context, number of weights.
 fn about(command: &Command) -> (String, usize, usize, usize) {
     let any = usize::MAX;
     match command {
@@ -131,7 +132,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
     }
 }
 
-/// The command over operands of its own, and what it writes.
+/// Records the command over its own operands. Returns also its outputs.
 fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<Output>)> {
     let mut random = Random(4);
     let mut command = command.clone();
@@ -183,7 +184,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             if let Some(affine) = &mut op.affine {
                 *affine = random.like(memory, *affine)?;
             }
-            // one expert more than there are in this part
+            // includes one expert that is not in this part of the weights
             let numbers: Vec<f32> =
                 (0..op.route.rows * op.route.cols).map(|i| (op.first_expert + i % (op.experts() + 1)) as f32).collect();
             op.route = Random::put(memory, op.route.rows, op.route.cols, &numbers)?;

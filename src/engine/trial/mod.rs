@@ -1,5 +1,5 @@
-//! Pieces of a small model on random data, and the result that the plain reference gives: what shaders are checked and
-//! raced on before a model runs on them, and what the kernel benches time.
+//! Trials: parts of a small model on random data, and the result of the reference. Shaders are
+//! checked and timed on them before a model runs, and the kernel benches use them too.
 
 mod command;
 
@@ -15,10 +15,10 @@ use crate::record::{KV_BLOCK, KvCache, Matrix, Step, Tensor, rows};
 
 pub use command::small;
 
-/// Creates the operands, the same each time, and gives what to run and the results to compare.
+/// Creates the operands, the same in each call. Returns the recording and the outputs to compare.
 type Record = dyn Fn(&mut dyn Engine) -> Result<(Recording, Vec<Output>)>;
 
-/// What is compared: the first columns of every row.
+/// An output to compare: the first columns of every row.
 struct Output {
     tensor: Tensor,
     cols: usize,
@@ -30,7 +30,7 @@ impl Output {
     }
 }
 
-/// Of the draw, where there is one.
+/// Random bits for a draw.
 const RANDOM: u32 = 0x9e37_79b9;
 
 /// Where the second segment begins, in rows.
@@ -42,11 +42,11 @@ const TABLE: [u32; 8] = [2, 0, 3, 1, 6, 4, 7, 5];
 /// Positions that a trial has.
 const POSITIONS: usize = TABLE.len() * KV_BLOCK;
 
-/// Work whose result is known.
+/// Work with a known result.
 pub struct Trial {
-    /// What it is, and its shape.
+    /// Kind and shape.
     pub name: String,
-    /// Multiply-adds of a run.
+    /// Multiply-adds per run.
     pub multiply_adds: u64,
     position: usize,
     ids: Vec<u32>,
@@ -54,7 +54,8 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// The first half of a feed-forward layer: norm, gate and up projection of shape (2 · ffn, hidden), SwiGLU.
+    /// First half of a feed-forward layer: norm, gate and up projection of shape (2 · ffn, hidden),
+    /// SwiGLU.
     pub fn gate_up(tokens: usize, layout: Layout, ffn: usize, hidden: usize) -> Self {
         let record = move |memory: &mut dyn Engine| {
             let mut random = Random(1);
@@ -71,7 +72,8 @@ impl Trial {
         Self::linear(name, tokens, 2 * ffn * hidden, Box::new(record))
     }
 
-    /// Its second half: the down projection of shape (hidden, ffn), added to what was there.
+    /// Second half of a feed-forward layer: down projection of shape (hidden, ffn), added to the
+    /// residual stream.
     pub fn down(tokens: usize, layout: Layout, hidden: usize, ffn: usize) -> Self {
         let record = move |memory: &mut dyn Engine| {
             let mut random = Random(2);
@@ -91,7 +93,7 @@ impl Trial {
         Self { name, multiply_adds: (tokens * weights) as u64, position: 0, ids: vec![0; tokens], record }
     }
 
-    /// Attention of nine query heads on three key heads, for tokens from `position` on.
+    /// Attention of nine query heads over three key heads, for tokens from `position` on.
     pub fn attention(tokens: usize, position: usize) -> Self {
         let (heads, kv_heads, head_dim) = (9, 3, 64);
         let record = move |memory: &mut dyn Engine| {
@@ -116,13 +118,13 @@ impl Trial {
         engine.run(program, &Step { random: RANDOM, second, ..Step::new(&rows, &[&TABLE]) })
     }
 
-    /// What the plain reference gives.
+    /// The result of the reference.
     pub async fn expected(&self) -> Result<Vec<f32>> {
         let mut host = HostEngine::new(Reference);
         Ok(self.run(&mut host).await?.1)
     }
 
-    /// Prepares it on `engine` and runs it once.
+    /// Prepares the trial on `engine` and runs it once.
     pub async fn run(&self, engine: &mut dyn Engine) -> Result<(ProgramId, Vec<f32>)> {
         let (recording, outputs) = (self.record)(engine)?;
         let program = engine.prepare(recording)?;
@@ -135,7 +137,7 @@ impl Trial {
         Ok((program, results))
     }
 
-    /// What a run takes when `runs` are queued at once.
+    /// Average time of a run when `runs` are queued at once.
     pub async fn time(&self, engine: &mut dyn Engine, program: ProgramId, runs: u32) -> Result<Duration> {
         let start = now();
         for _ in 0..runs {
@@ -146,8 +148,8 @@ impl Trial {
     }
 }
 
-/// Largest difference, relative to the root mean square of `expected`; infinite where one is not a number. The same bits are
-/// right whatever they mean: ids are no numbers.
+/// Largest difference, relative to the root mean square of `expected`; infinite if a value is NaN.
+/// Equal bits are equal whatever they mean, since some outputs are ids.
 pub fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
     let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
     let difference = |(a, b): (&f32, &f32)| if a.to_bits() == b.to_bits() { 0.0 } else { (a - b).abs() / rms };
@@ -155,7 +157,7 @@ pub fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
     differences.fold(0.0, |worst, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) })
 }
 
-/// Repeatable numbers (xorshift32, Marsaglia 2003).
+/// Reproducible random numbers (xorshift32, Marsaglia 2003).
 struct Random(u32);
 
 impl Random {
@@ -166,7 +168,7 @@ impl Random {
         self.0
     }
 
-    /// In (-1, 1).
+    /// A number in (-1, 1).
     fn unit(&mut self) -> f32 {
         self.bits() as i32 as f32 / 2f32.powi(31)
     }
@@ -175,8 +177,8 @@ impl Random {
         self.tensor(memory, rows, cols)
     }
 
-    /// Values in (-1, 1) that eight bits hold exactly, with one scale for 32 of them or for 16: so a kernel that rounds its
-    /// activations must be as near to the reference as one that does not.
+    /// Values in (-1, 1) that eight bits hold exactly, with one scale per 32 of them: kernels that
+    /// quantise activations must then be as accurate as those that do not.
     fn tensor(&mut self, memory: &mut dyn Engine, rows: usize, cols: usize) -> Result<Tensor> {
         let values = self.values(rows * cols);
         Self::put(memory, rows, cols, &values)
@@ -194,7 +196,8 @@ impl Random {
         (0..len).map(value).collect()
     }
 
-    /// Weights of a norm, (1, cols), that keep what [`Random::tensor`] has made: equal within a block.
+    /// Norm weights, (1, cols), equal within each block: normalised rows still fit eight bits
+    /// exactly.
     fn norm(&mut self, memory: &mut dyn Engine, cols: usize) -> Result<Tensor> {
         let blocks: Vec<f32> = (0..cols.div_ceil(BLOCK)).map(|_| self.unit()).collect();
         let values: Vec<f32> = (0..cols).map(|i| blocks[i / BLOCK]).collect();
@@ -215,9 +218,10 @@ impl Random {
         Ok(Tensor { buffer, rows, cols })
     }
 
-    /// Weights of shape (rows, cols) in about (-1/4, 1/4).
+    /// Weights of shape (rows, cols), about in (-1/4, 1/4).
     fn matrix(&mut self, memory: &mut dyn Engine, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
-        // block types of the layout, and where a block has halves, with the least value of each
+        // for each layout: its block types, and in a block the offset and the smallest value of
+        // each f16
         let blocks: &[(BlockType, &[(usize, u16)])] = match layout {
             Layout::F32 => &[(BlockType::F32, &[])],
             Layout::F16 => &[(BlockType::F16, &[(0, power_of_two(-3))])],
@@ -248,12 +252,12 @@ impl Random {
         for bytes in bytes.chunks_exact_mut(block.block_bytes()) {
             match block {
                 BlockType::F32 => bytes.copy_from_slice(&(self.unit() / 4.0).to_le_bytes()),
-                // a sign, an exponent of -3, and any fraction
+                // a sign, an exponent of -3, any fraction
                 BlockType::Bf16 => bytes.copy_from_slice(&((self.bits() & 0x807f) as u16 | 0x3e00).to_le_bytes()),
                 _ => {}
             }
             for (at, least) in halves {
-                // a plain value has a sign too
+                // plain values have a sign too
                 let fraction = self.bits() & if block == BlockType::F16 { 0x83ff } else { 0x3ff };
                 bytes[*at..][..2].copy_from_slice(&(fraction as u16 | least).to_le_bytes());
             }
@@ -262,7 +266,7 @@ impl Random {
     }
 }
 
-/// The bits of the f16 2^exponent, whose fraction is zero.
+/// Bits of the f16 2^exponent; the fraction is zero.
 const fn power_of_two(exponent: i16) -> u16 {
     ((exponent + 15) as u16) << 10
 }
@@ -272,13 +276,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn not_a_number_is_an_error_without_bound() {
+    fn nan_is_an_infinite_error() {
         assert_eq!(relative_error(&[1.0, f32::NAN], &[1.0, 1.0]), f32::INFINITY);
         assert_eq!(relative_error(&[1.0, 3.0], &[1.0, 1.0]), 2.0);
     }
 
     #[test]
-    fn results_are_of_a_size_that_shows_errors() {
+    fn results_are_large_enough_to_show_errors() {
         for layout in Layout::ALL {
             for trial in [Trial::gate_up(2, layout, 8, 256), Trial::down(1, layout, 8, 256), Trial::attention(2, 9)] {
                 let expected = pollster::block_on(trial.expected()).unwrap();

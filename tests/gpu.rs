@@ -1,4 +1,4 @@
-//! What the GPU engine promises beside right results: few submits and readbacks, and errors that are never lost.
+//! The GPU engine's promises: few submits and readbacks, and no lost errors.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::support;

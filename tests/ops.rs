@@ -1,4 +1,4 @@
-//! Every operation on every engine against the plain reference, on random data of odd sizes.
+//! Compares every operation on every engine with the reference, on random data of odd sizes.
 
 use crate::support;
 
@@ -23,7 +23,7 @@ fn linear() {
         Activation { function: Function::Gelu, gated: false },
         Activation { function: Function::Relu, gated: false },
     ];
-    // every layout with one of them: how weights are read knows nothing of it
+    // each layout with one activation: weights are read independently of it
     for (block, activation) in EVERY_LAYOUT.into_iter().zip(activations.into_iter().cycle()) {
         let (activate, cap) = (Epilogue::Activate(activation), Epilogue::Cap { scale: 0.5, cap: Some(3.0) });
         for epilogue in [Epilogue::Store, Epilogue::Accumulate { scale: 0.22 }, activate, cap] {
@@ -36,7 +36,7 @@ fn linear() {
             }
         }
     }
-    // plain layouts need only fours of columns
+    // plain layouts need only multiples of four columns
     for block in [BlockType::F32, BlockType::F16, BlockType::Bf16] {
         linear_case(&mut suite, block, Epilogue::Store, true, (3, 8), (7, 36));
         linear_case(&mut suite, block, Epilogue::Store, true, (1, 1), (65, 4));
@@ -44,7 +44,8 @@ fn linear() {
     suite.report("linear");
 }
 
-/// A type of every layout. Q6K16 is there twice: with a minimum that is a multiple of the scale, and with one of its own.
+/// A type of every layout. Q6K16 occurs twice: with a minimum that is a multiple of the scale, and
+/// with a separate one.
 const EVERY_LAYOUT: [BlockType; 10] = [
     BlockType::F32,
     BlockType::F16,
@@ -64,7 +65,7 @@ fn every_layout_is_compared() {
     assert!(Layout::ALL.iter().all(|layout| layouts.contains(layout)));
 }
 
-/// Whole blocks, and no more than a few hundred values.
+/// Whole blocks, at most a few hundred values.
 fn cols(block: BlockType, rng: &mut Rng) -> usize {
     if block.block_len() > 32 { [256, 512][rng.below(2)] } else { [32, 96, 160, 576][rng.below(4)] }
 }
@@ -82,7 +83,7 @@ fn linear_case(
     let norms = (outputs + cols + tokens).is_multiple_of(2);
     suite.case(format!("{name} norm {norms}"), 0, &vec![0; tokens], |s: &mut Setup| {
         let rows = epilogue.inputs() * outputs;
-        // columns beside those that are written stay as they are
+        // columns outside of the written ones do not change
         let y_offset = outputs % 5;
         Linear {
             x: s.tensor_of_bytes(capacity, cols),

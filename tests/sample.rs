@@ -1,4 +1,4 @@
-//! Sampling on every engine gives the id that the sampler on the host gives.
+//! Sampling on every engine gives the same ids as the sampler on the host.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::support;
@@ -22,7 +22,7 @@ struct Device {
 impl Device {
     fn new(mut engine: Box<dyn Engine>, vocab: usize) -> Self {
         let mut tensor = |rows, cols| Tensor { buffer: engine.create_values("test", rows * cols).unwrap(), rows, cols };
-        // room for more tokens than a step has
+        // more rows than a step has tokens
         let (logits, chain) = (tensor(3, vocab), tensor(1, 4));
         let op = Sample { logits, chain, maxima: tensor(1, Sample::blocks(vocab)), y: tensor(1, 1) };
         let mut recording = Recording::default();
@@ -71,7 +71,8 @@ fn options() -> Vec<SamplingOptions> {
     ]
 }
 
-/// The same ids as the host's sampler, for every option and `draws` of a seed; how many different ones there were.
+/// Asserts the same ids as the host's sampler, for each set of options and `draws` draws of a seed.
+/// Returns the number of different ids.
 fn assert_like_the_sampler(devices: &mut [Device], logits: &[f32], draws: usize) -> usize {
     let mut seen = std::collections::BTreeSet::new();
     devices.iter_mut().for_each(|device| device.set_logits(logits));
@@ -93,17 +94,17 @@ fn assert_like_the_sampler(devices: &mut [Device], logits: &[f32], draws: usize)
 }
 
 #[test]
-fn every_engine_draws_what_the_sampler_draws() {
+fn every_engine_draws_the_same_ids_as_the_sampler() {
     for (vocab, draws) in
         [(1, 2), (5, 20), (33, 50), (257, 100), (1_003, 50), (49_152, 50), (151_936, 10), (262_144, 10)]
     {
         let mut rng = Rng::new(vocab as u64);
         let mut devices = Device::all(vocab);
-        // like a model's: few far above the others
+        // like a model's logits: a few far above the others
         let peaked: Vec<f32> = rng.units(vocab).iter().map(|v| v.powi(5) * 8.0 - 3.0).collect();
         let different = assert_like_the_sampler(&mut devices, &peaked, draws);
         assert!(different >= 10 || vocab < 100, "{vocab} logits gave {different} ids: what would a wrong draw change?");
-        // mostly ties, at zeros of both signs too
+        // mostly ties, including zeros of both signs
         let ties: Vec<f32> = rng.units(vocab).iter().map(|v| (v * 4.0).round() * 0.5).collect();
         assert_like_the_sampler(&mut devices, &ties, draws);
         assert_like_the_sampler(&mut devices, &vec![-7.5; vocab], draws.min(5));
@@ -115,7 +116,7 @@ fn every_engine_draws_what_the_sampler_draws() {
 }
 
 #[test]
-fn logits_that_are_no_numbers_are_told() {
+fn invalid_logits_are_reported() {
     let vocab = 1_003;
     for mut device in Device::all(vocab) {
         device.set_chain(&Sampler::new(SamplingOptions::default(), 0).unwrap().device_values().unwrap());
@@ -135,7 +136,7 @@ fn logits_that_are_no_numbers_are_told() {
 }
 
 #[test]
-fn only_a_chain_without_penalties_goes_to_a_device() {
+fn only_a_chain_without_penalties_runs_on_a_device() {
     let values = |options| Sampler::new(options, 0).unwrap().device_values();
     assert!(values(SamplingOptions::default()).is_some());
     assert_eq!(values(SamplingOptions { presence_penalty: 0.1, ..Default::default() }), None);

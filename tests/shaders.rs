@@ -1,4 +1,5 @@
-//! Every pipeline that ships is valid WGSL within WebGPU's default limits and agrees with its operation, without a GPU.
+//! Checks without a GPU that every shipped pipeline is valid WGSL within WebGPU's default limits
+//! and fits its operation.
 #![allow(clippy::expect_used, clippy::panic)]
 
 use crate::support;
@@ -17,7 +18,7 @@ use weft_llm::record::{BufferId, KvCache, Matrix, Tensor};
 
 const PLAIN_GELU: Activation = Activation { function: Function::Gelu, gated: false };
 
-/// One kernel of every pipeline that an operation can ask for.
+/// One kernel of every pipeline that an operation can use.
 fn kernels() -> Vec<Kernel> {
     support::variant_sets().iter().flat_map(kernels_of).collect()
 }
@@ -69,7 +70,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
             }
         }
     }
-    // rows that are no whole blocks
+    // rows that are not whole blocks
     let weight = Matrix { buffer, layout: Layout::F32, rows: 32, cols: 4 };
     let (x, y) = (Tensor { buffer, rows: 1, cols: 4 }, tensor(1));
     commands.push(Linear { x, norm: None, weight, affine: None, epilogue: Epilogue::Store, y_offset: 0, y }.into());
@@ -136,7 +137,7 @@ fn permutations() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_list_is_what_operations_ask_for() {
+fn the_list_contains_exactly_what_operations_use() {
     let asked: BTreeSet<_> =
         kernels().iter().map(|kernel| name(kernel.shader, &kernel.defines.iter().copied().collect())).collect();
     let listed = permutations();
@@ -151,7 +152,8 @@ fn every_pipeline_is_valid_and_fits_its_operation() {
         let name = format!("{} {:?}", kernel.shader, kernel.defines);
         let module = naga::front::wgsl::parse_str(&source)
             .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&source)));
-        // `unpack2x16float` is part of WebGPU; naga also serves older interfaces and asks for it
+        // `unpack2x16float` is part of WebGPU; naga requires a capability for it, since it also
+        // serves older interfaces
         let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32 | Capabilities::SUBGROUP;
         let info = Validator::new(ValidationFlags::all(), capabilities)
             .subgroup_stages(ShaderStages::COMPUTE)
@@ -163,7 +165,7 @@ fn every_pipeline_is_valid_and_fits_its_operation() {
     }
 }
 
-/// The limits that every WebGPU adapter has.
+/// Checks the limits that every WebGPU adapter guarantees.
 fn check_limits(name: &str, module: &Module) {
     let [x, y, z] = module.entry_points[0].workgroup_size;
     assert!(x * y * z <= 256, "{name}: {} invocations a workgroup", x * y * z);
@@ -176,7 +178,8 @@ fn check_limits(name: &str, module: &Module) {
     assert!(storage <= 8, "{name}: {storage} storage buffers");
 }
 
-/// The shader uses exactly the bindings that the kernel brings, and `Params` has a word for each parameter.
+/// Checks that the shader uses exactly the bindings of the kernel, and that `Params` has a word per
+/// parameter.
 fn check_bindings(name: &str, module: &Module, info: &ModuleInfo, kernel: &Kernel) {
     let mut used = BTreeMap::new();
     for (handle, variable) in module.global_variables.iter() {

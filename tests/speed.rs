@@ -1,8 +1,9 @@
-//! The CPU engine's kernels stay fast: each is timed against the plain reference of its operation.
+//! The CPU engine's kernels stay fast: each is timed against the reference of its operation.
 //!
-//! A time says nothing on a machine that others use too, but a ratio does: the two run in turns, each for less than a
-//! scheduler's slice, so that what slows the one slows the other, and the median ignores the rounds where it did not. The bounds
-//! are about 0.6 of what an x86-64 machine measured: a kernel that is lost, or falls back to a scalar loop, fails; noise does not.
+//! On a shared machine, times mean little but ratios do. The two run in turns, each for less than a
+//! scheduler's time slice, so that a slow phase affects both; the median ignores the other rounds.
+//! The bounds are about 0.6 of what an x86-64 machine measured: a lost kernel or a scalar fallback
+//! fails, noise does not.
 #![cfg(not(debug_assertions))]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
@@ -20,7 +21,8 @@ use weft_llm::record::{Step, rows};
 
 const ROUNDS: usize = 41;
 
-/// How many times the CPU engine is faster than the reference at `record`, for `tokens` tokens from `position` on.
+/// Speed of the CPU engine relative to the reference for `record`, with `tokens` tokens from
+/// `position` on.
 fn speedup<C: Into<Command>>(position: usize, tokens: usize, record: impl Fn(&mut Setup) -> C) -> f64 {
     let (rows, table) = (rows(0, position, &vec![0; tokens]), TABLES.as_flattened());
     let mut engines: [Box<dyn Engine>; 2] =

@@ -1,4 +1,4 @@
-//! Runs one operation on every engine, with the same random data, and compares with the plain reference.
+//! Runs an operation on every engine with the same random data, and compares with the reference.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(dead_code)] // each test program compiles its own copy and uses a part
 
@@ -18,8 +18,8 @@ use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_INT8, MATV
 use weft_llm::ops::{Command, Recording, RmsNorm, Variants};
 use weft_llm::record::{BufferId, KvCache, Matrix, Row, Step, Tensor, rows};
 
-/// Largest error allowed, relative to the root mean square of the reference's results: what sums of some hundred f32
-/// products differ by when they are added in another order.
+/// Largest error allowed, relative to the root mean square of the reference's results: what sums of
+/// some hundred f32 products differ by when they are added in another order.
 const TOLERANCE: f32 = 3e-5;
 
 /// Every engine but the reference: of the GPU engine, one with each choice of shaders.
@@ -28,8 +28,8 @@ fn engines() -> Vec<Box<dyn Engine>> {
     std::iter::once(Box::new(HostEngine::new(Simd::default())) as Box<dyn Engine>).chain(gpus).collect()
 }
 
-/// Choices of shaders in which every candidate occurs, those for many tokens over both row-major and tiled weights. The
-/// first is exact for many tokens as for one.
+/// Choices of shaders in which every candidate occurs, those for many tokens over both row-major
+/// and tiled weights. The first is exact for many tokens as for one.
 pub fn variant_sets() -> Vec<Variants> {
     let choose = |(i, matvec)| Variants {
         matvec_wide: matvec,
@@ -48,7 +48,8 @@ pub fn gpu() -> GpuEngine {
     gpu_with(variant_sets()[0])
 }
 
-/// The GPU engine; a machine without any adapter fails the test, since a skipped test looks like a passed one.
+/// The GPU engine; a machine without any adapter fails the test, since a skipped test looks like a
+/// passed one.
 pub fn gpu_with(variants: Variants) -> GpuEngine {
     match pollster::block_on(GpuEngine::with_variants(variants)) {
         Ok(engine) => engine,
@@ -154,8 +155,8 @@ impl Setup<'_> {
         Tensor { buffer, rows, cols }
     }
 
-    /// Random values of shape (rows, cols) that 8 bits hold exactly, block by block: an engine that quantises its activations
-    /// agrees on these as well as one that does not.
+    /// Random values of shape (rows, cols) that 8 bits hold exactly, block by block: an engine that
+    /// quantises its activations agrees on these as well as one that does not.
     pub fn tensor_of_bytes(&mut self, rows: usize, cols: usize) -> Tensor {
         let mut values = Vec::with_capacity(rows * cols);
         while values.len() < rows * cols {
@@ -177,7 +178,8 @@ impl Setup<'_> {
         RmsNorm { weight: self.tensor_of(1, cols, &values), eps: 1e-5 }
     }
 
-    /// A random tensor which the operation writes to: all of it is compared, so also that the rest is left alone.
+    /// A random tensor which the operation writes to: all of it is compared, so also that the rest
+    /// is left alone.
     pub fn output(&mut self, rows: usize, cols: usize) -> Tensor {
         let tensor = self.tensor(rows, cols);
         self.compare(tensor, 0..cols);
@@ -218,7 +220,8 @@ impl Setup<'_> {
     }
 }
 
-/// Records one command on an engine. Gives the program, and what it writes: tensors with the columns to compare.
+/// Records one command on an engine. Gives the program, and what it writes: tensors with the
+/// columns to compare.
 pub fn prepare<C: Into<Command>>(
     engine: &mut dyn Engine,
     seed: u64,
@@ -278,7 +281,8 @@ impl Suite {
             outputs.into_iter().map(read).collect::<Vec<_>>()
         };
         let expected = run(&mut HostEngine::new(Reference));
-        // A GPU engine compiles shaders for each case: so each case runs on the CPU and one of them, in turn.
+        // A GPU engine compiles shaders for each case: so each case runs on the CPU and one of
+        // them, in turn.
         let (on_host, gpus) = self.engines.split_at_mut(1);
         let count = gpus.len() as u64;
         let turns = gpus.iter_mut().enumerate().filter(|(i, _)| *i as u64 == seed % count).map(|(_, gpu)| gpu);
@@ -307,8 +311,8 @@ pub fn read(engine: &mut dyn Engine, buffer: BufferId, len: usize) -> Vec<f32> {
     pollster::block_on(engine.read_values(buffer, len)).unwrap()
 }
 
-/// Largest difference, relative to the root mean square of `expected` (at least 1e-20, where results are as good as zero);
-/// infinite where one is not a number.
+/// Largest difference, relative to the root mean square of `expected` (at least 1e-20, where
+/// results are as good as zero); infinite where one is not a number.
 fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
     let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt().max(1e-20);
     let differences = got.iter().zip(expected).map(|(a, b)| if a == b { 0.0 } else { (a - b).abs() / rms });

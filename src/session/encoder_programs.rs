@@ -1,4 +1,4 @@
-//! The programs of an encoder session: its layers, and each head.
+//! What the session of an encoder has recorded: its layers, and each head.
 
 use crate::Result;
 use crate::engine::{Engine, ProgramId};
@@ -9,7 +9,7 @@ use crate::model::kv_cache::KvPool;
 use crate::ops::{Command, Epilogue, Recording};
 use crate::record::{Memory, Tensor};
 
-/// The programs: recordings, later prepared by an engine.
+/// What a session runs: recordings, and then what an engine made of them.
 pub(super) struct EncoderPrograms<P = ProgramId> {
     pub scratch: Scratch,
     /// Keys and values of the text, of one layer after the other.
@@ -24,17 +24,17 @@ pub(super) struct EncoderPrograms<P = ProgramId> {
     pub masked: Option<Head<P>>,
 }
 
-/// A head: an output layer for a task.
+/// A head.
 #[derive(Clone, Copy)]
 pub(super) struct Head<P = ProgramId> {
     pub program: P,
-    /// Its input.
+    /// What it reads.
     pub x: Tensor,
     pub logits: Tensor,
 }
 
 impl EncoderPrograms<Recording> {
-    /// Records all programs. Weights may still be loading.
+    /// Records everything, over buffers whose weights may be still on their way.
     pub fn record(memory: &mut dyn Memory, encoder: &Encoder) -> Result<Self> {
         let scratch = Scratch::new(memory, encoder)?;
         let (hidden, labels) = (encoder.config.hidden, encoder.encoder_config.labels.len());
@@ -64,13 +64,13 @@ impl EncoderPrograms<Recording> {
         Ok(Self { scratch, kv, layers, classifier, token_classifier, masked })
     }
 
-    /// All recorded commands.
+    /// All that is recorded.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
         let heads = [&self.classifier, &self.token_classifier, &self.masked].into_iter().flatten();
         [&self.layers].into_iter().chain(heads.map(|head| &head.program)).flat_map(|recording| &recording.commands)
     }
 
-    /// Prepares all programs on the engine.
+    /// Makes everything ready to run.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<EncoderPrograms> {
         let Self { scratch, kv, layers, classifier, token_classifier, masked } = self;
         let mut head = |head: Option<Head<Recording>>| -> Result<Option<Head>> {

@@ -1,4 +1,4 @@
-//! Loads a model into an engine, which meanwhile compiles the model's programs.
+//! A model on its way into an engine, which compiles meanwhile what the model will run.
 
 use std::collections::VecDeque;
 
@@ -13,7 +13,7 @@ use crate::model::{Loader, Model, Network};
 use crate::ops::{Command, Recording};
 use crate::{Error, Result};
 
-/// The recorded programs of either kind of model.
+/// What a model of either kind runs.
 enum Recorded {
     Decoder(Box<Programs<Recording>>),
     Encoder(Box<EncoderPrograms<Recording>>),
@@ -28,26 +28,25 @@ impl Recorded {
     }
 }
 
-/// Takes the bytes of a model's files and becomes a [`Loaded`] model.
+/// Feeds on a model's files and becomes a [`Loaded`] one.
 pub struct Loading {
     engine: Box<dyn Engine>,
     loader: Loader,
-    /// Recorded once the headers of all files were read.
+    /// Once the headers of all files were read.
     programs: Option<Recorded>,
-    /// Commands of `programs` that the engine has not compiled yet.
+    /// Of `programs`, those that were not given to the engine to compile.
     uncompiled: VecDeque<Command>,
-    /// Commands whose shaders are checked before use.
+    /// What is tried before it is trusted.
     trials: Vec<Command>,
 }
 
 impl Loading {
-    /// Loads into `engine`, with `context` positions of the KV cache; `None`: the model's trained
-    /// context, at most 2048.
+    /// Into `engine`, with `context` positions of the KV cache; `None` for what the model was trained for, at most 2048.
     pub fn new(engine: Box<dyn Engine>, context: Option<usize>) -> Self {
         Self::with(engine, ModelReader::default(), context)
     }
 
-    /// The same from `reader`.
+    /// The same of what `reader` reads.
     pub fn with(engine: Box<dyn Engine>, reader: ModelReader, context: Option<usize>) -> Self {
         let loader = Loader::with(reader, context);
         Self { engine, loader, programs: None, uncompiled: VecDeque::new(), trials: Vec::new() }
@@ -58,23 +57,23 @@ impl Loading {
         self.engine.as_ref()
     }
 
-    /// Sets the number of bytes to come, if known, so that a header that claims more fails at once.
+    /// Says how many bytes will come, where that is known, so that a header which claims more fails at once.
     pub fn set_stream_bytes(&mut self, bytes: u64) {
         self.loader.set_stream_bytes(bytes);
     }
 
-    /// Call at the end of each file but the last. Errors: `TruncatedFile`.
+    /// To be called when a file has ended that is not the last. Errors: `TruncatedFile`.
     pub fn end_file(&self) -> Result<()> {
         self.loader.end_file()
     }
 
-    /// Length of the whole file in bytes, after its header.
+    /// Bytes of the whole file, once its header was read.
     pub fn total_bytes(&self) -> Option<u64> {
         self.loader.total_bytes()
     }
 
-    /// Takes the next bytes, ideally about a MB. Waits while the engine has too much to write.
-    /// Errors: those of [`Loader::feed`] and of the engine.
+    /// The next bytes, best a MB or so. Waits where the engine has more to write than it should hold. Errors: those of
+    /// [`Loader::feed`] and of the engine.
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         self.loader.feed(self.engine.as_mut(), bytes)?;
         if let (None, Some(network)) = (&self.programs, self.loader.network()) {
@@ -91,8 +90,7 @@ impl Loading {
             self.uncompiled = commands.into_iter().chain(&self.trials).cloned().collect();
             self.programs = Some(programs);
         }
-        // A GPU works in order, so it gets one thing to compile at a time and takes weights in
-        // between.
+        // A GPU does in order what it is told: so it is told to compile one thing at a time, between which it takes weights.
         while let Some(command) = self.uncompiled.front() {
             if !self.engine.compile(command)? {
                 break;
@@ -102,13 +100,13 @@ impl Loading {
         self.engine.throttle().await
     }
 
-    /// The decoder, after the last byte. Errors: `UnsupportedTask` for an encoder, and those of
+    /// A decoder on its engine, after the last byte. Errors: `UnsupportedTask` for an encoder, and those of
     /// [`Loading::finish_any`].
     pub async fn finish(self) -> Result<Session> {
         self.finish_any().await?.into_decoder("generate")
     }
 
-    /// The model, after the last byte. Errors: `TruncatedFile`, and those of the engine's checks.
+    /// The model on its engine, after the last byte. Errors: `TruncatedFile`, and what the engine finds wrong.
     pub async fn finish_any(mut self) -> Result<Loaded> {
         let model = self.loader.finish()?;
         let without = || {

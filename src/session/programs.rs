@@ -1,5 +1,4 @@
-//! The programs of a decoder session: a decode step, a chunk of the prompt, and sampling if the
-//! engine can.
+//! What a session has recorded: the work of a token, of a chunk of the prompt, and of sampling where the engine does it.
 
 use crate::engine::{Engine, ProgramId};
 use crate::model::Decoder;
@@ -9,9 +8,9 @@ use crate::ops::{Command, Recording, Sample};
 use crate::record::{Memory, Tensor};
 use crate::{Error, Result};
 
-/// The programs: recordings, later prepared by an engine.
+/// What a session runs: recordings, and then what an engine made of them.
 pub(super) struct Programs<P = ProgramId> {
-    /// Tokens per chunk of the prompt.
+    /// Tokens of a chunk of the prompt.
     pub rows: usize,
     /// Keys and values of all sequences.
     pub kv: KvPool,
@@ -23,16 +22,16 @@ pub(super) struct Programs<P = ProgramId> {
     pub last_logits: P,
     /// (1, vocab)
     pub logits: Tensor,
-    /// Present if the engine can sample.
+    /// Where the engine can sample.
     pub device: Option<DevicePrograms<P>>,
     scratch: Scratch,
-    /// Logits of every token of the chunk; created on first use.
+    /// Logits of every token of the chunk; made when first asked for.
     all_logits: Option<(ProgramId, Tensor)>,
-    /// Output of the last norm for the chunk's last token; created on first use.
+    /// What is known of its last token; likewise.
     hidden: Option<(ProgramId, Tensor)>,
 }
 
-/// `decode` and `last_logits` followed by sampling.
+/// `decode` and `last_logits`, and the next id instead of their logits.
 pub(super) struct DevicePrograms<P = ProgramId> {
     pub decode: P,
     pub last: P,
@@ -43,8 +42,8 @@ pub(super) struct DevicePrograms<P = ProgramId> {
 }
 
 impl Programs<Recording> {
-    /// Records the programs of every generation. Weights may still be loading. `rows`: largest
-    /// number of tokens per chunk; `on_device`: whether the engine samples.
+    /// Records what every generation needs, over buffers whose weights may be still on their way. `rows`: most tokens of a chunk;
+    /// `on_device`: whether the engine samples.
     pub fn record(memory: &mut dyn Memory, decoder: &Decoder, rows: usize, on_device: bool) -> Result<Self> {
         let rows = rows.min(decoder.context);
         let kv = KvPool::new(memory, &decoder.config, decoder.layers.len())?;
@@ -66,14 +65,14 @@ impl Programs<Recording> {
         Ok(Self { rows, kv, decode, prompt, last_logits, logits, device, scratch, all_logits: None, hidden: None })
     }
 
-    /// All recorded commands.
+    /// All that is recorded.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
         let device = self.device.iter().flat_map(|device| [&device.decode, &device.last]);
         let all = [&self.decode, &self.prompt, &self.last_logits].into_iter().chain(device);
         all.flat_map(|recording| &recording.commands)
     }
 
-    /// Prepares all programs on the engine.
+    /// Makes everything ready to run.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
         let Self { rows, kv, decode, prompt, last_logits, logits, device, scratch, all_logits, hidden } = self;
         let device = match device {
@@ -112,7 +111,7 @@ impl Programs {
         Ok(ready)
     }
 
-    /// Residual stream of a chunk → the last norm's output for its last token, (1, hidden).
+    /// Residual stream of a chunk → what the last norm makes of its last token, (1, hidden).
     pub fn hidden(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
         if let Some(ready) = self.hidden {
             return Ok(ready);
@@ -127,7 +126,7 @@ impl Programs {
 }
 
 impl DevicePrograms<Recording> {
-    /// Appends sampling to recordings that end with `logits`.
+    /// From recordings that end with `logits`.
     fn new(memory: &mut dyn Memory, decode: &Recording, last_logits: &Recording, logits: Tensor) -> Result<Self> {
         let chain = activations(memory, 1, 4)?;
         let maxima = activations(memory, 1, Sample::blocks(logits.cols))?;

@@ -1,4 +1,4 @@
-//! Log-probabilities of a given text, computed in chunks like a prompt.
+//! How likely the model finds a text that is there already: all tokens of a chunk at once, as a prompt is read.
 
 use super::Session;
 use crate::model::kv_cache::shared_prefix;
@@ -6,8 +6,8 @@ use crate::sampling::{check_logits, log_probability, log_sum_exp};
 use crate::{Error, Result};
 
 impl Session {
-    /// Computes the logits of every position of `ids` from an empty context, and calls
-    /// `each(position, logits)`. Errors: `ContextOverflow`, `InvalidLogits`.
+    /// Logits of every position of `ids`, from an empty context: `each(position, logits)`. Errors: `ContextOverflow`,
+    /// `InvalidLogits`.
     pub async fn logits(&mut self, ids: &[u32], each: impl FnMut(usize, &[f32])) -> Result<()> {
         self.stop();
         self.check_ids(ids)?;
@@ -16,10 +16,9 @@ impl Session {
         self.logits_from(ids, 0, each).await
     }
 
-    /// Log-probabilities, in nats, of `ids[from..]`, each given all tokens before it; with `end`,
-    /// also of the end of the answer after the last, by any token that ends it. The prefix that is
-    /// in the KV cache is not computed again, so a long text can be scored piece by piece. Errors:
-    /// `InvalidOption` if the first has no token before it, `ContextOverflow`, `InvalidLogits`.
+    /// Log-probabilities, in nats, of `ids[from..]`, each after all that stands before it; with `end` one more: of the answer's end
+    /// after the last, by whichever token. What `ids` begin with like the KV cache is not computed again, so that a long
+    /// text may be asked for a piece at a time. Errors: `InvalidOption` where nothing stands before the first, `ContextOverflow`, `InvalidLogits`.
     pub async fn score(&mut self, ids: &[u32], from: usize, end: bool) -> Result<Vec<f32>> {
         self.stop();
         self.check_ids(ids)?;
@@ -32,7 +31,7 @@ impl Session {
         let cached = shared_prefix(&self.cached, ids).min(from - 1);
         let known = if end { ids } else { &ids[..ids.len() - 1] };
         if cached == known.len() {
-            // nothing to compute; later positions of the cache stay, for the next piece
+            // there is nothing to compute, and what follows in the cache may be asked for next
             return Ok(Vec::new());
         }
         self.keep(cached);
@@ -47,15 +46,15 @@ impl Session {
                     ends.iter().filter(|&&id| (id as usize) < logits.len()).map(|&id| of(id).exp()).sum::<f64>().ln()
                 }
             };
-            // infinite sums could not be compared
+            // sums of infinities could not be compared
             scores.push(score.max(f64::from(f32::MIN)) as f32);
         })
         .await?;
         Ok(scores)
     }
 
-    /// Computes the part of `ids` that is not cached, and calls `each` with the logits from
-    /// position `first` on, which is not cached. After an error, the cache is empty.
+    /// Computes what of `ids` is not cached, and gives the logits from position `first` on, which is none of the cached. After an error
+    /// nothing is cached.
     async fn logits_from(&mut self, ids: &[u32], first: usize, mut each: impl FnMut(usize, &[f32])) -> Result<()> {
         let computed = self.compute(ids, first, &mut each).await;
         if computed.is_err() {

@@ -1,24 +1,15 @@
 // Debian packages: installed where that is possible without asking (root, apt), else named in the
 // error.
 
-import { output, Remedy, run, step, which } from './run.mjs';
+import { inTurn, output, Remedy, run, step, which } from './run.mjs';
 
 const options = ['-y', '-q', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=120'];
 
-/** apt runs once at a time: the end of the last install. */
-let last = Promise.resolve();
-
 /**
  * Installs `packages`. `missing` is what a reader calls the thing that is not there; `remedy` is
- * another way to get it than Debian's packages.
+ * another way to get it than Debian's packages. apt cannot run twice at once.
  */
-export function install(packages, missing, remedy) {
-  const mine = last.catch(() => {}).then(() => installNow(packages, missing, remedy));
-  last = mine;
-  return mine;
-}
-
-async function installNow(packages, missing, remedy) {
+export const install = inTurn(async (packages, missing, remedy) => {
   const root = process.getuid?.() === 0;
   if (!which('apt-get') || !root) {
     const apt = which('apt-get') ? `sudo apt-get install ${packages.join(' ')}` : undefined;
@@ -33,4 +24,4 @@ async function installNow(packages, missing, remedy) {
     if (unknown.length) throw new Remedy(`Missing: ${missing}, and apt knows no ${unknown.join(', ')}. ${remedy}.`);
     await run('apt-get', ['install', ...options, ...packages], { env });
   });
-}
+});

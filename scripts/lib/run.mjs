@@ -122,3 +122,9 @@ export async function main(work) {
     process.exitCode = 1;
   }
 }
+
+/** Makes the calls of a function wait for each other. */
+export function inTurn(work) {
+  let last = Promise.resolve();
+  return (...args) => (last = last.catch(() => {}).then(() => work(...args)));
+}

@@ -8,11 +8,14 @@
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { install } from './apt.mjs';
-import { inRoot, output, Remedy, run, step, which } from './run.mjs';
+import { inRoot, inTurn, output, Remedy, run, step, which } from './run.mjs';
 
 const target = 'wasm32-unknown-unknown';
 const RELAXED = '+relaxed-simd';
 const debianPackages = ['rustc-web', 'cargo-web', 'rust-web-src', 'lld-19'];
+
+/** rustup cannot run twice at once. */
+const callRustup = inTurn((...args) => run('rustup', args));
 
 /** Refuses a machine without Rust or without a C linker before any work is spent on it. */
 export async function ensureRust() {
@@ -33,9 +36,7 @@ export async function ensureRustTools() {
     if (output('cargo', [tool, '--version'])) continue;
     if (!which('rustup'))
       throw new Remedy(`\`cargo ${tool}\` is missing. Install ${component} for your Rust toolchain.`);
-    await step(`rustup component add ${component}`, () =>
-      run('rustup', ['component', 'add', component]).then(() => ''),
-    );
+    await step(`rustup component add ${component}`, () => callRustup('component', 'add', component).then(() => ''));
   }
 }
 
@@ -93,8 +94,8 @@ export async function wasmToolchain() {
 /** Says whether rustup could. */
 async function addToRustup() {
   const add = async () => {
-    await run('rustup', ['target', 'add', target]);
-    await run('rustup', ['component', 'add', 'rust-src']);
+    await callRustup('target', 'add', target);
+    await callRustup('component', 'add', 'rust-src');
   };
   return step(`rustup adds ${target} and rust-src`, add).then(
     () => true,

@@ -10,7 +10,7 @@ import { ensureBrowsers, ensureVulkanDriver } from './system.mjs';
 export const setUps = [
   { name: 'Rust', run: ensureRust },
   { name: 'wasm toolchain', needs: ['Rust'], run: wasmToolchain },
-  { name: 'Rust tools', needs: ['wasm toolchain'], run: ensureRustTools },
+  { name: 'Rust tools', needs: ['Rust'], run: ensureRustTools },
   { name: 'wasm clippy', needs: ['wasm toolchain'], run: async () => ensureWasmClippy(await wasmToolchain()) },
   { name: 'npm packages', run: ensurePackages },
   { name: 'packages of tests/bundlers', run: () => installed('tests/bundlers') },

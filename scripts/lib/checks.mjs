@@ -18,29 +18,23 @@ const PACKED = 'install the packed package';
 
 /**
  * Every check: a task of lib/tasks.mjs that says nothing or a note, or throws. `area` is what
- * `--only` names. `quick` checks are those of `--quick`. The first that can run is the next to run,
- * so those that many others wait for stand first.
+ * `--only` names. `quick` checks are those of `--quick`. The first that can run is the next to run.
  */
 export const checks = [
-  ...buildTasks().map((task) => ({ ...task, area: 'web' })),
-  { name: 'page build', area: 'web', needs: [PACKAGE], run: quiet(() => npm('run', 'build', '-w', 'www')) },
-  { name: PACKED, area: 'web', needs: [PACKAGE], run: installForBrowsers },
-  ...browserChecks(),
-  {
-    name: 'bundlers and snippets',
-    area: 'web',
-    needs: [PACKAGE, 'browsers', 'packages of tests/bundlers'],
-    run: () => nodeTest(testFiles('tests/bundlers')),
-  },
-  {
-    name: 'examples',
-    area: 'web',
-    needs: [PACKAGE, 'browsers', 'packages of tests/bundlers'],
-    run: () => nodeTest(testFiles('tests/examples')),
-  },
-
-  // Rust
+  // A few seconds each, so that what is easily mended is told first
   { name: 'rustfmt', area: 'rust', quick: true, needs: ['Rust tools'], run: quiet(rustfmt) },
+  {
+    name: 'prettier',
+    area: 'js',
+    quick: true,
+    needs: ['npm packages'],
+    run: quiet(() => npm('exec', '--offline', '--', 'prettier', '--check', '**/*.{ts,tsx,mjs,js,css,html}')),
+  },
+  { name: 'script tests', area: 'packages', quick: true, run: () => nodeTest(testFiles('scripts/lib')) },
+  { name: 'licences', area: 'packages', needs: ['Rust'], run: checkLicences },
+  { name: 'advisories', area: 'packages', run: audit },
+
+  // Rust; these wait for each other, so they begin early
   {
     name: 'clippy, native',
     area: 'rust',
@@ -71,6 +65,26 @@ export const checks = [
     lock: 'target',
     run: () => cargoTest([...native, '--doc']),
   },
+
+  // The package, the page, and apps that use the package
+  ...buildTasks().map((task) => ({ ...task, area: 'web' })),
+  { name: 'page build', area: 'web', needs: [PACKAGE], run: quiet(() => npm('run', 'build', '-w', 'www')) },
+  { name: PACKED, area: 'web', needs: [PACKAGE], run: installForBrowsers },
+  ...browserChecks(),
+  {
+    name: 'bundlers and snippets',
+    area: 'web',
+    needs: [PACKAGE, 'browsers', 'packages of tests/bundlers'],
+    run: () => nodeTest(testFiles('tests/bundlers')),
+  },
+  {
+    name: 'examples',
+    area: 'web',
+    needs: [PACKAGE, 'browsers', 'packages of tests/bundlers'],
+    run: () => nodeTest(testFiles('tests/examples')),
+  },
+
+  // Rust, the rest
   { name: 'grammar tests', area: 'rust', needs: ['Rust'], run: () => cargoTest(ofGrammar) },
   {
     name: 'clippy, wasm',
@@ -88,13 +102,6 @@ export const checks = [
   },
 
   // TypeScript and JavaScript
-  {
-    name: 'prettier',
-    area: 'js',
-    quick: true,
-    needs: ['npm packages'],
-    run: quiet(() => npm('exec', '--offline', '--', 'prettier', '--check', '**/*.{ts,tsx,mjs,js,css,html}')),
-  },
   { name: 'page types', area: 'js', quick: true, needs: [PACKAGE], run: quiet(() => npm('run', 'check', '-w', 'www')) },
   {
     name: 'package tests',
@@ -104,11 +111,6 @@ export const checks = [
     run: async () => countNodeTests(await npm('test', '-w', 'weft-llm')),
   },
   { name: 'API reference', area: 'js', needs: [PACKAGE], run: checkReference },
-
-  // The repository
-  { name: 'script tests', area: 'packages', quick: true, run: () => nodeTest(testFiles('scripts/lib')) },
-  { name: 'licences', area: 'packages', needs: ['Rust'], run: checkLicences },
-  { name: 'advisories', area: 'packages', run: audit },
   { name: 'package and wasm sizes', area: 'packages', needs: [PACKAGE], run: sizes },
 ];
 

@@ -1,6 +1,7 @@
-// `attention`, see shared/attention.wgsl: a workgroup takes a head of a row, or a piece of its positions.
+// `attention`, see shared/attention.wgsl: a workgroup computes one head of one row, or a piece of
+// its positions.
 //
-// Flash attention: the workgroup walks the cache in tiles of 256 positions and keeps the running
+// FlashAttention: the workgroup reads the cache in tiles of 256 positions and keeps the running
 // maximum and sum of the softmax. In a tile, each of the 64 invocations first scores up to four
 // positions. For the weighted sum of values they regroup: HEAD_QUADS invocations take four values
 // of the head each, and as many such groups as fit share the positions. The groups' sums are added
@@ -11,7 +12,8 @@ const LANES = 64u;
 const TILE = 4u * LANES;
 const GROUPS = LANES / HEAD_QUADS;
 var<workgroup> query: array<vec4<f32>, HEAD_QUADS>;
-var<workgroup> weights: array<f32, TILE>; // one a position of the tile: the score, then exp(score - maximum)
+// for each position of the tile: the score, then exp(score - maximum)
+var<workgroup> weights: array<f32, TILE>;
 var<workgroup> lane_maxima: array<f32, LANES>; // the largest score of each invocation
 var<workgroup> group_values: array<vec4<f32>, LANES>; // (GROUPS, HEAD_QUADS)
 var<workgroup> group_sums: array<f32, LANES>; // (GROUPS, HEAD_QUADS)

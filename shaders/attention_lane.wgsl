@@ -1,9 +1,9 @@
-// `attention`, see shared/attention.wgsl: an invocation takes all query heads of a key and value head for a row, or a
-// piece of its positions.
+// `attention`, see shared/attention.wgsl: an invocation computes all query heads of one key/value
+// head for one row, or a piece of its positions.
 //
-// It walks the cache by four positions, which lie in one block, with the maximum and the sum of the softmax so far: so a
-// key or value that is loaded serves GROUP heads, and a partial result in memory four positions. No barriers and no memory
-// of the workgroup.
+// It reads the cache four positions at a time, all in one block, and keeps the running maximum and
+// sum of the softmax. A key or value that is loaded serves GROUP heads, and a partial result in
+// memory four positions. It needs neither barriers nor workgroup memory.
 #import attention
 
 @compute @workgroup_size(WORKGROUP)
@@ -43,7 +43,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         maxima[g] = LOWEST;
     }
     for (var start = first / 4u * 4u; start < end; start += 4u) {
-        // Positions before the first count with weight zero, and so do those past the end, for which the last one stands in.
+        // Positions before the first have weight zero, and so have those past the end, which read
+        // the last position instead.
         let four = vec4(start) + vec4(0u, 1u, 2u, 3u);
         let positions = min(four, vec4(end - 1u));
         let outside = (four >= vec4(end)) | (four < vec4(first));

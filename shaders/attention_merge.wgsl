@@ -10,7 +10,7 @@ struct Params {
 const HEAD_QUADS = HEAD_DIM / 4u;
 
 @group(0) @binding(1) var<uniform> params: Params;
-// (rows, HEADS, pieces, HEAD_QUADS + 1): the weighted values of a piece, then its maximum and its sum
+// (rows, HEADS, pieces, HEAD_QUADS + 1): the weighted values of a piece, its maximum and its sum
 @group(0) @binding(next) var<storage, read> partial: array<vec4<f32>>;
 @group(0) @binding(next) var<storage, read_write> y: array<vec4<f32>>; // (rows, HEADS, HEAD_QUADS)
 

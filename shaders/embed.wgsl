@@ -1,7 +1,7 @@
-// y[t] = scale · table[id - first_row], for the ids that lie in this part of the table.
+// y[t] = scale · table[id - first_row], for the ids in this part of the table.
 //
-// POSITION takes the row's position instead of its id, SEGMENT the number of its segment, and both add to y.
-// One invocation decodes four values; a workgroup takes 256 values of a row.
+// POSITION takes the row's position instead of its id, SEGMENT the index of its segment; both add
+// to y. One invocation decodes four values; a workgroup takes 256 values of a row.
 #import step
 #import rows
 #import weight

@@ -1,9 +1,10 @@
-// Rotates q and k of each row by its position. q stays in qkv; k and v go to the KV cache, at that position.
+// Rotates q and k of each row by its position. q stays in qkv; k and v go to the KV cache at that
+// position.
 //
-// One invocation a pair of values that are rotated together; a workgroup takes 64 pairs of a row. Pairs past the rotary
-// width, and those of v, are only copied.
+// One invocation per pair of values that are rotated together; a workgroup takes 64 pairs of a row.
+// Pairs past rotary_dim, and those of v, are only copied.
 //
-// HALF_SPLIT pairs (i, i + rotary_dim / 2); without it (2 i, 2 i + 1).
+// HALF_SPLIT: pairs are (i, i + rotary_dim / 2); else (2 i, 2 i + 1).
 #import step
 #import rows
 
@@ -15,9 +16,12 @@ struct Params {
     rotary_dim: u32,
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(next) var<storage, read_write> qkv: array<f32>; // (rows, (heads + 2 kv_heads) · head_dim)
-@group(0) @binding(next) var<storage, read> table: array<vec2<f32>>; // (context, rotary_dim / 2): cos, sin
-@group(0) @binding(next) var<storage, read_write> kv: array<f32>; // (blocks, 2, kv_heads, KV_BLOCK, head_dim): keys, values
+// (rows, (heads + 2 kv_heads) · head_dim)
+@group(0) @binding(next) var<storage, read_write> qkv: array<f32>;
+// (context, rotary_dim / 2): cos, sin
+@group(0) @binding(next) var<storage, read> table: array<vec2<f32>>;
+// (blocks, 2, kv_heads, KV_BLOCK, head_dim): keys, values
+@group(0) @binding(next) var<storage, read_write> kv: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {

@@ -1,10 +1,11 @@
-// What the variants of `attention` share: y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over the last WINDOW of the
-// positions p ≤ position of the row; with CAUSAL = 0 over all positions of its sequence
+// Shared by the variants of `attention`: y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over
+// the last WINDOW of the positions p ≤ position of the row; with CAUSAL = 0 over all positions of
+// its sequence.
 //
-// CAP bounds the scores by cap · tanh(score / cap).
-// ALIBI then lowers them by slope(head) for each position between key and query.
-// PARTIAL: the positions are cut into pieces of SPLIT each, and each piece leaves its maximum, its sum and its
-// weighted values for attention_merge. Pieces outside of what the row sees do nothing.
+// CAP bounds the scores: cap · tanh(score / cap). ALIBI then subtracts slope(head) for each
+// position between key and query. PARTIAL: the positions are split into pieces of SPLIT; each piece
+// writes its maximum, its sum and its weighted values for attention_merge. Pieces that the row does
+// not attend to do nothing.
 #import step
 #import seen
 
@@ -20,16 +21,18 @@ const LOWEST = -1e30; // below any score
 const VALUES = KV_HEADS * KV_BLOCK; // vectors from a key to its value
 
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(next) var<storage, read> q: array<vec4<f32>>; // (rows, Q_COLS / 4): the heads come first in a row
-@group(0) @binding(next) var<storage, read> kv: array<vec4<f32>>; // (blocks, 2, KV_HEADS, KV_BLOCK, HEAD_QUADS): keys, values
+// (rows, Q_COLS / 4): the heads come first in a row
+@group(0) @binding(next) var<storage, read> q: array<vec4<f32>>;
+// (blocks, 2, KV_HEADS, KV_BLOCK, HEAD_QUADS): keys, values
+@group(0) @binding(next) var<storage, read> kv: array<vec4<f32>>;
 #ifdef PARTIAL
-// (rows, HEADS, pieces, HEAD_QUADS + 1): the weighted values of a piece, then its maximum and its sum
+// (rows, HEADS, pieces, HEAD_QUADS + 1): the weighted values of a piece, its maximum and its sum
 @group(0) @binding(next) var<storage, read_write> partial: array<vec4<f32>>;
 #else
 @group(0) @binding(next) var<storage, read_write> y: array<vec4<f32>>; // (rows, HEADS, HEAD_QUADS)
 #endif
 
-// The key of any position of the block that has `position` is vector keys_of(…) + that position of kv.
+// The key of any position in the same block as `position` is vector keys_of(…) + that position.
 fn keys_of(row: Row, kv_head: u32, position: u32) -> u32 {
     let index = position / KV_BLOCK;
     return (tables[row.table + 1u + index] * 2u * KV_HEADS + kv_head - index) * KV_BLOCK;
@@ -45,8 +48,8 @@ fn bounded(score: f32) -> f32 {
 }
 
 #ifdef ALIBI
-// 2^-x: x goes up to params.alibi in equal steps, a power of two of them; heads past that power lie in the middle of the
-// first steps.
+// 2^-x: with n the largest power of two up to HEADS, x rises in n equal steps to params.alibi;
+// heads past n lie halfway between the first steps.
 fn slope(head: u32) -> f32 {
     let whole = 1u << firstLeadingBit(HEADS);
     let half_steps = select(2u * (head - whole) + 1u, 2u * head + 2u, head < whole);

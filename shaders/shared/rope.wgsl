@@ -1,8 +1,10 @@
-// The epilogue of the q, k and v projection where RoPE's pairs are neighbours (interleaved): q and k are rotated by the
-// row's position, q goes to y, k and v to the KV cache. See rope_append for the rest.
+// Epilogue of the q, k and v projection for interleaved RoPE: q and k are rotated by the row's
+// position; q goes to y, k and v to the KV cache. See rope_append.
 #import rows
-@group(0) @binding(next) var<storage, read> table: array<vec2<f32>>; // (context, ROTARY_PAIRS): cos, sin
-@group(0) @binding(next) var<storage, read_write> kv: array<f32>; // (blocks, 2, KV_HEADS, KV_BLOCK, HEAD_DIM): keys, values
+// (context, ROTARY_PAIRS): cos, sin
+@group(0) @binding(next) var<storage, read> table: array<vec2<f32>>;
+// (blocks, 2, KV_HEADS, KV_BLOCK, HEAD_DIM): keys, values
+@group(0) @binding(next) var<storage, read_write> kv: array<f32>;
 
 fn store_rotated(token: u32, first: u32, results: vec2<f32>) {
     if token >= min(step.tokens, params.rows) || first >= OUTPUTS {

@@ -2,13 +2,14 @@
 // with the packed package, started by `npm run dev`, and opened in Chromium. It needs the registry.
 // `npm run test:examples -- next` tries one.
 
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { inRoot, run } from '../../scripts/lib/run.mjs';
 import { serving } from '../bundlers/app.mjs';
 import { launchChromium, launchWithExtension } from '../web/browsers.mjs';
+import { copyExample } from './copy.mjs';
 import { serveModels } from './models.mjs';
 import { EXAMPLES, use } from './people.mjs';
 
@@ -42,7 +43,7 @@ after(async () => {
 /** Copies an example and installs it; the package, which its range names, is the packed one. */
 async function install(name) {
   const folder = join(out, name);
-  await cp(inRoot('examples', name), folder, { recursive: true });
+  await copyExample(name, folder);
   await run('npm', ['install', '--no-audit', '--no-fund', tarball], { cwd: folder });
   return folder;
 }

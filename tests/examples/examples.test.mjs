@@ -3,7 +3,7 @@
 // installs and opens all of them.
 
 import assert from 'node:assert/strict';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -12,6 +12,7 @@ import { inRoot, run } from '../../scripts/lib/run.mjs';
 import { unpackPackage } from '../bundlers/package.mjs';
 import { launchChromium } from '../web/browsers.mjs';
 import { serve } from '../web/serve.mjs';
+import { copyExample } from './copy.mjs';
 import { serveModels } from './models.mjs';
 import { EXAMPLES, use } from './people.mjs';
 
@@ -42,7 +43,7 @@ after(async () => {
 /** Copies an example, with what it depends on beside it. */
 async function copy(name) {
   const folder = join(out, name);
-  await cp(inRoot('examples', name), folder, { recursive: true });
+  await copyExample(name, folder);
   const { dependencies, devDependencies } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
   for (const dependency of Object.keys({ ...dependencies, ...devDependencies })) {
     const link = join(out, 'node_modules', dependency);

@@ -4,12 +4,12 @@ use super::architecture::{Norms, Positions};
 use super::config::{Config, Experts};
 use super::decoder::{BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp};
 use super::rope::{ALL_FACTORS, Rope};
-use super::vectors::Vectors;
-use super::weights::{ExpertWeight, Group, Weight, missing_tensor};
+use super::tensors::Tensors;
+use super::weights::{ExpertWeight, Group, missing_tensor};
 use crate::Result;
 use crate::record::{Memory, Tensor};
 
-/// The matrices of the model in a fixed order: embedding, output, learned positions, four a layer.
+/// The matrices that a decoder of this configuration may have.
 pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
     let mut groups =
@@ -54,58 +54,53 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
 /// The decoder over buffers that rows may still have to be written to. Tables of rope whose factors are still on their way go to
 /// `rope_tables`. Errors: `InvalidModel` naming a tensor that is in no header.
 pub fn decoder(
-    memory: &mut dyn Memory,
+    mut tensors: Tensors,
     config: &Config,
-    groups: &mut [Group],
-    vectors: &mut Vectors,
     rope_tables: &mut Vec<(Rope, Tensor)>,
     (vocab, context): (usize, usize),
 ) -> Result<Decoder> {
     let mut config = config.clone();
     if config.architecture.parallel_without_ffn_norm {
-        config.parallel = !vectors.has("blk.0.ffn_norm.weight");
+        config.parallel = !tensors.vectors.has("blk.0.ffn_norm.weight");
     }
     let mut tables = RopeTables { context, made: Vec::new() };
-    let mut groups = groups.iter_mut();
-    let mut group = || groups.next().ok_or_else(|| missing_tensor("of a layer"));
-    let embed_tokens = group()?.finish(memory, vectors)?;
+    let embed_tokens = tensors.weight("token_embd")?;
     // Many models have no output matrix, and use the embedding table for both.
-    let output = group()?;
-    let lm_head = if output.weight.parts.is_empty() { embed_tokens.clone() } else { output.finish(memory, vectors)? };
+    let lm_head = tensors.optional("output")?.unwrap_or_else(|| embed_tokens.clone());
     let embed_positions = match config.architecture.positions {
-        Positions::Learned => Some(group()?.finish(memory, vectors)?),
+        Positions::Learned => Some(tensors.weight("position_embd")?),
         Positions::Rotary(_) | Positions::Linear(_) => None,
     };
     let embed_norm = match config.architecture.norms_embedding {
-        true => Some(vectors.norm(memory, "token_embd_norm")?),
+        true => Some(tensors.norm("token_embd_norm")?),
         false => None,
     };
     let mut layers = Vec::with_capacity(config.layers);
     for i in 0..config.layers {
-        let (attn_norms, ffn_norms) = block_norms(memory, &config, vectors, i)?;
+        let (attn_norms, ffn_norms) = block_norms(&mut tensors, &config, i)?;
         layers.push(Layer {
             attn_norms,
-            qkv_proj: group()?.finish(memory, vectors)?,
-            qk_norms: vectors.qk_norms(memory, &config, i)?,
-            o_proj: group()?.finish(memory, vectors)?,
+            qkv_proj: tensors.weight(&format!("blk.{i}.attn_qkv"))?,
+            qk_norms: tensors.vectors.qk_norms(tensors.memory, &config, i)?,
+            o_proj: tensors.weight(&format!("blk.{i}.attn_output"))?,
             ffn_norms,
-            feed_forward: feed_forward(&config, || group()?.finish(memory, vectors))?,
-            rope_table: tables.get(memory, config.rope_of(i))?,
+            feed_forward: feed_forward(&mut tensors, &config, i)?,
+            rope_table: tables.get(tensors.memory, config.rope_of(i))?,
         });
     }
     let norm = match config.architecture.norms {
         Norms::After => None,
-        Norms::Before | Norms::Around(_) => Some(vectors.norm(memory, "output_norm")?),
+        Norms::Before | Norms::Around(_) => Some(tensors.norm("output_norm")?),
     };
-    vectors.check_used()?;
+    tensors.vectors.check_used()?;
     for (rope, table) in tables.made {
         let factors = rope.factors_name(context);
-        if vectors.has(factors) {
+        if tensors.vectors.has(factors) {
             rope_tables.push((rope, table));
-        } else if ALL_FACTORS.into_iter().any(|other| vectors.has(other)) {
+        } else if ALL_FACTORS.into_iter().any(|other| tensors.vectors.has(other)) {
             return Err(missing_tensor(factors));
         } else {
-            rope.write_table(memory, table, None)?;
+            rope.write_table(tensors.memory, table, None)?;
         }
     }
     Ok(Decoder { config, vocab, context, embed_tokens, embed_positions, embed_norm, layers, norm, lm_head })
@@ -113,19 +108,14 @@ pub fn decoder(
 
 /// The norms of the two blocks of a layer. Before blocks in parallel there may be one for both, or a second for attention, as in
 /// Falcon.
-fn block_norms(
-    memory: &mut dyn Memory,
-    config: &Config,
-    vectors: &mut Vectors,
-    layer: usize,
-) -> Result<(BlockNorms, BlockNorms)> {
-    let has = |name: &str| vectors.has(&format!("blk.{layer}.{name}.weight"));
+fn block_norms(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<(BlockNorms, BlockNorms)> {
+    let has = |name: &str| tensors.vectors.has(&format!("blk.{layer}.{name}.weight"));
     let (attn, ffn) = match config.parallel {
         true if has("attn_norm_2") => ("attn_norm_2", "attn_norm"),
         true if !has("ffn_norm") => ("attn_norm", "attn_norm"),
         _ => ("attn_norm", "ffn_norm"),
     };
-    let mut norm = |name: &str| vectors.norm(memory, &format!("blk.{layer}.{name}"));
+    let mut norm = |name: &str| tensors.norm(&format!("blk.{layer}.{name}"));
     let attn_norm = Some(norm(attn)?);
     let ffn_norm = if ffn == attn { attn_norm } else { Some(norm(ffn)?) };
     let none = BlockNorms::default();
@@ -139,24 +129,31 @@ fn block_norms(
     })
 }
 
-/// The feed-forward block of a layer out of its weights, which `next` gives in the order of [`decoder_groups`].
-fn feed_forward(config: &Config, mut next: impl FnMut() -> Result<Weight>) -> Result<FeedForward> {
-    let mlp = |next: &mut dyn FnMut() -> Result<Weight>| Ok(Mlp { gate_up_proj: next()?, down_proj: next()? });
+/// The feed-forward block of a layer.
+fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<FeedForward> {
+    let name = |part: &str| format!("blk.{layer}.{part}");
     let Some(Experts { chosen, shared_ffn, .. }) = config.experts else {
-        return mlp(&mut next).map(FeedForward::Dense);
+        // gate and up, where there are two
+        let (gate_up_proj, down_proj) = (tensors.weight(&name("ffn_up"))?, tensors.weight(&name("ffn_down"))?);
+        return Ok(FeedForward::Dense(Mlp { gate_up_proj, down_proj }));
     };
-    let router = next()?;
-    let deep_router = if config.architecture.deep_router { Some(next()?) } else { None };
-    let [gate, up, down] = [next()?, next()?, next()?];
-    let stacked = |weight, rows| ExpertWeight { weight, rows, chosen };
-    Ok(FeedForward::Experts(Box::new(MixtureWeights {
-        router,
-        deep_router,
-        gate_proj: stacked(gate, config.ffn),
-        up_proj: stacked(up, config.ffn),
-        down_proj: stacked(down, config.hidden),
-        shared: shared_ffn.map(|_| mlp(&mut next)).transpose()?,
-    })))
+    let mut stacked = |part: &str, rows| Ok(ExpertWeight { weight: tensors.weight(&name(part))?, rows, chosen });
+    let (gate_proj, up_proj) = (stacked("ffn_gate_exps", config.ffn)?, stacked("ffn_up_exps", config.ffn)?);
+    let down_proj = stacked("ffn_down_exps", config.hidden)?;
+    let shared = match shared_ffn {
+        Some(_) => Some(Mlp {
+            gate_up_proj: tensors.weight(&name("ffn_up_shexp"))?,
+            down_proj: tensors.weight(&name("ffn_down_shexp"))?,
+        }),
+        None => None,
+    };
+    let deep_router = match config.architecture.deep_router {
+        true => Some(tensors.weight(&name("ffn_gate_out"))?),
+        false => None,
+    };
+    let router = tensors.weight(&name("ffn_gate_inp"))?;
+    let mixture = MixtureWeights { router, deep_router, gate_proj, up_proj, down_proj, shared };
+    Ok(FeedForward::Experts(Box::new(mixture)))
 }
 
 /// One table for each rope of a model.

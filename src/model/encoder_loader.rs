@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use super::config::Config;
 use super::encoder::{Classifier, Encoder, Layer, MaskedHead};
 use super::encoder_config::EncoderConfig;
-use super::vectors::Vectors;
+use super::tensors::Tensors;
 use super::weights::{Group, Weight, missing_tensor};
 use crate::Result;
-use crate::record::{Memory, Tensor};
+use crate::record::Tensor;
 
-/// The matrices in a fixed order: three embeddings, four a layer, and those of the heads.
+/// The matrices that an encoder of this configuration may have.
 pub fn encoder_groups(config: &Config, encoder: &EncoderConfig, vocab: usize) -> Vec<Group> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
     let (width, kv, labels) = (heads * head_dim, kv_heads * head_dim, encoder.labels.len());
@@ -74,33 +74,29 @@ pub fn encoder_vectors(config: &Config, encoder: &EncoderConfig, vocab: usize) -
 
 /// The encoder over buffers that rows may still have to be written to. Errors: `InvalidModel` naming a tensor that is in no header.
 pub fn encoder(
-    memory: &mut dyn Memory,
+    mut tensors: Tensors,
     config: &Config,
     encoder_config: &EncoderConfig,
-    groups: &mut [Group],
-    vectors: &mut Vectors,
     (vocab, context): (usize, usize),
 ) -> Result<Encoder> {
-    let mut groups = groups.iter_mut();
-    let mut group = || groups.next().ok_or_else(|| missing_tensor("of a layer"));
-    let embed_tokens = group()?.finish(memory, vectors)?;
-    let embed_positions = group()?.finish(memory, vectors)?;
-    let embed_segments = group()?.finish_if_there(memory, vectors)?;
-    let embed_norm = vectors.norm(memory, "token_embd_norm")?;
+    let embed_tokens = tensors.weight("token_embd")?;
+    let embed_positions = tensors.weight("position_embd")?;
+    let embed_segments = tensors.optional("token_types")?;
+    let embed_norm = tensors.norm("token_embd_norm")?;
     let mut layers = Vec::with_capacity(config.layers);
     for i in 0..config.layers {
         layers.push(Layer {
-            qkv_proj: group()?.finish(memory, vectors)?,
-            o_proj: group()?.finish(memory, vectors)?,
-            attn_norm: vectors.norm(memory, &format!("blk.{i}.attn_output_norm"))?,
-            up_proj: group()?.finish(memory, vectors)?,
-            down_proj: group()?.finish(memory, vectors)?,
-            ffn_norm: vectors.norm(memory, &format!("blk.{i}.layer_output_norm"))?,
+            qkv_proj: tensors.weight(&format!("blk.{i}.attn_qkv"))?,
+            o_proj: tensors.weight(&format!("blk.{i}.attn_output"))?,
+            attn_norm: tensors.norm(&format!("blk.{i}.attn_output_norm"))?,
+            up_proj: tensors.weight(&format!("blk.{i}.ffn_up"))?,
+            down_proj: tensors.weight(&format!("blk.{i}.ffn_down"))?,
+            ffn_norm: tensors.norm(&format!("blk.{i}.layer_output_norm"))?,
         });
     }
-    let mut head = || group()?.finish_if_there(memory, vectors);
-    let (pooler, class_output, token_classifier) = (head()?, head()?, head()?);
-    let (transform, output) = (head()?, head()?);
+    let (pooler, class_output) = (tensors.optional("cls")?, tensors.optional("cls.output")?);
+    let token_classifier = tensors.optional("token_cls")?;
+    let (transform, output) = (tensors.optional("mlm_transform")?, tensors.optional("output")?);
     let classifier = match (pooler, class_output) {
         (None, None) => None,
         (Some(pooler), Some(output)) => Some(Classifier { pooler, output }),
@@ -111,16 +107,16 @@ pub fn encoder(
         (None, None) => None,
         (None, Some(_)) => return Err(missing_tensor("mlm_transform.weight")),
         (Some(transform), output) => {
-            let norm = vectors.norm(memory, "mlm_transform_norm")?;
+            let norm = tensors.norm("mlm_transform_norm")?;
             let output = match output {
                 Some(output) => output,
-                None => tied(memory, vectors, &embed_tokens, vocab)?,
+                None => tied(&mut tensors, &embed_tokens, vocab)?,
             };
             Some(MaskedHead { transform, norm, output })
         }
     };
-    vectors.check_used()?;
-    let rope_table = Tensor { buffer: memory.create_values("rope table", 0)?, rows: context, cols: 0 };
+    tensors.vectors.check_used()?;
+    let rope_table = Tensor { buffer: tensors.memory.create_values("rope table", 0)?, rows: context, cols: 0 };
     Ok(Encoder {
         encoder_config: encoder_config.clone(),
         config: config.clone(),
@@ -139,11 +135,11 @@ pub fn encoder(
 }
 
 /// The embedding table as output, with the bias that only the output has.
-fn tied(memory: &mut dyn Memory, vectors: &mut Vectors, table: &Weight, vocab: usize) -> Result<Weight> {
+fn tied(tensors: &mut Tensors, table: &Weight, vocab: usize) -> Result<Weight> {
     let mut output = table.clone();
     for part in &mut output.parts {
         let rows = part.first_row..part.first_row + part.matrix.rows;
-        part.affine = vectors.affine(memory, [("output", 0..vocab)].into_iter(), rows, 1)?;
+        part.affine = tensors.vectors.affine(tensors.memory, [("output", 0..vocab)].into_iter(), rows, 1)?;
     }
     Ok(output)
 }

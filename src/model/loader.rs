@@ -12,9 +12,10 @@ use super::encoder::Encoder;
 use super::encoder_config::EncoderConfig;
 use super::encoder_loader::{encoder, encoder_groups, encoder_vectors};
 use super::rope::Rope;
+use super::tensors::{Groups, Tensors};
 use super::vectors::{Vectors, decoder_vectors};
 use super::vocabulary::take_tokenizer;
-use super::weights::{Group, missing_tensor};
+use super::weights::missing_tensor;
 use crate::format::{Header, ModelReader, Sink, TensorInfo};
 use crate::record::{Memory, Tensor};
 use crate::tokenizer::{ChatTemplates, Tokenizer};
@@ -155,9 +156,7 @@ struct Parts {
     encoder_config: Option<EncoderConfig>,
     tokenizer: Tokenizer,
     chat_templates: ChatTemplates,
-    groups: Vec<Group>,
-    /// Tensor stem → index of its group.
-    group_of: HashMap<String, usize>,
+    groups: Groups,
     vectors: Vectors,
     /// Tables whose factors are still to come.
     rope_tables: Vec<(Rope, Tensor)>,
@@ -222,13 +221,10 @@ impl Parts {
             None => (decoder_groups(&config, vocab), decoder_vectors(&config, vocab)),
             Some(encoder) => (encoder_groups(&config, encoder, vocab), encoder_vectors(&config, encoder, vocab)),
         };
-        let mut group_of = HashMap::new();
-        for (index, group) in groups.iter().enumerate() {
-            group_of.extend(group.stems().map(|stem| (stem.to_string(), index)));
-            vectors.extend(group.scales().map(|(name, len)| (name, [len, 1])));
-        }
+        let groups = Groups::new(groups);
+        vectors.extend(groups.iter().flat_map(|group| group.scales()).map(|(name, len)| (name, [len, 1])));
         let (vectors, rope_tables) = (Vectors::new(vectors), Vec::new());
-        Ok(Self { config, encoder_config, tokenizer, chat_templates, groups, group_of, vectors, rope_tables })
+        Ok(Self { config, encoder_config, tokenizer, chat_templates, groups, vectors, rope_tables })
     }
 }
 
@@ -258,23 +254,22 @@ impl Assembly {
                 continue;
             }
             // what llama.cpp scales activations by that it computes in four bits
-            if info.name.strip_suffix(".input_scale").is_some_and(|stem| parts.group_of.contains_key(stem)) {
+            if info.name.strip_suffix(".input_scale").is_some_and(|stem| parts.groups.get(stem).is_some()) {
                 continue;
             }
             let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);
-            let group = parts.group_of.get(stem);
             // A tensor that is ignored would make the output wrong without a word.
             let unsupported = || Error::UnsupportedModel {
                 what: "a tensor".into(),
                 found: info.name.clone(),
                 known: format!("the tensors of a {} model of its kind", parts.config.architecture.name),
             };
-            let group = *group.ok_or_else(unsupported)?;
-            if touched.insert(group) {
-                parts.groups[group].place(memory, &by_name)?;
+            let (index, group) = parts.groups.get_mut(stem).ok_or_else(unsupported)?;
+            if touched.insert(index) {
+                group.place(memory, &by_name)?;
             }
             // such as a part of what is there as a whole
-            parts.groups[group].first_row(stem).ok_or_else(unsupported)?;
+            group.first_row(stem).ok_or_else(unsupported)?;
         }
         Ok(())
     }
@@ -289,7 +284,7 @@ impl Assembly {
             return Ok(());
         }
         let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);
-        let Some(group) = parts.group_of.get(stem).map(|&index| &parts.groups[index]) else { return Ok(()) };
+        let Some(group) = parts.groups.get(stem) else { return Ok(()) };
         let start = group.first_row(stem).unwrap_or(0);
         group.write(memory, info, start + first_row, rows)
     }
@@ -331,14 +326,14 @@ impl Parts {
     /// The transformer over buffers that rows may still have to be written to. Errors: `InvalidModel` naming a tensor that
     /// is in no header.
     fn network(&mut self, memory: &mut dyn Memory, context: Option<usize>) -> Result<Network> {
-        let Self { config, encoder_config, groups, vectors, tokenizer, .. } = self;
+        let Self { config, encoder_config, groups, vectors, tokenizer, rope_tables, .. } = self;
         let sizes = (tokenizer.vocab_size(), context_length(context, config));
+        let tensors = Tensors { memory, groups, vectors };
         let Some(encoder_config) = encoder_config else {
-            let tables = &mut self.rope_tables;
-            let decoder = decoder(memory, config, groups, vectors, tables, sizes)?;
+            let decoder = decoder(tensors, config, rope_tables, sizes)?;
             return Ok(Network::Decoder(Box::new(decoder)));
         };
-        let encoder = encoder(memory, config, encoder_config, groups, vectors, sizes)?;
+        let encoder = encoder(tensors, config, encoder_config, sizes)?;
         Ok(Network::Encoder(Box::new(encoder)))
     }
 }

@@ -17,6 +17,7 @@ pub mod kv_cache;
 pub mod loader;
 pub mod rope;
 pub mod scales;
+mod tensors;
 mod vectors;
 mod vocabulary;
 mod weights;

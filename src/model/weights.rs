@@ -232,9 +232,9 @@ impl Group {
         Ok(())
     }
 
-    /// The same as [`Group::finish`], where any header has a member.
-    pub fn finish_if_there(&mut self, memory: &mut dyn Memory, vectors: &mut Vectors) -> Result<Option<Weight>> {
-        if self.members.iter().any(|member| member.placed) { self.finish(memory, vectors).map(Some) } else { Ok(None) }
+    /// Whether any header has a member.
+    pub fn is_there(&self) -> bool {
+        self.members.iter().any(|member| member.placed)
     }
 
     /// Names of the factors that may stand beside each tensor but an embedding, and how many each

@@ -1,0 +1,65 @@
+//! The tensors of a model by name, while it is loaded.
+
+use std::collections::HashMap;
+
+use super::decoder::NormWeights;
+use super::vectors::Vectors;
+use super::weights::{Group, Weight, missing_tensor};
+use crate::Result;
+use crate::record::Memory;
+
+/// All groups of a model. Each is found by the stem of any of its tensors.
+pub struct Groups {
+    groups: Vec<Group>,
+    /// Stem → index
+    by_stem: HashMap<String, usize>,
+}
+
+impl Groups {
+    pub fn new(groups: Vec<Group>) -> Self {
+        let stems =
+            groups.iter().enumerate().flat_map(|(i, group)| group.stems().map(move |stem| (stem.to_string(), i)));
+        Self { by_stem: stems.collect(), groups }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter()
+    }
+
+    pub fn get(&self, stem: &str) -> Option<&Group> {
+        self.by_stem.get(stem).map(|&index| &self.groups[index])
+    }
+
+    /// With its number.
+    pub fn get_mut(&mut self, stem: &str) -> Option<(usize, &mut Group)> {
+        self.by_stem.get(stem).map(|&index| (index, &mut self.groups[index]))
+    }
+}
+
+/// Gives out weights and norms by the names of the file.
+pub struct Tensors<'a> {
+    pub memory: &'a mut dyn Memory,
+    pub groups: &'a mut Groups,
+    pub vectors: &'a mut Vectors,
+}
+
+impl Tensors<'_> {
+    /// The weight that has the tensor `stem.weight`. Errors: `InvalidModel` naming a tensor that no header has.
+    pub fn weight(&mut self, stem: &str) -> Result<Weight> {
+        let (_, group) = self.groups.get_mut(stem).ok_or_else(|| missing_tensor(&format!("{stem}.weight")))?;
+        group.finish(self.memory, self.vectors)
+    }
+
+    /// The same; `None` where no header has a tensor of it.
+    pub fn optional(&mut self, stem: &str) -> Result<Option<Weight>> {
+        match self.groups.get(stem).is_some_and(Group::is_there) {
+            true => self.weight(stem).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Weight and bias of a norm of the residual stream: `stem.weight` and `stem.bias`.
+    pub fn norm(&mut self, stem: &str) -> Result<NormWeights> {
+        self.vectors.norm(self.memory, stem)
+    }
+}

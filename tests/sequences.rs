@@ -11,7 +11,7 @@ use weft_llm::engine::gpu::GpuEngine;
 use weft_llm::engine::host::{HostEngine, Kernels, Reference};
 use weft_llm::engine::{Engine, ProgramId};
 use weft_llm::format::BlockType;
-use weft_llm::model::decoder::{Scratch, activations};
+use weft_llm::model::decoder::{Activations, activations};
 use weft_llm::model::kv_cache::{Blocks, KvPool};
 use weft_llm::model::{Decoder, Loader, Network};
 use weft_llm::ops::Recording;
@@ -48,7 +48,7 @@ impl<E: Engine> Model<E> {
         let Network::Decoder(decoder) = loader.finish().unwrap().network else { panic!("a decoder") };
         let kv = KvPool::new(&mut engine, &decoder.config, LAYERS).unwrap();
         let mut program = |rows| {
-            let scratch = Scratch::new(&mut engine, &decoder, rows).unwrap();
+            let scratch = Activations::new(&mut engine, &decoder, rows).unwrap();
             let logits = activations(&mut engine, rows, VOCAB).unwrap();
             (engine.prepare(recording(&decoder, &kv, &scratch, logits)).unwrap(), logits)
         };
@@ -99,7 +99,7 @@ impl<E: Engine> Model<E> {
     }
 }
 
-fn recording(decoder: &Decoder, kv: &KvPool, scratch: &Scratch, logits: Tensor) -> Recording {
+fn recording(decoder: &Decoder, kv: &KvPool, scratch: &Activations, logits: Tensor) -> Recording {
     let mut recording = Recording::default();
     decoder.record_layers(&mut recording, kv, scratch).unwrap();
     decoder.record_logits(&mut recording, scratch, logits).unwrap();

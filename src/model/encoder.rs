@@ -79,7 +79,7 @@ pub struct Encoder {
 
 /// Activations of a text of up to `context` tokens; every layer reuses them.
 #[derive(Clone, Copy, Debug)]
-pub struct Scratch {
+pub struct EncoderActivations {
     /// (tokens, hidden): what is known of each token
     pub x: Tensor,
     /// (tokens, 3 hidden)
@@ -90,7 +90,7 @@ pub struct Scratch {
     ffn: Tensor,
 }
 
-impl Scratch {
+impl EncoderActivations {
     /// Buffers for the longest text.
     pub fn new(memory: &mut dyn Memory, model: &Encoder) -> Result<Self> {
         let config = &model.config;
@@ -101,31 +101,31 @@ impl Scratch {
 }
 
 impl Encoder {
-    /// Records token ids → what the last layer says of each, in `s.x`. `kv`: keys and values of the
+    /// Records token ids → what the last layer says of each, in `a.x`. `kv`: keys and values of the
     /// text, of one layer after the other.
-    pub fn record_layers(&self, r: &mut Recording, kv: KvCache, s: &Scratch) -> Result<()> {
-        self.embed_tokens.embed(r, Index::Id, self.config.scales.embedding, s.x)?;
-        self.embed_positions.embed(r, Index::Position, 1.0, s.x)?;
+    pub fn record_layers(&self, r: &mut Recording, kv: KvCache, a: &EncoderActivations) -> Result<()> {
+        self.embed_tokens.embed(r, Index::Id, self.config.scales.embedding, a.x)?;
+        self.embed_positions.embed(r, Index::Position, 1.0, a.x)?;
         if let Some(segments) = &self.embed_segments {
-            segments.embed(r, Index::Segment, 1.0, s.x)?;
+            segments.embed(r, Index::Segment, 1.0, a.x)?;
         }
-        self.record_norm(r, self.embed_norm, s.x)?;
-        self.layers.iter().try_for_each(|layer| self.record_layer(r, layer, kv, s))
+        self.record_norm(r, self.embed_norm, a.x)?;
+        self.layers.iter().try_for_each(|layer| self.record_layer(r, layer, kv, a))
     }
 
     /// One encoder layer: x = norm(x + attention(x)); x = norm(x + feed_forward(x)).
-    fn record_layer(&self, r: &mut Recording, layer: &Layer, kv: KvCache, s: &Scratch) -> Result<()> {
-        let (qkv, table, heads, kind) = (s.qkv, self.rope_table, self.config.heads, self.config.rope_kind());
-        layer.qkv_proj.linear(r, s.x, None, Epilogue::Store, qkv)?;
+    fn record_layer(&self, r: &mut Recording, layer: &Layer, kv: KvCache, a: &EncoderActivations) -> Result<()> {
+        let (qkv, table, heads, kind) = (a.qkv, self.rope_table, self.config.heads, self.config.rope_kind());
+        layer.qkv_proj.linear(r, a.x, None, Epilogue::Store, qkv)?;
         r.push(RopeAppend { qkv, table, kv, heads, kind })?;
         let scale = self.config.scales.attention;
         let (cap, alibi, window, causal) = (None, None, None, false);
-        r.push(Attention { q: qkv, kv, heads, scale, cap, alibi, window, causal, y: s.attn })?;
-        layer.o_proj.linear(r, s.attn, None, Epilogue::ACCUMULATE, s.x)?;
-        self.record_norm(r, layer.attn_norm, s.x)?;
-        layer.up_proj.linear(r, s.x, None, Epilogue::Activate(self.config.activation()), s.ffn)?;
-        layer.down_proj.linear(r, s.ffn, None, Epilogue::ACCUMULATE, s.x)?;
-        self.record_norm(r, layer.ffn_norm, s.x)
+        r.push(Attention { q: qkv, kv, heads, scale, cap, alibi, window, causal, y: a.attn })?;
+        layer.o_proj.linear(r, a.attn, None, Epilogue::ACCUMULATE, a.x)?;
+        self.record_norm(r, layer.attn_norm, a.x)?;
+        layer.up_proj.linear(r, a.x, None, Epilogue::Activate(self.config.activation()), a.ffn)?;
+        layer.down_proj.linear(r, a.ffn, None, Epilogue::ACCUMULATE, a.x)?;
+        self.record_norm(r, layer.ffn_norm, a.x)
     }
 
     /// x = norm(x)
@@ -147,7 +147,7 @@ impl Encoder {
         classifier.output.linear(r, pooled, None, Epilogue::Store, logits)
     }
 
-    /// Records a row of `s.x`, (1, hidden) → `logits`, (1, vocab), by way of `transformed`, (1, hidden).
+    /// Records a row of `a.x`, (1, hidden) → `logits`, (1, vocab), by way of `transformed`, (1, hidden).
     pub fn record_masked(
         &self,
         r: &mut Recording,

@@ -221,7 +221,7 @@ impl EncoderSession {
     /// What the last layer says of each token: (tokens, hidden).
     pub async fn hidden(&mut self, input: &Segments) -> Result<Vec<f32>> {
         self.run_layers(input).await?;
-        let (x, count) = (self.programs.scratch.x, input.ids.len());
+        let (x, count) = (self.programs.activations.x, input.ids.len());
         self.read(x.buffer, count * x.cols).await
     }
 

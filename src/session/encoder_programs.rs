@@ -4,21 +4,21 @@ use crate::Result;
 use crate::engine::{Engine, ProgramId};
 use crate::model::Encoder;
 use crate::model::decoder::activations;
-use crate::model::encoder::Scratch;
+use crate::model::encoder::EncoderActivations;
 use crate::model::kv_cache::KvPool;
 use crate::ops::{Command, Epilogue, Recording};
 use crate::record::{Memory, Tensor};
 
 /// What a session runs: recordings, and then what an engine made of them.
 pub(super) struct EncoderPrograms<P = ProgramId> {
-    pub scratch: Scratch,
+    pub activations: EncoderActivations,
     /// Keys and values of the text, of one layer after the other.
     pub kv: KvPool,
-    /// Ids → `scratch.x`
+    /// Ids → `activations.x`
     pub layers: P,
-    /// The first row of `scratch.x` → (1, labels)
+    /// The first row of `activations.x` → (1, labels)
     pub classifier: Option<Head<P>>,
-    /// Each row of `scratch.x` → (tokens, labels)
+    /// Each row of `activations.x` → (tokens, labels)
     pub token_classifier: Option<Head<P>>,
     /// One row → (1, vocab)
     pub masked: Option<Head<P>>,
@@ -36,23 +36,23 @@ pub(super) struct Head<P = ProgramId> {
 impl EncoderPrograms<Recording> {
     /// Records everything, over buffers whose weights may be still on their way.
     pub fn record(memory: &mut dyn Memory, encoder: &Encoder) -> Result<Self> {
-        let scratch = Scratch::new(memory, encoder)?;
+        let a = EncoderActivations::new(memory, encoder)?;
         let (hidden, labels) = (encoder.config.hidden, encoder.encoder_config.labels.len());
         let mut layers = Recording::default();
         let kv = KvPool::new(memory, &encoder.config, 1)?;
-        encoder.record_layers(&mut layers, kv.layer(0), &scratch)?;
+        encoder.record_layers(&mut layers, kv.layer(0), &a)?;
         let (mut classifier, mut token_classifier, mut masked) = (None, None, None);
         if let Some(head) = &encoder.classifier {
             let (pooled, logits) = (activations(memory, 1, hidden)?, activations(memory, 1, labels)?);
             let mut program = Recording::default();
-            encoder.record_classifier(&mut program, head, scratch.x, pooled, logits)?;
-            classifier = Some(Head { program, x: scratch.x, logits });
+            encoder.record_classifier(&mut program, head, a.x, pooled, logits)?;
+            classifier = Some(Head { program, x: a.x, logits });
         }
         if let Some(weight) = &encoder.token_classifier {
             let logits = activations(memory, encoder.context, labels)?;
             let mut program = Recording::default();
-            weight.linear(&mut program, scratch.x, None, Epilogue::Store, logits)?;
-            token_classifier = Some(Head { program, x: scratch.x, logits });
+            weight.linear(&mut program, a.x, None, Epilogue::Store, logits)?;
+            token_classifier = Some(Head { program, x: a.x, logits });
         }
         if let Some(head) = &encoder.masked {
             let (x, transformed) = (activations(memory, 1, hidden)?, activations(memory, 1, hidden)?);
@@ -61,7 +61,7 @@ impl EncoderPrograms<Recording> {
             encoder.record_masked(&mut program, head, x, transformed, logits)?;
             masked = Some(Head { program, x, logits });
         }
-        Ok(Self { scratch, kv, layers, classifier, token_classifier, masked })
+        Ok(Self { activations: a, kv, layers, classifier, token_classifier, masked })
     }
 
     /// All that is recorded.
@@ -72,13 +72,13 @@ impl EncoderPrograms<Recording> {
 
     /// Makes everything ready to run.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<EncoderPrograms> {
-        let Self { scratch, kv, layers, classifier, token_classifier, masked } = self;
+        let Self { activations, kv, layers, classifier, token_classifier, masked } = self;
         let mut head = |head: Option<Head<Recording>>| -> Result<Option<Head>> {
             head.map(|Head { program, x, logits }| Ok(Head { program: engine.prepare(program)?, x, logits }))
                 .transpose()
         };
         let (classifier, token_classifier, masked) = (head(classifier)?, head(token_classifier)?, head(masked)?);
         let layers = engine.prepare(layers)?;
-        Ok(EncoderPrograms { scratch, kv, layers, classifier, token_classifier, masked })
+        Ok(EncoderPrograms { activations, kv, layers, classifier, token_classifier, masked })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::engine::{Engine, ProgramId};
 use crate::model::Decoder;
-use crate::model::decoder::{Scratch, activations};
+use crate::model::decoder::{Activations, activations};
 use crate::model::kv_cache::KvPool;
 use crate::ops::{Command, Recording, Sample};
 use crate::record::{Memory, Tensor};
@@ -24,7 +24,7 @@ pub(super) struct Programs<P = ProgramId> {
     pub logits: Tensor,
     /// Where the engine can sample.
     pub device: Option<DevicePrograms<P>>,
-    scratch: Scratch,
+    activations: Activations,
     /// Logits of every token of the chunk; made when first asked for.
     all_logits: Option<(ProgramId, Tensor)>,
     /// What is known of its last token; likewise.
@@ -47,22 +47,33 @@ impl Programs<Recording> {
     pub fn record(memory: &mut dyn Memory, decoder: &Decoder, rows: usize, on_device: bool) -> Result<Self> {
         let rows = rows.min(decoder.context);
         let kv = KvPool::new(memory, &decoder.config, decoder.layers.len())?;
-        let scratch = Scratch::new(memory, decoder, rows)?;
+        let a = Activations::new(memory, decoder, rows)?;
         let logits = activations(memory, 1, decoder.vocab)?;
         let last = activations(memory, 1, decoder.config.hidden)?;
 
         let mut decode = Recording::default();
-        decoder.record_layers(&mut decode, &kv, &scratch.first(1))?;
-        decoder.record_logits(&mut decode, &scratch.first(1), logits)?;
+        decoder.record_layers(&mut decode, &kv, &a.first(1))?;
+        decoder.record_logits(&mut decode, &a.first(1), logits)?;
         let mut prompt = Recording::default();
-        decoder.record_layers(&mut prompt, &kv, &scratch)?;
+        decoder.record_layers(&mut prompt, &kv, &a)?;
         let mut last_logits = Recording::default();
-        decoder.record_last_logits(&mut last_logits, &scratch, last, logits)?;
+        decoder.record_last_logits(&mut last_logits, &a, last, logits)?;
         let device = match on_device {
             true => Some(DevicePrograms::new(memory, &decode, &last_logits, logits)?),
             false => None,
         };
-        Ok(Self { rows, kv, decode, prompt, last_logits, logits, device, scratch, all_logits: None, hidden: None })
+        Ok(Self {
+            rows,
+            kv,
+            decode,
+            prompt,
+            last_logits,
+            logits,
+            device,
+            activations: a,
+            all_logits: None,
+            hidden: None,
+        })
     }
 
     /// All that is recorded.
@@ -74,7 +85,7 @@ impl Programs<Recording> {
 
     /// Makes everything ready to run.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
-        let Self { rows, kv, decode, prompt, last_logits, logits, device, scratch, all_logits, hidden } = self;
+        let Self { rows, kv, decode, prompt, last_logits, logits, device, activations, all_logits, hidden } = self;
         let device = match device {
             Some(DevicePrograms { decode, last, chain, id }) => {
                 let (decode, last) = (engine.prepare(decode)?, engine.prepare(last)?);
@@ -90,7 +101,7 @@ impl Programs<Recording> {
             last_logits: engine.prepare(last_logits)?,
             logits,
             device,
-            scratch,
+            activations,
             all_logits,
             hidden,
         })
@@ -105,7 +116,7 @@ impl Programs {
         }
         let logits = activations(engine, self.rows, decoder.vocab)?;
         let mut recording = Recording::default();
-        decoder.record_logits(&mut recording, &self.scratch, logits)?;
+        decoder.record_logits(&mut recording, &self.activations, logits)?;
         let ready = (engine.prepare(recording)?, logits);
         self.all_logits = Some(ready);
         Ok(ready)
@@ -118,7 +129,7 @@ impl Programs {
         }
         let hidden = activations(engine, 1, decoder.config.hidden)?;
         let mut recording = Recording::default();
-        decoder.record_hidden(&mut recording, &self.scratch, hidden)?;
+        decoder.record_hidden(&mut recording, &self.activations, hidden)?;
         let ready = (engine.prepare(recording)?, hidden);
         self.hidden = Some(ready);
         Ok(ready)

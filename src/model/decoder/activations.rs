@@ -1,0 +1,103 @@
+//! The memory that a step computes in.
+
+use super::{Decoder, FeedForward};
+use crate::Result;
+use crate::record::{Memory, Tensor};
+
+/// Activations of up to `tokens` tokens. Every layer uses the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Activations {
+    /// (tokens, hidden): the residual stream
+    pub(super) x: Tensor,
+    /// (tokens, hidden): the output of a norm or a block that is not added to `x` at once
+    pub(super) branch: Tensor,
+    /// (tokens, qkv_width)
+    pub(super) qkv: Tensor,
+    /// (tokens, heads · head_dim)
+    pub(super) attn: Tensor,
+    /// (tokens, 2 ffn), for each expert of a token; only used where gate and up are not one matrix
+    pub(super) gate_up: Tensor,
+    /// (tokens, ffn), for each expert of a token
+    pub(super) ffn: Tensor,
+    pub(super) mixture: Option<MixtureActivations>,
+}
+
+/// Activations of a mixture of experts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MixtureActivations {
+    /// (tokens, experts), and one column more where there is a shared expert
+    pub logits: Tensor,
+    /// The same, between the two matrices of a deep router
+    pub deep: Tensor,
+    /// (tokens, …): see [`Route`](crate::ops::Route)
+    pub route: Tensor,
+    /// (tokens, 2 shared ffn), (tokens, shared ffn): of the shared expert
+    pub shared: Option<(Tensor, Tensor)>,
+    /// (tokens, slots · hidden): outputs of the experts
+    pub outputs: Tensor,
+}
+
+impl Activations {
+    /// Buffers for `tokens` tokens.
+    pub fn new(memory: &mut dyn Memory, model: &Decoder, tokens: usize) -> Result<Self> {
+        let config = &model.config;
+        let mut tensor = |cols| activations(memory, tokens, cols);
+        let fused = model.layers.iter().all(|layer| match &layer.feed_forward {
+            FeedForward::Dense(mlp) => mlp.gate_up_proj.parts.len() == 1,
+            FeedForward::Experts(_) => false,
+        });
+        let inputs = config.activation().inputs();
+        let ffn = config.experts.as_ref().map_or(1, |experts| experts.chosen) * config.ffn;
+        let mixture = match &config.experts {
+            None => None,
+            Some(experts) => {
+                let shared = usize::from(experts.shared_ffn.is_some());
+                Some(MixtureActivations {
+                    logits: tensor(experts.count + shared)?,
+                    deep: tensor(if config.architecture.deep_router { experts.count } else { 4 })?,
+                    route: tensor(2 * experts.chosen + shared)?,
+                    shared: match experts.shared_ffn {
+                        Some(ffn) => Some((tensor(inputs * ffn)?, tensor(ffn)?)),
+                        None => None,
+                    },
+                    outputs: tensor((experts.chosen + shared) * config.hidden)?,
+                })
+            }
+        };
+        Ok(Self {
+            x: tensor(config.hidden)?,
+            branch: tensor(if model.needs_branch() { config.hidden } else { 4 })?,
+            qkv: tensor(config.qkv_width())?,
+            attn: tensor(config.heads * config.head_dim)?,
+            gate_up: tensor(if fused { inputs } else { inputs * ffn })?,
+            ffn: tensor(ffn)?,
+            mixture,
+        })
+    }
+
+    /// The same buffers with room for fewer tokens.
+    pub fn first(self, tokens: usize) -> Self {
+        let cut = |tensor: Tensor| Tensor { rows: tokens, ..tensor };
+        Self {
+            x: cut(self.x),
+            branch: cut(self.branch),
+            qkv: cut(self.qkv),
+            attn: cut(self.attn),
+            gate_up: cut(self.gate_up),
+            ffn: cut(self.ffn),
+            mixture: self.mixture.map(|mixture| MixtureActivations {
+                logits: cut(mixture.logits),
+                deep: cut(mixture.deep),
+                route: cut(mixture.route),
+                shared: mixture.shared.map(|(gate_up, ffn)| (cut(gate_up), cut(ffn))),
+                outputs: cut(mixture.outputs),
+            }),
+        }
+    }
+}
+
+/// A buffer for activations of `tokens` tokens.
+pub fn activations(memory: &mut dyn Memory, tokens: usize, cols: usize) -> Result<Tensor> {
+    let buffer = memory.create_values("activations", tokens * cols)?;
+    Ok(Tensor { buffer, rows: tokens, cols })
+}

@@ -1,0 +1,72 @@
+//! The mixture of experts (Shazeer et al. 2017, arXiv 1701.06538): a router chooses some experts for each token, and their outputs
+//! are added by its weights.
+
+use super::activations::MixtureActivations;
+use super::{Activations, BlockNorms, Decoder, Mlp};
+use crate::Result;
+use crate::model::config::Experts;
+use crate::model::weights::{ExpertWeight, Weight};
+use crate::ops::{Activate, Activation, Combine, Epilogue, Recording, RmsNorm, Route};
+use crate::record::Tensor;
+
+/// Weights of a mixture of experts.
+#[derive(Clone, Debug)]
+pub struct MixtureWeights {
+    /// (experts, hidden), and a row more where there is a shared expert: the logit of its weight
+    pub router: Weight,
+    /// (experts, experts): after the router and tanh, in LLaMA-MoE
+    pub deep_router: Option<Weight>,
+    /// (experts · ffn, hidden)
+    pub gate_proj: ExpertWeight,
+    /// (experts · ffn, hidden)
+    pub up_proj: ExpertWeight,
+    /// (experts · hidden, ffn)
+    pub down_proj: ExpertWeight,
+    /// The expert of every token.
+    pub shared: Option<Mlp>,
+}
+
+impl Decoder {
+    /// a.mixture.outputs = feed_forward(norm(x)) of each expert of a token, the shared one last
+    pub(super) fn record_experts(
+        &self,
+        r: &mut Recording,
+        mixture: &MixtureWeights,
+        x: Tensor,
+        norm: Option<RmsNorm>,
+        a: &Activations,
+    ) -> Result<()> {
+        let (Some(experts), Some(activations)) = (&self.config.experts, a.mixture) else { return Ok(()) };
+        let MixtureActivations { logits, deep, route, outputs, shared: shared_activations } = activations;
+        let Experts { chosen, weighting, .. } = *experts;
+        match &mixture.deep_router {
+            None => mixture.router.linear(r, x, norm, Epilogue::Store, logits)?,
+            Some(deep_router) => {
+                let tanh = Epilogue::Cap { scale: 1.0, cap: Some(1.0) };
+                mixture.router.linear(r, x, norm, tanh, deep)?;
+                deep_router.linear(r, deep, None, Epilogue::Store, logits)?;
+            }
+        }
+        r.push(Route { logits, chosen, weighting, shared: mixture.shared.is_some(), y: route })?;
+        let gated = Activation { gated: true, ..self.config.activation() };
+        mixture.gate_proj.linear(r, x, norm, route, 0, a.gate_up)?;
+        mixture.up_proj.linear(r, x, norm, route, chosen * self.config.ffn, a.gate_up)?;
+        r.push(Activate { activation: gated, x: a.gate_up, y: a.ffn })?;
+        mixture.down_proj.linear(r, a.ffn, None, route, 0, outputs)?;
+        if let (Some(shared), Some((gate_up, ffn))) = (&mixture.shared, shared_activations) {
+            self.record_mlp(r, shared, x, norm, gate_up, ffn)?;
+            shared.down_proj.linear_from(r, ffn, chosen * self.config.hidden, outputs)?;
+        }
+        Ok(())
+    }
+
+    /// x += the sum of the experts' outputs by the router's weights
+    pub(super) fn add_experts(&self, r: &mut Recording, norms: &BlockNorms, a: &Activations) -> Result<()> {
+        let (Some(experts), Some(MixtureActivations { route, outputs, .. })) = (&self.config.experts, a.mixture) else {
+            return Ok(());
+        };
+        let (accumulate, scale, y) = self.target(norms, a);
+        r.push(Combine { x: outputs, route, chosen: experts.chosen, scale: scale * experts.scale, accumulate, y })?;
+        self.record_norms_behind(r, norms, a)
+    }
+}

@@ -1,0 +1,95 @@
+//! The norms of a layer: before a block, after it, or after its residual sum; and QK-norm.
+
+use super::{Activations, Decoder, Layer};
+use crate::Result;
+use crate::model::architecture::{Architecture, Norms};
+use crate::ops::{Norm, NormKind, Recording, RmsNorm};
+use crate::record::Tensor;
+
+/// The norms of a block. No architecture has all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BlockNorms {
+    /// Pre-norm: of the block's input.
+    pub input: Option<NormWeights>,
+    /// Of the block's output, before it is added to the residual stream.
+    pub output: Option<NormWeights>,
+    /// Post-norm: of the residual stream after the sum.
+    pub sum: Option<NormWeights>,
+}
+
+/// Weights of a norm of the residual stream.
+#[derive(Clone, Copy, Debug)]
+pub struct NormWeights {
+    /// (1, hidden)
+    pub weight: Tensor,
+    /// (1, hidden)
+    pub bias: Option<Tensor>,
+}
+
+/// QK-norm of some columns of q, k and v.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadNorm {
+    /// First of the columns.
+    pub first_col: usize,
+    /// Parts of the columns, each normalised on its own.
+    pub groups: usize,
+    /// (1, columns)
+    pub weight: Tensor,
+}
+
+impl Decoder {
+    /// norm(x), where it can be as the prologue of a projection of x; else computed into `a.branch` here.
+    pub(super) fn normed(
+        &self,
+        r: &mut Recording,
+        norm: Option<NormWeights>,
+        a: &Activations,
+    ) -> Result<(Tensor, Option<RmsNorm>)> {
+        let Some(norm) = norm else { return Ok((a.x, None)) };
+        if self.config.architecture.norm == NormKind::Rms {
+            return Ok((a.x, Some(RmsNorm { weight: norm.weight, eps: self.config.norm_eps })));
+        }
+        r.push(self.norm_op(norm, a.x, false, a.branch))?;
+        Ok((a.branch, None))
+    }
+
+    /// QK-norm of `a.qkv`, applied before RoPE.
+    pub(super) fn record_qk_norms(&self, r: &mut Recording, layer: &Layer, a: &Activations) -> Result<()> {
+        let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
+        layer.qk_norms.iter().try_for_each(|&HeadNorm { first_col, groups, weight }| {
+            let (bias, accumulate) = (None, false);
+            r.push(Norm { x: a.qkv, first_col, groups, weight, bias, kind, eps, accumulate, y: a.qkv })
+        })
+    }
+
+    /// Where a block's output goes, whether it is added there, and its factor: into the residual stream, unless it is normalised first.
+    pub(super) fn target(&self, norms: &BlockNorms, a: &Activations) -> (bool, f32, Tensor) {
+        match norms.output {
+            None => (true, self.config.scales.residual, a.x),
+            Some(_) => (false, 1.0, a.branch),
+        }
+    }
+
+    /// The norms behind a block, whose output is in [`Decoder::target`].
+    pub(super) fn record_norms_behind(&self, r: &mut Recording, norms: &BlockNorms, a: &Activations) -> Result<()> {
+        if let Some(norm) = norms.output {
+            r.push(self.norm_op(norm, a.branch, true, a.x))?;
+        }
+        match norms.sum {
+            Some(norm) => r.push(self.norm_op(norm, a.x, false, a.x)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn norm_op(&self, norm: NormWeights, x: Tensor, accumulate: bool, y: Tensor) -> Norm {
+        let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
+        let NormWeights { weight, bias } = norm;
+        Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, accumulate, y }
+    }
+
+    /// Whether a norm or a block needs a place of its own for its output.
+    pub(super) fn needs_branch(&self) -> bool {
+        let Architecture { norm, norms, .. } = self.config.architecture;
+        *norm == NormKind::Layer || matches!(norms, Norms::Around(_))
+    }
+}

@@ -13,19 +13,19 @@
 //! | [`ops`] | one file per operation: shapes, checks, dispatch, reference |
 //! | [`model`] | hyperparameters, weights, the decoder layer, the KV cache |
 //! | [`engine`] | runs recordings: reference, CPU, GPU |
-//! | [`session`] | prompt → events: prefill, decode, stop rules, prefix reuse |
+//! | [`inference`] | loaded models: prompt → events, sequences that share prefixes |
 //!
 //! `web` (wasm only) is the only file that uses wasm-bindgen.
 
 pub mod engine;
 pub mod error;
 pub mod format;
+pub mod inference;
 pub mod jinja;
 pub mod model;
 pub mod ops;
 pub mod record;
 pub mod sampling;
-pub mod session;
 pub mod tokenizer;
 #[cfg(target_arch = "wasm32")]
 mod web;

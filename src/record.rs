@@ -12,12 +12,19 @@ use crate::format::block::BlockType;
 use crate::format::layout::Layout;
 use crate::{Error, Result};
 
-/// A future that need not be `Send`: in the browser nothing of an engine leaves its worker.
+/// A future that need not be `Send`: in the browser nothing of an engine leaves its worker. What an engine
+/// answers later does not borrow it, so that several models can use it meanwhile.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// A buffer in the memory of one engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub usize);
+
+impl From<usize> for BufferId {
+    fn from(id: usize) -> Self {
+        Self(id)
+    }
+}
 
 /// A row-major f32 buffer of shape (rows, cols). Where rows stand for tokens, `rows` is the
 /// capacity, and a step uses the first `min(rows, step.rows.len())` of them: so an operation over
@@ -164,6 +171,9 @@ pub trait Memory {
     /// Bytes of engine memory in use.
     fn memory_bytes(&self) -> u64;
 
+    /// Bytes of one buffer; 0 where it is not held.
+    fn buffer_bytes(&self, buffer: BufferId) -> u64;
+
     /// A zeroed f32 buffer of `len` values. Errors: `OutOfMemory` above [`Memory::max_buffer_bytes`].
     fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId>;
 
@@ -186,4 +196,7 @@ pub trait Memory {
 
     /// Repacks whole rows, in the block format of the file, into the matrix, from `first_row` on.
     fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()>;
+
+    /// Gives back a buffer, of values or of a matrix. Its id is never given again; one that is unknown is no error.
+    fn free(&mut self, buffer: BufferId);
 }

@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 use crate::Error;
 use crate::engine::{self, Device, Hints};
 use crate::format::{Folder, ModelReader, Quantize};
-use crate::session::{self, EmbedOptions, GenerateOptions, Info, Loaded, Loading};
+use crate::inference::{self, EmbedOptions, GenerateOptions, Info, LoadedModel, Loading};
 use crate::tokenizer::{Conversation, EncodeOptions};
 
 /// Says in the console where a panic came from; the trap that follows it says nothing.
@@ -181,7 +181,7 @@ impl Loader {
 
 /// Says what a model needs, from the headers of its files.
 #[wasm_bindgen]
-pub struct Estimator(session::Estimator);
+pub struct Estimator(inference::Estimator);
 
 #[wasm_bindgen]
 impl Estimator {
@@ -190,7 +190,7 @@ impl Estimator {
     pub fn new(options: &str, files: Vec<String>) -> Result<Estimator, JsValue> {
         let options: EstimateOptions = from_json("options", options)?;
         let reader = options.source.reader(&files).map_err(to_js)?;
-        Ok(Self(session::Estimator::new(reader, options.context_length)))
+        Ok(Self(inference::Estimator::new(reader, options.context_length)))
     }
 
     /// The next bytes of a file; whether its header was among what came.
@@ -209,10 +209,10 @@ impl Estimator {
     }
 }
 
-/// A loaded model.
+/// A loaded model. It is lent to one call at a time: while the promise of one is pending, no other method may be called.
 #[wasm_bindgen]
 pub struct Llm {
-    model: Loaded,
+    model: LoadedModel,
     reason: String,
 }
 
@@ -247,60 +247,61 @@ impl Llm {
         let conversation: Conversation = from_json("messages", conversation)?;
         let now = Date::new_0();
         let local_seconds = now.get_time() / 1000.0 - now.get_timezone_offset() * 60.0;
-        let session = self.model.decoder("chat").map_err(to_js)?;
-        let ids = session.chat_prompt(&conversation, local_seconds as i64).map_err(to_js)?;
+        let decoder = self.model.decoder("chat").map_err(to_js)?;
+        let ids = decoder.chat_prompt(&conversation, local_seconds as i64).map_err(to_js)?;
         Ok(Uint32Array::from(ids.as_slice()))
     }
 
     /// A prompt for what stands between the ids of a text and a text behind it.
     pub fn infill(&mut self, before: &[u32], behind: &str) -> Result<Uint32Array, JsValue> {
-        let session = self.model.decoder("generate").map_err(to_js)?;
-        Ok(Uint32Array::from(session.infill(before, behind).map_err(to_js)?.as_slice()))
+        let decoder = self.model.decoder("generate").map_err(to_js)?;
+        Ok(Uint32Array::from(decoder.infill(before, behind).map_err(to_js)?.as_slice()))
     }
 
     /// The text of the chat template that a conversation is rendered with, with tools or without;
     /// `name` is that of one of the model's templates. Undefined where there is none.
     pub fn chat_template(&self, name: Option<String>, tools: bool) -> Option<String> {
         match &self.model {
-            Loaded::Decoder(session) => session.chat_template(name.as_deref(), tools).map(str::to_owned),
-            Loaded::Encoder(_) => None,
+            LoadedModel::Decoder(decoder) => decoder.chat_template(name.as_deref(), tools).map(str::to_owned),
+            LoadedModel::Encoder(_) => None,
         }
     }
 
     /// Log-probabilities of `ids[from..]` after what stands before them; with `end` also of the answer's end.
     pub async fn score(&mut self, ids: Vec<u32>, from: usize, end: bool) -> Result<Float32Array, JsValue> {
-        let session = self.model.decoder("score").map_err(to_js)?;
-        let scores = session.score(&ids, from, end).await.map_err(to_js)?;
+        let decoder = self.model.decoder("score").map_err(to_js)?;
+        let scores = decoder.score(&ids, from, end).await.map_err(to_js)?;
         Ok(Float32Array::from(scores.as_slice()))
     }
 
-    /// Begins to continue `ids`. `options` as JSON: those of the package, and `entropy`, the seed where they have none.
-    pub fn start(&mut self, ids: Vec<u32>, options: &str) -> Result<(), JsValue> {
+    /// Begins to continue `ids`, beside what is under way; returns the handle of the generation. `options` as JSON: those of the package, and
+    /// `entropy`, the seed where they have none.
+    pub fn start(&mut self, ids: Vec<u32>, options: &str) -> Result<u32, JsValue> {
         let options: StartOptions = from_json("options", options)?;
-        let session = self.model.decoder("generate").map_err(to_js)?;
-        session.start(ids, options.generate, options.entropy).map_err(to_js)
+        let decoder = self.model.decoder("generate").map_err(to_js)?;
+        decoder.start(ids, options.generate, options.entropy).map(u32::from).map_err(to_js)
     }
 
     /// After `start`: goes on as if these ids had been generated and their events given, by a model that was lost meanwhile.
-    pub fn resume(&mut self, generated: &[u32]) -> Result<(), JsValue> {
-        self.model.decoder("generate").and_then(|session| session.resume(generated)).map_err(to_js)
+    pub fn resume(&mut self, generation: u32, generated: &[u32]) -> Result<(), JsValue> {
+        self.model.decoder("generate").and_then(|decoder| decoder.resume(generation.into(), generated)).map_err(to_js)
     }
 
-    /// One unit of work: an event as JSON.
-    pub async fn next(&mut self) -> Result<String, JsValue> {
-        let session = self.model.decoder("generate").map_err(to_js)?;
-        let event = session.next().await.map_err(to_js)?;
+    /// One unit of work of a generation: an event as JSON. No other method may be called before it has settled.
+    pub async fn next(&mut self, generation: u32) -> Result<String, JsValue> {
+        let decoder = self.model.decoder("generate").map_err(to_js)?;
+        let event = decoder.next(generation.into()).await.map_err(to_js)?;
         to_json(&event)
     }
 
     /// Which tokens may come next, of a generation that is constrained: a bit each.
-    pub fn allow(&mut self, mask: Vec<u32>) -> Result<(), JsValue> {
-        self.model.decoder("generate").and_then(|session| session.allow(mask)).map_err(to_js)
+    pub fn allow(&mut self, generation: u32, mask: Vec<u32>) -> Result<(), JsValue> {
+        self.model.decoder("generate").and_then(|decoder| decoder.allow(generation.into(), mask)).map_err(to_js)
     }
 
     /// What was generated is the whole answer.
-    pub fn finish(&mut self) -> Result<(), JsValue> {
-        self.model.decoder("generate").and_then(|session| session.finish()).map_err(to_js)
+    pub fn finish(&mut self, generation: u32) -> Result<(), JsValue> {
+        self.model.decoder("generate").and_then(|decoder| decoder.finish(generation.into())).map_err(to_js)
     }
 
     /// The bytes of all tokens one after the other, of special ones after 0xFF.
@@ -327,47 +328,57 @@ impl Llm {
 
     /// `prompt` with the ids of `known` for as long as they spell the same.
     pub fn reuse(&mut self, known: &[u32], prompt: &[u32]) -> Result<Uint32Array, JsValue> {
-        let ids = self.model.decoder("chat").and_then(|session| session.reuse(known, prompt)).map_err(to_js)?;
+        let ids = self.model.decoder("chat").and_then(|decoder| decoder.reuse(known, prompt)).map_err(to_js)?;
         Ok(Uint32Array::from(ids.as_slice()))
     }
 
-    /// Keys and values of the first `tokens` tokens in one layer.
-    pub async fn read_kv(&mut self, layer: usize, tokens: usize) -> Result<Float32Array, JsValue> {
-        let session = self.model.decoder("generate").map_err(to_js)?;
-        Ok(Float32Array::from(session.read_kv(layer, tokens).await.map_err(to_js)?.as_slice()))
+    /// Keys and values of `ids` in one layer, for whoever restored them under the number `restored`, or computed here.
+    pub async fn read_kv(
+        &mut self,
+        ids: Vec<u32>,
+        layer: usize,
+        restored: Option<u32>,
+    ) -> Result<Float32Array, JsValue> {
+        let decoder = self.model.decoder("generate").map_err(to_js)?;
+        Ok(Float32Array::from(decoder.read_kv(layer, &ids, restored).await.map_err(to_js)?.as_slice()))
+    }
+
+    /// Begins to restore keys and values of `ids`, from which only `owner` may go on; returns a handle.
+    pub fn restore(&mut self, ids: Vec<u32>, owner: u32) -> Result<u32, JsValue> {
+        self.model.decoder("generate").and_then(|decoder| decoder.restore(ids, owner)).map(u32::from).map_err(to_js)
     }
 
     /// Writes what `read_kv` gave.
-    pub async fn write_kv(&mut self, layer: usize, tokens: usize, values: Vec<f32>) -> Result<(), JsValue> {
-        let session = self.model.decoder("generate").map_err(to_js)?;
-        session.write_kv(layer, tokens, &values).await.map_err(to_js)
+    pub async fn write_kv(&mut self, restoring: u32, layer: usize, values: Vec<f32>) -> Result<(), JsValue> {
+        let decoder = self.model.decoder("generate").map_err(to_js)?;
+        decoder.write_kv(restoring.into(), layer, &values).await.map_err(to_js)
     }
 
-    /// After every layer was written: which tokens they are of, and who may go on from there.
-    pub fn restored(&mut self, ids: Vec<u32>, owner: u32) -> Result<(), JsValue> {
-        self.model.decoder("generate").and_then(|session| session.restored(ids, owner)).map_err(to_js)
+    /// After every layer was written: its owner may go on from there, and the handle is over.
+    pub fn restored(&mut self, restoring: u32) -> Result<(), JsValue> {
+        self.model.decoder("generate").and_then(|decoder| decoder.restored(restoring.into())).map_err(to_js)
     }
 
-    /// Tokens that the last generation dropped to make room.
-    pub fn dropped_tokens(&self) -> usize {
+    /// Tokens that a generation dropped to make room.
+    pub fn dropped_tokens(&self, generation: u32) -> usize {
         match &self.model {
-            Loaded::Decoder(session) => session.dropped_tokens(),
-            Loaded::Encoder(_) => 0,
+            LoadedModel::Decoder(decoder) => decoder.dropped_tokens(generation.into()),
+            LoadedModel::Encoder(_) => 0,
         }
     }
 
-    /// Ends what is under way.
-    pub fn stop(&mut self) {
-        if let Loaded::Decoder(session) = &mut self.model {
-            session.stop();
+    /// Ends a generation, or what is being restored, whether or not it has ended already, and forgets its handle.
+    pub fn stop(&mut self, generation: u32) {
+        if let LoadedModel::Decoder(decoder) = &mut self.model {
+            decoder.stop(generation.into());
         }
     }
 
-    /// Prompt tokens of the running generation that were in the KV cache already.
-    pub fn cached_tokens(&self) -> usize {
+    /// Tokens of a generation's prompt that were in the KV cache already.
+    pub fn cached_tokens(&self, generation: u32) -> usize {
         match &self.model {
-            Loaded::Decoder(session) => session.cached_tokens(),
-            Loaded::Encoder(_) => 0,
+            LoadedModel::Decoder(decoder) => decoder.cached_tokens(generation.into()),
+            LoadedModel::Encoder(_) => 0,
         }
     }
 
@@ -380,26 +391,26 @@ impl Llm {
 
     /// The labels of a text, or of two that are read together, as JSON; the likeliest first.
     pub async fn classify(&mut self, text: String, pair: Option<String>, truncate: bool) -> Result<String, JsValue> {
-        let session = self.model.encoder("classify").map_err(to_js)?;
-        to_json(&session.classify(&text, pair.as_deref(), truncate).await.map_err(to_js)?)
+        let encoder = self.model.encoder("classify").map_err(to_js)?;
+        to_json(&encoder.classify(&text, pair.as_deref(), truncate).await.map_err(to_js)?)
     }
 
     /// How well `document` answers `query`, as JSON.
     pub async fn rerank(&mut self, query: String, document: String, truncate: bool) -> Result<String, JsValue> {
-        let session = self.model.encoder("rerank").map_err(to_js)?;
-        to_json(&session.rerank(&query, &document, truncate).await.map_err(to_js)?)
+        let encoder = self.model.encoder("rerank").map_err(to_js)?;
+        to_json(&encoder.rerank(&query, &document, truncate).await.map_err(to_js)?)
     }
 
     /// The likeliest label of each token, as JSON.
     pub async fn classify_tokens(&mut self, text: String, truncate: bool) -> Result<String, JsValue> {
-        let session = self.model.encoder("classifyTokens").map_err(to_js)?;
-        to_json(&session.classify_tokens(&text, truncate).await.map_err(to_js)?)
+        let encoder = self.model.encoder("classifyTokens").map_err(to_js)?;
+        to_json(&encoder.classify_tokens(&text, truncate).await.map_err(to_js)?)
     }
 
     /// For each mask of a text its likeliest tokens, as JSON.
     pub async fn fill_mask(&mut self, text: String, top_k: usize, truncate: bool) -> Result<String, JsValue> {
-        let session = self.model.encoder("fillMask").map_err(to_js)?;
-        to_json(&session.fill_mask(&text, top_k, truncate).await.map_err(to_js)?)
+        let encoder = self.model.encoder("fillMask").map_err(to_js)?;
+        to_json(&encoder.fill_mask(&text, top_k, truncate).await.map_err(to_js)?)
     }
 }
 

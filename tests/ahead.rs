@@ -7,17 +7,17 @@ use crate::support;
 use std::time::Duration;
 
 use pollster::block_on;
-use support::tiny::{HIDDEN, Tiny, VOCAB, session_on};
+use support::tiny::{HIDDEN, Tiny, VOCAB, decoder_on};
 use support::{Rng, gpu};
 use weft_llm::format::BlockType;
+use weft_llm::inference::{Event, FinishReason, GenerateOptions, GenerationId, LoadedDecoder};
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::session::{Event, FinishReason, GenerateOptions, Session};
 
 /// A session that soon queues as many steps as it ever would, however slow the machine is.
-fn session() -> Session {
+fn decoder() -> LoadedDecoder {
     let mut engine = gpu();
     engine.set_queue_limit(Duration::from_secs(3600));
-    session_on(engine, &Tiny::new(21, |_| BlockType::Q8_0).bytes()).unwrap()
+    decoder_on(engine, &Tiny::new(21, |_| BlockType::Q8_0).bytes()).unwrap()
 }
 
 /// More than one chunk of a prompt.
@@ -42,10 +42,10 @@ fn on_the_host(options: &GenerateOptions) -> GenerateOptions {
 }
 
 /// The next tokens and the end, `most` events after the prompt.
-fn events(session: &mut Session, most: usize) -> Vec<Event> {
+fn events(decoder: &mut LoadedDecoder, generation: GenerationId, most: usize) -> Vec<Event> {
     let mut events = Vec::new();
     while events.len() < most {
-        match block_on(session.next()).unwrap() {
+        match block_on(decoder.next(generation)).unwrap() {
             Event::Prompt { .. } => {}
             event => events.push(event),
         }
@@ -56,9 +56,11 @@ fn events(session: &mut Session, most: usize) -> Vec<Event> {
     events
 }
 
-fn run(session: &mut Session, prompt: &[u32], options: &GenerateOptions) -> Vec<Event> {
-    session.start(prompt.to_vec(), options.clone(), 0).unwrap();
-    events(session, usize::MAX)
+fn run(decoder: &mut LoadedDecoder, prompt: &[u32], options: &GenerateOptions) -> Vec<Event> {
+    let generation = decoder.start(prompt.to_vec(), options.clone(), 0).unwrap();
+    let events = events(decoder, generation, usize::MAX);
+    decoder.stop(generation);
+    events
 }
 
 fn ids(events: &[Event]) -> Vec<u32> {
@@ -68,8 +70,8 @@ fn ids(events: &[Event]) -> Vec<u32> {
 
 /// Runs it both ways, each from an empty cache.
 fn assert_same(prompt: &[u32], options: &GenerateOptions) -> Vec<Event> {
-    let ahead = run(&mut session(), prompt, options);
-    assert_eq!(ahead, run(&mut session(), prompt, &on_the_host(options)), "{options:?}");
+    let ahead = run(&mut decoder(), prompt, options);
+    assert_eq!(ahead, run(&mut decoder(), prompt, &on_the_host(options)), "{options:?}");
     ahead
 }
 
@@ -100,7 +102,7 @@ fn every_way_of_sampling_gives_the_same_tokens() {
 
 #[test]
 fn the_end_of_generation_drops_what_was_queued_after_it() {
-    let (mut ahead, mut host) = (session(), session());
+    let (mut ahead, mut host) = (decoder(), decoder());
     let mut ends = 0;
     for seed in 0..30 {
         let options = options(hot(), seed, Some(70));
@@ -143,23 +145,27 @@ fn what_was_queued_at_an_abort_leaves_nothing_behind() {
     let options = GenerateOptions { ignore_eos: true, ..options(hot(), 7, Some(60)) };
     for taken in [1, 9, 30] {
         for explicit in [true, false] {
-            let mut session_ = session();
-            session_.start(prompt(), options.clone(), 0).unwrap();
-            let first = ids(&events(&mut session_, taken));
+            let mut decoder_ = decoder();
+            let aborted = decoder_.start(prompt(), options.clone(), 0).unwrap();
+            let first = ids(&events(&mut decoder_, aborted, taken));
             if explicit {
-                session_.stop();
+                decoder_.stop(aborted);
             }
             // shares the prompt and all but the last token, then turns elsewhere
             let shared = [prompt(), first[..taken - 1].to_vec()].concat();
             let next = [shared.clone(), vec![11, 12, 13]].concat();
-            session_.start(next.clone(), options.clone(), 0).unwrap();
-            assert_eq!(session_.cached_tokens(), shared.len());
-            assert_eq!(events(&mut session_, usize::MAX), run(&mut session(), &next, &options), "after {taken}");
+            let generation = decoder_.start(next.clone(), options.clone(), 0).unwrap();
+            assert_eq!(decoder_.cached_tokens(generation), shared.len());
+            assert_eq!(
+                events(&mut decoder_, generation, usize::MAX),
+                run(&mut decoder(), &next, &options),
+                "after {taken}"
+            );
             // and every position of the cache is good
             let mut logits = Vec::new();
-            block_on(session_.logits(&next, |_, row| logits.extend_from_slice(row))).unwrap();
+            block_on(decoder_.logits(&next, |_, row| logits.extend_from_slice(row))).unwrap();
             let mut expected = Vec::new();
-            block_on(session().logits(&next, |_, row| expected.extend_from_slice(row))).unwrap();
+            block_on(decoder().logits(&next, |_, row| expected.extend_from_slice(row))).unwrap();
             assert_eq!(logits, expected);
         }
     }
@@ -167,17 +173,17 @@ fn what_was_queued_at_an_abort_leaves_nothing_behind() {
 
 #[test]
 fn a_token_is_one_submit_and_one_readback_and_others_are_queued_behind_it() {
-    let mut session = session();
-    run(&mut session, &prompt(), &options(SamplingOptions::greedy(), 0, Some(1)));
+    let mut decoder = decoder();
+    run(&mut decoder, &prompt(), &options(SamplingOptions::greedy(), 0, Some(1)));
     let tokens = 24;
     let options = GenerateOptions { ignore_eos: true, ..options(hot(), 0, Some(tokens)) };
-    let before = session.engine().counters();
-    session.start([prompt(), vec![7]].concat(), options, 0).unwrap();
-    let yielded = events(&mut session, 10).len() as u64;
-    let queued = session.engine().counters().readbacks - before.readbacks;
+    let before = decoder.engine().counters();
+    let generation = decoder.start([prompt(), vec![7]].concat(), options, 0).unwrap();
+    let yielded = events(&mut decoder, generation, 10).len() as u64;
+    let queued = decoder.engine().counters().readbacks - before.readbacks;
     assert_eq!(queued - yielded, 7, "steps queued ahead");
-    events(&mut session, usize::MAX);
-    let after = session.engine().counters();
+    events(&mut decoder, generation, usize::MAX);
+    let after = decoder.engine().counters();
     assert_eq!(after.submits - before.submits, tokens as u64);
     assert_eq!(after.readbacks - before.readbacks, tokens as u64);
 }
@@ -187,11 +193,11 @@ fn logits_that_are_no_numbers_end_it_with_an_error() {
     let mut norm = [1.0; HIDDEN];
     norm[5] = f32::NAN;
     let tiny = Tiny::new(1, |_| BlockType::F32).vector("output_norm.weight", &norm);
-    let mut session = session_on(gpu(), &tiny.bytes()).unwrap();
+    let mut decoder = decoder_on(gpu(), &tiny.bytes()).unwrap();
     for _ in 0..2 {
-        session.start(prompt(), GenerateOptions::default(), 0).unwrap();
+        let generation = decoder.start(prompt(), GenerateOptions::default(), 0).unwrap();
         let error = loop {
-            match block_on(session.next()) {
+            match block_on(decoder.next(generation)) {
                 Ok(event) => assert!(matches!(event, Event::Prompt { .. }), "{event:?}"),
                 Err(error) => break error,
             }

@@ -20,9 +20,9 @@ use weft_llm::Error;
 use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder, LoadedModel, Loading};
 use weft_llm::model::architecture::NAMES;
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::session::{Event, GenerateOptions, Loaded, Loading, Session};
 
 /// Largest difference of a logit, relative to the largest logit. The two forms of GELU differ by
 /// four times as much.
@@ -74,26 +74,26 @@ const ENGINES: [(&str, Make); 3] = [
     ("gpu", || Box::new(support::gpu())),
 ];
 
-fn open(engine: Box<dyn Engine>, bytes: &[u8], context: Option<usize>) -> Result<Loaded, Error> {
+fn open(engine: Box<dyn Engine>, bytes: &[u8], context: Option<usize>) -> Result<LoadedModel, Error> {
     let mut loading = Loading::new(engine, context);
     block_on(loading.feed(bytes))?;
     block_on(loading.finish_any())
 }
 
-fn logits(session: &mut Session, ids: &[u32]) -> Vec<Vec<f32>> {
+fn logits(decoder: &mut LoadedDecoder, ids: &[u32]) -> Vec<Vec<f32>> {
     let mut rows = Vec::new();
-    block_on(session.logits(ids, |_, logits| rows.push(logits.to_vec()))).unwrap();
+    block_on(decoder.logits(ids, |_, logits| rows.push(logits.to_vec()))).unwrap();
     rows
 }
 
 /// The most likely continuation, computed token by token.
-fn continuation(session: &mut Session, ids: &[u32], len: usize) -> Vec<u32> {
+fn continuation(decoder: &mut LoadedDecoder, ids: &[u32], len: usize) -> Vec<u32> {
     let sampling = SamplingOptions::greedy();
     let options = GenerateOptions { max_tokens: Some(len), ignore_eos: true, sampling, ..GenerateOptions::default() };
-    session.start(ids.to_vec(), options, 0).unwrap();
+    let generation = decoder.start(ids.to_vec(), options, 0).unwrap();
     let mut generated = Vec::new();
     loop {
-        match block_on(session.next()).unwrap() {
+        match block_on(decoder.next(generation)).unwrap() {
             Event::Token { id, .. } => generated.push(id),
             Event::End { .. } => return generated,
             Event::Prompt { .. } => {}
@@ -125,9 +125,9 @@ fn every_architecture_gives_the_logits_of_transformers() {
             let case = format!("{name} on {engine}");
             // some models depend on the length of the context
             let open = |context| open(make(), &bytes, context).unwrap_or_else(|error| panic!("{case}: {error}"));
-            if let Loaded::Encoder(mut session) = open(None) {
+            if let LoadedModel::Encoder(mut decoder) = open(None) {
                 what = "the last layer and the head";
-                wrong.extend(encoders::check(&case, &folder, &mut session));
+                wrong.extend(encoders::check(&case, &folder, &mut decoder));
                 continue;
             }
             let open = |context| open(context).into_decoder("generate").unwrap();
@@ -160,11 +160,11 @@ fn check_table(rows: &str) {
 
 /// Token by token gives the same as a whole prompt: each token of a greedy continuation has the
 /// best logit, within the tolerance.
-fn check_steps(name: &str, session: &mut Session, ids: &[u32]) {
-    let generated = continuation(session, ids, 12);
+fn check_steps(name: &str, decoder: &mut LoadedDecoder, ids: &[u32]) {
+    let generated = continuation(decoder, ids, 12);
     assert_eq!(generated.len(), 12);
     let all = [ids, &generated].concat();
-    for (row, &id) in logits(session, &all)[ids.len() - 1..].iter().zip(&generated) {
+    for (row, &id) in logits(decoder, &all)[ids.len() - 1..].iter().zip(&generated) {
         let best = row.iter().fold(f32::NEG_INFINITY, |best, &logit| best.max(logit));
         let largest = row.iter().fold(0.0f32, |largest, logit| largest.max(logit.abs()));
         assert!(best - row[id as usize] <= TOLERANCE * largest, "{name}: {id} after {ids:?}");

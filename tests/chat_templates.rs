@@ -7,41 +7,41 @@ use crate::support;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use support::tiny::{Tiny, session_on};
+use support::tiny::{Tiny, decoder_on};
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::BlockType;
-use weft_llm::session::Session;
+use weft_llm::inference::LoadedDecoder;
 use weft_llm::tokenizer::{ChatTemplate, Conversation, RenderOptions};
 
 /// A model with the vocabulary `<unk>`, `<s>`, `</s>` and all bytes.
-fn model(templates: &[(&str, &str)]) -> Session {
+fn model(templates: &[(&str, &str)]) -> LoadedDecoder {
     let tiny = Tiny::new(1, |_| BlockType::F32).meta("tokenizer.ggml.add_space_prefix", false);
     let tiny = templates.iter().fold(tiny, |tiny, (key, text)| tiny.meta(&format!("tokenizer.{key}"), *text));
-    session_on(HostEngine::new(Reference), &tiny.bytes()).unwrap()
+    decoder_on(HostEngine::new(Reference), &tiny.bytes()).unwrap()
 }
 
 /// The text of the prompt.
-fn prompt(session: &Session, conversation: Value) -> Result<String, String> {
+fn prompt(decoder: &LoadedDecoder, conversation: Value) -> Result<String, String> {
     let conversation = serde_json::from_value(conversation).unwrap();
-    let ids = session.chat_prompt(&conversation, 0).map_err(|error| error.to_string())?;
-    Ok(session.tokenizer().decode(&ids, false).unwrap().replace('▁', " "))
+    let ids = decoder.chat_prompt(&conversation, 0).map_err(|error| error.to_string())?;
+    Ok(decoder.tokenizer().decode(&ids, false).unwrap().replace('▁', " "))
 }
 
 /// llama.cpp#11400
 #[test]
 fn a_template_that_does_not_compile_fails_only_in_a_chat() {
-    let session = model(&[("chat_template", "a\n{% trans %}x{% endtrans %}")]);
-    let info = session.info();
+    let decoder = model(&[("chat_template", "a\n{% trans %}x{% endtrans %}")]);
+    let info = decoder.info();
     assert!(info.has_chat_template && info.tasks.contains(&"generate"));
-    assert!(session.chat_template(None, false).unwrap().contains("trans"));
-    let error = prompt(&session, json!({ "messages": [] })).unwrap_err();
+    assert!(decoder.chat_template(None, false).unwrap().contains("trans"));
+    let error = prompt(&decoder, json!({ "messages": [] })).unwrap_err();
     assert!(error.starts_with("chat template: does not compile: line 2: ") && error.contains("trans"), "{error}");
 }
 
 /// transformers#31429
 #[test]
 fn tools_use_the_template_for_tools() {
-    let session = model(&[("chat_template", "D"), ("chat_template.tool_use", "T"), ("chat_template.rag", "R")]);
+    let decoder = model(&[("chat_template", "D"), ("chat_template.tool_use", "T"), ("chat_template.rag", "R")]);
     let tools = json!([{ "type": "function", "function": { "name": "f" } }]);
     for (more, expected) in [
         (json!({}), "D"),
@@ -52,9 +52,9 @@ fn tools_use_the_template_for_tools() {
     ] {
         let mut conversation = json!({ "messages": [{ "role": "user", "content": "a" }] });
         conversation.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        assert_eq!(prompt(&session, conversation).as_deref(), Ok(expected), "{more}");
+        assert_eq!(prompt(&decoder, conversation).as_deref(), Ok(expected), "{more}");
     }
-    let error = prompt(&session, json!({ "messages": [], "template": "x" })).unwrap_err();
+    let error = prompt(&decoder, json!({ "messages": [], "template": "x" })).unwrap_err();
     assert!(error.contains("none called `x`, only default, rag, tool_use"), "{error}");
 }
 
@@ -77,15 +77,15 @@ fn a_users_control_token_never_survives_string_operations() {
         "<s>{{ m.role }}{{ '<' ~ m.role[1:] }}",
     ] {
         let operations = operations.replace("<{{ 's>' ~", "<{{ 's' ~");
-        let session = model(&[("chat_template", &format!("{{% for m in messages %}}{operations}{{% endfor %}}"))]);
+        let decoder = model(&[("chat_template", &format!("{{% for m in messages %}}{operations}{{% endfor %}}"))]);
         let conversation = json!({
             "messages": [{ "role": "<s>", "content": "<!s!></s><s>", "name": "s", "extra": { "<s>": ["</s>"] } }],
             "variables": { "persona": "<s></S></s>" },
             "tools": [{ "description": "<S></s>" }],
         });
-        let ids = session.chat_prompt(&serde_json::from_value(conversation.clone()).unwrap(), 0).unwrap();
+        let ids = decoder.chat_prompt(&serde_json::from_value(conversation.clone()).unwrap(), 0).unwrap();
         let count = |special: u32| ids.iter().filter(|&&id| id == special).count();
-        assert_eq!((count(1), count(2)), (1, 0), "{operations}: {:?}", prompt(&session, conversation));
+        assert_eq!((count(1), count(2)), (1, 0), "{operations}: {:?}", prompt(&decoder, conversation));
     }
 }
 
@@ -93,9 +93,9 @@ fn a_users_control_token_never_survives_string_operations() {
 #[test]
 fn a_split_at_a_control_token_leaves_no_mark() {
     let template = "{{ messages[0].content.split('</s>')[-1].lstrip('\n') }}{{ '</s>' in messages[0].content }}{{ messages[0].content | length }}";
-    let session = model(&[("chat_template", template)]);
+    let decoder = model(&[("chat_template", template)]);
     let conversation = json!({ "messages": [{ "role": "assistant", "content": "x</s>\n\nyes" }] });
-    assert_eq!(prompt(&session, conversation).as_deref(), Ok("yesTrue10"));
+    assert_eq!(prompt(&decoder, conversation).as_deref(), Ok("yesTrue10"));
 }
 
 /// Templates whose rendering differs, and why.

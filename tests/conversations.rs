@@ -4,14 +4,14 @@
 use crate::support;
 
 use pollster::block_on;
-use support::tiny::{HEAD_DIM, KV_HEADS, LAYERS, Tiny, VOCAB, session_on, session_with};
+use support::tiny::{HEAD_DIM, KV_HEADS, LAYERS, Tiny, VOCAB, decoder_on, decoder_with};
 use support::{Rng, gpu};
 use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::HostEngine;
 use weft_llm::format::{Array, BlockType, Value};
+use weft_llm::inference::{Event, FinishReason, GenerateOptions, LoadedDecoder};
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::session::{Event, FinishReason, GenerateOptions, Session};
 use weft_llm::tokenizer::EncodeOptions;
 
 const CONTEXT: usize = 128;
@@ -20,8 +20,8 @@ fn cpu() -> HostEngine<Simd> {
     HostEngine::new(Simd::default())
 }
 
-fn session(engine: impl Engine + 'static) -> Session {
-    session_on(engine, &Tiny::new(5, |_| BlockType::Q4_0).bytes()).unwrap()
+fn decoder(engine: impl Engine + 'static) -> LoadedDecoder {
+    decoder_on(engine, &Tiny::new(5, |_| BlockType::Q4_0).bytes()).unwrap()
 }
 
 fn greedy(max_tokens: usize) -> GenerateOptions {
@@ -35,121 +35,131 @@ fn of(owner: u32) -> GenerateOptions {
 }
 
 /// The ids of an answer, how it ended, and how many tokens of the prompt were cached.
-fn answer(session: &mut Session, prompt: &[u32], options: GenerateOptions) -> (Vec<u32>, FinishReason, usize) {
-    session.start(prompt.to_vec(), options, 0).unwrap();
-    let cached = session.cached_tokens();
+fn answer(decoder: &mut LoadedDecoder, prompt: &[u32], options: GenerateOptions) -> (Vec<u32>, FinishReason, usize) {
+    let generation = decoder.start(prompt.to_vec(), options, 0).unwrap();
+    let cached = decoder.cached_tokens(generation);
     let mut ids = Vec::new();
-    loop {
-        match block_on(session.next()).unwrap() {
+    let reason = loop {
+        match block_on(decoder.next(generation)).unwrap() {
             Event::Prompt { .. } => {}
             Event::Token { id, .. } => ids.push(id),
-            Event::End { reason, .. } => return (ids, reason, cached),
+            Event::End { reason, .. } => break reason,
         }
+    };
+    decoder.stop(generation);
+    (ids, reason, cached)
+}
+
+fn read_all(decoder: &mut LoadedDecoder, ids: &[u32], restored: Option<u32>) -> Vec<Vec<f32>> {
+    (0..LAYERS).map(|layer| block_on(decoder.read_kv(layer, ids, restored)).unwrap()).collect()
+}
+
+/// Writes all layers of `ids`, for `owner` alone.
+fn restore(decoder: &mut LoadedDecoder, ids: &[u32], layers: &[Vec<f32>], owner: u32) {
+    let restoring = decoder.restore(ids.to_vec(), owner).unwrap();
+    for (layer, values) in layers.iter().enumerate() {
+        block_on(decoder.write_kv(restoring, layer, values)).unwrap();
     }
+    decoder.restored(restoring).unwrap();
 }
 
-fn read_all(session: &mut Session, tokens: usize) -> Vec<Vec<f32>> {
-    (0..LAYERS).map(|layer| block_on(session.read_kv(layer, tokens)).unwrap()).collect()
-}
-
-fn goes_on_elsewhere(mut first: Session, mut second: Session) {
+fn goes_on_elsewhere(mut first: LoadedDecoder, mut second: LoadedDecoder) {
     let prompt = Rng::new(3).ids(45, VOCAB);
     let (said, ..) = answer(&mut first, &prompt, greedy(6));
     // the last token of an answer was not computed: the next prompt would do that
     let tokens = prompt.len() + said.len() - 1;
     let next = [&prompt[..], &said, &[7, 8, 9]].concat();
-    let layers = read_all(&mut first, tokens);
+    let layers = read_all(&mut first, &next[..tokens], None);
     assert!(layers.iter().all(|layer| layer.len() == 2 * KV_HEADS * tokens * HEAD_DIM));
     let expected = answer(&mut first, &next, greedy(12));
 
     // something else is in its cache
     answer(&mut second, &[9, 9, 9], greedy(1));
-    for (layer, values) in layers.iter().enumerate() {
-        block_on(second.write_kv(layer, tokens, values)).unwrap();
-    }
-    second.restored(next[..tokens].to_vec(), 7).unwrap();
-    assert_eq!(read_all(&mut second, tokens), layers);
+    restore(&mut second, &next[..tokens], &layers, 7);
+    assert_eq!(read_all(&mut second, &next[..tokens], Some(7)), layers);
+    assert!(block_on(second.read_kv(0, &next[..tokens], Some(8))).is_err(), "it is another's");
     assert_eq!(answer(&mut second, &next, of(7)), expected);
     assert_eq!(expected.2, tokens);
 }
 
 #[test]
 fn the_kv_cache_goes_on_in_another_session_on_the_cpu() {
-    goes_on_elsewhere(session(cpu()), session(cpu()));
+    goes_on_elsewhere(decoder(cpu()), decoder(cpu()));
 }
 
 #[test]
 fn the_kv_cache_goes_on_in_another_session_on_the_gpu() {
-    goes_on_elsewhere(session(gpu()), session(gpu()));
+    goes_on_elsewhere(decoder(gpu()), decoder(gpu()));
 }
 
 #[test]
 fn the_kv_cache_goes_on_where_the_context_is_longer() {
     let bytes = Tiny::new(5, |_| BlockType::Q4_0).bytes();
-    goes_on_elsewhere(session_with(cpu(), &bytes, Some(80)).unwrap(), session_with(cpu(), &bytes, None).unwrap());
+    goes_on_elsewhere(decoder_with(cpu(), &bytes, Some(80)).unwrap(), decoder_with(cpu(), &bytes, None).unwrap());
 }
 
 #[test]
 fn what_does_not_fit_the_kv_cache_is_refused_and_named() {
-    let mut session = session(cpu());
+    let mut decoder = decoder(cpu());
     let refused = |result: Result<(), weft_llm::Error>, code: &str, text: &str| {
         let error = result.unwrap_err();
         assert_eq!(error.code(), code);
         assert!(error.to_string().contains(text), "{error}");
     };
-    refused(block_on(session.read_kv(0, 1)).map(drop), "INVALID_OPTION", "at most 0 tokens");
-    refused(block_on(session.read_kv(LAYERS, 1)).map(drop), "INVALID_OPTION", "a layer below 2");
-    refused(block_on(session.write_kv(0, 3, &[0.0; 7])), "INVALID_OPTION", "192 values a layer, got 7");
-    refused(block_on(session.write_kv(0, CONTEXT + 1, &[])), "CONTEXT_OVERFLOW", "129");
-    refused(block_on(session.write_kv(0, 0, &[])), "CONTEXT_OVERFLOW", "0 tokens");
-    refused(session.restored(vec![VOCAB as u32], 1), "TOKENIZE", "vocabulary");
-    refused(session.restored(vec![1; CONTEXT + 1], 1), "CONTEXT_OVERFLOW", "129");
+    refused(block_on(decoder.read_kv(0, &[1], None)).map(drop), "INVALID_OPTION", "at most 0 tokens");
+    refused(block_on(decoder.read_kv(LAYERS, &[1], None)).map(drop), "INVALID_OPTION", "a layer below 2");
+    let restoring = decoder.restore(vec![1; 3], 1).unwrap();
+    refused(block_on(decoder.write_kv(restoring, 0, &[0.0; 7])), "INVALID_OPTION", "192 values a layer, got 7");
+    refused(block_on(decoder.write_kv(restoring, LAYERS, &[])), "INVALID_OPTION", "a layer below 2");
+    refused(decoder.restore(vec![1; CONTEXT + 1], 1).map(drop), "CONTEXT_OVERFLOW", "129");
+    refused(decoder.restore(vec![], 1).map(drop), "INVALID_OPTION", "at least one token");
+    refused(decoder.restore(vec![VOCAB as u32], 1).map(drop), "TOKENIZE", "vocabulary");
+    decoder.stop(restoring);
+    refused(block_on(decoder.write_kv(restoring, 0, &[0.0; 192])), "INVALID_OPTION", "write_kv");
+    refused(decoder.restored(restoring), "INVALID_OPTION", "restored");
 }
 
 #[test]
 fn keys_and_values_that_are_not_of_every_layer_are_nobodys() {
-    let mut session = session(cpu());
-    let zeros = |tokens| vec![0.0; 2 * KV_HEADS * HEAD_DIM * tokens];
-    let refused = |session: &mut Session, layer: &str| {
-        let error = session.restored(vec![5, 6], 1).unwrap_err();
+    let mut decoder = decoder(cpu());
+    let zeros = vec![0.0; 2 * KV_HEADS * HEAD_DIM * 2];
+    for written in 0..LAYERS {
+        let restoring = decoder.restore(vec![5, 6], 1).unwrap();
+        for layer in 0..written {
+            block_on(decoder.write_kv(restoring, layer, &zeros)).unwrap();
+        }
+        assert_eq!(answer(&mut decoder, &[5, 6, 7], of(1)).2, 0, "not before it is whole");
+        block_on(decoder.forget()).unwrap();
+        let error = decoder.restored(restoring).unwrap_err();
         assert_eq!(error.code(), "INVALID_OPTION");
-        assert!(error.to_string().contains(layer), "{error}");
-        assert_eq!(answer(session, &[5, 6, 7], of(1)).2, 0);
-    };
-    refused(&mut session, "none of layer 0");
-    block_on(session.write_kv(0, 2, &zeros(2))).unwrap();
-    refused(&mut session, "none of layer 1");
-    // of other tokens
-    for layer in 0..LAYERS {
-        block_on(session.write_kv(layer, 3, &zeros(3))).unwrap();
+        assert!(error.to_string().contains(&format!("none of layer {written}")), "{error}");
+        assert_eq!(answer(&mut decoder, &[5, 6, 7], of(1)).2, 0);
+        block_on(decoder.forget()).unwrap();
     }
-    refused(&mut session, "none of layer 0");
-    // another call came in between
-    block_on(session.write_kv(0, 2, &zeros(2))).unwrap();
-    answer(&mut session, &[9, 9], greedy(1));
-    block_on(session.write_kv(1, 2, &zeros(2))).unwrap();
-    refused(&mut session, "none of layer 0");
+    // two at once, with an answer in between
+    let restoring = [5, 15].map(|id| decoder.restore(vec![id, 6], 1).unwrap());
     for layer in 0..LAYERS {
-        block_on(session.write_kv(layer, 2, &zeros(2))).unwrap();
+        for restoring in restoring {
+            block_on(decoder.write_kv(restoring, layer, &zeros)).unwrap();
+        }
+        answer(&mut decoder, &[9, 9], greedy(1));
     }
-    session.restored(vec![5, 6], 1).unwrap();
-    assert_eq!(answer(&mut session, &[5, 6, 7], of(1)).2, 2);
+    restoring.into_iter().for_each(|restoring| decoder.restored(restoring).unwrap());
+    assert_eq!(answer(&mut decoder, &[15, 6, 7], of(1)).2, 2);
+    assert_eq!(answer(&mut decoder, &[5, 6, 7], of(1)).2, 2);
 }
 
 /// A saved session may say anything of what its tokens mean.
 #[test]
 fn what_one_session_restored_no_other_call_goes_on_from() {
     let prompt = Rng::new(8).ids(12, VOCAB);
-    let expected = answer(&mut session(cpu()), &prompt, greedy(12)).0;
-    let scores = block_on(session(cpu()).score(&prompt, 1, false)).unwrap();
+    let expected = answer(&mut decoder(cpu()), &prompt, greedy(12)).0;
+    let scores = block_on(decoder(cpu()).score(&prompt, 1, false)).unwrap();
     let poisoned = || {
-        let mut session = session(cpu());
-        for layer in 0..LAYERS {
-            let values: Vec<f32> = (0..2 * KV_HEADS * HEAD_DIM * 11).map(|i| (i % 7) as f32 - 3.0).collect();
-            block_on(session.write_kv(layer, 11, &values)).unwrap();
-        }
-        session.restored(prompt[..11].to_vec(), 1).unwrap();
-        session
+        let mut decoder = decoder(cpu());
+        let values: Vec<f32> = (0..2 * KV_HEADS * HEAD_DIM * 11).map(|i| (i % 7) as f32 - 3.0).collect();
+        restore(&mut decoder, &prompt[..11], &vec![values; LAYERS], 1);
+        decoder
     };
     let (own, _, cached) = answer(&mut poisoned(), &prompt, of(1));
     assert_eq!(cached, 11);
@@ -157,53 +167,61 @@ fn what_one_session_restored_no_other_call_goes_on_from() {
     // also after its own session went on from there
     let mut used = poisoned();
     answer(&mut used, &prompt, of(1));
-    for mut session in [poisoned(), used] {
+    for mut decoder in [poisoned(), used] {
         let mut other = GenerateOptions { restored: Some(2), ..greedy(12) };
-        assert_eq!(answer(&mut session, &prompt, other.clone()), (expected.clone(), FinishReason::Length, 0));
+        assert_eq!(answer(&mut decoder, &prompt, other.clone()), (expected.clone(), FinishReason::Length, 0));
         // what was computed is everybody's
         other.restored = None;
-        assert_eq!(answer(&mut session, &prompt, other), (expected.clone(), FinishReason::Length, 11));
-        assert_eq!(answer(&mut session, &prompt, of(1)), (expected.clone(), FinishReason::Length, 11));
+        assert_eq!(answer(&mut decoder, &prompt, other), (expected.clone(), FinishReason::Length, 11));
+        assert_eq!(answer(&mut decoder, &prompt, of(1)), (expected.clone(), FinishReason::Length, 11));
     }
     assert_eq!(answer(&mut poisoned(), &prompt, greedy(12)), (expected, FinishReason::Length, 0));
     assert_eq!(block_on(poisoned().score(&prompt, 1, false)).unwrap(), scores);
 }
 
-/// A cache that was written in part belongs to nobody.
 #[test]
-fn what_was_cached_is_forgotten_with_the_first_layer_that_is_written() {
-    let mut session = session(cpu());
+fn what_is_cached_stays_while_another_text_is_restored() {
+    let mut decoder = decoder(cpu());
     let prompt = Rng::new(4).ids(20, VOCAB);
-    let expected = answer(&mut session, &prompt, greedy(5)).0;
-    block_on(session.write_kv(1, 1, &[1.0; 2 * KV_HEADS * HEAD_DIM])).unwrap();
-    let (ids, _, cached) = answer(&mut session, &prompt, greedy(5));
-    assert_eq!((ids, cached), (expected, 0));
+    let expected = answer(&mut decoder, &prompt, greedy(5)).0;
+    let restoring = decoder.restore(vec![prompt[0]], 1).unwrap();
+    block_on(decoder.write_kv(restoring, 1, &[1.0; 2 * KV_HEADS * HEAD_DIM])).unwrap();
+    let (ids, _, cached) = answer(&mut decoder, &prompt, greedy(5));
+    assert_eq!((ids, cached), (expected, 19));
 }
 
 #[test]
 fn a_prefill_says_nothing_and_leaves_the_whole_prompt_in_the_cache() {
-    for mut session in [session(cpu()), session(gpu())] {
+    for mut decoder in [decoder(cpu()), decoder(gpu())] {
         let prompt = Rng::new(6).ids(45, VOCAB);
-        let expected = answer(&mut session, &prompt, greedy(8)).0;
-        answer(&mut session, &[9], greedy(1));
+        let expected = answer(&mut decoder, &prompt, greedy(8)).0;
+        block_on(decoder.forget()).unwrap();
         let prefill = GenerateOptions { prefill: true, ..greedy(8) };
-        assert_eq!(answer(&mut session, &prompt, prefill.clone()), (vec![], FinishReason::Length, 0));
-        read_all(&mut session, prompt.len());
-        assert_eq!(answer(&mut session, &prompt, greedy(8)), (expected, FinishReason::Length, 44));
-        assert_eq!(answer(&mut session, &prompt, prefill).2, 44);
+        assert_eq!(answer(&mut decoder, &prompt, prefill.clone()), (vec![], FinishReason::Length, 0));
+        read_all(&mut decoder, &prompt, None);
+        assert_eq!(answer(&mut decoder, &prompt, greedy(8)), (expected, FinishReason::Length, 44));
+        assert_eq!(answer(&mut decoder, &prompt, prefill).2, 44);
     }
 }
 
 #[test]
 fn a_full_context_makes_room_behind_what_is_kept_and_computes_the_rest_again() {
-    for (mut long, mut fresh) in [(session(cpu()), session(cpu())), (session(gpu()), session(gpu()))] {
+    for (mut long, mut fresh) in [(decoder(cpu()), decoder(cpu())), (decoder(gpu()), decoder(gpu()))] {
         let prompt = Rng::new(7).ids(100, VOCAB);
         let shifting = GenerateOptions { shift_behind: Some(10), ..greedy(110) };
-        let (ids, reason, _) = answer(&mut long, &prompt, shifting);
+        let generation = long.start(prompt.clone(), shifting, 0).unwrap();
+        let mut ids = Vec::new();
+        let reason = loop {
+            match block_on(long.next(generation)).unwrap() {
+                Event::Prompt { .. } => {}
+                Event::Token { id, .. } => ids.push(id),
+                Event::End { reason, .. } => break reason,
+            }
+        };
         assert_eq!((ids.len(), reason), (110, FinishReason::Length));
         // 128 tokens, of which half of what is behind 10 goes, and then 59 more come until it is
         // full again
-        assert_eq!(long.dropped_tokens(), 59 + 59);
+        assert_eq!(long.dropped_tokens(generation), 59 + 59);
         let all = [&prompt[..], &ids].concat();
         for (dropped, known) in [(0, 100), (59, 128), (118, 187)] {
             let kept = [&all[..10], &all[10 + dropped..known]].concat();
@@ -217,14 +235,14 @@ fn a_full_context_makes_room_behind_what_is_kept_and_computes_the_rest_again() {
 fn a_shifted_generation_is_resumed_where_it_was() {
     let prompt = Rng::new(7).ids(100, VOCAB);
     let options = GenerateOptions { shift_behind: Some(10), ..greedy(60) };
-    let (ids, ..) = answer(&mut session(cpu()), &prompt, options.clone());
-    let mut session = session(cpu());
-    session.start(prompt, options, 0).unwrap();
-    session.resume(&ids[..40]).unwrap();
-    assert_eq!(session.dropped_tokens(), 59);
+    let (ids, ..) = answer(&mut decoder(cpu()), &prompt, options.clone());
+    let mut decoder = decoder(cpu());
+    let generation = decoder.start(prompt, options, 0).unwrap();
+    decoder.resume(generation, &ids[..40]).unwrap();
+    assert_eq!(decoder.dropped_tokens(generation), 59);
     for &expected in &ids[40..] {
         let id = loop {
-            match block_on(session.next()).unwrap() {
+            match block_on(decoder.next(generation)).unwrap() {
                 Event::Prompt { .. } => {}
                 Event::Token { id, .. } => break id,
                 Event::End { .. } => unreachable!("it ended early"),
@@ -238,7 +256,7 @@ fn a_shifted_generation_is_resumed_where_it_was() {
 fn where_nothing_can_be_dropped_a_full_context_ends_the_answer() {
     for behind in [None, Some(CONTEXT - 1), Some(usize::MAX - 1)] {
         let options = GenerateOptions { shift_behind: behind, ..greedy(60) };
-        let (ids, reason, _) = answer(&mut session(cpu()), &[1; 100], options);
+        let (ids, reason, _) = answer(&mut decoder(cpu()), &[1; 100], options);
         assert_eq!((ids.len(), reason), (28, FinishReason::Length));
     }
 }
@@ -256,12 +274,12 @@ fn ids_that_spell_the_same_are_found_again_however_they_were_cut() {
     let types = [2, 3, 3].into_iter().chain([6; 255]).chain([1]).collect();
     let tiny = tiny.meta("tokenizer.ggml.tokens", Value::Array(Array::Strings(tokens)));
     let tiny = tiny.meta("tokenizer.ggml.token_type", Value::Array(Array::I32(types)));
-    let session = session_on(cpu(), &tiny.bytes()).unwrap();
+    let decoder = decoder_on(cpu(), &tiny.bytes()).unwrap();
 
     let byte = |byte: u8| 3 + u32::from(byte);
     let [a, b, c, d] = *b"abcd".map(byte).as_slice() else { unreachable!() };
     let (start, end) = (1, 2);
-    let reuse = |known: &[u32], prompt: &[u32]| session.reuse(known, prompt).unwrap();
+    let reuse = |known: &[u32], prompt: &[u32]| decoder.reuse(known, prompt).unwrap();
     // the model wrote `a` and `b`, the tokenizer reads `ab`
     assert_eq!(reuse(&[start, a, b, c], &[start, ab, c, end, d]), [start, a, b, c, end, d]);
     assert_eq!(reuse(&[start, ab, c], &[start, a, b, c, end]), [start, ab, c, end]);
@@ -273,7 +291,7 @@ fn ids_that_spell_the_same_are_found_again_however_they_were_cut() {
     assert_eq!(reuse(&[start, a], &[&typed[..], &[a]].concat()), [&typed[..], &[a]].concat());
     assert_eq!(reuse(&[], &[start, a]), [start, a]);
     assert_eq!(reuse(&[start, a, b], &[start]), [start]);
-    assert_eq!(session.reuse(&[VOCAB as u32], &[a]).unwrap_err().code(), "TOKENIZE");
+    assert_eq!(decoder.reuse(&[VOCAB as u32], &[a]).unwrap_err().code(), "TOKENIZE");
 }
 
 #[test]
@@ -281,11 +299,11 @@ fn a_complete_conversation_begins_no_answer_and_a_prefix_does() {
     let template =
         "{% for m in messages %}<s>{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<s>{% endif %}";
     let tiny = Tiny::new(1, |_| BlockType::F32).meta("tokenizer.chat_template", template);
-    let session = session_on(cpu(), &tiny.bytes()).unwrap();
+    let decoder = decoder_on(cpu(), &tiny.bytes()).unwrap();
     let prompt = |more: serde_json::Value| {
         let mut conversation = serde_json::json!({ "messages": [{ "role": "user", "content": "a" }] });
         conversation.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        session.chat_prompt(&serde_json::from_value(conversation).unwrap(), 0).unwrap()
+        decoder.chat_prompt(&serde_json::from_value(conversation).unwrap(), 0).unwrap()
     };
     let complete = prompt(serde_json::json!({ "complete": true }));
     assert_eq!(prompt(serde_json::json!({})), [&complete[..], &[1]].concat());
@@ -299,7 +317,7 @@ fn a_complete_conversation_begins_no_answer_and_a_prefix_does() {
 
 #[test]
 fn a_fingerprint_tells_weights_apart_and_nothing_else() {
-    let of = |tiny: &Tiny| session_on(cpu(), &tiny.bytes()).unwrap().info().fingerprint;
+    let of = |tiny: &Tiny| decoder_on(cpu(), &tiny.bytes()).unwrap().info().fingerprint;
     let tiny = || Tiny::new(5, |_| BlockType::Q4_0);
     let fingerprint = of(&tiny());
     assert_eq!(fingerprint.len(), 16);
@@ -326,7 +344,7 @@ fn a_gap_is_filled_until_the_model_begins_another_one() {
             _ => {}
         }
     }
-    let mut coder = session_on(cpu(), &tiny.bytes()).unwrap();
+    let mut coder = decoder_on(cpu(), &tiny.bytes()).unwrap();
     assert!(coder.info().tasks.contains(&"infill"));
     let before = coder.tokenizer().encode("a", EncodeOptions::default()).unwrap();
     let prompt = coder.infill(&before, "b<|fim_middle|>").unwrap();
@@ -339,7 +357,7 @@ fn a_gap_is_filled_until_the_model_begins_another_one() {
         assert_eq!(ids.len(), expected, "{id} {infill}");
     }
 
-    let plain = session(cpu());
+    let plain = decoder(cpu());
     assert!(!plain.info().tasks.contains(&"infill"));
     let error = plain.infill(&before, "b").unwrap_err().to_string();
     assert!(error.contains("`suffix` needs a model that was trained to fill in the middle"), "{error}");

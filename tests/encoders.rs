@@ -8,7 +8,7 @@ use support::tiny::{HIDDEN, Tiny, VOCAB};
 use weft_llm::Error;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::{Array, BlockType, Value};
-use weft_llm::session::{EmbedOptions, Loaded, Loading};
+use weft_llm::inference::{EmbedOptions, LoadedModel, Loading};
 
 /// A file of tests/fixtures/architectures.
 fn fixture(name: &str) -> Tiny {
@@ -16,7 +16,7 @@ fn fixture(name: &str) -> Tiny {
     Tiny::read(&std::fs::read(path).unwrap())
 }
 
-fn load(tiny: &Tiny) -> Result<Loaded, Error> {
+fn load(tiny: &Tiny) -> Result<LoadedModel, Error> {
     let mut loading = Loading::new(Box::new(HostEngine::new(Reference)), None);
     block_on(loading.feed(&tiny.bytes()))?;
     block_on(loading.finish_any())
@@ -80,12 +80,12 @@ fn an_unsupported_task_is_named_with_the_supported_ones() {
     assert_eq!(error.code(), "UNSUPPORTED_TASK");
     let text = "`generate` needs a decoder, which continues a text; this model is an encoder (`bert`), for: embed";
     assert_eq!(error.to_string(), text);
-    let session = model.encoder("classify").unwrap();
+    let encoder = model.encoder("classify").unwrap();
     for error in [
-        block_on(session.classify("a", None, false)).unwrap_err(),
-        block_on(session.rerank("a", "b", false)).unwrap_err(),
-        block_on(session.classify_tokens("a", false)).unwrap_err(),
-        block_on(session.fill_mask("a [MASK]", 1, false)).unwrap_err(),
+        block_on(encoder.classify("a", None, false)).unwrap_err(),
+        block_on(encoder.rerank("a", "b", false)).unwrap_err(),
+        block_on(encoder.classify_tokens("a", false)).unwrap_err(),
+        block_on(encoder.fill_mask("a [MASK]", 1, false)).unwrap_err(),
     ] {
         assert_eq!(error.code(), "UNSUPPORTED_TASK", "{error}");
     }
@@ -113,27 +113,27 @@ fn empty_and_overlong_texts_are_refused() {
 fn masks_are_filled_separately_and_a_text_without_one_is_refused() {
     let mut model = load(&fixture("bert-masked-lm")).unwrap();
     assert_eq!(model.info().mask_token.as_deref(), Some("[MASK]"));
-    let session = model.encoder("fillMask").unwrap();
-    let filled = block_on(session.fill_mask("a [MASK] b [MASK]", 64, false)).unwrap();
+    let encoder = model.encoder("fillMask").unwrap();
+    let filled = block_on(encoder.fill_mask("a [MASK] b [MASK]", 64, false)).unwrap();
     assert_eq!(filled.iter().map(Vec::len).collect::<Vec<_>>(), [64, 64]);
     for fillings in &filled {
         assert!(fillings.is_sorted_by(|a, b| a.score >= b.score));
         assert!((fillings.iter().map(|filling| filling.score).sum::<f32>() - 1.0).abs() < 1e-5);
     }
     assert_ne!(filled[0], filled[1]);
-    let error = block_on(session.fill_mask("a b", 1, false)).unwrap_err();
+    let error = block_on(encoder.fill_mask("a b", 1, false)).unwrap_err();
     assert!(error.code() == "INVALID_OPTION" && error.to_string().contains("[MASK]"), "{error}");
     // a mask that truncation removes does not count
     let far = "a ".repeat(60) + "[MASK]";
-    assert_eq!(block_on(session.fill_mask(&far, 1, true)).unwrap_err().code(), "INVALID_OPTION");
+    assert_eq!(block_on(encoder.fill_mask(&far, 1, true)).unwrap_err().code(), "INVALID_OPTION");
 }
 
 #[test]
 fn two_texts_are_read_together_in_order() {
     let mut model = load(&fixture("bert-sequence-classification")).unwrap();
     assert_eq!(model.info().labels, ["LABEL_0", "LABEL_1", "LABEL_2"]);
-    let session = model.encoder("classify").unwrap();
-    let mut scores = |text: &str, pair: Option<&str>| block_on(session.classify(text, pair, false)).unwrap();
+    let encoder = model.encoder("classify").unwrap();
+    let mut scores = |text: &str, pair: Option<&str>| block_on(encoder.classify(text, pair, false)).unwrap();
     let (one, pair, swapped) = (scores("a b", None), scores("a", Some("b")), scores("b", Some("a")));
     for scores in [&one, &pair, &swapped] {
         assert!((scores.iter().map(|label| label.score).sum::<f32>() - 1.0).abs() < 1e-5);
@@ -179,11 +179,11 @@ fn a_decoder_with_pooling_embeds() {
     let raw = EmbedOptions { normalize: false, ..EmbedOptions::default() };
     let text = "a text that is longer than a chunk of the prompt, so that it goes in two";
     let vector = block_on(model.embed(text, raw)).unwrap();
-    let Loaded::Decoder(session) = &mut model else { panic!("no decoder") };
+    let LoadedModel::Decoder(encoder) = &mut model else { panic!("no decoder") };
     let options = weft_llm::tokenizer::EncodeOptions { add_special: true, parse_special: false };
-    let ids = session.tokenizer().encode(text, options).unwrap();
+    let ids = encoder.tokenizer().encode(text, options).unwrap();
     let mut last = Vec::new();
-    block_on(session.logits(&ids, |_, logits| last = logits.to_vec())).unwrap();
+    block_on(encoder.logits(&ids, |_, logits| last = logits.to_vec())).unwrap();
     let table: Vec<f32> =
         tiny.tensors["token_embd.weight"].data.as_chunks().0.iter().map(|v| f32::from_le_bytes(*v)).collect();
     assert_eq!((vector.len(), last.len()), (HIDDEN, VOCAB));

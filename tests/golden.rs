@@ -7,8 +7,8 @@ use std::io::Read;
 use pollster::block_on;
 use serde::Deserialize;
 use weft_llm::engine::{self, Device, Hints};
+use weft_llm::inference::{Event, FinishReason, GenerateOptions, LoadedDecoder, Loading, negative_log_likelihood};
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::session::{Event, FinishReason, GenerateOptions, Loading, Session, negative_log_likelihood};
 use weft_llm::tokenizer::{EncodeOptions, Message};
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ fn figures() -> Figures {
     serde_json::from_str(include_str!("golden/smollm2-135m-q4_1/figures.json")).unwrap()
 }
 
-fn session(device: Device) -> Session {
+fn decoder(device: Device) -> LoadedDecoder {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/models/SmolLM2-135M-Instruct.Q4_1.gguf");
     let mut file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{path}: {error}. `npm test` fetches it."));
     let engine = block_on(engine::open(device, Hints::default())).unwrap().engine;
@@ -98,23 +98,23 @@ fn compare(golden: &Prompt, logits: &[f32], tolerance: &Tolerance) -> f64 {
 }
 
 fn logits_and_likelihood_agree(device: Device, tolerance: &Tolerance) {
-    let mut session = session(device);
+    let mut decoder = decoder(device);
     let figures = figures();
     for golden in &figures.prompts {
-        let ids = session.chat_prompt(&vec![Message::new("user", &golden.prompt)].into(), 0).unwrap();
+        let ids = decoder.chat_prompt(&vec![Message::new("user", &golden.prompt)].into(), 0).unwrap();
         assert_eq!(ids, golden.token_ids);
         let mut last = Vec::new();
-        block_on(session.logits(&ids, |_, logits| last = logits.to_vec())).unwrap();
+        block_on(decoder.logits(&ids, |_, logits| last = logits.to_vec())).unwrap();
         let delta = compare(golden, &last, tolerance);
         println!("{device:?}: {} tokens, max |Δ log-probability| {delta:.6}", ids.len());
         assert!(delta <= tolerance.log_probability, "{delta}");
     }
 
     let text = include_str!("golden/smollm2-135m-q4_1/text.txt");
-    let ids = session.tokenizer().encode(text, EncodeOptions { add_special: false, parse_special: false }).unwrap();
+    let ids = decoder.tokenizer().encode(text, EncodeOptions { add_special: false, parse_special: false }).unwrap();
     assert_eq!(ids, figures.text.token_ids);
     let mut nll = 0.0;
-    block_on(session.logits(&ids, |position, logits| {
+    block_on(decoder.logits(&ids, |position, logits| {
         if let Some(&next) = ids.get(position + 1) {
             nll += negative_log_likelihood(logits, next);
         }
@@ -144,14 +144,14 @@ fn the_gpu_engine_agrees() {
 }
 
 /// Greedy ids, how it ended, and how many prompt tokens came from the KV cache.
-fn greedy(session: &mut Session, prompt: &[u32], max_tokens: usize) -> (Vec<u32>, FinishReason, usize) {
+fn greedy(decoder: &mut LoadedDecoder, prompt: &[u32], max_tokens: usize) -> (Vec<u32>, FinishReason, usize) {
     let sampling = SamplingOptions::greedy();
     let options = GenerateOptions { max_tokens: Some(max_tokens), sampling, ..Default::default() };
-    session.start(prompt.to_vec(), options, 0).unwrap();
-    let cached = session.cached_tokens();
+    let generation = decoder.start(prompt.to_vec(), options, 0).unwrap();
+    let cached = decoder.cached_tokens(generation);
     let mut ids = Vec::new();
     loop {
-        match block_on(session.next()).unwrap() {
+        match block_on(decoder.next(generation)).unwrap() {
             Event::Prompt { .. } => {}
             Event::Token { id, .. } => ids.push(id),
             Event::End { reason, .. } => return (ids, reason, cached),
@@ -162,13 +162,13 @@ fn greedy(session: &mut Session, prompt: &[u32], max_tokens: usize) -> (Vec<u32>
 #[test]
 #[ignore = "needs the model: `npm test` fetches it and runs this"]
 fn greedy_answers_agree_up_to_the_first_close_call() {
-    let mut session = session(Device::Cpu);
+    let mut decoder = decoder(Device::Cpu);
     let end = 2; // <|im_end|>, which ends an answer and is no part of it
     let mut compared = 0;
     for golden in figures().greedy {
         let close = golden.top1_minus_top2.iter().position(|&gap| gap < EIGHT_BITS.close_call);
         let sure = close.unwrap_or(golden.new_ids.len());
-        let (ids, ..) = greedy(&mut session, &golden.prompt_ids, golden.new_ids.len());
+        let (ids, ..) = greedy(&mut decoder, &golden.prompt_ids, golden.new_ids.len());
         let expected: Vec<u32> = golden.new_ids[..sure].iter().copied().filter(|&id| id != end).collect();
         assert_eq!(ids[..expected.len()], expected);
         compared += expected.len();
@@ -179,16 +179,16 @@ fn greedy_answers_agree_up_to_the_first_close_call() {
 #[test]
 #[ignore = "needs the model: `npm test` fetches it and runs this"]
 fn a_prompt_that_starts_alike_is_not_computed_again() {
-    let mut session = session(Device::Cpu);
+    let mut decoder = decoder(Device::Cpu);
     let question = Message::new("user", "What is the capital of Germany?");
-    let prompt = session.chat_prompt(&vec![question].into(), 0).unwrap();
-    let (answer, reason, cached) = greedy(&mut session, &prompt, 64);
+    let prompt = decoder.chat_prompt(&vec![question].into(), 0).unwrap();
+    let (answer, reason, cached) = greedy(&mut decoder, &prompt, 64);
     assert_eq!((reason, cached), (FinishReason::Stop, 0));
     let mut longer = prompt.clone();
     longer.extend(&answer);
     longer.extend(&prompt[20..]);
-    let (with_cache, _, cached) = greedy(&mut session, &longer, 16);
+    let (with_cache, _, cached) = greedy(&mut decoder, &longer, 16);
     assert_eq!(cached, prompt.len() + answer.len());
-    let (fresh, ..) = greedy(&mut self::session(Device::Cpu), &longer, 16);
+    let (fresh, ..) = greedy(&mut self::decoder(Device::Cpu), &longer, 16);
     assert_eq!(with_cache, fresh);
 }

@@ -13,9 +13,9 @@ use weft_llm::format::{
     BlockType, Folder, GgufWriter, Header, Layout, Metadata, ModelReader, Planes, Quantize, Sink, TensorInfo,
     dequantize_row, quantize_row, repack,
 };
+use weft_llm::inference::{Estimator, Loading};
 use weft_llm::model::Config;
 use weft_llm::model::encoder_config::EncoderConfig;
-use weft_llm::session::{Estimator, Loading};
 use weft_llm::{Error, Result};
 
 /// Every tensor as f32, and the metadata.
@@ -134,7 +134,7 @@ fn load(engine: Box<dyn Engine>, folder: &Path, tokens: usize, context: usize) -
     for bytes in bytes.chunks(5000) {
         block_on(loading.feed(bytes))?;
     }
-    let mut session = block_on(loading.finish())?;
+    let mut decoder = block_on(loading.finish())?;
     let reference: Value = serde_json::from_slice(&std::fs::read(folder.join("reference.json")).unwrap()).unwrap();
     let prompt = reference["prompts"]
         .as_array()
@@ -144,7 +144,7 @@ fn load(engine: Box<dyn Engine>, folder: &Path, tokens: usize, context: usize) -
     let prompt = prompt.unwrap();
     let ids: Vec<u32> = prompt["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
     let mut rows = Vec::new();
-    block_on(session.logits(&ids, |_, logits| rows.push(logits.to_vec())))?;
+    block_on(decoder.logits(&ids, |_, logits| rows.push(logits.to_vec())))?;
     let expected = prompt["logits"].as_array().unwrap();
     let expected =
         expected.iter().map(|row| row.as_array().unwrap().iter().map(|logit| logit.as_f64().unwrap() as f32));

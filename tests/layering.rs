@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["record"],
     &["ops"],
     &["model", "engine"],
-    &["session"],
+    &["inference"],
     &["web"],
 ];
 

@@ -4,19 +4,19 @@
 use crate::support;
 
 use pollster::block_on;
-use support::tiny::{Tiny, VOCAB, session_on};
+use support::tiny::{Tiny, VOCAB, decoder_on};
 use support::{Rng, gpu_with, variant_sets};
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::HostEngine;
 use weft_llm::format::block::BlockType;
+use weft_llm::inference::{Event, GenerateOptions, GenerationId, LoadedDecoder};
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::session::{Event, GenerateOptions, Session};
 
 /// Without the tokens of a prompt, which are no part of an answer.
-fn rest(session: &mut Session) -> Vec<Event> {
+fn rest(decoder: &mut LoadedDecoder, generation: GenerationId) -> Vec<Event> {
     let mut events = Vec::new();
     loop {
-        match block_on(session.next()).unwrap() {
+        match block_on(decoder.next(generation)).unwrap() {
             Event::Prompt { .. } => {}
             end @ Event::End { .. } => return [events, vec![end]].concat(),
             event => events.push(event),
@@ -26,7 +26,7 @@ fn rest(session: &mut Session) -> Vec<Event> {
 
 /// Wherever `first` is cut, `second` gives the rest: the same ids and the same text, held-back text
 /// included.
-fn resumes(mut first: Session, mut second: Session) {
+fn resumes(mut first: LoadedDecoder, mut second: LoadedDecoder) {
     // more than a chunk, so that the last piece of the prompt is a short one
     let prompt = Rng::new(3).ids(45, VOCAB);
     let sampling = |temperature, repetition_penalty| SamplingOptions {
@@ -37,8 +37,9 @@ fn resumes(mut first: Session, mut second: Session) {
     };
     for sampling in [sampling(0.0, 1.0), sampling(3.0, 1.0), sampling(3.0, 1.3)] {
         let options = GenerateOptions { max_tokens: Some(24), sampling, ignore_eos: true, ..Default::default() };
-        first.start(prompt.clone(), options.clone(), 0).unwrap();
-        let events = rest(&mut first);
+        let generation = first.start(prompt.clone(), options.clone(), 0).unwrap();
+        let events = rest(&mut first, generation);
+        first.stop(generation);
         let ids: Vec<u32> = events
             .iter()
             .filter_map(|event| match event {
@@ -49,11 +50,14 @@ fn resumes(mut first: Session, mut second: Session) {
         assert_eq!(ids.len(), 24);
         for cut in [0, 1, 2, 23, 24] {
             // another prompt's keys and values are all that is cached
-            second.start(vec![VOCAB as u32 - 1; 3], options.clone(), 0).unwrap();
-            rest(&mut second);
-            second.start(prompt.clone(), options.clone(), 0).unwrap();
-            second.resume(&ids[..cut]).unwrap();
-            assert_eq!(rest(&mut second), events[cut..], "cut after {cut} tokens");
+            block_on(second.forget()).unwrap();
+            let other = second.start(vec![VOCAB as u32 - 1; 3], options.clone(), 0).unwrap();
+            rest(&mut second, other);
+            second.stop(other);
+            let generation = second.start(prompt.clone(), options.clone(), 0).unwrap();
+            second.resume(generation, &ids[..cut]).unwrap();
+            assert_eq!(rest(&mut second, generation), events[cut..], "cut after {cut} tokens");
+            second.stop(generation);
         }
     }
 }
@@ -61,8 +65,8 @@ fn resumes(mut first: Session, mut second: Session) {
 #[test]
 fn on_the_cpu_engine() {
     let bytes = Tiny::new(5, |_| BlockType::Q4_0).bytes();
-    let session = || session_on(HostEngine::new(Simd::default()), &bytes).unwrap();
-    resumes(session(), session());
+    let decoder = || decoder_on(HostEngine::new(Simd::default()), &bytes).unwrap();
+    resumes(decoder(), decoder());
 }
 
 /// Also with 8-bit activations for prompts, where a token computed as part of a prompt would round
@@ -71,16 +75,16 @@ fn on_the_cpu_engine() {
 fn on_the_gpu_engine() {
     let bytes = Tiny::new(5, |_| BlockType::Q4_0).bytes();
     for variants in &variant_sets()[..2] {
-        let session = || session_on(gpu_with(*variants), &bytes).unwrap();
-        resumes(session(), session());
+        let decoder = || decoder_on(gpu_with(*variants), &bytes).unwrap();
+        resumes(decoder(), decoder());
     }
 }
 
 #[test]
 fn nothing_is_resumed_that_was_not_started() {
     let bytes = Tiny::new(5, |_| BlockType::Q4_0).bytes();
-    let mut session = session_on(HostEngine::new(Simd::default()), &bytes).unwrap();
-    assert_eq!(session.resume(&[1]).unwrap_err().code(), "INVALID_OPTION");
-    session.start(vec![1, 2], GenerateOptions::default(), 0).unwrap();
-    assert_eq!(session.resume(&[VOCAB as u32]).unwrap_err().code(), "TOKENIZE");
+    let mut decoder = decoder_on(HostEngine::new(Simd::default()), &bytes).unwrap();
+    assert_eq!(decoder.resume(7.into(), &[1]).unwrap_err().code(), "INVALID_OPTION");
+    let generation = decoder.start(vec![1, 2], GenerateOptions::default(), 0).unwrap();
+    assert_eq!(decoder.resume(generation, &[VOCAB as u32]).unwrap_err().code(), "TOKENIZE");
 }

@@ -4,13 +4,13 @@
 use crate::support;
 
 use pollster::block_on;
-use support::tiny::{Tiny, session_on};
+use support::tiny::{Tiny, decoder_on};
 use support::{gpu_with, variant_sets};
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::{BlockType, Layout};
+use weft_llm::inference::LoadedDecoder;
 use weft_llm::ops::Variants;
 use weft_llm::ops::variants::{AttentionVariant, LinearVariant, PLAIN};
-use weft_llm::session::Session;
 
 /// Computes only a quarter of the rows.
 const TOO_FEW_ROWS: LinearVariant = LinearVariant { name: "wrong", rows: 8, ..PLAIN };
@@ -21,14 +21,14 @@ const TOO_SHORT: AttentionVariant = AttentionVariant { name: "wrong", shader: "a
 
 const IDS: [u32; 7] = [1, 9, 200, 4, 77, 31, 250];
 
-fn logits(session: &mut Session) -> Vec<f32> {
+fn logits(decoder: &mut LoadedDecoder) -> Vec<f32> {
     let mut all = Vec::new();
-    block_on(session.logits(&IDS, |_, row| all.extend_from_slice(row))).unwrap();
+    block_on(decoder.logits(&IDS, |_, row| all.extend_from_slice(row))).unwrap();
     all
 }
 
-fn notes(session: &Session) -> String {
-    session.info().engine.notes.join("\n")
+fn notes(decoder: &LoadedDecoder) -> String {
+    decoder.info().engine.notes.join("\n")
 }
 
 #[test]
@@ -44,14 +44,14 @@ fn a_wrong_variant_is_replaced() {
     ];
     for block in [BlockType::Q4_0, BlockType::Q8_0] {
         let bytes = Tiny::new(8, |_| block).bytes();
-        let expected = logits(&mut session_on(HostEngine::new(Reference), &bytes).unwrap());
+        let expected = logits(&mut decoder_on(HostEngine::new(Reference), &bytes).unwrap());
         for variants in wrong {
             let variants = Variants { matmul_int8: variants.matmul_int8.filter(|v| v.name == "wrong"), ..variants };
-            let mut session = session_on(gpu_with(variants), &bytes).unwrap();
-            let notes = notes(&session);
+            let mut decoder = decoder_on(gpu_with(variants), &bytes).unwrap();
+            let notes = notes(&decoder);
             assert!(notes.contains("is not used, for") && !notes.contains("wrong;"), "{notes}");
             let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
-            for (got, expected) in logits(&mut session).iter().zip(&expected) {
+            for (got, expected) in logits(&mut decoder).iter().zip(&expected) {
                 assert!((got - expected).abs() < 1e-3 * rms, "{got} instead of {expected}\n{notes}");
             }
         }
@@ -65,8 +65,8 @@ fn right_variants_are_kept() {
         let block = BlockType::ALL.into_iter().find(|block| Layout::for_block(*block) == layout).unwrap();
         let bytes = Tiny::of_width(if block.block_len() > 32 { 8 } else { 1 }, 8, |_| block).bytes();
         for variants in variant_sets().into_iter().step_by(3) {
-            let session = session_on(gpu_with(variants), &bytes).unwrap();
-            assert!(!notes(&session).contains("is not used"), "{}", notes(&session));
+            let decoder = decoder_on(gpu_with(variants), &bytes).unwrap();
+            assert!(!notes(&decoder).contains("is not used"), "{}", notes(&decoder));
         }
     }
 }

@@ -13,7 +13,7 @@ use weft_llm::engine::{Engine, ProgramId};
 use weft_llm::format::BlockType;
 use weft_llm::model::decoder::{Activations, activations};
 use weft_llm::model::kv_cache::{Blocks, KvPool};
-use weft_llm::model::{Decoder, Loader, Network};
+use weft_llm::model::{Decoder, Network, TensorLoader};
 use weft_llm::ops::Recording;
 use weft_llm::record::{KV_BLOCK, Memory, Row, Step, Tensor, rows};
 use weft_llm::sampling::{Sampler, SamplingOptions};
@@ -43,7 +43,7 @@ struct Sequence {
 impl<E: Engine> Model<E> {
     fn new(mut engine: E) -> Self {
         let tiny = Tiny::new(7, |_| BlockType::Q8_0).meta("llama.context_length", 1024u32);
-        let mut loader = Loader::new(None);
+        let mut loader = TensorLoader::new(None);
         loader.feed(&mut engine, &tiny.bytes()).unwrap();
         let Network::Decoder(decoder) = loader.finish().unwrap().network else { panic!("a decoder") };
         let kv = KvPool::new(&mut engine, &decoder.config, LAYERS).unwrap();

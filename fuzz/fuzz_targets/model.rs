@@ -7,7 +7,7 @@ use weft_fuzz::support::Rng;
 use weft_fuzz::support::tiny::{Tensor, Tiny};
 use weft_fuzz::{CONTEXT, load, no_bug, run};
 use weft_llm::format::{Array, BlockType, Value};
-use weft_llm::session::GenerateOptions;
+use weft_llm::inference::GenerateOptions;
 use weft_llm::tokenizer::{EncodeOptions, Message};
 
 #[derive(Arbitrary, Debug)]
@@ -226,17 +226,17 @@ fuzz_target!(|input: Input| {
         file.truncate(file.len().saturating_sub(cut.into()));
     }
     let context = context.map_or(CONTEXT, usize::from);
-    let Some(mut session) = no_bug(load(&file, Some(context))) else { return };
+    let Some(mut decoder) = no_bug(load(&file, Some(context))) else { return };
 
-    let Some(text) = no_bug(session.chat_prompt(&vec![Message::new("user", prompt.as_str())].into(), 0)) else {
+    let Some(text) = no_bug(decoder.chat_prompt(&vec![Message::new("user", prompt.as_str())].into(), 0)) else {
         return;
     };
     let options = EncodeOptions { add_special: true, parse_special: false };
-    let Some(ids) = no_bug(session.tokenizer().encode(&prompt, options)) else { return };
+    let Some(ids) = no_bug(decoder.tokenizer().encode(&prompt, options)) else { return };
     for ids in [text, ids] {
         let generate = GenerateOptions { max_tokens: Some(2), ..GenerateOptions::default() };
-        if no_bug(session.start(ids, generate, 1)).is_some() {
-            no_bug(run(&mut session, 5));
+        if let Some(generation) = no_bug(decoder.start(ids, generate, 1)) {
+            no_bug(run(&mut decoder, generation, 5));
         }
     }
 });

@@ -11,7 +11,7 @@ use weft_fuzz::{CONTEXT, no_bug, pieces, run};
 use weft_llm::Result;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::{Folder, Header, ModelReader, Quantize, Sink, TensorInfo};
-use weft_llm::session::{Estimator, GenerateOptions, Loading};
+use weft_llm::inference::{Estimator, GenerateOptions, Loading};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -277,9 +277,9 @@ fuzz_target!(|input: Input| {
         }
         block_on(loading.finish())
     };
-    let Some(mut session) = no_bug(load()) else { return };
+    let Some(mut decoder) = no_bug(load()) else { return };
     let generate = GenerateOptions { max_tokens: Some(2), ..GenerateOptions::default() };
-    if no_bug(session.start(vec![1, 2], generate, 1)).is_some() {
-        no_bug(run(&mut session, 5));
+    if let Some(generation) = no_bug(decoder.start(vec![1, 2], generate, 1)) {
+        no_bug(run(&mut decoder, generation, 5));
     }
 });

@@ -2,7 +2,7 @@
 
 use pollster::block_on;
 use weft_llm::engine::host::{HostEngine, Reference};
-use weft_llm::session::{Event, Loading, Session};
+use weft_llm::inference::{Event, GenerationId, LoadedDecoder, Loading};
 use weft_llm::{Error, Result};
 
 #[path = "../../tests/support/mod.rs"]
@@ -30,22 +30,22 @@ pub fn pieces(bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Loads a file onto the reference engine, in chunks like the worker.
-pub fn load(file: &[u8], context: Option<usize>) -> Result<Session> {
+pub fn load(file: &[u8], context: Option<usize>) -> Result<LoadedDecoder> {
     let mut loading = Loading::new(Box::new(HostEngine::new(Reference)), context);
     loading.set_stream_bytes(file.len() as u64);
     for piece in pieces(file) {
         block_on(loading.feed(piece))?;
     }
-    let mut session = block_on(loading.finish())?;
-    block_on(session.warm_up())?;
-    Ok(session)
+    let mut decoder = block_on(loading.finish())?;
+    block_on(decoder.warm_up())?;
+    Ok(decoder)
 }
 
 /// The text of a started generation, to its end or for `steps` steps.
-pub fn run(session: &mut Session, steps: usize) -> Result<String> {
+pub fn run(decoder: &mut LoadedDecoder, generation: GenerationId, steps: usize) -> Result<String> {
     let mut answer = String::new();
     for _ in 0..steps {
-        match block_on(session.next())? {
+        match block_on(decoder.next(generation))? {
             Event::Prompt { done, total } => assert!(done < total),
             Event::Token { text, .. } => answer += &text,
             Event::End { text, .. } => {

@@ -513,14 +513,14 @@ for (const hash of [true, false]) {
         if (!restored) continue;
         // accepted data is written completely or not at all
         const written = [];
-        fake.write_kv = async (layer, tokens, values) => {
+        fake.write_kv = async (restoring, layer, values) => {
           written.push(layer);
-          assert.equal(values.length, 2 * tokens);
-          return before.write_kv(layer, tokens, values);
+          assert.equal(values.length, 2 * fake.restoring.ids.length);
+          return before.write_kv(restoring, layer, values);
         };
-        fake.restored = (ids, owner) => {
+        fake.restored = (restoring) => {
           assert.deepEqual(written, [0, 1]);
-          return before.restored(ids, owner);
+          return before.restored(restoring);
         };
         await say(restored, 'b', { maxTokens: 1 }).catch((error) => {
           assert.equal(error.code, 'CONTEXT_OVERFLOW', `${place} = ${JSON.stringify(value)}: ${error.message}`);

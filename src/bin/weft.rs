@@ -20,8 +20,8 @@ use files::{Files, io_error};
 use pollster::block_on;
 use serde_json::json;
 use weft_llm::engine::{self, Device, Hints};
+use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder, LoadedModel, Loading, negative_log_likelihood};
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::session::{Event, GenerateOptions, Loaded, Loading, Session, negative_log_likelihood};
 use weft_llm::tokenizer::{EncodeOptions, Message, Tokenizer};
 use weft_llm::{Error, Result};
 
@@ -181,26 +181,26 @@ async fn run(command: Command) -> Result<()> {
     match command {
         Command::Encode(command) => command.run().await,
         Command::Generate { model, prompt, ids, suffix, max_tokens, temp, seed, chat } => {
-            let mut session = model.load().await?;
+            let mut decoder = model.load().await?;
             let (by_ids, infill) = (prompt.is_none(), suffix.is_some());
             let prompt = match (prompt, suffix) {
                 (None, _) => ids,
                 (Some(prompt), Some(suffix)) => {
-                    session.infill(&session.tokenizer().encode(&prompt, EncodeOptions::default())?, &suffix)?
+                    decoder.infill(&decoder.tokenizer().encode(&prompt, EncodeOptions::default())?, &suffix)?
                 }
                 (Some(prompt), None) if chat => {
-                    session.chat_prompt(&vec![Message::new("user", prompt)].into(), seconds_since_1970() as i64)?
+                    decoder.chat_prompt(&vec![Message::new("user", prompt)].into(), seconds_since_1970() as i64)?
                 }
-                (Some(prompt), None) => encode(session.tokenizer(), &prompt)?,
+                (Some(prompt), None) => encode(decoder.tokenizer(), &prompt)?,
             };
             let sampling = SamplingOptions { temperature: temp, seed, ..SamplingOptions::default() };
             let options = GenerateOptions { max_tokens, infill, sampling, ..GenerateOptions::default() };
-            generate(&mut session, prompt, options, by_ids).await
+            generate(&mut decoder, prompt, options, by_ids).await
         }
         Command::Logits { model, ids, all } => {
-            let mut session = model.load().await?;
+            let mut decoder = model.load().await?;
             let mut rows = Vec::new();
-            session
+            decoder
                 .logits(&ids, |position, logits| {
                     if all || position + 1 == ids.len() {
                         rows.push(logits.to_vec());
@@ -211,8 +211,8 @@ async fn run(command: Command) -> Result<()> {
         }
         Command::Perplexity { model, file, ctx, chunks } => {
             let text = String::from_utf8_lossy(&read(&file)?).into_owned();
-            let mut session = ModelArgs { context: Some(ctx), ..model }.load().await?;
-            perplexity(&mut session, &text, ctx, chunks).await
+            let mut decoder = ModelArgs { context: Some(ctx), ..model }.load().await?;
+            perplexity(&mut decoder, &text, ctx, chunks).await
         }
         Command::Tokenize { model } => {
             let model = model.load_any().await?;
@@ -225,16 +225,16 @@ async fn run(command: Command) -> Result<()> {
         Command::Bench { model, prompt_tokens, prompt, gen_tokens, json } => {
             let context = model.context.or(prompt.is_none().then_some(prompt_tokens + gen_tokens + 2));
             let start = Instant::now();
-            let mut session = ModelArgs { context, ..model }.load().await?;
-            session.warm_up().await?;
+            let mut decoder = ModelArgs { context, ..model }.load().await?;
+            decoder.warm_up().await?;
             let load_seconds = start.elapsed().as_secs_f64();
             let ids = match prompt {
                 Some(text) => {
-                    session.chat_prompt(&vec![Message::new("user", text)].into(), seconds_since_1970() as i64)?
+                    decoder.chat_prompt(&vec![Message::new("user", text)].into(), seconds_since_1970() as i64)?
                 }
-                None => made_up_prompt(prompt_tokens, session.info().vocabulary_size),
+                None => made_up_prompt(prompt_tokens, decoder.info().vocabulary_size),
             };
-            bench(&mut session, ids, gen_tokens, load_seconds, json).await
+            bench(&mut decoder, ids, gen_tokens, load_seconds, json).await
         }
     }
 }
@@ -244,11 +244,11 @@ impl ModelArgs {
         Files::new(&self.model, self.quantize.as_deref())
     }
 
-    async fn load(&self) -> Result<Session> {
+    async fn load(&self) -> Result<LoadedDecoder> {
         self.load_any().await?.into_decoder("generate")
     }
 
-    async fn load_any(&self) -> Result<Loaded> {
+    async fn load_any(&self) -> Result<LoadedModel> {
         engine::cpu::pool::start(self.threads).map_err(|error| io_error("a thread", &error))?;
         match (self.load_on(self.device.into()).await, self.device) {
             (Err(error @ Error::GpuUnavailable(_)), DeviceArg::Auto) => {
@@ -259,7 +259,7 @@ impl ModelArgs {
         }
     }
 
-    async fn load_on(&self, device: Device) -> Result<Loaded> {
+    async fn load_on(&self, device: Device) -> Result<LoadedModel> {
         let engine = engine::open(device, Hints::default()).await?.engine;
         let files = self.files()?;
         let mut loading = Loading::with(engine, files.reader()?, self.context);
@@ -273,10 +273,10 @@ impl ModelArgs {
 }
 
 /// `by_ids`: prints ids instead of text, for models without a tokenizer.
-async fn generate(session: &mut Session, prompt: Vec<u32>, options: GenerateOptions, by_ids: bool) -> Result<()> {
-    session.start(prompt, options, seconds_since_1970())?;
+async fn generate(decoder: &mut LoadedDecoder, prompt: Vec<u32>, options: GenerateOptions, by_ids: bool) -> Result<()> {
+    let generation = decoder.start(prompt, options, seconds_since_1970())?;
     loop {
-        match session.next().await? {
+        match decoder.next(generation).await? {
             Event::Token { id, .. } if by_ids => print(&format!("{id} "))?,
             Event::Token { text, .. } => print(&text)?,
             Event::End { text, .. } => return print(&if by_ids { "\n".into() } else { text + "\n" }),
@@ -285,25 +285,25 @@ async fn generate(session: &mut Session, prompt: Vec<u32>, options: GenerateOpti
     }
 }
 
-async fn perplexity(session: &mut Session, text: &str, ctx: usize, chunks: Option<usize>) -> Result<()> {
+async fn perplexity(decoder: &mut LoadedDecoder, text: &str, ctx: usize, chunks: Option<usize>) -> Result<()> {
     if ctx < 3 {
         let expected = "at least 3, so that the second half has something to predict".into();
         return Err(Error::InvalidOption { name: "ctx".into(), expected, got: ctx.to_string() });
     }
-    let ids = encode(session.tokenizer(), text)?;
+    let ids = encode(decoder.tokenizer(), text)?;
     let windows = (ids.len() / ctx).min(chunks.unwrap_or(usize::MAX));
     if windows == 0 {
         let (expected, got) = (format!("at least {ctx} tokens"), ids.len().to_string());
         return Err(Error::InvalidOption { name: "file".into(), expected, got });
     }
-    let bos = session.tokenizer().adds_bos().then(|| session.tokenizer().bos()).flatten();
+    let bos = decoder.tokenizer().adds_bos().then(|| decoder.tokenizer().bos()).flatten();
     let (mut nll, mut count) = (0.0, 0usize);
     for window in ids.chunks_exact(ctx).take(windows) {
         let mut window = window.to_vec();
         if let Some(bos) = bos {
             window[0] = bos;
         }
-        session
+        decoder
             .logits(&window, |position, logits| {
                 if position >= ctx / 2 && position + 1 < ctx {
                     nll += negative_log_likelihood(logits, window[position + 1]);
@@ -322,7 +322,7 @@ fn made_up_prompt(tokens: usize, vocab: usize) -> Vec<u32> {
 }
 
 async fn bench(
-    session: &mut Session,
+    decoder: &mut LoadedDecoder,
     prompt: Vec<u32>,
     gen_tokens: usize,
     load_seconds: f64,
@@ -334,18 +334,18 @@ async fn bench(
         GenerateOptions { max_tokens: Some(gen_tokens + 1), ignore_eos: true, sampling, ..Default::default() };
     let mut answer = String::new();
     let start = Instant::now();
-    session.start(prompt, options, 0)?;
+    let generation = decoder.start(prompt, options, 0)?;
     loop {
-        if let Event::Token { text, .. } = session.next().await? {
+        if let Event::Token { text, .. } = decoder.next(generation).await? {
             answer += &text;
             break;
         }
     }
     let prompt_seconds = start.elapsed().as_secs_f64();
-    let before = session.engine().counters();
+    let before = decoder.engine().counters();
     let start = Instant::now();
     loop {
-        match session.next().await? {
+        match decoder.next(generation).await? {
             Event::Token { text, .. } => answer += &text,
             Event::End { text, .. } => {
                 answer += &text;
@@ -355,9 +355,9 @@ async fn bench(
         }
     }
     let gen_seconds = start.elapsed().as_secs_f64();
-    let after = session.engine().counters();
+    let after = decoder.engine().counters();
     let per_token = |now: u64, then: u64| (now - then) as f64 / gen_tokens as f64;
-    let info = session.info();
+    let info = decoder.info();
     let (prompt_speed, gen_speed) = (prompt_tokens as f64 / prompt_seconds, gen_tokens as f64 / gen_seconds);
     if !as_json {
         let (kind, adapter) = (info.engine.kind, info.engine.description);

@@ -4,172 +4,20 @@
 //! their operation, so that a faster set overrides what it makes faster, and any result can be
 //! bisected to one kernel.
 
+mod kernels;
+
+pub use kernels::{Kernels, PlainMatrix, Reference};
+
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
+use super::table::Table;
+use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId, freed, released};
 use crate::format::block::BlockType;
 use crate::format::{Layout, Planes, repack};
-use crate::ops::{
-    self, Activate, Affine, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Linear, Norm, PickRows,
-    Recording, RopeAppend, Route, Sample, Weight,
-};
+use crate::ops::{Affine, Command, Epilogue, Recording, RopeAppend};
 use crate::record::{BufferId, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
-
-/// How each operation is computed. Slices hold exactly the rows of the step.
-pub trait Kernels {
-    /// A weight matrix in memory.
-    type Matrix;
-
-    /// What [`Engine::info`] says.
-    fn info(&self) -> EngineInfo;
-
-    /// A matrix of shape (rows, cols), of zeros. Errors: `OutOfMemory`.
-    fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Self::Matrix>;
-
-    /// Takes whole rows, from `first_row` on, out of row-major planes.
-    fn write_rows(&self, matrix: &mut Self::Matrix, first_row: usize, planes: &Planes);
-
-    /// Bytes of memory that a matrix takes.
-    fn matrix_bytes(&self, matrix: &Self::Matrix) -> usize;
-
-    /// See [`Embed::reference`].
-    fn embed(&self, op: &Embed, step: &Step, table: &Self::Matrix, y: &mut [f32]);
-
-    /// See [`Norm::reference`].
-    fn norm(&self, op: &Norm, x: Option<&[f32]>, weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-        op.reference(x, weight, bias, y);
-    }
-
-    /// See [`Linear::reference`].
-    fn linear(
-        &self,
-        op: &Linear,
-        x: &[f32],
-        norm: Option<&[f32]>,
-        weight: &Self::Matrix,
-        affine: Affine,
-        y: &mut [f32],
-    );
-
-    /// See [`ExpertLinear::reference`].
-    fn expert_linear(
-        &self,
-        op: &ExpertLinear,
-        x: &[f32],
-        norm: Option<&[f32]>,
-        route: &[f32],
-        weight: (&Self::Matrix, Affine),
-        y: &mut [f32],
-    );
-
-    /// See [`Route::reference`].
-    fn route(&self, op: &Route, logits: &[f32], y: &mut [f32]) {
-        op.reference(logits, y);
-    }
-
-    /// See [`Combine::reference`].
-    fn combine(&self, op: &Combine, x: &[f32], route: &[f32], y: &mut [f32]) {
-        op.reference(x, route, y);
-    }
-
-    /// See [`ops::activate::reference`].
-    fn activate(&self, op: &Activate, x: &[f32], y: &mut [f32]) {
-        ops::activate::reference(op.activation, x, op.y.cols, y);
-    }
-
-    /// See [`RopeAppend::reference`].
-    fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], table: &[f32], blocks: &mut [Vec<f32>]) {
-        op.reference(step, qkv, table, blocks);
-    }
-
-    /// See [`Attention::reference`].
-    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
-        op.reference(step, q, blocks, y);
-    }
-
-    /// See [`ops::pick_rows::reference`].
-    fn pick_rows(&self, op: &PickRows, step: &Step, x: &[f32], y: &mut [f32]) {
-        ops::pick_rows::reference(step, op.y.cols, x, y);
-    }
-
-    /// See [`ops::sample::reference`].
-    fn sample(&self, op: &Sample, random: u32, logits: &[f32], chain: &[f32], y: &mut [f32]) {
-        ops::sample::reference(logits, op.logits.cols, chain, random, y);
-    }
-}
-
-/// The plain implementations, nothing else.
-pub struct Reference;
-
-/// A matrix as row-major planes.
-pub struct PlainMatrix {
-    layout: Layout,
-    cols: usize,
-    planes: Planes,
-}
-
-impl PlainMatrix {
-    fn weight(&self) -> Weight<'_> {
-        let Self { layout, cols, planes } = self;
-        Weight { layout: *layout, cols: *cols, quants: &planes.quants, scales: &planes.scales }
-    }
-}
-
-impl Kernels for Reference {
-    type Matrix = PlainMatrix;
-
-    fn info(&self) -> EngineInfo {
-        EngineInfo { kind: "reference", description: "plain f32 loops".into(), notes: Vec::new() }
-    }
-
-    fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<PlainMatrix> {
-        let quants = zeroed(label, rows * layout.quants_row_bytes(cols))?;
-        let scales = zeroed(label, rows * layout.scales_row_bytes(cols))?;
-        Ok(PlainMatrix { layout, cols, planes: Planes { quants, scales } })
-    }
-
-    fn write_rows(&self, matrix: &mut PlainMatrix, first_row: usize, rows: &Planes) {
-        let quants_start = first_row * matrix.layout.quants_row_bytes(matrix.cols);
-        let scales_start = first_row * matrix.layout.scales_row_bytes(matrix.cols);
-        let Planes { quants, scales } = &mut matrix.planes;
-        quants[quants_start..][..rows.quants.len()].copy_from_slice(&rows.quants);
-        scales[scales_start..][..rows.scales.len()].copy_from_slice(&rows.scales);
-    }
-
-    fn matrix_bytes(&self, matrix: &PlainMatrix) -> usize {
-        matrix.planes.quants.len() + matrix.planes.scales.len()
-    }
-
-    fn embed(&self, op: &Embed, step: &Step, table: &PlainMatrix, y: &mut [f32]) {
-        op.reference(step, y, |row, out| table.weight().dequantize(row, out));
-    }
-
-    fn linear(
-        &self,
-        op: &Linear,
-        x: &[f32],
-        norm: Option<&[f32]>,
-        weight: &PlainMatrix,
-        affine: Affine,
-        y: &mut [f32],
-    ) {
-        op.reference(x, norm, weight.weight(), affine, y);
-    }
-
-    fn expert_linear(
-        &self,
-        op: &ExpertLinear,
-        x: &[f32],
-        norm: Option<&[f32]>,
-        route: &[f32],
-        (weight, affine): (&PlainMatrix, Affine),
-        y: &mut [f32],
-    ) {
-        op.reference(x, norm, route, weight.weight(), affine, y);
-    }
-}
 
 enum Buffer<M> {
     Values(Vec<f32>),
@@ -201,8 +49,8 @@ impl Blocks {
 /// Runs recordings on the host with the kernels `K`.
 pub struct HostEngine<K: Kernels> {
     kernels: K,
-    buffers: Vec<Buffer<K::Matrix>>,
-    programs: Vec<Rc<Recording>>,
+    buffers: Table<BufferId, Buffer<K::Matrix>>,
+    programs: Table<ProgramId, Rc<Recording>>,
     counters: Counters,
     scratch: Planes,
     /// Bytes that one plane may have.
@@ -214,7 +62,7 @@ pub struct HostEngine<K: Kernels> {
 impl<K: Kernels> HostEngine<K> {
     /// An engine without buffers.
     pub fn new(kernels: K) -> Self {
-        let (buffers, programs) = (Vec::new(), Vec::new());
+        let (buffers, programs) = (Table::default(), Table::default());
         let (counters, scratch) = (Counters::default(), Planes::default());
         // wasm32 allocations end below 2 GiB
         Self {
@@ -228,10 +76,19 @@ impl<K: Kernels> HostEngine<K> {
         }
     }
 
+    fn bytes(&self, buffer: &Buffer<K::Matrix>) -> u64 {
+        let bytes = match buffer {
+            Buffer::Values(values) => size_of_val(values.as_slice()),
+            Buffer::Matrix(matrix) => self.kernels.matrix_bytes(matrix),
+            Buffer::Blocks(Blocks { blocks, .. }) => blocks.iter().map(|block| size_of_val(block.as_slice())).sum(),
+        };
+        bytes as u64
+    }
+
     fn values(&self, id: BufferId) -> &[f32] {
-        match &self.buffers[id.0] {
-            Buffer::Values(values) => values,
-            Buffer::Matrix(_) | Buffer::Blocks(_) => &[],
+        match self.buffers.get(id) {
+            Some(Buffer::Values(values)) => values,
+            _ => &[],
         }
     }
 
@@ -245,36 +102,40 @@ impl<K: Kernels> HostEngine<K> {
     }
 
     fn matrix(&self, matrix: &Matrix) -> Result<&K::Matrix> {
-        match &self.buffers[matrix.buffer.0] {
-            Buffer::Matrix(matrix) => Ok(matrix),
-            _ => Err(Error::Internal { op: "run", expected: "a matrix".into(), got: "another buffer".into() }),
+        let error = |got: &str| Error::Internal { op: "run", expected: "a matrix".into(), got: got.into() };
+        match self.buffers.get(matrix.buffer) {
+            Some(Buffer::Matrix(matrix)) => Ok(matrix),
+            Some(_) => Err(error("another buffer")),
+            None => Err(error("a buffer that was freed")),
         }
     }
 
     fn blocks(&self, id: BufferId) -> Result<&Blocks> {
-        match &self.buffers[id.0] {
-            Buffer::Blocks(blocks) => Ok(blocks),
+        match self.buffers.get(id) {
+            Some(Buffer::Blocks(blocks)) => Ok(blocks),
             _ => Err(not_blocks()),
         }
     }
 
     fn blocks_mut(&mut self, id: BufferId) -> Result<&mut Blocks> {
-        match &mut self.buffers[id.0] {
-            Buffer::Blocks(blocks) => Ok(blocks),
+        match self.buffers.get_mut(id) {
+            Some(Buffer::Blocks(blocks)) => Ok(blocks),
             _ => Err(not_blocks()),
         }
     }
 
     /// Takes a buffer out for writing, so that the others can be read meanwhile; [`Self::put`] brings it back.
     fn take(&mut self, id: BufferId) -> Vec<f32> {
-        match &mut self.buffers[id.0] {
-            Buffer::Values(values) => std::mem::take(values),
-            Buffer::Matrix(_) | Buffer::Blocks(_) => Vec::new(),
+        match self.buffers.get_mut(id) {
+            Some(Buffer::Values(values)) => std::mem::take(values),
+            _ => Vec::new(),
         }
     }
 
     fn put(&mut self, id: BufferId, values: Vec<f32>) {
-        self.buffers[id.0] = Buffer::Values(values);
+        if let Some(Buffer::Values(place)) = self.buffers.get_mut(id) {
+            *place = values;
+        }
     }
 
     fn execute(&mut self, command: &Command, step: &Step) -> Result<()> {
@@ -293,12 +154,16 @@ impl<K: Kernels> HostEngine<K> {
         };
         let mut buffer = self.take(out.buffer);
         let n = step.rows.len().min(out.rows);
-        let done = self.compute(command, step, n, &mut buffer[..n * out.cols]);
+        let computed = match buffer.get_mut(..n * out.cols) {
+            Some(y) => self.compute(command, step, n, y),
+            None => Err(freed("run")),
+        };
+        // also after an error, so that the next run finds it
         self.put(out.buffer, buffer);
-        done
+        computed
     }
 
-    /// `y`: the first `n` rows of what the command writes.
+    /// Computes the first `n` rows of what a command writes, `y`.
     fn compute(&mut self, command: &Command, step: &Step, n: usize, y: &mut [f32]) -> Result<()> {
         let kernels = &self.kernels;
         match command {
@@ -341,9 +206,7 @@ impl<K: Kernels> HostEngine<K> {
         }
         Ok(())
     }
-}
 
-impl<K: Kernels> HostEngine<K> {
     fn rope_append(&mut self, op: &RopeAppend, step: &Step, qkv: &mut [f32]) -> Result<()> {
         let buffer = op.kv.buffer;
         step.check_tables(self.blocks(buffer)?.blocks.len())?;
@@ -424,23 +287,20 @@ impl<K: Kernels> Memory for HostEngine<K> {
     }
 
     fn memory_bytes(&self) -> u64 {
-        let bytes = |buffer: &Buffer<K::Matrix>| match buffer {
-            Buffer::Values(values) => size_of_val(values.as_slice()),
-            Buffer::Matrix(matrix) => self.kernels.matrix_bytes(matrix),
-            Buffer::Blocks(Blocks { blocks, .. }) => blocks.iter().map(|block| size_of_val(block.as_slice())).sum(),
-        };
-        self.buffers.iter().map(|buffer| bytes(buffer) as u64).sum()
+        self.buffers.values().map(|buffer| self.bytes(buffer)).sum()
+    }
+
+    fn buffer_bytes(&self, buffer: BufferId) -> u64 {
+        self.buffers.get(buffer).map_or(0, |buffer| self.bytes(buffer))
     }
 
     fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId> {
-        self.buffers.push(Buffer::Values(zeroed(label, len)?));
-        Ok(BufferId(self.buffers.len() - 1))
+        Ok(self.buffers.insert(Buffer::Values(zeroed(label, len)?)))
     }
 
     fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId> {
         let blocks = (0..count).map(|_| zeroed(label, len)).collect::<Result<_>>()?;
-        self.buffers.push(Buffer::Blocks(Blocks { label: label.into(), len, blocks }));
-        Ok(BufferId(self.buffers.len() - 1))
+        Ok(self.buffers.insert(Buffer::Blocks(Blocks { label: label.into(), len, blocks })))
     }
 
     fn hold_blocks<'a>(&'a mut self, buffers: &'a [BufferId], held: &'a [bool]) -> LocalFuture<'a, Result<()>> {
@@ -458,32 +318,36 @@ impl<K: Kernels> Memory for HostEngine<K> {
     }
 
     fn write_values(&mut self, buffer: BufferId, offset: usize, mut values: &[f32]) -> Result<()> {
-        match &mut self.buffers[buffer.0] {
-            Buffer::Values(target) => target[offset..][..values.len()].copy_from_slice(values),
-            Buffer::Blocks(target) => {
+        match self.buffers.get_mut(buffer) {
+            Some(Buffer::Values(target)) => target[offset..][..values.len()].copy_from_slice(values),
+            Some(Buffer::Blocks(target)) => {
                 for (block, part) in target.parts(offset..offset + values.len()) {
                     let (now, later) = values.split_at(part.len());
                     target.blocks[block][part].copy_from_slice(now);
                     values = later;
                 }
             }
-            Buffer::Matrix(_) => {}
+            Some(Buffer::Matrix(_)) => {}
+            None => return Err(freed("write")),
         }
         Ok(())
     }
 
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
-        self.buffers.push(Buffer::Matrix(self.kernels.create_matrix(label, layout, rows, cols)?));
-        Ok(Matrix { buffer: BufferId(self.buffers.len() - 1), layout, rows, cols })
+        let buffer = self.buffers.insert(Buffer::Matrix(self.kernels.create_matrix(label, layout, rows, cols)?));
+        Ok(Matrix { buffer, layout, rows, cols })
     }
 
     fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()> {
         self.scratch.clear();
         repack(block, matrix.cols, rows, &mut self.scratch);
-        if let Buffer::Matrix(matrix) = &mut self.buffers[matrix.buffer.0] {
-            self.kernels.write_rows(matrix, first_row, &self.scratch);
-        }
+        let Some(Buffer::Matrix(matrix)) = self.buffers.get_mut(matrix.buffer) else { return Err(freed("write")) };
+        self.kernels.write_rows(matrix, first_row, &self.scratch);
         Ok(())
+    }
+
+    fn free(&mut self, buffer: BufferId) {
+        self.buffers.remove(buffer);
     }
 }
 
@@ -493,8 +357,11 @@ impl<K: Kernels> Engine for HostEngine<K> {
     }
 
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
-        self.programs.push(Rc::new(recording));
-        Ok(ProgramId(self.programs.len() - 1))
+        Ok(self.programs.insert(Rc::new(recording)))
+    }
+
+    fn release(&mut self, program: ProgramId) {
+        self.programs.remove(program);
     }
 
     fn run(&mut self, program: ProgramId, step: &Step) -> Result<()> {
@@ -502,7 +369,7 @@ impl<K: Kernels> Engine for HostEngine<K> {
             let expected = "an id for every row, as this engine samples none".into();
             return Err(Error::Internal { op: "run", expected, got: "a row without".into() });
         }
-        let recording = Rc::clone(&self.programs[program.0]);
+        let recording = self.programs.get(program).cloned().ok_or_else(released)?;
         for command in &recording.commands {
             self.execute(command, step)?;
         }
@@ -510,21 +377,22 @@ impl<K: Kernels> Engine for HostEngine<K> {
         Ok(())
     }
 
-    fn read_ranges(&mut self, buffer: BufferId, ranges: Vec<Range<usize>>) -> LocalFuture<'_, Result<Vec<f32>>> {
+    fn read_ranges(&mut self, buffer: BufferId, ranges: Vec<Range<usize>>) -> LocalFuture<'static, Result<Vec<f32>>> {
         self.counters.readbacks += 1;
         let mut read = Vec::with_capacity(ranges.iter().map(Range::len).sum());
-        match &self.buffers[buffer.0] {
-            Buffer::Values(values) => ranges.into_iter().for_each(|range| read.extend(&values[range])),
-            Buffer::Blocks(source) => {
+        match self.buffers.get(buffer) {
+            Some(Buffer::Values(values)) => ranges.into_iter().for_each(|range| read.extend(&values[range])),
+            Some(Buffer::Blocks(source)) => {
                 let parts = ranges.into_iter().flat_map(|range| source.parts(range));
                 parts.for_each(|(block, part)| read.extend(&source.blocks[block][part]));
             }
-            Buffer::Matrix(_) => {}
+            Some(Buffer::Matrix(_)) => {}
+            None => return Box::pin(std::future::ready(Err(freed("read")))),
         }
         Box::pin(std::future::ready(Ok(read)))
     }
 
-    fn synchronize(&mut self) -> LocalFuture<'_, Result<()>> {
+    fn synchronize(&mut self) -> LocalFuture<'static, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -11,6 +11,8 @@
 pub mod cpu;
 pub mod gpu;
 pub mod host;
+pub mod shared;
+mod table;
 pub mod trial;
 
 use std::ops::Range;
@@ -21,8 +23,14 @@ use crate::record::{BufferId, Memory, Step};
 use crate::{Error, Result};
 
 /// A recording that an engine has made ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProgramId(pub usize);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProgramId(usize);
+
+impl From<usize> for ProgramId {
+    fn from(id: usize) -> Self {
+        Self(id)
+    }
+}
 
 /// What an engine is, for people.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -49,7 +57,7 @@ pub struct Counters {
     pub readbacks: u64,
 }
 
-/// Memory and execution. Buffers and programs live as long as the engine.
+/// Memory and execution. Buffers and programs live until they are given back, or as long as the engine.
 pub trait Engine: Memory {
     /// What it is.
     fn info(&self) -> EngineInfo;
@@ -67,31 +75,35 @@ pub trait Engine: Memory {
 
     /// Checks on small data that the kernels of `commands` are right, before [`Engine::prepare`]. One that is not gives way to
     /// another, which `info` then notes. Errors: `GpuUnavailable` where there is no other.
-    fn self_test<'a>(&'a mut self, _commands: &'a [Command]) -> LocalFuture<'a, Result<()>> {
+    fn self_test(&mut self, _commands: Vec<Command>) -> LocalFuture<'static, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
     /// Waits while more of what was written is on its way than should be held in memory.
-    fn throttle(&mut self) -> LocalFuture<'_, Result<()>> {
+    fn throttle(&mut self) -> LocalFuture<'static, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
     /// Makes a recording ready to be run many times.
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId>;
 
-    /// Runs a prepared recording; on a GPU this only queues it.
+    /// Gives back a program. What is queued of it still runs; to run it again is an error.
+    fn release(&mut self, program: ProgramId);
+
+    /// Runs a prepared recording; on a GPU this only queues it. Errors: `Internal` for a program or a buffer that was given back; the next
+    /// run of another one is not affected.
     fn run(&mut self, program: ProgramId, step: &Step) -> Result<()>;
 
     /// The values of a buffer in these ranges, one after the other, once everything queued is done.
-    fn read_ranges(&mut self, buffer: BufferId, ranges: Vec<Range<usize>>) -> LocalFuture<'_, Result<Vec<f32>>>;
+    fn read_ranges(&mut self, buffer: BufferId, ranges: Vec<Range<usize>>) -> LocalFuture<'static, Result<Vec<f32>>>;
 
     /// The first `len` values of a buffer, once everything queued is done.
-    fn read_values(&mut self, buffer: BufferId, len: usize) -> LocalFuture<'_, Result<Vec<f32>>> {
+    fn read_values(&mut self, buffer: BufferId, len: usize) -> LocalFuture<'static, Result<Vec<f32>>> {
         self.read_ranges(buffer, std::iter::once(0..len).collect())
     }
 
     /// Waits until everything queued is done: between the chunks of a long prompt, so that an abort is quick.
-    fn synchronize(&mut self) -> LocalFuture<'_, Result<()>>;
+    fn synchronize(&mut self) -> LocalFuture<'static, Result<()>>;
 
     /// Work done so far.
     fn counters(&self) -> Counters;
@@ -108,20 +120,22 @@ pub trait Engine: Memory {
     }
 }
 
-/// Steps that are queued ahead of the host: each takes the id that the one before it sampled, and the host hears of it later.
+/// Steps that are queued ahead of the host: each takes the id that the last one of its sequence sampled, and the host hears of
+/// it later.
 pub trait DeviceSampling: Engine {
     /// Steps that are worth being queued at once, so that the device need not wait for the host, and a stop not for long.
     fn depth(&self) -> usize;
 
-    /// Queues a recording that ends with a [`Sample`](crate::ops::Sample) into `id`. A row without an
-    /// id takes what `id` holds by then.
-    fn queue(&mut self, program: ProgramId, step: &Step, id: BufferId) -> Result<()>;
-
-    /// The id of the oldest queued step.
-    fn next_id(&mut self) -> LocalFuture<'_, Result<u32>>;
-
-    /// Forgets the queued steps: nobody will ask for their ids.
-    fn discard(&mut self);
+    /// Queues a recording that ends with a [`Sample`](crate::ops::Sample) into `id`, and returns what that will be. A row
+    /// without an id takes the one in `feed`, which has one value and gets the sampled id then. Whoever drops the future
+    /// forgets the id; the step runs all the same.
+    fn queue(
+        &mut self,
+        program: ProgramId,
+        step: &Step,
+        id: BufferId,
+        feed: BufferId,
+    ) -> Result<LocalFuture<'static, Result<u32>>>;
 }
 
 /// Which engine a caller wants.
@@ -146,6 +160,16 @@ pub struct Hints<'a> {
     pub tuning: Option<&'a str>,
     /// Whether a device will have subgroups though wgpu does not say so, as in browsers.
     pub subgroups: bool,
+}
+
+/// A buffer was used that the engine does not hold.
+fn freed(op: &'static str) -> Error {
+    Error::Internal { op, expected: "a buffer that is large enough".into(), got: "one that was freed".into() }
+}
+
+/// A program was run that the engine does not hold.
+fn released() -> Error {
+    Error::Internal { op: "run", expected: "a prepared program".into(), got: "one that was released".into() }
 }
 
 #[allow(clippy::disallowed_methods, reason = "natively web_time's clock is std's, and in wasm it is the browser's")]

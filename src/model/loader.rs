@@ -22,7 +22,7 @@ use crate::tokenizer::{ChatTemplates, Tokenizer};
 use crate::{Error, Result};
 
 /// A loaded model: everything but the engine.
-pub struct Model {
+pub struct ModelParts {
     /// The transformer.
     pub network: Network,
     /// Ids ↔ text.
@@ -59,12 +59,12 @@ impl Network {
 const DEFAULT_CONTEXT: usize = 2048;
 
 /// Feeds on the bytes of a model's files, one after the other.
-pub struct Loader {
+pub struct TensorLoader {
     reader: ModelReader,
     assembly: Assembly,
 }
 
-impl Loader {
+impl TensorLoader {
     /// `context`: the most positions of a sequence; `None` for what the model was trained for, at most 2048.
     pub fn new(context: Option<usize>) -> Self {
         Self::with(ModelReader::default(), context)
@@ -126,7 +126,7 @@ impl Loader {
     }
 
     /// The model, after the last byte. Errors: `TruncatedFile`.
-    pub fn finish(self) -> Result<Model> {
+    pub fn finish(self) -> Result<ModelParts> {
         self.reader.finish()?;
         self.assembly.finish()
     }
@@ -306,14 +306,14 @@ impl Assembly {
         Ok(())
     }
 
-    fn finish(self) -> Result<Model> {
+    fn finish(self) -> Result<ModelParts> {
         let (parameters, quantization) = self.census();
         let (Some(parts), Some(network)) = (self.parts, self.network) else {
             return Err(missing_tensor("token_embd.weight"));
         };
         let Parts { tokenizer, chat_templates, .. } = parts;
         let fingerprint = self.fingerprint;
-        Ok(Model { network, tokenizer, chat_templates, parameters, quantization, fingerprint })
+        Ok(ModelParts { network, tokenizer, chat_templates, parameters, quantization, fingerprint })
     }
 
     fn census(&self) -> (u64, &'static str) {

@@ -25,5 +25,5 @@ mod weights;
 pub use config::Config;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
-pub use loader::{Loader, Model, Network};
+pub use loader::{ModelParts, Network, TensorLoader};
 pub use vocabulary::write_vocabulary;

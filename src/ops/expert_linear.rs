@@ -2,7 +2,7 @@
 //!
 //! On a GPU these are the shaders of [`Linear`](super::Linear) for one token: few tokens of a chunk share an expert.
 
-use super::{Affine, Kernel, Op, RmsNorm, Variants, Weight, ceil_div, ensure};
+use super::{Affine, Kernel, MatrixView, Op, RmsNorm, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Matrix, Tensor};
 
@@ -121,7 +121,7 @@ impl ExpertLinear {
         x: &[f32],
         norm: Option<&[f32]>,
         route: &[f32],
-        weight: Weight,
+        weight: MatrixView,
         affine: Affine,
         y: &mut [f32],
     ) {

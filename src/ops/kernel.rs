@@ -105,7 +105,7 @@ impl Matrix {
 
 /// A weight matrix in host memory: shape (rows, cols), both planes row-major.
 #[derive(Clone, Copy, Debug)]
-pub struct Weight<'a> {
+pub struct MatrixView<'a> {
     /// How rows are stored.
     pub layout: Layout,
     /// Values a row.
@@ -116,7 +116,7 @@ pub struct Weight<'a> {
     pub scales: &'a [u8],
 }
 
-impl Weight<'_> {
+impl MatrixView<'_> {
     /// Writes row `row` as f32 to `out` of length `cols`.
     pub fn dequantize(&self, row: usize, out: &mut [f32]) {
         let (q, s) = (self.layout.quants_row_bytes(self.cols), self.layout.scales_row_bytes(self.cols));

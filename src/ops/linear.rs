@@ -1,6 +1,6 @@
 //! `linear`: activations times a weight matrix, with what comes before and after it; nine tenths of a model's work.
 
-use super::{Activation, Binding, Kernel, Op, RmsNorm, RopeAppend, RopeKind, Variants, Weight, ceil_div, ensure};
+use super::{Activation, Binding, Kernel, MatrixView, Op, RmsNorm, RopeAppend, RopeKind, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Matrix, Tensor};
 
@@ -189,7 +189,7 @@ impl Linear {
 impl Linear {
     /// `x`: (tokens, weight.cols); `y`: (tokens, y.cols); `norm`: (weight.cols). [`Epilogue::RopeAppend`] is left to the
     /// caller, as [`RopeAppend::reference`].
-    pub fn reference(&self, x: &[f32], norm: Option<&[f32]>, weight: Weight, affine: Affine, y: &mut [f32]) {
+    pub fn reference(&self, x: &[f32], norm: Option<&[f32]>, weight: MatrixView, affine: Affine, y: &mut [f32]) {
         let n = self.outputs();
         let tokens = y.len() / self.y.cols;
         let mut x = x[..tokens * weight.cols].to_vec();

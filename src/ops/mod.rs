@@ -24,7 +24,7 @@ pub use attention::Attention;
 pub use combine::Combine;
 pub use embed::{Embed, Index};
 pub use expert_linear::ExpertLinear;
-pub use kernel::{Binding, Kernel, Weight, ceil_div};
+pub use kernel::{Binding, Kernel, MatrixView, ceil_div};
 pub use linear::{Affine, Epilogue, Linear};
 pub use norm::{Norm, NormKind};
 pub use pick_rows::PickRows;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use pollster::block_on;
 use serde::Deserialize;
+use weft_llm::inference::EmbedOptions;
+use weft_llm::inference::encoder::LoadedEncoder;
 use weft_llm::model::encoder_config::Pooling;
-use weft_llm::session::EmbedOptions;
-use weft_llm::session::encoder::EncoderSession;
 use weft_llm::tokenizer::Segments;
 
 use super::{TOLERANCE, difference};
@@ -39,7 +39,7 @@ enum ClassLogits {
 }
 
 /// The results that exceed the tolerance, as sentences.
-pub fn check(case: &str, folder: &Path, session: &mut EncoderSession) -> Vec<String> {
+pub fn check(case: &str, folder: &Path, encoder: &mut LoadedEncoder) -> Vec<String> {
     let golden: Golden = serde_json::from_slice(&std::fs::read(folder.join("reference.json")).unwrap()).unwrap();
     let mut wrong = Vec::new();
     for Prompt { ids, token_type_ids, hidden, logits, class_logits, mean, cls } in golden.prompts {
@@ -52,25 +52,25 @@ pub fn check(case: &str, folder: &Path, session: &mut EncoderSession) -> Vec<Str
         };
         let second = token_type_ids.and_then(|types| types.iter().position(|&segment| segment == 1));
         let input = Segments { ids: ids.clone(), first: 0..ids.len(), second };
-        let got = block_on(session.hidden(&input)).unwrap();
+        let got = block_on(encoder.hidden(&input)).unwrap();
         compare("hidden", &[got], &[hidden.concat()]);
         if let Some(expected) = logits {
             let positions: Vec<usize> = (0..ids.len()).collect();
-            compare("logits", &block_on(session.masked_logits(&input, &positions)).unwrap(), &expected);
+            compare("logits", &block_on(encoder.masked_logits(&input, &positions)).unwrap(), &expected);
         }
         match class_logits {
             Some(ClassLogits::OfTheText(expected)) => {
-                compare("classes", &[block_on(session.class_logits("classify", &input)).unwrap()], &[expected]);
+                compare("classes", &[block_on(encoder.class_logits("classify", &input)).unwrap()], &[expected]);
             }
             Some(ClassLogits::OfEachToken(expected)) => {
-                compare("classes", &[block_on(session.token_logits(&input)).unwrap()], &[expected.concat()]);
+                compare("classes", &[block_on(encoder.token_logits(&input)).unwrap()], &[expected.concat()]);
             }
             None => {}
         }
         for (pooling, expected) in [(Pooling::Mean, mean), (Pooling::Cls, cls)] {
             let options = EmbedOptions { pooling: Some(pooling), ..EmbedOptions::default() };
             if let Some(expected) = expected {
-                compare("embedding", &[block_on(session.embed_ids(&input, options)).unwrap()], &[expected]);
+                compare("embedding", &[block_on(encoder.embed_ids(&input, options)).unwrap()], &[expected]);
             }
         }
     }

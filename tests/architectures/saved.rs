@@ -7,7 +7,7 @@ use pollster::block_on;
 use serde_json::Value as Json;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::{Array, Value};
-use weft_llm::session::Loaded;
+use weft_llm::inference::LoadedModel;
 use weft_llm::tokenizer::{EncodeOptions, Segments};
 
 use super::support::tiny::Tiny;
@@ -63,7 +63,7 @@ fn answers(bytes: &[u8]) -> Vec<u32> {
     let options = EncodeOptions { add_special: true, parse_special: true };
     let words = loaded.tokenizer().encode("the hat and another", options).unwrap();
     let rows = match loaded {
-        Loaded::Encoder(mut encoder) => {
+        LoadedModel::Encoder(mut encoder) => {
             let input = Segments { ids: ids.to_vec(), first: 0..ids.len(), second: None };
             vec![block_on(encoder.hidden(&input)).unwrap()]
         }

@@ -1,7 +1,7 @@
 //! Scales of weights as separate tensors, as in files of NVFP4 and ternary weights.
 
 use weft_llm::format::BlockType;
-use weft_llm::session::Loaded;
+use weft_llm::inference::LoadedModel;
 
 use super::support::tiny::Tiny;
 use super::{ENGINES, TOLERANCE, difference, encoders, folders, golden, logits, open};
@@ -53,14 +53,14 @@ fn separate_scales_multiply_the_products() {
             }
             let case = format!("{} on {engine}", folder.file_name().unwrap().display());
             let open = |context| open(make(), &file, context).unwrap_or_else(|error| panic!("{case}: {error}"));
-            if let Loaded::Encoder(mut session) = open(None) {
-                wrong.extend(encoders::check(&case, &folder, &mut session));
+            if let LoadedModel::Encoder(mut decoder) = open(None) {
+                wrong.extend(encoders::check(&case, &folder, &mut decoder));
                 continue;
             }
             // some models depend on the length of the context
             let prompt = &golden(&folder).prompts[0];
-            let mut session = open(Some(prompt.ids.len())).into_decoder("generate").unwrap();
-            let delta = difference(&logits(&mut session, &prompt.ids), &prompt.logits);
+            let mut decoder = open(Some(prompt.ids.len())).into_decoder("generate").unwrap();
+            let delta = difference(&logits(&mut decoder, &prompt.ids), &prompt.logits);
             if delta > TOLERANCE {
                 wrong.push(format!("{case}: {delta:.1e}"));
             }

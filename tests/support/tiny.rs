@@ -9,7 +9,7 @@ use weft_llm::engine::Engine;
 use weft_llm::format::{
     Array, BlockType, GgufReader, GgufWriter, Header, Layout, Planes, Sink, TensorInfo, Value, dequantize_row, repack,
 };
-use weft_llm::session::{Loading, Session};
+use weft_llm::inference::{LoadedDecoder, Loading};
 
 pub const HIDDEN: usize = 64;
 pub const FFN: usize = 96;
@@ -168,11 +168,15 @@ fn metadata(hidden: usize, ffn: usize) -> Vec<(String, Value)> {
     pairs.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }
 
-pub fn session_on(engine: impl Engine + 'static, bytes: &[u8]) -> Result<Session, Error> {
-    session_with(engine, bytes, None)
+pub fn decoder_on(engine: impl Engine + 'static, bytes: &[u8]) -> Result<LoadedDecoder, Error> {
+    decoder_with(engine, bytes, None)
 }
 
-pub fn session_with(engine: impl Engine + 'static, bytes: &[u8], context: Option<usize>) -> Result<Session, Error> {
+pub fn decoder_with(
+    engine: impl Engine + 'static,
+    bytes: &[u8],
+    context: Option<usize>,
+) -> Result<LoadedDecoder, Error> {
     let mut loading = Loading::new(Box::new(engine), context);
     // an odd chunk size, so that chunks split rows
     for chunk in bytes.chunks(1009) {

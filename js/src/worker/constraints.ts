@@ -43,19 +43,20 @@ export class Constrained {
   }
 
   /** Says what may come first: anything among `thoughts`, with which the answer may begin. */
-  begin(llm: RuntimeLlm, thoughts?: Thoughts): void {
-    if (thoughts?.thinking) return llm.allow((this.#all ??= guarded(() => this.#inner.mask()).fill(0xffffffff)));
+  begin(llm: RuntimeLlm, generation: number, thoughts?: Thoughts): void {
+    if (thoughts?.thinking)
+      return llm.allow(generation, (this.#all ??= guarded(() => this.#inner.mask()).fill(0xffffffff)));
     const mask = guarded(() => this.#inner.mask());
     const opening = thoughts?.opening ?? null;
     if (opening !== null) mask[opening >> 5] = (mask[opening >> 5] ?? 0) | (1 << (opening & 31));
-    llm.allow(mask);
+    llm.allow(generation, mask);
   }
 
   /** Takes the token that was drawn, and says what may follow. */
-  advance(llm: RuntimeLlm, id: number): void {
+  advance(llm: RuntimeLlm, generation: number, id: number): void {
     guarded(() => this.#inner.accept(id));
-    if (this.#inner.must_end()) llm.finish();
-    else this.begin(llm);
+    if (this.#inner.must_end()) llm.finish(generation);
+    else this.begin(llm, generation);
   }
 
   /** The parts of its schemas that are not enforced. */

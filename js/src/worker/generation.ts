@@ -45,11 +45,14 @@ export async function generate(
         if (cache && options.restored !== undefined) await writeCache(llm, cache, options.restored);
         const keepSpecial = [...options.keepSpecial, ...prepared.keepSpecial];
         const gap = suffix === undefined ? {} : { infill: true };
-        llm.start(ids, JSON.stringify({ ...options, ...gap, keepSpecial, constrained: wanted !== null }));
-        if (generated.length === 0) clock.prompt(ids.length, llm.cached_tokens());
-        llm.resume(Uint32Array.from(generated));
-        return await run(llm, constrained, prepared, options.shiftBehind !== undefined, signal, clock, {
-          started: () => started({ promptTokens: ids.length, cachedTokens: llm.cached_tokens() }),
+        const generation = llm.start(
+          ids,
+          JSON.stringify({ ...options, ...gap, keepSpecial, constrained: wanted !== null }),
+        );
+        if (generated.length === 0) clock.prompt(ids.length, llm.cached_tokens(generation));
+        llm.resume(generation, Uint32Array.from(generated));
+        return await run(llm, generation, constrained, prepared, options.shiftBehind !== undefined, signal, clock, {
+          started: () => started({ promptTokens: ids.length, cachedTokens: llm.cached_tokens(generation) }),
           piece(piece) {
             if (piece.id !== null) {
               generated.push(piece.id);
@@ -78,6 +81,7 @@ function prepareAny(llm: RuntimeLlm, prompt: Prompt, suffix: string | undefined,
 /** Takes the steps of what was started. */
 async function run(
   llm: RuntimeLlm,
+  generation: number,
   constrained: Constrained | undefined,
   { thoughts, calls }: Pick<Prepared, 'thoughts' | 'calls'>,
   shifts: boolean,
@@ -88,28 +92,28 @@ async function run(
   const ignored = constrained?.ignored ?? [];
   const finish = (reason: FinishReason): Finish => ({
     reason,
-    usage: { ...clock.usage(), ...(shifts ? { droppedTokens: llm.dropped_tokens() } : {}) },
+    usage: { ...clock.usage(), ...(shifts ? { droppedTokens: llm.dropped_tokens(generation) } : {}) },
     ...(constrained ? { fits: constrained.fits } : {}),
     ...(ignored.length > 0 ? { ignored } : {}),
   });
   const turns = new Turns();
   let crashed = false;
   try {
-    constrained?.begin(llm, thoughts);
+    constrained?.begin(llm, generation, thoughts);
     started();
     for (;;) {
       await turns.next();
       if (signal.aborted) return emit({ text: '', id: null, finish: finish('abort') });
-      const event = JSON.parse(await llm.next()) as RuntimeEvent;
+      const event = JSON.parse(await llm.next(generation)) as RuntimeEvent;
       if (event.type === 'token') {
         clock.token();
         const { text, id, logprobs } = event;
         const wasThinking = thoughts?.thinking;
         const told = thoughts ? thoughts.push(text) : { text };
         // what is constrained is the answer behind the thoughts
-        if (wasThinking || thoughts?.thinking) constrained?.begin(llm, thoughts);
-        else constrained?.advance(llm, id);
-        if (calls?.isOver(told.text)) llm.finish();
+        if (wasThinking || thoughts?.thinking) constrained?.begin(llm, generation, thoughts);
+        else constrained?.advance(llm, generation, id);
+        if (calls?.isOver(told.text)) llm.finish(generation);
         emit({ ...told, id, finish: null, ...(logprobs ? { logprobs: withTexts(logprobs) } : {}) });
       } else if (event.type === 'end') {
         const told = thoughts ? thoughts.end(event.text) : { text: event.text };
@@ -122,7 +126,7 @@ async function run(
   } finally {
     turns.close();
     // A crashed module refuses further calls, and its complaint would hide the crash.
-    if (!crashed) llm.stop();
+    if (!crashed) llm.stop(generation);
   }
 }
 

@@ -32,7 +32,7 @@ export async function readCache(
     try {
       const llm = await model.get();
       const read: Float32Array[] = [];
-      while (read.length < layers) read.push(await llm.read_kv(read.length, ids.length));
+      while (read.length < layers) read.push(await llm.read_kv(Uint32Array.from(ids), read.length, restored));
       model.progressed();
       return read;
     } catch (error) {

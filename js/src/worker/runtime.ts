@@ -108,6 +108,7 @@ export interface RuntimeEstimator {
   finish(): string;
 }
 
+/** A loaded model. While the promise of one call is pending, no other method may be called. */
 export interface RuntimeLlm {
   info(): string;
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array;
@@ -120,11 +121,12 @@ export interface RuntimeLlm {
   chat_prompt(conversation: string): Uint32Array;
   /** A prompt for what stands between the ids of a text and a text behind it. */
   infill(before: Uint32Array, behind: string): Uint32Array;
-  start(ids: Uint32Array, options: string): void;
+  /** Begins to continue `ids`, beside what is under way. Returns the handle of the generation, to be stopped once. */
+  start(ids: Uint32Array, options: string): number;
   /** Which tokens may come next, a bit each, where the options said `constrained`. */
-  allow(mask: Uint32Array): void;
+  allow(generation: number, mask: Uint32Array): void;
   /** What was generated is the whole answer. */
-  finish(): void;
+  finish(generation: number): void;
   /** The bytes of all tokens, of special ones after 0xFF, and where each ends. */
   vocabulary_bytes(): Uint8Array;
   vocabulary_ends(): Uint32Array;
@@ -133,21 +135,25 @@ export interface RuntimeLlm {
   /** A token that ends an answer. */
   end_id(): number | undefined;
   /** After `start`: as if these ids had been generated and given already. */
-  resume(generated: Uint32Array): void;
-  next(): Promise<string>;
-  stop(): void;
-  cached_tokens(): number;
+  resume(generation: number, generated: Uint32Array): void;
+  /** One unit of work of a generation. */
+  next(generation: number): Promise<string>;
+  /** Ends a generation, or what is being restored, and forgets its handle. It may have ended already. */
+  stop(generation: number): void;
+  cached_tokens(generation: number): number;
   /** Log-probabilities of `ids[from..]` after what stands before them; with `end` also of the answer's end. */
   score(ids: Uint32Array, from: number, end: boolean): Promise<Float32Array>;
-  /** Of the last generation, behind `shiftBehind`. */
-  dropped_tokens(): number;
+  /** Behind `shiftBehind`. */
+  dropped_tokens(generation: number): number;
   /** `prompt` with the ids of `known` for as long as they spell the same. */
   reuse(known: Uint32Array, prompt: Uint32Array): Uint32Array;
-  /** Keys and values of the first tokens in the KV cache, of one layer. */
-  read_kv(layer: number, tokens: number): Promise<Float32Array>;
-  /** Writes these; the KV cache is nobody's until `restored` says whose. */
-  write_kv(layer: number, tokens: number, values: Float32Array): Promise<void>;
-  restored(ids: Uint32Array, owner: number): void;
+  /** Keys and values of `ids` in one layer, as they were computed, or restored by `restored`. */
+  read_kv(ids: Uint32Array, layer: number, restored: number | null | undefined): Promise<Float32Array>;
+  /** Begins to restore keys and values of `ids`, from which only `owner` may go on. Returns a handle for `write_kv` and `restored`. */
+  restore(ids: Uint32Array, owner: number): number;
+  write_kv(restoring: number, layer: number, values: Float32Array): Promise<void>;
+  /** After every layer was written. The handle is over. */
+  restored(restoring: number): void;
   embed(text: string, options: string): Promise<Float32Array>;
   classify(text: string, pair: string | undefined, truncate: boolean): Promise<string>;
   rerank(query: string, document: string, truncate: boolean): Promise<string>;

@@ -71,6 +71,7 @@ export class FakeLlm {
       ...this.words.map((text, id) => ({ type: 'token', id, text })),
       { type: 'end', reason: 'stop', text: '.' },
     ];
+    return 1;
   }
 
   async next() {
@@ -79,7 +80,7 @@ export class FakeLlm {
     return JSON.stringify(event);
   }
 
-  resume(generated) {
+  resume(generation, generated) {
     this.events = this.events.filter(({ id }) => id === undefined || id >= generated.length);
   }
 
@@ -92,7 +93,7 @@ export class FakeLlm {
   /** Has no special tokens. */
   special_id = () => undefined;
 
-  allow(mask) {
+  allow(generation, mask) {
     this.log.push(['allow', ...mask]);
   }
 

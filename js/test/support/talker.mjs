@@ -62,6 +62,7 @@ export class Talker extends FakeLlm {
     this.generated = 0;
     this.dropped = 0;
     if (!this.options.prefill) this.saying = this.answers.length > 0 ? this.answers.shift() : 'yes';
+    return 1;
   }
 
   async next() {
@@ -90,26 +91,32 @@ export class Talker extends FakeLlm {
     return { type: 'token', id: this.id(word), text };
   }
 
-  resume(generated) {
+  resume(generation, generated) {
     this.sequence.push(...generated);
     this.generated += generated.length;
   }
 
   dropped_tokens = () => this.dropped;
 
-  async read_kv(layer, tokens) {
+  async read_kv(ids, layer) {
+    const tokens = ids.length;
     if (tokens > this.kv.length) throw Object.assign(new Error('not cached'), { code: 'INVALID_OPTION' });
     return Float32Array.from({ length: 2 * tokens }, (_, at) => layer + this.kv[at % tokens] / 1000);
   }
 
-  async write_kv(layer, tokens, values) {
-    this.log.push(['write_kv', layer, tokens, values.length]);
+  restore(ids, owner) {
+    this.restoring = { ids: [...ids], owner };
+    return 2;
+  }
+
+  async write_kv(restoring, layer, values) {
+    this.log.push(['write_kv', layer, this.restoring.ids.length, values.length]);
     this.kv = [];
   }
 
-  restored(ids, owner) {
-    this.kv = [...ids];
-    this.owner = owner;
+  restored() {
+    this.kv = this.restoring.ids;
+    this.owner = this.restoring.owner;
   }
 
   free() {

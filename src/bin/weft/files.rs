@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use weft_llm::format::{Folder, ModelReader, Quantize, Sink};
-use weft_llm::session::{Estimate, Estimator};
+use weft_llm::inference::{Estimate, Estimator};
 use weft_llm::{Error, Result};
 
 /// Bytes per read.

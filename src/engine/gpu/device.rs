@@ -3,9 +3,11 @@
 //! WebGPU reports most errors later and elsewhere: out of memory and validation errors to error scopes or a handler, a lost
 //! device to a callback. The first of them is kept in [`Faults`], and every later use of the engine returns it.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -54,18 +56,86 @@ impl Allocation {
     }
 }
 
+/// Allocations of unknown outcome, and who waits for it.
+#[derive(Clone, Default)]
+struct Allocations(Rc<RefCell<(Vec<Allocation>, Vec<Waker>)>>);
+
+impl Allocations {
+    fn push(&self, allocation: Allocation) {
+        self.0.borrow_mut().0.push(allocation);
+    }
+
+    /// Asks for the outcomes that are known by now. Returns the error of the first refused allocation.
+    fn ask(&self, cx: &mut Context) -> Option<Error> {
+        let (pending, waiting) = &mut *self.0.borrow_mut();
+        let mut refused = None;
+        pending.retain_mut(|allocation| match allocation.answer.as_mut().poll(cx) {
+            Poll::Ready(answer) => {
+                refused = refused.take().or(answer.map(|_| allocation.failed()));
+                false
+            }
+            Poll::Pending => true,
+        });
+        if pending.is_empty() {
+            waiting.drain(..).for_each(Waker::wake);
+        }
+        refused
+    }
+}
+
+/// What is waited for without the engine: the end of queued work, and the errors that come with it.
+#[derive(Clone)]
+pub(super) struct Watch {
+    device: wgpu::Device,
+    allocations: Allocations,
+    pub faults: Faults,
+}
+
+impl Watch {
+    /// Waits for the outcome of every allocation so far, then returns the first error that the GPU reported.
+    pub async fn settle(&self) -> Result<()> {
+        poll_fn(|cx| {
+            // whatever was heard before followed from it
+            if let Some(refused) = self.allocations.ask(cx) {
+                self.faults.replace(refused);
+            }
+            let (pending, waiting) = &mut *self.allocations.0.borrow_mut();
+            if pending.is_empty() {
+                return Poll::Ready(());
+            }
+            // an answer wakes only the last who asked for it
+            waiting.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        self.faults.check()
+    }
+
+    /// Natively, callbacks run only in here, and this blocks until everything submitted is done. In the browser it does
+    /// nothing, as blocking there would never end: callbacks come from the event loop.
+    pub fn wait(&self) {
+        self.wait_for(None);
+    }
+
+    /// Like [`Watch::wait`], but only until `submission` is done.
+    pub fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) {
+        if let Err(error) = self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None }) {
+            self.faults.report(Error::DeviceLost(error.to_string()));
+        }
+    }
+}
+
 /// A device with its queue.
 pub(super) struct Gpu {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub adapter: wgpu::AdapterInfo,
     pub limits: wgpu::Limits,
-    pub faults: Faults,
+    pub watch: Watch,
     /// What it offers beyond the core of WebGPU.
     pub features: BTreeSet<Feature>,
-    allocations: Vec<Allocation>,
     /// Commands that go with the next submit, and buffers that nobody needs after them.
-    deferred: (Vec<wgpu::CommandBuffer>, Vec<wgpu::Buffer>),
+    deferred: RefCell<(Vec<wgpu::CommandBuffer>, Vec<wgpu::Buffer>)>,
 }
 
 /// In a browser, buffers would live until the garbage collector comes by.
@@ -109,16 +179,8 @@ impl Gpu {
         let features = features(&device, subgroups || device.features().contains(wgpu::Features::SUBGROUP)).await;
         let faults = Faults::default();
         listen(&device, &faults);
-        Ok(Self {
-            device,
-            queue,
-            adapter: info,
-            limits,
-            faults,
-            features,
-            allocations: Vec::new(),
-            deferred: Default::default(),
-        })
+        let watch = Watch { device: device.clone(), allocations: Allocations::default(), faults };
+        Ok(Self { device, queue, adapter: info, limits, watch, features, deferred: RefCell::default() })
     }
 
     /// Whether the adapter is a program on the CPU: SwiftShader, lavapipe or WARP.
@@ -139,13 +201,13 @@ impl Gpu {
         format!("and this GPU allows {} for one buffer (device 'cpu' more)", self.max_buffer_bytes())
     }
 
-    /// A zeroed buffer. Errors: `OutOfMemory`, now if the driver says so now, else from the next [`Gpu::settle`].
-    pub fn create_buffer(&mut self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    /// A zeroed buffer. Errors: `OutOfMemory`, now if the driver says so now, else from the next [`Watch::settle`].
+    pub fn create_buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let (buffer, mut allocation) = self.allocate(label, bytes, usage)?;
         match allocation.answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(None) => {}
             Poll::Ready(Some(_)) => return Err(allocation.failed()),
-            Poll::Pending => self.allocations.push(allocation),
+            Poll::Pending => self.watch.allocations.push(allocation),
         }
         Ok(buffer)
     }
@@ -184,19 +246,20 @@ impl Gpu {
 
     /// Commands that go with the next submit, so that they cost none of their own. `unused`: buffers
     /// that are destroyed then, as their memory would else wait for garbage collection.
-    pub fn defer(&mut self, commands: wgpu::CommandBuffer, unused: impl IntoIterator<Item = wgpu::Buffer>) {
-        self.deferred.0.push(commands);
-        self.deferred.1.extend(unused);
+    pub fn defer(&self, commands: wgpu::CommandBuffer, unused: impl IntoIterator<Item = wgpu::Buffer>) {
+        let mut deferred = self.deferred.borrow_mut();
+        deferred.0.push(commands);
+        deferred.1.extend(unused);
     }
 
     /// Whether commands wait for a submit.
     pub fn has_deferred(&self) -> bool {
-        !self.deferred.0.is_empty()
+        !self.deferred.borrow().0.is_empty()
     }
 
     /// Hands the deferred commands to the queue, then these.
-    pub fn submit(&mut self, commands: Option<wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
-        let (deferred, unused) = std::mem::take(&mut self.deferred);
+    pub fn submit(&self, commands: Option<wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
+        let (deferred, unused) = self.deferred.take();
         let index = self.queue.submit(deferred.into_iter().chain(commands));
         unused.iter().for_each(wgpu::Buffer::destroy);
         index
@@ -204,47 +267,14 @@ impl Gpu {
 
     /// The first error that the GPU reported. A buffer that was refused makes every use of it an error of its own, which may
     /// be heard of first: so the allocations are asked before another error is believed.
-    pub fn check(&mut self) -> Result<()> {
-        let Err(error) = self.faults.check() else { return Ok(()) };
-        let mut refused = None;
-        self.allocations.retain_mut(|allocation| {
-            match allocation.answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Some(_)) => refused = refused.take().or(Some(allocation.failed())),
-                Poll::Ready(None) => {}
-                Poll::Pending => return true,
-            }
-            false
-        });
-        if let Some(refused) = refused {
-            self.faults.replace(refused);
-            return self.faults.check();
+    pub fn check(&self) -> Result<()> {
+        let faults = &self.watch.faults;
+        let Err(error) = faults.check() else { return Ok(()) };
+        if let Some(refused) = self.watch.allocations.ask(&mut Context::from_waker(Waker::noop())) {
+            faults.replace(refused);
+            return faults.check();
         }
         Err(error)
-    }
-
-    /// Waits for the outcome of every allocation so far, then returns the first error that the GPU reported.
-    pub async fn settle(&mut self) -> Result<()> {
-        while let Some(allocation) = self.allocations.last_mut() {
-            if allocation.answer.as_mut().await.is_some() {
-                // whatever was heard before followed from it
-                self.faults.replace(allocation.failed());
-            }
-            self.allocations.pop();
-        }
-        self.faults.check()
-    }
-
-    /// Natively, callbacks run only in here, and this blocks until everything submitted is done. In the browser it does
-    /// nothing, as blocking there would never end: callbacks come from the event loop.
-    pub fn wait(&self) {
-        self.wait_for(None);
-    }
-
-    /// Like [`Gpu::wait`], but only until `submission` is done.
-    pub fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) {
-        if let Err(error) = self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None }) {
-            self.faults.report(Error::DeviceLost(error.to_string()));
-        }
     }
 }
 

@@ -4,14 +4,17 @@
 //! What a step needs may outgrow the buffers: the KV cache, the block tables, the pieces of
 //! attention. Then the bind groups are made anew; pipelines do not depend on any of these sizes.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use web_time::Instant;
 
 use super::device::Gpu;
 use super::{GpuBuffer, shader};
-use crate::engine::now;
+use crate::engine::table::Table;
+use crate::engine::{freed, now};
 use crate::ops::{Binding, Kernel, Op, Recording, Variants};
 use crate::record::{BufferId, KV_BLOCK, Row, Step};
 use crate::{Error, Result};
@@ -104,11 +107,13 @@ impl Dispatch {
     }
 }
 
-/// The way of a sampled id: into the next step, and to the host.
+/// The way of a sampled id: into the next step of its sequence, and to the host.
 pub(super) struct Feedback<'a> {
-    /// Where the program leaves it; a row without an id takes what the last program left there.
+    /// Where the program leaves it.
     pub id: &'a wgpu::Buffer,
-    /// Gets a copy.
+    /// The last id of the sequence: a step without ids begins with it. Gets the new one.
+    pub feed: &'a wgpu::Buffer,
+    /// Gets a copy for the host.
     pub staging: &'a wgpu::Buffer,
 }
 
@@ -121,9 +126,56 @@ pub(super) struct Submits {
 /// The buffers of an engine, as programs bind them.
 #[derive(Clone, Copy)]
 pub(super) struct Buffers<'a> {
-    pub all: &'a [GpuBuffer],
+    pub all: &'a Table<BufferId, GpuBuffer>,
     /// Counts how often one was replaced.
     pub generation: u64,
+}
+
+impl<'a> Buffers<'a> {
+    /// Errors: `Internal` for a buffer that was freed.
+    pub fn get(&self, id: BufferId) -> Result<&'a GpuBuffer> {
+        self.all.get(id).ok_or_else(|| freed("run"))
+    }
+}
+
+/// How many dispatches of a program a submit may hold.
+struct Pace {
+    per_submit: Cell<usize>,
+    /// Dispatches of a replay.
+    dispatches: usize,
+    /// When the replay under way was queued.
+    since: Cell<Option<Instant>>,
+}
+
+impl Pace {
+    /// A decode step, of one token, is short and goes in one.
+    fn new(capacity: usize, dispatches: usize) -> Self {
+        let per_submit = if capacity == 1 { dispatches.max(1) } else { FIRST_DISPATCHES };
+        Self { per_submit: Cell::new(per_submit), dispatches, since: Cell::new(None) }
+    }
+}
+
+/// The replays of prompt chunks that are queued.
+#[derive(Clone, Default)]
+pub(super) struct Paces(Rc<RefCell<Vec<Rc<Pace>>>>);
+
+impl Paces {
+    /// A replay is about to be queued.
+    pub fn begin(&self, program: &Program) {
+        if program.capacity > 1 && program.pace.since.get().is_none() {
+            program.pace.since.set(Some(now()));
+            self.0.borrow_mut().push(program.pace.clone());
+        }
+    }
+
+    /// Everything queued is done: from what a replay took follows how much its next submit may hold.
+    pub fn done(&self) {
+        for pace in self.0.borrow_mut().drain(..) {
+            let Some(since) = pace.since.take() else { continue };
+            let dispatch = since.elapsed().as_micros() / pace.dispatches.max(1) as u128;
+            pace.per_submit.set((SUBMIT_TIME.as_micros() / dispatch.max(1)).clamp(1, 1024) as usize);
+        }
+    }
 }
 
 /// A recording ready to be replayed.
@@ -147,16 +199,13 @@ pub(super) struct Program {
     caches: Vec<BufferId>,
     /// [`Buffers::generation`] of what is bound.
     generation: u64,
-    /// Dispatches a submit.
-    per_submit: usize,
-    /// When the replay under way was queued.
-    since: Option<Instant>,
+    pace: Rc<Pace>,
 }
 
 impl Program {
     /// Compiles what is new, and binds. Errors: `Internal` for a recording that cannot run, `OutOfMemory`.
     pub fn new(
-        gpu: &mut Gpu,
+        gpu: &Gpu,
         pipelines: &mut Pipelines,
         variants: &Variants,
         buffers: Buffers,
@@ -192,30 +241,18 @@ impl Program {
         let table_words = FIRST_TABLE_WORDS;
         let step = step_buffer(gpu, capacity, table_words)?;
         let pieces = gpu.create_buffer("pieces", 0, wgpu::BufferUsages::STORAGE)?;
-        let per_submit = if capacity == 1 { kernels.len().max(1) } else { FIRST_DISPATCHES };
-        let (words, generation, since) = (Vec::new(), buffers.generation, None);
+        let pace = Rc::new(Pace::new(capacity, kernels.len()));
+        let (words, generation) = (Vec::new(), buffers.generation);
         let dispatches = Vec::with_capacity(kernels.len());
         let caches = kernels.iter().flat_map(|(kernel, _)| &kernel.bindings).filter_map(|binding| match binding {
-            Binding::Values(id) if buffers.all[id.0].block_len.is_some() => Some(*id),
+            Binding::Values(id) if buffers.all.get(*id).is_some_and(|buffer| buffer.block_len.is_some()) => Some(*id),
             _ => None,
         });
         let caches = caches.collect();
-        let mut program = Self {
-            capacity,
-            step,
-            table_words,
-            words,
-            params,
-            slot,
-            pieces,
-            dispatches,
-            caches,
-            generation,
-            per_submit,
-            since,
-        };
+        let mut program =
+            Self { capacity, step, table_words, words, params, slot, pieces, dispatches, caches, generation, pace };
         for (i, (kernel, pipeline)) in kernels.into_iter().enumerate() {
-            let bind_group = program.bind(gpu, buffers.all, i, &kernel, &pipeline)?;
+            let bind_group = program.bind(gpu, buffers, i, &kernel, &pipeline)?;
             program.dispatches.push(Dispatch { kernel, pipeline, bind_group });
         }
         Ok(program)
@@ -225,7 +262,7 @@ impl Program {
     fn bind(
         &self,
         gpu: &Gpu,
-        buffers: &[GpuBuffer],
+        buffers: Buffers,
         i: usize,
         kernel: &Kernel,
         pipeline: &wgpu::ComputePipeline,
@@ -244,9 +281,9 @@ impl Program {
                 Binding::Tables => part(&self.step, TABLES_OFFSET, table_bytes as u64),
                 Binding::Rows => part(&self.step, TABLES_OFFSET + table_bytes, 0),
                 Binding::Pieces { .. } => self.pieces.as_entire_binding(),
-                Binding::Values(id) | Binding::Quants(id) => buffers[id.0].main.as_entire_binding(),
+                Binding::Values(id) | Binding::Quants(id) => buffers.get(id)?.main.as_entire_binding(),
                 Binding::Scales(id) => {
-                    let scales = buffers[id.0].scales.as_ref().ok_or_else(|| Error::Internal {
+                    let scales = buffers.get(id)?.scales.as_ref().ok_or_else(|| Error::Internal {
                         op: kernel.shader,
                         expected: "a layout with scales".into(),
                         got: format!("buffer {} without", id.0),
@@ -264,10 +301,11 @@ impl Program {
     }
 
     /// Makes room for what this step needs, and binds what was replaced since the last one.
-    fn fit(&mut self, gpu: &mut Gpu, buffers: Buffers, table_words: usize, reach: usize) -> Result<()> {
+    fn fit(&mut self, gpu: &Gpu, buffers: Buffers, table_words: usize, reach: usize) -> Result<()> {
         let tables = table_words > self.table_words;
         if tables {
             let words = table_words.next_power_of_two();
+            self.step.destroy();
             (self.step, self.table_words) = (step_buffer(gpu, self.capacity, words)?, words);
         }
         let bindings = self.dispatches.iter().flat_map(|dispatch| &dispatch.kernel.bindings);
@@ -278,6 +316,7 @@ impl Program {
         let bytes = (values.max().unwrap_or(0) * size_of::<f32>()) as u64;
         let pieces = bytes > self.pieces.size();
         if pieces {
+            self.pieces.destroy();
             // an eighth more, so that not every new piece makes it anew
             self.pieces = gpu.create_buffer("pieces", bytes + bytes / 8, wgpu::BufferUsages::STORAGE)?;
         }
@@ -290,7 +329,7 @@ impl Program {
                 _ => false,
             };
             if tables || kernel.bindings.iter().any(is_stale) {
-                self.dispatches[i].bind_group = self.bind(gpu, buffers.all, i, kernel, pipeline)?;
+                self.dispatches[i].bind_group = self.bind(gpu, buffers, i, kernel, pipeline)?;
             }
         }
         self.generation = buffers.generation;
@@ -302,24 +341,22 @@ impl Program {
         self.dispatches.len()
     }
 
-    /// Everything queued is done: from what it took follows how much the next submit may hold.
-    pub fn done(&mut self) {
-        if let Some(since) = self.since.take() {
-            let dispatch = since.elapsed().as_micros() / self.dispatches.len().max(1) as u128;
-            self.per_submit = (SUBMIT_TIME.as_micros() / dispatch.max(1)).clamp(1, 1024) as usize;
-        }
+    /// Gives back its buffers; in a browser they would live until the garbage collector comes by. What is queued still runs.
+    pub fn destroy(&self) {
+        [&self.step, &self.params, &self.pieces].into_iter().for_each(wgpu::Buffer::destroy);
     }
 
     /// Queues a replay. Errors: `Internal` for a step without rows or without the blocks that it needs,
     /// `OutOfMemory`.
-    pub fn run(&mut self, gpu: &mut Gpu, buffers: Buffers, step: &Step, feedback: Option<Feedback>) -> Result<Submits> {
+    pub fn run(&mut self, gpu: &Gpu, buffers: Buffers, step: &Step, feedback: Option<Feedback>) -> Result<Submits> {
         let rows = &step.rows[..step.rows.len().min(self.capacity)];
         let fed = rows.iter().position(|row| row.id.is_none());
         if rows.is_empty() || (fed.is_some() && feedback.is_none()) {
             let got = if rows.is_empty() { "none" } else { "a row without an id" };
             return Err(Error::Internal { op: "run", expected: "at least one token".into(), got: got.into() });
         }
-        if let Some(blocks) = self.caches.iter().map(|cache| buffers.all[cache.0].blocks()).min() {
+        if let Some(blocks) = self.caches.iter().map(|cache| buffers.all.get(*cache).map_or(0, GpuBuffer::blocks)).min()
+        {
             step.check_tables(blocks)?;
         }
         let (tables, starts) = tables(step);
@@ -341,17 +378,14 @@ impl Program {
         }
         gpu.queue.write_buffer(&self.step, 0, bytemuck::cast_slice(&self.words));
 
-        if self.capacity > 1 {
-            self.since.get_or_insert_with(now);
-        }
-        let batches = self.dispatches.chunks(self.per_submit);
+        let batches = self.dispatches.chunks(self.pace.per_submit.get());
         let mut submits = Submits { count: 0, last: None };
         let count = batches.len();
         for batch in batches {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
             if let (Some(row), Some(feedback), 0) = (fed, &feedback, submits.count) {
                 let at = TABLES_OFFSET + (self.table_words + ROW_WORDS * row) * size_of::<u32>();
-                encoder.copy_buffer_to_buffer(feedback.id, 0, &self.step, at as u64, size_of::<u32>() as u64);
+                encoder.copy_buffer_to_buffer(feedback.feed, 0, &self.step, at as u64, size_of::<u32>() as u64);
             }
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for dispatch in batch {
@@ -363,7 +397,9 @@ impl Program {
             drop(pass);
             submits.count += 1;
             if let Some(feedback) = feedback.as_ref().filter(|_| submits.count == count) {
-                encoder.copy_buffer_to_buffer(feedback.id, 0, feedback.staging, 0, size_of::<u32>() as u64);
+                for copy in [feedback.feed, feedback.staging] {
+                    encoder.copy_buffer_to_buffer(feedback.id, 0, copy, 0, size_of::<u32>() as u64);
+                }
             }
             submits.last = Some(gpu.submit(Some(encoder.finish())));
         }
@@ -384,7 +420,7 @@ fn tables(step: &Step) -> (Vec<u32>, Vec<u32>) {
 }
 
 /// The buffer of a step with room for these rows, and words of tables.
-fn step_buffer(gpu: &mut Gpu, rows: usize, table_words: usize) -> Result<wgpu::Buffer> {
+fn step_buffer(gpu: &Gpu, rows: usize, table_words: usize) -> Result<wgpu::Buffer> {
     let bytes = TABLES_OFFSET + (table_words + ROW_WORDS * rows) * size_of::<u32>();
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
     gpu.create_buffer("step", bytes as u64, usage)

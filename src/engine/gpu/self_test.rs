@@ -12,12 +12,12 @@ use crate::engine::trial::Trial;
 use crate::ops::{Command, Kernel, Op, Variants};
 use crate::{Error, Result};
 
-/// `commands` are small, see [`crate::engine::trial::small`]. Errors: `GpuUnavailable` where nothing right is left.
+/// Checks `commands`, which are small: see [`crate::engine::trial::small`]. `engine` has no buffers, and none afterwards. Errors: `GpuUnavailable` where nothing right is left.
 pub(super) async fn check(engine: &mut GpuEngine, commands: &[Command]) -> Result<()> {
     let (mut right, mut wrong) = (HashSet::new(), HashSet::new());
     let mut todo = commands.iter();
     while let Some(command) = todo.next() {
-        let kernels = command.kernels(&engine.variants);
+        let kernels = command.kernels(&engine.variants());
         if right.contains(&names(&kernels)) {
             continue;
         }
@@ -30,8 +30,8 @@ pub(super) async fn check(engine: &mut GpuEngine, commands: &[Command]) -> Resul
                 wrong.insert(names(&kernels));
                 let other = other(engine, command, &wrong)
                     .ok_or_else(|| Error::GpuUnavailable(format!("wrong results for {}: {error}", trial.name)))?;
-                engine.notes.push(format!("`{}` is not used, for {}: {error}", kernels[0].shader, trial.name));
-                engine.variants = other;
+                engine.note(format!("`{}` is not used, for {}: {error}", kernels[0].shader, trial.name));
+                engine.set_variants(other);
                 // other commands use the new one too
                 todo = commands.iter();
             }
@@ -44,20 +44,15 @@ pub(super) async fn check(engine: &mut GpuEngine, commands: &[Command]) -> Resul
 /// The next choice for `command` that the adapter can run and that was not wrong yet.
 fn other(engine: &GpuEngine, command: &Command, wrong: &HashSet<Vec<String>>) -> Option<Variants> {
     let runs = |variants: &Variants| variants.needs().iter().all(|need| engine.gpu.features.contains(need));
-    let mut others = engine.variants.others(command).into_iter();
+    let mut others = engine.variants().others(command).into_iter();
     others.find(|variants| runs(variants) && !wrong.contains(&names(&command.kernels(variants))))
 }
 
 /// Leaves nothing behind but compiled pipelines.
 async fn run(engine: &mut GpuEngine, trial: &Trial) -> Result<()> {
     let expected = trial.expected().await?;
-    let (buffers, programs) = (engine.buffers.len(), engine.programs.len());
     let result = run_checked(engine, trial, &expected).await;
-    for buffer in engine.buffers.drain(buffers..) {
-        buffer.main.destroy();
-        buffer.scales.iter().for_each(wgpu::Buffer::destroy);
-    }
-    engine.programs.truncate(programs);
+    engine.clear();
     result.map(|_| ())
 }
 

@@ -153,7 +153,7 @@ pub(super) async fn tune(engine: &mut GpuEngine, remembered: Option<&str>) -> Re
         if check(engine, variants, &trials).await? {
             return engine.reset(variants);
         }
-        engine.notes.push("A remembered choice of shaders gave wrong results; they were chosen anew.".into());
+        engine.note("A remembered choice of shaders gave wrong results; they were chosen anew.".into());
     }
     let mut chosen = Variants::PLAIN;
     let with = |matvec_wide| Variants { matvec_wide, ..chosen };
@@ -220,11 +220,11 @@ async fn race<V: Candidate>(
         if !candidate.runs_on(engine) || same.is_some_and(|time| time > limit) {
             continue;
         }
-        engine.variants = with(candidate);
+        engine.set_variants(with(candidate));
         match run_checked(engine, trial, &expected).await {
             Ok(program) => field.push((trial.time(engine, program, 1).await?, program, candidate)),
             Err(error) if engine.recover(&error) => {
-                engine.notes.push(format!("`{}` is not used for {}: {error}", candidate.name(), trial.name));
+                engine.note(format!("`{}` is not used for {}: {error}", candidate.name(), trial.name));
             }
             Err(error) => return Err(error),
         }

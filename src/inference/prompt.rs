@@ -1,6 +1,6 @@
 //! Prompts: a conversation in the model's template, and ids reused from earlier turns.
 
-use super::Session;
+use super::LoadedDecoder;
 use crate::Result;
 use crate::tokenizer::{Conversation, RenderOptions, Text};
 
@@ -9,7 +9,7 @@ fn has_tools(tools: Option<&serde_json::Value>) -> bool {
     tools.is_some_and(|tools| tools.as_array().is_none_or(|tools| !tools.is_empty()) && !tools.is_null())
 }
 
-impl Session {
+impl LoadedDecoder {
     /// The prompt of a conversation in the model's template, ready for the answer unless the
     /// conversation is complete. `now`: seconds since 1970 on the user's clock, for templates that
     /// print the date. Special tokens in the conversation's text are plain text. Errors:

@@ -1,4 +1,4 @@
-//! What the session of an encoder has recorded: its layers, and each head.
+//! The programs of a loaded encoder: its layers, and each head.
 
 use crate::Result;
 use crate::engine::{Engine, ProgramId};
@@ -9,7 +9,7 @@ use crate::model::kv_cache::KvPool;
 use crate::ops::{Command, Epilogue, Recording};
 use crate::record::{Memory, Tensor};
 
-/// What a session runs: recordings, and then what an engine made of them.
+/// First recordings, then what an engine made of them.
 pub(super) struct EncoderPrograms<P = ProgramId> {
     pub activations: EncoderActivations,
     /// Keys and values of the text, of one layer after the other.

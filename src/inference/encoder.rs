@@ -5,11 +5,12 @@ use serde::Serialize;
 use super::embedding::{EmbedOptions, normalized, pool};
 use super::encoder_programs::{EncoderPrograms, Head};
 use super::types::{About, Info};
+use crate::engine::shared::Share;
 use crate::engine::{Engine, ProgramId};
 use crate::model::Encoder;
 use crate::model::encoder_config::Pooling;
 use crate::model::kv_cache::Blocks;
-use crate::record::{BufferId, Step, rows};
+use crate::record::{BufferId, Memory, Step, rows};
 use crate::sampling::check_logits;
 use crate::tokenizer::{Detokenizer, EncodeOptions, Segments, Tokenizer};
 use crate::{Error, Result};
@@ -49,8 +50,8 @@ pub struct Filling {
 }
 
 /// An encoder on an engine.
-pub struct EncoderSession {
-    engine: Box<dyn Engine>,
+pub struct LoadedEncoder {
+    engine: Share,
     encoder: Encoder,
     tokenizer: Tokenizer,
     about: About,
@@ -59,9 +60,9 @@ pub struct EncoderSession {
     blocks: Blocks,
 }
 
-impl EncoderSession {
+impl LoadedEncoder {
     pub(super) fn new(
-        engine: Box<dyn Engine>,
+        engine: Share,
         encoder: Encoder,
         tokenizer: Tokenizer,
         about: About,
@@ -156,7 +157,7 @@ impl EncoderSession {
     }
 
     /// The labels of a text, or of two that are read together, the likeliest first. Errors: `UnsupportedTask`, and those of
-    /// [`EncoderSession::embed`].
+    /// [`LoadedEncoder::embed`].
     pub async fn classify(&mut self, text: &str, pair: Option<&str>, truncate: bool) -> Result<Vec<LabelScore>> {
         let pair = pair.map(|pair| self.encode(pair)).transpose()?;
         let input = self.input(self.encode(text)?, pair, truncate)?;
@@ -166,7 +167,7 @@ impl EncoderSession {
         Ok(scores)
     }
 
-    /// How well `document` answers `query`: the one label of a model that was trained for it. Errors: as [`EncoderSession::classify`].
+    /// How well `document` answers `query`: the one label of a model that was trained for it. Errors: as [`LoadedEncoder::classify`].
     pub async fn rerank(&mut self, query: &str, document: &str, truncate: bool) -> Result<LabelScore> {
         let needs = "a model with a classifier of one label";
         if self.encoder.encoder_config.labels.len() != 1 {
@@ -177,7 +178,7 @@ impl EncoderSession {
         self.scores(&logits).pop().ok_or_else(|| self.cannot("rerank", needs))
     }
 
-    /// The likeliest label of each token of a text, special ones left out. Errors: as [`EncoderSession::classify`].
+    /// The likeliest label of each token of a text, special ones left out. Errors: as [`LoadedEncoder::classify`].
     pub async fn classify_tokens(&mut self, text: &str, truncate: bool) -> Result<Vec<TokenLabel>> {
         let input = self.input(self.encode(text)?, None, truncate)?;
         let logits = self.token_logits(&input).await?;
@@ -193,7 +194,7 @@ impl EncoderSession {
     }
 
     /// The `top_k` likeliest tokens for each mask of a text. Errors: `InvalidOption` where it has none, and as
-    /// [`EncoderSession::classify`].
+    /// [`LoadedEncoder::classify`].
     pub async fn fill_mask(&mut self, text: &str, top_k: usize, truncate: bool) -> Result<Vec<Vec<Filling>>> {
         let Some((mask, name)) = self.tokenizer.mask().zip(self.mask_token().map(str::to_string)) else {
             return Err(self.cannot("fillMask", "a model with a head for masked tokens and a mask token"));
@@ -267,7 +268,7 @@ impl EncoderSession {
     async fn run_layers(&mut self, input: &Segments) -> Result<()> {
         let second = input.second.and_then(|second| u32::try_from(second).ok()).unwrap_or(u32::MAX);
         let length = input.ids.len();
-        let (engine, kv) = (self.engine.as_mut(), &mut self.programs.kv);
+        let (engine, kv) = (&mut self.engine, &mut self.programs.kv);
         kv.truncate(&mut self.blocks, length);
         kv.grow(engine, &mut self.blocks, 0..length).await?;
         let (rows, table) = (rows(0, 0, &input.ids), self.blocks.table());

@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 
-use super::encoder::EncoderSession;
+use super::encoder::LoadedEncoder;
 use super::encoder_programs::EncoderPrograms;
+use super::programs::Programs;
 use super::types::About;
-use super::{Loaded, Programs, Session};
+use super::{LoadedDecoder, LoadedModel};
 use crate::engine::Engine;
+use crate::engine::shared::{Share, SharedEngine};
 use crate::engine::trial::small;
 use crate::format::ModelReader;
-use crate::model::{Loader, Model, Network};
+use crate::model::{ModelParts, Network, TensorLoader};
 use crate::ops::{Command, Recording};
 use crate::{Error, Result};
 
@@ -28,10 +30,10 @@ impl Recorded {
     }
 }
 
-/// Feeds on a model's files and becomes a [`Loaded`] one.
+/// Feeds on a model's files and becomes a [`LoadedModel`] one.
 pub struct Loading {
-    engine: Box<dyn Engine>,
-    loader: Loader,
+    engine: Share,
+    loader: TensorLoader,
     /// Once the headers of all files were read.
     programs: Option<Recorded>,
     /// Of `programs`, those that were not given to the engine to compile.
@@ -41,20 +43,21 @@ pub struct Loading {
 }
 
 impl Loading {
-    /// Into `engine`, with `context` positions of the KV cache; `None` for what the model was trained for, at most 2048.
-    pub fn new(engine: Box<dyn Engine>, context: Option<usize>) -> Self {
+    /// Into `engine`, which may hold other models, with `context` positions of the KV cache; `None` for what the model was trained for,
+    /// at most 2048.
+    pub fn new(engine: impl Into<SharedEngine>, context: Option<usize>) -> Self {
         Self::with(engine, ModelReader::default(), context)
     }
 
     /// The same of what `reader` reads.
-    pub fn with(engine: Box<dyn Engine>, reader: ModelReader, context: Option<usize>) -> Self {
-        let loader = Loader::with(reader, context);
+    pub fn with(engine: impl Into<SharedEngine>, reader: ModelReader, context: Option<usize>) -> Self {
+        let (engine, loader) = (engine.into().share(), TensorLoader::with(reader, context));
         Self { engine, loader, programs: None, uncompiled: VecDeque::new(), trials: Vec::new() }
     }
 
     /// The engine.
     pub fn engine(&self) -> &dyn Engine {
-        self.engine.as_ref()
+        &self.engine
     }
 
     /// Says how many bytes will come, where that is known, so that a header which claims more fails at once.
@@ -73,11 +76,11 @@ impl Loading {
     }
 
     /// The next bytes, best a MB or so. Waits where the engine has more to write than it should hold. Errors: those of
-    /// [`Loader::feed`] and of the engine.
+    /// [`TensorLoader::feed`] and of the engine.
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<()> {
-        self.loader.feed(self.engine.as_mut(), bytes)?;
+        self.loader.feed(&mut self.engine, bytes)?;
         if let (None, Some(network)) = (&self.programs, self.loader.network()) {
-            let engine = self.engine.as_mut();
+            let engine = &mut self.engine;
             let programs = match network {
                 Network::Decoder(decoder) => {
                     let (rows, on_device) = (engine.prompt_chunk(), engine.device_sampling().is_some());
@@ -102,29 +105,29 @@ impl Loading {
 
     /// A decoder on its engine, after the last byte. Errors: `UnsupportedTask` for an encoder, and those of
     /// [`Loading::finish_any`].
-    pub async fn finish(self) -> Result<Session> {
+    pub async fn finish(self) -> Result<LoadedDecoder> {
         self.finish_any().await?.into_decoder("generate")
     }
 
     /// The model on its engine, after the last byte. Errors: `TruncatedFile`, and what the engine finds wrong.
-    pub async fn finish_any(mut self) -> Result<Loaded> {
+    pub async fn finish_any(mut self) -> Result<LoadedModel> {
         let model = self.loader.finish()?;
         let without = || {
             let expected = "a recording, which is made when the headers are read".into();
             Error::Internal { op: "load", expected, got: "a model without one".into() }
         };
-        self.engine.self_test(&self.trials).await?;
-        let Model { network, tokenizer, chat_templates, parameters, quantization, fingerprint } = model;
+        self.engine.self_test(self.trials).await?;
+        let ModelParts { network, tokenizer, chat_templates, parameters, quantization, fingerprint } = model;
         let about = About { parameters, quantization, fingerprint };
         Ok(match (network, self.programs) {
             (Network::Decoder(decoder), Some(Recorded::Decoder(programs))) => {
-                let programs = programs.prepare(self.engine.as_mut())?;
-                let session = Session::new(self.engine, *decoder, tokenizer, chat_templates, about, programs);
-                Loaded::Decoder(Box::new(session))
+                let programs = programs.prepare(&mut self.engine)?;
+                let decoder = LoadedDecoder::new(self.engine, *decoder, tokenizer, chat_templates, about, programs);
+                LoadedModel::Decoder(Box::new(decoder))
             }
             (Network::Encoder(encoder), Some(Recorded::Encoder(programs))) => {
-                let programs = programs.prepare(self.engine.as_mut())?;
-                Loaded::Encoder(Box::new(EncoderSession::new(self.engine, *encoder, tokenizer, about, programs)))
+                let programs = programs.prepare(&mut self.engine)?;
+                LoadedModel::Encoder(Box::new(LoadedEncoder::new(self.engine, *encoder, tokenizer, about, programs)))
             }
             _ => return Err(without()),
         })

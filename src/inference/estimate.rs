@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::Programs;
 use super::encoder_programs::EncoderPrograms;
+use super::programs::Programs;
 use crate::format::ModelReader;
 use crate::format::block::BlockType;
 use crate::format::layout::Layout;
-use crate::model::{Loader, Network};
+use crate::model::{Network, TensorLoader};
 use crate::record::{BufferId, LocalFuture, Matrix, Memory};
 use crate::{Error, Result};
 
@@ -44,14 +44,14 @@ pub struct Estimate {
 
 /// Reads the headers of a model's files.
 pub struct Estimator {
-    loader: Loader,
+    loader: TensorLoader,
     memory: Counting,
 }
 
 impl Estimator {
-    /// Of what `reader` reads, with `context` positions of the KV cache; `None` as in [`Loader::new`].
+    /// Of what `reader` reads, with `context` positions of the KV cache; `None` as in [`TensorLoader::new`].
     pub fn new(reader: ModelReader, context: Option<usize>) -> Self {
-        Self { loader: Loader::with(reader, context), memory: Counting::default() }
+        Self { loader: TensorLoader::with(reader, context), memory: Counting::default() }
     }
 
     /// The next bytes of a file; returns whether its header was among what came, and no more of the file is wanted.
@@ -112,7 +112,8 @@ impl Estimator {
 /// Memory that holds nothing.
 #[derive(Default)]
 struct Counting {
-    buffers: usize,
+    /// Bytes of each.
+    buffers: Vec<u64>,
     bytes: u64,
     /// Of buffers of values.
     largest: u64,
@@ -121,8 +122,8 @@ struct Counting {
 impl Counting {
     fn add(&mut self, bytes: u64) -> BufferId {
         self.bytes = self.bytes.saturating_add(bytes);
-        self.buffers += 1;
-        BufferId(self.buffers - 1)
+        self.buffers.push(bytes);
+        BufferId(self.buffers.len() - 1)
     }
 }
 
@@ -134,6 +135,10 @@ impl Memory for Counting {
 
     fn memory_bytes(&self) -> u64 {
         self.bytes
+    }
+
+    fn buffer_bytes(&self, buffer: BufferId) -> u64 {
+        self.buffers.get(buffer.0).copied().unwrap_or(0)
     }
 
     fn create_values(&mut self, _: &str, len: usize) -> Result<BufferId> {
@@ -166,5 +171,11 @@ impl Memory for Counting {
 
     fn write_rows(&mut self, _: &Matrix, _: usize, _: BlockType, _: &[u8]) -> Result<()> {
         Ok(())
+    }
+
+    fn free(&mut self, buffer: BufferId) {
+        if let Some(bytes) = self.buffers.get_mut(buffer.0) {
+            self.bytes -= std::mem::take(bytes);
+        }
     }
 }

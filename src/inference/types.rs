@@ -1,4 +1,4 @@
-//! What goes into a session and what comes out, named as in the TypeScript package.
+//! What goes into a loaded model and what comes out, named as in the TypeScript package.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub struct GenerateOptions {
     pub max_tokens: Option<usize>,
     /// Strings that end the answer; they are not part of it.
     pub stop: Vec<String>,
-    /// Draws every token from those that [`super::Session::allow`] allows.
+    /// Draws every token from those that [`super::LoadedDecoder::allow`] allows.
     pub constrained: bool,
     /// What is written fills a gap: it ends at the tokens that mark the parts of a prompt with a
     /// gap too.
@@ -25,7 +25,7 @@ pub struct GenerateOptions {
     /// When the context is full, drops the older half of the tokens behind so many first ones, computes the rest again and goes on. `None`: the
     /// answer ends there.
     pub shift_behind: Option<usize>,
-    /// Whose restored keys and values it may go on from, see [`super::Session::restored`]. Others'
+    /// Whose restored keys and values it may go on from, see [`super::LoadedDecoder::restore`]. Others'
     /// are computed anew.
     pub restored: Option<u32>,
     /// Goes on after the token that ends an answer; for benchmarks.
@@ -142,7 +142,7 @@ pub struct Info {
     pub context_length: usize,
     /// Tokens that the model was trained for.
     pub trained_context_length: usize,
-    /// Whether [`Session::chat_prompt`] works.
+    /// Whether [`LoadedDecoder::chat_prompt`](super::LoadedDecoder::chat_prompt) works.
     pub has_chat_template: bool,
     /// The engine that runs it.
     pub engine: EngineInfo,

@@ -1,4 +1,4 @@
-//! What a session has recorded: the work of a token, of a chunk of the prompt, and of sampling where the engine does it.
+//! The programs of a loaded decoder: a token, a chunk of the prompt, and sampling where the engine does it.
 
 use crate::engine::{Engine, ProgramId};
 use crate::model::Decoder;
@@ -8,7 +8,7 @@ use crate::ops::{Command, Recording, Sample};
 use crate::record::{Memory, Tensor};
 use crate::{Error, Result};
 
-/// What a session runs: recordings, and then what an engine made of them.
+/// First recordings, then what an engine made of them.
 pub(super) struct Programs<P = ProgramId> {
     /// Tokens of a chunk of the prompt.
     pub rows: usize,
@@ -32,6 +32,7 @@ pub(super) struct Programs<P = ProgramId> {
 }
 
 /// `decode` and `last_logits`, and the next id instead of their logits.
+#[derive(Clone, Copy)]
 pub(super) struct DevicePrograms<P = ProgramId> {
     pub decode: P,
     pub last: P,
@@ -39,6 +40,8 @@ pub(super) struct DevicePrograms<P = ProgramId> {
     pub chain: Tensor,
     /// (1, 1)
     pub id: Tensor,
+    /// (1, 1): the id that the next queued step begins with
+    pub feed: Tensor,
 }
 
 impl Programs<Recording> {
@@ -87,9 +90,9 @@ impl Programs<Recording> {
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
         let Self { rows, kv, decode, prompt, last_logits, logits, device, activations, all_logits, hidden } = self;
         let device = match device {
-            Some(DevicePrograms { decode, last, chain, id }) => {
+            Some(DevicePrograms { decode, last, chain, id, feed }) => {
                 let (decode, last) = (engine.prepare(decode)?, engine.prepare(last)?);
-                Some(DevicePrograms { decode, last, chain, id })
+                Some(DevicePrograms { decode, last, chain, id, feed })
             }
             None => None,
         };
@@ -141,12 +144,12 @@ impl DevicePrograms<Recording> {
     fn new(memory: &mut dyn Memory, decode: &Recording, last_logits: &Recording, logits: Tensor) -> Result<Self> {
         let chain = activations(memory, 1, 4)?;
         let maxima = activations(memory, 1, Sample::blocks(logits.cols))?;
-        let id = activations(memory, 1, 1)?;
+        let [id, feed] = [activations(memory, 1, 1)?, activations(memory, 1, 1)?];
         let with_sample = |recording: &Recording| {
             let mut recording = recording.clone();
             recording.push(Sample { logits, chain, maxima, y: id })?;
             Ok::<_, Error>(recording)
         };
-        Ok(Self { decode: with_sample(decode)?, last: with_sample(last_logits)?, chain, id })
+        Ok(Self { decode: with_sample(decode)?, last: with_sample(last_logits)?, chain, id, feed })
     }
 }

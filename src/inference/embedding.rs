@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use super::Session;
+use super::LoadedDecoder;
+use super::sequences::Sequence;
+use crate::engine::Engine;
 use crate::model::encoder_config::Pooling;
 use crate::sampling::check_logits;
 use crate::tokenizer::EncodeOptions;
@@ -49,20 +51,19 @@ pub(super) fn normalized(mut vector: Vec<f32>) -> Vec<f32> {
     vector
 }
 
-impl Session {
+impl LoadedDecoder {
     /// The vector of a text, (hidden), of a model that was trained for it: what it says of the last token. Errors:
     /// `UnsupportedTask`, `TextTooLong`, `InvalidOption` for a text without a token.
     pub async fn embed(&mut self, text: &str, options: EmbedOptions) -> Result<Vec<f32>> {
-        let pooling = options.pooling.or(self.decoder.config.pooling);
-        if pooling != Some(Pooling::Last) || self.decoder.config.pooling.is_none() {
+        let pooling = options.pooling.or(self.runner.decoder.config.pooling);
+        if pooling != Some(Pooling::Last) || self.runner.decoder.config.pooling.is_none() {
             let needs =
                 "an encoder, or a decoder that was trained for embeddings of the last token (its `pooling_type` is 3)";
             return Err(self.cannot("embed", needs));
         }
-        self.stop();
         let mut ids = self.tokenizer.encode(text, EncodeOptions { add_special: true, parse_special: false })?;
         self.check_ids(&ids)?;
-        let (needed, most) = (ids.len(), self.decoder.context);
+        let (needed, most) = (ids.len(), self.context());
         if needed > most {
             if !options.truncate {
                 return Err(Error::TextTooLong { needed, most });
@@ -70,15 +71,24 @@ impl Session {
             // what ends the text is what the vector is read from
             ids.drain(most - 1..needed - 1);
         }
-        self.keep(0);
-        let (program, hidden) = self.programs.hidden(self.engine.as_mut(), &self.decoder)?;
-        for chunk in ids.chunks(self.programs.rows) {
-            self.run(self.programs.prompt, chunk).await?;
-            self.run_again(program, chunk)?;
-        }
-        let vector = self.engine.read_values(hidden.buffer, hidden.cols).await?;
+        let mut sequence = Sequence::new(self.origin(None));
+        let vector = self.last_hidden(&mut sequence, &ids).await;
+        self.runner.release(sequence);
+        let vector = vector?;
         check_logits(&vector)?;
         Ok(if options.normalize { normalized(vector) } else { vector })
+    }
+
+    /// The row of the last token after the last norm: (hidden).
+    async fn last_hidden(&mut self, sequence: &mut Sequence, ids: &[u32]) -> Result<Vec<f32>> {
+        let runner = &mut self.runner;
+        let (program, hidden) = runner.programs.hidden(&mut runner.engine, &runner.decoder)?;
+        for chunk in ids.chunks(runner.programs.rows) {
+            let position = sequence.len();
+            runner.run(runner.programs.prompt, sequence, chunk).await?;
+            runner.run_again(program, sequence, position, chunk)?;
+        }
+        runner.engine.read_values(hidden.buffer, hidden.cols).await
     }
 }
 

@@ -1,0 +1,89 @@
+//! Waiting for the GPU: results, and the end of queued work. What is returned does not borrow the engine, so that others can use it
+//! meanwhile.
+
+use std::ops::Range;
+
+use futures_channel::oneshot;
+
+use super::GpuEngine;
+use crate::engine::{LocalFuture, freed};
+use crate::record::BufferId;
+use crate::{Error, Result};
+
+impl GpuEngine {
+    /// Queues a readback of these ranges.
+    pub(super) fn read(
+        &mut self,
+        buffer: BufferId,
+        ranges: &[Range<usize>],
+    ) -> Result<LocalFuture<'static, Result<Vec<f32>>>> {
+        self.gpu.check()?;
+        let source = &self.buffers.get(buffer).ok_or_else(|| freed("read"))?.main;
+        let size = |values: usize| (values * size_of::<f32>()) as u64;
+        let bytes = size(ranges.iter().map(Range::len).sum());
+        if bytes == 0 || ranges.iter().any(|range| size(range.end) > source.size()) {
+            let expected = format!("1 to {} values", source.size() / 4);
+            return Err(Error::Internal { op: "read", expected, got: format!("{ranges:?}") });
+        }
+        // It is taken out, so that a caller who drops the future half-way drops the mapped buffer with it.
+        let staging = match self.staging.take().filter(|staging| staging.size() >= bytes) {
+            Some(staging) => staging,
+            None => {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                self.gpu.create_buffer("readback", bytes, usage)?
+            }
+        };
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let mut at = 0;
+        for range in ranges {
+            encoder.copy_buffer_to_buffer(source, size(range.start), &staging, at, size(range.len()));
+            at += size(range.len());
+        }
+        self.gpu.submit(Some(encoder.finish()));
+        self.counters.submits += 1;
+        self.counters.readbacks += 1;
+
+        let (sender, receiver) = oneshot::channel();
+        staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
+            // nobody listens where the caller gave up
+            let _ = sender.send(result);
+        });
+        let (watch, paces, place) = (self.gpu.watch.clone(), self.paces.clone(), self.staging.clone());
+        Ok(Box::pin(async move {
+            watch.wait();
+            let mapped = receiver.await;
+            watch.settle().await?;
+            paces.done();
+            let failed = |error: String| Error::DeviceLost(format!("a readback failed: {error}"));
+            mapped.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+            let view = staging.get_mapped_range(..bytes).map_err(|error| failed(error.to_string()))?;
+            let values = bytemuck::pod_collect_to_vec(&view);
+            drop(view);
+            staging.unmap();
+            place.set(Some(staging));
+            Ok(values)
+        }))
+    }
+
+    /// Hears when the GPU has done everything that it was told so far.
+    pub(super) fn queue_done(&self) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.gpu.queue.on_submitted_work_done(move || {
+            let _ = sender.send(());
+        });
+        self.gpu.watch.wait();
+        receiver
+    }
+
+    pub(super) fn wait_for_queue(&mut self) -> LocalFuture<'static, Result<()>> {
+        let done = self.queue_done();
+        self.uploading = 0;
+        let (watch, paces) = (self.gpu.watch.clone(), self.paces.clone());
+        Box::pin(async move {
+            let done = done.await;
+            watch.settle().await?;
+            paces.done();
+            done.map_err(|_| Error::DeviceLost("the queue never finished".into()))
+        })
+    }
+}

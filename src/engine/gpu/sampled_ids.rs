@@ -1,0 +1,119 @@
+//! Sampling on the GPU: steps are queued ahead of the host, and each sends the id that it samples to the next step and to
+//! the host.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use web_time::Instant;
+
+use super::device::Gpu;
+use super::program::{Buffers, Feedback, Program};
+use crate::engine::{LocalFuture, now};
+use crate::record::{BufferId, Step};
+use crate::{Error, Result};
+
+/// Work that may be queued, unless [`SampledIds::set_limit`] says otherwise: a stop, and a page that wants to draw, wait no longer.
+const QUEUE_LIMIT: Duration = Duration::from_millis(100);
+
+/// Steps ahead hide the way between host and GPU, which takes a few milliseconds. More are only lost at a stop.
+const MAX_DEPTH: u32 = 8;
+
+/// How fast steps of one token are.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// What a step takes, as a moving average.
+    step: Duration,
+    last_arrival: Option<Instant>,
+}
+
+impl Pace {
+    /// A step that was queued at `since` gave its id at `arrival`.
+    fn arrived(mut self, since: Option<Instant>, arrival: Instant) -> Self {
+        // of two generations, the ids may be asked for in another order
+        if self.last_arrival.is_some_and(|last| arrival < last) {
+            return self;
+        }
+        if let Some(since) = since {
+            // it could not begin before the one ahead of it was done
+            let begin = self.last_arrival.map_or(since, |last| last.max(since));
+            self.step = (self.step + arrival.saturating_duration_since(begin)) / 2;
+        }
+        self.last_arrival = Some(arrival);
+        self
+    }
+}
+
+/// The way of sampled ids to the host.
+pub(super) struct SampledIds {
+    /// Buffers that wait for no id.
+    idle: Rc<RefCell<Vec<wgpu::Buffer>>>,
+    limit: Duration,
+    pace: Rc<Cell<Pace>>,
+}
+
+impl Default for SampledIds {
+    fn default() -> Self {
+        let pace = Pace { step: QUEUE_LIMIT, last_arrival: None };
+        Self { idle: Rc::default(), limit: QUEUE_LIMIT, pace: Rc::new(Cell::new(pace)) }
+    }
+}
+
+impl SampledIds {
+    /// Bounds the work that is queued at once. A GPU of unknown speed gets one step at a time.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+        self.pace.set(Pace { step: limit, ..self.pace.get() });
+    }
+
+    /// Steps that may be queued at once.
+    pub fn depth(&self) -> usize {
+        let steps = self.limit.as_micros() / self.pace.get().step.as_micros().max(1);
+        steps.clamp(1, u128::from(MAX_DEPTH)) as usize
+    }
+
+    /// Runs `program`, which leaves an id in `id`; a row without an id takes the one in `feed`, and the new id goes there
+    /// too. Returns the number of submits, and the id for the host. An id that nobody waits for any more is forgotten.
+    pub fn queue(
+        &mut self,
+        gpu: &Gpu,
+        program: &mut Program,
+        buffers: Buffers,
+        step: &Step,
+        [id, feed]: [BufferId; 2],
+    ) -> Result<(usize, LocalFuture<'static, Result<u32>>)> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let idle = self.idle.borrow_mut().pop();
+        let staging = match idle {
+            Some(staging) => staging,
+            None => gpu.create_buffer("sampled id", size_of::<u32>() as u64, usage)?,
+        };
+        // a prompt tells nothing about the steps after it
+        let since = (step.rows.len() == 1).then(now);
+        let (id, feed) = (&buffers.get(id)?.main, &buffers.get(feed)?.main);
+        let submits = program.run(gpu, buffers, step, Some(Feedback { id, feed, staging: &staging }))?;
+        let (sender, arrival) = oneshot::channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // nobody listens where the id is not wanted any more
+            let _ = sender.send(result.map(|()| now()));
+        });
+        let (watch, idle, pace) = (gpu.watch.clone(), self.idle.clone(), self.pace.clone());
+        let id = Box::pin(async move {
+            watch.wait_for(submits.last);
+            let arrival = arrival.await;
+            watch.settle().await?;
+            let failed = |error: String| Error::DeviceLost(format!("a sampled id did not arrive: {error}"));
+            let arrival =
+                arrival.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+            let view = staging.get_mapped_range(..4).map_err(|error| failed(error.to_string()))?;
+            let id = bytemuck::pod_read_unaligned(&view);
+            drop(view);
+            staging.unmap();
+            pace.set(pace.get().arrived(since, arrival));
+            idle.borrow_mut().push(staging);
+            Ok(id)
+        });
+        Ok((submits.count, id))
+    }
+}

@@ -1,0 +1,165 @@
+//! What computes the operations, and how it holds a matrix. Kernels without weights default to the reference of their operation.
+
+use super::zeroed;
+use crate::Result;
+use crate::engine::EngineInfo;
+use crate::format::{Layout, Planes};
+use crate::ops::{
+    self, Activate, Affine, Attention, Combine, Embed, ExpertLinear, Linear, MatrixView, Norm, PickRows, RopeAppend,
+    Route, Sample,
+};
+use crate::record::Step;
+
+/// How each operation is computed. Slices hold exactly the rows of the step.
+pub trait Kernels {
+    /// A weight matrix in memory.
+    type Matrix;
+
+    /// What [`Engine::info`](crate::engine::Engine::info) says.
+    fn info(&self) -> EngineInfo;
+
+    /// A matrix of shape (rows, cols), of zeros. Errors: `OutOfMemory`.
+    fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Self::Matrix>;
+
+    /// Takes whole rows, from `first_row` on, out of row-major planes.
+    fn write_rows(&self, matrix: &mut Self::Matrix, first_row: usize, planes: &Planes);
+
+    /// Bytes of memory that a matrix takes.
+    fn matrix_bytes(&self, matrix: &Self::Matrix) -> usize;
+
+    /// See [`Embed::reference`].
+    fn embed(&self, op: &Embed, step: &Step, table: &Self::Matrix, y: &mut [f32]);
+
+    /// See [`Norm::reference`].
+    fn norm(&self, op: &Norm, x: Option<&[f32]>, weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+        op.reference(x, weight, bias, y);
+    }
+
+    /// See [`Linear::reference`].
+    fn linear(
+        &self,
+        op: &Linear,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        weight: &Self::Matrix,
+        affine: Affine,
+        y: &mut [f32],
+    );
+
+    /// See [`ExpertLinear::reference`].
+    fn expert_linear(
+        &self,
+        op: &ExpertLinear,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        route: &[f32],
+        weight: (&Self::Matrix, Affine),
+        y: &mut [f32],
+    );
+
+    /// See [`Route::reference`].
+    fn route(&self, op: &Route, logits: &[f32], y: &mut [f32]) {
+        op.reference(logits, y);
+    }
+
+    /// See [`Combine::reference`].
+    fn combine(&self, op: &Combine, x: &[f32], route: &[f32], y: &mut [f32]) {
+        op.reference(x, route, y);
+    }
+
+    /// See [`ops::activate::reference`].
+    fn activate(&self, op: &Activate, x: &[f32], y: &mut [f32]) {
+        ops::activate::reference(op.activation, x, op.y.cols, y);
+    }
+
+    /// See [`RopeAppend::reference`].
+    fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], table: &[f32], blocks: &mut [Vec<f32>]) {
+        op.reference(step, qkv, table, blocks);
+    }
+
+    /// See [`Attention::reference`].
+    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
+        op.reference(step, q, blocks, y);
+    }
+
+    /// See [`ops::pick_rows::reference`].
+    fn pick_rows(&self, op: &PickRows, step: &Step, x: &[f32], y: &mut [f32]) {
+        ops::pick_rows::reference(step, op.y.cols, x, y);
+    }
+
+    /// See [`ops::sample::reference`].
+    fn sample(&self, op: &Sample, random: u32, logits: &[f32], chain: &[f32], y: &mut [f32]) {
+        ops::sample::reference(logits, op.logits.cols, chain, random, y);
+    }
+}
+
+/// The plain implementations, nothing else.
+pub struct Reference;
+
+/// A matrix as row-major planes.
+pub struct PlainMatrix {
+    layout: Layout,
+    cols: usize,
+    planes: Planes,
+}
+
+impl PlainMatrix {
+    fn weight(&self) -> MatrixView<'_> {
+        let Self { layout, cols, planes } = self;
+        MatrixView { layout: *layout, cols: *cols, quants: &planes.quants, scales: &planes.scales }
+    }
+}
+
+impl Kernels for Reference {
+    type Matrix = PlainMatrix;
+
+    fn info(&self) -> EngineInfo {
+        EngineInfo { kind: "reference", description: "plain f32 loops".into(), notes: Vec::new() }
+    }
+
+    fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<PlainMatrix> {
+        let quants = zeroed(label, rows * layout.quants_row_bytes(cols))?;
+        let scales = zeroed(label, rows * layout.scales_row_bytes(cols))?;
+        Ok(PlainMatrix { layout, cols, planes: Planes { quants, scales } })
+    }
+
+    fn write_rows(&self, matrix: &mut PlainMatrix, first_row: usize, rows: &Planes) {
+        let quants_start = first_row * matrix.layout.quants_row_bytes(matrix.cols);
+        let scales_start = first_row * matrix.layout.scales_row_bytes(matrix.cols);
+        let Planes { quants, scales } = &mut matrix.planes;
+        quants[quants_start..][..rows.quants.len()].copy_from_slice(&rows.quants);
+        scales[scales_start..][..rows.scales.len()].copy_from_slice(&rows.scales);
+    }
+
+    fn matrix_bytes(&self, matrix: &PlainMatrix) -> usize {
+        matrix.planes.quants.len() + matrix.planes.scales.len()
+    }
+
+    fn embed(&self, op: &Embed, step: &Step, table: &PlainMatrix, y: &mut [f32]) {
+        op.reference(step, y, |row, out| table.weight().dequantize(row, out));
+    }
+
+    fn linear(
+        &self,
+        op: &Linear,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        weight: &PlainMatrix,
+        affine: Affine,
+        y: &mut [f32],
+    ) {
+        op.reference(x, norm, weight.weight(), affine, y);
+    }
+
+    fn expert_linear(
+        &self,
+        op: &ExpertLinear,
+        x: &[f32],
+        norm: Option<&[f32]>,
+        route: &[f32],
+        (weight, affine): (&PlainMatrix, Affine),
+        y: &mut [f32],
+    ) {
+        op.reference(x, norm, route, weight.weight(), affine, y);
+    }
+}

@@ -1,0 +1,209 @@
+//! One engine for several models: each has a [`Share`] of it and gives that back alone.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::HashSet;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::{Counters, DeviceSampling, Engine, EngineInfo, LocalFuture, ProgramId};
+use crate::Result;
+use crate::format::block::BlockType;
+use crate::format::layout::Layout;
+use crate::ops::{Command, Recording};
+use crate::record::{BufferId, Matrix, Memory, Step};
+
+/// An engine that several models use. It is borrowed for single calls, never while an answer is awaited.
+#[derive(Clone)]
+pub struct SharedEngine(Rc<RefCell<Box<dyn Engine>>>);
+
+impl From<Box<dyn Engine>> for SharedEngine {
+    fn from(engine: Box<dyn Engine>) -> Self {
+        Self(Rc::new(RefCell::new(engine)))
+    }
+}
+
+impl<E: Engine + 'static> From<Box<E>> for SharedEngine {
+    fn from(engine: Box<E>) -> Self {
+        Self::from(engine as Box<dyn Engine>)
+    }
+}
+
+impl SharedEngine {
+    /// What it is.
+    pub fn info(&self) -> EngineInfo {
+        self.0.borrow().info()
+    }
+
+    /// Bytes of engine memory that all models use together.
+    pub fn memory_bytes(&self) -> u64 {
+        self.0.borrow().memory_bytes()
+    }
+
+    /// Room for one more model.
+    pub fn share(&self) -> Share {
+        Share { engine: self.clone(), buffers: HashSet::new(), programs: HashSet::new() }
+    }
+
+    fn get(&self) -> RefMut<'_, Box<dyn Engine>> {
+        self.0.borrow_mut()
+    }
+}
+
+/// The buffers and programs of one model. Dropping it gives them back.
+pub struct Share {
+    engine: SharedEngine,
+    buffers: HashSet<BufferId>,
+    programs: HashSet<ProgramId>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        // another model is taking memory only if somebody broke the rule of `hold_blocks`
+        let Ok(mut engine) = self.engine.0.try_borrow_mut() else { return };
+        self.programs.drain().for_each(|program| engine.release(program));
+        self.buffers.drain().for_each(|buffer| engine.free(buffer));
+    }
+}
+
+impl Memory for Share {
+    fn max_buffer_bytes(&self) -> u64 {
+        self.engine.0.borrow().max_buffer_bytes()
+    }
+
+    fn buffer_limit(&self) -> String {
+        self.engine.0.borrow().buffer_limit()
+    }
+
+    /// Of this model.
+    fn memory_bytes(&self) -> u64 {
+        self.buffers.iter().map(|&buffer| self.buffer_bytes(buffer)).sum()
+    }
+
+    fn buffer_bytes(&self, buffer: BufferId) -> u64 {
+        self.engine.0.borrow().buffer_bytes(buffer)
+    }
+
+    fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId> {
+        let buffer = self.engine.get().create_values(label, len)?;
+        self.buffers.insert(buffer);
+        Ok(buffer)
+    }
+
+    fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId> {
+        let buffer = self.engine.get().create_blocks(label, len, count)?;
+        self.buffers.insert(buffer);
+        Ok(buffer)
+    }
+
+    /// The engine stays borrowed until this is done: no other model may be used before.
+    #[allow(clippy::await_holding_refcell_ref, reason = "on a GPU, old and new memory change places at the end")]
+    fn hold_blocks<'a>(&'a mut self, buffers: &'a [BufferId], held: &'a [bool]) -> LocalFuture<'a, Result<()>> {
+        Box::pin(async move { self.engine.get().hold_blocks(buffers, held).await })
+    }
+
+    fn copy_block(&mut self, buffers: &[BufferId], from: usize, to: usize) -> Result<()> {
+        self.engine.get().copy_block(buffers, from, to)
+    }
+
+    fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()> {
+        self.engine.get().write_values(buffer, offset, values)
+    }
+
+    fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
+        let matrix = self.engine.get().create_matrix(label, layout, rows, cols)?;
+        self.buffers.insert(matrix.buffer);
+        Ok(matrix)
+    }
+
+    fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()> {
+        self.engine.get().write_rows(matrix, first_row, block, rows)
+    }
+
+    fn free(&mut self, buffer: BufferId) {
+        if self.buffers.remove(&buffer) {
+            self.engine.get().free(buffer);
+        }
+    }
+}
+
+impl Engine for Share {
+    fn info(&self) -> EngineInfo {
+        self.engine.info()
+    }
+
+    fn tuning(&self) -> Option<String> {
+        self.engine.0.borrow().tuning()
+    }
+
+    fn compile(&mut self, command: &Command) -> Result<bool> {
+        self.engine.get().compile(command)
+    }
+
+    fn self_test(&mut self, commands: Vec<Command>) -> LocalFuture<'static, Result<()>> {
+        self.engine.get().self_test(commands)
+    }
+
+    fn throttle(&mut self) -> LocalFuture<'static, Result<()>> {
+        self.engine.get().throttle()
+    }
+
+    fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
+        let program = self.engine.get().prepare(recording)?;
+        self.programs.insert(program);
+        Ok(program)
+    }
+
+    fn release(&mut self, program: ProgramId) {
+        if self.programs.remove(&program) {
+            self.engine.get().release(program);
+        }
+    }
+
+    fn run(&mut self, program: ProgramId, step: &Step) -> Result<()> {
+        self.engine.get().run(program, step)
+    }
+
+    fn read_ranges(&mut self, buffer: BufferId, ranges: Vec<Range<usize>>) -> LocalFuture<'static, Result<Vec<f32>>> {
+        self.engine.get().read_ranges(buffer, ranges)
+    }
+
+    fn synchronize(&mut self) -> LocalFuture<'static, Result<()>> {
+        self.engine.get().synchronize()
+    }
+
+    fn counters(&self) -> Counters {
+        self.engine.0.borrow().counters()
+    }
+
+    fn prompt_chunk(&self) -> usize {
+        self.engine.0.borrow().prompt_chunk()
+    }
+
+    fn device_sampling(&mut self) -> Option<&mut dyn DeviceSampling> {
+        let samples = self.engine.get().device_sampling().is_some();
+        if samples { Some(self) } else { None }
+    }
+}
+
+impl DeviceSampling for Share {
+    fn depth(&self) -> usize {
+        self.engine.get().device_sampling().map_or(1, |device| device.depth())
+    }
+
+    fn queue(
+        &mut self,
+        program: ProgramId,
+        step: &Step,
+        id: BufferId,
+        feed: BufferId,
+    ) -> Result<LocalFuture<'static, Result<u32>>> {
+        match self.engine.get().device_sampling() {
+            Some(device) => device.queue(program, step, id, feed),
+            None => Err(crate::Error::Internal {
+                op: "sample",
+                expected: "an engine that samples".into(),
+                got: "none".into(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Loaded models at work: what becomes of a text.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `loading` | a model on its way into an engine |
+//! | [`loaded`] | a loaded model of either kind |
+//! | `decoder` | a loaded decoder and its generations |
+//! | [`keys`] | when keys and values may be used again |
+//! | `sequences` | the texts whose keys and values are in memory |
+//! | `generation`, `advance` | one answer: its stop rules; its next token |
+//! | `runner`, `programs` | how a step of a sequence is run |
+//! | `prompt`, `scoring`, `embedding`, `kv` | what else a decoder does |
+//! | [`encoder`] | a loaded encoder |
+
+mod advance;
+mod decoder;
+mod embedding;
+pub mod encoder;
+mod encoder_programs;
+mod estimate;
+mod generation;
+pub mod keys;
+mod kv;
+pub mod loaded;
+mod loading;
+mod programs;
+mod prompt;
+mod runner;
+mod scoring;
+mod sequences;
+mod types;
+
+use crate::Error;
+use crate::sampling::{log_probability, log_sum_exp};
+
+pub use decoder::LoadedDecoder;
+pub use embedding::EmbedOptions;
+pub use encoder::LoadedEncoder;
+pub use estimate::{Estimate, Estimator};
+pub use generation::GenerationId;
+pub use loaded::LoadedModel;
+pub use loading::Loading;
+pub use types::{Event, FinishReason, GenerateOptions, Info, TokenLogprob, TokenLogprobs};
+
+/// Mean negative log-likelihood of `target` under `logits`, in nats: logsumexp(logits) - logits[target].
+pub fn negative_log_likelihood(logits: &[f32], target: u32) -> f64 {
+    -log_probability(logits, log_sum_exp(logits), target)
+}
+
+fn not_started(name: &str) -> Error {
+    let expected = "a generation that was started and has not ended".into();
+    Error::InvalidOption { name: name.into(), expected, got: "none".into() }
+}

@@ -1,0 +1,152 @@
+//! One unit of work of a generation: a chunk of the prompt, or a token.
+
+use super::generation::{Generation, GenerationId};
+use super::not_started;
+use super::runner::{OnDevice, Runner};
+use super::sequences::Sequence;
+use super::types::{Event, FinishReason, TokenLogprob, TokenLogprobs};
+use crate::engine::Engine;
+use crate::ops::sample::INVALID_ID;
+use crate::sampling::{log_probability, log_sum_exp, most_likely};
+use crate::tokenizer::Tokenizer;
+use crate::{Error, Result};
+
+use super::keys::token_keys;
+
+/// A generation and the sequence that it writes.
+pub(super) struct Running {
+    pub generation: Generation,
+    /// `None` once it has ended.
+    pub sequence: Option<Sequence>,
+    /// Where the engine samples.
+    pub device: Option<OnDevice>,
+}
+
+impl Running {
+    /// Does one unit of work, as one of `count` generations that are under way.
+    pub async fn advance(
+        &mut self,
+        id: GenerationId,
+        runner: &mut Runner,
+        tokenizer: &Tokenizer,
+        count: usize,
+    ) -> Result<Event> {
+        let Self { generation, sequence: Some(sequence), device } = self else { return Err(not_started("next")) };
+        if let Some(reason) = generation.finish {
+            return Ok(generation.end(reason));
+        }
+        let known = generation.tokens.len();
+        if generation.prefill && sequence.len() == known {
+            return Ok(generation.end(FinishReason::Length));
+        }
+        // a call that was given up half-way may have left its logits unread
+        sequence.truncate(&mut runner.programs.kv, known - usize::from(!generation.prefill));
+        let done = sequence.len();
+        let end = generation.computed_with(done, runner.programs.rows);
+        if end < known || generation.prefill {
+            let program = if end - done == 1 { runner.programs.decode } else { runner.programs.prompt };
+            runner.run(program, sequence, &generation.tokens[done..end]).await?;
+            runner.engine.synchronize().await?;
+            return Ok(Event::Prompt { done: end, total: known });
+        }
+        if generation.constrained && !generation.sampler.is_constrained() {
+            return Err(not_started("allow"));
+        }
+        let (next, logprobs) = if let Some(device) = device {
+            (next_id(id, generation, sequence, device, runner, count).await?, None)
+        } else {
+            let logits = runner.last_logits(sequence, &generation.tokens[done..]).await?;
+            let id = generation.sampler.sample(&logits, &generation.tokens)?;
+            let logprobs = generation.top_logprobs.map(|top| token_logprobs(tokenizer, &logits, id, top));
+            (id, logprobs.transpose()?)
+        };
+        let ends = tokenizer.is_end_of_generation(next) || (generation.infill && tokenizer.marks_gaps(next));
+        if ends && !generation.ignore_eos {
+            return Ok(generation.end(FinishReason::Stop));
+        }
+        let text = self.push(next, runner, tokenizer)?;
+        Ok(Event::Token { id: next, text, logprobs })
+    }
+
+    /// It has ended: what is computed may be continued.
+    pub fn end(&mut self, runner: &mut Runner) {
+        self.drop_queued(runner);
+        if let Some(sequence) = self.sequence.take() {
+            runner.keep(sequence);
+        }
+    }
+
+    /// It has failed: what is computed is not known.
+    pub fn fail(&mut self, runner: &mut Runner) {
+        self.drop_queued(runner);
+        if let Some(sequence) = self.sequence.take() {
+            runner.release(sequence);
+        }
+    }
+
+    fn drop_queued(&mut self, runner: &mut Runner) {
+        self.generation.ahead.clear();
+        if let Some(device) = self.device.take() {
+            runner.give_back(device);
+        }
+    }
+
+    /// Takes the next id; returns the text that became certain with it.
+    pub fn push(&mut self, id: u32, runner: &mut Runner, tokenizer: &Tokenizer) -> Result<String> {
+        let (text, again) = self.generation.push(id, tokenizer, runner.decoder.context)?;
+        if let (Some(positions), Some(sequence)) = (again, &mut self.sequence) {
+            sequence.truncate(&mut runner.programs.kv, positions);
+        }
+        Ok(text)
+    }
+}
+
+/// The id after `generation.tokens`, as the engine samples it. Keeps as many steps queued as the engine wants.
+async fn next_id(
+    id: GenerationId,
+    generation: &mut Generation,
+    sequence: &mut Sequence,
+    device: &OnDevice,
+    runner: &mut Runner,
+    count: usize,
+) -> Result<u32> {
+    let Generation { tokens, ahead, sampler, .. } = generation;
+    let known = tokens.len();
+    let left = generation.max_tokens - generation.generated;
+    let most = known.saturating_add(left).min(runner.decoder.context);
+    while known + ahead.len() < most && (ahead.is_empty() || ahead.len() < runner.depth(count)) {
+        // the oldest step takes the ids that the host knows, the others that of the step before
+        let position = if ahead.is_empty() { sequence.len() } else { known + ahead.len() - 1 };
+        let ids = if ahead.is_empty() { &tokens[position..] } else { &[] };
+        match runner.grow(sequence, position..position + ids.len().max(1)).await {
+            // what is queued already needs no more
+            Err(Error::OutOfMemory { .. }) if !ahead.is_empty() => break,
+            grown => grown?,
+        }
+        ahead.push_back(runner.queue(id, sequence, device, (position, ids), sampler.random())?);
+    }
+    // it stays queued until it is here, so that a caller may drop this future half-way
+    let sampled = match ahead.front_mut() {
+        Some(oldest) => oldest.await?,
+        None => return Err(not_started("next")),
+    };
+    ahead.pop_front();
+    sequence.keys.extend(token_keys(&tokens[sequence.len()..]));
+    match sampled {
+        INVALID_ID => Err(Error::InvalidLogits("NaN, infinity or no finite number, found on the GPU".into())),
+        id => Ok(id),
+    }
+}
+
+/// Of `id` and of the `top` most likely. A token that the vocabulary does not spell (some models have more logits than tokens) has no bytes.
+fn token_logprobs(tokenizer: &Tokenizer, logits: &[f32], id: u32, top: usize) -> Result<TokenLogprobs> {
+    let sum = log_sum_exp(logits);
+    let of = |id| {
+        let bytes = tokenizer.token_bytes(id).unwrap_or_default();
+        // JSON has no infinity
+        let logprob = log_probability(logits, sum, id).max(f64::from(f32::MIN)) as f32;
+        TokenLogprob { id, logprob, bytes }
+    };
+    let top = most_likely(logits, top)?.into_iter().map(of).collect();
+    Ok(TokenLogprobs { token: of(id), top })
+}

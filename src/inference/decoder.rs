@@ -1,0 +1,284 @@
+//! A decoder on an engine. It serves any number of sequences: generations that are under way, each advanced by
+//! [`LoadedDecoder::next`] on its own, and texts that ended and that a later prompt may continue.
+//!
+//! A generation advances by one chunk of the prompt or one token at a time: so the caller can stop between any two, take
+//! turns among several, and a worker can answer messages meanwhile.
+//!
+//! Where the engine samples, steps are queued ahead of the answer, which only sees the ids. Steps past its end are dropped:
+//! what they put into the KV cache lies beyond the sequence's keys and is written again.
+
+use std::collections::BTreeMap;
+
+use super::advance::Running;
+use super::generation::{Generation, GenerationId};
+use super::keys::{Origin, token_keys};
+use super::kv::Restoring;
+use super::not_started;
+use super::programs::{DevicePrograms, Programs};
+use super::runner::Runner;
+use super::sequences::Sequence;
+use super::types::{About, Event, GenerateOptions, Info};
+use crate::engine::shared::Share;
+use crate::engine::{DeviceSampling, Engine};
+use crate::model::Decoder;
+use crate::model::encoder_config::Pooling;
+use crate::record::{Memory, Step, rows};
+use crate::sampling::Sampler;
+use crate::tokenizer::{ChatTemplates, Tokenizer};
+use crate::{Error, Result};
+
+/// A decoder on an engine.
+pub struct LoadedDecoder {
+    pub(super) runner: Runner,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) chat_templates: ChatTemplates,
+    about: About,
+    next_id: u32,
+    pub(super) generations: BTreeMap<GenerationId, Running>,
+    /// Sequences that are being restored.
+    pub(super) restoring: BTreeMap<GenerationId, Restoring>,
+}
+
+impl LoadedDecoder {
+    pub(super) fn new(
+        engine: Share,
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        chat_templates: ChatTemplates,
+        about: About,
+        programs: Programs,
+    ) -> Self {
+        Self {
+            runner: Runner::new(engine, decoder, programs),
+            tokenizer,
+            chat_templates,
+            about,
+            next_id: 0,
+            generations: BTreeMap::new(),
+            restoring: BTreeMap::new(),
+        }
+    }
+
+    /// Runs every program of a generation once and forgets the result: what is still being compiled, and what is wrong with
+    /// it, should not wait for the first answer.
+    pub async fn warm_up(&mut self) -> Result<()> {
+        for ids in [&[0][..], &[0, 0]] {
+            let mut sequence = Sequence::new(self.origin(None));
+            let logits = self.runner.last_logits(&mut sequence, &ids[..ids.len().min(self.context())]).await;
+            self.runner.release(sequence);
+            logits?;
+        }
+        if let Some(DevicePrograms { decode, last, id, feed, .. }) = self.runner.programs.device {
+            let mut sequence = Sequence::new(self.origin(None));
+            self.runner.grow(&mut sequence, 0..1).await?;
+            let rows = rows(0, 0, &[0]);
+            let tables = [sequence.blocks.table()];
+            for program in [decode, last] {
+                let step = Step::new(&rows, &tables);
+                self.runner.engine.queue(program, &step, id.buffer, feed.buffer)?.await?;
+            }
+            self.runner.release(sequence);
+        }
+        self.runner.trim().await
+    }
+
+    /// What is loaded.
+    pub fn info(&self) -> Info {
+        let (config, engine) = (&self.runner.decoder.config, &self.runner.engine);
+        let tasks = [
+            (true, "generate"),
+            (self.tokenizer.fills_gaps(), "infill"),
+            (!self.chat_templates.is_empty(), "chat"),
+            (true, "score"),
+            (config.pooling == Some(Pooling::Last) && self.tokenizer.check_text().is_ok(), "embed"),
+        ];
+        Info {
+            kind: "decoder",
+            tasks: tasks.into_iter().filter_map(|(can, task)| can.then_some(task)).collect(),
+            labels: Vec::new(),
+            mask_token: None,
+            name: config.name.clone(),
+            architecture: config.architecture.name.into(),
+            parameters: self.about.parameters,
+            quantization: self.about.quantization.to_string(),
+            fingerprint: format!("{:016x}", self.about.fingerprint),
+            layers: config.layers,
+            kv_width: 2 * config.kv_heads * config.head_dim,
+            hidden_size: config.hidden,
+            vocabulary_size: self.runner.decoder.vocab,
+            context_length: self.context(),
+            trained_context_length: config.trained_context,
+            has_chat_template: !self.chat_templates.is_empty(),
+            engine: engine.info(),
+            memory_bytes: engine.memory_bytes(),
+        }
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The text of the chat template that a conversation is rendered with: that called `name`, or
+    /// the one for its tools. `None` where there is none.
+    pub fn chat_template(&self, name: Option<&str>, tools: bool) -> Option<&str> {
+        self.chat_templates.source(name, tools).ok()
+    }
+
+    /// The engine, for its counters.
+    pub fn engine(&self) -> &dyn Engine {
+        &self.runner.engine
+    }
+
+    /// Begins to continue `prompt`, beside what is under way. What the prompt shares with another sequence is not computed again. `entropy` is
+    /// the seed where the options have none. The generation is to be stopped when nobody needs its handle. Errors: `ContextOverflow`,
+    /// `InvalidOption`, `Tokenize`.
+    pub fn start(&mut self, prompt: Vec<u32>, options: GenerateOptions, entropy: u64) -> Result<GenerationId> {
+        self.check_ids(&prompt)?;
+        let context = self.context();
+        if prompt.len() >= context {
+            return Err(Error::ContextOverflow { needed: prompt.len() + 1, context });
+        }
+        let sampler = Sampler::new(options.sampling.clone(), entropy)?;
+        // The last token is always computed again: its logits are not in the cache.
+        let (restored, most) = (options.restored, prompt.len() - 1);
+        let samples = self.runner.programs.device.is_some() && options.top_logprobs.is_none() && !options.constrained;
+        let values = sampler.device_values().filter(|_| samples);
+        let mut generation = Generation::new(prompt, options, sampler, &self.tokenizer)?;
+        let device = values.map(|values| self.runner.on_device(values)).transpose()?;
+        let sequence = self.open(&generation.tokens, restored, most);
+        generation.cached = sequence.len();
+        let id = self.new_id();
+        self.generations.insert(id, Running { generation, sequence: Some(sequence), device });
+        Ok(id)
+    }
+
+    /// After [`LoadedDecoder::start`]: goes on as if these ids had been generated already, and their events given. Another generation of
+    /// the same model that was lost on the way gave them; the random stream, the text and the stop rules continue where it was.
+    /// Errors: `Tokenize` for ids that are none, `InvalidOption` where nothing was started.
+    pub fn resume(&mut self, id: GenerationId, generated: &[u32]) -> Result<()> {
+        if generated.is_empty() {
+            return Ok(());
+        }
+        self.check_ids(generated)?;
+        let Self { runner, tokenizer, generations, .. } = self;
+        let running = generations.get_mut(&id).ok_or_else(|| not_started("resume"))?;
+        for &id in generated {
+            // every id took one draw
+            running.generation.sampler.random();
+            running.push(id, runner, tokenizer)?;
+        }
+        Ok(())
+    }
+
+    /// Sets the tokens that the next draw of a constrained generation may take: a bit each, from the lowest of the first word on. Where a token
+    /// that ends an answer is among them, so are all others. Errors: `InvalidOption` where nothing was started.
+    pub fn allow(&mut self, id: GenerationId, mut mask: Vec<u32>) -> Result<()> {
+        let running = self.generations.get_mut(&id).ok_or_else(|| not_started("allow"))?;
+        let ends = self.tokenizer.ends();
+        let bit = |id: u32| (id as usize / 32, 1 << (id % 32));
+        let may_end = ends.iter().map(|&id| bit(id)).any(|(word, bit)| mask.get(word).is_some_and(|w| w & bit != 0));
+        for (word, bit) in ends.iter().map(|&id| bit(id)).filter(|_| may_end) {
+            if let Some(w) = mask.get_mut(word) {
+                *w |= bit;
+            }
+        }
+        running.generation.sampler.allow(mask);
+        Ok(())
+    }
+
+    /// What was generated is the whole answer: the next event is its end. Errors: `InvalidOption` where nothing was started.
+    pub fn finish(&mut self, id: GenerationId) -> Result<()> {
+        let running = self.generations.get_mut(&id).ok_or_else(|| not_started("finish"))?;
+        running.generation.finish = Some(super::FinishReason::Stop);
+        Ok(())
+    }
+
+    /// Does one unit of work: a chunk of the prompt, or a token. An error ends this generation and no other. Errors: `OutOfMemory` where its
+    /// sequence cannot grow, `InvalidLogits`, `InvalidOption` after the end, and those of the engine.
+    pub async fn next(&mut self, id: GenerationId) -> Result<Event> {
+        let Self { runner, tokenizer, generations, .. } = self;
+        let count = generations.values().filter(|running| running.sequence.is_some()).count();
+        let running = generations.get_mut(&id).ok_or_else(|| not_started("next"))?;
+        let event = running.advance(id, runner, tokenizer, count).await;
+        match &event {
+            Ok(Event::End { .. }) => {
+                running.end(runner);
+                if count == 1 {
+                    runner.trim().await?;
+                }
+            }
+            Ok(_) => {}
+            // What is in the KV cache after a failure is not known.
+            Err(_) => {
+                running.fail(runner);
+                self.generations.remove(&id);
+            }
+        }
+        event
+    }
+
+    /// Ends a generation, whatever it does, and forgets its handle. What is computed may be continued by others.
+    pub fn stop(&mut self, id: GenerationId) {
+        if let Some(mut running) = self.generations.remove(&id) {
+            running.end(&mut self.runner);
+        }
+        if let Some(restoring) = self.restoring.remove(&id) {
+            self.runner.release(restoring.sequence);
+        }
+    }
+
+    /// Forgets all sequences that ended, and gives back their memory.
+    pub async fn forget(&mut self) -> Result<()> {
+        while self.runner.ended.drop_oldest(&mut self.runner.programs.kv) {}
+        self.runner.untrimmed = true;
+        self.runner.trim().await
+    }
+
+    /// Tokens of a generation's prompt that were in the KV cache already.
+    pub fn cached_tokens(&self, id: GenerationId) -> usize {
+        self.generations.get(&id).map_or(0, |running| running.generation.cached)
+    }
+
+    /// Tokens that a generation dropped behind [`GenerateOptions::shift_behind`].
+    pub fn dropped_tokens(&self, id: GenerationId) -> usize {
+        self.generations.get(&id).map_or(0, |running| running.generation.dropped)
+    }
+
+    /// A sequence that has the longest prefix of `ids` that is in the KV cache, at most `most` of them.
+    pub(super) fn open(&mut self, ids: &[u32], restored: Option<u32>, most: usize) -> Sequence {
+        let (keys, origin) = (token_keys(ids).collect::<Vec<_>>(), self.origin(restored));
+        let running = self.generations.values().filter_map(|running| running.sequence.as_ref());
+        self.runner.ended.open(&mut self.runner.programs.kv, running, &keys, &origin, most)
+    }
+
+    /// Of keys and values that this model computes for `restored`.
+    pub(super) fn origin(&self, restored: Option<u32>) -> Origin {
+        Origin { model: self.about.fingerprint, adapter: None, restored }
+    }
+
+    pub(super) fn new_id(&mut self) -> GenerationId {
+        self.next_id += 1;
+        self.next_id.into()
+    }
+
+    /// The most tokens of a sequence.
+    pub(super) fn context(&self) -> usize {
+        self.runner.decoder.context
+    }
+
+    pub(super) fn check_ids(&self, ids: &[u32]) -> Result<()> {
+        let vocab = self.runner.decoder.vocab;
+        if ids.is_empty() {
+            return Err(Error::InvalidOption {
+                name: "prompt".into(),
+                expected: "at least one token".into(),
+                got: "an empty prompt".into(),
+            });
+        }
+        match ids.iter().find(|&&id| id as usize >= vocab) {
+            Some(id) => Err(Error::Tokenize(format!("token id {id} is not in the vocabulary of {vocab} tokens"))),
+            None => Ok(()),
+        }
+    }
+}

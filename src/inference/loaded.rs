@@ -1,0 +1,84 @@
+//! A loaded model of either kind, and its error for tasks of the other kind.
+
+use super::encoder::LoadedEncoder;
+use super::{EmbedOptions, Info, LoadedDecoder};
+use crate::tokenizer::Tokenizer;
+use crate::{Error, Result};
+
+/// A loaded model.
+pub enum LoadedModel {
+    /// Generates text.
+    Decoder(Box<LoadedDecoder>),
+    /// Reads whole texts.
+    Encoder(Box<LoadedEncoder>),
+}
+
+impl LoadedModel {
+    /// Describes the loaded model.
+    pub fn info(&self) -> Info {
+        match self {
+            Self::Decoder(model) => model.info(),
+            Self::Encoder(model) => model.info(),
+        }
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        match self {
+            Self::Decoder(model) => model.tokenizer(),
+            Self::Encoder(model) => model.tokenizer(),
+        }
+    }
+
+    /// See [`LoadedDecoder::warm_up`].
+    pub async fn warm_up(&mut self) -> Result<()> {
+        match self {
+            Self::Decoder(model) => model.warm_up().await,
+            Self::Encoder(model) => model.warm_up().await,
+        }
+    }
+
+    /// The decoder. Errors: `UnsupportedTask` for an encoder.
+    pub fn decoder(&mut self, task: &'static str) -> Result<&mut LoadedDecoder> {
+        match self {
+            Self::Decoder(model) => Ok(model),
+            Self::Encoder(model) => Err(model.cannot(task, DECODER)),
+        }
+    }
+
+    /// The same, by value.
+    pub fn into_decoder(self, task: &'static str) -> Result<LoadedDecoder> {
+        match self {
+            Self::Decoder(model) => Ok(*model),
+            Self::Encoder(model) => Err(model.cannot(task, DECODER)),
+        }
+    }
+
+    /// The encoder. Errors: `UnsupportedTask` for a decoder.
+    pub fn encoder(&mut self, task: &'static str) -> Result<&mut LoadedEncoder> {
+        match self {
+            Self::Decoder(model) => Err(model.cannot(task, "an encoder, such as BERT, with a head for it")),
+            Self::Encoder(model) => Ok(model),
+        }
+    }
+
+    /// The vector of a text, from an encoder or a decoder trained for embeddings. Errors:
+    /// `UnsupportedTask`, `TextTooLong`, `InvalidOption`.
+    pub async fn embed(&mut self, text: &str, options: EmbedOptions) -> Result<Vec<f32>> {
+        match self {
+            Self::Decoder(model) => model.embed(text, options).await,
+            Self::Encoder(model) => model.embed(text, options).await,
+        }
+    }
+}
+
+const DECODER: &str = "a decoder, which continues a text";
+
+impl LoadedDecoder {
+    /// The error for a task that decoders cannot do.
+    pub(super) fn cannot(&self, task: &'static str, needs: &str) -> Error {
+        let Info { architecture, tasks, .. } = self.info();
+        let found = format!("a decoder (`{architecture}`)");
+        Error::UnsupportedTask { task, needs: needs.into(), found, can: tasks.join(", ") }
+    }
+}

@@ -1,0 +1,139 @@
+//! A decoder on its share of an engine: runs the programs over sequences.
+
+use std::ops::Range;
+
+use super::generation::GenerationId;
+use super::keys::token_keys;
+use super::programs::{DevicePrograms, Programs};
+use super::sequences::{Ended, Sequence};
+use crate::engine::shared::Share;
+use crate::engine::{DeviceSampling, Engine, LocalFuture, ProgramId};
+use crate::model::Decoder;
+use crate::model::decoder::activations;
+use crate::record::{Memory, Row, Step, Tensor, rows};
+use crate::{Error, Result};
+
+/// What runs sequences: weights, programs, and in these the memory of all keys and values.
+pub(super) struct Runner {
+    pub engine: Share,
+    pub decoder: Decoder,
+    pub programs: Programs,
+    /// Sequences that nobody runs.
+    pub ended: Ended,
+    /// Whose sampling values are in the programs' `chain`.
+    sampling: Option<GenerationId>,
+    /// Whether blocks were given back whose memory was not.
+    pub untrimmed: bool,
+}
+
+/// How a generation samples on the device.
+pub(super) struct OnDevice {
+    /// See [`Sample`](crate::ops::Sample).
+    pub values: [f32; 4],
+    /// (1, 1): the id that its next queued step begins with
+    pub feed: Tensor,
+}
+
+impl Runner {
+    pub fn new(engine: Share, decoder: Decoder, programs: Programs) -> Self {
+        Self { engine, decoder, programs, ended: Ended::default(), sampling: None, untrimmed: false }
+    }
+
+    /// Keeps a sequence that ended, so that a later prompt can continue it.
+    pub fn keep(&mut self, sequence: Sequence) {
+        self.untrimmed = true;
+        self.ended.keep(&mut self.programs.kv, sequence, self.decoder.context);
+    }
+
+    /// Gives back the blocks of a sequence.
+    pub fn release(&mut self, sequence: Sequence) {
+        self.untrimmed = true;
+        self.programs.kv.release(sequence.blocks);
+    }
+
+    /// Gives back the memory of blocks that no sequence has.
+    pub async fn trim(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.untrimmed) { self.programs.kv.trim(&mut self.engine).await } else { Ok(()) }
+    }
+
+    /// Makes room for these positions, which come next in a sequence; where memory is short, at the cost of sequences that ended. Errors:
+    /// `OutOfMemory`.
+    pub async fn grow(&mut self, sequence: &mut Sequence, positions: Range<usize>) -> Result<()> {
+        loop {
+            match self.programs.kv.grow(&mut self.engine, &mut sequence.blocks, positions.clone()).await {
+                Err(Error::OutOfMemory { .. }) if self.ended.drop_oldest(&mut self.programs.kv) => {}
+                grown => return grown,
+            }
+        }
+    }
+
+    /// Runs a program over tokens that come next in a sequence.
+    pub async fn run(&mut self, program: ProgramId, sequence: &mut Sequence, ids: &[u32]) -> Result<()> {
+        let position = sequence.len();
+        self.grow(sequence, position..position + ids.len()).await?;
+        self.run_again(program, sequence, position, ids)?;
+        sequence.keys.extend(token_keys(ids));
+        Ok(())
+    }
+
+    /// Runs a program over tokens for which there is room.
+    pub fn run_again(&mut self, program: ProgramId, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<()> {
+        self.engine.run(program, &Step::new(&rows(0, position, ids), &[sequence.blocks.table()]))
+    }
+
+    /// Logits of the last of `ids`, which come next in a sequence: (vocab).
+    pub async fn last_logits(&mut self, sequence: &mut Sequence, ids: &[u32]) -> Result<Vec<f32>> {
+        let position = sequence.len();
+        if let [_] = ids {
+            self.run(self.programs.decode, sequence, ids).await?;
+        } else {
+            self.run(self.programs.prompt, sequence, ids).await?;
+            self.run_again(self.programs.last_logits, sequence, position, ids)?;
+        }
+        self.engine.read_values(self.programs.logits.buffer, self.decoder.vocab).await
+    }
+
+    /// Where the engine can sample: takes what that needs.
+    pub fn on_device(&mut self, values: [f32; 4]) -> Result<OnDevice> {
+        Ok(OnDevice { values, feed: activations(&mut self.engine, 1, 1)? })
+    }
+
+    pub fn give_back(&mut self, device: OnDevice) {
+        self.engine.free(device.feed.buffer);
+    }
+
+    /// Queues a step that samples on the device, where there is room: of the tokens `ids` from `position` on, or of the id that the
+    /// last queued step of the sequence samples. Returns the next id.
+    pub fn queue(
+        &mut self,
+        generation: GenerationId,
+        sequence: &Sequence,
+        device: &OnDevice,
+        (position, ids): (usize, &[u32]),
+        random: u32,
+    ) -> Result<LocalFuture<'static, Result<u32>>> {
+        let Some(DevicePrograms { decode, last, chain, id, .. }) = self.programs.device else {
+            let expected = "an engine that samples".into();
+            return Err(Error::Internal { op: "sample", expected, got: "none".into() });
+        };
+        if self.sampling != Some(generation) {
+            self.engine.write_values(chain.buffer, 0, &device.values)?;
+            self.sampling = Some(generation);
+        }
+        if ids.len() > 1 {
+            self.run_again(self.programs.prompt, sequence, position, ids)?;
+        }
+        let sampled = [Row { id: None, position, sequence: 0, wanted: true }];
+        let known = rows(0, position, ids);
+        let rows = if ids.is_empty() { &sampled[..] } else { &known };
+        let tables = [sequence.blocks.table()];
+        let step = Step { random, ..Step::new(rows, &tables) };
+        let program = if ids.len() > 1 { last } else { decode };
+        self.engine.queue(program, &step, id.buffer, device.feed.buffer)
+    }
+
+    /// Steps that each of `generations` may have queued.
+    pub fn depth(&self, generations: usize) -> usize {
+        (self.engine.depth() / generations.max(1)).max(1)
+    }
+}

@@ -1,0 +1,99 @@
+//! How likely the model finds a text that is there already: all tokens of a chunk at once, as a prompt is read.
+
+use super::LoadedDecoder;
+use super::sequences::Sequence;
+use crate::engine::Engine;
+use crate::sampling::{check_logits, log_probability, log_sum_exp};
+use crate::{Error, Result};
+
+impl LoadedDecoder {
+    /// Logits of every position of `ids`, from an empty context: `each(position, logits)`. Errors: `ContextOverflow`,
+    /// `InvalidLogits`.
+    pub async fn logits(&mut self, ids: &[u32], mut each: impl FnMut(usize, &[f32])) -> Result<()> {
+        self.check_ids(ids)?;
+        self.check_length(ids.len())?;
+        let mut sequence = Sequence::new(self.origin(None));
+        let computed = self.logits_from(&mut sequence, ids, 0, &mut each).await;
+        self.runner.release(sequence);
+        computed
+    }
+
+    /// Log-probabilities, in nats, of `ids[from..]`, each after all that stands before it; with `end` one more: of the answer's end
+    /// after the last, by whichever token. What `ids` begin with like another sequence is not computed again, so that a long
+    /// text may be asked for a piece at a time. Errors: `InvalidOption` where nothing stands before the first, `ContextOverflow`, `InvalidLogits`.
+    pub async fn score(&mut self, ids: &[u32], from: usize, end: bool) -> Result<Vec<f32>> {
+        self.check_ids(ids)?;
+        self.check_length(ids.len())?;
+        if from == 0 || from > ids.len() {
+            let expected = format!("one of {} tokens with one before it", ids.len());
+            return Err(Error::InvalidOption { name: "from".into(), expected, got: from.to_string() });
+        }
+        let known = if end { ids } else { &ids[..ids.len() - 1] };
+        let mut sequence = self.open(known, None, from - 1);
+        let ends = self.tokenizer.ends().to_vec();
+        let mut scores = Vec::with_capacity(ids.len() - from + 1);
+        let mut each = |position: usize, logits: &[f32]| {
+            let sum = log_sum_exp(logits);
+            let of = |id: u32| log_probability(logits, sum, id);
+            let score = match ids.get(position + 1) {
+                Some(&id) => of(id),
+                None => {
+                    ends.iter().filter(|&&id| (id as usize) < logits.len()).map(|&id| of(id).exp()).sum::<f64>().ln()
+                }
+            };
+            // sums of infinities could not be compared
+            scores.push(score.max(f64::from(f32::MIN)) as f32);
+        };
+        let computed = self.logits_from(&mut sequence, known, from - 1, &mut each).await;
+        self.close(sequence, &computed);
+        computed?;
+        Ok(scores)
+    }
+
+    /// Computes what a sequence lacks of `ids`, and gives the logits from position `first` on, which is none of its own.
+    async fn logits_from(
+        &mut self,
+        sequence: &mut Sequence,
+        ids: &[u32],
+        first: usize,
+        each: &mut impl FnMut(usize, &[f32]),
+    ) -> Result<()> {
+        let runner = &mut self.runner;
+        let (rows, prompt) = (runner.programs.rows, runner.programs.prompt);
+        while sequence.len() < first {
+            let position = sequence.len();
+            runner.run(prompt, sequence, &ids[position..(position + rows).min(first)]).await?;
+            runner.engine.synchronize().await?;
+        }
+        if sequence.len() == ids.len() {
+            return Ok(());
+        }
+        let (program, logits) = runner.programs.all_logits(&mut runner.engine, &runner.decoder)?;
+        let vocab = runner.decoder.vocab;
+        while sequence.len() < ids.len() {
+            let position = sequence.len();
+            let chunk = &ids[position..(position + rows).min(ids.len())];
+            runner.run(prompt, sequence, chunk).await?;
+            runner.run_again(program, sequence, position, chunk)?;
+            let values = runner.engine.read_values(logits.buffer, chunk.len() * vocab).await?;
+            for (i, row) in values.chunks_exact(vocab).enumerate() {
+                check_logits(row)?;
+                each(position + i, row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a sequence that was computed without an error.
+    fn close(&mut self, sequence: Sequence, computed: &Result<()>) {
+        match computed {
+            Ok(()) => self.runner.keep(sequence),
+            Err(_) => self.runner.release(sequence),
+        }
+    }
+
+    fn check_length(&self, needed: usize) -> Result<()> {
+        let context = self.context();
+        if needed > context { Err(Error::ContextOverflow { needed, context }) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,334 @@
+//! One model serves several sequences, and one engine several models: none changes what another gives.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use crate::support;
+
+use std::time::Duration;
+
+use pollster::block_on;
+use support::tiny::{HEAD_DIM, KV_HEADS, LAYERS, Tiny, VOCAB, decoder_on};
+use support::{Rng, gpu};
+use weft_llm::engine::cpu::Simd;
+use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::engine::shared::SharedEngine;
+use weft_llm::format::BlockType;
+use weft_llm::inference::{Event, GenerateOptions, GenerationId, LoadedDecoder, Loading};
+use weft_llm::sampling::SamplingOptions;
+
+const CONTEXT: usize = 640;
+
+fn tiny(seed: u64) -> Vec<u8> {
+    Tiny::new(seed, |_| BlockType::Q8_0).meta("llama.context_length", CONTEXT as u32).bytes()
+}
+
+fn engines() -> Vec<(&'static str, SharedEngine)> {
+    let mut gpu = gpu();
+    // as many steps ahead as there ever are, however slow the machine is
+    gpu.set_queue_limit(Duration::from_secs(3600));
+    vec![
+        ("reference", Box::new(HostEngine::new(Reference)).into()),
+        ("cpu", Box::new(HostEngine::new(Simd::default())).into()),
+        ("gpu", Box::new(gpu).into()),
+    ]
+}
+
+fn load(engine: &SharedEngine, bytes: &[u8]) -> LoadedDecoder {
+    let mut loading = Loading::new(engine.clone(), Some(CONTEXT));
+    block_on(loading.feed(bytes)).unwrap();
+    block_on(loading.finish()).unwrap()
+}
+
+/// Nearly uniform, or the likeliest.
+fn options(seed: Option<u64>, max_tokens: usize) -> GenerateOptions {
+    let hot = SamplingOptions { temperature: 1e3, top_k: 256, top_p: 1.0, min_p: 0.0, seed, ..Default::default() };
+    let sampling = if seed.is_some() { hot } else { SamplingOptions::greedy() };
+    GenerateOptions { max_tokens: Some(max_tokens), sampling, ignore_eos: true, ..Default::default() }
+}
+
+/// One unit of work; a token, if that was one, and whether it goes on.
+fn step(decoder: &mut LoadedDecoder, generation: GenerationId) -> (Option<u32>, bool) {
+    match block_on(decoder.next(generation)).unwrap() {
+        Event::Prompt { .. } => (None, true),
+        Event::Token { id, .. } => (Some(id), true),
+        Event::End { .. } => (None, false),
+    }
+}
+
+/// The ids of each, a step in turn, to the end of all.
+fn in_turns(decoder: &mut LoadedDecoder, generations: &[GenerationId]) -> Vec<Vec<u32>> {
+    let mut answers = vec![Vec::new(); generations.len()];
+    let mut under_way = vec![true; generations.len()];
+    while under_way.contains(&true) {
+        for (i, &generation) in generations.iter().enumerate() {
+            if under_way[i] {
+                let (id, goes_on) = step(decoder, generation);
+                answers[i].extend(id);
+                under_way[i] = goes_on;
+            }
+        }
+    }
+    generations.iter().for_each(|&generation| decoder.stop(generation));
+    answers
+}
+
+/// What a prompt gives where nothing else is under way or cached.
+fn alone(decoder: &mut LoadedDecoder, prompt: &[u32], options: &GenerateOptions) -> Vec<u32> {
+    block_on(decoder.forget()).unwrap();
+    let generation = decoder.start(prompt.to_vec(), options.clone(), 0).unwrap();
+    let [ids] = &in_turns(decoder, &[generation])[..] else { unreachable!() };
+    ids.clone()
+}
+
+#[test]
+fn sequences_in_turns_give_what_each_gives_alone() {
+    let mut rng = Rng::new(1);
+    let prompts = [75, 7, 140].map(|len| rng.ids(len, VOCAB));
+    for (name, engine) in engines() {
+        let mut decoder = load(&engine, &tiny(21));
+        for seeds in [[None; 3], [Some(3), Some(4), None], [Some(5), Some(5), Some(6)]] {
+            let options = [(0, 20), (1, 31), (2, 9)].map(|(i, most)| options(seeds[i], most));
+            let expected: Vec<_> =
+                prompts.iter().zip(&options).map(|(prompt, options)| alone(&mut decoder, prompt, options)).collect();
+            block_on(decoder.forget()).unwrap();
+            let start = |(prompt, options): (&Vec<u32>, &GenerateOptions)| {
+                decoder.start(prompt.clone(), options.clone(), 0).unwrap()
+            };
+            let generations: Vec<_> = prompts.iter().zip(&options).map(start).collect();
+            assert_eq!(in_turns(&mut decoder, &generations), expected, "{name} {seeds:?}");
+        }
+    }
+}
+
+/// Also where one of them is sampled on the host and another on the device, and where one stops half-way.
+#[test]
+fn what_one_generation_does_the_others_do_not_notice() {
+    let mut rng = Rng::new(2);
+    let [first, second] = [40, 33].map(|len| rng.ids(len, VOCAB));
+    for (name, engine) in engines() {
+        let mut decoder = load(&engine, &tiny(21));
+        let expected = alone(&mut decoder, &first, &options(Some(1), 40));
+        let on_the_host = SamplingOptions { presence_penalty: 0.5, ..options(Some(9), 0).sampling };
+        for other in [options(Some(2), 60), GenerateOptions { sampling: on_the_host, ..options(None, 60) }] {
+            for steps in [1, 2, 5, 20] {
+                block_on(decoder.forget()).unwrap();
+                let other = decoder.start(second.clone(), other.clone(), 0).unwrap();
+                step(&mut decoder, other);
+                let generation = decoder.start(first.clone(), options(Some(1), 40), 0).unwrap();
+                let mut ids = Vec::new();
+                for i in 0.. {
+                    if i < steps {
+                        step(&mut decoder, other);
+                    } else if i == steps {
+                        decoder.stop(other);
+                    }
+                    let (id, goes_on) = step(&mut decoder, generation);
+                    ids.extend(id);
+                    if !goes_on {
+                        break;
+                    }
+                }
+                decoder.stop(generation);
+                assert_eq!(ids, expected, "{name}: the other took {steps} steps");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fork_shares_what_is_computed_and_nothing_else() {
+    for (name, engine) in engines() {
+        let mut decoder = load(&engine, &tiny(22));
+        for shared in [1, 63, 64, 65, 500] {
+            let mut rng = Rng::new(shared as u64);
+            let (first, tail) = (rng.ids(shared, VOCAB), rng.ids(3, VOCAB));
+            let second = [&first[..], &tail].concat();
+            let options = [options(None, 12), options(Some(7), 12)];
+            let expected = [alone(&mut decoder, &first, &options[0]), alone(&mut decoder, &second, &options[1])];
+            // of one that is under way, and then of the same when it has ended
+            for ended in [false, true] {
+                block_on(decoder.forget()).unwrap();
+                let one = decoder.start(first.clone(), options[0].clone(), 0).unwrap();
+                let mut ids = Vec::new();
+                while ids.len() < if ended { 12 } else { 2 } {
+                    ids.extend(step(&mut decoder, one).0);
+                }
+                if ended {
+                    decoder.stop(one);
+                }
+                let other = decoder.start(second.clone(), options[1].clone(), 0).unwrap();
+                let what = format!("{name}, {shared} tokens, ended: {ended}");
+                assert_eq!(decoder.cached_tokens(other), shared, "{what}");
+                if ended {
+                    assert_eq!(in_turns(&mut decoder, &[other])[0], expected[1], "{what}");
+                    // the first can still be continued, and what it wrote is what it was
+                    let next = [&first[..], &ids].concat();
+                    let again = decoder.start(next.clone(), options[0].clone(), 0).unwrap();
+                    assert_eq!(decoder.cached_tokens(again), next.len() - 1, "{what}");
+                    let continued = in_turns(&mut decoder, &[again]).remove(0);
+                    assert_eq!(continued, alone(&mut decoder, &next, &options[0]), "{what}");
+                } else {
+                    let mut answers = in_turns(&mut decoder, &[one, other]);
+                    answers[0].splice(..0, ids);
+                    assert_eq!(answers, expected, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn two_chats_keep_each_others_cache() {
+    let mut decoder = decoder_on(HostEngine::new(Simd::default()), &tiny(23)).unwrap();
+    let mut rng = Rng::new(3);
+    let mut chats = [vec![1; 30], vec![2; 40]];
+    for turn in 0..4 {
+        for chat in &mut chats {
+            let known = chat.len();
+            chat.extend(rng.ids(9, VOCAB));
+            let generation = decoder.start(chat.clone(), options(None, 5), 0).unwrap();
+            // the last token of an answer is not computed
+            assert_eq!(decoder.cached_tokens(generation), if turn == 0 { 0 } else { known - 1 });
+            chat.extend(&in_turns(&mut decoder, &[generation])[0]);
+        }
+    }
+}
+
+#[test]
+fn two_hundred_sequences_leave_memory_where_it_was() {
+    for (name, engine) in engines() {
+        let mut decoder = load(&engine, &tiny(24));
+        block_on(decoder.warm_up()).unwrap();
+        alone(&mut decoder, &[1, 2, 3], &options(Some(1), 4));
+        block_on(decoder.forget()).unwrap();
+        let before = engine.memory_bytes();
+        let mut rng = Rng::new(4);
+        let mut open = Vec::new();
+        for i in 0..200 {
+            let len = 1 + rng.below(90);
+            let generation = decoder.start(rng.ids(len, VOCAB), options(Some(i), 3), 0).unwrap();
+            (0..rng.below(5)).for_each(|_| drop(block_on(decoder.next(generation))));
+            open.push(generation);
+            if open.len() > 3 {
+                decoder.stop(open.remove(rng.below(4)));
+            }
+        }
+        open.into_iter().for_each(|generation| decoder.stop(generation));
+        block_on(decoder.forget()).unwrap();
+        assert_eq!(engine.memory_bytes(), before, "{name}");
+    }
+}
+
+#[test]
+fn models_on_one_engine_are_freed_one_by_one() {
+    for (name, engine) in engines() {
+        let empty = engine.memory_bytes();
+        let prompt = Rng::new(5).ids(50, VOCAB);
+        let greedy = options(None, 10);
+        let mut first = load(&engine, &tiny(25));
+        let expected = alone(&mut first, &prompt, &greedy);
+        block_on(first.forget()).unwrap();
+        let one = engine.memory_bytes();
+        assert!(one > empty);
+        assert_eq!(first.info().memory_bytes, one - empty, "{name}");
+        for seed in [26, 27] {
+            let mut second = load(&engine, &tiny(seed));
+            // the two take turns
+            let [a, b] =
+                [&mut first, &mut second].map(|decoder| decoder.start(prompt.clone(), greedy.clone(), 0).unwrap());
+            let (mut ids, mut others) = (Vec::new(), Vec::new());
+            loop {
+                let ((id, goes_on), (other, _)) = (step(&mut first, a), step(&mut second, b));
+                ids.extend(id);
+                others.extend(other);
+                if !goes_on {
+                    break;
+                }
+            }
+            first.stop(a);
+            assert_eq!(ids, expected, "{name}");
+            assert_eq!(others, alone(&mut second, &prompt, &greedy), "{name}");
+            drop(second);
+            block_on(first.forget()).unwrap();
+            assert_eq!(engine.memory_bytes(), one, "{name}");
+            assert_eq!(alone(&mut first, &prompt, &greedy), expected, "{name}");
+        }
+        drop(first);
+        assert_eq!(engine.memory_bytes(), empty, "{name}");
+    }
+}
+
+#[test]
+fn a_handle_is_one_generation_and_none_after_it() {
+    let mut decoder = decoder_on(HostEngine::new(Simd::default()), &tiny(28)).unwrap();
+    let first = decoder.start(vec![5, 6], options(None, 2), 0).unwrap();
+    let second = decoder.start(vec![5, 6], options(None, 2), 0).unwrap();
+    assert_ne!(first, second);
+    while step(&mut decoder, first).1 {}
+    assert_eq!(block_on(decoder.next(first)).unwrap_err().code(), "INVALID_OPTION");
+    decoder.stop(first);
+    decoder.stop(first);
+    assert_eq!(decoder.cached_tokens(first), 0);
+    assert_eq!(decoder.finish(first).unwrap_err().code(), "INVALID_OPTION");
+    while step(&mut decoder, second).1 {}
+    let third = decoder.start(vec![5, 6], options(None, 2), 0).unwrap();
+    assert!(third != first && third != second);
+}
+
+/// Memory for `blocks` blocks of 64 positions beside the model.
+fn limited(name: &str, bytes: &[u8], blocks: u64) -> LoadedDecoder {
+    let roomy = |limit: u64| -> SharedEngine {
+        match name {
+            "cpu" => {
+                let mut engine = HostEngine::new(Simd::default());
+                engine.memory_limit = limit;
+                Box::new(engine).into()
+            }
+            _ => {
+                let mut engine = gpu();
+                engine.set_memory_limit(limit);
+                Box::new(engine).into()
+            }
+        }
+    };
+    let mut probe = load(&roomy(u64::MAX), bytes);
+    let empty = probe.info().memory_bytes;
+    // blocks of keys and values of every layer, and a little for sampled ids
+    let block = (LAYERS * 2 * KV_HEADS * 64 * HEAD_DIM * 4) as u64;
+    alone(&mut probe, &[1; 10], &options(None, 2));
+    assert!(probe.info().memory_bytes > empty + block / 2);
+    load(&roomy(empty + blocks * block + 256), bytes)
+}
+
+#[test]
+fn a_sequence_that_runs_out_of_memory_ends_alone() {
+    let mut rng = Rng::new(6);
+    let (long, short) = (rng.ids(100, VOCAB), rng.ids(60, VOCAB));
+    for name in ["cpu", "gpu"] {
+        let bytes = tiny(29);
+        let mut decoder = limited(name, &bytes, 3);
+        // alone it may have all three blocks
+        let expected = alone(&mut decoder, &long, &options(Some(1), 60));
+        let one = decoder.start(long.clone(), options(Some(1), 60), 0).unwrap();
+        let other = decoder.start(short.clone(), options(Some(2), 60), 0).unwrap();
+        let mut ids = Vec::new();
+        let mut failed = None;
+        loop {
+            let (id, goes_on) = step(&mut decoder, one);
+            ids.extend(id);
+            if !goes_on {
+                break;
+            }
+            if failed.is_none() && ids.len() < 20 {
+                failed = block_on(decoder.next(other)).err();
+            }
+        }
+        let error = failed.expect("two and two blocks are too many");
+        assert_eq!(error.code(), "OUT_OF_MEMORY", "{name}: {error}");
+        assert_eq!(block_on(decoder.next(other)).unwrap_err().code(), "INVALID_OPTION", "{name}");
+        assert_eq!(ids, expected, "{name}");
+        decoder.stop(one);
+        // what ended gives way
+        let next = decoder.start(rng.ids(120, VOCAB), options(None, 20), 0).unwrap();
+        assert_eq!(in_turns(&mut decoder, &[next])[0].len(), 20, "{name}");
+    }
+}

@@ -20,7 +20,8 @@ find('form').addEventListener('submit', async (event) => {
     llm ??= await loadModel(signal);
     say('Answering…');
     const messages = [{ role: 'user', content: question.value }];
-    for await (const { text } of llm.chat(messages, { signal })) answer.append(text);
+    // A small model says fewer strange things at a low temperature.
+    for await (const { text } of llm.chat(messages, { temperature: 0.2, signal })) answer.append(text);
     say(signal.aborted ? 'Stopped.' : 'Done.');
   } catch (error) {
     say(signal.aborted ? 'Stopped.' : error.message, !signal.aborted);

@@ -17,7 +17,8 @@ onSubmit(async (fields, signal) => {
   const answer = find('#answer');
   answer.textContent = '';
   const messages = [{ role: 'user', content: String(fields.get('question')) }];
-  for await (const { text } of llm.chat(messages, { signal })) answer.append(text);
+  // A small model says fewer strange things at a low temperature.
+  for await (const { text } of llm.chat(messages, { temperature: 0.2, signal })) answer.append(text);
 });
 
 /** Puts a text that was selected in a page into the question. */

@@ -35,7 +35,8 @@ export function useChat(model: () => string) {
     setTurns((before) => [...before, { role: 'user', text }, { role: 'assistant', text: '' }]);
     try {
       own.llm ??= await load({ model: model(), signal, onProgress: setProgress });
-      own.session ??= own.llm.session({ overflow: 'truncate-oldest-turns' });
+      // A small model says fewer strange things at a low temperature.
+      own.session ??= own.llm.session({ overflow: 'truncate-oldest-turns', temperature: 0.2 });
       setPhase('answering');
       setProgress(null);
       for await (const piece of own.session.send(text, { signal })) {

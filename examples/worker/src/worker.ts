@@ -13,7 +13,8 @@ addEventListener('message', async ({ data: order }: MessageEvent<Order>) => {
   const { signal } = controller;
   try {
     llm ??= await load({ model: order.model, signal, onProgress: (progress) => reply({ progress }) });
-    session ??= llm.session({ overflow: 'truncate-oldest-turns' });
+    // A small model says fewer strange things at a low temperature.
+    session ??= llm.session({ overflow: 'truncate-oldest-turns', temperature: 0.2 });
     for await (const { text } of session.send(order.ask, { signal })) reply({ text });
     reply({ done: true });
   } catch (error) {

@@ -1,8 +1,8 @@
-//! The vocabulary of recorded work: what a command may refer to.
+//! Recordings: commands over buffers, and the data of one step.
 //!
-//! Model code never computes. It records commands over buffers that an engine owns, and an engine
-//! replays the recording once a step. A recording is made for a *capacity* of rows; the rows that a
-//! step really has come with the [`Step`], so that a token costs no re-recording.
+//! Model code never computes. It records commands over buffers that an engine owns, and the engine
+//! replays the recording once per step. A recording has a *capacity* of rows; the [`Step`] says
+//! which rows it really has, so that a new token needs no new recording.
 
 use std::future::Future;
 use std::ops::Range;
@@ -12,8 +12,8 @@ use crate::format::block::BlockType;
 use crate::format::layout::Layout;
 use crate::{Error, Result};
 
-/// A future that need not be `Send`: in the browser nothing of an engine leaves its worker. What an engine
-/// answers later does not borrow it, so that several models can use it meanwhile.
+/// A future that need not be `Send`: in the browser an engine never leaves its worker. Futures of
+/// an engine do not borrow it, so that several models can use it meanwhile.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// A buffer in the memory of one engine.
@@ -31,20 +31,20 @@ impl From<usize> for BufferId {
 /// one row runs once whatever the step holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// Where the values are.
+    /// The buffer with the values.
     pub buffer: BufferId,
     /// Capacity in rows.
     pub rows: usize,
-    /// Values a row.
+    /// Values per row.
     pub cols: usize,
 }
 
-/// A weight matrix of shape (rows, cols) = (outputs, inputs), held in one of the internal layouts.
+/// A weight matrix of shape (rows, cols) = (outputs, inputs) in one of the internal layouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matrix {
-    /// Where the planes are.
+    /// The buffer with its planes.
     pub buffer: BufferId,
-    /// How the rows are stored.
+    /// The layout of its rows.
     pub layout: Layout,
     /// Outputs.
     pub rows: usize,
@@ -52,34 +52,34 @@ pub struct Matrix {
     pub cols: usize,
 }
 
-/// Positions of a block of the KV cache. In fours, as kernels take positions.
+/// Positions per block of the KV cache; a multiple of four, since kernels process four at a time.
 pub const KV_BLOCK: usize = 64;
 
-/// The keys and values of one layer, of all sequences: blocks of shape (2, heads, [`KV_BLOCK`],
-/// head_dim), keys before values. A sequence's positions lie in the blocks that its table names.
+/// The keys and values of one layer for all sequences: blocks of shape (2, heads, [`KV_BLOCK`],
+/// head_dim), keys before values. The block table of a sequence lists the blocks of its positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KvCache {
-    /// Made by [`Memory::create_blocks`].
+    /// Created by [`Memory::create_blocks`].
     pub buffer: BufferId,
-    /// Key and value heads.
+    /// Number of key/value heads.
     pub heads: usize,
-    /// Values a head.
+    /// Values per head.
     pub head_dim: usize,
 }
 
 impl KvCache {
-    /// Values of a block.
+    /// Values per block.
     pub fn block_len(&self) -> usize {
         2 * self.heads * KV_BLOCK * self.head_dim
     }
 
-    /// Where the keys of a head lie in a block, for these of its positions.
+    /// The range of a head's keys within a block, for these of the block's positions.
     pub fn keys(&self, head: usize, positions: Range<usize>) -> Range<usize> {
         let start = head * KV_BLOCK;
         (start + positions.start) * self.head_dim..(start + positions.end) * self.head_dim
     }
 
-    /// The same for its values.
+    /// The range of a head's values, likewise.
     pub fn values(&self, head: usize, positions: Range<usize>) -> Range<usize> {
         self.keys(self.heads + head, positions)
     }
@@ -88,60 +88,62 @@ impl KvCache {
 /// One row of a step: a token of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The token; `None` for the id that the step before sampled on the device.
+    /// The token; `None`: the id that the previous step sampled on the device.
     pub id: Option<u32>,
     /// Its position in the sequence.
     pub position: usize,
-    /// Which of [`Step::tables`] is its sequence's.
+    /// Index of its sequence in [`Step::tables`].
     pub sequence: usize,
     /// Whether its logits are wanted; only `pick_rows` reads it.
     pub wanted: bool,
 }
 
-/// The rows of consecutive tokens of one sequence, the first at `position`. The last one is wanted.
+/// Rows for consecutive tokens of one sequence, the first at `position`. Only the last one is
+/// wanted.
 pub fn rows(sequence: usize, position: usize, ids: &[u32]) -> Vec<Row> {
     let row = |(i, &id)| Row { id: Some(id), position: position + i, sequence, wanted: i + 1 == ids.len() };
     ids.iter().enumerate().map(row).collect()
 }
 
-/// What differs from one replay to the next. A row's results depend on the recording and on its own
-/// sequence alone, never on which other rows share the step.
+/// The input of one replay. A row's results depend only on the recording and the row's sequence,
+/// never on the other rows of the step.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
-    /// The tokens to process. Those of one sequence come in order of their positions.
+    /// The tokens to process; those of one sequence in order of position.
     pub rows: &'a [Row],
-    /// For each sequence, the blocks of its positions: block `table[p / KV_BLOCK]` holds position p.
+    /// The block table of each sequence: block `table[p / KV_BLOCK]` holds position p.
     pub tables: &'a [&'a [u32]],
-    /// 32 uniform bits for the draw of a `sample`; nothing else reads them.
+    /// 32 uniform random bits, which only `sample` reads.
     pub random: u32,
     /// Position at which the second of two segments begins; only an `embed` of segments reads it.
     pub second: u32,
 }
 
 impl<'a> Step<'a> {
-    /// A step of one segment that draws nothing.
+    /// A step with one segment and no random bits.
     pub fn new(rows: &'a [Row], tables: &'a [&'a [u32]]) -> Self {
         Self { rows, tables, random: 0, second: u32::MAX }
     }
 
-    /// Numbers of the rows whose logits are wanted.
+    /// Indices of the rows whose logits are wanted.
     pub fn wanted(&self) -> impl Iterator<Item = usize> {
         self.rows.iter().enumerate().filter_map(|(number, row)| row.wanted.then_some(number))
     }
 
-    /// Positions of a sequence, those of this step among them.
+    /// Number of positions of a sequence, including those of this step.
     pub fn length(&self, sequence: usize) -> usize {
         let ends = self.rows.iter().filter(|row| row.sequence == sequence).map(|row| row.position + 1);
         ends.max().unwrap_or(0)
     }
 
-    /// The block of a row's position, and the position within it.
+    /// The block that holds a row's position, and the position within the block.
     pub fn slot(&self, row: &Row) -> (usize, usize) {
         let block = self.tables[row.sequence][row.position / KV_BLOCK];
         (block as usize, row.position % KV_BLOCK)
     }
 
-    /// Whether the tables cover every row, with blocks below `count`. Errors: `Internal`.
+    /// Checks that every row has a block in its table, and that all blocks are below `count`.
+    /// Errors: `Internal`.
     pub fn check_tables(&self, count: usize) -> Result<()> {
         let covered = |row: &Row| {
             let table = self.tables.get(row.sequence)?.get(..=row.position / KV_BLOCK)?;
@@ -158,12 +160,12 @@ impl<'a> Step<'a> {
     }
 }
 
-/// The memory of an engine, as the loader of a model sees it.
+/// The memory of an engine, as the loader of a model uses it.
 pub trait Memory {
-    /// Bytes that one plane of a matrix, or one f32 buffer, may have.
+    /// Largest size in bytes of one plane of a matrix, or of one f32 buffer.
     fn max_buffer_bytes(&self) -> u64;
 
-    /// [`Memory::max_buffer_bytes`] in words, and what helps: the end of an `OutOfMemory` error.
+    /// [`Memory::max_buffer_bytes`] in words, with the remedy: the end of an `OutOfMemory` error.
     fn buffer_limit(&self) -> String {
         format!("and one buffer may have {}", self.max_buffer_bytes())
     }
@@ -174,29 +176,30 @@ pub trait Memory {
     /// Bytes of one buffer; 0 where it is not held.
     fn buffer_bytes(&self, buffer: BufferId) -> u64;
 
-    /// A zeroed f32 buffer of `len` values. Errors: `OutOfMemory` above [`Memory::max_buffer_bytes`].
+    /// Creates a zeroed f32 buffer of `len` values. Errors: `OutOfMemory` above
+    /// [`Memory::max_buffer_bytes`].
     fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId>;
 
-    /// A buffer of `count` zeroed blocks of `len` values each. Errors: `OutOfMemory`.
+    /// Creates a buffer of `count` zeroed blocks of `len` values each. Errors: `OutOfMemory`.
     fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId>;
 
-    /// Takes memory for the blocks of these buffers that are `held`, and may free that of all others.
-    /// Blocks that stay keep what they hold, and programs stay prepared. Errors: `OutOfMemory`; then
-    /// no block was taken or freed.
+    /// Allocates memory for the blocks of these buffers that are `held`, and may free the memory of
+    /// all others. Blocks that were held and still are keep their values, and programs stay valid.
+    /// Errors: `OutOfMemory`; no block is then allocated or freed.
     fn hold_blocks<'a>(&'a mut self, buffers: &'a [BufferId], held: &'a [bool]) -> LocalFuture<'a, Result<()>>;
 
-    /// Copies a block to another one in each of these buffers, after everything queued.
+    /// Copies one block to another in each of these buffers, after everything queued.
     fn copy_block(&mut self, buffers: &[BufferId], from: usize, to: usize) -> Result<()>;
 
-    /// Writes f32 values from `offset` (in values) on.
+    /// Writes f32 values at `offset`, which counts values.
     fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()>;
 
-    /// A matrix whose rows come by [`Memory::write_rows`].
+    /// Creates a matrix whose rows are written by [`Memory::write_rows`].
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix>;
 
-    /// Repacks whole rows, in the block format of the file, into the matrix, from `first_row` on.
+    /// Repacks whole rows from the file's block format into the matrix, starting at `first_row`.
     fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()>;
 
-    /// Gives back a buffer, of values or of a matrix. Its id is never given again; one that is unknown is no error.
+    /// Frees a buffer of values or of a matrix. Ids are never reused; an unknown id is no error.
     fn free(&mut self, buffer: BufferId);
 }

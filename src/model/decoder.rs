@@ -1,12 +1,13 @@
-//! A decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762) as a recording. Its layer is Llama's (Touvron et al. 2023,
-//! arXiv 2302.13971); [`Config`], and which weights there are, say what another architecture does otherwise.
+//! The recording of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762). Its layer
+//! is Llama's (Touvron et al. 2023, arXiv 2302.13971); other architectures differ by their
+//! [`Config`] and by the weights in their files.
 //!
-//! | file | what it has |
+//! | file | contents |
 //! |---|---|
 //! | here | the layer: attention and feed-forward block |
-//! | `norms` | where norms stand |
-//! | `mixture` | the feed-forward block of several experts |
-//! | `activations` | the memory that a step computes in |
+//! | `norms` | the norms of a layer |
+//! | `mixture` | the mixture of experts |
+//! | `activations` | buffers for intermediate results |
 
 mod activations;
 mod mixture;
@@ -26,15 +27,15 @@ use crate::record::{KvCache, Tensor};
 /// Weights of one decoder layer.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Of the attention block.
+    /// Norms of the attention block.
     pub attn_norms: BlockNorms,
-    /// (qkv_width, hidden): q, k and v projection stacked
+    /// (qkv_width, hidden): q, k and v projection stacked.
     pub qkv_proj: Weight,
     /// QK-norm, applied before RoPE.
     pub qk_norms: Vec<HeadNorm>,
     /// (hidden, heads · head_dim)
     pub o_proj: Weight,
-    /// Of the feed-forward block.
+    /// Norms of the feed-forward block.
     pub ffn_norms: BlockNorms,
     /// The feed-forward block.
     pub feed_forward: FeedForward,
@@ -45,16 +46,16 @@ pub struct Layer {
 /// Weights of a feed-forward block.
 #[derive(Clone, Debug)]
 pub enum FeedForward {
-    /// Every token uses all of it.
+    /// One MLP for all tokens.
     Dense(Mlp),
-    /// A token uses some experts.
+    /// A mixture of experts.
     Experts(Box<MixtureWeights>),
 }
 
-/// Two projections with an activation in between.
+/// Two projections with an activation between them.
 #[derive(Clone, Debug)]
 pub struct Mlp {
-    /// (2 ffn, hidden): gate and up projection stacked; or (ffn, hidden)
+    /// (2 ffn, hidden): gate and up projection stacked; (ffn, hidden) without a gate.
     pub gate_up_proj: Weight,
     /// (hidden, ffn)
     pub down_proj: Weight,
@@ -71,15 +72,15 @@ pub struct Decoder {
     pub context: usize,
     /// (vocab, hidden)
     pub embed_tokens: Weight,
-    /// (trained context, hidden): learned positions, where the model has them
+    /// (trained context, hidden): learned position embeddings, if the model has them.
     pub embed_positions: Option<Weight>,
-    /// Of the embeddings, where the model has one.
+    /// Norm of the embeddings, if the model has one.
     pub embed_norm: Option<NormWeights>,
-    /// One a decoder layer.
+    /// One per decoder layer.
     pub layers: Vec<Layer>,
-    /// After the last layer.
+    /// Norm after the last layer.
     pub norm: Option<NormWeights>,
-    /// (vocab, hidden); the embedding table itself where the file has no separate output
+    /// (vocab, hidden); the embedding table itself if the file has no separate output matrix.
     pub lm_head: Weight,
 }
 
@@ -96,7 +97,8 @@ impl Decoder {
         self.layers.iter().enumerate().try_for_each(|(i, layer)| self.record_layer(r, (i, layer), kv.layer(i), a))
     }
 
-    /// One decoder layer: x += attention(norm(x)); x += feed_forward(norm(x)). In parallel: both of the same x.
+    /// One decoder layer: x += attention(norm(x)); x += feed_forward(norm(x)). With parallel
+    /// blocks: x += attention(norm(x)) + feed_forward(norm(x)).
     fn record_layer(&self, r: &mut Recording, (i, layer): (usize, &Layer), kv: KvCache, a: &Activations) -> Result<()> {
         self.record_attention(r, (i, layer), kv, a)?;
         if !self.config.parallel {
@@ -196,7 +198,8 @@ impl Decoder {
         self.lm_head.linear(r, x, norm, epilogue, logits)
     }
 
-    /// Records residual stream → the wanted row after the last norm, if there is one: `y`, (1, hidden).
+    /// Records residual stream → the wanted row after the final norm, if there is one: `y`, (1,
+    /// hidden).
     pub fn record_hidden(&self, r: &mut Recording, a: &Activations, y: Tensor) -> Result<()> {
         r.push(PickRows { x: a.x, y })?;
         match self.norm {
@@ -205,7 +208,8 @@ impl Decoder {
         }
     }
 
-    /// Records residual stream → logits of the last token, (1, vocab), by way of `last`, (1, hidden).
+    /// Records residual stream → logits of the last token, (1, vocab). `last`, (1, hidden), holds
+    /// the intermediate result.
     pub fn record_last_logits(&self, r: &mut Recording, a: &Activations, last: Tensor, logits: Tensor) -> Result<()> {
         r.push(PickRows { x: a.x, y: last })?;
         self.record_logits(r, &Activations { x: last, ..a.first(1) }, logits)

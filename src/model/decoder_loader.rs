@@ -1,4 +1,4 @@
-//! The tensors of a decoder, by the names that GGUF gives them.
+//! Builds a decoder from tensors with GGUF names.
 
 use super::architecture::{Norms, Positions};
 use super::config::{Config, Experts};
@@ -9,7 +9,7 @@ use super::weights::{ExpertWeight, Group, missing_tensor};
 use crate::Result;
 use crate::record::{Memory, Tensor};
 
-/// The matrices that a decoder of this configuration may have.
+/// The matrices that a decoder with this configuration may have.
 pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
     let mut groups =
@@ -51,8 +51,8 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
     groups
 }
 
-/// The decoder over buffers that rows may still have to be written to. Tables of rope whose factors are still on their way go to
-/// `rope_tables`. Errors: `InvalidModel` naming a tensor that is in no header.
+/// The decoder, over buffers that may still lack rows. RoPE tables whose frequency factors have not
+/// arrived are added to `rope_tables`. Errors: `InvalidModel` naming a tensor that is in no header.
 pub fn decoder(
     mut tensors: Tensors,
     config: &Config,
@@ -65,7 +65,7 @@ pub fn decoder(
     }
     let mut tables = RopeTables { context, made: Vec::new() };
     let embed_tokens = tensors.weight("token_embd")?;
-    // Many models have no output matrix, and use the embedding table for both.
+    // Many models have no output matrix and use the embedding table instead (tied embeddings).
     let lm_head = tensors.optional("output")?.unwrap_or_else(|| embed_tokens.clone());
     let embed_positions = match config.architecture.positions {
         Positions::Learned => Some(tensors.weight("position_embd")?),
@@ -106,8 +106,8 @@ pub fn decoder(
     Ok(Decoder { config, vocab, context, embed_tokens, embed_positions, embed_norm, layers, norm, lm_head })
 }
 
-/// The norms of the two blocks of a layer. Before blocks in parallel there may be one for both, or a second for attention, as in
-/// Falcon.
+/// The norms of a layer's attention and feed-forward blocks. Parallel blocks share one norm, or
+/// attention has a second one, as in Falcon.
 fn block_norms(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<(BlockNorms, BlockNorms)> {
     let has = |name: &str| tensors.vectors.has(&format!("blk.{layer}.{name}.weight"));
     let (attn, ffn) = match config.parallel {
@@ -133,7 +133,7 @@ fn block_norms(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<(
 fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<FeedForward> {
     let name = |part: &str| format!("blk.{layer}.{part}");
     let Some(Experts { chosen, shared_ffn, .. }) = config.experts else {
-        // gate and up, where there are two
+        // the group of `ffn_up` also contains the gate projection, if there is one
         let (gate_up_proj, down_proj) = (tensors.weight(&name("ffn_up"))?, tensors.weight(&name("ffn_down"))?);
         return Ok(FeedForward::Dense(Mlp { gate_up_proj, down_proj }));
     };
@@ -156,14 +156,14 @@ fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<
     Ok(FeedForward::Experts(Box::new(mixture)))
 }
 
-/// One table for each rope of a model.
+/// One table for each RoPE of a model.
 struct RopeTables {
     context: usize,
     made: Vec<(Rope, Tensor)>,
 }
 
 impl RopeTables {
-    /// The table of `rope`; one without columns where nothing turns.
+    /// The table of `rope`; without columns if there is no RoPE.
     fn get(&mut self, memory: &mut dyn Memory, rope: Option<&Rope>) -> Result<Tensor> {
         let rope = rope.unwrap_or(&Rope::NOTHING);
         if let Some((_, table)) = self.made.iter().find(|(made, _)| made == rope) {

@@ -1,5 +1,6 @@
-//! The transformer encoder (Devlin et al. 2019, arXiv 1810.04805) as a recording: each token sees all others, so that a text is
-//! computed at once; and the heads that read what comes out.
+//! The recording of a transformer encoder (Devlin et al. 2019, arXiv 1810.04805): attention is
+//! bidirectional, and all tokens of a text are processed at once. Also the heads that read its
+//! output.
 
 use super::config::Config;
 use super::decoder::{NormWeights, activations};
@@ -12,37 +13,37 @@ use crate::record::{KvCache, Memory, Tensor};
 /// Weights of one encoder layer.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// (3 hidden, hidden): q, k and v projection stacked
+    /// (3 hidden, hidden): q, k and v projection stacked.
     pub qkv_proj: Weight,
     /// (hidden, hidden)
     pub o_proj: Weight,
-    /// After attention and its residual.
+    /// Norm after attention and its residual sum.
     pub attn_norm: NormWeights,
     /// (ffn, hidden)
     pub up_proj: Weight,
     /// (hidden, ffn)
     pub down_proj: Weight,
-    /// After the feed-forward block and its residual.
+    /// Norm after the feed-forward block and its residual sum.
     pub ffn_norm: NormWeights,
 }
 
-/// Says what class a text is of, from its first token.
+/// Sequence classification head, which reads the first token's row.
 #[derive(Clone, Debug)]
 pub struct Classifier {
-    /// (hidden, hidden), then the pooler's activation
+    /// (hidden, hidden), followed by the pooler's activation.
     pub pooler: Weight,
     /// (labels, hidden)
     pub output: Weight,
 }
 
-/// Says what a masked token is.
+/// Masked language modelling head.
 #[derive(Clone, Debug)]
 pub struct MaskedHead {
-    /// (hidden, hidden), then the activation of the layers
+    /// (hidden, hidden), followed by the activation of the layers.
     pub transform: Weight,
-    /// After it.
+    /// Norm after the transform.
     pub norm: NormWeights,
-    /// (vocab, hidden); the embedding table itself where the file has no other
+    /// (vocab, hidden); the embedding table itself if the file has no other.
     pub output: Weight,
 }
 
@@ -51,36 +52,36 @@ pub struct MaskedHead {
 pub struct Encoder {
     /// Hyperparameters.
     pub config: Config,
-    /// Those that only encoders have.
+    /// Hyperparameters that only encoders have.
     pub encoder_config: EncoderConfig,
     /// Rows of the embedding table.
     pub vocab: usize,
-    /// The most tokens of a text.
+    /// Largest number of tokens in a text.
     pub context: usize,
     /// (vocab, hidden)
     pub embed_tokens: Weight,
     /// (trained context, hidden)
     pub embed_positions: Weight,
-    /// (segments, hidden), where the model tells two texts apart
+    /// (segments, hidden), if the model distinguishes two segments.
     pub embed_segments: Option<Weight>,
-    /// Of the sum of these.
+    /// Norm of the sum of the embeddings.
     pub embed_norm: NormWeights,
-    /// One an encoder layer.
+    /// One per encoder layer.
     pub layers: Vec<Layer>,
     /// (context, 0): no RoPE
     pub rope_table: Tensor,
-    /// For texts, and pairs of texts.
+    /// The head for texts and pairs of texts.
     pub classifier: Option<Classifier>,
-    /// For each token: (labels, hidden)
+    /// (labels, hidden): the head for each token.
     pub token_classifier: Option<Weight>,
-    /// For masked tokens.
+    /// The head for masked tokens.
     pub masked: Option<MaskedHead>,
 }
 
-/// Activations of a text of up to `context` tokens; every layer reuses them.
+/// Buffers for a text of up to `context` tokens, which all layers reuse.
 #[derive(Clone, Copy, Debug)]
 pub struct EncoderActivations {
-    /// (tokens, hidden): what is known of each token
+    /// (tokens, hidden): the residual stream.
     pub x: Tensor,
     /// (tokens, 3 hidden)
     qkv: Tensor,
@@ -134,7 +135,8 @@ impl Encoder {
         r.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, accumulate: false, y: x })
     }
 
-    /// Records what the first row of `x` says of the text, by way of `pooled`, (1, hidden) → `logits`, (1, labels).
+    /// Records the first row of `x` → `logits`, (1, labels). `pooled`, (1, hidden), holds the
+    /// intermediate result.
     pub fn record_classifier(
         &self,
         r: &mut Recording,
@@ -147,7 +149,8 @@ impl Encoder {
         classifier.output.linear(r, pooled, None, Epilogue::Store, logits)
     }
 
-    /// Records a row of `a.x`, (1, hidden) → `logits`, (1, vocab), by way of `transformed`, (1, hidden).
+    /// Records a row of `a.x`, (1, hidden) → `logits`, (1, vocab). `transformed`, (1, hidden),
+    /// holds the intermediate result.
     pub fn record_masked(
         &self,
         r: &mut Recording,

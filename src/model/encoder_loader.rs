@@ -1,5 +1,6 @@
-//! The tensors of an encoder, by the names that llama.cpp gives them; and of weft's own, for heads that GGUF has no names for: `token_cls`
-//! (token classification), `mlm_transform` and `mlm_transform_norm` (masked tokens).
+//! Builds an encoder from tensors with llama.cpp's names. Heads that GGUF has no names for have
+//! weft's own: `token_cls` (token classification), `mlm_transform` and `mlm_transform_norm` (masked
+//! tokens).
 
 use std::collections::HashMap;
 
@@ -11,7 +12,7 @@ use super::weights::{Group, Weight, missing_tensor};
 use crate::Result;
 use crate::record::Tensor;
 
-/// The matrices that an encoder of this configuration may have.
+/// The matrices that an encoder with this configuration may have.
 pub fn encoder_groups(config: &Config, encoder: &EncoderConfig, vocab: usize) -> Vec<Group> {
     let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
     let (width, kv, labels) = (heads * head_dim, kv_heads * head_dim, encoder.labels.len());
@@ -72,7 +73,8 @@ pub fn encoder_vectors(config: &Config, encoder: &EncoderConfig, vocab: usize) -
     common.into_iter().map(|(name, len)| (name.to_string(), [len, 1])).chain(layers).collect()
 }
 
-/// The encoder over buffers that rows may still have to be written to. Errors: `InvalidModel` naming a tensor that is in no header.
+/// The encoder, over buffers that may still lack rows. Errors: `InvalidModel` naming a tensor that
+/// is in no header.
 pub fn encoder(
     mut tensors: Tensors,
     config: &Config,
@@ -134,7 +136,7 @@ pub fn encoder(
     })
 }
 
-/// The embedding table as output, with the bias that only the output has.
+/// The embedding table as the output matrix, with the bias of the output.
 fn tied(tensors: &mut Tensors, table: &Weight, vocab: usize) -> Result<Weight> {
     let mut output = table.clone();
     for part in &mut output.parts {

@@ -1,7 +1,7 @@
-//! Puts the tensors of a byte stream where the layers want them, without holding the file.
+//! Writes the tensors of a byte stream to engine memory as they arrive, without holding the file.
 //!
-//! Once the headers of all files are read, every buffer exists and so does the [`Network`]: it can be recorded and compiled
-//! while the rows go into engine memory as they arrive.
+//! Once the headers of all files have been read, every buffer and the [`Network`] exist: it can be
+//! recorded and compiled while the weights are still arriving.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,28 +25,28 @@ use crate::{Error, Result};
 pub struct ModelParts {
     /// The transformer.
     pub network: Network,
-    /// Ids ↔ text.
+    /// Converts between text and token ids.
     pub tokenizer: Tokenizer,
-    /// How the model wants conversations to be written, if the file says.
+    /// The file's chat templates, if it has any.
     pub chat_templates: ChatTemplates,
     /// Number of weights.
     pub parameters: u64,
     /// The block type of most weights.
     pub quantization: &'static str,
-    /// Tells models apart: see [`fingerprint`].
+    /// Identifies the model: see [`fingerprint`].
     pub fingerprint: u64,
 }
 
 /// A transformer of either kind.
 pub enum Network {
-    /// Continues a text.
+    /// Generates text.
     Decoder(Box<Decoder>),
-    /// Says something of a text.
+    /// Computes embeddings, scores, classes or masked tokens.
     Encoder(Box<Encoder>),
 }
 
 impl Network {
-    /// The most tokens that it takes.
+    /// Largest number of tokens in its context.
     fn context(&self) -> usize {
         match self {
             Self::Decoder(decoder) => decoder.context,
@@ -55,7 +55,7 @@ impl Network {
     }
 }
 
-/// Context length when the caller does not choose: enough for a conversation, small enough for a phone.
+/// Default context length: enough for a conversation, small enough for a phone.
 const DEFAULT_CONTEXT: usize = 2048;
 
 /// Feeds on the bytes of a model's files, one after the other.
@@ -65,37 +65,39 @@ pub struct TensorLoader {
 }
 
 impl TensorLoader {
-    /// `context`: the most positions of a sequence; `None` for what the model was trained for, at most 2048.
+    /// `context`: the most positions of a sequence; `None`: the model's trained context length, at
+    /// most 2048.
     pub fn new(context: Option<usize>) -> Self {
         Self::with(ModelReader::default(), context)
     }
 
-    /// What `reader` reads.
+    /// A loader that uses `reader`.
     pub fn with(reader: ModelReader, context: Option<usize>) -> Self {
         let assembly = Assembly { context, stream_bytes: u64::MAX, ..Assembly::default() };
         Self { reader, assembly }
     }
 
-    /// Says how many bytes will come, where that is known: a header that claims more then fails at once, before memory
-    /// is taken for it.
+    /// Sets the length of the stream in bytes, where it is known: a header that claims more then
+    /// fails at once, before memory is allocated for it.
     pub fn set_stream_bytes(&mut self, bytes: u64) {
         self.assembly.stream_bytes = bytes;
     }
 
-    /// The next bytes, any number of them. Errors: those of [`ModelReader::feed`], and `InvalidModel` naming a tensor that no
-    /// file has.
+    /// Takes the next bytes, any number of them. Errors: those of [`ModelReader::feed`], and
+    /// `InvalidModel` naming a tensor that is in no file.
     pub fn feed(&mut self, memory: &mut dyn Memory, bytes: &[u8]) -> Result<()> {
         self.reader.feed(bytes, &mut Destination { assembly: &mut self.assembly, memory })?;
         // the length of the whole stream is known with the last header
         if self.reader.total_bytes().is_some() { self.assembly.settle(memory) } else { Ok(()) }
     }
 
-    /// To be called when a file has ended that is not the last. Errors: `TruncatedFile`.
+    /// To be called at the end of each file except the last. Errors: `TruncatedFile`.
     pub fn end_file(&self) -> Result<()> {
         self.reader.end_file()
     }
 
-    /// To be called when the last file has ended, where nobody needs the model. Errors: `TruncatedFile`.
+    /// To be called at the end of the last file if the model is not needed. Errors:
+    /// `TruncatedFile`.
     pub fn check_end(&self) -> Result<()> {
         self.reader.finish()
     }
@@ -105,22 +107,23 @@ impl TensorLoader {
         self.reader.skip_rows();
     }
 
-    /// Headers that were read.
+    /// Number of headers read.
     pub fn headers(&self) -> usize {
         self.assembly.headers
     }
 
-    /// What the headers so far say: weights, and the block type of most of them.
+    /// Number of weights in the headers read so far, and the block type of most of them.
     pub fn census(&self) -> (u64, &'static str) {
         self.assembly.census()
     }
 
-    /// The transformer, once the headers of all files were read. Its weights are then still on their way.
+    /// The transformer, once the headers of all files have been read. Its weights may still be
+    /// arriving.
     pub fn network(&self) -> Option<&Network> {
         self.assembly.network.as_ref()
     }
 
-    /// Bytes of the whole file, once its header was read.
+    /// Length of the whole file in bytes, once its header has been read.
     pub fn total_bytes(&self) -> Option<u64> {
         self.reader.total_bytes()
     }
@@ -132,33 +135,33 @@ impl TensorLoader {
     }
 }
 
-/// What is known of the model so far.
+/// The model as far as it has been read.
 #[derive(Default)]
 struct Assembly {
     context: Option<usize>,
-    /// Bytes that will come in all.
+    /// Length of the stream in bytes.
     stream_bytes: u64,
-    /// Bytes that the headers so far claim.
+    /// Length in bytes that the headers read so far claim.
     claimed_bytes: u64,
     parts: Option<Parts>,
     network: Option<Network>,
     headers: usize,
     parameters: u64,
-    /// Weights by block type.
+    /// Number of weights by block type.
     census: HashMap<&'static str, u64>,
-    /// Of the tensors that began so far.
+    /// Fingerprint of the tensors that have begun to arrive.
     fingerprint: u64,
 }
 
 struct Parts {
     config: Config,
-    /// Of an encoder.
+    /// Only encoders have one.
     encoder_config: Option<EncoderConfig>,
     tokenizer: Tokenizer,
     chat_templates: ChatTemplates,
     groups: Groups,
     vectors: Vectors,
-    /// Tables whose factors are still to come.
+    /// RoPE tables whose frequency factors have not arrived.
     rope_tables: Vec<(Rope, Tensor)>,
 }
 
@@ -184,11 +187,12 @@ impl Sink for Destination<'_> {
     }
 }
 
-/// Whether the context makes sense and a sequence can fill it; said before the weights are downloaded.
+/// Checks that the context length is allowed and a sequence can fill it, before weights are
+/// downloaded.
 fn check_context(context: Option<usize>, config: &Config, memory: &dyn Memory) -> Result<()> {
     let trained = config.trained_context;
     let length = context_length(context, config);
-    // Past the trained length positions mean nothing to the model.
+    // the model was not trained on positions past this length
     if length == 0 || length > trained {
         return Err(Error::InvalidOption {
             name: "contextLength".into(),
@@ -229,7 +233,7 @@ impl Parts {
 }
 
 impl Assembly {
-    /// Refuses a header whose weights cannot all come.
+    /// Fails if the header claims more weights than the stream contains.
     fn claim(&mut self, header: &Header) -> Result<()> {
         self.claimed_bytes = self.claimed_bytes.saturating_add(header.file_bytes);
         // the padding after the last tensor may be absent
@@ -240,7 +244,7 @@ impl Assembly {
         Ok(())
     }
 
-    /// Checks the tensors of one file and makes room for them.
+    /// Checks the tensors of one file and allocates memory for them.
     fn place(&mut self, memory: &mut dyn Memory, tensors: &[TensorInfo]) -> Result<()> {
         let Some(parts) = &mut self.parts else { return Ok(()) };
         let by_name: HashMap<&str, &TensorInfo> = tensors.iter().map(|info| (info.name.as_str(), info)).collect();
@@ -289,8 +293,8 @@ impl Assembly {
         group.write(memory, info, start + first_row, rows)
     }
 
-    /// To be called when the headers of all files are read, and after every piece then: makes what is missing of the decoder,
-    /// and writes the vectors that came.
+    /// To be called once the headers of all files have been read, and after every piece from then
+    /// on: makes the network if it does not exist yet, and writes the vectors that have arrived.
     fn settle(&mut self, memory: &mut dyn Memory) -> Result<()> {
         let Some(parts) = &mut self.parts else { return Ok(()) };
         let network = match &mut self.network {
@@ -323,8 +327,8 @@ impl Assembly {
 }
 
 impl Parts {
-    /// The transformer over buffers that rows may still have to be written to. Errors: `InvalidModel` naming a tensor that
-    /// is in no header.
+    /// The transformer, over buffers that may still lack rows. Errors: `InvalidModel` naming a
+    /// tensor that is in no header.
     fn network(&mut self, memory: &mut dyn Memory, context: Option<usize>) -> Result<Network> {
         let Self { config, encoder_config, groups, vectors, tokenizer, rope_tables, .. } = self;
         let sizes = (tokenizer.vocab_size(), context_length(context, config));
@@ -338,8 +342,9 @@ impl Parts {
     }
 }
 
-/// Of a tensor's name, shape and type, and of how its first row begins. Those of all tensors are added up by exclusive or, so that their
-/// order is of no matter. That of a fine-tuned model is another one, since training moves every value. FNV-1a, 64 bits.
+/// Hash (64-bit FNV-1a) of a tensor's name, shape, type and the first bytes of its first row. A
+/// model's fingerprint is the exclusive or over its tensors, which does not depend on their order.
+/// A fine-tuned model has another fingerprint, since training changes every value.
 fn fingerprint(info: &TensorInfo, rows: &[u8]) -> u64 {
     let row = info.block.row_bytes(info.dims.first().map_or(0, |&cols| cols as usize));
     let dims = info.dims.iter().flat_map(|dim| dim.to_le_bytes());

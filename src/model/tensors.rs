@@ -1,4 +1,4 @@
-//! The tensors of a model by name, while it is loaded.
+//! The tensors of a model by name, during loading.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use super::weights::{Group, Weight, missing_tensor};
 use crate::Result;
 use crate::record::Memory;
 
-/// All groups of a model. Each is found by the stem of any of its tensors.
+/// All groups of a model, by the stem of any of their tensors.
 pub struct Groups {
     groups: Vec<Group>,
-    /// Stem → index
+    /// Index of the group by stem.
     by_stem: HashMap<String, usize>,
 }
 
@@ -30,13 +30,13 @@ impl Groups {
         self.by_stem.get(stem).map(|&index| &self.groups[index])
     }
 
-    /// With its number.
+    /// The group and its index.
     pub fn get_mut(&mut self, stem: &str) -> Option<(usize, &mut Group)> {
         self.by_stem.get(stem).map(|&index| (index, &mut self.groups[index]))
     }
 }
 
-/// Gives out weights and norms by the names of the file.
+/// Makes weights and norms from tensors by their names in the file.
 pub struct Tensors<'a> {
     pub memory: &'a mut dyn Memory,
     pub groups: &'a mut Groups,
@@ -44,13 +44,15 @@ pub struct Tensors<'a> {
 }
 
 impl Tensors<'_> {
-    /// The weight that has the tensor `stem.weight`. Errors: `InvalidModel` naming a tensor that no header has.
+    /// The weight that contains the tensor `stem.weight`. Errors: `InvalidModel` naming a tensor
+    /// that is in no header.
     pub fn weight(&mut self, stem: &str) -> Result<Weight> {
         let (_, group) = self.groups.get_mut(stem).ok_or_else(|| missing_tensor(&format!("{stem}.weight")))?;
         group.finish(self.memory, self.vectors)
     }
 
-    /// The same; `None` where no header has a tensor of it.
+    /// The weight that contains the tensor `stem.weight`; `None` if no header contains any of its
+    /// tensors.
     pub fn optional(&mut self, stem: &str) -> Result<Option<Weight>> {
         match self.groups.get(stem).is_some_and(Group::is_there) {
             true => self.weight(stem).map(Some),

@@ -1,9 +1,10 @@
-//! Where the tensors of a file go.
+//! Placement of a file's matrices in engine memory.
 //!
-//! Matrices that read the same input (q, k and v; gate and up) become one matrix of all their rows, so that one dispatch
-//! computes them. That needs neighbours of one layout, in one shard, within the engine's largest buffer: else the group
-//! is held in several [`Part`]s, and every part is a dispatch of its own. The same mechanism splits a matrix that is too
-//! large for one binding.
+//! Matrices that read the same input (q, k and v; gate and up) are stacked into one matrix, so that
+//! one dispatch computes all of them. This requires that neighbours have the same layout, are in
+//! one shard and fit the engine's largest buffer together; otherwise the group is held in several
+//! [`Part`]s with one dispatch each. A matrix that is too large for one binding is split in the
+//! same way.
 
 use std::collections::HashMap;
 
@@ -14,13 +15,13 @@ use crate::ops::{Embed, Epilogue, ExpertLinear, Index, Linear, Recording, RmsNor
 use crate::record::{Matrix, Memory, Tensor};
 use crate::{Error, Result};
 
-/// Some consecutive rows of a [`Weight`].
+/// Consecutive rows of a [`Weight`].
 #[derive(Clone, Debug)]
 pub struct Part {
     pub matrix: Matrix,
-    /// The first of its rows in the whole weight.
+    /// Index of the first row in the whole weight.
     pub first_row: usize,
-    /// (2, matrix.rows): factors of the rows' products, and biases
+    /// (2, matrix.rows): a factor for each row's product, and a bias for each row.
     pub affine: Option<Tensor>,
 }
 
@@ -31,7 +32,8 @@ pub struct Weight {
 }
 
 impl Weight {
-    /// Records y = scale · the rows that `index` tells, or for positions and segments y += them.
+    /// Records y = scale · the rows that `index` selects; for positions and segments, y += those
+    /// rows.
     pub fn embed(&self, recording: &mut Recording, index: Index, scale: f32, y: Tensor) -> Result<()> {
         let mut parts = self.parts.iter();
         parts.try_for_each(|part| {
@@ -64,18 +66,18 @@ impl Weight {
     }
 }
 
-/// A weight of several experts, stacked by rows, in one or more parts of whole experts.
+/// The weights of several experts, stacked by rows, in one or more parts that hold whole experts.
 #[derive(Clone, Debug)]
 pub struct ExpertWeight {
     pub weight: Weight,
-    /// Rows of an expert.
+    /// Rows of one expert.
     pub rows: usize,
-    /// Experts of a token.
+    /// Experts chosen for each token.
     pub chosen: usize,
 }
 
 impl ExpertWeight {
-    /// Records y[t] = norm(x[t]) · the rows of each of the token's experts.
+    /// Records y[t] = norm(x[t]) · the rows of each expert chosen for token t.
     pub fn linear(
         &self,
         recording: &mut Recording,
@@ -105,24 +107,24 @@ impl ExpertWeight {
     }
 }
 
-/// A tensor that is part of a group.
+/// A tensor of a group.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Name without `.weight`.
+    /// The tensor's name without `.weight`.
     pub stem: String,
     pub rows: usize,
-    /// Whether its rows have a place yet.
+    /// Whether its rows have been given a place.
     placed: bool,
 }
 
-/// A weight that is being loaded: the members are stacked by rows.
+/// A weight that is being loaded: its members stacked by rows.
 #[derive(Clone, Debug)]
 pub struct Group {
     members: Vec<Member>,
-    /// The tensor that some files have in place of all members.
+    /// The one tensor that some files have in place of all members.
     whole: Option<String>,
     cols: usize,
-    /// Experts whose rows the one member stacks; 1 for a common weight.
+    /// Number of experts in the only member's rows; 1 for an ordinary weight.
     experts: usize,
     pub weight: Weight,
 }
@@ -133,17 +135,17 @@ impl Group {
         Self { members: members.collect(), whole: None, cols, experts: 1, weight: Weight::default() }
     }
 
-    /// One tensor of the rows of all experts.
+    /// A group of one tensor that holds the rows of all experts.
     pub fn of_experts(stem: String, experts: usize, rows: usize, cols: usize) -> Self {
         Self { experts, ..Self::new(&[(stem, experts * rows)], cols) }
     }
 
-    /// The same, or one tensor of all rows.
+    /// The same group, which a file may also hold as one tensor.
     pub fn or_whole(self, stem: String) -> Self {
         Self { whole: Some(stem), ..self }
     }
 
-    /// Becomes a group of the one tensor, if that is here.
+    /// Replaces the members by the whole tensor, if `tensors` contains it.
     fn take_whole(&mut self, tensors: &HashMap<&str, &TensorInfo>) {
         let is_here = |stem: &String| tensors.contains_key(format!("{stem}.weight").as_str());
         if let Some(stem) = self.whole.take_if(|stem| is_here(stem)) {
@@ -152,7 +154,7 @@ impl Group {
         }
     }
 
-    /// Gives a place to the members that `tensors` holds.
+    /// Gives a place to the members that are in `tensors`.
     pub fn place(&mut self, memory: &mut dyn Memory, tensors: &HashMap<&str, &TensorInfo>) -> Result<()> {
         self.take_whole(tensors);
         let mut first_row = 0;
@@ -182,7 +184,7 @@ impl Group {
             let label = &self.members[0].stem;
             let row_bytes = layout.quants_row_bytes(self.cols).max(layout.scales_row_bytes(self.cols)) as u64;
             let most = (memory.max_buffer_bytes() / row_bytes).max(1) as usize;
-            // never a part of an expert
+            // an expert is never split
             let most = match self.experts {
                 1 => most,
                 experts => whole_experts(most, rows / experts).ok_or_else(|| Error::OutOfMemory {
@@ -200,18 +202,18 @@ impl Group {
         Ok(())
     }
 
-    /// The row of this group at which a member starts.
+    /// Index of a member's first row in the group.
     pub fn first_row(&self, stem: &str) -> Option<usize> {
         let index = self.members.iter().position(|member| member.stem == stem)?;
         Some(self.members[..index].iter().map(|member| member.rows).sum())
     }
 
-    /// The stems of all members.
+    /// The stems of all members, and of the whole tensor.
     pub fn stems(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|member| &member.stem).chain(&self.whole).map(String::as_str)
     }
 
-    /// Writes rows of a tensor, `first_row` counted from the start of the group.
+    /// Writes rows of a tensor; `first_row` is counted from the start of the group.
     pub fn write(
         &self,
         memory: &mut dyn Memory,
@@ -237,15 +239,15 @@ impl Group {
         self.members.iter().any(|member| member.placed)
     }
 
-    /// Names of the factors that may stand beside each tensor but an embedding, and how many each
-    /// has.
+    /// Names of the factors that a file may contain for each tensor except embeddings, and their
+    /// number.
     pub fn scales(&self) -> impl Iterator<Item = (String, usize)> {
         let projections = self.stems().filter(|stem| !stem.ends_with("_embd") && *stem != "token_types");
         projections.map(|stem| (format!("{stem}.scale"), self.experts))
     }
 
-    /// The whole weight, with room for its factors and biases. Errors: `InvalidModel` naming a
-    /// member that no header has.
+    /// The whole weight, with space for its factors and biases. Errors: `InvalidModel` naming a
+    /// member that no header contained.
     pub fn finish(&mut self, memory: &mut dyn Memory, vectors: &mut Vectors) -> Result<Weight> {
         if let Some(missing) = self.members.iter().find(|member| !member.placed) {
             return Err(missing_tensor(&format!("{}.weight", missing.stem)));
@@ -264,13 +266,13 @@ impl Group {
     }
 }
 
-/// The most rows of a part, at most `most`: whole experts of `rows` each; `None` where there is no
-/// room for one.
+/// The largest number of rows in a part that is at most `most` and a multiple of an expert's
+/// `rows`; `None` if one expert does not fit.
 fn whole_experts(most: usize, rows: usize) -> Option<usize> {
     Some(most / rows * rows).filter(|&most| most > 0)
 }
 
-/// `InvalidModel` unless the tensor has these dimensions, the fastest first; ones at the end do not count.
+/// `InvalidModel` unless the tensor has these dimensions, fastest first; trailing ones are ignored.
 pub fn check_shape(info: &TensorInfo, expected: &[usize]) -> Result<()> {
     let dims: Vec<usize> = info.dims.iter().map(|&d| d as usize).collect();
     let trimmed = |dims: &[usize]| dims[..dims.iter().rposition(|&d| d != 1).map_or(0, |last| last + 1)].to_vec();

@@ -1,17 +1,20 @@
-//! `expert_linear`: a projection by the experts that each token goes to, and by no others (Fedus et al. 2021, arXiv 2101.03961).
+//! `expert_linear`: a projection by the experts of each token (Fedus et al. 2021, arXiv
+//! 2101.03961).
 //!
-//! On a GPU these are the shaders of [`Linear`](super::Linear) for one token: few tokens of a chunk share an expert.
+//! The GPU uses the shaders of [`Linear`](super::Linear) for one token, since few tokens of a chunk
+//! share an expert.
 
 use super::{Affine, Kernel, MatrixView, Op, RmsNorm, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Matrix, Tensor};
 
 /// y[t][y_offset + j · rows + n] = affine[0][m] · Σ_k weight[m][k] norm(x)[t][k] + affine[1][m]
-/// with m = (e - first_expert) · rows + n and e = route[t][j], for the experts that lie in this
-/// part of the weights.
+/// with m = (e - first_expert) · rows + n and e = route[t][j], for the experts in this part of the
+/// weights.
 #[derive(Clone, Debug)]
 pub struct ExpertLinear {
-    /// (tokens, weight.cols), the same for all slots j, or (tokens, chosen · weight.cols), some for each
+    /// (tokens, weight.cols), shared by all slots j, or (tokens, chosen · weight.cols) with columns
+    /// per slot
     pub x: Tensor,
     /// Applied to x first.
     pub norm: Option<RmsNorm>,
@@ -19,13 +22,13 @@ pub struct ExpertLinear {
     pub weight: Matrix,
     /// See [`Linear::affine`](super::Linear::affine).
     pub affine: Option<Tensor>,
-    /// Outputs of an expert.
+    /// Outputs per expert.
     pub rows: usize,
-    /// Number of the first expert of this part.
+    /// Index of the first expert of this part.
     pub first_expert: usize,
-    /// (tokens, at least chosen): the numbers of a token's experts
+    /// (tokens, at least chosen): the indices of a token's experts
     pub route: Tensor,
-    /// Experts of a token.
+    /// Experts per token.
     pub chosen: usize,
     /// First column of y to write.
     pub y_offset: usize,
@@ -34,22 +37,22 @@ pub struct ExpertLinear {
 }
 
 impl ExpertLinear {
-    /// Experts of this part.
+    /// Number of experts in this part.
     pub fn experts(&self) -> usize {
         self.weight.rows / self.rows
     }
 
-    /// Whether each slot has columns of x of its own.
+    /// Whether each slot has its own columns of x.
     pub fn slot_inputs(&self) -> bool {
         self.x.cols != self.weight.cols
     }
 
-    /// The row of x that slot `j` of token `t` reads, counted in rows of weight.cols.
+    /// The row of x for slot `j` of token `t`, in rows of weight.cols.
     pub fn x_row(&self, t: usize, j: usize) -> usize {
         if self.slot_inputs() { t * self.chosen + j } else { t }
     }
 
-    /// Tokens and slots that go to expert `e` of this part.
+    /// The (token, slot) pairs of expert `e` of this part.
     pub fn slots_of(&self, e: usize, route: &[f32]) -> impl Iterator<Item = (usize, usize)> {
         let number = (self.first_expert + e) as f32;
         let slots = route.chunks_exact(self.route.cols).enumerate();
@@ -106,7 +109,7 @@ impl Op for ExpertLinear {
             defines,
             constants,
             bindings,
-            // without a factor or a bound of the results
+            // neither scale nor cap
             params: vec![self.y.rows as u32, self.y_offset as u32, eps.to_bits(), 1f32.to_bits(), 0],
             workgroups: [ceil_div(self.rows, variant.rows * variant.lanes), self.y.rows as u32, self.chosen as u32],
             pieces: None,
@@ -115,7 +118,8 @@ impl Op for ExpertLinear {
 }
 
 impl ExpertLinear {
-    /// `x`: (tokens, x.cols); `norm`: (weight.cols); `route`: (tokens, route.cols); `y`: (tokens, y.cols).
+    /// `x`: (tokens, x.cols); `norm`: (weight.cols); `route`: (tokens, route.cols); `y`: (tokens,
+    /// y.cols).
     pub fn reference(
         &self,
         x: &[f32],

@@ -1,39 +1,45 @@
-//! What a GPU needs to know to run an operation, and what a host needs to read a weight: both without naming an engine.
+//! Dispatches for a GPU and weights for a host, independent of any engine.
 
 use crate::format::{Layout, dequantize_row};
 use crate::record::{BufferId, Matrix, Tensor};
 
 /// One GPU dispatch as plain data.
 ///
-/// Bind group 0 is the same in every shader: binding 0 the uniform `Step` (shaders/shared/step.wgsl),
-/// binding 1 the uniform `Params` made of `params`, then the storage buffers, see [`Kernel::slots`].
+/// Bind group 0 is the same in every shader: binding 0 the uniform `Step`
+/// (shaders/shared/step.wgsl), binding 1 the uniform `Params` made of `params`, then the storage
+/// buffers, see [`Kernel::slots`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
-    /// Name of the file in `shaders/`, without the ending.
+    /// Name of the file in `shaders/`, without extension.
     pub shader: &'static str,
-    /// Names that `#ifdef` in the shader sees.
+    /// Names that are defined for `#ifdef`.
     pub defines: Vec<&'static str>,
-    /// Constants that the shader is built with, as `const NAME = valueu;`. Each set of values is a pipeline of its own, so
-    /// they are for what few dispatches differ in: shapes of weights, sizes of a variant.
+    /// Constants compiled into the shader, as `const NAME = valueu;`. Each set of values is a
+    /// pipeline of its own, so they are for values shared by many dispatches: shapes of weights,
+    /// sizes of a variant.
     pub constants: Vec<(&'static str, u32)>,
     /// Storage buffers.
     pub bindings: Vec<Binding>,
-    /// The words of the uniform `Params`, in order; floats as their bits. The first is the capacity in rows.
+    /// The words of the uniform `Params`, in order; floats as their bits. The first is the capacity
+    /// in rows.
     pub params: Vec<u32>,
-    /// Size of the grid for the recording's whole capacity. Invocations past the rows of a step leave at once.
+    /// Size of the grid for the recording's whole capacity. Invocations past the rows of a step
+    /// return at once.
     pub workgroups: [u32; 3],
     /// A dimension of the grid that is as long as the step needs instead, and the positions that a
     /// workgroup takes along it, of those that the rows of the step see.
     pub pieces: Option<(usize, usize)>,
 }
 
-/// Binding of a matrix's quants plane in every shader: fixed, so that the snippet which reads a layout can declare it.
+/// Binding of a matrix's quants plane in every shader: fixed, so that the snippet of a layout can
+/// declare it.
 const QUANTS_SLOT: u32 = 8;
 /// Binding of a matrix's scales plane in every shader.
 const SCALES_SLOT: u32 = 9;
 
 impl Kernel {
-    /// The storage buffers with their binding numbers: planes at 8 and 9, the others from 2 on, in order.
+    /// The storage buffers with their binding numbers: planes at 8 and 9, the others in order from
+    /// 2.
     pub fn slots(&self) -> impl Iterator<Item = (u32, Binding)> {
         let mut next = 2..QUANTS_SLOT;
         self.bindings.iter().filter_map(move |&binding| {
@@ -77,7 +83,7 @@ impl From<Tensor> for Binding {
 }
 
 impl Matrix {
-    /// The planes as bindings: a layout without scales has only the first.
+    /// The planes as bindings; a layout without scales has only the quants plane.
     pub(crate) fn bindings(&self) -> Vec<Binding> {
         let quants = Binding::Quants(self.buffer);
         match self.layout.quantised() {
@@ -86,18 +92,19 @@ impl Matrix {
         }
     }
 
-    /// The constants that every shader which reads a matrix needs, where `row_tile` rows are interleaved.
+    /// The constants of every shader that reads a matrix with `row_tile` interleaved rows.
     pub(crate) fn constants(&self, row_tile: usize) -> Vec<(&'static str, u32)> {
         let rows = self.rows.next_multiple_of(row_tile);
         vec![("COLS", self.cols as u32), ("WEIGHT_ROWS", rows as u32), ("ROW_TILE", row_tile as u32)]
     }
 
-    /// Rows are whole numbers of this many values: a group, or the four that kernels read at once.
+    /// The columns of a matrix are a multiple of this: a group, or the four that kernels read at
+    /// once.
     pub(crate) fn row_unit(&self) -> usize {
         self.layout.quantised().map_or(4, |quantised| quantised.group)
     }
 
-    /// The define that selects the snippets which read this layout.
+    /// The define that selects the snippets of this layout.
     pub(crate) fn define(&self) -> &'static str {
         self.layout.name()
     }
@@ -108,11 +115,11 @@ impl Matrix {
 pub struct MatrixView<'a> {
     /// How rows are stored.
     pub layout: Layout,
-    /// Values a row.
+    /// Columns.
     pub cols: usize,
     /// The quants plane.
     pub quants: &'a [u8],
-    /// The scales plane; empty where the layout has none.
+    /// The scales plane; empty for layouts without one.
     pub scales: &'a [u8],
 }
 
@@ -124,7 +131,7 @@ impl MatrixView<'_> {
     }
 }
 
-/// How many groups of `size` cover `count`, as a grid dimension.
+/// Number of groups of `size` that cover `count`, as a grid dimension.
 pub fn ceil_div(count: usize, size: usize) -> u32 {
     count.div_ceil(size) as u32
 }

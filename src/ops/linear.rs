@@ -1,30 +1,32 @@
-//! `linear`: activations times a weight matrix, with what comes before and after it; nine tenths of a model's work.
+//! `linear`: activations times a weight matrix, with prologue and epilogue; nine tenths of a
+//! model's work.
 
 use super::{Activation, Binding, Kernel, MatrixView, Op, RmsNorm, RopeAppend, RopeKind, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Matrix, Tensor};
 
-/// What becomes of a result.
+/// What is done with a result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Epilogue {
     /// y = result
     Store,
     /// y += scale · result: the residual connection
     Accumulate {
-        /// 1 but for few models.
+        /// 1 in most models.
         scale: f32,
     },
-    /// y = activation(result); where gated, the result is gate and up projection of a feed-forward layer in one
+    /// y = activation(result); if gated, the result holds gate and up projection of a feed-forward
+    /// layer
     Activate(Activation),
-    /// y = cap · tanh(scale · result / cap): logits that stay below a bound
+    /// y = cap · tanh(scale · result / cap): a soft cap, as on logits
     Cap {
         /// Factor of the result.
         scale: f32,
-        /// The bound; `None` for the factor alone.
+        /// The soft cap; `None` only scales.
         cap: Option<f32>,
     },
-    /// The result is q, k and v of each row: q is rotated and stored, k and v go to the KV cache. What
-    /// y holds beyond q is undefined.
+    /// The result is q, k and v of each row: q is rotated and stored, k and v go to the KV cache.
+    /// Columns of y past q are undefined.
     RopeAppend(RopeAppend),
 }
 
@@ -37,22 +39,22 @@ pub struct Linear {
     pub norm: Option<RmsNorm>,
     /// (outputs, inputs)
     pub weight: Matrix,
-    /// (2, weight.rows): what the products of the rows are multiplied by, and the biases
+    /// (2, weight.rows): scales of the rows' products, then biases
     pub affine: Option<Tensor>,
-    /// What becomes of the result.
+    /// What is done with the result.
     pub epilogue: Epilogue,
-    /// First column of y to write: parts of a split or mixed matrix write side by side.
+    /// First column of y to write: the parts of a split or mixed matrix write side by side.
     pub y_offset: usize,
     /// (tokens, at least y_offset + outputs)
     pub y: Tensor,
 }
 
-/// Factors and biases of the rows of a weight, in host memory: (2, weight.rows), or none.
+/// Scales and biases of a weight's rows, in host memory: (2, weight.rows), or none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Affine<'a>(pub Option<&'a [f32]>);
 
 impl Affine<'_> {
-    /// factor · product + bias
+    /// scale · product + bias
     pub fn apply(&self, row: usize, product: f32) -> f32 {
         match self.0 {
             Some(values) => values[row] * product + values[values.len() / 2 + row],
@@ -65,12 +67,13 @@ impl Epilogue {
     /// y += result
     pub const ACCUMULATE: Self = Self::Accumulate { scale: 1.0 };
 
-    /// Results for each value of y.
+    /// Results per value of y.
     pub fn inputs(&self) -> usize {
         if let Self::Activate(activation) = self { activation.inputs() } else { 1 }
     }
 
-    /// y, where `result` is the result, `up` what belongs to a gate, and `y` what was there. [`Epilogue::RopeAppend`] stores.
+    /// The new value of y, from its old value, the `result`, and `up`, the up projection of a gated
+    /// activation. [`Epilogue::RopeAppend`] stores the result.
     pub fn apply(&self, y: f32, result: f32, up: f32) -> f32 {
         match *self {
             Self::Store | Self::RopeAppend(_) => result,
@@ -83,7 +86,7 @@ impl Epilogue {
 }
 
 impl Linear {
-    /// Columns of y that are written.
+    /// Number of columns of y that are written.
     pub fn outputs(&self) -> usize {
         self.weight.rows / self.epilogue.inputs()
     }
@@ -178,17 +181,17 @@ impl Op for Linear {
 }
 
 impl Linear {
-    /// Whether the epilogue of the projection can rotate q and k: an invocation must compute both
-    /// values of a pair, so pairs are neighbours; and WebGPU promises eight storage buffers, so there
-    /// is no affine.
+    /// Whether the epilogue of the projection can rotate q and k: one invocation must compute both
+    /// values of a pair, so pairs must be adjacent; and WebGPU guarantees only eight storage
+    /// buffers, which leaves none for `affine`.
     fn fuses(&self, rope: &RopeAppend) -> bool {
         rope.kind == RopeKind::Interleaved && self.norm.is_some() && self.affine.is_none()
     }
 }
 
 impl Linear {
-    /// `x`: (tokens, weight.cols); `y`: (tokens, y.cols); `norm`: (weight.cols). [`Epilogue::RopeAppend`] is left to the
-    /// caller, as [`RopeAppend::reference`].
+    /// `x`: (tokens, weight.cols); `y`: (tokens, y.cols); `norm`: (weight.cols). The caller does
+    /// [`Epilogue::RopeAppend`], see [`RopeAppend::reference`].
     pub fn reference(&self, x: &[f32], norm: Option<&[f32]>, weight: MatrixView, affine: Affine, y: &mut [f32]) {
         let n = self.outputs();
         let tokens = y.len() / self.y.cols;

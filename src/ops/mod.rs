@@ -1,8 +1,9 @@
-//! The operations that a model is recorded in. One file an operation: its shapes, their check, its GPU dispatch and
-//! the plain reference implementation, which is the truth in every test.
+//! The operations that models are recorded in. One file per operation: its shapes and their check,
+//! its GPU dispatch, and the plain reference implementation, which every test compares with.
 //!
-//! Operations are coarse, with prologues and epilogues, so that a decoder layer needs five of them, and up to ten where it varies. To add one: write
-//! `ops/<op>.rs` and `shaders/<op>.wgsl`, name it in [`Command`], and give it a method in `engine::host::Kernels`.
+//! Operations are coarse, with prologues and epilogues: a decoder layer needs five of them, and up
+//! to ten in some architectures. To add one, write `ops/<op>.rs` and `shaders/<op>.wgsl`, name it
+//! in [`Command`], and give it a method in `engine::host::Kernels`.
 
 pub mod activate;
 pub mod attention;
@@ -36,11 +37,12 @@ pub use variants::Variants;
 
 use crate::Result;
 
-/// What every operation can say about itself.
+/// The interface of an operation.
 pub trait Op {
-    /// Whether the shapes fit. Errors: [`crate::Error::Internal`], since a recording is made by weft's own model code.
+    /// Checks the shapes. Errors: [`crate::Error::Internal`], since weft's own model code makes
+    /// recordings.
     fn check(&self) -> Result<()>;
-    /// How the GPU runs it: dispatches in order.
+    /// The GPU dispatches, in order.
     fn kernels(&self, variants: &Variants) -> Vec<Kernel>;
 }
 
@@ -80,7 +82,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Adds an operation after checking its shapes.
+    /// Checks an operation's shapes and appends it.
     pub fn push(&mut self, op: impl Into<Command>) -> Result<()> {
         let command = op.into();
         command.check()?;

@@ -1,39 +1,40 @@
-//! The memory that a step computes in.
+//! Buffers for the intermediate results of a step.
 
 use super::{Decoder, FeedForward};
 use crate::Result;
 use crate::record::{Memory, Tensor};
 
-/// Activations of up to `tokens` tokens. Every layer uses the same.
+/// Buffers for up to `tokens` tokens, which all layers reuse.
 #[derive(Clone, Copy, Debug)]
 pub struct Activations {
-    /// (tokens, hidden): the residual stream
+    /// (tokens, hidden): the residual stream.
     pub(super) x: Tensor,
-    /// (tokens, hidden): the output of a norm or a block that is not added to `x` at once
+    /// (tokens, hidden): the output of a norm, or of a block before it is added to `x`.
     pub(super) branch: Tensor,
     /// (tokens, qkv_width)
     pub(super) qkv: Tensor,
     /// (tokens, heads · head_dim)
     pub(super) attn: Tensor,
-    /// (tokens, 2 ffn), for each expert of a token; only used where gate and up are not one matrix
+    /// (tokens, 2 ffn), for each expert of a token; only used if gate and up projection are
+    /// separate matrices.
     pub(super) gate_up: Tensor,
-    /// (tokens, ffn), for each expert of a token
+    /// (tokens, ffn), for each expert of a token.
     pub(super) ffn: Tensor,
     pub(super) mixture: Option<MixtureActivations>,
 }
 
-/// Activations of a mixture of experts.
+/// Buffers for a mixture of experts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MixtureActivations {
-    /// (tokens, experts), and one column more where there is a shared expert
+    /// (tokens, experts), with one more column for a shared expert.
     pub logits: Tensor,
-    /// The same, between the two matrices of a deep router
+    /// Same shape: the result between the two matrices of a deep router.
     pub deep: Tensor,
     /// (tokens, …): see [`Route`](crate::ops::Route)
     pub route: Tensor,
-    /// (tokens, 2 shared ffn), (tokens, shared ffn): of the shared expert
+    /// (tokens, 2 shared ffn), (tokens, shared ffn): results of the shared expert.
     pub shared: Option<(Tensor, Tensor)>,
-    /// (tokens, slots · hidden): outputs of the experts
+    /// (tokens, slots · hidden): outputs of the experts.
     pub outputs: Tensor,
 }
 
@@ -75,7 +76,7 @@ impl Activations {
         })
     }
 
-    /// The same buffers with room for fewer tokens.
+    /// The same buffers, limited to fewer tokens.
     pub fn first(self, tokens: usize) -> Self {
         let cut = |tensor: Tensor| Tensor { rows: tokens, ..tensor };
         Self {

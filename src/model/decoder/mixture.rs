@@ -1,5 +1,5 @@
-//! The mixture of experts (Shazeer et al. 2017, arXiv 1701.06538): a router chooses some experts for each token, and their outputs
-//! are added by its weights.
+//! Mixture of experts (Shazeer et al. 2017, arXiv 1701.06538): a router chooses some experts for
+//! each token, and the output is the sum of theirs, weighted by the router.
 
 use super::activations::MixtureActivations;
 use super::{Activations, BlockNorms, Decoder, Mlp};
@@ -12,9 +12,9 @@ use crate::record::Tensor;
 /// Weights of a mixture of experts.
 #[derive(Clone, Debug)]
 pub struct MixtureWeights {
-    /// (experts, hidden), and a row more where there is a shared expert: the logit of its weight
+    /// (experts, hidden), with one more row if there is a shared expert: the logit of its weight.
     pub router: Weight,
-    /// (experts, experts): after the router and tanh, in LLaMA-MoE
+    /// (experts, experts): a second matrix of the router, after a tanh, in LLaMA-MoE.
     pub deep_router: Option<Weight>,
     /// (experts · ffn, hidden)
     pub gate_proj: ExpertWeight,
@@ -22,12 +22,12 @@ pub struct MixtureWeights {
     pub up_proj: ExpertWeight,
     /// (experts · hidden, ffn)
     pub down_proj: ExpertWeight,
-    /// The expert of every token.
+    /// The shared expert, which every token uses.
     pub shared: Option<Mlp>,
 }
 
 impl Decoder {
-    /// a.mixture.outputs = feed_forward(norm(x)) of each expert of a token, the shared one last
+    /// a.mixture.outputs = feed_forward(norm(x)) of each expert of a token, the shared expert last
     pub(super) fn record_experts(
         &self,
         r: &mut Recording,
@@ -60,7 +60,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// x += the sum of the experts' outputs by the router's weights
+    /// x += the sum of the experts' outputs, weighted by the router
     pub(super) fn add_experts(&self, r: &mut Recording, norms: &BlockNorms, a: &Activations) -> Result<()> {
         let (Some(experts), Some(MixtureActivations { route, outputs, .. })) = (&self.config.experts, a.mixture) else {
             return Ok(());

@@ -6,14 +6,14 @@ use crate::model::architecture::{Architecture, Norms};
 use crate::ops::{Norm, NormKind, Recording, RmsNorm};
 use crate::record::Tensor;
 
-/// The norms of a block. No architecture has all.
+/// The norms of a block. No architecture has all of them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BlockNorms {
-    /// Pre-norm: of the block's input.
+    /// Pre-norm: norm of the block's input.
     pub input: Option<NormWeights>,
-    /// Of the block's output, before it is added to the residual stream.
+    /// Norm of the block's output, before it is added to the residual stream.
     pub output: Option<NormWeights>,
-    /// Post-norm: of the residual stream after the sum.
+    /// Post-norm: norm of the residual stream after the sum.
     pub sum: Option<NormWeights>,
 }
 
@@ -29,16 +29,17 @@ pub struct NormWeights {
 /// QK-norm of some columns of q, k and v.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadNorm {
-    /// First of the columns.
+    /// Index of the first column.
     pub first_col: usize,
-    /// Parts of the columns, each normalised on its own.
+    /// Number of groups of columns, each of which is normalised separately.
     pub groups: usize,
     /// (1, columns)
     pub weight: Tensor,
 }
 
 impl Decoder {
-    /// norm(x), where it can be as the prologue of a projection of x; else computed into `a.branch` here.
+    /// norm(x): as the prologue of a projection of x if the engine can do that, else computed into
+    /// `a.branch`.
     pub(super) fn normed(
         &self,
         r: &mut Recording,
@@ -62,7 +63,8 @@ impl Decoder {
         })
     }
 
-    /// Where a block's output goes, whether it is added there, and its factor: into the residual stream, unless it is normalised first.
+    /// Whether a block's output is added, its factor, and the tensor it goes to: the residual
+    /// stream, or `a.branch` if the output is normalised first.
     pub(super) fn target(&self, norms: &BlockNorms, a: &Activations) -> (bool, f32, Tensor) {
         match norms.output {
             None => (true, self.config.scales.residual, a.x),
@@ -70,7 +72,7 @@ impl Decoder {
         }
     }
 
-    /// The norms behind a block, whose output is in [`Decoder::target`].
+    /// Records the norms after a block whose output is in [`Decoder::target`].
     pub(super) fn record_norms_behind(&self, r: &mut Recording, norms: &BlockNorms, a: &Activations) -> Result<()> {
         if let Some(norm) = norms.output {
             r.push(self.norm_op(norm, a.branch, true, a.x))?;
@@ -87,7 +89,7 @@ impl Decoder {
         Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, accumulate, y }
     }
 
-    /// Whether a norm or a block needs a place of its own for its output.
+    /// Whether a norm or a block writes to `a.branch`.
     pub(super) fn needs_branch(&self) -> bool {
         let Architecture { norm, norms, .. } = self.config.architecture;
         *norm == NormKind::Layer || matches!(norms, Norms::Around(_))

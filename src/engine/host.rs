@@ -1,8 +1,8 @@
-//! The engine whose memory is the host's: runs a recording with one set of [`Kernels`].
+//! An engine in the host's memory: runs recordings with one set of [`Kernels`].
 //!
-//! The kernels also say how they hold a matrix. Kernels without weights default to the reference of
-//! their operation, so that a faster set overrides what it makes faster, and any result can be
-//! bisected to one kernel.
+//! The kernels also define how matrices are stored. Kernels without weights default to the
+//! reference of their operation: a faster set overrides some of them, and a wrong result can be
+//! traced to one kernel.
 
 mod kernels;
 
@@ -25,18 +25,18 @@ enum Buffer<M> {
     Blocks(Blocks),
 }
 
-/// Blocks of a KV cache, each an allocation of its own.
+/// Blocks of a KV cache, each with its own allocation.
 #[derive(Default)]
 struct Blocks {
     label: String,
-    /// Values of a block.
+    /// Values per block.
     len: usize,
-    /// Without memory where it is free.
+    /// Empty vectors for blocks that are not held.
     blocks: Vec<Vec<f32>>,
 }
 
 impl Blocks {
-    /// The parts of blocks that make up a range of all values.
+    /// The block and the range within it of each part of a range of all values.
     fn parts(&self, range: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
         let len = self.len.max(1);
         (range.start / len..range.end.div_ceil(len)).map(move |block| {
@@ -53,9 +53,10 @@ pub struct HostEngine<K: Kernels> {
     programs: Table<ProgramId, Rc<Recording>>,
     counters: Counters,
     scratch: Planes,
-    /// Bytes that one plane may have.
+    /// Largest size in bytes of one plane.
     pub max_buffer_bytes: u64,
-    /// Bytes that all blocks and buffers may have together; taking a block beyond is `OutOfMemory`.
+    /// Largest size in bytes of all blocks and buffers together; holding more blocks is
+    /// `OutOfMemory`.
     pub memory_limit: u64,
 }
 
@@ -64,7 +65,7 @@ impl<K: Kernels> HostEngine<K> {
     pub fn new(kernels: K) -> Self {
         let (buffers, programs) = (Table::default(), Table::default());
         let (counters, scratch) = (Counters::default(), Planes::default());
-        // wasm32 allocations end below 2 GiB
+        // wasm32 allocations are below 2 GiB
         Self {
             kernels,
             buffers,
@@ -124,7 +125,7 @@ impl<K: Kernels> HostEngine<K> {
         }
     }
 
-    /// Takes a buffer out for writing, so that the others can be read meanwhile; [`Self::put`] brings it back.
+    /// Takes a buffer out to be written while others are read; [`Self::put`] puts it back.
     fn take(&mut self, id: BufferId) -> Vec<f32> {
         match self.buffers.get_mut(id) {
             Some(Buffer::Values(values)) => std::mem::take(values),
@@ -253,7 +254,7 @@ fn not_blocks() -> Error {
     Error::Internal { op: "run", expected: "the blocks of a KV cache".into(), got: "another buffer".into() }
 }
 
-/// A zeroed vector, or `OutOfMemory` where the allocator has no more.
+/// A zeroed vector. Errors: `OutOfMemory` if the allocation fails.
 fn zeroed<T: Clone + Default>(label: &str, len: usize) -> Result<Vec<T>> {
     let mut values = Vec::new();
     values.try_reserve_exact(len).map_err(|_| out_of_memory(label, len * size_of::<T>()))?;
@@ -261,7 +262,8 @@ fn zeroed<T: Clone + Default>(label: &str, len: usize) -> Result<Vec<T>> {
     Ok(values)
 }
 
-/// Bytes of WebAssembly's linear memory, which never shrinks; elsewhere the system has memory for others too.
+/// Size in bytes of WebAssembly's linear memory, which never shrinks; `None` elsewhere, where other
+/// processes use memory too.
 #[cfg(target_arch = "wasm32")]
 fn memory_in_use() -> Option<usize> {
     Some(core::arch::wasm32::memory_size(0) * 65536)
@@ -272,7 +274,7 @@ fn memory_in_use() -> Option<usize> {
     None
 }
 
-/// The allocator has no `bytes` more.
+/// `OutOfMemory` for an allocation of `bytes` that failed.
 pub(super) fn out_of_memory(label: &str, bytes: usize) -> Error {
     let limit = match memory_in_use() {
         Some(used) => format!("more than is free: {used} are in use already"),

@@ -1,4 +1,4 @@
-//! One engine for several models: each has a [`Share`] of it and gives that back alone.
+//! Lets several models use one engine: each has a [`Share`] with its own buffers and programs.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::HashSet;
@@ -12,7 +12,7 @@ use crate::format::layout::Layout;
 use crate::ops::{Command, Recording};
 use crate::record::{BufferId, Matrix, Memory, Step};
 
-/// An engine that several models use. It is borrowed for single calls, never while an answer is awaited.
+/// An engine that several models use. It is borrowed for single calls, never across an `await`.
 #[derive(Clone)]
 pub struct SharedEngine(Rc<RefCell<Box<dyn Engine>>>);
 
@@ -29,17 +29,17 @@ impl<E: Engine + 'static> From<Box<E>> for SharedEngine {
 }
 
 impl SharedEngine {
-    /// What it is.
+    /// A description of the engine.
     pub fn info(&self) -> EngineInfo {
         self.0.borrow().info()
     }
 
-    /// Bytes of engine memory that all models use together.
+    /// Memory of all models together in bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.0.borrow().memory_bytes()
     }
 
-    /// Room for one more model.
+    /// A share for one more model.
     pub fn share(&self) -> Share {
         Share { engine: self.clone(), buffers: HashSet::new(), programs: HashSet::new() }
     }
@@ -49,7 +49,7 @@ impl SharedEngine {
     }
 }
 
-/// The buffers and programs of one model. Dropping it gives them back.
+/// The buffers and programs of one model, which are released on drop.
 pub struct Share {
     engine: SharedEngine,
     buffers: HashSet<BufferId>,
@@ -74,7 +74,7 @@ impl Memory for Share {
         self.engine.0.borrow().buffer_limit()
     }
 
-    /// Of this model.
+    /// Memory of this model in bytes.
     fn memory_bytes(&self) -> u64 {
         self.buffers.iter().map(|&buffer| self.buffer_bytes(buffer)).sum()
     }

@@ -1,11 +1,11 @@
-//! What an engine holds for others, by id.
+//! Tables of an engine's buffers and programs.
 
 use std::hash::Hash;
 
 use hashbrown::HashMap;
 
-/// Buffers or programs by id. An id that was removed is never given again, so that whoever kept it finds nothing rather than
-/// what belongs to another.
+/// Buffers or programs by id. Ids are never reused: a stale id finds nothing, rather than another
+/// model's entry.
 pub(super) struct Table<K, V> {
     next: usize,
     entries: HashMap<K, V>,
@@ -41,7 +41,7 @@ impl<K: From<usize> + Copy + Eq + Hash, V> Table<K, V> {
         self.entries.values()
     }
 
-    /// Removes everything. Ids go on from where they were.
+    /// Removes all entries. Their ids are not reused either.
     pub fn clear(&mut self) {
         self.entries.clear();
     }

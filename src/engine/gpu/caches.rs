@@ -1,4 +1,5 @@
-//! Memory of KV caches, which grows and shrinks. A KV cache is one buffer of all its blocks; to resize it is to copy it.
+//! Memory of KV caches, which grow and shrink. A KV cache is one buffer with all its blocks;
+//! resizing it copies it.
 
 use super::{CACHE_USAGE, GpuBuffer, GpuEngine};
 use crate::engine::freed;
@@ -16,7 +17,8 @@ impl GpuEngine {
         self.buffers.get(cache).ok_or_else(|| freed("grow"))
     }
 
-    /// See [`Memory::hold_blocks`]. A KV cache is one buffer of all blocks up to the last that is held.
+    /// See [`Memory::hold_blocks`]. A KV cache is one buffer with all blocks up to the last held
+    /// one.
     pub(super) async fn hold(&mut self, caches: &[BufferId], held: &[bool]) -> Result<()> {
         self.gpu.check()?;
         let count = held.iter().rposition(|held| *held).map_or(0, |last| last + 1);
@@ -30,7 +32,8 @@ impl GpuEngine {
         }
     }
 
-    /// Gives caches memory for so many blocks, a few at a time, as old and new ones exist side by side.
+    /// Resizes caches to this many blocks, a few caches at a time, since old and new ones exist
+    /// side by side.
     async fn resize(&mut self, caches: &[BufferId], blocks: usize) -> Result<()> {
         let before: Vec<usize> = caches.iter().map(|cache| Ok(self.cache(*cache)?.blocks())).collect::<Result<_>>()?;
         let bytes = |cache: &BufferId| self.cache(*cache).map_or(0, GpuBuffer::block_bytes) * blocks as u64;

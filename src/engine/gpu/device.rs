@@ -1,7 +1,8 @@
-//! The GPU itself: choosing an adapter, its limits, and every error that it reports outside of a call.
+//! The GPU device: adapter, limits, allocation, and errors that arrive outside of calls.
 //!
-//! WebGPU reports most errors later and elsewhere: out of memory and validation errors to error scopes or a handler, a lost
-//! device to a callback. The first of them is kept in [`Faults`], and every later use of the engine returns it.
+//! WebGPU reports most errors later: out of memory and validation errors to error scopes or a
+//! handler, a lost device to a callback. [`Faults`] keeps the first of them, and every later use of
+//! the engine returns it.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use super::shader;
 use crate::ops::variants::Feature;
 use crate::{Error, Result};
 
-/// The first error that the GPU reported on its own. An engine that has failed stays failed.
+/// The first error that the GPU reported outside of a call. An engine that has failed stays failed.
 #[derive(Clone, Default)]
 pub(super) struct Faults(Arc<Mutex<Option<Error>>>);
 
@@ -24,7 +25,7 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
-    /// Forgets the error: it was that of a trial.
+    /// Discards the error, which belongs to a trial.
     pub fn clear(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -33,7 +34,7 @@ impl Faults {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    /// The error, if there was one.
+    /// Returns the error, if there is one.
     pub fn check(&self) -> Result<()> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error.clone()),
@@ -42,7 +43,7 @@ impl Faults {
     }
 }
 
-/// An allocation whose outcome is still unknown: what, bytes, and the answer of its error scope.
+/// An allocation whose result is not known yet: label, bytes, and the answer of its error scope.
 struct Allocation {
     what: String,
     bytes: u64,
@@ -65,7 +66,7 @@ impl Allocations {
         self.0.borrow_mut().0.push(allocation);
     }
 
-    /// Asks for the outcomes that are known by now. Returns the error of the first refused allocation.
+    /// Checks the allocations whose results are known. Returns the error of the first refused one.
     fn ask(&self, cx: &mut Context) -> Option<Error> {
         let (pending, waiting) = &mut *self.0.borrow_mut();
         let mut refused = None;
@@ -92,7 +93,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Waits for the outcome of every allocation so far, then returns the first error that the GPU reported.
+    /// Waits for the results of all allocations, then returns the first error that the GPU
+    /// reported.
     pub async fn settle(&self) -> Result<()> {
         poll_fn(|cx| {
             // whatever was heard before followed from it
@@ -111,8 +113,8 @@ impl Watch {
         self.faults.check()
     }
 
-    /// Natively, callbacks run only in here, and this blocks until everything submitted is done. In the browser it does
-    /// nothing, as blocking there would never end: callbacks come from the event loop.
+    /// Native: runs callbacks and blocks until all submitted work is done. Browser: does nothing,
+    /// since callbacks come from the event loop and blocking would never end.
     pub fn wait(&self) {
         self.wait_for(None);
     }
@@ -138,7 +140,7 @@ pub(super) struct Gpu {
     deferred: RefCell<(Vec<wgpu::CommandBuffer>, Vec<wgpu::Buffer>)>,
 }
 
-/// In a browser, buffers would live until the garbage collector comes by.
+/// Otherwise a browser would keep the buffers until garbage collection.
 impl Drop for Gpu {
     fn drop(&mut self) {
         self.device.destroy();
@@ -146,7 +148,8 @@ impl Drop for Gpu {
 }
 
 impl Gpu {
-    /// `subgroups`: whether to expect them though wgpu knows of none. Errors: `GpuUnavailable`, with what can be done about it.
+    /// `subgroups`: whether they are available although wgpu does not know. Errors:
+    /// `GpuUnavailable`, with a remedy.
     pub async fn new(subgroups: bool) -> Result<Self> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let adapter = instance
@@ -157,7 +160,8 @@ impl Gpu {
             .await
             .map_err(|error| Error::GpuUnavailable(format!("{error}. {}", remedy())))?;
         let offered = adapter.limits();
-        // What bounds a model is taken as large as it comes; for the rest, the defaults are what every browser has.
+        // The limits that bound a model are taken at their maximum; the other defaults are those of
+        // every browser.
         let limits = wgpu::Limits {
             max_buffer_size: offered.max_buffer_size,
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
@@ -166,7 +170,7 @@ impl Gpu {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("weft"),
-            // in the browser wgpu does not know the feature; there the worker asks for it
+            // in the browser, wgpu does not know the feature, and the worker requests it
             required_features: adapter.features() & wgpu::Features::SUBGROUP,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
@@ -183,7 +187,7 @@ impl Gpu {
         Ok(Self { device, queue, adapter: info, limits, watch, features, deferred: RefCell::default() })
     }
 
-    /// Whether the adapter is a program on the CPU: SwiftShader, lavapipe or WARP.
+    /// Whether the adapter is software: SwiftShader, lavapipe or WARP.
     pub fn is_software(&self) -> bool {
         let names = [&self.adapter.name, &self.adapter.driver, &self.adapter.driver_info].map(|s| s.to_lowercase());
         let known = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
@@ -191,7 +195,7 @@ impl Gpu {
             || names.iter().any(|name| known.iter().any(|known| name.contains(known)))
     }
 
-    /// Bytes that one storage buffer may have.
+    /// Largest size of a storage buffer in bytes.
     pub fn max_buffer_bytes(&self) -> u64 {
         self.limits.max_buffer_size.min(self.limits.max_storage_buffer_binding_size)
     }
@@ -201,7 +205,8 @@ impl Gpu {
         format!("and this GPU allows {} for one buffer (device 'cpu' more)", self.max_buffer_bytes())
     }
 
-    /// A zeroed buffer. Errors: `OutOfMemory`, now if the driver says so now, else from the next [`Watch::settle`].
+    /// Creates a zeroed buffer. Errors: `OutOfMemory`, either here or from the next
+    /// [`Watch::settle`].
     pub fn create_buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let (buffer, mut allocation) = self.allocate(label, bytes, usage)?;
         match allocation.answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -212,8 +217,8 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// The same, and the future says whether the driver has the memory: where it does not, the engine
-    /// can go on. Errors: `OutOfMemory`.
+    /// Creates a zeroed buffer, and a future that says whether the driver has the memory; if not,
+    /// the engine can continue. Errors: `OutOfMemory`.
     pub fn try_buffer(
         &self,
         label: &str,
@@ -244,8 +249,8 @@ impl Gpu {
         Ok((buffer, Allocation { what: label.into(), bytes, answer: Box::pin(scope.pop()) }))
     }
 
-    /// Commands that go with the next submit, so that they cost none of their own. `unused`: buffers
-    /// that are destroyed then, as their memory would else wait for garbage collection.
+    /// Adds commands to the next submit, so that they need none of their own. `unused`: buffers to
+    /// destroy after it; otherwise their memory would wait for garbage collection.
     pub fn defer(&self, commands: wgpu::CommandBuffer, unused: impl IntoIterator<Item = wgpu::Buffer>) {
         let mut deferred = self.deferred.borrow_mut();
         deferred.0.push(commands);
@@ -265,8 +270,8 @@ impl Gpu {
         index
     }
 
-    /// The first error that the GPU reported. A buffer that was refused makes every use of it an error of its own, which may
-    /// be heard of first: so the allocations are asked before another error is believed.
+    /// Returns the first error that the GPU reported. Every use of a refused buffer is an error too
+    /// and may be reported first, so allocations are checked before other errors count.
     pub fn check(&self) -> Result<()> {
         let faults = &self.watch.faults;
         let Err(error) = faults.check() else { return Ok(()) };
@@ -278,8 +283,8 @@ impl Gpu {
     }
 }
 
-/// Tries what the device may offer beyond the core. A browser tells the console of a shader that it refuses, so that
-/// subgroups are tried only where they are expected.
+/// Tests optional features of the device. A browser logs a shader that it refuses to the console,
+/// so subgroups are tested only if expected.
 async fn features(device: &wgpu::Device, subgroups: bool) -> BTreeSet<Feature> {
     let mut features = BTreeSet::new();
     let subgroups = subgroups.then_some((Feature::Subgroups, "try_subgroups"));
@@ -297,7 +302,7 @@ async fn features(device: &wgpu::Device, subgroups: bool) -> BTreeSet<Feature> {
     features
 }
 
-/// Keeps every error that comes outside of a call.
+/// Keeps every error that is reported outside of a call.
 fn listen(device: &wgpu::Device, faults: &Faults) {
     let uncaptured = faults.clone();
     device.on_uncaptured_error(Arc::new(move |error| {
@@ -313,11 +318,11 @@ fn listen(device: &wgpu::Device, faults: &Faults) {
         });
     }));
     let lost = faults.clone();
-    // also a device that was destroyed: if it was by the engine itself, then nobody asks any more
+    // includes a device that the engine itself destroyed: then nobody reads the error
     device.set_device_lost_callback(move |_, message| lost.report(Error::DeviceLost(message)));
 }
 
-/// What a user can do where there is no GPU.
+/// What a user can do if there is no GPU.
 fn remedy() -> &'static str {
     if cfg!(target_arch = "wasm32") {
         "Use a browser with WebGPU (Chrome or Edge 120, Safari 26, Firefox 141 or later) over https or localhost, with \

@@ -1,19 +1,19 @@
-//! The GPU engine: runs recordings as compute shaders through wgpu. The only place that knows wgpu.
+//! The GPU engine: runs recordings as compute shaders through wgpu. The only place that uses wgpu.
 //!
-//! It needs nothing but WebGPU itself; shaders that use more are candidates where there is more. Everything is queued. Results are
-//! awaited, since wasm must not block.
+//! It requires nothing beyond core WebGPU; shaders that use optional features are used where the
+//! adapter has them. All work is queued, and results are awaited, since wasm must not block.
 //!
-//! | file | what it does |
+//! | file | contents |
 //! |---|---|
-//! | `device` | adapter, limits, allocation, errors that come late |
-//! | [`shader`] | sources and preprocessor |
+//! | `device` | adapter, limits, allocation, late errors |
+//! | [`shader`] | shader sources and their preprocessor |
 //! | `program` | a recording → pipelines and bind groups; replay |
-//! | `sampled_ids` | the ids of steps that are queued ahead |
+//! | `sampled_ids` | ids of steps that are queued ahead |
 //! | `caches` | memory of KV caches |
-//! | `readback` | waiting for results, and for the end of queued work |
-//! | `tiles` | the order of weights in memory |
-//! | `tuner` | the choice of shaders |
-//! | `self_test` | what the model runs, checked |
+//! | `readback` | waits for results, and for the end of queued work |
+//! | `tiles` | layout of weights in memory |
+//! | `tuner` | choice of shaders by measurement |
+//! | `self_test` | checks the kernels of a model |
 //! | here | buffers and uploads |
 
 mod caches;
@@ -49,10 +49,11 @@ use crate::{Error, Result};
 const CACHE_USAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_DST).union(wgpu::BufferUsages::COPY_SRC);
 
-/// Bytes of uploads after which a loader waits for them: a copy of each is held until the GPU took it.
+/// Bytes of uploads after which a loader waits: wgpu holds a copy of each until the GPU has taken
+/// it.
 const UPLOAD_BYTES: u64 = 16 << 20;
 
-/// A plane, or the values themselves, and the scales of a quantised matrix.
+/// Values or a quants plane, and the scales plane of a quantised matrix.
 struct GpuBuffer {
     main: wgpu::Buffer,
     scales: Option<wgpu::Buffer>,
@@ -66,7 +67,8 @@ impl GpuBuffer {
         self.main.size() + self.scales.as_ref().map_or(0, wgpu::Buffer::size)
     }
 
-    /// In a browser it would live until the garbage collector comes by. What is queued still runs.
+    /// Frees the memory at once, which a browser would do only at its next garbage collection.
+    /// Queued work still runs.
     fn destroy(&self) {
         self.main.destroy();
         self.scales.iter().for_each(wgpu::Buffer::destroy);
@@ -83,10 +85,10 @@ impl GpuBuffer {
     }
 }
 
-/// The shaders that are in use.
+/// The shaders in use.
 struct Shaders {
     variants: Variants,
-    /// What a user or developer may want to know about the choice.
+    /// Notes on the choice for users and developers.
     notes: Vec<String>,
     pipelines: Pipelines,
 }
@@ -107,13 +109,13 @@ pub struct GpuEngine {
     /// Repacked rows on their way to the GPU.
     scratch: Planes,
     tiler: Tiler,
-    /// Bytes uploaded since the queue was last waited for.
+    /// Bytes uploaded since the last wait for the queue.
     uploading: u64,
-    /// Hears when the pipeline that was begun last is compiled.
+    /// Signals that the pipeline begun last is compiled.
     compiling: Option<oneshot::Receiver<()>>,
-    /// The buffer that results are read through; absent while a readback is under way.
+    /// The staging buffer of readbacks; `None` while one is in progress.
     staging: Rc<Cell<Option<wgpu::Buffer>>>,
-    /// Replays that are queued and whose time will tell how much the next submit may hold.
+    /// Queued replays whose time will determine the size of the next submits.
     paces: Paces,
 }
 
@@ -124,14 +126,14 @@ impl Drop for GpuEngine {
 }
 
 impl GpuEngine {
-    /// The engine on the best adapter, with the shaders that suit it. Errors: `GpuUnavailable`, with what can be done about it.
+    /// Opens the best adapter and chooses its shaders. Errors: `GpuUnavailable`, with a remedy.
     pub async fn new(hints: Hints<'_>) -> Result<Self> {
         let mut engine = Self::open(hints.subgroups).await?;
         engine.tune(hints.tuning).await?;
         Ok(engine)
     }
 
-    /// The engine with the given shaders, for tests and measurements.
+    /// Opens the best adapter with the given shaders, for tests and measurements.
     pub async fn with_variants(variants: Variants) -> Result<Self> {
         let mut engine = Self::open(false).await?;
         if let Some(missing) = variants.needs().into_iter().find(|need| !engine.gpu.features.contains(need)) {
@@ -141,7 +143,8 @@ impl GpuEngine {
         Ok(engine)
     }
 
-    /// The engine on the best adapter, with shaders that are right everywhere and quick nowhere. `subgroups`: see [`Hints`].
+    /// Opens the best adapter with shaders that work everywhere but are not fast. `subgroups`: see
+    /// [`Hints`].
     pub async fn open(subgroups: bool) -> Result<Self> {
         let shaders = Shaders { variants: Variants::PLAIN, notes: Vec::new(), pipelines: Pipelines::default() };
         Ok(Self::on(Rc::new(Gpu::new(subgroups).await?), Rc::new(RefCell::new(shaders))))
@@ -175,12 +178,12 @@ impl GpuEngine {
         self.shaders.borrow_mut().variants = variants;
     }
 
-    /// Adds to what [`Engine::info`] tells.
+    /// Adds a note to [`Engine::info`].
     fn note(&mut self, note: String) {
         self.shaders.borrow_mut().notes.push(note);
     }
 
-    /// Gives back all buffers and programs.
+    /// Frees all buffers and programs.
     fn clear(&mut self) {
         // commands that wait for a submit may name them
         self.flush();
@@ -190,12 +193,13 @@ impl GpuEngine {
         self.programs.clear();
     }
 
-    /// Chooses the shaders that suit the adapter, before anything is created. See [`GpuEngine::new`].
+    /// Chooses the shaders that suit the adapter, before any buffer is created. See
+    /// [`GpuEngine::new`].
     pub async fn tune(&mut self, tuning: Option<&str>) -> Result<()> {
         tuner::tune(self, tuning).await
     }
 
-    /// Starts anew, without buffers, with these shaders.
+    /// Resets the engine, without buffers, to these shaders.
     fn reset(&mut self, variants: Variants) -> Result<()> {
         self.clear();
         self.counters = Counters::default();
@@ -206,7 +210,7 @@ impl GpuEngine {
         self.gpu.check()
     }
 
-    /// Whether the GPU can go on after an error of a trial, which is then forgotten.
+    /// Clears an error of a trial; returns whether the GPU can continue after it.
     fn recover(&mut self, error: &Error) -> bool {
         let lost = matches!(error, Error::DeviceLost(_));
         if !lost {
@@ -215,12 +219,13 @@ impl GpuEngine {
         !lost
     }
 
-    /// Whether the adapter is a program on the CPU. The CPU engine is then many times faster.
+    /// Whether the adapter is emulated on the CPU. The CPU engine is then many times faster.
     pub fn is_software(&self) -> bool {
         self.gpu.is_software()
     }
 
-    /// Bounds the work that is queued ahead while sampling; 100 ms by default, and never less than one step.
+    /// Bounds the work that is queued ahead while sampling; 100 ms by default, and never less than
+    /// one step.
     pub fn set_queue_limit(&mut self, limit: Duration) {
         self.sampled_ids.set_limit(limit);
     }
@@ -346,7 +351,7 @@ impl Memory for GpuEngine {
 impl Engine for GpuEngine {
     fn info(&self) -> EngineInfo {
         let wgpu::AdapterInfo { name, backend, driver, driver_info, .. } = &self.gpu.adapter;
-        // browsers hide it
+        // browsers hide the name
         let name = if name.is_empty() { "GPU" } else { name };
         let description = format!("{name} ({backend} {driver} {driver_info}");
         let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many, .. } = self.variants();

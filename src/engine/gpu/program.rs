@@ -1,8 +1,8 @@
-//! A recording made ready: pipelines compiled, parameters uploaded and bind groups made once, so that
-//! a replay writes one small buffer and encodes a list.
+//! Prepared recordings: pipelines, parameters and bind groups are made once, so that a replay
+//! writes one small buffer and encodes a list of dispatches.
 //!
-//! What a step needs may outgrow the buffers: the KV cache, the block tables, the pieces of
-//! attention. Then the bind groups are made anew; pipelines do not depend on any of these sizes.
+//! A step may need larger buffers for the KV cache, the block tables or the pieces of attention.
+//! The bind groups are then made again; pipelines do not depend on these sizes.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -19,24 +19,24 @@ use crate::ops::{Binding, Kernel, Op, Recording, Variants};
 use crate::record::{BufferId, KV_BLOCK, Row, Step};
 use crate::{Error, Result};
 
-/// What one submit of a prompt's chunk may take: a GPU that is busy with it cannot draw the page meanwhile. A decode step is
-/// short and goes in one.
+/// Longest time for one submit of a prompt's chunk: a busy GPU cannot draw the page. A decode step
+/// is short and is one submit.
 const SUBMIT_TIME: Duration = Duration::from_millis(100);
 
-/// Dispatches of a prompt's chunk a submit, until their time is known.
+/// Dispatches per submit of a prompt's chunk, until their time has been measured.
 const FIRST_DISPATCHES: usize = 16;
 
-/// Where the tables of a step begin in its buffer, in bytes: after the uniform header, at the largest
-/// alignment that WebGPU lets an adapter ask for.
+/// Offset in bytes of the tables in a step's buffer: after the uniform header, at the largest
+/// alignment that WebGPU lets an adapter require.
 const TABLES_OFFSET: usize = 256;
 
-/// Bytes of the header that shaders see as the uniform `Step`.
+/// Size in bytes of the header, the uniform `Step` of shaders.
 const STEP_BYTES: u64 = 16;
 
-/// Words of a `Row` of shaders/shared/rows.wgsl. The first is the id.
+/// Words of a `Row` in shaders/shared/rows.wgsl. The first is the id.
 const ROW_WORDS: usize = 5;
 
-/// Words of tables that a step has room for at first: those of one sequence of 4,000 positions.
+/// Initial capacity of the tables in words: one sequence of about 4,000 positions.
 const FIRST_TABLE_WORDS: usize = 64;
 
 /// Compiled pipelines by shader, defines and constants.
@@ -46,7 +46,8 @@ pub(super) struct Pipelines {
 }
 
 impl Pipelines {
-    /// The pipeline of `kernel`. A browser compiles it after this has returned, before anything that it is told later.
+    /// The pipeline of `kernel`. A browser compiles it asynchronously, before anything it is asked
+    /// later.
     pub fn get(&mut self, gpu: &Gpu, kernel: &Kernel) -> Result<wgpu::ComputePipeline> {
         let name = name(kernel);
         if let Some(pipeline) = self.by_name.get(&name) {
@@ -62,7 +63,8 @@ impl Pipelines {
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                // WebGPU zeroes workgroup memory at the start; every kernel writes what it reads
+                // WebGPU zeroes workgroup memory by default; every kernel writes it before reading
+                // it
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
@@ -72,18 +74,18 @@ impl Pipelines {
         Ok(pipeline)
     }
 
-    /// Whether it is compiled, or being compiled.
+    /// Whether it has been compiled or is being compiled.
     pub fn has(&self, kernel: &Kernel) -> bool {
         self.by_name.contains_key(&name(kernel))
     }
 
-    /// How many there are.
+    /// Number of pipelines.
     pub fn len(&self) -> usize {
         self.by_name.len()
     }
 }
 
-/// What tells its pipeline from others.
+/// A name that identifies the kernel's pipeline.
 pub(super) fn name(kernel: &Kernel) -> String {
     let mut name = [&[kernel.shader], kernel.defines.as_slice()].concat().join(" ");
     name.extend(kernel.constants.iter().map(|(constant, value)| format!(" {constant}={value}")));
@@ -97,7 +99,7 @@ struct Dispatch {
 }
 
 impl Dispatch {
-    /// The grid of a step whose longest sequence has `reach` positions.
+    /// The grid for a step whose longest sequence has `reach` positions.
     fn workgroups(&self, reach: usize) -> [u32; 3] {
         let mut workgroups = self.kernel.workgroups;
         if let Some((dimension, positions)) = self.kernel.pieces {
@@ -117,7 +119,7 @@ pub(super) struct Feedback<'a> {
     pub staging: &'a wgpu::Buffer,
 }
 
-/// What a replay handed to the queue.
+/// The submits of a replay.
 pub(super) struct Submits {
     pub count: usize,
     pub last: Option<wgpu::SubmissionIndex>,
@@ -168,7 +170,8 @@ impl Paces {
         }
     }
 
-    /// Everything queued is done: from what a replay took follows how much its next submit may hold.
+    /// To be called when everything queued is done: the time of a replay determines the size of its
+    /// next submits.
     pub fn done(&self) {
         for pace in self.0.borrow_mut().drain(..) {
             let Some(since) = pace.since.take() else { continue };
@@ -180,30 +183,32 @@ impl Paces {
 
 /// A recording ready to be replayed.
 pub(super) struct Program {
-    /// Rows that operations have room for; more are ignored, as [`Tensor`](crate::record::Tensor) has it.
+    /// Largest number of rows of an operation; further rows are ignored, see
+    /// [`Tensor`](crate::record::Tensor).
     capacity: usize,
     /// The uniform `Step`, the tables, then the rows.
     step: wgpu::Buffer,
-    /// Words that the tables may have.
+    /// Capacity of the tables in words.
     table_words: usize,
-    /// What is written to `step`.
+    /// The words to write to `step`.
     words: Vec<u32>,
-    /// The parameters of all dispatches, a slot each.
+    /// The parameters of all dispatches, one slot each.
     params: wgpu::Buffer,
-    /// Bytes of a slot.
+    /// Bytes per slot.
     slot: usize,
-    /// What passes between the dispatches of an operation.
+    /// Intermediate results between the dispatches of an operation.
     pieces: wgpu::Buffer,
     dispatches: Vec<Dispatch>,
-    /// The KV caches that are bound.
+    /// The bound KV caches.
     caches: Vec<BufferId>,
-    /// [`Buffers::generation`] of what is bound.
+    /// [`Buffers::generation`] of the bound buffers.
     generation: u64,
     pace: Rc<Pace>,
 }
 
 impl Program {
-    /// Compiles what is new, and binds. Errors: `Internal` for a recording that cannot run, `OutOfMemory`.
+    /// Compiles new pipelines and makes bind groups. Errors: `Internal` for a recording that cannot
+    /// run, `OutOfMemory`.
     pub fn new(
         gpu: &Gpu,
         pipelines: &mut Pipelines,
@@ -214,7 +219,7 @@ impl Program {
         let kernels: Vec<Kernel> = recording.commands.iter().flat_map(|command| command.kernels(variants)).collect();
         let capacity = kernels.iter().filter_map(|kernel| kernel.params.first()).max().map_or(0, |&rows| rows as usize);
 
-        // the parameters of all dispatches, a slot each
+        // the parameters of all dispatches, one slot each
         let words = kernels.iter().map(|kernel| kernel.params.len()).max().unwrap_or(0);
         let slot = (words * size_of::<u32>()).next_multiple_of(gpu.limits.min_uniform_buffer_offset_alignment as usize);
         let mut slots = vec![0; slot * kernels.len()];
@@ -336,18 +341,19 @@ impl Program {
         Ok(())
     }
 
-    /// Dispatches of a replay.
+    /// Dispatches per replay.
     pub fn len(&self) -> usize {
         self.dispatches.len()
     }
 
-    /// Gives back its buffers; in a browser they would live until the garbage collector comes by. What is queued still runs.
+    /// Frees its buffers at once, which a browser would do only at its next garbage collection.
+    /// Queued work still runs.
     pub fn destroy(&self) {
         [&self.step, &self.params, &self.pieces].into_iter().for_each(wgpu::Buffer::destroy);
     }
 
-    /// Queues a replay. Errors: `Internal` for a step without rows or without the blocks that it needs,
-    /// `OutOfMemory`.
+    /// Queues a replay. Errors: `Internal` for a step without rows or without the blocks that it
+    /// needs, `OutOfMemory`.
     pub fn run(&mut self, gpu: &Gpu, buffers: Buffers, step: &Step, feedback: Option<Feedback>) -> Result<Submits> {
         let rows = &step.rows[..step.rows.len().min(self.capacity)];
         let fed = rows.iter().position(|row| row.id.is_none());
@@ -407,7 +413,7 @@ impl Program {
     }
 }
 
-/// The length and the blocks of each sequence of a step, one after the other, and where each begins.
+/// The length and the block table of each sequence of a step, concatenated, and the start of each.
 fn tables(step: &Step) -> (Vec<u32>, Vec<u32>) {
     let (mut words, mut starts) = (Vec::new(), Vec::new());
     for (sequence, table) in step.tables.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Waiting for the GPU: results, and the end of queued work. What is returned does not borrow the engine, so that others can use it
-//! meanwhile.
+//! Waits for results, and for the end of queued work. The futures do not borrow the engine, so that
+//! others can use it meanwhile.
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ impl GpuEngine {
             let expected = format!("1 to {} values", source.size() / 4);
             return Err(Error::Internal { op: "read", expected, got: format!("{ranges:?}") });
         }
-        // It is taken out, so that a caller who drops the future half-way drops the mapped buffer with it.
+        // taken out, so that a caller who drops the future also drops the mapped buffer
         let staging = match self.staging.take().filter(|staging| staging.size() >= bytes) {
             Some(staging) => staging,
             None => {

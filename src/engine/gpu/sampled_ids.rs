@@ -1,5 +1,5 @@
-//! Sampling on the GPU: steps are queued ahead of the host, and each sends the id that it samples to the next step and to
-//! the host.
+//! Sampling on the GPU: steps are queued ahead of the host, and each passes the id that it samples
+//! to the next step and to the host.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,29 +14,31 @@ use crate::engine::{LocalFuture, now};
 use crate::record::{BufferId, Step};
 use crate::{Error, Result};
 
-/// Work that may be queued, unless [`SampledIds::set_limit`] says otherwise: a stop, and a page that wants to draw, wait no longer.
+/// Longest time for queued work, unless [`SampledIds::set_limit`] sets another: a stop takes effect
+/// within it, and so does the drawing of the page.
 const QUEUE_LIMIT: Duration = Duration::from_millis(100);
 
-/// Steps ahead hide the way between host and GPU, which takes a few milliseconds. More are only lost at a stop.
+/// Largest number of queued steps. A few hide the latency between host and GPU of some
+/// milliseconds; more would only be wasted at a stop.
 const MAX_DEPTH: u32 = 8;
 
-/// How fast steps of one token are.
+/// The measured speed of steps of one token.
 #[derive(Clone, Copy)]
 struct Pace {
-    /// What a step takes, as a moving average.
+    /// Time per step, as a moving average.
     step: Duration,
     last_arrival: Option<Instant>,
 }
 
 impl Pace {
-    /// A step that was queued at `since` gave its id at `arrival`.
+    /// Updates the average: a step that was queued at `since` delivered its id at `arrival`.
     fn arrived(mut self, since: Option<Instant>, arrival: Instant) -> Self {
-        // of two generations, the ids may be asked for in another order
+        // two generations may read their ids in another order
         if self.last_arrival.is_some_and(|last| arrival < last) {
             return self;
         }
         if let Some(since) = since {
-            // it could not begin before the one ahead of it was done
+            // the step could not begin before the previous one was done
             let begin = self.last_arrival.map_or(since, |last| last.max(since));
             self.step = (self.step + arrival.saturating_duration_since(begin)) / 2;
         }
@@ -45,9 +47,9 @@ impl Pace {
     }
 }
 
-/// The way of sampled ids to the host.
+/// Reads sampled ids back to the host.
 pub(super) struct SampledIds {
-    /// Buffers that wait for no id.
+    /// Staging buffers that are not in use.
     idle: Rc<RefCell<Vec<wgpu::Buffer>>>,
     limit: Duration,
     pace: Rc<Cell<Pace>>,
@@ -61,20 +63,21 @@ impl Default for SampledIds {
 }
 
 impl SampledIds {
-    /// Bounds the work that is queued at once. A GPU of unknown speed gets one step at a time.
+    /// Limits the time for queued work. A GPU of unknown speed gets one step at a time.
     pub fn set_limit(&mut self, limit: Duration) {
         self.limit = limit;
         self.pace.set(Pace { step: limit, ..self.pace.get() });
     }
 
-    /// Steps that may be queued at once.
+    /// Number of steps that may be queued at once.
     pub fn depth(&self) -> usize {
         let steps = self.limit.as_micros() / self.pace.get().step.as_micros().max(1);
         steps.clamp(1, u128::from(MAX_DEPTH)) as usize
     }
 
-    /// Runs `program`, which leaves an id in `id`; a row without an id takes the one in `feed`, and the new id goes there
-    /// too. Returns the number of submits, and the id for the host. An id that nobody waits for any more is forgotten.
+    /// Queues `program`, which writes an id to `id`; a row without an id reads its token from
+    /// `feed`, and the new id is also written there. Returns the number of submits, and a future of
+    /// the id. The future may be dropped if the id is not needed.
     pub fn queue(
         &mut self,
         gpu: &Gpu,
@@ -95,7 +98,7 @@ impl SampledIds {
         let submits = program.run(gpu, buffers, step, Some(Feedback { id, feed, staging: &staging }))?;
         let (sender, arrival) = oneshot::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // nobody listens where the id is not wanted any more
+            // the receiver has been dropped if the id is not needed any more
             let _ = sender.send(result.map(|()| now()));
         });
         let (watch, idle, pace) = (gpu.watch.clone(), self.idle.clone(), self.pace.clone());

@@ -1,7 +1,9 @@
-//! Checks what a model will run, on the GPU at hand: each kernel once, on small data, against the plain reference.
+//! Checks each kernel that a model will run on this GPU: once, on small data, against the
+//! reference.
 //!
-//! The tuner tries its candidates on one kind of weights; a driver may compile the same shader right for one layout or
-//! epilogue, and wrong for another. What is wrong gives way to the next variant that is right; weights stay as they lie.
+//! The tuner measures its candidates on one kind of weights, but a driver may compile the same
+//! shader correctly for one layout or epilogue and wrongly for another. A wrong variant is replaced
+//! by the next correct one; the layout of weights does not change.
 
 use std::collections::HashSet;
 
@@ -12,7 +14,8 @@ use crate::engine::trial::Trial;
 use crate::ops::{Command, Kernel, Op, Variants};
 use crate::{Error, Result};
 
-/// Checks `commands`, which are small: see [`crate::engine::trial::small`]. `engine` has no buffers, and none afterwards. Errors: `GpuUnavailable` where nothing right is left.
+/// Checks `commands`, which are reduced: see [`crate::engine::trial::small`]. `engine` must have no
+/// buffers, and has none afterwards. Errors: `GpuUnavailable` if no correct kernel is left.
 pub(super) async fn check(engine: &mut GpuEngine, commands: &[Command]) -> Result<()> {
     let (mut right, mut wrong) = (HashSet::new(), HashSet::new());
     let mut todo = commands.iter();
@@ -41,14 +44,14 @@ pub(super) async fn check(engine: &mut GpuEngine, commands: &[Command]) -> Resul
     Ok(())
 }
 
-/// The next choice for `command` that the adapter can run and that was not wrong yet.
+/// The next choice for `command` that the adapter can run and that has not been wrong.
 fn other(engine: &GpuEngine, command: &Command, wrong: &HashSet<Vec<String>>) -> Option<Variants> {
     let runs = |variants: &Variants| variants.needs().iter().all(|need| engine.gpu.features.contains(need));
     let mut others = engine.variants().others(command).into_iter();
     others.find(|variants| runs(variants) && !wrong.contains(&names(&command.kernels(variants))))
 }
 
-/// Leaves nothing behind but compiled pipelines.
+/// Runs a trial. Keeps only compiled pipelines.
 async fn run(engine: &mut GpuEngine, trial: &Trial) -> Result<()> {
     let expected = trial.expected().await?;
     let result = run_checked(engine, trial, &expected).await;

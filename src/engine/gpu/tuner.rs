@@ -1,8 +1,9 @@
-//! Chooses among the shaders of `ops::variants`, by trying them on the GPU at hand.
+//! Chooses among the shaders of `ops::variants` by measuring them on this GPU.
 //!
-//! Each candidate computes a piece of a small model on random data. Those that differ from the plain reference are
-//! never used; the quickest of the others wins. That happens before weights come, since their layout depends on it. The
-//! choice is remembered as JSON, and a remembered one is only checked, not raced again.
+//! Each candidate computes a part of a small model on random data. Those that differ from the
+//! reference are never used; the fastest of the others wins. This happens before weights arrive,
+//! since their layout depends on it. The choice is remembered as JSON; a remembered choice is
+//! checked but not measured again.
 
 use std::time::Duration;
 
@@ -15,35 +16,37 @@ use crate::ops::variants::{
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Grows when a variant or a shader changes, so that an older choice is made anew.
+/// Incremented when a variant or shader changes, which makes older choices invalid.
 const VERSION: u32 = 4;
 
-/// Largest error of a right variant, relative to the root mean square of the results. Wrong ones are off by about one.
+/// Largest error of a correct variant, relative to the root mean square of the results. Wrong ones
+/// differ by about one.
 const TOLERANCE: f32 = 1e-3;
 
-/// How many times as quick as the best exact one a variant must be that rounds activations.
+/// A variant that rounds activations must be this many times as fast as the best exact one.
 const INT8_WORTH: f64 = 1.2;
 
-/// A candidate that takes this many times as long as the best is out after its first run.
+/// A candidate this many times as slow as the best is out after its first run.
 const SLOW: u32 = 2;
 
-/// One that takes this many times as long need not be compiled in other sizes, nor for other shapes.
+/// A candidate this many times as slow is not compiled for other sizes and shapes.
 const HOPELESS: u32 = 4;
 
-/// Times of single runs differ by this without meaning: clocks of browsers are coarse.
+/// Differences between single runs below this mean nothing: browsers' clocks are coarse.
 const GRAIN: Duration = Duration::from_millis(2);
 
-/// Most runs of a candidate in a round, and what they may take.
+/// Largest number of runs of a candidate per round, and their time.
 const MOST_RUNS: u32 = 50;
 const ROUND: Duration = Duration::from_millis(8);
 
-/// Rounds, in which the candidates take turns: the quickest of a candidate's counts, as others use the machine too.
+/// Rounds, in which the candidates take turns. The fastest round of a candidate counts, since other
+/// programs use the machine too.
 const ROUNDS: usize = 3;
 
-/// Tokens of a prompt's chunk in the race.
+/// Tokens per chunk of a prompt in the measurement.
 const PROMPT: usize = 16;
 
-/// A choice as it is remembered.
+/// The remembered form of a choice.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Remembered {
@@ -71,7 +74,7 @@ pub(super) fn remember(variants: &Variants) -> Option<String> {
     serde_json::to_string(&remembered).ok()
 }
 
-/// The choice that `json` stands for; `None` where it is of another version.
+/// Parses a choice; `None` if it is from another version.
 fn recall(json: &str) -> Option<Variants> {
     let remembered: Remembered = serde_json::from_str(json).ok().filter(|r: &Remembered| r.version == VERSION)?;
     let linear = |variants: &'static [LinearVariant], name: &str| variants.iter().find(|v| v.name == name);
@@ -90,7 +93,7 @@ fn recall(json: &str) -> Option<Variants> {
     })
 }
 
-/// What can be raced.
+/// A variant that can be measured.
 trait Candidate: 'static {
     fn name(&self) -> &'static str;
     fn shader(&self) -> &'static str;
@@ -121,7 +124,7 @@ impl Candidate for AttentionVariant {
     }
 }
 
-/// The work to race on. The host must know the results too, and takes its time for many tokens.
+/// The trials. The host computes their results too, which is slow for many tokens.
 struct Trials {
     wide: Trial,
     narrow: Trial,
@@ -144,9 +147,10 @@ impl Trials {
     }
 }
 
-/// Sets the engine's variants and notes. `engine` has no buffers yet, and has none afterwards.
+/// Sets the engine's variants and notes. `engine` has no buffers before and after.
 ///
-/// Errors: `GpuUnavailable` where no candidate of a kind is right, and what ends an engine, as a lost device.
+/// Errors: `GpuUnavailable` if no candidate of a kind is correct, and errors that end an engine,
+/// such as a lost device.
 pub(super) async fn tune(engine: &mut GpuEngine, remembered: Option<&str>) -> Result<()> {
     let trials = Trials::new();
     if let Some(variants) = remembered.and_then(recall) {
@@ -161,7 +165,7 @@ pub(super) async fn tune(engine: &mut GpuEngine, remembered: Option<&str>) -> Re
     let with = |matvec_narrow| Variants { matvec_narrow, ..chosen };
     chosen.matvec_narrow = race(engine, &trials.narrow, wide.hopeful.clone(), with).await?.winner(&trials.narrow)?;
     chosen.matvec_wide = wide.winner(&trials.wide)?;
-    // these read what layout the others have chosen
+    // these read the layout that the choices above determine
     let exact = race(engine, &trials.prompt, MATMUL, |matmul| Variants { matmul, ..chosen }).await?;
     let with = |int8| Variants { matmul_int8: Some(int8), ..chosen };
     let int8 = race(engine, &trials.prompt, MATMUL_INT8, with).await?;
@@ -174,7 +178,7 @@ pub(super) async fn tune(engine: &mut GpuEngine, remembered: Option<&str>) -> Re
     engine.reset(chosen)
 }
 
-/// Whether a choice gives right results.
+/// Whether a choice gives correct results.
 async fn check(engine: &mut GpuEngine, variants: Variants, trials: &Trials) -> Result<bool> {
     let Trials { wide, narrow, prompt, prompt_f16, attend_one, attend_many } = trials;
     for trial in [wide, narrow, prompt, prompt_f16, attend_one, attend_many] {
@@ -187,12 +191,12 @@ async fn check(engine: &mut GpuEngine, variants: Variants, trials: &Trials) -> R
     Ok(true)
 }
 
-/// How a race ended.
+/// The result of a race.
 struct Race<V: 'static> {
     quickest: Option<&'static V>,
-    /// Those that may be the quickest for another shape.
+    /// Candidates that may be the fastest for another shape.
     hopeful: Vec<&'static V>,
-    /// Of the quickest.
+    /// Time of the fastest.
     time: Duration,
 }
 
@@ -203,7 +207,7 @@ impl<V> Race<V> {
     }
 }
 
-/// Finds the quickest of the candidates that are right.
+/// Finds the fastest of the correct candidates.
 async fn race<V: Candidate>(
     engine: &mut GpuEngine,
     trial: &Trial,
@@ -237,7 +241,7 @@ async fn race<V: Candidate>(
         for (time, program, _) in &mut field {
             let runs = (ROUND.as_micros() / time.as_micros().max(1)).clamp(1, u128::from(MOST_RUNS)) as u32;
             let took = trial.time(engine, *program, runs).await?;
-            // the first one waited for its answer alone
+            // the first time includes the wait for the results
             *time = if round == 0 { took } else { took.min(*time) };
         }
     }
@@ -246,7 +250,7 @@ async fn race<V: Candidate>(
     Ok(Race { quickest: quickest.map(|entry| entry.2), hopeful, time })
 }
 
-/// Runs a trial once and compares.
+/// Runs a trial once and compares its results.
 pub(super) async fn run_checked(engine: &mut GpuEngine, trial: &Trial, expected: &[f32]) -> Result<ProgramId> {
     let (program, got) = trial.run(engine).await?;
     let error = relative_error(&got, expected);

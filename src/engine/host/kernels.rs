@@ -1,4 +1,5 @@
-//! What computes the operations, and how it holds a matrix. Kernels without weights default to the reference of their operation.
+//! The kernels of a host engine, and how they store a matrix. Kernels without weights default to
+//! the reference of their operation.
 
 use super::zeroed;
 use crate::Result;

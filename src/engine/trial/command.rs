@@ -17,7 +17,8 @@ const ROWS: usize = 2048;
 /// Columns of a reduced matrix that has at most this many rows.
 const COLS: usize = 1024;
 
-/// Tokens of a trial where there is room for so many, and how many are in the cache before: more than one piece of it.
+/// Tokens of a trial if there is room, and earlier positions in the cache: more than one piece of
+/// it.
 const TOKENS: usize = 5;
 const POSITION: usize = 70;
 

@@ -13,17 +13,17 @@ use crate::{Error, Result};
 
 use super::keys::token_keys;
 
-/// A generation and the sequence that it writes.
+/// A generation and the sequence that it writes to.
 pub(super) struct Running {
     pub generation: Generation,
-    /// `None` once it has ended.
+    /// `None` once the generation has ended.
     pub sequence: Option<Sequence>,
-    /// Where the engine samples.
+    /// Present if the engine samples for this generation.
     pub device: Option<OnDevice>,
 }
 
 impl Running {
-    /// Does one unit of work, as one of `count` generations that are under way.
+    /// Does one unit of work, as one of `count` running generations.
     pub async fn advance(
         &mut self,
         id: GenerationId,
@@ -39,7 +39,7 @@ impl Running {
         if generation.prefill && sequence.len() == known {
             return Ok(generation.end(FinishReason::Length));
         }
-        // a call that was given up half-way may have left its logits unread
+        // a call that was dropped before its end may not have read its logits
         sequence.truncate(&mut runner.programs.kv, known - usize::from(!generation.prefill));
         let done = sequence.len();
         let end = generation.computed_with(done, runner.programs.rows);
@@ -68,7 +68,7 @@ impl Running {
         Ok(Event::Token { id: next, text, logprobs })
     }
 
-    /// It has ended: what is computed may be continued.
+    /// Ends the generation; later prompts may continue its sequence.
     pub fn end(&mut self, runner: &mut Runner) {
         self.drop_queued(runner);
         if let Some(sequence) = self.sequence.take() {
@@ -76,7 +76,8 @@ impl Running {
         }
     }
 
-    /// It has failed: what is computed is not known.
+    /// Ends the generation after a failure, and releases its sequence, whose keys and values may be
+    /// incomplete.
     pub fn fail(&mut self, runner: &mut Runner) {
         self.drop_queued(runner);
         if let Some(sequence) = self.sequence.take() {
@@ -91,7 +92,7 @@ impl Running {
         }
     }
 
-    /// Takes the next id; returns the text that became certain with it.
+    /// Appends the next id; returns the text that it completes.
     pub fn push(&mut self, id: u32, runner: &mut Runner, tokenizer: &Tokenizer) -> Result<String> {
         let (text, again) = self.generation.push(id, tokenizer, runner.decoder.context)?;
         if let (Some(positions), Some(sequence)) = (again, &mut self.sequence) {
@@ -101,7 +102,8 @@ impl Running {
     }
 }
 
-/// The id after `generation.tokens`, as the engine samples it. Keeps as many steps queued as the engine wants.
+/// The id after `generation.tokens`, sampled by the engine. Keeps as many steps queued as the
+/// engine wants.
 async fn next_id(
     id: GenerationId,
     generation: &mut Generation,
@@ -115,17 +117,18 @@ async fn next_id(
     let left = generation.max_tokens - generation.generated;
     let most = known.saturating_add(left).min(runner.decoder.context);
     while known + ahead.len() < most && (ahead.is_empty() || ahead.len() < runner.depth(count)) {
-        // the oldest step takes the ids that the host knows, the others that of the step before
+        // the oldest step takes ids that the host knows, each later one the id of the step before
+        // it
         let position = if ahead.is_empty() { sequence.len() } else { known + ahead.len() - 1 };
         let ids = if ahead.is_empty() { &tokens[position..] } else { &[] };
         match runner.grow(sequence, position..position + ids.len().max(1)).await {
-            // what is queued already needs no more
+            // no more steps fit; those that are queued suffice
             Err(Error::OutOfMemory { .. }) if !ahead.is_empty() => break,
             grown => grown?,
         }
         ahead.push_back(runner.queue(id, sequence, device, (position, ids), sampler.random())?);
     }
-    // it stays queued until it is here, so that a caller may drop this future half-way
+    // the step stays in the queue until its id has arrived, so that a caller may drop this future
     let sampled = match ahead.front_mut() {
         Some(oldest) => oldest.await?,
         None => return Err(not_started("next")),
@@ -138,7 +141,8 @@ async fn next_id(
     }
 }
 
-/// Of `id` and of the `top` most likely. A token that the vocabulary does not spell (some models have more logits than tokens) has no bytes.
+/// Log-probabilities of `id` and of the `top` most likely tokens. Tokens that are not in the
+/// vocabulary have no bytes (some models have more logits than tokens).
 fn token_logprobs(tokenizer: &Tokenizer, logits: &[f32], id: u32, top: usize) -> Result<TokenLogprobs> {
     let sum = log_sum_exp(logits);
     let of = |id| {

@@ -1,11 +1,13 @@
-//! A decoder on an engine. It serves any number of sequences: generations that are under way, each advanced by
-//! [`LoadedDecoder::next`] on its own, and texts that ended and that a later prompt may continue.
+//! A decoder on an engine. It serves any number of sequences: running generations, each of which
+//! [`LoadedDecoder::next`] advances separately, and ended sequences that a later prompt may
+//! continue.
 //!
-//! A generation advances by one chunk of the prompt or one token at a time: so the caller can stop between any two, take
-//! turns among several, and a worker can answer messages meanwhile.
+//! A generation advances by one chunk of the prompt or by one token. Between two of them the caller
+//! can stop it or advance another one, and a worker can answer messages.
 //!
-//! Where the engine samples, steps are queued ahead of the answer, which only sees the ids. Steps past its end are dropped:
-//! what they put into the KV cache lies beyond the sequence's keys and is written again.
+//! If the engine samples, steps are queued ahead, and the host reads only their ids. Steps past the
+//! end of the answer are discarded: their keys and values are past the end of the sequence, and
+//! will be overwritten.
 
 use std::collections::BTreeMap;
 
@@ -59,8 +61,8 @@ impl LoadedDecoder {
         }
     }
 
-    /// Runs every program of a generation once and forgets the result: what is still being compiled, and what is wrong with
-    /// it, should not wait for the first answer.
+    /// Runs every program of a generation once and discards the results, so that the first answer
+    /// does not wait for compilation, and errors appear now.
     pub async fn warm_up(&mut self) -> Result<()> {
         for ids in [&[0][..], &[0, 0]] {
             let mut sequence = Sequence::new(self.origin(None));
@@ -82,7 +84,7 @@ impl LoadedDecoder {
         self.runner.trim().await
     }
 
-    /// What is loaded.
+    /// Describes the loaded model.
     pub fn info(&self) -> Info {
         let (config, engine) = (&self.runner.decoder.config, &self.runner.engine);
         let tasks = [
@@ -119,8 +121,8 @@ impl LoadedDecoder {
         &self.tokenizer
     }
 
-    /// The text of the chat template that a conversation is rendered with: that called `name`, or
-    /// the one for its tools. `None` where there is none.
+    /// Source of the chat template called `name`, or else of the default one with or without tools.
+    /// `None` if there is none.
     pub fn chat_template(&self, name: Option<&str>, tools: bool) -> Option<&str> {
         self.chat_templates.source(name, tools).ok()
     }
@@ -130,9 +132,10 @@ impl LoadedDecoder {
         &self.runner.engine
     }
 
-    /// Begins to continue `prompt`, beside what is under way. What the prompt shares with another sequence is not computed again. `entropy` is
-    /// the seed where the options have none. The generation is to be stopped when nobody needs its handle. Errors: `ContextOverflow`,
-    /// `InvalidOption`, `Tokenize`.
+    /// Starts a generation that continues `prompt`. A prefix that another sequence has computed is
+    /// not computed again. `entropy` is the seed if the options have none. The generation must be
+    /// stopped once its handle is not needed. Errors: `ContextOverflow`, `InvalidOption`,
+    /// `Tokenize`.
     pub fn start(&mut self, prompt: Vec<u32>, options: GenerateOptions, entropy: u64) -> Result<GenerationId> {
         self.check_ids(&prompt)?;
         let context = self.context();
@@ -140,7 +143,7 @@ impl LoadedDecoder {
             return Err(Error::ContextOverflow { needed: prompt.len() + 1, context });
         }
         let sampler = Sampler::new(options.sampling.clone(), entropy)?;
-        // The last token is always computed again: its logits are not in the cache.
+        // The last token is always computed again: the cache does not hold its logits.
         let (restored, most) = (options.restored, prompt.len() - 1);
         let samples = self.runner.programs.device.is_some() && options.top_logprobs.is_none() && !options.constrained;
         let values = sampler.device_values().filter(|_| samples);
@@ -153,9 +156,10 @@ impl LoadedDecoder {
         Ok(id)
     }
 
-    /// After [`LoadedDecoder::start`]: goes on as if these ids had been generated already, and their events given. Another generation of
-    /// the same model that was lost on the way gave them; the random stream, the text and the stop rules continue where it was.
-    /// Errors: `Tokenize` for ids that are none, `InvalidOption` where nothing was started.
+    /// To be called after [`LoadedDecoder::start`]: continues as if these ids had been generated
+    /// and their events returned, as by a generation of the same model that was lost. Random
+    /// numbers, text and stop rules continue from there. Errors: `Tokenize` for ids that are not in
+    /// the vocabulary, `InvalidOption` if the generation does not exist.
     pub fn resume(&mut self, id: GenerationId, generated: &[u32]) -> Result<()> {
         if generated.is_empty() {
             return Ok(());
@@ -164,15 +168,16 @@ impl LoadedDecoder {
         let Self { runner, tokenizer, generations, .. } = self;
         let running = generations.get_mut(&id).ok_or_else(|| not_started("resume"))?;
         for &id in generated {
-            // every id took one draw
+            // each id took one draw
             running.generation.sampler.random();
             running.push(id, runner, tokenizer)?;
         }
         Ok(())
     }
 
-    /// Sets the tokens that the next draw of a constrained generation may take: a bit each, from the lowest of the first word on. Where a token
-    /// that ends an answer is among them, so are all others. Errors: `InvalidOption` where nothing was started.
+    /// Sets the allowed tokens of the next draw of a constrained generation: one bit per token,
+    /// from the lowest bit of the first word on. If a token that ends an answer is allowed, all of
+    /// them are. Errors: `InvalidOption` if the generation does not exist.
     pub fn allow(&mut self, id: GenerationId, mut mask: Vec<u32>) -> Result<()> {
         let running = self.generations.get_mut(&id).ok_or_else(|| not_started("allow"))?;
         let ends = self.tokenizer.ends();
@@ -187,15 +192,17 @@ impl LoadedDecoder {
         Ok(())
     }
 
-    /// What was generated is the whole answer: the next event is its end. Errors: `InvalidOption` where nothing was started.
+    /// Ends the answer: the next event is its end. Errors: `InvalidOption` if the generation does
+    /// not exist.
     pub fn finish(&mut self, id: GenerationId) -> Result<()> {
         let running = self.generations.get_mut(&id).ok_or_else(|| not_started("finish"))?;
         running.generation.finish = Some(super::FinishReason::Stop);
         Ok(())
     }
 
-    /// Does one unit of work: a chunk of the prompt, or a token. An error ends this generation and no other. Errors: `OutOfMemory` where its
-    /// sequence cannot grow, `InvalidLogits`, `InvalidOption` after the end, and those of the engine.
+    /// Does one unit of work: a chunk of the prompt, or a token. An error ends only this
+    /// generation. Errors: `OutOfMemory` if its sequence cannot grow, `InvalidLogits`,
+    /// `InvalidOption` after the end, and those of the engine.
     pub async fn next(&mut self, id: GenerationId) -> Result<Event> {
         let Self { runner, tokenizer, generations, .. } = self;
         let count = generations.values().filter(|running| running.sequence.is_some()).count();
@@ -209,7 +216,7 @@ impl LoadedDecoder {
                 }
             }
             Ok(_) => {}
-            // What is in the KV cache after a failure is not known.
+            // After a failure the contents of the KV cache are unknown.
             Err(_) => {
                 running.fail(runner);
                 self.generations.remove(&id);
@@ -218,7 +225,8 @@ impl LoadedDecoder {
         event
     }
 
-    /// Ends a generation, whatever it does, and forgets its handle. What is computed may be continued by others.
+    /// Ends a generation in any state and releases its handle. Later prompts may continue its
+    /// sequence.
     pub fn stop(&mut self, id: GenerationId) {
         if let Some(mut running) = self.generations.remove(&id) {
             running.end(&mut self.runner);
@@ -228,31 +236,31 @@ impl LoadedDecoder {
         }
     }
 
-    /// Forgets all sequences that ended, and gives back their memory.
+    /// Releases all ended sequences and their memory.
     pub async fn forget(&mut self) -> Result<()> {
         while self.runner.ended.drop_oldest(&mut self.runner.programs.kv) {}
         self.runner.untrimmed = true;
         self.runner.trim().await
     }
 
-    /// Tokens of a generation's prompt that were in the KV cache already.
+    /// Number of tokens of a generation's prompt that were in the KV cache already.
     pub fn cached_tokens(&self, id: GenerationId) -> usize {
         self.generations.get(&id).map_or(0, |running| running.generation.cached)
     }
 
-    /// Tokens that a generation dropped behind [`GenerateOptions::shift_behind`].
+    /// Number of tokens that a generation dropped behind [`GenerateOptions::shift_behind`].
     pub fn dropped_tokens(&self, id: GenerationId) -> usize {
         self.generations.get(&id).map_or(0, |running| running.generation.dropped)
     }
 
-    /// A sequence that has the longest prefix of `ids` that is in the KV cache, at most `most` of them.
+    /// A sequence with the longest prefix of `ids` in the KV cache, at most `most` tokens.
     pub(super) fn open(&mut self, ids: &[u32], restored: Option<u32>, most: usize) -> Sequence {
         let (keys, origin) = (token_keys(ids).collect::<Vec<_>>(), self.origin(restored));
         let running = self.generations.values().filter_map(|running| running.sequence.as_ref());
         self.runner.ended.open(&mut self.runner.programs.kv, running, &keys, &origin, most)
     }
 
-    /// Of keys and values that this model computes for `restored`.
+    /// The origin of keys and values that this model computes for the owner `restored`.
     pub(super) fn origin(&self, restored: Option<u32>) -> Origin {
         Origin { model: self.about.fingerprint, adapter: None, restored }
     }
@@ -262,7 +270,7 @@ impl LoadedDecoder {
         self.next_id.into()
     }
 
-    /// The most tokens of a sequence.
+    /// Largest number of tokens in a sequence.
     pub(super) fn context(&self) -> usize {
         self.runner.decoder.context
     }

@@ -24,17 +24,17 @@ pub(super) struct EncoderPrograms<P = ProgramId> {
     pub masked: Option<Head<P>>,
 }
 
-/// A head.
+/// A head: an output layer for a task.
 #[derive(Clone, Copy)]
 pub(super) struct Head<P = ProgramId> {
     pub program: P,
-    /// What it reads.
+    /// Its input.
     pub x: Tensor,
     pub logits: Tensor,
 }
 
 impl EncoderPrograms<Recording> {
-    /// Records everything, over buffers whose weights may be still on their way.
+    /// Records all programs. Weights may still be loading.
     pub fn record(memory: &mut dyn Memory, encoder: &Encoder) -> Result<Self> {
         let a = EncoderActivations::new(memory, encoder)?;
         let (hidden, labels) = (encoder.config.hidden, encoder.encoder_config.labels.len());
@@ -64,13 +64,13 @@ impl EncoderPrograms<Recording> {
         Ok(Self { activations: a, kv, layers, classifier, token_classifier, masked })
     }
 
-    /// All that is recorded.
+    /// All recorded commands.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
         let heads = [&self.classifier, &self.token_classifier, &self.masked].into_iter().flatten();
         [&self.layers].into_iter().chain(heads.map(|head| &head.program)).flat_map(|recording| &recording.commands)
     }
 
-    /// Makes everything ready to run.
+    /// Prepares all programs on the engine.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<EncoderPrograms> {
         let Self { activations, kv, layers, classifier, token_classifier, masked } = self;
         let mut head = |head: Option<Head<Recording>>| -> Result<Option<Head>> {

@@ -1,4 +1,4 @@
-//! An answer that is being drawn on a sequence: tokens, stop rules, and when it ends.
+//! An answer while it is generated: its tokens, stop rules and end.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use crate::engine::LocalFuture;
 use crate::sampling::Sampler;
 use crate::tokenizer::{Detokenizer, StopMatcher, Tokenizer};
 
-/// The handle of a generation. None is given twice.
+/// The handle of a generation. Handles are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GenerationId(u32);
 
@@ -24,15 +24,15 @@ impl From<GenerationId> for u32 {
     }
 }
 
-/// An answer that is being drawn.
+/// An answer while it is generated.
 pub(super) struct Generation {
-    /// The prompt and what was generated, without what was dropped.
+    /// The prompt and the generated tokens, without those that were dropped.
     pub tokens: Vec<u32>,
-    /// Of them, those that are computed in chunks.
+    /// Number of leading tokens that are computed in chunks.
     pub prompt_len: usize,
-    /// Prompt tokens that were in the KV cache already.
+    /// Number of prompt tokens that were in the KV cache already.
     pub cached: usize,
-    /// Tokens that were dropped to make room.
+    /// Number of tokens that were dropped to make room.
     pub dropped: usize,
     pub generated: usize,
     pub max_tokens: usize,
@@ -41,20 +41,21 @@ pub(super) struct Generation {
     pub ignore_eos: bool,
     pub infill: bool,
     pub sampler: Sampler,
-    /// How many alternatives to tell the log-probabilities of; `None`: not even of the token.
+    /// Number of alternatives whose log-probabilities are reported; `None`: not even the token's
+    /// own.
     pub top_logprobs: Option<usize>,
-    /// Whether [`LoadedDecoder::allow`](super::LoadedDecoder::allow) says what may come next.
+    /// Whether [`LoadedDecoder::allow`](super::LoadedDecoder::allow) restricts the next token.
     pub constrained: bool,
-    /// Ids that are queued beyond `tokens`, oldest first.
+    /// Ids of steps queued beyond `tokens`, oldest first.
     pub ahead: VecDeque<LocalFuture<'static, Result<u32>>>,
     pub detokenizer: Detokenizer,
     pub stops: StopMatcher,
-    /// Known to end with the next event.
+    /// The reason, once it is known that the next event is the end.
     pub finish: Option<FinishReason>,
 }
 
 impl Generation {
-    /// Nothing of the prompt is computed yet. Errors: `InvalidOption`.
+    /// A generation of which nothing is computed yet. Errors: `InvalidOption`.
     pub fn new(prompt: Vec<u32>, options: GenerateOptions, sampler: Sampler, tokenizer: &Tokenizer) -> Result<Self> {
         Ok(Self {
             prompt_len: prompt.len(),
@@ -77,14 +78,15 @@ impl Generation {
         })
     }
 
-    /// Where a run that begins with token `done` ends: the prompt goes in chunks of `rows`, what was generated token by token,
-    /// also when it is computed again. So the KV cache of a resumed generation has the very values of the first time.
+    /// End of the run that begins with token `done`: the prompt is computed in chunks of `rows`,
+    /// generated tokens one by one, even when they are computed again. The KV cache of a resumed
+    /// generation then has exactly the values of the first time.
     pub fn computed_with(&self, done: usize, rows: usize) -> usize {
         if done < self.prompt_len { (done + rows).min(self.prompt_len) } else { done + 1 }
     }
 
-    /// Takes the next id; returns the text that became certain with it. A full context ends the answer, or makes room: then the
-    /// positions from the second result on are to be computed again.
+    /// Appends the next id. Returns the text that it completes. A full context ends the answer, or
+    /// drops tokens: the positions from the second result on must then be computed again.
     pub fn push(&mut self, id: u32, tokenizer: &Tokenizer, context: usize) -> Result<(String, Option<usize>)> {
         self.tokens.push(id);
         self.generated += 1;
@@ -103,7 +105,8 @@ impl Generation {
             self.finish = Some(FinishReason::Length);
             return Ok((outcome.emit, None));
         };
-        // What comes behind moves to other positions, and attended to what is dropped: it is computed again.
+        // Later tokens move to other positions and attended to the dropped ones: they are computed
+        // again.
         let drop = (known - behind).div_ceil(2);
         self.tokens.drain(behind..behind + drop);
         self.prompt_len = self.tokens.len();
@@ -113,7 +116,8 @@ impl Generation {
 
     /// The last event.
     pub fn end(&mut self, reason: FinishReason) -> Event {
-        // A character that the length limit cut is left out: it would come back as U+FFFD with the next turn.
+        // A character cut off by the length limit is left out: it would return as U+FFFD in the
+        // next turn.
         let rest = if reason == FinishReason::Length { String::new() } else { self.detokenizer.flush() };
         let text = self.stops.push(&rest).emit + &self.stops.flush();
         Event::End { reason, text }

@@ -1,11 +1,12 @@
-//! What a prefix is: when keys and values that are in the KV cache may be used for another prompt.
+//! When the keys and values of a prefix in the KV cache may be reused for another prompt.
 
-/// What a position holds. Keys and values depend on it, on all positions before it, and on their [`Origin`].
+/// The content of a position. Its keys and values depend on it, on all earlier positions, and on
+/// their [`Origin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// The token with this id.
     Token(u32),
-    /// A row that is no token, such as a patch of an image: a hash of its content.
+    /// A row that is not a token, such as a patch of an image: a hash of its content.
     Content(u64),
 }
 
@@ -14,27 +15,28 @@ pub fn token_keys(ids: &[u32]) -> impl Iterator<Item = Key> {
     ids.iter().copied().map(Key::Token)
 }
 
-/// What computed keys and values. Those of two origins are never mixed.
+/// The source of keys and values. Different origins are never mixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     /// Fingerprint of the model's weights.
     pub model: u64,
     /// Fingerprint of the adapter; `None` for the model's own weights.
     pub adapter: Option<u64>,
-    /// Who restored a part of them from outside; `None` where all were computed here. Nobody can tell whether restored values are what
-    /// the model computes, so that only their owner uses them.
+    /// The owner that restored some of them; `None` if all were computed here. It cannot be checked
+    /// whether restored values are those that the model computes, so only their owner may use them.
     pub restored: Option<u32>,
 }
 
 impl Origin {
-    /// Whether `call` may use what was computed here. Its owner may also use what nobody restored.
+    /// Whether `call` may use keys and values of this origin. An owner may also use those that were
+    /// computed here.
     pub fn serves(&self, call: &Self) -> bool {
         let restored = self.restored.is_none() || self.restored == call.restored;
         self.model == call.model && self.adapter == call.adapter && restored
     }
 }
 
-/// Positions that two lists of keys share from the start.
+/// Length of the common beginning of two lists of keys.
 pub fn shared_prefix(a: &[Key], b: &[Key]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

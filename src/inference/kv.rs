@@ -1,5 +1,6 @@
-//! Keys and values of a sequence, read out and written back: in another page, on another day, a conversation goes on without being
-//! computed again. What is read does not depend on the length of the context, nor on the engine, and is exact.
+//! Saves and restores keys and values, so that a conversation can continue in another page or on
+//! another day without being computed again. The saved values are exact, and depend neither on the
+//! context length nor on the engine.
 
 use std::ops::Range;
 
@@ -12,7 +13,7 @@ use crate::engine::Engine;
 use crate::record::{BufferId, Memory};
 use crate::{Error, Result};
 
-/// A sequence that is being restored, and which layers of it were written.
+/// A sequence that is being restored, and whether each layer has been written.
 pub(super) struct Restoring {
     pub sequence: Sequence,
     ids: Vec<u32>,
@@ -21,8 +22,8 @@ pub(super) struct Restoring {
 
 impl LoadedDecoder {
     /// Keys, then values of `ids` in one layer: (2, kv_heads, tokens, head_dim). `restored`: as in
-    /// [`GenerateOptions::restored`](super::GenerateOptions::restored). Errors: `InvalidOption` where the layer does not exist, or no sequence has
-    /// these tokens computed.
+    /// [`GenerateOptions::restored`](super::GenerateOptions::restored). Errors: `InvalidOption` if
+    /// the layer does not exist, or no sequence begins with these tokens.
     pub async fn read_kv(&mut self, layer: usize, ids: &[u32], restored: Option<u32>) -> Result<Vec<f32>> {
         self.check_kv(layer, ids.len())?;
         let (keys, origin) = (token_keys(ids).collect::<Vec<_>>(), self.origin(restored));
@@ -38,8 +39,10 @@ impl LoadedDecoder {
         self.runner.engine.read_ranges(buffer, ranges).await
     }
 
-    /// Begins to restore keys and values of `ids`. Nobody can tell whether they are those that the model computes, so only `owner` goes on from
-    /// there, by [`GenerateOptions::restored`](super::GenerateOptions::restored). Errors: `Tokenize` for ids that are none, `ContextOverflow`.
+    /// Starts to restore keys and values of `ids`. It cannot be checked whether they are those that
+    /// the model computes, so only `owner` may continue from them, with
+    /// [`GenerateOptions::restored`](super::GenerateOptions::restored). Errors: `Tokenize` for ids
+    /// that are not in the vocabulary, `ContextOverflow`.
     pub fn restore(&mut self, ids: Vec<u32>, owner: u32) -> Result<GenerationId> {
         self.check_ids(&ids)?;
         self.check_kv(0, ids.len())?;
@@ -49,8 +52,8 @@ impl LoadedDecoder {
         Ok(id)
     }
 
-    /// Writes what [`LoadedDecoder::read_kv`] gave of a layer, of a model with the same weights. Errors: `InvalidOption` where `values` are not of
-    /// that shape, `OutOfMemory`.
+    /// Writes the values of one layer that [`LoadedDecoder::read_kv`] returned for a model with the
+    /// same weights. Errors: `InvalidOption` for the wrong number of `values`, `OutOfMemory`.
     pub async fn write_kv(&mut self, id: GenerationId, layer: usize, values: &[f32]) -> Result<()> {
         let tokens = self.restoring.get(&id).ok_or_else(|| not_started("write_kv"))?.ids.len();
         self.check_kv(layer, tokens)?;
@@ -74,8 +77,8 @@ impl LoadedDecoder {
         self.runner.engine.throttle().await
     }
 
-    /// After every layer was written: the tokens are in the KV cache now. Errors: `InvalidOption` where a layer was not written; they are
-    /// forgotten then.
+    /// To be called once every layer has been written: the sequence can be continued from now on.
+    /// Errors: `InvalidOption` if a layer is missing; the sequence is then released.
     pub fn restored(&mut self, id: GenerationId) -> Result<()> {
         let Restoring { mut sequence, ids, layers } =
             self.restoring.remove(&id).ok_or_else(|| not_started("restored"))?;
@@ -89,7 +92,7 @@ impl LoadedDecoder {
         Ok(())
     }
 
-    /// Where the first `tokens` positions of a sequence lie in a layer.
+    /// The ranges of a layer's buffer that hold the first `tokens` positions of a sequence.
     fn kv_ranges(&self, layer: usize, sequence: &Sequence, tokens: usize) -> (BufferId, Vec<Range<usize>>) {
         let pool = &self.runner.programs.kv;
         (pool.layer(layer).buffer, pool.ranges(layer, &sequence.blocks, tokens))

@@ -1,4 +1,4 @@
-//! A model on its way into an engine, which compiles meanwhile what the model will run.
+//! Loads a model into an engine, which meanwhile compiles the model's programs.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ use crate::model::{ModelParts, Network, TensorLoader};
 use crate::ops::{Command, Recording};
 use crate::{Error, Result};
 
-/// What a model of either kind runs.
+/// The recorded programs of either kind of model.
 enum Recorded {
     Decoder(Box<Programs<Recording>>),
     Encoder(Box<EncoderPrograms<Recording>>),
@@ -36,15 +36,15 @@ pub struct Loading {
     loader: TensorLoader,
     /// Once the headers of all files were read.
     programs: Option<Recorded>,
-    /// Of `programs`, those that were not given to the engine to compile.
+    /// Commands of `programs` that the engine has not compiled yet.
     uncompiled: VecDeque<Command>,
-    /// What is tried before it is trusted.
+    /// Commands whose shaders are checked before use.
     trials: Vec<Command>,
 }
 
 impl Loading {
-    /// Into `engine`, which may hold other models, with `context` positions of the KV cache; `None` for what the model was trained for,
-    /// at most 2048.
+    /// Loads into `engine`, which may hold other models, with at most `context` positions per
+    /// sequence; `None`: the model's trained context length, at most 2048.
     pub fn new(engine: impl Into<SharedEngine>, context: Option<usize>) -> Self {
         Self::with(engine, ModelReader::default(), context)
     }
@@ -60,23 +60,23 @@ impl Loading {
         &self.engine
     }
 
-    /// Says how many bytes will come, where that is known, so that a header which claims more fails at once.
+    /// Sets the number of bytes to come, if known, so that a header that claims more fails at once.
     pub fn set_stream_bytes(&mut self, bytes: u64) {
         self.loader.set_stream_bytes(bytes);
     }
 
-    /// To be called when a file has ended that is not the last. Errors: `TruncatedFile`.
+    /// Call at the end of each file but the last. Errors: `TruncatedFile`.
     pub fn end_file(&self) -> Result<()> {
         self.loader.end_file()
     }
 
-    /// Bytes of the whole file, once its header was read.
+    /// Length of the whole file in bytes, after its header.
     pub fn total_bytes(&self) -> Option<u64> {
         self.loader.total_bytes()
     }
 
-    /// The next bytes, best a MB or so. Waits where the engine has more to write than it should hold. Errors: those of
-    /// [`TensorLoader::feed`] and of the engine.
+    /// Takes the next bytes, ideally about 1 MB. Waits while the engine cannot take more. Errors:
+    /// those of [`TensorLoader::feed`] and of the engine.
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         self.loader.feed(&mut self.engine, bytes)?;
         if let (None, Some(network)) = (&self.programs, self.loader.network()) {
@@ -93,7 +93,8 @@ impl Loading {
             self.uncompiled = commands.into_iter().chain(&self.trials).cloned().collect();
             self.programs = Some(programs);
         }
-        // A GPU does in order what it is told: so it is told to compile one thing at a time, between which it takes weights.
+        // A GPU works in order, so it gets one thing to compile at a time and takes weights in
+        // between.
         while let Some(command) = self.uncompiled.front() {
             if !self.engine.compile(command)? {
                 break;
@@ -103,13 +104,14 @@ impl Loading {
         self.engine.throttle().await
     }
 
-    /// A decoder on its engine, after the last byte. Errors: `UnsupportedTask` for an encoder, and those of
+    /// The decoder, after the last byte. Errors: `UnsupportedTask` for an encoder, and those of
     /// [`Loading::finish_any`].
     pub async fn finish(self) -> Result<LoadedDecoder> {
         self.finish_any().await?.into_decoder("generate")
     }
 
-    /// The model on its engine, after the last byte. Errors: `TruncatedFile`, and what the engine finds wrong.
+    /// The model on its engine; to be called after the last byte. Errors: `TruncatedFile`, and
+    /// those of the engine.
     pub async fn finish_any(mut self) -> Result<LoadedModel> {
         let model = self.loader.finish()?;
         let without = || {

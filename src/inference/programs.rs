@@ -1,4 +1,5 @@
-//! The programs of a loaded decoder: a token, a chunk of the prompt, and sampling where the engine does it.
+//! The programs of a loaded decoder: a decode step, a chunk of the prompt, and sampling if the
+//! engine can.
 
 use crate::engine::{Engine, ProgramId};
 use crate::model::Decoder;
@@ -10,7 +11,7 @@ use crate::{Error, Result};
 
 /// First recordings, then what an engine made of them.
 pub(super) struct Programs<P = ProgramId> {
-    /// Tokens of a chunk of the prompt.
+    /// Tokens per chunk of the prompt.
     pub rows: usize,
     /// Keys and values of all sequences.
     pub kv: KvPool,
@@ -22,12 +23,12 @@ pub(super) struct Programs<P = ProgramId> {
     pub last_logits: P,
     /// (1, vocab)
     pub logits: Tensor,
-    /// Where the engine can sample.
+    /// Present if the engine can sample.
     pub device: Option<DevicePrograms<P>>,
     activations: Activations,
     /// Logits of every token of the chunk; made when first asked for.
     all_logits: Option<(ProgramId, Tensor)>,
-    /// What is known of its last token; likewise.
+    /// Output of the last norm for the chunk's last token; created on first use.
     hidden: Option<(ProgramId, Tensor)>,
 }
 
@@ -45,8 +46,8 @@ pub(super) struct DevicePrograms<P = ProgramId> {
 }
 
 impl Programs<Recording> {
-    /// Records what every generation needs, over buffers whose weights may be still on their way. `rows`: most tokens of a chunk;
-    /// `on_device`: whether the engine samples.
+    /// Records the programs of every generation. Weights may still be loading. `rows`: largest
+    /// number of tokens per chunk; `on_device`: whether the engine samples.
     pub fn record(memory: &mut dyn Memory, decoder: &Decoder, rows: usize, on_device: bool) -> Result<Self> {
         let rows = rows.min(decoder.context);
         let kv = KvPool::new(memory, &decoder.config, decoder.layers.len())?;
@@ -79,14 +80,14 @@ impl Programs<Recording> {
         })
     }
 
-    /// All that is recorded.
+    /// All recorded commands.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
         let device = self.device.iter().flat_map(|device| [&device.decode, &device.last]);
         let all = [&self.decode, &self.prompt, &self.last_logits].into_iter().chain(device);
         all.flat_map(|recording| &recording.commands)
     }
 
-    /// Makes everything ready to run.
+    /// Prepares all programs on the engine.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
         let Self { rows, kv, decode, prompt, last_logits, logits, device, activations, all_logits, hidden } = self;
         let device = match device {
@@ -125,7 +126,7 @@ impl Programs {
         Ok(ready)
     }
 
-    /// Residual stream of a chunk → what the last norm makes of its last token, (1, hidden).
+    /// Residual stream of a chunk → the last norm's output for its last token, (1, hidden).
     pub fn hidden(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
         if let Some(ready) = self.hidden {
             return Ok(ready);
@@ -140,7 +141,7 @@ impl Programs {
 }
 
 impl DevicePrograms<Recording> {
-    /// From recordings that end with `logits`.
+    /// Appends sampling to recordings that end with `logits`.
     fn new(memory: &mut dyn Memory, decode: &Recording, last_logits: &Recording, logits: Tensor) -> Result<Self> {
         let chain = activations(memory, 1, 4)?;
         let maxima = activations(memory, 1, Sample::blocks(logits.cols))?;

@@ -1,4 +1,4 @@
-//! A decoder on its share of an engine: runs the programs over sequences.
+//! Runs the programs of a decoder over sequences, on its share of an engine.
 
 use std::ops::Range;
 
@@ -13,24 +13,24 @@ use crate::model::decoder::activations;
 use crate::record::{Memory, Row, Step, Tensor, rows};
 use crate::{Error, Result};
 
-/// What runs sequences: weights, programs, and in these the memory of all keys and values.
+/// Weights and programs of a decoder, and the memory of all keys and values.
 pub(super) struct Runner {
     pub engine: Share,
     pub decoder: Decoder,
     pub programs: Programs,
-    /// Sequences that nobody runs.
+    /// Ended sequences.
     pub ended: Ended,
-    /// Whose sampling values are in the programs' `chain`.
+    /// The generation whose sampling values are in the programs' `chain`.
     sampling: Option<GenerationId>,
-    /// Whether blocks were given back whose memory was not.
+    /// Whether blocks have been released whose memory has not.
     pub untrimmed: bool,
 }
 
-/// How a generation samples on the device.
+/// Data of a generation that samples on the device.
 pub(super) struct OnDevice {
     /// See [`Sample`](crate::ops::Sample).
     pub values: [f32; 4],
-    /// (1, 1): the id that its next queued step begins with
+    /// (1, 1): the id that its next queued step begins with.
     pub feed: Tensor,
 }
 
@@ -39,25 +39,25 @@ impl Runner {
         Self { engine, decoder, programs, ended: Ended::default(), sampling: None, untrimmed: false }
     }
 
-    /// Keeps a sequence that ended, so that a later prompt can continue it.
+    /// Keeps an ended sequence, so that a later prompt can continue it.
     pub fn keep(&mut self, sequence: Sequence) {
         self.untrimmed = true;
         self.ended.keep(&mut self.programs.kv, sequence, self.decoder.context);
     }
 
-    /// Gives back the blocks of a sequence.
+    /// Releases the blocks of a sequence.
     pub fn release(&mut self, sequence: Sequence) {
         self.untrimmed = true;
         self.programs.kv.release(sequence.blocks);
     }
 
-    /// Gives back the memory of blocks that no sequence has.
+    /// Frees the memory of blocks that no sequence holds.
     pub async fn trim(&mut self) -> Result<()> {
         if std::mem::take(&mut self.untrimmed) { self.programs.kv.trim(&mut self.engine).await } else { Ok(()) }
     }
 
-    /// Makes room for these positions, which come next in a sequence; where memory is short, at the cost of sequences that ended. Errors:
-    /// `OutOfMemory`.
+    /// Makes room for the next positions of a sequence; if memory is short, releases ended
+    /// sequences. Errors: `OutOfMemory`.
     pub async fn grow(&mut self, sequence: &mut Sequence, positions: Range<usize>) -> Result<()> {
         loop {
             match self.programs.kv.grow(&mut self.engine, &mut sequence.blocks, positions.clone()).await {
@@ -67,7 +67,7 @@ impl Runner {
         }
     }
 
-    /// Runs a program over tokens that come next in a sequence.
+    /// Runs a program over the next tokens of a sequence.
     pub async fn run(&mut self, program: ProgramId, sequence: &mut Sequence, ids: &[u32]) -> Result<()> {
         let position = sequence.len();
         self.grow(sequence, position..position + ids.len()).await?;
@@ -76,12 +76,12 @@ impl Runner {
         Ok(())
     }
 
-    /// Runs a program over tokens for which there is room.
+    /// Runs a program over tokens that already have room.
     pub fn run_again(&mut self, program: ProgramId, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<()> {
         self.engine.run(program, &Step::new(&rows(0, position, ids), &[sequence.blocks.table()]))
     }
 
-    /// Logits of the last of `ids`, which come next in a sequence: (vocab).
+    /// Logits of the last of `ids`, the next tokens of a sequence: (vocab).
     pub async fn last_logits(&mut self, sequence: &mut Sequence, ids: &[u32]) -> Result<Vec<f32>> {
         let position = sequence.len();
         if let [_] = ids {
@@ -93,7 +93,7 @@ impl Runner {
         self.engine.read_values(self.programs.logits.buffer, self.decoder.vocab).await
     }
 
-    /// Where the engine can sample: takes what that needs.
+    /// Allocates the data of a generation that samples on the device.
     pub fn on_device(&mut self, values: [f32; 4]) -> Result<OnDevice> {
         Ok(OnDevice { values, feed: activations(&mut self.engine, 1, 1)? })
     }
@@ -102,8 +102,9 @@ impl Runner {
         self.engine.free(device.feed.buffer);
     }
 
-    /// Queues a step that samples on the device, where there is room: of the tokens `ids` from `position` on, or of the id that the
-    /// last queued step of the sequence samples. Returns the next id.
+    /// Queues a step that samples on the device, and already has room: of the tokens `ids` from
+    /// `position` on, or of the id that the sequence's last queued step samples. Returns a future
+    /// of the next id.
     pub fn queue(
         &mut self,
         generation: GenerationId,
@@ -132,7 +133,7 @@ impl Runner {
         self.engine.queue(program, &step, id.buffer, device.feed.buffer)
     }
 
-    /// Steps that each of `generations` may have queued.
+    /// Number of steps that each of `generations` may have queued.
     pub fn depth(&self, generations: usize) -> usize {
         (self.engine.depth() / generations.max(1)).max(1)
     }

@@ -1,4 +1,4 @@
-//! How likely the model finds a text that is there already: all tokens of a chunk at once, as a prompt is read.
+//! Log-probabilities of a given text, computed in chunks like a prompt.
 
 use super::LoadedDecoder;
 use super::sequences::Sequence;
@@ -7,8 +7,8 @@ use crate::sampling::{check_logits, log_probability, log_sum_exp};
 use crate::{Error, Result};
 
 impl LoadedDecoder {
-    /// Logits of every position of `ids`, from an empty context: `each(position, logits)`. Errors: `ContextOverflow`,
-    /// `InvalidLogits`.
+    /// Calls `each(position, logits)` for every position of `ids`, from an empty context. Errors:
+    /// `ContextOverflow`, `InvalidLogits`.
     pub async fn logits(&mut self, ids: &[u32], mut each: impl FnMut(usize, &[f32])) -> Result<()> {
         self.check_ids(ids)?;
         self.check_length(ids.len())?;
@@ -18,9 +18,10 @@ impl LoadedDecoder {
         computed
     }
 
-    /// Log-probabilities, in nats, of `ids[from..]`, each after all that stands before it; with `end` one more: of the answer's end
-    /// after the last, by whichever token. What `ids` begin with like another sequence is not computed again, so that a long
-    /// text may be asked for a piece at a time. Errors: `InvalidOption` where nothing stands before the first, `ContextOverflow`, `InvalidLogits`.
+    /// Log-probabilities, in nats, of `ids[from..]` given all tokens before each; with `end` one
+    /// more: that any token that ends an answer follows. A prefix that another sequence has
+    /// computed is not computed again, so that a long text can be scored in pieces. Errors:
+    /// `InvalidOption` if no token is before the first, `ContextOverflow`, `InvalidLogits`.
     pub async fn score(&mut self, ids: &[u32], from: usize, end: bool) -> Result<Vec<f32>> {
         self.check_ids(ids)?;
         self.check_length(ids.len())?;
@@ -41,7 +42,7 @@ impl LoadedDecoder {
                     ends.iter().filter(|&&id| (id as usize) < logits.len()).map(|&id| of(id).exp()).sum::<f64>().ln()
                 }
             };
-            // sums of infinities could not be compared
+            // infinite sums could not be compared
             scores.push(score.max(f64::from(f32::MIN)) as f32);
         };
         let computed = self.logits_from(&mut sequence, known, from - 1, &mut each).await;
@@ -50,7 +51,8 @@ impl LoadedDecoder {
         Ok(scores)
     }
 
-    /// Computes what a sequence lacks of `ids`, and gives the logits from position `first` on, which is none of its own.
+    /// Computes the tokens of `ids` that the sequence lacks, and returns the logits from position
+    /// `first` on, which the sequence must not have yet.
     async fn logits_from(
         &mut self,
         sequence: &mut Sequence,

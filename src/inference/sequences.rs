@@ -1,35 +1,35 @@
-//! The sequences of a model: those under way, and those that ended and may be continued.
+//! The sequences of a model: running ones, and ended ones that may be continued.
 
 use super::keys::{Key, Origin, shared_prefix};
 use crate::model::kv_cache::{Blocks, KvPool};
 
-/// Sequences that ended and are kept, at most.
+/// Largest number of ended sequences to keep.
 const KEPT: usize = 8;
 
-/// What they may hold together, in full contexts.
+/// Their largest total length, in full contexts.
 const KEPT_CONTEXTS: usize = 2;
 
 /// Keys and values of one text.
 #[derive(Debug)]
 pub(super) struct Sequence {
     pub origin: Origin,
-    /// What each position holds whose keys and values are in `blocks`.
+    /// The content of each position whose keys and values are in `blocks`.
     pub keys: Vec<Key>,
     pub blocks: Blocks,
 }
 
 impl Sequence {
-    /// Without positions.
+    /// A sequence without positions.
     pub fn new(origin: Origin) -> Self {
         Self { origin, keys: Vec::new(), blocks: Blocks::default() }
     }
 
-    /// Positions that are computed.
+    /// Number of computed positions.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Keeps the first positions.
+    /// Keeps only the first positions.
     pub fn truncate(&mut self, pool: &mut KvPool, positions: usize) {
         if positions < self.len() {
             self.keys.truncate(positions);
@@ -38,7 +38,7 @@ impl Sequence {
     }
 }
 
-/// Sequences that ended. A new prompt continues the one that it shares most with.
+/// Ended sequences. A new prompt continues the one with the longest common prefix.
 #[derive(Default)]
 pub(super) struct Ended {
     /// Least recently used first.
@@ -50,14 +50,15 @@ impl Ended {
         self.sequences.iter()
     }
 
-    /// Keeps one more, and drops the least recently used ones where they are too many or too long together.
+    /// Keeps one more sequence, and releases the least recently used ones if there are too many or
+    /// they are too long together.
     pub fn keep(&mut self, pool: &mut KvPool, mut sequence: Sequence, context: usize) {
-        // what was queued past its end
+        // positions of steps queued past its end
         pool.truncate(&mut sequence.blocks, sequence.keys.len());
         let begins = |longer: &Sequence, shorter: &Sequence| {
             longer.origin == shorter.origin && longer.keys.starts_with(&shorter.keys)
         };
-        // what another one begins with is there already
+        // another sequence already has this one as its prefix
         if sequence.keys.is_empty() || self.sequences.iter().any(|other| begins(other, &sequence)) {
             return pool.release(sequence.blocks);
         }
@@ -74,7 +75,7 @@ impl Ended {
         self.sequences.iter().map(Sequence::len).sum()
     }
 
-    /// Gives back the blocks of the least recently used one. False where there is none.
+    /// Releases the blocks of the least recently used sequence. Returns false if there is none.
     pub fn drop_oldest(&mut self, pool: &mut KvPool) -> bool {
         if self.sequences.is_empty() {
             return false;
@@ -83,8 +84,9 @@ impl Ended {
         true
     }
 
-    /// A sequence whose positions are the longest prefix of `keys` that any sequence has, at most `most`: one that ended, where
-    /// nothing of it is lost, else a fork of one that ended or of one of `running`.
+    /// A sequence whose positions are the longest prefix of `keys` in any sequence, at most `most`:
+    /// an ended sequence itself if none of it is lost, else a fork of an ended one or of one of
+    /// `running`.
     pub fn open<'a>(
         &mut self,
         pool: &mut KvPool,
@@ -97,7 +99,7 @@ impl Ended {
             true => shared_prefix(&sequence.keys, keys),
             false => 0,
         };
-        // of equals the latest
+        // the latest among equals
         let ended = self.sequences.iter().map(&shared).enumerate().max_by_key(|&(_, shared)| shared);
         let running = running.map(|sequence| (sequence, shared(sequence))).max_by_key(|&(_, shared)| shared);
         let in_running = running.map_or(0, |(_, shared)| shared.min(most));
@@ -108,7 +110,7 @@ impl Ended {
                 return found;
             }
             let fork = fork(pool, &found, shared.min(most));
-            // it was used
+            // it is now the most recently used
             self.sequences.push(found);
             return fork;
         }

@@ -1,4 +1,5 @@
-//! The folders that transformers saved against the GGUF files of the same weights: the same hyperparameters, the same tensors.
+//! Compares folders that transformers saved with GGUF files of the same weights: same
+//! hyperparameters, same tensors.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
@@ -60,14 +61,14 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// A folder of the fixtures, with this as its tokenizer.
+/// A folder of the fixtures with this tokenizer.
 fn open(folder: &Path, tokenizer: &str) -> Result<Folder> {
     let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
     let name = folder.file_name().unwrap().to_string_lossy();
     Folder::new(&name, |name| match name {
         "config.json" => Some(config.as_str()),
         "tokenizer.json" => Some(tokenizer),
-        // beside the model's own files, where it is one of sentence-transformers
+        // a file of sentence-transformers models
         "1_Pooling/config.json" if folder.ends_with("sentence-bert") => Some(r#"{"pooling_mode_mean_tokens": true}"#),
         _ => None,
     })
@@ -85,7 +86,7 @@ fn a_folder_is_the_same_model_as_its_gguf_file() {
         let from_folder = decode(reader, &folder.join("model.safetensors"));
         let mut from_gguf = decode(ModelReader::default(), &folder.join("model.gguf"));
 
-        // a matrix of one row is a vector too
+        // a matrix of one row equals a vector
         let shapes = |decoded: &Decoded| -> Vec<(String, Vec<u64>)> {
             let trimmed = |dims: &[u64]| dims.iter().copied().take_while(|&dim| dim != 1).collect();
             decoded.dims.iter().map(|(name, dims)| (name.clone(), trimmed(dims))).collect()
@@ -93,7 +94,7 @@ fn a_folder_is_the_same_model_as_its_gguf_file() {
         assert_eq!(shapes(&from_folder), shapes(&from_gguf), "{case}");
         for (key, values) in &from_folder.rows {
             let expected = from_gguf.rows.remove(key).unwrap_or_else(|| panic!("{case}: {key:?} is not in the file"));
-            // frequencies are computed
+            // frequencies are computed, so they may differ slightly
             let slack = if key.0.starts_with("rope_") { 1e-6 } else { 0.0 };
             let equal = values.len() == expected.len()
                 && values.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= slack * b.abs());
@@ -115,7 +116,7 @@ fn a_folder_is_the_same_model_as_its_gguf_file() {
     }
 }
 
-/// Byte-level BPE of single letters, `tokens` in all.
+/// Byte-level BPE of `tokens` single letters.
 fn tokenizer(tokens: usize) -> String {
     let vocab: serde_json::Map<String, Value> =
         (0..tokens).map(|id| (char::from_u32('!' as u32 + id as u32).unwrap().to_string(), id.into())).collect();
@@ -167,10 +168,10 @@ fn a_folder_gives_the_logits_of_transformers() {
             (5, Box::new(HostEngine::new(Reference)) as Box<dyn Engine>),
             (40, Box::new(HostEngine::new(Simd::default()))),
         ] {
-            // the table of embeddings has a few rows more than there are tokens
+            // the embedding table has a few more rows than there are tokens
             match load(engine, &folder, 60, context) {
                 Ok(_) => run += 1,
-                // an encoder; and what is yet to come
+                // an encoder, or a model that weft does not run yet
                 Err(error @ (Error::UnsupportedTask { .. } | Error::UnsupportedModel { .. })) => {
                     println!("{}: {error}", folder.display());
                 }
@@ -186,7 +187,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_tokenizer_of_another_model_is_named() {
+fn a_tokenizer_of_another_model_is_refused_by_name() {
     let error = load(Box::new(HostEngine::new(Reference)), &fixture("llama"), 65, 5).unwrap_err().to_string();
     assert!(
         error.contains("tokenizer.json: expected 64 tokens or a few less, by the `vocab_size` of config.json, got 65"),
@@ -195,7 +196,7 @@ fn a_tokenizer_of_another_model_is_named() {
 }
 
 #[test]
-fn an_estimate_is_what_loading_takes() {
+fn an_estimate_equals_the_memory_after_loading() {
     for name in ["llama", "gpt2", "mixtral"] {
         let bytes = std::fs::read(fixture(name).join("model.safetensors")).unwrap();
         let reader = || ModelReader::new(Some(open(&fixture(name), &tokenizer(64)).unwrap()), None);
@@ -221,7 +222,7 @@ fn an_estimate_is_what_loading_takes() {
     }
 }
 
-/// Collects blocks as they are.
+/// Collects blocks without decoding them.
 #[derive(Default)]
 struct Raw(BTreeMap<(String, usize), Vec<u8>>);
 
@@ -239,7 +240,7 @@ impl Sink for Raw {
 }
 
 #[test]
-fn rows_are_quantised_on_their_way() {
+fn rows_are_quantised_while_they_are_read() {
     let values: Vec<f32> = (0..192).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
     let file = GgufWriter::new()
         .tensor_f32("blk.1.ffn_up.weight", &[64, 3], &values)
@@ -265,7 +266,7 @@ fn rows_are_quantised_on_their_way() {
     assert_eq!(raw.0[&("blk.1.ffn_up.weight Q4_0".to_owned(), 1)], second);
 }
 
-/// A folder of its own, which goes with the value.
+/// A temporary folder, removed on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -289,14 +290,14 @@ fn weft(arguments: &[&str]) -> (bool, String) {
 }
 
 #[test]
-fn the_command_makes_a_gguf_file_of_a_folder() {
+fn the_command_converts_a_folder_to_gguf() {
     let scratch = Scratch::new("quantize");
     let folder = scratch.0.join("llama");
     std::fs::create_dir(&folder).unwrap();
     for name in ["config.json", "model.safetensors"] {
         std::fs::copy(fixture("llama").join(name), folder.join(name)).unwrap();
     }
-    // as GPT-2 cuts, with one merge
+    // GPT-2's pre-tokenizer, with one merge
     let mut json: Value = serde_json::from_str(&tokenizer(60)).unwrap();
     json["model"]["vocab"]["AB"] = 60.into();
     json["model"]["merges"] = json!([["A", "B"]]);
@@ -306,7 +307,7 @@ fn the_command_makes_a_gguf_file_of_a_folder() {
         .unwrap();
     std::fs::create_dir(folder.join("additional_chat_templates")).unwrap();
     std::fs::write(folder.join("additional_chat_templates/tool_use.jinja"), "{{ tools }}").unwrap();
-    // what is in the configuration is newer
+    // the template in tokenizer_config.json is newer and wins
     std::fs::write(folder.join("chat_template.json"), r#"{"chat_template": "old"}"#).unwrap();
     let (out, input) = (scratch.0.join("out.gguf"), folder.to_str().unwrap());
     let out_name = out.to_str().unwrap();
@@ -333,7 +334,7 @@ fn the_command_makes_a_gguf_file_of_a_folder() {
     let (ok, said) = weft(&["quantize", input, out_name, "--type", "q3"]);
     assert!(!ok && said.contains("q8_0, q5_1"), "{said}");
 
-    // the same tokens by either way
+    // both files give the same tokens
     let ids = |model: &str| {
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_weft"))
             .args(["tokenize", "--device", "reference", "-m", model])
@@ -351,7 +352,7 @@ fn the_command_makes_a_gguf_file_of_a_folder() {
     let info: Value = serde_json::from_str(&said).unwrap();
     assert!(ok && info["kvCacheBytes"] == 2 * 2 * 16 * 10 * 4, "{said}");
 
-    // what is cut leaves nothing behind
+    // a truncated input leaves no output behind
     let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
     std::fs::write(folder.join("model.safetensors"), &bytes[..bytes.len() - 1]).unwrap();
     let other = scratch.0.join("other.gguf");

@@ -1,4 +1,5 @@
-//! Whole small models: every way that weights can lie in a file and in an engine gives the same logits.
+//! Whole small models: every storage of the weights in a file and in an engine gives the same
+//! logits.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::support;

@@ -1,4 +1,4 @@
-//! Schemas within a Lark grammar: `%json { … }` → the schema's own grammar.
+//! JSON Schemas inside a Lark grammar: replaces `%json { … }` by the schema's own grammar.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Deserializer, Value};
@@ -6,7 +6,7 @@ use serde_json::{Deserializer, Value};
 use crate::Options;
 use crate::schema::{Compiled, compile};
 
-/// The grammar with the schemas written out. Errors: as of [`compile`].
+/// The grammar with its schemas compiled. Errors: those of [`compile`].
 pub fn with_schemas(grammar: &str, options: &Options) -> Result<Compiled> {
     let mut compiled = Compiled { lark: String::new(), ignored: Vec::new() };
     let mut rest = grammar;
@@ -29,7 +29,7 @@ pub fn with_schemas(grammar: &str, options: &Options) -> Result<Compiled> {
 
 const KEYWORD: &str = "%json";
 
-/// Where a schema begins, outside of literals, expressions and comments.
+/// Position of the next schema, outside of literals, expressions and comments.
 fn next_schema(grammar: &str) -> Option<usize> {
     let mut rest = grammar;
     loop {
@@ -46,9 +46,9 @@ fn next_schema(grammar: &str) -> Option<usize> {
     }
 }
 
-/// Where what `mark` begins and ends has its end.
+/// End of a quoted text that `mark` begins and ends.
 fn end_of_quoted(text: &str, mark: char) -> Option<usize> {
-    let mut escaped = true; // the mark it begins with
+    let mut escaped = true; // skips the opening mark
     for (at, c) in text.char_indices() {
         match c {
             _ if escaped => escaped = false,

@@ -1,5 +1,5 @@
-//! The values of `format` that are enforced, as patterns that have an end: an answer at temperature
-//! 0 repeats itself for as long as it may.
+//! The enforced values of `format`, as patterns of bounded length: at temperature 0, a model
+//! repeats itself for as long as it may.
 
 use anyhow::Result;
 
@@ -13,8 +13,8 @@ const LABEL: &str = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
 const IPV4: &str = r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)";
 const IPV6: &str = "(?:(?:H:){7}H|(?:H:){1,7}:|(?:H:){1,6}:H|(?:H:){1,5}(?::H){1,2}|(?:H:){1,4}(?::H){1,3}|(?:H:){1,3}(?::H){1,4}|(?:H:){1,2}(?::H){1,5}|H:(?::H){1,6}|:(?:(?::H){1,7}|:))";
 
-/// The texts of a format; none where it is not one of those that are enforced. `beside_pattern`: a
-/// pattern stands beside it, which says more, and may mean the format less strictly.
+/// The texts of a format; `None` for a format that is not enforced. `beside_pattern`: the schema
+/// also has a `pattern`, which is more specific and may use the format less strictly.
 pub fn texts(format: &str, beside_pattern: bool, limits: &Limits) -> Result<Option<Rx>> {
     let fraction = format!(r"(?:\.\d{{1,{}}})?", limits.seconds.max(1));
     let (seconds, offset) = (format!(":[0-5]\\d{fraction}"), format!("(?:Z|[+-]{MINUTES})"));
@@ -33,7 +33,7 @@ pub fn texts(format: &str, beside_pattern: bool, limits: &Limits) -> Result<Opti
         "duration" => r"P(?:N{1}W|(?=\d|T\d)(?:N{1}Y)?(?:N{1}M)?(?:N{1}D)?(?:T(?=\d)(?:N{1}H)?(?:N{1}M)?(?:N{1}S)?)?)"
             .replace("N{1}", r"\d{1,9}"),
         "email" => {
-            // few libraries take all that RFC 5321 does
+            // few libraries accept everything that RFC 5321 allows
             let atom = if beside_pattern { r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]" } else { "[A-Za-z0-9_+-]" };
             let label = if beside_pattern { LABEL } else { url_label };
             format!(r"(?=.{{1,64}}@)(?=.{{3,254}}$){atom}+(?:\.{atom}+)*@(?:{label}\.)+[A-Za-z]{{2,63}}")
@@ -42,7 +42,7 @@ pub fn texts(format: &str, beside_pattern: bool, limits: &Limits) -> Result<Opti
         "ipv4" => IPV4.to_owned(),
         "ipv6" => ipv6,
         "uuid" => "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}".to_owned(),
-        // of pydantic, as is `ipvanyaddress`
+        // pydantic's names, like `ipvanyaddress`
         "uuid1" | "uuid3" | "uuid4" | "uuid5" | "uuid6" | "uuid7" | "uuid8" => {
             let version = &format["uuid".len()..];
             format!(
@@ -66,7 +66,7 @@ pub fn texts(format: &str, beside_pattern: bool, limits: &Limits) -> Result<Opti
     Ok(Some(texts_with(&format!("^(?:{pattern})$"))?))
 }
 
-/// Formats whose texts would have no end, but for a bound.
+/// Formats whose texts are unbounded without a limit.
 pub fn needs_bound(format: &str) -> bool {
     const ENDLESS: [&str; 21] = [
         "uri",
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_have_what_they_name_and_an_end() {
+    fn formats_match_their_texts_and_are_bounded() {
         for (format, yes, no) in [
             ("date", &["2024-02-29", "2023-12-31"][..], &["2023-02-29", "2023-13-01", "1-1-1"][..]),
             (

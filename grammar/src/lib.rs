@@ -1,7 +1,9 @@
-//! Constrained answers: which tokens may come next, so that whatever is drawn fits a JSON Schema, a regular expression, a Lark
-//! grammar or one of several texts. `llguidance` does the work; this gives it a vocabulary and names what a caller may ask.
+//! Constrained decoding: which tokens may come next so that the answer fits a JSON Schema, a
+//! regular expression, a Lark grammar, or one of several texts. `llguidance` does the work; this
+//! crate gives it the vocabulary and compiles constraints.
 //!
-//! It is a module of its own beside the engine's: most pages constrain nothing, and need not fetch it.
+//! It is a wasm module separate from the engine: most pages use no constraints and need not fetch
+//! it.
 
 #[cfg(target_arch = "wasm32")]
 mod web;
@@ -27,22 +29,22 @@ use self::regex::choice_lark;
 use self::schema::Compiled;
 pub use self::schema::Ignored;
 
-/// Bounds of what a schema leaves without one, so that every number, every text of a `format` and
-/// every recursion has an end.
+/// Limits for what a schema leaves unbounded, so that every number, every text with a `format` and
+/// every recursion ends.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
-    /// Digits of a number before its point.
+    /// Digits of a number before the decimal point.
     pub digits: u32,
-    /// Digits of a number after its point.
+    /// Digits of a number after the decimal point.
     pub fraction: u32,
-    /// Digits of a number's exponent; 0: none is written.
+    /// Digits of a number's exponent; 0: no exponent.
     pub exponent: u32,
-    /// Digits of a fraction of a second, of times.
+    /// Digits of fractions of a second.
     pub seconds: u32,
-    /// Characters of a text that has a `format`.
+    /// Characters of a text with a `format`.
     pub format: u32,
-    /// How deep a schema may lead to itself, and JSON of any kind may nest.
+    /// Depth of recursion in a schema, and nesting of arbitrary JSON.
     pub depth: u32,
 }
 
@@ -52,35 +54,35 @@ impl Default for Limits {
     }
 }
 
-/// What an answer may be, as the package's option has it.
+/// A constraint on an answer, as in the package's option.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Constraint {
-    /// JSON that fits a schema, draft 2020-12. A keyword that cannot be enforced is an error.
+    /// JSON that fits a schema (draft 2020-12). A keyword that cannot be enforced is an error.
     JsonSchema(Value),
-    /// A text that an expression in Rust's syntax matches as a whole.
+    /// A text that a regular expression in Rust's syntax matches as a whole.
     Regex(String),
-    /// A text that a Lark grammar derives, from `start`.
+    /// A text that a Lark grammar derives from `start`.
     Lark(String),
     /// One of these texts.
     Choices(Vec<String>),
-    /// Calls of tools, or an answer: a Lark grammar, from `start`, which refers to `parts` as
-    /// `@name`. No option of the package's own.
+    /// Tool calls or an answer: a Lark grammar that derives them from `start` and refers to `parts`
+    /// as `@name`. Not an option of the package.
     Composed { lark: String, parts: BTreeMap<String, Constraint> },
 }
 
-/// What becomes of a part of a schema that cannot be enforced.
+/// What to do about a part of a schema that cannot be enforced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OnUnsupported {
-    /// The constraint is refused.
+    /// Refuse the constraint.
     #[default]
     Error,
-    /// It is left out, and [`Constrained::ignored`] names it.
+    /// Leave the part out; [`Constrained::ignored`] names it.
     Ignore,
 }
 
-/// How schemas are read.
+/// How schemas are compiled.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Options {
@@ -89,7 +91,7 @@ pub struct Options {
 }
 
 impl Constraint {
-    /// A grammar, and what it leaves out.
+    /// The grammar, and the parts of schemas that it leaves out.
     fn grammar(self, options: &Options) -> Result<(TopLevelGrammar, Vec<Ignored>)> {
         Ok(match self {
             Self::JsonSchema(schema) => {
@@ -111,7 +113,7 @@ impl Constraint {
                 let mut ignored = Vec::new();
                 for (name, part) in parts {
                     let (mut part, left_out) = part.grammar(options).with_context(|| format!("in {name}"))?;
-                    // its first grammar is the one that it begins with
+                    // the part begins with its first grammar
                     if let Some(first) = part.grammars.first_mut() {
                         first.name = Some(name);
                     }
@@ -124,17 +126,17 @@ impl Constraint {
     }
 }
 
-/// Begins the bytes of a special token in [`Grammars::new`]: no text has this byte.
+/// First byte of a special token in [`Grammars::new`]: no UTF-8 text contains it.
 pub const SPECIAL: u8 = TokTrie::SPECIAL_TOKEN_MARKER;
 
-/// A vocabulary, ready for constraints.
+/// A vocabulary, prepared for constraints.
 pub struct Grammars {
     factory: ParserFactory,
 }
 
 impl Grammars {
-    /// `tokens`: the bytes of every token, by id, those of special ones after [`SPECIAL`]. `end`: the token that ends an answer. Errors: `end`
-    /// is none of them.
+    /// `tokens`: the bytes of every token, by id; special tokens begin with [`SPECIAL`]. `end`: the
+    /// token that ends an answer. Errors: `end` is not in the vocabulary.
     pub fn new(tokens: &[Vec<u8>], end: u32) -> Result<Self> {
         if end as usize >= tokens.len() {
             bail!("the vocabulary has no token {end} to end an answer with");
@@ -146,7 +148,7 @@ impl Grammars {
         factory.quiet();
         let limits = factory.limits_mut();
         limits.verbose_errors = false;
-        // complements of patterns take many steps, some 14,000 a millisecond
+        // complements of patterns take many steps, about 14,000 per millisecond
         limits.initial_lexer_fuel = 10_000_000;
         limits.step_lexer_fuel = 2_000_000;
         // an object may begin with any of its properties
@@ -155,7 +157,8 @@ impl Grammars {
         Ok(Self { factory })
     }
 
-    /// At the start of an answer. Errors: the constraint does not parse, is too large, or cannot be enforced.
+    /// Starts an answer. Errors: the constraint does not parse, is too large, or cannot be
+    /// enforced.
     pub fn constrain(&self, constraint: Constraint, options: &Options) -> Result<Constrained> {
         let (grammar, ignored) = constraint.grammar(options)?;
         let parser = self.factory.create_parser(grammar);
@@ -170,24 +173,25 @@ impl Grammars {
     }
 }
 
-/// An answer under way.
+/// A constrained answer in progress.
 pub struct Constrained {
     matcher: Matcher,
     ignored: Vec<Ignored>,
 }
 
 impl Constrained {
-    /// The parts of its schemas that are not enforced.
+    /// The parts of schemas that are not enforced.
     pub fn ignored(&self) -> &[Ignored] {
         &self.ignored
     }
 
-    /// Which tokens may come next: a bit each, from the lowest of the first word on. The end is among them where the answer may end.
+    /// The tokens that may come next: one bit each, from the lowest bit of the first word. Includes
+    /// the end if the answer may end.
     pub fn mask(&mut self) -> Result<Vec<u32>> {
         Ok(self.matcher.compute_mask_or_eos()?.as_slice().to_vec())
     }
 
-    /// Takes the token that was drawn. Errors: it was not allowed.
+    /// Takes a drawn token. Errors: the token was not allowed.
     pub fn accept(&mut self, id: u32) -> Result<()> {
         self.matcher.consume_token(id).with_context(|| format!("token {id} is not allowed here"))
     }
@@ -197,7 +201,7 @@ impl Constrained {
         self.matcher.is_accepting().unwrap_or(false)
     }
 
-    /// Whether it must: nothing can follow.
+    /// Whether the answer must end, since nothing can follow.
     pub fn must_end(&self) -> bool {
         self.matcher.is_stopped()
     }
@@ -211,10 +215,10 @@ mod tests {
 
     const END: u32 = 256;
 
-    /// A token a byte, some words, and the end.
+    /// A token per byte, some words, and the end.
     fn grammars() -> Grammars {
         let mut tokens: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
-        // one that llguidance would take for special
+        // llguidance would take it for special
         tokens[255] = Vec::new();
         tokens.push([&[SPECIAL], &b"<|end|>"[..]].concat());
         tokens.extend([&b"true"[..], b"{\"", b"yes"].map(<[u8]>::to_vec));
@@ -225,7 +229,7 @@ mod tests {
         mask[id as usize / 32] >> (id % 32) & 1 == 1
     }
 
-    /// Whether `text` may be the answer, told a byte at a time by the masks.
+    /// Whether `text` may be the answer, checked byte by byte against the masks.
     fn accepts(constraint: &Constraint, text: &str) -> bool {
         let mut constrained = grammars().constrain(constraint.clone(), &Options::default()).unwrap();
         for byte in text.bytes() {
@@ -242,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_allows_what_fits_it() {
+    fn a_schema_allows_only_what_fits_it() {
         let schema = parse(json!({ "jsonSchema": {
             "type": "object",
             "properties": { "name": { "type": "string" }, "age": { "type": "integer", "minimum": 0 } },
@@ -263,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions_grammars_and_choices_are_matched_whole() {
+    fn expressions_grammars_and_choices_match_the_whole_text() {
         let date = parse(json!({ "regex": r"\d{4}-\d\d" }));
         assert!(accepts(&date, "2026-11") && !accepts(&date, "2026-1") && !accepts(&date, "x2026-11"));
         let lark = parse(json!({ "lark": "start: \"<\" word \">\"\nword: /[a-z]+/" }));
@@ -274,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grammar_is_composed_of_other_constraints() {
+    fn a_composed_grammar_refers_to_other_constraints() {
         let calls = parse(json!({ "composed": {
             "lark": "start: \"call: \" @args | @answer",
             "parts": {
@@ -291,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_whole_must_end() {
+    fn a_complete_answer_must_end() {
         let mut constrained = grammars().constrain(parse(json!({ "choices": ["yes"] })), &Options::default()).unwrap();
         assert!(!constrained.may_end());
         let yes = END + 3;
@@ -304,9 +308,9 @@ mod tests {
         assert!(allows(&only_the_end, END));
     }
 
-    /// A ranking came in the order of the schema, whatever the model thought.
+    /// Rankings used to come in the order of the schema, whatever the model preferred.
     #[test]
-    fn few_items_that_differ_come_in_any_order() {
+    fn few_distinct_items_come_in_any_order() {
         let schema = |count: usize, bounds: Value| {
             let values: Vec<String> = (0..count).map(|at| at.to_string()).collect();
             let mut schema = json!({ "type": "array", "uniqueItems": true, "items": { "enum": values } });
@@ -327,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_enforced_is_named() {
+    fn a_keyword_that_cannot_be_enforced_is_named() {
         let error =
             |constraint: Value| grammars().constrain(parse(constraint), &Options::default()).err().unwrap().to_string();
         assert!(error(json!({ "jsonSchema": { "not": { "items": { "minLength": 1 } } } })).contains("`not` at #"));

@@ -1,4 +1,4 @@
-//! Numbers as JSON writes them, with bounded digits.
+//! Numbers in JSON's syntax, with a bounded number of digits.
 
 use std::cmp::Ordering;
 
@@ -7,18 +7,18 @@ use anyhow::{Context as _, Result};
 use crate::Limits;
 use crate::regex::Rx;
 
-/// A number, exactly.
+/// An exact decimal number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decimal {
     negative: bool,
-    /// Before the point, without leading zeros: empty for a number below one.
+    /// Digits before the point, without leading zeros; empty for a number below one.
     whole: String,
-    /// After the point, without trailing zeros.
+    /// Digits after the point, without trailing zeros.
     fraction: String,
 }
 
 impl Decimal {
-    /// Errors: it is not a number as JSON has it.
+    /// Errors: `text` is not a number in JSON's syntax.
     pub fn parse(text: &str) -> Result<Self> {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let exponent: i32 = exponent.parse().with_context(|| format!("{text} is not a number"))?;
@@ -58,21 +58,20 @@ impl Decimal {
         Self { negative: !self.negative && !self.is_zero(), ..self.clone() }
     }
 
-    /// The digits before and after the point as one integer, the fraction filled up to `places`;
-    /// none where it is too large.
+    /// All digits as one integer, the fraction padded to `places`; `None` if it is too large.
     fn scaled(&self, places: usize) -> Option<u128> {
         let zeros = "0".repeat(places.checked_sub(self.fraction.len())?);
         let digits = [self.whole.as_str(), &self.fraction, &zeros].concat();
         if digits.is_empty() { Some(0) } else { digits.parse().ok() }
     }
 
-    /// Whether it is a multiple of `step`; none where the digits are too many to tell.
+    /// Whether it is a multiple of `step`; `None` if it has too many digits.
     pub fn is_multiple_of(&self, step: &Self) -> Option<bool> {
         let places = self.fraction.len().max(step.fraction.len());
         Some(self.scaled(places)?.checked_rem(step.scaled(places)?)? == 0)
     }
 
-    /// The smallest number that both divide.
+    /// The least common multiple; `None` if it has too many digits.
     pub fn common_multiple(&self, other: &Self) -> Option<Self> {
         let places = self.fraction.len().max(other.fraction.len());
         let (a, b) = (self.scaled(places)?, other.scaled(places)?);
@@ -115,22 +114,22 @@ impl std::fmt::Display for Decimal {
     }
 }
 
-/// An end of a range of numbers.
+/// One end of a range of numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bound {
     pub value: Decimal,
-    /// Whether the value itself is outside.
+    /// Whether the value itself is excluded.
     pub exclusive: bool,
 }
 
-/// The numbers from `min` to `max`, as JSON writes them.
+/// The numbers from `min` to `max`, in JSON's syntax.
 pub fn numbers(min: Option<&Bound>, max: Option<&Bound>, integer: bool, limits: &Limits) -> Rx {
     let free = min.is_none() && max.is_none();
     let negated = |bound: &Bound| Bound { value: bound.value.negated(), exclusive: bound.exclusive };
     let (low, high) = (max.map(negated), min.map(negated));
     let zero = Decimal { negative: false, whole: String::new(), fraction: String::new() };
     let has_some_below = high.as_ref().is_none_or(|high| high.value > zero);
-    // zero has no sign, where bounds say anything of it
+    // -0 is excluded if there are bounds
     let low = low.filter(|low| low.value > zero).or((!free).then_some(Bound { value: zero, exclusive: true }));
     let below = if has_some_below { from_zero(low.as_ref(), high.as_ref(), integer, limits) } else { Rx::never() };
     let signed = if free {
@@ -154,13 +153,13 @@ fn fraction() -> Rx {
     Rx::concat([Rx::literal("."), digit().repeat(1, None)]).optional()
 }
 
-/// Those without a sign.
+/// The numbers without a sign.
 fn from_zero(min: Option<&Bound>, max: Option<&Bound>, integer: bool, limits: &Limits) -> Rx {
     let min = min.filter(|min| !min.value.negative);
     if max.is_some_and(|max| max.value.negative) {
         return Rx::never();
     }
-    // a bound that has more digits itself is meant
+    // a bound with more digits than the limit raises the limit
     let least = min.map_or(0, |min| min.value.whole.len() as u32);
     let places = min.iter().chain(max.iter()).map(|bound| bound.value.fraction.len() as u32).max().unwrap_or(0);
     let digits = if least >= limits.digits { least + 1 } else { limits.digits };
@@ -171,13 +170,13 @@ fn from_zero(min: Option<&Bound>, max: Option<&Bound>, integer: bool, limits: &L
         Rx::concat([Rx::or([Rx::literal("0"), leading]), if integer || places == 0 { Rx::empty() } else { point }]);
     let mut all = vec![form];
     all.extend(min.map(|min| at_least(&min.value, !min.exclusive)));
-    // below a bound of more digits than there may be is everything
+    // a maximum with more digits than allowed excludes nothing
     let reached = max.filter(|max| max.value.whole.len() as u32 <= digits);
     all.extend(reached.map(|max| at_most(&max.value, !max.exclusive)));
     Rx::and(all)
 }
 
-/// The numbers that `value` is, with zeros after it.
+/// The ways to write `value`: with any number of zeros at the end of its fraction.
 fn equal(value: &Decimal) -> Rx {
     let whole = if value.whole.is_empty() { "0" } else { &value.whole };
     let zeros = Rx::literal("0");
@@ -187,7 +186,7 @@ fn equal(value: &Decimal) -> Rx {
     Rx::concat([Rx::literal(format!("{whole}.{}", value.fraction)), zeros.repeat(0, None)])
 }
 
-/// Every way to write `value` but with an exponent.
+/// Every way to write `value` without an exponent.
 pub fn value(value: &Decimal) -> Rx {
     let sign = if value.negative { "-" } else { "" };
     Rx::concat([Rx::literal(sign), equal(value)])
@@ -201,7 +200,7 @@ fn beyond(c: char, up: bool) -> Rx {
     }
 }
 
-/// Prefixes of `text`, each followed by a digit that is larger than its own (`up`), or smaller.
+/// Prefixes of `text`, each followed by a digit larger (`up`) or smaller than the text's next one.
 fn first_difference<'a>(text: &'a str, up: bool) -> impl Iterator<Item = (usize, Rx)> + 'a {
     text.char_indices()
         .map(move |(at, c)| (at, Rx::concat([Rx::literal(text.get(..at).unwrap_or_default()), beyond(c, up)])))
@@ -218,7 +217,7 @@ fn at_least(value: &Decimal, inclusive: bool) -> Rx {
     let head = Rx::literal(format!("{}.", if whole.is_empty() { "0" } else { whole }));
     let differs = first_difference(&value.fraction, true);
     options.extend(differs.map(|(_, tail)| Rx::concat([head.clone(), tail, digit().repeat(0, None)])));
-    // longer than the fraction, with something left in it
+    // the same digits, then more that are not all zero
     let rest = Rx::concat([Rx::literal("0").repeat(0, None), Rx::range('1', '9'), digit().repeat(0, None)]);
     options.push(Rx::concat([head, Rx::literal(value.fraction.as_str()), rest]));
     if inclusive {
@@ -247,7 +246,7 @@ fn at_most(value: &Decimal, inclusive: bool) -> Rx {
         first_difference(fraction, false)
             .map(|(_, tail)| Rx::concat([Rx::literal(format!("{same}.")), tail, digit().repeat(0, None)])),
     );
-    // what the fraction begins with is less than all of it
+    // a proper prefix of the fraction is less than the fraction
     if !fraction.is_empty() {
         options.push(Rx::literal(same));
         options.extend(
@@ -257,15 +256,15 @@ fn at_most(value: &Decimal, inclusive: bool) -> Rx {
     if inclusive {
         options.push(equal(value));
     }
-    // a digit that stands first is no zero, where another follows
+    // no leading zero is added before other digits
     Rx::or(options)
 }
 
-/// The multiples of `step` among numbers, where their last digits tell; none where they do not.
+/// The multiples of `step`, if the last digits decide; otherwise `None`.
 pub fn multiples(step: &Decimal) -> Option<Rx> {
     let places = step.fraction.len();
     let step = u64::try_from(step.scaled(places)?).ok().filter(|step| *step > 0)?;
-    // the least power of ten that is a multiple: so many digits decide
+    // the smallest power of ten that is a multiple of the step: that many digits decide
     let (mut power, mut deciding) = (1_u64, 0_usize);
     while power % step != 0 {
         power = power.checked_mul(10).filter(|power| *power <= 10_000)?;
@@ -284,14 +283,14 @@ pub fn multiples(step: &Decimal) -> Option<Rx> {
     Some(Rx::concat([Rx::literal("-").optional(), Rx::or(all)]))
 }
 
-/// Digits, of which none is any.
+/// These digits; `None` is any digit.
 fn written(digits: &[Option<char>]) -> Rx {
     Rx::concat(digits.iter().map(|known| known.map_or_else(digit, Rx::literal)))
 }
 
 fn whole_that_ends(digits: &[Option<char>]) -> Rx {
     let longer = Rx::concat([digit().repeat(0, None), written(digits)]);
-    // zeros at the front are not written, but for the last
+    // leading zeros are not written, except for a single 0
     let zeros = digits.iter().take_while(|digit| **digit == Some('0')).count();
     let short = digits.get(zeros.min(digits.len().saturating_sub(1))..).unwrap_or_default();
     Rx::or([longer, written(short)])
@@ -300,7 +299,7 @@ fn whole_that_ends(digits: &[Option<char>]) -> Rx {
 fn fraction_of(digits: &[Option<char>]) -> Rx {
     let zeros = |min| Rx::literal("0").repeat(min, None);
     let point = |digits| Rx::concat([Rx::literal("."), written(digits)]);
-    // zeros at the end need not be written
+    // zeros at the end may be left out
     let shorter = (0..digits.len()).filter_map(|end| {
         let (kept, dropped) = digits.split_at(end);
         let droppable = dropped.iter().all(|digit| matches!(digit, None | Some('0')));
@@ -323,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_exactly() {
+    fn decimals_are_parsed_exactly() {
         for (text, written) in [
             ("1e3", "1000"),
             ("-0.50", "-0.5"),
@@ -341,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_hold_what_is_between_their_bounds() {
+    fn ranges_contain_the_numbers_between_their_bounds() {
         let numbers_to_try: Vec<String> =
             ["0", "0.5", "0.05", "1", "1.0", "1.5", "2", "9.99", "10", "10.01", "12", "99", "100", "123.45", "1000"]
                 .iter()
@@ -389,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn multiples_are_told_by_their_last_digits() {
+    fn multiples_are_decided_by_their_last_digits() {
         for step in
             ["1", "2", "5", "10", "100", "4", "25", "0.1", "0.01", "0.5", "0.25", "0.05", "0.002", "2.5", "1.5e1"]
         {

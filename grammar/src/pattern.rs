@@ -1,6 +1,6 @@
-//! Regular expressions as JavaScript has them → sets of texts. A pattern is searched for, as JSON
-//! Schema says: it may match anywhere. Look-around becomes intersection and complement. The named
-//! groups, flags and anchors of Python and Rust are read as well.
+//! JavaScript's regular expressions → sets of texts. A pattern may match anywhere in a text, as
+//! JSON Schema says. Look-around becomes intersection and complement. Named groups, flags and
+//! anchors of Python and Rust are also accepted.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -10,8 +10,8 @@ use regex_syntax::hir::{Class as HirClass, HirKind};
 
 use crate::regex::{Class, Rx, any_char, inverted, normalized};
 
-/// The texts in which the pattern is found. Errors: it is none, or needs what no set of texts can
-/// say.
+/// The texts in which the pattern matches. Errors: a syntax error, or a construct that no set of
+/// texts expresses.
 pub fn texts_with(pattern: &str) -> Result<Rx> {
     let mut parser = Parser { chars: pattern.chars().peekable(), ignore_case: false, dot_all: false, depth: 0 };
     let parsed = parser.alternatives()?;
@@ -20,7 +20,7 @@ pub fn texts_with(pattern: &str) -> Result<Rx> {
     sequence(&whole.iter().collect::<Vec<_>>(), Rx::empty(), true, &mut BUDGET.clone())
 }
 
-/// How many alternatives look-around may multiply to.
+/// Limit of the alternatives that look-around expands to.
 const BUDGET: u32 = 500;
 
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ enum Node {
     Plain(Rx),
     Start,
     End,
-    /// A word's edge, or none.
+    /// A word boundary (`\b`), or a place that is none (`\B`).
     Edge(bool),
     Look {
         ahead: bool,
@@ -45,7 +45,8 @@ fn anything() -> Node {
 }
 
 impl Node {
-    /// Without look-around, or with such that sees no further than what stands beside it here.
+    /// The node as a set of texts, if it has no look-around, or only look-around that its
+    /// neighbours in this node decide.
     fn plain(&self) -> Option<Rx> {
         match self {
             Self::Plain(rx) => Some(rx.clone()),
@@ -71,15 +72,15 @@ impl Node {
     }
 }
 
-/// The texts that `nodes` match one after the other, after `before`. `whole`: nothing stands before
-/// that.
+/// The texts that `nodes` match one after the other, after `before`. `whole`: `before` begins at
+/// the start of the text.
 fn sequence(nodes: &[&Node], before: Rx, whole: bool, budget: &mut u32) -> Result<Rx> {
     let Some((&first, rest)) = nodes.split_first() else { return Ok(before) };
     *budget = budget.checked_sub(1).context("too much look-around")?;
     if let Some(rx) = first.plain() {
         return sequence(rest, Rx::concat([before, rx]), whole, budget);
     }
-    // what follows, where it is looked at from here on
+    // the texts from here on that satisfy a condition
     let after = |condition: Rx, budget: &mut u32| -> Result<Rx> {
         let at_start = whole && before == Rx::empty();
         let follows = sequence(rest, Rx::empty(), at_start, budget)?;
@@ -132,7 +133,7 @@ fn sequence(nodes: &[&Node], before: Rx, whole: bool, budget: &mut u32) -> Resul
     }
 }
 
-/// Times that what has look-around in it may repeat.
+/// Limit of repetitions of a group with look-around.
 const MOST_UNROLLED: u32 = 8;
 
 fn or(options: &[Node], rest: &[&Node], before: Rx, whole: bool, budget: &mut u32) -> Result<Rx> {
@@ -148,7 +149,7 @@ fn or(options: &[Node], rest: &[&Node], before: Rx, whole: bool, budget: &mut u3
 
 /// `(?:(?!a).)*` up to the end: characters at none of which `a` begins.
 fn tempered(inner: &Node, min: u32, max: Option<u32>, rest: &[&Node], budget: &mut u32) -> Result<Rx> {
-    const UNABLE: &str = "look-around within what repeats";
+    const UNABLE: &str = "look-around inside a repetition";
     let Node::Concat(nodes) = inner else { bail!(UNABLE) };
     let [Node::Look { ahead: true, negative: true, body }, step] = nodes.as_slice() else { bail!(UNABLE) };
     let step = step.plain().context(UNABLE)?;
@@ -163,7 +164,7 @@ fn tempered(inner: &Node, min: u32, max: Option<u32>, rest: &[&Node], budget: &m
 struct Parser<'a> {
     chars: Peekable<Chars<'a>>,
     ignore_case: bool,
-    /// Whether `.` matches the ends of lines too.
+    /// Whether `.` also matches line breaks.
     dot_all: bool,
     depth: u32,
 }
@@ -171,7 +172,7 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn alternatives(&mut self) -> Result<Node> {
         self.depth += 1;
-        ensure!(self.depth < 100, "groups within groups, too deep");
+        ensure!(self.depth < 100, "groups nested too deeply");
         let before = (self.ignore_case, self.dot_all);
         let mut options = vec![self.concat()?];
         while self.take('|') {
@@ -199,7 +200,7 @@ impl Parser<'_> {
         self.chars.next_if_eq(&wanted).is_some()
     }
 
-    /// Takes `text` if it comes next.
+    /// Consumes `text` if it comes next.
     fn take_all(&mut self, text: &str) -> bool {
         let mut ahead = self.chars.clone();
         let found = text.chars().all(|c| ahead.next() == Some(c));
@@ -224,7 +225,7 @@ impl Parser<'_> {
         Node::Plain(Rx::Class(if self.ignore_case { both_cases(&ranges) } else { ranges }))
     }
 
-    /// None where it is nothing but flags.
+    /// `None` for a group that only sets flags.
     fn atom(&mut self) -> Result<Option<Node>> {
         let Some(c) = self.chars.next() else { return Ok(None) };
         Ok(Some(match c {
@@ -262,7 +263,7 @@ impl Parser<'_> {
                 Some('-') => on = false,
                 Some('i') => self.ignore_case = on,
                 Some('s') => self.dot_all = on,
-                // code points it is anyway
+                // patterns are over code points anyway
                 Some('u') => {}
                 Some(')') => return Ok(None),
                 Some(':') => {
@@ -303,7 +304,7 @@ impl Parser<'_> {
     }
 
     fn times(&mut self, atom: Node, (min, max): Times) -> Result<Node> {
-        ensure!(max.is_none_or(|max| min <= max), "a repetition from {min} on that ends before");
+        ensure!(max.is_none_or(|max| min <= max), "a repetition with a maximum below its minimum {min}");
         ensure!(!matches!(self.chars.peek(), Some('*' | '+' | '?')), "a repetition of a repetition");
         Ok(Node::Repeat(Box::new(atom), min, max))
     }
@@ -315,7 +316,7 @@ impl Parser<'_> {
             'B' => Node::Edge(false),
             'A' => Node::Start,
             'z' | 'Z' => Node::End,
-            '1'..='9' | 'k' => bail!("a reference back to a group"),
+            '1'..='9' | 'k' => bail!("a backreference"),
             _ => {
                 let ranges = self.escaped()?;
                 return Ok(self.class(ranges));
@@ -325,7 +326,7 @@ impl Parser<'_> {
         Ok(node)
     }
 
-    /// After the backslash.
+    /// The escape after a backslash.
     fn escaped(&mut self) -> Result<Class> {
         let Some(c) = self.chars.next() else { bail!("a `\\` at the end") };
         let code = match c {
@@ -364,7 +365,7 @@ impl Parser<'_> {
                     let high = self.hex(4)?;
                     if (0xd800..0xdc00).contains(&high) && self.take_all("\\u") {
                         let low = self.hex(4)?;
-                        ensure!((0xdc00..0xe000).contains(&low), "half a character");
+                        ensure!((0xdc00..0xe000).contains(&low), "half of a surrogate pair");
                         0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)
                     } else {
                         high
@@ -378,11 +379,11 @@ impl Parser<'_> {
 
     fn hex(&mut self, digits: usize) -> Result<u32> {
         let text: String = self.chars.by_ref().take(digits).collect();
-        ensure!(text.len() == digits, "a character's number that is cut off");
+        ensure!(text.len() == digits, "an incomplete character code");
         Ok(u32::from_str_radix(&text, 16)?)
     }
 
-    /// After the `[`.
+    /// The set after `[`.
     fn set(&mut self) -> Result<Node> {
         let negative = self.take('^');
         let mut ranges: Class = Vec::new();
@@ -401,7 +402,7 @@ impl Parser<'_> {
             self.chars.next();
             match self.member()?.as_slice() {
                 [(high, same)] if high == same => {
-                    ensure!(low <= high, "a range of characters that ends before it begins");
+                    ensure!(low <= high, "a range of characters in reverse order");
                     ranges.push((*low, *high));
                 }
                 to => {
@@ -425,14 +426,14 @@ impl Parser<'_> {
     }
 }
 
-/// From how many times to how many; `None`: without an end.
+/// Minimum and maximum of a repetition; `None`: no maximum.
 type Times = (u32, Option<u32>);
 
-/// `2}`, `2,}` or `2,3}`, and what comes after.
+/// `2}`, `2,}` or `2,3}`, and the rest of the pattern.
 fn bounds(mut chars: Peekable<Chars<'_>>) -> Option<(Times, Peekable<Chars<'_>>)> {
     let text: String = std::iter::from_fn(|| chars.next_if(|c| c.is_ascii_digit() || *c == ',')).collect();
     chars.next_if_eq(&'}')?;
-    // a parser of numbers may refuse what a pattern has, where it is too large to be meant
+    // counts too large for u32 are not bounds
     let number = |text: &str| if text.is_empty() { None } else { text.parse::<u32>().ok() };
     let bounds = match text.split_once(',') {
         None => (number(&text)?, Some(number(&text)?)),
@@ -487,7 +488,7 @@ fn both_cases(ranges: &[(u32, u32)]) -> Class {
     class.ranges().iter().map(|range| (range.start() as u32, range.end() as u32)).collect()
 }
 
-/// Every text of `min` to `max` characters.
+/// Texts of `min` to `max` characters.
 pub fn of_length(min: u64, max: Option<u64>) -> Rx {
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX - 1);
     any_char().repeat(number(min), max.map(number))
@@ -502,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_read_as_javascript_reads_them() {
+    fn patterns_mean_the_same_as_in_javascript() {
         for (pattern, yes, no) in [
             ("a", &["a", "xax", "\na"][..], &["", "b"][..]),
             ("^a$", &["a"], &["aa", "a\n", "xa"]),
@@ -531,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn look_around_is_what_it_means() {
+    fn look_around_is_supported() {
         for (pattern, yes, no) in [
             (r"^(?!\.)(?!.*\.\.)[a-z.]+@[a-z]+\.[a-z]+$", &["a.b@c.d"][..], &[".a@c.d", "a..b@c.d"][..]),
             (r"^(?=.*\d)(?=.*[a-z]).{4,}$", &["a1bc", "1bca"], &["abcd", "1234", "a1b"]),
@@ -553,10 +554,10 @@ mod tests {
     }
 
     #[test]
-    fn what_no_set_of_texts_can_say_is_named() {
+    fn unsupported_constructs_are_named() {
         for (pattern, why) in [
-            (r"(a)\1", "reference back"),
-            (r"\k<a>", "reference back"),
+            (r"(a)\1", "backreference"),
+            (r"\k<a>", "backreference"),
             (r"^(?:a(?=bc)b*)+c$", "look-around"),
             ("(?m)^a", "(?m"),
             ("(", "`)`"),

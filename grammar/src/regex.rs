@@ -1,5 +1,5 @@
-//! Sets of texts, closed under intersection and complement: what a string or a number in JSON may
-//! be.
+//! Sets of texts, closed under intersection and complement: the contents of JSON strings, and
+//! numbers.
 
 use std::fmt::Write as _;
 
@@ -15,13 +15,13 @@ const LAST: u32 = 0x0010_ffff;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rx {
     Literal(String),
-    /// Texts of one character. Without a range: no text at all.
+    /// Texts of one character. No ranges: the empty set.
     Class(Class),
     Concat(Vec<Rx>),
     Or(Vec<Rx>),
     And(Vec<Rx>),
     Not(Box<Rx>),
-    /// The texts repeated, `None`: without an upper bound.
+    /// Repetitions; `None`: no maximum.
     Repeat(Box<Rx>, u32, Option<u32>),
 }
 
@@ -30,7 +30,7 @@ impl Rx {
         Self::Class(Vec::new())
     }
 
-    /// The empty text alone.
+    /// Only the empty text.
     pub fn empty() -> Self {
         Self::Literal(String::new())
     }
@@ -48,7 +48,7 @@ impl Rx {
         Self::Class(vec![(from as u32, to as u32)])
     }
 
-    /// Every text.
+    /// All texts.
     pub fn anything() -> Self {
         any_char().repeat(0, None)
     }
@@ -133,12 +133,12 @@ impl Rx {
         self.repeat(0, Some(1))
     }
 
-    /// Whether it has no text, as far as its form tells.
+    /// Whether the set is obviously empty.
     pub fn is_never(&self) -> bool {
         matches!(self, Self::Class(ranges) if ranges.is_empty())
     }
 
-    /// Whether it has the empty text.
+    /// Whether the set contains the empty text.
     pub fn is_nullable(&self) -> bool {
         match self {
             Self::Literal(text) => text.is_empty(),
@@ -150,7 +150,7 @@ impl Rx {
         }
     }
 
-    /// Bounds of the texts' lengths in characters: none is shorter, none is longer.
+    /// Bounds of the texts' lengths, in characters.
     pub fn lengths(&self) -> (u64, Option<u64>) {
         let add = |a: Option<u64>, b: Option<u64>| Some(a?.saturating_add(b?));
         match self {
@@ -187,7 +187,7 @@ impl Rx {
         }
     }
 
-    /// Whether it has an intersection or a complement in it.
+    /// Whether it contains an intersection or a complement.
     pub fn has_conditions(&self) -> bool {
         match self {
             Self::Literal(_) | Self::Class(_) => false,
@@ -206,31 +206,31 @@ impl Rx {
             Self::Concat(parts) => RegexAst::Concat(all(parts)),
             Self::Or(parts) => RegexAst::Or(all(parts)),
             Self::And(parts) => RegexAst::And(all(parts)),
-            // the complement is one of bytes, of which some are no text
+            // the complement is over bytes, so restrict it to texts
             Self::Not(inner) => RegexAst::And(vec![Self::anything().ast(), RegexAst::Not(Box::new(inner.ast()))]),
             Self::Repeat(inner, min, max) => RegexAst::Repeat(Box::new(inner.ast()), *min, max.unwrap_or(u32::MAX)),
         }
     }
 
     fn compiled(&self) -> Result<Regex> {
-        // steps of derivation, after which it is given up
+        // limit of derivation steps
         const FUEL: u64 = 500_000;
         let mut builder = RegexBuilder::new();
         let expression = builder.mk(&self.ast())?;
         builder.to_regex_limited(expression, FUEL)
     }
 
-    /// Tells which texts it has. Errors: it is too large.
+    /// Compiles the set for matching. Errors: it is too large.
     pub fn matcher(&self) -> Result<Matcher> {
         Ok(Matcher(self.compiled()?))
     }
 
-    /// Whether it has no text. Errors: it is too large to tell.
+    /// Whether the set is empty. Errors: it is too large to decide.
     pub fn has_none(&self) -> Result<bool> {
         Ok(self.is_never() || self.compiled()?.always_empty())
     }
 
-    /// As a terminal of a Lark grammar. `quoted`: as the inside of a JSON string.
+    /// The set as a terminal of a Lark grammar. `quoted`: as the inside of a JSON string.
     pub fn lark(&self, quoted: bool) -> String {
         if let Some(plain) = self.plain(quoted) {
             return if plain.is_empty() { "\"\"".to_owned() } else { format!("/{plain}/") };
@@ -241,7 +241,7 @@ impl Rx {
         };
         match self {
             Self::Concat(parts) => {
-                // neighbours that are plain stay one expression
+                // plain neighbours stay one expression
                 let mut words: Vec<String> = Vec::new();
                 let mut run = String::new();
                 for part in parts {
@@ -272,13 +272,13 @@ impl Rx {
                     (min, Some(max)) => format!("({inner}){{{min},{max}}}"),
                 }
             }
-            // plain always
+            // these are always plain
             Self::Literal(_) | Self::Class(_) => String::new(),
         }
     }
 
-    /// In the syntax of regular expressions, which has no intersection and no complement; none
-    /// where it needs them.
+    /// The set in the syntax of regular expressions, which has no intersection and no complement;
+    /// `None` if the set needs them.
     fn plain(&self, quoted: bool) -> Option<String> {
         Some(match self {
             Self::Literal(text) => text.chars().map(|c| class_or_char(c, quoted)).collect(),
@@ -306,8 +306,8 @@ impl Rx {
     }
 }
 
-/// Puts a part behind others. Beside every text, what repeats characters says nothing: `.*` in a
-/// pattern that may match anywhere.
+/// Appends a part to a concatenation. Repetitions of characters are absorbed by an adjacent "all
+/// texts": `.*` in a pattern that may match anywhere.
 fn push_part(whole: &mut Vec<Rx>, part: Rx) {
     let repeats = |part: &Rx| matches!(part, Rx::Repeat(inner, 0, None) if matches!(**inner, Rx::Class(_)));
     if part == Rx::anything() {
@@ -320,7 +320,7 @@ fn push_part(whole: &mut Vec<Rx>, part: Rx) {
     }
 }
 
-/// Tells which texts a set has.
+/// Decides which texts are in a set.
 pub struct Matcher(Regex);
 
 impl Matcher {
@@ -333,7 +333,7 @@ pub fn any_char() -> Rx {
     Rx::Class(vec![(0, LAST)])
 }
 
-/// Sorted, and joined where they touch.
+/// The ranges sorted, and joined where they touch.
 pub fn normalized(mut ranges: Class) -> Class {
     ranges.sort_unstable();
     let mut whole: Class = Vec::new();
@@ -346,7 +346,7 @@ pub fn normalized(mut ranges: Class) -> Class {
     whole
 }
 
-/// All characters but these.
+/// All characters except these.
 pub fn inverted(ranges: &[(u32, u32)]) -> Class {
     let mut whole = Vec::new();
     let mut next = 0;
@@ -362,7 +362,7 @@ pub fn inverted(ranges: &[(u32, u32)]) -> Class {
     whole
 }
 
-/// Those of `ranges` from `from` to `to`.
+/// The parts of `ranges` between `from` and `to`.
 fn within(ranges: &[(u32, u32)], from: u32, to: u32) -> Class {
     ranges.iter().map(|&(a, b)| (a.max(from), b.min(to))).filter(|(a, b)| a <= b).collect()
 }
@@ -380,7 +380,7 @@ fn class_text(ranges: &[(u32, u32)]) -> String {
     {
         return char_text(*from);
     }
-    // surrogates are no characters, and the syntax has none
+    // surrogates are not characters, and the syntax has none
     const SURROGATES: (u32, u32) = (0xd800, 0xdfff);
     let mut text = String::from("[");
     for &(from, to) in ranges {
@@ -389,7 +389,7 @@ fn class_text(ranges: &[(u32, u32)]) -> String {
             if from == to {
                 text.push_str(&char_text(from));
             } else if from < to {
-                // writing into a text cannot fail
+                // writing to a String cannot fail
                 let _ = write!(text, "{}-{}", char_text(from), char_text(to));
             }
         }
@@ -403,11 +403,11 @@ fn class_or_char(c: char, quoted: bool) -> String {
     if quoted { quoted_class(&range) } else { class_text(&range) }
 }
 
-/// Escapes of one letter, by the character that they stand for.
+/// JSON's escapes of one letter, by character.
 const ESCAPES: [(u32, char); 5] = [(8, 'b'), (9, 't'), (10, 'n'), (12, 'f'), (13, 'r')];
 
-/// How a character of the class is written in a JSON string: as itself, but for quotation marks,
-/// backslashes and control characters.
+/// The class inside a JSON string: characters are written as themselves, except for quotation
+/// marks, backslashes and control characters.
 fn quoted_class(ranges: &[(u32, u32)]) -> String {
     let (quote, backslash) = (u32::from(b'"'), u32::from(b'\\'));
     let mut options = Vec::new();
@@ -438,16 +438,16 @@ fn quoted_class(ranges: &[(u32, u32)]) -> String {
     }
 }
 
-/// In either case.
+/// A hexadecimal digit in either case.
 fn hex_digit(digit: u32) -> String {
     let lower = format!("{digit:x}");
     let upper = lower.to_uppercase();
     if lower == upper { lower } else { format!("[{lower}{upper}]") }
 }
 
-/// One of many texts, as a tree by what they begin with. Errors: they are too many.
+/// One of many texts, as a tree of common prefixes. Errors: there are too many.
 pub fn choice_lark<'a>(texts: impl Iterator<Item = &'a str>, quoted: bool) -> Result<String> {
-    // characters, of which an automaton is made in about a second
+    // this many characters take the automaton about a second
     const MOST: usize = 400_000;
     let mut texts: Vec<&str> = texts.collect();
     texts.sort_unstable();
@@ -457,15 +457,16 @@ pub fn choice_lark<'a>(texts: impl Iterator<Item = &'a str>, quoted: bool) -> Re
     let characters = text.bytes().filter(|byte| !b"(?:|)".contains(byte)).count();
     ensure!(
         characters <= MOST,
-        "{} texts to choose from are too many: beside what they begin with alike, they have more than {MOST} characters",
+        "{} texts to choose from are too many: \
+         apart from common prefixes, they have more than {MOST} characters",
         texts.len()
     );
     Ok(text)
 }
 
-/// `texts` are sorted, differ, and agree in their first `at` bytes.
+/// `texts` are sorted and distinct, and agree in their first `at` bytes.
 fn write_choice(texts: &[&str], at: usize, depth: usize, quoted: bool, out: &mut String) {
-    // the parser of expressions has a limit of its own
+    // the expression parser has its own limit
     const DEEPEST: usize = 60;
     let write_rest = |text: &str, from: usize, out: &mut String| {
         text.get(from..).unwrap_or_default().chars().for_each(|c| out.push_str(&class_or_char(c, quoted)));
@@ -482,7 +483,7 @@ fn write_choice(texts: &[&str], at: usize, depth: usize, quoted: bool, out: &mut
         return out.push(')');
     }
     let common = first.bytes().zip(last.bytes()).take_while(|(a, b)| a == b).count();
-    // not within a character
+    // on a character boundary
     let common = (at..=common).rev().find(|&end| first.is_char_boundary(end) && last.is_char_boundary(end));
     let end = common.unwrap_or(at);
     first.get(at..end).unwrap_or_default().chars().for_each(|c| out.push_str(&class_or_char(c, quoted)));
@@ -500,14 +501,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quoted_texts_have_the_escapes_of_json() {
+    fn quoted_texts_use_the_escapes_of_json() {
         assert_eq!(Rx::literal("a\"\n").lark(true), "/a\\\\[\\\"](?:\\\\[n]|\\\\u000[aA])/");
         assert_eq!(Rx::literal("a/").lark(false), r"/a\x{2F}/");
         assert!(Rx::anything().lark(true).contains("[01][0-9a-fA-F]"));
     }
 
     #[test]
-    fn choices_share_what_they_begin_with() {
+    fn choices_share_common_prefixes() {
         assert_eq!(
             choice_lark(["abc", "abd", "ab", "é", "è"].into_iter(), false).unwrap(),
             "(?:ab(?:|c|d)|\\x{E8}|\\x{E9})"
@@ -515,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn intersections_and_complements_are_told_empty() {
+    fn empty_intersections_and_complements_are_recognised() {
         let digits = Rx::range('0', '9').repeat(1, None);
         let letters = Rx::range('a', 'z').repeat(1, None);
         assert!(Rx::and([digits.clone(), letters.clone()]).has_none().unwrap());

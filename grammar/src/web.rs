@@ -1,26 +1,26 @@
-//! What JavaScript sees.
+//! The JavaScript interface.
 
 use js_sys::{Error as JsError, Reflect};
 use wasm_bindgen::prelude::*;
 
 use crate::{Constrained, Grammars, Options};
 
-/// An `Error` of JavaScript with the property `code`.
+/// A JavaScript `Error` with the property `code`.
 fn to_js(error: anyhow::Error) -> JsValue {
     let js = JsError::new(&format!("the answer cannot be constrained: {error:#}"));
-    // Setting a property of a fresh object cannot fail.
+    // setting a property of a new object cannot fail
     let _ = Reflect::set(&js, &"code".into(), &"INVALID_CONSTRAINT".into());
     js.into()
 }
 
-/// A vocabulary, ready for constraints.
+/// A vocabulary, prepared for constraints.
 #[wasm_bindgen(js_name = Grammars)]
 pub struct JsGrammars(Grammars);
 
 #[wasm_bindgen(js_class = Grammars)]
 impl JsGrammars {
-    /// `bytes`: those of all tokens one after the other, of special ones after 0xFF; `ends`: where each token ends; `end`: the id that
-    /// ends an answer.
+    /// `bytes`: the bytes of all tokens, concatenated; special tokens begin with 0xFF. `ends`: the
+    /// end of each token. `end`: the id that ends an answer.
     #[wasm_bindgen(constructor)]
     pub fn new(bytes: &[u8], ends: &[u32], end: u32) -> Result<JsGrammars, JsValue> {
         let starts = [0].iter().chain(ends);
@@ -32,8 +32,8 @@ impl JsGrammars {
         Grammars::new(&tokens, end).map(Self).map_err(to_js)
     }
 
-    /// `constraint` as JSON: `{"jsonSchema": …}`, `{"regex": …}`, `{"lark": …}` or `{"choices":
-    /// […]}`. `options` as JSON: `{"onUnsupported": …, "limits": …}`, how its schemas are read.
+    /// `constraint` as JSON: `{"jsonSchema": …}`, `{"regex": …}`, `{"lark": …}` or
+    /// `{"choices": […]}`. `options` as JSON: `{"onUnsupported": …, "limits": …}`, for its schemas.
     pub fn constrain(&self, constraint: &str, options: Option<String>) -> Result<JsConstrained, JsValue> {
         let constraint = serde_json::from_str(constraint).map_err(|error| to_js(error.into()))?;
         let options = options.map_or(Ok(Options::default()), |options| serde_json::from_str(&options));
@@ -42,24 +42,24 @@ impl JsGrammars {
     }
 }
 
-/// An answer under way.
+/// A constrained answer in progress.
 #[wasm_bindgen(js_name = Constrained)]
 pub struct JsConstrained(Constrained);
 
 #[wasm_bindgen(js_class = Constrained)]
 impl JsConstrained {
-    /// The parts of its schemas that are not enforced, as JSON: `[{"pointer": …, "keyword": …,
-    /// "reason": …}]`.
+    /// The parts of schemas that are not enforced, as JSON:
+    /// `[{"pointer": …, "keyword": …, "reason": …}]`.
     pub fn ignored(&self) -> Result<String, JsValue> {
         serde_json::to_string(self.0.ignored()).map_err(|error| to_js(error.into()))
     }
 
-    /// Which tokens may come next: a bit each.
+    /// The tokens that may come next: one bit each.
     pub fn mask(&mut self) -> Result<Vec<u32>, JsValue> {
         self.0.mask().map_err(to_js)
     }
 
-    /// Takes the token that was drawn.
+    /// Takes a drawn token.
     pub fn accept(&mut self, id: u32) -> Result<(), JsValue> {
         self.0.accept(id).map_err(to_js)
     }
@@ -69,7 +69,7 @@ impl JsConstrained {
         self.0.may_end()
     }
 
-    /// Whether it must: nothing can follow.
+    /// Whether the answer must end, since nothing can follow.
     pub fn must_end(&self) -> bool {
         self.0.must_end()
     }

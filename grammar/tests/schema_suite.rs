@@ -1,5 +1,6 @@
-//! The official test suite of JSON Schema, draft 2020-12: no text that a schema forbids may be an answer. What a schema allows may
-//! be refused, since an answer has its properties in the schema's order and its white space in one way; the table says how often.
+//! The official test suite of JSON Schema, draft 2020-12: no text that a schema forbids may be an
+//! answer. Texts that a schema allows may be refused, since answers have properties in the schema's
+//! order and one style of white space; the table shows how often.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fmt::Write as _;
@@ -10,19 +11,19 @@ use weft_grammar::{Constraint, Grammars, Limits, Options, SPECIAL};
 
 const END: u32 = 255;
 
-/// A token a byte, and the end in the place of one that no text has.
+/// A token per byte; the end replaces a byte that no text contains.
 fn grammars() -> Grammars {
     let mut tokens: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
     tokens[END as usize] = [&[SPECIAL], &b"<|end|>"[..]].concat();
     Grammars::new(&tokens, END).unwrap()
 }
 
-/// The texts of the suite are not deep.
+/// The texts of the suite are not deeply nested.
 fn options() -> Options {
     Options { limits: Limits { depth: 3, ..Limits::default() }, ..Options::default() }
 }
 
-/// As the constraint wants it: a space after colons and commas, none elsewhere.
+/// JSON in the constraint's style: a space after colons and commas, none elsewhere.
 fn write_json(value: &Value, text: &mut String) {
     let (open, close) = if value.is_array() { ('[', ']') } else { ('{', '}') };
     let mut items: Vec<String> = Vec::new();
@@ -57,11 +58,11 @@ fn accepts(grammars: &Grammars, constraint: &Constraint, text: &str) -> bool {
     constrained.may_end()
 }
 
-/// What became of a keyword's cases.
+/// Results of a keyword's cases.
 #[derive(Default)]
 struct Row {
     schemas: usize,
-    /// Schemas that are an error, and the first of these.
+    /// Number of schemas that are an error, and the first error.
     refused: usize,
     error: String,
     valid: usize,
@@ -134,7 +135,7 @@ fn published_schemas_forbid_what_they_should() {
     check_table(&root.join("docs/CONSTRAINTS.md"), &table);
 }
 
-/// The document is what this test has shown.
+/// Checks that the document contains the table of this test.
 fn check_table(file: &Path, table: &str) {
     let text = std::fs::read_to_string(file).unwrap();
     let (head, _) = text.split_once("| keyword | schemas |").unwrap();

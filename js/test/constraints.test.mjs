@@ -329,7 +329,7 @@ test('hostile schemas are refused, or work, and leave the module whole', async (
   const anyOf = (i) =>
     [0, 1, 2].map((j) => ({ properties: { [`p${i}`]: { const: j } }, required: [`p${i}`], type: 'object' }));
   for (const [jsonSchema, message] of [
-    [{ $defs: { a: { not: { $ref: '#/$defs/a' } } }, $ref: '#/$defs/a' }, /leads to itself/],
+    [{ $defs: { a: { not: { $ref: '#/$defs/a' } } }, $ref: '#/$defs/a' }, /refers to itself/],
     [{ $ref: '#' }, /no end/],
     [
       {

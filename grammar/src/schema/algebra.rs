@@ -1,4 +1,4 @@
-//! What fits both of two schemas, what does not fit one, and whether anything fits two.
+//! Intersection and complement of schemas, and whether two are disjoint.
 
 use anyhow::{Result, bail, ensure};
 
@@ -7,7 +7,7 @@ use super::kinds::{Array, Lazy, Number, Object, Schema, Text, least};
 use crate::regex::Rx;
 
 impl Compiler<'_> {
-    /// What fits both.
+    /// Values that fit both.
     pub(super) fn intersect(&mut self, a: Schema, b: Schema) -> Result<Schema> {
         self.spend()?;
         Ok(match (a, b) {
@@ -101,7 +101,7 @@ impl Compiler<'_> {
         for (names, schema) in b.patterns {
             patterns.push(([vec![names], not_a.clone()].concat(), schema, (*a.additional).clone()));
         }
-        // each that overlaps with all others doubles them
+        // each that overlaps with all others doubles the number of sets
         const MOST_PATTERNS: usize = 40;
         ensure!(patterns.len() <= MOST_PATTERNS, "too many `patternProperties` that may hold for the same name");
         for (names, schema, other) in patterns {
@@ -115,7 +115,7 @@ impl Compiler<'_> {
         Ok(Schema::Object(both))
     }
 
-    /// What does not fit; none where no schema says that.
+    /// Values that do not fit; `None` if no schema expresses that.
     pub(super) fn negate(&mut self, schema: Schema) -> Result<Option<Schema>> {
         self.spend()?;
         let others = |kind: &Schema| {
@@ -219,7 +219,7 @@ impl Compiler<'_> {
         Ok(Some(rest))
     }
 
-    /// Whether surely nothing fits both.
+    /// Whether certainly no value fits both.
     pub(super) fn disjoint(&mut self, a: &Schema, b: &Schema) -> Result<bool> {
         self.spend()?;
         Ok(match (a, b) {
@@ -227,7 +227,7 @@ impl Compiler<'_> {
             (Schema::Any, _) | (_, Schema::Any) => false,
             (Schema::Lazy(lazy), other) | (other, Schema::Lazy(lazy)) => {
                 let schema = self.resolved(lazy)?;
-                // one that leads to itself may have no end
+                // a recursive schema may have no end
                 self.deeper(|this| this.disjoint(&schema, other)).unwrap_or(false)
             }
             (Schema::AnyOf(options), other) | (other, Schema::AnyOf(options)) => {
@@ -275,7 +275,7 @@ impl Compiler<'_> {
         })
     }
 
-    /// What the places say.
+    /// The combined schema of the places.
     pub(super) fn resolved(&mut self, lazy: &Lazy) -> Result<Schema> {
         let mut schema = Schema::Any;
         for place in &lazy.places {
@@ -288,11 +288,11 @@ impl Compiler<'_> {
         }
     }
 
-    /// Goes on behind a reference, which may lead here again.
+    /// Follows a reference, which may lead back here.
     pub(super) fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         const DEEPEST: u32 = 32;
         if self.depth == DEEPEST {
-            bail!("the schema leads to itself without an end");
+            bail!("the schema refers to itself without an end");
         }
         self.depth += 1;
         let result = work(self);

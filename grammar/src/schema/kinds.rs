@@ -1,4 +1,4 @@
-//! What a schema allows, kind by kind of JSON.
+//! What a schema allows, by kind of JSON value.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -25,8 +25,7 @@ pub enum Schema {
     Lazy(Lazy),
 }
 
-/// What places in the schema say together, looked up when it is needed: they may lead to
-/// themselves.
+/// The combined schema of some places, resolved on use because places may be recursive.
 #[derive(Debug, Clone)]
 pub struct Lazy {
     /// JSON pointers, sorted.
@@ -40,9 +39,9 @@ pub struct Number {
     pub max: Option<Bound>,
     pub integer: bool,
     pub multiple: Option<Decimal>,
-    /// Beside all that, how it is written.
+    /// Further sets that the written form must be in.
     pub written: Vec<Rx>,
-    /// Those alone, with how they are written.
+    /// Only these numbers, with their written forms.
     pub values: Option<Rc<Vec<(Decimal, String)>>>,
 }
 
@@ -51,27 +50,27 @@ pub struct Text {
     pub min: u64,
     pub max: Option<u64>,
     pub patterns: Vec<Rx>,
-    /// Those alone.
+    /// Only these texts.
     pub values: Option<Rc<Vec<String>>>,
 }
 
 #[derive(Debug, Clone)]
 pub struct Array {
     pub prefix: Vec<Schema>,
-    /// Of the items after the prefix.
+    /// Schema of the items after the prefix.
     pub items: Box<Schema>,
-    /// Whether the schema says itself what these are.
+    /// Whether the schema itself contains `items`.
     pub items_given: bool,
     pub min: u64,
     pub max: Option<u64>,
-    /// Where the schema wants all items to differ.
+    /// JSON pointer of `uniqueItems`, if set.
     pub unique: Option<String>,
     pub contains: Vec<Contains>,
-    /// Whether a `not` said something of the items.
+    /// Whether a `not` restricts the items.
     pub negated: bool,
 }
 
-/// How many items fit a schema.
+/// How many items must fit a schema.
 #[derive(Debug, Clone)]
 pub struct Contains {
     pub schema: Schema,
@@ -84,17 +83,17 @@ pub struct Contains {
 pub struct Object {
     pub properties: IndexMap<String, Schema>,
     pub required: IndexSet<String>,
-    /// Sets of names, no two of which share one.
+    /// Disjoint sets of names, with the schema of their values.
     pub patterns: Vec<(Rx, Schema)>,
-    /// Of all other names.
+    /// Schema of all other properties.
     pub additional: Box<Schema>,
-    /// Whether the schema says itself what these are.
+    /// Whether the schema itself contains it.
     pub additional_given: bool,
-    /// What every name has to be.
+    /// Sets that every name must be in.
     pub names: Vec<Rx>,
     pub min: u64,
     pub max: Option<u64>,
-    /// Whether a `not` said something of the properties.
+    /// Whether a `not` restricts the properties.
     pub negated: bool,
 }
 
@@ -130,7 +129,7 @@ impl Default for Object {
 }
 
 impl Schema {
-    /// One of each kind, without a condition.
+    /// One schema per kind of JSON, without conditions.
     pub fn kinds() -> Vec<Schema> {
         vec![
             Self::Null,
@@ -143,7 +142,7 @@ impl Schema {
         ]
     }
 
-    /// One of them, nested ones flat.
+    /// Any of the options; nested ones are flattened.
     pub fn any_of(options: impl IntoIterator<Item = Schema>) -> Self {
         let mut whole = Vec::new();
         for option in options {
@@ -165,7 +164,7 @@ impl Schema {
         matches!(self, Self::Never)
     }
 
-    /// Exactly this value.
+    /// Only this value.
     pub fn constant(value: &serde_json::Value) -> Result<Self> {
         use serde_json::Value;
         Ok(match value {
@@ -195,7 +194,7 @@ impl Schema {
         })
     }
 
-    /// One of these values. Many texts or numbers are one set.
+    /// Any of these values. All texts form one set, and all numbers.
     pub fn constants(values: &[serde_json::Value]) -> Result<Self> {
         use serde_json::Value;
         let (mut texts, mut numbers, mut rest) = (IndexSet::new(), Vec::new(), Vec::new());
@@ -228,13 +227,13 @@ impl Text {
         self.min == 0 && self.max.is_none() && self.patterns.is_empty() && self.values.is_none()
     }
 
-    /// All of them.
+    /// The set of these texts.
     pub fn texts(&self) -> Rx {
         if let Some(values) = &self.values {
             return Rx::or(values.iter().map(|value| Rx::literal(value.as_str())));
         }
         let texts = Rx::and(self.patterns.iter().cloned());
-        // what the patterns say of the length need not be said again
+        // bounds that the patterns imply are left out
         let (shortest, longest) = texts.lengths();
         let min = if self.min <= shortest { 0 } else { self.min };
         let max = self.max.filter(|max| longest.is_none_or(|longest| longest > *max));
@@ -242,7 +241,7 @@ impl Text {
         Rx::and(std::iter::once(texts).chain(length))
     }
 
-    /// Those of both. Errors: a pattern is too large to be tried.
+    /// Texts that fit both. Errors: a pattern is too large to match against values.
     pub fn intersect(self, other: Self) -> Result<Schema> {
         let mut both = Self {
             min: self.min.max(other.min),
@@ -285,14 +284,14 @@ impl Number {
         !bounded && self.written.is_empty() && self.values.is_none()
     }
 
-    /// How they are written; none where no regular expression of bearable size says so.
+    /// The written forms; `None` if no regular expression of acceptable size expresses them.
     pub fn texts(&self, limits: &Limits) -> Option<Rx> {
         if let Some(values) = &self.values {
             return Some(Rx::or(values.iter().map(|(_, written)| Rx::literal(written.as_str()))));
         }
-        // what is told by its digits has no exponent
+        // forms that digits decide have no exponent
         let plain = Limits { exponent: 0, ..limits.clone() };
-        // a double tells the multiples apart, of so many digits
+        // doubles distinguish multiples up to this many digits
         let exact = Limits { digits: limits.digits.min(15), ..plain.clone() };
         let limits = match &self.multiple {
             Some(_) => &exact,
@@ -307,12 +306,12 @@ impl Number {
         Some(Rx::and(all))
     }
 
-    /// Every way to write one of them, but with an exponent; none as of `texts`.
+    /// Every written form without an exponent; `None` as in `texts`.
     pub fn all_texts(&self, limits: &Limits) -> Option<Rx> {
         match &self.values {
             Some(values) => Some(Rx::or(values.iter().map(|(value, _)| number::value(value)))),
             None if self.integer => {
-                // a fraction of zeros makes it no other number
+                // a fraction of zeros does not change the number
                 let zeros = Rx::concat([Rx::literal("."), Rx::literal("0").repeat(1, None)]).optional();
                 Some(Rx::concat([self.texts(limits)?, zeros]))
             }
@@ -320,7 +319,7 @@ impl Number {
         }
     }
 
-    /// Those of both. Errors: too many digits.
+    /// Numbers that fit both. Errors: too many digits.
     pub fn intersect(self, other: Self) -> Result<Schema> {
         let multiple = match (self.multiple, other.multiple) {
             (Some(a), Some(b)) => Some(a.common_multiple(&b).context("multiples with too many digits")?),
@@ -375,7 +374,7 @@ impl Number {
 }
 
 impl Object {
-    /// What the schema says of a property of this name. Errors: a pattern is too large to be tried.
+    /// The schema of a property of this name. Errors: a pattern is too large to match.
     pub fn property(&self, name: &str) -> Result<Schema> {
         if let Some(schema) = self.properties.get(name) {
             return Ok(schema.clone());
@@ -389,7 +388,7 @@ impl Object {
     }
 }
 
-/// The smaller one; none is no bound.
+/// The smaller maximum; `None` is no maximum.
 pub fn least(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

@@ -1,8 +1,9 @@
 //! JSON Schema → a Lark grammar of the JSON that fits.
 //!
-//! A schema is read into what it allows of each kind of JSON (`read`, `kinds`), where `allOf`,
-//! `not`, `if` and `oneOf` become intersections and complements (`algebra`); that is written as a
-//! grammar (`write`). What cannot be enforced is an error that names its place, or a note.
+//! A schema is parsed into what it allows of each kind of JSON (`read`, `kinds`); `allOf`, `not`,
+//! `if` and `oneOf` become intersections and complements (`algebra`); the result is written as a
+//! grammar (`write`). A part that cannot be enforced is an error that names its place, or is
+//! reported as ignored.
 
 mod algebra;
 mod kinds;
@@ -23,20 +24,20 @@ use crate::{OnUnsupported, Options};
 /// A part of a schema that is not enforced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ignored {
-    /// JSON pointer within the schema.
+    /// JSON pointer in the schema.
     pub pointer: String,
     pub keyword: String,
     pub reason: String,
 }
 
-/// A grammar, and what it leaves out.
+/// A grammar, and the parts of the schema that it leaves out.
 pub struct Compiled {
     pub lark: String,
     pub ignored: Vec<Ignored>,
 }
 
-/// Errors: what is no schema, what nothing fits, what cannot be enforced unless the options say to
-/// leave it out, what is too large.
+/// Compiles a schema. Errors: it is malformed, nothing fits it, a part cannot be enforced (unless
+/// the options ignore that), or it is too large.
 pub fn compile(schema: &Value, options: &Options) -> Result<Compiled> {
     let places = Places::of(schema);
     let recursive = places.recursive();
@@ -51,18 +52,18 @@ struct Compiler<'a> {
     schema: &'a Value,
     options: &'a Options,
     places: Places,
-    /// JSON pointers of what leads to itself.
+    /// JSON pointers of recursive places.
     recursive: HashSet<String>,
-    /// What was read, by JSON pointer.
+    /// Parsed schemas, by JSON pointer.
     read: HashMap<String, Schema>,
     ignored: Vec<Ignored>,
     steps: u32,
-    /// References behind one another that are being followed.
+    /// Number of nested references that are being followed.
     depth: u32,
 }
 
 impl Compiler<'_> {
-    /// One step of work. Errors: there were too many.
+    /// Counts one step of work. Errors: there were too many.
     fn spend(&mut self) -> Result<()> {
         const MOST: u32 = 300_000;
         self.steps += 1;
@@ -72,7 +73,7 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// A part that cannot be enforced. Errors: the options do not say to leave it out.
+    /// Reports a part that cannot be enforced. Errors: the options do not ignore such parts.
     fn unable(&mut self, pointer: &str, keyword: &str, reason: impl Into<String>) -> Result<()> {
         let reason = reason.into();
         if self.options.on_unsupported == OnUnsupported::Error {

@@ -1,24 +1,24 @@
-//! Where a `$ref` leads: JSON pointers, `$id`, `$anchor`.
+//! Targets of `$ref`: JSON pointers, `$id`, `$anchor`.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-/// Keywords under which stand values, not schemas.
+/// Keywords that contain values, not schemas.
 const VALUES: [&str; 4] = ["const", "enum", "default", "examples"];
 
-/// Keywords under which stand schemas by name.
+/// Keywords that contain schemas by name.
 const NAMED: [&str; 6] =
     ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"];
 
-/// What a schema names within itself.
+/// The names and references in a schema.
 #[derive(Default)]
 pub struct Places {
-    /// Addresses of schemas, with the fragment of an anchor, → their JSON pointers.
+    /// URIs of schemas, with the fragment of an anchor, → JSON pointers.
     named: HashMap<String, String>,
-    /// JSON pointers of schemas that have an address of their own, and these.
+    /// JSON pointers of schemas with a URI of their own, and these URIs.
     bases: Vec<(String, String)>,
-    /// JSON pointers of all `$ref`s → where they lead.
+    /// JSON pointers of all `$ref`s → JSON pointers of their targets.
     references: Vec<(String, String)>,
 }
 
@@ -44,7 +44,7 @@ impl Places {
                 self.named.entry(base.clone()).or_insert_with(|| pointer.to_owned());
                 self.bases.push((pointer.to_owned(), base.clone()));
             }
-            // an id that is a fragment alone was the anchor of older drafts
+            // in older drafts, an id with only a fragment was an anchor
             let anchors = ["$anchor", "$dynamicAnchor"].map(|key| members.get(key).and_then(Value::as_str));
             for anchor in anchors.into_iter().flatten().chain(id.and_then(|id| id.strip_prefix('#'))) {
                 self.named.entry(format!("{base}#{anchor}")).or_insert_with(|| pointer.to_owned());
@@ -55,8 +55,7 @@ impl Places {
         }
     }
 
-    /// The JSON pointer to which a `$ref` at `pointer` leads; none where that is not within the
-    /// schema.
+    /// JSON pointer of the target of a `$ref` at `pointer`; `None` if it is outside the schema.
     pub fn find(&self, schema: &Value, pointer: &str, reference: &str) -> Option<String> {
         let around = |at: &String| pointer == at || pointer.starts_with(&format!("{at}/"));
         let (_, base) = self.bases.iter().filter(|(at, _)| around(at)).max_by_key(|(at, _)| at.len())?;
@@ -70,7 +69,7 @@ impl Places {
         self.named.get(&format!("{address}#{fragment}")).cloned()
     }
 
-    /// The places that lead to themselves.
+    /// JSON pointers of recursive places.
     pub fn recursive(&self) -> HashSet<String> {
         let within = |place: &str, at: &str| at == place || at.starts_with(&format!("{place}/"));
         let targets: HashSet<&String> = self.references.iter().map(|(_, to)| to).collect();
@@ -99,7 +98,7 @@ impl Places {
     }
 }
 
-/// What may hold schemas, and whether by name. `by_name`: the value does.
+/// Parts that may contain schemas, and whether by name. `by_name`: `value` does.
 fn children(value: &Value, by_name: bool) -> Vec<(String, &Value, bool)> {
     match value {
         Value::Object(members) if by_name => members.iter().map(|(name, child)| (name.clone(), child, false)).collect(),
@@ -121,12 +120,12 @@ fn collect_references(value: &Value, by_name: bool, pointer: &str, found: &mut V
     }
 }
 
-/// A name as a part of a JSON pointer (RFC 6901).
+/// Escapes a name for a JSON pointer (RFC 6901).
 pub fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// `%7E` → `~`.
+/// Decodes percent-encoding: `%7E` → `~`.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -144,7 +143,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// An address as it is meant under another (RFC 3986), as far as schemas need it.
+/// Resolves a URI reference against a base (RFC 3986), as far as schemas need it.
 fn joined(base: &str, address: &str) -> String {
     if address.split(['/', '?', '#']).next().unwrap_or_default().contains(':') || base.is_empty() {
         return address.to_owned();
@@ -179,7 +178,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn references_lead_by_pointers_addresses_and_anchors() {
+    fn references_are_resolved_by_pointer_uri_and_anchor() {
         let schema = json!({
             "$id": "https://a.b/c/root.json",
             "$defs": {
@@ -212,14 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn recursion_is_found_through_others() {
+    fn indirect_recursion_is_found() {
         let schema = json!({
             "$ref": "#/$defs/a",
             "$defs": {
                 "a": { "properties": { "b": { "$ref": "#/$defs/b" }, "c": { "$ref": "#/$defs/c" } } },
                 "b": { "items": { "$ref": "#/$defs/a" } },
                 "c": { "type": "string" },
-                // what a property is called is no keyword
+                // names of properties are not keywords
                 "d": { "properties": { "default": { "$ref": "#/$defs/d" }, "enum": { "$ref": "#/$defs/d" } } },
             },
         });

@@ -1,5 +1,5 @@
-//! The keywords of a schema, drafts 4 to 2020-12, and `nullable` of OpenAPI. Others are annotations
-//! and say nothing of what fits.
+//! Parses the keywords of a schema: drafts 4 to 2020-12, and OpenAPI's `nullable`. Other keywords
+//! are annotations and do not restrict values.
 
 use std::rc::Rc;
 
@@ -17,12 +17,12 @@ use crate::regex::Rx;
 type Members = Map<String, Value>;
 
 impl Compiler<'_> {
-    /// What the schema at a JSON pointer allows.
+    /// The schema at a JSON pointer.
     pub(super) fn at(&mut self, pointer: &str) -> Result<Schema> {
         if let Some(schema) = self.read.get(pointer) {
             return Ok(schema.clone());
         }
-        let value = self.schema.pointer(pointer).context("a `$ref` that leads nowhere")?;
+        let value = self.schema.pointer(pointer).context("a `$ref` without a target")?;
         let schema = self.deeper(|this| this.schema(pointer, value))?;
         self.read.insert(pointer.to_owned(), schema.clone());
         Ok(schema)
@@ -77,7 +77,7 @@ impl Compiler<'_> {
         values.iter().enumerate().map(of).collect()
     }
 
-    /// `type`, and the keywords that hold for one kind of JSON.
+    /// `type`, and the keywords of one kind of JSON.
     fn kinds_of(&mut self, pointer: &str, members: &Members) -> Result<Schema> {
         let mut names: Vec<&str> = match members.get("type") {
             None => Vec::new(),
@@ -111,7 +111,7 @@ impl Compiler<'_> {
                 "string" => self.text(pointer, members)?,
                 "array" => self.array(pointer, members)?,
                 "object" => self.object(pointer, members)?,
-                other => bail!("`type` at #{pointer} is \"{other}\", which is no type of JSON"),
+                other => bail!("`type` at #{pointer} is \"{other}\", which is not a JSON type"),
             });
         }
         Ok(Schema::any_of(options))
@@ -124,7 +124,7 @@ impl Compiler<'_> {
             Some(other) => bail!("`{keyword}` at #{pointer} is {other}, not a number"),
         };
         let bound = |value: Option<Decimal>, exclusive| value.map(|value| Bound { value, exclusive });
-        // in draft 4 it says that the other is meant so
+        // in draft 4 these are flags of `minimum` and `maximum`
         let flag = |keyword: &str| members.get(keyword) == Some(&Value::Bool(true));
         let mut number = Number { integer, ..Number::default() };
         number.min = bound(decimal("minimum")?, flag("exclusiveMinimum"));
@@ -157,13 +157,13 @@ impl Compiler<'_> {
         let format = format::texts(name, pattern.is_some(), limits)?;
         match (pattern, format) {
             (Some(Ok(pattern)), Some(format)) => {
-                // a pattern that means something else than the format says it more exactly
+                // if the two exclude each other, the pattern counts, since it is more specific
                 let both = Rx::and([pattern.clone(), format]);
                 let differ = both.has_none().unwrap_or(false);
                 text.patterns.push(if differ { pattern } else { both });
             }
             (Some(Ok(pattern)), None) => text.patterns.push(pattern),
-            // what the pattern says, the format says as well
+            // the format replaces a pattern that cannot be parsed
             (None | Some(Err(_)), Some(format)) => text.patterns.push(format),
             (Some(Err(error)), None) => {
                 self.unable(pointer, "pattern", format!("it has {error}"))?;
@@ -183,7 +183,7 @@ impl Compiler<'_> {
             max: count(pointer, members, "maxItems")?,
             ..Array::default()
         };
-        // before 2020-12 `items` had the prefix, and `additionalItems` the rest
+        // before 2020-12, `items` held the prefix and `additionalItems` the rest
         let old = matches!(members.get("items"), Some(Value::Array(_)));
         let (prefix, rest) = if old { ("items", "additionalItems") } else { ("prefixItems", "items") };
         if let Some(values) = members.get(prefix) {
@@ -223,9 +223,10 @@ impl Compiler<'_> {
         match members.get("required") {
             Some(Value::Array(names)) => {
                 let names = names.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<_>>();
-                object.required = names.with_context(|| format!("`required` at #{pointer} has what is no name"))?;
+                object.required =
+                    names.with_context(|| format!("`required` at #{pointer} contains a value that is not a name"))?;
             }
-            // in draft 3 it stood with the property, where some still write it
+            // draft 3 put it into the property, and some schemas still do
             None | Some(Value::Bool(_)) => {}
             Some(other) => bail!("`required` at #{pointer} is {other}, not a list of names"),
         }
@@ -274,10 +275,10 @@ impl Compiler<'_> {
         let mut texts = Vec::new();
         for option in options {
             match option {
-                // no name is of another kind
+                // names are always texts
                 Schema::Text(text) => texts.push(text),
                 Schema::Lazy(_) => {
-                    self.unable(pointer, "propertyNames", "it leads to several places")?;
+                    self.unable(pointer, "propertyNames", "it refers to several schemas")?;
                     return Ok(Schema::Object(object));
                 }
                 _ => {}
@@ -327,7 +328,7 @@ impl Compiler<'_> {
             let not = self.child(pointer, "not", value)?;
             match self.negate(not)? {
                 Some(not) => schema = self.intersect(schema, not)?,
-                None => self.unable(pointer, "not", "what it excludes cannot be turned round")?,
+                None => self.unable(pointer, "not", "its schema cannot be negated")?,
             }
         }
         if let Some(value) = members.get("if") {
@@ -341,15 +342,15 @@ impl Compiler<'_> {
                         let neither = self.intersect(not, other.unwrap_or(Schema::Any))?;
                         schema = self.intersect(schema, Schema::any_of([both, neither]))?;
                     }
-                    None => self.unable(pointer, "if", "its condition cannot be turned round")?,
+                    None => self.unable(pointer, "if", "its condition cannot be negated")?,
                 }
             }
         }
         Ok(schema)
     }
 
-    /// Objects each of which has no other properties than its own, so that nothing fits all. What
-    /// writes that (zod's intersections do) means that they have no others together.
+    /// Joins closed objects that no value fits together. Schemas like that (zod's intersections)
+    /// mean that the objects are closed jointly.
     fn closed_together(&mut self, parts: Vec<Schema>) -> Result<Schema> {
         let mut all = Schema::Any;
         for part in parts {
@@ -359,9 +360,9 @@ impl Compiler<'_> {
         Ok(self.with_rest(all, &Schema::Never, false)?.unwrap_or(Schema::Never))
     }
 
-    /// Exactly one of the options: one of them and none of those that share something with it.
+    /// `oneOf`: each option without those that overlap with it.
     fn one_of(&mut self, pointer: &str, schema: &Schema, options: Vec<Schema>) -> Result<Schema> {
-        // what stands beside it may tell them apart
+        // the rest of the schema may make the options disjoint
         let base = if matches!(schema, Schema::AnyOf(_)) { Schema::Any } else { schema.clone() };
         let narrowed =
             options.iter().map(|option| self.intersect(option.clone(), base.clone())).collect::<Result<Vec<_>>>()?;
@@ -376,7 +377,7 @@ impl Compiler<'_> {
                 match self.negate(other.clone())? {
                     Some(not) => only = self.intersect(only, not)?,
                     None => {
-                        self.unable(pointer, "oneOf", "its cases may overlap: `anyOf` says that several may fit")?;
+                        self.unable(pointer, "oneOf", "its cases may overlap: use `anyOf` if several may fit")?;
                         return Ok(Schema::any_of(options));
                     }
                 }
@@ -386,7 +387,7 @@ impl Compiler<'_> {
         Ok(Schema::any_of(exact))
     }
 
-    /// `dependentRequired`, `dependentSchemas`, and `dependencies`, which was both.
+    /// `dependentRequired`, `dependentSchemas`, and `dependencies`, which combined both.
     fn dependents(&mut self, pointer: &str, members: &Members, mut schema: Schema) -> Result<Schema> {
         for keyword in ["dependentRequired", "dependentSchemas", "dependencies"] {
             let Some(Value::Object(dependents)) = members.get(keyword) else { continue };
@@ -409,8 +410,7 @@ impl Compiler<'_> {
         Ok(schema)
     }
 
-    /// `unevaluatedProperties` and `unevaluatedItems`: what no other keyword of the schema spoke
-    /// of.
+    /// `unevaluatedProperties` and `unevaluatedItems`: what no other keyword of the schema covers.
     fn unevaluated(&mut self, pointer: &str, members: &Members, mut schema: Schema) -> Result<Schema> {
         for keyword in ["unevaluatedProperties", "unevaluatedItems"] {
             let Some(value) = members.get(keyword) else { continue };
@@ -420,13 +420,13 @@ impl Compiler<'_> {
             }
             match self.with_rest(schema.clone(), &rest, keyword == "unevaluatedItems")? {
                 Some(closed) => schema = closed,
-                None => self.unable(pointer, keyword, "it stands beside a `not` or an `if`")?,
+                None => self.unable(pointer, keyword, "it is combined with `not` or `if`")?,
             }
         }
         Ok(schema)
     }
 
-    /// None where it cannot be said what was spoken of.
+    /// `None` if it cannot be decided what other keywords cover.
     fn with_rest(&mut self, schema: Schema, rest: &Schema, items: bool) -> Result<Option<Schema>> {
         self.spend()?;
         Ok(Some(match schema {
@@ -463,7 +463,7 @@ impl Compiler<'_> {
     }
 }
 
-/// Objects that may have more properties; none where it is about something else.
+/// Objects, with additional properties allowed; `None` for other schemas.
 fn opened(schema: Schema) -> Option<Schema> {
     match schema {
         Schema::Object(mut object) => {
@@ -478,7 +478,7 @@ fn opened(schema: Schema) -> Option<Schema> {
     }
 }
 
-/// Keywords that hold for one kind of JSON.
+/// Keywords of one kind of JSON.
 const TYPED: [&str; 25] = [
     "minimum",
     "maximum",
@@ -507,7 +507,7 @@ const TYPED: [&str; 25] = [
     "maxProperties",
 ];
 
-/// A count, which may be written 2.0.
+/// A count, which may be written as 2.0.
 fn count(pointer: &str, members: &Members, keyword: &str) -> Result<Option<u64>> {
     let Some(value) = members.get(keyword) else { return Ok(None) };
     let number = value.as_u64().or_else(|| {

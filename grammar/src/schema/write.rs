@@ -1,5 +1,5 @@
-//! What a schema allows → a Lark grammar. No rule leads to itself: a schema that does is written
-//! once for each depth.
+//! Writes what a schema allows as a Lark grammar. Rules are not recursive: a recursive schema is
+//! written once for each depth.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -12,8 +12,8 @@ use super::Compiler;
 use super::kinds::{Array, Contains, Lazy, Number, Object, Schema, Text};
 use crate::regex::{Matcher, Rx, choice_lark};
 
-/// How JSON is spaced, as a schema says by `x-guidance`. Default: as Python writes it, since small
-/// models fill whatever room they are given.
+/// Spaces in JSON, from the schema's `x-guidance`. Default: Python's style. Flexible spaces let
+/// small models produce endless white space.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Spacing {
@@ -28,7 +28,7 @@ impl Default for Spacing {
     }
 }
 
-/// A schema's symbols: terminals, which are put together as one, and names of rules.
+/// The symbols of a schema: terminals, which are joined into one, and names of rules.
 #[derive(Default, Clone)]
 struct Symbols {
     terminals: Vec<String>,
@@ -39,16 +39,15 @@ struct Symbols {
 struct Grammar {
     lines: Vec<String>,
     names: HashMap<String, String>,
-    /// Of places that were written, by what they are and how deep they may still lead to
-    /// themselves.
+    /// Symbols of the places written so far, by place and remaining depth of recursion.
     places: HashMap<(Vec<String>, u32), Symbols>,
     size: usize,
 }
 
 impl Grammar {
-    /// The name of what stands on the right side.
+    /// Defines a rule or terminal with this right side. Returns its name.
     fn define(&mut self, body: &str, prefix: &str) -> Result<String> {
-        // bytes
+        // in bytes
         const MOST: usize = 16 << 20;
         if let Some(name) = self.names.get(body) {
             return Ok(name.clone());
@@ -70,11 +69,11 @@ impl Grammar {
     }
 }
 
-/// Things in a row, of which some may be left out.
+/// Entries in a row, some of which are optional.
 struct Row {
-    /// A symbol each, and whether it has to be there.
+    /// A symbol each, and whether it is required.
     entries: Vec<(String, bool)>,
-    /// What may follow, any number of times.
+    /// Symbol that may follow any number of times.
     more: Option<String>,
     min: u64,
     max: Option<u64>,
@@ -91,7 +90,7 @@ impl Compiler<'_> {
         grammar.lines.push(format!("COMMA: {}", literal(&spacing.item_separator)));
         grammar.lines.push(format!("COLON: {}", literal(&spacing.key_separator)));
         let Some(start) = self.symbol(&mut grammar, root, self.options.limits.depth)? else {
-            bail!("nothing fits the schema: what it wants contradicts itself, or has no end");
+            bail!("nothing fits the schema: it contradicts itself or has no end");
         };
         let mut lines = vec![format!("start: {start}")];
         if spacing.whitespace_flexible {
@@ -102,7 +101,7 @@ impl Compiler<'_> {
         Ok(lines.join("\n"))
     }
 
-    /// None where nothing fits.
+    /// The symbol of a schema; `None` if nothing fits it.
     fn symbol(&mut self, grammar: &mut Grammar, schema: &Schema, depth: u32) -> Result<Option<String>> {
         let mut symbols = Symbols::default();
         self.gather(grammar, schema, depth, &mut symbols)?;
@@ -122,7 +121,7 @@ impl Compiler<'_> {
         match schema {
             Schema::Never => {}
             Schema::Any => {
-                // no place at all
+                // the empty list of places stands for `Any`
                 let key = (Vec::new(), depth);
                 if !grammar.places.contains_key(&key) {
                     let mut symbols = Symbols::default();
@@ -179,7 +178,7 @@ impl Compiler<'_> {
         Ok(symbols)
     }
 
-    /// Multiples that their last digits do not tell.
+    /// Multiples that their last digits do not decide.
     fn unusual_multiple(&mut self, number: &Number) -> Result<String> {
         ensure!(number.written.is_empty(), "a `multipleOf` beside a `not`");
         let digits = self.options.limits.digits.clamp(1, 15);
@@ -214,7 +213,7 @@ impl Compiler<'_> {
         {
             match self.distinct(array)? {
                 Some(values) => return self.distinct_rule(grammar, array, values, depth),
-                None => self.unable(place, "uniqueItems", "only few items of an `enum` can be told apart")?,
+                None => self.unable(place, "uniqueItems", "only a few items of an `enum` can be kept distinct")?,
             }
         }
         if !array.contains.is_empty()
@@ -222,7 +221,7 @@ impl Compiler<'_> {
         {
             return bracketed(grammar, row);
         }
-        // an array has no more than what comes before the first that nothing fits
+        // an array ends before the first item that nothing fits
         let mut max = array.max;
         let mut prefix = Vec::new();
         for item in &array.prefix {
@@ -245,7 +244,7 @@ impl Compiler<'_> {
         Ok(Some(grammar.rule(&format!("\"[\" {inner} \"]\""))?))
     }
 
-    /// The items of an array whose items all differ, where they are few enough to be listed.
+    /// The possible items of an array with distinct items, if they are few enough to be listed.
     fn distinct(&mut self, array: &Array) -> Result<Option<Vec<Schema>>> {
         if !array.prefix.is_empty() || !array.contains.is_empty() {
             return Ok(None);
@@ -280,13 +279,14 @@ impl Compiler<'_> {
                 return Ok(None);
             }
         }
-        // several options may have the same
+        // several options may contain the same value
         let mut seen = std::collections::HashSet::new();
         values.retain(|value| seen.insert(format!("{value:?}")));
         Ok(Some(values))
     }
 
-    /// Each of the values once at most: in any order where they are few, else in the schema's.
+    /// Each of the values at most once: in any order if they are few, otherwise in the schema's
+    /// order.
     fn distinct_rule(
         &mut self,
         grammar: &mut Grammar,
@@ -306,7 +306,7 @@ impl Compiler<'_> {
         grammar.rule(&format!("\"[\" {inner} \"]\"")).map(Some)
     }
 
-    /// `contains`: so many items that fit among others. None where that is not enforced.
+    /// `contains`: a number of items that fit, among others. `None` if it cannot be enforced.
     fn containing(&mut self, grammar: &mut Grammar, array: &Array, depth: u32) -> Result<Option<Row>> {
         let [Contains { schema, min, max, place }] = array.contains.as_slice() else {
             self.unable("", "contains", "several of them hold for the same array")?;
@@ -317,7 +317,7 @@ impl Compiler<'_> {
         }
         let counted = array.min > 0 || array.max.is_some();
         if !array.prefix.is_empty() || counted {
-            self.unable(place, "contains", "it stands beside `minItems`, `maxItems` or `prefixItems`")?;
+            self.unable(place, "contains", "it is combined with `minItems`, `maxItems` or `prefixItems`")?;
             return Ok(None);
         }
         let fits = self.intersect((*array.items).clone(), schema.clone())?;
@@ -325,14 +325,14 @@ impl Compiler<'_> {
             Some(not) => self.intersect((*array.items).clone(), not)?,
             None if max.is_none() => (*array.items).clone(),
             None => {
-                self.unable(place, "maxContains", "what does not fit `contains` cannot be said")?;
+                self.unable(place, "maxContains", "the items that do not fit `contains` cannot be expressed")?;
                 return Ok(None);
             }
         };
         let inner = depth.saturating_sub(1);
         let fits = self.symbol(grammar, &fits, inner)?;
         let others = self.symbol(grammar, &others, inner)?;
-        // those that fit come first
+        // the items that fit come first
         let (Some(fits), at_least) = (fits, *min) else {
             let more = if *min == 0 { others } else { None };
             return Ok(Some(Row { entries: Vec::new(), more, min: *min, max: None }));
@@ -393,7 +393,7 @@ impl Compiler<'_> {
         Ok(Some(grammar.rule(&format!("\"{{\" {inner} \"}}\""))?))
     }
 
-    /// A property of one of many names; none where there is no such name, or no value.
+    /// A property with one of many names; `None` if there is no such name or no value.
     fn pair(&mut self, grammar: &mut Grammar, names: &Rx, schema: &Schema, depth: u32) -> Result<Option<String>> {
         let Some(inner) = inner_depth(schema, depth) else { return Ok(None) };
         if schema.is_never() || is_empty(names) {
@@ -405,20 +405,20 @@ impl Compiler<'_> {
     }
 }
 
-/// How deep what stands within may go on; none where it may not: JSON of any kind holds more of its
-/// kind.
+/// Remaining depth inside a value of this schema; `None` if it is used up. Only arbitrary JSON uses
+/// depth.
 fn inner_depth(schema: &Schema, depth: u32) -> Option<u32> {
     if matches!(schema, Schema::Any) { depth.checked_sub(1) } else { Some(depth) }
 }
 
-/// Items that may be listed as all different.
+/// Limit of distinct items that are listed.
 const MOST_DISTINCT: usize = 256;
 
-/// Items of which every order is allowed: there is a rule for each set of them, 256 at most.
+/// Limit of distinct items in any order: each set of them has a rule, 256 at most.
 const MOST_IN_ANY_ORDER: usize = 8;
 
 fn is_empty(rx: &Rx) -> bool {
-    // what has neither intersection nor complement tells by its form
+    // without intersection and complement, the form shows it
     rx.is_never() || (rx.has_conditions() && rx.has_none().unwrap_or(false))
 }
 
@@ -430,7 +430,7 @@ fn text_terminal(text: &Text) -> Result<Option<String>> {
     Ok((!is_empty(&texts)).then(|| json_string(&texts)))
 }
 
-/// One of the texts as a string of JSON.
+/// One of the texts as a JSON string.
 fn json_string(texts: &Rx) -> String {
     let inner = texts.lark(true);
     match inner.strip_prefix('/').and_then(|inner| inner.strip_suffix('/')) {
@@ -439,7 +439,7 @@ fn json_string(texts: &Rx) -> String {
     }
 }
 
-/// A name as JSON writes it, as a literal of a grammar.
+/// A name in JSON's syntax, as a literal of a grammar.
 fn quoted_literal(name: &str) -> String {
     let json = serde_json::Value::from(name).to_string().replace('\u{7f}', "\\u007f");
     serde_json::Value::from(json).to_string()
@@ -457,7 +457,7 @@ fn bracketed(grammar: &mut Grammar, row: Row) -> Result<Option<String>> {
     Ok(Some(grammar.rule(&format!("\"[\" {inner} \"]\""))?))
 }
 
-/// Each symbol once at most, in any order. A rule says what may follow each set of them.
+/// Each symbol at most once, in any order. A rule defines what may follow each set of symbols.
 fn in_any_order(grammar: &mut Grammar, symbols: &[String], array: &Array) -> Result<Option<String>> {
     let all = (1_usize << symbols.len()) - 1;
     let mut following: Vec<Option<String>> = vec![None; all + 1];
@@ -480,12 +480,12 @@ fn in_any_order(grammar: &mut Grammar, symbols: &[String], array: &Array) -> Res
     Ok(following.swap_remove(0))
 }
 
-/// The entries of a row that is left out from some point on.
+/// The entries of a row that may end after any optional entry.
 fn items_in_order(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
     let count = row.entries.len() as u64;
     let reached = row.max.is_none_or(|max| max >= count);
     let mut rest = if reached { more(grammar, row, count)? } else { None };
-    // those that have to be there are one rule, the others each one within the one before
+    // the required entries form one rule; each of the others is nested in the previous one
     let sure = row.entries.iter().take_while(|(_, required)| *required).count();
     ensure!(row.entries.len() - sure <= 300, "an array of more than 300 items, each of which may be the last");
     for (at, (symbol, _)) in row.entries.iter().enumerate().skip(sure.saturating_sub(1)).rev() {
@@ -520,7 +520,7 @@ fn more(grammar: &mut Grammar, row: &Row, count: u64) -> Result<Option<String>> 
     let Some(symbol) = row.more.as_ref().filter(|_| max != Some(0)) else {
         return Ok((min == 0).then(|| "\"\"".to_owned()));
     };
-    // as many as a grammar counts
+    // llguidance counts up to this
     ensure!(min.max(max.unwrap_or(0)) <= i32::MAX as u64, "a count of more than {}", i32::MAX);
     let times = |min: u64, max: Option<u64>| match (min, max) {
         (0, None) => "*".to_owned(),
@@ -540,17 +540,16 @@ fn more(grammar: &mut Grammar, row: &Row, count: u64) -> Result<Option<String>> 
     grammar.rule(&body).map(Some)
 }
 
-/// The entries of a row in order, any of which is left out that may be. None where there are too
-/// few.
+/// The entries of a row in order, without any of the optional ones. `None` if there are too few.
 fn in_order(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
     let required = row.entries.iter().filter(|(_, required)| *required).count() as u64;
     if row.max.is_none() && row.min <= required.max(1) {
         return uncounted(grammar, row);
     }
     let count = row.entries.len();
-    // each is a rule within the one before, of which a browser's stack holds so many
+    // each is a rule nested in the previous one, and a browser's stack holds this many
     ensure!(count <= 300, "`minProperties` or `maxProperties` with more than 300 properties");
-    // more than that need not be told apart
+    // higher counts need not be distinguished
     let most = row.max.unwrap_or(0).max(row.min).clamp(1, count.max(1) as u64) as usize;
     let over = |written: usize| row.max.is_some_and(|max| written as u64 > max);
     let ends = (0..=most).map(|written| if over(written) { Ok(None) } else { more(grammar, row, written as u64) });
@@ -574,8 +573,8 @@ fn in_order(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
     Ok(after.into_iter().next().flatten())
 }
 
-/// The same where their number says nothing, but that some may have to be there. Rules within rules
-/// are few: the entries are halved.
+/// The same if only required entries matter, not the number. Halving the entries keeps rules
+/// shallow.
 fn uncounted(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
     let tail = more(grammar, &Row { entries: Vec::new(), more: row.more.clone(), min: 0, max: None }, 1)?;
     let tail = tail.unwrap_or_default();
@@ -598,9 +597,9 @@ fn uncounted(grammar: &mut Grammar, row: &Row) -> Result<Option<String>> {
     if options.is_empty() { Ok(None) } else { grammar.rule(&options.join(" | ")).map(Some) }
 }
 
-/// Entries behind others, each with its comma.
+/// Entries after others, each with its comma.
 fn following(grammar: &mut Grammar, entries: &[(String, bool)]) -> Result<String> {
-    // so many stand in one rule
+    // entries per rule
     const SHORT: usize = 32;
     if entries.is_empty() {
         return Ok("\"\"".to_owned());
@@ -618,7 +617,7 @@ fn following(grammar: &mut Grammar, entries: &[(String, bool)]) -> Result<String
     grammar.rule(&each.collect::<Vec<_>>().join(" "))
 }
 
-/// One or more of entries none of which has to be there; none where there is none.
+/// One or more of some optional entries; `None` if there are none.
 fn some_of(grammar: &mut Grammar, entries: &[(String, bool)]) -> Result<Option<String>> {
     let (one, other) = match entries {
         [] => return Ok(None),

@@ -1,15 +1,15 @@
-//! Loaded models at work: what becomes of a text.
+//! Loaded models, and what they compute for a text.
 //!
-//! | file | what it has |
+//! | file | contents |
 //! |---|---|
-//! | `loading` | a model on its way into an engine |
+//! | `loading` | loads a model into an engine |
 //! | [`loaded`] | a loaded model of either kind |
 //! | `decoder` | a loaded decoder and its generations |
-//! | [`keys`] | when keys and values may be used again |
-//! | `sequences` | the texts whose keys and values are in memory |
+//! | [`keys`] | when keys and values may be reused |
+//! | `sequences` | texts whose keys and values are in memory |
 //! | `generation`, `advance` | one answer: its stop rules; its next token |
-//! | `runner`, `programs` | how a step of a sequence is run |
-//! | `prompt`, `scoring`, `embedding`, `kv` | what else a decoder does |
+//! | `runner`, `programs` | runs a step of a sequence |
+//! | `prompt`, `scoring`, `embedding`, `kv` | other tasks of a decoder |
 //! | [`encoder`] | a loaded encoder |
 
 mod advance;
@@ -42,7 +42,7 @@ pub use loaded::LoadedModel;
 pub use loading::Loading;
 pub use types::{Event, FinishReason, GenerateOptions, Info, TokenLogprob, TokenLogprobs};
 
-/// Mean negative log-likelihood of `target` under `logits`, in nats: logsumexp(logits) - logits[target].
+/// Negative log-likelihood of `target` given `logits`, in nats: logsumexp(logits) - logits[target].
 pub fn negative_log_likelihood(logits: &[f32], target: u32) -> f64 {
     -log_probability(logits, log_sum_exp(logits), target)
 }

@@ -1,9 +1,9 @@
-//! Engines own memory and run recordings.
+//! Engines: memory, and the execution of recordings.
 //!
-//! | engine | what it is for |
+//! | engine | purpose |
 //! |---|---|
-//! | [`reference`](host::Reference) | the plain implementations of `ops`: the truth that the others are tested against |
-//! | [`cpu`] | SIMD kernels; what a user without a usable GPU gets |
+//! | [`reference`](host::Reference) | plain implementations of `ops`, which the other engines are tested against |
+//! | [`cpu`] | SIMD kernels, for machines without a usable GPU |
 //! | [`gpu`] | the shaders in `shaders/`, through wgpu |
 //!
 //! The first two share [`host::HostEngine`] and differ in their kernels.
@@ -32,19 +32,19 @@ impl From<usize> for ProgramId {
     }
 }
 
-/// What an engine is, for people.
+/// A description of an engine for people.
 #[derive(Clone, Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EngineInfo {
     /// `gpu`, `cpu` or `reference`.
     pub kind: &'static str,
-    /// Adapter name and backend, or the instruction set.
+    /// Adapter name and backend, or instruction set.
     pub description: String,
-    /// How it computes, and what it cannot use on this machine, as sentences.
+    /// Sentences about how it computes and which features this machine lacks.
     pub notes: Vec<String>,
 }
 
-/// Work done since the engine was made.
+/// Work done since the engine was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
     /// Pipelines compiled.
@@ -53,28 +53,31 @@ pub struct Counters {
     pub dispatches: u64,
     /// Command buffers handed to the GPU.
     pub submits: u64,
-    /// Times that results were read back.
+    /// Number of reads of results from the device.
     pub readbacks: u64,
 }
 
-/// Memory and execution. Buffers and programs live until they are given back, or as long as the engine.
+/// Memory and execution. Buffers and programs live until they are freed, at most as long as the
+/// engine.
 pub trait Engine: Memory {
-    /// What it is.
+    /// A description of the engine.
     fn info(&self) -> EngineInfo;
 
-    /// What is worth remembering of this machine for the next [`open`].
+    /// Measurements of this machine to keep for the next [`open`].
     fn tuning(&self) -> Option<String> {
         None
     }
 
-    /// Begins to compile what `command` runs, ahead of [`Engine::prepare`] and without waiting for it. False where that is
-    /// new and the last such thing is still being compiled: ask again later.
+    /// Starts to compile the kernel of `command` before [`Engine::prepare`], without waiting.
+    /// Returns false if that kernel is new and the previous one is still being compiled: call again
+    /// later.
     fn compile(&mut self, _command: &Command) -> Result<bool> {
         Ok(true)
     }
 
-    /// Checks on small data that the kernels of `commands` are right, before [`Engine::prepare`]. One that is not gives way to
-    /// another, which `info` then notes. Errors: `GpuUnavailable` where there is no other.
+    /// Checks the kernels of `commands` on small data before [`Engine::prepare`]. A wrong kernel is
+    /// replaced by another one, which `info` then notes. Errors: `GpuUnavailable` if there is no
+    /// other kernel.
     fn self_test(&mut self, _commands: Vec<Command>) -> LocalFuture<'static, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
@@ -84,14 +87,14 @@ pub trait Engine: Memory {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Makes a recording ready to be run many times.
+    /// Prepares a recording to be run many times.
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId>;
 
     /// Gives back a program. What is queued of it still runs; to run it again is an error.
     fn release(&mut self, program: ProgramId);
 
-    /// Runs a prepared recording; on a GPU this only queues it. Errors: `Internal` for a program or a buffer that was given back; the next
-    /// run of another one is not affected.
+    /// Runs a prepared recording; a GPU only queues it. Errors: `Internal` for a program or buffer
+    /// that was freed; later runs of other programs are not affected.
     fn run(&mut self, program: ProgramId, step: &Step) -> Result<()>;
 
     /// The values of a buffer in these ranges, one after the other, once everything queued is done.
@@ -102,33 +105,35 @@ pub trait Engine: Memory {
         self.read_ranges(buffer, std::iter::once(0..len).collect())
     }
 
-    /// Waits until everything queued is done: between the chunks of a long prompt, so that an abort is quick.
+    /// Waits until everything queued is done; called between the chunks of a long prompt, so that
+    /// an abort takes effect quickly.
     fn synchronize(&mut self) -> LocalFuture<'static, Result<()>>;
 
     /// Work done so far.
     fn counters(&self) -> Counters;
 
-    /// Tokens of a prompt that are best processed at once. More share each weight that is read; fewer let a stop take effect
-    /// sooner.
+    /// Best number of prompt tokens per step. With more tokens each weight that is read is used
+    /// more often; with fewer a stop takes effect sooner.
     fn prompt_chunk(&self) -> usize {
         32
     }
 
-    /// Sampling where the logits are, for an engine that is far from the host; else the host samples.
+    /// Sampling on the device, for engines whose logits are slow to read; `None`: the host samples.
     fn device_sampling(&mut self) -> Option<&mut dyn DeviceSampling> {
         None
     }
 }
 
-/// Steps that are queued ahead of the host: each takes the id that the last one of its sequence sampled, and the host hears of
-/// it later.
+/// Steps that are queued ahead of the host: each takes the id that the previous step of its
+/// sequence sampled, and the host reads it later.
 pub trait DeviceSampling: Engine {
-    /// Steps that are worth being queued at once, so that the device need not wait for the host, and a stop not for long.
+    /// Number of steps to queue at once: enough that the device never waits for the host, few
+    /// enough that a stop takes effect soon.
     fn depth(&self) -> usize;
 
-    /// Queues a recording that ends with a [`Sample`](crate::ops::Sample) into `id`, and returns what that will be. A row
-    /// without an id takes the one in `feed`, which has one value and gets the sampled id then. Whoever drops the future
-    /// forgets the id; the step runs all the same.
+    /// Queues a recording that ends with a [`Sample`](crate::ops::Sample) into `id`, and returns a
+    /// future of that id. A row without an id reads its token from `feed`, (1, 1), which then
+    /// receives the sampled id. The future may be dropped; the step still runs.
     fn queue(
         &mut self,
         program: ProgramId,
@@ -138,7 +143,7 @@ pub trait DeviceSampling: Engine {
     ) -> Result<LocalFuture<'static, Result<u32>>>;
 }
 
-/// Which engine a caller wants.
+/// The engine that a caller wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
@@ -149,16 +154,16 @@ pub enum Device {
     Gpu,
     /// The CPU engine.
     Cpu,
-    /// The plain reference: slow, and the truth.
+    /// The plain reference implementation: slow, and the standard of correctness.
     Reference,
 }
 
-/// What is known of the GPU before it is opened.
+/// Facts about the GPU that are known before it is opened.
 #[derive(Clone, Copy, Default)]
 pub struct Hints<'a> {
-    /// What [`Engine::tuning`] gave on an earlier visit with the same adapter.
+    /// The result of [`Engine::tuning`] from an earlier session with the same adapter.
     pub tuning: Option<&'a str>,
-    /// Whether a device will have subgroups though wgpu does not say so, as in browsers.
+    /// Whether devices have subgroups although wgpu does not report them, as in browsers.
     pub subgroups: bool,
 }
 
@@ -177,16 +182,16 @@ fn now() -> web_time::Instant {
     web_time::Instant::now()
 }
 
-/// An engine, and the reason for it as a sentence.
+/// An engine and the reason for choosing it.
 pub struct Opened {
     /// The engine.
     pub engine: Box<dyn Engine>,
-    /// Why this one.
+    /// The reason, as a sentence.
     pub reason: String,
 }
 
-/// Opens the engine for `device`. Errors: `GpuUnavailable` where a GPU was asked for and none works,
-/// `DeviceLost` where it went away meanwhile.
+/// Opens the engine for `device`. Errors: `GpuUnavailable` if a GPU was asked for and none works,
+/// `DeviceLost` if it was lost while opening.
 pub async fn open(device: Device, hints: Hints<'_>) -> Result<Opened> {
     let cpu = |reason: String| Ok(Opened { engine: Box::new(host::HostEngine::new(cpu::Simd::default())), reason });
     let asked = |name: &str| format!("device '{name}' was asked for.");
@@ -209,7 +214,7 @@ pub async fn open(device: Device, hints: Hints<'_>) -> Result<Opened> {
             };
             match engine.tune(hints.tuning).await {
                 Ok(()) => Ok(Opened { engine: Box::new(engine), reason: "A GPU was found.".into() }),
-                // says nothing of the GPU that comes back
+                // the GPU may work again after it has been reset
                 Err(error @ Error::DeviceLost(_)) => Err(error),
                 Err(error) => cpu(format!("The GPU failed its test: {error}")),
             }

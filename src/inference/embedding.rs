@@ -1,4 +1,4 @@
-//! What the model knows of each token of a text → one vector for the text.
+//! Embeddings: token vectors → one vector per text.
 
 use serde::Deserialize;
 
@@ -14,11 +14,12 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct EmbedOptions {
-    /// `None`: as the file says, else the mean.
+    /// `None`: as the file says, otherwise the mean.
     pub pooling: Option<Pooling>,
-    /// Whether vectors have length 1, so that their product is the cosine of the angle between them.
+    /// Whether to scale vectors to length 1, so that their dot product is the cosine of their
+    /// angle.
     pub normalize: bool,
-    /// Whether the end of a text that is too long is cut off; else that is an error.
+    /// Whether to truncate a text that is too long; otherwise it is an error.
     pub truncate: bool,
 }
 
@@ -42,7 +43,7 @@ pub(super) fn pool(hidden: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
     }
 }
 
-/// The same direction with length 1; zero stays zero.
+/// Scales to length 1; zero stays zero.
 pub(super) fn normalized(mut vector: Vec<f32>) -> Vec<f32> {
     let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
     if length > 0.0 {
@@ -52,8 +53,8 @@ pub(super) fn normalized(mut vector: Vec<f32>) -> Vec<f32> {
 }
 
 impl LoadedDecoder {
-    /// The vector of a text, (hidden), of a model that was trained for it: what it says of the last token. Errors:
-    /// `UnsupportedTask`, `TextTooLong`, `InvalidOption` for a text without a token.
+    /// The embedding of a text, (hidden): pooled, or the last token's output of the model. Errors:
+    /// `UnsupportedTask`, `TextTooLong`, `InvalidOption` for a text without tokens.
     pub async fn embed(&mut self, text: &str, options: EmbedOptions) -> Result<Vec<f32>> {
         let pooling = options.pooling.or(self.runner.decoder.config.pooling);
         if pooling != Some(Pooling::Last) || self.runner.decoder.config.pooling.is_none() {
@@ -68,7 +69,7 @@ impl LoadedDecoder {
             if !options.truncate {
                 return Err(Error::TextTooLong { needed, most });
             }
-            // what ends the text is what the vector is read from
+            // keeps the token that ends the text: the vector is read from it
             ids.drain(most - 1..needed - 1);
         }
         let mut sequence = Sequence::new(self.origin(None));

@@ -1,4 +1,4 @@
-//! An encoder on an engine: what it says of a text, or of two.
+//! An encoder on an engine: embedding, classification, masked tokens.
 
 use serde::Serialize;
 
@@ -15,30 +15,30 @@ use crate::sampling::check_logits;
 use crate::tokenizer::{Detokenizer, EncodeOptions, Segments, Tokenizer};
 use crate::{Error, Result};
 
-/// How likely a label is.
+/// The score of a label.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LabelScore {
-    /// As the file names it.
+    /// Name in the file.
     pub label: String,
-    /// Its probability among all labels; of a model with one label that one's, by the logistic function.
+    /// Softmax over all labels; for a model with one label, the logistic function of its logit.
     pub score: f32,
-    /// What the model computed.
+    /// The logit.
     pub logit: f32,
 }
 
-/// The likeliest label of a token.
+/// The most likely label of a token.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TokenLabel {
     /// The token.
     pub id: u32,
-    /// Its text; those of all tokens make the text as the model reads it.
+    /// Its text; the texts of all tokens form the text as the model reads it.
     pub text: String,
     /// The label.
     #[serde(flatten)]
     pub label: LabelScore,
 }
 
-/// What may stand in place of a mask.
+/// A token that may replace a mask.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Filling {
     /// The token.
@@ -71,8 +71,8 @@ impl LoadedEncoder {
         Self { engine, encoder, tokenizer, about, programs, blocks: Blocks::default() }
     }
 
-    /// Runs every program once and forgets the result: what is still being compiled, and what is wrong with it, should not wait
-    /// for the first text.
+    /// Runs every program once and discards the result, so that the first text does not wait for
+    /// compilation, and errors show early.
     pub async fn warm_up(&mut self) -> Result<()> {
         let text = Segments { ids: vec![0; self.encoder.context.min(2)], ..Segments::default() };
         self.hidden(&text).await?;
@@ -88,7 +88,7 @@ impl LoadedEncoder {
         Ok(())
     }
 
-    /// What is loaded.
+    /// Describes the loaded model.
     pub fn info(&self) -> Info {
         let Encoder { config, encoder_config, vocab, context, .. } = &self.encoder;
         let labelled = self.programs.classifier.is_some() || self.programs.token_classifier.is_some();
@@ -119,7 +119,7 @@ impl LoadedEncoder {
         &self.tokenizer
     }
 
-    /// What it can do, by the names of the TypeScript package.
+    /// The tasks that it can do, by the names of the TypeScript package.
     fn tasks(&self) -> Vec<&'static str> {
         let classifies = self.programs.classifier.is_some();
         let tasks = [
@@ -132,7 +132,7 @@ impl LoadedEncoder {
         tasks.into_iter().filter_map(|(can, task)| can.then_some(task)).collect()
     }
 
-    /// It has no head for `task`.
+    /// The error for a task that the model has no head for.
     pub(super) fn cannot(&self, task: &'static str, needs: &str) -> Error {
         let found = format!("an encoder (`{}`)", self.encoder.config.architecture.name);
         Error::UnsupportedTask { task, needs: needs.into(), found, can: self.tasks().join(", ") }
@@ -142,13 +142,14 @@ impl LoadedEncoder {
         self.programs.masked.as_ref().and_then(|_| self.tokenizer.mask()).and_then(|mask| self.tokenizer.token(mask))
     }
 
-    /// The vector of a text, (hidden). Errors: `TextTooLong`, `InvalidOption` for a text without a token.
+    /// The vector of a text, (hidden). Errors: `TextTooLong`, `InvalidOption` for a text without a
+    /// token.
     pub async fn embed(&mut self, text: &str, options: EmbedOptions) -> Result<Vec<f32>> {
         let input = self.input(self.encode(text)?, None, options.truncate)?;
         self.embed_ids(&input, options).await
     }
 
-    /// The same of what was encoded.
+    /// The same for encoded text.
     pub async fn embed_ids(&mut self, input: &Segments, options: EmbedOptions) -> Result<Vec<f32>> {
         let hidden = self.hidden(input).await?;
         let pooling = options.pooling.or(self.encoder.config.pooling).unwrap_or(Pooling::Mean);
@@ -156,8 +157,8 @@ impl LoadedEncoder {
         Ok(if options.normalize { normalized(vector) } else { vector })
     }
 
-    /// The labels of a text, or of two that are read together, the likeliest first. Errors: `UnsupportedTask`, and those of
-    /// [`LoadedEncoder::embed`].
+    /// The labels of a text, or of two texts that are read together, most likely first. Errors:
+    /// `UnsupportedTask`, and those of [`LoadedEncoder::embed`].
     pub async fn classify(&mut self, text: &str, pair: Option<&str>, truncate: bool) -> Result<Vec<LabelScore>> {
         let pair = pair.map(|pair| self.encode(pair)).transpose()?;
         let input = self.input(self.encode(text)?, pair, truncate)?;
@@ -167,7 +168,8 @@ impl LoadedEncoder {
         Ok(scores)
     }
 
-    /// How well `document` answers `query`: the one label of a model that was trained for it. Errors: as [`LoadedEncoder::classify`].
+    /// Relevance of `document` for `query`: the only label of a reranking model. Errors: as
+    /// [`LoadedEncoder::classify`].
     pub async fn rerank(&mut self, query: &str, document: &str, truncate: bool) -> Result<LabelScore> {
         let needs = "a model with a classifier of one label";
         if self.encoder.encoder_config.labels.len() != 1 {
@@ -178,7 +180,8 @@ impl LoadedEncoder {
         self.scores(&logits).pop().ok_or_else(|| self.cannot("rerank", needs))
     }
 
-    /// The likeliest label of each token of a text, special ones left out. Errors: as [`LoadedEncoder::classify`].
+    /// The most likely label of each token of a text, without special tokens. Errors: as
+    /// [`LoadedEncoder::classify`].
     pub async fn classify_tokens(&mut self, text: &str, truncate: bool) -> Result<Vec<TokenLabel>> {
         let input = self.input(self.encode(text)?, None, truncate)?;
         let logits = self.token_logits(&input).await?;
@@ -193,8 +196,8 @@ impl LoadedEncoder {
         Ok(labels)
     }
 
-    /// The `top_k` likeliest tokens for each mask of a text. Errors: `InvalidOption` where it has none, and as
-    /// [`LoadedEncoder::classify`].
+    /// The `top_k` most likely tokens for each mask of a text. Errors: `InvalidOption` if the text
+    /// has no mask, and as [`LoadedEncoder::classify`].
     pub async fn fill_mask(&mut self, text: &str, top_k: usize, truncate: bool) -> Result<Vec<Vec<Filling>>> {
         let Some((mask, name)) = self.tokenizer.mask().zip(self.mask_token().map(str::to_string)) else {
             return Err(self.cannot("fillMask", "a model with a head for masked tokens and a mask token"));
@@ -219,7 +222,7 @@ impl LoadedEncoder {
         Ok(filled)
     }
 
-    /// What the last layer says of each token: (tokens, hidden).
+    /// The output of the last layer: (tokens, hidden).
     pub async fn hidden(&mut self, input: &Segments) -> Result<Vec<f32>> {
         self.run_layers(input).await?;
         let (x, count) = (self.programs.activations.x, input.ids.len());
@@ -248,7 +251,7 @@ impl LoadedEncoder {
         self.read(logits.buffer, input.ids.len() * logits.cols).await
     }
 
-    /// Logits of what stands at `positions`: each (vocab).
+    /// Logits at each of `positions`: (vocab) each.
     pub async fn masked_logits(&mut self, input: &Segments, positions: &[usize]) -> Result<Vec<Vec<f32>>> {
         let Some(Head { program, x, logits }) = self.programs.masked else {
             return Err(
@@ -280,7 +283,7 @@ impl LoadedEncoder {
         self.engine.run(program, &Step::new(&rows(0, 0, ids), &[]))
     }
 
-    /// Values that are numbers. Errors: `InvalidLogits`.
+    /// Reads values and checks that they are numbers. Errors: `InvalidLogits`.
     async fn read(&mut self, buffer: BufferId, len: usize) -> Result<Vec<f32>> {
         let values = self.engine.read_values(buffer, len).await?;
         check_logits(&values)?;
@@ -291,7 +294,7 @@ impl LoadedEncoder {
         self.tokenizer.encode(text, EncodeOptions::default())
     }
 
-    /// The texts between special tokens, cut to what the model takes where that is wanted.
+    /// Adds special tokens around the texts, and truncates them on request.
     fn input(&self, mut first: Vec<u32>, mut second: Option<Vec<u32>>, truncate: bool) -> Result<Segments> {
         if first.is_empty() || second.as_ref().is_some_and(Vec::is_empty) {
             let (name, expected) = ("text".into(), "a text with at least one token".into());
@@ -310,7 +313,7 @@ impl LoadedEncoder {
         Ok(self.tokenizer.segments(&first, second.as_deref()))
     }
 
-    /// In the order of the labels.
+    /// Scores in the order of the labels.
     fn scores(&self, logits: &[f32]) -> Vec<LabelScore> {
         let scores = match logits {
             [logit] => vec![1.0 / (1.0 + (-logit).exp())],
@@ -321,7 +324,7 @@ impl LoadedEncoder {
     }
 }
 
-/// Cuts two texts to `room` tokens together, the longer one first.
+/// Truncates two texts to `room` tokens in total, the longer one first.
 fn cut(first: &mut Vec<u32>, second: Option<&mut Vec<u32>>, room: usize) {
     let Some(second) = second else { return first.truncate(room) };
     first.truncate((room - room / 2).max(room.saturating_sub(second.len())));

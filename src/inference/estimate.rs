@@ -1,4 +1,5 @@
-//! What a model will need, from its headers alone: it is loaded and recorded as always, into memory that only counts.
+//! Estimates the memory of a model from its headers: loads and records it as usual, into memory
+//! that only counts.
 
 use serde::Serialize;
 
@@ -11,14 +12,15 @@ use crate::model::{Network, TensorLoader};
 use crate::record::{BufferId, LocalFuture, Matrix, Memory};
 use crate::{Error, Result};
 
-/// Tokens of a chunk of the prompt, as the engines have it.
+/// Tokens per chunk of the prompt, as in the engines.
 const CHUNK: usize = 32;
 
-/// What a model is, and what memory it needs. Engines fill rows and tiles up, a few percent at most.
+/// A model and the memory that it needs. Engines pad rows and tiles, which adds a few percent at
+/// most.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Estimate {
-    /// Name that the files give the model.
+    /// Name in the files.
     pub name: String,
     /// Its GGUF architecture.
     pub architecture: String,
@@ -28,17 +30,17 @@ pub struct Estimate {
     pub quantization: String,
     /// Positions of the KV cache.
     pub context_length: usize,
-    /// Tokens that the model was trained for.
+    /// Context length in training, in tokens.
     pub trained_context_length: usize,
-    /// Bytes of the weights and of what stands beside them: norms, biases, tables of angles.
+    /// Bytes of weights, norms, biases and RoPE tables.
     pub weight_bytes: u64,
     /// Bytes of the keys and values of one sequence that fills the context.
     pub kv_cache_bytes: u64,
-    /// Bytes of what is computed on the way.
+    /// Bytes of activations.
     pub activation_bytes: u64,
-    /// All of these.
+    /// Bytes in total.
     pub total_bytes: u64,
-    /// Bytes of the largest piece that must be in one buffer; a matrix may be in several.
+    /// Bytes of the largest part that must be in one buffer. A matrix may be split between several.
     pub largest_buffer_bytes: u64,
 }
 
@@ -49,12 +51,14 @@ pub struct Estimator {
 }
 
 impl Estimator {
-    /// Of what `reader` reads, with `context` positions of the KV cache; `None` as in [`TensorLoader::new`].
+    /// An estimate for the files that `reader` reads, with `context` positions of the KV cache;
+    /// `None`: as in [`TensorLoader::new`].
     pub fn new(reader: ModelReader, context: Option<usize>) -> Self {
         Self { loader: TensorLoader::with(reader, context), memory: Counting::default() }
     }
 
-    /// The next bytes of a file; returns whether its header was among what came, and no more of the file is wanted.
+    /// Takes the next bytes of a file. Returns whether its header is complete, so that no more of
+    /// the file is needed.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<bool> {
         let before = self.loader.headers();
         self.loader.feed(&mut self.memory, bytes)?;
@@ -65,12 +69,12 @@ impl Estimator {
         Ok(over)
     }
 
-    /// To be called before the bytes of the next file. Errors: `TruncatedFile`.
+    /// Call before the bytes of the next file. Errors: `TruncatedFile`.
     pub fn end_file(&mut self) -> Result<()> {
         self.loader.end_file()
     }
 
-    /// After the last header. Errors: `TruncatedFile` where it did not come.
+    /// Call after the last header. Errors: `TruncatedFile` if it is incomplete.
     pub fn finish(mut self) -> Result<Estimate> {
         self.loader.check_end()?;
         let (parameters, quantization) = self.loader.census();
@@ -81,13 +85,13 @@ impl Estimator {
         let weight_bytes = self.memory.bytes;
         let (config, context, cached_layers) = match network {
             Network::Decoder(decoder) => {
-                // the engine samples or not: a few kilobytes
+                // with sampling on the engine or without: a few kilobytes
                 Programs::record(&mut self.memory, decoder, CHUNK, true)?;
                 (&decoder.config, decoder.context, decoder.config.layers)
             }
             Network::Encoder(encoder) => {
                 EncoderPrograms::record(&mut self.memory, encoder)?;
-                // of one layer after the other
+                // the layers share one
                 (&encoder.config, encoder.context, 1)
             }
         };
@@ -109,13 +113,13 @@ impl Estimator {
     }
 }
 
-/// Memory that holds nothing.
+/// Memory that only counts bytes.
 #[derive(Default)]
 struct Counting {
     /// Bytes of each.
     buffers: Vec<u64>,
     bytes: u64,
-    /// Of buffers of values.
+    /// The largest buffer of values.
     largest: u64,
 }
 
@@ -128,7 +132,7 @@ impl Counting {
 }
 
 impl Memory for Counting {
-    /// A matrix may be in several, and a longer vector can be in no engine.
+    /// A matrix may be split, and no engine has longer vectors.
     fn max_buffer_bytes(&self) -> u64 {
         u32::MAX.into()
     }

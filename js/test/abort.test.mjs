@@ -21,8 +21,9 @@ test('aborted before: the worker hears nothing of it', async (t) => {
 test('aborted during the prompt: no token comes', async (t) => {
   const controller = new AbortController();
   const held = gate();
-  const before = (event) => {
+  const before = async (event) => {
     if (event.type !== 'prompt') return;
+    await settle(); // the page hears that it was accepted
     controller.abort();
     return held.opened;
   };
@@ -79,24 +80,24 @@ test('aborted when the end had arrived and was not read: the iteration still end
   assert.equal(pieces.at(-1).finish.usage.completionTokens, 3);
 });
 
-test('aborted while queued: ends at once though another generation runs', async (t) => {
+test('aborted while it waits for its place: ends at once though others run', async (t) => {
   const controller = new AbortController();
   const held = gate();
   const { llm, fake } = await loadFake(
     t,
     new FakeLlm((event, name) => (name === 'first' && event.id === 0 ? held.opened : undefined)),
   );
-  const first = collect(llm.generate('first'));
+  const first = Array.from({ length: 4 }, () => collect(llm.generate('first')));
   const second = collect(llm.generate('second', { signal: controller.signal }));
   const third = collect(llm.generate('third'));
   await settle();
   controller.abort();
   assert.equal(reasonOf(await second), 'abort');
   held.open();
-  assert.equal(textOf(await first), 'first .');
+  assert.deepEqual((await Promise.all(first)).map(textOf), Array(4).fill('first .'));
   assert.equal(textOf(await third), 'third .');
   const started = fake.log.filter(([what]) => what === 'start').map(([, name]) => name);
-  assert.deepEqual(started, ['first', 'third']);
+  assert.deepEqual(started, ['first', 'first', 'first', 'first', 'third']);
 });
 
 test('aborted after the end: nothing happens', async (t) => {
@@ -122,6 +123,7 @@ test('a signal keeps no listener of a generation that ended', async (t) => {
 test('dispose ends what runs and what waits with reason abort, and later calls fail', async (t) => {
   const { llm, closed } = await loadFake(t, new FakeLlm(() => gate().opened));
   const answers = [collect(llm.generate('runs')), collect(llm.generate('waits'))];
+  await settle();
   const ids = llm.tokenize('waits too');
   await settle();
   llm.dispose();

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkLoad } from '../dist/options/load.js';
 import { WeftError } from '../dist/common/errors.js';
-import { collect, connect, FakeLlm, fakeRuntime, gate, loadCall, loadFake } from './support/fake.mjs';
+import { collect, connect, FakeLlm, fakeRuntime, gate, loadCall, loadFake, settle } from './support/fake.mjs';
 
 const throwing = (error) =>
   new FakeLlm((event) => {
@@ -57,6 +57,7 @@ test('a crash of the module fails this call, those that wait and all later ones,
     code: 'CRASHED',
     message: /unreachable.*Load the model/,
   });
+  await settle();
   const waits = assert.rejects(llm.tokenize('waits'), { code: 'CRASHED' });
   held.open();
   await Promise.all([runs, waits]);

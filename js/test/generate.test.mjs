@@ -18,13 +18,13 @@ test('gives every token, then how it ended', async (t) => {
   assert.equal(last.finish.reason, 'stop');
 });
 
-test('generations run one after the other, in the order in which they begin', async (t) => {
+test('generations begin in the order in which they are asked for, and run at once', async (t) => {
   const { llm, fake } = await loadFake(t);
   const [late, early] = [llm.generate('late x'), llm.generate('early x y')];
   const answers = await Promise.all([collect(early), collect(late)]);
   assert.deepEqual(answers.map(textOf), ['early x y .', 'late x .']);
   const steps = fake.log.filter(([what]) => what !== 'tokenize').map((step) => step.join(' '));
-  assert.deepEqual(steps, ['start early', 'stop early', 'start late', 'stop late']);
+  assert.deepEqual(steps, ['start early', 'start late', 'stop late', 'stop early']);
 });
 
 test('a generation that nobody reads never begins', async (t) => {
@@ -123,7 +123,7 @@ test('a slow reader gets all pieces in order', async (t) => {
   assert.equal(textOf(pieces), `${words} .`);
 });
 
-test('break stops the generation and lets the next one run', async (t) => {
+test('break stops the generation and leaves the next one alone', async (t) => {
   const held = gate();
   const { llm, fake } = await loadFake(
     t,
@@ -136,7 +136,7 @@ test('break stops the generation and lets the next one run', async (t) => {
   assert.equal(textOf(await next), 'next .');
   assert.deepEqual(
     fake.log.filter(([what]) => what !== 'tokenize').map(([what]) => what),
-    ['start', 'stop', 'start', 'stop'],
+    ['start', 'start', 'stop', 'stop'],
   );
 });
 

@@ -513,14 +513,14 @@ for (const hash of [true, false]) {
         if (!restored) continue;
         // accepted data is written completely or not at all
         const written = [];
-        fake.write_kv = async (restoring, layer, values) => {
+        fake.write_kv = async (handle, layer, values) => {
           written.push(layer);
           assert.equal(values.length, 2 * fake.restoring.ids.length);
-          return before.write_kv(restoring, layer, values);
+          return before.write_kv(handle, layer, values);
         };
-        fake.restored = (restoring) => {
+        fake.restored = (handle) => {
           assert.deepEqual(written, [0, 1]);
-          return before.restored(restoring);
+          return before.restored(handle);
         };
         await say(restored, 'b', { maxTokens: 1 }).catch((error) => {
           assert.equal(error.code, 'CONTEXT_OVERFLOW', `${place} = ${JSON.stringify(value)}: ${error.message}`);

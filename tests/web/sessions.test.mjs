@@ -68,6 +68,27 @@ test('a second turn computes only what is new, and answers as the whole conversa
   assert.equal(second.text, whole.text);
 });
 
+test('two sessions that answer at once say what each says alone', { timeout }, async () => {
+  const { alone, together, order } = await page.evaluate(async () => {
+    const questions = ['Name three rivers in France.', 'What is the capital of Spain?'];
+    const alone = [];
+    for (const question of questions) alone.push((await say(begin(), question)).text);
+    const order = [];
+    const answer = async (question, index) => {
+      let text = '';
+      for await (const piece of begin().send(question)) {
+        if (piece.id !== null) order.push(index);
+        text += piece.text;
+      }
+      return text;
+    };
+    return { alone, together: await Promise.all(questions.map(answer)), order };
+  });
+  assert.deepEqual(together, alone);
+  const firsts = [order.indexOf(0), order.indexOf(1)];
+  assert.ok(Math.abs(firsts[0] - firsts[1]) <= 2, `the first tokens were ${firsts.join(' and ')} of all`);
+});
+
 test('a fork answers like the original, and computes nothing of what they have in common', { timeout }, async () => {
   const { original, fork, common } = await page.evaluate(async () => {
     const session = begin();

@@ -116,7 +116,7 @@ export interface ScoredText {
   readonly logprobs: readonly number[];
 }
 
-/** A call to the worker, which runs one at a time. */
+/** A call to the worker. Calls run at once: each takes one step in turn. */
 export type Call =
   | {
       readonly type: 'load';

@@ -42,9 +42,8 @@ export interface SendOptions extends GenerateOptions {
 
 /**
  * A conversation in which each turn computes only its new tokens; `usage.cachedTokens` says how
- * many were not computed again. Turns wait for each other. All sessions and other calls share one
- * KV cache: when another call has overwritten it, a session computes again from the first token
- * that differs.
+ * many were not computed again. The turns of a session wait for each other; different sessions run
+ * at once. The KV cache keeps the eight conversations that were used last.
  */
 export interface Session {
   /** The whole conversation, including dropped messages. */

@@ -5,31 +5,51 @@ import { WeftError } from '../common/errors.js';
 import type { IgnoredKeyword } from '../types/index.js';
 import type { GrammarModule, Grammars, RuntimeConstrained, RuntimeLlm } from './runtime.js';
 
-/** Of one model, whose vocabulary is read once. */
+/** The constraints of one model, whose vocabulary is read once. */
 export class Constraints {
-  readonly #start: () => Promise<GrammarModule>;
-  #grammars: Promise<Grammars> | undefined;
+  readonly #load: () => Promise<GrammarModule>;
+  #loading: Promise<void> | undefined;
+  #module: GrammarModule | undefined;
+  #grammars: Grammars | undefined;
 
-  constructor(start: () => Promise<GrammarModule>) {
-    this.#start = start;
+  constructor(load: () => Promise<GrammarModule>) {
+    this.#load = load;
   }
 
-  /** At the start of an answer. Errors: `INVALID_CONSTRAINT`. */
-  async open(llm: RuntimeLlm, constraint: string, options: string): Promise<Constrained> {
-    this.#grammars ??= this.#read(llm).catch((error: unknown) => {
-      this.#grammars = undefined; // the network may be back the next time
+  /** Whether the module was started. */
+  get ready(): boolean {
+    return this.#module !== undefined;
+  }
+
+  /** Fetches and starts the module. */
+  start(): Promise<void> {
+    const loading = async () => {
+      this.#module = await this.#load();
+    };
+    return (this.#loading ??= loading().catch((error: unknown) => {
+      this.#loading = undefined; // the network may be back the next time
       throw error;
-    });
-    const grammars = await this.#grammars;
+    }));
+  }
+
+  /** At the start of an answer, after {@link start}. Errors: `INVALID_CONSTRAINT`. */
+  open(llm: RuntimeLlm, constraint: string, options: string): Constrained {
+    const grammars = (this.#grammars ??= this.#read(llm));
     return new Constrained(guarded(() => grammars.constrain(constraint, options)));
   }
 
-  async #read(llm: RuntimeLlm): Promise<Grammars> {
-    const { Grammars } = await this.#start();
+  #read(llm: RuntimeLlm): Grammars {
+    const { Grammars } = this.#module as GrammarModule;
     const end = llm.end_id();
     if (end === undefined) throw new WeftError('INVALID_CONSTRAINT', 'the model has no token that ends an answer');
     return guarded(() => new Grammars(llm.vocabulary_bytes(), llm.vocabulary_ends(), end));
   }
+}
+
+/** The generation that a mask is for. */
+interface Masked {
+  readonly llm: RuntimeLlm;
+  readonly handle: number;
 }
 
 /** An answer under way. */
@@ -43,20 +63,20 @@ export class Constrained {
   }
 
   /** Says what may come first: anything among `thoughts`, with which the answer may begin. */
-  begin(llm: RuntimeLlm, generation: number, thoughts?: Thoughts): void {
+  begin({ llm, handle }: Masked, thoughts?: Thoughts): void {
     if (thoughts?.thinking)
-      return llm.allow(generation, (this.#all ??= guarded(() => this.#inner.mask()).fill(0xffffffff)));
+      return llm.allow(handle, (this.#all ??= guarded(() => this.#inner.mask()).fill(0xffffffff)));
     const mask = guarded(() => this.#inner.mask());
     const opening = thoughts?.opening ?? null;
     if (opening !== null) mask[opening >> 5] = (mask[opening >> 5] ?? 0) | (1 << (opening & 31));
-    llm.allow(generation, mask);
+    llm.allow(handle, mask);
   }
 
   /** Takes the token that was drawn, and says what may follow. */
-  advance(llm: RuntimeLlm, generation: number, id: number): void {
+  advance(masked: Masked, id: number): void {
     guarded(() => this.#inner.accept(id));
-    if (this.#inner.must_end()) llm.finish(generation);
-    else this.begin(llm, generation);
+    if (this.#inner.must_end()) masked.llm.finish(masked.handle);
+    else this.begin(masked);
   }
 
   /** The parts of its schemas that are not enforced. */

@@ -2,31 +2,30 @@
 
 import { serializeError, WeftError } from '../common/errors.js';
 import type { EncodeResult, EncodeTask } from '../common/protocol.js';
-import { aborted } from '../common/signals.js';
 import type { LabelScore } from '../types/index.js';
 import type { Model } from './model.js';
 import type { RuntimeLlm } from './runtime.js';
-import { Turns } from './turns.js';
+import type { Turn } from './turns.js';
 
 /** Does a task text by text; undefined where `signal` stopped it between two. A lost GPU interrupts it only. */
-export async function encode(model: Model, task: EncodeTask, signal: AbortSignal): Promise<EncodeResult | undefined> {
+export async function encode(
+  model: Model,
+  task: EncodeTask,
+  turn: Turn,
+  signal: AbortSignal,
+): Promise<EncodeResult | undefined> {
   const texts = textsOf(task);
-  const turns = new Turns();
   const done: unknown[] = [];
-  try {
-    while (done.length < texts.length) {
-      try {
-        await turns.next();
-        const llm = await Promise.race([model.get(), aborted(signal)]);
-        if (!llm || signal.aborted) return undefined;
-        done.push(await encodeText(llm, task, texts[done.length] as string));
-        model.progressed();
-      } catch (error) {
-        model.failed(named(task, done.length, error));
-      }
+  while (done.length < texts.length) {
+    await turn.next();
+    try {
+      const llm = await model.unlessAborted(signal);
+      if (!llm) return undefined;
+      done.push(await encodeText(llm, task, texts[done.length] as string));
+      model.progressed();
+    } catch (error) {
+      model.failed(named(task, done.length, error));
     }
-  } finally {
-    turns.close();
   }
   return resultOf(task, done);
 }

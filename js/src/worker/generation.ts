@@ -1,15 +1,17 @@
 /** The worker's generation loop: events of the runtime → pieces with timings. */
 
 import { Clock } from '../common/clock.js';
+import { serializeError } from '../common/errors.js';
 import type { GenerateCall, Prompt, Started } from '../common/protocol.js';
 import { aborted } from '../common/signals.js';
 import type { Finish, FinishReason, Piece, TokenLogprobs } from '../types/index.js';
 import type { Constrained, Constraints } from './constraints.js';
+import type { Contexts } from './contexts.js';
 import { prepare, type Prepared } from './conversation.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
 import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
-import { Turns } from './turns.js';
+import type { Turn } from './turns.js';
 
 /** Who hears of a generation. */
 export interface Listener {
@@ -21,52 +23,177 @@ export interface Listener {
   piece(piece: Piece): void;
 }
 
-/** Runs one generation to its end, or until `signal` stops it between two steps. A lost GPU interrupts it only. */
+/**
+ * Runs one generation to its end, or until `signal` stops it between two steps. A lost GPU interrupts it
+ * only: it goes on from what was generated, on the model as it was loaded again.
+ */
 export async function generate(
   model: Model,
-  { prompt, suffix, options: { constraint, schemas, ...options }, cache }: GenerateCall,
+  call: GenerateCall,
   constraints: Constraints,
+  turn: Turn,
   signal: AbortSignal,
-  { started, piece: emit }: Listener,
+  { started, piece: tell }: Listener,
 ): Promise<void> {
-  const clock = new Clock();
-  const generated: number[] = [];
-  let prepared: Prepared | undefined;
-  let constrained: Constrained | undefined;
+  const answer = new Answer(call, model.contexts, {
+    started,
+    piece(piece) {
+      if (piece.id !== null) model.progressed();
+      tell(piece);
+    },
+  });
   try {
     for (;;) {
+      await turn.next();
       try {
-        const llm = await Promise.race([model.get(), aborted(signal)]);
-        if (!llm) return emit({ text: '', id: null, finish: { reason: 'abort', usage: clock.usage() } });
-        // a chat template may print the time, which goes on
-        prepared ??= prepareAny(llm, prompt, suffix, constraint);
-        const { ids, constraint: wanted } = prepared;
-        if (wanted !== null) constrained ??= await constraints.open(llm, wanted, schemas);
-        if (cache && options.restored !== undefined) await writeCache(llm, cache, options.restored);
-        const keepSpecial = [...options.keepSpecial, ...prepared.keepSpecial];
-        const gap = suffix === undefined ? {} : { infill: true };
-        const generation = llm.start(
-          ids,
-          JSON.stringify({ ...options, ...gap, keepSpecial, constrained: wanted !== null }),
-        );
-        if (generated.length === 0) clock.prompt(ids.length, llm.cached_tokens(generation));
-        llm.resume(generation, Uint32Array.from(generated));
-        return await run(llm, generation, constrained, prepared, options.shiftBehind !== undefined, signal, clock, {
-          started: () => started({ promptTokens: ids.length, cachedTokens: llm.cached_tokens(generation) }),
-          piece(piece) {
-            if (piece.id !== null) {
-              generated.push(piece.id);
-              model.progressed();
-            }
-            emit(piece);
-          },
-        });
+        const llm = await model.unlessAborted(signal);
+        if (!llm) return answer.abort();
+        if (answer.prepare(llm).constraint !== null && !constraints.ready) {
+          // The others need not wait for the network.
+          turn.end();
+          await constraints.start();
+        } else if (await answer.step(llm, constraints)) {
+          return;
+        }
       } catch (error) {
-        model.failed(error);
+        answer.stop();
+        const ended = isOutOfMemory(error) ? model.contexts.next() : undefined;
+        if (!ended) {
+          model.failed(error);
+          continue;
+        }
+        // When another one has ended, it goes on from what was generated.
+        turn.end();
+        await Promise.race([ended, aborted(signal)]);
       }
     }
   } finally {
-    constrained?.free();
+    answer.free();
+  }
+}
+
+function isOutOfMemory(error: unknown): boolean {
+  return serializeError(error).code === 'OUT_OF_MEMORY';
+}
+
+/** A generation of a loaded model, by its handle. */
+interface Running {
+  readonly llm: RuntimeLlm;
+  readonly handle: number;
+}
+
+/** An answer that is being written. */
+class Answer {
+  readonly #call: GenerateCall;
+  readonly #contexts: Contexts;
+  readonly #listener: Listener;
+  readonly #clock = new Clock();
+  readonly #ids: number[] = [];
+  #dropped = 0;
+  #prepared: Prepared | undefined;
+  #constrained: Constrained | undefined;
+  /** On the model as it was loaded last. */
+  #running: Running | undefined;
+
+  constructor(call: GenerateCall, contexts: Contexts, listener: Listener) {
+    this.#call = call;
+    this.#contexts = contexts;
+    this.#listener = listener;
+  }
+
+  /** Once for each answer: a chat template may print the time, which goes on. */
+  prepare(llm: RuntimeLlm): Prepared {
+    const { prompt, suffix, options } = this.#call;
+    return (this.#prepared ??= prepareAny(llm, prompt, suffix, options.constraint));
+  }
+
+  /** Begins, or takes one step of what was begun. Returns whether it was the last. */
+  async step(llm: RuntimeLlm, constraints: Constraints): Promise<boolean> {
+    if (this.#running?.llm === llm) return this.#advance(this.#running, this.prepare(llm));
+    await this.#begin(llm, constraints, this.prepare(llm));
+    return false;
+  }
+
+  /** Whether the oldest tokens are dropped where the context is full. */
+  get #shifts(): boolean {
+    return this.#call.options.shiftBehind !== undefined;
+  }
+
+  abort(): void {
+    this.#listener.piece({ text: '', id: null, finish: this.#finish('abort') });
+  }
+
+  free(): void {
+    this.#constrained?.free();
+    this.stop();
+    this.#contexts.end(this);
+  }
+
+  /** Gives back what it holds. Another step begins it again, and goes on from what was generated. */
+  stop(): void {
+    const { llm, handle = 0 } = this.#running ?? {};
+    this.#running = undefined;
+    this.#contexts.yield(this);
+    try {
+      llm?.stop(handle);
+    } catch {
+      // A crashed module refuses further calls, and its complaint would hide the crash. One that
+      // was lost and freed has nothing to stop.
+    }
+  }
+
+  async #begin(llm: RuntimeLlm, constraints: Constraints, prepared: Prepared): Promise<void> {
+    this.stop();
+    this.#contexts.hold(this);
+    const { suffix, cache } = this.#call;
+    const { constraint: _, schemas, ...options } = this.#call.options;
+    const { ids, constraint } = prepared;
+    if (constraint !== null) this.#constrained ??= constraints.open(llm, constraint, schemas);
+    if (cache && options.restored !== undefined) await writeCache(llm, cache, options.restored);
+    const keepSpecial = [...options.keepSpecial, ...prepared.keepSpecial];
+    const gap = suffix === undefined ? {} : { infill: true };
+    const wanted = { ...options, ...gap, keepSpecial, constrained: constraint !== null };
+    const handle = llm.start(ids, JSON.stringify(wanted));
+    const running = (this.#running = { llm, handle });
+    const tokens = { promptTokens: ids.length, cachedTokens: llm.cached_tokens(handle) };
+    if (this.#ids.length === 0) this.#clock.prompt(tokens.promptTokens, tokens.cachedTokens);
+    llm.resume(handle, Uint32Array.from(this.#ids));
+    this.#constrained?.begin(running, prepared.thoughts);
+    this.#listener.started(tokens);
+  }
+
+  async #advance(running: Running, { thoughts, calls }: Prepared): Promise<boolean> {
+    const { llm, handle } = running;
+    const event = JSON.parse(await llm.next(handle)) as RuntimeEvent;
+    if (this.#shifts) this.#dropped = llm.dropped_tokens(handle);
+    if (event.type === 'end') {
+      const told = thoughts ? thoughts.end(event.text) : { text: event.text };
+      this.#listener.piece({ ...told, id: null, finish: this.#finish(event.reason) });
+      return true;
+    }
+    if (event.type === 'token') {
+      const { text, id, logprobs } = event;
+      this.#clock.token();
+      this.#ids.push(id);
+      const wasThinking = thoughts?.thinking;
+      const told = thoughts ? thoughts.push(text) : { text };
+      // what is constrained is the answer behind the thoughts
+      if (wasThinking || thoughts?.thinking) this.#constrained?.begin(running, thoughts);
+      else this.#constrained?.advance(running, id);
+      if (calls?.isOver(told.text)) llm.finish(handle);
+      this.#listener.piece({ ...told, id, finish: null, ...(logprobs ? { logprobs: withTexts(logprobs) } : {}) });
+    }
+    return false;
+  }
+
+  #finish(reason: FinishReason): Finish {
+    const ignored = this.#constrained?.ignored ?? [];
+    return {
+      reason,
+      usage: { ...this.#clock.usage(), ...(this.#shifts ? { droppedTokens: this.#dropped } : {}) },
+      ...(this.#constrained ? { fits: this.#constrained.fits } : {}),
+      ...(ignored.length > 0 ? { ignored } : {}),
+    };
   }
 }
 
@@ -76,58 +203,6 @@ function prepareAny(llm: RuntimeLlm, prompt: Prompt, suffix: string | undefined,
   const given = typeof prompt === 'string' ? llm.tokenize(prompt, alone, false) : Uint32Array.from(prompt);
   const ids = alone ? given : llm.infill(given, suffix);
   return { ids, thoughts: undefined, constraint, calls: undefined, keepSpecial: [] };
-}
-
-/** Takes the steps of what was started. */
-async function run(
-  llm: RuntimeLlm,
-  generation: number,
-  constrained: Constrained | undefined,
-  { thoughts, calls }: Pick<Prepared, 'thoughts' | 'calls'>,
-  shifts: boolean,
-  signal: AbortSignal,
-  clock: Clock,
-  { started, piece: emit }: { started(): void; piece(piece: Piece): void },
-): Promise<void> {
-  const ignored = constrained?.ignored ?? [];
-  const finish = (reason: FinishReason): Finish => ({
-    reason,
-    usage: { ...clock.usage(), ...(shifts ? { droppedTokens: llm.dropped_tokens(generation) } : {}) },
-    ...(constrained ? { fits: constrained.fits } : {}),
-    ...(ignored.length > 0 ? { ignored } : {}),
-  });
-  const turns = new Turns();
-  let crashed = false;
-  try {
-    constrained?.begin(llm, generation, thoughts);
-    started();
-    for (;;) {
-      await turns.next();
-      if (signal.aborted) return emit({ text: '', id: null, finish: finish('abort') });
-      const event = JSON.parse(await llm.next(generation)) as RuntimeEvent;
-      if (event.type === 'token') {
-        clock.token();
-        const { text, id, logprobs } = event;
-        const wasThinking = thoughts?.thinking;
-        const told = thoughts ? thoughts.push(text) : { text };
-        // what is constrained is the answer behind the thoughts
-        if (wasThinking || thoughts?.thinking) constrained?.begin(llm, generation, thoughts);
-        else constrained?.advance(llm, generation, id);
-        if (calls?.isOver(told.text)) llm.finish(generation);
-        emit({ ...told, id, finish: null, ...(logprobs ? { logprobs: withTexts(logprobs) } : {}) });
-      } else if (event.type === 'end') {
-        const told = thoughts ? thoughts.end(event.text) : { text: event.text };
-        return emit({ ...told, id: null, finish: finish(event.reason) });
-      }
-    }
-  } catch (error) {
-    crashed = error instanceof WebAssembly.RuntimeError;
-    throw error;
-  } finally {
-    turns.close();
-    // A crashed module refuses further calls, and its complaint would hide the crash.
-    if (!crashed) llm.stop(generation);
-  }
 }
 
 function withTexts({ top, ...token }: RuntimeLogprobs): TokenLogprobs {

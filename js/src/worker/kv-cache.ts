@@ -9,13 +9,15 @@ import type { RuntimeLlm } from './runtime.js';
  * it.
  */
 export async function writeCache(llm: RuntimeLlm, { ids, layers }: KvCache, owner: number): Promise<void> {
-  let restoring: number | undefined;
   try {
-    restoring = llm.restore(Uint32Array.from(ids), owner);
-    for (const [layer, values] of layers.entries()) await llm.write_kv(restoring, layer, values);
-    llm.restored(restoring);
+    const restoring = llm.restore(Uint32Array.from(ids), owner);
+    try {
+      for (const [layer, values] of layers.entries()) await llm.write_kv(restoring, layer, values);
+      llm.restored(restoring);
+    } finally {
+      llm.stop(restoring);
+    }
   } catch (error) {
-    if (restoring !== undefined && !(error instanceof WebAssembly.RuntimeError)) llm.stop(restoring);
     const { code, message } = serializeError(error);
     if (!['INVALID_OPTION', 'TOKENIZE', 'CONTEXT_OVERFLOW'].includes(code)) throw error;
     throw new WeftError('INVALID_SESSION', `the session does not fit this model: ${message}`, { cause: error });

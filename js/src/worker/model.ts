@@ -2,7 +2,9 @@
 
 import { serializeError, WeftError } from '../common/errors.js';
 import type { LoadedInfo } from '../common/protocol.js';
+import { aborted } from '../common/signals.js';
 import type { Device } from '../types/index.js';
+import { Contexts } from './contexts.js';
 import type { RuntimeLlm } from './runtime.js';
 
 export interface Loaded {
@@ -14,6 +16,7 @@ export interface Loaded {
 const LOSSES = 2;
 
 export class Model {
+  readonly contexts: Contexts = new Contexts();
   readonly #load: (device: Device) => Promise<Loaded>;
   readonly #device: Device;
   readonly #onReload: (info: LoadedInfo) => void;
@@ -30,6 +33,12 @@ export class Model {
     this.#load = load;
     this.#device = device;
     this.#onReload = onReload;
+  }
+
+  /** The model, after it was loaded if there is none; undefined where `signal` is aborted before. */
+  async unlessAborted(signal: AbortSignal): Promise<RuntimeLlm | undefined> {
+    if (signal.aborted) return undefined;
+    return this.#llm ?? Promise.race([this.get(), aborted(signal)]);
   }
 
   /** The model, after it was loaded if there is none. */

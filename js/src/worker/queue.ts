@@ -1,32 +1,64 @@
-/** Whose turn it is: one piece of work at a time, each client's in order, and those of several clients in turn. */
+/** Who is next: several pieces of work at a time, fair between clients and in order within each. */
 
 export type Work = () => Promise<void>;
 
+interface Line {
+  readonly waiting: Work[];
+  running: number;
+}
+
 export class FairQueue<Client> {
-  /** What waits of each client; who is next stands first. */
-  readonly #waiting = new Map<Client, Work[]>();
-  #runs = false;
+  readonly #capacity: number;
+  readonly #ofOne: number;
+  /** The client that was served least recently stands first. */
+  readonly #lines = new Map<Client, Line>();
+  #running = 0;
+
+  /** Runs `capacity` pieces of work at a time, and `ofOne` of each client. */
+  constructor(capacity: number, ofOne: number = capacity) {
+    this.#capacity = capacity;
+    this.#ofOne = ofOne;
+  }
 
   /** `work` never rejects. Returns how to leave again, which gives false once the work has begun. */
   add(client: Client, work: Work): () => boolean {
-    const waiting = this.#waiting.get(client) ?? [];
-    this.#waiting.set(client, waiting);
-    waiting.push(work);
-    if (!this.#runs) void this.#run();
+    const line = this.#lines.get(client) ?? { waiting: [], running: 0 };
+    this.#lines.set(client, line);
+    line.waiting.push(work);
+    this.#start();
     return () => {
-      const at = waiting.indexOf(work);
-      return at >= 0 && waiting.splice(at, 1).length > 0;
+      const at = line.waiting.indexOf(work);
+      return at >= 0 && line.waiting.splice(at, 1).length > 0;
     };
   }
 
-  async #run(): Promise<void> {
-    this.#runs = true;
-    // A map goes on to what is added meanwhile, so that who had a turn comes after all others.
-    for (const [client, waiting] of this.#waiting) {
-      await waiting.shift()?.();
-      this.#waiting.delete(client);
-      if (waiting.length > 0) this.#waiting.set(client, waiting);
+  #start(): void {
+    while (this.#running < this.#capacity) {
+      const next = this.#next();
+      if (!next) return;
+      void this.#run(...next);
     }
-    this.#runs = false;
+  }
+
+  /** Of those who wait, the one with the least that runs. */
+  #next(): [Client, Line, Work] | undefined {
+    let found: [Client, Line] | undefined;
+    for (const [client, line] of this.#lines) {
+      if (line.waiting.length === 0 || line.running >= this.#ofOne) continue;
+      if (!found || line.running < found[1].running) found = [client, line];
+    }
+    const work = found?.[1].waiting.shift();
+    return found && work && [...found, work];
+  }
+
+  async #run(client: Client, line: Line, work: Work): Promise<void> {
+    this.#running += 1;
+    line.running += 1;
+    await work();
+    this.#running -= 1;
+    line.running -= 1;
+    this.#lines.delete(client);
+    if (line.running > 0 || line.waiting.length > 0) this.#lines.set(client, line);
+    this.#start();
   }
 }

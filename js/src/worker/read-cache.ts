@@ -4,6 +4,7 @@ import type { StartOptions } from '../common/protocol.js';
 import type { Constraints } from './constraints.js';
 import { generate, type Listener } from './generation.js';
 import type { Model } from './model.js';
+import type { Turn } from './turns.js';
 
 const PREFILL: StartOptions = {
   logitBias: [],
@@ -23,16 +24,18 @@ export async function readCache(
   ids: readonly number[],
   restored: number | null,
   constraints: Constraints,
+  turn: Turn,
   signal: AbortSignal,
 ): Promise<Float32Array[]> {
   const { layers } = await model.info();
   const options = restored === null ? PREFILL : { ...PREFILL, restored };
+  const wanted = Uint32Array.from(ids);
   for (;;) {
-    await generate(model, { type: 'generate', prompt: ids, options }, constraints, signal, NOBODY);
+    await generate(model, { type: 'generate', prompt: ids, options }, constraints, turn, signal, NOBODY);
     try {
       const llm = await model.get();
       const read: Float32Array[] = [];
-      while (read.length < layers) read.push(await llm.read_kv(Uint32Array.from(ids), read.length, restored));
+      while (read.length < layers) read.push(await llm.read_kv(wanted, read.length, restored ?? undefined));
       model.progressed();
       return read;
     } catch (error) {

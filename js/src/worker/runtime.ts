@@ -108,7 +108,7 @@ export interface RuntimeEstimator {
   finish(): string;
 }
 
-/** A loaded model. While the promise of one call is pending, no other method may be called. */
+/** A loaded model. While one of its promises is pending it may not be called at all: steps take turns (turns.ts). */
 export interface RuntimeLlm {
   info(): string;
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array;
@@ -121,12 +121,25 @@ export interface RuntimeLlm {
   chat_prompt(conversation: string): Uint32Array;
   /** A prompt for what stands between the ids of a text and a text behind it. */
   infill(before: Uint32Array, behind: string): Uint32Array;
-  /** Begins to continue `ids`, beside what is under way. Returns the handle of the generation, to be stopped once. */
+  /**
+   * Begins to continue `ids`. Gives the generation's handle, a number that is never given twice. Any
+   * number of generations may be under way; each has its own `next`, and ends with its own `stop`.
+   */
   start(ids: Uint32Array, options: string): number;
+  /** After `start`: as if these ids had been generated and given already. */
+  resume(generation: number, generated: Uint32Array): void;
+  /** One step, a chunk of the prompt or a token: an event as JSON. An error ends this generation alone. */
+  next(generation: number): Promise<string>;
   /** Which tokens may come next, a bit each, where the options said `constrained`. */
   allow(generation: number, mask: Uint32Array): void;
   /** What was generated is the whole answer. */
   finish(generation: number): void;
+  /** Tokens of the prompt whose keys and values were in the KV cache. */
+  cached_tokens(generation: number): number;
+  /** Tokens that were dropped behind `shiftBehind`. */
+  dropped_tokens(generation: number): number;
+  /** Ends a generation, or what `restore` began. To be called once for each, also after its end or an error. */
+  stop(handle: number): void;
   /** The bytes of all tokens, of special ones after 0xFF, and where each ends. */
   vocabulary_bytes(): Uint8Array;
   vocabulary_ends(): Uint32Array;
@@ -134,25 +147,16 @@ export interface RuntimeLlm {
   special_id(name: string): number | undefined;
   /** A token that ends an answer. */
   end_id(): number | undefined;
-  /** After `start`: as if these ids had been generated and given already. */
-  resume(generation: number, generated: Uint32Array): void;
-  /** One unit of work of a generation. */
-  next(generation: number): Promise<string>;
-  /** Ends a generation, or what is being restored, and forgets its handle. It may have ended already. */
-  stop(generation: number): void;
-  cached_tokens(generation: number): number;
   /** Log-probabilities of `ids[from..]` after what stands before them; with `end` also of the answer's end. */
   score(ids: Uint32Array, from: number, end: boolean): Promise<Float32Array>;
-  /** Behind `shiftBehind`. */
-  dropped_tokens(generation: number): number;
   /** `prompt` with the ids of `known` for as long as they spell the same. */
   reuse(known: Uint32Array, prompt: Uint32Array): Uint32Array;
-  /** Keys and values of `ids` in one layer, as they were computed, or restored by `restored`. */
-  read_kv(ids: Uint32Array, layer: number, restored: number | null | undefined): Promise<Float32Array>;
-  /** Begins to restore keys and values of `ids`, from which only `owner` may go on. Returns a handle for `write_kv` and `restored`. */
+  /** Keys and values of these ids in one layer, where they are in the KV cache: nobody's, or those of this owner. */
+  read_kv(ids: Uint32Array, layer: number, restored: number | undefined): Promise<Float32Array>;
+  /** Begins to write keys and values of `ids`, which only `owner` may go on from. Gives a handle. */
   restore(ids: Uint32Array, owner: number): number;
   write_kv(restoring: number, layer: number, values: Float32Array): Promise<void>;
-  /** After every layer was written. The handle is over. */
+  /** After every layer was written. */
   restored(restoring: number): void;
   embed(text: string, options: string): Promise<Float32Array>;
   classify(text: string, pair: string | undefined, truncate: boolean): Promise<string>;

@@ -2,55 +2,63 @@
 
 import { serializeError } from '../common/errors.js';
 import type { ScoreCall, ScoredText } from '../common/protocol.js';
-import { aborted } from '../common/signals.js';
 import { prepare } from './conversation.js';
 import type { Model } from './model.js';
 import type { RuntimeLlm } from './runtime.js';
-import { Turns } from './turns.js';
+import type { Turn } from './turns.js';
 
 /** Tokens that are computed between two looks at whether to go on. */
 const PIECE = 128;
 
-/** Scores text by text; undefined where `signal` stopped it. A lost GPU interrupts it only. */
-export async function score(model: Model, call: ScoreCall, signal: AbortSignal): Promise<ScoredText[] | undefined> {
-  const turns = new Turns();
+/**
+ * Scores text by text, a piece of one in each step; undefined where `signal` stopped it. A lost GPU
+ * interrupts it only: what was scored stays, and the next piece computes what it builds on anew.
+ */
+export async function score(
+  model: Model,
+  call: ScoreCall,
+  turn: Turn,
+  signal: AbortSignal,
+): Promise<ScoredText[] | undefined> {
   const done: ScoredText[] = [];
-  try {
-    while (done.length < call.texts.length) {
-      try {
-        const llm = await Promise.race([model.get(), aborted(signal)]);
-        if (!llm) return undefined;
-        const scored = await scoreText(llm, call, done.length, turns, signal);
-        if (!scored) return undefined;
-        done.push(scored);
-        model.progressed();
-      } catch (error) {
-        model.failed(error);
-      }
+  let text: TextUnderway | undefined;
+  while (done.length < call.texts.length) {
+    await turn.next();
+    try {
+      const llm = await model.unlessAborted(signal);
+      if (!llm) return undefined;
+      text ??= { ...idsOf(llm, call, done.length), read: 0, logprobs: [] };
+      await scorePiece(llm, text, call.end);
+      model.progressed();
+      if (text.read < text.ids.length) continue;
+      done.push(scoredText(llm, text));
+      text = undefined;
+    } catch (error) {
+      model.failed(error);
     }
-  } finally {
-    turns.close();
   }
   return done;
 }
 
-async function scoreText(
-  llm: RuntimeLlm,
-  call: ScoreCall,
-  index: number,
-  turns: Turns,
-  signal: AbortSignal,
-): Promise<ScoredText | undefined> {
-  const { ids, from } = idsOf(llm, call, index);
-  const logprobs: number[] = [];
-  for (let begin = 0; begin < ids.length; begin += PIECE) {
-    await turns.next();
-    if (signal.aborted) return undefined;
-    const end = Math.min(begin + PIECE, ids.length);
-    // what stands before the text is read in pieces too, though nothing of it is told
-    const first = Math.min(Math.max(begin, from), end);
-    logprobs.push(...(await llm.score(ids.subarray(0, end), first, call.end && end === ids.length)));
-  }
+interface TextUnderway {
+  readonly ids: Uint32Array;
+  /** The first token that is scored. */
+  readonly from: number;
+  /** Tokens that were read. */
+  read: number;
+  readonly logprobs: number[];
+}
+
+async function scorePiece(llm: RuntimeLlm, text: TextUnderway, answerEnds: boolean): Promise<void> {
+  const { ids, from, read, logprobs } = text;
+  const end = Math.min(read + PIECE, ids.length);
+  // what stands before the text is read in pieces too, though nothing of it is told
+  const first = Math.min(Math.max(read, from), end);
+  logprobs.push(...(await llm.score(ids.subarray(0, end), first, answerEnds && end === ids.length)));
+  text.read = end;
+}
+
+function scoredText(llm: RuntimeLlm, { ids, from, logprobs }: TextUnderway): ScoredText {
   const scored = [...ids.subarray(from)];
   return { ids: scored, texts: scored.map((id) => textOf(llm, id)), logprobs };
 }
@@ -65,7 +73,7 @@ function textOf(llm: RuntimeLlm, id: number): string {
   }
 }
 
-/** `from`: the first token that is scored. Where nothing stands before the text, not even a token that begins all texts, that is its second one. */
+/** Where nothing stands before the text, not even a token that begins all texts, the first token that is scored is its second one. */
 function idsOf(llm: RuntimeLlm, { after, texts }: ScoreCall, index: number): { ids: Uint32Array; from: number } {
   const text = texts[index] ?? '';
   if (after === null)

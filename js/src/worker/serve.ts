@@ -1,6 +1,6 @@
 /**
- * The worker's end of the protocol: takes the calls of one page, or of many, and runs them one at a time. It knows nothing of
- * wasm or of workers, so that the tests run it over MessageChannels with a runtime of their own.
+ * The worker's end of the protocol: takes the calls of one page, or of several, and runs them at once, a step of each in
+ * turn. It knows nothing of wasm or of workers, so that the tests run it over MessageChannels with a runtime of their own.
  */
 
 import { serializeError, WeftError, type SerializedError } from '../common/errors.js';
@@ -18,6 +18,7 @@ import { FairQueue } from './queue.js';
 import { readCache } from './read-cache.js';
 import type { Start } from './runtime.js';
 import { score } from './scoring.js';
+import { Turns, type Turn } from './turns.js';
 
 /** Who is at the other end of a port. */
 interface Client {
@@ -28,13 +29,21 @@ interface Client {
   onProgress: ((progress: Progress) => void) | undefined;
 }
 
+/** More share the computer no faster, and each needs memory for its context. */
+const MOST_GENERATIONS = 8;
+
+/** So that a tab with many finds others' places free. */
+const MOST_OF_ONE_CLIENT = 4;
+
 /** One model and its clients. */
 export class Service {
   readonly #start: Start;
   readonly #downloads: Downloads;
   readonly #onUnused: () => void;
   readonly #clients = new Set<Client>();
-  readonly #queue = new FairQueue<Client>();
+  readonly #turns = new Turns<Client>(() => this.#check());
+  /** Those that may generate at once; the others wait. */
+  readonly #places = new FairQueue<Client>(MOST_GENERATIONS, MOST_OF_ONE_CLIENT);
   readonly #constraints: Constraints;
   /** One module, however often it loads the model. */
   #runtime: ReturnType<Start> | undefined;
@@ -89,32 +98,38 @@ export class Service {
     for (const { port } of this.#clients) port.postMessage(reply);
   }
 
+  #check(): void {
+    if (this.#end) throw this.#end;
+  }
+
   #take(client: Client, id: number, call: Call): void {
     const controller = new AbortController();
+    const turn = this.#turns.of(client);
     const work = async () => {
       try {
-        if (this.#end) throw this.#end;
-        await this.#run(client, id, call, controller.signal);
+        this.#check();
+        await this.#run(client, id, call, controller.signal, turn);
       } catch (error) {
         const serialized = serializeError(error);
         // The module is in no state to go on after these.
         if (serialized.code === 'CRASHED' || serialized.code === 'DEVICE_LOST') this.end(serialized);
         client.port.postMessage({ type: 'error', id, error: serialized });
       } finally {
+        turn.end();
         client.cancels.delete(id);
       }
     };
     client.cancels.set(id, () => {
-      // One that is cancelled while it waits ends at once, not when its turn comes.
+      // One that is cancelled while it waits for its place ends at once.
       if (!leave()) return controller.abort();
       client.cancels.delete(id);
       client.port.postMessage({ type: 'piece', id, piece: unstarted('abort') });
     });
-    // Loading takes no turn: whoever wants the model waits for the same load.
-    const leave = call?.type === 'load' ? (void work(), () => false) : this.#queue.add(client, work);
+    const generates = call?.type === 'generate' || call?.type === 'readCache';
+    const leave = generates ? this.#places.add(client, work) : (void work(), () => false);
   }
 
-  async #run(client: Client, id: number, call: Call, signal: AbortSignal): Promise<void> {
+  async #run(client: Client, id: number, call: Call, signal: AbortSignal, turn: Turn): Promise<void> {
     const { port } = client;
     if (call.type === 'load') {
       client.onProgress = (progress) => port.postMessage({ type: 'progress', id, progress });
@@ -128,6 +143,7 @@ export class Service {
       return port.postMessage({ type: 'result', id, value });
     }
     const model = await this.#model;
+    this.#check();
     if (!model) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
     switch (call.type) {
       case 'generate': {
@@ -135,16 +151,17 @@ export class Service {
           started: (of) => port.postMessage({ type: 'started', id, of }),
           piece: (piece) => port.postMessage({ type: 'piece', id, piece }),
         };
-        return generate(model, call, this.#constraints, signal, listener);
+        return generate(model, call, this.#constraints, turn, signal, listener);
       }
       case 'prompt': {
+        await turn.next();
         const llm = await model.get();
         const { ids } = prepare(llm, call.conversation);
         const value = Array.from(llm.reuse(Uint32Array.from(call.known), ids));
         return port.postMessage({ type: 'result', id, value });
       }
       case 'readCache': {
-        const value = await readCache(model, call.ids, call.restored, this.#constraints, signal);
+        const value = await readCache(model, call.ids, call.restored, this.#constraints, turn, signal);
         return port.postMessage(
           { type: 'result', id, value },
           value.map(({ buffer }) => buffer as ArrayBuffer),
@@ -152,17 +169,19 @@ export class Service {
       }
       case 'encode':
       case 'score': {
-        const work = call.type === 'encode' ? encode(model, call.task, signal) : score(model, call, signal);
+        const work = call.type === 'encode' ? encode(model, call.task, turn, signal) : score(model, call, turn, signal);
         const value = await work;
         return port.postMessage(
           value ? { type: 'result', id, value } : { type: 'piece', id, piece: unstarted('abort') },
         );
       }
       case 'tokenize': {
+        await turn.next();
         const ids = (await model.get()).tokenize(call.text, call.addSpecial, call.parseSpecial);
         return port.postMessage({ type: 'result', id, value: Array.from(ids) });
       }
       case 'detokenize': {
+        await turn.next();
         const text = (await model.get()).detokenize(Uint32Array.from(call.ids));
         return port.postMessage({ type: 'result', id, value: text });
       }

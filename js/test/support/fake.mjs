@@ -27,14 +27,15 @@ export const INFO = {
 
 /**
  * Answers with the words of the prompt, one token each, after one event for the prompt.
- * `before(event)` may wait or throw before each event. `log` records the calls that change
- * something.
+ * `before(event, name)` may wait or throw before each event. `log` records the calls that change
+ * something. For several generations see {@link withHandles}.
  */
 export class FakeLlm {
   log = [];
+  /** The words of ids that were tokenized: a generation that goes on after a lost GPU begins with its own again. */
+  spelled = new WeakMap();
   cached = 0;
   info = () => JSON.stringify(INFO);
-  cached_tokens = () => this.cached;
   detokenize = (ids) => String.fromCodePoint(...ids);
   /** A template with tools and without reasoning. */
   template = '{{ tools }}';
@@ -57,10 +58,13 @@ export class FakeLlm {
   tokenize(text, addSpecial, parseSpecial) {
     this.log.push(['tokenize', text, addSpecial, parseSpecial]);
     this.words = text.split(' ');
-    return Uint32Array.from(this.words.keys());
+    const ids = Uint32Array.from(this.words.keys());
+    this.spelled.set(ids, this.words);
+    return ids;
   }
 
   start(ids, options) {
+    this.words = this.spelled.get(ids) ?? this.words;
     const [name] = this.words;
     this.name = name;
     this.ids = [...ids];
@@ -71,7 +75,6 @@ export class FakeLlm {
       ...this.words.map((text, id) => ({ type: 'token', id, text })),
       { type: 'end', reason: 'stop', text: '.' },
     ];
-    return 1;
   }
 
   async next() {
@@ -80,12 +83,19 @@ export class FakeLlm {
     return JSON.stringify(event);
   }
 
-  resume(generation, generated) {
+  resume(generated) {
     this.events = this.events.filter(({ id }) => id === undefined || id >= generated.length);
   }
 
-  dropped_tokens = () => 0;
   reuse = (known, prompt) => prompt;
+
+  cached_tokens() {
+    return this.cached;
+  }
+
+  dropped_tokens() {
+    return 0;
+  }
 
   vocabulary_bytes = () => new TextEncoder().encode('abc');
   vocabulary_ends = () => Uint32Array.of(1, 2, 3);
@@ -93,7 +103,7 @@ export class FakeLlm {
   /** Has no special tokens. */
   special_id = () => undefined;
 
-  allow(generation, mask) {
+  allow(mask) {
     this.log.push(['allow', ...mask]);
   }
 
@@ -108,6 +118,47 @@ export class FakeLlm {
   free() {
     this.log.push(['free']);
   }
+}
+
+/**
+ * What the module gives for a fake: generations by their handles. Each is an object that inherits from the fake, so that
+ * what it changes is its own; the fake has what the last one began with.
+ */
+function withHandles(llm) {
+  const generations = new Map();
+  let handles = 0;
+  let busy = false;
+  /** The module lends itself to one call at a time. */
+  const alone = (work) => {
+    if (busy) throw new Error('recursive use of an object detected');
+    const result = work();
+    if (!(result instanceof Promise)) return result;
+    busy = true;
+    return result.finally(() => (busy = false));
+  };
+  const own = {
+    start(ids, options) {
+      const generation = Object.create(llm);
+      generation.start(ids, options);
+      Object.assign(llm, generation);
+      generations.set((handles += 1), generation);
+      return handles;
+    },
+    stop(handle) {
+      const generation = generations.get(handle);
+      generations.delete(handle);
+      generation?.stop();
+    },
+  };
+  for (const name of ['resume', 'next', 'allow', 'finish', 'cached_tokens', 'dropped_tokens']) {
+    own[name] = (handle, ...args) => generations.get(handle)[name](...args);
+  }
+  return new Proxy(llm, {
+    get(_, name) {
+      const value = own[name] ?? llm[name];
+      return typeof value === 'function' ? (...args) => alone(() => value.apply(llm, args)) : value;
+    },
+  });
 }
 
 /** Storage in a Map. */
@@ -190,7 +241,7 @@ export function fakeRuntime(llm, total) {
           feed: async (bytes) => void fed.push(bytes.slice()),
           end_file: () => (runtime.ended += 1),
           total_bytes: () => total,
-          finish: async () => llm,
+          finish: async () => withHandles(llm),
         };
       },
     },

@@ -17,8 +17,8 @@ export class Talker extends FakeLlm {
   told = [];
   /** Tokens of each prompt that were in the KV cache. */
   reused = [];
-  /** Contents of the KV cache. */
-  kv = [];
+  /** The KV cache, shared by all generations. */
+  cache = { kv: [], owner: undefined };
   dropped = 0;
 
   constructor({ context = 100, answers = [], before, name = 'talker', fingerprint = INFO.fingerprint } = {}) {
@@ -26,6 +26,14 @@ export class Talker extends FakeLlm {
     this.context = context;
     this.answers = answers;
     this.info = () => JSON.stringify({ ...INFO, name, fingerprint, contextLength: context, layers: LAYERS, ...WIDTHS });
+  }
+
+  get kv() {
+    return this.cache.kv;
+  }
+
+  set kv(ids) {
+    this.cache.kv = ids;
   }
 
   id(word) {
@@ -53,8 +61,8 @@ export class Talker extends FakeLlm {
     this.options = JSON.parse(options);
     if (ids.length >= this.context) throw Object.assign(new Error('too long'), { code: 'CONTEXT_OVERFLOW' });
     this.told.push(this.text(ids));
-    if (this.owner !== undefined && this.owner !== this.options.restored) this.kv = [];
-    if (this.kv.length === 0) this.owner = undefined;
+    if (this.cache.owner !== undefined && this.cache.owner !== this.options.restored) this.kv = [];
+    if (this.kv.length === 0) this.cache.owner = undefined;
     const differs = this.kv.findIndex((id, index) => id !== ids[index]);
     this.cached = Math.min(differs < 0 ? this.kv.length : differs, ids.length - 1);
     this.reused.push(this.cached);
@@ -62,7 +70,6 @@ export class Talker extends FakeLlm {
     this.generated = 0;
     this.dropped = 0;
     if (!this.options.prefill) this.saying = this.answers.length > 0 ? this.answers.shift() : 'yes';
-    return 1;
   }
 
   async next() {
@@ -91,32 +98,35 @@ export class Talker extends FakeLlm {
     return { type: 'token', id: this.id(word), text };
   }
 
-  resume(generation, generated) {
+  resume(generated) {
     this.sequence.push(...generated);
     this.generated += generated.length;
   }
 
-  dropped_tokens = () => this.dropped;
+  dropped_tokens() {
+    return this.dropped;
+  }
 
   async read_kv(ids, layer) {
-    const tokens = ids.length;
-    if (tokens > this.kv.length) throw Object.assign(new Error('not cached'), { code: 'INVALID_OPTION' });
-    return Float32Array.from({ length: 2 * tokens }, (_, at) => layer + this.kv[at % tokens] / 1000);
+    const isCached = ids.every((id, at) => id === this.kv[at]);
+    if (!isCached) throw Object.assign(new Error('not cached'), { code: 'INVALID_OPTION' });
+    return Float32Array.from({ length: 2 * ids.length }, (_, at) => layer + this.kv[at % ids.length] / 1000);
   }
 
   restore(ids, owner) {
     this.restoring = { ids: [...ids], owner };
-    return 2;
+    this.kv = [];
+    return -1;
   }
 
-  async write_kv(restoring, layer, values) {
+  async write_kv(_restoring, layer, values) {
     this.log.push(['write_kv', layer, this.restoring.ids.length, values.length]);
-    this.kv = [];
   }
 
   restored() {
-    this.kv = this.restoring.ids;
-    this.owner = this.restoring.owner;
+    const { ids, owner } = this.restoring;
+    this.kv = ids;
+    this.cache.owner = owner;
   }
 
   free() {

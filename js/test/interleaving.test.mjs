@@ -1,0 +1,308 @@
+// Several calls on one model: whose step is next, and that each call is left alone by the others.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { browserDownloads } from '../dist/download/browser.js';
+import { Connection } from '../dist/page/connection.js';
+import { createLlm } from '../dist/page/llm.js';
+import { Service } from '../dist/worker/serve.js';
+import { collect, FakeLlm, fakeRuntime, gate, loadCall, settle, textOf } from './support/fake.mjs';
+
+const call = loadCall([new Blob(['x'])], { device: 'auto' });
+
+/** Notes every step as `name:begin`, `name:prompt`, `name:word` or `name:end`. `before` as for a {@link FakeLlm}. */
+class Noted extends FakeLlm {
+  steps = [];
+
+  constructor(before = () => {}) {
+    super((event, name) => {
+      this.steps.push(`${name}:${event.type === 'token' ? event.text : event.type}`);
+      return before(event, name);
+    });
+  }
+
+  start(ids, options) {
+    super.start(ids, options);
+    this.steps.push(`${this.name}:begin`);
+  }
+
+  /** Names of generations that hold memory now. */
+  get alive() {
+    const alive = [];
+    for (const [what, name] of this.log) {
+      if (what === 'start') alive.push(name);
+      if (what === 'stop') alive.splice(alive.indexOf(name), 1);
+    }
+    return alive;
+  }
+}
+
+/** As many tabs as are asked for, on one model. */
+async function tabs(t, fake, count, more = {}) {
+  const runtime = Object.assign(fakeRuntime(fake), more);
+  const service = new Service(
+    async () => runtime,
+    browserDownloads,
+    () => {},
+  );
+  const opened = Array.from({ length: count }, async () => {
+    const { port1, port2 } = new MessageChannel();
+    t.after(() => port1.close());
+    const connection = new Connection(port1, () => port1.close());
+    const drop = service.connect(port2);
+    return { drop, llm: createLlm(connection, await connection.request(call)) };
+  });
+  return Promise.all(opened);
+}
+
+/** Calls that begin in the same step of the worker: a step is held until all of them are there. */
+async function together(fake, llm, begin) {
+  const held = gate();
+  const before = fake.before;
+  fake.before = async (event, name) => {
+    if (name === 'held') await held.opened;
+    return before(event, name);
+  };
+  const first = collect(llm.generate('held'));
+  await settle();
+  const begun = begin();
+  await settle();
+  held.open();
+  const answers = await Promise.all(begun);
+  await first;
+  return answers;
+}
+
+test('two chats run at once, a step each in turn', async (t) => {
+  const fake = new Noted();
+  const [{ llm }] = await tabs(t, fake, 1);
+  const answers = await together(fake, llm, () => ['a 1 2', 'b 1 2'].map((prompt) => collect(llm.generate(prompt))));
+  assert.deepEqual(answers.map(textOf), ['a 1 2 .', 'b 1 2 .']);
+  const [a, b] = ['a', 'b'].map((name) => fake.steps.filter((step) => step.startsWith(name)));
+  const mixed = fake.steps.filter((step) => !step.startsWith('held'));
+  assert.deepEqual(
+    mixed,
+    a.flatMap((step, index) => [step, b[index]]),
+  );
+  assert.ok(Math.abs(mixed.indexOf('a:a') - mixed.indexOf('b:b')) <= 2);
+});
+
+test('a tab with one chat gets as many steps as a tab with three', async (t) => {
+  const fake = new Noted();
+  const [one, other] = await tabs(t, fake, 2);
+  const words = '1 2 3 4 5 6';
+  await together(fake, one.llm, () => [
+    ...['a', 'b', 'c'].map((name) => collect(one.llm.generate(`${name} ${words}`))),
+    collect(other.llm.generate(`z ${words}`)),
+  ]);
+  const until = fake.steps.slice(fake.steps.indexOf('z:begin'), fake.steps.indexOf('z:end') + 1);
+  const mine = until.filter((step) => step.startsWith('z')).length;
+  const others = until.length - mine;
+  assert.ok(Math.abs(mine - others) <= 1, `${mine} steps of one chat and ${others} of the others`);
+  for (const name of ['a', 'b', 'c']) assert.ok(until.filter((step) => step.startsWith(name)).length >= 2);
+});
+
+test('a chunk of a long prompt is a step: a chat that writes beside it waits for one at most', async (t) => {
+  class LongPrompt extends Noted {
+    start(ids, options) {
+      super.start(ids, options);
+      if (this.name !== 'long') return;
+      const chunks = Array.from({ length: 9 }, (_, at) => ({ type: 'prompt', done: 32 * (at + 1), total: 320 }));
+      this.events = [...chunks, ...this.events];
+    }
+  }
+  const fake = new LongPrompt();
+  const [{ llm }] = await tabs(t, fake, 1);
+  await together(fake, llm, () => ['long', 'chat 1 2 3 4 5 6'].map((prompt) => collect(llm.generate(prompt))));
+  const until = fake.steps
+    .slice(fake.steps.indexOf('chat:prompt'), fake.steps.indexOf('chat:end'))
+    .filter((step) => !step.startsWith('held'));
+  until.forEach((step, at) => assert.equal(step.startsWith('long'), at % 2 === 1, until.join(' ')));
+});
+
+test('one that is left, or stopped by its signal, leaves the others alone and gives back what it holds', async (t) => {
+  const fake = new Noted();
+  const [{ llm }] = await tabs(t, fake, 1);
+  const controller = new AbortController();
+  const endless = Array.from({ length: 3000 }, (_, at) => at).join(' ');
+  const left = async () => {
+    for await (const { text } of llm.generate(`left ${endless}`)) if (text === '1') break;
+  };
+  const stopped = async () => {
+    for await (const { text, finish } of llm.generate(`stopped ${endless}`, { signal: controller.signal })) {
+      if (text === '1') controller.abort();
+      if (finish) return finish.reason;
+    }
+  };
+  const [, reason, kept] = await together(fake, llm, () => [
+    left(),
+    stopped(),
+    collect(llm.generate(`kept ${endless}`)),
+  ]);
+  assert.equal(reason, 'abort');
+  assert.equal(textOf(kept), `kept ${endless} .`);
+  assert.deepEqual(fake.alive, []);
+  const last = (name) => fake.steps.findLastIndex((step) => step.startsWith(name));
+  assert.ok(
+    Math.max(last('left'), last('stopped')) < last('kept') - 100,
+    'both ended long before the one that went on',
+  );
+});
+
+test('a tab that dies gives its places and its turns to the others', async (t) => {
+  const held = gate();
+  const fake = new Noted((event, name) => (name === 'b' && event.text === '1' ? held.opened : undefined));
+  const [dying, living] = await tabs(t, fake, 2);
+  for (let index = 0; index < 6; index += 1) void collect(dying.llm.generate('a 1 2 3 4'));
+  const kept = collect(living.llm.generate('b 1 2'));
+  await settle();
+  dying.drop();
+  held.open();
+  assert.equal(textOf(await kept), 'b 1 2 .');
+  await settle();
+  assert.deepEqual(fake.alive, []);
+  assert.ok(fake.log.filter(([what, name]) => what === 'start' && name === 'a').length <= 4);
+});
+
+test('a lost GPU interrupts every chat, and each goes on where it was, no piece twice and none left out', async (t) => {
+  let losses = 2;
+  const fake = new Noted((event, name) => {
+    if (!(name === 'a' && event.text === '2') && !(name === 'b' && event.text === '4')) return;
+    if (losses-- > 0) throw Object.assign(new Error('gone'), { code: 'DEVICE_LOST' });
+  });
+  const [{ llm }] = await tabs(t, fake, 1);
+  const answers = await together(fake, llm, () =>
+    ['a 1 2 3', 'b 1 2 3 4 5', 'c 1 2 3'].map((prompt) => collect(llm.generate(prompt))),
+  );
+  assert.deepEqual(answers.map(textOf), ['a 1 2 3 .', 'b 1 2 3 4 5 .', 'c 1 2 3 .']);
+  assert.equal(llm.info.engine.deviceLosses, 2, 'one loss counts once, however many chats it interrupts');
+  assert.deepEqual(fake.alive, []);
+});
+
+test('an error of one is its own; a crash is the end of all', async (t) => {
+  const fake = new Noted((event, name) => {
+    if (name === 'bad' && event.text === '1') throw Object.assign(new Error('full'), { code: 'OUT_OF_MEMORY' });
+    if (name === 'crash' && event.text === '1') throw new WebAssembly.RuntimeError('unreachable');
+  });
+  const [{ llm }, other] = await tabs(t, fake, 2);
+  await together(fake, llm, () => [
+    assert.rejects(collect(llm.generate('bad 1 2')), { code: 'OUT_OF_MEMORY' }),
+    collect(llm.generate('good 1 2 3 4')).then((pieces) => assert.equal(textOf(pieces), 'good 1 2 3 4 .')),
+  ]);
+  const crashed = [llm, other.llm].map((each, at) =>
+    assert.rejects(collect(each.generate(at === 0 ? 'crash 1 2' : 'other 1 2 3 4 5 6')), { code: 'CRASHED' }),
+  );
+  await Promise.all(crashed);
+});
+
+test('one that runs out of memory beside others goes on where it was when they have given back theirs', async (t) => {
+  const fake = new Noted((event) => {
+    const isLong = event.type === 'token' && event.id >= 3;
+    if (isLong && fake.alive.length > 1) throw Object.assign(new Error('full'), { code: 'OUT_OF_MEMORY' });
+  });
+  const [{ llm }] = await tabs(t, fake, 1);
+  const answers = await together(fake, llm, () =>
+    ['a 1 2 3 4 5', 'b 1 2 3 4 5', 'c 1 2 3 4 5'].map((prompt) => collect(llm.generate(prompt))),
+  );
+  assert.deepEqual(answers.map(textOf), ['a 1 2 3 4 5 .', 'b 1 2 3 4 5 .', 'c 1 2 3 4 5 .']);
+  assert.deepEqual(fake.alive, []);
+});
+
+test('one that waits for memory ends at once when it is stopped, and fails where nobody holds any', async (t) => {
+  const held = gate();
+  const fake = new Noted((event, name) => {
+    if (name === 'big' && event.text === '1') throw Object.assign(new Error('full'), { code: 'OUT_OF_MEMORY' });
+    if (name === 'small' && event.text === '2') return held.opened;
+  });
+  const [{ llm }] = await tabs(t, fake, 1);
+  const controller = new AbortController();
+  const small = collect(llm.generate('small 1 2 3'));
+  const big = collect(llm.generate('big 1 2', { signal: controller.signal }));
+  await settle();
+  assert.deepEqual(fake.alive, ['small']);
+  controller.abort();
+  assert.equal((await big).at(-1).finish.reason, 'abort');
+  held.open();
+  assert.equal(textOf(await small), 'small 1 2 3 .');
+  await assert.rejects(collect(llm.generate('big 1 2')), { code: 'OUT_OF_MEMORY' });
+});
+
+test('other calls have their turn between the steps of those that generate', async (t) => {
+  const fake = new Noted();
+  const [{ llm }] = await tabs(t, fake, 1);
+  const words = Array.from({ length: 40 }, (_, at) => at).join(' ');
+  let behind = 0;
+  fake.detokenize = () => {
+    behind = fake.steps.length;
+    return 'a';
+  };
+  await together(fake, llm, () => [
+    ...['a', 'b'].map((name) => collect(llm.generate(`${name} ${words}`))),
+    llm.detokenize([97]),
+    llm.score([1, 2, 3]),
+  ]);
+  const begun = fake.steps.indexOf('a:prompt');
+  assert.ok(behind - begun <= 10, `it waited for ${behind - begun} steps`);
+  assert.equal(fake.log.filter(([what]) => what === 'score').length, 1);
+});
+
+test('of fifty calls eight run at once, four of one tab; the others wait, each tab for its own', async (t) => {
+  const held = gate();
+  const fake = new Noted((event) => (event.type === 'token' ? held.opened : undefined));
+  const [many, few] = await tabs(t, fake, 2);
+  const all = Array.from({ length: 50 }, (_, at) => collect(many.llm.generate(`m${at} 1 2`)));
+  await settle();
+  const two = ['f0 1', 'f1 1'].map((prompt) => collect(few.llm.generate(prompt)));
+  await settle();
+  held.open();
+  let most = 0;
+  const watch = setInterval(() => (most = Math.max(most, fake.alive.length)), 1);
+  t.after(() => clearInterval(watch));
+  const answers = await Promise.all([...all, ...two]);
+  assert.equal(answers.length, 52);
+  const ofMany = fake.log.filter(([what, name]) => what === 'start' && name.startsWith('m')).map(([, name]) => name);
+  assert.deepEqual(
+    ofMany,
+    all.map((_, at) => `m${at}`),
+    'in the order in which they were asked',
+  );
+  const starts = fake.log.filter(([what]) => what === 'start').map(([, name]) => name);
+  assert.ok(starts.indexOf('f0') <= 5 && starts.indexOf('f1') <= 6, starts.slice(0, 8).join(' '));
+  let alive = 0;
+  for (const [what] of fake.log) {
+    if (what === 'start') alive += 1;
+    if (what === 'stop') alive -= 1;
+    assert.ok(alive <= 6);
+  }
+  assert.deepEqual(fake.alive, []);
+});
+
+test('nobody waits for the network of a constraint that another one needs', async (t) => {
+  const network = gate();
+  const grammars = async () => {
+    await network.opened;
+    return {
+      Grammars: class {
+        constrain() {
+          return {
+            ignored: () => '[]',
+            mask: () => Uint32Array.of(7),
+            accept() {},
+            may_end: () => true,
+            must_end: () => false,
+            free() {},
+          };
+        }
+      },
+    };
+  };
+  const fake = new Noted();
+  const [{ llm }] = await tabs(t, fake, 1, { grammars });
+  const constrained = collect(llm.generate('constrained 1', { constraint: { choices: ['x'] } }));
+  await settle();
+  assert.equal(textOf(await collect(llm.generate('free 1 2'))), 'free 1 2 .');
+  network.open();
+  assert.equal(textOf(await constrained), 'constrained 1 .');
+  const masked = fake.log.filter(([what]) => what === 'allow');
+  assert.equal(masked.length, 3, 'only the constrained one has masks: at its start and behind each of its two tokens');
+});

@@ -1,4 +1,4 @@
-/** Constrained answers: which tokens may come next, told by a module of its own, which is fetched when it is first needed. */
+/** Constrained answers. A separate wasm module computes the masks; it is fetched at first use. */
 
 import type { Thoughts } from '../answers/thoughts.js';
 import { WeftError } from '../common/errors.js';
@@ -32,7 +32,9 @@ export class Constraints {
     }));
   }
 
-  /** At the start of an answer, after {@link start}. Errors: `INVALID_CONSTRAINT`. */
+  /**
+   * Begins a constrained answer. {@link start} must have finished. Errors: `INVALID_CONSTRAINT`.
+   */
   open(llm: RuntimeLlm, constraint: string, options: string): Constrained {
     const grammars = (this.#grammars ??= this.#read(llm));
     return new Constrained(guarded(() => grammars.constrain(constraint, options)));
@@ -52,17 +54,17 @@ interface Masked {
   readonly handle: number;
 }
 
-/** An answer under way. */
+/** The constraint of one answer. */
 export class Constrained {
   readonly #inner: RuntimeConstrained;
-  /** The mask of all tokens, once it is needed. */
+  /** The mask that allows all tokens, made when it is first needed. */
   #all: Uint32Array | undefined;
 
   constructor(inner: RuntimeConstrained) {
     this.#inner = inner;
   }
 
-  /** Says what may come first: anything among `thoughts`, with which the answer may begin. */
+  /** Sets the mask of the next token. While the model thinks, every token is allowed. */
   begin({ llm, handle }: Masked, thoughts?: Thoughts): void {
     if (thoughts?.thinking)
       return llm.allow(handle, (this.#all ??= guarded(() => this.#inner.mask()).fill(0xffffffff)));
@@ -72,19 +74,19 @@ export class Constrained {
     llm.allow(handle, mask);
   }
 
-  /** Takes the token that was drawn, and says what may follow. */
+  /** Takes a sampled token and sets the mask of the next one. */
   advance(masked: Masked, id: number): void {
     guarded(() => this.#inner.accept(id));
     if (this.#inner.must_end()) masked.llm.finish(masked.handle);
     else this.begin(masked);
   }
 
-  /** The parts of its schemas that are not enforced. */
+  /** Parts of the schemas that are not enforced. */
   get ignored(): readonly IgnoredKeyword[] {
     return JSON.parse(this.#inner.ignored()) as IgnoredKeyword[];
   }
 
-  /** Whether what was said fits as a whole. */
+  /** Whether the text so far is a complete match. */
   get fits(): boolean {
     return guarded(() => this.#inner.may_end());
   }
@@ -94,7 +96,7 @@ export class Constrained {
   }
 }
 
-/** A crash in here is one of this module, not of the engine, which goes on. */
+/** A crash of this module does not affect the engine. */
 function guarded<T>(work: () => T): T {
   try {
     return work();

@@ -1,4 +1,7 @@
-/** Which generations hold memory for their context. One that runs out of memory waits until another one has ended. */
+/**
+ * The generations that hold memory for their context. One that runs out of memory waits until
+ * another ends.
+ */
 
 export class Contexts {
   readonly #holders = new Set<object>();
@@ -8,7 +11,10 @@ export class Contexts {
     this.#holders.add(holder);
   }
 
-  /** Wakes nobody: two that are too large together would take the memory from each other for ever. */
+  /**
+   * Wakes nobody: two generations that do not fit together would take turns in running out of
+   * memory.
+   */
   yield(holder: object): void {
     this.#holders.delete(holder);
   }
@@ -19,7 +25,7 @@ export class Contexts {
     this.#waiting = [];
   }
 
-  /** Resolves when one ends; undefined where nobody holds any memory. */
+  /** Resolves when a generation ends; undefined if none holds memory. */
   next(): Promise<void> | undefined {
     if (this.#holders.size === 0) return undefined;
     return new Promise((resolve) => this.#waiting.push(resolve));

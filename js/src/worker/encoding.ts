@@ -1,4 +1,4 @@
-/** The worker's loop over the texts of a task that an encoder does. */
+/** Runs an encoder over the texts of a task. */
 
 import { serializeError, WeftError } from '../common/errors.js';
 import type { EncodeResult, EncodeTask } from '../common/protocol.js';
@@ -7,7 +7,10 @@ import type { Model } from './model.js';
 import type { RuntimeLlm } from './runtime.js';
 import type { Turn } from './turns.js';
 
-/** Does a task text by text; undefined where `signal` stopped it between two. A lost GPU interrupts it only. */
+/**
+ * Runs a task, one text in each step; undefined if `signal` stopped it. It goes on after a lost
+ * GPU.
+ */
 export async function encode(
   model: Model,
   task: EncodeTask,
@@ -59,7 +62,7 @@ function resultOf(task: EncodeTask, done: unknown[]): EncodeResult {
   return ranked.sort((a, b) => b.logit - a.logit);
 }
 
-/** Of several texts, which one it is about. */
+/** Adds to an error which of several texts it is about. */
 function named(task: EncodeTask, index: number, error: unknown): unknown {
   const { code, message } = serializeError(error);
   if (code !== 'CONTEXT_OVERFLOW' && code !== 'INVALID_OPTION') return error;

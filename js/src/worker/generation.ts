@@ -1,4 +1,4 @@
-/** The worker's generation loop: events of the runtime → pieces with timings. */
+/** Generates an answer: events of the runtime become pieces. */
 
 import { Clock } from '../common/clock.js';
 import { serializeError } from '../common/errors.js';
@@ -13,19 +13,19 @@ import type { Model } from './model.js';
 import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
 import type { Turn } from './turns.js';
 
-/** Who hears of a generation. */
+/** Receives the events of a generation. */
 export interface Listener {
   /**
-   * The prompt and the constraint were accepted, and nothing was computed yet. Once more after a
-   * lost GPU.
+   * The prompt and the constraint were accepted; nothing was computed yet. Called again when the
+   * generation starts again, after a lost GPU for example.
    */
   started(of: Started): void;
   piece(piece: Piece): void;
 }
 
 /**
- * Runs one generation to its end, or until `signal` stops it between two steps. A lost GPU interrupts it
- * only: it goes on from what was generated, on the model as it was loaded again.
+ * Runs one generation until it ends, or until `signal` stops it between two steps. After a lost GPU
+ * it continues on the reloaded model, from the ids generated so far.
  */
 export async function generate(
   model: Model,
@@ -49,7 +49,7 @@ export async function generate(
         const llm = await model.unlessAborted(signal);
         if (!llm) return answer.abort();
         if (answer.prepare(llm).constraint !== null && !constraints.ready) {
-          // The others need not wait for the network.
+          // Other calls run while the module is fetched.
           turn.end();
           await constraints.start();
         } else if (await answer.step(llm, constraints)) {
@@ -62,7 +62,7 @@ export async function generate(
           model.failed(error);
           continue;
         }
-        // When another one has ended, it goes on from what was generated.
+        // It continues from the ids generated so far when another generation has ended.
         turn.end();
         await Promise.race([ended, aborted(signal)]);
       }
@@ -76,13 +76,13 @@ function isOutOfMemory(error: unknown): boolean {
   return serializeError(error).code === 'OUT_OF_MEMORY';
 }
 
-/** A generation of a loaded model, by its handle. */
+/** A generation of the runtime. */
 interface Running {
   readonly llm: RuntimeLlm;
   readonly handle: number;
 }
 
-/** An answer that is being written. */
+/** The state of one answer. It outlives the model that it runs on. */
 class Answer {
   readonly #call: GenerateCall;
   readonly #contexts: Contexts;
@@ -92,7 +92,7 @@ class Answer {
   #dropped = 0;
   #prepared: Prepared | undefined;
   #constrained: Constrained | undefined;
-  /** On the model as it was loaded last. */
+  /** On the model that was loaded last; undefined until the first step on it. */
   #running: Running | undefined;
 
   constructor(call: GenerateCall, contexts: Contexts, listener: Listener) {
@@ -101,20 +101,20 @@ class Answer {
     this.#listener = listener;
   }
 
-  /** Once for each answer: a chat template may print the time, which goes on. */
+  /** Prepares the prompt once: a chat template may print the time. */
   prepare(llm: RuntimeLlm): Prepared {
     const { prompt, suffix, options } = this.#call;
     return (this.#prepared ??= prepareAny(llm, prompt, suffix, options.constraint));
   }
 
-  /** Begins, or takes one step of what was begun. Returns whether it was the last. */
+  /** Starts on this model, or runs one step. Returns whether the answer is complete. */
   async step(llm: RuntimeLlm, constraints: Constraints): Promise<boolean> {
     if (this.#running?.llm === llm) return this.#advance(this.#running, this.prepare(llm));
     await this.#begin(llm, constraints, this.prepare(llm));
     return false;
   }
 
-  /** Whether the oldest tokens are dropped where the context is full. */
+  /** Whether the oldest tokens are dropped when the context is full. */
   get #shifts(): boolean {
     return this.#call.options.shiftBehind !== undefined;
   }
@@ -129,7 +129,7 @@ class Answer {
     this.#contexts.end(this);
   }
 
-  /** Gives back what it holds. Another step begins it again, and goes on from what was generated. */
+  /** Frees the runtime's generation. The next step starts another one and continues. */
   stop(): void {
     const { llm, handle = 0 } = this.#running ?? {};
     this.#running = undefined;
@@ -137,8 +137,8 @@ class Answer {
     try {
       llm?.stop(handle);
     } catch {
-      // A crashed module refuses further calls, and its complaint would hide the crash. One that
-      // was lost and freed has nothing to stop.
+      // A crashed module throws at every call, which would hide the crash. A model that was lost
+      // and freed has nothing to stop.
     }
   }
 
@@ -177,7 +177,7 @@ class Answer {
       this.#ids.push(id);
       const wasThinking = thoughts?.thinking;
       const told = thoughts ? thoughts.push(text) : { text };
-      // what is constrained is the answer behind the thoughts
+      // only the answer after the thoughts is constrained
       if (wasThinking || thoughts?.thinking) this.#constrained?.begin(running, thoughts);
       else this.#constrained?.advance(running, id);
       if (calls?.isOver(told.text)) llm.finish(handle);
@@ -210,7 +210,7 @@ function withTexts({ top, ...token }: RuntimeLogprobs): TokenLogprobs {
   return { ...withText(token), top: top.map(withText) };
 }
 
-/** A generation that was cancelled before it began. */
+/** The only piece of a generation that was cancelled before it started. */
 export function unstarted(reason: FinishReason): Piece {
   return { text: '', id: null, finish: { reason, usage: new Clock().usage() } };
 }

@@ -1,12 +1,12 @@
-/** Keys and values back into the engine, where a conversation goes on that began elsewhere. */
+/** Writes saved keys and values into the engine, for a conversation that was restored. */
 
 import { serializeError, WeftError } from '../common/errors.js';
 import type { KvCache } from '../common/protocol.js';
 import type { RuntimeLlm } from './runtime.js';
 
 /**
- * `owner`: who alone goes on from there. Errors: `INVALID_SESSION` where the model has no place for
- * it.
+ * `owner`: the session that alone may use them. Errors: `INVALID_SESSION` if they do not fit the
+ * model.
  */
 export async function writeCache(llm: RuntimeLlm, { ids, layers }: KvCache, owner: number): Promise<void> {
   try {

@@ -1,4 +1,4 @@
-/** A loaded model that outlives its GPU: when the device is lost it is loaded again, from where it came. */
+/** A model that outlives its GPU: after a lost device it is loaded again from its source. */
 
 import { serializeError, WeftError } from '../common/errors.js';
 import type { LoadedInfo } from '../common/protocol.js';
@@ -12,7 +12,7 @@ export interface Loaded {
   readonly info: LoadedInfo;
 }
 
-/** A GPU that is lost this many times without a token in between is given up. */
+/** After so many losses without a token in between, the CPU takes over. */
 const LOSSES = 2;
 
 export class Model {
@@ -25,23 +25,23 @@ export class Model {
   #info: LoadedInfo | undefined;
   #losses = 0;
   #lossesInRow = 0;
-  /** Why the CPU took over from a GPU, as a sentence. */
+  /** Why the CPU took over, as a sentence. */
   #gaveUp: string | undefined;
 
-  /** Loads by `load` what the caller wants on `device`; `onReload` hears what is different after it was loaded again. */
+  /** `device`: the one that the caller asked for. `onReload` gets the new info after a reload. */
   constructor(load: (device: Device) => Promise<Loaded>, device: Device, onReload: (info: LoadedInfo) => void) {
     this.#load = load;
     this.#device = device;
     this.#onReload = onReload;
   }
 
-  /** The model, after it was loaded if there is none; undefined where `signal` is aborted before. */
+  /** Like {@link get}; undefined if `signal` is aborted first. */
   async unlessAborted(signal: AbortSignal): Promise<RuntimeLlm | undefined> {
     if (signal.aborted) return undefined;
     return this.#llm ?? Promise.race([this.get(), aborted(signal)]);
   }
 
-  /** The model, after it was loaded if there is none. */
+  /** The model; loads it if necessary. */
   get(): Promise<RuntimeLlm> {
     this.#loading ??= this.#open().catch((error: unknown) => {
       this.#loading = undefined;
@@ -50,18 +50,21 @@ export class Model {
     return this.#loading;
   }
 
-  /** What is loaded. */
+  /** Info of the loaded model. */
   async info(): Promise<LoadedInfo> {
     await this.get();
     return this.#info as LoadedInfo;
   }
 
-  /** To be told of every token: the GPU works. */
+  /** To be called for every token: the GPU works. */
   progressed(): void {
     this.#lossesInRow = 0;
   }
 
-  /** To be told of every error of the model: throws it, unless {@link get} gives a model on which to do the work again. */
+  /**
+   * To be called for every error. Throws it, unless the work can be repeated on the model that
+   * {@link get} gives.
+   */
   failed(error: unknown): void {
     const { code, message } = serializeError(error);
     if (code === 'DEVICE_LOST') {
@@ -76,7 +79,7 @@ export class Model {
     this.#gaveUp = `The GPU was given up: ${message}`;
   }
 
-  /** Of a load that is under way there is nothing to discard: it goes on. */
+  /** Frees the model. A load that is under way goes on. */
   #discard(): void {
     if (!this.#llm) return;
     this.#llm.free();

@@ -1,4 +1,6 @@
-/** Who is next: several pieces of work at a time, fair between clients and in order within each. */
+/**
+ * Runs a limited number of tasks at once. Clients take turns; the tasks of a client run in order.
+ */
 
 export type Work = () => Promise<void>;
 
@@ -10,17 +12,20 @@ interface Line {
 export class FairQueue<Client> {
   readonly #capacity: number;
   readonly #ofOne: number;
-  /** The client that was served least recently stands first. */
+  /** In order of service: the client that was served least recently is first. */
   readonly #lines = new Map<Client, Line>();
   #running = 0;
 
-  /** Runs `capacity` pieces of work at a time, and `ofOne` of each client. */
+  /** At most `capacity` tasks run at once, at most `ofOne` of a client. */
   constructor(capacity: number, ofOne: number = capacity) {
     this.#capacity = capacity;
     this.#ofOne = ofOne;
   }
 
-  /** `work` never rejects. Returns how to leave again, which gives false once the work has begun. */
+  /**
+   * `work` must not reject. Returns a function that removes it again, which returns false if it has
+   * started.
+   */
   add(client: Client, work: Work): () => boolean {
     const line = this.#lines.get(client) ?? { waiting: [], running: 0 };
     this.#lines.set(client, line);
@@ -40,7 +45,7 @@ export class FairQueue<Client> {
     }
   }
 
-  /** Of those who wait, the one with the least that runs. */
+  /** The next task: of the waiting client with the fewest running tasks. */
   #next(): [Client, Line, Work] | undefined {
     let found: [Client, Line] | undefined;
     for (const [client, line] of this.#lines) {

@@ -1,4 +1,4 @@
-/** Keys and values out of the engine, for a conversation that goes on elsewhere. */
+/** Reads keys and values out of the engine, for a conversation that is saved. */
 
 import type { StartOptions } from '../common/protocol.js';
 import type { Constraints } from './constraints.js';
@@ -18,7 +18,10 @@ const PREFILL: StartOptions = {
 
 const NOBODY: Listener = { started: () => undefined, piece: () => undefined };
 
-/** Keys and values of `ids`, layer by layer; what is not in the KV cache any more is computed first. */
+/**
+ * Keys and values of `ids`, layer by layer. Those that the KV cache no longer holds are computed
+ * first.
+ */
 export async function readCache(
   model: Model,
   ids: readonly number[],

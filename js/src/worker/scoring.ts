@@ -1,4 +1,4 @@
-/** How likely the model finds texts that are there already. */
+/** Computes the log-probabilities of given texts. */
 
 import { serializeError } from '../common/errors.js';
 import type { ScoreCall, ScoredText } from '../common/protocol.js';
@@ -7,12 +7,13 @@ import type { Model } from './model.js';
 import type { RuntimeLlm } from './runtime.js';
 import type { Turn } from './turns.js';
 
-/** Tokens that are computed between two looks at whether to go on. */
+/** Tokens in one step. */
 const PIECE = 128;
 
 /**
- * Scores text by text, a piece of one in each step; undefined where `signal` stopped it. A lost GPU
- * interrupts it only: what was scored stays, and the next piece computes what it builds on anew.
+ * Scores texts, up to {@link PIECE} tokens in each step; undefined if `signal` stopped it. After a
+ * lost GPU it goes on: the scores so far are kept, and the next step computes the tokens before it
+ * again.
  */
 export async function score(
   model: Model,
@@ -42,9 +43,9 @@ export async function score(
 
 interface TextUnderway {
   readonly ids: Uint32Array;
-  /** The first token that is scored. */
+  /** Index of the first token that is scored. */
   readonly from: number;
-  /** Tokens that were read. */
+  /** Tokens that were computed. */
   read: number;
   readonly logprobs: number[];
 }
@@ -52,7 +53,7 @@ interface TextUnderway {
 async function scorePiece(llm: RuntimeLlm, text: TextUnderway, answerEnds: boolean): Promise<void> {
   const { ids, from, read, logprobs } = text;
   const end = Math.min(read + PIECE, ids.length);
-  // what stands before the text is read in pieces too, though nothing of it is told
+  // tokens before the text are computed in pieces too, without scores
   const first = Math.min(Math.max(read, from), end);
   logprobs.push(...(await llm.score(ids.subarray(0, end), first, answerEnds && end === ids.length)));
   text.read = end;
@@ -63,7 +64,7 @@ function scoredText(llm: RuntimeLlm, { ids, from, logprobs }: TextUnderway): Sco
   return { ids: scored, texts: scored.map((id) => textOf(llm, id)), logprobs };
 }
 
-/** Empty where the model has no tokenizer. */
+/** Empty if the model has no tokenizer. */
 function textOf(llm: RuntimeLlm, id: number): string {
   try {
     return llm.detokenize(Uint32Array.of(id));
@@ -73,13 +74,13 @@ function textOf(llm: RuntimeLlm, id: number): string {
   }
 }
 
-/** Where nothing stands before the text, not even a token that begins all texts, the first token that is scored is its second one. */
+/** The first token of all has no predecessor and is never scored. */
 function idsOf(llm: RuntimeLlm, { after, texts }: ScoreCall, index: number): { ids: Uint32Array; from: number } {
   const text = texts[index] ?? '';
   if (after === null)
     return { ids: typeof text === 'string' ? llm.tokenize(text, true, false) : Uint32Array.from(text), from: 1 };
   if (typeof after === 'string' && typeof text === 'string') {
-    // the two are read as one text: where they meet, letters of both may be one token
+    // both are tokenized as one text, because a token may span the boundary
     const [before, ids] = [llm.tokenize(after, true, false), llm.tokenize(after + text, true, false)];
     const differs = ids.findIndex((id, i) => id !== before[i]);
     return { ids, from: Math.max(1, differs < 0 ? ids.length : differs) };

@@ -1,6 +1,7 @@
 /**
- * The worker's end of the protocol: takes the calls of one page, or of several, and runs them at once, a step of each in
- * turn. It knows nothing of wasm or of workers, so that the tests run it over MessageChannels with a runtime of their own.
+ * The worker's end of the protocol. Takes the calls of one page or of several and runs them at
+ * once, one step of each in turn. It does not depend on wasm or on workers: tests run it over a
+ * MessageChannel with a fake runtime.
  */
 
 import { serializeError, WeftError, type SerializedError } from '../common/errors.js';
@@ -20,32 +21,36 @@ import type { Start } from './runtime.js';
 import { score } from './scoring.js';
 import { Turns, type Turn } from './turns.js';
 
-/** Who is at the other end of a port. */
+/** The page at the other end of a port. */
 interface Client {
   readonly port: Port<Reply, Request>;
-  /** How each of its calls is cancelled, by number. */
+  /** Cancels a call, by its number. */
   readonly cancels: Map<number, () => void>;
-  /** Of the load that it waits for. */
+  /** Receives the progress of the load that the client waits for. */
   onProgress: ((progress: Progress) => void) | undefined;
 }
 
-/** More share the computer no faster, and each needs memory for its context. */
+/**
+ * Generations that run at once. More would not be faster, and each needs memory for its context.
+ */
 const MOST_GENERATIONS = 8;
 
-/** So that a tab with many finds others' places free. */
+/**
+ * Generations of one client that run at once, so that a client with many leaves places for others.
+ */
 const MOST_OF_ONE_CLIENT = 4;
 
-/** One model and its clients. */
+/** A model and its clients. */
 export class Service {
   readonly #start: Start;
   readonly #downloads: Downloads;
   readonly #onUnused: () => void;
   readonly #clients = new Set<Client>();
   readonly #turns = new Turns<Client>(() => this.#check());
-  /** Those that may generate at once; the others wait. */
+  /** Limits the generations that run at once; the others wait. */
   readonly #places = new FairQueue<Client>(MOST_GENERATIONS, MOST_OF_ONE_CLIENT);
   readonly #constraints: Constraints;
-  /** One module, however often it loads the model. */
+  /** One wasm module, even if the model is loaded several times. */
   #runtime: ReturnType<Start> | undefined;
   #model: Promise<Model> | undefined;
   #progress: Progress | undefined;
@@ -54,23 +59,23 @@ export class Service {
   /** `onUnused`: called when the last client has gone. */
   constructor(start: Start, downloads: Downloads, onUnused: () => void) {
     this.#start = (...wanted) => (this.#runtime ??= start(...wanted));
-    // Only a loaded model is asked to constrain: the engine has started then.
+    // Constraints are used only after loading, so the runtime has started.
     this.#constraints = new Constraints(async () => (await this.#runtime!).grammars());
     this.#downloads = downloads;
     this.#onUnused = onUnused;
   }
 
-  /** Whether the model has ended: nothing runs here any more. */
+  /** Whether the model has ended; nothing runs any more. */
   get ended(): boolean {
     return this.#end !== undefined;
   }
 
-  /** Whether anybody has use for it. */
+  /** Whether the model is in use. */
   get used(): boolean {
     return !this.ended && this.#clients.size > 0;
   }
 
-  /** Takes calls from a port. Returns how to drop the client with all that it asked for. */
+  /** Takes calls from a port. Returns a function that removes the client and cancels its calls. */
   connect(port: Port<Reply, Request>): () => void {
     const client: Client = { port, cancels: new Map(), onProgress: undefined };
     this.#clients.add(client);
@@ -81,7 +86,7 @@ export class Service {
     return () => this.#drop(client);
   }
 
-  /** Tells every client that the model is gone, on which they go too. */
+  /** Tells every client that the model has ended. They then disconnect. */
   end(error: SerializedError): void {
     if (this.#end) return;
     this.#end = new WeftError(error.code, error.message);
@@ -111,7 +116,7 @@ export class Service {
         await this.#run(client, id, call, controller.signal, turn);
       } catch (error) {
         const serialized = serializeError(error);
-        // The module is in no state to go on after these.
+        // The module cannot be used after these errors.
         if (serialized.code === 'CRASHED' || serialized.code === 'DEVICE_LOST') this.end(serialized);
         client.port.postMessage({ type: 'error', id, error: serialized });
       } finally {
@@ -120,7 +125,7 @@ export class Service {
       }
     };
     client.cancels.set(id, () => {
-      // One that is cancelled while it waits for its place ends at once.
+      // A call that waits for its place ends at once.
       if (!leave()) return controller.abort();
       client.cancels.delete(id);
       client.port.postMessage({ type: 'piece', id, piece: unstarted('abort') });
@@ -190,7 +195,7 @@ export class Service {
     }
   }
 
-  /** A load that fails is the end: what it holds goes with the worker. */
+  /** A failed load ends the service: its memory is freed with the worker. */
   async #open(call: LoadCall): Promise<Model> {
     const tell = (progress: Progress) => {
       this.#progress = progress;
@@ -211,7 +216,7 @@ export class Service {
   }
 }
 
-/** One page alone, which ends the worker itself. */
+/** Serves one page, which ends the worker itself. */
 export function serve(port: Port<Reply, Request>, start: Start, downloads: Downloads = browserDownloads): void {
   new Service(start, downloads, () => {}).connect(port);
 }

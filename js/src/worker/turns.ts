@@ -1,4 +1,6 @@
-/** The steps of all calls that run: one at a time, clients in turn, and the calls of a client in turn. */
+/**
+ * Runs the steps of all calls, one at a time: clients take turns, and so do the calls of a client.
+ */
 
 import { FairQueue } from './queue.js';
 
@@ -6,18 +8,20 @@ export class Turns<Client> {
   readonly #check: () => void;
   readonly #steps = new FairQueue<Client>(1);
 
-  /** `check`: throws where nothing runs any more. */
+  /** `check` throws if nothing may run any more. */
   constructor(check: () => void) {
     this.#check = check;
   }
 
-  /** The turn of a new call. */
+  /** Registers a call of this client. */
   of(client: Client): Turn {
     return new Turn((step) => void this.#steps.add(client, step), this.#check);
   }
 }
 
-/** A call's place among the others. It may call the model between `next` and the following `next` or `end`. */
+/**
+ * The turns of one call. It may use the model after `next` until it calls `next` again or `end`.
+ */
 export class Turn {
   readonly #queue: (step: () => Promise<void>) => void;
   readonly #check: () => void;
@@ -29,7 +33,7 @@ export class Turn {
     this.#check = check;
   }
 
-  /** Ends this call's step and waits for its next one. Throws where nothing runs any more. */
+  /** Ends this call's step, if it has one, and waits for the next. Throws what `check` throws. */
   async next(): Promise<void> {
     this.#end();
     await new Promise<void>((begin) => {
@@ -43,7 +47,7 @@ export class Turn {
     this.#check();
   }
 
-  /** Ends this call's step. Another `next` may follow. */
+  /** Ends this call's step. `next` may be called again. */
   end(): void {
     this.#end();
     this.#messages?.port1.close();
@@ -51,9 +55,9 @@ export class Turn {
   }
 
   /**
-   * Resolves once the messages that came before this call were handled. On the CPU engine a step never leaves the
-   * microtask queue, and a message that says "stop" would wait for the end of the answer. A timer would do, but browsers
-   * round it up to 4 ms.
+   * Resolves after the messages that arrived before were handled. A step of the CPU engine never
+   * leaves the microtask queue, so a `cancel` would wait for the end of the answer. A timer would
+   * do too, but browsers round it up to 4 ms.
    */
   #handleMessages(): Promise<void> {
     const { port1, port2 } = (this.#messages ??= new MessageChannel());

@@ -1,4 +1,5 @@
-//! One model serves several sequences, and one engine several models: none changes what another gives.
+//! One model serves several sequences, and one engine several models, without changing each
+//! other's output.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::support;
@@ -99,7 +100,8 @@ fn sequences_in_turns_give_what_each_gives_alone() {
     }
 }
 
-/// Also where one of them is sampled on the host and another on the device, and where one stops half-way.
+/// Also if one of them is sampled on the host and another on the device, and if one is stopped
+/// early.
 #[test]
 fn what_one_generation_does_the_others_do_not_notice() {
     let mut rng = Rng::new(2);

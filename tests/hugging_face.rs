@@ -209,7 +209,8 @@ fn an_estimate_equals_the_memory_after_loading() {
         block_on(loading.feed(&bytes)).unwrap();
         let info = block_on(loading.finish()).unwrap().info();
         assert_eq!((estimate.parameters, estimate.quantization), (info.parameters, info.quantization), "{name}");
-        // the estimate has room for sampling on a GPU too; keys and values take theirs with the first token
+        // the estimate includes sampling on a GPU; memory for keys and values is allocated with the
+        // first token
         let more = estimate.total_bytes - estimate.kv_cache_bytes - info.memory_bytes;
         assert!(more < 100, "{name}: {} and {}", estimate.total_bytes, info.memory_bytes);
         assert_eq!(

@@ -48,7 +48,8 @@ fn every_block_type_agrees_on_every_engine() {
         let expected = reference(&tiny);
         let mut cpu = decoder_on(HostEngine::new(Simd::default()), &tiny.bytes()).unwrap();
         let mut gpu = decoder_on(support::gpu(), &tiny.bytes()).unwrap();
-        // the CPU engine's activations have 8 bits where the weights are quantised; random weights with large minima feel it most
+        // with quantised weights, the CPU engine rounds activations to 8 bits; the error is largest
+        // for random weights with large minima
         let quantised = Layout::for_block(block).quantised().is_some();
         let cpu_limit = if quantised { 0.2 } else { 1e-4 };
         for (name, decoder, limit) in [("cpu", &mut cpu, cpu_limit), ("gpu", &mut gpu, 1e-4)] {

@@ -56,7 +56,8 @@ impl<E: Engine> Model<E> {
         Self { engine, kv, decode, chunk }
     }
 
-    /// Computes tokens that follow in a sequence each, in one step of `program`; gives the logits of every row.
+    /// Computes the next tokens of each sequence in one step of `program`; returns the logits of
+    /// every row.
     fn step(
         &mut self,
         (program, logits): (ProgramId, Tensor),
@@ -75,7 +76,8 @@ impl<E: Engine> Model<E> {
         Ok(values.chunks(VOCAB).map(<[f32]>::to_vec).collect())
     }
 
-    /// Computes tokens that follow in a sequence, as a prompt is: chunk by chunk. Gives the logits of the last.
+    /// Computes the next tokens of a sequence chunk by chunk, like a prompt. Returns the logits of
+    /// the last.
     fn read(&mut self, sequence: &mut Sequence, ids: &[u32]) -> Result<Vec<f32>> {
         let mut last = Vec::new();
         for chunk in ids.chunks(CHUNK) {
@@ -168,7 +170,8 @@ fn in_turns<E: Engine>(model: &mut Model<E>) -> [Vec<u32>; 2] {
     answers(talks)
 }
 
-/// The second prompt shares a step with decode rows of the first sequence, and both are decoded in one step.
+/// The second prompt shares a step with decode rows of the first sequence, and both are decoded in
+/// one step.
 fn together<E: Engine>(model: &mut Model<E>) -> [Vec<u32>; 2] {
     let mut talks = Talk::two();
     let [first, second] = &mut talks;
@@ -213,7 +216,8 @@ fn sequences_in_turns_and_in_one_step_say_what_each_says_alone() {
     say_the_same(HostEngine::new(Simd::default()));
 }
 
-/// The logits of three rows of a sequence of 90 tokens: alone, or between rows of two other sequences.
+/// The logits of three rows of a sequence of 90 tokens: alone, or between rows of two other
+/// sequences.
 fn rows_in_company<E: Engine>(engine: E) {
     let mut model = Model::new(engine);
     let ids = Rng::new(3).ids(90, VOCAB);

@@ -1,4 +1,5 @@
-//! One engine holds several models, gives back what each held, and never confuses what is gone with what came after.
+//! One engine holds several models, frees the memory of each separately, and never takes a freed
+//! buffer or program for a newer one.
 #![allow(clippy::unwrap_used)]
 
 use crate::support;

@@ -5,6 +5,7 @@
 //! | file | contents |
 //! |---|---|
 //! | here | the layer: attention and feed-forward block |
+//! | `projections` | q, k and v; gate and up: fused with what follows where they are one matrix |
 //! | `norms` | the norms of a layer |
 //! | `mixture` | the mixture of experts |
 //! | `activations` | buffers for intermediate results |
@@ -12,6 +13,7 @@
 mod activations;
 mod mixture;
 mod norms;
+mod projections;
 
 pub use activations::{Activations, activations};
 pub use mixture::MixtureWeights;
@@ -21,7 +23,7 @@ use super::config::Config;
 use super::kv_cache::KvPool;
 use super::weights::Weight;
 use crate::Result;
-use crate::ops::{Activate, Attention, Epilogue, Index, PickRows, Recording, RmsNorm, RopeAppend};
+use crate::ops::{Attention, Epilogue, Index, PickRows, Recording};
 use crate::record::{KvCache, Tensor};
 
 /// Weights of one decoder layer.
@@ -122,20 +124,11 @@ impl Decoder {
         kv: KvCache,
         a: &Activations,
     ) -> Result<()> {
-        let (qkv, table, heads, kind) = (a.qkv, layer.rope_table, self.config.heads, self.config.rope_kind());
-        let rope = RopeAppend { qkv, table, kv, heads, kind };
-        let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
-        if layer.qkv_proj.parts.len() == 1 && layer.qk_norms.is_empty() {
-            layer.qkv_proj.linear(r, x, norm, Epilogue::RopeAppend(rope), qkv)?;
-        } else {
-            layer.qkv_proj.linear(r, x, norm, Epilogue::Store, qkv)?;
-            self.record_qk_norms(r, layer, a)?;
-            r.push(rope)?;
-        }
+        self.record_qkv(r, layer, kv, a)?;
         r.push(Attention {
-            q: qkv,
+            q: a.qkv,
             kv,
-            heads,
+            heads: self.config.heads,
             scale: self.config.scales.attention,
             cap: self.config.scales.attention_cap,
             alibi: self.config.alibi,
@@ -152,24 +145,6 @@ impl Decoder {
             FeedForward::Dense(mlp) => self.record_mlp(r, mlp, x, norm, a.gate_up, a.ffn),
             FeedForward::Experts(mixture) => self.record_experts(r, mixture, x, norm, a),
         }
-    }
-
-    /// ffn = activation(gate(norm(x))) · up(norm(x)), or activation(up(norm(x)))
-    fn record_mlp(
-        &self,
-        r: &mut Recording,
-        mlp: &Mlp,
-        x: Tensor,
-        norm: Option<RmsNorm>,
-        gate_up: Tensor,
-        ffn: Tensor,
-    ) -> Result<()> {
-        let activation = self.config.activation();
-        if mlp.gate_up_proj.parts.len() == 1 {
-            return mlp.gate_up_proj.linear(r, x, norm, Epilogue::Activate(activation), ffn);
-        }
-        mlp.gate_up_proj.linear(r, x, norm, Epilogue::Store, gate_up)?;
-        r.push(Activate { activation, x: gate_up, y: ffn })
     }
 
     /// x += weight · block

@@ -86,20 +86,7 @@ export const checks = [
 
   // Rust, the rest
   { name: 'grammar tests', area: 'rust', needs: ['Rust'], run: () => cargoTest(ofGrammar) },
-  {
-    name: 'clippy, wasm',
-    area: 'rust',
-    needs: ['wasm clippy'],
-    lock: targetDir(moduleNamed('weft')),
-    run: quiet(wasmClippy),
-  },
-  {
-    name: 'clippy, grammar',
-    area: 'rust',
-    needs: ['wasm clippy'],
-    lock: targetDir(grammar),
-    run: quiet(() => clippyFor(grammar)),
-  },
+  ...wasmClippyChecks(),
 
   // TypeScript and JavaScript
   { name: 'page types', area: 'js', quick: true, needs: [PACKAGE], run: quiet(() => npm('run', 'check', '-w', 'www')) },
@@ -143,19 +130,21 @@ async function rustfmt() {
 }
 
 /**
- * Code for wasm differs between builds by relaxed SIMD and by atomics alone. So clippy reads the
- * build that has neither, and weft's own crate once more with both.
+ * Code for wasm differs between builds by relaxed SIMD and by threads. So clippy reads the build
+ * that has neither, the one that has both, and the module that constrains answers.
  */
-async function wasmClippy() {
-  const plain = moduleNamed('weft');
-  await clippyFor(plain);
-  await clippyFor(plain, ['-C', 'target-feature=+relaxed-simd,+atomics,+bulk-memory,+mutable-globals']);
-}
-
-async function clippyFor(module, more = []) {
-  const { manifest, features, threads } = module;
-  const rest = [...more, ...noWarnings];
-  await wasmCargo(await wasmToolchain(), 'clippy', { manifest, targetDir: targetDir(module), features, threads, rest });
+function wasmClippyChecks() {
+  return [moduleNamed('weft'), moduleNamed('weft-relaxed-threads'), grammar].map((module) => {
+    const { name, manifest, features, threads } = module;
+    const options = { manifest, targetDir: targetDir(module), features, threads, rest: noWarnings };
+    return {
+      name: `clippy, ${name}`,
+      area: 'rust',
+      needs: ['wasm clippy'],
+      lock: targetDir(module),
+      run: quiet(async () => wasmCargo(await wasmToolchain(), 'clippy', options)),
+    };
+  });
 }
 
 async function cargoTest(args, more = []) {

@@ -71,7 +71,7 @@ pub enum Constraint {
     Composed { lark: String, parts: BTreeMap<String, Constraint> },
 }
 
-/// What to do about a part of a schema that cannot be enforced.
+/// How to treat a part of a schema that cannot be enforced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OnUnsupported {

@@ -1,4 +1,4 @@
-//! What a schema allows, by kind of JSON value.
+//! The values that a schema allows, by kind of JSON value.
 
 use std::collections::HashSet;
 use std::rc::Rc;

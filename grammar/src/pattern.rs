@@ -240,8 +240,8 @@ mod tests {
             ("*", "nothing to repeat"),
             (r"\p{No_Such}", "No_Such"),
             ("(?>a)", "(?>"),
-            ("a{3,2}", "ends before"),
-            ("[b-a]", "ends before"),
+            ("a{3,2}", "below its minimum"),
+            ("[b-a]", "reverse order"),
             ("\\", "at the end"),
         ] {
             let error = texts_with(pattern).unwrap_err().to_string();

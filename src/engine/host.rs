@@ -223,7 +223,7 @@ impl<K: Kernels> HostEngine<K> {
     /// See [`Memory::hold_blocks`].
     fn hold(&mut self, buffers: &[BufferId], held: &[bool]) -> Result<()> {
         let in_use = self.memory_bytes();
-        let mut taken = Vec::new();
+        let mut wanted = Vec::new();
         let mut bytes = 0;
         for (i, &buffer) in buffers.iter().enumerate() {
             let Blocks { label, len, blocks } = self.blocks(buffer)?;
@@ -234,8 +234,14 @@ impl<K: Kernels> HostEngine<K> {
                     let limit = format!("and the engine may have {} in all", self.memory_limit);
                     return Err(Error::OutOfMemory { what: label.clone(), needed: in_use + bytes, limit });
                 }
-                taken.push((i, block, zeroed(label, *len)?));
+                wanted.push((i, block));
             }
+        }
+        grow_once(bytes);
+        let mut taken = Vec::with_capacity(wanted.len());
+        for (i, block) in wanted {
+            let Blocks { label, len, .. } = self.blocks(buffers[i])?;
+            taken.push((i, block, zeroed(label, *len)?));
         }
         // nothing fails from here on
         for &buffer in buffers {
@@ -252,6 +258,16 @@ impl<K: Kernels> HostEngine<K> {
 
 fn not_blocks() -> Error {
     Error::Internal { op: "run", expected: "the blocks of a KV cache".into(), got: "another buffer".into() }
+}
+
+/// Grows the allocator's memory once for many small allocations of `bytes` in all. Browsers take up
+/// to a millisecond for each growth of WebAssembly's memory. Failure does not matter: the small
+/// allocations may still find room.
+fn grow_once(bytes: u64) {
+    let mut room = Vec::<u8>::new();
+    let _ = room.try_reserve_exact(bytes as usize);
+    // or the compiler leaves the allocation out
+    std::hint::black_box(&mut room);
 }
 
 /// A zeroed vector. Errors: `OutOfMemory` if the allocation fails.

@@ -1,5 +1,5 @@
-// Schemas from zod, Valibot, TypeBox and ArkType with the built module: values that fit can be
-// written, and what can be written fits.
+// Schemas that zod, Valibot, TypeBox, ArkType, OpenAI's library and pydantic write, with the built
+// module: values that fit can be written, and what can be written fits.
 
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
@@ -38,7 +38,10 @@ function random(seed) {
 
 const cases = [...libraries()];
 
-test('the corpus has more than 200 schemas', () => assert.ok(cases.length > 200, String(cases.length)));
+test('the corpus has more than 200 schemas', () => {
+  assert.ok(cases.length > 200, String(cases.length));
+  assert.ok(cases.filter(({ library }) => library === 'OpenAI').length > 100);
+});
 
 for (const library of new Set(cases.map(({ library }) => library))) {
   test(`vercel/ai#9601, llama.cpp#26939: schemas of ${library}`, async (t) => {

@@ -7,6 +7,7 @@ import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { toJsonSchema } from '@valibot/to-json-schema';
 import { type } from 'arktype';
+import { zodResponseFormat } from 'openai/helpers/zod';
 import * as v from 'valibot';
 import * as z from 'zod';
 
@@ -537,7 +538,32 @@ export function* libraries() {
     (schema) => schema,
     (schema) => (value) => schema.allows(value),
   );
+  yield* ofOpenAI();
   yield* ofPydantic();
+}
+
+/**
+ * zod's schemas in OpenAI's strict mode, as the library `openai` writes them. The root is an object,
+ * checks that the mode lacks are gone, and every property is required.
+ */
+function* ofOpenAI() {
+  for (const [name, [schema, values]] of Object.entries(zod)) {
+    const strict = strictSchema(z.object({ value: schema }));
+    if (!strict) continue;
+    const validator = new Validator(strict, '7');
+    const judge = (value) => validator.validate(value).valid;
+    const right = values.map((value) => ({ value })).filter(judge);
+    yield { library: 'OpenAI', name, right, wrong: [{}], schema: () => strict, judge };
+  }
+}
+
+/** Undefined if strict mode cannot express it. */
+function strictSchema(schema) {
+  try {
+    return zodResponseFormat(schema, 'answer').json_schema.schema;
+  } catch {
+    return undefined;
+  }
 }
 
 /** From pydantic_cases.py, with pydantic's verdict on each value. */

@@ -392,6 +392,17 @@ test('a GPU that is lost while a session is saved or written back interrupts it 
   assert.equal(llm.info.engine.deviceLosses, 2);
 });
 
+test('an engine that crashes while a session is written back is CRASHED', async (t) => {
+  const { llm, session, fake } = await begin(t, new Talker());
+  await say(session, 'a');
+  const restored = await llm.restore(await session.save());
+  fake.write_kv = async () => {
+    throw new WebAssembly.RuntimeError('unreachable');
+  };
+  await assert.rejects(say(restored, 'b'), { code: 'CRASHED' });
+  await assert.rejects(say(session, 'b'), { code: 'CRASHED' });
+});
+
 test('a session of another model, or bytes that are none, are refused and named', async (t) => {
   const { session } = await begin(t, new Talker({ name: 'one', fingerprint: 'aaaa' }));
   await say(session, 'a');

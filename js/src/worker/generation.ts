@@ -11,6 +11,7 @@ import { prepare, type Prepared } from './conversation.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
 import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
+import { stop } from './stop.js';
 import type { Turn } from './turns.js';
 
 /** Receives the events of a generation. */
@@ -131,15 +132,9 @@ class Answer {
 
   /** Frees the runtime's generation. The next step starts another one and continues. */
   stop(): void {
-    const { llm, handle = 0 } = this.#running ?? {};
+    if (this.#running) stop(this.#running.llm, this.#running.handle);
     this.#running = undefined;
     this.#contexts.yield(this);
-    try {
-      llm?.stop(handle);
-    } catch {
-      // A crashed module throws at every call, which would hide the crash. A model that was lost
-      // and freed has nothing to stop.
-    }
   }
 
   async #begin(llm: RuntimeLlm, constraints: Constraints, prepared: Prepared): Promise<void> {

@@ -3,6 +3,7 @@
 import { serializeError, WeftError } from '../common/errors.js';
 import type { KvCache } from '../common/protocol.js';
 import type { RuntimeLlm } from './runtime.js';
+import { stop } from './stop.js';
 
 /**
  * `owner`: the session that alone may use them. Errors: `INVALID_SESSION` if they do not fit the
@@ -15,7 +16,7 @@ export async function writeCache(llm: RuntimeLlm, { ids, layers }: KvCache, owne
       for (const [layer, values] of layers.entries()) await llm.write_kv(restoring, layer, values);
       llm.restored(restoring);
     } finally {
-      llm.stop(restoring);
+      stop(llm, restoring);
     }
   } catch (error) {
     const { code, message } = serializeError(error);

@@ -128,13 +128,15 @@ function withHandles(llm) {
   const generations = new Map();
   let handles = 0;
   let busy = false;
-  /** The module lends itself to one call at a time. */
+  /** The module lends itself to one call at a time, and to none after a crash. */
   const alone = (work) => {
     if (busy) throw new Error('recursive use of an object detected');
     const result = work();
     if (!(result instanceof Promise)) return result;
     busy = true;
-    return result.finally(() => (busy = false));
+    const over = (error) => (busy = error instanceof WebAssembly.RuntimeError);
+    result.then(over, over);
+    return result;
   };
   const own = {
     start(ids, options) {

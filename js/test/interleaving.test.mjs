@@ -277,24 +277,27 @@ test('of fifty calls eight run at once, four of one tab; the others wait, each t
   assert.deepEqual(fake.alive, []);
 });
 
+/** A module for constraints that allows everything; `changes` are other methods of a constraint. */
+const grammarsWith = (changes = {}) =>
+  class {
+    constrain() {
+      return {
+        ignored: () => '[]',
+        mask: () => Uint32Array.of(7),
+        accept() {},
+        may_end: () => true,
+        must_end: () => false,
+        free() {},
+        ...changes,
+      };
+    }
+  };
+
 test('nobody waits for the network of a constraint that another one needs', async (t) => {
   const network = gate();
   const grammars = async () => {
     await network.opened;
-    return {
-      Grammars: class {
-        constrain() {
-          return {
-            ignored: () => '[]',
-            mask: () => Uint32Array.of(7),
-            accept() {},
-            may_end: () => true,
-            must_end: () => false,
-            free() {},
-          };
-        }
-      },
-    };
+    return { Grammars: grammarsWith() };
   };
   const fake = new Noted();
   const [{ llm }] = await tabs(t, fake, 1, { grammars });
@@ -305,4 +308,28 @@ test('nobody waits for the network of a constraint that another one needs', asyn
   assert.equal(textOf(await constrained), 'constrained 1 .');
   const masked = fake.log.filter(([what]) => what === 'allow');
   assert.equal(masked.length, 3, 'only the constrained one has masks: at its start and behind each of its two tokens');
+});
+
+test('a module for constraints that crashes ends the answer that it constrains, and no other', async (t) => {
+  const crash = () => {
+    throw new WebAssembly.RuntimeError('unreachable');
+  };
+  // what Rust still borrows cannot be freed
+  const free = () => {
+    throw new Error('attempted to take ownership of Rust value while it was borrowed');
+  };
+  for (const method of ['mask', 'accept', 'must_end']) {
+    const fake = new Noted();
+    const grammars = async () => ({ Grammars: grammarsWith({ [method]: crash, free }) });
+    const [{ llm }] = await tabs(t, fake, 1, { grammars });
+    const [, text] = await together(fake, llm, () => [
+      assert.rejects(collect(llm.generate('constrained 1 2', { constraint: { choices: ['x'] } })), {
+        code: 'INVALID_CONSTRAINT',
+        message: /crashed: RuntimeError: unreachable/,
+      }),
+      collect(llm.generate('free 1 2')).then(textOf),
+    ]);
+    assert.equal(text, 'free 1 2 .');
+    assert.deepEqual(fake.alive, [], method);
+  }
 });

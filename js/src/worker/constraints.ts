@@ -77,13 +77,13 @@ export class Constrained {
   /** Takes a sampled token and sets the mask of the next one. */
   advance(masked: Masked, id: number): void {
     guarded(() => this.#inner.accept(id));
-    if (this.#inner.must_end()) masked.llm.finish(masked.handle);
+    if (guarded(() => this.#inner.must_end())) masked.llm.finish(masked.handle);
     else this.begin(masked);
   }
 
   /** Parts of the schemas that are not enforced. */
   get ignored(): readonly IgnoredKeyword[] {
-    return JSON.parse(this.#inner.ignored()) as IgnoredKeyword[];
+    return JSON.parse(guarded(() => this.#inner.ignored())) as IgnoredKeyword[];
   }
 
   /** Whether the text so far is a complete match. */
@@ -92,7 +92,11 @@ export class Constrained {
   }
 
   free(): void {
-    this.#inner.free();
+    try {
+      this.#inner.free();
+    } catch {
+      // What crashed cannot be freed, and this error would hide the crash.
+    }
   }
 }
 

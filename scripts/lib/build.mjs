@@ -2,7 +2,7 @@
 // is a task of lib/tasks.mjs, and the slow ones do nothing unless what they read has changed.
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -96,14 +96,17 @@ function compileTask(module) {
       await checkBindgenVersion();
       if (isCompiled(module)) return 'nothing has changed';
       const toolchain = await wasmToolchain();
+      const began = new Date();
       await wasmCargo(toolchain, 'build', { manifest, targetDir: folder, features, threads });
       await mkdir(dirname(compiled(name)), { recursive: true });
       const bytes = await readFile(`${folder}/wasm32-unknown-unknown/web/${library}.wasm`);
-      // Its date says when the bytes last changed, and the stamp's when they were last compiled.
+      // Its date says when the bytes last changed, and the stamp's when their compilation began: a
+      // source that was saved meanwhile is compiled the next time.
       if (!existsSync(compiled(name)) || !bytes.equals(await readFile(compiled(name)))) {
         await writeFile(compiled(name), bytes);
       }
       await writeFile(stamp(name), '');
+      await utimes(stamp(name), began, began);
       return `with ${toolchain.name}`;
     },
   };

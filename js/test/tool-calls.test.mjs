@@ -447,6 +447,38 @@ test('an argument that is not closed before the next one', () => {
   }
 });
 
+test('a tag of another argument in a value that is closed is text', () => {
+  const list = { type: 'array', items: STRING };
+  const values = [
+    [STRING, 'see <parameter=text> there'],
+    [STRING, '\n<parameter=text>'],
+    [STRING, '<arg_key>text</arg_key>\n<arg_value> and <parameter name="text">'],
+    [list, ['<parameter=text>', '<arg_key>text</arg_key><arg_value>', '<parameter name="text">']],
+  ];
+  for (const [form, write] of Object.entries(tagged)) {
+    for (const [path, value] of values) {
+      const written = typeof value === 'string' ? value : JSON.stringify(value);
+      const answer = write([
+        ['path', written],
+        ['text', 'b'],
+      ]);
+      const [read] = callsOf(answer, { path, text: STRING });
+      assert.deepEqual(JSON.parse(read), { path: value, text: 'b' }, form);
+    }
+    const [alone] = callsOf(write([['path', JSON.stringify(values[3][1])]]), { path: list, text: STRING });
+    assert.deepEqual(JSON.parse(alone), { path: values[3][1] }, form);
+  }
+  const [read] = callsOf(xml([['path', 'see <parameter=text> there']]), { path: STRING, text: STRING });
+  assert.deepEqual(JSON.parse(read), { path: 'see <parameter=text> there' });
+});
+
+test('a list that is not closed before the next argument', () => {
+  const answer =
+    '<function=put>\n<parameter=path>\n["<parameter=text>"]\n<parameter=text>\nb\n</parameter>\n</function>';
+  const [read] = callsOf(answer, { path: { type: 'array' }, text: STRING });
+  assert.deepEqual(JSON.parse(read), { path: ['<parameter=text>'], text: 'b' });
+});
+
 test('a newline on either side of an argument is the form’s, others are its own', () => {
   for (const value of ['', '\n', '\na\n\n', ' a ', '\r\na']) {
     const [read] = callsOf(xml([['x', value]]), { x: STRING });

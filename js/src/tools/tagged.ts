@@ -4,7 +4,7 @@
  * closing tag.
  */
 
-import type { Cursor, Reading } from './cursor.js';
+import { Cursor, type Reading } from './cursor.js';
 import { skipValue } from './json.js';
 import { argumentJson, mayBeText, mayHave, schemaOf, type Schema } from './schema.js';
 
@@ -57,29 +57,34 @@ function* readName(cursor: Cursor, tags: Tags): Reading<string | null> {
 /** Reads the arguments of `name` and the end of the call. */
 export function* readArguments(cursor: Cursor, tags: Tags, name: string, known: Known, sink: Sink): Reading<boolean> {
   const root = known.schema(name);
-  const members = new Map<string, string>();
-  const isKey = (key: string) => !members.has(key) && mayHave(root, key);
+  const keys = new Set<string>();
+  const isKey = (key: string) => !keys.has(key) && mayHave(root, key);
+  const values: Argument[] = [];
   for (;;) {
     yield* cursor.space();
     if (yield* atEnd(cursor, tags)) break;
     const key = yield* readKey(cursor, tags);
-    if (key === null || members.has(key)) return false;
-    members.set(key, '');
-    const behind = cursor.position;
-    let text = yield* readValue(cursor, tags, !mayBeText(root, key), isKey);
-    if (text === null) return false;
-    const next = unclosed(text, tags, (key) => !members.has(key) && schemaOf(root, key) !== undefined);
-    if (next !== null) {
-      text = text.slice(0, next);
-      cursor.back(behind + next);
-    }
-    members.set(key, argumentJson(root, key, unpadded(text, tags.padding)));
+    if (key === null || keys.has(key)) return false;
+    keys.add(key);
+    const value = yield* readValue(cursor, tags, !mayBeText(root, key), isKey);
+    if (value === null) return false;
+    values.push({ key, ...value });
   }
   // without an end tag, a call could be prose inside a call's tags
-  if (tags.end === '' && members.size === 0 && !known.has(name)) return false;
-  const json = Array.from(members, ([key, value]) => `${JSON.stringify(key)}: ${value}`).join(', ');
+  if (tags.end === '' && keys.size === 0 && !known.has(name)) return false;
+  const isMissing = (key: string) => !keys.has(key) && schemaOf(root, key) !== undefined;
+  const members: string[] = [];
+  for (let value = values.shift(); value; value = values.shift()) {
+    const next = value.isJson ? null : unclosed(value.text, tags, isMissing);
+    if (next) {
+      keys.add(next.key);
+      values.unshift(next);
+    }
+    const text = unpadded(next ? value.text.slice(0, next.at) : value.text, tags.padding);
+    members.push(`${JSON.stringify(value.key)}: ${argumentJson(root, value.key, text)}`);
+  }
   yield* cursor.take(tags.end);
-  sink.call(name, `{${json}}`);
+  sink.call(name, `{${members.join(', ')}}`);
   return true;
 }
 
@@ -109,6 +114,17 @@ function* readKey(cursor: Cursor, { key: [open, close], value: [before] }: Tags)
   return key.trim() || null;
 }
 
+/** A value between tags. */
+interface Value {
+  readonly text: string;
+  /** Whether it is an object or list of JSON. */
+  readonly isJson?: true;
+}
+
+interface Argument extends Value {
+  readonly key: string;
+}
+
 /**
  * Reads a value up to the tag that really ends it, and moves past it. Null if there is none.
  * `isJson`: whether it may be an object or list, whose strings may contain tags.
@@ -118,13 +134,16 @@ function* readValue(
   tags: Tags,
   isJson: boolean,
   isKey: (key: string) => boolean,
-): Reading<string | null> {
+): Reading<Value | null> {
   const close = tags.value[1];
   const start = cursor.position;
   if (isJson) {
     yield* cursor.space();
-    if ((yield* skipContainer(cursor)) && (yield* readEnd(cursor, tags, isKey)) !== null) {
-      return cursor.since(start).slice(0, -close.length);
+    if (yield* skipContainer(cursor)) {
+      const text = cursor.since(start);
+      if ((yield* readEnd(cursor, tags, isKey)) !== null || (yield* beforeKey(cursor, tags, isKey))) {
+        return { text, isJson: true };
+      }
     }
     cursor.back(start);
   }
@@ -139,19 +158,19 @@ function* readValue(
     if (mark === null || (mark === open && (yield* beginsCall(cursor, tags)))) {
       if (!likely) return null;
       cursor.back(likely.behind);
-      return likely.text;
+      return likely;
     }
     cursor.back(end);
     if (mark === close) {
       const goesOn = yield* readEnd(cursor, tags, isKey);
-      if (goesOn === 'surely') return text;
+      if (goesOn === 'surely') return { text };
       if (goesOn === 'perhaps') likely = { text, behind: cursor.position };
     } else if (mark === last) {
       // the model did not close the value
       cursor.advance(mark.length);
       const follows = yield* behindCall(cursor, tags);
       cursor.back(end);
-      if (follows === 'end') return text;
+      if (follows === 'end') return { text };
       if (follows === 'text') likely ??= { text, behind: end };
     }
     cursor.back(end);
@@ -160,17 +179,25 @@ function* readValue(
 }
 
 /**
- * Position in a value where the next argument starts because the model did not close the value; null
- * if it did. `isNext`: whether an argument of this name is declared and still missing. Text about
- * such tags has a closing tag for each.
+ * The next argument within a value that the model did not close; null if it did. `isMissing`:
+ * whether an argument of this name is declared and was not given. Text about such tags has a closing
+ * tag for each; where a tag begins a line, text may also have it within one.
  */
-function unclosed(text: string, { key: [open, close], value }: Tags, isNext: (key: string) => boolean): number | null {
+function unclosed(
+  text: string,
+  tags: Tags,
+  isMissing: (key: string) => boolean,
+): (Argument & { readonly at: number }) | null {
+  const [open, close] = [tags.key[0], tags.value[1]];
   const count = (tag: string) => text.split(tag).length - 1;
-  if (count(open) <= count(value[1])) return null;
+  if (count(open) <= count(close)) return null;
   for (let at = text.indexOf(open); at >= 0; at = text.indexOf(open, at + 1)) {
-    const name = text.slice(at + open.length);
-    const end = name.indexOf(close[0] ?? '');
-    if (end > 0 && name.startsWith(close, end) && isNext(name.slice(0, end).trim())) return at;
+    if (text.startsWith(tags.padding) && !text.slice(0, at).endsWith(tags.padding)) continue;
+    const cursor = new Cursor();
+    cursor.push(text.slice(at));
+    cursor.end();
+    const key = readKey(cursor, tags).next().value;
+    if (typeof key === 'string' && isMissing(key)) return { at, key, text: cursor.rest };
   }
   return null;
 }
@@ -179,6 +206,15 @@ function unclosed(text: string, { key: [open, close], value }: Tags, isNext: (ke
 function* skipContainer(cursor: Cursor): Reading<boolean> {
   const first = yield* cursor.peek();
   return (first === '{' || first === '[') && (yield* skipValue(cursor));
+}
+
+/** Whether another argument starts here; does not move. */
+function* beforeKey(cursor: Cursor, tags: Tags, isKey: (key: string) => boolean): Reading<boolean> {
+  const here = cursor.position;
+  yield* cursor.space();
+  const key = yield* readKey(cursor, tags);
+  cursor.back(here);
+  return key !== null && isKey(key);
 }
 
 /**
@@ -190,14 +226,8 @@ function* readEnd(cursor: Cursor, tags: Tags, isKey: (key: string) => boolean): 
   yield* cursor.space();
   if (!(yield* cursor.take(tags.value[1]))) return null;
   const behind = cursor.position;
+  if (yield* beforeKey(cursor, tags, isKey)) return 'surely';
   yield* cursor.space();
-  const here = cursor.position;
-  const key = yield* readKey(cursor, tags);
-  if (key !== null && isKey(key)) {
-    cursor.back(behind);
-    return 'surely';
-  }
-  cursor.back(here);
   const ends = yield* cursor.take(end || (section?.[1] ?? ''));
   const follows = ends && end ? yield* behindCall(cursor, tags) : null;
   if (!ends && end && section && (yield* cursor.take(section[1]))) {

@@ -1,7 +1,7 @@
 // A fake runtime with a KV cache, whose tokens are words. `told` records the prompts; the test
 // chooses the answers.
 
-import { FakeLlm, INFO } from './fake.mjs';
+import { collect, FakeLlm, INFO, loadFake } from './fake.mjs';
 
 const LAYERS = 2;
 const WIDTHS = { kvWidth: 2, vocabularySize: 1000 };
@@ -133,4 +133,16 @@ export class Talker extends FakeLlm {
     super.free();
     this.kv = [];
   }
+}
+
+/** A session on this fake. */
+export async function begin(t, fake, options) {
+  const { llm } = await loadFake(t, fake);
+  return { llm, session: llm.session(options), fake };
+}
+
+/** The whole answer to a turn. */
+export async function say(session, turn, options) {
+  const pieces = await collect(session.send(turn, options));
+  return { text: pieces.map(({ text }) => text).join(''), ...pieces.at(-1).finish };
 }

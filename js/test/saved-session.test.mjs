@@ -1,0 +1,290 @@
+// Sessions as bytes: saved, restored, and refused where they are damaged or forged.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import { collect, loadFake } from './support/fake.mjs';
+import { begin, say, Talker } from './support/talker.mjs';
+
+test('a saved session goes on where it was, and nothing is computed again', async (t) => {
+  const messages = [{ role: 'system', content: 's' }];
+  const { session } = await begin(t, new Talker({ answers: ['hello'] }), { messages, temperature: 0, maxTokens: 5 });
+  await say(session, 'a');
+  const saved = await session.save();
+  assert.equal(new TextDecoder().decode(saved.subarray(0, 12)), 'weft session');
+
+  const fake = new Talker({ answers: ['x', 'y'] });
+  fake.words = ['<system', 's', '>', '<user', 'a', '<assistant', 'hello'];
+  const { llm } = await loadFake(t, fake);
+  const restored = await llm.restore(saved);
+  assert.deepEqual(restored.messages, session.messages);
+  assert.equal(restored.contextUsage, session.contextUsage);
+  assert.equal((await say(restored, 'b')).usage.cachedTokens, 8);
+  assert.deepEqual(
+    fake.log.filter(([what]) => what === 'write_kv'),
+    [
+      ['write_kv', 0, 8, 16],
+      ['write_kv', 1, 8, 16],
+    ],
+  );
+  assert.deepEqual([fake.options.temperature, fake.options.maxTokens], [0, 5]);
+  // it is restored only once
+  await say(restored, 'c');
+  assert.equal(fake.log.filter(([what]) => what === 'write_kv').length, 2);
+});
+
+test('what was restored and not used is saved as it was; its bytes are nobody else’s', async (t) => {
+  const { llm, session } = await begin(t, new Talker());
+  await say(session, 'a');
+  const saved = await session.save();
+  const copy = saved.slice();
+  const restored = await llm.restore(saved);
+  saved.fill(0);
+  assert.deepEqual(await restored.save(), copy);
+  assert.deepEqual(await (await llm.restore(copy.buffer)).fork().save(), copy);
+});
+
+test('a session that is saved without its cache is computed when it is used', async (t) => {
+  const { llm, session, fake } = await begin(t, new Talker());
+  await say(session, 'a');
+  const whole = await session.save();
+  const saved = await session.save({ cache: false });
+  assert.ok(saved.length < whole.length);
+  fake.kv = [];
+  const restored = await llm.restore(saved);
+  assert.equal((await say(restored, 'b')).usage.cachedTokens, 0);
+  assert.equal(fake.log.filter(([what]) => what === 'write_kv').length, 0);
+});
+
+test('what another call has put into the KV cache is computed again before it is saved', async (t) => {
+  const { llm, session, fake } = await begin(t, new Talker());
+  await say(session, 'a');
+  const saved = await session.save();
+  await collect(llm.generate('another text altogether'));
+  assert.deepEqual(await session.save(), saved);
+  assert.equal(fake.text(fake.kv), '<user a > <assistant yes');
+});
+
+test('a GPU that is lost while a session is saved or written back interrupts it only', async (t) => {
+  const fake = new Talker({ answers: ['x', 'y'] });
+  const losing = (method) => {
+    const { [method]: works } = fake;
+    fake[method] = async () => {
+      fake[method] = works;
+      throw Object.assign(new Error('gone'), { code: 'DEVICE_LOST' });
+    };
+  };
+  const { llm, session } = await begin(t, fake);
+  await say(session, 'a');
+  const expected = await session.save();
+  losing('read_kv');
+  assert.deepEqual(await session.save(), expected);
+  losing('write_kv');
+  const restored = await llm.restore(expected);
+  const { text, usage } = await say(restored, 'b');
+  assert.deepEqual([text, usage.cachedTokens], ['y', session.contextUsage]);
+  assert.equal(llm.info.engine.deviceLosses, 2);
+});
+
+test('an engine that crashes while a session is written back is CRASHED', async (t) => {
+  const { llm, session, fake } = await begin(t, new Talker());
+  await say(session, 'a');
+  const restored = await llm.restore(await session.save());
+  fake.write_kv = async () => {
+    throw new WebAssembly.RuntimeError('unreachable');
+  };
+  await assert.rejects(say(restored, 'b'), { code: 'CRASHED' });
+  await assert.rejects(say(session, 'b'), { code: 'CRASHED' });
+});
+
+test('a session of another model, or bytes that are none, are refused and named', async (t) => {
+  const { session } = await begin(t, new Talker({ name: 'one', fingerprint: 'aaaa' }));
+  await say(session, 'a');
+  const saved = await session.save();
+  const { llm } = await loadFake(t, new Talker({ name: 'other', fingerprint: 'bbbb' }));
+  const refused = (bytes, message) => assert.rejects(llm.restore(bytes), { code: 'INVALID_SESSION', message });
+  await refused(saved, /`one` \(aaaa\).*`other` \(bbbb\)/);
+  await refused(new Uint8Array(0), /does not begin/);
+  await refused(new TextEncoder().encode('GGUF and more'), /does not begin/);
+  await refused(new TextEncoder().encode('weft session\nof before'), /another version/);
+  await refused(saved.subarray(0, 16), /ends too early/);
+  await refused(saved.subarray(0, 60), /ends too early/);
+  await assert.rejects(llm.restore('text'), { code: 'INVALID_OPTION', message: /saved/ });
+
+  const { llm: own } = await loadFake(t, new Talker({ name: 'one', fingerprint: 'aaaa' }));
+  const damaged = (at, value) => {
+    const bytes = saved.slice();
+    bytes[at < 0 ? bytes.length + at : at] = value;
+    return own.restore(bytes);
+  };
+  await assert.rejects(own.restore(saved.subarray(0, -4)), { code: 'INVALID_SESSION', message: /damaged/ });
+  await assert.rejects(damaged(-1, 77), { code: 'INVALID_SESSION', message: /its SHA-256 is another/ });
+  await assert.rejects(damaged(60, 0), { code: 'INVALID_SESSION', message: /its SHA-256 is another/ });
+  assert.deepEqual((await own.restore(saved)).messages, session.messages);
+});
+
+/** Offset of the header of a saved session, after its length and its hash. */
+const HEADER = 15 + 4 + 32;
+
+/**
+ * A saved session with its header changed by `change` and its values by `values`; the hash is
+ * corrected unless `hash` is false.
+ */
+function forged(saved, change, { values = (bytes) => bytes, hash = true } = {}) {
+  const length = new DataView(saved.buffer).getUint32(15, true);
+  const header = JSON.parse(Buffer.from(saved.subarray(HEADER, HEADER + length)));
+  const json = Buffer.from(JSON.stringify(change(header) ?? header));
+  const padding = Buffer.alloc(-(HEADER + json.length) & 3);
+  const rest = Buffer.concat([json, padding, values(saved.subarray((HEADER + length + 3) & ~3))]);
+  const start = Buffer.from(saved.subarray(0, HEADER));
+  start.writeUInt32LE(json.length, 15);
+  createHash('sha256')
+    .update(rest)
+    .digest()
+    .copy(start, HEADER - 32);
+  if (!hash) start.fill(0, HEADER - 32);
+  return new Uint8Array(Buffer.concat([start, rest]));
+}
+
+test('every byte of a saved session that is changed, and every end that is missing, is INVALID_SESSION', async (t) => {
+  const { llm, session } = await begin(t, new Talker({ context: 30 }), { overflow: 'shift', stop: 'z' });
+  await say(session, 'a');
+  const saved = await session.save();
+  for (let at = 0; at < saved.length; at += 1) {
+    for (const change of [1, 0x80]) {
+      const bytes = saved.slice();
+      bytes[at] ^= change;
+      await assert.rejects(llm.restore(bytes), { code: 'INVALID_SESSION' }, `byte ${at}`);
+    }
+    await assert.rejects(llm.restore(saved.slice(0, at)), { code: 'INVALID_SESSION' }, `${at} bytes`);
+  }
+  await llm.restore(saved);
+});
+
+const ANYTHING = [
+  undefined,
+  null,
+  NaN,
+  -1,
+  0.5,
+  1e300,
+  2 ** 53,
+  '',
+  'x',
+  '1',
+  true,
+  [],
+  [[]],
+  {},
+  { length: 3 },
+  999_999_999,
+];
+
+for (const hash of [true, false]) {
+  test(`a saved session that says anything in any place ${hash ? 'and has the hash of it' : 'without a hash'} is refused, or works`, async (t) => {
+    const { llm, session, fake } = await begin(t, new Talker({ context: 60 }), {
+      messages: [{ role: 'system', content: 's' }],
+      ...{ overflow: 'shift', maxTokens: 4, tools: [{ type: 'function', function: { name: 'f' } }] },
+    });
+    await say(session, 'a');
+    const saved = await session.save();
+    const before = Object.fromEntries(['write_kv', 'restored'].map((name) => [name, fake[name].bind(fake)]));
+    const places = [
+      ...['model', 'options', 'ids', 'dropped', 'behind', 'layers', 'tokens'].map((name) => [name]),
+      ...['name', 'fingerprint'].map((name) => ['model', name]),
+      ...['messages', 'tokens'].map((name) => ['dropped', name]),
+      ...[0, 3, 500].map((index) => ['ids', index]),
+      ...['messages', 'overflow', 'keep', 'tools', 'maxTokens', 'variables', 'unheard'].map((name) => [
+        'options',
+        name,
+      ]),
+      ...['role', 'content', 'tool_calls'].map((name) => ['options', 'messages', 0, name]),
+    ];
+    let refused = 0;
+    for (const place of places) {
+      for (const value of ANYTHING) {
+        const bytes = forged(
+          saved,
+          (header) => {
+            const last = place.at(-1);
+            place.slice(0, -1).reduce((part, name) => part[name], header)[last] = value;
+          },
+          { hash },
+        );
+        const restored = await llm.restore(bytes).catch((error) => {
+          assert.equal(error.code, 'INVALID_SESSION', `${place} = ${JSON.stringify(value)}: ${error.message}`);
+          refused += 1;
+        });
+        if (!restored) continue;
+        // accepted data is written completely or not at all
+        const written = [];
+        fake.write_kv = async (handle, layer, values) => {
+          written.push(layer);
+          assert.equal(values.length, 2 * fake.restoring.ids.length);
+          return before.write_kv(handle, layer, values);
+        };
+        fake.restored = (handle) => {
+          assert.deepEqual(written, [0, 1]);
+          return before.restored(handle);
+        };
+        await say(restored, 'b', { maxTokens: 1 }).catch((error) => {
+          assert.equal(error.code, 'CONTEXT_OVERFLOW', `${place} = ${JSON.stringify(value)}: ${error.message}`);
+        });
+      }
+    }
+    assert.ok(refused > 200, `${refused} were refused`);
+  });
+}
+
+test('keys and values of a saved session that do not fit what its header says are refused when it is restored', async (t) => {
+  const { llm, session } = await begin(t, new Talker());
+  await say(session, 'a');
+  const saved = await session.save();
+  const refuses = (change, options) =>
+    assert.rejects(llm.restore(forged(saved, change, options)), { code: 'INVALID_SESSION' });
+  await refuses((header) => void (header.layers = 0.5));
+  await refuses((header) => void (header.layers = 1));
+  await refuses((header) => void (header.layers = 4));
+  await refuses((header) => void (header.tokens /= 2));
+  await refuses((header) => void (header.tokens += 1));
+  await refuses((header) => void Object.assign(header, { layers: 0, tokens: 0 }));
+  await refuses((header) => void Object.assign(header, { layers: 1, tokens: 2 * header.tokens }));
+  await refuses((header) => void header.ids.pop());
+  await refuses((header) => void (header.ids[0] = 1000));
+  await refuses(() => {}, { values: (bytes) => bytes.subarray(4) });
+  await refuses(() => {}, { values: (bytes) => Buffer.concat([bytes, Buffer.alloc(4)]) });
+  await refuses(() => {}, { values: () => Buffer.alloc(0) });
+  for (const value of [NaN, Infinity, -Infinity]) {
+    await refuses(() => {}, { values: (bytes) => withFloat(bytes, value) });
+  }
+  assert.ok(await llm.restore(forged(saved, () => {})));
+});
+
+function withFloat(bytes, value) {
+  const copy = Buffer.from(bytes);
+  copy.writeFloatLE(value, 8);
+  return copy;
+}
+
+test('what a file says of the KV cache serves the session that was restored from it, and nobody else', async (t) => {
+  const { llm, session, fake } = await begin(t, new Talker());
+  await say(session, 'a');
+  const saved = await session.save();
+  const restored = await llm.restore(saved);
+  // the same conversation by others: another session, a chat, another restored session
+  assert.ok((await say(restored, 'b')).usage.cachedTokens > 0);
+  const other = llm.session({ messages: restored.messages.slice(0, 2) });
+  assert.equal((await say(other, 'b')).usage.cachedTokens, 0);
+  await say(restored, 'c');
+  const again = await llm.restore(saved);
+  await say(again, 'b');
+  const chat = await collect(llm.chat([{ role: 'user', content: 'a' }]));
+  assert.equal(chat.at(-1).finish.usage.cachedTokens, 0);
+  // computed values can be used by all, including the restored session
+  assert.ok((await say(restored, 'd')).usage.cachedTokens > 0);
+  assert.equal(fake.owner, undefined);
+  // a fork continues from what its session restored
+  const forkOf = await llm.restore(saved);
+  await say(forkOf, 'x');
+  assert.ok((await say(forkOf.fork(), 'y')).usage.cachedTokens > 3);
+});

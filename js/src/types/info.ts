@@ -69,9 +69,9 @@ export interface EngineInfo {
   readonly deviceLosses: number;
   /** Why this engine was chosen, as a sentence. */
   readonly reason: string;
-  /** Memory of weights, KV cache and activations. */
+  /** Memory of weights and activations. The KV cache comes on top as conversations grow. */
   readonly memoryBytes: number;
-  /** Linear memory of the WebAssembly module. */
+  /** Linear memory of the WebAssembly module after loading. */
   readonly wasmMemoryBytes: number;
   /** The build that this browser got, `weft-relaxed-threads` for example. */
   readonly build: string;

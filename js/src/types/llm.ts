@@ -31,8 +31,7 @@ export interface Chat {
 /**
  * A loaded model. Its generations run at once, one token of each in turn: up to four of a tab and
  * eight in all; the others wait in the order in which they start. Stopping one, by `break` or its
- * signal, does not affect the others. Invalid arguments
- * throw at once.
+ * signal, does not affect the others. Invalid arguments throw at once.
  */
 export interface Llm {
   /** The current state; the engine can change after a GPU was lost. */

@@ -25,6 +25,11 @@ test('each architecture of the code has its models and kinds, and there is no ot
   assert.deepEqual(Object.keys(kinds).sort(), Object.keys(MODELS).sort());
 });
 
+test('README.md counts the architectures', () => {
+  const [, count] = /(\d+) architectures/.exec(readFileSync(inRoot('README.md'), 'utf8'));
+  assert.equal(Number(count), architectures().length);
+});
+
 test('rows of the table, whatever gives them their names', () => {
   const source = `const BASE: Architecture = Architecture {
     name: "base",

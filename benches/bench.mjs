@@ -1,4 +1,5 @@
-// `npm run bench` measures weft, `npm run bench:peers` weft beside its peers; README.md says what the figures mean.
+// `npm run bench` measures weft, `npm run bench:peers` weft beside its peers; README.md says what
+// the figures mean.
 //
 //   --model NAME       smollm2 (default) or qwen2.5-coder, which is fetched (1.1 GB)
 //   --only NAME,…      the cases whose name has this in it: `cpu`, `chromium/weft`, `wllama/gpu`
@@ -16,7 +17,7 @@ import { ensureBrowsers } from '../scripts/lib/system.mjs';
 import * as cases from './lib/cases.mjs';
 import { models } from './lib/models.mjs';
 
-// The drivers of both browsers close them at this signal, and would leave the bench to go on with the next session.
+// At this signal the drivers close both browsers, and the bench would start the next session.
 process.once('SIGTERM', () => process.exit(143));
 
 main(async () => {

@@ -1,5 +1,6 @@
-// `npm run soak`: does memory stay flat, and speed steady, over hundreds of loads and tens of thousands of tokens? Nothing is
-// judged: it prints what it measured, quarter by quarter. `npm run soak -- --only tiny-cpu,tokens` runs some parts.
+// `npm run soak`: do memory and speed stay the same over hundreds of loads and tens of thousands of
+// tokens? It prints what it measured, quarter by quarter, and judges nothing.
+// `npm run soak -- --only tiny-cpu,tokens` runs some parts.
 
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,7 +15,9 @@ import { heldMib } from './lib/processes.mjs';
 
 const SMOLLM2 = '/models/SmolLM2-135M-Instruct.Q4_1.gguf';
 
-/** Each is done `times` over in one page: `load` and dispose, or a generation of `tokens` after one load. */
+/**
+ * Each is repeated `times` in one page: `load` and dispose, or, after one load, `tokens` generated.
+ */
 const cycle = { what: 'load, 8 tokens, dispose', tokens: 8 };
 const long = { what: 'generations of at most 200 tokens', tokens: 200, times: 100, once: true };
 const parts = {

@@ -1,5 +1,5 @@
-// `npm run test:models`: compares with real models: vocabularies, chat templates, perplexities, and an answer in a browser. It fetches
-// 0.7 GB first. `npm test` leaves all of it out, so that it needs one model only.
+// `npm run test:models`: compares with real models: vocabularies, chat templates, perplexities, and
+// an answer in a browser. It fetches 0.7 GB first, so `npm test` does none of it.
 
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';

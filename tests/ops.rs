@@ -369,8 +369,8 @@ fn attention() {
     for (heads, kv_heads, head_dim) in HEADS {
         for (tokens, capacity) in TOKENS {
             for position in [0, 17, 63, 130] {
-                // windows shorter than a tile of positions, shorter than a piece of the context, and
-                // longer than the sequence
+                // windows shorter than a tile of positions, shorter than a piece of the context,
+                // and longer than the sequence
                 let all = [(None, None), (Some(5), None), (Some(70), Some(2.0)), (Some(999), Some(50.0)), (None, None)];
                 let kind = (heads + tokens + position) % all.len();
                 let ((window, cap), causal) = (all[kind], kind < 4);

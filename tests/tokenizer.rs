@@ -320,7 +320,7 @@ fn smollm2_agrees_with_hugging_face() {
     }
 }
 
-/// Tokens of these vocabularies that mark turns, thoughts or calls, and are not special in the file.
+/// Tokens that mark turns, thoughts or calls, and are not special in the file.
 const TURN_MARKS: [&str; 2] = ["<｜User｜>", "<tool_call>"];
 
 /// The ids of every text in the vocabularies of published models, read from their own files and

@@ -1,4 +1,5 @@
-// A session in a fresh browser: an empty page, then a page that loads one runtime and answers the questions.
+// A session in a fresh browser: an empty page, then one that loads a runtime and asks it the
+// questions.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,13 +16,14 @@ import { questions } from './questions.mjs';
 /** An empty browser goes on starting for a while; its memory is taken when it has settled. */
 const settleMs = 2000;
 
-/** A session that has not ended by now hangs: longer than the slowest peer takes on a software GPU. */
+/** A session that takes longer hangs: the slowest peer needs less, even on a software GPU. */
 const sessionMinutes = 8;
 
 /**
  * Serves the page, the models and the runtimes.
  * @param {string} packed folder with `node_modules/weft-llm`, the installed package
- * @returns {Promise<{ url: string, sizes: () => { raw_bytes: number, gzip_bytes: number }, close: () => Promise<void> }>}
+ * @returns {Promise<{ url: string, sizes: () => { raw_bytes: number, gzip_bytes: number },
+ *   close: () => Promise<void> }>}
  *   `sizes` says how large the runtime was that pages asked for since the last call
  */
 export async function serveBench(packed) {
@@ -39,7 +41,7 @@ export async function serveBench(packed) {
   const handle = (request, response) => {
     const [path, query] = request.url.split('?');
     if (path.startsWith('/runtime/')) asked.add(path);
-    // weft gets the strict policy that it promises to work under. Its peers build scripts of their own.
+    // weft gets the strict policy that it supports. Its peers build scripts of their own.
     if (path.startsWith('/runtime/peers/') || (path === '/page/' && !query?.startsWith('runtime=weft&'))) {
       response.removeHeader('Content-Security-Policy');
     }
@@ -103,7 +105,9 @@ export async function browserSession(server, model, { host, runtime, engine, thr
   }
 }
 
-/** What the page leaves when it is done. It is asked now and then, since no driver waits for minutes on one question. */
+/**
+ * What the page leaves when it is done. This polls, since no driver waits minutes for one question.
+ */
 async function outcomeOf(page) {
   const end = performance.now() + sessionMinutes * 60_000;
   while (performance.now() < end) {

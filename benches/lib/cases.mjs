@@ -1,4 +1,4 @@
-// What can be measured: one case is a runtime, its engine, a number of threads, and a browser or none.
+// What can be measured: a case is a runtime, its engine, its threads, and a browser or none.
 
 /** CPU threads that are compared. */
 const threadCounts = [1, 2];
@@ -33,7 +33,7 @@ export const peers = [
 export const nameOf = ({ host, runtime, engine, threads }) =>
   [host, runtime, engine, threads].filter(Boolean).join('/');
 
-/** The cases whose name has one of `words` as some of its parts: `weft`, `firefox/wllama`, `cpu/2`. */
+/** The cases whose name contains one of `words` as parts: `weft`, `firefox/wllama`, `cpu/2`. */
 export function choose(cases, words) {
   if (!words) return cases;
   const isNamed = (word) => (each) => `/${nameOf(each)}/`.includes(`/${word}/`);

@@ -9,7 +9,10 @@ function speed({ times }) {
   return ((times.length - 1) / (times.at(-1) - times[0])) * 1000;
 }
 
-/** The figures that the answers give; the long question's first token comes out of its prefill, and costs no step of its own. */
+/**
+ * The figures of the answers. The first token of the long question comes out of its prefill, so it
+ * counts as no step.
+ */
 export const figuresOf = ({ longPromptTokens }, { short, story, long }) => ({
   ttft_ms: short.times[0],
   prefill_tok_s: (longPromptTokens / long.times[0]) * 1000,
@@ -17,7 +20,10 @@ export const figuresOf = ({ longPromptTokens }, { short, story, long }) => ({
   decode_long_tok_s: speed(long),
 });
 
-/** Every figure that is compared, in the order of the tables: its heading, and whether more of it is better. */
+/**
+ * Every figure that is compared, in the order of the tables: its heading, and whether more is
+ * better.
+ */
 export const metrics = {
   ready_ms: { heading: 'ready ms', moreIsBetter: false },
   ttft_ms: { heading: 'first token ms', moreIsBetter: false },
@@ -41,7 +47,7 @@ export function summary(values) {
   };
 }
 
-/** One row a case: `sessions` are what its repetitions gave, each either figures or `{ failure }`. */
+/** One row a case. Each of `sessions` is the figures of a repetition, or `{ failure }`. */
 export function rowOf({ runtime, engine, threads, host }, sessions) {
   const failure = sessions.find((session) => session.failure)?.failure;
   const good = sessions.filter((session) => !session.failure);

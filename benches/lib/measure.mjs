@@ -1,4 +1,4 @@
-// Runs the sessions of all cases in turns, so that whatever slows the machine for a while slows all alike.
+// Runs the sessions of all cases in turns, so that what slows the machine slows all cases alike.
 
 import { step } from '../../scripts/lib/run.mjs';
 import { installPacked } from '../../tests/web/packed.mjs';
@@ -7,7 +7,10 @@ import { nameOf } from './cases.mjs';
 import { rowOf } from './figures.mjs';
 import { nativeSession } from './native.mjs';
 
-/** A session while others take more of the machine than this is run again once; of the two, the less disturbed counts. */
+/**
+ * If others use more of the machine than this, the session is repeated once, and the less disturbed
+ * run counts.
+ */
 const mostDisturbance = 0.05;
 const mostTries = 2;
 

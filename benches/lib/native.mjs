@@ -7,8 +7,8 @@ import { isRight } from './models.mjs';
 import { questions } from './questions.mjs';
 
 /**
- * The command that answers one question. It prints the JSON of `weft bench --json`: loadSeconds, promptTokens,
- * promptTokensPerSecond (up to the first token), genTokensPerSecond, text.
+ * The command that answers one question. It prints the JSON of `weft bench --json`: loadSeconds,
+ * promptTokens, promptTokensPerSecond (up to the first token), genTokensPerSecond, text.
  */
 const commands = {
   weft: (path, { engine, threads }, { question, maxTokens }) => [

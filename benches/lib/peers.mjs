@@ -1,12 +1,13 @@
-// The peers' packages, which are no dependencies of weft, and the models that were converted for them.
+// The packages of the peers, which weft does not depend on, and the models converted for them.
 
 import { existsSync } from 'node:fs';
 import { npm } from '../../scripts/lib/npm.mjs';
 import { inRoot, Remedy, step } from '../../scripts/lib/run.mjs';
 
 /**
- * What only other machines, or other uses of the packages, need is left out, and nothing of theirs runs at install. Not `npm ci`: it
- * wants such packages in the lock even so, and a registry may lack them.
+ * What only other machines, or other uses of the packages, need is left out, and nothing of theirs
+ * runs at install. Not `npm ci`: it wants such packages in the lock even so, and a registry may
+ * lack them.
  */
 const install = [
   'install',

@@ -1,4 +1,4 @@
-// What Linux knows of this process and those below it, browsers with all their processes. Elsewhere nothing is known: NaN.
+// What Linux tells of this process and its descendants, browsers included. Elsewhere all is NaN.
 
 import { readFileSync, readdirSync } from 'node:fs';
 
@@ -16,7 +16,10 @@ function read(file) {
   }
 }
 
-/** The fields of a process from its third on; the second is a name in parentheses, which may hold anything. */
+/**
+ * The fields of a process from its third on. The second is a name in parentheses, which may contain
+ * anything.
+ */
 function stat(id) {
   const text = read(`/proc/${id}/stat`);
   return text?.slice(text.lastIndexOf(')') + 2).split(' ');
@@ -41,13 +44,16 @@ export function heldMib() {
   return descendants().reduce((sum, id) => sum + pss(id), 0) / 1024;
 }
 
-/** Pages in memory of the descendants, shared ones counted by each. Unlike PSS it costs the kernel no walk over them. */
+/**
+ * Resident pages of the descendants; each counts the pages it shares. Unlike PSS, this makes the
+ * kernel walk no pages.
+ */
 const residentPages = () =>
   descendants().reduce((sum, id) => sum + Number(read(`/proc/${id}/statm`)?.split(' ')[1] ?? 0), 0);
 
 /**
- * Watches the memory until `stop()`, which gives the peak in MiB. It is weighed only while it grows, since weighing takes time
- * from what is being measured.
+ * Watches the memory until `stop()`, which gives the peak in MiB. It is weighed only while it
+ * grows, since weighing takes time from what is being measured.
  */
 export function watchMemory() {
   let [peak, highest] = [heldMib(), residentPages()];
@@ -65,7 +71,10 @@ export function watchMemory() {
   };
 }
 
-/** Ticks so far: of all processors, of those the busy ones, and of these what this process, and all below it, used. */
+/**
+ * Ticks so far: of all processors, the busy ones among these, and those that this process and its
+ * descendants used.
+ */
 function ticks() {
   if (!isLinux) return { all: NaN, busy: NaN, own: NaN };
   const sum = (numbers) => numbers.reduce((total, number) => total + Number(number), 0);
@@ -76,7 +85,10 @@ function ticks() {
   return { all: sum(processors), busy: sum(processors) - sum(processors.slice(3, 5)), own: sum(own) };
 }
 
-/** Watches what else the machine does. The returned function gives the part of all processors, 0 to 1, that others took. */
+/**
+ * Watches what else the machine does. The function that it returns gives the share of all
+ * processors, 0 to 1, that others took.
+ */
 export function watchOthers() {
   const before = ticks();
   return () => {

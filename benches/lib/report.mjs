@@ -41,7 +41,10 @@ function readable(value) {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
-/** How many times better weft is than each peer with the same threads in the same browser, a metric a column. */
+/**
+ * How many times better weft is than each peer, with the same threads in the same browser: a column
+ * for each metric.
+ */
 export function ratios(rows) {
   const heading = ['weft is better by', ...Object.values(metrics).map(({ heading }) => heading)];
   const lines = rows

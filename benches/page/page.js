@@ -1,9 +1,11 @@
-// Loads the runtime that the address names, asks it the questions there, and leaves what came of it in `outcome`.
+// Loads the runtime that the address names, asks it the questions there, and leaves what came of it
+// in `outcome`.
 //
 // A runtime is a module in runtimes/ with one function, `start({ engine, threads, file })`, that
 // gives { about, chat(question, maxTokens, onToken), forget() }:
 //   about    what it says of itself, for the results
-//   chat     answers greedily, by the model's chat template, and calls `onToken(text)` a token; stops where that gives false
+//   chat     answers greedily, by the model's chat template; calls `onToken(text)` for each token,
+//            and stops where that gives false
 //   forget   leaves nothing of the last conversation behind that the next could reuse
 
 const { runtime, engine, threads, file, questions } = JSON.parse(new URLSearchParams(location.search).get('session'));

@@ -22,7 +22,7 @@ GGUF = HERE.parent.parent / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 MODELS = HERE / "models"
 HEAD_SIZE = 64
 
-# (folder, name by which transformers.js asks for the file, precision, execution provider, more options)
+# (folder, name of the file in transformers.js, precision, execution provider, more options)
 VARIANTS = [
     ("wasm", "model_q4", "int4", "cpu", []),
     ("wasm", "model_quantized", "int8", "cpu", []),
@@ -35,7 +35,8 @@ def dequantised(folder: Path) -> None:
     """Writes the model in float32, with a tokenizer that splits digits, which the conversion from GGUF forgets."""
     source = {"pretrained_model_name_or_path": str(GGUF.parent), "gguf_file": GGUF.name}
     model = AutoModelForCausalLM.from_pretrained(**source, dtype="float32")
-    # the weights are plain numbers now, but transformers still takes them for GGUF's and would not write them
+    # the weights are plain numbers now, but transformers still takes them for GGUF's and would not
+    # write them
     model.hf_quantizer = None
     del model.config.quantization_config
     model.save_pretrained(folder)

@@ -1,5 +1,6 @@
-// llama.cpp as a program of this machine, the yardstick of what the CPU can do. Answers one question greedily and prints
-// what `weft bench --json` prints. Usage: node llama-cpp.mjs MODEL QUESTION TOKENS THREADS
+// llama.cpp as a native program: how fast the CPU can be. Answers one question greedily and prints
+// what `weft bench --json` prints.
+// Usage: node llama-cpp.mjs MODEL QUESTION TOKENS THREADS
 
 import { getLlama } from 'node-llama-cpp';
 

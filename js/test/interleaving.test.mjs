@@ -10,7 +10,10 @@ import { collect, FakeLlm, fakeRuntime, gate, loadCall, settle, textOf } from '.
 
 const call = loadCall([new Blob(['x'])], { device: 'auto' });
 
-/** Notes every step as `name:begin`, `name:prompt`, `name:word` or `name:end`. `before` as for a {@link FakeLlm}. */
+/**
+ * Notes every step as `name:begin`, `name:prompt`, `name:word` or `name:end`. `before` is that of
+ * {@link FakeLlm}.
+ */
 class Noted extends FakeLlm {
   steps = [];
 

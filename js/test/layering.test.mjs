@@ -6,7 +6,10 @@ import { posix } from 'node:path';
 import { test } from 'node:test';
 import { parseSync, Visitor } from 'rolldown/utils';
 
-/** Lowest first. Rooms on one line do not import each other. A name that ends with `.ts` is a file beside the rooms. */
+/**
+ * Lowest first. Rooms on one line do not import each other. A name that ends with `.ts` is a file
+ * beside the rooms.
+ */
 const LAYERS = [
   ['types'],
   ['common'],
@@ -22,7 +25,7 @@ const LAYERS = [
   ['ai-sdk', 'langchain.ts'],
 ];
 
-/** What the package exports, and the worker's file: they are imported by apps or run, and by no other module. */
+/** What the package exports, and the file of the worker: no other module imports these. */
 const ENTRIES = [
   ...['index.ts', 'all-builds.ts', 'langchain.ts', 'worker/worker.ts'],
   ...['prompt-api/index.ts', 'openai/fetch.ts', 'remote/index.ts', 'ai-sdk/index.ts'],

@@ -150,7 +150,8 @@ async function round(t, seed) {
       const { call, right } = randomCall(below, calls.length, loaded);
       post(client, call, right);
     } else if (what < 16) {
-      const id = below(calls.length + 3) - 1; // a call that waits, runs or has ended, of another client, or none
+      // A call that waits, runs or has ended, of this client or another; or none
+      const id = below(calls.length + 3) - 1;
       if (calls[id]?.client === client) calls[id].cancelled = true;
       client.port.postMessage({ type: 'cancel', id });
     } else if (what < 17) {

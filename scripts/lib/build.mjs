@@ -48,7 +48,10 @@ const bindgen = `${bindgenDir}/release/bindgen`;
 const generated = inRoot('js/generated');
 /** A module as it ships. */
 export const wasmPath = ({ name }) => `${generated}/${name}_bg.wasm`;
-/** A module between the compiler and the glue: cargo overwrites its own file at the next build of the folder. */
+/**
+ * A module between the compiler and the glue: the next build of the folder overwrites cargo's own
+ * file.
+ */
 const compiled = (name) => inRoot('target-web/compiled', `${name}.wasm`);
 const stamp = (name) => inRoot('target-web/compiled', `${name}.stamp`);
 
@@ -58,8 +61,8 @@ export const glueName = ({ name }) => `glue and wasm-opt for ${name}.wasm`;
 export const PACKAGE = 'TypeScript package';
 
 /**
- * The tasks that build these modules, the notices of what they contain, and the package around them.
- * Without all of the modules, the package's types are not checked.
+ * The tasks that build these modules, the notices of what they contain, and the package around
+ * them. Without all of the modules, the package's types are not checked.
  */
 export function buildTasks(wanted = [...modules, grammar]) {
   const whole = wanted.length === modules.length + 1;
@@ -123,7 +126,7 @@ function isCompiled({ name, manifest = 'Cargo.toml' }) {
   return existsSync(compiled(name)) && isNewer(stamp(name), [...sources.flatMap(below), ...scripts]);
 }
 
-/** A file, or a folder with all that it holds: a folder's date says when a file was last removed. */
+/** A file, or a folder with its files: the date of a folder says when one was last removed. */
 function below(path) {
   if (!statSync(path).isDirectory()) return [path];
   return [path, ...readdirSync(path, { recursive: true }).map((name) => join(path, name))];
@@ -134,7 +137,10 @@ async function buildBindgen() {
   await run('cargo', ['build', '--release', '--locked', ...manifest]);
 }
 
-/** What every browser with WebGPU has, by wasm-opt's names: it must not use more, and refuses input that does. */
+/**
+ * The features of every browser with WebGPU, by wasm-opt's names. It uses no others and refuses
+ * input that does.
+ */
 const everywhere = [
   'simd',
   'bulk-memory',
@@ -163,7 +169,8 @@ async function glue(module) {
   const optimised = `${out}/${name}.opt.wasm`;
   await run(process.execPath, [
     inRoot('node_modules/binaryen/bin/wasm-opt'),
-    // The compiler has optimised already: higher levels take up to four times as long for the same size, gzipped.
+    // The compiler has optimised already: higher levels take up to four times as long for the same
+    // gzipped size.
     '-O1',
     ...optFeatures(module),
     '-o',
@@ -202,7 +209,7 @@ async function buildPackageWithStubs() {
   await run(process.execPath, [inRoot('js/build.mjs')]);
 }
 
-/** wasm-bindgen's two halves must be of one version; a bump of one alone is caught here, by name. */
+/** The two halves of wasm-bindgen need one version; this names the half that was bumped alone. */
 async function checkBindgenVersion() {
   const pinned = async (file, crate) =>
     (await readFile(inRoot(file), 'utf8')).match(new RegExp(`^${crate} = "=([^"]+)"`, 'm'))?.[1];

@@ -153,7 +153,7 @@ async function cargoTest(args, more = []) {
   return `${sum(text, /(\d+) passed;/g)} tests${ignored ? `, ${ignored} ignored` : ''}`;
 }
 
-/** Known faults of what users receive. The answer needs the registry: without it the check says so. */
+/** Advisories on what users receive. Needs the registry, and says so where there is none. */
 async function audit() {
   const report = spawnSync('npm', ['audit', '--omit=dev', '--json'], { cwd: root, encoding: 'utf8' }).stdout;
   const found = JSON.parse(report || '{}').metadata?.vulnerabilities;
@@ -162,7 +162,9 @@ async function audit() {
   return 'none';
 }
 
-/** Holds what users download to scripts/budgets.json; a budget is raised there, by someone who says why. */
+/**
+ * Compares what users download with scripts/budgets.json. Whoever raises a budget there says why.
+ */
 async function sizes() {
   const budgets = JSON.parse(readFileSync(inRoot('scripts/budgets.json'), 'utf8'));
   const [pack] = Object.values(JSON.parse(output('npm', ['pack', '-w', 'weft-llm', '--dry-run', '--json'])));
@@ -180,7 +182,7 @@ async function sizes() {
   return measured.map(([what, size, budget]) => `${what} ${size} of ${budget}`).join('; ');
 }
 
-/** A check for each file: each has browsers of its own, and the package that PACKED has installed. */
+/** A check for each file, with browsers of its own and the package that PACKED has installed. */
 function browserChecks() {
   return testFiles('tests/web').map((file) => ({
     name: `browser: ${/(\S+)\.test\.mjs$/.exec(file)[1].split('/').at(-1)}`,

@@ -1,5 +1,5 @@
-// docs/RELIABILITY.md has a table of what can fail. Its rows are the names of the tests that read "fault → what the user sees →
-// what is kept": so a row is tested, or it is not there.
+// docs/RELIABILITY.md has a table of what can fail. Its rows are the names of the tests that read
+// "fault → what the user sees → what is kept": so a row is tested, or it is not there.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { inRoot } from './run.mjs';
@@ -47,8 +47,8 @@ function testFiles() {
 }
 
 /**
- * Where the tests of a file run. A file of tests/web may also run one that Node runs, by importing it: then it brings the browser.
- * `files`: all there are, as a map of paths to sources.
+ * Where the tests of a file run. A file of tests/web may import one that Node runs, and so run it
+ * in its browser too. `files`: all there are, as a map of paths to sources.
  */
 export function hostsOf(path, files) {
   const hosts = path.startsWith('js/test/') ? ['Node'] : [];

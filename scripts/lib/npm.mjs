@@ -14,7 +14,10 @@ export async function ensurePackages() {
   await installed();
 }
 
-/** Installs what the lock file of a folder says: of the repository's root, or of one that is kept apart from the product. */
+/**
+ * Installs what a lock file says: that of the repository, or of a folder that is not part of the
+ * product.
+ */
 export async function installed(folder = '') {
   const lock = inRoot(folder, 'package-lock.json');
   // npm writes this file when it is done, so an interrupted install does not count.

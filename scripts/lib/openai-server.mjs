@@ -1,5 +1,6 @@
-// A server of OpenAI's API that is not ours, for `npm run test:models`: dasllama (BSD-3-Clause), which comes from the Python package
-// index. It has no Q4_1, so it gets the default model in Q5_1, whose values are the same.
+// A server of OpenAI's API that is not ours, for `npm run test:models`: dasllama (BSD-3-Clause),
+// which comes from the Python package index. It has no Q4_1, so it gets the default model in Q5_1,
+// whose values are the same.
 
 import { spawn } from 'node:child_process';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
@@ -58,7 +59,9 @@ const ALIGNMENT = 32;
 /** Bytes of GGUF's types of metadata, by their numbers; 8 is a string, 9 an array. */
 const SIZES = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
 
-/** A GGUF file with its Q4_1 tensors in Q5_1: the fifth bits, which stand between the scales and the quants, are zero. */
+/**
+ * The GGUF file with its Q4_1 tensors as Q5_1: the fifth bits, between scales and quants, are zero.
+ */
 export function withQ5(file) {
   let at = 4 + 4;
   const u32 = () => file.readUInt32LE((at += 4) - 4);

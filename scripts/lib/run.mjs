@@ -1,5 +1,5 @@
-// Runs commands and says what is happening: one line a step, with its time. Node's builtins only, because these scripts
-// start before the first `npm ci`.
+// Runs commands and says what is happening: one line a step, with its time. Node's builtins only,
+// because these scripts start before the first `npm ci`.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 /** The repository's root, with no slash at the end. */
 export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/[/\\]$/, '');
 
-/** rustup's own folder may be missing from the PATH of a shell that was open while Rust was installed. */
+/** The folder of rustup is not in the PATH of a shell that was open while Rust was installed. */
 const cargoBin = join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'bin');
 if (!process.env.PATH?.split(delimiter).includes(cargoBin)) process.env.PATH += delimiter + cargoBin;
 
@@ -20,7 +20,7 @@ export class Remedy extends Error {}
 /** `a/path` → the same inside the repository. */
 export const inRoot = (...parts) => join(root, ...parts);
 
-/** Full path of the first of `names` that is an executable in the PATH, or is one itself where it is a path. */
+/** Full path of the first of `names` that is an executable, by its path or in the PATH. */
 export function which(...names) {
   for (const name of names) {
     const folders = name.includes('/') ? [''] : process.env.PATH.split(delimiter);
@@ -93,8 +93,8 @@ function showProgress(chunk) {
 export const seconds = (start) => `${((performance.now() - start) / 1000).toFixed(1)} s`;
 
 /**
- * Does one step of the work and prints its line: title, what `work` gives back as a note, time. A slow step on a log
- * prints its title first, so that whoever watches knows what is being waited for.
+ * Does one step and prints its line: title, the note that `work` gives, time. On a log, a slow step
+ * prints its title first, so that one sees what it waits for.
  */
 export async function step(title, work) {
   const start = performance.now();
@@ -112,7 +112,10 @@ export async function step(title, work) {
   }
 }
 
-/** Runs a script's main function; a failure ends the process with its message, and a stack only where it is a bug. */
+/**
+ * Runs the main function of a script. A failure ends the process with its message, a bug with its
+ * stack too.
+ */
 export async function main(work) {
   try {
     await work();

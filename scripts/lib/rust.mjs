@@ -1,9 +1,8 @@
-// Which Rust builds the wasm, and how cargo is called for it.
-//
-// Wherever rustup can download, the wasm target's standard library and its source are a `rustup target add` and a `rustup
-// component add` away. Where it cannot (rustup's server is out of reach, or Rust is not rustup's), Debian's `rustc-web`, made
-// to build Debian's browsers, with `rust-web-src` and `lld-19` builds that library from source. The two compilers differ in
-// version, so the wasm build has a target folder of its own, and no `rust-toolchain.toml` pins either of them.
+// Where rustup can download, `rustup target add` and `rustup component add` bring the standard
+// library of the wasm target and its source. Elsewhere (rustup's server is out of reach, or Rust is
+// not rustup's), Debian's `rustc-web`, made to build Debian's browsers, builds that library from
+// source with `rust-web-src` and `lld-19`. The two compilers differ in version, so the wasm build
+// has a target folder of its own, and no `rust-toolchain.toml` pins either.
 
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -40,7 +39,9 @@ export async function ensureRustTools() {
   }
 }
 
-/** The compiled standard library, for the builds of one thread, and its source, for those with several. */
+/**
+ * The standard library: compiled, for builds without threads; its source, for builds with threads.
+ */
 const hasRustup = () => {
   const sysroot = output('rustc', ['--print', 'sysroot']);
   if (sysroot === undefined) return false;
@@ -52,8 +53,8 @@ const hasDebian = () =>
   existsSync('/usr/lib/rustlib/src/rust/library/std') &&
   which('wasm-ld-19') !== undefined;
 
-// Builds the standard library with the flags of the build. The compilers are stable releases, and RUSTC_BOOTSTRAP lets
-// them take `-Z`, and lets wasm-bindgen use `#[thread_local]`.
+// Builds the standard library with the flags of the build. The compilers are stable releases, and
+// RUSTC_BOOTSTRAP lets them take `-Z`, and lets wasm-bindgen use `#[thread_local]`.
 const buildStd = { env: { RUSTC_BOOTSTRAP: '1' }, args: ['-Zbuild-std=std,panic_abort'] };
 
 const rustup = { name: 'rustc with its wasm target', env: {}, hasStd: true };
@@ -70,8 +71,8 @@ const debian = {
 };
 
 /**
- * The toolchain that builds for wasm, installed if need be. WEFT_WASM_TOOLCHAIN=rustup or =debian insists on one.
- * @returns {Promise<{name: string, env: Record<string, string>, hasStd: boolean, clippy?: string}>}
+ * The toolchain that builds for wasm; installs it if needed. WEFT_WASM_TOOLCHAIN=rustup or =debian
+ * picks one.
  */
 export async function wasmToolchain() {
   const wanted = process.env.WEFT_WASM_TOOLCHAIN;
@@ -111,8 +112,9 @@ export async function ensureWasmClippy(toolchain) {
 }
 
 /**
- * What the linker needs for threads: a memory that JavaScript makes and shares, as large as 32 bits can address, and the
- * symbols from which wasm-bindgen gives each thread its own stack and thread-local storage.
+ * What the linker needs for threads: a shared memory that JavaScript makes, as large as 32 bits can
+ * address, and the symbols from which wasm-bindgen gives each thread a stack and thread-local
+ * storage.
  */
 const threadLinkArgs = [
   '--shared-memory',

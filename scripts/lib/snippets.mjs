@@ -1,4 +1,5 @@
-// The code in the documents that users read: it is compiled, and where that is possible run (tests/bundlers/snippets.test.mjs).
+// The code in documents for users. tests/bundlers/snippets.test.mjs compiles it, and runs what it
+// can.
 
 import { readdir, readFile } from 'node:fs/promises';
 import { inRoot } from './run.mjs';
@@ -14,12 +15,15 @@ export async function documents() {
   return ['README.md', 'js/README.md', ...docs.map((name) => `docs/${name}`)];
 }
 
-/** The blocks of code in a document: what stands behind the language is `run`, `syntax`, or `file=NAME`. */
+/** The code blocks of a document. Behind the language may stand `run`, `syntax` or `file=NAME`. */
 export async function blocksOf(document) {
   return blocksIn(document, await readFile(inRoot(document), 'utf8'));
 }
 
-/** @returns {{ document: string, line: number, language: string, code: string, run: boolean, syntax: boolean, file?: string }[]} */
+/**
+ * @returns {{ document: string, line: number, language: string, code: string, run: boolean,
+ *   syntax: boolean, file?: string }[]}
+ */
 export const blocksIn = (document, text) => fencesIn(document, text).filter(({ language }) => CODE.has(language));
 
 /** All blocks, of commands and markup too. */

@@ -66,7 +66,7 @@ export async function runTasks(tasks, run, most = AT_ONCE) {
 /** Runs a task as a step of its own. A set-up prints its steps itself, and only if it does work. */
 export const stepOf = (task) => (task.setUp ? task.run() : step(task.name, task.run));
 
-/** Runs the task called `name` and all that it needs; throws the first error, when all have ended. */
+/** Runs the task `name` and all that it needs. Throws the first error when all have ended. */
 export async function runTask(tasks, name) {
   let first;
   await runTasks(

@@ -1,5 +1,5 @@
-// Vocabularies and chat templates of real models, for the tests that compare with them. They come out of packages of the npm
-// registry and the Python package index, 220 MB in all, are kept in models/ and never become part of this repository.
+// Vocabularies and chat templates of real models, for the tests that compare with them. They come
+// out of packages of npm and PyPI, 220 MB in all, and stay in models/, out of this repository.
 
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -7,7 +7,9 @@ import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inRoot, output, Remedy, run, step } from './run.mjs';
 
-/** Packages with a `tokenizer.json` and a `tokenizer_config.json`, and the SHA-256 of their archives. */
+/**
+ * Packages with `tokenizer.json` and `tokenizer_config.json`, and the SHA-256 of their archives.
+ */
 const npmPackages = {
   deepseek_v3: 'b70577e9bc88029325cb6259b7d3cb5cb3be30356da7220dad39baa24a074e14',
   gemma3: '505a2317e5cd907a69414d3e5ffba699c8315647d161bc013d31e3a68b8d9018',
@@ -18,7 +20,7 @@ const npmPackages = {
 };
 const npmVersion = '3.7.2';
 
-/** A source package that has llama.cpp's `models` folder: GGUF vocabularies with the ids of texts, and templates. */
+/** A source package with llama.cpp's `models`: GGUF vocabularies, ids of texts, and templates. */
 const llamaCpp = {
   requirement: 'llama-cpp-python==0.3.36',
   sha256: '832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e',
@@ -59,7 +61,10 @@ export async function ensureVocabularies() {
   }
 }
 
-/** Fetches an archive with `fetch` into a folder of its own, checks it, and moves the folder that ends with `wanted` to `target`. */
+/**
+ * Fetches an archive with `fetch`, checks it, and moves its folder that ends with `wanted` to
+ * `target`.
+ */
 async function ensureFolder(target, title, sha256, wanted, fetch) {
   if (existsSync(target)) return;
   await step(`fetch the ${title}`, async () => {

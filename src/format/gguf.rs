@@ -32,15 +32,15 @@ pub trait Sink {
 /// Reads a model from bytes that come in chunks.
 ///
 /// ```
-/// # use weft_llm::format::{GgufReader, GgufWriter, Header, Sink, TensorInfo};
-/// # fn main() -> weft_llm::Result<()> {
+/// # use weft_llm::{Result, format::{GgufReader, GgufWriter, Header, Sink, TensorInfo}};
+/// # fn main() -> Result<()> {
 /// struct Names;
 /// impl Sink for Names {
-///     fn header(&mut self, header: Header) -> weft_llm::Result<()> {
+///     fn header(&mut self, header: Header) -> Result<()> {
 ///         println!("{} tensors", header.tensors.len());
 ///         Ok(())
 ///     }
-///     fn rows(&mut self, tensor: &TensorInfo, first_row: usize, _: &[u8]) -> weft_llm::Result<()> {
+///     fn rows(&mut self, tensor: &TensorInfo, first_row: usize, _: &[u8]) -> Result<()> {
 ///         println!("{} from row {first_row}", tensor.name);
 ///         Ok(())
 ///     }

@@ -1,5 +1,5 @@
-// The packed package as bundlers take it, each with one small app: built, opened in Chromium, up to an answer of a tiny model. Where a
-// bundle allows it, under a content security policy that allows no inline script.
+// Each bundler builds a small app on the packed package, which answers in Chromium with a tiny
+// model. Where a bundle allows it, the page has a content security policy without inline scripts.
 
 import assert from 'node:assert/strict';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -42,7 +42,7 @@ after(async () => {
 
 const PAGE = '<!doctype html><html lang="en"><title>app</title><link rel="icon" href="data:," />';
 
-/** Opens what is served and waits for its result. `inline`: whether the page needs inline scripts. */
+/** Opens what is served and waits for its result. `inline`: the page needs inline scripts. */
 async function open(mounts, { html, inline } = {}) {
   const server = await serve(mounts, {
     inline,
@@ -63,7 +63,9 @@ async function open(mounts, { html, inline } = {}) {
   }
 }
 
-/** The same in every bundle: one build of the engine, with its threads, and the module for constraints. */
+/**
+ * Every bundle has the same: a build of the engine, its threads, and the module for constraints.
+ */
 async function answers(mounts, options) {
   check(await open(mounts, options));
 }

@@ -1,4 +1,5 @@
-// The code in the documents: all of it is compiled against the packed package, and what says `run` runs in Chromium on a tiny model.
+// The code in documents: all of it compiles against the packed package, and blocks marked `run` run
+// in Chromium on a tiny model.
 
 import assert from 'node:assert/strict';
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
@@ -65,7 +66,10 @@ test('all of it compiles', { timeout: 2 * MINUTE }, async (t) => {
   t.diagnostic(`${blocks.length} blocks, ${blocks.filter(({ syntax }) => syntax).length} of them parsed alone`);
 });
 
-/** The package as a whole, or the module that knows where its workers lie, stays beside these; all else is bundled. */
+/**
+ * The package, or the module that knows where its workers are, is served beside these; the rest is
+ * bundled.
+ */
 const besidePackage = {
   name: 'beside the package',
   setup(build) {

@@ -21,7 +21,7 @@ const PLAIN = ['plain-page', 'offline'];
 const BUILT = ['worker', 'extraction', 'search', 'tools'];
 /** Where packages are that the examples name. */
 const INSTALLED = ['tests/bundlers/node_modules', 'js/node_modules', 'node_modules'];
-/** An import map stands in the page, which takes `unsafe-inline`; a model comes from another server. */
+/** The page has an import map, which needs `unsafe-inline`, and its model is on another server. */
 const policy = (scripts) =>
   `default-src 'self'; script-src 'self' 'wasm-unsafe-eval' ${scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src *`;
 

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { inRoot } from '../../scripts/lib/run.mjs';
 import { tinyModel } from '../web/tiny.mjs';
 
-/** `decoder.gguf` answers, `encoder.gguf` embeds, `slow.gguf` never ends, and others are not there. */
+/** `decoder.gguf` answers, `encoder.gguf` embeds, `slow.gguf` never ends; there are no others. */
 export async function serveModels() {
   const template = '{% for message in messages %}{{ (message.content or "")[:40] }}{% endfor %}';
   const decoder = tinyModel({ template, endless: true });

@@ -11,9 +11,9 @@ const timeout = 120_000;
 
 /**
  * By folder of `examples`: the field that is typed into, the button that asks, both by name, and
- * where the answer stands. `words`: what is typed, where the page has nothing in the field. `model`:
- * which one it loads. `streams`: the answer comes word by word. `first` is done before asking,
- * `then` when the answer is there.
+ * where the answer stands. `words`: what is typed, where the page has nothing in the field.
+ * `model`: which one it loads. `streams`: the answer comes word by word. `first` is done before
+ * asking, `then` when the answer is there.
  */
 export const EXAMPLES = {
   'plain-page': { streams: true, field: 'Question', ask: 'Ask', answer: '#answer' },
@@ -39,9 +39,9 @@ export const EXAMPLES = {
  * Uses an example as a person would: with a model that is not there, with one that never comes, and
  * with one that answers.
  *
- * @param {{ context, url: string, models: string, folder: string, stop: () => Promise<void> }} place
- *   `url` and `models`: addresses of the page and of the models; `folder`: an empty one; `stop` ends
- *   the server of the page.
+ * @param {{ context, url: string, models: string, folder: string, stop(): Promise<void> }} place
+ *   `url` and `models`: addresses of the page and of the models; `folder`: an empty one;
+ *   `stop` ends the server of the page.
  */
 export async function use(name, place) {
   const example = EXAMPLES[name];
@@ -175,7 +175,7 @@ async function worksOffline(page, { context, stop, example }) {
   await hasAnswered(page, example);
 }
 
-/** What was selected in a page lies in the store of the session, where the menu's entry has put it. */
+/** The menu entry has put the selected text into the session storage. */
 async function takesSelection(page, { context }) {
   const [worker] = context.serviceWorkers();
   await worker.evaluate(() => chrome.contextMenus.onClicked.dispatch({ selectionText: 'entropy' }));

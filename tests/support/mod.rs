@@ -127,7 +127,7 @@ impl Rng {
                 bytes[0] = 122 + (bytes[0] & 3); // values of at most 12 · 2^-6 to 12 · 2^-3
             }
             if block == BlockType::Nvfp4 {
-                bytes[..4].iter_mut().for_each(|scale| *scale = 8 + *scale % 24); // of at most 6 · 2^-6 to 6 · 2^-3
+                bytes[..4].iter_mut().for_each(|scale| *scale = 8 + *scale % 24); // at most 6 · 2^-3
             }
         }
         bytes

@@ -1,6 +1,7 @@
-// Starts the two browsers that every browser test runs in. They implement WebGPU independently: Chromium's Dawn on its
-// own SwiftShader, Firefox's wgpu on Mesa's lavapipe. Neither needs a GPU. Playwright drives Chromium; it can drive only
-// its own build of Firefox, so Puppeteer drives Firefox, over the standard WebDriver BiDi protocol.
+// Starts the two browsers that every browser test runs in. They implement WebGPU independently:
+// Chromium's Dawn on its own SwiftShader, Firefox's wgpu on Mesa's lavapipe. Neither needs a GPU.
+// Playwright drives Chromium; it can drive only its own build of Firefox, so Puppeteer drives
+// Firefox, over the standard WebDriver BiDi protocol.
 
 import { createHash } from 'node:crypto';
 import { chromium } from 'playwright-core';
@@ -21,9 +22,8 @@ export async function launchChromium() {
 }
 
 /**
- * Chromium with the extension of a folder, in a profile of its own. Its origin comes of the folder's path, by Chromium's rule for
- * extensions that are not packed.
- * @returns {Promise<{ context: import('playwright-core').BrowserContext, origin: string }>}
+ * Chromium with the unpacked extension of a folder, in a profile of its own. Chromium derives the
+ * extension's origin from the path of the folder.
  */
 export async function launchWithExtension(folder, profile) {
   // Playwright's own headless mode has no extensions.
@@ -50,7 +50,10 @@ export async function launchFirefox() {
   return puppeteer.launch({ browser: 'firefox', executablePath, headless: true, extraPrefsFirefox });
 }
 
-/** Both, by name. Their pages have in common what the tests use: `goto`, `evaluate`, `waitForSelector`, `on`, `close`. */
+/**
+ * Both, by name. Their pages share what tests use: `goto`, `evaluate`, `waitForSelector`, `on`,
+ * `close`.
+ */
 export const browsers = { chromium: launchChromium, firefox: launchFirefox };
 
 function missing(name, variable) {

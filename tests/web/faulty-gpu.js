@@ -1,12 +1,12 @@
 // Runs in the worker before the package does, and lets things fail. In the address of this file:
 //
 // `as=name`: the adapter gives this name, so that it passes for a real GPU.
-// `break=word`: shaders with this word in their label do nothing; `spare=name`: but not this shader.
+// `break=word`: shaders with this word in their label do nothing; `spare=name`: but not this one.
 // `memory=n`: the driver has n MiB for all buffers together.
 // `pages=n`: a shared memory has at most so many pages of 64 KiB.
 //
-// And over a BroadcastChannel, `{ readback: n, times: k }`: the device is destroyed in place of the n-th readback from now on,
-// and so is each of the k - 1 devices after it, in place of its first.
+// Over a BroadcastChannel, `{ readback: n, times: k }`: the device is destroyed in place of the
+// n-th readback from now on, and so is each of the k - 1 devices after it, in place of its first.
 
 const fault = new URL(import.meta.url).searchParams;
 

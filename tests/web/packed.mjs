@@ -8,7 +8,8 @@ import { root, run } from '../../scripts/lib/run.mjs';
 /**
  * Packs and installs the built package. `npm test` does so once for all files: WEFT_PACKED names
  * that folder.
- * @returns {Promise<{ folder: string, remove: () => Promise<void> }>} `folder` holds `node_modules/weft-llm`
+ * @returns {Promise<{ folder: string, remove: () => Promise<void> }>} `folder` holds
+ *   `node_modules/weft-llm`
  */
 export async function installPacked() {
   if (process.env.WEFT_PACKED) return { folder: process.env.WEFT_PACKED, remove: async () => {} };

@@ -11,9 +11,10 @@ const strict = (scripts) =>
  * Serves folders, with byte ranges. `mounts` maps prefixes of paths (`/`, `/models/`, with a slash
  * at both ends) to folders; the longest match wins.
  * @param {Record<string, string>} mounts
- * @param {{ isolated?: boolean, inline?: boolean, policy?: string, handle?: (request, response) => boolean | Promise<boolean> }} options
- *   `isolated: false` omits the isolation headers; `inline` allows inline scripts; `policy` replaces
- *   the policy; `handle` may respond itself, and returns whether it did.
+ * @param {{ isolated?: boolean, inline?: boolean, policy?: string,
+ *   handle?: (request, response) => boolean | Promise<boolean> }} options
+ *   `isolated: false` omits the isolation headers; `inline` allows inline scripts; `policy`
+ *   replaces the policy; `handle` may respond itself, and returns whether it did.
  * @returns {Promise<{ url: string, close: () => Promise<void> }>} `url` ends in a slash
  */
 export async function serve(mounts, { isolated = true, inline = false, policy, handle } = {}) {

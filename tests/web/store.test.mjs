@@ -307,7 +307,7 @@ test(
         const usage = await models.usage();
         const blob = await new Response(await models.export(url)).blob();
         const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('weft');
-        await folder.getFileHandle('0'.repeat(64), { create: true }); // of a tab that closed meanwhile
+        await folder.getFileHandle('0'.repeat(64), { create: true }); // left by a closed tab
         const deleted = await models.delete(url);
         let files = 0;
         for await (const _ of folder.keys()) files += 1;

@@ -1,6 +1,7 @@
 /**
- * Stands in for weft-llm under `vite --mode fake`, to look at every state of the page without a model. The address says
- * which: `?load=CODE` and `?chat=CODE` fail with that error, `?slow` loads for half a minute, `#say=TEXT` answers with that.
+ * Stands in for weft-llm under `vite --mode fake`, to look at every state of the page without a
+ * model. The address says which: `?load=CODE` and `?chat=CODE` fail with that error, `?slow` loads
+ * for half a minute, `#say=TEXT` answers with that.
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/common/errors.js';

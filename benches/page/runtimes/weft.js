@@ -16,7 +16,8 @@ export async function start({ engine, threads, file }) {
         if (id !== null && !onToken(text)) break;
       }
     },
-    // The KV cache keeps the last text for a next one that begins alike, as all chats do: replace it by another.
+    // The KV cache reuses what the next text has in common with the last one, and all chats begin
+    // alike: replace it.
     async forget() {
       for await (const _ of llm.generate('.', { temperature: 0, maxTokens: 1 }));
     },

@@ -8,7 +8,7 @@ export async function start({ engine, threads, file }) {
     { default: '/runtime/peers/@wllama/wllama/esm/wasm/wllama.wasm' },
     { suppressNativeLog: true, logger: quiet },
   );
-  // Firefox lacks what the ordinary build needs for WebGPU; on the CPU its ordinary build is the faster one.
+  // In Firefox the ordinary build cannot use WebGPU, but it is the faster one on the CPU.
   if (engine === 'gpu') {
     wllama.setCompat({ worker: `${compat}/wllama.js`, wasm: `${compat}/wllama.wasm` }, 'firefox_safari');
   }

@@ -30,7 +30,7 @@ export function onProgress({ loaded, total }: Progress) {
   progress(total ? loaded / total : 0, `${megabytes(loaded)} of ${total ? megabytes(total) : '?'} MB`);
 }
 
-/** Calls `work` when the form is submitted. The Stop button aborts the signal, and an error is shown. */
+/** Calls `work` when the form is submitted. Stop aborts the signal; errors are shown. */
 export function onSubmit(work: (fields: FormData, signal: AbortSignal) => Promise<void>) {
   form.addEventListener('submit', async (event) => {
     event.preventDefault();

@@ -8,7 +8,7 @@ export interface Turn {
 
 export type Phase = 'idle' | 'loading' | 'answering' | 'done' | 'stopped';
 
-/** A conversation with a model, which is loaded with the first message and freed with the component. */
+/** A conversation. The first message loads the model, and unmounting frees it. */
 export function useChat(model: () => string) {
   const [turns, setTurns] = useState<Turn[]>([]);
   const [phase, setPhase] = useState<Phase>('idle');

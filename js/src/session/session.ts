@@ -1,4 +1,4 @@
-/** A conversation: keeps track of the ids that the model was given, and handles turns that end early. */
+/** A conversation: tracks the ids that the model was given, and handles turns that end early. */
 
 import { Answering } from '../answers/answering.js';
 import { Told } from '../answers/told.js';

@@ -180,8 +180,8 @@ function* readValue(
 
 /**
  * The next argument within a value that the model did not close; null if it did. `isMissing`:
- * whether an argument of this name is declared and was not given. Text about such tags has a closing
- * tag for each; where a tag begins a line, text may also have it within one.
+ * whether an argument of this name is declared and was not given. Text about such tags has a
+ * closing tag for each; where a tag begins a line, text may also have it within one.
  */
 function unclosed(
   text: string,

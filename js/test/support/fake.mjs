@@ -32,7 +32,7 @@ export const INFO = {
  */
 export class FakeLlm {
   log = [];
-  /** The words of ids that were tokenized: a generation that goes on after a lost GPU begins with its own again. */
+  /** Words by their ids. A generation that goes on after a lost GPU begins with its own words. */
   spelled = new WeakMap();
   cached = 0;
   info = () => JSON.stringify(INFO);
@@ -121,8 +121,8 @@ export class FakeLlm {
 }
 
 /**
- * What the module gives for a fake: generations by their handles. Each is an object that inherits from the fake, so that
- * what it changes is its own; the fake has what the last one began with.
+ * What the module gives for a fake: generations by their handles. Each is an object that inherits
+ * from the fake, so that what it changes is its own; the fake has what the last one began with.
  */
 function withHandles(llm) {
   const generations = new Map();

@@ -55,8 +55,8 @@ export function* libraries() {
 }
 
 /**
- * zod's schemas in OpenAI's strict mode, as the library `openai` writes them. The root is an object,
- * checks that the mode lacks are gone, and every property is required.
+ * zod's schemas in OpenAI's strict mode, as the library `openai` writes them. The root is an
+ * object, checks that the mode lacks are gone, and every property is required.
  */
 function* ofOpenAI() {
   for (const [name, [schema, values]] of Object.entries(zod)) {

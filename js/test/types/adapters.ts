@@ -1,4 +1,5 @@
-// Compiled, never run: a loaded model, a server's and a hybrid are asked alike, and the adapters fit the types of their libraries.
+// Compiled, never run: local, remote and hybrid models have one interface, and the adapters fit the
+// types of their libraries.
 
 import type { EmbeddingModel, generateText as Generate, LanguageModel } from 'ai';
 import type { BaseChatModel } from '@langchain/core/language_models/chat_models';

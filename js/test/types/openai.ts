@@ -1,4 +1,4 @@
-// Compiled, never run: requests of the official package fit weft's, and weft's answers fit its types.
+// Compiled, never run: weft takes the requests of the official package and gives its answers.
 
 import type OpenAI from 'openai';
 import type { Llm } from '../../dist/index.js';

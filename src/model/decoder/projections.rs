@@ -1,5 +1,5 @@
-//! The projections before attention and before the activation. Where they are one matrix, what follows is an epilogue of it: one
-//! dispatch. Else it is an operation of its own.
+//! The projections before attention and before the activation. Where they are one matrix, what
+//! follows is an epilogue of it: one dispatch. Else it is an operation of its own.
 
 use super::{Activations, Decoder, Layer, Mlp};
 use crate::Result;
@@ -7,7 +7,8 @@ use crate::ops::{Activate, Epilogue, Recording, RmsNorm, RopeAppend};
 use crate::record::{KvCache, Tensor};
 
 impl Decoder {
-    /// a.qkv = norm(x) · qkv_proj, with RoPE, after QK-norm where there is one. Appends keys and values to `kv`.
+    /// a.qkv = norm(x) · qkv_proj, with RoPE, after QK-norm where there is one. Appends keys and
+    /// values to `kv`.
     pub(super) fn record_qkv(&self, r: &mut Recording, layer: &Layer, kv: KvCache, a: &Activations) -> Result<()> {
         let (qkv, table, heads, kind) = (a.qkv, layer.rope_table, self.config.heads, self.config.rope_kind());
         let rope = RopeAppend { qkv, table, kv, heads, kind };

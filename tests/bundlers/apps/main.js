@@ -1,5 +1,6 @@
-// The app that every bundler builds: loads a model, asks it freely and constrained, and leaves what it said where the test finds it.
-// In its address, `model` is where the model is, and `store` that it is kept.
+// The app that every bundler builds. It loads a model, asks it freely and constrained, and leaves
+// the answers where the test reads them. In its address, `model` says where the model is, and
+// `store` that it is kept.
 
 import { load } from 'weft-llm';
 

@@ -1,4 +1,5 @@
-// Gemma 3 270M, the base model, in Chromium through the packed package: `npm run test:models` fetches it and runs this.
+// The base model Gemma 3 270M in Chromium, through the packed package; `npm run test:models`
+// fetches it.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

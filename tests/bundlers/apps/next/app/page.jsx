@@ -1,4 +1,5 @@
-// A client component, which Next renders on the server too; and the hook of docs/RECIPES.md, whose block is beside this.
+// A client component, which Next renders on the server too; and the hook of docs/RECIPES.md, whose
+// block is beside this.
 'use client';
 
 import { useEffect } from 'react';

@@ -13,7 +13,7 @@ use weft_llm::format::BlockType;
 use weft_llm::inference::{Event, FinishReason, GenerateOptions, GenerationId, LoadedDecoder};
 use weft_llm::sampling::SamplingOptions;
 
-/// A session that soon queues as many steps as it ever would, however slow the machine is.
+/// A model that soon queues as many steps as it may, however slow the machine is.
 fn decoder() -> LoadedDecoder {
     let mut engine = gpu();
     engine.set_queue_limit(Duration::from_secs(3600));
@@ -101,7 +101,7 @@ fn every_way_of_sampling_gives_the_same_tokens() {
 }
 
 #[test]
-fn the_end_of_generation_drops_what_was_queued_after_it() {
+fn the_end_token_drops_queued_tokens() {
     let (mut ahead, mut host) = (decoder(), decoder());
     let mut ends = 0;
     for seed in 0..30 {
@@ -116,7 +116,7 @@ fn the_end_of_generation_drops_what_was_queued_after_it() {
 }
 
 #[test]
-fn a_stop_string_drops_what_was_queued_after_it() {
+fn a_stop_string_drops_queued_tokens() {
     let options = options(hot(), 4, Some(60));
     let all = assert_same(&prompt(), &options);
     let (at, text) = all
@@ -141,7 +141,7 @@ fn a_full_context_ends_the_queue() {
 }
 
 #[test]
-fn what_was_queued_at_an_abort_leaves_nothing_behind() {
+fn an_abort_drops_queued_tokens() {
     let options = GenerateOptions { ignore_eos: true, ..options(hot(), 7, Some(60)) };
     for taken in [1, 9, 30] {
         for explicit in [true, false] {
@@ -172,7 +172,7 @@ fn what_was_queued_at_an_abort_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_token_is_one_submit_and_one_readback_and_others_are_queued_behind_it() {
+fn a_token_costs_one_submit_and_one_readback_while_others_are_queued() {
     let mut decoder = decoder();
     run(&mut decoder, &prompt(), &options(SamplingOptions::greedy(), 0, Some(1)));
     let tokens = 24;
@@ -189,7 +189,7 @@ fn a_token_is_one_submit_and_one_readback_and_others_are_queued_behind_it() {
 }
 
 #[test]
-fn logits_that_are_no_numbers_end_it_with_an_error() {
+fn nan_logits_end_the_answer_with_an_error() {
     let mut norm = [1.0; HIDDEN];
     norm[5] = f32::NAN;
     let tiny = Tiny::new(1, |_| BlockType::F32).vector("output_norm.weight", &norm);

@@ -61,7 +61,7 @@ fn tools_use_the_template_for_tools() {
 /// Whatever a template does with a user's text, the text becomes no special token, and the
 /// template's own text keeps its special tokens.
 #[test]
-fn a_users_control_token_never_survives_string_operations() {
+fn string_operations_never_make_a_users_text_a_control_token() {
     // each template writes <s> once itself
     for operations in [
         "<s>{{ m.content[1:] }}{{ m.content[::-1][::-1] }}",

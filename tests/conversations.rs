@@ -29,7 +29,7 @@ fn greedy(max_tokens: usize) -> GenerateOptions {
     GenerateOptions { max_tokens: Some(max_tokens), sampling, ignore_eos: true, ..Default::default() }
 }
 
-/// An answer to whoever restored keys and values under that number.
+/// Options of an answer that may use what `owner` restored.
 fn of(owner: u32) -> GenerateOptions {
     GenerateOptions { restored: Some(owner), ..greedy(12) }
 }
@@ -73,7 +73,7 @@ fn goes_on_elsewhere(mut first: LoadedDecoder, mut second: LoadedDecoder) {
     assert!(layers.iter().all(|layer| layer.len() == 2 * KV_HEADS * tokens * HEAD_DIM));
     let expected = answer(&mut first, &next, greedy(12));
 
-    // something else is in its cache
+    // its cache holds another text
     answer(&mut second, &[9, 9, 9], greedy(1));
     restore(&mut second, &next[..tokens], &layers, 7);
     assert_eq!(read_all(&mut second, &next[..tokens], Some(7)), layers);
@@ -83,23 +83,23 @@ fn goes_on_elsewhere(mut first: LoadedDecoder, mut second: LoadedDecoder) {
 }
 
 #[test]
-fn the_kv_cache_goes_on_in_another_session_on_the_cpu() {
+fn a_saved_kv_cache_continues_in_another_model_on_the_cpu() {
     goes_on_elsewhere(decoder(cpu()), decoder(cpu()));
 }
 
 #[test]
-fn the_kv_cache_goes_on_in_another_session_on_the_gpu() {
+fn a_saved_kv_cache_continues_in_another_model_on_the_gpu() {
     goes_on_elsewhere(decoder(gpu()), decoder(gpu()));
 }
 
 #[test]
-fn the_kv_cache_goes_on_where_the_context_is_longer() {
+fn a_saved_kv_cache_continues_in_a_longer_context() {
     let bytes = Tiny::new(5, |_| BlockType::Q4_0).bytes();
     goes_on_elsewhere(decoder_with(cpu(), &bytes, Some(80)).unwrap(), decoder_with(cpu(), &bytes, None).unwrap());
 }
 
 #[test]
-fn what_does_not_fit_the_kv_cache_is_refused_and_named() {
+fn wrong_kv_cache_calls_are_refused_by_name() {
     let mut decoder = decoder(cpu());
     let refused = |result: Result<(), weft_llm::Error>, code: &str, text: &str| {
         let error = result.unwrap_err();
@@ -120,7 +120,7 @@ fn what_does_not_fit_the_kv_cache_is_refused_and_named() {
 }
 
 #[test]
-fn keys_and_values_that_are_not_of_every_layer_are_nobodys() {
+fn a_restored_cache_is_used_once_all_layers_are_written() {
     let mut decoder = decoder(cpu());
     let zeros = vec![0.0; 2 * KV_HEADS * HEAD_DIM * 2];
     for written in 0..LAYERS {
@@ -149,9 +149,9 @@ fn keys_and_values_that_are_not_of_every_layer_are_nobodys() {
     assert_eq!(answer(&mut decoder, &[5, 6, 7], of(1)).2, 2);
 }
 
-/// A saved session may say anything of what its tokens mean.
+/// A saved session may claim any keys and values for its tokens.
 #[test]
-fn what_one_session_restored_no_other_call_goes_on_from() {
+fn only_its_owner_continues_from_a_restored_cache() {
     let prompt = Rng::new(8).ids(12, VOCAB);
     let expected = answer(&mut decoder(cpu()), &prompt, greedy(12)).0;
     let scores = block_on(decoder(cpu()).score(&prompt, 1, false)).unwrap();
@@ -164,13 +164,13 @@ fn what_one_session_restored_no_other_call_goes_on_from() {
     let (own, _, cached) = answer(&mut poisoned(), &prompt, of(1));
     assert_eq!(cached, 11);
     assert_ne!(own, expected);
-    // also after its own session went on from there
+    // also after its owner has used it
     let mut used = poisoned();
     answer(&mut used, &prompt, of(1));
     for mut decoder in [poisoned(), used] {
         let mut other = GenerateOptions { restored: Some(2), ..greedy(12) };
         assert_eq!(answer(&mut decoder, &prompt, other.clone()), (expected.clone(), FinishReason::Length, 0));
-        // what was computed is everybody's
+        // every call may use what was computed
         other.restored = None;
         assert_eq!(answer(&mut decoder, &prompt, other), (expected.clone(), FinishReason::Length, 11));
         assert_eq!(answer(&mut decoder, &prompt, of(1)), (expected.clone(), FinishReason::Length, 11));
@@ -180,7 +180,7 @@ fn what_one_session_restored_no_other_call_goes_on_from() {
 }
 
 #[test]
-fn what_is_cached_stays_while_another_text_is_restored() {
+fn restoring_a_text_keeps_the_cache_of_another() {
     let mut decoder = decoder(cpu());
     let prompt = Rng::new(4).ids(20, VOCAB);
     let expected = answer(&mut decoder, &prompt, greedy(5)).0;
@@ -191,7 +191,7 @@ fn what_is_cached_stays_while_another_text_is_restored() {
 }
 
 #[test]
-fn a_prefill_says_nothing_and_leaves_the_whole_prompt_in_the_cache() {
+fn a_prefill_caches_the_whole_prompt_and_gives_no_token() {
     for mut decoder in [decoder(cpu()), decoder(gpu())] {
         let prompt = Rng::new(6).ids(45, VOCAB);
         let expected = answer(&mut decoder, &prompt, greedy(8)).0;
@@ -205,7 +205,7 @@ fn a_prefill_says_nothing_and_leaves_the_whole_prompt_in_the_cache() {
 }
 
 #[test]
-fn a_full_context_makes_room_behind_what_is_kept_and_computes_the_rest_again() {
+fn a_full_context_drops_tokens_behind_the_kept_ones_and_recomputes_the_rest() {
     for (mut long, mut fresh) in [(decoder(cpu()), decoder(cpu())), (decoder(gpu()), decoder(gpu()))] {
         let prompt = Rng::new(7).ids(100, VOCAB);
         let shifting = GenerateOptions { shift_behind: Some(10), ..greedy(110) };
@@ -219,8 +219,7 @@ fn a_full_context_makes_room_behind_what_is_kept_and_computes_the_rest_again() {
             }
         };
         assert_eq!((ids.len(), reason), (110, FinishReason::Length));
-        // 128 tokens, of which half of what is behind 10 goes, and then 59 more come until it is
-        // full again
+        // half of the 118 tokens behind the first 10 are dropped; 59 more fill the context again
         assert_eq!(long.dropped_tokens(generation), 59 + 59);
         let all = [&prompt[..], &ids].concat();
         for (dropped, known) in [(0, 100), (59, 128), (118, 187)] {
@@ -232,7 +231,7 @@ fn a_full_context_makes_room_behind_what_is_kept_and_computes_the_rest_again() {
 }
 
 #[test]
-fn a_shifted_generation_is_resumed_where_it_was() {
+fn a_shifted_generation_resumes_where_it_was() {
     let prompt = Rng::new(7).ids(100, VOCAB);
     let options = GenerateOptions { shift_behind: Some(10), ..greedy(60) };
     let (ids, ..) = answer(&mut decoder(cpu()), &prompt, options.clone());
@@ -253,7 +252,7 @@ fn a_shifted_generation_is_resumed_where_it_was() {
 }
 
 #[test]
-fn where_nothing_can_be_dropped_a_full_context_ends_the_answer() {
+fn a_full_context_ends_an_answer_if_nothing_can_be_dropped() {
     for behind in [None, Some(CONTEXT - 1), Some(usize::MAX - 1)] {
         let options = GenerateOptions { shift_behind: behind, ..greedy(60) };
         let (ids, reason, _) = answer(&mut decoder(cpu()), &[1; 100], options);
@@ -262,7 +261,7 @@ fn where_nothing_can_be_dropped_a_full_context_ends_the_answer() {
 }
 
 #[test]
-fn ids_that_spell_the_same_are_found_again_however_they_were_cut() {
+fn known_ids_replace_other_ids_of_the_same_text() {
     let tiny = Tiny::new(5, |_| BlockType::Q4_0);
     let Some((_, Value::Array(Array::Strings(tokens)))) =
         tiny.metadata.iter().find(|(key, _)| key == "tokenizer.ggml.tokens").cloned()
@@ -286,7 +285,7 @@ fn ids_that_spell_the_same_are_found_again_however_they_were_cut() {
     // within `ab` there is no common boundary
     assert_eq!(reuse(&[start, c, a], &[start, c, ab, end]), [start, c, ab, end]);
     assert_eq!(reuse(&[start, a, d], &[start, ab, c]), [start, ab, c]);
-    // what is spelled like a special token is none
+    // text spelled like a special token stays text
     let typed = b"<s>".map(byte);
     assert_eq!(reuse(&[start, a], &[&typed[..], &[a]].concat()), [&typed[..], &[a]].concat());
     assert_eq!(reuse(&[], &[start, a]), [start, a]);
@@ -295,7 +294,7 @@ fn ids_that_spell_the_same_are_found_again_however_they_were_cut() {
 }
 
 #[test]
-fn a_complete_conversation_begins_no_answer_and_a_prefix_does() {
+fn a_prefix_begins_the_answer_and_a_complete_conversation_begins_none() {
     let template =
         "{% for m in messages %}<s>{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<s>{% endif %}";
     let tiny = Tiny::new(1, |_| BlockType::F32).meta("tokenizer.chat_template", template);
@@ -316,7 +315,7 @@ fn a_complete_conversation_begins_no_answer_and_a_prefix_does() {
 }
 
 #[test]
-fn a_fingerprint_tells_weights_apart_and_nothing_else() {
+fn a_fingerprint_depends_on_the_weights_alone() {
     let of = |tiny: &Tiny| decoder_on(cpu(), &tiny.bytes()).unwrap().info().fingerprint;
     let tiny = || Tiny::new(5, |_| BlockType::Q4_0);
     let fingerprint = of(&tiny());
@@ -331,7 +330,7 @@ fn a_fingerprint_tells_weights_apart_and_nothing_else() {
 }
 
 #[test]
-fn a_gap_is_filled_until_the_model_begins_another_one() {
+fn a_gap_is_filled_until_the_model_begins_another() {
     let mut tiny = Tiny::new(5, |_| BlockType::Q4_0);
     let names = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|fim_pad|>"];
     let first = (VOCAB - names.len()) as u32;

@@ -121,7 +121,7 @@ fn metadata_of_every_type_is_read() {
 /// Counts tensors and bytes of a published model.
 #[test]
 #[ignore = "needs the model: `npm test` fetches it and runs this"]
-fn real_model_arrives_completely() {
+fn a_real_model_is_read_completely() {
     #[derive(Default)]
     struct Count {
         expected: Vec<(String, u64)>,

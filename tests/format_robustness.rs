@@ -192,7 +192,7 @@ proptest! {
 
 /// Every number of a header enlarged, one at a time: at every place, to sizes near every limit.
 #[test]
-fn enlarged_numbers_reserve_no_memory() {
+fn enlarged_counts_reserve_no_memory() {
     let file = model();
     for at in 4..file.len() - 8 {
         for number in
@@ -209,7 +209,7 @@ fn enlarged_numbers_reserve_no_memory() {
 /// The header that takes most memory for its length: a vocabulary of empty strings. Weights are not
 /// kept.
 #[test]
-fn memory_follows_the_header_and_not_the_weights() {
+fn memory_grows_with_the_header_and_not_with_the_weights() {
     let strings = GgufWriter::new().metadata("tokens", vec![String::new(); 200_000]).to_bytes();
     let (result, peak) = measured(&strings, 1 << 16);
     result.unwrap();

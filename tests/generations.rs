@@ -24,7 +24,7 @@ fn tiny(seed: u64) -> Vec<u8> {
 
 fn engines() -> Vec<(&'static str, SharedEngine)> {
     let mut gpu = gpu();
-    // as many steps ahead as there ever are, however slow the machine is
+    // the queue is as long as it may be, however slow the machine is
     gpu.set_queue_limit(Duration::from_secs(3600));
     vec![
         ("reference", Box::new(HostEngine::new(Reference)).into()),
@@ -39,14 +39,14 @@ fn load(engine: &SharedEngine, bytes: &[u8]) -> LoadedDecoder {
     block_on(loading.finish()).unwrap()
 }
 
-/// Nearly uniform, or the likeliest.
+/// Nearly uniform sampling with a seed, greedy without one.
 fn options(seed: Option<u64>, max_tokens: usize) -> GenerateOptions {
     let hot = SamplingOptions { temperature: 1e3, top_k: 256, top_p: 1.0, min_p: 0.0, seed, ..Default::default() };
     let sampling = if seed.is_some() { hot } else { SamplingOptions::greedy() };
     GenerateOptions { max_tokens: Some(max_tokens), sampling, ignore_eos: true, ..Default::default() }
 }
 
-/// One unit of work; a token, if that was one, and whether it goes on.
+/// One step: the token, if it gave one, and whether the generation goes on.
 fn step(decoder: &mut LoadedDecoder, generation: GenerationId) -> (Option<u32>, bool) {
     match block_on(decoder.next(generation)).unwrap() {
         Event::Prompt { .. } => (None, true),
@@ -55,7 +55,7 @@ fn step(decoder: &mut LoadedDecoder, generation: GenerationId) -> (Option<u32>, 
     }
 }
 
-/// The ids of each, a step in turn, to the end of all.
+/// Gives each generation a step in turn until all have ended. Returns their ids.
 fn in_turns(decoder: &mut LoadedDecoder, generations: &[GenerationId]) -> Vec<Vec<u32>> {
     let mut answers = vec![Vec::new(); generations.len()];
     let mut under_way = vec![true; generations.len()];
@@ -72,7 +72,7 @@ fn in_turns(decoder: &mut LoadedDecoder, generations: &[GenerationId]) -> Vec<Ve
     answers
 }
 
-/// What a prompt gives where nothing else is under way or cached.
+/// The answer to a prompt on an idle model with an empty cache.
 fn alone(decoder: &mut LoadedDecoder, prompt: &[u32], options: &GenerateOptions) -> Vec<u32> {
     block_on(decoder.forget()).unwrap();
     let generation = decoder.start(prompt.to_vec(), options.clone(), 0).unwrap();
@@ -81,7 +81,7 @@ fn alone(decoder: &mut LoadedDecoder, prompt: &[u32], options: &GenerateOptions)
 }
 
 #[test]
-fn sequences_in_turns_give_what_each_gives_alone() {
+fn sequences_in_turns_answer_as_each_alone() {
     let mut rng = Rng::new(1);
     let prompts = [75, 7, 140].map(|len| rng.ids(len, VOCAB));
     for (name, engine) in engines() {
@@ -103,7 +103,7 @@ fn sequences_in_turns_give_what_each_gives_alone() {
 /// Also if one of them is sampled on the host and another on the device, and if one is stopped
 /// early.
 #[test]
-fn what_one_generation_does_the_others_do_not_notice() {
+fn generations_do_not_affect_each_other() {
     let mut rng = Rng::new(2);
     let [first, second] = [40, 33].map(|len| rng.ids(len, VOCAB));
     for (name, engine) in engines() {
@@ -137,7 +137,7 @@ fn what_one_generation_does_the_others_do_not_notice() {
 }
 
 #[test]
-fn a_fork_shares_what_is_computed_and_nothing_else() {
+fn a_fork_shares_the_computed_prefix_alone() {
     for (name, engine) in engines() {
         let mut decoder = load(&engine, &tiny(22));
         for shared in [1, 63, 64, 65, 500] {
@@ -146,7 +146,7 @@ fn a_fork_shares_what_is_computed_and_nothing_else() {
             let second = [&first[..], &tail].concat();
             let options = [options(None, 12), options(Some(7), 12)];
             let expected = [alone(&mut decoder, &first, &options[0]), alone(&mut decoder, &second, &options[1])];
-            // of one that is under way, and then of the same when it has ended
+            // forks a generation under way, then one that has ended
             for ended in [false, true] {
                 block_on(decoder.forget()).unwrap();
                 let one = decoder.start(first.clone(), options[0].clone(), 0).unwrap();
@@ -162,7 +162,7 @@ fn a_fork_shares_what_is_computed_and_nothing_else() {
                 assert_eq!(decoder.cached_tokens(other), shared, "{what}");
                 if ended {
                     assert_eq!(in_turns(&mut decoder, &[other])[0], expected[1], "{what}");
-                    // the first can still be continued, and what it wrote is what it was
+                    // the first can still be continued, and its keys and values are unchanged
                     let next = [&first[..], &ids].concat();
                     let again = decoder.start(next.clone(), options[0].clone(), 0).unwrap();
                     assert_eq!(decoder.cached_tokens(again), next.len() - 1, "{what}");
@@ -179,7 +179,7 @@ fn a_fork_shares_what_is_computed_and_nothing_else() {
 }
 
 #[test]
-fn two_chats_keep_each_others_cache() {
+fn two_chats_in_turns_keep_their_caches() {
     let mut decoder = decoder_on(HostEngine::new(Simd::default()), &tiny(23)).unwrap();
     let mut rng = Rng::new(3);
     let mut chats = [vec![1; 30], vec![2; 40]];
@@ -196,7 +196,7 @@ fn two_chats_keep_each_others_cache() {
 }
 
 #[test]
-fn two_hundred_sequences_leave_memory_where_it_was() {
+fn two_hundred_sequences_give_back_their_memory() {
     for (name, engine) in engines() {
         let mut decoder = load(&engine, &tiny(24));
         block_on(decoder.warm_up()).unwrap();
@@ -260,7 +260,7 @@ fn models_on_one_engine_are_freed_one_by_one() {
 }
 
 #[test]
-fn a_handle_is_one_generation_and_none_after_it() {
+fn a_handle_is_never_reused() {
     let mut decoder = decoder_on(HostEngine::new(Simd::default()), &tiny(28)).unwrap();
     let first = decoder.start(vec![5, 6], options(None, 2), 0).unwrap();
     let second = decoder.start(vec![5, 6], options(None, 2), 0).unwrap();
@@ -329,7 +329,7 @@ fn a_sequence_that_runs_out_of_memory_ends_alone() {
         assert_eq!(block_on(decoder.next(other)).unwrap_err().code(), "INVALID_OPTION", "{name}");
         assert_eq!(ids, expected, "{name}");
         decoder.stop(one);
-        // what ended gives way
+        // an ended sequence gives up its blocks
         let next = decoder.start(rng.ids(120, VOCAB), options(None, 20), 0).unwrap();
         assert_eq!(in_turns(&mut decoder, &[next])[0].len(), 20, "{name}");
     }

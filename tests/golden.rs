@@ -127,19 +127,19 @@ fn logits_and_likelihood_agree(device: Device, tolerance: &Tolerance) {
 
 #[test]
 #[ignore = "needs the model: `npm test` fetches it and runs this"]
-fn the_reference_agrees() {
+fn the_reference_gives_the_golden_logits() {
     logits_and_likelihood_agree(Device::Reference, &EXACT);
 }
 
 #[test]
 #[ignore = "needs the model: `npm test` fetches it and runs this"]
-fn the_cpu_engine_agrees() {
+fn the_cpu_engine_gives_the_golden_logits() {
     logits_and_likelihood_agree(Device::Cpu, &EIGHT_BITS);
 }
 
 #[test]
 #[ignore = "needs the model: `npm test` fetches it and runs this"]
-fn the_gpu_engine_agrees() {
+fn the_gpu_engine_gives_the_golden_logits() {
     logits_and_likelihood_agree(Device::Gpu, &EXACT);
 }
 
@@ -161,7 +161,7 @@ fn greedy(decoder: &mut LoadedDecoder, prompt: &[u32], max_tokens: usize) -> (Ve
 
 #[test]
 #[ignore = "needs the model: `npm test` fetches it and runs this"]
-fn greedy_answers_agree_up_to_the_first_close_call() {
+fn greedy_answers_agree_until_two_logits_are_close() {
     let mut decoder = decoder(Device::Cpu);
     let end = 2; // <|im_end|>, which ends an answer and is no part of it
     let mut compared = 0;
@@ -178,7 +178,7 @@ fn greedy_answers_agree_up_to_the_first_close_call() {
 
 #[test]
 #[ignore = "needs the model: `npm test` fetches it and runs this"]
-fn a_prompt_that_starts_alike_is_not_computed_again() {
+fn a_common_prefix_is_not_computed_again() {
     let mut decoder = decoder(Device::Cpu);
     let question = Message::new("user", "What is the capital of Germany?");
     let prompt = decoder.chat_prompt(&vec![question].into(), 0).unwrap();

@@ -62,11 +62,11 @@ fn open(tuning: Option<&str>) -> GpuEngine {
 }
 
 #[test]
-fn the_shaders_are_chosen_by_trying_and_remembered() {
+fn shaders_are_chosen_by_trial_and_remembered() {
     let chosen = open(None);
     let tuning = chosen.tuning().unwrap();
     println!("{:?}", chosen.info());
-    // nothing of the trials is left
+    // the trials leave nothing behind
     assert_eq!((chosen.memory_bytes(), chosen.counters()), (0, Counters::default()));
     // every shader is right here, so the notes are the choice, the features and nothing else
     assert_eq!(chosen.info().notes.len(), 3, "{:?}", chosen.info().notes);
@@ -76,7 +76,7 @@ fn the_shaders_are_chosen_by_trying_and_remembered() {
         assert_eq!(engine.tuning().unwrap(), remembered);
     }
     assert_eq!(open(Some(&tuning)).tuning().unwrap(), tuning);
-    // what cannot be understood is no error
+    // unreadable tuning is ignored
     assert!(open(Some("from another time")).tuning().is_some());
 }
 
@@ -147,7 +147,7 @@ fn large_uploads_arrive_whole() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_the_numbers() {
+fn a_buffer_too_large_is_refused_with_the_sizes() {
     let mut engine = gpu();
     let limit = engine.max_buffer_bytes();
     let rows = (limit / 4096 + 1) as usize;
@@ -159,7 +159,7 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
         }
         other => panic!("{other:?}"),
     }
-    // refusing is no fault of the engine
+    // the engine works after a refusal
     let buffer = engine.create_values("small", 2).unwrap();
     assert!(matches!(engine.write_values(buffer, 3, &[1.0; 4]), Err(Error::Internal { .. })), "out of bounds");
     assert!(matches!(block_on(engine.read_values(buffer, 99)), Err(Error::Internal { .. })));
@@ -168,7 +168,7 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
 }
 
 #[test]
-fn an_error_that_the_gpu_reports_on_its_own_comes_back() {
+fn an_uncaptured_gpu_error_fails_the_run() {
     let mut engine = gpu();
     let tensor = |buffer| Tensor { buffer, rows: 1, cols: COLS };
     let x = tensor(engine.create_values("x", COLS).unwrap());
@@ -183,7 +183,7 @@ fn an_error_that_the_gpu_reports_on_its_own_comes_back() {
         block_on(engine.synchronize())
     });
     let Err(error @ Error::Internal { op: "gpu", .. }) = first else { panic!("{first:?}") };
-    // and it stays
+    // later calls report the same error
     let again = block_on(engine.read_values(x.buffer, 1)).unwrap_err();
     assert_eq!(again.to_string(), error.to_string());
 }

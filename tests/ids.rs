@@ -69,7 +69,7 @@ fn a_model_without_a_tokenizer_takes_and_gives_ids() {
 
 /// llama.cpp#11613: its saver writes these for "none".
 #[test]
-fn ids_that_no_token_has_are_absent() {
+fn ids_without_a_token_are_absent() {
     let names =
         ["bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask", "fim_pre", "fim_suf", "fim_mid"];
     let more = ["fim_pad", "fim_rep", "fim_sep", "prefix", "suffix", "middle"];

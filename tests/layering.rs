@@ -61,7 +61,7 @@ fn imports_go_downwards() {
 }
 
 #[test]
-fn wgpu_and_wasm_bindgen_are_used_in_one_place_only() {
+fn wgpu_and_wasm_bindgen_stand_in_one_place() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for (name, home) in [("wgpu::", "engine/gpu"), ("wasm_bindgen", "web.rs")] {
         let users: Vec<_> =

@@ -84,7 +84,7 @@ fn with_biases(mut tiny: Tiny) -> Tiny {
 }
 
 #[test]
-fn matrices_of_mixed_types_agree_with_their_widened_selves() {
+fn matrices_of_mixed_types_give_the_logits_of_f32() {
     for tiny in [mixed(), with_biases(mixed())] {
         let expected = reference(&tiny.widened());
         assert!(difference(&expected, &reference(&tiny)) < 1e-5);
@@ -138,12 +138,12 @@ fn a_separate_output_matrix_is_used() {
 }
 
 #[test]
-fn the_parts_of_a_split_model_make_the_whole() {
+fn a_split_model_gives_the_logits_of_the_whole() {
     assert_every_cut_agrees(&mixed());
 }
 
 #[test]
-fn biases_and_factors_may_come_with_another_file_than_their_matrix() {
+fn biases_and_rope_factors_may_be_in_another_part() {
     let factors = |tiny: Tiny| tiny.vector("rope_freqs.weight", &[2.0; HEAD_DIM / 2]);
     for tiny in [mixed(), Tiny::new(13, |_| BlockType::Q8_0)] {
         assert_every_cut_agrees(&factors(with_biases(tiny)));
@@ -163,7 +163,7 @@ fn assert_every_cut_agrees(tiny: &Tiny) {
             write(&metadata, tensors.into_iter())
         };
         let mut tensors: Vec<_> = tiny.tensors.iter().collect();
-        // the embedding is in the first part always
+        // the embedding is always in the first part
         tensors.sort_by_key(|(name, _)| name.as_str() != "token_embd.weight");
         let second = tensors.split_off(cut);
         let bytes = [part(0, tensors), part(1, second)].concat();
@@ -200,13 +200,13 @@ fn greedy(decoder: &mut LoadedDecoder, prompt: &[u32], max_tokens: usize) -> Vec
 }
 
 #[test]
-fn every_token_tells_how_likely_it_was() {
+fn logprobs_are_those_of_the_logits() {
     let bytes = Tiny::new(9, |_| BlockType::Q4_1).bytes();
     let cpu = decoder_on(HostEngine::new(Simd::default()), &bytes).unwrap();
     let gpu = decoder_on(support::gpu(), &bytes).unwrap();
     for mut decoder in [cpu, gpu] {
         let prompt = ids();
-        // far from the best token, which is greedy's
+        // a bias, so that the sampled token is not the likeliest
         let sampling = SamplingOptions { logit_bias: vec![(7, 100.0)], ..SamplingOptions::greedy() };
         let options = GenerateOptions {
             max_tokens: Some(1),
@@ -238,7 +238,7 @@ fn every_token_tells_how_likely_it_was() {
 }
 
 #[test]
-fn a_text_is_as_likely_as_its_logits_say_at_once_and_in_pieces() {
+fn scores_are_those_of_the_logits_whole_and_in_pieces() {
     let bytes = Tiny::new(9, |_| BlockType::Q4_1).bytes();
     let reference = decoder_on(HostEngine::new(Reference), &bytes).unwrap();
     let gpu = decoder_on(support::gpu(), &bytes).unwrap();
@@ -256,11 +256,11 @@ fn a_text_is_as_likely_as_its_logits_say_at_once_and_in_pieces() {
             assert!(delta < 1e-3, "{delta}");
         };
         same(&block_on(decoder.score(&ids, 1, true)).unwrap(), &expected);
-        // from what is cached, which is all
+        // the whole text is cached
         for from in [1, 2, 31, 33, 44, 45] {
             same(&block_on(decoder.score(&ids, from, false)).unwrap(), &expected[from - 1..44]);
         }
-        // what is cached stays, where nothing is asked of it
+        // scoring nothing keeps the cache
         assert!(block_on(decoder.score(&ids[..20], 20, false)).unwrap().is_empty());
         let generation = decoder.start(ids.clone(), GenerateOptions::default(), 0).unwrap();
         assert_eq!(decoder.cached_tokens(generation), ids.len() - 1);
@@ -284,7 +284,7 @@ fn a_text_is_as_likely_as_its_logits_say_at_once_and_in_pieces() {
 }
 
 #[test]
-fn a_constrained_answer_has_only_what_is_allowed_and_ends_where_it_must() {
+fn a_constrained_answer_has_only_allowed_tokens() {
     let bytes = Tiny::new(9, |_| BlockType::Q4_1).bytes();
     let cpu = decoder_on(HostEngine::new(Simd::default()), &bytes).unwrap();
     let gpu = decoder_on(support::gpu(), &bytes).unwrap();
@@ -340,7 +340,7 @@ fn a_generation_ends_when_the_context_is_full() {
 }
 
 #[test]
-fn a_token_is_six_dispatches_a_layer_one_readback_and_one_submit() {
+fn a_token_costs_six_dispatches_a_layer_one_readback_and_one_submit() {
     let mut decoder = decoder_on(support::gpu(), &Tiny::new(2, |_| BlockType::Q4_0).bytes()).unwrap();
     greedy(&mut decoder, &ids(), 1);
     let before = decoder.engine().counters();
@@ -348,7 +348,7 @@ fn a_token_is_six_dispatches_a_layer_one_readback_and_one_submit() {
     greedy(&mut decoder, &[ids(), vec![7]].concat(), tokens);
     let after = decoder.engine().counters();
     let per_token = |now: u64, then: u64| (now - then) as f64 / tokens as f64;
-    // and embedding, output, and two to sample
+    // besides: embedding, output, and two for sampling
     assert_eq!(per_token(after.dispatches, before.dispatches), (6 * LAYERS + 4) as f64);
     assert_eq!(per_token(after.readbacks, before.readbacks), 1.0);
     assert_eq!(per_token(after.submits, before.submits), 1.0);
@@ -362,7 +362,7 @@ fn load_error(tiny: &Tiny) -> Error {
 }
 
 #[test]
-fn what_is_wrong_with_a_model_is_named() {
+fn errors_of_a_model_name_the_tensor_or_key() {
     let tiny = || Tiny::new(1, |_| BlockType::F32);
     let mut wrong_shape = tiny();
     wrong_shape.tensors.get_mut("blk.1.attn_k.weight").unwrap().dims.swap(0, 1);
@@ -392,7 +392,7 @@ fn what_is_wrong_with_a_model_is_named() {
 }
 
 #[test]
-fn weights_that_are_not_numbers_are_an_error_instead_of_text() {
+fn nan_weights_are_an_error() {
     let mut norm = [1.0; HIDDEN];
     norm[5] = f32::NAN;
     let tiny = Tiny::new(1, |_| BlockType::F32).vector("output_norm.weight", &norm);
@@ -419,7 +419,7 @@ fn feed_until(loading: &mut Loading, bytes: &[u8], done: impl Fn(&Loading) -> bo
 }
 
 #[test]
-fn all_is_compiled_once_and_before_the_weights_came() {
+fn pipelines_compile_once_and_before_the_weights_come() {
     let bytes = Tiny::new(6, |_| BlockType::Q4_0).bytes();
     let mut loading = Loading::new(Box::new(support::gpu()), None);
     let fed = feed_until(&mut loading, &bytes, |loading| loading.engine().counters().pipelines > 0).unwrap();
@@ -433,7 +433,7 @@ fn all_is_compiled_once_and_before_the_weights_came() {
 }
 
 #[test]
-fn a_missing_tensor_is_named_before_the_weights_came() {
+fn a_missing_tensor_is_named_before_the_weights_come() {
     let bytes = Tiny::new(6, |_| BlockType::F32).without("output_norm.weight").bytes();
     let mut loading = Loading::new(Box::new(HostEngine::new(Reference)), None);
     let header = feed_until(&mut loading, &bytes[..bytes.len() / 2], |_| false).unwrap_err();
@@ -441,7 +441,7 @@ fn a_missing_tensor_is_named_before_the_weights_came() {
 }
 
 #[test]
-fn a_header_that_claims_more_than_will_come_takes_no_memory() {
+fn a_header_larger_than_its_stream_takes_no_memory() {
     let bytes = Tiny::new(1, |_| BlockType::F32).bytes();
     let mut engine = HostEngine::new(Reference);
     let mut loader = TensorLoader::new(None);
@@ -452,7 +452,7 @@ fn a_header_that_claims_more_than_will_come_takes_no_memory() {
 }
 
 #[test]
-fn what_a_user_types_cannot_end_a_turn() {
+fn typed_text_cannot_end_a_turn() {
     let template = "{% for m in messages %}<s>{{ m.role }}{{ m.content | trim }}</s>{% endfor %}";
     let tiny = Tiny::new(1, |_| BlockType::F32).meta("tokenizer.chat_template", template);
     let decoder = decoder_on(HostEngine::new(Reference), &tiny.bytes()).unwrap();
@@ -465,7 +465,7 @@ fn what_a_user_types_cannot_end_a_turn() {
 }
 
 #[test]
-fn what_a_tool_is_called_with_cannot_end_a_turn_either() {
+fn arguments_of_a_tool_call_cannot_end_a_turn() {
     let template = "<s>{{ tools | tojson }}{% for m in messages %}{{ m.content is none }}{{ m.tool_calls | tojson }}</s>{% endfor %}";
     let tiny = Tiny::new(1, |_| BlockType::F32).meta("tokenizer.chat_template", template);
     let decoder = decoder_on(HostEngine::new(Reference), &tiny.bytes()).unwrap();

@@ -83,7 +83,7 @@ fn linear_case(
     let norms = (outputs + cols + tokens).is_multiple_of(2);
     suite.case(format!("{name} norm {norms}"), 0, &vec![0; tokens], |s: &mut Setup| {
         let rows = epilogue.inputs() * outputs;
-        // columns outside of the written ones do not change
+        // only the columns from `y_offset` on are written
         let y_offset = outputs % 5;
         Linear {
             x: s.tensor_of_bytes(capacity, cols),
@@ -247,7 +247,7 @@ fn expert_linear() {
                 );
                 suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
                     let x = s.tensor_of_bytes(capacity, if slot_inputs { chosen * cols } else { cols });
-                    // also numbers before and after this part
+                    // also experts before and after this part
                     let numbers: Vec<f32> = (0..capacity * 5).map(|i| (i * i % 7) as f32).collect();
                     ExpertLinear {
                         x,
@@ -293,7 +293,7 @@ fn pick_rows() {
             });
             let mut rows = rows(0, 3, &vec![0; tokens]);
             rows.iter_mut().step_by(3).for_each(|row| row.wanted = true);
-            // as many as there are, fewer, and more
+            // fewer rows than wanted, as many, and more
             for most in [1, 2, capacity] {
                 let name = format!("{most} of tokens {tokens}/{capacity} cols {cols}");
                 suite.case_of_rows(name, &rows, |s: &mut Setup| PickRows {

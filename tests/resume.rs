@@ -63,7 +63,7 @@ fn resumes(mut first: LoadedDecoder, mut second: LoadedDecoder) {
 }
 
 #[test]
-fn on_the_cpu_engine() {
+fn a_generation_resumes_on_the_cpu_engine() {
     let bytes = Tiny::new(5, |_| BlockType::Q4_0).bytes();
     let decoder = || decoder_on(HostEngine::new(Simd::default()), &bytes).unwrap();
     resumes(decoder(), decoder());
@@ -72,7 +72,7 @@ fn on_the_cpu_engine() {
 /// Also with 8-bit activations for prompts, where a token computed as part of a prompt would round
 /// differently.
 #[test]
-fn on_the_gpu_engine() {
+fn a_generation_resumes_on_the_gpu_engine() {
     let bytes = Tiny::new(5, |_| BlockType::Q4_0).bytes();
     for variants in &variant_sets()[..2] {
         let decoder = || decoder_on(gpu_with(*variants), &bytes).unwrap();
@@ -81,7 +81,7 @@ fn on_the_gpu_engine() {
 }
 
 #[test]
-fn nothing_is_resumed_that_was_not_started() {
+fn resuming_needs_a_started_generation() {
     let bytes = Tiny::new(5, |_| BlockType::Q4_0).bytes();
     let mut decoder = decoder_on(HostEngine::new(Simd::default()), &bytes).unwrap();
     assert_eq!(decoder.resume(7.into(), &[1]).unwrap_err().code(), "INVALID_OPTION");

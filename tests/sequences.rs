@@ -108,7 +108,7 @@ fn recording(decoder: &Decoder, kv: &KvPool, scratch: &Activations, logits: Tens
     recording
 }
 
-/// What is said: a prompt, and how its answer is drawn.
+/// A prompt, and how its answer is sampled.
 struct Talk {
     prompt: Vec<u32>,
     sampler: Sampler,
@@ -209,7 +209,7 @@ fn say_the_same<E: Engine>(engine: E) -> [Vec<u32>; 2] {
 }
 
 #[test]
-fn sequences_in_turns_and_in_one_step_say_what_each_says_alone() {
+fn sequences_in_turns_and_in_one_step_answer_as_each_alone() {
     let expected = say_the_same(HostEngine::new(Reference));
     assert_eq!(say_the_same(gpu()), expected);
     // rounds its activations
@@ -239,7 +239,7 @@ fn rows_in_company<E: Engine>(engine: E) {
 }
 
 #[test]
-fn a_row_has_the_same_bits_in_any_company() {
+fn a_row_has_the_same_bits_beside_any_other_rows() {
     rows_in_company(HostEngine::new(Reference));
     rows_in_company(HostEngine::new(Simd::default()));
     for variants in variant_sets().into_iter().take(4) {
@@ -311,14 +311,14 @@ fn come_and_go<E: Engine>(engine: E) {
 }
 
 #[test]
-fn two_hundred_sequences_leave_memory_where_it_was() {
+fn two_hundred_sequences_give_back_their_memory() {
     come_and_go(HostEngine::new(Simd::default()));
     come_and_go(gpu());
 }
 
-/// What a chat of 300 tokens takes does not depend on the context that the model was loaded for.
+/// A chat of 300 tokens takes the same memory in a context of any length.
 #[test]
-fn a_sequence_takes_the_memory_of_its_tokens() {
+fn a_sequence_takes_memory_for_its_tokens_alone() {
     let mut model = Model::new(HostEngine::new(Simd::default()));
     let before = model.engine.memory_bytes();
     model.read(&mut Sequence::default(), &Rng::new(6).ids(300, VOCAB)).unwrap();
@@ -352,12 +352,12 @@ fn one_runs_out<E: Engine>(engine: E, limit: impl Fn(&mut E, u64)) {
     let error = model.read(&mut ends, &ids[60..92]).unwrap_err();
     assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
     assert_eq!((model.engine.memory_bytes(), model.kv.held()), before, "nothing is half taken");
-    // up to the end of its block the other goes on
+    // the other sequence goes on to the end of its block
     for (id, expected) in ids[60..64].iter().zip(&expected) {
         assert!(model.decode(&mut stays, *id).unwrap() == *expected);
     }
     model.decode(&mut stays, ids[64]).unwrap_err();
-    // and past it, once there is room
+    // and further once there is memory
     model.end(ends);
     for (id, expected) in ids[64..70].iter().zip(&expected[4..]) {
         assert!(model.decode(&mut stays, *id).unwrap() == *expected);
@@ -365,7 +365,7 @@ fn one_runs_out<E: Engine>(engine: E, limit: impl Fn(&mut E, u64)) {
 }
 
 #[test]
-fn a_sequence_runs_out_of_memory_beside_one_that_goes_on() {
+fn a_sequence_without_memory_leaves_another_running() {
     fn host<K: Kernels>(engine: &mut HostEngine<K>, bytes: u64) {
         engine.memory_limit = bytes;
     }
@@ -376,7 +376,7 @@ fn a_sequence_runs_out_of_memory_beside_one_that_goes_on() {
 
 /// An error inside a run emptied the program, and the next run of it did nothing and succeeded.
 #[test]
-fn a_program_outlives_an_error_in_its_run() {
+fn a_program_runs_again_after_an_error() {
     fn check<E: Engine>(engine: E) {
         let mut model = Model::new(engine);
         let mut sequence = Sequence::default();

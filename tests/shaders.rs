@@ -137,7 +137,7 @@ fn permutations() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_list_contains_exactly_what_operations_use() {
+fn the_list_has_exactly_the_variants_that_operations_use() {
     let asked: BTreeSet<_> =
         kernels().iter().map(|kernel| name(kernel.shader, &kernel.defines.iter().copied().collect())).collect();
     let listed = permutations();

@@ -33,7 +33,7 @@ fn logits(decoder: &mut LoadedDecoder) -> Vec<f32> {
 }
 
 #[test]
-fn a_model_takes_with_it_what_it_held() {
+fn a_freed_model_frees_all_that_it_held() {
     for engine in engines() {
         let kind = engine.info().kind;
         let engine = SharedEngine::from(engine);
@@ -52,7 +52,7 @@ fn a_model_takes_with_it_what_it_held() {
             assert_eq!(engine.memory_bytes(), one, "{kind}");
             assert_eq!(logits(&mut first), expected, "{kind}");
         }
-        // a load that is given up
+        // an abandoned load
         let mut loading = Loading::new(engine.clone(), None);
         let bytes = Tiny::new(4, |_| BlockType::Q4_0).bytes();
         block_on(loading.feed(&bytes[..bytes.len() / 2])).unwrap();
@@ -65,7 +65,7 @@ fn a_model_takes_with_it_what_it_held() {
 }
 
 #[test]
-fn an_id_that_was_given_back_names_nothing() {
+fn a_freed_id_is_refused() {
     for mut engine in engines() {
         let kind = engine.info().kind;
         let (a, b) = (engine.create_values("a", 64).unwrap(), engine.create_values("b", 64).unwrap());
@@ -78,7 +78,7 @@ fn an_id_that_was_given_back_names_nothing() {
         engine.release(program);
         engine.free(a);
         assert_eq!(engine.memory_bytes(), before - engine.buffer_bytes(b), "{kind}");
-        // what comes after takes neither's place
+        // new ids differ from freed ones
         let c = engine.create_values("c", 64).unwrap();
         let mut other = Recording::default();
         other.push(PickRows { x: row(b), y: row(c) }).unwrap();
@@ -97,7 +97,7 @@ fn an_id_that_was_given_back_names_nothing() {
 
 /// It once left an empty program behind, whose next run did nothing and reported no error.
 #[test]
-fn an_error_in_the_middle_of_a_run_leaves_everything_in_place() {
+fn a_program_and_its_buffers_survive_an_error_in_a_run() {
     let engines: [Box<dyn Engine>; 2] =
         [Box::new(HostEngine::new(Reference)), Box::new(HostEngine::new(Simd::default()))];
     for mut engine in engines {

@@ -276,7 +276,7 @@ fn a_sink_can_stop_the_reader() {
 proptest! {
     /// Chunks of any size, single bytes and empty ones included, give the same.
     #[test]
-    fn chunking_changes_nothing(cuts in proptest::collection::vec(0usize..700, 0..40), single in any::<bool>()) {
+    fn chunks_of_any_size_give_the_same(cuts in proptest::collection::vec(0usize..700, 0..40), single in any::<bool>()) {
         let stream = [shard(0, 2, 4).as_slice(), &{
             let second = small().metadata("split.no", 1u8).metadata("split.count", 2u8);
             second.tensor_f32("last", &[1], &[0.0]).to_bytes()

@@ -24,7 +24,7 @@ fn within(source: &str, units: u64) -> Result<usize, String> {
 }
 
 #[test]
-fn expressions_are_those_of_python() {
+fn expressions_give_what_python_gives() {
     for (expression, expected) in [
         ("1 + 2 * 3 - 4 / 2", "5.0"),
         ("-7 // 2 ~ ' ' ~ -7 % 3 ~ ' ' ~ 2 ** 3 ** 2 ~ ' ' ~ -2 ** 2", "-4 2 64 4"),
@@ -87,7 +87,7 @@ fn expressions_are_those_of_python() {
 }
 
 #[test]
-fn statements_are_those_of_jinja2() {
+fn statements_render_as_in_jinja2() {
     for (source, expected) in [
         ("{% for i in [1, 2] %}{{ loop.index }}{{ loop.last }}{{ loop.nextitem }}{% endfor %}", "1False22True"),
         ("{% for c in 'aé' %}{{ loop.revindex }}{{ c }}{{ loop.nextitem }}{% endfor %}", "2aé1é"),
@@ -122,7 +122,7 @@ fn statements_are_those_of_jinja2() {
 }
 
 #[test]
-fn faults_have_a_line_and_pythons_message() {
+fn errors_have_a_line_and_pythons_message() {
     for (source, expected) in [
         ("a\n{% if %}", "line 2: the end of the tag where an expression is expected"),
         (
@@ -153,7 +153,7 @@ fn faults_have_a_line_and_pythons_message() {
 
 /// The error used to point at the space before the expression.
 #[test]
-fn a_hostile_expression_has_the_error_at_its_own_place() {
+fn expressions_with_more_than_100_levels_or_operators_are_refused() {
     for (expression, expected) in [
         ("(".repeat(10_000) + "1" + &")".repeat(10_000), "more than 100 levels within each other"),
         ("[".repeat(10_000) + &"]".repeat(10_000), "more than 100 levels within each other"),

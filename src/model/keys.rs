@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_are_architectures() {
+    fn each_reader_is_an_architecture() {
         for key in KEYS {
             if let Readers::Only(readers) = key.readers {
                 assert!(readers.iter().all(|reader| NAMES.contains(reader)), "{}", key.name);
@@ -290,7 +290,7 @@ mod tests {
 
     /// A value from the model's folder counts for every architecture.
     #[test]
-    fn own_keys_come_first() {
+    fn keys_of_weft_come_first() {
         let mut metadata = least("gemma2");
         metadata.insert("gemma2.attention.scale", 0.5f32);
         let usual = read(&metadata).unwrap().0.scales.attention;

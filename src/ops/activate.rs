@@ -119,7 +119,7 @@ mod tests {
     use super::Function::{Gelu, GeluTanh, Relu, Silu};
 
     #[test]
-    fn functions_at_known_points() {
+    fn functions_have_their_known_values() {
         for (function, at_one, at_minus_half) in [
             (Silu, 0.731_058_6, -0.188_770_33),
             (GeluTanh, 0.841_191_9, -0.154_286),

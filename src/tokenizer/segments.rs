@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn one_text_and_two() {
+    fn one_and_two_texts_get_their_special_tokens() {
         let bert = tokenizer(false);
         assert_eq!(bert.segments(&[4, 5], None), Segments { ids: vec![0, 4, 5, 1], first: 1..3, second: None });
         let pair = Segments { ids: vec![0, 4, 1, 5, 5, 1], first: 1..2, second: Some(3) };

@@ -188,7 +188,7 @@ mod tests {
     proptest! {
         /// The pieces change neither text nor stop, and both agree with a naive search.
         #[test]
-        fn any_pieces_give_the_same(
+        fn any_cut_into_pieces_gives_the_same(
             text in "[abé]{0,24}",
             stops in prop::collection::vec("[abé]{1,4}", 0..4),
             cuts in prop::collection::vec(any::<bool>(), 24),

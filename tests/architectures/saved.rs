@@ -75,7 +75,7 @@ fn answers(bytes: &[u8]) -> Vec<u32> {
 /// llama.cpp's fine-tuning saves files in which most keys have values without meaning, such as a
 /// pooling type of -1 or soft caps that no model of the architecture has.
 #[test]
-fn files_of_the_saver_agree_with_the_original() {
+fn the_keys_of_llama_cpps_saver_change_nothing() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/saver/keys.json");
     let Saved { every, differs } = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let mut seen = 0;

@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_their_family() {
+    fn each_family_has_its_tensor_names() {
         let means = |model_type, name, expected: &str| assert_eq!(of(model_type, name).unwrap().0, expected);
         means("llama", "model.layers.12.post_attention_layernorm.weight", "blk.12.ffn_norm.weight");
         means("gemma2", "model.layers.12.post_attention_layernorm.weight", "blk.12.post_attention_norm.weight");

@@ -98,7 +98,7 @@ fn top_p_without_top_k_is_right_beyond_its_first_chunk() {
 }
 
 #[test]
-fn penalties_by_hand() {
+fn penalties_equal_figures_by_hand() {
     let adjusted = |options: SamplingOptions, history: &[u32]| {
         let mut sampler = Sampler::new(options, 0).unwrap();
         sampler.adjust(&[2.0, -2.0, 1.0, 0.5], history);

@@ -65,7 +65,7 @@ fn answer() -> RenderOptions<'static> {
 }
 
 #[test]
-fn chatml_with_its_default_system_message() {
+fn chatml_adds_its_default_system_message() {
     let expected = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n\
         <|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n";
     assert_eq!(render(CHATML, &[("user", "Hi")], &answer()).unwrap(), expected);
@@ -74,7 +74,7 @@ fn chatml_with_its_default_system_message() {
 }
 
 #[test]
-fn llama3_with_and_without_the_time() {
+fn llama3_writes_the_given_date_or_its_own() {
     let conversation = [("system", " S "), ("user", " Hi "), ("assistant", "Ho"), ("user", "?")];
     let expected = |today: &str| {
         format!(
@@ -113,7 +113,7 @@ fn messages_and_extra_variables_reach_the_template() {
 }
 
 #[test]
-fn faults_name_their_line() {
+fn errors_name_their_line() {
     let cases = [
         ("a\n{% if %}", "chat template: line 2: "),
         ("a\n\n{{ messages.x.y }}", "chat template: line 3: "),
@@ -130,7 +130,7 @@ fn faults_name_their_line() {
 }
 
 #[test]
-fn a_long_conversation_is_far_from_the_limit() {
+fn a_long_conversation_stays_far_below_the_limit() {
     let turns: Vec<Message> =
         (0..10_000).map(|i| Message::new(["user", "assistant"][i % 2], "a word or two")).collect();
     for source in [CHATML, LLAMA3, GEMMA] {

@@ -9,7 +9,7 @@ import { collect, FakeLlm, gate, loadFake, settle, textOf } from './support/fake
 
 const reasonOf = (pieces) => pieces.at(-1).finish?.reason;
 
-test('aborted before: the worker hears nothing of it', async (t) => {
+test('aborted before the call: the worker gets no message', async (t) => {
   const { llm, fake } = await loadFake(t);
   const pieces = await collect(llm.generate('a', { signal: AbortSignal.abort() }));
   assert.equal(pieces.length, 1);
@@ -51,7 +51,7 @@ test('aborted during the prompt: the iteration ends while the worker is still bu
   assert.deepEqual(fake.log.at(-1), ['start', 'a']);
 });
 
-test('aborted between tokens: what had arrived and was not read is dropped', async (t) => {
+test('aborted between tokens: unread tokens are dropped', async (t) => {
   const controller = new AbortController();
   const held = gate();
   const { llm } = await loadFake(t, new FakeLlm((event) => (event.id === 3 ? held.opened : undefined)));
@@ -66,7 +66,7 @@ test('aborted between tokens: what had arrived and was not read is dropped', asy
   assert.equal(reasonOf(pieces), 'abort');
 });
 
-test('aborted when the end had arrived and was not read: the iteration still ends', async (t) => {
+test('aborted with an unread end: the iteration ends', async (t) => {
   const controller = new AbortController();
   const { llm } = await loadFake(t);
   const pieces = [];
@@ -80,7 +80,7 @@ test('aborted when the end had arrived and was not read: the iteration still end
   assert.equal(pieces.at(-1).finish.usage.completionTokens, 3);
 });
 
-test('aborted while it waits for its place: ends at once though others run', async (t) => {
+test('aborted while it waits for its place: it ends at once', async (t) => {
   const controller = new AbortController();
   const held = gate();
   const { llm, fake } = await loadFake(
@@ -109,7 +109,7 @@ test('aborted after the end: nothing happens', async (t) => {
   assert.equal(textOf(await collect(llm.generate('b'))), 'b .');
 });
 
-test('a signal keeps no listener of a generation that ended', async (t) => {
+test('an ended generation leaves no listener on its signal', async (t) => {
   const { signal } = new AbortController();
   const { llm } = await loadFake(t);
   await collect(llm.generate('a', { signal }));
@@ -120,7 +120,7 @@ test('a signal keeps no listener of a generation that ended', async (t) => {
   assert.equal(getEventListeners(signal, 'abort').length, 0);
 });
 
-test('dispose ends what runs and what waits with reason abort, and later calls fail', async (t) => {
+test('dispose ends running and waiting calls with reason abort, and later calls fail', async (t) => {
   const { llm, closed } = await loadFake(t, new FakeLlm(() => gate().opened));
   const answers = [collect(llm.generate('runs')), collect(llm.generate('waits'))];
   await settle();

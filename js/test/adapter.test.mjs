@@ -21,7 +21,7 @@ function ask(features, descriptor) {
   return asked;
 }
 
-test('a device has subgroups where the adapter does, and whatever else was asked for', () => {
+test('a device has subgroups if its adapter has, and all that the caller asks for', () => {
   const descriptor = { label: 'weft', requiredFeatures: ['shader-f16'], requiredLimits: { maxBufferSize: 7 } };
   assert.deepEqual(ask(['subgroups', 'shader-f16'], descriptor), {
     ...descriptor,

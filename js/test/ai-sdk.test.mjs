@@ -17,7 +17,7 @@ const load = async (t, texts) => {
   return { llm, fake, model: languageModel(llm) };
 };
 
-test('generateText: the text, why it ended, its usage; settings under weft’s names', async (t) => {
+test('generateText gives text, finish reason and usage, and passes settings under weft’s names', async (t) => {
   const { model, fake } = await load(t, ['Hel', 'lo']);
   const settings = { maxOutputTokens: 9, temperature: 0, topK: 5, topP: 0.9, seed: 3, stopSequences: ['END'] };
   const answer = await generateText({ model, system: 'be brief', prompt, ...settings });
@@ -31,7 +31,7 @@ test('generateText: the text, why it ended, its usage; settings under weft’s n
   ]);
 });
 
-test('streamText: text as it comes; an abort ends the model’s work', async (t) => {
+test('streamText gives text as it comes, and an abort stops the model', async (t) => {
   const { model, llm, fake } = await load(t, ['a', 'b', 'c']);
   const whole = streamText({ model, prompt });
   assert.deepEqual(await collect(whole.textStream), ['a', 'b', 'c']);
@@ -50,7 +50,7 @@ test('streamText: text as it comes; an abort ends the model’s work', async (t)
   assert.equal(fake.log.at(-1)[0], 'stop');
 });
 
-test('an object is asked for by its schema, and comes whole and streamed', async (t) => {
+test('a schema gives an object, whole and streamed', async (t) => {
   const requests = [];
   const { llm } = await loadFake(t, new Says(['{"capital":', '"Bern"}']));
   // The module for constraints is not loaded here: check the request instead.
@@ -77,7 +77,7 @@ test('an object is asked for by its schema, and comes whole and streamed', async
   assert.deepEqual((await collect(streamed.partialOutputStream)).at(-1), { capital: 'Bern' });
 });
 
-test('tools: the call is parsed, the tool runs, its result is given to the model, which answers', async (t) => {
+test('a tool runs with the parsed call, and the model answers with its result', async (t) => {
   const { model, fake } = await load(t, ['Let me see. ', ...CALL]);
   const asked = [];
   const tools = {
@@ -126,7 +126,7 @@ function watched(message) {
   return { requests, model: languageModel({ info: { name: 'm' }, chat: { completions: { create } } }) };
 }
 
-test('how to choose a tool, and how much to think, are asked for in OpenAI’s shape', async () => {
+test('tool choice and reasoning effort go to the model in OpenAI’s shape', async () => {
   const { requests, model } = watched({ role: 'assistant', content: 'a' });
   const tools = { f: tool({ inputSchema: z.object({}) }) };
   for (const toolChoice of ['auto', 'none', 'required', { type: 'tool', toolName: 'f' }]) {
@@ -140,7 +140,7 @@ test('how to choose a tool, and how much to think, are asked for in OpenAI’s s
   );
 });
 
-test('what a model thinks stands beside its answer, and goes back with it', async () => {
+test('thoughts stand beside the answer, and go back with it', async () => {
   const { requests, model } = watched({ role: 'assistant', reasoning_content: 'hm', content: 'Bern' });
   const { text, reasoningText, response } = await generateText({ model, prompt });
   assert.deepEqual([text, reasoningText], ['Bern', 'hm']);
@@ -167,7 +167,7 @@ test('embeddings, and models by name', async (t) => {
   assert.throws(() => provider({ search: llm }).languageModel('chat'), { code: 'INVALID_OPTION', message: /search/ });
 });
 
-test('errors are weft’s own and are not tried again; pictures are refused by name', async (t) => {
+test('errors are weft’s own and not retried; pictures are refused by name', async (t) => {
   const { llm, fake, model } = await load(t, ['a']);
   let calls = 0;
   fake.before = () => {
@@ -184,7 +184,7 @@ test('errors are weft’s own and are not tried again; pictures are refused by n
   await assert.rejects(generateText({ model: languageModel(llm), messages }), /`messages\[0\]\.content\[0\]\.type`/);
 });
 
-test('of a server or a hybrid, the metadata says where it ran', async (t) => {
+test('the metadata says whether a server or the device answered', async (t) => {
   const requests = [];
   const { llm } = await load(t, ['there']);
   const server = await remote({ baseURL: await serveModel(t, llm, { requests }) });
@@ -198,7 +198,7 @@ test('of a server or a hybrid, the metadata says where it ran', async (t) => {
   assert.equal((await streamed.providerMetadata).weft.ranOn.where, 'local');
 });
 
-test('what of a schema is not enforced is told as metadata of the answer', async () => {
+test('the metadata names the parts of a schema that were not enforced', async () => {
   const ignored = [{ pointer: '/a', keyword: 'uniqueItems', reason: 'why' }];
   const base = { id: 'a', created: 0, model: 'm' };
   const create = async ({ stream }) => {

@@ -16,7 +16,7 @@ const ALL = Object.fromEntries(BUILDS.map((build) => [build, `http://localhost/$
 const chosen = (shipped, relaxed, memory, threads = 2) =>
   chooseBuild(threads, shipped, { hasRelaxedSimd: () => relaxed, sharedMemory: () => memory });
 
-test('of all builds, each combination of features has its own', () => {
+test('each combination of features has one build', () => {
   const memory = {};
   assert.deepEqual(chosen(ALL, false, undefined), { build: 'weft', memory: undefined });
   assert.deepEqual(chosen(ALL, true, undefined), { build: 'weft-relaxed', memory: undefined });
@@ -26,7 +26,7 @@ test('of all builds, each combination of features has its own', () => {
   assert.deepEqual(chosen(ALL, false, memory, 1), { build: 'weft', memory: undefined });
 });
 
-test('of the two that are shipped by default, the one with threads runs on one too, and plain SIMD is for all others', () => {
+test('of the two default builds, the threaded one needs all features, and plain SIMD runs elsewhere', () => {
   const { modules } = checkLoad({ model: 'http://localhost/m' });
   const memory = {};
   assert.deepEqual(chosen(modules, true, memory), { build: 'weft-relaxed-threads', memory });
@@ -35,7 +35,7 @@ test('of the two that are shipped by default, the one with threads runs on one t
   assert.deepEqual(chosen(modules, false, memory), { build: 'weft', memory: undefined });
 });
 
-test('option builds adds builds, and is checked', () => {
+test('the option builds adds builds, and is checked', () => {
   const call = checkLoad({ model: 'http://localhost/m', builds: allBuilds() });
   assert.deepEqual(Object.keys(call.modules).sort(), ['weft-grammar', ...BUILDS].sort());
   for (const wrong of [null, 1, allBuilds, { weft: 1 }, { 'weft-fast': 'http://localhost/x' }, { weft: './x' }]) {
@@ -46,7 +46,7 @@ test('option builds adds builds, and is checked', () => {
   }
 });
 
-test('the number of threads: what was asked for, all of a few processors, half of many, none for a GPU', () => {
+test('threads: as many as asked for, all of a few processors, half of many, none for a GPU', () => {
   const byDefault = [1, 2, 3, 4, 6, 8, 12, 16, 128].map((processors) => threadsFor('auto', null, processors));
   assert.deepEqual(byDefault, [1, 2, 3, 4, 4, 4, 6, 8, 8]);
   assert.equal(threadsFor('cpu', 3, 16), 3);
@@ -55,7 +55,7 @@ test('the number of threads: what was asked for, all of a few processors, half o
   assert.equal(threadsFor('gpu', 4, 8), 1);
 });
 
-test('option threads is checked', () => {
+test('the option threads is checked', () => {
   const threads = (threads) => checkLoad({ model: 'http://localhost/m', threads }).threads;
   assert.equal(threads(1), 1);
   assert.equal(threads(64), 64);
@@ -65,7 +65,7 @@ test('option threads is checked', () => {
   }
 });
 
-test('the module that asks for relaxed SIMD is one that the browser can judge', (t) => {
+test('the probe for relaxed SIMD is a valid module', (t) => {
   let asked;
   t.mock.method(WebAssembly, 'validate', (bytes) => ((asked = bytes), true));
   assert.equal(hasRelaxedSimd(), true);
@@ -79,7 +79,7 @@ test('the module that asks for relaxed SIMD is one that the browser can judge', 
   assert.equal(WebAssembly.validate(plain), true);
 });
 
-test('workers share a memory where the page is isolated', (t) => {
+test('workers share a memory if the page is isolated', (t) => {
   assert.equal(isIsolated(), false);
   globalThis.crossOriginIsolated = true;
   t.after(() => delete globalThis.crossOriginIsolated);
@@ -122,7 +122,7 @@ function fakeThreads(t) {
   return workers;
 }
 
-test('threads get the module and the memory; one that fails to start is one less', (t) => {
+test('threads get the module and the memory, and one that fails to start is left out', (t) => {
   const workers = fakeThreads(t);
   const threads = new Threads();
   const watched = [];

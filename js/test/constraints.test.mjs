@@ -40,7 +40,7 @@ const load = (t, fake = new FakeLlm()) => {
   return loadFake(t, fake, { grammars }).then((loaded) => ({ ...loaded, started }));
 };
 
-test('every token is drawn from what is allowed, and a whole answer ends at once', async (t) => {
+test('only allowed tokens are sampled, and a complete answer ends at once', async (t) => {
   const { llm, fake, started } = await load(t);
   const pieces = await collect(llm.generate('a b c d', { constraint: { choices: ['x', 'y'] } }));
   assert.equal(pieces.map(({ text }) => text).join(''), 'ab');
@@ -64,7 +64,7 @@ test('every token is drawn from what is allowed, and a whole answer ends at once
   assert.equal(started.times, 1);
 });
 
-test('an answer that was cut says that it does not fit; one without a constraint says nothing', async (t) => {
+test('a truncated answer is reported as not fitting its constraint; without a constraint there is no report', async (t) => {
   const { llm, started } = await load(t);
   const [, cut] = await collect(llm.generate('a', { constraint: { choices: ['x', 'y', 'z'] } }));
   assert.equal(cut.finish.fits, false);
@@ -73,7 +73,7 @@ test('an answer that was cut says that it does not fit; one without a constraint
   assert.equal(started.times, 1);
 });
 
-test('nothing is fetched for answers that are not constrained', async (t) => {
+test('answers without a constraint do not fetch the module', async (t) => {
   const { llm, started } = await load(t);
   await collect(llm.generate('a'));
   assert.equal(started.times, 0);
@@ -104,7 +104,7 @@ test('a module that cannot be fetched is tried again with the next constraint', 
   assert.equal((await ask()).at(-1).finish.fits, true);
 });
 
-test('what is no constraint is named at the call', async (t) => {
+test('an invalid constraint is named at the call', async (t) => {
   const { llm } = await load(t);
   for (const constraint of [null, 'json', {}, { gbnf: '' }, { regex: 'a', lark: 'b' }]) {
     assert.throws(() => llm.generate('a', { constraint }), { code: 'INVALID_OPTION', message: /`constraint`/ });
@@ -133,7 +133,7 @@ function accepts(constrained, text) {
   return allows(constrained.mask(), END);
 }
 
-test('the built module: constraints of every kind, and what they refuse', async () => {
+test('the built module accepts every kind of constraint, and refuses invalid ones', async () => {
   const grammars = await realGrammars();
   const fits = (constraint, text) => accepts(grammars.constrain(JSON.stringify(constraint)), text);
   assert.ok(fits({ jsonSchema: { type: 'array', items: { type: 'integer' } } }, '[1, 22]'));
@@ -146,7 +146,7 @@ test('the built module: constraints of every kind, and what they refuse', async 
   }
 });
 
-test('a RegExp of the Prompt API matches what it does in JavaScript', async () => {
+test('a RegExp of the Prompt API matches as in JavaScript', async () => {
   const grammars = await realGrammars();
   const cases = [
     [/^\d{3}-\d{4}$/, '123-4567', '١٢٣-4567'],
@@ -178,7 +178,7 @@ test('a RegExp of the Prompt API matches what it does in JavaScript', async () =
   }
 });
 
-test('vllm#52011: numbers, formats and recursion have an end, by bounds that can be set', async () => {
+test('vllm#52011: numbers, formats and recursion are bounded, and the bounds can be set', async () => {
   const grammars = await realGrammars();
   const fits = (jsonSchema, text, limits = {}) =>
     accepts(grammars.constrain(JSON.stringify({ jsonSchema }), JSON.stringify({ limits })), text);
@@ -205,7 +205,7 @@ test('vllm#52011: numbers, formats and recursion have an end, by bounds that can
   }
 });
 
-test('xgrammar#122: a $ref with ~1, %25, an anchor or an address leads where it means', async () => {
+test('xgrammar#122: a $ref with ~1, %25, an anchor or an address is resolved', async () => {
   const grammars = await realGrammars();
   const $defs = {
     'a/b%': { type: 'integer' },
@@ -222,7 +222,7 @@ test('xgrammar#122: a $ref with ~1, %25, an anchor or an address leads where it 
   }
 });
 
-test('what cannot be enforced is named with its place and what to do, or left out and told of', async (t) => {
+test('a keyword that cannot be enforced is refused with its place and a remedy, or skipped and reported', async (t) => {
   const grammars = await realGrammars();
   const unable = {
     type: 'object',
@@ -323,7 +323,7 @@ test('objects of thousands of properties, and arrays of thousands of items, do n
   assert.ok(fits({ const: names }, `[${names.map((name) => `"${name}"`).join(', ')}]`));
 });
 
-test('hostile schemas are refused, or work, and leave the module whole', async () => {
+test('hostile schemas are refused or work, and the module works on', async () => {
   const grammars = await realGrammars();
   const letters = [...'abcdefghijkl'];
   const anyOf = (i) =>

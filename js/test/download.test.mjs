@@ -33,7 +33,7 @@ test('nothing fails → the file → every byte is fetched once', async (t) => {
   );
 });
 
-test('the file becomes longer behind the first answer of a server that tells of no version → FILE_CHANGED → nothing, and the new file with the next load', async (t) => {
+test('the file grows after the first response of a server without versions → FILE_CHANGED → nothing; the next load has the new file', async (t) => {
   const server = await fileServer(t, content.subarray(0, 5 * MIB + 77), { etag: null });
   server.fault = (_, __, number) => {
     if (number === 0) server.content = content;
@@ -78,7 +78,7 @@ for (const status of [429, 500, 503]) {
   });
 }
 
-test('429 with Retry-After → the pause that was asked for → everything', async (t) => {
+test('429 with Retry-After → that pause → everything', async (t) => {
   const server = await fileServer(t, content, { fault: failing(1, 429, { 'Retry-After': '7' }) });
   const visitor = new Visitor(t);
   await visitor.load(server.url);
@@ -114,7 +114,7 @@ test('404 → NETWORK with address and status, at once → nothing', async (t) =
   assert.deepEqual(await visitor.manifests(), []);
 });
 
-test('a connection goes silent, before its answer or in the middle of it → a pause → every byte that came', async (t) => {
+test('a connection goes silent, before its response or within it → a pause → every byte that came', async (t) => {
   // The first request gets no response, the third only the start of one; neither is closed.
   const fault = ({ headers }, response, number) => {
     if (number === 2) {
@@ -133,7 +133,7 @@ test('a connection goes silent, before its answer or in the middle of it → a p
   await until(() => server.open === 0); // silent connections are given up
 });
 
-test('every connection goes silent → NETWORK, which says for how long nothing came → what was there', async (t) => {
+test('every connection goes silent → NETWORK with the seconds of silence → what was there', async (t) => {
   const server = await fileServer(t, content, { fault: () => true });
   const visitor = new Visitor(t);
   const message = /waiting for .*m\.gguf: nothing came for 1 s\. \(tried 4 times\)/;
@@ -160,7 +160,7 @@ test('a server without ranges → nothing → everything, by one connection', as
   assert.deepEqual(server.requests, ['all']);
 });
 
-test('a server without ranges breaks off → nothing → the chunks that came, which are not read twice', async (t) => {
+test('a server without ranges breaks off → nothing → the chunks that came; none is read twice', async (t) => {
   const server = await fileServer(t, content, {
     ranges: false,
     cut: (number) => (number < 2 ? (number + 1) * 5.5 * MIB : Infinity),
@@ -171,7 +171,7 @@ test('a server without ranges breaks off → nothing → the chunks that came, w
   assert.deepEqual(server.requests, ['all', 'all', 'all']);
 });
 
-test('a server that tells no length → nothing → everything', async (t) => {
+test('a server without Content-Length → nothing → everything', async (t) => {
   const server = await fileServer(t, content, { ranges: false, length: false });
   const visitor = new Visitor(t);
   const got = await visitor.load(server.url);
@@ -182,7 +182,7 @@ test('a server that tells no length → nothing → everything', async (t) => {
   assert.deepEqual(server.requests, ['all']);
 });
 
-test('a server that tells no length breaks off → nothing → what came', async (t) => {
+test('a server without Content-Length breaks off → nothing → what came', async (t) => {
   const cut = (number) => (number === 0 ? 9.5 * MIB : Infinity);
   const server = await fileServer(t, content, { ranges: false, length: false, cut });
   const got = await new Visitor(t).load(server.url);
@@ -219,13 +219,13 @@ test('a server that compresses parts → nothing → everything', async (t) => {
   assert.equal((await new Visitor(t).load(server.url)).sha256, hash);
 });
 
-test('a part without Content-Range, as other origins may hide it → nothing → everything, by one connection', async (t) => {
+test('another origin hides Content-Range → nothing → everything, by one connection', async (t) => {
   const server = await fileServer(t, content, { hidden: ['Content-Range'] });
   assert.equal((await new Visitor(t).load(server.url)).sha256, hash);
   assert.equal(server.requests.at(-1), 'all');
 });
 
-test('a server that refuses requests for parts from other origins → nothing → everything', async (t) => {
+test('a server refuses ranges to other origins → nothing → everything', async (t) => {
   const server = await fileServer(t, content, { rangesAbroad: false });
   assert.equal((await new Visitor(t).load(server.url)).sha256, hash);
   assert.deepEqual(server.requests, ['all']);
@@ -238,7 +238,7 @@ test('an empty file → an empty stream → nothing', async (t) => {
   assert.equal((await visitor.load(server.url)).length, 0);
 });
 
-test('the file changes while it is read → FILE_CHANGED, which the page answers by reading it anew → nothing of the old one', async (t) => {
+test('the file changes while it is read → FILE_CHANGED; the page reads it again → nothing of the old one', async (t) => {
   // a fast server would have sent the whole file before the page tells its position
   const server = await fileServer(t, content, { holdFrom: 3 * MIB });
   const visitor = new Visitor(t);
@@ -266,7 +266,7 @@ test('the file becomes shorter while it is read → FILE_CHANGED → nothing of 
   assert.equal(await visitor.storedBytes(), 0);
 });
 
-test('a server tells neither ETag nor Last-Modified → nothing → everything, by one connection at a time', async (t) => {
+test('a server sends neither ETag nor Last-Modified → nothing → everything, by one connection at a time', async (t) => {
   let cuts = 0;
   const cut = () => ((cuts += 1) < 6 ? 3.5 * MIB : Infinity);
   const server = await fileServer(t, content, { etag: null, cut });
@@ -275,7 +275,7 @@ test('a server tells neither ETag nor Last-Modified → nothing → everything, 
   assert.ok(server.mostOpen <= 2, 'the first request is left for the second');
 });
 
-test('a server tells neither ETag nor Last-Modified, and the file changes where a connection breaks → FILE_CHANGED → nothing of the old one', async (t) => {
+test('a server sends neither ETag nor Last-Modified, and the file changes when a connection breaks → FILE_CHANGED → nothing of the old one', async (t) => {
   const cut = (number) => (number === 1 ? 5.5 * MIB : Infinity);
   const server = await fileServer(t, content, { etag: null, cut });
   const visitor = new Visitor(t);
@@ -286,7 +286,7 @@ test('a server tells neither ETag nor Last-Modified, and the file changes where 
   assert.deepEqual([await visitor.list(), await visitor.storedBytes()], [[], 0]);
 });
 
-test('a server tells another ETag with each answer → nothing → everything', async (t) => {
+test('a server sends another ETag with each response → nothing → everything', async (t) => {
   let answers = 0;
   const fault = () => ((server.etag = `"${(answers += 1)}"`), false);
   const server = await fileServer(t, content, { fault, cut: (number) => (number === 6 ? 7.5 * MIB : Infinity) });
@@ -302,7 +302,7 @@ test('a connection brings a byte at a time and breaks → NETWORK, after a bound
   assert.ok(server.requests.length <= 8, `${server.requests.length} requests`);
 });
 
-test('a connection brings a byte at a time without end → NETWORK, which says how much came → what was there', async (t) => {
+test('a connection brings a byte at a time for ever → NETWORK with the bytes that came → what was there', async (t) => {
   const fault = ({ headers }, response) => {
     const [start, last] = headers.range.match(/\d+/g);
     response.writeHead(206, { ETag: '"one"', 'Content-Range': `bytes ${start}-${last}/${SIZE}` });
@@ -327,7 +327,7 @@ test('the reader stops → the requests end → what came', async (t) => {
   assert.equal(server.requests.length, requests);
 });
 
-test('a slow reader → nothing → no more than a window is held in memory', async (t) => {
+test('the reader is slow → nothing → at most a window is held in memory', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   let most = 0;

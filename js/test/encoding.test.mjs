@@ -38,7 +38,7 @@ class FakeEncoder extends FakeLlm {
 
 const coded = (code, message) => Object.assign(new Error(message), { code });
 
-test('vectors come in the order of the texts, with the options that were given', async (t) => {
+test('vectors come in the order of the texts, and options reach the engine', async (t) => {
   const { llm, fake } = await loadFake(t, new FakeEncoder());
   assert.deepEqual(await llm.embed(['ab', 'a']), [Float32Array.of(2), Float32Array.of(1)]);
   assert.deepEqual(fake.log.pop(), ['embed', 'a', { normalize: true, truncate: false }]);
@@ -47,7 +47,7 @@ test('vectors come in the order of the texts, with the options that were given',
   assert.deepEqual(await llm.embed([]), []);
 });
 
-test('documents come sorted, the best first', async (t) => {
+test('documents are sorted, the best first', async (t) => {
   const { llm, fake } = await loadFake(t, new FakeEncoder());
   assert.deepEqual(await llm.rerank('q', ['ab', 'abc', 'a']), [
     { index: 1, score: 0.3, logit: 3 },
@@ -82,7 +82,7 @@ test('an abort between two texts rejects with its reason, and the model stays us
   );
 });
 
-test('one that waits for its turn is never begun after an abort', async (t) => {
+test('a waiting call never starts after an abort', async (t) => {
   const { open, opened } = gate();
   const { llm, fake } = await loadFake(t, new FakeEncoder((text) => (text === 'wait' ? opened : undefined)));
   const first = llm.embed(['wait']);
@@ -98,7 +98,7 @@ test('one that waits for its turn is never begun after an abort', async (t) => {
   await assert.rejects(llm.embed(['a'], { signal: controller.signal }), { name: 'AbortError' });
 });
 
-test('an error names which of several texts it is about', async (t) => {
+test('an error names the text that it is about', async (t) => {
   const tooLong = () => {
     throw coded('CONTEXT_OVERFLOW', 'the text has 9 tokens');
   };
@@ -108,7 +108,7 @@ test('an error names which of several texts it is about', async (t) => {
   assert.deepEqual(await llm.embed(['a']), [Float32Array.of(1)]);
 });
 
-test('what only another kind of model can do is an error with what this one is', async (t) => {
+test('a task of another kind of model is an error that names this kind', async (t) => {
   const fake = new FakeEncoder(() => {
     throw coded('UNSUPPORTED_TASK', '`embed` needs an encoder');
   });
@@ -120,7 +120,7 @@ test('what only another kind of model can do is an error with what this one is',
   await assert.rejects(collect(llm.generate('a')), { code: 'UNSUPPORTED_TASK' });
 });
 
-test('a lost GPU interrupts a batch: it goes on with the text where it was', async (t) => {
+test('a batch continues with the same text after a lost GPU', async (t) => {
   let losses = 1;
   const fake = new FakeEncoder((text) => {
     if (text === 'second' && losses-- > 0) throw coded('DEVICE_LOST', 'gone');
@@ -134,7 +134,7 @@ test('a lost GPU interrupts a batch: it goes on with the text where it was', asy
   assert.deepEqual(texts, ['first', 'second', 'second', '3']);
 });
 
-test('dispose() ends what is under way', async (t) => {
+test('dispose() ends running calls', async (t) => {
   const { llm } = await loadFake(t, new FakeEncoder(() => new Promise(() => {})));
   const work = llm.embed(['a']);
   llm.dispose();

@@ -24,12 +24,12 @@ test('an error of the runtime keeps its code and message, and the next call work
   assert.equal((await collect(llm.generate('b'))).length, 2);
 });
 
-test('an error without a code is a bug', async (t) => {
+test('an error without a code is reported as a bug', async (t) => {
   const { llm } = await loadFake(t, throwing(new TypeError('x is undefined')));
   await assert.rejects(collect(llm.generate('a')), { code: 'INTERNAL', message: 'x is undefined' });
 });
 
-test('pieces that came before an error are given before it', async (t) => {
+test('pieces that came before an error are read before it', async (t) => {
   const before = (event) => {
     if (event.id === 1) throw new Error('late');
   };
@@ -41,7 +41,7 @@ test('pieces that came before an error are given before it', async (t) => {
   assert.deepEqual(texts, ['a']);
 });
 
-test('a crash of the module fails this call, those that wait and all later ones, and ends the worker', async (t) => {
+test('a crash of the module fails this call, waiting and later ones, and ends the worker', async (t) => {
   const held = gate();
   const fake = new FakeLlm(() =>
     held.opened.then(() => {
@@ -73,7 +73,7 @@ test('a lost device ends the model too', async (t) => {
   assert.equal(closed.times, 1);
 });
 
-test('a crash while loading is not hidden by cleaning up', async (t) => {
+test('a crash while loading is reported, even if cleaning up fails', async (t) => {
   const runtime = fakeRuntime(new FakeLlm());
   const { create } = runtime.Loader;
   runtime.Loader.create = async (options) => ({
@@ -132,7 +132,7 @@ const HUB_MODELS = ['token', 'hub'];
 const named = (option) => (error) =>
   error instanceof WeftError && error.code === 'INVALID_OPTION' && error.message.startsWith(`option \`${option}\`: `);
 
-test('every wrong option of a generation is named, at the call', async (t) => {
+test('every wrong option of a generation is named at the call', async (t) => {
   const { llm, fake } = await loadFake(t);
   for (const [option, values] of generateOptions) {
     for (const value of values) {
@@ -162,7 +162,7 @@ test('every wrong option of a generation is named, at the call', async (t) => {
   assert.deepEqual(fake.log, []);
 });
 
-test('the limits themselves are allowed', async (t) => {
+test('values at their limits are allowed', async (t) => {
   const { llm, fake } = await loadFake(t);
   const limits = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 0.1, frequencyPenalty: -2 };
   const more = { presencePenalty: -2, penaltyLastN: 0, seed: Number.MAX_SAFE_INTEGER, maxTokens: 0, stop: [] };
@@ -207,7 +207,7 @@ test('the message says what was expected and what came', () => {
   );
 });
 
-test('load takes addresses and blobs, alone and mixed', () => {
+test('load takes URLs and blobs, alone and mixed', () => {
   const blob = new Blob(['x']);
   const store = { evict: 'never', required: false, revalidate: false };
   const { modules, ...checked } = checkLoad({ model: blob });

@@ -35,7 +35,7 @@ const streams = [
   ['', []],
 ];
 
-test('events are the same however they are cut', () => {
+test('events are the same however the network cuts them', () => {
   for (const [text, expected] of streams) {
     for (const size of [1, 2, 3, 5, 1000]) {
       assert.deepEqual(read(text, size), expected, `${JSON.stringify(text)} in pieces of ${size}`);
@@ -61,7 +61,7 @@ async function chat(stream, { size = 7, type = 'text/event-stream' } = {}) {
   return (await collect(llm.chat([{ role: 'user', content: 'x' }]))).map(({ text }) => text).join('');
 }
 
-test('an event with an empty data, and one with several lines of it, are no errors', async () => {
+test('empty data and several data lines in an event are read', async () => {
   const [a, b] = [chunk('Zür'), chunk('ich', 'stop')];
   const lines = a.replace('{"choices":', '{"choices":\ndata: ');
   const answers = [
@@ -75,7 +75,7 @@ test('an event with an empty data, and one with several lines of it, are no erro
   for (const answer of answers) for (const size of [1, 3, 1000]) assert.equal(await chat(answer, { size }), 'Zürich');
 });
 
-test('a server that does not stream gives its answer all the same, and a web page is named as one', async () => {
+test('a response that is not streamed is read as one, and a web page is named as such', async () => {
   const whole = JSON.stringify({
     choices: [{ message: { role: 'assistant', content: 'Bern' }, finish_reason: 'stop' }],
   });
@@ -99,7 +99,7 @@ test('a server that does not stream gives its answer all the same, and a web pag
   });
 });
 
-test('what a chunk does not have is no error, and parts of a content are text and thoughts', async () => {
+test('fields may be missing in a chunk, and parts of its content are text and thoughts', async () => {
   const parts = [
     { type: 'thinking', thinking: [{ type: 'text', text: 'Hm' }] },
     { type: 'text', text: 'Bern' },
@@ -117,7 +117,7 @@ test('what a chunk does not have is no error, and parts of a content are text an
   assert.equal(await chat(answer), 'Bern');
 });
 
-test('the address of an API is that of all its paths', async () => {
+test('baseURL is what comes before all paths of the API', async () => {
   for (const baseURL of ['localhost:8080/v1', 'http://localhost/v1/chat/completions', 'ftp://localhost/v1']) {
     await assert.rejects(remote({ baseURL, model: 'm' }), { code: 'INVALID_OPTION', message: /`baseURL`/ });
   }

@@ -85,7 +85,7 @@ function assertWhole(got, files = folder()) {
   assert.deepEqual(got.contents, [files[shard(1)], files[shard(2)]]);
 }
 
-test('an address that ends with a slash is a folder: read, stored, and there without a network', async (t) => {
+test('a URL that ends with a slash is a folder: it is read, stored, and loads without a network', async (t) => {
   const seen = await serveFolder(t, folder());
   const visitor = new MemoryVisitor(t);
   const meter = new Meter(() => {});
@@ -101,7 +101,7 @@ test('an address that ends with a slash is a folder: read, stored, and there wit
   assert.equal(seen.requests.length, asked, 'what is not there is known too');
 });
 
-test('a folder is deleted as a whole, and what it has not is no model', async (t) => {
+test('a folder is deleted as a whole, and other folders stay', async (t) => {
   const seen = await serveFolder(t, folder());
   const visitor = new MemoryVisitor(t);
   await read(visitor, filesOf({ model: seen.url }));
@@ -117,7 +117,7 @@ test('a folder is deleted as a whole, and what it has not is no model', async (t
   assert.equal(await models.delete(seen.url), false);
 });
 
-test('a folder whose address has a `*` is stored by its addresses, and deleted', async (t) => {
+test('a folder with `*` in its URL is stored and deleted', async (t) => {
   const files = { 'config.json': '{}', 'model.safetensors': tensors(99) };
   const seen = await serveFolder(t, files, '/a*b/m/');
   const visitor = new MemoryVisitor(t);
@@ -129,7 +129,7 @@ test('a folder whose address has a `*` is stored by its addresses, and deleted',
   assert.deepEqual(await models.list(), []);
 });
 
-test('a repository of a hub is a folder, at its revision', async (t) => {
+test('a repository of a hub is a folder at a revision', async (t) => {
   const seen = await serveFolder(t, folder(), '/owner/repository/resolve/v2/');
   const got = await read(new MemoryVisitor(t), filesOf({ model: 'hf:owner/repository@v2', hub: seen.origin }));
   assertWhole(got);
@@ -140,7 +140,7 @@ test('a repository of a hub is a folder, at its revision', async (t) => {
   assert.equal(filesOf({ model: 'hf:owner/repository/sub/' })[0].key, 'hf:owner/repository/sub/*@main');
 });
 
-test('files that were chosen are a folder, in any order, with their paths or without', async (t) => {
+test('chosen files are a folder, in any order, with or without paths', async (t) => {
   for (const root of ['', 'my model/']) {
     const files = Object.entries(folder()).map(([name, content]) => {
       const file = new File([content], name);
@@ -167,7 +167,7 @@ function handleOf(name, files) {
   };
 }
 
-test('the handle of a folder is read, and one without config.json is that of GGUF files', async (t) => {
+test('the handle of a folder is read; without config.json it is a folder of GGUF files', async (t) => {
   const got = await read(new MemoryVisitor(t), [{ type: 'handle', handle: handleOf('dropped', folder()) }]);
   assertWhole(got);
   assert.equal(got.name, 'dropped');
@@ -183,7 +183,7 @@ test('a folder without an index has one file of weights', async (t) => {
   assert.deepEqual(contents, [files['model.safetensors']]);
 });
 
-test('a shard that is missing is named, and what came before is kept', async (t) => {
+test('a missing shard is named, and the shards before it are kept', async (t) => {
   const files = folder();
   delete files[shard(2)];
   const seen = await serveFolder(t, files);
@@ -204,7 +204,7 @@ test('a shard that is missing is named, and what came before is kept', async (t)
   });
 });
 
-test('an address of a folder without config.json says what is missing', async (t) => {
+test('a folder without config.json is an error that names it', async (t) => {
   const seen = await serveFolder(t, { 'm.gguf': 'GGUF' });
   await assert.rejects(read(new MemoryVisitor(t), filesOf({ model: seen.url })), {
     code: 'INVALID_OPTION',
@@ -212,7 +212,7 @@ test('an address of a folder without config.json says what is missing', async (t
   });
 });
 
-test('an index that is not one is named', async (t) => {
+test('an invalid index is named', async (t) => {
   for (const index of ['<html>', '[]', '{"weight_map": null}']) {
     const files = { ...folder(), 'model.safetensors.index.json': index };
     const load = read(new MemoryVisitor(t), [{ type: 'handle', handle: handleOf('m', files) }]);
@@ -220,7 +220,7 @@ test('an index that is not one is named', async (t) => {
   }
 });
 
-test('the progress of a folder is told over all of its files', async (t) => {
+test('progress counts the bytes of all files of a folder', async (t) => {
   const seen = await serveFolder(t, folder());
   const totals = [];
   const meter = new Meter(() => totals.push(meter.counts(null).total));
@@ -234,7 +234,7 @@ test('the progress of a folder is told over all of its files', async (t) => {
   assert.equal(meter.counts(null).loaded, known.at(-1));
 });
 
-test('a folder is told apart for the engine: its texts, its files, what becomes of its weights', async (t) => {
+test('the engine gets a folder’s small files, its weights and how to quantise them', async (t) => {
   const seen = await serveFolder(t, folder());
   const runtime = fakeRuntime(new FakeLlm());
   const call = { ...checkLoad({ model: seen.url, quantize: 'q4_0' }), store: null };
@@ -249,7 +249,7 @@ test('a folder is told apart for the engine: its texts, its files, what becomes 
   assert.equal(runtime.ended, 1, 'told between the two files');
 });
 
-test('an estimate fetches the beginnings alone', async (t) => {
+test('an estimate fetches headers alone', async (t) => {
   const files = folder();
   files[shard(1)] = tensors(40 * MIB);
   const seen = await serveFolder(t, files);
@@ -272,7 +272,7 @@ test('an estimate fetches the beginnings alone', async (t) => {
   assert.deepEqual(other, { ...fits, cpu: { fits: true, reason: null }, gpu: null });
 });
 
-test('what is no option of an estimate, or of quantisation, is named', () => {
+test('wrong options of an estimate or of quantisation are named', () => {
   const rejects = (call, message) => assert.throws(call, { code: 'INVALID_OPTION', message });
   rejects(() => checkEstimate('/m.gguf', { device: 'cpu' }), /`device`/);
   rejects(() => checkLoad({ model: 'http://localhost/m.gguf', quantize: 'q3' }), /`quantize`: expected 'q8_0' or/);
@@ -282,7 +282,7 @@ test('what is no option of an estimate, or of quantisation, is named', () => {
 /** Reads the folder; returns the result or the error. */
 const tryRead = (visitor, seen, meter) => read(visitor, filesOf({ model: seen.url }), meter).catch((error) => error);
 
-test('a small file that is larger than any is: INVALID_MODEL, which names it and the limit, before all of it is read; kept: nothing of it', async (t) => {
+test('a small file beyond its limit: INVALID_MODEL with its name and limit, before all of it is read; it is not kept', async (t) => {
   const seen = await serveFolder(t, folder());
   const bomb = await listen(t, ({ url }, response) => {
     if (!url.endsWith('config.json')) return response.writeHead(404).end();
@@ -318,7 +318,7 @@ for (const [what, wrong] of [
   ['an error in JSON behind the right beginning', { 'tokenizer.json': '{"error": }' }],
   ['404', { 'config.json': undefined }],
 ]) {
-  test(`a server once answers ${what} for a small file: its error; kept: nothing, and the next load asks again`, async (t) => {
+  test(`a server once answers ${what} for a small file: its error; nothing is kept, and the next load asks again`, async (t) => {
     const seen = await serveFolder(t, { ...folder(), ...wrong });
     const visitor = new MemoryVisitor(t);
     const error = await tryRead(visitor, seen);
@@ -329,7 +329,7 @@ for (const [what, wrong] of [
   });
 }
 
-test('a server that answers its own page for what it has not: nothing; kept: what is there', async (t) => {
+test('a server that answers a web page for missing files: no error; the files that exist are kept', async (t) => {
   const names = ['tokenizer_config.json', 'generation_config.json', 'chat_template.jinja', '1_Pooling/config.json'];
   const seen = await serveFolder(t, { ...folder(), ...Object.fromEntries(names.map((name) => [name, PAGE])) });
   const visitor = new MemoryVisitor(t);
@@ -340,7 +340,7 @@ test('a server that answers its own page for what it has not: nothing; kept: wha
   assert.equal(texts.get('chat_template.jinja'), '{{ messages }}');
 });
 
-test('further chat templates are asked for where the folder has the file of one', async (t) => {
+test('named chat templates are fetched if the folder has a template file', async (t) => {
   const named = { 'additional_chat_templates/tool_use.jinja': '{{ tools }}', 'chat_template.json': '{}' };
   const without = await serveFolder(t, { ...folder(), ...named });
   const { texts } = await read(new MemoryVisitor(t), filesOf({ model: without.url }));
@@ -356,7 +356,7 @@ test('further chat templates are asked for where the folder has the file of one'
   );
 });
 
-test('what the engine refused is asked for again: the model, once the server has it; kept: what did not change', async (t) => {
+test('files that the engine refused are fetched again: the model, once the server has it; unchanged files are kept', async (t) => {
   const wrong = { ...folder(), 'tokenizer.json': '{"no": "tokenizer"}' };
   const seen = await serveFolder(t, wrong);
   const visitor = new MemoryVisitor(t);
@@ -372,7 +372,7 @@ test('what the engine refused is asked for again: the model, once the server has
   assert.ok(seen.sent[shard(1)] <= sent + 65536, 'its first byte is asked for');
 });
 
-test('a GGUF file that is none behind its beginning: its error; kept: nothing, and the next load asks again', async (t) => {
+test('a GGUF file that is broken behind its header: its error; nothing is kept, and the next load asks again', async (t) => {
   const seen = await serveFolder(t, { 'm.gguf': tensors(3 * MIB).fill('GGUF', 0, 4) });
   const visitor = new MemoryVisitor(t);
   const reader = readerOf(visitor, filesOf({ model: `${seen.url}m.gguf` }));
@@ -383,7 +383,7 @@ test('a GGUF file that is none behind its beginning: its error; kept: nothing, a
   assert.deepEqual([await visitor.list(), await visitor.storedBytes()], [[], 0]);
 });
 
-test('a load that the engine refuses leaves no broken file in the store, and asks for others again', async (t) => {
+test('a load that the engine refuses stores no broken file, and the next load asks again', async (t) => {
   for (const [code, stored, asked] of [
     ['TRUNCATED_FILE', [], true],
     ['UNSUPPORTED_MODEL', [true], true],

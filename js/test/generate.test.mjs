@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { collect, FakeLlm, gate, loadFake, settle, textOf } from './support/fake.mjs';
 
-test('gives every token, then how it ended', async (t) => {
+test('a generation gives every token, then its end', async (t) => {
   const { llm } = await loadFake(t);
   const pieces = await collect(llm.generate('a b c'));
   const last = pieces.pop();
@@ -18,7 +18,7 @@ test('gives every token, then how it ended', async (t) => {
   assert.equal(last.finish.reason, 'stop');
 });
 
-test('generations begin in the order in which they are asked for, and run at once', async (t) => {
+test('generations begin in the order of the calls, and run at once', async (t) => {
   const { llm, fake } = await loadFake(t);
   const [late, early] = [llm.generate('late x'), llm.generate('early x y')];
   const answers = await Promise.all([collect(early), collect(late)]);
@@ -47,7 +47,7 @@ test('a second iteration of the same generation gives the same pieces, also besi
   assert.equal(fake.log.filter(([what]) => what === 'start').length, 1);
 });
 
-test('the text of an answer in one go, and how it ended', async (t) => {
+test('text, reasoning and finish are the whole answer and its end', async (t) => {
   const { llm, fake } = await loadFake(t);
   const { text, finish, reasoning } = llm.generate('ab c');
   assert.deepEqual([await text, await reasoning, (await finish).reason], ['abc.', '', 'stop']);
@@ -57,7 +57,7 @@ test('the text of an answer in one go, and how it ended', async (t) => {
   assert.equal(fake.log.filter(([what]) => what === 'start').length, 2);
 });
 
-test('an answer that fails fails all that is asked of it, and nobody who did not ask', async (t) => {
+test('a failed answer rejects every promise that was asked of it, and no other', async (t) => {
   const fake = new FakeLlm((event) => {
     if (event.id === 1) throw new Error('late');
   });
@@ -75,7 +75,7 @@ test('an answer that fails fails all that is asked of it, and nobody who did not
   await assert.rejects(refused.text, { code: 'CONTEXT_OVERFLOW' });
 });
 
-test('break ends an answer that nobody else waits for, and what came of it stays', async (t) => {
+test('break ends an answer that nobody else waits for, and its text so far stays', async (t) => {
   const held = gate();
   t.after(held.open);
   const { llm, fake } = await loadFake(t, new FakeLlm((event) => (event.id === 2 ? held.opened : undefined)));
@@ -94,7 +94,7 @@ test('break ends an answer that nobody else waits for, and what came of it stays
   assert.equal(fake.log.filter(([what]) => what === 'start').length, 2);
 });
 
-test('a stopped answer has the text that came', async (t) => {
+test('a stopped answer has its text so far', async (t) => {
   const held = gate();
   t.after(held.open);
   const { llm } = await loadFake(t, new FakeLlm((event) => (event.id === 2 ? held.opened : undefined)));
@@ -105,7 +105,7 @@ test('a stopped answer has the text that came', async (t) => {
   assert.deepEqual([await text, (await finish).reason], ['ab', 'abort']);
 });
 
-test('started says that the model has accepted the prompt, before it is computed', async (t) => {
+test('started resolves when the model has accepted the prompt, before it is computed', async (t) => {
   const held = gate();
   t.after(held.open);
   const { llm } = await loadFake(t, new FakeLlm((event) => (event.type === 'prompt' ? held.opened : undefined)));
@@ -123,7 +123,7 @@ test('a slow reader gets all pieces in order', async (t) => {
   assert.equal(textOf(pieces), `${words} .`);
 });
 
-test('break stops the generation and leaves the next one alone', async (t) => {
+test('break stops a generation and not the next one', async (t) => {
   const held = gate();
   const { llm, fake } = await loadFake(
     t,
@@ -140,7 +140,7 @@ test('break stops the generation and leaves the next one alone', async (t) => {
   );
 });
 
-test('a runtime that never leaves the microtask queue still hears of a break', async (t) => {
+test('break reaches a runtime that never leaves the microtask queue', async (t) => {
   const fake = new FakeLlm();
   let steps = 0;
   fake.next = () => {
@@ -154,7 +154,7 @@ test('a runtime that never leaves the microtask queue still hears of a break', a
   assert.deepEqual(fake.log.at(-1), ['stop', 'endless']);
 });
 
-test('a thrown error in the loop stops the generation', async (t) => {
+test('an error thrown in the loop stops the generation', async (t) => {
   const held = gate();
   const { llm, fake } = await loadFake(t, new FakeLlm((event) => (event.id === 1 ? held.opened : undefined)));
   await assert.rejects(async () => {
@@ -165,7 +165,7 @@ test('a thrown error in the loop stops the generation', async (t) => {
   assert.ok(fake.events.length >= 2, 'c and the end were never asked for');
 });
 
-test('sampling options cross as given, with entropy for the seed that is not', async (t) => {
+test('sampling options reach the worker unchanged, with entropy if there is no seed', async (t) => {
   const { llm, fake } = await loadFake(t);
   await collect(llm.generate('a', { topK: 3, temperature: undefined, maxTokens: 9, stop: 'END' }));
   const { entropy, ...options } = fake.options;
@@ -182,13 +182,13 @@ test('sampling options cross as given, with entropy for the seed that is not', a
   assert.notEqual(fake.options.entropy, entropy);
 });
 
-test('a prompt gets the special tokens of the model and none of its own', async (t) => {
+test('a prompt gets the model’s special tokens, and its text adds none', async (t) => {
   const { llm, fake } = await loadFake(t);
   await collect(llm.generate('a'));
   assert.deepEqual(fake.log[0], ['tokenize', 'a', true, false]);
 });
 
-test('biases cross as pairs, and what is kept and told by name and number', async (t) => {
+test('biases reach the worker as pairs, keepSpecial as names and logprobs as a number', async (t) => {
   const { llm, fake } = await loadFake(t);
   await collect(llm.generate('a', { logitBias: { 7: -100, 3: 0.5 }, topLogprobs: 2, keepSpecial: ['[TOOL_CALLS]'] }));
   assert.deepEqual(fake.options.logitBias, [
@@ -199,7 +199,7 @@ test('biases cross as pairs, and what is kept and told by name and number', asyn
   assert.deepEqual(fake.options.keepSpecial, ['[TOOL_CALLS]']);
 });
 
-test('how likely a token was comes with its text, whole characters or not', async (t) => {
+test('log-probabilities come with the text of their token, whole characters or not', async (t) => {
   const fake = new FakeLlm((event) => {
     if (event.type !== 'token') return;
     event.logprobs = { id: event.id, logprob: -0.5, bytes: [0xc3], top: [{ id: 9, logprob: -0.25, bytes: [97, 98] }] };
@@ -215,7 +215,7 @@ test('how likely a token was comes with its text, whole characters or not', asyn
   });
 });
 
-test('token ids are continued as they are', async (t) => {
+test('token ids are continued unchanged', async (t) => {
   const { llm, fake } = await loadFake(t);
   fake.words = ['x'];
   await collect(llm.generate([5, 6]));
@@ -226,7 +226,7 @@ test('token ids are continued as they are', async (t) => {
   assert.deepEqual(fake.ids, [5, 6]);
 });
 
-test('chat takes its messages as they were at the call, and only what templates read', async (t) => {
+test('chat copies its messages at the call, with the fields that templates read', async (t) => {
   const { llm, fake } = await loadFake(t);
   const messages = [{ role: 'user', content: 'hi', render: () => {} }];
   const pieces = llm.chat(messages);
@@ -235,7 +235,7 @@ test('chat takes its messages as they were at the call, and only what templates 
   assert.deepEqual(fake.conversation, { messages: [{ role: 'user', content: 'hi' }], tools: null, variables: {} });
 });
 
-test('tools, calls and variables cross as plain data', async (t) => {
+test('tools, calls and variables reach the worker as plain data', async (t) => {
   const { llm, fake } = await loadFake(t);
   const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }];
   const call = { id: '1', function: { name: 'f', arguments: { cut: '🧵'.slice(0, 1) } } };
@@ -247,7 +247,7 @@ test('tools, calls and variables cross as plain data', async (t) => {
   assert.equal(fake.conversation.messages[0].content, null);
 });
 
-test('half of a surrogate pair crosses as the replacement character, a whole one as it is', async (t) => {
+test('half of a surrogate pair becomes U+FFFD, and a whole pair stays', async (t) => {
   const { llm, fake } = await loadFake(t);
   const cut = '🧵🪡'.slice(0, 3);
   await collect(llm.generate(cut, { stop: [cut] }));
@@ -279,7 +279,7 @@ test('usage counts the prompt, the cached part and the answer', async (t) => {
   });
 });
 
-test('tokenize and detokenize go through, in turn with generations', async (t) => {
+test('tokenize and detokenize run between the steps of generations', async (t) => {
   const { llm, fake } = await loadFake(t);
   assert.deepEqual(await llm.tokenize('a b', { addSpecial: false, parseSpecial: true }), [0, 1]);
   assert.deepEqual(fake.log, [['tokenize', 'a b', false, true]]);

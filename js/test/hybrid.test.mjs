@@ -29,7 +29,7 @@ const broken = (code) => () => {
   throw Object.assign(new Error('it broke'), { code });
 };
 
-test('what the device can do stays on it, and says so', async (t) => {
+test('the device answers what it can, and the answer says so', async (t) => {
   const { llm, requests } = await both(t, { when: ['unfit', 'too-long', 'failed'] });
   const pieces = await collect(llm.chat(messages));
   assert.equal(text(pieces), 'here');
@@ -42,7 +42,7 @@ test('what the device can do stays on it, and says so', async (t) => {
   assert.deepEqual([requests.length, llm.info.remote, llm.info.local.name], [0, null, 'fake']);
 });
 
-test('a prompt that is too long goes to the server where that is allowed, in every form of the call', async (t) => {
+test('a prompt that is too long goes to the server if allowed, in every kind of call', async (t) => {
   const { llm, requests } = await both(t, { when: ['too-long'], fails: broken('CONTEXT_OVERFLOW') });
   const reason = 'too-long: it broke';
   const ranOn = { where: 'remote', model: 'fake', reason };
@@ -58,7 +58,7 @@ test('a prompt that is too long goes to the server where that is allowed, in eve
   assert.equal(requests.filter(({ path }) => path === '/v1/models').length, 1);
 });
 
-test('what is not allowed is the error that it was, and nothing is sent', async (t) => {
+test('a fallback that is not allowed gives the device’s error, and nothing is sent', async (t) => {
   for (const when of [[], ['unfit'], ['failed'], () => false]) {
     const { llm, requests } = await both(t, { when, fails: broken('CONTEXT_OVERFLOW') });
     await assert.rejects(collect(llm.chat(messages)), { code: 'CONTEXT_OVERFLOW', message: 'it broke' });
@@ -67,7 +67,7 @@ test('what is not allowed is the error that it was, and nothing is sent', async 
   }
 });
 
-test('a function is asked each time, with the cause and the error, before anything is sent', async (t) => {
+test('a function is asked before each fallback, with the cause and the error', async (t) => {
   const asked = [];
   const answers = [true, false];
   const when = async (cause, { code }) => (asked.push([cause, code]), answers.shift());
@@ -79,7 +79,7 @@ test('a function is asked each time, with the cause and the error, before anythi
   assert.equal(requests.length, sent);
 });
 
-test('what is wrong with the call itself is asked of nobody else', async (t) => {
+test('a wrong call is not sent to the server', async (t) => {
   const { llm, requests, near } = await both(t, {
     when: ['unfit', 'too-long', 'failed'],
     fails: broken('INVALID_CONSTRAINT'),
@@ -93,7 +93,7 @@ test('what is wrong with the call itself is asked of nobody else', async (t) => 
   assert.equal(requests.length, 0);
 });
 
-test('an answer that was begun is not begun again elsewhere', async (t) => {
+test('a started answer is not repeated on the server', async (t) => {
   const fails = ({ id }) => id === 1 && broken('INVALID_LOGITS')();
   const { llm, requests } = await both(t, { when: ['failed'], fails });
   const pieces = [];
@@ -109,7 +109,7 @@ test('an answer that was begun is not begun again elsewhere', async (t) => {
   assert.equal((await llm.chat.completions.create(ask)).ran_on.where, 'remote');
 });
 
-test('both failures are told where the server fails too', async (t) => {
+test('if the server fails too, the error has both failures', async (t) => {
   const instead = ({ body }, response) => body && response.writeHead(503).end('busy');
   const { llm } = await both(t, { when: ['failed'], fails: broken('CRASHED'), instead });
   const failure = await collect(llm.chat(messages)).catch((error) => error);
@@ -117,7 +117,7 @@ test('both failures are told where the server fails too', async (t) => {
   assert.match(failure.message, /503: busy.*because of failed: it broke/);
 });
 
-test('where nothing can be loaded the server answers alone, where that is allowed', async (t) => {
+test('if no model can be loaded, the server answers alone, if allowed', async (t) => {
   // there are no workers in Node
   const local = { model: '/m.gguf' };
   const { llm } = await both(t, { when: ['unfit'], local });
@@ -129,7 +129,7 @@ test('where nothing can be loaded the server answers alone, where that is allowe
   await assert.rejects(both(t, { when: ['failed'], local }), { code: 'NOT_SUPPORTED' });
 });
 
-test('what does not fit by its estimate is not loaded; what fits is', async (t) => {
+test('a model is loaded only if its estimate fits', async (t) => {
   const runtime = fakeRuntime(new FakeLlm());
   runtime.gpu = async () => undefined;
   globalThis.Worker = class {
@@ -155,7 +155,7 @@ test('what does not fit by its estimate is not loaded; what fits is', async (t) 
   await assert.rejects(both(t, { when: [], local: { ...local, device: 'gpu' } }), { code: 'GPU_UNAVAILABLE' });
 });
 
-test('a model of a server can be given, and both are disposed of', async (t) => {
+test('a server’s model can be given, and dispose ends both', async (t) => {
   const { llm: far } = await loadFake(t, new Says(['there']));
   const server = await remote({ baseURL: await serveModel(t, far) });
   const { llm: near } = await loadFake(t, new Says(['here']));

@@ -25,7 +25,7 @@ class Plain extends FakeLlm {
 
 const filled = (fake) => fake.log.filter(([what]) => what === 'infill');
 
-test('a suffix makes a prompt with a gap of a text, and of ids', async (t) => {
+test('a suffix makes a prompt with a gap, of texts and of ids', async (t) => {
   const { llm, fake } = await loadFake(t, new Coder());
   assert.equal(textOf(await collect(llm.generate('a b', { suffix: 'z' }))), 'a b .');
   assert.deepEqual(fake.ids, [0, 1, 7]);
@@ -41,7 +41,7 @@ test('a suffix makes a prompt with a gap of a text, and of ids', async (t) => {
   assert.equal(fake.options.infill, undefined);
 });
 
-test('`suffix` of completions, streamed and not', async (t) => {
+test('completions take `suffix`, streamed and not', async (t) => {
   const { llm, fake } = await loadFake(t, new Coder());
   const request = { prompt: ['a b', 'c'], suffix: 'z', n: 2, echo: true };
   const { choices } = await llm.completions.create(request);
@@ -57,7 +57,7 @@ test('`suffix` of completions, streamed and not', async (t) => {
   assert.equal((await llm.completions.create({ prompt: 'a', suffix: null })).choices[0].text, 'a.');
 });
 
-test('a model without the tokens says so before the answer begins', async (t) => {
+test('a model without FIM tokens is an error before the answer begins', async (t) => {
   const { llm } = await loadFake(t, new Plain());
   await assert.rejects(collect(llm.generate('a', { suffix: 'z' })), { code: 'UNSUPPORTED_TASK', message: /`suffix`/ });
   for (const stream of [false, true]) {
@@ -76,7 +76,7 @@ test('a suffix is a string, and chats have none', async (t) => {
   await assert.rejects(llm.completions.create({ prompt: 'a', suffix: 5 }), { message: /`suffix`/ });
 });
 
-test('the best of several answers fills the gap, and a server is asked for it', async (t) => {
+test('the best of several answers fills the gap, also from a server', async (t) => {
   const { llm, fake } = await loadFake(t, new Coder());
   await llm.bestOf(2, () => 1).generate('a', { suffix: 'z' });
   assert.equal(filled(fake).length, 2);

@@ -76,7 +76,7 @@ async function together(fake, llm, begin) {
   return answers;
 }
 
-test('two chats run at once, a step each in turn', async (t) => {
+test('two chats take turns, one step each', async (t) => {
   const fake = new Noted();
   const [{ llm }] = await tabs(t, fake, 1);
   const answers = await together(fake, llm, () => ['a 1 2', 'b 1 2'].map((prompt) => collect(llm.generate(prompt))));
@@ -105,7 +105,7 @@ test('a tab with one chat gets as many steps as a tab with three', async (t) => 
   for (const name of ['a', 'b', 'c']) assert.ok(until.filter((step) => step.startsWith(name)).length >= 2);
 });
 
-test('a chunk of a long prompt is a step: a chat that writes beside it waits for one at most', async (t) => {
+test('a chunk of a long prompt is one step, so another chat waits for one at most', async (t) => {
   class LongPrompt extends Noted {
     start(ids, options) {
       super.start(ids, options);
@@ -123,7 +123,7 @@ test('a chunk of a long prompt is a step: a chat that writes beside it waits for
   until.forEach((step, at) => assert.equal(step.startsWith('long'), at % 2 === 1, until.join(' ')));
 });
 
-test('one that is left, or stopped by its signal, leaves the others alone and gives back what it holds', async (t) => {
+test('a chat that is left or aborted disturbs no other and gives back its memory', async (t) => {
   const fake = new Noted();
   const [{ llm }] = await tabs(t, fake, 1);
   const controller = new AbortController();
@@ -152,7 +152,7 @@ test('one that is left, or stopped by its signal, leaves the others alone and gi
   );
 });
 
-test('a tab that dies gives its places and its turns to the others', async (t) => {
+test('a tab that dies frees its places and turns', async (t) => {
   const held = gate();
   const fake = new Noted((event, name) => (name === 'b' && event.text === '1' ? held.opened : undefined));
   const [dying, living] = await tabs(t, fake, 2);
@@ -167,7 +167,7 @@ test('a tab that dies gives its places and its turns to the others', async (t) =
   assert.ok(fake.log.filter(([what, name]) => what === 'start' && name === 'a').length <= 4);
 });
 
-test('a lost GPU interrupts every chat, and each goes on where it was, no piece twice and none left out', async (t) => {
+test('every chat goes on after a lost GPU, with no piece twice and none missing', async (t) => {
   let losses = 2;
   const fake = new Noted((event, name) => {
     if (!(name === 'a' && event.text === '2') && !(name === 'b' && event.text === '4')) return;
@@ -182,7 +182,7 @@ test('a lost GPU interrupts every chat, and each goes on where it was, no piece 
   assert.deepEqual(fake.alive, []);
 });
 
-test('an error of one is its own; a crash is the end of all', async (t) => {
+test('an error ends its own chat, and a crash ends all', async (t) => {
   const fake = new Noted((event, name) => {
     if (name === 'bad' && event.text === '1') throw Object.assign(new Error('full'), { code: 'OUT_OF_MEMORY' });
     if (name === 'crash' && event.text === '1') throw new WebAssembly.RuntimeError('unreachable');
@@ -198,7 +198,7 @@ test('an error of one is its own; a crash is the end of all', async (t) => {
   await Promise.all(crashed);
 });
 
-test('one that runs out of memory beside others goes on where it was when they have given back theirs', async (t) => {
+test('a chat without memory goes on when others have given back theirs', async (t) => {
   const fake = new Noted((event) => {
     const isLong = event.type === 'token' && event.id >= 3;
     if (isLong && fake.alive.length > 1) throw Object.assign(new Error('full'), { code: 'OUT_OF_MEMORY' });
@@ -211,7 +211,7 @@ test('one that runs out of memory beside others goes on where it was when they h
   assert.deepEqual(fake.alive, []);
 });
 
-test('one that waits for memory ends at once when it is stopped, and fails where nobody holds any', async (t) => {
+test('a chat that waits for memory ends when it is stopped, and fails if no other holds any', async (t) => {
   const held = gate();
   const fake = new Noted((event, name) => {
     if (name === 'big' && event.text === '1') throw Object.assign(new Error('full'), { code: 'OUT_OF_MEMORY' });
@@ -230,7 +230,7 @@ test('one that waits for memory ends at once when it is stopped, and fails where
   await assert.rejects(collect(llm.generate('big 1 2')), { code: 'OUT_OF_MEMORY' });
 });
 
-test('other calls have their turn between the steps of those that generate', async (t) => {
+test('other calls run between the steps of generations', async (t) => {
   const fake = new Noted();
   const [{ llm }] = await tabs(t, fake, 1);
   const words = Array.from({ length: 40 }, (_, at) => at).join(' ');
@@ -249,7 +249,7 @@ test('other calls have their turn between the steps of those that generate', asy
   assert.equal(fake.log.filter(([what]) => what === 'score').length, 1);
 });
 
-test('of fifty calls eight run at once, four of one tab; the others wait, each tab for its own', async (t) => {
+test('eight of fifty calls run at once, at most four of a tab; the others wait', async (t) => {
   const held = gate();
   const fake = new Noted((event) => (event.type === 'token' ? held.opened : undefined));
   const [many, few] = await tabs(t, fake, 2);
@@ -296,7 +296,7 @@ const grammarsWith = (changes = {}) =>
     }
   };
 
-test('nobody waits for the network of a constraint that another one needs', async (t) => {
+test('no chat waits while another fetches the module for its constraint', async (t) => {
   const network = gate();
   const grammars = async () => {
     await network.opened;
@@ -313,7 +313,7 @@ test('nobody waits for the network of a constraint that another one needs', asyn
   assert.equal(masked.length, 3, 'only the constrained one has masks: at its start and behind each of its two tokens');
 });
 
-test('a module for constraints that crashes ends the answer that it constrains, and no other', async (t) => {
+test('a crash of the module for constraints ends its own answer alone', async (t) => {
   const crash = () => {
     throw new WebAssembly.RuntimeError('unreachable');
   };

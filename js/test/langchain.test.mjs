@@ -19,7 +19,7 @@ const load = async (t, texts, request) => {
   return { llm, fake, model: new ChatWeft({ llm, request }) };
 };
 
-test('invoke: the text, why it ended, its usage; a chain of prompt, model and parser', async (t) => {
+test('invoke gives text, finish reason and usage, also in a chain of prompt, model and parser', async (t) => {
   const { model, fake } = await load(t, ['Hel', 'lo'], { temperature: 0, max_completion_tokens: 9 });
   const answer = await model.invoke([new SystemMessage('be brief'), new HumanMessage('hi')], { stop: ['END'] });
   assert.equal(answer.content, 'Hello');
@@ -36,7 +36,7 @@ test('invoke: the text, why it ended, its usage; a chain of prompt, model and pa
   assert.equal(fake.conversation.messages[0].content, 'Where is Bern?');
 });
 
-test('stream: chunks as they come; an abort ends the model’s work', async (t) => {
+test('stream gives chunks as they come, and an abort stops the model', async (t) => {
   const { model, llm, fake } = await load(t, ['a', 'b', 'c']);
   const chunks = await collect(await model.stream('hi'));
   assert.equal(
@@ -59,7 +59,7 @@ test('stream: chunks as they come; an abort ends the model’s work', async (t) 
   assert.equal(fake.log.at(-1)[0], 'stop');
 });
 
-test('tools: a call is parsed, and its result goes back as the template reads it', async (t) => {
+test('a tool call is parsed, and its result goes back as the template reads it', async (t) => {
   const { model, fake } = await load(t, [...CALL]);
   const weather = tool(async ({ city }) => `sunny in ${city}`, {
     name: 'weather',
@@ -120,7 +120,7 @@ function calling(name, json) {
   return { requests, model: new ChatWeft({ llm }) };
 }
 
-test('structured output by a call: the model has no choice but to make it', async () => {
+test('structured output by a tool forces the call', async () => {
   const { requests, model } = calling('extract', '{"capital": "Bern"}');
   const schema = z.object({ capital: z.enum(['Bern', 'Berlin']) });
   const config = { method: 'functionCalling' };
@@ -137,7 +137,7 @@ test('structured output by a call: the model has no choice but to make it', asyn
   assert.deepEqual(requests.at(-1).tools[0].function, named);
 });
 
-test('the profile says that answers are held to a schema; options of tools reach the model', async () => {
+test('the profile has structured output, and options of tools reach the model', async () => {
   const { requests, model } = calling('f', '{}');
   const { structuredOutput, toolCalling, maxInputTokens } = model.profile;
   assert.deepEqual([structuredOutput, toolCalling, maxInputTokens], [true, true, 2048]);
@@ -149,7 +149,7 @@ test('the profile says that answers are held to a schema; options of tools reach
   assert.deepEqual(request.response_format, { type: 'json_object' });
 });
 
-test('what a model thinks stands beside its answer, and goes back with it', async () => {
+test('thoughts stand beside the answer, and go back with it', async () => {
   const requests = [];
   const create = async (request) => {
     requests.push(request);
@@ -166,7 +166,7 @@ test('what a model thinks stands beside its answer, and goes back with it', asyn
   assert.equal(requests.at(-1).messages[1].reasoning_content, 'hm');
 });
 
-test('errors are weft’s own; a kind of message that no template knows is named', async (t) => {
+test('errors are weft’s own, and an unknown kind of message is named', async (t) => {
   const { model, fake } = await load(t, ['a']);
   fake.before = () => {
     throw Object.assign(new Error('too long'), { code: 'CONTEXT_OVERFLOW' });
@@ -175,7 +175,7 @@ test('errors are weft’s own; a kind of message that no template knows is named
   await assert.rejects(model.invoke([{ role: 'remove', content: 'x' }]));
 });
 
-test('embeddings, of documents and of a query', async (t) => {
+test('embeddings of documents and of a query', async (t) => {
   const fake = new FakeLlm();
   fake.embed = async (text) => Float32Array.of(text.length, 1);
   const { llm } = await loadFake(t, fake);
@@ -187,7 +187,7 @@ test('embeddings, of documents and of a query', async (t) => {
   ]);
 });
 
-test('of a server, the metadata says where it ran', async (t) => {
+test('the metadata says that a server answered', async (t) => {
   const { llm } = await load(t, ['there']);
   const server = await remote({ baseURL: await serveModel(t, llm) });
   const answer = await new ChatWeft({ llm: server }).invoke('hi');

@@ -32,14 +32,14 @@ async function read(files) {
   return { pieces, bytes: Buffer.concat(pieces) };
 }
 
-test('reads an address', async (t) => {
+test('a source reads a URL', async (t) => {
   const content = pattern(3 * MIB + 5);
   const origin = await listen(t, (_, response) => response.end(content));
   const { bytes } = await read([`${origin}/models/my%20model.gguf?download=true`]);
   assert.ok(bytes.equals(content));
 });
 
-test('cuts what is long into pieces of at most 1 MiB', async (t) => {
+test('a source gives pieces of at most 1 MiB', async (t) => {
   const content = pattern(2 * MIB + 3);
   t.mock.method(globalThis, 'fetch', async () => {
     const body = new ReadableStream({
@@ -58,13 +58,13 @@ test('cuts what is long into pieces of at most 1 MiB', async (t) => {
   assert.ok(bytes.equals(content));
 });
 
-test('reads blobs and addresses as one stream, in the order given', async (t) => {
+test('blobs and URLs are one stream, in their order', async (t) => {
   const origin = await listen(t, (request, response) => response.end(request.url));
   const { bytes } = await read([new Blob(['first']), `${origin}/b`, new File(['last'], 'c.gguf')]);
   assert.equal(bytes.toString(), 'first/blast');
 });
 
-test('names a file even where its address is odd', () => {
+test('every source has a name, however odd its URL', () => {
   const name = (source) => nameOf(loadCall([source]).files[0]);
   assert.equal(name('http://localhost/100%.gguf'), '100%.gguf');
   assert.equal(name('http://localhost/my%20model.gguf?download=true'), 'my model.gguf');
@@ -92,7 +92,7 @@ async function loadWith(t, runtime, files, device = 'cpu') {
   return { info, progress };
 }
 
-test('feeds the engine every byte, and tells what was loaded', async (t) => {
+test('load feeds the engine every byte, and says what was loaded', async (t) => {
   const runtime = fakeRuntime(new FakeLlm(), 6);
   const { info } = await loadWith(t, runtime, [new Blob(['abc']), new Blob(['def'])]);
   const [length, ...fed] = runtime.fed;
@@ -121,7 +121,7 @@ test('feeds the engine every byte, and tells what was loaded', async (t) => {
   assert.deepEqual(info, { ...model, roles, engine: about, download });
 });
 
-test('tells the progress at most every 100 ms, and always the first and the last', async (t) => {
+test('progress comes at most every 100 ms, always at first and last', async (t) => {
   let now = 0;
   t.mock.method(performance, 'now', () => now);
   const runtime = fakeRuntime(new FakeLlm(), 10);
@@ -155,7 +155,7 @@ async function totals(t, files, header) {
   return [progress.at(-1).total, runtime.fed.find(Number.isInteger)];
 }
 
-test('the total is that of all files, or what the header of a single file says', async (t) => {
+test('the total is the sum of all files, or what the header of a single file says', async (t) => {
   const origin = await listen(t, ({ url }, response) => {
     if (url === '/length') return response.writeHead(200, { 'content-length': 4 }).end('four');
     if (url === '/packed') {
@@ -176,7 +176,7 @@ test('the total is that of all files, or what the header of a single file says',
   assert.deepEqual(await totals(t, [new Blob(['abc']), `${origin}/length`], 3), [7, undefined]);
 });
 
-test('a length from another origin is not believed: how it is encoded is hidden', async (t) => {
+test('a length from another origin is not trusted, as its encoding is hidden', async (t) => {
   t.mock.method(globalThis, 'fetch', async () => {
     const response = new Response('abc', { headers: { 'content-length': '2' } });
     return Object.defineProperty(response, 'type', { value: 'cors' });
@@ -198,7 +198,7 @@ test('the GPU is named by the browser, or by the engine where that fails', async
   assert.equal(await describe(), 'WebGPU');
 });
 
-test('the GPU engine starts no threads; the CPU engine says why it has no more', async (t) => {
+test('the GPU engine starts no threads, and the CPU engine says why it has no more', async (t) => {
   const gpu = fakeGpu();
   gpu.note = 'It has one thread.';
   const { engine } = (await loadWith(t, gpu, [new Blob(['x'])], 'gpu')).info;
@@ -208,7 +208,7 @@ test('the GPU engine starts no threads; the CPU engine says why it has no more',
   assert.equal((await loadWith(t, cpu, [new Blob(['x'])])).info.engine.reason, 'asked for It has one thread.');
 });
 
-test('what was found out about a GPU is remembered for it, and not asked for the CPU', async (t) => {
+test('tuning is remembered for its GPU, and not read for the CPU', async (t) => {
   const runtime = fakeGpu();
   runtime.found = 'the best kernels';
   const tuningGiven = async (device) => {
@@ -271,7 +271,7 @@ function fakeWorkers(t, runtime) {
   return workers;
 }
 
-test('outside of a browser the import does nothing and load says NOT_SUPPORTED', async () => {
+test('outside of browsers the import works and load fails with NOT_SUPPORTED', async () => {
   assert.equal(typeof Worker, 'undefined');
   for (const model of ['http://localhost/m', '/models/m.gguf']) {
     await assert.rejects(load({ model }), { name: 'WeftError', code: 'NOT_SUPPORTED' });
@@ -291,19 +291,19 @@ test('load starts one module worker, and dispose ends it', async (t) => {
   assert.equal(workers[0].terminated, 1);
 });
 
-test('load with a wrong option starts nothing', async (t) => {
+test('load with a wrong option starts no worker', async (t) => {
   const workers = fakeWorkers(t, fakeRuntime(new FakeLlm()));
   await assert.rejects(load({ model: 1 }), { name: 'WeftError', code: 'INVALID_OPTION' });
   assert.equal(workers.length, 0);
 });
 
-test('load that is aborted before starts nothing', async (t) => {
+test('load with an aborted signal starts no worker', async (t) => {
   const workers = fakeWorkers(t, fakeRuntime(new FakeLlm()));
   await assert.rejects(load({ model: new Blob(), signal: AbortSignal.abort() }), { name: 'AbortError' });
   assert.equal(workers.length, 0);
 });
 
-test('load that is aborted during the download ends the worker at once', async (t) => {
+test('a load aborted during the download ends the worker at once', async (t) => {
   const controller = new AbortController();
   const origin = await listen(t, (_, response) => response.write('endless'));
   const workers = fakeWorkers(t, fakeRuntime(new FakeLlm()));
@@ -313,7 +313,7 @@ test('load that is aborted during the download ends the worker at once', async (
   assert.equal(workers[0].terminated, 1);
 });
 
-test('load that fails ends the worker', async (t) => {
+test('a failed load ends the worker', async (t) => {
   const runtime = fakeRuntime(new FakeLlm());
   runtime.Loader.create = () => Promise.reject(Object.assign(new Error('no'), { code: 'INVALID_FILE' }));
   const workers = fakeWorkers(t, runtime);
@@ -321,7 +321,7 @@ test('load that fails ends the worker', async (t) => {
   assert.equal(workers[0].terminated, 1);
 });
 
-test('a worker that does not start is WORKER_FAILED, one that dies later CRASHED', async (t) => {
+test('a worker that does not start is WORKER_FAILED; one that dies later is CRASHED', async (t) => {
   const workers = fakeWorkers(t, fakeRuntime(new FakeLlm(() => gate().opened)));
   const preventDefault = () => {};
   const loading = load({ model: new Blob(['x']) });
@@ -344,7 +344,7 @@ test('a worker that does not start is WORKER_FAILED, one that dies later CRASHED
   await assert.rejects(load({ model: new Blob(['x']) }), { code: 'WORKER_FAILED', message: /from this origin/ });
 });
 
-test('a worker is elsewhere if a page of its origin may not start it', () => {
+test('a page cannot start a worker of another origin or scheme', () => {
   assert.equal(isElsewhere('https://a.example/weft-worker.js', 'https://a.example'), false);
   assert.equal(isElsewhere('https://a.example:8443/weft-worker.js', 'https://a.example'), true);
   assert.equal(isElsewhere('https://cdn.example/weft-worker.js', 'https://a.example'), true);

@@ -179,18 +179,18 @@ async function tells([call, code, message], ...given) {
   );
 }
 
-test('mistakes in calls of a model are told with what is meant', async (t) => {
+test('an error of a mistaken call names what was meant', async (t) => {
   const { llm, fake } = await loadFake(t);
   for (const row of calls) await tells(row, llm);
   assert.equal(fake.log.filter(([what]) => what === 'start').length, 0);
 });
 
-test('mistakes in options are told with what is meant', async () => {
+test('an error of a mistaken option names what was meant', async () => {
   for (const row of options) await tells(row);
   await assert.rejects(LanguageModel.create(), /call configure\({ model }\) of weft-llm\/prompt-api first/);
 });
 
-test('roles are those of every chat and of the template, however it speaks of them', async (t) => {
+test('allowed roles are the usual ones and those that the template names', async (t) => {
   const common = ['system', 'user', 'assistant', 'tool'];
   const templates = [
     ["{% if message['role'] == 'document' %}", 'document'],
@@ -245,7 +245,7 @@ async function fetched(t, status, { isHub = false, token, said } = {}) {
   return request(fetch, target, new AbortController().signal, null, undefined);
 }
 
-test('a server that refuses is answered with the option that helps', async (t) => {
+test('an error for a refusing server names the option that helps', async (t) => {
   const rows = [
     [
       () => fetched(t, 401, { isHub: true }),
@@ -283,7 +283,7 @@ async function inPage(t, href, work, onLine = true) {
 
 const at = (url, more) => ({ url, headers: {}, ...more });
 
-test('what is not there is looked for where it may be: in public/, or on a hub', async (t) => {
+test('a missing file is looked for in public/ and on a hub', async (t) => {
   await inPage(t, 'http://localhost:5173/app/', () => {
     const page = 'http://localhost:5173/app';
     assert.match(whereabouts(at(`${page}/models/m.gguf`)), /`public\/`.*'hf:owner\/repository\/file\.gguf'/);
@@ -293,7 +293,7 @@ test('what is not there is looked for where it may be: in public/, or on a hub',
   });
 });
 
-test('an address that answered a web page is named as such, and what else it answered too', async (t) => {
+test('a URL that answers a web page or other text is named with what it answers', async (t) => {
   const invalid = (looks) =>
     Object.assign(new Error(`magic: expected \`GGUF\`, got \`x\`, which looks like ${looks}`), {
       code: 'INVALID_FILE',
@@ -317,7 +317,7 @@ test('an address that answered a web page is named as such, and what else it ans
   });
 });
 
-test('a request without an answer is explained as far as it can be', async (t) => {
+test('an error for a request without a response gives its cause, if it is known', async (t) => {
   const rows = [
     ['https://app.example/', 'http://models.example/m.gguf', {}, /mixed content/, true],
     ['https://app.example/', 'http://localhost:8080/m.gguf', {}, /CORS/, false],

@@ -23,7 +23,7 @@ test('a model goes out of one store and into another → it loads there without 
   await assert.rejects(storedModels(here.downloads).export('http://localhost/absent'), { code: 'NOT_STORED' });
 });
 
-test('the store is listed: source, size, what is there', async (t) => {
+test('list gives source, size and completeness of each model', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new MemoryVisitor(t);
   const models = storedModels(visitor.downloads);
@@ -37,7 +37,7 @@ test('the store is listed: source, size, what is there', async (t) => {
   assert.equal(await models.delete(server.url), false);
 });
 
-test('an import over a stored file breaks off, or is none of a model: its error; kept: the stored file', async (t) => {
+test('an import that breaks off or is not a model: its error; the stored file is kept', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new MemoryVisitor(t);
   const models = storedModels(visitor.downloads);
@@ -70,7 +70,7 @@ test('an import over a stored file breaks off, or is none of a model: its error;
   assert.deepEqual([await visitor.namedBytes(), await visitor.storedBytes()], [SIZE, SIZE]);
 });
 
-test('a tab closes in the middle of an import: nothing; kept: what was stored; the sweep deletes the rest', async (t) => {
+test('a tab closes during an import: what was stored is kept, and the sweep deletes the rest', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new MemoryVisitor(t);
   await visitor.load(server.url);
@@ -94,7 +94,7 @@ test('a tab closes in the middle of an import: nothing; kept: what was stored; t
   assert.equal((await visitor.load(server.url)).fetchedBytes, 0);
 });
 
-test('what an older layout stored is listed, counted and deleted', async (t) => {
+test('files of an older layout are listed, counted and deleted', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new MemoryVisitor(t);
   await visitor.load(server.url);

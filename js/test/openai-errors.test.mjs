@@ -103,7 +103,7 @@ const cases = [
   ['/embeddings', { input: 'a', encoding_format: 'hex' }, 'encoding_format'],
 ];
 
-test('max_tokens: -3 was reported as maxTokens with no param: each mistake is named in OpenAI’s words, with status 400', async (t) => {
+test('max_tokens: -3 was reported as maxTokens with no param: each mistake has OpenAI’s name and status 400', async (t) => {
   const { llm, fake } = await loadFake(t);
   for (const stream of [false, true]) {
     for (const [path, request, param, message] of cases) {
@@ -145,7 +145,7 @@ test('kronk#862: a streamed request that the model refuses is status 400, not an
   }
 });
 
-test('of several prompts, one that is too long is told before the first answer', async (t) => {
+test('one of several prompts is too long: status 400 before the first answer', async (t) => {
   const fake = new FakeLlm();
   const { start } = fake;
   fake.start = function (ids, options) {
@@ -157,7 +157,7 @@ test('of several prompts, one that is too long is told before the first answer',
   assert.deepEqual([status, code], [400, 'context_length_exceeded']);
 });
 
-test('a body that is no JSON object is status 400; a path or a method that is not there 404 and 405', async (t) => {
+test('a body that is no JSON object is 400, an unknown path 404, an unknown method 405', async (t) => {
   const { llm } = await loadFake(t);
   for (const body of ['', '{', '[]', 'null', '"a"', 'messages=hi']) {
     const { status, param, type } = await post(llm, '/chat/completions', body);
@@ -188,7 +188,7 @@ test('the official client rejects before it iterates', async (t) => {
   await assert.rejects(llm.completions.create({ prompt: 'a', stream: true }), { code: 'CONTEXT_OVERFLOW' });
 });
 
-test('a stream that is cancelled while the prompt is read ends the answer at once', async (t) => {
+test('cancelling a stream during the prompt ends the answer at once', async (t) => {
   const held = gate();
   t.after(held.open);
   const { llm, fake } = await loadFake(t, new FakeLlm((event) => (event.type === 'prompt' ? held.opened : undefined)));
@@ -207,7 +207,7 @@ test('a stream that is cancelled while the prompt is read ends the answer at onc
   assert.ok(fake.events.length > 1);
 });
 
-test('a model that fails on the way says so in the stream', async (t) => {
+test('a model that fails during a stream writes the error into it', async (t) => {
   const fake = new FakeLlm((event) => {
     if (event.id === 1) throw Object.assign(new Error('NaN'), { code: 'INVALID_LOGITS' });
   });

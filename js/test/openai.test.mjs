@@ -37,7 +37,7 @@ const create = async (t, texts, request, more) => {
   return { answer: await llm.chat.completions.create({ ...ask, ...request }), fake, llm };
 };
 
-test('a chat completion has the text, its end and its usage', async (t) => {
+test('a chat completion has text, finish reason and usage', async (t) => {
   const { answer } = await create(t, ['Hel', 'lo'], {});
   assert.equal(answer.object, 'chat.completion');
   assert.equal(answer.model, 'fake');
@@ -54,7 +54,7 @@ test('a chat completion has the text, its end and its usage', async (t) => {
   assert.deepEqual([prompt, completion, total], [2, 2, 4]);
 });
 
-test('a streamed one begins with the role and ends with the reason, then the usage', async (t) => {
+test('a streamed chat completion begins with the role and ends with finish reason and usage', async (t) => {
   const { answer } = await create(t, ['a', 'b'], { stream: true, stream_options: { include_usage: true } });
   const chunks = await collect(answer);
   assert.deepEqual(
@@ -72,7 +72,7 @@ test('a streamed one begins with the role and ends with the reason, then the usa
   assert.equal(chunks[0].usage, null);
 });
 
-test('n answers count up the seed and have the prompt in common', async (t) => {
+test('n answers have seeds in sequence and share the prompt', async (t) => {
   const { answer, fake } = await create(t, ['x'], { n: 3, seed: 5 });
   assert.deepEqual(
     answer.choices.map(({ index, message }) => [index, message.content]),
@@ -86,7 +86,7 @@ test('n answers count up the seed and have the prompt in common', async (t) => {
   assert.deepEqual([answer.usage.prompt_tokens, answer.usage.completion_tokens], [2, 3]);
 });
 
-test('streamed, n answers come one after the other', async (t) => {
+test('n streamed answers come one after the other', async (t) => {
   const { answer } = await create(t, ['x'], { n: 2, stream: true });
   const chunks = await collect(answer);
   assert.deepEqual(
@@ -102,7 +102,7 @@ test('streamed, n answers come one after the other', async (t) => {
   );
 });
 
-test('options are named as weft names them', async (t) => {
+test('options reach weft under its names', async (t) => {
   const { fake } = await create(t, ['x'], {
     max_completion_tokens: 9,
     max_tokens: 3,
@@ -129,7 +129,7 @@ test('options are named as weft names them', async (t) => {
   });
 });
 
-test('logprobs are told of every token, also of one whose text is held back', async (t) => {
+test('every token has logprobs, also one whose text is held back', async (t) => {
   const { answer } = await create(t, ['a', '', 'b'], { logprobs: true, top_logprobs: 1 });
   const told = answer.choices[0].logprobs.content;
   assert.deepEqual(
@@ -142,7 +142,7 @@ test('logprobs are told of every token, also of one whose text is held back', as
   );
 });
 
-test('parts of text are one text, a developer is the system, and calls are given to the template as they are', async (t) => {
+test('parts of text are joined, a developer becomes the system, and calls reach the template unchanged', async (t) => {
   const messages = [
     {
       role: 'developer',
@@ -170,7 +170,7 @@ test('parts of text are one text, a developer is the system, and calls are given
   assert.deepEqual([tools.length, variables], [1, { reasoning_effort: 'low' }]);
 });
 
-test('messages of OpenAI may be given back as they came, with nulls and refusals', async (t) => {
+test('OpenAI’s messages are accepted as they come, with nulls and refusals', async (t) => {
   const messages = [
     { role: 'user', content: 'a', name: null, tool_calls: null, tool_call_id: null },
     { role: 'assistant', content: null, refusal: 'I cannot.', annotations: [], audio: null },
@@ -186,7 +186,7 @@ test('messages of OpenAI may be given back as they came, with nulls and refusals
   assert.deepEqual(fake.conversation.messages[0], { role: 'user', content: 'a' });
 });
 
-test('what weft cannot do is refused by name', async (t) => {
+test('unsupported options are refused by name', async (t) => {
   const { llm } = await loadFake(t, new Says(['x']));
   const cases = [
     ['response_format', { response_format: { type: 'xml' } }],
@@ -210,7 +210,7 @@ test('what weft cannot do is refused by name', async (t) => {
   }
 });
 
-test('an abort fails with its reason, streamed or not, and break ends the answer', async (t) => {
+test('an abort rejects with its reason, streamed or not, and break ends the answer', async (t) => {
   const held = gate();
   const { llm, fake } = await loadFake(
     t,
@@ -285,7 +285,7 @@ const client = (llm) =>
     dangerouslyAllowBrowser: true,
   });
 
-test('the official client: whole, streamed, tools, models, errors', async (t) => {
+test('the official client gets whole and streamed answers, tool calls, models and errors', async (t) => {
   const call = '<tool_call>\n{"name": "f", "arguments": {"city": "Bern"}}\n</tool_call>';
   const { llm, fake } = await loadFake(t, new Says(['Hi', '!']));
   const openai = client(llm);
@@ -318,7 +318,7 @@ test('the official client: whole, streamed, tools, models, errors', async (t) =>
   assert.ok(unknown instanceof OpenAI.NotFoundError, String(unknown));
 });
 
-test('the official client: an abort stops the model, and an error of the engine is not tried again', async (t) => {
+test('the official client stops the model on abort, and does not retry an error of the engine', async (t) => {
   const held = gate();
   const { llm, fake } = await loadFake(
     t,

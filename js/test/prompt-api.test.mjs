@@ -23,14 +23,14 @@ const named = (name, message) => (error) => {
 
 const system = { role: 'system', content: 's' };
 
-test('without a model it is unavailable, and says what to do', async () => {
+test('without a model the API is unavailable, and says what to do', async () => {
   assert.equal(await LanguageModel.availability(), 'unavailable');
   await assert.rejects(LanguageModel.create(), named('NotSupportedError', /configure/));
   assert.throws(() => new LanguageModel(), TypeError);
   assert.equal(globalThis.LanguageModel, undefined); // Node has no workers: nothing is installed
 });
 
-test('prompts go on where the last one ended', async (t) => {
+test('a prompt continues the conversation', async (t) => {
   const fake = new Talker({ answers: ['hello you', 'well'] });
   const session = await create(t, fake, { initialPrompts: [system] });
   assert.equal(await LanguageModel.availability(), 'available');
@@ -54,7 +54,7 @@ test('prompts go on where the last one ended', async (t) => {
   assert.equal(fake.reused.at(-1), 9);
 });
 
-test('the system may also speak first in the first prompt, and only there', async (t) => {
+test('a system message may begin the first prompt, and no other', async (t) => {
   const fake = new Talker();
   const session = await create(t, fake);
   await session.prompt([system, { role: 'user', content: 'a' }]);
@@ -76,7 +76,7 @@ test('an answer streams in pieces', async (t) => {
   assert.deepEqual(pieces, ['one', ' two', ' three']);
 });
 
-test('a stream that is cancelled leaves nothing', async (t) => {
+test('a cancelled stream leaves nothing in the conversation', async (t) => {
   const fake = new Talker({ answers: [undefined, 'x'] });
   const session = await create(t, fake);
   for await (const piece of session.promptStreaming('a')) if (piece === ' w3') break;
@@ -84,7 +84,7 @@ test('a stream that is cancelled leaves nothing', async (t) => {
   assert.equal(fake.told.at(-1), '<user b > <assistant');
 });
 
-test('a prompt that is aborted rejects with the reason, and leaves nothing; also where it waits', async (t) => {
+test('an aborted prompt rejects with the reason and leaves nothing, also while it waits', async (t) => {
   const held = gate();
   const fake = new Talker({
     answers: [undefined, 'x'],
@@ -106,7 +106,7 @@ test('a prompt that is aborted rejects with the reason, and leaves nothing; also
   await assert.rejects(session.prompt('d', { signal: AbortSignal.abort() }), named('AbortError'));
 });
 
-test('append takes messages in without an answer', async (t) => {
+test('append adds messages without an answer', async (t) => {
   const fake = new Talker();
   const session = await create(t, fake, { initialPrompts: [system] });
   await session.append([{ role: 'user', content: 'a' }]);
@@ -116,7 +116,7 @@ test('append takes messages in without an answer', async (t) => {
   assert.equal(fake.told.at(-1), '<system s > <user a > <user b > <assistant');
 });
 
-test('a prefix is how the answer begins', async (t) => {
+test('a prefix begins the answer', async (t) => {
   const fake = new Talker({ answers: ['name'] });
   const session = await create(t, fake);
   const begun = { role: 'assistant', content: 'toml: ', prefix: true };
@@ -130,7 +130,7 @@ test('a prefix is how the answer begins', async (t) => {
   await assert.rejects(session.append([begun]), named('SyntaxError'));
 });
 
-test('what is no text is refused by name, and malformed prompts too', async (t) => {
+test('images, audio and malformed prompts are refused by name', async (t) => {
   const session = await create(t);
   const user = (content) => [{ role: 'user', content }];
   await assert.rejects(
@@ -144,7 +144,7 @@ test('what is no text is refused by name, and malformed prompts too', async (t) 
   assert.equal(await session.prompt([]), 'yes');
 });
 
-test('options that are not supported are unavailable, and creation refuses them', async (t) => {
+test('unsupported options are unavailable, and create refuses them', async (t) => {
   await create(t);
   for (const options of [
     { expectedInputs: [{ type: 'image' }] },
@@ -161,7 +161,7 @@ test('options that are not supported are unavailable, and creation refuses them'
   assert.equal(await LanguageModel.availability({ expectedInputs: text, expectedOutputs: text }), 'available');
 });
 
-test('malformed options reject creation and availability with the exceptions of the IDL', async (t) => {
+test('create and availability reject malformed options with the exceptions of the IDL', async (t) => {
   await create(t);
   const execute = async () => '';
   const cases = [
@@ -191,7 +191,7 @@ test('malformed options reject creation and availability with the exceptions of 
 const call = (name, args) =>
   `<tool_call> ${JSON.stringify({ name, arguments: args }).replaceAll(' ', '')} </tool_call>`;
 
-test('tools are called, all of a turn at once, and the answer is what follows', async (t) => {
+test('all calls of a turn run at once, and the answer follows them', async (t) => {
   const asked = `${call('weather', { city: 'Bern' })} ${call('weather', { city: 'Rom' })}`;
   const fake = new Talker({ answers: [`let me see ${asked}`, 'sunny', 'ok'] });
   const given = [];
@@ -213,7 +213,7 @@ test('tools are called, all of a turn at once, and the answer is what follows', 
   assert.equal(await session.prompt('b'), 'ok');
 });
 
-test('a tool that fails fails the prompt, which leaves nothing; calls without end end', async (t) => {
+test('a failing tool rejects the prompt, which leaves nothing; endless calls end', async (t) => {
   const fake = new Talker({ answers: [call('f', {}), 'x'] });
   const tool = { name: 'f', description: 'd', inputSchema: {}, execute: () => Promise.reject(new Error('no network')) };
   const session = await create(t, fake, { tools: [tool] });
@@ -226,7 +226,7 @@ test('a tool that fails fails the prompt, which leaves nothing; calls without en
   await assert.rejects(other.prompt('a'), named('OperationError', /16 times/));
 });
 
-test('sampling is by mode, or by the deprecated numbers', async (t) => {
+test('sampling takes a mode or the deprecated numbers', async (t) => {
   const fake = new Talker();
   const session = await create(t, fake, { samplingMode: 'most-predictable' });
   await session.prompt('a');
@@ -247,7 +247,7 @@ test('sampling is by mode, or by the deprecated numbers', async (t) => {
   await assert.rejects(LanguageModel.create({ samplingMode: 'wild' }), named('TypeError', /wild/));
 });
 
-test('a model that thinks does not, and what it thinks all the same is no part of the answer', async (t) => {
+test('reasoning is off, and thoughts are no part of the answer', async (t) => {
   const fake = new Talker({ answers: ['<think> well </think> fine'] });
   fake.chat_template = () => '<think></think>';
   const variables = [];
@@ -261,7 +261,7 @@ test('a model that thinks does not, and what it thinks all the same is no part o
   assert.equal(variables.at(-1).enable_thinking, false);
 });
 
-test('measureContextUsage says what a prompt takes, and takes nothing', async (t) => {
+test('measureContextUsage counts a prompt and adds nothing', async (t) => {
   const session = await create(t, new Talker(), { initialPrompts: [system] });
   const usage = session.contextUsage;
   assert.equal(await session.measureContextUsage('a b'), 4 + 1);
@@ -274,7 +274,7 @@ test('measureContextUsage says what a prompt takes, and takes nothing', async (t
   assert.equal(await session.measureInputUsage('a b'), 5);
 });
 
-test('a full context drops old turns behind the initial prompts, and says so', async (t) => {
+test('a full context drops old turns behind the initial prompts, with an event', async (t) => {
   const fake = new Talker({ context: 24 });
   const session = await create(t, fake, { initialPrompts: [system] });
   const heard = [];
@@ -289,7 +289,7 @@ test('a full context drops old turns behind the initial prompts, and says so', a
   assert.equal(fake.told.at(-1), '<system s > <user b > <assistant yes > <user c > <assistant');
 });
 
-test('what does not fit at all is a QuotaExceededError with both numbers, and nothing is dropped', async (t) => {
+test('a prompt that can never fit is a QuotaExceededError with both numbers, and drops nothing', async (t) => {
   const fake = new Talker({ context: 20 });
   const session = await create(t, fake, { initialPrompts: [system] });
   await session.prompt('a');
@@ -326,7 +326,7 @@ const grammars = async () => ({
   },
 });
 
-test('a responseConstraint constrains the answer, and the model is told of it', async (t) => {
+test('a responseConstraint constrains the answer and stands in the prompt', async (t) => {
   const fake = new Talker({ answers: ['1 2', '1', 'ab cd', 'no match', 'x y'] });
   const session = await create(t, fake, {}, { grammars });
   const schema = { type: 'number' };
@@ -347,7 +347,7 @@ test('a responseConstraint constrains the answer, and the model is told of it', 
   assert.deepEqual(grammars.asked, { regex: '[0-9A-Za-z_] [0-9A-Za-z_]\\$' });
 });
 
-test('a constraint that cannot be enforced is not supported', async (t) => {
+test('a constraint that cannot be enforced is a NotSupportedError', async (t) => {
   const refuse = async () => ({
     Grammars: class {
       constrain() {
@@ -362,7 +362,7 @@ test('a constraint that cannot be enforced is not supported', async (t) => {
   await assert.rejects(ofLibrary, named('TypeError', /convert it/));
 });
 
-test('a clone goes on by itself', async (t) => {
+test('a clone is independent of its original', async (t) => {
   const fake = new Talker({ answers: ['x', 'left', 'right'] });
   const session = await create(t, fake, { samplingMode: 'creative' });
   await session.prompt('a');
@@ -374,7 +374,7 @@ test('a clone goes on by itself', async (t) => {
   await assert.rejects(session.clone({ signal: AbortSignal.abort() }), named('AbortError'));
 });
 
-test('destroy ends what is done and all that follows; so does the signal of create', async (t) => {
+test('destroy, or the signal of create, ends running and later calls', async (t) => {
   const held = gate();
   const fake = new Talker({
     answers: [undefined, undefined, 'x'],
@@ -409,7 +409,7 @@ test('errors of the model have the names of the API', async (t) => {
   });
 });
 
-test('a monitor hears of the beginning and the end', async (t) => {
+test('a monitor gets events of the download’s beginning and end', async (t) => {
   const heard = [];
   await create(t, new Talker(), {
     monitor(monitor) {

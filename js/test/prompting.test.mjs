@@ -16,7 +16,7 @@ class Letters extends FakeLlm {
   };
 }
 
-test('a text has the sum of its tokens, all but the first where nothing stands before it', async (t) => {
+test('the score of a text is the sum over its tokens, without the first if no text precedes', async (t) => {
   const { llm, fake } = await loadFake(t, new Letters());
   const score = await llm.score('abc');
   assert.deepEqual(score.tokens, [
@@ -29,7 +29,7 @@ test('a text has the sum of its tokens, all but the first where nothing stands b
   assert.deepEqual(fake.log.at(-1), ['score', 3, 1, false]);
 });
 
-test('what stands before a text is not scored: a text, which it is one with, its ids, or a conversation', async (t) => {
+test('the context is not scored, be it text, ids or a conversation', async (t) => {
   const { llm, fake } = await loadFake(t, new Letters());
   const scored = async (after) => (await llm.score('bc', { after })).tokens.map(({ text }) => text).join('');
   assert.equal(await scored('xa'), 'bc');
@@ -43,7 +43,7 @@ test('what stands before a text is not scored: a text, which it is one with, its
   assert.equal(await scored('xa'), '_c');
 });
 
-test('a long text is read in pieces, between which it can be given up', async (t) => {
+test('a long text is scored in pieces, and an abort ends it between them', async (t) => {
   const { llm, fake } = await loadFake(t, new Letters());
   const long = 'x'.repeat(300);
   const score = await llm.score(long, { after: 'y'.repeat(200) });
@@ -71,7 +71,7 @@ test('a long text is read in pieces, between which it can be given up', async (t
   assert.equal(fake.log.length, 1);
 });
 
-test('a lost device interrupts scoring only, and other errors are the call’s', async (t) => {
+test('scoring goes on after a lost device, and other errors reject the call', async (t) => {
   const { llm, fake } = await loadFake(t, new Letters());
   const reads = fake.score;
   let times = 0;
@@ -99,7 +99,7 @@ test('a lost device interrupts scoring only, and other errors are the call’s',
   }
 });
 
-test('labels are ranked by how likely each is the answer, its end included', async (t) => {
+test('labels are ranked by the likelihood of label and end of answer', async (t) => {
   const { llm, fake } = await loadFake(t, new Letters());
   const likely = { a: -1, bb: -3 };
   fake.score = async (ids, from, end) => {
@@ -128,7 +128,7 @@ test('labels are ranked by how likely each is the answer, its end included', asy
   assert.equal(variables.enable_thinking, false);
 });
 
-test('calibrated labels are held against those of a text that says nothing', async (t) => {
+test('calibrated scores are relative to those of a text without content', async (t) => {
   const { llm, fake } = await loadFake(t, new Letters());
   fake.score = async (ids, from) => {
     const nothing = fake.conversation.messages.at(-1).content.endsWith('N/A');
@@ -155,7 +155,7 @@ test('a model without a chat template continues a text with the label', async (t
   assert.equal(asked[1], 'Which?\n\nText: so\nLabel: b\n\nText: it\nLabel: a\n');
 });
 
-test('what is wrong with labels is named', async (t) => {
+test('wrong labels are named', async (t) => {
   const { llm } = await loadFake(t, new Letters());
   for (const [name, ...args] of [
     ['labels', ['a']],
@@ -184,7 +184,7 @@ class Seeded extends FakeLlm {
   }
 }
 
-test('of several answers the likeliest is the first, or what the scorer likes best', async (t) => {
+test('several answers are sorted by likelihood, or by the scorer', async (t) => {
   const { llm } = await loadFake(t, new Seeded());
   const answers = await llm.bestOf(3).generate('a', { seed: 4 });
   assert.deepEqual(
@@ -212,7 +212,7 @@ test('of several answers the likeliest is the first, or what the scorer likes be
   assert.throws(() => llm.bestOf(2, 'vote'), /`scorer`/);
 });
 
-test('an abort ends all of the answers with its reason', async (t) => {
+test('an abort ends all answers with its reason', async (t) => {
   const held = gate();
   const fake = new Seeded(() => held.opened);
   const { llm } = await loadFake(t, fake);

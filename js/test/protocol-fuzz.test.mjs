@@ -97,7 +97,7 @@ function checkAnswer(replies, { id, right, cancelled, failing }, ended) {
   }
 }
 
-test('calls and cancels in any order are each answered, once and rightly', async (t) => {
+test('each call gets its one answer, whatever the order of calls and cancels', async (t) => {
   for (let seed = 1; seed <= SEEDS; seed += 1) {
     await round(t, seed).catch((error) => {
       error.message = `seed ${seed}: ${error.message}`;

@@ -115,7 +115,7 @@ for (const [name, template, open, answer, expected] of cases) {
   });
 }
 
-test('thoughts come as they are thought, and a model without them has none', () => {
+test('thoughts are streamed, and a model without them has none', () => {
   const thoughts = new Thoughts(thoughtFormat(QWEN), false);
   assert.deepEqual(thoughts.push('<think>\nLet me '), { text: '', reasoning: 'Let me' });
   assert.deepEqual(thoughts.push('see'), { text: '', reasoning: ' see' });
@@ -158,7 +158,7 @@ const messages = [
   { role: 'user', content: 'u' },
 ];
 
-test('a chat gives thoughts beside the text, and keeps their tokens', async (t) => {
+test('chat gives thoughts beside the text, and counts their tokens', async (t) => {
   const { llm, fake } = await loadFake(t, new Thinks(['<think>', 'Hm', '</think>', '\n\n', 'Yes']));
   const pieces = await collect(llm.chat(messages));
   assert.equal(pieces.map(({ text }) => text).join(''), 'Yes');
@@ -169,7 +169,7 @@ test('a chat gives thoughts beside the text, and keeps their tokens', async (t) 
   assert.equal(plain.map(({ text }) => text).join(''), '<think>Hm</think>\n\nYes');
 });
 
-test('in the shape of OpenAI they are reasoning_content, whole and streamed; an effort of none turns them off', async (t) => {
+test('thoughts are reasoning_content in OpenAI’s shape, whole and streamed; effort none turns them off', async (t) => {
   const { llm, fake } = await loadFake(t, new Thinks(['<think>', 'Hm', '</think>', 'Yes']));
   const whole = await llm.chat.completions.create({ messages });
   assert.deepEqual(whole.choices[0].message, {
@@ -187,7 +187,7 @@ test('in the shape of OpenAI they are reasoning_content, whole and streamed; an 
   assert.equal(fake.conversation.messages.at(-1).reasoning_content, 'Hm');
 });
 
-test('reasoning off and on: by the switch of the template; where it has none, thoughts end before they begin', async (t) => {
+test('reasoning is switched by the template; without a switch, off closes the thoughts at once', async (t) => {
   const { llm, fake } = await loadFake(t, new Thinks(['Yes'], 'Q<think>\n'));
   const off = await collect(llm.chat(messages, { reasoning: 'off' }));
   assert.equal(off.map(({ text }) => text).join(''), 'Yes');
@@ -200,7 +200,7 @@ test('reasoning off and on: by the switch of the template; where it has none, th
   assert.equal(fake.conversation.messages.at(-1).content, 'u');
 });
 
-test('a model that was not trained to think is asked for its steps', async (t) => {
+test('a model not trained to think is asked for its steps', async (t) => {
   const { llm, fake } = await loadFake(t);
   await collect(llm.chat(messages, { reasoning: 'step-by-step' }));
   assert.match(fake.conversation.messages.at(-1).content, /^u\n\n.*step by step/s);
@@ -229,7 +229,7 @@ for (const [name, tail, said, allowed, reasoning] of [
   ['that the model began', '', ['<think>', 'Hm', '</think>', 'a', 'b'], [1 | (1 << 7), FREE, FREE, 1, 1], 'Hm'],
   ['that the model need not begin', '', ['a', 'b'], [1 | (1 << 7), 1], ''],
 ]) {
-  test(`an answer is constrained behind the thoughts ${name}`, async (t) => {
+  test(`a constraint begins after the thoughts ${name}`, async (t) => {
     const fake = new Thinks(said, tail);
     const spelled = fake.tokenize;
     fake.tokenize = (text) => (text === '<think>' ? Uint32Array.of(7) : spelled(text));
@@ -243,7 +243,7 @@ for (const [name, tail, said, allowed, reasoning] of [
   });
 }
 
-test('where reasoning is off, a constraint leaves no room for thoughts', async (t) => {
+test('with reasoning off, a constraint allows no thoughts', async (t) => {
   const fake = new Thinks(['a', 'b']);
   const { llm } = await loadFake(t, fake, { grammars: async () => ({ Grammars }) });
   await collect(llm.chat(messages, { constraint: { choices: ['ab'] }, reasoning: 'off' }));
@@ -253,7 +253,7 @@ test('where reasoning is off, a constraint leaves no room for thoughts', async (
   );
 });
 
-test('examples stand between the system and the conversation', async (t) => {
+test('examples stand between the system message and the conversation', async (t) => {
   const { llm, fake } = await loadFake(t);
   const examples = [
     { user: '1', assistant: 'one' },
@@ -271,7 +271,7 @@ test('examples stand between the system and the conversation', async (t) => {
   assert.throws(() => llm.chat(messages, { examples: [{ user: 'a' }] }), /`examples\[0\].assistant`/);
 });
 
-test('Rapid-MLX#1570: thoughts that were not begun are none of the whole answer; a stream says so', async (t) => {
+test('Rapid-MLX#1570: text before a lone end mark becomes thoughts; a stream reports it', async (t) => {
   const { llm } = await loadFake(t, new Thinks(['Hm, ', 'so.\n', '</think>', '\n\n', 'Yes']));
   const whole = await llm.chat.completions.create({ messages });
   const { content, reasoning_content: thoughts } = whole.choices[0].message;

@@ -34,7 +34,7 @@ const losing = (...ids) =>
     throw lost();
   });
 
-test('the answer goes on where it was, no piece twice and none left out', async (t) => {
+test('an answer goes on after a lost GPU, with no piece twice and none missing', async (t) => {
   const fake = losing(0, 2, 3);
   const { llm, loads } = await loadOn(t, 'gpu', fake);
   const pieces = await collect(llm.generate('a b c d'));
@@ -47,21 +47,21 @@ test('the answer goes on where it was, no piece twice and none left out', async 
   assert.equal(count('tokenize'), 1, 'a chat template may print the time');
 });
 
-test('a GPU that is lost twice without a token in between is given up for the CPU', async (t) => {
+test('a GPU lost twice without a token in between: the CPU takes over', async (t) => {
   const { llm, loads } = await loadOn(t, 'auto', losing(1, 1));
   assert.equal(textOf(await collect(llm.generate('a b c'))), 'a b c .');
   assert.deepEqual(loads, ['auto', 'auto', 'cpu']);
   assert.match(llm.info.engine.reason, /given up: gone/);
 });
 
-test('where a GPU was asked for, that is DEVICE_LOST and the end', async (t) => {
+test('the same with device gpu: DEVICE_LOST, and the worker ends', async (t) => {
   const { llm, loads, closed } = await loadOn(t, 'gpu', losing(1, 1));
   await assert.rejects(collect(llm.generate('a b c')), { code: 'DEVICE_LOST' });
   assert.deepEqual(loads, ['gpu', 'gpu']);
   assert.equal(closed.times, 1);
 });
 
-test('a GPU that is lost while loading, or fails its test, counts the same', async (t) => {
+test('a GPU lost while loading, or failing its test, counts as lost', async (t) => {
   const failing = (code, times) => (load) => {
     if (load <= times) throw Object.assign(new Error('bad'), { code });
   };
@@ -73,7 +73,7 @@ test('a GPU that is lost while loading, or fails its test, counts the same', asy
   await assert.rejects(loadOn(t, 'gpu', new FakeLlm(), failing('GPU_UNAVAILABLE', 1)), { code: 'GPU_UNAVAILABLE' });
 });
 
-test('a model that cannot be read again is an error of its own, and the next call tries anew', async (t) => {
+test('a model that cannot be read again: its error, and the next call tries again', async (t) => {
   let broken = true;
   const onLoad = (load) => {
     if (load > 1 && broken) throw Object.assign(new Error('the network is down'), { code: 'NETWORK' });
@@ -86,7 +86,7 @@ test('a model that cannot be read again is an error of its own, and the next cal
   assert.equal(loads.length, 3);
 });
 
-test('a stream cannot be read again, which the error says', async (t) => {
+test('a stream cannot be read again: the error says so', async (t) => {
   const { port1, port2 } = new MessageChannel();
   give(new Blob(['x']).stream(), port1);
   const { llm } = await loadOn(t, 'gpu', losing(1), undefined, { type: 'stream', port: port2 });
@@ -94,7 +94,7 @@ test('a stream cannot be read again, which the error says', async (t) => {
   await assert.rejects(collect(llm.generate('a b')), { code: 'NETWORK', message });
 });
 
-test('an abort does not wait for the model to be loaded again', async (t) => {
+test('an abort does not wait for the reload', async (t) => {
   const { llm, runtime } = await loadOn(t, 'gpu', losing(1));
   const { create } = runtime.Loader;
   let finish;

@@ -18,7 +18,7 @@ async function connect(t, fake = new Says(['Hel', 'lo']), options = {}) {
 
 const text = (pieces) => pieces.map((piece) => piece.text).join('');
 
-test('chat and generate give what the server writes, and say that it ran there', async (t) => {
+test('chat and generate give the server’s text, and say that it ran there', async (t) => {
   const { llm, requests } = await connect(t);
   assert.deepEqual([llm.info.name, llm.info.contextLength], ['fake', null]);
   for (const ask of [() => llm.chat(messages), () => llm.generate('a b')]) {
@@ -35,7 +35,7 @@ test('chat and generate give what the server writes, and say that it ran there',
   );
 });
 
-test('options are named as servers name them', async (t) => {
+test('options have the names of OpenAI’s API', async (t) => {
   const { llm, requests } = await connect(t, undefined, { remote: { apiKey: 'key', headers: { 'x-team': 'a' } } });
   const options = {
     maxTokens: 9,
@@ -74,7 +74,7 @@ test('options are named as servers name them', async (t) => {
   assert.equal(sent[1].tool_calls[0].function.arguments, '{"city":"Bern"}');
 });
 
-test('what a server cannot be asked throws at the call, by name', async (t) => {
+test('options that a server lacks throw at the call, by name', async (t) => {
   const { llm } = await connect(t);
   const tools = [{ type: 'function', function: { name: 'f' } }];
   const cases = [
@@ -97,7 +97,7 @@ test('what a server cannot be asked throws at the call, by name', async (t) => {
   await assert.rejects(remote({ baseUrl: 'http://localhost' }), /`baseUrl`/);
 });
 
-test('requests in OpenAI’s shape go as they are, whole and streamed', async (t) => {
+test('requests in OpenAI’s shape are sent unchanged, whole and streamed', async (t) => {
   const { llm, requests } = await connect(t, undefined, { remote: { model: 'mine' } });
   const request = { messages, model: 'other', logprobs: false };
   const whole = await llm.chat.completions.create(request);
@@ -109,7 +109,7 @@ test('requests in OpenAI’s shape go as they are, whole and streamed', async (t
   assert.ok(chunks.every(({ ran_on: { where } }) => where === 'remote'));
 });
 
-test('an abort ends the answer at the server too; break and dispose as well', async (t) => {
+test('abort, break and dispose end the answer at the server too', async (t) => {
   const { llm, fake, requests } = await connect(t, new Says(['a', 'b', 'c']));
   const leave = {
     abort: (controller) => controller.abort(),
@@ -138,7 +138,7 @@ test('an abort ends the answer at the server too; break and dispose as well', as
   await assert.rejects(collect(llm.chat(messages)), { code: 'DISPOSED' });
 });
 
-test('an abort of a request in OpenAI’s shape is its reason', async (t) => {
+test('an aborted request in OpenAI’s shape rejects with the reason', async (t) => {
   const { llm } = await connect(t);
   const signal = AbortSignal.abort(new Error('enough'));
   await assert.rejects(llm.chat.completions.create({ messages }, { signal }), /enough/);
@@ -146,7 +146,7 @@ test('an abort of a request in OpenAI’s shape is its reason', async (t) => {
   assert.deepEqual([before.length, before[0].finish.reason], [1, 'abort']);
 });
 
-test('errors of a server keep their code where they have one of weft’s, else they are SERVER, in its words', async (t) => {
+test('an error of a server keeps a code of weft, or is SERVER with its message', async (t) => {
   const answers = {
     overflow: [
       400,
@@ -185,7 +185,7 @@ test('errors of a server keep their code where they have one of weft’s, else t
   await assert.rejects(remote({ baseURL: `${await deserted()}/v1` }), { code: 'NETWORK', message: /CORS/ });
 });
 
-test('a stream that breaks, ends early, or holds an error fails after what came', async (t) => {
+test('a stream that breaks, ends early or has an error fails after its text so far', async (t) => {
   const event = (text, finish = null) =>
     `data: ${JSON.stringify({ choices: [{ delta: { content: text }, finish_reason: finish }] })}\n\n`;
   const endings = {
@@ -216,7 +216,7 @@ test('a stream that breaks, ends early, or holds an error fails after what came'
   }
 });
 
-test('events are read wherever the network cuts them, with any line ends', async (t) => {
+test('events are read however the network cuts them, with any line ends', async (t) => {
   const words = ['Zür', 'ich ', '🌊'];
   const chunk = (content) => JSON.stringify({ choices: [{ delta: { content } }] });
   const stream = `: hello\r\n\r\n${words.map((word) => `event: message\r\ndata: ${chunk(word)}\r\n\r\n`).join('')}data: [DONE]\r\n\r\n`;
@@ -236,7 +236,7 @@ test('events are read wherever the network cuts them, with any line ends', async
   await assert.rejects(remote({ baseURL: 'http://localhost/v1', fetch }), /`model`.*lists none/);
 });
 
-test('embed gives vectors in order, of length 1 unless told otherwise', async (t) => {
+test('embed gives vectors in order, of length 1 by default', async (t) => {
   const fake = new FakeLlm();
   fake.embed = async (text) => Float32Array.of(text.length * 3, text.length * 4);
   const { llm } = await connect(t, fake);
@@ -247,7 +247,7 @@ test('embed gives vectors in order, of length 1 unless told otherwise', async (t
   assert.equal((await llm.embeddings.create({ input: 'a' })).data.length, 1);
 });
 
-test('what a model thinks stands beside its answer, whatever the server calls it', async (t) => {
+test('thoughts stand beside the answer, whatever the server calls them', async (t) => {
   for (const name of ['reasoning_content', 'reasoning']) {
     const origin = await listen(t, async (request, response) => {
       let body = '';

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { collect, loadFake } from './support/fake.mjs';
 import { begin, say, Talker } from './support/talker.mjs';
 
-test('a saved session goes on where it was, and nothing is computed again', async (t) => {
+test('a saved session continues, and nothing is computed again', async (t) => {
   const messages = [{ role: 'system', content: 's' }];
   const { session } = await begin(t, new Talker({ answers: ['hello'] }), { messages, temperature: 0, maxTokens: 5 });
   await say(session, 'a');
@@ -33,7 +33,7 @@ test('a saved session goes on where it was, and nothing is computed again', asyn
   assert.equal(fake.log.filter(([what]) => what === 'write_kv').length, 2);
 });
 
-test('what was restored and not used is saved as it was; its bytes are nobody else’s', async (t) => {
+test('an unused restored session is saved unchanged, even if the caller overwrites its bytes', async (t) => {
   const { llm, session } = await begin(t, new Talker());
   await say(session, 'a');
   const saved = await session.save();
@@ -44,7 +44,7 @@ test('what was restored and not used is saved as it was; its bytes are nobody el
   assert.deepEqual(await (await llm.restore(copy.buffer)).fork().save(), copy);
 });
 
-test('a session that is saved without its cache is computed when it is used', async (t) => {
+test('a session saved without its cache is computed at its first use', async (t) => {
   const { llm, session, fake } = await begin(t, new Talker());
   await say(session, 'a');
   const whole = await session.save();
@@ -56,7 +56,7 @@ test('a session that is saved without its cache is computed when it is used', as
   assert.equal(fake.log.filter(([what]) => what === 'write_kv').length, 0);
 });
 
-test('what another call has put into the KV cache is computed again before it is saved', async (t) => {
+test('a cache overwritten by another call is computed again before it is saved', async (t) => {
   const { llm, session, fake } = await begin(t, new Talker());
   await say(session, 'a');
   const saved = await session.save();
@@ -65,7 +65,7 @@ test('what another call has put into the KV cache is computed again before it is
   assert.equal(fake.text(fake.kv), '<user a > <assistant yes');
 });
 
-test('a GPU that is lost while a session is saved or written back interrupts it only', async (t) => {
+test('saving and restoring go on after a lost GPU', async (t) => {
   const fake = new Talker({ answers: ['x', 'y'] });
   const losing = (method) => {
     const { [method]: works } = fake;
@@ -86,7 +86,7 @@ test('a GPU that is lost while a session is saved or written back interrupts it 
   assert.equal(llm.info.engine.deviceLosses, 2);
 });
 
-test('an engine that crashes while a session is written back is CRASHED', async (t) => {
+test('a crash while restoring is CRASHED', async (t) => {
   const { llm, session, fake } = await begin(t, new Talker());
   await say(session, 'a');
   const restored = await llm.restore(await session.save());
@@ -97,7 +97,7 @@ test('an engine that crashes while a session is written back is CRASHED', async 
   await assert.rejects(say(session, 'b'), { code: 'CRASHED' });
 });
 
-test('a session of another model, or bytes that are none, are refused and named', async (t) => {
+test('a session of another model, or other bytes, are refused by name', async (t) => {
   const { session } = await begin(t, new Talker({ name: 'one', fingerprint: 'aaaa' }));
   await say(session, 'a');
   const saved = await session.save();
@@ -146,7 +146,7 @@ function forged(saved, change, { values = (bytes) => bytes, hash = true } = {}) 
   return new Uint8Array(Buffer.concat([start, rest]));
 }
 
-test('every byte of a saved session that is changed, and every end that is missing, is INVALID_SESSION', async (t) => {
+test('every changed byte and every truncation of a saved session is INVALID_SESSION', async (t) => {
   const { llm, session } = await begin(t, new Talker({ context: 30 }), { overflow: 'shift', stop: 'z' });
   await say(session, 'a');
   const saved = await session.save();
@@ -181,7 +181,7 @@ const ANYTHING = [
 ];
 
 for (const hash of [true, false]) {
-  test(`a saved session that says anything in any place ${hash ? 'and has the hash of it' : 'without a hash'} is refused, or works`, async (t) => {
+  test(`random changes of a saved session ${hash ? 'with a correct hash' : 'without a hash'} are refused or work`, async (t) => {
     const { llm, session, fake } = await begin(t, new Talker({ context: 60 }), {
       messages: [{ role: 'system', content: 's' }],
       ...{ overflow: 'shift', maxTokens: 4, tools: [{ type: 'function', function: { name: 'f' } }] },
@@ -236,7 +236,7 @@ for (const hash of [true, false]) {
   });
 }
 
-test('keys and values of a saved session that do not fit what its header says are refused when it is restored', async (t) => {
+test('restoring refuses keys and values that contradict the header', async (t) => {
   const { llm, session } = await begin(t, new Talker());
   await say(session, 'a');
   const saved = await session.save();
@@ -266,7 +266,7 @@ function withFloat(bytes, value) {
   return copy;
 }
 
-test('what a file says of the KV cache serves the session that was restored from it, and nobody else', async (t) => {
+test('a restored KV cache serves its own session alone', async (t) => {
   const { llm, session, fake } = await begin(t, new Talker());
   await say(session, 'a');
   const saved = await session.save();

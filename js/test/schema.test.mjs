@@ -8,7 +8,7 @@ import * as z from 'zod';
 import { jsonSchemaOf } from '../dist/common/json-schema.js';
 import { FakeLlm, loadFake } from './support/fake.mjs';
 
-test('a schema that says what it is is taken as it is, closed where it says nothing else', () => {
+test('a Standard JSON Schema is taken as given, closed unless it says otherwise', () => {
   const nested = z.object({ a: z.string().default('x'), b: z.object({ c: z.int() }).loose() });
   const schema = jsonSchemaOf('schema', nested);
   assert.equal(schema.additionalProperties, false);
@@ -23,7 +23,7 @@ test('a schema that says what it is is taken as it is, closed where it says noth
   assert.equal(jsonSchemaOf('schema', true), true);
 });
 
-test('a schema that says nothing is refused with the way to convert it', async (t) => {
+test('a schema that cannot convert itself is refused with the way to convert it', async (t) => {
   const { llm } = await loadFake(t, new FakeLlm());
   const old = { _def: { typeName: 'ZodObject' }, '~standard': { vendor: 'zod', version: 1, validate: () => ({}) } };
   const messages = [{ role: 'user', content: 'a' }];

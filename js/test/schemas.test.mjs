@@ -70,7 +70,7 @@ for (const library of new Set(cases.map(({ library }) => library))) {
 // Cases in which parsing changes the value, or the conversion loses zod's meaning.
 const OTHER_WAYS = /^(codec|transform|prefault|catch|default|preprocess|a whole order|recursive.*|tuple with rest)$/;
 
-test('what fits a schema of zod can be written, by way of the AI SDK and in older drafts', async (t) => {
+test('values of a zod schema can be written, through the AI SDK and in older drafts', async (t) => {
   const ways = {
     'the AI SDK': (schema) => asSchema(schema).jsonSchema,
     'draft 4': (schema) => z.toJSONSchema(schema, { io: 'input', target: 'draft-4' }),

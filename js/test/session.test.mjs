@@ -7,7 +7,7 @@ import { begin, say, Talker } from './support/talker.mjs';
 
 const contents = ({ messages }) => messages.map(({ content }) => content);
 
-test('a turn is told with all that was said, and only what is new is computed', async (t) => {
+test('a turn sends the whole conversation, and only new tokens are computed', async (t) => {
   const { session, fake } = await begin(t, new Talker({ answers: ['hello you', 'well'] }), {
     messages: [{ role: 'system', content: 'be kind' }],
   });
@@ -29,7 +29,7 @@ test('a turn is told with all that was said, and only what is new is computed', 
   assert.equal(session.contextUsage, second.usage.promptTokens + 1);
 });
 
-test('the worker hears which ids are known, of the prompt and of the answer', async (t) => {
+test('the worker gets the known ids of prompts and answers', async (t) => {
   const fake = new Talker({ answers: ['b c'] });
   const known = [];
   fake.reuse = (ids, prompt) => {
@@ -42,13 +42,13 @@ test('the worker hears which ids are known, of the prompt and of the answer', as
   assert.deepEqual(known, ['', '<user a > <assistant b c']);
 });
 
-test('options of the session hold where a turn has none of its own', async (t) => {
+test('options of the session apply unless the turn has its own', async (t) => {
   const { session, fake } = await begin(t, new Talker(), { temperature: 0, topK: 3 });
   await say(session, 'a', { topK: 7, temperature: undefined });
   assert.deepEqual([fake.options.temperature, fake.options.topK], [0, 7]);
 });
 
-test('an answer that begins with a prefix is its continuation', async (t) => {
+test('an answer continues its prefix', async (t) => {
   const { session, fake } = await begin(t, new Talker({ answers: ['fine'] }));
   assert.equal((await say(session, 'how', { prefix: 'I am ' })).text, 'fine');
   assert.equal(fake.told[0], '<user how > <assistant I am');
@@ -61,7 +61,7 @@ test('turns wait for each other', async (t) => {
   assert.equal(fake.told[1], '<user a > <assistant one > <user b > <assistant');
 });
 
-test('a turn that is left stays with what was said of it', async (t) => {
+test('an answer that is left stays in the conversation as far as it came', async (t) => {
   const { session, fake } = await begin(t, new Talker({ answers: ['one two three four', 'five'] }));
   for await (const { text } of session.send('a')) if (text === ' two') break;
   assert.deepEqual(contents(session), ['a', 'one two']);
@@ -69,7 +69,7 @@ test('a turn that is left stays with what was said of it', async (t) => {
   assert.equal(fake.told[1], '<user a > <assistant one two > <user b > <assistant');
 });
 
-test('a turn that is aborted before a word of it leaves nothing, also where it waits', async (t) => {
+test('a turn aborted before its first token leaves nothing, also while it waits', async (t) => {
   const held = gate();
   const { session } = await begin(t, new Talker({ before: () => held.opened }));
   const [running, waiting] = [new AbortController(), new AbortController()];
@@ -100,7 +100,7 @@ test('a turn that fails leaves the conversation as it was', async (t) => {
   assert.equal((await say(session, 'c')).text, 'good');
 });
 
-test('what a model thinks is told apart, and kept beside its answer', async (t) => {
+test('thoughts are kept beside the answer', async (t) => {
   const fake = new Talker({ answers: ['<think> well </think> fine', 'x'] });
   fake.chat_template = () => '<think></think>';
   const { session } = await begin(t, fake);
@@ -128,7 +128,7 @@ test('what a model thinks is told apart, and kept beside its answer', async (t) 
   assert.deepEqual(restored.messages, session.messages);
 });
 
-test('a session reasons, and takes examples, as a chat does', async (t) => {
+test('a session takes reasoning and examples, as chat does', async (t) => {
   const fake = new Talker({ answers: ['x'] });
   fake.chat_template = () => '<think></think>';
   const examples = [{ user: 'one', assistant: '1' }];
@@ -151,7 +151,7 @@ test('an empty answer is an answer', async (t) => {
   assert.deepEqual(contents(session), ['a', '']);
 });
 
-test('append computes, and says nothing', async (t) => {
+test('append computes its messages, without an answer', async (t) => {
   const { session, fake } = await begin(t, new Talker({ answers: ['x'] }), {
     messages: [{ role: 'system', content: 'be kind' }],
   });
@@ -167,7 +167,7 @@ test('append computes, and says nothing', async (t) => {
   assert.equal(fake.reused.at(-1), 7);
 });
 
-test('append that is aborted rejects with the reason and leaves nothing', async (t) => {
+test('an aborted append rejects with the reason and leaves nothing', async (t) => {
   const held = gate();
   const { session } = await begin(t, new Talker({ before: () => held.opened }));
   const controller = new AbortController();
@@ -179,7 +179,7 @@ test('append that is aborted rejects with the reason and leaves nothing', async 
   assert.deepEqual(session.messages, []);
 });
 
-test('a template that refuses a conversation without a user hears of it with the first', async (t) => {
+test('append waits for the first user message if the template requires one', async (t) => {
   const fake = new Talker();
   fake.refuses = (messages) => {
     if (!messages.some(({ role }) => role === 'user')) {
@@ -198,7 +198,7 @@ test('a template that refuses a conversation without a user hears of it with the
   assert.deepEqual(contents(session), ['be kind', 'a', 'yes']);
 });
 
-test('measure says what a turn would add, and adds nothing', async (t) => {
+test('measure counts the tokens of a turn and adds nothing', async (t) => {
   const { session, fake } = await begin(t, new Talker({ answers: ['x'] }));
   await say(session, 'a');
   // `>` after the answer, the message, and the start of the next answer
@@ -208,7 +208,7 @@ test('measure says what a turn would add, and adds nothing', async (t) => {
   assert.deepEqual(contents(session), ['a', 'x']);
 });
 
-test('a fork goes on by itself', async (t) => {
+test('a fork is independent of its original', async (t) => {
   const { session, fake } = await begin(t, new Talker({ answers: ['x', 'left', 'right'] }), { temperature: 0 });
   await say(session, 'a');
   const fork = session.fork();
@@ -221,7 +221,7 @@ test('a fork goes on by itself', async (t) => {
   assert.equal(fake.options.temperature, 0);
 });
 
-test('error: a turn that does not fit fails, and the conversation stays as it was', async (t) => {
+test('overflow error: a turn that does not fit fails, and the conversation is unchanged', async (t) => {
   const { session } = await begin(t, new Talker({ context: 12 }));
   await say(session, 'a');
   await assert.rejects(say(session, 'b c d e f g'), { code: 'CONTEXT_OVERFLOW' });
@@ -230,7 +230,7 @@ test('error: a turn that does not fit fails, and the conversation stays as it wa
   assert.deepEqual(contents(session), ['a', 'yes', 'b', 'yes']);
 });
 
-test('truncate-oldest-turns: whole turns go behind the system, as few as will do', async (t) => {
+test('overflow truncate-oldest-turns: as few whole turns as possible are dropped behind the system message', async (t) => {
   const { session, fake } = await begin(t, new Talker({ context: 20 }), {
     messages: [{ role: 'system', content: 's' }],
     overflow: 'truncate-oldest-turns',
@@ -249,7 +249,7 @@ test('truncate-oldest-turns: whole turns go behind the system, as few as will do
   assert.equal(fake.told.at(-1), '<system s > <user d > <assistant yes > <user e > <assistant');
 });
 
-test('truncate-oldest-turns: nothing is dropped for a turn that does not fit alone', async (t) => {
+test('overflow truncate-oldest-turns: a turn that can never fit drops nothing', async (t) => {
   const { session } = await begin(t, new Talker({ context: 16 }), { overflow: 'truncate-oldest-turns', maxTokens: 1 });
   await say(session, 'a');
   await assert.rejects(say(session, Array(20).fill('b').join(' ')), { code: 'CONTEXT_OVERFLOW' });
@@ -258,7 +258,7 @@ test('truncate-oldest-turns: nothing is dropped for a turn that does not fit alo
   assert.deepEqual(contents(session), ['a', 'yes', 'c', 'yes']);
 });
 
-test('what is to be kept is kept, whoever said it', async (t) => {
+test('kept messages are never dropped, whatever their role', async (t) => {
   const messages = [
     { role: 'user', content: 'example' },
     { role: 'assistant', content: 'shown' },
@@ -269,7 +269,7 @@ test('what is to be kept is kept, whoever said it', async (t) => {
   assert.equal(fake.told.at(-1), '<user example > <assistant shown > <user b > <assistant yes > <user c > <assistant');
 });
 
-test('shift: the older half goes behind the system, also in the middle of an answer', async (t) => {
+test('overflow shift: the older half behind the system message is dropped, also during an answer', async (t) => {
   const { session, fake } = await begin(t, new Talker({ context: 20, answers: [undefined, 'x'] }), {
     messages: [{ role: 'system', content: 's' }],
     overflow: 'shift',
@@ -291,7 +291,7 @@ test('shift: the older half goes behind the system, also in the middle of an ans
   assert.deepEqual(session.dropped, { messages: 0, tokens: 38 });
 });
 
-test('shift: what is new is told as a whole, or not at all', async (t) => {
+test('overflow shift: a new turn fits as a whole or fails', async (t) => {
   const { session, fake } = await begin(t, new Talker({ context: 20 }), { overflow: 'shift' });
   await say(session, 'a');
   const long = 'b c d e f g h i j k l';
@@ -301,7 +301,7 @@ test('shift: what is new is told as a whole, or not at all', async (t) => {
   assert.deepEqual(contents(session), ['a', 'yes', long, 'yes']);
 });
 
-test('a session that is disposed of ends what it does, and the model goes on', async (t) => {
+test('dispose of a session ends its turns, and the model stays usable', async (t) => {
   const held = gate();
   const before = (event) => (event.text === ' w1' ? held.opened : undefined);
   const { llm, session } = await begin(t, new Talker({ answers: [undefined, 'fine'], before }));
@@ -332,7 +332,7 @@ test('wrong options and turns are named at the call', async (t) => {
   wrong('prefix', () => session.send('a', { prefix: 7 }));
 });
 
-test('an answer that calls tools is kept as its calls, and their results follow it', async (t) => {
+test('tool calls are kept in the conversation, and their results follow', async (t) => {
   const call = '<tool_call> {"name":"f","arguments":{"city":"Bern"}} </tool_call>';
   const fake = new Talker({ answers: [call, 'sunny'] });
   const { llm } = await loadFake(t, fake);

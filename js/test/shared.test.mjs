@@ -39,7 +39,7 @@ async function pages(t, llm, count) {
 
 const started = (fake) => fake.log.filter(([what]) => what === 'start').map(([, name]) => name);
 
-test('a page that asks for twenty answers leaves places for the others', async (t) => {
+test('a page with twenty calls leaves places for other pages', async (t) => {
   const held = gate();
   const fake = new FakeLlm((event, name) => (name === 'a0' ? held.opened : undefined));
   const {
@@ -61,7 +61,7 @@ test('a page that asks for twenty answers leaves places for the others', async (
   );
 });
 
-test('a call that is cancelled before its first step ends at once, and never begins', async (t) => {
+test('a call cancelled before its first step never begins', async (t) => {
   const held = gate();
   const fake = new FakeLlm((event, name) => (name === 'a0' ? held.opened : undefined));
   const {
@@ -82,7 +82,7 @@ test('a call that is cancelled before its first step ends at once, and never beg
   assert.deepEqual(started(fake), ['a0', 'a1', 'b1']);
 });
 
-test('pages that come while the model loads hear the same progress and get the same model, one that comes later at once', async (t) => {
+test('pages that come during a load get its progress and model; later pages get the model at once', async (t) => {
   const held = gate();
   let starts = 0;
   const fake = new FakeLlm();
@@ -110,7 +110,7 @@ test('pages that come while the model loads hear the same progress and get the s
   assert.equal(starts, 1);
 });
 
-test('a load that fails does so for all who wait, and is the end of this worker', async (t) => {
+test('a failed load fails for all waiting pages and ends the worker', async (t) => {
   const held = gate();
   const fake = new FakeLlm();
   const shared = service(t, fake, async () => {
@@ -125,7 +125,7 @@ test('a load that fails does so for all who wait, and is the end of this worker'
   assert.deepEqual([shared.service.ended, shared.service.used, shared.unused], [true, false, 0]);
 });
 
-test('a page that gives up a load leaves it to the others; when none waits the worker has no use', async (t) => {
+test('a page that aborts a load leaves it to the others; the last one ends the worker', async (t) => {
   const held = gate();
   const fake = new FakeLlm();
   const shared = service(t, fake, () => held.opened.then(() => fakeRuntime(fake)));
@@ -147,7 +147,7 @@ test('a page that gives up a load leaves it to the others; when none waits the w
   assert.deepEqual([shared.service.used, shared.unused], [false, 1]);
 });
 
-test('a page that is closed while it generates leaves the model to the calls of the others', async (t) => {
+test('a page closed during its answer leaves the model to the others', async (t) => {
   const held = gate();
   const fake = new FakeLlm((event, name) => (name === 'a0' && event.id === 0 ? held.opened : undefined));
   const {
@@ -166,7 +166,7 @@ test('a page that is closed while it generates leaves the model to the calls of 
   assert.equal(fake.log.filter(([what]) => what === 'stop').length, 3);
 });
 
-test('a crash of the engine is CRASHED in every page, and the end of this worker', async (t) => {
+test('a crash of the engine is CRASHED in every page and ends the worker', async (t) => {
   const fake = new FakeLlm((event) => {
     if (event.type === 'token') throw new WebAssembly.RuntimeError('unreachable');
   });
@@ -181,7 +181,7 @@ test('a crash of the engine is CRASHED in every page, and the end of this worker
   assert.equal(shared.unused, 1);
 });
 
-test('every page hears that the model was loaded again', async (t) => {
+test('every page is told of a reload', async (t) => {
   let lost = false;
   const fake = new FakeLlm((event) => {
     if (event.type !== 'token' || lost) return;
@@ -198,7 +198,7 @@ test('every page hears that the model was loaded again', async (t) => {
   );
 });
 
-test('only what every tab could have asked for is shared', () => {
+test('only sources and options that every tab can have are shared', () => {
   const shared = (options) => () => checkLoad({ shared: true, model: 'http://localhost/m', ...options });
   for (const model of [new Blob(['x']), new ReadableStream(), ['http://localhost/m', new Blob()], 'blob:http://x/1']) {
     assert.throws(shared({ model }), { code: 'INVALID_OPTION', message: /`model`.*or no `shared`/ });
@@ -208,7 +208,7 @@ test('only what every tab could have asked for is shared', () => {
   assert.equal(shared({ model: ['http://localhost/m', new URL('http://localhost/n')] })().files.length, 2);
 });
 
-test('the same options name the same worker, others another one', () => {
+test('the same options give the same worker, and others another', () => {
   const model = 'http://localhost/m';
   const name = (options) => nameOf(checkLoad({ model, ...options }));
   assert.equal(name({}), name({ shared: true, store: true, device: 'auto', threads: 2, token: 'secret' }));

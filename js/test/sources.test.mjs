@@ -33,7 +33,7 @@ async function hub(t) {
 
 const filesOf = (options) => checkLoad(options).files;
 
-test('a file of a hub: its path, revision and token are asked for, its hash is checked, and it is stored by its address', async (t) => {
+test('a file of a hub is fetched by path, revision and token, checked by hash, and stored by its URL', async (t) => {
   const seen = await hub(t);
   seen.secret = 'hf_secret';
   const visitor = new Visitor(t);
@@ -53,7 +53,7 @@ test('a file of a hub: its path, revision and token are asked for, its hash is c
   assert.equal((await visitor.load(files)).fetchedBytes, 0);
 });
 
-test('without a revision it is `main`, and without a token nobody is told who asks', async (t) => {
+test('the revision is `main` by default, and without a token there is no Authorization header', async (t) => {
   const seen = await hub(t);
   const visitor = new Visitor(t);
   await visitor.load(filesOf({ model: 'hf:owner/repository/m.gguf', hub: seen.url }));
@@ -63,7 +63,7 @@ test('without a revision it is `main`, and without a token nobody is told who as
   assert.equal(await visitor.deleteModel('hf:owner/repository/m.gguf', { hub: seen.url }), true);
 });
 
-test('a hub that wants another token → NETWORK with address and status → nothing', async (t) => {
+test('a hub refuses the token → NETWORK with URL and status → nothing', async (t) => {
   const seen = await hub(t);
   seen.secret = 'hf_secret';
   const load = new Visitor(t).load(filesOf({ model: 'hf:owner/repository/m.gguf', hub: seen.url, token: 'old' }));
@@ -71,7 +71,7 @@ test('a hub that wants another token → NETWORK with address and status → not
   assert.equal(seen.requests.length, 1);
 });
 
-test('a hub sends another file than the one whose hash it tells → INTEGRITY with both → nothing of it', async (t) => {
+test('a hub sends a file with another hash than it says → INTEGRITY with both hashes → nothing of it', async (t) => {
   const seen = await hub(t);
   const told = sha256(pattern(3));
   seen.told['X-Linked-ETag'] = `"${told}"`;
@@ -84,7 +84,7 @@ test('a hub sends another file than the one whose hash it tells → INTEGRITY wi
   assert.equal(await visitor.storedBytes(), 0);
 });
 
-test('a hash is taken from a hub alone, and only where it is one of the whole file', async (t) => {
+test('only a hub’s hash of the whole file is checked', async (t) => {
   const told = sha256(pattern(3));
   for (const [model, headers] of [
     ['hf:owner/repository/m.gguf', { 'X-Linked-ETag': `W/"${told}"`, ETag: `"${told.slice(0, 40)}"` }],
@@ -99,7 +99,7 @@ test('a hash is taken from a hub alone, and only where it is one of the whole fi
   }
 });
 
-test('the first part of a split file brings the others, in order, each stored by its own name', async (t) => {
+test('the first part of a split file brings the others, in order, each stored under its own name', async (t) => {
   const sizes = [2 * MIB + 5, MIB, 777];
   const parts = sizes.map((size, index) => pattern(size, 3 + 2 * index));
   const requests = new Set();
@@ -135,14 +135,14 @@ test('the first part of a split file brings the others, in order, each stored by
   assert.equal(got.sha256, sha256(Buffer.concat([parts[0], parts[2]])));
 });
 
-test('a name that says part 1 of 0 is that of one file', async (t) => {
+test('a name with part 1 of 0 is a single file', async (t) => {
   const whole = pattern(MIB);
   const origin = await listen(t, (_, response) => response.writeHead(200, { ETag: '"1"' }).end(whole));
   const got = await new Visitor(t).load(filesOf({ model: `${origin}/m-00001-of-00000.gguf` }));
   assert.equal(got.sha256, sha256(whole));
 });
 
-test('a part of a split file is missing → NETWORK, which names it → the parts before it', async (t) => {
+test('a part of a split file is missing → NETWORK with its name → the parts before it', async (t) => {
   const part = pattern(MIB);
   const origin = await listen(t, ({ url }, response) =>
     url.includes('00001') ? response.writeHead(200, { ETag: '"1"' }).end(part) : response.writeHead(404).end(),
@@ -153,7 +153,7 @@ test('a part of a split file is missing → NETWORK, which names it → the part
   assert.equal(await visitor.storedBytes(), MIB);
 });
 
-test('one name on two hubs → the file of the hub that is asked → both', async (t) => {
+test('two hubs have a file of one name → the file of the hub in use → both', async (t) => {
   const visitor = new Visitor(t);
   const [one, other] = await Promise.all([3, 5].map((seed) => fileServer(t, pattern(MIB, seed))));
   const filesAt = ({ url }) => filesOf({ model: 'hf:owner/repository/m.gguf', hub: new URL(url).origin });
@@ -163,7 +163,7 @@ test('one name on two hubs → the file of the hub that is asked → both', asyn
   assert.equal((await visitor.manifests()).length, 2);
 });
 
-test('an hf: address whose parts lead elsewhere → INVALID_OPTION → nothing is asked for', () => {
+test('an hf: URL leads out of its repository → INVALID_OPTION → nothing is fetched', () => {
   const elsewhere = [
     ...['hf:o/r/../../../api/x', 'hf:o/r/a/./b.gguf', 'hf:o/r/a//b.gguf', 'hf:../r/x.gguf', 'hf:o/../x.gguf', 'hf:./r'],
     ...[

@@ -66,7 +66,7 @@ async function findFailure(t, seeds, length, more) {
 
 const SEEDS = Array.from({ length: Number(process.env.WEFT_STORE_SEQUENCES ?? 60) }, (_, index) => index + 1);
 
-test('whatever the order, what loads is one version of the file, and nothing is left of what was deleted', async (t) => {
+test('random loads, changes and deletions: every load gives one version of the file, and deleted files leave nothing', async (t) => {
   const found = await findFailure(t, SEEDS, 25);
   assert.equal(found, undefined, found && `seed ${found.seed}: ${found.actions.join(', ')}: ${found.error?.stack}`);
 });
@@ -90,7 +90,7 @@ class Careless extends Manifests {
   }
 }
 
-test('the same finds what a store does wrong that writes chunks of a copy which was deleted', async (t) => {
+test('the same finds a store that writes chunks of a deleted copy', async (t) => {
   const found = await findFailure(t, SEEDS, 25, { Manifests: Careless });
   assert.ok(found);
   t.diagnostic(`seed ${found.seed}: ${found.actions.join(', ')}: ${found.error?.message}`);

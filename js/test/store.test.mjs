@@ -37,7 +37,7 @@ test('the tab closes again and again → the download goes on where it was → e
   assert.ok(fromStoreBytes <= 11 * MIB && fromStoreBytes >= 11 * MIB - Visitor.lostWithTab, `${fromStoreBytes} bytes`);
 });
 
-test('the store is turned off → nothing is stored or looked for → what was there', async (t) => {
+test('the store is off → nothing is stored or looked up → what was there', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   assert.equal((await visitor.load(server.url, { store: null })).storage, 'none');
@@ -47,7 +47,7 @@ test('the store is turned off → nothing is stored or looked for → what was t
 });
 
 for (const what of ['altered', 'torn', 'missing']) {
-  test(`a chunk in the store is ${what} → a note that names it → all others, and it alone is fetched again`, async (t) => {
+  test(`a chunk in the store is ${what} → a note that names it → all other chunks; this one is fetched again`, async (t) => {
     const server = await fileServer(t, content);
     const visitor = new Visitor(t);
     await visitor.load(server.url);
@@ -65,7 +65,7 @@ for (const [what, less] of [
   ['which is as long', 0],
   ['which is shorter', 3],
 ]) {
-  test(`the file changed, ${what}, on a server that tells of no version, and the first chunk in the store is damaged → a note, and the new file → nothing of the old one`, async (t) => {
+  test(`a server without versions has a new file, ${what}, and the first stored chunk is damaged → a note, and the new file → nothing of the old one`, async (t) => {
     const server = await fileServer(t, content, { etag: null });
     const visitor = new Visitor(t);
     await visitor.load(server.url);
@@ -100,7 +100,7 @@ for (const [what, change] of [
   });
 }
 
-test('the file has another SHA-256 than the caller said → INTEGRITY with both → nothing of it', async (t) => {
+test('the file has another SHA-256 than the caller gave → INTEGRITY with both → nothing of it', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   const expected = sha256(other);
@@ -113,7 +113,7 @@ test('the file has another SHA-256 than the caller said → INTEGRITY with both 
   assert.deepEqual(await visitor.manifests(), []);
 });
 
-test('a file with the right SHA-256 → nothing → its hash, so that the next load need not compute it', async (t) => {
+test('the file has the SHA-256 that the caller gave → nothing → its hash, so that the next load need not compute it', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   await visitor.load(server.url, { sha256: [hash] });
@@ -122,7 +122,7 @@ test('a file with the right SHA-256 → nothing → its hash, so that the next l
   assert.equal((await visitor.load(server.url, { sha256: [hash] })).sha256, hash);
 });
 
-test('the store has another file than the caller asks for by SHA-256 → a note, and the right file → nothing of the other', async (t) => {
+test('the stored file has another SHA-256 than the caller gave → a note, and the right file → nothing of the other', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   await visitor.load(server.url, { sha256: [sha256(content)] });
@@ -132,7 +132,7 @@ test('the store has another file than the caller asks for by SHA-256 → a note,
   assert.match(notes.join(), /is not the file that is asked for/);
 });
 
-test('two addresses of one file → nothing → its chunks once', async (t) => {
+test('two URLs have the same file → nothing → its chunks, once', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   await visitor.load(server.url);
@@ -176,7 +176,7 @@ for (const [what, told] of [
   ['the quota is too small', true],
   ['the storage is full before the browser said so', false],
 ])
-  test(`${what} and the caller lets the oldest go → nothing → all but the oldest`, async (t) => {
+  test(`${what} and the caller allows eviction → nothing → all but the oldest model`, async (t) => {
     const visitor = new Visitor(t);
     const servers = [];
     for (const seed of [3, 5, 9]) servers.push(await fileServer(t, pattern(2 * MIB, seed)));
@@ -193,7 +193,7 @@ for (const [what, told] of [
     assert.equal((await visitor.load(last.url)).fetchedBytes, 0);
   });
 
-test('the storage is full before the browser said so → a note, and the model → what was stored', async (t) => {
+test('the storage is full without a warning → a note, and the model → what was stored', async (t) => {
   // its length is unknown, so the lack of space shows late
   const server = await fileServer(t, content, { ranges: false, length: false });
   const visitor = new Visitor(t);
@@ -227,7 +227,7 @@ test('the storage fails and storing is required → its error → what was store
   assert.equal((await visitor.load(server.url)).fromStoreBytes, 2 * MIB);
 });
 
-test('the browser has no file system for pages → nothing → everything, in its cache', async (t) => {
+test('the browser has no file system for pages → nothing → everything, in Cache storage', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t, { storage: 'cache' });
   assert.equal((await visitor.load(server.url)).storage, 'cache');
@@ -254,7 +254,7 @@ test('two tabs load one model → both get it → it is fetched once', async (t)
   assert.deepEqual(both.map(({ fromStoreBytes }) => fromStoreBytes).sort(), [0, SIZE]);
 });
 
-test('the tab that downloads for two dies → the other goes on → what it had stored', async (t) => {
+test('the tab that downloads for two dies → the other continues → what it had stored', async (t) => {
   const server = await fileServer(t, content, { holdFrom: 6.5 * MIB });
   const visitor = new Visitor(t);
   const dying = visitor.load(server.url, { closeAt: 6 * MIB });
@@ -282,7 +282,7 @@ for (const [what, answer] of [
     (response) => response.writeHead(206, { 'Content-Range': 'bytes 0-11/12' }).end('Bad Gateway\n'),
   ],
 ]) {
-  test(`a server once answers 200 with ${what} → what it answered → nothing, and the next load asks again`, async (t) => {
+  test(`a server once answers 200 with ${what} → an error with what it answered → nothing; the next load asks again`, async (t) => {
     const server = await fileServer(t, content);
     const visitor = new Visitor(t);
     let wrong = true;
@@ -298,7 +298,7 @@ for (const [what, answer] of [
   });
 }
 
-test('a server answers a web page and storing is required → INVALID_FILE, which says what it is → nothing', async (t) => {
+test('a server answers a web page and storing is required → INVALID_FILE with what it answered → nothing', async (t) => {
   const server = await fileServer(t, content, { fault: (_, response) => (response.writeHead(200).end(page), true) });
   const visitor = new Visitor(t);
   await assert.rejects(visitor.load(server.url, { store: { required: true } }), {
@@ -308,7 +308,7 @@ test('a server answers a web page and storing is required → INVALID_FILE, whic
   assert.deepEqual([await visitor.list(), await visitor.storedBytes()], [[], 0]);
 });
 
-test('a model is deleted while a tab downloads it that must store it → NOT_STORED → nothing', async (t) => {
+test('a model is deleted while a tab downloads it and storing is required → NOT_STORED → nothing', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   const onPiece = async (length) => {
@@ -328,7 +328,7 @@ test('a server answers 204 → NETWORK with the status → nothing', async (t) =
   assert.deepEqual([await visitor.list(), await visitor.storedBytes()], [[], 0]);
 });
 
-test('a model is deleted while another tab downloads it → a note there, and the model → nothing, and it does not come back', async (t) => {
+test('a model is deleted while another tab downloads it → a note there, and the model → nothing; it does not come back', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   let deleted;
@@ -345,7 +345,7 @@ test('a model is deleted while another tab downloads it → a note there, and th
   assert.equal((await visitor.load(server.url)).fetchedBytes, SIZE);
 });
 
-test('a model is deleted while a tab downloads it, the tab closes, the file changes, and a visit is cut off → the new file → nothing of the old one', async (t) => {
+test('a model is deleted during a download, its tab closes, the file changes, and the next visit breaks off → the new file → nothing of the old one', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   server.holdFrom = 6.5 * MIB;
@@ -381,7 +381,7 @@ for (const [what, headers] of [
   ['neither ETag nor Last-Modified', { etag: null }],
   ['a weak ETag alone', { etag: 'W/"one"' }],
 ]) {
-  test(`a server tells ${what}, and the file changes after a part was stored → a note, and the new file → nothing of the old one`, async (t) => {
+  test(`a server sends ${what}, and the file changes after a part was stored → a note, and the new file → nothing of the old one`, async (t) => {
     const server = await fileServer(t, content, headers);
     const visitor = new Visitor(t);
     server.holdFrom = 5.5 * MIB;
@@ -394,7 +394,7 @@ for (const [what, headers] of [
     assert.equal((await visitor.load(server.url)).fetchedBytes, 0);
   });
 
-  test(`a server tells ${what}, and a stored chunk is damaged → a note → all others, if it is fetched as it was`, async (t) => {
+  test(`a server sends ${what}, and a stored chunk is damaged → a note → all other chunks, if the fetched one has its hash`, async (t) => {
     const server = await fileServer(t, content, headers);
     const visitor = new Visitor(t);
     await visitor.load(server.url);
@@ -407,7 +407,7 @@ for (const [what, headers] of [
   });
 }
 
-test('the file changed on the server after it was stored → nothing, or where it is to be asked a note and the new file → the new one', async (t) => {
+test('the file changed on the server after it was stored → the stored file, or with revalidation a note and the new file → the loaded one', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   const asking = { store: { revalidate: true } };
@@ -423,7 +423,7 @@ test('the file changed on the server after it was stored → nothing, or where i
   assert.equal(await visitor.namedBytes(), SIZE);
 });
 
-test('a stored file is to be asked about and the server is down → a note, and the stored file → everything', async (t) => {
+test('the server is down when a stored file is revalidated → a note, and the stored file → everything', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   await visitor.load(server.url);
@@ -433,7 +433,7 @@ test('a stored file is to be asked about and the server is down → a note, and 
   assert.match(notes.join(), /Whether m\.gguf changed is not known.*503/);
 });
 
-test('the storage never answers → a note, and the model → nothing', async (t) => {
+test('the storage never responds → a note, and the model → nothing', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t, { storage: 'silent' });
   const { notes, storage, ...got } = await visitor.load(server.url, { answerMs: 100 });
@@ -442,7 +442,7 @@ test('the storage never answers → a note, and the model → nothing', async (t
   assert.match(notes.join(), /The store cannot be used: .* does not answer/);
 });
 
-test('the storage stops answering in the middle → a note, and the model → what was stored', async (t) => {
+test('the storage stops responding in the middle → a note, and the model → what was stored', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   const { notes, storage, ...got } = await visitor.load(server.url, { hangAfter: 4, answerMs: 500 });
@@ -453,7 +453,7 @@ test('the storage stops answering in the middle → a note, and the model → wh
   assert.deepEqual([again.fromStoreBytes, again.sha256], [4 * MIB, hash]);
 });
 
-test('a tab closes between a chunk and its name → nothing → what has a name; the chunk is deleted with the next model', async (t) => {
+test('a tab closes after writing a chunk and before naming it → nothing → named chunks; the other is deleted with the next model', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   await visitor.load(server.url);
@@ -465,7 +465,7 @@ test('a tab closes between a chunk and its name → nothing → what has a name;
   assert.equal((await visitor.load(server.url)).fetchedBytes, 0);
 });
 
-test('a sweep while another tab stores → nothing → every chunk of it, also one that has no name yet', async (t) => {
+test('a sweep runs while another tab stores → nothing → all its chunks, also one without a name', async (t) => {
   const server = await fileServer(t, content);
   const visitor = new Visitor(t);
   const { swept } = await visitor.load(server.url, { sweeping: true });

@@ -28,7 +28,7 @@ const tagged = { xml, glm, seed, minimax };
 const STRING = { type: 'string' };
 
 for (const [form, write] of Object.entries(tagged)) {
-  test(`QwenPaw#6839, llama.cpp#24644: the schema says what an argument is (${form})`, () => {
+  test(`QwenPaw#6839, llama.cpp#24644: an argument has the type of its schema (${form})`, () => {
     const $defs = { code: { type: 'string' } };
     const typed = [
       [STRING, '12345', '"12345"'],
@@ -80,7 +80,7 @@ for (const [form, write] of Object.entries(tagged)) {
     for (const [text, json] of unknown) assert.deepEqual(callsOf(write([['x', text]]), {}), [`{"x": ${json}}`]);
   });
 
-  test(`Rapid-MLX#1515: an argument ends where the form goes on, not at the first tag (${form})`, () => {
+  test(`Rapid-MLX#1515: an argument ends where the form continues, not at the first tag (${form})`, () => {
     const values = [
       'ends </tool_call> here',
       'a </parameter> b',
@@ -111,7 +111,7 @@ for (const [form, write] of Object.entries(tagged)) {
     }
   });
 
-  test(`tags within the strings of a list or an object are text (${form})`, () => {
+  test(`tags in strings of a list or object are text (${form})`, () => {
     const list = ['</parameter></function></tool_call>', '</arg_value></tool_call>', '</parameter></invoke>'];
     for (const value of [list, { a: list.join('') }]) {
       for (const schema of [{ type: Array.isArray(value) ? 'array' : 'object' }, undefined]) {
@@ -121,7 +121,7 @@ for (const [form, write] of Object.entries(tagged)) {
     }
   });
 
-  test(`keys keep their order and their own text (${form})`, () => {
+  test(`keys keep their order and spelling (${form})`, () => {
     const read = callsOf(
       write([
         ['2', 'b'],
@@ -134,7 +134,7 @@ for (const [form, write] of Object.entries(tagged)) {
   });
 }
 
-test('llama.cpp#24807: a last argument that is not closed', () => {
+test('llama.cpp#24807: an unclosed last argument is read', () => {
   const open = '<tool_call>\n<function=put>\n<parameter=path>\na\n</parameter>\n<parameter=text>\nb </function> c\n';
   for (const end of ['</function>\n</tool_call>', '</function></tool_call>\n<tool_call>']) {
     const [read] = callsOf(open + end, { path: STRING, text: STRING });
@@ -144,7 +144,7 @@ test('llama.cpp#24807: a last argument that is not closed', () => {
   assert.deepEqual(JSON.parse(read), { text: 'a </tool_call> b' });
 });
 
-test('an argument that is not closed before the next one', () => {
+test('an argument that is not closed before the next is read', () => {
   const forms = [
     '<tool_call>\n<function=put>\n<parameter=path>\na\n<parameter=text>\nb\n</parameter>\n</function>\n</tool_call>',
     '<tool_call>\n<function=put>\n<parameter=path>\na\n<parameter=text>\nb\n</function>\n</tool_call>',
@@ -169,7 +169,7 @@ test('an argument that is not closed before the next one', () => {
   }
 });
 
-test('a tag of another argument in a value that is closed is text', () => {
+test('a tag of another argument in a closed value is text', () => {
   const list = { type: 'array', items: STRING };
   const values = [
     [STRING, 'see <parameter=text> there'],
@@ -194,14 +194,14 @@ test('a tag of another argument in a value that is closed is text', () => {
   assert.deepEqual(JSON.parse(read), { path: 'see <parameter=text> there' });
 });
 
-test('a list that is not closed before the next argument', () => {
+test('a list that is not closed before the next argument is read', () => {
   const answer =
     '<function=put>\n<parameter=path>\n["<parameter=text>"]\n<parameter=text>\nb\n</parameter>\n</function>';
   const [read] = callsOf(answer, { path: { type: 'array' }, text: STRING });
   assert.deepEqual(JSON.parse(read), { path: ['<parameter=text>'], text: 'b' });
 });
 
-test('a newline on either side of an argument is the form’s, others are its own', () => {
+test('one newline at each end belongs to the form, others to the argument', () => {
   for (const value of ['', '\n', '\na\n\n', ' a ', '\r\na']) {
     const [read] = callsOf(xml([['x', value]]), { x: STRING });
     assert.deepEqual(JSON.parse(read), { x: value });
@@ -237,7 +237,7 @@ test('vllm#45167, ollama#12017: marks within a JSON string are text', () => {
   assert.deepEqual(callsOf(two, {}), ['{"c": "f(){};{g}"}', '{}']);
 });
 
-test('pi#8943: arguments are the model’s own JSON', () => {
+test('pi#8943: arguments keep the model’s JSON', () => {
   for (const json of ['{"id": 2512292042121000001}', '{"b":1.0,"2":1e400,"1":-0,"b":"\\u00e9\\/"}', '{ "a" : [ ] }']) {
     assert.deepEqual(callsOf(`<tool_call>{"name": "put", "arguments": ${json}}</tool_call>`, {}), [json]);
   }

@@ -270,7 +270,7 @@ for (const [name, [answer, calls, text]] of Object.entries(cases)) {
   });
 }
 
-test('text that cannot become a call does not wait', () => {
+test('text that cannot become a call is given at once', () => {
   const parser = new ToolParser(TOOLS);
   assert.deepEqual(parser.push('So '), [{ type: 'text', text: 'So ' }]);
   assert.deepEqual(parser.push('Hello <'), [{ type: 'text', text: 'Hello ' }]);
@@ -288,7 +288,7 @@ test('llama.cpp#14101: white space beside calls is no text', () => {
   assert.equal(parse([...`\n a \n${call}\n b`]).text, '\n a \n\n b');
 });
 
-test('an answer that fits a format is no call, whatever is in it', () => {
+test('an answer with a format is never a call', () => {
   const json = '{"name": "weather", "parameters": {"city": "Bern"}}';
   const texts = [
     json,
@@ -316,7 +316,7 @@ test('an answer that fits a format is no call, whatever is in it', () => {
   );
 });
 
-test('sglang#9696: no more calls than there may be', () => {
+test('sglang#9696: there are no more calls than allowed', () => {
   const call = '<tool_call>{"name": "add"}</tool_call>';
   const parser = new ToolParser(TOOLS, { most: 1 });
   const parts = [...`${call}\n${call} and so on`].flatMap((c) => parser.push(c));
@@ -328,7 +328,7 @@ function random(seed) {
   return () => (seed = (seed * 1103515245 + 12345) % 2 ** 31) / 2 ** 31;
 }
 
-test('nothing that a model says is lost or altered, however it comes', () => {
+test('no text is lost or altered, however it is cut', () => {
   const next = random(7);
   const answers = Object.values(cases).map(([answer]) => answer);
   for (let i = 0; i < 300; i += 1) {
@@ -350,7 +350,7 @@ test('nothing that a model says is lost or altered, however it comes', () => {
   }
 });
 
-test('a long argument that comes a few characters at a time takes no time', () => {
+test('a long argument in small pieces takes linear time', () => {
   const parser = new ToolParser(TOOLS);
   const text = 'x'.repeat(200_000);
   let parts = parser.push('<tool_call>{"name": "add", "arguments": {"a": "');

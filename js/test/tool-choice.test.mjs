@@ -98,7 +98,7 @@ const ARGS = '{"city": "Bern", "days": 3}';
 for (const [name, [template, special, form]] of Object.entries(forms)) {
   const written = form.replace('…', ARGS);
 
-  test(`a call is written as ${name} has it, and fits its schema`, () => {
+  test(`a required call has the form of ${name} and fits its schema`, () => {
     const model = modelWith(special);
     const grammar = constraintOf(model, template, [weather, now], 'required');
     const follows = (text) => follow(grammars, grammar, text, special);
@@ -117,7 +117,7 @@ for (const [name, [template, special, form]] of Object.entries(forms)) {
     assert.deepEqual(rest, []);
   });
 
-  test(`anything may be said, and calls of strict tools fit, as ${name} has them`, () => {
+  test(`text is free and calls of strict tools fit their schema, in the form of ${name}`, () => {
     const model = modelWith(special);
     assert.equal(constraintOf(model, template, [weather, now], 'auto'), null);
     const grammar = constraintOf(model, template, [strict(weather), now], 'auto');
@@ -130,7 +130,7 @@ for (const [name, [template, special, form]] of Object.entries(forms)) {
   });
 }
 
-test('tools for a template that knows none are described and called in text', () => {
+test('with a template without tools, tools are described and called in text', () => {
   const call = { id: 'c', type: 'function', function: { name: 'weather', arguments: { city: 'Bern' } } };
   const messages = [
     { role: 'system', content: 'Be brief.' },
@@ -166,7 +166,7 @@ test('tools for a template that knows none are described and called in text', ()
   assert.deepEqual(withPlainTools(messages.slice(0, 2), null, 'system'), messages.slice(0, 2));
 });
 
-test('ids of calls are as a template of Mistral wants them', async (t) => {
+test('ids of calls have the form that Mistral’s template wants', async (t) => {
   const { llm, fake } = await loadFake(t);
   const messages = [
     { role: 'user', content: 'hi' },
@@ -205,7 +205,7 @@ class AnyGrammars {
   }
 }
 
-test('tool_choice constrains the answer, whose call is parsed; the template is not told of `strict`', async (t) => {
+test('tool_choice constrains the answer, and the template does not see `strict`', async (t) => {
   AnyGrammars.asked = [];
   const fake = new FakeLlm();
   const call = '<tool_call> {"name": "weather", "arguments": {}} </tool_call>';
@@ -266,7 +266,7 @@ const NOW = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>';
 const HERMES = '{{ tools }}<tool_call>';
 const TOOLS = [weather, now];
 
-test('sglang#9696: several calls, or one where they may not be parallel', () => {
+test('sglang#9696: an answer has several calls, or one if parallel calls are off', () => {
   const answers = [CALL, `${CALL}\n${NOW}`, `${CALL}\n${NOW}\n${CALL}`, `${CALL} and`];
   const required = (more) => constraintOf(modelWith([]), HERMES, TOOLS, 'required', more);
   assert.deepEqual(takes(required(), answers), [true, true, true, false]);
@@ -278,7 +278,7 @@ test('sglang#9696: several calls, or one where they may not be parallel', () => 
   assert.deepEqual(takes(strictly({ parallel: false }), answers), [true, false, false, true]);
 });
 
-test('modelship#71, vercel/ai#10235: beside a format, a call or an answer that fits', () => {
+test('modelship#71, vercel/ai#10235: with tools and a format, the answer is a call or fits the format', () => {
   const schema = { type: 'object', properties: { sky: { enum: ['blue', 'grey'] } }, required: ['sky'] };
   const constraint = JSON.stringify({ jsonSchema: { ...schema, additionalProperties: false } });
   const answers = [
@@ -304,7 +304,7 @@ test('modelship#71, vercel/ai#10235: beside a format, a call or an answer that f
   assert.deepEqual(takes(llama, ['{"sky": "blue"}', bare, `<|python_tag|>${bare}`]), [true, false, true]);
 });
 
-test('names of all letters work in every form, and what a form could not have is refused', () => {
+test('names of any letters work in every form, and names that a form cannot hold are refused', () => {
   const names = ['größe', '天气', 'server.tool', 'a:1', '@scope/tool', 'a-b_c'];
   const templates = [
     HERMES,
@@ -350,13 +350,13 @@ test('an error in the schema of a tool names the tool', () => {
   }
 });
 
-test('of allowed tools alone', () => {
+test('allowed_tools limits the calls', () => {
   const of = (choice) => takes(constraintOf(modelWith([]), HERMES, TOOLS, choice), ['Hm.', CALL, NOW, `Hm. ${NOW}`]);
   assert.deepEqual(of({ allowed: ['now'] }), [true, false, true, true]);
   assert.deepEqual(of({ allowed: ['now'], required: true }), [false, false, true, false]);
 });
 
-test('where a call must fit, none in another form gets past', () => {
+test('a call that must fit cannot be written in another form', () => {
   const constraint = constraintOf(modelWith([]), HERMES, [strict(weather), now], 'auto');
   const others = [
     '{"name": "weather", "parameters": {"city": "Rome"}}',
@@ -393,7 +393,7 @@ class Says extends FakeLlm {
   }
 }
 
-test('sglang#9696: without a grammar the answer ends behind its first call', async (t) => {
+test('sglang#9696: without a grammar the answer ends after its first call', async (t) => {
   const { llm, fake } = await loadFake(t, new Says(['So. ', CALL, '\n', NOW, ' and']));
   const messages = [{ role: 'user', content: 'hi' }];
   const ask = { messages, tools: [weather, now], parallel_tool_calls: false };
@@ -421,7 +421,7 @@ test('sglang#9696: without a grammar the answer ends behind its first call', asy
   assert.equal(both.choices[0].message.content, null);
 });
 
-test('tools, a choice and a constraint go together in chat and in sessions', async (t) => {
+test('chat and sessions take tools, a choice and a constraint together', async (t) => {
   AnyGrammars.asked = [];
   const { llm } = await loadFake(t, new Says([CALL]), { grammars: async () => ({ Grammars: AnyGrammars }) });
   const constraint = { choices: ['yes', 'no'] };

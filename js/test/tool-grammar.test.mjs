@@ -148,7 +148,7 @@ for (const [index, { has, written: spelling }] of written.entries()) {
   for (const special of [[], SPECIAL]) {
     const name = `${has.join(' ')}${special.length ? ', as special tokens' : ''}`;
 
-    test(`whatever the grammar allows is read back: ${name}`, () => {
+    test(`the reader reads all that the grammar allows: ${name}`, () => {
       const next = random(index + 1);
       let drawn = 0;
       for (let i = 0; i < ROUNDS; i += 1) {
@@ -168,7 +168,7 @@ for (const [index, { has, written: spelling }] of written.entries()) {
       assert.ok(drawn > 0, 'no answer had an end');
     });
 
-    test(`text with calls of strict tools is read back: ${name}`, () => {
+    test(`the reader reads text with calls of strict tools: ${name}`, () => {
       const next = random(index + 200);
       const tools = [toolOf(next, 'put')[0], toolOf(next, 'get.all')[0]];
       const strict = tools.map((tool) => ({ ...tool, function: { ...tool.function, strict: true } }));
@@ -180,7 +180,7 @@ for (const [index, { has, written: spelling }] of written.entries()) {
       }
     });
 
-    test(`what fits a schema can be written, and is read back: ${name}`, () => {
+    test(`all that fits a schema can be written and read: ${name}`, () => {
       if (spelling.args !== 'json') return;
       const next = random(index + 100);
       for (let i = 0; i < ROUNDS; i += 1) {

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { browserStore, tuningOf } from '../dist/worker/tuning.js';
 import { FakeStore } from './support/fake.mjs';
 
-test('is remembered by version and adapter', async () => {
+test('tuning is remembered by version and adapter', async () => {
   const store = new FakeStore();
   const tuning = tuningOf(store, '1.0', 'one');
   assert.equal(await tuning.recall(), null);
@@ -15,7 +15,7 @@ test('is remembered by version and adapter', async () => {
   assert.equal(await tuningOf(store, '1.0', 'other').recall(), null);
 });
 
-test('a storage that fails remembers nothing, in silence', async () => {
+test('a failing storage remembers nothing and gives no error', async () => {
   const fails = () => Promise.reject(new DOMException('no', 'SecurityError'));
   // Without IndexedDB, as in Node, the browser's store fails too.
   for (const store of [{ get: fails, set: fails }, browserStore]) {

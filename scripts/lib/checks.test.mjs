@@ -7,7 +7,7 @@ import { withNeeds } from './tasks.mjs';
 
 const namesOf = (tasks) => tasks.map(({ name }) => name);
 
-test('every check has a name of its own, an area, and needs that exist', () => {
+test('every check has its own name, an area, and needs that exist', () => {
   const all = [...setUps, ...checks];
   assert.deepEqual(namesOf(withNeeds(all, () => true)), [...new Set(namesOf(all))]);
   assert.deepEqual([...new Set(checks.map(({ area }) => area))].sort(), ['js', 'packages', 'rust', 'web']);

@@ -50,7 +50,7 @@ test('the tour of the code is short', () => {
   assert.ok(lines.length <= 120, `${lines.length} lines`);
 });
 
-test('what is wrong with a document is found', () => {
+test('broken links, missing paths and long lines are found', () => {
   const text =
     '# A `b` c\n\n[x](#a-b-c) [y](#d) [z](nothing.md) [w](https://example.org) `src/nothing.rs` `src/lib.rs`\n';
   assert.deepEqual(anchorsIn(text), ['a-b-c']);

@@ -3,12 +3,12 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { document, faultsOf, hostsOf, rows, withTable } from './faults.mjs';
 
-test('docs/RELIABILITY.md has the table that the tests give: `node scripts/faults.mjs` writes it', () => {
+test('the table of docs/RELIABILITY.md is current: `node scripts/faults.mjs` writes it', () => {
   const text = readFileSync(document, 'utf8');
   assert.equal(text, withTable(text));
 });
 
-test('the names of tests are rows, whatever their quotes', () => {
+test('names of tests become rows, whatever their quotes', () => {
   const source = `test('a → b → c', () => {});\n  test(\n    "it's → d\\\\"e → f",\n  );`;
   assert.deepEqual(faultsOf(source), [
     ['a', 'b', 'c'],
@@ -43,7 +43,7 @@ test('every row is tested in Chromium', () => {
   );
 });
 
-test('a file of Node runs in Chromium too where one of tests/web imports it', () => {
+test('a test file of Node counts as run in Chromium if one of tests/web imports it', () => {
   const files = new Map([
     ['js/test/a.test.mjs', ''],
     ['js/test/b.test.mjs', 'launchChromium'],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { notices, shippedCrates } from './notices.mjs';
 
-test('what ships are the normal dependencies, however deep, but for procedural macros and theirs', () => {
+test('normal dependencies ship, at any depth, without procedural macros and theirs', () => {
   const crate = (name, kind = 'lib', version = '1.0.0') => ({
     id: `${name} ${version}`,
     name,

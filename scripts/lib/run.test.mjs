@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inTurn } from './run.mjs';
 
-test('calls in turn never overlap, and one that fails stops no other', async () => {
+test('calls in turn never overlap, and a failed one stops no other', async () => {
   const events = [];
   const work = inTurn(async (name) => {
     events.push(name);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blocksIn } from './snippets.mjs';
 
-test('blocks of code with their lines, without their indent, and what stands behind the language', () => {
+test('code blocks have their line, lose their indent, and keep the words behind the language', () => {
   const text =
     'a\n\n```js run\none();\n```\n\n- b\n\n  ```jsx file=hook.jsx\n  two();\n    three();\n  ```\n\n```sh\nnpm start\n```\n';
   assert.deepEqual(blocksIn('x.md', text), [

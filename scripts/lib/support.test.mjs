@@ -5,13 +5,13 @@ import { inRoot } from './run.mjs';
 import { architectures, blockTypes, DOCUMENTS, MODELS, withSupport } from './support.mjs';
 
 for (const document of DOCUMENTS) {
-  test(`${document} lists what the code runs and reads: \`node scripts/support.mjs\` writes it`, () => {
+  test(`the lists of ${document} are current: \`node scripts/support.mjs\` writes them`, () => {
     const text = readFileSync(inRoot(document), 'utf8');
     assert.equal(text, withSupport(document, text));
   });
 }
 
-test('each architecture of the code has its models and kinds, and there is no other', () => {
+test('exactly the architectures of the code have models and kinds', () => {
   const kinds = Object.fromEntries(
     architectures().map(({ name, experts, encoder }) => {
       const models = MODELS[name] ?? {};
@@ -30,7 +30,7 @@ test('README.md counts the architectures', () => {
   assert.equal(Number(count), architectures().length);
 });
 
-test('rows of the table, whatever gives them their names', () => {
+test('rows of the table are found, whatever gives them their names', () => {
   const source = `const BASE: Architecture = Architecture {
     name: "base",
 };

@@ -59,7 +59,7 @@ test('a chosen task brings what it needs', () => {
   assert.throws(() => withNeeds([{ name: 'a', needs: ['b'] }], () => true), /no task is called b/);
 });
 
-test('one task with its needs: the first error is thrown when all that could run have ended', async () => {
+test('one task with its needs throws the first error when all that could run have ended', async () => {
   const ended = [];
   const task = (name, needs, error) => ({
     name,

@@ -47,7 +47,7 @@ const configOf = (include, js) => ({
   include: [...include, 'globals.d.ts'],
 });
 
-test('all of it compiles', { timeout: 2 * MINUTE }, async (t) => {
+test('all code in documents compiles', { timeout: 2 * MINUTE }, async (t) => {
   await cp(join(here, 'globals.d.ts'), join(WORK, 'globals.d.ts'));
   for (const block of blocks) {
     if (block.language === 'json') JSON.parse(block.code);
@@ -112,7 +112,7 @@ async function answerAsServer(route) {
   });
 }
 
-test('what says that it runs does', { timeout: 5 * MINUTE }, async (t) => {
+test('blocks marked run do run', { timeout: 5 * MINUTE }, async (t) => {
   const model = tinyModel({ template: '{% for message in messages %}{{ message.content }}{% endfor %}' });
   const scripts = new Map();
   const bundle = async (code) => {

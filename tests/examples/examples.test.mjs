@@ -106,7 +106,7 @@ const COPIES = {
   'src/style.css': ['worker', 'extraction', 'search', 'tools', 'extension'],
 };
 
-test('what several examples have in common is the same in each', async () => {
+test('files that several examples share are the same in each', async () => {
   for (const [file, names] of Object.entries(COPIES)) {
     const [first, ...others] = await Promise.all(names.map((name) => readFile(inRoot('examples', name, file), 'utf8')));
     others.forEach((text, i) => assert.equal(text, first, `${names[i + 1]}/${file}`));

@@ -106,7 +106,7 @@ async function workersEnd(page) {
 const answerOf = ({ text, ids, reason }) => ({ text, ids, reason });
 
 test(
-  'the GPU device is destroyed in the middle of an answer → the answer goes on with the same text; `info.engine.deviceLosses` counts → the model (read again), the KV cache (computed again), the random state',
+  'the GPU device is destroyed during an answer → the answer goes on with the same text; `info.engine.deviceLosses` counts → the model (read again), the KV cache (computed again), the random state',
   { timeout },
   async (t) => {
     const page = await open(t);
@@ -129,7 +129,7 @@ test(
 );
 
 test(
-  "the browser's GPU process crashes in the middle of an answer → the answer goes on with the same text → the model, the KV cache, the random state",
+  "the browser's GPU process crashes during an answer → the answer goes on with the same text → the model, the KV cache, the random state",
   { timeout },
   async (t) => {
     // such a crash affects the whole browser
@@ -160,7 +160,7 @@ test(
 );
 
 test(
-  'the GPU device is lost twice without a token in between, with `device: "auto"` → the answer goes on, on the CPU engine, which `info.engine` says with the reason → the tokens so far',
+  'the GPU device is lost twice without a token in between, with `device: "auto"` → the answer goes on with the CPU engine; `info.engine` has the reason → the tokens so far',
   { timeout },
   async (t) => {
     const page = await open(t, 'as=Radeon');
@@ -191,7 +191,7 @@ test(
 );
 
 test(
-  'the GPU device is lost and the model is gone from its URL → `NETWORK`, which says both → the next call loads it again',
+  'the GPU device is lost and the model is gone from its URL → `NETWORK`, which says both → nothing; the next call loads it again',
   { timeout },
   async (t) => {
     const page = await open(t);
@@ -243,7 +243,7 @@ test(
 );
 
 test(
-  'no shader for an operation is right, with `device: "auto"` → the CPU engine, which `info.engine` says with the reason → everything',
+  'no shader for an operation is right, with `device: "auto"` → the CPU engine answers; `info.engine` has the reason → everything',
   { timeout },
   async (t) => {
     const page = await open(t, 'as=Radeon&break=embed');

@@ -85,7 +85,7 @@ test('texts become vectors of length 1, the same on both engines', { timeout }, 
   vectors.cpu.forEach((vector, i) => assert.ok(near(vector, vectors.gpu[i]), `vector ${i} differs`));
 });
 
-test('labels of texts, of pairs and of tokens, and what a mask stands for', { timeout }, async (t) => {
+test('texts, pairs and tokens get labels, and masks are filled', { timeout }, async (t) => {
   const answers = {};
   for (const device of DEVICES) {
     const { page: classifier, info } = await open(t, 'bert-sequence-classification', device);
@@ -160,7 +160,7 @@ test('bad input is named, and the model stays usable', { timeout }, async (t) =>
   assert.deepEqual([failures.cut, failures.after], [36, 1]);
 });
 
-test('a decoder says that it is none of these, and still answers', { timeout }, async (t) => {
+test('tasks of encoders are errors on a decoder, which stays usable', { timeout }, async (t) => {
   const { page, info } = await open(t, 'decoder', 'cpu');
   assert.deepEqual([info.kind, info.tasks, info.maskToken], ['decoder', ['generate', 'score'], null]);
   const { error, ids } = await page.evaluate(async () => ({
@@ -172,7 +172,7 @@ test('a decoder says that it is none of these, and still answers', { timeout }, 
   assert.equal(ids.length, 3);
 });
 
-test('tabs share an encoder, and each hears its own stop', { timeout }, async (t) => {
+test('tabs share an encoder, and each abort ends its own call', { timeout }, async (t) => {
   const { page, info } = await open(t, 'sentence-bert', 'cpu', { shared: true, store: true });
   const { page: other } = await open(t, 'sentence-bert', 'cpu', { shared: true, store: true });
   assert.ok(info.shared, info.notShared);

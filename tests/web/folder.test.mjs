@@ -65,7 +65,7 @@ async function inBrowser(name, work) {
 }
 
 for (const name of ['chromium', 'firefox']) {
-  test(`${name}: a folder answers as its GGUF file does, wherever it comes from`, async () => {
+  test(`${name}: a folder answers like its GGUF file, from every source`, async () => {
     const texts = { config: await readFile(join(FIXTURE, 'config.json'), 'utf8'), tokenizer: tokenizer() };
     const got = await inBrowser(name, (page) =>
       page.evaluate(async ({ config, tokenizer }) => {

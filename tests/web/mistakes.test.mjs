@@ -71,7 +71,7 @@ const tells = (found, code, ...messages) => {
   for (const message of messages) assert.match(found.message, message);
 };
 
-test('a missing file in Vite is a web page with status 200: it is named as such', { timeout }, async (t) => {
+test('a missing file in Vite is a web page with status 200, and the error says so', { timeout }, async (t) => {
   const { load } = await open(t);
   const page = /\/models\/x\.gguf answered a web page, not a model\..*`public\/`/;
   tells(await load('/models/x.gguf'), 'INVALID_FILE', page);
@@ -82,12 +82,12 @@ test('a missing file in Vite is a web page with status 200: it is named as such'
   tells(await load('/json.gguf'), 'INVALID_FILE', /\/json\.gguf is no model.*JSON/);
 });
 
-test('a file that is not there is looked for where it may be', { timeout }, async (t) => {
+test('a missing file is looked for in likely places', { timeout }, async (t) => {
   const { load } = await open(t);
   tells(await load('/gone/m.gguf'), 'NETWORK', /answered 404.*`public\/`.*'hf:owner\/repository\/file\.gguf'/);
 });
 
-test('a server that fails is tried again, with a word about it', { timeout }, async (t) => {
+test('a failing server is tried again, with a note', { timeout }, async (t) => {
   const { load } = await open(t);
   const found = await load('/down.gguf');
   tells(found, 'NETWORK', /answered 500.*\(tried 7 times\)/);
@@ -95,14 +95,14 @@ test('a server that fails is tried again, with a word about it', { timeout }, as
   assert.match(found.notes[0], /answered 500.*Trying again in \d\.\d s \(3 of 7\)\.$/);
 });
 
-test('a policy that forbids to connect is named, with the directive that allows it', { timeout }, async (t) => {
+test('a policy that forbids the connection is named, with the directive that allows it', { timeout }, async (t) => {
   const origin = await listen(t, (_, response) => response.end(content));
   const { load } = await open(t, "default-src 'self' 'wasm-unsafe-eval'");
   const found = await load(`${origin}/m.gguf`);
   tells(found, 'NETWORK', /content security policy/, new RegExp(`connect-src ${origin}`));
 });
 
-test('a server that does not allow other origins is taken for what it is', { timeout }, async (t) => {
+test('a server without CORS headers is named as the cause', { timeout }, async (t) => {
   const origin = await listen(t, (_, response) => {
     response.removeHeader('Access-Control-Allow-Origin');
     response.end(content);

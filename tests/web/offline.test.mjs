@@ -55,7 +55,7 @@ async function until(condition) {
 }
 
 test(
-  'network gone after one visit → the page opens, isolated as before, loads and answers → one engine and the model are kept',
+  'the network is gone after one visit → the page opens, isolated as before, loads and answers → one engine and the model',
   { timeout },
   async (t) => {
     const server = await serve('dist');
@@ -89,7 +89,7 @@ test(
 );
 
 test(
-  'a new build on the server → the next visit has it, and so has one without a network → the old build is gone',
+  'the server has a new build → the next visit has it, also without a network → nothing of the old build',
   { timeout },
   async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'weft-offline-'));

@@ -36,7 +36,7 @@ after(async () => {
   await packed?.remove();
 });
 
-test('a chat completion, whole and streamed, is what chat gives', { timeout: 5 * MINUTE }, async () => {
+test('chat completions have the text of chat, whole and streamed', { timeout: 5 * MINUTE }, async () => {
   const { plain, whole, streamed, last } = await page.evaluate(async () => {
     const limits = { ...ask, max_completion_tokens: 12 };
     const plain = await collect(llm.chat(ask.messages, { temperature: 0, maxTokens: 12 }));
@@ -60,7 +60,7 @@ test('a chat completion, whole and streamed, is what chat gives', { timeout: 5 *
   assert.equal(last.usage.prompt_tokens_details.cached_tokens, plain.usage.promptTokens - 1);
 });
 
-test('log-probabilities and biases', { timeout: 5 * MINUTE }, async () => {
+test('answers have log-probabilities, and biases change them', { timeout: 5 * MINUTE }, async () => {
   const { choices, banned } = await page.evaluate(async () => {
     const request = { ...ask, max_completion_tokens: 3, logprobs: true, top_logprobs: 3 };
     const { choices } = await llm.chat.completions.create(request);
@@ -83,7 +83,7 @@ test('log-probabilities and biases', { timeout: 5 * MINUTE }, async () => {
 });
 
 test(
-  `answers to a schema fit it, whatever the seed; the module comes with the first`,
+  `answers fit their schema with any seed, and the first fetches the module`,
   { timeout: 30 * MINUTE },
   async (t) => {
     assert.ok(!requests.some((url) => url.includes('weft-grammar')), 'fetched before anything was constrained');
@@ -144,7 +144,7 @@ test(
 );
 
 test(
-  'choices, expressions and grammars; what was cut says so; what cannot be enforced is refused',
+  'choices, expressions and grammars hold; truncation is reported; unenforceable keywords are refused',
   { timeout: 5 * MINUTE },
   async () => {
     const results = await page.evaluate(async () => {
@@ -176,7 +176,7 @@ test(
   },
 );
 
-test('the official client runs in the page, on the model in it', { timeout: 5 * MINUTE }, async () => {
+test('the official client runs in the page, on its model', { timeout: 5 * MINUTE }, async () => {
   const { whole, streamed, json, refused } = await page.evaluate(async () => {
     const { default: OpenAI } = await import('/node_modules/openai/index.mjs');
     const { openaiFetch } = await import('/node_modules/weft-llm/dist/openai/fetch.js');

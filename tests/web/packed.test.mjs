@@ -225,7 +225,7 @@ test('chromium, CPU engine: break and AbortSignal stop at once, the model stays 
   }),
 );
 
-test('chromium: each bad input has its error, and harms nothing', { timeout: 5 * MINUTE }, () =>
+test('chromium: each bad input has its error, and the model stays usable', { timeout: 5 * MINUTE }, () =>
   inBrowser('chromium', async (page) => {
     const errors = await page.evaluate(async (model) => {
       const whole = await (await fetch(model)).blob();
@@ -340,7 +340,7 @@ for (const [build, server, threads, all] of builds) {
 }
 
 test(
-  'chromium: threads that do not start cost nothing else, and dispose ends all',
+  'chromium: the model runs without threads that do not start, and dispose ends all threads',
   { timeout: 5 * MINUTE },
   async () => {
     await inBrowser(
@@ -378,7 +378,7 @@ test('chromium: a thread that crashes ends the model with CRASHED', { timeout: 5
 );
 
 for (const server of ['isolated', 'open']) {
-  test(`firefox, ${server}: the golden answer with the threads that it may have`, { timeout: 5 * MINUTE }, () =>
+  test(`firefox, ${server}: the golden answer, with threads if isolated`, { timeout: 5 * MINUTE }, () =>
     inBrowser(
       'firefox',
       async (page) => {
@@ -392,7 +392,7 @@ for (const server of ['isolated', 'open']) {
   );
 }
 
-test('chromium, GPU engine in a build with threads: starts none, and agrees', { timeout: 10 * MINUTE }, () =>
+test('chromium, GPU engine in a threaded build: the golden answer, without threads', { timeout: 10 * MINUTE }, () =>
   inBrowser('chromium', async (page) => {
     const { engine } = (await load(page, 'gpu')).info;
     assert.deepEqual([engine.build, engine.threads], ['weft-relaxed-threads', 1]);

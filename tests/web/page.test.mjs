@@ -111,7 +111,7 @@ async function ask(question) {
   await page.getByTestId('send').click();
 }
 
-test('fetches one build of the engine: the one with threads, since the page is isolated', { timeout }, async () => {
+test('the page fetches one build of the engine, with threads, since it is isolated', { timeout }, async () => {
   const fetched = [];
   page.on('request', (request) => request.url().endsWith('.gz') && fetched.push(request.url()));
   await loadDefault();
@@ -119,7 +119,7 @@ test('fetches one build of the engine: the one with threads, since the page is i
   assert.match(fetched[0], /\/weft-relaxed-threads\.wasm-[^/]+\.gz$/);
 });
 
-test('loads the model, streams an answer, stops one, and goes on', { timeout }, async () => {
+test('the page loads the model, streams an answer, stops one, and goes on', { timeout }, async () => {
   await page.getByTestId('settings').click();
   await page.getByRole('button', { name: 'Done' }).click();
   await page.getByRole('dialog').waitFor({ state: 'hidden' });
@@ -166,7 +166,7 @@ test('loads the model, streams an answer, stops one, and goes on', { timeout }, 
   assert.deepEqual(problems, []);
 });
 
-test('a broken file is an error with a remedy, and costs neither model nor conversation', { timeout }, async () => {
+test('a broken file: an error with a remedy; model and conversation stay', { timeout }, async () => {
   const broken = { name: 'broken.gguf', mimeType: 'application/octet-stream', buffer: Buffer.from('<!doctype html>') };
   const error = page.getByTestId('error');
   await page.getByTestId('model-file').setInputFiles(broken);
@@ -186,7 +186,7 @@ test('a broken file is an error with a remedy, and costs neither model nor conve
   assert.deepEqual(problems, []);
 });
 
-test('a folder can be dropped, and is an error with a remedy where it is no model', { timeout }, async () => {
+test('a dropped folder loads; one without a model is an error with a remedy', { timeout }, async () => {
   // Only users can drop files: this imitates the browser's event.
   await page.evaluate(async () => {
     const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('dropped', { create: true });
@@ -267,45 +267,41 @@ test('the keyboard alone loads, asks, stops and changes a setting that lasts', {
   assert.deepEqual(problems, []);
 });
 
-test(
-  'an answer can neither run nor fetch anything, is answered anew, and a lost device costs nothing',
-  { timeout },
-  async (t) => {
-    const address = await serveFake(t);
-    await page.goto(address);
-    await loadDefault();
-    await ask('Show me what you can do.');
-    await lastTurn('answered');
-    const allowed = 'p br h2 ol ul li div span button pre code table thead tbody tr th td blockquote strong em a';
-    const names = await page.$$eval('.answer *', (elements) => elements.map((element) => element.localName));
-    assert.deepEqual(
-      [...new Set(names)].filter((name) => !allowed.split(' ').includes(name)),
-      [],
-    );
-    const links = await page.$$eval('.answer [href]', (elements) =>
-      elements.map(({ href, rel, target }) => [href, rel, target]),
-    );
-    assert.deepEqual(links, [['https://example.org/looms', 'noopener noreferrer', '_blank']]);
-    assert.match(await answer(), /<script>alert\(1\)<\/script>/);
+test('an answer runs and fetches nothing, can be asked again, and survives a lost device', { timeout }, async (t) => {
+  const address = await serveFake(t);
+  await page.goto(address);
+  await loadDefault();
+  await ask('Show me what you can do.');
+  await lastTurn('answered');
+  const allowed = 'p br h2 ol ul li div span button pre code table thead tbody tr th td blockquote strong em a';
+  const names = await page.$$eval('.answer *', (elements) => elements.map((element) => element.localName));
+  assert.deepEqual(
+    [...new Set(names)].filter((name) => !allowed.split(' ').includes(name)),
+    [],
+  );
+  const links = await page.$$eval('.answer [href]', (elements) =>
+    elements.map(({ href, rel, target }) => [href, rel, target]),
+  );
+  assert.deepEqual(links, [['https://example.org/looms', 'noopener noreferrer', '_blank']]);
+  assert.match(await answer(), /<script>alert\(1\)<\/script>/);
 
-    // At temperature 0 the answer would be the same.
-    assert.match(await answer(), /"temperature":0,/);
-    await page.getByTestId('regenerate').click();
-    await lastTurn('streaming');
-    await lastTurn('answered');
-    assert.match(await answer(), /"temperature":0\.8,/);
+  // At temperature 0 the answer would be the same.
+  assert.match(await answer(), /"temperature":0,/);
+  await page.getByTestId('regenerate').click();
+  await lastTurn('streaming');
+  await lastTurn('answered');
+  assert.match(await answer(), /"temperature":0\.8,/);
 
-    await page.goto(`${address}?chat=DEVICE_LOST`);
-    await loadDefault();
-    await ask('Are you there?');
-    await page.getByTestId('error').getByRole('button', { name: 'Reload the model' }).click();
-    await view('chat');
-    assert.equal(await page.locator('.question').textContent(), 'Are you there?');
-    assert.equal(await page.getByTestId('error').count(), 0);
-    assert.equal(await page.getByTestId('regenerate').isVisible(), true);
-    assert.deepEqual(problems, []);
-  },
-);
+  await page.goto(`${address}?chat=DEVICE_LOST`);
+  await loadDefault();
+  await ask('Are you there?');
+  await page.getByTestId('error').getByRole('button', { name: 'Reload the model' }).click();
+  await view('chat');
+  assert.equal(await page.locator('.question').textContent(), 'Are you there?');
+  assert.equal(await page.getByTestId('error').count(), 0);
+  assert.equal(await page.getByTestId('regenerate').isVisible(), true);
+  assert.deepEqual(problems, []);
+});
 
 test('the picker lists what is stored, loads it without a request, and deletes it', { timeout }, async () => {
   const stored = page.locator('#stored');

@@ -34,7 +34,7 @@ after(async () => {
   await packed?.remove();
 });
 
-test('a text is as likely as transformers finds it, and a stop is heard', { timeout }, async () => {
+test('scores of a text are those of transformers, and an abort ends scoring', { timeout }, async () => {
   const text = await readFile(join(GOLDEN, 'text.txt'), 'utf8');
   const { mean_nll: golden, token_ids: ids } = JSON.parse(await readFile(join(GOLDEN, 'figures.json'), 'utf8')).text;
   const { score, sum, ms, stopped, tasks } = await page.evaluate(async (text) => {
@@ -59,7 +59,7 @@ test('a text is as likely as transformers finds it, and a stop is heard', { time
   console.log(`mean NLL ${mean.toFixed(4)}, golden ${golden.toFixed(4)}; ${ids.length} tokens in ${ms.toFixed(0)} ms`);
 });
 
-test('what a text follows decides how likely it is', { timeout }, async () => {
+test('the context changes the score of a text', { timeout }, async () => {
   const scores = await page.evaluate(async () => {
     const after = 'The capital of Germany is';
     const asked = [{ role: 'user', content: 'What is the capital of Germany? Answer with one word.' }];
@@ -73,7 +73,7 @@ test('what a text follows decides how likely it is', { timeout }, async () => {
   assert.ok(scores.chat[0] > scores.chat[1], String(scores.chat));
 });
 
-test('labels of one’s own, shown, told and calibrated', { timeout }, async () => {
+test('classify takes any labels, with examples, a description and calibration', { timeout }, async () => {
   const reviews = {
     'The food was cold and the waiter was rude.': 'Negative',
     'A wonderful evening, we laughed all the time!': 'Positive',
@@ -107,7 +107,7 @@ test('labels of one’s own, shown, told and calibrated', { timeout }, async () 
   }
 });
 
-test('the best of several answers, by likelihood and by a scorer', { timeout }, async () => {
+test('several answers are ranked by likelihood and by a scorer', { timeout }, async () => {
   const { likely, again, long } = await page.evaluate(async () => {
     const messages = [{ role: 'user', content: 'Name a colour.' }];
     const options = { seed: 1, maxTokens: 12, temperature: 1.2 };
@@ -135,7 +135,7 @@ test('the best of several answers, by likelihood and by a scorer', { timeout }, 
   assert.deepEqual(long.map(({ text }) => text).sort(), likely.map(({ text }) => text).sort());
 });
 
-test('examples show what is wanted; a model that does not think is asked for its steps', { timeout }, async () => {
+test('examples guide the answer, and a model that does not think is asked for its steps', { timeout }, async () => {
   const { shown, auto, off, steps } = await page.evaluate(async () => {
     const examples = [
       { user: 'dog', assistant: '#dog' },
@@ -158,7 +158,7 @@ test('examples show what is wanted; a model that does not think is asked for its
   assert.ok(steps.text !== '' && !('reasoning' in steps));
 });
 
-test('a tool is called, answered and used, through the official client', { timeout }, async () => {
+test('a tool call, its result and the answer go through the official client', { timeout }, async () => {
   const { streamed, whole, answer, named } = await page.evaluate(async () => {
     const { default: OpenAI } = await import('/node_modules/openai/index.mjs');
     const { openaiFetch } = await import('/node_modules/weft-llm/dist/openai/fetch.js');

@@ -49,7 +49,7 @@ async function open(options) {
   return page;
 }
 
-test('a second turn computes only what is new, and answers as the whole conversation does', { timeout }, async () => {
+test('a second turn computes new tokens alone, and answers like the whole conversation', { timeout }, async () => {
   const { first, second, whole } = await page.evaluate(async () => {
     const session = begin();
     const first = await say(session, 'What is the capital of Germany?');
@@ -68,7 +68,7 @@ test('a second turn computes only what is new, and answers as the whole conversa
   assert.equal(second.text, whole.text);
 });
 
-test('two sessions that answer at once say what each says alone', { timeout }, async () => {
+test('two sessions at once answer as each alone', { timeout }, async () => {
   const { alone, together, order } = await page.evaluate(async () => {
     const questions = ['Name three rivers in France.', 'What is the capital of Spain?'];
     const alone = [];
@@ -89,7 +89,7 @@ test('two sessions that answer at once say what each says alone', { timeout }, a
   assert.ok(Math.abs(firsts[0] - firsts[1]) <= 2, `the first tokens were ${firsts.join(' and ')} of all`);
 });
 
-test('a fork answers like the original, and computes nothing of what they have in common', { timeout }, async () => {
+test('a fork answers like its original, and does not compute the common prefix', { timeout }, async () => {
   const { original, fork, common } = await page.evaluate(async () => {
     const session = begin();
     await say(session, 'Name a river in Germany.');
@@ -103,7 +103,7 @@ test('a fork answers like the original, and computes nothing of what they have i
 });
 
 test(
-  'a saved session goes on in another page as it would have here, without computing anything again',
+  'a saved session continues in another page with the same answer, and computes nothing again',
   { timeout },
   async (t) => {
     const { expected, usage, small, ms } = await page.evaluate(async () => {
@@ -143,7 +143,7 @@ test(
   },
 );
 
-test('error: a turn that does not fit fails, and the session goes on', { timeout }, async () => {
+test('overflow error: a turn that does not fit fails, and the session goes on', { timeout }, async () => {
   const { refused, after, messages } = await page.evaluate(async () => {
     const session = begin();
     await say(session, 'What is the capital of Germany?');
@@ -156,7 +156,7 @@ test('error: a turn that does not fit fails, and the session goes on', { timeout
   assert.equal(messages, 5);
 });
 
-test('truncate-oldest-turns: the system is still told when old turns are not', { timeout }, async () => {
+test('overflow truncate-oldest-turns: the system message stays when old turns are dropped', { timeout }, async () => {
   const { answers, dropped, messages, usage } = await page.evaluate(async () => {
     const session = begin({ overflow: 'truncate-oldest-turns' });
     const answers = [];
@@ -172,7 +172,7 @@ test('truncate-oldest-turns: the system is still told when old turns are not', {
   assert.ok(least >= 8 && least < 40, `${least}`);
 });
 
-test('shift: an answer goes on past the end of the context', { timeout }, async () => {
+test('overflow shift: an answer goes on past the end of the context', { timeout }, async () => {
   const small = await open({ contextLength: 96 });
   const { answer, dropped, usage, next } = await small.evaluate(async () => {
     const session = begin({ overflow: 'shift' });
@@ -189,7 +189,7 @@ test('shift: an answer goes on past the end of the context', { timeout }, async 
   assert.ok(next.usage.promptTokens < 96);
 });
 
-test('the Prompt API is installed where there is none, and does what its explainer says', { timeout }, async () => {
+test('the Prompt API is installed if there is none, and does what its explainer says', { timeout }, async () => {
   const found = await page.evaluate(async () => {
     const has = 'LanguageModel' in globalThis;
     const { configure, LanguageModel: Own } = await import('/node_modules/weft-llm/dist/prompt-api/index.js');
@@ -260,7 +260,7 @@ test('the Prompt API is installed where there is none, and does what its explain
   assert.equal(found.destroyed, 'AbortError');
 });
 
-test('the Prompt API loads its model with the first session, and tells of it', { timeout }, async (t) => {
+test('the Prompt API loads its model with the first session, and reports progress', { timeout }, async (t) => {
   const fresh = await browser.newPage();
   t.after(() => fresh.close());
   await fresh.goto(server.url);

@@ -142,7 +142,7 @@ async function sharesOne(open, device) {
   return infos[0];
 }
 
-test('chromium: tabs share one model, which says the same as a model of their own', { timeout }, async (t) => {
+test('chromium: tabs share one model, with the answers of a model of their own', { timeout }, async (t) => {
   const open = profile(t);
   const { engine } = await sharesOne(open, 'cpu');
   assert.equal(engine.threads, 1);
@@ -154,7 +154,7 @@ test('chromium: tabs share one model, which says the same as a model of their ow
   assert.equal(await workers(), 2);
 });
 
-test('chromium: the GPU too is shared, and a lost one is made good for every tab', { timeout }, async (t) => {
+test('chromium: tabs share the GPU, and every tab recovers from a lost one', { timeout }, async (t) => {
   const open = profile(t);
   state.worker = `import '/faulty-gpu.js'; import '${WORKER}?real';`;
   await sharesOne(open, 'gpu');
@@ -200,24 +200,20 @@ for (const [kind, what, broken] of [
   });
 }
 
-test(
-  'pages that have the package from two places share by place, and none waits for another',
-  { timeout },
-  async (t) => {
-    const open = profile(t);
-    const pages = [];
-    for (const place of ['node_modules', 'other', 'other', 'node_modules', 'other']) {
-      const page = await open();
-      await page.evaluate(async (place) => (globalThis.weft = await import(`/${place}/weft-llm/dist/index.js`)), place);
-      assert.equal((await load(page, { store: false })).shared, true);
-      pages.push(page);
-    }
-    assert.equal(state.requests, 2);
-    await Promise.all(pages.map((page) => generate(page)));
-  },
-);
+test('pages with the package from two URLs share by URL, and none waits for another', { timeout }, async (t) => {
+  const open = profile(t);
+  const pages = [];
+  for (const place of ['node_modules', 'other', 'other', 'node_modules', 'other']) {
+    const page = await open();
+    await page.evaluate(async (place) => (globalThis.weft = await import(`/${place}/weft-llm/dist/index.js`)), place);
+    assert.equal((await load(page, { store: false })).shared, true);
+    pages.push(page);
+  }
+  assert.equal(state.requests, 2);
+  await Promise.all(pages.map((page) => generate(page)));
+});
 
-test('tabs run at once, and what one gives up leaves the others alone', { timeout }, async (t) => {
+test('tabs run at once, and one that stops disturbs no other', { timeout }, async (t) => {
   const open = profile(t);
   const [busy, other] = [await open(), await open()];
   for (const page of [busy, other]) await load(page);
@@ -252,7 +248,7 @@ for (const [what, end] of [
   ['crashes', (page) => Promise.all([page.waitForEvent('crash'), page.goto('chrome://crash').catch(() => {})])],
 ]) {
   test(
-    `a tab ${what} in the middle of its answer → nothing in the others → the model, which goes on with their calls`,
+    `a tab ${what} during its answer → nothing in the others → the model, which goes on with their calls`,
     { timeout },
     async (t) => {
       const open = profile(t);
@@ -267,7 +263,7 @@ for (const [what, end] of [
   );
 }
 
-test('dispose of one tab keeps the others; with the last one the worker ends', { timeout }, async (t) => {
+test('dispose in one tab keeps the others; in the last it ends the worker', { timeout }, async (t) => {
   const open = profile(t);
   const [first, second] = [await open(), await open()];
   for (const page of [first, second]) await load(page);
@@ -280,7 +276,7 @@ test('dispose of one tab keeps the others; with the last one the worker ends', {
   await workersEnd();
 });
 
-test('dispose and load, again and again and at once, ends well', { timeout }, async (t) => {
+test('repeated and simultaneous load and dispose end all workers', { timeout }, async (t) => {
   const open = profile(t);
   const pages = [await open(), await open()];
   const cycles = (page) =>
@@ -296,7 +292,7 @@ test('dispose and load, again and again and at once, ends well', { timeout }, as
   await workersEnd();
 });
 
-test('a load that one tab gives up goes on for another; when none waits its requests end', { timeout }, async (t) => {
+test('a load aborted in one tab goes on for another; without any its requests end', { timeout }, async (t) => {
   const open = profile(t);
   const [first, second] = [await open(), await open()];
   const start = (page) =>
@@ -323,7 +319,7 @@ test('a load that one tab gives up goes on for another; when none waits its requ
   while (state.open > 0) await sleep(10);
 });
 
-test('a load fails for all tabs that wait, with its own error, and the next one works', { timeout }, async (t) => {
+test('a failed load fails in all waiting tabs, and the next one works', { timeout }, async (t) => {
   const open = profile(t);
   const pages = [await open(), await open()];
   const errors = await Promise.all(pages.map((page) => failure(page, { model: '/absent.gguf', contextLength: 64 })));

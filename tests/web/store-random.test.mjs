@@ -7,7 +7,7 @@ import { actionsOf, play } from '../../js/test/support/random-store.mjs';
 import { ChromiumVisitor } from './visitor.mjs';
 
 for (const seed of [1, 2, 3]) {
-  test(`whatever the order, what loads is one version of the file, and nothing is left of what was deleted (${seed})`, async (t) => {
+  test(`random loads, changes and deletions: every load gives one version of the file, and deleted files leave nothing (${seed})`, async (t) => {
     const server = await fileServer(t, pattern(1 << 20));
     await play(actionsOf(seed, 20), { visitor: new ChromiumVisitor(t), server, patience: 400 });
   });

@@ -128,7 +128,7 @@ const load = (page, options = {}) =>
   );
 
 test(
-  '20 cuts at random, of connections and of tabs → the model, with the right hash → what had come',
+  'connections and tabs are cut 20 times at random → the model, with the right hash → what had come',
   { timeout: 10 * MINUTE },
   (t) =>
     inProfile(async (open) => {
@@ -202,7 +202,7 @@ test('the tab that downloads for two is closed → the other goes on → what it
 );
 
 test(
-  'a chunk on the disk is damaged → a note that names it → all others, and it alone is fetched again',
+  'a chunk on the disk is damaged → a note that names it → all other chunks; this one is fetched again',
   { timeout: 5 * MINUTE },
   () =>
     inProfile(async (open) => {
@@ -226,7 +226,7 @@ test(
 );
 
 test(
-  'the file changes on the server in the middle → the model, read anew → nothing of the old one',
+  'the file changes on the server during the download → the model, read again → nothing of the old one',
   { timeout: 5 * MINUTE },
   () =>
     inProfile(async (open) => {
@@ -242,7 +242,7 @@ test(
 );
 
 test(
-  'the quota is too small → a note, and the model; QUOTA_EXCEEDED where storing is required → what was stored',
+  'the quota is too small → a note, and the model; QUOTA_EXCEEDED if storing is required → what was stored',
   { timeout: 5 * MINUTE },
   () =>
     inProfile(async (open) => {
@@ -259,7 +259,7 @@ test(
 );
 
 test(
-  'a server of the same origin that compresses parts → nothing → everything, by one connection',
+  'a server of the same origin compresses parts → nothing → everything, by one connection',
   { timeout: 5 * MINUTE },
   () =>
     inProfile(async (open) => {
@@ -295,7 +295,7 @@ test('the load is aborted → AbortError, and the requests end → what had come
 );
 
 test(
-  'the page lists, measures, exports and deletes what it has stored; what it imports needs no network',
+  'the page lists, measures, exports and deletes stored models; an imported model needs no network',
   { timeout: 5 * MINUTE },
   () =>
     inProfile(async (open) => {
@@ -334,7 +334,7 @@ test(
 );
 
 test(
-  'the browser has no file system for pages → nothing: `info.download.storage` is `cache` → everything',
+  'the browser has no file system for pages → nothing; `info.download.storage` is `cache` → everything',
   { timeout: 5 * MINUTE },
   () =>
     inProfile(async (open) => {
@@ -358,7 +358,7 @@ test(
     }),
 );
 
-test('streams, file handles and a fetch of the caller are sources too', { timeout: 5 * MINUTE }, () =>
+test('streams, file handles and the caller’s fetch are sources too', { timeout: 5 * MINUTE }, () =>
   inProfile(async (open) => {
     const page = await open();
     const fetched = await page.evaluate(async (url) => {

@@ -110,7 +110,7 @@ for (const [name, launch] of Object.entries(browsers)) {
   });
 }
 
-test('a page that requires Trusted Types and allows the policy weft-llm', { timeout }, async (t) => {
+test('a page that requires Trusted Types and allows the policy weft-llm: the worker starts', { timeout }, async (t) => {
   const types = { 'require-trusted-types-for': "'script'", 'trusted-types': 'weft-llm' };
   const url = await site(t, { policy: policy(types) });
   assert.deepEqual(await visit(t, url), WELL);
@@ -121,7 +121,7 @@ test('a page that requires Trusted Types and allows the policy weft-llm', { time
   assert.deepEqual(await visit(t, elsewhere, { base }), WELL);
 });
 
-test('a page that requires Trusted Types and has a default policy', { timeout }, async (t) => {
+test('a page that requires Trusted Types and has a default policy: the worker starts', { timeout }, async (t) => {
   const url = await site(t, {
     policy: policy({ 'require-trusted-types-for': "'script'", 'trusted-types': 'default' }),
   });
@@ -185,7 +185,7 @@ test('from another origin, a policy without blob: → WORKER_FAILED, which names
 });
 
 test(
-  'a policy of the worker that forbids to fetch the engine → WORKER_FAILED, which names connect-src',
+  'a policy that forbids the worker to fetch the engine → WORKER_FAILED, which names connect-src',
   { timeout },
   async (t) => {
     const base = await cdn(t);

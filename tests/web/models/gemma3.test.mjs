@@ -32,7 +32,7 @@ after(async () => {
 });
 
 for (const device of ['cpu', 'gpu']) {
-  test(`chromium, ${device}: continues texts as llama.cpp does`, { timeout: 30 * MINUTE }, async () => {
+  test(`chromium, ${device}: the model continues texts as in llama.cpp`, { timeout: 30 * MINUTE }, async () => {
     const browser = await browsers.chromium();
     try {
       const page = await browser.newPage();

@@ -39,7 +39,7 @@ const cosine = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 for (const [device, bounds] of Object.entries(LARGEST)) {
   for (const [quantize, bound] of Object.entries(bounds)) {
     test(
-      `chromium, ${device}, ${quantize}: texts are where transformers sees them`,
+      `chromium, ${device}, ${quantize}: ids and vectors are those of transformers`,
       { timeout: 10 * MINUTE },
       async (t) => {
         const browser = await browsers.chromium();

@@ -33,7 +33,7 @@ const textOf = async (pieces) => {
   return { text, finish };
 };
 
-test('chat, whole and streamed, in both forms', options, async () => {
+test('the server chats, whole and streamed, in weft’s shape and OpenAI’s', options, async () => {
   const { text, finish } = await textOf(llm.chat(messages, { temperature: 0, maxTokens: 12 }));
   assert.match(text, /Berlin/);
   assert.deepEqual([finish.ranOn.where, finish.usage.completionTokens > 0], ['remote', true]);
@@ -47,7 +47,7 @@ test('chat, whole and streamed, in both forms', options, async () => {
   assert.equal(streamed.trim(), whole.choices[0].message.content.trim());
 });
 
-test('a text is continued, an answer ends by an abort or a limit', options, async () => {
+test('the server continues a text; an abort or a limit ends it', options, async () => {
   const { finish } = await textOf(llm.generate('The capital of Germany is', { temperature: 0, maxTokens: 4 }));
   assert.equal(finish.reason, 'length');
   const controller = new AbortController();
@@ -61,7 +61,7 @@ test('a text is continued, an answer ends by an abort or a limit', options, asyn
   assert.deepEqual([pieces, last.finish.reason], [4, 'abort']);
 });
 
-test('a schema is kept to', options, async () => {
+test('an answer fits its schema', options, async () => {
   const jsonSchema = {
     type: 'object',
     properties: { capital: { enum: ['Berlin', 'Bonn'] } },
@@ -72,7 +72,7 @@ test('a schema is kept to', options, async () => {
   assert.ok(['Berlin', 'Bonn'].includes(JSON.parse(text).capital), text);
 });
 
-test('a prompt that is too long fails by its code', options, async () => {
+test('a prompt that is too long fails with its code', options, async () => {
   const long = [{ role: 'user', content: 'word '.repeat(600) }];
   await assert.rejects(textOf(llm.chat(long, { maxTokens: 4 })), { code: 'CONTEXT_OVERFLOW' });
 });

@@ -12,7 +12,7 @@ use super::call::{Call, bool_of, int_of, text_of, usize_of};
 use super::json::Json;
 use super::text::TextBuilder;
 use super::value::{Kind, Object, Value};
-use super::{Fault, Res, format, methods, operators, print};
+use super::{Fault, Res, access, format, methods, operators, print};
 
 use lists::{Key, dictsort, groupby, join, map, select, sliced};
 use numbers::{file_size, integer, number_of, round};
@@ -39,7 +39,7 @@ pub(super) fn filter(name: &str, value: Value, call: Call, budget: &Budget) -> R
         "attr" => {
             let [of] = call.bind(name, ["name"])?;
             let wanted = text_of(of, "", budget)?;
-            let found = operators::attribute(&value, &wanted.as_str().into(), budget)?;
+            let found = access::attribute(&value, &wanted.as_str().into(), budget)?;
             let is_item = matches!(&value, Value::Map(_)) && !matches!(found, Value::Object(Object::Method(_)));
             Ok(if is_item { Value::undefined(format!("no attribute '{}'", wanted.as_str())) } else { found })
         }
@@ -108,7 +108,7 @@ pub(super) fn filter(name: &str, value: Value, call: Call, budget: &Budget) -> R
         "last" => {
             call.none(name)?;
             match &value {
-                Value::Str(text) => operators::item(&Value::Str(text.clone()), &Value::Int(-1), budget),
+                Value::Str(text) => access::item(&Value::Str(text.clone()), &Value::Int(-1), budget),
                 value => {
                     let last = value.elements(budget)?.pop();
                     Ok(last.unwrap_or_else(|| Value::undefined("No last item, sequence was empty.")))
@@ -195,7 +195,7 @@ pub(super) fn filter(name: &str, value: Value, call: Call, budget: &Budget) -> R
         "reverse" => {
             call.none(name)?;
             if let Value::Str(_) = value {
-                return operators::slice(&value, [None, None, Some(Value::Int(-1))], budget);
+                return access::slice(&value, [None, None, Some(Value::Int(-1))], budget);
             }
             let mut items = value.elements(budget)?;
             items.reverse();

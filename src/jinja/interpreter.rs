@@ -10,7 +10,7 @@ use super::budget::Budget;
 use super::scope::{Function, Loop, Scope};
 use super::text::{Text, TextBuilder};
 use super::value::{Items, Object, Value};
-use super::{Fault, Res, conditions, filters, operators, print};
+use super::{Fault, Res, access, conditions, filters, operators, print};
 
 /// Limit of the interpreter's recursion through statements, expressions and calls. A level takes up
 /// to 1.5 KB of the stack, of which a page's worker has 1 MiB.
@@ -229,10 +229,10 @@ impl Interpreter<'_> {
                 let (a, b) = (self.eval(a, scope)?, self.eval(b, scope)?);
                 operators::binary(*operator, &a, &b, self.budget)
             }
-            ExprKind::Attribute(of, name) => operators::attribute(&self.eval(of, scope)?, name, self.budget),
+            ExprKind::Attribute(of, name) => access::attribute(&self.eval(of, scope)?, name, self.budget),
             ExprKind::Item(of, key) => {
                 let (of, key) = (self.eval(of, scope)?, self.eval(key, scope)?);
-                operators::item(&of, &key, self.budget)
+                access::item(&of, &key, self.budget)
             }
             _ => self.eval_more(expr, scope),
         })
@@ -260,7 +260,7 @@ impl Interpreter<'_> {
                 for (bound, part) in bounds.iter_mut().zip(parts.iter()) {
                     *bound = part.as_ref().map(|part| self.eval(part, scope)).transpose()?;
                 }
-                operators::slice(&of, bounds, self.budget)
+                access::slice(&of, bounds, self.budget)
             }
             ExprKind::Call(of, args) => {
                 let of = self.eval(of, scope)?;

@@ -1,6 +1,7 @@
 //! Methods of Python's strings, mappings, lists and numbers. Methods that change a value are
 //! refused, as in transformers' sandbox.
 
+mod cuts;
 mod strings;
 
 use std::rc::Rc;
@@ -10,7 +11,8 @@ use super::call::Call;
 use super::value::{Kind, Object, Value};
 use super::{Fault, Res, operators};
 
-pub(super) use strings::{cased, is_line_break, is_space, lines};
+pub(super) use cuts::{is_line_break, is_space, lines};
+pub(super) use strings::cased;
 
 const MAP: [&str; 11] =
     ["clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
@@ -65,7 +67,7 @@ pub(super) fn call(of: &Value, name: &str, call: Call, budget: &Budget) -> Res<V
             "count" | "index" => {
                 let [item, start, stop] = call.bind(name, ["value", "start", "stop"])?;
                 let item = item.ok_or_else(|| Fault::new(format!("{name} expected 1 argument, got 0")))?;
-                let range = strings::bounds(list.items.len(), start.as_ref(), stop.as_ref())?;
+                let range = cuts::bounds(list.items.len(), start.as_ref(), stop.as_ref())?;
                 let mut count = 0;
                 for at in range {
                     if operators::equal(&list.items[at], &item, budget)? {

@@ -28,6 +28,7 @@
 //!   ([`value::MAX_NESTING`]). Only namespaces change after their creation, and they may not hold
 //!   namespaces, so no value contains itself.
 
+mod access;
 mod ast;
 mod budget;
 mod call;

@@ -8,7 +8,7 @@ use crate::jinja::call::{Call, bool_of, text_of, usize_of};
 use crate::jinja::conditions::test;
 use crate::jinja::text::TextBuilder;
 use crate::jinja::value::{Kind, Value};
-use crate::jinja::{Fault, Res, methods, operators, print};
+use crate::jinja::{Fault, Res, access, methods, operators, print};
 
 /// The key of an item: the item itself, or one of its attributes.
 pub(super) struct Key {
@@ -35,7 +35,7 @@ impl Key {
     pub(super) fn of(&self, item: &Value, budget: &Budget) -> Res<Value> {
         let mut value = item.clone();
         for part in &self.path {
-            value = operators::item(&value, part, budget)?;
+            value = access::item(&value, part, budget)?;
             if let (true, Some(default)) = (value.is_undefined(), &self.default) {
                 value = default.clone();
             }

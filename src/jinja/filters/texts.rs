@@ -5,7 +5,7 @@ use crate::jinja::budget::Budget;
 use crate::jinja::call::{Call, bool_of, text_of, usize_of};
 use crate::jinja::text::{Text, TextBuilder};
 use crate::jinja::value::Value;
-use crate::jinja::{Res, methods, operators, print};
+use crate::jinja::{Res, access, methods, print};
 
 /// Capitalises each word; words begin after white space, `-` and opening brackets.
 pub(super) fn title(text: &Text, budget: &Budget) -> Res<Value> {
@@ -123,7 +123,7 @@ pub(super) fn urlencode(value: &Value, budget: &Budget) -> Res<Value> {
     };
     let mut out = TextBuilder::default();
     for (i, pair) in pairs.iter().enumerate() {
-        let [key, value] = [0, 1].map(|at| operators::item(pair, &Value::Int(at), budget));
+        let [key, value] = [0, 1].map(|at| access::item(pair, &Value::Int(at), budget));
         out.push_str(if i > 0 { "&" } else { "" }, false);
         out.push(&quote(&print::text(&key?, budget)?, true)?);
         out.push_str("=", false);
@@ -182,7 +182,7 @@ pub(super) fn xmlattr(value: &Value, call: Call, budget: &Budget) -> Res<Value> 
     let [space] = call.bind("xmlattr", ["autospace"])?;
     let mut out = TextBuilder::default();
     for pair in methods::pairs(value, budget)? {
-        let [key, value] = [0, 1].map(|at| operators::item(&pair, &Value::Int(at), budget));
+        let [key, value] = [0, 1].map(|at| access::item(&pair, &Value::Int(at), budget));
         let value = value?;
         if matches!(value, Value::None | Value::Undefined(_)) {
             continue;

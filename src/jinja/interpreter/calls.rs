@@ -10,7 +10,7 @@ use crate::jinja::call::Call;
 use crate::jinja::scope::{Function, Scope};
 use crate::jinja::text::TextBuilder;
 use crate::jinja::value::{Kind, Object, Value};
-use crate::jinja::{Fault, Res, methods, operators, print};
+use crate::jinja::{Fault, Res, access, methods, print};
 
 /// Limit of a `range`, as in Jinja2's sandbox.
 const MAX_RANGE: usize = 100_000;
@@ -77,7 +77,7 @@ impl Interpreter<'_> {
                         other => other.elements(self.budget)?,
                     };
                     for pair in pairs {
-                        let [key, value] = [0, 1].map(|at| operators::item(&pair, &Value::Int(at), self.budget));
+                        let [key, value] = [0, 1].map(|at| access::item(&pair, &Value::Int(at), self.budget));
                         self.put(&mut map, key?, value?)?;
                     }
                 }

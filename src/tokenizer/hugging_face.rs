@@ -6,12 +6,10 @@
 //! But it cannot keep typed text from becoming a control token, keeps an offset for every byte, and
 //! would add all the steps that no language model uses to the module's size.)
 
+mod file;
 mod gguf;
 mod steps;
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::bpe::{Bpe, BpeOptions, WORD_END};
@@ -21,6 +19,7 @@ use super::vocabulary::{Strip, TokenKind, Vocabulary};
 use super::word_piece::{self, WordPiece};
 use super::{DEFAULT_TEMPLATE, Model, Prefixed, Spelling, Tokenizer, structure};
 use crate::{Error, Result};
+use file::{Config, File, Merge, Named, Template, Vocab};
 use steps::Steps;
 
 /// Limit of ids missing in a row; published files leave room for some hundreds of added tokens.
@@ -28,94 +27,6 @@ const MAX_GAP: usize = 4096;
 
 /// Words with the space before them.
 const WORDS: &str = "▁[^▁]*";
-
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    added_tokens: Vec<AddedToken>,
-    normalizer: Option<Value>,
-    pre_tokenizer: Option<Value>,
-    post_processor: Option<Value>,
-    model: FileModel,
-}
-
-#[derive(Deserialize)]
-struct AddedToken {
-    id: u32,
-    content: String,
-    #[serde(default)]
-    special: bool,
-    #[serde(default)]
-    lstrip: bool,
-    #[serde(default)]
-    rstrip: bool,
-    #[serde(default)]
-    single_word: bool,
-}
-
-#[derive(Deserialize)]
-struct FileModel {
-    /// Old files have none.
-    r#type: Option<String>,
-    vocab: Vocab,
-    #[serde(default)]
-    merges: Vec<Merge>,
-    unk_token: Option<String>,
-    unk_id: Option<u32>,
-    #[serde(default)]
-    byte_fallback: bool,
-    #[serde(default)]
-    ignore_merges: bool,
-    continuing_subword_prefix: Option<String>,
-    end_of_word_suffix: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Vocab {
-    Ids(BTreeMap<String, u32>),
-    Scores(Vec<(String, f32)>),
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Merge {
-    Pair([String; 2]),
-    Line(String),
-}
-
-#[derive(Deserialize, Default)]
-struct Config {
-    bos_token: Option<Named>,
-    eos_token: Option<Named>,
-    pad_token: Option<Named>,
-    mask_token: Option<Named>,
-    add_bos_token: Option<bool>,
-    add_eos_token: Option<bool>,
-    chat_template: Option<Template>,
-}
-
-/// A token by its text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Named {
-    Text(String),
-    Token { content: String },
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Template {
-    One(String),
-    Several(Vec<NamedTemplate>),
-    Named(BTreeMap<String, String>),
-}
-
-#[derive(Deserialize)]
-struct NamedTemplate {
-    name: String,
-    template: String,
-}
 
 impl Tokenizer {
     /// Builds the tokenizer of a `tokenizer.json` and, if present, a `tokenizer_config.json`, both

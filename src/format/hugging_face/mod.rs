@@ -7,13 +7,15 @@
 //! | [`names`] | tensor names of transformers → those of GGUF |
 //! | [`order`] | tensors whose rows GGUF stores in another order |
 //! | [`rope`] | rotary embedding, whose names changed over the years |
-//! | [`reader`] | the push reader: bytes of the safetensors files → rows of named tensors |
+//! | [`reader`] | the push reader: headers of the safetensors files → named tensors |
+//! | [`values`] | the values behind a header → rows |
 
 mod config;
 mod names;
 mod order;
 mod reader;
 mod rope;
+mod values;
 
 use std::collections::BTreeMap;
 

@@ -2,18 +2,17 @@
 //!
 //! The files come one after the other, in the order of [`Folder::shards`]. A row is passed on as
 //! soon as it is complete, with its index in GGUF, so the rows of a tensor may come out of order.
-//! Only vectors, and the few matrices that are transposed, are collected first.
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::config::Model;
 use super::names::{Target, target};
 use super::order::{Heads, Order};
+use super::values::{Part, Place, Values, bytes_of};
 use super::{Folder, WEIGHTS};
 use crate::format::header::{check_dims, invalid};
-use crate::format::quantize::dequantize;
 use crate::format::safetensors::{Entry, HeaderParser, SafetensorsHeader};
-use crate::format::{BlockType, Header, Planes, Sink, TensorInfo};
+use crate::format::{BlockType, Header, Sink, TensorInfo};
 use crate::{Error, Result};
 
 /// Reads a folder's weights from bytes that arrive in chunks.
@@ -52,41 +51,6 @@ enum State {
     /// All files were read.
     End,
     Failed(Error),
-}
-
-/// The values of one file.
-#[derive(Debug)]
-struct Values {
-    heads: Heads,
-    parts: Vec<Part>,
-    /// Index of the current part.
-    part: usize,
-    /// Bytes of it that were passed on or dropped.
-    done: u64,
-    /// Bytes of it that arrived and are not passed on yet.
-    carry: Vec<u8>,
-}
-
-/// A tensor of a file.
-#[derive(Debug)]
-struct Part {
-    name: String,
-    bytes: u64,
-    place: Option<Place>,
-}
-
-/// Destination of a tensor.
-#[derive(Debug)]
-struct Place {
-    info: TensorInfo,
-    first_row: usize,
-    order: Order,
-    /// Type in the file.
-    block: BlockType,
-    /// Values per row in the file.
-    cols: usize,
-    /// Whether all rows must arrive before any can be passed on.
-    whole: bool,
 }
 
 impl FolderReader {
@@ -216,7 +180,7 @@ impl FolderReader {
         for (info, values) in vectors {
             sink.rows(&info, 0, &bytes_of(&values))?;
         }
-        Ok(Values { heads: self.model.heads, parts, part: 0, done: 0, carry: Vec::new() })
+        Ok(Values::new(self.model.heads, parts))
     }
 
     /// Destination of a tensor; `None` if it is dropped. Adds each new tensor of GGUF to `tensors`.
@@ -328,102 +292,8 @@ impl FolderReader {
     }
 }
 
-impl Values {
-    /// Passes on what is in `input`. Returns whether the last byte of the file was in it.
-    fn feed(&mut self, input: &mut &[u8], sink: &mut dyn Sink) -> Result<bool> {
-        while let Some(Part { bytes, place, .. }) = self.parts.get(self.part) {
-            let left = bytes - self.done - self.carry.len() as u64;
-            let here = input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            match place {
-                None => {
-                    *input = &input[here..];
-                    self.done += here as u64;
-                }
-                Some(place) => {
-                    // the unit that can be passed on
-                    let unit = if place.whole { *bytes as usize } else { place.block.row_bytes(place.cols) };
-                    let rows = if self.carry.is_empty() { here / unit.max(1) * unit } else { 0 };
-                    let taken = if rows > 0 { rows } else { here.min(unit - self.carry.len()) };
-                    let (now, rest) = input.split_at(taken);
-                    *input = rest;
-                    if rows == 0 {
-                        self.carry.extend_from_slice(now);
-                    }
-                    if rows > 0 || self.carry.len() == unit {
-                        let now = if rows > 0 { now } else { self.carry.as_slice() };
-                        place.hand_on(self.heads, self.done, now, sink)?;
-                        self.done += now.len() as u64;
-                        self.carry.clear();
-                    }
-                }
-            }
-            if self.done == *bytes {
-                (self.part, self.done) = (self.part + 1, 0);
-                self.carry = Vec::new();
-            } else if input.is_empty() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// The result for a file that ends here.
-    fn truncated(&self, file: &str) -> Result<()> {
-        let Some(Part { name, bytes, .. }) = self.parts.get(self.part) else { return Ok(()) };
-        let got = self.done + self.carry.len() as u64;
-        Err(Error::TruncatedFile { field: format!("tensor `{name}` in {file}"), needed: *bytes, got })
-    }
-}
-
-impl Place {
-    /// Passes on bytes after `done` others of the tensor: whole rows, or all of it.
-    fn hand_on(&self, heads: Heads, done: u64, bytes: &[u8], sink: &mut dyn Sink) -> Result<()> {
-        let Self { info, first_row, order, block, cols, whole } = self;
-        if *order == Order::Transposed {
-            return sink.rows(info, *first_row, &transposed(bytes, *cols, block.row_bytes(1)));
-        }
-        if *whole {
-            let mut values = vec![0.0; *cols];
-            dequantize(*block, bytes, &mut Planes::default(), &mut values);
-            let mut ordered = vec![0.0; *cols];
-            for (i, value) in values.into_iter().enumerate() {
-                ordered[order.row(heads, i)] = if *order == Order::PlusOne { value + 1.0 } else { value };
-            }
-            return sink.rows(info, *first_row, &bytes_of(&ordered));
-        }
-        let row_bytes = block.row_bytes(*cols);
-        let row = |i: usize| order.row(heads, (done / row_bytes as u64) as usize + i);
-        let count = bytes.len() / row_bytes;
-        let mut start = 0;
-        while start < count {
-            let mut end = start + 1;
-            while end < count && row(end) == row(end - 1) + 1 {
-                end += 1;
-            }
-            sink.rows(info, first_row + row(start), &bytes[start * row_bytes..end * row_bytes])?;
-            start = end;
-        }
-        Ok(())
-    }
-}
-
-/// Transposes a matrix of rows of `cols` values, each of `size` bytes.
-fn transposed(bytes: &[u8], cols: usize, size: usize) -> Vec<u8> {
-    let rows = bytes.len() / (cols * size);
-    let value = |row: usize, col: usize| &bytes[(row * cols + col) * size..][..size];
-    let mut out = Vec::with_capacity(bytes.len());
-    for col in 0..cols {
-        (0..rows).for_each(|row| out.extend_from_slice(value(row, col)));
-    }
-    out
-}
-
 fn vector(name: String, len: usize) -> TensorInfo {
     TensorInfo { name, dims: vec![len as u64], block: BlockType::F32, offset: 0 }
-}
-
-fn bytes_of(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 fn wrong_shape(name: &str, expected: &str, got: &[u64]) -> Error {

@@ -1,0 +1,142 @@
+//! The values of a safetensors file → rows in the order of GGUF.
+//!
+//! Only vectors, and the few matrices that are transposed, are collected before they are passed on.
+
+use super::order::{Heads, Order};
+use crate::format::quantize::dequantize;
+use crate::format::{BlockType, Planes, Sink, TensorInfo};
+use crate::{Error, Result};
+
+/// The values of one file.
+#[derive(Debug)]
+pub(super) struct Values {
+    heads: Heads,
+    parts: Vec<Part>,
+    /// Index of the current part.
+    part: usize,
+    /// Bytes of it that were passed on or dropped.
+    done: u64,
+    /// Bytes of it that arrived and are not passed on yet.
+    carry: Vec<u8>,
+}
+
+/// A tensor of a file.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    pub(super) place: Option<Place>,
+}
+
+/// Destination of a tensor.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) info: TensorInfo,
+    pub(super) first_row: usize,
+    pub(super) order: Order,
+    /// Type in the file.
+    pub(super) block: BlockType,
+    /// Values per row in the file.
+    pub(super) cols: usize,
+    /// Whether all rows must arrive before any can be passed on.
+    pub(super) whole: bool,
+}
+
+impl Values {
+    pub(super) fn new(heads: Heads, parts: Vec<Part>) -> Self {
+        Self { heads, parts, part: 0, done: 0, carry: Vec::new() }
+    }
+
+    /// Passes on what is in `input`. Returns whether the last byte of the file was in it.
+    pub(super) fn feed(&mut self, input: &mut &[u8], sink: &mut dyn Sink) -> Result<bool> {
+        while let Some(Part { bytes, place, .. }) = self.parts.get(self.part) {
+            let left = bytes - self.done - self.carry.len() as u64;
+            let here = input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            match place {
+                None => {
+                    *input = &input[here..];
+                    self.done += here as u64;
+                }
+                Some(place) => {
+                    // the unit that can be passed on
+                    let unit = if place.whole { *bytes as usize } else { place.block.row_bytes(place.cols) };
+                    let rows = if self.carry.is_empty() { here / unit.max(1) * unit } else { 0 };
+                    let taken = if rows > 0 { rows } else { here.min(unit - self.carry.len()) };
+                    let (now, rest) = input.split_at(taken);
+                    *input = rest;
+                    if rows == 0 {
+                        self.carry.extend_from_slice(now);
+                    }
+                    if rows > 0 || self.carry.len() == unit {
+                        let now = if rows > 0 { now } else { self.carry.as_slice() };
+                        place.hand_on(self.heads, self.done, now, sink)?;
+                        self.done += now.len() as u64;
+                        self.carry.clear();
+                    }
+                }
+            }
+            if self.done == *bytes {
+                (self.part, self.done) = (self.part + 1, 0);
+                self.carry = Vec::new();
+            } else if input.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The result for a file that ends here.
+    pub(super) fn truncated(&self, file: &str) -> Result<()> {
+        let Some(Part { name, bytes, .. }) = self.parts.get(self.part) else { return Ok(()) };
+        let got = self.done + self.carry.len() as u64;
+        Err(Error::TruncatedFile { field: format!("tensor `{name}` in {file}"), needed: *bytes, got })
+    }
+}
+
+impl Place {
+    /// Passes on bytes after `done` others of the tensor: whole rows, or all of it.
+    fn hand_on(&self, heads: Heads, done: u64, bytes: &[u8], sink: &mut dyn Sink) -> Result<()> {
+        let Self { info, first_row, order, block, cols, whole } = self;
+        if *order == Order::Transposed {
+            return sink.rows(info, *first_row, &transposed(bytes, *cols, block.row_bytes(1)));
+        }
+        if *whole {
+            let mut values = vec![0.0; *cols];
+            dequantize(*block, bytes, &mut Planes::default(), &mut values);
+            let mut ordered = vec![0.0; *cols];
+            for (i, value) in values.into_iter().enumerate() {
+                ordered[order.row(heads, i)] = if *order == Order::PlusOne { value + 1.0 } else { value };
+            }
+            return sink.rows(info, *first_row, &bytes_of(&ordered));
+        }
+        let row_bytes = block.row_bytes(*cols);
+        let row = |i: usize| order.row(heads, (done / row_bytes as u64) as usize + i);
+        let count = bytes.len() / row_bytes;
+        let mut start = 0;
+        while start < count {
+            let mut end = start + 1;
+            while end < count && row(end) == row(end - 1) + 1 {
+                end += 1;
+            }
+            sink.rows(info, first_row + row(start), &bytes[start * row_bytes..end * row_bytes])?;
+            start = end;
+        }
+        Ok(())
+    }
+}
+
+/// Transposes a matrix of rows of `cols` values, each of `size` bytes.
+fn transposed(bytes: &[u8], cols: usize, size: usize) -> Vec<u8> {
+    let rows = bytes.len() / (cols * size);
+    let value = |row: usize, col: usize| &bytes[(row * cols + col) * size..][..size];
+    let mut out = Vec::with_capacity(bytes.len());
+    for col in 0..cols {
+        (0..rows).for_each(|row| out.extend_from_slice(value(row, col)));
+    }
+    out
+}
+
+/// Little-endian f32.
+pub(super) fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}

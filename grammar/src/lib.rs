@@ -8,6 +8,7 @@
 #[cfg(target_arch = "wasm32")]
 mod web;
 
+mod decimal;
 mod embedded;
 mod format;
 mod number;

@@ -3,7 +3,8 @@
 use anyhow::{Result, bail, ensure};
 
 use super::Compiler;
-use super::kinds::{Array, Lazy, Number, Object, Schema, Text, least};
+use super::kinds::{Array, Lazy, Object, Schema};
+use super::scalars::{Number, Text, least};
 use crate::regex::Rx;
 
 impl Compiler<'_> {

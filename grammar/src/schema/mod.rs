@@ -1,14 +1,15 @@
 //! JSON Schema → a Lark grammar of the JSON that fits.
 //!
-//! A schema is parsed into what it allows of each kind of JSON (`read`, `kinds`); `allOf`, `not`,
-//! `if` and `oneOf` become intersections and complements (`algebra`); the result is written as a
-//! grammar (`write`). A part that cannot be enforced is an error that names its place, or is
-//! reported as ignored.
+//! A schema is parsed into what it allows of each kind of JSON (`read`, `kinds`, `scalars`);
+//! `allOf`, `not`, `if` and `oneOf` become intersections and complements (`algebra`); the result is
+//! written as a grammar (`write`). A part that cannot be enforced is an error that names its place,
+//! or is reported as ignored.
 
 mod algebra;
 mod kinds;
 mod places;
 mod read;
+mod scalars;
 mod write;
 
 use std::collections::{HashMap, HashSet};

@@ -9,10 +9,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
 
 use super::Compiler;
-use super::kinds::{Array, Contains, Lazy, Number, Object, Schema, Text, least};
+use super::kinds::{Array, Contains, Lazy, Object, Schema};
 use super::places::escaped;
+use super::scalars::{Number, Text, least};
+use crate::decimal::Decimal;
 use crate::format;
-use crate::number::{Bound, Decimal};
+use crate::number::Bound;
 use crate::pattern::texts_with;
 use crate::regex::Rx;
 

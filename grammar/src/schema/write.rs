@@ -12,7 +12,8 @@ use serde_json::json;
 
 use self::rows::{Row, in_order};
 use super::Compiler;
-use super::kinds::{Lazy, Number, Object, Schema, Text};
+use super::kinds::{Lazy, Object, Schema};
+use super::scalars::{Number, Text};
 use crate::regex::{Matcher, Rx, choice_lark};
 
 /// Spaces in JSON, from the schema's `x-guidance`. Default: Python's style. Flexible spaces let

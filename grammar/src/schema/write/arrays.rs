@@ -7,7 +7,8 @@ use anyhow::{Result, ensure};
 use super::rows::{Row, bracketed, in_any_order, items_in_order};
 use super::{Grammar, inner_depth};
 use crate::schema::Compiler;
-use crate::schema::kinds::{Array, Contains, Number, Schema, Text};
+use crate::schema::kinds::{Array, Contains, Schema};
+use crate::schema::scalars::{Number, Text};
 
 /// Limit of distinct items that are listed.
 const MOST_DISTINCT: usize = 256;

@@ -15,6 +15,7 @@ mod golden;
 mod gpu;
 mod hugging_face;
 mod ids;
+mod loading;
 mod model;
 mod ops;
 mod resume;

@@ -9,7 +9,8 @@ use weft_llm::engine::Engine;
 use weft_llm::format::{
     Array, BlockType, GgufReader, GgufWriter, Header, Layout, Planes, Sink, TensorInfo, Value, dequantize_row, repack,
 };
-use weft_llm::inference::{LoadedDecoder, Loading};
+use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder, Loading};
+use weft_llm::sampling::SamplingOptions;
 
 pub const HIDDEN: usize = 64;
 pub const FFN: usize = 96;
@@ -183,4 +184,19 @@ pub fn decoder_with(
         block_on(loading.feed(chunk))?;
     }
     block_on(loading.finish())
+}
+
+/// The tokens of a greedy generation.
+pub fn greedy(decoder: &mut LoadedDecoder, prompt: &[u32], max_tokens: usize) -> Vec<u32> {
+    let sampling = SamplingOptions::greedy();
+    let options = GenerateOptions { max_tokens: Some(max_tokens), ignore_eos: true, sampling, ..Default::default() };
+    let generation = decoder.start(prompt.to_vec(), options, 0).unwrap();
+    let mut ids = Vec::new();
+    loop {
+        match block_on(decoder.next(generation)).unwrap() {
+            Event::Prompt { .. } => {}
+            Event::Token { id, .. } => ids.push(id),
+            Event::End { .. } => return ids,
+        }
+    }
 }

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { inRoot, main, run } from './lib/run.mjs';
 
-/** One archive for one content: no dates, no owners, sorted names. */
+/** The same content gives the same archive: no dates, no owners, sorted names. */
 const DETERMINISTIC = ['--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner'];
 
 const archive = (target) => inRoot('fuzz/corpus', `${target}.tar.gz`);
@@ -38,13 +38,13 @@ async function fuzz(target, seconds) {
   console.log(said.trim().split('\n').slice(-8).join('\n'));
 }
 
-/** Adds the archive's inputs to those that a person has put there to be packed. */
+/** Unpacks the archive beside inputs that were added by hand. */
 async function unpackCorpus(target) {
   await mkdir(kept(target), { recursive: true });
   await run('tar', ['-xzf', archive(target), '-C', kept(target)]);
 }
 
-/** Packs fuzz/target/kept/TARGET: what the archive held and what a person has added. */
+/** Packs fuzz/target/kept/TARGET: the inputs of the archive and those added by hand. */
 async function packCorpus(target) {
   await unpackCorpus(target);
   await run('tar', [...DETERMINISTIC, '-czf', archive(target), '-C', kept(target), ...(await readdir(kept(target)))]);

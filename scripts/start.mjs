@@ -1,6 +1,6 @@
 // `npm start`: from a clone to the demo page on localhost. `--port N` chooses another port than
-// Vite's own. It builds the engine's build that Chromium and Firefox take, and another one when a
-// browser asks for it; `--all` builds all before the page is shown.
+// Vite's. It builds the engine for Chromium and Firefox first, and other builds when a browser
+// requests them; `--all` builds all before the page is shown.
 
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -34,7 +34,10 @@ main(async () => {
   console.log(`\nweft is at ${server.resolvedUrls.local[0]} after ${seconds(start)} (Ctrl+C ends it)`);
 });
 
-/** Builds a module that a browser asks for in vain: one without relaxed SIMD takes `weft`. */
+/**
+ * Builds a module that a browser requests and that is missing: one without relaxed SIMD requests
+ * `weft`.
+ */
 function buildOnDemand(server) {
   let building;
   server.middlewares.use((request, response, next) => {

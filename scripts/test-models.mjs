@@ -12,13 +12,13 @@ import { ensureRust } from './lib/rust.mjs';
 import { ensureBrowsers } from './lib/system.mjs';
 import { ensureVocabularies } from './lib/vocabularies.mjs';
 
-/** What llama.cpp says of each on the raw test set of WikiText-2 (`-c 512 --chunks 16`). */
+/** llama.cpp's perplexities on the raw test set of WikiText-2 (`-c 512 --chunks 16`). */
 const perplexities = [
   { model: smollm2, expected: 28.65 },
   { model: gemma3, expected: 19.73 },
 ];
 
-/** That test set, which no package brings: WEFT_WIKITEXT names a copy. */
+/** That test set, which no package has: WEFT_WIKITEXT names a copy. */
 const wikitext = {
   path: process.env.WEFT_WIKITEXT,
   sha256: '4f3e427e4aff23acff917a8a51aeae21bf12832256e26914c8fc250dcef4103c',

@@ -56,7 +56,7 @@ function chosenAreas(only) {
   return chosen;
 }
 
-/** Builds no wasm: the package's checks run on the modules that are there, if all are. */
+/** Builds no wasm: checks of the package run if all its modules exist. */
 function quickChecks() {
   const quick = [quickPackage, ...checks].filter((check) => check.quick);
   if (!missingModules().length) return quick;

@@ -13,7 +13,7 @@ import { heldMib, watchMemory, watchOthers } from './processes.mjs';
 import { fileOf, isRight } from './models.mjs';
 import { questions } from './questions.mjs';
 
-/** An empty browser goes on starting for a while; its memory is taken when it has settled. */
+/** A browser goes on starting for a while; its memory is measured after that. */
 const settleMs = 2000;
 
 /** A session that takes longer hangs: the slowest peer needs less, even on a software GPU. */
@@ -74,7 +74,7 @@ function sizeOf(file) {
   return known.get(file);
 }
 
-/** Measures one case once. Gives its figures; fails where its answer is wrong. */
+/** Measures one case once and returns its figures. Fails if its answer is wrong. */
 export async function browserSession(server, model, { host, runtime, engine, threads }) {
   const others = watchOthers();
   const browser = await browsers[host]();

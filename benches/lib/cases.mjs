@@ -14,7 +14,7 @@ export const weft = [
   ...gpu('native', 'weft'),
 ];
 
-/** weft beside its peers, ordered so that what is compared runs close together. */
+/** weft and its peers, in an order in which compared cases run close together. */
 export const peers = [
   ...cpu('chromium', 'weft'),
   ...cpu('chromium', 'wllama'),
@@ -29,7 +29,7 @@ export const peers = [
   ...gpu('firefox', 'wllama'),
 ];
 
-/** `chromium/weft/cpu/2`: how a case is called in tables and by --only. */
+/** The name of a case in tables and for --only: `chromium/weft/cpu/2`. */
 export const nameOf = ({ host, runtime, engine, threads }) =>
   [host, runtime, engine, threads].filter(Boolean).join('/');
 

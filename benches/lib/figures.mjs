@@ -1,6 +1,6 @@
 // From the times of tokens to the figures of a session, and from sessions to medians.
 
-/** Fewer tokens than this say nothing of a speed. */
+/** Fewer tokens than this give no speed. */
 const fewestTokens = 3;
 
 /** Tokens a second after the first. `times` are milliseconds from the question to each token. */

@@ -22,7 +22,7 @@ export async function measure(model, cases, repetitions) {
   try {
     for (let repetition = 1; repetition <= repetitions; repetition += 1) {
       for (const [each, done] of sessions) {
-        // What gave a wrong answer, or none, is not timed again.
+        // A case with a wrong answer, or none, is not timed again.
         if (done.some((session) => session.failure)) continue;
         done.push(await calmSession(server, model, each, `${repetition}/${repetitions} ${nameOf(each)}`));
       }

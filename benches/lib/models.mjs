@@ -1,4 +1,4 @@
-// The models that can be measured, and when an answer of each counts as right.
+// The models that can be measured, and which answers count as right.
 
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -13,9 +13,9 @@ export const shortQuestion = greedy[0].prompt;
 export const longQuestion = golden.prompt;
 
 /**
- * `longPromptTokens`: tokens of the long question with the chat template. `opening`: how its greedy
- * answer begins, up to where two tokens are nearly as likely and engines that round otherwise may
- * differ. `runtimes`: those that can run it.
+ * `longPromptTokens`: tokens of the long question with the chat template. `opening`: the start of
+ * its greedy answer, up to where two tokens are nearly as likely and engines that round differently
+ * may differ. `runtimes`: those that can run it.
  */
 export const models = {
   smollm2: {

@@ -1,4 +1,4 @@
-// A session without a browser: a fresh process a question, so that none finds another's KV cache.
+// A session without a browser: a new process for each question, so that none reuses a KV cache.
 
 import { inRoot, run } from '../../scripts/lib/run.mjs';
 import { pathOf } from '../../scripts/lib/model.mjs';
@@ -24,7 +24,7 @@ const commands = {
   ],
 };
 
-/** Measures one case once. Gives its figures; fails where its answer is wrong. */
+/** Measures one case once and returns its figures. Fails if its answer is wrong. */
 export async function nativeSession(model, { runtime, engine, threads }) {
   const answers = {};
   const others = watchOthers();
@@ -33,7 +33,7 @@ export async function nativeSession(model, { runtime, engine, threads }) {
     for (const [name, request] of Object.entries(questions)) {
       const [command, args] = commands[runtime](pathOf(model.source), { engine, threads }, request);
       const lines = (await run(command, args.map(String))).split('\n');
-      // drivers and libraries may say things of their own beside it
+      // drivers and libraries may print lines of their own
       answers[name] = JSON.parse(lines.find((line) => line.startsWith('{')));
     }
   } finally {

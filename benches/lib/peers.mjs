@@ -5,9 +5,8 @@ import { npm } from '../../scripts/lib/npm.mjs';
 import { inRoot, Remedy, step } from '../../scripts/lib/run.mjs';
 
 /**
- * What only other machines, or other uses of the packages, need is left out, and nothing of theirs
- * runs at install. Not `npm ci`: it wants such packages in the lock even so, and a registry may
- * lack them.
+ * Leaves out what only other machines or uses need, and runs no install scripts. Not `npm ci`: it
+ * requires those packages in the lock, and a registry may lack them.
  */
 const install = [
   'install',

@@ -4,10 +4,10 @@ import { readFileSync, readdirSync } from 'node:fs';
 
 const isLinux = process.platform === 'linux';
 
-/** Milliseconds between two looks at the memory. */
+/** Milliseconds between two measurements of memory. */
 const interval = 250;
 
-/** A process may end while it is looked at. */
+/** A process may end while it is measured. */
 function read(file) {
   try {
     return readFileSync(file, 'utf8');
@@ -37,7 +37,7 @@ function descendants() {
   return below(String(process.pid));
 }
 
-/** MiB that the descendants hold; a page that several processes share counts in parts (PSS). */
+/** MiB of the descendants; a page that several processes share counts in parts (PSS). */
 export function heldMib() {
   if (!isLinux) return NaN;
   const pss = (id) => Number(read(`/proc/${id}/smaps_rollup`)?.match(/^Pss:\s+(\d+) kB$/m)?.[1] ?? 0);
@@ -52,8 +52,8 @@ const residentPages = () =>
   descendants().reduce((sum, id) => sum + Number(read(`/proc/${id}/statm`)?.split(' ')[1] ?? 0), 0);
 
 /**
- * Watches the memory until `stop()`, which gives the peak in MiB. It is weighed only while it
- * grows, since weighing takes time from what is being measured.
+ * Measures the memory until `stop()`, which returns the peak in MiB. Measures only while it grows,
+ * since measuring slows down what is being measured.
  */
 export function watchMemory() {
   let [peak, highest] = [heldMib(), residentPages()];

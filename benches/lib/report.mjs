@@ -19,7 +19,7 @@ export function machine() {
   };
 }
 
-/** Medians, each with its spread: half the way from the least to the most, in percent. */
+/** Medians, each with its spread: half the distance from the least to the most, in percent. */
 export function table(rows) {
   const heading = ['', ...Object.values(metrics).map(({ heading }) => heading)];
   const lines = rows.map((row) => [
@@ -70,7 +70,7 @@ function isComparable(weft, peer) {
 
 /** Columns, the first to the left and the others to the right. */
 function align(lines) {
-  // a line that is shorter than the others ends in a text of any length
+  // a shorter line ends in a text of any length
   const full = lines.filter((line) => line.length === lines[0].length);
   const widths = lines[0].map((_, column) => Math.max(...(column ? full : lines).map((line) => line[column].length)));
   const pad = (text, column) => (column ? text.padStart(widths[column]) : text.padEnd(widths[column]));

@@ -12,7 +12,7 @@ const model = await llama.loadModel({ modelPath });
 const context = await model.createContext({ contextSize: 1024, threads: Number(threads) });
 const loadSeconds = (performance.now() - start) / 1000;
 
-// The model's own template, written out: the binding has no plain way to render it.
+// The model's own template, written out: the binding cannot simply render it.
 const system = 'You are a helpful AI assistant named SmolLM, trained by Hugging Face';
 const turn = (role, text) => `<|im_start|>${role}\n${text}<|im_end|>\n`;
 const prompt = model.tokenize(

@@ -1,13 +1,12 @@
-// Debian packages: installed where that is possible without asking (root, apt), else named in the
-// error.
+// Debian packages: installed if no password is needed (root, apt), otherwise named in the error.
 
 import { inTurn, output, Remedy, run, step, which } from './run.mjs';
 
 const options = ['-y', '-q', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=120'];
 
 /**
- * Installs `packages`. `missing` is what a reader calls the thing that is not there; `remedy` is
- * another way to get it than Debian's packages. apt cannot run twice at once.
+ * Installs `packages`. `missing`: what users call the missing thing. `remedy`: how to get it
+ * without Debian's packages. apt cannot run twice at once.
  */
 export const install = inTurn(async (packages, missing, remedy) => {
   const root = process.getuid?.() === 0;

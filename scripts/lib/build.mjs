@@ -1,5 +1,5 @@
 // Rust → wasm → JavaScript glue → smaller wasm, into js/generated/, and TypeScript → js/dist/. Each
-// is a task of lib/tasks.mjs, and the slow ones do nothing unless what they read has changed.
+// is a task of lib/tasks.mjs; the slow ones run only if their inputs have changed.
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { copyFile, mkdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
@@ -17,9 +17,9 @@ const simd = ['+simd128'];
 const relaxed = ['+simd128', '+relaxed-simd'];
 
 /**
- * The builds of the engine, of which a browser gets the one that suits (js/src/common/builds.ts).
- * `features` are wasm features; `threads` asks for atomics and a shared memory. Builds of one
- * `folder` share their compiled dependencies.
+ * The builds of the engine. A browser gets the one that suits it (js/src/common/builds.ts).
+ * `features` are wasm features; `threads` requires atomics and a shared memory. Builds with the
+ * same `folder` share their compiled dependencies.
  */
 export const modules = [
   { name: 'weft-relaxed-threads', features: relaxed, threads: true, folder: 'threads' },
@@ -28,7 +28,7 @@ export const modules = [
   { name: 'weft-relaxed', features: relaxed, threads: false, folder: 'plain' },
 ];
 
-/** The module that constrains answers: a crate of its own, fetched when a page first needs it. */
+/** The module for constraints: a crate of its own, fetched when a page first needs it. */
 export const grammar = {
   name: 'weft-grammar',
   manifest: 'grammar/Cargo.toml',
@@ -37,7 +37,7 @@ export const grammar = {
   folder: 'grammar',
 };
 
-/** The build that Chromium and Firefox take. */
+/** The build that Chromium and Firefox use. */
 export const [usual] = modules;
 
 /** Where cargo compiles a module. */
@@ -55,7 +55,7 @@ export const wasmPath = ({ name }) => `${generated}/${name}_bg.wasm`;
 const compiled = (name) => inRoot('target-web/compiled', `${name}.wasm`);
 const stamp = (name) => inRoot('target-web/compiled', `${name}.stamp`);
 
-/** Names of the tasks that make a module's two halves, and of the last of all tasks. */
+/** Names of the tasks for the two halves of a module, and of the last task of all. */
 const compileName = ({ name }) => `compile ${name}.wasm`;
 export const glueName = ({ name }) => `glue and wasm-opt for ${name}.wasm`;
 export const PACKAGE = 'TypeScript package';
@@ -103,8 +103,8 @@ function compileTask(module) {
       await wasmCargo(toolchain, 'build', { manifest, targetDir: folder, features, threads });
       await mkdir(dirname(compiled(name)), { recursive: true });
       const bytes = await readFile(`${folder}/wasm32-unknown-unknown/web/${library}.wasm`);
-      // Its date says when the bytes last changed, and the stamp's when their compilation began: a
-      // source that was saved meanwhile is compiled the next time.
+      // The date of the file says when the bytes last changed, and that of the stamp when compiling
+      // began: a source saved during a build is compiled by the next one.
       if (!existsSync(compiled(name)) || !bytes.equals(await readFile(compiled(name)))) {
         await writeFile(compiled(name), bytes);
       }
@@ -116,8 +116,8 @@ function compileTask(module) {
 }
 
 /**
- * Whether a module is younger than its sources. Cargo cannot say: in a folder that two builds share
- * it knows the last of them alone, and compiles the other again.
+ * Whether a module is newer than its sources. Cargo cannot tell: in a folder shared by two builds
+ * it knows only the last one, and compiles the other again.
  */
 function isCompiled({ name, manifest = 'Cargo.toml' }) {
   const crate = dirname(inRoot(manifest));
@@ -165,7 +165,7 @@ async function glue(module) {
   const out = inRoot('target-web/glue', name);
   await run(bindgen, [compiled(name), out, name]);
   for (const file of [`${name}.js`, `${name}.d.ts`]) await copyFile(`${out}/${file}`, `${generated}/${file}`);
-  // The wasm goes to its place last and at once: its date is what says that the whole step is done.
+  // The wasm is moved to its place last and at once: its date shows that the whole step is done.
   const optimised = `${out}/${name}.opt.wasm`;
   await run(process.execPath, [
     inRoot('node_modules/binaryen/bin/wasm-opt'),
@@ -198,7 +198,7 @@ export async function buildPackage() {
   await npm('run', 'build', '-w', 'weft-llm');
 }
 
-/** The package with glue that throws in the place of each module that was never built. */
+/** The package, with glue that throws in place of each module that was never built. */
 async function buildPackageWithStubs() {
   const message = 'This module is not built: `npm run build` builds all.';
   for (const { name } of missingModules()) {

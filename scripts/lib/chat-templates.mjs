@@ -1,5 +1,5 @@
-// Chat templates of published models, and what Python's Jinja2 makes of conversations with them.
-// The templates come out of packages, are kept in models/ and never become part of this repository.
+// Chat templates of published models, and conversations that Python's Jinja2 has rendered with
+// them. The templates come out of packages and stay in models/, out of this repository.
 
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -15,10 +15,7 @@ const published = {
 
 const jinja = 'jinja2==3.1.6';
 
-/**
- * Puts models/chat-templates/renderings.jsonl there, with llama.cpp's templates too, of
- * models/llama.cpp.
- */
+/** Writes models/chat-templates/renderings.jsonl, including the templates of models/llama.cpp. */
 export async function ensureRenderings() {
   const folder = inRoot('models/chat-templates');
   const target = join(folder, 'renderings.jsonl');

@@ -17,11 +17,11 @@ const moduleNamed = (name) => modules.find((module) => module.name === name);
 const PACKED = 'install the packed package';
 
 /**
- * Every check: a task of lib/tasks.mjs that says nothing or a note, or throws. `area` is what
- * `--only` names. `quick` checks are those of `--quick`. The first that can run is the next to run.
+ * Every check: a task of lib/tasks.mjs that returns a note or nothing, or throws. `--only` selects
+ * by `area`, and `--quick` by `quick`. The first that can run is the next to run.
  */
 export const checks = [
-  // A few seconds each, so that what is easily mended is told first
+  // A few seconds each: what is easily fixed is reported first
   { name: 'rustfmt', area: 'rust', quick: true, needs: ['Rust tools'], run: quiet(rustfmt) },
   {
     name: 'prettier',
@@ -34,7 +34,7 @@ export const checks = [
   { name: 'licences', area: 'packages', needs: ['Rust'], run: checkLicences },
   { name: 'advisories', area: 'packages', run: audit },
 
-  // Rust; these wait for each other, so they begin early
+  // Rust; these run one after the other, so they begin early
   {
     name: 'clippy, native',
     area: 'rust',
@@ -101,7 +101,7 @@ export const checks = [
   { name: 'package and wasm sizes', area: 'packages', needs: [PACKAGE], run: sizes },
 ];
 
-/** Stands for the build in `--quick`: the package around the modules that are there. */
+/** Replaces the build in `--quick`: the package with the modules that exist. */
 export const quickPackage = {
   name: PACKAGE,
   area: 'web',
@@ -113,8 +113,8 @@ export const quickPackage = {
 /** Tests that need the model run. */
 const WITH_MODEL = ['--include-ignored'];
 /**
- * Tests that need the vocabularies of many models do not run (`npm run test:models` runs them), nor
- * those that need files which llama.cpp has saved (tests/fixtures/saver/README.md).
+ * Tests that need the vocabularies of many models (`npm run test:models` runs them), or files saved
+ * by llama.cpp (tests/fixtures/saver/README.md), do not run.
  */
 const NOT_HERE = ['--skip', 'published_', '--skip', 'saved_files_'];
 
@@ -130,8 +130,8 @@ async function rustfmt() {
 }
 
 /**
- * Code for wasm differs between builds by relaxed SIMD and by threads. So clippy reads the build
- * that has neither, the one that has both, and the module that constrains answers.
+ * Code for wasm depends on relaxed SIMD and on threads. So clippy checks the build without either,
+ * the one with both, and the module for constraints.
  */
 function wasmClippyChecks() {
   return [moduleNamed('weft'), moduleNamed('weft-relaxed-threads'), grammar].map((module) => {

@@ -1,5 +1,5 @@
-// docs/RELIABILITY.md has a table of what can fail. Its rows are the names of the tests that read
-// "fault → what the user sees → what is kept": so a row is tested, or it is not there.
+// docs/RELIABILITY.md has a table of what can fail. Its rows are the names of tests of the form
+// "fault → what the user sees → what is kept", so every row is tested.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { inRoot } from './run.mjs';
@@ -14,8 +14,8 @@ const TEST = /^ *test\(\s*(?<quote>['"`])(?<name>.*?)(?<!\\)\k<quote>/gms;
 const LOOP = /^for \(const (?<variables>[^\n]+?) of (?<values>\[.*?\])\)(?: \{)?\n/gms;
 
 /**
- * The rows of a file: `[fault, seen, kept]`. What is named otherwise is no row. Errors: a row whose
- * name is a template that no loop fills in.
+ * The rows of a file: `[fault, seen, kept]`. Other names are no rows. Errors: a row whose name is a
+ * template that no loop fills in.
  */
 export function faultsOf(source) {
   const names = [...source.matchAll(TEST)].filter(({ groups: { name } }) => partsOf(name).length === 3);
@@ -28,18 +28,18 @@ export function faultsOf(source) {
 
 const partsOf = (name) => name.split(' → ');
 
-/** The names that a template becomes in the last loop of what stands before it. */
+/** The names that a template gets in the last loop before it. */
 function inLoop(template, before) {
   const loop = [...before.matchAll(LOOP)].at(-1)?.groups;
   if (!loop) throw new Error(`no loop that can be read gives this test its name: ${template}`);
-  // Of the values, only what stands in names must be known.
+  // Only values that names contain must be known.
   const unknown = new Proxy(() => {}, { get: () => unknown, apply: () => unknown });
   const scope = new Proxy({}, { has: () => true, get: (_, key) => (key === Symbol.unscopables ? {} : unknown) });
   const expand = `with (scope) return ${loop.values}.map((${loop.variables}) => \`${template}\`);`;
   return new Function('scope', expand)(scope);
 }
 
-/** Test files, as paths in the repository, with what they say. */
+/** Test files: path → source. */
 function testFiles() {
   const inFolder = (folder) => readdirSync(inRoot(folder)).filter((name) => name.endsWith('.test.mjs'));
   const paths = ['js/test', 'tests/web'].flatMap((folder) => inFolder(folder).map((name) => `${folder}/${name}`));
@@ -68,7 +68,7 @@ export function rows(files = testFiles()) {
   );
 }
 
-/** The whole document: `text` with its table written anew. */
+/** `text` with a current table. */
 export function withTable(text) {
   const lines = rows().map(({ path, parts, hosts }) => {
     const link = `${hosts.join(', ')}: [${path.split('/').at(-1)}](../${path})`;

@@ -1,4 +1,4 @@
-// docs/GLOSSARY.md: each of its words names what stands for it in the code, and where.
+// docs/GLOSSARY.md: each word names its place in the code.
 
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';

@@ -1,9 +1,9 @@
-// Every dependency's licence against a list of the ones that may be combined with MIT OR Apache-2.0
-// without conditions beyond keeping a notice.
+// The licence of every dependency, compared with those that MIT OR Apache-2.0 may be combined with
+// on no condition but a notice.
 //
-// Advisories: `npm audit` runs where the registry can be reached. cargo-deny and cargo-audit were
-// looked at and left out: both fetch their advisory database over the network at every run, and
-// building either takes longer than every other check of licences together.
+// Advisories: `npm audit` runs if the registry can be reached. cargo-deny and cargo-audit are not
+// used: both fetch their advisory database at every run, and building either takes longer than all
+// other checks of licences.
 
 import { readFile } from 'node:fs/promises';
 import { inRoot, output } from './run.mjs';
@@ -19,10 +19,12 @@ const allowed = new Set(
   ]),
 );
 
-/** Build tools that no user receives, and that are used unmodified. */
+/** Unmodified build tools that no user receives. */
 const allowedForTools = new Set([...allowed, 'BlueOak-1.0.0', 'CC-BY-4.0', 'MPL-2.0', 'Python-2.0']);
 
-/** Throws naming each dependency whose licence is not allowed; gives how many were looked at. */
+/**
+ * Throws, naming each dependency whose licence is not allowed. Returns the number of dependencies.
+ */
 export async function checkLicences() {
   const crates = ['Cargo.toml', 'grammar/Cargo.toml', 'tools/bindgen/Cargo.toml'].flatMap(cratesOf);
   const packages = await npmPackages();

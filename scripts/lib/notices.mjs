@@ -1,6 +1,5 @@
-// The licences in the npm package: our own two, and the notices of every crate that is compiled
-// into the wasm. MIT, Apache-2.0 and the like ask that copies carry them, and a compiled module is
-// a copy.
+// The licences in the npm package: weft's two, and the notices of every crate in the wasm. MIT,
+// Apache-2.0 and similar licences require notices in copies, and a compiled module is a copy.
 
 import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -21,15 +20,14 @@ export async function writeNotices() {
 }
 
 /**
- * The crates that end up in what the root package compiles to, from the output of `cargo metadata`:
- * what is needed for its tests or its build alone does not ship, nor does a procedural macro, which
- * runs in the compiler.
+ * The crates that are compiled into the module, from the output of `cargo metadata`. Dependencies
+ * of tests or of the build do not ship, nor do procedural macros, which run in the compiler.
  */
 export function shippedCrates({ packages, resolve }) {
   const crates = new Map(packages.map((crate) => [crate.id, crate]));
   const nodes = new Map(resolve.nodes.map((node) => [node.id, node]));
   const shipped = new Set([resolve.root]);
-  // A set's iteration goes on to what is added meanwhile.
+  // Iterating over a set includes what is added during the iteration.
   for (const id of shipped) {
     for (const { pkg, dep_kinds } of nodes.get(id).deps) {
       const macro = crates.get(pkg).targets.some(({ kind }) => kind.includes('proc-macro'));
@@ -51,8 +49,8 @@ async function withTexts({ name, version, license, repository, manifest_path }) 
 }
 
 /**
- * The notices as Markdown: the crates with their licences, then every licence text once, under the
- * crates that carry it. `crates` have `name`, `licence`, `repository` and `texts`.
+ * The notices as Markdown: the crates with their licences, then every licence text once, under its
+ * crates. `crates` have `name`, `licence`, `repository` and `texts`.
  */
 export function notices(crates) {
   const carriers = new Map();

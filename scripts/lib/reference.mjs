@@ -16,7 +16,7 @@ export async function writeReference(folder = FOLDER) {
   await run(process.execPath, [cli, '--options', inRoot(TOOL, 'typedoc.json'), '--out', folder], { cwd: inRoot(TOOL) });
 }
 
-/** Throws where docs/api is not what the sources say; gives how many files it has. */
+/** Throws if docs/api is not current. Returns its number of files. */
 export async function checkReference() {
   const fresh = await mkdtemp(join(tmpdir(), 'weft-reference-'));
   try {

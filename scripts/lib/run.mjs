@@ -1,5 +1,5 @@
-// Runs commands and says what is happening: one line a step, with its time. Node's builtins only,
-// because these scripts start before the first `npm ci`.
+// Runs commands and reports: one line a step, with its time. Uses Node's builtins only, because
+// these scripts start before the first `npm ci`.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
@@ -14,7 +14,7 @@ export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/[/
 const cargoBin = join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'bin');
 if (!process.env.PATH?.split(delimiter).includes(cargoBin)) process.env.PATH += delimiter + cargoBin;
 
-/** A failure that the reader can mend: its message says how, and is shown without a stack. */
+/** A failure that users can fix: its message says how, and is shown without a stack. */
 export class Remedy extends Error {}
 
 /** `a/path` → the same inside the repository. */
@@ -37,7 +37,7 @@ export function which(...names) {
   return undefined;
 }
 
-/** Standard output of a quick command, trimmed; undefined where it failed or does not exist. */
+/** Standard output of a quick command, trimmed; undefined if it failed or does not exist. */
 export function output(command, args, options = {}) {
   const done = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, ...options });
   return done.status === 0 ? done.stdout.trim() : undefined;
@@ -51,9 +51,9 @@ const failedTest = /^\s*not ok |^test .* FAILED$/;
 const cargoProgress = /^ +(Compiling|Checking|Downloading|Downloaded|Updating|Locking|Adding) /;
 
 /**
- * Runs a command to its end and gives what it wrote. Its output is kept back and shown (the last
- * lines of it, and which tests failed) where it fails, or all along with WEFT_VERBOSE=1; on a
- * terminal its newest line runs under the step's title meanwhile.
+ * Runs a command to its end and returns its output. If it fails, prints the last lines and the
+ * failed tests; with WEFT_VERBOSE=1, prints all output as it comes. On a terminal the newest line
+ * is shown under the title of the step.
  */
 export function run(command, args, { env, cwd = root } = {}) {
   return new Promise((resolve, reject) => {

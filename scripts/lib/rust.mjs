@@ -16,7 +16,7 @@ const debianPackages = ['rustc-web', 'cargo-web', 'rust-web-src', 'lld-19'];
 /** rustup cannot run twice at once. */
 const callRustup = inTurn((...args) => run('rustup', args));
 
-/** Refuses a machine without Rust or without a C linker before any work is spent on it. */
+/** Fails at once on a machine without Rust or a C linker. */
 export async function ensureRust() {
   if (!which('cargo') || !output('cargo', ['--version'])) {
     throw new Remedy(
@@ -26,7 +26,7 @@ export async function ensureRust() {
   if (!which('cc')) await install(['gcc', 'libc6-dev'], 'A C linker (cc)', "install your system's C compiler");
 }
 
-/** Makes sure of `cargo fmt` and `cargo clippy` for the native toolchain. */
+/** Installs `cargo fmt` and `cargo clippy` for the native toolchain, if missing. */
 export async function ensureRustTools() {
   for (const [tool, component] of [
     ['fmt', 'rustfmt'],
@@ -104,7 +104,7 @@ async function addToRustup() {
   );
 }
 
-/** Makes sure of clippy for that toolchain. */
+/** Installs clippy for that toolchain, if missing. */
 export async function ensureWasmClippy(toolchain) {
   if (toolchain.clippy && !existsSync('/usr/bin/clippy-driver')) {
     await install([toolchain.clippy], 'clippy for the wasm build', `install ${toolchain.clippy}`);
@@ -119,19 +119,17 @@ export async function ensureWasmClippy(toolchain) {
 const threadLinkArgs = [
   '--shared-memory',
   '--import-memory',
-  // js/src/worker/features.ts makes that memory, and starts with as much.
+  // js/src/worker/features.ts makes that memory, with the same initial size.
   `--initial-memory=${4 << 20}`,
   `--max-memory=${2 ** 32}`,
   ...['__wasm_init_tls', '__tls_size', '__tls_align', '__tls_base'].map((symbol) => `--export=${symbol}`),
 ];
 
 /**
- * Calls cargo for wasm, for the crate of `manifest`. `command` is `build` or `clippy`; `features`
- * are the target's CPU features, such as `+simd128`. With `threads` the standard library is
- * compiled too, since no toolchain brings one that has atomics.
- *
- * Relaxed SIMD is a flag of weft's own crate: no dependency uses it, so a build with it and one
- * without share compiled dependencies in one `targetDir`.
+ * Runs cargo for wasm on the crate of `manifest`. `command` is `build` or `clippy`; `features` are
+ * CPU features of the target, such as `+simd128`. `threads` also compiles the standard library,
+ * since no toolchain has one with atomics. Relaxed SIMD is a flag of weft's own crate that no
+ * dependency uses, so builds with and without it share compiled dependencies in one `targetDir`.
  */
 export function wasmCargo(toolchain, command, { manifest = 'Cargo.toml', targetDir, features, threads, rest = [] }) {
   const shared = features.filter((feature) => feature !== RELAXED);
@@ -158,7 +156,7 @@ export function wasmCargo(toolchain, command, { manifest = 'Cargo.toml', targetD
     ...own,
     ...rest,
   ];
-  // The encoded form beats RUSTFLAGS from outside, and needs no quoting.
+  // The encoded form overrides RUSTFLAGS of the environment and needs no quoting.
   const env = { ...toolchain.env, ...std.env, CARGO_ENCODED_RUSTFLAGS: flags.join('\x1f') };
   return run('cargo', args, { env });
 }

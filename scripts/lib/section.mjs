@@ -1,8 +1,8 @@
-// Documents of which a script writes a part.
+// Documents with a generated part.
 
 /**
- * A document in which the part that a script writes is `content`. It stands between two comments,
- * of which the first names the script.
+ * The document with `content` as its generated part, which stands between two comments; the first
+ * names the script.
  */
 export function section(document, text, script, content) {
   const [begin, end] = [`<!-- what follows is written by ${script} -->`, '<!-- until here -->'];

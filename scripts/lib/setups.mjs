@@ -1,5 +1,5 @@
-// What must be installed or fetched before other tasks can run. Each of these does nothing where
-// that is there already, and none runs unless a task needs it.
+// What other tasks need installed or fetched. Each does nothing if it is there, and runs only if a
+// task needs it.
 
 import { ensureModel } from './model.mjs';
 import { ensurePackages, installed } from './npm.mjs';

@@ -26,7 +26,7 @@ export async function blocksOf(document) {
  */
 export const blocksIn = (document, text) => fencesIn(document, text).filter(({ language }) => CODE.has(language));
 
-/** All blocks, of commands and markup too. */
+/** All blocks, including commands and markup. */
 export function fencesIn(document, text) {
   return [...text.matchAll(FENCE)].map(({ index, groups: { indent, language, about, code } }) => {
     const words = about.trim().split(/\s+/).filter(Boolean);

@@ -1,5 +1,5 @@
-// The lists of what weft runs and reads, in README.md and js/README.md: written from the tables of
-// the code, `src/model/architecture.rs` and `src/format/block.rs`.
+// The lists in README.md and js/README.md of what weft runs and reads, from the tables in
+// `src/model/architecture.rs` and `src/format/block.rs`.
 
 import { readFileSync } from 'node:fs';
 import { inRoot } from './run.mjs';
@@ -10,8 +10,8 @@ const textOf = (path) => readFileSync(inRoot(path), 'utf8');
 export const DOCUMENTS = ['README.md', 'js/README.md'];
 
 /**
- * What people call the models of each architecture, by their kind: GGUF's name of an architecture
- * says it to few. One architecture may have models of two kinds.
+ * What people call the models of each architecture, by kind: few know GGUF's names. An architecture
+ * may have models of two kinds.
  */
 export const MODELS = {
   llama: { decoder: 'Llama 2 and 3, SmolLM2, TinyLlama, Mistral', experts: 'Mixtral' },
@@ -55,7 +55,7 @@ export function architectures(source = textOf('src/model/architecture.rs')) {
 
 const nameIn = (row) => /name: "([\w-]+)"|gpt\("([\w-]+)"/.exec(row)?.slice(1).find(Boolean);
 
-/** Of the constant that a row is, or takes its name from. */
+/** The constant that a row is, or that names it. */
 function definitionOf(row, source) {
   const constant = /\.\.([A-Z_]+) |^([A-Z_]+),/.exec(row).slice(1).find(Boolean);
   return source.slice(source.indexOf(`const ${constant}: Architecture`));
@@ -102,6 +102,6 @@ function wrapped(item) {
   return lines.join('\n').replaceAll(NO_BREAK, ' ');
 }
 
-/** A document with its list written anew. */
+/** The document with a current list. */
 export const withSupport = (document, text = textOf(document)) =>
   section(document, text, 'scripts/support.mjs', support());

@@ -52,7 +52,7 @@ export const ensureVulkanDriver = () => ensure([vulkanDriver]);
 /** Firefox runs WebGPU on the Vulkan driver; Chromium brings its own. */
 export const ensureBrowsers = () => ensure([chromium, firefox, vulkanDriver]);
 
-/** Installs what is missing of `programs`, in one go. */
+/** Installs the missing ones of `programs`, all at once. */
 async function ensure(programs) {
   const missing = programs.filter(({ isThere }) => !isThere());
   if (!missing.length) return;

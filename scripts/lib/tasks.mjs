@@ -1,15 +1,15 @@
-// Runs tasks, some at a time, each after the ones whose products it reads.
+// Runs tasks, some at a time, each after the tasks that it needs.
 //
-// A task is `{ name, needs, lock, light, run }`. `needs` names the tasks that must have ended well
-// before it starts. Two tasks with the same `lock` never run at once. A `light` task waits for the
-// network, so it starts at once, beside those that fill the processors.
+// A task is `{ name, needs, lock, light, run }`. `needs` names tasks that must have passed before
+// it starts. Two tasks with the same `lock` never run at once. A `light` task waits for the
+// network, so it starts at once, beside those that keep the processors busy.
 
 import { step } from './run.mjs';
 
-/** Compilers end on one core, and a browser test waits for its page: two at once fill two cores. */
+/** Compilers end on one core, and browser tests wait for their page: two at once fill two cores. */
 const AT_ONCE = 2;
 
-/** The tasks that `chosen` picks and all that they need, in the order of `tasks`. */
+/** The tasks that `chosen` selects and all that they need, in the order of `tasks`. */
 export function withNeeds(tasks, chosen) {
   const wanted = new Set();
   const add = (task) => {
@@ -30,10 +30,9 @@ function named(tasks, name) {
 /**
  * Runs `tasks`, at most `most` that are not light at a time: always the first of the list that can
  * run.
- *
- * @param {(task) => Promise<boolean>} run says whether the task ended well.
- * @returns {Promise<{ passed: object[], failed: object[], notRun: object[] }>} tasks. One that has
- *   not run needs one that failed.
+ * @param {(task) => Promise<boolean>} run returns whether the task passed.
+ * @returns {Promise<{ passed: object[], failed: object[], notRun: object[] }>} tasks. `notRun`
+ *   needed one that failed.
  */
 export async function runTasks(tasks, run, most = AT_ONCE) {
   const [passed, failed] = [new Set(), new Set()];
@@ -63,7 +62,7 @@ export async function runTasks(tasks, run, most = AT_ONCE) {
   return { passed: [...passed], failed: [...failed], notRun: waiting };
 }
 
-/** Runs a task as a step of its own. A set-up prints its steps itself, and only if it does work. */
+/** Runs a task as a step. A set-up prints its steps itself, and only if it does something. */
 export const stepOf = (task) => (task.setUp ? task.run() : step(task.name, task.run));
 
 /** Runs the task `name` and all that it needs. Throws the first error when all have ended. */

@@ -11,7 +11,7 @@ const tasks = [
   { name: 'browser', needs: ['page', 'download'] },
 ];
 
-/** Runs them and tells what began and ended in which order; those in `fails` do not pass. */
+/** Runs them and returns what began and ended, in order; those in `fails` do not pass. */
 async function log(most, fails = []) {
   const events = [];
   let now = 0;

@@ -32,7 +32,7 @@ const schemas = {
   sha256: 'e4a9655ce0da0c0b67a085847e00a3a51449e1157f4f75e9fb5aa545e122eb85',
 };
 
-/** Puts models/tokenizers, models/llama.cpp and models/json-schema there, unless they are. */
+/** Fetches models/tokenizers, models/llama.cpp and models/json-schema, if missing. */
 export async function ensureVocabularies() {
   for (const [name, sha256] of Object.entries(npmPackages)) {
     await ensureFolder(
@@ -55,7 +55,7 @@ export async function ensureVocabularies() {
       const python = output('python3', ['--version']) === undefined ? 'python' : 'python3';
       const [name] = requirement.split('==');
       const only = ['--no-deps', '--no-binary', name, '--dest', work];
-      // pip asks a source package for its metadata, for which llama.cpp's wants CMake.
+      // pip builds the metadata of a source package, and that of llama.cpp needs CMake.
       await run(python, ['-m', 'pip', 'download', ...only, requirement]);
     });
   }

@@ -1,4 +1,4 @@
-// Apps under test: how they are served, what they leave, and how large they are.
+// Apps under test: serving them, their results, and their size.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -7,7 +7,9 @@ import { join } from 'node:path';
 
 const MINUTE = 60_000;
 
-/** Starts what serves an app, and waits for its address, which it tells, or which is given. */
+/**
+ * Starts the server of an app and waits for its address, which is given or printed by the server.
+ */
 export async function serving(command, args, { cwd, env, address }) {
   const child = spawn(command, args, {
     cwd,
@@ -30,14 +32,14 @@ export async function serving(command, args, { cwd, env, address }) {
   throw new Error(`${command} ${args.join(' ')} does not answer:\n${said}`);
 }
 
-/** What the app at an address leaves as its result. */
+/** The result of the app at an address. */
 export async function resultOf(page, url) {
   const said = [];
   page.on('console', (message) => said.push(message.text()));
   page.on('pageerror', (error) => said.push(String(error)));
   await page.goto(url);
-  // A page without `unsafe-eval` takes no condition as text, so it is asked again and again; a
-  // development server may reload it.
+  // Without `unsafe-eval` the page takes no condition as text, so it is polled; a development
+  // server may reload it.
   let result;
   for (const end = Date.now() + MINUTE; !result && Date.now() < end;) {
     result = await page.evaluate(() => globalThis.result).catch(() => undefined);

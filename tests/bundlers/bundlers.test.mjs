@@ -81,7 +81,7 @@ function check({ ids, chosen, build, threads }) {
 test('no bundler: a script of type module with an import map', { timeout: 2 * MINUTE }, async () => {
   const map = { imports: { 'weft-llm': '/weft-llm/dist/index.js' } };
   const html = `${PAGE}<script type="importmap">${JSON.stringify(map)}</script><script type="module" src="/main.js"></script>`;
-  // an import map has no address, it stands in the page
+  // an import map has no URL, so it stands in the page
   await answers({ '/weft-llm/': PACKAGE, '/': join(here, 'apps') }, { html, inline: true });
 });
 
@@ -143,7 +143,7 @@ test('vite: offline, with the service worker of the recipes', { timeout: 3 * MIN
       await navigator.serviceWorker.register('/service-worker.js');
       await navigator.serviceWorker.ready;
     });
-    // now all that the page asks for passes by
+    // from now on, records all requests of the page
     check(await resultOf(page, url));
   } finally {
     await server.close();
@@ -216,7 +216,7 @@ test(
   'next: a client component, rendered on the server first, with the hook of the recipes',
   { timeout: 5 * MINUTE },
   async () => {
-    // Next builds where the app lies.
+    // Next builds in the folder of the app.
     const root = join(here, 'apps/next');
     await writeFile(join(root, 'app/use-llm.jsx'), recipe('use-llm.jsx'));
     const cli = join(here, 'node_modules/next/dist/bin/next');
@@ -242,7 +242,7 @@ test('vite: a worker of the app that holds the model, by the recipe', { timeout:
   assert.ok(text.length > 0);
 });
 
-/** What esbuild makes of an import, minified, as text. */
+/** An import as esbuild bundles it, minified, as text. */
 async function bundled(contents) {
   const options = { bundle: true, format: 'esm', minify: true, write: false, logLevel: 'silent' };
   const { outputFiles } = await esbuild.build({ ...options, stdin: { contents, resolveDir: here } });

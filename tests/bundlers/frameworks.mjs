@@ -1,7 +1,7 @@
-// `npm run test:bundlers`: an app with each bundler and framework that `npm test` leaves out, built
-// and from its development server, opened in Chromium, up to the words of a tiny model. Each is
-// installed into .weft-cache/bundlers when it is first asked for. `npm run test:bundlers -- rspack
-// nuxt` tries these alone.
+// `npm run test:bundlers`: an app with each bundler and framework that `npm test` leaves out. It is
+// built and also run on its development server, opened in Chromium, up to the answer of a tiny
+// model. Each bundler is installed into .weft-cache/bundlers at first use. `npm run test:bundlers
+// -- rspack nuxt` runs these alone.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
@@ -19,8 +19,8 @@ const MINUTE = 60_000;
 const CACHE = inRoot('.weft-cache/bundlers');
 
 /**
- * By folder in apps: where a build lands; what serves it, where that is not any web server; whether
- * there is a development server; how many wasm modules are in it; threads of its page from the
+ * By folder in apps: the folder of a build; its server, if it needs its own; whether there is a
+ * development server; the number of wasm modules in the build; threads of a page from the
  * development server.
  */
 const APPS = {
@@ -60,16 +60,14 @@ after(async () => {
   models?.close();
 });
 
-/**
- * An app's folder in the cache, with what it needs installed, and the package of this repository.
- */
+/** The folder of an app in the cache, with its packages and this package installed. */
 async function install(name) {
   const folder = join(CACHE, name);
   await mkdir(folder, { recursive: true });
   const source = join(here, 'apps', name.replace(/^next-.*/, 'next-app'));
   const description = await readFile(join(source, 'package.json'), 'utf8');
   const installed = await readFile(join(folder, 'installed.json'), 'utf8').catch(() => '');
-  // Frameworks make the page themselves, and pay this one no heed.
+  // Frameworks make the page themselves and ignore this one.
   await cp(join(here, 'apps/page.html'), join(folder, 'index.html'));
   await cp(join(here, 'apps/main.js'), join(folder, 'main.js'));
   await cp(source, folder, { recursive: true });
@@ -91,14 +89,14 @@ async function open(url) {
   }
 }
 
-/** `threads`: what the page may have. */
+/** `threads`: how many the page may have. */
 function check({ ids, chosen, build, threads }, expected) {
   assert.equal(ids.length, 5);
   assert.ok(['yes', 'no'].includes(chosen), chosen);
   assert.deepEqual([build, threads], ['weft-relaxed-threads', expected]);
 }
 
-/** A build, as any web server serves it, or its own. */
+/** A build on any web server, or on its own. */
 async function serveBuild({ out, start }, cwd) {
   if (!start) {
     const { url, close } = await serve({ '/': join(cwd, out) }, { policy: "worker-src 'self'" });

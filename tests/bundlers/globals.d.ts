@@ -1,4 +1,4 @@
-// What the documents take for granted in their code.
+// Globals that the code in documents uses.
 
 import type { Llm } from 'weft-llm';
 

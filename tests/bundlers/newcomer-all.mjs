@@ -1,6 +1,6 @@
 // `npm run test:newcomer`: from `npm install` to the first word, by the steps of README.md: plain
-// HTML, Vite 7 and 8, Next, Nuxt. It needs the registry. `npm run test:newcomer -- Nuxt` takes
-// these steps alone.
+// HTML, Vite 7 and 8, Next, Nuxt. It needs the registry. `npm run test:newcomer -- Nuxt` runs these
+// steps alone.
 
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,7 +27,7 @@ after(async () => {
   if (out) await rm(out, { recursive: true });
 });
 
-/** A section of README.md, and what is put in place of words of its commands. */
+/** A section of README.md, and replacements for words in its commands. */
 const NEWCOMERS = {
   'Plain HTML': {},
   Vite: {},

@@ -1,6 +1,6 @@
-// The steps of README.md, "First app, step by step", followed to the letter: its commands, and its
-// code in the files that it names. Only what is not the reader's is stood in for: the package comes
-// from this repository, and the hub's model is a tiny one.
+// The steps of README.md, "First app, step by step", followed exactly: its commands, and its code
+// in the files that it names. Two things are replaced: the package comes from this repository, and
+// the hub's model is a tiny one.
 
 import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -34,7 +34,7 @@ export async function writeFiles(folder, files) {
 
 const model = tinyModel({ template: '{% for message in messages %}{{ message.content }}{% endfor %}' });
 
-/** The first word that an app writes, of a hub that has a tiny model for every file. */
+/** The first word that an app writes, with a hub that has a tiny model for every file. */
 export async function firstWord(browser, url) {
   const context = await browser.newContext();
   try {

@@ -1,6 +1,5 @@
-// The steps of README.md to the first word, in plain HTML and with Vite. What would ask the
-// registry is stood in for by what is installed here; `npm run test:newcomer` takes every step as
-// it is.
+// The steps of README.md to the first word, in plain HTML and with Vite, on packages that are
+// installed here. `npm run test:newcomer` runs every step with the registry.
 
 import { mkdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -13,7 +12,7 @@ import { firstWord, stepsOf, writeFiles } from './newcomer.mjs';
 import { here, unpackPackage } from './package.mjs';
 
 const MINUTE = 60_000;
-/** Inside of this folder, so that Vite is found. */
+/** Inside this folder, so that Vite is found. */
 const WORK = join(here, '.newcomer');
 let browser;
 

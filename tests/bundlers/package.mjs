@@ -1,4 +1,4 @@
-// The packed package, installed where the bundlers are.
+// The packed package, installed beside the bundlers.
 
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

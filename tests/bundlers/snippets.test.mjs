@@ -14,7 +14,7 @@ import { tinyModel } from '../web/tiny.mjs';
 import { here, installPackage, PACKAGE } from './package.mjs';
 
 const MINUTE = 60_000;
-/** Inside of this folder, so that its packages are found. */
+/** Inside this folder, so that its packages are found. */
 const WORK = join(here, '.snippets');
 
 const blocks = (await Promise.all((await documents()).map(blocksOf))).flat();
@@ -28,7 +28,7 @@ before(async () => {
 
 after(() => rm(WORK, { recursive: true, force: true }));
 
-/** JavaScript says no types, so that less can be known of it. */
+/** JavaScript has no types, so less is checked. */
 const configOf = (include, js) => ({
   compilerOptions: {
     target: 'es2022',
@@ -82,7 +82,7 @@ const besidePackage = {
   },
 };
 
-/** What the pages find that the documents take for granted; `globals.d.ts` has the types. */
+/** Globals of the pages that documents use; `globals.d.ts` has their types. */
 const PRELUDE = `
   import { load } from 'weft-llm';
   const llm = await load({ model: '/models/tiny.gguf', device: 'cpu', contextLength: 256, store: false });
@@ -92,7 +92,7 @@ const PRELUDE = `
 
 const CORS = { 'access-control-allow-origin': '*', 'access-control-allow-headers': '*' };
 
-/** What a server of OpenAI's API answers. */
+/** The response of a server with OpenAI's API. */
 async function answerAsServer(route) {
   const request = route.request();
   const headers = CORS;

@@ -1,4 +1,4 @@
-// An example as a person copies it: without what was installed or built in its folder.
+// An example as a person copies it: without installed packages and builds.
 
 import { cp } from 'node:fs/promises';
 import { basename } from 'node:path';

@@ -1,6 +1,6 @@
-// The examples that need no install of their own: built with the packages that are here, outside of
-// the repository, and opened in Chromium under a content security policy. `npm run test:examples`
-// installs and opens all of them.
+// The examples without packages of their own: built outside the repository with the packages here,
+// and opened in Chromium under a content security policy. `npm run test:examples` installs and
+// opens all of them.
 
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
@@ -19,7 +19,7 @@ import { EXAMPLES, use } from './people.mjs';
 const MINUTE = 60_000;
 const PLAIN = ['plain-page', 'offline'];
 const BUILT = ['worker', 'extraction', 'search', 'tools'];
-/** Where packages are that the examples name. */
+/** Paths of the packages that the examples import. */
 const INSTALLED = ['tests/bundlers/node_modules', 'js/node_modules', 'node_modules'];
 /** The page has an import map, which needs `unsafe-inline`, and its model is on another server. */
 const policy = (scripts) =>
@@ -40,14 +40,14 @@ after(async () => {
   if (out) await rm(out, { recursive: true });
 });
 
-/** Copies an example, with what it depends on beside it. */
+/** Copies an example and its dependencies. */
 async function copy(name) {
   const folder = join(out, name);
   await copyExample(name, folder);
   const { dependencies, devDependencies } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
   for (const dependency of Object.keys({ ...dependencies, ...devDependencies })) {
     const link = join(out, 'node_modules', dependency);
-    // What serves a folder is stood in for.
+    // Replaces the server of the folder.
     if (existsSync(link) || dependency === 'sirv-cli') continue;
     const target = INSTALLED.map((place) => inRoot(place, dependency)).find((path) => existsSync(path));
     assert.ok(target, `${dependency} is installed nowhere`);
@@ -100,7 +100,7 @@ test('every example is in the index, has ten lines to read, and is used by a per
   }
 });
 
-/** An example is copied alone, so that what several of them need lies in each. */
+/** People copy one example, so files that several share are in each. */
 const COPIES = {
   'src/ui.ts': ['worker', 'extraction', 'search', 'tools', 'extension'],
   'src/style.css': ['worker', 'extraction', 'search', 'tools', 'extension'],

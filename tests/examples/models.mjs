@@ -1,4 +1,4 @@
-// The models that the examples load in the tests, of a server that is not theirs.
+// The models that the examples load in tests, on a server of another origin.
 
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';

@@ -1,5 +1,5 @@
-// What a person does in each example: types, presses keys, and waits for what the page says. Fields
-// and buttons are found by the names that the page gives them.
+// What a person does in each example: types, presses keys, and waits for text. Finds fields and
+// buttons by their accessible names.
 
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -10,10 +10,9 @@ const PHONE = { width: 360, height: 740 };
 const timeout = 120_000;
 
 /**
- * By folder of `examples`: the field that is typed into, the button that asks, both by name, and
- * where the answer stands. `words`: what is typed, where the page has nothing in the field.
- * `model`: which one it loads. `streams`: the answer comes word by word. `first` is done before
- * asking, `then` when the answer is there.
+ * By folder of `examples`: the names of the field and of the button, and where the answer appears.
+ * `words`: the text to type, if the field is empty. `model`: the model to load. `streams`: the
+ * answer comes word by word. `first` runs before asking, `then` after the answer.
  */
 export const EXAMPLES = {
   'plain-page': { streams: true, field: 'Question', ask: 'Ask', answer: '#answer' },
@@ -69,7 +68,7 @@ export async function use(name, place) {
   await says(page, /^Stopped\.$/);
 }
 
-/** Runs in the page, where no word can come between. */
+/** Runs in the page, so that no word comes in between. */
 function stopAtFirstWord(answer) {
   const observer = new MutationObserver(() => {
     const stop = [...document.querySelectorAll('button')].find(({ textContent }) => textContent === 'Stop');
@@ -98,7 +97,7 @@ async function ask(page, { field, words, ask }) {
   await page.keyboard.press('Enter');
 }
 
-/** Waits for words of the line of status, and fails with what it says instead. */
+/** Waits for words in the status line. Fails with its text if that says something else. */
 async function says(page, words) {
   const status = page.getByRole('status').filter({ hasText: /./ });
   const done = status.filter({ hasNotText: '…' });
@@ -151,7 +150,7 @@ async function wasCalled(page) {
   assert.match(steps[1], /\d\d:\d\d/);
 }
 
-/** The second question is asked in the same conversation, by Enter in the field. */
+/** Asks a second question in the same conversation, by Enter in the field. */
 async function goesOn(page, { example }) {
   await page.getByLabel(example.field).fill('And now?');
   await page.keyboard.press('Enter');
@@ -165,7 +164,7 @@ async function worksOffline(page, { context, stop, example }) {
   const { errors } = await browser.send('Page.getAppManifest');
   assert.deepEqual(errors, []);
   const { installabilityErrors } = await browser.send('Page.getInstallabilityErrors');
-  // A context of the tests is a private window, from which nothing is installed.
+  // A browser context of the tests is a private window, which cannot install an app.
   const ids = installabilityErrors.map(({ errorId }) => errorId).filter((id) => id !== 'in-incognito');
   assert.deepEqual(ids, []);
   await stop();

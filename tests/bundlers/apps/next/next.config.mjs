@@ -2,6 +2,6 @@ import { fileURLToPath } from 'node:url';
 
 export default {
   output: 'export',
-  // else the lock file of the repository would decide
+  // otherwise Next uses the lock file of the repository
   turbopack: { root: fileURLToPath(new URL('../..', import.meta.url)) },
 };

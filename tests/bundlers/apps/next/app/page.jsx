@@ -1,5 +1,4 @@
-// A client component, which Next renders on the server too; and the hook of docs/RECIPES.md, whose
-// block is beside this.
+// A client component, which Next also renders on the server, with the hook of docs/RECIPES.md.
 'use client';
 
 import { useEffect } from 'react';

@@ -16,13 +16,13 @@ use std::path::{Path, PathBuf};
 
 use pollster::block_on;
 use serde::Deserialize;
+use support::tiny::greedy;
 use weft_llm::Error;
 use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::{HostEngine, Reference};
-use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder, LoadedModel, Loading};
+use weft_llm::inference::{LoadedDecoder, LoadedModel, Loading};
 use weft_llm::model::architecture::NAMES;
-use weft_llm::sampling::SamplingOptions;
 
 /// Largest difference of a logit, relative to the largest logit. The two forms of GELU differ by
 /// four times as much.
@@ -86,21 +86,6 @@ fn logits(decoder: &mut LoadedDecoder, ids: &[u32]) -> Vec<Vec<f32>> {
     rows
 }
 
-/// The most likely continuation, computed token by token.
-fn continuation(decoder: &mut LoadedDecoder, ids: &[u32], len: usize) -> Vec<u32> {
-    let sampling = SamplingOptions::greedy();
-    let options = GenerateOptions { max_tokens: Some(len), ignore_eos: true, sampling, ..GenerateOptions::default() };
-    let generation = decoder.start(ids.to_vec(), options, 0).unwrap();
-    let mut generated = Vec::new();
-    loop {
-        match block_on(decoder.next(generation)).unwrap() {
-            Event::Token { id, .. } => generated.push(id),
-            Event::End { .. } => return generated,
-            Event::Prompt { .. } => {}
-        }
-    }
-}
-
 fn difference(got: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
     assert_eq!(got.len(), expected.len());
     let pairs = || got.iter().flatten().zip(expected.iter().flatten());
@@ -161,7 +146,7 @@ fn check_table(rows: &str) {
 /// Token by token gives the same as a whole prompt: each token of a greedy continuation has the
 /// best logit, within the tolerance.
 fn check_steps(name: &str, decoder: &mut LoadedDecoder, ids: &[u32]) {
-    let generated = continuation(decoder, ids, 12);
+    let generated = greedy(decoder, ids, 12);
     assert_eq!(generated.len(), 12);
     let all = [ids, &generated].concat();
     for (row, &id) in logits(decoder, &all)[ids.len() - 1..].iter().zip(&generated) {

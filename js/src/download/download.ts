@@ -5,9 +5,10 @@
  */
 
 import { WeftError } from '../common/errors.js';
-import { digestWherePossible } from '../store/digest.js';
 import { CHUNK_BYTES } from '../store/manifest.js';
 import { compareVersions, isProvable, type Version } from '../store/version.js';
+import { Assembly } from './assembly.js';
+import { Chunks, type ChunkOptions } from './chunks.js';
 import { isSameOrigin, NoSuchRange, request, Transient, type Answer, type Fetch, type Target } from './http.js';
 import { PacedReader } from './pace.js';
 import { ATTEMPTS_UNANSWERED, Retry, type Waiting } from './retry.js';
@@ -24,19 +25,8 @@ const SPAN_MS = 500;
 /** Maximum number of chunks in memory ahead of the reader. */
 const WINDOW = CONNECTIONS * SPAN;
 
-export interface DownloadOptions extends Waiting {
+export interface DownloadOptions extends Waiting, ChunkOptions {
   readonly fetch: Fetch;
-  /** Whether a chunk is there already. */
-  has(index: number): boolean;
-  /** Expected SHA-256 of a chunk, if it was there before. */
-  hashOf(index: number): string | undefined;
-  /** Called for bytes that were not received before. */
-  received(bytes: number): void;
-  /**
-   * Called with each complete chunk before it is read. The connection continues when the promise
-   * resolves. `hash`: null outside of secure contexts.
-   */
-  arrived(index: number, bytes: Uint8Array<ArrayBuffer>, hash: Promise<string | null>): Promise<void>;
 }
 
 /** The server does not tell whether a response has the same version as the others. */
@@ -48,18 +38,9 @@ export class Download {
   readonly #stop = new AbortController();
   /** Aborts the connections that fetch spans. */
   readonly #stopSpans = new AbortController();
-  /** Received chunks that were not taken yet. */
-  readonly #arrived = new Map<number, Uint8Array<ArrayBuffer>>();
-  /** SHA-256 of all received chunks. */
-  readonly #hashes = new Map<number, Promise<string | null>>();
-  /** Bytes of each chunk that were reported. */
-  readonly #counted = new Map<number, number>();
-  /** Chunks that a connection is fetching or has fetched. */
-  readonly #claimed = new Set<number>();
+  readonly #chunks: Chunks;
   /** First chunk that no connection has passed yet. */
   #next = 0;
-  /** The chunk that the reader is waiting for. */
-  #cursor = 0;
   #ranges = true;
   /** When {@link Download.probe} sent its request. */
   #probed = 0;
@@ -68,11 +49,11 @@ export class Download {
   /** Whether one connection reads the whole file, see {@link Download.#fetchAll}. */
   #alone = false;
   #failure: { readonly error: unknown } | undefined;
-  #waiting: (() => void)[] = [];
 
   constructor(target: Target, options: DownloadOptions) {
     this.#target = target;
     this.#options = options;
+    this.#chunks = new Chunks(options, WINDOW, () => this.#fileChanged());
   }
 
   /** Null until the last byte was received, if the server does not tell it before. */
@@ -84,7 +65,7 @@ export class Download {
    * Whether this download fetches or has fetched the chunk. {@link Download.take} returns it once.
    */
   claimed(index: number): boolean {
-    return this.#claimed.has(index);
+    return this.#chunks.claimed(index);
   }
 
   /**
@@ -134,8 +115,7 @@ export class Download {
 
   /** Moves the reader, and with it the window that connections may fill. */
   advance(index: number): void {
-    this.#cursor = index;
-    this.#notify();
+    this.#chunks.advance(index);
   }
 
   /** Waits for a chunk; null past the end. Errors: `NETWORK`, `FILE_CHANGED`. */
@@ -143,19 +123,16 @@ export class Download {
     this.advance(index);
     for (;;) {
       if (this.#failure) throw this.#failure.error;
-      const bytes = this.#arrived.get(index);
-      if (bytes) {
-        this.#arrived.delete(index);
-        return bytes;
-      }
+      const bytes = this.#chunks.take(index);
+      if (bytes) return bytes;
       if (this.#size !== null && index * CHUNK_BYTES >= this.#size) return null;
       // The chunk was there when the connections passed it, and has gone since.
-      if (!this.#claimed.has(index) && index < this.#next) {
-        this.#claimed.add(index);
+      if (!this.#chunks.claimed(index) && index < this.#next) {
+        this.#chunks.claim(index);
         if (this.#alone) this.#fetchAlone();
         else this.#runSpans(this.#fetch(index, index + 1));
       }
-      await this.#changed();
+      await this.#chunks.changed();
     }
   }
 
@@ -163,7 +140,7 @@ export class Download {
   stop(): void {
     this.#stop.abort();
     this.#stopSpans.abort();
-    this.#notify();
+    this.#chunks.notify();
   }
 
   #run(connection: Promise<void>): void {
@@ -200,11 +177,11 @@ export class Download {
 
   async #connection(length: number): Promise<void> {
     while ((this.#next = this.#missing(this.#next)) * CHUNK_BYTES < this.#size!) {
-      if (this.#next < this.#cursor + WINDOW) length = await this.#fetchSpan(length, performance.now());
-      else await this.#changed();
+      if (this.#chunks.hasRoom(this.#next)) length = await this.#fetchSpan(length, performance.now());
+      else await this.#chunks.changed();
       this.#stopSpans.signal.throwIfAborted();
     }
-    this.#notify();
+    this.#chunks.notify();
   }
 
   /**
@@ -214,7 +191,7 @@ export class Download {
   async #fetchSpan(length: number, start: number, answer?: Answer): Promise<number> {
     const from = (this.#next = this.#missing(this.#next));
     const to = (this.#next = this.#spanFrom(from, length));
-    for (let index = from; index < to; index += 1) this.#claimed.add(index);
+    for (let index = from; index < to; index += 1) this.#chunks.claim(index);
     await this.#fetch(from, to, answer);
     const took = Math.max(1, performance.now() - start);
     return Math.max(SPAN, Math.round(((to - from) * SPAN_MS) / took));
@@ -237,14 +214,14 @@ export class Download {
   async #fetch(from: number, to: number, answer?: Answer): Promise<void> {
     const { signal } = this.#stopSpans;
     const retry = new Retry(this.#options, true);
-    const chunks = new Assembly(from * CHUNK_BYTES);
+    const assembly = new Assembly(from * CHUNK_BYTES);
     const end = Math.min(to * CHUNK_BYTES, this.#size!);
     for (;;) {
       try {
-        answer ??= await this.#request([chunks.at, end], this.#version, signal);
+        answer ??= await this.#request([assembly.at, end], this.#version, signal);
         await this.#check(answer);
-        const position = await this.#read(answer, end, chunks, retry, signal);
-        if (chunks.at >= end) return this.#notify();
+        const position = await this.#read(answer, end, assembly, retry, signal);
+        if (assembly.at >= end) return this.#chunks.notify();
         throw endedEarly(this.#target.url, position, this.#size);
       } catch (error) {
         await this.#pause(error, retry, signal);
@@ -257,22 +234,22 @@ export class Download {
    * Reads the missing part of a span. Returns the position in the file where the body or the
    * reading ended.
    */
-  async #read(answer: Answer, end: number, chunks: Assembly, retry: Retry, signal: AbortSignal): Promise<number> {
+  async #read(answer: Answer, end: number, assembly: Assembly, retry: Retry, signal: AbortSignal): Promise<number> {
     const reader = new PacedReader(answer, this.#target);
     try {
-      for (let piece = await reader.read(); piece && chunks.at < end; piece = await reader.read()) {
-        let rest = piece.subarray(Math.max(0, Math.min(chunks.at - reader.start, piece.length)));
-        while (rest.length > 0 && chunks.at < end) {
-          const index = Math.floor(chunks.at / CHUNK_BYTES);
-          await this.#room(index, signal);
-          const copied = chunks.add(rest, this.#size);
+      for (let piece = await reader.read(); piece && assembly.at < end; piece = await reader.read()) {
+        let rest = piece.subarray(Math.max(0, Math.min(assembly.at - reader.start, piece.length)));
+        while (rest.length > 0 && assembly.at < end) {
+          const index = Math.floor(assembly.at / CHUNK_BYTES);
+          await this.#chunks.room(index, signal);
+          const copied = assembly.add(rest, this.#size);
           rest = rest.subarray(copied);
           retry.progressed(copied);
-          this.#count(index, chunks.at);
-          const chunk = chunks.finished();
-          if (chunk) await this.#arrive(index, chunk, signal);
+          this.#chunks.count(index, assembly.at);
+          const chunk = assembly.finished();
+          if (chunk) await this.#chunks.arrive(index, chunk, signal);
         }
-        if (chunks.at >= end) break;
+        if (assembly.at >= end) break;
       }
       return reader.position;
     } finally {
@@ -307,7 +284,7 @@ export class Download {
         if (this.#size !== null && end < this.#size) throw endedEarly(this.#target.url, end, this.#size);
         this.#size ??= end;
         this.#next = Infinity;
-        return this.#notify();
+        return this.#chunks.notify();
       } catch (error) {
         await this.#pause(error, retry, signal);
         answer = undefined;
@@ -322,51 +299,40 @@ export class Download {
    */
   async #readAll(answer: Answer, proven: boolean, reached: Reached, retry: Retry): Promise<number> {
     const { signal } = this.#stop;
-    const chunks = new Assembly(answer.start);
+    const assembly = new Assembly(answer.start);
     const reader = new PacedReader(answer, this.#target);
-    const isOver = () => this.#size !== null && chunks.at >= this.#size;
+    const isOver = () => this.#size !== null && assembly.at >= this.#size;
     try {
       for (let piece = await reader.read(); piece && !isOver(); piece = await reader.read()) {
         for (let rest = piece; rest.length > 0 && !isOver();) {
-          const index = Math.floor(chunks.at / CHUNK_BYTES);
-          await this.#room(index, signal);
-          const copied = chunks.add(rest, this.#size);
+          const index = Math.floor(assembly.at / CHUNK_BYTES);
+          await this.#chunks.room(index, signal);
+          const copied = assembly.add(rest, this.#size);
           rest = rest.subarray(copied);
-          const fresh = Math.max(0, chunks.at - Math.max(reached.byte, chunks.at - copied));
+          const fresh = Math.max(0, assembly.at - Math.max(reached.byte, assembly.at - copied));
           reached.byte += fresh;
           retry.progressed(fresh);
-          if (!this.#options.has(index)) this.#count(index, chunks.at);
-          const chunk = chunks.finished();
+          if (!this.#options.has(index)) this.#chunks.count(index, assembly.at);
+          const chunk = assembly.finished();
           if (!chunk) continue;
           // a response without a length that is longer than the file has another version
           const goesOn = answer.end === null && isOver() && (rest.length > 0 || (await reader.read())?.length);
           if (goesOn) throw this.#fileChanged();
-          await this.#arrive(index, chunk, signal, proven);
+          await this.#chunks.arrive(index, chunk, signal, proven);
           reached.chunk = Math.max(reached.chunk, index);
           this.#next = Math.max(this.#next, index + 1);
         }
       }
       // a response shorter than the last one was cut off
-      if (this.#size === null && chunks.at < reached.byte) {
-        throw endedEarly(this.#target.url, chunks.at, reached.byte);
+      if (this.#size === null && assembly.at < reached.byte) {
+        throw endedEarly(this.#target.url, assembly.at, reached.byte);
       }
-      const rest = this.#size === null ? chunks.rest() : undefined;
-      if (rest) await this.#arrive(Math.floor((chunks.at - 1) / CHUNK_BYTES), rest, signal, proven);
-      return chunks.at;
+      const rest = this.#size === null ? assembly.rest() : undefined;
+      if (rest) await this.#chunks.arrive(Math.floor((assembly.at - 1) / CHUNK_BYTES), rest, signal, proven);
+      return assembly.at;
     } finally {
       reader.close();
     }
-  }
-
-  /**
-   * Reports the bytes up to `position` of a chunk, each once even if another connection receives
-   * them again.
-   */
-  #count(index: number, position: number): void {
-    const [before, now] = [this.#counted.get(index) ?? 0, position - index * CHUNK_BYTES];
-    if (now <= before) return;
-    this.#counted.set(index, now);
-    this.#options.received(now - before);
   }
 
   /** Waits before the next attempt. Throws if another attempt cannot help. */
@@ -390,37 +356,6 @@ export class Download {
     return error;
   }
 
-  /** Waits until there is room in the window for a chunk. */
-  async #room(index: number, signal: AbortSignal): Promise<void> {
-    while (index >= this.#cursor + WINDOW) {
-      await this.#changed();
-      signal.throwIfAborted();
-    }
-  }
-
-  /**
-   * Takes a received chunk. A chunk that was received or stored before must have the same hash;
-   * without a hash, it must be `proven`.
-   */
-  async #arrive(
-    index: number,
-    bytes: Uint8Array<ArrayBuffer>,
-    signal: AbortSignal,
-    proven: boolean = true,
-  ): Promise<void> {
-    const hash = digestWherePossible(bytes);
-    const before = this.#hashes.get(index);
-    const expected = this.#options.hashOf(index) ?? (await before);
-    if (expected === null ? !proven : expected !== undefined && (await hash) !== expected) throw this.#fileChanged();
-    if (before || this.#options.has(index)) return;
-    this.#hashes.set(index, hash);
-    this.#claimed.add(index);
-    this.#arrived.set(index, bytes);
-    this.#notify();
-    await this.#options.arrived(index, bytes, hash);
-    signal.throwIfAborted();
-  }
-
   /** `range`: bytes, end exclusive. */
   #request(range: readonly [number, number] | null, known: Version | undefined, signal: AbortSignal): Promise<Answer> {
     return request(this.#options.fetch, this.#target, signal, range, known);
@@ -429,16 +364,6 @@ export class Download {
   #fileChanged(): WeftError {
     const remedy = 'Load it again: nothing of the old file is used.';
     return new WeftError('FILE_CHANGED', `${this.#target.url} changed on the server while it was read. ${remedy}`);
-  }
-
-  #notify(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
-  }
-
-  #changed(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 }
 
@@ -456,45 +381,4 @@ function sizesDiffer(a: Version, b: Version): boolean {
 
 function endedEarly(url: string, position: number, size: number | null): Transient {
   return new Transient(`${url} ended after ${position} bytes of ${size}.`, { answered: true });
-}
-
-/** Assembles bytes in order into chunks. */
-class Assembly {
-  /** Position of the next byte in the file. */
-  at: number;
-  #chunk: Uint8Array<ArrayBuffer> | undefined;
-  #filled = 0;
-
-  /** `at`: the start of a chunk. */
-  constructor(at: number) {
-    this.at = at;
-  }
-
-  /**
-   * Adds bytes to the current chunk and returns how many it took. The `size` of the file bounds its
-   * last chunk.
-   */
-  add(bytes: Uint8Array, size: number | null): number {
-    const length = Math.min(CHUNK_BYTES, (size ?? Infinity) - (this.at - this.#filled));
-    this.#chunk ??= new Uint8Array(length);
-    const part = bytes.subarray(0, length - this.#filled);
-    this.#chunk.set(part, this.#filled);
-    this.#filled += part.length;
-    this.at += part.length;
-    return part.length;
-  }
-
-  /** Returns the chunk once it is complete, and starts the next one. */
-  finished(): Uint8Array<ArrayBuffer> | undefined {
-    return this.#filled === this.#chunk?.length ? this.rest() : undefined;
-  }
-
-  /** Returns the incomplete chunk; undefined if it is empty. */
-  rest(): Uint8Array<ArrayBuffer> | undefined {
-    const chunk = this.#chunk;
-    const rest = chunk && this.#filled < chunk.length ? chunk.slice(0, this.#filled) : chunk;
-    this.#chunk = undefined;
-    this.#filled = 0;
-    return rest;
-  }
 }

@@ -4,7 +4,8 @@
  */
 
 import type { Constraint, ToolChoice, ToolDescription } from '../types/index.js';
-import { formOf, KEPT_TOKENS, MARKS, type Form, type Written } from './forms.js';
+import type { Form, Written } from './form.js';
+import { formOf, KEPT_TOKENS, MARKS } from './forms.js';
 import { mustCall } from './options.js';
 import { CallReader, knownTools } from './reader.js';
 import { plainKeys, plainValue, schemaOf, standalone, type PlainValue, type Schema } from './schema.js';

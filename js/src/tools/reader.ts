@@ -5,7 +5,8 @@
 
 import type { ToolDescription } from '../types/index.js';
 import { Cursor, type Reading } from './cursor.js';
-import { FORMS, MARKS, type Form } from './forms.js';
+import type { Form } from './form.js';
+import { FORMS, MARKS } from './forms.js';
 import type { CallRules } from './options.js';
 import type { Schema } from './schema.js';
 import type { Known } from './tagged.js';

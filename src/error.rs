@@ -23,7 +23,7 @@ pub enum Error {
         got: String,
     },
     /// The stream ended too early.
-    #[error("the model file ends too early, in {field}: {needed} bytes needed, {got} came. Download it again.")]
+    #[error("the model file ends too early: {field} has {needed} bytes, and {got} came. Download it again.")]
     TruncatedFile {
         /// The incomplete part of the file.
         field: String,
@@ -46,7 +46,7 @@ pub enum Error {
         known: String,
     },
     /// weft does not run this architecture, or this variant of it.
-    #[error("this model is not supported: {what} is `{found}`; weft runs {known}")]
+    #[error("this model is not supported: {what} is `{found}`; weft runs {known}. Use such a model.")]
     UnsupportedModel {
         /// The metadata key or property.
         what: String,
@@ -57,7 +57,10 @@ pub enum Error {
     },
     /// The file is well-formed but not a complete model: a key or tensor is absent or has another
     /// shape.
-    #[error("the model file is inconsistent: {what}: expected {expected}, got {got}")]
+    #[error(
+        "the model file is inconsistent: {what}: expected {expected}, got {got}. \
+         Download it again, or use another file."
+    )]
     InvalidModel {
         /// Metadata key or tensor name.
         what: String,
@@ -67,7 +70,10 @@ pub enum Error {
         got: String,
     },
     /// weft does not know this kind of tokenizer.
-    #[error("this tokenizer is not supported: {what} is `{found}`; weft knows {known}")]
+    #[error(
+        "this tokenizer is not supported: {what} is `{found}`; weft knows {known}. \
+         Use a model with one of these."
+    )]
     UnsupportedTokenizer {
         /// The metadata key.
         what: String,

@@ -104,7 +104,7 @@ impl Constraint {
                 let Compiled { lark, ignored } = embedded::with_schemas(&grammar, options)?;
                 (TopLevelGrammar::from_lark(lark), ignored)
             }
-            Self::Choices(choices) if choices.is_empty() => bail!("there is nothing to choose from"),
+            Self::Choices(choices) if choices.is_empty() => bail!("`choices` is empty: give at least one text"),
             Self::Choices(choices) => {
                 let tree = choice_lark(choices.iter().map(String::as_str), false)?;
                 (TopLevelGrammar::from_lark(format!("start: /(?:{tree})/")), Vec::new())
@@ -338,7 +338,7 @@ mod tests {
         assert!(error(json!({ "jsonSchema": { "not": { "items": { "minLength": 1 } } } })).contains("`not` at #"));
         assert!(error(json!({ "jsonSchema": { "type": "array", "uniqueItems": true } })).contains("uniqueItems"));
         assert!(error(json!({ "jsonSchema": 3 })).contains("not 3"));
-        assert!(error(json!({ "choices": [] })).contains("nothing"));
+        assert!(error(json!({ "choices": [] })).contains("at least one text"));
         assert!(!error(json!({ "regex": "(" })).is_empty());
         assert!(!error(json!({ "lark": "no start" })).is_empty());
         assert!(

@@ -297,7 +297,7 @@ test('a small file beyond its limit: INVALID_MODEL with its name and limit, befo
   const visitor = new MemoryVisitor(t);
   const meter = new Meter(() => {});
   const error = await tryRead(visitor, { url: `${bomb}/m/` }, meter);
-  assert.deepEqual([error.code, /config\.json has more than 16 MiB/.test(error.message)], ['INVALID_MODEL', true]);
+  assert.deepEqual([error.code, /config\.json is larger than 16 MiB/.test(error.message)], ['INVALID_MODEL', true]);
   assert.ok(meter.sums.fetchedBytes < 40 * MIB, `${meter.sums.fetchedBytes} bytes were read`);
   assert.equal(await visitor.storedBytes(), 0);
   const handle = handleOf('m', { ...folder(), 'tokenizer_config.json': Buffer.alloc(65 * MIB, ' ') });

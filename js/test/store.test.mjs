@@ -74,7 +74,7 @@ for (const [what, less] of [
     server.content = changed;
     const { notes, ...got } = await visitor.load(server.url);
     assert.equal(got.sha256, sha256(changed));
-    assert.match(notes.join(), /dropped/);
+    assert.match(notes.join(), /its stored part is deleted/);
     assert.equal((await visitor.load(server.url)).sha256, sha256(changed));
   });
 }
@@ -129,7 +129,7 @@ test('the stored file has another SHA-256 than the caller gave → a note, and t
   Object.assign(server, { content: other, etag: '"two"' });
   const { notes, ...got } = await visitor.load(server.url, { sha256: [sha256(other)] });
   assert.equal(got.sha256, sha256(other));
-  assert.match(notes.join(), /is not the file that is asked for/);
+  assert.match(notes.join(), /has another SHA-256/);
 });
 
 test('two URLs have the same file → nothing → its chunks, once', async (t) => {
@@ -317,7 +317,7 @@ test('a model is deleted while a tab downloads it and storing is required → NO
     await visitor.deleteModel(server.url);
   };
   const load = visitor.load(server.url, { onPiece, store: { required: true } });
-  await assert.rejects(load, { code: 'NOT_STORED', message: /deleted from the store meanwhile/ });
+  await assert.rejects(load, { code: 'NOT_STORED', message: /deleted from the store during the download/ });
   assert.deepEqual([await visitor.list(), await visitor.namedBytes()], [[], 0]);
 });
 
@@ -340,7 +340,7 @@ test('a model is deleted while another tab downloads it → a note there, and th
   const { notes, storage, ...got } = await visitor.load(server.url, { onPiece });
   assert.equal(got.sha256, hash);
   assert.deepEqual([deleted, storage], [true, 'none']);
-  assert.match(notes.join(), /m\.gguf is not stored: .*deleted from the store meanwhile/);
+  assert.match(notes.join(), /m\.gguf is not stored: .*deleted from the store during the download/);
   assert.deepEqual([await visitor.list(), await visitor.namedBytes(), await visitor.storedBytes()], [[], 0, 0]);
   assert.equal((await visitor.load(server.url)).fetchedBytes, SIZE);
 });
@@ -373,7 +373,7 @@ test('a model is deleted while another tab reads it from the store → a note th
   const onPiece = (length) => length === 3 * MIB && visitor.deleteModel(server.url);
   const { notes, ...got } = await visitor.load(server.url, { onPiece });
   assert.equal(got.sha256, hash);
-  assert.match(notes.join(), /deleted from the store meanwhile/);
+  assert.match(notes.join(), /deleted from the store during the download/);
   assert.deepEqual([await visitor.list(), await visitor.storedBytes()], [[], 0]);
 });
 
@@ -430,7 +430,7 @@ test('the server is down when a stored file is revalidated → a note, and the s
   server.fault = (_, response) => response.writeHead(503).end();
   const { notes, ...got } = await visitor.load(server.url, { store: { revalidate: true } });
   assert.equal(got.sha256, hash);
-  assert.match(notes.join(), /Whether m\.gguf changed is not known.*503/);
+  assert.match(notes.join(), /whether m\.gguf changed.*503/);
 });
 
 test('the storage never responds → a note, and the model → nothing', async (t) => {

@@ -98,7 +98,7 @@ const ARGS = '{"city": "Bern", "days": 3}';
 for (const [name, [template, special, form]] of Object.entries(forms)) {
   const written = form.replace('…', ARGS);
 
-  test(`a required call has the form of ${name} and fits its schema`, () => {
+  test(`${name}: a required call fits its schema`, () => {
     const model = modelWith(special);
     const grammar = constraintOf(model, template, [weather, now], 'required');
     const follows = (text) => follow(grammars, grammar, text, special);
@@ -117,7 +117,7 @@ for (const [name, [template, special, form]] of Object.entries(forms)) {
     assert.deepEqual(rest, []);
   });
 
-  test(`text is free and calls of strict tools fit their schema, in the form of ${name}`, () => {
+  test(`${name}: text is free, and calls of strict tools fit their schema`, () => {
     const model = modelWith(special);
     assert.equal(constraintOf(model, template, [weather, now], 'auto'), null);
     const grammar = constraintOf(model, template, [strict(weather), now], 'auto');

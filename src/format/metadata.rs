@@ -242,14 +242,10 @@ mod tests {
     fn absent_and_mistyped_keys_give_different_errors() {
         let metadata = metadata();
         assert_eq!(metadata.opt_str("absent").unwrap(), None);
-        assert_eq!(
-            metadata.str("absent").unwrap_err().to_string(),
-            "the model file is inconsistent: metadata key `absent`: expected a string, got no such key"
-        );
-        assert_eq!(
-            metadata.opt_bool("tokens").unwrap_err().to_string(),
-            "the model file is inconsistent: metadata key `tokens`: expected true or false, got [2 strings]"
-        );
+        let says = |error: Error, text: &str| assert!(error.to_string().contains(text), "{error}");
+        says(metadata.str("absent").unwrap_err(), "metadata key `absent`: expected a string, got no such key.");
+        let mistyped = "metadata key `tokens`: expected true or false, got [2 strings].";
+        says(metadata.opt_bool("tokens").unwrap_err(), mistyped);
         assert!(metadata.opt_f32("name").is_err());
         assert!(metadata.opt_bool("small").is_err());
         assert!(metadata.opt_u32("eps").is_err());

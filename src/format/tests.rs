@@ -113,10 +113,10 @@ fn every_truncation_is_reported() {
     for len in last_byte..=file.len() {
         read([&file[..len]]).unwrap();
     }
-    assert!(error(&file[..last_byte - 3]).contains("in tensor `q`: 40 bytes needed, 37 came"));
+    assert!(error(&file[..last_byte - 3]).contains("tensor `q` has 40 bytes, and 37 came"));
     assert!(error(&file[..130]).contains("metadata"), "{}", error(&file[..130]));
     assert!(error(&file[..280]).contains("description of tensor `q`"), "{}", error(&file[..280]));
-    assert!(GgufReader::new().finish().unwrap_err().to_string().contains("24 bytes needed, 0 came"));
+    assert!(GgufReader::new().finish().unwrap_err().to_string().contains("has 24 bytes, and 0 came"));
 }
 
 #[test]

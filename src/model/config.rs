@@ -77,7 +77,7 @@ impl Config {
         // these accompany a model: they name its architecture but lack most of its keys
         let kind = metadata.opt_str("general.type")?.filter(|kind| ["adapter", "imatrix", "mmproj"].contains(kind));
         if let Some(kind) = kind {
-            return Err(unsupported("general.type", kind, "models: give the file of the model itself"));
+            return Err(unsupported("general.type", kind, "files with a whole model"));
         }
         let name = metadata.str("general.architecture")?;
         let architecture =
@@ -321,7 +321,7 @@ mod tests {
         metadata.insert("general.architecture", "llama");
         metadata.insert("general.type", "adapter");
         let error = Config::from_metadata(&metadata).unwrap_err().to_string();
-        assert!(error.contains("general.type is `adapter`; weft runs models"), "{error}");
+        assert!(error.contains("general.type is `adapter`; weft runs files with a whole model"), "{error}");
     }
 
     #[test]

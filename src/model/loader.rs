@@ -264,9 +264,9 @@ impl Assembly {
             let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);
             // A tensor that is ignored would make the output wrong without a word.
             let unsupported = || Error::UnsupportedModel {
-                what: "a tensor".into(),
+                what: "one of its tensors".into(),
                 found: info.name.clone(),
-                known: format!("the tensors of a {} model of its kind", parts.config.architecture.name),
+                known: format!("{} models without it", parts.config.architecture.name),
             };
             let (index, group) = parts.groups.get_mut(stem).ok_or_else(unsupported)?;
             if touched.insert(index) {

@@ -120,9 +120,9 @@ impl Vectors {
         match self.announced.iter().filter(unused).min() {
             None => Ok(()),
             Some(name) => Err(Error::UnsupportedModel {
-                what: "a tensor".into(),
+                what: "one of its tensors".into(),
                 found: name.clone(),
-                known: "biases and norms beside the weights that they belong to".into(),
+                known: "models in which every bias and norm has its weight".into(),
             }),
         }
     }

@@ -287,5 +287,5 @@ pub fn check_shape(info: &TensorInfo, expected: &[usize]) -> Result<()> {
 }
 
 pub fn missing_tensor(name: &str) -> Error {
-    Error::InvalidModel { what: format!("tensor `{name}`"), expected: "to be in the file".into(), got: "none".into() }
+    Error::InvalidModel { what: format!("tensor `{name}`"), expected: "one in the file".into(), got: "none".into() }
 }

@@ -179,7 +179,7 @@ fn pieces<'t>(patterns: &[Regex], text: &'t str) -> Result<Vec<&'t str>> {
             for found in pattern.find_iter(piece) {
                 let found = found.map_err(|error| {
                     let cause = format!("the tokenizer's expression `{pattern}` takes too many steps on it");
-                    let hint = "a run of about a million white-space characters is one cause";
+                    let hint = "a run of about a million white-space characters is one cause: shorten it";
                     Error::Tokenize(format!("the text cannot be cut into words ({error}): {cause}; {hint}"))
                 })?;
                 finer.extend([&piece[done..found.start()], found.as_str()]);

@@ -36,7 +36,7 @@ impl CharsMap {
         }
         let (trie, replacements) = rest.split_at(length);
         if std::str::from_utf8(replacements).is_err() || replacements.last().is_some_and(|last| *last != 0) {
-            return Err(wrong("replacements that are no UTF-8, or whose last one has no end"));
+            return Err(wrong("replacements that are not UTF-8, or a last one without an end"));
         }
         if replacements.split(|byte| *byte == 0).any(|replacement| replacement.len() > MAX_REPLACEMENT) {
             return Err(wrong(&format!("a replacement of more than {MAX_REPLACEMENT} bytes")));

@@ -85,7 +85,7 @@ impl Tokenizer {
         let size = options.size.unwrap_or(count);
         if !(count..=count + MAX_GAP).contains(&size) {
             let expected = format!("{size} tokens or a few less, by the `vocab_size` of config.json");
-            let got = format!("{count}: do both files belong to one model?");
+            let got = format!("{count}, so these may be files of two models");
             return Err(Error::InvalidModel { what: "tokenizer.json".into(), expected, got });
         }
         for id in self.tokens.len()..size {
@@ -142,7 +142,7 @@ fn build(file: File, config: &Config, given: Vocabulary) -> Result<Tokenizer> {
     let (first, last) = post_processor.as_ref().map_or(Ok((Vec::new(), None)), around)?;
     let after_bos: Vec<u32> = first.iter().skip(1).filter_map(|token| find(token)).collect();
     if after_bos.len() + 1 < first.len() {
-        return Err(invalid("tokenizer.json", format!("{first:?} before a text, of which one is no token")));
+        return Err(invalid("tokenizer.json", format!("{first:?} before a text, and one of these is no token")));
     }
     let between = post_processor.as_ref().and_then(between);
     let between = between.map(|between| between.iter().filter_map(|token| find(token)).collect());

@@ -148,7 +148,7 @@ impl SentencePiece {
                 after_unk = true;
             } else {
                 return Err(Error::Tokenize(format!(
-                    "`{piece}` is not in the vocabulary, which has no byte tokens and no unknown token either"
+                    "`{piece}` is not in the vocabulary, which has neither byte tokens nor an unknown token. Change the text."
                 )));
             }
         }

@@ -104,7 +104,10 @@ impl Compiler<'_> {
         }
         // each that overlaps with all others doubles the number of sets
         const MOST_PATTERNS: usize = 40;
-        ensure!(patterns.len() <= MOST_PATTERNS, "too many `patternProperties` that may hold for the same name");
+        ensure!(
+            patterns.len() <= MOST_PATTERNS,
+            "too many `patternProperties` may match the same name: at most {MOST_PATTERNS}"
+        );
         for (names, schema, other) in patterns {
             let several = names.len() > 1;
             let names = Rx::and(names);
@@ -293,7 +296,7 @@ impl Compiler<'_> {
     pub(super) fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         const DEEPEST: u32 = 32;
         if self.depth == DEEPEST {
-            bail!("the schema refers to itself without an end");
+            bail!("a `$ref` leads back to itself, or {DEEPEST} of them lead to each other");
         }
         self.depth += 1;
         let result = work(self);

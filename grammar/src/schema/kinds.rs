@@ -187,7 +187,7 @@ impl Schema {
         }
         // the grammar has a rule for each
         const MOST: usize = 2000;
-        ensure!(rest.len() <= MOST, "an `enum` of {} arrays and objects: {MOST} are the most", rest.len());
+        ensure!(rest.len() <= MOST, "an `enum` has {} arrays and objects, and may have {MOST}", rest.len());
         if !texts.is_empty() {
             let values = Some(Rc::new(texts.into_iter().collect()));
             rest.push(Self::Text(Text { values, ..Text::default() }));

@@ -26,7 +26,10 @@ impl Compiler<'_> {
         if let Some(schema) = self.read.get(pointer) {
             return Ok(schema.clone());
         }
-        let value = self.schema.pointer(pointer).context("a `$ref` without a target")?;
+        let value = self
+            .schema
+            .pointer(pointer)
+            .with_context(|| format!("a `$ref` leads to #{pointer}, where there is nothing"))?;
         let schema = self.deeper(|this| this.schema(pointer, value))?;
         self.read.insert(pointer.to_owned(), schema.clone());
         Ok(schema)

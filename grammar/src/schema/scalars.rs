@@ -133,7 +133,9 @@ impl Number {
     /// Numbers that fit both. Errors: too many digits.
     pub fn intersect(self, other: Self) -> Result<Schema> {
         let multiple = match (self.multiple, other.multiple) {
-            (Some(a), Some(b)) => Some(a.common_multiple(&b).context("multiples with too many digits")?),
+            (Some(a), Some(b)) => {
+                Some(a.common_multiple(&b).context("two `multipleOf` have too many digits to combine")?)
+            }
             (one, another) => one.or(another),
         };
         let mut both = Self {
@@ -168,7 +170,9 @@ impl Number {
             let below =
                 both.max.as_ref().is_none_or(|max| *value < max.value || (*value == max.value && !max.exclusive));
             let step = match &both.multiple {
-                Some(step) => value.is_multiple_of(step).context("a number with too many digits")?,
+                Some(step) => {
+                    value.is_multiple_of(step).context("a number has too many digits to check `multipleOf`")?
+                }
                 None => true,
             };
             let text = value.to_string();

@@ -174,7 +174,7 @@ impl Compiler<'_> {
 
     /// Multiples that their last digits do not decide.
     fn unusual_multiple(&mut self, number: &Number) -> Result<String> {
-        ensure!(number.written.is_empty(), "a `multipleOf` beside a `not`");
+        ensure!(number.written.is_empty(), "`multipleOf` and `not` restrict the same number");
         let digits = self.options.limits.digits.clamp(1, 15);
         let most = 10_i64.pow(digits) - 1;
         let step = number.multiple.as_ref().map(ToString::to_string).unwrap_or_default();

@@ -57,7 +57,7 @@ export class Answering<P extends Step> implements Generation<P> {
     return this.#of((pieces) => {
       const finish = pieces.at(-1)?.finish;
       if (finish) return finish;
-      throw new WeftError('DISPOSED', 'the answer was abandoned before its end');
+      throw new WeftError('DISPOSED', 'the answer was stopped before its end, by `break` or an error in the loop');
     });
   }
 

@@ -181,7 +181,7 @@ export class AddressReader {
   async #dropOther(file: StoredFile): Promise<void> {
     const stored = file.manifest?.sha256 ?? null;
     if (stored === null || this.#sha256 === null || stored === this.#sha256) return;
-    this.#around.note(`${this.#name} in the store is not the file that is asked for, and is fetched anew.`);
+    this.#around.note(`The stored ${this.#name} has another SHA-256 than \`sha256\` says, so it is fetched again.`);
     await file.remove();
   }
 
@@ -200,7 +200,9 @@ export class AddressReader {
       if (identity === 'same' && !(doubted && version.size === null)) return;
       note(dropped(this.#name, identity, doubted));
     } catch (error) {
-      return note(`Whether ${this.#name} changed is not known, and the stored file is used: ${messageOf(error)}`);
+      return note(
+        `The server did not say whether ${this.#name} changed, so the stored file is used: ${messageOf(error)}`,
+      );
     }
     await file.remove();
   }
@@ -343,12 +345,12 @@ function sizesAgree(a: Version, b: Version): boolean {
 }
 
 function dropped(name: string, identity: Identity, doubted: boolean = false): string {
-  let why = 'may have changed on the server, which does not tell';
+  let why = 'may have changed on the server, which sends no version';
   if (identity === 'different') why = 'changed on the server';
   else if (doubted) why = 'could not be loaded the last time';
-  return `${name} ${why}: what was stored of it is dropped, and it is fetched anew.`;
+  return `${name} ${why}: its stored part is deleted, and it is fetched again.`;
 }
 
 function changed(url: string): WeftError {
-  return new WeftError('FILE_CHANGED', `${url} is another file than the one that was begun. Load it again.`);
+  return new WeftError('FILE_CHANGED', `${url} changed on the server while it was loaded. Load it again.`);
 }

@@ -80,7 +80,11 @@ export async function readFolder(sources: readonly FileSource[], around: Surroun
   const weights: (Address | Blobs)[] = [];
   for (const name of names) {
     const file = await place.find(name);
-    if (!file) throw new WeftError('INVALID_MODEL', `${place.name} has no ${name}, which holds weights of the model.`);
+    if (!file)
+      throw new WeftError(
+        'INVALID_MODEL',
+        `${place.name} has no ${name}, which holds weights of the model. Add the file, or use another folder.`,
+      );
     weights.push(file);
   }
   return { name: place.name, texts, weights, weightBytes: bytes, absent };
@@ -113,7 +117,11 @@ function shardsOf(index: string | undefined): { names: readonly string[]; bytes:
     const names = [...new Set(Object.values(map).filter(isName))];
     return { names: (names as string[]).sort(inBytes), bytes: typeof bytes === 'number' ? bytes : null };
   } catch (cause) {
-    throw new WeftError('INVALID_MODEL', `${INDEX} is not what it should be: ${String(cause)}`, { cause });
+    throw new WeftError(
+      'INVALID_MODEL',
+      `${INDEX} cannot be read: ${messageOf(cause)}. Download the folder again, or use another.`,
+      { cause },
+    );
   }
 }
 
@@ -210,7 +218,10 @@ async function textOf(
   const isPage = mismatch('text', first, length) !== undefined;
   // app servers send their start page for files that they do not have
   if (isPage && name !== CONFIG) return undefined;
-  throw new WeftError('INVALID_MODEL', isPage ? answeredPage(file) : `${file.url} is not what it should be: ${wrong}.`);
+  throw new WeftError(
+    'INVALID_MODEL',
+    isPage ? answeredPage(file) : `${file.url} is not the file of a model: ${wrong}.`,
+  );
 }
 
 /**
@@ -230,6 +241,6 @@ function jsonError(text: string): string | undefined {
 function tooLarge(name: string, limit: number): WeftError {
   return new WeftError(
     'INVALID_MODEL',
-    `${name} has more than ${limit / MIB} MiB, as none of a model has. It is not read.`,
+    `${name} is larger than ${limit / MIB} MiB, the limit of such a file. Is this the folder of a model?`,
   );
 }

@@ -109,7 +109,7 @@ export class Keeper {
 
   /** Called when the stored file was deleted elsewhere. */
   lost(): void {
-    if (this.#storing) this.stop(new WeftError('NOT_STORED', 'it was deleted from the store meanwhile'));
+    if (this.#storing) this.stop(new WeftError('NOT_STORED', 'it was deleted from the store during the download'));
   }
 
   /** Deletes the stored file, because it is not the expected one. */

@@ -37,7 +37,7 @@ export async function estimate(model: ModelSource, options: EstimateOptions = {}
   const { signal } = options;
   signal?.throwIfAborted();
   const connection = connectDedicated();
-  const over = new WeftError('DISPOSED', 'the estimate was given up');
+  const over = new WeftError('DISPOSED', 'the estimate was aborted');
   const abort = () => connection.fail(over);
   signal?.addEventListener('abort', abort);
   try {
@@ -70,7 +70,7 @@ async function start(call: LoadCall, options: LoadOptions): Promise<Llm> {
     return createLlm(connection, info, sharing);
   } catch (error) {
     // Nothing of a failed load is kept: the worker ends, unless other tabs use it.
-    connection.fail(error instanceof WeftError ? error : new WeftError('DISPOSED', 'the load was given up'));
+    connection.fail(error instanceof WeftError ? error : new WeftError('DISPOSED', 'the load was aborted'));
     throw error;
   } finally {
     signal?.removeEventListener('abort', abort);

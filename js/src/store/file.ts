@@ -214,7 +214,7 @@ export class StoredFile {
 
   #deleted(): WeftError {
     this.#gone = true;
-    return new WeftError('NOT_STORED', `${this.source} was deleted from the store meanwhile`);
+    return new WeftError('NOT_STORED', `${this.source} was deleted from the store during the download`);
   }
 }
 

@@ -156,7 +156,7 @@ fn weight_map(text: &str) -> Result<BTreeMap<String, String>> {
 }
 
 fn missing(file: &str) -> Error {
-    Error::InvalidModel { what: file.into(), expected: "to be in the folder".into(), got: "none".into() }
+    Error::InvalidModel { what: file.into(), expected: "one in the folder".into(), got: "none".into() }
 }
 
 #[cfg(test)]

@@ -190,9 +190,9 @@ impl FolderReader {
         }
         let family = self.model.family;
         let unsupported = || Error::UnsupportedModel {
-            what: "a tensor".into(),
+            what: "one of its tensors".into(),
             found: entry.name.clone(),
-            known: format!("the tensors of a {} model of its kind", family.model_types.join(" or ")),
+            known: format!("{} models without it", family.model_types.join(" or ")),
         };
         let found = target(family, &entry.name).ok_or_else(unsupported)?;
         let Target::Tensor { mut name, stem, layer, index } = found else { return Ok(None) };
@@ -231,7 +231,7 @@ impl FolderReader {
                 tensors.push(info.clone());
                 0
             }
-            None => return Err(invalid(format!("tensor `{}`", entry.name), "one of its kind", "a second one")),
+            None => return Err(invalid(format!("tensor `{}`", entry.name), "one tensor of this kind", "a second one")),
             Some(index) => {
                 let rows = info.rows();
                 let count = self.stack(entry, stem, &info, index)?;
@@ -277,7 +277,7 @@ impl FolderReader {
     /// present.
     fn check_complete(&self) -> Result<()> {
         let missing =
-            |what: String| Err(Error::InvalidModel { what, expected: "to be there".into(), got: "none".into() });
+            |what: String| Err(Error::InvalidModel { what, expected: "one in the folder".into(), got: "none".into() });
         for (name, file) in &self.weight_map {
             if !self.names.contains(name) {
                 return missing(format!("tensor `{name}` in {file}"));
@@ -285,7 +285,7 @@ impl FolderReader {
         }
         for Stack { like, seen, .. } in self.stacks.values() {
             if let Some(number) = seen.iter().position(|seen| !seen) {
-                return missing(format!("number {number} of the tensors that are like `{like}`"));
+                return missing(format!("number {number} of the tensors like `{like}`"));
             }
         }
         Ok(())

@@ -200,12 +200,12 @@ fn errors_name_the_tensor() {
     refused(none(), &[("lm_head.weight", "I64", &[3, 8])], "`lm_head.weight` is stored as I64");
     refused(none(), &[("lm_head.weight", "F32", &[0, 8])], "no dimension of 0");
     refused(none(), &[("model.layers.0.self_attn.q_proj.weight", "F32", &[6, 8])], "expected 8 rows, got [6, 8]");
-    refused(none(), &[LLAMA[3]], "number 0 of the tensors that are like `model.layers.0.mlp.experts.1.up_proj.weight`");
+    refused(none(), &[LLAMA[3]], "number 0 of the tensors like `model.layers.0.mlp.experts.1.up_proj.weight`");
     let shapes: &[Stored] = &[LLAMA[3], ("model.layers.0.mlp.experts.0.up_proj.weight", "F32", &[3, 8])];
     refused(none(), shapes, "the shape and type of `model.layers.0.mlp.experts.1.up_proj.weight`");
     refused(none(), &[("model.layers.0.mlp.experts.2.up_proj.weight", "F32", &[2, 8])], "a number below 2");
     let twice: &[Stored] = &[("lm_head.weight", "F32", &[3, 8]), ("model.lm_head.weight", "F32", &[3, 8])];
-    refused(none(), twice, "`model.lm_head.weight`: expected one of its kind");
+    refused(none(), twice, "`model.lm_head.weight`: expected one tensor of this kind");
     refused(json!({"model_type": "rwkv"}), LLAMA, "rwkv");
 }
 
@@ -219,7 +219,7 @@ fn a_truncated_file_is_named() {
         assert!(error.contains(expected), "{error}");
     };
     let cut = |file: &[u8], bytes: usize| file[..file.len() - bytes].to_vec();
-    let name = "tensor `model.layers.0.mlp.experts.1.up_proj.weight` in model-00001-of-00002.safetensors: 64 bytes needed, 60 came";
+    let name = "tensor `model.layers.0.mlp.experts.1.up_proj.weight` in model-00001-of-00002.safetensors has 64 bytes, and 60 came";
     refused(&[cut(&first, 4), second.clone()], name);
     refused(&[first.clone(), cut(&second, 1)], "tensor `lm_head.weight` in model-00002-of-00002.safetensors");
     refused(&[first.clone(), second[..30].to_vec()], "the header of model-00002-of-00002.safetensors");
@@ -244,7 +244,7 @@ fn an_index_names_only_files_of_the_folder() {
     let error = Folder::new("", |name| (name == "config.json").then_some("{}")).unwrap_err().to_string();
     assert!(error.contains("model_type"), "{error}");
     let error = Folder::new("", |_| None).unwrap_err().to_string();
-    assert!(error.contains("config.json: expected to be in the folder"), "{error}");
+    assert!(error.contains("config.json: expected one in the folder"), "{error}");
 }
 
 #[test]

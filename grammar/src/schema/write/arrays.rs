@@ -147,7 +147,10 @@ impl Compiler<'_> {
             let more = if *min == 0 { others } else { None };
             return Ok(Some(Row { entries: Vec::new(), more, min: *min, max: None }));
         };
-        ensure!(at_least <= 1000 && max.is_none_or(|max| max <= 1000), "`contains` with more than 1000 items");
+        ensure!(
+            at_least <= 1000 && max.is_none_or(|max| max <= 1000),
+            "`minContains` or `maxContains` is larger than 1000"
+        );
         let sure = (0..at_least).map(|_| (fits.clone(), true));
         let (entries, more): (Vec<_>, _) = match max {
             Some(max) => {

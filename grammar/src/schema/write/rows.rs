@@ -50,7 +50,7 @@ pub(super) fn items_in_order(grammar: &mut Grammar, row: &Row) -> Result<Option<
     let mut rest = if reached { more(grammar, row, count)? } else { None };
     // the required entries form one rule; each of the others is nested in the previous one
     let sure = row.entries.iter().take_while(|(_, required)| *required).count();
-    ensure!(row.entries.len() - sure <= 300, "an array of more than 300 items, each of which may be the last");
+    ensure!(row.entries.len() - sure <= 300, "an array has more than 300 optional items");
     for (at, (symbol, _)) in row.entries.iter().enumerate().skip(sure.saturating_sub(1)).rev() {
         let comma = if at > 0 { "COMMA " } else { "" };
         let here = match (&rest, row.max) {
@@ -84,7 +84,7 @@ fn more(grammar: &mut Grammar, row: &Row, count: u64) -> Result<Option<String>> 
         return Ok((min == 0).then(|| "\"\"".to_owned()));
     };
     // llguidance counts up to this
-    ensure!(min.max(max.unwrap_or(0)) <= i32::MAX as u64, "a count of more than {}", i32::MAX);
+    ensure!(min.max(max.unwrap_or(0)) <= i32::MAX as u64, "a length is larger than {}", i32::MAX);
     let times = |min: u64, max: Option<u64>| match (min, max) {
         (0, None) => "*".to_owned(),
         (1, None) => "+".to_owned(),
@@ -111,7 +111,7 @@ pub(super) fn in_order(grammar: &mut Grammar, row: &Row) -> Result<Option<String
     }
     let count = row.entries.len();
     // each is a rule nested in the previous one, and a browser's stack holds this many
-    ensure!(count <= 300, "`minProperties` or `maxProperties` with more than 300 properties");
+    ensure!(count <= 300, "`minProperties` or `maxProperties` of an object with more than 300 properties");
     // higher counts need not be distinguished
     let most = row.max.unwrap_or(0).max(row.min).clamp(1, count.max(1) as u64) as usize;
     let over = |written: usize| row.max.is_some_and(|max| written as u64 > max);

@@ -1,14 +1,23 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { allDocuments, anchorsIn, brokenLinks, longLines, missingPaths, textOf } from './documents.mjs';
+import {
+  allCode,
+  allDocuments,
+  anchorsIn,
+  brokenLinks,
+  longComments,
+  longLines,
+  missingPaths,
+  textOf,
+} from './documents.mjs';
 import { inRoot } from './run.mjs';
 
 const documents = allDocuments();
 
-/** `{ document: faults }` of the documents that have any. */
-const faults = (check) =>
-  Object.fromEntries(documents.map((document) => [document, check(document)]).filter(([, found]) => found.length));
+/** `{ path: faults }` of the files that have any. */
+const faults = (check, paths = documents) =>
+  Object.fromEntries(paths.map((path) => [path, check(path)]).filter(([, found]) => found.length));
 
 test('documents link to files and headings that exist', () =>
   assert.deepEqual(
@@ -25,6 +34,12 @@ test('files that documents of the code name exist', () =>
 test('lines of documents end at column 120', () =>
   assert.deepEqual(
     faults((document) => longLines(textOf(document))),
+    {},
+  ));
+
+test('comments in code end at column 100', () =>
+  assert.deepEqual(
+    faults((path) => longComments(path), allCode()),
     {},
   ));
 
@@ -48,6 +63,13 @@ test('the index of decisions has every decision, under its own title', () => {
 test('the tour of the code is short', () => {
   const lines = textOf('docs/ARCHITECTURE.md').trimEnd().split('\n');
   assert.ok(lines.length <= 120, `${lines.length} lines`);
+});
+
+test('comments that are too long are found, and code and tables are not', () => {
+  const long = 'x '.repeat(50);
+  assert.deepEqual(longComments('a.rs', `// ${long}\n//! | ${long}\n*y = ${long};\n    /// ${long}`), [1, 4]);
+  assert.deepEqual(longComments('a.ts', `/** ${long} */\n * ${long}\nconst y = '${long}';`), [1, 2]);
+  assert.deepEqual(longComments('a.py', `# ${long}\ny = '# ${long}'`), [1]);
 });
 
 test('broken links, missing paths and long lines are found', () => {

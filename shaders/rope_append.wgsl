@@ -18,8 +18,8 @@ struct Params {
 @group(0) @binding(1) var<uniform> params: Params;
 // (rows, (heads + 2 kv_heads) · head_dim)
 @group(0) @binding(next) var<storage, read_write> qkv: array<f32>;
-// (context, rotary_dim / 2): cos, sin
-@group(0) @binding(next) var<storage, read> table: array<vec2<f32>>;
+// (rows, rotary_dim / 2): cos, sin
+@group(0) @binding(next) var<storage, read> angles: array<vec2<f32>>;
 // (blocks, 2, kv_heads, KV_BLOCK, head_dim): keys, values
 @group(0) @binding(next) var<storage, read_write> kv: array<f32>;
 
@@ -47,7 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let first = (token * all_heads + head) * params.head_dim;
     var values = vec2(qkv[first + a], qkv[first + b]);
     if rotates {
-        let angle = table[row.position * rotary_pairs + pair];
+        let angle = angles[token * rotary_pairs + pair];
         values = vec2(values.x * angle.x - values.y * angle.y, values.x * angle.y + values.y * angle.x);
     }
     if head < params.heads {

@@ -105,16 +105,16 @@ fn a_prompt_is_cut_into_several_submits() {
 fn a_layer_is_six_dispatches() {
     for variants in variant_sets() {
         let mut engine = gpu_with(variants);
-        let (heads, kv_heads, head_dim, context, hidden, ffn) = (4, 2, 16, 300, 64, 96);
+        let (heads, kv_heads, head_dim, hidden, ffn) = (4, 2, 16, 64, 96);
         let mut tensor = |rows, cols| Tensor { buffer: engine.create_values("test", rows * cols).unwrap(), rows, cols };
         let width = (heads + 2 * kv_heads) * head_dim;
         let [x, qkv, attn, inner] = [hidden, width, hidden, ffn].map(|cols| tensor(1, cols));
-        let table = tensor(context, head_dim);
+        let angles = tensor(1, head_dim);
         let norm = Some(RmsNorm { weight: tensor(1, hidden), eps: 1e-5 });
         let kv = KvCache { buffer: BufferId(0), heads: kv_heads, head_dim };
         let kv = KvCache { buffer: engine.create_blocks("test", kv.block_len(), 1).unwrap(), ..kv };
         let mut matrix = |rows, cols| engine.create_matrix("test", Layout::Q4, rows, cols).unwrap();
-        let rope = RopeAppend { qkv, table, kv, heads, kind: RopeKind::Interleaved };
+        let rope = RopeAppend { qkv, angles, kv, heads, kind: RopeKind::Interleaved };
         let linear = |x, norm, weight, epilogue, y| Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y };
         let mut layer = Recording::default();
         layer.push(linear(x, norm, matrix(width, hidden), Epilogue::RopeAppend(rope), qkv)).unwrap();

@@ -322,8 +322,8 @@ fn rope_append() {
                             let qkv = s.tensor(capacity, (heads + 2 * kv_heads) * head_dim);
                             // the reference also rotates k in place, which nobody may rely on
                             s.compare(qkv, 0..heads * head_dim);
-                            let (kv, table) = (s.output_cache(kv_heads, head_dim), s.tensor(97, rotary_dim));
-                            RopeAppend { qkv, table, kv, heads, kind }
+                            let (kv, angles) = (s.output_cache(kv_heads, head_dim), s.tensor(capacity, rotary_dim));
+                            RopeAppend { qkv, angles, kv, heads, kind }
                         });
                     }
                 }
@@ -345,8 +345,8 @@ fn linear_with_rope_append() {
                     let width = (heads + 2 * kv_heads) * head_dim;
                     let qkv = s.tensor(capacity, width);
                     s.compare(qkv, 0..heads * head_dim);
-                    let (kv, table) = (s.output_cache(kv_heads, head_dim), s.tensor(97, head_dim / 4 * 2));
-                    let rope = RopeAppend { qkv, table, kv, heads, kind };
+                    let (kv, angles) = (s.output_cache(kv_heads, head_dim), s.tensor(capacity, head_dim / 4 * 2));
+                    let rope = RopeAppend { qkv, angles, kv, heads, kind };
                     Linear {
                         x: s.tensor_of_bytes(capacity, cols),
                         norm: Some(s.norm(cols)),
@@ -429,8 +429,8 @@ fn rows_of_several_sequences() {
                 let rope = |s: &mut Setup| {
                     let qkv = s.tensor(capacity, (heads + 2 * kv_heads) * head_dim);
                     s.compare(qkv, 0..heads * head_dim);
-                    let (kv, table) = (s.output_cache(kv_heads, head_dim), s.tensor(140, head_dim));
-                    RopeAppend { qkv, table, kv, heads, kind }
+                    let (kv, angles) = (s.output_cache(kv_heads, head_dim), s.tensor(capacity, head_dim));
+                    RopeAppend { qkv, angles, kv, heads, kind }
                 };
                 suite.case_of_rows(&name, &rows, rope);
                 suite.case_of_rows(format!("projection, {name}"), &rows, |s: &mut Setup| {

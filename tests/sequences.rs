@@ -28,10 +28,18 @@ const BLOCK_BYTES: u64 = (LAYERS * 2 * KV_HEADS * KV_BLOCK * HEAD_DIM * size_of:
 struct Model<E> {
     engine: E,
     kv: KvPool,
+    decoder: Decoder,
     /// A row → its logits.
-    decode: (ProgramId, Tensor),
+    decode: Program,
     /// Up to [`CHUNK`] rows → the logits of each.
-    chunk: (ProgramId, Tensor),
+    chunk: Program,
+}
+
+#[derive(Clone)]
+struct Program {
+    id: ProgramId,
+    scratch: Activations,
+    logits: Tensor,
 }
 
 #[derive(Default)]
@@ -50,19 +58,16 @@ impl<E: Engine> Model<E> {
         let mut program = |rows| {
             let scratch = Activations::new(&mut engine, &decoder, rows).unwrap();
             let logits = activations(&mut engine, rows, VOCAB).unwrap();
-            (engine.prepare(recording(&decoder, &kv, &scratch, logits)).unwrap(), logits)
+            let id = engine.prepare(recording(&decoder, &kv, &scratch, logits)).unwrap();
+            Program { id, scratch, logits }
         };
         let (decode, chunk) = (program(1), program(CHUNK));
-        Self { engine, kv, decode, chunk }
+        Self { engine, kv, decoder: *decoder, decode, chunk }
     }
 
     /// Computes the next tokens of each sequence in one step of `program`; returns the logits of
     /// every row.
-    fn step(
-        &mut self,
-        (program, logits): (ProgramId, Tensor),
-        parts: &mut [(&mut Sequence, &[u32])],
-    ) -> Result<Vec<Vec<f32>>> {
+    fn step(&mut self, program: &Program, parts: &mut [(&mut Sequence, &[u32])]) -> Result<Vec<Vec<f32>>> {
         let mut all: Vec<Row> = Vec::new();
         for (i, (sequence, ids)) in parts.iter_mut().enumerate() {
             let positions = sequence.length..sequence.length + ids.len();
@@ -71,8 +76,9 @@ impl<E: Engine> Model<E> {
             sequence.length += ids.len();
         }
         let tables: Vec<&[u32]> = parts.iter().map(|(sequence, _)| sequence.blocks.table()).collect();
-        self.engine.run(program, &Step::new(&all, &tables))?;
-        let values = read(&mut self.engine, logits.buffer, all.len() * VOCAB);
+        program.scratch.write_angles(&mut self.engine, &self.decoder, &all)?;
+        self.engine.run(program.id, &Step::new(&all, &tables))?;
+        let values = read(&mut self.engine, program.logits.buffer, all.len() * VOCAB);
         Ok(values.chunks(VOCAB).map(<[f32]>::to_vec).collect())
     }
 
@@ -81,13 +87,13 @@ impl<E: Engine> Model<E> {
     fn read(&mut self, sequence: &mut Sequence, ids: &[u32]) -> Result<Vec<f32>> {
         let mut last = Vec::new();
         for chunk in ids.chunks(CHUNK) {
-            last = self.step(self.chunk, &mut [(sequence, chunk)])?.pop().unwrap();
+            last = self.step(&self.chunk.clone(), &mut [(sequence, chunk)])?.pop().unwrap();
         }
         Ok(last)
     }
 
     fn decode(&mut self, sequence: &mut Sequence, id: u32) -> Result<Vec<f32>> {
-        Ok(self.step(self.decode, &mut [(sequence, &[id])])?.remove(0))
+        Ok(self.step(&self.decode.clone(), &mut [(sequence, &[id])])?.remove(0))
     }
 
     fn fork(&mut self, sequence: &Sequence, length: usize) -> Sequence {
@@ -180,14 +186,14 @@ fn together<E: Engine>(model: &mut Model<E>) -> [Vec<u32>; 2] {
     let mut prompt = second.prompt.chunks(4);
     let mut last = Vec::new();
     for part in prompt.by_ref() {
-        let logits = model.step(model.chunk, &mut [(&mut b, part), (&mut a, &[first.last()])]).unwrap();
+        let logits = model.step(&model.chunk.clone(), &mut [(&mut b, part), (&mut a, &[first.last()])]).unwrap();
         first.draw(&logits[part.len()]);
         last = logits[part.len() - 1].clone();
     }
     second.draw(&last);
     while second.answer.len() < ANSWER {
         let ids = [[first.last()], [second.last()]];
-        let logits = model.step(model.chunk, &mut [(&mut a, &ids[0]), (&mut b, &ids[1])]).unwrap();
+        let logits = model.step(&model.chunk.clone(), &mut [(&mut a, &ids[0]), (&mut b, &ids[1])]).unwrap();
         first.draw(&logits[0]);
         second.draw(&logits[1]);
     }
@@ -229,9 +235,9 @@ fn rows_in_company<E: Engine>(engine: E) {
         if in_company {
             model.read(a, &ids[5..70]).unwrap();
             let parts = &mut [(&mut *a, &ids[8..9]), (&mut *b, &ids[87..]), (&mut *c, &ids[3..20])];
-            logits.push(model.step(model.chunk, parts).unwrap()[1..4].to_vec());
+            logits.push(model.step(&model.chunk.clone(), parts).unwrap()[1..4].to_vec());
         } else {
-            logits.push(model.step(model.chunk, &mut [(b, &ids[87..])]).unwrap());
+            logits.push(model.step(&model.chunk.clone(), &mut [(b, &ids[87..])]).unwrap());
         }
         sequences.into_iter().for_each(|sequence| model.end(sequence));
     }
@@ -381,7 +387,7 @@ fn a_program_runs_again_after_an_error() {
         let mut model = Model::new(engine);
         let mut sequence = Sequence::default();
         let expected = model.decode(&mut sequence, 9).unwrap();
-        let (program, logits) = model.decode;
+        let Program { id: program, logits, .. } = model.decode.clone();
         let row = rows(0, 0, &[9]);
         for table in [&[][..], &[1 << 20]] {
             let error = model.engine.run(program, &Step::new(&row, &[table])).unwrap_err();

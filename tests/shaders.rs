@@ -26,11 +26,11 @@ fn kernels() -> Vec<Kernel> {
 fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let buffer = BufferId(0);
     let tensor = |rows| Tensor { buffer, rows, cols: 32 };
-    let (heads, head_dim, context) = (2, 8, 100);
+    let (heads, head_dim) = (2, 8);
     let kv = KvCache { buffer, heads: 1, head_dim };
-    let rope = |qkv, kind| {
-        let table = Tensor { buffer, rows: context, cols: head_dim };
-        RopeAppend { qkv, table, kv, heads, kind }
+    let rope = |qkv: Tensor, kind| {
+        let angles = Tensor { cols: head_dim, ..qkv };
+        RopeAppend { qkv, angles, kv, heads, kind }
     };
     let mut commands: Vec<Command> = Vec::new();
     for layout in Layout::ALL {

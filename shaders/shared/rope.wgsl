@@ -1,8 +1,8 @@
 // Epilogue of the q, k and v projection for interleaved RoPE: q and k are rotated by the row's
 // position; q goes to y, k and v to the KV cache. See rope_append.
 #import rows
-// (context, ROTARY_PAIRS): cos, sin
-@group(0) @binding(next) var<storage, read> table: array<vec2<f32>>;
+// (rows, ROTARY_PAIRS): cos, sin
+@group(0) @binding(next) var<storage, read> angles: array<vec2<f32>>;
 // (blocks, 2, KV_HEADS, KV_BLOCK, HEAD_DIM): keys, values
 @group(0) @binding(next) var<storage, read_write> kv: array<f32>;
 
@@ -15,7 +15,7 @@ fn store_rotated(token: u32, first: u32, results: vec2<f32>) {
     let row = rows[token];
     var values = results;
     if head < HEADS + KV_HEADS && pair < ROTARY_PAIRS {
-        let angle = table[row.position * ROTARY_PAIRS + pair];
+        let angle = angles[token * ROTARY_PAIRS + pair];
         values = vec2(values.x * angle.x - values.y * angle.y, values.x * angle.y + values.y * angle.x);
     }
     if head < HEADS {

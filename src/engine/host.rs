@@ -212,8 +212,8 @@ impl<K: Kernels> HostEngine<K> {
         let buffer = op.kv.buffer;
         step.check_tables(self.blocks(buffer)?.blocks.len())?;
         let mut blocks = std::mem::take(&mut self.blocks_mut(buffer)?.blocks);
-        let table = self.rows(&op.table, op.table.rows);
-        self.kernels.rope_append(op, step, qkv, table, &mut blocks);
+        let angles = self.rows(&op.angles, step.rows.len().min(op.angles.rows));
+        self.kernels.rope_append(op, step, qkv, angles, &mut blocks);
         self.blocks_mut(buffer)?.blocks = blocks;
         Ok(())
     }

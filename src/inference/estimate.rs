@@ -32,7 +32,7 @@ pub struct Estimate {
     pub context_length: usize,
     /// Context length in training, in tokens.
     pub trained_context_length: usize,
-    /// Bytes of weights, norms, biases and RoPE tables.
+    /// Bytes of weights, norms and biases.
     pub weight_bytes: u64,
     /// Bytes of the keys and values of one sequence that fills the context.
     pub kv_cache_bytes: u64,

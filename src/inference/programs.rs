@@ -25,7 +25,7 @@ pub(super) struct Programs<P = ProgramId> {
     pub logits: Tensor,
     /// Present if the engine can sample.
     pub device: Option<DevicePrograms<P>>,
-    activations: Activations,
+    pub activations: Activations,
     /// Logits of every token of the chunk; made when first asked for.
     all_logits: Option<(ProgramId, Tensor)>,
     /// Output of the last norm for the chunk's last token; created on first use.

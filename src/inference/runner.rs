@@ -67,16 +67,22 @@ impl Runner {
         }
     }
 
-    /// Runs a program over the next tokens of a sequence.
+    /// Runs the layers over the next tokens of a sequence.
     pub async fn run(&mut self, program: ProgramId, sequence: &mut Sequence, ids: &[u32]) -> Result<()> {
         let position = sequence.len();
         self.grow(sequence, position..position + ids.len()).await?;
+        self.write_angles(&rows(0, position, ids))?;
         self.run_again(program, sequence, position, ids)?;
         sequence.keys.extend(token_keys(ids));
         Ok(())
     }
 
-    /// Runs a program over tokens that already have room.
+    /// Writes what the layers read of these rows, to be called before they run.
+    fn write_angles(&mut self, rows: &[Row]) -> Result<()> {
+        self.programs.activations.write_angles(&mut self.engine, &self.decoder, rows)
+    }
+
+    /// Runs a program over tokens that have room, and whose angles are written.
     pub fn run_again(&mut self, program: ProgramId, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<()> {
         self.engine.run(program, &Step::new(&rows(0, position, ids), &[sequence.blocks.table()]))
     }
@@ -121,12 +127,13 @@ impl Runner {
             self.engine.write_values(chain.buffer, 0, &device.values)?;
             self.sampling = Some(generation);
         }
-        if ids.len() > 1 {
-            self.run_again(self.programs.prompt, sequence, position, ids)?;
-        }
         let sampled = [Row { id: None, position, sequence: 0, wanted: true }];
         let known = rows(0, position, ids);
         let rows = if ids.is_empty() { &sampled[..] } else { &known };
+        self.write_angles(rows)?;
+        if ids.len() > 1 {
+            self.run_again(self.programs.prompt, sequence, position, ids)?;
+        }
         let tables = [sequence.blocks.table()];
         let step = Step { random, ..Step::new(rows, &tables) };
         let program = if ids.len() > 1 { last } else { decode };

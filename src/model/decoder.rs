@@ -21,6 +21,7 @@ pub use norms::{BlockNorms, HeadNorm, NormWeights};
 
 use super::config::Config;
 use super::kv_cache::KvPool;
+use super::rope::{Frequencies, Rope};
 use super::weights::Weight;
 use crate::Result;
 use crate::ops::{Attention, Epilogue, Index, PickRows, Recording};
@@ -41,8 +42,8 @@ pub struct Layer {
     pub ffn_norms: BlockNorms,
     /// The feed-forward block.
     pub feed_forward: FeedForward,
-    /// (context, rotated values of a head): cos and sin of every position
-    pub rope_table: Tensor,
+    /// Index of its RoPE in [`Decoder::ropes`].
+    pub rope: usize,
 }
 
 /// Weights of a feed-forward block.
@@ -80,6 +81,9 @@ pub struct Decoder {
     pub embed_norm: Option<NormWeights>,
     /// One per decoder layer.
     pub layers: Vec<Layer>,
+    /// The RoPEs of the layers, and their frequencies, which may lack the factors of a tensor that
+    /// has not arrived.
+    pub ropes: Vec<(Rope, Frequencies)>,
     /// Norm after the last layer.
     pub norm: Option<NormWeights>,
     /// (vocab, hidden); the embedding table itself if the file has no separate output matrix.

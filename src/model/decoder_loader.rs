@@ -3,11 +3,10 @@
 use super::architecture::{Norms, Positions};
 use super::config::{Config, Experts};
 use super::decoder::{BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp};
-use super::rope::{ALL_FACTORS, Rope};
+use super::rope::{ALL_FACTORS, Frequencies, Rope};
 use super::tensors::Tensors;
 use super::weights::{ExpertWeight, Group, missing_tensor};
 use crate::Result;
-use crate::record::{Memory, Tensor};
 
 /// The matrices that a decoder with this configuration may have.
 pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
@@ -51,19 +50,14 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
     groups
 }
 
-/// The decoder, over buffers that may still lack rows. RoPE tables whose frequency factors have not
-/// arrived are added to `rope_tables`. Errors: `InvalidModel` naming a tensor that is in no header.
-pub fn decoder(
-    mut tensors: Tensors,
-    config: &Config,
-    rope_tables: &mut Vec<(Rope, Tensor)>,
-    (vocab, context): (usize, usize),
-) -> Result<Decoder> {
+/// The decoder, over buffers that may still lack rows. Errors: `InvalidModel` naming a tensor that is
+/// in no header.
+pub fn decoder(mut tensors: Tensors, config: &Config, (vocab, context): (usize, usize)) -> Result<Decoder> {
     let mut config = config.clone();
     if config.architecture.parallel_without_ffn_norm {
         config.parallel = !tensors.vectors.has("blk.0.ffn_norm.weight");
     }
-    let mut tables = RopeTables { context, made: Vec::new() };
+    let mut ropes = Vec::new();
     let embed_tokens = tensors.weight("token_embd")?;
     // Many models have no output matrix and use the embedding table instead (tied embeddings).
     let lm_head = tensors.optional("output")?.unwrap_or_else(|| embed_tokens.clone());
@@ -85,7 +79,7 @@ pub fn decoder(
             o_proj: tensors.weight(&format!("blk.{i}.attn_output"))?,
             ffn_norms,
             feed_forward: feed_forward(&mut tensors, &config, i)?,
-            rope_table: tables.get(tensors.memory, config.rope_of(i))?,
+            rope: index_of(config.rope_of(i), &mut ropes),
         });
     }
     let norm = match config.architecture.norms {
@@ -93,17 +87,13 @@ pub fn decoder(
         Norms::Before | Norms::Around(_) => Some(tensors.norm("output_norm")?),
     };
     tensors.vectors.check_used()?;
-    for (rope, table) in tables.made {
+    for (rope, _) in &ropes {
         let factors = rope.factors_name(context);
-        if tensors.vectors.has(factors) {
-            rope_tables.push((rope, table));
-        } else if ALL_FACTORS.into_iter().any(|other| tensors.vectors.has(other)) {
+        if !tensors.vectors.has(factors) && ALL_FACTORS.into_iter().any(|other| tensors.vectors.has(other)) {
             return Err(missing_tensor(factors));
-        } else {
-            rope.write_table(tensors.memory, table, None)?;
         }
     }
-    Ok(Decoder { config, vocab, context, embed_tokens, embed_positions, embed_norm, layers, norm, lm_head })
+    Ok(Decoder { config, vocab, context, embed_tokens, embed_positions, embed_norm, layers, ropes, norm, lm_head })
 }
 
 /// The norms of a layer's attention and feed-forward blocks. Parallel blocks share one norm, or
@@ -156,21 +146,11 @@ fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<
     Ok(FeedForward::Experts(Box::new(mixture)))
 }
 
-/// One table for each RoPE of a model.
-struct RopeTables {
-    context: usize,
-    made: Vec<(Rope, Tensor)>,
-}
-
-impl RopeTables {
-    /// The table of `rope`; without columns if there is no RoPE.
-    fn get(&mut self, memory: &mut dyn Memory, rope: Option<&Rope>) -> Result<Tensor> {
-        let rope = rope.unwrap_or(&Rope::NOTHING);
-        if let Some((_, table)) = self.made.iter().find(|(made, _)| made == rope) {
-            return Ok(*table);
-        }
-        let table = rope.create_table(memory, self.context)?;
-        self.made.push((rope.clone(), table));
-        Ok(table)
-    }
+/// Index of a layer's RoPE in `ropes`, where it is added if it is new.
+fn index_of(rope: Option<&Rope>, ropes: &mut Vec<(Rope, Frequencies)>) -> usize {
+    let rope = rope.unwrap_or(&Rope::NOTHING);
+    ropes.iter().position(|(known, _)| known == rope).unwrap_or_else(|| {
+        ropes.push((rope.clone(), rope.frequencies(None)));
+        ropes.len() - 1
+    })
 }

@@ -68,8 +68,6 @@ pub struct Encoder {
     pub embed_norm: NormWeights,
     /// One per encoder layer.
     pub layers: Vec<Layer>,
-    /// (context, 0): no RoPE
-    pub rope_table: Tensor,
     /// The head for texts and pairs of texts.
     pub classifier: Option<Classifier>,
     /// (labels, hidden): the head for each token.
@@ -83,6 +81,8 @@ pub struct Encoder {
 pub struct EncoderActivations {
     /// (tokens, hidden): the residual stream.
     pub x: Tensor,
+    /// (tokens, 0): no RoPE
+    angles: Tensor,
     /// (tokens, 3 hidden)
     qkv: Tensor,
     /// (tokens, hidden)
@@ -96,8 +96,8 @@ impl EncoderActivations {
     pub fn new(memory: &mut dyn Memory, model: &Encoder) -> Result<Self> {
         let config = &model.config;
         let mut tensor = |cols| activations(memory, model.context, cols);
-        let (x, qkv) = (tensor(config.hidden)?, tensor(config.qkv_width())?);
-        Ok(Self { x, qkv, attn: tensor(config.heads * config.head_dim)?, ffn: tensor(config.ffn)? })
+        let (x, angles, qkv) = (tensor(config.hidden)?, tensor(0)?, tensor(config.qkv_width())?);
+        Ok(Self { x, angles, qkv, attn: tensor(config.heads * config.head_dim)?, ffn: tensor(config.ffn)? })
     }
 }
 
@@ -116,9 +116,9 @@ impl Encoder {
 
     /// One encoder layer: x = norm(x + attention(x)); x = norm(x + feed_forward(x)).
     fn record_layer(&self, r: &mut Recording, layer: &Layer, kv: KvCache, a: &EncoderActivations) -> Result<()> {
-        let (qkv, table, heads, kind) = (a.qkv, self.rope_table, self.config.heads, self.config.rope_kind());
+        let (qkv, angles, heads, kind) = (a.qkv, a.angles, self.config.heads, self.config.rope_kind());
         layer.qkv_proj.linear(r, a.x, None, Epilogue::Store, qkv)?;
-        r.push(RopeAppend { qkv, table, kv, heads, kind })?;
+        r.push(RopeAppend { qkv, angles, kv, heads, kind })?;
         let scale = self.config.scales.attention;
         let (cap, alibi, window, causal) = (None, None, None, false);
         r.push(Attention { q: qkv, kv, heads, scale, cap, alibi, window, causal, y: a.attn })?;

@@ -10,7 +10,6 @@ use super::encoder_config::EncoderConfig;
 use super::tensors::Tensors;
 use super::weights::{Group, Weight, missing_tensor};
 use crate::Result;
-use crate::record::Tensor;
 
 /// The matrices that an encoder with this configuration may have.
 pub fn encoder_groups(config: &Config, encoder: &EncoderConfig, vocab: usize) -> Vec<Group> {
@@ -118,7 +117,6 @@ pub fn encoder(
         }
     };
     tensors.vectors.check_used()?;
-    let rope_table = Tensor { buffer: tensors.memory.create_values("rope table", 0)?, rows: context, cols: 0 };
     Ok(Encoder {
         encoder_config: encoder_config.clone(),
         config: config.clone(),
@@ -129,7 +127,6 @@ pub fn encoder(
         embed_segments,
         embed_norm,
         layers,
-        rope_table,
         classifier,
         token_classifier,
         masked,

@@ -11,13 +11,12 @@ use super::decoder_loader::{decoder, decoder_groups};
 use super::encoder::Encoder;
 use super::encoder_config::EncoderConfig;
 use super::encoder_loader::{encoder, encoder_groups, encoder_vectors};
-use super::rope::Rope;
 use super::tensors::{Groups, Tensors};
 use super::vectors::{Vectors, decoder_vectors};
 use super::vocabulary::take_tokenizer;
 use super::weights::missing_tensor;
 use crate::format::{Header, ModelReader, Sink, TensorInfo};
-use crate::record::{Memory, Tensor};
+use crate::record::Memory;
 use crate::tokenizer::{ChatTemplates, Tokenizer};
 use crate::{Error, Result};
 
@@ -46,11 +45,13 @@ pub enum Network {
 }
 
 impl Network {
-    /// Largest number of tokens in its context.
-    fn context(&self) -> usize {
-        match self {
-            Self::Decoder(decoder) => decoder.context,
-            Self::Encoder(encoder) => encoder.context,
+    /// Takes the factors of a tensor with this name. Encoders have no RoPE.
+    fn scale_frequencies(&mut self, name: &str, factors: &[f32]) {
+        let Self::Decoder(decoder) = self else { return };
+        for (rope, frequencies) in &mut decoder.ropes {
+            if rope.factors_name(decoder.context) == name {
+                *frequencies = rope.frequencies(Some(factors));
+            }
         }
     }
 }
@@ -161,8 +162,6 @@ struct Parts {
     chat_templates: ChatTemplates,
     groups: Groups,
     vectors: Vectors,
-    /// RoPE tables whose frequency factors have not arrived.
-    rope_tables: Vec<(Rope, Tensor)>,
 }
 
 struct Destination<'a> {
@@ -200,7 +199,7 @@ fn check_context(context: Option<usize>, config: &Config, memory: &dyn Memory) -
             got: length.to_string(),
         });
     }
-    let values = (2 * config.kv_heads * config.head_dim).max(config.rope.dim) as u64;
+    let values = (2 * config.kv_heads * config.head_dim) as u64;
     let needed = (length as u64).saturating_mul(values * size_of::<f32>() as u64);
     if needed > memory.max_buffer_bytes() {
         let limit = memory.buffer_limit();
@@ -227,8 +226,8 @@ impl Parts {
         };
         let groups = Groups::new(groups);
         vectors.extend(groups.iter().flat_map(|group| group.scales()).map(|(name, len)| (name, [len, 1])));
-        let (vectors, rope_tables) = (Vectors::new(vectors), Vec::new());
-        Ok(Self { config, encoder_config, tokenizer, chat_templates, groups, vectors, rope_tables })
+        let vectors = Vectors::new(vectors);
+        Ok(Self { config, encoder_config, tokenizer, chat_templates, groups, vectors })
     }
 }
 
@@ -301,11 +300,8 @@ impl Assembly {
             Some(network) => network,
             None => self.network.insert(parts.network(memory, self.context)?),
         };
-        let context = network.context();
         for (name, factors) in parts.vectors.write(memory)? {
-            for (rope, table) in parts.rope_tables.extract_if(.., |(rope, _)| rope.factors_name(context) == name) {
-                rope.write_table(memory, table, Some(&factors))?;
-            }
+            network.scale_frequencies(&name, &factors);
         }
         Ok(())
     }
@@ -330,11 +326,11 @@ impl Parts {
     /// The transformer, over buffers that may still lack rows. Errors: `InvalidModel` naming a
     /// tensor that is in no header.
     fn network(&mut self, memory: &mut dyn Memory, context: Option<usize>) -> Result<Network> {
-        let Self { config, encoder_config, groups, vectors, tokenizer, rope_tables, .. } = self;
+        let Self { config, encoder_config, groups, vectors, tokenizer, .. } = self;
         let sizes = (tokenizer.vocab_size(), context_length(context, config));
         let tensors = Tensors { memory, groups, vectors };
         let Some(encoder_config) = encoder_config else {
-            let decoder = decoder(tensors, config, rope_tables, sizes)?;
+            let decoder = decoder(tensors, config, sizes)?;
             return Ok(Network::Decoder(Box::new(decoder)));
         };
         let encoder = encoder(tensors, config, encoder_config, sizes)?;

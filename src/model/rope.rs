@@ -1,11 +1,10 @@
-//! Rotary position embedding (Su et al. 2021, arXiv 2104.09864): its hyperparameters, and the table
-//! of cos and sin that the engines read.
+//! Rotary position embedding (Su et al. 2021, arXiv 2104.09864): its hyperparameters, and the cos and
+//! sin of each row of a step, which the engines read.
 
 use std::f64::consts::TAU;
 
 use super::keys::{Keys, unsupported};
 use crate::Result;
-use crate::record::{Memory, Tensor};
 
 /// Divisors of the frequencies, (rope.dim / 2), as in Llama 3.
 const FACTORS: &str = "rope_freqs.weight";
@@ -108,27 +107,11 @@ impl Rope {
         }
     }
 
-    /// Creates an empty table, (context, dim).
-    pub fn create_table(&self, memory: &mut dyn Memory, context: usize) -> Result<Tensor> {
-        Ok(Tensor { buffer: memory.create_values("rope table", context * self.dim)?, rows: context, cols: self.dim })
-    }
-
-    /// Writes cos and sin of every position and pair. `factors`: divisors of the frequencies, (dim
-    /// / 2).
-    pub fn write_table(&self, memory: &mut dyn Memory, table: Tensor, factors: Option<&[f32]>) -> Result<()> {
+    /// The frequencies with the divisors of a factor tensor, (dim / 2).
+    pub fn frequencies(&self, factors: Option<&[f32]>) -> Frequencies {
         let factor = |pair: usize| factors.map_or(1.0, |factors| f64::from(factors[pair]));
-        let frequencies: Vec<f64> = (0..self.dim / 2).map(|pair| self.frequency(pair) / factor(pair)).collect();
-        let magnitude = self.magnitude();
-        // 256 positions at a time: the whole table of a long context is megabytes, and its buffer
-        // may be on the GPU
-        for first in (0..table.rows).step_by(256) {
-            let run = first..(first + 256).min(table.rows);
-            let angles = run.flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
-            let cos_sin = |angle: f64| [magnitude * angle.cos(), magnitude * angle.sin()].map(|v| v as f32);
-            let values: Vec<f32> = angles.flat_map(cos_sin).collect();
-            memory.write_values(table.buffer, first * self.dim, &values)?;
-        }
-        Ok(())
+        let pairs = (0..self.dim / 2).map(|pair| self.frequency(pair) / factor(pair)).collect();
+        Frequencies { pairs, magnitude: self.magnitude() }
     }
 
     /// Frequency of a pair, in radians per position.
@@ -158,5 +141,23 @@ impl Rope {
                 Scaling::Yarn { factor, .. } => 1.0 + 0.1 * f64::from(factor).max(1.0).ln(),
                 Scaling::None | Scaling::Linear { .. } | Scaling::Long { .. } => 1.0,
             }
+    }
+}
+
+/// What determines the angles of a position.
+#[derive(Clone, Debug)]
+pub struct Frequencies {
+    /// In radians per position.
+    pairs: Vec<f64>,
+    /// Factor of cos and sin.
+    magnitude: f64,
+}
+
+impl Frequencies {
+    /// cos and sin of every pair at each position: (positions, 2 · pairs).
+    pub fn angles(&self, positions: impl Iterator<Item = usize>) -> Vec<f32> {
+        let angles = positions.flat_map(|position| self.pairs.iter().map(move |f| position as f64 * f));
+        let cos_sin = |angle: f64| [self.magnitude * angle.cos(), self.magnitude * angle.sin()].map(|v| v as f32);
+        angles.flat_map(cos_sin).collect()
     }
 }

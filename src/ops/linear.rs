@@ -153,7 +153,7 @@ impl Op for Linear {
             Epilogue::RopeAppend(rope) if self.fuses(rope) => {
                 defines.push("ROPE");
                 constants.extend(rope.constants());
-                bindings.extend([Binding::Rows, rope.table.into(), Binding::Values(rope.kv.buffer)]);
+                bindings.extend([Binding::Rows, rope.angles.into(), Binding::Values(rope.kv.buffer)]);
             }
             Epilogue::RopeAppend(rope) => rope_append = Some(rope),
         }

@@ -2,8 +2,8 @@
 //! and keys, and appends keys and values to the KV cache. It is one operation, so that each key is
 //! read and written once.
 //!
-//! The cosines and sines come from a table that the host computes in f64: WGSL guarantees the
-//! precision of `sin` and `cos` only within [-π, π], and angles grow far beyond that.
+//! The host computes the cosines and sines of each row in f64: WGSL guarantees the precision of
+//! `sin` and `cos` only within [-π, π], and angles grow far beyond that.
 
 use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
 use crate::Result;
@@ -24,8 +24,8 @@ pub enum RopeKind {
 pub struct RopeAppend {
     /// (rows, (heads + 2 kv.heads) · head_dim): q, k and v of each row; q is rotated in place.
     pub qkv: Tensor,
-    /// (context, rotary_dim): cos and sin of pair i in columns 2i and 2i + 1.
-    pub table: Tensor,
+    /// (rows, rotary_dim): cos and sin of each row's pair i in columns 2i and 2i + 1.
+    pub angles: Tensor,
     /// The cache that receives keys and values.
     pub kv: KvCache,
     /// Number of query heads.
@@ -41,9 +41,10 @@ impl Op for RopeAppend {
         let (cols, head_dim) = (self.all_heads() * self.kv.head_dim, self.kv.head_dim);
         ensure(self.qkv.cols == cols, "rope_append", "qkv.cols = (heads + 2 kv.heads) · head_dim", self.qkv.cols)?;
         ensure(head_dim.is_multiple_of(2), "rope_append", "an even head_dim", head_dim)?;
-        let rotary_dim = self.table.cols;
+        let rotary_dim = self.angles.cols;
         let fits = rotary_dim.is_multiple_of(2) && rotary_dim <= head_dim;
-        ensure(fits, "rope_append", "even rotary_dim ≤ head_dim", rotary_dim)
+        ensure(fits, "rope_append", "even rotary_dim ≤ head_dim", rotary_dim)?;
+        ensure(self.angles.rows == self.qkv.rows, "rope_append", "angles.rows = qkv.rows", self.angles.rows)
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {
@@ -55,8 +56,8 @@ impl Op for RopeAppend {
                 RopeKind::HalfSplit => vec!["HALF_SPLIT"],
             },
             constants: vec![("KV_BLOCK", KV_BLOCK as u32)],
-            bindings: vec![Binding::Rows, self.qkv.into(), self.table.into(), Binding::Values(buffer)],
-            params: [self.qkv.rows, self.heads, kv_heads, head_dim, self.table.cols].map(|v| v as u32).to_vec(),
+            bindings: vec![Binding::Rows, self.qkv.into(), self.angles.into(), Binding::Values(buffer)],
+            params: [self.qkv.rows, self.heads, kv_heads, head_dim, self.angles.cols].map(|v| v as u32).to_vec(),
             // one invocation per pair of values
             workgroups: [ceil_div(self.all_heads() * head_dim / 2, WORKGROUP), self.qkv.rows as u32, 1],
             pieces: None,
@@ -77,17 +78,17 @@ impl RopeAppend {
             ("KV_HEADS", self.kv.heads),
             ("HEAD_DIM", self.kv.head_dim),
             ("KV_BLOCK", KV_BLOCK),
-            ("ROTARY_PAIRS", self.table.cols / 2),
+            ("ROTARY_PAIRS", self.angles.cols / 2),
         ]
         .map(|(name, value)| (name, value as u32))
     }
 
-    /// `qkv`: (rows, …), rotated in place; `table`: (context, rotary_dim); `blocks`: those of `kv`,
+    /// `qkv`: (rows, …), rotated in place; `angles`: (rows, rotary_dim); `blocks`: those of `kv`,
     /// each of [`KvCache::block_len`].
-    pub fn reference(&self, step: &Step, qkv: &mut [f32], table: &[f32], blocks: &mut [Vec<f32>]) {
+    pub fn reference(&self, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [Vec<f32>]) {
         let d = self.kv.head_dim;
-        for (row, qkv) in step.rows.iter().zip(qkv.chunks_exact_mut(self.qkv.cols)) {
-            let angles = &table[row.position * self.table.cols..][..self.table.cols];
+        for (number, (row, qkv)) in step.rows.iter().zip(qkv.chunks_exact_mut(self.qkv.cols)).enumerate() {
+            let angles = &angles[number * self.angles.cols..][..self.angles.cols];
             let (q_and_k, v) = qkv.split_at_mut((self.heads + self.kv.heads) * d);
             for head in q_and_k.chunks_exact_mut(d) {
                 rotate(head, angles, self.kind);

@@ -16,12 +16,13 @@ const TYPES = { u32: 4, f32: 6, string: 8, array: 9, i32: 5 };
 const BLOCKS = { F32: { id: 0, bytes: 4, values: 1 }, Q4_0: { id: 2, bytes: 18, values: 32 } };
 
 /**
- * The file. `context`: trained context length in its header. `template`: its chat template, if any.
+ * The file. `context`: trained context length in its header. `ffn`: width of the feed-forward block.
+ * `template`: its chat template, if any.
  * `spoil(name, values)` may change the values of a vector; their names end in `norm.weight`.
  * `endless`: never ends an answer by itself, unless nothing else is allowed: the end token is as
  * likely as the median token, and sampling takes the 40 likeliest.
  */
-export function tinyModel({ context = 512, seed = 1, template, endless = false, spoil = () => {} } = {}) {
+export function tinyModel({ context = 512, ffn = FFN, seed = 1, template, endless = false, spoil = () => {} } = {}) {
   const random = generator(seed);
   const tensors = [];
   const matrix = (name, cols, rows) => {
@@ -48,24 +49,24 @@ export function tinyModel({ context = 512, seed = 1, template, endless = false, 
     matrix(part('attn_k'), HIDDEN, KV_HEADS * HEAD_DIM);
     matrix(part('attn_v'), HIDDEN, KV_HEADS * HEAD_DIM);
     matrix(part('attn_output'), HEADS * HEAD_DIM, HIDDEN);
-    matrix(part('ffn_gate'), HIDDEN, FFN);
-    matrix(part('ffn_up'), HIDDEN, FFN);
-    matrix(part('ffn_down'), FFN, HIDDEN);
+    matrix(part('ffn_gate'), HIDDEN, ffn);
+    matrix(part('ffn_up'), HIDDEN, ffn);
+    matrix(part('ffn_down'), ffn, HIDDEN);
     norm(part('attn_norm'));
     norm(part('ffn_norm'));
   }
   norm('output_norm');
-  return file(metadata(context, template), tensors);
+  return file(metadata(context, ffn, template), tensors);
 }
 
-function metadata(context, template) {
+function metadata(context, ffn, template) {
   const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
   return [
     ['general.architecture', 'string', 'llama'],
     ['llama.block_count', 'u32', LAYERS],
     ['llama.context_length', 'u32', context],
     ['llama.embedding_length', 'u32', HIDDEN],
-    ['llama.feed_forward_length', 'u32', FFN],
+    ['llama.feed_forward_length', 'u32', ffn],
     ['llama.attention.head_count', 'u32', HEADS],
     ['llama.attention.head_count_kv', 'u32', KV_HEADS],
     ['llama.attention.layer_norm_rms_epsilon', 'f32', 1e-5],

@@ -248,8 +248,6 @@ impl GpuEngine {
         if bytes.is_empty() {
             return Ok(());
         }
-        // a write comes before the next submit, and so before what is deferred
-        self.flush();
         self.gpu.queue.write_buffer(buffer, offset as u64, bytes);
         self.uploading += bytes.len() as u64;
         Ok(())
@@ -305,7 +303,12 @@ impl Memory for GpuEngine {
     }
 
     fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()> {
-        let target = self.buffers.get(buffer).ok_or_else(|| freed("write"))?.main.clone();
+        let GpuBuffer { main, block_len, .. } = self.buffers.get(buffer).ok_or_else(|| freed("write"))?;
+        let (target, is_cache) = (main.clone(), block_len.is_some());
+        if is_cache {
+            // copies of blocks are deferred, and a write comes before the next submit
+            self.flush();
+        }
         self.write(&target, offset * size_of::<f32>(), bytemuck::cast_slice(values))
     }
 

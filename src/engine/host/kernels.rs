@@ -74,8 +74,8 @@ pub trait Kernels {
     }
 
     /// See [`RopeAppend::reference`].
-    fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], table: &[f32], blocks: &mut [Vec<f32>]) {
-        op.reference(step, qkv, table, blocks);
+    fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [Vec<f32>]) {
+        op.reference(step, qkv, angles, blocks);
     }
 
     /// See [`Attention::reference`].

@@ -35,9 +35,8 @@ pub fn small(command: &Command) -> Command {
             // with RoPE, rows are heads
             let (rows, outputs) = (op.weight.rows, op.outputs());
             op.weight = small_matrix(op.weight);
-            if let Epilogue::RopeAppend(rope) = &mut op.epilogue {
+            if let Epilogue::RopeAppend(_) = &op.epilogue {
                 op.weight.rows = rows;
-                rope.table.rows = rope.table.rows.min(POSITIONS);
             }
             op.x.cols = op.weight.cols;
             if let Some(norm) = &mut op.norm {
@@ -48,7 +47,6 @@ pub fn small(command: &Command) -> Command {
             }
             op.y.cols -= outputs - op.outputs();
         }
-        Command::RopeAppend(op) => op.table.rows = op.table.rows.min(POSITIONS),
         Command::ExpertLinear(op) => {
             let most = (MOST / (op.rows * op.weight.cols)).max(2);
             op.weight.rows = op.experts().min(most) * op.rows;
@@ -59,6 +57,7 @@ pub fn small(command: &Command) -> Command {
         }
         Command::Norm(_)
         | Command::Activate(_)
+        | Command::RopeAppend(_)
         | Command::Attention(_)
         | Command::Route(_)
         | Command::Combine(_)
@@ -113,7 +112,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
                 Epilogue::Accumulate { .. } => (" and residual", any),
                 Epilogue::Activate(_) => (" and activation", any),
                 Epilogue::Cap { .. } => (" and bound", any),
-                Epilogue::RopeAppend(rope) => (" and rope", rope.table.rows),
+                Epilogue::RopeAppend(_) => (" and rope", POSITIONS),
             };
             (format!("projection{then}, {layout:?} {rows} × {cols}"), op.y.rows, context, rows * cols)
         }
@@ -126,7 +125,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
             (name, op.y.rows, any, op.chosen * op.rows * cols)
         }
         Command::Combine(op) => ("answers of experts".into(), op.y.rows, any, 0),
-        Command::RopeAppend(op) => ("rope".into(), op.qkv.rows, op.table.rows, 0),
+        Command::RopeAppend(op) => ("rope".into(), op.qkv.rows, POSITIONS, 0),
         Command::Attention(op) => ("attention".into(), op.y.rows, POSITIONS, 0),
         Command::PickRows(op) => ("picked rows".into(), op.x.rows, any, 0),
         Command::Sample(op) => ("sampling".into(), op.logits.rows, any, 0),
@@ -156,7 +155,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             let mut outputs = vec![Output::all(op.y)];
             if let Epilogue::RopeAppend(rope) = &mut op.epilogue {
                 rope.kv = random.cache(memory, rope.kv)?;
-                (rope.qkv, rope.table) = (op.y, random.like(memory, rope.table)?);
+                (rope.qkv, rope.angles) = (op.y, random.like(memory, rope.angles)?);
                 let q = Output { tensor: op.y, cols: rope.heads * rope.kv.head_dim };
                 outputs = vec![q, Output::all(blocks(rope.kv))];
             }
@@ -203,7 +202,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
         }
         Command::RopeAppend(op) => {
             op.kv = random.cache(memory, op.kv)?;
-            (op.qkv, op.table) = (random.like(memory, op.qkv)?, random.like(memory, op.table)?);
+            (op.qkv, op.angles) = (random.like(memory, op.qkv)?, random.like(memory, op.angles)?);
             vec![Output { tensor: op.qkv, cols: op.heads * op.kv.head_dim }, Output::all(blocks(op.kv))]
         }
         Command::Attention(op) => {

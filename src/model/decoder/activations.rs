@@ -2,15 +2,17 @@
 
 use super::{Decoder, FeedForward};
 use crate::Result;
-use crate::record::{Memory, Tensor};
+use crate::record::{Memory, Row, Tensor};
 
 /// Buffers for up to `tokens` tokens, which all layers reuse.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Activations {
     /// (tokens, hidden): the residual stream.
     pub(super) x: Tensor,
     /// (tokens, hidden): the output of a norm, or of a block before it is added to `x`.
     pub(super) branch: Tensor,
+    /// (tokens, rotated values of a head) for each of [`Decoder::ropes`]: cos and sin.
+    pub(super) angles: Vec<Tensor>,
     /// (tokens, qkv_width)
     pub(super) qkv: Tensor,
     /// (tokens, heads · head_dim)
@@ -68,6 +70,7 @@ impl Activations {
         Ok(Self {
             x: tensor(config.hidden)?,
             branch: tensor(if model.needs_branch() { config.hidden } else { 4 })?,
+            angles: model.ropes.iter().map(|(rope, _)| tensor(rope.dim)).collect::<Result<_>>()?,
             qkv: tensor(config.qkv_width())?,
             attn: tensor(config.heads * config.head_dim)?,
             gate_up: tensor(if fused { inputs } else { inputs * ffn })?,
@@ -76,12 +79,22 @@ impl Activations {
         })
     }
 
+    /// Writes the angles of these rows. To be called before a step runs the layers over them.
+    pub fn write_angles(&self, memory: &mut dyn Memory, model: &Decoder, rows: &[Row]) -> Result<()> {
+        for (angles, (_, frequencies)) in self.angles.iter().zip(&model.ropes) {
+            let positions = rows.iter().take(angles.rows).map(|row| row.position);
+            memory.write_values(angles.buffer, 0, &frequencies.angles(positions))?;
+        }
+        Ok(())
+    }
+
     /// The same buffers, limited to fewer tokens.
-    pub fn first(self, tokens: usize) -> Self {
+    pub fn first(&self, tokens: usize) -> Self {
         let cut = |tensor: Tensor| Tensor { rows: tokens, ..tensor };
         Self {
             x: cut(self.x),
             branch: cut(self.branch),
+            angles: self.angles.iter().copied().map(cut).collect(),
             qkv: cut(self.qkv),
             attn: cut(self.attn),
             gate_up: cut(self.gate_up),

@@ -10,8 +10,8 @@ impl Decoder {
     /// a.qkv = norm(x) · qkv_proj, with RoPE, after QK-norm where there is one. Appends keys and
     /// values to `kv`.
     pub(super) fn record_qkv(&self, r: &mut Recording, layer: &Layer, kv: KvCache, a: &Activations) -> Result<()> {
-        let (qkv, table, heads, kind) = (a.qkv, layer.rope_table, self.config.heads, self.config.rope_kind());
-        let rope = RopeAppend { qkv, table, kv, heads, kind };
+        let (qkv, angles, heads, kind) = (a.qkv, a.angles[layer.rope], self.config.heads, self.config.rope_kind());
+        let rope = RopeAppend { qkv, angles, kv, heads, kind };
         let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
         if layer.qkv_proj.parts.len() == 1 && layer.qk_norms.is_empty() {
             return layer.qkv_proj.linear(r, x, norm, Epilogue::RopeAppend(rope), qkv);

@@ -355,8 +355,9 @@ impl Llm {
     }
 
     /// After every layer was written: its owner may go on from there, and the handle is over.
-    pub fn restored(&mut self, restoring: u32) -> Result<(), JsValue> {
-        self.model.decoder("generate").and_then(|decoder| decoder.restored(restoring.into())).map_err(to_js)
+    pub async fn restored(&mut self, restoring: u32) -> Result<(), JsValue> {
+        let decoder = self.model.decoder("generate").map_err(to_js)?;
+        decoder.restored(restoring.into()).await.map_err(to_js)
     }
 
     /// Tokens that a generation dropped to make room.

@@ -60,7 +60,7 @@ fn restore(decoder: &mut LoadedDecoder, ids: &[u32], layers: &[Vec<f32>], owner:
     for (layer, values) in layers.iter().enumerate() {
         block_on(decoder.write_kv(restoring, layer, values)).unwrap();
     }
-    decoder.restored(restoring).unwrap();
+    block_on(decoder.restored(restoring)).unwrap();
 }
 
 fn goes_on_elsewhere(mut first: LoadedDecoder, mut second: LoadedDecoder) {
@@ -116,7 +116,7 @@ fn wrong_kv_cache_calls_are_refused_by_name() {
     refused(decoder.restore(vec![VOCAB as u32], 1).map(drop), "TOKENIZE", "vocabulary");
     decoder.stop(restoring);
     refused(block_on(decoder.write_kv(restoring, 0, &[0.0; 192])), "INVALID_OPTION", "write_kv");
-    refused(decoder.restored(restoring), "INVALID_OPTION", "restored");
+    refused(block_on(decoder.restored(restoring)), "INVALID_OPTION", "restored");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_restored_cache_is_used_once_all_layers_are_written() {
         }
         assert_eq!(answer(&mut decoder, &[5, 6, 7], of(1)).2, 0, "not before it is whole");
         block_on(decoder.forget()).unwrap();
-        let error = decoder.restored(restoring).unwrap_err();
+        let error = block_on(decoder.restored(restoring)).unwrap_err();
         assert_eq!(error.code(), "INVALID_OPTION");
         assert!(error.to_string().contains(&format!("none of layer {written}")), "{error}");
         assert_eq!(answer(&mut decoder, &[5, 6, 7], of(1)).2, 0);
@@ -144,7 +144,7 @@ fn a_restored_cache_is_used_once_all_layers_are_written() {
         }
         answer(&mut decoder, &[9, 9], greedy(1));
     }
-    restoring.into_iter().for_each(|restoring| decoder.restored(restoring).unwrap());
+    restoring.into_iter().for_each(|restoring| block_on(decoder.restored(restoring)).unwrap());
     assert_eq!(answer(&mut decoder, &[15, 6, 7], of(1)).2, 2);
     assert_eq!(answer(&mut decoder, &[5, 6, 7], of(1)).2, 2);
 }

@@ -42,7 +42,6 @@ struct Program {
     logits: Tensor,
 }
 
-#[derive(Default)]
 struct Sequence {
     blocks: Blocks,
     length: usize,
@@ -96,13 +95,17 @@ impl<E: Engine> Model<E> {
         Ok(self.step(&self.decode.clone(), &mut [(sequence, &[id])])?.remove(0))
     }
 
-    fn fork(&mut self, sequence: &Sequence, length: usize) -> Sequence {
-        Sequence { blocks: self.kv.fork(&sequence.blocks, length), length }
+    fn sequence(&self) -> Sequence {
+        Sequence { blocks: self.kv.sequence(), length: 0 }
+    }
+
+    fn fork(&self, sequence: &Sequence, length: usize) -> Sequence {
+        Sequence { blocks: sequence.blocks.fork(length), length }
     }
 
     /// Ends a sequence.
     fn end(&mut self, sequence: Sequence) {
-        self.kv.release(sequence.blocks);
+        drop(sequence);
         block_on(self.kv.trim(&mut self.engine)).unwrap();
     }
 }
@@ -151,7 +154,7 @@ fn answers(talks: [Talk; 2]) -> [Vec<u32>; 2] {
 fn alone<E: Engine>(model: &mut Model<E>) -> [Vec<u32>; 2] {
     let mut talks = Talk::two();
     for talk in &mut talks {
-        let mut sequence = Sequence::default();
+        let mut sequence = model.sequence();
         talk.draw(&model.read(&mut sequence, &talk.prompt).unwrap());
         while talk.answer.len() < ANSWER {
             talk.draw(&model.decode(&mut sequence, talk.last()).unwrap());
@@ -163,7 +166,7 @@ fn alone<E: Engine>(model: &mut Model<E>) -> [Vec<u32>; 2] {
 
 fn in_turns<E: Engine>(model: &mut Model<E>) -> [Vec<u32>; 2] {
     let mut talks = Talk::two();
-    let mut sequences = [Sequence::default(), Sequence::default()];
+    let mut sequences = [model.sequence(), model.sequence()];
     for (talk, sequence) in talks.iter_mut().zip(&mut sequences) {
         talk.draw(&model.read(sequence, &talk.prompt).unwrap());
     }
@@ -181,7 +184,7 @@ fn in_turns<E: Engine>(model: &mut Model<E>) -> [Vec<u32>; 2] {
 fn together<E: Engine>(model: &mut Model<E>) -> [Vec<u32>; 2] {
     let mut talks = Talk::two();
     let [first, second] = &mut talks;
-    let (mut a, mut b) = (Sequence::default(), Sequence::default());
+    let (mut a, mut b) = (model.sequence(), model.sequence());
     first.draw(&model.read(&mut a, &first.prompt).unwrap());
     let mut prompt = second.prompt.chunks(4);
     let mut last = Vec::new();
@@ -229,7 +232,7 @@ fn rows_in_company<E: Engine>(engine: E) {
     let ids = Rng::new(3).ids(90, VOCAB);
     let mut logits = Vec::new();
     for in_company in [false, true] {
-        let mut sequences = [Sequence::default(), Sequence::default(), Sequence::default()];
+        let mut sequences = [model.sequence(), model.sequence(), model.sequence()];
         let [a, b, c] = &mut sequences;
         model.read(b, &ids[..87]).unwrap();
         if in_company {
@@ -257,7 +260,7 @@ fn forks<E: Engine>(engine: E) {
     let mut model = Model::new(engine);
     let ids = Rng::new(4).ids(510, VOCAB);
     for length in [1, 63, 64, 65, 500] {
-        let [mut first, mut fresh] = [Sequence::default(), Sequence::default()];
+        let [mut first, mut fresh] = [model.sequence(), model.sequence()];
         model.read(&mut first, &ids[..length]).unwrap();
         let held = model.kv.held();
         let mut second = model.fork(&first, length);
@@ -273,7 +276,7 @@ fn forks<E: Engine>(engine: E) {
         for (says, continued) in [(first_says, continued[0]), (second_says, continued[1])] {
             model.read(&mut fresh, &ids[..length]).unwrap();
             assert!(says == model.read(&mut fresh, &continued).unwrap(), "a fork after {length} tokens");
-            model.kv.truncate(&mut fresh.blocks, 0);
+            fresh.blocks.truncate(0);
             fresh.length = 0;
         }
         [first, second, fresh].into_iter().for_each(|sequence| model.end(sequence));
@@ -292,14 +295,14 @@ fn come_and_go<E: Engine>(engine: E) {
     let mut model = Model::new(engine);
     let mut rng = Rng::new(5);
     let ids = rng.ids(200, VOCAB);
-    let mut resident = Sequence::default();
+    let mut resident = model.sequence();
     model.read(&mut resident, &ids[..70]).unwrap();
     let before = model.engine.memory_bytes();
     let mut open: Vec<Sequence> = Vec::new();
     for i in 0..200 {
         let mut sequence = match i % 3 {
             0 => model.fork(&resident, 1 + rng.below(70)),
-            _ => Sequence::default(),
+            _ => model.sequence(),
         };
         model.read(&mut sequence, &ids[..1 + rng.below(150)]).unwrap();
         open.push(sequence);
@@ -311,7 +314,7 @@ fn come_and_go<E: Engine>(engine: E) {
     assert!(model.engine.memory_bytes() > before);
     open.into_iter().for_each(|sequence| model.end(sequence));
     assert_eq!((model.engine.memory_bytes(), model.kv.held()), (before, 2));
-    let mut fresh = Sequence::default();
+    let mut fresh = model.sequence();
     model.read(&mut fresh, &ids[..70]).unwrap();
     assert!(model.decode(&mut resident, 9).unwrap() == model.decode(&mut fresh, 9).unwrap(), "the resident's blocks");
 }
@@ -327,12 +330,14 @@ fn two_hundred_sequences_give_back_their_memory() {
 fn a_sequence_takes_memory_for_its_tokens_alone() {
     let mut model = Model::new(HostEngine::new(Simd::default()));
     let before = model.engine.memory_bytes();
-    model.read(&mut Sequence::default(), &Rng::new(6).ids(300, VOCAB)).unwrap();
+    let mut sequence = model.sequence();
+    model.read(&mut sequence, &Rng::new(6).ids(300, VOCAB)).unwrap();
     assert_eq!(model.engine.memory_bytes() - before, 5 * BLOCK_BYTES);
     // a GPU makes room for an eighth more at most
     let mut model = Model::new(gpu());
     let before = model.engine.memory_bytes();
-    model.read(&mut Sequence::default(), &Rng::new(6).ids(700, VOCAB)).unwrap();
+    let mut sequence = model.sequence();
+    model.read(&mut sequence, &Rng::new(6).ids(700, VOCAB)).unwrap();
     let taken = model.engine.memory_bytes() - before;
     // a buffer of no block has a few bytes
     assert!((11 * BLOCK_BYTES - 64..=12 * BLOCK_BYTES).contains(&taken), "{taken}");
@@ -342,13 +347,13 @@ fn one_runs_out<E: Engine>(engine: E, limit: impl Fn(&mut E, u64)) {
     let mut model = Model::new(engine);
     let ids = Rng::new(8).ids(130, VOCAB);
     let expected = {
-        let mut sequence = Sequence::default();
+        let mut sequence = model.sequence();
         model.read(&mut sequence, &ids[..60]).unwrap();
         let expected: Vec<_> = ids[60..70].iter().map(|&id| model.decode(&mut sequence, id).unwrap()).collect();
         model.end(sequence);
         expected
     };
-    let [mut stays, mut ends] = [Sequence::default(), Sequence::default()];
+    let [mut stays, mut ends] = [model.sequence(), model.sequence()];
     model.read(&mut stays, &ids[..60]).unwrap();
     model.read(&mut ends, &ids[..60]).unwrap();
     // room for one more block in all layers but the last, so that growth fails half-way
@@ -385,7 +390,7 @@ fn a_sequence_without_memory_leaves_another_running() {
 fn a_program_runs_again_after_an_error() {
     fn check<E: Engine>(engine: E) {
         let mut model = Model::new(engine);
-        let mut sequence = Sequence::default();
+        let mut sequence = model.sequence();
         let expected = model.decode(&mut sequence, 9).unwrap();
         let Program { id: program, logits, .. } = model.decode.clone();
         let row = rows(0, 0, &[9]);

@@ -40,7 +40,7 @@ impl Running {
             return Ok(generation.end(FinishReason::Length));
         }
         // a call that was dropped before its end may not have read its logits
-        sequence.truncate(&mut runner.programs.kv, known - usize::from(!generation.prefill));
+        sequence.truncate(known - usize::from(!generation.prefill));
         let done = sequence.len();
         let end = generation.computed_with(done, runner.programs.rows);
         if end < known || generation.prefill {
@@ -76,13 +76,10 @@ impl Running {
         }
     }
 
-    /// Ends the generation after a failure, and releases its sequence, whose keys and values may be
+    /// Ends the generation after a failure, and drops its sequence, whose keys and values may be
     /// incomplete.
-    pub fn fail(&mut self, runner: &mut Runner) {
+    pub fn fail(mut self, runner: &mut Runner) {
         self.drop_queued(runner);
-        if let Some(sequence) = self.sequence.take() {
-            runner.release(sequence);
-        }
     }
 
     fn drop_queued(&mut self, runner: &mut Runner) {
@@ -96,7 +93,7 @@ impl Running {
     pub fn push(&mut self, id: u32, runner: &mut Runner, tokenizer: &Tokenizer) -> Result<String> {
         let (text, again) = self.generation.push(id, tokenizer, runner.decoder.context)?;
         if let (Some(positions), Some(sequence)) = (again, &mut self.sequence) {
-            sequence.truncate(&mut runner.programs.kv, positions);
+            sequence.truncate(positions);
         }
         Ok(text)
     }

@@ -65,13 +65,11 @@ impl LoadedDecoder {
     /// does not wait for compilation, and errors appear now.
     pub async fn warm_up(&mut self) -> Result<()> {
         for ids in [&[0][..], &[0, 0]] {
-            let mut sequence = Sequence::new(self.origin(None));
-            let logits = self.runner.last_logits(&mut sequence, &ids[..ids.len().min(self.context())]).await;
-            self.runner.release(sequence);
-            logits?;
+            let mut sequence = self.sequence(None);
+            self.runner.last_logits(&mut sequence, &ids[..ids.len().min(self.context())]).await?;
         }
         if let Some(DevicePrograms { decode, last, id, feed, .. }) = self.runner.programs.device {
-            let mut sequence = Sequence::new(self.origin(None));
+            let mut sequence = self.sequence(None);
             self.runner.grow(&mut sequence, 0..1).await?;
             let rows = rows(0, 0, &[0]);
             let tables = [sequence.blocks.table()];
@@ -79,7 +77,6 @@ impl LoadedDecoder {
                 let step = Step::new(&rows, &tables);
                 self.runner.engine.queue(program, &step, id.buffer, feed.buffer)?.await?;
             }
-            self.runner.release(sequence);
         }
         self.runner.trim().await
     }
@@ -209,20 +206,12 @@ impl LoadedDecoder {
         let running = generations.get_mut(&id).ok_or_else(|| not_started("next"))?;
         let event = running.advance(id, runner, tokenizer, count).await;
         match &event {
-            Ok(Event::End { .. }) => {
-                running.end(runner);
-                if count == 1 {
-                    runner.trim().await?;
-                }
-            }
-            Ok(_) => {}
+            Ok(Event::End { .. }) => running.end(runner),
+            Ok(_) => return event,
             // After a failure the contents of the KV cache are unknown.
-            Err(_) => {
-                running.fail(runner);
-                self.generations.remove(&id);
-            }
+            Err(_) => generations.remove(&id).into_iter().for_each(|running| running.fail(runner)),
         }
-        event
+        self.trimmed(event).await
     }
 
     /// Ends a generation in any state and releases its handle. Later prompts may continue its
@@ -231,16 +220,32 @@ impl LoadedDecoder {
         if let Some(mut running) = self.generations.remove(&id) {
             running.end(&mut self.runner);
         }
-        if let Some(restoring) = self.restoring.remove(&id) {
-            self.runner.release(restoring.sequence);
-        }
+        self.restoring.remove(&id);
     }
 
-    /// Releases all ended sequences and their memory.
+    /// Drops all ended sequences and frees their memory.
     pub async fn forget(&mut self) -> Result<()> {
-        while self.runner.ended.drop_oldest(&mut self.runner.programs.kv) {}
-        self.runner.untrimmed = true;
+        self.runner.ended.clear();
         self.runner.trim().await
+    }
+
+    /// Number of blocks of the KV cache that are held, by generations and for later prompts.
+    pub fn held_blocks(&self) -> usize {
+        self.runner.programs.kv.held()
+    }
+
+    /// At the end of a call: frees the memory of blocks that no sequence holds. Beside a generation,
+    /// which can use them, they stay: a GPU copies what is held in order to free the rest.
+    pub(super) async fn trimmed<T>(&mut self, result: Result<T>) -> Result<T> {
+        let alone = self.generations.values().all(|running| running.sequence.is_none());
+        let trimmed = if alone { self.runner.trim().await } else { Ok(()) };
+        let value = result?;
+        trimmed.map(|()| value)
+    }
+
+    /// A sequence without positions.
+    pub(super) fn sequence(&self, restored: Option<u32>) -> Sequence {
+        Sequence::new(&self.runner.programs.kv, self.origin(restored))
     }
 
     /// Number of tokens of a generation's prompt that were in the KV cache already.
@@ -257,7 +262,7 @@ impl LoadedDecoder {
     pub(super) fn open(&mut self, ids: &[u32], restored: Option<u32>, most: usize) -> Sequence {
         let (keys, origin) = (token_keys(ids).collect::<Vec<_>>(), self.origin(restored));
         let running = self.generations.values().filter_map(|running| running.sequence.as_ref());
-        self.runner.ended.open(&mut self.runner.programs.kv, running, &keys, &origin, most)
+        self.runner.ended.open(&self.runner.programs.kv, running, &keys, &origin, most)
     }
 
     /// The origin of keys and values that this model computes for the owner `restored`.

@@ -72,10 +72,10 @@ impl LoadedDecoder {
             // keeps the token that ends the text: the vector is read from it
             ids.drain(most - 1..needed - 1);
         }
-        let mut sequence = Sequence::new(self.origin(None));
+        let mut sequence = self.sequence(None);
         let vector = self.last_hidden(&mut sequence, &ids).await;
-        self.runner.release(sequence);
-        let vector = vector?;
+        drop(sequence);
+        let vector = self.trimmed(vector).await?;
         check_logits(&vector)?;
         Ok(if options.normalize { normalized(vector) } else { vector })
     }

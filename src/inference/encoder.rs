@@ -68,7 +68,8 @@ impl LoadedEncoder {
         about: About,
         programs: EncoderPrograms,
     ) -> Self {
-        Self { engine, encoder, tokenizer, about, programs, blocks: Blocks::default() }
+        let blocks = programs.kv.sequence();
+        Self { engine, encoder, tokenizer, about, programs, blocks }
     }
 
     /// Runs every program once and discards the result, so that the first text does not wait for
@@ -272,7 +273,7 @@ impl LoadedEncoder {
         let second = input.second.and_then(|second| u32::try_from(second).ok()).unwrap_or(u32::MAX);
         let length = input.ids.len();
         let (engine, kv) = (&mut self.engine, &mut self.programs.kv);
-        kv.truncate(&mut self.blocks, length);
+        self.blocks.truncate(length);
         kv.grow(engine, &mut self.blocks, 0..length).await?;
         let (rows, table) = (rows(0, 0, &input.ids), self.blocks.table());
         self.engine.run(self.programs.layers, &Step { second, ..Step::new(&rows, &[table]) })

@@ -46,7 +46,7 @@ impl LoadedDecoder {
     pub fn restore(&mut self, ids: Vec<u32>, owner: u32) -> Result<GenerationId> {
         self.check_ids(&ids)?;
         self.check_kv(0, ids.len())?;
-        let (sequence, id) = (Sequence::new(self.origin(Some(owner))), self.new_id());
+        let (sequence, id) = (self.sequence(Some(owner)), self.new_id());
         let layers = vec![false; self.runner.decoder.layers.len()];
         self.restoring.insert(id, Restoring { sequence, ids, layers });
         Ok(id)
@@ -78,18 +78,24 @@ impl LoadedDecoder {
     }
 
     /// To be called once every layer has been written: the sequence can be continued from now on.
-    /// Errors: `InvalidOption` if a layer is missing; the sequence is then released.
-    pub fn restored(&mut self, id: GenerationId) -> Result<()> {
+    /// Errors: `InvalidOption` if a layer is missing; the sequence is then dropped.
+    pub async fn restored(&mut self, id: GenerationId) -> Result<()> {
         let Restoring { mut sequence, ids, layers } =
             self.restoring.remove(&id).ok_or_else(|| not_started("restored"))?;
-        if let Some(layer) = layers.iter().position(|written| !written) {
-            self.runner.release(sequence);
-            let got = format!("none of layer {layer}");
-            return Err(invalid(format!("keys and values of {} tokens in every layer", ids.len()), got));
-        }
-        sequence.keys = token_keys(&ids).collect();
-        self.runner.keep(sequence);
-        Ok(())
+        let missing = layers.iter().position(|written| !written);
+        let result = match missing {
+            None => {
+                sequence.keys = token_keys(&ids).collect();
+                self.runner.keep(sequence);
+                Ok(())
+            }
+            Some(layer) => {
+                drop(sequence);
+                let expected = format!("keys and values of {} tokens in every layer", ids.len());
+                Err(invalid(expected, format!("none of layer {layer}")))
+            }
+        };
+        self.trimmed(result).await
     }
 
     /// The ranges of a layer's buffer that hold the first `tokens` positions of a sequence.

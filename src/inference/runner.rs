@@ -22,8 +22,6 @@ pub(super) struct Runner {
     pub ended: Ended,
     /// The generation whose sampling values are in the programs' `chain`.
     sampling: Option<GenerationId>,
-    /// Whether blocks have been released whose memory has not.
-    pub untrimmed: bool,
 }
 
 /// Data of a generation that samples on the device.
@@ -36,32 +34,25 @@ pub(super) struct OnDevice {
 
 impl Runner {
     pub fn new(engine: Share, decoder: Decoder, programs: Programs) -> Self {
-        Self { engine, decoder, programs, ended: Ended::default(), sampling: None, untrimmed: false }
+        Self { engine, decoder, programs, ended: Ended::default(), sampling: None }
     }
 
     /// Keeps an ended sequence, so that a later prompt can continue it.
     pub fn keep(&mut self, sequence: Sequence) {
-        self.untrimmed = true;
-        self.ended.keep(&mut self.programs.kv, sequence, self.decoder.context);
-    }
-
-    /// Releases the blocks of a sequence.
-    pub fn release(&mut self, sequence: Sequence) {
-        self.untrimmed = true;
-        self.programs.kv.release(sequence.blocks);
+        self.ended.keep(sequence, self.decoder.context);
     }
 
     /// Frees the memory of blocks that no sequence holds.
     pub async fn trim(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.untrimmed) { self.programs.kv.trim(&mut self.engine).await } else { Ok(()) }
+        self.programs.kv.trim(&mut self.engine).await
     }
 
-    /// Makes room for the next positions of a sequence; if memory is short, releases ended
+    /// Makes room for the next positions of a sequence; if memory is short, drops ended
     /// sequences. Errors: `OutOfMemory`.
     pub async fn grow(&mut self, sequence: &mut Sequence, positions: Range<usize>) -> Result<()> {
         loop {
             match self.programs.kv.grow(&mut self.engine, &mut sequence.blocks, positions.clone()).await {
-                Err(Error::OutOfMemory { .. }) if self.ended.drop_oldest(&mut self.programs.kv) => {}
+                Err(Error::OutOfMemory { .. }) if self.ended.drop_oldest() => {}
                 grown => return grown,
             }
         }

@@ -12,10 +12,10 @@ impl LoadedDecoder {
     pub async fn logits(&mut self, ids: &[u32], mut each: impl FnMut(usize, &[f32])) -> Result<()> {
         self.check_ids(ids)?;
         self.check_length(ids.len())?;
-        let mut sequence = Sequence::new(self.origin(None));
+        let mut sequence = self.sequence(None);
         let computed = self.logits_from(&mut sequence, ids, 0, &mut each).await;
-        self.runner.release(sequence);
-        computed
+        drop(sequence);
+        self.trimmed(computed).await
     }
 
     /// Log-probabilities, in nats, of `ids[from..]` given all tokens before each; with `end` one
@@ -46,9 +46,11 @@ impl LoadedDecoder {
             scores.push(score.max(f64::from(f32::MIN)) as f32);
         };
         let computed = self.logits_from(&mut sequence, known, from - 1, &mut each).await;
-        self.close(sequence, &computed);
-        computed?;
-        Ok(scores)
+        match computed {
+            Ok(()) => self.runner.keep(sequence),
+            Err(_) => drop(sequence),
+        }
+        self.trimmed(computed.map(|()| scores)).await
     }
 
     /// Computes the tokens of `ids` that the sequence lacks, and returns the logits from position
@@ -84,14 +86,6 @@ impl LoadedDecoder {
             }
         }
         Ok(())
-    }
-
-    /// Keeps a sequence that was computed without an error.
-    fn close(&mut self, sequence: Sequence, computed: &Result<()>) {
-        match computed {
-            Ok(()) => self.runner.keep(sequence),
-            Err(_) => self.runner.release(sequence),
-        }
     }
 
     fn check_length(&self, needed: usize) -> Result<()> {

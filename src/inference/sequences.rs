@@ -20,8 +20,8 @@ pub(super) struct Sequence {
 
 impl Sequence {
     /// A sequence without positions.
-    pub fn new(origin: Origin) -> Self {
-        Self { origin, keys: Vec::new(), blocks: Blocks::default() }
+    pub fn new(pool: &KvPool, origin: Origin) -> Self {
+        Self { origin, keys: Vec::new(), blocks: pool.sequence() }
     }
 
     /// Number of computed positions.
@@ -30,11 +30,17 @@ impl Sequence {
     }
 
     /// Keeps only the first positions.
-    pub fn truncate(&mut self, pool: &mut KvPool, positions: usize) {
+    pub fn truncate(&mut self, positions: usize) {
         if positions < self.len() {
             self.keys.truncate(positions);
-            pool.truncate(&mut self.blocks, positions);
+            self.blocks.truncate(positions);
         }
+    }
+
+    /// A sequence with the first positions of this one.
+    fn fork(&self, positions: usize) -> Self {
+        let (origin, keys) = (self.origin, self.keys[..positions].to_vec());
+        Self { origin, keys, blocks: self.blocks.fork(positions) }
     }
 }
 
@@ -50,24 +56,22 @@ impl Ended {
         self.sequences.iter()
     }
 
-    /// Keeps one more sequence, and releases the least recently used ones if there are too many or
-    /// they are too long together.
-    pub fn keep(&mut self, pool: &mut KvPool, mut sequence: Sequence, context: usize) {
+    /// Keeps one more sequence, and drops the least recently used ones if there are too many or they
+    /// are too long together.
+    pub fn keep(&mut self, mut sequence: Sequence, context: usize) {
         // positions of steps queued past its end
-        pool.truncate(&mut sequence.blocks, sequence.keys.len());
+        sequence.blocks.truncate(sequence.keys.len());
         let begins = |longer: &Sequence, shorter: &Sequence| {
             longer.origin == shorter.origin && longer.keys.starts_with(&shorter.keys)
         };
         // another sequence already has this one as its prefix
         if sequence.keys.is_empty() || self.sequences.iter().any(|other| begins(other, &sequence)) {
-            return pool.release(sequence.blocks);
+            return;
         }
-        for shorter in self.sequences.extract_if(.., |other| begins(&sequence, other)) {
-            pool.release(shorter.blocks);
-        }
+        self.sequences.retain(|other| !begins(&sequence, other));
         self.sequences.push(sequence);
         while self.sequences.len() > KEPT || self.positions() > KEPT_CONTEXTS * context {
-            self.drop_oldest(pool);
+            self.drop_oldest();
         }
     }
 
@@ -75,13 +79,16 @@ impl Ended {
         self.sequences.iter().map(Sequence::len).sum()
     }
 
-    /// Releases the blocks of the least recently used sequence. Returns false if there is none.
-    pub fn drop_oldest(&mut self, pool: &mut KvPool) -> bool {
-        if self.sequences.is_empty() {
-            return false;
-        }
-        pool.release(self.sequences.remove(0).blocks);
-        true
+    /// Drops the least recently used sequence. Returns false if there is none.
+    pub fn drop_oldest(&mut self) -> bool {
+        let some = !self.sequences.is_empty();
+        self.sequences.drain(..usize::from(some));
+        some
+    }
+
+    /// Drops all sequences.
+    pub fn clear(&mut self) {
+        self.sequences.clear();
     }
 
     /// A sequence whose positions are the longest prefix of `keys` in any sequence, at most `most`:
@@ -89,7 +96,7 @@ impl Ended {
     /// `running`.
     pub fn open<'a>(
         &mut self,
-        pool: &mut KvPool,
+        pool: &KvPool,
         running: impl Iterator<Item = &'a Sequence>,
         keys: &[Key],
         origin: &Origin,
@@ -106,22 +113,17 @@ impl Ended {
         if let Some((index, shared)) = ended.filter(|&(_, shared)| shared > 0 && shared.min(most) >= in_running) {
             let mut found = self.sequences.remove(index);
             if shared == found.len() {
-                found.truncate(pool, most);
+                found.truncate(most);
                 return found;
             }
-            let fork = fork(pool, &found, shared.min(most));
+            let fork = found.fork(shared.min(most));
             // it is now the most recently used
             self.sequences.push(found);
             return fork;
         }
         match running {
-            Some((sequence, _)) if in_running > 0 => fork(pool, sequence, in_running),
-            _ => Sequence::new(Origin { restored: None, ..*origin }),
+            Some((sequence, _)) if in_running > 0 => sequence.fork(in_running),
+            _ => Sequence::new(pool, Origin { restored: None, ..*origin }),
         }
     }
-}
-
-fn fork(pool: &mut KvPool, sequence: &Sequence, positions: usize) -> Sequence {
-    let blocks = pool.fork(&sequence.blocks, positions);
-    Sequence { origin: sequence.origin, keys: sequence.keys[..positions].to_vec(), blocks }
 }

@@ -5,16 +5,20 @@
 //! Kwon et al. 2023, arXiv 2309.06180). A sequence takes blocks as it grows; sequences with a
 //! common beginning share its blocks until one of them writes.
 
+use std::cell::RefCell;
 use std::ops::Range;
+use std::rc::Rc;
 
 use crate::model::Config;
 use crate::record::{BufferId, KV_BLOCK, KvCache, Memory};
 use crate::{Error, Result};
 
-/// The block table of one sequence, in order of position. [`KvPool::release`] returns the blocks.
-#[derive(Debug, Default)]
+/// The block table of one sequence, in order of position. The blocks are given back when it is
+/// dropped; [`KvPool::trim`] frees their memory.
+#[derive(Debug)]
 pub struct Blocks {
     table: Vec<u32>,
+    pool: Rc<RefCell<Vec<Block>>>,
 }
 
 impl Blocks {
@@ -23,16 +27,38 @@ impl Blocks {
     pub fn table(&self) -> &[u32] {
         &self.table
     }
+
+    /// A sequence with the first `positions` of this one, in the same blocks.
+    pub fn fork(&self, positions: usize) -> Self {
+        let table = self.table[..positions.div_ceil(KV_BLOCK).min(self.table.len())].to_vec();
+        let mut pool = self.pool.borrow_mut();
+        table.iter().for_each(|&block| pool[block as usize].holders += 1);
+        Self { table, pool: self.pool.clone() }
+    }
+
+    /// Gives back the blocks past the first `positions`.
+    pub fn truncate(&mut self, positions: usize) {
+        let kept = positions.div_ceil(KV_BLOCK).min(self.table.len());
+        let mut pool = self.pool.borrow_mut();
+        self.table.drain(kept..).for_each(|block| pool[block as usize].holders -= 1);
+    }
+}
+
+impl Drop for Blocks {
+    fn drop(&mut self) {
+        self.truncate(0);
+    }
 }
 
 /// The keys and values of all sequences of a model. A block has a part in each layer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct KvPool {
     /// One per layer.
     layers: Vec<KvCache>,
     /// The buffers of the layers.
     buffers: Vec<BufferId>,
-    blocks: Vec<Block>,
+    /// Shared with the sequences.
+    blocks: Rc<RefCell<Vec<Block>>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,7 +80,7 @@ impl KvPool {
         };
         let layers: Vec<KvCache> = (0..layers).map(layer).collect::<Result<_>>()?;
         let buffers = layers.iter().map(|layer| layer.buffer).collect();
-        Ok(Self { layers, buffers, blocks: Vec::new() })
+        Ok(Self { layers, buffers, blocks: Rc::default() })
     }
 
     /// The KV cache of a layer, for a recording.
@@ -62,9 +88,14 @@ impl KvPool {
         self.layers[layer]
     }
 
+    /// A sequence without positions.
+    pub fn sequence(&self) -> Blocks {
+        Blocks { table: Vec::new(), pool: self.blocks.clone() }
+    }
+
     /// Number of blocks that sequences hold.
     pub fn held(&self) -> usize {
-        self.blocks.iter().filter(|block| block.holders > 0).count()
+        self.blocks.borrow().iter().filter(|block| block.holders > 0).count()
     }
 
     /// Makes room for rows at these positions of a sequence; to be called before they run. Earlier
@@ -77,60 +108,47 @@ impl KvPool {
             let expected = format!("blocks for the {} positions before", positions.start);
             return Err(Error::Internal { op: "grow", expected, got: format!("{} blocks", blocks.table.len()) });
         }
-        let needs = |&index: &usize| blocks.table.get(index).is_none_or(|&block| self.is_shared(block));
-        let wanted: Vec<usize> = (first..end).filter(needs).collect();
+        let wanted: Vec<usize> = {
+            let pool = self.blocks.borrow();
+            let is_own = |&block: &u32| pool[block as usize].holders == 1;
+            (first..end).filter(|&index| !blocks.table.get(index).is_some_and(is_own)).collect()
+        };
         if wanted.is_empty() {
             return Ok(());
         }
-        let taken = self.take(memory, wanted.len()).await?;
-        for (index, &block) in wanted.into_iter().zip(&taken) {
-            let Some(&shared) = blocks.table.get(index) else {
-                blocks.table.push(block);
-                continue;
-            };
+        let mut taken = self.take(memory, wanted.len()).await?;
+        let shared = wanted.iter().filter(|&&index| index < blocks.table.len()).count();
+        for (&index, block) in wanted.iter().zip(&mut taken.table[..shared]) {
+            let old = &mut blocks.table[index];
             if index * KV_BLOCK < positions.start {
-                memory.copy_block(&self.buffers, shared as usize, block as usize)?;
+                memory.copy_block(&self.buffers, *old as usize, *block as usize)?;
             }
-            self.give_back(shared);
-            blocks.table[index] = block;
+            // the old one is given back with `taken`
+            std::mem::swap(old, block);
         }
+        blocks.table.extend(taken.table.drain(shared..));
         Ok(())
-    }
-
-    /// A new sequence with the first `positions` of another one, in the same blocks.
-    pub fn fork(&mut self, blocks: &Blocks, positions: usize) -> Blocks {
-        let table = blocks.table[..positions.div_ceil(KV_BLOCK).min(blocks.table.len())].to_vec();
-        for &block in &table {
-            self.blocks[block as usize].holders += 1;
-        }
-        Blocks { table }
-    }
-
-    /// Returns the blocks past the first `positions` of a sequence. [`KvPool::trim`] frees their
-    /// memory.
-    pub fn truncate(&mut self, blocks: &mut Blocks, positions: usize) {
-        let kept = positions.div_ceil(KV_BLOCK).min(blocks.table.len());
-        blocks.table.drain(kept..).for_each(|block| self.give_back(block));
-    }
-
-    /// Returns all blocks of a sequence. [`KvPool::trim`] frees their memory.
-    pub fn release(&mut self, mut blocks: Blocks) {
-        self.truncate(&mut blocks, 0);
     }
 
     /// Frees the memory of blocks that no sequence holds. A GPU copies the other blocks for this;
     /// without memory for the copy, nothing is freed.
     pub async fn trim(&mut self, memory: &mut dyn Memory) -> Result<()> {
-        if self.blocks.iter().all(|block| block.holders > 0 || !block.backed) {
-            return Ok(());
-        }
-        let held: Vec<bool> = self.blocks.iter().map(|block| block.holders > 0).collect();
+        let held: Vec<bool> = {
+            let pool = self.blocks.borrow();
+            if pool.iter().all(|block| block.holders > 0 || !block.backed) {
+                return Ok(());
+            }
+            pool.iter().map(|block| block.holders > 0).collect()
+        };
         match memory.hold_blocks(&self.buffers, &held).await {
-            Ok(()) => self.blocks.iter_mut().for_each(|block| block.backed = block.holders > 0),
-            Err(Error::OutOfMemory { .. }) => {}
-            Err(error) => return Err(error),
+            Ok(()) => {
+                let mut pool = self.blocks.borrow_mut();
+                pool.iter_mut().zip(held).for_each(|(block, held)| block.backed = held);
+                Ok(())
+            }
+            Err(Error::OutOfMemory { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     /// The ranges of a layer's buffer that hold the first `positions` of a sequence: the keys of
@@ -148,50 +166,25 @@ impl KvPool {
         heads.map(range).collect()
     }
 
-    fn is_shared(&self, block: u32) -> bool {
-        self.blocks[block as usize].holders > 1
-    }
-
-    fn give_back(&mut self, block: u32) {
-        self.blocks[block as usize].holders -= 1;
-    }
-
     /// Takes free blocks and gives them memory. Errors: `OutOfMemory`; none is then taken.
-    async fn take(&mut self, memory: &mut dyn Memory, count: usize) -> Result<Vec<u32>> {
-        let mut free: Vec<usize> = (0..self.blocks.len()).filter(|&i| self.blocks[i].holders == 0).collect();
+    async fn take(&mut self, memory: &mut dyn Memory, count: usize) -> Result<Blocks> {
+        let pool = self.blocks.borrow().clone();
+        let mut free: Vec<usize> = (0..pool.len()).filter(|&block| pool[block].holders == 0).collect();
         // blocks with memory first, then the lowest, so that the end of the pool becomes free
-        free.sort_by_key(|&block| !self.blocks[block].backed);
-        free.extend((self.blocks.len()..).take(count.saturating_sub(free.len())));
+        free.sort_by_key(|&block| !pool[block].backed);
+        free.extend((pool.len()..).take(count.saturating_sub(free.len())));
         free.truncate(count);
-        let most = free.iter().max().map_or(0, |last| last + 1).max(self.blocks.len());
-        let is_backed = |&block: &usize| self.blocks.get(block).is_some_and(|block| block.backed);
+        let most = free.iter().max().map_or(0, |last| last + 1).max(pool.len());
+        let is_backed = |&block: &usize| pool.get(block).is_some_and(|block| block.backed);
         if !free.iter().all(is_backed) {
             let mut held: Vec<bool> = (0..most).map(|block| is_backed(&block)).collect();
             free.iter().for_each(|&block| held[block] = true);
             memory.hold_blocks(&self.buffers, &held).await?;
         }
-        self.blocks.resize(most, Block::default());
-        for &block in &free {
-            self.blocks[block] = Block { holders: 1, backed: true };
-        }
-        Ok(free.into_iter().map(|block| block as u32).collect())
-    }
-}
-
-/// Length of the common beginning of two token sequences: a new prompt need not compute it again.
-pub fn shared_prefix(cached: &[u32], prompt: &[u32]) -> usize {
-    cached.iter().zip(prompt).take_while(|(a, b)| a == b).count()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shared_prefix;
-
-    #[test]
-    fn prefix_ends_at_the_first_difference() {
-        assert_eq!(shared_prefix(&[1, 2, 3], &[1, 2, 4, 5]), 2);
-        assert_eq!(shared_prefix(&[1, 2, 3], &[1, 2, 3, 4]), 3);
-        assert_eq!(shared_prefix(&[], &[1]), 0);
-        assert_eq!(shared_prefix(&[7], &[1]), 0);
+        let mut pool = self.blocks.borrow_mut();
+        pool.resize(most, Block::default());
+        free.iter().for_each(|&block| pool[block] = Block { holders: 1, backed: true });
+        let table = free.into_iter().map(|block| block as u32).collect();
+        Ok(Blocks { table, pool: self.blocks.clone() })
     }
 }

@@ -14,7 +14,7 @@ export async function writeCache(llm: RuntimeLlm, { ids, layers }: KvCache, owne
     const restoring = llm.restore(Uint32Array.from(ids), owner);
     try {
       for (const [layer, values] of layers.entries()) await llm.write_kv(restoring, layer, values);
-      llm.restored(restoring);
+      await llm.restored(restoring);
     } finally {
       stop(llm, restoring);
     }

@@ -157,7 +157,7 @@ export interface RuntimeLlm {
   restore(ids: Uint32Array, owner: number): number;
   write_kv(restoring: number, layer: number, values: Float32Array): Promise<void>;
   /** After every layer was written. */
-  restored(restoring: number): void;
+  restored(restoring: number): Promise<void>;
   embed(text: string, options: string): Promise<Float32Array>;
   classify(text: string, pair: string | undefined, truncate: boolean): Promise<string>;
   rerank(query: string, document: string, truncate: boolean): Promise<string>;

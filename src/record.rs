@@ -186,7 +186,7 @@ pub trait Memory {
     /// Allocates memory for the blocks of these buffers that are `held`, and may free the memory of
     /// all others. Blocks that were held and still are keep their values, and programs stay valid.
     /// Errors: `OutOfMemory`; no block is then allocated or freed.
-    fn hold_blocks<'a>(&'a mut self, buffers: &'a [BufferId], held: &'a [bool]) -> LocalFuture<'a, Result<()>>;
+    fn hold_blocks(&mut self, buffers: &[BufferId], held: &[bool]) -> LocalFuture<'static, Result<()>>;
 
     /// Copies one block to another in each of these buffers, after everything queued.
     fn copy_block(&mut self, buffers: &[BufferId], from: usize, to: usize) -> Result<()>;

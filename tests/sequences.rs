@@ -383,6 +383,10 @@ fn a_sequence_without_memory_leaves_another_running() {
     one_runs_out(HostEngine::new(Reference), host);
     one_runs_out(HostEngine::new(Simd::default()), host);
     one_runs_out(gpu(), |engine: &mut GpuEngine, bytes| engine.set_memory_limit(bytes));
+    // the layers one after the other, so that some have grown when one cannot
+    let mut engine = gpu();
+    engine.set_resize_limit(1);
+    one_runs_out(engine, |engine: &mut GpuEngine, bytes| engine.set_memory_limit(bytes));
 }
 
 /// An error inside a run emptied the program, and the next run of it did nothing and succeeded.

@@ -5,6 +5,7 @@
 use crate::support;
 
 use pollster::block_on;
+use support::slow::{Slow, poll};
 use support::tiny::{Tiny, VOCAB};
 use support::{Rng, gpu, read};
 use weft_llm::engine::Engine;
@@ -61,6 +62,28 @@ fn a_freed_model_frees_all_that_it_held() {
         assert_eq!(engine.memory_bytes(), one, "{kind}");
         drop(first);
         assert_eq!(engine.memory_bytes(), empty, "{kind}");
+    }
+}
+
+/// Growing a KV cache once borrowed the engine until it was done: the other model would have panicked.
+#[test]
+fn a_model_computes_while_another_waits_for_memory() {
+    for engine in engines() {
+        let kind = engine.info().kind;
+        let engine = SharedEngine::from(Box::new(Slow(engine)));
+        let (mut first, mut second) = (load(&engine, 1), load(&engine, 2));
+        let expected = [&mut first, &mut second].map(logits);
+        for polls in 1..4 {
+            let mut all = Vec::new();
+            let ids = Rng::new(1).ids(40, VOCAB);
+            let mut waiting = Box::pin(first.logits(&ids, |_, row| all.extend_from_slice(row)));
+            for _ in 0..polls {
+                assert!(poll(&mut waiting).is_pending(), "{kind}");
+            }
+            assert_eq!(logits(&mut second), expected[1], "{kind}");
+            block_on(waiting).unwrap();
+            assert_eq!(all, expected[0], "{kind}");
+        }
     }
 }
 

@@ -321,7 +321,7 @@ impl<K: Kernels> Memory for HostEngine<K> {
         Ok(self.buffers.insert(Buffer::Blocks(Blocks { label: label.into(), len, blocks })))
     }
 
-    fn hold_blocks<'a>(&'a mut self, buffers: &'a [BufferId], held: &'a [bool]) -> LocalFuture<'a, Result<()>> {
+    fn hold_blocks(&mut self, buffers: &[BufferId], held: &[bool]) -> LocalFuture<'static, Result<()>> {
         Box::pin(std::future::ready(self.hold(buffers, held)))
     }
 

@@ -58,8 +58,7 @@ pub struct Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        // another model is taking memory only if somebody broke the rule of `hold_blocks`
-        let Ok(mut engine) = self.engine.0.try_borrow_mut() else { return };
+        let mut engine = self.engine.get();
         self.programs.drain().for_each(|program| engine.release(program));
         self.buffers.drain().for_each(|buffer| engine.free(buffer));
     }
@@ -95,10 +94,8 @@ impl Memory for Share {
         Ok(buffer)
     }
 
-    /// The engine stays borrowed until this is done: no other model may be used before.
-    #[allow(clippy::await_holding_refcell_ref, reason = "on a GPU, old and new memory change places at the end")]
-    fn hold_blocks<'a>(&'a mut self, buffers: &'a [BufferId], held: &'a [bool]) -> LocalFuture<'a, Result<()>> {
-        Box::pin(async move { self.engine.get().hold_blocks(buffers, held).await })
+    fn hold_blocks(&mut self, buffers: &[BufferId], held: &[bool]) -> LocalFuture<'static, Result<()>> {
+        self.engine.get().hold_blocks(buffers, held)
     }
 
     fn copy_block(&mut self, buffers: &[BufferId], from: usize, to: usize) -> Result<()> {

@@ -155,7 +155,7 @@ impl Memory for Counting {
         Ok(self.add((len * count * size_of::<f32>()) as u64))
     }
 
-    fn hold_blocks<'a>(&'a mut self, _: &'a [BufferId], _: &'a [bool]) -> LocalFuture<'a, Result<()>> {
+    fn hold_blocks(&mut self, _: &[BufferId], _: &[bool]) -> LocalFuture<'static, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -4,7 +4,7 @@
 //! handler, a lost device to a callback. [`Faults`] keeps the first of them, and every later use of
 //! the engine returns it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -136,6 +136,8 @@ pub(super) struct Gpu {
     pub watch: Watch,
     /// What it offers beyond the core of WebGPU.
     pub features: BTreeSet<Feature>,
+    /// Number of submits.
+    pub submits: Cell<u64>,
     /// Commands that go with the next submit, and buffers that nobody needs after them.
     deferred: RefCell<(Vec<wgpu::CommandBuffer>, Vec<wgpu::Buffer>)>,
 }
@@ -184,7 +186,16 @@ impl Gpu {
         let faults = Faults::default();
         listen(&device, &faults);
         let watch = Watch { device: device.clone(), allocations: Allocations::default(), faults };
-        Ok(Self { device, queue, adapter: info, limits, watch, features, deferred: RefCell::default() })
+        Ok(Self {
+            device,
+            queue,
+            adapter: info,
+            limits,
+            watch,
+            features,
+            submits: Cell::default(),
+            deferred: RefCell::default(),
+        })
     }
 
     /// Whether the adapter is software: SwiftShader, lavapipe or WARP.
@@ -257,13 +268,16 @@ impl Gpu {
         deferred.1.extend(unused);
     }
 
-    /// Whether commands wait for a submit.
-    pub fn has_deferred(&self) -> bool {
-        !self.deferred.borrow().0.is_empty()
+    /// Submits the deferred commands, if there are any.
+    pub fn flush(&self) {
+        if !self.deferred.borrow().0.is_empty() {
+            self.submit(None);
+        }
     }
 
     /// Hands the deferred commands to the queue, then these.
     pub fn submit(&self, commands: Option<wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
+        self.submits.update(|submits| submits + 1);
         let (deferred, unused) = self.deferred.take();
         let index = self.queue.submit(deferred.into_iter().chain(commands));
         unused.iter().for_each(wgpu::Buffer::destroy);

@@ -7,17 +7,23 @@
 //! |---|---|
 //! | `device` | adapter, limits, allocation, late errors |
 //! | [`shader`] | shader sources and their preprocessor |
-//! | `program` | a recording → pipelines and bind groups; replay |
+//! | `pipelines` | kernels → pipelines |
+//! | `program` | a recording → bind groups; replay |
+//! | `pace` | how much of a program goes in a submit |
 //! | `sampled_ids` | ids of steps that are queued ahead |
+//! | `buffers` | buffers and uploads |
 //! | `caches` | memory of KV caches |
 //! | `readback` | waits for results, and for the end of queued work |
 //! | `tiles` | layout of weights in memory |
 //! | `tuner` | choice of shaders by measurement |
 //! | `self_test` | checks the kernels of a model |
-//! | here | buffers and uploads |
+//! | here | the engine |
 
+mod buffers;
 mod caches;
 mod device;
+mod pace;
+mod pipelines;
 mod program;
 mod readback;
 mod sampled_ids;
@@ -33,57 +39,20 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 
+use buffers::Buffers;
 use device::Gpu;
-use program::{Buffers, Paces, Pipelines, Program};
+use pace::Paces;
+use pipelines::Pipelines;
+use program::Program;
 use sampled_ids::SampledIds;
-use tiles::{Run, Tiler, plane_bytes};
+use tiles::Tiler;
 
 use super::table::Table;
-use super::{Counters, DeviceSampling, Engine, EngineInfo, Hints, LocalFuture, ProgramId, freed, released};
-use crate::format::block::BlockType;
-use crate::format::{Layout, Planes, repack};
+use super::{Counters, DeviceSampling, Engine, EngineInfo, Hints, LocalFuture, ProgramId, released};
+use crate::format::Planes;
 use crate::ops::{Command, Op, Recording, Variants};
-use crate::record::{BufferId, Matrix, Memory, Step};
+use crate::record::{BufferId, Step};
 use crate::{Error, Result};
-
-const CACHE_USAGE: wgpu::BufferUsages =
-    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_DST).union(wgpu::BufferUsages::COPY_SRC);
-
-/// Bytes of uploads after which a loader waits: wgpu holds a copy of each until the GPU has taken
-/// it.
-const UPLOAD_BYTES: u64 = 16 << 20;
-
-/// Values or a quants plane, and the scales plane of a quantised matrix.
-struct GpuBuffer {
-    main: wgpu::Buffer,
-    scales: Option<wgpu::Buffer>,
-    /// Values of a block, of a KV cache.
-    block_len: Option<usize>,
-    label: String,
-}
-
-impl GpuBuffer {
-    fn bytes(&self) -> u64 {
-        self.main.size() + self.scales.as_ref().map_or(0, wgpu::Buffer::size)
-    }
-
-    /// Frees the memory at once, which a browser would do only at its next garbage collection.
-    /// Queued work still runs.
-    fn destroy(&self) {
-        self.main.destroy();
-        self.scales.iter().for_each(wgpu::Buffer::destroy);
-    }
-
-    /// Bytes of a block of a KV cache.
-    fn block_bytes(&self) -> u64 {
-        self.block_len.map_or(0, |len| (len * size_of::<f32>()) as u64)
-    }
-
-    /// Blocks that there is memory for.
-    fn blocks(&self) -> usize {
-        self.main.size().checked_div(self.block_bytes()).unwrap_or(0) as usize
-    }
-}
 
 /// The shaders in use.
 struct Shaders {
@@ -98,11 +67,8 @@ pub struct GpuEngine {
     gpu: Rc<Gpu>,
     /// Shared with the engine of a self-test.
     shaders: Rc<RefCell<Shaders>>,
-    buffers: Table<BufferId, GpuBuffer>,
-    /// How often one of them was replaced.
-    generation: u64,
-    /// See [`GpuEngine::set_memory_limit`].
-    memory_limit: u64,
+    /// Shared with the futures that resize KV caches.
+    buffers: Rc<RefCell<Buffers>>,
     programs: Table<ProgramId, Program>,
     counters: Counters,
     sampled_ids: SampledIds,
@@ -156,9 +122,7 @@ impl GpuEngine {
             gpu,
             shaders,
             tiler: Tiler::default(),
-            buffers: Table::default(),
-            generation: 0,
-            memory_limit: u64::MAX,
+            buffers: Rc::default(),
             programs: Table::default(),
             counters: Counters::default(),
             sampled_ids: SampledIds::default(),
@@ -186,9 +150,8 @@ impl GpuEngine {
     /// Frees all buffers and programs.
     fn clear(&mut self) {
         // commands that wait for a submit may name them
-        self.flush();
-        self.buffers.values().for_each(GpuBuffer::destroy);
-        self.buffers.clear();
+        self.gpu.flush();
+        self.buffers.borrow_mut().clear();
         self.programs.values().for_each(Program::destroy);
         self.programs.clear();
     }
@@ -203,6 +166,7 @@ impl GpuEngine {
     fn reset(&mut self, variants: Variants) -> Result<()> {
         self.clear();
         self.counters = Counters::default();
+        self.gpu.submits.set(0);
         self.tiler = Tiler::default();
         let mut shaders = self.shaders.borrow_mut();
         shaders.pipelines = Pipelines::default();
@@ -232,122 +196,13 @@ impl GpuEngine {
 
     /// Bounds the bytes of all buffers: taking a block of a KV cache beyond is `OutOfMemory`.
     pub fn set_memory_limit(&mut self, bytes: u64) {
-        self.memory_limit = bytes;
+        self.buffers.borrow_mut().limit = bytes;
     }
 
-    fn write(&mut self, buffer: &wgpu::Buffer, offset: usize, bytes: &[u8]) -> Result<()> {
-        self.gpu.check()?;
-        let end = (offset + bytes.len()) as u64;
-        if end > buffer.size() || !bytes.len().is_multiple_of(4) || !offset.is_multiple_of(4) {
-            return Err(Error::Internal {
-                op: "write",
-                expected: format!("whole words within {} bytes", buffer.size()),
-                got: format!("{} bytes at {offset}", bytes.len()),
-            });
-        }
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        self.gpu.queue.write_buffer(buffer, offset as u64, bytes);
-        self.uploading += bytes.len() as u64;
-        Ok(())
-    }
-}
-
-impl Memory for GpuEngine {
-    fn max_buffer_bytes(&self) -> u64 {
-        self.gpu.max_buffer_bytes()
-    }
-
-    fn buffer_limit(&self) -> String {
-        self.gpu.buffer_limit()
-    }
-
-    fn memory_bytes(&self) -> u64 {
-        self.buffers.values().map(GpuBuffer::bytes).sum()
-    }
-
-    fn buffer_bytes(&self, buffer: BufferId) -> u64 {
-        self.buffers.get(buffer).map_or(0, GpuBuffer::bytes)
-    }
-
-    fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId> {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let main = self.gpu.create_buffer(label, len as u64 * size_of::<f32>() as u64, usage)?;
-        Ok(self.buffers.insert(GpuBuffer { main, scales: None, block_len: None, label: label.into() }))
-    }
-
-    fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId> {
-        let main = self.gpu.create_buffer(label, (len * count * size_of::<f32>()) as u64, CACHE_USAGE)?;
-        Ok(self.buffers.insert(GpuBuffer { main, scales: None, block_len: Some(len), label: label.into() }))
-    }
-
-    fn hold_blocks<'a>(&'a mut self, buffers: &'a [BufferId], held: &'a [bool]) -> LocalFuture<'a, Result<()>> {
-        Box::pin(self.hold(buffers, held))
-    }
-
-    fn copy_block(&mut self, buffers: &[BufferId], from: usize, to: usize) -> Result<()> {
-        self.gpu.check()?;
-        let caches: Vec<&GpuBuffer> = buffers.iter().map(|&buffer| self.cache(buffer)).collect::<Result<_>>()?;
-        let most = caches.iter().map(|cache| cache.block_bytes()).max().unwrap_or(0);
-        // WebGPU copies no buffer to itself
-        let between = self.gpu.create_buffer("copy of a block", most, CACHE_USAGE)?;
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        for cache in caches {
-            let (bytes, main) = (cache.block_bytes(), &cache.main);
-            encoder.copy_buffer_to_buffer(main, from as u64 * bytes, &between, 0, bytes);
-            encoder.copy_buffer_to_buffer(&between, 0, main, to as u64 * bytes, bytes);
-        }
-        self.gpu.defer(encoder.finish(), [between]);
-        Ok(())
-    }
-
-    fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()> {
-        let GpuBuffer { main, block_len, .. } = self.buffers.get(buffer).ok_or_else(|| freed("write"))?;
-        let (target, is_cache) = (main.clone(), block_len.is_some());
-        if is_cache {
-            // copies of blocks are deferred, and a write comes before the next submit
-            self.flush();
-        }
-        self.write(&target, offset * size_of::<f32>(), bytemuck::cast_slice(values))
-    }
-
-    fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let (quants_bytes, scales_bytes) = plane_bytes(layout, rows, cols, self.variants().row_tile(rows));
-        let main = self.gpu.create_buffer(label, quants_bytes, usage)?;
-        let scales = match scales_bytes {
-            0 => None,
-            bytes => Some(self.gpu.create_buffer(label, bytes, usage)?),
-        };
-        let buffer = self.buffers.insert(GpuBuffer { main, scales, block_len: None, label: label.into() });
-        Ok(Matrix { buffer, layout, rows, cols })
-    }
-
-    fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()> {
-        let GpuBuffer { main, scales, .. } = self.buffers.get(matrix.buffer).ok_or_else(|| freed("write"))?;
-        let (main, scales) = (main.clone(), scales.clone());
-        let mut planes = std::mem::take(&mut self.scratch);
-        planes.clear();
-        repack(block, matrix.cols, rows, &mut planes);
-        let row_tile = self.variants().row_tile(matrix.rows);
-        for Run { first_tile, planes } in self.tiler.add(matrix, row_tile, first_row, &planes) {
-            let (quants, scale) = plane_bytes(matrix.layout, first_tile * row_tile, matrix.cols, row_tile);
-            self.write(&main, quants as usize, &planes.quants)?;
-            if let Some(scales) = &scales {
-                self.write(scales, scale as usize, &planes.scales)?;
-            }
-        }
-        self.scratch = planes;
-        Ok(())
-    }
-
-    fn free(&mut self, buffer: BufferId) {
-        if let Some(buffer) = self.buffers.remove(buffer) {
-            // commands that wait for a submit may name it
-            self.flush();
-            buffer.destroy();
-        }
+    /// Bounds the bytes of KV caches that are resized together, 64 MiB by default: for that long, old
+    /// and new ones exist side by side.
+    pub fn set_resize_limit(&mut self, bytes: u64) {
+        self.buffers.borrow_mut().resized = bytes;
     }
 }
 
@@ -397,7 +252,7 @@ impl Engine for GpuEngine {
     }
 
     fn throttle(&mut self) -> LocalFuture<'static, Result<()>> {
-        if self.uploading < UPLOAD_BYTES {
+        if self.uploading < buffers::UPLOAD_BYTES {
             return Box::pin(std::future::ready(Ok(())));
         }
         self.gpu.submit(None);
@@ -406,9 +261,8 @@ impl Engine for GpuEngine {
 
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
         self.gpu.check()?;
-        let buffers = Buffers { all: &self.buffers, generation: self.generation };
         let Shaders { variants, pipelines, .. } = &mut *self.shaders.borrow_mut();
-        let program = Program::new(&self.gpu, pipelines, variants, buffers, &recording)?;
+        let program = Program::new(&self.gpu, pipelines, variants, &self.buffers.borrow(), &recording)?;
         // natively, a shader or binding that is refused is known by now
         self.gpu.check()?;
         Ok(self.programs.insert(program))
@@ -422,10 +276,9 @@ impl Engine for GpuEngine {
 
     fn run(&mut self, program: ProgramId, step: &Step) -> Result<()> {
         self.gpu.check()?;
-        let buffers = Buffers { all: &self.buffers, generation: self.generation };
         let program = self.programs.get_mut(program).ok_or_else(released)?;
-        self.paces.begin(program);
-        self.counters.submits += program.run(&self.gpu, buffers, step, None)?.count as u64;
+        self.paces.begin(&program.pace);
+        program.run(&self.gpu, &self.buffers.borrow(), step, None)?;
         self.counters.dispatches += program.len() as u64;
         Ok(())
     }
@@ -443,7 +296,8 @@ impl Engine for GpuEngine {
     }
 
     fn counters(&self) -> Counters {
-        Counters { pipelines: self.shaders.borrow().pipelines.len() as u64, ..self.counters }
+        let pipelines = self.shaders.borrow().pipelines.len() as u64;
+        Counters { pipelines, submits: self.gpu.submits.get(), ..self.counters }
     }
 }
 
@@ -460,11 +314,9 @@ impl DeviceSampling for GpuEngine {
         feed: BufferId,
     ) -> Result<LocalFuture<'static, Result<u32>>> {
         self.gpu.check()?;
-        let buffers = Buffers { all: &self.buffers, generation: self.generation };
         let program = self.programs.get_mut(program).ok_or_else(released)?;
-        self.paces.begin(program);
-        let (submits, sampled) = self.sampled_ids.queue(&self.gpu, program, buffers, step, [id, feed])?;
-        self.counters.submits += submits as u64;
+        self.paces.begin(&program.pace);
+        let sampled = self.sampled_ids.queue(&self.gpu, program, &self.buffers.borrow(), step, [id, feed])?;
         self.counters.dispatches += program.len() as u64;
         self.counters.readbacks += 1;
         Ok(sampled)

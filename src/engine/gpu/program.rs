@@ -4,27 +4,15 @@
 //! A step may need larger buffers for the KV cache, the block tables or the pieces of attention.
 //! The bind groups are then made again; pipelines do not depend on these sizes.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Duration;
 
-use web_time::Instant;
-
+use super::buffers::{Buffers, GpuBuffer};
 use super::device::Gpu;
-use super::{GpuBuffer, shader};
-use crate::engine::table::Table;
-use crate::engine::{freed, now};
+use super::pace::Pace;
+use super::pipelines::Pipelines;
 use crate::ops::{Binding, Kernel, Op, Recording, Variants};
 use crate::record::{BufferId, KV_BLOCK, Row, Step};
 use crate::{Error, Result};
-
-/// Longest time for one submit of a prompt's chunk: a busy GPU cannot draw the page. A decode step
-/// is short and is one submit.
-const SUBMIT_TIME: Duration = Duration::from_millis(100);
-
-/// Dispatches per submit of a prompt's chunk, until their time has been measured.
-const FIRST_DISPATCHES: usize = 16;
 
 /// Offset in bytes of the tables in a step's buffer: after the uniform header, at the largest
 /// alignment that WebGPU lets an adapter require.
@@ -38,59 +26,6 @@ const ROW_WORDS: usize = 5;
 
 /// Initial capacity of the tables in words: one sequence of about 4,000 positions.
 const FIRST_TABLE_WORDS: usize = 64;
-
-/// Compiled pipelines by shader, defines and constants.
-#[derive(Default)]
-pub(super) struct Pipelines {
-    by_name: HashMap<String, wgpu::ComputePipeline>,
-}
-
-impl Pipelines {
-    /// The pipeline of `kernel`. A browser compiles it asynchronously, before anything it is asked
-    /// later.
-    pub fn get(&mut self, gpu: &Gpu, kernel: &Kernel) -> Result<wgpu::ComputePipeline> {
-        let name = name(kernel);
-        if let Some(pipeline) = self.by_name.get(&name) {
-            return Ok(pipeline.clone());
-        }
-        let module = gpu.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(&name),
-            source: wgpu::ShaderSource::Wgsl(shader::wgsl(kernel.shader, &kernel.defines, &kernel.constants)?.into()),
-        });
-        let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&name),
-            layout: None,
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                // WebGPU zeroes workgroup memory by default; every kernel writes it before reading
-                // it
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        });
-        self.by_name.insert(name, pipeline.clone());
-        Ok(pipeline)
-    }
-
-    /// Whether it has been compiled or is being compiled.
-    pub fn has(&self, kernel: &Kernel) -> bool {
-        self.by_name.contains_key(&name(kernel))
-    }
-
-    /// Number of pipelines.
-    pub fn len(&self) -> usize {
-        self.by_name.len()
-    }
-}
-
-/// A name that identifies the kernel's pipeline.
-pub(super) fn name(kernel: &Kernel) -> String {
-    let mut name = [&[kernel.shader], kernel.defines.as_slice()].concat().join(" ");
-    name.extend(kernel.constants.iter().map(|(constant, value)| format!(" {constant}={value}")));
-    name
-}
 
 struct Dispatch {
     kernel: Kernel,
@@ -119,68 +54,6 @@ pub(super) struct Feedback<'a> {
     pub staging: &'a wgpu::Buffer,
 }
 
-/// The submits of a replay.
-pub(super) struct Submits {
-    pub count: usize,
-    pub last: Option<wgpu::SubmissionIndex>,
-}
-
-/// The buffers of an engine, as programs bind them.
-#[derive(Clone, Copy)]
-pub(super) struct Buffers<'a> {
-    pub all: &'a Table<BufferId, GpuBuffer>,
-    /// Counts how often one was replaced.
-    pub generation: u64,
-}
-
-impl<'a> Buffers<'a> {
-    /// Errors: `Internal` for a buffer that was freed.
-    pub fn get(&self, id: BufferId) -> Result<&'a GpuBuffer> {
-        self.all.get(id).ok_or_else(|| freed("run"))
-    }
-}
-
-/// How many dispatches of a program a submit may hold.
-struct Pace {
-    per_submit: Cell<usize>,
-    /// Dispatches of a replay.
-    dispatches: usize,
-    /// When the replay under way was queued.
-    since: Cell<Option<Instant>>,
-}
-
-impl Pace {
-    /// A decode step, of one token, is short and goes in one.
-    fn new(capacity: usize, dispatches: usize) -> Self {
-        let per_submit = if capacity == 1 { dispatches.max(1) } else { FIRST_DISPATCHES };
-        Self { per_submit: Cell::new(per_submit), dispatches, since: Cell::new(None) }
-    }
-}
-
-/// The replays of prompt chunks that are queued.
-#[derive(Clone, Default)]
-pub(super) struct Paces(Rc<RefCell<Vec<Rc<Pace>>>>);
-
-impl Paces {
-    /// A replay is about to be queued.
-    pub fn begin(&self, program: &Program) {
-        if program.capacity > 1 && program.pace.since.get().is_none() {
-            program.pace.since.set(Some(now()));
-            self.0.borrow_mut().push(program.pace.clone());
-        }
-    }
-
-    /// To be called when everything queued is done: the time of a replay determines the size of its
-    /// next submits.
-    pub fn done(&self) {
-        for pace in self.0.borrow_mut().drain(..) {
-            let Some(since) = pace.since.take() else { continue };
-            let dispatch = since.elapsed().as_micros() / pace.dispatches.max(1) as u128;
-            pace.per_submit.set((SUBMIT_TIME.as_micros() / dispatch.max(1)).clamp(1, 1024) as usize);
-        }
-    }
-}
-
 /// A recording ready to be replayed.
 pub(super) struct Program {
     /// Largest number of rows of an operation; further rows are ignored, see
@@ -203,7 +76,7 @@ pub(super) struct Program {
     caches: Vec<BufferId>,
     /// [`Buffers::generation`] of the bound buffers.
     generation: u64,
-    pace: Rc<Pace>,
+    pub pace: Rc<Pace>,
 }
 
 impl Program {
@@ -213,7 +86,7 @@ impl Program {
         gpu: &Gpu,
         pipelines: &mut Pipelines,
         variants: &Variants,
-        buffers: Buffers,
+        buffers: &Buffers,
         recording: &Recording,
     ) -> Result<Self> {
         let kernels: Vec<Kernel> = recording.commands.iter().flat_map(|command| command.kernels(variants)).collect();
@@ -250,7 +123,7 @@ impl Program {
         let (words, generation) = (Vec::new(), buffers.generation);
         let dispatches = Vec::with_capacity(kernels.len());
         let caches = kernels.iter().flat_map(|(kernel, _)| &kernel.bindings).filter_map(|binding| match binding {
-            Binding::Values(id) if buffers.all.get(*id).is_some_and(|buffer| buffer.block_len.is_some()) => Some(*id),
+            Binding::Values(id) if buffers.table.get(*id).is_some_and(|buffer| buffer.block_len.is_some()) => Some(*id),
             _ => None,
         });
         let caches = caches.collect();
@@ -267,7 +140,7 @@ impl Program {
     fn bind(
         &self,
         gpu: &Gpu,
-        buffers: Buffers,
+        buffers: &Buffers,
         i: usize,
         kernel: &Kernel,
         pipeline: &wgpu::ComputePipeline,
@@ -306,7 +179,7 @@ impl Program {
     }
 
     /// Makes room for what this step needs, and binds what was replaced since the last one.
-    fn fit(&mut self, gpu: &Gpu, buffers: Buffers, table_words: usize, reach: usize) -> Result<()> {
+    fn fit(&mut self, gpu: &Gpu, buffers: &Buffers, table_words: usize, reach: usize) -> Result<()> {
         let tables = table_words > self.table_words;
         if tables {
             let words = table_words.next_power_of_two();
@@ -352,16 +225,23 @@ impl Program {
         [&self.step, &self.params, &self.pieces].into_iter().for_each(wgpu::Buffer::destroy);
     }
 
-    /// Queues a replay. Errors: `Internal` for a step without rows or without the blocks that it
+    /// Queues a replay; returns its last submit. Errors: `Internal` for a step without rows or without the blocks that it
     /// needs, `OutOfMemory`.
-    pub fn run(&mut self, gpu: &Gpu, buffers: Buffers, step: &Step, feedback: Option<Feedback>) -> Result<Submits> {
+    pub fn run(
+        &mut self,
+        gpu: &Gpu,
+        buffers: &Buffers,
+        step: &Step,
+        feedback: Option<Feedback>,
+    ) -> Result<Option<wgpu::SubmissionIndex>> {
         let rows = &step.rows[..step.rows.len().min(self.capacity)];
         let fed = rows.iter().position(|row| row.id.is_none());
         if rows.is_empty() || (fed.is_some() && feedback.is_none()) {
             let got = if rows.is_empty() { "none" } else { "a row without an id" };
             return Err(Error::Internal { op: "run", expected: "at least one token".into(), got: got.into() });
         }
-        if let Some(blocks) = self.caches.iter().map(|cache| buffers.all.get(*cache).map_or(0, GpuBuffer::blocks)).min()
+        if let Some(blocks) =
+            self.caches.iter().map(|cache| buffers.table.get(*cache).map_or(0, GpuBuffer::blocks)).min()
         {
             step.check_tables(blocks)?;
         }
@@ -384,12 +264,11 @@ impl Program {
         }
         gpu.queue.write_buffer(&self.step, 0, bytemuck::cast_slice(&self.words));
 
-        let batches = self.dispatches.chunks(self.pace.per_submit.get());
-        let mut submits = Submits { count: 0, last: None };
-        let count = batches.len();
-        for batch in batches {
+        let batches = self.dispatches.chunks(self.pace.per_submit());
+        let (mut last, count) = (None, batches.len());
+        for (i, batch) in batches.enumerate() {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            if let (Some(row), Some(feedback), 0) = (fed, &feedback, submits.count) {
+            if let (Some(row), Some(feedback), 0) = (fed, &feedback, i) {
                 let at = TABLES_OFFSET + (self.table_words + ROW_WORDS * row) * size_of::<u32>();
                 encoder.copy_buffer_to_buffer(feedback.feed, 0, &self.step, at as u64, size_of::<u32>() as u64);
             }
@@ -401,15 +280,14 @@ impl Program {
                 pass.dispatch_workgroups(x, y, z);
             }
             drop(pass);
-            submits.count += 1;
-            if let Some(feedback) = feedback.as_ref().filter(|_| submits.count == count) {
+            if let Some(feedback) = feedback.as_ref().filter(|_| i + 1 == count) {
                 for copy in [feedback.feed, feedback.staging] {
                     encoder.copy_buffer_to_buffer(feedback.id, 0, copy, 0, size_of::<u32>() as u64);
                 }
             }
-            submits.last = Some(gpu.submit(Some(encoder.finish())));
+            last = Some(gpu.submit(Some(encoder.finish())));
         }
-        Ok(submits)
+        Ok(last)
     }
 }
 

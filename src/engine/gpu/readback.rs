@@ -18,7 +18,8 @@ impl GpuEngine {
         ranges: &[Range<usize>],
     ) -> Result<LocalFuture<'static, Result<Vec<f32>>>> {
         self.gpu.check()?;
-        let source = &self.buffers.get(buffer).ok_or_else(|| freed("read"))?.main;
+        let all = self.buffers.borrow();
+        let source = &all.table.get(buffer).ok_or_else(|| freed("read"))?.main;
         let size = |values: usize| (values * size_of::<f32>()) as u64;
         let bytes = size(ranges.iter().map(Range::len).sum());
         if bytes == 0 || ranges.iter().any(|range| size(range.end) > source.size()) {
@@ -40,7 +41,6 @@ impl GpuEngine {
             at += size(range.len());
         }
         self.gpu.submit(Some(encoder.finish()));
-        self.counters.submits += 1;
         self.counters.readbacks += 1;
 
         let (sender, receiver) = oneshot::channel();

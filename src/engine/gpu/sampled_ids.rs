@@ -8,8 +8,9 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use web_time::Instant;
 
+use super::buffers::Buffers;
 use super::device::Gpu;
-use super::program::{Buffers, Feedback, Program};
+use super::program::{Feedback, Program};
 use crate::engine::{LocalFuture, now};
 use crate::record::{BufferId, Step};
 use crate::{Error, Result};
@@ -76,16 +77,16 @@ impl SampledIds {
     }
 
     /// Queues `program`, which writes an id to `id`; a row without an id reads its token from
-    /// `feed`, and the new id is also written there. Returns the number of submits, and a future of
-    /// the id. The future may be dropped if the id is not needed.
+    /// `feed`, and the new id is also written there. Returns a future of the id, which may be
+    /// dropped if the id is not needed.
     pub fn queue(
         &mut self,
         gpu: &Gpu,
         program: &mut Program,
-        buffers: Buffers,
+        buffers: &Buffers,
         step: &Step,
         [id, feed]: [BufferId; 2],
-    ) -> Result<(usize, LocalFuture<'static, Result<u32>>)> {
+    ) -> Result<LocalFuture<'static, Result<u32>>> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let idle = self.idle.borrow_mut().pop();
         let staging = match idle {
@@ -95,15 +96,15 @@ impl SampledIds {
         // a prompt tells nothing about the steps after it
         let since = (step.rows.len() == 1).then(now);
         let (id, feed) = (&buffers.get(id)?.main, &buffers.get(feed)?.main);
-        let submits = program.run(gpu, buffers, step, Some(Feedback { id, feed, staging: &staging }))?;
+        let last = program.run(gpu, buffers, step, Some(Feedback { id, feed, staging: &staging }))?;
         let (sender, arrival) = oneshot::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             // the receiver has been dropped if the id is not needed any more
             let _ = sender.send(result.map(|()| now()));
         });
         let (watch, idle, pace) = (gpu.watch.clone(), self.idle.clone(), self.pace.clone());
-        let id = Box::pin(async move {
-            watch.wait_for(submits.last);
+        Ok(Box::pin(async move {
+            watch.wait_for(last);
             let arrival = arrival.await;
             watch.settle().await?;
             let failed = |error: String| Error::DeviceLost(format!("a sampled id did not arrive: {error}"));
@@ -116,7 +117,6 @@ impl SampledIds {
             pace.set(pace.get().arrived(since, arrival));
             idle.borrow_mut().push(staging);
             Ok(id)
-        });
-        Ok((submits.count, id))
+        }))
     }
 }

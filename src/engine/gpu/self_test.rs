@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use super::GpuEngine;
-use super::program::name;
+use super::pipelines::name;
 use super::tuner::run_checked;
 use crate::engine::trial::Trial;
 use crate::ops::{Command, Kernel, Op, Variants};

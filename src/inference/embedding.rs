@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::LoadedDecoder;
+use super::runner::Runner;
 use super::sequences::Sequence;
 use crate::engine::Engine;
 use crate::model::encoder_config::Pooling;
@@ -83,7 +84,8 @@ impl LoadedDecoder {
     /// The row of the last token after the last norm: (hidden).
     async fn last_hidden(&mut self, sequence: &mut Sequence, ids: &[u32]) -> Result<Vec<f32>> {
         let runner = &mut self.runner;
-        let (program, hidden) = runner.programs.hidden(&mut runner.engine, &runner.decoder)?;
+        let hidden = |runner: &mut Runner| runner.programs.hidden(&mut runner.engine, &runner.decoder);
+        let (program, hidden) = runner.with_room(hidden).await?;
         for chunk in ids.chunks(runner.programs.rows) {
             let position = sequence.len();
             runner.run(runner.programs.prompt, sequence, chunk).await?;

@@ -58,6 +58,17 @@ impl Runner {
         }
     }
 
+    /// Makes something that takes memory; if memory is short, drops ended sequences. Errors: those of
+    /// `make`.
+    pub async fn with_room<T>(&mut self, mut make: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        loop {
+            match make(self) {
+                Err(Error::OutOfMemory { .. }) if self.ended.drop_oldest() => self.trim().await?,
+                made => return made,
+            }
+        }
+    }
+
     /// Runs the layers over the next tokens of a sequence.
     pub async fn run(&mut self, program: ProgramId, sequence: &mut Sequence, ids: &[u32]) -> Result<()> {
         let position = sequence.len();

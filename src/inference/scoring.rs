@@ -1,6 +1,7 @@
 //! Log-probabilities of a given text, computed in chunks like a prompt.
 
 use super::LoadedDecoder;
+use super::runner::Runner;
 use super::sequences::Sequence;
 use crate::engine::Engine;
 use crate::sampling::{check_logits, log_probability, log_sum_exp};
@@ -72,7 +73,8 @@ impl LoadedDecoder {
         if sequence.len() == ids.len() {
             return Ok(());
         }
-        let (program, logits) = runner.programs.all_logits(&mut runner.engine, &runner.decoder)?;
+        let all_logits = |runner: &mut Runner| runner.programs.all_logits(&mut runner.engine, &runner.decoder);
+        let (program, logits) = runner.with_room(all_logits).await?;
         let vocab = runner.decoder.vocab;
         while sequence.len() < ids.len() {
             let position = sequence.len();

@@ -24,7 +24,7 @@ use crate::engine::shared::Share;
 use crate::engine::{DeviceSampling, Engine};
 use crate::model::Decoder;
 use crate::model::encoder_config::Pooling;
-use crate::record::{Memory, Step, rows};
+use crate::record::{Step, rows};
 use crate::sampling::Sampler;
 use crate::tokenizer::{ChatTemplates, Tokenizer};
 use crate::{Error, Result};
@@ -91,25 +91,12 @@ impl LoadedDecoder {
             (true, "score"),
             (config.pooling == Some(Pooling::Last) && self.tokenizer.check_text().is_ok(), "embed"),
         ];
+        let sizes = [self.runner.decoder.vocab, self.context()];
         Info {
-            kind: "decoder",
             tasks: tasks.into_iter().filter_map(|(can, task)| can.then_some(task)).collect(),
-            labels: Vec::new(),
-            mask_token: None,
-            name: config.name.clone(),
-            architecture: config.architecture.name.into(),
-            parameters: self.about.parameters,
-            quantization: self.about.quantization.to_string(),
-            fingerprint: format!("{:016x}", self.about.fingerprint),
-            layers: config.layers,
             kv_width: 2 * config.kv_heads * config.head_dim,
-            hidden_size: config.hidden,
-            vocabulary_size: self.runner.decoder.vocab,
-            context_length: self.context(),
-            trained_context_length: config.trained_context,
             has_chat_template: !self.chat_templates.is_empty(),
-            engine: engine.info(),
-            memory_bytes: engine.memory_bytes(),
+            ..Info::of("decoder", config, sizes, &self.about, engine)
         }
     }
 

@@ -94,24 +94,10 @@ impl LoadedEncoder {
         let Encoder { config, encoder_config, vocab, context, .. } = &self.encoder;
         let labelled = self.programs.classifier.is_some() || self.programs.token_classifier.is_some();
         Info {
-            kind: "encoder",
             tasks: self.tasks(),
             labels: if labelled { encoder_config.labels.clone() } else { Vec::new() },
             mask_token: self.mask_token().map(str::to_string),
-            name: config.name.clone(),
-            architecture: config.architecture.name.into(),
-            parameters: self.about.parameters,
-            quantization: self.about.quantization.to_string(),
-            fingerprint: format!("{:016x}", self.about.fingerprint),
-            layers: config.layers,
-            kv_width: 0,
-            hidden_size: config.hidden,
-            vocabulary_size: *vocab,
-            context_length: *context,
-            trained_context_length: config.trained_context,
-            has_chat_template: false,
-            engine: self.engine.info(),
-            memory_bytes: self.engine.memory_bytes(),
+            ..Info::of("encoder", config, [*vocab, *context], &self.about, &self.engine)
         }
     }
 

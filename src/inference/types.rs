@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::EngineInfo;
+use crate::engine::shared::Share;
+use crate::engine::{Engine, EngineInfo};
+use crate::model::Config;
+use crate::record::Memory;
 use crate::sampling::SamplingOptions;
 
 /// How to generate. Names and defaults are those of the TypeScript package.
@@ -148,4 +151,37 @@ pub struct Info {
     pub engine: EngineInfo,
     /// Bytes of engine memory.
     pub memory_bytes: u64,
+}
+
+impl Info {
+    /// What models of both kinds have in common; it can do nothing yet. `vocab` and `context`: in
+    /// tokens.
+    pub(super) fn of(
+        kind: &'static str,
+        config: &Config,
+        [vocab, context]: [usize; 2],
+        about: &About,
+        on: &Share,
+    ) -> Self {
+        Self {
+            kind,
+            tasks: Vec::new(),
+            labels: Vec::new(),
+            mask_token: None,
+            name: config.name.clone(),
+            architecture: config.architecture.name.into(),
+            parameters: about.parameters,
+            quantization: about.quantization.to_string(),
+            fingerprint: format!("{:016x}", about.fingerprint),
+            layers: config.layers,
+            kv_width: 0,
+            hidden_size: config.hidden,
+            vocabulary_size: vocab,
+            context_length: context,
+            trained_context_length: config.trained_context,
+            has_chat_template: false,
+            engine: on.info(),
+            memory_bytes: on.memory_bytes(),
+        }
+    }
 }

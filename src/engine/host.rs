@@ -4,12 +4,15 @@
 //! reference of their operation: a faster set overrides some of them, and a wrong result can be
 //! traced to one kernel.
 
+mod blocks;
 mod kernels;
 
 pub use kernels::{Kernels, PlainMatrix, Reference};
 
 use std::ops::Range;
 use std::rc::Rc;
+
+use blocks::Blocks;
 
 use super::table::Table;
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId, freed, released};
@@ -23,27 +26,6 @@ enum Buffer<M> {
     Values(Vec<f32>),
     Matrix(M),
     Blocks(Blocks),
-}
-
-/// Blocks of a KV cache, each with its own allocation.
-#[derive(Default)]
-struct Blocks {
-    label: String,
-    /// Values per block.
-    len: usize,
-    /// Empty vectors for blocks that are not held.
-    blocks: Vec<Vec<f32>>,
-}
-
-impl Blocks {
-    /// The block and the range within it of each part of a range of all values.
-    fn parts(&self, range: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
-        let len = self.len.max(1);
-        (range.start / len..range.end.div_ceil(len)).map(move |block| {
-            let first = block * len;
-            (block, range.start.max(first) - first..range.end.min(first + len) - first)
-        })
-    }
 }
 
 /// Runs recordings on the host with the kernels `K`.
@@ -108,20 +90,6 @@ impl<K: Kernels> HostEngine<K> {
             Some(Buffer::Matrix(matrix)) => Ok(matrix),
             Some(_) => Err(error("another buffer")),
             None => Err(error("a buffer that was freed")),
-        }
-    }
-
-    fn blocks(&self, id: BufferId) -> Result<&Blocks> {
-        match self.buffers.get(id) {
-            Some(Buffer::Blocks(blocks)) => Ok(blocks),
-            _ => Err(not_blocks()),
-        }
-    }
-
-    fn blocks_mut(&mut self, id: BufferId) -> Result<&mut Blocks> {
-        match self.buffers.get_mut(id) {
-            Some(Buffer::Blocks(blocks)) => Ok(blocks),
-            _ => Err(not_blocks()),
         }
     }
 
@@ -217,57 +185,6 @@ impl<K: Kernels> HostEngine<K> {
         self.blocks_mut(buffer)?.blocks = blocks;
         Ok(())
     }
-}
-
-impl<K: Kernels> HostEngine<K> {
-    /// See [`Memory::hold_blocks`].
-    fn hold(&mut self, buffers: &[BufferId], held: &[bool]) -> Result<()> {
-        let in_use = self.memory_bytes();
-        let mut wanted = Vec::new();
-        let mut bytes = 0;
-        for (i, &buffer) in buffers.iter().enumerate() {
-            let Blocks { label, len, blocks } = self.blocks(buffer)?;
-            let is_new = |&block: &usize| held[block] && blocks.get(block).is_none_or(Vec::is_empty);
-            for block in (0..held.len()).filter(is_new) {
-                bytes += (len * size_of::<f32>()) as u64;
-                if in_use + bytes > self.memory_limit {
-                    let limit = format!("and the engine may have {} in all", self.memory_limit);
-                    return Err(Error::OutOfMemory { what: label.clone(), needed: in_use + bytes, limit });
-                }
-                wanted.push((i, block));
-            }
-        }
-        grow_once(bytes);
-        let mut taken = Vec::with_capacity(wanted.len());
-        for (i, block) in wanted {
-            let Blocks { label, len, .. } = self.blocks(buffers[i])?;
-            taken.push((i, block, zeroed(label, *len)?));
-        }
-        // nothing fails from here on
-        for &buffer in buffers {
-            let blocks = &mut self.blocks_mut(buffer)?.blocks;
-            blocks.resize_with(held.len(), Vec::new);
-            blocks.iter_mut().zip(held).filter(|(_, held)| !**held).for_each(|(block, _)| *block = Vec::new());
-        }
-        for (i, block, values) in taken {
-            self.blocks_mut(buffers[i])?.blocks[block] = values;
-        }
-        Ok(())
-    }
-}
-
-fn not_blocks() -> Error {
-    Error::Internal { op: "run", expected: "the blocks of a KV cache".into(), got: "another buffer".into() }
-}
-
-/// Grows the allocator's memory once for many small allocations of `bytes` in all. Browsers take up
-/// to a millisecond for each growth of WebAssembly's memory. Failure does not matter: the small
-/// allocations may still find room.
-fn grow_once(bytes: u64) {
-    let mut room = Vec::<u8>::new();
-    let _ = room.try_reserve_exact(bytes as usize);
-    // or the compiler leaves the allocation out
-    std::hint::black_box(&mut room);
 }
 
 /// A zeroed vector. Errors: `OutOfMemory` if the allocation fails.

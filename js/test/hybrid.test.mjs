@@ -145,7 +145,7 @@ test('a model is loaded only if its estimate fits', async (t) => {
   const local = { model: new Blob(['x']) };
   runtime.estimate = { totalBytes: 2 ** 33, largestBufferBytes: 4096 };
   const { llm } = await both(t, { when: ['unfit'], local });
-  assert.match(llm.info.reason, /^unfit: It does not fit: it needs/);
+  assert.match(llm.info.reason, /^unfit: It does not fit: with a full context it needs/);
   assert.equal(runtime.fed.length, 0);
   runtime.estimate = { totalBytes: 2 ** 20, largestBufferBytes: 4096 };
   const fitting = await both(t, { when: ['unfit'], local });

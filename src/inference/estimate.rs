@@ -9,13 +9,13 @@ use crate::format::ModelReader;
 use crate::format::block::BlockType;
 use crate::format::layout::Layout;
 use crate::model::{Network, TensorLoader};
-use crate::record::{BufferId, LocalFuture, Matrix, Memory};
+use crate::record::{BufferId, KV_BLOCK, LocalFuture, Matrix, Memory};
 use crate::{Error, Result};
 
 /// Tokens per chunk of the prompt, as in the engines.
 const CHUNK: usize = 32;
 
-/// A model and the memory that it needs. Engines pad rows and tiles, which adds a few percent at
+/// A model and the memory that it needs to load, and for a full context. Engines pad rows and tiles, which adds a few percent at
 /// most.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,17 +28,20 @@ pub struct Estimate {
     pub parameters: u64,
     /// Block type of most weights, as they will be held.
     pub quantization: String,
-    /// Positions of the KV cache.
+    /// The most tokens of a sequence.
     pub context_length: usize,
     /// Context length in training, in tokens.
     pub trained_context_length: usize,
     /// Bytes of weights, norms and biases.
     pub weight_bytes: u64,
-    /// Bytes of the keys and values of one sequence that fills the context.
-    pub kv_cache_bytes: u64,
     /// Bytes of activations.
     pub activation_bytes: u64,
-    /// Bytes in total.
+    /// Bytes once the model is loaded: weights and activations.
+    pub loaded_bytes: u64,
+    /// Bytes that a sequence adds which fills the context: keys and values, in whole blocks. A
+    /// shorter one adds less.
+    pub kv_cache_bytes: u64,
+    /// Bytes with a full context: the sum of the last two.
     pub total_bytes: u64,
     /// Bytes of the largest part that must be in one buffer. A matrix may be split between several.
     pub largest_buffer_bytes: u64,
@@ -51,8 +54,8 @@ pub struct Estimator {
 }
 
 impl Estimator {
-    /// An estimate for the files that `reader` reads, with `context` positions of the KV cache;
-    /// `None`: as in [`TensorLoader::new`].
+    /// An estimate for the files that `reader` reads, for sequences of at most `context`
+    /// tokens; `None`: as in [`TensorLoader::new`].
     pub fn new(reader: ModelReader, context: Option<usize>) -> Self {
         Self { loader: TensorLoader::with(reader, context), memory: Counting::default() }
     }
@@ -95,7 +98,8 @@ impl Estimator {
                 (&encoder.config, encoder.context, 1)
             }
         };
-        let values = [cached_layers, 2, config.kv_heads, config.head_dim, context].map(|n| n as u64);
+        let positions = context.next_multiple_of(KV_BLOCK);
+        let values = [cached_layers, 2, config.kv_heads, config.head_dim, positions].map(|n| n as u64);
         let kv_cache_bytes = values.iter().product::<u64>() * size_of::<f32>() as u64;
         Ok(Estimate {
             name: config.name.clone(),
@@ -105,8 +109,9 @@ impl Estimator {
             context_length: context,
             trained_context_length: config.trained_context,
             weight_bytes,
-            kv_cache_bytes,
             activation_bytes: self.memory.bytes - weight_bytes,
+            loaded_bytes: self.memory.bytes,
+            kv_cache_bytes,
             total_bytes: self.memory.bytes + kv_cache_bytes,
             largest_buffer_bytes: self.memory.largest.max(kv_cache_bytes / cached_layers as u64),
         })

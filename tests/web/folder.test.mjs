@@ -117,7 +117,9 @@ for (const name of ['chromium', 'firefox']) {
     assert.deepEqual(got.stored, names, 'what a folder has not is no model');
 
     assert.equal(estimate.parameters, info.parameters);
-    assert.equal(estimate.kvCacheBytes, 2 * 2 * 2 * 8 * 32 * 4);
+    // in whole blocks of 64 tokens
+    assert.equal(estimate.kvCacheBytes, 2 * 2 * 2 * 8 * 64 * 4);
+    assert.equal(estimate.loadedBytes, estimate.weightBytes + estimate.activationBytes);
     assert.deepEqual([estimate.cpu.fits, ofGguf.cpu.fits], [true, true]);
     assert.ok(ofGguf.weightBytes > estimate.weightBytes, 'f32 takes more than bf16');
     assert.deepEqual({ ...ofFiles, name: 'm' }, estimate);

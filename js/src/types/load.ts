@@ -122,7 +122,7 @@ export type EstimateOptions = Pick<
   'contextLength' | 'quantize' | 'signal' | 'store' | 'fetch' | 'token' | 'hub' | 'builds'
 >;
 
-/** A model's properties and memory, computed from the headers of its files. */
+/** A model's properties and memory, computed from the headers of its files. Bytes are the engine's. */
 export interface Estimate {
   readonly name: string;
   readonly architecture: string;
@@ -134,19 +134,27 @@ export interface Estimate {
   /** Context length, in tokens, that the model was trained for. */
   readonly trainedContextLength: number;
   readonly weightBytes: number;
-  /** Keys and values of a full context. */
-  readonly kvCacheBytes: number;
   readonly activationBytes: number;
-  /** Sum of the above. Engines pad rows, which adds a few percent at most. */
+  /**
+   * What the loaded model takes: weights and activations. Engines pad rows, which adds a few percent
+   * at most.
+   */
+  readonly loadedBytes: number;
+  /**
+   * What a chat adds that fills `contextLength`: its keys and values. The engine takes them as the
+   * chat grows, 64 tokens at a time.
+   */
+  readonly kvCacheBytes: number;
+  /** With one full context: `loadedBytes` + `kvCacheBytes`. */
   readonly totalBytes: number;
   /** Largest single buffer. */
   readonly largestBufferBytes: number;
   /**
-   * Whether it fits the 4 GiB that a WebAssembly module can address. Browsers do not tell how much
-   * memory the device has left.
+   * Whether it fits with a full context into the 4 GiB that a WebAssembly module can address.
+   * Browsers do not tell how much memory the device has left.
    */
   readonly cpu: Fit;
-  /** Whether it fits the limits of the GPU; null without a GPU. */
+  /** Whether its largest buffer fits the limits of the GPU; null without a GPU. */
   readonly gpu: Fit | null;
 }
 

@@ -67,7 +67,10 @@ export async function estimate(
         needed.largestBufferBytes > LARGEST,
         `a buffer needs ${needed.largestBufferBytes} bytes, and may have ${LARGEST}`,
       ],
-      [inModule > ADDRESSABLE, `it needs ${inModule} bytes, and WebAssembly can address ${ADDRESSABLE}`],
+      [
+        inModule > ADDRESSABLE,
+        `with a full context it needs ${inModule} bytes, and WebAssembly can address ${ADDRESSABLE}`,
+      ],
     ]),
     gpu: gpu
       ? firstOf([

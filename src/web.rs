@@ -1,4 +1,5 @@
-//! What JavaScript sees. The only file that knows wasm-bindgen; it converts and forwards, and decides nothing.
+//! What JavaScript sees. The only file that knows wasm-bindgen; it converts and forwards, and
+//! decides nothing.
 //!
 //! Structured values cross as JSON, which both sides parse faster than property by property.
 
@@ -90,7 +91,8 @@ pub fn version() -> String {
     env!("CARGO_PKG_VERSION").into()
 }
 
-/// The calling thread computes for the engine of the thread that started the module, and never comes back.
+/// The calling thread computes for the engine of the thread that started the module, and never
+/// comes back.
 #[cfg(target_feature = "atomics")]
 #[wasm_bindgen]
 pub fn join_pool() {
@@ -129,8 +131,9 @@ pub struct Loader {
 
 #[wasm_bindgen]
 impl Loader {
-    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number | null, "tuning": string | null,
-    /// "subgroups": boolean, "folder": string | null, "quantize": string | null}`; `files`: names and texts of a folder's small files, in turn.
+    /// Opens an engine. `options`: `{"device": "auto" | "gpu" | "cpu", "contextLength": number |
+    /// null, "tuning": string | null, "subgroups": boolean, "folder": string | null, "quantize":
+    /// string | null}`; `files`: names and texts of a folder's small files, in turn.
     pub async fn create(options: String, files: Vec<String>) -> Result<Loader, JsValue> {
         let options: LoadOptions = from_json("options", &options)?;
         let reader = options.source.reader(&files).map_err(to_js)?;
@@ -185,7 +188,8 @@ pub struct Estimator(inference::Estimator);
 
 #[wasm_bindgen]
 impl Estimator {
-    /// `options`: `{"contextLength": number | null, "folder": string | null, "quantize": string | null}`; `files` as for a [`Loader`].
+    /// `options`: `{"contextLength": number | null, "folder": string | null, "quantize": string |
+    /// null}`; `files` as for a [`Loader`].
     #[wasm_bindgen(constructor)]
     pub fn new(options: &str, files: Vec<String>) -> Result<Estimator, JsValue> {
         let options: EstimateOptions = from_json("options", options)?;
@@ -209,7 +213,8 @@ impl Estimator {
     }
 }
 
-/// A loaded model. It is lent to one call at a time: while the promise of one is pending, no other method may be called.
+/// A loaded model. It is lent to one call at a time: while the promise of one is pending, no other
+/// method may be called.
 #[wasm_bindgen]
 pub struct Llm {
     model: LoadedModel,
@@ -242,7 +247,8 @@ impl Llm {
         self.model.tokenizer().decode(ids, false).map_err(to_js)
     }
 
-    /// A conversation as JSON, `{ messages, tools, variables, complete, prefix }` → the ids of the model's own prompt for it.
+    /// A conversation as JSON, `{ messages, tools, variables, complete, prefix }` → the ids of the
+    /// model's own prompt for it.
     pub fn chat_prompt(&mut self, conversation: &str) -> Result<Uint32Array, JsValue> {
         let conversation: Conversation = from_json("messages", conversation)?;
         let now = Date::new_0();
@@ -267,27 +273,30 @@ impl Llm {
         }
     }
 
-    /// Log-probabilities of `ids[from..]` after what stands before them; with `end` also of the answer's end.
+    /// Log-probabilities of `ids[from..]` after what stands before them; with `end` also of the
+    /// answer's end.
     pub async fn score(&mut self, ids: Vec<u32>, from: usize, end: bool) -> Result<Float32Array, JsValue> {
         let decoder = self.model.decoder("score").map_err(to_js)?;
         let scores = decoder.score(&ids, from, end).await.map_err(to_js)?;
         Ok(Float32Array::from(scores.as_slice()))
     }
 
-    /// Begins to continue `ids`, beside what is under way; returns the handle of the generation. `options` as JSON: those of the package, and
-    /// `entropy`, the seed where they have none.
+    /// Begins to continue `ids`, beside what is under way; returns the handle of the generation.
+    /// `options` as JSON: those of the package, and `entropy`, the seed where they have none.
     pub fn start(&mut self, ids: Vec<u32>, options: &str) -> Result<u32, JsValue> {
         let options: StartOptions = from_json("options", options)?;
         let decoder = self.model.decoder("generate").map_err(to_js)?;
         decoder.start(ids, options.generate, options.entropy).map(u32::from).map_err(to_js)
     }
 
-    /// After `start`: goes on as if these ids had been generated and their events given, by a model that was lost meanwhile.
+    /// After `start`: goes on as if these ids had been generated and their events given, by a model
+    /// that was lost meanwhile.
     pub fn resume(&mut self, generation: u32, generated: &[u32]) -> Result<(), JsValue> {
         self.model.decoder("generate").and_then(|decoder| decoder.resume(generation.into(), generated)).map_err(to_js)
     }
 
-    /// One unit of work of a generation: an event as JSON. No other method may be called before it has settled.
+    /// One unit of work of a generation: an event as JSON. No other method may be called before it
+    /// has settled.
     pub async fn next(&mut self, generation: u32) -> Result<String, JsValue> {
         let decoder = self.model.decoder("generate").map_err(to_js)?;
         let event = decoder.next(generation.into()).await.map_err(to_js)?;
@@ -332,7 +341,8 @@ impl Llm {
         Ok(Uint32Array::from(ids.as_slice()))
     }
 
-    /// Keys and values of `ids` in one layer, for whoever restored them under the number `restored`, or computed here.
+    /// Keys and values of `ids` in one layer, for whoever restored them under the number
+    /// `restored`, or computed here.
     pub async fn read_kv(
         &mut self,
         ids: Vec<u32>,
@@ -343,7 +353,8 @@ impl Llm {
         Ok(Float32Array::from(decoder.read_kv(layer, &ids, restored).await.map_err(to_js)?.as_slice()))
     }
 
-    /// Begins to restore keys and values of `ids`, from which only `owner` may go on; returns a handle.
+    /// Begins to restore keys and values of `ids`, from which only `owner` may go on; returns a
+    /// handle.
     pub fn restore(&mut self, ids: Vec<u32>, owner: u32) -> Result<u32, JsValue> {
         self.model.decoder("generate").and_then(|decoder| decoder.restore(ids, owner)).map(u32::from).map_err(to_js)
     }
@@ -368,7 +379,8 @@ impl Llm {
         }
     }
 
-    /// Ends a generation, or what is being restored, whether or not it has ended already, and forgets its handle.
+    /// Ends a generation, or what is being restored, whether or not it has ended already, and
+    /// forgets its handle.
     pub fn stop(&mut self, generation: u32) {
         if let LoadedModel::Decoder(decoder) = &mut self.model {
             decoder.stop(generation.into());
@@ -383,7 +395,8 @@ impl Llm {
         }
     }
 
-    /// The vector of a text. `options`: `{"pooling"?: "mean" | "cls" | "last", "normalize"?: boolean, "truncate"?: boolean}`.
+    /// The vector of a text. `options`: `{"pooling"?: "mean" | "cls" | "last", "normalize"?:
+    /// boolean, "truncate"?: boolean}`.
     pub async fn embed(&mut self, text: String, options: String) -> Result<Float32Array, JsValue> {
         let options: EmbedOptions = from_json("options", &options)?;
         let vector = self.model.embed(&text, options).await.map_err(to_js)?;

@@ -21,15 +21,16 @@ pub struct GenerateOptions {
     /// What is written fills a gap: it ends at the tokens that mark the parts of a prompt with a
     /// gap too.
     pub infill: bool,
-    /// Names of special tokens that are part of the text, as others are not: `[TOOL_CALLS]`, for example.
+    /// Names of special tokens that are part of the text, as others are not: `[TOOL_CALLS]`, for
+    /// example.
     pub keep_special: Vec<String>,
     /// Ends when the prompt is in the KV cache.
     pub prefill: bool,
-    /// When the context is full, drops the older half of the tokens behind so many first ones, computes the rest again and goes on. `None`: the
-    /// answer ends there.
+    /// When the context is full, drops the older half of the tokens behind so many first ones,
+    /// computes the rest again and goes on. `None`: the answer ends there.
     pub shift_behind: Option<usize>,
-    /// Whose restored keys and values it may go on from, see [`super::LoadedDecoder::restore`]. Others'
-    /// are computed anew.
+    /// Whose restored keys and values it may go on from, see [`super::LoadedDecoder::restore`].
+    /// Others' are computed anew.
     pub restored: Option<u32>,
     /// Goes on after the token that ends an answer; for benchmarks.
     pub ignore_eos: bool,
@@ -55,7 +56,8 @@ pub enum Event {
     Token {
         /// The token.
         id: u32,
-        /// Text that became certain with it; empty while a character or a stop string is incomplete.
+        /// Text that became certain with it; empty while a character or a stop string is
+        /// incomplete.
         text: String,
         /// Where they were asked for.
         #[serde(skip_serializing_if = "Option::is_none")]

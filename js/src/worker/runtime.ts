@@ -1,4 +1,7 @@
-/** What the worker needs of the wasm module. The compiler checks the generated glue against it; structured values are JSON. */
+/**
+ * What the worker needs of the wasm module. The compiler checks the generated glue against it;
+ * structured values are JSON.
+ */
 
 import type { ModuleAddresses } from '../common/builds.js';
 import type { LoadedInfo } from '../common/protocol.js';
@@ -54,7 +57,10 @@ export interface Glue extends AnyGlue {
 }
 
 export interface ThreadsGlue extends Glue {
-  /** Computes for the engine that runs on the same memory; never returns, and throws when it crashes. */
+  /**
+   * Computes for the engine that runs on the same memory; never returns, and throws when it
+   * crashes.
+   */
   join_pool(): void;
 }
 
@@ -67,7 +73,9 @@ export interface Runtime {
   readonly build: string;
   /** Bytes of the module's linear memory. */
   memoryBytes(): number;
-  /** What the browser tells of the GPU, and what is remembered of it; undefined where there is none. */
+  /**
+   * What the browser tells of the GPU, and what is remembered of it; undefined where there is none.
+   */
   gpu(): Promise<(Pick<Adapter, 'name' | 'subgroups' | 'maxBufferBytes'> & { readonly tuning: Tuning }) | undefined>;
   /** Starts the other threads, for an engine that has use for them. */
   startThreads(): void;
@@ -79,13 +87,18 @@ export interface Runtime {
   readonly note: string | undefined;
 }
 
-/** Starts the build of the wasm module that suits; `threads` is what the caller asked for, or null. */
+/**
+ * Starts the build of the wasm module that suits; `threads` is what the caller asked for, or null.
+ */
 export type Start = (device: Device, threads: number | null, modules: ModuleAddresses) => Promise<Runtime>;
 
 export interface RuntimeLoader {
   /** `gpu` or `cpu`. */
   engine_kind(): string;
-  /** What was found to be the best on this GPU and should be remembered; undefined where there is nothing new. */
+  /**
+   * What was found to be the best on this GPU and should be remembered; undefined where there is
+   * nothing new.
+   */
   tuning(): string | undefined;
   /** How long the stream will be, before the first `feed`, where it is known. */
   set_stream_bytes(total: number): void;
@@ -108,7 +121,10 @@ export interface RuntimeEstimator {
   finish(): string;
 }
 
-/** A loaded model. While one of its promises is pending it may not be called at all: steps take turns (turns.ts). */
+/**
+ * A loaded model. While one of its promises is pending it may not be called at all: steps take
+ * turns (turns.ts).
+ */
 export interface RuntimeLlm {
   info(): string;
   tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Uint32Array;
@@ -122,13 +138,17 @@ export interface RuntimeLlm {
   /** A prompt for what stands between the ids of a text and a text behind it. */
   infill(before: Uint32Array, behind: string): Uint32Array;
   /**
-   * Begins to continue `ids`. Gives the generation's handle, a number that is never given twice. Any
-   * number of generations may be under way; each has its own `next`, and ends with its own `stop`.
+   * Begins to continue `ids`. Gives the generation's handle, a number that is never given twice.
+   * Any number of generations may be under way; each has its own `next`, and ends with its own
+   * `stop`.
    */
   start(ids: Uint32Array, options: string): number;
   /** After `start`: as if these ids had been generated and given already. */
   resume(generation: number, generated: Uint32Array): void;
-  /** One step, a chunk of the prompt or a token: an event as JSON. An error ends this generation alone. */
+  /**
+   * One step, a chunk of the prompt or a token: an event as JSON. An error ends this generation
+   * alone.
+   */
   next(generation: number): Promise<string>;
   /** Which tokens may come next, a bit each, where the options said `constrained`. */
   allow(generation: number, mask: Uint32Array): void;
@@ -138,7 +158,10 @@ export interface RuntimeLlm {
   cached_tokens(generation: number): number;
   /** Tokens that were dropped behind `shiftBehind`. */
   dropped_tokens(generation: number): number;
-  /** Ends a generation, or what `restore` began. To be called once for each, also after its end or an error. */
+  /**
+   * Ends a generation, or what `restore` began. To be called once for each, also after its end or
+   * an error.
+   */
   stop(handle: number): void;
   /** The bytes of all tokens, of special ones after 0xFF, and where each ends. */
   vocabulary_bytes(): Uint8Array;
@@ -147,13 +170,21 @@ export interface RuntimeLlm {
   special_id(name: string): number | undefined;
   /** A token that ends an answer. */
   end_id(): number | undefined;
-  /** Log-probabilities of `ids[from..]` after what stands before them; with `end` also of the answer's end. */
+  /**
+   * Log-probabilities of `ids[from..]` after what stands before them; with `end` also of the
+   * answer's end.
+   */
   score(ids: Uint32Array, from: number, end: boolean): Promise<Float32Array>;
   /** `prompt` with the ids of `known` for as long as they spell the same. */
   reuse(known: Uint32Array, prompt: Uint32Array): Uint32Array;
-  /** Keys and values of these ids in one layer, where they are in the KV cache: nobody's, or those of this owner. */
+  /**
+   * Keys and values of these ids in one layer, where they are in the KV cache: nobody's, or those
+   * of this owner.
+   */
   read_kv(ids: Uint32Array, layer: number, restored: number | undefined): Promise<Float32Array>;
-  /** Begins to write keys and values of `ids`, which only `owner` may go on from. Gives a handle. */
+  /**
+   * Begins to write keys and values of `ids`, which only `owner` may go on from. Gives a handle.
+   */
   restore(ids: Uint32Array, owner: number): number;
   write_kv(restoring: number, layer: number, values: Float32Array): Promise<void>;
   /** After every layer was written. */
@@ -183,7 +214,10 @@ export interface RuntimeLogprobs extends RuntimeLogprob {
   readonly top: readonly RuntimeLogprob[];
 }
 
-/** What `info` gives: the worker puts what concerns the engine together, and adds what only it knows. */
+/**
+ * What `info` gives: the worker puts what concerns the engine together, and adds what only it
+ * knows.
+ */
 export interface RuntimeInfo
   extends Omit<LoadedInfo, 'engine' | 'download' | 'roles'>, Pick<EngineInfo, 'reason' | 'memoryBytes'> {
   readonly engine: Pick<EngineInfo, 'kind' | 'description' | 'notes'>;

@@ -65,7 +65,8 @@ fn a_freed_model_frees_all_that_it_held() {
     }
 }
 
-/// Growing a KV cache once borrowed the engine until it was done: the other model would have panicked.
+/// Growing a KV cache once borrowed the engine until it was done: the other model would have
+/// panicked.
 #[test]
 fn a_model_computes_while_another_waits_for_memory() {
     for engine in engines() {

@@ -221,8 +221,9 @@ impl LoadedDecoder {
         self.runner.programs.kv.held()
     }
 
-    /// At the end of a call: frees the memory of blocks that no sequence holds. Beside a generation,
-    /// which can use them, they stay: a GPU copies what is held in order to free the rest.
+    /// At the end of a call: frees the memory of blocks that no sequence holds. Beside a
+    /// generation, which can use them, they stay: a GPU copies what is held in order to free the
+    /// rest.
     pub(super) async fn trimmed<T>(&mut self, result: Result<T>) -> Result<T> {
         let alone = self.generations.values().all(|running| running.sequence.is_none());
         let trimmed = if alone { self.runner.trim().await } else { Ok(()) };

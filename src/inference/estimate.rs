@@ -15,8 +15,8 @@ use crate::{Error, Result};
 /// Tokens per chunk of the prompt, as in the engines.
 const CHUNK: usize = 32;
 
-/// A model and the memory that it needs to load, and for a full context. Engines pad rows and tiles, which adds a few percent at
-/// most.
+/// A model and the memory that it needs to load, and for a full context. Engines pad rows and
+/// tiles, which adds a few percent at most.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Estimate {

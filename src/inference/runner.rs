@@ -58,8 +58,8 @@ impl Runner {
         }
     }
 
-    /// Makes something that takes memory; if memory is short, drops ended sequences. Errors: those of
-    /// `make`.
+    /// Makes something that takes memory; if memory is short, drops ended sequences. Errors: those
+    /// of `make`.
     pub async fn with_room<T>(&mut self, mut make: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         loop {
             match make(self) {

@@ -56,8 +56,8 @@ impl Ended {
         self.sequences.iter()
     }
 
-    /// Keeps one more sequence, and drops the least recently used ones if there are too many or they
-    /// are too long together.
+    /// Keeps one more sequence, and drops the least recently used ones if there are too many or
+    /// they are too long together.
     pub fn keep(&mut self, mut sequence: Sequence, context: usize) {
         // positions of steps queued past its end
         sequence.blocks.truncate(sequence.keys.len());

@@ -50,8 +50,8 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
     groups
 }
 
-/// The decoder, over buffers that may still lack rows. Errors: `InvalidModel` naming a tensor that is
-/// in no header.
+/// The decoder, over buffers that may still lack rows. Errors: `InvalidModel` naming a tensor that
+/// is in no header.
 pub fn decoder(mut tensors: Tensors, config: &Config, (vocab, context): (usize, usize)) -> Result<Decoder> {
     let mut config = config.clone();
     if config.architecture.parallel_without_ffn_norm {

@@ -1,5 +1,5 @@
-//! Rotary position embedding (Su et al. 2021, arXiv 2104.09864): its hyperparameters, and the cos and
-//! sin of each row of a step, which the engines read.
+//! Rotary position embedding (Su et al. 2021, arXiv 2104.09864): its hyperparameters, and the cos
+//! and sin of each row of a step, which the engines read.
 
 use std::f64::consts::TAU;
 

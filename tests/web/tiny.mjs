@@ -16,7 +16,8 @@ const TYPES = { u32: 4, f32: 6, string: 8, array: 9, i32: 5 };
 const BLOCKS = { F32: { id: 0, bytes: 4, values: 1 }, Q4_0: { id: 2, bytes: 18, values: 32 } };
 
 /**
- * The file. `context`: trained context length in its header. `ffn`: width of the feed-forward block.
+ * The file. `context`: trained context length in its header.
+ * `ffn`: width of the feed-forward block.
  * `template`: its chat template, if any.
  * `spoil(name, values)` may change the values of a vector; their names end in `norm.weight`.
  * `endless`: never ends an answer by itself, unless nothing else is allowed: the end token is as

@@ -122,7 +122,9 @@ export type EstimateOptions = Pick<
   'contextLength' | 'quantize' | 'signal' | 'store' | 'fetch' | 'token' | 'hub' | 'builds'
 >;
 
-/** A model's properties and memory, computed from the headers of its files. Bytes are the engine's. */
+/**
+ * A model's properties and memory, computed from the headers of its files. Bytes are the engine's.
+ */
 export interface Estimate {
   readonly name: string;
   readonly architecture: string;
@@ -136,8 +138,8 @@ export interface Estimate {
   readonly weightBytes: number;
   readonly activationBytes: number;
   /**
-   * What the loaded model takes: weights and activations. Engines pad rows, which adds a few percent
-   * at most.
+   * What the loaded model takes: weights and activations. Engines pad rows, which adds a few
+   * percent at most.
    */
   readonly loadedBytes: number;
   /**

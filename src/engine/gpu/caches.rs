@@ -13,8 +13,8 @@ use crate::{Error, Result};
 /// A KV cache gets an eighth more than is needed, so that it is copied seldom.
 const GROWTH: usize = 8;
 
-/// See [`Memory::hold_blocks`](crate::record::Memory::hold_blocks). A KV cache is one buffer with all
-/// blocks up to the last held one.
+/// See [`Memory::hold_blocks`](crate::record::Memory::hold_blocks). A KV cache is one buffer with
+/// all blocks up to the last held one.
 pub(super) async fn hold(
     gpu: Rc<Gpu>,
     buffers: Rc<RefCell<Buffers>>,

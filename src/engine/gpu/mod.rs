@@ -199,8 +199,8 @@ impl GpuEngine {
         self.buffers.borrow_mut().limit = bytes;
     }
 
-    /// Bounds the bytes of KV caches that are resized together, 64 MiB by default: for that long, old
-    /// and new ones exist side by side.
+    /// Bounds the bytes of KV caches that are resized together, 64 MiB by default: for that long,
+    /// old and new ones exist side by side.
     pub fn set_resize_limit(&mut self, bytes: u64) {
         self.buffers.borrow_mut().resized = bytes;
     }

@@ -225,8 +225,8 @@ impl Program {
         [&self.step, &self.params, &self.pieces].into_iter().for_each(wgpu::Buffer::destroy);
     }
 
-    /// Queues a replay; returns its last submit. Errors: `Internal` for a step without rows or without the blocks that it
-    /// needs, `OutOfMemory`.
+    /// Queues a replay; returns its last submit. Errors: `Internal` for a step without rows or
+    /// without the blocks that it needs, `OutOfMemory`.
     pub fn run(
         &mut self,
         gpu: &Gpu,

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { browserDownloads } from '../dist/download/browser.js';
 import { Connection } from '../dist/page/connection.js';
 import { createLlm } from '../dist/page/llm.js';
+import { FairQueue } from '../dist/worker/queue.js';
 import { Service } from '../dist/worker/serve.js';
 import { collect, FakeLlm, fakeRuntime, gate, loadCall, settle, textOf } from './support/fake.mjs';
 
@@ -228,6 +229,20 @@ test('a chat that waits for memory ends when it is stopped, and fails if no othe
   held.open();
   assert.equal(textOf(await small), 'small 1 2 3 .');
   await assert.rejects(collect(llm.generate('big 1 2')), { code: 'OUT_OF_MEMORY' });
+});
+
+/** The line of such a client once stayed for as long as the worker lived. */
+test('a client whose calls were all taken back leaves nothing behind', async () => {
+  const queue = new FairQueue(1);
+  const held = gate();
+  queue.add('busy', () => held.opened);
+  const leave = ['gone', 'gone'].map((client) => queue.add(client, async () => assert.fail('it was taken back')));
+  assert.equal(queue.clients, 2);
+  assert.deepEqual([leave[0](), leave[0](), leave[1]()], [true, false, true]);
+  assert.equal(queue.clients, 1);
+  held.open();
+  await settle();
+  assert.equal(queue.clients, 0);
 });
 
 test('other calls run between the steps of generations', async (t) => {

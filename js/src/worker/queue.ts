@@ -33,8 +33,16 @@ export class FairQueue<Client> {
     this.#start();
     return () => {
       const at = line.waiting.indexOf(work);
-      return at >= 0 && line.waiting.splice(at, 1).length > 0;
+      if (at < 0) return false;
+      line.waiting.splice(at, 1);
+      if (isEmpty(line)) this.#lines.delete(client);
+      return true;
     };
+  }
+
+  /** Number of clients whose tasks run or wait. */
+  get clients(): number {
+    return this.#lines.size;
   }
 
   #start(): void {
@@ -63,7 +71,11 @@ export class FairQueue<Client> {
     this.#running -= 1;
     line.running -= 1;
     this.#lines.delete(client);
-    if (line.running > 0 || line.waiting.length > 0) this.#lines.set(client, line);
+    if (!isEmpty(line)) this.#lines.set(client, line);
     this.#start();
   }
+}
+
+function isEmpty({ running, waiting }: Line): boolean {
+  return running === 0 && waiting.length === 0;
 }

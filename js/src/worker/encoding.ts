@@ -5,12 +5,10 @@ import type { EncodeResult, EncodeTask } from '../common/protocol.js';
 import type { LabelScore } from '../types/index.js';
 import type { Model } from './model.js';
 import type { RuntimeLlm } from './runtime.js';
+import { run } from './steps.js';
 import type { Turn } from './turns.js';
 
-/**
- * Runs a task, one text in each step; undefined if `signal` stopped it. It goes on after a lost
- * GPU.
- */
+/** Runs a task, one text in each step; undefined if `signal` stopped it. */
 export async function encode(
   model: Model,
   task: EncodeTask,
@@ -19,18 +17,16 @@ export async function encode(
 ): Promise<EncodeResult | undefined> {
   const texts = textsOf(task);
   const done: unknown[] = [];
-  while (done.length < texts.length) {
-    await turn.next();
+  const step = async (llm: RuntimeLlm) => {
     try {
-      const llm = await model.unlessAborted(signal);
-      if (!llm) return undefined;
-      done.push(await encodeText(llm, task, texts[done.length] as string));
-      model.progressed();
+      if (done.length < texts.length) done.push(await encodeText(llm, task, texts[done.length] as string));
     } catch (error) {
-      model.failed(named(task, done.length, error));
+      throw named(task, done.length, error);
     }
-  }
-  return resultOf(task, done);
+    model.progressed();
+    return done.length === texts.length;
+  };
+  return (await run(model, turn, signal, step)) ? resultOf(task, done) : undefined;
 }
 
 function textsOf(task: EncodeTask): readonly string[] {

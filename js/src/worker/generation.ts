@@ -1,9 +1,7 @@
 /** Generates an answer: events of the runtime become pieces. */
 
 import { Clock } from '../common/clock.js';
-import { serializeError } from '../common/errors.js';
 import type { GenerateCall, Prompt, Started } from '../common/protocol.js';
-import { aborted } from '../common/signals.js';
 import type { Finish, FinishReason, Piece, TokenLogprobs } from '../types/index.js';
 import type { Constrained, Constraints } from './constraints.js';
 import type { Contexts } from './contexts.js';
@@ -11,6 +9,7 @@ import { prepare, type Prepared } from './conversation.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
 import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
+import { run } from './steps.js';
 import { stop } from './stop.js';
 import type { Turn } from './turns.js';
 
@@ -25,8 +24,8 @@ export interface Listener {
 }
 
 /**
- * Runs one generation until it ends, or until `signal` stops it between two steps. After a lost GPU
- * it continues on the reloaded model, from the ids generated so far.
+ * Runs one generation until it ends, or until `signal` stops it between two steps. After a lost
+ * GPU, and after waiting for memory, it continues from the ids generated so far.
  */
 export async function generate(
   model: Model,
@@ -43,38 +42,19 @@ export async function generate(
       tell(piece);
     },
   });
+  const step = async (llm: RuntimeLlm) => {
+    if (answer.prepare(llm).constraint === null || constraints.ready) return answer.step(llm, constraints);
+    // Other calls run while the module is fetched.
+    turn.end();
+    await constraints.start();
+    return false;
+  };
   try {
-    for (;;) {
-      await turn.next();
-      try {
-        const llm = await model.unlessAborted(signal);
-        if (!llm) return answer.abort();
-        if (answer.prepare(llm).constraint !== null && !constraints.ready) {
-          // Other calls run while the module is fetched.
-          turn.end();
-          await constraints.start();
-        } else if (await answer.step(llm, constraints)) {
-          return;
-        }
-      } catch (error) {
-        answer.stop();
-        const ended = isOutOfMemory(error) ? model.contexts.next() : undefined;
-        if (!ended) {
-          model.failed(error);
-          continue;
-        }
-        // It continues from the ids generated so far when another generation has ended.
-        turn.end();
-        await Promise.race([ended, aborted(signal)]);
-      }
-    }
+    const ended = await run(model, turn, signal, step, () => answer.stop());
+    if (!ended) answer.abort();
   } finally {
     answer.free();
   }
-}
-
-function isOutOfMemory(error: unknown): boolean {
-  return serializeError(error).code === 'OUT_OF_MEMORY';
 }
 
 /** A generation of the runtime. */

@@ -4,6 +4,7 @@ import type { StartOptions } from '../common/protocol.js';
 import type { Constraints } from './constraints.js';
 import { generate, type Listener } from './generation.js';
 import type { Model } from './model.js';
+import { recover } from './steps.js';
 import type { Turn } from './turns.js';
 
 const PREFILL: StartOptions = {
@@ -19,8 +20,8 @@ const PREFILL: StartOptions = {
 const NOBODY: Listener = { started: () => undefined, piece: () => undefined };
 
 /**
- * Keys and values of `ids`, layer by layer. Those that the KV cache no longer holds are computed
- * first.
+ * Keys and values of `ids`, layer by layer; undefined if `signal` stopped it. Those that the KV
+ * cache no longer holds are computed first.
  */
 export async function readCache(
   model: Model,
@@ -29,12 +30,14 @@ export async function readCache(
   constraints: Constraints,
   turn: Turn,
   signal: AbortSignal,
-): Promise<Float32Array[]> {
+): Promise<Float32Array[] | undefined> {
   const { layers } = await model.info();
   const options = restored === null ? PREFILL : { ...PREFILL, restored };
   const wanted = Uint32Array.from(ids);
   for (;;) {
     await generate(model, { type: 'generate', prompt: ids, options }, constraints, turn, signal, NOBODY);
+    if (signal.aborted) return undefined;
+    // in the same turn, so that no other call can drop them
     try {
       const llm = await model.get();
       const read: Float32Array[] = [];
@@ -42,7 +45,7 @@ export async function readCache(
       model.progressed();
       return read;
     } catch (error) {
-      model.failed(error);
+      await recover(model, turn, signal, error);
     }
   }
 }

@@ -5,15 +5,15 @@ import type { ScoreCall, ScoredText } from '../common/protocol.js';
 import { prepare } from './conversation.js';
 import type { Model } from './model.js';
 import type { RuntimeLlm } from './runtime.js';
+import { run } from './steps.js';
 import type { Turn } from './turns.js';
 
 /** Tokens in one step. */
 const PIECE = 128;
 
 /**
- * Scores texts, up to {@link PIECE} tokens in each step; undefined if `signal` stopped it. After a
- * lost GPU it goes on: the scores so far are kept, and the next step computes the tokens before it
- * again.
+ * Scores texts, up to {@link PIECE} tokens in each step; undefined if `signal` stopped it. The
+ * scores so far outlive an error, and the next step computes again what the KV cache has lost.
  */
 export async function score(
   model: Model,
@@ -23,22 +23,17 @@ export async function score(
 ): Promise<ScoredText[] | undefined> {
   const done: ScoredText[] = [];
   let text: TextUnderway | undefined;
-  while (done.length < call.texts.length) {
-    await turn.next();
-    try {
-      const llm = await model.unlessAborted(signal);
-      if (!llm) return undefined;
-      text ??= { ...idsOf(llm, call, done.length), read: 0, logprobs: [] };
-      await scorePiece(llm, text, call.end);
-      model.progressed();
-      if (text.read < text.ids.length) continue;
-      done.push(scoredText(llm, text));
-      text = undefined;
-    } catch (error) {
-      model.failed(error);
-    }
-  }
-  return done;
+  const step = async (llm: RuntimeLlm) => {
+    if (done.length === call.texts.length) return true;
+    text ??= { ...idsOf(llm, call, done.length), read: 0, logprobs: [] };
+    await scorePiece(llm, text, call.end);
+    model.progressed();
+    if (text.read < text.ids.length) return false;
+    done.push(scoredText(llm, text));
+    text = undefined;
+    return done.length === call.texts.length;
+  };
+  return (await run(model, turn, signal, step)) ? done : undefined;
 }
 
 interface TextUnderway {

@@ -167,6 +167,7 @@ export class Service {
       }
       case 'readCache': {
         const value = await readCache(model, call.ids, call.restored, this.#constraints, turn, signal);
+        if (!value) return port.postMessage({ type: 'piece', id, piece: unstarted('abort') });
         return port.postMessage(
           { type: 'result', id, value },
           value.map(({ buffer }) => buffer as ArrayBuffer),

@@ -14,6 +14,7 @@ const contentSecurityPolicy = [
   "worker-src 'self'",
   "style-src 'self'",
   "img-src 'self'",
+  "font-src 'self'",
   "manifest-src 'self'",
   "connect-src 'self' https: http: blob:",
   "base-uri 'none'",
@@ -62,6 +63,25 @@ function embedPolicy(): Plugin {
   };
 }
 
+/** Every browser that can run weft reads WOFF2: KaTeX's other two copies of each font stay away. */
+function onlyWoff2(): Plugin {
+  return {
+    name: 'only-woff2',
+    enforce: 'pre',
+    transform: (code, id) =>
+      /katex.*\.css$/.test(id) ? code.replace(/,url\([^)]*\.(?:woff|ttf)\) format\("[^"]*"\)/g, '') : undefined,
+  };
+}
+
+/** The packages that end up in the page, with what they need themselves; not their types. */
+async function bundled(name: string, read: (path: string) => Promise<string>, found = new Map<string, string>()) {
+  if (found.has(name) || name.startsWith('@types/')) return found;
+  const { version, dependencies = {} } = JSON.parse(await read(`../node_modules/${name}/package.json`));
+  found.set(name, version);
+  if (name !== 'weft-llm') for (const dependency of Object.keys(dependencies)) await bundled(dependency, read, found);
+  return found;
+}
+
 /** Writes the licences of everything bundled, including weft's own notices. */
 function emitNotices(): Plugin {
   const here = (path: string) => new URL(path, import.meta.url);
@@ -72,12 +92,14 @@ function emitNotices(): Plugin {
     async generateBundle() {
       const parts: string[] = [];
       const { dependencies } = JSON.parse(await read('package.json'));
-      for (const dependency of Object.keys(dependencies)) {
-        const folder = `../node_modules/${dependency}/`;
-        const { name, version } = JSON.parse(await read(`${folder}package.json`));
+      const packages = new Map<string, string>();
+      for (const dependency of Object.keys(dependencies)) await bundled(dependency, read, packages);
+      for (const [name, version] of packages) {
+        const folder = `../node_modules/${name}/`;
         const files = (await readdir(here(folder))).filter((file) => /^(licen[cs]e|third-party)/i.test(file)).sort();
-        if (files.length === 0) this.error(`${name} has no licence file; \`npm run build\` makes weft-llm's`);
+        if (files.length === 0 && name === 'weft-llm') this.error('`npm run build` makes the notices of weft-llm');
         parts.push(`# ${name} ${version}`);
+        if (files.length === 0) parts.push(JSON.parse(await read(`${folder}package.json`)).license);
         for (const file of files) parts.push(await read(folder + file));
       }
       this.emitFile({ type: 'asset', fileName: 'THIRD-PARTY-NOTICES.md', source: parts.join('\n\n') });
@@ -125,13 +147,15 @@ export default defineConfig(({ mode }) => ({
   base: './',
   // A missing file is a 404, not the page.
   appType: 'mpa',
-  plugins: [serveModels(), embedPolicy(), emitNotices(), emitServiceWorker()],
+  plugins: [onlyWoff2(), serveModels(), embedPolicy(), emitNotices(), emitServiceWorker()],
   resolve: {
     // `--mode fake` replaces the engine, to show every state of the page.
     alias: mode === 'fake' ? { 'weft-llm': fileURLToPath(new URL('dev/fake-weft.ts', import.meta.url)) } : {},
   },
   // The policy does not allow data: URLs.
   build: { target: 'es2022', assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  // Parts of the worker are fetched when needed, like parts of the page.
+  worker: { format: 'es' },
   server: { headers: isolation },
   // The policy is also sent as a header, because a worker obeys the policy of its own response, not
   // the page's.

@@ -83,7 +83,7 @@ test(
     await view(second, 'chat');
     await second.getByTestId('prompt').fill('What is the capital of Germany?');
     await second.getByTestId('send').click();
-    await second.waitForSelector('.turn:last-child[data-state=answered]');
+    await second.waitForSelector('.turn[data-state=answered]');
     assert.match(await second.getByTestId('answer').textContent(), /Berlin/);
   },
 );
@@ -120,5 +120,11 @@ test(
     await until(async () => !(await kept(third)).some((path) => oldScript.endsWith(path)));
     await third.getByTestId('load-default').click();
     await view(third, 'chat');
+    // The parts that are fetched when needed are kept too.
+    await third.getByTestId('prompt').fill('Show me code and a formula.');
+    await third.getByTestId('send').click();
+    await third.waitForSelector('.katex');
+    await third.waitForSelector('.tok-keyword');
+    assert.ok(await third.evaluate(async () => (await document.fonts.load('1em KaTeX_Main')).length > 0));
   },
 );

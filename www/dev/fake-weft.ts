@@ -1,18 +1,22 @@
 /**
  * Stands in for weft-llm under `vite --mode fake`, to look at every state of the page without a
- * model. The address says which: `?load=CODE` and `?chat=CODE` fail with that error, `?slow` loads
- * for half a minute, `#say=TEXT` answers with that.
+ * model. The address says which: `?load=CODE` and `?chat=CODE` fail with that error and the message
+ * of `?message`, `?slow` loads for half a minute, `?context=N` and `?used=N` say how full the
+ * context is, `?full` has no room to store a model, `?stored` has the default model. `#say=TEXT`
+ * answers with that, in pieces of `?lines=N` lines instead of a word, each after `?wait=MS`.
+ * `?long` has a long description of the engine.
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/common/errors.js';
 import type {
-  GenerateOptions,
   Llm,
   LoadOptions,
-  Message,
   Models,
   Piece,
   Progress,
+  SendOptions,
+  Session,
+  SessionOptions,
   StoredModel,
 } from '../../js/src/types/index.js';
 
@@ -45,6 +49,13 @@ def reverse(text: str) -> str:
 | twill | 2 | 2 | denim |
 | satin | 4 | 1 | ribbons |
 
+The angle of a twill with $n$ threads is $\\alpha = \\arctan\\frac{p}{q}$, and a warp of density $\\rho$ holds
+
+$$\\int_0^L \\rho(x)\\,dx = \\sum_{i=1}^{n} w_i$$
+
+- [x] wind the warp
+- [ ] throw the shuttle
+
 > The weft is what moves; the warp is what holds.
 
 See [a page about looms](https://example.org/looms "Looms"). What follows must neither run nor fetch:
@@ -59,8 +70,14 @@ See [a page about looms](https://example.org/looms "Looms"). What follows must n
 
 function failIfAsked(call: 'load' | 'chat'): void {
   const code = query.get(call);
-  if (code) throw new WeftError(code as ErrorCode, `the engine says: a made-up failure of ${call}, 512 of 2048`);
+  const message = query.get('message') ?? `the engine says: a made-up failure of ${call}, 512 of 2048`;
+  if (code) throw new WeftError(code as ErrorCode, message);
 }
+
+/** With `?wait`, a load takes no time either. */
+const QUICK = query.has('wait') && !query.has('slow');
+
+const CONTEXT = Number(query.get('context') ?? 2048);
 
 const RATE = 98e5;
 
@@ -71,9 +88,10 @@ function progressAt(phase: Progress['phase'], loaded: number, total: number): Pr
 }
 
 /** What the page uses of it. */
-interface Used extends Pick<Llm, 'info' | 'tokenize' | 'detokenize' | 'dispose'> {
-  generate(prompt: string, options?: GenerateOptions): AsyncIterable<Piece>;
-  chat(messages: readonly Message[], options?: GenerateOptions): AsyncIterable<Piece>;
+interface Used extends Pick<Llm, 'info' | 'dispose'> {
+  session(options?: SessionOptions): Pick<Session, 'contextUsage' | 'contextLength' | 'dropped' | 'dispose'> & {
+    send(question: string, options?: SendOptions): AsyncIterable<Piece>;
+  };
 }
 
 export async function load({ signal, onProgress }: LoadOptions): Promise<Used> {
@@ -82,11 +100,14 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Used> {
   for (let step = 0; step <= steps; step++) {
     signal?.throwIfAborted();
     onProgress?.(progressAt('download', (total / steps) * step, total));
-    await wait(100);
+    await wait(QUICK ? 2 : 100);
   }
   failIfAsked('load');
+  const full = 'model.gguf is not stored: QuotaExceededError: 98362432 bytes needed, createSyncAccessHandle refused.';
+  const notes = query.has('full') ? [full] : [];
+  for (const note of notes) onProgress?.({ ...progressAt('download', total, total), note });
   onProgress?.(progressAt('prepare', total, total));
-  await wait(300);
+  await wait(QUICK ? 2 : 300);
   return {
     info: {
       kind: 'decoder',
@@ -102,34 +123,40 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Used> {
       kvWidth: 384,
       hiddenSize: 576,
       vocabularySize: 49152,
-      contextLength: 2048,
+      contextLength: CONTEXT,
       trainedContextLength: 8192,
       hasChatTemplate: true,
       roles: ['system', 'user', 'assistant', 'tool'],
       engine: {
         kind: 'gpu',
-        description: 'a made-up adapter',
+        description: query.has('long') ? 'an adapter with a name of many words '.repeat(5) : 'a made-up adapter',
         notes: [],
         deviceLosses: 0,
-        reason: 'WebGPU offers an adapter.',
+        reason: query.has('long') ? 'WebGPU was asked, and said this. '.repeat(12) : 'WebGPU offers an adapter.',
         memoryBytes: 137e6,
         wasmMemoryBytes: 12e6,
         build: 'weft-relaxed-threads',
         threads: 1,
       },
-      download: { fetchedBytes: total, fromStoreBytes: 0, storage: 'none', notes: [] },
+      download: { fetchedBytes: total, fromStoreBytes: 0, storage: 'none', notes },
       shared: false,
       notShared: null,
     },
-    chat: (_, options) => answer(options),
-    generate: (_, options) => answer(options),
-    tokenize: async () => [],
-    detokenize: async () => '',
+    session: ({ messages = [] } = {}) => ({
+      contextUsage: Number(query.get('used') ?? 300),
+      contextLength: CONTEXT,
+      dropped: { messages: query.has('dropped') ? 2 : 0, tokens: 0 },
+      send: (_, options) => answer(options, messages.length),
+      dispose: () => undefined,
+    }),
     dispose: () => undefined,
   };
 }
 
+const DEFAULT = new URL('models/SmolLM2-135M-Instruct.Q4_1.gguf', document.baseURI).href;
+
 const stored: StoredModel[] = [
+  ...(query.has('stored') ? [{ source: DEFAULT, size: 98_362_432, storedBytes: 98_362_432 }] : []),
   { source: 'https://example.org/SmolLM2-135M-Instruct.Q4_1.gguf', size: 98_362_432, storedBytes: 98_362_432 },
   { source: 'hf:example/a-model/A-Model-with-a-rather-long-name-1B.Q8_0.gguf@main', size: 13e8, storedBytes: 4e8 },
 ].map((model) => ({ ...model, complete: model.size === model.storedBytes, lastUsed: new Date(), sha256: null }));
@@ -146,16 +173,18 @@ export const models: Pick<Models, 'list' | 'delete' | 'usage'> = {
 };
 
 /** Ends with the options that it was asked with. */
-async function* answer({ signal, ...options }: GenerateOptions = {}): AsyncGenerator<Piece> {
-  await wait(400);
+async function* answer({ signal, prefix = '', ...options }: SendOptions = {}, before = 0): AsyncGenerator<Piece> {
+  await wait(query.has('wait') ? Number(query.get('wait')) : 400);
   failIfAsked('chat');
   let id = 0;
   const said = new URLSearchParams(location.hash.slice(1)).get('say');
-  const asked = said ?? `${ANSWER}\nAsked with \`${JSON.stringify(options)}\``;
-  for (const text of asked.match(/\s*\S+/g) ?? []) {
+  const whole = said ?? `${ANSWER}\nAsked with \`${JSON.stringify(options)}\` after ${before} messages`;
+  const lines = Number(query.get('lines') ?? 0);
+  const piece = lines > 0 ? new RegExp(`(?:[^\\n]*\\n){1,${lines}}|[^\\n]+$`, 'g') : /\s*\S+/g;
+  for (const text of whole.slice(prefix.length).match(piece) ?? []) {
     if (signal?.aborted) break;
     yield { text, id: id++, finish: null };
-    await wait(15);
+    await wait(Number(query.get('wait') ?? 15));
   }
   const usage = { promptTokens: 38, cachedTokens: 12, completionTokens: id, timeToFirstTokenMs: 402 };
   const speeds = { promptTokensPerSecond: 310, tokensPerSecond: 64.2 };

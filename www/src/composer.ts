@@ -1,66 +1,144 @@
-/** The input field: Enter sends, Shift+Enter starts a new line, Escape stops. */
+/**
+ * The field for a question. With a keyboard, Enter sends and Shift+Enter starts a new line; on a
+ * touch keyboard, which has no Shift+Enter, Enter starts a new line. Escape stops an answer.
+ */
 
-import { byId } from './dom.js';
+import { html, type PropertyDeclarations, type TemplateResult } from 'lit';
+import { announce } from './announcer.js';
+import { Component, hasTouchKeyboard } from './component.js';
 
-const form = byId('composer', HTMLFormElement);
-const prompt = byId('prompt', HTMLTextAreaElement);
-const send = byId('send', HTMLButtonElement);
-const stop = byId('stop', HTMLButtonElement);
+/** Sends `ask` with the text, and `stop`. */
+export class ChatComposer extends Component {
+  static override properties: PropertyDeclarations = { busy: { type: Boolean } };
+  /** While an answer streams, the Send button is a Stop button. The user's draft stays. */
+  declare busy: boolean;
 
-let busy = false;
+  constructor() {
+    super();
+    this.busy = false;
+  }
 
-/** `onSend` returns whether the text was accepted; otherwise it stays. */
-export function startComposer(events: { onSend: (text: string) => boolean; onStop: () => void }): void {
-  form.addEventListener('submit', (event) => {
+  get text(): string {
+    return this.#prompt?.value ?? '';
+  }
+
+  set text(text: string) {
+    if (!this.#prompt) return;
+    this.#prompt.value = text;
+    this.#fit();
+  }
+
+  /** `byHand`: a press or a click asked for it, so that a touch keyboard may cover the page. */
+  focusPrompt(): void {
+    this.#prompt?.focus();
+  }
+
+  get #prompt(): HTMLTextAreaElement | null {
+    return this.querySelector('textarea');
+  }
+
+  protected override render(): TemplateResult {
+    const touch = hasTouchKeyboard();
+    const hint = touch
+      ? 'Enter starts a new line, the button Send sends.'
+      : 'Enter sends, Shift and Enter starts a new line, Escape stops an answer.';
+    return html`
+      <form id="composer" @submit=${this.#onSubmit}>
+        <label class="sr-only" for="prompt">Your message</label>
+        <textarea
+          id="prompt"
+          data-testid="prompt"
+          rows="1"
+          dir="auto"
+          placeholder="Ask anything"
+          enterkeyhint=${touch ? 'enter' : 'send'}
+          autocomplete="off"
+          aria-describedby="prompt-hint"
+          @input=${this.#fit}
+          @keydown=${this.#onKey}
+        ></textarea>
+        <button
+          type="submit"
+          class="primary"
+          id="send"
+          data-testid="send"
+          ?hidden=${this.busy}
+          ?disabled=${this.text.trim() === ''}
+        >
+          Send
+        </button>
+        <button type="button" class="primary" id="stop" data-testid="stop" ?hidden=${!this.busy} @click=${this.#onStop}>
+          Stop
+        </button>
+      </form>
+      <p id="prompt-hint" class="sr-only">${hint}</p>
+    `;
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    document.addEventListener('keydown', this.#onEscape);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    document.removeEventListener('keydown', this.#onEscape);
+  }
+
+  /** The button that was pressed is gone after the update. */
+  protected override willUpdate(): void {
+    this.#hadFocus = /^(?:send|stop)$/.test(document.activeElement?.id ?? '');
+  }
+
+  #hadFocus = false;
+
+  protected override updated(): void {
+    if (this.#hadFocus) this.focusAfterButton();
+  }
+
+  /**
+   * Where the focus goes when a button that had it is gone: not to a field that opens a keyboard.
+   */
+  focusAfterButton(): void {
+    if (!hasTouchKeyboard()) this.focusPrompt();
+    else this.querySelector<HTMLElement>(this.busy ? '#stop' : '#send:enabled')?.focus();
+    if (document.activeElement === document.body) document.getElementById('main')?.focus();
+  }
+
+  #onSubmit(event: Event): void {
     event.preventDefault();
-    const text = prompt.value.trim();
-    if (busy || text === '' || !events.onSend(text)) return;
-    setPrompt('');
-  });
-  prompt.addEventListener('keydown', (event) => {
+    const text = this.text.trim();
+    if (this.busy || text === '') return;
+    this.dispatchEvent(new CustomEvent('ask', { detail: text }));
+  }
+
+  #onStop(): void {
+    announce('Stopping.');
+    this.dispatchEvent(new Event('stop'));
+  }
+
+  #onKey(event: KeyboardEvent): void {
     // An Enter that ends the composition of a character belongs to the input method. Safari signals
     // that only by key code 229.
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (hasTouchKeyboard() && !event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
-    form.requestSubmit();
-  });
-  prompt.addEventListener('input', update);
-  stop.addEventListener('click', () => {
-    events.onStop();
-    prompt.focus();
-  });
-  document.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape' && busy && !event.isComposing && !document.querySelector('dialog[open]'))
-      events.onStop();
-  });
-  update();
+    this.find<HTMLFormElement>('form').requestSubmit();
+  }
+
+  readonly #onEscape = (event: KeyboardEvent) => {
+    if (event.key === 'Escape' && this.busy && !event.isComposing && !document.querySelector('dialog[open]'))
+      this.dispatchEvent(new Event('stop'));
+  };
+
+  /** The height follows the text; CSS limits it. */
+  #fit(): void {
+    const prompt = this.#prompt;
+    if (!prompt) return;
+    prompt.style.height = 'auto';
+    prompt.style.height = `${prompt.scrollHeight + prompt.offsetHeight - prompt.clientHeight}px`;
+    this.requestUpdate();
+  }
 }
 
-/** While an answer streams, the Send button is a Stop button. The user's draft stays. */
-export function setBusy(value: boolean): void {
-  const hadFocus = document.activeElement === send || document.activeElement === stop;
-  busy = value;
-  send.hidden = busy;
-  stop.hidden = !busy;
-  if (hadFocus) prompt.focus();
-}
-
-export function setPrompt(text: string): void {
-  prompt.value = text;
-  update();
-}
-
-export function promptIsEmpty(): boolean {
-  return prompt.value === '';
-}
-
-export function focusPrompt(): void {
-  prompt.focus();
-}
-
-function update(): void {
-  send.disabled = prompt.value.trim() === '';
-  // The height follows the text; CSS limits it.
-  prompt.style.height = 'auto';
-  prompt.style.height = `${prompt.scrollHeight + prompt.offsetHeight - prompt.clientHeight}px`;
-}
+customElements.define('chat-composer', ChatComposer);

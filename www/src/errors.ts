@@ -1,21 +1,20 @@
 /** Explains every failure in plain words, with remedies. */
 
 import { WeftError, type ErrorCode } from 'weft-llm';
-import { cloneTemplate, within } from './dom.js';
 
-/** The action of a button under an error; main.ts implements it. */
-export type Remedy = 'retry' | 'use-cpu' | 'reload-model' | 'choose-model' | 'clear' | 'settings';
+/** The action of a button under an error; page.ts implements it. */
+export type Remedy = 'retry' | 'use-cpu' | 'reload-model' | 'choose-model' | 'new-chat' | 'settings';
 
-const labels: Record<Remedy, string> = {
+export const labels: Record<Remedy, string> = {
   retry: 'Try again',
   'use-cpu': 'Load it on the CPU',
   'reload-model': 'Reload the model',
   'choose-model': 'Choose another model',
-  clear: 'Clear the conversation',
+  'new-chat': 'Begin a new chat',
   settings: 'Open the settings',
 };
 
-interface Explanation {
+export interface Explanation {
   title: string;
   text: string;
   remedies: Remedy[];
@@ -53,8 +52,8 @@ const explanations: Record<ErrorCode, Explanation> = {
   },
   NETWORK: {
     title: 'The model could not be downloaded',
-    text: 'Check the address and the connection. The server must allow other sites to read the file (CORS); if it does not, download the file and choose it here.',
-    remedies: ['retry'],
+    text: 'Its server did not answer. Check the address. The server must also allow other sites to read the file (CORS); if it does not, download the file and choose it here.',
+    remedies: ['retry', 'choose-model'],
   },
   FILE_CHANGED: {
     title: 'The model changed during the download',
@@ -122,9 +121,9 @@ const explanations: Record<ErrorCode, Explanation> = {
     remedies: ['settings'],
   },
   CONTEXT_OVERFLOW: {
-    title: 'The conversation no longer fits in the context',
-    text: 'Clear it and ask again, or load the model with a longer context length.',
-    remedies: ['clear', 'settings'],
+    title: 'This is too long for the context',
+    text: 'The model cannot read so much at once. Shorten the question, which is in the field again, or load the model with a longer context length.',
+    remedies: ['settings'],
   },
   UNSUPPORTED_TASK: {
     title: 'This model does not chat',
@@ -150,7 +149,7 @@ const explanations: Record<ErrorCode, Explanation> = {
   DISPOSED: {
     title: 'The model is no longer loaded',
     text: 'Load it again to go on. The conversation is still here.',
-    remedies: ['reload-model'],
+    remedies: ['reload-model', 'choose-model'],
   },
   INTERNAL: {
     title: 'Something in weft failed',
@@ -158,6 +157,42 @@ const explanations: Record<ErrorCode, Explanation> = {
     remedies: ['reload-model'],
   },
 };
+
+/** Failures of the network that are told apart by what weft says of them. */
+const networkFailures: readonly (readonly [RegExp, Explanation])[] = [
+  [
+    /browser is offline/,
+    {
+      title: 'This device is offline',
+      text: 'Connect it and try again. A model that is stored on this device loads without a network.',
+      remedies: ['retry', 'choose-model'],
+    },
+  ],
+  [
+    /answered 404/,
+    {
+      title: 'There is no file at this address',
+      text: 'The server answers, but has no such file (404). Check the address for a typing error.',
+      remedies: ['choose-model', 'retry'],
+    },
+  ],
+  [
+    /answered 40[13]/,
+    {
+      title: 'The server does not give out this file',
+      text: 'It asks for a permission that the page does not have. Download the file yourself and choose it here.',
+      remedies: ['choose-model', 'retry'],
+    },
+  ],
+  [
+    /answered \d{3}/,
+    {
+      title: 'The server failed',
+      text: 'The address may be right; the server is not well. Try again later.',
+      remedies: ['retry', 'choose-model'],
+    },
+  ],
+];
 
 const missingDefault: Explanation = {
   title: 'SmolLM2-135M is not on this server yet',
@@ -168,38 +203,27 @@ const missingDefault: Explanation = {
 /** `fromHere`: the model was requested from this page's server. */
 export function explain(error: unknown, fromHere = false): Explanation {
   const code = error instanceof WeftError ? error.code : 'INTERNAL';
-  if (code === 'NETWORK' && fromHere && /\b404\b/.test(messageOf(error))) return missingDefault;
-  return explanations[code];
+  if (code !== 'NETWORK') return explanations[code];
+  const message = messageOf(error);
+  if (fromHere && /\b404\b/.test(message)) return missingDefault;
+  return networkFailures.find(([said]) => said.test(message))?.[1] ?? explanations.NETWORK;
 }
 
-/**
- * Shows an error in `place`, replacing an earlier one. Its buttons remove it and call `onRemedy`.
- */
-export function showError(
-  place: HTMLElement,
-  error: unknown,
-  options: { fromHere?: boolean; onRemedy: (remedy: Remedy) => void },
-): void {
-  const { title, text, remedies } = explain(error, options.fromHere);
-  const box = cloneTemplate('error-template');
-  within(box, 'h2', HTMLElement).textContent = title;
-  within(box, 'p', HTMLElement).textContent = text;
-  within(box, '.message', HTMLElement).textContent =
-    error instanceof WeftError ? `${error.code}: ${error.message}` : messageOf(error);
-  const buttons = within(box, '.remedies', HTMLElement);
-  for (const remedy of remedies) {
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.textContent = labels[remedy];
-    button.addEventListener('click', () => {
-      box.remove();
-      options.onRemedy(remedy);
-    });
-    buttons.append(button);
-  }
-  buttons.hidden = remedies.length === 0;
-  within(box, '.dismiss', HTMLElement).addEventListener('click', () => box.remove());
-  place.replaceChildren(box);
+/** What weft says, for those who want to know. */
+export const details = (error: unknown) =>
+  error instanceof WeftError ? `${error.code}: ${error.message}` : messageOf(error);
+
+/** Whether the model can be used no longer. */
+export function isFatal(error: unknown): boolean {
+  const fatal = ['DEVICE_LOST', 'CRASHED', 'DISPOSED', 'INTERNAL', 'OUT_OF_MEMORY', 'INVALID_LOGITS'];
+  return !(error instanceof WeftError) || fatal.includes(error.code);
+}
+
+/** A note of weft in words that need no knowledge of browsers. */
+export function plainNote(note: string): string {
+  return /is not stored|store cannot be used/.test(note)
+    ? 'There is no room on this device to keep the model. It works, and the next visit downloads it again.'
+    : note;
 }
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -1,100 +1,142 @@
-/**
- * The settings dialog. The form in index.html defines the settings; this module reads, stores and
- * restores them.
- */
+/** The settings: the table of them, their values, and how they become options of weft. */
 
-import type { Device, GenerateOptions, LoadOptions, SamplingOptions } from 'weft-llm';
-import { byId } from './dom.js';
+import type { Device, GenerateOptions, LoadOptions } from 'weft-llm';
+
+export interface Setting {
+  name: string;
+  label: string;
+  hint?: string;
+  /** What the field starts with and is reset to. */
+  value: string;
+  kind: 'range' | 'number' | 'text' | 'lines' | 'choice';
+  min?: number;
+  max?: number;
+  step?: number;
+  placeholder?: string;
+  options?: readonly (readonly [value: string, label: string])[];
+}
+
+interface Group {
+  legend: string | null;
+  settings: readonly Setting[];
+}
+
+/**
+ * The defaults suit SmolLM2-135M: at a temperature of 0.8, it often answers nonsense. Names are
+ * those of weft's options.
+ */
+export const groups: readonly Group[] = [
+  {
+    legend: null,
+    settings: [
+      {
+        name: 'systemPrompt',
+        label: 'System prompt',
+        hint: 'Comes before the conversation. Empty: the model’s own.',
+        value: '',
+        kind: 'text',
+      },
+    ],
+  },
+  {
+    legend: 'Sampling',
+    settings: [
+      {
+        ...range('temperature', 'Temperature', 0, 2, 0.05, 0),
+        hint: '0 always takes the most likely token, which suits small models; higher is more varied.',
+      },
+      { ...range('topK', 'Top k', 0, 200, 1, 40), hint: 'Keeps the k most likely tokens; 0 keeps all.' },
+      {
+        ...range('topP', 'Top p', 0.05, 1, 0.05, 0.95),
+        hint: 'Keeps the most likely tokens whose probabilities add up to p; 1 keeps all.',
+      },
+      {
+        ...range('minP', 'Min p', 0, 1, 0.01, 0.05),
+        hint: 'Drops tokens less likely than this fraction of the best; 0 keeps all.',
+      },
+      {
+        ...range('repetitionPenalty', 'Repetition penalty', 1, 2, 0.05, 1.1),
+        hint: 'Makes recent tokens less likely; 1 changes nothing.',
+      },
+      {
+        ...range('frequencyPenalty', 'Frequency penalty', -2, 2, 0.1, 0),
+        hint: 'Lowers a token for each recent use; 0 changes nothing.',
+      },
+      {
+        ...range('presencePenalty', 'Presence penalty', -2, 2, 0.1, 0),
+        hint: 'Lowers a token that was used recently; 0 changes nothing.',
+      },
+      {
+        ...number('seed', 'Seed', 0, 4294967295, 'random'),
+        hint: 'The same seed and conversation give the same answer.',
+      },
+    ],
+  },
+  {
+    legend: 'Length',
+    settings: [
+      number('maxTokens', 'Longest answer, in tokens', 1, 131072, 'until the context is full'),
+      {
+        name: 'stop',
+        label: 'Stop strings',
+        hint: 'One per line. The answer ends before any of them.',
+        value: '',
+        kind: 'lines',
+      },
+    ],
+  },
+  {
+    legend: 'Loading',
+    settings: [
+      {
+        name: 'device',
+        label: 'Device',
+        value: 'auto',
+        kind: 'choice',
+        options: [
+          ['auto', 'Automatic'],
+          ['gpu', 'GPU (WebGPU)'],
+          ['cpu', 'CPU (WebAssembly)'],
+        ],
+      },
+      {
+        ...number('contextLength', 'Context length, in tokens', 16, 131072, 'automatic, at most 2048'),
+        hint: 'Conversation and answer together; longer takes more memory.',
+      },
+    ],
+  },
+];
+
+function range(name: string, label: string, min: number, max: number, step: number, value: number): Setting {
+  return { name, label, kind: 'range', min, max, step, value: String(value) };
+}
+
+/** Empty: weft's own default, which the placeholder describes. */
+function number(name: string, label: string, min: number, max: number, placeholder: string): Setting {
+  return { name, label, kind: 'number', min, max, step: 1, placeholder, value: '' };
+}
 
 const STORE = 'weft-settings';
+const settings = groups.flatMap(({ settings }) => settings);
+const values = new Map(settings.map(({ name, value }) => [name, value]));
 
-const dialog = byId('settings', HTMLDialogElement);
-const form = byId('settings-form', HTMLFormElement);
-const reloadHint = byId('reload-hint', HTMLElement);
+export const setting = (name: string) => values.get(name) ?? '';
 
-type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
-const fields = [...form.querySelectorAll<Field>('input[name], textarea[name], select[name]')];
-
-/** The last valid value of each field, which applies while the user is typing. */
-const valid = new Map<Field, string>();
-
-type LoadSettings = Pick<LoadOptions, 'device' | 'contextLength'>;
-let loadedWith: string | null = null;
-
-export function systemPrompt(): string {
-  return text('systemPrompt');
+/** Whether a field may have this value. */
+export function isValid({ kind, min = 0, max = 0, options }: Setting, value: string): boolean {
+  if (kind === 'choice') return options?.some(([option]) => option === value) ?? false;
+  if (kind === 'text' || kind === 'lines') return true;
+  if (value === '') return kind === 'number';
+  const figure = Number(value);
+  return figure >= min && figure <= max && (kind === 'range' || Number.isInteger(figure));
 }
 
-export function loadSettings(): LoadSettings {
-  const contextLength = number('contextLength');
-  return { device: text('device') as Device, ...(contextLength === undefined ? {} : { contextLength }) };
-}
-
-export function generateSettings(): GenerateOptions {
-  const sampling = ['temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'frequencyPenalty', 'presencePenalty'];
-  const options: GenerateOptions = {};
-  for (const name of [...sampling, 'seed', 'maxTokens'] as (
-    Exclude<keyof SamplingOptions, 'logitBias'> | 'maxTokens'
-  )[]) {
-    const value = number(name);
-    if (value !== undefined) options[name] = value;
+/** Sets what is valid, and keeps it for the next visit. */
+export function change(changes: Readonly<Record<string, unknown>>): void {
+  for (const one of settings) {
+    const value = changes[one.name];
+    if (typeof value === 'string' && isValid(one, value)) values.set(one.name, value);
   }
-  const stop = text('stop')
-    .split('\n')
-    .filter((line) => line !== '');
-  return stop.length > 0 ? { ...options, stop } : options;
-}
-
-export function setDevice(device: Device): void {
-  field('device').value = device;
-  changed();
-}
-
-/** Compares the settings with those of the loaded model, to offer loading it again. */
-export function noteLoaded(settings: LoadSettings): void {
-  loadedWith = JSON.stringify(settings);
-  changed();
-}
-
-export function openSettings(): void {
-  dialog.showModal();
-}
-
-/** `onReload`: called when the user wants to load the model again with the new settings. */
-export function startSettings(onReload: () => void): void {
-  restore();
-  changed();
-  form.addEventListener('input', changed);
-  byId('open-settings', HTMLElement).addEventListener('click', openSettings);
-  byId('reset-settings', HTMLElement).addEventListener('click', () => {
-    form.reset();
-    changed();
-  });
-  byId('reload', HTMLElement).addEventListener('click', () => {
-    dialog.close();
-    onReload();
-  });
-  // A click on the backdrop closes the dialog; only then is the dialog itself the event's target.
-  dialog.addEventListener('click', (event) => {
-    if (event.target === dialog) dialog.close();
-  });
-  // "Done" refuses a number out of range. Escape and the backdrop do not, so the last valid value
-  // is restored.
-  dialog.addEventListener('close', () => {
-    for (const field of fields) if (!field.checkValidity()) field.value = valid.get(field) ?? '';
-    changed();
-  });
-}
-
-function changed(): void {
-  for (const field of fields) if (field.checkValidity()) valid.set(field, field.value);
-  for (const range of fields) {
-    if (range.type !== 'range') continue;
-    const value = range.previousElementSibling;
-    if (value) value.textContent = range.value;
-  }
-  reloadHint.hidden = loadedWith === null || loadedWith === JSON.stringify(loadSettings());
-  const values = [...valid].map(([field, value]) => [field.name, value]);
   try {
     localStorage.setItem(STORE, JSON.stringify(Object.fromEntries(values)));
   } catch {
@@ -102,34 +144,39 @@ function changed(): void {
   }
 }
 
+export function reset(): void {
+  change(Object.fromEntries(settings.map(({ name, value }) => [name, value])));
+}
+
 function restore(): void {
-  let stored: unknown;
   try {
-    stored = JSON.parse(localStorage.getItem(STORE) ?? 'null');
+    const stored: unknown = JSON.parse(localStorage.getItem(STORE) ?? 'null');
+    if (typeof stored === 'object' && stored !== null) change(stored as Record<string, unknown>);
   } catch {
-    return; // forbidden or not ours: use the defaults
-  }
-  if (typeof stored !== 'object' || stored === null) return;
-  for (const field of fields) {
-    const value: unknown = Reflect.get(stored, field.name);
-    if (typeof value !== 'string') continue;
-    const before = field.value;
-    field.value = value;
-    // A select without this option becomes empty.
-    if (!field.checkValidity() || (field.type === 'select-one' && field.value === '')) field.value = before;
+    // forbidden or not ours: use the defaults
   }
 }
 
-function field(name: string): Field {
-  const found = fields.find((field) => field.name === name);
-  if (!found) throw new TypeError(`index.html has no setting ${name}`);
-  return found;
+export const systemPrompt = () => setting('systemPrompt');
+
+export type LoadSettings = Pick<LoadOptions, 'device' | 'contextLength'>;
+
+export function loadSettings(): LoadSettings {
+  const contextLength = setting('contextLength');
+  const device = setting('device') as Device;
+  return contextLength === '' ? { device } : { device, contextLength: Number(contextLength) };
 }
 
-const text = (name: string) => field(name).value;
-
-/** Undefined if the field is empty. */
-function number(name: string): number | undefined {
-  const value = valid.get(field(name)) ?? '';
-  return value === '' ? undefined : Number(value);
+export function generateSettings(): GenerateOptions {
+  const figures = settings.filter(
+    ({ name, kind }) => (kind === 'range' || kind === 'number') && name !== 'contextLength',
+  );
+  const given = figures.map(({ name }) => [name, setting(name)] as const).filter(([, value]) => value !== '');
+  const options: GenerateOptions = Object.fromEntries(given.map(([name, value]) => [name, Number(value)]));
+  const stop = setting('stop')
+    .split('\n')
+    .filter((line) => line !== '');
+  return stop.length > 0 ? { ...options, stop } : options;
 }
+
+restore();

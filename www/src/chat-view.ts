@@ -1,0 +1,66 @@
+/** The conversation as a page of turns, or a welcome with examples before the first one. */
+
+import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
+import './chat-turn.js';
+import { Component } from './component.js';
+import type { Conversation, Turn } from './conversation.js';
+
+const EXAMPLES = [
+  'What is the capital of Germany?',
+  'Explain weaving to a child in three sentences.',
+  'Write a Python function that reverses a string.',
+];
+
+/** Sends `ask` with an example, and `regenerate` and `continue` of the last turn. */
+export class ChatView extends Component {
+  static override properties: PropertyDeclarations = {
+    conversation: { attribute: false },
+    turns: { attribute: false },
+    busy: { type: Boolean },
+    hasModel: { type: Boolean },
+  };
+  declare conversation: Conversation;
+  declare turns: readonly Turn[];
+  declare busy: boolean;
+  declare hasModel: boolean;
+
+  protected override render(): TemplateResult {
+    return html`<section id="chat" aria-label="Conversation">
+      <h1 class="sr-only">Chat</h1>
+      ${this.turns.length === 0 ? this.#welcome() : nothing}
+      <div id="turns">
+        ${repeat(
+          this.turns,
+          (_, index) => `${this.conversation.id} ${index}`,
+          (turn, index) =>
+            html`<chat-turn
+              .turn=${turn}
+              ?last=${index === this.turns.length - 1}
+              ?idle=${!this.busy && this.hasModel}
+            ></chat-turn>`,
+        )}
+      </div>
+    </section>`;
+  }
+
+  #welcome(): TemplateResult {
+    return html`<div id="welcome">
+      <p class="lead">${this.hasModel ? 'The model is here. Ask it something.' : 'No model is loaded yet.'}</p>
+      <ul aria-label="Examples">
+        ${EXAMPLES.map(
+          (example) =>
+            html`<li>
+              <button type="button" class="example" @click=${() => this.#ask(example)}>${example}</button>
+            </li>`,
+        )}
+      </ul>
+    </div>`;
+  }
+
+  #ask(example: string): void {
+    this.dispatchEvent(new CustomEvent('ask', { detail: example }));
+  }
+}
+
+customElements.define('chat-view', ChatView);

@@ -1,0 +1,55 @@
+/** An error in plain words, with buttons that mend it. */
+
+import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
+import { Component } from './component.js';
+import { details, explain, labels, type Remedy } from './errors.js';
+
+export interface ShownError {
+  error: unknown;
+  /** The model was requested from this page's server. */
+  fromHere?: boolean;
+}
+
+/** Sends `remedy` with the chosen {@link Remedy}, and `dismiss`. */
+export class ErrorNote extends Component {
+  static override properties: PropertyDeclarations = { shown: { attribute: false } };
+  declare shown: ShownError | null;
+
+  constructor() {
+    super();
+    this.shown = null;
+  }
+
+  protected override render(): TemplateResult | typeof nothing {
+    if (!this.shown) return nothing;
+    const { title, text, remedies } = explain(this.shown.error, this.shown.fromHere);
+    return html`<div class="error" role="alert" data-testid="error">
+      <h2>${title}</h2>
+      <p>${text}</p>
+      ${
+        remedies.length > 0
+          ? html`<div class="remedies">
+              ${remedies.map(
+                (remedy) => html`<button type="button" @click=${() => this.#mend(remedy)}>${labels[remedy]}</button>`,
+              )}
+            </div>`
+          : nothing
+      }
+      <details>
+        <summary>Details</summary>
+        <p class="message">${details(this.shown.error)}</p>
+      </details>
+      <button type="button" class="dismiss" aria-label="Dismiss this error" @click=${this.#dismiss}>×</button>
+    </div>`;
+  }
+
+  #mend(remedy: Remedy): void {
+    this.dispatchEvent(new CustomEvent('remedy', { detail: remedy, bubbles: true }));
+  }
+
+  #dismiss(): void {
+    this.dispatchEvent(new Event('dismiss', { bubbles: true }));
+  }
+}
+
+customElements.define('error-note', ErrorNote);

@@ -1,0 +1,56 @@
+/** Loads models, one at a time. A model is replaced only by one that works. */
+
+import { load, WeftError, type Llm, type ModelSource, type Progress } from 'weft-llm';
+import { DEFAULT_MODEL } from './model-picker.js';
+import { loadSettings } from './settings.js';
+
+/** `replaced`: another load began meanwhile. */
+export type Outcome =
+  { kind: 'loaded'; model: Llm } | { kind: 'failed'; error: unknown } | { kind: 'cancelled' } | { kind: 'replaced' };
+
+export class ModelLoader {
+  model: Llm | null = null;
+  /** Where the loaded model came from. */
+  source: ModelSource = DEFAULT_MODEL;
+  /** What was asked for last, loaded or not. */
+  wanted: ModelSource = DEFAULT_MODEL;
+  #loading: AbortController | null = null;
+
+  async load(wanted: ModelSource, onProgress: (progress: Progress) => void): Promise<Outcome> {
+    this.#loading?.abort();
+    const current = new AbortController();
+    this.#loading = current;
+    this.wanted = wanted;
+    const isCurrent = () => current === this.#loading;
+    try {
+      const options = { model: wanted, ...loadSettings(), signal: current.signal };
+      const model = await load({ ...options, onProgress: (progress) => isCurrent() && onProgress(progress) });
+      if (!isCurrent()) {
+        model.dispose();
+        return { kind: 'replaced' };
+      }
+      this.unload();
+      this.model = model;
+      this.source = wanted;
+      return { kind: 'loaded', model };
+    } catch (error) {
+      if (!isCurrent()) return { kind: 'replaced' };
+      if (current.signal.aborted) return { kind: 'cancelled' };
+      // There may be memory for the new model only.
+      if (this.model && error instanceof WeftError && error.code === 'OUT_OF_MEMORY') {
+        this.unload();
+        return this.load(wanted, onProgress);
+      }
+      return { kind: 'failed', error };
+    }
+  }
+
+  cancel(): void {
+    this.#loading?.abort();
+  }
+
+  unload(): void {
+    this.model?.dispose();
+    this.model = null;
+  }
+}

@@ -1,0 +1,23 @@
+/** Names of models, as people know them. */
+
+import type { ModelInfo, ModelSource } from 'weft-llm';
+
+export function fileName(source: string): string {
+  return source.split(/[/@?]/).findLast((part) => /\.gguf$/i.test(part)) ?? source;
+}
+
+/**
+ * Family and size, as in `SmolLM2-135M-Instruct`. Files are named so more often than they name
+ * themselves: many have the name of a training run.
+ */
+export function modelName(source: ModelSource, info: ModelInfo): string {
+  const first = Array.isArray(source) ? source[0] : source;
+  const file =
+    typeof first === 'string' ? first : first instanceof URL ? first.href : first instanceof File ? first.name : '';
+  const name = fileName(file);
+  if (!/\.gguf$/i.test(name)) return info.name;
+  return decodeURIComponent(name)
+    .replace(/\.gguf$/i, '')
+    .replace(/-\d{5}-of-\d{5}$/, '')
+    .replace(/[-.](?:[IT]?Q\d\w*|B?F(?:16|32)|(?:MX|NV)FP4)$/i, '');
+}

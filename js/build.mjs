@@ -57,7 +57,7 @@ async function shipped() {
     const name = types.replace(/\.d\.ts$/, '');
     if (found.has(name)) continue;
     found.add(name);
-    for (const file of [types, `${name}.js`]) {
+    for (const file of [types, `${name}.js`].filter(existsSync)) {
       for (const [, path] of (await readFile(file, 'utf8')).matchAll(
         /\b(?:from|import)\s*\(?['"](\.[^'"]+)\.js['"]/g,
       )) {

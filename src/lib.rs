@@ -15,7 +15,7 @@
 //! | [`engine`] | runs recordings: reference, CPU, GPU |
 //! | [`inference`] | loaded models: prompt → events, sequences that share prefixes |
 //!
-//! `web` (wasm only) is the only file that uses wasm-bindgen.
+//! `web` (wasm only) is the only module that uses wasm-bindgen.
 
 pub mod engine;
 pub mod error;

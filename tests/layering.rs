@@ -63,7 +63,7 @@ fn imports_go_downwards() {
 #[test]
 fn wgpu_and_wasm_bindgen_stand_in_one_place() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for (name, home) in [("wgpu::", "engine/gpu"), ("wasm_bindgen", "web.rs")] {
+    for (name, home) in [("wgpu::", "engine/gpu"), ("wasm_bindgen", "web")] {
         let users: Vec<_> =
             sources(&root).into_iter().filter(|file| fs::read_to_string(file).unwrap().contains(name)).collect();
         assert!(!users.is_empty(), "nobody uses {name}");

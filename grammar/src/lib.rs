@@ -30,22 +30,25 @@ use self::regex::choice_lark;
 use self::schema::Compiled;
 pub use self::schema::Ignored;
 
-/// Limits for what a schema leaves unbounded, so that every number, every text with a `format` and
-/// every recursion ends.
+/// Bounds on what a JSON Schema leaves unbounded. Without them, some models at temperature 0 write
+/// digits or nested values without end.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
-    /// Digits of a number before the decimal point.
+    /// Digits of a number before the decimal point, unless the bounds in its schema need more.
+    /// Default 20.
     pub digits: u32,
-    /// Digits of a number after the decimal point.
+    /// Digits of a number after the decimal point. Default 17.
     pub fraction: u32,
-    /// Digits of a number's exponent; 0: no exponent.
+    /// Digits of a number's exponent; 0 forbids exponents. Default 2.
     pub exponent: u32,
-    /// Digits of fractions of a second.
+    /// Digits of a fraction of a second. Default 9.
     pub seconds: u32,
-    /// Characters of a text with a `format`.
+    /// Characters of a string whose `format`, a URI for example, has no bound of its own. Default
+    /// 512.
     pub format: u32,
-    /// Depth of recursion in a schema, and nesting of arbitrary JSON.
+    /// Nesting depth of a recursive schema, and of JSON that no schema describes. Default 10.
     pub depth: u32,
 }
 
@@ -74,6 +77,7 @@ pub enum Constraint {
 
 /// How to treat a part of a schema that cannot be enforced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub enum OnUnsupported {
     /// Refuse the constraint.
@@ -85,6 +89,7 @@ pub enum OnUnsupported {
 
 /// How schemas are compiled.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Options {
     pub on_unsupported: OnUnsupported,

@@ -1,8 +1,11 @@
 //! The JavaScript interface.
 
-use js_sys::{Error as JsError, Reflect};
+use anyhow::Context as _;
+use js_sys::{Error as JsError, JSON, Reflect};
+use tsify::{Ts, Tsify};
 use wasm_bindgen::prelude::*;
 
+use crate::schema::Ignored;
 use crate::{Constrained, Grammars, Options};
 
 /// A JavaScript `Error` with the property `code`.
@@ -11,6 +14,13 @@ fn to_js(error: anyhow::Error) -> JsValue {
     // setting a property of a new object cannot fail
     let _ = Reflect::set(&js, &"code".into(), &"INVALID_CONSTRAINT".into());
     js.into()
+}
+
+/// Reads options, by way of JSON text: serde_json sees unknown fields, where serde-wasm-bindgen
+/// looks only for those that the struct has.
+fn read_options(options: Ts<Options>) -> anyhow::Result<Options> {
+    let text = JSON::stringify(&options.into()).ok().and_then(|text| text.as_string());
+    Ok(serde_json::from_str(&text.context("the options are not JSON")?)?)
 }
 
 /// A vocabulary, prepared for constraints.
@@ -32,12 +42,11 @@ impl JsGrammars {
         Grammars::new(&tokens, end).map(Self).map_err(to_js)
     }
 
-    /// `constraint` as JSON: `{"jsonSchema": …}`, `{"regex": …}`, `{"lark": …}` or
-    /// `{"choices": […]}`. `options` as JSON: `{"onUnsupported": …, "limits": …}`, for its schemas.
-    pub fn constrain(&self, constraint: &str, options: Option<String>) -> Result<JsConstrained, JsValue> {
+    /// `constraint` as JSON text: `{"jsonSchema": …}`, `{"regex": …}`, `{"lark": …}` or
+    /// `{"choices": […]}`. `options`: how its schemas are read.
+    pub fn constrain(&self, constraint: &str, options: Option<Ts<Options>>) -> Result<JsConstrained, JsValue> {
         let constraint = serde_json::from_str(constraint).map_err(|error| to_js(error.into()))?;
-        let options = options.map_or(Ok(Options::default()), |options| serde_json::from_str(&options));
-        let options = options.map_err(|error| to_js(error.into()))?;
+        let options = options.map_or(Ok(Options::default()), read_options).map_err(to_js)?;
         self.0.constrain(constraint, &options).map(JsConstrained).map_err(to_js)
     }
 }
@@ -48,10 +57,9 @@ pub struct JsConstrained(Constrained);
 
 #[wasm_bindgen(js_class = Constrained)]
 impl JsConstrained {
-    /// The parts of schemas that are not enforced, as JSON:
-    /// `[{"pointer": …, "keyword": …, "reason": …}]`.
-    pub fn ignored(&self) -> Result<String, JsValue> {
-        serde_json::to_string(self.0.ignored()).map_err(|error| to_js(error.into()))
+    /// The parts of schemas that are not enforced.
+    pub fn ignored(&self) -> Result<Vec<Ts<Ignored>>, JsValue> {
+        self.0.ignored().iter().map(|part| Ok(Ts::new_unchecked(part.into_js()?.into()))).collect()
     }
 
     /// The tokens that may come next: one bit each.

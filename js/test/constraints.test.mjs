@@ -21,7 +21,7 @@ class FakeGrammars {
     return {
       mask: () => Uint32Array.of(left),
       accept: (id) => FakeGrammars.before(id) || (left -= 1),
-      ignored: () => '[]',
+      ignored: () => [],
       may_end: () => left === 0,
       must_end: () => left === 0,
       free: () => FakeGrammars.log.push(['free']),
@@ -181,7 +181,7 @@ test('a RegExp of the Prompt API matches as in JavaScript', async () => {
 test('vllm#52011: numbers, formats and recursion are bounded, and the bounds can be set', async () => {
   const grammars = await realGrammars();
   const fits = (jsonSchema, text, limits = {}) =>
-    accepts(grammars.constrain(JSON.stringify({ jsonSchema }), JSON.stringify({ limits })), text);
+    accepts(grammars.constrain(JSON.stringify({ jsonSchema }), { limits }), text);
   const deep = (levels) => `${'['.repeat(levels)}${']'.repeat(levels)}`;
   const tree = { $ref: '#/$defs/a', $defs: { a: { type: 'array', items: { $ref: '#/$defs/a' } } } };
   for (const [schema, short, long, limits] of [
@@ -249,14 +249,14 @@ test('a keyword that cannot be enforced is refused with its place and a remedy, 
       `\`${keyword.replace('$', '\\$')}\` at #${pointer.replace('$', '\\$')} cannot be enforced: .*onUnsupported: 'ignore'`,
     );
     assert.throws(() => grammars.constrain(constraint), { code: 'INVALID_CONSTRAINT', message });
-    const constrained = grammars.constrain(constraint, JSON.stringify({ onUnsupported: 'ignore' }));
-    const [ignored] = JSON.parse(constrained.ignored());
+    const constrained = grammars.constrain(constraint, { onUnsupported: 'ignore' });
+    const [ignored] = constrained.ignored();
     assert.deepEqual([ignored.keyword, ignored.pointer, typeof ignored.reason], [keyword, pointer, 'string']);
   }
   const { llm } = await loadFake(t, new FakeLlm(), { grammars: async () => ({ Grammars: IgnoringGrammars }) });
   const pieces = await collect(llm.generate('a', { constraint: { jsonSchema: unable }, onUnsupported: 'ignore' }));
   assert.deepEqual(pieces.at(-1).finish.ignored, IgnoringGrammars.ignored);
-  assert.equal(IgnoringGrammars.options, '{"onUnsupported":"ignore","limits":{}}');
+  assert.deepEqual(IgnoringGrammars.options, { onUnsupported: 'ignore', limits: {} });
   const request = {
     messages: [{ role: 'user', content: 'a' }],
     on_unsupported: 'ignore',
@@ -286,7 +286,7 @@ class IgnoringGrammars {
   constrain(_, options) {
     IgnoringGrammars.options = options;
     return {
-      ignored: () => JSON.stringify(IgnoringGrammars.ignored),
+      ignored: () => IgnoringGrammars.ignored,
       mask: () => Uint32Array.of(0xffffffff),
       accept: () => {},
       may_end: () => true,

@@ -17,22 +17,22 @@ class FakeEncoder extends FakeLlm {
     return call[1].length;
   }
 
-  embed = async (text, options) => Float32Array.of(await this.#take('embed', text, JSON.parse(options)));
+  embed = async (text, options) => Float32Array.of(await this.#take('embed', text, options));
   rerank = async (query, text, truncate) => {
     const logit = await this.#take('rerank', text, query, truncate);
-    return JSON.stringify({ label: 'LABEL_0', score: logit / 10, logit });
+    return { label: 'LABEL_0', score: logit / 10, logit };
   };
   classify = async (text, pair, truncate) => {
     const logit = await this.#take('classify', text, pair, truncate);
-    return JSON.stringify([{ label: 'long', score: 1, logit }]);
+    return [{ label: 'long', score: 1, logit }];
   };
   classify_tokens = async (text, truncate) => {
     const logit = await this.#take('classifyTokens', text, truncate);
-    return JSON.stringify([{ id: 1, text, label: 'word', score: 1, logit }]);
+    return [{ id: 1, text, label: 'word', score: 1, logit }];
   };
   fill_mask = async (text, topK, truncate) => {
     await this.#take('fillMask', text, topK, truncate);
-    return JSON.stringify([[{ id: 1, text: 'a', score: 1 }]]);
+    return [[{ id: 1, text: 'a', score: 1 }]];
   };
 }
 

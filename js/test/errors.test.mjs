@@ -167,8 +167,7 @@ test('values at their limits are allowed', async (t) => {
   const limits = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 0.1, frequencyPenalty: -2 };
   const more = { presencePenalty: -2, penaltyLastN: 0, seed: Number.MAX_SAFE_INTEGER, maxTokens: 0, stop: [] };
   await collect(llm.generate('a', { ...limits, ...more }));
-  const { entropy: _, ...options } = fake.options;
-  assert.deepEqual(options, { ...limits, ...more, logitBias: [], keepSpecial: [], constrained: false });
+  assert.deepEqual(fake.options, { ...limits, ...more, logitBias: [], keepSpecial: [], constrained: false });
 });
 
 test('every wrong option of load is named', () => {

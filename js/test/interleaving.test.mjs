@@ -26,8 +26,8 @@ class Noted extends FakeLlm {
     });
   }
 
-  start(ids, options) {
-    super.start(ids, options);
+  start(ids, options, entropy) {
+    super.start(ids, options, entropy);
     this.steps.push(`${this.name}:begin`);
   }
 
@@ -109,8 +109,8 @@ test('a tab with one chat gets as many steps as a tab with three', async (t) => 
 
 test('a chunk of a long prompt is one step, so another chat waits for one at most', async (t) => {
   class LongPrompt extends Noted {
-    start(ids, options) {
-      super.start(ids, options);
+    start(ids, options, entropy) {
+      super.start(ids, options, entropy);
       if (this.name !== 'long') return;
       const chunks = Array.from({ length: 9 }, (_, at) => ({ type: 'prompt', done: 32 * (at + 1), total: 320 }));
       this.events = [...chunks, ...this.events];
@@ -367,7 +367,7 @@ const grammarsWith = (changes = {}) =>
   class {
     constrain() {
       return {
-        ignored: () => '[]',
+        ignored: () => [],
         mask: () => Uint32Array.of(7),
         accept() {},
         may_end: () => true,

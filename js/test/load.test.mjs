@@ -106,11 +106,11 @@ test('load feeds the engine every byte, and says what was loaded', async (t) => 
     quantize: null,
     folder: null,
   });
-  const { reason, memoryBytes, engine, ...model } = INFO;
+  const { memoryBytes, engine, ...model } = INFO;
   const about = {
     ...engine,
     deviceLosses: 0,
-    reason,
+    reason: 'asked for',
     memoryBytes,
     wasmMemoryBytes: 65536,
     build: 'fake-build',
@@ -186,7 +186,7 @@ test('a length from another origin is not trusted, as its encoding is hidden', a
 
 function fakeGpu() {
   const llm = new FakeLlm();
-  llm.info = () => JSON.stringify({ ...INFO, engine: { kind: 'gpu', description: 'WebGPU', notes: [] } });
+  llm.info = () => ({ ...INFO, engine: { kind: 'gpu', description: 'WebGPU', notes: [] } });
   return fakeRuntime(llm);
 }
 

@@ -317,7 +317,7 @@ const grammars = async () => ({
       return {
         mask: () => Uint32Array.of(left),
         accept: () => (left -= 1),
-        ignored: () => '[]',
+        ignored: () => [],
         may_end: () => left === 0,
         must_end: () => false,
         free: () => undefined,

@@ -143,8 +143,8 @@ test('calibrated scores are relative to those of a text without content', async 
 
 test('a model without a chat template continues a text with the label', async (t) => {
   const fake = new Letters();
-  const info = JSON.parse(fake.info());
-  fake.info = () => JSON.stringify({ ...info, hasChatTemplate: false });
+  const info = fake.info();
+  fake.info = () => ({ ...info, hasChatTemplate: false });
   const { llm } = await loadFake(t, fake);
   const asked = [];
   fake.tokenize = (text) => {
@@ -173,8 +173,8 @@ test('wrong labels are named', async (t) => {
 
 /** Answers with its seed; smaller seeds are likelier. */
 class Seeded extends FakeLlm {
-  start(ids, options) {
-    super.start(ids, options);
+  start(ids, options, entropy) {
+    super.start(ids, options, entropy);
     const { seed, topLogprobs } = this.options;
     const logprobs = { id: 1, logprob: -seed, bytes: [], top: [] };
     this.events = [

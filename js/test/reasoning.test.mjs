@@ -144,7 +144,7 @@ class Thinks extends FakeLlm {
 
   start(ids, options) {
     this.prompt = String.fromCodePoint(...ids);
-    this.options = JSON.parse(options);
+    this.options = options;
     this.log.push(['start']);
     this.events = [
       ...this.texts.map((text, id) => ({ type: 'token', id, text })),
@@ -214,7 +214,7 @@ class Grammars {
     return {
       mask: () => Uint32Array.of(1),
       accept: (id) => taken.push(id),
-      ignored: () => '[]',
+      ignored: () => [],
       may_end: () => taken.length === 2,
       must_end: () => taken.length === 2,
       free: () => {},

@@ -16,7 +16,7 @@ async function loadOn(t, device, fake, onLoad = () => {}, file = new Blob(['x'])
   const { create } = runtime.Loader;
   const loads = [];
   runtime.Loader.create = async (options) => {
-    loads.push(JSON.parse(options).device);
+    loads.push(options.device);
     onLoad(loads.length);
     return create(options);
   };

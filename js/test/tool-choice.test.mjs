@@ -197,7 +197,7 @@ class AnyGrammars {
     return {
       mask: () => Uint32Array.of(1),
       accept: () => {},
-      ignored: () => '[]',
+      ignored: () => [],
       may_end: () => true,
       must_end: () => false,
       free: () => {},
@@ -346,7 +346,7 @@ test('an error in the schema of a tool names the tool', () => {
   };
   for (const template of [HERMES, '<tool_call><function=', '<|tool_call_start|>']) {
     const constraint = constraintOf(modelWith([]), template, [{ type: 'function', function: put }], 'required');
-    assert.throws(() => grammars.constrain(constraint, '{}'), /arguments_of_put/);
+    assert.throws(() => grammars.constrain(constraint), /arguments_of_put/);
   }
 });
 
@@ -386,8 +386,8 @@ class Says extends FakeLlm {
     this.texts = texts;
   }
 
-  start(ids, options) {
-    super.start(ids, options);
+  start(ids, options, entropy) {
+    super.start(ids, options, entropy);
     const tokens = this.texts.map((text, id) => ({ type: 'token', id, text }));
     this.events = [...tokens, { type: 'end', reason: 'stop', text: '' }];
   }

@@ -34,13 +34,15 @@ impl From<usize> for ProgramId {
 
 /// A description of an engine for people.
 #[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub struct EngineInfo {
-    /// `gpu`, `cpu` or `reference`.
+    /// `gpu` or `cpu`; natively also `reference`.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "'gpu' | 'cpu'"))]
     pub kind: &'static str,
-    /// Adapter name and backend, or instruction set.
+    /// Name of the GPU, or the CPU's instruction set.
     pub description: String,
-    /// Sentences about how it computes and which features this machine lacks.
+    /// How it computes, and what it cannot use on this machine, as sentences.
     pub notes: Vec<String>,
 }
 
@@ -143,8 +145,10 @@ pub trait DeviceSampling: Engine {
     ) -> Result<LocalFuture<'static, Result<u32>>>;
 }
 
-/// The engine that a caller wants.
+/// Which engine computes. `auto` takes the GPU if it is a real one and else the CPU; `gpu` and
+/// `cpu` take that engine or fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
     /// A real GPU where there is one, else the CPU.
@@ -154,7 +158,9 @@ pub enum Device {
     Gpu,
     /// The CPU engine.
     Cpu,
-    /// The plain reference implementation: slow, and the standard of correctness.
+    /// The plain reference implementation: slow, and the standard of correctness. Not an option of
+    /// the TypeScript package.
+    #[serde(skip)]
     Reference,
 }
 

@@ -30,8 +30,13 @@ const KEPT: [&str; 4] = ["norm", "ffn_gate_inp", "position_embd", "token_types"]
 /// bits, SmolLM2 no longer knew where Berlin is.
 const EIGHT_BITS: [&str; 2] = ["token_embd.weight", "output.weight"];
 
-/// How weights are quantised while they are read.
+/// The type that weights are converted to while loading; `none` keeps them as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+#[cfg_attr(
+    target_arch = "wasm32",
+    tsify(type = "'q8_0' | 'q5_1' | 'q5_0' | 'q4_k' | 'q4_1' | 'q4_0' | 'f16' | 'bf16' | 'none'")
+)]
 pub struct Quantize(Option<BlockType>);
 
 impl Quantize {

@@ -13,14 +13,17 @@ use crate::{Error, Result};
 
 /// How to embed. Names and defaults are those of the TypeScript package.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct EmbedOptions {
-    /// `None`: as the file says, otherwise the mean.
+    /// Default: as the model's file says, else `mean`.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub pooling: Option<Pooling>,
-    /// Whether to scale vectors to length 1, so that their dot product is the cosine of their
-    /// angle.
+    /// Scales vectors to length 1, so that their dot product is the cosine similarity. Default
+    /// true.
     pub normalize: bool,
-    /// Whether to truncate a text that is too long; otherwise it is an error.
+    /// Cuts off the end of a text that is too long, instead of failing with `CONTEXT_OVERFLOW`.
+    /// Default false.
     pub truncate: bool,
 }
 

@@ -15,31 +15,35 @@ use crate::sampling::check_logits;
 use crate::tokenizer::{Detokenizer, EncodeOptions, Segments, Tokenizer};
 use crate::{Error, Result};
 
-/// The score of a label.
+/// A label and its probability.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct LabelScore {
-    /// Name in the file.
+    /// Its name in the file.
     pub label: String,
-    /// Softmax over all labels; for a model with one label, the logistic function of its logit.
+    /// Probability among all labels (softmax), or of the only label of a model (sigmoid).
     pub score: f32,
-    /// The logit.
+    /// The model's output before softmax or sigmoid.
     pub logit: f32,
 }
 
 /// The most likely label of a token.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct TokenLabel {
     /// The token.
     pub id: u32,
-    /// Its text; the texts of all tokens form the text as the model reads it.
+    /// Its text. The texts of all tokens together are the text as the model reads it, which may be
+    /// lower-cased.
     pub text: String,
     /// The label.
     #[serde(flatten)]
     pub label: LabelScore,
 }
 
-/// A token that may replace a mask.
+/// A token that could replace a mask.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct Filling {
     /// The token.
     pub id: u32,

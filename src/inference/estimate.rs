@@ -15,35 +15,36 @@ use crate::{Error, Result};
 /// Tokens per chunk of the prompt, as in the engines.
 const CHUNK: usize = 32;
 
-/// A model and the memory that it needs to load, and for a full context. Engines pad rows and
-/// tiles, which adds a few percent at most.
+/// A model and the memory that it needs, computed from the headers of its files.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub struct Estimate {
-    /// Name in the files.
+    /// Name that the files give the model.
     pub name: String,
     /// Its GGUF architecture.
     pub architecture: String,
     /// Number of weights.
     pub parameters: u64,
-    /// Block type of most weights, as they will be held.
+    /// Block type of most weights once they are loaded.
     pub quantization: String,
-    /// The most tokens of a sequence.
+    /// Maximum number of tokens in the context.
     pub context_length: usize,
-    /// Context length in training, in tokens.
+    /// Context length, in tokens, that the model was trained for.
     pub trained_context_length: usize,
     /// Bytes of weights, norms and biases.
     pub weight_bytes: u64,
     /// Bytes of activations.
     pub activation_bytes: u64,
-    /// Bytes once the model is loaded: weights and activations.
+    /// Bytes once the model is loaded: weights and activations. Engines pad rows and tiles, which
+    /// adds a few percent at most.
     pub loaded_bytes: u64,
-    /// Bytes that a sequence adds which fills the context: keys and values, in whole blocks. A
-    /// shorter one adds less.
+    /// Bytes that a sequence adds which fills the context: its keys and values. The engine takes
+    /// them as it grows, 64 tokens at a time.
     pub kv_cache_bytes: u64,
-    /// Bytes with a full context: the sum of the last two.
+    /// Bytes with one full context: the sum of the last two.
     pub total_bytes: u64,
-    /// Bytes of the largest part that must be in one buffer. A matrix may be split between several.
+    /// Bytes of the largest single buffer. A matrix may be split between several.
     pub largest_buffer_bytes: u64,
 }
 

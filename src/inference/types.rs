@@ -10,31 +10,38 @@ use crate::sampling::SamplingOptions;
 
 /// How to generate. Names and defaults are those of the TypeScript package.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase", default)]
 pub struct GenerateOptions {
-    /// Ends with `Length` after this many tokens; `None`: when the context is full.
+    /// Maximum number of tokens in the answer. Default: until the context is full.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub max_tokens: Option<usize>,
     /// Strings that end the answer; they are not part of it.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "readonly string[]"))]
     pub stop: Vec<String>,
     /// Draws every token from those that [`super::LoadedDecoder::allow`] allows.
     pub constrained: bool,
     /// What is written fills a gap: it ends at the tokens that mark the parts of a prompt with a
     /// gap too.
     pub infill: bool,
-    /// Names of special tokens that are part of the text, as others are not: `[TOOL_CALLS]`, for
-    /// example.
+    /// Names of special tokens to keep in the text. Default: special tokens are left out.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "readonly string[]"))]
     pub keep_special: Vec<String>,
     /// Ends when the prompt is in the KV cache.
     pub prefill: bool,
-    /// When the context is full, drops the older half of the tokens behind so many first ones,
-    /// computes the rest again and goes on. `None`: the answer ends there.
+    /// When the context is full, drops the older half of the tokens after this many first ones,
+    /// computes the rest again and goes on. Default: the answer ends there.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub shift_behind: Option<usize>,
-    /// Whose restored keys and values it may go on from, see [`super::LoadedDecoder::restore`].
-    /// Others' are computed anew.
+    /// Owner of the restored keys and values that it may go on from, see
+    /// [`super::LoadedDecoder::restore`]. Those of other owners are computed again.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub restored: Option<u32>,
     /// Goes on after the token that ends an answer; for benchmarks.
     pub ignore_eos: bool,
-    /// Tells the log-probability of every token, and of so many of the likeliest beside it.
+    /// Reports the log-probability of every token and of this many most likely alternatives.
+    /// Default: no log-probabilities.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub top_logprobs: Option<usize>,
     /// How the next token is chosen.
     #[serde(flatten)]
@@ -43,6 +50,7 @@ pub struct GenerateOptions {
 
 /// One unit of progress.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Event {
     /// Some of the prompt was processed.
@@ -72,29 +80,33 @@ pub enum Event {
     },
 }
 
-/// How likely the model found a token and its alternatives.
+/// The log-probability of a token and of its alternatives.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct TokenLogprobs {
     /// The one that was chosen.
     #[serde(flatten)]
     pub token: TokenLogprob,
-    /// The likeliest, best first, whether or not the chosen one is among them.
+    /// The most likely tokens, best first. The chosen token need not be among them.
     pub top: Vec<TokenLogprob>,
 }
 
-/// How likely the model found a token.
+/// The log-probability of a token.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct TokenLogprob {
     /// The token.
     pub id: u32,
-    /// In nats, of the model's own distribution: before temperature, filters, biases and penalties.
+    /// In nats, under the model's own distribution: before biases, penalties, temperature and
+    /// filters.
     pub logprob: f32,
-    /// What it spells, which need not be whole characters.
+    /// UTF-8 bytes of this token, which need not be whole characters.
     pub bytes: Vec<u8>,
 }
 
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "lowercase")]
 pub enum FinishReason {
     /// The model said that it is done, or a stop string came.
@@ -114,15 +126,19 @@ pub(super) struct About {
 
 /// What is loaded, for people and programs.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub struct Info {
-    /// `decoder` or `encoder`.
+    /// A decoder generates text; an encoder turns a text into vectors or labels.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "'decoder' | 'encoder'"))]
     pub kind: &'static str,
     /// What it can do, by the names of the TypeScript package's methods.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "Task[]"))]
     pub tasks: Vec<&'static str>,
-    /// What its classifier tells apart, in the file's order.
+    /// Labels of the model's classifier, in the file's order; empty without one.
     pub labels: Vec<String>,
-    /// What stands for a token to be filled in, where the model fills some in.
+    /// Text of the mask token for `fillMask`; null if the model cannot fill masks.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "string | null"))]
     pub mask_token: Option<String>,
     /// Name that the file gives the model.
     pub name: String,
@@ -130,24 +146,25 @@ pub struct Info {
     pub architecture: String,
     /// Number of weights.
     pub parameters: u64,
-    /// Block type of most weights.
+    /// Block type of most weights, `Q4_1` for example.
     pub quantization: String,
-    /// Tells models apart, of their tensors and how these begin: 16 hexadecimal digits.
+    /// Identifies the weights: a hash of the tensors' headers and first bytes, as 16 hexadecimal
+    /// digits.
     pub fingerprint: String,
     /// Layers.
     pub layers: usize,
-    /// Keys and values that a token has in the KV cache of a layer: 2 · kv_heads · head_dim. 0 for
-    /// an encoder.
+    /// Values per token and layer in the KV cache, keys and values together: 2 · kv_heads ·
+    /// head_dim. 0 for an encoder.
     pub kv_width: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Tokens in the vocabulary.
     pub vocabulary_size: usize,
-    /// The most tokens that it takes: positions of the KV cache.
+    /// Maximum number of tokens in the loaded model's context: positions of the KV cache.
     pub context_length: usize,
-    /// Tokens that the model was trained for.
+    /// Context length, in tokens, that the model was trained for.
     pub trained_context_length: usize,
-    /// Whether [`LoadedDecoder::chat_prompt`](super::LoadedDecoder::chat_prompt) works.
+    /// Whether the model has a chat template.
     pub has_chat_template: bool,
     /// The engine that runs it.
     pub engine: EngineInfo,

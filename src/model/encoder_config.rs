@@ -6,8 +6,10 @@ use crate::format::metadata::Metadata;
 use crate::ops::{Activation, Epilogue, Function};
 use crate::{Error, Result};
 
-/// How the vectors of a text's tokens become one vector.
+/// How the vectors of a text's tokens become one: their mean, the first token's, or the last
+/// token's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
     /// Mean over all tokens (Reimers & Gurevych 2019, arXiv 1908.10084).

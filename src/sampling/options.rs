@@ -4,34 +4,40 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Options of [`super::Sampler`]. JSON names are those of the JavaScript package (`topK`). Defaults
-/// are llama.cpp's.
+/// How the next token is chosen. Defaults are llama.cpp's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SamplingOptions {
-    /// Added to the logits of these tokens before everything else. Ids outside the vocabulary are
+    /// Added to the logits of these tokens before anything else. Ids outside the vocabulary are
     /// ignored. Default: none.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "readonly (readonly [id: number, bias: number])[]"))]
     pub logit_bias: Vec<(u32, f32)>,
     /// Divides the logits before the draw: below 1 sharpens, above 1 flattens. 0 always takes the
-    /// best token. Default 0.8.
+    /// most likely token. Default 0.8.
     pub temperature: f32,
-    /// Keep the `topK` best tokens. 0 keeps all. Default 40.
+    /// Keeps the k most likely tokens; 0 keeps all. Default 40.
     pub top_k: u32,
-    /// Keep the smallest set of best tokens whose probabilities sum to at least `topP`. 1 keeps
+    /// Keeps the most likely tokens whose probabilities add up to p (nucleus sampling); 1 keeps
     /// all. Default 0.95.
     pub top_p: f32,
-    /// Keep tokens at least `minP` times as probable as the best. 0 keeps all. Default 0.05.
+    /// Keeps tokens at least this fraction as likely as the most likely one; 0 keeps all. Default
+    /// 0.05.
     pub min_p: f32,
-    /// Divides positive and multiplies negative logits of tokens in the recent history. Default 1,
-    /// off.
+    /// Divides the positive logits of recent tokens and multiplies the negative ones; 1 turns it
+    /// off. Default 1.
     pub repetition_penalty: f32,
-    /// Subtracted from a token's logit once per occurrence in the recent history. Default 0, off.
+    /// Subtracted from a token's logit once for each recent occurrence. Default 0.
     pub frequency_penalty: f32,
-    /// Subtracted from the logit of every token in the recent history. Default 0, off.
+    /// Subtracted from a token's logit if it occurred recently. Default 0.
     pub presence_penalty: f32,
-    /// Number of last tokens, prompt included, that the penalties look at. Default 64.
+    /// Number of last tokens, prompt included, that the penalties look at; 0 turns them off.
+    /// Default 64.
     pub penalty_last_n: usize,
-    /// Same seed, options and logits: same tokens. Absent: a random seed from the caller.
+    /// Seed of the random draws. The same seed, prompt and options give the same answer on the same
+    /// engine, except that on a GPU the rounding depends on how much of the prompt was in the KV
+    /// cache. Default: random.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub seed: Option<u64>,
 }
 

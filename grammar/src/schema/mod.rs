@@ -22,10 +22,11 @@ use self::kinds::Schema;
 use self::places::Places;
 use crate::{OnUnsupported, Options};
 
-/// A part of a schema that is not enforced.
+/// A part of a JSON Schema that is not enforced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct Ignored {
-    /// JSON pointer in the schema.
+    /// JSON pointer within the schema.
     pub pointer: String,
     pub keyword: String,
     pub reason: String,

@@ -2,6 +2,8 @@
  * Messages between the page and the worker: one union for each direction, distinguished by `type`.
  */
 
+import type { Options as SchemaOptions } from '../../generated/weft-grammar-types.js';
+import type { EmbedOptions, GenerateOptions } from '../../generated/weft-types.js';
 import type {
   ChatOptions,
   Device,
@@ -11,11 +13,9 @@ import type {
   Message,
   ModelInfo,
   Piece,
-  Pooling,
   Progress,
   Quantize,
   RankedDocument,
-  SamplingOptions,
   Sharing,
   StoreOptions,
   TokenLabel,
@@ -27,30 +27,14 @@ import type { ModuleAddresses } from './builds.js';
 import type { SerializedError } from './errors.js';
 import type { FileSource } from './source.js';
 
-export interface StartOptions extends Omit<SamplingOptions, 'logitBias'> {
-  readonly logitBias: readonly (readonly [id: number, bias: number])[];
-  readonly maxTokens?: number;
-  readonly stop: readonly string[];
-  readonly topLogprobs?: number;
-  readonly keepSpecial: readonly string[];
+/** Options of a generation: those of the engine, and what surrounds it. */
+export interface StartOptions extends Omit<GenerateOptions, 'constrained' | 'infill' | 'ignoreEos'> {
   /** As JSON; null if there is none. */
   readonly constraint: string | null;
-  /** How schemas of the constraint and of tools are read, as JSON. */
-  readonly schemas: string;
+  /** How schemas of the constraint and of tools are read. */
+  readonly schemas: SchemaOptions;
   /** The seed, unless the caller gave one. */
   readonly entropy: number;
-  /** Ends when the prompt is in the KV cache. */
-  readonly prefill?: boolean;
-  /**
-   * When the context is full, drops the older half of the tokens after this many first ones, and
-   * continues.
-   */
-  readonly shiftBehind?: number;
-  /**
-   * Owner of the restored keys and values that it may continue from. Those of other owners are
-   * computed again.
-   */
-  readonly restored?: number;
 }
 
 /** A message with its parts joined. */
@@ -96,7 +80,7 @@ export type EncodeTask = { readonly truncate: boolean } & (
   | {
       readonly name: 'embed';
       readonly texts: readonly string[];
-      readonly options: { readonly pooling?: Pooling; readonly normalize: boolean };
+      readonly options: Omit<EmbedOptions, 'truncate'>;
     }
   | { readonly name: 'rerank'; readonly query: string; readonly texts: readonly string[] }
   | { readonly name: 'classify'; readonly text: string; readonly pair: string | null }

@@ -93,8 +93,8 @@ const LIMITS = {
   depth: { min: 0, max: 100, integer: true },
 } as const satisfies Record<keyof SchemaLimits, Range>;
 
-/** How schemas are read, as JSON. */
-function checkSchemas(onUnsupported: unknown, limits: unknown = {}): string {
+/** How schemas are read. */
+function checkSchemas(onUnsupported: unknown, limits: unknown = {}): StartOptions['schemas'] {
   if (onUnsupported !== undefined && onUnsupported !== 'error' && onUnsupported !== 'ignore') {
     throw invalidOption('onUnsupported', "'error' or 'ignore'", onUnsupported);
   }
@@ -102,7 +102,7 @@ function checkSchemas(onUnsupported: unknown, limits: unknown = {}): string {
   checkNames(limits, Object.keys(LIMITS));
   const given = Object.entries(limits).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) checkNumber(`limits.${name}`, value, LIMITS[name as keyof typeof LIMITS]);
-  return JSON.stringify({ ...(onUnsupported ? { onUnsupported } : {}), limits: Object.fromEntries(given) });
+  return { ...(onUnsupported && { onUnsupported }), limits: Object.fromEntries(given) };
 }
 
 function checkStrings(name: string, texts: unknown = []): string[] {

@@ -1,50 +1,20 @@
 /** Generating text: options, constraints, and the pieces of an answer. */
 
-export interface SamplingOptions {
+import type * as grammar from '../../generated/weft-grammar-types.js';
+import type * as wasm from '../../generated/weft-types.js';
+
+export type { Ignored as IgnoredKeyword, Limits as SchemaLimits } from '../../generated/weft-grammar-types.js';
+
+export interface SamplingOptions extends Omit<wasm.SamplingOptions, 'logitBias'> {
   /**
    * Added to the logits of these tokens, by id, before anything else. -100 practically bans a
    * token. Default: none.
    */
   logitBias?: Readonly<Record<number, number>>;
-  /** 0 always takes the most likely token. Default 0.8. */
-  temperature?: number;
-  /** Keeps the k most likely tokens; 0 keeps all. Default 40. */
-  topK?: number;
-  /**
-   * Keeps the most likely tokens whose probabilities add up to p (nucleus sampling); 1 keeps all.
-   * Default 0.95.
-   */
-  topP?: number;
-  /**
-   * Keeps tokens at least this fraction as likely as the most likely one; 0 keeps all. Default
-   * 0.05.
-   */
-  minP?: number;
-  /**
-   * Divides the positive logits of recent tokens and multiplies the negative ones; 1 turns it off.
-   * Default 1.
-   */
-  repetitionPenalty?: number;
-  /** Subtracted from a token's logit once for each recent occurrence. Default 0. */
-  frequencyPenalty?: number;
-  /** Subtracted from a token's logit if it occurred recently. Default 0. */
-  presencePenalty?: number;
-  /**
-   * Number of last tokens, prompt included, that the penalties look at; 0 turns them off. Default
-   * 64.
-   */
-  penaltyLastN?: number;
-  /**
-   * Seed of the random draws. The same seed, prompt and options give the same answer on the same
-   * engine, except that on a GPU the rounding depends on how much of the prompt was in the KV
-   * cache. Default: random.
-   */
-  seed?: number;
 }
 
-export interface GenerateOptions extends SamplingOptions {
-  /** Maximum number of tokens in the answer. Default: until the context is full. */
-  maxTokens?: number;
+export interface GenerateOptions
+  extends SamplingOptions, Pick<wasm.GenerateOptions, 'maxTokens' | 'topLogprobs' | 'keepSpecial'> {
   /** Ends the answer before any of these strings. They are not part of the text. */
   stop?: string | readonly string[];
   /**
@@ -59,14 +29,7 @@ export interface GenerateOptions extends SamplingOptions {
    */
   onUnsupported?: 'error' | 'ignore';
   /** Bounds for what a JSON Schema leaves unbounded. */
-  limits?: SchemaLimits;
-  /**
-   * Reports the log-probability of every token and of this many most likely alternatives. Default:
-   * no log-probabilities.
-   */
-  topLogprobs?: number;
-  /** Names of special tokens to keep in the text. Default: special tokens are left out. */
-  keepSpecial?: readonly string[];
+  limits?: grammar.Limits;
   /** Stops the answer at once; its iteration then ends with the reason `abort`. */
   signal?: AbortSignal;
 }
@@ -98,38 +61,6 @@ export type Constraint =
   | { readonly choices: readonly string[] };
 
 /**
- * Bounds on what a JSON Schema leaves unbounded. Without them, some models at temperature 0 write
- * digits or nested values without end.
- */
-export interface SchemaLimits {
-  /**
-   * Digits of a number before the decimal point, unless the bounds in its schema need more. Default
-   * 20.
-   */
-  digits?: number;
-  /** Digits of a number after the decimal point. Default 17. */
-  fraction?: number;
-  /** Digits of a number's exponent; 0 forbids exponents. Default 2. */
-  exponent?: number;
-  /** Digits of a fraction of a second. Default 9. */
-  seconds?: number;
-  /**
-   * Characters of a string whose `format`, a URI for example, has no bound of its own. Default 512.
-   */
-  format?: number;
-  /** Nesting depth of a recursive schema, and of JSON that no schema describes. Default 10. */
-  depth?: number;
-}
-
-/** A part of a JSON Schema that is not enforced. */
-export interface IgnoredKeyword {
-  /** JSON pointer within the schema. */
-  readonly pointer: string;
-  readonly keyword: string;
-  readonly reason: string;
-}
-
-/**
  * Why an answer ended: the model or a stop string ended it (`stop`), `maxTokens` or the context was
  * used up (`length`), or the caller stopped it (`abort`).
  */
@@ -154,16 +85,9 @@ export type Piece = {
   );
 
 /** The log-probability of a token. */
-export interface TokenLogprob {
-  readonly id: number;
+export interface TokenLogprob extends wasm.TokenLogprob {
   /** Text of this token alone, with U+FFFD for incomplete characters. */
   readonly text: string;
-  /** UTF-8 bytes of this token, which need not be whole characters. */
-  readonly bytes: readonly number[];
-  /**
-   * In nats, under the model's own distribution: before biases, penalties, temperature and filters.
-   */
-  readonly logprob: number;
 }
 
 export interface TokenLogprobs extends TokenLogprob {
@@ -182,7 +106,7 @@ export interface Finish {
   /**
    * Parts of schemas that were not enforced; only with `onUnsupported: 'ignore'`, if there are any.
    */
-  readonly ignored?: readonly IgnoredKeyword[];
+  readonly ignored?: readonly grammar.Ignored[];
   readonly usage: Usage;
 }
 

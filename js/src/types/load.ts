@@ -1,5 +1,9 @@
 /** Loading a model: sources, options, estimates, progress. */
 
+import type * as wasm from '../../generated/weft-types.js';
+
+export type { Device, Quantize } from '../../generated/weft-types.js';
+
 /**
  * Where one file comes from: a URL, `hf:owner/repository/path@revision` (default revision: `main`),
  * a file that the user chose or dropped, a file handle, or a stream. A stream is read once and
@@ -39,15 +43,6 @@ export interface StoreOptions {
   revalidate?: boolean;
 }
 
-/**
- * Which engine computes. `auto` takes WebGPU on a real GPU and else the CPU; `gpu` and `cpu` take
- * that engine or fail.
- */
-export type Device = 'auto' | 'gpu' | 'cpu';
-
-/** The type that weights are converted to while loading; `none` keeps them as they are. */
-export type Quantize = 'q8_0' | 'q5_1' | 'q5_0' | 'q4_k' | 'q4_1' | 'q4_0' | 'f16' | 'bf16' | 'none';
-
 export interface LoadOptions {
   /**
    * The model: a URL (`https://…`, `/models/model.gguf`, `hf:owner/repository/file.gguf`), a file
@@ -55,7 +50,7 @@ export interface LoadOptions {
    */
   model: ModelSource;
   /** Default `auto`. `gpu` fails with `GPU_UNAVAILABLE` where there is no GPU. */
-  device?: Device;
+  device?: wasm.Device;
   /**
    * Maximum number of tokens in the prompt and answer together. Default: what the model was trained
    * for, at most 2048.
@@ -80,7 +75,7 @@ export interface LoadOptions {
    * whole blocks of 32 values. Default: `q8_0` for a folder of transformers, which halves 16-bit
    * weights at almost no loss; `none` for GGUF.
    */
-  quantize?: Quantize;
+  quantize?: wasm.Quantize;
   /**
    * SHA-256 of the file as 64 hexadecimal digits, or one for each of several files. A file that
    * differs fails with `INTEGRITY`.
@@ -125,32 +120,7 @@ export type EstimateOptions = Pick<
 /**
  * A model's properties and memory, computed from the headers of its files. Bytes are the engine's.
  */
-export interface Estimate {
-  readonly name: string;
-  readonly architecture: string;
-  /** Number of weights. */
-  readonly parameters: number;
-  /** The type of most weights once they are loaded. */
-  readonly quantization: string;
-  readonly contextLength: number;
-  /** Context length, in tokens, that the model was trained for. */
-  readonly trainedContextLength: number;
-  readonly weightBytes: number;
-  readonly activationBytes: number;
-  /**
-   * What the loaded model takes: weights and activations. Engines pad rows, which adds a few
-   * percent at most.
-   */
-  readonly loadedBytes: number;
-  /**
-   * What a chat adds that fills `contextLength`: its keys and values. The engine takes them as the
-   * chat grows, 64 tokens at a time.
-   */
-  readonly kvCacheBytes: number;
-  /** With one full context: `loadedBytes` + `kvCacheBytes`. */
-  readonly totalBytes: number;
-  /** Largest single buffer. */
-  readonly largestBufferBytes: number;
+export interface Estimate extends wasm.Estimate {
   /**
    * Whether it fits with a full context into the 4 GiB that a WebAssembly module can address.
    * Browsers do not tell how much memory the device has left.

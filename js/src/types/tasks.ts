@@ -1,10 +1,10 @@
 /** Vectors, labels, scores and rankings of texts. */
 
+import type * as wasm from '../../generated/weft-types.js';
 import type { ChatOptions, Message } from './chat.js';
 import type { Finish, TextOptions, TokenIds } from './generate.js';
 
-/** How token vectors become one vector: their mean, the first token's, or the last token's. */
-export type Pooling = 'mean' | 'cls' | 'last';
+export type { Filling, LabelScore, Pooling, TokenLabel } from '../../generated/weft-types.js';
 
 export interface EncodeOptions {
   /**
@@ -16,14 +16,7 @@ export interface EncodeOptions {
   signal?: AbortSignal;
 }
 
-export interface EmbedOptions extends EncodeOptions {
-  /** Default: as the model's file says, else `mean`. */
-  pooling?: Pooling;
-  /**
-   * Scales vectors to length 1, so that their dot product is the cosine similarity. Default true.
-   */
-  normalize?: boolean;
-}
+export interface EmbedOptions extends Omit<wasm.EmbedOptions, 'truncate'>, EncodeOptions {}
 
 export interface ClassifyOptions extends EncodeOptions {
   /**
@@ -38,31 +31,10 @@ export interface FillMaskOptions extends EncodeOptions {
   topK?: number;
 }
 
-/** A label and its probability. */
-export interface LabelScore {
-  readonly label: string;
-  /** Probability among all labels (softmax), or of the only label of a model (sigmoid). */
-  readonly score: number;
-  /** The model's output before softmax or sigmoid. */
-  readonly logit: number;
-}
-
 /** How well a document answers a query. */
-export interface RankedDocument {
+export interface RankedDocument extends Omit<wasm.LabelScore, 'label'> {
   /** Index in the array of documents. */
   readonly index: number;
-  readonly score: number;
-  readonly logit: number;
-}
-
-/** The most likely label of a token. */
-export interface TokenLabel extends LabelScore {
-  readonly id: number;
-  /**
-   * Text of the token. All of them together make the text as the model reads it, which may be
-   * lower-cased.
-   */
-  readonly text: string;
 }
 
 /** Options for classifying with a decoder. */
@@ -137,11 +109,4 @@ export type Scorer = (answer: Answer, answers: readonly Answer[]) => number | Pr
 export interface BestOf {
   chat(messages: readonly Message[], options?: ChatOptions): Promise<ScoredAnswer[]>;
   generate(prompt: string | TokenIds, options?: TextOptions): Promise<ScoredAnswer[]>;
-}
-
-/** A token that could replace a mask. */
-export interface Filling {
-  readonly id: number;
-  readonly text: string;
-  readonly score: number;
 }

@@ -2,6 +2,7 @@
 
 import type { Thoughts } from '../answers/thoughts.js';
 import { WeftError } from '../common/errors.js';
+import type { StartOptions } from '../common/protocol.js';
 import type { IgnoredKeyword } from '../types/index.js';
 import type { GrammarModule, Grammars, RuntimeConstrained, RuntimeLlm } from './runtime.js';
 
@@ -35,7 +36,7 @@ export class Constraints {
   /**
    * Begins a constrained answer. {@link start} must have finished. Errors: `INVALID_CONSTRAINT`.
    */
-  open(llm: RuntimeLlm, constraint: string, options: string): Constrained {
+  open(llm: RuntimeLlm, constraint: string, options: StartOptions['schemas']): Constrained {
     const grammars = (this.#grammars ??= this.#read(llm));
     return new Constrained(guarded(() => grammars.constrain(constraint, options)));
   }
@@ -83,7 +84,7 @@ export class Constrained {
 
   /** Parts of the schemas that are not enforced. */
   get ignored(): readonly IgnoredKeyword[] {
-    return JSON.parse(guarded(() => this.#inner.ignored())) as IgnoredKeyword[];
+    return guarded(() => this.#inner.ignored());
   }
 
   /** Whether the text so far is a complete match. */

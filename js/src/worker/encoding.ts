@@ -37,15 +37,15 @@ async function encodeText(llm: RuntimeLlm, task: EncodeTask, text: string): Prom
   const { truncate } = task;
   switch (task.name) {
     case 'embed':
-      return llm.embed(text, JSON.stringify({ ...task.options, truncate }));
+      return llm.embed(text, { ...task.options, truncate });
     case 'rerank':
-      return JSON.parse(await llm.rerank(task.query, text, truncate));
+      return llm.rerank(task.query, text, truncate);
     case 'classify':
-      return JSON.parse(await llm.classify(text, task.pair ?? undefined, truncate));
+      return llm.classify(text, task.pair, truncate);
     case 'classifyTokens':
-      return JSON.parse(await llm.classify_tokens(text, truncate));
+      return llm.classify_tokens(text, truncate);
     case 'fillMask':
-      return JSON.parse(await llm.fill_mask(text, task.topK, truncate));
+      return llm.fill_mask(text, task.topK, truncate);
     default:
       throw new WeftError('INTERNAL', 'the worker does not know such a task');
   }

@@ -49,7 +49,7 @@ export async function estimate(
   opening.catch(() => undefined); // awaited below
   const runtime = await start('auto', null, modules);
   const { folder, files: found } = await opening;
-  const options = JSON.stringify({ contextLength, quantize, folder: folder?.name ?? null });
+  const options = { contextLength, quantize, folder: folder?.name ?? null };
   const estimator = new runtime.Estimator(options, [...(folder?.texts ?? [])].flat());
   for (const [index, file] of found.entries()) {
     if (index > 0) estimator.end_file();
@@ -57,7 +57,7 @@ export async function estimate(
       if (estimator.feed(bytes)) break;
     }
   }
-  const needed = JSON.parse(estimator.finish()) as Omit<Estimate, 'cpu' | 'gpu'>;
+  const needed = estimator.finish();
   const gpu = await runtime.gpu();
   const inModule = needed.totalBytes + BESIDE;
   return {

@@ -8,7 +8,7 @@ import type { Contexts } from './contexts.js';
 import { prepare, type Prepared } from './conversation.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
-import type { RuntimeEvent, RuntimeLlm, RuntimeLogprobs } from './runtime.js';
+import type { RuntimeLlm, RuntimeLogprobs } from './runtime.js';
 import { run } from './steps.js';
 import { stop } from './stop.js';
 import type { Turn } from './turns.js';
@@ -121,14 +121,14 @@ class Answer {
     this.stop();
     this.#contexts.hold(this);
     const { suffix, cache } = this.#call;
-    const { constraint: _, schemas, ...options } = this.#call.options;
+    const { constraint: _, schemas, entropy, ...options } = this.#call.options;
     const { ids, constraint } = prepared;
     if (constraint !== null) this.#constrained ??= constraints.open(llm, constraint, schemas);
     if (cache && options.restored !== undefined) await writeCache(llm, cache, options.restored);
-    const keepSpecial = [...options.keepSpecial, ...prepared.keepSpecial];
+    const keepSpecial = [...(options.keepSpecial ?? []), ...prepared.keepSpecial];
     const gap = suffix === undefined ? {} : { infill: true };
     const wanted = { ...options, ...gap, keepSpecial, constrained: constraint !== null };
-    const handle = llm.start(ids, JSON.stringify(wanted));
+    const handle = llm.start(ids, wanted, entropy);
     const running = (this.#running = { llm, handle });
     const tokens = { promptTokens: ids.length, cachedTokens: llm.cached_tokens(handle) };
     if (this.#ids.length === 0) this.#clock.prompt(tokens.promptTokens, tokens.cachedTokens);
@@ -139,7 +139,7 @@ class Answer {
 
   async #advance(running: Running, { thoughts, calls }: Prepared): Promise<boolean> {
     const { llm, handle } = running;
-    const event = JSON.parse(await llm.next(handle)) as RuntimeEvent;
+    const event = await llm.next(handle);
     if (this.#shifts) this.#dropped = llm.dropped_tokens(handle);
     if (event.type === 'end') {
       const told = thoughts ? thoughts.end(event.text) : { text: event.text };

@@ -11,7 +11,7 @@ import { fetchBy } from '../download/port.js';
 import { explained } from '../download/refusals.js';
 import type { DownloadInfo, EngineInfo, Progress } from '../types/index.js';
 import type { Loaded } from './model.js';
-import type { RuntimeInfo, Start } from './runtime.js';
+import type { Start } from './runtime.js';
 
 /** Minimum milliseconds between progress reports. */
 const PROGRESS_MS = 100;
@@ -73,7 +73,7 @@ export async function load(
     const subgroups = gpu?.subgroups ?? false;
     const { folder } = await model.open();
     const options = { device, contextLength, tuning, subgroups, quantize, folder: folder?.name ?? null };
-    const loader = await runtime.Loader.create(JSON.stringify(options), [...(folder?.texts ?? [])].flat());
+    const loader = await runtime.Loader.create(options, [...(folder?.texts ?? [])].flat());
     const found = loader.tuning();
     if (found !== undefined) void gpu?.tuning.remember(found);
     const onCpu = loader.engine_kind() === 'cpu';
@@ -98,7 +98,8 @@ export async function load(
     const llm = await loader.finish();
     await storing;
     const download: DownloadInfo = { ...meter.sums, storage: model.storage, notes };
-    const { reason, memoryBytes, engine, ...about } = JSON.parse(llm.info()) as RuntimeInfo;
+    const { memoryBytes, engine, ...about } = llm.info();
+    const reason = llm.engine_reason();
     const engineInfo: EngineInfo = {
       ...engine,
       deviceLosses: 0,

@@ -8,11 +8,8 @@ import { recover } from './steps.js';
 import type { Turn } from './turns.js';
 
 const PREFILL: StartOptions = {
-  logitBias: [],
-  stop: [],
-  keepSpecial: [],
   constraint: null,
-  schemas: '{}',
+  schemas: {},
   entropy: 0,
   prefill: true,
 };

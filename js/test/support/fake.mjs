@@ -22,7 +22,6 @@ export const INFO = {
   hasChatTemplate: true,
   engine: { kind: 'cpu', description: 'SIMD', notes: [] },
   memoryBytes: 7,
-  reason: 'asked for',
 };
 
 /**
@@ -35,7 +34,8 @@ export class FakeLlm {
   /** Words by their ids. A generation that goes on after a lost GPU begins with its own words. */
   spelled = new WeakMap();
   cached = 0;
-  info = () => JSON.stringify(INFO);
+  info = () => INFO;
+  engine_reason = () => 'asked for';
   detokenize = (ids) => String.fromCodePoint(...ids);
   /** A template with tools and without reasoning. */
   template = '{{ tools }}';
@@ -63,12 +63,13 @@ export class FakeLlm {
     return ids;
   }
 
-  start(ids, options) {
+  start(ids, options, entropy) {
+    this.entropy = entropy;
     this.words = this.spelled.get(ids) ?? this.words;
     const [name] = this.words;
     this.name = name;
     this.ids = [...ids];
-    this.options = JSON.parse(options);
+    this.options = options;
     this.log.push(['start', name]);
     this.events = [
       { type: 'prompt', done: ids.length, total: ids.length },
@@ -80,7 +81,7 @@ export class FakeLlm {
   async next() {
     const event = this.events.shift();
     await this.before(event, this.name);
-    return JSON.stringify(event);
+    return event;
   }
 
   resume(generated) {
@@ -139,9 +140,9 @@ function withHandles(llm) {
     return result;
   };
   const own = {
-    start(ids, options) {
+    start(...given) {
       const generation = Object.create(llm);
-      generation.start(ids, options);
+      generation.start(...given);
       Object.assign(llm, generation);
       generations.set((handles += 1), generation);
       return handles;
@@ -199,7 +200,7 @@ export class FakeSha256 {
  */
 export function fakeRuntime(llm, total) {
   const fed = [];
-  const { kind } = JSON.parse(llm.info()).engine;
+  const { kind } = llm.info().engine;
   const runtime = {
     fed,
     build: 'fake-build',
@@ -222,7 +223,7 @@ export function fakeRuntime(llm, total) {
     Sha256: FakeSha256,
     Estimator: class {
       constructor(options) {
-        runtime.options = JSON.parse(options);
+        runtime.options = options;
         runtime.estimated = [];
       }
       feed(bytes) {
@@ -230,11 +231,11 @@ export function fakeRuntime(llm, total) {
         return true;
       }
       end_file() {}
-      finish = () => JSON.stringify(runtime.estimate);
+      finish = () => runtime.estimate;
     },
     Loader: {
       async create(options, files) {
-        runtime.options = JSON.parse(options);
+        runtime.options = options;
         runtime.files = files;
         return {
           engine_kind: () => kind,

@@ -37,7 +37,7 @@ const has = (mask, id) => ((mask[id >> 5] >>> (id & 31)) & 1) === 1;
 
 /** How many tokens of `text` a constraint allows, and whether the answer can end there. */
 export function follow(grammars, constraint, text, special) {
-  const constrained = grammars.constrain(constraint, '{}');
+  const constrained = grammars.constrain(constraint);
   try {
     let taken = 0;
     for (const id of idsOf(text, special)) {
@@ -57,7 +57,7 @@ export function follow(grammars, constraint, text, special) {
  * something open.
  */
 export function draw(grammars, constraint, next, wanted, closers, most = 600) {
-  const constrained = grammars.constrain(constraint, '{}');
+  const constrained = grammars.constrain(constraint);
   const text = [];
   let plan = [];
   try {

@@ -12,8 +12,8 @@ export class Says extends FakeLlm {
     this.texts = texts;
   }
 
-  start(ids, options) {
-    super.start(ids, options);
+  start(ids, options, entropy) {
+    super.start(ids, options, entropy);
     const tokens = this.texts.map((text, id) => ({ type: 'token', id, text }));
     this.events = [...tokens, { type: 'end', reason: 'stop', text: '' }];
   }

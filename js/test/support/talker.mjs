@@ -25,7 +25,7 @@ export class Talker extends FakeLlm {
     super(before);
     this.context = context;
     this.answers = answers;
-    this.info = () => JSON.stringify({ ...INFO, name, fingerprint, contextLength: context, layers: LAYERS, ...WIDTHS });
+    this.info = () => ({ ...INFO, name, fingerprint, contextLength: context, layers: LAYERS, ...WIDTHS });
   }
 
   get kv() {
@@ -58,7 +58,7 @@ export class Talker extends FakeLlm {
   };
 
   start(ids, options) {
-    this.options = JSON.parse(options);
+    this.options = options;
     if (ids.length >= this.context) throw Object.assign(new Error('too long'), { code: 'CONTEXT_OVERFLOW' });
     this.told.push(this.text(ids));
     if (this.cache.owner !== undefined && this.cache.owner !== this.options.restored) this.kv = [];
@@ -75,7 +75,7 @@ export class Talker extends FakeLlm {
   async next() {
     const event = this.event();
     await this.before(event);
-    return JSON.stringify(event);
+    return event;
   }
 
   event() {

@@ -1,0 +1,234 @@
+//! A loaded model.
+
+use js_sys::{Date, Float32Array, Uint32Array};
+use tsify::Ts;
+use wasm_bindgen::prelude::*;
+
+use super::values::{Fillings, LabelScores, TokenLabels, from_json, from_object, to_js, to_object};
+use crate::inference::encoder::LabelScore;
+use crate::inference::{EmbedOptions, Event, GenerateOptions, Info, LoadedDecoder, LoadedModel};
+use crate::tokenizer::{Conversation, EncodeOptions};
+
+/// A loaded model. While the promise of one method is pending, no other method may be called.
+///
+/// Any number of generations may be under way. Each has a handle, a number that is never given
+/// twice, its own `next`, and ends with its own `stop`.
+#[wasm_bindgen]
+pub struct Llm {
+    model: LoadedModel,
+    reason: String,
+}
+
+impl Llm {
+    pub(super) fn new(model: LoadedModel, reason: String) -> Self {
+        Self { model, reason }
+    }
+
+    /// The model as a decoder. Errors: `UNSUPPORTED_TASK`.
+    fn decoder(&mut self, task: &'static str) -> Result<&mut LoadedDecoder, JsValue> {
+        self.model.decoder(task).map_err(to_js)
+    }
+}
+
+#[wasm_bindgen]
+impl Llm {
+    /// Describes the model and its engine.
+    pub fn info(&self) -> Result<Ts<Info>, JsValue> {
+        to_object(&self.model.info())
+    }
+
+    /// Why this engine was chosen, as a sentence.
+    pub fn engine_reason(&self) -> String {
+        self.reason.clone()
+    }
+
+    /// Text → ids.
+    pub fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Uint32Array, JsValue> {
+        let options = EncodeOptions { add_special, parse_special };
+        let ids = self.model.tokenizer().encode(text, options).map_err(to_js)?;
+        Ok(Uint32Array::from(ids.as_slice()))
+    }
+
+    /// Ids → text, special tokens included.
+    pub fn detokenize(&self, ids: &[u32]) -> Result<String, JsValue> {
+        self.model.tokenizer().decode(ids, false).map_err(to_js)
+    }
+
+    /// A conversation, as the JSON text of `{ messages, tools, variables, template, complete,
+    /// prefix }` → the ids that the model's template makes of it.
+    pub fn chat_prompt(&mut self, conversation: &str) -> Result<Uint32Array, JsValue> {
+        let conversation: Conversation = from_json("messages", conversation)?;
+        let now = Date::new_0();
+        let local_seconds = now.get_time() / 1000.0 - now.get_timezone_offset() * 60.0;
+        let ids = self.decoder("chat")?.chat_prompt(&conversation, local_seconds as i64).map_err(to_js)?;
+        Ok(Uint32Array::from(ids.as_slice()))
+    }
+
+    /// The prompt for a gap between the ids of a text and the text after it.
+    pub fn infill(&mut self, before: &[u32], behind: &str) -> Result<Uint32Array, JsValue> {
+        let ids = self.decoder("generate")?.infill(before, behind).map_err(to_js)?;
+        Ok(Uint32Array::from(ids.as_slice()))
+    }
+
+    /// Source of the chat template called `name`, or else of the one for conversations with or
+    /// without tools; undefined if there is none.
+    pub fn chat_template(&self, name: Option<String>, tools: bool) -> Option<String> {
+        match &self.model {
+            LoadedModel::Decoder(decoder) => decoder.chat_template(name.as_deref(), tools).map(str::to_owned),
+            LoadedModel::Encoder(_) => None,
+        }
+    }
+
+    /// Log-probabilities of `ids[from..]` given what comes before each; with `end` also that of the
+    /// end of the answer.
+    pub async fn score(&mut self, ids: Vec<u32>, from: usize, end: bool) -> Result<Float32Array, JsValue> {
+        let scores = self.decoder("score")?.score(&ids, from, end).await.map_err(to_js)?;
+        Ok(Float32Array::from(scores.as_slice()))
+    }
+
+    /// Starts a generation that continues `ids`, and returns its handle. `entropy`: the seed if the
+    /// options have none.
+    pub fn start(&mut self, ids: Vec<u32>, options: Ts<GenerateOptions>, entropy: f64) -> Result<u32, JsValue> {
+        let options = from_object(options)?;
+        self.decoder("generate")?.start(ids, options, entropy as u64).map(u32::from).map_err(to_js)
+    }
+
+    /// To be called after `start`: the generation continues as if it had generated these ids
+    /// already. A model that was lost since has generated them.
+    pub fn resume(&mut self, generation: u32, generated: &[u32]) -> Result<(), JsValue> {
+        self.decoder("generate")?.resume(generation.into(), generated).map_err(to_js)
+    }
+
+    /// Runs one step of a generation: a chunk of the prompt or a token. An error ends this
+    /// generation only.
+    pub async fn next(&mut self, generation: u32) -> Result<Ts<Event>, JsValue> {
+        to_object(&self.decoder("generate")?.next(generation.into()).await.map_err(to_js)?)
+    }
+
+    /// Sets the mask of tokens that may come next, one bit each, for a generation whose options say
+    /// `constrained`.
+    pub fn allow(&mut self, generation: u32, mask: Vec<u32>) -> Result<(), JsValue> {
+        self.decoder("generate")?.allow(generation.into(), mask).map_err(to_js)
+    }
+
+    /// Ends the answer: what was generated is all of it.
+    pub fn finish(&mut self, generation: u32) -> Result<(), JsValue> {
+        self.decoder("generate")?.finish(generation.into()).map_err(to_js)
+    }
+
+    /// The bytes of all tokens, one after the other. The bytes of a special token follow 0xFF.
+    pub fn vocabulary_bytes(&self) -> Result<Vec<u8>, JsValue> {
+        let tokenizer = self.model.tokenizer();
+        tokenizer.check_text().map_err(to_js)?;
+        Ok(tokenizer.vocabulary().0)
+    }
+
+    /// The end of each token in `vocabulary_bytes`.
+    pub fn vocabulary_ends(&self) -> Vec<u32> {
+        self.model.tokenizer().vocabulary().1
+    }
+
+    /// The special token with this name. No text contains it.
+    pub fn special_id(&self, name: &str) -> Option<u32> {
+        self.model.tokenizer().special_ids(&[name.into()]).first().copied()
+    }
+
+    /// A token that ends an answer.
+    pub fn end_id(&self) -> Option<u32> {
+        self.model.tokenizer().ends().first().copied()
+    }
+
+    /// `prompt`, with the ids of `known` as far as they spell the same text.
+    pub fn reuse(&mut self, known: &[u32], prompt: &[u32]) -> Result<Uint32Array, JsValue> {
+        let ids = self.decoder("chat")?.reuse(known, prompt).map_err(to_js)?;
+        Ok(Uint32Array::from(ids.as_slice()))
+    }
+
+    /// Keys and values of `ids` in one layer: those computed here, or those that were restored for
+    /// the owner `restored`.
+    pub async fn read_kv(
+        &mut self,
+        ids: Vec<u32>,
+        layer: usize,
+        restored: Option<u32>,
+    ) -> Result<Float32Array, JsValue> {
+        let values = self.decoder("generate")?.read_kv(layer, &ids, restored).await.map_err(to_js)?;
+        Ok(Float32Array::from(values.as_slice()))
+    }
+
+    /// Begins to restore keys and values of `ids`, which only `owner` may continue from. Returns a
+    /// handle, which ends with `stop`.
+    pub fn restore(&mut self, ids: Vec<u32>, owner: u32) -> Result<u32, JsValue> {
+        self.decoder("generate")?.restore(ids, owner).map(u32::from).map_err(to_js)
+    }
+
+    /// Writes the result of `read_kv` for one layer.
+    pub async fn write_kv(&mut self, restoring: u32, layer: usize, values: Vec<f32>) -> Result<(), JsValue> {
+        self.decoder("generate")?.write_kv(restoring.into(), layer, &values).await.map_err(to_js)
+    }
+
+    /// To be called after every layer was written: the owner may continue from there.
+    pub async fn restored(&mut self, restoring: u32) -> Result<(), JsValue> {
+        self.decoder("generate")?.restored(restoring.into()).await.map_err(to_js)
+    }
+
+    /// Number of tokens that a generation dropped after `shiftBehind`.
+    pub fn dropped_tokens(&self, generation: u32) -> usize {
+        match &self.model {
+            LoadedModel::Decoder(decoder) => decoder.dropped_tokens(generation.into()),
+            LoadedModel::Encoder(_) => 0,
+        }
+    }
+
+    /// Ends a generation or a restore and forgets its handle. To be called once for each, also
+    /// after its end or an error.
+    pub fn stop(&mut self, handle: u32) {
+        if let LoadedModel::Decoder(decoder) = &mut self.model {
+            decoder.stop(handle.into());
+        }
+    }
+
+    /// Number of a generation's prompt tokens that were in the KV cache.
+    pub fn cached_tokens(&self, generation: u32) -> usize {
+        match &self.model {
+            LoadedModel::Decoder(decoder) => decoder.cached_tokens(generation.into()),
+            LoadedModel::Encoder(_) => 0,
+        }
+    }
+
+    /// The vector of a text.
+    pub async fn embed(&mut self, text: String, options: Ts<EmbedOptions>) -> Result<Float32Array, JsValue> {
+        let options = from_object(options)?;
+        let vector = self.model.embed(&text, options).await.map_err(to_js)?;
+        Ok(Float32Array::from(vector.as_slice()))
+    }
+
+    /// The labels of a text, or of two texts that are read together; most likely first.
+    pub async fn classify(
+        &mut self,
+        text: String,
+        pair: Option<String>,
+        truncate: bool,
+    ) -> Result<Ts<LabelScores>, JsValue> {
+        let encoder = self.model.encoder("classify").map_err(to_js)?;
+        to_object(&LabelScores(encoder.classify(&text, pair.as_deref(), truncate).await.map_err(to_js)?))
+    }
+
+    /// How well `document` answers `query`.
+    pub async fn rerank(&mut self, query: String, document: String, truncate: bool) -> Result<Ts<LabelScore>, JsValue> {
+        let encoder = self.model.encoder("rerank").map_err(to_js)?;
+        to_object(&encoder.rerank(&query, &document, truncate).await.map_err(to_js)?)
+    }
+
+    /// The most likely label of each token.
+    pub async fn classify_tokens(&mut self, text: String, truncate: bool) -> Result<Ts<TokenLabels>, JsValue> {
+        let encoder = self.model.encoder("classifyTokens").map_err(to_js)?;
+        to_object(&TokenLabels(encoder.classify_tokens(&text, truncate).await.map_err(to_js)?))
+    }
+
+    /// The most likely tokens for each mask of a text, best first.
+    pub async fn fill_mask(&mut self, text: String, top_k: usize, truncate: bool) -> Result<Ts<Fillings>, JsValue> {
+        let encoder = self.model.encoder("fillMask").map_err(to_js)?;
+        to_object(&Fillings(encoder.fill_mask(&text, top_k, truncate).await.map_err(to_js)?))
+    }
+}

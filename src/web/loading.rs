@@ -1,0 +1,143 @@
+//! Loads a model, or estimates its memory.
+
+use serde::Deserialize;
+use tsify::{Ts, Tsify};
+use wasm_bindgen::prelude::*;
+
+use super::llm::Llm;
+use super::values::{from_object, to_js, to_object};
+use crate::Error;
+use crate::engine::{self, Device, Hints};
+use crate::format::{Folder, ModelReader, Quantize};
+use crate::inference::{self, Estimate, Loading};
+
+/// Options of a [`Loader`].
+#[derive(Deserialize, Tsify)]
+#[serde(rename_all = "camelCase")]
+#[tsify(missing_as_null)]
+pub struct LoaderOptions {
+    /// Which engine to open.
+    device: Device,
+    /// Result of [`Loader::tuning`] on an earlier visit with the same GPU.
+    tuning: Option<String>,
+    /// Whether the GPU has subgroups and the worker requests them.
+    #[serde(default)]
+    subgroups: bool,
+    #[serde(flatten)]
+    source: SourceOptions,
+}
+
+/// What to read, and how. Options of an [`Estimator`].
+#[derive(Deserialize, Tsify)]
+#[serde(rename_all = "camelCase")]
+#[tsify(missing_as_null)]
+pub struct SourceOptions {
+    /// Maximum number of tokens in the context. Null: what the model was trained for, at most 2048.
+    context_length: Option<usize>,
+    /// Name of the folder in the format of transformers; null for GGUF.
+    folder: Option<String>,
+    /// The type that weights are converted to. Null: `q8_0` for a folder, `none` for GGUF.
+    #[tsify(type = "Quantize | null")]
+    quantize: Option<String>,
+}
+
+impl SourceOptions {
+    /// `files`: name and text of each small file of the folder, one after the other.
+    fn reader(&self, files: &[String]) -> Result<ModelReader, Error> {
+        let quantize = self.quantize.as_deref().map(Quantize::named).transpose()?;
+        let text =
+            |name: &str| files.as_chunks::<2>().0.iter().find(|[file, _]| file == name).map(|[_, text]| text.as_str());
+        let folder = self.folder.as_deref().map(|name| Folder::new(name, text)).transpose()?;
+        Ok(ModelReader::new(folder, quantize))
+    }
+}
+
+/// A model that is being loaded.
+#[wasm_bindgen]
+pub struct Loader {
+    loading: Loading,
+    reason: String,
+}
+
+#[wasm_bindgen]
+impl Loader {
+    /// Opens an engine. `files`: name and text of each small file of a folder, one after the other;
+    /// none for GGUF.
+    pub async fn create(options: Ts<LoaderOptions>, files: Vec<String>) -> Result<Loader, JsValue> {
+        let options = from_object(options)?;
+        let reader = options.source.reader(&files).map_err(to_js)?;
+        drop(files);
+        let hints = Hints { tuning: options.tuning.as_deref(), subgroups: options.subgroups };
+        let opened = engine::open(options.device, hints).await.map_err(to_js)?;
+        let loading = Loading::with(opened.engine, reader, options.source.context_length);
+        Ok(Self { loading, reason: opened.reason })
+    }
+
+    /// `gpu` or `cpu`.
+    pub fn engine_kind(&self) -> String {
+        self.loading.engine().info().kind.into()
+    }
+
+    /// What was found to be fastest on this GPU, to be remembered as the `tuning` of the next
+    /// visit; undefined if there is nothing new.
+    pub fn tuning(&self) -> Option<String> {
+        self.loading.engine().tuning()
+    }
+
+    /// Bytes of all files together, if they are known. To be called before the first `feed`.
+    pub fn set_stream_bytes(&mut self, bytes: f64) {
+        self.loading.set_stream_bytes(bytes as u64);
+    }
+
+    /// Takes the next bytes of a file. Waits while the engine cannot take more.
+    pub async fn feed(&mut self, bytes: &[u8]) -> Result<(), JsValue> {
+        self.loading.feed(bytes).await.map_err(to_js)
+    }
+
+    /// To be called before the bytes of the next file.
+    pub fn end_file(&self) -> Result<(), JsValue> {
+        self.loading.end_file().map_err(to_js)
+    }
+
+    /// Bytes of the whole file according to its header; undefined until the header was read.
+    pub fn total_bytes(&self) -> Option<f64> {
+        self.loading.total_bytes().map(|bytes| bytes as f64)
+    }
+
+    /// To be called after the last byte.
+    pub async fn finish(self) -> Result<Llm, JsValue> {
+        let mut model = self.loading.finish_any().await.map_err(to_js)?;
+        model.warm_up().await.map_err(to_js)?;
+        Ok(Llm::new(model, self.reason))
+    }
+}
+
+/// Reads the headers of a model's files and estimates the memory that it needs.
+#[wasm_bindgen]
+pub struct Estimator(inference::Estimator);
+
+#[wasm_bindgen]
+impl Estimator {
+    /// `files` as for a [`Loader`].
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: Ts<SourceOptions>, files: Vec<String>) -> Result<Estimator, JsValue> {
+        let options = from_object(options)?;
+        let reader = options.reader(&files).map_err(to_js)?;
+        Ok(Self(inference::Estimator::new(reader, options.context_length)))
+    }
+
+    /// Takes the next bytes of a file. Returns whether its header is complete.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, JsValue> {
+        self.0.feed(bytes).map_err(to_js)
+    }
+
+    /// To be called before the bytes of the next file.
+    pub fn end_file(&mut self) -> Result<(), JsValue> {
+        self.0.end_file().map_err(to_js)
+    }
+
+    /// To be called after the last header.
+    pub fn finish(self) -> Result<Ts<Estimate>, JsValue> {
+        to_object(&self.0.finish().map_err(to_js)?)
+    }
+}

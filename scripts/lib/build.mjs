@@ -12,7 +12,6 @@ import { inRoot, Remedy, run } from './run.mjs';
 import { wasmCargo, wasmToolchain } from './rust.mjs';
 import { setUps } from './setups.mjs';
 import { runTask } from './tasks.mjs';
-import { valueTypes } from './value-types.mjs';
 
 const simd = ['+simd128'];
 const relaxed = ['+simd128', '+relaxed-simd'];
@@ -166,6 +165,8 @@ async function glue(module) {
   const out = inRoot('target-web/glue', name);
   await run(bindgen, [compiled(name), out, name]);
   for (const file of [`${name}.js`, `${name}.d.ts`]) await copyFile(`${out}/${file}`, `${generated}/${file}`);
+  // It needs an npm package, which is not there yet when this file is imported.
+  const { valueTypes } = await import('./value-types.mjs');
   const types = valueTypes(await readFile(`${out}/${name}.d.ts`, 'utf8'));
   await writeFile(`${generated}/${module === grammar ? name : 'weft'}-types.d.ts`, types);
   // The wasm is moved to its place last and at once: its date shows that the whole step is done.

@@ -30,7 +30,13 @@ export const checks = [
     needs: ['npm packages'],
     run: quiet(() => npm('exec', '--offline', '--', 'prettier', '--check', '**/*.{ts,tsx,mjs,js,css,html}')),
   },
-  { name: 'script tests', area: 'packages', quick: true, run: () => nodeTest(testFiles('scripts/lib')) },
+  {
+    name: 'script tests',
+    area: 'packages',
+    quick: true,
+    needs: ['npm packages'],
+    run: () => nodeTest(testFiles('scripts/lib')),
+  },
   { name: 'licences', area: 'packages', needs: ['Rust'], run: checkLicences },
   { name: 'advisories', area: 'packages', run: audit },
 

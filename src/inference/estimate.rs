@@ -42,7 +42,7 @@ pub struct Estimate {
     /// Bytes that a sequence adds which fills the context: its keys and values. The engine takes
     /// them as it grows, 64 tokens at a time.
     pub kv_cache_bytes: u64,
-    /// Bytes with one full context: the sum of the last two.
+    /// Bytes with one full context: `loadedBytes` and `kvCacheBytes` together.
     pub total_bytes: u64,
     /// Bytes of the largest single buffer. A matrix may be split between several.
     pub largest_buffer_bytes: u64,

@@ -329,7 +329,7 @@ test('hostile schemas are refused or work, and the module works on', async () =>
   const anyOf = (i) =>
     [0, 1, 2].map((j) => ({ properties: { [`p${i}`]: { const: j } }, required: [`p${i}`], type: 'object' }));
   for (const [jsonSchema, message] of [
-    [{ $defs: { a: { not: { $ref: '#/$defs/a' } } }, $ref: '#/$defs/a' }, /refers to itself/],
+    [{ $defs: { a: { not: { $ref: '#/$defs/a' } } }, $ref: '#/$defs/a' }, /leads back to itself/],
     [{ $ref: '#' }, /no end/],
     [
       {

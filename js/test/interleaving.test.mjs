@@ -395,6 +395,19 @@ test('no chat waits while another fetches the module for its constraint', async 
   assert.equal(masked.length, 3, 'only the constrained one has masks: at its start and behind each of its two tokens');
 });
 
+/** Four of them once took all places of their tab for as long as the network was stuck. */
+test('an answer that is stopped while the module for its constraint is fetched gives back its place', async (t) => {
+  const [{ llm }] = await tabs(t, new Noted(), 1, { grammars: () => new Promise(() => {}) });
+  const controller = new AbortController();
+  const stopped = ['a', 'b', 'c', 'd'].map((prompt) =>
+    collect(llm.generate(prompt, { constraint: { choices: ['x'] }, signal: controller.signal })),
+  );
+  await settle();
+  controller.abort();
+  await Promise.all(stopped);
+  assert.equal(textOf(await collect(llm.generate('free 1'))), 'free 1 .');
+});
+
 test('a crash of the module for constraints ends its own answer alone', async (t) => {
   const crash = () => {
     throw new WebAssembly.RuntimeError('unreachable');

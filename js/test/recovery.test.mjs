@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { give } from '../dist/download/port.js';
 import { createLlm } from '../dist/page/llm.js';
-import { collect, connect, FakeLlm, fakeRuntime, loadCall, textOf } from './support/fake.mjs';
+import { collect, connect, FakeLlm, fakeRuntime, gate, loadCall, settle, textOf } from './support/fake.mjs';
 
 const lost = () => Object.assign(new Error('gone'), { code: 'DEVICE_LOST' });
 
@@ -22,7 +22,7 @@ async function loadOn(t, device, fake, onLoad = () => {}, file = new Blob(['x'])
   };
   const { connection, closed } = connect(t, runtime);
   const call = loadCall([file], { device });
-  return { llm: createLlm(connection, await connection.request(call)), loads, closed, runtime };
+  return { llm: createLlm(connection, await connection.request(call)), connection, loads, closed, runtime };
 }
 
 /** Loses the GPU before the tokens with these ids, once each. */
@@ -92,6 +92,36 @@ test('a stream cannot be read again: the error says so', async (t) => {
   const { llm } = await loadOn(t, 'gpu', losing(1), undefined, { type: 'stream', port: port2 });
   const message = /GPU device was lost.*could not be loaded again: .*a stream can be read only once/;
   await assert.rejects(collect(llm.generate('a b')), { code: 'NETWORK', message });
+});
+
+/** The steps of other calls once waited for the load, and no stop reached them. */
+test('every call can be stopped during the reload, also one that did not lose the GPU', async (t) => {
+  const { llm, connection, runtime } = await loadOn(t, 'gpu', losing(1));
+  const { create } = runtime.Loader;
+  const network = gate();
+  runtime.Loader.create = (options) => network.opened.then(() => create(options));
+  const interrupted = collect(llm.generate('a b c'));
+  await settle();
+  const controller = new AbortController();
+  const { signal } = controller;
+  // its end comes from the worker, which counts the tokens that a shift drops
+  const plain = { logitBias: [], stop: [], keepSpecial: [], constraint: null, schemas: {}, entropy: 0 };
+  const shifting = new Promise((resolve, error) => {
+    const call = { type: 'generate', prompt: 'shifts', options: { ...plain, shiftBehind: 1 } };
+    const id = connection.open(call, { error, piece: ({ finish }) => finish && resolve(finish) });
+    signal.addEventListener('abort', () => connection.cancel(id));
+  });
+  const session = llm.session();
+  const sent = session.send('a', { signal }).finish;
+  const appended = assert.rejects(llm.session().append('a', { signal }), { name: 'AbortError' });
+  await settle();
+  controller.abort();
+  assert.equal((await shifting).reason, 'abort');
+  assert.equal((await sent).reason, 'abort');
+  await appended;
+  network.open();
+  assert.equal(textOf(await interrupted), 'a b c .');
+  assert.equal(await session.send('again').text, 'chatagain.');
 });
 
 test('an abort does not wait for the reload', async (t) => {

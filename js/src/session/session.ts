@@ -4,7 +4,7 @@ import { Answering } from '../answers/answering.js';
 import { Told } from '../answers/told.js';
 import { serializeError, WeftError } from '../common/errors.js';
 import type { PlainMessage, StartOptions } from '../common/protocol.js';
-import { anyOf, untilAborted } from '../common/signals.js';
+import { anyOf, unlessAborted, untilAborted } from '../common/signals.js';
 import { checkNames } from '../options/check.js';
 import { checkGenerate } from '../options/generate.js';
 import { callRules, type CallRules } from '../tools/options.js';
@@ -83,7 +83,7 @@ export class ChatSession implements Session {
       leave = await this.#turns.acquire(signal);
       const context = this.contextLength;
       const room = Math.ceil(Math.min(options.maxTokens ?? context * ROOM, context * MOST_ROOM));
-      const told = await this.#extend(added, ending, room);
+      const told = await unlessAborted(this.#extend(added, ending, room), signal);
       yield* this.#pieces(told, ending.prefix, options, signal, started);
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -149,7 +149,8 @@ export class ChatSession implements Session {
     try {
       leave = await this.#turns.acquire(signal);
       if (added.length === 0 && this.#state.messages.length === 0) return;
-      const told = await this.#extend(added, COMPLETE, 1).catch((error: unknown) => this.#untold(added, error));
+      const extended = unlessAborted(this.#extend(added, COMPLETE, 1), signal);
+      const told = await extended.catch((error: unknown) => this.#untold(added, error));
       if (told.ids.length > 0) {
         const pieces = this.#model.generate(
           promptOf(told),

@@ -2,7 +2,6 @@
 
 import { serializeError, WeftError } from '../common/errors.js';
 import type { LoadedInfo } from '../common/protocol.js';
-import { aborted } from '../common/signals.js';
 import type { Device } from '../types/index.js';
 import { Contexts } from './contexts.js';
 import type { RuntimeLlm } from './runtime.js';
@@ -35,10 +34,9 @@ export class Model {
     this.#onReload = onReload;
   }
 
-  /** Like {@link get}; undefined if `signal` is aborted first. */
-  async unlessAborted(signal: AbortSignal): Promise<RuntimeLlm | undefined> {
-    if (signal.aborted) return undefined;
-    return this.#llm ?? Promise.race([this.get(), aborted(signal)]);
+  /** The model, if it is loaded now. */
+  get loaded(): RuntimeLlm | undefined {
+    return this.#llm;
   }
 
   /** The model; loads it if necessary. */

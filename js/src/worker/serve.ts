@@ -17,8 +17,9 @@ import { load } from './load.js';
 import { Model } from './model.js';
 import { FairQueue } from './queue.js';
 import { readCache } from './read-cache.js';
-import type { Start } from './runtime.js';
+import type { RuntimeLlm, Start } from './runtime.js';
 import { score } from './scoring.js';
+import { once } from './steps.js';
 import { Turns, type Turn } from './turns.js';
 
 /** The page at the other end of a port. */
@@ -150,6 +151,10 @@ export class Service {
     const model = await this.#model;
     this.#check();
     if (!model) throw new WeftError('INTERNAL', 'a call came before the model was loaded');
+    const reply = (value: Extract<Reply, { type: 'result' }>['value'] | undefined, transfer?: Transferable[]) =>
+      value === undefined
+        ? port.postMessage({ type: 'piece', id, piece: unstarted('abort') })
+        : port.postMessage({ type: 'result', id, value }, transfer);
     switch (call.type) {
       case 'generate': {
         const listener: Listener = {
@@ -159,37 +164,29 @@ export class Service {
         return generate(model, call, this.#constraints, turn, signal, listener);
       }
       case 'prompt': {
-        await turn.next();
-        const llm = await model.get();
-        const { ids } = prepare(llm, call.conversation);
-        const value = Array.from(llm.reuse(Uint32Array.from(call.known), ids));
-        return port.postMessage({ type: 'result', id, value });
+        const known = Uint32Array.from(call.known);
+        const work = (llm: RuntimeLlm) => Array.from(llm.reuse(known, prepare(llm, call.conversation).ids));
+        return reply(await once(model, turn, signal, work));
       }
       case 'readCache': {
         const value = await readCache(model, call.ids, call.restored, this.#constraints, turn, signal);
-        if (!value) return port.postMessage({ type: 'piece', id, piece: unstarted('abort') });
-        return port.postMessage(
-          { type: 'result', id, value },
-          value.map(({ buffer }) => buffer as ArrayBuffer),
+        return reply(
+          value,
+          value?.map(({ buffer }) => buffer as ArrayBuffer),
         );
       }
       case 'encode':
-      case 'score': {
-        const work = call.type === 'encode' ? encode(model, call.task, turn, signal) : score(model, call, turn, signal);
-        const value = await work;
-        return port.postMessage(
-          value ? { type: 'result', id, value } : { type: 'piece', id, piece: unstarted('abort') },
-        );
-      }
+        return reply(await encode(model, call.task, turn, signal));
+      case 'score':
+        return reply(await score(model, call, turn, signal));
       case 'tokenize': {
-        await turn.next();
-        const ids = (await model.get()).tokenize(call.text, call.addSpecial, call.parseSpecial);
-        return port.postMessage({ type: 'result', id, value: Array.from(ids) });
+        const { text, addSpecial, parseSpecial } = call;
+        const work = (llm: RuntimeLlm) => Array.from(llm.tokenize(text, addSpecial, parseSpecial));
+        return reply(await once(model, turn, signal, work));
       }
       case 'detokenize': {
-        await turn.next();
-        const text = (await model.get()).detokenize(Uint32Array.from(call.ids));
-        return port.postMessage({ type: 'result', id, value: text });
+        const ids = Uint32Array.from(call.ids);
+        return reply(await once(model, turn, signal, (llm) => llm.detokenize(ids)));
       }
       default:
         throw new WeftError('INTERNAL', 'the worker does not know such a call');

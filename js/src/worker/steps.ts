@@ -21,14 +21,36 @@ export async function run(
   for (;;) {
     await turn.next();
     try {
-      const llm = await model.unlessAborted(signal);
-      if (!llm) return false;
-      if (await step(llm)) return true;
+      if (signal.aborted) return false;
+      const llm = model.loaded;
+      if (llm) {
+        if (await step(llm)) return true;
+      } else {
+        // other calls can be stopped meanwhile
+        turn.end();
+        await Promise.race([model.get(), aborted(signal)]);
+      }
     } catch (error) {
       stop();
       await recover(model, turn, signal, error);
     }
   }
+}
+
+/** Calls `work` in one turn; returns undefined if `signal` stopped it. */
+export async function once<T>(
+  model: Model,
+  turn: Turn,
+  signal: AbortSignal,
+  work: (llm: RuntimeLlm) => T,
+): Promise<T | undefined> {
+  let result: T | undefined;
+  const step = async (llm: RuntimeLlm) => {
+    result = work(llm);
+    return true;
+  };
+  await run(model, turn, signal, step);
+  return result;
 }
 
 /**

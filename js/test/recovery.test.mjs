@@ -124,6 +124,31 @@ test('every call can be stopped during the reload, also one that did not lose th
   assert.equal(await session.send('again').text, 'chatagain.');
 });
 
+/** It was told to end, then another answer lost the GPU, and it went on behind its call. */
+test('an answer that has all its calls ends there, also after a lost GPU', async (t) => {
+  const toolCall = '<tool_call>{"name":"now","arguments":{}}</tool_call>';
+  const held = gate();
+  let called = false;
+  let losses = 1;
+  const fake = new FakeLlm(async (event, name) => {
+    if (event.text === toolCall) called = true;
+    if (name !== 'b') return;
+    await held.opened;
+    if (called && losses-- > 0) throw lost();
+  });
+  const { llm } = await loadOn(t, 'gpu', fake);
+  const other = collect(llm.generate(`b ${'b '.repeat(20)}`));
+  await settle();
+  const tools = [{ type: 'function', function: { name: 'now' } }];
+  const content = `${toolCall} and more`;
+  const calling = collect(llm.chat([{ role: 'user', content }], { tools, parallelToolCalls: false }));
+  await settle();
+  held.open();
+  assert.equal(textOf((await calling).slice(0, -1)), `chat ${toolCall}`);
+  await other;
+  assert.equal(llm.info.engine.deviceLosses, 1);
+});
+
 test('an abort does not wait for the reload', async (t) => {
   const { llm, runtime } = await loadOn(t, 'gpu', losing(1));
   const { create } = runtime.Loader;

@@ -72,6 +72,8 @@ class Answer {
   readonly #clock = new Clock();
   readonly #ids: number[] = [];
   #dropped = 0;
+  /** Whether it has all its calls: only its end is missing. */
+  #complete = false;
   #prepared: Prepared | undefined;
   #constrained: Constrained | undefined;
   /** On the model that was loaded last; undefined until the first step on it. */
@@ -134,6 +136,7 @@ class Answer {
     const tokens = { promptTokens: ids.length, cachedTokens: llm.cached_tokens(handle) };
     if (this.#ids.length === 0) this.#clock.prompt(tokens.promptTokens, tokens.cachedTokens);
     llm.resume(handle, Uint32Array.from(this.#ids));
+    if (this.#complete) llm.finish(handle);
     this.#constrained?.begin(running, prepared.thoughts);
     this.#listener.started(tokens);
   }
@@ -156,7 +159,8 @@ class Answer {
       // only the answer after the thoughts is constrained
       if (wasThinking || thoughts?.thinking) this.#constrained?.begin(running, thoughts);
       else this.#constrained?.advance(running, id);
-      if (calls?.isOver(told.text)) llm.finish(handle);
+      this.#complete = calls?.isOver(told.text) ?? false;
+      if (this.#complete) llm.finish(handle);
       this.#listener.piece({ ...told, id, finish: null, ...(logprobs ? { logprobs: withTexts(logprobs) } : {}) });
     }
     return false;

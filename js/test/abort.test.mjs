@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
+import { orAborted } from '../dist/common/signals.js';
 import { fileServer, pattern } from './support/server.mjs';
 import { MemoryVisitor } from './support/store.mjs';
 import { collect, FakeLlm, gate, loadFake, settle, textOf } from './support/fake.mjs';
@@ -118,6 +119,20 @@ test('an ended generation leaves no listener on its signal', async (t) => {
     break;
   }
   assert.equal(getEventListeners(signal, 'abort').length, 0);
+});
+
+/** A call that waited often for memory once had a listener for each time. */
+test('a wait leaves no listener on its signal, and an abort ends it', async () => {
+  const controller = new AbortController();
+  const { signal } = controller;
+  await orAborted(Promise.resolve(), signal);
+  await assert.rejects(orAborted(Promise.reject(new Error('full')), signal), /full/);
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
+  const waiting = orAborted(new Promise(() => {}), signal);
+  controller.abort();
+  await waiting;
+  // nobody else would handle what it rejects with
+  await orAborted(Promise.reject(new Error('late')), signal);
 });
 
 test('dispose ends running and waiting calls with reason abort, and later calls fail', async (t) => {

@@ -24,21 +24,21 @@ export function anyOf(...signals: readonly (AbortSignal | undefined)[]): {
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const over = new AbortController();
   try {
-    signal.throwIfAborted();
     const aborted = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { signal: over.signal });
+      const abort = () => reject(signal.reason);
+      if (signal.aborted) abort();
+      else signal.addEventListener('abort', abort, { signal: over.signal });
     });
-    return await Promise.race([promise, aborted]);
+    return await Promise.race([aborted, promise]);
   } finally {
     over.abort();
   }
 }
 
-/** Resolves to undefined when the signal is aborted. */
-export function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+/** Resolves or rejects like the promise, or resolves as soon as the signal is aborted. */
+export async function orAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  await unlessAborted(promise, signal).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
   });
 }
 

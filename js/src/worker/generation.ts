@@ -2,7 +2,7 @@
 
 import { Clock } from '../common/clock.js';
 import type { GenerateCall, Prompt, Started } from '../common/protocol.js';
-import { aborted } from '../common/signals.js';
+import { orAborted } from '../common/signals.js';
 import type { Finish, FinishReason, Piece, TokenLogprobs } from '../types/index.js';
 import type { Constrained, Constraints } from './constraints.js';
 import type { Contexts } from './contexts.js';
@@ -47,7 +47,7 @@ export async function generate(
     if (answer.prepare(llm).constraint === null || constraints.ready) return answer.step(llm, constraints);
     // Other calls run while the module is fetched.
     turn.end();
-    await Promise.race([constraints.start(), aborted(signal)]);
+    await orAborted(constraints.start(), signal);
     return false;
   };
   try {

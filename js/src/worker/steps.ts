@@ -1,7 +1,7 @@
 /** Runs a call step by step, and again what was lost with the GPU or waited for memory. */
 
 import { serializeError } from '../common/errors.js';
-import { aborted } from '../common/signals.js';
+import { orAborted } from '../common/signals.js';
 import type { Model } from './model.js';
 import type { RuntimeLlm } from './runtime.js';
 import type { Turn } from './turns.js';
@@ -28,7 +28,7 @@ export async function run(
       } else {
         // other calls can be stopped meanwhile
         turn.end();
-        await Promise.race([model.get(), aborted(signal)]);
+        await orAborted(model.get(), signal);
       }
     } catch (error) {
       stop();
@@ -61,5 +61,5 @@ export async function recover(model: Model, turn: Turn, signal: AbortSignal, err
   const room = serializeError(error).code === 'OUT_OF_MEMORY' ? model.contexts.next() : undefined;
   if (!room) return model.failed(error);
   turn.end();
-  await Promise.race([room, aborted(signal)]);
+  await orAborted(room, signal);
 }

@@ -162,6 +162,37 @@ test('every wrong option of a generation is named at the call', async (t) => {
   assert.deepEqual(fake.log, []);
 });
 
+/** These once had no effect, or failed with a TypeError that named nothing. */
+test('what looks like options and is not is refused by its name', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const message = [{ role: 'user', content: 'a' }];
+  const session = llm.session();
+  const cases = [
+    ['options', () => llm.generate('a', new Map([['maxTokens', 1]]))],
+    ['options', () => llm.generate('a', [])],
+    ['logitBias', () => llm.generate('a', { logitBias: new Map([[1, -100]]) })],
+    ['limits', () => llm.generate('a', { limits: new Map([['digits', 2]]) })],
+    ['variables', () => llm.chat(message, { variables: new Map([['a', 1]]) })],
+    ['tools[0].function.name', () => llm.chat(message, { tools: Array(1) })],
+    ['after', () => llm.score('a', { after: null })],
+    ['messages', () => llm.session({ messages: { role: 'system', content: 'a' } })],
+    ['messages', () => llm.session({ messages: null })],
+    ['options', () => session.append('a', null)],
+    ['sginal', () => session.append('a', { sginal: undefined })],
+    ['options', () => session.measure('a', null)],
+    ['prefx', () => session.measure('a', { prefx: 'b' })],
+    ['options', () => session.save(null)],
+    ['cashe', () => session.save({ cashe: false })],
+    ['cache', () => session.save({ cache: 'no' })],
+    ['options', () => llm.bestOf(2).generate('a', null)],
+    ['signal', () => llm.bestOf(2).generate('a', { signal: {} })],
+    ['seed', () => llm.bestOf(2).generate('a', { seed: 'a' })],
+    ['seed', () => llm.bestOf(2).generate('a', { seed: Number.MAX_SAFE_INTEGER })],
+  ];
+  for (const [option, act] of cases) await assert.rejects(async () => act(), named(option), `${act}`);
+  assert.deepEqual(fake.log, []);
+});
+
 test('values at their limits are allowed', async (t) => {
   const { llm, fake } = await loadFake(t);
   const limits = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 0.1, frequencyPenalty: -2 };

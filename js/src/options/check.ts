@@ -26,9 +26,14 @@ export function checkNumber(name: string, value: unknown, { min, max, integer }:
 
 /** Refuses unknown options, because a misspelt one would silently have no effect. */
 export function checkNames(options: object, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
+  if (!isRecord(options)) throw invalidOption('options', 'an object', options);
   const unknown = Object.keys(options).find((name) => !known.includes(name));
   if (unknown !== undefined) throw unknownOption(unknown, known);
+}
+
+/** Whether it may have named fields. What a Map or a list holds would be overlooked. */
+export function isRecord(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !(Symbol.iterator in value);
 }
 
 export function checkSignal(signal: unknown): void {

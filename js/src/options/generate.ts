@@ -11,6 +11,7 @@ import {
   checkNumber,
   checkSignal,
   checkString,
+  isRecord,
   plain,
   wellFormed,
   type FieldsOf,
@@ -98,7 +99,7 @@ function checkSchemas(onUnsupported: unknown, limits: unknown = {}): StartOption
   if (onUnsupported !== undefined && onUnsupported !== 'error' && onUnsupported !== 'ignore') {
     throw invalidOption('onUnsupported', "'error' or 'ignore'", onUnsupported);
   }
-  if (typeof limits !== 'object' || limits === null) throw invalidOption('limits', 'an object', limits);
+  if (!isRecord(limits)) throw invalidOption('limits', 'an object', limits);
   checkNames(limits, Object.keys(LIMITS));
   const given = Object.entries(limits).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) checkNumber(`limits.${name}`, value, LIMITS[name as keyof typeof LIMITS]);
@@ -115,8 +116,7 @@ function checkStrings(name: string, texts: unknown = []): string[] {
 }
 
 function checkBiases(biases: unknown = {}): [number, number][] {
-  if (typeof biases !== 'object' || biases === null)
-    throw invalidOption('logitBias', 'an object, token id → bias', biases);
+  if (!isRecord(biases)) throw invalidOption('logitBias', 'an object, token id → bias', biases);
   return Object.entries(biases).map(([id, bias]) => {
     checkNumber('logitBias', /^\d+$/.test(id) ? Number(id) : id, { min: 0, max: U32_MAX, integer: true });
     checkNumber(`logitBias[${id}]`, bias, { min: -Infinity, max: Infinity, integer: false });

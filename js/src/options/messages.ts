@@ -5,7 +5,7 @@ import type { Conversation, PlainMessage } from '../common/protocol.js';
 import { checkRole } from '../common/roles.js';
 import { checkTools } from '../tools/options.js';
 import type { ChatOptions, GenerateOptions, Message, TextPart } from '../types/index.js';
-import { plain, wellFormed } from './check.js';
+import { isRecord, plain, wellFormed } from './check.js';
 
 /**
  * Returns a copy for the worker, without unknown fields, and safe from later changes by the caller.
@@ -18,9 +18,7 @@ export function checkConversation(
   if (typeof chatOptions !== 'object' || chatOptions === null) throw invalidOption('options', 'an object', chatOptions);
   const { tools, variables, template, ...options } = chatOptions;
   const described = tools === undefined ? [] : checkTools(tools);
-  if (variables !== undefined && (typeof variables !== 'object' || variables === null || Array.isArray(variables))) {
-    throw invalidOption('variables', 'an object', variables);
-  }
+  if (variables !== undefined && !isRecord(variables)) throw invalidOption('variables', 'an object', variables);
   if (template !== undefined && typeof template !== 'string') throw invalidOption('template', 'a name', template);
   const conversation = {
     messages: checkMessages(messages, roles),

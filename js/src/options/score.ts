@@ -10,8 +10,8 @@ import { checkMessages } from './messages.js';
 export function checkAfter(after: ScoreOptions['after'], roles: readonly string[]): Prompt | null {
   if (after === undefined) return null;
   if (typeof after === 'string') return checkText('after', after);
-  const [first] = Array.from(after as readonly unknown[]);
-  if (typeof first === 'number') return checkIds('after', after as readonly number[]);
+  if (typeof (after as readonly unknown[] | null)?.[0] === 'number')
+    return checkIds('after', after as readonly number[]);
   return answered(checkMessages(after as readonly Message[], roles, 'after'));
 }
 

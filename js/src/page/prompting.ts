@@ -4,6 +4,7 @@ import { Told } from '../answers/told.js';
 import { invalidOption } from '../common/errors.js';
 import type { PlainMessage, ScoreCall, ScoredText } from '../common/protocol.js';
 import { untilAborted } from '../common/signals.js';
+import { checkNumber, checkSignal, isRecord } from '../options/check.js';
 import { answered, type Labelling } from '../options/score.js';
 import type {
   Answer,
@@ -81,9 +82,13 @@ export function bestOf(llm: () => Llm, n: number, scorer: Scorer = likeliest): B
   if (!Number.isInteger(n) || n < 1) throw invalidOption('n', 'an integer of at least 1', n);
   if (typeof scorer !== 'function') throw invalidOption('scorer', 'a function', scorer);
   const best = async (
-    { seed = Math.floor(Math.random() * 2 ** 32), ...options }: GenerateOptions,
+    given: GenerateOptions,
     ask: (options: GenerateOptions) => AsyncIterable<Piece>,
   ): Promise<ScoredAnswer[]> => {
+    if (!isRecord(given)) throw invalidOption('options', 'an object', given);
+    const { seed = Math.floor(Math.random() * 2 ** 32), ...options } = given;
+    checkNumber('seed', seed, { min: 0, max: Number.MAX_SAFE_INTEGER - n + 1, integer: true });
+    checkSignal(options.signal);
     options.signal?.throwIfAborted();
     const answers: Answer[] = [];
     for (let i = 0; i < n; i += 1) {

@@ -29,10 +29,11 @@ export function checkSession(options: SessionOptions, roles: readonly string[]):
   if (!OVERFLOWS.includes(overflow)) {
     throw invalidOption('overflow', OVERFLOWS.map((name) => `'${name}'`).join(' or '), overflow);
   }
-  const { conversation, options: generate } = checkChat(messages.length > 0 ? messages : ANY, chat, roles);
+  const isNew = Array.isArray(messages) && messages.length === 0;
+  const { conversation, options: generate } = checkChat(isNew ? ANY : messages, chat, roles);
   checkGenerate(generate);
   const { messages: all, ...template } = conversation;
-  const begun = messages.length > 0 ? all : all.slice(0, -1);
+  const begun = isNew ? all.slice(0, -1) : all;
   if (keep !== undefined) checkNumber('keep', keep, { min: 0, max: begun.length, integer: true });
   const settings = { overflow, keep: keep ?? introduction(begun), template, generate };
   return { settings, state: { messages: begun, ids: [], dropped: { messages: 0, tokens: 0 } } };

@@ -2,7 +2,7 @@
 
 import { Answering } from '../answers/answering.js';
 import { Told } from '../answers/told.js';
-import { serializeError, WeftError } from '../common/errors.js';
+import { invalidOption, serializeError, WeftError } from '../common/errors.js';
 import type { PlainMessage, StartOptions } from '../common/protocol.js';
 import { anyOf, unlessAborted, untilAborted } from '../common/signals.js';
 import { checkNames } from '../options/check.js';
@@ -140,8 +140,10 @@ export class ChatSession implements Session {
     }
   }
 
-  async append(turn: Turn = [], { signal: given }: { signal?: AbortSignal } = {}): Promise<void> {
+  async append(turn: Turn = [], options: { signal?: AbortSignal } = {}): Promise<void> {
     this.#check();
+    checkNames(options, ['signal']);
+    const { signal: given } = options;
     const added = this.#turn(turn);
     const start = checkGenerate(given === undefined ? {} : { signal: given });
     const { signal, release } = anyOf(this.#end.signal, given);
@@ -168,11 +170,15 @@ export class ChatSession implements Session {
     }
   }
 
-  async measure(turn: Turn, { prefix }: { prefix?: string } = {}): Promise<number> {
+  async measure(turn: Turn, options: { prefix?: string } = {}): Promise<number> {
     this.#check();
+    checkNames(options, ['prefix']);
     const state = this.#state;
     const longer = { ...state, messages: [...state.messages, ...this.#turn(turn)] };
-    const ids = await render(this.#model, this.#settings, longer, { complete: false, prefix: checkPrefix(prefix) });
+    const ids = await render(this.#model, this.#settings, longer, {
+      complete: false,
+      prefix: checkPrefix(options.prefix),
+    });
     return Math.max(0, ids.length - state.ids.length);
   }
 
@@ -181,8 +187,11 @@ export class ChatSession implements Session {
     return new ChatSession(this.#model, this.#settings, this.#state);
   }
 
-  async save({ cache = true }: { cache?: boolean } = {}): Promise<Uint8Array<ArrayBuffer>> {
+  async save(options: { cache?: boolean } = {}): Promise<Uint8Array<ArrayBuffer>> {
     this.#check();
+    checkNames(options, ['cache']);
+    const { cache = true } = options;
+    if (typeof cache !== 'boolean') throw invalidOption('cache', 'a boolean', cache);
     const leave = await this.#turns.acquire(this.#end.signal);
     try {
       const state = this.#state;

@@ -15,7 +15,7 @@ export function checkTools(tools: unknown): readonly ToolDescription[] {
   if (!Array.isArray(tools)) {
     throw invalidOption('tools', "an array of { type: 'function', function: { name, … } }", tools);
   }
-  return (tools as readonly (Partial<ToolDescription> | null)[]).map((tool, index): ToolDescription => {
+  return Array.from(tools as readonly (Partial<ToolDescription> | null)[], (tool, index): ToolDescription => {
     const at = `tools[${index}]`;
     const type: string = tool?.type ?? 'function';
     if (type !== 'function') throw invalidOption(`${at}.type`, "'function', the only type that weft supports", type);

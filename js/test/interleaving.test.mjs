@@ -169,6 +169,22 @@ test('a tab that dies frees its places and turns', async (t) => {
   assert.ok(fake.log.filter(([what, name]) => what === 'start' && name === 'a').length <= 4);
 });
 
+/** Such a call once ran to its end, and nothing could stop it. */
+test('a call that arrives when its tab is gone never runs', async (t) => {
+  const fake = new Noted();
+  const [gone, living] = await tabs(t, fake, 2);
+  const late = collect(gone.llm.generate('late 1 2'));
+  gone.drop();
+  assert.equal(textOf(await collect(living.llm.generate('a 1 2'))), 'a 1 2 .');
+  await settle();
+  assert.deepEqual(
+    fake.steps.filter((step) => step.startsWith('late')),
+    [],
+  );
+  gone.llm.dispose();
+  await late;
+});
+
 test('every chat goes on after a lost GPU, with no piece twice and none missing', async (t) => {
   let losses = 2;
   const fake = new Noted((event, name) => {

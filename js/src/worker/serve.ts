@@ -96,6 +96,8 @@ export class Service {
 
   #drop(client: Client): void {
     if (!this.#clients.delete(client)) return;
+    // a call that is still on its way would run for nobody
+    client.port.onmessage = null;
     for (const cancel of client.cancels.values()) cancel();
     if (this.#clients.size === 0) this.#onUnused();
   }

@@ -119,6 +119,9 @@ test('an ended generation leaves no listener on its signal', async (t) => {
     break;
   }
   assert.equal(getEventListeners(signal, 'abort').length, 0);
+  llm.dispose();
+  await assert.rejects(collect(llm.generate('c', { signal })), { code: 'DISPOSED' });
+  assert.equal(getEventListeners(signal, 'abort').length, 0, 'nor does one that could not begin');
 });
 
 /** A call that waited often for memory once had a listener for each time. */

@@ -10,25 +10,28 @@ import type { Connection } from './connection.js';
 
 /** Starts when it is first read: an unread generation costs nothing. */
 export function generation(connection: Connection, call: GenerateCall, given?: AbortSignal): Answering<Piece> {
-  return new Answering((left, started) => pieces(connection, call, [given, left], started));
+  return new Answering(async function* (left, started) {
+    const { signal, release } = anyOf(given, left);
+    try {
+      yield* pieces(connection, call, signal, started);
+    } finally {
+      release();
+    }
+  });
 }
 
 /**
  * The pieces of a generation. There is no backpressure: pieces are small, and the context limits
- * their number. When a signal is aborted, it ends at once, whatever the worker still does.
+ * their number. When the signal is aborted, it ends at once, whatever the worker still does.
  */
 async function* pieces(
   connection: Connection,
   call: GenerateCall,
-  signals: readonly (AbortSignal | undefined)[],
+  signal: AbortSignal,
   started: () => void,
 ): AsyncGenerator<Piece, void, void> {
-  const { signal, release } = anyOf(...signals);
   const clock = new Clock();
-  if (signal.aborted) {
-    release();
-    return yield aborted(clock.usage());
-  }
+  if (signal.aborted) return yield aborted(clock.usage());
   // Only the worker knows how many tokens a shift has dropped.
   const waits = call.options.shiftBehind !== undefined;
   let arrived: Piece[] = [];
@@ -79,7 +82,6 @@ async function* pieces(
     }
   } finally {
     signal.removeEventListener('abort', abort);
-    release();
     connection.leave(id);
   }
 }

@@ -378,6 +378,27 @@ test('eight of fifty calls run at once, at most four of a tab; the others wait',
   assert.deepEqual(fake.alive, []);
 });
 
+/** Many at once, whose prefixes the KV cache cannot all keep, once computed them anew at each step. */
+test('a tab scores one call after the other', async (t) => {
+  const fake = new Noted();
+  const [one, other] = await tabs(t, fake, 2);
+  const long = Array.from({ length: 300 }, (_, id) => id);
+  const controller = new AbortController();
+  const stopped = one.llm.score(long, { signal: controller.signal });
+  const waiting = one.llm.score(long, { signal: controller.signal });
+  const scores = [one, one, one].map(({ llm }) => llm.score(long));
+  controller.abort();
+  for (const call of [stopped, waiting]) await assert.rejects(call, { name: 'AbortError' });
+  await Promise.all(scores);
+  const lengths = fake.log.filter(([what]) => what === 'score').map(([, length]) => length);
+  assert.deepEqual(lengths.slice(-9), [128, 256, 300, 128, 256, 300, 128, 256, 300]);
+  // another tab does not wait for all of them
+  const order = [];
+  const first = [long, long, long].map((ids) => one.llm.score(ids).then(() => order.push('one')));
+  await Promise.all([...first, other.llm.score([1, 2]).then(() => order.push('other'))]);
+  assert.ok(order.indexOf('other') <= 1, order.join(' '));
+});
+
 /** A module for constraints that allows everything; `changes` are other methods of a constraint. */
 const grammarsWith = (changes = {}) =>
   class {

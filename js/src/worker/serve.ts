@@ -41,6 +41,13 @@ const MOST_GENERATIONS = 8;
  */
 const MOST_OF_ONE_CLIENT = 4;
 
+/**
+ * Scores that run at once, and of one client. Between their steps, more would drop each other's
+ * prefixes from the KV cache, which keeps two full contexts, and compute them again and again.
+ */
+const MOST_SCORES = 2;
+const SCORES_OF_ONE_CLIENT = 1;
+
 /** A model and its clients. */
 export class Service {
   readonly #start: Start;
@@ -50,6 +57,7 @@ export class Service {
   readonly #turns = new Turns<Client>(() => this.#check());
   /** Limits the generations that run at once; the others wait. */
   readonly #places = new FairQueue<Client>(MOST_GENERATIONS, MOST_OF_ONE_CLIENT);
+  readonly #scores = new FairQueue<Client>(MOST_SCORES, SCORES_OF_ONE_CLIENT);
   readonly #constraints: Constraints;
   /** One wasm module, even if the model is loaded several times. */
   #runtime: ReturnType<Start> | undefined;
@@ -133,8 +141,20 @@ export class Service {
       client.cancels.delete(id);
       client.port.postMessage({ type: 'piece', id, piece: unstarted('abort') });
     });
-    const generates = call?.type === 'generate' || call?.type === 'readCache';
-    const leave = generates ? this.#places.add(client, work) : (void work(), () => false);
+    const leave = this.#placesFor(call)?.add(client, work) ?? (void work(), () => false);
+  }
+
+  /** Where a call waits before it begins; undefined if it does not. */
+  #placesFor(call: Call | undefined): FairQueue<Client> | undefined {
+    switch (call?.type) {
+      case 'generate':
+      case 'readCache':
+        return this.#places;
+      case 'score':
+        return this.#scores;
+      default:
+        return undefined;
+    }
   }
 
   async #run(client: Client, id: number, call: Call, signal: AbortSignal, turn: Turn): Promise<void> {

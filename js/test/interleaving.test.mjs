@@ -378,7 +378,7 @@ test('eight of fifty calls run at once, at most four of a tab; the others wait',
   assert.deepEqual(fake.alive, []);
 });
 
-/** Many at once, whose prefixes the KV cache cannot all keep, once computed them anew at each step. */
+/** The KV cache cannot keep the prefixes of many scores: each step computed its own anew. */
 test('a tab scores one call after the other', async (t) => {
   const fake = new Noted();
   const [one, other] = await tabs(t, fake, 2);

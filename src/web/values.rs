@@ -24,9 +24,8 @@ pub fn to_object<T: Tsify + Serialize>(value: &T) -> Result<Ts<T>, JsValue> {
     Ok(Ts::new_unchecked(value.serialize(&Serializer::json_compatible())?))
 }
 
-/// Reads options, by way of JSON text: serde_json is faster here, and sees unknown fields, where
-/// serde-wasm-bindgen looks only for those that the struct has. A field that is `undefined` is
-/// absent. Errors: `INVALID_OPTION`.
+/// Reads options, by way of JSON text, which is faster here than serde-wasm-bindgen. A field that
+/// is `undefined` is absent. Errors: `INVALID_OPTION`.
 pub fn from_object<T: Tsify + DeserializeOwned>(options: Ts<T>) -> Result<T, JsValue> {
     let text = JSON::stringify(&options.into())?.as_string();
     from_json("options", &text.unwrap_or_else(|| "null".into()))

@@ -89,15 +89,15 @@ impl Sampler {
         self.adjusted.extend_from_slice(logits);
         for &(id, bias) in &self.options.logit_bias {
             if let Some(logit) = self.adjusted.get_mut(id as usize) {
-                *logit += bias;
+                *logit = in_range(*logit, |logit| logit + bias);
             }
         }
         let mut recent = history[history.len().saturating_sub(penalty_last_n)..].to_vec();
         recent.sort_unstable();
         for same in recent.chunk_by(|a, b| a == b) {
             if let Some(logit) = self.adjusted.get_mut(same[0] as usize) {
-                *logit = if *logit > 0.0 { *logit / repetition_penalty } else { *logit * repetition_penalty };
-                *logit -= same.len() as f32 * frequency_penalty + presence_penalty;
+                *logit = in_range(*logit, |l| if l > 0.0 { l / repetition_penalty } else { l * repetition_penalty });
+                *logit = in_range(*logit, |l| l - (same.len() as f32 * frequency_penalty + presence_penalty));
             }
         }
         if let Some(allowed) = &self.allowed {
@@ -109,6 +109,12 @@ impl Sampler {
             }
         }
     }
+}
+
+/// What `change` makes of a logit, or the nearest finite number: huge biases and penalties exceed
+/// the range of f32. A logit that is not finite stays, since it tells of a faulty model.
+fn in_range(logit: f32, change: impl Fn(f32) -> f32) -> f32 {
+    if logit.is_finite() { change(logit).clamp(f32::MIN, f32::MAX) } else { logit }
 }
 
 #[cfg(test)]

@@ -131,6 +131,26 @@ fn a_bias_comes_before_the_penalties_and_an_unknown_id_is_ignored() {
     assert_eq!(Sampler::new(greedy, 0).unwrap().sample(&[2.0, -2.0], &[]).unwrap(), 1);
 }
 
+/// Their results were infinite, and the model was called faulty.
+#[test]
+fn huge_biases_and_penalties_stay_in_the_range_of_f32() {
+    let huge = [
+        SamplingOptions { logit_bias: vec![(1, 3.4e38), (1, 3.4e38)], ..off() },
+        SamplingOptions { logit_bias: vec![(0, -3.4e38), (0, -3.4e38)], ..off() },
+        SamplingOptions { frequency_penalty: -3e38, ..off() },
+        SamplingOptions { repetition_penalty: 1e-45, ..off() },
+    ];
+    for options in huge {
+        let mut sampler = Sampler::new(options, 0).unwrap();
+        assert_eq!(sampler.sample(&[2.0, 1.0], &[1, 1, 1]).unwrap(), 1, "{:?}", sampler.options);
+    }
+    let all = SamplingOptions { frequency_penalty: 3e38, repetition_penalty: 3e38, ..off() };
+    assert!(Sampler::new(all, 0).unwrap().sample(&[2.0, -1.0], &[0, 0, 1, 1]).is_ok());
+    // a faulty model is still found
+    let biased = SamplingOptions { logit_bias: vec![(0, 1.0)], ..off() };
+    assert!(Sampler::new(biased, 0).unwrap().sample(&[f32::INFINITY, 1.0], &[]).is_err());
+}
+
 #[test]
 fn only_allowed_tokens_are_drawn() {
     let logits: Vec<f32> = (0..70).map(|i| i as f32 / 10.0).collect();

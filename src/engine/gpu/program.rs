@@ -183,8 +183,9 @@ impl Program {
         let tables = table_words > self.table_words;
         if tables {
             let words = table_words.next_power_of_two();
-            self.step.destroy();
-            (self.step, self.table_words) = (step_buffer(gpu, self.capacity, words)?, words);
+            let larger = step_buffer(gpu, self.capacity, words)?;
+            std::mem::replace(&mut self.step, larger).destroy();
+            self.table_words = words;
         }
         let bindings = self.dispatches.iter().flat_map(|dispatch| &dispatch.kernel.bindings);
         let values = bindings.map(|binding| match *binding {
@@ -194,9 +195,9 @@ impl Program {
         let bytes = (values.max().unwrap_or(0) * size_of::<f32>()) as u64;
         let pieces = bytes > self.pieces.size();
         if pieces {
-            self.pieces.destroy();
             // an eighth more, so that not every new piece makes it anew
-            self.pieces = gpu.create_buffer("pieces", bytes + bytes / 8, wgpu::BufferUsages::STORAGE)?;
+            let larger = gpu.create_buffer("pieces", bytes + bytes / 8, wgpu::BufferUsages::STORAGE)?;
+            std::mem::replace(&mut self.pieces, larger).destroy();
         }
         let replaced = self.generation != buffers.generation;
         for i in 0..self.dispatches.len() {

@@ -58,14 +58,16 @@ impl Runner {
         }
     }
 
-    /// Makes something that takes memory; if memory is short, drops ended sequences. Errors: those
-    /// of `make`.
+    /// Makes something that takes memory; if memory is short, frees that of blocks which no
+    /// sequence holds, then drops ended sequences. Errors: those of `make`.
     pub async fn with_room<T>(&mut self, mut make: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        let mut trimmed = false;
         loop {
             match make(self) {
-                Err(Error::OutOfMemory { .. }) if self.ended.drop_oldest() => self.trim().await?,
+                Err(Error::OutOfMemory { .. }) if !trimmed || self.ended.drop_oldest() => self.trim().await?,
                 made => return made,
             }
+            trimmed = true;
         }
     }
 

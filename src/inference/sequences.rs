@@ -71,8 +71,22 @@ impl Ended {
         self.sequences.retain(|other| !begins(&sequence, other));
         self.sequences.push(sequence);
         while self.sequences.len() > KEPT || self.positions() > KEPT_CONTEXTS * context {
-            self.drop_oldest();
+            self.sequences.remove(self.cheapest());
         }
+    }
+
+    /// The least recently used sequence of those that a newer one repeats by half or more, else the
+    /// least recently used of all. Scores of many labels after one text thus push out each other,
+    /// not other texts.
+    fn cheapest(&self) -> usize {
+        let repeated = |(i, sequence): (usize, &Sequence)| {
+            let by = |newer: &Sequence| match newer.origin == sequence.origin {
+                true => shared_prefix(&newer.keys, &sequence.keys),
+                false => 0,
+            };
+            self.sequences[i + 1..].iter().any(|newer| 2 * by(newer) >= sequence.len())
+        };
+        self.sequences.iter().enumerate().position(repeated).unwrap_or(0)
     }
 
     fn positions(&self) -> usize {

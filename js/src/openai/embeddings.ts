@@ -1,6 +1,7 @@
 /** `embeddings.create`. */
 
 import { invalidOption } from '../common/errors.js';
+import { areStrings } from '../options/check.js';
 import type { Llm } from '../types/index.js';
 import type { CreateEmbeddingResponse, EmbeddingRequest, Embeddings, RequestOptions } from '../types/openai.js';
 import { checkFields, inTheirNames } from './request.js';
@@ -16,12 +17,12 @@ export function createEmbeddings(llm: () => Llm): Embeddings {
         throw invalidOption('encoding_format', "'float' or 'base64'", format);
       }
       const texts = typeof input === 'string' ? [input] : input;
-      if (!Array.isArray(texts) || texts.length === 0 || texts.some((text) => typeof text !== 'string')) {
+      if (!areStrings(texts) || texts.length === 0) {
         throw invalidOption('input', 'a string, or an array of strings, not empty', input);
       }
       const model = llm();
       const names = { texts: 'input' };
-      const vectors = await inTheirNames(names, () => model.embed(texts as string[], signal ? { signal } : {}));
+      const vectors = await inTheirNames(names, () => model.embed(texts, signal ? { signal } : {}));
       let tokens = 0;
       for (const text of texts as string[]) tokens += (await model.tokenize(text)).length;
       return {

@@ -36,6 +36,11 @@ export function isRecord(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !(Symbol.iterator in value);
 }
 
+/** Whether it is a list of strings. `every` would skip the holes of a sparse array. */
+export function areStrings(value: unknown): value is string[] {
+  return Array.isArray(value) && Array.from(value as unknown[]).every((text) => typeof text === 'string');
+}
+
 export function checkSignal(signal: unknown): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption('signal', 'an AbortSignal', signal);
 }

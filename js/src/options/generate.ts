@@ -6,6 +6,7 @@ import type { StartOptions } from '../common/protocol.js';
 import type { GenerateOptions, SchemaLimits, TextOptions, TokenIds, TokenizeOptions } from '../types/index.js';
 import {
   U32_MAX,
+  areStrings,
   checkIds,
   checkNames,
   checkNumber,
@@ -77,7 +78,7 @@ function checkConstraint(constraint: unknown): string | null {
     throw invalidOption('constraint.regex', 'a string, as the `source` of a RegExp is', regex);
   }
   if (lark !== undefined && typeof lark !== 'string') throw invalidOption('constraint.lark', 'a string', lark);
-  const isTexts = Array.isArray(choices) && choices.length > 0 && choices.every((text) => typeof text === 'string');
+  const isTexts = areStrings(choices) && choices.length > 0;
   if (choices !== undefined && !isTexts) {
     throw invalidOption('constraint.choices', 'an array of strings, not empty', choices);
   }
@@ -107,7 +108,7 @@ function checkSchemas(onUnsupported: unknown, limits: unknown = {}): StartOption
 }
 
 function checkStrings(name: string, texts: unknown = []): string[] {
-  if (!Array.isArray(texts) || texts.some((text) => typeof text !== 'string' || text === '')) {
+  if (!areStrings(texts) || texts.includes('')) {
     const expected =
       name === 'stop' ? 'a string, or an array of strings, none empty' : 'an array of strings, none empty';
     throw invalidOption(name, expected, texts);

@@ -6,7 +6,7 @@
 import { Answering } from '../answers/answering.js';
 import { invalidOption } from '../common/errors.js';
 import { anyOf, beginning } from '../common/signals.js';
-import { checkNames } from '../options/check.js';
+import { checkNames, checkTexts } from '../options/check.js';
 import type { ChatOptions, FinishReason, TextOptions } from '../types/index.js';
 import type { CreateEmbeddingResponse, EmbeddingRequest, RequestOptions } from '../types/openai.js';
 import { chatRequest, textRequest } from './request.js';
@@ -85,11 +85,9 @@ function connected(server: Server, info: RemoteInfo): RemoteLlm {
     embeddings,
     async embed(texts, { normalize = true, signal, ...others } = {}) {
       checkNames({ ...others }, ['normalize', 'signal']);
-      if (!Array.isArray(texts) || texts.some((text) => typeof text !== 'string')) {
-        throw invalidOption('texts', 'an array of strings', texts);
-      }
-      if (texts.length === 0) return [];
-      const request = { input: texts as readonly string[], encoding_format: 'float' } as const;
+      const input = checkTexts('texts', texts);
+      if (input.length === 0) return [];
+      const request = { input, encoding_format: 'float' } as const;
       const { data } = await embeddings.create(request, { signal });
       const vectors = [...data].sort((a, b) => a.index - b.index).map(({ embedding }) => Float32Array.from(embedding));
       return normalize ? vectors.map(unit) : vectors;

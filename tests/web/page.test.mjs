@@ -163,7 +163,7 @@ test('a broken file: an error with a remedy; model and conversation stay', { tim
   const error = page.getByTestId('error');
   await page.getByTestId('model-file').setInputFiles(broken);
   await error.waitFor();
-  assert.match(await error.textContent(), /This is not a GGUF model.*Choose another file.*INVALID_FILE/s);
+  assert.match(await error.textContent(), /This file is not a model.*Choose another file.*INVALID_FILE/s);
   assert.equal(await page.getByTestId('load-default').isVisible(), true);
 
   await loadDefault();

@@ -21,10 +21,10 @@ export interface Explanation {
 }
 
 const anotherFile =
-  'weft reads GGUF files and folders of Llama, Qwen, Gemma, Phi and other dense models. Choose another file, or load SmolLM2-135M.';
+  'weft reads GGUF files and folders of Hugging Face transformers: Llama, Qwen, Gemma, Phi, Mixtral and others. Choose another file, or load SmolLM2-135M.';
 
 const explanations: Record<ErrorCode, Explanation> = {
-  INVALID_FILE: { title: 'This is not a GGUF model', text: anotherFile, remedies: ['choose-model'] },
+  INVALID_FILE: { title: 'This file is not a model', text: anotherFile, remedies: ['choose-model'] },
   TRUNCATED_FILE: {
     title: 'The file ends too early',
     text: 'Its download was probably interrupted. Download the file again; for a split model, choose all parts together.',

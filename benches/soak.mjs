@@ -67,7 +67,7 @@ async function soak(server, { what, model, device, times, tokens, once = false }
           const { usage } = await collect(llm.generate('Once upon a time there was a weaver.', options));
           if (!once) {
             llm.dispose();
-            llm = undefined;
+            globalThis.llm = undefined;
           }
           return usage.tokensPerSecond;
         },

@@ -5,7 +5,7 @@
 // fuzz/target/kept/TARGET and writes the inputs that it finds into fuzz/target/corpus/TARGET.
 
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { inRoot, main, run } from './lib/run.mjs';
 
 /** The same content gives the same archive: no dates, no owners, sorted names. */

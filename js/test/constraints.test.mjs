@@ -159,6 +159,7 @@ test('a RegExp of the Prompt API matches as in JavaScript', async () => {
     [/^a{1,2}b{2}$/, 'aabb', 'aab'],
     [/^.$/, 'é', '\r'],
     [/^.$/s, '\n', ''],
+    // oxlint-disable-next-line no-useless-escape -- that it is useless is what is tested
     [/^[\b\0]\cJ\<$/, '\b\n<', 'b\n<'],
     [/^\ud83d\ude00\x41$/, '😀A', '😀'],
     [/^\u{1F600}\p{L}$/u, '😀é', '😀1'],

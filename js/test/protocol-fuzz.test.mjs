@@ -136,7 +136,8 @@ async function round(t, seed) {
   });
   function post(client, call, right) {
     const id = calls.length;
-    const failing = call?.type === 'generate' && right.type === 'end' && [, , 'CRASHED', 'TOKENIZE'][below(12)];
+    const failing =
+      call?.type === 'generate' && right.type === 'end' && [undefined, undefined, 'CRASHED', 'TOKENIZE'][below(12)];
     if (failing) failures.set(String(id), failing);
     calls.push({ client, id, right, failing, cancelled: false });
     client.replies.set(id, []);

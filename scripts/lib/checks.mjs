@@ -31,6 +31,13 @@ export const checks = [
     run: quiet(() => npm('exec', '--offline', '--', 'prettier', '--check', '**/*.{ts,tsx,mjs,js,css,html}')),
   },
   {
+    name: 'oxlint',
+    area: 'js',
+    quick: true,
+    needs: ['npm packages'],
+    run: quiet(() => npm('exec', '--offline', '--', 'oxlint')),
+  },
+  {
     name: 'script tests',
     area: 'packages',
     quick: true,

@@ -341,10 +341,10 @@ test('axe finds nothing in any view, theme, width, or with forced colours', { ti
       await check(dialog);
       await page.keyboard.press('Escape');
     }
-    await page.goto(`${fake.address}?slow`);
+    await page.goto(new URL('?slow', page.url()).href);
     await page.getByTestId('load-default').click();
     await check('loading');
-    await page.goto(`${fake.address}?load=GPU_UNAVAILABLE&wait=1`);
+    await page.goto(new URL('?load=GPU_UNAVAILABLE&wait=1', page.url()).href);
     await page.getByTestId('load-default').click();
     await page.getByTestId('error').waitFor();
     await check('error');

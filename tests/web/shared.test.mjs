@@ -221,11 +221,11 @@ test('tabs run at once, and one that stops disturbs no other', { timeout }, asyn
     globalThis.done = 0;
     const options = { temperature: 0, maxTokens: 400 };
     globalThis.all = Array.from({ length: 20 }, (_, index) =>
-      collect(llm.generate(`number ${index}`, options)).then(() => (done += 1)),
+      collect(llm.generate(`number ${index}`, options)).then(() => (globalThis.done += 1)),
     );
   });
   await generate(other, { maxTokens: 1 });
-  const done = await busy.evaluate(() => done);
+  const done = await busy.evaluate(() => globalThis.done);
   assert.ok(done < 4, `${done} of 20 calls of the other tab were done first`);
   await busy.evaluate(() => Promise.all(all));
 

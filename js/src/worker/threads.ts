@@ -1,7 +1,6 @@
 /** Additional threads: nested workers that join the engine's pool. */
 
 import type { ThreadsBuild } from '../common/builds.js';
-import type { SerializedError } from '../common/errors.js';
 import { trusted } from '../common/trusted-types.js';
 
 /** What a thread needs to join the pool. */

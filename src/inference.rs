@@ -8,6 +8,7 @@
 //! | [`keys`] | when keys and values may be reused |
 //! | `sequences` | texts whose keys and values are in memory |
 //! | `generation`, `advance` | one answer: its stop rules; its next token |
+//! | `together` | the next tokens of several generations in one step |
 //! | `runner`, `programs` | runs a step of a sequence |
 //! | `prompt`, `scoring`, `embedding`, `kv` | other tasks of a decoder |
 //! | [`encoder`] | a loaded encoder |
@@ -28,6 +29,7 @@ mod prompt;
 mod runner;
 mod scoring;
 mod sequences;
+mod together;
 mod types;
 
 use crate::Error;

@@ -10,7 +10,7 @@ use support::chats::{alone, engines, in_turns, load, options, step, tiny};
 use support::tiny::{VOCAB, decoder_on};
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::HostEngine;
-use weft_llm::inference::GenerateOptions;
+use weft_llm::inference::{GenerateOptions, LoadedDecoder};
 use weft_llm::sampling::SamplingOptions;
 
 #[test]
@@ -182,4 +182,28 @@ fn a_handle_is_never_reused() {
     while step(&mut decoder, second).1 {}
     let third = decoder.start(vec![5, 6], options(None, 2), 0).unwrap();
     assert!(third != first && third != second);
+}
+
+/// On an engine whose logits the host samples: as many kernels as for one.
+#[test]
+fn chats_in_turns_share_their_steps() {
+    let mut rng = Rng::new(8);
+    let prompts = [20, 31, 9].map(|len| rng.ids(len, VOCAB));
+    for (name, engine) in engines().into_iter().filter(|(name, _)| *name != "gpu") {
+        let mut decoder = load(&engine, &tiny(21));
+        let mut dispatches = |count: usize| {
+            block_on(decoder.forget()).unwrap();
+            let mut start = |prompt: &Vec<u32>| decoder.start(prompt.clone(), options(None, 40), 0).unwrap();
+            let generations: Vec<_> = prompts[..count].iter().map(&mut start).collect();
+            // the first step computes the prompt
+            let turn = |decoder: &mut LoadedDecoder| generations.iter().for_each(|&id| drop(step(decoder, id)));
+            turn(&mut decoder);
+            let before = decoder.engine().counters().dispatches;
+            (0..5).for_each(|_| turn(&mut decoder));
+            let after = decoder.engine().counters().dispatches;
+            generations.iter().for_each(|&id| decoder.stop(id));
+            after - before
+        };
+        assert_eq!(dispatches(3), dispatches(1), "{name}");
+    }
 }

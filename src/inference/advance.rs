@@ -20,6 +20,8 @@ pub(super) struct Running {
     pub sequence: Option<Sequence>,
     /// Present if the engine samples for this generation.
     pub device: Option<OnDevice>,
+    /// Logits of its last token, if a step of another generation has computed them.
+    pub logits: Option<Vec<f32>>,
 }
 
 impl Running {
@@ -31,7 +33,9 @@ impl Running {
         tokenizer: &Tokenizer,
         count: usize,
     ) -> Result<Event> {
-        let Self { generation, sequence: Some(sequence), device } = self else { return Err(not_started("next")) };
+        let Self { generation, sequence: Some(sequence), device, logits } = self else {
+            return Err(not_started("next"));
+        };
         if let Some(reason) = generation.finish {
             return Ok(generation.end(reason));
         }
@@ -40,7 +44,9 @@ impl Running {
             return Ok(generation.end(FinishReason::Length));
         }
         // a call that was dropped before its end may not have read its logits
-        sequence.truncate(known - usize::from(!generation.prefill));
+        if logits.is_none() {
+            sequence.truncate(known - usize::from(!generation.prefill));
+        }
         let done = sequence.len();
         let end = generation.computed_with(done, runner.programs.rows);
         if end < known || generation.prefill {
@@ -55,7 +61,10 @@ impl Running {
         let (next, logprobs) = if let Some(device) = device {
             (next_id(id, generation, sequence, device, runner, count).await?, None)
         } else {
-            let logits = runner.last_logits(sequence, &generation.tokens[done..]).await?;
+            let logits = match logits.take() {
+                Some(logits) => logits,
+                None => runner.last_logits(sequence, &generation.tokens[done..]).await?,
+            };
             let id = generation.sampler.sample(&logits, &generation.tokens)?;
             let logprobs = generation.top_logprobs.map(|top| token_logprobs(tokenizer, &logits, id, top));
             (id, logprobs.transpose()?)

@@ -19,6 +19,7 @@ use super::not_started;
 use super::programs::{DevicePrograms, Programs};
 use super::runner::Runner;
 use super::sequences::Sequence;
+use super::together;
 use super::types::{About, Event, GenerateOptions, Info};
 use crate::engine::shared::Share;
 use crate::engine::{DeviceSampling, Engine};
@@ -136,7 +137,7 @@ impl LoadedDecoder {
         let sequence = self.open(&generation.tokens, restored, most);
         generation.cached = sequence.len();
         let id = self.new_id();
-        self.generations.insert(id, Running { generation, sequence: Some(sequence), device });
+        self.generations.insert(id, Running { generation, sequence: Some(sequence), device, logits: None });
         Ok(id)
     }
 
@@ -184,14 +185,22 @@ impl LoadedDecoder {
         Ok(())
     }
 
-    /// Does one unit of work: a chunk of the prompt, or a token. An error ends only this
-    /// generation. Errors: `OutOfMemory` if its sequence cannot grow, `InvalidLogits`,
+    /// Does one unit of work: a chunk of the prompt, or a token. On an engine that does not sample,
+    /// the step of a token computes the logits that other generations wait for too. An error ends
+    /// only this generation. Errors: `OutOfMemory` if its sequence cannot grow, `InvalidLogits`,
     /// `InvalidOption` after the end, and those of the engine.
     pub async fn next(&mut self, id: GenerationId) -> Result<Event> {
         let Self { runner, tokenizer, generations, .. } = self;
         let count = generations.values().filter(|running| running.sequence.is_some()).count();
+        let computed = match runner.programs.device {
+            None if count > 1 => together::compute(id, generations, runner).await,
+            _ => Ok(()),
+        };
         let running = generations.get_mut(&id).ok_or_else(|| not_started("next"))?;
-        let event = running.advance(id, runner, tokenizer, count).await;
+        let event = match computed {
+            Ok(()) => running.advance(id, runner, tokenizer, count).await,
+            Err(error) => Err(error),
+        };
         match &event {
             Ok(Event::End { .. }) => running.end(runner),
             Ok(_) => return event,

@@ -1,6 +1,7 @@
 //! The programs of a loaded decoder: a decode step, a chunk of the prompt, and sampling if the
 //! engine can.
 
+use super::together;
 use crate::engine::{Engine, ProgramId};
 use crate::model::Decoder;
 use crate::model::decoder::{Activations, activations};
@@ -26,6 +27,8 @@ pub(super) struct Programs<P = ProgramId> {
     /// Present if the engine can sample.
     pub device: Option<DevicePrograms<P>>,
     pub activations: Activations,
+    /// The next tokens of several sequences → logits of each; made when first asked for.
+    together: Option<(ProgramId, Tensor)>,
     /// Logits of every token of the chunk; made when first asked for.
     all_logits: Option<(ProgramId, Tensor)>,
     /// Output of the last norm for the chunk's last token; created on first use.
@@ -75,6 +78,7 @@ impl Programs<Recording> {
             logits,
             device,
             activations: a,
+            together: None,
             all_logits: None,
             hidden: None,
         })
@@ -89,7 +93,8 @@ impl Programs<Recording> {
 
     /// Prepares all programs on the engine.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
-        let Self { rows, kv, decode, prompt, last_logits, logits, device, activations, all_logits, hidden } = self;
+        let Self { rows, kv, decode, prompt, last_logits, logits, device, activations, together, all_logits, hidden } =
+            self;
         let device = match device {
             Some(DevicePrograms { decode, last, chain, id, feed }) => {
                 let (decode, last) = (engine.prepare(decode)?, engine.prepare(last)?);
@@ -106,6 +111,7 @@ impl Programs<Recording> {
             logits,
             device,
             activations,
+            together,
             all_logits,
             hidden,
         })
@@ -113,6 +119,21 @@ impl Programs<Recording> {
 }
 
 impl Programs {
+    /// The next tokens of up to [`together::MOST`] sequences → logits of each, (rows, vocab).
+    pub fn together(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
+        if let Some(ready) = self.together {
+            return Ok(ready);
+        }
+        let rows = together::MOST.min(self.rows);
+        let logits = activations(engine, rows, decoder.vocab)?;
+        let (mut recording, a) = (Recording::default(), self.activations.first(rows));
+        decoder.record_layers(&mut recording, &self.kv, &a)?;
+        decoder.record_logits(&mut recording, &a, logits)?;
+        let ready = (engine.prepare(recording)?, logits);
+        self.together = Some(ready);
+        Ok(ready)
+    }
+
     /// Residual stream of a chunk → logits of all its tokens, (rows, vocab).
     pub fn all_logits(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
         if let Some(ready) = self.all_logits {

@@ -103,6 +103,15 @@ impl Runner {
         self.engine.read_values(self.programs.logits.buffer, self.decoder.vocab).await
     }
 
+    /// Runs the layers over rows of several sequences, which have room. Returns the logits of every
+    /// row: (rows, vocab).
+    pub async fn decode_together(&mut self, rows: &[Row], tables: &[&[u32]]) -> Result<Vec<f32>> {
+        let (program, logits) = self.programs.together(&mut self.engine, &self.decoder)?;
+        self.write_angles(rows)?;
+        self.engine.run(program, &Step::new(rows, tables))?;
+        self.engine.read_values(logits.buffer, rows.len() * self.decoder.vocab).await
+    }
+
     /// Allocates the data of a generation that samples on the device.
     pub fn on_device(&mut self, values: [f32; 4]) -> Result<OnDevice> {
         Ok(OnDevice { values, feed: activations(&mut self.engine, 1, 1)? })

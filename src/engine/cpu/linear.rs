@@ -99,41 +99,42 @@ trait Weights: Sized + Sync {
     fn multiply<const M: usize>(tile: &[Self], x: [&[Self::Input]; M]) -> Sums<M>;
 }
 
-/// Multiplies tiles with tokens, four tokens at once. `tiles` are all tiles of the weight.
+/// Multiplies tiles with tokens, four or two tokens at once. `tiles` are all tiles of the weight.
 fn multiply<W: Weights>(tiles: &[W], part: &Part, x: &[W::Input], output: &Output) {
     let tokens = part.tokens;
     let (len, x_len) = (tiles.len() / part.all, x.len() / tokens);
     let tiles = &tiles[part.tiles.start * len..part.tiles.end * len];
     let token = |t: usize| &x[t * x_len..][..x_len];
-    let whole = tokens / TOKENS * TOKENS;
     pool::run_ranges(part.tiles.len(), |range| {
         let tiles = tiles[range.start * len..range.end * len].chunks_exact(len);
         for (i, tile) in range.zip(tiles) {
-            for t in (0..whole).step_by(TOKENS) {
-                let sums: Sums<TOKENS> = W::multiply(tile, std::array::from_fn(|m| token(t + m)));
-                for (m, sums) in sums.into_iter().enumerate() {
-                    output.store(t + m, i, sums);
-                }
-            }
-            for t in whole..tokens {
-                let [sums] = W::multiply(tile, [token(t)]);
-                output.store(t, i, sums);
+            let mut t = 0;
+            while t < tokens {
+                t += match tokens - t {
+                    1 => output.store(t, i, &W::multiply(tile, [token(t)])),
+                    2 | 3 => output.store(t, i, &W::multiply(tile, [token(t), token(t + 1)])),
+                    _ => output.store(t, i, &W::multiply::<TOKENS>(tile, std::array::from_fn(|m| token(t + m)))),
+                };
             }
         }
     });
 }
 
 impl Output<'_> {
-    /// Applies affine and epilogue to the sums of tile `tile` for token `t`, and stores them.
-    fn store(&self, t: usize, tile: usize, sums: [F32x4; 2]) {
+    /// Applies affine and epilogue to the sums of tile `tile` for some tokens, of which `t` is the
+    /// first, and stores them. Returns the number of tokens.
+    fn store(&self, t: usize, tile: usize, sums: &[[F32x4; 2]]) -> usize {
         let first = tile * ROWS;
         let count = ROWS.min(self.rows - first);
-        // SAFETY: each tile belongs to one piece, which stores its rows
-        let y = unsafe { self.y.slice(t * self.cols + self.offset + first, count) };
-        let sums = sums.map(F32x4::to_array);
-        for (i, (y, &sum)) in y.iter_mut().zip(sums.as_flattened()).enumerate() {
-            *y = self.epilogue.apply(*y, self.affine.apply(first + i, sum), 1.0);
+        for (m, sums) in sums.iter().enumerate() {
+            // SAFETY: each tile belongs to one piece, which stores its rows
+            let y = unsafe { self.y.slice((t + m) * self.cols + self.offset + first, count) };
+            let sums = sums.map(F32x4::to_array);
+            for (i, (y, &sum)) in y.iter_mut().zip(sums.as_flattened()).enumerate() {
+                *y = self.epilogue.apply(*y, self.affine.apply(first + i, sum), 1.0);
+            }
         }
+        sums.len()
     }
 }
 

@@ -196,7 +196,11 @@ fn chats_in_turns_share_their_steps() {
             let mut start = |prompt: &Vec<u32>| decoder.start(prompt.clone(), options(None, 40), 0).unwrap();
             let generations: Vec<_> = prompts[..count].iter().map(&mut start).collect();
             // the first step computes the prompt
-            let turn = |decoder: &mut LoadedDecoder| generations.iter().for_each(|&id| drop(step(decoder, id)));
+            let turn = |decoder: &mut LoadedDecoder| {
+                for &id in &generations {
+                    step(decoder, id);
+                }
+            };
             turn(&mut decoder);
             let before = decoder.engine().counters().dispatches;
             (0..5).for_each(|_| turn(&mut decoder));

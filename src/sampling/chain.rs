@@ -69,7 +69,7 @@ impl Candidate {
 
 /// Buffers that are reused from call to call.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scratch {
+pub(super) struct ChainBuffers {
     maxima: Vec<i32>,
     candidates: Vec<Candidate>,
 }
@@ -99,11 +99,11 @@ impl Chain {
 
     /// Draws an id from `logits`, (vocab), with `random`, 32 uniform bits. Errors: `InvalidLogits`.
     pub fn sample(&self, logits: &[f32], random: u32) -> Result<u32> {
-        self.sample_with(logits, random, &mut Scratch::default())
+        self.sample_with(logits, random, &mut ChainBuffers::default())
     }
 
-    pub(super) fn sample_with(&self, logits: &[f32], random: u32, scratch: &mut Scratch) -> Result<u32> {
-        let Scratch { maxima, candidates } = scratch;
+    pub(super) fn sample_with(&self, logits: &[f32], random: u32, scratch: &mut ChainBuffers) -> Result<u32> {
+        let ChainBuffers { maxima, candidates } = scratch;
         best::block_maxima(logits, maxima)?;
         if self.top_k == 1 {
             return Ok(best::argmax(logits, maxima));

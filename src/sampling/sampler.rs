@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::SamplingOptions;
-use super::chain::{Chain, Scratch};
+use super::chain::{Chain, ChainBuffers};
 use crate::Result;
 
 /// Draws one id after another. The random generator is its only state: penalties read the history
@@ -19,7 +19,7 @@ pub struct Sampler {
     rng: ChaCha8Rng,
     /// Logits after biases and penalties.
     adjusted: Vec<f32>,
-    scratch: Scratch,
+    scratch: ChainBuffers,
 }
 
 impl Sampler {
@@ -32,7 +32,7 @@ impl Sampler {
         options.validate()?;
         let rng = ChaCha8Rng::seed_from_u64(options.seed.unwrap_or(entropy));
         let chain = Chain::new(&options);
-        Ok(Self { options, chain, allowed: None, rng, adjusted: Vec::new(), scratch: Scratch::default() })
+        Ok(Self { options, chain, allowed: None, rng, adjusted: Vec::new(), scratch: ChainBuffers::default() })
     }
 
     /// The chain's [`Chain::values`], if a device can sample instead, given [`Sampler::random`] for

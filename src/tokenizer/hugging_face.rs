@@ -17,7 +17,7 @@ use super::charsmap::CharsMap;
 use super::sentencepiece::{self, SentencePiece};
 use super::vocabulary::{Strip, TokenKind, Vocabulary};
 use super::word_piece::{self, WordPiece};
-use super::{DEFAULT_TEMPLATE, Model, Prefixed, Spelling, Tokenizer, structure};
+use super::{DEFAULT_TEMPLATE, Prefixed, Spelling, Tokenizer, TokenizerModel, structure};
 use crate::{Error, Result};
 use file::{Config, File, Merge, Named, Template, Vocab};
 use steps::Steps;
@@ -197,7 +197,7 @@ fn build(file: File, config: &Config, given: Vocabulary) -> Result<Tokenizer> {
                 words: steps.bert.unwrap_or_default(),
                 unk: suffix.and(model.unk_token),
             };
-            Model::Bpe(Box::new(Bpe::new(tokens, &kinds, std::mem::take(&mut vocabulary.merges), options)?))
+            TokenizerModel::Bpe(Box::new(Bpe::new(tokens, &kinds, std::mem::take(&mut vocabulary.merges), options)?))
         }
         "Unigram" => {
             if model.byte_fallback {
@@ -212,11 +212,11 @@ fn build(file: File, config: &Config, given: Vocabulary) -> Result<Tokenizer> {
                 remove_extra_whitespaces: steps.remove_extra_whitespaces,
                 charsmap: CharsMap::new(&steps.charsmap)?,
             };
-            Model::SentencePiece(SentencePiece::new(tokens, &kinds, scores, unk, options)?)
+            TokenizerModel::SentencePiece(SentencePiece::new(tokens, &kinds, scores, unk, options)?)
         }
         "WordPiece" => {
             let normalizer = steps.bert.ok_or_else(|| unsupported("normalizer", "WordPiece without BertNormalizer"))?;
-            Model::WordPiece(Box::new(WordPiece::new(tokens, &kinds, unk, normalizer)?))
+            TokenizerModel::WordPiece(Box::new(WordPiece::new(tokens, &kinds, unk, normalizer)?))
         }
         other => return Err(unsupported("model", other)),
     };

@@ -35,7 +35,7 @@ pub use stop::{StopMatcher, StopOutcome};
 pub use vocabulary::{FimIds, Strip, Vocabulary};
 
 use fim::Fim;
-use model::Model;
+use model::TokenizerModel;
 use special::{Fragment, SpecialTokens};
 use spelling::{Prefixed, SpacePrefix, Spelling};
 use structure::Structure;
@@ -62,7 +62,7 @@ pub struct EncodeOptions {
 pub struct Tokenizer {
     tokens: Vec<String>,
     kinds: Vec<TokenKind>,
-    model: Model,
+    model: TokenizerModel,
     special: SpecialTokens,
     bos: Option<u32>,
     eos: Option<u32>,
@@ -94,7 +94,7 @@ impl Tokenizer {
         let mut kinds = vocabulary.kinds()?;
         kinds.fill(TokenKind::Normal);
         let structure = structure::assign(&vocabulary, &mut kinds);
-        let model = Model::None(std::mem::take(&mut vocabulary.model));
+        let model = TokenizerModel::None(std::mem::take(&mut vocabulary.model));
         Self::with_model(vocabulary, kinds, structure, model)
     }
 
@@ -107,11 +107,16 @@ impl Tokenizer {
         let mut kinds = vocabulary.kinds()?;
         vocabulary.name_defaults(&kinds);
         let structure = structure::assign(&vocabulary, &mut kinds);
-        let model = Model::new(&mut vocabulary, &kinds)?;
+        let model = TokenizerModel::new(&mut vocabulary, &kinds)?;
         Self::with_model(vocabulary, kinds, structure, model)
     }
 
-    fn with_model(vocabulary: Vocabulary, kinds: Vec<TokenKind>, structure: Structure, model: Model) -> Result<Self> {
+    fn with_model(
+        vocabulary: Vocabulary,
+        kinds: Vec<TokenKind>,
+        structure: Structure,
+        model: TokenizerModel,
+    ) -> Result<Self> {
         let Vocabulary { tokens, bos, eos, sep, mask, .. } = vocabulary;
         let Structure { ends, fim } = structure;
         let special = SpecialTokens::new(&tokens, &kinds, &vocabulary.strip, |token| match model.spelling() {
@@ -151,7 +156,7 @@ impl Tokenizer {
     /// [`Error::NoTokenizer`] if it has none.
     pub fn check_text(&self) -> Result<()> {
         match &self.model {
-            Model::None(name) => Err(Error::NoTokenizer(name.clone())),
+            TokenizerModel::None(name) => Err(Error::NoTokenizer(name.clone())),
             _ => Ok(()),
         }
     }
@@ -198,10 +203,12 @@ impl Tokenizer {
         for fragment in fragments {
             match (fragment, &self.model) {
                 (Fragment::Token(id), _) => ids.push(id),
-                (Fragment::Text(text), Model::Bpe(model)) => model.encode(text, starts, ids)?,
-                (Fragment::Text(text), Model::WordPiece(model)) => model.encode(text, ids)?,
-                (Fragment::Text(text), Model::SentencePiece(model)) => model.encode(&self.tokens, text, starts, ids)?,
-                (Fragment::Text(_), Model::None(_)) => {}
+                (Fragment::Text(text), TokenizerModel::Bpe(model)) => model.encode(text, starts, ids)?,
+                (Fragment::Text(text), TokenizerModel::WordPiece(model)) => model.encode(text, ids)?,
+                (Fragment::Text(text), TokenizerModel::SentencePiece(model)) => {
+                    model.encode(&self.tokens, text, starts, ids)?
+                }
+                (Fragment::Text(_), TokenizerModel::None(_)) => {}
             }
             starts = matches!(fragment, Fragment::Token(id) if self.prefixes_after(id));
         }
@@ -231,10 +238,10 @@ impl Tokenizer {
         }
         text.push_str(&stream.flush());
         let prefixed = match &self.model {
-            Model::Bpe(model) => model.space_prefix() != SpacePrefix::No,
-            Model::SentencePiece(model) => model.space_prefix() != SpacePrefix::No,
-            Model::WordPiece(_) => true,
-            Model::None(_) => false,
+            TokenizerModel::Bpe(model) => model.space_prefix() != SpacePrefix::No,
+            TokenizerModel::SentencePiece(model) => model.space_prefix() != SpacePrefix::No,
+            TokenizerModel::WordPiece(_) => true,
+            TokenizerModel::None(_) => false,
         };
         if prefixed && text.starts_with(' ') {
             text.remove(0);

@@ -9,7 +9,7 @@ use super::vocabulary::{TokenKind, Vocabulary};
 use super::word_piece::{self, WordPiece};
 use crate::{Error, Result};
 
-pub(super) enum Model {
+pub(super) enum TokenizerModel {
     Bpe(Box<Bpe>),
     SentencePiece(SentencePiece),
     WordPiece(Box<WordPiece>),
@@ -17,7 +17,7 @@ pub(super) enum Model {
     None(String),
 }
 
-impl Model {
+impl TokenizerModel {
     /// Builds the kind that `vocabulary` names, and sets the defaults of that kind.
     pub(super) fn new(vocabulary: &mut Vocabulary, kinds: &[TokenKind]) -> Result<Self> {
         let tokens = &vocabulary.tokens;

@@ -25,12 +25,12 @@ const EMPTY: QuantBlock = QuantBlock { quants: [[0; 4]; 8], scale: 0.0, sums: [0
 
 /// Buffers that are reused from product to product.
 #[derive(Default)]
-pub struct Scratch {
+pub struct ProductBuffers {
     floats: Vec<f32>,
     blocks: Vec<QuantBlock>,
 }
 
-impl Scratch {
+impl ProductBuffers {
     /// Returns the rows of x, (tokens, cols), normalised if there is a norm.
     pub fn floats<'a>(&'a mut self, x: &'a [f32], cols: usize, norm: Option<(RmsNorm, &[f32])>) -> &'a [f32] {
         let Some((op, weight)) = norm else { return x };
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn blocks_are_exact_to_half_a_step_and_have_the_right_sums() {
         let x: Vec<f32> = (0..96).map(|i| if i < 64 { ((i * 37) % 101) as f32 * 0.07 - 3.0 } else { 0.0 }).collect();
-        let mut scratch = Scratch::default();
+        let mut scratch = ProductBuffers::default();
         for (block, x) in scratch.blocks(&x, 96, None).iter().zip(x.chunks(32)) {
             let values: Vec<f32> = block.quants.iter().flatten().map(|&q| f32::from(q) * block.scale).collect();
             for (value, x) in values.iter().zip(x) {
@@ -129,7 +129,7 @@ mod tests {
         for bad in [f32::NAN, f32::INFINITY] {
             let mut x = [1.0; 32];
             x[17] = bad;
-            assert!(!Scratch::default().blocks(&x, 32, None)[0].scale.is_finite());
+            assert!(!ProductBuffers::default().blocks(&x, 32, None)[0].scale.is_finite());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Projection by experts: an expert's rows are read once for all tokens that go to it.
 
-use super::activations::Scratch;
+use super::activations::ProductBuffers;
 use super::linear::{Output, product};
 use super::pool::Shared;
 use super::tiles::{ROWS, Tiles};
@@ -15,7 +15,7 @@ pub struct Gathered {
 
 /// Computes [`ExpertLinear::reference`].
 pub fn expert_linear(
-    (scratch, gathered): (&mut Scratch, &mut Gathered),
+    (scratch, gathered): (&mut ProductBuffers, &mut Gathered),
     op: &ExpertLinear,
     x: &[f32],
     norm: Option<&[f32]>,

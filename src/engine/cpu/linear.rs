@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::activate::activate;
-use super::activations::{QuantBlock, Scratch};
+use super::activations::{ProductBuffers, QuantBlock};
 use super::pool::{self, Shared};
 use super::simd::{ByteDot, F32x4, NibbleDot, SixBitDot, nibbles, six_bits, words};
 use super::tiles::{Bfloats, Data, Floats, Group, Halves, ROWS, Tiles, Words};
@@ -29,7 +29,7 @@ pub struct Output<'a> {
 
 /// `x`: (tokens, weight.cols); `norm`: (weight.cols); `y`: (tokens, op.y.cols).
 pub fn linear(
-    scratch: &mut (Scratch, Vec<f32>),
+    scratch: &mut (ProductBuffers, Vec<f32>),
     op: &Linear,
     x: &[f32],
     norm: Option<&[f32]>,
@@ -61,7 +61,7 @@ pub fn linear(
 
 /// Multiplies some tiles of a weight with all rows of x.
 pub fn product(
-    scratch: &mut Scratch,
+    scratch: &mut ProductBuffers,
     x: &[f32],
     norm: Option<(RmsNorm, &[f32])>,
     weight: &Tiles,

@@ -26,14 +26,14 @@ use crate::Result;
 use crate::format::layout::{Layout, Planes};
 use crate::ops::{Activate, Affine, Attention, Embed, ExpertLinear, Linear};
 use crate::record::Step;
-use activations::Scratch;
+use activations::ProductBuffers;
 use expert_linear::Gathered;
 use tiles::Tiles;
 
 /// SIMD kernels on all threads of the pool.
 #[derive(Default)]
 pub struct Simd {
-    scratch: RefCell<(Scratch, Vec<f32>)>,
+    scratch: RefCell<(ProductBuffers, Vec<f32>)>,
     gathered: RefCell<Gathered>,
 }
 

@@ -63,7 +63,7 @@ const FACTORS: [(&str, &str); 8] = [
 
 /// A parsed configuration.
 #[derive(Debug)]
-pub(super) struct Model {
+pub(super) struct ParsedConfig {
     pub family: &'static Family,
     pub metadata: Metadata,
     pub heads: Heads,
@@ -116,7 +116,7 @@ impl<'a> Object<'a> {
     }
 }
 
-impl Model {
+impl ParsedConfig {
     /// Reads `config.json`.
     pub(super) fn new(text: &str) -> Result<Self> {
         let json: Value = parse("config.json", text)?;
@@ -346,14 +346,14 @@ mod tests {
 
     use super::*;
 
-    fn llama(changes: Value) -> Result<Model> {
+    fn llama(changes: Value) -> Result<ParsedConfig> {
         let mut config = json!({"model_type": "llama", "hidden_size": 16, "num_hidden_layers": 2,
             "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 24, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
             "hidden_act": "silu", "vocab_size": 8});
         for (key, value) in changes.as_object().into_iter().flatten() {
             config[key] = value.clone();
         }
-        Model::new(&config.to_string())
+        ParsedConfig::new(&config.to_string())
     }
 
     #[test]
@@ -395,6 +395,6 @@ mod tests {
         let mpt = |attention| json!({"model_type": "mpt", "hidden_act": null, "attn_config": attention});
         refused(mpt(json!({"alibi": false})), "`attn_config.alibi` is `false`");
         refused(mpt(json!({"clip_qkv": 6})), "`attn_config.clip_qkv` is `6`");
-        assert!(Model::new("not JSON").unwrap_err().to_string().contains("config.json"));
+        assert!(ParsedConfig::new("not JSON").unwrap_err().to_string().contains("config.json"));
     }
 }

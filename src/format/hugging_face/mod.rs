@@ -25,7 +25,7 @@ pub use reader::FolderReader;
 
 use super::metadata::Array;
 use crate::{Error, Result};
-use config::{Model, parse};
+use config::{ParsedConfig, parse};
 
 /// Metadata key of the text of `tokenizer.json`, from GGUF's specification.
 pub const TOKENIZER: &str = "tokenizer.huggingface.json";
@@ -45,7 +45,7 @@ const INDEX: &str = "model.safetensors.index.json";
 /// A folder without its weights.
 #[derive(Debug)]
 pub struct Folder {
-    model: Model,
+    model: ParsedConfig,
     /// Tensor → its file; empty if there is only one.
     weight_map: BTreeMap<String, String>,
 }
@@ -72,7 +72,7 @@ impl Folder {
     /// run.
     pub fn new<'a>(name: &str, file: impl Fn(&str) -> Option<&'a str>) -> Result<Self> {
         let required = |name: &str| file(name).ok_or_else(|| missing(name));
-        let mut model = Model::new(required("config.json")?)?;
+        let mut model = ParsedConfig::new(required("config.json")?)?;
         let metadata = &mut model.metadata;
         if !name.is_empty() {
             metadata.insert("general.name", name);

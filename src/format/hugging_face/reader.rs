@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::config::Model;
+use super::config::ParsedConfig;
 use super::names::{Target, target};
 use super::order::{Heads, Order};
 use super::values::{Part, Place, Values, bytes_of};
@@ -18,7 +18,7 @@ use crate::{Error, Result};
 /// Reads a folder's weights from bytes that arrive in chunks.
 #[derive(Debug)]
 pub struct FolderReader {
-    model: Model,
+    model: ParsedConfig,
     weight_map: BTreeMap<String, String>,
     files: Vec<String>,
     /// Number of headers read.

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::config::{COUNTS, Model, Object, invalid, unsupported};
+use super::config::{COUNTS, Object, ParsedConfig, invalid, unsupported};
 use crate::Result;
 
-impl Model {
+impl ParsedConfig {
     /// Reads the settings of RoPE under their current names (`rope_parameters`) or the old ones
     /// (`rope_theta`, `rope_scaling`).
     pub(super) fn rope(&mut self, config: &Object) -> Result<()> {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::super::pre_tokenizer;
-use super::super::{Model, SpacePrefix, Spelling};
+use super::super::{SpacePrefix, Spelling, TokenizerModel};
 use super::{File, FolderOptions, Merge, Steps, Tokenizer, Vocab, invalid, unsupported};
 use crate::Result;
 use crate::tokenizer::{Strip, Vocabulary};
@@ -40,7 +40,7 @@ impl Vocabulary {
             ..Self::default()
         };
         match &model {
-            Model::Bpe(bpe) if bpe.spelling() == Spelling::Bytes => {
+            TokenizerModel::Bpe(bpe) if bpe.spelling() == Spelling::Bytes => {
                 let name = pre_tokenizer::named(&steps.patterns, file.model.ignore_merges, steps.nfc);
                 let found =
                     || unsupported("pre_tokenizer", &format!("{:?}, for which GGUF has no name", steps.patterns));
@@ -48,13 +48,13 @@ impl Vocabulary {
                 vocabulary.pre = Some(name.ok_or_else(found)?.into());
                 vocabulary.merges = merges.collect();
             }
-            Model::Bpe(bpe) if bpe.spelling() == Spelling::Blocks => {
+            TokenizerModel::Bpe(bpe) if bpe.spelling() == Spelling::Blocks => {
                 vocabulary.model = "llama".into();
                 vocabulary.scores = scores_of(&tokens, merges);
                 vocabulary.add_space_prefix = Some(steps.prefix != SpacePrefix::No);
             }
-            Model::Bpe(_) => return Err(unsupported("model", "BPE that GGUF has no name for")),
-            Model::SentencePiece(_) => {
+            TokenizerModel::Bpe(_) => return Err(unsupported("model", "BPE that GGUF has no name for")),
+            TokenizerModel::SentencePiece(_) => {
                 vocabulary.model = "t5".into();
                 if let Vocab::Scores(scores) = &file.model.vocab {
                     vocabulary.scores = scores.iter().map(|(_, score)| *score).collect();
@@ -64,8 +64,8 @@ impl Vocabulary {
                 vocabulary.remove_extra_whitespaces = Some(steps.remove_extra_whitespaces);
                 vocabulary.precompiled_charsmap = steps.charsmap;
             }
-            Model::None(_) => {}
-            Model::WordPiece(_) => {
+            TokenizerModel::None(_) => {}
+            TokenizerModel::WordPiece(_) => {
                 vocabulary.model = "bert".into();
                 vocabulary.lowercase = steps.bert.map(|bert| bert.lowercase);
                 vocabulary.strip_accents = steps.bert.and_then(|bert| bert.strip_accents);

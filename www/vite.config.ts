@@ -124,16 +124,19 @@ function emitServiceWorker(): Plugin {
         const page = await readdir(here('public'));
         for (const file of page) version.update(await readFile(here(`public/${file}`)));
         const engines: Record<string, string[]> = {};
+        const constraints: string[] = [];
         for (const [file, output] of Object.entries(bundle)) {
           version.update(file).update(output.type === 'chunk' ? output.code : output.source);
-          // The page does not use constraints, and never fetches their module.
-          if (/\.(md|map)$|^assets\/weft-grammar/.test(file)) continue;
+          if (/\.(md|map)$/.test(file)) continue;
           const engine = /^assets\/(weft(?:-relaxed)?(?:-threads)?)\.wasm-[\w-]{8}\.gz$/.exec(file)?.[1];
           if (engine) (engines[engine] ??= []).push(file);
+          else if (file.startsWith('assets/weft-grammar.wasm-')) constraints.push(file);
           else if (file.endsWith('.gz')) this.error(`${file} belongs to no build of the engine that is known here`);
           // As `./`: some hosts redirect index.html, and a redirected response cannot open a page.
           else page.push(file === 'index.html' ? './' : file);
         }
+        // Each engine fetches the module for constraints with the first answer that has one.
+        for (const files of Object.values(engines)) files.push(...constraints);
         const build = { version: version.digest('hex').slice(0, 16), page, engines };
         const source = `const BUILD = ${JSON.stringify(build)};\n${await readFile(here('service-worker.js'), 'utf8')}`;
         this.emitFile({ type: 'asset', fileName: 'service-worker.js', source });

@@ -127,5 +127,10 @@ test(
     await third.waitForSelector('.katex');
     await third.waitForSelector('.tok-keyword');
     assert.ok(await third.evaluate(async () => (await document.fonts.load('1em KaTeX_Main')).length > 0));
+    await third.getByTestId('tasks').click();
+    await third.locator('#task-documents').click();
+    const broken = { name: 'broken.pdf', mimeType: 'application/pdf', buffer: Buffer.from('%PDF-1.7\n') };
+    await third.getByTestId('text-files').setInputFiles([broken]);
+    await third.getByText('cannot be read: Invalid PDF structure').waitFor(); // pdf.js says so
   },
 );

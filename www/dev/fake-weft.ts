@@ -4,7 +4,7 @@
  * of `?message`, `?slow` loads for half a minute, `?context=N` and `?used=N` say how full the
  * context is, `?full` has no room to store a model, `?stored` has the default model. `#say=TEXT`
  * answers with that, in pieces of `?lines=N` lines instead of a word, each after `?wait=MS`.
- * `?long` has a long description of the engine.
+ * `?long` has a long description of the engine. What tasks need is in fake-tasks.ts.
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/common/errors.js';
@@ -19,6 +19,7 @@ import type {
   SessionOptions,
   StoredModel,
 } from '../../js/src/types/index.js';
+import { taskInfo, taskMethods } from './fake-tasks.js';
 
 export { WeftError };
 export type * from '../../js/src/types/index.js';
@@ -88,13 +89,13 @@ function progressAt(phase: Progress['phase'], loaded: number, total: number): Pr
 }
 
 /** What the page uses of it. */
-interface Used extends Pick<Llm, 'info' | 'dispose'> {
+interface Used extends Pick<Llm, 'info' | 'dispose' | 'chat' | 'generate' | 'classify' | 'embed' | 'tokenize'> {
   session(options?: SessionOptions): Pick<Session, 'contextUsage' | 'contextLength' | 'dropped' | 'dispose'> & {
     send(question: string, options?: SendOptions): AsyncIterable<Piece>;
   };
 }
 
-export async function load({ signal, onProgress }: LoadOptions): Promise<Used> {
+export async function load({ model, signal, onProgress }: LoadOptions): Promise<Used> {
   const total = 98_000_000;
   const steps = query.has('slow') ? 300 : 10;
   for (let step = 0; step <= steps; step++) {
@@ -141,7 +142,9 @@ export async function load({ signal, onProgress }: LoadOptions): Promise<Used> {
       download: { fetchedBytes: total, fromStoreBytes: 0, storage: 'none', notes },
       shared: false,
       notShared: null,
+      ...taskInfo(model),
     },
+    ...taskMethods((text, options) => answer(options, 0, text)),
     session: ({ messages = [] } = {}) => ({
       contextUsage: Number(query.get('used') ?? 300),
       contextLength: CONTEXT,
@@ -173,12 +176,16 @@ export const models: Pick<Models, 'list' | 'delete' | 'usage'> = {
 };
 
 /** Ends with the options that it was asked with. */
-async function* answer({ signal, prefix = '', ...options }: SendOptions = {}, before = 0): AsyncGenerator<Piece> {
+async function* answer(
+  { signal, prefix = '', ...options }: SendOptions = {},
+  before = 0,
+  text = '',
+): AsyncGenerator<Piece> {
   await wait(query.has('wait') ? Number(query.get('wait')) : 400);
   failIfAsked('chat');
   let id = 0;
   const said = new URLSearchParams(location.hash.slice(1)).get('say');
-  const whole = said ?? `${ANSWER}\nAsked with \`${JSON.stringify(options)}\` after ${before} messages`;
+  const whole = said ?? (text || `${ANSWER}\nAsked with \`${JSON.stringify(options)}\` after ${before} messages`);
   const lines = Number(query.get('lines') ?? 0);
   const piece = lines > 0 ? new RegExp(`(?:[^\\n]*\\n){1,${lines}}|[^\\n]+$`, 'g') : /\s*\S+/g;
   for (const text of whole.slice(prefix.length).match(piece) ?? []) {

@@ -106,7 +106,7 @@ export class ChatTurn extends Component {
   }
 }
 
-async function copy(text: string, button: HTMLButtonElement): Promise<void> {
+export async function copy(text: string, button: HTMLButtonElement): Promise<void> {
   let done = 'Copied';
   try {
     await navigator.clipboard.writeText(text);

@@ -12,7 +12,7 @@ const EXAMPLES = [
   'Write a Python function that reverses a string.',
 ];
 
-/** Sends `ask` with an example, and `regenerate` and `continue` of the last turn. */
+/** Sends `ask` with an example, `tasks`, and `regenerate` and `continue` of the last turn. */
 export class ChatView extends Component {
   static override properties: PropertyDeclarations = {
     conversation: { attribute: false },
@@ -55,6 +55,11 @@ export class ChatView extends Component {
             </li>`,
         )}
       </ul>
+      <p class="to-tasks">
+        <button type="button" id="welcome-tasks" @click=${() => this.dispatchEvent(new Event('tasks'))}>
+          Or a task: summarise, translate, fill in a form, ask a PDF…
+        </button>
+      </p>
     </div>`;
   }
 

@@ -126,8 +126,8 @@ const explanations: Record<ErrorCode, Explanation> = {
     remedies: ['settings'],
   },
   UNSUPPORTED_TASK: {
-    title: 'This model does not chat',
-    text: 'It is a model for search or classification, which does not write text. Choose another one to chat.',
+    title: 'This model cannot do that',
+    text: 'Some models write text, others give vectors or labels. The details say what this one does.',
     remedies: ['choose-model'],
   },
   TOKENIZE: { title: 'The text could not be read', text: 'Change the text and send it again.', remedies: ['retry'] },
@@ -137,9 +137,9 @@ const explanations: Record<ErrorCode, Explanation> = {
     remedies: ['settings', 'retry'],
   },
   INVALID_CONSTRAINT: {
-    title: 'This constraint is not possible',
-    text: 'The page does not use constraints, so this is a bug in the page. Please report it.',
-    remedies: ['retry'],
+    title: 'No answer can fit this form',
+    text: 'The details name the field. Change it and try again.',
+    remedies: [],
   },
   INVALID_SESSION: {
     title: 'The saved conversation cannot be read',

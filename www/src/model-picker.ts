@@ -20,9 +20,12 @@ export class ModelPicker extends Component {
   static override properties: PropertyDeclarations = {
     shown: { attribute: false },
     canGoBack: { type: Boolean },
+    home: { type: String },
   };
   declare shown: ShownError | null;
   declare canGoBack: boolean;
+  /** The view that the way back leads to. */
+  declare home: 'chat' | 'tasks';
   #stored: StoredModel[] = [];
   #usage = '';
   readonly #address = createRef<HTMLInputElement>();
@@ -31,6 +34,7 @@ export class ModelPicker extends Component {
     super();
     this.shown = null;
     this.canGoBack = false;
+    this.home = 'chat';
   }
 
   /** Reads the store again. Shows no models if it cannot be read. */
@@ -61,7 +65,9 @@ export class ModelPicker extends Component {
     return html`<section id="picker" aria-labelledby="picker-title">
       ${
         this.canGoBack
-          ? html`<p class="back"><button type="button" id="back" @click=${this.#back}>← Back to the chat</button></p>`
+          ? html`<p class="back">
+              <button type="button" id="back" @click=${this.#back}>← Back to the ${this.home}</button>
+            </p>`
           : nothing
       }
       ${weave}

@@ -26,17 +26,22 @@ import './settings-dialog.js';
 import type { SettingsDialog } from './settings-dialog.js';
 import { change } from './settings.js';
 import './status-line.js';
+import type { TasksView } from './tasks/view.js';
 
-type View = 'picker' | 'loading' | 'chat';
+type View = 'picker' | 'loading' | 'chat' | 'tasks';
 
 /** What an entry of the history shows. A load is none: going back from it cancels it. */
 interface Entry {
-  view: 'picker' | 'chat';
+  view: Exclude<View, 'loading'>;
   conversation: string;
+  /** The task that the view of tasks shows; all of them without it. */
+  task?: string | null;
 }
 
 export class WeftPage extends Component {
   #view: View = 'picker';
+  /** Where a model is used: a load that was asked for there leads back. */
+  #home: 'chat' | 'tasks' = 'chat';
   #conversation = this.#newConversation();
   #loader = new ModelLoader();
   #progress: Progress | null = null;
@@ -58,13 +63,25 @@ export class WeftPage extends Component {
   }
 
   protected override render(): TemplateResult {
-    const inChat = this.#view === 'chat';
+    const [inChat, inTasks] = [this.#view === 'chat', this.#view === 'tasks'];
     return html`
       <a class="skip" href="#prompt" @click=${this.#skip}>Skip to the prompt</a>
       <header>
         <p class="wordmark">${logo}<span>weft</span></p>
         <nav aria-label="Page" ?hidden=${this.#view === 'loading'}>
-          <button type="button" id="change-model" ?hidden=${!inChat} @click=${() => this.#go('picker')}>Model</button>
+          <button type="button" id="change-model" ?hidden=${!inChat && !inTasks} @click=${() => this.#go('picker')}>
+            Model
+          </button>
+          <button type="button" id="open-chat" ?hidden=${!inTasks} @click=${() => this.#go('chat')}>Chat</button>
+          <button
+            type="button"
+            id="open-tasks"
+            data-testid="tasks"
+            ?hidden=${inTasks}
+            @click=${() => this.#go('tasks')}
+          >
+            Tasks
+          </button>
           <button type="button" id="open-chats" data-testid="chats" aria-haspopup="dialog" @click=${this.#openChats}>
             Chats
           </button>
@@ -93,9 +110,10 @@ export class WeftPage extends Component {
       <main id="main" tabindex="-1">
         <model-picker
           .shown=${this.#pickerError}
-          ?canGoBack=${this.#model !== null || this.#conversation.turns.length > 0}
+          ?canGoBack=${this.#hasHome}
+          home=${this.#home}
           @model=${(event: CustomEvent<ModelSource>) => this.#load(event.detail)}
-          @back=${() => this.#go('chat')}
+          @back=${this.#goHome}
           @remedy=${(event: CustomEvent<Remedy>) => this.#mend(event.detail)}
           @dismiss=${this.#dismiss}
         ></model-picker>
@@ -107,7 +125,15 @@ export class WeftPage extends Component {
           @ask=${(event: CustomEvent<string>) => this.#onExample(event.detail)}
           @regenerate=${() => this.#answer('anew')}
           @continue=${() => this.#answer('go on')}
+          @tasks=${() => this.#go('tasks')}
         ></chat-view>
+        <tasks-view
+          .model=${this.#model}
+          @task=${(event: CustomEvent<string | null>) => this.#go('tasks', event.detail)}
+          @models=${() => this.#go('picker')}
+          @fault=${(event: CustomEvent<unknown>) => this.#onFault(event.detail)}
+          @remedy=${(event: CustomEvent<Remedy>) => this.#mend(event.detail)}
+        ></tasks-view>
         <loading-view .progress=${this.#progress} @cancel=${() => this.#loader.cancel()}></loading-view>
       </main>
 
@@ -178,15 +204,26 @@ export class WeftPage extends Component {
   // Views
 
   /** Shows a view, as a new entry of the history unless it is shown already. */
-  #go(view: 'picker' | 'chat'): void {
-    const entry: Entry = { view, conversation: this.#conversation.id };
+  #go(view: Entry['view'], task: string | null = null): void {
+    const entry: Entry = { view, conversation: this.#conversation.id, task };
     const now = history.state as Entry | null;
-    if (now?.view !== view || now.conversation !== entry.conversation) history.pushState(entry, '');
-    void this.#show(view);
+    const isShown = now?.view === view && (now.task ?? null) === task && now.conversation === entry.conversation;
+    if (!isShown) history.pushState(entry, '');
+    void this.#show(view, task);
   }
 
-  async #show(view: View): Promise<void> {
+  #goHome(): void {
+    this.#go(this.#home, this.#home === 'tasks' ? this.#tasks.task : null);
+  }
+
+  get #hasHome(): boolean {
+    return this.#hasChat || this.#home === 'tasks';
+  }
+
+  async #show(view: View, task: string | null = null): Promise<void> {
+    if (this.#view === 'tasks') this.#tasks.leave?.();
     this.#view = view;
+    if (view === 'chat' || view === 'tasks') this.#home = view;
     this.requestUpdate();
     await this.updateComplete;
     if (view === 'chat') {
@@ -198,8 +235,20 @@ export class WeftPage extends Component {
     this.requestUpdate();
     this.find('main').scrollTop = 0;
     if (view === 'loading') return this.find('#cancel-load').focus();
+    if (view === 'tasks') return this.#openTasks(task);
     await this.#picker.refresh();
     if (this.#view === 'picker' && !this.querySelector('dialog[open]')) this.#picker.focusFirst();
+  }
+
+  async #openTasks(task: string | null): Promise<void> {
+    try {
+      await import('./tasks/view.js');
+    } catch (error) {
+      this.#retry = () => this.#go('tasks', task);
+      this.#chatError = { error: new WeftError('WORKER_FAILED', `the tasks did not arrive: ${String(error)}`) };
+      return this.#show('chat');
+    }
+    if (this.#view === 'tasks') await this.#tasks.open(task);
   }
 
   /** Shows what an entry of the history says; also after a reload. */
@@ -211,6 +260,7 @@ export class WeftPage extends Component {
       if (saved) return this.#open(saved);
       if (this.#model || this.#conversation.turns.length > 0) return this.#show('chat');
     }
+    if (entry?.view === 'tasks') return this.#show('tasks', entry.task);
     if (entry?.view === 'picker') return this.#show('picker');
     // The first visit: nothing was pressed that could have lost the focus.
     history.replaceState({ view: 'picker', conversation: this.#conversation.id } satisfies Entry, '');
@@ -222,7 +272,7 @@ export class WeftPage extends Component {
   #onKey(event: KeyboardEvent): void {
     const isOpen = document.querySelector('dialog[open], :popover-open') !== null;
     if (event.key !== 'Escape' || event.defaultPrevented || isOpen || this.#view !== 'picker') return;
-    if (this.#model || this.#conversation.turns.length > 0) this.#go('chat');
+    if (this.#hasHome) this.#goHome();
   }
 
   /** Without a navigation: an address with a fragment would be another entry of the history. */
@@ -264,8 +314,12 @@ export class WeftPage extends Component {
         void keepEngine(engine.build);
         this.#settings.noteLoaded();
         this.#note = download.notes.map(plainNote).filter(isNew)[0] ?? '';
-        this.#go('chat');
-        if (this.#conversation.canContinue && this.#conversation.turns.at(-1)?.state === 'interrupted')
+        this.#goHome();
+        if (
+          this.#home === 'chat' &&
+          this.#conversation.canContinue &&
+          this.#conversation.turns.at(-1)?.state === 'interrupted'
+        )
           void this.#answer('go on');
         return;
       }
@@ -274,11 +328,17 @@ export class WeftPage extends Component {
       case 'failed': {
         const shown = { error: outcome.error, fromHere: wanted === DEFAULT_MODEL };
         this.#retry = () => void this.#load(wanted);
-        if (this.#hasChat) this.#chatError = shown;
+        if (this.#hasChat && this.#home === 'chat') this.#chatError = shown;
         else this.#pickerError = shown;
         return this.#afterLoad();
       }
     }
+  }
+
+  /** A task failed, and says so itself. */
+  #onFault(error: unknown): void {
+    if (isFatal(error)) this.#loader.unload();
+    this.requestUpdate();
   }
 
   get #hasChat(): boolean {
@@ -287,7 +347,9 @@ export class WeftPage extends Component {
 
   /** Where a load that brought no model leads back to. */
   #afterLoad(): void {
-    if (this.#view === 'loading') void this.#show(this.#hasChat ? 'chat' : 'picker');
+    if (this.#view !== 'loading') return;
+    if (this.#home === 'tasks') this.#go('picker');
+    else void this.#show(this.#hasChat ? 'chat' : 'picker');
   }
 
   #mend(remedy: Remedy): void {
@@ -423,6 +485,11 @@ export class WeftPage extends Component {
 
   get #picker(): ModelPicker {
     return this.find<ModelPicker>('model-picker');
+  }
+
+  /** Its methods are there when its part of the page was fetched. */
+  get #tasks(): HTMLElement & Pick<TasksView, 'task' | 'open'> & Partial<Pick<TasksView, 'leave'>> {
+    return this.find<TasksView>('tasks-view');
   }
 
   get #settings(): SettingsDialog {

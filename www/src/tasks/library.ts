@@ -1,0 +1,103 @@
+/** The files that were given to the page, as passages. They stay in its memory. */
+
+import type { Llm } from 'weft-llm';
+import { embedAll } from './code/search.js';
+import { passagesOf, type Passage } from './passages.js';
+
+/** What a file gave, in words. */
+export interface Read {
+  name: string;
+  says: string;
+}
+
+export class Library {
+  passages: readonly Passage[] = [];
+  read: readonly Read[] = [];
+  /** Vectors of the first passages, by the model that gave them. */
+  #vectors = new WeakMap<Llm, Float32Array[]>();
+
+  get empty(): boolean {
+    return this.passages.length === 0;
+  }
+
+  clear(): void {
+    this.passages = [];
+    this.read = [];
+    this.#vectors = new WeakMap();
+  }
+
+  /** A file that cannot be read says so in `read`. */
+  async add(files: readonly File[], signal: AbortSignal, onFile: (name: string) => void): Promise<void> {
+    for (const file of files) {
+      signal.throwIfAborted();
+      const name = file.webkitRelativePath || file.name;
+      if (this.read.some((other) => other.name === name)) continue;
+      onFile(name);
+      const { passages, says } = await readFile(file, name, signal);
+      this.passages = [...this.passages, ...passages];
+      this.read = [...this.read, { name, says }];
+    }
+  }
+
+  /** The vectors of all passages; those of earlier calls are kept. */
+  async vectors(encoder: Llm, signal: AbortSignal, onDone: (count: number) => void): Promise<Float32Array[]> {
+    const { passages } = this;
+    const known = this.#vectors.get(encoder) ?? [];
+    const texts = passages.slice(known.length).map(({ text }) => text);
+    const vectors = [...known, ...(await embedAll(encoder, texts, signal, (done) => onDone(known.length + done)))];
+    this.#vectors.set(encoder, vectors);
+    return vectors;
+  }
+}
+
+async function readFile(file: File, name: string, signal: AbortSignal): Promise<{ passages: Passage[]; says: string }> {
+  try {
+    const bytes = await file.arrayBuffer();
+    const paged = isPdf(bytes);
+    const pages = paged ? await (await import('./pdf.js')).textsOfPages(bytes, signal) : [textOf(bytes)];
+    const passages = pages.flatMap((text, index) =>
+      passagesOf(text).map((text) => ({ file: name, page: paged ? index + 1 : null, text })),
+    );
+    if (passages.length === 0) return { passages, says: 'has no text: are its pages pictures?' };
+    return { passages, says: passages.length === 1 ? '1 passage' : `${passages.length} passages` };
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return { passages: [], says: `cannot be read: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
+
+const isPdf = (bytes: ArrayBuffer) => new TextDecoder('latin1').decode(bytes.slice(0, 1024)).includes('%PDF-');
+
+function textOf(bytes: ArrayBuffer): string {
+  const text = new TextDecoder('utf-8', { fatal: true });
+  try {
+    const decoded = text.decode(bytes);
+    if (!decoded.includes('\0')) return decoded;
+  } catch {
+    // Said below.
+  }
+  throw new Error('neither a PDF nor text in UTF-8');
+}
+
+/**
+ * The files of a drop, those in folders too. Must be called during the event: what was dropped is
+ * gone after it.
+ */
+export function droppedFiles({ items, files }: DataTransfer): Promise<File[]> {
+  const entries = [...items].map((item) => item.webkitGetAsEntry());
+  if (entries.some((entry) => entry === null)) return Promise.resolve([...files]);
+  return Promise.all(entries.map((entry) => filesOf(entry!))).then((all) => all.flat());
+}
+
+async function filesOf(entry: FileSystemEntry): Promise<File[]> {
+  if (entry.name.startsWith('.')) return [];
+  if (entry.isFile) return [await new Promise<File>((...settle) => (entry as FileSystemFileEntry).file(...settle))];
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  const files: File[] = [];
+  for (;;) {
+    // Each call gives some of the entries, and none at the end.
+    const entries = await new Promise<FileSystemEntry[]>((...settle) => reader.readEntries(...settle));
+    if (entries.length === 0) return files;
+    for (const one of entries) files.push(...(await filesOf(one)));
+  }
+}

@@ -8,6 +8,7 @@
 use std::cmp::Ordering;
 use std::f64::consts::LOG2_E;
 
+use super::stages::{Observe, Seen};
 use super::{SamplingOptions, best};
 use crate::Result;
 
@@ -99,23 +100,39 @@ impl Chain {
 
     /// Draws an id from `logits`, (vocab), with `random`, 32 uniform bits. Errors: `InvalidLogits`.
     pub fn sample(&self, logits: &[f32], random: u32) -> Result<u32> {
-        self.sample_with(logits, random, &mut ChainBuffers::default())
+        self.sample_with(logits, random, &mut ChainBuffers::default(), &mut |_, _| {})
     }
 
-    pub(super) fn sample_with(&self, logits: &[f32], random: u32, scratch: &mut ChainBuffers) -> Result<u32> {
+    /// The same; `observe` sees the tokens that are left after each filter, and the weights of the
+    /// draw.
+    pub(super) fn sample_with(
+        &self,
+        logits: &[f32],
+        random: u32,
+        scratch: &mut ChainBuffers,
+        observe: &mut Observe,
+    ) -> Result<u32> {
         let ChainBuffers { maxima, candidates } = scratch;
         best::block_maxima(logits, maxima)?;
         if self.top_k == 1 {
-            return Ok(best::argmax(logits, maxima));
+            let id = best::argmax(logits, maxima);
+            let only = [Candidate { weight: 1, ..Candidate::new(id, logits[id as usize]) }];
+            observe("topK", Seen::Left(&only));
+            observe("temperature", Seen::Weighed(&only));
+            return Ok(id);
         }
         best::top_k(logits, maxima, self.top_k as usize, candidates);
+        observe("topK", Seen::Left(candidates));
         let best = candidates.iter().map(|c| c.logit).fold(f32::NEG_INFINITY, f32::max);
         if self.top_p < 1.0 {
             weigh(candidates, best, STEEPNESS);
             self.keep_top_p(candidates);
         }
+        observe("topP", Seen::Left(candidates));
         candidates.retain(|c| best - c.logit <= self.max_distance);
+        observe("minP", Seen::Left(candidates));
         weigh(candidates, best, self.steepness);
+        observe("temperature", Seen::Weighed(candidates));
         Ok(draw(candidates, random))
     }
 

@@ -9,11 +9,13 @@ mod chain;
 mod logprobs;
 mod options;
 mod sampler;
+mod stages;
 
 pub use chain::{Chain, MAX_DEVICE_TOP_K};
 pub use logprobs::{log_probability, log_sum_exp, most_likely};
 pub use options::SamplingOptions;
 pub use sampler::Sampler;
+pub use stages::Stage;
 
 /// Errors: [`crate::Error::InvalidLogits`] if a logit is NaN or positive infinity, or none is
 /// finite.

@@ -64,6 +64,11 @@ impl SamplingOptions {
         Self { temperature: 0.0, ..Self::default() }
     }
 
+    /// Whether a penalty is switched on.
+    pub(super) fn penalizes(&self) -> bool {
+        self.repetition_penalty != 1.0 || self.frequency_penalty != 0.0 || self.presence_penalty != 0.0
+    }
+
     /// Checks every option against its range.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::SamplingOptions;
 use super::chain::{Chain, ChainBuffers};
+use super::stages::{Observe, Seen, Stage, Stages};
 use crate::Result;
 
 /// Draws one id after another. The random generator is its only state: penalties read the history
@@ -67,22 +68,47 @@ impl Sampler {
     /// # Errors
     /// [`crate::Error::InvalidLogits`] if a logit is NaN or positive infinity, or none is finite.
     pub fn sample(&mut self, logits: &[f32], history: &[u32]) -> Result<u32> {
+        self.sample_observed(logits, history, &mut |_, _| {})
+    }
+
+    /// Draws the next id as [`Sampler::sample`] does, and tells how: the distribution at first and
+    /// after each stage that is switched on, with its `top` most likely tokens. The last one is
+    /// what was drawn from.
+    pub fn explain(&mut self, logits: &[f32], history: &[u32], top: usize) -> Result<(u32, Vec<Stage>)> {
+        let options = &self.options;
+        let is_on = [
+            ("logitBias", !options.logit_bias.is_empty()),
+            ("penalties", options.penalizes()),
+            ("constraint", self.allowed.is_some()),
+            ("topK", options.top_k > 0 && options.temperature > 0.0),
+            ("topP", options.top_p < 1.0),
+            ("minP", options.min_p > 0.0),
+            ("temperature", true),
+        ];
+        let mut stages = Stages::new(logits, top)?;
+        let id = self.sample_observed(logits, history, &mut |name, seen| {
+            if is_on.contains(&(name, true)) {
+                stages.push(name, seen);
+            }
+        })?;
+        Ok((id, stages.list))
+    }
+
+    fn sample_observed(&mut self, logits: &[f32], history: &[u32], observe: &mut Observe) -> Result<u32> {
         let random = self.random();
         if !self.adjusts() {
-            return self.chain.sample_with(logits, random, &mut self.scratch);
+            return self.chain.sample_with(logits, random, &mut self.scratch, observe);
         }
-        self.adjust(logits, history);
-        self.chain.sample_with(&self.adjusted, random, &mut self.scratch)
+        self.adjust(logits, history, observe);
+        self.chain.sample_with(&self.adjusted, random, &mut self.scratch, observe)
     }
 
     fn adjusts(&self) -> bool {
-        let SamplingOptions { logit_bias, repetition_penalty, frequency_penalty, presence_penalty, .. } = &self.options;
-        let penalizes = *repetition_penalty != 1.0 || *frequency_penalty != 0.0 || *presence_penalty != 0.0;
-        penalizes || !logit_bias.is_empty() || self.allowed.is_some()
+        self.options.penalizes() || !self.options.logit_bias.is_empty() || self.allowed.is_some()
     }
 
     /// Writes the logits to `adjusted`, with biases, penalties of the recent history, and the mask.
-    fn adjust(&mut self, logits: &[f32], history: &[u32]) {
+    fn adjust(&mut self, logits: &[f32], history: &[u32], observe: &mut Observe) {
         let &SamplingOptions { repetition_penalty, frequency_penalty, presence_penalty, penalty_last_n, .. } =
             &self.options;
         self.adjusted.clear();
@@ -92,6 +118,7 @@ impl Sampler {
                 *logit = in_range(*logit, |logit| logit + bias);
             }
         }
+        observe("logitBias", Seen::Logits(&self.adjusted));
         let mut recent = history[history.len().saturating_sub(penalty_last_n)..].to_vec();
         recent.sort_unstable();
         for same in recent.chunk_by(|a, b| a == b) {
@@ -100,6 +127,7 @@ impl Sampler {
                 *logit = in_range(*logit, |l| l - (same.len() as f32 * frequency_penalty + presence_penalty));
             }
         }
+        observe("penalties", Seen::Logits(&self.adjusted));
         if let Some(allowed) = &self.allowed {
             let words = allowed.iter().copied().chain(std::iter::repeat(0));
             for (logits, word) in self.adjusted.chunks_mut(32).zip(words) {
@@ -107,6 +135,7 @@ impl Sampler {
                     *logit = f32::NEG_INFINITY;
                 }
             }
+            observe("constraint", Seen::Logits(&self.adjusted));
         }
     }
 }

@@ -101,7 +101,7 @@ fn top_p_without_top_k_is_right_beyond_its_first_chunk() {
 fn penalties_equal_figures_by_hand() {
     let adjusted = |options: SamplingOptions, history: &[u32]| {
         let mut sampler = Sampler::new(options, 0).unwrap();
-        sampler.adjust(&[2.0, -2.0, 1.0, 0.5], history);
+        sampler.adjust(&[2.0, -2.0, 1.0, 0.5], history, &mut |_, _| {});
         sampler.adjusted
     };
     let history = [3, 0, 1, 0];
@@ -124,7 +124,7 @@ fn penalties_equal_figures_by_hand() {
 fn a_bias_comes_before_the_penalties_and_an_unknown_id_is_ignored() {
     let biased = SamplingOptions { logit_bias: vec![(1, 5.0), (9, 1.0)], ..off() };
     let mut sampler = Sampler::new(SamplingOptions { repetition_penalty: 2.0, ..biased.clone() }, 0).unwrap();
-    sampler.adjust(&[2.0, -2.0], &[1]);
+    sampler.adjust(&[2.0, -2.0], &[1], &mut |_, _| {});
     assert_eq!(sampler.adjusted, [2.0, 1.5]);
     assert!(sampler.device_values().is_none(), "devices have no biases");
     let greedy = SamplingOptions { temperature: 0.0, ..biased };
@@ -209,4 +209,64 @@ fn bad_logits_are_named() {
     fails(&[f32::INFINITY, 0.0], "inf for token 0");
     fails(&[f32::NEG_INFINITY; 3], "no finite number among 3 logits");
     fails(&[], "no finite number among 0 logits");
+}
+
+/// The names, the numbers of tokens left and the probability of `id` in the stages of a draw.
+fn stages(options: SamplingOptions, logits: &[f32], history: &[u32], id: u32) -> Vec<(&'static str, usize, f64)> {
+    let (_, stages) = Sampler::new(options, 0).unwrap().explain(logits, history, 2).unwrap();
+    let of = |top: &[(u32, f64)]| top.iter().find(|&&(other, _)| other == id).map_or(-1.0, |&(_, p)| p);
+    let round = |p: f64| (p * 1e4).round() / 1e4;
+    stages.iter().map(|stage| (stage.name, stage.left, round(of(&stage.top)))).collect()
+}
+
+#[test]
+fn a_draw_is_explained_stage_by_stage() {
+    let logits = logits(&[0.1, 0.5, 0.05, 0.2, 0.15]);
+    let options = SamplingOptions { temperature: 0.5, top_k: 4, top_p: 0.8, min_p: 0.35, ..off() };
+    // top-k leaves 0.95; 0.5 + 0.2 + 0.15 of it reach 0.8; 0.15 is less than 0.35 · 0.5
+    let expected =
+        [("model", 5, 0.5), ("topK", 4, 0.5263), ("topP", 3, 0.5882), ("minP", 2, 0.7143), ("temperature", 2, 0.8621)];
+    assert_eq!(stages(options.clone(), &logits, &[], 1), expected);
+    // id 3 is listed throughout, since the model lists it, and halved by its penalty of ln 2
+    let penalized = SamplingOptions { presence_penalty: 2f32.ln(), logit_bias: vec![(0, -100.0)], ..options };
+    let expected = [
+        ("model", 5, 0.2),
+        ("logitBias", 5, 0.2222),
+        ("penalties", 5, 0.125),
+        ("topK", 4, 0.125),
+        ("topP", 2, 0.0),
+        ("minP", 1, 0.0),
+        ("temperature", 1, 0.0),
+    ];
+    assert_eq!(stages(penalized, &logits, &[3], 3), expected);
+    assert_eq!(stages(off(), &logits, &[], 1), [("model", 5, 0.5), ("temperature", 5, 0.5)]);
+    let greedy = SamplingOptions { temperature: 0.0, top_k: 3, ..off() };
+    assert_eq!(stages(greedy, &logits, &[], 1), [("model", 5, 0.5), ("temperature", 1, 1.0)]);
+    let mut constrained = Sampler::new(off(), 0).unwrap();
+    constrained.allow(vec![0b01001]);
+    let (id, stages) = constrained.explain(&logits, &[], 2).unwrap();
+    let constraint = &stages[1];
+    assert_eq!((constraint.name, constraint.left), ("constraint", 2));
+    assert_eq!(constraint.top.iter().map(|&(id, _)| id).collect::<Vec<_>>(), [3, 0, 1]);
+    assert_eq!(constraint.top[2].1, 0.0);
+    assert!(id == 0 || id == 3);
+}
+
+/// Explaining draws nothing else, and its last stage has the frequencies of the draws.
+#[test]
+fn the_last_stage_is_what_is_drawn_from() {
+    let logits = logits(&[0.1, 0.4, 0.05, 0.2, 0.15, 0.1]);
+    let options = SamplingOptions { temperature: 1.3, top_k: 5, top_p: 0.93, frequency_penalty: 0.5, ..off() };
+    let history = [1, 4, 4];
+    let (mut plain, mut explained) = [(); 2].map(|()| Sampler::new(options.clone(), 0).unwrap()).into();
+    for _ in 0..200 {
+        let id = plain.sample(&logits, &history).unwrap();
+        assert_eq!(explained.explain(&logits, &history, 6).unwrap().0, id);
+    }
+    let (_, stages) = explained.explain(&logits, &history, 6).unwrap();
+    let mut expected = vec![0.0; logits.len()];
+    for &(id, probability) in &stages.last().unwrap().top {
+        expected[id as usize] = probability;
+    }
+    assert_distribution(&frequencies(options, &logits, &history), &expected);
 }

@@ -9,10 +9,12 @@
 //! | `norms` | the norms of a layer |
 //! | `mixture` | the mixture of experts |
 //! | `activations` | buffers for intermediate results |
+//! | `operations` | names of the recorded operations |
 
 mod activations;
 mod mixture;
 mod norms;
+mod operations;
 mod projections;
 
 pub use activations::{Activations, activations};
@@ -93,6 +95,12 @@ pub struct Decoder {
 impl Decoder {
     /// Records token ids → residual stream after the last layer, in `a.x`.
     pub fn record_layers(&self, r: &mut Recording, kv: &KvPool, a: &Activations) -> Result<()> {
+        self.record_embedding(r, a)?;
+        (0..self.layers.len()).try_for_each(|layer| self.record_layer(r, layer, kv.layer(layer), a))
+    }
+
+    /// Records token ids → residual stream before the first layer.
+    pub fn record_embedding(&self, r: &mut Recording, a: &Activations) -> Result<()> {
         self.embed_tokens.embed(r, Index::Id, self.config.scales.embedding, a.x)?;
         if let Some(positions) = &self.embed_positions {
             positions.embed(r, Index::Position, 1.0, a.x)?;
@@ -100,13 +108,15 @@ impl Decoder {
         if let Some(norm) = self.embed_norm {
             r.push(self.norm_op(norm, a.x, false, a.x))?;
         }
-        self.layers.iter().enumerate().try_for_each(|(i, layer)| self.record_layer(r, (i, layer), kv.layer(i), a))
+        Ok(())
     }
 
     /// One decoder layer: x += attention(norm(x)); x += feed_forward(norm(x)). With parallel
     /// blocks: x += attention(norm(x)) + feed_forward(norm(x)).
-    fn record_layer(&self, r: &mut Recording, (i, layer): (usize, &Layer), kv: KvCache, a: &Activations) -> Result<()> {
-        self.record_attention(r, (i, layer), kv, a)?;
+    pub fn record_layer(&self, r: &mut Recording, i: usize, kv: KvCache, a: &Activations) -> Result<()> {
+        let layer = &self.layers[i];
+        self.record_qkv(r, layer, kv, a)?;
+        r.push(self.attention(i, kv, a))?;
         if !self.config.parallel {
             self.add(r, &layer.o_proj, a.attn, &layer.attn_norms, a)?;
         }
@@ -120,16 +130,9 @@ impl Decoder {
         }
     }
 
-    /// a.attn = attention(norm(x)), before the output projection
-    fn record_attention(
-        &self,
-        r: &mut Recording,
-        (i, layer): (usize, &Layer),
-        kv: KvCache,
-        a: &Activations,
-    ) -> Result<()> {
-        self.record_qkv(r, layer, kv, a)?;
-        r.push(Attention {
+    /// The attention of a layer, of the queries in a.qkv; before the output projection.
+    pub fn attention(&self, i: usize, kv: KvCache, a: &Activations) -> Attention {
+        Attention {
             q: a.qkv,
             kv,
             heads: self.config.heads,
@@ -139,7 +142,7 @@ impl Decoder {
             window: self.config.window_of(i),
             causal: true,
             y: a.attn,
-        })
+        }
     }
 
     /// a.ffn = feed_forward(norm(x)), before the down projection

@@ -105,28 +105,39 @@ impl Encoder {
     /// Records token ids → what the last layer says of each, in `a.x`. `kv`: keys and values of the
     /// text, of one layer after the other.
     pub fn record_layers(&self, r: &mut Recording, kv: KvCache, a: &EncoderActivations) -> Result<()> {
+        self.record_embedding(r, a)?;
+        (0..self.layers.len()).try_for_each(|layer| self.record_layer(r, layer, kv, a))
+    }
+
+    /// Records token ids → residual stream before the first layer.
+    pub fn record_embedding(&self, r: &mut Recording, a: &EncoderActivations) -> Result<()> {
         self.embed_tokens.embed(r, Index::Id, self.config.scales.embedding, a.x)?;
         self.embed_positions.embed(r, Index::Position, 1.0, a.x)?;
         if let Some(segments) = &self.embed_segments {
             segments.embed(r, Index::Segment, 1.0, a.x)?;
         }
-        self.record_norm(r, self.embed_norm, a.x)?;
-        self.layers.iter().try_for_each(|layer| self.record_layer(r, layer, kv, a))
+        self.record_norm(r, self.embed_norm, a.x)
     }
 
     /// One encoder layer: x = norm(x + attention(x)); x = norm(x + feed_forward(x)).
-    fn record_layer(&self, r: &mut Recording, layer: &Layer, kv: KvCache, a: &EncoderActivations) -> Result<()> {
+    pub fn record_layer(&self, r: &mut Recording, i: usize, kv: KvCache, a: &EncoderActivations) -> Result<()> {
+        let layer = &self.layers[i];
         let (qkv, angles, heads, kind) = (a.qkv, a.angles, self.config.heads, self.config.rope_kind());
         layer.qkv_proj.linear(r, a.x, None, Epilogue::Store, qkv)?;
         r.push(RopeAppend { qkv, angles, kv, heads, kind })?;
-        let scale = self.config.scales.attention;
-        let (cap, alibi, window, causal) = (None, None, None, false);
-        r.push(Attention { q: qkv, kv, heads, scale, cap, alibi, window, causal, y: a.attn })?;
+        r.push(self.attention(kv, a))?;
         layer.o_proj.linear(r, a.attn, None, Epilogue::ACCUMULATE, a.x)?;
         self.record_norm(r, layer.attn_norm, a.x)?;
         layer.up_proj.linear(r, a.x, None, Epilogue::Activate(self.config.activation()), a.ffn)?;
         layer.down_proj.linear(r, a.ffn, None, Epilogue::ACCUMULATE, a.x)?;
         self.record_norm(r, layer.ffn_norm, a.x)
+    }
+
+    /// The attention of every layer, of the queries in a.qkv.
+    pub fn attention(&self, kv: KvCache, a: &EncoderActivations) -> Attention {
+        let (heads, scale) = (self.config.heads, self.config.scales.attention);
+        let (cap, alibi, window, causal) = (None, None, None, false);
+        Attention { q: a.qkv, kv, heads, scale, cap, alibi, window, causal, y: a.attn }
     }
 
     /// x = norm(x)

@@ -156,8 +156,12 @@ pub struct Frequencies {
 impl Frequencies {
     /// cos and sin of every pair at each position: (positions, 2 · pairs).
     pub fn angles(&self, positions: impl Iterator<Item = usize>) -> Vec<f32> {
-        let angles = positions.flat_map(|position| self.pairs.iter().map(move |f| position as f64 * f));
         let cos_sin = |angle: f64| [self.magnitude * angle.cos(), self.magnitude * angle.sin()].map(|v| v as f32);
-        angles.flat_map(cos_sin).collect()
+        positions.flat_map(|position| self.radians(position)).flat_map(cos_sin).collect()
+    }
+
+    /// The angle of every pair at a position: (pairs).
+    pub fn radians(&self, position: usize) -> impl Iterator<Item = f64> {
+        self.pairs.iter().map(move |frequency| position as f64 * frequency)
     }
 }

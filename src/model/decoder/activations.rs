@@ -8,7 +8,7 @@ use crate::record::{Memory, Row, Tensor};
 #[derive(Clone, Debug)]
 pub struct Activations {
     /// (tokens, hidden): the residual stream.
-    pub(super) x: Tensor,
+    pub x: Tensor,
     /// (tokens, hidden): the output of a norm, or of a block before it is added to `x`.
     pub(super) branch: Tensor,
     /// (tokens, rotated values of a head) for each of [`Decoder::ropes`]: cos and sin.
@@ -86,6 +86,12 @@ impl Activations {
             memory.write_values(angles.buffer, 0, &frequencies.angles(positions))?;
         }
         Ok(())
+    }
+
+    /// (tokens, …): the experts of each token and their weights, see [`Route`](crate::ops::Route);
+    /// `None` without experts.
+    pub fn route(&self) -> Option<Tensor> {
+        self.mixture.map(|mixture| mixture.route)
     }
 
     /// The same buffers, limited to fewer tokens.

@@ -1,0 +1,49 @@
+//! Names of the operations that a decoder records, for people who look at their times.
+
+use super::{Decoder, FeedForward, Mlp};
+use crate::model::weights::Weight;
+use crate::ops::Command;
+use crate::record::BufferId;
+
+fn of_mlp(mlp: &Mlp) -> [(&Weight, &'static str); 2] {
+    [(&mlp.gate_up_proj, "gate_up_proj"), (&mlp.down_proj, "down_proj")]
+}
+
+impl Decoder {
+    /// The name of a command of a layer, or of the embedding or the output head (`None`): of the
+    /// weight that it multiplies with, else of what it does.
+    pub fn operation(&self, layer: Option<usize>, command: &Command) -> &'static str {
+        match command {
+            Command::Embed(_) => "embed_tokens",
+            Command::Linear(op) => self.projection(layer, op.weight.buffer),
+            Command::ExpertLinear(op) => self.projection(layer, op.weight.buffer),
+            Command::Norm(_) => "norm",
+            Command::Activate(_) => "activation",
+            Command::RopeAppend(_) => "rope",
+            Command::Attention(_) => "attention",
+            Command::Route(_) => "route",
+            Command::Combine(_) => "combine",
+            Command::PickRows(_) => "pick_rows",
+            Command::Sample(_) => "sample",
+        }
+    }
+
+    fn projection(&self, layer: Option<usize>, matrix: BufferId) -> &'static str {
+        let Some(layer) = layer.map(|layer| &self.layers[layer]) else { return "lm_head" };
+
+        let mut weights = vec![(&layer.qkv_proj, "qkv_proj"), (&layer.o_proj, "o_proj")];
+        match &layer.feed_forward {
+            FeedForward::Dense(mlp) => weights.extend(of_mlp(mlp)),
+            FeedForward::Experts(mixture) => {
+                weights.push((&mixture.router, "router"));
+                weights.extend(mixture.deep_router.iter().map(|weight| (weight, "router")));
+                weights.push((&mixture.gate_proj.weight, "gate_proj"));
+                weights.push((&mixture.up_proj.weight, "up_proj"));
+                weights.push((&mixture.down_proj.weight, "down_proj"));
+                weights.extend(mixture.shared.iter().flat_map(of_mlp));
+            }
+        }
+        let holds = |weight: &Weight| weight.parts.iter().any(|part| part.matrix.buffer == matrix);
+        weights.iter().find(|(weight, _)| holds(weight)).map_or("linear", |&(_, name)| name)
+    }
+}

@@ -11,6 +11,7 @@
 //! | `together` | the next tokens of several generations in one step |
 //! | `runner`, `programs` | runs a step of a sequence |
 //! | `prompt`, `scoring`, `embedding`, `kv` | other tasks of a decoder |
+//! | [`inspect`] | looks inside a decoder while it reads |
 //! | [`encoder`] | a loaded encoder |
 
 mod advance;
@@ -20,6 +21,7 @@ pub mod encoder;
 mod encoder_programs;
 mod estimate;
 mod generation;
+pub mod inspect;
 pub mod keys;
 mod kv;
 pub mod loaded;

@@ -16,6 +16,7 @@ mod golden;
 mod gpu;
 mod hugging_face;
 mod ids;
+mod inspect;
 mod loading;
 mod model;
 mod ops;

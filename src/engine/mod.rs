@@ -183,8 +183,9 @@ fn released() -> Error {
     Error::Internal { op: "run", expected: "a prepared program".into(), got: "one that was released".into() }
 }
 
+/// The time of a clock that never goes back.
 #[allow(clippy::disallowed_methods, reason = "natively web_time's clock is std's, and in wasm it is the browser's")]
-fn now() -> web_time::Instant {
+pub(crate) fn now() -> web_time::Instant {
     web_time::Instant::now()
 }
 

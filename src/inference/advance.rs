@@ -1,6 +1,7 @@
 //! One unit of work of a generation: a chunk of the prompt, or a token.
 
 use super::generation::{Generation, GenerationId};
+use super::inspect::{StepSeen, draw};
 use super::not_started;
 use super::runner::{OnDevice, Runner};
 use super::sequences::Sequence;
@@ -58,23 +59,19 @@ impl Running {
         if generation.constrained && !generation.sampler.is_constrained() {
             return Err(not_started("allow"));
         }
-        let (next, logprobs) = if let Some(device) = device {
-            (next_id(id, generation, sequence, device, runner, count).await?, None)
+        let (next, logprobs, inspection) = if let Some(device) = device {
+            (next_id(id, generation, sequence, device, runner, count).await?, None, None)
         } else {
-            let logits = match logits.take() {
-                Some(logits) => logits,
-                None => runner.last_logits(sequence, &generation.tokens[done..]).await?,
-            };
-            let id = generation.sampler.sample(&logits, &generation.tokens)?;
+            let (id, logits, seen) = drawn(generation, sequence, logits.take(), runner, tokenizer).await?;
             let logprobs = generation.top_logprobs.map(|top| token_logprobs(tokenizer, &logits, id, top));
-            (id, logprobs.transpose()?)
+            (id, logprobs.transpose()?, seen.map(Box::new))
         };
         let ends = tokenizer.is_end_of_generation(next) || (generation.infill && tokenizer.marks_gaps(next));
         if ends && !generation.ignore_eos {
             return Ok(generation.end(FinishReason::Stop));
         }
         let text = self.push(next, runner, tokenizer)?;
-        Ok(Event::Token { id: next, text, logprobs })
+        Ok(Event::Token { id: next, text, logprobs, inspection })
     }
 
     /// Ends the generation; later prompts may continue its sequence.
@@ -106,6 +103,32 @@ impl Running {
         }
         Ok(text)
     }
+}
+
+/// The id after `generation.tokens`, drawn by the host, with its logits and what was seen.
+/// `logits`: those, if they were computed already.
+async fn drawn(
+    generation: &mut Generation,
+    sequence: &mut Sequence,
+    logits: Option<Vec<f32>>,
+    runner: &mut Runner,
+    tokenizer: &Tokenizer,
+) -> Result<(u32, Vec<f32>, Option<StepSeen>)> {
+    let Generation { tokens, sampler, inspect, .. } = generation;
+    let done = sequence.len();
+    let Some(options) = inspect else {
+        let logits = match logits {
+            Some(logits) => logits,
+            None => runner.last_logits(sequence, &tokens[done..]).await?,
+        };
+        return Ok((sampler.sample(&logits, tokens)?, logits, None));
+    };
+    let known = tokens.len() - 1;
+    if done < known {
+        runner.run(runner.programs.prompt, sequence, &tokens[done..known]).await?;
+    }
+    let (id, logits, seen) = draw(options, tokens, sampler, runner, sequence, tokenizer).await?;
+    Ok((id, logits, Some(seen)))
 }
 
 /// The id after `generation.tokens`, sampled by the engine. Keeps as many steps queued as the

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use super::advance::Running;
 use super::generation::{Generation, GenerationId};
+use super::inspect::Inspecting;
 use super::keys::{Origin, token_keys};
 use super::kv::Restoring;
 use super::not_started;
@@ -40,6 +41,8 @@ pub struct LoadedDecoder {
     pub(super) generations: BTreeMap<GenerationId, Running>,
     /// Sequences that are being restored.
     pub(super) restoring: BTreeMap<GenerationId, Restoring>,
+    /// Few at once.
+    pub(super) inspecting: Vec<(GenerationId, Inspecting)>,
 }
 
 impl LoadedDecoder {
@@ -59,6 +62,7 @@ impl LoadedDecoder {
             next_id: 0,
             generations: BTreeMap::new(),
             restoring: BTreeMap::new(),
+            inspecting: Vec::new(),
         }
     }
 
@@ -121,7 +125,7 @@ impl LoadedDecoder {
     /// not computed again. `entropy` is the seed if the options have none. The generation must be
     /// stopped once its handle is not needed. Errors: `ContextOverflow`, `InvalidOption`,
     /// `Tokenize`.
-    pub fn start(&mut self, prompt: Vec<u32>, options: GenerateOptions, entropy: u64) -> Result<GenerationId> {
+    pub fn start(&mut self, prompt: Vec<u32>, mut options: GenerateOptions, entropy: u64) -> Result<GenerationId> {
         self.check_ids(&prompt)?;
         let context = self.context();
         if prompt.len() >= context {
@@ -130,7 +134,13 @@ impl LoadedDecoder {
         let sampler = Sampler::new(options.sampling.clone(), entropy)?;
         // The last token is always computed again: the cache does not hold its logits.
         let (restored, most) = (options.restored, prompt.len() - 1);
-        let samples = self.runner.programs.device.is_some() && options.top_logprobs.is_none() && !options.constrained;
+        if let Some(inspect) = &mut options.inspect {
+            let Decoder { config, layers, .. } = &self.runner.decoder;
+            inspect.experts &= config.experts.is_some();
+            inspect.check_for_steps(layers.len(), config.heads, context)?;
+        }
+        let on_host = options.top_logprobs.is_some() || options.constrained || options.inspect.is_some();
+        let samples = self.runner.programs.device.is_some() && !on_host;
         let values = sampler.device_values().filter(|_| samples);
         let mut generation = Generation::new(prompt, options, sampler, &self.tokenizer)?;
         let device = values.map(|values| self.runner.on_device(values)).transpose()?;
@@ -210,13 +220,16 @@ impl LoadedDecoder {
         self.trimmed(event).await
     }
 
-    /// Ends a generation in any state and releases its handle. Later prompts may continue its
-    /// sequence.
+    /// Ends a generation, a restore or an inspection in any state, and releases its handle. Later
+    /// prompts may continue its sequence.
     pub fn stop(&mut self, id: GenerationId) {
         if let Some(mut running) = self.generations.remove(&id) {
             running.end(&mut self.runner);
         }
         self.restoring.remove(&id);
+        if let Some(inspecting) = self.take_inspecting(id) {
+            inspecting.end(&mut self.runner);
+        }
     }
 
     /// Drops all ended sequences and frees their memory.

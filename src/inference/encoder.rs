@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::embedding::{EmbedOptions, normalized, pool};
 use super::encoder_programs::{EncoderPrograms, Head};
+use super::generation::GenerationId;
+use super::inspect::EncoderInspecting;
 use super::types::{About, Info};
 use crate::engine::shared::Share;
 use crate::engine::{Engine, ProgramId};
@@ -55,13 +57,15 @@ pub struct Filling {
 
 /// An encoder on an engine.
 pub struct LoadedEncoder {
-    engine: Share,
-    encoder: Encoder,
-    tokenizer: Tokenizer,
+    pub(super) engine: Share,
+    pub(super) encoder: Encoder,
+    pub(super) tokenizer: Tokenizer,
     about: About,
-    programs: EncoderPrograms,
+    pub(super) programs: EncoderPrograms,
     /// Of the text.
-    blocks: Blocks,
+    pub(super) blocks: Blocks,
+    pub(super) inspecting: Vec<(GenerationId, EncoderInspecting)>,
+    pub(super) next_id: u32,
 }
 
 impl LoadedEncoder {
@@ -73,7 +77,8 @@ impl LoadedEncoder {
         programs: EncoderPrograms,
     ) -> Self {
         let blocks = programs.kv.sequence();
-        Self { engine, encoder, tokenizer, about, programs, blocks }
+        let (inspecting, next_id) = (Vec::new(), 0);
+        Self { engine, encoder, tokenizer, about, programs, blocks, inspecting, next_id }
     }
 
     /// Runs every program once and discards the result, so that the first text does not wait for
@@ -262,11 +267,15 @@ impl LoadedEncoder {
     async fn run_layers(&mut self, input: &Segments) -> Result<()> {
         let second = input.second.and_then(|second| u32::try_from(second).ok()).unwrap_or(u32::MAX);
         let length = input.ids.len();
-        let (engine, kv) = (&mut self.engine, &mut self.programs.kv);
-        self.blocks.truncate(length);
-        kv.grow(engine, &mut self.blocks, 0..length).await?;
+        self.make_room(length).await?;
         let (rows, table) = (rows(0, 0, &input.ids), self.blocks.table());
         self.engine.run(self.programs.layers, &Step { second, ..Step::new(&rows, &[table]) })
+    }
+
+    /// Makes room for the keys and values of a text.
+    pub(super) async fn make_room(&mut self, length: usize) -> Result<()> {
+        self.blocks.truncate(length);
+        self.programs.kv.grow(&mut self.engine, &mut self.blocks, 0..length).await
     }
 
     /// Runs a head over these tokens, or the first of them.

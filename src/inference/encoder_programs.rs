@@ -22,6 +22,8 @@ pub(super) struct EncoderPrograms<P = ProgramId> {
     pub token_classifier: Option<Head<P>>,
     /// One row → (1, vocab)
     pub masked: Option<Head<P>>,
+    /// The embedding alone, then each layer alone; made when they are first used.
+    stages: Vec<Option<ProgramId>>,
 }
 
 /// A head: an output layer for a task.
@@ -61,7 +63,7 @@ impl EncoderPrograms<Recording> {
             encoder.record_masked(&mut program, head, x, transformed, logits)?;
             masked = Some(Head { program, x, logits });
         }
-        Ok(Self { activations: a, kv, layers, classifier, token_classifier, masked })
+        Ok(Self { activations: a, kv, layers, classifier, token_classifier, masked, stages: Vec::new() })
     }
 
     /// All recorded commands.
@@ -72,13 +74,31 @@ impl EncoderPrograms<Recording> {
 
     /// Prepares all programs on the engine.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<EncoderPrograms> {
-        let Self { activations, kv, layers, classifier, token_classifier, masked } = self;
+        let Self { activations, kv, layers, classifier, token_classifier, masked, stages } = self;
         let mut head = |head: Option<Head<Recording>>| -> Result<Option<Head>> {
             head.map(|Head { program, x, logits }| Ok(Head { program: engine.prepare(program)?, x, logits }))
                 .transpose()
         };
         let (classifier, token_classifier, masked) = (head(classifier)?, head(token_classifier)?, head(masked)?);
         let layers = engine.prepare(layers)?;
-        Ok(EncoderPrograms { activations, kv, layers, classifier, token_classifier, masked })
+        Ok(EncoderPrograms { activations, kv, layers, classifier, token_classifier, masked, stages })
+    }
+}
+
+impl EncoderPrograms {
+    /// The embedding (0), or a layer alone (its number from 1 on).
+    pub fn stage(&mut self, engine: &mut dyn Engine, encoder: &Encoder, stage: usize) -> Result<ProgramId> {
+        self.stages.resize(encoder.layers.len() + 1, None);
+        if let Some(ready) = self.stages[stage] {
+            return Ok(ready);
+        }
+        let (mut recording, a) = (Recording::default(), &self.activations);
+        match stage.checked_sub(1) {
+            None => encoder.record_embedding(&mut recording, a)?,
+            Some(layer) => encoder.record_layer(&mut recording, layer, self.kv.layer(0), a)?,
+        }
+        let ready = engine.prepare(recording)?;
+        self.stages[stage] = Some(ready);
+        Ok(ready)
     }
 }

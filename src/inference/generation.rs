@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::inspect::InspectOptions;
 use super::types::{Event, FinishReason, GenerateOptions};
 use crate::Result;
 use crate::engine::LocalFuture;
@@ -44,6 +45,8 @@ pub(super) struct Generation {
     /// Number of alternatives whose log-probabilities are reported; `None`: not even the token's
     /// own.
     pub top_logprobs: Option<usize>,
+    /// What to look at in each step.
+    pub inspect: Option<InspectOptions>,
     /// Whether [`LoadedDecoder::allow`](super::LoadedDecoder::allow) restricts the next token.
     pub constrained: bool,
     /// Ids of steps queued beyond `tokens`, oldest first.
@@ -70,6 +73,7 @@ impl Generation {
             infill: options.infill,
             sampler,
             top_logprobs: options.top_logprobs,
+            inspect: options.inspect,
             constrained: options.constrained,
             ahead: VecDeque::new(),
             detokenizer: Detokenizer::keeping(tokenizer.special_ids(&options.keep_special)),

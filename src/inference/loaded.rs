@@ -1,7 +1,8 @@
 //! A loaded model of either kind, and its error for tasks of the other kind.
 
 use super::encoder::LoadedEncoder;
-use super::{EmbedOptions, Info, LoadedDecoder};
+use super::inspect::{InspectEvent, InspectOptions};
+use super::{EmbedOptions, GenerationId, Info, LoadedDecoder};
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
 
@@ -68,6 +69,30 @@ impl LoadedModel {
         match self {
             Self::Decoder(model) => model.embed(text, options).await,
             Self::Encoder(model) => model.embed(text, options).await,
+        }
+    }
+
+    /// See [`LoadedDecoder::inspect`] and [`LoadedEncoder::inspect`].
+    pub fn inspect(&mut self, ids: Vec<u32>, options: InspectOptions) -> Result<GenerationId> {
+        match self {
+            Self::Decoder(model) => model.inspect(ids, options),
+            Self::Encoder(model) => model.inspect(ids, options),
+        }
+    }
+
+    /// See [`LoadedDecoder::inspect_next`] and [`LoadedEncoder::inspect_next`].
+    pub async fn inspect_next(&mut self, id: GenerationId) -> Result<InspectEvent> {
+        match self {
+            Self::Decoder(model) => model.inspect_next(id).await,
+            Self::Encoder(model) => model.inspect_next(id).await,
+        }
+    }
+
+    /// Ends what a handle stands for.
+    pub fn stop(&mut self, id: GenerationId) {
+        match self {
+            Self::Decoder(model) => model.stop(id),
+            Self::Encoder(model) => model.stop(id),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::engine::{Engine, ProgramId};
 use crate::model::Decoder;
 use crate::model::decoder::{Activations, activations};
 use crate::model::kv_cache::KvPool;
-use crate::ops::{Command, Recording, Sample};
+use crate::ops::{Command, Index, Recording, Sample};
 use crate::record::{Memory, Tensor};
 use crate::{Error, Result};
 
@@ -27,13 +27,26 @@ pub(super) struct Programs<P = ProgramId> {
     /// Present if the engine can sample.
     pub device: Option<DevicePrograms<P>>,
     pub activations: Activations,
-    /// The next tokens of several sequences → logits of each; made when first asked for.
-    together: Option<(ProgramId, Tensor)>,
-    /// Logits of every token of the chunk; made when first asked for.
-    all_logits: Option<(ProgramId, Tensor)>,
-    /// Output of the last norm for the chunk's last token; created on first use.
-    hidden: Option<(ProgramId, Tensor)>,
+    pub later: Later,
 }
+
+/// Programs that are made when they are first used.
+#[derive(Default)]
+pub(super) struct Later {
+    /// The next tokens of several sequences → logits of each.
+    together: Option<(ProgramId, Tensor)>,
+    /// Logits of every token of the chunk.
+    all_logits: Option<(ProgramId, Tensor)>,
+    /// Output of the last norm for the chunk's last token.
+    hidden: Option<(ProgramId, Tensor)>,
+    /// The embedding alone, then each layer alone: for one token, and for a chunk.
+    stages: Vec<[Option<ProgramId>; 2]>,
+    /// Rows of the embedding table.
+    table: Option<(ProgramId, Tensor)>,
+}
+
+/// Rows of the embedding table that are read at once.
+const TABLE_ROWS: usize = 512;
 
 /// `decode` and `last_logits`, and the next id instead of their logits.
 #[derive(Clone, Copy)]
@@ -69,19 +82,7 @@ impl Programs<Recording> {
             true => Some(DevicePrograms::new(memory, &decode, &last_logits, logits)?),
             false => None,
         };
-        Ok(Self {
-            rows,
-            kv,
-            decode,
-            prompt,
-            last_logits,
-            logits,
-            device,
-            activations: a,
-            together: None,
-            all_logits: None,
-            hidden: None,
-        })
+        Ok(Self { rows, kv, decode, prompt, last_logits, logits, device, activations: a, later: Later::default() })
     }
 
     /// All recorded commands.
@@ -93,8 +94,7 @@ impl Programs<Recording> {
 
     /// Prepares all programs on the engine.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
-        let Self { rows, kv, decode, prompt, last_logits, logits, device, activations, together, all_logits, hidden } =
-            self;
+        let Self { rows, kv, decode, prompt, last_logits, logits, device, activations, later } = self;
         let device = match device {
             Some(DevicePrograms { decode, last, chain, id, feed }) => {
                 let (decode, last) = (engine.prepare(decode)?, engine.prepare(last)?);
@@ -111,9 +111,7 @@ impl Programs<Recording> {
             logits,
             device,
             activations,
-            together,
-            all_logits,
-            hidden,
+            later,
         })
     }
 }
@@ -121,7 +119,7 @@ impl Programs<Recording> {
 impl Programs {
     /// The next tokens of up to [`together::MOST`] sequences → logits of each, (rows, vocab).
     pub fn together(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
-        if let Some(ready) = self.together {
+        if let Some(ready) = self.later.together {
             return Ok(ready);
         }
         let rows = together::MOST.min(self.rows);
@@ -130,33 +128,75 @@ impl Programs {
         decoder.record_layers(&mut recording, &self.kv, &a)?;
         decoder.record_logits(&mut recording, &a, logits)?;
         let ready = (engine.prepare(recording)?, logits);
-        self.together = Some(ready);
+        self.later.together = Some(ready);
         Ok(ready)
     }
 
     /// Residual stream of a chunk → logits of all its tokens, (rows, vocab).
     pub fn all_logits(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
-        if let Some(ready) = self.all_logits {
+        if let Some(ready) = self.later.all_logits {
             return Ok(ready);
         }
         let logits = activations(engine, self.rows, decoder.vocab)?;
         let mut recording = Recording::default();
         decoder.record_logits(&mut recording, &self.activations, logits)?;
         let ready = (engine.prepare(recording)?, logits);
-        self.all_logits = Some(ready);
+        self.later.all_logits = Some(ready);
         Ok(ready)
     }
 
     /// Residual stream of a chunk → the last norm's output for its last token, (1, hidden).
     pub fn hidden(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
-        if let Some(ready) = self.hidden {
+        if let Some(ready) = self.later.hidden {
             return Ok(ready);
         }
         let hidden = activations(engine, 1, decoder.config.hidden)?;
         let mut recording = Recording::default();
         decoder.record_hidden(&mut recording, &self.activations, hidden)?;
         let ready = (engine.prepare(recording)?, hidden);
-        self.hidden = Some(ready);
+        self.later.hidden = Some(ready);
+        Ok(ready)
+    }
+
+    /// The embedding or a layer alone. One token takes the kernels of a decode step.
+    pub fn stage(
+        &mut self,
+        engine: &mut dyn Engine,
+        decoder: &Decoder,
+        layer: Option<usize>,
+        tokens: usize,
+    ) -> Result<ProgramId> {
+        let (stage, many) = (layer.map_or(0, |layer| layer + 1), usize::from(tokens > 1));
+        self.later.stages.resize(decoder.layers.len() + 1, [None; 2]);
+        if let Some(ready) = self.later.stages[stage][many] {
+            return Ok(ready);
+        }
+        let ready = engine.prepare(self.record_stage(decoder, layer, tokens)?)?;
+        self.later.stages[stage][many] = Some(ready);
+        Ok(ready)
+    }
+
+    /// The recording of [`Programs::stage`].
+    pub fn record_stage(&self, decoder: &Decoder, layer: Option<usize>, tokens: usize) -> Result<Recording> {
+        let mut recording = Recording::default();
+        let a = self.activations.first(if tokens > 1 { self.rows } else { 1 });
+        match layer {
+            None => decoder.record_embedding(&mut recording, &a)?,
+            Some(layer) => decoder.record_layer(&mut recording, layer, self.kv.layer(layer), &a)?,
+        }
+        Ok(recording)
+    }
+
+    /// Ids → their rows of the embedding table, (rows, hidden).
+    pub fn table(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
+        if let Some(ready) = self.later.table {
+            return Ok(ready);
+        }
+        let y = activations(engine, TABLE_ROWS, decoder.config.hidden)?;
+        let mut recording = Recording::default();
+        decoder.embed_tokens.embed(&mut recording, Index::Id, 1.0, y)?;
+        let ready = (engine.prepare(recording)?, y);
+        self.later.table = Some(ready);
         Ok(ready)
     }
 }

@@ -82,7 +82,7 @@ impl Runner {
     }
 
     /// Writes what the layers read of these rows, to be called before they run.
-    fn write_angles(&mut self, rows: &[Row]) -> Result<()> {
+    pub fn write_angles(&mut self, rows: &[Row]) -> Result<()> {
         self.programs.activations.write_angles(&mut self.engine, &self.decoder, rows)
     }
 
@@ -96,10 +96,22 @@ impl Runner {
         let position = sequence.len();
         if let [_] = ids {
             self.run(self.programs.decode, sequence, ids).await?;
-        } else {
-            self.run(self.programs.prompt, sequence, ids).await?;
-            self.run_again(self.programs.last_logits, sequence, position, ids)?;
+            return self.engine.read_values(self.programs.logits.buffer, self.decoder.vocab).await;
         }
+        self.run(self.programs.prompt, sequence, ids).await?;
+        self.chunk_last_logits(sequence, position, ids).await
+    }
+
+    /// Logits of each of `ids`, a chunk that [`Runner::run`] has just read: (ids, vocab).
+    pub async fn chunk_logits(&mut self, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<Vec<f32>> {
+        let (program, logits) = self.all_logits().await?;
+        self.run_again(program, sequence, position, ids)?;
+        self.engine.read_values(logits.buffer, ids.len() * self.decoder.vocab).await
+    }
+
+    /// Logits of the last of these: (vocab).
+    pub async fn chunk_last_logits(&mut self, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<Vec<f32>> {
+        self.run_again(self.programs.last_logits, sequence, position, ids)?;
         self.engine.read_values(self.programs.logits.buffer, self.decoder.vocab).await
     }
 
@@ -110,6 +122,28 @@ impl Runner {
         self.write_angles(rows)?;
         self.engine.run(program, &Step::new(rows, tables))?;
         self.engine.read_values(logits.buffer, rows.len() * self.decoder.vocab).await
+    }
+
+    /// What the output head makes of rows of the residual stream, (rows, hidden), at most as many
+    /// as a chunk has: (rows, vocab).
+    pub async fn logits_of(&mut self, x: &[f32]) -> Result<Vec<f32>> {
+        let count = x.len() / self.decoder.config.hidden;
+        let (program, logits) = match count {
+            1 => (self.programs.last_logits, self.programs.logits),
+            _ => self.all_logits().await?,
+        };
+        self.engine.write_values(self.programs.activations.x.buffer, 0, x)?;
+        self.engine.run(program, &Step::new(&rows(0, 0, &vec![0; count]), &[]))?;
+        self.engine.read_values(logits.buffer, count * self.decoder.vocab).await
+    }
+
+    /// The embedding or a layer alone, for this many tokens.
+    pub async fn stage(&mut self, layer: Option<usize>, tokens: usize) -> Result<ProgramId> {
+        self.with_room(|runner| runner.programs.stage(&mut runner.engine, &runner.decoder, layer, tokens)).await
+    }
+
+    async fn all_logits(&mut self) -> Result<(ProgramId, Tensor)> {
+        self.with_room(|runner| runner.programs.all_logits(&mut runner.engine, &runner.decoder)).await
     }
 
     /// Allocates the data of a generation that samples on the device.

@@ -1,7 +1,6 @@
 //! Log-probabilities of a given text, computed in chunks like a prompt.
 
 use super::LoadedDecoder;
-use super::runner::Runner;
 use super::sequences::Sequence;
 use crate::engine::Engine;
 use crate::sampling::{check_logits, log_probability, log_sum_exp};
@@ -70,18 +69,12 @@ impl LoadedDecoder {
             runner.run(prompt, sequence, &ids[position..(position + rows).min(first)]).await?;
             runner.engine.synchronize().await?;
         }
-        if sequence.len() == ids.len() {
-            return Ok(());
-        }
-        let all_logits = |runner: &mut Runner| runner.programs.all_logits(&mut runner.engine, &runner.decoder);
-        let (program, logits) = runner.with_room(all_logits).await?;
         let vocab = runner.decoder.vocab;
         while sequence.len() < ids.len() {
             let position = sequence.len();
             let chunk = &ids[position..(position + rows).min(ids.len())];
             runner.run(prompt, sequence, chunk).await?;
-            runner.run_again(program, sequence, position, chunk)?;
-            let values = runner.engine.read_values(logits.buffer, chunk.len() * vocab).await?;
+            let values = runner.chunk_logits(sequence, position, chunk).await?;
             for (i, row) in values.chunks_exact(vocab).enumerate() {
                 check_logits(row)?;
                 each(position + i, row);

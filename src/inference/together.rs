@@ -27,7 +27,8 @@ impl Running {
         let Self { generation, sequence: Some(sequence), device: None, logits: logits @ None } = self else {
             return None;
         };
-        let Generation { tokens, finish: None, prefill: false, .. } = generation else { return None };
+        // one that is looked at goes layer by layer
+        let Generation { tokens, finish: None, prefill: false, inspect: None, .. } = generation else { return None };
         // A call that was dropped before its end may have computed the last token already.
         (sequence.len() + 1 >= tokens.len()).then_some(Waiting { tokens, sequence, logits })
     }

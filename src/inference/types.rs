@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::inspect::{InspectOptions, StepSeen};
 use crate::engine::shared::Share;
 use crate::engine::{Engine, EngineInfo};
 use crate::model::Config;
@@ -43,6 +44,9 @@ pub struct GenerateOptions {
     /// Default: no log-probabilities.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub top_logprobs: Option<usize>,
+    /// What to look at in each step; its sampling is that of the generation. Default: nothing.
+    #[serde(skip)]
+    pub inspect: Option<InspectOptions>,
     /// How the next token is chosen.
     #[serde(flatten)]
     pub sampling: SamplingOptions,
@@ -70,6 +74,9 @@ pub enum Event {
         /// Where they were asked for.
         #[serde(skip_serializing_if = "Option::is_none")]
         logprobs: Option<TokenLogprobs>,
+        /// What was seen of the step, where that was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        inspection: Option<Box<StepSeen>>,
     },
     /// Nothing more comes.
     End {

@@ -4,8 +4,11 @@ use js_sys::{Date, Float32Array, Uint32Array};
 use tsify::Ts;
 use wasm_bindgen::prelude::*;
 
-use super::values::{Fillings, LabelScores, TokenLabels, from_json, from_object, to_js, to_object};
+use super::values::{
+    Fillings, LabelScores, TokenLabels, from_json, from_object, to_js, to_object, to_object_with_bytes,
+};
 use crate::inference::encoder::LabelScore;
+use crate::inference::inspect::{InspectEvent, InspectOptions, Nearest};
 use crate::inference::{EmbedOptions, Event, GenerateOptions, Info, LoadedDecoder, LoadedModel};
 use crate::tokenizer::{Conversation, EncodeOptions};
 
@@ -86,10 +89,34 @@ impl Llm {
         Ok(Float32Array::from(scores.as_slice()))
     }
 
-    /// Starts a generation that continues `ids`, and returns its handle. `entropy`: the seed if the
-    /// options have none.
-    pub fn start(&mut self, ids: Vec<u32>, options: Ts<GenerateOptions>, entropy: f64) -> Result<u32, JsValue> {
+    /// Starts to look inside the model while it reads `ids`, and returns a handle, which ends with
+    /// `stop`.
+    pub fn inspect(&mut self, ids: Vec<u32>, options: Ts<InspectOptions>) -> Result<u32, JsValue> {
         let options = from_object(options)?;
+        self.model.inspect(ids, options).map(u32::from).map_err(to_js)
+    }
+
+    /// Runs one step of an inspection. An error ends it.
+    pub async fn inspect_next(&mut self, inspection: u32) -> Result<Ts<InspectEvent>, JsValue> {
+        to_object_with_bytes(&self.model.inspect_next(inspection.into()).await.map_err(to_js)?)
+    }
+
+    /// The `top` nearest to `id` of the next tokens from `from` on.
+    pub async fn nearest(&mut self, id: u32, from: u32, top: usize) -> Result<Ts<Nearest>, JsValue> {
+        to_object(&self.decoder("nearestTokens")?.nearest(id, from, top).await.map_err(to_js)?)
+    }
+
+    /// Starts a generation that continues `ids`, and returns its handle. `entropy`: the seed if the
+    /// options have none; `inspect`: what to look at in each step.
+    pub fn start(
+        &mut self,
+        ids: Vec<u32>,
+        options: Ts<GenerateOptions>,
+        entropy: f64,
+        inspect: Option<Ts<InspectOptions>>,
+    ) -> Result<u32, JsValue> {
+        let inspect = inspect.map(from_object).transpose()?;
+        let options = GenerateOptions { inspect, ..from_object(options)? };
         self.decoder("generate")?.start(ids, options, entropy as u64).map(u32::from).map_err(to_js)
     }
 
@@ -102,7 +129,7 @@ impl Llm {
     /// Runs one step of a generation: a chunk of the prompt or a token. An error ends this
     /// generation only.
     pub async fn next(&mut self, generation: u32) -> Result<Ts<Event>, JsValue> {
-        to_object(&self.decoder("generate")?.next(generation.into()).await.map_err(to_js)?)
+        to_object_with_bytes(&self.decoder("generate")?.next(generation.into()).await.map_err(to_js)?)
     }
 
     /// Sets the mask of tokens that may come next, one bit each, for a generation whose options say
@@ -180,12 +207,10 @@ impl Llm {
         }
     }
 
-    /// Ends a generation or a restore and forgets its handle. To be called once for each, also
-    /// after its end or an error.
+    /// Ends a generation, a restore or an inspection and forgets its handle. To be called once for
+    /// each, also after its end or an error.
     pub fn stop(&mut self, handle: u32) {
-        if let LoadedModel::Decoder(decoder) = &mut self.model {
-            decoder.stop(handle.into());
-        }
+        self.model.stop(handle.into());
     }
 
     /// Number of a generation's prompt tokens that were in the KV cache.

@@ -24,6 +24,12 @@ pub fn to_object<T: Tsify + Serialize>(value: &T) -> Result<Ts<T>, JsValue> {
     Ok(Ts::new_unchecked(value.serialize(&Serializer::json_compatible())?))
 }
 
+/// The same, with bytes as a `Uint8Array`.
+pub fn to_object_with_bytes<T: Tsify + Serialize>(value: &T) -> Result<Ts<T>, JsValue> {
+    let serializer = Serializer::json_compatible().serialize_bytes_as_arrays(false);
+    Ok(Ts::new_unchecked(value.serialize(&serializer)?))
+}
+
 /// Reads options, by way of JSON text, which is faster here than serde-wasm-bindgen. A field that
 /// is `undefined` is absent. Errors: `INVALID_OPTION`.
 pub fn from_object<T: Tsify + DeserializeOwned>(options: Ts<T>) -> Result<T, JsValue> {

@@ -3,15 +3,21 @@
  */
 
 import type { Options as SchemaOptions } from '../../generated/weft-grammar-types.js';
-import type { EmbedOptions, GenerateOptions } from '../../generated/weft-types.js';
+import type {
+  EmbedOptions,
+  GenerateOptions,
+  InspectOptions as EngineInspectOptions,
+} from '../../generated/weft-types.js';
 import type {
   ChatOptions,
   Device,
   Estimate,
   Filling,
+  Inspection,
   LabelScore,
   Message,
   ModelInfo,
+  NearToken,
   Piece,
   Progress,
   Quantize,
@@ -29,6 +35,8 @@ import type { FileSource } from './source.js';
 
 /** Options of a generation: those of the engine, and what surrounds it. */
 export interface StartOptions extends Omit<GenerateOptions, 'constrained' | 'infill' | 'ignoreEos'> {
+  /** What to look at in each step. */
+  readonly inspect?: EngineInspectOptions;
   /** As JSON; null if there is none. */
   readonly constraint: string | null;
   /** How schemas of the constraint and of tools are read. */
@@ -150,6 +158,9 @@ export type Call =
       /** Whether the end of the answer counts too. */
       readonly end: boolean;
     }
+  | { readonly type: 'inspect'; readonly prompt: Prompt; readonly options: EngineInspectOptions }
+  /** `token`: an id, or a text that is one token. */
+  | { readonly type: 'nearest'; readonly token: number | string; readonly top: number }
   | { readonly type: 'tokenize'; readonly text: string; readonly addSpecial: boolean; readonly parseSpecial: boolean }
   | { readonly type: 'detokenize'; readonly ids: readonly number[] };
 
@@ -162,6 +173,8 @@ export type Started = Pick<Usage, 'promptTokens' | 'cachedTokens'>;
 export type LoadCall = Extract<Call, { type: 'load' }>;
 export type EstimateCall = Extract<Call, { type: 'estimate' }>;
 export type GenerateCall = Extract<Call, { type: 'generate' }>;
+export type InspectCall = Extract<Call, { type: 'inspect' }>;
+export type NearestCall = Extract<Call, { type: 'nearest' }>;
 export type ScoreCall = Extract<Call, { type: 'score' }>;
 
 export type Request =
@@ -181,7 +194,16 @@ export type Reply =
   | {
       readonly type: 'result';
       readonly id: number;
-      readonly value: LoadedInfo | EncodeResult | ScoredText[] | Estimate | KvCache['layers'] | number[] | string;
+      readonly value:
+        | LoadedInfo
+        | EncodeResult
+        | ScoredText[]
+        | Inspection
+        | NearToken[]
+        | Estimate
+        | KvCache['layers']
+        | number[]
+        | string;
     }
   /** The model was loaded again. */
   | { readonly type: 'reload'; readonly info: LoadedInfo }

@@ -5,7 +5,6 @@ import { jsonSchemaOf } from '../common/json-schema.js';
 import type { StartOptions } from '../common/protocol.js';
 import type { GenerateOptions, SchemaLimits, TextOptions, TokenIds, TokenizeOptions } from '../types/index.js';
 import {
-  U32_MAX,
   areStrings,
   checkIds,
   checkNames,
@@ -18,25 +17,24 @@ import {
   type FieldsOf,
   type Range,
 } from './check.js';
+import { checkStepInspect } from './inspect.js';
+import { checkSampling, OF_SAMPLING } from './sampling.js';
 
 /**
  * Checks ranges. What depends on the model, whether the prompt fits for example, is checked there.
  */
 export function checkGenerate(options: GenerateOptions): StartOptions {
   checkNames(options, GENERATE_OPTIONS);
-  const { signal, stop, keepSpecial, constraint, onUnsupported, limits, logitBias, ...numbers } = options;
+  const { signal, stop, keepSpecial, constraint, onUnsupported, limits, inspect, ...sampling } = options;
   checkSignal(signal);
   const stops = checkStrings('stop', typeof stop === 'string' && stop !== '' ? [stop] : stop);
   const kept = checkStrings('keepSpecial', keepSpecial);
-  const biases = checkBiases(logitBias);
-  const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
-  for (const [name, value] of given) checkNumber(name, value, RANGES[name as keyof typeof RANGES]);
   const entropy = Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
   return {
-    ...Object.fromEntries(given),
-    logitBias: biases,
+    ...checkSampling(sampling),
     stop: stops,
     keepSpecial: kept,
+    ...(inspect !== undefined && { inspect: checkStepInspect(inspect) }),
     constraint: checkConstraint(constraint),
     schemas: checkSchemas(onUnsupported, limits),
     entropy,
@@ -56,9 +54,8 @@ export function splitSuffix(textOptions: TextOptions): { suffix: string | undefi
 }
 
 export const OF_GENERATIONS: FieldsOf<GenerateOptions> = {
-  ...{ maxTokens: 1, temperature: 1, topK: 1, topP: 1, minP: 1, stop: 1, seed: 1, constraint: 1, signal: 1 },
-  ...{ repetitionPenalty: 1, frequencyPenalty: 1, presencePenalty: 1, penaltyLastN: 1 },
-  ...{ logitBias: 1, topLogprobs: 1, keepSpecial: 1, onUnsupported: 1, limits: 1 },
+  ...{ maxTokens: 1, ...OF_SAMPLING, stop: 1, constraint: 1, signal: 1 },
+  ...{ topLogprobs: 1, keepSpecial: 1, onUnsupported: 1, limits: 1, inspect: 1 },
 };
 
 /** Names of the options of every generation. */
@@ -115,29 +112,6 @@ function checkStrings(name: string, texts: unknown = []): string[] {
   }
   return texts.map(wellFormed);
 }
-
-function checkBiases(biases: unknown = {}): [number, number][] {
-  if (!isRecord(biases)) throw invalidOption('logitBias', 'an object, token id → bias', biases);
-  return Object.entries(biases).map(([id, bias]) => {
-    checkNumber('logitBias', /^\d+$/.test(id) ? Number(id) : id, { min: 0, max: U32_MAX, integer: true });
-    checkNumber(`logitBias[${id}]`, bias, { min: -Infinity, max: Infinity, integer: false });
-    return [Number(id), Number(bias)];
-  });
-}
-
-const RANGES = {
-  maxTokens: { min: 0, max: U32_MAX, integer: true },
-  topLogprobs: { min: 0, max: U32_MAX, integer: true },
-  temperature: { min: 0, max: Infinity, integer: false },
-  topK: { min: 0, max: U32_MAX, integer: true },
-  topP: { min: 0, max: 1, integer: false },
-  minP: { min: 0, max: 1, integer: false },
-  repetitionPenalty: { min: Number.MIN_VALUE, max: Infinity, integer: false },
-  frequencyPenalty: { min: -Infinity, max: Infinity, integer: false },
-  presencePenalty: { min: -Infinity, max: Infinity, integer: false },
-  penaltyLastN: { min: 0, max: U32_MAX, integer: true },
-  seed: { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true },
-} satisfies Record<string, Range>;
 
 export function checkTokenize(options: TokenizeOptions): Required<TokenizeOptions> {
   checkNames(options, ['addSpecial', 'parseSpecial']);

@@ -9,6 +9,8 @@ import { checkChat } from '../options/chat.js';
 import { checkIds, checkNames, checkString, checkText, checkTexts } from '../options/check.js';
 import { checkEmbed, checkEncode, checkTopK } from '../options/encode.js';
 import { checkGenerate, checkPrompt, checkTokenize, splitSuffix } from '../options/generate.js';
+import { checkInspect, checkNearest, checkToken } from '../options/inspect.js';
+import { checkMessages } from '../options/messages.js';
 import { checkAfter, checkLabelling, checkScored } from '../options/score.js';
 import type { SessionModel } from '../session/context.js';
 import { checkSession } from '../session/options.js';
@@ -19,11 +21,15 @@ import type {
   ClassifyOptions,
   Filling,
   GenerateOptions,
+  Inspection,
   LabelOptions,
   LabelScore,
   Llm,
+  Message,
+  NearToken,
   RankedDocument,
   Sharing,
+  TokenIds,
   TokenizeOptions,
   TokenLabel,
 } from '../types/index.js';
@@ -132,6 +138,21 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
       return scoreOf(scored as ScoredText);
     },
     bestOf: (n, scorer) => bestOf(() => llm, n, scorer),
+    async inspect(prompt, options = {}) {
+      const isConversation = Array.isArray(prompt) && typeof prompt[0] === 'object';
+      const call = {
+        type: 'inspect',
+        prompt: isConversation
+          ? { messages: checkMessages(prompt as readonly Message[], info.roles), tools: null, variables: {} }
+          : checkPrompt(prompt as string | TokenIds),
+        options: checkInspect(options),
+      } as const;
+      return (await promised(connection, call, options.signal)) as Inspection;
+    },
+    async nearestTokens(token, options = {}) {
+      const call = { type: 'nearest', token: checkToken(token), top: checkNearest(options) } as const;
+      return (await promised(connection, call, options.signal)) as NearToken[];
+    },
     async tokenize(text, options: TokenizeOptions = {}) {
       const call: Call = { type: 'tokenize', text: checkString('text', text), ...checkTokenize(options) };
       return (await connection.request(call)) as number[];

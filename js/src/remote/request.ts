@@ -43,7 +43,8 @@ export function chatRequest(messages: readonly Message[], chatOptions: ChatOptio
 
 function sampling(options: GenerateOptions): Sampling {
   checkGenerate(options);
-  const { topLogprobs, keepSpecial, penaltyLastN } = options;
+  const { topLogprobs, keepSpecial, penaltyLastN, inspect } = options;
+  if (inspect !== undefined) throw local('inspect', 'none: a server shows nothing of its model', inspect);
   if (topLogprobs !== undefined)
     throw local('topLogprobs', 'none: `logprobs` of `chat.completions.create`', topLogprobs);
   if (keepSpecial?.length) throw local('keepSpecial', 'none', keepSpecial.join(', '));

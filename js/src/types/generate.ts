@@ -2,16 +2,10 @@
 
 import type * as grammar from '../../generated/weft-grammar-types.js';
 import type * as wasm from '../../generated/weft-types.js';
+import type { Inspection, StepInspectOptions } from './inspect.js';
+import type { SamplingOptions } from './sampling.js';
 
 export type { Ignored as IgnoredKeyword, Limits as SchemaLimits } from '../../generated/weft-grammar-types.js';
-
-export interface SamplingOptions extends Omit<wasm.SamplingOptions, 'logitBias'> {
-  /**
-   * Added to the logits of these tokens, by id, before anything else. -100 practically bans a
-   * token. Default: none.
-   */
-  logitBias?: Readonly<Record<number, number>>;
-}
 
 export interface GenerateOptions
   extends SamplingOptions, Pick<wasm.GenerateOptions, 'maxTokens' | 'topLogprobs' | 'keepSpecial'> {
@@ -30,6 +24,8 @@ export interface GenerateOptions
   onUnsupported?: 'error' | 'ignore';
   /** Bounds for what a JSON Schema leaves unbounded. */
   limits?: grammar.Limits;
+  /** What to look at in each step; a piece then has `inspection`. Default: nothing. */
+  inspect?: StepInspectOptions;
   /** Stops the answer at once; its iteration then ends with the reason `abort`. */
   signal?: AbortSignal;
 }
@@ -76,6 +72,8 @@ export type Piece = {
    * was reasoning.
    */
   readonly endsReasoning?: true;
+  /** What the step saw that the token was drawn from; only of a token, with `inspect`. */
+  readonly inspection?: Inspection;
 } &
   /** A token. Its text is empty while a character or a possible stop string is incomplete. */
   (

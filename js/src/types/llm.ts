@@ -3,6 +3,7 @@
 import type { ChatOptions, Message } from './chat.js';
 import type { Generation, TextOptions, TokenIds, TokenizeOptions } from './generate.js';
 import type { ModelInfo } from './info.js';
+import type { Inspection, InspectOptions, NearestOptions, NearToken } from './inspect.js';
 import type { ChatCompletions, Completions, Embeddings } from './openai.js';
 import type { Session, SessionOptions } from './session.js';
 import type {
@@ -81,6 +82,19 @@ export interface Llm {
   classifyTokens(text: string, options?: EncodeOptions): Promise<TokenLabel[]>;
   /** Returns the most likely tokens for each `info.maskToken` in the text, best first. */
   fillMask(text: string, options?: FillMaskOptions): Promise<Filling[][]>;
+  /**
+   * Looks inside the model while it reads a text, its ids or a conversation: attention, residual
+   * streams, what each layer would say, the next token stage by stage, experts, times. Goes on
+   * beside generations, one layer in turn, and does not change what they say. Of an encoder,
+   * `attention` and `hiddenStates` can be seen.
+   */
+  inspect(prompt: string | TokenIds | readonly Message[], options?: InspectOptions): Promise<Inspection>;
+  /**
+   * Returns the tokens whose embeddings point most nearly in the same direction (cosine), best
+   * first. `token`: an id, or a text that is one token. Cost: reads the whole embedding table back,
+   * in pieces. Errors: `UNSUPPORTED_TASK` for an encoder.
+   */
+  nearestTokens(token: number | string, options?: NearestOptions): Promise<NearToken[]>;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: TokenIds): Promise<string>;
   /**

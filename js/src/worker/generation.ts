@@ -9,7 +9,8 @@ import type { Contexts } from './contexts.js';
 import { prepare, type Prepared } from './conversation.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
-import type { RuntimeLlm, RuntimeLogprobs } from './runtime.js';
+import { inspectionOf } from './seen.js';
+import type { RuntimeLlm, RuntimeLogprobs, RuntimeToken } from './runtime.js';
 import { run } from './steps.js';
 import { stop } from './stop.js';
 import type { Turn } from './turns.js';
@@ -57,6 +58,8 @@ export async function generate(
     answer.free();
   }
 }
+
+type TokenPiece = Extract<Piece, { finish: null }>;
 
 /** A generation of the runtime. */
 interface Running {
@@ -124,14 +127,14 @@ class Answer {
     this.stop();
     this.#contexts.hold(this);
     const { suffix, cache } = this.#call;
-    const { constraint: _, schemas, entropy, ...options } = this.#call.options;
+    const { constraint: _, schemas, entropy, inspect, ...options } = this.#call.options;
     const { ids, constraint } = prepared;
     if (constraint !== null) this.#constrained ??= constraints.open(llm, constraint, schemas);
     if (cache && options.restored !== undefined) await writeCache(llm, cache, options.restored);
     const keepSpecial = [...(options.keepSpecial ?? []), ...prepared.keepSpecial];
     const gap = suffix === undefined ? {} : { infill: true };
     const wanted = { ...options, ...gap, keepSpecial, constrained: constraint !== null };
-    const handle = llm.start(ids, wanted, entropy);
+    const handle = llm.start(ids, wanted, entropy, inspect);
     const running = (this.#running = { llm, handle });
     const tokens = { promptTokens: ids.length, cachedTokens: llm.cached_tokens(handle) };
     if (this.#ids.length === 0) this.#clock.prompt(tokens.promptTokens, tokens.cachedTokens);
@@ -151,7 +154,7 @@ class Answer {
       return true;
     }
     if (event.type === 'token') {
-      const { text, id, logprobs } = event;
+      const { text, id } = event;
       this.#clock.token();
       this.#ids.push(id);
       const wasThinking = thoughts?.thinking;
@@ -161,9 +164,17 @@ class Answer {
       else this.#constrained?.advance(running, id);
       this.#complete = calls?.isOver(told.text) ?? false;
       if (this.#complete) llm.finish(handle);
-      this.#listener.piece({ ...told, id, finish: null, ...(logprobs ? { logprobs: withTexts(logprobs) } : {}) });
+      this.#listener.piece({ ...told, id, finish: null, ...this.#seen(event) });
     }
     return false;
+  }
+
+  #seen({ logprobs, inspection }: RuntimeToken): Pick<TokenPiece, 'logprobs' | 'inspection'> {
+    const { inspect } = this.#call.options;
+    return {
+      ...(logprobs && { logprobs: withTexts(logprobs) }),
+      ...(inspect && inspection && { inspection: inspectionOf(inspect, inspection.layers, inspection.seen) }),
+    };
   }
 
   #finish(reason: FinishReason): Finish {
@@ -177,7 +188,13 @@ class Answer {
   }
 }
 
-function prepareAny(llm: RuntimeLlm, prompt: Prompt, suffix: string | undefined, constraint: string | null): Prepared {
+/** The ids of a prompt, and what is known of its answer. */
+export function prepareAny(
+  llm: RuntimeLlm,
+  prompt: Prompt,
+  suffix: string | undefined,
+  constraint: string | null,
+): Prepared {
   if (typeof prompt !== 'string' && 'messages' in prompt) return prepare(llm, prompt, constraint);
   const alone = suffix === undefined;
   const given = typeof prompt === 'string' ? llm.tokenize(prompt, alone, false) : Uint32Array.from(prompt);

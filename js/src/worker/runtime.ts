@@ -12,7 +12,14 @@ import type { Adapter } from './adapter.js';
 import type { Tuning } from './tuning.js';
 
 export type { Constrained as RuntimeConstrained, Grammars } from '../../generated/weft-grammar.js';
-export type { Llm as RuntimeLlm, TokenLogprobs as RuntimeLogprobs } from '../../generated/weft.js';
+export type RuntimeToken = Extract<weft.Event, { type: 'token' }>;
+
+export type {
+  LayerSeen as RuntimeLayer,
+  Llm as RuntimeLlm,
+  Seen as RuntimeSeen,
+  TokenLogprobs as RuntimeLogprobs,
+} from '../../generated/weft.js';
 
 /** What the generated JavaScript of every module has. */
 export interface AnyGlue {

@@ -13,6 +13,7 @@ import { prepare } from './conversation.js';
 import { encode } from './encoding.js';
 import { estimate } from './estimate.js';
 import { generate, unstarted, type Listener } from './generation.js';
+import { inspect, nearestTokens, transfersOf } from './inspecting.js';
 import { load } from './load.js';
 import { Model } from './model.js';
 import { FairQueue } from './queue.js';
@@ -48,6 +49,10 @@ const MOST_OF_ONE_CLIENT = 4;
 const MOST_SCORES = 2;
 const SCORES_OF_ONE_CLIENT = 1;
 
+/** The same for inspections, which hold large results. */
+const MOST_INSPECTIONS = 2;
+const INSPECTIONS_OF_ONE_CLIENT = 1;
+
 /** A model and its clients. */
 export class Service {
   readonly #start: Start;
@@ -58,6 +63,7 @@ export class Service {
   /** Limits the generations that run at once; the others wait. */
   readonly #places = new FairQueue<Client>(MOST_GENERATIONS, MOST_OF_ONE_CLIENT);
   readonly #scores = new FairQueue<Client>(MOST_SCORES, SCORES_OF_ONE_CLIENT);
+  readonly #inspections = new FairQueue<Client>(MOST_INSPECTIONS, INSPECTIONS_OF_ONE_CLIENT);
   readonly #constraints: Constraints;
   /** One wasm module, even if the model is loaded several times. */
   #runtime: ReturnType<Start> | undefined;
@@ -152,6 +158,9 @@ export class Service {
         return this.#places;
       case 'score':
         return this.#scores;
+      case 'inspect':
+      case 'nearest':
+        return this.#inspections;
       default:
         return undefined;
     }
@@ -201,6 +210,12 @@ export class Service {
         return reply(await encode(model, call.task, turn, signal));
       case 'score':
         return reply(await score(model, call, turn, signal));
+      case 'inspect': {
+        const value = await inspect(model, call, turn, signal);
+        return reply(value, value && transfersOf(value));
+      }
+      case 'nearest':
+        return reply(await nearestTokens(model, call, turn, signal));
       case 'tokenize': {
         const { text, addSpecial, parseSpecial } = call;
         const work = (llm: RuntimeLlm) => Array.from(llm.tokenize(text, addSpecial, parseSpecial));

@@ -102,8 +102,9 @@ function checkProperties(value, members, where) {
 test('the info of a model is as declared: numbers are numbers, and what is missing is null', async () => {
   const decoder = await load('llama', { contextLength: 16 });
   checkNamed(decoder.info(), 'Info');
-  const { kind, maskToken, contextLength, parameters, labels } = decoder.info();
+  const { kind, maskToken, contextLength, parameters, labels, basename, sizeLabel } = decoder.info();
   assert.deepEqual([kind, maskToken, contextLength, labels], ['decoder', null, 16, []]);
+  assert.deepEqual([basename, sizeLabel], [null, null]);
   assert.ok(Number.isSafeInteger(parameters) && parameters > 0);
   assert.equal(typeof decoder.engine_reason(), 'string');
   const encoder = await load('bert-masked-lm');

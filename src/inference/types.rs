@@ -149,6 +149,12 @@ pub struct Info {
     pub mask_token: Option<String>,
     /// Name that the file gives the model.
     pub name: String,
+    /// Name that the file gives its family, `smollm2` for example; null if it gives none.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "string | null"))]
+    pub basename: Option<String>,
+    /// How many weights it has, as the file says it, `135M` for example; null if it does not.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "string | null"))]
+    pub size_label: Option<String>,
     /// Its GGUF architecture.
     pub architecture: String,
     /// Number of weights.
@@ -195,6 +201,8 @@ impl Info {
             labels: Vec::new(),
             mask_token: None,
             name: config.name.clone(),
+            basename: config.basename.clone(),
+            size_label: config.size_label.clone(),
             architecture: config.architecture.name.into(),
             parameters: about.parameters,
             quantization: about.quantization.to_string(),

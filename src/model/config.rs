@@ -18,6 +18,10 @@ pub struct Config {
     pub architecture: &'static Architecture,
     /// `general.name`, or the architecture's name if the file has none.
     pub name: String,
+    /// `general.basename`: the name of the family, `smollm2` for example.
+    pub basename: Option<String>,
+    /// `general.size_label`: how many weights, as people say it, `135M` for example.
+    pub size_label: Option<String>,
     /// Number of layers.
     pub layers: usize,
     /// Width of the residual stream.
@@ -112,8 +116,11 @@ impl Config {
         let rope = Rope::read(&keys, head_dim, trained_context)?;
         let scaled_width =
             if architecture.wide_heads_at == Some(layers) { hidden as f32 / heads as f32 } else { head_dim as f32 };
+        let about = |key| metadata.opt_str(key).map(|text| text.filter(|text| !text.is_empty()));
         let config = Self {
-            name: metadata.opt_str("general.name")?.filter(|name| !name.is_empty()).unwrap_or(name).to_string(),
+            name: about("general.name")?.unwrap_or(name).to_string(),
+            basename: about("general.basename")?.map(str::to_string),
+            size_label: about("general.size_label")?.map(str::to_string),
             layers,
             hidden,
             ffn: match (keys.opt_count("expert_feed_forward_length")?, &experts) {
@@ -322,6 +329,37 @@ mod tests {
         metadata.insert("general.type", "adapter");
         let error = Config::from_metadata(&metadata).unwrap_err().to_string();
         assert!(error.contains("general.type is `adapter`; weft runs files with a whole model"), "{error}");
+    }
+
+    #[test]
+    fn names_come_from_the_file_and_empty_ones_count_as_none() {
+        let mut metadata = Metadata::default();
+        metadata.insert("general.architecture", "llama");
+        metadata.insert("llama.attention.layer_norm_rms_epsilon", 1e-5f32);
+        let counts = [
+            ("block_count", 2u32),
+            ("embedding_length", 64),
+            ("feed_forward_length", 96),
+            ("attention.head_count", 4),
+            ("context_length", 64),
+        ];
+        for (key, count) in counts {
+            metadata.insert(format!("llama.{key}"), count);
+        }
+        let names = |metadata: &Metadata| {
+            let config = Config::from_metadata(metadata).unwrap();
+            (config.name, config.basename, config.size_label)
+        };
+        assert_eq!(names(&metadata), ("llama".into(), None, None));
+        metadata.insert("general.name", "Smollm2 135M 8k Lc100K Mix1 Ep2");
+        metadata.insert("general.basename", "smollm2");
+        metadata.insert("general.size_label", "135M");
+        let told = ("Smollm2 135M 8k Lc100K Mix1 Ep2".into(), Some("smollm2".into()), Some("135M".into()));
+        assert_eq!(names(&metadata), told);
+        for key in ["name", "basename", "size_label"] {
+            metadata.insert(format!("general.{key}"), "");
+        }
+        assert_eq!(names(&metadata), ("llama".into(), None, None));
     }
 
     #[test]

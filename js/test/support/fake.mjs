@@ -9,6 +9,8 @@ import { tuningOf } from '../../dist/worker/tuning.js';
 
 export const INFO = {
   name: 'fake',
+  basename: null,
+  sizeLabel: null,
   architecture: 'llama',
   parameters: 1,
   quantization: 'F32',

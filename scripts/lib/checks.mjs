@@ -103,6 +103,7 @@ export const checks = [
 
   // TypeScript and JavaScript
   { name: 'page types', area: 'js', quick: true, needs: [PACKAGE], run: quiet(() => npm('run', 'check', '-w', 'www')) },
+  { name: 'page tests', area: 'js', quick: true, needs: ['npm packages'], run: () => nodeTest(testFiles('www/test')) },
   {
     name: 'package tests',
     area: 'js',

@@ -21,3 +21,14 @@ export function modelName(source: ModelSource, info: ModelInfo): string {
     .replace(/-\d{5}-of-\d{5}$/, '')
     .replace(/[-.](?:[IT]?Q\d\w*|B?F(?:16|32)|(?:MX|NV)FP4)$/i, '');
 }
+
+/** What a model was chosen by, to tell it to people. */
+export function sourceName(source: ModelSource): string {
+  const first = Array.isArray(source) ? source[0] : source;
+  if (typeof first === 'string') return fileName(first);
+  if (first instanceof URL) return fileName(first.href);
+  return first && 'name' in first ? String(first.name) : 'a file';
+}
+
+/** crypto.randomUUID is not there on a page without TLS. */
+export const newId = () => `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;

@@ -1,19 +1,16 @@
 /** Saves a conversation while it grows. */
 
-import type { ModelSource } from 'weft-llm';
 import type { Conversation } from './conversation.js';
-import { saveConversation } from './saved.js';
+import { saveChanges } from './saved.js';
 
 /** While an answer streams, it is saved at most this often. */
 const SAVE_MS = 400;
 
 export class Autosave {
-  /** Null: the conversation is named by its first question. */
-  title: string | null = null;
   #waiting: ReturnType<typeof setTimeout> | undefined;
+  #last: Promise<void> = Promise.resolve();
 
-  /** `now` gives the conversation, and where the model comes from that answers it. */
-  constructor(readonly now: () => { conversation: Conversation; source: ModelSource }) {
+  constructor(readonly current: () => Conversation) {
     // The last moment at which a page that is closed can save.
     document.addEventListener('visibilitychange', () => document.hidden && void this.flush());
   }
@@ -23,19 +20,23 @@ export class Autosave {
   }
 
   /** Saves now what waits to be saved. */
-  async flush(): Promise<void> {
-    if (this.#waiting === undefined) return;
-    this.forget();
-    const { conversation, source } = this.now();
-    const { id, turns } = conversation;
-    if (turns.length === 0) return;
-    await saveConversation({
-      id,
-      title: this.title,
-      changed: Date.now(),
-      turns: turns.map(({ question, answer, state, stats }) => ({ question, answer, state, stats })),
-      model: typeof source === 'string' ? source : null,
+  flush(conversation = this.current()): Promise<void> {
+    if (conversation === this.current()) this.forget();
+    return this.queue(async () => {
+      const mayBegin = !conversation.isSaved;
+      const changes = conversation.takeChanges();
+      if (changes) await saveChanges(conversation.id, changes, mayBegin);
     });
+  }
+
+  /**
+   * Does something after all earlier saves and before all later ones: what it reads has every
+   * change that the conversation does not count as unsaved.
+   */
+  queue(work: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined); // what failed does not stop what comes after it
+    return done;
   }
 
   /** Saves no more what waits: the conversation was deleted. */

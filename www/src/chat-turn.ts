@@ -3,23 +3,35 @@
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { announce } from './announcer.js';
 import { Component } from './component.js';
-import { ANOTHER_TEMPERATURE, type Turn } from './conversation.js';
+import { ANOTHER_TEMPERATURE, type Turn, type Version } from './turn.js';
 import { MarkdownView } from './markdown/view.js';
 
-/** Sends `regenerate` and `continue`. */
+/** What the user wants done with a turn. */
+export type TurnAction =
+  | { what: 'regenerate' | 'continue' | 'branch' | 'delete'; turn: Turn }
+  | { what: 'edit'; turn: Turn; question: string }
+  | { what: 'version'; turn: Turn; by: 1 | -1 };
+
+/** Sends `turn-action` with a {@link TurnAction}. */
 export class ChatTurn extends Component {
   static override properties: PropertyDeclarations = {
     turn: { attribute: false },
+    version: { attribute: false },
     last: { type: Boolean },
-    idle: { type: Boolean },
+    busy: { type: Boolean },
+    hasModel: { type: Boolean },
   };
   declare turn: Turn;
-  /** Only the last answer can be made anew. */
+  declare version: Version;
+  /** Only the last answer can be gone on with. */
   declare last: boolean;
-  /** Whether a model is there and has nothing to do. */
-  declare idle: boolean;
+  declare busy: boolean;
+  declare hasModel: boolean;
   #view: MarkdownView | undefined;
   #listened: Turn | undefined;
+  #isEdited = false;
+  #isOpen = false;
+  #finished = false;
   readonly #onTurn = () => this.requestUpdate();
 
   protected override willUpdate(): void {
@@ -28,16 +40,18 @@ export class ChatTurn extends Component {
     this.#listened = this.turn;
     this.turn.addEventListener('change', this.#onTurn);
     this.#view = undefined;
+    this.#isEdited = this.#isOpen = false;
   }
 
   protected override render(): TemplateResult {
-    const { question, stats, state, answer } = this.turn;
+    const { stats, state, answer } = this.turn;
     const under = state === 'waiting' || state === 'streaming';
     const unfinished = state === 'stopped' || state === 'interrupted';
+    const canAnswer = this.hasModel && !this.busy;
     return html`
       <section class="turn" data-state=${state}>
         <h2 class="sr-only">You</h2>
-        <p class="question" dir="auto">${question}</p>
+        ${this.#isEdited ? this.#editor() : this.#question(canAnswer)}
         <h2 class="sr-only">Answer</h2>
         <div class="answer" data-testid="answer" aria-busy=${under} @click=${this.#onCopyCode}></div>
         <div class="after" ?inert=${under}>
@@ -54,29 +68,76 @@ export class ChatTurn extends Component {
               ? html`<button
                   type="button"
                   data-testid="continue"
-                  ?disabled=${!this.idle}
+                  ?disabled=${!canAnswer}
                   @click=${() => this.#send('continue')}
                 >
                   Go on
                 </button>`
               : nothing
           }
-          ${
-            this.last
-              ? html`<button
-                  type="button"
-                  data-testid="regenerate"
-                  title="Another answer; if the temperature is 0, it is sampled at ${ANOTHER_TEMPERATURE}"
-                  ?disabled=${!this.idle}
-                  @click=${() => this.#send('regenerate')}
-                >
-                  Regenerate
-                </button>`
-              : nothing
-          }
+          <button
+            type="button"
+            class="regenerate"
+            data-testid="regenerate"
+            title="Another answer; if the temperature is 0, it is sampled at ${ANOTHER_TEMPERATURE}"
+            ?disabled=${!canAnswer}
+            @click=${() => this.#send('regenerate')}
+          >
+            Regenerate
+          </button>
+          <button type="button" class="more" aria-expanded=${this.#isOpen} @click=${this.#toggle}>More</button>
+          ${this.#isOpen ? this.#more() : nothing}
         </div>
       </section>
     `;
+  }
+
+  #question(canAnswer: boolean): TemplateResult {
+    const { at, of } = this.version;
+    const step = (by: 1 | -1, label: string, sign: string) =>
+      // A disabled button would lose the focus.
+      html`<button
+        type="button"
+        aria-label="${label} version"
+        aria-disabled=${this.busy || at + by < 1 || at + by > of}
+        @click=${() => this.#act({ what: 'version', turn: this.turn, by })}
+      >
+        ${sign}
+      </button>`;
+    return html`<p class="question" dir="auto">${this.turn.question}</p>
+      <div class="asked">
+        <button type="button" class="edit" aria-label="Edit the question" ?disabled=${!canAnswer} @click=${this.#edit}>
+          Edit
+        </button>
+        ${
+          of > 1
+            ? html`<span class="versions" role="group" aria-label="Versions of this turn" dir="ltr">
+                ${step(-1, 'Previous', '‹')}
+                <span><span class="sr-only">Version </span>${at} / ${of}</span>
+                ${step(1, 'Next', '›')}
+              </span>`
+            : nothing
+        }
+      </div>`;
+  }
+
+  #editor(): TemplateResult {
+    return html`<form class="editor" @submit=${this.#onEdited} @keydown=${this.#onEditorKey}>
+      <textarea aria-label="The question" dir="auto" .value=${this.turn.question}></textarea>
+      <div class="asked">
+        <button type="button" @click=${this.#endEditing}>Cancel</button>
+        <button type="submit" class="primary" ?disabled=${this.busy}>Send</button>
+      </div>
+    </form>`;
+  }
+
+  #more(): TemplateResult {
+    const button = (what: 'branch' | 'delete', label: string, title: string) =>
+      html`<button type="button" class=${what} title=${title} ?disabled=${this.busy} @click=${() => this.#send(what)}>
+        ${label}
+      </button>`;
+    return html`${button('branch', 'New chat from here', 'A new chat with the turns up to this one')}
+    ${button('delete', 'Delete', 'Deletes this question and its answer')}`;
   }
 
   protected override updated(): void {
@@ -89,10 +150,52 @@ export class ChatTurn extends Component {
     this.#finished = state !== 'streaming';
   }
 
-  #finished = false;
+  #send(what: 'regenerate' | 'continue' | 'branch' | 'delete'): void {
+    this.#act({ what, turn: this.turn });
+  }
 
-  #send(type: string): void {
-    this.dispatchEvent(new Event(type, { bubbles: true }));
+  #act(detail: TurnAction): void {
+    this.dispatchEvent(new CustomEvent('turn-action', { detail, bubbles: true }));
+  }
+
+  #toggle(): void {
+    this.#isOpen = !this.#isOpen;
+    this.requestUpdate();
+  }
+
+  async #edit(): Promise<void> {
+    this.#isEdited = true;
+    this.requestUpdate();
+    await this.updateComplete;
+    const field = this.find<HTMLTextAreaElement>('.editor textarea');
+    field.focus();
+    field.setSelectionRange(field.value.length, field.value.length);
+  }
+
+  async #endEditing(): Promise<void> {
+    this.#isEdited = false;
+    this.requestUpdate();
+    await this.updateComplete;
+    this.find('.edit').focus();
+  }
+
+  #onEditorKey(event: KeyboardEvent): void {
+    if (event.isComposing || event.keyCode === 229) return;
+    if (event.key === 'Escape') {
+      event.preventDefault();
+      void this.#endEditing();
+    } else if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+      (event.currentTarget as HTMLFormElement).requestSubmit();
+    }
+  }
+
+  #onEdited(event: Event): void {
+    event.preventDefault();
+    const question = this.find<HTMLTextAreaElement>('.editor textarea').value.trim();
+    if (question === '') return;
+    this.#isEdited = false;
+    this.requestUpdate();
+    this.#act({ what: 'edit', turn: this.turn, question });
   }
 
   #onCopy(event: Event): void {

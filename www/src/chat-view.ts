@@ -4,7 +4,8 @@ import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'l
 import { repeat } from 'lit/directives/repeat.js';
 import './chat-turn.js';
 import { Component } from './component.js';
-import type { Conversation, Turn } from './conversation.js';
+import type { Conversation } from './conversation.js';
+import type { Turn } from './turn.js';
 
 const EXAMPLES = [
   'What is the capital of Germany?',
@@ -12,7 +13,7 @@ const EXAMPLES = [
   'Write a Python function that reverses a string.',
 ];
 
-/** Sends `ask` with an example, `tasks`, and `regenerate` and `continue` of the last turn. */
+/** Sends `ask` with an example, and `tasks`; turns send what is wanted of them. */
 export class ChatView extends Component {
   static override properties: PropertyDeclarations = {
     conversation: { attribute: false },
@@ -36,8 +37,10 @@ export class ChatView extends Component {
           (turn, index) =>
             html`<chat-turn
               .turn=${turn}
+              .version=${this.conversation.versionOf(turn)}
               ?last=${index === this.turns.length - 1}
-              ?idle=${!this.busy && this.hasModel}
+              ?busy=${this.busy}
+              ?hasModel=${this.hasModel}
             ></chat-turn>`,
         )}
       </div>

@@ -1,144 +1,311 @@
 /** A conversation: its turns, the answer that streams, and what the model gets to read. */
 
-import { WeftError, type Finish, type Llm, type Message, type Session } from 'weft-llm';
+import { WeftError, type Finish, type Llm, type Message, type ModelSource, type Session } from 'weft-llm';
 import { announce } from './announcer.js';
-import { generateSettings, systemPrompt } from './settings.js';
-
-/**
- * `interrupted`: the page was closed while the answer streamed. `stopped`: the user stopped it, or
- * it was cut off.
- */
-export type TurnState = 'waiting' | 'streaming' | 'answered' | 'stopped' | 'interrupted' | 'unanswered';
-
-export interface SavedTurn {
-  question: string;
-  /** Markdown as the model wrote it. */
-  answer: string;
-  state: TurnState;
-  stats: string;
-}
-
-/** Reports each change with the event `change`. */
-export class Turn extends EventTarget implements SavedTurn {
-  answer = '';
-  state: TurnState = 'unanswered';
-  stats = '';
-
-  constructor(readonly question: string) {
-    super();
-  }
-
-  static from({ question, answer, state, stats }: SavedTurn): Turn {
-    const under = state === 'waiting' || state === 'streaming';
-    const kept = under ? (answer === '' ? 'unanswered' : 'interrupted') : state;
-    return Object.assign(new Turn(question), { answer, stats, state: kept });
-  }
-
-  set(values: Partial<SavedTurn>): void {
-    Object.assign(this, values);
-    this.dispatchEvent(new Event('change'));
-  }
-}
-
-/** How full the context is. `left`: messages that the model no longer sees. */
-export interface ContextUse {
-  tokens: number;
-  of: number;
-  left: number;
-}
+import {
+  emptyConversation,
+  treeOf,
+  type Changes,
+  type SavedConversation,
+  type Values,
+} from './conversations/record.js';
+import { add, before, EMPTY, path, putBack, remove, show, START, versions, type Tree } from './conversations/tree.js';
+import { newId, sourceName } from './names.js';
+import { chatDefaults, generateSettings, systemPrompt } from './settings.js';
+import { ANOTHER_TEMPERATURE, describe, settled, Turn, type ContextUse, type Version } from './turn.js';
 
 export interface ConversationEvents {
   onError(error: unknown): void;
-  /** Called when the turns, or the state of the last one, change. */
+  /** Called when the turns, or the state of one, change. */
   onChange(): void;
   /** Called when there is more to save, for each piece of an answer too. */
   onGrowth(): void;
 }
 
-/** Temperature of a new answer when the setting is 0: the answer would be the same again. */
-export const ANOTHER_TEMPERATURE = 0.8;
-
 export class Conversation {
-  turns: Turn[];
+  readonly id: string;
+  /** Null: the settings of new chats. */
+  settings: Values | null;
+  /** Where the model came from that answered last. */
+  model: string | null;
+  file: string | null;
   context: ContextUse | null = null;
+  /** Whether it was saved once: it is no new one. */
+  isSaved: boolean;
+  /** Another tab answers in it. */
+  isElsewhere = false;
+  #tree: Tree = EMPTY;
+  #path: readonly Turn[] = [];
+  #turns = new Map<string, Turn>();
+  /** What this tab showed after a turn: another tab does not change it. */
+  #chosen = new Map<string, string>();
   #running: AbortController | null = null;
+  #answered: Turn | null = null;
+  /** What is not saved yet: turns by their ids, and whether anything else changed. */
+  #changed = new Set<string>();
+  #removed = new Set<string>();
+  #isChanged = false;
+  #hasNewSettings = false;
 
   constructor(
-    readonly id: string,
     readonly events: ConversationEvents,
-    turns: readonly SavedTurn[] = [],
+    saved = emptyConversation(newId()),
   ) {
-    this.turns = turns.map(Turn.from);
+    this.id = saved.id;
+    ({ settings: this.settings, model: this.model, file: this.file } = saved);
+    this.isSaved = saved.turns.length > 0;
+    this.#read(saved);
+  }
+
+  /** The turns that are shown; another array whenever others are. */
+  get turns(): readonly Turn[] {
+    return this.#path;
   }
 
   get busy(): boolean {
-    return this.#running !== null;
+    return this.#running !== null || this.isElsewhere;
+  }
+
+  get last(): Turn | undefined {
+    return this.#path.at(-1);
   }
 
   /** Whether the last answer can be written on from where it ended. */
   get canContinue(): boolean {
-    return !this.busy && ['interrupted', 'stopped'].includes(this.turns.at(-1)?.state ?? '');
+    return !this.busy && ['interrupted', 'stopped'].includes(this.last?.state ?? '');
   }
 
-  ask(question: string, model: Llm): void {
-    this.turns = [...this.turns, new Turn(question)];
-    void this.answer(model);
+  versionOf({ id }: Turn): Version {
+    const all = versions(this.#tree, id);
+    return { at: all.indexOf(id) + 1, of: all.length };
   }
 
   stop(): void {
     this.#running?.abort();
   }
 
-  /** Takes back a question that got no answer. */
+  // Questions and answers; each call waits for the end of its answer
+
+  ask(question: string, model: Llm): Promise<void> {
+    return this.#begin(new Turn(question), this.last?.id ?? START, model);
+  }
+
+  /** Asks another question instead; the earlier one stays as a version, if it has an answer. */
+  async edit(turn: Turn, question: string, model: Llm): Promise<void> {
+    if (this.busy) return;
+    const parent = this.#parentOf(turn);
+    if (turn.answer === '') this.#drop(turn);
+    await this.#begin(new Turn(question), parent, model);
+  }
+
+  /** Answers a question again, in another version of the turn. */
+  async regenerate(turn: Turn, model: Llm): Promise<void> {
+    if (this.busy) return;
+    if (turn.answer === '') return this.#answer(turn, model);
+    const another = new Turn(turn.question);
+    await this.#begin(another, this.#parentOf(turn), model, turn);
+    // The earlier answer is shown if the new one did not start.
+    if (another.answer !== '') return;
+    this.#drop(another);
+    this.show(turn);
+  }
+
+  /** Writes the last answer on from where it ended. */
+  async goOn(model: Llm): Promise<void> {
+    if (this.canContinue) await this.#answer(this.last!, model, { prefix: this.last!.answer });
+  }
+
+  /** Takes back the last question, if it got no answer. */
   takeBack(): string {
-    const last = this.turns.at(-1);
+    const { last } = this;
     if (this.busy || !last || last.answer !== '') return '';
-    this.turns = this.turns.slice(0, -1);
-    this.#changed();
+    this.#drop(last);
+    this.#report();
     return last.question;
   }
 
-  /** Answers the last question, again if it has an answer. `go on`: from where the answer ended. */
-  async answer(model: Llm, how: 'anew' | 'go on' = 'anew'): Promise<void> {
-    const turn = this.turns.at(-1);
-    if (!turn || this.busy) return;
+  // Branches
+
+  /** Shows this turn instead of its other versions. */
+  show(turn: Turn): void {
+    this.#chosen.set(this.#parentOf(turn), turn.id);
+    this.#place(show(this.#tree, turn.id));
+    this.context = null;
+    this.#report();
+  }
+
+  /** Shows the next version of a turn, or the previous one with -1. */
+  step(turn: Turn, by: 1 | -1): void {
+    const all = versions(this.#tree, turn.id);
+    const other = this.#turns.get(all[all.indexOf(turn.id) + by] ?? '');
+    if (other && !this.busy) this.show(other);
+  }
+
+  /** Removes a turn; what follows it stays. Returns what brings it back. */
+  delete(turn: Turn): () => void {
+    const former = this.#tree;
+    this.#drop(turn);
+    this.context = null;
+    this.#report();
+    return () => {
+      this.#turns.set(turn.id, turn);
+      this.#removed.delete(turn.id);
+      this.#place(putBack(this.#tree, turn.id, former));
+      this.#chosen.set(this.#parentOf(turn), turn.id);
+      for (const [id, parent] of this.#tree.parents) if (parent === turn.id) this.#changed.add(id);
+      this.#report(turn);
+    };
+  }
+
+  /** A new conversation with the turns up to this one. */
+  branchAt(turn: Turn, id: string, title: string): SavedConversation {
+    const turns = [...before(this.#tree, turn.id), turn.id].map((id) => this.#turns.get(id)!);
+    const saved = turns.map((one, index) => ({ ...one.content, id: one.id, parent: turns[index - 1]?.id ?? START }));
+    const { model, file, settings } = this;
+    return { id, title, changed: Date.now(), turns: saved.map(settled), shown: {}, model, file, settings };
+  }
+
+  #parentOf({ id }: Turn): string {
+    return this.#tree.parents.get(id) ?? START;
+  }
+
+  #place(tree: Tree): void {
+    this.#tree = tree;
+    this.#path = path(tree).map((id) => this.#turns.get(id)!);
+    this.#isChanged = true;
+  }
+
+  #drop(turn: Turn): void {
+    const { id } = turn;
+    const parent = this.#parentOf(turn);
+    this.#turns.delete(id);
+    this.#changed.delete(id);
+    this.#removed.add(id);
+    this.#place(remove(this.#tree, id));
+    const next = this.#tree.shown.get(parent);
+    if (next === undefined) this.#chosen.delete(parent);
+    else this.#chosen.set(parent, next);
+  }
+
+  // Saving, and following another tab
+
+  /** Remembers where the model comes from that answers. */
+  answeredBy(source: ModelSource): void {
+    this.model = typeof source === 'string' ? source : null;
+    this.file = typeof source === 'string' ? null : sourceName(source);
+  }
+
+  changeSettings(settings: Values): void {
+    this.settings = settings;
+    this.#hasNewSettings = this.#isChanged = true;
+    this.#report();
+  }
+
+  /** What changed since the last call; null if nothing did, or there is nothing yet. */
+  takeChanges(): Changes | null {
+    const { settings, model, file } = this;
+    if (!this.#isChanged || (!this.isSaved && this.#turns.size === 0)) return null;
+    const turns = [...this.#changed].map((id) => ({
+      ...this.#turns.get(id)!.content,
+      id,
+      parent: this.#tree.parents.get(id)!,
+    }));
+    const removed = [...this.#removed];
+    const when = turns.length + removed.length > 0 ? { changed: Date.now() } : {};
+    const how = this.#hasNewSettings ? { settings } : {};
+    this.#changed.clear();
+    this.#removed.clear();
+    this.#hasNewSettings = this.#isChanged = false;
+    this.isSaved = true;
+    return { model, file, shown: Object.fromEntries(this.#tree.shown), turns, removed, ...when, ...how };
+  }
+
+  /** Becomes what another tab saved, but for what this tab did not save yet. */
+  follow(saved: SavedConversation, isElsewhere: boolean): void {
+    this.isElsewhere = isElsewhere && this.#running === null;
+    if (!this.#hasNewSettings) this.settings = saved.settings;
+    this.#read(saved);
+    this.events.onChange();
+  }
+
+  #read(saved: SavedConversation): void {
+    const mine = (id: string) => this.#changed.has(id) || id === this.#answered?.id;
+    for (const stored of saved.turns) {
+      if (mine(stored.id) || this.#removed.has(stored.id)) continue;
+      const { id, question, answer, state, stats } = this.isElsewhere ? stored : settled(stored);
+      const turn = this.#turns.get(id) ?? new Turn(question, id);
+      this.#turns.set(id, turn);
+      if (turn.answer !== answer || turn.state !== state) turn.set({ answer, state, stats });
+    }
+    let tree = treeOf(saved);
+    tree = { ...tree, shown: new Map([...tree.shown, ...this.#chosen]) };
+    for (const id of this.#removed) tree = remove(tree, id);
+    for (const id of this.#turns.keys()) {
+      if (tree.parents.has(id)) continue;
+      if (mine(id)) tree = add(tree, id, this.#tree.parents.get(id) ?? START);
+      else this.#turns.delete(id);
+    }
+    this.#tree = tree;
+    this.#path = path(tree).map((id) => this.#turns.get(id)!);
+  }
+
+  // The answer
+
+  async #begin(turn: Turn, parent: string, model: Llm, former?: Turn): Promise<void> {
+    if (this.busy) return;
+    this.#turns.set(turn.id, turn);
+    this.#changed.add(turn.id);
+    this.#chosen.set(parent, turn.id);
+    this.#place(add(this.#tree, turn.id, parent));
+    await this.#answer(turn, model, { former });
+  }
+
+  /** `prefix`: how the answer starts. `former`: the version that has an answer already. */
+  async #answer(turn: Turn, model: Llm, { prefix = '', former }: { prefix?: string; former?: Turn | undefined } = {}) {
+    if (this.busy) return;
     const running = new AbortController();
     this.#running = running;
-    const before = { answer: turn.answer, stats: turn.stats, state: turn.state };
+    this.#answered = turn;
+    if (this.settings === null) {
+      this.settings = chatDefaults();
+      this.#hasNewSettings = true;
+    }
+    const start = { answer: turn.answer, stats: turn.stats, state: turn.state };
     turn.set({ state: 'waiting', stats: '' });
-    this.#changed();
+    this.#report(turn);
     try {
-      const finish = await this.#stream(turn, model, how === 'go on' ? turn.answer : '', running.signal);
+      const finish = await this.#stream(turn, model, prefix, former !== undefined, running.signal);
       const cut = finish.reason !== 'stop';
       turn.set({ stats: describe(finish, this.context), state: cut ? 'stopped' : 'answered' });
       announce(finish.reason === 'abort' ? 'The answer was stopped.' : 'The answer is complete.');
     } catch (error) {
-      // An earlier answer stays if the new one did not start.
-      if (turn.state === 'waiting') turn.set(before.answer === '' ? { state: 'unanswered' } : before);
+      // What there was stays if nothing came.
+      if (turn.state === 'waiting') turn.set(start);
       else turn.set({ state: 'stopped' });
-      if (this.turns.includes(turn)) this.events.onError(error);
+      if (this.#turns.has(turn.id)) this.events.onError(error);
     } finally {
       if (turn.answer === '') turn.set({ state: 'unanswered' });
-      this.#running = null;
-      this.#changed();
+      this.#running = this.#answered = null;
+      this.#report(turn);
     }
   }
 
-  async #stream(turn: Turn, model: Llm, prefix: string, signal: AbortSignal): Promise<Finish> {
-    const settings = generateSettings();
-    if (prefix === '' && turn.answer !== '' && settings.temperature === 0) settings.temperature = ANOTHER_TEMPERATURE;
+  async #stream(turn: Turn, model: Llm, prefix: string, again: boolean, signal: AbortSignal): Promise<Finish> {
+    const settings = generateSettings(this.settings);
+    if (again && settings.temperature === 0) settings.temperature = ANOTHER_TEMPERATURE;
     // Turns that no longer fit are left out, oldest first; what the turns have in common with
     // earlier answers is in the KV cache still.
-    const session = model.session({ messages: this.#earlier(turn), overflow: 'truncate-oldest-turns' });
+    const session = model.session({ messages: this.messagesBefore(turn), overflow: 'truncate-oldest-turns' });
     let end: Finish | undefined;
     try {
       const pieces = session.send(turn.question, { ...settings, signal, ...(prefix === '' ? {} : { prefix }) });
       for await (const { text, finish } of pieces) {
         if (text !== '') {
-          const answer = (turn.state === 'streaming' ? turn.answer : prefix) + text;
           const began = turn.state !== 'streaming';
-          turn.set({ answer, state: 'streaming' });
-          if (began) this.#changed();
+          turn.set({ answer: (began ? prefix : turn.answer) + text, state: 'streaming' });
+          this.#changed.add(turn.id);
+          this.#isChanged = true;
+          if (began) this.events.onChange();
           this.events.onGrowth();
         }
         if (finish) end = finish;
@@ -155,11 +322,12 @@ export class Conversation {
     this.context = { tokens: contextUsage, of: contextLength, left: dropped.messages };
   }
 
-  /** The messages before a turn. */
-  #earlier(turn: Turn): Message[] {
-    const system = systemPrompt().trim();
+  /** What the model reads before a turn. */
+  messagesBefore(turn: Turn): Message[] {
+    const system = systemPrompt(this.settings).trim();
     const messages: Message[] = system === '' ? [] : [{ role: 'system', content: system }];
-    for (const { question, answer } of this.turns.slice(0, this.turns.indexOf(turn))) {
+    for (const id of before(this.#tree, turn.id)) {
+      const { question, answer } = this.#turns.get(id)!;
       // A question without an answer would put two user messages in a row, which many templates
       // refuse.
       if (answer === '') continue;
@@ -168,21 +336,12 @@ export class Conversation {
     return messages;
   }
 
-  #changed(): void {
+  #report(turn?: Turn): void {
+    if (turn && this.#turns.has(turn.id)) {
+      this.#changed.add(turn.id);
+      this.#isChanged = true;
+    }
     this.events.onChange();
     this.events.onGrowth();
   }
-}
-
-function describe({ usage, reason }: Finish, context: ContextUse | null): string {
-  const tokens = (count: number) => `${count} ${count === 1 ? 'token' : 'tokens'}`;
-  const full = usage.promptTokens + usage.completionTokens >= (context?.of ?? Infinity);
-  const ends = { stop: [], abort: ['stopped'], length: [full ? 'the context is full' : 'cut at the longest answer'] };
-  return [
-    ...ends[reason],
-    `${usage.tokensPerSecond.toFixed(1)} tokens/s`,
-    `first after ${(usage.timeToFirstTokenMs / 1000).toFixed(2)} s`,
-    tokens(usage.completionTokens),
-    `prompt ${usage.promptTokens}` + (usage.cachedTokens > 0 ? ` (${usage.cachedTokens} cached)` : ''),
-  ].join(' · ');
 }

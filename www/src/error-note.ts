@@ -2,12 +2,14 @@
 
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { Component } from './component.js';
-import { details, explain, labels, type Remedy } from './errors.js';
+import { details, explain, labels, type Explanation, type Remedy } from './errors.js';
 
 export interface ShownError {
   error: unknown;
   /** The model was requested from this page's server. */
   fromHere?: boolean;
+  /** Says more than the error's code does. */
+  explanation?: Explanation;
 }
 
 /** Sends `remedy` with the chosen {@link Remedy}, and `dismiss`. */
@@ -22,7 +24,8 @@ export class ErrorNote extends Component {
 
   protected override render(): TemplateResult | typeof nothing {
     if (!this.shown) return nothing;
-    const { title, text, remedies } = explain(this.shown.error, this.shown.fromHere);
+    const { error, fromHere, explanation = explain(error, fromHere) } = this.shown;
+    const { title, text, remedies } = explanation;
     return html`<div class="error" role="alert" data-testid="error">
       <h2>${title}</h2>
       <p>${text}</p>
@@ -37,7 +40,7 @@ export class ErrorNote extends Component {
       }
       <details>
         <summary>Details</summary>
-        <p class="message">${details(this.shown.error)}</p>
+        <p class="message">${details(error)}</p>
       </details>
       <button type="button" class="dismiss" aria-label="Dismiss this error" @click=${this.#dismiss}>×</button>
     </div>`;

@@ -3,13 +3,14 @@
 import { WeftError, type ErrorCode } from 'weft-llm';
 
 /** The action of a button under an error; page.ts implements it. */
-export type Remedy = 'retry' | 'use-cpu' | 'reload-model' | 'choose-model' | 'new-chat' | 'settings';
+export type Remedy = 'retry' | 'use-cpu' | 'reload-model' | 'choose-model' | 'choose-file' | 'new-chat' | 'settings';
 
 export const labels: Record<Remedy, string> = {
   retry: 'Try again',
   'use-cpu': 'Load it on the CPU',
   'reload-model': 'Reload the model',
   'choose-model': 'Choose another model',
+  'choose-file': 'Choose the file',
   'new-chat': 'Begin a new chat',
   settings: 'Open the settings',
 };
@@ -199,6 +200,15 @@ const missingDefault: Explanation = {
   text: 'Run npm start in weft’s folder: it downloads the model (98 MB) and then serves this page. Or choose a GGUF file here.',
   remedies: ['retry'],
 };
+
+/** The model of a saved chat was a file, which a page may not open by itself. */
+export function missingFile(name: string | null): Explanation {
+  return {
+    title: name ? `This chat’s model was your file ${name}` : 'This chat’s model was a file of yours',
+    text: 'The page cannot open it by itself after a reload. Choose it again to go on, or take another model.',
+    remedies: ['choose-file', 'choose-model'],
+  };
+}
 
 /** `fromHere`: the model was requested from this page's server. */
 export function explain(error: unknown, fromHere = false): Explanation {

@@ -31,6 +31,11 @@ export class Follower {
     this.#toEnd();
   }
 
+  /** Stays where the reader is, whatever becomes of the end. */
+  stay(): void {
+    this.#following = false;
+  }
+
   #toEnd(): void {
     this.scroller.scrollTop = this.scroller.scrollHeight;
     this.#top = this.scroller.scrollTop;

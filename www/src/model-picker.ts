@@ -37,6 +37,22 @@ export class ModelPicker extends Component {
     this.home = 'chat';
   }
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    document.addEventListener('keydown', this.#onEscape);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    document.removeEventListener('keydown', this.#onEscape);
+  }
+
+  readonly #onEscape = (event: KeyboardEvent) => {
+    const isOpen = document.querySelector('dialog[open], :popover-open') !== null;
+    if (event.key !== 'Escape' || event.defaultPrevented || isOpen || !this.canGoBack) return;
+    if (this.find('#picker').checkVisibility()) this.#back();
+  };
+
   /** Reads the store again. Shows no models if it cannot be read. */
   async refresh(): Promise<void> {
     try {
@@ -58,6 +74,11 @@ export class ModelPicker extends Component {
 
   focusAddress(): void {
     this.#address.value?.focus();
+  }
+
+  /** Opens the browser's dialog for files. */
+  chooseFile(): void {
+    this.find('#model-file').click();
   }
 
   protected override render(): TemplateResult {

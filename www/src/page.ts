@@ -1,8 +1,8 @@
 /** The page: which view is shown, and what connects the views with the model. */
 
-import { html, nothing, type TemplateResult } from 'lit';
+import { html, type TemplateResult } from 'lit';
 import { models, WeftError, type Llm, type ModelSource, type Progress } from 'weft-llm';
-import { Autosave } from './autosave.js';
+import type { TurnAction } from './chat-turn.js';
 import './chat-view.js';
 import type { ChatView } from './chat-view.js';
 import './chats-dialog.js';
@@ -10,18 +10,25 @@ import type { ChatsDialog } from './chats-dialog.js';
 import { Component } from './component.js';
 import './composer.js';
 import type { ChatComposer } from './composer.js';
-import { Conversation } from './conversation.js';
-import { acceptDrops } from './drops.js';
+import type { Conversation } from './conversation.js';
+import { Chats, type ChatsHost } from './conversations/chats.js';
+import type { SavedConversation } from './conversations/record.js';
+import './drop-target.js';
 import './error-note.js';
 import type { ShownError } from './error-note.js';
-import { isFatal, plainNote, type Remedy } from './errors.js';
-import { Follower } from './follow.js';
+import { isFatal, missingFile, plainNote, type Remedy } from './errors.js';
+import './follow-button.js';
+import type { FollowButton } from './follow-button.js';
 import { ModelLoader } from './loader.js';
 import './loading-view.js';
+import { logo } from './logo.js';
 import { DEFAULT_MODEL, type ModelPicker } from './model-picker.js';
 import './model-picker.js';
+import './note-bar.js';
+import type { Note } from './note-bar.js';
+import { sourceName } from './names.js';
 import { keepEngine } from './offline.js';
-import { savedConversation, type SavedConversation } from './saved.js';
+import { savedConversation } from './saved.js';
 import './settings-dialog.js';
 import type { SettingsDialog } from './settings-dialog.js';
 import { change } from './settings.js';
@@ -42,24 +49,22 @@ export class WeftPage extends Component {
   #view: View = 'picker';
   /** Where a model is used: a load that was asked for there leads back. */
   #home: 'chat' | 'tasks' = 'chat';
-  #conversation = this.#newConversation();
   #loader = new ModelLoader();
+  #chats = new Chats(this.#host());
   #progress: Progress | null = null;
   #chatError: ShownError | null = null;
   #pickerError: ShownError | null = null;
-  /**
-   * What weft noted while it loaded the model, until the first question or until it is dismissed.
-   */
-  #note = '';
-  #isDropTarget = false;
-  #atEnd = true;
-  #follower: Follower | undefined;
-  #autosave = new Autosave(() => ({ conversation: this.#conversation, source: this.#loader.source }));
+  /** Until the next question, or until it is dismissed. */
+  #note: Note | null = null;
   /** What “Try again” under the shown error does. */
   #retry: () => void = () => undefined;
 
   get #model(): Llm | null {
     return this.#loader.model;
+  }
+
+  get #conversation(): Conversation {
+    return this.#chats.current;
   }
 
   protected override render(): TemplateResult {
@@ -90,7 +95,7 @@ export class WeftPage extends Component {
             id="new-chat"
             data-testid="new-chat"
             ?hidden=${!inChat}
-            ?disabled=${this.#conversation.turns.length === 0}
+            ?disabled=${this.#chats.isEmpty}
             @click=${this.#newChat}
           >
             New chat
@@ -100,7 +105,7 @@ export class WeftPage extends Component {
             id="open-settings"
             data-testid="settings"
             aria-haspopup="dialog"
-            @click=${() => this.#settings.open()}
+            @click=${this.#openSettings}
           >
             Settings
           </button>
@@ -123,8 +128,7 @@ export class WeftPage extends Component {
           ?busy=${this.#conversation.busy}
           ?hasModel=${this.#model !== null}
           @ask=${(event: CustomEvent<string>) => this.#onExample(event.detail)}
-          @regenerate=${() => this.#answer('anew')}
-          @continue=${() => this.#answer('go on')}
+          @turn-action=${(event: CustomEvent<TurnAction>) => this.#chats.act(event.detail)}
           @tasks=${() => this.#go('tasks')}
         ></chat-view>
         <tasks-view
@@ -138,27 +142,21 @@ export class WeftPage extends Component {
       </main>
 
       <footer>
-        <button type="button" id="to-end" ?hidden=${this.#atEnd} @click=${this.#toEnd}>
-          Latest <span aria-hidden="true">↓</span>
-        </button>
+        <follow-button
+          ?active=${this.#view === 'chat'}
+          @click=${() => this.#composer.focusAfterButton()}
+        ></follow-button>
         <error-note
           id="chat-error"
           .shown=${this.#chatError}
           @remedy=${(event: CustomEvent<Remedy>) => this.#mend(event.detail)}
           @dismiss=${this.#dismiss}
         ></error-note>
-        ${
-          this.#note === ''
-            ? nothing
-            : html`<div class="note" data-testid="note" role="status">
-                <p>${this.#note}</p>
-                <button type="button" class="dismiss" aria-label="Dismiss this note" @click=${this.#dismiss}>×</button>
-              </div>`
-        }
+        <note-bar .note=${this.#note} @dismiss=${this.#dismiss}></note-bar>
         <chat-composer
           ?busy=${this.#conversation.busy}
           @ask=${(event: CustomEvent<string>) => this.#ask(event.detail)}
-          @stop=${() => this.#conversation.stop()}
+          @stop=${() => this.#chats.stop()}
         ></chat-composer>
         <status-line
           .model=${this.#model}
@@ -167,33 +165,19 @@ export class WeftPage extends Component {
         ></status-line>
       </footer>
 
-      <div id="drop" ?hidden=${!this.#isDropTarget}><p>Drop a GGUF file or a folder to load it</p></div>
+      <drop-target @model=${(event: CustomEvent<ModelSource>) => this.#load(event.detail)}></drop-target>
       <settings-dialog @reload=${() => this.#load(this.#loader.source)}></settings-dialog>
       <chats-dialog
         @open=${(event: CustomEvent<string>) => this.#openConversation(event.detail)}
-        @renamed=${(event: CustomEvent<SavedConversation>) => this.#onRenamed(event.detail)}
-        @deleted=${(event: CustomEvent<string>) => this.#onDeleted(event.detail)}
+        .chats=${this.#chats}
       ></chats-dialog>
     `;
   }
 
   protected override async firstUpdated(): Promise<void> {
     await this.find<ChatView>('chat-view').updateComplete;
-    acceptDrops(
-      (model) => this.#load(model),
-      (over) => {
-        this.#isDropTarget = over;
-        this.requestUpdate();
-      },
-    );
-    const isShown = () => this.#view === 'chat';
-    this.#follower = new Follower(this.find('main'), this.find('#turns'), isShown, (atEnd) => {
-      if (this.#atEnd === atEnd) return;
-      this.#atEnd = atEnd;
-      this.requestUpdate();
-    });
+    this.#follower.follow(this.find('main'), this.find('#turns'));
     addEventListener('popstate', ({ state }) => void this.#restore(state as Entry | null));
-    addEventListener('keydown', (event) => this.#onKey(event));
     void this.#restore(history.state as Entry | null);
   }
 
@@ -227,12 +211,9 @@ export class WeftPage extends Component {
     this.requestUpdate();
     await this.updateComplete;
     if (view === 'chat') {
-      this.#follower?.follow();
-      this.#composer.focusPrompt();
-      return;
+      this.#follower.toEnd();
+      return this.#composer.focusPrompt();
     }
-    this.#atEnd = true;
-    this.requestUpdate();
     this.find('main').scrollTop = 0;
     if (view === 'loading') return this.find('#cancel-load').focus();
     if (view === 'tasks') return this.#openTasks(task);
@@ -258,7 +239,7 @@ export class WeftPage extends Component {
       const saved =
         entry.conversation === this.#conversation.id ? undefined : await savedConversation(entry.conversation);
       if (saved) return this.#open(saved);
-      if (this.#model || this.#conversation.turns.length > 0) return this.#show('chat');
+      if (this.#hasChat) return this.#show('chat');
     }
     if (entry?.view === 'tasks') return this.#show('tasks', entry.task);
     if (entry?.view === 'picker') return this.#show('picker');
@@ -269,12 +250,6 @@ export class WeftPage extends Component {
     this.requestUpdate();
   }
 
-  #onKey(event: KeyboardEvent): void {
-    const isOpen = document.querySelector('dialog[open], :popover-open') !== null;
-    if (event.key !== 'Escape' || event.defaultPrevented || isOpen || this.#view !== 'picker') return;
-    if (this.#hasHome) this.#goHome();
-  }
-
   /** Without a navigation: an address with a fragment would be another entry of the history. */
   #skip(event: Event): void {
     event.preventDefault();
@@ -283,15 +258,10 @@ export class WeftPage extends Component {
 
   #dismiss(): void {
     this.#chatError = this.#pickerError = null;
-    this.#note = '';
+    this.#note = null;
     this.requestUpdate();
     if (this.#view === 'chat') this.#composer.focusAfterButton();
     else this.#picker.focusFirst();
-  }
-
-  #toEnd(): void {
-    this.#follower?.follow();
-    this.#composer.focusAfterButton();
   }
 
   // Models
@@ -299,7 +269,7 @@ export class WeftPage extends Component {
   async #load(wanted: ModelSource): Promise<void> {
     this.#conversation.stop();
     this.#chatError = this.#pickerError = null;
-    this.#note = '';
+    this.#note = null;
     this.#progress = null;
     void this.#show('loading');
     const outcome = await this.#loader.load(wanted, (progress) => {
@@ -313,14 +283,10 @@ export class WeftPage extends Component {
         const { engine, download } = outcome.model.info;
         void keepEngine(engine.build);
         this.#settings.noteLoaded();
-        this.#note = download.notes.map(plainNote).filter(isNew)[0] ?? '';
+        const [text] = download.notes.map(plainNote);
+        this.#note = text === undefined ? null : { text };
         this.#goHome();
-        if (
-          this.#home === 'chat' &&
-          this.#conversation.canContinue &&
-          this.#conversation.turns.at(-1)?.state === 'interrupted'
-        )
-          void this.#answer('go on');
+        if (this.#home === 'chat') this.#chats.resume();
         return;
       }
       case 'cancelled':
@@ -342,7 +308,7 @@ export class WeftPage extends Component {
   }
 
   get #hasChat(): boolean {
-    return this.#model !== null || this.#conversation.turns.length > 0;
+    return this.#model !== null || !this.#chats.isEmpty;
   }
 
   /** Where a load that brought no model leads back to. */
@@ -366,40 +332,39 @@ export class WeftPage extends Component {
       case 'choose-model':
         if (this.#view === 'picker') return this.#picker.focusAddress();
         return this.#go('picker');
+      case 'choose-file':
+        return this.#picker.chooseFile();
       case 'new-chat':
         return this.#newChat();
       case 'settings':
-        return this.#settings.open();
+        return this.#openSettings();
     }
   }
 
-  // The conversation
+  // The chat
 
-  #newConversation(saved?: SavedConversation): Conversation {
-    // crypto.randomUUID is not there on a page without TLS.
-    const id = saved?.id ?? `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
-    const conversation: Conversation = new Conversation(
-      id,
-      {
-        onError: (error) => conversation === this.#conversation && this.#onChatError(error),
-        onChange: () => this.requestUpdate(),
-        onGrowth: () => conversation === this.#conversation && this.#autosave.soon(),
+  #host(): ChatsHost {
+    const loader = this.#loader;
+    return {
+      get model() {
+        return loader.model;
       },
-      saved?.turns,
-    );
-    return conversation;
+      get source() {
+        return loader.source;
+      },
+      onChange: () => this.requestUpdate(),
+      onBegin: () => void this.#onBegin(),
+      onStay: () => this.#follower.stay(),
+      onError: (error) => this.#onChatError(error),
+      onNote: (note) => void this.#tell(note),
+      onOpen: () => this.#go('chat'),
+      onDeleted: () => this.#view === 'chat' && this.#go('chat'),
+    };
   }
 
   #ask(question: string): void {
-    this.#chatError = null;
-    this.#note = '';
-    if (!this.#model) {
-      this.#chatError = { error: new WeftError('DISPOSED', 'no model is loaded') };
-      return this.requestUpdate();
-    }
-    this.#composer.text = '';
-    this.#conversation.ask(question, this.#model);
-    void this.updateComplete.then(() => this.#follower?.follow());
+    if (this.#model) this.#composer.text = '';
+    this.#chats.ask(question);
   }
 
   #onExample(example: string): void {
@@ -407,14 +372,20 @@ export class WeftPage extends Component {
     this.#composer.focusAfterButton();
   }
 
-  /** The button that asked for it is disabled while the answer streams. */
-  async #answer(how: 'anew' | 'go on'): Promise<void> {
-    this.#chatError = null;
-    if (!this.#model) return this.#onChatError(new WeftError('DISPOSED', 'no model is loaded'));
-    void this.#conversation.answer(this.#model, how);
-    this.#follower?.follow();
+  /** What was said about the last answer goes. The button that began this one goes too. */
+  async #onBegin(): Promise<void> {
+    this.#chatError = this.#note = null;
+    this.requestUpdate();
     await this.updateComplete;
-    this.#composer.focusAfterButton();
+    this.#follower.toEnd();
+    if (document.activeElement?.id !== 'prompt') this.#composer.focusAfterButton();
+  }
+
+  async #tell(note: Note): Promise<void> {
+    this.#note = note;
+    this.requestUpdate();
+    await this.updateComplete;
+    if (note.action) this.querySelector<HTMLElement>('#note-action')?.focus();
   }
 
   #onChatError(error: unknown): void {
@@ -422,28 +393,26 @@ export class WeftPage extends Component {
     // A question that does not fit goes back, to be shortened.
     if (error instanceof WeftError && error.code === 'CONTEXT_OVERFLOW' && this.#composer.text === '')
       queueMicrotask(() => (this.#composer.text = this.#conversation.takeBack()));
-    this.#retry = () => void (this.#model ? this.#answer('anew') : this.#load(this.#loader.source));
-    this.#chatError = { error };
+    this.#retry = () => void (this.#model ? this.#chats.regenerate() : this.#load(this.#loader.source));
+    this.#chatError = this.#shown(error);
     this.requestUpdate();
+  }
+
+  /** Without a model, the chat's may have been a file that the page no longer has. */
+  #shown(error: unknown): ShownError {
+    const { model, file, isSaved } = this.#conversation;
+    const isLost = !this.#model && isSaved && model === null && typeof this.#loader.wanted === 'string';
+    return isLost ? { error, explanation: missingFile(file) } : { error };
   }
 
   #newChat(): void {
-    this.#use(this.#newConversation(), null);
+    this.#chatError = this.#note = null;
+    this.#chats.begin();
     this.#go('chat');
   }
 
-  #use(conversation: Conversation, title: string | null): void {
-    void this.#autosave.flush();
-    this.#conversation.stop();
-    this.#conversation = conversation;
-    this.#autosave.title = title;
-    this.#chatError = null;
-    this.requestUpdate();
-  }
-
-  async #openChats(): Promise<void> {
-    await this.#autosave.flush();
-    await this.querySelector<ChatsDialog>('chats-dialog')?.open();
+  #openChats(): void {
+    void this.find<ChatsDialog>('chats-dialog').open();
   }
 
   async #openConversation(id: string): Promise<void> {
@@ -456,27 +425,28 @@ export class WeftPage extends Component {
 
   /** Shows a saved conversation. Its model is loaded if that costs no download. */
   async #open(saved: SavedConversation): Promise<void> {
-    this.#use(this.#newConversation(saved), saved.title);
-    if (this.#model || saved.model === null) {
-      if (!this.#model) this.#chatError = { error: new WeftError('DISPOSED', 'its model was a file of yours') };
-      return this.#show('chat');
+    this.#chatError = this.#note = null;
+    await this.#chats.open(saved);
+    const { model, file } = saved;
+    if (this.#model && file !== null && file !== sourceName(this.#loader.source)) {
+      const action = { label: 'Choose the file', run: () => this.#picker.chooseFile() };
+      this.#note = { text: `This chat’s model was your file ${file}. The loaded model goes on with it.`, action };
     }
+    if (!this.#model && model === null) this.#chatError = this.#shown(new WeftError('DISPOSED', 'no model is loaded'));
+    if (this.#model || model === null) return this.#show('chat');
     const stored = await models.list().catch(() => []);
-    this.#loader.wanted = saved.model;
-    if (stored.some(({ source, complete }) => source === saved.model && complete)) return this.#load(saved.model);
-    this.#chatError = { error: new WeftError('DISPOSED', `${saved.model} is not stored on this device`) };
+    this.#loader.wanted = model;
+    if (stored.some(({ source, complete }) => source === model && complete)) return this.#load(model);
+    this.#chatError = { error: new WeftError('DISPOSED', `${model} is not stored on this device`) };
     await this.#show('chat');
   }
 
-  #onDeleted(id: string): void {
-    if (id !== this.#conversation.id) return;
-    this.#autosave.forget(); // a save would bring it back
-    this.#use(this.#newConversation(), null);
-    if (this.#view === 'chat') this.#go('chat');
+  #openSettings(): void {
+    this.#settings.open(this.#view === 'chat' ? this.#conversation : null);
   }
 
-  #onRenamed({ id, title }: SavedConversation): void {
-    if (id === this.#conversation.id) this.#autosave.title = title;
+  get #follower(): FollowButton {
+    return this.find<FollowButton>('follow-button');
   }
 
   get #composer(): ChatComposer {
@@ -496,13 +466,5 @@ export class WeftPage extends Component {
     return this.find<SettingsDialog>('settings-dialog');
   }
 }
-
-/** Each note is told once. */
-const isNew = (note: string, index: number, all: string[]) => all.indexOf(note) === index;
-
-const logo = html`<svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true">
-  <path class="warp" d="M9 2v28M23 2v28" />
-  <path class="thread" d="M2 9h3m8 0h17M2 23h17m8 0h3" />
-</svg>`;
 
 customElements.define('weft-page', WeftPage);

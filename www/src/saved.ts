@@ -3,18 +3,14 @@
  */
 
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
-import type { SavedTurn } from './conversation.js';
-
-export interface SavedConversation {
-  id: string;
-  /** Null: named by its first question. */
-  title: string | null;
-  /** When it last changed, in milliseconds since 1970. */
-  changed: number;
-  turns: SavedTurn[];
-  /** Address of the model that answered last; null for a file of the user. */
-  model: string | null;
-}
+import {
+  applied,
+  emptyConversation,
+  readConversation,
+  type Changes,
+  type SavedConversation,
+} from './conversations/record.js';
+import { tell } from './conversations/tabs.js';
 
 interface Schema extends DBSchema {
   conversations: { key: string; value: SavedConversation; indexes: { changed: number } };
@@ -36,41 +32,64 @@ function open(): Promise<IDBPDatabase<Schema> | null> {
   return opening;
 }
 
-/** All conversations, the last changed first. */
+/** All conversations, the last changed first. One that cannot be read does not hide the others. */
 export async function savedConversations(): Promise<SavedConversation[]> {
-  const db = await open();
-  const all = db ? await db.getAllFromIndex('conversations', 'changed') : [...inMemory.values()];
-  return db ? all.reverse() : all.sort((a, b) => b.changed - a.changed);
+  const stored = await (await open())?.getAll('conversations');
+  const all = [...(stored ?? []), ...inMemory.values()].flatMap((one) => readable(one) ?? []);
+  return all.sort((a, b) => b.changed - a.changed);
 }
 
 export async function savedConversation(id: string): Promise<SavedConversation | undefined> {
-  const db = await open();
-  return db ? db.get('conversations', id) : inMemory.get(id);
+  return readable(inMemory.get(id) ?? (await (await open())?.get('conversations', id)));
 }
 
-/** Full storage costs the page nothing but this save. */
+function readable(stored: unknown): SavedConversation | undefined {
+  try {
+    return stored === undefined ? undefined : readConversation(stored);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Saves a whole conversation: a new one, or one that comes back. */
 export async function saveConversation(conversation: SavedConversation): Promise<void> {
   const db = await open();
-  if (!db) inMemory.set(conversation.id, conversation);
-  else await db.put('conversations', conversation).catch(() => inMemory.set(conversation.id, conversation));
+  const keep = () => void inMemory.set(conversation.id, conversation);
+  if (!db) keep();
+  else await db.put('conversations', conversation).catch(keep);
+  tell({ what: 'saved', id: conversation.id });
+}
+
+/**
+ * Saves what changed, so that what another tab saved stays. `mayBegin`: the conversation may be
+ * new; otherwise it was deleted if it is not there, and stays so. Full storage costs the page
+ * nothing but this save.
+ */
+export async function saveChanges(id: string, changes: Changes, mayBegin: boolean): Promise<void> {
+  const db = await open();
+  const next = (stored: unknown) => {
+    const before = readable(stored) ?? (mayBegin ? emptyConversation(id) : undefined);
+    return before && applied(before, changes);
+  };
+  const keep = (changed: SavedConversation | undefined) => void (changed && inMemory.set(id, changed));
+  if (!db || inMemory.has(id)) {
+    keep(next(inMemory.get(id)));
+  } else {
+    let changed: SavedConversation | undefined;
+    try {
+      const transaction = db.transaction('conversations', 'readwrite');
+      changed = next(await transaction.store.get(id));
+      if (changed) await transaction.store.put(changed);
+      await transaction.done;
+    } catch {
+      keep(changed);
+    }
+  }
+  tell({ what: 'saved', id });
 }
 
 export async function deleteConversation(id: string): Promise<void> {
   inMemory.delete(id);
   await (await open())?.delete('conversations', id);
-}
-
-export function titleOf({ title, turns }: SavedConversation): string {
-  return title ?? turns[0]?.question.replace(/\s+/g, ' ').slice(0, 80) ?? 'Empty';
-}
-
-/** Whether each word stands somewhere in the title or the turns. */
-export function contains(conversation: SavedConversation, words: string): boolean {
-  const text = [titleOf(conversation), ...conversation.turns.flatMap(({ question, answer }) => [question, answer])]
-    .join('\n')
-    .toLocaleLowerCase();
-  return words
-    .toLocaleLowerCase()
-    .split(/\s+/)
-    .every((word) => text.includes(word));
+  tell({ what: 'deleted', id });
 }

@@ -1,19 +1,22 @@
 /** The settings dialog. Its fields are the table of settings.ts. */
 
 import { html, nothing, type TemplateResult } from 'lit';
-import { live } from 'lit/directives/live.js';
+import { announce } from './announcer.js';
 import { Component } from './component.js';
-import { change, groups, isValid, loadSettings, reset, setting, type Setting } from './settings.js';
-
-type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
+import type { Conversation } from './conversation.js';
+import { settingField, type Field } from './setting-field.js';
+import { change, chatDefaults, groups, isValid, loadSettings, ofChat, reset, setting, settings } from './settings.js';
 
 /** Sends `reload` when the user wants to load the model again with the new settings. */
 export class SettingsDialog extends Component {
   #loadedWith: string | null = null;
+  /** Null: the settings of new chats are shown. */
+  #chat: Conversation | null = null;
 
-  open(): void {
-    for (const { name } of groups.flatMap(({ settings }) => settings)) this.#field(name).value = setting(name);
-    this.requestUpdate();
+  /** With a chat, its own settings are shown. */
+  open(chat: Conversation | null): void {
+    this.#chat = chat;
+    this.#fill();
     this.#dialog.showModal();
   }
 
@@ -36,12 +39,14 @@ export class SettingsDialog extends Component {
             <h2 id="settings-title">Settings</h2>
             <button type="submit" class="primary">Done</button>
           </div>
-          ${groups.map(({ legend, settings }) =>
-            legend === null
-              ? settings.map(field)
+          ${this.#scope()}
+          ${groups.map(({ legend, settings }) => {
+            const fields = settings.map((one) => settingField(one, this.#value(one.name)));
+            return legend === null
+              ? fields
               : html`<fieldset>
                   <legend>${legend}</legend>
-                  ${settings.map(field)}
+                  ${fields}
                   ${
                     legend === 'Loading' && needsReload
                       ? html`<p id="reload-hint">
@@ -50,23 +55,53 @@ export class SettingsDialog extends Component {
                         </p>`
                       : nothing
                   }
-                </fieldset>`,
-          )}
+                </fieldset>`;
+          })}
           <button type="button" id="reset-settings" @click=${this.#onReset}>Reset all settings</button>
         </form>
       </dialog>
     `;
   }
 
+  /** Whose settings these are. */
+  #scope(): TemplateResult {
+    if (!this.#chat) return html`<p class="hint">These are for new chats. Each chat has its own.</p>`;
+    const usual = ofChat.every(({ name }) => this.#value(name) === setting(name));
+    return html`<div id="settings-scope">
+      <p class="hint">The system prompt, sampling and length are of this chat alone.</p>
+      <button type="button" id="make-default" aria-disabled=${usual} @click=${this.#onMakeDefault}>
+        ${usual ? 'New chats begin with these' : 'Begin new chats with these too'}
+      </button>
+    </div>`;
+  }
+
+  #value(name: string): string {
+    return setting(name, this.#chat?.settings);
+  }
+
   #onInput(event: Event): void {
-    const field = event.target as Field;
-    change({ [field.name]: field.value });
+    const { name, value } = event.target as Field;
+    const own = ofChat.find((one) => one.name === name);
+    if (this.#chat && own) {
+      if (isValid(own, value)) this.#chat.changeSettings({ ...(this.#chat.settings ?? chatDefaults()), [name]: value });
+    } else change({ [name]: value });
+    this.requestUpdate();
+  }
+
+  #onMakeDefault(): void {
+    change(Object.fromEntries(ofChat.map(({ name }) => [name, this.#value(name)])));
+    announce('New chats begin with these settings.');
     this.requestUpdate();
   }
 
   #onReset(): void {
     reset();
-    for (const { name, value } of groups.flatMap(({ settings }) => settings)) this.#field(name).value = value;
+    this.#chat?.changeSettings(chatDefaults());
+    this.#fill();
+  }
+
+  #fill(): void {
+    for (const { name } of settings) this.#field(name).value = this.#value(name);
     this.requestUpdate();
   }
 
@@ -85,64 +120,14 @@ export class SettingsDialog extends Component {
    * is restored.
    */
   #onClose(): void {
-    for (const one of groups.flatMap(({ settings }) => settings)) {
+    for (const one of settings) {
       const field = this.#field(one.name);
-      if (!isValid(one, field.value) || !field.checkValidity()) field.value = setting(one.name);
+      if (!isValid(one, field.value) || !field.checkValidity()) field.value = this.#value(one.name);
     }
   }
 
   #field(name: string): Field {
     return this.find<Field & HTMLElement>(`[name=${name}]`);
-  }
-}
-
-const idOf = (name: string) =>
-  name === 'stop' ? 'stop-strings' : name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
-
-function field(one: Setting): TemplateResult {
-  const id = idOf(one.name);
-  return html`<div class="field">
-    <label for=${id}>${one.label}</label>
-    ${one.kind === 'range' ? html`<span class="value" aria-hidden="true">${setting(one.name)}</span>` : nothing}
-    ${control(one, id)} ${one.hint ? html`<small id="${id}-hint">${one.hint}</small>` : nothing}
-  </div>`;
-}
-
-function control(one: Setting, id: string): TemplateResult {
-  const described = one.hint ? `${id}-hint` : nothing;
-  // What is typed stays in the field while it is not valid.
-  const value = one.kind === 'range' || one.kind === 'choice' ? live(setting(one.name)) : setting(one.name);
-  switch (one.kind) {
-    case 'text':
-    case 'lines':
-      return html`<textarea
-        id=${id}
-        name=${one.name}
-        dir="auto"
-        rows=${one.kind === 'text' ? 3 : 2}
-        spellcheck=${one.kind === 'text' ? 'true' : 'false'}
-        aria-describedby=${described}
-        .value=${value}
-      ></textarea>`;
-    case 'choice':
-      return html`<select id=${id} name=${one.name}>
-        ${one.options?.map(
-          ([option, label]) =>
-            html`<option value=${option} ?selected=${option === setting(one.name)}>${label}</option>`,
-        )}
-      </select>`;
-    default:
-      return html`<input
-        id=${id}
-        name=${one.name}
-        type=${one.kind}
-        min=${one.min ?? nothing}
-        max=${one.max ?? nothing}
-        step=${one.step ?? nothing}
-        placeholder=${one.placeholder ?? nothing}
-        aria-describedby=${described}
-        .value=${value}
-      />`;
   }
 }
 

@@ -1,6 +1,7 @@
 /** The settings: the table of them, their values, and how they become options of weft. */
 
 import type { Device, GenerateOptions, LoadOptions } from 'weft-llm';
+import type { Values } from './conversations/record.js';
 
 export interface Setting {
   name: string;
@@ -117,10 +118,21 @@ function number(name: string, label: string, min: number, max: number, placehold
 }
 
 const STORE = 'weft-settings';
-const settings = groups.flatMap(({ settings }) => settings);
+export const settings = groups.flatMap(({ settings }) => settings);
+const ofPage = new Set(groups.at(-1)?.settings);
+/** Those that each chat has values of its own for: all but how a model is loaded. */
+export const ofChat = settings.filter((one) => !ofPage.has(one));
 const values = new Map(settings.map(({ name, value }) => [name, value]));
 
-export const setting = (name: string) => values.get(name) ?? '';
+/** The value in a chat; without one, the value for new chats. */
+export function setting(name: string, chat?: Values | null): string {
+  const own = chat?.[name];
+  const valid = own !== undefined && ofChat.some((one) => one.name === name && isValid(one, own));
+  return valid ? own : (values.get(name) ?? '');
+}
+
+/** What a new chat begins with. */
+export const chatDefaults = (): Values => Object.fromEntries(ofChat.map(({ name }) => [name, setting(name)]));
 
 /** Whether a field may have this value. */
 export function isValid({ kind, min = 0, max = 0, options }: Setting, value: string): boolean {
@@ -157,7 +169,7 @@ function restore(): void {
   }
 }
 
-export const systemPrompt = () => setting('systemPrompt');
+export const systemPrompt = (chat: Values | null) => setting('systemPrompt', chat);
 
 export type LoadSettings = Pick<LoadOptions, 'device' | 'contextLength'>;
 
@@ -167,13 +179,11 @@ export function loadSettings(): LoadSettings {
   return contextLength === '' ? { device } : { device, contextLength: Number(contextLength) };
 }
 
-export function generateSettings(): GenerateOptions {
-  const figures = settings.filter(
-    ({ name, kind }) => (kind === 'range' || kind === 'number') && name !== 'contextLength',
-  );
-  const given = figures.map(({ name }) => [name, setting(name)] as const).filter(([, value]) => value !== '');
+export function generateSettings(chat: Values | null = null): GenerateOptions {
+  const figures = ofChat.filter(({ kind }) => kind === 'range' || kind === 'number');
+  const given = figures.map(({ name }) => [name, setting(name, chat)] as const).filter(([, value]) => value !== '');
   const options: GenerateOptions = Object.fromEntries(given.map(([name, value]) => [name, Number(value)]));
-  const stop = setting('stop')
+  const stop = setting('stop', chat)
     .split('\n')
     .filter((line) => line !== '');
   return stop.length > 0 ? { ...options, stop } : options;

@@ -5,7 +5,7 @@
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import type { EngineInfo, Llm, ModelSource } from 'weft-llm';
 import { Component, formatBytes } from './component.js';
-import type { ContextUse } from './conversation.js';
+import type { ContextUse } from './turn.js';
 import { plainNote } from './errors.js';
 import { modelName } from './names.js';
 

@@ -41,7 +41,7 @@ export interface SavedConversation {
   settings: Values | null;
 }
 
-/** What a tab changed in a conversation. Turns that it did not change are another tab's matter. */
+/** What a tab changed in a conversation. What it did not change is another tab's matter. */
 export interface Changes extends Partial<Omit<SavedConversation, 'id' | 'turns'>> {
   /** New and changed turns. */
   turns: readonly SavedTurn[];

@@ -1,0 +1,26 @@
+/** Takes files and folders that are dropped anywhere on the page. */
+
+import { html, type TemplateResult } from 'lit';
+import { Component } from './component.js';
+import { acceptDrops } from './drops.js';
+
+/** Sends `model` with a ModelSource. */
+class DropTarget extends Component {
+  #isOver = false;
+
+  protected override render(): TemplateResult {
+    return html`<div id="drop" ?hidden=${!this.#isOver}><p>Drop a GGUF file or a folder to load it</p></div>`;
+  }
+
+  protected override firstUpdated(): void {
+    acceptDrops(
+      (detail) => this.dispatchEvent(new CustomEvent('model', { detail })),
+      (over) => {
+        this.#isOver = over;
+        this.requestUpdate();
+      },
+    );
+  }
+}
+
+customElements.define('drop-target', DropTarget);

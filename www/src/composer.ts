@@ -1,6 +1,7 @@
 /**
  * The field for a question. With a keyboard, Enter sends and Shift+Enter starts a new line; on a
- * touch keyboard, which has no Shift+Enter, Enter starts a new line. Escape stops an answer.
+ * touch keyboard, which has no Shift+Enter, Enter starts a new line. Escape stops an answer;
+ * without one, it leaves the field.
  */
 
 import { html, type PropertyDeclarations, type TemplateResult } from 'lit';
@@ -41,7 +42,7 @@ export class ChatComposer extends Component {
     const touch = hasTouchKeyboard();
     const hint = touch
       ? 'Enter starts a new line, the button Send sends.'
-      : 'Enter sends, Shift and Enter starts a new line, Escape stops an answer.';
+      : 'Enter sends, Shift and Enter starts a new line, Escape stops an answer, or leaves the field.';
     return html`
       <form id="composer" @submit=${this.#onSubmit}>
         <label class="sr-only" for="prompt">Your message</label>
@@ -127,8 +128,10 @@ export class ChatComposer extends Component {
   }
 
   readonly #onEscape = (event: KeyboardEvent) => {
-    if (event.key === 'Escape' && this.busy && !event.isComposing && !document.querySelector('dialog[open]'))
-      this.dispatchEvent(new Event('stop'));
+    if (event.key !== 'Escape' || event.isComposing || document.querySelector('dialog[open]')) return;
+    if (this.busy) this.dispatchEvent(new Event('stop'));
+    // Leaves the field, so that keys are shortcuts.
+    else if (event.target === this.#prompt) document.getElementById('main')?.focus();
   };
 
   /** The height follows the text; CSS limits it. */

@@ -32,6 +32,7 @@ import { savedConversation } from './saved.js';
 import './settings-dialog.js';
 import type { SettingsDialog } from './settings-dialog.js';
 import { change } from './settings.js';
+import { listenForShortcuts } from './shortcuts.js';
 import './status-line.js';
 import type { TasksView } from './tasks/view.js';
 
@@ -178,6 +179,7 @@ export class WeftPage extends Component {
     await this.find<ChatView>('chat-view').updateComplete;
     this.#follower.follow(this.find('main'), this.find('#turns'));
     addEventListener('popstate', ({ state }) => void this.#restore(state as Entry | null));
+    listenForShortcuts();
     void this.#restore(history.state as Entry | null);
   }
 

@@ -5,6 +5,7 @@ import { announce } from './announcer.js';
 import { Component } from './component.js';
 import type { Conversation } from './conversation.js';
 import { settingField, type Field } from './setting-field.js';
+import { openShortcuts } from './shortcuts.js';
 import { change, chatDefaults, groups, isValid, loadSettings, ofChat, reset, setting, settings } from './settings.js';
 
 /** Sends `reload` when the user wants to load the model again with the new settings. */
@@ -58,6 +59,7 @@ export class SettingsDialog extends Component {
                 </fieldset>`;
           })}
           <button type="button" id="reset-settings" @click=${this.#onReset}>Reset all settings</button>
+          <button type="button" id="open-shortcuts" @click=${this.#onShortcuts}>Keyboard shortcuts</button>
         </form>
       </dialog>
     `;
@@ -108,6 +110,11 @@ export class SettingsDialog extends Component {
   #onReload(): void {
     this.#dialog.close();
     this.dispatchEvent(new Event('reload'));
+  }
+
+  #onShortcuts(): void {
+    this.#dialog.close();
+    void openShortcuts();
   }
 
   /** Only a click on the backdrop has the dialog itself as its target. */

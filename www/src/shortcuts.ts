@@ -1,0 +1,72 @@
+/**
+ * Shortcuts: single keys, pressed while nothing is typed. Each presses a button of the page, if it
+ * can be seen. Keys with modifiers are the browser's.
+ */
+
+const turn = 'chat-turn:last-child .turn';
+
+export const shortcuts: readonly { key: string; label: string; button: string }[] = [
+  { key: 'n', label: 'Begin a new chat', button: '#new-chat' },
+  { key: 'p', label: 'Write a question', button: '#prompt' },
+  { key: 'e', label: 'Edit the last question', button: `${turn} .edit` },
+  { key: 'r', label: 'Answer the last question again', button: `${turn} .regenerate` },
+  { key: 'y', label: 'Copy the last answer', button: `${turn} .copy` },
+  { key: ',', label: 'Previous version of a turn', button: '.versions button:first-child' },
+  { key: '.', label: 'Next version of a turn', button: '.versions button:last-child' },
+  { key: 'c', label: 'Open the chats', button: '#open-chats' },
+  { key: 's', label: 'Open the settings', button: '#open-settings' },
+  { key: 'm', label: 'Choose a model', button: '#change-model' },
+];
+
+/** Opens the sheet of shortcuts. */
+export const HELP = '?';
+
+const STORE = 'weft-shortcuts';
+
+/**
+ * Speech recognition types letters, so that people who speak to the page must be able to turn them
+ * off: https://www.w3.org/WAI/WCAG22/Understanding/character-key-shortcuts
+ */
+let areOn = true;
+try {
+  areOn = localStorage.getItem(STORE) !== 'off';
+} catch {
+  // Storage is forbidden: they are on.
+}
+
+export const shortcutsAreOn = () => areOn;
+
+export function turnShortcuts(on: boolean): void {
+  areOn = on;
+  try {
+    localStorage.setItem(STORE, on ? 'on' : 'off');
+  } catch {
+    // It lasts until the page is closed.
+  }
+}
+
+export async function openShortcuts(): Promise<void> {
+  const { open } = await import('./shortcuts-sheet.js');
+  await open();
+}
+
+export function listenForShortcuts(): void {
+  document.addEventListener('keydown', (event) => {
+    if (!areOn || event.defaultPrevented || event.repeat || event.isComposing) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || isTypedInto(event.target)) return;
+    if (document.querySelector('dialog[open], :popover-open')) return;
+    if (event.key === HELP) return void openShortcuts();
+    const found = shortcuts.find(({ key }) => key === event.key);
+    const button =
+      found && [...document.querySelectorAll<HTMLElement>(found.button)].findLast((one) => one.checkVisibility());
+    if (!button) return;
+    event.preventDefault();
+    if (button.matches('textarea')) button.focus();
+    else button.click();
+  });
+}
+
+/** A list and a slider use keys too. */
+function isTypedInto(target: EventTarget | null): boolean {
+  return target instanceof Element && target.matches('input, textarea, select, [contenteditable]');
+}

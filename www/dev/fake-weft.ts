@@ -4,11 +4,13 @@
  * of `?message`, `?slow` loads for half a minute, `?context=N` and `?used=N` say how full the
  * context is, `?full` has no room to store a model, `?stored` has the default model. `#say=TEXT`
  * answers with that, in pieces of `?lines=N` lines instead of a word, each after `?wait=MS`.
- * `?long` has a long description of the engine. What tasks need is in fake-tasks.ts.
+ * `?long` has a long description of the engine. For `?tight`, a second model is too large. What
+ * tasks need is in fake-tasks.ts.
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/common/errors.js';
 import type {
+  Estimate,
   Llm,
   LoadOptions,
   Models,
@@ -88,6 +90,12 @@ function progressAt(phase: Progress['phase'], loaded: number, total: number): Pr
   return { phase, loaded, total, file, ...rest, secondsLeft: (total - loaded) / RATE };
 }
 
+/** The number of models in memory is `data-models` of the page. */
+function count(by: 1 | -1): void {
+  const { dataset } = document.documentElement;
+  dataset['models'] = String(Number(dataset['models'] ?? 0) + by);
+}
+
 /** What the page uses of it. */
 interface Used extends Pick<Llm, 'info' | 'dispose' | 'chat' | 'generate' | 'classify' | 'embed' | 'tokenize'> {
   session(options?: SessionOptions): Pick<Session, 'contextUsage' | 'contextLength' | 'dropped' | 'dispose'> & {
@@ -109,6 +117,7 @@ export async function load({ model, signal, onProgress }: LoadOptions): Promise<
   for (const note of notes) onProgress?.({ ...progressAt('download', total, total), note });
   onProgress?.(progressAt('prepare', total, total));
   await wait(QUICK ? 2 : 300);
+  count(1);
   return {
     info: {
       kind: 'decoder',
@@ -152,8 +161,14 @@ export async function load({ model, signal, onProgress }: LoadOptions): Promise<
       send: (_, options) => answer(options, messages.length),
       dispose: () => undefined,
     }),
-    dispose: () => undefined,
+    dispose: () => count(-1),
   };
+}
+
+/** `?tight` says that the model does not fit. */
+export async function estimate(): Promise<Pick<Estimate, 'totalBytes' | 'cpu' | 'gpu'>> {
+  const reason = query.has('tight') ? '4.6 GB are needed, and a module addresses 4 GiB.' : null;
+  return { totalBytes: 1.4e8, cpu: { fits: reason === null, reason }, gpu: null };
 }
 
 const DEFAULT = new URL('models/SmolLM2-135M-Instruct.Q4_1.gguf', document.baseURI).href;

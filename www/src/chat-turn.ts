@@ -8,7 +8,7 @@ import { MarkdownView } from './markdown/view.js';
 
 /** What the user wants done with a turn. */
 export type TurnAction =
-  | { what: 'regenerate' | 'continue' | 'branch' | 'delete'; turn: Turn }
+  | { what: 'regenerate' | 'continue' | 'branch' | 'compare' | 'delete'; turn: Turn }
   | { what: 'edit'; turn: Turn; question: string }
   | { what: 'version'; turn: Turn; by: 1 | -1 };
 
@@ -132,11 +132,18 @@ export class ChatTurn extends Component {
   }
 
   #more(): TemplateResult {
-    const button = (what: 'branch' | 'delete', label: string, title: string) =>
-      html`<button type="button" class=${what} title=${title} ?disabled=${this.busy} @click=${() => this.#send(what)}>
+    const button = (what: 'branch' | 'compare' | 'delete', label: string, title: string) =>
+      html`<button
+        type="button"
+        class=${what}
+        title=${title}
+        ?disabled=${this.busy || (what === 'compare' && !this.hasModel)}
+        @click=${() => this.#send(what)}
+      >
         ${label}
       </button>`;
     return html`${button('branch', 'New chat from here', 'A new chat with the turns up to this one')}
+    ${button('compare', 'Compare', 'Answers to this question by two models, or with two settings')}
     ${button('delete', 'Delete', 'Deletes this question and its answer')}`;
   }
 
@@ -150,7 +157,7 @@ export class ChatTurn extends Component {
     this.#finished = state !== 'streaming';
   }
 
-  #send(what: 'regenerate' | 'continue' | 'branch' | 'delete'): void {
+  #send(what: 'regenerate' | 'continue' | 'branch' | 'compare' | 'delete'): void {
     this.#act({ what, turn: this.turn });
   }
 

@@ -13,7 +13,7 @@ const EXAMPLES = [
   'Write a Python function that reverses a string.',
 ];
 
-/** Sends `ask` with an example, and `tasks`; turns send what is wanted of them. */
+/** Sends `ask` with an example, `tasks` and `compare`; turns send what is wanted of them. */
 export class ChatView extends Component {
   static override properties: PropertyDeclarations = {
     conversation: { attribute: false },
@@ -63,7 +63,20 @@ export class ChatView extends Component {
           Or a task: summarise, translate, fill in a form, ask a PDF…
         </button>
       </p>
+      ${
+        this.hasModel
+          ? html`<p class="other">
+              <button type="button" class="link" data-testid="compare" @click=${this.#compare}>
+                Or compare two models, or two settings
+              </button>
+            </p>`
+          : nothing
+      }
     </div>`;
+  }
+
+  #compare(): void {
+    this.dispatchEvent(new Event('compare'));
   }
 
   #ask(example: string): void {

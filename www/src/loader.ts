@@ -12,6 +12,8 @@ export class ModelLoader {
   model: Llm | null = null;
   /** Where the loaded model came from. */
   source: ModelSource = DEFAULT_MODEL;
+  /** How long the last load took. */
+  readyMs = 0;
   /** What was asked for last, loaded or not. */
   wanted: ModelSource = DEFAULT_MODEL;
   #loading: AbortController | null = null;
@@ -21,6 +23,7 @@ export class ModelLoader {
     const current = new AbortController();
     this.#loading = current;
     this.wanted = wanted;
+    const began = performance.now();
     const isCurrent = () => current === this.#loading;
     try {
       const options = { model: wanted, ...loadSettings(), signal: current.signal };
@@ -32,6 +35,7 @@ export class ModelLoader {
       this.unload();
       this.model = model;
       this.source = wanted;
+      this.readyMs = performance.now() - began;
       return { kind: 'loaded', model };
     } catch (error) {
       if (!isCurrent()) return { kind: 'replaced' };

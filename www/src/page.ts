@@ -1,6 +1,6 @@
 /** The page: which view is shown, and what connects the views with the model. */
 
-import { html, type TemplateResult } from 'lit';
+import { html, nothing, type TemplateResult } from 'lit';
 import { models, WeftError, type Llm, type ModelSource, type Progress } from 'weft-llm';
 import type { TurnAction } from './chat-turn.js';
 import './chat-view.js';
@@ -35,8 +35,9 @@ import { change } from './settings.js';
 import { listenForShortcuts } from './shortcuts.js';
 import './status-line.js';
 import type { TasksView } from './tasks/view.js';
+import type { Turn } from './turn.js';
 
-type View = 'picker' | 'loading' | 'chat' | 'tasks';
+type View = 'picker' | 'loading' | 'chat' | 'tasks' | 'compare';
 
 /** What an entry of the history shows. A load is none: going back from it cancels it. */
 interface Entry {
@@ -52,6 +53,8 @@ export class WeftPage extends Component {
   #home: 'chat' | 'tasks' = 'chat';
   #loader = new ModelLoader();
   #chats = new Chats(this.#host());
+  /** What is compared: the answers to a question of the chat, or to one that is still to come. */
+  #compared: Turn | null = null;
   #progress: Progress | null = null;
   #chatError: ShownError | null = null;
   #pickerError: ShownError | null = null;
@@ -87,6 +90,14 @@ export class WeftPage extends Component {
             @click=${() => this.#go('tasks')}
           >
             Tasks
+          </button>
+          <button
+            type="button"
+            id="open-compare"
+            ?hidden=${!inChat || !this.#model}
+            @click=${() => this.#compare(null)}
+          >
+            Compare
           </button>
           <button type="button" id="open-chats" data-testid="chats" aria-haspopup="dialog" @click=${this.#openChats}>
             Chats
@@ -131,7 +142,18 @@ export class WeftPage extends Component {
           @ask=${(event: CustomEvent<string>) => this.#onExample(event.detail)}
           @turn-action=${(event: CustomEvent<TurnAction>) => this.#chats.act(event.detail)}
           @tasks=${() => this.#go('tasks')}
+          @compare=${() => this.#compare(null)}
         ></chat-view>
+        ${
+          this.#view === 'compare'
+            ? html`<compare-view
+                .loader=${this.#loader}
+                .conversation=${this.#conversation}
+                .turn=${this.#compared}
+                @back=${() => this.#go('chat')}
+              ></compare-view>`
+            : nothing
+        }
         <tasks-view
           .model=${this.#model}
           @task=${(event: CustomEvent<string | null>) => this.#go('tasks', event.detail)}
@@ -219,6 +241,7 @@ export class WeftPage extends Component {
     this.find('main').scrollTop = 0;
     if (view === 'loading') return this.find('#cancel-load').focus();
     if (view === 'tasks') return this.#openTasks(task);
+    if (view === 'compare') return this.find('#compare-prompt').focus();
     await this.#picker.refresh();
     if (this.#view === 'picker' && !this.querySelector('dialog[open]')) this.#picker.focusFirst();
   }
@@ -237,10 +260,11 @@ export class WeftPage extends Component {
   /** Shows what an entry of the history says; also after a reload. */
   async #restore(entry: Entry | null): Promise<void> {
     this.#loader.cancel();
-    if (entry?.view === 'chat') {
+    if (entry?.view === 'chat' || entry?.view === 'compare') {
       const saved =
         entry.conversation === this.#conversation.id ? undefined : await savedConversation(entry.conversation);
       if (saved) return this.#open(saved);
+      if (entry.view === 'compare' && this.#model) return this.#show('compare');
       if (this.#hasChat) return this.#show('chat');
     }
     if (entry?.view === 'tasks') return this.#show('tasks', entry.task);
@@ -361,6 +385,7 @@ export class WeftPage extends Component {
       onNote: (note) => void this.#tell(note),
       onOpen: () => this.#go('chat'),
       onDeleted: () => this.#view === 'chat' && this.#go('chat'),
+      onCompare: (turn) => void this.#compare(turn),
     };
   }
 
@@ -388,6 +413,13 @@ export class WeftPage extends Component {
     this.requestUpdate();
     await this.updateComplete;
     if (note.action) this.querySelector<HTMLElement>('#note-action')?.focus();
+  }
+
+  /** The answers to a question of the chat; without one, to a question that is still to come. */
+  async #compare(turn: Turn | null): Promise<void> {
+    await import('./compare/compare-view.js');
+    this.#compared = turn;
+    this.#go('compare');
   }
 
   #onChatError(error: unknown): void {

@@ -7,7 +7,7 @@ const turn = 'chat-turn:last-child .turn';
 
 export const shortcuts: readonly { key: string; label: string; button: string }[] = [
   { key: 'n', label: 'Begin a new chat', button: '#new-chat' },
-  { key: 'p', label: 'Write a question', button: '#prompt' },
+  { key: 'p', label: 'Write a question', button: '#prompt, #compare-prompt' },
   { key: 'e', label: 'Edit the last question', button: `${turn} .edit` },
   { key: 'r', label: 'Answer the last question again', button: `${turn} .regenerate` },
   { key: 'y', label: 'Copy the last answer', button: `${turn} .copy` },
@@ -16,6 +16,7 @@ export const shortcuts: readonly { key: string; label: string; button: string }[
   { key: 'c', label: 'Open the chats', button: '#open-chats' },
   { key: 's', label: 'Open the settings', button: '#open-settings' },
   { key: 'm', label: 'Choose a model', button: '#change-model' },
+  { key: 'v', label: 'Compare two models, or two settings', button: '#open-compare' },
 ];
 
 /** Opens the sheet of shortcuts. */

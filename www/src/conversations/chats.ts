@@ -28,6 +28,7 @@ export interface ChatsHost {
   onOpen(): void;
   /** The chat was deleted, and a new one is open. */
   onDeleted(): void;
+  onCompare(turn: Turn): void;
 }
 
 export class Chats {
@@ -77,6 +78,8 @@ export class Chats {
         return this.#current.step(turn, action.by);
       case 'branch':
         return void this.#branch(turn);
+      case 'compare':
+        return this.host.onCompare(turn);
       case 'delete': {
         this.host.onStay();
         const undo = this.#current.delete(turn);

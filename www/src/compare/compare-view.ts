@@ -1,0 +1,232 @@
+/** Two answers to one question, side by side: by two models, or with two settings of one. */
+
+import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
+import type { Message, ModelSource } from 'weft-llm';
+import { announce } from '../announcer.js';
+import { Component, hasTouchKeyboard } from '../component.js';
+import type { Conversation } from '../conversation.js';
+import { inOrder } from '../drops.js';
+import type { ModelLoader } from '../loader.js';
+import { fileName, modelName, sourceName } from '../names.js';
+import { chatDefaults } from '../settings.js';
+import type { Turn } from '../turn.js';
+import './compare-side.js';
+import './compare.css';
+import { SecondModel } from './second-model.js';
+import { Side } from './side.js';
+import { differences } from './words.js';
+
+const FILE = 'a file';
+
+/** Sends `back`. */
+export class CompareView extends Component {
+  static override properties: PropertyDeclarations = {
+    loader: { attribute: false },
+    conversation: { attribute: false },
+    turn: { attribute: false },
+  };
+  declare loader: ModelLoader;
+  declare conversation: Conversation;
+  /** Its question is answered, after the turns before it; null: a question that is to come. */
+  declare turn: Turn | null;
+  #sides: readonly [Side, Side] | null = null;
+  #second = new SecondModel(() => this.requestUpdate());
+  #running: AbortController | null = null;
+  #messages: readonly Message[] = [];
+  #marks = false;
+  #inTurn = false;
+  readonly #onSide = () => this.requestUpdate();
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    const values = { ...chatDefaults(), ...this.conversation.settings };
+    const warmer = values['temperature'] === '0' ? '0.8' : '0';
+    this.#sides = [new Side('Left', values), new Side('Right', { ...values, temperature: warmer })];
+    for (const side of this.#sides) side.addEventListener('change', this.#onSide);
+    const before = this.turn ? this.conversation.messagesBefore(this.turn) : [];
+    this.#messages = before.filter(({ role }) => role !== 'system');
+    void this.#second.list();
+  }
+
+  /** Nothing goes on behind the page, and the memory of the second model is free again. */
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#running?.abort();
+    this.#second.dispose();
+  }
+
+  protected override render(): TemplateResult {
+    const [left, right] = this.#sides!;
+    const busy = this.#running !== null;
+    const bothDone = !busy && left.answer !== '' && right.answer !== '';
+    const runs = this.#marks && bothDone ? differences(left.answer, right.answer) : null;
+    const name = this.loader.model ? modelName(this.loader.source, this.loader.model.info) : 'No model';
+    const { source, model, readyMs } = this.#second;
+    const secondName = source === null ? name : model ? modelName(source, model.info) : sourceName(source);
+    return html`<section id="compare" aria-labelledby="compare-title">
+      <div class="compare-head">
+        <p class="back"><button type="button" @click=${this.#back}>← Back to the chat</button></p>
+        <h1 id="compare-title">Compare</h1>
+      </div>
+      ${this.#choice(name, busy)}
+      <div class="sides">
+        <compare-side
+          .side=${left}
+          .other=${right}
+          .name=${name}
+          .readyMs=${this.loader.readyMs}
+          .runs=${runs?.[0] ?? null}
+        ></compare-side>
+        <compare-side
+          .side=${right}
+          .other=${left}
+          .name=${secondName}
+          .readyMs=${source === null ? this.loader.readyMs : readyMs}
+          .runs=${runs?.[1] ?? null}
+        ></compare-side>
+      </div>
+      <form id="compare-form" @submit=${this.#onSubmit} @keydown=${this.#onKey}>
+        ${this.#messages.length > 0 ? html`<p class="hint">${afterTurns(this.#messages.length / 2)}</p>` : nothing}
+        <label class="sr-only" for="compare-prompt">The question for both</label>
+        <textarea
+          id="compare-prompt"
+          dir="auto"
+          rows="2"
+          placeholder="Ask both"
+          .value=${this.turn?.question ?? ''}
+        ></textarea>
+        <div class="compare-actions">
+          <label class="check">
+            <input type="checkbox" .checked=${this.#inTurn} ?disabled=${busy} @change=${this.#onInTurn} />
+            One after the other, for fair speeds
+          </label>
+          ${
+            bothDone
+              ? html`<button type="button" id="marks" aria-pressed=${this.#marks} @click=${this.#onMarks}>
+                  Mark differences
+                </button>`
+              : nothing
+          }
+          <button type=${busy ? 'button' : 'submit'} class="primary" id="compare-go" @click=${this.#onGo}>
+            ${busy ? 'Stop' : 'Ask both'}
+          </button>
+        </div>
+      </form>
+    </section>`;
+  }
+
+  /** Which model answers on the right. */
+  #choice(name: string, busy: boolean): TemplateResult {
+    const { stored, source, says, fits, model, progress } = this.#second;
+    const others = stored.filter((one) => one !== this.loader.source);
+    const canLoad = source !== null && fits && !model && progress === null;
+    return html`<div class="second">
+      <div class="field">
+        <label for="compare-model">Model on the right</label>
+        <select id="compare-model" ?disabled=${busy} @change=${this.#onChoice}>
+          <option value="" ?selected=${source === null}>The same: ${name}</option>
+          ${others.map((one) => html`<option value=${one} ?selected=${source === one}>${fileName(one)}</option>`)}
+          <option value=${FILE} ?selected=${source !== null && typeof source !== 'string'}>
+            ${source !== null && typeof source !== 'string' ? sourceName(source) : 'A file of yours…'}
+          </option>
+        </select>
+        <input id="compare-file" type="file" accept=".gguf" multiple hidden @change=${this.#onFile} />
+      </div>
+      <p class="hint" role="status">${says}</p>
+      ${
+        progress === null
+          ? nothing
+          : html`<progress max="1" value=${progress} aria-label="Loading the second model"></progress>`
+      }
+      ${
+        canLoad
+          ? html`<button type="button" class="primary" id="compare-load" @click=${this.#onLoad}>Load it too</button>`
+          : nothing
+      }
+    </div>`;
+  }
+
+  #back(): void {
+    this.dispatchEvent(new Event('back'));
+  }
+
+  #onChoice(event: Event): void {
+    const { value } = event.target as HTMLSelectElement;
+    if (value === FILE) this.find('#compare-file').click();
+    else void this.#choose(value === '' ? null : value);
+  }
+
+  #onFile(event: Event): void {
+    const input = event.target as HTMLInputElement;
+    const files = [...(input.files ?? [])];
+    input.value = '';
+    if (files.length > 0) void this.#choose(inOrder(files));
+  }
+
+  /** Two models are compared with the same settings, unless others are set. */
+  async #choose(source: ModelSource | null): Promise<void> {
+    const [left, right] = this.#sides!;
+    if (source !== null && this.#second.source === null) right.set({ values: left.values });
+    const engine = this.loader.model?.info.engine;
+    await this.#second.choose(source, engine ? engine.memoryBytes : 0);
+  }
+
+  async #onLoad(): Promise<void> {
+    this.find('#compare-prompt').focus();
+    await this.#second.load();
+    if (this.#second.model) announce('The second model is ready.');
+  }
+
+  #onInTurn(event: Event): void {
+    this.#inTurn = (event.target as HTMLInputElement).checked;
+  }
+
+  #onMarks(): void {
+    this.#marks = !this.#marks;
+    this.requestUpdate();
+  }
+
+  #onKey(event: KeyboardEvent): void {
+    if (event.isComposing || event.keyCode === 229 || !(event.target instanceof HTMLTextAreaElement)) return;
+    if (event.key === 'Escape') return this.#running?.abort();
+    if (event.key !== 'Enter' || event.shiftKey || (hasTouchKeyboard() && !event.ctrlKey && !event.metaKey)) return;
+    event.preventDefault();
+    void this.#ask();
+  }
+
+  #onGo(): void {
+    this.#running?.abort();
+  }
+
+  #onSubmit(event: Event): void {
+    event.preventDefault();
+    void this.#ask();
+  }
+
+  async #ask(): Promise<void> {
+    const question = this.find<HTMLTextAreaElement>('#compare-prompt').value.trim();
+    if (question === '' || this.#running) return;
+    const { source, model } = this.#second;
+    if (source !== null && !model) {
+      announce('Load the second model first.');
+      return this.find(this.#second.fits ? '#compare-load' : '#compare-model').focus();
+    }
+    const { signal } = (this.#running = new AbortController());
+    const [left, right] = this.#sides!;
+    for (const side of [left, right]) side.set({ state: 'waiting', answer: '', usage: null, error: null });
+    const first = this.loader.model;
+    const answer = (side: Side, model: typeof first) => side.ask(model, question, this.#messages, signal);
+    if (this.#inTurn) {
+      await answer(left, first);
+      if (signal.aborted) right.set({ state: 'stopped' });
+      else await answer(right, model ?? first);
+    } else await Promise.all([answer(left, first), answer(right, model ?? first)]);
+    this.#running = null;
+    announce(signal.aborted ? 'The answers were stopped.' : 'Both answers are complete.');
+    this.requestUpdate();
+  }
+}
+
+const afterTurns = (count: number) => `After the ${count === 1 ? 'turn' : `${count} turns`} before it in the chat.`;
+
+customElements.define('compare-view', CompareView);

@@ -37,8 +37,8 @@ export async function violations(page, axe) {
 
 /**
  * To be called once by a test file: serves the page with the fake engine to Chromium. Returns
- * `open(t, options)`, which opens it; `query` and `say` tell the fake engine what to do, the other
- * options are those of a browser context.
+ * `open(t, options)`, which opens it; `query` and `say` tell the fake engine what to do, `prepare`
+ * gets the page before it is opened, the other options are those of a browser context.
  */
 export function fakePage() {
   let browser, fake;
@@ -50,7 +50,12 @@ export function fakePage() {
     await browser?.close();
     await fake?.close();
   });
-  return async function open(t, { query = {}, say, ...options } = {}) {
+  return (t, options) => openFake(browser, fake)(t, options);
+}
+
+/** `open` of fakePage(), for a browser and a page that are there already. */
+export function openFake(browser, fake) {
+  return async function open(t, { query = {}, say, prepare, ...options } = {}) {
     const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options });
     t.after(() => context.close());
     const page = await context.newPage();
@@ -58,6 +63,7 @@ export function fakePage() {
     const problems = [];
     page.on('pageerror', (error) => problems.push(String(error)));
     t.after(() => assert.deepEqual(problems, []));
+    await prepare?.(page);
     const fragment = say === undefined ? '' : `#${new URLSearchParams({ say })}`;
     await page.goto(`${fake.address}?${new URLSearchParams({ wait: 3, ...query })}${fragment}`);
     await page.getByTestId('load-default').waitFor();

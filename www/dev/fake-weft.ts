@@ -2,10 +2,11 @@
  * Stands in for weft-llm under `vite --mode fake`, to look at every state of the page without a
  * model. The address says which: `?load=CODE` and `?chat=CODE` fail with that error and the message
  * of `?message`, `?slow` loads for half a minute, `?context=N` and `?used=N` say how full the
- * context is, `?full` has no room to store a model, `?stored` has the default model. `#say=TEXT`
- * answers with that, in pieces of `?lines=N` lines instead of a word, each after `?wait=MS`.
- * `?long` has a long description of the engine. For `?tight`, a second model is too large. What
- * tasks need is in fake-tasks.ts.
+ * context is, `?full` has no room to store a model, `?stored` has the default model, `?quota=N` is
+ * what may be stored. `?fits=no` has memory for no model, `?header=CODE` fails to read what one
+ * needs, `?import=CODE` to import one. `#say=TEXT` answers with that, in pieces of `?lines=N` lines
+ * instead of a word, each after `?wait=MS`. `?long` has a long description of the engine. For
+ * `?tight`, a second model is too large. What tasks need is in fake-tasks.ts.
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/common/errors.js';
@@ -71,7 +72,7 @@ See [a page about looms](https://example.org/looms "Looms"). What follows must n
 [loom]: https://example.org/loom.png
 `;
 
-function failIfAsked(call: 'load' | 'chat'): void {
+function failIfAsked(call: 'load' | 'chat' | 'header' | 'import'): void {
   const code = query.get(call);
   const message = query.get('message') ?? `the engine says: a made-up failure of ${call}, 512 of 2048`;
   if (code) throw new WeftError(code as ErrorCode, message);
@@ -125,6 +126,8 @@ export async function load({ model, signal, onProgress }: LoadOptions): Promise<
       labels: [],
       maskToken: null,
       name: 'SmolLM2 135M Instruct',
+      basename: 'smollm2',
+      sizeLabel: '135M',
       architecture: 'llama',
       parameters: 134_515_008,
       quantization: 'Q4_1',
@@ -180,15 +183,47 @@ const stored: StoredModel[] = [
 ].map((model) => ({ ...model, complete: model.size === model.storedBytes, lastUsed: new Date(), sha256: null }));
 
 /** What the page uses of it. */
-export const models: Pick<Models, 'list' | 'delete' | 'usage'> = {
+export const models: Models = {
   list: async () => [...stored],
   delete: async (source) =>
     stored.splice(
       stored.findIndex((model) => model.source === source),
       1,
     ).length > 0,
-  usage: async () => ({ stored: 5e8, used: 5.1e8, quota: 1e10, persisted: false }),
+  usage: async () => ({ stored: 5e8, used: 5.1e8, quota: Number(query.get('quota') ?? 1e10), persisted: false }),
+  persist: async () => false,
+  export: async () => new Blob(['GGUF, and ', 'the rest']).stream(),
+  import: async (file, { as }) => {
+    failIfAsked('import');
+    const size = file instanceof Blob ? file.size : 0;
+    const rest = { size, storedBytes: size, complete: true, lastUsed: new Date(), sha256: null };
+    stored.push({ source: String(as), ...rest });
+    return stored.at(-1)!;
+  },
 };
+
+export async function estimate(): Promise<Estimate> {
+  await wait(QUICK ? 2 : 300);
+  failIfAsked('header');
+  const fits = query.get('fits') !== 'no';
+  const fit = { fits, reason: fits ? null : 'It does not fit: a buffer needs 5 GB, and this GPU allows 2 GB.' };
+  return {
+    name: 'a model',
+    architecture: 'llama',
+    parameters: 1_235_814_432,
+    quantization: 'Q4_K',
+    contextLength: CONTEXT,
+    trainedContextLength: 131_072,
+    weightBytes: 8.1e8,
+    activationBytes: 9e6,
+    loadedBytes: 8.19e8,
+    kvCacheBytes: 1.34e8,
+    totalBytes: 9.53e8,
+    largestBufferBytes: 2.6e8,
+    cpu: fit,
+    gpu: fit,
+  };
+}
 
 /** Ends with the options that it was asked with. */
 async function* answer(

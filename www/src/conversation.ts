@@ -10,6 +10,7 @@ import {
   type Values,
 } from './conversations/record.js';
 import { add, before, EMPTY, path, putBack, remove, show, START, versions, type Tree } from './conversations/tree.js';
+import { noteSpeed } from './models/speed.js';
 import { newId, sourceName } from './names.js';
 import { chatDefaults, generateSettings, systemPrompt } from './settings.js';
 import { ANOTHER_TEMPERATURE, describe, settled, Turn, type ContextUse, type Version } from './turn.js';
@@ -312,6 +313,7 @@ export class Conversation {
       }
       if (!end) throw new WeftError('INTERNAL', 'the answer ended without saying why');
       this.#measure(session);
+      noteSpeed(model.info, end.usage);
       return end;
     } finally {
       session.dispose();

@@ -2,6 +2,7 @@
 
 import { load, WeftError, type Llm, type ModelSource, type Progress } from 'weft-llm';
 import { DEFAULT_MODEL } from './model-picker.js';
+import { isGiven } from './models/served.js';
 import { loadSettings } from './settings.js';
 
 /** `replaced`: another load began meanwhile. */
@@ -26,7 +27,7 @@ export class ModelLoader {
     const began = performance.now();
     const isCurrent = () => current === this.#loading;
     try {
-      const options = { model: wanted, ...loadSettings(), signal: current.signal };
+      const options = { model: wanted, ...loadSettings(), store: !isGiven(wanted), signal: current.signal };
       const model = await load({ ...options, onProgress: (progress) => isCurrent() && onProgress(progress) });
       if (!isCurrent()) {
         model.dispose();

@@ -10,8 +10,10 @@ const FIGURES_MS = 200;
 
 /** Sends `cancel`. */
 export class LoadingView extends Component {
-  static override properties: PropertyDeclarations = { progress: { attribute: false } };
+  static override properties: PropertyDeclarations = { progress: { attribute: false }, keeps: { type: Boolean } };
   declare progress: Progress | null;
+  /** Whether what has arrived stays in the browser's storage when the load is cancelled. */
+  declare keeps: boolean;
   #note = '';
   #amount = '';
   #phase = '';
@@ -20,6 +22,7 @@ export class LoadingView extends Component {
   constructor() {
     super();
     this.progress = null;
+    this.keeps = false;
   }
 
   protected override willUpdate(): void {
@@ -39,6 +42,7 @@ export class LoadingView extends Component {
 
   protected override render(): TemplateResult {
     const { progress } = this;
+    const pauses = this.keeps && progress?.phase === 'download' && this.#note === '';
     const known = progress?.phase === 'download' && progress.total !== null;
     return html`<section id="loading" aria-labelledby="phase">
       <h1 id="phase" aria-live="polite">${this.#phase || 'Starting the engine'}</h1>
@@ -52,7 +56,16 @@ export class LoadingView extends Component {
       ></progress>
       <p id="amount">${this.#amount || '\u00a0'}</p>
       <p class="hint" id="load-note" role="status">${this.#note}</p>
-      <button type="button" id="cancel-load" data-testid="cancel-load" @click=${this.#cancel}>Cancel</button>
+      ${
+        pauses
+          ? html`<p class="hint" id="load-keeps">
+              What has arrived is kept in this browser: Pause now, and Resume goes on from there.
+            </p>`
+          : nothing
+      }
+      <button type="button" id="cancel-load" data-testid="cancel-load" @click=${this.#cancel}>
+        ${pauses ? 'Pause' : 'Cancel'}
+      </button>
     </section>`;
   }
 

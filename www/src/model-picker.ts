@@ -2,18 +2,19 @@
 
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { createRef, ref } from 'lit/directives/ref.js';
-import { models, type ModelSource, type StoredModel } from 'weft-llm';
-import { announce } from './announcer.js';
+import { models, type ModelSource, type StoredModel, type StoreUsage } from 'weft-llm';
 import { Component, formatBytes } from './component.js';
 import { inOrder } from './drops.js';
 import type { ShownError } from './error-note.js';
-import { fileName } from './names.js';
+import type { CatalogModel } from './models/catalog.js';
+import type { Device } from './models/device.js';
+import './models/model-shelf.js';
+import type { ModelShelf } from './models/model-shelf.js';
+import { DEFAULT_MODEL, served, type ServedModel } from './models/served.js';
+import './models/stored-models.js';
+import type { StoredModels } from './models/stored-models.js';
 
-/** Served by `npm start` and by Vite's preview. Relative, so that the page works in any folder. */
-export const DEFAULT_MODEL = new URL('models/SmolLM2-135M-Instruct.Q4_1.gguf', document.baseURI).href;
-
-/** Matches all parts of a split model but the first; they cannot be loaded by themselves. */
-const LATER_PART = /-(?!00001)\d{5}-of-\d{5}\.gguf$/;
+export { DEFAULT_MODEL };
 
 /** Sends `model` with a ModelSource, `remedy` and `dismiss` of its error, and `back`. */
 export class ModelPicker extends Component {
@@ -27,7 +28,7 @@ export class ModelPicker extends Component {
   /** The view that the way back leads to. */
   declare home: 'chat' | 'tasks';
   #stored: StoredModel[] = [];
-  #usage = '';
+  #usage: StoreUsage | null = null;
   readonly #address = createRef<HTMLInputElement>();
 
   constructor() {
@@ -56,10 +57,9 @@ export class ModelPicker extends Component {
   /** Reads the store again. Shows no models if it cannot be read. */
   async refresh(): Promise<void> {
     try {
-      const [stored, { stored: bytes, quota }] = await Promise.all([models.list(), models.usage()]);
+      const [stored, usage] = await Promise.all([models.list(), models.usage()]);
       this.#stored = stored.sort((a, b) => b.lastUsed.getTime() - a.lastUsed.getTime());
-      this.#usage =
-        quota === null ? '' : `Models take ${formatBytes(bytes)} of the ${formatBytes(quota)} that this page may use.`;
+      this.#usage = usage;
     } catch {
       this.#stored = [];
     }
@@ -81,7 +81,18 @@ export class ModelPicker extends Component {
     this.find('#model-file').click();
   }
 
+  get #device(): Device {
+    // Of Chromium, in GiB.
+    const { deviceMemory } = navigator as { deviceMemory?: number };
+    const { quota = null, used = null } = this.#usage ?? {};
+    return {
+      memory: deviceMemory === undefined ? null : deviceMemory * 2 ** 30,
+      room: quota === null || used === null ? null : quota - used,
+    };
+  }
+
   protected override render(): TemplateResult {
+    const device = this.#device;
     const defaultIsStored = this.#stored.some(({ source, complete }) => source === DEFAULT_MODEL && complete);
     return html`<section id="picker" aria-labelledby="picker-title">
       ${
@@ -94,27 +105,15 @@ export class ModelPicker extends Component {
       ${weave}
       <h1 id="picker-title">A language model, woven into this page.</h1>
       <p class="lead">weft runs open models inside your browser. What you type never leaves this device.</p>
-      ${
-        defaultIsStored
-          ? nothing
-          : html`<button
-              type="button"
-              class="primary"
-              id="load-default"
-              data-testid="load-default"
-              @click=${() => this.#choose(DEFAULT_MODEL)}
-            >
-              <span>Load SmolLM2-135M</span> <span class="size">(98 MB)</span>
-            </button>`
-      }
+      ${defaultIsStored ? nothing : html`<p class="here">${served.map((model) => this.#served(model))}</p>`}
       <div id="picker-error"><error-note .shown=${this.shown}></error-note></div>
-      <section id="stored" aria-labelledby="stored-title" ?hidden=${this.#stored.length === 0}>
-        <h2 id="stored-title">On this device</h2>
-        <ul id="stored-list">
-          ${this.#stored.map((model) => this.#storedModel(model))}
-        </ul>
-        <p class="hint" id="stored-usage">${this.#usage}</p>
-      </section>
+      <stored-models
+        .stored=${this.#stored}
+        .usage=${this.#usage}
+        .device=${device}
+        @changed=${this.#onStoreChanged}
+        @show=${this.#onShow}
+      ></stored-models>
       <div class="other-models">
         <h2>Or bring your own GGUF model</h2>
         <form id="url-form" @submit=${this.#onAddress}>
@@ -151,49 +150,36 @@ export class ModelPicker extends Component {
             model.</span
           >
         </p>
+        <p class="files">
+          <label class="button" for="import-file">Import a file…</label>
+          <input
+            id="import-file"
+            data-testid="import-file"
+            class="sr-only"
+            type="file"
+            accept=".gguf"
+            multiple
+            @change=${this.#onImport}
+          />
+          <span class="hint">keeps a copy in this browser, so that it is here on the next visit.</span>
+        </p>
       </div>
+      <model-shelf .stored=${this.#stored} .device=${device}></model-shelf>
     </section>`;
   }
 
-  #storedModel({ source, size, storedBytes, complete }: StoredModel): TemplateResult {
-    const name = fileName(source);
-    const bytes = formatBytes(storedBytes);
-    const isDefault = source === DEFAULT_MODEL && complete;
-    const amount = complete ? bytes : `${size === null ? bytes : `${bytes} of ${formatBytes(size)}`}, not yet whole`;
-    return html`<li>
-      <p><bdi class="name" title=${source}>${name}</bdi> <span class="hint size">${amount}</span></p>
-      <button
-        type="button"
-        class=${isDefault ? 'load primary' : 'load'}
-        id=${isDefault ? 'load-default' : nothing}
-        data-testid=${isDefault ? 'load-default' : nothing}
-        aria-label="Load ${name}"
-        ?hidden=${LATER_PART.test(source)}
-        @click=${() => this.#choose(source)}
-      >
-        Load
-      </button>
-      <button
-        type="button"
-        class="delete"
-        aria-label="Delete ${name}"
-        @click=${(event: Event) => this.#delete(source, event.currentTarget as HTMLButtonElement)}
-      >
-        Delete
-      </button>
-    </li>`;
-  }
-
-  async #delete(source: string, button: HTMLButtonElement): Promise<void> {
-    button.disabled = true;
-    const deleted = await models.delete(source).catch(() => false);
-    button.disabled = false;
-    announce(deleted ? `${fileName(source)} is deleted.` : `${fileName(source)} could not be deleted.`);
-    await this.refresh();
-    // The focused button is gone.
-    const next = this.querySelector<HTMLElement>('#stored-list .delete');
-    if (next) next.focus();
-    else this.focusFirst();
+  /** A model that the server of the page has. */
+  #served({ name, source, bytes }: ServedModel): TemplateResult {
+    const isDefault = source === DEFAULT_MODEL;
+    return html`<button
+      type="button"
+      class=${isDefault ? 'primary' : nothing}
+      id=${isDefault ? 'load-default' : nothing}
+      data-testid=${isDefault ? 'load-default' : nothing}
+      @click=${() => this.#choose(source)}
+    >
+      <span>Load ${name}</span> <span class="size">(${formatBytes(bytes)})</span>
+    </button>`;
   }
 
   #choose(model: ModelSource): void {
@@ -216,6 +202,27 @@ export class ModelPicker extends Component {
     const files = [...(input.files ?? [])];
     input.value = ''; // choosing the same file again also counts as a change
     if (files.length > 0) this.#choose(inOrder(files));
+  }
+
+  #onImport(event: Event): void {
+    const input = event.target as HTMLInputElement;
+    const files = [...(input.files ?? [])];
+    input.value = '';
+    if (files.length > 0) void this.find<StoredModels>('stored-models').import(files);
+  }
+
+  async #onStoreChanged({ detail }: CustomEvent): Promise<void> {
+    await this.refresh();
+    if (detail !== 'deleted') return;
+    // The focused button is gone.
+    await this.find<StoredModels>('stored-models').updateComplete;
+    const next = this.querySelector<HTMLElement>('#stored-list .delete');
+    if (next) next.focus();
+    else this.focusFirst();
+  }
+
+  #onShow({ detail }: CustomEvent<CatalogModel>): void {
+    void this.find<ModelShelf>('model-shelf').show(detail);
   }
 
   #back(): void {

@@ -7,11 +7,14 @@ export function fileName(source: string): string {
 }
 
 /**
- * Family and size, as in `SmolLM2-135M-Instruct`. Files are named so more often than they name
- * themselves: many have the name of a training run.
+ * Family and size, as in `SmolLM2-135M-Instruct`. A file with an address is named so more often
+ * than it names itself: many have the name of a training run. A file of the user may be called
+ * anything.
  */
 export function modelName(source: ModelSource, info: ModelInfo): string {
   const first = Array.isArray(source) ? source[0] : source;
+  const isOfUser = typeof first !== 'string' && !(first instanceof URL);
+  if (isOfUser && info.basename !== null) return [info.basename, info.sizeLabel].filter(Boolean).join(' ');
   const file =
     typeof first === 'string' ? first : first instanceof URL ? first.href : first instanceof File ? first.name : '';
   const name = fileName(file);

@@ -24,6 +24,7 @@ import './loading-view.js';
 import { logo } from './logo.js';
 import { DEFAULT_MODEL, type ModelPicker } from './model-picker.js';
 import './model-picker.js';
+import { given, isGiven } from './models/served.js';
 import './note-bar.js';
 import type { Note } from './note-bar.js';
 import { sourceName } from './names.js';
@@ -161,7 +162,11 @@ export class WeftPage extends Component {
           @fault=${(event: CustomEvent<unknown>) => this.#onFault(event.detail)}
           @remedy=${(event: CustomEvent<Remedy>) => this.#mend(event.detail)}
         ></tasks-view>
-        <loading-view .progress=${this.#progress} @cancel=${() => this.#loader.cancel()}></loading-view>
+        <loading-view
+          .progress=${this.#progress}
+          ?keeps=${typeof this.#loader.wanted === 'string' && !isGiven(this.#loader.wanted)}
+          @cancel=${() => this.#loader.cancel()}
+        ></loading-view>
       </main>
 
       <footer>
@@ -274,6 +279,7 @@ export class WeftPage extends Component {
     this.#view = 'picker';
     await this.#picker.refresh();
     this.requestUpdate();
+    if (given.length === 1) void this.#load(DEFAULT_MODEL); // `npx weft-llm FILE` has asked for it
   }
 
   /** Without a navigation: an address with a fragment would be another entry of the history. */
@@ -318,7 +324,7 @@ export class WeftPage extends Component {
       case 'cancelled':
         return this.#afterLoad();
       case 'failed': {
-        const shown = { error: outcome.error, fromHere: wanted === DEFAULT_MODEL };
+        const shown = { error: outcome.error, fromHere: wanted === DEFAULT_MODEL && !isGiven(wanted) };
         this.#retry = () => void this.#load(wanted);
         if (this.#hasChat && this.#home === 'chat') this.#chatError = shown;
         else this.#pickerError = shown;
@@ -470,7 +476,8 @@ export class WeftPage extends Component {
     if (this.#model || model === null) return this.#show('chat');
     const stored = await models.list().catch(() => []);
     this.#loader.wanted = model;
-    if (stored.some(({ source, complete }) => source === model && complete)) return this.#load(model);
+    const isHere = isGiven(model) || stored.some(({ source, complete }) => source === model && complete);
+    if (isHere) return this.#load(model);
     this.#chatError = { error: new WeftError('DISPOSED', `${model} is not stored on this device`) };
     await this.#show('chat');
   }

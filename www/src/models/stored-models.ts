@@ -1,0 +1,197 @@
+/** The models in the browser's storage: load, go on with a download, export, import, delete. */
+
+import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
+import { models, type StoredModel, type StoreUsage } from 'weft-llm';
+import { announce } from '../announcer.js';
+import { Component, formatBytes } from '../component.js';
+import { details } from '../errors.js';
+import { fileName } from '../names.js';
+import { catalog, entryOf } from './catalog.js';
+import type { Device } from './device.js';
+import './model-facts.js';
+import { save } from './save-file.js';
+import { DEFAULT_MODEL } from './served.js';
+
+/** Matches all parts of a split model but the first; they cannot be loaded by themselves. */
+const LATER_PART = /-(?!00001)\d{5}-of-\d{5}\.gguf$/;
+
+/** Sends `model` with the address of a model, and `changed` when the store has changed. */
+export class StoredModels extends Component {
+  static override properties: PropertyDeclarations = {
+    stored: { attribute: false },
+    usage: { attribute: false },
+    device: { attribute: false },
+  };
+  declare stored: readonly StoredModel[];
+  declare usage: StoreUsage | null;
+  declare device: Device;
+  #open = new Set<string>();
+  /** How an export or an import goes. */
+  #work = '';
+
+  constructor() {
+    super();
+    this.stored = [];
+    this.usage = null;
+    this.device = { memory: null, room: null };
+  }
+
+  protected override render(): TemplateResult {
+    return html`<section id="stored" aria-labelledby="stored-title" ?hidden=${this.stored.length === 0}>
+        <h2 id="stored-title">On this device</h2>
+        <ul class="models" id="stored-list">
+          ${this.stored.map((model) => this.#row(model))}
+        </ul>
+        ${this.#storage()}
+      </section>
+      <p class="hint" role="status" id="store-work" ?hidden=${this.#work === ''}>${this.#work}</p>`;
+  }
+
+  #row(model: StoredModel): TemplateResult {
+    const { source, size, storedBytes, complete } = model;
+    const name = fileName(source);
+    const bytes = formatBytes(storedBytes);
+    const isDefault = source === DEFAULT_MODEL && complete;
+    const amount = complete ? bytes : `${size === null ? bytes : `${bytes} of ${formatBytes(size)}`}, not yet whole`;
+    const entry = entryOf(source);
+    const go = complete ? 'Load' : 'Resume';
+    return html`<li>
+      <details ?open=${this.#open.has(source)} @toggle=${(event: Event) => this.#onToggle(event, source)}>
+        <summary>
+          <bdi class="name" title=${source}>${name}</bdi> <span class="hint size">${amount}</span>
+          ${
+            complete || size === null
+              ? nothing
+              : html`<meter min="0" max=${size} value=${storedBytes} aria-label="Downloaded part of ${name}"></meter>`
+          }
+        </summary>
+        <model-facts
+          .source=${source}
+          .bytes=${size}
+          .entry=${entry}
+          .device=${this.device}
+          ?shown=${this.#open.has(source)}
+        ></model-facts>
+        <p class="actions">
+          <span class="hint">Last used ${model.lastUsed.toLocaleDateString(undefined, { dateStyle: 'medium' })}.</span>
+          ${
+            complete
+              ? html`<button type="button" aria-label="Export ${name}" @click=${() => this.#export(model)}>
+                  Export to a file
+                </button>`
+              : nothing
+          }
+        </p>
+      </details>
+      <button
+        type="button"
+        class=${isDefault ? 'load primary' : 'load'}
+        id=${isDefault ? 'load-default' : nothing}
+        data-testid=${isDefault ? 'load-default' : nothing}
+        aria-label="${go} ${name}"
+        ?hidden=${LATER_PART.test(source)}
+        @click=${() => this.#choose(source)}
+      >
+        ${go}
+      </button>
+      <button
+        type="button"
+        class="delete"
+        aria-label="Delete ${name}"
+        @click=${(event: Event) => this.#delete(source, event.currentTarget as HTMLButtonElement)}
+      >
+        Delete
+      </button>
+    </li>`;
+  }
+
+  #storage(): TemplateResult | typeof nothing {
+    if (!this.usage || this.usage.quota === null) return nothing;
+    const { stored, used, quota, persisted } = this.usage;
+    const others = used === null ? 0 : Math.max(0, used - stored);
+    const says = [
+      `Models take ${formatBytes(stored)} of the ${formatBytes(quota)} that this page may use.`,
+      ...(others > 1e6 ? [`The page itself and others of its site take ${formatBytes(others)}.`] : []),
+      persisted ? 'They stay until you delete them.' : 'The browser may delete them when space is short.',
+    ];
+    return html`<div class="storage">
+      <p class="hint" id="stored-usage">${says.join(' ')}</p>
+      <meter min="0" max=${quota} value=${used ?? stored} aria-label="Used storage"></meter>
+      ${
+        persisted
+          ? nothing
+          : html`<button type="button" id="persist" @click=${this.#persist}>Ask the browser to keep them</button>`
+      }
+    </div>`;
+  }
+
+  #onToggle(event: Event, source: string): void {
+    if ((event.target as HTMLDetailsElement).open) this.#open.add(source);
+    else this.#open.delete(source);
+    this.requestUpdate();
+  }
+
+  #choose(source: string): void {
+    this.dispatchEvent(new CustomEvent('model', { detail: source, bubbles: true }));
+  }
+
+  async #persist(): Promise<void> {
+    const kept = await models.persist().catch(() => false);
+    announce(kept ? 'The browser will keep the models.' : 'The browser did not agree to keep the models.');
+    this.#tell(kept ? '' : 'The browser did not agree. Some agree once a page is installed or used often.');
+    this.#changed();
+  }
+
+  async #delete(source: string, button: HTMLButtonElement): Promise<void> {
+    button.disabled = true;
+    const deleted = await models.delete(source).catch(() => false);
+    button.disabled = false;
+    announce(deleted ? `${fileName(source)} is deleted.` : `${fileName(source)} could not be deleted.`);
+    this.dispatchEvent(new CustomEvent('changed', { detail: 'deleted' }));
+  }
+
+  async #export({ source, size }: StoredModel): Promise<void> {
+    const name = fileName(source).replace(/@[^@/]*$/, '');
+    try {
+      const written = await save(
+        name,
+        () => models.export(source),
+        (bytes) => this.#tell(`Exporting ${name}: ${formatBytes(bytes)} of ${formatBytes(size ?? bytes)}`),
+      );
+      this.#tell(written ? `${name} is exported.` : '');
+    } catch (error) {
+      this.#tell(`${name} could not be exported. ${details(error)}`);
+    }
+  }
+
+  /**
+   * Stores files of the user. A file that has the name of a model of the shelf becomes that model;
+   * others get an address of this page, where no file is: it is never asked for.
+   */
+  async import(files: readonly File[]): Promise<void> {
+    for (const file of files) {
+      const known = catalog.find(({ source }) => source.endsWith(`/${file.name}`));
+      const as = known?.source ?? new URL(`imported/${encodeURIComponent(file.name)}`, document.baseURI).href;
+      this.#tell(`Importing ${file.name}, ${formatBytes(file.size)}…`);
+      try {
+        await models.import(file, { as });
+        this.#tell(`${file.name} is stored in this browser.`);
+      } catch (error) {
+        this.#tell(`${file.name} could not be imported. ${details(error)}`);
+        break;
+      }
+    }
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.dispatchEvent(new CustomEvent('changed'));
+  }
+
+  #tell(what: string): void {
+    this.#work = what;
+    this.requestUpdate();
+  }
+}
+
+customElements.define('stored-models', StoredModels);

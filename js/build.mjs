@@ -1,14 +1,15 @@
 // After the TypeScript compiler: bundles the worker into one file without imports, and gzips the
 // wasm modules beside it. Bundlers of apps copy these files as they are, so that nothing of the
-// package depends on how one treats workers.
+// package depends on how one treats workers. Bundles the command `weft-llm` too.
 
 import { existsSync, statSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { build } from 'rolldown';
+import { isPageOf } from './cli/archive.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -25,11 +26,33 @@ const { output } = await build({
 });
 await replace(here('dist/weft-worker.js'), output[0].code);
 
+const command = await build({
+  input: here('cli/main.mjs'),
+  platform: 'node',
+  output: { file: here('dist/cli.js'), format: 'esm' },
+  logLevel: 'warn',
+  write: false,
+});
+await replace(here('dist/cli.js'), command.output[0].code);
+await chmod(here('dist/cli.js'), 0o755);
+const bundled = command.output[0].moduleIds.flatMap(
+  (id) => /node_modules\/((?:@[^/]+\/)?[^/]+)\/(?!.*node_modules)/.exec(id)?.[1] ?? [],
+);
+const noticed = await readFile(here('THIRD-PARTY-NOTICES.md'), 'utf8').catch(() => null);
+for (const name of new Set(bundled)) {
+  if (noticed !== null && !noticed.includes(`- ${name} `))
+    throw new Error(`no notice of ${name}: see scripts/lib/notices.mjs`);
+}
+
 const modules = (await readdir(here('generated'))).filter((name) => name.endsWith('_bg.wasm'));
 // `npm start` builds one module, and a package is packed with all.
 const ALL = 5;
 if (process.env.npm_lifecycle_event === 'prepack' && modules.length < ALL) {
   throw new Error(`js/generated holds ${modules.length} of ${ALL} modules: \`npm run build\` builds all`);
+}
+// The page is built after the package, from it.
+if (process.env.npm_command === 'publish' && !(await isPageOf(here('dist/page.br'), here('dist')))) {
+  throw new Error('dist/page.br is not the page of this package: `npm run build` makes it');
 }
 for (const name of modules) {
   const module = here(`generated/${name}`);

@@ -6,6 +6,7 @@ import { copyFile, mkdir, readFile, rename, utimes, writeFile } from 'node:fs/pr
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { writePage } from '../../js/cli/archive.mjs';
 import { npm } from './npm.mjs';
 import { writeNotices } from './notices.mjs';
 import { inRoot, Remedy, run } from './run.mjs';
@@ -59,6 +60,7 @@ const stamp = (name) => inRoot('target-web/compiled', `${name}.stamp`);
 const compileName = ({ name }) => `compile ${name}.wasm`;
 export const glueName = ({ name }) => `glue and wasm-opt for ${name}.wasm`;
 export const PACKAGE = 'TypeScript package';
+export const PAGE = 'page build';
 
 /**
  * The tasks that build these modules, the notices of what they contain, and the package around
@@ -75,7 +77,7 @@ export function buildTasks(wanted = [...modules, grammar]) {
       needs: [compileName(module), 'build tools/bindgen', 'npm packages'],
       run: () => glue(module),
     })),
-    { name: 'licences and notices of what ships', needs: ['Rust'], run: writeNotices },
+    { name: 'licences and notices of what ships', needs: ['Rust', 'npm packages'], run: writeNotices },
     {
       name: PACKAGE,
       needs: [...wanted.map(glueName), 'licences and notices of what ships'],
@@ -84,8 +86,11 @@ export function buildTasks(wanted = [...modules, grammar]) {
   ];
 }
 
+/** Builds the page from the package, and puts it into the package for the command `weft-llm`. */
+export const pageTask = { name: PAGE, needs: [PACKAGE], run: buildPage };
+
 /** Builds the whole package, installing what is missing first. */
-export const build = () => runTask([...setUps, ...buildTasks()], PACKAGE);
+export const build = () => runTask([...setUps, ...buildTasks(), pageTask], PAGE);
 
 function compileTask(module) {
   const { name, manifest, features, threads } = module;
@@ -200,6 +205,13 @@ export const missingModules = () => [...modules, grammar].filter((module) => !ex
 
 export async function buildPackage() {
   await npm('run', 'build', '-w', 'weft-llm');
+}
+
+async function buildPage() {
+  await npm('run', 'build', '-w', 'www');
+  const dist = inRoot('js/dist');
+  await writePage(`${dist}/page.br`, inRoot('www/dist'), dist);
+  return `${(statSync(`${dist}/page.br`).size / 1e6).toFixed(2)} MB in the package`;
 }
 
 /** The package, with glue that throws in place of each module that was never built. */

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { installPacked } from '../../tests/web/packed.mjs';
-import { buildPackage, buildTasks, grammar, modules, PACKAGE, targetDir, wasmSize } from './build.mjs';
+import { buildPackage, buildTasks, grammar, modules, PACKAGE, PAGE, pageTask, targetDir, wasmSize } from './build.mjs';
 import { checkLicences } from './licences.mjs';
 import { npm } from './npm.mjs';
 import { checkReference } from './reference.mjs';
@@ -81,8 +81,8 @@ export const checks = [
 
   // The package, the page, and apps that use the package
   ...buildTasks().map((task) => ({ ...task, area: 'web' })),
-  { name: 'page build', area: 'web', needs: [PACKAGE], run: quiet(() => npm('run', 'build', '-w', 'www')) },
-  { name: PACKED, area: 'web', needs: [PACKAGE], run: installForBrowsers },
+  { ...pageTask, area: 'web' },
+  { name: PACKED, area: 'web', needs: [PAGE], run: installForBrowsers },
   ...browserChecks(),
   {
     name: 'bundlers and snippets',
@@ -112,7 +112,7 @@ export const checks = [
     run: async () => countNodeTests(await npm('test', '-w', 'weft-llm')),
   },
   { name: 'API reference', area: 'js', needs: [PACKAGE], run: checkReference },
-  { name: 'package and wasm sizes', area: 'packages', needs: [PACKAGE], run: sizes },
+  { name: 'package and wasm sizes', area: 'packages', needs: [PAGE], run: sizes },
 ];
 
 /** Replaces the build in `--quick`: the package with the modules that exist. */
@@ -201,7 +201,7 @@ function browserChecks() {
   return testFiles('tests/web').map((file) => ({
     name: `browser: ${/(\S+)\.test\.mjs$/.exec(file)[1].split('/').at(-1)}`,
     area: 'web',
-    needs: ['page build', PACKED, 'browsers', 'model'],
+    needs: [PAGE, PACKED, 'browsers', 'model'],
     run: () => nodeTest([file]),
   }));
 }

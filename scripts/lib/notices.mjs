@@ -15,8 +15,19 @@ export async function writeNotices() {
     shippedCrates(metadataOf(manifest, 'wasm32-unknown-unknown', ['--no-default-features'])),
   );
   const crates = [...new Map(shipped.map((crate) => [crate.id, crate])).values()].sort(byName);
-  await writeFile(inRoot('js/THIRD-PARTY-NOTICES.md'), notices(await Promise.all(crates.map(withTexts))));
+  const texts = notices(await Promise.all(crates.map(withTexts)), await Promise.all(IN_COMMAND.map(npmPackage)));
+  await writeFile(inRoot('js/THIRD-PARTY-NOTICES.md'), texts);
   return `${crates.length} crates`;
+}
+
+/** What js/build.mjs bundles into the command; it fails if this is not all. */
+export const IN_COMMAND = ['@polka/url', 'mrmime', 'sirv', 'totalist'];
+
+async function npmPackage(name) {
+  const manifest_path = inRoot('node_modules', name, 'package.json');
+  const { version, license, repository } = JSON.parse(await readFile(manifest_path, 'utf8'));
+  const url = typeof repository === 'string' ? `https://github.com/${repository}` : (repository?.url ?? null);
+  return withTexts({ name, version, license, repository: url, manifest_path });
 }
 
 /**
@@ -49,12 +60,12 @@ async function withTexts({ name, version, license, repository, manifest_path }) 
 }
 
 /**
- * The notices as Markdown: the crates with their licences, then every licence text once, under its
- * crates. `crates` have `name`, `licence`, `repository` and `texts`.
+ * The notices as Markdown: the crates and npm packages with their licences, then every licence text
+ * once, under those that carry it. Both have `name`, `licence`, `repository` and `texts`.
  */
-export function notices(crates) {
+export function notices(crates, packages = []) {
   const carriers = new Map();
-  for (const { name, texts } of crates) {
+  for (const { name, texts } of [...crates, ...packages]) {
     for (const text of texts) {
       // Texts that differ in line ends and spaces alone are the same.
       const key = text.replace(/\s+/g, ' ').trim();
@@ -63,16 +74,19 @@ export function notices(crates) {
       carriers.set(key, entry);
     }
   }
-  const lines = crates.map(({ name, licence, repository, texts }) => {
-    const source = texts.length ? '' : `; it comes without a licence text${repository ? `, see ${repository}` : ''}`;
-    return `- ${name}: ${licence}${source}`;
-  });
+  const listed = (all) => all.map(listing).join('\n');
   return [
     '# Third-party notices',
     'The WebAssembly modules are built from these crates and the Rust standard library (MIT OR Apache-2.0, the Rust Project ' +
       'Developers, https://github.com/rust-lang/rust). The full text of Apache-2.0 is in LICENSE-APACHE too.',
-    lines.join('\n'),
+    listed(crates),
+    ...(packages.length ? ['The command `weft-llm` contains these npm packages.', listed(packages)] : []),
     ...[...carriers.values()].map(({ text, names }) => `## ${names.join(', ')}\n\n~~~text\n${text}\n~~~`),
     '',
   ].join('\n\n');
+}
+
+function listing({ name, licence, repository, texts }) {
+  const source = texts.length ? '' : `; it comes without a licence text${repository ? `, see ${repository}` : ''}`;
+  return `- ${name}: ${licence}${source}`;
 }

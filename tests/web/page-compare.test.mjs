@@ -87,7 +87,7 @@ test('a second model is weighed before it is loaded, and gone when the view is l
   await compare(page);
   const choice = page.getByLabel('Model on the right');
   await choice.selectOption({ label: 'SmolLM2-135M-Instruct.Q4_1.gguf' });
-  await page.getByText(/It takes about 140 MB of memory, beside 137 MB of the first model\./).waitFor();
+  await page.getByText(/It takes about 953 MB of memory, beside 137 MB of the first model\./).waitFor();
   assert.equal(await models(page), 1);
   // With two models, the settings are the same.
   assert.equal(await page.locator('.unlike').count(), 0);

@@ -169,11 +169,6 @@ export async function load({ model, signal, onProgress }: LoadOptions): Promise<
 }
 
 /** `?tight` says that the model does not fit. */
-export async function estimate(): Promise<Pick<Estimate, 'totalBytes' | 'cpu' | 'gpu'>> {
-  const reason = query.has('tight') ? '4.6 GB are needed, and a module addresses 4 GiB.' : null;
-  return { totalBytes: 1.4e8, cpu: { fits: reason === null, reason }, gpu: null };
-}
-
 const DEFAULT = new URL('models/SmolLM2-135M-Instruct.Q4_1.gguf', document.baseURI).href;
 
 const stored: StoredModel[] = [
@@ -206,6 +201,7 @@ export async function estimate(): Promise<Estimate> {
   await wait(QUICK ? 2 : 300);
   failIfAsked('header');
   const fits = query.get('fits') !== 'no';
+  const tight = { fits: false, reason: '4.6 GB are needed, and a module addresses 4 GiB.' };
   const fit = { fits, reason: fits ? null : 'It does not fit: a buffer needs 5 GB, and this GPU allows 2 GB.' };
   return {
     name: 'a model',
@@ -220,8 +216,7 @@ export async function estimate(): Promise<Estimate> {
     kvCacheBytes: 1.34e8,
     totalBytes: 9.53e8,
     largestBufferBytes: 2.6e8,
-    cpu: fit,
-    gpu: fit,
+    ...(query.has('tight') ? { cpu: tight, gpu: null } : { cpu: fit, gpu: fit }),
   };
 }
 

@@ -10,6 +10,7 @@
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/common/errors.js';
+import { inspecting, kind } from './fake-inspect.js';
 import type {
   Estimate,
   Llm,
@@ -104,7 +105,7 @@ interface Used extends Pick<Llm, 'info' | 'dispose' | 'chat' | 'generate' | 'cla
   };
 }
 
-export async function load({ model, signal, onProgress }: LoadOptions): Promise<Used> {
+export async function load({ model, signal, onProgress }: LoadOptions): Promise<Used & ReturnType<typeof inspecting>> {
   const total = 98_000_000;
   const steps = query.has('slow') ? 300 : 10;
   for (let step = 0; step <= steps; step++) {
@@ -119,9 +120,10 @@ export async function load({ model, signal, onProgress }: LoadOptions): Promise<
   onProgress?.(progressAt('prepare', total, total));
   await wait(QUICK ? 2 : 300);
   count(1);
+  const others = taskMethods((text, options) => answer(options, 0, text));
   return {
     info: {
-      kind: 'decoder',
+      kind,
       tasks: ['generate', 'chat'],
       labels: [],
       maskToken: null,
@@ -156,7 +158,7 @@ export async function load({ model, signal, onProgress }: LoadOptions): Promise<
       notShared: null,
       ...taskInfo(model),
     },
-    ...taskMethods((text, options) => answer(options, 0, text)),
+    ...others,
     session: ({ messages = [] } = {}) => ({
       contextUsage: Number(query.get('used') ?? 300),
       contextLength: CONTEXT,
@@ -165,6 +167,7 @@ export async function load({ model, signal, onProgress }: LoadOptions): Promise<
       dispose: () => undefined,
     }),
     dispose: () => count(-1),
+    ...inspecting(others),
   };
 }
 

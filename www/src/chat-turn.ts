@@ -8,7 +8,7 @@ import { MarkdownView } from './markdown/view.js';
 
 /** What the user wants done with a turn. */
 export type TurnAction =
-  | { what: 'regenerate' | 'continue' | 'branch' | 'compare' | 'delete'; turn: Turn }
+  | { what: 'regenerate' | 'continue' | 'branch' | 'look' | 'compare' | 'delete'; turn: Turn }
   | { what: 'edit'; turn: Turn; question: string }
   | { what: 'version'; turn: Turn; by: 1 | -1 };
 
@@ -60,8 +60,16 @@ export class ChatTurn extends Component {
             answer === ''
               ? nothing
               : html`<button type="button" class="copy" aria-label="Copy the answer" @click=${this.#onCopy}>
-                  Copy
-                </button>`
+                    Copy
+                  </button>
+                  <button
+                    type="button"
+                    data-testid="look-inside"
+                    ?disabled=${this.busy || !this.hasModel}
+                    @click=${() => this.#send('look')}
+                  >
+                    Look inside
+                  </button>`
           }
           ${
             this.last && unfinished
@@ -157,7 +165,7 @@ export class ChatTurn extends Component {
     this.#finished = state !== 'streaming';
   }
 
-  #send(what: 'regenerate' | 'continue' | 'branch' | 'compare' | 'delete'): void {
+  #send(what: 'regenerate' | 'continue' | 'branch' | 'look' | 'compare' | 'delete'): void {
     this.#act({ what, turn: this.turn });
   }
 

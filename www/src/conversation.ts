@@ -324,6 +324,12 @@ export class Conversation {
     this.context = { tokens: contextUsage, of: contextLength, left: dropped.messages };
   }
 
+  /** What the model reads before a turn, and the turn. */
+  messagesUpTo(turn: Turn): Message[] {
+    const { question, answer } = turn;
+    return [...this.messagesBefore(turn), { role: 'user', content: question }, { role: 'assistant', content: answer }];
+  }
+
   /** What the model reads before a turn. */
   messagesBefore(turn: Turn): Message[] {
     const system = systemPrompt(this.settings).trim();

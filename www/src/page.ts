@@ -19,6 +19,7 @@ import type { ShownError } from './error-note.js';
 import { isFatal, missingFile, plainNote, type Remedy } from './errors.js';
 import './follow-button.js';
 import type { FollowButton } from './follow-button.js';
+import type { InspectorView } from './inspector/view.js';
 import { ModelLoader } from './loader.js';
 import './loading-view.js';
 import { logo } from './logo.js';
@@ -38,7 +39,7 @@ import './status-line.js';
 import type { TasksView } from './tasks/view.js';
 import type { Turn } from './turn.js';
 
-type View = 'picker' | 'loading' | 'chat' | 'tasks' | 'compare';
+type View = 'picker' | 'loading' | 'chat' | 'tasks' | 'compare' | 'inspector';
 
 /** What an entry of the history shows. A load is none: going back from it cancels it. */
 interface Entry {
@@ -61,6 +62,7 @@ export class WeftPage extends Component {
   #pickerError: ShownError | null = null;
   /** Until the next question, or until it is dismissed. */
   #note: Note | null = null;
+  #hasInspector = false;
   /** What “Try again” under the shown error does. */
   #retry: () => void = () => undefined;
 
@@ -115,6 +117,15 @@ export class WeftPage extends Component {
           </button>
           <button
             type="button"
+            id="open-inspector"
+            data-testid="inspector"
+            ?hidden=${!inChat}
+            @click=${() => this.#go('inspector')}
+          >
+            Inspector
+          </button>
+          <button
+            type="button"
             id="open-settings"
             data-testid="settings"
             aria-haspopup="dialog"
@@ -162,6 +173,16 @@ export class WeftPage extends Component {
           @fault=${(event: CustomEvent<unknown>) => this.#onFault(event.detail)}
           @remedy=${(event: CustomEvent<Remedy>) => this.#mend(event.detail)}
         ></tasks-view>
+        ${
+          this.#hasInspector
+            ? html`<inspector-view
+                .model=${this.#model}
+                ?active=${this.#view === 'inspector'}
+                @back=${() => this.#go('chat')}
+                @remedy=${(event: CustomEvent<Remedy>) => this.#mend(event.detail)}
+              ></inspector-view>`
+            : nothing
+        }
         <loading-view
           .progress=${this.#progress}
           ?keeps=${typeof this.#loader.wanted === 'string' && !isGiven(this.#loader.wanted)}
@@ -234,6 +255,9 @@ export class WeftPage extends Component {
   }
 
   async #show(view: View, task: string | null = null): Promise<void> {
+    if (view === 'inspector') {
+      if (!(await this.#fetchInspector()) || (history.state as Entry).view !== view) return;
+    }
     if (this.#view === 'tasks') this.#tasks.leave?.();
     this.#view = view;
     if (view === 'chat' || view === 'tasks') this.#home = view;
@@ -244,6 +268,7 @@ export class WeftPage extends Component {
       return this.#composer.focusPrompt();
     }
     this.find('main').scrollTop = 0;
+    if (view === 'inspector') return this.#inspector.focusFirst();
     if (view === 'loading') return this.find('#cancel-load').focus();
     if (view === 'tasks') return this.#openTasks(task);
     if (view === 'compare') return this.find('#compare-prompt').focus();
@@ -273,7 +298,7 @@ export class WeftPage extends Component {
       if (this.#hasChat) return this.#show('chat');
     }
     if (entry?.view === 'tasks') return this.#show('tasks', entry.task);
-    if (entry?.view === 'picker') return this.#show('picker');
+    if (entry?.view === 'picker' || entry?.view === 'inspector') return this.#show(entry.view);
     // The first visit: nothing was pressed that could have lost the focus.
     history.replaceState({ view: 'picker', conversation: this.#conversation.id } satisfies Entry, '');
     this.#view = 'picker';
@@ -373,6 +398,33 @@ export class WeftPage extends Component {
     }
   }
 
+  // The inspector
+
+  /** It comes with its first use. Whether it came. */
+  async #fetchInspector(): Promise<boolean> {
+    try {
+      await import('./inspector/view.js');
+    } catch (error) {
+      this.#onChatError(new WeftError('WORKER_FAILED', String(error)));
+      this.#retry = () => this.#go('inspector');
+      return false;
+    }
+    this.#hasInspector = true;
+    this.requestUpdate();
+    await this.updateComplete;
+    return true;
+  }
+
+  async #lookInside(turn: Turn): Promise<void> {
+    if (!(await this.#fetchInspector())) return;
+    this.#inspector.look(this.#conversation.messagesUpTo(turn));
+    this.#go('inspector');
+  }
+
+  get #inspector(): InspectorView {
+    return this.find<InspectorView>('inspector-view');
+  }
+
   // The chat
 
   #host(): ChatsHost {
@@ -392,6 +444,7 @@ export class WeftPage extends Component {
       onOpen: () => this.#go('chat'),
       onDeleted: () => this.#view === 'chat' && this.#go('chat'),
       onCompare: (turn) => void this.#compare(turn),
+      onLook: (turn) => void this.#lookInside(turn),
     };
   }
 

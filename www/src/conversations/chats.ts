@@ -29,6 +29,7 @@ export interface ChatsHost {
   /** The chat was deleted, and a new one is open. */
   onDeleted(): void;
   onCompare(turn: Turn): void;
+  onLook(turn: Turn): void;
 }
 
 export class Chats {
@@ -78,6 +79,8 @@ export class Chats {
         return this.#current.step(turn, action.by);
       case 'branch':
         return void this.#branch(turn);
+      case 'look':
+        return this.host.onLook(turn);
       case 'compare':
         return this.host.onCompare(turn);
       case 'delete': {

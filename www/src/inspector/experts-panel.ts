@@ -1,0 +1,55 @@
+/** Which experts the routers of a mixture chose for a token. */
+
+import { html, type TemplateResult } from 'lit';
+import type { ExpertLayer } from 'weft-llm';
+import { experts } from './calls.js';
+import { Panel } from './panel.js';
+import { percent, quoted } from './token-text.js';
+import { strength } from './strength.js';
+
+class ExpertsPanel extends Panel<readonly ExpertLayer[]> {
+  protected override readonly call = 'experts';
+  protected override readonly heading = 'Which experts are asked';
+  protected override readonly says =
+    'Some models have several feed-forward networks in a layer, and a router picks a few of these “experts” for each token. ' +
+    'So a large model computes only a part of itself at a time.';
+
+  protected override ask(signal: AbortSignal): Promise<readonly ExpertLayer[]> {
+    return experts(this.look.model, this.ids, signal);
+  }
+
+  protected override show(layers: readonly ExpertLayer[]): TemplateResult {
+    if (layers.length === 0)
+      return html`<p>This model is no mixture: every token passes through one feed-forward network in each layer.</p>`;
+    const query = this.shownToken;
+    return html`<p class="detail">Experts for ${quoted(this.look.tokens[query] ?? { text: '' })}:</p>
+      <div class="scroll" tabindex="0" role="group" aria-label="Experts by layer">
+        <table class="experts">
+          <thead>
+            <tr>
+              <th scope="col">layer</th>
+              <th scope="col">experts and their shares</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${layers.map(
+              ({ layer, tokens }) =>
+                html`<tr>
+                  <th scope="row">${layer}</th>
+                  <td>
+                    ${(tokens[query] ?? []).map(
+                      ({ expert, weight }) =>
+                        html`<span class="expert" ${strength(weight)}
+                          >${expert} <small>${percent(weight)}</small></span
+                        >`,
+                    )}
+                  </td>
+                </tr>`,
+            )}
+          </tbody>
+        </table>
+      </div>`;
+  }
+}
+
+customElements.define('experts-panel', ExpertsPanel);

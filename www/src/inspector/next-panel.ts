@@ -1,0 +1,237 @@
+/** The next token's distribution, before and after each stage of the sampler. */
+
+import { html, nothing, type TemplateResult } from 'lit';
+import type { Constraint, SamplerStage, SamplingOptions, TokenProbability } from 'weft-llm';
+import { announce } from '../announcer.js';
+import { groups, setting, type Setting } from '../settings.js';
+import { Branches, type Branch } from './branches.js';
+import { next } from './calls.js';
+import { Panel } from './panel.js';
+import { percent, quoted, visible } from './token-text.js';
+import { strength } from './strength.js';
+
+/** While a slider moves. */
+const PAUSE_MS = 120;
+
+const STAGES: Readonly<Record<string, string>> = {
+  model: 'model',
+  penalties: 'penalties',
+  logitBias: 'biases',
+  constraint: 'constraint',
+  temperature: 'temperature',
+  topK: 'top k',
+  topP: 'top p',
+  minP: 'min p',
+};
+
+const sliders: readonly Setting[] = groups.flatMap(({ settings }) => settings).filter(({ kind }) => kind === 'range');
+
+/** Not the page's 0, at which there is nothing to see after the temperature. */
+const START: Readonly<Record<string, string>> = { temperature: '1' };
+
+interface Row extends TokenProbability {
+  /** Whether the model lists it; if not, it is less likely than those. */
+  listed: boolean;
+  after: number;
+  /** The stage that cut it away. */
+  cutBy: string | null;
+}
+
+class NextPanel extends Panel<readonly SamplerStage[]> {
+  protected override readonly call = 'next';
+  protected override readonly heading = 'What comes next';
+  protected override readonly says =
+    'A model does not choose a word: it gives every token of its vocabulary a probability (hollow bars), and the sampler reshapes these before one is drawn (filled bars). ' +
+    'Move the sliders to see what each one does, and take any token to go on from there.';
+  #values = new Map(sliders.map(({ name }) => [name, START[name] ?? setting(name)]));
+  #kind: 'none' | 'choices' | 'regex' = 'none';
+  #constraint = '';
+  #stage: string | null = null;
+  #branches = new Branches();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  protected override ask(signal: AbortSignal): Promise<readonly SamplerStage[]> {
+    const figures = Object.fromEntries([...this.#values].map(([name, value]) => [name, Number(value)]));
+    const path = this.#branches.path.map(({ id }) => id);
+    return next(this.look.model, [...this.ids, ...path], figures as SamplingOptions, this.#asConstraint(), signal);
+  }
+
+  /** A constraint begins at the token that comes next. */
+  #asConstraint(): Constraint | null {
+    const text = this.#constraint;
+    if (this.#kind === 'none' || text.trim() === '') return null;
+    if (this.#kind === 'regex') return { regex: text };
+    return { choices: text.split('\n').filter((line) => line !== '') };
+  }
+
+  protected override controls(): TemplateResult {
+    return html`
+      <details class="sampling" open>
+        <summary>Sampler</summary>
+        <div class="sliders" @input=${this.#onInput}>
+          ${sliders.map(this.#slider)}
+          <div class="field">
+            <label for="next-kind">Constraint</label>
+            <select id="next-kind" name="kind" @change=${this.#onInput}>
+              <option value="none">None</option>
+              <option value="choices">Choices, one a line</option>
+              <option value="regex">Regular expression</option>
+            </select>
+          </div>
+          ${
+            this.#kind === 'none'
+              ? nothing
+              : html`<div class="field">
+                  <label for="next-constraint">
+                    ${this.#kind === 'regex' ? 'What is written from here on matches' : 'What is written from here on is'}
+                  </label>
+                  <textarea
+                    id="next-constraint"
+                    name="constraint"
+                    rows="2"
+                    dir="auto"
+                    spellcheck="false"
+                    placeholder=${this.#kind === 'regex' ? ' [a-z]+' : ' yes'}
+                    .value=${this.#constraint}
+                  ></textarea>
+                </div>`
+          }
+        </div>
+      </details>
+      ${this.#branches.render((branch) => void this.#go(branch))}
+    `;
+  }
+
+  readonly #slider = ({ name, label, min, max, step }: Setting): TemplateResult => {
+    const value = this.#values.get(name) ?? '';
+    return html`<div class="field">
+      <label for="next-${name}">${label}</label>
+      <span class="value" aria-hidden="true">${value}</span>
+      <input id="next-${name}" name=${name} type="range" min=${min} max=${max} step=${step} .value=${value} />
+    </div>`;
+  };
+
+  protected override show(stages: readonly SamplerStage[]): TemplateResult {
+    const stage = stages.find((one) => one.stage === this.#stage) ?? stages.at(-1);
+    if (!stage) return html`<p>No token fits: the answer ends here.</p>`;
+    const rows = rowsOf(stages, stage);
+    return html`
+      <fieldset class="stages">
+        <legend>After which stage</legend>
+        ${stages.map(
+          ({ stage: name, left }) =>
+            html`<label>
+              <input
+                type="radio"
+                name="next-stage"
+                value=${name}
+                .checked=${name === stage.stage}
+                @change=${() => this.#choose(name, stages)}
+              />
+              <span>${STAGES[name] ?? name}</span> <small>${left.toLocaleString('en')} left</small>
+            </label>`,
+        )}
+      </fieldset>
+      <p class="takes">
+        <button type="button" ?disabled=${!rows.some(isLeft)} @click=${() => this.#takeLikeliest(rows)}>
+          Take the likeliest
+        </button>
+        <button type="button" ?disabled=${!rows.some(isLeft)} @click=${() => this.#draw(rows)}>Draw one</button>
+        ${
+          this.#branches.root.children.length > 0
+            ? html`<button type="button" @click=${this.#startOver}>Forget the branches</button>`
+            : nothing
+        }
+      </p>
+      <ol class="bars" aria-label="Tokens that may come next">
+        ${rows.map(this.#row)}
+      </ol>
+    `;
+  }
+
+  readonly #row = (row: Row): TemplateResult => {
+    const after = row.cutBy === null ? percent(row.after) : `cut by ${STAGES[row.cutBy] ?? row.cutBy}`;
+    const before = row.listed ? percent(row.probability) : 'less';
+    return html`<li class=${row.cutBy === null ? '' : 'cut'}>
+      <button type="button" aria-label="Go on with ${quoted(row)}" @click=${() => this.#take(row)}>
+        <bdi>${visible(row)}</bdi>
+      </button>
+      <span class="bar" aria-hidden="true">
+        <i class="was" ${strength(row.probability)}></i>
+        <i class="now" ${strength(row.after)}></i>
+      </span>
+      <span class="figures">${before} → ${after}</span>
+    </li>`;
+  };
+
+  /** `model` stays where it is; the others are followed by the last. */
+  #choose(stage: string, stages: readonly SamplerStage[]): void {
+    this.#stage = stage === stages.at(-1)?.stage ? null : stage;
+    this.requestUpdate();
+  }
+
+  #onInput(event: Event): void {
+    const { name, value } = event.target as HTMLInputElement;
+    if (name === 'kind') this.#kind = value as 'none' | 'choices' | 'regex';
+    else if (name === 'constraint') this.#constraint = value;
+    else this.#values.set(name, value);
+    this.requestUpdate();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.refresh(), PAUSE_MS);
+  }
+
+  #takeLikeliest(rows: readonly Row[]): void {
+    const best = rows.filter(isLeft).sort((a, b) => b.after - a.after)[0];
+    if (best) this.#take(best);
+  }
+
+  /** As the sampler does, among the tokens that are shown. */
+  #draw(rows: readonly Row[]): void {
+    const left = rows.filter(isLeft);
+    let rest = Math.random() * left.reduce((sum, { after }) => sum + after, 0);
+    const drawn = left.find(({ after }) => (rest -= after) <= 0) ?? left.at(-1);
+    if (drawn) this.#take(drawn);
+  }
+
+  #take(row: Row): void {
+    this.#branches.take({ ...row, probability: row.after });
+    announce(`${quoted(row)} was taken.`);
+    void this.refresh();
+  }
+
+  async #go(branch: Branch): Promise<void> {
+    this.#branches.at = branch;
+    void this.refresh();
+    await this.updateComplete;
+    this.find('.branches [aria-current]').focus();
+  }
+
+  #startOver(): void {
+    this.#branches = new Branches();
+    void this.#go(this.#branches.root);
+  }
+
+  protected override reset(): void {
+    super.reset();
+    this.#branches = new Branches();
+  }
+}
+
+const isLeft = ({ after }: Row) => after > 0;
+
+/** The tokens of the model and of a stage, with their probabilities in both. */
+function rowsOf(stages: readonly SamplerStage[], stage: SamplerStage): Row[] {
+  const model = stages[0]?.top ?? [];
+  const known = new Set(model.map(({ id }) => id));
+  const others = stage.top.filter(({ id }) => !known.has(id)).map((token) => ({ ...token, probability: 0 }));
+  const before = stages.slice(0, stages.indexOf(stage) + 1);
+  const chance = ({ top }: SamplerStage, id: number) => top.find((token) => token.id === id)?.probability;
+  return [...model, ...others].map((token) => ({
+    ...token,
+    listed: known.has(token.id),
+    after: chance(stage, token.id) ?? 0,
+    cutBy: before.find((one) => chance(one, token.id) === 0)?.stage ?? null,
+  }));
+}
+
+customElements.define('next-panel', NextPanel);

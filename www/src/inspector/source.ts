@@ -1,0 +1,17 @@
+/** “View source”: the function of calls.ts that feeds a panel, as it stands in that file. */
+
+import { html, type TemplateResult } from 'lit';
+import type * as calls from './calls.js';
+import source from './calls.ts?raw';
+
+export type Call = keyof typeof calls;
+
+const sourceOf = (call: Call) =>
+  new RegExp(`export (async function ${call}\\b[\\s\\S]*?\\n})`).exec(source)?.[1] ?? source;
+
+export function viewSource(call: Call): TemplateResult {
+  return html`<details class="source">
+    <summary>View source</summary>
+    <pre tabindex="0" dir="ltr" aria-label="Source of this panel"><code>${sourceOf(call)}</code></pre>
+  </details>`;
+}

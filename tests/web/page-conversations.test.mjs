@@ -154,7 +154,7 @@ test('a chat whose model was a file says its name and asks for it again', { time
   const choosing = page.waitForEvent('filechooser');
   await button(error, 'Choose the file').click();
   await (await choosing).setFiles(file);
-  await page.getByTestId('engine').getByText('looms').waitFor();
+  await page.getByTestId('engine').getByText('smollm2 135M').waitFor();
   await page.getByTestId('send').click();
   await state(page, 'answered');
   assert.deepEqual(await questions(page), ['What is a warp?', 'And a weft?']);

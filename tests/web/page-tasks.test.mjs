@@ -96,7 +96,7 @@ test('labels come as bars, from a decoder or by those of a classifier', { timeou
     (await scores()).map((row) => row.split(/\s+/)[0]),
     ['late', 'broken'],
   );
-  assert.equal(await page.locator('meter').first().getAttribute('value'), String(2 / 3));
+  assert.equal(await page.getByTestId('scores').locator('meter').first().getAttribute('value'), String(2 / 3));
   await leave(page);
   for (const [id, first] of [
     ['sentiment', 'positive'],
@@ -247,7 +247,7 @@ test('dropped files are asked, and a dropped model is loaded', { timeout }, asyn
   assert.equal(await drop('notes.md'), true);
   await page.getByTestId('read').getByText('notes.md').waitFor();
   await drop('another-model.gguf');
-  await page.waitForFunction(() => /another-model/.test(document.getElementById('engine').textContent));
+  await page.waitForFunction(() => /smollm2 135M/.test(document.getElementById('engine').textContent));
   await view(page, 'tasks');
   await page.getByTestId('read').getByText('notes.md').waitFor();
 });

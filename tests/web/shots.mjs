@@ -25,6 +25,36 @@ export const VIEWS = {
     await page.getByTestId('chats').click();
     await page.getByRole('dialog', { name: 'Chats' }).waitFor();
   },
+  tasks: async (page) => {
+    await load(page);
+    await page.getByTestId('tasks').click();
+    await page.locator('#tasks-title').waitFor();
+  },
+  form: async (page) => {
+    await load(page);
+    await page.getByTestId('tasks').click();
+    await page.locator('#task-extract').click();
+    await page.getByTestId('run').click();
+    await page.waitForSelector('.task[data-state=done]');
+  },
+  compare: async (page) => {
+    await load(page);
+    await page
+      .locator('#main')
+      .getByRole('button', { name: /compare/i })
+      .click();
+    await page.locator('#compare-prompt').fill('How does one weave?');
+    await page.locator('#compare-go').click();
+    await page.locator('.side[data-state=answered]').nth(1).waitFor();
+  },
+  inspector: async (page) => {
+    await load(page);
+    await page.getByTestId('inspector').click();
+    await page.getByRole('button', { name: 'Look', exact: true }).click();
+    await page.locator('.panels[aria-busy=false]').waitFor();
+    await page.locator('[data-panel=attention] > summary').press('Enter');
+    await page.locator('[data-panel=attention] .result').first().waitFor();
+  },
   settings: async (page) => {
     await page.getByTestId('settings').click();
     await page.getByRole('dialog', { name: 'Settings' }).waitFor();

@@ -26,6 +26,26 @@ async function askBoth(page, question) {
   await page.keyboard.press('Enter');
 }
 
+test('long lines of an answer scroll in it, and do not cover the other', { timeout }, async (t) => {
+  for (const width of [1200, 390]) {
+    const page = await open(t, { viewport: { width, height: 800 } });
+    await load(page);
+    await page
+      .locator('#main')
+      .getByRole('button', { name: /compare/i })
+      .click();
+    await page.locator('#compare-prompt').fill('How does one weave?');
+    await page.locator('#compare-go').click();
+    await both(page, 'answered');
+    const wide = await page.evaluate(() =>
+      [...document.querySelectorAll('.side :is(.answer, pre, p)')]
+        .filter((one) => one.getBoundingClientRect().right > one.closest('.side').getBoundingClientRect().right + 1)
+        .map((one) => one.outerHTML.slice(0, 60)),
+    );
+    assert.deepEqual(wide, [], `${width} px`);
+  }
+});
+
 test('two settings of one model answer side by side, with speeds and marked differences', { timeout }, async (t) => {
   const page = await open(t);
   await load(page);

@@ -1,13 +1,11 @@
-// After the TypeScript compiler: bundles the worker into one file without imports, and gzips the
-// wasm modules beside it. Bundlers of apps copy these files as they are, so that nothing of the
+// After the TypeScript compiler: bundles the worker into one file without imports, and puts the
+// gzipped wasm modules beside it. Bundlers of apps copy these files as they are, so that nothing of the
 // package depends on how one treats workers. Bundles the command `weft-llm` too.
 
-import { existsSync, statSync } from 'node:fs';
-import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
 import { build } from 'rolldown';
 import { isPageOf } from './cli/archive.mjs';
 
@@ -55,10 +53,7 @@ if (process.env.npm_command === 'publish' && !(await isPageOf(here('dist/page.br
   throw new Error('dist/page.br is not the page of this package: `npm run build` makes it');
 }
 for (const name of modules) {
-  const module = here(`generated/${name}`);
-  const packed = here(`dist/${name.replace('_bg.wasm', '.wasm.gz')}`);
-  if (existsSync(packed) && statSync(packed).mtimeMs > statSync(module).mtimeMs) continue;
-  await writeFile(packed, await promisify(gzip)(await readFile(module), { level: 9 }));
+  await copyFile(here(`generated/${name}.gz`), here(`dist/${name.replace('_bg.wasm', '.wasm.gz')}`));
 }
 
 // Vite's development server bundles an app's packages, which moves `import.meta.url` away from the

@@ -2,10 +2,9 @@
 // is a task of lib/tasks.mjs; the slow ones run only if their inputs have changed.
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { copyFile, mkdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
 import { writePage } from '../../js/cli/archive.mjs';
 import { npm } from './npm.mjs';
 import { writeNotices } from './notices.mjs';
@@ -46,6 +45,7 @@ export const targetDir = ({ folder }) => inRoot('target-web', folder);
 
 const bindgenDir = inRoot('target-web/bindgen');
 const bindgen = `${bindgenDir}/release/bindgen`;
+const squeeze = `${bindgenDir}/release/squeeze`;
 const generated = inRoot('js/generated');
 /** A module as it ships. */
 export const wasmPath = ({ name }) => `${generated}/${name}_bg.wasm`;
@@ -186,15 +186,16 @@ async function glue(module) {
     optimised,
     `${out}/${name}_bg.wasm`,
   ]);
+  await run(squeeze, [optimised, `${wasm}.gz`]);
   await rename(optimised, wasm);
   const { raw, gzip } = await wasmSize(module);
   return `${(raw / 1e6).toFixed(2)} MB, ${(gzip / 1e6).toFixed(2)} MB gzipped`;
 }
 
-/** Bytes of a built module, as it is and as a web server sends it. */
+/** Bytes of a built module, as it is and as the package has it. */
 export async function wasmSize(module) {
-  const bytes = await readFile(wasmPath(module));
-  return { raw: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length };
+  const [raw, gzip] = await Promise.all(['', '.gz'].map((end) => stat(`${wasmPath(module)}${end}`)));
+  return { raw: raw.size, gzip: gzip.size };
 }
 
 const isNewer = (output, inputs) =>

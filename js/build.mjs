@@ -1,6 +1,6 @@
 // After the TypeScript compiler: bundles the worker into one file without imports, and puts the
-// gzipped wasm modules beside it. Bundlers of apps copy these files as they are, so that nothing of the
-// package depends on how one treats workers. Bundles the command `weft-llm` too.
+// gzipped wasm modules beside it. Bundlers of apps copy these files as they are, so that nothing of
+// the package depends on how one treats workers. Bundles the command `weft-llm` too.
 
 import { existsSync } from 'node:fs';
 import { chmod, copyFile, readdir, readFile, writeFile } from 'node:fs/promises';

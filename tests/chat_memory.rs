@@ -4,7 +4,9 @@
 use crate::support;
 
 use pollster::block_on;
-use support::chats::{BLOCK_BYTES, CONTEXT, alone, engines, in_turns, load, load_for, options, step, tiny, tiny_for};
+use support::chats::{
+    BLOCK_BYTES, CONTEXT, alone, engines, in_turns, load, load_for, options, step, tiny, tiny_for, warm,
+};
 use support::slow::{Slow, poll};
 use support::tiny::{HEAD_DIM, KV_HEADS, LAYERS, VOCAB, decoder_on};
 use support::{Rng, gpu};
@@ -46,7 +48,7 @@ fn a_chat_of_300_tokens_takes_as_much_in_a_context_of_32768_as_in_one_of_2048() 
     for (name, [short, long]) in engines().into_iter().zip(engines()).map(|((name, a), (_, b))| (name, [a, b])) {
         let taken = [(2048, short), (32_768, long)].map(|(context, engine)| {
             let mut decoder = load_for(context, &engine, &bytes);
-            block_on(decoder.warm_up()).unwrap();
+            warm(&mut decoder);
             let loaded = decoder.info().memory_bytes;
             let chat = decoder.start(prompt.clone(), options(None, 21), 0).unwrap();
             let answer = in_turns(&mut decoder, &[chat]).remove(0);
@@ -209,9 +211,7 @@ fn a_sequence_that_runs_out_of_memory_ends_alone() {
 fn two_hundred_sequences_give_back_their_memory() {
     for (name, engine) in engines() {
         let mut decoder = load(&engine, &tiny(24));
-        block_on(decoder.warm_up()).unwrap();
-        alone(&mut decoder, &[1, 2, 3], &options(Some(1), 4));
-        block_on(decoder.forget()).unwrap();
+        warm(&mut decoder);
         let before = engine.memory_bytes();
         let mut rng = Rng::new(4);
         let mut open = Vec::new();

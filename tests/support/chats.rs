@@ -41,6 +41,15 @@ pub fn load(engine: &SharedEngine, bytes: &[u8]) -> LoadedDecoder {
     load_for(CONTEXT, engine, bytes)
 }
 
+/// Makes all that is made at first use, for one chat and for several at once.
+pub fn warm(decoder: &mut LoadedDecoder) {
+    block_on(decoder.warm_up()).unwrap();
+    let start = |id| decoder.start(vec![id, id], options(Some(1), 4), 0).unwrap();
+    let chats = [1, 2].map(start);
+    in_turns(decoder, &chats);
+    block_on(decoder.forget()).unwrap();
+}
+
 pub fn load_for(context: usize, engine: &SharedEngine, bytes: &[u8]) -> LoadedDecoder {
     let mut loading = Loading::new(engine.clone(), Some(context));
     block_on(loading.feed(bytes)).unwrap();

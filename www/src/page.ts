@@ -19,10 +19,10 @@ import type { ShownError } from './error-note.js';
 import { isFatal, missingFile, plainNote, type Remedy } from './errors.js';
 import './follow-button.js';
 import type { FollowButton } from './follow-button.js';
+import { header } from './header.js';
 import type { InspectorView } from './inspector/view.js';
 import { ModelLoader } from './loader.js';
 import './loading-view.js';
-import { logo } from './logo.js';
 import { DEFAULT_MODEL, type ModelPicker } from './model-picker.js';
 import './model-picker.js';
 import { given, isGiven } from './models/served.js';
@@ -38,8 +38,7 @@ import { listenForShortcuts } from './shortcuts.js';
 import './status-line.js';
 import type { TasksView } from './tasks/view.js';
 import type { Turn } from './turn.js';
-
-type View = 'picker' | 'loading' | 'chat' | 'tasks' | 'compare' | 'inspector';
+import { fetchView, type View } from './views.js';
 
 /** What an entry of the history shows. A load is none: going back from it cancels it. */
 interface Entry {
@@ -62,7 +61,6 @@ export class WeftPage extends Component {
   #pickerError: ShownError | null = null;
   /** Until the next question, or until it is dismissed. */
   #note: Note | null = null;
-  #hasInspector = false;
   /** What “Try again” under the shown error does. */
   #retry: () => void = () => undefined;
 
@@ -75,67 +73,10 @@ export class WeftPage extends Component {
   }
 
   protected override render(): TemplateResult {
-    const [inChat, inTasks] = [this.#view === 'chat', this.#view === 'tasks'];
+    const [view, hasModel] = [this.#view, this.#model !== null];
     return html`
       <a class="skip" href="#prompt" @click=${this.#skip}>Skip to the prompt</a>
-      <header>
-        <p class="wordmark">${logo}<span>weft</span></p>
-        <nav aria-label="Page" ?hidden=${this.#view === 'loading'}>
-          <button type="button" id="change-model" ?hidden=${!inChat && !inTasks} @click=${() => this.#go('picker')}>
-            Model
-          </button>
-          <button type="button" id="open-chat" ?hidden=${!inTasks} @click=${() => this.#go('chat')}>Chat</button>
-          <button
-            type="button"
-            id="open-tasks"
-            data-testid="tasks"
-            ?hidden=${inTasks}
-            @click=${() => this.#go('tasks')}
-          >
-            Tasks
-          </button>
-          <button
-            type="button"
-            id="open-compare"
-            ?hidden=${!inChat || !this.#model}
-            @click=${() => this.#compare(null)}
-          >
-            Compare
-          </button>
-          <button type="button" id="open-chats" data-testid="chats" aria-haspopup="dialog" @click=${this.#openChats}>
-            Chats
-          </button>
-          <button
-            type="button"
-            id="new-chat"
-            data-testid="new-chat"
-            ?hidden=${!inChat}
-            ?disabled=${this.#chats.isEmpty}
-            @click=${this.#newChat}
-          >
-            New chat
-          </button>
-          <button
-            type="button"
-            id="open-inspector"
-            data-testid="inspector"
-            ?hidden=${!inChat}
-            @click=${() => this.#go('inspector')}
-          >
-            Inspector
-          </button>
-          <button
-            type="button"
-            id="open-settings"
-            data-testid="settings"
-            aria-haspopup="dialog"
-            @click=${this.#openSettings}
-          >
-            Settings
-          </button>
-        </nav>
-      </header>
-
+      ${header({ view, hasModel, isEmpty: this.#chats.isEmpty }, this.#headerActions)}
       <main id="main" tabindex="-1">
         <model-picker
           .shown=${this.#pickerError}
@@ -150,14 +91,14 @@ export class WeftPage extends Component {
           .conversation=${this.#conversation}
           .turns=${this.#conversation.turns}
           ?busy=${this.#conversation.busy}
-          ?hasModel=${this.#model !== null}
+          ?hasModel=${hasModel}
           @ask=${(event: CustomEvent<string>) => this.#onExample(event.detail)}
           @turn-action=${(event: CustomEvent<TurnAction>) => this.#chats.act(event.detail)}
           @tasks=${() => this.#go('tasks')}
           @compare=${() => this.#compare(null)}
         ></chat-view>
         ${
-          this.#view === 'compare'
+          view === 'compare'
             ? html`<compare-view
                 .loader=${this.#loader}
                 .conversation=${this.#conversation}
@@ -173,16 +114,12 @@ export class WeftPage extends Component {
           @fault=${(event: CustomEvent<unknown>) => this.#onFault(event.detail)}
           @remedy=${(event: CustomEvent<Remedy>) => this.#mend(event.detail)}
         ></tasks-view>
-        ${
-          this.#hasInspector
-            ? html`<inspector-view
-                .model=${this.#model}
-                ?active=${this.#view === 'inspector'}
-                @back=${() => this.#go('chat')}
-                @remedy=${(event: CustomEvent<Remedy>) => this.#mend(event.detail)}
-              ></inspector-view>`
-            : nothing
-        }
+        <inspector-view
+          .model=${this.#model}
+          ?active=${view === 'inspector'}
+          @back=${() => this.#go('chat')}
+          @remedy=${(event: CustomEvent<Remedy>) => this.#mend(event.detail)}
+        ></inspector-view>
         <loading-view
           .progress=${this.#progress}
           ?keeps=${typeof this.#loader.wanted === 'string' && !isGiven(this.#loader.wanted)}
@@ -191,10 +128,7 @@ export class WeftPage extends Component {
       </main>
 
       <footer>
-        <follow-button
-          ?active=${this.#view === 'chat'}
-          @click=${() => this.#composer.focusAfterButton()}
-        ></follow-button>
+        <follow-button ?active=${view === 'chat'} @click=${() => this.#composer.focusAfterButton()}></follow-button>
         <error-note
           id="chat-error"
           .shown=${this.#chatError}
@@ -222,6 +156,14 @@ export class WeftPage extends Component {
       ></chats-dialog>
     `;
   }
+
+  #headerActions = {
+    go: (view: Exclude<View, 'loading'>) => this.#go(view),
+    compare: () => void this.#compare(null),
+    openChats: () => void this.find<ChatsDialog>('chats-dialog').open(),
+    newChat: () => this.#newChat(),
+    openSettings: () => this.#openSettings(),
+  };
 
   protected override async firstUpdated(): Promise<void> {
     await this.find<ChatView>('chat-view').updateComplete;
@@ -255,9 +197,6 @@ export class WeftPage extends Component {
   }
 
   async #show(view: View, task: string | null = null): Promise<void> {
-    if (view === 'inspector') {
-      if (!(await this.#fetchInspector()) || (history.state as Entry).view !== view) return;
-    }
     if (this.#view === 'tasks') this.#tasks.leave?.();
     this.#view = view;
     if (view === 'chat' || view === 'tasks') this.#home = view;
@@ -268,23 +207,26 @@ export class WeftPage extends Component {
       return this.#composer.focusPrompt();
     }
     this.find('main').scrollTop = 0;
+    if (!(await this.#fetch(view, task)) || this.#view !== view) return;
     if (view === 'inspector') return this.#inspector.focusFirst();
     if (view === 'loading') return this.find('#cancel-load').focus();
-    if (view === 'tasks') return this.#openTasks(task);
+    if (view === 'tasks') return this.#tasks.open(task);
     if (view === 'compare') return this.find('#compare-prompt').focus();
     await this.#picker.refresh();
     if (this.#view === 'picker' && !this.querySelector('dialog[open]')) this.#picker.focusFirst();
   }
 
-  async #openTasks(task: string | null): Promise<void> {
+  /** Fetches the code of a view. Whether it came; if not, the chat says so. */
+  async #fetch(view: View, task: string | null = null): Promise<boolean> {
     try {
-      await import('./tasks/view.js');
+      await fetchView(view);
+      return true;
     } catch (error) {
-      this.#retry = () => this.#go('tasks', task);
-      this.#chatError = { error: new WeftError('WORKER_FAILED', `the tasks did not arrive: ${String(error)}`) };
-      return this.#show('chat');
+      if (view !== 'loading') this.#retry = () => this.#go(view, task);
+      this.#chatError = { error: new WeftError('WORKER_FAILED', `the view did not arrive: ${String(error)}`) };
+      await this.#show('chat');
+      return false;
     }
-    if (this.#view === 'tasks') await this.#tasks.open(task);
   }
 
   /** Shows what an entry of the history says; also after a reload. */
@@ -398,33 +340,6 @@ export class WeftPage extends Component {
     }
   }
 
-  // The inspector
-
-  /** It comes with its first use. Whether it came. */
-  async #fetchInspector(): Promise<boolean> {
-    try {
-      await import('./inspector/view.js');
-    } catch (error) {
-      this.#onChatError(new WeftError('WORKER_FAILED', String(error)));
-      this.#retry = () => this.#go('inspector');
-      return false;
-    }
-    this.#hasInspector = true;
-    this.requestUpdate();
-    await this.updateComplete;
-    return true;
-  }
-
-  async #lookInside(turn: Turn): Promise<void> {
-    if (!(await this.#fetchInspector())) return;
-    this.#inspector.look(this.#conversation.messagesUpTo(turn));
-    this.#go('inspector');
-  }
-
-  get #inspector(): InspectorView {
-    return this.find<InspectorView>('inspector-view');
-  }
-
   // The chat
 
   #host(): ChatsHost {
@@ -476,9 +391,15 @@ export class WeftPage extends Component {
 
   /** The answers to a question of the chat; without one, to a question that is still to come. */
   async #compare(turn: Turn | null): Promise<void> {
-    await import('./compare/compare-view.js');
+    if (!(await this.#fetch('compare'))) return;
     this.#compared = turn;
     this.#go('compare');
+  }
+
+  async #lookInside(turn: Turn): Promise<void> {
+    if (!(await this.#fetch('inspector'))) return;
+    this.#inspector.look(this.#conversation.messagesUpTo(turn));
+    this.#go('inspector');
   }
 
   #onChatError(error: unknown): void {
@@ -502,10 +423,6 @@ export class WeftPage extends Component {
     this.#chatError = this.#note = null;
     this.#chats.begin();
     this.#go('chat');
-  }
-
-  #openChats(): void {
-    void this.find<ChatsDialog>('chats-dialog').open();
   }
 
   async #openConversation(id: string): Promise<void> {
@@ -545,6 +462,10 @@ export class WeftPage extends Component {
 
   get #composer(): ChatComposer {
     return this.find<ChatComposer>('chat-composer');
+  }
+
+  get #inspector(): InspectorView {
+    return this.find<InspectorView>('inspector-view');
   }
 
   get #picker(): ModelPicker {

@@ -1,0 +1,59 @@
+/** The head of the page: its name, and a button for each place to go. */
+
+import { html, nothing, type TemplateResult } from 'lit';
+import { logo } from './logo.js';
+import type { View } from './views.js';
+
+/** What the buttons do. */
+export interface HeaderActions {
+  go(view: 'picker' | 'chat' | 'tasks' | 'inspector'): void;
+  compare(): void;
+  openChats(): void;
+  newChat(): void;
+  openSettings(): void;
+}
+
+interface Button {
+  id: string;
+  label: string;
+  shown: boolean;
+  press: () => void;
+  testid?: string;
+  disabled?: boolean;
+  opensDialog?: boolean;
+}
+
+export function header(
+  { view, hasModel, isEmpty }: { view: View; hasModel: boolean; isEmpty: boolean },
+  actions: HeaderActions,
+): TemplateResult {
+  const { go, compare, openChats, newChat, openSettings } = actions;
+  const [inChat, inTasks] = [view === 'chat', view === 'tasks'];
+  const buttons: Button[] = [
+    { id: 'change-model', label: 'Model', shown: inChat || inTasks, press: () => go('picker') },
+    { id: 'open-chat', label: 'Chat', shown: inTasks, press: () => go('chat') },
+    { id: 'open-tasks', label: 'Tasks', shown: !inTasks, press: () => go('tasks'), testid: 'tasks' },
+    { id: 'open-compare', label: 'Compare', shown: inChat && hasModel, press: compare },
+    { id: 'open-chats', label: 'Chats', shown: true, press: openChats, testid: 'chats', opensDialog: true },
+    { id: 'new-chat', label: 'New chat', shown: inChat, press: newChat, testid: 'new-chat', disabled: isEmpty },
+    { id: 'open-inspector', label: 'Inspector', shown: inChat, press: () => go('inspector'), testid: 'inspector' },
+    { id: 'open-settings', label: 'Settings', shown: true, press: openSettings, testid: 'settings', opensDialog: true },
+  ];
+  return html`<header>
+    <p class="wordmark">${logo}<span>weft</span></p>
+    <nav aria-label="Page" ?hidden=${view === 'loading'}>${buttons.map(button)}</nav>
+  </header>`;
+}
+
+const button = ({ id, label, shown, press, testid = id, disabled = false, opensDialog = false }: Button) =>
+  html`<button
+    type="button"
+    id=${id}
+    data-testid=${testid}
+    aria-haspopup=${opensDialog ? 'dialog' : nothing}
+    ?hidden=${!shown}
+    ?disabled=${disabled}
+    @click=${press}
+  >
+    ${label}
+  </button>`;

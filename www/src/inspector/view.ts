@@ -9,6 +9,7 @@ import './attention-panel.js';
 import { tokens } from './calls.js';
 import './experts-panel.js';
 import './inspector.css';
+import './panels.css';
 import './lens-panel.js';
 import './neighbours-panel.js';
 import './next-panel.js';

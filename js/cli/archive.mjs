@@ -5,7 +5,6 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { promisify } from 'node:util';
-import { deserialize, serialize } from 'node:v8';
 import { brotliCompress, brotliDecompress, constants } from 'node:zlib';
 
 /**
@@ -13,7 +12,21 @@ import { brotliCompress, brotliDecompress, constants } from 'node:zlib';
  * `own`, which maps paths to files of the package.
  */
 export async function readPage(archive) {
-  return deserialize(await promisify(brotliDecompress)(await readFile(archive)));
+  const bytes = await promisify(brotliDecompress)(await readFile(archive));
+  const begin = 4 + bytes.readUInt32LE();
+  const { sizes, own, ...head } = JSON.parse(bytes.toString('utf8', 4, begin));
+  let at = begin;
+  const files = new Map(sizes.map(([path, size]) => [path, bytes.subarray(at, (at += size))]));
+  return { ...head, own: new Map(own), files };
+}
+
+/** The length of a head, the head as JSON, then the bytes of each file. */
+function packed({ files, own, ...head }) {
+  const sizes = [...files].map(([path, bytes]) => [path, bytes.length]);
+  const json = Buffer.from(JSON.stringify({ ...head, sizes, own: [...own] }));
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(json.length);
+  return Buffer.concat([length, json, ...files.values()]);
 }
 
 /** Packs the built page in `page` for the package's files in `dist`. */
@@ -37,7 +50,7 @@ export async function writePage(archive, page, dist) {
   const html = files.get('index.html').toString('utf8');
   const policy = /http-equiv="Content-Security-Policy" content="([^"]+)"/.exec(html)?.[1].replaceAll('&#39;', "'");
   if (!policy) throw new Error('the built page has no content security policy');
-  const bytes = serialize({ policy, files, own, worker: await hashOfWorker(dist) });
+  const bytes = packed({ policy, files, own, worker: await hashOfWorker(dist) });
   const params = {
     [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
     [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,

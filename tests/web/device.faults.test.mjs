@@ -1,8 +1,6 @@
 // Faults of a GPU, in Chromium. Test names are rows of docs/RELIABILITY.md: fault → what the user
 // sees → what is kept.
 
-/* global answering, tokens -- of the page */
-
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,8 +1,6 @@
 // OpenAI's format and constrained answers of the packed package with a real model: by hand, and
 // with the official client in the page.
 
-/* global ask -- of the page */
-
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';

@@ -1,8 +1,6 @@
 // Sessions of the packed package with a real model: what is computed for a turn, a fork, and after
 // a page was closed; and the Prompt API on top.
 
-/* global begin, greedy, say -- of the page */
-
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { prepareApp, serveApp } from './app.mjs';

@@ -2,8 +2,6 @@
 // show what is shared. A name with arrows is a row of docs/RELIABILITY.md: fault → what the user
 // sees → what is kept.
 
-/* global all, answer, controller, outcome -- of the page */
-
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -2,8 +2,6 @@
 // one behind it. A visitor is a browser context and a tab is a page with a dedicated worker; a
 // closing tab loses its running work.
 
-/* global onPiece -- of the page */
-
 import { after, before } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
 import { APP } from './app.mjs';

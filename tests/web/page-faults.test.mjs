@@ -315,6 +315,23 @@ test('a download is called one, and a stored default model is listed once', { ti
   assert.match(await again.locator('#stored-usage').textContent(), /^Models take 500 MB of the 10\.0 GB/);
 });
 
+test('a view whose code does not arrive says so, and trying again loads the page anew', { timeout }, async (t) => {
+  for (const view of ['tasks', 'compare', 'inspector']) {
+    const page = await open(t);
+    await load(page);
+    await page.route('**/assets/*view*.js', (route) => route.abort());
+    await page.locator(`#open-${view}`).click();
+    await page.getByTestId('error').getByText('the view did not arrive').waitFor({ state: 'attached' });
+    await page.unroute('**/assets/*view*.js');
+    assert.equal(await page.evaluate(() => document.body.dataset.view), 'chat', view);
+    const loaded = page.waitForEvent('load');
+    await page.getByTestId('error').getByRole('button', { name: 'Try again' }).click();
+    await loaded;
+    // An entry of the history leads back to the view; a comparison begins in the chat.
+    if (view !== 'compare') await page.waitForSelector(`body[data-view=${view}]`);
+  }
+});
+
 test('axe finds nothing in any view, theme, width, or with forced colours', { timeout }, async (t) => {
   const axe = await readFile(inRoot('node_modules/axe-core/axe.min.js'), 'utf8');
   const found = {};

@@ -207,7 +207,7 @@ export class WeftPage extends Component {
       return this.#composer.focusPrompt();
     }
     this.find('main').scrollTop = 0;
-    if (!(await this.#fetch(view, task)) || this.#view !== view) return;
+    if (!(await this.#fetch(view)) || this.#view !== view) return;
     if (view === 'inspector') return this.#inspector.focusFirst();
     if (view === 'loading') return this.find('#cancel-load').focus();
     if (view === 'tasks') return this.#tasks.open(task);
@@ -217,12 +217,13 @@ export class WeftPage extends Component {
   }
 
   /** Fetches the code of a view. Whether it came; if not, the chat says so. */
-  async #fetch(view: View, task: string | null = null): Promise<boolean> {
+  async #fetch(view: View): Promise<boolean> {
     try {
       await fetchView(view);
       return true;
     } catch (error) {
-      if (view !== 'loading') this.#retry = () => this.#go(view, task);
+      // Chromium remembers that an import failed, and does not fetch it again.
+      this.#retry = () => location.reload();
       this.#chatError = { error: new WeftError('WORKER_FAILED', `the view did not arrive: ${String(error)}`) };
       await this.#show('chat');
       return false;

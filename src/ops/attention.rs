@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
+use super::{Binding, Kernel, Op, Variants, ceil_div, dot, ensure};
 use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 
@@ -176,17 +176,6 @@ impl Attention {
             }
         }
     }
-}
-
-/// Of heads, whose values come in fours: four sums, which compilers vectorise.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0; 4];
-    for (a, b) in a.as_chunks::<4>().0.iter().zip(b.as_chunks::<4>().0) {
-        for i in 0..4 {
-            sums[i] += a[i] * b[i];
-        }
-    }
-    sums.iter().sum()
 }
 
 fn softmax(scores: &mut [f32]) {

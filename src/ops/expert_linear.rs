@@ -4,7 +4,7 @@
 //! The GPU uses the shaders of [`Linear`](super::Linear) for one token, since few tokens of a chunk
 //! share an expert.
 
-use super::{Affine, Kernel, MatrixView, Op, RmsNorm, Variants, ceil_div, ensure};
+use super::{Affine, Kernel, MatrixView, Op, RmsNorm, Variants, ceil_div, dot, ensure};
 use crate::Result;
 use crate::record::{Matrix, Tensor};
 
@@ -141,7 +141,7 @@ impl ExpertLinear {
                 for n in 0..self.rows {
                     weight.dequantize(e * self.rows + n, &mut row);
                     y[t * self.y.cols + self.y_offset + j * self.rows + n] =
-                        affine.apply(e * self.rows + n, row.iter().zip(x).map(|(w, x)| w * x).sum());
+                        affine.apply(e * self.rows + n, dot(&row, x));
                 }
             }
         }

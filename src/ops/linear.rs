@@ -1,7 +1,9 @@
 //! `linear`: activations times a weight matrix, with prologue and epilogue; nine tenths of a
 //! model's work.
 
-use super::{Activation, Binding, Kernel, MatrixView, Op, RmsNorm, RopeAppend, RopeKind, Variants, ceil_div, ensure};
+use super::{
+    Activation, Binding, Kernel, MatrixView, Op, RmsNorm, RopeAppend, RopeKind, Variants, ceil_div, dot, ensure,
+};
 use crate::Result;
 use crate::record::{Matrix, Tensor};
 
@@ -205,7 +207,7 @@ impl Linear {
                 weight.dequantize(n, row);
             }
             let x = &x[t * weight.cols..][..weight.cols];
-            affine.apply(n, row.iter().zip(x).map(|(w, x)| w * x).sum())
+            affine.apply(n, dot(row, x))
         };
         let mut up = vec![0.0; weight.cols];
         let gated = self.epilogue.inputs() == 2;

@@ -8,6 +8,7 @@
 pub mod activate;
 pub mod attention;
 pub mod combine;
+mod dot;
 pub mod embed;
 pub mod expert_linear;
 mod kernel;
@@ -23,6 +24,7 @@ pub mod variants;
 pub use activate::{Activate, Activation, Function};
 pub use attention::Attention;
 pub use combine::Combine;
+pub use dot::dot;
 pub use embed::{Embed, Index};
 pub use expert_linear::ExpertLinear;
 pub use kernel::{Binding, Kernel, MatrixView, ceil_div};

@@ -6,6 +6,7 @@ use super::types::{NearToken, text_of};
 use crate::Result;
 use crate::engine::Engine;
 use crate::inference::LoadedDecoder;
+use crate::ops::dot;
 use crate::record::{Step, rows};
 use crate::sampling::most_likely;
 
@@ -57,8 +58,4 @@ impl LoadedDecoder {
         let token = |(id, similarity)| NearToken { id, text: text_of(&self.tokenizer, id), similarity };
         Ok(Nearest { next, count, tokens: best.map(token).collect() })
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

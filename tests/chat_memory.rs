@@ -13,7 +13,8 @@ use support::{Rng, gpu};
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::HostEngine;
 use weft_llm::engine::shared::SharedEngine;
-use weft_llm::inference::{EmbedOptions, LoadedDecoder};
+use weft_llm::format::ModelReader;
+use weft_llm::inference::{EmbedOptions, Estimator, LoadedDecoder};
 
 /// Memory for `blocks` blocks of 64 positions beside the model.
 fn limited(name: &str, bytes: &[u8], blocks: u64) -> LoadedDecoder {
@@ -70,6 +71,31 @@ fn a_chat_of_300_tokens_takes_as_much_in_a_context_of_32768_as_in_one_of_2048() 
         let about = |blocks: u64| blocks * BLOCK_BYTES - 64..=blocks * BLOCK_BYTES;
         assert!(about(5).contains(&chat), "{name}: {chat}");
         assert!(about(7).contains(&forks), "{name}: {forks}");
+    }
+}
+
+/// An estimate once left out what is made at first use.
+#[test]
+fn an_estimate_counts_what_chats_together_and_scores_add() {
+    let bytes = tiny(36);
+    let mut estimator = Estimator::new(ModelReader::default(), Some(CONTEXT));
+    assert!(estimator.feed(&bytes).unwrap());
+    let estimate = estimator.finish().unwrap();
+    // logits of four chats, and of the 32 tokens of a chunk
+    assert_eq!([estimate.chats_bytes, estimate.score_bytes], [4, 32].map(|rows| (rows * VOCAB * 4) as u64));
+    for (name, engine) in engines() {
+        let mut decoder = load(&engine, &bytes);
+        block_on(decoder.warm_up()).unwrap();
+        let loaded = decoder.info().memory_bytes;
+        warm(&mut decoder);
+        let with_chats = decoder.info().memory_bytes;
+        let chats = if name == "gpu" { 0 } else { estimate.chats_bytes };
+        assert_eq!(with_chats - loaded, chats, "{name}");
+        for _ in 0..2 {
+            block_on(decoder.score(&[1; 40], 1, false)).unwrap();
+            block_on(decoder.forget()).unwrap();
+            assert_eq!(decoder.info().memory_bytes - with_chats, estimate.score_bytes, "{name}");
+        }
     }
 }
 

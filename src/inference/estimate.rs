@@ -16,6 +16,10 @@ use crate::{Error, Result};
 const CHUNK: usize = 32;
 
 /// A model and the memory that it needs, computed from the headers of its files.
+///
+/// Not counted, since small or short-lived: the output of the last norm for an embedding (one row),
+/// 512 rows of the embedding table for tokens that are near, what an inspection reads, and what an
+/// engine keeps for itself.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
@@ -44,6 +48,13 @@ pub struct Estimate {
     pub kv_cache_bytes: u64,
     /// Bytes with one full context: `loadedBytes` and `kvCacheBytes` together.
     pub total_bytes: u64,
+    /// Bytes that the first step of several chats adds: the logits of up to four. Only an engine
+    /// whose logits the host samples takes them, as the CPU engine; a GPU computes each chat alone.
+    /// 0 for an encoder.
+    pub chats_bytes: u64,
+    /// Bytes that the first text adds whose tokens are scored: the logits of a whole chunk. 0 for
+    /// an encoder.
+    pub score_bytes: u64,
     /// Bytes of the largest single buffer. A matrix may be split between several.
     pub largest_buffer_bytes: u64,
 }
@@ -87,10 +98,13 @@ impl Estimator {
             return Err(Error::InvalidModel { what: "the model".into(), expected, got });
         };
         let weight_bytes = self.memory.bytes;
+        let (mut chats_bytes, mut score_bytes) = (0, 0);
         let (config, context, cached_layers) = match network {
             Network::Decoder(decoder) => {
                 // with sampling on the engine or without: a few kilobytes
-                Programs::record(&mut self.memory, decoder, CHUNK, true)?;
+                let programs = Programs::record(&mut self.memory, decoder, CHUNK, true)?;
+                chats_bytes = added(|memory| programs.record_together(memory, decoder))?;
+                score_bytes = added(|memory| programs.record_all_logits(memory, decoder))?;
                 (&decoder.config, decoder.context, decoder.config.layers)
             }
             Network::Encoder(encoder) => {
@@ -114,9 +128,18 @@ impl Estimator {
             loaded_bytes: self.memory.bytes,
             kv_cache_bytes,
             total_bytes: self.memory.bytes + kv_cache_bytes,
+            chats_bytes,
+            score_bytes,
             largest_buffer_bytes: self.memory.largest.max(kv_cache_bytes / cached_layers as u64),
         })
     }
+}
+
+/// Bytes of what a recording made later adds.
+fn added<T>(record: impl FnOnce(&mut Counting) -> Result<T>) -> Result<u64> {
+    let mut memory = Counting::default();
+    record(&mut memory)?;
+    Ok(memory.bytes)
 }
 
 /// Memory that only counts bytes.

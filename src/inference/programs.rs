@@ -116,17 +116,33 @@ impl Programs<Recording> {
     }
 }
 
+impl<P> Programs<P> {
+    /// The recording of [`Programs::together`].
+    pub fn record_together(&self, memory: &mut dyn Memory, decoder: &Decoder) -> Result<(Recording, Tensor)> {
+        let rows = together::MOST.min(self.rows);
+        let logits = activations(memory, rows, decoder.vocab)?;
+        let (mut recording, a) = (Recording::default(), self.activations.first(rows));
+        decoder.record_layers(&mut recording, &self.kv, &a)?;
+        decoder.record_logits(&mut recording, &a, logits)?;
+        Ok((recording, logits))
+    }
+
+    /// The recording of [`Programs::all_logits`].
+    pub fn record_all_logits(&self, memory: &mut dyn Memory, decoder: &Decoder) -> Result<(Recording, Tensor)> {
+        let logits = activations(memory, self.rows, decoder.vocab)?;
+        let mut recording = Recording::default();
+        decoder.record_logits(&mut recording, &self.activations, logits)?;
+        Ok((recording, logits))
+    }
+}
+
 impl Programs {
     /// The next tokens of up to [`together::MOST`] sequences → logits of each, (rows, vocab).
     pub fn together(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
         if let Some(ready) = self.later.together {
             return Ok(ready);
         }
-        let rows = together::MOST.min(self.rows);
-        let logits = activations(engine, rows, decoder.vocab)?;
-        let (mut recording, a) = (Recording::default(), self.activations.first(rows));
-        decoder.record_layers(&mut recording, &self.kv, &a)?;
-        decoder.record_logits(&mut recording, &a, logits)?;
+        let (recording, logits) = self.record_together(engine, decoder)?;
         let ready = (engine.prepare(recording)?, logits);
         self.later.together = Some(ready);
         Ok(ready)
@@ -137,9 +153,7 @@ impl Programs {
         if let Some(ready) = self.later.all_logits {
             return Ok(ready);
         }
-        let logits = activations(engine, self.rows, decoder.vocab)?;
-        let mut recording = Recording::default();
-        decoder.record_logits(&mut recording, &self.activations, logits)?;
+        let (recording, logits) = self.record_all_logits(engine, decoder)?;
         let ready = (engine.prepare(recording)?, logits);
         self.later.all_logits = Some(ready);
         Ok(ready)

@@ -218,6 +218,8 @@ export async function estimate(): Promise<Estimate> {
     loadedBytes: 8.19e8,
     kvCacheBytes: 1.34e8,
     totalBytes: 9.53e8,
+    chatsBytes: 2.4e6,
+    scoreBytes: 1.94e7,
     largestBufferBytes: 2.6e8,
     ...(query.has('tight') ? { cpu: tight, gpu: null } : { cpu: fit, gpu: fit }),
   };

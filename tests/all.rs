@@ -8,6 +8,7 @@ mod ahead;
 mod architectures;
 mod chat_memory;
 mod chat_templates;
+mod command;
 mod conversations;
 mod encoders;
 mod format_golden;

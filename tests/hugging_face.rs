@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::command::{Scratch, weft};
 use pollster::block_on;
 use serde_json::{Value, json};
 use weft_llm::engine::Engine;
@@ -262,29 +263,6 @@ fn rows_are_quantised_while_they_are_read() {
     let mut second = Vec::new();
     quantize_row(BlockType::Q4_0, &values[64..128], &mut second);
     assert_eq!(raw.0[&("blk.1.ffn_up.weight Q4_0".to_owned(), 1)], second);
-}
-
-/// A temporary folder, removed on drop.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("weft-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn weft(arguments: &[&str]) -> (bool, String) {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_weft")).args(arguments).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
 }
 
 #[test]

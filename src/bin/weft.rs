@@ -3,12 +3,18 @@
 
 #![allow(clippy::disallowed_methods)] // never built for the browser
 
+#[path = "weft/constrain.rs"]
+mod constrain;
 #[path = "weft/encode.rs"]
 mod encode;
 #[path = "weft/files.rs"]
 mod files;
+#[path = "weft/generate.rs"]
+mod generate;
 #[path = "weft/measure.rs"]
 mod measure;
+#[path = "weft/options.rs"]
+mod options;
 #[path = "weft/quantize.rs"]
 mod quantize;
 
@@ -19,11 +25,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use encode::Encode;
 use files::{Files, io_error};
+use generate::Generate;
 use pollster::block_on;
 use serde_json::json;
 use weft_llm::engine::{self, Device, Hints};
-use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder, LoadedModel, Loading};
-use weft_llm::sampling::SamplingOptions;
+use weft_llm::inference::{LoadedDecoder, LoadedModel, Loading};
 use weft_llm::tokenizer::{EncodeOptions, Message, Tokenizer};
 use weft_llm::{Error, Result};
 
@@ -38,31 +44,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Continues a prompt, or answers it with --chat.
-    Generate {
-        #[command(flatten)]
-        model: ModelArgs,
-        /// The prompt.
-        #[arg(short, long, required_unless_present = "ids")]
-        prompt: Option<String>,
-        /// The prompt as token ids, separated by commas. Prints ids instead of text.
-        #[arg(long, value_delimiter = ',', conflicts_with_all = ["prompt", "chat", "suffix"])]
-        ids: Vec<u32>,
-        /// Fills the gap between the prompt and this text.
-        #[arg(long, conflicts_with = "chat")]
-        suffix: Option<String>,
-        /// Maximum number of tokens to generate.
-        #[arg(short = 'n', long)]
-        max_tokens: Option<usize>,
-        /// Temperature; 0 always picks the most likely token.
-        #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
-        temp: f32,
-        /// Seed, for a reproducible answer.
-        #[arg(long)]
-        seed: Option<u64>,
-        /// Formats the prompt with the model's chat template.
-        #[arg(long)]
-        chat: bool,
-    },
+    Generate(Generate),
     /// Prints the logits after some token ids, as JSON.
     Logits {
         #[command(flatten)]
@@ -182,23 +164,7 @@ fn main() -> std::process::ExitCode {
 async fn run(command: Command) -> Result<()> {
     match command {
         Command::Encode(command) => command.run().await,
-        Command::Generate { model, prompt, ids, suffix, max_tokens, temp, seed, chat } => {
-            let mut decoder = model.load().await?;
-            let (by_ids, infill) = (prompt.is_none(), suffix.is_some());
-            let prompt = match (prompt, suffix) {
-                (None, _) => ids,
-                (Some(prompt), Some(suffix)) => {
-                    decoder.infill(&decoder.tokenizer().encode(&prompt, EncodeOptions::default())?, &suffix)?
-                }
-                (Some(prompt), None) if chat => {
-                    decoder.chat_prompt(&vec![Message::new("user", prompt)].into(), seconds_since_1970() as i64)?
-                }
-                (Some(prompt), None) => encode(decoder.tokenizer(), &prompt)?,
-            };
-            let sampling = SamplingOptions { temperature: temp, seed, ..SamplingOptions::default() };
-            let options = GenerateOptions { max_tokens, infill, sampling, ..GenerateOptions::default() };
-            generate(&mut decoder, prompt, options, by_ids).await
-        }
+        Command::Generate(command) => command.run().await,
         Command::Logits { model, ids, all } => {
             let mut decoder = model.load().await?;
             let mut rows = Vec::new();
@@ -271,19 +237,6 @@ impl ModelArgs {
             bytes => block_on(loading.feed(bytes)).map(|()| true),
         })?;
         loading.finish_any().await
-    }
-}
-
-/// `by_ids`: prints ids instead of text, for models without a tokenizer.
-async fn generate(decoder: &mut LoadedDecoder, prompt: Vec<u32>, options: GenerateOptions, by_ids: bool) -> Result<()> {
-    let generation = decoder.start(prompt, options, seconds_since_1970())?;
-    loop {
-        match decoder.next(generation).await? {
-            Event::Token { id, .. } if by_ids => print(&format!("{id} "))?,
-            Event::Token { text, .. } => print(&text)?,
-            Event::End { text, .. } => return print(&if by_ids { "\n".into() } else { text + "\n" }),
-            Event::Prompt { .. } => {}
-        }
     }
 }
 

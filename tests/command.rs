@@ -1,0 +1,169 @@
+//! The native command: constraints, and what chat templates are given.
+#![allow(clippy::unwrap_used)]
+
+use crate::support;
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use support::tiny::Tiny;
+use weft_llm::format::BlockType;
+
+/// A temporary folder, removed on drop.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("weft-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs the command. Returns whether it succeeded, and all that it printed.
+pub fn weft(arguments: &[&str]) -> (bool, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_weft")).args(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+/// Says what it was given, as an error.
+const TELLING: &str = "{{ raise_exception(tools | tojson ~ enable_thinking ~ language) }}";
+
+/// A model of random weights with a chat template, and a file of each option.
+struct Model(Scratch);
+
+impl Model {
+    fn new(name: &str, template: &str) -> Self {
+        let scratch = Scratch::new(name);
+        let model = Tiny::new(7, |_| BlockType::F32).meta("tokenizer.chat_template", template);
+        std::fs::write(scratch.0.join("model.gguf"), model.bytes()).unwrap();
+        Self(scratch)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.0.join(name).to_str().unwrap().into()
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        std::fs::write(self.path(name), content).unwrap();
+        self.path(name)
+    }
+
+    fn run(&self, command: &str, options: &[&str]) -> (bool, String) {
+        let model = self.path("model.gguf");
+        let common = [command, "-m", &model, "-p", "Hello"];
+        let device: &[&str] = if options.contains(&"--device") { &[] } else { &["--device", "reference"] };
+        weft(&[&common[..], device, options].concat())
+    }
+
+    fn generate(&self, options: &[&str]) -> (bool, String) {
+        self.run("generate", &[&["--seed", "1"][..], options].concat())
+    }
+}
+
+#[test]
+fn an_answer_fits_its_constraint() {
+    let model = Model::new("constraint", "{{ messages }}");
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "sky": { "enum": ["blue", "grey"] },
+            "stars": { "type": "integer", "minimum": 10, "maximum": 99 },
+        },
+        "required": ["sky", "stars"],
+        "additionalProperties": false,
+    });
+    let schema = model.file("schema.json", schema.to_string());
+    let grammar = model.file("list.lark", "start: \"<\" item (\",\" item)* \">\"\nitem: \"ab\" | \"c\"");
+    for seed in ["1", "2", "3"] {
+        for device in ["reference", "cpu"] {
+            let answer = |options: &[&str]| {
+                let (ok, said) =
+                    model.run("generate", &[&["--temp", "5", "--seed", seed, "--device", device], options].concat());
+                assert!(ok, "{said}");
+                said.trim_end().to_owned()
+            };
+            let said: Value = serde_json::from_str(&answer(&["--json-schema", &schema])).unwrap();
+            assert!(["blue", "grey"].contains(&said["sky"].as_str().unwrap()), "{said}");
+            assert!((10..100).contains(&said["stars"].as_i64().unwrap()), "{said}");
+            let said = answer(&["--regex", "(yes|no)[.!]"]);
+            assert!(["yes.", "yes!", "no.", "no!"].contains(&said.as_str()), "{said}");
+        }
+    }
+    let (_, said) = model.generate(&["--grammar", &grammar]);
+    assert!(said.starts_with("<ab") || said.starts_with("<c"), "{said}");
+    // without the option, this model writes anything
+    assert!(!model.generate(&["-n", "10"]).1.starts_with('<'));
+}
+
+#[test]
+fn tools_and_variables_reach_the_chat_template() {
+    let model = Model::new("template", TELLING);
+    let tool = |name: &str| json!({ "type": "function", "function": { "name": name, "strict": true } });
+    let tools = model.file("tools.json", json!([tool("weather"), tool("time")]).to_string());
+    let (ok, said) =
+        model.generate(&["--chat", "--tools", &tools, "--thoughts", "off", "--template-variable", r#"language="de""#]);
+    let [weather, time] =
+        ["weather", "time"].map(|name| format!(r#"{{"type": "function", "function": {{"name": "{name}"}}}}"#));
+    let told = format!("[{weather}, {time}]Falsede");
+    assert!(!ok && said.contains(&told), "{said}");
+    let (_, said) = model.generate(&["--chat", "--thoughts", "on", "--template-variable", "language=1"]);
+    assert!(said.contains("True1"), "{said}");
+    // what is given by name wins
+    let both =
+        ["--chat", "--thoughts", "on", "--template-variable", "enable_thinking=3", "--template-variable", "language=1"];
+    assert!(model.generate(&both).1.contains("31"));
+}
+
+#[test]
+fn special_tokens_are_printed_beside_tools_and_thoughts() {
+    let model = Model::new("special", "{{ enable_thinking }}{{ tools }}");
+    let grammar = model.file("special.lark", "start: \"a\" <s> \"b\"");
+    let tools = model.file("tools.json", r#"[{"function": {"name": "f"}}]"#);
+    let answer = |options: &[&str]| model.generate(&[&["--chat", "--grammar", &grammar], options].concat());
+    assert_eq!(answer(&[]), (true, "ab\n".into()));
+    assert_eq!(answer(&["--thoughts", "off"]), (true, "a<s>b\n".into()));
+    let (ok, said) = answer(&["--tools", &tools]);
+    assert!(!ok && said.contains("cannot be used with"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_used_is_named_with_the_remedy() {
+    let model = Model::new("refused", "{{ messages[0].content }}");
+    let file = |name: &str, content: &str| model.file(name, content);
+    let (broken, unsupported) =
+        (file("broken.json", "{"), file("array.json", r#"{"type": "array", "uniqueItems": true}"#));
+    let (tools, flat) =
+        (file("tools.json", r#"[{"function": {"name": "f"}}]"#), file("flat.json", r#"[{"name": "f"}]"#));
+    for (options, says) in [
+        (&["--json-schema", &broken][..], &["option `--json-schema`: expected a file of JSON", "broken.json"][..]),
+        (&["--json-schema", "nosuch.json"], &["nosuch.json"]),
+        (&["--json-schema", &unsupported], &["`--json-schema`", "uniqueItems"]),
+        (&["--regex", "("], &["option `--regex`: expected a constraint that can be enforced"]),
+        (&["--grammar", &broken], &["option `--grammar`: expected a constraint that can be enforced"]),
+        (&["--regex", "a", "--grammar", &broken], &["cannot be used with"]),
+        (&["--regex", "a{50}", "-n", "10"], &["aaaaaaaaaa\n", "option `--regex`", "raise --max-tokens"]),
+        (&["--regex", "a", "--chat", "--thoughts", "on"], &["option `--thoughts`: expected auto or off"]),
+        (&["--tools", &tools], &["--chat"]),
+        (&["--chat", "--tools", &broken], &["option `--tools`: expected a file of JSON"]),
+        (
+            &["--chat", "--tools", &flat],
+            &["option `--tools`: expected an array of tools", r#"{"name":"f"} at place 0"#],
+        ),
+        (&["--chat", "--tools", &tools], &["whose chat template takes tools", "describe the tools in the prompt"]),
+        (&["--chat", "--thoughts", "off"], &["option `--thoughts`", "enable_thinking", "leave --thoughts out"]),
+        (&["--chat", "--template-variable", "a=1"], &["option `--template-variable`", "chat template reads, got a"]),
+        (&["--chat", "--template-variable", "a=b"], &["write NAME=JSON, with quotes around text"]),
+    ] {
+        let (ok, said) = model.generate(options);
+        assert!(!ok, "{options:?}: {said}");
+        says.iter().for_each(|part| assert!(said.contains(part), "{options:?}: {said}"));
+    }
+}

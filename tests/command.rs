@@ -1,13 +1,16 @@
-//! The native command: constraints, and what chat templates are given.
+//! The native command: constraints, what chat templates are given, and inspections.
 #![allow(clippy::unwrap_used)]
 
 use crate::support;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use pollster::block_on;
 use serde_json::{Value, json};
-use support::tiny::Tiny;
+use support::tiny::{LAYERS, Tiny, decoder_on};
+use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::BlockType;
+use weft_llm::tokenizer::EncodeOptions;
 
 /// A temporary folder, removed on drop.
 pub struct Scratch(pub PathBuf);
@@ -166,4 +169,56 @@ fn what_cannot_be_used_is_named_with_the_remedy() {
         assert!(!ok, "{options:?}: {said}");
         says.iter().for_each(|part| assert!(said.contains(part), "{options:?}: {said}"));
     }
+}
+
+#[test]
+fn an_inspection_shows_what_the_model_computes() {
+    let model = Model::new("inspect", "{{ messages[0].content }}!");
+    let mut decoder =
+        decoder_on(HostEngine::new(Reference), &std::fs::read(Path::new(&model.path("model.gguf"))).unwrap()).unwrap();
+    let encode = EncodeOptions { add_special: true, parse_special: false };
+    let ids = decoder.tokenizer().encode("Hello", encode).unwrap();
+    let scores = block_on(decoder.score(&ids, 1, false)).unwrap();
+
+    let (ok, said) = model.run("inspect", &["--json", "--attention", "--lens", "--top", "3"]);
+    assert!(ok, "{said}");
+    let seen: Value = serde_json::from_str(&said).unwrap();
+    let list = |value: &Value| value.as_array().unwrap().clone();
+    let tokens = list(&seen["tokens"]);
+    assert_eq!(tokens.iter().map(|token| token["id"].as_u64().unwrap() as u32).collect::<Vec<_>>(), ids);
+    assert!(tokens[0]["logprob"].is_null() && tokens.last().unwrap()["text"] == "o");
+    for (token, score) in tokens[1..].iter().zip(&scores) {
+        assert!((token["logprob"].as_f64().unwrap() - f64::from(*score)).abs() < 1e-4, "{token} and {score}");
+    }
+    let probabilities =
+        |tokens: &Value| list(tokens).iter().map(|of| of["probability"].as_f64().unwrap()).collect::<Vec<_>>();
+    let next = probabilities(&seen["next"]);
+    assert!(next.len() == 3 && next.is_sorted_by(|a, b| a >= b) && next.iter().sum::<f64>() < 1.0, "{next:?}");
+    let layers = list(&seen["layers"]);
+    assert_eq!(layers.len(), LAYERS + 1);
+    assert!(layers[0]["layer"].is_null() && layers[0].get("attention").is_none());
+    for (at, layer) in layers.iter().enumerate() {
+        assert!(list(&layer["norms"]).len() == ids.len() && layer["norms"][0].as_f64().unwrap() > 0.0, "{layer}");
+        for head in list(layer.get("attention").unwrap_or(&json!([]))) {
+            let (position, weight) = (head["position"].as_u64().unwrap(), head["weight"].as_f64().unwrap());
+            // the strongest is at least the mean
+            assert!(position < ids.len() as u64 && weight <= 1.0 && weight * ids.len() as f64 > 0.999, "{at}: {head}");
+        }
+    }
+    let last = probabilities(&layers[LAYERS]["lens"]);
+    last.iter().zip(&next).for_each(|(lens, next)| assert!((lens - next).abs() < 1e-4, "{lens} and {next}"));
+
+    let (ok, said) = model.run("inspect", &["--attention", "--lens"]);
+    assert!(ok, "{said}");
+    for title in ["Tokens, with", "The next token\n", "L2 norm", "after each layer", "Strongest attention"] {
+        assert!(said.contains(title), "{title}: {said}");
+    }
+    assert!(said.lines().any(|line| line.trim_end().ends_with("\"o\"")), "{said}");
+    let (_, short) = model.run("inspect", &[]);
+    assert!(!short.contains("after each layer") && !short.contains("Strongest"), "{short}");
+    // the template adds a token
+    let (_, chat) = model.run("inspect", &["--chat"]);
+    assert!(chat.contains("\"!\""), "{chat}");
+    let (ok, said) = model.run("inspect", &["--top", "0"]);
+    assert!(!ok && said.contains("--top"), "{said}");
 }

@@ -11,6 +11,8 @@ mod encode;
 mod files;
 #[path = "weft/generate.rs"]
 mod generate;
+#[path = "weft/inspect.rs"]
+mod inspect;
 #[path = "weft/measure.rs"]
 mod measure;
 #[path = "weft/options.rs"]
@@ -26,6 +28,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use encode::Encode;
 use files::{Files, io_error};
 use generate::Generate;
+use inspect::Inspect;
 use pollster::block_on;
 use serde_json::json;
 use weft_llm::engine::{self, Device, Hints};
@@ -71,6 +74,8 @@ enum Command {
         #[arg(long)]
         chunks: Option<usize>,
     },
+    /// Shows what a model computes while it reads a text: log-probabilities, norms, the next token.
+    Inspect(Inspect),
     #[command(flatten)]
     Encode(Encode),
     /// Prints the token ids of standard input, as JSON.
@@ -164,6 +169,7 @@ fn main() -> std::process::ExitCode {
 async fn run(command: Command) -> Result<()> {
     match command {
         Command::Encode(command) => command.run().await,
+        Command::Inspect(command) => command.run().await,
         Command::Generate(command) => command.run().await,
         Command::Logits { model, ids, all } => {
             let mut decoder = model.load().await?;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
-import { ask, fakePage, focused, load, view, violations } from './page.mjs';
+import { ask, fakePage, focused, load, pressInHead, view, violations } from './page.mjs';
 
 const timeout = 120_000;
 const open = fakePage();
@@ -16,7 +16,7 @@ const both = (page, name) =>
 const models = (page) => page.evaluate(() => Number(document.documentElement.dataset.models));
 
 async function compare(page, question) {
-  await page.locator('#open-compare').click();
+  await pressInHead(page, 'open-compare');
   await view(page, 'compare');
   if (question) await askBoth(page, question);
 }

@@ -1,11 +1,11 @@
-// Conversations on the demo page: versions, branches, files, settings, tabs and shortcuts, in
+// Conversations on the demo page: versions, branches, files, settings and tabs, in
 // Chromium with the fake engine.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
-import { ask, fakePage, focused, load, state, view, violations } from './page.mjs';
+import { ask, fakePage, focused, load, pressInHead, state, view, violations } from './page.mjs';
 
 const timeout = 120_000;
 const open = fakePage();
@@ -323,57 +323,6 @@ test('an answer that ended with its tab can be gone on with in another', { timeo
   await state(second, 'streaming');
 });
 
-test('single keys are shortcuts, but not while something is typed or if turned off', { timeout }, async (t) => {
-  const page = await open(t, { say: 'Yes.' });
-  await load(page);
-  await ask(page, 'One?');
-  await page.keyboard.type('n?e');
-  assert.equal(await page.getByTestId('prompt').inputValue(), 'n?e');
-  assert.equal(await page.locator('.turn').count(), 1);
-  await page.getByTestId('prompt').fill('');
-  await page.keyboard.press('Escape');
-  assert.equal(await focused(page), 'main');
-  await page.keyboard.press('e');
-  await page.getByRole('textbox', { name: 'The question' }).fill('Two?');
-  await page.keyboard.press('Control+Enter');
-  await state(page, 'answered');
-  await page.keyboard.press('Escape');
-  await page.keyboard.press(',');
-  assert.deepEqual(await questions(page), ['One?']);
-  await page.keyboard.press('.');
-  assert.deepEqual(await questions(page), ['Two?']);
-  await page.keyboard.press('Control+n'); // the browser's
-  await page.keyboard.press('p');
-  assert.equal(await focused(page), 'prompt');
-  await page.keyboard.press('Escape');
-  for (const [key, name] of [
-    ['c', 'Chats'],
-    ['s', 'Settings'],
-    ['?', 'Keyboard shortcuts'],
-  ]) {
-    await page.keyboard.press(key);
-    await page.getByRole('dialog', { name }).waitFor();
-    await page.keyboard.press('n'); // not behind a dialog
-    await page.keyboard.press('Escape');
-    await page.getByRole('dialog').waitFor({ state: 'hidden' });
-    assert.equal(await focused(page), 'main');
-  }
-  assert.equal(await page.locator('.turn').count(), 1);
-
-  await page.keyboard.press('?');
-  await page.getByLabel('Single keys are shortcuts').uncheck();
-  await page.keyboard.press('Escape');
-  await page.keyboard.press('n');
-  assert.equal(await page.locator('.turn').count(), 1);
-  await page.getByTestId('settings').click();
-  await button(page, 'Keyboard shortcuts').click();
-  await page.getByLabel('Single keys are shortcuts').check();
-  await page.keyboard.press('Escape');
-  await page.keyboard.press('n');
-  assert.equal(await page.locator('.turn').count(), 0);
-  assert.equal(await focused(page), 'prompt');
-});
-
 test('axe finds nothing in turns with versions, an open menu, an editor, and the sheet', { timeout }, async (t) => {
   const axe = await readFile(inRoot('node_modules/axe-core/axe.min.js'), 'utf8');
   const found = {};
@@ -402,7 +351,7 @@ test('axe finds nothing in turns with versions, an open menu, an editor, and the
     await page.getByRole('button', { name: 'Export One?' }).click();
     await check('export');
     await page.keyboard.press('Escape');
-    await page.getByTestId('settings').click();
+    await pressInHead(page, 'settings');
     await button(page, 'Keyboard shortcuts').click();
     await check('shortcuts');
   }

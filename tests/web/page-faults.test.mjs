@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
-import { ask, fakePage, focused, load, state, view, violations } from './page.mjs';
+import { ask, fakePage, focused, load, pressInHead, state, view, violations } from './page.mjs';
 
 const timeout = 120_000;
 const open = fakePage();
@@ -354,7 +354,7 @@ test('axe finds nothing in any view, theme, width, or with forced colours', { ti
     await check('details');
     await page.keyboard.press('Escape');
     for (const dialog of ['settings', 'chats']) {
-      await page.getByTestId(dialog).click();
+      await pressInHead(page, dialog);
       await check(dialog);
       await page.keyboard.press('Escape');
     }

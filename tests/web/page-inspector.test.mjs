@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
-import { ask, fakePage, focused, load, view, violations } from './page.mjs';
+import { ask, fakePage, focused, load, pressInHead, view, violations } from './page.mjs';
 
 const timeout = 120_000;
 const open = fakePage();
@@ -12,7 +12,7 @@ const open = fakePage();
 async function inspect(t, { text, ...options } = {}) {
   const page = await open(t, options);
   await load(page);
-  await page.getByTestId('inspector').click();
+  await pressInHead(page, 'inspector');
   await view(page, 'inspector');
   if (text === undefined) return page;
   await page.getByLabel('A text to look at').fill(text);
@@ -56,7 +56,7 @@ test('the inspector comes when it is opened, and is in the history', { timeout }
     fetched.filter((url) => /\/(view|uPlot)/.test(url)),
     [],
   );
-  await page.getByTestId('inspector').click();
+  await pressInHead(page, 'inspector');
   await view(page, 'inspector');
   assert.ok(
     fetched.some((url) => /\/view-[^/]+\.js$/.test(url)),

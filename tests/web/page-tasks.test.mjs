@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
-import { fakePage, focused, load, view, violations } from './page.mjs';
+import { fakePage, focused, load, pressInHead, view, violations } from './page.mjs';
 
 const timeout = 120_000;
 const open = fakePage();
@@ -13,7 +13,7 @@ const open = fakePage();
 async function openTasks(t, { query, ...options } = {}) {
   const page = await open(t, { query: { lines: 20, wait: 1, ...query }, ...options });
   await load(page);
-  await page.getByTestId('tasks').click();
+  await pressInHead(page, 'tasks');
   await page.locator('#tasks-title').waitFor();
   return page;
 }
@@ -266,7 +266,7 @@ test('a task says what its model lacks, and leads to another model and back', { 
   await expectMissing(encoder, 'sentiment', /without a classifier/);
 
   const page = await open(t);
-  await page.getByTestId('tasks').click();
+  await pressInHead(page, 'tasks');
   await openTask(page, 'maths');
   assert.match(await page.getByTestId('missing').innerText(), /No model is loaded/);
   await page.getByRole('button', { name: 'Choose a model' }).click();

@@ -80,6 +80,13 @@ export async function load(page) {
   await view(page, 'chat');
 }
 
+/** Presses a button of the page's head, also where it is in the menu. */
+export async function pressInHead(page, testid) {
+  const button = page.getByTestId(testid);
+  if (!(await button.isVisible())) await page.locator('#open-menu').click();
+  await button.click();
+}
+
 /** Sends a question, and waits for the end of the answer or for another state of it. */
 export async function ask(page, question = 'Go on.', until = 'answered') {
   await page.getByTestId('prompt').fill(question);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { Remedy } from '../../scripts/lib/run.mjs';
 import { launchChromium } from './browsers.mjs';
-import { serveFake, servePage } from './page.mjs';
+import { pressInHead, serveFake, servePage } from './page.mjs';
 
 /** Texts with which a model could try to run a script, fetch something or leave its place. */
 const HOSTILE = [
@@ -141,7 +141,7 @@ test('the page loads the model, streams an answer, stops one, and goes on', { ti
   assert.notEqual(await answer(), '');
 
   // The continuation of half a story by such a small model depends on where it was stopped.
-  await page.getByTestId('settings').click();
+  await pressInHead(page, 'settings');
   await page.getByLabel('Longest answer').fill('12');
   await page.getByRole('button', { name: 'Done' }).click();
   await ask('Thank you.');
@@ -223,7 +223,7 @@ test('a load can be cancelled and begun again', { timeout }, async () => {
 test('the keyboard alone loads, asks, stops and changes a setting that lasts', { timeout }, async () => {
   const press = (key) => page.keyboard.press(key);
   const focused = () => page.evaluate(() => document.activeElement.id);
-  for (const button of ['open-tasks', 'open-chats', 'open-settings']) {
+  for (const button of ['open-chats', 'open-tasks', 'open-settings']) {
     await press('Tab');
     assert.equal(await focused(), button);
   }
@@ -253,7 +253,7 @@ test('the keyboard alone loads, asks, stops and changes a setting that lasts', {
 
   // A number out of range does not survive the dialog.
   const contextLength = page.getByLabel('Context length');
-  await page.getByTestId('settings').click();
+  await pressInHead(page, 'settings');
   await contextLength.fill('512');
   await contextLength.fill('5');
   await press('Escape');
@@ -316,7 +316,7 @@ test('the picker lists what is stored, loads it without a request, and deletes i
   await view('chat');
   assert.deepEqual(requests, []);
 
-  await page.getByRole('button', { name: 'Model', exact: true }).click();
+  await pressInHead(page, 'change-model');
   await stored.getByRole('button', { name: 'Delete SmolLM2' }).click();
   await stored.waitFor({ state: 'hidden' });
   assert.equal(await page.evaluate(() => document.activeElement.id), 'load-default');

@@ -1,7 +1,7 @@
 // Pictures of the page's views, each in two widths and two themes: those of docs/images, which
 // `npm run screenshots` writes and page-shots.test.mjs compares with the page as it is.
 
-import { ask, load, view } from './page.mjs';
+import { ask, load, pressInHead, view } from './page.mjs';
 
 /** Each opens a view on a page that has just been opened. To show another, add a row. */
 export const VIEWS = {
@@ -27,12 +27,12 @@ export const VIEWS = {
   },
   tasks: async (page) => {
     await load(page);
-    await page.getByTestId('tasks').click();
+    await pressInHead(page, 'tasks');
     await page.locator('#tasks-title').waitFor();
   },
   form: async (page) => {
     await load(page);
-    await page.getByTestId('tasks').click();
+    await pressInHead(page, 'tasks');
     await page.locator('#task-extract').click();
     await page.getByTestId('run').click();
     await page.waitForSelector('.task[data-state=done]');
@@ -49,7 +49,7 @@ export const VIEWS = {
   },
   inspector: async (page) => {
     await load(page);
-    await page.getByTestId('inspector').click();
+    await pressInHead(page, 'inspector');
     await page.getByRole('button', { name: 'Look', exact: true }).click();
     await page.locator('.panels[aria-busy=false]').waitFor();
     await page.locator('[data-panel=attention] > summary').press('Enter');

@@ -23,6 +23,9 @@ interface Button {
   opensDialog?: boolean;
 }
 
+const MENU = 'header-menu';
+
+/** Where a chat's buttons do not fit in one row, most of them are in a menu, see base.css. */
 export function header(
   { view, hasModel, isEmpty }: { view: View; hasModel: boolean; isEmpty: boolean },
   actions: HeaderActions,
@@ -30,19 +33,31 @@ export function header(
   const { go, compare, openChats, newChat, openSettings } = actions;
   const [inChat, inTasks] = [view === 'chat', view === 'tasks'];
   const buttons: Button[] = [
+    { id: 'open-chats', label: 'Chats', shown: true, press: openChats, testid: 'chats', opensDialog: true },
+    { id: 'new-chat', label: 'New chat', shown: inChat, press: newChat, testid: 'new-chat', disabled: isEmpty },
+  ];
+  const others: Button[] = [
     { id: 'change-model', label: 'Model', shown: inChat || inTasks, press: () => go('picker') },
     { id: 'open-chat', label: 'Chat', shown: inTasks, press: () => go('chat') },
     { id: 'open-tasks', label: 'Tasks', shown: !inTasks, press: () => go('tasks'), testid: 'tasks' },
     { id: 'open-compare', label: 'Compare', shown: inChat && hasModel, press: compare },
-    { id: 'open-chats', label: 'Chats', shown: true, press: openChats, testid: 'chats', opensDialog: true },
-    { id: 'new-chat', label: 'New chat', shown: inChat, press: newChat, testid: 'new-chat', disabled: isEmpty },
     { id: 'open-inspector', label: 'Inspector', shown: inChat, press: () => go('inspector'), testid: 'inspector' },
     { id: 'open-settings', label: 'Settings', shown: true, press: openSettings, testid: 'settings', opensDialog: true },
   ];
   return html`<header>
     <p class="wordmark">${logo}<span>weft</span></p>
-    <nav aria-label="Page" ?hidden=${view === 'loading'}>${buttons.map(button)}</nav>
+    <nav aria-label="Page" ?hidden=${view === 'loading'}>
+      ${buttons.map(button)}
+      <button type="button" id="open-menu" popovertarget=${MENU} ?hidden=${!inChat}>Menu</button>
+      <div id=${MENU} popover @click=${{ handleEvent: closeMenu, capture: true }}>${others.map(button)}</div>
+    </nav>
   </header>`;
+}
+
+/** Before the button acts, so that the focus is back at the menu's own button by then. */
+function closeMenu({ currentTarget }: Event): void {
+  const menu = currentTarget as HTMLElement;
+  if (menu.matches(':popover-open')) menu.hidePopover();
 }
 
 const button = ({ id, label, shown, press, testid = id, disabled = false, opensDialog = false }: Button) =>

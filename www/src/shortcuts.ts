@@ -1,6 +1,6 @@
 /**
  * Shortcuts: single keys, pressed while nothing is typed. Each presses a button of the page, if it
- * can be seen. Keys with modifiers are the browser's.
+ * can be seen or is in a menu. Keys with modifiers are the browser's.
  */
 
 const turn = 'chat-turn:last-child .turn';
@@ -58,14 +58,18 @@ export function listenForShortcuts(): void {
     if (document.querySelector('dialog[open], :popover-open')) return;
     if (event.key === HELP) return void openShortcuts();
     const found = shortcuts.find(({ key }) => key === event.key);
-    const button =
-      found && [...document.querySelectorAll<HTMLElement>(found.button)].findLast((one) => one.checkVisibility());
+    const button = found && [...document.querySelectorAll<HTMLElement>(found.button)].findLast(isThere);
     if (!button) return;
     event.preventDefault();
     if (button.matches('textarea')) button.focus();
     else button.click();
   });
 }
+
+/** Seen, or in a menu that is closed. */
+const isThere = (button: HTMLElement) =>
+  button.checkVisibility() ||
+  (!button.hidden && button.closest('[popover]')?.parentElement?.checkVisibility() === true);
 
 /** A list and a slider use keys too. */
 function isTypedInto(target: EventTarget | null): boolean {

@@ -137,29 +137,6 @@ test('a chat that was saved before there were versions still opens', { timeout }
   assert.deepEqual(await questions(page), ['One?', 'Two?', 'Three?']);
 });
 
-test('a chat whose model was a file says its name and asks for it again', { timeout }, async (t) => {
-  const page = await open(t, { say: 'Yes.' });
-  const file = { name: 'looms.gguf', mimeType: 'application/octet-stream', buffer: Buffer.from('GGUF') };
-  await page.getByTestId('model-file').setInputFiles(file);
-  await view(page, 'chat');
-  await ask(page, 'What is a warp?');
-  await saved(page);
-  await page.reload();
-  const error = page.getByTestId('error');
-  await error.getByRole('heading', { name: 'your file looms.gguf' }).waitFor();
-  // Asking does not lead to another model either.
-  await button(error, 'Dismiss this error').click();
-  await ask(page, 'And a weft?', null);
-  assert.equal(await page.getByTestId('prompt').inputValue(), 'And a weft?');
-  const choosing = page.waitForEvent('filechooser');
-  await button(error, 'Choose the file').click();
-  await (await choosing).setFiles(file);
-  await page.getByTestId('engine').getByText('smollm2 135M').waitFor();
-  await page.getByTestId('send').click();
-  await state(page, 'answered');
-  assert.deepEqual(await questions(page), ['What is a warp?', 'And a weft?']);
-});
-
 test('each chat has its own settings, and new ones begin with the default', { timeout }, async (t) => {
   const page = await open(t);
   await load(page);

@@ -204,7 +204,7 @@ const missingDefault: Explanation = {
 /** The model of a saved chat was a file, which a page may not open by itself. */
 export function missingFile(name: string | null): Explanation {
   return {
-    title: name ? `This chat’s model was your file ${name}` : 'This chat’s model was a file of yours',
+    title: name ? `The model was your file ${name}` : 'The model was a file of yours',
     text: 'The page cannot open it by itself after a reload. Choose it again to go on, or take another model.',
     remedies: ['choose-file', 'choose-model'],
   };

@@ -13,8 +13,11 @@ import type { ModelShelf } from './models/model-shelf.js';
 import { DEFAULT_MODEL, served, type ServedModel } from './models/served.js';
 import './models/stored-models.js';
 import type { StoredModels } from './models/stored-models.js';
+import type { Home } from './views.js';
 
 export { DEFAULT_MODEL };
+
+const PLACES: Record<Home, string> = { chat: 'chat', tasks: 'tasks', compare: 'comparison', inspector: 'inspector' };
 
 /** Sends `model` with a ModelSource, `remedy` and `dismiss` of its error, and `back`. */
 export class ModelPicker extends Component {
@@ -26,7 +29,7 @@ export class ModelPicker extends Component {
   declare shown: ShownError | null;
   declare canGoBack: boolean;
   /** The view that the way back leads to. */
-  declare home: 'chat' | 'tasks';
+  declare home: Home;
   #stored: StoredModel[] = [];
   #usage: StoreUsage | null = null;
   readonly #address = createRef<HTMLInputElement>();
@@ -98,7 +101,7 @@ export class ModelPicker extends Component {
       ${
         this.canGoBack
           ? html`<p class="back">
-              <button type="button" id="back" @click=${this.#back}>← Back to the ${this.home}</button>
+              <button type="button" id="back" @click=${this.#back}>← Back to the ${PLACES[this.home]}</button>
             </p>`
           : nothing
       }

@@ -1,7 +1,7 @@
 /** The page: which view is shown, and what connects the views with the model. */
 
 import { html, nothing, type TemplateResult } from 'lit';
-import { models, WeftError, type Llm, type ModelSource, type Progress } from 'weft-llm';
+import { WeftError, type Llm, type ModelSource, type Progress } from 'weft-llm';
 import type { TurnAction } from './chat-turn.js';
 import './chat-view.js';
 import type { ChatView } from './chat-view.js';
@@ -21,6 +21,7 @@ import './follow-button.js';
 import type { FollowButton } from './follow-button.js';
 import { header } from './header.js';
 import type { InspectorView } from './inspector/view.js';
+import { isHere, keepLast, lastModel } from './last-model.js';
 import { ModelLoader } from './loader.js';
 import './loading-view.js';
 import { DEFAULT_MODEL, type ModelPicker } from './model-picker.js';
@@ -38,7 +39,7 @@ import { listenForShortcuts } from './shortcuts.js';
 import './status-line.js';
 import type { TasksView } from './tasks/view.js';
 import type { Turn } from './turn.js';
-import { fetchView, type View } from './views.js';
+import { fetchView, type Home, type View } from './views.js';
 
 /** What an entry of the history shows. A load is none: going back from it cancels it. */
 interface Entry {
@@ -46,12 +47,14 @@ interface Entry {
   conversation: string;
   /** The task that the view of tasks shows; all of them without it. */
   task?: string | null;
+  /** The turn whose answers are compared, by its id. */
+  turn?: string | null;
 }
 
 export class WeftPage extends Component {
   #view: View = 'picker';
   /** Where a model is used: a load that was asked for there leads back. */
-  #home: 'chat' | 'tasks' = 'chat';
+  #home: Home = 'chat';
   #loader = new ModelLoader();
   #chats = new Chats(this.#host());
   /** What is compared: the answers to a question of the chat, or to one that is still to come. */
@@ -181,7 +184,8 @@ export class WeftPage extends Component {
 
   /** Shows a view, as a new entry of the history unless it is shown already. */
   #go(view: Entry['view'], task: string | null = null): void {
-    const entry: Entry = { view, conversation: this.#conversation.id, task };
+    const turn = view === 'compare' ? (this.#compared?.id ?? null) : null;
+    const entry: Entry = { view, conversation: this.#conversation.id, task, turn };
     const now = history.state as Entry | null;
     const isShown = now?.view === view && (now.task ?? null) === task && now.conversation === entry.conversation;
     if (!isShown) history.pushState(entry, '');
@@ -189,17 +193,19 @@ export class WeftPage extends Component {
   }
 
   #goHome(): void {
-    this.#go(this.#home, this.#home === 'tasks' ? this.#tasks.task : null);
+    // After a reload, the view of tasks does not know its task yet.
+    const { view, task = null } = (history.state as Entry | null) ?? {};
+    this.#go(this.#home, this.#home !== 'tasks' ? null : view === 'tasks' ? task : this.#tasks.task);
   }
 
   get #hasHome(): boolean {
-    return this.#hasChat || this.#home === 'tasks';
+    return this.#hasChat || this.#home !== 'chat';
   }
 
   async #show(view: View, task: string | null = null): Promise<void> {
     if (this.#view === 'tasks') this.#tasks.leave?.();
     this.#view = view;
-    if (view === 'chat' || view === 'tasks') this.#home = view;
+    if (view !== 'picker' && view !== 'loading') this.#home = view;
     this.requestUpdate();
     await this.updateComplete;
     if (view === 'chat') {
@@ -233,21 +239,49 @@ export class WeftPage extends Component {
   /** Shows what an entry of the history says; also after a reload. */
   async #restore(entry: Entry | null): Promise<void> {
     this.#loader.cancel();
-    if (entry?.view === 'chat' || entry?.view === 'compare') {
+    if (entry?.view === 'chat') {
       const saved =
         entry.conversation === this.#conversation.id ? undefined : await savedConversation(entry.conversation);
       if (saved) return this.#open(saved);
-      if (entry.view === 'compare' && this.#model) return this.#show('compare');
       if (this.#hasChat) return this.#show('chat');
+    } else if (entry?.view === 'picker') {
+      return this.#show('picker');
+    } else if (entry) {
+      return this.#return(entry, entry.view);
     }
-    if (entry?.view === 'tasks') return this.#show('tasks', entry.task);
-    if (entry?.view === 'picker' || entry?.view === 'inspector') return this.#show(entry.view);
     // The first visit: nothing was pressed that could have lost the focus.
     history.replaceState({ view: 'picker', conversation: this.#conversation.id } satisfies Entry, '');
     this.#view = 'picker';
     await this.#picker.refresh();
     this.requestUpdate();
     if (given.length === 1) void this.#load(DEFAULT_MODEL); // `npx weft-llm FILE` has asked for it
+  }
+
+  /** Shows a view that uses the model, which is loaded again after a reload of the page. */
+  async #return({ conversation, task = null, turn = null }: Entry, view: Home): Promise<void> {
+    const isOpen = conversation === this.#conversation.id;
+    const saved = !isOpen && (view === 'compare' || this.#chats.isEmpty) && (await savedConversation(conversation));
+    if (saved) await this.#chats.open(saved);
+    history.replaceState({ view, conversation: this.#conversation.id, task, turn } satisfies Entry, '');
+    if (view === 'compare') {
+      if (!(await this.#fetch(view))) return;
+      this.#compared = this.#conversation.turns.find(({ id }) => id === turn) ?? null;
+    }
+    const last = this.#model ? null : lastModel();
+    if (!last) {
+      // A comparison begins with a model.
+      if (view === 'compare' && !this.#model) return this.#show(this.#hasChat ? 'chat' : 'picker');
+      return this.#show(view, task);
+    }
+    this.#home = view;
+    const { model, file } = last;
+    if (model !== null) {
+      if (await isHere(model)) return this.#load(model);
+      this.#loader.wanted = model;
+    }
+    const error = new WeftError('DISPOSED', model === null ? 'no model is loaded' : notHere(model));
+    this.#pickerError = model === null ? { error, explanation: missingFile(file) } : { error };
+    await this.#show('picker');
   }
 
   /** Without a navigation: an address with a fragment would be another entry of the history. */
@@ -281,6 +315,7 @@ export class WeftPage extends Component {
         return;
       case 'loaded': {
         const { engine, download } = outcome.model.info;
+        keepLast(wanted);
         void keepEngine(engine.build);
         this.#settings.noteLoaded();
         const [text] = download.notes.map(plainNote);
@@ -314,7 +349,7 @@ export class WeftPage extends Component {
   /** Where a load that brought no model leads back to. */
   #afterLoad(): void {
     if (this.#view !== 'loading') return;
-    if (this.#home === 'tasks') this.#go('picker');
+    if (this.#home !== 'chat') this.#go('picker');
     else void this.#show(this.#hasChat ? 'chat' : 'picker');
   }
 
@@ -445,11 +480,9 @@ export class WeftPage extends Component {
     }
     if (!this.#model && model === null) this.#chatError = this.#shown(new WeftError('DISPOSED', 'no model is loaded'));
     if (this.#model || model === null) return this.#show('chat');
-    const stored = await models.list().catch(() => []);
     this.#loader.wanted = model;
-    const isHere = isGiven(model) || stored.some(({ source, complete }) => source === model && complete);
-    if (isHere) return this.#load(model);
-    this.#chatError = { error: new WeftError('DISPOSED', `${model} is not stored on this device`) };
+    if (await isHere(model)) return this.#load(model);
+    this.#chatError = { error: new WeftError('DISPOSED', notHere(model)) };
     await this.#show('chat');
   }
 
@@ -482,5 +515,7 @@ export class WeftPage extends Component {
     return this.find<SettingsDialog>('settings-dialog');
   }
 }
+
+const notHere = (model: string) => `${model} is not stored on this device`;
 
 customElements.define('weft-page', WeftPage);

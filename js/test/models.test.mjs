@@ -15,7 +15,12 @@ test('a model goes out of one store and into another → it loads there without 
   const [here, there] = [new MemoryVisitor(t), new MemoryVisitor(t)];
   await here.load(server.url);
   const stream = await storedModels(here.downloads).export(server.url);
-  const stored = await storedModels(there.downloads).import(stream, { as: server.url });
+  const told = [];
+  const stored = await storedModels(there.downloads).import(stream, {
+    as: server.url,
+    onProgress: (bytes) => told.push(bytes),
+  });
+  assert.deepEqual(told, [...Array.from({ length: 13 }, (_, index) => (index + 1) * MIB), SIZE]);
   assert.deepEqual([stored.source, stored.size, stored.storedBytes, stored.complete], [server.url, SIZE, SIZE, true]);
   server.requests.length = 0;
   assert.equal((await there.load(server.url)).sha256, sha256(content));
@@ -57,6 +62,10 @@ test('an import that breaks off or is not a model: its error; the stored file is
       message: /cannot be imported/,
     });
   }
+  await assert.rejects(models.import(new Blob([other]), { as: server.url, onProgress: 'yes' }), {
+    code: 'INVALID_OPTION',
+    message: /onProgress/,
+  });
   await visitor.setQuota(SIZE + 3 * MIB, { told: false });
   await assert.rejects(models.import(new Blob([other]), { as: server.url }), { code: 'QUOTA_EXCEEDED' });
   await visitor.setQuota(Infinity, { told: false });

@@ -139,6 +139,17 @@ test('a stored model is exported; a file is imported under the name of its model
   await full.getByText(/x\.gguf could not be imported\. QUOTA_EXCEEDED/).waitFor();
 });
 
+test('an import says how much of the file is stored', { timeout }, async (t) => {
+  const page = await open(t, { query: { importing: 150 } });
+  const file = { name: 'x.gguf', mimeType: 'application/octet-stream', buffer: Buffer.from('GGUF') };
+  await page.getByTestId('import-file').setInputFiles(file);
+  const bar = page.getByRole('progressbar', { name: 'Stored part of the file' });
+  await page.getByText('50 %').waitFor();
+  assert.equal(await bar.evaluate(({ value }) => value), 0.5);
+  await page.getByText('x.gguf is stored in this browser.').waitFor();
+  assert.equal(await bar.count(), 0);
+});
+
 test('a download is paused, and a part of a model says that it is resumed', { timeout }, async (t) => {
   const page = await open(t, { query: { slow: '' } });
   await page.getByTestId('load-default').click();

@@ -4,7 +4,7 @@
  * of `?message`, `?slow` loads for half a minute, `?context=N` and `?used=N` say how full the
  * context is, `?full` has no room to store a model, `?stored` has the default model, `?quota=N` is
  * what may be stored. `?fits=no` has memory for no model, `?header=CODE` fails to read what one
- * needs, `?import=CODE` to import one. `#say=TEXT` answers with that, in pieces of `?lines=N` lines
+ * needs, `?import=CODE` to import one, and `?importing=MS` takes so long for a quarter. `#say=TEXT` answers with that, in pieces of `?lines=N` lines
  * instead of a word, each after `?wait=MS`. `?long` has a long description of the engine. For
  * `?tight`, a second model is too large. What tasks need is in fake-tasks.ts.
  */
@@ -191,9 +191,13 @@ export const models: Models = {
   usage: async () => ({ stored: 5e8, used: 5.1e8, quota: Number(query.get('quota') ?? 1e10), persisted: false }),
   persist: async () => false,
   export: async () => new Blob(['GGUF, and ', 'the rest']).stream(),
-  import: async (file, { as }) => {
+  import: async (file, { as, onProgress }) => {
     failIfAsked('import');
     const size = file instanceof Blob ? file.size : 0;
+    for (let quarters = 1; quarters <= 4; quarters += 1) {
+      onProgress?.((size * quarters) / 4);
+      await wait(Number(query.get('importing') ?? 2));
+    }
     const rest = { size, storedBytes: size, complete: true, lastUsed: new Date(), sha256: null };
     stored.push({ source: String(as), ...rest });
     return stored.at(-1)!;

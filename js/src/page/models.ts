@@ -1,6 +1,6 @@
 /** Lets the page list, delete, export and import stored models. */
 
-import { WeftError } from '../common/errors.js';
+import { invalidOption, WeftError } from '../common/errors.js';
 import { aroundPath } from '../common/source.js';
 import { browserDownloads, type Downloads } from '../download/browser.js';
 import { formOf, mismatch } from '../download/form.js';
@@ -88,7 +88,10 @@ export function storedModels({ storage: open, locks, answerMs }: Downloads): Mod
       });
     },
 
-    async import(given, { as, hub }) {
+    async import(given, { as, hub, onProgress }) {
+      if (onProgress !== undefined && typeof onProgress !== 'function') {
+        throw invalidOption('onProgress', 'a function', onProgress);
+      }
       const { key } = checkAddress('as', as, hub);
       const found = await storage();
       const file = await StoredFile.open(found, key);
@@ -98,7 +101,7 @@ export function storedModels({ storage: open, locks, answerMs }: Downloads): Mod
         try {
           const stream = given instanceof Blob ? given.stream() : given;
           if (given instanceof Blob) await makeRoom(found, key, given.size, 'never', new Set([key]));
-          await file.finishImport(await fill(file, stream));
+          await file.finishImport(await fill(file, stream, onProgress));
         } catch (error) {
           await file.abandonImport().catch(() => undefined);
           throw await explain(found, key, error);
@@ -115,7 +118,11 @@ export function storedModels({ storage: open, locks, answerMs }: Downloads): Mod
  * Stores a stream and returns its length in bytes. Errors: `INVALID_FILE` if it does not start like
  * a model file.
  */
-async function fill(file: StoredFile, stream: ReadableStream<Uint8Array>): Promise<number> {
+async function fill(
+  file: StoredFile,
+  stream: ReadableStream<Uint8Array>,
+  onProgress?: (storedBytes: number) => void,
+): Promise<number> {
   const chunk = new Uint8Array(CHUNK_BYTES);
   let filled = 0;
   let index = 0;
@@ -124,6 +131,7 @@ async function fill(file: StoredFile, stream: ReadableStream<Uint8Array>): Promi
     const wrong = index === 0 ? mismatch(formOf(file.source), bytes, null) : undefined;
     if (wrong !== undefined) throw new WeftError('INVALID_FILE', `${file.source} cannot be imported: ${wrong}.`);
     await file.put(index, bytes, await digest(bytes));
+    onProgress?.(index * CHUNK_BYTES + filled);
     index += 1;
     filled = 0;
   };

@@ -51,5 +51,15 @@ export interface Models {
    * when the new one is complete. Errors: `QUOTA_EXCEEDED`; `INVALID_FILE` if it does not start
    * like a model file.
    */
-  import(file: Blob | ReadableStream<Uint8Array>, options: { as: string | URL; hub?: string }): Promise<StoredModel>;
+  import(file: Blob | ReadableStream<Uint8Array>, options: ImportOptions): Promise<StoredModel>;
+}
+
+/** How {@link Models.import} stores a file. */
+export interface ImportOptions {
+  /** The address that a load of it will have. */
+  as: string | URL;
+  /** As for a load. */
+  hub?: string;
+  /** Called with the bytes that are stored so far, once a mebibyte and at the end. */
+  onProgress?: (storedBytes: number) => void;
 }

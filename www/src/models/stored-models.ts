@@ -28,6 +28,8 @@ export class StoredModels extends Component {
   #open = new Set<string>();
   /** How an export or an import goes. */
   #work = '';
+  /** The part of an import that is stored, from 0 to 1; null while there is none. */
+  #imported: number | null = null;
 
   constructor() {
     super();
@@ -44,7 +46,15 @@ export class StoredModels extends Component {
         </ul>
         ${this.#storage()}
       </section>
-      <p class="hint" role="status" id="store-work" ?hidden=${this.#work === ''}>${this.#work}</p>`;
+      <p class="hint" role="status" id="store-work" ?hidden=${this.#work === ''}>${this.#work}</p>
+      ${this.#imported === null ? nothing : this.#importing(this.#imported)}`;
+  }
+
+  #importing(share: number): TemplateResult {
+    return html`<div class="import">
+      <progress max="1" value=${share} aria-label="Stored part of the file"></progress>
+      <span class="hint">${Math.floor(100 * share)} %</span>
+    </div>`;
   }
 
   #row(model: StoredModel): TemplateResult {
@@ -172,16 +182,24 @@ export class StoredModels extends Component {
     for (const file of files) {
       const known = catalog.find(({ source }) => source.endsWith(`/${file.name}`));
       const as = known?.source ?? new URL(`imported/${encodeURIComponent(file.name)}`, document.baseURI).href;
+      this.#imported = 0;
       this.#tell(`Importing ${file.name}, ${formatBytes(file.size)}…`);
       try {
-        await models.import(file, { as });
+        await models.import(file, { as, onProgress: (bytes) => this.#onImported(bytes / file.size) });
         this.#tell(`${file.name} is stored in this browser.`);
       } catch (error) {
         this.#tell(`${file.name} could not be imported. ${details(error)}`);
         break;
+      } finally {
+        this.#imported = null;
       }
     }
     this.#changed();
+  }
+
+  #onImported(share: number): void {
+    this.#imported = share;
+    this.requestUpdate();
   }
 
   #changed(): void {

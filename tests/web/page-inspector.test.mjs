@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
-import { ask, fakePage, focused, load, pressInHead, view, violations } from './page.mjs';
+import { ask, fakePage, focused, load, pressInHead, state, view, violations } from './page.mjs';
 
 const timeout = 120_000;
 const open = fakePage();
@@ -291,6 +291,62 @@ test('“View source” shows the code that feeds a panel', { timeout }, async (
     assert.match(code, /^async function \w+\([\s\S]+llm\.(inspect|nearestTokens)\([\s\S]+\}$/);
     assert.ok(calls.includes(code));
   }
+});
+
+test('an answer is looked into while it is written, once that is opened', { timeout }, async (t) => {
+  const page = await open(t);
+  await load(page);
+  await ask(page);
+  const live = page.locator('.live');
+  const answer = () => page.getByTestId('answer').last().textContent();
+  assert.doesNotMatch(await answer(), /"inspect"/);
+  assert.equal(await live.locator('.bars').count(), 0);
+
+  await live.locator('summary').press('Enter');
+  await live.getByText('Answers are slower while this is open').waitFor();
+  await ask(page, 'Again.', 'streaming');
+  await live.getByText(/“.+” was drawn, with 100 % after the sampler;\s+\d+ tokens\s+are\s+remembered/).waitFor();
+  await state(page, 'answered');
+  assert.match(await answer(), /"inspect":\{"next":\{"top":5\}\}/);
+  assert.equal(await live.locator('.bars li').count(), 5);
+  assert.match(await live.locator('.bars [aria-current]').innerText(), /messages.*\d % → 100 %/s); // the last word
+  assert.match(await live.locator('.bars .cut').first().innerText(), /cut by temperature/);
+  assert.equal(await live.getByText('ms in operations').count(), 0);
+
+  await live.getByLabel('Times of the operations too').check();
+  await ask(page, 'And times.', 'streaming');
+  await live.getByText(/^27\.2 ms in operations: gate_proj, up_proj 10\.0 · /).waitFor();
+  await live.locator('summary').press('Enter');
+  await state(page, 'answered');
+  await ask(page);
+  assert.doesNotMatch(await answer(), /"inspect"/);
+});
+
+test('a panel that is opened in the middle of an answer begins with the next one', { timeout }, async (t) => {
+  const page = await open(t, { query: { wait: 30 } });
+  await load(page);
+  await ask(page, 'Go on.', 'streaming');
+  await page.locator('.live summary').press('Enter');
+  await page.getByText('It begins with the next answer.').waitFor();
+  const server = await open(t, { query: { server: '' } });
+  await load(server);
+  await ask(server);
+  assert.equal(await server.locator('.live').count(), 0);
+});
+
+test('axe finds nothing in what is seen of an answer', { timeout }, async (t) => {
+  const axe = await readFile(inRoot('node_modules/axe-core/axe.min.js'), 'utf8');
+  const page = await open(t, { say: 'A warp is a thread.', viewport: { width: 320, height: 800 } });
+  await load(page);
+  await ask(page);
+  await page.locator('.live summary').press('Enter');
+  await page.getByLabel('Times of the operations too').check();
+  await ask(page);
+  for (const look of [{}, { colorScheme: 'dark' }, { colorScheme: 'light', forcedColors: 'active' }]) {
+    await page.emulateMedia(look);
+    assert.deepEqual(await violations(page, axe), [], JSON.stringify(look));
+  }
+  assert.deepEqual(await outside(page), []);
 });
 
 for (const width of [320, 1200]) {

@@ -251,6 +251,20 @@ async function* step(
   yield { text: '', id: WORDS[0]!, finish: null, inspection };
 }
 
+/** What a step of an answer sees that draws `text` after `before`. */
+export function stepOf(before: string, text: string, options: TextOptions): { id: number; inspection: Inspection } {
+  const id = idOf(utf8(text));
+  const tokens = tokensOf(before);
+  const seen = stages(tokens, options, 6);
+  const likeliest = seen.at(-1)!.top[0]!.id;
+  const next = seen.map((stage) => ({
+    ...stage,
+    top: stage.top.map((token) => (token.id === likeliest ? { ...token, id, text } : token)),
+  }));
+  const { timing } = look([], { timing: options.inspect?.timing === true });
+  return { id, inspection: { tokens: [], cachedTokens: 38 + tokens.length, next, ...(timing ? { timing } : {}) } };
+}
+
 const methods: Looking = {
   async inspect(prompt, options = {}) {
     asked.push({ options, aborted: false });

@@ -10,7 +10,7 @@
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/common/errors.js';
-import { inspecting, kind } from './fake-inspect.js';
+import { inspecting, kind, stepOf } from './fake-inspect.js';
 import type {
   Estimate,
   Llm,
@@ -242,9 +242,13 @@ async function* answer(
   const whole = said ?? (text || `${ANSWER}\nAsked with \`${JSON.stringify(options)}\` after ${before} messages`);
   const lines = Number(query.get('lines') ?? 0);
   const piece = lines > 0 ? new RegExp(`(?:[^\\n]*\\n){1,${lines}}|[^\\n]+$`, 'g') : /\s*\S+/g;
+  let told = prefix;
   for (const text of whole.slice(prefix.length).match(piece) ?? []) {
     if (signal?.aborted) break;
-    yield { text, id: id++, finish: null };
+    const seen = options.inspect ? stepOf(told, text, options) : { id };
+    yield { text, finish: null, ...seen };
+    id += 1;
+    told += text;
     await wait(Number(query.get('wait') ?? 15));
   }
   const usage = { promptTokens: 38, cachedTokens: 12, completionTokens: id, timeToFirstTokenMs: 402 };

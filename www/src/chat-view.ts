@@ -1,10 +1,12 @@
 /** The conversation as a page of turns, or a welcome with examples before the first one. */
 
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
+import type { Llm } from 'weft-llm';
 import { repeat } from 'lit/directives/repeat.js';
 import './chat-turn.js';
 import { Component } from './component.js';
 import type { Conversation } from './conversation.js';
+import './inspector/live-panel.js';
 import type { Turn } from './turn.js';
 
 const EXAMPLES = [
@@ -19,12 +21,16 @@ export class ChatView extends Component {
     conversation: { attribute: false },
     turns: { attribute: false },
     busy: { type: Boolean },
-    hasModel: { type: Boolean },
+    model: { attribute: false },
   };
   declare conversation: Conversation;
   declare turns: readonly Turn[];
   declare busy: boolean;
-  declare hasModel: boolean;
+  declare model: Llm | null;
+
+  get hasModel(): boolean {
+    return this.model !== null;
+  }
 
   protected override render(): TemplateResult {
     return html`<section id="chat" aria-label="Conversation">
@@ -44,6 +50,7 @@ export class ChatView extends Component {
             ></chat-turn>`,
         )}
       </div>
+      <live-panel .model=${this.model} ?busy=${this.busy} ?empty=${this.turns.length === 0}></live-panel>
     </section>`;
   }
 

@@ -10,6 +10,7 @@ import {
   type Values,
 } from './conversations/record.js';
 import { add, before, EMPTY, path, putBack, remove, show, START, versions, type Tree } from './conversations/tree.js';
+import { live } from './live.js';
 import { noteSpeed } from './models/speed.js';
 import { newId, sourceName } from './names.js';
 import { chatDefaults, generateSettings, systemPrompt } from './settings.js';
@@ -298,9 +299,13 @@ export class Conversation {
     // earlier answers is in the KV cache still.
     const session = model.session({ messages: this.messagesBefore(turn), overflow: 'truncate-oldest-turns' });
     let end: Finish | undefined;
+    const inspect = live.wanted;
+    live.looks = inspect !== null;
     try {
-      const pieces = session.send(turn.question, { ...settings, signal, ...(prefix === '' ? {} : { prefix }) });
-      for await (const { text, finish } of pieces) {
+      const more = { ...(prefix === '' ? {} : { prefix }), ...(inspect ? { inspect } : {}) };
+      const pieces = session.send(turn.question, { ...settings, signal, ...more });
+      for await (const { text, id, inspection, finish } of pieces) {
+        if (inspection && id !== null) live.see({ id, text, inspection });
         if (text !== '') {
           const began = turn.state !== 'streaming';
           turn.set({ answer: (began ? prefix : turn.answer) + text, state: 'streaming' });
@@ -316,6 +321,7 @@ export class Conversation {
       noteSpeed(model.info, end.usage);
       return end;
     } finally {
+      live.looks = false;
       session.dispose();
     }
   }

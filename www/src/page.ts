@@ -94,7 +94,7 @@ export class WeftPage extends Component {
           .conversation=${this.#conversation}
           .turns=${this.#conversation.turns}
           ?busy=${this.#conversation.busy}
-          ?hasModel=${hasModel}
+          .model=${this.#model}
           @ask=${(event: CustomEvent<string>) => this.#onExample(event.detail)}
           @turn-action=${(event: CustomEvent<TurnAction>) => this.#chats.act(event.detail)}
           @tasks=${() => this.#go('tasks')}
@@ -170,7 +170,7 @@ export class WeftPage extends Component {
 
   protected override async firstUpdated(): Promise<void> {
     await this.find<ChatView>('chat-view').updateComplete;
-    this.#follower.follow(this.find('main'), this.find('#turns'));
+    this.#follower.follow(this.find('main'), this.find('#chat'));
     addEventListener('popstate', ({ state }) => void this.#restore(state as Entry | null));
     listenForShortcuts();
     void this.#restore(history.state as Entry | null);

@@ -1,41 +1,23 @@
 /** The next token's distribution, before and after each stage of the sampler. */
 
 import { html, nothing, type TemplateResult } from 'lit';
-import type { Constraint, SamplerStage, SamplingOptions, TokenProbability } from 'weft-llm';
+import type { Constraint, SamplerStage, SamplingOptions } from 'weft-llm';
 import { announce } from '../announcer.js';
 import { groups, setting, type Setting } from '../settings.js';
 import { Branches, type Branch } from './branches.js';
 import { next } from './calls.js';
 import { Panel } from './panel.js';
+import { rowsOf, STAGES, type Row } from './stages.js';
 import { percent, quoted, visible } from './token-text.js';
 import { strength } from './strength.js';
 
 /** While a slider moves. */
 const PAUSE_MS = 120;
 
-const STAGES: Readonly<Record<string, string>> = {
-  model: 'model',
-  penalties: 'penalties',
-  logitBias: 'biases',
-  constraint: 'constraint',
-  temperature: 'temperature',
-  topK: 'top k',
-  topP: 'top p',
-  minP: 'min p',
-};
-
 const sliders: readonly Setting[] = groups.flatMap(({ settings }) => settings).filter(({ kind }) => kind === 'range');
 
 /** Not the page's 0, at which there is nothing to see after the temperature. */
 const START: Readonly<Record<string, string>> = { temperature: '1' };
-
-interface Row extends TokenProbability {
-  /** Whether the model lists it; if not, it is less likely than those. */
-  listed: boolean;
-  after: number;
-  /** The stage that cut it away. */
-  cutBy: string | null;
-}
 
 class NextPanel extends Panel<readonly SamplerStage[]> {
   protected override readonly call = 'next';
@@ -218,20 +200,5 @@ class NextPanel extends Panel<readonly SamplerStage[]> {
 }
 
 const isLeft = ({ after }: Row) => after > 0;
-
-/** The tokens of the model and of a stage, with their probabilities in both. */
-function rowsOf(stages: readonly SamplerStage[], stage: SamplerStage): Row[] {
-  const model = stages[0]?.top ?? [];
-  const known = new Set(model.map(({ id }) => id));
-  const others = stage.top.filter(({ id }) => !known.has(id)).map((token) => ({ ...token, probability: 0 }));
-  const before = stages.slice(0, stages.indexOf(stage) + 1);
-  const chance = ({ top }: SamplerStage, id: number) => top.find((token) => token.id === id)?.probability;
-  return [...model, ...others].map((token) => ({
-    ...token,
-    listed: known.has(token.id),
-    after: chance(stage, token.id) ?? 0,
-    cutBy: before.find((one) => chance(one, token.id) === 0)?.stage ?? null,
-  }));
-}
 
 customElements.define('next-panel', NextPanel);

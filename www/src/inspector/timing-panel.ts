@@ -8,17 +8,11 @@ import './line-chart.js';
 import { Panel } from './panel.js';
 import { count } from './token-text.js';
 import { strength } from './strength.js';
+import { totalsOf, type Total } from './totals.js';
 
 interface Costs {
   readonly cachedTokens: number;
   readonly timing: readonly OperationTime[];
-}
-
-interface Total {
-  operation: string;
-  milliseconds: number;
-  bytes: number;
-  times: number;
 }
 
 class TimingPanel extends Panel<Costs> {
@@ -72,18 +66,6 @@ class TimingPanel extends Panel<Costs> {
         .series=${seriesOf(timing, totals)}
       ></line-chart>`;
   }
-}
-
-function totalsOf(times: readonly OperationTime[]): Total[] {
-  const totals = new Map<string, Total>();
-  for (const { operation, milliseconds, bytes } of times) {
-    const total = totals.get(operation) ?? { operation, milliseconds: 0, bytes: 0, times: 0 };
-    total.milliseconds += milliseconds;
-    total.bytes += bytes;
-    total.times += 1;
-    totals.set(operation, total);
-  }
-  return [...totals.values()].sort((a, b) => b.milliseconds - a.milliseconds);
 }
 
 /** The operations of layers, as lines over the layers. */

@@ -132,6 +132,37 @@ test('a second model is weighed before it is loaded, and gone when the view is l
   assert.equal(await tight.getByRole('button', { name: 'Load it too' }).count(), 0);
 });
 
+test('the second model is named by an address, or by its name on the shelf', { timeout }, async (t) => {
+  const page = await open(t, { say: 'Yes.' });
+  await load(page);
+  await compare(page);
+  const choice = page.getByLabel('Model on the right');
+  const chosen = () => choice.evaluate(({ selectedOptions }) => selectedOptions[0].textContent.trim());
+  for (const [typed, name] of [
+    ['https://example.org/a/loom.Q8_0.gguf', 'loom.Q8_0.gguf'],
+    ['hf:owner/repository/warp.gguf', 'warp.gguf'],
+    ['gemma 3 1b', 'gemma-3-1b-it-Q4_K_M.gguf'],
+  ]) {
+    await choice.selectOption({ label: 'An address, or a model of the shelf…' });
+    await page.getByLabel('Address, or name of a model of the shelf').fill(typed);
+    await page.keyboard.press('Enter');
+    await page.getByText(/It takes about 953 MB of memory/).waitFor();
+    assert.equal(await chosen(), name);
+    assert.equal(await focused(page), 'compare-model');
+  }
+  await page.getByRole('button', { name: 'Load it too' }).click();
+  await page.waitForFunction(() => document.documentElement.dataset.models === '2');
+  await askBoth(page, 'What weaves?');
+  await both(page, 'answered');
+
+  await choice.selectOption({ label: 'An address, or a model of the shelf…' });
+  await page.waitForFunction(() => document.documentElement.dataset.models === '1');
+  const field = page.getByLabel('Address, or name of a model of the shelf');
+  await field.fill('a loom');
+  await page.keyboard.press('Enter');
+  assert.match(await field.evaluate((input) => input.validationMessage), /https:\/\/ or hf:/);
+});
+
 test('a question of the chat is compared after what came before it', { timeout }, async (t) => {
   const page = await open(t);
   await load(page);

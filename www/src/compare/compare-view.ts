@@ -3,10 +3,12 @@
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import type { Message, ModelSource } from 'weft-llm';
 import { announce } from '../announcer.js';
-import { Component, hasTouchKeyboard } from '../component.js';
+import { Component, formatBytes, hasTouchKeyboard } from '../component.js';
 import type { Conversation } from '../conversation.js';
 import { inOrder } from '../drops.js';
 import type { ModelLoader } from '../loader.js';
+import { addressOf } from '../models/address.js';
+import { catalog } from '../models/catalog.js';
 import { fileName, modelName, sourceName } from '../names.js';
 import { chatDefaults } from '../settings.js';
 import type { Turn } from '../turn.js';
@@ -17,6 +19,9 @@ import { Side } from './side.js';
 import { differences } from './words.js';
 
 const FILE = 'a file';
+const ADDRESS = 'an address';
+
+const KNOWN = catalog.filter(({ uses }) => uses.some((use) => use !== 'search'));
 
 /** Sends `back`. */
 export class CompareView extends Component {
@@ -35,6 +40,8 @@ export class CompareView extends Component {
   #messages: readonly Message[] = [];
   #marks = false;
   #inTurn = false;
+  /** Whether an address is asked for. */
+  #isTyping = false;
   readonly #onSide = () => this.requestUpdate();
 
   override connectedCallback(): void {
@@ -118,20 +125,23 @@ export class CompareView extends Component {
   /** Which model answers on the right. */
   #choice(name: string, busy: boolean): TemplateResult {
     const { stored, source, says, fits, model, progress } = this.#second;
-    const others = stored.filter((one) => one !== this.loader.source);
+    const isNew = typeof source === 'string' && !stored.includes(source);
+    const others = [...stored.filter((one) => one !== this.loader.source), ...(isNew ? [source] : [])];
     const canLoad = source !== null && fits && !model && progress === null;
     return html`<div class="second">
       <div class="field">
         <label for="compare-model">Model on the right</label>
         <select id="compare-model" ?disabled=${busy} @change=${this.#onChoice}>
-          <option value="" ?selected=${source === null}>The same: ${name}</option>
+          <option value="" ?selected=${source === null && !this.#isTyping}>The same: ${name}</option>
           ${others.map((one) => html`<option value=${one} ?selected=${source === one}>${fileName(one)}</option>`)}
+          <option value=${ADDRESS} ?selected=${this.#isTyping}>An address, or a model of the shelf…</option>
           <option value=${FILE} ?selected=${source !== null && typeof source !== 'string'}>
             ${source !== null && typeof source !== 'string' ? sourceName(source) : 'A file of yours…'}
           </option>
         </select>
         <input id="compare-file" type="file" accept=".gguf" multiple hidden @change=${this.#onFile} />
       </div>
+      ${this.#isTyping ? this.#address() : nothing}
       <p class="hint" role="status">${says}</p>
       ${
         progress === null
@@ -146,6 +156,36 @@ export class CompareView extends Component {
     </div>`;
   }
 
+  #address(): TemplateResult {
+    return html`<form class="field address" @submit=${this.#onAddress}>
+      <label for="compare-address">Address, or name of a model of the shelf</label>
+      <div class="joined">
+        <input
+          id="compare-address"
+          list="compare-known"
+          required
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck="false"
+          placeholder="hf:owner/repository/model.gguf"
+          @input=${checkAddress}
+        />
+        <button type="submit">Choose</button>
+      </div>
+      <datalist id="compare-known">
+        ${KNOWN.map(({ name, bytes }) => html`<option value=${name}>${formatBytes(bytes)}</option>`)}
+      </datalist>
+    </form>`;
+  }
+
+  #onAddress(event: Event): void {
+    event.preventDefault();
+    const source = addressOf(this.find<HTMLInputElement>('#compare-address').value);
+    if (source === null) return;
+    this.find('#compare-model').focus();
+    void this.#choose(source);
+  }
+
   #back(): void {
     this.dispatchEvent(new Event('back'));
   }
@@ -153,6 +193,7 @@ export class CompareView extends Component {
   #onChoice(event: Event): void {
     const { value } = event.target as HTMLSelectElement;
     if (value === FILE) this.find('#compare-file').click();
+    else if (value === ADDRESS) this.#type();
     else void this.#choose(value === '' ? null : value);
   }
 
@@ -163,9 +204,17 @@ export class CompareView extends Component {
     if (files.length > 0) void this.#choose(inOrder(files));
   }
 
+  #type(): void {
+    this.#second.dispose();
+    this.#second.source = null;
+    this.#isTyping = true;
+    this.requestUpdate();
+  }
+
   /** Two models are compared with the same settings, unless others are set. */
   async #choose(source: ModelSource | null): Promise<void> {
     const [left, right] = this.#sides!;
+    this.#isTyping = false;
     if (source !== null && this.#second.source === null) right.set({ values: left.values });
     const engine = this.loader.model?.info.engine;
     await this.#second.choose(source, engine ? engine.memoryBytes : 0);
@@ -225,6 +274,14 @@ export class CompareView extends Component {
     announce(signal.aborted ? 'The answers were stopped.' : 'Both answers are complete.');
     this.requestUpdate();
   }
+}
+
+function checkAddress(event: Event): void {
+  const input = event.target as HTMLInputElement;
+  const known = input.value === '' || addressOf(input.value) !== null;
+  input.setCustomValidity(
+    known ? '' : 'This is no address that begins with https:// or hf:, and no model of the shelf is called so',
+  );
 }
 
 const afterTurns = (count: number) => `After the ${count === 1 ? 'turn' : `${count} turns`} before it in the chat.`;

@@ -1,5 +1,6 @@
 // Serves the page without a network. vite.config.ts prepends `BUILD`: { version, page: [file],
-// engines: { build: [file] } }, with files relative to the worker. Requests for anything else,
+// engines: { build: [file] }, late: folder }, relative to the worker; the files of `late` are kept
+// when they are first used. Requests for anything else,
 // models above all, are left alone. It never takes over a page from an older worker, because that
 // page may still need files that only the old cache has.
 
@@ -8,6 +9,7 @@ const CACHE = PREFIX + BUILD.version;
 
 const address = (file) => new URL(file, self.registration.scope).href;
 const INDEX = address('./');
+const LATE = address(BUILD.late);
 const files = new Set([...BUILD.page, ...Object.values(BUILD.engines).flat()].map(address));
 
 self.addEventListener('install', (event) => event.waitUntil(install()));
@@ -28,6 +30,8 @@ self.addEventListener('fetch', (event) => {
     if (url === INDEX || url === address('index.html')) event.respondWith(newestPage(request));
   } else if (files.has(url)) {
     event.respondWith(stored(url, request));
+  } else if (url.startsWith(LATE)) {
+    event.respondWith(keptAtUse(url, request));
   }
 });
 
@@ -35,6 +39,7 @@ async function install() {
   await keep(BUILD.page);
   const before = await Promise.all((await otherCaches()).map(async (name) => (await caches.open(name)).keys()));
   const had = before.flat().map(({ url }) => url);
+  await keep(had.filter((url) => url.startsWith(LATE)));
   for (const [build, wanted] of Object.entries(BUILD.engines)) {
     if (had.some((url) => url.includes(`/${build}.wasm-`))) await keep(wanted);
   }
@@ -76,4 +81,13 @@ async function newestPage(request) {
 async function stored(url, request) {
   const cache = await caches.open(CACHE);
   return (await cache.match(url, { ignoreVary: true })) ?? fetch(request);
+}
+
+async function keptAtUse(url, request) {
+  const cache = await caches.open(CACHE);
+  const kept = await cache.match(url, { ignoreVary: true });
+  if (kept) return kept;
+  const response = await fetch(request);
+  if (response.ok) await cache.put(url, response.clone());
+  return response;
 }

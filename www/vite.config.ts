@@ -108,6 +108,34 @@ function emitNotices(): Plugin {
 }
 
 /**
+ * Character maps and standard fonts of pdf.js, by its version: tasks/pdf.ts fetches those that a PDF
+ * needs. They keep their names, which pdf.js knows.
+ */
+function pdfFiles(): Plugin {
+  const home = new URL('../node_modules/pdfjs-dist/', import.meta.url);
+  const folders = ['cmaps', 'standard_fonts'];
+  return {
+    name: 'pdf-files',
+    async configureServer({ middlewares }) {
+      for (const folder of folders)
+        middlewares.use(`/${await pdfFolder()}${folder}`, sirv(fileURLToPath(new URL(folder, home)), { dev: true }));
+    },
+    async generateBundle() {
+      for (const folder of folders)
+        for (const file of await readdir(new URL(folder, home))) {
+          const source = await readFile(new URL(`${folder}/${file}`, home));
+          this.emitFile({ type: 'asset', fileName: `${await pdfFolder()}${folder}/${file}`, source });
+        }
+    },
+  };
+}
+
+async function pdfFolder(): Promise<string> {
+  const text = await readFile(new URL('../node_modules/pdfjs-dist/package.json', import.meta.url), 'utf8');
+  return `assets/pdf-files-${JSON.parse(text).version}/`;
+}
+
+/**
  * Writes the service worker with the names of all files of this build: those of the page, and those
  * of each build of the engine.
  */
@@ -125,9 +153,10 @@ function emitServiceWorker(): Plugin {
         for (const file of page) version.update(await readFile(here(`public/${file}`)));
         const engines: Record<string, string[]> = {};
         const constraints: string[] = [];
+        const late = await pdfFolder();
         for (const [file, output] of Object.entries(bundle)) {
           version.update(file).update(output.type === 'chunk' ? output.code : output.source);
-          if (/\.(md|map)$/.test(file)) continue;
+          if (/\.(md|map)$/.test(file) || file.startsWith(late)) continue;
           const engine = /^assets\/(weft(?:-relaxed)?(?:-threads)?)\.wasm-[\w-]{8}\.gz$/.exec(file)?.[1];
           if (engine) (engines[engine] ??= []).push(file);
           else if (file.startsWith('assets/weft-grammar.wasm-')) constraints.push(file);
@@ -137,7 +166,7 @@ function emitServiceWorker(): Plugin {
         }
         // Each engine fetches the module for constraints with the first answer that has one.
         for (const files of Object.values(engines)) files.push(...constraints);
-        const build = { version: version.digest('hex').slice(0, 16), page, engines };
+        const build = { version: version.digest('hex').slice(0, 16), page, engines, late };
         const source = `const BUILD = ${JSON.stringify(build)};\n${await readFile(here('service-worker.js'), 'utf8')}`;
         this.emitFile({ type: 'asset', fileName: 'service-worker.js', source });
       },
@@ -150,7 +179,7 @@ export default defineConfig(({ mode }) => ({
   base: './',
   // A missing file is a 404, not the page.
   appType: 'mpa',
-  plugins: [onlyWoff2(), serveModels(), embedPolicy(), emitNotices(), emitServiceWorker()],
+  plugins: [onlyWoff2(), serveModels(), embedPolicy(), emitNotices(), pdfFiles(), emitServiceWorker()],
   resolve: {
     // `--mode fake` replaces the engine, to show every state of the page.
     alias: mode === 'fake' ? { 'weft-llm': fileURLToPath(new URL('dev/fake-weft.ts', import.meta.url)) } : {},

@@ -29,13 +29,17 @@ function packed({ files, own, ...head }) {
   return Buffer.concat([length, json, ...files.values()]);
 }
 
+/** Character maps and fonts for PDF files would take another 2.5 MB, see budgets.json. */
+const LEFT_OUT = /^assets\/pdf-files-/;
+
 /** Packs the built page in `page` for the package's files in `dist`. */
 export async function writePage(archive, page, dist) {
   const files = new Map();
   for (const entry of await readdir(page, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
-    files.set(path.slice(page.length + 1).replaceAll(sep, '/'), await readFile(path));
+    const name = path.slice(page.length + 1).replaceAll(sep, '/');
+    if (!LEFT_OUT.test(name)) files.set(name, await readFile(path));
   }
   const own = new Map();
   for (const name of (await readdir(dist)).filter((name) => /^weft.*\.(js|gz)$/.test(name))) {

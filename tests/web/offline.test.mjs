@@ -9,6 +9,7 @@ import { after, before, test } from 'node:test';
 import { build, preview } from 'vite';
 import { inRoot } from '../../scripts/lib/run.mjs';
 import { launchChromium } from './browsers.mjs';
+import { pressInHead } from './page.mjs';
 
 const timeout = 240_000;
 let browser;
@@ -127,7 +128,7 @@ test(
     await third.waitForSelector('.katex');
     await third.waitForSelector('.tok-keyword');
     assert.ok(await third.evaluate(async () => (await document.fonts.load('1em KaTeX_Main')).length > 0));
-    await third.getByTestId('tasks').click();
+    await pressInHead(third, 'tasks');
     await third.locator('#task-documents').click();
     const broken = { name: 'broken.pdf', mimeType: 'application/pdf', buffer: Buffer.from('%PDF-1.7\n') };
     await third.getByTestId('text-files').setInputFiles([broken]);

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
 import { fakePage, focused, load, pressInHead, view, violations } from './page.mjs';
+import { japanesePdf, pdf } from './pdf.mjs';
 
 const timeout = 120_000;
 const open = fakePage();
@@ -36,33 +37,6 @@ async function leave(page) {
 }
 
 const result = (page) => page.getByTestId('result').innerText();
-
-/** A PDF with a line of text on each of its pages. */
-function pdf(...lines) {
-  const pages = lines.map((_, n) => `${4 + 2 * n} 0 R`);
-  const objects = [
-    '<</Type/Catalog/Pages 2 0 R>>',
-    `<</Type/Pages/Kids[${pages.join(' ')}]/Count ${lines.length}>>`,
-    '<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>',
-    ...lines.flatMap((line, n) => {
-      const content = `BT /F1 12 Tf 20 100 Td (${line}) Tj ET`;
-      return [
-        `<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 200]/Resources<</Font<</F1 3 0 R>>>>/Contents ${5 + 2 * n} 0 R>>`,
-        `<</Length ${content.length}>>stream\n${content}\nendstream`,
-      ];
-    }),
-  ];
-  let text = '%PDF-1.4\n';
-  const offsets = objects.map((object, n) => {
-    const offset = text.length;
-    text += `${n + 1} 0 obj${object}endobj\n`;
-    return `${String(offset).padStart(10, '0')} 00000 n \n`;
-  });
-  const table = `xref\n0 ${offsets.length + 1}\n0000000000 65535 f \n${offsets.join('')}`;
-  return Buffer.from(
-    `${text}${table}trailer<</Size ${offsets.length + 1}/Root 1 0 R>>\nstartxref\n${text.length}\n%%EOF`,
-  );
-}
 
 test('each task that writes gives a text, and shows the code that asked for it', { timeout }, async (t) => {
   const page = await openTasks(t, { query: { model: 'coder' } });
@@ -208,6 +182,40 @@ test('a PDF and a text are asked by their words, and the citation opens its pass
   await page.locator('.cite').click();
   assert.equal(await page.getByText('Jeans are a blue twill.').isVisible(), true);
   assert.match(await page.evaluate(() => document.activeElement.textContent), /\[1\]\s+looms\.pdf, page 2/);
+});
+
+test('a PDF in Japanese fetches its character maps once, and keeps them', { timeout }, async (t) => {
+  const buffer = japanesePdf(Buffer.from([0x93, 0xfa, 0x96, 0x7b, 0x8c, 0xea])); // 日本語
+  const upload = (name) => ({ name, mimeType: 'application/pdf', buffer });
+  const page = await openTasks(t, { query: { stored: '' } });
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.reload(); // from here on, the service worker answers
+  await page.locator('#tasks-title').waitFor();
+  await openTask(page, 'documents');
+  const fetched = [];
+  page.context().on('request', (request) => {
+    if (request.serviceWorker()) fetched.push(request.url().split('/').at(-1));
+  });
+  await page.getByTestId('text-files').setInputFiles(upload('one.pdf'));
+  await page.locator('.read').getByText('1 passage').waitFor();
+  assert.ok(fetched.includes('90ms-RKSJ-H.bcmap'), fetched.join());
+  assert.ok(fetched.length < 6, fetched.join());
+  await page.context().setOffline(true);
+  await page.getByTestId('text-files').setInputFiles(upload('two.pdf'));
+  await page.locator('.read li', { hasText: 'two.pdf' }).getByText('1 passage').waitFor();
+  await page.getByLabel('Question').fill('日本語');
+  await run(page);
+  assert.match(await page.getByTestId('passages').locator('li').first().textContent(), /日本語/);
+
+  const without = await openTasks(t, { serviceWorkers: 'block' });
+  await without.route('**/*.bcmap', (route) => route.fulfill({ status: 404 }));
+  await without.route('**/*.ttf', (route) => route.abort());
+  await openTask(without, 'documents');
+  await without.getByTestId('text-files').setInputFiles(upload('one.pdf'));
+  await without.getByText('needs the character map 90ms-RKSJ-H: this copy of the page does not have it').waitFor();
+  // Of a font, the letters that most texts have are read without it.
+  await without.getByTestId('text-files').setInputFiles(LOOMS[0]);
+  await without.getByText('2 passages; letters with accents may be missing; they need the font Liberation').waitFor();
 });
 
 test('files are searched by meaning with a second model, which lives beside the first', { timeout }, async (t) => {

@@ -54,12 +54,15 @@ async function readFile(file: File, name: string, signal: AbortSignal): Promise<
   try {
     const bytes = await file.arrayBuffer();
     const paged = isPdf(bytes);
-    const pages = paged ? await (await import('./pdf.js')).textsOfPages(bytes, signal) : [textOf(bytes)];
+    const { pages, note } = paged
+      ? await (await import('./pdf.js')).textsOfPages(bytes, signal)
+      : { pages: [textOf(bytes)], note: '' };
     const passages = pages.flatMap((text, index) =>
       passagesOf(text).map((text) => ({ file: name, page: paged ? index + 1 : null, text })),
     );
     if (passages.length === 0) return { passages, says: 'has no text: are its pages pictures?' };
-    return { passages, says: passages.length === 1 ? '1 passage' : `${passages.length} passages` };
+    const count = passages.length === 1 ? '1 passage' : `${passages.length} passages`;
+    return { passages, says: note === '' ? count : `${count}; ${note}` };
   } catch (error) {
     if (signal.aborted) throw error;
     return { passages: [], says: `cannot be read: ${error instanceof Error ? error.message : String(error)}` };

@@ -225,13 +225,12 @@ test('the buttons of the page stay where they are, and nothing covers them', { t
 test('the way back to the chat is in sight, and Escape takes it', { timeout }, async (t) => {
   const page = await open(t, { viewport: { width: 390, height: 600 } });
   await load(page);
-  const model = page.getByRole('button', { name: 'Model', exact: true });
-  await model.click();
+  await pressInHead(page, 'change-model');
   const back = await page.getByRole('button', { name: 'Back to the chat' }).boundingBox();
   assert.ok(back.y + back.height < 600);
   await page.getByRole('button', { name: 'Back to the chat' }).click();
   await view(page, 'chat');
-  await model.click();
+  await pressInHead(page, 'change-model');
   await view(page, 'picker');
   await page.keyboard.press('Escape');
   await view(page, 'chat');
@@ -317,7 +316,7 @@ test('a download is called one, and a stored default model is listed once', { ti
 
 test('a view whose code does not arrive says so, and trying again loads the page anew', { timeout }, async (t) => {
   for (const view of ['tasks', 'compare', 'inspector']) {
-    const page = await open(t);
+    const page = await open(t, { query: { stored: '' } });
     await load(page);
     await page.route('**/assets/*view*.js', (route) => route.abort());
     await page.locator(`#open-${view}`).click();
@@ -327,7 +326,7 @@ test('a view whose code does not arrive says so, and trying again loads the page
     const loaded = page.waitForEvent('load');
     await page.getByTestId('error').getByRole('button', { name: 'Try again' }).click();
     await loaded;
-    // An entry of the history leads back to the view; a comparison begins in the chat.
+    // An entry of the history leads back to the view; a comparison has none yet.
     if (view !== 'compare') await page.waitForSelector(`body[data-view=${view}]`);
   }
 });

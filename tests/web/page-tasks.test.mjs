@@ -333,7 +333,7 @@ test('a failed task shows the error, runs again, and reloads a model that is los
 });
 
 test('the keyboard alone opens a task, runs it, and comes back', { timeout }, async (t) => {
-  const page = await open(t);
+  const page = await open(t, { query: { stored: '' } });
   await load(page);
   await page.locator('#welcome-tasks').focus();
   await page.keyboard.press('Enter');

@@ -21,7 +21,7 @@ import './follow-button.js';
 import type { FollowButton } from './follow-button.js';
 import { header } from './header.js';
 import type { InspectorView } from './inspector/view.js';
-import { isHere, keepLast, lastModel } from './last-model.js';
+import { isHere, keepLast } from './last-model.js';
 import { ModelLoader } from './loader.js';
 import './loading-view.js';
 import { DEFAULT_MODEL, type ModelPicker } from './model-picker.js';
@@ -31,7 +31,7 @@ import './note-bar.js';
 import type { Note } from './note-bar.js';
 import { sourceName } from './names.js';
 import { keepEngine } from './offline.js';
-import { savedConversation } from './saved.js';
+import { notHere, Places, type PlacesHost } from './places.js';
 import './settings-dialog.js';
 import type { SettingsDialog } from './settings-dialog.js';
 import { change } from './settings.js';
@@ -39,26 +39,12 @@ import { listenForShortcuts } from './shortcuts.js';
 import './status-line.js';
 import type { TasksView } from './tasks/view.js';
 import type { Turn } from './turn.js';
-import { fetchView, type Home, type View } from './views.js';
-
-/** What an entry of the history shows. A load is none: going back from it cancels it. */
-interface Entry {
-  view: Exclude<View, 'loading'>;
-  conversation: string;
-  /** The task that the view of tasks shows; all of them without it. */
-  task?: string | null;
-  /** The turn whose answers are compared, by its id. */
-  turn?: string | null;
-}
+import type { View } from './views.js';
 
 export class WeftPage extends Component {
-  #view: View = 'picker';
-  /** Where a model is used: a load that was asked for there leads back. */
-  #home: Home = 'chat';
   #loader = new ModelLoader();
   #chats = new Chats(this.#host());
-  /** What is compared: the answers to a question of the chat, or to one that is still to come. */
-  #compared: Turn | null = null;
+  #places = new Places(this.#placesHost());
   #progress: Progress | null = null;
   #chatError: ShownError | null = null;
   #pickerError: ShownError | null = null;
@@ -76,17 +62,17 @@ export class WeftPage extends Component {
   }
 
   protected override render(): TemplateResult {
-    const [view, hasModel] = [this.#view, this.#model !== null];
+    const [view, hasModel] = [this.#places.view, this.#model !== null];
     return html`
       <a class="skip" href="#prompt" @click=${this.#skip}>Skip to the prompt</a>
       ${header({ view, hasModel, isEmpty: this.#chats.isEmpty }, this.#headerActions)}
       <main id="main" tabindex="-1">
         <model-picker
           .shown=${this.#pickerError}
-          ?canGoBack=${this.#hasHome}
-          home=${this.#home}
+          ?canGoBack=${this.#places.hasHome}
+          home=${this.#places.home}
           @model=${(event: CustomEvent<ModelSource>) => this.#load(event.detail)}
-          @back=${this.#goHome}
+          @back=${() => this.#places.goHome()}
           @remedy=${(event: CustomEvent<Remedy>) => this.#mend(event.detail)}
           @dismiss=${this.#dismiss}
         ></model-picker>
@@ -97,30 +83,30 @@ export class WeftPage extends Component {
           .model=${this.#model}
           @ask=${(event: CustomEvent<string>) => this.#onExample(event.detail)}
           @turn-action=${(event: CustomEvent<TurnAction>) => this.#chats.act(event.detail)}
-          @tasks=${() => this.#go('tasks')}
-          @compare=${() => this.#compare(null)}
+          @tasks=${() => this.#places.go('tasks')}
+          @compare=${() => this.#places.compare(null)}
         ></chat-view>
         ${
           view === 'compare'
             ? html`<compare-view
                 .loader=${this.#loader}
                 .conversation=${this.#conversation}
-                .turn=${this.#compared}
-                @back=${() => this.#go('chat')}
+                .turn=${this.#places.compared}
+                @back=${() => this.#places.go('chat')}
               ></compare-view>`
             : nothing
         }
         <tasks-view
           .model=${this.#model}
-          @task=${(event: CustomEvent<string | null>) => this.#go('tasks', event.detail)}
-          @models=${() => this.#go('picker')}
+          @task=${(event: CustomEvent<string | null>) => this.#places.go('tasks', event.detail)}
+          @models=${() => this.#places.go('picker')}
           @fault=${(event: CustomEvent<unknown>) => this.#onFault(event.detail)}
           @remedy=${(event: CustomEvent<Remedy>) => this.#mend(event.detail)}
         ></tasks-view>
         <inspector-view
           .model=${this.#model}
           ?active=${view === 'inspector'}
-          @back=${() => this.#go('chat')}
+          @back=${() => this.#places.go('chat')}
           @remedy=${(event: CustomEvent<Remedy>) => this.#mend(event.detail)}
         ></inspector-view>
         <loading-view
@@ -154,15 +140,15 @@ export class WeftPage extends Component {
       <drop-target @model=${(event: CustomEvent<ModelSource>) => this.#load(event.detail)}></drop-target>
       <settings-dialog @reload=${() => this.#load(this.#loader.source)}></settings-dialog>
       <chats-dialog
-        @open=${(event: CustomEvent<string>) => this.#openConversation(event.detail)}
+        @open=${(event: CustomEvent<string>) => this.#places.openConversation(event.detail)}
         .chats=${this.#chats}
       ></chats-dialog>
     `;
   }
 
   #headerActions = {
-    go: (view: Exclude<View, 'loading'>) => this.#go(view),
-    compare: () => void this.#compare(null),
+    go: (view: Exclude<View, 'loading'>) => this.#places.go(view),
+    compare: () => void this.#places.compare(null),
     openChats: () => void this.find<ChatsDialog>('chats-dialog').open(),
     newChat: () => this.#newChat(),
     openSettings: () => this.#openSettings(),
@@ -171,117 +157,65 @@ export class WeftPage extends Component {
   protected override async firstUpdated(): Promise<void> {
     await this.find<ChatView>('chat-view').updateComplete;
     this.#follower.follow(this.find('main'), this.find('#chat'));
-    addEventListener('popstate', ({ state }) => void this.#restore(state as Entry | null));
     listenForShortcuts();
-    void this.#restore(history.state as Entry | null);
+    this.#places.begin();
   }
 
   protected override updated(): void {
-    document.body.dataset['view'] = this.#view;
+    document.body.dataset['view'] = this.#places.view;
   }
 
   // Views
 
-  /** Shows a view, as a new entry of the history unless it is shown already. */
-  #go(view: Entry['view'], task: string | null = null): void {
-    const turn = view === 'compare' ? (this.#compared?.id ?? null) : null;
-    const entry: Entry = { view, conversation: this.#conversation.id, task, turn };
-    const now = history.state as Entry | null;
-    const isShown = now?.view === view && (now.task ?? null) === task && now.conversation === entry.conversation;
-    if (!isShown) history.pushState(entry, '');
-    void this.#show(view, task);
+  #placesHost(): PlacesHost {
+    const [chats, loader, task] = [this.#chats, this.#loader, () => this.#tasks.task];
+    return {
+      chats,
+      loader,
+      get task() {
+        return task();
+      },
+      leave: (view) => view === 'tasks' && this.#tasks.leave?.(),
+      render: () => this.#rendered(),
+      enter: (view, task) => this.#enter(view, task),
+      load: (model) => this.#load(model),
+      open: (saved) => this.#open(saved),
+      onFirst: () => this.#onFirst(),
+      onViewMissing: (error) => this.#onViewMissing(error),
+      onModelMissing: (shown) => void (this.#pickerError = shown),
+    };
   }
 
-  #goHome(): void {
-    // After a reload, the view of tasks does not know its task yet.
-    const { view, task = null } = (history.state as Entry | null) ?? {};
-    this.#go(this.#home, this.#home !== 'tasks' ? null : view === 'tasks' ? task : this.#tasks.task);
-  }
-
-  get #hasHome(): boolean {
-    return this.#hasChat || this.#home !== 'chat';
-  }
-
-  async #show(view: View, task: string | null = null): Promise<void> {
-    if (this.#view === 'tasks') this.#tasks.leave?.();
-    this.#view = view;
-    if (view !== 'picker' && view !== 'loading') this.#home = view;
+  async #rendered(): Promise<void> {
     this.requestUpdate();
     await this.updateComplete;
+  }
+
+  async #enter(view: View, task: string | null): Promise<void> {
     if (view === 'chat') {
       this.#follower.toEnd();
       return this.#composer.focusPrompt();
     }
     this.find('main').scrollTop = 0;
-    if (!(await this.#fetch(view)) || this.#view !== view) return;
     if (view === 'inspector') return this.#inspector.focusFirst();
     if (view === 'loading') return this.find('#cancel-load').focus();
     if (view === 'tasks') return this.#tasks.open(task);
     if (view === 'compare') return this.find('#compare-prompt').focus();
     await this.#picker.refresh();
-    if (this.#view === 'picker' && !this.querySelector('dialog[open]')) this.#picker.focusFirst();
+    if (this.#places.view === 'picker' && !this.querySelector('dialog[open]')) this.#picker.focusFirst();
   }
 
-  /** Fetches the code of a view. Whether it came; if not, the chat says so. */
-  async #fetch(view: View): Promise<boolean> {
-    try {
-      await fetchView(view);
-      return true;
-    } catch (error) {
-      // Chromium remembers that an import failed, and does not fetch it again.
-      this.#retry = () => location.reload();
-      this.#chatError = { error: new WeftError('WORKER_FAILED', `the view did not arrive: ${String(error)}`) };
-      await this.#show('chat');
-      return false;
-    }
-  }
-
-  /** Shows what an entry of the history says; also after a reload. */
-  async #restore(entry: Entry | null): Promise<void> {
-    this.#loader.cancel();
-    if (entry?.view === 'chat') {
-      const saved =
-        entry.conversation === this.#conversation.id ? undefined : await savedConversation(entry.conversation);
-      if (saved) return this.#open(saved);
-      if (this.#hasChat) return this.#show('chat');
-    } else if (entry?.view === 'picker') {
-      return this.#show('picker');
-    } else if (entry) {
-      return this.#return(entry, entry.view);
-    }
-    // The first visit: nothing was pressed that could have lost the focus.
-    history.replaceState({ view: 'picker', conversation: this.#conversation.id } satisfies Entry, '');
-    this.#view = 'picker';
+  /** Nothing was pressed that could have lost the focus. */
+  async #onFirst(): Promise<void> {
     await this.#picker.refresh();
     this.requestUpdate();
     if (given.length === 1) void this.#load(DEFAULT_MODEL); // `npx weft-llm FILE` has asked for it
   }
 
-  /** Shows a view that uses the model, which is loaded again after a reload of the page. */
-  async #return({ conversation, task = null, turn = null }: Entry, view: Home): Promise<void> {
-    const isOpen = conversation === this.#conversation.id;
-    const saved = !isOpen && (view === 'compare' || this.#chats.isEmpty) && (await savedConversation(conversation));
-    if (saved) await this.#chats.open(saved);
-    history.replaceState({ view, conversation: this.#conversation.id, task, turn } satisfies Entry, '');
-    if (view === 'compare') {
-      if (!(await this.#fetch(view))) return;
-      this.#compared = this.#conversation.turns.find(({ id }) => id === turn) ?? null;
-    }
-    const last = this.#model ? null : lastModel();
-    if (!last) {
-      // A comparison begins with a model.
-      if (view === 'compare' && !this.#model) return this.#show(this.#hasChat ? 'chat' : 'picker');
-      return this.#show(view, task);
-    }
-    this.#home = view;
-    const { model, file } = last;
-    if (model !== null) {
-      if (await isHere(model)) return this.#load(model);
-      this.#loader.wanted = model;
-    }
-    const error = new WeftError('DISPOSED', model === null ? 'no model is loaded' : notHere(model));
-    this.#pickerError = model === null ? { error, explanation: missingFile(file) } : { error };
-    await this.#show('picker');
+  #onViewMissing(error: unknown): void {
+    // Chromium remembers that an import failed, and does not fetch it again.
+    this.#retry = () => location.reload();
+    this.#chatError = { error: new WeftError('WORKER_FAILED', `the view did not arrive: ${String(error)}`) };
   }
 
   /** Without a navigation: an address with a fragment would be another entry of the history. */
@@ -294,7 +228,7 @@ export class WeftPage extends Component {
     this.#chatError = this.#pickerError = null;
     this.#note = null;
     this.requestUpdate();
-    if (this.#view === 'chat') this.#composer.focusAfterButton();
+    if (this.#places.view === 'chat') this.#composer.focusAfterButton();
     else this.#picker.focusFirst();
   }
 
@@ -305,7 +239,7 @@ export class WeftPage extends Component {
     this.#chatError = this.#pickerError = null;
     this.#note = null;
     this.#progress = null;
-    void this.#show('loading');
+    void this.#places.show('loading');
     const outcome = await this.#loader.load(wanted, (progress) => {
       this.#progress = progress;
       this.requestUpdate();
@@ -320,8 +254,8 @@ export class WeftPage extends Component {
         this.#settings.noteLoaded();
         const [text] = download.notes.map(plainNote);
         this.#note = text === undefined ? null : { text };
-        this.#goHome();
-        if (this.#home === 'chat') this.#chats.resume();
+        this.#places.goHome();
+        if (this.#places.home === 'chat') this.#chats.resume();
         return;
       }
       case 'cancelled':
@@ -329,7 +263,7 @@ export class WeftPage extends Component {
       case 'failed': {
         const shown = { error: outcome.error, fromHere: wanted === DEFAULT_MODEL && !isGiven(wanted) };
         this.#retry = () => void this.#load(wanted);
-        if (this.#hasChat && this.#home === 'chat') this.#chatError = shown;
+        if (this.#places.hasChat && this.#places.home === 'chat') this.#chatError = shown;
         else this.#pickerError = shown;
         return this.#afterLoad();
       }
@@ -342,15 +276,11 @@ export class WeftPage extends Component {
     this.requestUpdate();
   }
 
-  get #hasChat(): boolean {
-    return this.#model !== null || !this.#chats.isEmpty;
-  }
-
   /** Where a load that brought no model leads back to. */
   #afterLoad(): void {
-    if (this.#view !== 'loading') return;
-    if (this.#home !== 'chat') this.#go('picker');
-    else void this.#show(this.#hasChat ? 'chat' : 'picker');
+    if (this.#places.view !== 'loading') return;
+    if (this.#places.home !== 'chat') this.#places.go('picker');
+    else void this.#places.show(this.#places.hasChat ? 'chat' : 'picker');
   }
 
   #mend(remedy: Remedy): void {
@@ -365,8 +295,8 @@ export class WeftPage extends Component {
         change({ device: 'cpu' });
         return void this.#load(this.#loader.wanted);
       case 'choose-model':
-        if (this.#view === 'picker') return this.#picker.focusAddress();
-        return this.#go('picker');
+        if (this.#places.view === 'picker') return this.#picker.focusAddress();
+        return this.#places.go('picker');
       case 'choose-file':
         return this.#picker.chooseFile();
       case 'new-chat':
@@ -392,9 +322,9 @@ export class WeftPage extends Component {
       onStay: () => this.#follower.stay(),
       onError: (error) => this.#onChatError(error),
       onNote: (note) => void this.#tell(note),
-      onOpen: () => this.#go('chat'),
-      onDeleted: () => this.#view === 'chat' && this.#go('chat'),
-      onCompare: (turn) => void this.#compare(turn),
+      onOpen: () => this.#places.go('chat'),
+      onDeleted: () => this.#places.view === 'chat' && this.#places.go('chat'),
+      onCompare: (turn) => void this.#places.compare(turn),
       onLook: (turn) => void this.#lookInside(turn),
     };
   }
@@ -425,17 +355,10 @@ export class WeftPage extends Component {
     if (note.action) this.querySelector<HTMLElement>('#note-action')?.focus();
   }
 
-  /** The answers to a question of the chat; without one, to a question that is still to come. */
-  async #compare(turn: Turn | null): Promise<void> {
-    if (!(await this.#fetch('compare'))) return;
-    this.#compared = turn;
-    this.#go('compare');
-  }
-
   async #lookInside(turn: Turn): Promise<void> {
-    if (!(await this.#fetch('inspector'))) return;
+    if (!(await this.#places.fetch('inspector'))) return;
     this.#inspector.look(this.#conversation.messagesUpTo(turn));
-    this.#go('inspector');
+    this.#places.go('inspector');
   }
 
   #onChatError(error: unknown): void {
@@ -458,15 +381,7 @@ export class WeftPage extends Component {
   #newChat(): void {
     this.#chatError = this.#note = null;
     this.#chats.begin();
-    this.#go('chat');
-  }
-
-  async #openConversation(id: string): Promise<void> {
-    if (id === this.#conversation.id) return this.#go('chat');
-    const saved = await savedConversation(id);
-    if (!saved) return;
-    history.pushState({ view: 'chat', conversation: id } satisfies Entry, '');
-    await this.#open(saved);
+    this.#places.go('chat');
   }
 
   /** Shows a saved conversation. Its model is loaded if that costs no download. */
@@ -479,15 +394,15 @@ export class WeftPage extends Component {
       this.#note = { text: `This chat’s model was your file ${file}. The loaded model goes on with it.`, action };
     }
     if (!this.#model && model === null) this.#chatError = this.#shown(new WeftError('DISPOSED', 'no model is loaded'));
-    if (this.#model || model === null) return this.#show('chat');
+    if (this.#model || model === null) return this.#places.show('chat');
     this.#loader.wanted = model;
     if (await isHere(model)) return this.#load(model);
-    this.#chatError = { error: new WeftError('DISPOSED', notHere(model)) };
-    await this.#show('chat');
+    this.#chatError = { error: notHere(model) };
+    await this.#places.show('chat');
   }
 
   #openSettings(): void {
-    this.#settings.open(this.#view === 'chat' ? this.#conversation : null);
+    this.#settings.open(this.#places.view === 'chat' ? this.#conversation : null);
   }
 
   get #follower(): FollowButton {
@@ -515,7 +430,5 @@ export class WeftPage extends Component {
     return this.find<SettingsDialog>('settings-dialog');
   }
 }
-
-const notHere = (model: string) => `${model} is not stored on this device`;
 
 customElements.define('weft-page', WeftPage);

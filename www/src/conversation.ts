@@ -300,7 +300,6 @@ export class Conversation {
     const session = model.session({ messages: this.messagesBefore(turn), overflow: 'truncate-oldest-turns' });
     let end: Finish | undefined;
     const inspect = live.wanted;
-    live.looks = inspect !== null;
     try {
       const more = { ...(prefix === '' ? {} : { prefix }), ...(inspect ? { inspect } : {}) };
       const pieces = session.send(turn.question, { ...settings, signal, ...more });
@@ -321,7 +320,6 @@ export class Conversation {
       noteSpeed(model.info, end.usage);
       return end;
     } finally {
-      live.looks = false;
       session.dispose();
     }
   }

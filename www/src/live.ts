@@ -11,11 +11,9 @@ export interface Step {
 
 /** Reports each step with the event `change`. */
 class Live extends EventTarget {
-  /** What is asked of each step, from the next answer on. */
+  /** What is asked of each step of the next answer. */
   wanted: StepInspectOptions | null = null;
   step: Step | null = null;
-  /** Whether the answer that is written is looked into. */
-  looks = false;
 
   see(step: Step | null): void {
     this.step = step;

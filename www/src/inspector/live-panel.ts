@@ -42,7 +42,9 @@ export class LivePanel extends Component {
   protected override render(): TemplateResult | typeof nothing {
     // A model of a server does not show its steps.
     if (typeof this.model?.inspect !== 'function' || (this.empty && !this.#isOpen)) return nothing;
-    return html`<details class="live" ?open=${this.#isOpen} @toggle=${this.#onToggle}>
+    // It begins with an answer: in the middle of one there is nothing to open.
+    const isOut = this.busy && !this.#isOpen;
+    return html`<details class=${isOut ? 'live out' : 'live'} ?open=${this.#isOpen} @toggle=${this.#onToggle}>
       <summary>Look inside while it writes</summary>
       ${this.#isOpen ? this.#body() : nothing}
     </details>`;
@@ -50,7 +52,7 @@ export class LivePanel extends Component {
 
   #body(): TemplateResult {
     const times = this.#withTimes ? ', and the engine waits after each operation' : '';
-    return html`${live.step ? this.#step(live.step) : html`<p class="says">${this.#waiting()}</p>`}
+    return html`${live.step ? this.#step(live.step) : html`<p class="says">Ask something: each token is shown here when it is drawn.</p>`}
       <label class="check">
         <input type="checkbox" .checked=${this.#withTimes} @change=${this.#onTimes} />
         Times of the operations too
@@ -58,11 +60,6 @@ export class LivePanel extends Component {
       <p class="hint">
         Answers are slower while this is open: the layers of each step are computed one by one${times}.
       </p>`;
-  }
-
-  #waiting(): string {
-    if (this.busy && !live.looks) return 'It begins with the next answer.';
-    return 'Ask something: each token is shown here when it is drawn.';
   }
 
   #step({ id, text, inspection }: Step): TemplateResult {

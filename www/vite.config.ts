@@ -108,8 +108,8 @@ function emitNotices(): Plugin {
 }
 
 /**
- * Character maps and standard fonts of pdf.js, by its version: tasks/pdf.ts fetches those that a PDF
- * needs. They keep their names, which pdf.js knows.
+ * Character maps and standard fonts of pdf.js, by its version: tasks/pdf.ts fetches those that a
+ * PDF needs. They keep their names, which pdf.js knows.
  */
 function pdfFiles(): Plugin {
   const home = new URL('../node_modules/pdfjs-dist/', import.meta.url);

@@ -4,8 +4,9 @@
  * of `?message`, `?slow` loads for half a minute, `?context=N` and `?used=N` say how full the
  * context is, `?full` has no room to store a model, `?stored` has the default model, `?quota=N` is
  * what may be stored. `?fits=no` has memory for no model, `?header=CODE` fails to read what one
- * needs, `?import=CODE` to import one, and `?importing=MS` takes so long for a quarter. `#say=TEXT` answers with that, in pieces of `?lines=N` lines
- * instead of a word, each after `?wait=MS`. `?long` has a long description of the engine. For
+ * needs, `?import=CODE` to import one, and `?importing=MS` takes so long for a quarter of it.
+ * `#say=TEXT` answers with that, in pieces of `?lines=N` lines instead of a word, each after
+ * `?wait=MS`. `?long` has a long description of the engine. For
  * `?tight`, a second model is too large. What tasks need is in fake-tasks.ts.
  */
 

@@ -17,7 +17,8 @@ const TOO_FEW_ROWS: LinearVariant = LinearVariant { name: "wrong", rows: 8, ..PL
 /// Computes only the first four tokens.
 const TOO_FEW_TOKENS: LinearVariant = LinearVariant { name: "wrong", tokens: 32, ..PLAIN };
 /// Treats a piece of the context as the whole.
-const TOO_SHORT: AttentionVariant = AttentionVariant { name: "wrong", shader: "attention", split: 0, lanes: 1 };
+const TOO_SHORT: AttentionVariant =
+    AttentionVariant { name: "wrong", shader: "attention", split: 0, lanes: 1, software_only: false };
 
 const IDS: [u32; 7] = [1, 9, 200, 4, 77, 31, 250];
 

@@ -5,6 +5,8 @@
 //! A variant is a row of a table: a shader and its constants. A new size is a new row; only a new
 //! idea is a new shader.
 
+use std::collections::BTreeSet;
+
 use super::Command;
 use crate::format::layout::BLOCK;
 use crate::record::Matrix;
@@ -29,6 +31,10 @@ pub struct LinearVariant {
     pub tokens: usize,
     /// Optional WebGPU feature that it needs.
     pub needs: Option<Feature>,
+    /// Only for adapters that are emulated on the CPU, where few invocations with much work each
+    /// are fast. A real GPU would leave most lanes of a subgroup idle, and many of these kernels
+    /// have arrays that do not fit its registers.
+    pub software_only: bool,
 }
 
 /// An optional feature of WebGPU.
@@ -64,8 +70,18 @@ impl LinearVariant {
         .map(|(name, size)| (name, size as u32))
     }
 
+    /// Whether an adapter with these features may use it. `software`: whether the adapter is
+    /// emulated on the CPU.
+    pub fn suits(&self, software: bool, features: &BTreeSet<Feature>) -> bool {
+        (software || !self.software_only) && self.needs.is_none_or(|feature| features.contains(&feature))
+    }
+
     const fn needing(self, feature: Feature) -> Self {
         Self { needs: Some(feature), ..self }
+    }
+
+    const fn software_only(self) -> Self {
+        Self { software_only: true, ..self }
     }
 }
 
@@ -81,6 +97,19 @@ pub struct AttentionVariant {
     /// Invocations per workgroup in shaders where each takes a key and value head; 0 in shaders
     /// where a workgroup takes a query head.
     pub lanes: usize,
+    /// Only for adapters that are emulated on the CPU, see [`LinearVariant::software_only`].
+    pub software_only: bool,
+}
+
+impl AttentionVariant {
+    /// Whether an adapter may use it. `software`: whether the adapter is emulated on the CPU.
+    pub fn suits(&self, software: bool) -> bool {
+        software || !self.software_only
+    }
+
+    const fn software_only(self) -> Self {
+        Self { software_only: true, ..self }
+    }
 }
 
 const fn linear(
@@ -92,7 +121,11 @@ const fn linear(
     k_threads: usize,
     tokens: usize,
 ) -> LinearVariant {
-    LinearVariant { name, shader, row_tile, rows, lanes, k_threads, tokens, needs: None }
+    LinearVariant { name, shader, row_tile, rows, lanes, k_threads, tokens, needs: None, software_only: false }
+}
+
+const fn attention(name: &'static str, shader: &'static str, split: usize, lanes: usize) -> AttentionVariant {
+    AttentionVariant { name, shader, split, lanes, software_only: false }
 }
 
 /// Handles rows that are not whole blocks. The other variants are measured against it.
@@ -101,9 +134,9 @@ pub const PLAIN: LinearVariant = linear("plain", "linear", 1, 2, 64, 1, 1);
 /// Candidates for one token. These are bound by memory on a real GPU, so they differ in which
 /// invocation reads what.
 pub const MATVEC: &[LinearVariant] = &[
-    linear("64 rows an invocation", "linear_rows", 32, 64, 4, 1, 1),
-    linear("32 rows an invocation", "linear_rows", 32, 32, 4, 1, 1),
-    linear("16 rows an invocation", "linear_rows", 32, 16, 4, 1, 1),
+    linear("64 rows an invocation", "linear_rows", 32, 64, 4, 1, 1).software_only(),
+    linear("32 rows an invocation", "linear_rows", 32, 32, 4, 1, 1).software_only(),
+    linear("16 rows an invocation", "linear_rows", 32, 16, 4, 1, 1).software_only(),
     linear("2 rows an invocation", "linear_rows", 32, 2, 64, 1, 1),
     linear("32 rows by 8 invocations", "linear_split", 32, 2, 16, 8, 1),
     linear("16 rows by 32 invocations", "linear_split", 1, 4, 4, 32, 1),
@@ -119,7 +152,7 @@ pub const MATVEC: &[LinearVariant] = &[
 /// are decoded and loaded.
 pub const MATMUL: &[LinearVariant] = &[
     linear("64 rows, 32 tokens a workgroup", "linear_block", 1, 4, 16, 8, 32),
-    linear("32 rows, 8 tokens an invocation", "linear_rows_tile", 1, 32, 4, 1, 8),
+    linear("32 rows, 8 tokens an invocation", "linear_rows_tile", 1, 32, 4, 1, 8).software_only(),
     PLAIN,
 ];
 
@@ -130,15 +163,15 @@ pub const MATMUL_INT8: &[LinearVariant] =
 
 /// Candidates for attention of one token.
 pub const ATTEND_ONE: &[AttentionVariant] = &[
-    AttentionVariant { name: "64 positions a workgroup", shader: "attention", split: 64, lanes: 0 },
-    AttentionVariant { name: "256 positions a workgroup", shader: "attention", split: 256, lanes: 0 },
-    AttentionVariant { name: "16 positions an invocation", shader: "attention_lane", split: 16, lanes: 4 },
+    attention("64 positions a workgroup", "attention", 64, 0),
+    attention("256 positions a workgroup", "attention", 256, 0),
+    attention("16 positions an invocation", "attention_lane", 16, 4).software_only(),
 ];
 
 /// Candidates for attention of many tokens.
 pub const ATTEND_MANY: &[AttentionVariant] = &[
-    AttentionVariant { name: "a head a workgroup", shader: "attention", split: 0, lanes: 0 },
-    AttentionVariant { name: "a head an invocation", shader: "attention_lane", split: 0, lanes: 4 },
+    attention("a head a workgroup", "attention", 0, 0),
+    attention("a head an invocation", "attention_lane", 0, 4).software_only(),
 ];
 
 /// A matrix with this many rows keeps a large GPU busy even if invocations do not share rows.
@@ -192,10 +225,20 @@ impl Variants {
         }
     }
 
+    fn linears(&self) -> impl Iterator<Item = &'static LinearVariant> {
+        [Some(self.matvec_wide), Some(self.matvec_narrow), Some(self.matmul), self.matmul_int8].into_iter().flatten()
+    }
+
     /// The features that these variants need.
     pub fn needs(&self) -> Vec<Feature> {
-        let linear = [Some(self.matvec_wide), Some(self.matvec_narrow), Some(self.matmul), self.matmul_int8];
-        linear.into_iter().flatten().filter_map(|variant| variant.needs).collect()
+        self.linears().filter_map(|variant| variant.needs).collect()
+    }
+
+    /// Whether an adapter with these features may use all of them. `software`: whether the adapter
+    /// is emulated on the CPU.
+    pub fn suits(&self, software: bool, features: &BTreeSet<Feature>) -> bool {
+        self.linears().all(|variant| variant.suits(software, features))
+            && [self.attend_one, self.attend_many].iter().all(|variant| variant.suits(software))
     }
 
     /// Interleaved rows of a matrix with this many rows.
@@ -242,5 +285,60 @@ impl Variants {
             | Command::PickRows(_)
             | Command::Sample(_) => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of the candidates of each table that an adapter with every feature may use.
+    fn candidates(software: bool) -> [Vec<&'static str>; 5] {
+        let features = BTreeSet::from([Feature::Subgroups, Feature::PackedDot]);
+        let linear = |table: &[LinearVariant]| -> Vec<&str> {
+            table.iter().filter(|variant| variant.suits(software, &features)).map(|variant| variant.name).collect()
+        };
+        let attention = |table: &[AttentionVariant]| -> Vec<&str> {
+            table.iter().filter(|variant| variant.suits(software)).map(|variant| variant.name).collect()
+        };
+        [linear(MATVEC), linear(MATMUL), linear(MATMUL_INT8), attention(ATTEND_ONE), attention(ATTEND_MANY)]
+    }
+
+    #[test]
+    fn a_real_gpu_does_not_try_what_is_for_software_adapters() {
+        assert_eq!(
+            candidates(false),
+            [
+                vec![
+                    "2 rows an invocation",
+                    "32 rows by 8 invocations",
+                    "16 rows by 32 invocations",
+                    "16 rows by 16 invocations",
+                    "64 rows by 8 invocations",
+                    "16 rows by 32 invocations in subgroups",
+                    "32 rows by 16 invocations in subgroups",
+                    "8 rows by 32 invocations in subgroups",
+                    "plain",
+                ],
+                vec!["64 rows, 32 tokens a workgroup", "plain"],
+                vec!["64 rows, 32 tokens a workgroup in 8 bits"],
+                vec!["64 positions a workgroup", "256 positions a workgroup"],
+                vec!["a head a workgroup"],
+            ]
+        );
+        let lengths = [MATVEC.len(), MATMUL.len(), MATMUL_INT8.len(), ATTEND_ONE.len(), ATTEND_MANY.len()];
+        assert_eq!(candidates(true).map(|names| names.len()), lengths);
+    }
+
+    #[test]
+    fn a_choice_suits_an_adapter_if_every_variant_does() {
+        let (none, subgroups) = (BTreeSet::new(), BTreeSet::from([Feature::Subgroups]));
+        let plain = Variants::PLAIN;
+        assert!(plain.suits(false, &none));
+        let lanes = Variants { attend_many: &ATTEND_MANY[1], ..plain };
+        assert!(lanes.suits(true, &none) && !lanes.suits(false, &none));
+        let needing = MATVEC.iter().find(|variant| variant.needs.is_some()).unwrap();
+        let needing = Variants { matvec_wide: needing, ..plain };
+        assert!(needing.suits(false, &subgroups) && !needing.suits(false, &none));
     }
 }

@@ -46,9 +46,9 @@ pub(super) async fn check(engine: &mut GpuEngine, commands: &[Command]) -> Resul
 
 /// The next choice for `command` that the adapter can run and that has not been wrong.
 fn other(engine: &GpuEngine, command: &Command, wrong: &HashSet<Vec<String>>) -> Option<Variants> {
-    let runs = |variants: &Variants| variants.needs().iter().all(|need| engine.gpu.features.contains(need));
+    let suits = |variants: &Variants| variants.suits(engine.gpu.is_software(), &engine.gpu.features);
     let mut others = engine.variants().others(command).into_iter();
-    others.find(|variants| runs(variants) && !wrong.contains(&names(&command.kernels(variants))))
+    others.find(|variants| suits(variants) && !wrong.contains(&names(&command.kernels(variants))))
 }
 
 /// Runs a trial. Keeps only compiled pipelines.

@@ -108,7 +108,7 @@ impl Candidate for LinearVariant {
         self.shader
     }
     fn runs_on(&self, engine: &GpuEngine) -> bool {
-        self.needs.is_none_or(|feature| engine.gpu.features.contains(&feature))
+        self.suits(engine.is_software(), &engine.gpu.features)
     }
 }
 
@@ -119,8 +119,8 @@ impl Candidate for AttentionVariant {
     fn shader(&self) -> &'static str {
         self.shader
     }
-    fn runs_on(&self, _: &GpuEngine) -> bool {
-        true
+    fn runs_on(&self, engine: &GpuEngine) -> bool {
+        self.suits(engine.is_software())
     }
 }
 
@@ -153,7 +153,8 @@ impl Trials {
 /// such as a lost device.
 pub(super) async fn tune(engine: &mut GpuEngine, remembered: Option<&str>) -> Result<()> {
     let trials = Trials::new();
-    if let Some(variants) = remembered.and_then(recall) {
+    let suits = |variants: &Variants| variants.suits(engine.is_software(), &engine.gpu.features);
+    if let Some(variants) = remembered.and_then(recall).filter(suits) {
         if check(engine, variants, &trials).await? {
             return engine.reset(variants);
         }

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { installPacked } from '../../tests/web/packed.mjs';
 import { buildPackage, buildTasks, grammar, modules, PACKAGE, PAGE, pageTask, targetDir, wasmSize } from './build.mjs';
+import { checkGpu } from './gpu-stats.mjs';
 import { checkLicences } from './licences.mjs';
 import { npm } from './npm.mjs';
 import { checkReference } from './reference.mjs';
@@ -63,6 +64,14 @@ export const checks = [
     needs: ['Rust'],
     lock: 'target',
     run: () => cargoTest([...native, '--lib', '--bins', '--test', 'layering']),
+  },
+  {
+    name: 'shaders in a GPU compiler',
+    area: 'rust',
+    quick: true,
+    needs: ['Rust', 'Vulkan driver'],
+    lock: 'target',
+    run: checkGpu,
   },
   {
     name: 'Rust integration tests',

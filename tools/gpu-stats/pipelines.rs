@@ -1,0 +1,103 @@
+//! The pipelines that a real GPU may compile for recordings: those of every candidate of the tuner
+//! that is not for software adapters only.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use weft_llm::Result;
+use weft_llm::engine::gpu::shader::wgsl;
+use weft_llm::ops::variants::{
+    ATTEND_MANY, ATTEND_ONE, AttentionVariant, Feature, LinearVariant, MATMUL, MATMUL_INT8, MATVEC,
+};
+use weft_llm::ops::{Command, Kernel, Op, Recording, Variants};
+
+/// A pipeline.
+pub struct Pipeline {
+    /// Shader, layout, and the name of the variant: pipelines of a kind differ in their sizes and
+    /// in what they do with results.
+    pub kind: String,
+    /// What the pipeline is, in full.
+    pub name: String,
+    /// Its source.
+    pub wgsl: String,
+}
+
+/// The pipelines of these recordings, each once, in order of their kind.
+pub fn pipelines(recordings: &[Recording]) -> Result<Vec<Pipeline>> {
+    let sets = variant_sets();
+    let mut found: BTreeMap<(String, String), Pipeline> = BTreeMap::new();
+    for command in recordings.iter().flat_map(|recording| &recording.commands) {
+        for variants in &sets {
+            for kernel in command.kernels(variants) {
+                let (kind, name) = (kind(command, variants, &kernel), name(&kernel));
+                if let Entry::Vacant(place) = found.entry((kind.clone(), name.clone())) {
+                    let wgsl = wgsl(kernel.shader, &kernel.defines, &kernel.constants)?;
+                    place.insert(Pipeline { kind, name, wgsl });
+                }
+            }
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Choices in which each candidate for a real GPU occurs, those for many tokens with every layout
+/// that the choice for one token may leave.
+fn variant_sets() -> Vec<Variants> {
+    let features = BTreeSet::from([Feature::Subgroups, Feature::PackedDot]);
+    let linear = |table: &'static [LinearVariant]| -> Vec<&'static LinearVariant> {
+        table.iter().filter(|variant| variant.suits(false, &features)).collect()
+    };
+    let attention = |table: &'static [AttentionVariant]| -> Vec<&'static AttentionVariant> {
+        table.iter().filter(|variant| variant.suits(false)).collect()
+    };
+    let (one, many, int8) = (linear(MATVEC), linear(MATMUL), linear(MATMUL_INT8));
+    let (attend_one, attend_many) = (attention(ATTEND_ONE), attention(ATTEND_MANY));
+    let choices = many.len().max(attend_one.len()).max(attend_many.len());
+    let int8: Vec<Option<&LinearVariant>> = int8.into_iter().map(Some).chain([None]).collect();
+    let mut sets = Vec::new();
+    for &matvec in &one {
+        for &matmul_int8 in &int8 {
+            sets.extend((0..choices).map(|i| Variants {
+                matvec_wide: matvec,
+                matvec_narrow: matvec,
+                matmul: many[i % many.len()],
+                matmul_int8,
+                attend_one: attend_one[i % attend_one.len()],
+                attend_many: attend_many[i % attend_many.len()],
+                row_tiles: None,
+            }));
+        }
+    }
+    sets
+}
+
+/// The shader, the layout of the weight, and the name of the variant.
+fn kind(command: &Command, variants: &Variants, kernel: &Kernel) -> String {
+    let (layout, variant) = match command {
+        Command::Linear(op) => {
+            let variant = variants.linear(&op.weight, op.y.rows);
+            (Some(op.weight.layout), Some((variant.shader, variant.name)))
+        }
+        Command::Attention(op) => {
+            let variant = if op.y.rows == 1 { variants.attend_one } else { variants.attend_many };
+            (None, Some((variant.shader, variant.name)))
+        }
+        Command::Embed(op) => (Some(op.table.layout), None),
+        _ => (None, None),
+    };
+    // an operation may have kernels beside that of its variant
+    let own = variant.is_none_or(|(shader, _)| shader == kernel.shader);
+    let words = [Some(kernel.shader), layout.filter(|_| own).map(|layout| layout.name())];
+    let kind = words.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    match variant.filter(|_| own) {
+        Some((_, name)) => format!("{kind}: {name}"),
+        None => kind,
+    }
+}
+
+/// Shader, defines and constants.
+fn name(kernel: &Kernel) -> String {
+    let defines = kernel.defines.iter().map(|define| format!(" {define}"));
+    let constants = kernel.constants.iter().map(|(name, value)| format!(" {name}={value}"));
+    defines.chain(constants).fold(kernel.shader.to_string(), |name, word| name + &word)
+}

@@ -39,6 +39,9 @@ pub const BLOCK: usize = 32;
 /// Values that share the outer scale in layouts with two levels.
 pub const GROUP: usize = 256;
 
+/// Most rows that an engine interleaves; it pads a matrix to whole tiles of them.
+pub const MOST_TILE: usize = 32;
+
 /// How an engine holds a weight tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use super::vectors::Vectors;
 use crate::format::TensorInfo;
-use crate::format::layout::Layout;
+use crate::format::layout::{Layout, MOST_TILE};
 use crate::ops::{Embed, Epilogue, ExpertLinear, Index, Linear, Recording, RmsNorm};
 use crate::record::{Matrix, Memory, Tensor};
 use crate::{Error, Result};
@@ -184,6 +184,8 @@ impl Group {
             let label = &self.members[0].stem;
             let row_bytes = layout.quants_row_bytes(self.cols).max(layout.scales_row_bytes(self.cols)) as u64;
             let most = (memory.max_buffer_bytes() / row_bytes).max(1) as usize;
+            // with the rows that fill up the last tile
+            let most = if most > MOST_TILE { most / MOST_TILE * MOST_TILE } else { most };
             // an expert is never split
             let most = match self.experts {
                 1 => most,

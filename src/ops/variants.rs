@@ -291,6 +291,7 @@ impl Variants {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::layout::MOST_TILE;
 
     /// The names of the candidates of each table that an adapter with every feature may use.
     fn candidates(software: bool) -> [Vec<&'static str>; 5] {
@@ -340,5 +341,10 @@ mod tests {
         let needing = MATVEC.iter().find(|variant| variant.needs.is_some()).unwrap();
         let needing = Variants { matvec_wide: needing, ..plain };
         assert!(needing.suits(false, &subgroups) && !needing.suits(false, &none));
+    }
+
+    #[test]
+    fn tiles_are_no_larger_than_loaders_leave_room_for() {
+        assert!(MATVEC.iter().all(|variant| MOST_TILE.is_multiple_of(variant.row_tile)));
     }
 }

@@ -73,6 +73,11 @@ impl KvCache {
         2 * self.heads * KV_BLOCK * self.head_dim
     }
 
+    /// Bytes of a key, or of a value, of a head.
+    pub fn vector_bytes(&self) -> usize {
+        self.head_dim * size_of::<f32>()
+    }
+
     /// The range of a head's keys within a block, for these of the block's positions.
     pub fn keys(&self, head: usize, positions: Range<usize>) -> Range<usize> {
         let start = head * KV_BLOCK;
@@ -123,6 +128,11 @@ impl<'a> Step<'a> {
     /// A step with one segment and no random bits.
     pub fn new(rows: &'a [Row], tables: &'a [&'a [u32]]) -> Self {
         Self { rows, tables, random: 0, second: u32::MAX }
+    }
+
+    /// Rows that an operation with room for `capacity` of them takes.
+    pub fn count(&self, capacity: usize) -> usize {
+        self.rows.len().min(capacity)
     }
 
     /// Indices of the rows whose logits are wanted.

@@ -19,6 +19,7 @@ mod hugging_face;
 mod ids;
 mod inspect;
 mod loading;
+mod loads;
 mod model;
 mod ops;
 mod resume;

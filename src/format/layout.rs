@@ -42,6 +42,9 @@ pub const GROUP: usize = 256;
 /// Most rows that an engine interleaves; it pads a matrix to whole tiles of them.
 pub const MOST_TILE: usize = 32;
 
+/// Bytes of a granule: kernels read quants as `vec4<u32>`.
+pub const GRANULE: usize = 16;
+
 /// How an engine holds a weight tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {
@@ -148,6 +151,11 @@ impl Layout {
             (_, None) => 2 * cols,
             (_, Some(quantised)) => cols * quantised.bits / 8,
         }
+    }
+
+    /// Bytes of a row of both planes as kernels read it, the quants in whole granules.
+    pub const fn row_bytes(self, cols: usize) -> usize {
+        self.quants_row_bytes(cols).next_multiple_of(GRANULE) + self.scales_row_bytes(cols)
     }
 
     /// Bytes of a row of `cols` values in the scales plane; 0 if the layout has none.

@@ -4,9 +4,9 @@
 //! A separate operation only if gate and up projection cannot share one matrix; otherwise the
 //! epilogue of [`Linear`](super::Linear).
 
-use super::{Kernel, Op, Variants, ceil_div, ensure};
+use super::{Kernel, Loads, Op, Variants, ceil_div, ensure};
 use crate::Result;
-use crate::record::Tensor;
+use crate::record::{Step, Tensor};
 
 /// An activation function. Shaders use its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,11 @@ impl Op for Activate {
             workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],
             pieces: None,
         }]
+    }
+
+    fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
+        let row = Loads::once(self.x.cols, ceil_div(self.y.cols, WORKGROUP) as usize);
+        vec![row * step.count(self.y.rows)]
     }
 }
 

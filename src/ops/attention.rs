@@ -9,9 +9,12 @@
 //! 2205.14135). The heads of a single row are too few to occupy a GPU: its positions are split into
 //! pieces, which a second dispatch merges.
 
+mod loads;
+
 use std::ops::Range;
 
-use super::{Binding, Kernel, Op, Variants, ceil_div, dot, ensure};
+use super::variants::AttentionVariant;
+use super::{Binding, Kernel, Loads, Op, Variants, ceil_div, dot, ensure};
 use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 
@@ -60,7 +63,7 @@ impl Op for Attention {
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
         let KvCache { heads: kv_heads, head_dim, .. } = self.kv;
         let rows = self.y.rows;
-        let variant = if rows == 1 { variants.attend_one } else { variants.attend_many };
+        let variant = self.variant(variants);
         let split = variant.split;
         let constants = [
             ("Q_COLS", self.q.cols as u32),
@@ -111,12 +114,23 @@ impl Op for Attention {
         }
         kernels
     }
+
+    fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {
+        let variant = self.variant(variants);
+        let mut loads = vec![self.walk_loads(variant, step)];
+        loads.extend((variant.split > 0).then(|| self.merge_loads(variant, step)));
+        loads
+    }
 }
 
 /// Invocations of a workgroup that merges pieces.
 const MERGE_WORKGROUP: usize = 32;
 
 impl Attention {
+    fn variant(&self, variants: &Variants) -> &'static AttentionVariant {
+        if self.y.rows == 1 { variants.attend_one } else { variants.attend_many }
+    }
+
     /// The positions that a row at `position` attends to, in a sequence of `length` (see
     /// [`Step::length`]).
     pub fn seen(&self, position: usize, length: usize) -> Range<usize> {

@@ -1,8 +1,9 @@
 //! `combine`: adds the weighted outputs of a token's experts to the residual stream.
 
-use super::{Kernel, Op, Variants, ceil_div, ensure};
+use super::loads::f32s;
+use super::{Kernel, Loads, Op, Variants, ceil_div, ensure};
 use crate::Result;
-use crate::record::Tensor;
+use crate::record::{Step, Tensor};
 
 /// y[t] (+)= scale · Σ_j route[t][chosen + j] · x[t][j · y.cols ..]
 #[derive(Clone, Debug)]
@@ -46,6 +47,15 @@ impl Op for Combine {
             workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],
             pieces: None,
         }]
+    }
+
+    fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
+        let workgroups = ceil_div(self.y.cols, WORKGROUP) as usize;
+        let own = Loads::once(self.x.cols + if self.accumulate { self.y.cols } else { 0 }, workgroups);
+        // the weights of the experts: once in a workgroup, and again in every invocation
+        let activations = f32s(workgroups * self.slots());
+        let route = Loads { activations, lane_activations: f32s(self.y.cols * self.slots()), ..Loads::default() };
+        vec![(own + route) * step.count(self.y.rows)]
     }
 }
 

@@ -1,7 +1,7 @@
 //! `embed`: looks up rows of an embedding table by token id, position or segment.
 
-use super::{Kernel, Op, Variants, ceil_div, ensure};
-use crate::record::{Matrix, Step, Tensor};
+use super::{Kernel, Loads, Op, Variants, ceil_div, ensure};
+use crate::record::{Matrix, Row, Step, Tensor};
 use crate::{Result, ops::Binding};
 
 /// What selects a token's row of the table.
@@ -61,20 +61,37 @@ impl Op for Embed {
             pieces: None,
         }]
     }
+
+    /// A row without an id counts where the first row of the table is.
+    fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
+        let rows = &step.rows[..step.count(self.y.rows)];
+        let is_here =
+            |row: &&Row| (self.first_row..self.first_row + self.table.rows).contains(&self.index_of(row, step));
+        let here = rows.iter().filter(is_here).count();
+        // what it adds to is loaded everywhere
+        let (added, row) = if self.index == Index::Id { (0, here) } else { (self.y.cols, rows.len()) };
+        let values = Loads::once(added, ceil_div(self.y.cols / 4, WORKGROUP) as usize) * row;
+        vec![Loads { weights: (here * self.table.layout.row_bytes(self.table.cols)) as u64, ..values }]
+    }
 }
 
 impl Embed {
+    /// The row of the whole table that a token takes.
+    fn index_of(&self, row: &Row, step: &Step) -> usize {
+        match self.index {
+            // a host engine does not sample, so every row has its id
+            Index::Id => row.id.unwrap_or(0) as usize,
+            Index::Position => row.position,
+            Index::Segment => usize::from(row.position >= step.second as usize),
+        }
+    }
+
     /// `y`: (rows, table.cols). `read(row, out)` writes a row of this part of the table to `out` as
     /// f32.
     pub fn reference(&self, step: &Step, y: &mut [f32], read: impl Fn(usize, &mut [f32])) {
         let mut values = vec![0.0; self.y.cols];
         for (row, y) in step.rows.iter().zip(y.chunks_exact_mut(self.y.cols)) {
-            let row = match self.index {
-                // a host engine does not sample, so every row has its id
-                Index::Id => row.id.unwrap_or(0) as usize,
-                Index::Position => row.position,
-                Index::Segment => usize::from(row.position >= step.second as usize),
-            };
+            let row = self.index_of(row, step);
             if !(self.first_row..self.first_row + self.table.rows).contains(&row) {
                 continue;
             }

@@ -4,9 +4,10 @@
 //! The GPU uses the shaders of [`Linear`](super::Linear) for one token, since few tokens of a chunk
 //! share an expert.
 
-use super::{Affine, Kernel, MatrixView, Op, RmsNorm, Variants, ceil_div, dot, ensure};
+use super::linear::loads::{Product, routed};
+use super::{Affine, Kernel, Loads, MatrixView, Op, RmsNorm, Variants, ceil_div, dot, ensure};
 use crate::Result;
-use crate::record::{Matrix, Tensor};
+use crate::record::{Matrix, Step, Tensor};
 
 /// y[t][y_offset + j · rows + n] = affine[0][m] · Σ_k weight[m][k] norm(x)[t][k] + affine[1][m]
 /// with m = (e - first_expert) · rows + n and e = route[t][j], for the experts in this part of the
@@ -114,6 +115,16 @@ impl Op for ExpertLinear {
             workgroups: [ceil_div(self.rows, variant.rows * variant.lanes), self.y.rows as u32, self.chosen as u32],
             pieces: None,
         }]
+    }
+
+    /// As if the experts of every token were in this part.
+    fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {
+        let (variant, weight) = (variants.linear(&self.weight, 1), self.weight);
+        let (normed, affine) = (self.norm.is_some(), self.affine.is_some());
+        // a product for each token and slot
+        let tokens = step.count(self.y.rows);
+        let product = Product { variant, weight, rows: self.rows, inputs: 1, tokens, normed, affine };
+        vec![(product.loads() + routed(&product)) * self.chosen]
     }
 }
 

@@ -38,6 +38,15 @@ const QUANTS_SLOT: u32 = 8;
 const SCALES_SLOT: u32 = 9;
 
 impl Kernel {
+    /// The grid for a step whose longest sequence has `reach` positions.
+    pub fn grid(&self, reach: usize) -> [u32; 3] {
+        let mut workgroups = self.workgroups;
+        if let Some((dimension, positions)) = self.pieces {
+            workgroups[dimension] = reach.div_ceil(positions) as u32;
+        }
+        workgroups
+    }
+
     /// The storage buffers with their binding numbers: planes at 8 and 9, the others in order from
     /// 2.
     pub fn slots(&self) -> impl Iterator<Item = (u32, Binding)> {

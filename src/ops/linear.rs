@@ -1,11 +1,13 @@
 //! `linear`: activations times a weight matrix, with prologue and epilogue; nine tenths of a
 //! model's work.
 
+pub(super) mod loads;
+
 use super::{
-    Activation, Binding, Kernel, MatrixView, Op, RmsNorm, RopeAppend, RopeKind, Variants, ceil_div, dot, ensure,
+    Activation, Binding, Kernel, Loads, MatrixView, Op, RmsNorm, RopeAppend, RopeKind, Variants, ceil_div, dot, ensure,
 };
 use crate::Result;
-use crate::record::{Matrix, Tensor};
+use crate::record::{Matrix, Step, Tensor};
 
 /// What is done with a result.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -179,6 +181,17 @@ impl Op for Linear {
         }];
         kernels.extend(rope_append.into_iter().flat_map(|rope| rope.kernels(variants)));
         kernels
+    }
+
+    fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {
+        let variant = variants.linear(&self.weight, self.y.rows);
+        let mut loads = vec![self.product_loads(variant, step.count(self.y.rows))];
+        if let Epilogue::RopeAppend(rope) = &self.epilogue
+            && !self.fuses(rope)
+        {
+            loads.extend(rope.loads(variants, step));
+        }
+        loads
     }
 }
 

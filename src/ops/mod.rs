@@ -13,6 +13,7 @@ pub mod embed;
 pub mod expert_linear;
 mod kernel;
 pub mod linear;
+pub mod loads;
 pub mod norm;
 pub mod pick_rows;
 pub mod rms_norm;
@@ -29,6 +30,7 @@ pub use embed::{Embed, Index};
 pub use expert_linear::ExpertLinear;
 pub use kernel::{Binding, Kernel, MatrixView, ceil_div};
 pub use linear::{Affine, Epilogue, Linear};
+pub use loads::Loads;
 pub use norm::{Norm, NormKind};
 pub use pick_rows::PickRows;
 pub use rms_norm::RmsNorm;
@@ -38,6 +40,7 @@ pub use sample::Sample;
 pub use variants::Variants;
 
 use crate::Result;
+use crate::record::Step;
 
 /// The interface of an operation.
 pub trait Op {
@@ -46,6 +49,8 @@ pub trait Op {
     fn check(&self) -> Result<()>;
     /// The GPU dispatches, in order.
     fn kernels(&self, variants: &Variants) -> Vec<Kernel>;
+    /// What each of [`Op::kernels`] loads in a step.
+    fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads>;
 }
 
 macro_rules! commands {
@@ -63,6 +68,10 @@ macro_rules! commands {
 
             fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
                 match self { $(Self::$op(op) => op.kernels(variants),)+ }
+            }
+
+            fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {
+                match self { $(Self::$op(op) => op.loads(variants, step),)+ }
             }
         }
 

@@ -2,9 +2,10 @@
 //! projection: LayerNorm (Ba et al. 2016, arXiv 1607.06450), norms after a projection, and QK-norm
 //! (Henry et al. 2020, arXiv 2010.04245).
 
-use super::{Kernel, Op, Variants, ensure};
+use super::loads::f32s;
+use super::{Kernel, Loads, Op, Variants, ensure};
 use crate::Result;
-use crate::record::Tensor;
+use crate::record::{Step, Tensor};
 
 /// Kind of normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +97,25 @@ impl Op for Norm {
             pieces: None,
         }]
     }
+
+    fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
+        let (cols, bias) = (self.weight.cols, self.bias.map_or(0, |bias| bias.cols));
+        let added = if self.accumulate { cols } else { 0 };
+        // the sum of squares, the mean before it, and the result
+        let (passes, sums) = if self.kind == NormKind::Layer { (3, 2) } else { (2, 1) };
+        let row = Loads {
+            activations: f32s(2 * cols + bias + added),
+            // every invocation adds up the sums of all
+            lane_activations: f32s((passes + 1) * cols + bias + added + self.groups * sums * LANES * LANES),
+            workgroups: self.groups as u64,
+            ..Loads::default()
+        };
+        vec![row * step.count(self.y.rows)]
+    }
 }
+
+/// Invocations of a workgroup.
+const LANES: usize = 64;
 
 impl Norm {
     /// `x`: (tokens, x.cols), `None` if it is y; `weight`, `bias`: (columns of all groups); `y`:

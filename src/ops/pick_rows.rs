@@ -1,6 +1,6 @@
 //! `pick_rows`: gathers the rows whose logits are wanted, such as the last row of a prompt.
 
-use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
+use super::{Binding, Kernel, Loads, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 
@@ -31,6 +31,11 @@ impl Op for PickRows {
             workgroups: [ceil_div(self.x.cols, WORKGROUP), self.y.rows as u32, 1],
             pieces: None,
         }]
+    }
+
+    fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
+        let row = Loads::once(self.x.cols, ceil_div(self.x.cols, WORKGROUP) as usize);
+        vec![row * step.wanted().filter(|&row| row < self.x.rows).count().min(self.y.rows)]
     }
 }
 

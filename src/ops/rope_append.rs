@@ -5,7 +5,8 @@
 //! The host computes the cosines and sines of each row in f64: WGSL guarantees the precision of
 //! `sin` and `cos` only within [-π, π], and angles grow far beyond that.
 
-use super::{Binding, Kernel, Op, Variants, ceil_div, ensure};
+use super::loads::{f32s, touched};
+use super::{Binding, Kernel, Loads, Op, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 
@@ -62,6 +63,18 @@ impl Op for RopeAppend {
             workgroups: [ceil_div(self.all_heads() * head_dim / 2, WORKGROUP), self.qkv.rows as u32, 1],
             pieces: None,
         }]
+    }
+
+    fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
+        let (width, used) = (self.kv.head_dim / 2, self.angles.cols / 2);
+        let rotated = self.heads + self.kv.heads;
+        let qkv = Loads::once(self.qkv.cols, ceil_div(self.qkv.cols / 2, WORKGROUP) as usize);
+        let angles = Loads {
+            activations: f32s(2 * touched(rotated * width, WORKGROUP, width, used)),
+            lane_activations: f32s(2 * rotated * used),
+            ..Loads::default()
+        };
+        vec![(qkv + angles) * step.count(self.qkv.rows)]
     }
 }
 

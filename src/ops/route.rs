@@ -1,9 +1,10 @@
 //! `route`: the router of a mixture of experts: which experts a token goes to, and their weights
 //! (Shazeer et al. 2017, arXiv 1701.06538).
 
-use super::{Kernel, Op, Variants, ceil_div, ensure};
+use super::loads::f32s;
+use super::{Kernel, Loads, Op, Variants, ceil_div, ensure};
 use crate::Result;
-use crate::record::Tensor;
+use crate::record::{Step, Tensor};
 
 /// How the outputs of the chosen experts are weighted. Shaders use the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,21 @@ impl Op for Route {
             params: vec![self.y.rows as u32],
             workgroups: [ceil_div(self.y.rows, WORKGROUP), 1, 1],
             pieces: None,
+        }]
+    }
+
+    /// How often it looks at what it has chosen depends on the logits; that is left out.
+    fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
+        let tokens = step.count(self.y.rows);
+        let shared = usize::from(self.shared);
+        let rescaled = if self.weighting == Weighting::Renormalised { self.chosen } else { 0 };
+        // the largest logit, the sum, each choice, and its rivals
+        let passes = 2 + self.chosen * if self.weighting == Weighting::SparseMixer { 2 } else { 1 };
+        vec![Loads {
+            activations: f32s(tokens * (self.experts() + shared + rescaled)),
+            lane_activations: f32s(tokens * (passes * self.experts() + shared + rescaled)),
+            workgroups: ceil_div(tokens, WORKGROUP).into(),
+            ..Loads::default()
         }]
     }
 }

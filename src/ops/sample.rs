@@ -1,9 +1,10 @@
 //! `sample`: the logits of the last token → the next id, without penalties: see [`Chain`].
 
-use super::{Kernel, Op, Variants, ceil_div, ensure};
+use super::loads::f32s;
+use super::{Kernel, Loads, Op, Variants, ceil_div, ensure};
 use crate::Result;
-use crate::record::Tensor;
-use crate::sampling::Chain;
+use crate::record::{Step, Tensor};
+use crate::sampling::{Chain, SamplingOptions};
 
 /// y[0] = the id that the chain picks with the step's random bits, or [`INVALID_ID`].
 #[derive(Clone, Debug)]
@@ -67,7 +68,27 @@ impl Op for Sample {
             },
         ]
     }
+
+    /// With the usual top-k; what invocations exchange in workgroup memory is left out.
+    fn loads(&self, _: &Variants, _: &Step) -> Vec<Loads> {
+        let (vocab, blocks) = (self.logits.cols, self.maxima.cols);
+        let top_k = SamplingOptions::default().top_k as usize;
+        let chosen = blocks.min(top_k) * BLOCK;
+        let chain = self.chain.cols;
+        let choice = Loads {
+            activations: f32s(blocks + chosen.min(vocab) + chain),
+            // seven digits of the k-th best, then all that are better; the largest distance only
+            // where a candidate is left
+            lane_activations: f32s((7 + 1) * (blocks + chosen) + CHOICE_WORKGROUP * (chain - 1) + top_k.min(vocab)),
+            workgroups: 1,
+            ..Loads::default()
+        };
+        vec![Loads::once(vocab, ceil_div(blocks, WORKGROUP) as usize), choice]
+    }
 }
+
+/// Invocations of the workgroup that chooses.
+const CHOICE_WORKGROUP: usize = 256;
 
 /// `logits`: (tokens, vocab); `chain`: (4); `y`: (1).
 pub fn reference(logits: &[f32], vocab: usize, chain: &[f32], random: u32, y: &mut [f32]) {

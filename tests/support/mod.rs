@@ -5,6 +5,7 @@
 pub mod chats;
 pub mod slow;
 pub mod tiny;
+pub mod walk;
 
 use std::fmt::Display;
 use std::ops::Range;

@@ -6,11 +6,9 @@
 
 use std::collections::HashMap;
 
+use crate::format::layout::GRANULE;
 use crate::format::{Layout, Planes};
 use crate::record::{BufferId, Matrix};
-
-/// Bytes of the quants plane that stay together: the widest load in shaders.
-const GRANULE: usize = 16;
 
 /// Bytes of the scales plane that stay together: a scale and its minimum, or two pairs of their
 /// factors.

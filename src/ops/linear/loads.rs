@@ -1,0 +1,125 @@
+//! What the shaders of `linear` load, for `linear` and `expert_linear`.
+
+use super::{Epilogue, Linear};
+use crate::format::layout::BLOCK;
+use crate::ops::loads::{f32s, touched};
+use crate::ops::variants::LinearVariant;
+use crate::ops::{Loads, RopeAppend};
+use crate::record::Matrix;
+
+/// A matrix times the rows of some tokens, as a variant splits it into workgroups: each takes the
+/// same number of rows of the matrix, and of tokens.
+pub struct Product {
+    pub variant: &'static LinearVariant,
+    /// The layout of the matrix, and its columns.
+    pub weight: Matrix,
+    /// Rows of the matrix that a token takes.
+    pub rows: usize,
+    /// Rows that make one output: 2 if gated.
+    pub inputs: usize,
+    pub tokens: usize,
+    pub normed: bool,
+    pub affine: bool,
+}
+
+impl Product {
+    fn outputs(&self) -> usize {
+        self.rows / self.inputs
+    }
+
+    /// Invocations, or groups of them, that share the outputs of a token.
+    fn lanes(&self) -> usize {
+        self.outputs().div_ceil(self.variant.rows / self.inputs)
+    }
+
+    /// Workgroups along the rows of the matrix, and along the tokens.
+    fn grid(&self) -> [usize; 2] {
+        [self.lanes().div_ceil(self.variant.lanes), self.tokens.div_ceil(self.variant.tokens)]
+    }
+
+    /// A workgroup loads its rows of the matrix, its rows of x and the norm's weights. Rows that
+    /// only fill up the last workgroup are left out.
+    pub fn loads(&self) -> Loads {
+        let [across, along] = self.grid();
+        let cols = self.weight.cols;
+        let x = across * self.tokens * cols;
+        let norm = if self.normed { across * along * cols } else { 0 };
+        let affine = if self.affine { 2 * self.rows } else { 0 };
+        Loads {
+            weights: (along * self.rows * self.weight.layout.row_bytes(cols)) as u64,
+            activations: f32s(x + norm + along * affine),
+            lane_activations: self.lane_activations() + f32s(self.tokens * affine),
+            multiply_adds: (self.tokens * self.rows * cols) as u64,
+            workgroups: (across * along) as u64,
+            ..Loads::default()
+        }
+    }
+
+    /// The columns that all invocations load of x and of the norm's weights, and what they pass on
+    /// in workgroup memory.
+    fn lane_activations(&self) -> u64 {
+        let LinearVariant { shader, rows, lanes, k_threads, tokens, .. } = *self.variant;
+        let ([across, along], cols, norm) = (self.grid(), self.weight.cols, usize::from(self.normed));
+        // workgroup memory of shared/parts.wgsl: the sums of pairs of rows, and of squares
+        let finish = |parts: usize| across * along * (lanes * rows / 2) * parts * (2 + norm);
+        f32s(match shader {
+            // each row anew
+            "linear" => along * self.lanes() * rows * cols * (1 + norm),
+            "linear_split" => along * self.lanes() * cols * (1 + norm) + finish(k_threads),
+            // with subgroups that are not smaller than the invocations of a row
+            "linear_subgroup" => along * self.lanes() * cols * (1 + norm) + finish(1),
+            "linear_rows_tile" => along * self.lanes() * cols * (tokens + norm),
+            "linear_block" | "linear_block_int8" => {
+                let blocks = cols / BLOCK;
+                // each block of four tokens, in f32 or in bytes with two scales and two sums
+                let tile =
+                    lanes * k_threads * blocks * 4 * if shader == "linear_block" { BLOCK } else { BLOCK / 4 + 4 };
+                let squares = norm * lanes * k_threads * 4 * 2;
+                across * along * (tokens * cols * (1 + norm) + tile + squares)
+            }
+            // linear_rows
+            _ => along * self.lanes() * cols * (1 + norm),
+        })
+    }
+
+    /// The angles of pairs that the epilogue rotates.
+    fn angles(&self, rope: &RopeAppend) -> Loads {
+        let (width, used) = (rope.kv.head_dim / 2, rope.angles.cols / 2);
+        let heads = rope.heads + rope.kv.heads;
+        let workgroup = self.variant.rows * self.variant.lanes / 2;
+        Loads {
+            activations: f32s(2 * self.tokens * touched(heads * width, workgroup, width, used)),
+            lane_activations: f32s(2 * self.tokens * heads * used),
+            ..Loads::default()
+        }
+    }
+}
+
+impl Linear {
+    /// Of the product with its epilogue.
+    pub(super) fn product_loads(&self, variant: &'static LinearVariant, tokens: usize) -> Loads {
+        let (weight, inputs) = (self.weight, self.epilogue.inputs());
+        let (normed, affine) = (self.norm.is_some(), self.affine.is_some());
+        let product = Product { variant, weight, rows: weight.rows, inputs, tokens, normed, affine };
+        let epilogue = match &self.epilogue {
+            Epilogue::Accumulate { .. } => Loads::once(tokens * self.outputs(), 0),
+            Epilogue::RopeAppend(rope) if self.fuses(rope) => product.angles(rope),
+            Epilogue::Store | Epilogue::Activate(_) | Epilogue::Cap { .. } | Epilogue::RopeAppend(_) => {
+                Loads::default()
+            }
+        };
+        product.loads() + epilogue
+    }
+}
+
+/// What an expert's product loads besides: each invocation the number of the expert.
+pub fn routed(product: &Product) -> Loads {
+    let LinearVariant { shader, lanes, k_threads, .. } = *product.variant;
+    let [across, along] = product.grid();
+    let invocations = match shader {
+        "linear_split" | "linear_subgroup" => across * lanes * k_threads,
+        _ => product.lanes(),
+    };
+    let (activations, lane_activations) = (f32s(across * along), f32s(along * invocations));
+    Loads { activations, lane_activations, ..Loads::default() }
+}

@@ -1,0 +1,314 @@
+//! Counts what the shaders themselves load, and compares with what the operations say of them.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use crate::support;
+
+use std::collections::{BTreeMap, HashSet};
+
+use support::variant_sets;
+use support::walk::{self, Source, Words};
+use weft_llm::engine::gpu::shader::wgsl;
+use weft_llm::format::Layout;
+use weft_llm::ops::{
+    Activate, Activation, Attention, Binding, Combine, Command, Embed, Epilogue, ExpertLinear, Index, Kernel, Linear,
+    Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Sample,
+};
+use weft_llm::record::{BufferId, KV_BLOCK, KvCache, Matrix, Row, Step, Tensor, rows};
+
+/// The buffer of keys and values.
+const KV: BufferId = BufferId(99);
+/// A buffer of small whole numbers: the experts of tokens, or the values of a chain.
+const NUMBERS: BufferId = BufferId(98);
+const OTHER: BufferId = BufferId(1);
+
+fn tensor(rows: usize, cols: usize) -> Tensor {
+    Tensor { buffer: BufferId(0), rows, cols }
+}
+
+fn kv(heads: usize, head_dim: usize) -> KvCache {
+    KvCache { buffer: KV, heads, head_dim }
+}
+
+/// The best logits that are looked at in a draw, as usual.
+const TOP_K: u32 = 40;
+
+/// The words of what a shader is bound to, where they decide what it does.
+fn words(kernel: &Kernel, step: &Step) -> Words {
+    let reach = step.rows.iter().map(|row| row.position + 1).max().unwrap() as u32;
+    // a sequence: its length, its blocks
+    let sequence = |sequence| [&[step.length(sequence) as u32], step.tables[sequence]].concat();
+    let tables: Vec<Vec<u32>> = (0..step.tables.len()).map(sequence).collect();
+    let start = |sequence| tables[..sequence].concat().len() as u32;
+    let row = |(i, row): (usize, &Row)| {
+        let wanted = step.wanted().nth(i).map_or(u32::MAX, |row| row as u32);
+        [row.id.unwrap_or(0), row.position as u32, 0, start(row.sequence), wanted]
+    };
+    let number = if kernel.shader == "sample" { TOP_K } else { 1 };
+    let known = kernel.slots().filter_map(|(slot, binding)| match binding {
+        Binding::Rows => Some((slot, step.rows.iter().enumerate().flat_map(row).collect())),
+        Binding::Tables => Some((slot, tables.concat())),
+        Binding::Values(NUMBERS) => Some((slot, vec![number; 64])),
+        _ => None,
+    });
+    let header = vec![step.rows.len() as u32, reach, step.random, step.second];
+    known.chain([(0, header), (1, kernel.params.clone())]).collect()
+}
+
+/// What a dispatch loads, by a walk through its shader.
+fn counted(kernel: &Kernel, step: &Step) -> Loads {
+    let source = wgsl(kernel.shader, &kernel.defines, &kernel.constants).unwrap();
+    let module = naga::front::wgsl::parse_str(&source).unwrap();
+    let words = words(kernel, step);
+    let reach = step.rows.iter().map(|row| row.position + 1).max().unwrap();
+    let [x, y, z] = kernel.grid(reach);
+    let mut loads = Loads::default();
+    for id in (0..x * y * z).map(|i| [i % x, i / x % y, i / x / y]) {
+        let mut busy = false;
+        for (source, once, each) in walk::workgroup(&module, id, &words) {
+            let figure = match source {
+                // not activations
+                Source::Workgroup("weight_scales") => continue,
+                Source::Workgroup("weights") if kernel.shader.starts_with("linear") => continue,
+                Source::Workgroup(_) if kernel.shader == "sample" => continue,
+                Source::Workgroup(_) => None,
+                Source::Binding(0 | 1) => continue,
+                Source::Binding(slot) => match kernel.slots().find(|(other, _)| *other == slot).unwrap().1 {
+                    Binding::Rows | Binding::Tables => continue,
+                    Binding::Quants(_) | Binding::Scales(_) => Some(&mut loads.weights),
+                    Binding::Values(KV) => Some(&mut loads.keys_values),
+                    Binding::Values(_) | Binding::Pieces { .. } => None,
+                },
+            };
+            busy = true;
+            match figure {
+                Some(figure) => *figure += once,
+                None => {
+                    loads.activations += once;
+                    loads.lane_activations += each;
+                }
+            }
+        }
+        loads.workgroups += u64::from(busy);
+    }
+    loads
+}
+
+/// The kernels that were counted, by shader.
+#[derive(Default)]
+struct Seen(BTreeMap<&'static str, usize>);
+
+impl Seen {
+    /// Compares each kernel that any choice of shaders makes of a command.
+    fn compare(&mut self, name: &str, command: impl Into<Command>, step: &Step) {
+        let command = command.into();
+        command.check().unwrap();
+        let mut done = HashSet::new();
+        for variants in variant_sets() {
+            let loads = command.loads(&variants, step);
+            let kernels = command.kernels(&variants);
+            assert_eq!(loads.len(), kernels.len(), "{name}");
+            for (kernel, loads) in kernels.iter().zip(loads) {
+                if !done.insert((kernel.shader, kernel.defines.clone(), kernel.constants.clone())) {
+                    continue;
+                }
+                let counted = Loads { multiply_adds: loads.multiply_adds, ..counted(kernel, step) };
+                let (rows, reach) = (step.rows.len(), step.length(0));
+                let about = format!("{name}, {rows} rows up to {reach}: {} {:?}", kernel.shader, kernel.constants);
+                // the walk knows neither where the logits of a choice are, nor which are kept so
+                // far that the largest distance matters
+                let (once, each) = if kernel.shader == "sample" { (4 * (32 * TOP_K + 1), 4 * TOP_K) } else { (0, 0) };
+                let loads = Loads {
+                    activations: loads.activations - u64::from(once),
+                    lane_activations: loads.lane_activations - u64::from(each),
+                    ..loads
+                };
+                assert_eq!(loads, counted, "{about}");
+                *self.0.entry(kernel.shader).or_default() += 1;
+            }
+        }
+    }
+
+    fn are(&self, shaders: &[&str]) {
+        assert_eq!(self.0.keys().copied().collect::<Vec<_>>(), shaders);
+    }
+}
+
+/// A step of a sequence, of tokens from `position` on.
+fn at(position: usize, tokens: usize, then: impl FnOnce(&Step)) {
+    let table: Vec<u32> = (0..(position + tokens).div_ceil(KV_BLOCK) as u32).rev().collect();
+    then(&Step { second: 2, ..Step::new(&rows(0, position, &vec![3; tokens]), &[&table]) });
+}
+
+/// Tokens of a step, and room for them.
+const TOKENS: [(usize, usize); 3] = [(1, 1), (5, 7), (35, 40)];
+
+fn matrix(layout: Layout, rows: usize) -> Matrix {
+    let cols = layout.quantised().map_or(64, |quantised| quantised.group.max(64));
+    Matrix { buffer: BufferId(2), layout, rows, cols }
+}
+
+#[test]
+fn linear() {
+    let mut seen = Seen::default();
+    let gated = Epilogue::Activate(Activation::SWIGLU);
+    for (tokens, capacity) in TOKENS {
+        for (i, layout) in Layout::ALL.into_iter().enumerate() {
+            for (j, epilogue) in [Epilogue::Store, Epilogue::ACCUMULATE, gated].into_iter().enumerate() {
+                let weight = matrix(layout, 96 * epilogue.inputs());
+                let norm = (i + j) % 2 == 0;
+                let norm = norm.then_some(RmsNorm { weight: tensor(1, weight.cols), eps: 0.0 });
+                let affine = (j != 1).then_some(tensor(2, weight.rows));
+                let (x, y) = (tensor(capacity, weight.cols), tensor(capacity, 96));
+                // of many tokens a few, since the plain shader takes each anew
+                let skipped = match tokens {
+                    1 => i % 3 != j,
+                    5 => i < 3 || i % 2 == 0 || i % 3 != j,
+                    _ => i != 3 || j == 1,
+                };
+                if skipped {
+                    continue;
+                }
+                let op = Linear { x, norm, weight, affine, epilogue, y_offset: 0, y };
+                at(0, tokens, |step| seen.compare(&format!("{layout:?}"), op, step));
+            }
+        }
+        // rows that are not whole blocks
+        let weight = Matrix { cols: 36, ..matrix(Layout::F16, 30) };
+        let (x, y) = (tensor(capacity, 36), tensor(capacity, 30));
+        let op = Linear { x, norm: None, weight, affine: None, epilogue: Epilogue::Store, y_offset: 0, y };
+        at(0, tokens, |step| seen.compare("odd columns", op, step));
+    }
+    seen.are(&[
+        "linear",
+        "linear_block",
+        "linear_block_int8",
+        "linear_rows",
+        "linear_rows_tile",
+        "linear_split",
+        "linear_subgroup",
+    ]);
+}
+
+#[test]
+fn linear_with_rope() {
+    let mut seen = Seen::default();
+    for &(tokens, capacity) in &TOKENS[..2] {
+        for (head_dim, rotary_dim, kind) in
+            [(16, 16, RopeKind::Interleaved), (48, 32, RopeKind::Interleaved), (32, 24, RopeKind::HalfSplit)]
+        {
+            let (kv, heads) = (kv(1, head_dim), 4);
+            let weight = matrix(Layout::Q4, 6 * head_dim);
+            let (x, y) = (tensor(capacity, weight.cols), tensor(capacity, weight.rows));
+            let rope = RopeAppend { qkv: y, angles: tensor(capacity, rotary_dim), kv, heads, kind };
+            let norm = Some(RmsNorm { weight: tensor(1, weight.cols), eps: 0.0 });
+            let epilogue = Epilogue::RopeAppend(rope);
+            let op = Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y };
+            at(9, tokens, |step| seen.compare("rope", op, step));
+        }
+    }
+    assert!(seen.0["rope_append"] > 0 && seen.0["linear_subgroup"] > 0, "{:?}", seen.0);
+}
+
+#[test]
+fn expert_linear() {
+    let mut seen = Seen::default();
+    for slot_inputs in [false, true] {
+        let (rows, chosen, capacity) = (128, 2, 4);
+        let weight = matrix(Layout::Q4K32, 3 * rows);
+        let x = tensor(capacity, if slot_inputs { chosen * weight.cols } else { weight.cols });
+        let norm = (!slot_inputs).then_some(RmsNorm { weight: tensor(1, weight.cols), eps: 0.0 });
+        let affine = slot_inputs.then_some(tensor(2, weight.rows));
+        let route = Tensor { buffer: NUMBERS, ..tensor(capacity, 4) };
+        let (first_expert, y_offset, y) = (0, 0, tensor(capacity, chosen * rows));
+        let op = ExpertLinear { x, norm, weight, affine, rows, first_expert, route, chosen, y_offset, y };
+        at(0, 3, |step| seen.compare("experts", op, step));
+    }
+    seen.are(&["linear", "linear_rows", "linear_split", "linear_subgroup"]);
+}
+
+#[test]
+fn attention() {
+    let mut seen = Seen::default();
+    for (head_dim, heads, kv_heads) in [(16, 4, 2), (80, 3, 1), (128, 2, 2)] {
+        for (window, causal) in [(None, true), (Some(90), true), (Some(5), true), (None, false)] {
+            if head_dim > 16 && window != Some(90) {
+                continue;
+            }
+            for (position, tokens, capacity) in [(0, 1, 1), (70, 1, 1), (300, 1, 1), (0, 5, 6), (130, 9, 9)] {
+                let (q, y) = (tensor(capacity, heads * head_dim + 4), tensor(capacity, heads * head_dim));
+                let (kv, scale, cap, alibi) = (kv(kv_heads, head_dim), 1.0, None, None);
+                let op = Attention { q, kv, heads, scale, cap, alibi, window, causal, y };
+                at(position, tokens, |step| seen.compare(&format!("{window:?}"), op, step));
+            }
+        }
+    }
+    seen.are(&["attention", "attention_lane", "attention_merge"]);
+}
+
+/// A row for each of several sequences, as when generations run together.
+#[test]
+fn attention_of_sequences() {
+    let mut seen = Seen::default();
+    let row = |sequence, position| Row { id: Some(0), position, sequence, wanted: true };
+    let rows = [row(0, 40), row(0, 41), row(1, 7), row(2, 90), row(2, 91)];
+    let (q, y) = (tensor(6, 32), tensor(6, 32));
+    let (kv, heads, scale, cap, alibi) = (kv(1, 16), 2, 1.0, None, None);
+    let op = Attention { q, kv, heads, scale, cap, alibi, window: None, causal: true, y };
+    seen.compare("sequences", op, &Step::new(&rows, &[&[0], &[1], &[2, 3]]));
+}
+
+#[test]
+fn embed() {
+    let mut seen = Seen::default();
+    for layout in Layout::ALL {
+        for (index, tokens) in [(Index::Id, 1), (Index::Id, 3), (Index::Position, 3), (Index::Segment, 3)] {
+            let table = Matrix { cols: 512, ..matrix(layout, 8) };
+            let op = Embed { table, first_row: 0, index, scale: 1.0, y: tensor(4, 512) };
+            at(2, tokens, |step| seen.compare(&format!("{layout:?}"), op, step));
+        }
+    }
+    // a part that holds none of the ids
+    let op = Embed { table: matrix(Layout::Q4, 8), first_row: 8, index: Index::Id, scale: 1.0, y: tensor(4, 64) };
+    at(0, 3, |step| assert_eq!(op.loads(&variant_sets()[0], step)[0].weights, 0));
+    seen.are(&["embed"]);
+}
+
+#[test]
+fn norm() {
+    let mut seen = Seen::default();
+    for (kind, bias) in [(NormKind::Rms, None), (NormKind::Layer, None), (NormKind::Layer, Some(tensor(1, 160)))] {
+        let (x, weight, eps) = (tensor(4, 160), tensor(1, 160), 1e-5);
+        let elsewhere = Tensor { buffer: OTHER, ..x };
+        for (y, accumulate, groups) in [(x, false, 2), (elsewhere, false, 1), (elsewhere, true, 4)] {
+            let op = Norm { x, first_col: 0, groups, weight, bias, kind, eps, accumulate, y };
+            at(0, 3, |step| seen.compare("norm", op, step));
+        }
+    }
+    seen.are(&["norm"]);
+}
+
+#[test]
+fn small_operations() {
+    let mut seen = Seen::default();
+    for (activation, inputs) in [(Activation::SWIGLU, 2), (Activation { gated: false, ..Activation::SWIGLU }, 1)] {
+        let op = Activate { activation, x: tensor(4, inputs * 96), y: tensor(4, 96) };
+        at(0, 3, |step| seen.compare("activate", op, step));
+    }
+    for accumulate in [false, true] {
+        let (x, route, y) = (tensor(4, 2 * 96), Tensor { buffer: OTHER, ..tensor(4, 4) }, tensor(4, 96));
+        let op = Combine { x, route, chosen: 2, scale: 1.0, accumulate, y };
+        at(0, 3, |step| seen.compare("combine", op, step));
+    }
+    at(0, 3, |step| seen.compare("pick_rows", PickRows { x: tensor(4, 96), y: tensor(2, 96) }, step));
+    seen.are(&["activate", "combine", "pick_rows"]);
+}
+
+#[test]
+fn sample() {
+    let vocab = 3200;
+    let chain = Tensor { buffer: NUMBERS, ..tensor(1, 4) };
+    let op = Sample { logits: tensor(1, vocab), chain, maxima: tensor(1, Sample::blocks(vocab)), y: tensor(1, 1) };
+    let mut seen = Seen::default();
+    at(0, 1, |step| seen.compare("sample", op, step));
+    seen.are(&["sample", "sample_blocks"]);
+}

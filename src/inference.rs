@@ -10,11 +10,13 @@
 //! | `generation`, `advance` | one answer: its stop rules; its next token |
 //! | `together` | the next tokens of several generations in one step |
 //! | `runner`, `programs` | runs a step of a sequence |
+//! | `estimate`, `cost` | memory, and work on a GPU, from headers alone |
 //! | `prompt`, `scoring`, `embedding`, `kv` | other tasks of a decoder |
 //! | [`inspect`] | looks inside a decoder while it reads |
 //! | [`encoder`] | a loaded encoder |
 
 mod advance;
+mod cost;
 mod decoder;
 mod embedding;
 pub mod encoder;
@@ -37,6 +39,7 @@ mod types;
 use crate::Error;
 use crate::sampling::{log_probability, log_sum_exp};
 
+pub use cost::{CostModel, CostOptions, ModelCost, OperationCost, StepCost};
 pub use decoder::LoadedDecoder;
 pub use embedding::EmbedOptions;
 pub use encoder::LoadedEncoder;

@@ -13,10 +13,12 @@
 //! | [`ops`] | one file per operation: shapes, checks, dispatch, reference |
 //! | [`model`] | hyperparameters, weights, the decoder layer, the KV cache |
 //! | [`engine`] | runs recordings: reference, CPU, GPU |
+//! | [`cost`] | what a step costs: bytes, multiply-adds, dispatches |
 //! | [`inference`] | loaded models: prompt → events, sequences that share prefixes |
 //!
 //! `web` (wasm only) is the only module that uses wasm-bindgen.
 
+pub mod cost;
 pub mod engine;
 pub mod error;
 pub mod format;

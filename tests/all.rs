@@ -10,6 +10,7 @@ mod chat_memory;
 mod chat_templates;
 mod command;
 mod conversations;
+mod cost;
 mod encoders;
 mod format_golden;
 mod generations;

@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["record"],
     &["ops"],
     &["model", "engine"],
+    &["cost"],
     &["inference"],
     &["web"],
 ];

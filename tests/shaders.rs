@@ -166,7 +166,7 @@ fn every_pipeline_is_valid_and_fits_its_operation() {
 }
 
 /// Checks the limits that every WebGPU adapter guarantees.
-fn check_limits(name: &str, module: &Module) {
+pub fn check_limits(name: &str, module: &Module) {
     let [x, y, z] = module.entry_points[0].workgroup_size;
     assert!(x * y * z <= 256, "{name}: {} invocations a workgroup", x * y * z);
     let size = |variable: &naga::GlobalVariable| module.types[variable.ty].inner.size(module.to_ctx());

@@ -5,6 +5,8 @@
 
 #[path = "weft/constrain.rs"]
 mod constrain;
+#[path = "weft/cost.rs"]
+mod cost;
 #[path = "weft/encode.rs"]
 mod encode;
 #[path = "weft/files.rs"]
@@ -88,6 +90,8 @@ enum Command {
         #[command(flatten)]
         model: ModelArgs,
     },
+    /// Counts what a prompt and a token cost on a GPU, from headers alone.
+    Cost(cost::CostArgs),
     /// Quantises a model and writes it as a GGUF file.
     Quantize {
         /// A GGUF file or a folder of transformers.
@@ -195,6 +199,7 @@ async fn run(command: Command) -> Result<()> {
             print_json(&json!({ "ids": encode(model.tokenizer(), &text)? }))
         }
         Command::Info { model } => print_json(&files::estimate(&model.files()?, model.context)?),
+        Command::Cost(args) => cost::cost(&args),
         Command::Quantize { input, output, kind } => quantize::quantize(&Files::new(&[input], Some(&kind))?, &output),
         Command::Bench { model, prompt_tokens, prompt, gen_tokens, json } => {
             let context = model.context.or(prompt.is_none().then_some(prompt_tokens + gen_tokens + 2));

@@ -22,6 +22,9 @@ pub use crate::record::LocalFuture;
 use crate::record::{BufferId, Memory, Step};
 use crate::{Error, Result};
 
+/// Tokens of a prompt per step, where an engine has no other number.
+pub const PROMPT_CHUNK: usize = 32;
+
 /// A recording that an engine has made ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProgramId(usize);
@@ -117,7 +120,7 @@ pub trait Engine: Memory {
     /// Best number of prompt tokens per step. With more tokens each weight that is read is used
     /// more often; with fewer a stop takes effect sooner.
     fn prompt_chunk(&self) -> usize {
-        32
+        PROMPT_CHUNK
     }
 
     /// Sampling on the device, for engines whose logits are slow to read; `None`: the host samples.

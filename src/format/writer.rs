@@ -99,12 +99,7 @@ impl<W: Write + Seek> GgufFile<W> {
     /// Creates the file `name` at its full length, and writes the header. Tensors get the offsets
     /// that follow from their order.
     pub fn create(mut out: W, name: &str, metadata: &Metadata, tensors: &[TensorInfo]) -> Result<Self> {
-        let mut tensors = tensors.to_vec();
-        let mut end = 0;
-        for tensor in &mut tensors {
-            tensor.offset = end;
-            end = (end + tensor.bytes()).next_multiple_of(ALIGNMENT);
-        }
+        let (tensors, end) = placed(tensors);
         let header = header(3, ALIGNMENT, metadata, &tensors);
         let start = header.len() as u64;
         // writes the last byte, so that the file includes the padding after the last tensor
@@ -140,6 +135,22 @@ impl<W: Write + Seek> Sink for GgufFile<W> {
 
 fn io_error(what: &str, error: &io::Error) -> Error {
     Error::Io { what: what.into(), message: error.to_string() }
+}
+
+/// The tensors with the offsets that follow from their order, and the bytes of all.
+fn placed(tensors: &[TensorInfo]) -> (Vec<TensorInfo>, u64) {
+    let mut tensors = tensors.to_vec();
+    let mut end = 0;
+    for tensor in &mut tensors {
+        tensor.offset = end;
+        end = (end + tensor.bytes()).next_multiple_of(ALIGNMENT);
+    }
+    (tensors, end)
+}
+
+/// The bytes of a file before its weights, for tensors in this order.
+pub fn header_of(metadata: &Metadata, tensors: &[TensorInfo]) -> Vec<u8> {
+    header(3, ALIGNMENT, metadata, &placed(tensors).0)
 }
 
 /// The bytes before the weights.

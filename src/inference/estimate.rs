@@ -5,15 +5,13 @@ use serde::Serialize;
 
 use super::encoder_programs::EncoderPrograms;
 use super::programs::Programs;
+use crate::engine::PROMPT_CHUNK;
 use crate::format::ModelReader;
 use crate::format::block::BlockType;
 use crate::format::layout::Layout;
 use crate::model::{Network, TensorLoader};
 use crate::record::{BufferId, KV_BLOCK, LocalFuture, Matrix, Memory};
 use crate::{Error, Result};
-
-/// Tokens per chunk of the prompt, as in the engines.
-const CHUNK: usize = 32;
 
 /// A model and the memory that it needs, computed from the headers of its files.
 ///
@@ -59,21 +57,18 @@ pub struct Estimate {
     pub largest_buffer_bytes: u64,
 }
 
-/// Reads the headers of a model's files.
-pub struct Estimator {
+/// Reads the headers of a model's files into memory that only counts.
+pub(super) struct HeaderLoader<M> {
     loader: TensorLoader,
-    memory: Counting,
+    memory: M,
 }
 
-impl Estimator {
-    /// An estimate for the files that `reader` reads, for sequences of at most `context`
-    /// tokens; `None`: as in [`TensorLoader::new`].
-    pub fn new(reader: ModelReader, context: Option<usize>) -> Self {
-        Self { loader: TensorLoader::with(reader, context), memory: Counting::default() }
+impl<M: Memory> HeaderLoader<M> {
+    pub fn new(reader: ModelReader, context: Option<usize>, memory: M) -> Self {
+        Self { loader: TensorLoader::with(reader, context), memory }
     }
 
-    /// Takes the next bytes of a file. Returns whether its header is complete, so that no more of
-    /// the file is needed.
+    /// See [`Estimator::feed`].
     pub fn feed(&mut self, bytes: &[u8]) -> Result<bool> {
         let before = self.loader.headers();
         self.loader.feed(&mut self.memory, bytes)?;
@@ -89,26 +84,59 @@ impl Estimator {
         self.loader.end_file()
     }
 
-    /// Call after the last header. Errors: `TruncatedFile` if it is incomplete.
-    pub fn finish(mut self) -> Result<Estimate> {
+    /// See [`TensorLoader::census`].
+    pub fn census(&self) -> (u64, &'static str) {
+        self.loader.census()
+    }
+
+    /// The network, after the last header. Errors: `TruncatedFile` if it is incomplete.
+    pub fn finish(self) -> Result<(Network, M)> {
         self.loader.check_end()?;
-        let (parameters, quantization) = self.loader.census();
-        let Some(network) = self.loader.network() else {
+        let network = self.loader.into_network().ok_or_else(|| {
             let (expected, got) = ("a header with tensors".into(), "none".into());
-            return Err(Error::InvalidModel { what: "the model".into(), expected, got });
-        };
-        let weight_bytes = self.memory.bytes;
+            Error::InvalidModel { what: "the model".into(), expected, got }
+        })?;
+        Ok((network, self.memory))
+    }
+}
+
+/// Reads the headers of a model's files.
+pub struct Estimator(HeaderLoader<Counting>);
+
+impl Estimator {
+    /// An estimate for the files that `reader` reads, for sequences of at most `context`
+    /// tokens; `None`: as in [`TensorLoader::new`].
+    pub fn new(reader: ModelReader, context: Option<usize>) -> Self {
+        Self(HeaderLoader::new(reader, context, Counting::default()))
+    }
+
+    /// Takes the next bytes of a file. Returns whether its header is complete, so that no more of
+    /// the file is needed.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<bool> {
+        self.0.feed(bytes)
+    }
+
+    /// Call before the bytes of the next file. Errors: `TruncatedFile`.
+    pub fn end_file(&mut self) -> Result<()> {
+        self.0.end_file()
+    }
+
+    /// Call after the last header. Errors: `TruncatedFile` if it is incomplete.
+    pub fn finish(self) -> Result<Estimate> {
+        let (parameters, quantization) = self.0.census();
+        let (network, mut memory) = self.0.finish()?;
+        let weight_bytes = memory.bytes;
         let (mut chats_bytes, mut score_bytes) = (0, 0);
-        let (config, context, cached_layers) = match network {
+        let (config, context, cached_layers) = match &network {
             Network::Decoder(decoder) => {
                 // with sampling on the engine or without: a few kilobytes
-                let programs = Programs::record(&mut self.memory, decoder, CHUNK, true)?;
+                let programs = Programs::record(&mut memory, decoder, PROMPT_CHUNK, true)?;
                 chats_bytes = added(|memory| programs.record_together(memory, decoder))?;
                 score_bytes = added(|memory| programs.record_all_logits(memory, decoder))?;
                 (&decoder.config, decoder.context, decoder.config.layers)
             }
             Network::Encoder(encoder) => {
-                EncoderPrograms::record(&mut self.memory, encoder)?;
+                EncoderPrograms::record(&mut memory, encoder)?;
                 // the layers share one
                 (&encoder.config, encoder.context, 1)
             }
@@ -124,13 +152,13 @@ impl Estimator {
             context_length: context,
             trained_context_length: config.trained_context,
             weight_bytes,
-            activation_bytes: self.memory.bytes - weight_bytes,
-            loaded_bytes: self.memory.bytes,
+            activation_bytes: memory.bytes - weight_bytes,
+            loaded_bytes: memory.bytes,
             kv_cache_bytes,
-            total_bytes: self.memory.bytes + kv_cache_bytes,
+            total_bytes: memory.bytes + kv_cache_bytes,
             chats_bytes,
             score_bytes,
-            largest_buffer_bytes: self.memory.largest.max(kv_cache_bytes / cached_layers as u64),
+            largest_buffer_bytes: memory.largest.max(kv_cache_bytes / cached_layers as u64),
         })
     }
 }

@@ -85,11 +85,15 @@ impl Programs<Recording> {
         Ok(Self { rows, kv, decode, prompt, last_logits, logits, device, activations: a, later: Later::default() })
     }
 
+    /// All recordings.
+    pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
+        let device = self.device.iter().flat_map(|device| [&device.decode, &device.last]);
+        [&self.decode, &self.prompt, &self.last_logits].into_iter().chain(device)
+    }
+
     /// All recorded commands.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
-        let device = self.device.iter().flat_map(|device| [&device.decode, &device.last]);
-        let all = [&self.decode, &self.prompt, &self.last_logits].into_iter().chain(device);
-        all.flat_map(|recording| &recording.commands)
+        self.recordings().flat_map(|recording| &recording.commands)
     }
 
     /// Prepares all programs on the engine.
@@ -133,6 +137,17 @@ impl<P> Programs<P> {
         let mut recording = Recording::default();
         decoder.record_logits(&mut recording, &self.activations, logits)?;
         Ok((recording, logits))
+    }
+
+    /// The recording of [`Programs::stage`].
+    pub fn record_stage(&self, decoder: &Decoder, layer: Option<usize>, tokens: usize) -> Result<Recording> {
+        let mut recording = Recording::default();
+        let a = self.activations.first(if tokens > 1 { self.rows } else { 1 });
+        match layer {
+            None => decoder.record_embedding(&mut recording, &a)?,
+            Some(layer) => decoder.record_layer(&mut recording, layer, self.kv.layer(layer), &a)?,
+        }
+        Ok(recording)
     }
 }
 
@@ -188,17 +203,6 @@ impl Programs {
         let ready = engine.prepare(self.record_stage(decoder, layer, tokens)?)?;
         self.later.stages[stage][many] = Some(ready);
         Ok(ready)
-    }
-
-    /// The recording of [`Programs::stage`].
-    pub fn record_stage(&self, decoder: &Decoder, layer: Option<usize>, tokens: usize) -> Result<Recording> {
-        let mut recording = Recording::default();
-        let a = self.activations.first(if tokens > 1 { self.rows } else { 1 });
-        match layer {
-            None => decoder.record_embedding(&mut recording, &a)?,
-            Some(layer) => decoder.record_layer(&mut recording, layer, self.kv.layer(layer), &a)?,
-        }
-        Ok(recording)
     }
 
     /// Ids → their rows of the embedding table, (rows, hidden).

@@ -124,6 +124,11 @@ impl TensorLoader {
         self.assembly.network.as_ref()
     }
 
+    /// The same by value, after the last header.
+    pub fn into_network(self) -> Option<Network> {
+        self.assembly.network
+    }
+
     /// Length of the whole file in bytes, once its header has been read.
     pub fn total_bytes(&self) -> Option<u64> {
         self.reader.total_bytes()

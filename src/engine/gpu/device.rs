@@ -127,6 +127,11 @@ impl Watch {
     }
 }
 
+/// Bytes of a buffer: shaders see buffers as arrays of up to 16 bytes an element.
+pub(super) fn buffer_size(bytes: u64) -> u64 {
+    bytes.next_multiple_of(16).max(16)
+}
+
 /// A device with its queue.
 pub(super) struct Gpu {
     pub device: wgpu::Device,
@@ -247,8 +252,7 @@ impl Gpu {
     }
 
     fn allocate(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<(wgpu::Buffer, Allocation)> {
-        // shaders see buffers as arrays of up to 16 bytes an element
-        let size = bytes.next_multiple_of(16).max(16);
+        let size = buffer_size(bytes);
         let limit = self.max_buffer_bytes();
         if size > limit {
             let limit = format!("and this GPU allows {limit} for one buffer (device 'cpu' more)");

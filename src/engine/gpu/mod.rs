@@ -14,6 +14,7 @@
 //! | `buffers` | buffers and uploads |
 //! | `caches` | memory of KV caches |
 //! | `readback` | waits for results, and for the end of queued work |
+//! | [`planned`] | the memory of an engine that is not there |
 //! | `tiles` | layout of weights in memory |
 //! | `tuner` | choice of shaders by measurement |
 //! | `self_test` | checks the kernels of a model |
@@ -24,6 +25,7 @@ mod caches;
 mod device;
 mod pace;
 mod pipelines;
+pub mod planned;
 mod program;
 mod readback;
 mod sampled_ids;

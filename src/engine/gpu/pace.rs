@@ -15,6 +15,14 @@ const SUBMIT_TIME: Duration = Duration::from_millis(100);
 /// Dispatches per submit of a prompt's chunk, until their time has been measured.
 const FIRST_DISPATCHES: usize = 16;
 
+/// Most dispatches per submit of a prompt's chunk.
+const MOST_DISPATCHES: usize = 1024;
+
+/// Dispatches per submit of a program with room for `capacity` rows, when a chunk is quick.
+pub(super) fn per_submit(capacity: usize, dispatches: usize) -> usize {
+    if capacity > 1 { MOST_DISPATCHES } else { dispatches.max(1) }
+}
+
 /// How many dispatches of a program a submit may hold.
 pub(super) struct Pace {
     per_submit: Cell<usize>,
@@ -30,7 +38,7 @@ impl Pace {
     /// A decode step, of one token, is short and goes in one.
     pub fn new(capacity: usize, dispatches: usize) -> Self {
         let is_measured = capacity > 1;
-        let per_submit = if is_measured { FIRST_DISPATCHES } else { dispatches.max(1) };
+        let per_submit = if is_measured { FIRST_DISPATCHES } else { per_submit(capacity, dispatches) };
         Self { per_submit: Cell::new(per_submit), is_measured, dispatches, since: Cell::new(None) }
     }
 
@@ -58,7 +66,7 @@ impl Paces {
         for pace in self.0.borrow_mut().drain(..) {
             let Some(since) = pace.since.take() else { continue };
             let dispatch = since.elapsed().as_micros() / pace.dispatches.max(1) as u128;
-            pace.per_submit.set((SUBMIT_TIME.as_micros() / dispatch.max(1)).clamp(1, 1024) as usize);
+            pace.per_submit.set((SUBMIT_TIME.as_micros() / dispatch.max(1)).clamp(1, MOST_DISPATCHES as u128) as usize);
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::buffers::{Buffers, GpuBuffer};
-use super::device::Gpu;
+use super::device::{Gpu, buffer_size};
 use super::pace::Pace;
 use super::pipelines::Pipelines;
 use crate::ops::{Binding, Kernel, Op, Recording, Variants};
@@ -31,17 +31,6 @@ struct Dispatch {
     kernel: Kernel,
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
-}
-
-impl Dispatch {
-    /// The grid for a step whose longest sequence has `reach` positions.
-    fn workgroups(&self, reach: usize) -> [u32; 3] {
-        let mut workgroups = self.kernel.workgroups;
-        if let Some((dimension, positions)) = self.kernel.pieces {
-            workgroups[dimension] = reach.div_ceil(positions) as u32;
-        }
-        workgroups
-    }
 }
 
 /// The way of a sampled id: into the next step of its sequence, and to the host.
@@ -90,11 +79,10 @@ impl Program {
         recording: &Recording,
     ) -> Result<Self> {
         let kernels: Vec<Kernel> = recording.commands.iter().flat_map(|command| command.kernels(variants)).collect();
-        let capacity = kernels.iter().filter_map(|kernel| kernel.params.first()).max().map_or(0, |&rows| rows as usize);
+        let capacity = capacity(&kernels);
 
         // the parameters of all dispatches, one slot each
-        let words = kernels.iter().map(|kernel| kernel.params.len()).max().unwrap_or(0);
-        let slot = (words * size_of::<u32>()).next_multiple_of(gpu.limits.min_uniform_buffer_offset_alignment as usize);
+        let slot = slot_bytes(&kernels, gpu.limits.min_uniform_buffer_offset_alignment as usize);
         let mut slots = vec![0; slot * kernels.len()];
         for (kernel, slot) in kernels.iter().zip(slots.chunks_exact_mut(slot.max(1))) {
             slot[..size_of_val(kernel.params.as_slice())].copy_from_slice(bytemuck::cast_slice(&kernel.params));
@@ -187,12 +175,7 @@ impl Program {
             std::mem::replace(&mut self.step, larger).destroy();
             self.table_words = words;
         }
-        let bindings = self.dispatches.iter().flat_map(|dispatch| &dispatch.kernel.bindings);
-        let values = bindings.map(|binding| match *binding {
-            Binding::Pieces { len, positions } => len * reach.div_ceil(positions),
-            _ => 0,
-        });
-        let bytes = (values.max().unwrap_or(0) * size_of::<f32>()) as u64;
+        let bytes = pieces_bytes(self.dispatches.iter().map(|dispatch| &dispatch.kernel), reach);
         let pieces = bytes > self.pieces.size();
         if pieces {
             // an eighth more, so that not every new piece makes it anew
@@ -275,7 +258,7 @@ impl Program {
             }
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for dispatch in batch {
-                let [x, y, z] = dispatch.workgroups(reach);
+                let [x, y, z] = dispatch.kernel.grid(reach);
                 pass.set_pipeline(&dispatch.pipeline);
                 pass.set_bind_group(0, &dispatch.bind_group, &[]);
                 pass.dispatch_workgroups(x, y, z);
@@ -306,7 +289,39 @@ fn tables(step: &Step) -> (Vec<u32>, Vec<u32>) {
 
 /// The buffer of a step with room for these rows, and words of tables.
 fn step_buffer(gpu: &Gpu, rows: usize, table_words: usize) -> Result<wgpu::Buffer> {
-    let bytes = TABLES_OFFSET + (table_words + ROW_WORDS * rows) * size_of::<u32>();
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-    gpu.create_buffer("step", bytes as u64, usage)
+    gpu.create_buffer("step", step_bytes(rows, table_words), usage)
+}
+
+fn step_bytes(rows: usize, table_words: usize) -> u64 {
+    (TABLES_OFFSET + (table_words + ROW_WORDS * rows) * size_of::<u32>()) as u64
+}
+
+/// Largest number of rows of an operation.
+pub(super) fn capacity(kernels: &[Kernel]) -> usize {
+    kernels.iter().filter_map(|kernel| kernel.params.first()).max().map_or(0, |&rows| rows as usize)
+}
+
+/// Bytes of the parameters of a dispatch.
+fn slot_bytes(kernels: &[Kernel], alignment: usize) -> usize {
+    let words = kernels.iter().map(|kernel| kernel.params.len()).max().unwrap_or(0);
+    (words * size_of::<u32>()).next_multiple_of(alignment)
+}
+
+/// Bytes of the pieces for a step whose longest sequence has `reach` positions.
+fn pieces_bytes<'a>(kernels: impl Iterator<Item = &'a Kernel>, reach: usize) -> u64 {
+    let values = kernels.flat_map(|kernel| &kernel.bindings).map(|binding| match *binding {
+        Binding::Pieces { len, positions } => len * reach.div_ceil(positions),
+        _ => 0,
+    });
+    (values.max().unwrap_or(0) * size_of::<f32>()) as u64
+}
+
+/// Bytes of the buffers of a program, at the usual alignment, for a step with one sequence of
+/// `reach` positions.
+pub(super) fn program_bytes(kernels: &[Kernel], reach: usize) -> u64 {
+    let table_words = (1 + reach.div_ceil(KV_BLOCK)).next_power_of_two().max(FIRST_TABLE_WORDS);
+    let params = slot_bytes(kernels, TABLES_OFFSET) * kernels.len();
+    let buffers = [step_bytes(capacity(kernels), table_words), params as u64, pieces_bytes(kernels.iter(), reach)];
+    buffers.map(buffer_size).iter().sum()
 }

@@ -1,0 +1,84 @@
+//! What a model costs on a GPU.
+
+use clap::{Args, ValueEnum};
+use weft_llm::cost::profiles;
+use weft_llm::cost::synthetic::{self, Mixture};
+use weft_llm::format::ModelReader;
+use weft_llm::inference::{CostModel, CostOptions, ModelCost};
+use weft_llm::{Error, Result};
+
+use super::files::Files;
+use super::{print, print_json};
+
+#[derive(Args)]
+pub struct CostArgs {
+    /// A GGUF file, the parts of a split one in order, or a folder of transformers; only headers
+    /// are read.
+    #[arg(short, long, required_unless_present = "synthetic", num_args = 1..)]
+    model: Vec<std::path::PathBuf>,
+    /// A published model by its shapes: llama-8b, llama-3b, qwen3-0.6b, qwen2.5-1.5b, gemma3-4b,
+    /// qwen3-8b or qwen3-30b-a3b.
+    #[arg(long, conflicts_with = "model")]
+    synthetic: Option<String>,
+    /// How its weights are quantised: q4_k_m, q4_0 or q8_0.
+    #[arg(long = "type", default_value = "q4_k_m", requires = "synthetic")]
+    kind: String,
+    /// Tokens of the prompt.
+    #[arg(long, default_value_t = 512)]
+    prompt: usize,
+    /// Position of the token that is decoded.
+    #[arg(long, default_value_t = 512)]
+    position: usize,
+    /// How keys and values are kept.
+    #[arg(long, value_enum, default_value_t = KvArg::F32)]
+    kv: KvArg,
+    /// The shaders: discrete, core, software or plain.
+    #[arg(long, default_value = "discrete")]
+    profile: String,
+    /// Most MiB of one buffer, beyond which a matrix is split; WebGPU guarantees 128.
+    #[arg(long, default_value_t = 2047)]
+    max_buffer_mib: u64,
+    /// Prints JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum KvArg {
+    F32,
+    F16,
+    Q8,
+}
+
+pub fn cost(args: &CostArgs) -> Result<()> {
+    if args.kv != KvArg::F32 {
+        return Err(Error::InvalidOption {
+            name: "kv".into(),
+            expected: "f32, in which the GPU engine keeps keys and values".into(),
+            got: format!("{:?}", args.kv).to_lowercase(),
+        });
+    }
+    let options = CostOptions {
+        prompt: args.prompt,
+        position: args.position,
+        profile: profiles::named(&args.profile)?,
+        max_buffer_bytes: args.max_buffer_mib << 20,
+    };
+    let cost = of(args, options)?;
+    if args.json { print_json(&cost) } else { print(&cost.report()) }
+}
+
+fn of(args: &CostArgs, options: CostOptions) -> Result<ModelCost> {
+    if let Some(name) = &args.synthetic {
+        let mut model = CostModel::new(ModelReader::default(), options)?;
+        model.feed(&synthetic::named(name)?.header(Mixture::named(&args.kind)?))?;
+        return model.finish();
+    }
+    let files = Files::new(&args.model, None)?;
+    let mut model = CostModel::new(files.reader()?, options)?;
+    files.read(|bytes| match bytes {
+        [] => model.end_file().map(|()| true),
+        bytes => model.feed(bytes).map(|over| !over),
+    })?;
+    model.finish()
+}

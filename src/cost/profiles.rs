@@ -1,0 +1,81 @@
+//! Named choices of shaders, for machines that are not there to be measured.
+
+use crate::ops::Variants;
+use crate::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_INT8, MATVEC};
+use crate::{Error, Result};
+
+/// A choice of shaders under a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// The shaders.
+    pub variants: Variants,
+}
+
+/// All profiles; the first is the default.
+pub static PROFILES: &[Profile] = &[
+    Profile {
+        name: "discrete",
+        about: "a guess of what suits a discrete GPU: subgroups for one token, tiles in eight bits for many",
+        variants: Variants {
+            matvec_wide: &MATVEC[8],
+            matvec_narrow: &MATVEC[8],
+            matmul: &MATMUL[0],
+            matmul_int8: Some(&MATMUL_INT8[0]),
+            attend_one: &ATTEND_ONE[0],
+            attend_many: &ATTEND_MANY[0],
+            row_tiles: None,
+        },
+    },
+    Profile {
+        name: "core",
+        about: "the same without optional features: no subgroups, tiles in f32",
+        variants: Variants {
+            matvec_wide: &MATVEC[5],
+            matvec_narrow: &MATVEC[5],
+            matmul: &MATMUL[0],
+            matmul_int8: None,
+            attend_one: &ATTEND_ONE[0],
+            attend_many: &ATTEND_MANY[0],
+            row_tiles: None,
+        },
+    },
+    Profile {
+        name: "software",
+        about: "a guess of what suits an adapter without caches: many rows or heads an invocation",
+        variants: Variants {
+            matvec_wide: &MATVEC[0],
+            matvec_narrow: &MATVEC[0],
+            matmul: &MATMUL[1],
+            matmul_int8: None,
+            attend_one: &ATTEND_ONE[2],
+            attend_many: &ATTEND_MANY[1],
+            row_tiles: None,
+        },
+    },
+    Profile { name: "plain", about: "what works everywhere and is fast nowhere", variants: Variants::PLAIN },
+];
+
+/// The profile of this name. Errors: `InvalidOption`.
+pub fn named(name: &str) -> Result<&'static Profile> {
+    PROFILES.iter().find(|profile| profile.name == name).ok_or_else(|| Error::InvalidOption {
+        name: "profile".into(),
+        expected: PROFILES.iter().map(|profile| profile.name).collect::<Vec<_>>().join(", "),
+        got: name.into(),
+    })
+}
+
+impl Profile {
+    /// The names of its shaders.
+    pub fn shaders(&self) -> Vec<String> {
+        let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many, .. } = self.variants;
+        vec![
+            format!("one token: {}; {} in narrow matrices", matvec_wide.name, matvec_narrow.name),
+            format!("many tokens: {}", matmul_int8.unwrap_or(matmul).name),
+            format!("attention: {}; of many tokens {}", attend_one.name, attend_many.name),
+        ]
+    }
+}

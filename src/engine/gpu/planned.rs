@@ -1,0 +1,107 @@
+//! The memory of a GPU engine that is not there: buffers are laid out and counted, and what is
+//! written is forgotten. So a model can be recorded from its headers alone.
+
+use super::device::buffer_size;
+use super::pace::per_submit;
+use super::program::{capacity, program_bytes};
+use super::tiles::plane_bytes;
+use crate::format::{BlockType, Layout};
+use crate::ops::{Kernel, Variants};
+use crate::record::{BufferId, LocalFuture, Matrix, Memory};
+use crate::{Error, Result};
+
+/// Memory that only counts, laid out for these shaders.
+pub struct Planned {
+    variants: Variants,
+    max_buffer_bytes: u64,
+    /// Bytes of each, by plane.
+    buffers: Vec<[u64; 2]>,
+}
+
+impl Planned {
+    /// Memory of an adapter that allows so many bytes for one buffer.
+    pub fn new(variants: Variants, max_buffer_bytes: u64) -> Self {
+        Self { variants, max_buffer_bytes, buffers: Vec::new() }
+    }
+
+    /// The shaders.
+    pub fn variants(&self) -> &Variants {
+        &self.variants
+    }
+
+    /// Bytes of the largest buffer, of which a matrix has two.
+    pub fn largest(&self) -> u64 {
+        self.buffers.iter().flatten().copied().max().unwrap_or(0)
+    }
+
+    /// Bytes of the buffers that a program of these dispatches has of its own, for steps whose
+    /// longest sequence has `reach` positions.
+    pub fn program_bytes(kernels: &[Kernel], reach: usize) -> u64 {
+        program_bytes(kernels, reach)
+    }
+
+    /// Submits of a replay of these dispatches, once the time of one has been measured and a chunk
+    /// of a prompt takes less than a tenth of a second.
+    pub fn submits(kernels: &[Kernel]) -> usize {
+        kernels.len().div_ceil(per_submit(capacity(kernels), kernels.len()))
+    }
+
+    fn create(&mut self, label: &str, planes: [u64; 2]) -> Result<BufferId> {
+        let planes = planes.map(|bytes| if bytes == 0 { 0 } else { buffer_size(bytes) });
+        if let Some(needed) = planes.into_iter().find(|&bytes| bytes > self.max_buffer_bytes) {
+            return Err(Error::OutOfMemory { what: label.into(), needed, limit: self.buffer_limit() });
+        }
+        self.buffers.push(planes);
+        Ok(BufferId(self.buffers.len() - 1))
+    }
+}
+
+impl Memory for Planned {
+    fn max_buffer_bytes(&self) -> u64 {
+        self.max_buffer_bytes
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.buffers.iter().flatten().sum()
+    }
+
+    fn buffer_bytes(&self, buffer: BufferId) -> u64 {
+        self.buffers.get(buffer.0).map_or(0, |planes| planes.iter().sum())
+    }
+
+    fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId> {
+        self.create(label, [((len * size_of::<f32>()) as u64).max(1), 0])
+    }
+
+    fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId> {
+        self.create_values(label, len * count)
+    }
+
+    fn hold_blocks(&mut self, _: &[BufferId], _: &[bool]) -> LocalFuture<'static, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn copy_block(&mut self, _: &[BufferId], _: usize, _: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn write_values(&mut self, _: BufferId, _: usize, _: &[f32]) -> Result<()> {
+        Ok(())
+    }
+
+    fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
+        let (quants, scales) = plane_bytes(layout, rows, cols, self.variants.row_tile(rows));
+        let buffer = self.create(label, [quants.max(1), scales])?;
+        Ok(Matrix { buffer, layout, rows, cols })
+    }
+
+    fn write_rows(&mut self, _: &Matrix, _: usize, _: BlockType, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn free(&mut self, buffer: BufferId) {
+        if let Some(planes) = self.buffers.get_mut(buffer.0) {
+            *planes = [0, 0];
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! What a decoder costs on a GPU, from the headers of its files: recorded as usual, into memory
+//! that only counts.
+
+mod report;
+
+use serde::Serialize;
+
+use super::estimate::HeaderLoader;
+use super::programs::Programs;
+use crate::cost::profiles::Profile;
+use crate::cost::roofs::{GPUS, Gpu, Roof};
+use crate::cost::{self, Cost};
+use crate::engine::PROMPT_CHUNK;
+use crate::engine::gpu::planned::Planned;
+use crate::format::ModelReader;
+use crate::model::{Decoder, Network};
+use crate::ops::{Command, Kernel, Loads, Op, Recording, Variants};
+use crate::record::{KV_BLOCK, Memory, Step, rows};
+use crate::{Error, Result};
+
+/// What is asked: a whole prompt, and one token behind `position` others.
+#[derive(Clone, Copy, Debug)]
+pub struct CostOptions {
+    /// Tokens of the prompt.
+    pub prompt: usize,
+    /// Position of the token that is decoded.
+    pub position: usize,
+    /// The shaders.
+    pub profile: &'static Profile,
+    /// Most bytes of a buffer: a larger matrix is split.
+    pub max_buffer_bytes: u64,
+}
+
+/// The costs of a model.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelCost {
+    /// Name that the files give the model.
+    pub name: String,
+    /// Its GGUF architecture.
+    pub architecture: String,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Block type of most weights.
+    pub quantization: String,
+    /// The profile that the shaders are of.
+    pub profile: &'static str,
+    /// The shaders, for people.
+    pub shaders: Vec<String>,
+    /// The format of keys and values.
+    pub kv: &'static str,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Position of the token that is decoded.
+    pub position: usize,
+    /// A whole prompt from position 0, in chunks, up to its first sampled token.
+    pub prompt: StepCost,
+    /// One token, sampled on the device.
+    pub decode: StepCost,
+    /// Pipelines of the programs of a generation.
+    pub pipelines: usize,
+    /// Bytes of the largest buffer before a sequence begins.
+    pub largest_buffer_bytes: u64,
+    /// Bytes of all buffers, with keys and values of the prompt and `position` more: the sum of
+    /// `memory`.
+    pub memory_bytes: u64,
+    /// What the bytes are for.
+    pub memory: MemoryCost,
+}
+
+/// Bytes of engine memory.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryCost {
+    /// Weights in the engine's layouts, norms, biases.
+    pub weights: u64,
+    /// Keys and values, in whole blocks.
+    pub kv: u64,
+    /// Activations, logits, and what sampling needs.
+    pub activations: u64,
+    /// Buffers of programs: parameters, rows and tables of a step, pieces of attention.
+    pub programs: u64,
+}
+
+/// The cost of a prompt or of a token.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepCost {
+    /// Kernels started.
+    pub dispatches: u64,
+    /// Command buffers handed to the GPU.
+    pub submits: u64,
+    /// Bytes of weights that workgroups load, see [`Loads`].
+    pub weight_bytes: u64,
+    /// Bytes of keys and values that workgroups load.
+    pub kv_bytes: u64,
+    /// Bytes of other values that workgroups load.
+    pub activation_bytes: u64,
+    /// Of these, bytes that invocations load, from caches and from workgroup memory.
+    pub lane_activation_bytes: u64,
+    /// Multiply-adds of matrices and attention.
+    pub multiply_adds: u64,
+    /// Workgroups of all grids.
+    pub workgroups: u64,
+    /// Fewest workgroups that a dispatch with a matrix keeps busy.
+    pub least_workgroups: u64,
+    /// Dispatches of the layers in one step, per layer.
+    pub dispatches_per_layer: f64,
+    /// What it takes at least on named GPUs.
+    pub roofs: Vec<(&'static str, Roof)>,
+    /// The same of each operation.
+    pub operations: Vec<OperationCost>,
+}
+
+/// The cost of all operations of a name.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationCost {
+    /// The weight that it multiplies with, else what it does.
+    pub name: &'static str,
+    /// See [`StepCost`].
+    pub dispatches: u64,
+    /// See [`StepCost`].
+    pub weight_bytes: u64,
+    /// See [`StepCost`].
+    pub kv_bytes: u64,
+    /// See [`StepCost`].
+    pub activation_bytes: u64,
+    /// See [`StepCost`].
+    pub lane_activation_bytes: u64,
+    /// See [`StepCost`].
+    pub multiply_adds: u64,
+    /// See [`StepCost`].
+    pub workgroups: u64,
+}
+
+/// Reads the headers of a decoder's files.
+pub struct CostModel {
+    headers: HeaderLoader<Planned>,
+    options: CostOptions,
+}
+
+impl CostModel {
+    /// The costs of the model that `reader` reads. Errors: `InvalidOption` for a prompt without
+    /// tokens.
+    pub fn new(reader: ModelReader, options: CostOptions) -> Result<Self> {
+        if options.prompt == 0 {
+            let (expected, got) = ("at least one token".into(), "0".into());
+            return Err(Error::InvalidOption { name: "prompt".into(), expected, got });
+        }
+        let context = options.prompt.saturating_add(options.position);
+        let memory = Planned::new(options.profile.variants, options.max_buffer_bytes);
+        Ok(Self { headers: HeaderLoader::new(reader, Some(context), memory), options })
+    }
+
+    /// See [`Estimator::feed`](super::Estimator::feed).
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<bool> {
+        self.headers.feed(bytes)
+    }
+
+    /// Call before the bytes of the next file. Errors: `TruncatedFile`.
+    pub fn end_file(&mut self) -> Result<()> {
+        self.headers.end_file()
+    }
+
+    /// The dispatches of each program of a generation, after the last header. Errors: those of
+    /// [`CostModel::finish`].
+    pub fn kernels(self) -> Result<Vec<Vec<Kernel>>> {
+        let variants = self.options.profile.variants;
+        let (decoder, mut memory) = decoder_of(self.headers)?;
+        let programs = Programs::record(&mut memory, &decoder, PROMPT_CHUNK, true)?;
+        Ok(Costing { decoder: &decoder, programs: &programs, variants }.kernels())
+    }
+
+    /// Call after the last header. Errors: `TruncatedFile`, `UnsupportedTask` for an encoder, and
+    /// `OutOfMemory` naming a tensor that exceeds the largest buffer and cannot be split.
+    pub fn finish(self) -> Result<ModelCost> {
+        let (parameters, quantization) = self.headers.census();
+        let options = self.options;
+        let (decoder, mut memory) = decoder_of(self.headers)?;
+        let weights = memory.memory_bytes();
+        let programs = Programs::record(&mut memory, &decoder, PROMPT_CHUNK, true)?;
+        let activations = memory.memory_bytes() - weights;
+        let costing = Costing { decoder: &decoder, programs: &programs, variants: options.profile.variants };
+        let positions = options.prompt + options.position;
+        let kernels = costing.kernels();
+        let kv = decoder.layers.len() as u64 * costing.layer_kv_bytes(positions);
+        let of_program = |kernels: &Vec<Kernel>| Planned::program_bytes(kernels, positions);
+        let memory_cost = MemoryCost { weights, kv, activations, programs: kernels.iter().map(of_program).sum() };
+        let MemoryCost { weights, kv, activations, programs } = memory_cost;
+        Ok(ModelCost {
+            name: decoder.config.name.clone(),
+            architecture: decoder.config.architecture.name.into(),
+            parameters,
+            quantization: quantization.into(),
+            profile: options.profile.name,
+            shaders: options.profile.shaders(),
+            kv: "f32",
+            prompt_tokens: options.prompt,
+            position: options.position,
+            prompt: costing.prompt(options.prompt)?,
+            decode: costing.decode(options.position)?,
+            pipelines: cost::pipelines(kernels.iter().flatten()),
+            largest_buffer_bytes: memory.largest(),
+            memory_bytes: weights + kv + activations + programs,
+            memory: memory_cost,
+        })
+    }
+}
+
+fn decoder_of(headers: HeaderLoader<Planned>) -> Result<(Decoder, Planned)> {
+    match headers.finish()? {
+        (Network::Decoder(decoder), memory) => Ok((*decoder, memory)),
+        (Network::Encoder(_), _) => {
+            let (needs, found) = ("a decoder, which continues a text".into(), "an encoder".into());
+            Err(Error::UnsupportedTask { task: "cost", needs, found, can: "info".into() })
+        }
+    }
+}
+
+struct Costing<'a> {
+    decoder: &'a Decoder,
+    programs: &'a Programs<Recording>,
+    variants: Variants,
+}
+
+impl Costing<'_> {
+    /// The dispatches of each program.
+    fn kernels(&self) -> Vec<Vec<Kernel>> {
+        let kernels = |recording: &Recording| {
+            recording.commands.iter().flat_map(|command| command.kernels(&self.variants)).collect()
+        };
+        self.programs.recordings().map(kernels).collect()
+    }
+
+    fn layer_kv_bytes(&self, positions: usize) -> u64 {
+        let kv = self.programs.kv.layer(0);
+        (positions.div_ceil(KV_BLOCK) * KV_BLOCK * 2 * kv.heads * kv.vector_bytes()) as u64
+    }
+
+    /// A prompt of so many tokens, in the chunks of [`Runner`](super::runner::Runner).
+    fn prompt(&self, tokens: usize) -> Result<StepCost> {
+        let chunk = self.programs.rows;
+        let mut total = Total::default();
+        for first in (0..tokens).step_by(chunk) {
+            let count = chunk.min(tokens - first);
+            match (count, first + count == tokens) {
+                (1, true) => self.token(&mut total, first)?,
+                (1, false) => drop(self.layers(&mut total, first, 1)?),
+                (_, is_last) => {
+                    self.layers(&mut total, first, count)?;
+                    if is_last {
+                        self.head(&mut total, self.sampling().1, (first, count), 0)?;
+                    }
+                }
+            }
+        }
+        Ok(total.finish(self.decoder.layers.len()))
+    }
+
+    /// The token at a position.
+    fn decode(&self, position: usize) -> Result<StepCost> {
+        let mut total = Total::default();
+        self.token(&mut total, position)?;
+        Ok(total.finish(self.decoder.layers.len()))
+    }
+
+    fn token(&self, total: &mut Total, position: usize) -> Result<()> {
+        let layers = self.layers(total, position, 1)?;
+        // one submit has all
+        total.submits -= 1;
+        self.head(total, self.sampling().0, (position, 1), layers)
+    }
+
+    /// The programs that end with a sampled id: of a token, and of the last one of a chunk.
+    fn sampling(&self) -> (&Recording, &Recording) {
+        let (host, programs) = ((&self.programs.decode, &self.programs.last_logits), &self.programs.device);
+        programs.as_ref().map_or(host, |device| (&device.decode, &device.last))
+    }
+
+    /// The embedding and the layers. Returns the number of their commands.
+    fn layers(&self, total: &mut Total, first: usize, count: usize) -> Result<usize> {
+        let stages = std::iter::once(None).chain((0..self.decoder.layers.len()).map(Some));
+        let mut commands = Vec::new();
+        for stage in stages {
+            let recording = self.programs.record_stage(self.decoder, stage, count)?;
+            let name = |command: &Command| self.decoder.operation(stage, command);
+            let dispatches = total.add(&self.variants, &recording.commands, (first, count), name);
+            total.layer_dispatches += if stage.is_some() { dispatches } else { 0 };
+            commands.extend(recording.commands);
+        }
+        total.steps += 1;
+        total.submits += self.submits(&commands);
+        Ok(commands.len())
+    }
+
+    /// The commands of a program from the `skipped`th on.
+    fn head(&self, total: &mut Total, program: &Recording, rows: (usize, usize), skipped: usize) -> Result<()> {
+        let name = |command: &Command| self.decoder.operation(None, command);
+        total.add(&self.variants, &program.commands[skipped..], rows, name);
+        total.submits += self.submits(&program.commands);
+        Ok(())
+    }
+
+    fn submits(&self, commands: &[Command]) -> u64 {
+        let kernels: Vec<Kernel> = commands.iter().flat_map(|command| command.kernels(&self.variants)).collect();
+        Planned::submits(&kernels) as u64
+    }
+}
+
+/// Costs by the names of operations, in the order in which they come.
+#[derive(Default)]
+struct Total {
+    operations: Vec<(&'static str, Cost)>,
+    submits: u64,
+    steps: u64,
+    layer_dispatches: u64,
+}
+
+impl Total {
+    /// Adds commands in a step of rows from `first` on. Returns their dispatches.
+    fn add(
+        &mut self,
+        variants: &Variants,
+        commands: &[Command],
+        (first, count): (usize, usize),
+        name: impl Fn(&Command) -> &'static str,
+    ) -> u64 {
+        let table = vec![0; (first + count).div_ceil(KV_BLOCK)];
+        let (rows, tables) = (rows(0, first, &vec![0; count]), [table.as_slice()]);
+        let costs = cost::of(commands, &Step::new(&rows, &tables), variants);
+        let mut dispatches = 0;
+        for (command, cost) in commands.iter().zip(costs) {
+            let name = name(command);
+            dispatches += cost.dispatches;
+            match self.operations.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, sum)) => *sum = *sum + cost,
+                None => self.operations.push((name, cost)),
+            }
+        }
+        dispatches
+    }
+
+    fn finish(self, layers: usize) -> StepCost {
+        let all: Cost = self.operations.iter().map(|(_, cost)| *cost).sum();
+        let operation = |&(name, Cost { dispatches, workgroups, loads, .. }): &(&'static str, Cost)| {
+            let Loads { weights, keys_values, activations, lane_activations, multiply_adds, .. } = loads;
+            OperationCost {
+                name,
+                dispatches,
+                weight_bytes: weights,
+                kv_bytes: keys_values,
+                activation_bytes: activations,
+                lane_activation_bytes: lane_activations,
+                multiply_adds,
+                workgroups,
+            }
+        };
+        let Cost { dispatches, workgroups, least_workgroups, loads } = all;
+        let Loads { weights, keys_values, activations, lane_activations, multiply_adds, .. } = loads;
+        let roof = |gpu: &Gpu| (gpu.name, gpu.roof(dispatches, weights + keys_values, multiply_adds));
+        StepCost {
+            roofs: GPUS.iter().map(roof).collect(),
+            dispatches,
+            submits: self.submits,
+            weight_bytes: weights,
+            kv_bytes: keys_values,
+            activation_bytes: activations,
+            lane_activation_bytes: lane_activations,
+            multiply_adds,
+            workgroups,
+            least_workgroups: least_workgroups.unwrap_or(0),
+            dispatches_per_layer: self.layer_dispatches as f64 / (self.steps * layers as u64) as f64,
+            operations: self.operations.iter().map(operation).collect(),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The cost model: against arithmetic by hand, against the GPU engine's counters, and against the
+//! limits that every WebGPU adapter guarantees.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use crate::{shaders, support};
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use pollster::block_on;
+use support::tiny::{Tiny, VOCAB, decoder_on};
+use support::{Rng, gpu_with};
+use weft_llm::cost::profiles::{self, PROFILES, Profile};
+use weft_llm::cost::synthetic::{self, Mixture};
+use weft_llm::engine::gpu::shader::wgsl;
+use weft_llm::format::{BlockType, ModelReader};
+use weft_llm::inference::{CostModel, CostOptions, Event, GenerateOptions, ModelCost};
+use weft_llm::sampling::SamplingOptions;
+
+/// Room for every matrix in one buffer.
+const ROOMY: u64 = 2 << 30;
+/// `maxStorageBufferBindingSize` of every adapter.
+const GUARANTEED: u64 = 128 << 20;
+
+fn model(header: &[u8], profile: &'static Profile, sizes: (usize, usize), max_buffer_bytes: u64) -> CostModel {
+    let (prompt, position) = sizes;
+    let mut model =
+        CostModel::new(ModelReader::default(), CostOptions { prompt, position, profile, max_buffer_bytes }).unwrap();
+    assert!(model.feed(header).unwrap());
+    model
+}
+
+fn synthetic(name: &str, mixture: Mixture, profile: &str, sizes: (usize, usize)) -> ModelCost {
+    let header = synthetic::named(name).unwrap().header(mixture);
+    model(&header, profiles::named(profile).unwrap(), sizes, ROOMY).finish().unwrap()
+}
+
+#[test]
+fn llama_8b_by_hand() {
+    let (layers, hidden, ffn, vocab, kv_width, heads) = (32, 4096u64, 14336, 128_256, 2 * 8 * 128, 32);
+    let cost = synthetic("llama-8b", Mixture::Q4KM, "plain", (2048, 2048));
+    // a workgroup for each of 32 heads of each token walks over all keys and values before it
+    let walks: u64 = (1..=2048).sum();
+    assert_eq!(cost.prompt.kv_bytes, layers * heads * walks * 2 * 128 * 4);
+    assert_eq!(cost.decode.kv_bytes, layers * heads * 2049 * 2 * 128 * 4);
+    // six dispatches in half of the layers, eight where V is in Q6_K; embedding, head, and two to
+    // sample
+    assert_eq!((cost.decode.dispatches, cost.decode.dispatches_per_layer), (16 * 6 + 16 * 8 + 4, 7.0));
+    assert_eq!(cost.prompt.dispatches, 64 * (16 * 5 + 16 * 7 + 1) + 4);
+    assert_eq!((cost.decode.submits, cost.prompt.submits), (1, 64 + 1));
+    // weights of a layer in Q4_K, in Q6_K where every second layer has it, and the head
+    let row = |cols: u64, six: bool| if six { cols * 6 / 8 + cols / 256 * 36 } else { cols / 2 + cols / 256 * 20 };
+    let (v, down) = (kv_width / 2, hidden);
+    let layer = |six| {
+        (hidden + kv_width / 2 + hidden + 2 * ffn) * row(hidden, false) + v * row(hidden, six) + down * row(ffn, six)
+    };
+    let all_layers = 16 * (layer(false) + layer(true));
+    let head = vocab * row(hidden, true);
+    assert_eq!(cost.decode.weight_bytes, all_layers + head + row(hidden, false));
+    // the plain shader takes one token a workgroup
+    assert_eq!(cost.prompt.weight_bytes, 2048 * (all_layers + row(hidden, false)) + head);
+    let tiled = synthetic("llama-8b", Mixture::Q4KM, "core", (2048, 2048));
+    assert_eq!(tiled.prompt.weight_bytes, 64 * all_layers + 2048 * row(hidden, false) + head);
+    // V alone has 1024 rows, and a workgroup takes 64
+    assert_eq!(tiled.prompt.least_workgroups, 16);
+    let parameters = layers * (2 * hidden * hidden + hidden * kv_width + 3 * hidden * ffn) + hidden * vocab;
+    assert_eq!(cost.decode.multiply_adds, parameters + layers * 2 * hidden * 2049);
+    assert_eq!(cost.memory.kv, layers * 4096 * kv_width * 4);
+    let vectors = 4 * hidden * (2 * layers + 1);
+    assert_eq!(cost.memory.weights, all_layers + head + vocab * row(hidden, false) + vectors);
+}
+
+/// The norm of queries and keys, and their rotation, are dispatches of their own.
+#[test]
+fn qwen3_8b_takes_310_dispatches_a_token() {
+    let cost = synthetic("qwen3-8b", Mixture::Q4KM, "discrete", (1, 2048));
+    assert_eq!(cost.decode.dispatches, 18 * 8 + 18 * 9 + 4);
+    // a prompt of one token is a decode step
+    assert_eq!((cost.prompt.dispatches, cost.prompt.submits), (310, 1));
+}
+
+/// A layer that sees a window reads no more than that.
+#[test]
+fn windows_bound_what_gemma_reads() {
+    let cost = synthetic("gemma3-4b", Mixture::Q4_0, "plain", (1, 5000));
+    let (wide, narrow) = (34 / 6, 34 - 34 / 6);
+    assert_eq!(cost.decode.kv_bytes, 8 * 2 * 256 * 4 * (wide * 5001 + narrow * 1024));
+}
+
+#[test]
+fn experts_are_read_by_each_token_and_slot() {
+    let cost = synthetic("qwen3-30b-a3b", Mixture::Q8_0, "plain", (64, 64));
+    let row = |cols: u64| cols + cols / 32 * 4;
+    let experts = 48 * 8 * (2 * 768 * row(2048) + 2048 * row(768));
+    let of = |step: &weft_llm::inference::StepCost| {
+        let proj = ["gate_proj", "up_proj", "down_proj"];
+        let weights = step.operations.iter().filter(|operation| proj.contains(&operation.name));
+        weights.map(|operation| operation.weight_bytes).sum::<u64>()
+    };
+    assert_eq!((of(&cost.decode), of(&cost.prompt)), (experts, 64 * experts));
+    // in two parts, by default limits, they are read as often
+    let header = synthetic::named("qwen3-30b-a3b").unwrap().header(Mixture::Q8_0);
+    let parts = model(&header, profiles::named("plain").unwrap(), (64, 64), GUARANTEED).finish().unwrap();
+    assert!(parts.decode.dispatches > cost.decode.dispatches);
+    let (got, expected) = (of(&parts.decode), of(&cost.decode));
+    assert!(expected - got < 48 * 3 * 8, "{got} instead of {expected}: rounded down for each part at most");
+}
+
+/// Models of billions of weights fit an adapter that offers nothing beyond WebGPU's default limits.
+#[test]
+fn large_models_pass_the_default_limits() {
+    for name in ["llama-8b", "qwen3-30b-a3b", "gemma3-4b"] {
+        for profile in PROFILES {
+            let header = synthetic::named(name).unwrap().header(Mixture::Q4KM);
+            let cost = || model(&header, profile, (2048, 2048), GUARANTEED);
+            let largest = cost().finish().unwrap().largest_buffer_bytes;
+            assert!(largest <= GUARANTEED, "{name}: a buffer of {largest} bytes");
+            let mut seen = HashSet::new();
+            for kernel in cost().kernels().unwrap().concat() {
+                let about = format!("{name}, {}: {}", profile.name, kernel.shader);
+                let grid = kernel.grid(4096);
+                assert!(grid.iter().all(|&count| count <= 65_535), "{about}: {grid:?}");
+                if seen.insert((kernel.shader, kernel.defines.clone(), kernel.constants.clone())) {
+                    let source = wgsl(kernel.shader, &kernel.defines, &kernel.constants).unwrap();
+                    shaders::check_limits(&about, &naga::front::wgsl::parse_str(&source).unwrap());
+                }
+            }
+        }
+    }
+}
+
+/// What the engine really does with a tiny model.
+#[test]
+fn the_gpu_engine_counts_the_same() {
+    for (block, name) in [(BlockType::Q4_0, "core"), (BlockType::F16, "software")] {
+        let bytes = Tiny::new(5, |part| if part == "attn_v" { BlockType::Q8_0 } else { block }).bytes();
+        let profile = profiles::named(name).unwrap();
+        let tokens = 45;
+        let cost = model(&bytes, profile, (tokens, tokens), ROOMY).finish().unwrap();
+        let mut decoder = decoder_on(gpu_with(profile.variants), &bytes).unwrap();
+        block_on(decoder.warm_up()).unwrap();
+        let memory = cost.memory.weights + cost.memory.activations;
+        assert_eq!(decoder.info().memory_bytes, memory, "{name}: memory without a sequence");
+        let before = decoder.engine().counters();
+        let options = GenerateOptions {
+            max_tokens: Some(1),
+            ignore_eos: true,
+            sampling: SamplingOptions::default(),
+            ..Default::default()
+        };
+        let generation = decoder.start(Rng::new(5).ids(tokens, VOCAB), options, 0).unwrap();
+        while !matches!(block_on(decoder.next(generation)).unwrap(), Event::End { .. }) {}
+        let after = decoder.engine().counters();
+        assert_eq!(after.dispatches - before.dispatches, cost.prompt.dispatches, "{name}");
+    }
+}
+
+/// docs/COST.md has what the command prints.
+#[test]
+fn the_document_is_what_the_command_prints() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/COST.md");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (head, _) = text.split_once("<!-- the command writes the rest -->\n").unwrap();
+    let mut expected = format!("{head}<!-- the command writes the rest -->\n");
+    for name in ["qwen3-0.6b", "llama-3b", "llama-8b"] {
+        let report = synthetic(name, Mixture::Q4KM, "discrete", (2048, 2048)).report();
+        expected += &format!("\n## {}\n\n{report}", synthetic::named(name).unwrap().model);
+    }
+    if std::env::var_os("WEFT_WRITE").is_some() {
+        std::fs::write(&file, &expected).unwrap();
+    }
+    assert_eq!(text, expected, "WEFT_WRITE=1 writes docs/COST.md anew");
+}

@@ -119,7 +119,7 @@ test('how full the context is can be seen, and is said before it is full', { tim
   const page = await open(t, { query: { context: 1000, used: 850 }, say: 'Yes.' });
   await load(page);
   await ask(page);
-  assert.match(await page.getByTestId('engine').textContent(), /85 %/);
+  assert.match(await page.getByTestId('engine').textContent(), /85%/);
   await page.getByText('The context is nearly full').waitFor();
 
   const forgetful = await open(t, { query: { context: 1000, used: 900, dropped: '' }, say: 'Yes.' });

@@ -101,7 +101,7 @@ test('“it” looks at the tiger: by mean and by head', { timeout }, async (t) 
   const page = await inspect(t);
   const attention = await panel(page, 'attention');
   const detail = page.getByTestId('attention-detail');
-  assert.match(await detail.innerText(), /^On average over all layers, “it” \(13\) looks at “tiger” \(2\) \d+ %/);
+  assert.match(await detail.innerText(), /^On average over all layers, “it” \(13\) looks at “tiger” \(2\) \d+%/);
   await attention.getByRole('gridcell', { name: /^All layers/ }).focus();
   await page.keyboard.press('ArrowDown');
   await page.getByText(/^In layer 0, on average over its heads/).waitFor();
@@ -119,9 +119,9 @@ test('“it” looks at the tiger: by mean and by head', { timeout }, async (t) 
 
   // Weights are marked by length too, and those of a row with the first token sum to 1.
   await attention.getByRole('option').first().focus();
-  await page.getByText(/“The” \(1\) looks at nothing else; the first token has 100 %/).waitFor();
+  await page.getByText(/“The” \(1\) looks at nothing else; the first token has 100%/).waitFor();
   await attention.getByLabel('Leave out the first token').uncheck();
-  await page.getByText(/“The” \(1\) looks at “The” \(1\) 100 %\./).waitFor();
+  await page.getByText(/“The” \(1\) looks at “The” \(1\) 100%\./).waitFor();
 });
 
 test('sliders and constraints show what each stage leaves and cuts', { timeout }, async (t) => {
@@ -131,7 +131,7 @@ test('sliders and constraints show what each stage leaves and cuts', { timeout }
   assert.ok((await rows.count()) > 10);
   await next.getByRole('slider', { name: 'Top k' }).fill('1');
   await next.getByText('cut by top k').first().waitFor();
-  assert.match(await rows.first().innerText(), /→ 100 %/);
+  assert.match(await rows.first().innerText(), /→ 100%/);
   assert.equal((await asked(page)).at(-1).rest.topK, 1);
   await next.getByRole('radio', { name: /^model/ }).check();
   await next.getByText('cut by').waitFor({ state: 'detached' });
@@ -306,11 +306,11 @@ test('an answer is looked into while it is written, once that is opened', { time
   await live.locator('summary').press('Enter');
   await live.getByText('Answers are slower while this is open').waitFor();
   await ask(page, 'Again.', 'streaming');
-  await live.getByText(/“.+” was drawn, with 100 % after the sampler;\s+\d+ tokens\s+are\s+remembered/).waitFor();
+  await live.getByText(/“.+” was drawn, with 100% after the sampler;\s+\d+ tokens\s+are\s+remembered/).waitFor();
   await state(page, 'answered');
   assert.match(await answer(), /"inspect":\{"next":\{"top":5\}\}/);
   assert.equal(await live.locator('.bars li').count(), 5);
-  assert.match(await live.locator('.bars [aria-current]').innerText(), /messages.*\d % → 100 %/s); // the last word
+  assert.match(await live.locator('.bars [aria-current]').innerText(), /messages.*\d% → 100%/s); // the last word
   assert.match(await live.locator('.bars .cut').first().innerText(), /cut by temperature/);
   assert.equal(await live.getByText('ms in operations').count(), 0);
 

@@ -79,7 +79,7 @@ test('the shelf is searched, and tells what a model needs when it is asked', { t
   const entry = shelf.locator('li', { hasText: 'Gemma 3 270M' });
   assert.equal(await entry.locator('dl').count(), 0);
   await entry.locator('summary').click();
-  await entry.getByText('819 MB when it is loaded, and 134 MB more for a chat of 2048 tokens.').waitFor();
+  await entry.getByText('819 MB when it is loaded, and 134 MB more for a chat of 2,048 tokens.').waitFor();
   assert.match(
     await entry.textContent(),
     /Can be told after a first answer.*1\.2 billion weights.*Gemma Terms of Use/s,
@@ -152,7 +152,7 @@ test('an import says how much of the file is stored', { timeout }, async (t) => 
   await page.getByTestId('import-file').setInputFiles(file);
   await page.getByText('x.gguf is stored in this browser.').waitFor();
   const told = await page.evaluate(() => [...new Set(globalThis.told)]);
-  assert.ok(told.length > 2 && told.includes('0.5 50 %'), told.join());
+  assert.ok(told.length > 2 && told.includes('0.5 50%'), told.join());
   assert.equal(await page.getByRole('progressbar').count(), 0);
 });
 

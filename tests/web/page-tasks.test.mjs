@@ -78,7 +78,7 @@ test('labels come as bars, from a decoder or by those of a classifier', { timeou
   ]) {
     await openTask(page, id);
     await run(page);
-    assert.match((await scores())[0], new RegExp(`^${first}\\s+57 %`));
+    assert.match((await scores())[0], new RegExp(`^${first}\\s+57%`));
     await leave(page);
   }
 

@@ -3,8 +3,9 @@
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { announce } from './announcer.js';
 import { Component } from './component.js';
-import { ANOTHER_TEMPERATURE, type Turn, type Version } from './turn.js';
+import { ANOTHER_TEMPERATURE, written, type Turn, type Version } from './turn.js';
 import { MarkdownView } from './markdown/view.js';
+import { t } from './text/text.js';
 
 /** What the user wants done with a turn. */
 export type TurnAction =
@@ -48,19 +49,20 @@ export class ChatTurn extends Component {
     const under = state === 'waiting' || state === 'streaming';
     const unfinished = state === 'stopped' || state === 'interrupted';
     const canAnswer = this.hasModel && !this.busy;
+    const figures = stats ? written(stats) : state === 'interrupted' ? t('stats-interrupted') : nothing;
     return html`
       <section class="turn" data-state=${state}>
-        <h2 class="sr-only">You</h2>
+        <h2 class="sr-only">${t('turn-you')}</h2>
         ${this.#isEdited ? this.#editor() : this.#question(canAnswer)}
-        <h2 class="sr-only">Answer</h2>
+        <h2 class="sr-only">${t('turn-answer')}</h2>
         <div class="answer" data-testid="answer" aria-busy=${under} @click=${this.#onCopyCode}></div>
         <div class="after" ?inert=${under}>
-          <p class="stats" data-testid="stats">${stats || (state === 'interrupted' ? 'interrupted' : nothing)}</p>
+          <p class="stats" data-testid="stats">${figures}</p>
           ${
             answer === ''
               ? nothing
-              : html`<button type="button" class="copy" aria-label="Copy the answer" @click=${this.#onCopy}>
-                    Copy
+              : html`<button type="button" class="copy" aria-label=${t('turn-copy')} @click=${this.#onCopy}>
+                    ${t('copy')}
                   </button>
                   <button
                     type="button"
@@ -68,7 +70,7 @@ export class ChatTurn extends Component {
                     ?disabled=${this.busy || !this.hasModel}
                     @click=${() => this.#send('look')}
                   >
-                    Look inside
+                    ${t('turn-look')}
                   </button>`
           }
           ${
@@ -79,7 +81,7 @@ export class ChatTurn extends Component {
                   ?disabled=${!canAnswer}
                   @click=${() => this.#send('continue')}
                 >
-                  Go on
+                  ${t('turn-go-on')}
                 </button>`
               : nothing
           }
@@ -87,13 +89,15 @@ export class ChatTurn extends Component {
             type="button"
             class="regenerate"
             data-testid="regenerate"
-            title="Another answer; if the temperature is 0, it is sampled at ${ANOTHER_TEMPERATURE}"
+            title=${t('turn-regenerate.title', { temperature: ANOTHER_TEMPERATURE })}
             ?disabled=${!canAnswer}
             @click=${() => this.#send('regenerate')}
           >
-            Regenerate
+            ${t('turn-regenerate')}
           </button>
-          <button type="button" class="more" aria-expanded=${this.#isOpen} @click=${this.#toggle}>More</button>
+          <button type="button" class="more" aria-expanded=${this.#isOpen} @click=${this.#toggle}>
+            ${t('turn-more')}
+          </button>
           ${this.#isOpen ? this.#more() : nothing}
         </div>
       </section>
@@ -106,7 +110,7 @@ export class ChatTurn extends Component {
       // A disabled button would lose the focus.
       html`<button
         type="button"
-        aria-label="${label} version"
+        aria-label=${label}
         aria-disabled=${this.busy || at + by < 1 || at + by > of}
         @click=${() => this.#act({ what: 'version', turn: this.turn, by })}
       >
@@ -114,15 +118,21 @@ export class ChatTurn extends Component {
       </button>`;
     return html`<p class="question" dir="auto">${this.turn.question}</p>
       <div class="asked">
-        <button type="button" class="edit" aria-label="Edit the question" ?disabled=${!canAnswer} @click=${this.#edit}>
-          Edit
+        <button
+          type="button"
+          class="edit"
+          aria-label=${t('turn-edit.label')}
+          ?disabled=${!canAnswer}
+          @click=${this.#edit}
+        >
+          ${t('turn-edit')}
         </button>
         ${
           of > 1
-            ? html`<span class="versions" role="group" aria-label="Versions of this turn" dir="ltr">
-                ${step(-1, 'Previous', '‹')}
-                <span><span class="sr-only">Version </span>${at} / ${of}</span>
-                ${step(1, 'Next', '›')}
+            ? html`<span class="versions" role="group" aria-label=${t('turn-versions')} dir="ltr">
+                ${step(-1, t('turn-previous'), '‹')}
+                <span><span class="sr-only">${t('turn-version')} </span>${at} / ${of}</span>
+                ${step(1, t('turn-next'), '›')}
               </span>`
             : nothing
         }
@@ -131,28 +141,26 @@ export class ChatTurn extends Component {
 
   #editor(): TemplateResult {
     return html`<form class="editor" @submit=${this.#onEdited} @keydown=${this.#onEditorKey}>
-      <textarea aria-label="The question" dir="auto" .value=${this.turn.question}></textarea>
+      <textarea aria-label=${t('turn-edited')} dir="auto" .value=${this.turn.question}></textarea>
       <div class="asked">
-        <button type="button" @click=${this.#endEditing}>Cancel</button>
-        <button type="submit" class="primary" ?disabled=${this.busy}>Send</button>
+        <button type="button" @click=${this.#endEditing}>${t('cancel')}</button>
+        <button type="submit" class="primary" ?disabled=${this.busy}>${t('send')}</button>
       </div>
     </form>`;
   }
 
   #more(): TemplateResult {
-    const button = (what: 'branch' | 'compare' | 'delete', label: string, title: string) =>
+    const button = (what: 'branch' | 'compare' | 'delete') =>
       html`<button
         type="button"
         class=${what}
-        title=${title}
+        title=${t(`turn-${what}.title`)}
         ?disabled=${this.busy || (what === 'compare' && !this.hasModel)}
         @click=${() => this.#send(what)}
       >
-        ${label}
+        ${t(`turn-${what}`)}
       </button>`;
-    return html`${button('branch', 'New chat from here', 'A new chat with the turns up to this one')}
-    ${button('compare', 'Compare', 'Answers to this question by two models, or with two settings')}
-    ${button('delete', 'Delete', 'Deletes this question and its answer')}`;
+    return html`${button('branch')} ${button('compare')} ${button('delete')}`;
   }
 
   protected override updated(): void {
@@ -225,15 +233,17 @@ export class ChatTurn extends Component {
 }
 
 export async function copy(text: string, button: HTMLButtonElement): Promise<void> {
-  let done = 'Copied';
+  let done = t('copied');
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    done = 'Not allowed'; // by the user, or because the page was not served over TLS
+    done = t('copy-refused'); // by the user, or because the page was not served over TLS
   }
   announce(done);
-  button.textContent = done;
-  setTimeout(() => (button.textContent = 'Copy'), 1500);
+  // The node stays: it is Lit's, which writes another language into it.
+  const label = [...button.childNodes].find((node) => node instanceof Text && node.data.trim() !== '') as Text;
+  label.data = done;
+  setTimeout(() => (label.data = t('copy')), 1500);
 }
 
 customElements.define('chat-turn', ChatTurn);

@@ -8,6 +8,7 @@ import { Component } from './component.js';
 import type { Conversation } from './conversation.js';
 import './inspector/live-panel.js';
 import type { Turn } from './turn.js';
+import { t } from './text/text.js';
 
 const EXAMPLES = [
   'What is the capital of Germany?',
@@ -33,8 +34,8 @@ export class ChatView extends Component {
   }
 
   protected override render(): TemplateResult {
-    return html`<section id="chat" aria-label="Conversation">
-      <h1 class="sr-only">Chat</h1>
+    return html`<section id="chat" aria-label=${t('conversation')}>
+      <h1 class="sr-only">${t('nav-chat')}</h1>
       ${this.turns.length === 0 ? this.#welcome() : nothing}
       <div id="turns">
         ${repeat(
@@ -56,25 +57,27 @@ export class ChatView extends Component {
 
   #welcome(): TemplateResult {
     return html`<div id="welcome">
-      <p class="lead">${this.hasModel ? 'The model is here. Ask it something.' : 'No model is loaded yet.'}</p>
-      <ul aria-label="Examples">
+      <p class="lead">${this.hasModel ? t('chat-ready') : t('chat-no-model')}</p>
+      <ul aria-label=${t('examples')}>
         ${EXAMPLES.map(
           (example) =>
             html`<li>
-              <button type="button" class="example" @click=${() => this.#ask(example)}>${example}</button>
+              <button type="button" class="example" lang="en" dir="auto" @click=${() => this.#ask(example)}>
+                ${example}
+              </button>
             </li>`,
         )}
       </ul>
       <p class="to-tasks">
         <button type="button" id="welcome-tasks" @click=${() => this.dispatchEvent(new Event('tasks'))}>
-          Or a task: summarise, translate, fill in a form, ask a PDF…
+          ${t('chat-tasks')}
         </button>
       </p>
       ${
         this.hasModel
           ? html`<p class="other">
               <button type="button" class="link" data-testid="compare" @click=${this.#compare}>
-                Or compare two models, or two settings
+                ${t('chat-compare')}
               </button>
             </p>`
           : nothing

@@ -8,6 +8,7 @@ import type { Chats } from './conversations/chats.js';
 import { contains, titleOf, type SavedConversation } from './conversations/record.js';
 import { onNews } from './conversations/tabs.js';
 import { deleteConversation, saveChanges, saveConversation, savedConversations } from './saved.js';
+import { rich, t, type Said } from './text/text.js';
 
 /** Sends `open` with the id of a conversation. */
 export class ChatsDialog extends Component {
@@ -18,7 +19,7 @@ export class ChatsDialog extends Component {
   #renaming = '';
   #exporting = '';
   /** What became of an import. */
-  #said = '';
+  #said: Said | null = null;
   /** Deleted while the dialog is open, so that a deletion can be undone. */
   #deleted = new Set<string>();
   #stopListening = () => {};
@@ -34,7 +35,8 @@ export class ChatsDialog extends Component {
   }
 
   async open(): Promise<void> {
-    this.#words = this.#said = this.#exporting = '';
+    this.#words = this.#exporting = '';
+    this.#said = null;
     await this.chats.save();
     await this.#refresh();
     this.find<HTMLInputElement>('input[type=search]').value = '';
@@ -59,18 +61,16 @@ export class ChatsDialog extends Component {
     return html`<dialog id="chats" aria-labelledby="chats-title" @click=${this.#onBackdrop} @close=${this.#onClose}>
       <div class="chats">
         <div class="title">
-          <h2 id="chats-title">Chats</h2>
-          <button type="button" class="primary" @click=${() => this.#dialog.close()}>Done</button>
+          <h2 id="chats-title">${t('nav-chats')}</h2>
+          <button type="button" class="primary" @click=${() => this.#dialog.close()}>${t('done')}</button>
         </div>
         <div class="field">
-          <label for="chats-search">Search</label>
+          <label for="chats-search">${t('search')}</label>
           <input id="chats-search" type="search" dir="auto" autocomplete="off" @input=${this.#onSearch} />
         </div>
         ${
           found.length === 0
-            ? html`<p class="hint">
-                ${this.#all.length === 0 ? 'There are no chats yet.' : 'No chat has these words.'}
-              </p>`
+            ? html`<p class="hint">${this.#all.length === 0 ? t('chats-none') : t('chats-not-found')}</p>`
             : html`<ul id="chats-list">
                 ${repeat(
                   found,
@@ -79,12 +79,14 @@ export class ChatsDialog extends Component {
                 )}
               </ul>`
         }
-        <p class="hint">Chats are kept in this browser, and nowhere else.</p>
+        <p class="hint">${t('chats-kept')}</p>
         <div class="chats-files">
-          <button type="button" ?disabled=${this.#all.length === 0} @click=${this.#exportAll}>Export all</button>
-          <button type="button" @click=${() => this.find('#chats-import').click()}>Import…</button>
+          <button type="button" ?disabled=${this.#all.length === 0} @click=${this.#exportAll}>
+            ${t('chats-export-all')}
+          </button>
+          <button type="button" @click=${() => this.find('#chats-import').click()}>${t('chats-import')}</button>
           <input id="chats-import" type="file" accept=".json,application/json" hidden @change=${this.#import} />
-          <p class="hint" role="status">${this.#said}</p>
+          <p class="hint" role="status">${this.#said?.()}</p>
         </div>
       </div>
     </dialog>`;
@@ -94,43 +96,56 @@ export class ChatsDialog extends Component {
     const title = titleOf(one);
     if (this.#deleted.has(one.id)) {
       return html`<li>
-        <p><bdi>${title}</bdi> <span class="hint">is deleted.</span></p>
-        <button type="button" aria-label="Undo: keep ${title}" @click=${() => this.#undo(one)}>Undo</button>
+        <p>${rich('chats-deleted', { title: html`<bdi>${title}</bdi>` })}</p>
+        <button type="button" aria-label=${t('chats-undo', { title })} @click=${() => this.#undo(one)}>
+          ${t('undo')}
+        </button>
       </li>`;
     }
     if (this.#renaming === one.id) {
       return html`<li>
         <form @submit=${(event: Event) => this.#rename(event, one)}>
-          <input aria-label="Name of the chat" dir="auto" maxlength="80" .value=${title} />
-          <button type="submit">Save</button>
+          <input aria-label=${t('chats-name')} dir="auto" maxlength="80" .value=${title} />
+          <button type="submit">${t('save')}</button>
         </form>
       </li>`;
     }
-    const when = new Date(one.changed).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+    const when = t('chats-changed', { date: new Date(one.changed) });
     const isExported = this.#exporting === one.id;
     return html`<li>
       <button type="button" class="open" @click=${() => this.#choose(one.id)}>
         <bdi>${title}</bdi> <span class="hint">${when}</span>
       </button>
       <span class="row-actions">
-        <button type="button" aria-label="Rename ${title}" @click=${() => this.#startRenaming(one.id)}>Rename</button>
         <button
           type="button"
-          aria-label="Export ${title}"
+          aria-label=${t('chats-rename.label', { title })}
+          @click=${() => this.#startRenaming(one.id)}
+        >
+          ${t('chats-rename')}
+        </button>
+        <button
+          type="button"
+          aria-label=${t('chats-export.label', { title })}
           aria-expanded=${isExported}
           @click=${() => this.#toggleExport(one.id)}
         >
-          Export
+          ${t('chats-export')}
         </button>
-        <button type="button" class="delete" aria-label="Delete ${title}" @click=${() => this.#delete(one)}>
-          Delete
+        <button
+          type="button"
+          class="delete"
+          aria-label=${t('delete-one', { name: title })}
+          @click=${() => this.#delete(one)}
+        >
+          ${t('delete')}
         </button>
       </span>
       ${
         isExported
-          ? html`<div class="export" role="group" aria-label="Export ${title}">
-              <button type="button" @click=${() => this.#export(one, 'md')}>As Markdown</button>
-              <button type="button" @click=${() => this.#export(one, 'json')}>As JSON, with all versions</button>
+          ? html`<div class="export" role="group" aria-label=${t('chats-export.label', { title })}>
+              <button type="button" @click=${() => this.#export(one, 'md')}>${t('chats-markdown')}</button>
+              <button type="button" @click=${() => this.#export(one, 'json')}>${t('chats-json')}</button>
             </div>`
           : nothing
       }
@@ -161,21 +176,21 @@ export class ChatsDialog extends Component {
     one.title = title;
     await saveChanges(one.id, { title, turns: [], removed: [] }, false);
     this.chats.changed(one.id);
-    await this.#show(`[aria-label="Rename ${CSS.escape(titleOf(one))}"]`);
+    await this.#show(labelled(t('chats-rename.label', { title: titleOf(one) })));
   }
 
   async #delete(one: SavedConversation): Promise<void> {
     this.#deleted.add(one.id);
     await deleteConversation(one.id);
     this.chats.deleted(one.id);
-    announce('The chat is deleted. Undo brings it back.');
-    await this.#show(`[aria-label="Undo: keep ${CSS.escape(titleOf(one))}"]`);
+    announce(t('chats-deleted-undo'));
+    await this.#show(labelled(t('chats-undo', { title: titleOf(one) })));
   }
 
   async #undo(one: SavedConversation): Promise<void> {
     this.#deleted.delete(one.id);
     await saveConversation(one);
-    await this.#show(`[aria-label="Delete ${CSS.escape(titleOf(one))}"]`);
+    await this.#show(labelled(t('delete-one', { name: titleOf(one) })));
   }
 
   // Files
@@ -205,11 +220,14 @@ export class ChatsDialog extends Component {
       const added = newChats(read, this.#all);
       for (const chat of added) await saveConversation(chat);
       const there = read.length - added.length;
-      this.#said =
-        `${added.length} ${added.length === 1 ? 'chat was' : 'chats were'} imported.` +
-        (there > 0 ? ` ${there} ${there === 1 ? 'was' : 'were'} here already.` : '');
+      const imported = { count: added.length };
+      this.#said = () =>
+        there > 0
+          ? `${t('chats-imported', imported)} ${t('chats-were-here', { count: there })}`
+          : t('chats-imported', imported);
     } catch (error) {
-      this.#said = error instanceof Error ? error.message : String(error);
+      const message = error instanceof Error ? error.message : String(error);
+      this.#said = () => message;
     }
     input.value = ''; // choosing the same file again also counts as a change
     await this.#refresh();
@@ -231,5 +249,7 @@ export class ChatsDialog extends Component {
     this.#renaming = '';
   }
 }
+
+const labelled = (label: string) => `[aria-label="${CSS.escape(label)}"]`;
 
 customElements.define('chats-dialog', ChatsDialog);

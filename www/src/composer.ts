@@ -7,6 +7,7 @@
 import { html, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { announce } from './announcer.js';
 import { Component, hasTouchKeyboard } from './component.js';
+import { t } from './text/text.js';
 
 /** Sends `ask` with the text, and `stop`. */
 export class ChatComposer extends Component {
@@ -40,18 +41,16 @@ export class ChatComposer extends Component {
 
   protected override render(): TemplateResult {
     const touch = hasTouchKeyboard();
-    const hint = touch
-      ? 'Enter starts a new line, the button Send sends.'
-      : 'Enter sends, Shift and Enter starts a new line, Escape stops an answer, or leaves the field.';
+    const hint = touch ? t('composer-hint-touch') : t('composer-hint');
     return html`
       <form id="composer" @submit=${this.#onSubmit}>
-        <label class="sr-only" for="prompt">Your message</label>
+        <label class="sr-only" for="prompt">${t('composer-label')}</label>
         <textarea
           id="prompt"
           data-testid="prompt"
           rows="1"
           dir="auto"
-          placeholder="Ask anything"
+          placeholder=${t('composer-placeholder')}
           enterkeyhint=${touch ? 'enter' : 'send'}
           autocomplete="off"
           aria-describedby="prompt-hint"
@@ -66,10 +65,10 @@ export class ChatComposer extends Component {
           ?hidden=${this.busy}
           ?disabled=${this.text.trim() === ''}
         >
-          Send
+          ${t('send')}
         </button>
         <button type="button" class="primary" id="stop" data-testid="stop" ?hidden=${!this.busy} @click=${this.#onStop}>
-          Stop
+          ${t('stop')}
         </button>
       </form>
       <p id="prompt-hint" class="sr-only">${hint}</p>
@@ -114,7 +113,7 @@ export class ChatComposer extends Component {
   }
 
   #onStop(): void {
-    announce('Stopping.');
+    announce(t('stopping'));
     this.dispatchEvent(new Event('stop'));
   }
 

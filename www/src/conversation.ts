@@ -14,7 +14,8 @@ import { live } from './live.js';
 import { noteSpeed } from './models/speed.js';
 import { newId, sourceName } from './names.js';
 import { chatDefaults, generateSettings, systemPrompt } from './settings.js';
-import { ANOTHER_TEMPERATURE, describe, settled, Turn, type ContextUse, type Version } from './turn.js';
+import { ANOTHER_TEMPERATURE, settled, statsOf, Turn, type ContextUse, type Version } from './turn.js';
+import { t } from './text/text.js';
 
 export interface ConversationEvents {
   onError(error: unknown): void;
@@ -278,8 +279,8 @@ export class Conversation {
     try {
       const finish = await this.#stream(turn, model, prefix, former !== undefined, running.signal);
       const cut = finish.reason !== 'stop';
-      turn.set({ stats: describe(finish, this.context), state: cut ? 'stopped' : 'answered' });
-      announce(finish.reason === 'abort' ? 'The answer was stopped.' : 'The answer is complete.');
+      turn.set({ stats: statsOf(finish, this.context), state: cut ? 'stopped' : 'answered' });
+      announce(finish.reason === 'abort' ? t('answer-stopped') : t('answer-complete'));
     } catch (error) {
       // What there was stays if nothing came.
       if (turn.state === 'waiting') turn.set(start);

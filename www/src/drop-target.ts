@@ -3,13 +3,14 @@
 import { html, type TemplateResult } from 'lit';
 import { Component } from './component.js';
 import { acceptDrops } from './drops.js';
+import { t } from './text/text.js';
 
 /** Sends `model` with a ModelSource. */
 class DropTarget extends Component {
   #isOver = false;
 
   protected override render(): TemplateResult {
-    return html`<div id="drop" ?hidden=${!this.#isOver}><p>Drop a GGUF file or a folder to load it</p></div>`;
+    return html`<div id="drop" ?hidden=${!this.#isOver}><p>${t('drop')}</p></div>`;
   }
 
   protected override firstUpdated(): void {

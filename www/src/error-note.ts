@@ -2,14 +2,15 @@
 
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { Component } from './component.js';
-import { details, explain, labels, type Explanation, type Remedy } from './errors.js';
+import { details, explain, type Explanation, type Remedy } from './errors.js';
+import { t } from './text/text.js';
 
 export interface ShownError {
   error: unknown;
   /** The model was requested from this page's server. */
   fromHere?: boolean;
   /** Says more than the error's code does. */
-  explanation?: Explanation;
+  explanation?: () => Explanation;
 }
 
 /** Sends `remedy` with the chosen {@link Remedy}, and `dismiss`. */
@@ -24,8 +25,8 @@ export class ErrorNote extends Component {
 
   protected override render(): TemplateResult | typeof nothing {
     if (!this.shown) return nothing;
-    const { error, fromHere, explanation = explain(error, fromHere) } = this.shown;
-    const { title, text, remedies } = explanation;
+    const { error, fromHere, explanation = () => explain(error, fromHere) } = this.shown;
+    const { title, text, remedies } = explanation();
     return html`<div class="error" role="alert" data-testid="error">
       <h2>${title}</h2>
       <p>${text}</p>
@@ -33,16 +34,17 @@ export class ErrorNote extends Component {
         remedies.length > 0
           ? html`<div class="remedies">
               ${remedies.map(
-                (remedy) => html`<button type="button" @click=${() => this.#mend(remedy)}>${labels[remedy]}</button>`,
+                (remedy) =>
+                  html`<button type="button" @click=${() => this.#mend(remedy)}>${t(`remedy-${remedy}`)}</button>`,
               )}
             </div>`
           : nothing
       }
       <details>
-        <summary>Details</summary>
+        <summary>${t('error-details')}</summary>
         <p class="message">${details(error)}</p>
       </details>
-      <button type="button" class="dismiss" aria-label="Dismiss this error" @click=${this.#dismiss}>×</button>
+      <button type="button" class="dismiss" aria-label=${t('error-dismiss')} @click=${this.#dismiss}>×</button>
     </div>`;
   }
 

@@ -3,6 +3,7 @@
 import { html, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { Component } from './component.js';
 import { Follower } from './follow.js';
+import { t } from './text/text.js';
 
 export class FollowButton extends Component {
   static override properties: PropertyDeclarations = { active: { type: Boolean } };
@@ -33,7 +34,7 @@ export class FollowButton extends Component {
 
   protected override render(): TemplateResult {
     return html`<button type="button" id="to-end" ?hidden=${this.#atEnd} @click=${this.toEnd}>
-      Latest <span aria-hidden="true">↓</span>
+      ${t('latest')} <span aria-hidden="true">↓</span>
     </button>`;
   }
 }

@@ -3,6 +3,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { logo } from './logo.js';
 import type { View } from './views.js';
+import { t } from './text/text.js';
 
 /** What the buttons do. */
 export interface HeaderActions {
@@ -33,22 +34,35 @@ export function header(
   const { go, compare, openChats, newChat, openSettings } = actions;
   const [inChat, inTasks] = [view === 'chat', view === 'tasks'];
   const buttons: Button[] = [
-    { id: 'open-chats', label: 'Chats', shown: true, press: openChats, testid: 'chats', opensDialog: true },
-    { id: 'new-chat', label: 'New chat', shown: inChat, press: newChat, testid: 'new-chat', disabled: isEmpty },
+    { id: 'open-chats', label: t('nav-chats'), shown: true, press: openChats, testid: 'chats', opensDialog: true },
+    { id: 'new-chat', label: t('nav-new-chat'), shown: inChat, press: newChat, testid: 'new-chat', disabled: isEmpty },
   ];
   const others: Button[] = [
-    { id: 'change-model', label: 'Model', shown: inChat || inTasks, press: () => go('picker') },
-    { id: 'open-chat', label: 'Chat', shown: inTasks, press: () => go('chat') },
-    { id: 'open-tasks', label: 'Tasks', shown: !inTasks, press: () => go('tasks'), testid: 'tasks' },
-    { id: 'open-compare', label: 'Compare', shown: inChat && hasModel, press: compare },
-    { id: 'open-inspector', label: 'Inspector', shown: inChat, press: () => go('inspector'), testid: 'inspector' },
-    { id: 'open-settings', label: 'Settings', shown: true, press: openSettings, testid: 'settings', opensDialog: true },
+    { id: 'change-model', label: t('nav-model'), shown: inChat || inTasks, press: () => go('picker') },
+    { id: 'open-chat', label: t('nav-chat'), shown: inTasks, press: () => go('chat') },
+    { id: 'open-tasks', label: t('nav-tasks'), shown: !inTasks, press: () => go('tasks'), testid: 'tasks' },
+    { id: 'open-compare', label: t('nav-compare'), shown: inChat && hasModel, press: compare },
+    {
+      id: 'open-inspector',
+      label: t('nav-inspector'),
+      shown: inChat,
+      press: () => go('inspector'),
+      testid: 'inspector',
+    },
+    {
+      id: 'open-settings',
+      label: t('nav-settings'),
+      shown: true,
+      press: openSettings,
+      testid: 'settings',
+      opensDialog: true,
+    },
   ];
   return html`<header>
     <p class="wordmark">${logo}<span>weft</span></p>
-    <nav aria-label="Page" ?hidden=${view === 'loading'}>
+    <nav aria-label=${t('nav')} ?hidden=${view === 'loading'}>
       ${buttons.map(button)}
-      <button type="button" id="open-menu" popovertarget=${MENU} ?hidden=${!inChat}>Menu</button>
+      <button type="button" id="open-menu" popovertarget=${MENU} ?hidden=${!inChat}>${t('nav-menu')}</button>
       <div id=${MENU} popover @click=${{ handleEvent: closeMenu, capture: true }}>${others.map(button)}</div>
     </nav>
   </header>`;

@@ -2,8 +2,9 @@
 
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import type { Progress } from 'weft-llm';
-import { Component, formatBytes } from './component.js';
+import { amountOf, Component, formatBytes } from './component.js';
 import { plainNote } from './errors.js';
+import { t } from './text/text.js';
 
 /** Figures that change more often are unreadable. */
 const FIGURES_MS = 200;
@@ -15,8 +16,8 @@ export class LoadingView extends Component {
   /** Whether what has arrived stays in the browser's storage when the load is cancelled. */
   declare keeps: boolean;
   #note = '';
-  #amount = '';
-  #phase = '';
+  /** What the figures are of. */
+  #shown: Progress | null = null;
   #shownAt = 0;
 
   constructor() {
@@ -28,24 +29,26 @@ export class LoadingView extends Component {
   protected override willUpdate(): void {
     const { progress } = this;
     if (!progress) {
-      this.#note = this.#amount = this.#phase = '';
+      this.#note = '';
+      this.#shown = null;
       return;
     }
-    if (progress.note) this.#note = plainNote(progress.note);
-    const phase = phaseOf(progress);
+    if (progress.note) this.#note = progress.note;
     const now = performance.now();
-    if (phase === this.#phase && now - this.#shownAt < FIGURES_MS && progress.loaded !== progress.total) return;
-    this.#phase = phase;
+    const isNew = this.#shown === null || phaseOf(progress) !== phaseOf(this.#shown);
+    if (!isNew && now - this.#shownAt < FIGURES_MS && progress.loaded !== progress.total) return;
+    this.#shown = progress;
     this.#shownAt = now;
-    this.#amount = progress.phase === 'download' ? describe(progress) : progress.file;
   }
 
   protected override render(): TemplateResult {
     const { progress } = this;
+    const shown = this.#shown;
+    const amount = shown?.phase === 'download' ? describe(shown) : shown?.file;
     const pauses = this.keeps && progress?.phase === 'download' && this.#note === '';
     const known = progress?.phase === 'download' && progress.total !== null;
     return html`<section id="loading" aria-labelledby="phase">
-      <h1 id="phase" aria-live="polite">${this.#phase || 'Starting the engine'}</h1>
+      <h1 id="phase" aria-live="polite">${shown ? phaseOf(shown) : t('loading-start')}</h1>
       <progress
         id="progress"
         data-testid="progress"
@@ -54,17 +57,11 @@ export class LoadingView extends Component {
         max=${known ? progress.total! : nothing}
         value=${known ? progress.loaded : nothing}
       ></progress>
-      <p id="amount">${this.#amount || '\u00a0'}</p>
-      <p class="hint" id="load-note" role="status">${this.#note}</p>
-      ${
-        pauses
-          ? html`<p class="hint" id="load-keeps">
-              What has arrived is kept in this browser: Pause now, and Resume goes on from there.
-            </p>`
-          : nothing
-      }
+      <p id="amount">${amount || '\u00a0'}</p>
+      <p class="hint" id="load-note" role="status">${plainNote(this.#note)}</p>
+      ${pauses ? html`<p class="hint" id="load-keeps">${t('loading-keeps')}</p>` : nothing}
       <button type="button" id="cancel-load" data-testid="cancel-load" @click=${this.#cancel}>
-        ${pauses ? 'Pause' : 'Cancel'}
+        ${pauses ? t('loading-pause') : t('cancel')}
       </button>
     </section>`;
   }
@@ -77,25 +74,27 @@ export class LoadingView extends Component {
 function phaseOf({ phase, fromStore, loaded }: Progress): string {
   switch (phase) {
     case 'start':
-      return 'Starting the engine';
+      return t('loading-start');
     case 'prepare':
-      return 'Preparing: a first run of the model';
+      return t('loading-prepare');
     case 'download':
-      return fromStore > 0 && fromStore === loaded ? 'Reading the model from this device' : 'Downloading the model';
+      return fromStore > 0 && fromStore === loaded ? t('loading-read') : t('loading-download');
   }
 }
 
 function describe({ loaded, total, file, fromStore, bytesPerSecond, secondsLeft }: Progress): string {
-  const parts = [total === null ? formatBytes(loaded) : `${formatBytes(loaded)} of ${formatBytes(total)}`];
-  if (fromStore > 0 && fromStore !== loaded) parts.push(`${formatBytes(fromStore)} from this device`);
-  if (bytesPerSecond !== null && loaded !== total) parts.push(`${formatBytes(bytesPerSecond)}/s`);
+  const parts = [amountOf(loaded, total)];
+  if (fromStore > 0 && fromStore !== loaded) parts.push(t('loading-from-store', { amount: formatBytes(fromStore) }));
+  if (bytesPerSecond !== null && loaded !== total)
+    parts.push(t('loading-rate', { amount: formatBytes(bytesPerSecond) }));
   if (secondsLeft !== null && loaded !== total) parts.push(timeLeft(secondsLeft));
   return [...parts, file].filter(Boolean).join(' · ');
 }
 
 function timeLeft(seconds: number): string {
-  if (seconds < 1) return 'almost there';
-  return seconds < 90 ? `${Math.ceil(seconds)} s left` : `${Math.ceil(seconds / 60)} min left`;
+  if (seconds < 1) return t('loading-almost');
+  if (seconds < 90) return t('loading-seconds', { seconds: Math.ceil(seconds) });
+  return t('loading-minutes', { minutes: Math.ceil(seconds / 60) });
 }
 
 customElements.define('loading-view', LoadingView);

@@ -14,10 +14,9 @@ import { DEFAULT_MODEL, served, type ServedModel } from './models/served.js';
 import './models/stored-models.js';
 import type { StoredModels } from './models/stored-models.js';
 import type { Home } from './views.js';
+import { t } from './text/text.js';
 
 export { DEFAULT_MODEL };
-
-const PLACES: Record<Home, string> = { chat: 'chat', tasks: 'tasks', compare: 'comparison', inspector: 'inspector' };
 
 /** Sends `model` with a ModelSource, `remedy` and `dismiss` of its error, and `back`. */
 export class ModelPicker extends Component {
@@ -101,13 +100,13 @@ export class ModelPicker extends Component {
       ${
         this.canGoBack
           ? html`<p class="back">
-              <button type="button" id="back" @click=${this.#back}>← Back to the ${PLACES[this.home]}</button>
+              <button type="button" id="back" @click=${this.#back}>${t(`back-${this.home}`)}</button>
             </p>`
           : nothing
       }
       ${weave}
-      <h1 id="picker-title">A language model, woven into this page.</h1>
-      <p class="lead">weft runs open models inside your browser. What you type never leaves this device.</p>
+      <h1 id="picker-title">${t('picker-title')}</h1>
+      <p class="lead">${t('picker-lead')}</p>
       ${defaultIsStored ? nothing : html`<p class="here">${served.map((model) => this.#served(model))}</p>`}
       <div id="picker-error"><error-note .shown=${this.shown}></error-note></div>
       <stored-models
@@ -118,15 +117,16 @@ export class ModelPicker extends Component {
         @show=${this.#onShow}
       ></stored-models>
       <div class="other-models">
-        <h2>Or bring your own GGUF model</h2>
+        <h2>${t('picker-own')}</h2>
         <form id="url-form" @submit=${this.#onAddress}>
-          <label for="model-url">Address of the file</label>
+          <label for="model-url">${t('picker-address')}</label>
           <div class="joined">
             <input
               ${ref(this.#address)}
               id="model-url"
               data-testid="model-url"
               type="url"
+              dir="ltr"
               inputmode="url"
               required
               autocomplete="url"
@@ -134,11 +134,11 @@ export class ModelPicker extends Component {
               placeholder="https://…/model.gguf"
               @input=${this.#checkAddress}
             />
-            <button type="submit">Load</button>
+            <button type="submit">${t('load')}</button>
           </div>
         </form>
         <p class="files">
-          <label class="button" for="model-file">Choose a file…</label>
+          <label class="button" for="model-file">${t('picker-file')}</label>
           <input
             id="model-file"
             data-testid="model-file"
@@ -148,13 +148,10 @@ export class ModelPicker extends Component {
             multiple
             @change=${this.#onFiles}
           />
-          <span class="hint"
-            >or drop it anywhere on this page, or a folder of transformers. Several files are the parts of one
-            model.</span
-          >
+          <span class="hint">${t('picker-file-hint')}</span>
         </p>
         <p class="files">
-          <label class="button" for="import-file">Import a file…</label>
+          <label class="button" for="import-file">${t('picker-import')}</label>
           <input
             id="import-file"
             data-testid="import-file"
@@ -164,7 +161,7 @@ export class ModelPicker extends Component {
             multiple
             @change=${this.#onImport}
           />
-          <span class="hint">keeps a copy in this browser, so that it is here on the next visit.</span>
+          <span class="hint">${t('picker-import-hint')}</span>
         </p>
       </div>
       <model-shelf .stored=${this.#stored} .device=${device}></model-shelf>
@@ -181,7 +178,7 @@ export class ModelPicker extends Component {
       data-testid=${isDefault ? 'load-default' : nothing}
       @click=${() => this.#choose(source)}
     >
-      <span>Load ${name}</span> <span class="size">(${formatBytes(bytes)})</span>
+      <span>${t('load-model', { name })}</span> <span class="size">(${formatBytes(bytes)})</span>
     </button>`;
   }
 
@@ -197,7 +194,7 @@ export class ModelPicker extends Component {
   #checkAddress(event: Event): void {
     const input = event.target as HTMLInputElement;
     const known = /^(?:https?:|hf:|$)/i.test(input.value) || input.validity.typeMismatch;
-    input.setCustomValidity(known ? '' : 'weft reads addresses that begin with https:// or hf:');
+    input.setCustomValidity(known ? '' : t('picker-address-wrong'));
   }
 
   #onFiles(event: Event): void {

@@ -1,6 +1,7 @@
 /** Names of models, as people know them. */
 
 import type { ModelInfo, ModelSource } from 'weft-llm';
+import { t } from './text/text.js';
 
 export function fileName(source: string): string {
   return source.split(/[/@?]/).findLast((part) => /\.gguf$/i.test(part)) ?? source;
@@ -30,7 +31,7 @@ export function sourceName(source: ModelSource): string {
   const first = Array.isArray(source) ? source[0] : source;
   if (typeof first === 'string') return fileName(first);
   if (first instanceof URL) return fileName(first.href);
-  return first && 'name' in first ? String(first.name) : 'a file';
+  return first && 'name' in first ? String(first.name) : t('a-file');
 }
 
 /** crypto.randomUUID is not there on a page without TLS. */

@@ -2,10 +2,11 @@
 
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { Component } from './component.js';
+import { t, type Said } from './text/text.js';
 
 export interface Note {
-  text: string;
-  action?: { label: string; run: () => void };
+  text: Said;
+  action?: { label: Said; run: () => void };
 }
 
 /** Sends `dismiss`, before the note's action too. */
@@ -22,13 +23,15 @@ export class NoteBar extends Component {
     if (!this.note) return nothing;
     const { text, action } = this.note;
     return html`<div class="note" data-testid="note" role="status">
-      <p>${text}</p>
+      <p>${text()}</p>
       ${
         action
-          ? html`<button type="button" id="note-action" @click=${() => this.#run(action.run)}>${action.label}</button>`
+          ? html`<button type="button" id="note-action" @click=${() => this.#run(action.run)}>
+              ${action.label()}
+            </button>`
           : nothing
       }
-      <button type="button" class="dismiss" aria-label="Dismiss this note" @click=${this.#dismiss}>×</button>
+      <button type="button" class="dismiss" aria-label=${t('note-dismiss')} @click=${this.#dismiss}>×</button>
     </div>`;
   }
 

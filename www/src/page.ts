@@ -40,6 +40,7 @@ import './status-line.js';
 import type { TasksView } from './tasks/view.js';
 import type { Turn } from './turn.js';
 import type { View } from './views.js';
+import { ready, t } from './text/text.js';
 
 export class WeftPage extends Component {
   #loader = new ModelLoader();
@@ -64,7 +65,7 @@ export class WeftPage extends Component {
   protected override render(): TemplateResult {
     const [view, hasModel] = [this.#places.view, this.#model !== null];
     return html`
-      <a class="skip" href="#prompt" @click=${this.#skip}>Skip to the prompt</a>
+      <a class="skip" href="#prompt" @click=${this.#skip}>${t('skip')}</a>
       ${header({ view, hasModel, isEmpty: this.#chats.isEmpty }, this.#headerActions)}
       <main id="main" tabindex="-1">
         <model-picker
@@ -154,6 +155,12 @@ export class WeftPage extends Component {
     openSettings: () => this.#openSettings(),
   };
 
+  /** The first texts are in the language of the user already. */
+  protected override async scheduleUpdate(): Promise<void> {
+    if (!this.hasUpdated) await ready;
+    await super.scheduleUpdate();
+  }
+
   protected override async firstUpdated(): Promise<void> {
     await this.find<ChatView>('chat-view').updateComplete;
     this.#follower.follow(this.find('main'), this.find('#chat'));
@@ -215,7 +222,7 @@ export class WeftPage extends Component {
   #onViewMissing(error: unknown): void {
     // Chromium remembers that an import failed, and does not fetch it again.
     this.#retry = () => location.reload();
-    this.#chatError = { error: new WeftError('WORKER_FAILED', `the view did not arrive: ${String(error)}`) };
+    this.#chatError = { error: new WeftError('WORKER_FAILED', t('fault-view', { error: String(error) })) };
   }
 
   /** Without a navigation: an address with a fragment would be another entry of the history. */
@@ -252,8 +259,8 @@ export class WeftPage extends Component {
         keepLast(wanted);
         void keepEngine(engine.build);
         this.#settings.noteLoaded();
-        const [text] = download.notes.map(plainNote);
-        this.#note = text === undefined ? null : { text };
+        const [note] = download.notes;
+        this.#note = note === undefined ? null : { text: () => plainNote(note) };
         this.#places.goHome();
         if (this.#places.home === 'chat') this.#chats.resume();
         return;
@@ -375,7 +382,7 @@ export class WeftPage extends Component {
   #shown(error: unknown): ShownError {
     const { model, file, isSaved } = this.#conversation;
     const isLost = !this.#model && isSaved && model === null && typeof this.#loader.wanted === 'string';
-    return isLost ? { error, explanation: missingFile(file) } : { error };
+    return isLost ? { error, explanation: () => missingFile(file) } : { error };
   }
 
   #newChat(): void {
@@ -390,10 +397,10 @@ export class WeftPage extends Component {
     await this.#chats.open(saved);
     const { model, file } = saved;
     if (this.#model && file !== null && file !== sourceName(this.#loader.source)) {
-      const action = { label: 'Choose the file', run: () => this.#picker.chooseFile() };
-      this.#note = { text: `This chat’s model was your file ${file}. The loaded model goes on with it.`, action };
+      const action = { label: () => t('remedy-choose-file'), run: () => this.#picker.chooseFile() };
+      this.#note = { text: () => t('note-other-model', { file }), action };
     }
-    if (!this.#model && model === null) this.#chatError = this.#shown(new WeftError('DISPOSED', 'no model is loaded'));
+    if (!this.#model && model === null) this.#chatError = this.#shown(new WeftError('DISPOSED', t('fault-no-model')));
     if (this.#model || model === null) return this.#places.show('chat');
     this.#loader.wanted = model;
     if (await isHere(model)) return this.#load(model);

@@ -8,6 +8,7 @@ import { missingFile } from './errors.js';
 import { isHere, lastModel } from './last-model.js';
 import type { ModelLoader } from './loader.js';
 import { savedConversation } from './saved.js';
+import { t } from './text/text.js';
 import type { Turn } from './turn.js';
 import { fetchView, type Home, type View } from './views.js';
 
@@ -165,11 +166,11 @@ export class Places {
     }
     this.host.onModelMissing(
       model === null
-        ? { error: new WeftError('DISPOSED', 'no model is loaded'), explanation: missingFile(file) }
+        ? { error: new WeftError('DISPOSED', t('fault-no-model')), explanation: () => missingFile(file) }
         : { error: notHere(model) },
     );
     await this.show('picker');
   }
 }
 
-export const notHere = (model: string): WeftError => new WeftError('DISPOSED', `${model} is not stored on this device`);
+export const notHere = (model: string): WeftError => new WeftError('DISPOSED', t('fault-not-stored', { model }));

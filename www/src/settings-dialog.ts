@@ -7,12 +7,14 @@ import type { Conversation } from './conversation.js';
 import { settingField, type Field } from './setting-field.js';
 import { openShortcuts } from './shortcuts.js';
 import { change, chatDefaults, groups, isValid, loadSettings, ofChat, reset, setting, settings } from './settings.js';
+import { chooseLanguage, currentLanguage, languages, t } from './text/text.js';
 
 /** Sends `reload` when the user wants to load the model again with the new settings. */
 export class SettingsDialog extends Component {
   #loadedWith: string | null = null;
   /** Null: the settings of new chats are shown. */
   #chat: Conversation | null = null;
+  #languageFailed = false;
 
   /** With a chat, its own settings are shown. */
   open(chat: Conversation | null): void {
@@ -37,8 +39,8 @@ export class SettingsDialog extends Component {
       <dialog id="settings" aria-labelledby="settings-title" @click=${this.#onBackdrop} @close=${this.#onClose}>
         <form method="dialog" id="settings-form" @input=${this.#onInput}>
           <div class="title">
-            <h2 id="settings-title">Settings</h2>
-            <button type="submit" class="primary">Done</button>
+            <h2 id="settings-title">${t('settings-title')}</h2>
+            <button type="submit" class="primary">${t('done')}</button>
           </div>
           ${this.#scope()}
           ${groups.map(({ legend, settings }) => {
@@ -46,20 +48,21 @@ export class SettingsDialog extends Component {
             return legend === null
               ? fields
               : html`<fieldset>
-                  <legend>${legend}</legend>
+                  <legend>${t(`settings-${legend}`)}</legend>
                   ${fields}
                   ${
-                    legend === 'Loading' && needsReload
+                    legend === 'loading' && needsReload
                       ? html`<p id="reload-hint">
-                          These two take effect when the model is loaded again.
-                          <button type="button" id="reload" @click=${this.#onReload}>Load it again</button>
+                          ${t('settings-need-reload')}
+                          <button type="button" id="reload" @click=${this.#onReload}>${t('settings-reload')}</button>
                         </p>`
                       : nothing
                   }
                 </fieldset>`;
           })}
-          <button type="button" id="reset-settings" @click=${this.#onReset}>Reset all settings</button>
-          <button type="button" id="open-shortcuts" @click=${this.#onShortcuts}>Keyboard shortcuts</button>
+          ${this.#language()}
+          <button type="button" id="reset-settings" @click=${this.#onReset}>${t('settings-reset')}</button>
+          <button type="button" id="open-shortcuts" @click=${this.#onShortcuts}>${t('shortcuts-title')}</button>
         </form>
       </dialog>
     `;
@@ -67,14 +70,39 @@ export class SettingsDialog extends Component {
 
   /** Whose settings these are. */
   #scope(): TemplateResult {
-    if (!this.#chat) return html`<p class="hint">These are for new chats. Each chat has its own.</p>`;
+    if (!this.#chat) return html`<p class="hint">${t('settings-of-new-chats')}</p>`;
     const usual = ofChat.every(({ name }) => this.#value(name) === setting(name));
     return html`<div id="settings-scope">
-      <p class="hint">The system prompt, sampling and length are of this chat alone.</p>
+      <p class="hint">${t('settings-of-chat')}</p>
       <button type="button" id="make-default" aria-disabled=${usual} @click=${this.#onMakeDefault}>
-        ${usual ? 'New chats begin with these' : 'Begin new chats with these too'}
+        ${usual ? t('settings-are-usual') : t('settings-make-usual')}
       </button>
     </div>`;
+  }
+
+  #language(): TemplateResult {
+    return html`<fieldset>
+      <legend>${t('settings-page')}</legend>
+      <div class="field">
+        <label for="language">${t('settings-language')}</label>
+        <select id="language" @change=${this.#onLanguage}>
+          ${languages.map(
+            ({ id, name, direction }) =>
+              html`<option value=${id} lang=${id} dir=${direction} .selected=${id === currentLanguage()}>
+                ${name}
+              </option>`,
+          )}
+        </select>
+        <small role="status">${this.#languageFailed ? t('settings-language-failed') : nothing}</small>
+      </div>
+    </fieldset>`;
+  }
+
+  async #onLanguage(event: Event): Promise<void> {
+    const field = event.target as HTMLSelectElement;
+    this.#languageFailed = !(await chooseLanguage(field.value));
+    field.value = currentLanguage();
+    this.requestUpdate();
   }
 
   #value(name: string): string {
@@ -92,7 +120,7 @@ export class SettingsDialog extends Component {
 
   #onMakeDefault(): void {
     change(Object.fromEntries(ofChat.map(({ name }) => [name, this.#value(name)])));
-    announce('New chats begin with these settings.');
+    announce(t('settings-made-usual'));
     this.requestUpdate();
   }
 

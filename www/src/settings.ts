@@ -4,21 +4,21 @@ import type { Device, GenerateOptions, LoadOptions } from 'weft-llm';
 import type { Values } from './conversations/record.js';
 
 export interface Setting {
+  /** Its label, hint and placeholder are the message `setting-` with this name. */
   name: string;
-  label: string;
-  hint?: string;
   /** What the field starts with and is reset to. */
   value: string;
   kind: 'range' | 'number' | 'text' | 'lines' | 'choice';
   min?: number;
   max?: number;
   step?: number;
-  placeholder?: string;
-  options?: readonly (readonly [value: string, label: string])[];
+  /** Their labels are the messages `setting-`, name, `-` and option. */
+  options?: readonly string[];
 }
 
 interface Group {
-  legend: string | null;
+  /** The message of its legend is this behind `settings-`. */
+  legend: 'sampling' | 'length' | 'loading' | null;
   settings: readonly Setting[];
 }
 
@@ -29,92 +29,41 @@ interface Group {
 export const groups: readonly Group[] = [
   {
     legend: null,
+    settings: [{ name: 'systemPrompt', value: '', kind: 'text' }],
+  },
+  {
+    legend: 'sampling',
     settings: [
-      {
-        name: 'systemPrompt',
-        label: 'System prompt',
-        hint: 'Comes before the conversation. Empty: the model’s own.',
-        value: '',
-        kind: 'text',
-      },
+      range('temperature', 0, 2, 0.05, 0),
+      range('topK', 0, 200, 1, 40),
+      range('topP', 0.05, 1, 0.05, 0.95),
+      range('minP', 0, 1, 0.01, 0.05),
+      range('repetitionPenalty', 1, 2, 0.05, 1.1),
+      range('frequencyPenalty', -2, 2, 0.1, 0),
+      range('presencePenalty', -2, 2, 0.1, 0),
+      number('seed', 0, 4294967295),
     ],
   },
   {
-    legend: 'Sampling',
-    settings: [
-      {
-        ...range('temperature', 'Temperature', 0, 2, 0.05, 0),
-        hint: '0 always takes the most likely token, which suits small models; higher is more varied.',
-      },
-      { ...range('topK', 'Top k', 0, 200, 1, 40), hint: 'Keeps the k most likely tokens; 0 keeps all.' },
-      {
-        ...range('topP', 'Top p', 0.05, 1, 0.05, 0.95),
-        hint: 'Keeps the most likely tokens whose probabilities add up to p; 1 keeps all.',
-      },
-      {
-        ...range('minP', 'Min p', 0, 1, 0.01, 0.05),
-        hint: 'Drops tokens less likely than this fraction of the best; 0 keeps all.',
-      },
-      {
-        ...range('repetitionPenalty', 'Repetition penalty', 1, 2, 0.05, 1.1),
-        hint: 'Makes recent tokens less likely; 1 changes nothing.',
-      },
-      {
-        ...range('frequencyPenalty', 'Frequency penalty', -2, 2, 0.1, 0),
-        hint: 'Lowers a token for each recent use; 0 changes nothing.',
-      },
-      {
-        ...range('presencePenalty', 'Presence penalty', -2, 2, 0.1, 0),
-        hint: 'Lowers a token that was used recently; 0 changes nothing.',
-      },
-      {
-        ...number('seed', 'Seed', 0, 4294967295, 'random'),
-        hint: 'The same seed and conversation give the same answer.',
-      },
-    ],
+    legend: 'length',
+    settings: [number('maxTokens', 1, 131072), { name: 'stop', value: '', kind: 'lines' }],
   },
   {
-    legend: 'Length',
+    legend: 'loading',
     settings: [
-      number('maxTokens', 'Longest answer, in tokens', 1, 131072, 'until the context is full'),
-      {
-        name: 'stop',
-        label: 'Stop strings',
-        hint: 'One per line. The answer ends before any of them.',
-        value: '',
-        kind: 'lines',
-      },
-    ],
-  },
-  {
-    legend: 'Loading',
-    settings: [
-      {
-        name: 'device',
-        label: 'Device',
-        value: 'auto',
-        kind: 'choice',
-        options: [
-          ['auto', 'Automatic'],
-          ['gpu', 'GPU (WebGPU)'],
-          ['cpu', 'CPU (WebAssembly)'],
-        ],
-      },
-      {
-        ...number('contextLength', 'Context length, in tokens', 16, 131072, 'automatic, at most 2048'),
-        hint: 'Conversation and answer together; longer takes more memory.',
-      },
+      { name: 'device', value: 'auto', kind: 'choice', options: ['auto', 'gpu', 'cpu'] },
+      number('contextLength', 16, 131072),
     ],
   },
 ];
 
-function range(name: string, label: string, min: number, max: number, step: number, value: number): Setting {
-  return { name, label, kind: 'range', min, max, step, value: String(value) };
+function range(name: string, min: number, max: number, step: number, value: number): Setting {
+  return { name, kind: 'range', min, max, step, value: String(value) };
 }
 
 /** Empty: weft's own default, which the placeholder describes. */
-function number(name: string, label: string, min: number, max: number, placeholder: string): Setting {
-  return { name, label, kind: 'number', min, max, step: 1, placeholder, value: '' };
+function number(name: string, min: number, max: number): Setting {
+  return { name, kind: 'number', min, max, step: 1, value: '' };
 }
 
 const STORE = 'weft-settings';
@@ -136,7 +85,7 @@ export const chatDefaults = (): Values => Object.fromEntries(ofChat.map(({ name 
 
 /** Whether a field may have this value. */
 export function isValid({ kind, min = 0, max = 0, options }: Setting, value: string): boolean {
-  if (kind === 'choice') return options?.some(([option]) => option === value) ?? false;
+  if (kind === 'choice') return options?.includes(value) ?? false;
   if (kind === 'text' || kind === 'lines') return true;
   if (value === '') return kind === 'number';
   const figure = Number(value);

@@ -3,45 +3,46 @@
 import { html, type TemplateResult } from 'lit';
 import { Component } from './component.js';
 import { HELP, shortcuts, shortcutsAreOn, turnShortcuts } from './shortcuts.js';
+import { t } from './text/text.js';
 
 const ELSEWHERE = [
-  ['Enter', 'Send what was written'],
-  ['Shift Enter', 'Begin a new line'],
-  ['Esc', 'Stop the answer; without one, leave the field'],
+  ['Enter', 'send'],
+  ['Shift Enter', 'new-line'],
+  ['Esc', 'stop'],
 ] as const;
 
 class ShortcutsSheet extends Component {
   protected override render(): TemplateResult {
-    const row = (keys: string, label: string) =>
+    const row = (keys: string, name: string) =>
       html`<tr>
-        <td>${label}</td>
-        <td>${keys.split(' ').map((key) => html`<kbd>${key}</kbd>`)}</td>
+        <td>${t(`shortcut-${name}`)}</td>
+        <td dir="ltr">${keys.split(' ').map((key) => html`<kbd>${key}</kbd>`)}</td>
       </tr>`;
     return html`<dialog id="shortcuts" aria-labelledby="shortcuts-title" @click=${this.#onBackdrop}>
       <div class="chats">
         <div class="title">
-          <h2 id="shortcuts-title">Keyboard shortcuts</h2>
-          <button type="button" class="primary" @click=${this.#close}>Done</button>
+          <h2 id="shortcuts-title">${t('shortcuts-title')}</h2>
+          <button type="button" class="primary" @click=${this.#close}>${t('done')}</button>
         </div>
         <table>
           <caption class="hint">
-            While the question is written
+            ${t('shortcuts-writing')}
           </caption>
           <tbody>
-            ${ELSEWHERE.map(([keys, label]) => row(keys, label))}
+            ${ELSEWHERE.map(([keys, name]) => row(keys, name))}
           </tbody>
         </table>
         <table>
           <caption class="hint">
-            While nothing is typed
+            ${t('shortcuts-reading')}
           </caption>
           <tbody>
-            ${shortcuts.map(({ key, label }) => row(key, label))} ${row(HELP, 'Show these shortcuts')}
+            ${shortcuts.map(({ key, name }) => row(key, name))} ${row(HELP, 'help')}
           </tbody>
         </table>
         <label class="check">
           <input type="checkbox" .checked=${shortcutsAreOn()} @change=${this.#onTurn} />
-          Single keys are shortcuts
+          ${t('shortcuts-on')}
         </label>
       </div>
     </dialog>`;

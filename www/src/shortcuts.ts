@@ -5,18 +5,19 @@
 
 const turn = 'chat-turn:last-child .turn';
 
-export const shortcuts: readonly { key: string; label: string; button: string }[] = [
-  { key: 'n', label: 'Begin a new chat', button: '#new-chat' },
-  { key: 'p', label: 'Write a question', button: '#prompt, #compare-prompt' },
-  { key: 'e', label: 'Edit the last question', button: `${turn} .edit` },
-  { key: 'r', label: 'Answer the last question again', button: `${turn} .regenerate` },
-  { key: 'y', label: 'Copy the last answer', button: `${turn} .copy` },
-  { key: ',', label: 'Previous version of a turn', button: '.versions button:first-child' },
-  { key: '.', label: 'Next version of a turn', button: '.versions button:last-child' },
-  { key: 'c', label: 'Open the chats', button: '#open-chats' },
-  { key: 's', label: 'Open the settings', button: '#open-settings' },
-  { key: 'm', label: 'Choose a model', button: '#change-model' },
-  { key: 'v', label: 'Compare two models, or two settings', button: '#open-compare' },
+/** Their labels are the messages `shortcut-` with their names. */
+export const shortcuts: readonly { key: string; name: string; button: string }[] = [
+  { key: 'n', name: 'new-chat', button: '#new-chat' },
+  { key: 'p', name: 'prompt', button: '#prompt, #compare-prompt' },
+  { key: 'e', name: 'edit', button: `${turn} .edit` },
+  { key: 'r', name: 'regenerate', button: `${turn} .regenerate` },
+  { key: 'y', name: 'copy', button: `${turn} .copy` },
+  { key: ',', name: 'previous', button: '.versions button:first-child' },
+  { key: '.', name: 'next', button: '.versions button:last-child' },
+  { key: 'c', name: 'chats', button: '#open-chats' },
+  { key: 's', name: 'settings', button: '#open-settings' },
+  { key: 'm', name: 'model', button: '#change-model' },
+  { key: 'v', name: 'compare', button: '#open-compare' },
 ];
 
 /** Opens the sheet of shortcuts. */

@@ -4,10 +4,11 @@
 
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import type { EngineInfo, Llm, ModelSource } from 'weft-llm';
-import { Component, formatBytes } from './component.js';
+import { Component, formatBytes, weightsOf } from './component.js';
 import type { ContextUse } from './turn.js';
 import { plainNote } from './errors.js';
 import { modelName } from './names.js';
+import { number, rich, t } from './text/text.js';
 
 /** From here on, the next long answer may not fit. */
 const NEARLY_FULL = 0.8;
@@ -28,7 +29,7 @@ export class StatusLine extends Component {
   }
 
   protected override render(): TemplateResult {
-    if (!this.model) return html`<p id="engine" data-testid="engine">No model is loaded.</p>`;
+    if (!this.model) return html`<p id="engine" data-testid="engine">${t('no-model-loaded')}</p>`;
     const { info } = this.model;
     const { engine, download } = info;
     const { kind, description } = engine;
@@ -40,34 +41,40 @@ export class StatusLine extends Component {
           <span class="ellipsis"><bdi>${name}</bdi> · ${kind.toUpperCase()}</span> ${this.#meter()}
         </button>
       </div>
-      <div id="engine-details" data-testid="engine-details" popover aria-label="The model and its engine">
+      <div id="engine-details" data-testid="engine-details" popover aria-label=${t('engine-details')}>
         <dl>
-          <dt>Model</dt>
-          <dd><bdi>${info.name}</bdi>, ${info.quantization}, ${(info.parameters / 1e6).toFixed(0)} million weights</dd>
-          <dt>Engine</dt>
-          <dd>on the ${kind.toUpperCase()} (${description}) · ${memory(engine)}</dd>
-          <dt>Why this engine</dt>
-          <dd>${engine.reason}</dd>
+          <dt>${t('model')}</dt>
+          <dd>
+            ${rich('engine-model', {
+              name: html`<bdi>${info.name}</bdi>`,
+              quantization: info.quantization,
+              weights: weightsOf(info.parameters),
+            })}
+          </dd>
+          <dt>${t('engine')}</dt>
+          <dd>${t('engine-on', { kind: kind.toUpperCase(), description, memory: memory(engine) })}</dd>
+          <dt>${t('engine-reason')}</dt>
+          <dd dir="auto">${engine.reason}</dd>
           ${
             this.context
-              ? html`<dt>Context</dt>
-                  <dd>${this.context.tokens} of ${this.context.of} tokens</dd>`
+              ? html`<dt>${t('context')}</dt>
+                  <dd>${t('context-used', { tokens: this.context.tokens, of: this.context.of })}</dd>`
               : nothing
           }
           ${
             download.notes.length > 0
-              ? html`<dt>Storage</dt>
+              ? html`<dt>${t('storage')}</dt>
                   <dd>
                     ${download.notes.map(
                       (note) =>
                         html`<p>${plainNote(note)}</p>
-                          <p class="hint">${note}</p>`,
+                          <p class="hint" dir="auto">${note}</p>`,
                     )}
                   </dd>`
               : nothing
           }
         </dl>
-        <button type="button" popovertarget="engine-details" popovertargetaction="hide">Close</button>
+        <button type="button" popovertarget="engine-details" popovertargetaction="hide">${t('close')}</button>
       </div>
     `;
   }
@@ -75,9 +82,16 @@ export class StatusLine extends Component {
   #meter(): TemplateResult | typeof nothing {
     if (!this.context) return nothing;
     const { tokens, of } = this.context;
-    const full = `${Math.round((100 * Math.min(tokens, of)) / of)} %`;
+    const full = number(Math.min(tokens, of) / of, { style: 'percent' });
     return html`<span class="context"
-      ><meter min="0" max=${of} high=${NEARLY_FULL * of} optimum="0" value=${tokens} aria-label="Context used"></meter>
+      ><meter
+        min="0"
+        max=${of}
+        high=${NEARLY_FULL * of}
+        optimum="0"
+        value=${tokens}
+        aria-label=${t('context-meter')}
+      ></meter>
       ${full}</span
     >`;
   }
@@ -85,12 +99,7 @@ export class StatusLine extends Component {
   #warning(): TemplateResult | typeof nothing {
     if (!this.context) return nothing;
     const { tokens, of, left } = this.context;
-    const says =
-      left > 0
-        ? 'The context was full: the model no longer sees the oldest messages.'
-        : tokens > NEARLY_FULL * of
-          ? 'The context is nearly full. The model will soon forget the oldest messages.'
-          : '';
+    const says = left > 0 ? t('context-was-full') : tokens > NEARLY_FULL * of ? t('context-nearly-full') : '';
     return says === '' ? nothing : html`<p class="hint" id="context-note" role="status">${says}</p>`;
   }
 }

@@ -1,8 +1,9 @@
 /** A turn of a conversation: a question with its answer, and what is told of it. */
 
 import type { Finish } from 'weft-llm';
-import type { SavedTurn } from './conversations/record.js';
+import type { SavedTurn, Stats } from './conversations/record.js';
 import { newId } from './names.js';
+import { t } from './text/text.js';
 
 type Content = Omit<SavedTurn, 'id' | 'parent'>;
 
@@ -10,7 +11,7 @@ type Content = Omit<SavedTurn, 'id' | 'parent'>;
 export class Turn extends EventTarget implements Content {
   answer = '';
   state: Content['state'] = 'unanswered';
-  stats = '';
+  stats: Stats = '';
 
   constructor(
     readonly question: string,
@@ -52,16 +53,25 @@ export interface Version {
   of: number;
 }
 
-/** What is told under an answer: its end, and its speed. */
-export function describe({ usage, reason }: Finish, context: ContextUse | null): string {
-  const tokens = (count: number) => `${count} ${count === 1 ? 'token' : 'tokens'}`;
-  const full = usage.promptTokens + usage.completionTokens >= (context?.of ?? Infinity);
-  const ends = { stop: [], abort: ['stopped'], length: [full ? 'the context is full' : 'cut at the longest answer'] };
+/** The end of an answer, and its speed. */
+export function statsOf({ usage, reason }: Finish, context: ContextUse | null): Stats {
+  const { tokensPerSecond, timeToFirstTokenMs: firstMs, completionTokens: tokens, promptTokens, cachedTokens } = usage;
+  const full = promptTokens + tokens >= (context?.of ?? Infinity);
+  const end = reason === 'length' && full ? 'full' : reason;
+  return { end, tokensPerSecond, firstMs, tokens, promptTokens, cachedTokens };
+}
+
+/** What is told under an answer. */
+export function written(stats: Stats): string {
+  if (typeof stats === 'string') return stats;
+  const { end, tokensPerSecond, firstMs, tokens, promptTokens, cachedTokens } = stats;
   return [
-    ...ends[reason],
-    `${usage.tokensPerSecond.toFixed(1)} tokens/s`,
-    `first after ${(usage.timeToFirstTokenMs / 1000).toFixed(2)} s`,
-    tokens(usage.completionTokens),
-    `prompt ${usage.promptTokens}` + (usage.cachedTokens > 0 ? ` (${usage.cachedTokens} cached)` : ''),
+    ...(end === 'stop' ? [] : [t(`stats-${end}`)]),
+    t('stats-rate', { rate: tokensPerSecond }),
+    t('stats-first', { seconds: firstMs / 1000 }),
+    t('stats-tokens', { tokens }),
+    cachedTokens > 0
+      ? t('stats-prompt-cached', { tokens: promptTokens, cached: cachedTokens })
+      : t('stats-prompt', { tokens: promptTokens }),
   ].join(' · ');
 }

@@ -8,6 +8,9 @@ import { settingField, type Field } from '../setting-field.js';
 import { isValid, ofChat, setting } from '../settings.js';
 import { unlike, type Side } from './side.js';
 import type { Run } from './words.js';
+import { number, t } from '../text/text.js';
+
+const DIGIT = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
 
 export class CompareSide extends Component {
   static override properties: PropertyDeclarations = {
@@ -38,17 +41,16 @@ export class CompareSide extends Component {
   }
 
   protected override render(): TemplateResult {
-    const { label, values, state, error, busy } = this.side;
+    const { place, values, state, error, busy } = this.side;
     const differs = unlike(values, this.other.values);
-    const id = label.toLowerCase();
-    return html`<section class="side" data-state=${state} aria-labelledby="${id}-title">
-      <h2 id="${id}-title"><span class="sr-only">${label}: </span><bdi>${this.name}</bdi></h2>
+    return html`<section class="side" data-state=${state} aria-labelledby="${place}-title">
+      <h2 id="${place}-title"><span class="sr-only">${t(`compare-${place}`)}: </span><bdi>${this.name}</bdi></h2>
       <details class="side-settings">
         <summary>
-          Settings${differs.length > 0 ? html`<span class="unlike">${differs.join(' · ')}</span>` : nothing}
+          ${t('settings-title')}${differs.length > 0 ? html`<span class="unlike">${differs.join(' · ')}</span>` : nothing}
         </summary>
         <div class="side-fields" @input=${this.#onInput}>
-          ${ofChat.map((one) => settingField(one, setting(one.name, values), `${id}-`))}
+          ${ofChat.map((one) => settingField(one, setting(one.name, values), `${place}-`))}
         </div>
       </details>
       <div class="turn" data-state=${state} ?hidden=${state === 'empty'}>
@@ -74,17 +76,17 @@ export class CompareSide extends Component {
 
   #speeds(): TemplateResult {
     const { usage } = this.side;
-    const seconds = (ms: number) => `${(ms / 1000).toFixed(2)} s`;
+    const seconds = (ms: number) => t('seconds', { seconds: ms / 1000 });
     const figure = (what: string, value: string) =>
       html`<div>
         <dt>${what}</dt>
         <dd>${value}</dd>
       </div>`;
     return html`<dl class="speeds">
-      ${figure('Tokens a second', usage ? usage.tokensPerSecond.toFixed(1) : '–')}
-      ${figure('First token', usage ? seconds(usage.timeToFirstTokenMs) : '–')}
-      ${figure('Tokens', usage ? `${usage.completionTokens}` : '–')}
-      ${figure('Model ready', this.readyMs > 0 ? seconds(this.readyMs) : '–')}
+      ${figure(t('compare-rate'), usage ? number(usage.tokensPerSecond, DIGIT) : '–')}
+      ${figure(t('compare-first'), usage ? seconds(usage.timeToFirstTokenMs) : '–')}
+      ${figure(t('compare-tokens'), usage ? number(usage.completionTokens) : '–')}
+      ${figure(t('compare-ready'), this.readyMs > 0 ? seconds(this.readyMs) : '–')}
     </dl>`;
   }
 

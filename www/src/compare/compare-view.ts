@@ -14,9 +14,13 @@ import { chatDefaults } from '../settings.js';
 import type { Turn } from '../turn.js';
 import './compare-side.js';
 import './compare.css';
+import english from '../text/en/compare.ftl?raw';
 import { SecondModel } from './second-model.js';
 import { Side } from './side.js';
 import { differences } from './words.js';
+import { addEnglish, t } from '../text/text.js';
+
+addEnglish(english);
 
 const FILE = 'a file';
 const ADDRESS = 'an address';
@@ -48,7 +52,7 @@ export class CompareView extends Component {
     super.connectedCallback();
     const values = { ...chatDefaults(), ...this.conversation.settings };
     const warmer = values['temperature'] === '0' ? '0.8' : '0';
-    this.#sides = [new Side('Left', values), new Side('Right', { ...values, temperature: warmer })];
+    this.#sides = [new Side('left', values), new Side('right', { ...values, temperature: warmer })];
     for (const side of this.#sides) side.addEventListener('change', this.#onSide);
     const before = this.turn ? this.conversation.messagesBefore(this.turn) : [];
     this.#messages = before.filter(({ role }) => role !== 'system');
@@ -67,13 +71,13 @@ export class CompareView extends Component {
     const busy = this.#running !== null;
     const bothDone = !busy && left.answer !== '' && right.answer !== '';
     const runs = this.#marks && bothDone ? differences(left.answer, right.answer) : null;
-    const name = this.loader.model ? modelName(this.loader.source, this.loader.model.info) : 'No model';
+    const name = this.loader.model ? modelName(this.loader.source, this.loader.model.info) : t('compare-no-model');
     const { source, model, readyMs } = this.#second;
     const secondName = source === null ? name : model ? modelName(source, model.info) : sourceName(source);
     return html`<section id="compare" aria-labelledby="compare-title">
       <div class="compare-head">
-        <p class="back"><button type="button" @click=${this.#back}>← Back to the chat</button></p>
-        <h1 id="compare-title">Compare</h1>
+        <p class="back"><button type="button" @click=${this.#back}>${t('back-chat')}</button></p>
+        <h1 id="compare-title">${t('nav-compare')}</h1>
       </div>
       ${this.#choice(name, busy)}
       <div class="sides">
@@ -93,29 +97,29 @@ export class CompareView extends Component {
         ></compare-side>
       </div>
       <form id="compare-form" @submit=${this.#onSubmit} @keydown=${this.#onKey}>
-        ${this.#messages.length > 0 ? html`<p class="hint">${afterTurns(this.#messages.length / 2)}</p>` : nothing}
-        <label class="sr-only" for="compare-prompt">The question for both</label>
+        ${this.#messages.length > 0 ? html`<p class="hint">${t('compare-after', { count: this.#messages.length / 2 })}</p>` : nothing}
+        <label class="sr-only" for="compare-prompt">${t('compare-question')}</label>
         <textarea
           id="compare-prompt"
           dir="auto"
           rows="2"
-          placeholder="Ask both"
+          placeholder=${t('compare-ask')}
           .value=${this.turn?.question ?? ''}
         ></textarea>
         <div class="compare-actions">
           <label class="check">
             <input type="checkbox" .checked=${this.#inTurn} ?disabled=${busy} @change=${this.#onInTurn} />
-            One after the other, for fair speeds
+            ${t('compare-in-turn')}
           </label>
           ${
             bothDone
               ? html`<button type="button" id="marks" aria-pressed=${this.#marks} @click=${this.#onMarks}>
-                  Mark differences
+                  ${t('compare-mark')}
                 </button>`
               : nothing
           }
           <button type=${busy ? 'button' : 'submit'} class="primary" id="compare-go" @click=${this.#onGo}>
-            ${busy ? 'Stop' : 'Ask both'}
+            ${busy ? t('stop') : t('compare-ask')}
           </button>
         </div>
       </form>
@@ -130,27 +134,29 @@ export class CompareView extends Component {
     const canLoad = source !== null && fits && !model && progress === null;
     return html`<div class="second">
       <div class="field">
-        <label for="compare-model">Model on the right</label>
+        <label for="compare-model">${t('compare-model')}</label>
         <select id="compare-model" ?disabled=${busy} @change=${this.#onChoice}>
-          <option value="" ?selected=${source === null && !this.#isTyping}>The same: ${name}</option>
+          <option value="" ?selected=${source === null && !this.#isTyping}>${t('compare-same', { name })}</option>
           ${others.map((one) => html`<option value=${one} ?selected=${source === one}>${fileName(one)}</option>`)}
-          <option value=${ADDRESS} ?selected=${this.#isTyping}>An address, or a model of the shelf…</option>
+          <option value=${ADDRESS} ?selected=${this.#isTyping}>${t('compare-address')}</option>
           <option value=${FILE} ?selected=${source !== null && typeof source !== 'string'}>
-            ${source !== null && typeof source !== 'string' ? sourceName(source) : 'A file of yours…'}
+            ${source !== null && typeof source !== 'string' ? sourceName(source) : t('compare-file')}
           </option>
         </select>
         <input id="compare-file" type="file" accept=".gguf" multiple hidden @change=${this.#onFile} />
       </div>
       ${this.#isTyping ? this.#address() : nothing}
-      <p class="hint" role="status">${says}</p>
+      <p class="hint" role="status">${says()}</p>
       ${
         progress === null
           ? nothing
-          : html`<progress max="1" value=${progress} aria-label="Loading the second model"></progress>`
+          : html`<progress max="1" value=${progress} aria-label=${t('compare-loading')}></progress>`
       }
       ${
         canLoad
-          ? html`<button type="button" class="primary" id="compare-load" @click=${this.#onLoad}>Load it too</button>`
+          ? html`<button type="button" class="primary" id="compare-load" @click=${this.#onLoad}>
+              ${t('compare-load')}
+            </button>`
           : nothing
       }
     </div>`;
@@ -158,11 +164,12 @@ export class CompareView extends Component {
 
   #address(): TemplateResult {
     return html`<form class="field address" @submit=${this.#onAddress}>
-      <label for="compare-address">Address, or name of a model of the shelf</label>
+      <label for="compare-address">${t('compare-address-label')}</label>
       <div class="joined">
         <input
           id="compare-address"
           list="compare-known"
+          dir="ltr"
           required
           autocomplete="off"
           autocapitalize="off"
@@ -170,7 +177,7 @@ export class CompareView extends Component {
           placeholder="hf:owner/repository/model.gguf"
           @input=${checkAddress}
         />
-        <button type="submit">Choose</button>
+        <button type="submit">${t('compare-address-choose')}</button>
       </div>
       <datalist id="compare-known">
         ${KNOWN.map(({ name, bytes }) => html`<option value=${name}>${formatBytes(bytes)}</option>`)}
@@ -223,7 +230,7 @@ export class CompareView extends Component {
   async #onLoad(): Promise<void> {
     this.find('#compare-prompt').focus();
     await this.#second.load();
-    if (this.#second.model) announce('The second model is ready.');
+    if (this.#second.model) announce(t('compare-second-ready'));
   }
 
   #onInTurn(event: Event): void {
@@ -257,7 +264,7 @@ export class CompareView extends Component {
     if (question === '' || this.#running) return;
     const { source, model } = this.#second;
     if (source !== null && !model) {
-      announce('Load the second model first.');
+      announce(t('compare-load-first'));
       return this.find(this.#second.fits ? '#compare-load' : '#compare-model').focus();
     }
     const { signal } = (this.#running = new AbortController());
@@ -271,7 +278,7 @@ export class CompareView extends Component {
       else await answer(right, model ?? first);
     } else await Promise.all([answer(left, first), answer(right, model ?? first)]);
     this.#running = null;
-    announce(signal.aborted ? 'The answers were stopped.' : 'Both answers are complete.');
+    announce(signal.aborted ? t('compare-stopped') : t('compare-complete'));
     this.requestUpdate();
   }
 }
@@ -279,11 +286,7 @@ export class CompareView extends Component {
 function checkAddress(event: Event): void {
   const input = event.target as HTMLInputElement;
   const known = input.value === '' || addressOf(input.value) !== null;
-  input.setCustomValidity(
-    known ? '' : 'This is no address that begins with https:// or hf:, and no model of the shelf is called so',
-  );
+  input.setCustomValidity(known ? '' : t('compare-address-wrong'));
 }
-
-const afterTurns = (count: number) => `After the ${count === 1 ? 'turn' : `${count} turns`} before it in the chat.`;
 
 customElements.define('compare-view', CompareView);

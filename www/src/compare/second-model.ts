@@ -4,9 +4,12 @@ import { estimate, load, models, WeftError, type Estimate, type Llm, type ModelS
 import { formatBytes } from '../component.js';
 import { explain } from '../errors.js';
 import { loadSettings } from '../settings.js';
+import { t, type Said } from '../text/text.js';
 
 /** Chrome alone tells it, roughly. */
 const deviceBytes = () => ((navigator as { deviceMemory?: number }).deviceMemory ?? Infinity) * 2 ** 30;
+
+const NOTHING = () => '';
 
 /** Calls `onChange` whenever something else is to be shown. */
 export class SecondModel {
@@ -15,7 +18,7 @@ export class SecondModel {
   model: Llm | null = null;
   readyMs = 0;
   /** What is known of its memory, or went wrong. */
-  says = '';
+  says: Said = NOTHING;
   /** Whether it can be loaded. */
   fits = false;
   /** How much of it is loaded, from 0 to 1; null while nothing loads. */
@@ -36,7 +39,7 @@ export class SecondModel {
   async choose(source: ModelSource | null, first: number): Promise<void> {
     this.dispose();
     this.source = source;
-    this.says = source === null ? '' : 'Reading what it needs…';
+    this.says = source === null ? NOTHING : () => t('second-reading');
     this.onChange();
     if (source === null) return;
     const { signal } = (this.#work = new AbortController());
@@ -46,10 +49,10 @@ export class SecondModel {
       if (signal.aborted) return;
       const fit = device === 'cpu' || !needs.gpu?.fits ? needs.cpu : needs.gpu;
       this.fits = fit.fits;
-      this.says = fit.fits ? memoryNote(needs, first) : `It does not fit: ${fit.reason}`;
+      this.says = () => (fit.fits ? memoryNote(needs, first) : t('second-does-not-fit', { reason: fit.reason ?? '' }));
     } catch (error) {
       if (signal.aborted) return;
-      this.says = sentence(error);
+      this.says = () => sentence(error);
     }
     this.onChange();
   }
@@ -70,11 +73,11 @@ export class SecondModel {
       if (signal.aborted) return model.dispose();
       this.model = model;
       this.readyMs = performance.now() - began;
-      this.says = '';
+      this.says = NOTHING;
     } catch (error) {
       if (signal.aborted) return;
       const full = error instanceof WeftError && error.code === 'OUT_OF_MEMORY';
-      this.says = full ? 'There is not enough memory for both models at once. Choose a smaller one.' : sentence(error);
+      this.says = () => (full ? t('second-no-memory') : sentence(error));
     }
     this.progress = null;
     this.onChange();
@@ -86,14 +89,14 @@ export class SecondModel {
     this.model?.dispose();
     this.model = this.progress = null;
     this.fits = false;
-    this.says = '';
+    this.says = NOTHING;
   }
 }
 
 function memoryNote({ totalBytes }: Estimate, first: number): string {
-  const says = `It takes about ${formatBytes(totalBytes)} of memory, beside ${formatBytes(first)} of the first model.`;
+  const says = t('second-memory', { second: formatBytes(totalBytes), first: formatBytes(first) });
   const tight = totalBytes + first > deviceBytes() / 2;
-  return tight ? `${says} That may be more than this device has to spare.` : says;
+  return tight ? `${says} ${t('second-tight')}` : says;
 }
 
 function sentence(error: unknown): string {

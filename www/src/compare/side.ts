@@ -3,6 +3,7 @@
 import { WeftError, type Llm, type Message, type Usage } from 'weft-llm';
 import type { Values } from '../conversations/record.js';
 import { generateSettings, ofChat, setting, systemPrompt } from '../settings.js';
+import { optional, t } from '../text/text.js';
 
 export type SideState = 'empty' | 'waiting' | 'streaming' | 'answered' | 'stopped' | 'failed';
 
@@ -14,7 +15,7 @@ export class Side extends EventTarget {
   error: unknown = null;
 
   constructor(
-    readonly label: string,
+    readonly place: 'left' | 'right',
     public values: Values,
   ) {
     super();
@@ -34,7 +35,7 @@ export class Side extends EventTarget {
     const system = systemPrompt(this.values).trim();
     const first: Message[] = system === '' ? [] : [{ role: 'system', content: system }];
     try {
-      if (!model) throw new WeftError('DISPOSED', 'no model is loaded');
+      if (!model) throw new WeftError('DISPOSED', t('fault-no-model'));
       const session = model.session({ messages: [...first, ...messages], overflow: 'truncate-oldest-turns' });
       try {
         for await (const { text, finish } of session.send(question, { ...generateSettings(this.values), signal })) {
@@ -54,5 +55,11 @@ export class Side extends EventTarget {
 export function unlike(one: Values, other: Values): string[] {
   return ofChat
     .filter(({ name }) => setting(name, one) !== setting(name, other))
-    .map(({ name, label }) => `${label.replace(/,.*/, '')}: ${setting(name, one) || 'none'}`);
+    .map(({ name, kind }) => {
+      const value = setting(name, one);
+      return t('compare-unlike', {
+        setting: optional(`setting-${name}.short`) ?? t(`setting-${name}`),
+        value: value === '' ? t('none') : kind === 'range' ? Number(value) : value,
+      });
+    });
 }

@@ -11,6 +11,7 @@ import { savedConversation, saveConversation } from '../saved.js';
 import type { Turn } from '../turn.js';
 import { titleOf, type SavedConversation } from './record.js';
 import { answering, isAnswered, onNews, tell, untilAnswered, type News } from './tabs.js';
+import { t } from '../text/text.js';
 
 /** What a chat needs of the page, and tells it. */
 export interface ChatsHost {
@@ -86,7 +87,10 @@ export class Chats {
       case 'delete': {
         this.host.onStay();
         const undo = this.#current.delete(turn);
-        return this.host.onNote({ text: 'The turn is deleted.', action: { label: 'Undo', run: undo } });
+        return this.host.onNote({
+          text: () => t('turn-deleted'),
+          action: { label: () => t('undo'), run: undo },
+        });
       }
     }
   }
@@ -113,7 +117,7 @@ export class Chats {
 
   #answer(begin: (model: Llm) => Promise<void>): void {
     const { model, source } = this.host;
-    if (!model) return this.host.onError(new WeftError('DISPOSED', 'no model is loaded'));
+    if (!model) return this.host.onError(new WeftError('DISPOSED', t('fault-no-model')));
     const conversation = this.#current;
     conversation.answeredBy(source);
     const saved = async () => {
@@ -144,12 +148,12 @@ export class Chats {
   async #branch(turn: Turn): Promise<void> {
     await this.#autosave.flush();
     const saved = await savedConversation(this.#current.id);
-    const title = `Branch of ${saved ? titleOf(saved) : turn.question}`.slice(0, 80);
+    const title = t('branch-of', { title: saved ? titleOf(saved) : turn.question }).slice(0, 80);
     const branch = this.#current.branchAt(turn, newId(), title);
     await saveConversation(branch);
     await this.open(branch);
     this.host.onOpen();
-    announce('The branch is a chat of its own.');
+    announce(t('branch-made'));
   }
 
   #use(conversation: Conversation): void {
@@ -185,7 +189,7 @@ export class Chats {
     if (what === 'saved') return this.#follow();
     if (what === 'stop') return this.#current.stop();
     this.deleted(id);
-    this.host.onNote({ text: 'This chat was deleted in another tab.' });
+    this.host.onNote({ text: () => t('chat-deleted-elsewhere') });
   }
 
   /** Shows what another tab saved, and waits for the end of the answer that it writes. */

@@ -2,14 +2,15 @@
 
 import { newId } from '../names.js';
 import { readConversation, shownTurns, titleOf, type SavedConversation } from './record.js';
+import { t } from '../text/text.js';
 
 const FORMAT = 'weft-chats';
 
 /** The turns that are shown. */
 export function toMarkdown(saved: SavedConversation): string {
   const turns = shownTurns(saved).flatMap(({ question, answer }) => [
-    `## Question\n\n${question}`,
-    `## Answer\n\n${answer === '' ? '*No answer.*' : answer}`,
+    `## ${t('turn-question')}\n\n${question}`,
+    `## ${t('turn-answer')}\n\n${answer === '' ? `*${t('turn-no-answer')}*` : answer}`,
   ]);
   return `${[`# ${titleOf(saved)}`, ...turns].join('\n\n')}\n`;
 }
@@ -28,11 +29,11 @@ export function fromJson(text: string): SavedConversation[] {
   } catch {
     // said below
   }
-  if (!Array.isArray(chats)) throw new TypeError('This file has no chats of weft: choose one that Export wrote.');
+  if (!Array.isArray(chats)) throw new TypeError(t('import-no-chats'));
   try {
     return chats.map(readConversation);
   } catch (error) {
-    throw new TypeError(`This file is damaged: ${error instanceof Error ? error.message : String(error)}.`, {
+    throw new TypeError(t('import-damaged', { error: error instanceof Error ? error.message : String(error) }), {
       cause: error,
     });
   }
@@ -45,7 +46,7 @@ export function fileNameOf(saved: SavedConversation, ending: string): string {
     .replace(/\s+/g, ' ')
     .slice(0, 60)
     .replace(/^[\s.]+|[\s.]+$/g, '');
-  return `${name || 'Chat'}.${ending}`;
+  return `${name || t('nav-chat')}.${ending}`;
 }
 
 /** The chats of a file that are not here yet. One that differs from its namesake gets a new id. */

@@ -1,6 +1,7 @@
 /** A saved conversation: its format, how older ones are read, and how changes are put into it. */
 
 import { add, EMPTY, path, remove, START, type Tree } from './tree.js';
+import { t } from '../text/text.js';
 
 /**
  * `interrupted`: the page was closed while the answer streamed. `stopped`: the user stopped it, or
@@ -18,7 +19,24 @@ export interface SavedTurn {
   /** Markdown as the model wrote it. */
   answer: string;
   state: TurnState;
-  stats: string;
+  /** Empty without an answer. */
+  stats: Stats;
+}
+
+/** How an answer ended, and how fast it came. Earlier versions of the page saved it as a text. */
+export type Stats = string | Figures;
+
+const ENDS = ['stop', 'abort', 'length', 'full'] as const;
+
+interface Figures {
+  /** `length`: it is as long as an answer may be. `full`: the context is. */
+  end: (typeof ENDS)[number];
+  tokensPerSecond: number;
+  /** Until its first token. */
+  firstMs: number;
+  tokens: number;
+  promptTokens: number;
+  cachedTokens: number;
 }
 
 /** Values of the settings of a chat, by name. */
@@ -104,7 +122,7 @@ export function readConversation(value: unknown): SavedConversation {
       question,
       answer: text(answer),
       state: STATES.includes(state as TurnState) ? (state as TurnState) : 'unanswered',
-      stats: text(stats),
+      stats: figures(stats) ?? text(stats),
     });
   }
   return {
@@ -124,6 +142,15 @@ function record(value: unknown, what: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
+function figures(value: unknown): Figures | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const { end, ...rest } = value as Figures;
+  const { tokensPerSecond, firstMs, tokens, promptTokens, cachedTokens } = rest;
+  const numbers = { tokensPerSecond, firstMs, tokens, promptTokens, cachedTokens };
+  if (!ENDS.includes(end) || !Object.values(numbers).every((one) => typeof one === 'number')) return null;
+  return { end, ...numbers };
+}
+
 const text = (value: unknown) => (typeof value === 'string' ? value : '');
 
 function strings(value: unknown): Values | null {
@@ -132,7 +159,7 @@ function strings(value: unknown): Values | null {
 }
 
 export function titleOf(saved: SavedConversation): string {
-  return saved.title ?? shownTurns(saved)[0]?.question.replace(/\s+/g, ' ').slice(0, 80) ?? 'Empty';
+  return saved.title ?? shownTurns(saved)[0]?.question.replace(/\s+/g, ' ').slice(0, 80) ?? t('chat-empty');
 }
 
 /** Whether each word stands somewhere in the title or the turns, of all branches. */

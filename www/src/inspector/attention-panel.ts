@@ -5,9 +5,10 @@ import type { AttentionLayer } from 'weft-llm';
 import { attention } from './calls.js';
 import { Panel } from './panel.js';
 import { indexOf, rove } from './roving.js';
-import { count, percent, quoted } from './token-text.js';
+import { percent, quoted } from './token-text.js';
 import './token-strip.js';
 import { strength } from './strength.js';
+import { list, rich, t } from '../text/text.js';
 
 /** Above this, one layer is asked for at a time. */
 const WEIGHT_BYTES = 64e6;
@@ -20,13 +21,8 @@ interface Choice {
 
 class AttentionPanel extends Panel<readonly AttentionLayer[]> {
   protected override readonly call = 'attention';
-  protected override readonly heading = 'Where each token looks';
   protected override get says(): string {
-    const from = this.#isEncoder ? 'all tokens of the text' : 'itself and the tokens before it';
-    return (
-      `Every token gathers from ${from}, in each of many heads: the stronger the mark, the more it takes. ` +
-      'Choose a token, then a head, and see where it looks; much goes to the very first token, which serves as a place to rest.'
-    );
+    return this.#isEncoder ? t('panel-attention.encoder') : super.says;
   }
 
   #choice: Choice = { layer: null, head: null };
@@ -49,20 +45,20 @@ class AttentionPanel extends Panel<readonly AttentionLayer[]> {
   }
 
   protected override cost(): string {
-    return this.#all ? '' : 'The text is long, so one layer is computed at a time.';
+    return this.#all ? '' : t('attention-cost');
   }
 
   protected override controls(): TemplateResult {
     return html`<div class="controls">
       <label class="check">
         <input type="checkbox" ?checked=${this.#skipsFirst} @change=${this.#onSkip} />
-        Leave out the first token
+        ${t('attention-skip')}
       </label>
       ${
         this.#all
           ? nothing
           : html`<label>
-              Layer
+              ${t('layer-label')}
               <select @change=${this.#onLayer}>
                 ${Array.from({ length: this.look.model.info.layers }, (_, layer) => html`<option>${layer}</option>`)}
               </select>
@@ -80,7 +76,7 @@ class AttentionPanel extends Panel<readonly AttentionLayer[]> {
         .tokens=${this.look.tokens}
         .selected=${this.look.selected}
         .weights=${shown.map((weight) => weight / most)}
-        label="Tokens, marked by how much the chosen one reads of them"
+        label=${t('attention-tokens')}
         describedBy="attention-detail"
       ></token-strip>
       <p class="detail" id="attention-detail" data-testid="attention-detail">${this.#detail(weights)}</p>
@@ -112,25 +108,26 @@ class AttentionPanel extends Panel<readonly AttentionLayer[]> {
 
   #detail(weights: readonly number[]): string {
     const { layer, head } = this.#choice;
-    const where =
-      layer === null
-        ? 'On average over all layers'
-        : head === null
-          ? `In layer ${layer}, on average over its heads`
-          : `In layer ${layer}, head ${head}`;
     const best = weights
       .map((weight, index) => ({ weight, index }))
       .filter(({ weight, index }) => weight >= 0.005 && !(this.#skipsFirst && index === 0))
       .sort((a, b) => b.weight - a.weight)
       .slice(0, 5)
-      .map(({ weight, index }) => `${this.#name(index)} ${percent(weight)}`);
-    const rest = this.#skipsFirst ? `; the first token has ${percent(weights[0] ?? 0)}` : '';
-    return `${where}, ${this.#name(this.shownToken)} looks at ${best.join(', ') || 'nothing else'}${rest}.`;
+      .map(({ weight, index }) => t('share-of', { token: this.#name(index), share: percent(weight) }));
+    return t('attention-detail', {
+      where: layer === null ? 'all' : head === null ? 'layer' : 'head',
+      layer: layer ?? 0,
+      head: head ?? 0,
+      token: this.#name(this.shownToken),
+      seen: best.length > 0 ? list(best) : t('attention-nothing'),
+      skips: this.#skipsFirst ? 'yes' : 'no',
+      first: percent(weights[0] ?? 0),
+    });
   }
 
   #name(index: number): string {
     const token = this.look.tokens[index];
-    return token ? `${quoted(token)} (${index + 1})` : '';
+    return token ? t('token-at', { token: quoted(token), place: index + 1 }) : '';
   }
 
   /** A row a layer, a column a head, and the means before them. */
@@ -149,19 +146,19 @@ class AttentionPanel extends Panel<readonly AttentionLayer[]> {
       </tr>`;
     });
     return html`${this.#hint(layers)}
-      <div class="scroll" role="group" aria-label="Layers and heads">
+      <div class="scroll" role="group" aria-label=${t('attention-grid')}>
         <table
           role="grid"
           class="heads"
-          aria-label="Heads of each layer"
+          aria-label=${t('attention-heads')}
           @keydown=${(event: KeyboardEvent) => rove(event, columns)}
           @focusin=${(event: Event) => this.#onCell(event, layers, columns)}
           @click=${(event: Event) => this.#onCell(event, layers, columns)}
         >
           <thead>
             <tr>
-              <th scope="col">layer</th>
-              <th scope="col">mean</th>
+              <th scope="col">${t('layer')}</th>
+              <th scope="col">${t('attention-mean')}</th>
               ${Array.from({ length: heads }, (_, head) => html`<th scope="col">${head}</th>`)}
             </tr>
           </thead>
@@ -169,7 +166,7 @@ class AttentionPanel extends Panel<readonly AttentionLayer[]> {
             ${
               means
                 ? html`<tr>
-                    <th scope="row">all</th>
+                    <th scope="row">${t('attention-all')}</th>
                     ${this.#cell(0, null, null, null)} ${Array.from({ length: heads }, () => html`<td></td>`)}
                   </tr>`
                 : nothing
@@ -192,14 +189,15 @@ class AttentionPanel extends Panel<readonly AttentionLayer[]> {
     const best = all.reduce((a, b) => (b.weight > a.weight ? b : a), all[0]!);
     const query = quoted(this.look.tokens[this.shownToken] ?? { text: '' });
     return html`<p class="hint">
-      ${count(layers.length, 'layer')}, ${count(layers[0]?.heads ?? 0, 'head')} each. A cell is filled by how much
-      ${query} takes there of one other token.
+      ${t('attention-cells', { layers: layers.length, heads: layers[0]?.heads ?? 0, token: query })}
       ${
         best.weight > 0
-          ? html`Past its neighbours it looks hardest in
-              <button type="button" class="inline" @click=${() => this.#choose(best)}>
-                layer ${best.layer}, head ${best.head}</button
-              >, at ${this.#name(best.index)}.`
+          ? rich('attention-hardest', {
+              head: html`<button type="button" class="inline" @click=${() => this.#choose(best)}>
+                ${t('attention-head', { layer: best.layer, head: best.head })}
+              </button>`,
+              token: this.#name(best.index),
+            })
           : nothing
       }
     </p>`;
@@ -219,13 +217,15 @@ class AttentionPanel extends Panel<readonly AttentionLayer[]> {
     strongest: { weight: number; index: number } | null,
   ): TemplateResult {
     const chosen = this.#choice.layer === layer && this.#choice.head === head;
-    const name =
-      layer === null ? 'All layers' : head === null ? `Layer ${layer}, all heads` : `Layer ${layer}, head ${head}`;
-    const most = strongest?.weight ? `: most on ${this.#name(strongest.index)}, ${percent(strongest.weight)}` : '';
+    const where = layer === null ? 'all' : head === null ? 'layer' : 'head';
+    const cell = t('attention-cell', { where, layer: layer ?? 0, head: head ?? 0 });
+    const name = strongest?.weight
+      ? t('attention-cell-most', { cell, token: this.#name(strongest.index), share: percent(strongest.weight) })
+      : cell;
     return html`<td
       role="gridcell"
-      aria-label="${name}${most}"
-      title="${name}${most}"
+      aria-label=${name}
+      title=${name}
       aria-selected=${chosen}
       tabindex=${chosen ? 0 : -1}
       data-index=${index}

@@ -3,6 +3,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import type { TokenProbability } from 'weft-llm';
 import { percent, visible } from './token-text.js';
+import { t } from '../text/text.js';
 
 export interface Branch extends TokenProbability {
   readonly parent: Branch | null;
@@ -53,7 +54,7 @@ export class Branches {
       event.preventDefault();
       go(to);
     };
-    return html`<div class="branches" role="group" aria-label="Branches" @keydown=${onKey}>
+    return html`<div class="branches" role="group" aria-label=${t('next-branches')} @keydown=${onKey}>
       <ul>
         ${this.#line(this.root, go)}
       </ul>
@@ -85,10 +86,10 @@ export class Branches {
       class=${onPath || branch === this.root ? 'on-path' : ''}
       aria-current=${here ? 'step' : nothing}
       tabindex=${here ? 0 : -1}
-      title=${branch.parent ? `${percent(branch.probability)} when it was taken` : 'Back to the end of the text'}
+      title=${branch.parent ? t('next-taken-at', { share: percent(branch.probability) }) : t('next-end.title')}
       @click=${() => go(branch)}
     >
-      ${branch.parent ? html`<bdi>${visible(branch)}</bdi>` : 'end of the text'}
+      ${branch.parent ? html`<bdi>${visible(branch)}</bdi>` : t('next-end')}
     </button>`;
   }
 }

@@ -6,29 +6,25 @@ import { experts } from './calls.js';
 import { Panel } from './panel.js';
 import { percent, quoted } from './token-text.js';
 import { strength } from './strength.js';
+import { t } from '../text/text.js';
 
 class ExpertsPanel extends Panel<readonly ExpertLayer[]> {
   protected override readonly call = 'experts';
-  protected override readonly heading = 'Which experts are asked';
-  protected override readonly says =
-    'Some models have several feed-forward networks in a layer, and a router picks a few of these “experts” for each token. ' +
-    'So a large model computes only a part of itself at a time.';
 
   protected override ask(signal: AbortSignal): Promise<readonly ExpertLayer[]> {
     return experts(this.look.model, this.ids, signal);
   }
 
   protected override show(layers: readonly ExpertLayer[]): TemplateResult {
-    if (layers.length === 0)
-      return html`<p>This model is no mixture: every token passes through one feed-forward network in each layer.</p>`;
+    if (layers.length === 0) return html`<p>${t('experts-none')}</p>`;
     const query = this.shownToken;
-    return html`<p class="detail">Experts for ${quoted(this.look.tokens[query] ?? { text: '' })}:</p>
-      <div class="scroll" tabindex="0" role="group" aria-label="Experts by layer">
+    return html`<p class="detail">${t('experts-for', { token: quoted(this.look.tokens[query] ?? { text: '' }) })}</p>
+      <div class="scroll" tabindex="0" role="group" aria-label=${t('experts-table')}>
         <table class="experts">
           <thead>
             <tr>
-              <th scope="col">layer</th>
-              <th scope="col">experts and their shares</th>
+              <th scope="col">${t('layer')}</th>
+              <th scope="col">${t('experts-shares')}</th>
             </tr>
           </thead>
           <tbody>

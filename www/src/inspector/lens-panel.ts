@@ -7,15 +7,12 @@ import { Panel } from './panel.js';
 import { indexOf, rove } from './roving.js';
 import { percent, quoted, visible } from './token-text.js';
 import { strength } from './strength.js';
+import { list, t } from '../text/text.js';
 
 const WIDTHS = [1, 4, 8, 16];
 
 class LensPanel extends Panel<readonly LensLayer[]> {
   protected override readonly call = 'lens';
-  protected override readonly heading = 'What each layer would say';
-  protected override readonly says =
-    'Each layer adds something to the row of numbers that a token has become, and here the model’s output head reads these rows early. ' +
-    'From the first layer to the last one sees guesses turn into the answer; a longer line under a guess means that it is surer.';
   #width = 4;
   #chosen = 0;
 
@@ -33,18 +30,18 @@ class LensPanel extends Panel<readonly LensLayer[]> {
 
   protected override cost(): string {
     const heads = this.look.model.info.layers * this.#positions.length;
-    return heads > 60 ? `The output head reads ${heads} rows, which may take some seconds.` : '';
+    return heads > 60 ? t('lens-cost', { rows: heads }) : '';
   }
 
   protected override controls(): TemplateResult {
     return html`<div class="controls">
       <label>
-        Positions
+        ${t('lens-positions')}
         <select @change=${this.#onWidth}>
           ${WIDTHS.map(
             (width) =>
               html`<option value=${width} ?selected=${width === this.#width}>
-                ${width === 1 ? 'the last' : `the last ${width}`}
+                ${t('lens-last', { count: width })}
               </option>`,
           )}
         </select>
@@ -56,20 +53,23 @@ class LensPanel extends Panel<readonly LensLayer[]> {
     const positions = layers[0]?.positions.map(({ position }) => position) ?? [];
     const chosen = Math.min(this.#chosen, layers.length * positions.length - 1);
     return html`<p class="detail" id="lens-detail" data-testid="lens-detail">${this.#detail(layers, chosen)}</p>
-      <div class="scroll" role="group" aria-label="Guesses of the layers">
+      <div class="scroll" role="group" aria-label=${t('lens-group')}>
         <table
           role="grid"
           class="lens"
-          aria-label="Likeliest next token by layer and position"
+          aria-label=${t('lens-table')}
           @keydown=${(event: KeyboardEvent) => rove(event, positions.length)}
           @focusin=${this.#onCell}
           @click=${this.#onCell}
         >
           <thead>
             <tr>
-              <th scope="col">after layer</th>
+              <th scope="col">${t('lens-after')}</th>
               ${positions.map(
-                (at) => html`<th scope="col"><bdi>${visible(this.look.tokens[at] ?? { text: '' })}</bdi> →</th>`,
+                (at) =>
+                  html`<th scope="col">
+                    <bdi>${visible(this.look.tokens[at] ?? { text: '' })}</bdi> ${t('lens-arrow')}
+                  </th>`,
               )}
             </tr>
           </thead>
@@ -103,8 +103,12 @@ class LensPanel extends Panel<readonly LensLayer[]> {
     const layer = layers[Math.floor(chosen / width)];
     const cell = layer?.positions[chosen % width];
     if (!layer || !cell) return '';
-    const guesses = cell.top.map((token) => `${quoted(token)} ${percent(token.probability)}`);
-    return `After layer ${layer.layer}, behind ${quoted(this.look.tokens[cell.position] ?? { text: '' })}: ${guesses.join(', ')}.`;
+    const guesses = cell.top.map((token) => t('share-of', { token: quoted(token), share: percent(token.probability) }));
+    return t('lens-detail', {
+      layer: layer.layer,
+      token: quoted(this.look.tokens[cell.position] ?? { text: '' }),
+      guesses: list(guesses),
+    });
   }
 
   #onCell(event: Event): void {

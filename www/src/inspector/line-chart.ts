@@ -3,6 +3,7 @@
 import { html, type PropertyDeclarations, type PropertyValues, type TemplateResult } from 'lit';
 import type uPlot from 'uplot';
 import { Component } from '../component.js';
+import { number, t } from '../text/text.js';
 
 export interface Series {
   readonly label: string;
@@ -10,6 +11,7 @@ export interface Series {
 }
 
 const HEIGHT = 220;
+const THREE_DIGITS = { minimumSignificantDigits: 3, maximumSignificantDigits: 3 };
 /** So that colour is not all that tells the lines apart. */
 const DASHES = [[], [8, 4], [2, 3], [12, 3, 2, 3], [5, 2], [1, 5]];
 
@@ -51,8 +53,8 @@ export class LineChart extends Component {
       </ul>
       <div class="plot" aria-hidden="true"></div>
       <details>
-        <summary>As a table</summary>
-        <div class="scroll" tabindex="0" role="group" aria-label="${this.label}, as a table">
+        <summary>${t('chart-table')}</summary>
+        <div class="scroll" tabindex="0" role="group" aria-label=${t('chart-table.label', { chart: this.label })}>
           <table>
             <thead>
               <tr>
@@ -66,7 +68,7 @@ export class LineChart extends Component {
                 (_, row) =>
                   html`<tr>
                     <th scope="row">${row}</th>
-                    ${this.series.map(({ values }) => html`<td>${values[row]?.toPrecision(3)}</td>`)}
+                    ${this.series.map(({ values }) => html`<td>${number(values[row] ?? 0, THREE_DIGITS)}</td>`)}
                   </tr>`,
               )}
             </tbody>

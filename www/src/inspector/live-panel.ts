@@ -4,13 +4,16 @@ import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'l
 import type { Llm, OperationTime } from 'weft-llm';
 import { Component } from '../component.js';
 import { live, type Step } from '../live.js';
-import { rowsOf, STAGES, type Row } from './stages.js';
+import { rowsOf, stageName, type Row } from './stages.js';
 import { strength } from './strength.js';
-import { count, percent, quoted, visible } from './token-text.js';
+import { number, rich, t } from '../text/text.js';
+import { percent, quoted, visible } from './token-text.js';
 import { totalsOf } from './totals.js';
 
 /** How many tokens and operations are listed. */
 const TOP = 5;
+
+const DIGIT = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
 
 /** Closed at first, and asks nothing of an answer while it is. */
 export class LivePanel extends Component {
@@ -45,21 +48,18 @@ export class LivePanel extends Component {
     // It begins with an answer: in the middle of one there is nothing to open.
     const isOut = this.busy && !this.#isOpen;
     return html`<details class=${isOut ? 'live out' : 'live'} ?open=${this.#isOpen} @toggle=${this.#onToggle}>
-      <summary>Look inside while it writes</summary>
+      <summary>${t('live-title')}</summary>
       ${this.#isOpen ? this.#body() : nothing}
     </details>`;
   }
 
   #body(): TemplateResult {
-    const times = this.#withTimes ? ', and the engine waits after each operation' : '';
-    return html`${live.step ? this.#step(live.step) : html`<p class="says">Ask something: each token is shown here when it is drawn.</p>`}
+    return html`${live.step ? this.#step(live.step) : html`<p class="says">${t('live-ask')}</p>`}
       <label class="check">
         <input type="checkbox" .checked=${this.#withTimes} @change=${this.#onTimes} />
-        Times of the operations too
+        ${t('live-times')}
       </label>
-      <p class="hint">
-        Answers are slower while this is open: the layers of each step are computed one by one${times}.
-      </p>`;
+      <p class="hint">${this.#withTimes ? t('live-slower-times') : t('live-slower')}</p>`;
   }
 
   #step({ id, text, inspection }: Step): TemplateResult {
@@ -70,10 +70,14 @@ export class LivePanel extends Component {
     const shown = rows.slice(0, TOP);
     if (drawn && !shown.includes(drawn)) shown.push(drawn);
     return html`<p class="says">
-        ${quoted(drawn ?? { text })} was drawn${drawn ? `, with ${percent(drawn.after)} after the sampler` : ''};
-        ${count(cachedTokens, 'token')} ${cachedTokens === 1 ? 'is' : 'are'} remembered.
+        ${
+          drawn
+            ? t('live-drawn', { token: quoted(drawn), share: percent(drawn.after) })
+            : t('live-drawn-alone', { token: quoted({ text }) })
+        }
+        ${t('live-remembered', { count: cachedTokens })}
       </p>
-      <ol class="bars" aria-label="Tokens that it was drawn from">
+      <ol class="bars" aria-label=${t('live-tokens')}>
         ${shown.map((row) => rowOf(row, row === drawn))}
       </ol>
       ${timing ? times(timing) : nothing}`;
@@ -97,24 +101,30 @@ export class LivePanel extends Component {
 }
 
 function rowOf(row: Row, isDrawn: boolean): TemplateResult {
-  const by = html`cut<span class="by"> by ${STAGES[row.cutBy ?? ''] ?? row.cutBy}</span>`;
+  const before = row.listed ? percent(row.probability) : t('next-less');
+  // Where the row is narrow, the stage is left out, see bars.css.
+  const cut = () =>
+    html`<span class="by">${t('next-cut', { stage: stageName(row.cutBy ?? '') })}</span>
+      <span class="by-none">${t('live-cut')}</span>`;
+  const after = row.cutBy === null ? percent(row.after) : cut();
   return html`<li class=${row.cutBy === null ? '' : 'cut'} aria-current=${isDrawn ? 'true' : nothing}>
     <span class="name"><bdi>${visible(row)}</bdi></span>
     <span class="bar" aria-hidden="true">
       <i class="was" ${strength(row.probability)}></i>
       <i class="now" ${strength(row.after)}></i>
     </span>
-    <span class="figures">
-      ${row.listed ? percent(row.probability) : 'less'} → ${row.cutBy === null ? percent(row.after) : by}
-    </span>
+    <span class="figures"> ${rich('next-figures', { before, after })} </span>
   </li>`;
 }
 
 function times(timing: readonly OperationTime[]): TemplateResult {
   const totals = totalsOf(timing);
   const sum = totals.reduce((total, { milliseconds }) => total + milliseconds, 0);
-  const longest = totals.slice(0, TOP).map(({ operation, milliseconds }) => `${operation} ${milliseconds.toFixed(1)}`);
-  return html`<p class="says step-times">${sum.toFixed(1)} ms in operations: ${longest.join(' · ')}</p>`;
+  const longest = totals
+    .slice(0, TOP)
+    .map(({ operation, milliseconds }) => `${operation} ${number(milliseconds, DIGIT)}`);
+  const says = t('live-operations', { time: number(sum, DIGIT), longest: longest.join(' · ') });
+  return html`<p class="says step-times">${says}</p>`;
 }
 
 customElements.define('live-panel', LivePanel);

@@ -6,6 +6,7 @@ import { neighbours } from './calls.js';
 import { Panel, type Look } from './panel.js';
 import { quoted, visible } from './token-text.js';
 import { strength } from './strength.js';
+import { number, t } from '../text/text.js';
 
 interface Neighbours {
   /** As it is written. */
@@ -15,10 +16,6 @@ interface Neighbours {
 
 class NeighboursPanel extends Panel<Neighbours> {
   protected override readonly call = 'neighbours';
-  protected override readonly heading = 'Tokens that lie near';
-  protected override readonly says =
-    'To the model a token is a point among thousands of directions, and tokens that are used alike lie in nearly the same one. ' +
-    'Take one of the neighbours to go on from there, and choose a token of the text above to come back.';
   /** Of the text, of a neighbour, or typed. */
   #token: { id: number; text: string } | string | null = null;
 
@@ -41,25 +38,31 @@ class NeighboursPanel extends Panel<Neighbours> {
 
   protected override controls(): TemplateResult {
     return html`<form class="controls" @submit=${this.#onSubmit}>
-      <label for="near-token">A token</label>
+      <label for="near-token">${t('near-token')}</label>
       <input id="near-token" autocomplete="off" spellcheck="false" dir="auto" required />
-      <button type="submit">Find</button>
+      <button type="submit">${t('near-find')}</button>
     </form>`;
   }
 
   protected override show({ of, near }: Neighbours): TemplateResult {
-    return html`<p class="detail" role="status">Near ${of}:</p>
-      <ol class="bars" aria-label="Nearest tokens">
+    return html`<p class="detail" role="status">${t('near-of', { token: of })}</p>
+      <ol class="bars" aria-label=${t('near-list')}>
         ${near.map(
           (token) =>
             html`<li>
-              <button type="button" aria-label="Neighbours of ${quoted(token)}" @click=${() => this.#go(token)}>
+              <button
+                type="button"
+                aria-label=${t('near-go', { token: quoted(token) })}
+                @click=${() => this.#go(token)}
+              >
                 <bdi>${visible(token)}</bdi>
               </button>
               <span class="bar" aria-hidden="true">
                 <i class="now" ${strength(Math.max(token.similarity, 0))}></i>
               </span>
-              <span class="figures">${token.similarity.toFixed(2)}</span>
+              <span class="figures"
+                >${number(token.similarity, { minimumFractionDigits: 2, maximumFractionDigits: 2 })}</span
+              >
             </li>`,
         )}
       </ol>`;

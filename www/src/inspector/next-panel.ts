@@ -7,9 +7,10 @@ import { groups, setting, type Setting } from '../settings.js';
 import { Branches, type Branch } from './branches.js';
 import { next } from './calls.js';
 import { Panel } from './panel.js';
-import { rowsOf, STAGES, type Row } from './stages.js';
+import { rowsOf, stageName, type Row } from './stages.js';
 import { percent, quoted, visible } from './token-text.js';
 import { strength } from './strength.js';
+import { number, t } from '../text/text.js';
 
 /** While a slider moves. */
 const PAUSE_MS = 120;
@@ -21,10 +22,6 @@ const START: Readonly<Record<string, string>> = { temperature: '1' };
 
 class NextPanel extends Panel<readonly SamplerStage[]> {
   protected override readonly call = 'next';
-  protected override readonly heading = 'What comes next';
-  protected override readonly says =
-    'A model does not choose a word: it gives every token of its vocabulary a probability (hollow bars), and the sampler reshapes these before one is drawn (filled bars). ' +
-    'Move the sliders to see what each one does, and take any token to go on from there.';
   #values = new Map(sliders.map(({ name }) => [name, START[name] ?? setting(name)]));
   #kind: 'none' | 'choices' | 'regex' = 'none';
   #constraint = '';
@@ -49,24 +46,22 @@ class NextPanel extends Panel<readonly SamplerStage[]> {
   protected override controls(): TemplateResult {
     return html`
       <details class="sampling" open>
-        <summary>Sampler</summary>
+        <summary>${t('next-sampler')}</summary>
         <div class="sliders" @input=${this.#onInput}>
           ${sliders.map(this.#slider)}
           <div class="field">
-            <label for="next-kind">Constraint</label>
+            <label for="next-kind">${t('next-constraint')}</label>
             <select id="next-kind" name="kind" @change=${this.#onInput}>
-              <option value="none">None</option>
-              <option value="choices">Choices, one a line</option>
-              <option value="regex">Regular expression</option>
+              <option value="none">${t('next-constraint-none')}</option>
+              <option value="choices">${t('next-constraint-choices')}</option>
+              <option value="regex">${t('next-constraint-regex')}</option>
             </select>
           </div>
           ${
             this.#kind === 'none'
               ? nothing
               : html`<div class="field">
-                  <label for="next-constraint">
-                    ${this.#kind === 'regex' ? 'What is written from here on matches' : 'What is written from here on is'}
-                  </label>
+                  <label for="next-constraint"> ${this.#kind === 'regex' ? t('next-matches') : t('next-is')} </label>
                   <textarea
                     id="next-constraint"
                     name="constraint"
@@ -84,22 +79,22 @@ class NextPanel extends Panel<readonly SamplerStage[]> {
     `;
   }
 
-  readonly #slider = ({ name, label, min, max, step }: Setting): TemplateResult => {
+  readonly #slider = ({ name, min, max, step }: Setting): TemplateResult => {
     const value = this.#values.get(name) ?? '';
     return html`<div class="field">
-      <label for="next-${name}">${label}</label>
-      <span class="value" aria-hidden="true">${value}</span>
+      <label for="next-${name}">${t(`setting-${name}`)}</label>
+      <span class="value" aria-hidden="true">${number(Number(value))}</span>
       <input id="next-${name}" name=${name} type="range" min=${min} max=${max} step=${step} .value=${value} />
     </div>`;
   };
 
   protected override show(stages: readonly SamplerStage[]): TemplateResult {
     const stage = stages.find((one) => one.stage === this.#stage) ?? stages.at(-1);
-    if (!stage) return html`<p>No token fits: the answer ends here.</p>`;
+    if (!stage) return html`<p>${t('next-no-token')}</p>`;
     const rows = rowsOf(stages, stage);
     return html`
       <fieldset class="stages">
-        <legend>After which stage</legend>
+        <legend>${t('next-stages')}</legend>
         ${stages.map(
           ({ stage: name, left }) =>
             html`<label>
@@ -110,39 +105,41 @@ class NextPanel extends Panel<readonly SamplerStage[]> {
                 .checked=${name === stage.stage}
                 @change=${() => this.#choose(name, stages)}
               />
-              <span>${STAGES[name] ?? name}</span> <small>${left.toLocaleString('en')} left</small>
+              <span>${stageName(name)}</span> <small>${t('next-left', { count: left })}</small>
             </label>`,
         )}
       </fieldset>
       <p class="takes">
         <button type="button" ?disabled=${!rows.some(isLeft)} @click=${() => this.#takeLikeliest(rows)}>
-          Take the likeliest
+          ${t('next-likeliest')}
         </button>
-        <button type="button" ?disabled=${!rows.some(isLeft)} @click=${() => this.#draw(rows)}>Draw one</button>
+        <button type="button" ?disabled=${!rows.some(isLeft)} @click=${() => this.#draw(rows)}>
+          ${t('next-draw')}
+        </button>
         ${
           this.#branches.root.children.length > 0
-            ? html`<button type="button" @click=${this.#startOver}>Forget the branches</button>`
+            ? html`<button type="button" @click=${this.#startOver}>${t('next-forget')}</button>`
             : nothing
         }
       </p>
-      <ol class="bars" aria-label="Tokens that may come next">
+      <ol class="bars" aria-label=${t('next-tokens')}>
         ${rows.map(this.#row)}
       </ol>
     `;
   }
 
   readonly #row = (row: Row): TemplateResult => {
-    const after = row.cutBy === null ? percent(row.after) : `cut by ${STAGES[row.cutBy] ?? row.cutBy}`;
-    const before = row.listed ? percent(row.probability) : 'less';
+    const after = row.cutBy === null ? percent(row.after) : t('next-cut', { stage: stageName(row.cutBy) });
+    const before = row.listed ? percent(row.probability) : t('next-less');
     return html`<li class=${row.cutBy === null ? '' : 'cut'}>
-      <button type="button" aria-label="Go on with ${quoted(row)}" @click=${() => this.#take(row)}>
+      <button type="button" aria-label=${t('next-go-on', { token: quoted(row) })} @click=${() => this.#take(row)}>
         <bdi>${visible(row)}</bdi>
       </button>
       <span class="bar" aria-hidden="true">
         <i class="was" ${strength(row.probability)}></i>
         <i class="now" ${strength(row.after)}></i>
       </span>
-      <span class="figures">${before} → ${after}</span>
+      <span class="figures">${t('next-figures', { before, after })}</span>
     </li>`;
   };
 
@@ -177,7 +174,7 @@ class NextPanel extends Panel<readonly SamplerStage[]> {
 
   #take(row: Row): void {
     this.#branches.take({ ...row, probability: row.after });
-    announce(`${quoted(row)} was taken.`);
+    announce(t('next-taken', { token: quoted(row) }));
     void this.refresh();
   }
 

@@ -5,13 +5,10 @@ import { norms } from './calls.js';
 import './line-chart.js';
 import { Panel } from './panel.js';
 import { quoted } from './token-text.js';
+import { t } from '../text/text.js';
 
 class NormsPanel extends Panel<readonly Float32Array[]> {
   protected override readonly call = 'norms';
-  protected override readonly heading = 'How much each layer adds';
-  protected override readonly says =
-    'A token travels through the layers as a row of numbers, the residual stream, and each layer adds to it: the line is the length of that row. ' +
-    'The first token often stands far above the others, since so many heads rest on it.';
 
   protected override ask(signal: AbortSignal): Promise<readonly Float32Array[]> {
     return norms(this.look.model, this.ids, signal);
@@ -22,10 +19,10 @@ class NormsPanel extends Panel<readonly Float32Array[]> {
     const query = this.shownToken;
     const shown = [...new Set([query, 0])];
     return html`<line-chart
-      label="Length of the residual stream after each layer"
-      across="layer"
+      label=${t('norms-chart')}
+      across=${t('layer')}
       .series=${shown.map((index) => ({
-        label: `${quoted(this.look.tokens[index] ?? { text: '' })} (${index + 1})`,
+        label: t('token-at', { token: quoted(this.look.tokens[index] ?? { text: '' }), place: index + 1 }),
         values: at(index),
       }))}
     ></line-chart>`;

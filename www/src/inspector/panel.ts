@@ -6,6 +6,7 @@ import { Component } from '../component.js';
 import '../error-note.js';
 import type { Remedy } from '../errors.js';
 import { viewSource, type Call } from './source.js';
+import { t } from '../text/text.js';
 
 /** What the panels look at. */
 export interface Look {
@@ -23,9 +24,11 @@ export abstract class Panel<Result> extends Component {
   declare look: Look;
 
   protected abstract readonly call: Call;
-  protected abstract readonly heading: string;
   /** Says to a newcomer what one sees, in two sentences at most. */
-  protected abstract get says(): string;
+  protected get says(): string {
+    return t(`panel-${this.call}`);
+  }
+
   protected result: Result | null = null;
   #open = false;
   #error: unknown;
@@ -55,7 +58,7 @@ export abstract class Panel<Result> extends Component {
 
   protected override render(): TemplateResult {
     return html`<details class="panel" data-panel=${this.call} @toggle=${this.#onToggle}>
-      <summary><h2>${this.heading}</h2></summary>
+      <summary><h2>${t(`panel-${this.call}.title`)}</h2></summary>
       ${this.#open ? this.#body() : nothing}
     </details>`;
   }
@@ -67,7 +70,8 @@ export abstract class Panel<Result> extends Component {
       <p class="pending" role="status">
         ${
           this.#asking
-            ? html`<span>Computing… ${cost}</span> <button type="button" @click=${this.#stop}>Stop</button>`
+            ? html`<span>${t('computing')} ${cost}</span>
+                <button type="button" @click=${this.#stop}>${t('stop')}</button>`
             : nothing
         }
       </p>
@@ -85,7 +89,7 @@ export abstract class Panel<Result> extends Component {
           ? html`<div class="result" aria-busy=${this.#asking !== null}>${this.show(this.result)}</div>`
           : this.#asking || this.#error !== undefined
             ? nothing
-            : html`<p><button type="button" @click=${this.#again}>Compute it</button> ${cost}</p>`
+            : html`<p><button type="button" @click=${this.#again}>${t('compute')}</button> ${cost}</p>`
       }
       ${viewSource(this.call)}`;
   }

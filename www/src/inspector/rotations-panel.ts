@@ -1,10 +1,10 @@
 /** RoPE: the hands of slow and fast pairs over the positions. */
 
-import { html, svg, type TemplateResult } from 'lit';
+import { html, nothing, svg, type TemplateResult } from 'lit';
 import type { Rotations } from 'weft-llm';
 import { rotations } from './calls.js';
 import { Panel } from './panel.js';
-import { count } from './token-text.js';
+import { list, t } from '../text/text.js';
 
 const PAIRS = 6;
 const POSITIONS = 32;
@@ -12,18 +12,13 @@ const SIZE = 26;
 
 class RotationsPanel extends Panel<readonly Rotations[]> {
   protected override readonly call = 'rotations';
-  protected override readonly heading = 'How it knows the order';
-  protected override readonly says =
-    'Before two tokens are compared, pairs of their numbers are turned like the hands of clocks, further for each position: so the model feels how far apart they are. ' +
-    'Fast hands tell neighbours apart, slow ones tell near from far.';
 
   protected override ask(signal: AbortSignal): Promise<readonly Rotations[]> {
     return rotations(this.look.model, this.ids, signal);
   }
 
   protected override show(rotations: readonly Rotations[]): TemplateResult {
-    if (rotations.length === 0)
-      return html`<p>This model does not rotate: it knows positions in another way, or not at all.</p>`;
+    if (rotations.length === 0) return html`<p>${t('rotations-none')}</p>`;
     return html`${rotations.map((one) => this.#table(one, rotations.length > 1))}`;
   }
 
@@ -31,30 +26,33 @@ class RotationsPanel extends Panel<readonly Rotations[]> {
     const all = angles[0]?.length ?? 0;
     const pairs = new Set(Array.from({ length: PAIRS }, (_, at) => Math.round((at * (all - 1)) / (PAIRS - 1))));
     const shown = angles.slice(0, POSITIONS);
-    return html`<div class="scroll" tabindex="0" role="group" aria-label="Rotations by pair and position">
+    return html`<div class="scroll" tabindex="0" role="group" aria-label=${t('rotations-group')}>
       <table class="rotations">
         <caption class="hint">
-          ${several ? `Layers ${layers.join(', ')}: ` : ''}${count(all, 'pair')} of numbers in each head; ${pairs.size}
-          of them at the first ${count(shown.length, 'position')}
+          ${several ? t('rotations-layers', { layers: list(layers.map(String)) }) : nothing}
+          ${t('rotations-caption', { pairs: all, shown: pairs.size, positions: shown.length })}
         </caption>
         <thead>
           <tr>
-            <th scope="col">pair</th>
-            <th scope="col">a full turn takes</th>
-            <th scope="col">at each position</th>
+            <th scope="col">${t('rotations-pair')}</th>
+            <th scope="col">${t('rotations-turn')}</th>
+            <th scope="col">${t('rotations-positions')}</th>
           </tr>
         </thead>
         <tbody>
           ${[...pairs].map((pair) => {
             const turn = Math.abs((angles[1]?.[pair] ?? 0) - (angles[0]?.[pair] ?? 0));
-            const takes = turn === 0 ? 'no turn' : count(Number(((2 * Math.PI) / turn).toPrecision(2)), 'token');
+            const takes =
+              turn === 0
+                ? t('rotations-no-turn')
+                : t('tokens', { count: Number(((2 * Math.PI) / turn).toPrecision(2)) });
             return html`<tr>
               <th scope="row">${pair}</th>
               <td>${takes}</td>
               <td>
                 ${dials(
                   shown.map((position) => position[pair] ?? 0),
-                  `Pair ${pair}, a turn takes ${takes}`,
+                  t('rotations-dials', { pair, takes }),
                 )}
               </td>
             </tr>`;

@@ -3,6 +3,7 @@
 import { html, type TemplateResult } from 'lit';
 import type * as calls from './calls.js';
 import source from './calls.ts?raw';
+import { t } from '../text/text.js';
 
 export type Call = keyof typeof calls;
 
@@ -11,7 +12,7 @@ const sourceOf = (call: Call) =>
 
 export function viewSource(call: Call): TemplateResult {
   return html`<details class="source">
-    <summary>View source</summary>
-    <pre tabindex="0" dir="ltr" aria-label="Source of this panel"><code>${sourceOf(call)}</code></pre>
+    <summary>${t('view-source')}</summary>
+    <pre tabindex="0" dir="ltr" aria-label=${t('source-of-panel')}><code>${sourceOf(call)}</code></pre>
   </details>`;
 }

@@ -1,17 +1,10 @@
 /** The stages of the sampler, and what each makes of the tokens. */
 
 import type { SamplerStage, TokenProbability } from 'weft-llm';
+import { optional } from '../text/text.js';
 
-export const STAGES: Readonly<Record<string, string>> = {
-  model: 'model',
-  penalties: 'penalties',
-  logitBias: 'biases',
-  constraint: 'constraint',
-  temperature: 'temperature',
-  topK: 'top k',
-  topP: 'top p',
-  minP: 'min p',
-};
+/** A stage that is not known here has the name that weft gives it. */
+export const stageName = (stage: string): string => optional(`stage-${stage}`) ?? stage;
 
 export interface Row extends TokenProbability {
   /** Whether the model lists it; if not, it is less likely than those. */

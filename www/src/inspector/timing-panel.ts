@@ -6,9 +6,9 @@ import { formatBytes } from '../component.js';
 import { timing as ask } from './calls.js';
 import './line-chart.js';
 import { Panel } from './panel.js';
-import { count } from './token-text.js';
 import { strength } from './strength.js';
 import { totalsOf, type Total } from './totals.js';
+import { number, t } from '../text/text.js';
 
 interface Costs {
   readonly cachedTokens: number;
@@ -17,54 +17,47 @@ interface Costs {
 
 class TimingPanel extends Panel<Costs> {
   protected override readonly call = 'timing';
-  protected override readonly heading = 'What it costs';
-  protected override readonly says =
-    'To read a token the model goes through nearly all of its weights once, so the time is mostly that of fetching bytes. ' +
-    'Tokens that it has read before need not be computed again: their keys and values are remembered.';
 
   protected override ask(signal: AbortSignal): Promise<Costs> {
     return ask(this.look.model, this.ids, signal);
   }
 
   protected override cost(): string {
-    return 'The engine waits after each operation, so this is slower than usual.';
+    return t('timing-cost');
   }
 
   protected override show({ cachedTokens, timing }: Costs): TemplateResult {
     const totals = totalsOf(timing);
     const most = totals[0]?.milliseconds ?? 1;
     return html`<p class="detail">
-        ${cachedTokens} of ${count(this.look.tokens.length, 'token')} ${cachedTokens === 1 ? 'is' : 'are'} remembered;
-        the times are those of reading all.
+        ${t('timing-remembered', { cached: cachedTokens, tokens: this.look.tokens.length })}
       </p>
-      <div class="scroll" tabindex="0" role="group" aria-label="Operations by time">
+      <div class="scroll" tabindex="0" role="group" aria-label=${t('timing-table')}>
         <table class="times">
           <thead>
             <tr>
-              <th scope="col">operation</th>
-              <th scope="col">times</th>
-              <th scope="col">bytes</th>
-              <th scope="col">milliseconds</th>
+              <th scope="col">${t('timing-operation')}</th>
+              <th scope="col">${t('timing-times')}</th>
+              <th scope="col">${t('timing-bytes')}</th>
+              <th scope="col">${t('timing-milliseconds')}</th>
             </tr>
           </thead>
           <tbody>
             ${totals.map(
               (total) =>
                 html`<tr>
-                  <th scope="row">${total.operation}</th>
-                  <td>${total.times}</td>
+                  <th scope="row"><bdi>${total.operation}</bdi></th>
+                  <td>${number(total.times)}</td>
                   <td>${formatBytes(total.bytes)}</td>
-                  <td ${strength(total.milliseconds / most)}>${total.milliseconds.toFixed(2)}</td>
+                  <td ${strength(total.milliseconds / most)}>
+                    ${number(total.milliseconds, { minimumFractionDigits: 2, maximumFractionDigits: 2 })}
+                  </td>
                 </tr>`,
             )}
           </tbody>
         </table>
       </div>
-      <line-chart
-        label="Milliseconds of each operation in each layer"
-        across="layer"
-        .series=${seriesOf(timing, totals)}
-      ></line-chart>`;
+      <line-chart label=${t('timing-chart')} across=${t('layer')} .series=${seriesOf(timing, totals)}></line-chart>`;
   }
 }
 

@@ -1,5 +1,7 @@
 /** How tokens and figures are written. */
 
+import { number, t } from '../text/text.js';
+
 interface Written {
   readonly text: string;
   readonly bytes?: Uint8Array;
@@ -25,7 +27,7 @@ export function visible({ text, bytes }: Written): string {
 /** For sentences: without the marks that a screen reader would spell. */
 export function quoted(token: Written): string {
   const plain = token.text.trim();
-  return `“${plain === '' || plain.includes('\uFFFD') ? visible(token) : plain}”`;
+  return t('quoted', { text: plain === '' || plain.includes('\uFFFD') ? visible(token) : plain });
 }
 
 const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
@@ -40,9 +42,9 @@ export function directionOf(tokens: readonly (Written & { readonly special?: boo
 }
 
 export function percent(share: number): string {
-  if (share > 0 && share < 0.001) return '< 0.1 %';
-  return `${(share * 100).toFixed(share < 0.0995 ? 1 : 0)} %`;
+  if (share > 0 && share < 0.001) return t('percent-less', { share: written(0.001, 1) });
+  return written(share, share < 0.0995 ? 1 : 0);
 }
 
-export const count = (number: number, word: string) =>
-  `${number.toLocaleString('en')} ${word}${number === 1 ? '' : 's'}`;
+const written = (share: number, digits: number) =>
+  number(share, { style: 'percent', minimumFractionDigits: digits, maximumFractionDigits: digits });

@@ -10,6 +10,7 @@ import { tokens } from './calls.js';
 import './experts-panel.js';
 import './inspector.css';
 import './panels.css';
+import english from '../text/en/inspector.ftl?raw';
 import './lens-panel.js';
 import './neighbours-panel.js';
 import './next-panel.js';
@@ -18,8 +19,11 @@ import type { Look } from './panel.js';
 import './rotations-panel.js';
 import { viewSource } from './source.js';
 import './timing-panel.js';
-import { count, hex, percent, quoted } from './token-text.js';
+import { hex, percent, quoted } from './token-text.js';
 import './token-strip.js';
+import { addEnglish, number, t } from '../text/text.js';
+
+addEnglish(english);
 
 const EXAMPLES = [
   'The tiger jumped out of a tree to get a drink because it was thirsty',
@@ -71,27 +75,28 @@ export class InspectorView extends Component {
 
   /** Why nothing can be shown of a model. */
   #reason(model: Llm): string | null {
-    if (typeof model.inspect !== 'function')
-      return 'This model runs on a server, which gives its answers and nothing of what happens inside. Load a model into the page to look into it.';
+    if (typeof model.inspect !== 'function') return t('inspector-remote');
     return null;
   }
 
   protected override render(): TemplateResult {
     return html`<section id="inspector" aria-labelledby="inspector-title">
-      <button type="button" class="back" @click=${() => this.dispatchEvent(new Event('back'))}>Back to the chat</button>
-      <h1 id="inspector-title" tabindex="-1">Inside the model</h1>
+      <button type="button" class="back" @click=${() => this.dispatchEvent(new Event('back'))}>
+        ${t('inspector-back')}
+      </button>
+      <h1 id="inspector-title" tabindex="-1">${t('inspector-title')}</h1>
       ${this.#body()}
     </section>`;
   }
 
   #body(): TemplateResult {
-    if (!this.model) return this.#choose('No model is loaded yet. Choose one, and see here how it reads and writes.');
+    if (!this.model) return this.#choose(t('inspector-no-model'));
     const reason = this.#reason(this.model);
     if (reason !== null) return this.#choose(reason);
     return html`
-      <p class="lead">What a language model sees, how it weighs it, and how it comes to its next word.</p>
+      <p class="lead">${t('inspector-lead')}</p>
       ${this.#messages ? this.#conversation() : this.#form()}
-      <p class="pending" role="status">${this.#asking ? html`<span>Reading…</span>` : nothing}</p>
+      <p class="pending" role="status">${this.#asking ? html`<span>${t('inspector-reading')}</span>` : nothing}</p>
       ${
         this.#error === undefined
           ? nothing
@@ -107,12 +112,12 @@ export class InspectorView extends Component {
 
   #choose(text: string): TemplateResult {
     return html`<p class="lead">${text}</p>
-      <button type="button" class="primary" @click=${() => this.#send('choose-model')}>Choose a model</button>`;
+      <button type="button" class="primary" @click=${() => this.#send('choose-model')}>${t('choose-model')}</button>`;
   }
 
   #form(): TemplateResult {
     return html`<form class="look" @submit=${this.#onSubmit}>
-        <label for="inspected">A text to look at</label>
+        <label for="inspected">${t('inspector-text')}</label>
         <textarea
           id="inspected"
           rows="2"
@@ -120,13 +125,15 @@ export class InspectorView extends Component {
           .value=${this.#text}
           @input=${(event: Event) => (this.#text = (event.target as HTMLTextAreaElement).value)}
         ></textarea>
-        <button type="submit" class="primary">Look</button>
+        <button type="submit" class="primary">${t('inspector-look')}</button>
       </form>
-      <ul class="examples" aria-label="Examples">
+      <ul class="examples" aria-label=${t('examples')}>
         ${EXAMPLES.map(
           (example) =>
             html`<li>
-              <button type="button" class="example" @click=${() => this.#onExample(example)}>${example}</button>
+              <button type="button" class="example" lang="en" dir="auto" @click=${() => this.#onExample(example)}>
+                ${example}
+              </button>
             </li>`,
         )}
       </ul>`;
@@ -134,8 +141,8 @@ export class InspectorView extends Component {
 
   #conversation(): TemplateResult {
     return html`<p class="looked-at">
-      The conversation up to the answer, with the marks that the model’s chat template puts around each message.
-      <button type="button" @click=${this.#ownText}>Look at a text of your own</button>
+      ${t('inspector-conversation')}
+      <button type="button" @click=${this.#ownText}>${t('inspector-own-text')}</button>
     </p>`;
   }
 
@@ -143,21 +150,18 @@ export class InspectorView extends Component {
     const look: Look = { model, tokens, selected: this.#selected, peeked: this.#peeked, active: this.active };
     return html`<div class="panels" aria-busy=${this.#asking !== null} @choose=${this.#onChoose} @peek=${this.#onPeek}>
       <section class="panel" data-panel="tokens" aria-labelledby="tokens-title">
-        <h2 id="tokens-title">The text as tokens</h2>
-        <p class="says">
-          A model reads no letters and no words, but tokens: pieces of text with a number each. Choose one to see its
-          number, its bytes, and how likely the model found it there.
-        </p>
+        <h2 id="tokens-title">${t('tokens-title')}</h2>
+        <p class="says">${t('tokens-says')}</p>
         <token-strip
           .tokens=${tokens}
           .selected=${this.#selected}
-          label="Tokens of the text"
+          label=${t('tokens-list')}
           describedBy="token-detail"
         ></token-strip>
         <p class="detail" id="token-detail" data-testid="token-detail">
           ${describe(tokens, this.#peeked ?? this.#selected)}
         </p>
-        <p class="hint">${count(tokens.length, 'token')}</p>
+        <p class="hint">${t('tokens', { count: tokens.length })}</p>
         ${viewSource('tokens')}
       </section>
       <attention-panel .look=${look}></attention-panel>
@@ -167,10 +171,7 @@ export class InspectorView extends Component {
 
   #ofEncoder(look: Look): TemplateResult {
     return html`<norms-panel .look=${look}></norms-panel>
-      <p class="panel says">
-        This model is an encoder: it reads a text at once and writes nothing. So there is no next token to see, nor what
-        each layer would say; its positions, neighbours and costs are not shown either.
-      </p>`;
+      <p class="panel says">${t('inspector-encoder')}</p>`;
   }
 
   #ofDecoder(look: Look): TemplateResult {
@@ -276,16 +277,19 @@ function lookedAt(tokens: Inspection['tokens']): number {
 
 function describe(tokens: Inspection['tokens'], index: number): string {
   const token = tokens[index];
-  if (!token) return 'There are no tokens.';
+  if (!token) return t('tokens-none');
   const parts = [
-    `${quoted(token)}, token ${index + 1} of ${tokens.length}`,
-    `id ${token.id}`,
-    `${token.bytes.length === 1 ? 'byte' : 'bytes'} ${hex(token.bytes) || 'none'}`,
+    t('token-place', { token: quoted(token), place: index + 1, of: tokens.length }),
+    t('token-id', { id: String(token.id) }),
+    t('token-bytes', { count: token.bytes.length, bytes: hex(token.bytes) }),
   ];
-  if (token.special) parts.push('special: a mark, no text');
+  if (token.special) parts.push(t('token-special'));
   if (token.logprob !== null)
     parts.push(
-      `log-probability ${token.logprob.toFixed(2).replace('-', '−')}, that is ${percent(Math.exp(token.logprob))}`,
+      t('token-logprob', {
+        logprob: number(token.logprob, { minimumFractionDigits: 2, maximumFractionDigits: 2 }).replace('-', '−'),
+        share: percent(Math.exp(token.logprob)),
+      }),
     );
   return parts.join(' · ');
 }

@@ -1,12 +1,21 @@
 /** A block of code that grows: its lines, their colours, and a button that copies it. */
 
 import { highlight, type Highlighting, type Token } from './highlight.js';
+import { onLanguage, t } from '../text/text.js';
 
 /**
  * Lines lie in blocks of so many, so that the browser lays out the last block alone when a line is
  * added.
  */
 const LINES_PER_BLOCK = 50;
+
+/** Blocks are no components: their buttons are told of another language here. */
+onLanguage(() => document.querySelectorAll('.code-head button').forEach(label));
+
+function label(button: Element): void {
+  button.textContent = t('copy');
+  button.setAttribute('aria-label', t('code-copy'));
+}
 
 export class CodeView {
   readonly element = document.createElement('div');
@@ -25,8 +34,7 @@ export class CodeView {
     const copy = document.createElement('button');
     copy.type = 'button';
     copy.className = 'copy';
-    copy.textContent = 'Copy';
-    copy.setAttribute('aria-label', 'Copy the code');
+    label(copy);
     const head = document.createElement('div');
     head.className = 'code-head';
     head.append(this.#name, copy);

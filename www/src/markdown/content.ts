@@ -6,6 +6,7 @@ import { decodeEntity, linkAddress, unescapeText } from './links.js';
 import { formula } from './math-syntax.js';
 import { showFormula } from './math.js';
 import { alignmentsOf, cellsOf, labelOf, partsOf, type Answer, type Part } from './parts.js';
+import { onLanguage, t } from '../text/text.js';
 
 /** Deeper nesting is shown as it was written. */
 const MAX_DEPTH = 40;
@@ -101,7 +102,7 @@ export class Content {
       case 'Link':
         return this.#link(part, syntax);
       case 'Image':
-        return { node: make('em', `[image: ${answer.slice(labelOf(syntax))}]`) };
+        return { node: image(answer.slice(labelOf(syntax))) };
       case 'Autolink':
       case 'URL': {
         const url = answer.slice(part).replace(/^<|>$/g, '');
@@ -275,6 +276,24 @@ export class Content {
     }
     return { node: element };
   }
+}
+
+/** Of images. */
+const descriptions = new WeakMap<Element, string>();
+
+function image(description: string): HTMLElement {
+  const element = make('em');
+  element.className = 'image';
+  descriptions.set(element, description);
+  describe(element);
+  return element;
+}
+
+/** These elements are no components: they are told of another language here. */
+onLanguage(() => document.querySelectorAll('em.image').forEach(describe));
+
+function describe(element: Element): void {
+  element.textContent = t('answer-image', { description: descriptions.get(element) ?? '' });
 }
 
 function make(name: string, text?: string): HTMLElement {

@@ -3,14 +3,17 @@
  * their makers give them. A model is here if one of its files has at most a few gigabytes.
  */
 
+import { t } from '../text/text.js';
+
 /** What a model is made for. Every one that chats also continues text. */
 export type Use = 'chat' | 'code' | 'reasoning' | 'tools' | 'search';
 
 export interface CatalogModel {
   readonly name: string;
   readonly family: string;
-  /** Number of weights, as its makers say it. */
+  /** Number of weights, as its makers say it; `used`: those of a mixture that a token uses. */
   readonly parameters: string;
+  readonly used?: string;
   /** Size of the file; of a folder: of its weights. */
   readonly bytes: number;
   /** Of the weights of a mixture of experts, the share that a token uses. */
@@ -192,7 +195,8 @@ export const catalog: readonly CatalogModel[] = [
   {
     name: 'OLMoE 1B-7B Instruct',
     family: 'OLMoE',
-    parameters: '7B, of which a token uses 1B',
+    parameters: '7B',
+    used: '1B',
     bytes: 4_213_512_672,
     active: 1 / 7,
     license: APACHE,
@@ -219,7 +223,8 @@ const bare = (source: string) => source.replace(/@main(?=\/|$)/, '');
 
 /** Words in any order, each in the name, family, size, licence or uses. */
 export function matches(model: CatalogModel, words: string, use: Use | '', most: number): boolean {
-  const text = [model.name, model.family, model.parameters, model.license, ...model.uses].join(' ').toLowerCase();
-  const wanted = words.toLowerCase().split(/\s+/);
+  const uses = model.uses.flatMap((one) => [one, t(`use-${one}`)]);
+  const text = [model.name, model.family, model.parameters, model.license, ...uses].join(' ').toLocaleLowerCase();
+  const wanted = words.toLocaleLowerCase().split(/\s+/);
   return wanted.every((word) => text.includes(word)) && (use === '' || model.uses.includes(use)) && model.bytes <= most;
 }

@@ -1,6 +1,7 @@
 /** What a model can find on this device: memory, storage, speed. */
 
 import type { CatalogModel } from './catalog.js';
+import { t } from '../text/text.js';
 
 export interface Device {
   /** Bytes of memory, rounded by the browser; null where it does not tell. */
@@ -28,13 +29,13 @@ export interface Obstacle {
 /** What stands in the way of a model of this size, if its size alone shows it. */
 export function obstacle(bytes: number, { memory, room }: Device, format: (bytes: number) => string): Obstacle | null {
   if (memory !== null && memory < MOST_TOLD && bytes > memory * (1 - OTHERS)) {
-    return { kind: 'impossible', why: `It will not fit: this device has about ${format(memory)} of memory.` };
+    return { kind: 'impossible', why: t('obstacle-memory', { memory: format(memory) }) };
   }
   if (bytes + BESIDE > ADDRESSABLE) {
-    return { kind: 'unlikely', why: `It needs a GPU: the CPU engine has room for ${format(ADDRESSABLE)} at most.` };
+    return { kind: 'unlikely', why: t('obstacle-gpu', { room: format(ADDRESSABLE) }) };
   }
   if (room !== null && bytes > room) {
-    return { kind: 'not kept', why: `It will not be kept: the browser has room for ${format(room)} more.` };
+    return { kind: 'not kept', why: t('obstacle-room', { room: format(room) }) };
   }
   return null;
 }

@@ -2,12 +2,13 @@
 
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { estimate, type Estimate } from 'weft-llm';
-import { Component, formatBytes } from '../component.js';
+import { Component, formatBytes, weightsOf } from '../component.js';
 import { details } from '../errors.js';
 import { loadSettings } from '../settings.js';
 import { catalog, type CatalogModel } from './catalog.js';
 import { whatWould, type Device } from './device.js';
 import { expectedSpeed } from './speed.js';
+import { t } from '../text/text.js';
 
 /** Sends `show` with the model that would fit, if this one does not. */
 export class ModelFacts extends Component {
@@ -56,54 +57,57 @@ export class ModelFacts extends Component {
     const perToken = bytes === null ? null : bytes * (entry?.active ?? 1);
     const searches = entry?.uses.includes('search') ?? false;
     return html`<dl>
-      <dt>Memory</dt>
+      <dt>${t('facts-memory')}</dt>
       <dd aria-live="polite">${this.#memory()}</dd>
       ${
         perToken === null || searches
           ? nothing
-          : html`<dt>Speed</dt>
+          : html`<dt>${t('facts-speed')}</dt>
               <dd>${expectedSpeed(perToken)}</dd>`
       }
       ${
         this.#needs
-          ? html`<dt>Kind</dt>
+          ? html`<dt>${t('facts-kind')}</dt>
               <dd>
-                ${this.#needs.architecture}, ${this.#needs.quantization}, ${millions(this.#needs.parameters)} weights,
-                trained for ${this.#needs.trainedContextLength} tokens
+                ${t('facts-kind-is', {
+                  architecture: this.#needs.architecture,
+                  quantization: this.#needs.quantization,
+                  weights: weightsOf(this.#needs.parameters),
+                  tokens: this.#needs.trainedContextLength,
+                })}
               </dd>`
           : nothing
       }
       ${
         entry
-          ? html`<dt>Licence</dt>
+          ? html`<dt>${t('facts-licence')}</dt>
               <dd>${entry.license}</dd>`
           : nothing
       }
-      <dt>Address</dt>
+      <dt>${t('facts-address')}</dt>
       <dd><bdi class="address">${this.source}</bdi></dd>
     </dl>`;
   }
 
   #memory(): TemplateResult | string {
     if (this.#failure !== undefined) {
-      const least = this.bytes === null ? '' : `At least the ${formatBytes(this.bytes)} of its file. `;
-      return html`${least}The header of the file could not be read:
-        <span class="message">${details(this.#failure)}</span>`;
+      const least = this.bytes === null ? '' : t('facts-at-least', { amount: formatBytes(this.bytes) });
+      return html`${least} ${t('facts-unread')} <span class="message" dir="auto">${details(this.#failure)}</span>`;
     }
-    if (!this.#needs) return 'Reading the header of its file…';
+    if (!this.#needs) return t('facts-reading');
     const { loadedBytes, kvCacheBytes, contextLength, cpu, gpu } = this.#needs;
-    const chat =
-      kvCacheBytes > 0 ? `, and ${formatBytes(kvCacheBytes)} more for a chat of ${contextLength} tokens` : '';
+    const loaded = formatBytes(loadedBytes);
+    const needs =
+      kvCacheBytes > 0
+        ? t('facts-loaded-and-chat', { loaded, chat: formatBytes(kvCacheBytes), tokens: contextLength })
+        : t('facts-loaded', { loaded });
     const fit = gpu ?? cpu;
-    return html`<p>${formatBytes(loadedBytes)} when it is loaded${chat}.</p>
+    return html`<p>${needs}</p>
       ${
         fit.fits
-          ? html`<p>
-              ${gpu ? 'This device’s GPU takes it' : 'The CPU engine takes it; this browser offers no GPU'}, if so much
-              memory is free: browsers do not tell.
-            </p>`
-          : html`<p><strong>It will not fit on this device.</strong> ${this.#whatWould()}</p>
-              <p class="hint">${fit.reason}</p>`
+          ? html`<p>${gpu ? t('facts-fits-gpu') : t('facts-fits-cpu')}</p>`
+          : html`<p><strong>${t('facts-will-not-fit')}</strong> ${this.#whatWould()}</p>
+              <p class="hint" dir="auto">${fit.reason}</p>`
       }`;
   }
 
@@ -113,12 +117,9 @@ export class ModelFacts extends Component {
     const other = whatWould(wanted, catalog, this.device);
     if (!other) return '';
     const show = () => this.dispatchEvent(new CustomEvent('show', { detail: other, bubbles: true }));
-    return html`What would:
-      <button type="button" class="link" @click=${show}>${other.name}, ${formatBytes(other.bytes)}</button>`;
+    return html`${t('facts-what-would')}
+      <button type="button" class="link" dir="auto" @click=${show}>${other.name}, ${formatBytes(other.bytes)}</button>`;
   }
 }
-
-const millions = (count: number) =>
-  count < 1e9 ? `${(count / 1e6).toFixed(0)} million` : `${(count / 1e9).toFixed(1)} billion`;
 
 customElements.define('model-facts', ModelFacts);

@@ -7,22 +7,11 @@ import { Component, formatBytes } from '../component.js';
 import { catalog, entryOf, matches, type CatalogModel, type Use } from './catalog.js';
 import { obstacle, type Device } from './device.js';
 import './model-facts.js';
+import { list, t } from '../text/text.js';
 
-const USES: readonly (readonly [Use | '', string])[] = [
-  ['', 'anything'],
-  ['chat', 'chat'],
-  ['tools', 'tools'],
-  ['code', 'code'],
-  ['reasoning', 'reasoning'],
-  ['search', 'search'],
-];
+const USES: readonly Use[] = ['chat', 'tools', 'code', 'reasoning', 'search'];
 
-const SIZES: readonly (readonly [number, string])[] = [
-  [Infinity, 'any size'],
-  [5e8, 'up to 500 MB'],
-  [1e9, 'up to 1 GB'],
-  [2e9, 'up to 2 GB'],
-];
+const SIZES = [5e8, 1e9, 2e9];
 
 /** Of the files of a folder, those that take the time to fetch. */
 const WEIGHTS = /\.(?:gguf|safetensors)(?:@|$)/;
@@ -61,13 +50,11 @@ export class ModelShelf extends Component {
     const weights = this.stored.filter(({ source, complete }) => complete && WEIGHTS.test(source));
     const kept = new Set(weights.map(({ source }) => entryOf(source)));
     return html`<section id="shelf" aria-labelledby="shelf-title" @show=${this.#onShow}>
-      <h2 id="shelf-title">Open models</h2>
-      <p class="hint">
-        The browser fetches them from the Hugging Face hub, and keeps them. Licences are their makers’.
-      </p>
+      <h2 id="shelf-title">${t('shelf-title')}</h2>
+      <p class="hint">${t('shelf-hint')}</p>
       <div class="filters">
         <label
-          >Search
+          >${t('search')}
           <input
             id="shelf-search"
             type="search"
@@ -78,28 +65,33 @@ export class ModelShelf extends Component {
           />
         </label>
         <label
-          >For
+          >${t('shelf-use')}
           <select
             id="shelf-use"
             .value=${this.#use}
             @change=${(event: Event) => this.#filter(() => (this.#use = valueOf(event) as Use | ''))}
           >
-            ${USES.map(([use, label]) => html`<option value=${use}>${label}</option>`)}
+            <option value="">${t('shelf-any-use')}</option>
+            ${USES.map((use) => html`<option value=${use}>${t(`use-${use}`)}</option>`)}
           </select>
         </label>
         <label
-          >Size
+          >${t('shelf-size')}
           <select
             id="shelf-size"
             .value=${String(this.#most)}
             @change=${(event: Event) => this.#filter(() => (this.#most = Number(valueOf(event))))}
           >
-            ${SIZES.map(([most, label]) => html`<option value=${String(most)}>${label}</option>`)}
+            <option value="Infinity">${t('shelf-any-size')}</option>
+            ${SIZES.map(
+              (most) =>
+                html`<option value=${String(most)}>${t('shelf-up-to', { amount: formatBytes(most, 0) })}</option>`,
+            )}
           </select>
         </label>
       </div>
       <p class="hint" role="status" id="shelf-count">
-        ${found.length === 0 ? 'No model is like that.' : `${found.length} of ${catalog.length} models`}
+        ${found.length === 0 ? t('shelf-none') : t('shelf-count', { found: found.length, all: catalog.length })}
       </p>
       <ul class="models" id="shelf-list">
         ${repeat(
@@ -112,15 +104,17 @@ export class ModelShelf extends Component {
   }
 
   #row(model: CatalogModel, isKept: boolean): TemplateResult {
-    const { name, source, bytes, parameters, license, uses } = model;
+    const { name, source, bytes, parameters, used, license, uses } = model;
+    const weights = used === undefined ? parameters : t('shelf-mixture', { all: parameters, used });
+    const amount = formatBytes(bytes);
     const inTheWay = isKept ? null : obstacle(bytes, this.device, formatBytes);
     return html`<li data-source=${source}>
       <details ?open=${this.#open.has(source)} @toggle=${(event: Event) => this.#onToggle(event, source)}>
         <summary>
           <bdi class="name">${name}</bdi>
           <span class="hint"
-            >${formatBytes(bytes)}${isKept ? ', on this device' : ''} · ${parameters} weights · ${uses.join(', ')} ·
-            ${license}</span
+            >${isKept ? t('shelf-kept', { amount }) : amount} · ${t('shelf-weights', { weights })} ·
+            ${list(uses.map((use) => t(`use-${use}`)))} · <bdi>${license}</bdi></span
           >
           ${inTheWay ? html`<span class="hint obstacle">${inTheWay.why}</span>` : nothing}
         </summary>
@@ -132,7 +126,9 @@ export class ModelShelf extends Component {
           ?shown=${this.#open.has(source)}
         ></model-facts>
       </details>
-      <button type="button" class="load" aria-label="Load ${name}" @click=${() => this.#choose(source)}>Load</button>
+      <button type="button" class="load" aria-label=${t('load-model', { name })} @click=${() => this.#choose(source)}>
+        ${t('load')}
+      </button>
     </li>`;
   }
 

@@ -4,6 +4,7 @@
  */
 
 import type { ModelInfo, Usage } from 'weft-llm';
+import { t } from '../text/text.js';
 
 interface Measured {
   name: string;
@@ -44,10 +45,10 @@ function measured(): Measured | null {
 /** Expected speed of a model of which a token uses so many bytes, in words. */
 export function expectedSpeed(bytes: number): string {
   const known = measured();
-  if (!known) return 'Can be told after a first answer on this device.';
+  if (!known) return t('speed-unknown');
   const speed = (known.tokensPerSecond * known.bytes) / bytes;
-  return `Roughly ${rounded(speed)} tokens/s: ${known.name} gave ${rounded(known.tokensPerSecond)} on this device.`;
+  return t('speed-expected', { speed: rounded(speed), name: known.name, measured: rounded(known.tokensPerSecond) });
 }
 
 /** To one digit: an expectation has no more. */
-const rounded = (figure: number) => String(Number(figure.toPrecision(figure < 100 ? 1 : 2)));
+const rounded = (figure: number) => Number(figure.toPrecision(figure < 100 ? 1 : 2));

@@ -3,7 +3,7 @@
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { models, type StoredModel, type StoreUsage } from 'weft-llm';
 import { announce } from '../announcer.js';
-import { Component, formatBytes } from '../component.js';
+import { amountOf, Component, formatBytes } from '../component.js';
 import { details } from '../errors.js';
 import { fileName } from '../names.js';
 import { catalog, entryOf } from './catalog.js';
@@ -11,6 +11,7 @@ import type { Device } from './device.js';
 import './model-facts.js';
 import { save } from './save-file.js';
 import { DEFAULT_MODEL } from './served.js';
+import { number, t, type Said } from '../text/text.js';
 
 /** Matches all parts of a split model but the first; they cannot be loaded by themselves. */
 const LATER_PART = /-(?!00001)\d{5}-of-\d{5}\.gguf$/;
@@ -27,7 +28,7 @@ export class StoredModels extends Component {
   declare device: Device;
   #open = new Set<string>();
   /** How an export or an import goes. */
-  #work = '';
+  #work: Said | null = null;
   /** The part of an import that is stored, from 0 to 1; null while there is none. */
   #imported: number | null = null;
 
@@ -40,20 +41,20 @@ export class StoredModels extends Component {
 
   protected override render(): TemplateResult {
     return html`<section id="stored" aria-labelledby="stored-title" ?hidden=${this.stored.length === 0}>
-        <h2 id="stored-title">On this device</h2>
+        <h2 id="stored-title">${t('stored-title')}</h2>
         <ul class="models" id="stored-list">
           ${this.stored.map((model) => this.#row(model))}
         </ul>
         ${this.#storage()}
       </section>
-      <p class="hint" role="status" id="store-work" ?hidden=${this.#work === ''}>${this.#work}</p>
+      <p class="hint" role="status" id="store-work" ?hidden=${this.#work === null}>${this.#work?.()}</p>
       ${this.#imported === null ? nothing : this.#importing(this.#imported)}`;
   }
 
   #importing(share: number): TemplateResult {
     return html`<div class="import">
-      <progress max="1" value=${share} aria-label="Stored part of the file"></progress>
-      <span class="hint">${Math.floor(100 * share)} %</span>
+      <progress max="1" value=${share} aria-label=${t('stored-import-part')}></progress>
+      <span class="hint">${number(Math.floor(100 * share) / 100, { style: 'percent' })}</span>
     </div>`;
   }
 
@@ -62,9 +63,10 @@ export class StoredModels extends Component {
     const name = fileName(source);
     const bytes = formatBytes(storedBytes);
     const isDefault = source === DEFAULT_MODEL && complete;
-    const amount = complete ? bytes : `${size === null ? bytes : `${bytes} of ${formatBytes(size)}`}, not yet whole`;
+    const amount = complete ? bytes : t('stored-part', { amount: amountOf(storedBytes, size) });
     const entry = entryOf(source);
-    const go = complete ? 'Load' : 'Resume';
+    const go = complete ? t('load') : t('resume');
+    const goLabel = complete ? t('load-model', { name }) : t('resume-model', { name });
     return html`<li>
       <details ?open=${this.#open.has(source)} @toggle=${(event: Event) => this.#onToggle(event, source)}>
         <summary>
@@ -72,7 +74,12 @@ export class StoredModels extends Component {
           ${
             complete || size === null
               ? nothing
-              : html`<meter min="0" max=${size} value=${storedBytes} aria-label="Downloaded part of ${name}"></meter>`
+              : html`<meter
+                  min="0"
+                  max=${size}
+                  value=${storedBytes}
+                  aria-label=${t('stored-part-label', { name })}
+                ></meter>`
           }
         </summary>
         <model-facts
@@ -83,11 +90,15 @@ export class StoredModels extends Component {
           ?shown=${this.#open.has(source)}
         ></model-facts>
         <p class="actions">
-          <span class="hint">Last used ${model.lastUsed.toLocaleDateString(undefined, { dateStyle: 'medium' })}.</span>
+          <span class="hint">${t('stored-last-used', { date: model.lastUsed })}</span>
           ${
             complete
-              ? html`<button type="button" aria-label="Export ${name}" @click=${() => this.#export(model)}>
-                  Export to a file
+              ? html`<button
+                  type="button"
+                  aria-label=${t('export-model', { name })}
+                  @click=${() => this.#export(model)}
+                >
+                  ${t('stored-export')}
                 </button>`
               : nothing
           }
@@ -98,7 +109,7 @@ export class StoredModels extends Component {
         class=${isDefault ? 'load primary' : 'load'}
         id=${isDefault ? 'load-default' : nothing}
         data-testid=${isDefault ? 'load-default' : nothing}
-        aria-label="${go} ${name}"
+        aria-label=${goLabel}
         ?hidden=${LATER_PART.test(source)}
         @click=${() => this.#choose(source)}
       >
@@ -107,10 +118,10 @@ export class StoredModels extends Component {
       <button
         type="button"
         class="delete"
-        aria-label="Delete ${name}"
+        aria-label=${t('delete-one', { name })}
         @click=${(event: Event) => this.#delete(source, event.currentTarget as HTMLButtonElement)}
       >
-        Delete
+        ${t('delete')}
       </button>
     </li>`;
   }
@@ -120,17 +131,17 @@ export class StoredModels extends Component {
     const { stored, used, quota, persisted } = this.usage;
     const others = used === null ? 0 : Math.max(0, used - stored);
     const says = [
-      `Models take ${formatBytes(stored)} of the ${formatBytes(quota)} that this page may use.`,
-      ...(others > 1e6 ? [`The page itself and others of its site take ${formatBytes(others)}.`] : []),
-      persisted ? 'They stay until you delete them.' : 'The browser may delete them when space is short.',
+      t('stored-usage', { stored: formatBytes(stored), quota: formatBytes(quota) }),
+      ...(others > 1e6 ? [t('stored-others', { amount: formatBytes(others) })] : []),
+      persisted ? t('stored-persisted') : t('stored-not-persisted'),
     ];
     return html`<div class="storage">
       <p class="hint" id="stored-usage">${says.join(' ')}</p>
-      <meter min="0" max=${quota} value=${used ?? stored} aria-label="Used storage"></meter>
+      <meter min="0" max=${quota} value=${used ?? stored} aria-label=${t('stored-meter')}></meter>
       ${
         persisted
           ? nothing
-          : html`<button type="button" id="persist" @click=${this.#persist}>Ask the browser to keep them</button>`
+          : html`<button type="button" id="persist" @click=${this.#persist}>${t('stored-persist')}</button>`
       }
     </div>`;
   }
@@ -147,8 +158,8 @@ export class StoredModels extends Component {
 
   async #persist(): Promise<void> {
     const kept = await models.persist().catch(() => false);
-    announce(kept ? 'The browser will keep the models.' : 'The browser did not agree to keep the models.');
-    this.#tell(kept ? '' : 'The browser did not agree. Some agree once a page is installed or used often.');
+    announce(kept ? t('stored-will-persist') : t('stored-refused-short'));
+    this.#tell(kept ? null : () => t('stored-refused'));
     this.#changed();
   }
 
@@ -156,7 +167,8 @@ export class StoredModels extends Component {
     button.disabled = true;
     const deleted = await models.delete(source).catch(() => false);
     button.disabled = false;
-    announce(deleted ? `${fileName(source)} is deleted.` : `${fileName(source)} could not be deleted.`);
+    const name = fileName(source);
+    announce(deleted ? t('stored-deleted', { name }) : t('stored-not-deleted', { name }));
     this.dispatchEvent(new CustomEvent('changed', { detail: 'deleted' }));
   }
 
@@ -166,11 +178,11 @@ export class StoredModels extends Component {
       const written = await save(
         name,
         () => models.export(source),
-        (bytes) => this.#tell(`Exporting ${name}: ${formatBytes(bytes)} of ${formatBytes(size ?? bytes)}`),
+        (bytes) => this.#tell(() => t('stored-exporting', { name, amount: amountOf(bytes, size ?? bytes) })),
       );
-      this.#tell(written ? `${name} is exported.` : '');
+      this.#tell(written ? () => t('stored-exported', { name }) : null);
     } catch (error) {
-      this.#tell(`${name} could not be exported. ${details(error)}`);
+      this.#tell(() => t('stored-not-exported', { name, error: details(error) }));
     }
   }
 
@@ -182,13 +194,14 @@ export class StoredModels extends Component {
     for (const file of files) {
       const known = catalog.find(({ source }) => source.endsWith(`/${file.name}`));
       const as = known?.source ?? new URL(`imported/${encodeURIComponent(file.name)}`, document.baseURI).href;
+      const { name } = file;
       this.#imported = 0;
-      this.#tell(`Importing ${file.name}, ${formatBytes(file.size)}…`);
+      this.#tell(() => t('stored-importing', { name, amount: formatBytes(file.size) }));
       try {
         await models.import(file, { as, onProgress: (bytes) => this.#onImported(bytes / file.size) });
-        this.#tell(`${file.name} is stored in this browser.`);
+        this.#tell(() => t('stored-imported', { name }));
       } catch (error) {
-        this.#tell(`${file.name} could not be imported. ${details(error)}`);
+        this.#tell(() => t('stored-not-imported', { name, error: details(error) }));
         break;
       } finally {
         this.#imported = null;
@@ -206,7 +219,7 @@ export class StoredModels extends Component {
     this.dispatchEvent(new CustomEvent('changed'));
   }
 
-  #tell(what: string): void {
+  #tell(what: Said | null): void {
     this.#work = what;
     this.requestUpdate();
   }

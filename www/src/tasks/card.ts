@@ -10,12 +10,11 @@ import type { Remedy } from '../errors.js';
 import { embedderOf } from './embedder.js';
 import { lacks, type Need } from './needs.js';
 import './source-code.js';
+import { t, type Said } from '../text/text.js';
 
 export interface TaskInfo {
+  /** Its title and what it does are the message `task-` with this id. */
   id: string;
-  title: string;
-  /** What it does, in a sentence. */
-  about: string;
   need: Need;
   /** The text of the file with its code. */
   source: string;
@@ -31,10 +30,12 @@ export abstract class TaskCard<Task extends TaskInfo = TaskInfo> extends Compone
   protected state: State = 'ready';
   #running: AbortController | null = null;
   #error: ShownError | null = null;
-  #progress = '';
+  #progress: Said | null = null;
 
   /** The button that runs it. */
-  protected readonly verb: string = 'Run';
+  protected get verb(): string {
+    return t('task-run');
+  }
   protected abstract fields(): TemplateResult;
   protected abstract result(): TemplateResult | typeof nothing;
   /** Does the task. It ends early, or rejects, when the signal aborts. */
@@ -48,13 +49,13 @@ export abstract class TaskCard<Task extends TaskInfo = TaskInfo> extends Compone
   /** Why this model cannot do the task, and which could. */
   #lacks(): string | null {
     if (this.task.need === 'embed') return null; // the picker in the form says it
-    if (!this.model) return 'No model is loaded.';
+    if (!this.model) return t('no-model-loaded');
     return lacks(this.task.need, this.model.info);
   }
 
   /** What else must come first. */
   protected blocked(): string | null {
-    return this.llm ? null : 'Load an embedding model first.';
+    return this.llm ? null : t('task-needs-embedder');
   }
 
   protected get busy(): boolean {
@@ -69,7 +70,7 @@ export abstract class TaskCard<Task extends TaskInfo = TaskInfo> extends Compone
     this.#running?.abort();
   }
 
-  protected progress(text: string): void {
+  protected progress(text: Said | null): void {
     this.#progress = text;
     this.requestUpdate();
   }
@@ -79,9 +80,9 @@ export abstract class TaskCard<Task extends TaskInfo = TaskInfo> extends Compone
     const blocked = missing === null ? this.blocked() : null;
     const canRun = missing === null && blocked === null;
     return html`<article class="task" data-testid="task" data-state=${this.state} aria-labelledby="task-title">
-      <p class="back"><button type="button" @click=${this.#back}>← All tasks</button></p>
-      <h1 id="task-title" tabindex="-1">${this.task.title}</h1>
-      <p class="lead">${this.task.about}</p>
+      <p class="back"><button type="button" @click=${this.#back}>${t('task-back')}</button></p>
+      <h1 id="task-title" tabindex="-1">${t(`task-${this.task.id}.title`)}</h1>
+      <p class="lead">${t(`task-${this.task.id}`)}</p>
       ${missing === null ? nothing : this.#missing(missing)}
       <form @submit=${this.#onSubmit} @keydown=${this.#onKey}>
         ${this.fields()}
@@ -93,9 +94,9 @@ export abstract class TaskCard<Task extends TaskInfo = TaskInfo> extends Compone
             ?formnovalidate=${this.busy}
             ?disabled=${!canRun && !this.busy}
           >
-            ${this.busy ? 'Stop' : this.verb}
+            ${this.busy ? t('stop') : this.verb}
           </button>
-          <span class="hint" data-testid="progress">${this.#progress || blocked}</span>
+          <span class="hint" data-testid="progress">${this.#progress?.() ?? blocked}</span>
         </div>
       </form>
       <error-note
@@ -110,7 +111,7 @@ export abstract class TaskCard<Task extends TaskInfo = TaskInfo> extends Compone
         aria-busy=${this.busy}
         ?hidden=${this.state === 'ready'}
       >
-        <h2 id="result-title">${this.state === 'stopped' ? 'Result, stopped' : 'Result'}</h2>
+        <h2 id="result-title">${this.state === 'stopped' ? t('task-result-stopped') : t('task-result')}</h2>
         ${this.result()}
       </section>
       <source-code .code=${this.task.source}></source-code>
@@ -121,7 +122,7 @@ export abstract class TaskCard<Task extends TaskInfo = TaskInfo> extends Compone
     return html`<div class="missing" data-testid="missing">
       <p>${text}</p>
       <button type="button" @click=${() => this.dispatchEvent(new Event('models', { bubbles: true }))}>
-        Choose a model
+        ${t('choose-model')}
       </button>
     </div>`;
   }
@@ -157,7 +158,7 @@ export abstract class TaskCard<Task extends TaskInfo = TaskInfo> extends Compone
   }
 
   #onStop(): void {
-    announce('Stopping.');
+    announce(t('stopping'));
     this.stop();
   }
 
@@ -169,14 +170,14 @@ export abstract class TaskCard<Task extends TaskInfo = TaskInfo> extends Compone
     void this.updateComplete.then(() => this.find('.result').scrollIntoView({ block: 'nearest' }));
     try {
       const { llm } = this;
-      if (!llm) throw new WeftError('DISPOSED', 'no model is loaded');
+      if (!llm) throw new WeftError('DISPOSED', t('fault-no-model'));
       await this.work(llm, running.signal);
       this.#set(running.signal.aborted ? 'stopped' : 'done');
-      announce(running.signal.aborted ? 'Stopped.' : 'The result is complete.');
+      announce(running.signal.aborted ? t('task-stopped') : t('task-complete'));
     } catch (error) {
       if (running.signal.aborted) {
         this.#set('stopped');
-        announce('Stopped.');
+        announce(t('task-stopped'));
       } else {
         this.#error = { error };
         this.#set('failed');
@@ -184,7 +185,7 @@ export abstract class TaskCard<Task extends TaskInfo = TaskInfo> extends Compone
       }
     } finally {
       this.#running = null;
-      this.progress('');
+      this.progress(null);
     }
   }
 

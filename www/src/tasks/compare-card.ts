@@ -6,16 +6,19 @@ import { TaskCard } from './card.js';
 import { compare } from './code/compare.js';
 import './embedder.js';
 import { Values } from './fields.js';
+import { number, t } from '../text/text.js';
 
 const values = new Values([
-  { name: 'first', label: 'First text', kind: 'text', value: 'The cat sleeps on the warm roof.' },
-  { name: 'second', label: 'Second text', kind: 'text', value: 'A kitten naps up there in the sun.' },
+  { name: 'first', kind: 'text', value: 'The cat sleeps on the warm roof.' },
+  { name: 'second', kind: 'text', value: 'A kitten naps up there in the sun.' },
 ]);
 
 export class CompareCard extends TaskCard {
   #similarity: number | null = null;
 
-  protected override readonly verb = 'Compare';
+  protected override get verb(): string {
+    return t('nav-compare');
+  }
 
   protected override fields(): TemplateResult {
     return html`<embedder-picker .model=${this.model} @change=${() => this.requestUpdate()}></embedder-picker>
@@ -26,14 +29,12 @@ export class CompareCard extends TaskCard {
     if (this.#similarity === null) return nothing;
     return html`<ul class="scores" data-testid="scores">
         <li>
-          <span>similarity</span>
-          <meter min="0" max="1" value=${this.#similarity} aria-label="similarity"></meter>
-          <span>${this.#similarity.toFixed(2)}</span>
+          <span>${t('task-similarity')}</span>
+          <meter min="0" max="1" value=${this.#similarity} aria-label=${t('task-similarity')}></meter>
+          <span>${number(this.#similarity, { minimumFractionDigits: 2, maximumFractionDigits: 2 })}</span>
         </li>
       </ul>
-      <p class="hint">
-        The cosine of the two vectors: 1 for the same text. What counts as similar differs from model to model.
-      </p>`;
+      <p class="hint">${t('task-similarity-hint')}</p>`;
   }
 
   protected override async work(embedder: Llm, signal: AbortSignal): Promise<void> {

@@ -15,6 +15,7 @@ import './file-input.js';
 import { library } from './file-input.js';
 import { placeOf, type Passage } from './passages.js';
 import { searchWords } from './words.js';
+import { number, t } from '../text/text.js';
 
 interface Found extends Passage {
   /** A cosine, or BM25. */
@@ -32,7 +33,7 @@ abstract class FilesCard extends TaskCard {
   }
 
   protected override blocked(): string | null {
-    return super.blocked() ?? (library.empty ? 'Choose a file first, or use the example.' : null);
+    return super.blocked() ?? (library.empty ? t('files-first') : null);
   }
 
   protected passages(): TemplateResult {
@@ -42,8 +43,10 @@ abstract class FilesCard extends TaskCard {
           html`<li>
             <details>
               <summary>
-                <span>[${index + 1}] <bdi>${placeOf(passage)}</bdi></span>
-                <span class="hint">${passage.score.toFixed(2)}</span>
+                <span>[${index + 1}] ${placeOf(passage)}</span>
+                <span class="hint"
+                  >${number(passage.score, { minimumFractionDigits: 2, maximumFractionDigits: 2 })}</span
+                >
               </summary>
               <p dir="auto">${passage.text}</p>
             </details>
@@ -76,45 +79,44 @@ abstract class FilesCard extends TaskCard {
   async #vectors(embedder: Llm, signal: AbortSignal): Promise<Float32Array[]> {
     const all = library.passages.length;
     const vectors = await library.vectors(embedder, signal, (done) =>
-      this.progress(`${done} of ${all} passages have vectors.`),
+      this.progress(() => t('files-vectors', { done, all })),
     );
-    this.progress('');
+    this.progress(null);
     return vectors;
   }
 }
 
 const askValues = new Values([
-  { name: 'question', label: 'Question', kind: 'line', value: 'Why are jeans blue outside and pale inside?' },
+  { name: 'question', kind: 'line', value: 'Why are jeans blue outside and pale inside?' },
 ]);
 
 /** Answers from the passages, and cites them. */
 export class AskCard extends FilesCard {
   #answer = '';
+  #isEmpty = false;
   #view: MarkdownView | undefined;
   #isLinked = false;
   #byWords = false;
 
-  protected override readonly verb = 'Ask';
+  protected override get verb(): string {
+    return t('task-ask');
+  }
 
   protected override fields(): TemplateResult {
     return html`${this.question(askValues)}
-    ${
-      embedderOf(this.model)
-        ? nothing
-        : html`<p class="hint" data-testid="by-words">
-            Without an embedding model, this is a search for words: passages are found by the words that they share with
-            the question, not by what they mean.
-          </p>`
-    }`;
+    ${embedderOf(this.model) ? nothing : html`<p class="hint" data-testid="by-words">${t('files-by-words')}</p>`}`;
   }
 
   protected override result(): TemplateResult {
     return html`<div class="answer" data-testid="answer" @click=${this.#onClick}></div>
-      ${this.found.length === 0 ? nothing : html`<h3>What the model read</h3>`} ${this.passages()}
-      ${this.#byWords ? html`<p class="hint">Found by their words.</p>` : nothing}`;
+      ${this.#isEmpty ? html`<p data-testid="no-passage">${t('files-no-passage')}</p>` : nothing}
+      ${this.found.length === 0 ? nothing : html`<h3>${t('files-read')}</h3>`} ${this.passages()}
+      ${this.#byWords ? html`<p class="hint">${t('files-found-by-words')}</p>` : nothing}`;
   }
 
   protected override updated(): void {
+    for (const button of this.querySelectorAll<HTMLElement>('.cite'))
+      button.setAttribute('aria-label', t('files-passage', { number: button.dataset['passage'] ?? '' }));
     if (this.state === 'ready' || this.#isLinked) return;
     const place = this.find('.answer');
     this.#view ??= new MarkdownView(place);
@@ -126,6 +128,7 @@ export class AskCard extends FilesCard {
 
   protected override async work(llm: Llm, signal: AbortSignal): Promise<void> {
     this.#answer = '';
+    this.#isEmpty = false;
     this.#view = undefined;
     this.#isLinked = false;
     this.found = [];
@@ -133,7 +136,7 @@ export class AskCard extends FilesCard {
     const question = askValues.get('question');
     const ranked = await this.ranked(question, signal);
     if (ranked.length === 0) {
-      this.#answer = 'No passage has a word of the question.';
+      this.#isEmpty = true;
       return;
     }
     const texts = await passagesThatFit(
@@ -168,7 +171,7 @@ function linkCitations(place: HTMLElement, passages: number): void {
       button.className = 'cite';
       button.dataset['passage'] = String(number);
       button.textContent = part;
-      button.setAttribute('aria-label', `Passage ${number}`);
+      button.setAttribute('aria-label', t('files-passage', { number }));
       return button;
     });
     if (parts.length > 1) text.replaceWith(...parts);
@@ -176,12 +179,14 @@ function linkCitations(place: HTMLElement, passages: number): void {
 }
 
 const searchValues = new Values([
-  { name: 'question', label: 'What to look for', kind: 'line', value: 'Who first controlled a machine with cards?' },
+  { name: 'question', text: 'looked-for', kind: 'line', value: 'Who first controlled a machine with cards?' },
 ]);
 
 /** Lists the passages that are nearest in meaning. */
 export class SearchCard extends FilesCard {
-  protected override readonly verb = 'Search';
+  protected override get verb(): string {
+    return t('search');
+  }
 
   protected override fields(): TemplateResult {
     return this.question(searchValues);
@@ -189,7 +194,7 @@ export class SearchCard extends FilesCard {
 
   protected override result(): TemplateResult {
     return html`${this.passages()}
-    ${this.found.length === 0 && !this.busy ? html`<p class="hint">Nothing was found.</p>` : nothing}`;
+    ${this.found.length === 0 && !this.busy ? html`<p class="hint">${t('files-nothing')}</p>` : nothing}`;
   }
 
   protected override async work(_: Llm, signal: AbortSignal): Promise<void> {

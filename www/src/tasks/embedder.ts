@@ -6,12 +6,13 @@
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { load, models, WeftError, type Llm, type ModelSource } from 'weft-llm';
 import { announce } from '../announcer.js';
-import { Component, formatBytes } from '../component.js';
+import { amountOf, Component, formatBytes } from '../component.js';
 import { inOrder } from '../drops.js';
 import '../error-note.js';
 import { fileName } from '../names.js';
 import { loadSettings } from '../settings.js';
 import { lacks } from './needs.js';
+import { t } from '../text/text.js';
 
 const MINI_LM = 'hf:sentence-transformers/all-MiniLM-L6-v2';
 const OWN_FILE = 'file';
@@ -38,15 +39,15 @@ export class EmbedderPicker extends Component {
   protected override render(): TemplateResult {
     const embedder = embedderOf(this.model);
     return html`<fieldset class="embedder" data-testid="embedder">
-      <legend>Embedding model</legend>
+      <legend>${t('embedder')}</legend>
       ${
         embedder
-          ? html`<p>${embedder === this.model ? 'The loaded model' : embedder.info.name} gives the vectors.</p>`
+          ? html`<p>${embedder === this.model ? t('embedder-own') : t('embedder-is', { name: embedder.info.name })}</p>`
           : this.#form()
       }
       ${
         embedder !== null && embedder === second
-          ? html`<button type="button" @click=${this.#unload}>Take another one</button>`
+          ? html`<button type="button" @click=${this.#unload}>${t('embedder-other')}</button>`
           : nothing
       }
       <error-note
@@ -58,28 +59,31 @@ export class EmbedderPicker extends Component {
   }
 
   #form(): TemplateResult {
-    const missing = this.model ? lacks('embed', this.model.info) : 'No model is loaded that gives vectors.';
-    return html`<p class="hint" data-testid="no-embedder">${missing} It can be loaded here, beside the other one.</p>
+    const missing = this.model ? lacks('embed', this.model.info) : t('embedder-none');
+    return html`<p class="hint" data-testid="no-embedder">${missing} ${t('embedder-here')}</p>
       <label>
-        Model
+        ${t('model')}
         <select data-testid="embedder-source" ?disabled=${this.#loading !== null} @change=${this.#onChoice}>
-          <option value=${MINI_LM} .selected=${this.#choice === MINI_LM}>MiniLM, for English (91 MB)</option>
+          <option value=${MINI_LM} .selected=${this.#choice === MINI_LM}>
+            ${t('embedder-minilm', { name: 'MiniLM', size: formatBytes(91e6) })}
+          </option>
           ${this.#stored.map(
             (source) =>
               html`<option value=${source} .selected=${this.#choice === source}>
-                ${fileName(source)}, on this device
+                ${t('embedder-stored', { name: fileName(source) })}
               </option>`,
           )}
-          <option value=${ADDRESS} .selected=${this.#choice === ADDRESS}>From an address…</option>
-          <option value=${OWN_FILE} .selected=${this.#choice === OWN_FILE}>From a file…</option>
+          <option value=${ADDRESS} .selected=${this.#choice === ADDRESS}>${t('embedder-address')}</option>
+          <option value=${OWN_FILE} .selected=${this.#choice === OWN_FILE}>${t('embedder-file')}</option>
         </select>
       </label>
       ${
         this.#choice === ADDRESS
           ? html`<label>
-              Address of the model
+              ${t('embedder-address-label')}
               <input
                 autocomplete="url"
+                dir="ltr"
                 spellcheck="false"
                 placeholder="https://…/model.gguf"
                 .value=${this.#address}
@@ -91,11 +95,11 @@ export class EmbedderPicker extends Component {
       ${
         this.#choice === OWN_FILE
           ? html`<label>
-              File of the model
+              ${t('embedder-file-label')}
               <input type="file" accept=".gguf" multiple data-testid="embedder-file" @change=${this.#onFiles} />
             </label>`
           : html`<button type="button" data-testid="load-embedder" @click=${this.#onLoad}>
-              ${this.#loading ? 'Stop' : 'Load it'}
+              ${this.#loading ? t('stop') : t('load-it')}
             </button>`
       }
       <p class="hint" role="status">${this.#progress}</p>`;
@@ -143,7 +147,7 @@ export class EmbedderPicker extends Component {
     this.requestUpdate();
     try {
       const onProgress = ({ loaded, total }: { loaded: number; total: number | null }) => {
-        this.#progress = total === null ? formatBytes(loaded) : `${formatBytes(loaded)} of ${formatBytes(total)}`;
+        this.#progress = amountOf(loaded, total);
         this.requestUpdate();
       };
       const { device } = loadSettings();
@@ -155,7 +159,7 @@ export class EmbedderPicker extends Component {
       }
       second?.dispose();
       second = loaded;
-      announce('The embedding model is loaded.');
+      announce(t('embedder-loaded'));
     } catch (error) {
       if (!loading.signal.aborted) this.#error = error;
     } finally {

@@ -2,6 +2,7 @@
 
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { Component } from '../component.js';
+import { t } from '../text/text.js';
 
 export interface Row {
   input: string;
@@ -23,12 +24,12 @@ export class ExampleRows extends Component {
 
   protected override render(): TemplateResult {
     return html`<details class="examples" ?open=${this.rows.length > 0}>
-      <summary>Examples (${this.rows.length})</summary>
-      <p class="hint">They go into the prompt before the text, and show the model what is wanted.</p>
+      <summary>${t('rows-title', { count: this.rows.length })}</summary>
+      <p class="hint">${t('rows-hint')}</p>
       <ol>
         ${this.rows.map((row, index) => this.#row(row, index))}
       </ol>
-      <button type="button" class="add" @click=${this.#add}>Add an example</button>
+      <button type="button" class="add" @click=${this.#add}>${t('rows-add')}</button>
     </details>`;
   }
 
@@ -38,7 +39,7 @@ export class ExampleRows extends Component {
       this.#send(this.rows.map((row, at) => (at === index ? { ...row, [key]: valueOf(event) } : row)));
     return html`<li>
       <label>
-        Input ${n}
+        ${t('rows-input', { number: n })}
         <textarea
           rows="2"
           dir="auto"
@@ -48,11 +49,11 @@ export class ExampleRows extends Component {
         ></textarea>
       </label>
       <label>
-        Output ${n}
+        ${t('rows-output', { number: n })}
         ${
           this.choices
             ? html`<select required @change=${(event: Event) => set(event, 'output')}>
-                ${this.choices.includes(output) ? nothing : html`<option value="" .selected=${true}>Choose a label</option>`}
+                ${this.choices.includes(output) ? nothing : html`<option value="" .selected=${true}>${t('rows-choose')}</option>`}
                 ${this.choices.map(
                   (choice) => html`<option value=${choice} .selected=${choice === output}>${choice}</option>`,
                 )}
@@ -66,7 +67,9 @@ export class ExampleRows extends Component {
               ></textarea>`
         }
       </label>
-      <button type="button" aria-label="Remove example ${n}" @click=${() => this.#remove(index)}>Remove</button>
+      <button type="button" aria-label=${t('rows-remove', { number: n })} @click=${() => this.#remove(index)}>
+        ${t('remove')}
+      </button>
     </li>`;
   }
 

@@ -12,11 +12,12 @@ import './example-rows.js';
 import type { Row } from './example-rows.js';
 import { Values } from './fields.js';
 import './schema-rows.js';
+import { t } from '../text/text.js';
 
 const TEXT =
   'Hello, this is Ada Byron. I would like to book a table for six on 14 March 2027. Two of us are vegetarian, and one cannot eat nuts. Indoors, please.';
 
-const values = new Values([{ name: 'text', label: 'Text', kind: 'text', value: TEXT }]);
+const values = new Values([{ name: 'text', kind: 'text', value: TEXT }]);
 
 /** What was made of the form lasts until the page is closed. */
 let fields: readonly FormField[] = [
@@ -43,10 +44,12 @@ export class ExtractCard extends TaskCard {
   #filled: readonly (readonly [FormField, unknown])[] = [];
   #asked = '';
 
-  protected override readonly verb = 'Fill in the form';
+  protected override get verb(): string {
+    return t('extract-run');
+  }
 
   protected override blocked(): string | null {
-    return fields.length === 0 ? 'Add a field first.' : null;
+    return fields.length === 0 ? t('extract-no-field') : null;
   }
 
   protected override fields(): TemplateResult {
@@ -72,7 +75,7 @@ export class ExtractCard extends TaskCard {
 
   protected override result(): TemplateResult {
     const cut = this.#finish?.fits === false;
-    return html`${cut ? html`<p class="hint">The answer was cut off before the form was full.</p>` : nothing}
+    return html`${cut ? html`<p class="hint">${t('extract-cut')}</p>` : nothing}
       <dl class="filled" data-testid="filled">
         ${this.#filled.map(
           ([{ name }, value]) =>
@@ -84,7 +87,7 @@ export class ExtractCard extends TaskCard {
       <div class="json" data-testid="json" @click=${copyCode}></div>
       <div class="after" ?inert=${this.busy}>
         <button type="button" class="copy" ?disabled=${this.#filled.length === 0} @click=${this.#keep}>
-          Keep as an example
+          ${t('rows-keep')}
         </button>
       </div>`;
   }
@@ -118,16 +121,16 @@ export class ExtractCard extends TaskCard {
 
   #keep(): void {
     this.#setRows([...rows, { input: this.#asked, output: this.#text }]);
-    announce('Kept as an example.');
+    announce(t('rows-kept'));
   }
 }
 
 /** A value as people write it. */
 function shown(value: unknown): TemplateResult | string {
-  if (value === undefined) return html`<span class="hint">not filled in</span>`;
-  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  if (value === undefined) return html`<span class="hint">${t('extract-not-filled')}</span>`;
+  if (typeof value === 'boolean') return value ? t('yes') : t('no');
   if (!Array.isArray(value)) return String(value);
-  if (value.length === 0) return html`<span class="hint">none</span>`;
+  if (value.length === 0) return html`<span class="hint">${t('none')}</span>`;
   return html`<ul>
     ${value.map((part) => html`<li>${part}</li>`)}
   </ul>`;

@@ -2,17 +2,20 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { valueOf } from './example-rows.js';
+import { optional, t } from '../text/text.js';
 
 export interface Field<Name extends string = string> {
+  /** Its label and hint are the message `field-` with this name, or with that of `text`. */
   name: Name;
-  label: string;
-  hint?: string;
+  text?: string;
   /** `text` has several lines, `line` has one. */
   kind: 'text' | 'line' | 'choice';
   /** The ready example. */
   value: string;
   /** Of a choice. */
   options?: readonly string[];
+  /** What an option is called. */
+  says?: (option: string) => string;
   optional?: true;
   /** Code keeps its spaces, and is set like code. */
   code?: true;
@@ -37,18 +40,22 @@ export class Values {
   render(): TemplateResult[] {
     return this.fields.map((field) => {
       const id = `field-${field.name}`;
-      const { label, hint } = field;
+      const hint = optional(`field-${field.text ?? field.name}.hint`);
       return html`<div class="field">
-        <label for=${id}>${label}</label>
-        ${this.#control(field, id)} ${hint ? html`<small id="${id}-hint">${hint}</small>` : nothing}
+        <label for=${id}>${t(`field-${field.text ?? field.name}`)}</label>
+        ${this.#control(field, id, hint ? `${id}-hint` : nothing)}
+        ${hint ? html`<small id="${id}-hint">${hint}</small>` : nothing}
       </div>`;
     });
   }
 
-  #control({ name, kind, options = [], optional, code, hint }: Field, id: string): TemplateResult {
+  #control(
+    { name, kind, options = [], says = String, optional, code }: Field,
+    id: string,
+    described: string | typeof nothing,
+  ): TemplateResult {
     const value = this.get(name);
     const onInput = (event: Event) => (this.#values[name] = valueOf(event));
-    const described = hint ? `${id}-hint` : nothing;
     switch (kind) {
       case 'text':
         return html`<textarea
@@ -76,7 +83,9 @@ export class Values {
         />`;
       case 'choice':
         return html`<select id=${id} name=${name} aria-describedby=${described} @change=${onInput}>
-          ${options.map((option) => html`<option value=${option} .selected=${option === value}>${option}</option>`)}
+          ${options.map(
+            (option) => html`<option value=${option} .selected=${option === value}>${says(option)}</option>`,
+          )}
         </select>`;
     }
   }

@@ -4,6 +4,7 @@ import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'l
 import { announce } from '../announcer.js';
 import { Component } from '../component.js';
 import { droppedFiles, Library } from './library.js';
+import { t, type Said } from '../text/text.js';
 
 /** Files of both cards that ask them. */
 export const library = new Library();
@@ -14,17 +15,15 @@ export class FileInput extends Component {
   /** Files that come while a task runs would change what it reads. */
   declare busy: boolean;
   #reading = new AbortController();
-  #progress = '';
+  #progress: Said | null = null;
   #over = false;
 
   protected override render(): TemplateResult {
     return html`<fieldset class="sources" data-testid="files" data-over=${this.#over ? '' : nothing}>
-      <legend>Files</legend>
-      <p class="hint">
-        Choose PDF files and texts, or drop them here, a folder too. They are read in this page and go nowhere.
-      </p>
+      <legend>${t('files')}</legend>
+      <p class="hint">${t('files-hint')}</p>
       <div class="buttons">
-        <label class="button" for="text-files">Choose files…</label>
+        <label class="button" for="text-files">${t('files-choose')}</label>
         <input
           id="text-files"
           data-testid="text-files"
@@ -34,7 +33,7 @@ export class FileInput extends Component {
           ?disabled=${this.busy}
           @change=${this.#onFiles}
         />
-        <label class="button" for="text-folder">Choose a folder…</label>
+        <label class="button" for="text-folder">${t('files-folder')}</label>
         <input
           id="text-folder"
           class="sr-only"
@@ -45,15 +44,15 @@ export class FileInput extends Component {
         />
         ${
           library.read.length > 0
-            ? html`<button type="button" ?disabled=${this.busy} @click=${this.#clear}>Remove all</button>`
-            : html`<button type="button" @click=${this.#example}>Use the example</button>`
+            ? html`<button type="button" ?disabled=${this.busy} @click=${this.#clear}>${t('files-clear')}</button>`
+            : html`<button type="button" @click=${this.#example}>${t('files-example')}</button>`
         }
       </div>
-      <p class="hint" role="status">${this.#progress}</p>
+      <p class="hint" role="status">${this.#progress?.()}</p>
       ${
         library.read.length > 0
           ? html`<ul class="read" data-testid="read">
-              ${library.read.map(({ name, says }) => html`<li><bdi>${name}</bdi> <span class="hint">${says}</span></li>`)}
+              ${library.read.map(({ name, says }) => html`<li><bdi>${name}</bdi> <span class="hint">${says()}</span></li>`)}
             </ul>`
           : nothing
       }
@@ -106,17 +105,17 @@ export class FileInput extends Component {
   async #add(files: File[]): Promise<void> {
     const { signal } = this.#reading;
     try {
-      await library.add(files, signal, (name) => this.#say(`Reading ${name}…`));
-      announce(`${library.passages.length} passages were read.`);
+      await library.add(files, signal, (name) => this.#say(() => t('files-reading', { name })));
+      announce(t('files-were-read', { count: library.passages.length }));
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
-      this.#say('');
+      this.#say(null);
       this.dispatchEvent(new Event('change'));
     }
   }
 
-  #say(text: string): void {
+  #say(text: Said | null): void {
     this.#progress = text;
     this.requestUpdate();
   }

@@ -4,6 +4,7 @@ import { html, type TemplateResult } from 'lit';
 import type { LabelScore, Llm } from 'weft-llm';
 import type { Row } from './example-rows.js';
 import { FormCard, type FormTask } from './form-card.js';
+import { number, t } from '../text/text.js';
 
 export interface LabelsTask<Name extends string = string> extends FormTask<Name> {
   /** The field that lists the labels of the user; the outputs of examples are among them. */
@@ -26,7 +27,7 @@ export class LabelsCard extends FormCard<LabelsTask> {
   }
 
   protected override blocked(): string | null {
-    return this.choices && this.choices.length < 2 ? 'Name two labels or more.' : null;
+    return this.choices && this.choices.length < 2 ? t('labels-two') : null;
   }
 
   protected override result(): TemplateResult {
@@ -36,7 +37,7 @@ export class LabelsCard extends FormCard<LabelsTask> {
           html`<li>
             <bdi>${label}</bdi>
             <meter min="0" max="1" value=${score} aria-label=${label}></meter>
-            <span>${(100 * score).toFixed(0)} %</span>
+            <span>${number(score, { style: 'percent' })}</span>
           </li>`,
       )}
     </ul>`;

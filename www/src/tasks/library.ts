@@ -3,11 +3,13 @@
 import type { Llm } from 'weft-llm';
 import { embedAll } from './code/search.js';
 import { passagesOf, type Passage } from './passages.js';
+import { t, type Said } from '../text/text.js';
+import { Unreadable } from './unreadable.js';
 
 /** What a file gave, in words. */
 export interface Read {
   name: string;
-  says: string;
+  says: Said;
 }
 
 export class Library {
@@ -50,22 +52,25 @@ export class Library {
   }
 }
 
-async function readFile(file: File, name: string, signal: AbortSignal): Promise<{ passages: Passage[]; says: string }> {
+async function readFile(file: File, name: string, signal: AbortSignal): Promise<{ passages: Passage[]; says: Said }> {
   try {
     const bytes = await file.arrayBuffer();
     const paged = isPdf(bytes);
     const { pages, note } = paged
       ? await (await import('./pdf.js')).textsOfPages(bytes, signal)
-      : { pages: [textOf(bytes)], note: '' };
+      : { pages: [textOf(bytes)], note: null };
     const passages = pages.flatMap((text, index) =>
       passagesOf(text).map((text) => ({ file: name, page: paged ? index + 1 : null, text })),
     );
-    if (passages.length === 0) return { passages, says: 'has no text: are its pages pictures?' };
-    const count = passages.length === 1 ? '1 passage' : `${passages.length} passages`;
-    return { passages, says: note === '' ? count : `${count}; ${note}` };
+    if (passages.length === 0) return { passages, says: () => t('file-has-no-text') };
+    const count = passages.length;
+    if (note === null) return { passages, says: () => t('file-passages', { count }) };
+    return { passages, says: () => t('file-passages-note', { passages: t('file-passages', { count }), note: note() }) };
   } catch (error) {
     if (signal.aborted) throw error;
-    return { passages: [], says: `cannot be read: ${error instanceof Error ? error.message : String(error)}` };
+    const message = () =>
+      error instanceof Unreadable ? error.says() : error instanceof Error ? error.message : String(error);
+    return { passages: [], says: () => t('file-cannot-be-read', { error: message() }) };
   }
 }
 
@@ -79,7 +84,7 @@ function textOf(bytes: ArrayBuffer): string {
   } catch {
     // Said below.
   }
-  throw new Error('neither a PDF nor text in UTF-8');
+  throw new Unreadable(() => t('file-is-no-text'));
 }
 
 /**

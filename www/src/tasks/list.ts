@@ -32,11 +32,37 @@ import { writeCode } from './code/write-code.js';
 import writeCodeSource from './code/write-code.ts?raw';
 import { labelsTask, type LabelsTask } from './labels-card.js';
 import { textTask, type TextTask } from './text-card.js';
+import { languageName, t } from '../text/text.js';
 
-const LANGUAGES = [
-  ...['Arabic', 'Chinese', 'Dutch', 'English', 'French', 'German', 'Hindi', 'Italian', 'Japanese', 'Korean'],
-  ...['Polish', 'Portuguese', 'Russian', 'Spanish', 'Swedish', 'Turkish', 'Ukrainian', 'Vietnamese'],
-];
+/** As they are named to the model, with their codes. */
+const LANGUAGES: Readonly<Record<string, string>> = {
+  Arabic: 'ar',
+  Chinese: 'zh',
+  Dutch: 'nl',
+  English: 'en',
+  French: 'fr',
+  German: 'de',
+  Hindi: 'hi',
+  Italian: 'it',
+  Japanese: 'ja',
+  Korean: 'ko',
+  Polish: 'pl',
+  Portuguese: 'pt',
+  Russian: 'ru',
+  Spanish: 'es',
+  Swedish: 'sv',
+  Turkish: 'tr',
+  Ukrainian: 'uk',
+  Vietnamese: 'vi',
+};
+
+const ofLanguages = { options: Object.keys(LANGUAGES), says: (name: string) => languageName(LANGUAGES[name]!) };
+
+/** Options that the model is told in English, with their messages. */
+const told = (names: Readonly<Record<string, string>>) => ({
+  options: Object.keys(names),
+  says: (option: string) => t(names[option]!),
+});
 
 const ARTICLE =
   'In 1804 Joseph Marie Jacquard showed a loom in Lyon that read its pattern from punched cards. Each card stood for one row of the cloth, and each hole for a hook that lifted a warp thread. Weavers could now change a pattern by changing the cards, and a boy no longer had to sit above the loom and pull cords. Silk became cheaper, and some weavers, afraid for their work, burned the new looms. Charles Babbage later took the punched card for his Analytical Engine.';
@@ -44,74 +70,76 @@ const ARTICLE =
 const texts: readonly TextTask[] = [
   textTask({
     id: 'chat',
-    title: 'Chat',
-    about: 'A question, and somebody who answers it.',
     need: 'chat',
     source: chatSource,
     fields: [
       {
         name: 'role',
-        label: 'Who answers',
+
         kind: 'line',
         value: 'You are a patient teacher. You answer in two sentences.',
-        hint: 'The system message. Empty: the model as it is.',
         optional: true,
       },
-      { name: 'question', label: 'Question', kind: 'text', value: 'Why does the moon have phases?' },
+      { name: 'question', kind: 'text', value: 'Why does the moon have phases?' },
     ],
     run: chat,
   }),
   textTask({
     id: 'summarise',
-    title: 'Summarise',
-    about: 'A long text in few sentences.',
     need: 'chat',
     source: summariseSource,
     fields: [
-      { name: 'text', label: 'Text', kind: 'text', value: ARTICLE },
+      { name: 'text', kind: 'text', value: ARTICLE },
       {
         name: 'length',
-        label: 'Length',
+
         kind: 'choice',
         value: 'one sentence',
-        options: ['one sentence', 'three sentences', 'a paragraph', 'five bullet points'],
+        ...told({
+          'one sentence': 'length-sentence',
+          'three sentences': 'length-sentences',
+          'a paragraph': 'length-paragraph',
+          'five bullet points': 'length-points',
+        }),
       },
     ],
     run: summarise,
   }),
   textTask({
     id: 'translate',
-    title: 'Translate',
-    about: 'A text from one language into another.',
     need: 'chat',
     source: translateSource,
     fields: [
-      { name: 'text', label: 'Text', kind: 'text', value: 'Where is the nearest railway station?' },
-      { name: 'from', label: 'From', kind: 'choice', value: 'English', options: LANGUAGES },
-      { name: 'to', label: 'Into', kind: 'choice', value: 'French', options: LANGUAGES },
+      { name: 'text', kind: 'text', value: 'Where is the nearest railway station?' },
+      { name: 'from', kind: 'choice', value: 'English', ...ofLanguages },
+      { name: 'to', kind: 'choice', value: 'French', ...ofLanguages },
     ],
     samples: [{ input: 'Good morning, how are you?', output: 'Bonjour, comment allez-vous ?' }],
     run: translate,
   }),
   textTask({
     id: 'rewrite',
-    title: 'Rewrite',
-    about: 'The same message in another tone.',
     need: 'chat',
     source: rewriteSource,
     fields: [
       {
         name: 'text',
-        label: 'Text',
+
         kind: 'text',
         value: 'I need the report today. You are late again and everybody is waiting for you.',
       },
       {
         name: 'tone',
-        label: 'Tone',
+
         kind: 'choice',
         value: 'polite and formal',
-        options: ['polite and formal', 'friendly', 'short and plain', 'enthusiastic', 'easy to read for a child'],
+        ...told({
+          'polite and formal': 'tone-formal',
+          friendly: 'tone-friendly',
+          'short and plain': 'tone-plain',
+          enthusiastic: 'tone-enthusiastic',
+          'easy to read for a child': 'tone-child',
+        }),
       },
     ],
     samples: [
@@ -122,20 +150,18 @@ const texts: readonly TextTask[] = [
   }),
   textTask({
     id: 'code',
-    title: 'Write code',
-    about: 'Code from a description.',
     need: 'chat',
     source: writeCodeSource,
     fields: [
       {
         name: 'what',
-        label: 'What it should do',
+
         kind: 'text',
         value: 'A function that tells whether a word is a palindrome.',
       },
       {
         name: 'language',
-        label: 'Language',
+
         kind: 'choice',
         value: 'Python',
         options: ['C', 'C++', 'C#', 'Go', 'HTML', 'Java', 'JavaScript', 'Python', 'Rust', 'SQL', 'TypeScript'],
@@ -145,21 +171,19 @@ const texts: readonly TextTask[] = [
   }),
   textTask({
     id: 'fill',
-    title: 'Fill a gap in code',
-    about: 'What belongs between two pieces of code.',
     need: 'infill',
     source: fillGapSource,
     fields: [
       {
         name: 'before',
-        label: 'Before the gap',
+
         kind: 'text',
         value: 'def is_palindrome(word):\n    """Whether the word reads the same backwards."""\n    ',
         code: true,
       },
       {
         name: 'after',
-        label: 'Behind the gap',
+
         kind: 'text',
         value: '\n\nassert is_palindrome("level")\nassert not is_palindrome("lever")\n',
         code: true,
@@ -171,14 +195,12 @@ const texts: readonly TextTask[] = [
   }),
   textTask({
     id: 'maths',
-    title: 'Solve step by step',
-    about: 'A problem in words, with the way to its solution.',
     need: 'chat',
     source: mathsSource,
     fields: [
       {
         name: 'problem',
-        label: 'Problem',
+
         kind: 'text',
         value: 'A train leaves at 9:40 and needs 2 hours and 35 minutes. When does it arrive?',
       },
@@ -190,23 +212,20 @@ const texts: readonly TextTask[] = [
 const labels: readonly LabelsTask[] = [
   labelsTask({
     id: 'classify',
-    title: 'Classify',
-    about: 'Which of your labels fits a text.',
-    need: 'own labels',
+    need: 'own-labels',
     source: classifySource,
     fields: [
       {
         name: 'text',
-        label: 'Text',
+
         kind: 'text',
         value: 'The parcel came with a broken corner and half of it was missing.',
       },
       {
         name: 'labels',
-        label: 'Labels',
+
         kind: 'line',
         value: 'delivery, price, quality, praise',
-        hint: 'At least two, with commas between them.',
       },
     ],
     labels: 'labels',
@@ -218,14 +237,12 @@ const labels: readonly LabelsTask[] = [
   }),
   labelsTask({
     id: 'sentiment',
-    title: 'Sentiment',
-    about: 'Whether a text is positive or negative.',
     need: 'labels',
     source: sentimentSource,
     fields: [
       {
         name: 'text',
-        label: 'Text',
+
         kind: 'text',
         value: 'The film was far too long, but I would watch the ending again.',
       },
@@ -234,13 +251,11 @@ const labels: readonly LabelsTask[] = [
   }),
   labelsTask({
     id: 'entailment',
-    title: 'Entailment',
-    about: 'Whether one sentence follows from another, contradicts it, or neither.',
     need: 'labels',
     source: entailmentSource,
     fields: [
-      { name: 'premise', label: 'Premise', kind: 'text', value: 'Two children play football in the snow.' },
-      { name: 'hypothesis', label: 'Hypothesis', kind: 'text', value: 'Somebody is outdoors.' },
+      { name: 'premise', kind: 'text', value: 'Two children play football in the snow.' },
+      { name: 'hypothesis', kind: 'text', value: 'Somebody is outdoors.' },
     ],
     run: (llm, { premise, hypothesis }, signal) => entailment(llm, premise, hypothesis, signal),
   }),
@@ -248,40 +263,32 @@ const labels: readonly LabelsTask[] = [
 
 const extraction: TaskInfo = {
   id: 'extract',
-  title: 'Fill in a form',
-  about: 'Facts from a text, in the fields that you choose.',
   need: 'chat',
   source: extractSource,
 };
 
 const asking: TaskInfo = {
   id: 'documents',
-  title: 'Ask your files',
-  about: 'Questions about PDF files and texts, answered with citations.',
   need: 'chat',
   source: `${searchSource}\n${askSource}`,
 };
 
 const searching: TaskInfo = {
   id: 'search',
-  title: 'Search by meaning',
-  about: 'Passages of your files that mean what you look for, whatever their words.',
   need: 'embed',
   source: searchSource,
 };
 
 const comparing: TaskInfo = {
   id: 'compare',
-  title: 'Compare texts',
-  about: 'How similar two texts are in meaning.',
   need: 'embed',
   source: compareSource,
 };
 
-export const groups: readonly { title: string; tasks: readonly TaskInfo[] }[] = [
-  { title: 'Write', tasks: texts },
-  { title: 'Read and sort', tasks: [extraction, ...labels] },
-  { title: 'Find', tasks: [asking, searching, comparing] },
+export const groups: readonly { name: string; tasks: readonly TaskInfo[] }[] = [
+  { name: 'write', tasks: texts },
+  { name: 'read', tasks: [extraction, ...labels] },
+  { name: 'find', tasks: [asking, searching, comparing] },
 ];
 
 export const taskOf = (id: string) => groups.flatMap(({ tasks }) => tasks).find((task) => task.id === id);

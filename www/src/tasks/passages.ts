@@ -1,5 +1,7 @@
 /** Cuts texts into passages that overlap. */
 
+import { t } from '../text/text.js';
+
 export interface Passage {
   file: string;
   /** Of a PDF, from 1. */
@@ -28,4 +30,4 @@ export function passagesOf(text: string): string[] {
   return passages;
 }
 
-export const placeOf = ({ file, page }: Passage) => (page === null ? file : `${file}, page ${page}`);
+export const placeOf = ({ file, page }: Passage) => (page === null ? file : t('files-page', { file, page }));

@@ -3,29 +3,31 @@
 import { getDocument, GlobalWorkerOptions, version, type PDFDocumentProxy } from 'pdfjs-dist/legacy/build/pdf.mjs';
 // The legacy build runs in every browser that the page runs in.
 import PdfWorker from 'pdfjs-dist/legacy/build/pdf.worker.mjs?worker';
+import { t, type Said } from '../text/text.js';
+import { Unreadable } from './unreadable.js';
 
 /** What a PDF may need and not hold: character maps, and the metrics of the standard fonts. */
 const FOLDER = new URL(`assets/pdf-files-${version}/`, document.baseURI);
 
 /** What did not come, and why: character maps and fonts. */
 interface Missing {
-  maps: Map<string, string>;
-  fonts: Map<string, string>;
+  maps: Map<string, Said>;
+  fonts: Map<string, Said>;
 }
 
 /** The texts of the pages, and what may be wrong with them. */
 export interface PdfText {
   pages: string[];
-  note: string;
+  note: Said | null;
 }
 
-async function fetched(file: string, name: string, missing: Map<string, string>): Promise<Uint8Array> {
+async function fetched(file: string, name: string, missing: Map<string, Said>): Promise<Uint8Array> {
   try {
     const response = await fetch(new URL(file, FOLDER));
     if (response.ok) return new Uint8Array(await response.arrayBuffer());
-    missing.set(name, 'this copy of the page does not have it');
+    missing.set(name, () => t('pdf-not-in-copy'));
   } catch {
-    missing.set(name, 'it is fetched when it is first needed, and there is no network');
+    missing.set(name, () => t('pdf-no-network'));
   }
   throw new Error(name);
 }
@@ -59,7 +61,7 @@ export async function textsOfPages(bytes: ArrayBuffer, signal: AbortSignal): Pro
       signal.throwIfAborted();
       const page = await document.getPage(number);
       const { items } = await page.getTextContent();
-      for (const [name, why] of missing.maps) throw new Error(`its text needs the character map ${name}: ${why}`);
+      for (const [name, why] of missing.maps) throw new Unreadable(() => t('pdf-needs-map', { name, why: why() }));
       const lines = items.map((item) => ('str' in item ? item.str + (item.hasEOL ? '\n' : '') : '')).join('');
       // A word that is cut at the end of a line.
       texts.push(lines.replace(/(\p{L})-\n(?=\p{Ll})/gu, '$1'));
@@ -67,7 +69,7 @@ export async function textsOfPages(bytes: ArrayBuffer, signal: AbortSignal): Pro
     }
     // pdf.js leaves out letters that only the font's own encoding has.
     const [font] = missing.fonts;
-    const note = font ? `letters with accents may be missing; they need the font ${font[0]}: ${font[1]}` : '';
+    const note = font ? () => t('pdf-needs-font', { name: font[0], why: font[1]() }) : null;
     return { pages: texts, note };
   } finally {
     await loading.destroy();

@@ -5,8 +5,17 @@ import { Component } from '../component.js';
 import type { FormField } from './code/extract.js';
 import { valueOf } from './example-rows.js';
 import { listed } from './labels-card.js';
+import { t } from '../text/text.js';
 
-const TYPES: readonly FormField['type'][] = ['text', 'number', 'yes or no', 'date', 'choice', 'list'];
+/** With their messages. */
+const TYPES: readonly (readonly [FormField['type'], string])[] = [
+  ['text', 'type-text'],
+  ['number', 'type-number'],
+  ['yes or no', 'type-yes-or-no'],
+  ['date', 'type-date'],
+  ['choice', 'type-choice'],
+  ['list', 'type-list'],
+];
 
 /** Sends `fields` with the fields after a change. */
 export class SchemaRows extends Component {
@@ -15,11 +24,11 @@ export class SchemaRows extends Component {
 
   protected override render(): TemplateResult {
     return html`<fieldset class="schema">
-      <legend>Fields of the form</legend>
+      <legend>${t('schema')}</legend>
       <ol>
         ${this.fields.map((field, index) => this.#row(field, index))}
       </ol>
-      <button type="button" class="add" @click=${this.#add}>Add a field</button>
+      <button type="button" class="add" @click=${this.#add}>${t('schema-add')}</button>
     </fieldset>`;
   }
 
@@ -29,7 +38,7 @@ export class SchemaRows extends Component {
       this.#send(this.fields.map((field, at) => (at === index ? { ...field, ...change } : field)));
     return html`<li>
       <label>
-        Name ${n}
+        ${t('schema-name', { number: n })}
         <input
           class="name"
           required
@@ -39,15 +48,15 @@ export class SchemaRows extends Component {
         />
       </label>
       <label>
-        Type ${n}
+        ${t('schema-type', { number: n })}
         <select @change=${(event: Event) => set({ type: valueOf(event) as FormField['type'] })}>
-          ${TYPES.map((one) => html`<option value=${one} .selected=${one === type}>${one}</option>`)}
+          ${TYPES.map(([one, name]) => html`<option value=${one} .selected=${one === type}>${t(name)}</option>`)}
         </select>
       </label>
       ${
         type === 'choice'
           ? html`<label class="wide">
-              Choices ${n}, with commas between them
+              ${t('schema-choices', { number: n })}
               <input
                 required
                 autocomplete="off"
@@ -63,9 +72,11 @@ export class SchemaRows extends Component {
           .checked=${required}
           @change=${(event: Event) => set({ required: (event.target as HTMLInputElement).checked })}
         />
-        Required
+        ${t('schema-required')}
       </label>
-      <button type="button" aria-label="Remove field ${n}" @click=${() => this.#remove(index)}>Remove</button>
+      <button type="button" aria-label=${t('schema-remove', { number: n })} @click=${() => this.#remove(index)}>
+        ${t('remove')}
+      </button>
     </li>`;
   }
 
@@ -73,7 +84,7 @@ export class SchemaRows extends Component {
   protected override updated(): void {
     for (const [index, input] of this.querySelectorAll<HTMLInputElement>('.name').entries()) {
       const isTaken = this.fields.findIndex(({ name }) => name === input.value) < index;
-      input.setCustomValidity(isTaken ? 'Another field has this name.' : '');
+      input.setCustomValidity(isTaken ? t('schema-taken') : '');
     }
   }
 

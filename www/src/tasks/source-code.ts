@@ -4,6 +4,7 @@ import { html, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { Component } from '../component.js';
 import { copyCode } from './copy-code.js';
 import { CodeView } from '../markdown/code-view.js';
+import { t } from '../text/text.js';
 
 export class SourceCode extends Component {
   static override properties: PropertyDeclarations = { code: { attribute: false } };
@@ -11,7 +12,7 @@ export class SourceCode extends Component {
 
   protected override render(): TemplateResult {
     return html`<details class="source answer-code" @toggle=${this.#show} @click=${copyCode}>
-      <summary>View source</summary>
+      <summary>${t('view-source')}</summary>
       <div></div>
     </details>`;
   }

@@ -9,6 +9,7 @@ import { MarkdownView } from '../markdown/view.js';
 import { generateSettings } from '../settings.js';
 import type { Row } from './example-rows.js';
 import { FormCard, type FormTask } from './form-card.js';
+import { t } from '../text/text.js';
 
 export interface TextTask<Name extends string = string> extends FormTask<Name> {
   run(llm: Llm, values: Record<Name, string> & { examples: readonly Row[] }, options: GenerateOptions): Generation;
@@ -33,27 +34,31 @@ export class TextCard extends FormCard<TextTask> {
         this.#thoughts === ''
           ? nothing
           : html`<details class="thoughts">
-              <summary>What the model thought</summary>
-              <p>${this.#thoughts}</p>
+              <summary>${t('task-thoughts')}</summary>
+              <p dir="auto">${this.#thoughts}</p>
             </details>`
       }
       <div class="answer" data-testid="answer" @click=${copyCode}></div>
       <div class="after" ?inert=${this.busy}>
         <p class="stats">
-          ${usage ? `${usage.tokensPerSecond.toFixed(1)} tokens/s · ${usage.completionTokens} tokens` : nothing}
+          ${
+            usage
+              ? `${t('stats-rate', { rate: usage.tokensPerSecond })} · ${t('stats-tokens', { tokens: usage.completionTokens })}`
+              : nothing
+          }
         </p>
         <button
           type="button"
           class="copy"
-          aria-label="Copy the result"
+          aria-label=${t('task-copy')}
           @click=${(event: Event) => void copy(this.#answer, event.currentTarget as HTMLButtonElement)}
         >
-          Copy
+          ${t('copy')}
         </button>
         ${
           this.task.samples
             ? html`<button type="button" class="copy" ?disabled=${this.#answer === ''} @click=${this.#keep}>
-                Keep as an example
+                ${t('rows-keep')}
               </button>`
             : nothing
         }
@@ -87,7 +92,7 @@ export class TextCard extends FormCard<TextTask> {
   #keep(): void {
     const input = this.#asked['text'] ?? '';
     this.rows = [...this.rows, { input, output: this.#answer.trim() }];
-    announce('Kept as an example.');
+    announce(t('rows-kept'));
   }
 }
 

@@ -7,8 +7,12 @@ import { Component } from '../component.js';
 import type { TaskCard, TaskInfo } from './card.js';
 import { embedderOf } from './embedder.js';
 import { card, groups, taskOf } from './list.js';
-import { lacks, shortNeed } from './needs.js';
+import { lacks } from './needs.js';
 import './tasks.css';
+import english from '../text/en/tasks.ftl?raw';
+import { addEnglish, t } from '../text/text.js';
+
+addEnglish(english);
 
 /**
  * Sends `task` with the id of a task to open, or null for the list; `models`, `fault`, `remedy` of
@@ -51,11 +55,11 @@ export class TasksView extends Component {
         ${keyed(task.id, card(task, this.model))}
       </div>`;
     return html`<section class="tasks" aria-labelledby="tasks-title">
-      <h1 id="tasks-title" tabindex="-1">Tasks</h1>
-      <p class="lead">What a model can do in this page. Each is a few lines of code, which it shows.</p>
+      <h1 id="tasks-title" tabindex="-1">${t('nav-tasks')}</h1>
+      <p class="lead">${t('tasks-lead')}</p>
       ${groups.map(
-        ({ title, tasks }) =>
-          html`<h2>${title}</h2>
+        ({ name, tasks }) =>
+          html`<h2>${t(`tasks-${name}`)}</h2>
             <ul class="tiles">
               ${tasks.map((one) => this.#tile(one))}
             </ul>`,
@@ -63,12 +67,12 @@ export class TasksView extends Component {
     </section>`;
   }
 
-  #tile({ id, title, about, need }: TaskInfo): TemplateResult {
+  #tile({ id, need }: TaskInfo): TemplateResult {
     return html`<li>
       <button type="button" class="tile" id="task-${id}" @click=${() => this.#send(id)}>
-        <span class="name">${title}</span>
-        <span class="hint">${about}</span>
-        ${this.#can(need) ? nothing : html`<span class="need">${shortNeed[need]}</span>`}
+        <span class="name">${t(`task-${id}.title`)}</span>
+        <span class="hint">${t(`task-${id}`)}</span>
+        ${this.#can(need) ? nothing : html`<span class="need">${t(`need-${need}`)}</span>`}
       </button>
     </li>`;
   }

@@ -18,7 +18,10 @@ export interface Language {
   readonly direction: 'ltr' | 'rtl';
 }
 
-export const languages: readonly Language[] = [{ id: 'en', name: 'English', direction: 'ltr' }];
+export const languages: readonly Language[] = [
+  { id: 'en', name: 'English', direction: 'ltr' },
+  { id: 'de', name: 'Deutsch', direction: 'ltr' },
+];
 
 /** A text that is read anew whenever it is shown, since the language may have changed. */
 export type Said = () => string;

@@ -21,6 +21,7 @@ export interface Language {
 export const languages: readonly Language[] = [
   { id: 'en', name: 'English', direction: 'ltr' },
   { id: 'de', name: 'Deutsch', direction: 'ltr' },
+  { id: 'ar', name: 'العربية', direction: 'rtl' },
 ];
 
 /** A text that is read anew whenever it is shown, since the language may have changed. */

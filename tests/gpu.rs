@@ -6,7 +6,7 @@ use crate::support;
 use pollster::block_on;
 use support::{Rng, gpu, gpu_with, read, variant_sets};
 use weft_llm::Error;
-use weft_llm::engine::gpu::GpuEngine;
+use weft_llm::engine::gpu::{GpuEngine, Timing};
 use weft_llm::engine::{Counters, Engine, Hints, ProgramId};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
@@ -59,6 +59,21 @@ fn a_decode_step_is_one_submit_and_one_readback() {
 
 fn open(tuning: Option<&str>) -> GpuEngine {
     block_on(GpuEngine::new(Hints { tuning, ..Hints::default() })).unwrap()
+}
+
+/// As on a real GPU: the rows of replays are those of a model, over little memory here.
+#[test]
+fn shaders_are_chosen_by_rows_of_replays() {
+    let mut engine = block_on(GpuEngine::open(false)).unwrap();
+    block_on(engine.tune_by(None, Timing::Rows { bytes: 1 << 20, shrink: 8 })).unwrap();
+    let info = engine.info();
+    println!("{info:?}");
+    assert_eq!((engine.memory_bytes(), engine.counters()), (0, Counters::default()));
+    assert_eq!(info.notes.len(), 3, "{:?}", info.notes);
+    assert!(!info.notes[0].contains("plain"), "{:?}", info.notes);
+    // another engine finds the same shaders right
+    let tuning = engine.tuning().unwrap();
+    assert_eq!(open(Some(&tuning)).tuning().unwrap(), tuning);
 }
 
 #[test]

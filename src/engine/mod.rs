@@ -11,6 +11,7 @@
 pub mod cpu;
 pub mod gpu;
 pub mod host;
+mod race;
 pub mod shared;
 mod table;
 pub mod trial;

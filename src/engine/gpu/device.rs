@@ -211,6 +211,11 @@ impl Gpu {
             || names.iter().any(|name| known.iter().any(|known| name.contains(known)))
     }
 
+    /// Fewest lanes of a subgroup; 0 without subgroups.
+    pub fn subgroup_lanes(&self) -> u32 {
+        if self.features.contains(&Feature::Subgroups) { self.adapter.subgroup_min_size } else { 0 }
+    }
+
     /// Largest size of a storage buffer in bytes.
     pub fn max_buffer_bytes(&self) -> u64 {
         self.limits.max_buffer_size.min(self.limits.max_storage_buffer_binding_size)

@@ -48,6 +48,7 @@ use pipelines::Pipelines;
 use program::Program;
 use sampled_ids::SampledIds;
 use tiles::Tiler;
+pub use tuner::Timing;
 
 use super::table::Table;
 use super::{Counters, DeviceSampling, Engine, EngineInfo, Hints, LocalFuture, ProgramId, released};
@@ -161,7 +162,22 @@ impl GpuEngine {
     /// Chooses the shaders that suit the adapter, before any buffer is created. See
     /// [`GpuEngine::new`].
     pub async fn tune(&mut self, tuning: Option<&str>) -> Result<()> {
-        tuner::tune(self, tuning).await
+        self.tune_by(tuning, Timing::of(self)).await
+    }
+
+    /// Like [`GpuEngine::tune`], with the candidates timed in this way: for tests.
+    pub async fn tune_by(&mut self, tuning: Option<&str>, timing: Timing) -> Result<()> {
+        tuner::tune(self, tuning, timing).await
+    }
+
+    /// Queues so many replays of a program in one submit, to be timed. Errors: as of
+    /// [`Engine::run`].
+    fn run_times(&mut self, program: ProgramId, step: &Step, replays: u32) -> Result<()> {
+        self.gpu.check()?;
+        let program = self.programs.get_mut(program).ok_or_else(released)?;
+        program.run_times(&self.gpu, &self.buffers.borrow(), step, replays)?;
+        self.counters.dispatches += program.len() as u64 * u64::from(replays);
+        Ok(())
     }
 
     /// Resets the engine, without buffers, to these shaders.

@@ -218,11 +218,47 @@ impl Program {
         step: &Step,
         feedback: Option<Feedback>,
     ) -> Result<Option<wgpu::SubmissionIndex>> {
+        let fed = step.rows.iter().take(self.capacity).position(|row| row.id.is_none());
+        if fed.is_some() && feedback.is_none() {
+            return Err(no_tokens("a row without an id"));
+        }
+        let reach = self.write(gpu, buffers, step)?;
+        let batches = self.dispatches.chunks(self.pace.per_submit());
+        let (mut last, count) = (None, batches.len());
+        for (i, batch) in batches.enumerate() {
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            if let (Some(row), Some(feedback), 0) = (fed, &feedback, i) {
+                let at = TABLES_OFFSET + (self.table_words + ROW_WORDS * row) * size_of::<u32>();
+                encoder.copy_buffer_to_buffer(feedback.feed, 0, &self.step, at as u64, size_of::<u32>() as u64);
+            }
+            encode(&mut encoder.begin_compute_pass(&Default::default()), batch, reach);
+            if let Some(feedback) = feedback.as_ref().filter(|_| i + 1 == count) {
+                for copy in [feedback.feed, feedback.staging] {
+                    encoder.copy_buffer_to_buffer(feedback.id, 0, copy, 0, size_of::<u32>() as u64);
+                }
+            }
+            last = Some(gpu.submit(Some(encoder.finish())));
+        }
+        Ok(last)
+    }
+
+    /// Queues the same replay many times in one pass and one submit, to be timed. Errors: as of
+    /// [`Program::run`].
+    pub fn run_times(&mut self, gpu: &Gpu, buffers: &Buffers, step: &Step, times: u32) -> Result<()> {
+        let reach = self.write(gpu, buffers, step)?;
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        (0..times).for_each(|_| encode(&mut pass, &self.dispatches, reach));
+        drop(pass);
+        gpu.submit(Some(encoder.finish()));
+        Ok(())
+    }
+
+    /// Writes a step to the GPU. Returns the positions of its longest sequence.
+    fn write(&mut self, gpu: &Gpu, buffers: &Buffers, step: &Step) -> Result<usize> {
         let rows = &step.rows[..step.rows.len().min(self.capacity)];
-        let fed = rows.iter().position(|row| row.id.is_none());
-        if rows.is_empty() || (fed.is_some() && feedback.is_none()) {
-            let got = if rows.is_empty() { "none" } else { "a row without an id" };
-            return Err(Error::Internal { op: "run", expected: "at least one token".into(), got: got.into() });
+        if rows.is_empty() {
+            return Err(no_tokens("none"));
         }
         if let Some(blocks) =
             self.caches.iter().map(|cache| buffers.table.get(*cache).map_or(0, GpuBuffer::blocks)).min()
@@ -247,32 +283,21 @@ impl Program {
             self.words.extend([id.unwrap_or(0), position as u32, slot as u32, start, wanted]);
         }
         gpu.queue.write_buffer(&self.step, 0, bytemuck::cast_slice(&self.words));
-
-        let batches = self.dispatches.chunks(self.pace.per_submit());
-        let (mut last, count) = (None, batches.len());
-        for (i, batch) in batches.enumerate() {
-            let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            if let (Some(row), Some(feedback), 0) = (fed, &feedback, i) {
-                let at = TABLES_OFFSET + (self.table_words + ROW_WORDS * row) * size_of::<u32>();
-                encoder.copy_buffer_to_buffer(feedback.feed, 0, &self.step, at as u64, size_of::<u32>() as u64);
-            }
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for dispatch in batch {
-                let [x, y, z] = dispatch.kernel.grid(reach);
-                pass.set_pipeline(&dispatch.pipeline);
-                pass.set_bind_group(0, &dispatch.bind_group, &[]);
-                pass.dispatch_workgroups(x, y, z);
-            }
-            drop(pass);
-            if let Some(feedback) = feedback.as_ref().filter(|_| i + 1 == count) {
-                for copy in [feedback.feed, feedback.staging] {
-                    encoder.copy_buffer_to_buffer(feedback.id, 0, copy, 0, size_of::<u32>() as u64);
-                }
-            }
-            last = Some(gpu.submit(Some(encoder.finish())));
-        }
-        Ok(last)
+        Ok(reach)
     }
+}
+
+fn encode(pass: &mut wgpu::ComputePass, dispatches: &[Dispatch], reach: usize) {
+    for dispatch in dispatches {
+        let [x, y, z] = dispatch.kernel.grid(reach);
+        pass.set_pipeline(&dispatch.pipeline);
+        pass.set_bind_group(0, &dispatch.bind_group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+fn no_tokens(got: &str) -> Error {
+    Error::Internal { op: "run", expected: "at least one token".into(), got: got.into() }
 }
 
 /// The length and the block table of each sequence of a step, concatenated, and the start of each.

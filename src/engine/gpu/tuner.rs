@@ -5,19 +5,24 @@
 //! since their layout depends on it. The choice is remembered as JSON; a remembered choice is
 //! checked but not measured again.
 
+mod rows;
+mod runs;
+
 use std::time::Duration;
+
+use rows::Shape;
 
 use super::{GpuEngine, ProgramId};
 use crate::engine::trial::{Trial, relative_error};
 use crate::format::layout::Layout;
 use crate::ops::variants::{
-    ATTEND_MANY, ATTEND_ONE, AttentionVariant, LinearVariant, MATMUL, MATMUL_INT8, MATVEC, Variants,
+    ATTEND_MANY, ATTEND_ONE, AttentionVariant, LinearVariant, MATMUL, MATMUL_INT8, MATVEC, PLAIN, Variants,
 };
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Incremented when a variant or shader changes, which makes older choices invalid.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Largest error of a correct variant, relative to the root mean square of the results. Wrong ones
 /// differ by about one.
@@ -26,25 +31,33 @@ const TOLERANCE: f32 = 1e-3;
 /// A variant that rounds activations must be this many times as fast as the best exact one.
 const INT8_WORTH: f64 = 1.2;
 
-/// A candidate this many times as slow as the best is out after its first run.
-const SLOW: u32 = 2;
-
-/// A candidate this many times as slow is not compiled for other sizes and shapes.
-const HOPELESS: u32 = 4;
-
-/// Differences between single runs below this mean nothing: browsers' clocks are coarse.
-const GRAIN: Duration = Duration::from_millis(2);
-
-/// Largest number of runs of a candidate per round, and their time.
-const MOST_RUNS: u32 = 50;
-const ROUND: Duration = Duration::from_millis(8);
-
-/// Rounds, in which the candidates take turns. The fastest round of a candidate counts, since other
-/// programs use the machine too.
-const ROUNDS: usize = 3;
-
-/// Tokens per chunk of a prompt in the measurement.
+/// Tokens per chunk of a prompt in the trials.
 const PROMPT: usize = 16;
+
+/// More than the last caches of most GPUs hold.
+const CACHES: usize = 64 << 20;
+
+/// How candidates are timed.
+#[derive(Clone, Copy, Debug)]
+pub enum Timing {
+    /// Run by run, on the shapes of the trials: for software adapters.
+    Runs,
+    /// In rows of replays over at least so many bytes of weights, on the shapes of a model: for
+    /// real GPUs.
+    Rows {
+        /// 64 MiB unless a test wants less.
+        bytes: usize,
+        /// Divides rows and columns of the weights: 1 unless a test wants less.
+        shrink: usize,
+    },
+}
+
+impl Timing {
+    /// As suits the adapter.
+    pub fn of(engine: &GpuEngine) -> Self {
+        if engine.is_software() { Self::Runs } else { Self::Rows { bytes: CACHES, shrink: 1 } }
+    }
+}
 
 /// The remembered form of a choice.
 #[derive(Serialize, Deserialize)]
@@ -124,26 +137,45 @@ impl Candidate for AttentionVariant {
     }
 }
 
-/// The trials. The host computes their results too, which is slow for many tokens.
-struct Trials {
-    wide: Trial,
-    narrow: Trial,
-    prompt: Trial,
-    prompt_f16: Trial,
-    attend_one: Trial,
-    attend_many: Trial,
+/// What a race is about.
+struct Heat {
+    /// Each candidate must be right in it. The host computes its results too, so it is small.
+    trial: Trial,
+    /// What is timed in [`Timing::Rows`]; `None`: the trial.
+    shape: Option<Shape>,
 }
 
-impl Trials {
+/// All heats.
+struct Heats {
+    wide: Heat,
+    narrow: Heat,
+    prompt: Heat,
+    prompt_f16: Heat,
+    attend_one: Heat,
+    attend_many: Heat,
+}
+
+impl Heats {
+    /// The shapes are those of Llama 3.2 3B; the narrow one is of Qwen3 0.6B, since a larger model
+    /// has no matrix of fewer than 2048 rows with so many columns.
     fn new() -> Self {
+        let heat = |trial, shape| Heat { trial, shape };
+        let wide = Shape { tokens: 1, rows: 16_384, cols: 3072, narrow: false };
+        let narrow = Shape { tokens: 1, rows: 1024, cols: 3072, narrow: true };
+        let prompt = Shape { tokens: 32, ..wide };
         Self {
-            wide: Trial::gate_up(1, Layout::Q4, 1024, 576),
-            narrow: Trial::down(1, Layout::Q4, 576, 1536),
-            prompt: Trial::gate_up(PROMPT, Layout::Q4, 320, 320),
-            prompt_f16: Trial::gate_up(PROMPT, Layout::F16, 32, 320),
-            attend_one: Trial::attention(1, 200),
-            attend_many: Trial::attention(PROMPT, 200),
+            wide: heat(Trial::gate_up(1, Layout::Q4, 1024, 576), Some(wide)),
+            narrow: heat(Trial::down(1, Layout::Q4, 576, 1536), Some(narrow)),
+            prompt: heat(Trial::gate_up(PROMPT, Layout::Q4, 320, 320), Some(prompt)),
+            prompt_f16: heat(Trial::gate_up(PROMPT, Layout::F16, 32, 320), None),
+            attend_one: heat(Trial::attention(1, 200), None),
+            attend_many: heat(Trial::attention(PROMPT, 200), None),
         }
+    }
+
+    fn trials(&self) -> [&Trial; 6] {
+        let Self { wide, narrow, prompt, prompt_f16, attend_one, attend_many } = self;
+        [wide, narrow, prompt, prompt_f16, attend_one, attend_many].map(|heat| &heat.trial)
     }
 }
 
@@ -151,45 +183,79 @@ impl Trials {
 ///
 /// Errors: `GpuUnavailable` if no candidate of a kind is correct, and errors that end an engine,
 /// such as a lost device.
-pub(super) async fn tune(engine: &mut GpuEngine, remembered: Option<&str>) -> Result<()> {
-    let trials = Trials::new();
+pub(super) async fn tune(engine: &mut GpuEngine, remembered: Option<&str>, timing: Timing) -> Result<()> {
+    let heats = Heats::new();
     let suits = |variants: &Variants| variants.suits(engine.is_software(), &engine.gpu.features);
     if let Some(variants) = remembered.and_then(recall).filter(suits) {
-        if check(engine, variants, &trials).await? {
+        if check(engine, variants, &heats).await? {
             return engine.reset(variants);
         }
         engine.note("A remembered choice of shaders gave wrong results; they were chosen anew.".into());
     }
     let mut chosen = Variants::PLAIN;
     let with = |matvec_wide| Variants { matvec_wide, ..chosen };
-    let wide = race(engine, &trials.wide, MATVEC, with).await?;
+    let wide = race(engine, timing, &heats.wide, favourites(MATVEC, engine), with).await?;
     let with = |matvec_narrow| Variants { matvec_narrow, ..chosen };
-    chosen.matvec_narrow = race(engine, &trials.narrow, wide.hopeful.clone(), with).await?.winner(&trials.narrow)?;
-    chosen.matvec_wide = wide.winner(&trials.wide)?;
+    let narrow = race(engine, timing, &heats.narrow, wide.hopeful.clone(), with).await?;
+    chosen.matvec_narrow = narrow.winner(&heats.narrow)?;
+    chosen.matvec_wide = wide.winner(&heats.wide)?;
     // these read the layout that the choices above determine
-    let exact = race(engine, &trials.prompt, MATMUL, |matmul| Variants { matmul, ..chosen }).await?;
+    let with = |matmul| Variants { matmul, ..chosen };
+    let exact = race(engine, timing, &heats.prompt, favourites(MATMUL, engine), with).await?;
     let with = |int8| Variants { matmul_int8: Some(int8), ..chosen };
-    let int8 = race(engine, &trials.prompt, MATMUL_INT8, with).await?;
+    let int8 = race(engine, timing, &heats.prompt, favourites(MATMUL_INT8, engine), with).await?;
     chosen.matmul_int8 = int8.quickest.filter(|_| int8.time.mul_f64(INT8_WORTH) < exact.time);
-    chosen.matmul = exact.winner(&trials.prompt)?;
+    chosen.matmul = exact.winner(&heats.prompt)?;
     let with = |attend_one| Variants { attend_one, ..chosen };
-    chosen.attend_one = race(engine, &trials.attend_one, ATTEND_ONE, with).await?.winner(&trials.attend_one)?;
+    let one = race(engine, timing, &heats.attend_one, favourites(ATTEND_ONE, engine), with).await?;
+    chosen.attend_one = one.winner(&heats.attend_one)?;
     let with = |attend_many| Variants { attend_many, ..chosen };
-    chosen.attend_many = race(engine, &trials.attend_many, ATTEND_MANY, with).await?.winner(&trials.attend_many)?;
+    let many = race(engine, timing, &heats.attend_many, favourites(ATTEND_MANY, engine), with).await?;
+    chosen.attend_many = many.winner(&heats.attend_many)?;
     engine.reset(chosen)
 }
 
-/// Whether a choice gives correct results.
-async fn check(engine: &mut GpuEngine, variants: Variants, trials: &Trials) -> Result<bool> {
-    let Trials { wide, narrow, prompt, prompt_f16, attend_one, attend_many } = trials;
-    for trial in [wide, narrow, prompt, prompt_f16, attend_one, attend_many] {
-        engine.reset(variants)?;
-        let expected = trial.expected().await?;
-        if let Err(error) = run_checked(engine, trial, &expected).await {
-            return if engine.recover(&error) { Ok(false) } else { Err(error) };
-        }
+/// The candidates that suit the adapter, the likeliest winner first.
+fn favourites<V: Candidate>(all: &'static [V], engine: &GpuEngine) -> Vec<&'static V> {
+    let mut suitable: Vec<&V> = all.iter().filter(|candidate| candidate.runs_on(engine)).collect();
+    let order = prior(engine.gpu.subgroup_lanes());
+    let rank = |name| order.iter().position(|known| *known == name).unwrap_or(order.len());
+    suitable.sort_by_key(|candidate| rank(candidate.name()));
+    suitable
+}
+
+/// Kernels for one token in the order in which they are expected to win on a GPU whose subgroups
+/// have at least so many lanes; 0: it has no subgroups. 32 and more are those of NVIDIA, AMD, Apple
+/// and Qualcomm, fewer those of Intel, which prefers more rows a workgroup.
+fn prior(lanes: u32) -> &'static [&'static str] {
+    match lanes {
+        32.. => &[
+            "16 rows by 32 invocations in subgroups",
+            "8 rows by 32 invocations in subgroups",
+            "32 rows by 16 invocations in subgroups",
+            "16 rows by 32 invocations",
+        ],
+        1..32 => &["32 rows by 16 invocations in subgroups", "16 rows by 16 invocations", "32 rows by 8 invocations"],
+        0 => &["16 rows by 32 invocations", "16 rows by 16 invocations", "32 rows by 8 invocations"],
     }
-    Ok(true)
+}
+
+/// Finds the fastest of the candidates that give right results.
+async fn race<V: Candidate>(
+    engine: &mut GpuEngine,
+    timing: Timing,
+    heat: &Heat,
+    candidates: Vec<&'static V>,
+    with: impl Fn(&'static V) -> Variants,
+) -> Result<Race<V>> {
+    let Timing::Rows { bytes, shrink } = timing else {
+        return runs::race(engine, &heat.trial, &candidates, with).await;
+    };
+    let timed = heat.shape.map(|shape| shape.shrunk(shrink));
+    // the plain one is for adapters on which nothing else is right
+    let (plain, fast): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| candidate.name() == PLAIN.name);
+    let race = rows::race(engine, &heat.trial, timed, &fast, &with, bytes).await?;
+    if race.quickest.is_some() { Ok(race) } else { rows::race(engine, &heat.trial, timed, &plain, with, bytes).await }
 }
 
 /// The result of a race.
@@ -202,53 +268,34 @@ struct Race<V: 'static> {
 }
 
 impl<V> Race<V> {
-    fn winner(self, trial: &Trial) -> Result<&'static V> {
-        let failed = || Error::GpuUnavailable(format!("no shader gives right results for {} on this GPU", trial.name));
+    fn winner(self, heat: &Heat) -> Result<&'static V> {
+        let name = &heat.trial.name;
+        let failed = || Error::GpuUnavailable(format!("no shader gives right results for {name} on this GPU"));
         self.quickest.ok_or_else(failed)
     }
 }
 
-/// Finds the fastest of the correct candidates.
-async fn race<V: Candidate>(
-    engine: &mut GpuEngine,
-    trial: &Trial,
-    candidates: impl IntoIterator<Item = &'static V>,
-    with: impl Fn(&'static V) -> Variants,
-) -> Result<Race<V>> {
-    let expected = trial.expected().await?;
-    let mut field: Vec<(Duration, ProgramId, &V)> = Vec::new();
-    engine.reset(Variants::PLAIN)?;
-    for candidate in candidates {
-        let quickest = |of: &dyn Fn(&V) -> bool| field.iter().filter(|(.., v)| of(v)).map(|(time, ..)| *time).min();
-        let limit = quickest(&|_| true).unwrap_or(Duration::MAX).saturating_mul(HOPELESS).saturating_add(GRAIN);
-        let same = quickest(&|other| other.shader() == candidate.shader());
-        if !candidate.runs_on(engine) || same.is_some_and(|time| time > limit) {
-            continue;
+impl GpuEngine {
+    /// Notes why a candidate is out of a race. Errors: `error` itself if it ends the engine.
+    fn drop_out(&mut self, candidate: &str, trial: &Trial, error: Error) -> Result<()> {
+        if !self.recover(&error) {
+            return Err(error);
         }
-        engine.set_variants(with(candidate));
-        match run_checked(engine, trial, &expected).await {
-            Ok(program) => field.push((trial.time(engine, program, 1).await?, program, candidate)),
-            Err(error) if engine.recover(&error) => {
-                engine.note(format!("`{}` is not used for {}: {error}", candidate.name(), trial.name));
-            }
-            Err(error) => return Err(error),
+        self.note(format!("`{candidate}` is not used for {}: {error}", trial.name));
+        Ok(())
+    }
+}
+
+/// Whether a choice gives correct results.
+async fn check(engine: &mut GpuEngine, variants: Variants, heats: &Heats) -> Result<bool> {
+    for trial in heats.trials() {
+        engine.reset(variants)?;
+        let expected = trial.expected().await?;
+        if let Err(error) = run_checked(engine, trial, &expected).await {
+            return if engine.recover(&error) { Ok(false) } else { Err(error) };
         }
     }
-    let best = field.iter().map(|(time, ..)| *time).min().unwrap_or_default();
-    field.retain(|(time, ..)| *time <= best * HOPELESS + GRAIN);
-    let hopeful = field.iter().map(|(.., candidate)| *candidate).collect();
-    field.retain(|(time, ..)| *time <= best * SLOW + GRAIN);
-    for round in 0..ROUNDS {
-        for (time, program, _) in &mut field {
-            let runs = (ROUND.as_micros() / time.as_micros().max(1)).clamp(1, u128::from(MOST_RUNS)) as u32;
-            let took = trial.time(engine, *program, runs).await?;
-            // the first time includes the wait for the results
-            *time = if round == 0 { took } else { took.min(*time) };
-        }
-    }
-    let quickest = field.iter().min_by_key(|(time, ..)| *time);
-    let time = quickest.map_or(Duration::MAX, |entry| entry.0);
-    Ok(Race { quickest: quickest.map(|entry| entry.2), hopeful, time })
+    Ok(true)
 }
 
 /// Runs a trial once and compares its results.

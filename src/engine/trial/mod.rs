@@ -112,10 +112,15 @@ impl Trial {
         Self { name, multiply_adds, position, ids: vec![0; tokens], record: Box::new(record) }
     }
 
-    fn run_step(&self, engine: &mut dyn Engine, program: ProgramId) -> Result<()> {
+    /// Gives the step of the trial to a function.
+    pub(super) fn step<T>(&self, with: impl FnOnce(&Step) -> T) -> T {
         let rows = rows(0, self.position, &self.ids);
         let second = (self.position + SECOND) as u32;
-        engine.run(program, &Step { random: RANDOM, second, ..Step::new(&rows, &[&TABLE]) })
+        with(&Step { random: RANDOM, second, ..Step::new(&rows, &[&TABLE]) })
+    }
+
+    fn run_step(&self, engine: &mut dyn Engine, program: ProgramId) -> Result<()> {
+        self.step(|step| engine.run(program, step))
     }
 
     /// The result of the reference.

@@ -1,0 +1,66 @@
+//! Races on a software adapter, timed run by run: a run takes milliseconds there.
+
+use std::time::Duration;
+
+use super::{Candidate, Race, run_checked};
+use crate::Result;
+use crate::engine::gpu::{GpuEngine, ProgramId};
+use crate::engine::trial::Trial;
+use crate::ops::variants::Variants;
+
+/// A candidate this many times as slow as the best is out after its first run.
+const SLOW: u32 = 2;
+
+/// A candidate this many times as slow is not compiled for other sizes and shapes.
+const HOPELESS: u32 = 4;
+
+/// Differences between single runs below this mean nothing: browsers' clocks are coarse.
+const GRAIN: Duration = Duration::from_millis(2);
+
+/// Largest number of runs of a candidate per round, and their time.
+const MOST_RUNS: u32 = 50;
+const ROUND: Duration = Duration::from_millis(8);
+
+/// Rounds, in which the candidates take turns. The fastest round of a candidate counts, since other
+/// programs use the machine too.
+const ROUNDS: usize = 3;
+
+/// Finds the fastest of the correct candidates.
+pub(super) async fn race<V: Candidate>(
+    engine: &mut GpuEngine,
+    trial: &Trial,
+    candidates: &[&'static V],
+    with: impl Fn(&'static V) -> Variants,
+) -> Result<Race<V>> {
+    let expected = trial.expected().await?;
+    let mut field: Vec<(Duration, ProgramId, &V)> = Vec::new();
+    engine.reset(Variants::PLAIN)?;
+    for &candidate in candidates {
+        let quickest = |of: &dyn Fn(&V) -> bool| field.iter().filter(|(.., v)| of(v)).map(|(time, ..)| *time).min();
+        let limit = quickest(&|_| true).unwrap_or(Duration::MAX).saturating_mul(HOPELESS).saturating_add(GRAIN);
+        let same = quickest(&|other| other.shader() == candidate.shader());
+        if same.is_some_and(|time| time > limit) {
+            continue;
+        }
+        engine.set_variants(with(candidate));
+        match run_checked(engine, trial, &expected).await {
+            Ok(program) => field.push((trial.time(engine, program, 1).await?, program, candidate)),
+            Err(error) => engine.drop_out(candidate.name(), trial, error)?,
+        }
+    }
+    let best = field.iter().map(|(time, ..)| *time).min().unwrap_or_default();
+    field.retain(|(time, ..)| *time <= best * HOPELESS + GRAIN);
+    let hopeful = field.iter().map(|(.., candidate)| *candidate).collect();
+    field.retain(|(time, ..)| *time <= best * SLOW + GRAIN);
+    for round in 0..ROUNDS {
+        for (time, program, _) in &mut field {
+            let runs = (ROUND.as_micros() / time.as_micros().max(1)).clamp(1, u128::from(MOST_RUNS)) as u32;
+            let took = trial.time(engine, *program, runs).await?;
+            // the first time includes the wait for the results
+            *time = if round == 0 { took } else { took.min(*time) };
+        }
+    }
+    let quickest = field.iter().min_by_key(|(time, ..)| *time);
+    let time = quickest.map_or(Duration::MAX, |entry| entry.0);
+    Ok(Race { quickest: quickest.map(|entry| entry.2), hopeful, time })
+}

@@ -57,6 +57,19 @@ impl Timing {
     pub fn of(engine: &GpuEngine) -> Self {
         if engine.is_software() { Self::Runs } else { Self::Rows { bytes: CACHES, shrink: 1 } }
     }
+
+    /// Run by run if the adapter turns out to be slow in the heat `wide`.
+    async fn for_speed_of(self, engine: &mut GpuEngine, wide: &Heat) -> Result<Self> {
+        let (Self::Rows { shrink, .. }, Some(shape)) = (self, wide.shape) else { return Ok(self) };
+        let Some(favourite) = favourites(MATVEC, engine).first().copied() else { return Ok(self) };
+        let variants = Variants { matvec_wide: favourite, ..Variants::PLAIN };
+        match rows::is_slow(engine, &wide.trial, shape.shrunk(shrink), variants).await {
+            Ok(slow) => Ok(if slow { Self::Runs } else { self }),
+            // the race itself notes what is wrong with a shader
+            Err(error) if engine.recover(&error) => Ok(self),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// The remembered form of a choice.
@@ -192,6 +205,7 @@ pub(super) async fn tune(engine: &mut GpuEngine, remembered: Option<&str>, timin
         }
         engine.note("A remembered choice of shaders gave wrong results; they were chosen anew.".into());
     }
+    let timing = timing.for_speed_of(engine, &heats.wide).await?;
     let mut chosen = Variants::PLAIN;
     let with = |matvec_wide| Variants { matvec_wide, ..chosen };
     let wide = race(engine, timing, &heats.wide, favourites(MATVEC, engine), with).await?;

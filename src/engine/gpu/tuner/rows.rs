@@ -19,6 +19,9 @@ use crate::record::{Matrix, Memory, Step, Tensor, rows};
 /// The layout of the weights of timed products.
 const LAYOUT: Layout = Layout::Q4;
 
+/// Where one product takes longer, a trial in rows would take seconds.
+const SLOWEST: Duration = Duration::from_millis(20);
+
 /// A matrix product as large as in a model.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
@@ -88,6 +91,18 @@ impl Course for Track<'_> {
         engine.synchronize().await?;
         Ok(start.elapsed())
     }
+}
+
+/// Whether the adapter is too slow for rows, as one that is emulated without saying so: whether one
+/// product of this shape takes longer than [`SLOWEST`] with these variants.
+pub(super) async fn is_slow(engine: &mut GpuEngine, trial: &Trial, shape: Shape, variants: Variants) -> Result<bool> {
+    engine.reset(variants)?;
+    let recording = shape.record(engine, 1)?;
+    let program = engine.prepare(recording)?;
+    let mut track = Track { engine, trial, shape: Some(shape), programs: vec![program] };
+    // the first run includes the upload of the step and what a driver leaves for the first time
+    track.time(0, 1).await?;
+    Ok(track.time(0, 1).await? > SLOWEST)
 }
 
 /// Finds the fastest of the candidates that are right; the first is the favourite. A product is

@@ -17,6 +17,7 @@ use weft_llm::engine::{Engine, ProgramId};
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::Variants;
 use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_INT8, MATVEC};
+use weft_llm::record::KvFormat;
 
 /// Largest difference from the reference, relative to the root mean square.
 const TOLERANCE: f32 = 1e-3;
@@ -77,7 +78,7 @@ fn trials(device: Device) -> Vec<(Trial, Open)> {
             }
         }
         for (tokens, position) in [(1, 40), (1, 300), (32, 200)] {
-            trials.push((Trial::attention(tokens, position), Box::new(cpu)));
+            trials.push((Trial::attention(tokens, position, KvFormat::F32), Box::new(cpu)));
         }
         return trials;
     }
@@ -96,12 +97,15 @@ fn trials(device: Device) -> Vec<(Trial, Open)> {
         trials.push((Trial::gate_up(32, layout, 1536, hidden), Box::new(many)));
         trials.push((Trial::down(32, layout, hidden, 1536), Box::new(many)));
     }
-    for position in [40, 300] {
-        let one = move || gpus(ATTEND_ONE.iter().map(|v| (v.name, Variants { attend_one: v, ..plain })));
-        trials.push((Trial::attention(1, position), Box::new(one)));
+    for format in KvFormat::ALL {
+        for position in [100, 2000] {
+            let one = move || gpus(ATTEND_ONE.iter().map(|v| (v.name, Variants { attend_one: v, ..plain })));
+            trials.push((Trial::attention(1, position, format), Box::new(one)));
+            trials.push((Trial::attention_of((24, 8, 128), 1, position, format), Box::new(one)));
+        }
+        let many = move || gpus(ATTEND_MANY.iter().map(|v| (v.name, Variants { attend_many: v, ..plain })));
+        trials.push((Trial::attention(32, 200, format), Box::new(many)));
     }
-    let many = move || gpus(ATTEND_MANY.iter().map(|v| (v.name, Variants { attend_many: v, ..plain })));
-    trials.push((Trial::attention(32, 200), Box::new(many)));
     trials
 }
 

@@ -6,30 +6,30 @@
 // memory four positions. It needs neither barriers nor workgroup memory.
 #import attention
 
+fn four_quads(at: vec4<u32>) -> mat4x4<f32> {
+    return mat4x4<f32>(kv_quad(at.x), kv_quad(at.y), kv_quad(at.z), kv_quad(at.w));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let kv_head = id.y;
 #ifdef PARTIAL
     let token = id.z;
-    let split = id.x;
+    let piece = id.x;
 #else
     let token = id.x;
-    let split = 0u;
+    let piece = 0u;
 #endif
     if token >= min(step.tokens, params.rows) {
         return;
     }
     let row = rows[token];
-#ifdef PARTIAL
-    let end = min(end_position(row), (split + 1u) * SPLIT);
-    let first = max(split * SPLIT, first_position(row));
+    let seen = seen_by(row, piece);
+    let first = seen.x;
+    let end = seen.y;
     if first >= end {
         return;
     }
-#else
-    let end = end_position(row);
-    let first = first_position(row);
-#endif
     let first_query = token * (Q_COLS / 4u) + kv_head * GROUP * HEAD_QUADS;
 
     var query: array<vec4<f32>, GROUP * HEAD_QUADS>;
@@ -55,20 +55,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         // browser initialised the declaration only once.
         var weights = array<vec4<f32>, GROUP>();
         for (var i = 0u; i < HEAD_QUADS; i++) {
-            let k = mat4x4<f32>(kv[keys.x + i], kv[keys.y + i], kv[keys.z + i], kv[keys.w + i]);
+            let k = four_quads(keys + i);
             for (var g = 0u; g < GROUP; g++) {
                 weights[g] += query[g * HEAD_QUADS + i] * k;
             }
         }
         var shrinks: array<f32, GROUP>;
         for (var g = 0u; g < GROUP; g++) {
-#ifdef CAP
-            weights[g] = params.cap * tanh(clamp(weights[g] / params.cap, vec4(-15.0), vec4(15.0)));
-#endif
-#ifdef ALIBI
-            weights[g] -= slope(kv_head * GROUP + g) * vec4<f32>(end_position(row) - 1u - positions);
-#endif
-            let scores = select(weights[g], vec4(LOWEST), outside);
+            let scores = select(adjusted(weights[g], row, kv_head * GROUP + g, positions), vec4(LOWEST), outside);
             let maximum = max(maxima[g], max(max(scores.x, scores.y), max(scores.z, scores.w)));
             weights[g] = exp(scores - maximum);
             shrinks[g] = exp(maxima[g] - maximum);
@@ -76,7 +70,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             sums[g] = sums[g] * shrinks[g] + dot(weights[g], vec4(1.0));
         }
         for (var i = 0u; i < HEAD_QUADS; i++) {
-            let v = mat4x4<f32>(kv[values_at.x + i], kv[values_at.y + i], kv[values_at.z + i], kv[values_at.w + i]);
+            let v = four_quads(values_at + i);
             for (var g = 0u; g < GROUP; g++) {
                 let at = g * HEAD_QUADS + i;
                 values[at] = values[at] * shrinks[g] + v * weights[g];
@@ -85,7 +79,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     for (var g = 0u; g < GROUP; g++) {
         for (var i = 0u; i < HEAD_QUADS; i++) {
-            store_quad(token, kv_head * GROUP + g, split, i, values[g * HEAD_QUADS + i], maxima[g], sums[g]);
+            store_quad(token, kv_head * GROUP + g, piece, i, values[g * HEAD_QUADS + i], maxima[g], sums[g]);
         }
     }
 }

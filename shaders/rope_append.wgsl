@@ -1,10 +1,11 @@
 // Rotates q and k of each row by its position. q stays in qkv; k and v go to the KV cache at that
 // position.
 //
-// One invocation per pair of values that are rotated together; a workgroup takes 64 pairs of a row.
-// Pairs past rotary_dim, and those of v, are only copied.
+// One invocation per two values of a head; a workgroup takes 64 pairs of a row. Of q these are
+// values that are rotated together, of k and v neighbours, since the KV cache may hold two in a
+// word. Values past rotary_dim, and v, are only copied.
 //
-// HALF_SPLIT: pairs are (i, i + rotary_dim / 2); else (2 i, 2 i + 1).
+// HALF_SPLIT: (i, i + rotary_dim / 2) are rotated together; else (2 i, 2 i + 1).
 #import step
 #import rows
 
@@ -20,8 +21,39 @@ struct Params {
 @group(0) @binding(next) var<storage, read_write> qkv: array<f32>;
 // (rows, rotary_dim / 2): cos, sin
 @group(0) @binding(next) var<storage, read> angles: array<vec2<f32>>;
-// (blocks, 2, kv_heads, KV_BLOCK, head_dim): keys, values
-@group(0) @binding(next) var<storage, read_write> kv: array<f32>;
+#import kv_write
+
+// The values of a pair that is rotated together.
+fn places(pair: u32) -> vec2<u32> {
+#ifdef HALF_SPLIT
+    return vec2(pair, pair + params.rotary_dim / 2u);
+#else
+    return vec2(2u * pair, 2u * pair + 1u);
+#endif
+}
+
+// Rotates a pair of the head that begins at `first`.
+fn rotated(token: u32, first: u32, pair: u32) -> vec2<f32> {
+    let at = first + places(pair);
+    let angle = angles[token * (params.rotary_dim / 2u) + pair];
+    let values = vec2(qkv[at.x], qkv[at.y]);
+    return vec2(values.x * angle.x - values.y * angle.y, values.x * angle.y + values.y * angle.x);
+}
+
+// Value `i` of a key.
+fn key(token: u32, first: u32, i: u32) -> f32 {
+    if i >= params.rotary_dim {
+        return qkv[first + i];
+    }
+#ifdef HALF_SPLIT
+    let half = params.rotary_dim / 2u;
+    let values = rotated(token, first, i % half);
+    return select(values.x, values.y, i >= half);
+#else
+    let values = rotated(token, first, i / 2u);
+    return select(values.x, values.y, i % 2u == 1u);
+#endif
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -32,31 +64,24 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if token >= min(step.tokens, params.rows) || head >= all_heads {
         return;
     }
-    let rotary_pairs = params.rotary_dim / 2u;
-    let is_v = head >= params.heads + params.kv_heads;
-    let rotates = pair < rotary_pairs && !is_v;
-    var a = 2u * pair;
-    var b = a + 1u;
-#ifdef HALF_SPLIT
-    if rotates {
-        a = pair;
-        b = pair + rotary_pairs;
-    }
-#endif
-    let row = rows[token];
     let first = (token * all_heads + head) * params.head_dim;
-    var values = vec2(qkv[first + a], qkv[first + b]);
-    if rotates {
-        let angle = angles[token * rotary_pairs + pair];
-        values = vec2(values.x * angle.x - values.y * angle.y, values.x * angle.y + values.y * angle.x);
-    }
     if head < params.heads {
-        qkv[first + a] = values.x;
-        qkv[first + b] = values.y;
+        if pair < params.rotary_dim / 2u {
+            let values = rotated(token, first, pair);
+            let at = first + places(pair);
+            qkv[at.x] = values.x;
+            qkv[at.y] = values.y;
+        }
         return;
     }
+    var values: vec2<f32>;
+    if head < params.heads + params.kv_heads {
+        values = vec2(key(token, first, 2u * pair), key(token, first, 2u * pair + 1u));
+    } else {
+        values = vec2(qkv[first + 2u * pair], qkv[first + 2u * pair + 1u]);
+    }
+    let row = rows[token];
     let kv_head = row.slot / KV_BLOCK * 2u * params.kv_heads + head - params.heads;
     let at = (kv_head * KV_BLOCK + row.slot % KV_BLOCK) * params.head_dim;
-    kv[at + a] = values.x;
-    kv[at + b] = values.y;
+    write_kv(at / 2u + pair, values);
 }

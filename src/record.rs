@@ -5,12 +5,15 @@
 //! which rows it really has, so that a new token needs no new recording.
 
 use std::future::Future;
-use std::ops::Range;
 use std::pin::Pin;
 
 use crate::format::block::BlockType;
 use crate::format::layout::Layout;
 use crate::{Error, Result};
+
+mod kv;
+
+pub use kv::{KV_BLOCK, KvCache, KvFormat};
 
 /// A future that need not be `Send`: in the browser an engine never leaves its worker. Futures of
 /// an engine do not borrow it, so that several models can use it meanwhile.
@@ -50,44 +53,6 @@ pub struct Matrix {
     pub rows: usize,
     /// Inputs.
     pub cols: usize,
-}
-
-/// Positions per block of the KV cache; a multiple of four, since kernels process four at a time.
-pub const KV_BLOCK: usize = 64;
-
-/// The keys and values of one layer for all sequences: blocks of shape (2, heads, [`KV_BLOCK`],
-/// head_dim), keys before values. The block table of a sequence lists the blocks of its positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KvCache {
-    /// Created by [`Memory::create_blocks`].
-    pub buffer: BufferId,
-    /// Number of key/value heads.
-    pub heads: usize,
-    /// Values per head.
-    pub head_dim: usize,
-}
-
-impl KvCache {
-    /// Values per block.
-    pub fn block_len(&self) -> usize {
-        2 * self.heads * KV_BLOCK * self.head_dim
-    }
-
-    /// Bytes of a key, or of a value, of a head.
-    pub fn vector_bytes(&self) -> usize {
-        self.head_dim * size_of::<f32>()
-    }
-
-    /// The range of a head's keys within a block, for these of the block's positions.
-    pub fn keys(&self, head: usize, positions: Range<usize>) -> Range<usize> {
-        let start = head * KV_BLOCK;
-        (start + positions.start) * self.head_dim..(start + positions.end) * self.head_dim
-    }
-
-    /// The range of a head's values, likewise.
-    pub fn values(&self, head: usize, positions: Range<usize>) -> Range<usize> {
-        self.keys(self.heads + head, positions)
-    }
 }
 
 /// One row of a step: a token of a sequence.
@@ -190,8 +155,15 @@ pub trait Memory {
     /// [`Memory::max_buffer_bytes`].
     fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId>;
 
-    /// Creates a buffer of `count` zeroed blocks of `len` values each. Errors: `OutOfMemory`.
-    fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId>;
+    /// The format in which keys and values are held, where `asked` is wanted; `None`: the format
+    /// that suits this memory best.
+    fn kv_format(&self, _asked: Option<KvFormat>) -> KvFormat {
+        KvFormat::F32
+    }
+
+    /// Creates a buffer of `count` zeroed blocks of this shape, for its [`KvCache::buffer`].
+    /// Errors: `OutOfMemory`.
+    fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId>;
 
     /// Allocates memory for the blocks of these buffers that are `held`, and may free the memory of
     /// all others. Blocks that were held and still are keep their values, and programs stay valid.
@@ -201,7 +173,7 @@ pub trait Memory {
     /// Copies one block to another in each of these buffers, after everything queued.
     fn copy_block(&mut self, buffers: &[BufferId], from: usize, to: usize) -> Result<()>;
 
-    /// Writes f32 values at `offset`, which counts values.
+    /// Writes f32 values at `offset`, which counts values. Blocks round them to their format.
     fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()>;
 
     /// Creates a matrix whose rows are written by [`Memory::write_rows`].

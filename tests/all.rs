@@ -6,6 +6,7 @@
 
 mod ahead;
 mod architectures;
+mod attention;
 mod chat_memory;
 mod chat_templates;
 mod command;

@@ -23,6 +23,7 @@ use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::inference::{LoadedDecoder, LoadedModel, Loading};
 use weft_llm::model::architecture::NAMES;
+use weft_llm::record::KvFormat;
 
 /// Largest difference of a logit, relative to the largest logit. The two forms of GELU differ by
 /// four times as much.
@@ -74,8 +75,19 @@ const ENGINES: [(&str, Make); 3] = [
     ("gpu", || Box::new(support::gpu())),
 ];
 
+/// With keys and values as they are computed, on every engine.
 fn open(engine: Box<dyn Engine>, bytes: &[u8], context: Option<usize>) -> Result<LoadedModel, Error> {
+    open_in(KvFormat::F32, engine, bytes, context)
+}
+
+fn open_in(
+    format: KvFormat,
+    engine: Box<dyn Engine>,
+    bytes: &[u8],
+    context: Option<usize>,
+) -> Result<LoadedModel, Error> {
     let mut loading = Loading::new(engine, context);
+    loading.set_kv_format(Some(format));
     block_on(loading.feed(bytes))?;
     block_on(loading.finish_any())
 }
@@ -129,6 +141,21 @@ fn every_architecture_gives_the_logits_of_transformers() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     check_table(&rows.concat());
+}
+
+/// Keys and values in f16 have 11 bits: their errors, of a 2048th each, are no larger in the logits.
+#[test]
+fn keys_and_values_in_f16_change_the_logits_a_little() {
+    for folder in folders().into_iter().filter(|folder| folder.ends_with("llama")) {
+        let bytes = std::fs::read(folder.join("model.gguf")).unwrap();
+        let Prompt { ids, logits: expected } = golden(&folder).prompts.remove(0);
+        let deltas = [KvFormat::F32, KvFormat::F16].map(|format| {
+            let model = open_in(format, Box::new(support::gpu()), &bytes, Some(ids.len())).unwrap();
+            difference(&logits(&mut model.into_decoder("generate").unwrap(), &ids), &expected)
+        });
+        println!("{}: {deltas:?}", folder.display());
+        assert!(deltas[0] < TOLERANCE && (deltas[0]..1.0 / 2048.0).contains(&deltas[1]), "{deltas:?}");
+    }
 }
 
 /// Checks that docs/MODELS.md contains the result of this test.

@@ -5,7 +5,7 @@ use crate::support;
 
 use pollster::block_on;
 use support::chats::{
-    BLOCK_BYTES, CONTEXT, alone, engines, in_turns, load, load_for, options, step, tiny, tiny_for, warm,
+    BLOCK_BYTES, CONTEXT, alone, engines, in_turns, load, load_for, load_in, options, step, tiny, tiny_for, warm,
 };
 use support::slow::{Slow, poll};
 use support::tiny::{HEAD_DIM, KV_HEADS, LAYERS, VOCAB, decoder_on};
@@ -15,6 +15,7 @@ use weft_llm::engine::host::HostEngine;
 use weft_llm::engine::shared::SharedEngine;
 use weft_llm::format::ModelReader;
 use weft_llm::inference::{EmbedOptions, Estimator, LoadedDecoder};
+use weft_llm::record::KvFormat;
 
 /// Memory for `blocks` blocks of 64 positions beside the model.
 fn limited(name: &str, bytes: &[u8], blocks: u64) -> LoadedDecoder {
@@ -178,6 +179,23 @@ fn a_call_gives_memory_back_when_it_ends() {
         block_on(decoder.restored(incomplete)).unwrap_err();
         assert_eq!(decoder.held_blocks(), 1, "{name}");
         assert!(engine.memory_bytes() - before <= BLOCK_BYTES, "{name}: a restore that failed");
+    }
+}
+
+#[test]
+fn a_gpu_keeps_a_chat_in_half_of_the_memory() {
+    let bytes = tiny_for(CONTEXT, 35).bytes();
+    for (name, engine) in engines() {
+        let kept = [None, Some(KvFormat::F16), Some(KvFormat::F32)].map(|format| {
+            let mut decoder = load_in(format, CONTEXT, &engine, &bytes);
+            warm(&mut decoder);
+            let before = decoder.info().memory_bytes;
+            alone(&mut decoder, &[1; 100], &options(None, 2));
+            (decoder.info().kv_cache.unwrap(), (decoder.info().memory_bytes - before).div_ceil(BLOCK_BYTES / 2))
+        });
+        // two blocks; a GPU's empty buffers have a few bytes
+        let own = if name == "gpu" { (KvFormat::F16, 2) } else { (KvFormat::F32, 4) };
+        assert_eq!(kept, [own, own, (KvFormat::F32, 4)], "{name}");
     }
 }
 

@@ -15,6 +15,7 @@ use weft_llm::cost::synthetic::{self, Mixture};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::{BlockType, ModelReader};
 use weft_llm::inference::{CostModel, CostOptions, Event, GenerateOptions, ModelCost};
+use weft_llm::record::KvFormat;
 use weft_llm::sampling::SamplingOptions;
 
 /// Room for every matrix in one buffer.
@@ -24,8 +25,8 @@ const GUARANTEED: u64 = 128 << 20;
 
 fn model(header: &[u8], profile: &'static Profile, sizes: (usize, usize), max_buffer_bytes: u64) -> CostModel {
     let (prompt, position) = sizes;
-    let mut model =
-        CostModel::new(ModelReader::default(), CostOptions { prompt, position, profile, max_buffer_bytes }).unwrap();
+    let options = CostOptions { prompt, position, kv_format: KvFormat::F16, profile, max_buffer_bytes };
+    let mut model = CostModel::new(ModelReader::default(), options).unwrap();
     assert!(model.feed(header).unwrap());
     model
 }
@@ -37,12 +38,12 @@ fn synthetic(name: &str, mixture: Mixture, profile: &str, sizes: (usize, usize))
 
 #[test]
 fn llama_8b_by_hand() {
-    let (layers, hidden, ffn, vocab, kv_width, heads) = (32, 4096u64, 14336, 128_256, 2 * 8 * 128, 32);
+    let (layers, hidden, ffn, vocab, kv_heads, kv_width) = (32, 4096u64, 14336, 128_256, 8, 2 * 8 * 128);
     let cost = synthetic("llama-8b", Mixture::Q4KM, "plain", (2048, 2048));
-    // a workgroup for each of 32 heads of each token walks over all keys and values before it
+    // a workgroup for each of 8 key heads of each token walks over all keys and values before it
     let walks: u64 = (1..=2048).sum();
-    assert_eq!(cost.prompt.kv_bytes, layers * heads * walks * 2 * 128 * 4);
-    assert_eq!(cost.decode.kv_bytes, layers * heads * 2049 * 2 * 128 * 4);
+    assert_eq!(cost.prompt.kv_bytes, layers * kv_heads * walks * 2 * 128 * 2);
+    assert_eq!(cost.decode.kv_bytes, layers * kv_heads * 2049 * 2 * 128 * 2);
     // six dispatches in half of the layers, eight where V is in Q6_K; embedding, head, and two to
     // sample
     assert_eq!((cost.decode.dispatches, cost.decode.dispatches_per_layer), (16 * 6 + 16 * 8 + 4, 7.0));
@@ -65,7 +66,7 @@ fn llama_8b_by_hand() {
     assert_eq!(tiled.prompt.least_workgroups, 16);
     let parameters = layers * (2 * hidden * hidden + hidden * kv_width + 3 * hidden * ffn) + hidden * vocab;
     assert_eq!(cost.decode.multiply_adds, parameters + layers * 2 * hidden * 2049);
-    assert_eq!(cost.memory.kv, layers * 4096 * kv_width * 4);
+    assert_eq!(cost.memory.kv, layers * 4096 * kv_width * 2);
     let vectors = 4 * hidden * (2 * layers + 1);
     assert_eq!(cost.memory.weights, all_layers + head + vocab * row(hidden, false) + vectors);
 }
@@ -84,7 +85,7 @@ fn qwen3_8b_takes_310_dispatches_a_token() {
 fn windows_bound_what_gemma_reads() {
     let cost = synthetic("gemma3-4b", Mixture::Q4_0, "plain", (1, 5000));
     let (wide, narrow) = (34 / 6, 34 - 34 / 6);
-    assert_eq!(cost.decode.kv_bytes, 8 * 2 * 256 * 4 * (wide * 5001 + narrow * 1024));
+    assert_eq!(cost.decode.kv_bytes, 4 * 2 * 256 * 2 * (wide * 5001 + narrow * 1024));
 }
 
 #[test]

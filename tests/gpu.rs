@@ -13,7 +13,7 @@ use weft_llm::format::layout::Layout;
 use weft_llm::ops::{
     Activate, Activation, Attention, Embed, Epilogue, Index, Linear, PickRows, Recording, RmsNorm, RopeAppend, RopeKind,
 };
-use weft_llm::record::{BufferId, KvCache, Memory, Step, Tensor, rows};
+use weft_llm::record::{BufferId, KvCache, KvFormat, Memory, Step, Tensor, rows};
 
 const COLS: usize = 64;
 const VOCABULARY: usize = 50;
@@ -126,8 +126,8 @@ fn a_layer_is_six_dispatches() {
         let [x, qkv, attn, inner] = [hidden, width, hidden, ffn].map(|cols| tensor(1, cols));
         let angles = tensor(1, head_dim);
         let norm = Some(RmsNorm { weight: tensor(1, hidden), eps: 1e-5 });
-        let kv = KvCache { buffer: BufferId(0), heads: kv_heads, head_dim };
-        let kv = KvCache { buffer: engine.create_blocks("test", kv.block_len(), 1).unwrap(), ..kv };
+        let kv = KvCache { buffer: BufferId(0), heads: kv_heads, head_dim, format: KvFormat::F16 };
+        let kv = KvCache { buffer: engine.create_blocks("test", &kv, 1).unwrap(), ..kv };
         let mut matrix = |rows, cols| engine.create_matrix("test", Layout::Q4, rows, cols).unwrap();
         let rope = RopeAppend { qkv, angles, kv, heads, kind: RopeKind::Interleaved };
         let linear = |x, norm, weight, epilogue, y| Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y };

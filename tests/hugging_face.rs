@@ -18,6 +18,7 @@ use weft_llm::format::{
 use weft_llm::inference::{Estimator, Loading};
 use weft_llm::model::Config;
 use weft_llm::model::encoder_config::EncoderConfig;
+use weft_llm::record::KvFormat;
 use weft_llm::{Error, Result};
 
 /// Every tensor as f32, and the metadata.
@@ -131,6 +132,7 @@ fn tokenizer(tokens: usize) -> String {
 fn load(engine: Box<dyn Engine>, folder: &Path, tokens: usize, context: usize) -> Result<Vec<Vec<f32>>> {
     let reader = ModelReader::new(Some(open(folder, &tokenizer(tokens))?), Some(Quantize::NONE));
     let mut loading = Loading::with(engine, reader, Some(context));
+    loading.set_kv_format(Some(KvFormat::F32));
     let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
     loading.set_stream_bytes(bytes.len() as u64);
     for bytes in bytes.chunks(5000) {

@@ -13,7 +13,7 @@ use weft_llm::ops::{
     Activate, Activation, Attention, Binding, Combine, Command, Embed, Epilogue, ExpertLinear, Index, Kernel, Linear,
     Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Sample,
 };
-use weft_llm::record::{BufferId, KV_BLOCK, KvCache, Matrix, Row, Step, Tensor, rows};
+use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
 
 /// The buffer of keys and values.
 const KV: BufferId = BufferId(99);
@@ -25,8 +25,8 @@ fn tensor(rows: usize, cols: usize) -> Tensor {
     Tensor { buffer: BufferId(0), rows, cols }
 }
 
-fn kv(heads: usize, head_dim: usize) -> KvCache {
-    KvCache { buffer: KV, heads, head_dim }
+fn kv(heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
+    KvCache { buffer: KV, heads, head_dim, format }
 }
 
 /// The best logits that are looked at in a draw, as usual.
@@ -196,7 +196,7 @@ fn linear_with_rope() {
         for (head_dim, rotary_dim, kind) in
             [(16, 16, RopeKind::Interleaved), (48, 32, RopeKind::Interleaved), (32, 24, RopeKind::HalfSplit)]
         {
-            let (kv, heads) = (kv(1, head_dim), 4);
+            let (kv, heads) = (kv(1, head_dim, KvFormat::F16), 4);
             let weight = matrix(Layout::Q4, 6 * head_dim);
             let (x, y) = (tensor(capacity, weight.cols), tensor(capacity, weight.rows));
             let rope = RopeAppend { qkv: y, angles: tensor(capacity, rotary_dim), kv, heads, kind };
@@ -229,20 +229,32 @@ fn expert_linear() {
 #[test]
 fn attention() {
     let mut seen = Seen::default();
-    for (head_dim, heads, kv_heads) in [(16, 4, 2), (80, 3, 1), (128, 2, 2)] {
+    for (head_dim, heads, kv_heads) in [(16, 4, 2), (80, 3, 1), (128, 2, 2), (256, 5, 1)] {
         for (window, causal) in [(None, true), (Some(90), true), (Some(5), true), (None, false)] {
             if head_dim > 16 && window != Some(90) {
                 continue;
             }
-            for (position, tokens, capacity) in [(0, 1, 1), (70, 1, 1), (300, 1, 1), (0, 5, 6), (130, 9, 9)] {
+            let steps = [(0, 1, 1), (70, 1, 1), (300, 1, 1), (0, 5, 6), (130, 9, 9)];
+            let steps = &steps[..if head_dim == 256 { 4 } else { 5 }];
+            for (i, (position, tokens, capacity)) in steps.iter().copied().enumerate() {
+                let format = KvFormat::ALL[(i + heads) % 2];
                 let (q, y) = (tensor(capacity, heads * head_dim + 4), tensor(capacity, heads * head_dim));
-                let (kv, scale, cap, alibi) = (kv(kv_heads, head_dim), 1.0, None, None);
+                let (kv, scale, cap, alibi) = (kv(kv_heads, head_dim, format), 1.0, None, None);
                 let op = Attention { q, kv, heads, scale, cap, alibi, window, causal, y };
                 at(position, tokens, |step| seen.compare(&format!("{window:?}"), op, step));
             }
         }
     }
     seen.are(&["attention", "attention_lane", "attention_merge"]);
+}
+
+/// So many positions that pieces grow.
+#[test]
+fn attention_of_longer_pieces() {
+    let mut seen = Seen::default();
+    let (kv, heads, scale, cap, alibi) = (kv(1, 8, KvFormat::F16), 1, 1.0, None, None);
+    let op = Attention { q: tensor(1, 8), kv, heads, scale, cap, alibi, window: None, causal: true, y: tensor(1, 8) };
+    at(1100, 1, |step| seen.compare("longer pieces", op, step));
 }
 
 /// A row for each of several sequences, as when generations run together.
@@ -252,7 +264,7 @@ fn attention_of_sequences() {
     let row = |sequence, position| Row { id: Some(0), position, sequence, wanted: true };
     let rows = [row(0, 40), row(0, 41), row(1, 7), row(2, 90), row(2, 91)];
     let (q, y) = (tensor(6, 32), tensor(6, 32));
-    let (kv, heads, scale, cap, alibi) = (kv(1, 16), 2, 1.0, None, None);
+    let (kv, heads, scale, cap, alibi) = (kv(1, 16, KvFormat::F16), 2, 1.0, None, None);
     let op = Attention { q, kv, heads, scale, cap, alibi, window: None, causal: true, y };
     seen.compare("sequences", op, &Step::new(&rows, &[&[0], &[1], &[2, 3]]));
 }

@@ -8,7 +8,7 @@ use weft_llm::ops::{
     Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Index, Linear, Norm, NormKind,
     PickRows, RopeAppend, RopeKind, Route, Weighting,
 };
-use weft_llm::record::{Row, rows};
+use weft_llm::record::{KvFormat, Row, rows};
 
 /// (tokens of the step, capacity of the recording)
 const TOKENS: [(usize, usize); 5] = [(1, 1), (3, 8), (8, 8), (13, 20), (33, 33)];
@@ -306,6 +306,12 @@ fn pick_rows() {
     suite.report("pick_rows");
 }
 
+/// A format that holds heads of this size; cases take turns.
+fn format(head_dim: usize, turn: usize) -> KvFormat {
+    let fitting: Vec<_> = KvFormat::ALL.into_iter().filter(|format| head_dim.is_multiple_of(format.unit())).collect();
+    fitting[turn % fitting.len()]
+}
+
 /// (query heads, key and value heads, values a head)
 const HEADS: [(usize, usize, usize); 6] = [(1, 1, 4), (9, 3, 64), (4, 4, 80), (7, 1, 64), (2, 1, 256), (3, 3, 12)];
 
@@ -322,7 +328,8 @@ fn rope_append() {
                             let qkv = s.tensor(capacity, (heads + 2 * kv_heads) * head_dim);
                             // the reference also rotates k in place, which nobody may rely on
                             s.compare(qkv, 0..heads * head_dim);
-                            let (kv, angles) = (s.output_cache(kv_heads, head_dim), s.tensor(capacity, rotary_dim));
+                            let kv = s.output_cache(kv_heads, head_dim, format(head_dim, tokens + position));
+                            let angles = s.tensor(capacity, rotary_dim);
                             RopeAppend { qkv, angles, kv, heads, kind }
                         });
                     }
@@ -345,7 +352,8 @@ fn linear_with_rope_append() {
                     let width = (heads + 2 * kv_heads) * head_dim;
                     let qkv = s.tensor(capacity, width);
                     s.compare(qkv, 0..heads * head_dim);
-                    let (kv, angles) = (s.output_cache(kv_heads, head_dim), s.tensor(capacity, head_dim / 4 * 2));
+                    let kv = s.output_cache(kv_heads, head_dim, format(head_dim, tokens));
+                    let angles = s.tensor(capacity, head_dim / 4 * 2);
                     let rope = RopeAppend { qkv, angles, kv, heads, kind };
                     Linear {
                         x: s.tensor_of_bytes(capacity, cols),
@@ -392,7 +400,7 @@ fn attention() {
 fn attention_of((heads, kv_heads, head_dim): (usize, usize, usize), capacity: usize, s: &mut Setup) -> Attention {
     Attention {
         q: s.tensor(capacity, (heads + 2 * kv_heads) * head_dim),
-        kv: s.cache(kv_heads, head_dim),
+        kv: s.cache(kv_heads, head_dim, format(head_dim, capacity)),
         heads,
         scale: 4.0 / (head_dim as f32).sqrt(),
         cap: None,
@@ -429,7 +437,8 @@ fn rows_of_several_sequences() {
                 let rope = |s: &mut Setup| {
                     let qkv = s.tensor(capacity, (heads + 2 * kv_heads) * head_dim);
                     s.compare(qkv, 0..heads * head_dim);
-                    let (kv, angles) = (s.output_cache(kv_heads, head_dim), s.tensor(capacity, head_dim));
+                    let kv = s.output_cache(kv_heads, head_dim, format(head_dim, capacity));
+                    let angles = s.tensor(capacity, head_dim);
                     RopeAppend { qkv, angles, kv, heads, kind }
                 };
                 suite.case_of_rows(&name, &rows, rope);

@@ -16,9 +16,9 @@ use weft_llm::ops::variants::{AttentionVariant, LinearVariant, PLAIN};
 const TOO_FEW_ROWS: LinearVariant = LinearVariant { name: "wrong", rows: 8, ..PLAIN };
 /// Computes only the first four tokens.
 const TOO_FEW_TOKENS: LinearVariant = LinearVariant { name: "wrong", tokens: 32, ..PLAIN };
-/// Treats a piece of the context as the whole.
+/// Has invocations for half of the keys of a block.
 const TOO_SHORT: AttentionVariant =
-    AttentionVariant { name: "wrong", shader: "attention", split: 0, lanes: 1, software_only: false };
+    AttentionVariant { name: "wrong", shader: "attention", split: 64, lanes: 64, software_only: false };
 
 const IDS: [u32; 7] = [1, 9, 200, 4, 77, 31, 250];
 
@@ -53,7 +53,8 @@ fn a_wrong_variant_is_replaced() {
             assert!(notes.contains("is not used, for") && !notes.contains("wrong;"), "{notes}");
             let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
             for (got, expected) in logits(&mut decoder).iter().zip(&expected) {
-                assert!((got - expected).abs() < 1e-3 * rms, "{got} instead of {expected}\n{notes}");
+                // keys and values are in f16; a wrong variant is off by about one
+                assert!((got - expected).abs() < 1e-2 * rms, "{got} instead of {expected}\n{notes}");
             }
         }
     }

@@ -15,7 +15,7 @@ use weft_llm::model::decoder::{Activations, activations};
 use weft_llm::model::kv_cache::{Blocks, KvPool};
 use weft_llm::model::{Decoder, Network, TensorLoader};
 use weft_llm::ops::Recording;
-use weft_llm::record::{KV_BLOCK, Memory, Row, Step, Tensor, rows};
+use weft_llm::record::{KV_BLOCK, KvFormat, Memory, Row, Step, Tensor, rows};
 use weft_llm::sampling::{Sampler, SamplingOptions};
 use weft_llm::{Error, Result};
 
@@ -53,7 +53,7 @@ impl<E: Engine> Model<E> {
         let mut loader = TensorLoader::new(None);
         loader.feed(&mut engine, &tiny.bytes()).unwrap();
         let Network::Decoder(decoder) = loader.finish().unwrap().network else { panic!("a decoder") };
-        let kv = KvPool::new(&mut engine, &decoder.config, LAYERS).unwrap();
+        let kv = KvPool::new(&mut engine, &decoder.config, LAYERS, KvFormat::F32).unwrap();
         let mut program = |rows| {
             let scratch = Activations::new(&mut engine, &decoder, rows).unwrap();
             let logits = activations(&mut engine, rows, VOCAB).unwrap();

@@ -14,7 +14,7 @@ use weft_llm::ops::{
     Activate, Activation, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Index, Kernel, Linear,
     Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample, Variants, Weighting,
 };
-use weft_llm::record::{BufferId, KvCache, Matrix, Tensor};
+use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
 const PLAIN_GELU: Activation = Activation { function: Function::Gelu, gated: false };
 
@@ -27,8 +27,8 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let buffer = BufferId(0);
     let tensor = |rows| Tensor { buffer, rows, cols: 32 };
     let (heads, head_dim) = (2, 8);
-    let kv = KvCache { buffer, heads: 1, head_dim };
-    let rope = |qkv: Tensor, kind| {
+    let caches = KvFormat::ALL.map(|format| KvCache { buffer, heads: 1, head_dim, format });
+    let rope = |qkv: Tensor, kind, kv| {
         let angles = Tensor { cols: head_dim, ..qkv };
         RopeAppend { qkv, angles, kv, heads, kind }
     };
@@ -51,14 +51,15 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
             }
         }
         for rows in [1, 2] {
-            let qkv = rope(tensor(rows), RopeKind::Interleaved);
+            let [qkv_f32, qkv_f16] = caches.map(|kv| rope(tensor(rows), RopeKind::Interleaved, kv));
             let epilogues = [
                 Epilogue::Store,
                 Epilogue::ACCUMULATE,
                 Epilogue::Activate(Activation::SWIGLU),
                 Epilogue::Activate(PLAIN_GELU),
                 Epilogue::Cap { scale: 1.0, cap: Some(30.0) },
-                Epilogue::RopeAppend(qkv),
+                Epilogue::RopeAppend(qkv_f32),
+                Epilogue::RopeAppend(qkv_f16),
             ];
             for epilogue in epilogues {
                 for affine in [None, Some(tensor(2))] {
@@ -74,14 +75,21 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let weight = Matrix { buffer, layout: Layout::F32, rows: 32, cols: 4 };
     let (x, y) = (Tensor { buffer, rows: 1, cols: 4 }, tensor(1));
     commands.push(Linear { x, norm: None, weight, affine: None, epilogue: Epilogue::Store, y_offset: 0, y }.into());
-    for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
-        commands.push(rope(tensor(1), kind).into());
-    }
-    for rows in [1, 2] {
-        let (q, y) = (tensor(rows), Tensor { buffer, rows, cols: heads * head_dim });
-        for (cap, alibi) in [(None, None), (Some(50.0), None), (None, Some(8.0)), (Some(50.0), Some(8.0))] {
-            let (scale, window, causal) = (1.0, Some(9), true);
-            commands.push(Attention { q, kv, heads, scale, cap, alibi, window, causal, y }.into());
+    for kv in caches {
+        for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
+            commands.push(rope(tensor(1), kind, kv).into());
+        }
+        for rows in [1, 2] {
+            for (cap, alibi) in [(None, None), (Some(50.0), None), (None, Some(8.0)), (Some(50.0), Some(8.0))] {
+                // of one head of keys, and the most that the heads of a workgroup may need
+                for (heads, head_dim) in [(heads, head_dim), (8, 128), (8, 256)] {
+                    let cols = heads * head_dim;
+                    let (q, y, kv) =
+                        (Tensor { buffer, rows, cols }, Tensor { buffer, rows, cols }, KvCache { head_dim, ..kv });
+                    let (scale, window, causal) = (1.0, Some(9), true);
+                    commands.push(Attention { q, kv, heads, scale, cap, alibi, window, causal, y }.into());
+                }
+            }
         }
     }
     for activation in [Activation::SWIGLU, PLAIN_GELU] {
@@ -147,8 +155,12 @@ fn the_list_has_exactly_the_variants_that_operations_use() {
 
 #[test]
 fn every_pipeline_is_valid_and_fits_its_operation() {
+    let mut seen = BTreeSet::new();
     for kernel in kernels() {
         let source = wgsl(kernel.shader, &kernel.defines, &kernel.constants).unwrap();
+        if !seen.insert(source.clone()) {
+            continue;
+        }
         let name = format!("{} {:?}", kernel.shader, kernel.defines);
         let module = naga::front::wgsl::parse_str(&source)
             .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&source)));

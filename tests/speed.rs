@@ -18,7 +18,7 @@ use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::block::BlockType;
 use weft_llm::ops::{Attention, Command, Epilogue, Linear};
-use weft_llm::record::{Step, rows};
+use weft_llm::record::{KvFormat, Step, rows};
 
 const ROUNDS: usize = 41;
 
@@ -28,7 +28,7 @@ fn speedup<C: Into<Command>>(position: usize, tokens: usize, record: impl Fn(&mu
     let (rows, table) = (rows(0, position, &vec![0; tokens]), TABLES.as_flattened());
     let mut engines: [Box<dyn Engine>; 2] =
         [Box::new(HostEngine::new(Reference)), Box::new(HostEngine::new(Simd::default()))];
-    let programs = engines.each_mut().map(|engine| prepare(&mut **engine, 1, &record).0);
+    let programs = engines.each_mut().map(|engine| prepare(&mut **engine, 1, table.len(), &record).0);
     let mut time = |which: usize| {
         let start = Instant::now();
         engines[which].run(programs[which], &Step::new(&rows, &[table])).unwrap();
@@ -55,7 +55,7 @@ fn linear(block: BlockType, tokens: usize) -> impl Fn(&mut Setup) -> Linear {
 fn kernels_keep_their_speed_beside_the_reference() {
     let attention = |s: &mut Setup| Attention {
         q: s.tensor(1, 9 * 64),
-        kv: s.cache(3, 64),
+        kv: s.cache(3, 64, KvFormat::F32),
         heads: 9,
         scale: 0.125,
         cap: None,

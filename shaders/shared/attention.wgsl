@@ -3,11 +3,14 @@
 // its sequence.
 //
 // CAP bounds the scores: cap · tanh(score / cap). ALIBI then subtracts slope(head) for each
-// position between key and query. PARTIAL: the positions are split into pieces of SPLIT; each piece
-// writes its maximum, its sum and its weighted values for attention_merge. Pieces that the row does
-// not attend to do nothing.
+// position between key and query. PARTIAL: the positions are split into pieces; each piece writes
+// its maximum, its sum and its weighted values for attention_merge. Pieces that the row does not
+// attend to do nothing.
 #import step
 #import seen
+#ifdef PARTIAL
+#import pieces
+#endif
 
 struct Params {
     rows: u32, // capacity of y
@@ -23,8 +26,7 @@ const VALUES = KV_HEADS * KV_BLOCK; // vectors from a key to its value
 @group(0) @binding(1) var<uniform> params: Params;
 // (rows, Q_COLS / 4): the heads come first in a row
 @group(0) @binding(next) var<storage, read> q: array<vec4<f32>>;
-// (blocks, 2, KV_HEADS, KV_BLOCK, HEAD_QUADS): keys, values
-@group(0) @binding(next) var<storage, read> kv: array<vec4<f32>>;
+#import kv_read
 #ifdef PARTIAL
 // (rows, HEADS, pieces, HEAD_QUADS + 1): the weighted values of a piece, its maximum and its sum
 @group(0) @binding(next) var<storage, read_write> partial: array<vec4<f32>>;
@@ -32,19 +34,35 @@ const VALUES = KV_HEADS * KV_BLOCK; // vectors from a key to its value
 @group(0) @binding(next) var<storage, read_write> y: array<vec4<f32>>; // (rows, HEADS, HEAD_QUADS)
 #endif
 
+// The first and the end of the positions that a row sees, or of those in a piece of them.
+fn seen_by(row: Row, piece: u32) -> vec2<u32> {
+    let first = first_position(row);
+    let end = end_position(row);
+#ifdef PARTIAL
+    let start = pieces_begin(row) + piece * piece_length();
+    return vec2(max(first, start), min(end, start + piece_length()));
+#else
+    return vec2(first, end);
+#endif
+}
+
 // The key of any position in the same block as `position` is vector keys_of(…) + that position.
 fn keys_of(row: Row, kv_head: u32, position: u32) -> u32 {
     let index = position / KV_BLOCK;
     return (tables[row.table + 1u + index] * 2u * KV_HEADS + kv_head - index) * KV_BLOCK;
 }
 
-fn bounded(score: f32) -> f32 {
+// The scores of four positions.
+fn adjusted(products: vec4<f32>, row: Row, head: u32, positions: vec4<u32>) -> vec4<f32> {
+    var scores = products;
 #ifdef CAP
     // tanh may overflow for large arguments, where it is 1
-    return params.cap * tanh(clamp(score / params.cap, -15.0, 15.0));
-#else
-    return score;
+    scores = params.cap * tanh(clamp(scores / params.cap, vec4(-15.0), vec4(15.0)));
 #endif
+#ifdef ALIBI
+    scores -= slope(head) * vec4<f32>(vec4(end_position(row) - 1u) - positions);
+#endif
+    return scores;
 }
 
 #ifdef ALIBI
@@ -58,10 +76,9 @@ fn slope(head: u32) -> f32 {
 #endif
 
 // `sum` and `values` are relative to exp(maximum).
-fn store_quad(token: u32, head: u32, split: u32, quad: u32, values: vec4<f32>, maximum: f32, sum: f32) {
+fn store_quad(token: u32, head: u32, piece: u32, quad: u32, values: vec4<f32>, maximum: f32, sum: f32) {
 #ifdef PARTIAL
-    let pieces = (step.reach + SPLIT - 1u) / SPLIT;
-    let at = ((token * HEADS + head) * pieces + split) * (HEAD_QUADS + 1u);
+    let at = ((token * HEADS + head) * piece_count() + piece) * (HEAD_QUADS + 1u);
     partial[at + quad] = values;
     if quad == 0u {
         partial[at + HEAD_QUADS] = vec4(maximum, sum, 0.0, 0.0);

@@ -3,8 +3,7 @@
 #import rows
 // (rows, ROTARY_PAIRS): cos, sin
 @group(0) @binding(next) var<storage, read> angles: array<vec2<f32>>;
-// (blocks, 2, KV_HEADS, KV_BLOCK, HEAD_DIM): keys, values
-@group(0) @binding(next) var<storage, read_write> kv: array<f32>;
+#import kv_write
 
 fn store_rotated(token: u32, first: u32, results: vec2<f32>) {
     if token >= min(step.tokens, params.rows) || first >= OUTPUTS {
@@ -27,6 +26,5 @@ fn store_rotated(token: u32, first: u32, results: vec2<f32>) {
     // k heads, then v heads
     let kv_head = row.slot / KV_BLOCK * 2u * KV_HEADS + head - HEADS;
     let at = (kv_head * KV_BLOCK + row.slot % KV_BLOCK) * HEAD_DIM + first % HEAD_DIM;
-    kv[at] = values.x;
-    kv[at + 1u] = values.y;
+    write_kv(at / 2u, values);
 }

@@ -51,7 +51,7 @@ pub static PROFILES: &[Profile] = &[
             matvec_narrow: &MATVEC[0],
             matmul: &MATMUL[1],
             matmul_int8: None,
-            attend_one: &ATTEND_ONE[2],
+            attend_one: &ATTEND_ONE[1],
             attend_many: &ATTEND_MANY[1],
             row_tiles: None,
         },

@@ -19,7 +19,7 @@ use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId, freed, release
 use crate::format::block::BlockType;
 use crate::format::{Layout, Planes, repack};
 use crate::ops::{Affine, Command, Epilogue, Recording, RopeAppend};
-use crate::record::{BufferId, Matrix, Memory, Step, Tensor};
+use crate::record::{BufferId, KvCache, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
 
 enum Buffer<M> {
@@ -233,9 +233,10 @@ impl<K: Kernels> Memory for HostEngine<K> {
         Ok(self.buffers.insert(Buffer::Values(zeroed(label, len)?)))
     }
 
-    fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId> {
+    fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId> {
+        let (len, format) = (shape.block_len(), shape.format);
         let blocks = (0..count).map(|_| zeroed(label, len)).collect::<Result<_>>()?;
-        Ok(self.buffers.insert(Buffer::Blocks(Blocks { label: label.into(), len, blocks })))
+        Ok(self.buffers.insert(Buffer::Blocks(Blocks { label: label.into(), len, format, blocks })))
     }
 
     fn hold_blocks(&mut self, buffers: &[BufferId], held: &[bool]) -> LocalFuture<'static, Result<()>> {
@@ -258,7 +259,8 @@ impl<K: Kernels> Memory for HostEngine<K> {
             Some(Buffer::Blocks(target)) => {
                 for (block, part) in target.parts(offset..offset + values.len()) {
                     let (now, later) = values.split_at(part.len());
-                    target.blocks[block][part].copy_from_slice(now);
+                    let places = target.blocks[block][part].iter_mut();
+                    places.zip(now).for_each(|(place, value)| *place = target.format.round(*value));
                     values = later;
                 }
             }

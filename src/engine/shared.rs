@@ -10,7 +10,7 @@ use crate::Result;
 use crate::format::block::BlockType;
 use crate::format::layout::Layout;
 use crate::ops::{Command, Recording};
-use crate::record::{BufferId, Matrix, Memory, Step};
+use crate::record::{BufferId, KvCache, KvFormat, Matrix, Memory, Step};
 
 /// An engine that several models use. It is borrowed for single calls, never across an `await`.
 #[derive(Clone)]
@@ -88,8 +88,12 @@ impl Memory for Share {
         Ok(buffer)
     }
 
-    fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId> {
-        let buffer = self.engine.get().create_blocks(label, len, count)?;
+    fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
+        self.engine.0.borrow().kv_format(asked)
+    }
+
+    fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId> {
+        let buffer = self.engine.get().create_blocks(label, shape, count)?;
         self.buffers.insert(buffer);
         Ok(buffer)
     }

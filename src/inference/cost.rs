@@ -15,7 +15,7 @@ use crate::engine::gpu::planned::Planned;
 use crate::format::ModelReader;
 use crate::model::{Decoder, Network};
 use crate::ops::{Command, Kernel, Loads, Op, Recording, Variants};
-use crate::record::{KV_BLOCK, Memory, Step, rows};
+use crate::record::{KV_BLOCK, KvFormat, Memory, Step, rows};
 use crate::{Error, Result};
 
 /// What is asked: a whole prompt, and one token behind `position` others.
@@ -25,6 +25,8 @@ pub struct CostOptions {
     pub prompt: usize,
     /// Position of the token that is decoded.
     pub position: usize,
+    /// How keys and values are kept.
+    pub kv_format: KvFormat,
     /// The shaders.
     pub profile: &'static Profile,
     /// Most bytes of a buffer: a larger matrix is split.
@@ -48,7 +50,7 @@ pub struct ModelCost {
     /// The shaders, for people.
     pub shaders: Vec<String>,
     /// The format of keys and values.
-    pub kv: &'static str,
+    pub kv: KvFormat,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Position of the token that is decoded.
@@ -168,7 +170,7 @@ impl CostModel {
     pub fn kernels(self) -> Result<Vec<Vec<Kernel>>> {
         let variants = self.options.profile.variants;
         let (decoder, mut memory) = decoder_of(self.headers)?;
-        let programs = Programs::record(&mut memory, &decoder, PROMPT_CHUNK, true)?;
+        let programs = Programs::record(&mut memory, &decoder, PROMPT_CHUNK, true, self.options.kv_format)?;
         Ok(Costing { decoder: &decoder, programs: &programs, variants }.kernels())
     }
 
@@ -179,7 +181,7 @@ impl CostModel {
         let options = self.options;
         let (decoder, mut memory) = decoder_of(self.headers)?;
         let weights = memory.memory_bytes();
-        let programs = Programs::record(&mut memory, &decoder, PROMPT_CHUNK, true)?;
+        let programs = Programs::record(&mut memory, &decoder, PROMPT_CHUNK, true, options.kv_format)?;
         let activations = memory.memory_bytes() - weights;
         let costing = Costing { decoder: &decoder, programs: &programs, variants: options.profile.variants };
         let positions = options.prompt + options.position;
@@ -195,7 +197,7 @@ impl CostModel {
             quantization: quantization.into(),
             profile: options.profile.name,
             shaders: options.profile.shaders(),
-            kv: "f32",
+            kv: options.kv_format,
             prompt_tokens: options.prompt,
             position: options.position,
             prompt: costing.prompt(options.prompt)?,

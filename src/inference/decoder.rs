@@ -100,6 +100,7 @@ impl LoadedDecoder {
         Info {
             tasks: tasks.into_iter().filter_map(|(can, task)| can.then_some(task)).collect(),
             kv_width: 2 * config.kv_heads * config.head_dim,
+            kv_cache: Some(self.runner.programs.kv.layer(0).format),
             has_chat_template: !self.chat_templates.is_empty(),
             ..Info::of("decoder", config, sizes, &self.about, engine)
         }

@@ -7,7 +7,7 @@ use crate::model::decoder::activations;
 use crate::model::encoder::EncoderActivations;
 use crate::model::kv_cache::KvPool;
 use crate::ops::{Command, Epilogue, Recording};
-use crate::record::{Memory, Tensor};
+use crate::record::{KvFormat, Memory, Tensor};
 
 /// First recordings, then what an engine made of them.
 pub(super) struct EncoderPrograms<P = ProgramId> {
@@ -41,7 +41,8 @@ impl EncoderPrograms<Recording> {
         let a = EncoderActivations::new(memory, encoder)?;
         let (hidden, labels) = (encoder.config.hidden, encoder.encoder_config.labels.len());
         let mut layers = Recording::default();
-        let kv = KvPool::new(memory, &encoder.config, 1)?;
+        // keys and values of one text, for a moment: nothing is gained by holding them in less
+        let kv = KvPool::new(memory, &encoder.config, 1, KvFormat::F32)?;
         encoder.record_layers(&mut layers, kv.layer(0), &a)?;
         let (mut classifier, mut token_classifier, mut masked) = (None, None, None);
         if let Some(head) = &encoder.classifier {

@@ -10,7 +10,7 @@ use crate::format::ModelReader;
 use crate::format::block::BlockType;
 use crate::format::layout::Layout;
 use crate::model::{Network, TensorLoader};
-use crate::record::{BufferId, KV_BLOCK, LocalFuture, Matrix, Memory};
+use crate::record::{BufferId, KV_BLOCK, KvCache, KvFormat, LocalFuture, Matrix, Memory};
 use crate::{Error, Result};
 
 /// A model and the memory that it needs, computed from the headers of its files.
@@ -44,6 +44,8 @@ pub struct Estimate {
     /// Bytes that a sequence adds which fills the context: its keys and values. The engine takes
     /// them as it grows, 64 tokens at a time.
     pub kv_cache_bytes: u64,
+    /// The format of keys and values that `kvCacheBytes` is for.
+    pub kv_cache: KvFormat,
     /// Bytes with one full context: `loadedBytes` and `kvCacheBytes` together.
     pub total_bytes: u64,
     /// Bytes that the first step of several chats adds: the logits of up to four. Only an engine
@@ -101,49 +103,56 @@ impl<M: Memory> HeaderLoader<M> {
 }
 
 /// Reads the headers of a model's files.
-pub struct Estimator(HeaderLoader<Counting>);
+pub struct Estimator {
+    headers: HeaderLoader<Counting>,
+    kv_format: KvFormat,
+}
 
 impl Estimator {
     /// An estimate for the files that `reader` reads, for sequences of at most `context`
     /// tokens; `None`: as in [`TensorLoader::new`].
     pub fn new(reader: ModelReader, context: Option<usize>) -> Self {
-        Self(HeaderLoader::new(reader, context, Counting::default()))
+        Self { headers: HeaderLoader::new(reader, context, Counting::default()), kv_format: KvFormat::F32 }
+    }
+
+    /// Sets the format of a decoder's KV cache, which is f32 otherwise.
+    pub fn set_kv_format(&mut self, format: KvFormat) {
+        self.kv_format = format;
     }
 
     /// Takes the next bytes of a file. Returns whether its header is complete, so that no more of
     /// the file is needed.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<bool> {
-        self.0.feed(bytes)
+        self.headers.feed(bytes)
     }
 
     /// Call before the bytes of the next file. Errors: `TruncatedFile`.
     pub fn end_file(&mut self) -> Result<()> {
-        self.0.end_file()
+        self.headers.end_file()
     }
 
     /// Call after the last header. Errors: `TruncatedFile` if it is incomplete.
     pub fn finish(self) -> Result<Estimate> {
-        let (parameters, quantization) = self.0.census();
-        let (network, mut memory) = self.0.finish()?;
+        let (parameters, quantization) = self.headers.census();
+        let (network, mut memory) = self.headers.finish()?;
         let weight_bytes = memory.bytes;
         let (mut chats_bytes, mut score_bytes) = (0, 0);
-        let (config, context, cached_layers) = match &network {
+        let (config, context, cached_layers, kv) = match &network {
             Network::Decoder(decoder) => {
                 // with sampling on the engine or without: a few kilobytes
-                let programs = Programs::record(&mut memory, decoder, PROMPT_CHUNK, true)?;
+                let programs = Programs::record(&mut memory, decoder, PROMPT_CHUNK, true, self.kv_format)?;
                 chats_bytes = added(|memory| programs.record_together(memory, decoder))?;
                 score_bytes = added(|memory| programs.record_all_logits(memory, decoder))?;
-                (&decoder.config, decoder.context, decoder.config.layers)
+                (&decoder.config, decoder.context, decoder.config.layers, programs.kv)
             }
             Network::Encoder(encoder) => {
-                EncoderPrograms::record(&mut memory, encoder)?;
+                let programs = EncoderPrograms::record(&mut memory, encoder)?;
                 // the layers share one
-                (&encoder.config, encoder.context, 1)
+                (&encoder.config, encoder.context, 1, programs.kv)
             }
         };
-        let positions = context.next_multiple_of(KV_BLOCK);
-        let values = [cached_layers, 2, config.kv_heads, config.head_dim, positions].map(|n| n as u64);
-        let kv_cache_bytes = values.iter().product::<u64>() * size_of::<f32>() as u64;
+        let layer = kv.layer(0);
+        let kv_cache_bytes = (cached_layers * context.div_ceil(KV_BLOCK)) as u64 * layer.block_bytes() as u64;
         Ok(Estimate {
             name: config.name.clone(),
             architecture: config.architecture.name.into(),
@@ -155,6 +164,7 @@ impl Estimator {
             activation_bytes: memory.bytes - weight_bytes,
             loaded_bytes: memory.bytes,
             kv_cache_bytes,
+            kv_cache: layer.format,
             total_bytes: memory.bytes + kv_cache_bytes,
             chats_bytes,
             score_bytes,
@@ -208,8 +218,8 @@ impl Memory for Counting {
         Ok(self.add(bytes))
     }
 
-    fn create_blocks(&mut self, _: &str, len: usize, count: usize) -> Result<BufferId> {
-        Ok(self.add((len * count * size_of::<f32>()) as u64))
+    fn create_blocks(&mut self, _: &str, shape: &KvCache, count: usize) -> Result<BufferId> {
+        Ok(self.add((shape.block_bytes() * count) as u64))
     }
 
     fn hold_blocks(&mut self, _: &[BufferId], _: &[bool]) -> LocalFuture<'static, Result<()>> {

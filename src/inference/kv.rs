@@ -1,6 +1,7 @@
 //! Saves and restores keys and values, so that a conversation can continue in another page or on
-//! another day without being computed again. The saved values are exact, and depend neither on the
-//! context length nor on the engine.
+//! another day without being computed again. The saved values are exactly those of the KV cache,
+//! and depend neither on the context length nor on the engine. A KV cache in another format rounds
+//! them.
 
 use std::ops::Range;
 

@@ -13,6 +13,7 @@ use crate::engine::trial::small;
 use crate::format::ModelReader;
 use crate::model::{ModelParts, Network, TensorLoader};
 use crate::ops::{Command, Recording};
+use crate::record::{KvFormat, Memory};
 use crate::{Error, Result};
 
 /// The recorded programs of either kind of model.
@@ -34,6 +35,7 @@ impl Recorded {
 pub struct Loading {
     engine: Share,
     loader: TensorLoader,
+    kv_format: Option<KvFormat>,
     /// Once the headers of all files were read.
     programs: Option<Recorded>,
     /// Commands of `programs` that the engine has not compiled yet.
@@ -52,7 +54,7 @@ impl Loading {
     /// The same of what `reader` reads.
     pub fn with(engine: impl Into<SharedEngine>, reader: ModelReader, context: Option<usize>) -> Self {
         let (engine, loader) = (engine.into().share(), TensorLoader::with(reader, context));
-        Self { engine, loader, programs: None, uncompiled: VecDeque::new(), trials: Vec::new() }
+        Self { engine, loader, kv_format: None, programs: None, uncompiled: VecDeque::new(), trials: Vec::new() }
     }
 
     /// The engine.
@@ -63,6 +65,12 @@ impl Loading {
     /// Sets the number of bytes to come, if known, so that a header that claims more fails at once.
     pub fn set_stream_bytes(&mut self, bytes: u64) {
         self.loader.set_stream_bytes(bytes);
+    }
+
+    /// Sets the format of the KV cache of a decoder, before the first byte. `None`: the one that
+    /// suits the engine best. See [`Memory::kv_format`].
+    pub fn set_kv_format(&mut self, format: Option<KvFormat>) {
+        self.kv_format = format;
     }
 
     /// Call at the end of each file but the last. Errors: `TruncatedFile`.
@@ -84,7 +92,8 @@ impl Loading {
             let programs = match network {
                 Network::Decoder(decoder) => {
                     let (rows, on_device) = (engine.prompt_chunk(), engine.device_sampling().is_some());
-                    Recorded::Decoder(Box::new(Programs::record(engine, decoder, rows, on_device)?))
+                    let format = engine.kv_format(self.kv_format);
+                    Recorded::Decoder(Box::new(Programs::record(engine, decoder, rows, on_device, format)?))
                 }
                 Network::Encoder(encoder) => Recorded::Encoder(Box::new(EncoderPrograms::record(engine, encoder)?)),
             };

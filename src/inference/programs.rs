@@ -7,7 +7,7 @@ use crate::model::Decoder;
 use crate::model::decoder::{Activations, activations};
 use crate::model::kv_cache::KvPool;
 use crate::ops::{Command, Index, Recording, Sample};
-use crate::record::{Memory, Tensor};
+use crate::record::{KvFormat, Memory, Tensor};
 use crate::{Error, Result};
 
 /// First recordings, then what an engine made of them.
@@ -63,10 +63,17 @@ pub(super) struct DevicePrograms<P = ProgramId> {
 
 impl Programs<Recording> {
     /// Records the programs of every generation. Weights may still be loading. `rows`: largest
-    /// number of tokens per chunk; `on_device`: whether the engine samples.
-    pub fn record(memory: &mut dyn Memory, decoder: &Decoder, rows: usize, on_device: bool) -> Result<Self> {
+    /// number of tokens per chunk; `on_device`: whether the engine samples; `format`: of the KV
+    /// cache.
+    pub fn record(
+        memory: &mut dyn Memory,
+        decoder: &Decoder,
+        rows: usize,
+        on_device: bool,
+        format: KvFormat,
+    ) -> Result<Self> {
         let rows = rows.min(decoder.context);
-        let kv = KvPool::new(memory, &decoder.config, decoder.layers.len())?;
+        let kv = KvPool::new(memory, &decoder.config, decoder.layers.len(), format)?;
         let a = Activations::new(memory, decoder, rows)?;
         let logits = activations(memory, 1, decoder.vocab)?;
         let last = activations(memory, 1, decoder.config.hidden)?;

@@ -6,7 +6,7 @@ use super::inspect::{InspectOptions, StepSeen};
 use crate::engine::shared::Share;
 use crate::engine::{Engine, EngineInfo};
 use crate::model::Config;
-use crate::record::Memory;
+use crate::record::{KvFormat, Memory};
 use crate::sampling::SamplingOptions;
 
 /// How to generate. Names and defaults are those of the TypeScript package.
@@ -169,6 +169,9 @@ pub struct Info {
     /// Values per token and layer in the KV cache, keys and values together: 2 · kv_heads ·
     /// head_dim. 0 for an encoder.
     pub kv_width: usize,
+    /// How the engine holds keys and values; null for an encoder, which keeps none.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "KvFormat | null"))]
+    pub kv_cache: Option<KvFormat>,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Tokens in the vocabulary.
@@ -209,6 +212,7 @@ impl Info {
             fingerprint: format!("{:016x}", about.fingerprint),
             layers: config.layers,
             kv_width: 0,
+            kv_cache: None,
             hidden_size: config.hidden,
             vocabulary_size: vocab,
             context_length: context,

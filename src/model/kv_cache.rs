@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::model::Config;
-use crate::record::{BufferId, KV_BLOCK, KvCache, Memory};
+use crate::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Memory};
 use crate::{Error, Result};
 
 /// The block table of one sequence, in order of position. The blocks are given back when it is
@@ -70,12 +70,14 @@ struct Block {
 }
 
 impl KvPool {
-    /// A pool for this many layers, without memory at first.
-    pub fn new(memory: &mut dyn Memory, config: &Config, layers: usize) -> Result<Self> {
+    /// A pool for this many layers, without memory at first. Heads that `format` cannot hold are
+    /// held in f32.
+    pub fn new(memory: &mut dyn Memory, config: &Config, layers: usize, format: KvFormat) -> Result<Self> {
         let Config { kv_heads: heads, head_dim, .. } = *config;
+        let format = if head_dim.is_multiple_of(format.unit()) { format } else { KvFormat::F32 };
         let layer = |_| {
-            let cache = KvCache { buffer: BufferId(0), heads, head_dim };
-            let buffer = memory.create_blocks("the KV cache", cache.block_len(), 0)?;
+            let cache = KvCache { buffer: BufferId(0), heads, head_dim, format };
+            let buffer = memory.create_blocks("the KV cache", &cache, 0)?;
             Ok(KvCache { buffer, ..cache })
         };
         let layers: Vec<KvCache> = (0..layers).map(layer).collect::<Result<_>>()?;

@@ -7,16 +7,16 @@
 //! Kwon et al. 2023, arXiv 2309.06180). The GPU kernels read them in tiles and keep a running
 //! maximum and sum, so that no score matrix is stored (FlashAttention, Dao et al. 2022, arXiv
 //! 2205.14135). The heads of a single row are too few to occupy a GPU: its positions are split into
-//! pieces, which a second dispatch merges.
+//! pieces, which a second dispatch merges (Flash-Decoding, Dao et al. 2023).
 
 mod loads;
 
 use std::ops::Range;
 
 use super::variants::AttentionVariant;
-use super::{Binding, Kernel, Loads, Op, Variants, ceil_div, dot, ensure};
+use super::{Binding, Kernel, Loads, Op, PieceGrid, Pieces, Variants, ceil_div, dot, ensure};
 use crate::Result;
-use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
+use crate::record::{KV_BLOCK, KvCache, KvFormat, Step, Tensor};
 
 /// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale - slope(h) · (position(t) - p)) v[p], over the
 /// positions p of the row's sequence in [`Attention::seen`].
@@ -24,8 +24,8 @@ use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 pub struct Attention {
     /// (rows, cols): the first heads · head_dim values of a row are q, after RoPE.
     pub q: Tensor,
-    /// Keys and values; `kv.heads` divides `heads`, and `kv.head_dim` is a multiple of 4 and at
-    /// most 256.
+    /// Keys and values; `kv.heads` divides `heads`, and `kv.head_dim` is a multiple of 4, in f16 of
+    /// 8, and at most 256.
     pub kv: KvCache,
     /// Query heads.
     pub heads: usize,
@@ -57,41 +57,52 @@ impl Op for Attention {
         ensure(biased, "attention", "a bias above 0, only where it is causal", self.alibi)?;
         let grouped = kv_heads > 0 && self.heads.is_multiple_of(kv_heads);
         ensure(grouped, "attention", "kv.heads divides heads", self)?;
-        ensure(head_dim.is_multiple_of(4) && head_dim <= 256, "attention", "head_dim ≤ 256 in fours", head_dim)
+        let whole = head_dim.is_multiple_of(self.kv.format.unit());
+        ensure(whole && head_dim <= 256, "attention", "head_dim ≤ 256 in fours, or in eights of f16", self.kv)
     }
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
-        let KvCache { heads: kv_heads, head_dim, .. } = self.kv;
+        let KvCache { heads: kv_heads, head_dim, format, .. } = self.kv;
         let rows = self.y.rows;
-        let variant = self.variant(variants);
-        let split = variant.split;
+        let &AttentionVariant { shader, split, lanes, .. } = self.variant(variants);
+        let pieces = (split > 0).then_some(self.pieces(split));
         let constants = [
-            ("Q_COLS", self.q.cols as u32),
             ("HEADS", self.heads as u32),
-            ("KV_HEADS", kv_heads as u32),
             ("HEAD_DIM", head_dim as u32),
+            ("KV_BLOCK", KV_BLOCK as u32),
             ("SPLIT", split as u32),
+            ("PIECES", self.most_pieces() as u32),
             ("WINDOW", self.window.map_or(u32::MAX, |window| window as u32)),
             ("CAUSAL", self.causal.into()),
         ];
-        let partial = Binding::Pieces { len: rows * self.heads * (head_dim + 4), positions: split };
-        let (mut defines, out) = if split > 0 { (vec!["PARTIAL"], partial) } else { (vec![], self.y.into()) };
-        defines.extend(self.cap.map(|_| "CAP"));
-        defines.extend(self.alibi.map(|_| "ALIBI"));
-        let lanes = variant.lanes;
-        // where positions are split, one dimension of the grid grows with the length of the
-        // sequence
-        let (workgroups, pieces) = match (lanes, split) {
-            (0, 0) => ([self.heads as u32, 1, rows as u32], None),
-            (0, _) => ([self.heads as u32, 1, rows as u32], Some((1, split))),
-            (_, 0) => ([ceil_div(rows, lanes), kv_heads as u32, 1], None),
-            (_, _) => ([1, kv_heads as u32, rows as u32], Some((0, split * lanes))),
+        let mut own = vec![("Q_COLS", self.q.cols as u32), ("KV_HEADS", kv_heads as u32), ("WORKGROUP", lanes as u32)];
+        let (workgroups, dimension, each) = if shader == "attention" {
+            let (together, parts) = self.together();
+            own.extend([("TOGETHER", together as u32), ("PARTS", parts as u32)]);
+            ([(kv_heads * parts) as u32, 1, rows as u32], 1, 1)
+        } else if split > 0 {
+            ([1, kv_heads as u32, rows as u32], 0, lanes)
+        } else {
+            ([ceil_div(rows, lanes), kv_heads as u32, 1], 0, lanes)
         };
+        let partial = pieces.map(|pieces| Binding::Pieces { len: rows * self.heads * (head_dim + 4), pieces });
+        let defines = [
+            pieces.map(|_| "PARTIAL"),
+            self.cap.map(|_| "CAP"),
+            self.alibi.map(|_| "ALIBI"),
+            (format == KvFormat::F16).then_some("KV_F16"),
+        ];
         let mut kernels = vec![Kernel {
-            shader: variant.shader,
-            defines,
-            constants: [&constants[..], &[("WORKGROUP", lanes as u32), ("KV_BLOCK", KV_BLOCK as u32)]].concat(),
-            bindings: vec![Binding::Rows, Binding::Tables, self.q.into(), Binding::Values(self.kv.buffer), out],
+            shader,
+            defines: defines.into_iter().flatten().collect(),
+            constants: [&constants[..], &own].concat(),
+            bindings: vec![
+                Binding::Rows,
+                Binding::Tables,
+                self.q.into(),
+                Binding::Values(self.kv.buffer),
+                partial.unwrap_or(self.y.into()),
+            ],
             params: vec![
                 rows as u32,
                 self.scale.to_bits(),
@@ -99,19 +110,17 @@ impl Op for Attention {
                 self.alibi.unwrap_or(0.0).to_bits(),
             ],
             workgroups,
-            pieces,
+            pieces: pieces.map(|pieces| PieceGrid { dimension, each, pieces }),
         }];
-        if split > 0 {
-            kernels.push(Kernel {
-                shader: "attention_merge",
-                defines: vec![],
-                constants: [&constants[..], &[("MERGE_WORKGROUP", MERGE_WORKGROUP as u32)]].concat(),
-                bindings: vec![Binding::Rows, Binding::Tables, partial, self.y.into()],
-                params: vec![rows as u32],
-                workgroups: [ceil_div(self.y.cols / 4, MERGE_WORKGROUP), rows as u32, 1],
-                pieces: None,
-            });
-        }
+        kernels.extend(partial.map(|partial| Kernel {
+            shader: "attention_merge",
+            defines: vec![],
+            constants: [&constants[..], &[("MERGE_WORKGROUP", MERGE_WORKGROUP as u32)]].concat(),
+            bindings: vec![Binding::Rows, Binding::Tables, partial, self.y.into()],
+            params: vec![rows as u32],
+            workgroups: [self.heads as u32, rows as u32, 1],
+            pieces: None,
+        }));
         kernels
     }
 
@@ -123,10 +132,37 @@ impl Op for Attention {
     }
 }
 
-/// Invocations of a workgroup that merges pieces.
-const MERGE_WORKGROUP: usize = 32;
+/// Workgroups that occupy a large GPU. A row has so many if its positions are cut into enough
+/// pieces, which are kept few otherwise, since their results are written and read again.
+const WORKGROUPS: usize = 512;
+const FEWEST_PIECES: usize = 16;
+const MOST_PIECES: usize = 64;
+
+/// Invocations of a workgroup that merges pieces: at least [`MOST_PIECES`].
+const MERGE_WORKGROUP: usize = 64;
+
+/// Heads of a workgroup of the shader `attention`: what it keeps of each must fit registers, and
+/// their queries 4 KiB of its memory.
+const MOST_TOGETHER: usize = 8;
+const MOST_QUERIES: usize = 1024;
 
 impl Attention {
+    /// Heads of a workgroup of the shader `attention`, of those that share keys and values, and the
+    /// number of workgroups for these.
+    fn together(&self) -> (usize, usize) {
+        let group = self.heads / self.kv.heads;
+        let parts = group.div_ceil(MOST_TOGETHER.min(MOST_QUERIES / self.kv.head_dim));
+        (group.div_ceil(parts), parts)
+    }
+
+    fn most_pieces(&self) -> usize {
+        (WORKGROUPS / self.kv.heads).clamp(FEWEST_PIECES, MOST_PIECES)
+    }
+
+    fn pieces(&self, shortest: usize) -> Pieces {
+        Pieces { shortest, most: self.most_pieces(), window: self.window }
+    }
+
     fn variant(&self, variants: &Variants) -> &'static AttentionVariant {
         if self.y.rows == 1 { variants.attend_one } else { variants.attend_many }
     }
@@ -219,7 +255,7 @@ mod tests {
         let nowhere = Tensor { buffer, rows: 1, cols: 4 };
         let attention = |heads, alibi| Attention {
             q: nowhere,
-            kv: KvCache { buffer, heads, head_dim: 4 },
+            kv: KvCache { buffer, heads, head_dim: 4, format: KvFormat::F32 },
             heads,
             scale: 1.0,
             cap: None,

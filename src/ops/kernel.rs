@@ -1,7 +1,7 @@
 //! Dispatches for a GPU and weights for a host, independent of any engine.
 
 use crate::format::{Layout, dequantize_row};
-use crate::record::{BufferId, Matrix, Tensor};
+use crate::record::{BufferId, KV_BLOCK, Matrix, Tensor};
 
 /// One GPU dispatch as plain data.
 ///
@@ -26,9 +26,49 @@ pub struct Kernel {
     /// Size of the grid for the recording's whole capacity. Invocations past the rows of a step
     /// return at once.
     pub workgroups: [u32; 3],
-    /// A dimension of the grid that is as long as the step needs instead, and the positions that a
-    /// workgroup takes along it, of those that the rows of the step see.
-    pub pieces: Option<(usize, usize)>,
+    /// The dimension of the grid that is as long as the step needs instead.
+    pub pieces: Option<PieceGrid>,
+}
+
+/// A dimension of the grid along the pieces of what a row sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PieceGrid {
+    /// Which of the three.
+    pub dimension: usize,
+    /// Pieces of a workgroup.
+    pub each: usize,
+    /// The pieces.
+    pub pieces: Pieces,
+}
+
+/// How the positions that a row sees are cut into pieces (shaders/shared/pieces.wgsl): the more
+/// there are the longer the pieces, so that their number is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pieces {
+    /// Positions of the shortest pieces. Longer ones are multiples of it.
+    pub shortest: usize,
+    /// Largest number of pieces.
+    pub most: usize,
+    /// Positions that a row sees at most; `None`: all.
+    pub window: Option<usize>,
+}
+
+impl Pieces {
+    /// Number of pieces in a step whose longest sequence has `reach` positions.
+    pub fn count(self, reach: usize) -> usize {
+        self.span(reach).div_ceil(self.length(reach))
+    }
+
+    /// Most positions from the first piece's begin to the end of what a row sees.
+    fn span(self, reach: usize) -> usize {
+        // the first piece begins with a block
+        self.window.map_or(reach, |window| reach.min(window + KV_BLOCK))
+    }
+
+    /// Positions of a piece in such a step.
+    pub fn length(self, reach: usize) -> usize {
+        self.span(reach).div_ceil(self.most).next_multiple_of(self.shortest).max(self.shortest)
+    }
 }
 
 /// Binding of a matrix's quants plane in every shader: fixed, so that the snippet of a layout can
@@ -41,8 +81,8 @@ impl Kernel {
     /// The grid for a step whose longest sequence has `reach` positions.
     pub fn grid(&self, reach: usize) -> [u32; 3] {
         let mut workgroups = self.workgroups;
-        if let Some((dimension, positions)) = self.pieces {
-            workgroups[dimension] = reach.div_ceil(positions) as u32;
+        if let Some(PieceGrid { dimension, each, pieces }) = self.pieces {
+            workgroups[dimension] = ceil_div(pieces.count(reach), each);
         }
         workgroups
     }
@@ -75,13 +115,12 @@ pub enum Binding {
     Rows,
     /// The length and the block table of each sequence of the step (shaders/shared/rows.wgsl).
     Tables,
-    /// Values that pass from one dispatch of an operation to the next: `len` for each piece of
-    /// `positions` that the rows of a step see.
+    /// Values that pass from one dispatch of an operation to the next: `len` for each piece.
     Pieces {
         /// Values of a piece.
         len: usize,
-        /// Positions of a piece.
-        positions: usize,
+        /// The pieces.
+        pieces: Pieces,
     },
 }
 
@@ -143,4 +182,22 @@ impl MatrixView<'_> {
 /// Number of groups of `size` that cover `count`, as a grid dimension.
 pub fn ceil_div(count: usize, size: usize) -> u32 {
     count.div_ceil(size) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_grow_so_that_they_stay_few() {
+        let pieces = |shortest, window| Pieces { shortest, most: 64, window };
+        assert_eq!([1, 64, 65, 4096, 4097].map(|reach| pieces(64, None).count(reach)), [1, 1, 2, 64, 33]);
+        assert_eq!([1, 16, 17, 1024, 1025].map(|reach| pieces(16, None).count(reach)), [1, 1, 2, 64, 33]);
+        for reach in 1..20_000 {
+            let count = pieces(64, None).count(reach);
+            assert!(count <= 64 && count * pieces(64, None).length(reach) >= reach, "{reach}");
+        }
+        // a window reaches into a block before it
+        assert_eq!([100, 4096, 100_000].map(|reach| pieces(64, Some(512)).count(reach)), [2, 9, 9]);
+    }
 }

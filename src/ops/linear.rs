@@ -156,6 +156,7 @@ impl Op for Linear {
             }
             Epilogue::RopeAppend(rope) if self.fuses(rope) => {
                 defines.push("ROPE");
+                defines.extend(rope.define());
                 constants.extend(rope.constants());
                 bindings.extend([Binding::Rows, rope.angles.into(), Binding::Values(rope.kv.buffer)]);
             }

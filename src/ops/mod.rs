@@ -28,7 +28,7 @@ pub use combine::Combine;
 pub use dot::dot;
 pub use embed::{Embed, Index};
 pub use expert_linear::ExpertLinear;
-pub use kernel::{Binding, Kernel, MatrixView, ceil_div};
+pub use kernel::{Binding, Kernel, MatrixView, PieceGrid, Pieces, ceil_div};
 pub use linear::{Affine, Epilogue, Linear};
 pub use loads::Loads;
 pub use norm::{Norm, NormKind};

@@ -5,10 +5,12 @@
 //! The host computes the cosines and sines of each row in f64: WGSL guarantees the precision of
 //! `sin` and `cos` only within [-π, π], and angles grow far beyond that.
 
-use super::loads::{f32s, touched};
+use std::ops::Range;
+
+use super::loads::f32s;
 use super::{Binding, Kernel, Loads, Op, Variants, ceil_div, ensure};
 use crate::Result;
-use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
+use crate::record::{KV_BLOCK, KvCache, KvFormat, Step, Tensor};
 
 /// Which values of a head are rotated together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +43,8 @@ impl Op for RopeAppend {
     fn check(&self) -> Result<()> {
         let (cols, head_dim) = (self.all_heads() * self.kv.head_dim, self.kv.head_dim);
         ensure(self.qkv.cols == cols, "rope_append", "qkv.cols = (heads + 2 kv.heads) · head_dim", self.qkv.cols)?;
-        ensure(head_dim.is_multiple_of(2), "rope_append", "an even head_dim", head_dim)?;
+        let unit = if self.kv.format == KvFormat::F32 { 2 } else { self.kv.format.unit() };
+        ensure(head_dim.is_multiple_of(unit), "rope_append", "an even head_dim, in f16 in eights", head_dim)?;
         let rotary_dim = self.angles.cols;
         let fits = rotary_dim.is_multiple_of(2) && rotary_dim <= head_dim;
         ensure(fits, "rope_append", "even rotary_dim ≤ head_dim", rotary_dim)?;
@@ -49,32 +52,25 @@ impl Op for RopeAppend {
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {
-        let KvCache { buffer, heads: kv_heads, head_dim } = self.kv;
+        let KvCache { buffer, heads: kv_heads, head_dim, .. } = self.kv;
+        let half_split = (self.kind == RopeKind::HalfSplit).then_some("HALF_SPLIT");
         vec![Kernel {
             shader: "rope_append",
-            defines: match self.kind {
-                RopeKind::Interleaved => vec![],
-                RopeKind::HalfSplit => vec!["HALF_SPLIT"],
-            },
+            defines: half_split.into_iter().chain(self.define()).collect(),
             constants: vec![("KV_BLOCK", KV_BLOCK as u32)],
             bindings: vec![Binding::Rows, self.qkv.into(), self.angles.into(), Binding::Values(buffer)],
             params: [self.qkv.rows, self.heads, kv_heads, head_dim, self.angles.cols].map(|v| v as u32).to_vec(),
-            // one invocation per pair of values
+            // one invocation per two values
             workgroups: [ceil_div(self.all_heads() * head_dim / 2, WORKGROUP), self.qkv.rows as u32, 1],
             pieces: None,
         }]
     }
 
     fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
-        let (width, used) = (self.kv.head_dim / 2, self.angles.cols / 2);
-        let rotated = self.heads + self.kv.heads;
-        let qkv = Loads::once(self.qkv.cols, ceil_div(self.qkv.cols / 2, WORKGROUP) as usize);
-        let angles = Loads {
-            activations: f32s(2 * touched(rotated * width, WORKGROUP, width, used)),
-            lane_activations: f32s(2 * rotated * used),
-            ..Loads::default()
-        };
-        vec![(qkv + angles) * step.count(self.qkv.rows)]
+        let pairs = self.all_heads() * self.kv.head_dim / 2;
+        let workgroups =
+            (0..pairs).step_by(WORKGROUP).map(|first| self.pair_loads(first..pairs.min(first + WORKGROUP)));
+        vec![workgroups.sum::<Loads>() * step.count(self.qkv.rows)]
     }
 }
 
@@ -82,6 +78,37 @@ impl RopeAppend {
     /// Number of heads of q, k and v together.
     fn all_heads(&self) -> usize {
         self.heads + 2 * self.kv.heads
+    }
+
+    /// Of the workgroup of these pairs.
+    fn pair_loads(&self, mut pairs: Range<usize>) -> Loads {
+        let (width, half) = (self.kv.head_dim / 2, self.angles.cols / 2);
+        let (mut values, mut lane_values, mut angles) = (0, 0, vec![false; half]);
+        while !pairs.is_empty() {
+            let (head, first) = (pairs.start / width, pairs.start % width);
+            let end = width.min(first + pairs.len());
+            pairs.start += end - first;
+            let (whole, split) = (first..end.min(half), self.kind == RopeKind::HalfSplit);
+            // pairs that are copied; pairs that are rotated, and how often
+            let (copied, rotated, times) = match head {
+                head if head < self.heads => (0, whole, 1),
+                head if head >= self.heads + self.kv.heads => (end - first, 0..0, 1),
+                // both values of a pair are needed for either, and neighbours may be of two pairs
+                _ if split => (end - end.min(half.max(first)), 2 * whole.start..2 * whole.end, 1),
+                _ => (end - end.min(half.max(first)), whole, 2),
+            };
+            values += 2 * (copied + rotated.len().min(half));
+            lane_values += 2 * copied + 4 * times * rotated.len();
+            rotated.for_each(|pair| angles[pair % half] = true);
+        }
+        let angles = angles.into_iter().filter(|&is_loaded| is_loaded).count();
+        let (activations, lane_activations) = (f32s(values + 2 * angles), f32s(lane_values));
+        Loads { activations, lane_activations, workgroups: u64::from(values > 0), ..Loads::default() }
+    }
+
+    /// The define that selects the format of the KV cache.
+    pub(super) fn define(&self) -> Option<&'static str> {
+        (self.kv.format == KvFormat::F16).then_some("KV_F16")
     }
 
     /// Constants for the shader of a projection that does this operation in its epilogue.
@@ -110,10 +137,14 @@ impl RopeAppend {
             let block = &mut blocks[block];
             for h in 0..self.kv.heads {
                 let slot = position..position + 1;
-                block[self.kv.keys(h, slot.clone())].copy_from_slice(&q_and_k[(self.heads + h) * d..][..d]);
-                block[self.kv.values(h, slot)].copy_from_slice(&v[h * d..][..d]);
+                self.append(&mut block[self.kv.keys(h, slot.clone())], &q_and_k[(self.heads + h) * d..][..d]);
+                self.append(&mut block[self.kv.values(h, slot)], &v[h * d..][..d]);
             }
         }
+    }
+
+    fn append(&self, place: &mut [f32], values: &[f32]) {
+        place.iter_mut().zip(values).for_each(|(place, value)| *place = self.kv.format.round(*value));
     }
 }
 

@@ -92,10 +92,10 @@ pub struct AttentionVariant {
     pub name: &'static str,
     /// The file in `shaders/`.
     pub shader: &'static str,
-    /// Positions per piece; a token's pieces are merged afterwards. 0: no split.
+    /// Positions of a piece at least; a token's pieces are merged afterwards. 0: no split.
     pub split: usize,
-    /// Invocations per workgroup in shaders where each takes a key and value head; 0 in shaders
-    /// where a workgroup takes a query head.
+    /// Invocations per workgroup. In `attention` they share a key and value head, in
+    /// `attention_lane` each has one.
     pub lanes: usize,
     /// Only for adapters that are emulated on the CPU, see [`LinearVariant::software_only`].
     pub software_only: bool,
@@ -163,15 +163,14 @@ pub const MATMUL_INT8: &[LinearVariant] =
 
 /// Candidates for attention of one token.
 pub const ATTEND_ONE: &[AttentionVariant] = &[
-    attention("64 positions a workgroup", "attention", 64, 0),
-    attention("256 positions a workgroup", "attention", 256, 0),
+    attention("64 positions a workgroup", "attention", 64, 128),
     attention("16 positions an invocation", "attention_lane", 16, 4).software_only(),
 ];
 
 /// Candidates for attention of many tokens.
 pub const ATTEND_MANY: &[AttentionVariant] = &[
-    attention("a head a workgroup", "attention", 0, 0),
-    attention("a head an invocation", "attention_lane", 0, 4).software_only(),
+    attention("a key head a workgroup", "attention", 0, 128),
+    attention("a key head an invocation", "attention_lane", 0, 4).software_only(),
 ];
 
 /// A matrix with this many rows keeps a large GPU busy even if invocations do not share rows.
@@ -323,8 +322,8 @@ mod tests {
                 ],
                 vec!["64 rows, 32 tokens a workgroup", "plain"],
                 vec!["64 rows, 32 tokens a workgroup in 8 bits"],
-                vec!["64 positions a workgroup", "256 positions a workgroup"],
-                vec!["a head a workgroup"],
+                vec!["64 positions a workgroup"],
+                vec!["a key head a workgroup"],
             ]
         );
         let lengths = [MATVEC.len(), MATMUL.len(), MATMUL_INT8.len(), ATTEND_ONE.len(), ATTEND_MANY.len()];

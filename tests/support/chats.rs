@@ -8,6 +8,7 @@ use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::engine::shared::SharedEngine;
 use weft_llm::format::BlockType;
 use weft_llm::inference::{Event, GenerateOptions, GenerationId, LoadedDecoder, Loading};
+use weft_llm::record::KvFormat;
 use weft_llm::sampling::SamplingOptions;
 
 use super::gpu;
@@ -50,8 +51,14 @@ pub fn warm(decoder: &mut LoadedDecoder) {
     block_on(decoder.forget()).unwrap();
 }
 
+/// Keys and values are in f32 on every engine, so that they take as much.
 pub fn load_for(context: usize, engine: &SharedEngine, bytes: &[u8]) -> LoadedDecoder {
+    load_in(Some(KvFormat::F32), context, engine, bytes)
+}
+
+pub fn load_in(format: Option<KvFormat>, context: usize, engine: &SharedEngine, bytes: &[u8]) -> LoadedDecoder {
     let mut loading = Loading::new(engine.clone(), Some(context));
+    loading.set_kv_format(format);
     block_on(loading.feed(bytes)).unwrap();
     block_on(loading.finish()).unwrap()
 }

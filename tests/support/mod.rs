@@ -19,7 +19,7 @@ use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_INT8, MATVEC};
 use weft_llm::ops::{Command, Recording, RmsNorm, Variants};
-use weft_llm::record::{BufferId, KvCache, Matrix, Row, Step, Tensor, rows};
+use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
 
 /// Largest error allowed, relative to the root mean square of the reference's results: what sums of
 /// some hundred f32 products differ by when they are added in another order.
@@ -141,7 +141,17 @@ impl Rng {
 pub struct Setup<'a> {
     engine: &'a mut dyn Engine,
     rng: Rng,
-    outputs: Vec<(Tensor, Range<usize>)>,
+    /// Blocks of a KV cache.
+    blocks: usize,
+    outputs: Vec<Output>,
+}
+
+/// What a command writes: these columns of a tensor are compared.
+pub struct Output {
+    tensor: Tensor,
+    cols: Range<usize>,
+    /// What its values are rounded to.
+    format: KvFormat,
 }
 
 impl Setup<'_> {
@@ -189,27 +199,27 @@ impl Setup<'_> {
         tensor
     }
 
-    /// A KV cache of random values, which has the blocks of every table of [`TABLES`].
-    pub fn cache(&mut self, heads: usize, head_dim: usize) -> KvCache {
-        let cache = KvCache { buffer: BufferId(0), heads, head_dim };
-        let (len, count) = (cache.block_len(), TABLES.as_flattened().len());
-        let buffer = self.engine.create_blocks("case", len, count).unwrap();
-        let values = self.rng.units(count * len);
+    /// A KV cache of random values, which has the blocks of every table.
+    pub fn cache(&mut self, heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
+        let cache = KvCache { buffer: BufferId(0), heads, head_dim, format };
+        let buffer = self.engine.create_blocks("case", &cache, self.blocks).unwrap();
+        let values = self.rng.units(self.blocks * cache.block_len());
         self.engine.write_values(buffer, 0, &values).unwrap();
         KvCache { buffer, ..cache }
     }
 
     /// The same, and all of it is compared.
-    pub fn output_cache(&mut self, heads: usize, head_dim: usize) -> KvCache {
-        let cache = self.cache(heads, head_dim);
-        let (rows, cols) = (TABLES.as_flattened().len(), cache.block_len());
-        self.compare(Tensor { buffer: cache.buffer, rows, cols }, 0..cols);
+    pub fn output_cache(&mut self, heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
+        let cache = self.cache(heads, head_dim, format);
+        let (rows, cols) = (self.blocks, cache.block_len());
+        let tensor = Tensor { buffer: cache.buffer, rows, cols };
+        self.outputs.push(Output { tensor, cols: 0..cols, format });
         cache
     }
 
     /// Compares these columns.
     pub fn compare(&mut self, tensor: Tensor, cols: Range<usize>) {
-        self.outputs.push((tensor, cols));
+        self.outputs.push(Output { tensor, cols, format: KvFormat::F32 });
     }
 
     /// A random matrix, written in two parts.
@@ -223,14 +233,15 @@ impl Setup<'_> {
     }
 }
 
-/// Records one command on an engine. Gives the program, and what it writes: tensors with the
-/// columns to compare.
+/// Records one command on an engine. Gives the program, and what it writes. KV caches have this
+/// many `blocks`.
 pub fn prepare<C: Into<Command>>(
     engine: &mut dyn Engine,
     seed: u64,
-    record: impl Fn(&mut Setup) -> C,
-) -> (ProgramId, Vec<(Tensor, Range<usize>)>) {
-    let mut setup = Setup { engine, rng: Rng::new(seed), outputs: Vec::new() };
+    blocks: usize,
+    record: impl FnOnce(&mut Setup) -> C,
+) -> (ProgramId, Vec<Output>) {
+    let mut setup = Setup { engine, rng: Rng::new(seed), blocks, outputs: Vec::new() };
     let mut recording = Recording::default();
     recording.push(record(&mut setup)).unwrap();
     let Setup { engine, outputs, .. } = setup;
@@ -244,12 +255,31 @@ pub const TABLES: [[u32; 3]; 3] = [[4, 0, 7], [2, 6, 1], [8, 3, 5]];
 pub struct Suite {
     /// Each with its worst error and the case of it.
     engines: Vec<(Box<dyn Engine>, f32, String)>,
+    /// Whether each case runs on every GPU engine.
+    everywhere: bool,
     cases: u64,
 }
 
 impl Suite {
+    /// A GPU engine compiles shaders for each case: so each case runs on the CPU and one of them,
+    /// in turn.
     pub fn new() -> Self {
-        Self { engines: engines().into_iter().map(|engine| (engine, 0.0, String::new())).collect(), cases: 0 }
+        let engines = engines().into_iter().map(|engine| (engine, 0.0, String::new())).collect();
+        Self { engines, everywhere: false, cases: 0 }
+    }
+
+    /// Each case runs on the CPU and with the first `most` variants of attention.
+    pub fn of_attention(most: usize) -> Self {
+        let choose = |i| Variants {
+            attend_one: &ATTEND_ONE[i % ATTEND_ONE.len()],
+            attend_many: &ATTEND_MANY[i % ATTEND_MANY.len()],
+            ..Variants::PLAIN
+        };
+        let all = ATTEND_ONE.len().max(ATTEND_MANY.len());
+        let gpus = (0..most.min(all)).map(|i| Box::new(gpu_with(choose(i))) as Box<dyn Engine>);
+        let host: Box<dyn Engine> = Box::new(HostEngine::new(Simd::default()));
+        let engines = std::iter::once(host).chain(gpus).map(|engine| (engine, 0.0, String::new())).collect();
+        Self { engines, everywhere: true, cases: 0 }
     }
 
     /// Runs the command that `record` makes, on every engine, for tokens `ids` from `position` on.
@@ -270,28 +300,39 @@ impl Suite {
         rows: &[Row],
         record: impl Fn(&mut Setup) -> C,
     ) {
+        self.case_of_tables(name, rows, &TABLES.each_ref().map(|table| &table[..]), record);
+    }
+
+    /// The same for sequences with these block tables.
+    pub fn case_of_tables<C: Into<Command>>(
+        &mut self,
+        name: impl Display,
+        rows: &[Row],
+        tables: &[&[u32]],
+        record: impl Fn(&mut Setup) -> C,
+    ) {
         self.cases += 1;
         let seed = self.cases;
         let run = |engine: &mut dyn Engine| {
-            let (program, outputs) = prepare(engine, seed, &record);
+            let blocks = tables.iter().map(|table| table.len()).sum();
+            let (program, outputs) = prepare(engine, seed, blocks, &record);
             let second = rows[0].position as u32 + 2;
-            let tables = TABLES.each_ref().map(|table| &table[..]);
-            engine.run(program, &Step { second, ..Step::new(rows, &tables) }).unwrap();
-            let read = |(tensor, cols): (Tensor, Range<usize>)| {
+            engine.run(program, &Step { second, ..Step::new(rows, tables) }).unwrap();
+            let read = |Output { tensor, cols, format }: Output| {
                 let values = read(engine, tensor.buffer, tensor.rows * tensor.cols);
-                values.chunks(tensor.cols).flat_map(|row| &row[cols.clone()]).copied().collect::<Vec<f32>>()
+                let values = values.chunks(tensor.cols).flat_map(|row| &row[cols.clone()]).copied();
+                (values.collect::<Vec<f32>>(), format)
             };
             outputs.into_iter().map(read).collect::<Vec<_>>()
         };
         let expected = run(&mut HostEngine::new(Reference));
-        // A GPU engine compiles shaders for each case: so each case runs on the CPU and one of
-        // them, in turn.
         let (on_host, gpus) = self.engines.split_at_mut(1);
-        let count = gpus.len() as u64;
-        let turns = gpus.iter_mut().enumerate().filter(|(i, _)| *i as u64 == seed % count).map(|(_, gpu)| gpu);
+        let (count, everywhere) = (gpus.len() as u64, self.everywhere);
+        let has_turn = |i: usize| everywhere || i as u64 == seed % count;
+        let turns = gpus.iter_mut().enumerate().filter(|(i, _)| has_turn(*i)).map(|(_, gpu)| gpu);
         for (engine, worst, case) in on_host.iter_mut().chain(turns) {
-            for (i, (got, expected)) in run(&mut **engine).iter().zip(&expected).enumerate() {
-                let error = relative_error(got, expected);
+            for (i, ((got, format), (expected, _))) in run(&mut **engine).iter().zip(&expected).enumerate() {
+                let error = relative_error(got, expected, *format);
                 let EngineInfo { kind, description, .. } = engine.info();
                 assert!(error <= TOLERANCE, "{name}, output {i}: {kind} {description} is off by {error:.1e}");
                 if error > *worst {
@@ -315,9 +356,12 @@ pub fn read(engine: &mut dyn Engine, buffer: BufferId, len: usize) -> Vec<f32> {
 }
 
 /// Largest difference, relative to the root mean square of `expected` (at least 1e-20, where
-/// results are as good as zero); infinite where one is not a number.
-fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
+/// results are as good as zero); infinite where one is not a number. Where values are rounded to
+/// f16, they may be neighbours among these: a small difference can decide what is nearest.
+pub fn relative_error(got: &[f32], expected: &[f32], format: KvFormat) -> f32 {
     let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt().max(1e-20);
-    let differences = got.iter().zip(expected).map(|(a, b)| if a == b { 0.0 } else { (a - b).abs() / rms });
+    let step = if format == KvFormat::F16 { 1.0 / 1024.0 } else { 0.0 };
+    let difference = |(a, b): (&f32, &f32)| if a == b { 0.0 } else { ((a - b).abs() - step * b.abs()) / rms };
+    let differences = got.iter().zip(expected).map(difference);
     differences.fold(0.0, |worst, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) })
 }

@@ -7,7 +7,7 @@ use weft_llm::Result;
 use weft_llm::engine::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use weft_llm::format::{BlockType, Layout};
 use weft_llm::ops::Recording;
-use weft_llm::record::{BufferId, Matrix, Memory, Step};
+use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Memory, Step};
 
 pub struct Slow(pub Box<dyn Engine>);
 
@@ -49,8 +49,12 @@ impl Memory for Slow {
         self.0.create_values(label, len)
     }
 
-    fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId> {
-        self.0.create_blocks(label, len, count)
+    fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
+        self.0.kv_format(asked)
+    }
+
+    fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId> {
+        self.0.create_blocks(label, shape, count)
     }
 
     fn hold_blocks(&mut self, buffers: &[BufferId], held: &[bool]) -> LocalFuture<'static, Result<()>> {

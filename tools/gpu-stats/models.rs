@@ -7,7 +7,7 @@ use weft_llm::ops::{
     Activation, Attention, Embed, Epilogue, Index, Linear, Norm, NormKind, PickRows, Recording, RmsNorm, RopeAppend,
     RopeKind, Sample,
 };
-use weft_llm::record::{BufferId, KvCache, Matrix, Tensor};
+use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
 /// Tokens of a decode step, and of a chunk of a prompt.
 const ROWS: [usize; 2] = [1, 32];
@@ -123,7 +123,7 @@ impl Model {
 
         let table = b.matrix(if self.tied { Layout::Q6K16 } else { Layout::Q4K32 }, vocab, hidden);
         r.push(Embed { table, first_row: 0, index: Index::Id, scale: 1.0, y: x })?;
-        let kv = KvCache { buffer: b.next(), heads: kv_heads, head_dim };
+        let kv = KvCache { buffer: b.next(), heads: kv_heads, head_dim, format: KvFormat::F16 };
         let qkv = b.tensor(rows, (heads + 2 * kv_heads) * head_dim);
         layouts.iter().try_for_each(|v| self.record_qkv(r, &mut b, x, norm, *v, kv, qkv))?;
         let scale = (head_dim as f32).sqrt().recip();

@@ -1,11 +1,12 @@
 //! What a model costs on a GPU.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use weft_llm::Result;
 use weft_llm::cost::profiles;
 use weft_llm::cost::synthetic::{self, Mixture};
 use weft_llm::format::ModelReader;
 use weft_llm::inference::{CostModel, CostOptions, ModelCost};
-use weft_llm::{Error, Result};
+use weft_llm::record::KvFormat;
 
 use super::files::Files;
 use super::{print, print_json};
@@ -29,9 +30,9 @@ pub struct CostArgs {
     /// Position of the token that is decoded.
     #[arg(long, default_value_t = 512)]
     position: usize,
-    /// How keys and values are kept.
-    #[arg(long, value_enum, default_value_t = KvArg::F32)]
-    kv: KvArg,
+    /// Format of keys and values, f32 or f16.
+    #[arg(long, default_value = "f16")]
+    kv: String,
     /// The shaders: discrete, core, software or plain.
     #[arg(long, default_value = "discrete")]
     profile: String,
@@ -43,24 +44,11 @@ pub struct CostArgs {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum KvArg {
-    F32,
-    F16,
-    Q8,
-}
-
 pub fn cost(args: &CostArgs) -> Result<()> {
-    if args.kv != KvArg::F32 {
-        return Err(Error::InvalidOption {
-            name: "kv".into(),
-            expected: "f32, in which the GPU engine keeps keys and values".into(),
-            got: format!("{:?}", args.kv).to_lowercase(),
-        });
-    }
     let options = CostOptions {
         prompt: args.prompt,
         position: args.position,
+        kv_format: KvFormat::named("kv", &args.kv)?,
         profile: profiles::named(&args.profile)?,
         max_buffer_bytes: args.max_buffer_mib << 20,
     };

@@ -6,7 +6,7 @@ use crate::engine::table::Table;
 use crate::engine::{LocalFuture, freed};
 use crate::format::block::BlockType;
 use crate::format::{Layout, repack};
-use crate::record::{BufferId, Matrix, Memory};
+use crate::record::{BufferId, KvCache, KvFormat, Matrix, Memory};
 use crate::{Error, Result};
 
 pub(super) const CACHE_USAGE: wgpu::BufferUsages =
@@ -20,8 +20,8 @@ pub(super) const UPLOAD_BYTES: u64 = 16 << 20;
 pub(super) struct GpuBuffer {
     pub main: wgpu::Buffer,
     pub scales: Option<wgpu::Buffer>,
-    /// Values of a block, of a KV cache.
-    pub block_len: Option<usize>,
+    /// The shape of a KV cache.
+    pub cache: Option<KvCache>,
     pub label: String,
 }
 
@@ -39,7 +39,12 @@ impl GpuBuffer {
 
     /// Bytes of a block of a KV cache.
     pub fn block_bytes(&self) -> u64 {
-        self.block_len.map_or(0, |len| (len * size_of::<f32>()) as u64)
+        self.cache.map_or(0, |cache| cache.block_bytes() as u64)
+    }
+
+    /// How its values are held.
+    pub fn format(&self) -> KvFormat {
+        self.cache.map_or(KvFormat::F32, |cache| cache.format)
     }
 
     /// Blocks that there is memory for.
@@ -127,12 +132,16 @@ impl Memory for GpuEngine {
     fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let main = self.gpu.create_buffer(label, len as u64 * size_of::<f32>() as u64, usage)?;
-        Ok(self.insert(GpuBuffer { main, scales: None, block_len: None, label: label.into() }))
+        Ok(self.insert(GpuBuffer { main, scales: None, cache: None, label: label.into() }))
     }
 
-    fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId> {
-        let main = self.gpu.create_buffer(label, (len * count * size_of::<f32>()) as u64, CACHE_USAGE)?;
-        Ok(self.insert(GpuBuffer { main, scales: None, block_len: Some(len), label: label.into() }))
+    fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
+        asked.unwrap_or(KvFormat::F16)
+    }
+
+    fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId> {
+        let main = self.gpu.create_buffer(label, (shape.block_bytes() * count) as u64, CACHE_USAGE)?;
+        Ok(self.insert(GpuBuffer { main, scales: None, cache: Some(*shape), label: label.into() }))
     }
 
     fn hold_blocks(&mut self, buffers: &[BufferId], held: &[bool]) -> LocalFuture<'static, Result<()>> {
@@ -157,16 +166,17 @@ impl Memory for GpuEngine {
     }
 
     fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()> {
-        let (target, is_cache) = {
+        let (target, cache) = {
             let all = self.buffers.borrow();
-            let GpuBuffer { main, block_len, .. } = all.table.get(buffer).ok_or_else(|| freed("write"))?;
-            (main.clone(), block_len.is_some())
+            let GpuBuffer { main, cache, .. } = all.table.get(buffer).ok_or_else(|| freed("write"))?;
+            (main.clone(), *cache)
         };
-        if is_cache {
-            // copies of blocks are deferred, and a write comes before the next submit
-            self.gpu.flush();
-        }
-        self.write(&target, offset * size_of::<f32>(), bytemuck::cast_slice(values))
+        let Some(KvCache { format, .. }) = cache else {
+            return self.write(&target, offset * size_of::<f32>(), bytemuck::cast_slice(values));
+        };
+        // copies of blocks are deferred, and a write comes before the next submit
+        self.gpu.flush();
+        self.write(&target, format.bytes(offset), &format.encode(values))
     }
 
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
@@ -177,7 +187,7 @@ impl Memory for GpuEngine {
             0 => None,
             bytes => Some(self.gpu.create_buffer(label, bytes, usage)?),
         };
-        let buffer = self.insert(GpuBuffer { main, scales, block_len: None, label: label.into() });
+        let buffer = self.insert(GpuBuffer { main, scales, cache: None, label: label.into() });
         Ok(Matrix { buffer, layout, rows, cols })
     }
 

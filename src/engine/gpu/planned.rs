@@ -7,7 +7,7 @@ use super::program::{capacity, program_bytes};
 use super::tiles::plane_bytes;
 use crate::format::{BlockType, Layout};
 use crate::ops::{Kernel, Variants};
-use crate::record::{BufferId, LocalFuture, Matrix, Memory};
+use crate::record::{BufferId, KvCache, KvFormat, LocalFuture, Matrix, Memory};
 use crate::{Error, Result};
 
 /// Memory that only counts, laid out for these shaders.
@@ -73,8 +73,12 @@ impl Memory for Planned {
         self.create(label, [((len * size_of::<f32>()) as u64).max(1), 0])
     }
 
-    fn create_blocks(&mut self, label: &str, len: usize, count: usize) -> Result<BufferId> {
-        self.create_values(label, len * count)
+    fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
+        asked.unwrap_or(KvFormat::F16)
+    }
+
+    fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId> {
+        self.create(label, [((shape.block_bytes() * count) as u64).max(1), 0])
     }
 
     fn hold_blocks(&mut self, _: &[BufferId], _: &[bool]) -> LocalFuture<'static, Result<()>> {

@@ -111,7 +111,7 @@ impl Program {
         let (words, generation) = (Vec::new(), buffers.generation);
         let dispatches = Vec::with_capacity(kernels.len());
         let caches = kernels.iter().flat_map(|(kernel, _)| &kernel.bindings).filter_map(|binding| match binding {
-            Binding::Values(id) if buffers.table.get(*id).is_some_and(|buffer| buffer.block_len.is_some()) => Some(*id),
+            Binding::Values(id) if buffers.table.get(*id).is_some_and(|buffer| buffer.cache.is_some()) => Some(*id),
             _ => None,
         });
         let caches = caches.collect();
@@ -336,7 +336,7 @@ fn slot_bytes(kernels: &[Kernel], alignment: usize) -> usize {
 /// Bytes of the pieces for a step whose longest sequence has `reach` positions.
 fn pieces_bytes<'a>(kernels: impl Iterator<Item = &'a Kernel>, reach: usize) -> u64 {
     let values = kernels.flat_map(|kernel| &kernel.bindings).map(|binding| match *binding {
-        Binding::Pieces { len, positions } => len * reach.div_ceil(positions),
+        Binding::Pieces { len, pieces } => len * pieces.count(reach),
         _ => 0,
     });
     (values.max().unwrap_or(0) * size_of::<f32>()) as u64

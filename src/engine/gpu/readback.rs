@@ -19,11 +19,15 @@ impl GpuEngine {
     ) -> Result<LocalFuture<'static, Result<Vec<f32>>>> {
         self.gpu.check()?;
         let all = self.buffers.borrow();
-        let source = &all.table.get(buffer).ok_or_else(|| freed("read"))?.main;
-        let size = |values: usize| (values * size_of::<f32>()) as u64;
+        let found = all.table.get(buffer).ok_or_else(|| freed("read"))?;
+        let (source, format) = (&found.main, found.format());
+        let size = |values: usize| format.bytes(values) as u64;
         let bytes = size(ranges.iter().map(Range::len).sum());
-        if bytes == 0 || ranges.iter().any(|range| size(range.end) > source.size()) {
-            let expected = format!("1 to {} values", source.size() / 4);
+        let is_whole = |at: usize| size(at).is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
+        let fits =
+            |range: &Range<usize>| size(range.end) <= source.size() && is_whole(range.start) && is_whole(range.end);
+        if bytes == 0 || !ranges.iter().all(fits) {
+            let expected = format!("1 to {} values in whole words", source.size() / size(1));
             return Err(Error::Internal { op: "read", expected, got: format!("{ranges:?}") });
         }
         // taken out, so that a caller who drops the future also drops the mapped buffer
@@ -57,7 +61,7 @@ impl GpuEngine {
             let failed = |error: String| Error::DeviceLost(format!("a readback failed: {error}"));
             mapped.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
             let view = staging.get_mapped_range(..bytes).map_err(|error| failed(error.to_string()))?;
-            let values = bytemuck::pod_collect_to_vec(&view);
+            let values = format.decode(&view);
             drop(view);
             staging.unmap();
             place.set(Some(staging));

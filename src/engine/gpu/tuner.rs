@@ -18,6 +18,7 @@ use crate::format::layout::Layout;
 use crate::ops::variants::{
     ATTEND_MANY, ATTEND_ONE, AttentionVariant, LinearVariant, MATMUL, MATMUL_INT8, MATVEC, PLAIN, Variants,
 };
+use crate::record::KvFormat;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,10 @@ const VERSION: u32 = 5;
 /// Largest error of a correct variant, relative to the root mean square of the results. Wrong ones
 /// differ by about one.
 const TOLERANCE: f32 = 1e-3;
+
+/// The same where results are rounded to f16. GPUs may round down what others round up: that is a
+/// 1024th of a value, and a few values are some times the root mean square.
+const TOLERANCE_F16: f32 = 1e-2;
 
 /// A variant that rounds activations must be this many times as fast as the best exact one.
 const INT8_WORTH: f64 = 1.2;
@@ -181,8 +186,8 @@ impl Heats {
             narrow: heat(Trial::down(1, Layout::Q4, 576, 1536), Some(narrow)),
             prompt: heat(Trial::gate_up(PROMPT, Layout::Q4, 320, 320), Some(prompt)),
             prompt_f16: heat(Trial::gate_up(PROMPT, Layout::F16, 32, 320), None),
-            attend_one: heat(Trial::attention(1, 200), None),
-            attend_many: heat(Trial::attention(PROMPT, 200), None),
+            attend_one: heat(Trial::attention(1, 200, KvFormat::F16), None),
+            attend_many: heat(Trial::attention(PROMPT, 200, KvFormat::F16), None),
         }
     }
 
@@ -316,8 +321,9 @@ async fn check(engine: &mut GpuEngine, variants: Variants, heats: &Heats) -> Res
 pub(super) async fn run_checked(engine: &mut GpuEngine, trial: &Trial, expected: &[f32]) -> Result<ProgramId> {
     let (program, got) = trial.run(engine).await?;
     let error = relative_error(&got, expected);
-    if error > TOLERANCE {
-        let (expected, got) = (format!("results within {TOLERANCE}"), format!("{error:.1e} off"));
+    let tolerance = if trial.rounds { TOLERANCE_F16 } else { TOLERANCE };
+    if error > tolerance {
+        let (expected, got) = (format!("results within {tolerance}"), format!("{error:.1e} off"));
         return Err(Error::Internal { op: "self-test", expected, got });
     }
     Ok(program)
@@ -334,7 +340,7 @@ mod tests {
             matvec_narrow: &MATVEC[4],
             matmul: &MATMUL[1],
             matmul_int8: Some(&MATMUL_INT8[0]),
-            attend_one: &ATTEND_ONE[2],
+            attend_one: &ATTEND_ONE[1],
             attend_many: &ATTEND_MANY[1],
             row_tiles: None,
         };

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Buffer, HostEngine, Kernels, zeroed};
-use crate::record::{BufferId, Memory};
+use crate::record::{BufferId, KvFormat, Memory};
 use crate::{Error, Result};
 
 /// Blocks of a KV cache, each with its own allocation.
@@ -12,6 +12,8 @@ pub(super) struct Blocks {
     pub label: String,
     /// Values per block.
     pub len: usize,
+    /// The values are rounded to it, and held in f32 all the same.
+    pub format: KvFormat,
     /// Empty vectors for blocks that are not held.
     pub blocks: Vec<Vec<f32>>,
 }
@@ -48,7 +50,7 @@ impl<K: Kernels> HostEngine<K> {
         let mut wanted = Vec::new();
         let mut bytes = 0;
         for (i, &buffer) in buffers.iter().enumerate() {
-            let Blocks { label, len, blocks } = self.blocks(buffer)?;
+            let Blocks { label, len, blocks, .. } = self.blocks(buffer)?;
             let is_new = |&block: &usize| held[block] && blocks.get(block).is_none_or(Vec::is_empty);
             for block in (0..held.len()).filter(is_new) {
                 bytes += (len * size_of::<f32>()) as u64;

@@ -1,10 +1,10 @@
 //! Trials of recorded commands: the same kernels on random operands of the same shape. Operands
 //! that would be slow on the host are made smaller where kernels then differ only in constants.
 
-use super::{Output, POSITIONS, Random, TABLE, Trial};
+use super::{BLOCKS, Output, POSITIONS, Random, Trial, table};
 use crate::engine::Engine;
-use crate::ops::{Command, Embed, Epilogue, Index, Recording, Sample};
-use crate::record::{KvCache, Matrix, Tensor};
+use crate::ops::{Command, Embed, Epilogue, Index, Linear, Recording, Sample};
+use crate::record::{KvCache, KvFormat, Matrix, Tensor};
 use crate::sampling::{Sampler, SamplingOptions};
 use crate::{Error, Result};
 
@@ -86,13 +86,20 @@ impl Trial {
         let tokens = rows.min(TOKENS).min(context);
         let position = POSITION.min(context - tokens);
         let last_id = if let Command::Embed(op) = &command { op.table.rows - 1 } else { 0 };
+        let appends = match &command {
+            Command::RopeAppend(op) => Some(op.kv),
+            Command::Linear(Linear { epilogue: Epilogue::RopeAppend(op), .. }) => Some(op.kv),
+            _ => None,
+        };
         let record = move |memory: &mut dyn Engine| record(&command, memory);
         Self {
             name,
             multiply_adds: (tokens * weights) as u64,
             position,
             ids: (0..tokens).map(|token| (last_id - token.min(last_id)) as u32).collect(),
+            table: table(BLOCKS),
             record: Box::new(record),
+            rounds: appends.is_some_and(|kv| kv.format == KvFormat::F16),
         }
     }
 }
@@ -136,7 +143,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
 fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<Output>)> {
     let mut random = Random(4);
     let mut command = command.clone();
-    let blocks = |kv: KvCache| Tensor { buffer: kv.buffer, rows: TABLE.len(), cols: kv.block_len() };
+    let blocks = |kv: KvCache| Tensor { buffer: kv.buffer, rows: BLOCKS, cols: kv.block_len() };
     let outputs = match &mut command {
         Command::Embed(op) => {
             op.y = random.like(memory, op.y)?;
@@ -154,7 +161,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             }
             let mut outputs = vec![Output::all(op.y)];
             if let Epilogue::RopeAppend(rope) = &mut op.epilogue {
-                rope.kv = random.cache(memory, rope.kv)?;
+                rope.kv = random.cache(memory, rope.kv, BLOCKS)?;
                 (rope.qkv, rope.angles) = (op.y, random.like(memory, rope.angles)?);
                 let q = Output { tensor: op.y, cols: rope.heads * rope.kv.head_dim };
                 outputs = vec![q, Output::all(blocks(rope.kv))];
@@ -201,13 +208,13 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             vec![Output::all(op.y)]
         }
         Command::RopeAppend(op) => {
-            op.kv = random.cache(memory, op.kv)?;
+            op.kv = random.cache(memory, op.kv, BLOCKS)?;
             (op.qkv, op.angles) = (random.like(memory, op.qkv)?, random.like(memory, op.angles)?);
             vec![Output { tensor: op.qkv, cols: op.heads * op.kv.head_dim }, Output::all(blocks(op.kv))]
         }
         Command::Attention(op) => {
             (op.q, op.y) = (random.like(memory, op.q)?, random.like(memory, op.y)?);
-            op.kv = random.cache(memory, op.kv)?;
+            op.kv = random.cache(memory, op.kv, BLOCKS)?;
             vec![Output::all(op.y)]
         }
         Command::PickRows(op) => {

@@ -11,7 +11,7 @@ use crate::Result;
 use crate::format::BlockType;
 use crate::format::layout::{BLOCK, Layout};
 use crate::ops::{Activation, Attention, Epilogue, Linear, Recording, RmsNorm};
-use crate::record::{KV_BLOCK, KvCache, Matrix, Step, Tensor, rows};
+use crate::record::{KV_BLOCK, KvCache, KvFormat, Matrix, Step, Tensor, rows};
 
 pub use command::small;
 
@@ -36,11 +36,14 @@ const RANDOM: u32 = 0x9e37_79b9;
 /// Where the second segment begins, in rows.
 const SECOND: usize = 2;
 
-/// The blocks of the one sequence of a trial, out of order as in a pool that has been in use.
-const TABLE: [u32; 8] = [2, 0, 3, 1, 6, 4, 7, 5];
+/// Blocks of the one sequence of a trial, and their positions.
+const BLOCKS: usize = 8;
+const POSITIONS: usize = BLOCKS * KV_BLOCK;
 
-/// Positions that a trial has.
-const POSITIONS: usize = TABLE.len() * KV_BLOCK;
+/// The block table of a sequence: out of order, as in a pool that has been in use.
+fn table(blocks: usize) -> Vec<u32> {
+    (0..blocks as u32).rev().collect()
+}
 
 /// Work with a known result.
 pub struct Trial {
@@ -50,7 +53,10 @@ pub struct Trial {
     pub multiply_adds: u64,
     position: usize,
     ids: Vec<u32>,
+    table: Vec<u32>,
     record: Box<Record>,
+    /// Whether results are rounded to f16, which small differences can decide.
+    pub(super) rounds: bool,
 }
 
 impl Trial {
@@ -90,33 +96,46 @@ impl Trial {
     }
 
     fn linear(name: String, tokens: usize, weights: usize, record: Box<Record>) -> Self {
-        Self { name, multiply_adds: (tokens * weights) as u64, position: 0, ids: vec![0; tokens], record }
+        let (multiply_adds, ids) = ((tokens * weights) as u64, vec![0; tokens]);
+        Self { name, multiply_adds, position: 0, ids, table: table(BLOCKS), record, rounds: false }
     }
 
     /// Attention of nine query heads over three key heads, for tokens from `position` on.
-    pub fn attention(tokens: usize, position: usize) -> Self {
-        let (heads, kv_heads, head_dim) = (9, 3, 64);
+    pub fn attention(tokens: usize, position: usize, format: KvFormat) -> Self {
+        Self::attention_of((9, 3, 64), tokens, position, format)
+    }
+
+    /// The same of other shapes: query heads, key heads, values of a head.
+    pub fn attention_of(
+        (heads, kv_heads, head_dim): (usize, usize, usize),
+        tokens: usize,
+        position: usize,
+        format: KvFormat,
+    ) -> Self {
+        let blocks = (position + tokens).div_ceil(KV_BLOCK).max(BLOCKS);
         let record = move |memory: &mut dyn Engine| {
             let mut random = Random(3);
             let q = random.tensor(memory, tokens, (heads + 2 * kv_heads) * head_dim)?;
-            let kv = random.cache(memory, KvCache { buffer: q.buffer, heads: kv_heads, head_dim })?;
+            let kv = random.cache(memory, KvCache { buffer: q.buffer, heads: kv_heads, head_dim, format }, blocks)?;
             let y = random.tensor(memory, tokens, heads * head_dim)?;
             let mut recording = Recording::default();
             let (cap, alibi, window, causal) = (None, None, None, true);
             recording.push(Attention { q, kv, heads, scale: 0.3, cap, alibi, window, causal, y })?;
             Ok((recording, vec![Output::all(y)]))
         };
-        let name = format!("attention, {tokens} tokens at {position}");
+        let shape = format!("{heads}/{kv_heads} heads of {head_dim} in {}", format.name());
+        let name = format!("attention, {shape}, {tokens} tokens at {position}");
         let positions: usize = (0..tokens).map(|token| position + token + 1).sum();
         let multiply_adds = (2 * positions * heads * head_dim) as u64;
-        Self { name, multiply_adds, position, ids: vec![0; tokens], record: Box::new(record) }
+        let (ids, table, record) = (vec![0; tokens], table(blocks), Box::new(record));
+        Self { name, multiply_adds, position, ids, table, record, rounds: false }
     }
 
     /// Gives the step of the trial to a function.
     pub(super) fn step<T>(&self, with: impl FnOnce(&Step) -> T) -> T {
         let rows = rows(0, self.position, &self.ids);
         let second = (self.position + SECOND) as u32;
-        with(&Step { random: RANDOM, second, ..Step::new(&rows, &[&TABLE]) })
+        with(&Step { random: RANDOM, second, ..Step::new(&rows, &[&self.table]) })
     }
 
     fn run_step(&self, engine: &mut dyn Engine, program: ProgramId) -> Result<()> {
@@ -209,11 +228,10 @@ impl Random {
         Self::put(memory, 1, cols, &values)
     }
 
-    /// A KV cache of this shape, all of it filled.
-    fn cache(&mut self, memory: &mut dyn Engine, shape: KvCache) -> Result<KvCache> {
-        let (len, count) = (shape.block_len(), TABLE.len());
-        let buffer = memory.create_blocks("trial", len, count)?;
-        memory.write_values(buffer, 0, &self.values(count * len))?;
+    /// A KV cache of this shape with so many blocks, all of it filled.
+    fn cache(&mut self, memory: &mut dyn Engine, shape: KvCache, blocks: usize) -> Result<KvCache> {
+        let buffer = memory.create_blocks("trial", &shape, blocks)?;
+        memory.write_values(buffer, 0, &self.values(blocks * shape.block_len()))?;
         Ok(KvCache { buffer, ..shape })
     }
 
@@ -289,7 +307,11 @@ mod tests {
     #[test]
     fn results_are_large_enough_to_show_errors() {
         for layout in Layout::ALL {
-            for trial in [Trial::gate_up(2, layout, 8, 256), Trial::down(1, layout, 8, 256), Trial::attention(2, 9)] {
+            for trial in [
+                Trial::gate_up(2, layout, 8, 256),
+                Trial::down(1, layout, 8, 256),
+                Trial::attention(2, 9, KvFormat::F16),
+            ] {
                 let expected = pollster::block_on(trial.expected()).unwrap();
                 let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
                 assert!((0.01..10.0).contains(&rms), "{}: {rms}", trial.name);

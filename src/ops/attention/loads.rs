@@ -6,25 +6,21 @@ use super::{Attention, MERGE_WORKGROUP};
 use crate::ops::Loads;
 use crate::ops::loads::f32s;
 use crate::ops::variants::AttentionVariant;
-use crate::record::{Row, Step};
+use crate::record::{KV_BLOCK, Row, Step};
 
-/// Invocations of a workgroup of `attention.wgsl`, and positions of its tiles.
-const LANES: usize = 64;
-const TILE: usize = 4 * LANES;
+/// Invocations of a workgroup of `attention.wgsl` that share a key, and that add up the scores of a
+/// head in a block.
+const SHARES: usize = 4;
+const SCORERS: usize = 16;
 
 /// Positions that `attention_lane.wgsl` takes at once: a walk begins at a multiple of it.
 const AT_ONCE: usize = 4;
-
-/// The pieces of `split` positions in which a row sees some.
-fn pieces(seen: &Range<usize>, split: usize) -> Range<usize> {
-    seen.start / split..seen.end.div_ceil(split)
-}
 
 impl Attention {
     /// Of the dispatch over keys and values.
     pub(super) fn walk_loads(&self, variant: &AttentionVariant, step: &Step) -> Loads {
         let rows = &step.rows[..step.count(self.y.rows)];
-        let walk = if variant.lanes == 0 {
+        let walk = if variant.shader == "attention" {
             self.head_walks(variant, step, rows)
         } else {
             self.lane_walks(variant, step, rows)
@@ -42,35 +38,57 @@ impl Attention {
         (2 * positions * self.kv.vector_bytes()) as u64
     }
 
-    /// A workgroup a head and row, or a head and piece of a row.
+    /// Positions of a piece in this step, and the pieces in which a row sees some.
+    fn pieces_of(&self, variant: &AttentionVariant, step: &Step, row: &Row) -> (usize, Range<usize>) {
+        let reach = step.rows.iter().map(|row| row.position + 1).max().unwrap_or(0);
+        let (seen, length) = (self.seen_by(step, row), self.pieces(variant.split).length(reach));
+        let begin = seen.start / KV_BLOCK * KV_BLOCK;
+        (length, (seen.start - begin) / length..(seen.end - begin).div_ceil(length))
+    }
+
+    /// Some heads of a key head a workgroup, for a row or a piece of it.
     fn head_walks(&self, variant: &AttentionVariant, step: &Step, rows: &[Row]) -> Loads {
         let of_row = |row: &Row| -> Loads {
             let seen = self.seen_by(step, row);
-            let split = if variant.split == 0 { usize::MAX } else { variant.split };
+            if variant.split == 0 {
+                return self.head_walk(variant, seen);
+            }
+            let (length, pieces) = self.pieces_of(variant, step, row);
+            let begin = seen.start / KV_BLOCK * KV_BLOCK;
             let part = |piece: usize| {
-                let first = seen.start.max(piece.saturating_mul(split));
-                self.head_walk(seen.end.min(split.saturating_mul(piece + 1)) - first)
+                let start = begin + piece * length;
+                self.head_walk(variant, seen.start.max(start)..seen.end.min(start + length))
             };
-            pieces(&seen, split).map(part).sum()
+            pieces.map(part).sum()
         };
-        rows.iter().map(of_row).sum::<Loads>() * self.heads
+        rows.iter().map(of_row).sum::<Loads>() * self.kv.heads
     }
 
-    /// A workgroup that walks over so many positions for one head.
-    fn head_walk(&self, positions: usize) -> Loads {
+    /// The workgroups that walk over the same positions of a key head.
+    fn head_walk(&self, variant: &AttentionVariant, positions: Range<usize>) -> Loads {
         let (head_dim, quads) = (self.kv.head_dim, self.kv.head_dim / 4);
-        let last = positions % TILE;
-        // every invocation reads the largest score of all that have one
-        let maxima = LANES * (positions / TILE * LANES + last.min(LANES));
-        // the query for each score; the score; and the weight twice for each four values
-        let memory = positions * (head_dim + 1 + 2 * quads) + maxima;
-        // the groups that share positions are added up: four values and a sum
-        let groups = (LANES / quads - 1) * quads * 5;
+        let (together, parts) = self.together();
+        let groups = variant.lanes / quads;
+        let head_groups = groups.min(together);
+        let (stripes, heads_each) = (groups / head_groups, together.div_ceil(head_groups));
+        let blocks = positions.end.div_ceil(KV_BLOCK) - positions.start / KV_BLOCK;
+        // of a block: the queries for each two keys; parts of products, and the largest scores; what
+        // earlier sums are multiplied with
+        let scores = together * SCORERS * (KV_BLOCK / SCORERS * SHARES + SCORERS);
+        let block = KV_BLOCK / 2 * together * head_dim + scores + variant.lanes * heads_each;
+        // a weight for each four values of a group's heads
+        let weights = positions.len() * head_groups * quads * heads_each;
+        // the stripes are added up, four values at a time
+        let stripes = head_groups * quads * (stripes - 1) * 4;
+        // of each head the sums of the scorers, and the maximum
+        let heads = self.heads / self.kv.heads;
+        let ends = heads * quads * (SCORERS + 1);
+        let every = together * head_dim + blocks * block + weights + stripes;
         Loads {
-            keys_values: self.kv_bytes(positions),
-            activations: f32s(head_dim),
-            lane_activations: f32s(head_dim + memory + groups),
-            workgroups: 1,
+            keys_values: parts as u64 * self.kv_bytes(positions.len()),
+            activations: f32s(heads * head_dim),
+            lane_activations: f32s(parts * every + ends),
+            workgroups: parts as u64,
             ..Loads::default()
         }
     }
@@ -96,8 +114,7 @@ impl Attention {
             Loads { keys_values, activations, lane_activations, workgroups: 1, ..Loads::default() }
         };
         let of_pieces = |row: &Row| {
-            let seen = self.seen_by(step, row);
-            let pieces = pieces(&seen, variant.split);
+            let (_, pieces) = self.pieces_of(variant, step, row);
             let workgroups = pieces.end.div_ceil(variant.lanes) - pieces.start / variant.lanes;
             Loads {
                 keys_values: self.kv_bytes(walked(row).len()),
@@ -116,18 +133,16 @@ impl Attention {
 
     /// Of the dispatch that merges pieces.
     pub(super) fn merge_loads(&self, variant: &AttentionVariant, step: &Step) -> Loads {
-        let (quads, head_quads) = (self.y.cols / 4, self.kv.head_dim / 4);
-        let workgroups = quads.div_ceil(MERGE_WORKGROUP);
-        let heads_of = |group: usize| {
-            let (first, end) = (group * MERGE_WORKGROUP, quads.min((group + 1) * MERGE_WORKGROUP));
-            end.div_ceil(head_quads) - first / head_quads
-        };
-        // of a piece: its values, four at a time, and four numbers of a head
-        let (once, each) = (quads + (0..workgroups).map(heads_of).sum::<usize>(), 2 * quads);
+        let quads = self.kv.head_dim / 4;
+        let groups = MERGE_WORKGROUP / quads;
         let of_row = |row: &Row| {
-            let pieces = pieces(&self.seen_by(step, row), variant.split).len();
-            let (activations, lane_activations) = (f32s(4 * pieces * once), f32s(4 * pieces * each));
-            Loads { activations, lane_activations, workgroups: workgroups as u64, ..Loads::default() }
+            let pieces = self.pieces_of(variant, step, row).1.len();
+            // of a piece: its values, four at a time, and four numbers with its maximum and its sum
+            let once = 4 * pieces * (quads + 1);
+            // every maximum, by all; a factor and a sum for each four values; the groups are added up
+            let memory = pieces * (MERGE_WORKGROUP + 2 * quads) + 4 * quads * (groups - 1);
+            let (activations, lane_activations) = (f32s(once), f32s(once + memory));
+            Loads { activations, lane_activations, workgroups: 1, ..Loads::default() } * self.heads
         };
         step.rows[..step.count(self.y.rows)].iter().map(of_row).sum()
     }

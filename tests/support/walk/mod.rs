@@ -269,12 +269,13 @@ impl Walk<'_> {
                     _ => Value::Unknown,
                 }
             }
-            Expression::Math { fun, arg, arg1, .. } => {
-                let values = [Some(*arg), *arg1].map(|arg| arg.map_or(Value::Unknown, |arg| self.evaluate(frame, arg)));
-                let [a, b] = values;
+            Expression::Math { fun, arg, arg1, arg2, .. } => {
+                let values = [Some(*arg), *arg1, *arg2];
+                let [a, b, c] = values.map(|arg| arg.map_or(Value::Unknown, |arg| self.evaluate(frame, arg)));
                 match fun {
                     MathFunction::Min => zip(a, b, &u32::min),
                     MathFunction::Max => zip(a, b, &u32::max),
+                    MathFunction::Clamp => zip(zip(a, b, &u32::max), c, &u32::min),
                     _ => Value::Unknown,
                 }
             }

@@ -1,0 +1,189 @@
+//! Attention over short and long contexts, in both formats of keys and values, on every engine.
+#![allow(clippy::unwrap_used)]
+
+use crate::support;
+
+use half::f16;
+use pollster::block_on;
+use support::{Setup, Suite, gpu};
+use weft_llm::engine::Engine;
+use weft_llm::engine::cpu::Simd;
+use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::ops::{Attention, Recording, RopeAppend, RopeKind};
+use weft_llm::record::{BufferId, KvCache, KvFormat, Memory, Row, Step, Tensor, rows};
+
+/// (query heads, key and value heads, values a head): groups of 1, 3, 4, 7 and 8, and larger ones,
+/// of which a workgroup takes a part.
+const SHAPES: [(usize, usize, usize); 9] =
+    [(2, 2, 64), (6, 2, 64), (4, 1, 80), (7, 1, 96), (16, 2, 128), (3, 3, 256), (8, 1, 256), (16, 1, 64), (9, 1, 128)];
+
+/// Blocks of a long context, and their order.
+fn table(first: u32, blocks: u32) -> Vec<u32> {
+    (first..first + blocks).rev().collect()
+}
+
+/// Weights are far from uniform.
+fn attention(s: &mut Setup, shape: (usize, usize, usize), capacity: usize, format: KvFormat) -> Attention {
+    let (heads, kv_heads, head_dim) = shape;
+    Attention {
+        q: s.tensor(capacity, (heads + 2 * kv_heads) * head_dim),
+        kv: s.cache(kv_heads, head_dim, format),
+        heads,
+        scale: 8.0 / (head_dim as f32).sqrt(),
+        cap: None,
+        alibi: None,
+        window: None,
+        causal: true,
+        y: s.output(capacity, heads * head_dim),
+    }
+}
+
+#[test]
+fn one_token_sees_contexts_of_every_length() {
+    let (mut all, mut first) = (Suite::of_attention(usize::MAX), Suite::of_attention(1));
+    // windows that begin within a block and a piece
+    let windows = [(Some(70), Some(2.0), None), (Some(300), None, Some(8.0))];
+    let kinds = [(None, None, None), windows[0], windows[1], (None, Some(50.0), Some(8.0))];
+    for (turn, shape) in SHAPES.into_iter().enumerate() {
+        let (format, kind) = (KvFormat::ALL[(turn + 1) % 2], kinds[turn % kinds.len()]);
+        // an invocation that takes a key head alone is unrolled for all values of its query heads:
+        // software adapters compile that for minutes
+        let suite = if shape.0 / shape.1 * shape.2 > 512 { &mut first } else { &mut all };
+        for length in [1, 63, 64, 65, 500] {
+            case_of_one_token(suite, shape, format, kind, length);
+        }
+    }
+    // more positions than pieces of the shortest length hold
+    case_of_one_token(&mut all, (7, 1, 64), KvFormat::F16, (None, None, None), 3000);
+    case_of_one_token(&mut all, (16, 16, 8), KvFormat::F16, (None, Some(50.0), None), 3000);
+    case_of_one_token(&mut all, (32, 32, 8), KvFormat::F32, (Some(1111), None, Some(8.0)), 3000);
+    all.report("attention of one token");
+    first.report("attention of one token, large groups");
+}
+
+fn case_of_one_token(
+    suite: &mut Suite,
+    shape: (usize, usize, usize),
+    format: KvFormat,
+    (window, cap, alibi): (Option<usize>, Option<f32>, Option<f32>),
+    length: usize,
+) {
+    let how = format!("window {window:?}, cap {cap:?}, bias {alibi:?}");
+    let name = format!("{shape:?} in {}, {how}, length {length}", format.name());
+    let table = table(0, length.div_ceil(64) as u32);
+    let of = |s: &mut Setup| Attention { window, cap, alibi, ..attention(s, shape, 1, format) };
+    suite.case_of_tables(name, &rows(0, length - 1, &[0]), &[&table], of);
+}
+
+#[test]
+fn rows_of_several_sequences_see_their_own() {
+    let mut suite = Suite::of_attention(usize::MAX);
+    let tables = [table(0, 8), table(8, 3), table(11, 5)];
+    let steps: [Vec<Row>; 2] = [
+        [rows(0, 64, &[0; 3]), rows(2, 300, &[0]), rows(1, 126, &[0; 4])].concat(),
+        [rows(1, 0, &[0]), rows(0, 500, &[0; 2])].concat(),
+    ];
+    for (shape, format, window, causal) in [
+        ((6, 2, 64), KvFormat::F16, None, true),
+        ((6, 2, 64), KvFormat::F32, Some(100), true),
+        ((6, 2, 64), KvFormat::F16, None, false),
+        ((5, 1, 96), KvFormat::F16, Some(100), true),
+    ] {
+        for rows in &steps {
+            let how = format!("window {window:?}, causal {causal}, {} rows", rows.len());
+            let name = format!("{shape:?} in {}, {how}", format.name());
+            let of = |s: &mut Setup| Attention { window, causal, ..attention(s, shape, 9, format) };
+            suite.case_of_tables(name, rows, &tables.each_ref().map(|table| &table[..]), of);
+        }
+    }
+    suite.report("attention of several sequences");
+}
+
+/// One layer without projections: keys and values are appended, then attended to.
+fn layer(engine: &mut dyn Engine, format: KvFormat) -> (Recording, Tensor, KvCache) {
+    let (heads, kv_heads, head_dim) = (2, 1, 16);
+    let mut tensor = |rows, cols, values: &[f32]| {
+        let buffer = engine.create_values("case", rows * cols).unwrap();
+        engine.write_values(buffer, 0, values).unwrap();
+        Tensor { buffer, rows, cols }
+    };
+    // no query looks at where the largest key is
+    let qkv: Vec<f32> = (0..64).map(|i| if i % 16 == 8 { 0.0 } else { (i as f32 * 0.7).sin() }).collect();
+    let (qkv, angles) = (tensor(1, 64, &qkv), tensor(1, 16, &[1.0, 0.0].repeat(8)));
+    engine.write_values(qkv.buffer, 32 + 8, &[-1e6]).unwrap();
+    engine.write_values(qkv.buffer, 48 + 2, &[7e4]).unwrap();
+    let y = Tensor { buffer: engine.create_values("case", 32).unwrap(), rows: 1, cols: 32 };
+    let kv = KvCache { buffer: BufferId(0), heads: kv_heads, head_dim, format };
+    let kv = KvCache { buffer: engine.create_blocks("case", &kv, 1).unwrap(), ..kv };
+    let mut recording = Recording::default();
+    recording.push(RopeAppend { qkv, angles, kv, heads, kind: RopeKind::HalfSplit }).unwrap();
+    let (cap, alibi, window, causal) = (None, None, None, true);
+    recording.push(Attention { q: qkv, kv, heads, scale: 0.25, cap, alibi, window, causal, y }).unwrap();
+    (recording, y, kv)
+}
+
+#[test]
+fn keys_and_values_beyond_f16_are_its_largest() {
+    let engines: [Box<dyn Engine>; 3] =
+        [Box::new(HostEngine::new(Reference)), Box::new(HostEngine::new(Simd::default())), Box::new(gpu())];
+    for mut engine in engines {
+        for (format, most) in [(KvFormat::F32, [-1e6, 7e4]), (KvFormat::F16, [-65504.0, 65504.0])] {
+            let (recording, y, kv) = layer(&mut *engine, format);
+            let program = engine.prepare(recording).unwrap();
+            engine.run(program, &Step::new(&rows(0, 0, &[0]), &[&[0]])).unwrap();
+            let (key, value) = (kv.keys(0, 0..1).start + 8, kv.values(0, 0..1).start + 2);
+            let ranges = vec![key..key + 2, value..value + 2];
+            let read = block_on(engine.read_ranges(kv.buffer, ranges)).unwrap();
+            let kind = engine.info().kind;
+            assert_eq!([read[0], read[2]], most, "{kind} {format:?}");
+            // the weight of the only position is one
+            let seen = block_on(engine.read_values(y.buffer, 32)).unwrap();
+            assert_eq!([seen[2], seen[18]], [most[1]; 2], "{kind} {format:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_read_of_a_cache_is_written_back_exactly() {
+    let mut engine = gpu();
+    for format in KvFormat::ALL {
+        let shape = KvCache { buffer: BufferId(0), heads: 1, head_dim: 8, format };
+        let [first, second] = [0, 1].map(|_| engine.create_blocks("case", &shape, 2).unwrap());
+        let len = 2 * shape.block_len();
+        let values: Vec<f32> = (0..len).map(|i| (i as f32).sin() * 10_f32.powi(i as i32 % 9 - 4)).collect();
+        engine.write_values(first, 0, &values).unwrap();
+        let read = block_on(engine.read_values(first, len)).unwrap();
+        let expected: Vec<f32> = values.iter().map(|value| format.round(*value)).collect();
+        assert_eq!(read, expected);
+        engine.write_values(second, 0, &read).unwrap();
+        assert_eq!(block_on(engine.read_values(second, len)).unwrap(), read);
+        assert_eq!(engine.buffer_bytes(second), (len * format.bytes(1)) as u64);
+        // blocks are copied as they are
+        engine.copy_block(&[second], 0, 1).unwrap();
+        let halves = block_on(engine.read_values(second, len)).unwrap();
+        assert_eq!(halves[..len / 2], halves[len / 2..]);
+        assert!(format == KvFormat::F32 || read.iter().all(|value| f16::from_f32(*value).to_f32() == *value));
+    }
+}
+
+/// The nearest f16 is within 2^-12 of a value's power of two. Scores of about 3 are then off by
+/// some 2^-11, and so are weights and the results.
+#[test]
+fn f16_differs_from_f32_by_its_rounding() {
+    let table = table(0, 20);
+    let [exact, rounded] = KvFormat::ALL.map(|format| {
+        let mut engine = gpu();
+        let mut y = None;
+        let record = |s: &mut Setup| {
+            let op = attention(s, (6, 2, 64), 1, format);
+            y = Some(op.y.buffer);
+            op
+        };
+        let program = support::prepare(&mut engine, 5, 20, record).0;
+        engine.run(program, &Step::new(&rows(0, 1200, &[0]), &[&table])).unwrap();
+        support::read(&mut engine, y.unwrap(), 6 * 64)
+    });
+    let error = support::relative_error(&rounded, &exact, KvFormat::F32);
+    println!("f16 is off by {error:.1e}");
+    assert!(error > 0.0 && error < 1.0 / 256.0, "{error}");
+}

@@ -104,6 +104,7 @@ test('load feeds the engine every byte, and says what was loaded', async (t) => 
     tuning: null,
     subgroups: false,
     quantize: null,
+    kvCache: null,
     folder: null,
   });
   const { memoryBytes, engine, ...model } = INFO;

@@ -136,6 +136,8 @@ const options = [
   [() => checkLoad({ model, n_ctx: 4096 }), I, /Did you mean `contextLength`\?/],
   [() => checkLoad({ model, dtype: 'q4' }), I, /Did you mean `quantize`\?/],
   [() => checkLoad({ model, quantize: 'q4' }), I, /`quantize`: expected 'q8_0' or/],
+  [() => checkLoad({ model, kvCache: 'q8' }), I, /`kvCache`: expected 'f32' or 'f16', got "q8"/],
+  [() => checkLoad({ model, type_k: 'f16' }), I, /Did you mean `kvCache`\?/],
   [() => checkLoad({ model, device: 'webgpu' }), I, /`device`: expected 'auto' or 'gpu' or 'cpu', got "webgpu"/],
   [() => checkLoad({ model: 'hf:owner' }), I, /`model`: expected 'hf:owner\/repository\/path\/to\/file.gguf'/],
   [

@@ -21,7 +21,15 @@ before(async () => {
   await weft.default({ module_or_path: await readFile(generated('weft_bg.wasm')) });
 });
 
-const LOADER = { device: 'cpu', contextLength: null, tuning: null, subgroups: false, folder: null, quantize: null };
+const LOADER = {
+  device: 'cpu',
+  contextLength: null,
+  tuning: null,
+  subgroups: false,
+  folder: null,
+  quantize: null,
+  kvCache: null,
+};
 
 async function load(name, options = {}) {
   const loader = await weft.Loader.create({ ...LOADER, ...options }, []);
@@ -30,7 +38,10 @@ async function load(name, options = {}) {
 }
 
 async function estimate(name, options = {}) {
-  const estimator = new weft.Estimator({ contextLength: null, folder: null, quantize: null, ...options }, []);
+  const estimator = new weft.Estimator(
+    { contextLength: null, folder: null, quantize: null, kvCache: null, ...options },
+    [],
+  );
   estimator.feed(await modelNamed(name));
   return estimator.finish();
 }
@@ -203,6 +214,7 @@ test('an unknown option, a wrong one, and what is no object are refused', async 
   await assert.rejects(weft.Loader.create({ ...LOADER, device: 'tpu' }, []), invalid(/unknown variant `tpu`/));
   await assert.rejects(weft.Loader.create({ ...LOADER, device: 'reference' }, []), invalid(/unknown variant/));
   await assert.rejects(weft.Loader.create({ ...LOADER, quantize: 'q3' }, []), invalid(/`quantize`: expected q8_0/));
+  await assert.rejects(weft.Loader.create({ ...LOADER, kvCache: 'q8' }, []), invalid(/`kvCache`: expected f32 or f16/));
   const { device: _, ...without } = LOADER;
   await assert.rejects(weft.Loader.create(without, []), invalid(/missing field `device`/));
   assert.throws(() => new weft.Estimator({ contextLength: 1.5 }, []), invalid(/1\.5/));

@@ -35,6 +35,7 @@ use pollster::block_on;
 use serde_json::json;
 use weft_llm::engine::{self, Device, Hints};
 use weft_llm::inference::{LoadedDecoder, LoadedModel, Loading};
+use weft_llm::record::KvFormat;
 use weft_llm::tokenizer::{EncodeOptions, Message, Tokenizer};
 use weft_llm::{Error, Result};
 
@@ -139,6 +140,9 @@ struct ModelArgs {
     /// Tokens of prompt and answer together.
     #[arg(long)]
     context: Option<usize>,
+    /// Format of keys and values on a GPU, f32 or f16; f16 by default.
+    #[arg(long)]
+    kv_cache: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -198,7 +202,7 @@ async fn run(command: Command) -> Result<()> {
             std::io::stdin().read_to_string(&mut text).map_err(|error| io_error("standard input", &error))?;
             print_json(&json!({ "ids": encode(model.tokenizer(), &text)? }))
         }
-        Command::Info { model } => print_json(&files::estimate(&model.files()?, model.context)?),
+        Command::Info { model } => print_json(&files::estimate(&model.files()?, model.context, model.kv_format()?)?),
         Command::Cost(args) => cost::cost(&args),
         Command::Quantize { input, output, kind } => quantize::quantize(&Files::new(&[input], Some(&kind))?, &output),
         Command::Bench { model, prompt_tokens, prompt, gen_tokens, json } => {
@@ -238,10 +242,15 @@ impl ModelArgs {
         }
     }
 
+    fn kv_format(&self) -> Result<Option<KvFormat>> {
+        self.kv_cache.as_deref().map(|name| KvFormat::named("kvCache", name)).transpose()
+    }
+
     async fn load_on(&self, device: Device) -> Result<LoadedModel> {
         let engine = engine::open(device, Hints::default()).await?.engine;
         let files = self.files()?;
         let mut loading = Loading::with(engine, files.reader()?, self.context);
+        loading.set_kv_format(self.kv_format()?);
         loading.set_stream_bytes(files.bytes());
         files.read(|bytes| match bytes {
             [] => loading.end_file().map(|()| true),

@@ -10,6 +10,7 @@ use crate::Error;
 use crate::engine::{self, Device, Hints};
 use crate::format::{Folder, ModelReader, Quantize};
 use crate::inference::{self, Estimate, Loading};
+use crate::record::KvFormat;
 
 /// Options of a [`Loader`].
 #[derive(Deserialize, Tsify)]
@@ -39,6 +40,9 @@ pub struct SourceOptions {
     /// The type that weights are converted to. Null: `q8_0` for a folder, `none` for GGUF.
     #[tsify(type = "Quantize | null")]
     quantize: Option<String>,
+    /// The format of keys and values. Null: what suits the engine, and `f32` in an estimate.
+    #[tsify(type = "KvFormat | null")]
+    kv_cache: Option<String>,
 }
 
 impl SourceOptions {
@@ -49,6 +53,10 @@ impl SourceOptions {
             |name: &str| files.as_chunks::<2>().0.iter().find(|[file, _]| file == name).map(|[_, text]| text.as_str());
         let folder = self.folder.as_deref().map(|name| Folder::new(name, text)).transpose()?;
         Ok(ModelReader::new(folder, quantize))
+    }
+
+    fn kv_format(&self) -> Result<Option<KvFormat>, Error> {
+        self.kv_cache.as_deref().map(|name| KvFormat::named("kvCache", name)).transpose()
     }
 }
 
@@ -66,10 +74,12 @@ impl Loader {
     pub async fn create(options: Ts<LoaderOptions>, files: Vec<String>) -> Result<Loader, JsValue> {
         let options = from_object(options)?;
         let reader = options.source.reader(&files).map_err(to_js)?;
+        let kv_format = options.source.kv_format().map_err(to_js)?;
         drop(files);
         let hints = Hints { tuning: options.tuning.as_deref(), subgroups: options.subgroups };
         let opened = engine::open(options.device, hints).await.map_err(to_js)?;
-        let loading = Loading::with(opened.engine, reader, options.source.context_length);
+        let mut loading = Loading::with(opened.engine, reader, options.source.context_length);
+        loading.set_kv_format(kv_format);
         Ok(Self { loading, reason: opened.reason })
     }
 
@@ -123,7 +133,11 @@ impl Estimator {
     pub fn new(options: Ts<SourceOptions>, files: Vec<String>) -> Result<Estimator, JsValue> {
         let options = from_object(options)?;
         let reader = options.reader(&files).map_err(to_js)?;
-        Ok(Self(inference::Estimator::new(reader, options.context_length)))
+        let mut estimator = inference::Estimator::new(reader, options.context_length);
+        if let Some(format) = options.kv_format().map_err(to_js)? {
+            estimator.set_kv_format(format);
+        }
+        Ok(Self(estimator))
     }
 
     /// Takes the next bytes of a file. Returns whether its header is complete.

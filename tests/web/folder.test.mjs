@@ -100,8 +100,8 @@ for (const name of ['chromium', 'firefox']) {
         return {
           ids,
           info,
-          estimate: await estimate('/m/', { contextLength: 32 }),
-          ofFiles: await estimate(files, { contextLength: 32 }),
+          estimate: await estimate('/m/', { contextLength: 32, kvCache: 'f16' }),
+          ofFiles: await estimate(files, { contextLength: 32, kvCache: 'f16' }),
           ofGguf: await estimate('/m/model.gguf', { contextLength: 32 }),
           failure: await globalThis.failure(() => load({ model: '/m/', contextLength: 4096 })),
           stored: (await models.list()).map(({ source }) => source.split('/').at(-1)).sort(),
@@ -118,7 +118,7 @@ for (const name of ['chromium', 'firefox']) {
 
     assert.equal(estimate.parameters, info.parameters);
     // in whole blocks of 64 tokens
-    assert.equal(estimate.kvCacheBytes, 2 * 2 * 2 * 8 * 64 * 4);
+    assert.deepEqual([estimate.kvCacheBytes, estimate.kvCache], [2 * 2 * 2 * 8 * 64 * 2, 'f16']);
     assert.equal(estimate.loadedBytes, estimate.weightBytes + estimate.activationBytes);
     assert.deepEqual([estimate.cpu.fits, ofGguf.cpu.fits], [true, true]);
     assert.ok(ofGguf.weightBytes > estimate.weightBytes, 'f32 takes more than bf16');

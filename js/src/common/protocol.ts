@@ -17,6 +17,7 @@ import type {
   LabelScore,
   Message,
   ModelInfo,
+  KvFormat,
   NearToken,
   Piece,
   Progress,
@@ -121,6 +122,8 @@ export type Call =
       readonly sha256: readonly string[];
       /** Null where the caller leaves it to the worker. */
       readonly quantize: Quantize | null;
+      /** Null where the engine decides. */
+      readonly kvCache: KvFormat | null;
       /** Null if nothing may be stored. */
       readonly store: StoreOptions | null;
       /** The caller's `fetch`, if there is one. */
@@ -132,6 +135,7 @@ export type Call =
       readonly files: readonly FileSource[];
       readonly contextLength: number | null;
       readonly quantize: Quantize | null;
+      readonly kvCache: KvFormat | null;
       readonly store: StoreOptions | null;
       readonly fetchPort: MessagePort | null;
       readonly modules: ModuleAddresses;

@@ -8,6 +8,7 @@ import { giveFetch } from '../download/port.js';
 import type {
   BuildAddresses,
   EstimateOptions,
+  KvFormat,
   LoadOptions,
   ModelSource,
   Quantize,
@@ -19,7 +20,7 @@ import { checkModel, checkShareable } from './source.js';
 const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
 const OF_ESTIMATES: FieldsOf<EstimateOptions> = {
-  ...{ contextLength: 1, quantize: 1, signal: 1, store: 1, fetch: 1, token: 1, hub: 1, builds: 1 },
+  ...{ contextLength: 1, quantize: 1, kvCache: 1, signal: 1, store: 1, fetch: 1, token: 1, hub: 1, builds: 1 },
 };
 
 const OF_LOADS: FieldsOf<LoadOptions> = {
@@ -30,6 +31,8 @@ const OF_LOADS: FieldsOf<LoadOptions> = {
 const LOAD_OPTIONS = Object.keys(OF_LOADS);
 
 const ESTIMATE_OPTIONS = Object.keys(OF_ESTIMATES);
+
+const KV_FORMATS = ['f32', 'f16'] as const;
 
 const QUANTIZE = ['q8_0', 'q5_1', 'q5_0', 'q4_k', 'q4_1', 'q4_0', 'f16', 'bf16', 'none'] as const;
 
@@ -55,6 +58,7 @@ export function checkLoad(options: LoadOptions): LoadCall {
   const store = checkStore(options.store);
   const sha256 = checkSha256(options.sha256);
   const quantize = checkQuantize(options.quantize);
+  const kvCache = checkKvCache(options.kvCache);
   checkFetch(fetch);
   const files = checkModel(options);
   const fetchPort = portOf(fetch);
@@ -66,6 +70,7 @@ export function checkLoad(options: LoadOptions): LoadCall {
     threads: threads ?? null,
     sha256,
     quantize,
+    kvCache,
     store,
     fetchPort,
     modules: moduleAddresses(checkBuilds(options.builds)),
@@ -80,6 +85,7 @@ export function checkEstimate(model: ModelSource, options: EstimateOptions): Est
   checkSignal(options.signal);
   checkFetch(fetch);
   const quantize = checkQuantize(options.quantize);
+  const kvCache = checkKvCache(options.kvCache);
   const store = checkStore(options.store);
   const files = checkModel({ ...options, model });
   return {
@@ -87,6 +93,7 @@ export function checkEstimate(model: ModelSource, options: EstimateOptions): Est
     files,
     contextLength: contextLength ?? null,
     quantize,
+    kvCache,
     store,
     fetchPort: portOf(fetch),
     modules: moduleAddresses(checkBuilds(options.builds)),
@@ -113,6 +120,13 @@ function checkQuantize(quantize: unknown): Quantize | null {
   if (quantize === undefined) return null;
   const found = QUANTIZE.find((name) => name === quantize);
   if (!found) throw invalidOption('quantize', QUANTIZE.map((name) => `'${name}'`).join(' or '), quantize);
+  return found;
+}
+
+function checkKvCache(kvCache: unknown): KvFormat | null {
+  if (kvCache === undefined) return null;
+  const found = KV_FORMATS.find((name) => name === kvCache);
+  if (!found) throw invalidOption('kvCache', KV_FORMATS.map((name) => `'${name}'`).join(' or '), kvCache);
   return found;
 }
 

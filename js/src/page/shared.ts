@@ -15,9 +15,9 @@ export const VERSION = '0.1.0';
  * The key of a shared model: equal for calls that one loaded model can serve. Threads and token do
  * not matter, because a shared worker has one thread and the token does not change the file.
  */
-export function nameOf({ files, sha256, device, contextLength, quantize, store }: LoadCall): string {
+export function nameOf({ files, sha256, device, contextLength, quantize, kvCache, store }: LoadCall): string {
   const addresses = files.map((file) => ('url' in file ? file.url : ''));
-  return `weft ${VERSION} ${JSON.stringify({ addresses, sha256, device, contextLength, quantize, store })}`;
+  return `weft ${VERSION} ${JSON.stringify({ addresses, sha256, device, contextLength, quantize, kvCache, store })}`;
 }
 
 /** Rejects with the signal's reason, or with an error that says why there is no shared worker. */

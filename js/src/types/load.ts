@@ -2,7 +2,7 @@
 
 import type * as wasm from '../../generated/weft-types.js';
 
-export type { Device, Quantize } from '../../generated/weft-types.js';
+export type { Device, KvFormat, Quantize } from '../../generated/weft-types.js';
 
 /**
  * Where one file comes from: a URL, `hf:owner/repository/path@revision` (default revision: `main`),
@@ -77,6 +77,12 @@ export interface LoadOptions {
    */
   quantize?: wasm.Quantize;
   /**
+   * How keys and values of past tokens are kept. `f16` takes half of the memory, and a GPU decodes
+   * faster behind a long text; values are rounded to 11 bits, and beyond ±65504 to ±65504. `f32`
+   * keeps them as they are computed. Default: `f16` on the GPU; the CPU engine always keeps `f32`.
+   */
+  kvCache?: wasm.KvFormat;
+  /**
    * SHA-256 of the file as 64 hexadecimal digits, or one for each of several files. A file that
    * differs fails with `INTEGRITY`.
    */
@@ -95,8 +101,8 @@ export interface LoadOptions {
   hub?: string;
   /**
    * Shares one loaded model among tabs of this origin that load the same files with the same
-   * `sha256`, `device`, `contextLength`, `quantize` and `store`. Needs a model with a URL; a shared
-   * model runs on one thread. Default false.
+   * `sha256`, `device`, `contextLength`, `quantize`, `kvCache` and `store`. Needs a model with a
+   * URL; a shared model runs on one thread. Default false.
    */
   shared?: boolean;
   /**
@@ -114,7 +120,7 @@ export type BuildAddresses = Readonly<
 /** The {@link LoadOptions} that an estimate depends on. */
 export type EstimateOptions = Pick<
   LoadOptions,
-  'contextLength' | 'quantize' | 'signal' | 'store' | 'fetch' | 'token' | 'hub' | 'builds'
+  'contextLength' | 'quantize' | 'kvCache' | 'signal' | 'store' | 'fetch' | 'token' | 'hub' | 'builds'
 >;
 
 /**

@@ -35,7 +35,7 @@ const LARGEST = 2 ** 31 - 1;
 export async function estimate(
   start: Start,
   downloads: Downloads,
-  { files, contextLength, quantize, store, fetchPort, modules }: EstimateCall,
+  { files, contextLength, quantize, kvCache, store, fetchPort, modules }: EstimateCall,
 ): Promise<Estimate> {
   const around = {
     ...downloads,
@@ -49,7 +49,10 @@ export async function estimate(
   opening.catch(() => undefined); // awaited below
   const runtime = await start('auto', null, modules);
   const { folder, files: found } = await opening;
-  const options = { contextLength, quantize, folder: folder?.name ?? null };
+  const gpu = await runtime.gpu();
+  // as `load` would keep them
+  const format = kvCache ?? (gpu ? 'f16' : 'f32');
+  const options = { contextLength, quantize, kvCache: format, folder: folder?.name ?? null };
   const estimator = new runtime.Estimator(options, [...(folder?.texts ?? [])].flat());
   for (const [index, file] of found.entries()) {
     if (index > 0) estimator.end_file();
@@ -58,8 +61,9 @@ export async function estimate(
     }
   }
   const needed = estimator.finish();
-  const gpu = await runtime.gpu();
-  const inModule = needed.totalBytes + BESIDE;
+  // the CPU engine keeps f32
+  const more = needed.kvCache === 'f16' ? needed.kvCacheBytes : 0;
+  const inModule = needed.totalBytes + more + BESIDE;
   return {
     ...needed,
     cpu: firstOf([

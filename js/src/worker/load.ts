@@ -29,7 +29,7 @@ const OF_THE_FILES: ReadonlySet<string> = new Set([
 export async function load(
   start: Start,
   downloads: Downloads,
-  { files, device, contextLength, threads, sha256, quantize, store, fetchPort, modules }: LoadCall,
+  { files, device, contextLength, threads, sha256, quantize, kvCache, store, fetchPort, modules }: LoadCall,
   onProgress: (progress: Progress) => void,
 ): Promise<Loaded> {
   // Size of the file according to its header, read between pieces: the module cannot be called
@@ -72,7 +72,7 @@ export async function load(
     const tuning = (await gpu?.tuning.recall()) ?? null;
     const subgroups = gpu?.subgroups ?? false;
     const { folder } = await model.open();
-    const options = { device, contextLength, tuning, subgroups, quantize, folder: folder?.name ?? null };
+    const options = { device, contextLength, tuning, subgroups, quantize, kvCache, folder: folder?.name ?? null };
     const loader = await runtime.Loader.create(options, [...(folder?.texts ?? [])].flat());
     const found = loader.tuning();
     if (found !== undefined) void gpu?.tuning.remember(found);

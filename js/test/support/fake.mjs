@@ -184,6 +184,7 @@ export const loadCall = (files, more = {}) => ({
   threads: null,
   sha256: [],
   quantize: null,
+  kvCache: null,
   store: null,
   fetchPort: null,
   ...more,

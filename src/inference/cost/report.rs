@@ -33,7 +33,7 @@ impl ModelCost {
     /// The costs as tables.
     pub fn report(&self) -> String {
         let Self { name, quantization, profile, shaders, prompt_tokens, position, kv, .. } = self;
-        let mut text = format!("{name}, {quantization}, keys and values in {}.\n\n");
+        let mut text = format!("{name}, {quantization}, keys and values in {}.\n\n", kv.name());
         let _ = writeln!(text, "Shaders: profile `{profile}`.\n");
         shaders.iter().for_each(|shaders| text += &format!("- {shaders}\n"));
         text.push('\n');

@@ -143,7 +143,7 @@ fn every_architecture_gives_the_logits_of_transformers() {
     check_table(&rows.concat());
 }
 
-/// Keys and values in f16 have 11 bits: their errors, of a 2048th each, are no larger in the logits.
+/// Keys and values in f16 have 11 bits: an error of a 2048th each, and no larger in the logits.
 #[test]
 fn keys_and_values_in_f16_change_the_logits_a_little() {
     for folder in folders().into_iter().filter(|folder| folder.ends_with("llama")) {

@@ -72,8 +72,8 @@ impl Attention {
         let head_groups = groups.min(together);
         let (stripes, heads_each) = (groups / head_groups, together.div_ceil(head_groups));
         let blocks = positions.end.div_ceil(KV_BLOCK) - positions.start / KV_BLOCK;
-        // of a block: the queries for each two keys; parts of products, and the largest scores; what
-        // earlier sums are multiplied with
+        // of a block: the queries for each two keys; parts of products, and the largest scores;
+        // what earlier sums are multiplied with
         let scores = together * SCORERS * (KV_BLOCK / SCORERS * SHARES + SCORERS);
         let block = KV_BLOCK / 2 * together * head_dim + scores + variant.lanes * heads_each;
         // a weight for each four values of a group's heads
@@ -139,7 +139,7 @@ impl Attention {
             let pieces = self.pieces_of(variant, step, row).1.len();
             // of a piece: its values, four at a time, and four numbers with its maximum and its sum
             let once = 4 * pieces * (quads + 1);
-            // every maximum, by all; a factor and a sum for each four values; the groups are added up
+            // every maximum, by all; a factor and a sum for each four values; the sums of groups
             let memory = pieces * (MERGE_WORKGROUP + 2 * quads) + 4 * quads * (groups - 1);
             let (activations, lane_activations) = (f32s(once), f32s(once + memory));
             Loads { activations, lane_activations, workgroups: 1, ..Loads::default() } * self.heads

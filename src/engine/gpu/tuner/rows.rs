@@ -106,8 +106,8 @@ pub(super) async fn is_slow(engine: &mut GpuEngine, trial: &Trial, shape: Shape,
 }
 
 /// Finds the fastest of the candidates that are right; the first is the favourite. A product is
-/// checked when it has won, since its check is another pipeline. `shape`: what is timed; `None`: the
-/// trial. `bytes`: least bytes of weights.
+/// checked when it has won, since its check is another pipeline. `shape`: what is timed; without
+/// one the trial is. `bytes`: least bytes of weights.
 pub(super) async fn race<V: Candidate>(
     engine: &mut GpuEngine,
     trial: &Trial,

@@ -7,7 +7,8 @@ use crate::support;
 use pollster::block_on;
 use support::Rng;
 use support::tiny::{
-    FFN, HEAD_DIM, HIDDEN, KV_HEADS, LAYERS, Tensor, Tiny, VOCAB, decoder_on, decoder_with, greedy, write,
+    FFN, HEAD_DIM, HIDDEN, KV_HEADS, LAYERS, Tensor, Tiny, VOCAB, decoder_on, decoder_with, exact_decoder_on, greedy,
+    write,
 };
 use weft_llm::Error;
 use weft_llm::engine::cpu::Simd;
@@ -46,7 +47,7 @@ fn every_block_type_agrees_on_every_engine() {
         let tiny = Tiny::of_width(if block.block_len() > 32 { 8 } else { 1 }, seed as u64, |_| block);
         let expected = reference(&tiny);
         let mut cpu = decoder_on(HostEngine::new(Simd::default()), &tiny.bytes()).unwrap();
-        let mut gpu = decoder_on(support::gpu(), &tiny.bytes()).unwrap();
+        let mut gpu = exact_decoder_on(support::gpu(), &tiny.bytes());
         // with quantised weights, the CPU engine rounds activations to 8 bits; the error is largest
         // for random weights with large minima
         let quantised = Layout::for_block(block).quantised().is_some();
@@ -87,7 +88,7 @@ fn matrices_of_mixed_types_give_the_logits_of_f32() {
     for tiny in [mixed(), with_biases(mixed())] {
         let expected = reference(&tiny.widened());
         assert!(difference(&expected, &reference(&tiny)) < 1e-5);
-        let mut gpu = decoder_on(support::gpu(), &tiny.bytes()).unwrap();
+        let mut gpu = exact_decoder_on(support::gpu(), &tiny.bytes());
         let delta = difference(&expected, &logits(&mut gpu, &ids()));
         assert!(delta < 1e-4, "{delta}");
     }

@@ -10,6 +10,7 @@ use weft_llm::format::{
     Array, BlockType, GgufReader, GgufWriter, Header, Layout, Planes, Sink, TensorInfo, Value, dequantize_row, repack,
 };
 use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder, Loading};
+use weft_llm::record::KvFormat;
 use weft_llm::sampling::SamplingOptions;
 
 pub const HIDDEN: usize = 64;
@@ -178,7 +179,17 @@ pub fn decoder_with(
     bytes: &[u8],
     context: Option<usize>,
 ) -> Result<LoadedDecoder, Error> {
-    let mut loading = Loading::new(Box::new(engine), context);
+    load(Loading::new(Box::new(engine), context), bytes)
+}
+
+/// With keys and values in f32, so that a GPU gives nearly the logits of the reference.
+pub fn exact_decoder_on(engine: impl Engine + 'static, bytes: &[u8]) -> LoadedDecoder {
+    let mut loading = Loading::new(Box::new(engine), None);
+    loading.set_kv_format(Some(KvFormat::F32));
+    load(loading, bytes).unwrap()
+}
+
+fn load(mut loading: Loading, bytes: &[u8]) -> Result<LoadedDecoder, Error> {
     // an odd chunk size, so that chunks split rows
     for chunk in bytes.chunks(1009) {
         block_on(loading.feed(chunk))?;

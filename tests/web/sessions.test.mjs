@@ -69,25 +69,31 @@ test('a second turn computes new tokens alone, and answers like the whole conver
 });
 
 test('two sessions at once answer as each alone', { timeout }, async () => {
-  const { alone, together, order } = await page.evaluate(async () => {
+  const { alone, together, orders } = await page.evaluate(async () => {
     const questions = ['Name three rivers in France.', 'What is the capital of Spain?'];
     const alone = [];
     for (const question of questions) alone.push((await say(begin(), question)).text);
-    const order = [];
-    const answer = async (question, index) => {
-      let text = '';
-      for await (const piece of begin().send(question)) {
-        if (piece.id !== null) order.push(index);
-        text += piece.text;
-      }
-      return text;
-    };
-    return { alone, together: await Promise.all(questions.map(answer)), order };
+    const together = [];
+    const orders = [];
+    for (let round = 0; round < 3; round += 1) {
+      const order = [];
+      const answer = async (question, index) => {
+        let text = '';
+        for await (const piece of begin().send(question)) {
+          if (piece.id !== null) order.push(index);
+          text += piece.text;
+        }
+        return text;
+      };
+      together.push(await Promise.all(questions.map(answer)));
+      orders.push(order);
+    }
+    return { alone, together, orders };
   });
-  assert.deepEqual(together, alone);
-  const firsts = [order.indexOf(0), order.indexOf(1)];
-  // two steps apart, and two more on a busy machine, where the second question arrives later
-  assert.ok(Math.abs(firsts[0] - firsts[1]) <= 4, `the first tokens were ${firsts.join(' and ')} of all`);
+  for (const texts of together) assert.deepEqual(texts, alone);
+  // on a busy machine, the second question may arrive late: the best of three counts
+  const apart = orders.map((order) => Math.abs(order.indexOf(0) - order.indexOf(1)));
+  assert.ok(Math.min(...apart) <= 2, `the first tokens were ${apart.join(', ')} steps apart`);
 });
 
 test('a fork answers like its original, and does not compute the common prefix', { timeout }, async () => {

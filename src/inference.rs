@@ -39,7 +39,7 @@ mod types;
 use crate::Error;
 use crate::sampling::{log_probability, log_sum_exp};
 
-pub use cost::{CostModel, CostOptions, ModelCost, OperationCost, StepCost};
+pub use cost::{CostModel, CostOptions, Counts, ModelCost, OperationCost, StepCost};
 pub use decoder::LoadedDecoder;
 pub use embedding::EmbedOptions;
 pub use encoder::LoadedEncoder;

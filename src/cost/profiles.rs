@@ -15,33 +15,28 @@ pub struct Profile {
     pub variants: Variants,
 }
 
+/// For a GPU with every optional feature.
+const DISCRETE: Variants = Variants {
+    matvec_wide: &MATVEC[8],
+    matvec_narrow: &MATVEC[8],
+    matmul: &MATMUL[0],
+    matmul_int8: Some(&MATMUL_INT8[0]),
+    attend_one: &ATTEND_ONE[0],
+    attend_many: &ATTEND_MANY[0],
+    row_tiles: None,
+};
+
 /// All profiles; the first is the default.
 pub static PROFILES: &[Profile] = &[
     Profile {
         name: "discrete",
         about: "a guess of what suits a discrete GPU: subgroups for one token, tiles in eight bits for many",
-        variants: Variants {
-            matvec_wide: &MATVEC[8],
-            matvec_narrow: &MATVEC[8],
-            matmul: &MATMUL[0],
-            matmul_int8: Some(&MATMUL_INT8[0]),
-            attend_one: &ATTEND_ONE[0],
-            attend_many: &ATTEND_MANY[0],
-            row_tiles: None,
-        },
+        variants: DISCRETE,
     },
     Profile {
         name: "core",
         about: "the same without optional features: no subgroups, tiles in f32",
-        variants: Variants {
-            matvec_wide: &MATVEC[5],
-            matvec_narrow: &MATVEC[5],
-            matmul: &MATMUL[0],
-            matmul_int8: None,
-            attend_one: &ATTEND_ONE[0],
-            attend_many: &ATTEND_MANY[0],
-            row_tiles: None,
-        },
+        variants: Variants { matvec_wide: &MATVEC[5], matvec_narrow: &MATVEC[5], matmul_int8: None, ..DISCRETE },
     },
     Profile {
         name: "software",
@@ -77,5 +72,25 @@ impl Profile {
             format!("many tokens: {}", matmul_int8.unwrap_or(matmul).name),
             format!("attention: {}; of many tokens {}", attend_one.name, attend_many.name),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::ops::variants::Feature;
+
+    #[test]
+    fn a_profile_suits_the_adapters_that_it_is_for() {
+        let (none, all) = (BTreeSet::new(), BTreeSet::from([Feature::Subgroups, Feature::PackedDot]));
+        for (name, software, features) in
+            [("discrete", false, &all), ("core", false, &none), ("software", true, &none), ("plain", false, &none)]
+        {
+            assert!(named(name).unwrap().variants.suits(software, features), "{name}");
+        }
+        assert!(!named("discrete").unwrap().variants.suits(false, &none));
+        assert!(!named("software").unwrap().variants.suits(false, &all));
     }
 }

@@ -47,6 +47,8 @@ pub struct ModelCost {
     pub quantization: String,
     /// The profile that the shaders are of.
     pub profile: &'static str,
+    /// What the profile is for.
+    pub about: &'static str,
     /// The shaders, for people.
     pub shaders: Vec<String>,
     /// The format of keys and values.
@@ -88,10 +90,37 @@ pub struct MemoryCost {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StepCost {
-    /// Kernels started.
-    pub dispatches: u64,
+    /// Of all operations.
+    #[serde(flatten)]
+    pub sum: Counts,
     /// Command buffers handed to the GPU.
     pub submits: u64,
+    /// Fewest workgroups that a dispatch with a matrix keeps busy.
+    pub least_workgroups: u64,
+    /// Dispatches of the layers in one step, per layer.
+    pub dispatches_per_layer: f64,
+    /// What it takes at least on named GPUs.
+    pub roofs: Vec<(&'static str, Roof)>,
+    /// Each operation.
+    pub operations: Vec<OperationCost>,
+}
+
+/// The cost of all operations of a name.
+#[derive(Clone, Debug, Serialize)]
+pub struct OperationCost {
+    /// The weight that it multiplies with, else what it does.
+    pub name: &'static str,
+    /// Of the operation.
+    #[serde(flatten)]
+    pub sum: Counts,
+}
+
+/// What is counted of operations.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Kernels started.
+    pub dispatches: u64,
     /// Bytes of weights that workgroups load, see [`Loads`].
     pub weight_bytes: u64,
     /// Bytes of keys and values that workgroups load.
@@ -104,36 +133,21 @@ pub struct StepCost {
     pub multiply_adds: u64,
     /// Workgroups of all grids.
     pub workgroups: u64,
-    /// Fewest workgroups that a dispatch with a matrix keeps busy.
-    pub least_workgroups: u64,
-    /// Dispatches of the layers in one step, per layer.
-    pub dispatches_per_layer: f64,
-    /// What it takes at least on named GPUs.
-    pub roofs: Vec<(&'static str, Roof)>,
-    /// The same of each operation.
-    pub operations: Vec<OperationCost>,
 }
 
-/// The cost of all operations of a name.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OperationCost {
-    /// The weight that it multiplies with, else what it does.
-    pub name: &'static str,
-    /// See [`StepCost`].
-    pub dispatches: u64,
-    /// See [`StepCost`].
-    pub weight_bytes: u64,
-    /// See [`StepCost`].
-    pub kv_bytes: u64,
-    /// See [`StepCost`].
-    pub activation_bytes: u64,
-    /// See [`StepCost`].
-    pub lane_activation_bytes: u64,
-    /// See [`StepCost`].
-    pub multiply_adds: u64,
-    /// See [`StepCost`].
-    pub workgroups: u64,
+impl From<Cost> for Counts {
+    fn from(Cost { dispatches, workgroups, loads, .. }: Cost) -> Self {
+        let Loads { weights, keys_values, activations, lane_activations, multiply_adds, .. } = loads;
+        Self {
+            dispatches,
+            weight_bytes: weights,
+            kv_bytes: keys_values,
+            activation_bytes: activations,
+            lane_activation_bytes: lane_activations,
+            multiply_adds,
+            workgroups,
+        }
+    }
 }
 
 /// Reads the headers of a decoder's files.
@@ -165,13 +179,11 @@ impl CostModel {
         self.headers.end_file()
     }
 
-    /// The dispatches of each program of a generation, after the last header. Errors: those of
-    /// [`CostModel::finish`].
-    pub fn kernels(self) -> Result<Vec<Vec<Kernel>>> {
-        let variants = self.options.profile.variants;
+    /// The programs of a generation, after the last header. Errors: those of [`CostModel::finish`].
+    pub fn recordings(self) -> Result<Vec<Recording>> {
         let (decoder, mut memory) = decoder_of(self.headers)?;
         let programs = Programs::record(&mut memory, &decoder, PROMPT_CHUNK, true, self.options.kv_format)?;
-        Ok(Costing { decoder: &decoder, programs: &programs, variants }.kernels())
+        Ok(programs.recordings().cloned().collect())
     }
 
     /// Call after the last header. Errors: `TruncatedFile`, `UnsupportedTask` for an encoder, and
@@ -186,7 +198,8 @@ impl CostModel {
         let costing = Costing { decoder: &decoder, programs: &programs, variants: options.profile.variants };
         let positions = options.prompt + options.position;
         let kernels = costing.kernels();
-        let kv = decoder.layers.len() as u64 * costing.layer_kv_bytes(positions);
+        let block_bytes = programs.kv.layer(0).block_bytes();
+        let kv = (decoder.layers.len() * positions.div_ceil(KV_BLOCK) * block_bytes) as u64;
         let of_program = |kernels: &Vec<Kernel>| Planned::program_bytes(kernels, positions);
         let memory_cost = MemoryCost { weights, kv, activations, programs: kernels.iter().map(of_program).sum() };
         let MemoryCost { weights, kv, activations, programs } = memory_cost;
@@ -196,6 +209,7 @@ impl CostModel {
             parameters,
             quantization: quantization.into(),
             profile: options.profile.name,
+            about: options.profile.about,
             shaders: options.profile.shaders(),
             kv: options.kv_format,
             prompt_tokens: options.prompt,
@@ -233,11 +247,6 @@ impl Costing<'_> {
             recording.commands.iter().flat_map(|command| command.kernels(&self.variants)).collect()
         };
         self.programs.recordings().map(kernels).collect()
-    }
-
-    fn layer_kv_bytes(&self, positions: usize) -> u64 {
-        let kv = self.programs.kv.layer(0);
-        (positions.div_ceil(KV_BLOCK) * KV_BLOCK * 2 * kv.heads * kv.vector_bytes()) as u64
     }
 
     /// A prompt of so many tokens, in the chunks of [`Runner`](super::runner::Runner).
@@ -345,35 +354,16 @@ impl Total {
 
     fn finish(self, layers: usize) -> StepCost {
         let all: Cost = self.operations.iter().map(|(_, cost)| *cost).sum();
-        let operation = |&(name, Cost { dispatches, workgroups, loads, .. }): &(&'static str, Cost)| {
-            let Loads { weights, keys_values, activations, lane_activations, multiply_adds, .. } = loads;
-            OperationCost {
-                name,
-                dispatches,
-                weight_bytes: weights,
-                kv_bytes: keys_values,
-                activation_bytes: activations,
-                lane_activation_bytes: lane_activations,
-                multiply_adds,
-                workgroups,
-            }
-        };
-        let Cost { dispatches, workgroups, least_workgroups, loads } = all;
-        let Loads { weights, keys_values, activations, lane_activations, multiply_adds, .. } = loads;
-        let roof = |gpu: &Gpu| (gpu.name, gpu.roof(dispatches, weights + keys_values, multiply_adds));
+        let operations = self.operations.iter().map(|&(name, cost)| OperationCost { name, sum: cost.into() }).collect();
+        let sum = Counts::from(all);
+        let roof = |gpu: &Gpu| (gpu.name, gpu.roof(sum.dispatches, sum.weight_bytes + sum.kv_bytes, sum.multiply_adds));
         StepCost {
-            roofs: GPUS.iter().map(roof).collect(),
-            dispatches,
+            sum,
             submits: self.submits,
-            weight_bytes: weights,
-            kv_bytes: keys_values,
-            activation_bytes: activations,
-            lane_activation_bytes: lane_activations,
-            multiply_adds,
-            workgroups,
-            least_workgroups: least_workgroups.unwrap_or(0),
+            least_workgroups: all.least_workgroups.unwrap_or(0),
             dispatches_per_layer: self.layer_dispatches as f64 / (self.steps * layers as u64) as f64,
-            operations: self.operations.iter().map(operation).collect(),
+            roofs: GPUS.iter().map(roof).collect(),
+            operations,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{ModelCost, OperationCost, StepCost};
+use super::{Counts, ModelCost, OperationCost, StepCost};
 
 /// Name and text of a figure.
 type Figure = (&'static str, fn(&StepCost) -> String);
@@ -32,22 +32,22 @@ fn milliseconds(seconds: f64) -> String {
 impl ModelCost {
     /// The costs as tables.
     pub fn report(&self) -> String {
-        let Self { name, quantization, profile, shaders, prompt_tokens, position, kv, .. } = self;
+        let Self { name, quantization, profile, about, shaders, prompt_tokens, position, kv, .. } = self;
         let mut text = format!("{name}, {quantization}, keys and values in {}.\n\n", kv.name());
-        let _ = writeln!(text, "Shaders: profile `{profile}`.\n");
+        let _ = writeln!(text, "Shaders: profile `{profile}`, {about}.\n");
         shaders.iter().for_each(|shaders| text += &format!("- {shaders}\n"));
         text.push('\n');
         let _ = writeln!(text, "| | a prompt of {prompt_tokens} | a token at {position} |\n|---|---:|---:|");
         let rows: [Figure; 10] = [
-            ("dispatches", |step| step.dispatches.to_string()),
+            ("dispatches", |step| step.sum.dispatches.to_string()),
             ("dispatches of a step per layer", |step| format!("{:.2}", step.dispatches_per_layer)),
             ("submits", |step| step.submits.to_string()),
-            ("bytes of weights", |step| short(step.weight_bytes)),
-            ("bytes of keys and values", |step| short(step.kv_bytes)),
-            ("bytes of activations", |step| short(step.activation_bytes)),
-            ("the same, by every invocation", |step| short(step.lane_activation_bytes)),
-            ("multiply-adds", |step| short(step.multiply_adds)),
-            ("workgroups", |step| short(step.workgroups)),
+            ("bytes of weights", |step| short(step.sum.weight_bytes)),
+            ("bytes of keys and values", |step| short(step.sum.kv_bytes)),
+            ("bytes of activations", |step| short(step.sum.activation_bytes)),
+            ("the same, by every invocation", |step| short(step.sum.lane_activation_bytes)),
+            ("multiply-adds", |step| short(step.sum.multiply_adds)),
+            ("workgroups", |step| short(step.sum.workgroups)),
             ("fewest busy workgroups of a matrix", |step| step.least_workgroups.to_string()),
         ];
         for (what, of) in rows {
@@ -89,9 +89,9 @@ fn operations(what: &str, step: &StepCost) -> String {
          |---|---:|---:|---:|---:|---:|---:|\n"
     );
     for operation in &step.operations {
-        let &OperationCost { name, dispatches, weight_bytes, kv_bytes, activation_bytes, .. } = operation;
-        let figures =
-            [weight_bytes, kv_bytes, activation_bytes, operation.lane_activation_bytes, operation.multiply_adds];
+        let &OperationCost { name, sum } = operation;
+        let Counts { dispatches, weight_bytes, kv_bytes, activation_bytes, lane_activation_bytes, .. } = sum;
+        let figures = [weight_bytes, kv_bytes, activation_bytes, lane_activation_bytes, sum.multiply_adds];
         let figures = figures.map(|figure| if figure == 0 { "–".into() } else { short(figure) }).join(" | ");
         let _ = writeln!(text, "| {name} | {dispatches} | {figures} |");
     }

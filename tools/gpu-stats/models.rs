@@ -10,10 +10,14 @@ use weft_llm::record::KvFormat;
 
 const MODELS: [&str; 4] = ["qwen3-0.6b", "qwen2.5-1.5b", "llama-3b", "llama-8b"];
 
+/// Tokens of the context: more than a chunk of a prompt.
+const CONTEXT: usize = 4096;
+
 /// Every program of a generation, of each model.
 pub fn recordings() -> Result<Vec<Recording>> {
     let kv_format = KvFormat::F16;
-    let options = CostOptions { prompt: 1, position: 0, kv_format, profile: &PROFILES[0], max_buffer_bytes: 2 << 30 };
+    let options =
+        CostOptions { prompt: CONTEXT, position: 0, kv_format, profile: &PROFILES[0], max_buffer_bytes: 2 << 30 };
     let mut recordings = Vec::new();
     for name in MODELS {
         let mut model = CostModel::new(ModelReader::default(), options)?;

@@ -3,8 +3,8 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 
-use weft_llm::Result;
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::ops::variants::{
     ATTEND_MANY, ATTEND_ONE, AttentionVariant, Feature, LinearVariant, MATMUL, MATMUL_INT8, MATVEC,
@@ -22,8 +22,9 @@ pub struct Pipeline {
     pub wgsl: String,
 }
 
-/// The pipelines of these recordings, each once, in order of their kind.
-pub fn pipelines(recordings: &[Recording]) -> Result<Vec<Pipeline>> {
+/// The pipelines of these recordings, each once, in order of their kind. Errors: a candidate that no
+/// recording needs, since nothing would be known of it.
+pub fn pipelines(recordings: &[Recording]) -> Result<Vec<Pipeline>, Box<dyn Error>> {
     let sets = variant_sets();
     let mut found: BTreeMap<(String, String), Pipeline> = BTreeMap::new();
     for command in recordings.iter().flat_map(|recording| &recording.commands) {
@@ -37,7 +38,21 @@ pub fn pipelines(recordings: &[Recording]) -> Result<Vec<Pipeline>> {
             }
         }
     }
-    Ok(found.into_values().collect())
+    let is_found = |variant: &&str| found.keys().any(|(kind, _)| kind.ends_with(&format!(": {variant}")));
+    match names(&sets).into_iter().find(|variant| !is_found(variant)) {
+        Some(variant) => Err(format!("no model has a use for `{variant}`").into()),
+        None => Ok(found.into_values().collect()),
+    }
+}
+
+/// The names of all variants in these choices.
+fn names(sets: &[Variants]) -> BTreeSet<&'static str> {
+    let of = |variants: &Variants| {
+        let linear = [Some(variants.matvec_wide), Some(variants.matmul), variants.matmul_int8];
+        let attention = [variants.attend_one, variants.attend_many];
+        linear.into_iter().flatten().map(|v| v.name).chain(attention.map(|v| v.name)).collect::<Vec<_>>()
+    };
+    sets.iter().flat_map(of).collect()
 }
 
 /// Choices in which each candidate for a real GPU occurs, those for many tokens with every layout

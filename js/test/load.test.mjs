@@ -326,6 +326,7 @@ test('a worker that does not start is WORKER_FAILED; one that dies later is CRAS
   const workers = fakeWorkers(t, fakeRuntime(new FakeLlm(() => gate().opened)));
   const preventDefault = () => {};
   const loading = load({ model: new Blob(['x']) });
+  workers[0].close();
   workers[0].onerror({ preventDefault });
   await assert.rejects(loading, { code: 'WORKER_FAILED', message: /weft-worker\.js cannot be fetched/ });
 

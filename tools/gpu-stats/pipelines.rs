@@ -22,8 +22,8 @@ pub struct Pipeline {
     pub wgsl: String,
 }
 
-/// The pipelines of these recordings, each once, in order of their kind. Errors: a candidate that no
-/// recording needs, since nothing would be known of it.
+/// The pipelines of these recordings, each once, in order of their kind. Errors: a candidate that
+/// no recording needs, since nothing would be known of it.
 pub fn pipelines(recordings: &[Recording]) -> Result<Vec<Pipeline>, Box<dyn Error>> {
     let sets = variant_sets();
     let mut found: BTreeMap<(String, String), Pipeline> = BTreeMap::new();

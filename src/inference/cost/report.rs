@@ -34,7 +34,7 @@ impl ModelCost {
     pub fn report(&self) -> String {
         let Self { name, quantization, profile, about, shaders, prompt_tokens, position, kv, .. } = self;
         let mut text = format!("{name}, {quantization}, keys and values in {}.\n\n", kv.name());
-        let _ = writeln!(text, "Shaders: profile `{profile}`, {about}.\n");
+        let _ = writeln!(text, "Shaders: profile `{profile}`,\n{about}.\n");
         shaders.iter().for_each(|shaders| text += &format!("- {shaders}\n"));
         text.push('\n');
         let _ = writeln!(text, "| | a prompt of {prompt_tokens} | a token at {position} |\n|---|---:|---:|");

@@ -43,7 +43,7 @@ pub use cost::{CostModel, CostOptions, Counts, ModelCost, OperationCost, StepCos
 pub use decoder::LoadedDecoder;
 pub use embedding::EmbedOptions;
 pub use encoder::LoadedEncoder;
-pub use estimate::{Estimate, Estimator};
+pub use estimate::{Estimate, Estimator, GpuTime, Seconds};
 pub use generation::GenerationId;
 pub use loaded::LoadedModel;
 pub use loading::Loading;

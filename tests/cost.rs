@@ -14,7 +14,7 @@ use weft_llm::cost::profiles::{self, PROFILES, Profile};
 use weft_llm::cost::synthetic::{self, Mixture, SHAPES};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::{BlockType, ModelReader};
-use weft_llm::inference::{CostModel, CostOptions, Event, GenerateOptions, ModelCost};
+use weft_llm::inference::{CostModel, CostOptions, Estimator, Event, GenerateOptions, GpuTime, ModelCost};
 use weft_llm::ops::Op;
 use weft_llm::record::KvFormat;
 use weft_llm::sampling::SamplingOptions;
@@ -70,6 +70,30 @@ fn llama_8b_by_hand() {
     assert_eq!(cost.memory.kv, layers * 4096 * kv_width * 2);
     let vectors = 4 * hidden * (2 * layers + 1);
     assert_eq!(cost.memory.weights, all_layers + head + vocab * row(hidden, false) + vectors);
+}
+
+fn time_of(name: &str, context: usize, vendor: &str, architecture: &str) -> GpuTime {
+    let mut estimator = Estimator::new(ModelReader::default(), Some(context));
+    estimator.set_kv_format(KvFormat::F16);
+    estimator.set_gpu(vendor, architecture);
+    assert!(estimator.feed(&synthetic::named(name).unwrap().header(Mixture::Q4KM)).unwrap());
+    estimator.finish().unwrap().gpu_time.unwrap()
+}
+
+#[test]
+fn an_estimate_spans_a_family_of_gpus() {
+    let cost = synthetic("llama-3b", Mixture::Q4KM, "discrete", (512, 512));
+    let time = time_of("llama-3b", 2048, "intel", "gen-12lp");
+    assert_eq!((time.family.as_str(), time.prompt_tokens), ("Intel Iris Xe", 512));
+    // 68.3 GB/s for all weights, keys and values of a token
+    let bytes = cost.decode.sum.weight_bytes + cost.decode.sum.kv_bytes;
+    assert!((time.token_seconds.least / (bytes as f64 / 68.3e9) - 1.0).abs() < 1e-9);
+    let all = time_of("llama-3b", 2048, "", "");
+    for (of_family, of_all) in [(time.prompt_seconds, all.prompt_seconds), (time.token_seconds, all.token_seconds)] {
+        assert!(of_all.least < of_family.least && of_family.least < of_family.most && of_family.most < of_all.most);
+    }
+    // a short context has no room for 512 tokens and one more
+    assert_eq!(time_of("llama-3b", 100, "apple", "metal-3").prompt_tokens, 99);
 }
 
 /// The norm of queries and keys, and their rotation, are dispatches of their own.

@@ -256,12 +256,13 @@ test('an estimate fetches headers alone', async (t) => {
   const runtime = fakeRuntime(new FakeLlm());
   const call = checkEstimate(seen.url, { contextLength: 5, quantize: 'none' });
   runtime.estimate = { totalBytes: 4 * 2 ** 30, kvCacheBytes: 2 ** 30, kvCache: 'f16', largestBufferBytes: 4096 };
-  runtime.gpu = async () => ({ name: 'fake', maxBufferBytes: 4000 });
+  const family = ['intel', 'gen-12lp'];
+  runtime.gpu = async () => ({ name: 'fake', maxBufferBytes: 4000, family });
   const got = await estimate(async () => runtime, new MemoryVisitor(t).downloads, call);
   assert.equal(got.cpu.fits, false);
   assert.match(got.cpu.reason, /5502926848 bytes, and WebAssembly can address 4294967296/);
   assert.match(got.gpu.reason, /4096 bytes, and this GPU allows 4000/);
-  assert.deepEqual(runtime.options, { contextLength: 5, quantize: 'none', kvCache: 'f16', folder: 'm' });
+  assert.deepEqual(runtime.options, { contextLength: 5, quantize: 'none', kvCache: 'f16', folder: 'm', gpu: family });
   assert.ok(runtime.estimated[0] < MIB && runtime.estimated[1] < MIB, 'it says when it has enough');
   assert.ok(seen.sent[shard(1)] < 20 * MIB, `${seen.sent[shard(1)]} bytes were sent`);
 

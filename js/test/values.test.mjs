@@ -39,7 +39,7 @@ async function load(name, options = {}) {
 
 async function estimate(name, options = {}) {
   const estimator = new weft.Estimator(
-    { contextLength: null, folder: null, quantize: null, kvCache: null, ...options },
+    { contextLength: null, folder: null, quantize: null, kvCache: null, gpu: null, ...options },
     [],
   );
   estimator.feed(await modelNamed(name));
@@ -127,6 +127,12 @@ test('an estimate is as declared', async () => {
   const needed = await estimate('llama', { contextLength: 16 });
   checkNamed(needed, 'Estimate');
   assert.equal(needed.weightBytes + needed.activationBytes, needed.loadedBytes);
+  assert.equal(needed.gpuTime, null);
+  const timed = await estimate('llama', { contextLength: 16, gpu: ['intel', 'gen-12lp'] });
+  checkNamed(timed, 'Estimate');
+  const { family, promptTokens, promptSeconds, tokenSeconds } = timed.gpuTime;
+  assert.deepEqual([family, promptTokens], ['Intel Iris Xe', 15]);
+  for (const { least, most } of [promptSeconds, tokenSeconds]) assert.ok(0 < least && least < most);
 });
 
 test('the events of a generation are as declared, with log-probabilities only if they were asked for', async () => {

@@ -4,10 +4,12 @@
 //! | file | contents |
 //! |---|---|
 //! | here | the cost of recorded commands |
+//! | [`families`] | GPUs as browsers name them |
 //! | [`profiles`] | named choices of shaders |
 //! | [`roofs`] | what named GPUs can do at most |
 //! | [`synthetic`] | headers of published models |
 
+pub mod families;
 pub mod profiles;
 pub mod roofs;
 pub mod synthetic;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::estimate::HeaderLoader;
 use super::programs::Programs;
 use crate::cost::profiles::Profile;
-use crate::cost::roofs::{GPUS, Gpu, Roof};
+use crate::cost::roofs::{GPUS, Rates, Roof};
 use crate::cost::{self, Cost};
 use crate::engine::PROMPT_CHUNK;
 use crate::engine::gpu::planned::Planned;
@@ -234,10 +234,11 @@ fn decoder_of(headers: HeaderLoader<Planned>) -> Result<(Decoder, Planned)> {
     }
 }
 
-struct Costing<'a> {
-    decoder: &'a Decoder,
-    programs: &'a Programs<Recording>,
-    variants: Variants,
+/// What counts the costs of a decoder with a choice of shaders.
+pub(super) struct Costing<'a> {
+    pub decoder: &'a Decoder,
+    pub programs: &'a Programs<Recording>,
+    pub variants: Variants,
 }
 
 impl Costing<'_> {
@@ -250,7 +251,7 @@ impl Costing<'_> {
     }
 
     /// A prompt of so many tokens, in the chunks of [`Runner`](super::runner::Runner).
-    fn prompt(&self, tokens: usize) -> Result<StepCost> {
+    pub fn prompt(&self, tokens: usize) -> Result<StepCost> {
         let chunk = self.programs.rows;
         let mut total = Total::default();
         for first in (0..tokens).step_by(chunk) {
@@ -270,7 +271,7 @@ impl Costing<'_> {
     }
 
     /// The token at a position.
-    fn decode(&self, position: usize) -> Result<StepCost> {
+    pub fn decode(&self, position: usize) -> Result<StepCost> {
         let mut total = Total::default();
         self.token(&mut total, position)?;
         Ok(total.finish(self.decoder.layers.len()))
@@ -356,7 +357,8 @@ impl Total {
         let all: Cost = self.operations.iter().map(|(_, cost)| *cost).sum();
         let operations = self.operations.iter().map(|&(name, cost)| OperationCost { name, sum: cost.into() }).collect();
         let sum = Counts::from(all);
-        let roof = |gpu: &Gpu| (gpu.name, gpu.roof(sum.dispatches, sum.weight_bytes + sum.kv_bytes, sum.multiply_adds));
+        let bytes = sum.weight_bytes + sum.kv_bytes;
+        let roof = |(name, rates): &(_, Rates)| (*name, rates.roof(sum.dispatches, bytes, sum.multiply_adds));
         StepCost {
             sum,
             submits: self.submits,

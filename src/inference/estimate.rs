@@ -1,10 +1,14 @@
 //! Estimates the memory of a model from its headers: loads and records it as usual, into memory
 //! that only counts.
 
+mod time;
+
 use serde::Serialize;
+pub use time::{GpuTime, Seconds};
 
 use super::encoder_programs::EncoderPrograms;
 use super::programs::Programs;
+use crate::cost::families::Family;
 use crate::engine::PROMPT_CHUNK;
 use crate::format::ModelReader;
 use crate::format::block::BlockType;
@@ -57,6 +61,8 @@ pub struct Estimate {
     pub score_bytes: u64,
     /// Bytes of the largest single buffer. A matrix may be split between several.
     pub largest_buffer_bytes: u64,
+    /// How long the GPU takes, roughly. Null for an encoder, and without a GPU.
+    pub gpu_time: Option<GpuTime>,
 }
 
 /// Reads the headers of a model's files into memory that only counts.
@@ -106,18 +112,25 @@ impl<M: Memory> HeaderLoader<M> {
 pub struct Estimator {
     headers: HeaderLoader<Counting>,
     kv_format: KvFormat,
+    family: Option<Family>,
 }
 
 impl Estimator {
     /// An estimate for the files that `reader` reads, for sequences of at most `context`
     /// tokens; `None`: as in [`TensorLoader::new`].
     pub fn new(reader: ModelReader, context: Option<usize>) -> Self {
-        Self { headers: HeaderLoader::new(reader, context, Counting::default()), kv_format: KvFormat::F32 }
+        let headers = HeaderLoader::new(reader, context, Counting::default());
+        Self { headers, kv_format: KvFormat::F32, family: None }
     }
 
     /// Sets the format of a decoder's KV cache, which is f32 otherwise.
     pub fn set_kv_format(&mut self, format: KvFormat) {
         self.kv_format = format;
+    }
+
+    /// Sets the GPU whose time is estimated, as `GPUAdapterInfo` names it.
+    pub fn set_gpu(&mut self, vendor: &str, architecture: &str) {
+        self.family = Some(Family::of(vendor, architecture));
     }
 
     /// Takes the next bytes of a file. Returns whether its header is complete, so that no more of
@@ -136,13 +149,14 @@ impl Estimator {
         let (parameters, quantization) = self.headers.census();
         let (network, mut memory) = self.headers.finish()?;
         let weight_bytes = memory.bytes;
-        let (mut chats_bytes, mut score_bytes) = (0, 0);
+        let (mut chats_bytes, mut score_bytes, mut gpu_time) = (0, 0, None);
         let (config, context, cached_layers, kv) = match &network {
             Network::Decoder(decoder) => {
                 // with sampling on the engine or without: a few kilobytes
                 let programs = Programs::record(&mut memory, decoder, PROMPT_CHUNK, true, self.kv_format)?;
                 chats_bytes = added(|memory| programs.record_together(memory, decoder))?;
                 score_bytes = added(|memory| programs.record_all_logits(memory, decoder))?;
+                gpu_time = self.family.map(|family| GpuTime::new(family, decoder, &programs)).transpose()?;
                 (&decoder.config, decoder.context, decoder.config.layers, programs.kv)
             }
             Network::Encoder(encoder) => {
@@ -169,6 +183,7 @@ impl Estimator {
             chats_bytes,
             score_bytes,
             largest_buffer_bytes: memory.largest.max(kv_cache_bytes / cached_layers as u64),
+            gpu_time,
         })
     }
 }

@@ -28,7 +28,19 @@ pub struct LoaderOptions {
     source: SourceOptions,
 }
 
-/// What to read, and how. Options of an [`Estimator`].
+/// Options of an [`Estimator`].
+#[derive(Deserialize, Tsify)]
+#[serde(rename_all = "camelCase")]
+#[tsify(missing_as_null)]
+pub struct EstimatorOptions {
+    /// `vendor` and `architecture` of the adapter whose time is estimated; null: no time.
+    #[tsify(type = "readonly [string, string] | null")]
+    gpu: Option<[String; 2]>,
+    #[serde(flatten)]
+    source: SourceOptions,
+}
+
+/// What to read, and how.
 #[derive(Deserialize, Tsify)]
 #[serde(rename_all = "camelCase")]
 #[tsify(missing_as_null)]
@@ -130,12 +142,15 @@ pub struct Estimator(inference::Estimator);
 impl Estimator {
     /// `files` as for a [`Loader`].
     #[wasm_bindgen(constructor)]
-    pub fn new(options: Ts<SourceOptions>, files: Vec<String>) -> Result<Estimator, JsValue> {
-        let options = from_object(options)?;
-        let reader = options.reader(&files).map_err(to_js)?;
-        let mut estimator = inference::Estimator::new(reader, options.context_length);
-        if let Some(format) = options.kv_format().map_err(to_js)? {
+    pub fn new(options: Ts<EstimatorOptions>, files: Vec<String>) -> Result<Estimator, JsValue> {
+        let EstimatorOptions { gpu, source } = from_object(options)?;
+        let reader = source.reader(&files).map_err(to_js)?;
+        let mut estimator = inference::Estimator::new(reader, source.context_length);
+        if let Some(format) = source.kv_format().map_err(to_js)? {
             estimator.set_kv_format(format);
+        }
+        if let Some([vendor, architecture]) = &gpu {
+            estimator.set_gpu(vendor, architecture);
         }
         Ok(Self(estimator))
     }

@@ -93,6 +93,15 @@ test('the shelf is searched, and tells what a model needs when it is asked', { t
   await page.getByText('Roughly 30 tokens/s: SmolLM2 135M Instruct gave 60 on this device.').waitFor();
 });
 
+test('before a first answer the speed is what is published of this kind of GPU', { timeout }, async (t) => {
+  const page = await open(t, { query: { gpu: '' } });
+  const entry = page.locator('#shelf li', { hasText: 'Gemma 3 270M' });
+  await entry.locator('summary').click();
+  await entry
+    .getByText('Roughly 20 to 80 tokens/s, by the published figures of this kind of GPU (Intel Iris Xe).')
+    .waitFor();
+});
+
 test('a model that does not fit says so, and what would', { timeout }, async (t) => {
   const page = await open(t, { query: { fits: 'no' } });
   const entry = page.locator('#shelf li', { hasText: 'Llama 3.2 3B' });

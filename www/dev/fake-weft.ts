@@ -228,6 +228,14 @@ export async function estimate(): Promise<Estimate> {
     chatsBytes: 2.4e6,
     scoreBytes: 1.94e7,
     largestBufferBytes: 2.6e8,
+    gpuTime: query.has('gpu')
+      ? {
+          family: 'Intel Iris Xe',
+          promptTokens: 512,
+          promptSeconds: { least: 0.6, most: 4.2 },
+          tokenSeconds: { least: 0.013, most: 0.06 },
+        }
+      : null,
     ...(query.has('tight') ? { cpu: tight, gpu: null } : { cpu: fit, gpu: fit }),
   };
 }

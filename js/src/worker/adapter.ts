@@ -10,7 +10,9 @@ interface NavigatorGpu {
 interface GpuAdapter {
   readonly features: ReadonlySet<string>;
   readonly limits: { readonly maxBufferSize: number; readonly maxStorageBufferBindingSize: number };
-  readonly info?: Readonly<Record<'vendor' | 'architecture' | 'device' | 'description', string>>;
+  readonly info?: Readonly<Record<'vendor' | 'architecture' | 'device' | 'description', string>> & {
+    readonly isFallbackAdapter?: boolean;
+  };
   requestDevice(descriptor?: DeviceDescriptor): Promise<unknown>;
 }
 
@@ -23,10 +25,15 @@ export interface Adapter {
   readonly name: string;
   /** Identifies this adapter. */
   readonly key: string;
+  /** Its vendor and its architecture, empty if the browser hides them; null if it is emulated. */
+  readonly family: readonly [string, string] | null;
   readonly subgroups: boolean;
   /** Maximum bytes of a storage buffer. */
   readonly maxBufferBytes: number;
 }
+
+/** Architectures of adapters that the CPU emulates: Chromium's, Mesa's and Microsoft's. */
+const SOFTWARE = /swiftshader|software|llvmpipe|warp/i;
 
 /**
  * Finds the adapter, the same one that the engine gets; undefined if there is none or the browser
@@ -41,6 +48,7 @@ export async function findAdapter(): Promise<Adapter | undefined> {
     return {
       name,
       key: JSON.stringify([vendor, architecture, device, description]),
+      family: adapter.info?.isFallbackAdapter || SOFTWARE.test(architecture) ? null : [vendor, architecture],
       subgroups: adapter.features.has('subgroups'),
       maxBufferBytes: Math.min(adapter.limits.maxBufferSize, adapter.limits.maxStorageBufferBindingSize),
     };

@@ -52,7 +52,7 @@ export async function estimate(
   const gpu = await runtime.gpu();
   // as `load` would keep them
   const format = kvCache ?? (gpu ? 'f16' : 'f32');
-  const options = { contextLength, quantize, kvCache: format, folder: folder?.name ?? null };
+  const options = { contextLength, quantize, kvCache: format, folder: folder?.name ?? null, gpu: gpu?.family ?? null };
   const estimator = new runtime.Estimator(options, [...(folder?.texts ?? [])].flat());
   for (const [index, file] of found.entries()) {
     if (index > 0) estimator.end_file();

@@ -49,7 +49,7 @@ export interface Runtime extends Pick<Glue, 'Loader' | 'Estimator'> {
   /** Bytes of the module's linear memory. */
   memoryBytes(): number;
   /** What the browser tells of the GPU, and what is remembered of it; undefined without a GPU. */
-  gpu(): Promise<(Pick<Adapter, 'name' | 'subgroups' | 'maxBufferBytes'> & { readonly tuning: Tuning }) | undefined>;
+  gpu(): Promise<(Adapter & { readonly tuning: Tuning }) | undefined>;
   /** Starts the other threads, for an engine that uses them. */
   startThreads(): void;
   /** Threads that compute. */

@@ -33,14 +33,7 @@ export function starting(watch?: (crash: MessagePort) => void): Start {
       memoryBytes: () => wasmMemory.buffer.byteLength,
       async gpu() {
         const found = await adapter;
-        return (
-          found && {
-            name: found.name,
-            subgroups: found.subgroups,
-            maxBufferBytes: found.maxBufferBytes,
-            tuning: tuningOf(browserStore, glue.version(), found.key),
-          }
-        );
+        return found && { ...found, tuning: tuningOf(browserStore, glue.version(), found.key) };
       },
       startThreads() {
         if (!watch || !memory || threads === 1 || !isThreadsBuild(build)) return;

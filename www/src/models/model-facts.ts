@@ -63,7 +63,7 @@ export class ModelFacts extends Component {
         perToken === null || searches
           ? nothing
           : html`<dt>${t('facts-speed')}</dt>
-              <dd>${expectedSpeed(perToken)}</dd>`
+              <dd>${expectedSpeed(perToken, this.#needs?.gpuTime)}</dd>`
       }
       ${
         this.#needs

@@ -3,7 +3,7 @@
  * of one model tells roughly that of others.
  */
 
-import type { ModelInfo, Usage } from 'weft-llm';
+import type { Estimate, ModelInfo, Usage } from 'weft-llm';
 import { t } from '../text/text.js';
 
 interface Measured {
@@ -42,12 +42,19 @@ function measured(): Measured | null {
   }
 }
 
-/** Expected speed of a model of which a token uses so many bytes, in words. */
-export function expectedSpeed(bytes: number): string {
+/**
+ * Expected speed of a model of which a token uses so many bytes, in words. `gpuTime`: what its
+ * estimate says.
+ */
+export function expectedSpeed(bytes: number, gpuTime: Estimate['gpuTime'] = null): string {
   const known = measured();
-  if (!known) return t('speed-unknown');
+  if (!known) return gpuTime ? published(gpuTime) : t('speed-unknown');
   const speed = (known.tokensPerSecond * known.bytes) / bytes;
   return t('speed-expected', { speed: rounded(speed), name: known.name, measured: rounded(known.tokensPerSecond) });
+}
+
+function published({ family, tokenSeconds: { least, most } }: NonNullable<Estimate['gpuTime']>): string {
+  return t('speed-published', { least: rounded(1 / most), most: rounded(1 / least), family });
 }
 
 /** To one digit: an expectation has no more. */

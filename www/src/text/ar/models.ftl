@@ -73,6 +73,7 @@ obstacle-memory = لن يتّسع له الجهاز: ذاكرته نحو { $memo
 obstacle-gpu = يحتاج إلى معالج رسوم: يتّسع محرك CPU لـ { $room } على الأكثر.
 obstacle-room = لن يُحفظ: لدى المتصفح متّسع لـ { $room } أخرى.
 speed-unknown = تُعرف بعد أول إجابة على هذا الجهاز.
+speed-published = نحو { $least } إلى { $most } رمز/ث، وفق الأرقام المنشورة عن هذا النوع من معالجات الرسوم ({ $family }).
 speed-expected = نحو { $speed } رمز/ث: أعطى { $name } سرعة { $measured } على هذا الجهاز.
 
 ## ما هو مخزَّن

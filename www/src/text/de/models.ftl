@@ -65,6 +65,7 @@ obstacle-memory = Es wird nicht passen: Dieses Gerät hat etwa { $memory } Arbei
 obstacle-gpu = Es braucht eine GPU: Die CPU-Engine hat höchstens { $room } Platz.
 obstacle-room = Es wird nicht behalten: Der Browser hat noch { $room } Platz.
 speed-unknown = Lässt sich nach einer ersten Antwort auf diesem Gerät sagen.
+speed-published = Etwa { $least } bis { $most } Token/s, nach den Angaben der Hersteller zu dieser Art GPU ({ $family }).
 speed-expected =
     { $speed ->
         [one] Ungefähr { $speed } Token/s: { $name } gab { $measured } auf diesem Gerät.

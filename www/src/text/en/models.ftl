@@ -57,6 +57,7 @@ obstacle-memory = It will not fit: this device has about { $memory } of memory.
 obstacle-gpu = It needs a GPU: the CPU engine has room for { $room } at most.
 obstacle-room = It will not be kept: the browser has room for { $room } more.
 speed-unknown = Can be told after a first answer on this device.
+speed-published = Roughly { $least } to { $most } tokens/s, by the published figures of this kind of GPU ({ $family }).
 speed-expected = Roughly { $speed } tokens/s: { $name } gave { $measured } on this device.
 
 ## What is stored

@@ -9,9 +9,10 @@ use support::variant_sets;
 use support::walk::{self, Source, Words};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::Layout;
+use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::{
-    Activate, Activation, Attention, Binding, Combine, Command, Embed, Epilogue, ExpertLinear, Index, Kernel, Linear,
-    Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Sample,
+    Activate, Activation, Adjust, Attention, Binding, Combine, Command, Embed, Epilogue, ExpertLinear, Index, Kernel,
+    Linear, Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Sample,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
 
@@ -32,6 +33,9 @@ fn kv(heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
 /// The best logits that are looked at in a draw, as usual.
 const TOP_K: u32 = 40;
 
+/// Tokens with a bias or a penalty, as usual.
+const CHANGED: u32 = 64;
+
 /// The words of what a shader is bound to, where they decide what it does.
 fn words(kernel: &Kernel, step: &Step) -> Words {
     let reach = step.rows.iter().map(|row| row.position + 1).max().unwrap() as u32;
@@ -43,11 +47,18 @@ fn words(kernel: &Kernel, step: &Step) -> Words {
         let wanted = step.wanted().nth(i).map_or(u32::MAX, |row| row as u32);
         [row.id.unwrap_or(0), row.position as u32, 0, start(row.sequence), wanted]
     };
-    let number = if kernel.shader == "sample" { TOP_K } else { 1 };
+    let number = |i: u32| match kernel.shader {
+        "sample" => TOP_K,
+        // the number of changed tokens, the other counts, and the ids of the tokens
+        "adjust" if i == 0 => CHANGED,
+        "adjust" if i < 9 => 0,
+        "adjust" => (i - 9) * (kernel.params[1] / CHANGED),
+        _ => 1,
+    };
     let known = kernel.slots().filter_map(|(slot, binding)| match binding {
         Binding::Rows => Some((slot, step.rows.iter().enumerate().flat_map(row).collect())),
         Binding::Tables => Some((slot, tables.concat())),
-        Binding::Values(NUMBERS) => Some((slot, vec![number; 64])),
+        Binding::Values(NUMBERS) => Some((slot, (0..256).map(number).collect())),
         _ => None,
     });
     let header = vec![step.rows.len() as u32, reach, step.random, step.second];
@@ -313,6 +324,18 @@ fn small_operations() {
     }
     at(0, 3, |step| seen.compare("pick_rows", PickRows { x: tensor(4, 96), y: tensor(2, 96) }, step));
     seen.are(&["activate", "combine", "pick_rows"]);
+}
+
+#[test]
+fn adjust() {
+    let mut seen = Seen::default();
+    for vocab in [100, 3_205] {
+        let [mask, recent, y] = [Adjust::mask_words(vocab), RECENT, vocab].map(|cols| tensor(1, cols));
+        let changes = Tensor { buffer: NUMBERS, ..tensor(1, Adjust::room(vocab)) };
+        let op = Adjust { logits: tensor(1, vocab), changes, mask, recent, y };
+        at(0, 1, |step| seen.compare("adjust", op, step));
+    }
+    seen.are(&["adjust"]);
 }
 
 #[test]

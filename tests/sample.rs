@@ -7,16 +7,19 @@ use support::{Rng, gpu, read};
 use weft_llm::Error;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::engine::{Engine, ProgramId};
+use weft_llm::ops::adjust::{self, Changes, RECENT};
 use weft_llm::ops::sample::INVALID_ID;
-use weft_llm::ops::{Recording, Sample};
+use weft_llm::ops::{Adjust, Recording, Sample};
 use weft_llm::record::{Memory, Step, Tensor, rows};
 use weft_llm::sampling::{Sampler, SamplingOptions};
 
-/// Samples from the logits of the last of two tokens.
+/// Samples from the logits of the last of two tokens, as they are or adjusted.
 struct Device {
     engine: Box<dyn Engine>,
     program: ProgramId,
+    adjusting: ProgramId,
     op: Sample,
+    adjust: Adjust,
 }
 
 impl Device {
@@ -28,7 +31,14 @@ impl Device {
         let mut recording = Recording::default();
         recording.push(op.clone()).unwrap();
         let program = engine.prepare(recording).unwrap();
-        Self { engine, program, op }
+        let mut tensor = |cols| Tensor { buffer: engine.create_values("test", cols).unwrap(), rows: 1, cols };
+        let (changes, mask, recent) = (tensor(Adjust::room(vocab)), tensor(Adjust::mask_words(vocab)), tensor(RECENT));
+        let adjust = Adjust { logits, changes, mask, recent, y: tensor(vocab) };
+        let mut recording = Recording::default();
+        recording.push(adjust.clone()).unwrap();
+        recording.push(Sample { logits: adjust.y, ..op.clone() }).unwrap();
+        let adjusting = engine.prepare(recording).unwrap();
+        Self { engine, program, adjusting, op, adjust }
     }
 
     fn all(vocab: usize) -> [Self; 2] {
@@ -47,9 +57,35 @@ impl Device {
         self.engine.write_values(self.op.chain.buffer, 0, values).unwrap();
     }
 
+    fn write(&mut self, tensor: Tensor, words: &[u32]) {
+        self.engine.write_values(tensor.buffer, 0, bytemuck::cast_slice(words)).unwrap();
+    }
+
+    /// What `sampler` changes after `history`, of which the last `ahead` ids are on the device.
+    fn set_changes(&mut self, sampler: &Sampler, history: &[u32], ahead: usize) {
+        let (known, queued) = history.split_at(history.len() - ahead);
+        let mut recent = [u32::MAX; RECENT];
+        (known.len()..).zip(queued).for_each(|(position, &id)| recent[position % RECENT] = id);
+        let (tokens, ahead) = sampler.changes(known, ahead);
+        let (newest, penalties) = ((known.len() + queued.len()).saturating_sub(1), sampler.penalties());
+        let changes = Changes { tokens: &tokens, ahead, newest, penalties, masked: sampler.mask().is_some() };
+        let words = adjust::words(&changes, self.op.logits.cols);
+        self.write(self.adjust.changes, &words);
+        self.write(self.adjust.recent, &recent);
+        if let Some(mask) = sampler.mask() {
+            let mut mask = mask.to_vec();
+            mask.resize(self.adjust.mask.cols, 0);
+            self.write(self.adjust.mask, &mask);
+        }
+    }
+
     fn sample(&mut self, random: u32) -> u32 {
+        self.run(self.program, random)
+    }
+
+    fn run(&mut self, program: ProgramId, random: u32) -> u32 {
         let rows = rows(0, 0, &[0, 0]);
-        self.engine.run(self.program, &Step { random, ..Step::new(&rows, &[]) }).unwrap();
+        self.engine.run(program, &Step { random, ..Step::new(&rows, &[]) }).unwrap();
         read(self.engine.as_mut(), self.op.y.buffer, 1)[0].to_bits()
     }
 }
@@ -135,12 +171,110 @@ fn invalid_logits_are_reported() {
     }
 }
 
+/// Draws of each set of options after a history of few ids, some of them still on the device.
 #[test]
-fn only_a_chain_without_penalties_runs_on_a_device() {
+fn biases_penalties_and_masks_are_those_of_the_sampler() {
+    for vocab in [1, 5, 33, 257, 2_049, 49_157, 262_144] {
+        let mut rng = Rng::new(vocab as u64 + 7);
+        let mut devices = Device::all(vocab);
+        let plain: Vec<f32> = rng.units(vocab).iter().map(|v| v.powi(5) * 8.0 - 3.0).collect();
+        // with ties, zeros of both signs, and forbidden tokens
+        let some = |v: &f32| if *v > 0.9 { f32::NEG_INFINITY } else { (v * 4.0).round() * 0.5 };
+        let ties: Vec<f32> = rng.units(vocab).iter().map(some).collect();
+        let likely = |logits: &[f32]| weft_llm::sampling::most_likely(logits, 20.min(vocab)).unwrap();
+        for logits in [plain, ties] {
+            devices.iter_mut().for_each(|device| device.set_logits(&logits));
+            let best = likely(&logits);
+            let history: Vec<u32> = rng.ids(60, 30).iter().map(|&i| best[i as usize % best.len()]).collect();
+            for (seed, options) in (0..).zip(adjusting_options(&best)) {
+                for masked in [false, true] {
+                    let mut host = Sampler::new(options.clone(), seed).unwrap();
+                    let mut ahead = host.clone();
+                    devices.iter_mut().for_each(|device| device.set_chain(&host.device_values().unwrap()));
+                    for len in [0, 1, 30, 60] {
+                        if masked {
+                            let mut mask = rng.ids(vocab.div_ceil(32), usize::MAX);
+                            mask[best[0] as usize / 32] |= 1 << (best[0] % 32);
+                            host.allow(mask.clone());
+                            ahead.allow(mask);
+                        }
+                        let on_device = len.min(rng.ids(1, RECENT)[0] as usize);
+                        let history = &history[..len];
+                        let expected = host.sample(&logits, history).map_err(|_| "nothing is left");
+                        let random = ahead.random();
+                        for device in devices.iter_mut() {
+                            device.set_changes(&ahead, history, on_device);
+                            let got = device.run(device.adjusting, random);
+                            let kind = device.engine.info().kind;
+                            let about = format!("{kind}, {vocab} logits, {len} ids, masked: {masked}, {options:?}");
+                            assert_eq!(got, expected.unwrap_or(INVALID_ID), "{about}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// With biases and penalties of `ids`, and of ids that are not in the vocabulary.
+fn adjusting_options(ids: &[u32]) -> Vec<SamplingOptions> {
+    let hot = || SamplingOptions { temperature: 2.0, top_k: 256, top_p: 1.0, min_p: 0.0, ..Default::default() };
+    let bias = |i: usize| (ids[i % ids.len()], [1.37, -2.9, 0.0, f32::MAX, f32::MIN, -0.013][i % 6]);
+    let some: Vec<_> = (0..11).map(bias).chain([(u32::MAX, 1.0), (1 << 23, -1.0)]).collect();
+    let [mild, finite] = [&some[..2], &some[..3]].map(<[_]>::to_vec);
+    let greedy = SamplingOptions::greedy;
+    vec![
+        SamplingOptions { logit_bias: some.clone(), ..hot() },
+        SamplingOptions { logit_bias: mild.clone(), ..greedy() },
+        SamplingOptions { repetition_penalty: 1.3, ..greedy() },
+        SamplingOptions { repetition_penalty: 0.7, penalty_last_n: 9, ..hot() },
+        SamplingOptions { frequency_penalty: 0.31, presence_penalty: 0.77, penalty_last_n: 3, ..hot() },
+        SamplingOptions { frequency_penalty: 0.31, penalty_last_n: usize::MAX, ..greedy() },
+        SamplingOptions { presence_penalty: -0.4, penalty_last_n: 0, ..hot() },
+        SamplingOptions {
+            repetition_penalty: 1.17,
+            frequency_penalty: 0.113,
+            presence_penalty: 0.219,
+            logit_bias: finite.clone(),
+            ..hot()
+        },
+        SamplingOptions { frequency_penalty: -3e38, repetition_penalty: 1e-45, logit_bias: finite, ..hot() },
+        SamplingOptions { frequency_penalty: 3e38, presence_penalty: 3e38, logit_bias: some, ..hot() },
+    ]
+}
+
+#[test]
+fn invalid_logits_of_allowed_tokens_are_reported() {
+    let vocab = 3_001;
+    let options = SamplingOptions { repetition_penalty: 2.0, logit_bias: vec![(7, -3.0)], ..Default::default() };
+    for mut device in Device::all(vocab) {
+        let mut sampler = Sampler::new(options.clone(), 0).unwrap();
+        device.set_chain(&sampler.device_values().unwrap());
+        let mut mask = vec![u32::MAX; vocab.div_ceil(32)];
+        mask[2_500 / 32] &= !(1 << (2_500 % 32));
+        sampler.allow(mask);
+        for bad in [f32::NAN, -f32::NAN, f32::INFINITY] {
+            for at in [0, 7, 2_500, vocab - 1] {
+                let mut logits = Rng::new(1).units(vocab);
+                logits[at] = bad;
+                device.set_logits(&logits);
+                device.set_changes(&sampler, &[5, 7], 1);
+                let got = device.run(device.adjusting, 7);
+                assert_eq!(got == INVALID_ID, at != 2_500, "{bad} at {at} on {}", device.engine.info().kind);
+            }
+        }
+        sampler.allow(vec![]);
+        device.set_logits(&vec![1.0; vocab]);
+        device.set_changes(&sampler, &[], 0);
+        assert_eq!(device.run(device.adjusting, 7), INVALID_ID, "nothing is allowed");
+    }
+}
+
+#[test]
+fn a_device_samples_with_any_chain_of_few_tokens() {
     let values = |options| Sampler::new(options, 0).unwrap().device_values();
-    assert!(values(SamplingOptions::default()).is_some());
-    assert_eq!(values(SamplingOptions { presence_penalty: 0.1, ..Default::default() }), None);
-    assert_eq!(values(SamplingOptions { repetition_penalty: 1.1, ..SamplingOptions::greedy() }), None);
+    assert!(values(SamplingOptions { presence_penalty: 0.1, ..Default::default() }).is_some());
+    assert_eq!(values(SamplingOptions { top_k: 257, ..Default::default() }), None);
     let mut engine = HostEngine::new(Reference);
     let mut tensor = |cols| Tensor { buffer: engine.create_values("test", cols).unwrap(), rows: 1, cols };
     let (logits, chain, y) = (tensor(100), tensor(4), tensor(1));

@@ -10,9 +10,10 @@ use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, 
 use naga::{AddressSpace, Module, TypeInner};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::layout::Layout;
+use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::{
-    Activate, Activation, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Index, Kernel, Linear,
-    Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample, Variants, Weighting,
+    Activate, Activation, Adjust, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Index, Kernel,
+    Linear, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
@@ -109,6 +110,10 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         commands.push(Combine { x, route, chosen: 2, scale: 1.0, accumulate, y: tensor(1) }.into());
     }
     commands.push(PickRows { x: tensor(1), y: tensor(1) }.into());
+    let (logits, changes) = (tensor(1), Tensor { cols: Adjust::room(tensor(1).cols), ..tensor(1) });
+    let mask = Tensor { cols: Adjust::mask_words(logits.cols), ..tensor(1) };
+    let recent = Tensor { cols: RECENT, ..tensor(1) };
+    commands.push(Adjust { logits, changes, mask, recent, y: tensor(1) }.into());
     let (logits, chain, maxima, y) = (tensor(1), tensor(1), tensor(1), tensor(1));
     commands.push(Sample { logits, chain, maxima, y }.into());
     commands.iter().flat_map(|command| command.kernels(variants)).collect()

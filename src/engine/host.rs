@@ -119,6 +119,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::RopeAppend(op) => op.qkv,
             Command::Attention(op) => op.y,
             Command::PickRows(op) => op.y,
+            Command::Adjust(op) => op.y,
             Command::Sample(op) => op.y,
         };
         let mut buffer = self.take(out.buffer);
@@ -167,6 +168,11 @@ impl<K: Kernels> HostEngine<K> {
             }
             Command::PickRows(op) => {
                 kernels.pick_rows(op, step, self.rows(&op.x, step.rows.len().min(op.x.rows)), y);
+            }
+            Command::Adjust(op) => {
+                let logits = self.rows(&op.logits, step.rows.len().min(op.logits.rows));
+                let [changes, mask, recent] = [&op.changes, &op.mask, &op.recent].map(|values| self.rows(values, 1));
+                kernels.adjust(logits, changes, mask, recent, y);
             }
             Command::Sample(op) => {
                 let logits = self.rows(&op.logits, step.rows.len().min(op.logits.rows));

@@ -6,6 +6,7 @@
 //! in [`Command`], and give it a method in `engine::host::Kernels`.
 
 pub mod activate;
+pub mod adjust;
 pub mod attention;
 pub mod combine;
 mod dot;
@@ -23,6 +24,7 @@ pub mod sample;
 pub mod variants;
 
 pub use activate::{Activate, Activation, Function};
+pub use adjust::Adjust;
 pub use attention::Attention;
 pub use combine::Combine;
 pub use dot::dot;
@@ -83,7 +85,7 @@ macro_rules! commands {
     };
 }
 
-commands!(Embed, Norm, Linear, Activate, RopeAppend, Attention, Route, ExpertLinear, Combine, PickRows, Sample);
+commands!(Embed, Norm, Linear, Activate, RopeAppend, Attention, Route, ExpertLinear, Combine, PickRows, Adjust, Sample);
 
 /// A list of commands, run in order.
 #[derive(Clone, Debug, Default)]

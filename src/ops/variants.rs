@@ -282,6 +282,7 @@ impl Variants {
             | Command::Combine(_)
             | Command::RopeAppend(_)
             | Command::PickRows(_)
+            | Command::Adjust(_)
             | Command::Sample(_) => Vec::new(),
         }
     }

@@ -4,6 +4,7 @@
 //! → top-k → top-p → min-p → temperature → draw. The filters see the distribution at temperature 1.
 //! A high temperature thus spreads the choice over the tokens that passed and lets no others in.
 
+mod adjust;
 mod best;
 mod chain;
 mod logprobs;
@@ -11,6 +12,7 @@ mod options;
 mod sampler;
 mod stages;
 
+pub use adjust::{Change, Penalties, biased};
 pub use chain::{Chain, MAX_DEVICE_TOP_K};
 pub use logprobs::{log_probability, log_sum_exp, most_likely};
 pub use options::SamplingOptions;

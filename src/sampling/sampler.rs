@@ -4,6 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::SamplingOptions;
+use super::adjust::{self, Change, Penalties, biased};
 use super::chain::{Chain, ChainBuffers};
 use super::stages::{Observe, Seen, Stage, Stages};
 use crate::Result;
@@ -14,6 +15,9 @@ use crate::Result;
 pub struct Sampler {
     options: SamplingOptions,
     chain: Chain,
+    /// One bias a token, in the order of ids.
+    biases: Vec<(u32, f32)>,
+    penalties: Penalties,
     /// Bit mask of the tokens that may be drawn; `None` allows all.
     allowed: Option<Vec<u32>>,
     /// ChaCha8 has a specified stream: a seed means the same on every machine and in every version.
@@ -32,15 +36,46 @@ impl Sampler {
     pub fn new(options: SamplingOptions, entropy: u64) -> Result<Self> {
         options.validate()?;
         let rng = ChaCha8Rng::seed_from_u64(options.seed.unwrap_or(entropy));
-        let chain = Chain::new(&options);
-        Ok(Self { options, chain, allowed: None, rng, adjusted: Vec::new(), scratch: ChainBuffers::default() })
+        let (chain, penalties) = (Chain::new(&options), Penalties::new(&options));
+        let biases = adjust::biases(&options.logit_bias);
+        let (adjusted, scratch) = (Vec::new(), ChainBuffers::default());
+        Ok(Self { options, chain, biases, penalties, allowed: None, rng, adjusted, scratch })
     }
 
     /// The chain's [`Chain::values`], if a device can sample instead, given [`Sampler::random`] for
-    /// every id. `None` if penalties, biases or a mask change the logits, or `topK` is too large
-    /// for a device.
+    /// every id, and logits with the [`Sampler::changes`] and the [`Sampler::mask`]. `None` if
+    /// `topK` is too large for a device.
     pub fn device_values(&self) -> Option<[f32; 4]> {
-        if self.adjusts() { None } else { self.chain.values() }
+        self.chain.values()
+    }
+
+    /// Whether a penalty is switched on, so that [`Sampler::changes`] depend on the history.
+    pub fn penalizes(&self) -> bool {
+        self.options.penalizes()
+    }
+
+    /// Whether biases or penalties may change a logit.
+    pub fn changes_logits(&self) -> bool {
+        self.penalizes() || !self.biases.is_empty()
+    }
+
+    /// What recent tokens lose.
+    pub fn penalties(&self) -> Penalties {
+        self.penalties
+    }
+
+    /// The tokens whose logits are changed before the chain, in the order of ids, where `ahead`
+    /// further tokens will come after `history` before the draw; and how many of those count.
+    pub fn changes(&self, history: &[u32], ahead: usize) -> (Vec<Change>, usize) {
+        let window = if self.penalizes() { self.options.penalty_last_n } else { 0 };
+        let counted = ahead.min(window);
+        let counts = adjust::counts(last(history, window - counted));
+        (adjust::changes(&self.biases, &counts), counted)
+    }
+
+    /// The bits of the tokens that may be drawn; `None` allows all.
+    pub fn mask(&self) -> Option<&[u32]> {
+        self.allowed.as_deref()
     }
 
     /// From now on, draws only these tokens: one bit per token, from the lowest bit of the first
@@ -104,27 +139,23 @@ impl Sampler {
     }
 
     fn adjusts(&self) -> bool {
-        self.options.penalizes() || !self.options.logit_bias.is_empty() || self.allowed.is_some()
+        self.changes_logits() || self.allowed.is_some()
     }
 
     /// Writes the logits to `adjusted`, with biases, penalties of the recent history, and the mask.
     fn adjust(&mut self, logits: &[f32], history: &[u32], observe: &mut Observe) {
-        let &SamplingOptions { repetition_penalty, frequency_penalty, presence_penalty, penalty_last_n, .. } =
-            &self.options;
         self.adjusted.clear();
         self.adjusted.extend_from_slice(logits);
-        for &(id, bias) in &self.options.logit_bias {
+        let (changes, _) = self.changes(history, 0);
+        for &Change { id, bias, .. } in &changes {
             if let Some(logit) = self.adjusted.get_mut(id as usize) {
-                *logit = in_range(*logit, |logit| logit + bias);
+                *logit = biased(*logit, bias);
             }
         }
         observe("logitBias", Seen::Logits(&self.adjusted));
-        let mut recent = history[history.len().saturating_sub(penalty_last_n)..].to_vec();
-        recent.sort_unstable();
-        for same in recent.chunk_by(|a, b| a == b) {
-            if let Some(logit) = self.adjusted.get_mut(same[0] as usize) {
-                *logit = in_range(*logit, |l| if l > 0.0 { l / repetition_penalty } else { l * repetition_penalty });
-                *logit = in_range(*logit, |l| l - (same.len() as f32 * frequency_penalty + presence_penalty));
+        for &Change { id, count, .. } in &changes {
+            if let Some(logit) = self.adjusted.get_mut(id as usize) {
+                *logit = self.penalties.apply(*logit, count);
             }
         }
         observe("penalties", Seen::Logits(&self.adjusted));
@@ -140,10 +171,9 @@ impl Sampler {
     }
 }
 
-/// What `change` makes of a logit, or the nearest finite number: huge biases and penalties exceed
-/// the range of f32. A logit that is not finite stays, since it tells of a faulty model.
-fn in_range(logit: f32, change: impl Fn(f32) -> f32) -> f32 {
-    if logit.is_finite() { change(logit).clamp(f32::MIN, f32::MAX) } else { logit }
+/// The last `count` of these.
+fn last(ids: &[u32], count: usize) -> &[u32] {
+    &ids[ids.len().saturating_sub(count)..]
 }
 
 #[cfg(test)]

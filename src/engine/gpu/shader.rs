@@ -19,6 +19,7 @@ macro_rules! embed {
 /// Every file in `shaders/`, by path without extension.
 const SOURCES: &[(&str, &str)] = embed![
     "activate",
+    "adjust",
     "attention",
     "attention_lane",
     "attention_merge",

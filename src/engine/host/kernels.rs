@@ -88,6 +88,11 @@ pub trait Kernels {
         ops::pick_rows::reference(step, op.y.cols, x, y);
     }
 
+    /// See [`ops::adjust::reference`].
+    fn adjust(&self, logits: &[f32], changes: &[f32], mask: &[f32], recent: &[f32], y: &mut [f32]) {
+        ops::adjust::reference(logits, changes, mask, recent, y);
+    }
+
     /// See [`ops::sample::reference`].
     fn sample(&self, op: &Sample, random: u32, logits: &[f32], chain: &[f32], y: &mut [f32]) {
         ops::sample::reference(logits, op.logits.cols, chain, random, y);

@@ -3,9 +3,10 @@
 
 use super::{BLOCKS, Output, POSITIONS, Random, Trial, table};
 use crate::engine::Engine;
+use crate::ops::adjust::{self, Changes};
 use crate::ops::{Command, Embed, Epilogue, Index, Linear, Recording, Sample};
 use crate::record::{KvCache, KvFormat, Matrix, Tensor};
-use crate::sampling::{Sampler, SamplingOptions};
+use crate::sampling::{Change, Sampler, SamplingOptions};
 use crate::{Error, Result};
 
 /// Weights that a trial has at most, unless what decides on a kernel needs more.
@@ -62,6 +63,7 @@ pub fn small(command: &Command) -> Command {
         | Command::Route(_)
         | Command::Combine(_)
         | Command::PickRows(_)
+        | Command::Adjust(_)
         | Command::Sample(_) => {}
     }
     command
@@ -135,6 +137,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         Command::RopeAppend(op) => ("rope".into(), op.qkv.rows, POSITIONS, 0),
         Command::Attention(op) => ("attention".into(), op.y.rows, POSITIONS, 0),
         Command::PickRows(op) => ("picked rows".into(), op.x.rows, any, 0),
+        Command::Adjust(op) => ("biases and penalties".into(), op.logits.rows, any, 0),
         Command::Sample(op) => ("sampling".into(), op.logits.rows, any, 0),
     }
 }
@@ -219,6 +222,18 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
         }
         Command::PickRows(op) => {
             (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
+            vec![Output::all(op.y)]
+        }
+        Command::Adjust(op) => {
+            (op.logits, op.y) = (random.like(memory, op.logits)?, random.like(memory, op.y)?);
+            for words in [&mut op.changes, &mut op.mask, &mut op.recent] {
+                *words = Random::put(memory, words.rows, words.cols, &vec![0.0; words.rows * words.cols])?;
+            }
+            let penalties = Sampler::new(SamplingOptions::default(), 0)?.penalties();
+            let tokens = [Change { id: 0, bias: 0.5, count: 2 }];
+            let changes = Changes { tokens: &tokens, ahead: 0, newest: 0, penalties, masked: false };
+            let words = adjust::words(&changes, op.logits.cols);
+            memory.write_values(op.changes.buffer, 0, bytemuck::cast_slice(&words))?;
             vec![Output::all(op.y)]
         }
         Command::Sample(op) => {

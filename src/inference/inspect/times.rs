@@ -76,6 +76,7 @@ fn bytes_read(runner: &Runner, command: &Command, step: &Step) -> u64 {
         | Command::Route(_)
         | Command::Combine(_)
         | Command::PickRows(_)
+        | Command::Adjust(_)
         | Command::Sample(_) => 0,
     }
 }

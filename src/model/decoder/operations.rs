@@ -24,6 +24,7 @@ impl Decoder {
             Command::Route(_) => "route",
             Command::Combine(_) => "combine",
             Command::PickRows(_) => "pick_rows",
+            Command::Adjust(_) => "adjust",
             Command::Sample(_) => "sample",
         }
     }

@@ -30,15 +30,17 @@ fn hot() -> SamplingOptions {
     SamplingOptions { temperature: 1e3, top_k: 256, top_p: 1.0, min_p: 0.0, ..Default::default() }
 }
 
+fn biases() -> Vec<(u32, f32)> {
+    (0..VOCAB as u32).step_by(3).map(|id| (id, (id as f32).sin() * 3.0)).collect()
+}
+
 fn options(sampling: SamplingOptions, seed: u64, max_tokens: Option<usize>) -> GenerateOptions {
     GenerateOptions { max_tokens, sampling: SamplingOptions { seed: Some(seed), ..sampling }, ..Default::default() }
 }
 
-/// The same, sampled on the host: a penalty too small to change a logit, which only the host can
-/// apply.
+/// The same, sampled on the host: with more log-probabilities than the device tells.
 fn on_the_host(options: &GenerateOptions) -> GenerateOptions {
-    let sampling = SamplingOptions { presence_penalty: f32::MIN_POSITIVE, ..options.sampling.clone() };
-    GenerateOptions { sampling, ..options.clone() }
+    GenerateOptions { top_logprobs: Some(21), ..options.clone() }
 }
 
 /// The next tokens and the end, `most` events after the prompt.
@@ -47,7 +49,10 @@ fn events(decoder: &mut LoadedDecoder, generation: GenerationId, most: usize) ->
     while events.len() < most {
         match block_on(decoder.next(generation)).unwrap() {
             Event::Prompt { .. } => {}
-            event => events.push(event),
+            Event::Token { id, text, .. } => {
+                events.push(Event::Token { id, text, logprobs: None, inspection: None });
+            }
+            end @ Event::End { .. } => events.push(end),
         }
         if let Some(Event::End { .. }) = events.last() {
             break;
@@ -85,6 +90,11 @@ fn every_way_of_sampling_gives_the_same_tokens() {
         SamplingOptions { top_k: 3, ..off() },
         SamplingOptions { top_p: 0.5, temperature: 2.0, ..off() },
         SamplingOptions { min_p: 0.3, temperature: 3.0, ..off() },
+        SamplingOptions { logit_bias: biases(), ..hot() },
+        SamplingOptions { repetition_penalty: 1.3, ..SamplingOptions::greedy() },
+        SamplingOptions { frequency_penalty: 0.7, presence_penalty: 0.4, penalty_last_n: 5, ..off() },
+        SamplingOptions { frequency_penalty: 0.7, penalty_last_n: 2, ..SamplingOptions::greedy() },
+        SamplingOptions { presence_penalty: 40.0, penalty_last_n: usize::MAX, logit_bias: biases(), ..hot() },
     ]
     .into_iter()
     .enumerate()
@@ -186,6 +196,35 @@ fn a_token_costs_one_submit_and_one_readback_while_others_are_queued() {
     let after = decoder.engine().counters();
     assert_eq!(after.submits - before.submits, tokens as u64);
     assert_eq!(after.readbacks - before.readbacks, tokens as u64);
+}
+
+/// What the host reads, and the steps that are queued, are as few where it has a say in the draw.
+#[test]
+fn biases_and_penalties_cost_no_more_readbacks() {
+    let penalties = SamplingOptions { repetition_penalty: 1.1, frequency_penalty: 0.1, ..hot() };
+    for sampling in [SamplingOptions { logit_bias: biases(), ..hot() }, penalties] {
+        let tokens = 24;
+        let options = GenerateOptions { ignore_eos: true, ..options(sampling, 0, Some(tokens)) };
+        let mut decoder = decoder();
+        run(&mut decoder, &prompt(), &options);
+        let before = decoder.engine().counters();
+        let generation = decoder.start([prompt(), vec![7]].concat(), options, 0).unwrap();
+        let yielded = events(&mut decoder, generation, 10).len() as u64;
+        assert_eq!(decoder.engine().counters().readbacks - before.readbacks - yielded, 7, "steps queued ahead");
+        events(&mut decoder, generation, usize::MAX);
+        let after = decoder.engine().counters();
+        assert_eq!(after.submits - before.submits, tokens as u64);
+        assert_eq!(after.readbacks - before.readbacks, tokens as u64);
+        assert_eq!(after.read_bytes - before.read_bytes, 4 * tokens as u64);
+    }
+}
+
+/// The window of the penalties then reaches over what was dropped.
+#[test]
+fn penalties_follow_a_context_that_shifts() {
+    let sampling = SamplingOptions { frequency_penalty: 2.0, penalty_last_n: 100, ..hot() };
+    let options = GenerateOptions { shift_behind: Some(10), ignore_eos: true, ..options(sampling, 9, Some(160)) };
+    assert_eq!(ids(&assert_same(&prompt(), &options)).len(), 160);
 }
 
 #[test]

@@ -42,8 +42,10 @@ fn generations_do_not_affect_each_other() {
     for (name, engine) in engines() {
         let mut decoder = load(&engine, &tiny(21));
         let expected = alone(&mut decoder, &first, &options(Some(1), 40));
-        let on_the_host = SamplingOptions { presence_penalty: 0.5, ..options(Some(9), 0).sampling };
-        for other in [options(Some(2), 60), GenerateOptions { sampling: on_the_host, ..options(None, 60) }] {
+        let penalizing = SamplingOptions { presence_penalty: 0.5, ..options(Some(9), 0).sampling };
+        let on_the_host = GenerateOptions { top_logprobs: Some(21), ..options(Some(9), 60) };
+        for other in [options(Some(2), 60), GenerateOptions { sampling: penalizing, ..options(None, 60) }, on_the_host]
+        {
             for steps in [1, 2, 5, 20] {
                 block_on(decoder.forget()).unwrap();
                 let other = decoder.start(second.clone(), other.clone(), 0).unwrap();

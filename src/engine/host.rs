@@ -323,6 +323,7 @@ impl<K: Kernels> Engine for HostEngine<K> {
     fn read_ranges(&mut self, buffer: BufferId, ranges: Vec<Range<usize>>) -> LocalFuture<'static, Result<Vec<f32>>> {
         self.counters.readbacks += 1;
         let mut read = Vec::with_capacity(ranges.iter().map(Range::len).sum());
+        self.counters.read_bytes += (read.capacity() * size_of::<f32>()) as u64;
         match self.buffers.get(buffer) {
             Some(Buffer::Values(values)) => ranges.into_iter().for_each(|range| read.extend(&values[range])),
             Some(Buffer::Blocks(source)) => {

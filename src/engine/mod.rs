@@ -20,7 +20,7 @@ use std::ops::Range;
 
 use crate::ops::{Command, Recording};
 pub use crate::record::LocalFuture;
-use crate::record::{BufferId, Memory, Step};
+use crate::record::{BufferId, Memory, Step, Tensor};
 use crate::{Error, Result};
 
 /// Tokens of a prompt per step, where an engine has no other number.
@@ -61,6 +61,8 @@ pub struct Counters {
     pub submits: u64,
     /// Number of reads of results from the device.
     pub readbacks: u64,
+    /// Bytes of these.
+    pub read_bytes: u64,
 }
 
 /// Memory and execution. Buffers and programs live until they are freed, at most as long as the
@@ -137,16 +139,28 @@ pub trait DeviceSampling: Engine {
     /// enough that a stop takes effect soon.
     fn depth(&self) -> usize;
 
-    /// Queues a recording that ends with a [`Sample`](crate::ops::Sample) into `id`, and returns a
-    /// future of that id. A row without an id reads its token from `feed`, (1, 1), which then
-    /// receives the sampled id. The future may be dropped; the step still runs.
+    /// Queues recordings, one after the other, that end with a [`Sample`](crate::ops::Sample), and
+    /// returns a future of what they leave in `ids.id`. The future may be dropped; the step still
+    /// runs.
     fn queue(
         &mut self,
-        program: ProgramId,
+        programs: &[ProgramId],
         step: &Step,
-        id: BufferId,
-        feed: BufferId,
-    ) -> Result<LocalFuture<'static, Result<u32>>>;
+        ids: &Ids,
+    ) -> Result<LocalFuture<'static, Result<Vec<u32>>>>;
+}
+
+/// Where sampled ids are on a device, as the bits of values.
+#[derive(Clone, Copy, Debug)]
+pub struct Ids {
+    /// (1, words): what the host reads. The first word is the id.
+    pub id: Tensor,
+    /// (1, [`RECENT`](crate::ops::adjust::RECENT)): the last ids of the sequence, see
+    /// [`Adjust::recent`](crate::ops::Adjust::recent). A row without an id takes its token from
+    /// there, and the new id goes there.
+    pub feed: BufferId,
+    /// Gets a copy of `feed` before the recordings run.
+    pub recent: Option<BufferId>,
 }
 
 /// Which engine computes. `auto` takes the GPU if it is a real one and else the CPU; `gpu` and

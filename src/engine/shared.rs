@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::{Counters, DeviceSampling, Engine, EngineInfo, LocalFuture, ProgramId};
+use super::{Counters, DeviceSampling, Engine, EngineInfo, Ids, LocalFuture, ProgramId};
 use crate::Result;
 use crate::format::block::BlockType;
 use crate::format::layout::Layout;
@@ -193,13 +193,12 @@ impl DeviceSampling for Share {
 
     fn queue(
         &mut self,
-        program: ProgramId,
+        programs: &[ProgramId],
         step: &Step,
-        id: BufferId,
-        feed: BufferId,
-    ) -> Result<LocalFuture<'static, Result<u32>>> {
+        ids: &Ids,
+    ) -> Result<LocalFuture<'static, Result<Vec<u32>>>> {
         match self.engine.get().device_sampling() {
-            Some(device) => device.queue(program, step, id, feed),
+            Some(device) => device.queue(programs, step, ids),
             None => Err(crate::Error::Internal {
                 op: "sample",
                 expected: "an engine that samples".into(),

@@ -3,7 +3,7 @@
 use super::generation::{Generation, GenerationId};
 use super::inspect::{StepSeen, draw};
 use super::not_started;
-use super::runner::{OnDevice, Runner};
+use super::runner::{Draw, OnDevice, Runner};
 use super::sequences::Sequence;
 use super::types::{Event, FinishReason, TokenLogprob, TokenLogprobs};
 use crate::engine::Engine;
@@ -141,6 +141,7 @@ async fn next_id(
     runner: &mut Runner,
     count: usize,
 ) -> Result<u32> {
+    runner.prepare_draw(device).await?;
     let Generation { tokens, ahead, sampler, .. } = generation;
     let known = tokens.len();
     let left = generation.max_tokens - generation.generated;
@@ -155,11 +156,12 @@ async fn next_id(
             Err(Error::OutOfMemory { .. }) if !ahead.is_empty() => break,
             grown => grown?,
         }
-        ahead.push_back(runner.queue(id, sequence, device, (position, ids), sampler.random())?);
+        let draw = Draw { random: sampler.random(), sampler, known: tokens, ahead: ahead.len() };
+        ahead.push_back(runner.queue(id, sequence, device, (position, ids), draw)?);
     }
     // the step stays in the queue until its id has arrived, so that a caller may drop this future
     let sampled = match ahead.front_mut() {
-        Some(oldest) => oldest.await?,
+        Some(oldest) => oldest.await?[0],
         None => return Err(not_started("next")),
     };
     ahead.pop_front();

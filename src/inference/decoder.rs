@@ -23,10 +23,12 @@ use super::sequences::Sequence;
 use super::together;
 use super::types::{About, Event, GenerateOptions, Info};
 use crate::engine::shared::Share;
-use crate::engine::{DeviceSampling, Engine};
+use crate::engine::{DeviceSampling, Engine, Ids};
 use crate::model::Decoder;
+use crate::model::decoder::activations;
 use crate::model::encoder_config::Pooling;
-use crate::record::{Step, rows};
+use crate::ops::adjust::RECENT;
+use crate::record::{Memory, Step, rows};
 use crate::sampling::Sampler;
 use crate::tokenizer::{ChatTemplates, Tokenizer};
 use crate::{Error, Result};
@@ -73,15 +75,17 @@ impl LoadedDecoder {
             let mut sequence = self.sequence(None);
             self.runner.last_logits(&mut sequence, &ids[..ids.len().min(self.context())]).await?;
         }
-        if let Some(DevicePrograms { decode, last, id, feed, .. }) = self.runner.programs.device {
+        if let Some(DevicePrograms { decode, last, id, .. }) = self.runner.programs.device {
             let mut sequence = self.sequence(None);
+            let feed = activations(&mut self.runner.engine, 1, RECENT)?.buffer;
             self.runner.grow(&mut sequence, 0..1).await?;
             let rows = rows(0, 0, &[0]);
             let tables = [sequence.blocks.table()];
             for program in [decode, last] {
                 let step = Step::new(&rows, &tables);
-                self.runner.engine.queue(program, &step, id.buffer, feed.buffer)?.await?;
+                self.runner.engine.queue(&[program], &step, &Ids { id, feed, recent: None })?.await?;
             }
+            self.runner.engine.free(feed);
         }
         self.runner.trim().await
     }
@@ -142,9 +146,9 @@ impl LoadedDecoder {
         }
         let on_host = options.top_logprobs.is_some() || options.constrained || options.inspect.is_some();
         let samples = self.runner.programs.device.is_some() && !on_host;
-        let values = sampler.device_values().filter(|_| samples);
+        let (values, adjusts) = (sampler.device_values().filter(|_| samples), sampler.changes_logits());
         let mut generation = Generation::new(prompt, options, sampler, &self.tokenizer)?;
-        let device = values.map(|values| self.runner.on_device(values)).transpose()?;
+        let device = values.map(|values| self.runner.on_device(values, adjusts)).transpose()?;
         let sequence = self.open(&generation.tokens, restored, most);
         generation.cached = sequence.len();
         let id = self.new_id();

@@ -50,7 +50,7 @@ pub(super) struct Generation {
     /// Whether [`LoadedDecoder::allow`](super::LoadedDecoder::allow) restricts the next token.
     pub constrained: bool,
     /// Ids of steps queued beyond `tokens`, oldest first.
-    pub ahead: VecDeque<LocalFuture<'static, Result<u32>>>,
+    pub ahead: VecDeque<LocalFuture<'static, Result<Vec<u32>>>>,
     pub detokenizer: Detokenizer,
     pub stops: StopMatcher,
     /// The reason, once it is known that the next event is the end.

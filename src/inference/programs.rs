@@ -6,7 +6,8 @@ use crate::engine::{Engine, ProgramId};
 use crate::model::Decoder;
 use crate::model::decoder::{Activations, activations};
 use crate::model::kv_cache::KvPool;
-use crate::ops::{Command, Index, Recording, Sample};
+use crate::ops::adjust::RECENT;
+use crate::ops::{Adjust, Command, Index, Recording, Sample};
 use crate::record::{KvFormat, Memory, Tensor};
 use crate::{Error, Result};
 
@@ -43,6 +44,17 @@ pub(super) struct Later {
     stages: Vec<[Option<ProgramId>; 2]>,
     /// Rows of the embedding table.
     table: Option<(ProgramId, Tensor)>,
+    adjusted: Option<AdjustedDraw>,
+}
+
+/// The draw of a generation whose sampler changes logits, and what it reads: see [`Adjust`].
+#[derive(Clone, Copy)]
+pub(super) struct AdjustedDraw {
+    /// Logits → the next id.
+    pub program: ProgramId,
+    pub changes: Tensor,
+    pub mask: Tensor,
+    pub recent: Tensor,
 }
 
 /// Rows of the embedding table that are read at once.
@@ -55,10 +67,10 @@ pub(super) struct DevicePrograms<P = ProgramId> {
     pub last: P,
     /// (1, 4)
     pub chain: Tensor,
+    /// (1, [`Sample::blocks`])
+    pub maxima: Tensor,
     /// (1, 1)
     pub id: Tensor,
-    /// (1, 1): the id that the next queued step begins with
-    pub feed: Tensor,
 }
 
 impl Programs<Recording> {
@@ -107,9 +119,9 @@ impl Programs<Recording> {
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
         let Self { rows, kv, decode, prompt, last_logits, logits, device, activations, later } = self;
         let device = match device {
-            Some(DevicePrograms { decode, last, chain, id, feed }) => {
+            Some(DevicePrograms { decode, last, chain, maxima, id }) => {
                 let (decode, last) = (engine.prepare(decode)?, engine.prepare(last)?);
-                Some(DevicePrograms { decode, last, chain, id, feed })
+                Some(DevicePrograms { decode, last, chain, maxima, id })
             }
             None => None,
         };
@@ -167,6 +179,30 @@ impl Programs {
         let (recording, logits) = self.record_together(engine, decoder)?;
         let ready = (engine.prepare(recording)?, logits);
         self.later.together = Some(ready);
+        Ok(ready)
+    }
+
+    /// The programs of an engine that samples. Errors: `Internal` on another.
+    pub fn sampling(&self) -> Result<DevicePrograms> {
+        let none = || Error::Internal { op: "sample", expected: "an engine that samples".into(), got: "none".into() };
+        self.device.ok_or_else(none)
+    }
+
+    /// Logits with what a sampler changes → the next id.
+    pub fn adjusted(&mut self, engine: &mut dyn Engine) -> Result<AdjustedDraw> {
+        if let Some(ready) = self.later.adjusted {
+            return Ok(ready);
+        }
+        let (logits, vocab) = (self.logits, self.logits.cols);
+        let changes = activations(engine, 1, Adjust::room(vocab))?;
+        let mask = activations(engine, 1, Adjust::mask_words(vocab))?;
+        let (recent, y) = (activations(engine, 1, RECENT)?, activations(engine, 1, vocab)?);
+        let DevicePrograms { chain, maxima, id, .. } = self.sampling()?;
+        let mut recording = Recording::default();
+        recording.push(Adjust { logits, changes, mask, recent, y })?;
+        recording.push(Sample { logits: y, chain, maxima, y: id })?;
+        let ready = AdjustedDraw { program: engine.prepare(recording)?, changes, mask, recent };
+        self.later.adjusted = Some(ready);
         Ok(ready)
     }
 
@@ -231,12 +267,12 @@ impl DevicePrograms<Recording> {
     fn new(memory: &mut dyn Memory, decode: &Recording, last_logits: &Recording, logits: Tensor) -> Result<Self> {
         let chain = activations(memory, 1, 4)?;
         let maxima = activations(memory, 1, Sample::blocks(logits.cols))?;
-        let [id, feed] = [activations(memory, 1, 1)?, activations(memory, 1, 1)?];
+        let id = activations(memory, 1, 1)?;
         let with_sample = |recording: &Recording| {
             let mut recording = recording.clone();
             recording.push(Sample { logits, chain, maxima, y: id })?;
             Ok::<_, Error>(recording)
         };
-        Ok(Self { decode: with_sample(decode)?, last: with_sample(last_logits)?, chain, id, feed })
+        Ok(Self { decode: with_sample(decode)?, last: with_sample(last_logits)?, chain, maxima, id })
     }
 }

@@ -4,13 +4,15 @@ use std::ops::Range;
 
 use super::generation::GenerationId;
 use super::keys::token_keys;
-use super::programs::{DevicePrograms, Programs};
+use super::programs::{AdjustedDraw, DevicePrograms, Programs};
 use super::sequences::{Ended, Sequence};
 use crate::engine::shared::Share;
-use crate::engine::{DeviceSampling, Engine, LocalFuture, ProgramId};
+use crate::engine::{DeviceSampling, Engine, Ids, LocalFuture, ProgramId};
 use crate::model::Decoder;
 use crate::model::decoder::activations;
+use crate::ops::adjust::{self, Changes, RECENT};
 use crate::record::{Memory, Row, Step, Tensor, rows};
+use crate::sampling::Sampler;
 use crate::{Error, Result};
 
 /// Weights and programs of a decoder, and the memory of all keys and values.
@@ -28,8 +30,21 @@ pub(super) struct Runner {
 pub(super) struct OnDevice {
     /// See [`Sample`](crate::ops::Sample).
     pub values: [f32; 4],
-    /// (1, 1): the id that its next queued step begins with.
+    /// Whether its sampler changes logits before the chain.
+    pub adjusts: bool,
+    /// See [`Ids::feed`].
     pub feed: Tensor,
+}
+
+/// A draw on the device.
+pub(super) struct Draw<'a> {
+    /// Its bits.
+    pub random: u32,
+    pub sampler: &'a Sampler,
+    /// The tokens before it that the host knows.
+    pub known: &'a [u32],
+    /// Number of those behind, which queued steps sample.
+    pub ahead: usize,
 }
 
 impl Runner {
@@ -147,33 +162,46 @@ impl Runner {
     }
 
     /// Allocates the data of a generation that samples on the device.
-    pub fn on_device(&mut self, values: [f32; 4]) -> Result<OnDevice> {
-        Ok(OnDevice { values, feed: activations(&mut self.engine, 1, 1)? })
+    pub fn on_device(&mut self, values: [f32; 4], adjusts: bool) -> Result<OnDevice> {
+        Ok(OnDevice { values, adjusts, feed: activations(&mut self.engine, 1, RECENT)? })
     }
 
     pub fn give_back(&mut self, device: OnDevice) {
         self.engine.free(device.feed.buffer);
     }
 
+    /// Makes what the first draw of a kind needs.
+    pub async fn prepare_draw(&mut self, device: &OnDevice) -> Result<()> {
+        if device.adjusts {
+            self.with_room(|runner| runner.programs.adjusted(&mut runner.engine)).await?;
+        }
+        Ok(())
+    }
+
     /// Queues a step that samples on the device, and already has room: of the tokens `ids` from
     /// `position` on, or of the id that the sequence's last queued step samples. Returns a future
-    /// of the next id.
+    /// of the words of the draw, of which the first is the next id.
     pub fn queue(
         &mut self,
         generation: GenerationId,
         sequence: &Sequence,
         device: &OnDevice,
         (position, ids): (usize, &[u32]),
-        random: u32,
-    ) -> Result<LocalFuture<'static, Result<u32>>> {
-        let Some(DevicePrograms { decode, last, chain, id, .. }) = self.programs.device else {
-            let expected = "an engine that samples".into();
-            return Err(Error::Internal { op: "sample", expected, got: "none".into() });
+        draw: Draw<'_>,
+    ) -> Result<LocalFuture<'static, Result<Vec<u32>>>> {
+        let DevicePrograms { decode, last, chain, id, .. } = self.programs.sampling()?;
+        let adjusted = match device.adjusts {
+            true => Some(self.programs.adjusted(&mut self.engine)?),
+            false => None,
         };
-        if self.sampling != Some(generation) {
+        let is_new = self.sampling != Some(generation);
+        if is_new {
             self.engine.write_values(chain.buffer, 0, &device.values)?;
-            self.sampling = Some(generation);
         }
+        if let Some(adjusted) = &adjusted {
+            self.write_changes(adjusted, is_new, &draw)?;
+        }
+        self.sampling = Some(generation);
         let sampled = [Row { id: None, position, sequence: 0, wanted: true }];
         let known = rows(0, position, ids);
         let rows = if ids.is_empty() { &sampled[..] } else { &known };
@@ -182,9 +210,29 @@ impl Runner {
             self.run_again(self.programs.prompt, sequence, position, ids)?;
         }
         let tables = [sequence.blocks.table()];
-        let step = Step { random, ..Step::new(rows, &tables) };
-        let program = if ids.len() > 1 { last } else { decode };
-        self.engine.queue(program, &step, id.buffer, device.feed.buffer)
+        let step = Step { random: draw.random, ..Step::new(rows, &tables) };
+        let ids_at = Ids { id, feed: device.feed.buffer, recent: adjusted.map(|adjusted| adjusted.recent.buffer) };
+        let is_chunk = ids.len() > 1;
+        match adjusted {
+            None => self.engine.queue(&[if is_chunk { last } else { decode }], &step, &ids_at),
+            Some(adjusted) => {
+                let logits = if is_chunk { self.programs.last_logits } else { self.programs.decode };
+                self.engine.queue(&[logits, adjusted.program], &step, &ids_at)
+            }
+        }
+    }
+
+    /// Writes what `draw` changes, where another draw changes something else.
+    fn write_changes(&mut self, to: &AdjustedDraw, is_new: bool, draw: &Draw) -> Result<()> {
+        let &Draw { sampler, known, ahead, .. } = draw;
+        if is_new || sampler.penalizes() {
+            let (tokens, ahead) = sampler.changes(known, ahead);
+            let newest = known.len() + draw.ahead - 1;
+            let changes = Changes { tokens: &tokens, ahead, newest, penalties: sampler.penalties(), masked: false };
+            let words = adjust::words(&changes, self.decoder.vocab);
+            self.engine.write_values(to.changes.buffer, 0, bytemuck::cast_slice(&words))?;
+        }
+        Ok(())
     }
 
     /// Number of steps that each of `generations` may have queued.

@@ -45,13 +45,13 @@ use buffers::Buffers;
 use device::Gpu;
 use pace::Paces;
 use pipelines::Pipelines;
-use program::Program;
+use program::{Feedback, Program};
 use sampled_ids::SampledIds;
 use tiles::Tiler;
 pub use tuner::Timing;
 
 use super::table::Table;
-use super::{Counters, DeviceSampling, Engine, EngineInfo, Hints, LocalFuture, ProgramId, released};
+use super::{Counters, DeviceSampling, Engine, EngineInfo, Hints, Ids, LocalFuture, ProgramId, now, released};
 use crate::format::Planes;
 use crate::ops::{Command, Op, Recording, Variants};
 use crate::record::{BufferId, Step};
@@ -326,17 +326,29 @@ impl DeviceSampling for GpuEngine {
 
     fn queue(
         &mut self,
-        program: ProgramId,
+        programs: &[ProgramId],
         step: &Step,
-        id: BufferId,
-        feed: BufferId,
-    ) -> Result<LocalFuture<'static, Result<u32>>> {
+        ids: &Ids,
+    ) -> Result<LocalFuture<'static, Result<Vec<u32>>>> {
         self.gpu.check()?;
-        let program = self.programs.get_mut(program).ok_or_else(released)?;
-        self.paces.begin(&program.pace);
-        let sampled = self.sampled_ids.queue(&self.gpu, program, &self.buffers.borrow(), step, [id, feed])?;
-        self.counters.dispatches += program.len() as u64;
-        self.counters.readbacks += 1;
-        Ok(sampled)
+        let Self { gpu, buffers, sampled_ids, counters, .. } = self;
+        let buffers = buffers.borrow();
+        let buffer = |id| buffers.get(id).map(|buffer| &buffer.main);
+        let (id, feed) = (buffer(ids.id.buffer)?, buffer(ids.feed)?);
+        let mut recent = ids.recent.map(buffer).transpose()?;
+        let staging = sampled_ids.staging(gpu, (ids.id.cols * size_of::<u32>()) as u64)?;
+        let (mut submitted, mut decodes) = (None, false);
+        for (i, &program) in programs.iter().enumerate() {
+            let program = self.programs.get_mut(program).ok_or_else(released)?;
+            self.paces.begin(&program.pace);
+            let read = (i + 1 == programs.len()).then_some((id, &staging));
+            submitted = program.run(gpu, &buffers, step, Some(Feedback { feed, recent: recent.take(), read }))?;
+            counters.dispatches += program.len() as u64;
+            // a prompt tells nothing about the steps after it, nor does a draw alone
+            decodes |= step.rows.len() == 1 && program.has_layers();
+        }
+        counters.readbacks += 1;
+        counters.read_bytes += staging.bytes;
+        Ok(sampled_ids.read(gpu, staging, submitted, decodes.then(now)))
     }
 }

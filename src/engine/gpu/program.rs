@@ -10,6 +10,8 @@ use super::buffers::{Buffers, GpuBuffer};
 use super::device::{Gpu, buffer_size};
 use super::pace::Pace;
 use super::pipelines::Pipelines;
+use super::sampled_ids::Staging;
+use crate::ops::adjust::RECENT;
 use crate::ops::{Binding, Kernel, Op, Recording, Variants};
 use crate::record::{BufferId, KV_BLOCK, Row, Step};
 use crate::{Error, Result};
@@ -33,15 +35,24 @@ struct Dispatch {
     bind_group: wgpu::BindGroup,
 }
 
-/// The way of a sampled id: into the next step of its sequence, and to the host.
+/// The way of sampled ids: into the next step of their sequence, and to the host.
 pub(super) struct Feedback<'a> {
-    /// Where the program leaves it.
-    pub id: &'a wgpu::Buffer,
-    /// The last id of the sequence: a step without ids begins with it. Gets the new one.
+    /// The last ids of the sequence, each at its position modulo [`RECENT`]: of the row without an
+    /// id, and the new one.
     pub feed: &'a wgpu::Buffer,
-    /// Gets a copy for the host.
-    pub staging: &'a wgpu::Buffer,
+    /// Gets a copy of `feed` first.
+    pub recent: Option<&'a wgpu::Buffer>,
+    /// Where the program leaves an id, and what gets a copy for the host. `None`: another program
+    /// comes in the same submit, and samples.
+    pub read: Option<(&'a wgpu::Buffer, &'a Staging)>,
 }
+
+/// The place of the id at a position, in bytes.
+fn recent_at(position: usize) -> u64 {
+    (position % RECENT * ID_BYTES as usize) as u64
+}
+
+const ID_BYTES: u64 = size_of::<u32>() as u64;
 
 /// A recording ready to be replayed.
 pub(super) struct Program {
@@ -198,6 +209,11 @@ impl Program {
         Ok(())
     }
 
+    /// Whether it reads a KV cache.
+    pub fn has_layers(&self) -> bool {
+        !self.caches.is_empty()
+    }
+
     /// Dispatches per replay.
     pub fn len(&self) -> usize {
         self.dispatches.len()
@@ -225,19 +241,27 @@ impl Program {
         let reach = self.write(gpu, buffers, step)?;
         let batches = self.dispatches.chunks(self.pace.per_submit());
         let (mut last, count) = (None, batches.len());
+        let copies = feedback.as_ref();
         for (i, batch) in batches.enumerate() {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            if let (Some(row), Some(feedback), 0) = (fed, &feedback, i) {
+            let (first, end) = (copies.filter(|_| i == 0), copies.filter(|_| i + 1 == count));
+            if let (Some(row), Some(Feedback { feed, .. })) = (fed, first) {
                 let at = TABLES_OFFSET + (self.table_words + ROW_WORDS * row) * size_of::<u32>();
-                encoder.copy_buffer_to_buffer(feedback.feed, 0, &self.step, at as u64, size_of::<u32>() as u64);
+                let from = recent_at(step.rows[row].position);
+                encoder.copy_buffer_to_buffer(feed, from, &self.step, at as u64, ID_BYTES);
+            }
+            if let Some(Feedback { feed, recent: Some(recent), .. }) = first {
+                encoder.copy_buffer_to_buffer(feed, 0, recent, 0, RECENT as u64 * ID_BYTES);
             }
             encode(&mut encoder.begin_compute_pass(&Default::default()), batch, reach);
-            if let Some(feedback) = feedback.as_ref().filter(|_| i + 1 == count) {
-                for copy in [feedback.feed, feedback.staging] {
-                    encoder.copy_buffer_to_buffer(feedback.id, 0, copy, 0, size_of::<u32>() as u64);
-                }
+            if let (Some(Feedback { feed, read: Some((id, staging)), .. }), Some(row)) = (end, step.rows.last()) {
+                encoder.copy_buffer_to_buffer(id, 0, feed, recent_at(row.position + 1), ID_BYTES);
+                encoder.copy_buffer_to_buffer(id, 0, &staging.buffer, 0, staging.bytes);
             }
-            last = Some(gpu.submit(Some(encoder.finish())));
+            match end {
+                Some(Feedback { read: None, .. }) => gpu.defer(encoder.finish(), []),
+                _ => last = Some(gpu.submit(Some(encoder.finish()))),
+            }
         }
         Ok(last)
     }

@@ -46,6 +46,7 @@ impl GpuEngine {
         }
         self.gpu.submit(Some(encoder.finish()));
         self.counters.readbacks += 1;
+        self.counters.read_bytes += bytes;
 
         let (sender, receiver) = oneshot::channel();
         staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| {

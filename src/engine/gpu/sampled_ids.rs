@@ -8,11 +8,9 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use web_time::Instant;
 
-use super::buffers::Buffers;
 use super::device::Gpu;
-use super::program::{Feedback, Program};
 use crate::engine::{LocalFuture, now};
-use crate::record::{BufferId, Step};
+use crate::ops::adjust::RECENT;
 use crate::{Error, Result};
 
 /// Longest time for queued work, unless [`SampledIds::set_limit`] sets another: a stop takes effect
@@ -20,8 +18,11 @@ use crate::{Error, Result};
 const QUEUE_LIMIT: Duration = Duration::from_millis(100);
 
 /// Largest number of queued steps. A few hide the latency between host and GPU of some
-/// milliseconds; more would only be wasted at a stop.
-const MAX_DEPTH: u32 = 8;
+/// milliseconds; more would only be wasted at a stop. As many ids stay on the device.
+const MAX_DEPTH: u32 = RECENT as u32;
+
+/// Bytes of the smallest staging buffer, so that all kinds of steps share a few.
+const LEAST_STAGING: u64 = 256;
 
 /// The measured speed of steps of one token.
 #[derive(Clone, Copy)]
@@ -46,6 +47,13 @@ impl Pace {
         self.last_arrival = Some(arrival);
         self
     }
+}
+
+/// A buffer that the host reads.
+pub(super) struct Staging {
+    pub buffer: wgpu::Buffer,
+    /// What is read of it.
+    pub bytes: u64,
 }
 
 /// Reads sampled ids back to the host.
@@ -76,47 +84,49 @@ impl SampledIds {
         steps.clamp(1, u128::from(MAX_DEPTH)) as usize
     }
 
-    /// Queues `program`, which writes an id to `id`; a row without an id reads its token from
-    /// `feed`, and the new id is also written there. Returns a future of the id, which may be
-    /// dropped if the id is not needed.
-    pub fn queue(
+    /// A buffer for what the host reads of a step.
+    pub fn staging(&self, gpu: &Gpu, bytes: u64) -> Result<Staging> {
+        let idle = self.idle.borrow_mut().pop().filter(|idle| idle.size() >= bytes);
+        let buffer = match idle {
+            Some(idle) => idle,
+            None => {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                gpu.create_buffer("sampled id", bytes.max(LEAST_STAGING), usage)?
+            }
+        };
+        Ok(Staging { buffer, bytes })
+    }
+
+    /// Reads what a step leaves in `staging`: a future of its words, which may be dropped. `last`:
+    /// its last submit; `since`: when it was queued, if it tells the time of a token.
+    pub fn read(
         &mut self,
         gpu: &Gpu,
-        program: &mut Program,
-        buffers: &Buffers,
-        step: &Step,
-        [id, feed]: [BufferId; 2],
-    ) -> Result<LocalFuture<'static, Result<u32>>> {
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let idle = self.idle.borrow_mut().pop();
-        let staging = match idle {
-            Some(staging) => staging,
-            None => gpu.create_buffer("sampled id", size_of::<u32>() as u64, usage)?,
-        };
-        // a prompt tells nothing about the steps after it
-        let since = (step.rows.len() == 1).then(now);
-        let (id, feed) = (&buffers.get(id)?.main, &buffers.get(feed)?.main);
-        let last = program.run(gpu, buffers, step, Some(Feedback { id, feed, staging: &staging }))?;
+        staging: Staging,
+        last: Option<wgpu::SubmissionIndex>,
+        since: Option<Instant>,
+    ) -> LocalFuture<'static, Result<Vec<u32>>> {
+        let Staging { buffer, bytes } = staging;
         let (sender, arrival) = oneshot::channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+        buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
             // the receiver has been dropped if the id is not needed any more
             let _ = sender.send(result.map(|()| now()));
         });
         let (watch, idle, pace) = (gpu.watch.clone(), self.idle.clone(), self.pace.clone());
-        Ok(Box::pin(async move {
+        Box::pin(async move {
             watch.wait_for(last);
             let arrival = arrival.await;
             watch.settle().await?;
             let failed = |error: String| Error::DeviceLost(format!("a sampled id did not arrive: {error}"));
             let arrival =
                 arrival.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
-            let view = staging.get_mapped_range(..4).map_err(|error| failed(error.to_string()))?;
-            let id = bytemuck::pod_read_unaligned(&view);
+            let view = buffer.get_mapped_range(..bytes).map_err(|error| failed(error.to_string()))?;
+            let words = bytemuck::pod_collect_to_vec::<u8, u32>(&view);
             drop(view);
-            staging.unmap();
+            buffer.unmap();
             pace.set(pace.get().arrived(since, arrival));
-            idle.borrow_mut().push(staging);
-            Ok(id)
-        }))
+            idle.borrow_mut().push(buffer);
+            Ok(words)
+        })
     }
 }

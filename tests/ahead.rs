@@ -219,6 +219,60 @@ fn biases_and_penalties_cost_no_more_readbacks() {
     }
 }
 
+/// Masks of single draws: a token or two are allowed, or all.
+#[test]
+fn a_constrained_token_costs_one_readback_of_an_id() {
+    let run = |decoder: &mut LoadedDecoder, options: &GenerateOptions, others: bool| {
+        let generation = decoder.start(prompt(), options.clone(), 0).unwrap();
+        let mut rng = Rng::new(4);
+        let mut taken = Vec::new();
+        let mut other = None;
+        let before = decoder.engine().counters();
+        let mut after = before;
+        loop {
+            let mut mask = vec![if taken.len() % 3 == 0 { u32::MAX } else { 0 }; VOCAB.div_ceil(32)];
+            rng.ids(3, VOCAB).into_iter().for_each(|id| mask[id as usize / 32] |= 1 << (id % 32));
+            decoder.allow(generation, mask.clone()).unwrap();
+            match &events(decoder, generation, 1)[0] {
+                Event::Token { id, .. } => {
+                    assert_eq!(mask[*id as usize / 32] >> (id % 32) & 1, 1, "{id} is not allowed");
+                    taken.push(*id);
+                    after = decoder.engine().counters();
+                }
+                _ => break,
+            }
+            // work of another kind, between the logits and the draw
+            match taken.len() % 4 {
+                1 if others => drop(block_on(decoder.score(&[9, 8, 7], 1, false)).unwrap()),
+                2 if others => {
+                    let options = GenerateOptions { ignore_eos: true, ..self::options(hot(), 1, Some(9)) };
+                    let id = other.get_or_insert_with(|| decoder.start(vec![5, 6], options, 0).unwrap());
+                    events(decoder, *id, 1);
+                }
+                _ => {}
+            }
+        }
+        decoder.stop(generation);
+        let cost =
+            [after.readbacks - before.readbacks, after.read_bytes - before.read_bytes, after.submits - before.submits];
+        (taken, cost)
+    };
+    let penalties = SamplingOptions { frequency_penalty: 0.5, ..hot() };
+    for sampling in [hot(), penalties, SamplingOptions::greedy()] {
+        let tokens = 24;
+        let options = GenerateOptions { constrained: true, ignore_eos: true, ..options(sampling, 3, Some(tokens)) };
+        let mut ahead = decoder();
+        let (first, _) = run(&mut ahead, &options, false);
+        // the layers run while the caller makes a mask, and the draw is a submit of its own
+        let (again, [readbacks, bytes, submits]) = run(&mut ahead, &options, false);
+        let tokens = tokens as u64;
+        assert_eq!((again, readbacks, bytes, submits), (first.clone(), tokens, 4 * tokens, 2 * tokens - 1));
+        block_on(ahead.forget()).unwrap();
+        assert_eq!(run(&mut ahead, &options, true).0, first);
+        assert_eq!(run(&mut decoder(), &on_the_host(&options), false).0, first);
+    }
+}
+
 /// The window of the penalties then reaches over what was dropped.
 #[test]
 fn penalties_follow_a_context_that_shifts() {

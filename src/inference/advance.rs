@@ -71,7 +71,19 @@ impl Running {
             return Ok(generation.end(FinishReason::Stop));
         }
         let text = self.push(next, runner, tokenizer)?;
+        self.run_ahead(runner);
         Ok(Event::Token { id: next, text, logprobs, inspection })
+    }
+
+    /// Computes the logits of the newest token while the caller makes the mask of the next.
+    fn run_ahead(&mut self, runner: &mut Runner) {
+        let Self { generation: Generation { tokens, finish: None, .. }, .. } = self else { return };
+        let (Some(sequence), Some(device)) = (&self.sequence, &mut self.device) else { return };
+        let newest = tokens.len() - 1;
+        if device.has_room && sequence.len() == newest {
+            // an error comes again with the next step
+            device.computed = runner.run_ahead(sequence, newest, &tokens[newest..]).ok();
+        }
     }
 
     /// Ends the generation; later prompts may continue its sequence.
@@ -137,16 +149,18 @@ async fn next_id(
     id: GenerationId,
     generation: &mut Generation,
     sequence: &mut Sequence,
-    device: &OnDevice,
+    device: &mut OnDevice,
     runner: &mut Runner,
     count: usize,
 ) -> Result<u32> {
     runner.prepare_draw(device).await?;
-    let Generation { tokens, ahead, sampler, .. } = generation;
+    let Generation { tokens, ahead, sampler, constrained, .. } = generation;
     let known = tokens.len();
     let left = generation.max_tokens - generation.generated;
     let most = known.saturating_add(left).min(runner.decoder.context);
-    while known + ahead.len() < most && (ahead.is_empty() || ahead.len() < runner.depth(count)) {
+    // a mask is known for one draw
+    let depth = if *constrained { 1 } else { runner.depth(count) };
+    while known + ahead.len() < most && (ahead.is_empty() || ahead.len() < depth) {
         // the oldest step takes ids that the host knows, each later one the id of the step before
         // it
         let position = if ahead.is_empty() { sequence.len() } else { known + ahead.len() - 1 };
@@ -159,6 +173,11 @@ async fn next_id(
         let draw = Draw { random: sampler.random(), sampler, known: tokens, ahead: ahead.len() };
         ahead.push_back(runner.queue(id, sequence, device, (position, ids), draw)?);
     }
+    // room that is there before the id, so that nothing is awaited behind it; beside others, their
+    // steps would take the place of the logits
+    device.has_room = *constrained && count == 1 && known < runner.decoder.context && {
+        runner.grow(sequence, known..known + 1).await.is_ok()
+    };
     // the step stays in the queue until its id has arrived, so that a caller may drop this future
     let sampled = match ahead.front_mut() {
         Some(oldest) => oldest.await?[0],

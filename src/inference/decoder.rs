@@ -144,9 +144,10 @@ impl LoadedDecoder {
             inspect.experts &= config.experts.is_some();
             inspect.check_for_steps(layers.len(), config.heads, context)?;
         }
-        let on_host = options.top_logprobs.is_some() || options.constrained || options.inspect.is_some();
+        let on_host = options.top_logprobs.is_some() || options.inspect.is_some();
         let samples = self.runner.programs.device.is_some() && !on_host;
-        let (values, adjusts) = (sampler.device_values().filter(|_| samples), sampler.changes_logits());
+        let (values, adjusts) =
+            (sampler.device_values().filter(|_| samples), sampler.changes_logits() || options.constrained);
         let mut generation = Generation::new(prompt, options, sampler, &self.tokenizer)?;
         let device = values.map(|values| self.runner.on_device(values, adjusts)).transpose()?;
         let sequence = self.open(&generation.tokens, restored, most);

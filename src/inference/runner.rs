@@ -34,6 +34,11 @@ pub(super) struct OnDevice {
     pub adjusts: bool,
     /// See [`Ids::feed`].
     pub feed: Tensor,
+    /// Whether there is room for the token that is drawn next.
+    pub has_room: bool,
+    /// The engine's count of dispatches when the logits of the newest token were computed: if it
+    /// still is that, no other logits took their place.
+    pub computed: Option<u64>,
 }
 
 /// A draw on the device.
@@ -163,7 +168,8 @@ impl Runner {
 
     /// Allocates the data of a generation that samples on the device.
     pub fn on_device(&mut self, values: [f32; 4], adjusts: bool) -> Result<OnDevice> {
-        Ok(OnDevice { values, adjusts, feed: activations(&mut self.engine, 1, RECENT)? })
+        let feed = activations(&mut self.engine, 1, RECENT)?;
+        Ok(OnDevice { values, adjusts, feed, has_room: false, computed: None })
     }
 
     pub fn give_back(&mut self, device: OnDevice) {
@@ -185,7 +191,7 @@ impl Runner {
         &mut self,
         generation: GenerationId,
         sequence: &Sequence,
-        device: &OnDevice,
+        device: &mut OnDevice,
         (position, ids): (usize, &[u32]),
         draw: Draw<'_>,
     ) -> Result<LocalFuture<'static, Result<Vec<u32>>>> {
@@ -202,10 +208,13 @@ impl Runner {
             self.write_changes(adjusted, is_new, &draw)?;
         }
         self.sampling = Some(generation);
+        let is_computed = device.computed.take() == Some(self.engine.counters().dispatches);
         let sampled = [Row { id: None, position, sequence: 0, wanted: true }];
         let known = rows(0, position, ids);
         let rows = if ids.is_empty() { &sampled[..] } else { &known };
-        self.write_angles(rows)?;
+        if !is_computed {
+            self.write_angles(rows)?;
+        }
         if ids.len() > 1 {
             self.run_again(self.programs.prompt, sequence, position, ids)?;
         }
@@ -214,6 +223,7 @@ impl Runner {
         let ids_at = Ids { id, feed: device.feed.buffer, recent: adjusted.map(|adjusted| adjusted.recent.buffer) };
         let is_chunk = ids.len() > 1;
         match adjusted {
+            Some(adjusted) if is_computed => self.engine.queue(&[adjusted.program], &step, &ids_at),
             None => self.engine.queue(&[if is_chunk { last } else { decode }], &step, &ids_at),
             Some(adjusted) => {
                 let logits = if is_chunk { self.programs.last_logits } else { self.programs.decode };
@@ -225,14 +235,28 @@ impl Runner {
     /// Writes what `draw` changes, where another draw changes something else.
     fn write_changes(&mut self, to: &AdjustedDraw, is_new: bool, draw: &Draw) -> Result<()> {
         let &Draw { sampler, known, ahead, .. } = draw;
+        let masked = sampler.mask().is_some();
         if is_new || sampler.penalizes() {
             let (tokens, ahead) = sampler.changes(known, ahead);
             let newest = known.len() + draw.ahead - 1;
-            let changes = Changes { tokens: &tokens, ahead, newest, penalties: sampler.penalties(), masked: false };
+            let changes = Changes { tokens: &tokens, ahead, newest, penalties: sampler.penalties(), masked };
             let words = adjust::words(&changes, self.decoder.vocab);
             self.engine.write_values(to.changes.buffer, 0, bytemuck::cast_slice(&words))?;
         }
+        if let Some(mask) = sampler.mask() {
+            let mut words = mask.to_vec();
+            words.resize(to.mask.cols, 0);
+            self.engine.write_values(to.mask.buffer, 0, bytemuck::cast_slice(&words))?;
+        }
         Ok(())
+    }
+
+    /// Queues the layers for the newest token of a sequence, which has room, ahead of its draw: see
+    /// [`OnDevice::computed`].
+    pub fn run_ahead(&mut self, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<u64> {
+        self.write_angles(&rows(0, position, ids))?;
+        self.run_again(self.programs.decode, sequence, position, ids)?;
+        Ok(self.engine.counters().dispatches)
     }
 
     /// Number of steps that each of `generations` may have queued.

@@ -1,11 +1,11 @@
 // y = the id after top-k, top-p, min-p, temperature and draw: the same as `src/sampling/chain.rs`,
 // line by line.
 //
-// One workgroup. The best k logits are in the k blocks with the largest maxima, so the shader
-// selects k blocks, then k logits in them. From then on each invocation is one candidate, and
-// compares itself with all others instead of sorting.
+// One workgroup. Once the best k logits are found, each invocation is one candidate, and compares
+// itself with all others instead of sorting.
 #import step
 #import logit
+#import best
 
 struct Params {
     rows: u32, // capacity of logits
@@ -18,9 +18,6 @@ struct Params {
 @group(0) @binding(4) var<storage, read> chain: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<u32>; // (1)
 
-// Workgroup size and largest k.
-const WORKGROUP: u32 = 256;
-
 // The id for logits with NaN or infinity.
 const INVALID: u32 = 0xffffffff;
 
@@ -32,73 +29,7 @@ const TAYLOR = array<u32, 8>(
     0xb17217f8u, 0x3d7f7bffu, 0x0e35846cu, 0x0276556eu, 0x00576200u, 0x000a1849u, 0x0000ffe6u, 0x0000162cu,
 );
 
-// Orders logits, or blocks by their maximum: the ordered number, then the complement of the id.
-// Larger is better.
-alias Rank = vec2<u32>;
-
-fn rank(value: u32, id: u32) -> Rank {
-    return Rank(value, 0xffffffu - id);
-}
-
-fn better(a: Rank, b: Rank) -> bool {
-    return a.x > b.x || (a.x == b.x && a.y > b.y);
-}
-
-var<workgroup> histogram: array<atomic<u32>, WORKGROUP>;
-// Digit of the k-th best, and the number of entries with a better digit.
-var<workgroup> digit: vec2<u32>;
-var<workgroup> selected: atomic<u32>;
-var<workgroup> blocks: array<u32, WORKGROUP>; // (k)
-var<workgroup> ranks: array<Rank, WORKGROUP>; // (k)
 var<workgroup> weights: array<u32, WORKGROUP>; // (k)
-
-// Entry i of the blocks, or of the logits in the selected blocks.
-fn entry(i: u32, of_blocks: bool) -> Rank {
-    if of_blocks {
-        return rank(maxima[i], i);
-    }
-    let id = blocks[i / BLOCK] * BLOCK + i % BLOCK;
-    if id >= params.vocab {
-        return Rank(0u, 0u); // worse than any
-    }
-    let row = (min(step.tokens, params.rows) - 1u) * params.vocab;
-    return rank(ordered(logits[row + id]), id);
-}
-
-// The k-th best of n entries, by a search of 8-bit digits: 4 of the number, 3 of the id.
-fn kth_best(n: u32, k: u32, of_blocks: bool, lane: u32) -> Rank {
-    var found = Rank(0u, 0u);
-    var known = vec2(0u, 0u); // mask of the digits found so far
-    var left = k;
-    for (var d = 0u; d < 7u; d++) {
-        let word = d / 4u;
-        let shift = select(24u - 8u * d, 48u - 8u * d, word == 1u);
-        atomicStore(&histogram[lane], 0u);
-        workgroupBarrier();
-        for (var i = lane; i < n; i += WORKGROUP) {
-            let rank = entry(i, of_blocks);
-            if all((rank & known) == found) {
-                atomicAdd(&histogram[(rank[word] >> shift) & 0xffu], 1u);
-            }
-        }
-        workgroupBarrier();
-        let own = atomicLoad(&histogram[lane]);
-        if own > 0u { // most are empty
-            var above = 0u;
-            for (var larger = lane + 1u; larger < WORKGROUP; larger++) {
-                above += atomicLoad(&histogram[larger]);
-            }
-            if above < left && left <= above + own {
-                digit = vec2(lane, above);
-            }
-        }
-        workgroupBarrier();
-        found[word] |= digit.x << shift;
-        known[word] |= 0xffu << shift;
-        left -= digit.y;
-    }
-    return found;
-}
 
 // The upper 32 bits of the product.
 fn high(a: u32, b: u32) -> u32 {
@@ -129,35 +60,7 @@ fn weight(distance: f32, steepness: f32) -> u32 {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(local_invocation_index) lane: u32) {
-    let block_count = (params.vocab + BLOCK - 1u) / BLOCK;
-    let top_k = max(1u, u32(chain[0])); // 0 until a chain is written: greedy
-    let k_blocks = min(top_k, block_count);
-    let k = min(top_k, params.vocab);
-
-    let last_block = kth_best(block_count, k_blocks, true, lane);
-    if lane == 0u {
-        atomicStore(&selected, 0u);
-    }
-    workgroupBarrier();
-    for (var i = lane; i < block_count; i += WORKGROUP) {
-        if !better(last_block, entry(i, true)) {
-            blocks[atomicAdd(&selected, 1u)] = i;
-        }
-    }
-    workgroupBarrier();
-
-    let last = kth_best(k_blocks * BLOCK, k, false, lane);
-    if lane == 0u {
-        atomicStore(&selected, 0u);
-    }
-    workgroupBarrier();
-    for (var i = lane; i < k_blocks * BLOCK; i += WORKGROUP) {
-        let rank = entry(i, false);
-        if !better(last, rank) {
-            ranks[atomicAdd(&selected, 1u)] = rank;
-        }
-    }
-    workgroupBarrier();
+    let k = select_best(max(1u, u32(chain[0])), lane); // 0 until a chain is written: greedy
 
     // top-p, at temperature 1: the candidates before this one must not have reached it
     let own = ranks[min(lane, k - 1u)];

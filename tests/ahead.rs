@@ -198,6 +198,43 @@ fn a_token_costs_one_submit_and_one_readback_while_others_are_queued() {
     assert_eq!(after.readbacks - before.readbacks, tokens as u64);
 }
 
+#[test]
+fn log_probabilities_are_read_as_a_small_block() {
+    let penalties = SamplingOptions { repetition_penalty: 1.1, logit_bias: biases(), ..hot() };
+    for (sampling, top) in [(hot(), 20), (penalties, 3), (SamplingOptions::greedy(), 0)] {
+        let tokens = 24;
+        let options = GenerateOptions { ignore_eos: true, ..options(sampling, 8, Some(tokens)) };
+        let told = |decoder: &mut LoadedDecoder, top_logprobs| {
+            let generation = decoder.start(prompt(), GenerateOptions { top_logprobs, ..options.clone() }, 0).unwrap();
+            let mut all = Vec::new();
+            while all.len() < tokens {
+                if let Event::Token { logprobs, .. } = block_on(decoder.next(generation)).unwrap() {
+                    all.push(logprobs.unwrap());
+                }
+            }
+            decoder.stop(generation);
+            all
+        };
+        let mut ahead = decoder();
+        told(&mut ahead, Some(top));
+        let before = ahead.engine().counters();
+        let got = told(&mut ahead, Some(top));
+        let after = ahead.engine().counters();
+        assert_eq!(after.readbacks - before.readbacks, tokens as u64);
+        assert!(after.read_bytes - before.read_bytes <= 256 * tokens as u64, "{after:?}");
+        assert_eq!(after.submits - before.submits, tokens as u64);
+        let expected = told(&mut ahead, Some(21));
+        for (got, expected) in got.iter().zip(&expected) {
+            assert_eq!(got.top.len(), top);
+            let pairs = got.top.iter().zip(&expected.top).chain([(&got.token, &expected.token)]);
+            for (got, expected) in pairs {
+                assert_eq!((got.id, &got.bytes), (expected.id, &expected.bytes));
+                assert!((got.logprob - expected.logprob).abs() < 1e-5, "{got:?} for {expected:?}");
+            }
+        }
+    }
+}
+
 /// What the host reads, and the steps that are queued, are as few where it has a say in the draw.
 #[test]
 fn biases_and_penalties_cost_no_more_readbacks() {

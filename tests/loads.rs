@@ -10,9 +10,10 @@ use support::walk::{self, Source, Words};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::Layout;
 use weft_llm::ops::adjust::RECENT;
+use weft_llm::ops::likely;
 use weft_llm::ops::{
     Activate, Activation, Adjust, Attention, Binding, Combine, Command, Embed, Epilogue, ExpertLinear, Index, Kernel,
-    Linear, Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Sample,
+    Likely, Linear, Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Sample,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
 
@@ -80,7 +81,7 @@ fn counted(kernel: &Kernel, step: &Step) -> Loads {
                 // not activations
                 Source::Workgroup("weight_scales") => continue,
                 Source::Workgroup("weights") if kernel.shader.starts_with("linear") => continue,
-                Source::Workgroup(_) if kernel.shader == "sample" => continue,
+                Source::Workgroup(_) if ["sample", "likely"].contains(&kernel.shader) => continue,
                 Source::Workgroup(_) => None,
                 Source::Binding(0 | 1) => continue,
                 Source::Binding(slot) => match kernel.slots().find(|(other, _)| *other == slot).unwrap().1 {
@@ -127,7 +128,12 @@ impl Seen {
                 let about = format!("{name}, {rows} rows up to {reach}: {} {:?}", kernel.shader, kernel.constants);
                 // the walk knows neither where the logits of a choice are, nor which are kept so
                 // far that the largest distance matters
-                let (once, each) = if kernel.shader == "sample" { (4 * (32 * TOP_K + 1), 4 * TOP_K) } else { (0, 0) };
+                let (once, each) = match kernel.shader {
+                    "sample" => (4 * (32 * TOP_K + 1), 4 * TOP_K),
+                    // nor which logit is that of the id
+                    "likely" => (4 * (32 * likely::MOST as u32 + 1), 0),
+                    _ => (0, 0),
+                };
                 let loads = Loads {
                     activations: loads.activations - u64::from(once),
                     lane_activations: loads.lane_activations - u64::from(each),
@@ -344,6 +350,9 @@ fn sample() {
     let chain = Tensor { buffer: NUMBERS, ..tensor(1, 4) };
     let op = Sample { logits: tensor(1, vocab), chain, maxima: tensor(1, Sample::blocks(vocab)), y: tensor(1, 1) };
     let mut seen = Seen::default();
-    at(0, 1, |step| seen.compare("sample", op, step));
-    seen.are(&["sample", "sample_blocks"]);
+    at(0, 1, |step| seen.compare("sample", op.clone(), step));
+    let (id, sums, y) = (op.y, op.maxima, tensor(1, likely::WORDS));
+    let op = Likely { logits: op.logits, maxima: op.maxima, sums, id, y };
+    at(0, 1, |step| seen.compare("likely", op, step));
+    seen.are(&["likely", "likely_blocks", "sample", "sample_blocks"]);
 }

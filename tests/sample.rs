@@ -8,18 +8,21 @@ use weft_llm::Error;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::engine::{Engine, ProgramId};
 use weft_llm::ops::adjust::{self, Changes, RECENT};
+use weft_llm::ops::likely::{self, Told};
 use weft_llm::ops::sample::INVALID_ID;
-use weft_llm::ops::{Adjust, Recording, Sample};
+use weft_llm::ops::{Adjust, Likely, Recording, Sample};
 use weft_llm::record::{Memory, Step, Tensor, rows};
-use weft_llm::sampling::{Sampler, SamplingOptions};
+use weft_llm::sampling::{Sampler, SamplingOptions, log_sum_exp, most_likely};
 
 /// Samples from the logits of the last of two tokens, as they are or adjusted.
 struct Device {
     engine: Box<dyn Engine>,
     program: ProgramId,
     adjusting: ProgramId,
+    telling: ProgramId,
     op: Sample,
     adjust: Adjust,
+    likely: Likely,
 }
 
 impl Device {
@@ -38,7 +41,13 @@ impl Device {
         recording.push(adjust.clone()).unwrap();
         recording.push(Sample { logits: adjust.y, ..op.clone() }).unwrap();
         let adjusting = engine.prepare(recording).unwrap();
-        Self { engine, program, adjusting, op, adjust }
+        let mut tensor = |cols| Tensor { buffer: engine.create_values("test", cols).unwrap(), rows: 1, cols };
+        let (maxima, sums) = (tensor(Sample::blocks(vocab)), tensor(Sample::blocks(vocab)));
+        let likely = Likely { logits, maxima, sums, id: tensor(1), y: tensor(likely::WORDS) };
+        let mut recording = Recording::default();
+        recording.push(likely.clone()).unwrap();
+        let telling = engine.prepare(recording).unwrap();
+        Self { engine, program, adjusting, telling, op, adjust, likely }
     }
 
     fn all(vocab: usize) -> [Self; 2] {
@@ -77,6 +86,15 @@ impl Device {
             mask.resize(self.adjust.mask.cols, 0);
             self.write(self.adjust.mask, &mask);
         }
+    }
+
+    /// What log-probabilities need where `id` was sampled.
+    fn told(&mut self, id: u32) -> Told {
+        self.write(self.likely.id, &[id]);
+        let rows = rows(0, 0, &[0, 0]);
+        self.engine.run(self.telling, &Step::new(&rows, &[])).unwrap();
+        let words = read(self.engine.as_mut(), self.likely.y.buffer, likely::WORDS);
+        Told::read(bytemuck::cast_slice(&words), self.op.logits.cols.min(likely::MOST))
     }
 
     fn sample(&mut self, random: u32) -> u32 {
@@ -181,17 +199,18 @@ fn biases_penalties_and_masks_are_those_of_the_sampler() {
         // with ties, zeros of both signs, and forbidden tokens
         let some = |v: &f32| if *v > 0.9 { f32::NEG_INFINITY } else { (v * 4.0).round() * 0.5 };
         let ties: Vec<f32> = rng.units(vocab).iter().map(some).collect();
-        let likely = |logits: &[f32]| weft_llm::sampling::most_likely(logits, 20.min(vocab)).unwrap();
         for logits in [plain, ties] {
             devices.iter_mut().for_each(|device| device.set_logits(&logits));
-            let best = likely(&logits);
+            let best = most_likely(&logits, 20).unwrap();
             let history: Vec<u32> = rng.ids(60, 30).iter().map(|&i| best[i as usize % best.len()]).collect();
-            for (seed, options) in (0..).zip(adjusting_options(&best)) {
+            // a few of the many take seconds
+            let (lens, step) = if vocab < 10_000 { (&[0, 1, 30, 60][..], 1) } else { (&[60][..], 3) };
+            for (seed, options) in (0..).zip(adjusting_options(&best).into_iter().step_by(step)) {
                 for masked in [false, true] {
                     let mut host = Sampler::new(options.clone(), seed).unwrap();
                     let mut ahead = host.clone();
                     devices.iter_mut().for_each(|device| device.set_chain(&host.device_values().unwrap()));
-                    for len in [0, 1, 30, 60] {
+                    for &len in lens {
                         if masked {
                             let mut mask = rng.ids(vocab.div_ceil(32), usize::MAX);
                             mask[best[0] as usize / 32] |= 1 << (best[0] % 32);
@@ -267,6 +286,41 @@ fn invalid_logits_of_allowed_tokens_are_reported() {
         device.set_logits(&vec![1.0; vocab]);
         device.set_changes(&sampler, &[], 0);
         assert_eq!(device.run(device.adjusting, 7), INVALID_ID, "nothing is allowed");
+    }
+}
+
+/// Of the last of two tokens.
+#[test]
+fn what_log_probabilities_need_is_that_of_the_host() {
+    for vocab in [1, 5, 19, 33, 2_049, 49_157, 262_144] {
+        let mut rng = Rng::new(vocab as u64 + 3);
+        let peaked: Vec<f32> = rng.units(vocab).iter().map(|v| v.powi(5) * 8.0 - 3.0).collect();
+        let some = |v: &f32| if *v > 0.9 { f32::NEG_INFINITY } else { (v * 4.0).round() * 0.5 };
+        let ties: Vec<f32> = rng.units(vocab).iter().map(some).chain([2.5]).skip(1).collect();
+        let mut one = vec![f32::NEG_INFINITY; vocab];
+        one[vocab / 2] = -1e30;
+        for mut device in Device::all(vocab) {
+            let kind = device.engine.info().kind;
+            for logits in [&peaked, &ties, &vec![-7.5; vocab], &one, &vec![1e30; vocab]] {
+                device.set_logits(logits);
+                for id in [0, vocab as u32 - 1] {
+                    let told = device.told(id);
+                    let top = most_likely(logits, likely::MOST).unwrap();
+                    let with_logit = |id: u32| (id, logits[id as usize]);
+                    let expected: Vec<_> = top.into_iter().map(with_logit).collect();
+                    assert_eq!(told.top, expected, "{kind}, {vocab} logits");
+                    assert_eq!((told.id, told.logit), with_logit(id), "{kind}, {vocab} logits");
+                    let (sum, expected) = (told.log_sum_exp, log_sum_exp(logits));
+                    assert!((sum - expected).abs() <= 1e-6 * expected.abs().max(10.0), "{kind}: {sum} for {expected}");
+                }
+            }
+            for bad in [f32::NAN, -f32::NAN, f32::INFINITY] {
+                let mut logits = peaked.clone();
+                logits[vocab / 3] = bad;
+                device.set_logits(&logits);
+                assert_eq!(device.told(0).id, INVALID_ID, "{bad} on {kind}");
+            }
+        }
     }
 }
 

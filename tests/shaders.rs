@@ -13,7 +13,7 @@ use weft_llm::format::layout::Layout;
 use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::{
     Activate, Activation, Adjust, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Index, Kernel,
-    Linear, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample, Variants, Weighting,
+    Likely, Linear, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
@@ -116,6 +116,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     commands.push(Adjust { logits, changes, mask, recent, y: tensor(1) }.into());
     let (logits, chain, maxima, y) = (tensor(1), tensor(1), tensor(1), tensor(1));
     commands.push(Sample { logits, chain, maxima, y }.into());
+    commands.push(Likely { logits, maxima, sums: maxima, id: y, y }.into());
     commands.iter().flat_map(|command| command.kernels(variants)).collect()
 }
 

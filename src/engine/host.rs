@@ -121,6 +121,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::PickRows(op) => op.y,
             Command::Adjust(op) => op.y,
             Command::Sample(op) => op.y,
+            Command::Likely(op) => op.y,
         };
         let mut buffer = self.take(out.buffer);
         let n = step.rows.len().min(out.rows);
@@ -177,6 +178,10 @@ impl<K: Kernels> HostEngine<K> {
             Command::Sample(op) => {
                 let logits = self.rows(&op.logits, step.rows.len().min(op.logits.rows));
                 kernels.sample(op, step.random, logits, self.rows(&op.chain, 1), y);
+            }
+            Command::Likely(op) => {
+                let logits = self.rows(&op.logits, step.rows.len().min(op.logits.rows));
+                kernels.likely(op, logits, self.rows(&op.id, 1), y);
             }
         }
         Ok(())

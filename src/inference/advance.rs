@@ -7,8 +7,9 @@ use super::runner::{Draw, OnDevice, Runner};
 use super::sequences::Sequence;
 use super::types::{Event, FinishReason, TokenLogprob, TokenLogprobs};
 use crate::engine::Engine;
+use crate::ops::likely::Told;
 use crate::ops::sample::INVALID_ID;
-use crate::sampling::{log_probability, log_sum_exp, most_likely};
+use crate::sampling::{log_sum_exp, most_likely};
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
 
@@ -59,13 +60,16 @@ impl Running {
         if generation.constrained && !generation.sampler.is_constrained() {
             return Err(not_started("allow"));
         }
-        let (next, logprobs, inspection) = if let Some(device) = device {
-            (next_id(id, generation, sequence, device, runner, count).await?, None, None)
+        let (next, told, inspection) = if let Some(device) = device {
+            let words = next_words(id, generation, sequence, device, runner, count).await?;
+            let told = generation.top_logprobs.map(|top| Told::read(&words, top.min(runner.decoder.vocab)));
+            (words[0], told, None)
         } else {
             let (id, logits, seen) = drawn(generation, sequence, logits.take(), runner, tokenizer).await?;
-            let logprobs = generation.top_logprobs.map(|top| token_logprobs(tokenizer, &logits, id, top));
-            (id, logprobs.transpose()?, seen.map(Box::new))
+            let told = generation.top_logprobs.map(|top| told(&logits, id, top)).transpose()?;
+            (id, told, seen.map(Box::new))
         };
+        let logprobs = told.map(|told| token_logprobs(tokenizer, &told));
         let ends = tokenizer.is_end_of_generation(next) || (generation.infill && tokenizer.marks_gaps(next));
         if ends && !generation.ignore_eos {
             return Ok(generation.end(FinishReason::Stop));
@@ -143,16 +147,16 @@ async fn drawn(
     Ok((id, logits, Some(seen)))
 }
 
-/// The id after `generation.tokens`, sampled by the engine. Keeps as many steps queued as the
-/// engine wants.
-async fn next_id(
+/// The words of the draw after `generation.tokens`, sampled by the engine: its id, or a [`Told`].
+/// Keeps as many steps queued as the engine wants.
+async fn next_words(
     id: GenerationId,
     generation: &mut Generation,
     sequence: &mut Sequence,
     device: &mut OnDevice,
     runner: &mut Runner,
     count: usize,
-) -> Result<u32> {
+) -> Result<Vec<u32>> {
     runner.prepare_draw(device).await?;
     let Generation { tokens, ahead, sampler, constrained, .. } = generation;
     let known = tokens.len();
@@ -180,27 +184,32 @@ async fn next_id(
     };
     // the step stays in the queue until its id has arrived, so that a caller may drop this future
     let sampled = match ahead.front_mut() {
-        Some(oldest) => oldest.await?[0],
+        Some(oldest) => oldest.await?,
         None => return Err(not_started("next")),
     };
     ahead.pop_front();
     sequence.keys.extend(token_keys(&tokens[sequence.len()..]));
-    match sampled {
+    match sampled[0] {
         INVALID_ID => Err(Error::InvalidLogits("NaN, infinity or no finite number, found on the GPU".into())),
-        id => Ok(id),
+        _ => Ok(sampled),
     }
 }
 
-/// Log-probabilities of `id` and of the `top` most likely tokens. Tokens that are not in the
-/// vocabulary have no bytes (some models have more logits than tokens).
-fn token_logprobs(tokenizer: &Tokenizer, logits: &[f32], id: u32, top: usize) -> Result<TokenLogprobs> {
-    let sum = log_sum_exp(logits);
-    let of = |id| {
+/// What the logits tell of `id` and of the `top` most likely tokens. Errors: `InvalidLogits`.
+fn told(logits: &[f32], id: u32, top: usize) -> Result<Told> {
+    let of = |id: u32| logits[id as usize];
+    let top = most_likely(logits, top)?.into_iter().map(|id| (id, of(id))).collect();
+    Ok(Told { id, logit: of(id), log_sum_exp: log_sum_exp(logits), top })
+}
+
+/// Log-probabilities. Tokens that are not in the vocabulary have no bytes (some models have more
+/// logits than tokens).
+fn token_logprobs(tokenizer: &Tokenizer, told: &Told) -> TokenLogprobs {
+    let of = |(id, logit): (u32, f32)| {
         let bytes = tokenizer.token_bytes(id).unwrap_or_default();
         // JSON has no infinity
-        let logprob = log_probability(logits, sum, id).max(f64::from(f32::MIN)) as f32;
+        let logprob = (f64::from(logit) - told.log_sum_exp).max(f64::from(f32::MIN)) as f32;
         TokenLogprob { id, logprob, bytes }
     };
-    let top = most_likely(logits, top)?.into_iter().map(of).collect();
-    Ok(TokenLogprobs { token: of(id), top })
+    TokenLogprobs { token: of((told.id, told.logit)), top: told.top.iter().copied().map(of).collect() }
 }

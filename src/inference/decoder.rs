@@ -28,6 +28,7 @@ use crate::model::Decoder;
 use crate::model::decoder::activations;
 use crate::model::encoder_config::Pooling;
 use crate::ops::adjust::RECENT;
+use crate::ops::likely;
 use crate::record::{Memory, Step, rows};
 use crate::sampling::Sampler;
 use crate::tokenizer::{ChatTemplates, Tokenizer};
@@ -144,12 +145,13 @@ impl LoadedDecoder {
             inspect.experts &= config.experts.is_some();
             inspect.check_for_steps(layers.len(), config.heads, context)?;
         }
-        let on_host = options.top_logprobs.is_some() || options.inspect.is_some();
+        let tells = options.top_logprobs;
+        let on_host = tells.is_some_and(|top| top > likely::MOST) || options.inspect.is_some();
         let samples = self.runner.programs.device.is_some() && !on_host;
         let (values, adjusts) =
             (sampler.device_values().filter(|_| samples), sampler.changes_logits() || options.constrained);
         let mut generation = Generation::new(prompt, options, sampler, &self.tokenizer)?;
-        let device = values.map(|values| self.runner.on_device(values, adjusts)).transpose()?;
+        let device = values.map(|values| self.runner.on_device(values, adjusts, tells.is_some())).transpose()?;
         let sequence = self.open(&generation.tokens, restored, most);
         generation.cached = sequence.len();
         let id = self.new_id();

@@ -7,7 +7,7 @@ use crate::model::Decoder;
 use crate::model::decoder::{Activations, activations};
 use crate::model::kv_cache::KvPool;
 use crate::ops::adjust::RECENT;
-use crate::ops::{Adjust, Command, Index, Recording, Sample};
+use crate::ops::{Adjust, Command, Index, Likely, Recording, Sample, likely};
 use crate::record::{KvFormat, Memory, Tensor};
 use crate::{Error, Result};
 
@@ -45,6 +45,7 @@ pub(super) struct Later {
     /// Rows of the embedding table.
     table: Option<(ProgramId, Tensor)>,
     adjusted: Option<AdjustedDraw>,
+    likely: Option<(ProgramId, Tensor)>,
 }
 
 /// The draw of a generation whose sampler changes logits, and what it reads: see [`Adjust`].
@@ -203,6 +204,20 @@ impl Programs {
         recording.push(Sample { logits: y, chain, maxima, y: id })?;
         let ready = AdjustedDraw { program: engine.prepare(recording)?, changes, mask, recent };
         self.later.adjusted = Some(ready);
+        Ok(ready)
+    }
+
+    /// Logits and the sampled id → what log-probabilities need, see [`Likely`].
+    pub fn likely(&mut self, engine: &mut dyn Engine) -> Result<(ProgramId, Tensor)> {
+        if let Some(ready) = self.later.likely {
+            return Ok(ready);
+        }
+        let DevicePrograms { maxima, id, .. } = self.sampling()?;
+        let (sums, y) = (activations(engine, 1, maxima.cols)?, activations(engine, 1, likely::WORDS)?);
+        let mut recording = Recording::default();
+        recording.push(Likely { logits: self.logits, maxima, sums, id, y })?;
+        let ready = (engine.prepare(recording)?, y);
+        self.later.likely = Some(ready);
         Ok(ready)
     }
 

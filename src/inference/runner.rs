@@ -32,6 +32,8 @@ pub(super) struct OnDevice {
     pub values: [f32; 4],
     /// Whether its sampler changes logits before the chain.
     pub adjusts: bool,
+    /// Whether log-probabilities are wanted.
+    pub tells: bool,
     /// See [`Ids::feed`].
     pub feed: Tensor,
     /// Whether there is room for the token that is drawn next.
@@ -167,9 +169,9 @@ impl Runner {
     }
 
     /// Allocates the data of a generation that samples on the device.
-    pub fn on_device(&mut self, values: [f32; 4], adjusts: bool) -> Result<OnDevice> {
+    pub fn on_device(&mut self, values: [f32; 4], adjusts: bool, tells: bool) -> Result<OnDevice> {
         let feed = activations(&mut self.engine, 1, RECENT)?;
-        Ok(OnDevice { values, adjusts, feed, has_room: false, computed: None })
+        Ok(OnDevice { values, adjusts, tells, feed, has_room: false, computed: None })
     }
 
     pub fn give_back(&mut self, device: OnDevice) {
@@ -180,6 +182,9 @@ impl Runner {
     pub async fn prepare_draw(&mut self, device: &OnDevice) -> Result<()> {
         if device.adjusts {
             self.with_room(|runner| runner.programs.adjusted(&mut runner.engine)).await?;
+        }
+        if device.tells {
+            self.with_room(|runner| runner.programs.likely(&mut runner.engine)).await?;
         }
         Ok(())
     }
@@ -220,16 +225,21 @@ impl Runner {
         }
         let tables = [sequence.blocks.table()];
         let step = Step { random: draw.random, ..Step::new(rows, &tables) };
-        let ids_at = Ids { id, feed: device.feed.buffer, recent: adjusted.map(|adjusted| adjusted.recent.buffer) };
-        let is_chunk = ids.len() > 1;
-        match adjusted {
-            Some(adjusted) if is_computed => self.engine.queue(&[adjusted.program], &step, &ids_at),
-            None => self.engine.queue(&[if is_chunk { last } else { decode }], &step, &ids_at),
+        let many = ids.len() > 1;
+        let mut programs = match adjusted {
+            None => vec![if many { last } else { decode }],
+            Some(adjusted) if is_computed => vec![adjusted.program],
             Some(adjusted) => {
-                let logits = if is_chunk { self.programs.last_logits } else { self.programs.decode };
-                self.engine.queue(&[logits, adjusted.program], &step, &ids_at)
+                vec![if many { self.programs.last_logits } else { self.programs.decode }, adjusted.program]
             }
+        };
+        let mut ids = Ids { id, feed: device.feed.buffer, recent: adjusted.map(|adjusted| adjusted.recent.buffer) };
+        if device.tells {
+            let (program, y) = self.programs.likely(&mut self.engine)?;
+            programs.push(program);
+            ids.id = y;
         }
+        self.engine.queue(&programs, &step, &ids)
     }
 
     /// Writes what `draw` changes, where another draw changes something else.

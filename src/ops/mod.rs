@@ -13,6 +13,7 @@ mod dot;
 pub mod embed;
 pub mod expert_linear;
 mod kernel;
+pub mod likely;
 pub mod linear;
 pub mod loads;
 pub mod norm;
@@ -31,6 +32,7 @@ pub use dot::dot;
 pub use embed::{Embed, Index};
 pub use expert_linear::ExpertLinear;
 pub use kernel::{Binding, Kernel, MatrixView, PieceGrid, Pieces, ceil_div};
+pub use likely::Likely;
 pub use linear::{Affine, Epilogue, Linear};
 pub use loads::Loads;
 pub use norm::{Norm, NormKind};
@@ -85,7 +87,21 @@ macro_rules! commands {
     };
 }
 
-commands!(Embed, Norm, Linear, Activate, RopeAppend, Attention, Route, ExpertLinear, Combine, PickRows, Adjust, Sample);
+commands!(
+    Embed,
+    Norm,
+    Linear,
+    Activate,
+    RopeAppend,
+    Attention,
+    Route,
+    ExpertLinear,
+    Combine,
+    PickRows,
+    Adjust,
+    Sample,
+    Likely
+);
 
 /// A list of commands, run in order.
 #[derive(Clone, Debug, Default)]

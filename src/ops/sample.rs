@@ -23,9 +23,9 @@ pub struct Sample {
 pub const INVALID_ID: u32 = u32::MAX;
 
 /// Logits per block.
-const BLOCK: usize = 32;
+pub(super) const BLOCK: usize = 32;
 
-const WORKGROUP: usize = 64;
+pub(super) const WORKGROUP: usize = 64;
 
 impl Sample {
     /// Number of blocks in `vocab` logits.

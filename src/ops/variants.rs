@@ -283,7 +283,8 @@ impl Variants {
             | Command::RopeAppend(_)
             | Command::PickRows(_)
             | Command::Adjust(_)
-            | Command::Sample(_) => Vec::new(),
+            | Command::Sample(_)
+            | Command::Likely(_) => Vec::new(),
         }
     }
 }

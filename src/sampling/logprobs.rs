@@ -6,9 +6,14 @@ use crate::Result;
 
 /// ln Σ exp(logit), the normaliser: log-probability = logit - log_sum_exp.
 pub fn log_sum_exp(logits: &[f32]) -> f64 {
-    let max = logits.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
-    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
+    let (max, sum) = exp_sum(logits);
     sum.ln() + f64::from(max)
+}
+
+/// The largest logit, and Σ exp(logit - largest).
+pub fn exp_sum(logits: &[f32]) -> (f32, f64) {
+    let max = logits.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+    (max, logits.iter().map(|&logit| f64::from(logit - max).exp()).sum())
 }
 
 /// Log-probability of `id`, which must be in the vocabulary.

@@ -14,7 +14,7 @@ mod stages;
 
 pub use adjust::{Change, Penalties, biased};
 pub use chain::{Chain, MAX_DEVICE_TOP_K};
-pub use logprobs::{log_probability, log_sum_exp, most_likely};
+pub use logprobs::{exp_sum, log_probability, log_sum_exp, most_likely};
 pub use options::SamplingOptions;
 pub use sampler::Sampler;
 pub use stages::Stage;

@@ -6,8 +6,8 @@ use crate::Result;
 use crate::engine::EngineInfo;
 use crate::format::{Layout, Planes};
 use crate::ops::{
-    self, Activate, Affine, Attention, Combine, Embed, ExpertLinear, Linear, MatrixView, Norm, PickRows, RopeAppend,
-    Route, Sample,
+    self, Activate, Affine, Attention, Combine, Embed, ExpertLinear, Likely, Linear, MatrixView, Norm, PickRows,
+    RopeAppend, Route, Sample,
 };
 use crate::record::Step;
 
@@ -96,6 +96,11 @@ pub trait Kernels {
     /// See [`ops::sample::reference`].
     fn sample(&self, op: &Sample, random: u32, logits: &[f32], chain: &[f32], y: &mut [f32]) {
         ops::sample::reference(logits, op.logits.cols, chain, random, y);
+    }
+
+    /// See [`ops::likely::reference`].
+    fn likely(&self, op: &Likely, logits: &[f32], id: &[f32], y: &mut [f32]) {
+        ops::likely::reference(logits, op.logits.cols, id, y);
     }
 }
 

@@ -64,7 +64,8 @@ pub fn small(command: &Command) -> Command {
         | Command::Combine(_)
         | Command::PickRows(_)
         | Command::Adjust(_)
-        | Command::Sample(_) => {}
+        | Command::Sample(_)
+        | Command::Likely(_) => {}
     }
     command
 }
@@ -139,6 +140,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         Command::PickRows(op) => ("picked rows".into(), op.x.rows, any, 0),
         Command::Adjust(op) => ("biases and penalties".into(), op.logits.rows, any, 0),
         Command::Sample(op) => ("sampling".into(), op.logits.rows, any, 0),
+        Command::Likely(op) => ("log-probabilities".into(), op.logits.rows, any, 0),
     }
 }
 
@@ -245,6 +247,13 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             let missing = || Error::Internal { op: "self-test", expected: "a chain".into(), got: "none".into() };
             memory.write_values(chain.buffer, 0, &values.ok_or_else(missing)?)?;
             vec![Output::all(*y)]
+        }
+        Command::Likely(op) => {
+            for tensor in [&mut op.logits, &mut op.maxima, &mut op.sums, &mut op.y] {
+                *tensor = random.like(memory, *tensor)?;
+            }
+            op.id = Random::put(memory, 1, 1, &[0.0])?;
+            vec![Output::all(op.y)]
         }
     };
     let mut recording = Recording::default();

@@ -77,6 +77,7 @@ fn bytes_read(runner: &Runner, command: &Command, step: &Step) -> u64 {
         | Command::Combine(_)
         | Command::PickRows(_)
         | Command::Adjust(_)
-        | Command::Sample(_) => 0,
+        | Command::Sample(_)
+        | Command::Likely(_) => 0,
     }
 }

@@ -26,6 +26,7 @@ impl Decoder {
             Command::PickRows(_) => "pick_rows",
             Command::Adjust(_) => "adjust",
             Command::Sample(_) => "sample",
+            Command::Likely(_) => "logprobs",
         }
     }
 

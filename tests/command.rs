@@ -172,6 +172,30 @@ fn what_cannot_be_used_is_named_with_the_remedy() {
 }
 
 #[test]
+fn a_bench_is_of_files_or_of_a_published_model() {
+    for (options, says) in [
+        (&[][..], "--model"),
+        (&["--synthetic", "llama-9b"], "expected llama-8b, llama-3b,"),
+        (&["--synthetic", "llama-8b", "--type", "q3"], "expected q4_k_m, q4_0 or q8_0"),
+        (&["--synthetic", "llama-8b", "-m", "model.gguf"], "cannot be used with"),
+        (&["-m", "model.gguf", "--layers", "2"], "cannot be used with"),
+    ] {
+        let (ok, said) = weft(&[&["bench"], options].concat());
+        assert!(!ok && said.contains(says), "{options:?}: {said}");
+    }
+    let model = Model::new("bench", "{{ messages }}");
+    let path = model.path("model.gguf");
+    let sizes = ["--prompt-tokens", "5", "--gen-tokens", "3", "--position", "0,70", "--context", "100"];
+    for device in ["cpu", "gpu"] {
+        let (ok, said) = weft(&[&["bench", "-m", &path, "--device", device, "--json"][..], &sizes].concat());
+        assert!(ok, "{said}");
+        let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |what: &str| lines.iter().map(|line| line[what].as_u64().unwrap()).collect::<Vec<_>>();
+        assert_eq!((of("position"), of("promptTokens"), of("genTokens")), (vec![0, 70], vec![5, 5], vec![3, 3]));
+    }
+}
+
+#[test]
 fn an_inspection_shows_what_the_model_computes() {
     let model = Model::new("inspect", "{{ messages[0].content }}!");
     let mut decoder =

@@ -3,6 +3,8 @@
 
 #![allow(clippy::disallowed_methods)] // never built for the browser
 
+#[path = "weft/bench.rs"]
+mod bench;
 #[path = "weft/constrain.rs"]
 mod constrain;
 #[path = "weft/cost.rs"]
@@ -21,10 +23,12 @@ mod measure;
 mod options;
 #[path = "weft/quantize.rs"]
 mod quantize;
+#[path = "weft/synthetic.rs"]
+mod synthetic;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use encode::Encode;
@@ -33,10 +37,12 @@ use generate::Generate;
 use inspect::Inspect;
 use pollster::block_on;
 use serde_json::json;
+use weft_llm::cost::synthetic::RandomFile;
 use weft_llm::engine::{self, Device, Hints};
+use weft_llm::format::ModelReader;
 use weft_llm::inference::{LoadedDecoder, LoadedModel, Loading};
 use weft_llm::record::KvFormat;
-use weft_llm::tokenizer::{EncodeOptions, Message, Tokenizer};
+use weft_llm::tokenizer::{EncodeOptions, Tokenizer};
 use weft_llm::{Error, Result};
 
 /// Runs open language models.
@@ -104,22 +110,7 @@ enum Command {
         kind: String,
     },
     /// Measures prompt and generation speed.
-    Bench {
-        #[command(flatten)]
-        model: ModelArgs,
-        /// Tokens of a synthetic prompt.
-        #[arg(long, default_value_t = 256)]
-        prompt_tokens: usize,
-        /// Answers this prompt instead, formatted with the model's chat template.
-        #[arg(short, long, conflicts_with = "prompt_tokens")]
-        prompt: Option<String>,
-        /// Tokens to generate.
-        #[arg(long, default_value_t = 64)]
-        gen_tokens: usize,
-        /// Prints JSON instead of a sentence.
-        #[arg(long)]
-        json: bool,
-    },
+    Bench(bench::BenchArgs),
 }
 
 #[derive(Args)]
@@ -131,6 +122,12 @@ struct ModelArgs {
     /// folder.
     #[arg(long)]
     quantize: Option<String>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Args, Clone)]
+struct RunArgs {
     /// The device to run on.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
@@ -193,7 +190,8 @@ async fn run(command: Command) -> Result<()> {
         }
         Command::Perplexity { model, file, ctx, chunks } => {
             let text = String::from_utf8_lossy(&read(&file)?).into_owned();
-            let mut decoder = ModelArgs { context: Some(ctx), ..model }.load().await?;
+            let run = RunArgs { context: Some(ctx), ..model.run };
+            let mut decoder = ModelArgs { run, ..model }.load().await?;
             measure::perplexity(&mut decoder, &text, ctx, chunks).await
         }
         Command::Tokenize { model } => {
@@ -202,23 +200,12 @@ async fn run(command: Command) -> Result<()> {
             std::io::stdin().read_to_string(&mut text).map_err(|error| io_error("standard input", &error))?;
             print_json(&json!({ "ids": encode(model.tokenizer(), &text)? }))
         }
-        Command::Info { model } => print_json(&files::estimate(&model.files()?, model.context, model.kv_format()?)?),
+        Command::Info { model } => {
+            print_json(&files::estimate(&model.files()?, model.run.context, model.run.kv_format()?)?)
+        }
         Command::Cost(args) => cost::cost(&args),
         Command::Quantize { input, output, kind } => quantize::quantize(&Files::new(&[input], Some(&kind))?, &output),
-        Command::Bench { model, prompt_tokens, prompt, gen_tokens, json } => {
-            let context = model.context.or(prompt.is_none().then_some(prompt_tokens + gen_tokens + 2));
-            let start = Instant::now();
-            let mut decoder = ModelArgs { context, ..model }.load().await?;
-            decoder.warm_up().await?;
-            let load_seconds = start.elapsed().as_secs_f64();
-            let ids = match prompt {
-                Some(text) => {
-                    decoder.chat_prompt(&vec![Message::new("user", text)].into(), seconds_since_1970() as i64)?
-                }
-                None => measure::made_up_prompt(prompt_tokens, decoder.info().vocabulary_size),
-            };
-            measure::bench(&mut decoder, ids, gen_tokens, load_seconds, json).await
-        }
+        Command::Bench(args) => args.bench().await,
     }
 }
 
@@ -232,11 +219,56 @@ impl ModelArgs {
     }
 
     async fn load_any(&self) -> Result<LoadedModel> {
+        self.run.load(&self.files()?).await
+    }
+}
+
+/// A model that can be read from its first byte.
+trait Source {
+    fn reader(&self) -> Result<ModelReader>;
+    /// Of all files; u64::MAX if that is unknown.
+    fn bytes(&self) -> u64;
+    fn feed(&self, loading: &mut Loading) -> Result<()>;
+}
+
+impl Source for Files {
+    fn reader(&self) -> Result<ModelReader> {
+        Files::reader(self)
+    }
+
+    fn bytes(&self) -> u64 {
+        Files::bytes(self)
+    }
+
+    fn feed(&self, loading: &mut Loading) -> Result<()> {
+        self.read(|bytes| match bytes {
+            [] => loading.end_file().map(|()| true),
+            bytes => block_on(loading.feed(bytes)).map(|()| true),
+        })
+    }
+}
+
+impl Source for RandomFile {
+    fn reader(&self) -> Result<ModelReader> {
+        Ok(ModelReader::default())
+    }
+
+    fn bytes(&self) -> u64 {
+        RandomFile::bytes(self)
+    }
+
+    fn feed(&self, loading: &mut Loading) -> Result<()> {
+        self.read(|bytes| block_on(loading.feed(bytes)))
+    }
+}
+
+impl RunArgs {
+    async fn load(&self, source: &impl Source) -> Result<LoadedModel> {
         engine::cpu::pool::start(self.threads).map_err(|error| io_error("a thread", &error))?;
-        match (self.load_on(self.device.into()).await, self.device) {
+        match (self.load_on(source, self.device.into()).await, self.device) {
             (Err(error @ Error::GpuUnavailable(_)), DeviceArg::Auto) => {
                 eprintln!("weft: the CPU takes over: {error}");
-                self.load_on(Device::Cpu).await
+                self.load_on(source, Device::Cpu).await
             }
             (loaded, _) => loaded,
         }
@@ -246,16 +278,12 @@ impl ModelArgs {
         self.kv_cache.as_deref().map(|name| KvFormat::named("kvCache", name)).transpose()
     }
 
-    async fn load_on(&self, device: Device) -> Result<LoadedModel> {
+    async fn load_on(&self, source: &impl Source, device: Device) -> Result<LoadedModel> {
         let engine = engine::open(device, Hints::default()).await?.engine;
-        let files = self.files()?;
-        let mut loading = Loading::with(engine, files.reader()?, self.context);
+        let mut loading = Loading::with(engine, source.reader()?, self.context);
         loading.set_kv_format(self.kv_format()?);
-        loading.set_stream_bytes(files.bytes());
-        files.read(|bytes| match bytes {
-            [] => loading.end_file().map(|()| true),
-            bytes => block_on(loading.feed(bytes)).map(|()| true),
-        })?;
+        loading.set_stream_bytes(source.bytes());
+        source.feed(&mut loading)?;
         loading.finish_any().await
     }
 }

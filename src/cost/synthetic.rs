@@ -1,8 +1,13 @@
-//! Headers of published models, made from their shapes: enough to record them.
+//! Headers of published models, made from their shapes: enough to record them. With random weights
+//! ([`Shape::random`]) enough to run them.
 //!
 //! Shapes are those of the models' config.json on Hugging Face. Block types follow llama.cpp's
 //! quantiser (src/llama-quant.cpp): Q4_K_M keeps the output matrix, or the embedding table where it
 //! is both, in Q6_K, and so `attn_v` and `ffn_down` of half of the layers.
+
+mod weights;
+
+pub use weights::RandomFile;
 
 use crate::format::metadata::Metadata;
 use crate::format::writer::header_of;
@@ -196,6 +201,11 @@ impl Mixture {
 }
 
 impl Shape {
+    /// The same model cut after so many layers.
+    pub fn with_layers(self, layers: usize) -> Self {
+        Self { layers: layers.min(self.layers), ..self }
+    }
+
     /// The bytes of a GGUF file before its weights.
     pub fn header(&self, mixture: Mixture) -> Vec<u8> {
         header_of(&self.metadata(), &self.tensors(mixture))

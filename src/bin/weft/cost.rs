@@ -3,12 +3,12 @@
 use clap::Args;
 use weft_llm::Result;
 use weft_llm::cost::profiles;
-use weft_llm::cost::synthetic::{self, Mixture};
 use weft_llm::format::ModelReader;
 use weft_llm::inference::{CostModel, CostOptions, ModelCost};
 use weft_llm::record::KvFormat;
 
 use super::files::Files;
+use super::synthetic::SyntheticArgs;
 use super::{print, print_json};
 
 #[derive(Args)]
@@ -17,13 +17,8 @@ pub struct CostArgs {
     /// are read.
     #[arg(short, long, required_unless_present = "synthetic", num_args = 1..)]
     model: Vec<std::path::PathBuf>,
-    /// A published model by its shapes: llama-8b, llama-3b, qwen3-0.6b, qwen2.5-1.5b, gemma3-4b,
-    /// qwen3-8b or qwen3-30b-a3b.
-    #[arg(long, conflicts_with = "model")]
-    synthetic: Option<String>,
-    /// How its weights are quantised: q4_k_m, q4_0 or q8_0.
-    #[arg(long = "type", default_value = "q4_k_m", requires = "synthetic")]
-    kind: String,
+    #[command(flatten)]
+    synthetic: SyntheticArgs,
     /// Tokens of the prompt.
     #[arg(long, default_value_t = 512)]
     prompt: usize,
@@ -57,9 +52,9 @@ pub fn cost(args: &CostArgs) -> Result<()> {
 }
 
 fn of(args: &CostArgs, options: CostOptions) -> Result<ModelCost> {
-    if let Some(name) = &args.synthetic {
+    if let Some((shape, mixture)) = args.synthetic.shape()? {
         let mut model = CostModel::new(ModelReader::default(), options)?;
-        model.feed(&synthetic::named(name)?.header(Mixture::named(&args.kind)?))?;
+        model.feed(&shape.header(mixture))?;
         return model.finish();
     }
     let files = Files::new(&args.model, None)?;

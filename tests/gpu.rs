@@ -57,6 +57,20 @@ fn a_decode_step_is_one_submit_and_one_readback() {
     assert_ne!(seen[0], seen[1], "a replay takes the ids of its own step");
 }
 
+#[test]
+fn replays_are_timed_in_one_submit() {
+    let mut engine = gpu();
+    let (recording, _) = recording(&mut engine, 1, 240);
+    let program = engine.prepare(recording).unwrap();
+    let (rows, before) = (rows(0, 0, &[3]), engine.counters());
+    let times = block_on(engine.time(program, &Step::new(&rows, &[&[0]]), 20)).unwrap();
+    let after = engine.counters();
+    assert_eq!((after.dispatches - before.dispatches, after.submits - before.submits), (20 * 242, 1));
+    if let Some(gpu) = times.gpu {
+        assert!(!gpu.is_zero() && gpu <= times.wall, "{times:?}");
+    }
+}
+
 fn open(tuning: Option<&str>) -> GpuEngine {
     block_on(GpuEngine::new(Hints { tuning, ..Hints::default() })).unwrap()
 }

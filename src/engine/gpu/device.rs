@@ -175,10 +175,14 @@ impl Gpu {
             max_storage_buffers_per_shader_stage: offered.max_storage_buffers_per_shader_stage,
             ..wgpu::Limits::default()
         };
+        // the clock is for measurements, which are native
+        let clock =
+            if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::TIMESTAMP_QUERY };
+        let wanted = wgpu::Features::SUBGROUP | clock;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("weft"),
-            // in the browser, wgpu does not know the feature, and the worker requests it
-            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            // in the browser, wgpu does not know subgroups, and the worker requests them
+            required_features: adapter.features() & wanted,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()

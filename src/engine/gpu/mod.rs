@@ -17,6 +17,7 @@
 //! | [`planned`] | the memory of an engine that is not there |
 //! | `tiles` | layout of weights in memory |
 //! | `tuner` | choice of shaders by measurement |
+//! | `stopwatch` | times of replays, for measurements |
 //! | `self_test` | checks the kernels of a model |
 //! | here | the engine |
 
@@ -31,10 +32,13 @@ mod readback;
 mod sampled_ids;
 mod self_test;
 pub mod shader;
+#[cfg(not(target_arch = "wasm32"))]
+mod stopwatch;
 mod tiles;
 mod tuner;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -47,12 +51,15 @@ use pace::Paces;
 use pipelines::Pipelines;
 use program::{Feedback, Program};
 use sampled_ids::SampledIds;
+#[cfg(not(target_arch = "wasm32"))]
+pub use stopwatch::Times;
 use tiles::Tiler;
 pub use tuner::Timing;
 
 use super::table::Table;
 use super::{Counters, DeviceSampling, Engine, EngineInfo, Hints, Ids, LocalFuture, ProgramId, now, released};
 use crate::format::Planes;
+use crate::ops::variants::Feature;
 use crate::ops::{Command, Op, Recording, Variants};
 use crate::record::{BufferId, Step};
 use crate::{Error, Result};
@@ -141,7 +148,9 @@ impl GpuEngine {
         self.shaders.borrow().variants
     }
 
-    fn set_variants(&mut self, variants: Variants) {
+    /// Programs that are prepared from now on have these shaders, and matrices that are created
+    /// their layout.
+    pub fn set_variants(&mut self, variants: Variants) {
         self.shaders.borrow_mut().variants = variants;
     }
 
@@ -181,7 +190,7 @@ impl GpuEngine {
     }
 
     /// Resets the engine, without buffers, to these shaders.
-    fn reset(&mut self, variants: Variants) -> Result<()> {
+    pub fn reset(&mut self, variants: Variants) -> Result<()> {
         self.clear();
         self.counters = Counters::default();
         self.gpu.submits.set(0);
@@ -192,8 +201,13 @@ impl GpuEngine {
         self.gpu.check()
     }
 
+    /// What the adapter offers beyond the core of WebGPU.
+    pub fn features(&self) -> &BTreeSet<Feature> {
+        &self.gpu.features
+    }
+
     /// Clears an error of a trial; returns whether the GPU can continue after it.
-    fn recover(&mut self, error: &Error) -> bool {
+    pub fn recover(&mut self, error: &Error) -> bool {
         let lost = matches!(error, Error::DeviceLost(_));
         if !lost {
             self.gpu.watch.faults.clear();

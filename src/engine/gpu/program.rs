@@ -269,12 +269,30 @@ impl Program {
     /// Queues the same replay many times in one pass and one submit, to be timed. Errors: as of
     /// [`Program::run`].
     pub fn run_times(&mut self, gpu: &Gpu, buffers: &Buffers, step: &Step, times: u32) -> Result<()> {
-        let reach = self.write(gpu, buffers, step)?;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        (0..times).for_each(|_| encode(&mut pass, &self.dispatches, reach));
-        drop(pass);
+        self.encode_times(gpu, buffers, step, times, (&mut encoder, None))?;
         gpu.submit(Some(encoder.finish()));
+        Ok(())
+    }
+
+    /// Encodes the same replay many times as one pass, with the times of its begin and its end.
+    /// Errors: as of [`Program::run`].
+    pub fn encode_times(
+        &mut self,
+        gpu: &Gpu,
+        buffers: &Buffers,
+        step: &Step,
+        times: u32,
+        (encoder, clock): (&mut wgpu::CommandEncoder, Option<&wgpu::QuerySet>),
+    ) -> Result<()> {
+        let reach = self.write(gpu, buffers, step)?;
+        let timestamp_writes = clock.map(|query_set| wgpu::ComputePassTimestampWrites {
+            query_set,
+            beginning_of_pass_write_index: Some(0),
+            end_of_pass_write_index: Some(1),
+        });
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
+        (0..times).for_each(|_| encode(&mut pass, &self.dispatches, reach));
         Ok(())
     }
 

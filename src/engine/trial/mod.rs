@@ -19,9 +19,11 @@ pub use command::small;
 type Record = dyn Fn(&mut dyn Engine) -> Result<(Recording, Vec<Output>)>;
 
 /// An output to compare: the first columns of every row.
-struct Output {
-    tensor: Tensor,
-    cols: usize,
+pub struct Output {
+    /// Its values, before a run those that an operation may add to.
+    pub tensor: Tensor,
+    /// The columns that mean something.
+    pub cols: usize,
 }
 
 impl Output {
@@ -52,11 +54,12 @@ pub struct Trial {
     /// Multiply-adds per run.
     pub multiply_adds: u64,
     position: usize,
-    ids: Vec<u32>,
+    /// The tokens.
+    pub ids: Vec<u32>,
     table: Vec<u32>,
     record: Box<Record>,
     /// Whether results are rounded to f16, which small differences can decide.
-    pub(super) rounds: bool,
+    pub rounds: bool,
 }
 
 impl Trial {
@@ -131,6 +134,16 @@ impl Trial {
         Self { name, multiply_adds, position, ids, table, record, rounds: false }
     }
 
+    /// Creates the operands, the same on each engine. Returns the recording and its outputs.
+    pub fn record(&self, engine: &mut dyn Engine) -> Result<(Recording, Vec<Output>)> {
+        (self.record)(engine)
+    }
+
+    /// The block table of its sequence.
+    pub fn table(&self) -> &[u32] {
+        &self.table
+    }
+
     /// Gives the step of the trial to a function.
     pub(super) fn step<T>(&self, with: impl FnOnce(&Step) -> T) -> T {
         let rows = rows(0, self.position, &self.ids);
@@ -150,7 +163,7 @@ impl Trial {
 
     /// Prepares the trial on `engine` and runs it once.
     pub async fn run(&self, engine: &mut dyn Engine) -> Result<(ProgramId, Vec<f32>)> {
-        let (recording, outputs) = (self.record)(engine)?;
+        let (recording, outputs) = self.record(engine)?;
         let program = engine.prepare(recording)?;
         self.run_step(engine, program)?;
         let mut results = Vec::new();

@@ -1,8 +1,9 @@
 // y[t] = the indices of the CHOSEN experts with the largest logits, then their weights, then the
 // shared expert's weight.
 //
-// One invocation per token: experts are few. WEIGHTING is numbered in ops/route.rs; SHARED is 1 if
-// there is a shared expert.
+// A workgroup per token. Each invocation finds how many experts come before one of its own, so
+// that all places are found at once. WEIGHTING is numbered in ops/route.rs; SHARED is 1 if there is
+// a shared expert.
 #import step
 
 struct Params {
@@ -10,71 +11,87 @@ struct Params {
 }
 const LOGIT_COLS = EXPERTS + SHARED;
 const Y_COLS = 2u * CHOSEN + SHARED;
+const QUADS = (EXPERTS + 3u) / 4u;
 const LOWEST = -1e30; // below any logit
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> logits: array<f32>; // (tokens, LOGIT_COLS)
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // (tokens, Y_COLS)
 
-@compute @workgroup_size(32)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let token = id.x;
+// of all experts, and LOWEST up to a whole quad
+var<workgroup> all_logits: array<vec4<f32>, QUADS>;
+var<workgroup> powers: array<vec4<f32>, QUADS>; // exp(logit - largest logit)
+// of the chosen experts, the best first
+var<workgroup> best: array<u32, CHOSEN>;
+var<workgroup> weights: array<f32, CHOSEN>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let token = workgroup.x;
     if token >= min(step.tokens, params.rows) {
         return;
     }
     let first = token * LOGIT_COLS;
     let out = token * Y_COLS;
-    var largest = LOWEST;
-    for (var e = 0u; e < EXPERTS; e++) {
-        largest = max(largest, logits[first + e]);
-    }
-    var all = 0.0;
-    for (var e = 0u; e < EXPERTS; e++) {
-        all += exp(logits[first + e] - largest);
-    }
-    var sum = 0.0; // of the chosen experts' weights
-    for (var j = 0u; j < CHOSEN; j++) {
-        // the first among equals
-        var best = EXPERTS;
-        var best_logit = LOWEST;
-        for (var e = 0u; e < EXPERTS; e++) {
-            if logits[first + e] > best_logit && !is_chosen(out, j, e) {
-                best = e;
-                best_logit = logits[first + e];
-            }
+    for (var quad = lane; quad < QUADS; quad += WORKGROUP) {
+        var own = vec4(LOWEST);
+        for (var i = 0u; i < min(4u, EXPERTS - 4u * quad); i++) {
+            own[i] = logits[first + 4u * quad + i];
         }
-        var rivals = all;
-        if WEIGHTING == 2u {
-            rivals = 0.0;
-            for (var e = 0u; e < EXPERTS; e++) {
-                let logit = logits[first + e];
-                let near = best_logit - logit <= 0.02 * max(abs(logit), abs(best_logit));
-                if near && !is_chosen(out, j, e) {
-                    rivals += exp(logit - largest);
-                }
+        all_logits[quad] = own;
+    }
+    workgroupBarrier();
+    var largest4 = vec4(LOWEST);
+    for (var quad = 0u; quad < QUADS; quad++) {
+        largest4 = max(largest4, all_logits[quad]);
+    }
+    let largest = max(max(largest4.x, largest4.y), max(largest4.z, largest4.w));
+    for (var quad = lane; quad < QUADS; quad += WORKGROUP) {
+        powers[quad] = exp(all_logits[quad] - largest);
+    }
+    workgroupBarrier();
+    for (var e = lane; e < EXPERTS; e += WORKGROUP) {
+        take_place(e);
+    }
+    workgroupBarrier();
+    for (var j = lane; j < CHOSEN; j += WORKGROUP) {
+        var weight = weights[j];
+        if WEIGHTING == 1u {
+            var sum = 0.0;
+            for (var i = 0u; i < CHOSEN; i++) {
+                sum += weights[i];
             }
+            weight /= sum;
         }
-        let weight = exp(best_logit - largest) / rivals;
-        sum += weight;
-        y[out + j] = f32(best);
+        y[out + j] = f32(best[j]);
         y[out + CHOSEN + j] = weight;
     }
-    if WEIGHTING == 1u {
-        for (var j = 0u; j < CHOSEN; j++) {
-            y[out + CHOSEN + j] /= sum;
-        }
-    }
-    if SHARED == 1u {
+    if SHARED == 1u && lane == 0u {
         y[out + 2u * CHOSEN] = 1.0 / (1.0 + exp(min(-logits[first + EXPERTS], 80.0)));
     }
 }
 
-// Whether expert e is among the first `count` chosen ones.
-fn is_chosen(out: u32, count: u32, e: u32) -> bool {
-    for (var i = 0u; i < count; i++) {
-        if y[out + i] == f32(e) {
-            return true;
+// Writes expert e and its weight to its place among the chosen ones, if it is one of them.
+fn take_place(e: u32) {
+    let logit = all_logits[e / 4u][e % 4u];
+    let power = powers[e / 4u][e % 4u];
+    var before = vec4(0u); // experts that come first: of equal ones, those with smaller indices
+    var rivals = vec4(0.0); // the sum that the expert's power is a part of
+    for (var quad = 0u; quad < QUADS; quad++) {
+        let others = all_logits[quad];
+        let is_first = 4u * quad + vec4(0u, 1u, 2u, 3u) < vec4(e);
+        let is_before = (others > vec4(logit)) | ((others == vec4(logit)) & is_first);
+        before += vec4<u32>(is_before);
+        if WEIGHTING == 2u {
+            let is_near = logit - others <= 0.02 * max(abs(others), vec4(abs(logit)));
+            rivals += select(vec4(0.0), powers[quad], is_near & !is_before);
+        } else {
+            rivals += powers[quad];
         }
     }
-    return false;
+    let place = before.x + before.y + before.z + before.w;
+    if place < CHOSEN {
+        best[place] = e;
+        weights[place] = power / (rivals.x + rivals.y + rivals.z + rivals.w);
+    }
 }

@@ -13,7 +13,7 @@ use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::likely;
 use weft_llm::ops::{
     Activate, Activation, Adjust, Attention, Binding, Combine, Command, Embed, Epilogue, ExpertLinear, Index, Kernel,
-    Likely, Linear, Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Sample,
+    Likely, Linear, Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample, Weighting,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
 
@@ -224,6 +224,20 @@ fn linear_with_rope() {
         }
     }
     assert!(seen.0["rope_append"] > 0 && seen.0["linear_subgroup"] > 0, "{:?}", seen.0);
+}
+
+#[test]
+fn route() {
+    let mut seen = Seen::default();
+    for (experts, chosen) in [(8, 2), (70, 6), (300, 3)] {
+        for weighting in [Weighting::Softmax, Weighting::Renormalised, Weighting::SparseMixer] {
+            let shared = experts == 70;
+            let cols = usize::from(shared);
+            let (logits, y) = (tensor(4, experts + cols), tensor(4, 2 * chosen + cols));
+            at(0, 3, |step| seen.compare("route", Route { logits, chosen, weighting, shared, y }, step));
+        }
+    }
+    seen.are(&["route"]);
 }
 
 #[test]

@@ -213,13 +213,17 @@ fn norm() {
 fn route() {
     let mut suite = Suite::new();
     for weighting in [Weighting::Softmax, Weighting::Renormalised, Weighting::SparseMixer] {
-        for (experts, chosen) in [(1, 1), (5, 2), (64, 8), (128, 3)] {
-            for shared in [false, true] {
+        for (experts, chosen) in [(1, 1), (5, 2), (64, 8), (128, 3), (300, 7)] {
+            for (shared, ties) in [(false, false), (false, true), (true, false)] {
                 for (tokens, capacity) in TOKENS {
-                    let name = format!("{weighting:?} {chosen} of {experts}, shared {shared}, {tokens}/{capacity}");
+                    let shape = format!("{chosen} of {experts}, shared {shared}, ties {ties}");
+                    let name = format!("{weighting:?} {shape}, {tokens}/{capacity}");
                     suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
                         let shared_cols = usize::from(shared);
-                        let logits = s.tensor(capacity, experts + shared_cols);
+                        // of few values, so that many are equal
+                        let cols = experts + shared_cols;
+                        let few: Vec<f32> = (0..capacity * cols).map(|i| (i * i % 11) as f32 / 4.0).collect();
+                        let logits = if ties { s.tensor_of(capacity, cols, &few) } else { s.tensor(capacity, cols) };
                         Route { logits, chosen, weighting, shared, y: s.output(capacity, 2 * chosen + shared_cols) }
                     });
                 }

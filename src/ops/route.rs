@@ -2,7 +2,7 @@
 //! (Shazeer et al. 2017, arXiv 1701.06538).
 
 use super::loads::f32s;
-use super::{Kernel, Loads, Op, Variants, ceil_div, ensure};
+use super::{Kernel, Loads, Op, Variants, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 
@@ -39,11 +39,17 @@ pub struct Route {
 /// magnitude of the two, is at most this.
 const NEAR: f32 = 0.02;
 
-const WORKGROUP: usize = 32;
+/// Invocations of a subgroup on the GPUs that have the largest.
+const SUBGROUP: usize = 64;
 
 impl Route {
     fn experts(&self) -> usize {
         self.logits.cols - usize::from(self.shared)
+    }
+
+    /// Invocations of a token: one an expert, in whole subgroups.
+    fn workgroup(&self) -> usize {
+        self.experts().next_multiple_of(SUBGROUP).min(256)
     }
 }
 
@@ -60,6 +66,7 @@ impl Op for Route {
             ("CHOSEN", self.chosen),
             ("WEIGHTING", self.weighting as usize),
             ("SHARED", usize::from(self.shared)),
+            ("WORKGROUP", self.workgroup()),
         ];
         vec![Kernel {
             shader: "route",
@@ -67,24 +74,21 @@ impl Op for Route {
             constants: constants.map(|(name, value)| (name, value as u32)).into(),
             bindings: vec![self.logits.into(), self.y.into()],
             params: vec![self.y.rows as u32],
-            workgroups: [ceil_div(self.y.rows, WORKGROUP), 1, 1],
+            workgroups: [self.y.rows as u32, 1, 1],
             pieces: None,
         }]
     }
 
-    /// How often it looks at what it has chosen depends on the logits; that is left out.
     fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
-        let tokens = step.count(self.y.rows);
-        let shared = usize::from(self.shared);
-        let rescaled = if self.weighting == Weighting::Renormalised { self.chosen } else { 0 };
-        // the largest logit, the sum, each choice, and its rivals
-        let passes = 2 + self.chosen * if self.weighting == Weighting::SparseMixer { 2 } else { 1 };
-        vec![Loads {
-            activations: f32s(tokens * (self.experts() + shared + rescaled)),
-            lane_activations: f32s(tokens * (passes * self.experts() + shared + rescaled)),
-            workgroups: ceil_div(tokens, WORKGROUP).into(),
-            ..Loads::default()
-        }]
+        let (experts, shared) = (self.experts(), usize::from(self.shared));
+        let padded = experts.next_multiple_of(4);
+        // each invocation looks for the largest logit; those with an expert look at all logits and
+        // powers
+        let places = experts * (2 + 2 * padded);
+        let weights = self.chosen * if self.weighting == Weighting::Renormalised { 2 + self.chosen } else { 2 };
+        let each = experts + shared + (self.workgroup() + 1) * padded + places + weights;
+        let own = Loads::once(experts + shared, 1);
+        vec![Loads { lane_activations: f32s(each), ..own } * step.count(self.y.rows)]
     }
 }
 

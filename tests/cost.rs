@@ -114,7 +114,7 @@ fn windows_bound_what_gemma_reads() {
 }
 
 #[test]
-fn experts_are_read_by_each_token_and_slot() {
+fn experts_are_read_by_each_token_and_slot_or_once_a_tile() {
     let cost = synthetic("qwen3-30b-a3b", Mixture::Q8_0, "plain", (64, 64));
     let row = |cols: u64| cols + cols / 32 * 4;
     let experts = 48 * 8 * (2 * 768 * row(2048) + 2048 * row(768));
@@ -124,6 +124,9 @@ fn experts_are_read_by_each_token_and_slot() {
         weights.map(|operation| operation.sum.weight_bytes).sum::<u64>()
     };
     assert_eq!((of(&cost.decode), of(&cost.prompt)), (experts, 64 * experts));
+    // gathered, all 128 experts are read in each of two chunks, of which a token has 8
+    let gathered = synthetic("qwen3-30b-a3b", Mixture::Q8_0, "core", (64, 64));
+    assert_eq!((of(&gathered.decode), of(&gathered.prompt)), (experts, 2 * 128 / 8 * experts));
     // in two parts, by default limits, they are read as often
     let header = synthetic::named("qwen3-30b-a3b").unwrap().header(Mixture::Q8_0);
     let parts = model(&header, profiles::named("plain").unwrap(), (64, 64), GUARANTEED).finish().unwrap();

@@ -12,8 +12,9 @@ use weft_llm::format::Layout;
 use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::likely;
 use weft_llm::ops::{
-    Activate, Activation, Adjust, Attention, Binding, Combine, Command, Embed, Epilogue, ExpertLinear, Index, Kernel,
-    Likely, Linear, Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample, Weighting,
+    Activate, Activation, Adjust, Attention, Binding, Combine, Command, Embed, Epilogue, ExpertLinear, Gather, Index,
+    Kernel, Likely, Linear, Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample,
+    Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
 
@@ -22,6 +23,11 @@ const KV: BufferId = BufferId(99);
 /// A buffer of small whole numbers: the experts of tokens, or the values of a chain.
 const NUMBERS: BufferId = BufferId(98);
 const OTHER: BufferId = BufferId(1);
+/// The experts of tokens, in turn, and what `gather` makes of these.
+const ROUTE: BufferId = BufferId(97);
+const GATHERED: BufferId = BufferId(96);
+const EXPERTS: usize = 5;
+const CHOSEN: usize = 2;
 
 fn tensor(rows: usize, cols: usize) -> Tensor {
     Tensor { buffer: BufferId(0), rows, cols }
@@ -60,10 +66,26 @@ fn words(kernel: &Kernel, step: &Step) -> Words {
         Binding::Rows => Some((slot, step.rows.iter().enumerate().flat_map(row).collect())),
         Binding::Tables => Some((slot, tables.concat())),
         Binding::Values(NUMBERS) => Some((slot, (0..256).map(number).collect())),
+        Binding::Values(ROUTE) => Some((slot, experts(step.rows.len()).map(|number| number as u32).collect())),
+        Binding::Values(GATHERED) => Some((slot, gathered(kernel.params[0] as usize, step.rows.len()))),
         _ => None,
     });
     let header = vec![step.rows.len() as u32, reach, step.random, step.second];
     known.chain([(0, header), (1, kernel.params.clone())]).collect()
+}
+
+/// The experts of so many tokens.
+fn experts(tokens: usize) -> impl Iterator<Item = usize> {
+    (0..tokens * CHOSEN).map(|slot| slot % EXPERTS)
+}
+
+/// The words of what `gather` makes of these.
+fn gathered(capacity: usize, tokens: usize) -> Vec<u32> {
+    let (route, y) = (tensor(capacity, CHOSEN), tensor(1, Gather::len(capacity, CHOSEN, EXPERTS)));
+    let numbers: Vec<f32> = experts(tokens).map(|number| number as f32).collect();
+    let mut values = vec![0.0; y.cols];
+    Gather { route, chosen: CHOSEN, experts: EXPERTS, y }.reference(&numbers, &mut values);
+    values.into_iter().map(|value| value as u32).collect()
 }
 
 /// What a dispatch loads, by a walk through its shader.
@@ -76,6 +98,12 @@ fn counted(kernel: &Kernel, step: &Step) -> Loads {
     let mut loads = Loads::default();
     for id in (0..x * y * z).map(|i| [i % x, i / x % y, i / x / y]) {
         let mut busy = false;
+        let is_look = |source| match source {
+            Source::Binding(slot) => kernel.slots().any(|(other, binding)| {
+                other == slot && matches!(binding, Binding::Values(ROUTE) | Binding::Values(GATHERED))
+            }),
+            Source::Workgroup(_) => false,
+        };
         for (source, once, each) in walk::workgroup(&module, id, &words) {
             let figure = match source {
                 // not activations
@@ -91,7 +119,8 @@ fn counted(kernel: &Kernel, step: &Step) -> Loads {
                     Binding::Values(_) | Binding::Pieces { .. } => None,
                 },
             };
-            busy = true;
+            // where the expert is in another part, or a tile has no slots, there is nothing to do
+            busy |= !is_look(source);
             match figure {
                 Some(figure) => *figure += once,
                 None => {
@@ -112,12 +141,16 @@ struct Seen(BTreeMap<&'static str, usize>);
 impl Seen {
     /// Compares each kernel that any choice of shaders makes of a command.
     fn compare(&mut self, name: &str, command: impl Into<Command>, step: &Step) {
+        self.compare_with(&variant_sets(), name, command, step);
+    }
+
+    fn compare_with(&mut self, sets: &[Variants], name: &str, command: impl Into<Command>, step: &Step) {
         let command = command.into();
         command.check().unwrap();
         let mut done = HashSet::new();
-        for variants in variant_sets() {
-            let loads = command.loads(&variants, step);
-            let kernels = command.kernels(&variants);
+        for variants in sets {
+            let loads = command.loads(variants, step);
+            let kernels = command.kernels(variants);
             assert_eq!(loads.len(), kernels.len(), "{name}");
             for (kernel, loads) in kernels.iter().zip(loads) {
                 if !done.insert((kernel.shader, kernel.defines.clone(), kernel.constants.clone())) {
@@ -244,17 +277,53 @@ fn route() {
 fn expert_linear() {
     let mut seen = Seen::default();
     for slot_inputs in [false, true] {
-        let (rows, chosen, capacity) = (128, 2, 4);
-        let weight = matrix(Layout::Q4K32, 3 * rows);
-        let x = tensor(capacity, if slot_inputs { chosen * weight.cols } else { weight.cols });
-        let norm = (!slot_inputs).then_some(RmsNorm { weight: tensor(1, weight.cols), eps: 0.0 });
-        let affine = slot_inputs.then_some(tensor(2, weight.rows));
-        let route = Tensor { buffer: NUMBERS, ..tensor(capacity, 4) };
-        let (first_expert, y_offset, y) = (0, 0, tensor(capacity, chosen * rows));
-        let op = ExpertLinear { x, norm, weight, affine, rows, first_expert, route, chosen, y_offset, y };
-        at(0, 3, |step| seen.compare("experts", op, step));
+        for (tokens, capacity, rows, gathers) in [(5, 7, 128, false), (3, 40, 70, true), (90, 96, 70, true)] {
+            // few of these, since a walk takes long
+            if slot_inputs && tokens == 90 {
+                continue;
+            }
+            let (chosen, all_experts) = (CHOSEN, EXPERTS);
+            // the last three of all
+            let experts = 3;
+            let (weight, first_expert) = (matrix(Layout::Q4K32, experts * rows), all_experts - experts);
+            let x = tensor(capacity, if slot_inputs { chosen * weight.cols } else { weight.cols });
+            let norm = (!slot_inputs).then_some(RmsNorm { weight: tensor(1, weight.cols), eps: 0.0 });
+            let affine = slot_inputs.then_some(tensor(2, weight.rows));
+            let route = Tensor { buffer: ROUTE, ..tensor(capacity, chosen) };
+            let gathered = gathers.then_some(Tensor { buffer: GATHERED, ..tensor(1, 1000) });
+            let (y_offset, y) = (0, tensor(capacity, chosen * rows));
+            let op = ExpertLinear {
+                x,
+                norm,
+                weight,
+                affine,
+                rows,
+                first_expert,
+                all_experts,
+                route,
+                chosen,
+                gathered,
+                y_offset,
+                y,
+            };
+            // slots that are gathered have shaders of their own
+            let mut sets = variant_sets();
+            sets.retain(|variants| !gathers || variants.gathered(&weight).is_some());
+            at(0, tokens, |step| seen.compare_with(&sets, "experts", op, step));
+        }
     }
-    seen.are(&["linear", "linear_rows", "linear_split", "linear_subgroup"]);
+    seen.are(&["linear", "linear_gathered", "linear_gathered_int8", "linear_rows", "linear_split", "linear_subgroup"]);
+}
+
+#[test]
+fn gather() {
+    let mut seen = Seen::default();
+    for (tokens, capacity) in TOKENS {
+        let (route, y) = (Tensor { buffer: ROUTE, ..tensor(capacity, CHOSEN) }, tensor(1, 1000));
+        let op = Gather { route, chosen: CHOSEN, experts: EXPERTS, y };
+        at(0, tokens, |step| seen.compare("gather", op, step));
+    }
+    seen.are(&["gather"]);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use crate::support;
 use support::{Rng, Setup, Suite};
 use weft_llm::format::{BlockType, Layout};
 use weft_llm::ops::{
-    Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Index, Linear, Norm, NormKind,
-    PickRows, RopeAppend, RopeKind, Route, Weighting,
+    Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Gather, Index, Linear, Norm,
+    NormKind, PickRows, RopeAppend, RopeKind, Route, Weighting,
 };
 use weft_llm::record::{KvFormat, Row, rows};
 
@@ -234,6 +234,27 @@ fn route() {
 }
 
 #[test]
+fn gather() {
+    let mut suite = Suite::new();
+    let mut rng = Rng::new(7);
+    for (tokens, capacity) in TOKENS {
+        for (experts, chosen) in [(1, 1), (3, 2), (8, 2), (128, 8), (2048, 3)] {
+            let cols = 2 * chosen + 1;
+            let any: Vec<f32> = (0..capacity * cols).map(|_| rng.below(experts) as f32).collect();
+            let same = vec![(experts / 2) as f32; capacity * cols];
+            for (kind, numbers) in [("any", any), ("the same", same)] {
+                let name = format!("{chosen} of {experts}, {kind}, {tokens}/{capacity}");
+                suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                    let y = s.output(1, Gather::len(capacity, chosen, experts) + 3);
+                    Gather { route: s.tensor_of(capacity, cols, &numbers), chosen, experts, y }
+                });
+            }
+        }
+    }
+    suite.report("gather");
+}
+
+#[test]
 fn expert_linear() {
     let mut suite = Suite::new();
     let mut rng = Rng::new(6);
@@ -245,6 +266,7 @@ fn expert_linear() {
                 let (chosen, experts, first_expert) = (3, 4, rng.below(3));
                 let has_norm = !slot_inputs && rng.below(2) == 1;
                 let has_affine = rng.below(3) == 1;
+                let gathers = capacity > 1;
                 let shape = format!("{block:?} {experts} × {rows} × {cols} from {first_expert}");
                 let name = format!(
                     "{shape} slots {slot_inputs} norm {has_norm} affine {has_affine} tokens {tokens}/{capacity}"
@@ -253,6 +275,13 @@ fn expert_linear() {
                     let x = s.tensor_of_bytes(capacity, if slot_inputs { chosen * cols } else { cols });
                     // also experts before and after this part
                     let numbers: Vec<f32> = (0..capacity * 5).map(|i| (i * i % 7) as f32).collect();
+                    let route = s.tensor_of(capacity, 5, &numbers);
+                    let gathered = gathers.then(|| {
+                        let y = s.tensor(1, Gather::len(capacity, chosen, 7));
+                        let (op, mut values) = (Gather { route, chosen, experts: 7, y }, vec![0.0; y.cols]);
+                        op.reference(&numbers[..5 * tokens], &mut values);
+                        s.tensor_of(1, y.cols, &values)
+                    });
                     ExpertLinear {
                         x,
                         norm: has_norm.then(|| s.norm(cols)),
@@ -260,8 +289,10 @@ fn expert_linear() {
                         affine: has_affine.then(|| s.tensor(2, experts * rows)),
                         rows,
                         first_expert,
-                        route: s.tensor_of(capacity, 5, &numbers),
+                        all_experts: 7,
+                        route,
                         chosen,
+                        gathered,
                         y_offset: 2,
                         y: s.output(capacity, chosen * rows + 3),
                     }

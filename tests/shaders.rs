@@ -12,8 +12,9 @@ use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::{
-    Activate, Activation, Adjust, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Index, Kernel,
-    Likely, Linear, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample, Variants, Weighting,
+    Activate, Activation, Adjust, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Gather, Index,
+    Kernel, Likely, Linear, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample, Variants,
+    Weighting,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
@@ -45,10 +46,25 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         {
             let (rows, first_expert, chosen, y_offset) = (cols / 4, 0, 2, 0);
             let x = Tensor { cols: if slot_inputs { 2 * cols } else { cols }, ..tensor(1) };
-            let (route, y) = (tensor(1), tensor(1));
+            let (route, y, all_experts) = (tensor(1), tensor(1), 4);
             for affine in [None, Some(tensor(2))] {
-                let op = ExpertLinear { x, norm, weight, affine, rows, first_expert, route, chosen, y_offset, y };
-                commands.push(op.into());
+                for gathered in [None, Some(tensor(1))] {
+                    let op = ExpertLinear {
+                        x,
+                        norm,
+                        weight,
+                        affine,
+                        rows,
+                        first_expert,
+                        all_experts,
+                        route,
+                        chosen,
+                        gathered,
+                        y_offset,
+                        y,
+                    };
+                    commands.push(op.into());
+                }
             }
         }
         for rows in [1, 2] {
@@ -103,6 +119,8 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
             commands.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, accumulate, y }.into());
         }
     }
+    let (route, y) = (tensor(1), tensor(1));
+    commands.push(Gather { route, chosen: 2, experts: 4, y }.into());
     let (logits, y) = (tensor(1), Tensor { cols: 5, ..tensor(1) });
     commands.push(Route { logits, chosen: 2, weighting: Weighting::Softmax, shared: true, y }.into());
     let (x, route) = (Tensor { cols: 64, ..tensor(1) }, Tensor { cols: 4, ..tensor(1) });

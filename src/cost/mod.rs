@@ -54,22 +54,15 @@ impl Sum for Cost {
     }
 }
 
-/// The cost of each command in a step. Experts are taken to be chosen equally often: of a mixture
-/// in several parts, each gets its share of the tokens.
+/// The cost of each command in a step. Experts are taken to be chosen equally often.
 pub fn of(commands: &[Command], step: &Step, variants: &Variants) -> Vec<Cost> {
     let reach = step.rows.iter().map(|row| row.position + 1).max().unwrap_or(0);
-    let of_parts = |parts: &[Command]| {
-        let all: u64 = parts.iter().map(experts).sum();
-        parts.iter().map(|part| of_command(part, step, variants, reach, (experts(part), all))).collect::<Vec<_>>()
-    };
-    commands.chunk_by(are_parts).flat_map(of_parts).collect()
+    commands.iter().map(|command| of_command(command, step, variants, reach)).collect()
 }
 
-/// `share`: as a fraction, how much of its loads a command has.
-fn of_command(command: &Command, step: &Step, variants: &Variants, reach: usize, share: (u64, u64)) -> Cost {
+fn of_command(command: &Command, step: &Step, variants: &Variants, reach: usize) -> Cost {
     let has_matrix = matches!(command, Command::Linear(_) | Command::ExpertLinear(_));
     let dispatch = |(kernel, loads): (Kernel, Loads)| {
-        let loads = loads.share(share);
         let is_product = has_matrix && loads.weights > 0;
         Cost {
             dispatches: 1,
@@ -79,19 +72,6 @@ fn of_command(command: &Command, step: &Step, variants: &Variants, reach: usize,
         }
     };
     command.kernels(variants).into_iter().zip(command.loads(variants, step)).map(dispatch).sum()
-}
-
-/// Whether two neighbouring commands are parts of one weight of experts.
-fn are_parts(a: &Command, b: &Command) -> bool {
-    match (a, b) {
-        (Command::ExpertLinear(a), Command::ExpertLinear(b)) => a.y == b.y && a.y_offset == b.y_offset,
-        _ => false,
-    }
-}
-
-/// Experts in a part; 1 for any other command.
-fn experts(command: &Command) -> u64 {
-    if let Command::ExpertLinear(op) = command { op.experts() as u64 } else { 1 }
 }
 
 /// Number of pipelines that these kernels need.

@@ -114,6 +114,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::Norm(op) => op.y,
             Command::Activate(op) => op.y,
             Command::Route(op) => op.y,
+            Command::Gather(op) => op.y,
             Command::ExpertLinear(op) => op.y,
             Command::Combine(op) => op.y,
             Command::RopeAppend(op) => op.qkv,
@@ -153,6 +154,7 @@ impl<K: Kernels> HostEngine<K> {
                 }
             }
             Command::Route(op) => kernels.route(op, self.rows(&op.logits, n), y),
+            Command::Gather(op) => op.reference(self.rows(&op.route, step.count(op.route.rows)), y),
             Command::ExpertLinear(op) => {
                 let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));
                 let (x, route) = (self.rows(&op.x, n), self.rows(&op.route, n));

@@ -83,11 +83,12 @@ impl ExpertWeight {
         recording: &mut Recording,
         x: Tensor,
         norm: Option<RmsNorm>,
-        route: Tensor,
+        (route, gathered): (Tensor, Option<Tensor>),
         y_offset: usize,
         y: Tensor,
     ) -> Result<()> {
         let Self { weight, rows, chosen } = self;
+        let all_rows: usize = weight.parts.iter().map(|part| part.matrix.rows).sum();
         for Part { matrix, first_row, affine } in &weight.parts {
             let (rows, chosen, first_expert) = (*rows, *chosen, first_row / rows);
             recording.push(ExpertLinear {
@@ -97,8 +98,10 @@ impl ExpertWeight {
                 affine: *affine,
                 rows,
                 first_expert,
+                all_experts: all_rows / rows,
                 route,
                 chosen,
+                gathered,
                 y_offset,
                 y,
             })?;

@@ -1,11 +1,13 @@
 //! `expert_linear`: a projection by the experts of each token (Fedus et al. 2021, arXiv
 //! 2101.03961).
 //!
-//! The GPU uses the shaders of [`Linear`](super::Linear) for one token, since few tokens of a chunk
-//! share an expert.
+//! For few tokens, the GPU takes each slot on its own, with the shaders of
+//! [`Linear`](super::Linear) for one token. For many, [`Gather`] puts the slots of an expert
+//! together, and a shader for tiles reads the expert's weights once for up to 32 of them.
 
-use super::linear::loads::{Product, routed};
-use super::{Affine, Kernel, Loads, MatrixView, Op, RmsNorm, Variants, ceil_div, dot, ensure};
+use super::linear::loads::{GatheredProduct, Product, routed};
+use super::variants::LinearVariant;
+use super::{Affine, Gather, Kernel, Loads, MatrixView, Op, RmsNorm, Variants, ceil_div, dot, ensure};
 use crate::Result;
 use crate::record::{Matrix, Step, Tensor};
 
@@ -27,10 +29,15 @@ pub struct ExpertLinear {
     pub rows: usize,
     /// Index of the first expert of this part.
     pub first_expert: usize,
+    /// Experts of all parts.
+    pub all_experts: usize,
     /// (tokens, at least chosen): the indices of a token's experts
     pub route: Tensor,
     /// Experts per token.
     pub chosen: usize,
+    /// The result of [`Gather`] for `route`, where there are many tokens. It changes the way to the
+    /// result, not the result.
+    pub gathered: Option<Tensor>,
     /// First column of y to write.
     pub y_offset: usize,
     /// (tokens, at least y_offset + chosen · rows)
@@ -53,6 +60,14 @@ impl ExpertLinear {
         if self.slot_inputs() { t * self.chosen + j } else { t }
     }
 
+    /// The shader that is chosen, and what `gather` found if it takes that.
+    pub fn variant(&self, variants: &Variants) -> (&'static LinearVariant, Option<Tensor>) {
+        match variants.gathered(&self.weight) {
+            Some(tiled) if self.gathered.is_some() => (tiled, self.gathered),
+            _ => (variants.linear(&self.weight, 1), None),
+        }
+    }
+
     /// The (token, slot) pairs of expert `e` of this part.
     pub fn slots_of(&self, e: usize, route: &[f32]) -> impl Iterator<Item = (usize, usize)> {
         let number = (self.first_expert + e) as f32;
@@ -73,13 +88,25 @@ impl Op for ExpertLinear {
         let norm_fits = self.norm.is_none_or(|norm| norm.weight.cols == weight.cols && !self.slot_inputs());
         ensure(norm_fits, "expert_linear", "norm.cols = x.cols", self)?;
         ensure(self.route.cols >= chosen, "expert_linear", "an expert a slot", self)?;
+        let within = self.first_expert + self.experts() <= self.all_experts;
+        ensure(within, "expert_linear", "a part of all experts", self)?;
+        let len = Gather::len(self.y.rows, chosen, self.all_experts);
+        let gathered_fits = self.gathered.is_none_or(|gathered| gathered.rows == 1 && gathered.cols >= len);
+        ensure(gathered_fits, "expert_linear", "the tiles and slots of gather", self.gathered)?;
         ensure(self.y_offset + chosen * self.rows <= self.y.cols, "expert_linear", "outputs within y.cols", self)
     }
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
-        let variant = variants.linear(&self.weight, 1);
+        let tiles = Gather::tiles(self.y.rows, self.chosen, self.all_experts);
+        let (variant, gathered) = self.variant(variants);
+        // where the slots of a workgroup are written, and the grid along them
+        let (slots, along, deep) = match gathered {
+            Some(gathered) => (gathered, tiles, 1),
+            None => (self.route, self.y.rows, self.chosen),
+        };
         let mut defines = vec![self.weight.define(), "EXPERTS"];
-        let mut bindings = vec![self.x.into(), self.y.into(), self.route.into()];
+        defines.extend(gathered.map(|_| "GATHERED"));
+        let mut bindings = vec![self.x.into(), self.y.into(), slots.into()];
         if let Some(affine) = self.affine {
             defines.push("AFFINE");
             bindings.push(affine.into());
@@ -99,6 +126,7 @@ impl Op for ExpertLinear {
             ("Y_COLS", self.y.cols),
             ("ROUTE_COLS", self.route.cols),
             ("CHOSEN", self.chosen),
+            ("TILES", tiles),
             ("EXPERTS", self.experts()),
             ("FIRST_EXPERT", self.first_expert),
             ("AFFINE_ROWS", self.weight.rows),
@@ -112,19 +140,27 @@ impl Op for ExpertLinear {
             bindings,
             // neither scale nor cap
             params: vec![self.y.rows as u32, self.y_offset as u32, eps.to_bits(), 1f32.to_bits(), 0],
-            workgroups: [ceil_div(self.rows, variant.rows * variant.lanes), self.y.rows as u32, self.chosen as u32],
+            workgroups: [ceil_div(self.rows, variant.rows * variant.lanes), along as u32, deep as u32],
             pieces: None,
         }]
     }
 
-    /// As if the experts of every token were in this part.
+    /// As if experts were chosen in turn, and so equally often.
     fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {
-        let (variant, weight) = (variants.linear(&self.weight, 1), self.weight);
+        let (weight, tokens) = (self.weight, step.count(self.y.rows));
         let (normed, affine) = (self.norm.is_some(), self.affine.is_some());
+        let (variant, gathered) = self.variant(variants);
+        if gathered.is_some() {
+            let tiles = Gather::tiles(self.y.rows, self.chosen, self.all_experts);
+            let product = GatheredProduct { variant, weight, rows: self.rows, tiles, normed, affine };
+            let slots = tokens * self.chosen;
+            let of = |e: usize| slots / self.all_experts + usize::from(e < slots % self.all_experts);
+            return vec![product.loads((self.first_expert..).take(self.experts()).map(of))];
+        }
         // a product for each token and slot
-        let tokens = step.count(self.y.rows);
         let product = Product { variant, weight, rows: self.rows, inputs: 1, tokens, normed, affine };
-        vec![(product.loads() + routed(&product)) * self.chosen]
+        let share = (self.experts() as u64, self.all_experts as u64);
+        vec![(product.loads() * self.chosen).share(share) + routed(&product) * self.chosen]
     }
 }
 

@@ -12,6 +12,7 @@ pub mod combine;
 mod dot;
 pub mod embed;
 pub mod expert_linear;
+pub mod gather;
 mod kernel;
 pub mod likely;
 pub mod linear;
@@ -31,6 +32,7 @@ pub use combine::Combine;
 pub use dot::dot;
 pub use embed::{Embed, Index};
 pub use expert_linear::ExpertLinear;
+pub use gather::Gather;
 pub use kernel::{Binding, Kernel, MatrixView, PieceGrid, Pieces, ceil_div};
 pub use likely::Likely;
 pub use linear::{Affine, Epilogue, Linear};
@@ -95,6 +97,7 @@ commands!(
     RopeAppend,
     Attention,
     Route,
+    Gather,
     ExpertLinear,
     Combine,
     PickRows,

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::Command;
+use super::gather::TILE;
 use crate::format::layout::BLOCK;
 use crate::record::Matrix;
 
@@ -57,6 +58,11 @@ impl Feature {
 }
 
 impl LinearVariant {
+    /// Invocations of a workgroup.
+    pub(super) fn workgroup(&self) -> usize {
+        self.lanes * self.k_threads
+    }
+
     /// The constants of its shader, for this many outputs of `inputs` rows each.
     pub(super) fn constants(&self, outputs: usize, inputs: usize) -> [(&'static str, u32); 6] {
         [
@@ -65,7 +71,7 @@ impl LinearVariant {
             ("OUTPUTS_PER_INVOCATION", self.rows / inputs),
             ("LANES", self.lanes),
             ("K_THREADS", self.k_threads),
-            ("WORKGROUP", self.lanes * self.k_threads),
+            ("WORKGROUP", self.workgroup()),
         ]
         .map(|(name, size)| (name, size as u32))
     }
@@ -161,6 +167,14 @@ pub const MATMUL_INT8: &[LinearVariant] =
     &[linear("64 rows, 32 tokens a workgroup in 8 bits", "linear_block_int8", 1, 4, 16, 8, 32)
         .needing(Feature::PackedDot)];
 
+/// For the slots of an expert that `gather` has put together.
+const GATHERED: LinearVariant = linear("64 rows, 32 slots a workgroup", "linear_gathered", 1, 4, 16, 8, TILE);
+
+/// The same for a quantised weight; it rounds activations to eight bits.
+const GATHERED_INT8: LinearVariant =
+    linear("64 rows, 32 slots a workgroup in 8 bits", "linear_gathered_int8", 1, 4, 16, 8, TILE)
+        .needing(Feature::PackedDot);
+
 /// Candidates for attention of one token.
 pub const ATTEND_ONE: &[AttentionVariant] = &[
     attention("64 positions a workgroup", "attention", 64, 128),
@@ -224,6 +238,14 @@ impl Variants {
         }
     }
 
+    /// For the slots of an expert that `gather` has put together, where tiles are fast for many
+    /// tokens; `None`: each slot on its own, as one token.
+    pub fn gathered(&self, weight: &Matrix) -> Option<&'static LinearVariant> {
+        let matmul = self.linear(weight, TILE);
+        let gathered = if matmul.needs == Some(Feature::PackedDot) { &GATHERED_INT8 } else { &GATHERED };
+        (matmul.tokens > 1 && !matmul.software_only).then_some(gathered)
+    }
+
     fn linears(&self) -> impl Iterator<Item = &'static LinearVariant> {
         [Some(self.matvec_wide), Some(self.matvec_narrow), Some(self.matmul), self.matmul_int8].into_iter().flatten()
     }
@@ -265,6 +287,9 @@ impl Variants {
         let same = Self { row_tiles, ..*self };
         match command {
             Command::Linear(op) if op.y.rows == 1 => same.other_matvecs(op.weight.rows),
+            Command::ExpertLinear(op) if op.variant(self).1.is_some() => {
+                MATMUL.iter().map(|matmul| Self { matmul, matmul_int8: None, ..same }).collect()
+            }
             Command::ExpertLinear(op) => same.other_matvecs(op.weight.rows),
             Command::Linear(op) => {
                 let current = self.linear(&op.weight, op.y.rows);
@@ -279,6 +304,7 @@ impl Variants {
             | Command::Norm(_)
             | Command::Activate(_)
             | Command::Route(_)
+            | Command::Gather(_)
             | Command::Combine(_)
             | Command::RopeAppend(_)
             | Command::PickRows(_)

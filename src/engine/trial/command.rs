@@ -4,7 +4,7 @@
 use super::{BLOCKS, Output, POSITIONS, Random, Trial, table};
 use crate::engine::Engine;
 use crate::ops::adjust::{self, Changes};
-use crate::ops::{Command, Embed, Epilogue, Index, Linear, Recording, Sample};
+use crate::ops::{Command, Embed, Epilogue, Gather, Index, Linear, Recording, Sample};
 use crate::record::{KvCache, KvFormat, Matrix, Tensor};
 use crate::sampling::{Change, Sampler, SamplingOptions};
 use crate::{Error, Result};
@@ -54,13 +54,15 @@ pub fn small(command: &Command) -> Command {
             if let Some(affine) = &mut op.affine {
                 affine.cols = op.weight.rows;
             }
-            op.first_expert = 0;
+            // and one that is in another part
+            (op.first_expert, op.all_experts) = (0, op.experts() + 1);
         }
         Command::Norm(_)
         | Command::Activate(_)
         | Command::RopeAppend(_)
         | Command::Attention(_)
         | Command::Route(_)
+        | Command::Gather(_)
         | Command::Combine(_)
         | Command::PickRows(_)
         | Command::Adjust(_)
@@ -129,6 +131,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         Command::Norm(op) => ("normalisation".into(), op.y.rows, any, 0),
         Command::Activate(op) => ("activation".into(), op.y.rows, any, 0),
         Command::Route(op) => ("routing".into(), op.y.rows, any, 0),
+        Command::Gather(op) => ("slots by expert".into(), op.route.rows, any, 0),
         Command::ExpertLinear(op) => {
             let Matrix { layout, cols, .. } = op.weight;
             let name = format!("projection by experts, {layout:?} {} × {} × {cols}", op.experts(), op.rows);
@@ -148,6 +151,8 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
 fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<Output>)> {
     let mut random = Random(4);
     let mut command = command.clone();
+    // what makes an operand of it
+    let mut before = None;
     let blocks = |kv: KvCache| Tensor { buffer: kv.buffer, rows: BLOCKS, cols: kv.block_len() };
     let outputs = match &mut command {
         Command::Embed(op) => {
@@ -196,11 +201,19 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             if let Some(affine) = &mut op.affine {
                 *affine = random.like(memory, *affine)?;
             }
-            // includes one expert that is not in this part of the weights
-            let numbers: Vec<f32> =
-                (0..op.route.rows * op.route.cols).map(|i| (op.first_expert + i % (op.experts() + 1)) as f32).collect();
+            let numbers = experts(&op.route, op.all_experts);
             op.route = Random::put(memory, op.route.rows, op.route.cols, &numbers)?;
+            if let Some(gathered) = &mut op.gathered {
+                *gathered = random.like(memory, *gathered)?;
+                before = Some(Gather { route: op.route, chosen: op.chosen, experts: op.all_experts, y: *gathered });
+            }
             op.weight = random.matrix(memory, op.weight.layout, op.weight.rows, op.weight.cols)?;
+            vec![Output::all(op.y)]
+        }
+        Command::Gather(op) => {
+            let numbers = experts(&op.route, op.experts);
+            op.route = Random::put(memory, op.route.rows, op.route.cols, &numbers)?;
+            op.y = Random::put(memory, 1, op.y.cols, &vec![0.0; op.y.cols])?;
             vec![Output::all(op.y)]
         }
         Command::Combine(op) => {
@@ -257,6 +270,12 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
         }
     };
     let mut recording = Recording::default();
+    before.into_iter().try_for_each(|gather| recording.push(gather))?;
     recording.push(command)?;
     Ok((recording, outputs))
+}
+
+/// Experts for a router's result: the first one more often than all others, which come in turn.
+fn experts(route: &Tensor, all: usize) -> Vec<f32> {
+    (0..route.rows * route.cols).map(|i| if i % 4 == 3 { i / 4 % all } else { 0 } as f32).collect()
 }

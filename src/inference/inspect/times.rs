@@ -74,6 +74,7 @@ fn bytes_read(runner: &Runner, command: &Command, step: &Step) -> u64 {
         Command::Activate(_)
         | Command::RopeAppend(_)
         | Command::Route(_)
+        | Command::Gather(_)
         | Command::Combine(_)
         | Command::PickRows(_)
         | Command::Adjust(_)

@@ -2,6 +2,7 @@
 
 use super::{Decoder, FeedForward};
 use crate::Result;
+use crate::ops::Gather;
 use crate::record::{Memory, Row, Tensor};
 
 /// Buffers for up to `tokens` tokens, which all layers reuse.
@@ -34,6 +35,8 @@ pub(super) struct MixtureActivations {
     pub deep: Tensor,
     /// (tokens, …): see [`Route`](crate::ops::Route)
     pub route: Tensor,
+    /// (1, …): see [`Gather`]
+    pub gathered: Tensor,
     /// (tokens, 2 shared ffn), (tokens, shared ffn): results of the shared expert.
     pub shared: Option<(Tensor, Tensor)>,
     /// (tokens, slots · hidden): outputs of the experts.
@@ -44,6 +47,10 @@ impl Activations {
     /// Buffers for `tokens` tokens.
     pub fn new(memory: &mut dyn Memory, model: &Decoder, tokens: usize) -> Result<Self> {
         let config = &model.config;
+        let gathered = match &config.experts {
+            Some(experts) => Some(activations(memory, 1, Gather::len(tokens, experts.chosen, experts.count))?),
+            None => None,
+        };
         let mut tensor = |cols| activations(memory, tokens, cols);
         let fused = model.layers.iter().all(|layer| match &layer.feed_forward {
             FeedForward::Dense(mlp) => mlp.gate_up_proj.parts.len() == 1,
@@ -51,14 +58,15 @@ impl Activations {
         });
         let inputs = config.activation().inputs();
         let ffn = config.experts.as_ref().map_or(1, |experts| experts.chosen) * config.ffn;
-        let mixture = match &config.experts {
+        let mixture = match config.experts.as_ref().zip(gathered) {
             None => None,
-            Some(experts) => {
+            Some((experts, gathered)) => {
                 let shared = usize::from(experts.shared_ffn.is_some());
                 Some(MixtureActivations {
                     logits: tensor(experts.count + shared)?,
                     deep: tensor(if config.architecture.deep_router { experts.count } else { 4 })?,
                     route: tensor(2 * experts.chosen + shared)?,
+                    gathered,
                     shared: match experts.shared_ffn {
                         Some(ffn) => Some((tensor(inputs * ffn)?, tensor(ffn)?)),
                         None => None,
@@ -109,6 +117,7 @@ impl Activations {
                 logits: cut(mixture.logits),
                 deep: cut(mixture.deep),
                 route: cut(mixture.route),
+                gathered: mixture.gathered,
                 shared: mixture.shared.map(|(gate_up, ffn)| (cut(gate_up), cut(ffn))),
                 outputs: cut(mixture.outputs),
             }),

@@ -6,7 +6,8 @@ use super::{Activations, BlockNorms, Decoder, Mlp};
 use crate::Result;
 use crate::model::config::Experts;
 use crate::model::weights::{ExpertWeight, Weight};
-use crate::ops::{Activate, Activation, Combine, Epilogue, Recording, RmsNorm, Route};
+use crate::ops::gather::TILE;
+use crate::ops::{Activate, Activation, Combine, Epilogue, Gather, Recording, RmsNorm, Route};
 use crate::record::Tensor;
 
 /// Weights of a mixture of experts.
@@ -37,7 +38,7 @@ impl Decoder {
         a: &Activations,
     ) -> Result<()> {
         let (Some(experts), Some(activations)) = (&self.config.experts, a.mixture) else { return Ok(()) };
-        let MixtureActivations { logits, deep, route, outputs, shared: shared_activations } = activations;
+        let MixtureActivations { logits, deep, route, gathered, outputs, shared: shared_activations } = activations;
         let Experts { chosen, weighting, .. } = *experts;
         match &mixture.deep_router {
             None => mixture.router.linear(r, x, norm, Epilogue::Store, logits)?,
@@ -48,6 +49,12 @@ impl Decoder {
             }
         }
         r.push(Route { logits, chosen, weighting, shared: mixture.shared.is_some(), y: route })?;
+        // with fewer tokens, hardly any share an expert
+        let gathered = (x.rows >= TILE).then_some(gathered);
+        if let Some(y) = gathered {
+            r.push(Gather { route, chosen, experts: experts.count, y })?;
+        }
+        let route = (route, gathered);
         let gated = Activation { gated: true, ..self.config.activation() };
         mixture.gate_proj.linear(r, x, norm, route, 0, a.gate_up)?;
         mixture.up_proj.linear(r, x, norm, route, chosen * self.config.ffn, a.gate_up)?;

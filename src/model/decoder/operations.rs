@@ -22,6 +22,7 @@ impl Decoder {
             Command::RopeAppend(_) => "rope",
             Command::Attention(_) => "attention",
             Command::Route(_) => "route",
+            Command::Gather(_) => "gather",
             Command::Combine(_) => "combine",
             Command::PickRows(_) => "pick_rows",
             Command::Adjust(_) => "adjust",

@@ -1,7 +1,10 @@
 //! What the shaders of `linear` load, for `linear` and `expert_linear`.
 
+use std::iter::repeat_n;
+
 use super::{Epilogue, Linear};
 use crate::format::layout::BLOCK;
+use crate::ops::gather::TILE;
 use crate::ops::loads::{f32s, touched};
 use crate::ops::variants::LinearVariant;
 use crate::ops::{Loads, RopeAppend};
@@ -122,4 +125,54 @@ pub fn routed(product: &Product) -> Loads {
     };
     let (activations, lane_activations) = (f32s(across * along), f32s(along * invocations));
     Loads { activations, lane_activations, ..Loads::default() }
+}
+
+/// The experts of a matrix times the slots that go to them, as `linear_gathered` and its like
+/// take them.
+pub struct GatheredProduct {
+    pub variant: &'static LinearVariant,
+    pub weight: Matrix,
+    /// Of an expert.
+    pub rows: usize,
+    /// Of the grid: room for those of all experts.
+    pub tiles: usize,
+    pub normed: bool,
+    pub affine: bool,
+}
+
+impl GatheredProduct {
+    /// `slots`: those of each expert of the matrix.
+    pub fn loads(&self, slots: impl Iterator<Item = usize>) -> Loads {
+        let tiles = slots.flat_map(|slots| {
+            let rest = slots % TILE;
+            repeat_n(TILE, slots / TILE).chain((rest > 0).then_some(rest))
+        });
+        // every workgroup looks at its tile
+        let across = self.rows.div_ceil(self.variant.rows * self.variant.lanes);
+        let looks = f32s(3 * across * self.tiles);
+        let lane_activations = looks * self.variant.workgroup() as u64;
+        tiles.map(|slots| self.of_tile(across, slots)).sum::<Loads>()
+            + Loads { activations: looks, lane_activations, ..Loads::default() }
+    }
+
+    fn of_tile(&self, across: usize, slots: usize) -> Loads {
+        let LinearVariant { lanes, k_threads, .. } = *self.variant;
+        let (cols, rows, norm) = (self.weight.cols, self.rows, usize::from(self.normed));
+        let affine = if self.affine { 2 * rows } else { 0 };
+        // slots that invocations multiply with
+        let padded = slots.next_multiple_of(k_threads);
+        let fetched = padded * (cols * (1 + norm) + 2);
+        // each block of a slot, in f32 or in bytes with two scales and two sums
+        let block = if self.variant.shader == "linear_gathered" { BLOCK } else { BLOCK / 4 + 4 };
+        let multiplied = lanes * padded * cols / BLOCK * block;
+        let finished = lanes * slots * (1 + 2 * norm);
+        Loads {
+            weights: (rows * self.weight.layout.row_bytes(cols)) as u64,
+            activations: f32s(across * (slots * (cols + 1) + norm * cols) + affine),
+            lane_activations: f32s(across * (fetched + multiplied + finished) + slots * affine),
+            multiply_adds: (slots * rows * cols) as u64,
+            workgroups: across as u64,
+            ..Loads::default()
+        }
+    }
 }

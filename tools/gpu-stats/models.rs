@@ -1,4 +1,5 @@
-//! The programs of models of four sizes, as their files in Q4_K_M hold them.
+//! The programs of models of four sizes and of a mixture of experts, as their files in Q4_K_M hold
+//! them.
 
 use weft_llm::Result;
 use weft_llm::cost::profiles::PROFILES;
@@ -8,7 +9,7 @@ use weft_llm::inference::{CostModel, CostOptions};
 use weft_llm::ops::Recording;
 use weft_llm::record::KvFormat;
 
-const MODELS: [&str; 4] = ["qwen3-0.6b", "qwen2.5-1.5b", "llama-3b", "llama-8b"];
+const MODELS: [&str; 5] = ["qwen3-0.6b", "qwen2.5-1.5b", "llama-3b", "llama-8b", "qwen3-30b-a3b"];
 
 /// Tokens of the context: more than a chunk of a prompt.
 const CONTEXT: usize = 4096;

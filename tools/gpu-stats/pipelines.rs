@@ -93,6 +93,10 @@ fn kind(command: &Command, variants: &Variants, kernel: &Kernel) -> String {
             let variant = variants.linear(&op.weight, op.y.rows);
             (Some(op.weight.layout), Some((variant.shader, variant.name)))
         }
+        Command::ExpertLinear(op) => {
+            let (variant, _) = op.variant(variants);
+            (Some(op.weight.layout), Some((variant.shader, variant.name)))
+        }
         Command::Attention(op) => {
             let variant = if op.y.rows == 1 { variants.attend_one } else { variants.attend_many };
             (None, Some((variant.shader, variant.name)))

@@ -10,6 +10,11 @@
 // 3. HEAD_QUADS invocations share a value. As many such groups as fit share the heads, and where
 //    there are more groups than heads the positions too; their sums are added once, at the end.
 #import attention
+#ifdef ROPE
+#import attention_rope
+#else
+const TAKEN = 0u;
+#endif
 
 const LANES = WORKGROUP;
 const SHARES = 4u;
@@ -29,8 +34,9 @@ const BESIDE = 1u;
 const STRIDE = KV_BLOCK + 8u;
 
 var<workgroup> query: array<vec4<f32>, TOGETHER * HEAD_QUADS>;
-// (TOGETHER, SHARES, STRIDE): the parts of products; in the end (4, LANES): weighted values
-var<workgroup> products: array<f32, max(TOGETHER * SHARES * STRIDE, 4u * LANES)>;
+// (TOGETHER, SHARES, STRIDE): the parts of products; in the end (4, LANES): weighted values; at
+// first, with ROPE, TAKEN values of attention_rope
+var<workgroup> products: array<f32, max(max(TOGETHER * SHARES * STRIDE, 4u * LANES), TAKEN)>;
 // (KV_BLOCK, TOGETHER): exp(score - maximum)
 var<workgroup> weights: array<f32, KV_BLOCK * TOGETHER>;
 // (TOGETHER, SCORERS): the largest scores; in the end sums of weights
@@ -64,11 +70,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let head_group = group % HEAD_GROUPS; // has heads head_group, head_group + HEAD_GROUPS …
     let stripe = group / HEAD_GROUPS; // those at or past STRIPES sum nothing
 
+#ifdef ROPE
+    take_queries(row, kv_head, end == end_position(row), lane);
+#else
     for (var i = lane; i < TOGETHER * HEAD_QUADS; i += LANES) {
         let head = first_head + min(i / HEAD_QUADS, heads - 1u);
         query[i] = q[token * (Q_COLS / 4u) + head * HEAD_QUADS + i % HEAD_QUADS] * params.scale;
     }
     workgroupBarrier();
+#endif
 
     var maximum = LOWEST; // of `own_head`
     var sum = 0.0; // of this scorer's weights, relative to the maximum

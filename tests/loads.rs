@@ -13,8 +13,8 @@ use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::likely;
 use weft_llm::ops::{
     Activate, Activation, Adjust, Attention, Binding, Combine, Command, Embed, Epilogue, ExpertLinear, Gather, Index,
-    Kernel, Likely, Linear, Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample,
-    Variants, Weighting,
+    Kernel, Likely, Linear, Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route,
+    Sample, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
 
@@ -243,20 +243,62 @@ fn linear() {
 fn linear_with_rope() {
     let mut seen = Seen::default();
     for &(tokens, capacity) in &TOKENS[..2] {
-        for (head_dim, rotary_dim, kind) in
-            [(16, 16, RopeKind::Interleaved), (48, 32, RopeKind::Interleaved), (32, 24, RopeKind::HalfSplit)]
-        {
+        for (head_dim, rotary_dim) in [(16, 16), (48, 32)] {
             let (kv, heads) = (kv(1, head_dim, KvFormat::F16), 4);
             let weight = matrix(Layout::Q4, 6 * head_dim);
             let (x, y) = (tensor(capacity, weight.cols), tensor(capacity, weight.rows));
-            let rope = RopeAppend { qkv: y, angles: tensor(capacity, rotary_dim), kv, heads, kind };
+            let (angles, kind) = (tensor(capacity, rotary_dim), RopeKind::Interleaved);
+            let rope = RopeAppend { qkv: y, angles, kv, heads, kind };
             let norm = Some(RmsNorm { weight: tensor(1, weight.cols), eps: 0.0 });
             let epilogue = Epilogue::RopeAppend(rope);
             let op = Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y };
             at(9, tokens, |step| seen.compare("rope", op, step));
         }
     }
-    assert!(seen.0["rope_append"] > 0 && seen.0["linear_subgroup"] > 0, "{:?}", seen.0);
+    assert!(seen.0["linear"] > 0 && seen.0["linear_subgroup"] > 0, "{:?}", seen.0);
+}
+
+#[test]
+fn rope_append() {
+    let mut seen = Seen::default();
+    for &(tokens, capacity) in &TOKENS[..2] {
+        for (head_dim, rotary_dim, kind) in [
+            (16, 16, RopeKind::Interleaved),
+            (48, 32, RopeKind::Interleaved),
+            (32, 24, RopeKind::HalfSplit),
+            (256, 256, RopeKind::HalfSplit),
+        ] {
+            let (kv, heads) = (kv(1, head_dim, KvFormat::F16), 4);
+            let (qkv, angles) = (tensor(capacity, 6 * head_dim), tensor(capacity, rotary_dim));
+            at(9, tokens, |step| seen.compare("rope", RopeAppend { qkv, angles, kv, heads, kind }, step));
+        }
+    }
+    seen.are(&["rope_append"]);
+}
+
+/// As one dispatch, and one after the other.
+#[test]
+fn rope_attention() {
+    let mut seen = Seen::default();
+    let shapes = [(16, 16, 4, 2), (16, 8, 4, 2), (80, 80, 3, 1), (128, 0, 2, 2), (256, 256, 4, 1), (64, 64, 9, 1)];
+    for (i, (head_dim, rotary_dim, heads, kv_heads)) in shapes.into_iter().enumerate() {
+        for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
+            for (normed, position, tokens, capacity) in [(false, 0, 1, 1), (true, 130, 1, 1), (true, 70, 3, 4)] {
+                let kv = kv(kv_heads, head_dim, KvFormat::ALL[i % 2]);
+                let qkv = tensor(capacity, (heads + 2 * kv_heads) * head_dim);
+                let rope = RopeAppend { qkv, angles: tensor(capacity, rotary_dim), kv, heads, kind };
+                let (groups, bias, accumulate, window) = (heads + kv_heads, None, false, (i == 0).then_some(5));
+                let (first_col, eps, kind) = (0, 1e-5, NormKind::Rms);
+                let weight = tensor(1, groups * head_dim);
+                let norm = Norm { x: qkv, first_col, groups, weight, bias, kind, eps, accumulate, y: qkv };
+                let (scale, cap, alibi, causal, y) = (1.0, None, None, true, tensor(capacity, heads * head_dim));
+                let attention = Attention { q: qkv, kv, heads, scale, cap, alibi, window, causal, y };
+                let op = RopeAttention { norm: normed.then_some(norm), rope, attention };
+                at(position, tokens, |step| seen.compare(&format!("{head_dim}, {rotary_dim}"), op, step));
+            }
+        }
+    }
+    seen.are(&["attention", "attention_lane", "attention_merge", "norm", "rope_append"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use support::{Rng, Setup, Suite};
 use weft_llm::format::{BlockType, Layout};
 use weft_llm::ops::{
     Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Gather, Index, Linear, Norm,
-    NormKind, PickRows, RopeAppend, RopeKind, Route, Weighting,
+    NormKind, PickRows, RopeAppend, RopeAttention, RopeKind, Route, Weighting,
 };
 use weft_llm::record::{KvFormat, Row, rows};
 
@@ -377,33 +377,69 @@ fn rope_append() {
 
 #[test]
 fn linear_with_rope_append() {
-    let mut suite = Suite::new();
-    for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
-        for (heads, kv_heads, head_dim) in HEADS {
-            for (tokens, capacity) in TOKENS {
-                let (position, cols) = (57, 96);
-                let name = format!("{kind:?} {heads}/{kv_heads} × {head_dim}, tokens {tokens}/{capacity}");
-                suite.case(name, position, &vec![0; tokens], |s: &mut Setup| {
-                    let width = (heads + 2 * kv_heads) * head_dim;
-                    let qkv = s.tensor(capacity, width);
-                    s.compare(qkv, 0..heads * head_dim);
-                    let kv = s.output_cache(kv_heads, head_dim, format(head_dim, tokens));
-                    let angles = s.tensor(capacity, head_dim / 4 * 2);
-                    let rope = RopeAppend { qkv, angles, kv, heads, kind };
-                    Linear {
-                        x: s.tensor_of_bytes(capacity, cols),
-                        norm: Some(s.norm(cols)),
-                        weight: s.matrix(BlockType::Q4_1, width, cols),
-                        affine: (heads > 3).then(|| s.tensor(2, width)),
-                        epilogue: Epilogue::RopeAppend(rope),
-                        y_offset: 0,
-                        y: qkv,
-                    }
-                });
-            }
+    let (mut suite, kind) = (Suite::new(), RopeKind::Interleaved);
+    for (heads, kv_heads, head_dim) in HEADS {
+        for (tokens, capacity) in TOKENS {
+            let (position, cols) = (57, 96);
+            let name = format!("{heads}/{kv_heads} × {head_dim}, tokens {tokens}/{capacity}");
+            suite.case(name, position, &vec![0; tokens], |s: &mut Setup| {
+                let width = (heads + 2 * kv_heads) * head_dim;
+                let qkv = s.tensor(capacity, width);
+                s.compare(qkv, 0..heads * head_dim);
+                let kv = s.output_cache(kv_heads, head_dim, format(head_dim, tokens));
+                let angles = s.tensor(capacity, head_dim / 4 * 2);
+                let rope = RopeAppend { qkv, angles, kv, heads, kind };
+                Linear {
+                    x: s.tensor_of_bytes(capacity, cols),
+                    norm: Some(s.norm(cols)),
+                    weight: s.matrix(BlockType::Q4_1, width, cols),
+                    affine: None,
+                    epilogue: Epilogue::RopeAppend(rope),
+                    y_offset: 0,
+                    y: qkv,
+                }
+            });
         }
     }
     suite.report("linear with rope_append");
+}
+
+/// As one dispatch, and as several.
+#[test]
+fn rope_attention() {
+    let mut suite = Suite::new();
+    let shapes = [(9, 3, 64, 64), (4, 4, 80, 40), (7, 1, 64, 32), (4, 1, 256, 256), (3, 3, 12, 12), (16, 2, 128, 0)];
+    for (i, (heads, kv_heads, head_dim, rotary_dim)) in shapes.into_iter().enumerate() {
+        for (j, kind) in [RopeKind::Interleaved, RopeKind::HalfSplit].into_iter().enumerate() {
+            for (tokens, capacity) in TOKENS {
+                for (k, position) in [0, 63, 64, 130].into_iter().enumerate() {
+                    let (window, normed) = ([None, Some(5), Some(70)][(i + k) % 3], (i + j + k) % 2 == 0);
+                    let shape = format!("{kind:?} {heads}/{kv_heads} × {head_dim}, {rotary_dim}, normed {normed}");
+                    let name = format!("{shape}, window {window:?}, tokens {tokens}/{capacity} at {position}");
+                    suite.case(name, position, &vec![0; tokens], |s: &mut Setup| {
+                        let shape = (heads, kv_heads, head_dim);
+                        let attention = Attention { window, ..attention_of(shape, capacity, s) };
+                        s.compare_cache(attention.kv);
+                        let (qkv, kv, groups) = (attention.q, attention.kv, heads + kv_heads);
+                        let rope = RopeAppend { qkv, angles: s.tensor(capacity, rotary_dim), kv, heads, kind };
+                        let norm = normed.then(|| Norm {
+                            x: qkv,
+                            first_col: 0,
+                            groups,
+                            weight: s.tensor(1, groups * head_dim),
+                            bias: None,
+                            kind: NormKind::Rms,
+                            eps: 1e-5,
+                            accumulate: false,
+                            y: qkv,
+                        });
+                        RopeAttention { norm, rope, attention }
+                    });
+                }
+            }
+        }
+    }
+    suite.report("rope_attention");
 }
 
 #[test]
@@ -477,6 +513,9 @@ fn rows_of_several_sequences() {
                     RopeAppend { qkv, angles, kv, heads, kind }
                 };
                 suite.case_of_rows(&name, &rows, rope);
+                if kind == RopeKind::HalfSplit {
+                    continue;
+                }
                 suite.case_of_rows(format!("projection, {name}"), &rows, |s: &mut Setup| {
                     let rope = rope(s);
                     let (width, cols, y) = (rope.qkv.cols, 96, rope.qkv);

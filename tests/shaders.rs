@@ -13,8 +13,8 @@ use weft_llm::format::layout::Layout;
 use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::{
     Activate, Activation, Adjust, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Gather, Index,
-    Kernel, Likely, Linear, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeKind, Route, Sample, Variants,
-    Weighting,
+    Kernel, Likely, Linear, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample,
+    Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
@@ -81,6 +81,9 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
             for epilogue in epilogues {
                 for affine in [None, Some(tensor(2))] {
                     for norm in [None, Some(RmsNorm { weight: tensor(1), eps: 0.0 })] {
+                        if matches!(epilogue, Epilogue::RopeAppend(_)) && (affine.is_some() || norm.is_none()) {
+                            continue;
+                        }
                         let (x, y) = (tensor(rows), tensor(rows));
                         commands.push(Linear { x, norm, weight, affine, epilogue, y_offset: 0, y }.into());
                     }
@@ -101,10 +104,25 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                 // of one head of keys, and the most that the heads of a workgroup may need
                 for (heads, head_dim) in [(heads, head_dim), (8, 128), (8, 256)] {
                     let cols = heads * head_dim;
-                    let (q, y, kv) =
-                        (Tensor { buffer, rows, cols }, Tensor { buffer, rows, cols }, KvCache { head_dim, ..kv });
+                    let q = Tensor { buffer, rows, cols: cols + 2 * head_dim };
+                    let (y, kv) = (Tensor { buffer, rows, cols }, KvCache { head_dim, ..kv });
                     let (scale, window, causal) = (1.0, Some(9), true);
-                    commands.push(Attention { q, kv, heads, scale, cap, alibi, window, causal, y }.into());
+                    let attention = Attention { q, kv, heads, scale, cap, alibi, window, causal, y };
+                    for (kind, normed) in [
+                        (RopeKind::Interleaved, false),
+                        (RopeKind::Interleaved, true),
+                        (RopeKind::HalfSplit, false),
+                        (RopeKind::HalfSplit, true),
+                    ] {
+                        let rope = RopeAppend { qkv: q, angles: Tensor { cols: head_dim, ..q }, kv, heads, kind };
+                        let (groups, bias, accumulate) = (heads + 1, None, false);
+                        let weight = Tensor { buffer, rows: 1, cols: groups * head_dim };
+                        let (first_col, kind, eps) = (0, NormKind::Rms, 1e-5);
+                        let norm = Norm { x: q, first_col, groups, weight, bias, kind, eps, accumulate, y: q };
+                        let norm = normed.then_some(norm);
+                        commands.push(RopeAttention { norm, rope, attention: attention.clone() }.into());
+                    }
+                    commands.push(attention.into());
                 }
             }
         }

@@ -17,6 +17,9 @@ struct Params {
     scale: f32,
     cap: f32,
     alibi: f32, // the largest bias
+#ifdef NORM
+    eps: f32, // of the QK-norm
+#endif
 }
 const HEAD_QUADS = HEAD_DIM / 4u;
 const GROUP = HEADS / KV_HEADS; // query heads that share keys and values

@@ -119,6 +119,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::Combine(op) => op.y,
             Command::RopeAppend(op) => op.qkv,
             Command::Attention(op) => op.y,
+            Command::RopeAttention(op) => op.attention.y,
             Command::PickRows(op) => op.y,
             Command::Adjust(op) => op.y,
             Command::Sample(op) => op.y,
@@ -169,6 +170,8 @@ impl<K: Kernels> HostEngine<K> {
                 step.check_tables(blocks.len())?;
                 kernels.attention(op, step, self.rows(&op.q, n), blocks, y);
             }
+            // see `prepare`
+            Command::RopeAttention(_) => {}
             Command::PickRows(op) => {
                 kernels.pick_rows(op, step, self.rows(&op.x, step.rows.len().min(op.x.rows)), y);
             }
@@ -307,7 +310,8 @@ impl<K: Kernels> Engine for HostEngine<K> {
     }
 
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
-        Ok(self.programs.insert(Rc::new(recording)))
+        // its kernels take one operation at a time
+        Ok(self.programs.insert(Rc::new(recording.in_parts())))
     }
 
     fn release(&mut self, program: ProgramId) {

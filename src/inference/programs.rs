@@ -245,7 +245,7 @@ impl Programs {
         Ok(ready)
     }
 
-    /// The embedding or a layer alone. One token takes the kernels of a decode step.
+    /// The embedding or a layer alone, in operations that leave queries where inspections read them.
     pub fn stage(
         &mut self,
         engine: &mut dyn Engine,
@@ -258,7 +258,7 @@ impl Programs {
         if let Some(ready) = self.later.stages[stage][many] {
             return Ok(ready);
         }
-        let ready = engine.prepare(self.record_stage(decoder, layer, tokens)?)?;
+        let ready = engine.prepare(self.record_stage(decoder, layer, tokens)?.in_parts())?;
         self.later.stages[stage][many] = Some(ready);
         Ok(ready)
     }

@@ -115,8 +115,7 @@ impl Decoder {
     /// blocks: x += attention(norm(x)) + feed_forward(norm(x)).
     pub fn record_layer(&self, r: &mut Recording, i: usize, kv: KvCache, a: &Activations) -> Result<()> {
         let layer = &self.layers[i];
-        self.record_qkv(r, layer, kv, a)?;
-        r.push(self.attention(i, kv, a))?;
+        self.record_attention(r, i, kv, a)?;
         if !self.config.parallel {
             self.add(r, &layer.o_proj, a.attn, &layer.attn_norms, a)?;
         }

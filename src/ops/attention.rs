@@ -11,6 +11,8 @@
 
 mod loads;
 
+pub(super) use loads::Prologue;
+
 use std::ops::Range;
 
 use super::variants::AttentionVariant;
@@ -153,6 +155,13 @@ impl Attention {
         let group = self.heads / self.kv.heads;
         let parts = group.div_ceil(MOST_TOGETHER.min(MOST_QUERIES / self.kv.head_dim));
         (group.div_ceil(parts), parts)
+    }
+
+    /// Whether the dispatch over keys and values can also do what comes before: see
+    /// [`RopeAttention`](super::RopeAttention).
+    pub(super) fn takes_prologue(&self, variants: &Variants) -> bool {
+        let variant = self.variant(variants);
+        variant.shader == "attention" && variant.split > 0 && self.together().1 == 1
     }
 
     fn most_pieces(&self) -> usize {

@@ -3,9 +3,7 @@
 
 pub(super) mod loads;
 
-use super::{
-    Activation, Binding, Kernel, Loads, MatrixView, Op, RmsNorm, RopeAppend, RopeKind, Variants, ceil_div, dot, ensure,
-};
+use super::{Activation, Binding, Kernel, Loads, MatrixView, Op, RmsNorm, RopeAppend, Variants, ceil_div, dot, ensure};
 use crate::Result;
 use crate::record::{Matrix, Step, Tensor};
 
@@ -118,6 +116,8 @@ impl Op for Linear {
             Epilogue::RopeAppend(rope) => {
                 let whole = rope.qkv == *y && self.y_offset == 0 && weight.rows == y.cols;
                 ensure(whole, "linear", "all of q, k and v in one matrix", self)?;
+                let fuses = rope.is_epilogue(self.norm.is_some(), self.affine.is_some());
+                ensure(fuses, "linear", "adjacent pairs, a norm and no affine", self)?;
                 rope.check()
             }
         }
@@ -136,7 +136,6 @@ impl Op for Linear {
             bindings.push(norm.weight.into());
         }
         let mut constants = self.weight.constants(variants.row_tile(self.weight.rows));
-        let mut rope_append = None;
         let outputs_per_invocation = variant.rows / self.epilogue.inputs();
         let (mut scale, mut bound) = (1.0, 0.0);
         match &self.epilogue {
@@ -154,20 +153,19 @@ impl Op for Linear {
                 defines.push("CAP");
                 (scale, bound) = (*factor, cap.unwrap_or(0.0));
             }
-            Epilogue::RopeAppend(rope) if self.fuses(rope) => {
+            Epilogue::RopeAppend(rope) => {
                 defines.push("ROPE");
                 defines.extend(rope.define());
                 constants.extend(rope.constants());
                 bindings.extend([Binding::Rows, rope.angles.into(), Binding::Values(rope.kv.buffer)]);
             }
-            Epilogue::RopeAppend(rope) => rope_append = Some(rope),
         }
         bindings.extend(self.weight.bindings());
         constants.extend(variant.constants(self.outputs(), self.epilogue.inputs()));
         constants.extend([("X_ROWS", self.x.rows as u32), ("Y_COLS", self.y.cols as u32)]);
         constants.push(("AFFINE_ROWS", self.weight.rows as u32));
         let eps = self.norm.map_or(0.0, |norm| norm.eps);
-        let mut kernels = vec![Kernel {
+        vec![Kernel {
             shader: variant.shader,
             defines,
             constants,
@@ -179,29 +177,12 @@ impl Op for Linear {
                 1,
             ],
             pieces: None,
-        }];
-        kernels.extend(rope_append.into_iter().flat_map(|rope| rope.kernels(variants)));
-        kernels
+        }]
     }
 
     fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {
         let variant = variants.linear(&self.weight, self.y.rows);
-        let mut loads = vec![self.product_loads(variant, step.count(self.y.rows))];
-        if let Epilogue::RopeAppend(rope) = &self.epilogue
-            && !self.fuses(rope)
-        {
-            loads.extend(rope.loads(variants, step));
-        }
-        loads
-    }
-}
-
-impl Linear {
-    /// Whether the epilogue of the projection can rotate q and k: one invocation must compute both
-    /// values of a pair, so pairs must be adjacent; and WebGPU guarantees only eight storage
-    /// buffers, which leaves none for `affine`.
-    fn fuses(&self, rope: &RopeAppend) -> bool {
-        rope.kind == RopeKind::Interleaved && self.norm.is_some() && self.affine.is_none()
+        vec![self.product_loads(variant, step.count(self.y.rows))]
     }
 }
 

@@ -21,6 +21,7 @@ pub mod norm;
 pub mod pick_rows;
 pub mod rms_norm;
 pub mod rope_append;
+pub mod rope_attention;
 pub mod route;
 pub mod sample;
 pub mod variants;
@@ -41,6 +42,7 @@ pub use norm::{Norm, NormKind};
 pub use pick_rows::PickRows;
 pub use rms_norm::RmsNorm;
 pub use rope_append::{RopeAppend, RopeKind};
+pub use rope_attention::RopeAttention;
 pub use route::{Route, Weighting};
 pub use sample::Sample;
 pub use variants::Variants;
@@ -96,6 +98,7 @@ commands!(
     Activate,
     RopeAppend,
     Attention,
+    RopeAttention,
     Route,
     Gather,
     ExpertLinear,
@@ -105,6 +108,17 @@ commands!(
     Sample,
     Likely
 );
+
+impl Command {
+    /// The operations that it is made of, where these can also be done one after the other; else
+    /// itself.
+    pub fn parts(&self) -> Vec<Self> {
+        match self {
+            Self::RopeAttention(op) => op.parts(),
+            other => vec![other.clone()],
+        }
+    }
+}
 
 /// A list of commands, run in order.
 #[derive(Clone, Debug, Default)]
@@ -120,6 +134,11 @@ impl Recording {
         command.check()?;
         self.commands.push(command);
         Ok(())
+    }
+
+    /// The same with [`Command::parts`]: what lies between them is then in memory.
+    pub fn in_parts(&self) -> Self {
+        Self { commands: self.commands.iter().flat_map(Command::parts).collect() }
     }
 }
 

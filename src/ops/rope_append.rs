@@ -106,6 +106,13 @@ impl RopeAppend {
         Loads { activations, lane_activations, workgroups: u64::from(values > 0), ..Loads::default() }
     }
 
+    /// Whether the epilogue of a projection can do it: one invocation must compute both values of a
+    /// pair, so pairs must be adjacent; and WebGPU guarantees only eight storage buffers, which
+    /// leaves none for `affine`.
+    pub fn is_epilogue(&self, norm: bool, affine: bool) -> bool {
+        self.kind == RopeKind::Interleaved && norm && !affine
+    }
+
     /// The define that selects the format of the KV cache.
     pub(super) fn define(&self) -> Option<&'static str> {
         (self.kv.format == KvFormat::F16).then_some("KV_F16")

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Command;
 use super::gather::TILE;
+use super::{Attention, Command, RopeAttention};
 use crate::format::layout::BLOCK;
 use crate::record::Matrix;
 
@@ -296,10 +296,15 @@ impl Variants {
                 let matmul_int8 = self.matmul_int8.filter(|int8| *int8 != current);
                 MATMUL.iter().map(|matmul| Self { matmul, matmul_int8, ..same }).collect()
             }
-            Command::Attention(op) if op.y.rows == 1 => {
+            Command::Attention(Attention { y, .. })
+            | Command::RopeAttention(RopeAttention { attention: Attention { y, .. }, .. })
+                if y.rows == 1 =>
+            {
                 ATTEND_ONE.iter().map(|attend_one| Self { attend_one, ..same }).collect()
             }
-            Command::Attention(_) => ATTEND_MANY.iter().map(|attend_many| Self { attend_many, ..same }).collect(),
+            Command::Attention(_) | Command::RopeAttention(_) => {
+                ATTEND_MANY.iter().map(|attend_many| Self { attend_many, ..same }).collect()
+            }
             Command::Embed(_)
             | Command::Norm(_)
             | Command::Activate(_)

@@ -211,10 +211,15 @@ impl Setup<'_> {
     /// The same, and all of it is compared.
     pub fn output_cache(&mut self, heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
         let cache = self.cache(heads, head_dim, format);
+        self.compare_cache(cache);
+        cache
+    }
+
+    /// Compares all of a cache.
+    pub fn compare_cache(&mut self, cache: KvCache) {
         let (rows, cols) = (self.blocks, cache.block_len());
         let tensor = Tensor { buffer: cache.buffer, rows, cols };
-        self.outputs.push(Output { tensor, cols: 0..cols, format });
-        cache
+        self.outputs.push(Output { tensor, cols: 0..cols, format: cache.format });
     }
 
     /// Compares these columns.

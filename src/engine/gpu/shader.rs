@@ -47,6 +47,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "try_subgroups",
     "shared/activation",
     "shared/attention",
+    "shared/attention_rope",
     "shared/best",
     "shared/blocks",
     "shared/experts",

@@ -4,7 +4,7 @@
 use super::{BLOCKS, Output, POSITIONS, Random, Trial, table};
 use crate::engine::Engine;
 use crate::ops::adjust::{self, Changes};
-use crate::ops::{Command, Embed, Epilogue, Gather, Index, Linear, Recording, Sample};
+use crate::ops::{Command, Embed, Epilogue, Gather, Index, Linear, Recording, RopeAttention, Sample};
 use crate::record::{KvCache, KvFormat, Matrix, Tensor};
 use crate::sampling::{Change, Sampler, SamplingOptions};
 use crate::{Error, Result};
@@ -61,6 +61,7 @@ pub fn small(command: &Command) -> Command {
         | Command::Activate(_)
         | Command::RopeAppend(_)
         | Command::Attention(_)
+        | Command::RopeAttention(_)
         | Command::Route(_)
         | Command::Gather(_)
         | Command::Combine(_)
@@ -92,7 +93,7 @@ impl Trial {
         let position = POSITION.min(context - tokens);
         let last_id = if let Command::Embed(op) = &command { op.table.rows - 1 } else { 0 };
         let appends = match &command {
-            Command::RopeAppend(op) => Some(op.kv),
+            Command::RopeAppend(op) | Command::RopeAttention(RopeAttention { rope: op, .. }) => Some(op.kv),
             Command::Linear(Linear { epilogue: Epilogue::RopeAppend(op), .. }) => Some(op.kv),
             _ => None,
         };
@@ -140,6 +141,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         Command::Combine(op) => ("answers of experts".into(), op.y.rows, any, 0),
         Command::RopeAppend(op) => ("rope".into(), op.qkv.rows, POSITIONS, 0),
         Command::Attention(op) => ("attention".into(), op.y.rows, POSITIONS, 0),
+        Command::RopeAttention(op) => ("rope and attention".into(), op.attention.y.rows, POSITIONS, 0),
         Command::PickRows(op) => ("picked rows".into(), op.x.rows, any, 0),
         Command::Adjust(op) => ("biases and penalties".into(), op.logits.rows, any, 0),
         Command::Sample(op) => ("sampling".into(), op.logits.rows, any, 0),
@@ -234,6 +236,15 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             (op.q, op.y) = (random.like(memory, op.q)?, random.like(memory, op.y)?);
             op.kv = random.cache(memory, op.kv, BLOCKS)?;
             vec![Output::all(op.y)]
+        }
+        Command::RopeAttention(RopeAttention { norm, rope, attention }) => {
+            rope.kv = random.cache(memory, rope.kv, BLOCKS)?;
+            (rope.qkv, rope.angles) = (random.like(memory, rope.qkv)?, random.like(memory, rope.angles)?);
+            if let Some(norm) = norm {
+                (norm.x, norm.y, norm.weight) = (rope.qkv, rope.qkv, random.like(memory, norm.weight)?);
+            }
+            (attention.q, attention.kv, attention.y) = (rope.qkv, rope.kv, random.like(memory, attention.y)?);
+            vec![Output::all(attention.y), Output::all(blocks(rope.kv))]
         }
         Command::PickRows(op) => {
             (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);

@@ -5,7 +5,7 @@ use super::types::OperationTime;
 use crate::Result;
 use crate::engine::{Engine, ProgramId, now};
 use crate::inference::runner::Runner;
-use crate::ops::{Command, Recording};
+use crate::ops::{Command, Recording, RopeAttention};
 use crate::record::{Memory, Step};
 
 /// Times so far, and the programs of the stage under way.
@@ -66,7 +66,7 @@ fn bytes_read(runner: &Runner, command: &Command, step: &Step) -> u64 {
         Command::ExpertLinear(op) => {
             share(engine.buffer_bytes(op.weight.buffer), rows * op.chosen, op.weight.rows / op.rows)
         }
-        Command::Attention(op) => {
+        Command::Attention(op) | Command::RopeAttention(RopeAttention { attention: op, .. }) => {
             let positions = step.rows.iter().map(|row| op.seen(row.position, step.length(row.sequence)));
             let seen = positions.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).map_or(0, |seen| seen.len());
             (2 * op.kv.heads * op.kv.head_dim * seen * size_of::<f32>()) as u64

@@ -127,7 +127,7 @@ impl Walk {
                 if chunk.start == 0 {
                     times.release(runner);
                     let recording = runner.programs.record_stage(&runner.decoder, layer, self.ids.len())?;
-                    times.prepare(runner, layer, recording)?;
+                    times.prepare(runner, layer, recording.in_parts())?;
                 }
                 times.run(runner, &step).await?;
             }

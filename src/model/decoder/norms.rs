@@ -1,6 +1,6 @@
 //! The norms of a layer: before a block, after it, or after its residual sum; and QK-norm.
 
-use super::{Activations, Decoder, Layer};
+use super::{Activations, Decoder};
 use crate::Result;
 use crate::model::architecture::{Architecture, Norms};
 use crate::ops::{Norm, NormKind, Recording, RmsNorm};
@@ -54,13 +54,10 @@ impl Decoder {
         Ok((a.branch, None))
     }
 
-    /// QK-norm of `a.qkv`, applied before RoPE.
-    pub(super) fn record_qk_norms(&self, r: &mut Recording, layer: &Layer, a: &Activations) -> Result<()> {
+    /// QK-norm of `qkv`, in place; applied before RoPE.
+    pub(super) fn head_norm(&self, HeadNorm { first_col, groups, weight }: HeadNorm, qkv: Tensor) -> Norm {
         let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
-        layer.qk_norms.iter().try_for_each(|&HeadNorm { first_col, groups, weight }| {
-            let (bias, accumulate) = (None, false);
-            r.push(Norm { x: a.qkv, first_col, groups, weight, bias, kind, eps, accumulate, y: a.qkv })
-        })
+        Norm { x: qkv, first_col, groups, weight, bias: None, kind, eps, accumulate: false, y: qkv }
     }
 
     /// Whether a block's output is added, its factor, and the tensor it goes to: the residual

@@ -20,7 +20,7 @@ impl Decoder {
             Command::Norm(_) => "norm",
             Command::Activate(_) => "activation",
             Command::RopeAppend(_) => "rope",
-            Command::Attention(_) => "attention",
+            Command::Attention(_) | Command::RopeAttention(_) => "attention",
             Command::Route(_) => "route",
             Command::Gather(_) => "gather",
             Command::Combine(_) => "combine",

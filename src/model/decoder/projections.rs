@@ -1,24 +1,30 @@
-//! The projections before attention and before the activation. Where they are one matrix, what
-//! follows is an epilogue of it: one dispatch. Else it is an operation of its own.
+//! The projections before attention and before the activation, and what follows them: an epilogue
+//! where that can be, else an operation of its own.
 
-use super::{Activations, Decoder, Layer, Mlp};
+use super::{Activations, Decoder, Mlp};
 use crate::Result;
-use crate::ops::{Activate, Epilogue, Recording, RmsNorm, RopeAppend};
+use crate::ops::{Activate, Epilogue, Norm, Recording, RmsNorm, RopeAppend, RopeAttention};
 use crate::record::{KvCache, Tensor};
 
 impl Decoder {
-    /// a.qkv = norm(x) · qkv_proj, with RoPE, after QK-norm where there is one. Appends keys and
-    /// values to `kv`.
-    pub(super) fn record_qkv(&self, r: &mut Recording, layer: &Layer, kv: KvCache, a: &Activations) -> Result<()> {
+    /// a.attn = the attention of layer `i` over norm(x), whose keys and values are appended to `kv`;
+    /// before the output projection.
+    pub(super) fn record_attention(&self, r: &mut Recording, i: usize, kv: KvCache, a: &Activations) -> Result<()> {
+        let (layer, attention) = (&self.layers[i], self.attention(i, kv, a));
         let (qkv, angles, heads, kind) = (a.qkv, a.angles[layer.rope], self.config.heads, self.config.rope_kind());
         let rope = RopeAppend { qkv, angles, kv, heads, kind };
         let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
-        if layer.qkv_proj.parts.len() == 1 && layer.qk_norms.is_empty() {
-            return layer.qkv_proj.linear(r, x, norm, Epilogue::RopeAppend(rope), qkv);
+        if let ([part], []) = (&layer.qkv_proj.parts[..], &layer.qk_norms[..])
+            && rope.is_epilogue(norm.is_some(), part.affine.is_some())
+        {
+            layer.qkv_proj.linear(r, x, norm, Epilogue::RopeAppend(rope), qkv)?;
+            return r.push(attention);
         }
         layer.qkv_proj.linear(r, x, norm, Epilogue::Store, qkv)?;
-        self.record_qk_norms(r, layer, a)?;
-        r.push(rope)
+        let mut norms: Vec<Norm> = layer.qk_norms.iter().map(|norm| self.head_norm(*norm, qkv)).collect();
+        let norm = norms.pop_if(|norm| RopeAttention::takes(norm, &rope));
+        norms.into_iter().try_for_each(|norm| r.push(norm))?;
+        r.push(RopeAttention { norm, rope, attention })
     }
 
     /// ffn = activation(gate(norm(x))) · up(norm(x)), or activation(up(norm(x)))

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::{Attention, MERGE_WORKGROUP};
-use crate::ops::Loads;
 use crate::ops::loads::f32s;
 use crate::ops::variants::AttentionVariant;
+use crate::ops::{Loads, Variants};
 use crate::record::{KV_BLOCK, Row, Step};
 
 /// Invocations of a workgroup of `attention.wgsl` that share a key, and that add up the scores of a
@@ -16,7 +16,22 @@ const SCORERS: usize = 16;
 /// Positions that `attention_lane.wgsl` takes at once: a walk begins at a multiple of it.
 const AT_ONCE: usize = 4;
 
+/// The workgroups of a key head that a prologue is repeated in.
+pub struct Prologue {
+    /// Those that walk over positions.
+    pub pieces: usize,
+    /// Those among them that see the newest position.
+    pub newest: usize,
+}
+
 impl Attention {
+    /// The workgroups of a step of one row, over pieces.
+    pub fn prologue(&self, variants: &Variants, step: &Step) -> Prologue {
+        let rows = &step.rows[..step.count(self.y.rows)];
+        let pieces = |row| self.pieces_of(self.variant(variants), step, row).1.len();
+        Prologue { pieces: rows.iter().map(pieces).sum(), newest: rows.len() }
+    }
+
     /// Of the dispatch over keys and values.
     pub(super) fn walk_loads(&self, variant: &AttentionVariant, step: &Step) -> Loads {
         let rows = &step.rows[..step.count(self.y.rows)];

@@ -106,10 +106,8 @@ impl Linear {
         let product = Product { variant, weight, rows: weight.rows, inputs, tokens, normed, affine };
         let epilogue = match &self.epilogue {
             Epilogue::Accumulate { .. } => Loads::once(tokens * self.outputs(), 0),
-            Epilogue::RopeAppend(rope) if self.fuses(rope) => product.angles(rope),
-            Epilogue::Store | Epilogue::Activate(_) | Epilogue::Cap { .. } | Epilogue::RopeAppend(_) => {
-                Loads::default()
-            }
+            Epilogue::RopeAppend(rope) => product.angles(rope),
+            Epilogue::Store | Epilogue::Activate(_) | Epilogue::Cap { .. } => Loads::default(),
         };
         product.loads() + epilogue
     }

@@ -1,0 +1,77 @@
+// Prologue of `attention` for one row whose queries are as they were projected: QK-norm, with NORM,
+// then RoPE, see norm and rope_append. Each workgroup does its queries; that of the newest position
+// also the key, and appends key and value to the KV cache.
+@group(0) @binding(next) var<storage, read> angles: array<vec2<f32>>; // (ROTARY_PAIRS): cos, sin
+#ifdef NORM
+@group(0) @binding(next) var<storage, read> norm: array<vec4<f32>>; // (HEADS + KV_HEADS, HEAD_QUADS)
+#endif
+
+// In `products`: the queries and then the key, and of each four values the sum of their squares.
+const VECTORS = TOGETHER + 1u;
+const SQUARES = VECTORS * HEAD_DIM;
+const TAKEN = SQUARES + VECTORS * HEAD_QUADS;
+
+// Value `i` of a vector, rotated.
+fn rotated(vector: u32, i: u32) -> f32 {
+    let first = vector * HEAD_DIM;
+    if i >= 2u * ROTARY_PAIRS {
+        return products[first + i];
+    }
+#ifdef HALF_SPLIT
+    let pair = i % max(ROTARY_PAIRS, 1u);
+    let places = first + vec2(pair, pair + ROTARY_PAIRS);
+    let is_second = i >= ROTARY_PAIRS;
+#else
+    let pair = i / 2u;
+    let places = first + vec2(2u * pair, 2u * pair + 1u);
+    let is_second = i % 2u == 1u;
+#endif
+    let angle = angles[pair];
+    let values = vec2(products[places.x], products[places.y]);
+    return select(values.x * angle.x - values.y * angle.y, values.x * angle.y + values.y * angle.x, is_second);
+}
+
+// Writes the queries of a key head, times the scale, to `query`.
+fn take_queries(row: Row, kv_head: u32, is_newest: bool, lane: u32) {
+    let quads = select(TOGETHER, VECTORS, is_newest) * HEAD_QUADS;
+    for (var i = lane; i < quads; i += LANES) {
+        let head = select(kv_head * GROUP + i / HEAD_QUADS, HEADS + kv_head, i >= TOGETHER * HEAD_QUADS);
+        let at = head * HEAD_QUADS + i % HEAD_QUADS;
+        var values = q[at];
+#ifdef NORM
+        products[SQUARES + i] = dot(values, values);
+        values *= norm[at];
+#endif
+        products[4u * i] = values.x;
+        products[4u * i + 1u] = values.y;
+        products[4u * i + 2u] = values.z;
+        products[4u * i + 3u] = values.w;
+    }
+    workgroupBarrier();
+
+    let place = row.slot / KV_BLOCK * 2u * KV_HEADS + kv_head;
+    let key = (place * KV_BLOCK + row.slot % KV_BLOCK) * HEAD_QUADS;
+    for (var i = lane; i < quads; i += LANES) {
+        let vector = i / HEAD_QUADS;
+        let quad = i % HEAD_QUADS;
+        let four = 4u * quad;
+        var values =
+            vec4(rotated(vector, four), rotated(vector, four + 1u), rotated(vector, four + 2u), rotated(vector, four + 3u));
+#ifdef NORM
+        var squares = 0.0;
+        for (var j = 0u; j < HEAD_QUADS; j++) {
+            squares += products[SQUARES + vector * HEAD_QUADS + j];
+        }
+        values *= inverseSqrt(squares / f32(HEAD_DIM) + params.eps);
+#endif
+        if vector < TOGETHER {
+            query[i] = values * params.scale;
+        } else {
+            write_quad(key + quad, values);
+            write_quad(key + VALUES * HEAD_QUADS + quad, q[(HEADS + KV_HEADS + kv_head) * HEAD_QUADS + quad]);
+        }
+    }
+    // the walk reads what was appended
+    storageBarrier();
+    workgroupBarrier();
+}

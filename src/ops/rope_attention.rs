@@ -1,0 +1,100 @@
+//! `rope_attention`: all between the projection of queries, keys and values and the output
+//! projection: QK-norm, RoPE, the append to the KV cache, attention.
+//!
+//! Many rows see each other's keys, so that keys must be there before attention begins. A single
+//! row sees one key that is new: the workgroups of its pieces rotate the queries that they need,
+//! and the one of the last piece also the key. So a decode step saves up to two dispatches for a
+//! few kilobytes that each workgroup loads more.
+
+use super::attention::Prologue;
+use super::loads::f32s;
+use super::{Attention, Binding, Command, Kernel, Loads, Norm, NormKind, Op, RopeAppend, RopeKind, Variants, ensure};
+use crate::Result;
+use crate::record::Step;
+
+/// QK-norm, then RoPE, then attention, over the same queries, keys and values.
+#[derive(Clone, Debug)]
+pub struct RopeAttention {
+    /// QK-norm: an RMSNorm of each head of q and of k, in place.
+    pub norm: Option<Norm>,
+    /// Rotates q and k, and appends k and v.
+    pub rope: RopeAppend,
+    /// Of the rotated queries, over the KV cache with what was appended. Where one dispatch does
+    /// all, `q` holds the queries as they were before.
+    pub attention: Attention,
+}
+
+impl Op for RopeAttention {
+    fn check(&self) -> Result<()> {
+        let Self { norm, rope, attention } = self;
+        self.parts().iter().try_for_each(Op::check)?;
+        let same = attention.q == rope.qkv && attention.kv == rope.kv && attention.heads == rope.heads;
+        ensure(same && attention.causal, "rope_attention", "the same q, k and v, and a causal mask", self)?;
+        let fits = norm.as_ref().is_none_or(|norm| Self::takes(norm, rope));
+        ensure(fits, "rope_attention", "an RMSNorm of each head of q and k, in place", norm)
+    }
+
+    fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
+        if !self.fuses(variants) {
+            return self.parts().iter().flat_map(|part| part.kernels(variants)).collect();
+        }
+        let mut kernels = self.attention.kernels(variants);
+        let Kernel { defines, constants, bindings, params, .. } = &mut kernels[0];
+        defines.push("ROPE");
+        defines.extend((self.rope.kind == RopeKind::HalfSplit).then_some("HALF_SPLIT"));
+        constants.push(("ROTARY_PAIRS", (self.rope.angles.cols / 2) as u32));
+        bindings.push(self.rope.angles.into());
+        if let Some(norm) = &self.norm {
+            defines.push("NORM");
+            bindings.push(Binding::from(norm.weight));
+            params.push(norm.eps.to_bits());
+        }
+        kernels
+    }
+
+    fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {
+        if !self.fuses(variants) {
+            return self.parts().iter().flat_map(|part| part.loads(variants, step)).collect();
+        }
+        let mut loads = self.attention.loads(variants, step);
+        let Prologue { pieces, newest } = self.attention.prologue(variants, step);
+        let vectors = self.attention.heads / self.rope.kv.heads;
+        let each = self.prologue_loads(vectors, 0) * (pieces - newest) + self.prologue_loads(vectors + 1, 1) * newest;
+        loads[0] = loads[0] + each * self.rope.kv.heads;
+        loads
+    }
+}
+
+impl RopeAttention {
+    /// Whether this norm may be part of it.
+    pub fn takes(norm: &Norm, rope: &RopeAppend) -> bool {
+        let heads = rope.heads + rope.kv.heads;
+        let whole = norm.first_col == 0 && norm.groups == heads && norm.weight.cols == heads * rope.kv.head_dim;
+        whole && norm.y == rope.qkv && norm.x == norm.y && norm.bias.is_none() && norm.kind == NormKind::Rms
+    }
+
+    /// The operations that are done one after the other.
+    pub fn parts(&self) -> Vec<Command> {
+        let norm = self.norm.clone().map(Command::from);
+        norm.into_iter().chain([self.rope.into(), self.attention.clone().into()]).collect()
+    }
+
+    /// Whether the dispatch over keys and values does all: for a single row, if each key head is of
+    /// one workgroup, since only one may append.
+    fn fuses(&self, variants: &Variants) -> bool {
+        self.attention.y.rows == 1 && self.attention.takes_prologue(variants)
+    }
+
+    /// What a workgroup loads that rotates these many vectors; with `values` 1 it also appends
+    /// values. The queries are those of attention.
+    fn prologue_loads(&self, vectors: usize, values: usize) -> Loads {
+        let (head_dim, rotary_dim) = (self.rope.kv.head_dim, self.rope.angles.cols);
+        let (quads, norm) = (head_dim / 4, usize::from(self.norm.is_some()));
+        // the key and the value; the norm's weights
+        let once = values * 2 * head_dim + norm * vectors * head_dim;
+        // of each rotated value: the angle, and both of its pair; and the squares, by all four
+        let memory = vectors * (head_dim + 3 * rotary_dim + norm * quads * quads);
+        let (activations, lane_activations) = (f32s(once + rotary_dim), f32s(once + memory));
+        Loads { activations, lane_activations, ..Loads::default() }
+    }
+}

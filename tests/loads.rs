@@ -13,8 +13,8 @@ use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::likely;
 use weft_llm::ops::{
     Activate, Activation, Adjust, Attention, Binding, Combine, Command, Embed, Epilogue, ExpertLinear, Gather, Index,
-    Kernel, Likely, Linear, Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route,
-    Sample, Variants, Weighting,
+    Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeAttention,
+    RopeKind, Route, Sample, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
 
@@ -237,6 +237,27 @@ fn linear() {
         "linear_split",
         "linear_subgroup",
     ]);
+}
+
+/// As one dispatch, and as two.
+#[test]
+fn linear_pair() {
+    let mut seen = Seen::default();
+    for (tokens, capacity) in [(1, 1), (5, 7)] {
+        for (i, rows) in [(256, 96), (48, 32)].into_iter().enumerate() {
+            let width = rows.0 + rows.1;
+            let (x, y) = (tensor(capacity, 256), tensor(capacity, width));
+            let norm = (i == 0).then_some(RmsNorm { weight: tensor(1, 256), eps: 0.0 });
+            let affine = (tokens == 1).then_some(tensor(2, width));
+            let of = |layout, rows, y_offset| {
+                let weight = matrix(layout, rows);
+                Linear { x, norm, weight, affine, epilogue: Epilogue::Store, y_offset, y }
+            };
+            let (head, tail) = (of(Layout::Q4K32, rows.0, 0), of(Layout::Q6K16, rows.1, rows.0));
+            at(0, tokens, |step| seen.compare("pair", LinearPair { head, tail }, step));
+        }
+    }
+    assert!(seen.0["linear_rows"] > 0 && seen.0["linear_subgroup"] > 0, "{:?}", seen.0);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use crate::support;
 use support::{Rng, Setup, Suite};
 use weft_llm::format::{BlockType, Layout};
 use weft_llm::ops::{
-    Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Gather, Index, Linear, Norm,
-    NormKind, PickRows, RopeAppend, RopeAttention, RopeKind, Route, Weighting,
+    Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Gather, Index, Linear,
+    LinearPair, Norm, NormKind, PickRows, RopeAppend, RopeAttention, RopeKind, Route, Weighting,
 };
 use weft_llm::record::{KvFormat, Row, rows};
 
@@ -373,6 +373,33 @@ fn rope_append() {
         }
     }
     suite.report("rope_append");
+}
+
+#[test]
+fn linear_pair() {
+    let mut suite = Suite::new();
+    // in one dispatch, in two since a workgroup would have both, with a last workgroup that is not full
+    for (rows, cols) in [((256, 64), 512), ((40, 24), 256), ((512, 200), 768), ((64, 64), 256)] {
+        for (tokens, capacity) in [(1, 1), (1, 1), (1, 1), (3, 8)] {
+            for (normed, affine) in [(false, false), (true, false), (false, true), (true, true)] {
+                let name = format!("{rows:?} × {cols}, normed {normed}, affine {affine}, tokens {tokens}/{capacity}");
+                suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                    let width = rows.0 + rows.1;
+                    let (x, y) =
+                        (s.tensor_of_bytes(capacity, cols), s.output(capacity, width + 4 * usize::from(!affine)));
+                    let norm = normed.then(|| s.norm(cols));
+                    let affine = affine.then(|| s.tensor(2, width));
+                    let mut of = |block, rows, y_offset| {
+                        let weight = s.matrix(block, rows, cols);
+                        Linear { x, norm, weight, affine, epilogue: Epilogue::Store, y_offset, y }
+                    };
+                    let (head, tail) = (of(BlockType::Q4K, rows.0, 0), of(BlockType::Q6K, rows.1, rows.0));
+                    LinearPair { head, tail }
+                });
+            }
+        }
+    }
+    suite.report("linear_pair");
 }
 
 #[test]

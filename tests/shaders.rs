@@ -13,8 +13,8 @@ use weft_llm::format::layout::Layout;
 use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::{
     Activate, Activation, Adjust, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Gather, Index,
-    Kernel, Likely, Linear, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample,
-    Variants, Weighting,
+    Kernel, Likely, Linear, LinearPair, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeAttention, RopeKind,
+    Route, Sample, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
@@ -89,6 +89,17 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                     }
                 }
             }
+        }
+    }
+    for affine in [None, Some(Tensor { buffer, rows: 2, cols: 512 })] {
+        for norm in [None, Some(RmsNorm { weight: Tensor { buffer, rows: 1, cols: 256 }, eps: 0.0 })] {
+            let (x, y) = (Tensor { buffer, rows: 1, cols: 256 }, Tensor { buffer, rows: 1, cols: 512 });
+            let of = |layout, y_offset| {
+                let weight = Matrix { buffer, layout, rows: 256, cols: 256 };
+                Linear { x, norm, weight, affine, epilogue: Epilogue::Store, y_offset, y }
+            };
+            let (head, tail) = (of(Layout::Q4K32, 0), of(Layout::Q6K16, 256));
+            commands.push(LinearPair { head, tail }.into());
         }
     }
     // rows that are not whole blocks

@@ -25,7 +25,7 @@ struct Params {
 #import experts
 #endif
 #ifdef AFFINE
-// (2, weight rows): scales, then biases
+// (2, AFFINE_ROWS): scales, then biases; those of the weight's rows from AFFINE_FIRST on
 @group(0) @binding(next) var<storage, read> affine: array<f32, 2u * AFFINE_ROWS>;
 #endif
 #ifdef NORM
@@ -73,7 +73,7 @@ fn store_pair(token: u32, first: u32, results: vec2<f32>) {
 // Applies scale and bias to the product of the row for an output, or for an up projection.
 fn with_affine(output: u32, product: f32) -> f32 {
 #ifdef AFFINE
-    let row = weight_row(output);
+    let row = AFFINE_FIRST + weight_row(output);
     return affine[row] * product + affine[AFFINE_ROWS + row];
 #else
     return product;

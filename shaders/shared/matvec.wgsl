@@ -2,6 +2,9 @@
 // token.
 #import linear
 #import blocks
+#ifdef TAIL
+#import tail
+#endif
 
 // Sums over some of the blocks of x.
 struct Sums {
@@ -15,13 +18,19 @@ fn add_block(sums: ptr<function, Sums>, first: u32, token: u32, block: u32) {
     (*sums).squares += block_dot(values, values);
     values = block_product(values, norm_block(block));
 #endif
-    // shared by the rows, for each half of the block: x times the layout's factors, x times its
-    // offsets, and the sum of x
-    let scaled = block_scaled(values, LOW_FACTOR, HIGH_FACTOR);
+    // shared by the rows, for each half of the block: the sum of x, x times the layout's factors,
+    // and x times its offsets
     let low = values[0] + values[1] + values[2] + values[3];
     let high = values[4] + values[5] + values[6] + values[7];
-    let offsets = vec2(dot(low, LOW_OFFSET), dot(high, HIGH_OFFSET));
     let totals = vec2(dot(low, vec4(1.0)), dot(high, vec4(1.0)));
+#ifdef TAIL
+    if first >= TAIL_FIRST {
+        add_tail(sums, first, block, values, totals);
+        return;
+    }
+#endif
+    let scaled = block_scaled(values, LOW_FACTOR, HIGH_FACTOR);
+    let offsets = vec2(dot(low, LOW_OFFSET), dot(high, HIGH_OFFSET));
     for (var r = 0u; r < ROWS; r++) {
         let row = row_of(first, r);
         let dots = half_dots(block_values(row, block), scaled) + offsets;

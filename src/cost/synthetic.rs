@@ -3,7 +3,8 @@
 //!
 //! Shapes are those of the models' config.json on Hugging Face. Block types follow llama.cpp's
 //! quantiser (src/llama-quant.cpp): Q4_K_M keeps the output matrix, or the embedding table where it
-//! is both, in Q6_K, and so `attn_v` and `ffn_down` of half of the layers.
+//! is both, in Q6_K, and so `attn_v` and `ffn_down` of half of the layers; `attn_qkv`, where these
+//! are one tensor, in Q5_K.
 
 mod weights;
 
@@ -36,6 +37,8 @@ pub struct Shape {
     qkv_bias: bool,
     qk_norm: bool,
     norms_behind: bool,
+    /// Whether q, k and v are one tensor, and so gate and up.
+    fused: bool,
     /// Pairs of RoPE that have a factor.
     rope_factors: usize,
     window: Option<usize>,
@@ -58,6 +61,7 @@ const LLAMA_8B: Shape = Shape {
     qkv_bias: false,
     qk_norm: false,
     norms_behind: false,
+    fused: false,
     rope_factors: 64,
     window: None,
 };
@@ -90,6 +94,22 @@ pub const SHAPES: &[Shape] = &[
         ffn: 8192,
         heads: 24,
         tied: true,
+        ..LLAMA_8B
+    },
+    Shape { name: "mistral-7b", model: "Mistral 7B v0.3", vocab: 32_768, context: 32_768, rope_factors: 0, ..LLAMA_8B },
+    Shape {
+        name: "phi3-mini",
+        model: "Phi-3 mini 4k",
+        architecture: "phi3",
+        hidden: 3072,
+        ffn: 8192,
+        kv_heads: 32,
+        head_dim: 96,
+        vocab: 32_064,
+        context: 4096,
+        fused: true,
+        rope_factors: 0,
+        window: Some(2047),
         ..LLAMA_8B
     },
     QWEN3,
@@ -195,6 +215,7 @@ impl Mixture {
             _ if is_output => BlockType::Q6K,
             Self::Q4_0 => BlockType::Q4_0,
             Self::Q4KM if counts && more => BlockType::Q6K,
+            Self::Q4KM if stem == "attn_qkv" => BlockType::Q5K,
             Self::Q4KM => BlockType::Q4K,
         }
     }
@@ -260,11 +281,19 @@ impl Shape {
             let mut matrix = |stem: &str, dims: &[usize]| {
                 tensor(format!("blk.{layer}.{stem}"), dims, mixture.block(stem, (layer, self.layers), self.tied));
             };
-            matrix("attn_q", &[hidden, q]);
-            matrix("attn_k", &[hidden, kv]);
-            matrix("attn_v", &[hidden, kv]);
+            if self.fused {
+                matrix("attn_qkv", &[hidden, q + 2 * kv]);
+            } else {
+                matrix("attn_q", &[hidden, q]);
+                matrix("attn_k", &[hidden, kv]);
+                matrix("attn_v", &[hidden, kv]);
+            }
             matrix("attn_output", &[q, hidden]);
             match self.experts {
+                None if self.fused => {
+                    matrix("ffn_up", &[hidden, 2 * self.ffn]);
+                    matrix("ffn_down", &[self.ffn, hidden]);
+                }
                 None => {
                     matrix("ffn_gate", &[hidden, self.ffn]);
                     matrix("ffn_up", &[hidden, self.ffn]);

@@ -80,8 +80,8 @@ impl<K: Kernels> HostEngine<K> {
         &self.values(tensor.buffer)[..rows * tensor.cols]
     }
 
-    fn affine(&self, affine: Option<&Tensor>) -> Affine<'_> {
-        Affine(affine.map(|affine| self.rows(affine, 2)))
+    fn affine(&self, affine: Option<&Tensor>, first: usize) -> Affine<'_> {
+        Affine { values: affine.map(|affine| self.rows(affine, 2)), first }
     }
 
     fn matrix(&self, matrix: &Matrix) -> Result<&K::Matrix> {
@@ -111,6 +111,7 @@ impl<K: Kernels> HostEngine<K> {
         let out = match command {
             Command::Embed(op) => op.y,
             Command::Linear(op) => op.y,
+            Command::LinearPair(op) => op.head.y,
             Command::Norm(op) => op.y,
             Command::Activate(op) => op.y,
             Command::Route(op) => op.y,
@@ -148,7 +149,7 @@ impl<K: Kernels> HostEngine<K> {
             }
             Command::Linear(op) => {
                 let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));
-                let affine = self.affine(op.affine.as_ref());
+                let affine = self.affine(op.affine.as_ref(), op.affine_first());
                 kernels.linear(op, self.rows(&op.x, n), norm, self.matrix(&op.weight)?, affine, y);
                 if let Epilogue::RopeAppend(rope) = &op.epilogue {
                     self.rope_append(rope, step, y)?;
@@ -159,7 +160,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::ExpertLinear(op) => {
                 let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));
                 let (x, route) = (self.rows(&op.x, n), self.rows(&op.route, n));
-                let weight = (self.matrix(&op.weight)?, self.affine(op.affine.as_ref()));
+                let weight = (self.matrix(&op.weight)?, self.affine(op.affine.as_ref(), 0));
                 kernels.expert_linear(op, x, norm, route, weight, y);
             }
             Command::Combine(op) => kernels.combine(op, self.rows(&op.x, n), self.rows(&op.route, n), y),
@@ -171,7 +172,7 @@ impl<K: Kernels> HostEngine<K> {
                 kernels.attention(op, step, self.rows(&op.q, n), blocks, y);
             }
             // see `prepare`
-            Command::RopeAttention(_) => {}
+            Command::LinearPair(_) | Command::RopeAttention(_) => {}
             Command::PickRows(op) => {
                 kernels.pick_rows(op, step, self.rows(&op.x, step.rows.len().min(op.x.rows)), y);
             }

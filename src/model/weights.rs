@@ -3,15 +3,15 @@
 //! Matrices that read the same input (q, k and v; gate and up) are stacked into one matrix, so that
 //! one dispatch computes all of them. This requires that neighbours have the same layout, are in
 //! one shard and fit the engine's largest buffer together; otherwise the group is held in several
-//! [`Part`]s with one dispatch each. A matrix that is too large for one binding is split in the
-//! same way.
+//! [`Part`]s with one dispatch each, except where [`LinearPair`] joins two. A matrix that is too
+//! large for one binding is split in the same way.
 
 use std::collections::HashMap;
 
 use super::vectors::Vectors;
 use crate::format::TensorInfo;
 use crate::format::layout::{Layout, MOST_TILE};
-use crate::ops::{Embed, Epilogue, ExpertLinear, Index, Linear, Recording, RmsNorm};
+use crate::ops::{Embed, Epilogue, ExpertLinear, Index, Linear, LinearPair, Recording, RmsNorm};
 use crate::record::{Matrix, Memory, Tensor};
 use crate::{Error, Result};
 
@@ -21,7 +21,8 @@ pub struct Part {
     pub matrix: Matrix,
     /// Index of the first row in the whole weight.
     pub first_row: usize,
-    /// (2, matrix.rows): a factor for each row's product, and a bias for each row.
+    /// (2, matrix.rows): a factor for each row's product, and a bias for each row. Of all rows of
+    /// the weight where [`Weight::pair`] has two parts.
     pub affine: Option<Tensor>,
 }
 
@@ -50,10 +51,28 @@ impl Weight {
         epilogue: Epilogue,
         y: Tensor,
     ) -> Result<()> {
-        for &Part { matrix: weight, first_row: y_offset, affine } in &self.parts {
-            recording.push(Linear { x, norm, weight, affine, epilogue, y_offset, y })?;
+        let of_part = |&Part { matrix: weight, first_row: y_offset, affine }: &Part| Linear {
+            x,
+            norm,
+            weight,
+            affine,
+            epilogue,
+            y_offset,
+            y,
+        };
+        match self.pair().filter(|_| epilogue == Epilogue::Store) {
+            Some(pair) => {
+                let [head, tail] = pair.each_ref().map(of_part);
+                recording.push(LinearPair { head, tail })
+            }
+            None => self.parts.iter().try_for_each(|part| recording.push(of_part(part))),
         }
-        Ok(())
+    }
+
+    /// The parts, if [`LinearPair`] joins them.
+    fn pair(&self) -> Option<&[Part; 2]> {
+        let parts: &[Part; 2] = self.parts.as_slice().try_into().ok()?;
+        LinearPair::joins(parts[0].matrix.layout, parts[1].matrix.layout).then_some(parts)
     }
 
     /// Records y[first_col ..] = factors · x · weightᵀ + biases.
@@ -258,14 +277,20 @@ impl Group {
             return Err(missing_tensor(&format!("{}.weight", missing.stem)));
         }
         self.weight.parts.sort_by_key(|part| part.first_row);
-        for part in &mut self.weight.parts {
-            let mut end = 0;
-            let members = self.members.iter().map(|member| {
-                end += member.rows;
-                (member.stem.as_str(), end - member.rows..end)
-            });
+        let (mut members, mut end) = (Vec::new(), 0);
+        for member in &self.members {
+            members.push((member.stem.as_str(), end..end + member.rows));
+            end += member.rows;
+        }
+        let is_pair = self.weight.pair().is_some();
+        for i in 0..self.weight.parts.len() {
+            let part = &self.weight.parts[i];
             let rows = part.first_row..part.first_row + part.matrix.rows;
-            part.affine = vectors.affine(memory, members, rows, self.experts)?;
+            self.weight.parts[i].affine = match (is_pair, i) {
+                (true, 0) => vectors.affine(memory, members.iter().cloned(), 0..end, self.experts)?,
+                (true, _) => self.weight.parts[0].affine,
+                (false, _) => vectors.affine(memory, members.iter().cloned(), rows, self.experts)?,
+            };
         }
         Ok(self.weight.clone())
     }

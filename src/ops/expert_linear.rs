@@ -130,6 +130,7 @@ impl Op for ExpertLinear {
             ("EXPERTS", self.experts()),
             ("FIRST_EXPERT", self.first_expert),
             ("AFFINE_ROWS", self.weight.rows),
+            ("AFFINE_FIRST", 0),
         ];
         constants.extend(sizes.map(|(name, size)| (name, size as u32)));
         let eps = self.norm.map_or(0.0, |norm| norm.eps);

@@ -72,10 +72,8 @@ impl Pieces {
 }
 
 /// Binding of a matrix's quants plane in every shader: fixed, so that the snippet of a layout can
-/// declare it.
+/// declare it. The scales plane follows, then the planes of a second matrix.
 const QUANTS_SLOT: u32 = 8;
-/// Binding of a matrix's scales plane in every shader.
-const SCALES_SLOT: u32 = 9;
 
 impl Kernel {
     /// The grid for a step whose longest sequence has `reach` positions.
@@ -87,14 +85,12 @@ impl Kernel {
         workgroups
     }
 
-    /// The storage buffers with their binding numbers: planes at 8 and 9, the others in order from
-    /// 2.
+    /// The storage buffers with their binding numbers: planes in order from 8, the others from 2.
     pub fn slots(&self) -> impl Iterator<Item = (u32, Binding)> {
-        let mut next = 2..QUANTS_SLOT;
+        let (mut next, mut next_plane) = (2..QUANTS_SLOT, QUANTS_SLOT..);
         self.bindings.iter().filter_map(move |&binding| {
             let slot = match binding {
-                Binding::Quants(_) => QUANTS_SLOT,
-                Binding::Scales(_) => SCALES_SLOT,
+                Binding::Quants(_) | Binding::Scales(_) => next_plane.next()?,
                 Binding::Values(_) | Binding::Pieces { .. } | Binding::Rows | Binding::Tables => next.next()?,
             };
             Some((slot, binding))

@@ -41,7 +41,8 @@ pub struct Linear {
     pub norm: Option<RmsNorm>,
     /// (outputs, inputs)
     pub weight: Matrix,
-    /// (2, weight.rows): scales of the rows' products, then biases
+    /// Scales of the rows' products, then biases: (2, weight.rows), or (2, y.cols) of all that
+    /// write to y, where these rows are those from `y_offset` on.
     pub affine: Option<Tensor>,
     /// What is done with the result.
     pub epilogue: Epilogue,
@@ -51,14 +52,20 @@ pub struct Linear {
     pub y: Tensor,
 }
 
-/// Scales and biases of a weight's rows, in host memory: (2, weight.rows), or none.
+/// Scales and biases of a weight's rows, in host memory, or none.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Affine<'a>(pub Option<&'a [f32]>);
+pub struct Affine<'a> {
+    /// (2, at least first + weight.rows)
+    pub values: Option<&'a [f32]>,
+    /// Column of the first row's.
+    pub first: usize,
+}
 
 impl Affine<'_> {
     /// scale · product + bias
     pub fn apply(&self, row: usize, product: f32) -> f32 {
-        match self.0 {
+        let row = self.first + row;
+        match self.values {
             Some(values) => values[row] * product + values[values.len() / 2 + row],
             None => product,
         }
@@ -92,38 +99,15 @@ impl Linear {
     pub fn outputs(&self) -> usize {
         self.weight.rows / self.epilogue.inputs()
     }
-}
 
-impl Op for Linear {
-    fn check(&self) -> Result<()> {
-        let (weight, y) = (&self.weight, &self.y);
-        ensure(weight.cols.is_multiple_of(weight.row_unit()), "linear", "columns in whole groups", weight)?;
-        ensure(self.x.cols == weight.cols, "linear", "x.cols = weight.cols", (self.x.cols, weight.cols))?;
-        ensure(self.x.rows >= y.rows, "linear", "x.rows ≥ y.rows", (self.x.rows, y.rows))?;
-        ensure(self.y_offset + self.outputs() <= y.cols, "linear", "outputs within y.cols", self)?;
-        ensure(self.norm.is_none_or(|n| n.weight.cols == weight.cols), "linear", "norm.cols = weight.cols", self.norm)?;
-        let affine_fits = self.affine.is_none_or(|affine| (affine.rows, affine.cols) == (2, weight.rows));
-        ensure(affine_fits, "linear", "two values of affine for each row of the weight", self.affine)?;
-        match &self.epilogue {
-            Epilogue::Store | Epilogue::Accumulate { .. } => Ok(()),
-            Epilogue::Activate(activation) => {
-                let even = weight.rows.is_multiple_of(activation.inputs());
-                ensure(even, "linear", "an even number of rows", weight)
-            }
-            Epilogue::Cap { cap, .. } => {
-                ensure(cap.is_none_or(|cap| cap > 0.0), "linear", "a bound above 0", self.epilogue)
-            }
-            Epilogue::RopeAppend(rope) => {
-                let whole = rope.qkv == *y && self.y_offset == 0 && weight.rows == y.cols;
-                ensure(whole, "linear", "all of q, k and v in one matrix", self)?;
-                let fuses = rope.is_epilogue(self.norm.is_some(), self.affine.is_some());
-                ensure(fuses, "linear", "adjacent pairs, a norm and no affine", self)?;
-                rope.check()
-            }
-        }
+    /// Column of `affine` that belongs to the first row.
+    pub fn affine_first(&self) -> usize {
+        let of_all = self.affine.is_some_and(|affine| affine.cols != self.weight.rows);
+        if of_all { self.y_offset } else { 0 }
     }
 
-    fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
+    /// The dispatch; with a tail also for its rows, see [`LinearPair`](super::LinearPair).
+    pub(super) fn kernel(&self, variants: &Variants, tail: Option<&Self>) -> Kernel {
         let variant = variants.linear(&self.weight, self.y.rows);
         let mut bindings = vec![self.x.into(), self.y.into()];
         let mut defines = vec![self.weight.define()];
@@ -161,23 +145,69 @@ impl Op for Linear {
             }
         }
         bindings.extend(self.weight.bindings());
-        constants.extend(variant.constants(self.outputs(), self.epilogue.inputs()));
+        let mut outputs = self.outputs();
+        if let Some(tail) = tail {
+            defines.push("TAIL");
+            bindings.extend(tail.weight.bindings());
+            let row_tile = variants.row_tile(tail.weight.rows);
+            let rows = tail.weight.rows.next_multiple_of(row_tile);
+            let sizes = [("TAIL_FIRST", outputs), ("TAIL_ROWS", rows), ("TAIL_TILE", row_tile)];
+            constants.extend(sizes.map(|(name, size)| (name, size as u32)));
+            outputs += tail.outputs();
+        }
+        constants.extend(variant.constants(outputs, self.epilogue.inputs()));
         constants.extend([("X_ROWS", self.x.rows as u32), ("Y_COLS", self.y.cols as u32)]);
-        constants.push(("AFFINE_ROWS", self.weight.rows as u32));
+        let affine_rows = self.affine.map_or(0, |affine| affine.cols);
+        constants.extend([("AFFINE_ROWS", affine_rows as u32), ("AFFINE_FIRST", self.affine_first() as u32)]);
         let eps = self.norm.map_or(0.0, |norm| norm.eps);
-        vec![Kernel {
+        Kernel {
             shader: variant.shader,
             defines,
             constants,
             bindings,
             params: vec![self.y.rows as u32, self.y_offset as u32, eps.to_bits(), scale.to_bits(), bound.to_bits()],
             workgroups: [
-                ceil_div(self.outputs(), outputs_per_invocation * variant.lanes),
+                ceil_div(outputs, outputs_per_invocation * variant.lanes),
                 ceil_div(self.y.rows, variant.tokens),
                 1,
             ],
             pieces: None,
-        }]
+        }
+    }
+}
+
+impl Op for Linear {
+    fn check(&self) -> Result<()> {
+        let (weight, y) = (&self.weight, &self.y);
+        ensure(weight.cols.is_multiple_of(weight.row_unit()), "linear", "columns in whole groups", weight)?;
+        ensure(self.x.cols == weight.cols, "linear", "x.cols = weight.cols", (self.x.cols, weight.cols))?;
+        ensure(self.x.rows >= y.rows, "linear", "x.rows ≥ y.rows", (self.x.rows, y.rows))?;
+        ensure(self.y_offset + self.outputs() <= y.cols, "linear", "outputs within y.cols", self)?;
+        ensure(self.norm.is_none_or(|n| n.weight.cols == weight.cols), "linear", "norm.cols = weight.cols", self.norm)?;
+        let affine_fits =
+            self.affine.is_none_or(|affine| affine.rows == 2 && [weight.rows, y.cols].contains(&affine.cols));
+        ensure(affine_fits, "linear", "two values of affine for each row of the weight", self.affine)?;
+        match &self.epilogue {
+            Epilogue::Store | Epilogue::Accumulate { .. } => Ok(()),
+            Epilogue::Activate(activation) => {
+                let even = weight.rows.is_multiple_of(activation.inputs());
+                ensure(even, "linear", "an even number of rows", weight)
+            }
+            Epilogue::Cap { cap, .. } => {
+                ensure(cap.is_none_or(|cap| cap > 0.0), "linear", "a bound above 0", self.epilogue)
+            }
+            Epilogue::RopeAppend(rope) => {
+                let whole = rope.qkv == *y && self.y_offset == 0 && weight.rows == y.cols;
+                ensure(whole, "linear", "all of q, k and v in one matrix", self)?;
+                let fuses = rope.is_epilogue(self.norm.is_some(), self.affine.is_some());
+                ensure(fuses, "linear", "adjacent pairs, a norm and no affine", self)?;
+                rope.check()
+            }
+        }
+    }
+
+    fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
+        vec![self.kernel(variants, None)]
     }
 
     fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {

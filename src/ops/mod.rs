@@ -16,6 +16,7 @@ pub mod gather;
 mod kernel;
 pub mod likely;
 pub mod linear;
+pub mod linear_pair;
 pub mod loads;
 pub mod norm;
 pub mod pick_rows;
@@ -37,6 +38,7 @@ pub use gather::Gather;
 pub use kernel::{Binding, Kernel, MatrixView, PieceGrid, Pieces, ceil_div};
 pub use likely::Likely;
 pub use linear::{Affine, Epilogue, Linear};
+pub use linear_pair::LinearPair;
 pub use loads::Loads;
 pub use norm::{Norm, NormKind};
 pub use pick_rows::PickRows;
@@ -95,6 +97,7 @@ commands!(
     Embed,
     Norm,
     Linear,
+    LinearPair,
     Activate,
     RopeAppend,
     Attention,
@@ -114,6 +117,7 @@ impl Command {
     /// itself.
     pub fn parts(&self) -> Vec<Self> {
         match self {
+            Self::LinearPair(op) => op.parts(),
             Self::RopeAttention(op) => op.parts(),
             other => vec![other.clone()],
         }

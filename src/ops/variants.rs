@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::gather::TILE;
-use super::{Attention, Command, RopeAttention};
+use super::{Attention, Command, LinearPair, RopeAttention};
 use crate::format::layout::BLOCK;
 use crate::record::Matrix;
 
@@ -286,12 +286,14 @@ impl Variants {
         let row_tiles = Some((self.row_tile(WIDE), self.row_tile(0)));
         let same = Self { row_tiles, ..*self };
         match command {
-            Command::Linear(op) if op.y.rows == 1 => same.other_matvecs(op.weight.rows),
+            Command::Linear(op) | Command::LinearPair(LinearPair { head: op, .. }) if op.y.rows == 1 => {
+                same.other_matvecs(op.weight.rows)
+            }
             Command::ExpertLinear(op) if op.variant(self).1.is_some() => {
                 MATMUL.iter().map(|matmul| Self { matmul, matmul_int8: None, ..same }).collect()
             }
             Command::ExpertLinear(op) => same.other_matvecs(op.weight.rows),
-            Command::Linear(op) => {
+            Command::Linear(op) | Command::LinearPair(LinearPair { head: op, .. }) => {
                 let current = self.linear(&op.weight, op.y.rows);
                 let matmul_int8 = self.matmul_int8.filter(|int8| *int8 != current);
                 MATMUL.iter().map(|matmul| Self { matmul, matmul_int8, ..same }).collect()

@@ -4,7 +4,7 @@
 use super::{BLOCKS, Output, POSITIONS, Random, Trial, table};
 use crate::engine::Engine;
 use crate::ops::adjust::{self, Changes};
-use crate::ops::{Command, Embed, Epilogue, Gather, Index, Linear, Recording, RopeAttention, Sample};
+use crate::ops::{Command, Embed, Epilogue, Gather, Index, Linear, LinearPair, Recording, RopeAttention, Sample};
 use crate::record::{KvCache, KvFormat, Matrix, Tensor};
 use crate::sampling::{Change, Sampler, SamplingOptions};
 use crate::{Error, Result};
@@ -47,6 +47,20 @@ pub fn small(command: &Command) -> Command {
                 affine.cols = op.weight.rows;
             }
             op.y.cols -= outputs - op.outputs();
+        }
+        Command::LinearPair(LinearPair { head, tail }) => {
+            head.weight = small_matrix(head.weight);
+            (tail.weight.rows, tail.weight.cols) = (tail.weight.rows.min(ROWS), head.weight.cols);
+            tail.y_offset = head.weight.rows;
+            head.x.cols = head.weight.cols;
+            if let Some(norm) = &mut head.norm {
+                norm.weight.cols = head.weight.cols;
+            }
+            head.y.cols = head.weight.rows + tail.weight.rows;
+            if let Some(affine) = &mut head.affine {
+                affine.cols = head.y.cols;
+            }
+            (tail.x, tail.y, tail.norm, tail.affine) = (head.x, head.y, head.norm, head.affine);
         }
         Command::ExpertLinear(op) => {
             let most = (MOST / (op.rows * op.weight.cols)).max(2);
@@ -129,6 +143,12 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
             };
             (format!("projection{then}, {layout:?} {rows} × {cols}"), op.y.rows, context, rows * cols)
         }
+        Command::LinearPair(LinearPair { head, tail }) => {
+            let [first, second] = [head, tail].map(|part| part.weight);
+            let (rows, cols) = (first.rows + second.rows, first.cols);
+            let name = format!("projection, {:?} and {:?} {rows} × {cols}", first.layout, second.layout);
+            (name, head.y.rows, any, rows * cols)
+        }
         Command::Norm(op) => ("normalisation".into(), op.y.rows, any, 0),
         Command::Activate(op) => ("activation".into(), op.y.rows, any, 0),
         Command::Route(op) => ("routing".into(), op.y.rows, any, 0),
@@ -180,6 +200,20 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             }
             op.weight = random.matrix(memory, op.weight.layout, op.weight.rows, op.weight.cols)?;
             outputs
+        }
+        Command::LinearPair(LinearPair { head, tail }) => {
+            (head.x, head.y) = (random.like(memory, head.x)?, random.like(memory, head.y)?);
+            if let Some(norm) = &mut head.norm {
+                norm.weight = random.norm(memory, norm.weight.cols)?;
+            }
+            if let Some(affine) = &mut head.affine {
+                *affine = random.like(memory, *affine)?;
+            }
+            (tail.x, tail.y, tail.norm, tail.affine) = (head.x, head.y, head.norm, head.affine);
+            for weight in [&mut head.weight, &mut tail.weight] {
+                *weight = random.matrix(memory, weight.layout, weight.rows, weight.cols)?;
+            }
+            vec![Output::all(head.y)]
         }
         Command::Norm(op) => {
             let in_place = op.x.buffer == op.y.buffer;

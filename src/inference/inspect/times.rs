@@ -62,6 +62,9 @@ fn bytes_read(runner: &Runner, command: &Command, step: &Step) -> u64 {
     match command {
         Command::Embed(op) => share(engine.buffer_bytes(op.table.buffer), rows, op.table.rows),
         Command::Linear(op) => engine.buffer_bytes(op.weight.buffer),
+        Command::LinearPair(op) => {
+            [&op.head, &op.tail].map(|part| engine.buffer_bytes(part.weight.buffer)).iter().sum()
+        }
         Command::Norm(op) => engine.buffer_bytes(op.weight.buffer),
         Command::ExpertLinear(op) => {
             share(engine.buffer_bytes(op.weight.buffer), rows * op.chosen, op.weight.rows / op.rows)

@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use weft_llm::cost::roofs::{GPUS, Gpu};
+use weft_llm::cost::roofs::{GPUS, Rates};
 use weft_llm::engine::gpu::{GpuEngine, Times};
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::engine::trial::{Output, Trial, relative_error};
@@ -60,14 +60,14 @@ struct Candidate {
 /// What measures cases.
 pub struct Bench {
     engine: GpuEngine,
-    gpu: Option<&'static Gpu>,
+    gpu: Option<Rates>,
     bytes: u64,
 }
 
 impl Bench {
     pub fn new(engine: GpuEngine, args: &Args) -> Self {
         let name = args.gpu.clone().unwrap_or_else(|| engine.info().description);
-        let gpu = GPUS.iter().find(|gpu| name.contains(gpu.name));
+        let gpu = GPUS.iter().find(|(gpu, _)| name.contains(gpu)).map(|&(_, rates)| rates);
         Self { engine, gpu, bytes: if args.small { 1 } else { BYTES } }
     }
 

@@ -100,7 +100,7 @@ impl Product {
 
 impl Linear {
     /// Of the product with its epilogue.
-    pub(super) fn product_loads(&self, variant: &'static LinearVariant, tokens: usize) -> Loads {
+    pub(in crate::ops) fn product_loads(&self, variant: &'static LinearVariant, tokens: usize) -> Loads {
         let (weight, inputs) = (self.weight, self.epilogue.inputs());
         let (normed, affine) = (self.norm.is_some(), self.affine.is_some());
         let product = Product { variant, weight, rows: weight.rows, inputs, tokens, normed, affine };

@@ -174,7 +174,7 @@ fn large_models_pass_the_default_limits() {
             let commands = recordings.iter().flat_map(|recording| &recording.commands);
             for kernel in commands.flat_map(|command| command.kernels(&profile.variants)) {
                 let about = format!("{name}, {}: {}", profile.name, kernel.shader);
-                let grid = kernel.grid(131_072);
+                let grid = kernel.grid(512, 131_072);
                 assert!(grid.iter().all(|&count| count <= 65_535), "{about}: {grid:?}");
                 if seen.insert((kernel.shader, kernel.defines.clone(), kernel.constants.clone())) {
                     let source = wgsl(kernel.shader, &kernel.defines, &kernel.constants).unwrap();

@@ -94,7 +94,7 @@ fn counted(kernel: &Kernel, step: &Step) -> Loads {
     let module = naga::front::wgsl::parse_str(&source).unwrap();
     let words = words(kernel, step);
     let reach = step.rows.iter().map(|row| row.position + 1).max().unwrap();
-    let [x, y, z] = kernel.grid(reach);
+    let [x, y, z] = kernel.grid(step.rows.len(), reach);
     let mut loads = Loads::default();
     for id in (0..x * y * z).map(|i| [i % x, i / x % y, i / x / y]) {
         let mut busy = false;

@@ -66,7 +66,7 @@ fn of_command(command: &Command, step: &Step, variants: &Variants, reach: usize)
         let is_product = has_matrix && loads.weights > 0;
         Cost {
             dispatches: 1,
-            workgroups: kernel.grid(reach).iter().map(|&count| u64::from(count)).product(),
+            workgroups: kernel.grid(step.rows.len(), reach).iter().map(|&count| u64::from(count)).product(),
             least_workgroups: is_product.then_some(loads.workgroups),
             loads,
         }

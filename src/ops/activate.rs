@@ -4,7 +4,7 @@
 //! A separate operation only if gate and up projection cannot share one matrix; otherwise the
 //! epilogue of [`Linear`](super::Linear).
 
-use super::{Kernel, Loads, Op, Variants, ceil_div, ensure};
+use super::{Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 
@@ -99,6 +99,7 @@ impl Op for Activate {
             bindings: vec![self.x.into(), self.y.into()],
             params: vec![self.y.rows as u32, self.y.cols as u32],
             workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],
+            rows: RowGrid::along(1),
             pieces: None,
         }]
     }

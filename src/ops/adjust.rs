@@ -2,7 +2,7 @@
 //! biases, penalties, and the mask of a constraint. See [`Sampler`](crate::sampling::Sampler).
 
 use super::loads::f32s;
-use super::{Kernel, Loads, Op, Variants, ceil_div, ensure};
+use super::{Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 use crate::sampling::{Change, Penalties, biased};
@@ -102,6 +102,7 @@ impl Op for Adjust {
             bindings: [logits, changes, mask, recent, y].map(Into::into).to_vec(),
             params: vec![logits.rows as u32, logits.cols as u32],
             workgroups: [ceil_div(logits.cols, TILE), 1, 1],
+            rows: RowGrid::along(1),
             pieces: None,
         }]
     }

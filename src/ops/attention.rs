@@ -16,7 +16,7 @@ pub(super) use loads::Prologue;
 use std::ops::Range;
 
 use super::variants::AttentionVariant;
-use super::{Binding, Kernel, Loads, Op, PieceGrid, Pieces, Variants, ceil_div, dot, ensure};
+use super::{Binding, Kernel, Loads, Op, PieceGrid, Pieces, RowGrid, Variants, ceil_div, dot, ensure};
 use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, KvFormat, Step, Tensor};
 
@@ -78,14 +78,14 @@ impl Op for Attention {
             ("CAUSAL", self.causal.into()),
         ];
         let mut own = vec![("Q_COLS", self.q.cols as u32), ("KV_HEADS", kv_heads as u32), ("WORKGROUP", lanes as u32)];
-        let (workgroups, dimension, each) = if shader == "attention" {
+        let (workgroups, along, dimension, each) = if shader == "attention" {
             let (together, parts) = self.together();
             own.extend([("TOGETHER", together as u32), ("PARTS", parts as u32)]);
-            ([(kv_heads * parts) as u32, 1, rows as u32], 1, 1)
+            ([(kv_heads * parts) as u32, 1, rows as u32], RowGrid::along(2), 1, 1)
         } else if split > 0 {
-            ([1, kv_heads as u32, rows as u32], 0, lanes)
+            ([1, kv_heads as u32, rows as u32], RowGrid::along(2), 0, lanes)
         } else {
-            ([ceil_div(rows, lanes), kv_heads as u32, 1], 0, lanes)
+            ([ceil_div(rows, lanes), kv_heads as u32, 1], RowGrid { dimension: 0, each: lanes }, 0, lanes)
         };
         let partial = pieces.map(|pieces| Binding::Pieces { len: rows * self.heads * (head_dim + 4), pieces });
         let defines = [
@@ -112,6 +112,7 @@ impl Op for Attention {
                 self.alibi.unwrap_or(0.0).to_bits(),
             ],
             workgroups,
+            rows: along,
             pieces: pieces.map(|pieces| PieceGrid { dimension, each, pieces }),
         }];
         kernels.extend(partial.map(|partial| Kernel {
@@ -121,6 +122,7 @@ impl Op for Attention {
             bindings: vec![Binding::Rows, Binding::Tables, partial, self.y.into()],
             params: vec![rows as u32],
             workgroups: [self.heads as u32, rows as u32, 1],
+            rows: RowGrid::along(1),
             pieces: None,
         }));
         kernels

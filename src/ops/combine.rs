@@ -1,7 +1,7 @@
 //! `combine`: adds the weighted outputs of a token's experts to the residual stream.
 
 use super::loads::f32s;
-use super::{Kernel, Loads, Op, Variants, ceil_div, ensure};
+use super::{Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 
@@ -45,6 +45,7 @@ impl Op for Combine {
             bindings: vec![self.x.into(), self.route.into(), self.y.into()],
             params: sizes.map(|size| size as u32).into_iter().chain([self.scale.to_bits()]).collect(),
             workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],
+            rows: RowGrid::along(1),
             pieces: None,
         }]
     }

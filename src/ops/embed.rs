@@ -1,6 +1,6 @@
 //! `embed`: looks up rows of an embedding table by token id, position or segment.
 
-use super::{Kernel, Loads, Op, Variants, ceil_div, ensure};
+use super::{Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
 use crate::record::{Matrix, Row, Step, Tensor};
 use crate::{Result, ops::Binding};
 
@@ -58,6 +58,7 @@ impl Op for Embed {
             params: vec![self.y.rows as u32, self.first_row as u32, self.table.rows as u32, self.scale.to_bits()],
             // one invocation per four values
             workgroups: [ceil_div(self.y.cols / 4, WORKGROUP), self.y.rows as u32, 1],
+            rows: RowGrid::along(1),
             pieces: None,
         }]
     }

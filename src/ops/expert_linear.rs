@@ -7,7 +7,7 @@
 
 use super::linear::loads::{GatheredProduct, Product, routed};
 use super::variants::LinearVariant;
-use super::{Affine, Gather, Kernel, Loads, MatrixView, Op, RmsNorm, Variants, ceil_div, dot, ensure};
+use super::{Affine, Gather, Kernel, Loads, MatrixView, Op, RmsNorm, RowGrid, Variants, ceil_div, dot, ensure};
 use crate::Result;
 use crate::record::{Matrix, Step, Tensor};
 
@@ -99,7 +99,8 @@ impl Op for ExpertLinear {
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
         let tiles = Gather::tiles(self.y.rows, self.chosen, self.all_experts);
         let (variant, gathered) = self.variant(variants);
-        // where the slots of a workgroup are written, and the grid along them
+        // where the slots of a workgroup are written, and the grid along them: how many tiles a step
+        // has depends on its experts
         let (slots, along, deep) = match gathered {
             Some(gathered) => (gathered, tiles, 1),
             None => (self.route, self.y.rows, self.chosen),
@@ -142,6 +143,7 @@ impl Op for ExpertLinear {
             // neither scale nor cap
             params: vec![self.y.rows as u32, self.y_offset as u32, eps.to_bits(), 1f32.to_bits(), 0],
             workgroups: [ceil_div(self.rows, variant.rows * variant.lanes), along as u32, deep as u32],
+            rows: RowGrid::along(if gathered.is_some() { 2 } else { 1 }),
             pieces: None,
         }]
     }

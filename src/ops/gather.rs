@@ -2,7 +2,7 @@
 //! for many of them.
 
 use super::loads::f32s;
-use super::{Kernel, Loads, Op, Variants, ensure};
+use super::{Kernel, Loads, Op, RowGrid, Variants, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 
@@ -77,6 +77,7 @@ impl Op for Gather {
             bindings: vec![self.route.into(), self.y.into()],
             params: vec![self.route.rows as u32],
             workgroups: [1, 1, 1],
+            rows: RowGrid::along(1),
             pieces: None,
         }]
     }

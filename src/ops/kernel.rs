@@ -23,11 +23,29 @@ pub struct Kernel {
     /// The words of the uniform `Params`, in order; floats as their bits. The first is the capacity
     /// in rows.
     pub params: Vec<u32>,
-    /// Size of the grid for the recording's whole capacity. Invocations past the rows of a step
-    /// return at once.
+    /// Size of the grid for the recording's whole capacity. Invocations of a workgroup past the
+    /// rows of a step return at once.
     pub workgroups: [u32; 3],
+    /// The dimension of the grid that is only as long as the step has rows.
+    pub rows: RowGrid,
     /// The dimension of the grid that is as long as the step needs instead.
     pub pieces: Option<PieceGrid>,
+}
+
+/// A dimension of the grid along the rows of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowGrid {
+    /// Which of the three.
+    pub dimension: usize,
+    /// Rows of a workgroup.
+    pub each: usize,
+}
+
+impl RowGrid {
+    /// A row a workgroup, along this dimension.
+    pub const fn along(dimension: usize) -> Self {
+        Self { dimension, each: 1 }
+    }
 }
 
 /// A dimension of the grid along the pieces of what a row sees.
@@ -76,9 +94,11 @@ impl Pieces {
 const QUANTS_SLOT: u32 = 8;
 
 impl Kernel {
-    /// The grid for a step whose longest sequence has `reach` positions.
-    pub fn grid(&self, reach: usize) -> [u32; 3] {
+    /// The grid for a step of so many rows whose longest sequence has `reach` positions.
+    pub fn grid(&self, rows: usize, reach: usize) -> [u32; 3] {
         let mut workgroups = self.workgroups;
+        let RowGrid { dimension, each } = self.rows;
+        workgroups[dimension] = workgroups[dimension].min(ceil_div(rows, each));
         if let Some(PieceGrid { dimension, each, pieces }) = self.pieces {
             workgroups[dimension] = ceil_div(pieces.count(reach), each);
         }
@@ -183,6 +203,25 @@ pub fn ceil_div(count: usize, size: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grid_is_as_long_as_the_step() {
+        let kernel = |rows| Kernel {
+            shader: "test",
+            defines: vec![],
+            constants: vec![],
+            bindings: vec![],
+            params: vec![512],
+            workgroups: [7, 16, 1],
+            rows,
+            pieces: None,
+        };
+        let tiles = kernel(RowGrid { dimension: 1, each: 32 });
+        assert_eq!([1, 32, 33, 512, 600].map(|rows| tiles.grid(rows, 9)[1]), [1, 1, 2, 16, 16]);
+        assert_eq!(tiles.grid(40, 9), [7, 2, 1]);
+        // an operation over one row runs once
+        assert_eq!(kernel(RowGrid::along(2)).grid(40, 9), [7, 16, 1]);
+    }
 
     #[test]
     fn pieces_grow_so_that_they_stay_few() {

@@ -2,7 +2,7 @@
 
 use super::loads::f32s;
 use super::sample::{BLOCK, INVALID_ID, Sample, WORKGROUP};
-use super::{Kernel, Loads, Op, Variants, ceil_div, ensure};
+use super::{Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 use crate::sampling::{exp_sum, most_likely};
@@ -74,6 +74,7 @@ impl Op for Likely {
             bindings: bindings.iter().copied().map(Into::into).collect(),
             params: vec![logits.rows as u32, logits.cols as u32],
             workgroups: [workgroups, 1, 1],
+            rows: RowGrid::along(1),
             pieces: None,
         };
         vec![

@@ -3,7 +3,9 @@
 
 pub(super) mod loads;
 
-use super::{Activation, Binding, Kernel, Loads, MatrixView, Op, RmsNorm, RopeAppend, Variants, ceil_div, dot, ensure};
+use super::{
+    Activation, Binding, Kernel, Loads, MatrixView, Op, RmsNorm, RopeAppend, RowGrid, Variants, ceil_div, dot, ensure,
+};
 use crate::Result;
 use crate::record::{Matrix, Step, Tensor};
 
@@ -171,6 +173,7 @@ impl Linear {
                 ceil_div(self.y.rows, variant.tokens),
                 1,
             ],
+            rows: RowGrid { dimension: 1, each: variant.tokens },
             pieces: None,
         }
     }

@@ -35,7 +35,7 @@ pub use dot::dot;
 pub use embed::{Embed, Index};
 pub use expert_linear::ExpertLinear;
 pub use gather::Gather;
-pub use kernel::{Binding, Kernel, MatrixView, PieceGrid, Pieces, ceil_div};
+pub use kernel::{Binding, Kernel, MatrixView, PieceGrid, Pieces, RowGrid, ceil_div};
 pub use likely::Likely;
 pub use linear::{Affine, Epilogue, Linear};
 pub use linear_pair::LinearPair;

@@ -3,7 +3,7 @@
 //! (Henry et al. 2020, arXiv 2010.04245).
 
 use super::loads::f32s;
-use super::{Kernel, Loads, Op, Variants, ensure};
+use super::{Kernel, Loads, Op, RowGrid, Variants, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 
@@ -94,6 +94,7 @@ impl Op for Norm {
             bindings,
             params: sizes.map(|size| size as u32).into_iter().chain([self.eps.to_bits()]).collect(),
             workgroups: [self.groups as u32, self.y.rows as u32, 1],
+            rows: RowGrid::along(1),
             pieces: None,
         }]
     }

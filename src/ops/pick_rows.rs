@@ -1,6 +1,6 @@
 //! `pick_rows`: gathers the rows whose logits are wanted, such as the last row of a prompt.
 
-use super::{Binding, Kernel, Loads, Op, Variants, ceil_div, ensure};
+use super::{Binding, Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 
@@ -29,6 +29,7 @@ impl Op for PickRows {
             bindings: vec![Binding::Rows, self.x.into(), self.y.into()],
             params: vec![self.x.rows as u32, self.x.cols as u32],
             workgroups: [ceil_div(self.x.cols, WORKGROUP), self.y.rows as u32, 1],
+            rows: RowGrid::along(1),
             pieces: None,
         }]
     }

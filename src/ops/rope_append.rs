@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::loads::f32s;
-use super::{Binding, Kernel, Loads, Op, Variants, ceil_div, ensure};
+use super::{Binding, Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, KvFormat, Step, Tensor};
 
@@ -62,6 +62,7 @@ impl Op for RopeAppend {
             params: [self.qkv.rows, self.heads, kv_heads, head_dim, self.angles.cols].map(|v| v as u32).to_vec(),
             // one invocation per two values
             workgroups: [ceil_div(self.all_heads() * head_dim / 2, WORKGROUP), self.qkv.rows as u32, 1],
+            rows: RowGrid::along(1),
             pieces: None,
         }]
     }

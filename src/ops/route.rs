@@ -2,7 +2,7 @@
 //! (Shazeer et al. 2017, arXiv 1701.06538).
 
 use super::loads::f32s;
-use super::{Kernel, Loads, Op, Variants, ensure};
+use super::{Kernel, Loads, Op, RowGrid, Variants, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 
@@ -75,6 +75,7 @@ impl Op for Route {
             bindings: vec![self.logits.into(), self.y.into()],
             params: vec![self.y.rows as u32],
             workgroups: [self.y.rows as u32, 1, 1],
+            rows: RowGrid::along(0),
             pieces: None,
         }]
     }

@@ -1,7 +1,7 @@
 //! `sample`: the logits of the last token → the next id, without penalties: see [`Chain`].
 
 use super::loads::f32s;
-use super::{Kernel, Loads, Op, Variants, ceil_div, ensure};
+use super::{Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 use crate::sampling::{Chain, SamplingOptions};
@@ -55,6 +55,7 @@ impl Op for Sample {
                 bindings: vec![logits, maxima],
                 params: params.clone(),
                 workgroups: [ceil_div(self.maxima.cols, WORKGROUP), 1, 1],
+                rows: RowGrid::along(1),
                 pieces: None,
             },
             Kernel {
@@ -64,6 +65,7 @@ impl Op for Sample {
                 bindings: vec![logits, maxima, self.chain.into(), self.y.into()],
                 params,
                 workgroups: [1, 1, 1],
+                rows: RowGrid::along(1),
                 pieces: None,
             },
         ]

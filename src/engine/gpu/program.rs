@@ -238,7 +238,7 @@ impl Program {
         if fed.is_some() && feedback.is_none() {
             return Err(no_tokens("a row without an id"));
         }
-        let reach = self.write(gpu, buffers, step)?;
+        let extent = self.write(gpu, buffers, step)?;
         let batches = self.dispatches.chunks(self.pace.per_submit());
         let (mut last, count) = (None, batches.len());
         let copies = feedback.as_ref();
@@ -253,7 +253,7 @@ impl Program {
             if let Some(Feedback { feed, recent: Some(recent), .. }) = first {
                 encoder.copy_buffer_to_buffer(feed, 0, recent, 0, RECENT as u64 * ID_BYTES);
             }
-            encode(&mut encoder.begin_compute_pass(&Default::default()), batch, reach);
+            encode(&mut encoder.begin_compute_pass(&Default::default()), batch, extent);
             if let (Some(Feedback { feed, read: Some((id, staging)), .. }), Some(row)) = (end, step.rows.last()) {
                 encoder.copy_buffer_to_buffer(id, 0, feed, recent_at(row.position + 1), ID_BYTES);
                 encoder.copy_buffer_to_buffer(id, 0, &staging.buffer, 0, staging.bytes);
@@ -285,19 +285,19 @@ impl Program {
         times: u32,
         (encoder, clock): (&mut wgpu::CommandEncoder, Option<&wgpu::QuerySet>),
     ) -> Result<()> {
-        let reach = self.write(gpu, buffers, step)?;
+        let extent = self.write(gpu, buffers, step)?;
         let timestamp_writes = clock.map(|query_set| wgpu::ComputePassTimestampWrites {
             query_set,
             beginning_of_pass_write_index: Some(0),
             end_of_pass_write_index: Some(1),
         });
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
-        (0..times).for_each(|_| encode(&mut pass, &self.dispatches, reach));
+        (0..times).for_each(|_| encode(&mut pass, &self.dispatches, extent));
         Ok(())
     }
 
-    /// Writes a step to the GPU. Returns the positions of its longest sequence.
-    fn write(&mut self, gpu: &Gpu, buffers: &Buffers, step: &Step) -> Result<usize> {
+    /// Writes a step to the GPU. Returns its rows, and the positions of its longest sequence.
+    fn write(&mut self, gpu: &Gpu, buffers: &Buffers, step: &Step) -> Result<[usize; 2]> {
         let rows = &step.rows[..step.rows.len().min(self.capacity)];
         if rows.is_empty() {
             return Err(no_tokens("none"));
@@ -325,13 +325,13 @@ impl Program {
             self.words.extend([id.unwrap_or(0), position as u32, slot as u32, start, wanted]);
         }
         gpu.queue.write_buffer(&self.step, 0, bytemuck::cast_slice(&self.words));
-        Ok(reach)
+        Ok([rows.len(), reach])
     }
 }
 
-fn encode(pass: &mut wgpu::ComputePass, dispatches: &[Dispatch], reach: usize) {
+fn encode(pass: &mut wgpu::ComputePass, dispatches: &[Dispatch], [rows, reach]: [usize; 2]) {
     for dispatch in dispatches {
-        let [x, y, z] = dispatch.kernel.grid(reach);
+        let [x, y, z] = dispatch.kernel.grid(rows, reach);
         pass.set_pipeline(&dispatch.pipeline);
         pass.set_bind_group(0, &dispatch.bind_group, &[]);
         pass.dispatch_workgroups(x, y, z);

@@ -9,6 +9,7 @@ mod architectures;
 mod attention;
 mod chat_memory;
 mod chat_templates;
+mod chunks;
 mod command;
 mod conversations;
 mod cost;

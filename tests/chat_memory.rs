@@ -103,7 +103,8 @@ fn an_estimate_counts_what_chats_together_and_scores_add() {
 /// The blocks of a sequence were once given back by hand, and a call that was dropped kept them.
 #[test]
 fn a_call_that_is_dropped_gives_its_blocks_back() {
-    let engine = SharedEngine::from(Box::new(Slow(Box::new(HostEngine::new(Simd::default())))));
+    let engine =
+        SharedEngine::from(Box::new(Slow { engine: Box::new(HostEngine::new(Simd::default())), chunks: None }));
     let bytes = tiny_for(CONTEXT, 32).meta("llama.pooling_type", 3u32).bytes();
     let mut decoder = load(&engine, &bytes);
     let ids = Rng::new(8).ids(150, VOCAB);

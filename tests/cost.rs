@@ -63,8 +63,10 @@ fn llama_8b_by_hand() {
     assert_eq!(cost.prompt.sum.weight_bytes, 2048 * (all_layers + row(hidden, false)) + head);
     let tiled = synthetic("llama-8b", Mixture::Q4KM, "core", (2048, 2048));
     assert_eq!(tiled.prompt.sum.weight_bytes, 64 * all_layers + 2048 * row(hidden, false) + head);
-    // V alone has 1024 rows, and a workgroup takes 64
-    assert_eq!(tiled.prompt.least_workgroups, 16);
+    // in 4 chunks of 512 instead of 64 of 32; V alone has 1024 rows, and a workgroup takes 64 of
+    // them and 32 tokens
+    assert_eq!(tiled.prompt.sum.dispatches, 4 * (16 * 5 + 16 * 7 + 1) + 4);
+    assert_eq!((tiled.prompt.submits, tiled.prompt.least_workgroups), (4 + 1, 16 * 16));
     let parameters = layers * (2 * hidden * hidden + hidden * kv_width + 3 * hidden * ffn) + hidden * vocab;
     assert_eq!(cost.decode.sum.multiply_adds, parameters + layers * 2 * hidden * 2049);
     assert_eq!(cost.memory.kv, layers * 4096 * kv_width * 2);
@@ -193,7 +195,9 @@ fn the_gpu_engine_counts_the_same() {
         let profile = profiles::named(name).unwrap();
         let tokens = 45;
         let cost = model(&bytes, profile, (tokens, tokens), ROOMY).finish().unwrap();
-        let mut decoder = decoder_on(gpu_with(profile.variants), &bytes).unwrap();
+        let mut engine = gpu_with(profile.variants);
+        engine.set_prompt_chunk(profile.prompt_rows);
+        let mut decoder = decoder_on(engine, &bytes).unwrap();
         block_on(decoder.warm_up()).unwrap();
         let memory = cost.memory.weights + cost.memory.activations;
         assert_eq!(decoder.info().memory_bytes, memory, "{name}: memory without a sequence");

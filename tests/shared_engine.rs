@@ -71,7 +71,7 @@ fn a_freed_model_frees_all_that_it_held() {
 fn a_model_computes_while_another_waits_for_memory() {
     for engine in engines() {
         let kind = engine.info().kind;
-        let engine = SharedEngine::from(Box::new(Slow(engine)));
+        let engine = SharedEngine::from(Box::new(Slow::from(engine)));
         let (mut first, mut second) = (load(&engine, 1), load(&engine, 2));
         let expected = [&mut first, &mut second].map(logits);
         for polls in 1..4 {

@@ -1,5 +1,6 @@
 //! Named choices of shaders, for machines that are not there to be measured.
 
+use crate::engine::{LARGEST_CHUNK, PROMPT_CHUNK};
 use crate::ops::Variants;
 use crate::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_INT8, MATVEC};
 use crate::{Error, Result};
@@ -13,6 +14,8 @@ pub struct Profile {
     pub about: &'static str,
     /// The shaders.
     pub variants: Variants,
+    /// Most tokens of a prompt per step.
+    pub prompt_rows: usize,
 }
 
 /// For a GPU with every optional feature.
@@ -32,11 +35,13 @@ pub static PROFILES: &[Profile] = &[
         name: "discrete",
         about: "a guess of what suits a discrete GPU: subgroups for one token, tiles in eight bits for many",
         variants: DISCRETE,
+        prompt_rows: LARGEST_CHUNK,
     },
     Profile {
         name: "core",
         about: "the same without optional features: no subgroups, tiles in f32",
         variants: Variants { matvec_wide: &MATVEC[5], matvec_narrow: &MATVEC[5], matmul_int8: None, ..DISCRETE },
+        prompt_rows: LARGEST_CHUNK,
     },
     Profile {
         name: "software",
@@ -50,8 +55,14 @@ pub static PROFILES: &[Profile] = &[
             attend_many: &ATTEND_MANY[1],
             row_tiles: None,
         },
+        prompt_rows: PROMPT_CHUNK,
     },
-    Profile { name: "plain", about: "what works everywhere and is fast nowhere", variants: Variants::PLAIN },
+    Profile {
+        name: "plain",
+        about: "what works everywhere and is fast nowhere",
+        variants: Variants::PLAIN,
+        prompt_rows: PROMPT_CHUNK,
+    },
 ];
 
 /// The profile of this name. Errors: `InvalidOption`.
@@ -69,7 +80,7 @@ impl Profile {
         let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many, .. } = self.variants;
         vec![
             format!("one token: {}; {} in narrow matrices", matvec_wide.name, matvec_narrow.name),
-            format!("many tokens: {}", matmul_int8.unwrap_or(matmul).name),
+            format!("many tokens: {}, up to {} a step", matmul_int8.unwrap_or(matmul).name, self.prompt_rows),
             format!("attention: {}; of many tokens {}", attend_one.name, attend_many.name),
         ]
     }

@@ -26,6 +26,9 @@ use crate::{Error, Result};
 /// Tokens of a prompt per step, where an engine has no other number.
 pub const PROMPT_CHUNK: usize = 32;
 
+/// Most tokens of a prompt per step on a real GPU.
+pub const LARGEST_CHUNK: usize = 512;
+
 /// A recording that an engine has made ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProgramId(usize);
@@ -113,17 +116,29 @@ pub trait Engine: Memory {
         self.read_ranges(buffer, std::iter::once(0..len).collect())
     }
 
-    /// Waits until everything queued is done; called between the chunks of a long prompt, so that
-    /// an abort takes effect quickly.
+    /// Waits until everything that is queued by now is done. What is queued before the future is
+    /// awaited need not be done: a caller that awaits it one step late never lets the engine idle.
     fn synchronize(&mut self) -> LocalFuture<'static, Result<()>>;
 
     /// Work done so far.
     fn counters(&self) -> Counters;
 
-    /// Best number of prompt tokens per step. With more tokens each weight that is read is used
-    /// more often; with fewer a stop takes effect sooner.
-    fn prompt_chunk(&self) -> usize {
+    /// Most tokens of a prompt per step: programs are recorded with room for them.
+    fn prompt_rows(&self) -> usize {
         PROMPT_CHUNK
+    }
+
+    /// Best number of prompt tokens for the next step of a program, which may have room for fewer.
+    /// With more tokens each weight that is read is used more often; with fewer a stop takes effect
+    /// sooner. `shared`: whether other generations wait for the engine.
+    fn prompt_chunk(&self, _program: ProgramId, _shared: bool) -> usize {
+        PROMPT_CHUNK
+    }
+
+    /// Chunks of a prompt to have queued at once: two, where the engine would otherwise wait for
+    /// the host between them.
+    fn prompt_depth(&self) -> usize {
+        1
     }
 
     /// Sampling on the device, for engines whose logits are slow to read; `None`: the host samples.

@@ -176,8 +176,16 @@ impl Engine for Share {
         self.engine.0.borrow().counters()
     }
 
-    fn prompt_chunk(&self) -> usize {
-        self.engine.0.borrow().prompt_chunk()
+    fn prompt_rows(&self) -> usize {
+        self.engine.0.borrow().prompt_rows()
+    }
+
+    fn prompt_chunk(&self, program: ProgramId, shared: bool) -> usize {
+        self.engine.0.borrow().prompt_chunk(program, shared)
+    }
+
+    fn prompt_depth(&self) -> usize {
+        self.engine.0.borrow().prompt_depth()
     }
 
     fn device_sampling(&mut self) -> Option<&mut dyn DeviceSampling> {

@@ -42,20 +42,28 @@ impl Running {
             return Ok(generation.end(reason));
         }
         let known = generation.tokens.len();
-        if generation.prefill && sequence.len() == known {
-            return Ok(generation.end(FinishReason::Length));
-        }
         // a call that was dropped before its end may not have read its logits
         if logits.is_none() {
             sequence.truncate(known - usize::from(!generation.prefill));
         }
-        let done = sequence.len();
-        let end = generation.computed_with(done, runner.programs.rows);
-        if end < known || generation.prefill {
-            let program = if end - done == 1 { runner.programs.decode } else { runner.programs.prompt };
-            runner.run(program, sequence, &generation.tokens[done..end]).await?;
-            runner.engine.synchronize().await?;
-            return Ok(Event::Prompt { done: end, total: known });
+        if generation.ahead.is_empty() {
+            let all = queue_chunks(generation, sequence, runner, count).await?;
+            // behind the last chunk, before that is awaited; a mask may still come
+            let follows = all && (1..runner.engine.prompt_depth()).contains(&generation.chunks.len());
+            let draws = follows && !generation.prefill && !generation.constrained;
+            if let (Some(device), true) = (&mut *device, draws) {
+                queue_step(id, generation, sequence, device, runner).await?;
+            }
+        }
+        if let Some((end, computed)) = generation.chunks.front_mut() {
+            // the chunk stays in the queue until it is done, so that a caller may drop this future
+            computed.await?;
+            let done = *end;
+            generation.chunks.pop_front();
+            return Ok(Event::Prompt { done, total: known });
+        }
+        if generation.prefill {
+            return Ok(generation.end(FinishReason::Length));
         }
         if generation.constrained && !generation.sampler.is_constrained() {
             return Err(not_started("allow"));
@@ -105,6 +113,7 @@ impl Running {
     }
 
     fn drop_queued(&mut self, runner: &mut Runner) {
+        self.generation.chunks.clear();
         self.generation.ahead.clear();
         if let Some(device) = self.device.take() {
             runner.give_back(device);
@@ -147,6 +156,30 @@ async fn drawn(
     Ok((id, logits, Some(seen)))
 }
 
+/// Queues chunks of the prompt, as many as the engine wants. Returns whether all are queued that
+/// come before the step that gives the next token.
+async fn queue_chunks(
+    generation: &mut Generation,
+    sequence: &mut Sequence,
+    runner: &mut Runner,
+    count: usize,
+) -> Result<bool> {
+    let known = generation.tokens.len();
+    loop {
+        let done = sequence.len();
+        let end = generation.computed_with(done, runner.chunk(count));
+        if done == known || (end == known && !generation.prefill) {
+            return Ok(true);
+        }
+        if generation.chunks.len() >= runner.engine.prompt_depth() {
+            return Ok(false);
+        }
+        let program = if end - done == 1 { runner.programs.decode } else { runner.programs.prompt };
+        runner.run(program, sequence, &generation.tokens[done..end]).await?;
+        generation.chunks.push_back((end, runner.engine.synchronize()));
+    }
+}
+
 /// The words of the draw after `generation.tokens`, sampled by the engine: its id, or a [`Told`].
 /// Keeps as many steps queued as the engine wants.
 async fn next_words(
@@ -157,26 +190,19 @@ async fn next_words(
     runner: &mut Runner,
     count: usize,
 ) -> Result<Vec<u32>> {
-    runner.prepare_draw(device).await?;
-    let Generation { tokens, ahead, sampler, constrained, .. } = generation;
-    let known = tokens.len();
+    let known = generation.tokens.len();
     let left = generation.max_tokens - generation.generated;
     let most = known.saturating_add(left).min(runner.decoder.context);
     // a mask is known for one draw
-    let depth = if *constrained { 1 } else { runner.depth(count) };
-    while known + ahead.len() < most && (ahead.is_empty() || ahead.len() < depth) {
-        // the oldest step takes ids that the host knows, each later one the id of the step before
-        // it
-        let position = if ahead.is_empty() { sequence.len() } else { known + ahead.len() - 1 };
-        let ids = if ahead.is_empty() { &tokens[position..] } else { &[] };
-        match runner.grow(sequence, position..position + ids.len().max(1)).await {
+    let depth = if generation.constrained { 1 } else { runner.depth(count) };
+    while known + generation.ahead.len() < most && (generation.ahead.is_empty() || generation.ahead.len() < depth) {
+        match queue_step(id, generation, sequence, device, runner).await {
             // no more steps fit; those that are queued suffice
-            Err(Error::OutOfMemory { .. }) if !ahead.is_empty() => break,
-            grown => grown?,
+            Err(Error::OutOfMemory { .. }) if !generation.ahead.is_empty() => break,
+            queued => queued?,
         }
-        let draw = Draw { random: sampler.random(), sampler, known: tokens, ahead: ahead.len() };
-        ahead.push_back(runner.queue(id, sequence, device, (position, ids), draw)?);
     }
+    let Generation { tokens, ahead, constrained, .. } = generation;
     // room that is there before the id, so that nothing is awaited behind it; beside others, their
     // steps would take the place of the logits
     device.has_room = *constrained && count == 1 && known < runner.decoder.context && {
@@ -193,6 +219,25 @@ async fn next_words(
         INVALID_ID => Err(Error::InvalidLogits("NaN, infinity or no finite number, found on the GPU".into())),
         _ => Ok(sampled),
     }
+}
+
+/// Queues one more step that the engine samples in.
+async fn queue_step(
+    id: GenerationId,
+    generation: &mut Generation,
+    sequence: &mut Sequence,
+    device: &mut OnDevice,
+    runner: &mut Runner,
+) -> Result<()> {
+    runner.prepare_draw(device).await?;
+    let Generation { tokens, ahead, sampler, .. } = generation;
+    // the oldest step takes ids that the host knows, each later one the id of the step before it
+    let position = if ahead.is_empty() { sequence.len() } else { tokens.len() + ahead.len() - 1 };
+    let ids = if ahead.is_empty() { &tokens[position..] } else { &[] };
+    runner.grow(sequence, position..position + ids.len().max(1)).await?;
+    let draw = Draw { random: sampler.random(), sampler, known: tokens, ahead: ahead.len() };
+    ahead.push_back(runner.queue(id, sequence, device, (position, ids), draw)?);
+    Ok(())
 }
 
 /// What the logits tell of `id` and of the `top` most likely tokens. Errors: `InvalidLogits`.

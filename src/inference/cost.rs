@@ -6,11 +6,11 @@ mod report;
 use serde::Serialize;
 
 use super::estimate::HeaderLoader;
+use super::generation::chunk_end;
 use super::programs::Programs;
 use crate::cost::profiles::Profile;
 use crate::cost::roofs::{GPUS, Rates, Roof};
 use crate::cost::{self, Cost};
-use crate::engine::PROMPT_CHUNK;
 use crate::engine::gpu::planned::Planned;
 use crate::format::ModelReader;
 use crate::model::{Decoder, Network};
@@ -182,7 +182,8 @@ impl CostModel {
     /// The programs of a generation, after the last header. Errors: those of [`CostModel::finish`].
     pub fn recordings(self) -> Result<Vec<Recording>> {
         let (decoder, mut memory) = decoder_of(self.headers)?;
-        let programs = Programs::record(&mut memory, &decoder, PROMPT_CHUNK, true, self.options.kv_format)?;
+        let CostOptions { profile, kv_format, .. } = self.options;
+        let programs = Programs::record(&mut memory, &decoder, profile.prompt_rows, true, kv_format)?;
         Ok(programs.recordings().cloned().collect())
     }
 
@@ -193,7 +194,8 @@ impl CostModel {
         let options = self.options;
         let (decoder, mut memory) = decoder_of(self.headers)?;
         let weights = memory.memory_bytes();
-        let programs = Programs::record(&mut memory, &decoder, PROMPT_CHUNK, true, options.kv_format)?;
+        let rows = options.profile.prompt_rows;
+        let programs = Programs::record(&mut memory, &decoder, rows, true, options.kv_format)?;
         let activations = memory.memory_bytes() - weights;
         let costing = Costing { decoder: &decoder, programs: &programs, variants: options.profile.variants };
         let positions = options.prompt + options.position;
@@ -252,11 +254,12 @@ impl Costing<'_> {
 
     /// A prompt of so many tokens, in the chunks of [`Runner`](super::runner::Runner).
     pub fn prompt(&self, tokens: usize) -> Result<StepCost> {
-        let chunk = self.programs.rows;
         let mut total = Total::default();
-        for first in (0..tokens).step_by(chunk) {
-            let count = chunk.min(tokens - first);
-            match (count, first + count == tokens) {
+        let mut first = 0;
+        while first < tokens {
+            let end = chunk_end(first, self.programs.rows, tokens);
+            let count = end - first;
+            match (count, end == tokens) {
                 (1, true) => self.token(&mut total, first)?,
                 (1, false) => drop(self.layers(&mut total, first, 1)?),
                 (_, is_last) => {
@@ -266,6 +269,7 @@ impl Costing<'_> {
                     }
                 }
             }
+            first = end;
         }
         Ok(total.finish(self.decoder.layers.len()))
     }

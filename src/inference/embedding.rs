@@ -89,7 +89,7 @@ impl LoadedDecoder {
         let runner = &mut self.runner;
         let hidden = |runner: &mut Runner| runner.programs.hidden(&mut runner.engine, &runner.decoder);
         let (program, hidden) = runner.with_room(hidden).await?;
-        for chunk in ids.chunks(runner.programs.rows) {
+        for chunk in ids.chunks(runner.chunk(1)) {
             let position = sequence.len();
             runner.run(runner.programs.prompt, sequence, chunk).await?;
             runner.run_again(program, sequence, position, chunk)?;

@@ -9,10 +9,11 @@ pub use time::{GpuTime, Seconds};
 use super::encoder_programs::EncoderPrograms;
 use super::programs::Programs;
 use crate::cost::families::Family;
-use crate::engine::PROMPT_CHUNK;
+use crate::engine::{LARGEST_CHUNK, PROMPT_CHUNK};
 use crate::format::ModelReader;
 use crate::format::block::BlockType;
 use crate::format::layout::Layout;
+use crate::model::decoder::Activations;
 use crate::model::{Network, TensorLoader};
 use crate::record::{BufferId, KV_BLOCK, KvCache, KvFormat, LocalFuture, Matrix, Memory};
 use crate::{Error, Result};
@@ -56,8 +57,11 @@ pub struct Estimate {
     /// whose logits the host samples takes them, as the CPU engine; a GPU computes each chat alone.
     /// 0 for an encoder.
     pub chats_bytes: u64,
-    /// Bytes that the first text adds whose tokens are scored: the logits of a whole chunk. 0 for
-    /// an encoder.
+    /// Bytes that a real GPU adds to `loadedBytes`: room for chunks of a prompt of up to 512 tokens
+    /// instead of 32. 0 for an encoder.
+    pub prompt_bytes: u64,
+    /// Bytes that the first text adds whose tokens are scored: the logits of 32 tokens. 0 for an
+    /// encoder.
     pub score_bytes: u64,
     /// Bytes of the largest single buffer. A matrix may be split between several.
     pub largest_buffer_bytes: u64,
@@ -149,14 +153,21 @@ impl Estimator {
         let (parameters, quantization) = self.headers.census();
         let (network, mut memory) = self.headers.finish()?;
         let weight_bytes = memory.bytes;
-        let (mut chats_bytes, mut score_bytes, mut gpu_time) = (0, 0, None);
+        let (mut chats_bytes, mut score_bytes, mut prompt_bytes, mut gpu_time) = (0, 0, 0, None);
         let (config, context, cached_layers, kv) = match &network {
             Network::Decoder(decoder) => {
                 // with sampling on the engine or without: a few kilobytes
                 let programs = Programs::record(&mut memory, decoder, PROMPT_CHUNK, true, self.kv_format)?;
                 chats_bytes = added(|memory| programs.record_together(memory, decoder))?;
+                let of_chunk =
+                    |rows: usize| added(|memory| Activations::new(memory, decoder, rows.min(decoder.context)));
+                prompt_bytes = of_chunk(LARGEST_CHUNK)? - of_chunk(PROMPT_CHUNK)?;
                 score_bytes = added(|memory| programs.record_all_logits(memory, decoder))?;
-                gpu_time = self.family.map(|family| GpuTime::new(family, decoder, &programs)).transpose()?;
+                if let Some(family) = self.family {
+                    let (memory, rows) = (&mut Counting::default(), LARGEST_CHUNK);
+                    let on_gpu = Programs::record(memory, decoder, rows, true, self.kv_format)?;
+                    gpu_time = Some(GpuTime::new(family, decoder, &on_gpu)?);
+                }
                 (&decoder.config, decoder.context, decoder.config.layers, programs.kv)
             }
             Network::Encoder(encoder) => {
@@ -181,6 +192,7 @@ impl Estimator {
             kv_cache: layer.format,
             total_bytes: memory.bytes + kv_cache_bytes,
             chats_bytes,
+            prompt_bytes,
             score_bytes,
             largest_buffer_bytes: memory.largest.max(kv_cache_bytes / cached_layers as u64),
             gpu_time,
@@ -197,12 +209,12 @@ fn added<T>(record: impl FnOnce(&mut Counting) -> Result<T>) -> Result<u64> {
 
 /// Memory that only counts bytes.
 #[derive(Default)]
-struct Counting {
+pub(super) struct Counting {
     /// Bytes of each.
     buffers: Vec<u64>,
     bytes: u64,
-    /// The largest buffer of values.
-    largest: u64,
+    /// Bytes of the largest buffer of values.
+    pub largest: u64,
 }
 
 impl Counting {

@@ -25,6 +25,14 @@ impl From<GenerationId> for u32 {
     }
 }
 
+/// End of the chunk of a prompt of `len` tokens that begins with token `done` and has at most `rows`
+/// tokens. It leaves no single token, which would be a decode step: that may round otherwise, and
+/// how large chunks are depends on the time that they take.
+pub(super) fn chunk_end(done: usize, rows: usize, len: usize) -> usize {
+    let end = done.saturating_add(rows).min(len);
+    if end + 1 == len && rows > 2 { end - 1 } else { end }
+}
+
 /// An answer while it is generated.
 pub(super) struct Generation {
     /// The prompt and the generated tokens, without those that were dropped.
@@ -49,6 +57,8 @@ pub(super) struct Generation {
     pub inspect: Option<InspectOptions>,
     /// Whether [`LoadedDecoder::allow`](super::LoadedDecoder::allow) restricts the next token.
     pub constrained: bool,
+    /// Chunks of the prompt that are queued, oldest first: the position after each, and its end.
+    pub chunks: VecDeque<(usize, LocalFuture<'static, Result<()>>)>,
     /// Ids of steps queued beyond `tokens`, oldest first.
     pub ahead: VecDeque<LocalFuture<'static, Result<Vec<u32>>>>,
     pub detokenizer: Detokenizer,
@@ -75,6 +85,7 @@ impl Generation {
             top_logprobs: options.top_logprobs,
             inspect: options.inspect,
             constrained: options.constrained,
+            chunks: VecDeque::new(),
             ahead: VecDeque::new(),
             detokenizer: Detokenizer::keeping(tokenizer.special_ids(&options.keep_special)),
             stops: StopMatcher::new(options.stop)?,
@@ -82,11 +93,11 @@ impl Generation {
         })
     }
 
-    /// End of the run that begins with token `done`: the prompt is computed in chunks of `rows`,
-    /// generated tokens one by one, even when they are computed again. The KV cache of a resumed
-    /// generation then has exactly the values of the first time.
+    /// End of the run that begins with token `done`: the prompt is computed in chunks of at most
+    /// `rows`, generated tokens one by one, even when they are computed again. The KV cache of a
+    /// resumed generation then has exactly the values of the first time.
     pub fn computed_with(&self, done: usize, rows: usize) -> usize {
-        if done < self.prompt_len { (done + rows).min(self.prompt_len) } else { done + 1 }
+        if done < self.prompt_len { chunk_end(done, rows, self.prompt_len) } else { done + 1 }
     }
 
     /// Appends the next id. Returns the text that it completes. A full context ends the answer, or
@@ -125,5 +136,28 @@ impl Generation {
         let rest = if reason == FinishReason::Length { String::new() } else { self.detokenizer.flush() };
         let text = self.stops.push(&rest).emit + &self.stops.flush();
         Event::End { reason, text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chunk_end;
+
+    #[test]
+    fn whatever_the_sizes_of_chunks_the_same_tokens_are_decode_steps() {
+        for len in 1..200 {
+            for rows in 3..100 {
+                let (mut done, mut alone) = (0, 0);
+                while done < len {
+                    let end = chunk_end(done, rows, len);
+                    assert!(end > done && end - done <= rows && end <= len);
+                    alone += usize::from(end - done == 1);
+                    done = end;
+                }
+                assert_eq!(alone, usize::from(len == 1), "{len} tokens in chunks of {rows}");
+            }
+        }
+        // a context of two tokens
+        assert_eq!([chunk_end(0, 2, 2), chunk_end(0, 1, 2)], [2, 1]);
     }
 }

@@ -153,7 +153,7 @@ impl Inspecting {
         let (count, hidden) = (self.ids.len(), runner.decoder.config.hidden);
         // the first position whose logits are wanted
         let first = if self.options.logprobs { self.read } else { count - 1 };
-        let end = (self.read + runner.programs.rows).min(count);
+        let end = (self.read + runner.programs.read).min(count);
         let (end, logits) = match &self.walk {
             Some(_) if end <= first => (first, Vec::new()),
             Some(walk) => (end, runner.logits_of(&walk.output(first)[..(end - first) * hidden]).await?),

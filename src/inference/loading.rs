@@ -91,7 +91,7 @@ impl Loading {
             let engine = &mut self.engine;
             let programs = match network {
                 Network::Decoder(decoder) => {
-                    let (rows, on_device) = (engine.prompt_chunk(), engine.device_sampling().is_some());
+                    let (rows, on_device) = (engine.prompt_rows(), engine.device_sampling().is_some());
                     let format = engine.kv_format(self.kv_format);
                     Recorded::Decoder(Box::new(Programs::record(engine, decoder, rows, on_device, format)?))
                 }

@@ -1,8 +1,9 @@
 //! The programs of a loaded decoder: a decode step, a chunk of the prompt, and sampling if the
 //! engine can.
 
+use super::estimate::Counting;
 use super::together;
-use crate::engine::{Engine, ProgramId};
+use crate::engine::{Engine, PROMPT_CHUNK, ProgramId};
 use crate::model::Decoder;
 use crate::model::decoder::{Activations, activations};
 use crate::model::kv_cache::KvPool;
@@ -13,8 +14,11 @@ use crate::{Error, Result};
 
 /// First recordings, then what an engine made of them.
 pub(super) struct Programs<P = ProgramId> {
-    /// Tokens per chunk of the prompt.
+    /// Most tokens per chunk of the prompt.
     pub rows: usize,
+    /// Most tokens of a step of which every row is read back: the logits of more would take much
+    /// memory.
+    pub read: usize,
     /// Keys and values of all sequences.
     pub kv: KvPool,
     /// One token → its logits.
@@ -36,7 +40,7 @@ pub(super) struct Programs<P = ProgramId> {
 pub(super) struct Later {
     /// The next tokens of several sequences → logits of each.
     together: Option<(ProgramId, Tensor)>,
-    /// Logits of every token of the chunk.
+    /// Logits of every token of a step.
     all_logits: Option<(ProgramId, Tensor)>,
     /// Output of the last norm for the chunk's last token.
     hidden: Option<(ProgramId, Tensor)>,
@@ -76,8 +80,8 @@ pub(super) struct DevicePrograms<P = ProgramId> {
 
 impl Programs<Recording> {
     /// Records the programs of every generation. Weights may still be loading. `rows`: largest
-    /// number of tokens per chunk; `on_device`: whether the engine samples; `format`: of the KV
-    /// cache.
+    /// number of tokens per chunk, unless a buffer for so many would be too large; `on_device`:
+    /// whether the engine samples; `format`: of the KV cache.
     pub fn record(
         memory: &mut dyn Memory,
         decoder: &Decoder,
@@ -85,7 +89,8 @@ impl Programs<Recording> {
         on_device: bool,
         format: KvFormat,
     ) -> Result<Self> {
-        let rows = rows.min(decoder.context);
+        let rows = rows_that_fit(memory.max_buffer_bytes(), decoder, rows)?.min(decoder.context);
+        let read = rows.min(PROMPT_CHUNK);
         let kv = KvPool::new(memory, &decoder.config, decoder.layers.len(), format)?;
         let a = Activations::new(memory, decoder, rows)?;
         let logits = activations(memory, 1, decoder.vocab)?;
@@ -102,7 +107,8 @@ impl Programs<Recording> {
             true => Some(DevicePrograms::new(memory, &decode, &last_logits, logits)?),
             false => None,
         };
-        Ok(Self { rows, kv, decode, prompt, last_logits, logits, device, activations: a, later: Later::default() })
+        let later = Later::default();
+        Ok(Self { rows, read, kv, decode, prompt, last_logits, logits, device, activations: a, later })
     }
 
     /// All recordings.
@@ -118,7 +124,7 @@ impl Programs<Recording> {
 
     /// Prepares all programs on the engine.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
-        let Self { rows, kv, decode, prompt, last_logits, logits, device, activations, later } = self;
+        let Self { rows, read, kv, decode, prompt, last_logits, logits, device, activations, later } = self;
         let device = match device {
             Some(DevicePrograms { decode, last, chain, maxima, id }) => {
                 let (decode, last) = (engine.prepare(decode)?, engine.prepare(last)?);
@@ -128,6 +134,7 @@ impl Programs<Recording> {
         };
         Ok(Programs {
             rows,
+            read,
             kv,
             decode: engine.prepare(decode)?,
             prompt: engine.prepare(prompt)?,
@@ -153,9 +160,9 @@ impl<P> Programs<P> {
 
     /// The recording of [`Programs::all_logits`].
     pub fn record_all_logits(&self, memory: &mut dyn Memory, decoder: &Decoder) -> Result<(Recording, Tensor)> {
-        let logits = activations(memory, self.rows, decoder.vocab)?;
+        let logits = activations(memory, self.read, decoder.vocab)?;
         let mut recording = Recording::default();
-        decoder.record_logits(&mut recording, &self.activations, logits)?;
+        decoder.record_logits(&mut recording, &self.activations.first(self.read), logits)?;
         Ok((recording, logits))
     }
 
@@ -221,7 +228,7 @@ impl Programs {
         Ok(ready)
     }
 
-    /// Residual stream of a chunk → logits of all its tokens, (rows, vocab).
+    /// Residual stream of a step → logits of all its tokens, (read, vocab).
     pub fn all_logits(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
         if let Some(ready) = self.later.all_logits {
             return Ok(ready);
@@ -275,6 +282,18 @@ impl Programs {
         self.later.table = Some(ready);
         Ok(ready)
     }
+}
+
+/// The largest chunk, of `most` tokens or a part of it, whose activations are buffers of at most
+/// `limit` bytes.
+fn rows_that_fit(limit: u64, decoder: &Decoder, most: usize) -> Result<usize> {
+    let mut row = Counting::default();
+    Activations::new(&mut row, decoder, 1)?;
+    let mut rows = most;
+    while rows > PROMPT_CHUNK && row.largest * rows as u64 > limit {
+        rows /= 2;
+    }
+    Ok(rows)
 }
 
 impl DevicePrograms<Recording> {

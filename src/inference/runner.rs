@@ -124,7 +124,8 @@ impl Runner {
         self.chunk_last_logits(sequence, position, ids).await
     }
 
-    /// Logits of each of `ids`, a chunk that [`Runner::run`] has just read: (ids, vocab).
+    /// Logits of each of `ids`, at most [`Programs::read`], that [`Runner::run`] has just read:
+    /// (ids, vocab).
     pub async fn chunk_logits(&mut self, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<Vec<f32>> {
         let (program, logits) = self.all_logits().await?;
         self.run_again(program, sequence, position, ids)?;
@@ -146,8 +147,8 @@ impl Runner {
         self.engine.read_values(logits.buffer, rows.len() * self.decoder.vocab).await
     }
 
-    /// What the output head makes of rows of the residual stream, (rows, hidden), at most as many
-    /// as a chunk has: (rows, vocab).
+    /// What the output head makes of rows of the residual stream, (rows, hidden), at most
+    /// [`Programs::read`]: (rows, vocab).
     pub async fn logits_of(&mut self, x: &[f32]) -> Result<Vec<f32>> {
         let count = x.len() / self.decoder.config.hidden;
         let (program, logits) = match count {
@@ -267,6 +268,12 @@ impl Runner {
         self.write_angles(&rows(0, position, ids))?;
         self.run_again(self.programs.decode, sequence, position, ids)?;
         Ok(self.engine.counters().dispatches)
+    }
+
+    /// Tokens of the next chunk of a prompt, as one of `generations`.
+    pub fn chunk(&self, generations: usize) -> usize {
+        let Programs { prompt, rows, .. } = self.programs;
+        self.engine.prompt_chunk(prompt, generations > 1).clamp(1, rows)
     }
 
     /// Number of steps that each of `generations` may have queued.

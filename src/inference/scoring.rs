@@ -63,11 +63,15 @@ impl LoadedDecoder {
         each: &mut impl FnMut(usize, &[f32]),
     ) -> Result<()> {
         let runner = &mut self.runner;
-        let (rows, prompt) = (runner.programs.rows, runner.programs.prompt);
+        let (rows, prompt) = (runner.programs.read, runner.programs.prompt);
+        let mut before = None;
         while sequence.len() < first {
             let position = sequence.len();
-            runner.run(prompt, sequence, &ids[position..(position + rows).min(first)]).await?;
-            runner.engine.synchronize().await?;
+            runner.run(prompt, sequence, &ids[position..(position + runner.chunk(1)).min(first)]).await?;
+            // of two chunks, so that the engine does not wait for the host
+            if let Some(computed) = before.replace(runner.engine.synchronize()) {
+                computed.await?;
+            }
         }
         let vocab = runner.decoder.vocab;
         while sequence.len() < ids.len() {

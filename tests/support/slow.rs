@@ -1,6 +1,8 @@
 //! An engine whose results are never there at once, as in a browser.
 
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use weft_llm::Result;
@@ -9,7 +11,51 @@ use weft_llm::format::{BlockType, Layout};
 use weft_llm::ops::Recording;
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Memory, Step};
 
-pub struct Slow(pub Box<dyn Engine>);
+pub struct Slow {
+    pub engine: Box<dyn Engine>,
+    /// How it reads prompts; `None`: as the engine does.
+    pub chunks: Option<Rc<Chunks>>,
+}
+
+impl From<Box<dyn Engine>> for Slow {
+    fn from(engine: Box<dyn Engine>) -> Self {
+        Self { engine, chunks: None }
+    }
+}
+
+/// Chunks of a prompt, two of which are queued at once, as on a GPU.
+pub struct Chunks {
+    /// Tokens of the next one.
+    pub tokens: Cell<usize>,
+    /// Waits for queued work that have not ended, and the most of these at a time.
+    pub queued: Cell<usize>,
+    pub most: Cell<usize>,
+    /// The rows of each step that ran with a sequence.
+    pub steps: RefCell<Vec<usize>>,
+}
+
+impl Chunks {
+    pub fn of(tokens: usize) -> Self {
+        Self { tokens: Cell::new(tokens), queued: Cell::default(), most: Cell::default(), steps: RefCell::default() }
+    }
+}
+
+/// A wait that has not ended.
+struct Queued(Rc<Chunks>);
+
+impl Queued {
+    fn new(chunks: Rc<Chunks>) -> Self {
+        chunks.queued.update(|queued| queued + 1);
+        chunks.most.set(chunks.most.get().max(chunks.queued.get()));
+        Self(chunks)
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.queued.update(|queued| queued - 1);
+    }
+}
 
 /// Waits once, then for the future.
 fn late<T: 'static>(future: LocalFuture<'static, T>) -> LocalFuture<'static, T> {
@@ -34,80 +80,100 @@ pub fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 
 impl Memory for Slow {
     fn max_buffer_bytes(&self) -> u64 {
-        self.0.max_buffer_bytes()
+        self.engine.max_buffer_bytes()
     }
 
     fn memory_bytes(&self) -> u64 {
-        self.0.memory_bytes()
+        self.engine.memory_bytes()
     }
 
     fn buffer_bytes(&self, buffer: BufferId) -> u64 {
-        self.0.buffer_bytes(buffer)
+        self.engine.buffer_bytes(buffer)
     }
 
     fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId> {
-        self.0.create_values(label, len)
+        self.engine.create_values(label, len)
     }
 
     fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
-        self.0.kv_format(asked)
+        self.engine.kv_format(asked)
     }
 
     fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId> {
-        self.0.create_blocks(label, shape, count)
+        self.engine.create_blocks(label, shape, count)
     }
 
     fn hold_blocks(&mut self, buffers: &[BufferId], held: &[bool]) -> LocalFuture<'static, Result<()>> {
-        late(self.0.hold_blocks(buffers, held))
+        late(self.engine.hold_blocks(buffers, held))
     }
 
     fn copy_block(&mut self, buffers: &[BufferId], from: usize, to: usize) -> Result<()> {
-        self.0.copy_block(buffers, from, to)
+        self.engine.copy_block(buffers, from, to)
     }
 
     fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()> {
-        self.0.write_values(buffer, offset, values)
+        self.engine.write_values(buffer, offset, values)
     }
 
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
-        self.0.create_matrix(label, layout, rows, cols)
+        self.engine.create_matrix(label, layout, rows, cols)
     }
 
     fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()> {
-        self.0.write_rows(matrix, first_row, block, rows)
+        self.engine.write_rows(matrix, first_row, block, rows)
     }
 
     fn free(&mut self, buffer: BufferId) {
-        self.0.free(buffer);
+        self.engine.free(buffer);
     }
 }
 
 impl Engine for Slow {
     fn info(&self) -> EngineInfo {
-        self.0.info()
+        self.engine.info()
     }
 
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
-        self.0.prepare(recording)
+        self.engine.prepare(recording)
     }
 
     fn release(&mut self, program: ProgramId) {
-        self.0.release(program);
+        self.engine.release(program);
     }
 
     fn run(&mut self, program: ProgramId, step: &Step) -> Result<()> {
-        self.0.run(program, step)
+        if let (Some(chunks), false) = (&self.chunks, step.tables.is_empty()) {
+            chunks.steps.borrow_mut().push(step.rows.len());
+        }
+        self.engine.run(program, step)
     }
 
     fn read_ranges(&mut self, buffer: BufferId, ranges: Vec<Range<usize>>) -> LocalFuture<'static, Result<Vec<f32>>> {
-        late(self.0.read_ranges(buffer, ranges))
+        late(self.engine.read_ranges(buffer, ranges))
     }
 
     fn synchronize(&mut self) -> LocalFuture<'static, Result<()>> {
-        late(self.0.synchronize())
+        let (done, queued) = (late(self.engine.synchronize()), self.chunks.clone().map(Queued::new));
+        Box::pin(async move {
+            let done = done.await;
+            drop(queued);
+            done
+        })
+    }
+
+    fn prompt_rows(&self) -> usize {
+        self.chunks.as_ref().map_or(self.engine.prompt_rows(), |_| 512)
+    }
+
+    fn prompt_chunk(&self, program: ProgramId, shared: bool) -> usize {
+        self.chunks.as_ref().map_or(self.engine.prompt_chunk(program, shared), |chunks| chunks.tokens.get())
+    }
+
+    fn prompt_depth(&self) -> usize {
+        self.chunks.as_ref().map_or(self.engine.prompt_depth(), |_| 2)
     }
 
     fn counters(&self) -> Counters {
-        self.0.counters()
+        self.engine.counters()
     }
 }

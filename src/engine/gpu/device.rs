@@ -143,6 +143,8 @@ pub(super) struct Gpu {
     pub features: BTreeSet<Feature>,
     /// Number of submits.
     pub submits: Cell<u64>,
+    /// The last submit.
+    pub last: RefCell<Option<wgpu::SubmissionIndex>>,
     /// Commands that go with the next submit, and buffers that nobody needs after them.
     deferred: RefCell<(Vec<wgpu::CommandBuffer>, Vec<wgpu::Buffer>)>,
 }
@@ -203,6 +205,7 @@ impl Gpu {
             watch,
             features,
             submits: Cell::default(),
+            last: RefCell::default(),
             deferred: RefCell::default(),
         })
     }
@@ -293,6 +296,7 @@ impl Gpu {
         self.submits.update(|submits| submits + 1);
         let (deferred, unused) = self.deferred.take();
         let index = self.queue.submit(deferred.into_iter().chain(commands));
+        self.last.replace(Some(index.clone()));
         unused.iter().for_each(wgpu::Buffer::destroy);
         index
     }

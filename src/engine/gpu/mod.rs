@@ -9,7 +9,7 @@
 //! | [`shader`] | shader sources and their preprocessor |
 //! | `pipelines` | kernels → pipelines |
 //! | `program` | a recording → bind groups; replay |
-//! | `pace` | how much of a program goes in a submit |
+//! | `pace` | how much of a prompt goes in a step, and of a program in a submit |
 //! | `sampled_ids` | ids of steps that are queued ahead |
 //! | `buffers` | buffers and uploads |
 //! | `caches` | memory of KV caches |
@@ -44,6 +44,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
+use web_time::Instant;
 
 use buffers::Buffers;
 use device::Gpu;
@@ -57,7 +58,10 @@ use tiles::Tiler;
 pub use tuner::Timing;
 
 use super::table::Table;
-use super::{Counters, DeviceSampling, Engine, EngineInfo, Hints, Ids, LocalFuture, ProgramId, now, released};
+use super::{
+    Counters, DeviceSampling, Engine, EngineInfo, Hints, Ids, LARGEST_CHUNK, LocalFuture, PROMPT_CHUNK, ProgramId, now,
+    released,
+};
 use crate::format::Planes;
 use crate::ops::variants::Feature;
 use crate::ops::{Command, Op, Recording, Variants};
@@ -88,11 +92,15 @@ pub struct GpuEngine {
     /// Bytes uploaded since the last wait for the queue.
     uploading: u64,
     /// Signals that the pipeline begun last is compiled.
-    compiling: Option<oneshot::Receiver<()>>,
+    compiling: Option<oneshot::Receiver<Instant>>,
     /// The staging buffer of readbacks; `None` while one is in progress.
     staging: Rc<Cell<Option<wgpu::Buffer>>>,
-    /// Queued replays whose time will determine the size of the next submits.
+    /// Queued replays whose time will determine the size of the next ones.
     paces: Paces,
+    /// Most tokens of a prompt per step.
+    prompt_rows: usize,
+    /// Tokens of a prompt per step; `None`: by what they take.
+    chunk: Option<usize>,
 }
 
 impl Drop for GpuEngine {
@@ -128,6 +136,7 @@ impl GpuEngine {
 
     /// An engine without buffers.
     fn on(gpu: Rc<Gpu>, shaders: Rc<RefCell<Shaders>>) -> Self {
+        let prompt_rows = if gpu.is_software() { PROMPT_CHUNK } else { LARGEST_CHUNK };
         Self {
             gpu,
             shaders,
@@ -141,6 +150,8 @@ impl GpuEngine {
             compiling: None,
             staging: Rc::default(),
             paces: Paces::default(),
+            prompt_rows,
+            chunk: None,
         }
     }
 
@@ -226,6 +237,13 @@ impl GpuEngine {
         self.sampled_ids.set_limit(limit);
     }
 
+    /// Reads prompts in chunks of so many tokens, each in one submit if it can be, however long they
+    /// take: for tests and measurements, before a program is prepared. By default chunks have 32 to
+    /// 512 tokens, by what they take.
+    pub fn set_prompt_chunk(&mut self, tokens: usize) {
+        (self.prompt_rows, self.chunk) = (tokens, Some(tokens));
+    }
+
     /// Bounds the bytes of all buffers: taking a block of a KV cache beyond is `OutOfMemory`.
     pub fn set_memory_limit(&mut self, bytes: u64) {
         self.buffers.borrow_mut().limit = bytes;
@@ -272,7 +290,7 @@ impl Engine for GpuEngine {
                 return Ok(false);
             }
             self.shaders.borrow_mut().pipelines.get(&self.gpu, &kernel)?;
-            self.compiling = Some(self.queue_done());
+            self.compiling = Some(self.queue_waited());
         }
         Ok(true)
     }
@@ -294,7 +312,7 @@ impl Engine for GpuEngine {
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
         self.gpu.check()?;
         let Shaders { variants, pipelines, .. } = &mut *self.shaders.borrow_mut();
-        let program = Program::new(&self.gpu, pipelines, variants, &self.buffers.borrow(), &recording)?;
+        let program = Program::new(&self.gpu, pipelines, variants, &self.buffers.borrow(), &recording, self.chunk)?;
         // natively, a shader or binding that is refused is known by now
         self.gpu.check()?;
         Ok(self.programs.insert(program))
@@ -309,7 +327,7 @@ impl Engine for GpuEngine {
     fn run(&mut self, program: ProgramId, step: &Step) -> Result<()> {
         self.gpu.check()?;
         let program = self.programs.get_mut(program).ok_or_else(released)?;
-        self.paces.begin(&program.pace);
+        self.paces.begin(&program.pace, program.rows(step), now());
         program.run(&self.gpu, &self.buffers.borrow(), step, None)?;
         self.counters.dispatches += program.len() as u64;
         Ok(())
@@ -321,6 +339,18 @@ impl Engine for GpuEngine {
 
     fn synchronize(&mut self) -> LocalFuture<'static, Result<()>> {
         self.wait_for_queue()
+    }
+
+    fn prompt_rows(&self) -> usize {
+        self.prompt_rows
+    }
+
+    fn prompt_chunk(&self, program: ProgramId, shared: bool) -> usize {
+        self.programs.get(program).map_or(PROMPT_CHUNK, |program| program.pace.rows(shared))
+    }
+
+    fn prompt_depth(&self) -> usize {
+        2
     }
 
     fn device_sampling(&mut self) -> Option<&mut dyn DeviceSampling> {
@@ -354,7 +384,7 @@ impl DeviceSampling for GpuEngine {
         let (mut submitted, mut decodes) = (None, false);
         for (i, &program) in programs.iter().enumerate() {
             let program = self.programs.get_mut(program).ok_or_else(released)?;
-            self.paces.begin(&program.pace);
+            self.paces.begin(&program.pace, program.rows(step), now());
             let read = (i + 1 == programs.len()).then_some((id, &staging));
             submitted = program.run(gpu, &buffers, step, Some(Feedback { feed, recent: recent.take(), read }))?;
             counters.dispatches += program.len() as u64;
@@ -363,6 +393,6 @@ impl DeviceSampling for GpuEngine {
         }
         counters.readbacks += 1;
         counters.read_bytes += staging.bytes;
-        Ok(sampled_ids.read(gpu, staging, submitted, decodes.then(now)))
+        Ok(sampled_ids.read(gpu, staging, submitted, decodes.then(now), &self.paces))
     }
 }

@@ -80,7 +80,8 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Compiles new pipelines and makes bind groups. Errors: `Internal` for a recording that cannot
+    /// Compiles new pipelines and makes bind groups. `chunk`: rows of every replay; `None`: by what
+    /// they take. Errors: `Internal` for a recording that cannot
     /// run, `OutOfMemory`.
     pub fn new(
         gpu: &Gpu,
@@ -88,6 +89,7 @@ impl Program {
         variants: &Variants,
         buffers: &Buffers,
         recording: &Recording,
+        chunk: Option<usize>,
     ) -> Result<Self> {
         let kernels: Vec<Kernel> = recording.commands.iter().flat_map(|command| command.kernels(variants)).collect();
         let capacity = capacity(&kernels);
@@ -118,7 +120,7 @@ impl Program {
         let table_words = FIRST_TABLE_WORDS;
         let step = step_buffer(gpu, capacity, table_words)?;
         let pieces = gpu.create_buffer("pieces", 0, wgpu::BufferUsages::STORAGE)?;
-        let pace = Rc::new(Pace::new(capacity, kernels.len()));
+        let pace = Rc::new(Pace::new(capacity, kernels.len(), chunk));
         let (words, generation) = (Vec::new(), buffers.generation);
         let dispatches = Vec::with_capacity(kernels.len());
         let caches = kernels.iter().flat_map(|(kernel, _)| &kernel.bindings).filter_map(|binding| match binding {
@@ -214,6 +216,11 @@ impl Program {
         !self.caches.is_empty()
     }
 
+    /// Rows of a step that it takes.
+    pub fn rows(&self, step: &Step) -> usize {
+        step.count(self.capacity)
+    }
+
     /// Dispatches per replay.
     pub fn len(&self) -> usize {
         self.dispatches.len()
@@ -239,7 +246,7 @@ impl Program {
             return Err(no_tokens("a row without an id"));
         }
         let extent = self.write(gpu, buffers, step)?;
-        let batches = self.dispatches.chunks(self.pace.per_submit());
+        let batches = self.dispatches.chunks(self.pace.per_submit(extent[0]));
         let (mut last, count) = (None, batches.len());
         let copies = feedback.as_ref();
         for (i, batch) in batches.enumerate() {
@@ -298,7 +305,7 @@ impl Program {
 
     /// Writes a step to the GPU. Returns its rows, and the positions of its longest sequence.
     fn write(&mut self, gpu: &Gpu, buffers: &Buffers, step: &Step) -> Result<[usize; 2]> {
-        let rows = &step.rows[..step.rows.len().min(self.capacity)];
+        let rows = &step.rows[..self.rows(step)];
         if rows.is_empty() {
             return Err(no_tokens("none"));
         }

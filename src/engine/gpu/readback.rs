@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use futures_channel::oneshot;
+use web_time::Instant;
 
 use super::GpuEngine;
-use crate::engine::{LocalFuture, freed};
+use crate::engine::{LocalFuture, freed, now};
 use crate::record::BufferId;
 use crate::{Error, Result};
 
@@ -51,16 +52,17 @@ impl GpuEngine {
         let (sender, receiver) = oneshot::channel();
         staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
             // nobody listens where the caller gave up
-            let _ = sender.send(result);
+            let _ = sender.send(result.map(|()| now()));
         });
         let (watch, paces, place) = (self.gpu.watch.clone(), self.paces.clone(), self.staging.clone());
+        let begun = paces.begun();
         Ok(Box::pin(async move {
             watch.wait();
             let mapped = receiver.await;
             watch.settle().await?;
-            paces.done();
             let failed = |error: String| Error::DeviceLost(format!("a readback failed: {error}"));
-            mapped.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+            let at = mapped.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+            paces.done(begun, at);
             let view = staging.get_mapped_range(..bytes).map_err(|error| failed(error.to_string()))?;
             let values = format.decode(&view);
             drop(view);
@@ -71,24 +73,34 @@ impl GpuEngine {
     }
 
     /// Hears when the GPU has done everything that it was told so far.
-    pub(super) fn queue_done(&self) -> oneshot::Receiver<()> {
+    fn queue_done(&self) -> oneshot::Receiver<Instant> {
         let (sender, receiver) = oneshot::channel();
         self.gpu.queue.on_submitted_work_done(move || {
-            let _ = sender.send(());
+            // nobody listens where the caller gave up
+            let _ = sender.send(now());
         });
-        self.gpu.watch.wait();
         receiver
     }
 
-    pub(super) fn wait_for_queue(&mut self) -> LocalFuture<'static, Result<()>> {
+    /// The same, natively after waiting for it.
+    pub(super) fn queue_waited(&self) -> oneshot::Receiver<Instant> {
         let done = self.queue_done();
+        self.gpu.watch.wait();
+        done
+    }
+
+    /// Waits for what is queued by now, but not for what is queued until the future is awaited.
+    pub(super) fn wait_for_queue(&mut self) -> LocalFuture<'static, Result<()>> {
+        let (done, last) = (self.queue_done(), self.gpu.last.borrow().clone());
         self.uploading = 0;
-        let (watch, paces) = (self.gpu.watch.clone(), self.paces.clone());
+        let (watch, paces, begun) = (self.gpu.watch.clone(), self.paces.clone(), self.paces.begun());
         Box::pin(async move {
+            watch.wait_for(last);
             let done = done.await;
             watch.settle().await?;
-            paces.done();
-            done.map_err(|_| Error::DeviceLost("the queue never finished".into()))
+            let at = done.map_err(|_| Error::DeviceLost("the queue never finished".into()))?;
+            paces.done(begun, at);
+            Ok(())
         })
     }
 }

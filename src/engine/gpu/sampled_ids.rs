@@ -9,6 +9,7 @@ use futures_channel::oneshot;
 use web_time::Instant;
 
 use super::device::Gpu;
+use super::pace::Paces;
 use crate::engine::{LocalFuture, now};
 use crate::ops::adjust::RECENT;
 use crate::{Error, Result};
@@ -98,13 +99,15 @@ impl SampledIds {
     }
 
     /// Reads what a step leaves in `staging`: a future of its words, which may be dropped. `last`:
-    /// its last submit; `since`: when it was queued, if it tells the time of a token.
+    /// its last submit; `since`: when it was queued, if it tells the time of a token. `paces` hear when it is
+    /// done.
     pub fn read(
         &mut self,
         gpu: &Gpu,
         staging: Staging,
         last: Option<wgpu::SubmissionIndex>,
         since: Option<Instant>,
+        paces: &Paces,
     ) -> LocalFuture<'static, Result<Vec<u32>>> {
         let Staging { buffer, bytes } = staging;
         let (sender, arrival) = oneshot::channel();
@@ -113,6 +116,7 @@ impl SampledIds {
             let _ = sender.send(result.map(|()| now()));
         });
         let (watch, idle, pace) = (gpu.watch.clone(), self.idle.clone(), self.pace.clone());
+        let (paces, begun) = (paces.clone(), paces.begun());
         Box::pin(async move {
             watch.wait_for(last);
             let arrival = arrival.await;
@@ -125,6 +129,7 @@ impl SampledIds {
             drop(view);
             buffer.unmap();
             pace.set(pace.get().arrived(since, arrival));
+            paces.done(begun, arrival);
             idle.borrow_mut().push(buffer);
             Ok(words)
         })

@@ -55,7 +55,7 @@ fn check_layer(case: &str, decoder: &mut LoadedDecoder, id: GenerationId, seen: 
     let attention = runner.decoder.attention(layer, kv, &runner.programs.activations);
     let values = block_on(runner.engine.read_ranges(kv.buffer, ranges[ranges.len() / 2..].to_vec())).unwrap();
     let whole = attended(kv, attention.heads, weights, &values, tokens);
-    let rows = (tokens - 1) % runner.programs.rows + 1;
+    let rows = (tokens - 1) % runner.programs.read + 1;
     let expected = block_on(runner.engine.read_values(attention.y.buffer, rows * attention.y.cols)).unwrap();
     let got = &whole[whole.len() - expected.len()..];
     let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));

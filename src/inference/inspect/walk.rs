@@ -103,7 +103,7 @@ impl Walk {
 
     /// Computes the stage for the next chunk of tokens.
     async fn compute(&mut self, runner: &mut Runner, sequence: &mut Sequence, options: &InspectOptions) -> Result<()> {
-        let end = (self.done + runner.programs.rows).min(self.ids.len());
+        let end = (self.done + runner.programs.read).min(self.ids.len());
         let (chunk, layer) = (self.done..end, self.layer());
         let rows = rows(0, self.first + chunk.start, &self.ids[chunk.clone()]);
         // no room is missing later on, and other calls wait for memory before the first layer
@@ -162,7 +162,7 @@ impl Walk {
         if positions.is_empty() {
             return Ok(true);
         }
-        let end = (self.lens.len() + runner.programs.rows).min(positions.len());
+        let end = (self.lens.len() + runner.programs.read).min(positions.len());
         let now = &positions[self.lens.len()..end];
         let hidden = runner.decoder.config.hidden;
         let row = |&position: &usize| &self.x[(position - self.first) * hidden..][..hidden];

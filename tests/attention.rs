@@ -3,12 +3,15 @@
 
 use crate::support;
 
+use std::ops::Range;
+
 use half::f16;
 use pollster::block_on;
 use support::{Setup, Suite, gpu};
 use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE};
 use weft_llm::ops::{Attention, Recording, RopeAppend, RopeKind};
 use weft_llm::record::{BufferId, KvCache, KvFormat, Memory, Row, Step, Tensor, rows};
 
@@ -16,6 +19,10 @@ use weft_llm::record::{BufferId, KvCache, KvFormat, Memory, Row, Step, Tensor, r
 /// of which a workgroup takes a part.
 const SHAPES: [(usize, usize, usize); 9] =
     [(2, 2, 64), (6, 2, 64), (4, 1, 80), (7, 1, 96), (16, 2, 128), (3, 3, 256), (8, 1, 256), (16, 1, 64), (9, 1, 128)];
+
+/// The variants for many tokens that take each row alone, and those that take a tile of queries.
+const ROW_BY_ROW: Range<usize> = 0..2;
+const IN_TILES: Range<usize> = 2..ATTEND_MANY.len();
 
 /// Blocks of a long context, and their order.
 fn table(first: u32, blocks: u32) -> Vec<u32> {
@@ -40,7 +47,7 @@ fn attention(s: &mut Setup, shape: (usize, usize, usize), capacity: usize, forma
 
 #[test]
 fn one_token_sees_contexts_of_every_length() {
-    let (mut all, mut first) = (Suite::of_attention(usize::MAX), Suite::of_attention(1));
+    let (mut all, mut first) = (Suite::of_attention(0..ATTEND_ONE.len()), Suite::of_attention(0..1));
     // windows that begin within a block and a piece
     let windows = [(Some(70), Some(2.0), None), (Some(300), None, Some(8.0))];
     let kinds = [(None, None, None), windows[0], windows[1], (None, Some(50.0), Some(8.0))];
@@ -77,7 +84,7 @@ fn case_of_one_token(
 
 #[test]
 fn rows_of_several_sequences_see_their_own() {
-    let mut suite = Suite::of_attention(usize::MAX);
+    let mut suite = Suite::of_attention(ROW_BY_ROW);
     let tables = [table(0, 8), table(8, 3), table(11, 5)];
     let steps: [Vec<Row>; 2] = [
         [rows(0, 64, &[0; 3]), rows(2, 300, &[0]), rows(1, 126, &[0; 4])].concat(),
@@ -97,6 +104,61 @@ fn rows_of_several_sequences_see_their_own() {
         }
     }
     suite.report("attention of several sequences");
+}
+
+#[test]
+fn tiles_of_queries_see_what_each_row_sees() {
+    let mut suite = Suite::of_attention(IN_TILES);
+    // windows that begin within a tile and a block; the softest bias reaches far
+    let kinds = [
+        (None, None, None, true),
+        (Some(70), Some(2.0), None, true),
+        (Some(9), None, Some(8.0), true),
+        (None, Some(50.0), Some(2.0), true),
+        (None, None, None, false),
+    ];
+    // also heads of which a tile has a part
+    let shapes = [&SHAPES[..], &[(71, 1, 8), (2, 1, 72), (8, 2, 112)]].concat();
+    for (turn, shape) in shapes.into_iter().enumerate() {
+        let format = KvFormat::ALL[turn % 2];
+        for (position, tokens) in [(0, 18), (111, 33)] {
+            let (window, cap, alibi, causal) = kinds[(turn + tokens) % kinds.len()];
+            let how = format!("window {window:?}, cap {cap:?}, bias {alibi:?}, causal {causal}");
+            let name = format!("{shape:?} in {}, {how}, {tokens} tokens at {position}", format.name());
+            let of = |s: &mut Setup| Attention { window, cap, alibi, causal, ..attention(s, shape, 40, format) };
+            suite.case_of_tables(name, &rows(0, position, &vec![0; tokens]), &[&table(0, 3)], of);
+        }
+    }
+    suite.report("attention in tiles");
+}
+
+#[test]
+fn tiles_are_cut_into_pieces_where_they_are_few() {
+    let mut suite = Suite::of_attention(IN_TILES);
+    for (shape, window, position) in [((6, 2, 64), None, 600), ((4, 1, 32), Some(300), 555), ((8, 1, 8), None, 1000)] {
+        let name = format!("{shape:?}, window {window:?}, at {position}");
+        let of = |s: &mut Setup| Attention { window, ..attention(s, shape, 16, KvFormat::F16) };
+        suite.case_of_tables(name, &rows(0, position, &[0; 16]), &[&table(0, 16)], of);
+    }
+    suite.report("attention in tiles and pieces");
+}
+
+#[test]
+fn tiles_hold_rows_of_several_sequences() {
+    let mut suite = Suite::of_attention(IN_TILES);
+    let tables = [table(0, 8), table(8, 3), table(11, 5)];
+    let step = [rows(0, 64, &[0; 13]), rows(2, 300, &[0]), rows(1, 126, &[0; 4]), rows(0, 400, &[0; 3])].concat();
+    for (shape, format, window, causal) in [
+        ((6, 2, 64), KvFormat::F16, None, true),
+        ((6, 2, 64), KvFormat::F32, Some(100), true),
+        ((1, 1, 16), KvFormat::F16, None, false),
+        ((5, 1, 96), KvFormat::F16, Some(100), true),
+    ] {
+        let name = format!("{shape:?} in {}, window {window:?}, causal {causal}", format.name());
+        let of = |s: &mut Setup| Attention { window, causal, ..attention(s, shape, 24, format) };
+        suite.case_of_tables(name, &step, &tables.each_ref().map(|table| &table[..]), of);
+    }
+    suite.report("attention in tiles of several sequences");
 }
 
 /// One layer without projections: keys and values are appended, then attended to.

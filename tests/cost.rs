@@ -63,6 +63,9 @@ fn llama_8b_by_hand() {
     assert_eq!(cost.prompt.sum.weight_bytes, 2048 * (all_layers + row(hidden, false)) + head);
     let tiled = synthetic("llama-8b", Mixture::Q4KM, "core", (2048, 2048));
     assert_eq!(tiled.prompt.sum.weight_bytes, 64 * all_layers + 2048 * row(hidden, false) + head);
+    // a tile has 64 queries, those of 16 tokens
+    let tiles: u64 = (1..=128).map(|tile| 16 * tile).sum();
+    assert_eq!(tiled.prompt.sum.kv_bytes, layers * kv_heads * tiles * 2 * 128 * 2);
     // in 4 chunks of 512 instead of 64 of 32; V alone has 1024 rows, and a workgroup takes 64 of
     // them and 32 tokens
     assert_eq!(tiled.prompt.sum.dispatches, 4 * (16 * 5 + 16 * 7 + 1) + 4);

@@ -411,6 +411,33 @@ fn attention() {
     seen.are(&["attention", "attention_lane", "attention_merge"]);
 }
 
+/// Of so many rows that queries are taken in tiles.
+#[test]
+fn attention_in_tiles() {
+    let mut seen = Seen::default();
+    let (scale, cap, alibi) = (1.0, None, None);
+    for (head_dim, heads, kv_heads, window, causal) in [
+        (8, 71, 1, None, true),
+        (16, 4, 2, None, false),
+        (16, 4, 2, Some(40), true),
+        (80, 3, 1, Some(90), true),
+        (256, 5, 1, None, true),
+    ] {
+        // some rows of several sequences
+        let row = |sequence, position| Row { id: Some(0), position, sequence, wanted: true };
+        let several = [&rows(0, 40, &[0; 9])[..], &[row(1, 7)], &rows(2, 90, &[0; 7])].concat();
+        let (q, y) = (tensor(18, heads * head_dim + 4), tensor(18, heads * head_dim));
+        let (kv, name) = (kv(kv_heads, head_dim, KvFormat::F16), format!("{window:?}"));
+        let op = Attention { q, kv, heads, scale, cap, alibi, window, causal, y };
+        match head_dim {
+            16 => at(200, 18, |step| seen.compare(&name, op, step)),
+            80 => at(150, 17, |step| seen.compare(&name, op, step)),
+            _ => seen.compare(&name, op, &Step::new(&several, &[&[0], &[1], &[2, 3]])),
+        }
+    }
+    assert!(seen.0["attention_tile"] >= 10 && seen.0["attention_merge"] > 0, "{:?}", seen.0);
+}
+
 /// So many positions that pieces grow.
 #[test]
 fn attention_of_longer_pieces() {

@@ -18,7 +18,7 @@ const TOO_FEW_ROWS: LinearVariant = LinearVariant { name: "wrong", rows: 8, ..PL
 const TOO_FEW_TOKENS: LinearVariant = LinearVariant { name: "wrong", tokens: 32, ..PLAIN };
 /// Has invocations for half of the keys of a block.
 const TOO_SHORT: AttentionVariant =
-    AttentionVariant { name: "wrong", shader: "attention", split: 64, lanes: 64, software_only: false };
+    AttentionVariant { name: "wrong", shader: "attention", split: 64, lanes: 64, queries: 0, software_only: false };
 
 const IDS: [u32; 7] = [1, 9, 200, 4, 77, 31, 250];
 

@@ -110,7 +110,8 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
             commands.push(rope(tensor(1), kind, kv).into());
         }
-        for rows in [1, 2] {
+        // a decode step; a few rows; tiles of queries, cut into pieces and not
+        for rows in [1, 2, 16, 16_384] {
             for (cap, alibi) in [(None, None), (Some(50.0), None), (None, Some(8.0)), (Some(50.0), Some(8.0))] {
                 // of one head of keys, and the most that the heads of a workgroup may need
                 for (heads, head_dim) in [(heads, head_dim), (8, 128), (8, 256)] {

@@ -55,13 +55,18 @@ fn keys_of(row: Row, kv_head: u32, position: u32) -> u32 {
     return (tables[row.table + 1u + index] * 2u * KV_HEADS + kv_head - index) * KV_BLOCK;
 }
 
-// The scores of four positions.
-fn adjusted(products: vec4<f32>, row: Row, head: u32, positions: vec4<u32>) -> vec4<f32> {
-    var scores = products;
+fn bounded(scores: vec4<f32>) -> vec4<f32> {
 #ifdef CAP
     // tanh may overflow for large arguments, where it is 1
-    scores = params.cap * tanh(clamp(scores / params.cap, vec4(-15.0), vec4(15.0)));
+    return params.cap * tanh(clamp(scores / params.cap, vec4(-15.0), vec4(15.0)));
+#else
+    return scores;
 #endif
+}
+
+// The scores of four positions.
+fn adjusted(products: vec4<f32>, row: Row, head: u32, positions: vec4<u32>) -> vec4<f32> {
+    var scores = bounded(products);
 #ifdef ALIBI
     scores -= slope(head) * vec4<f32>(vec4(end_position(row) - 1u) - positions);
 #endif

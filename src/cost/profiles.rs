@@ -25,7 +25,7 @@ const DISCRETE: Variants = Variants {
     matmul: &MATMUL[0],
     matmul_int8: Some(&MATMUL_INT8[0]),
     attend_one: &ATTEND_ONE[0],
-    attend_many: &ATTEND_MANY[0],
+    attend_many: &ATTEND_MANY[2],
     row_tiles: None,
 };
 

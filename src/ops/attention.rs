@@ -10,12 +10,15 @@
 //! pieces, which a second dispatch merges (Flash-Decoding, Dao et al. 2023).
 
 mod loads;
+mod tile;
 
 pub(super) use loads::Prologue;
 
 use std::ops::Range;
 
-use super::variants::AttentionVariant;
+use tile::Tile;
+
+use super::variants::{ATTEND_MANY, AttentionVariant};
 use super::{Binding, Kernel, Loads, Op, PieceGrid, Pieces, RowGrid, Variants, ceil_div, dot, ensure};
 use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, KvFormat, Step, Tensor};
@@ -66,19 +69,29 @@ impl Op for Attention {
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
         let KvCache { heads: kv_heads, head_dim, format, .. } = self.kv;
         let rows = self.y.rows;
-        let &AttentionVariant { shader, split, lanes, .. } = self.variant(variants);
-        let pieces = (split > 0).then_some(self.pieces(split));
+        let variant = self.variant(variants);
+        let &AttentionVariant { shader, split, lanes, .. } = variant;
+        let pieces = self.pieces(variant);
         let constants = [
             ("HEADS", self.heads as u32),
             ("HEAD_DIM", head_dim as u32),
             ("KV_BLOCK", KV_BLOCK as u32),
             ("SPLIT", split as u32),
-            ("PIECES", self.most_pieces() as u32),
+            ("PIECES", pieces.map_or(1, |pieces| pieces.most as u32)),
             ("WINDOW", self.window.map_or(u32::MAX, |window| window as u32)),
             ("CAUSAL", self.causal.into()),
         ];
         let mut own = vec![("Q_COLS", self.q.cols as u32), ("KV_HEADS", kv_heads as u32), ("WORKGROUP", lanes as u32)];
-        let (workgroups, along, dimension, each) = if shader == "attention" {
+        let (workgroups, along, dimension, each) = if shader == "attention_tile" {
+            let tile = Tile::new(self, variant);
+            own.extend(tile.constants());
+            (
+                [(kv_heads * tile.parts) as u32, 1, tile.count(rows) as u32],
+                RowGrid { dimension: 2, each: tile.tokens },
+                1,
+                1,
+            )
+        } else if shader == "attention" {
             let (together, parts) = self.together();
             own.extend([("TOGETHER", together as u32), ("PARTS", parts as u32)]);
             ([(kv_heads * parts) as u32, 1, rows as u32], RowGrid::along(2), 1, 1)
@@ -131,7 +144,7 @@ impl Op for Attention {
     fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {
         let variant = self.variant(variants);
         let mut loads = vec![self.walk_loads(variant, step)];
-        loads.extend((variant.split > 0).then(|| self.merge_loads(variant, step)));
+        loads.extend(self.pieces(variant).map(|_| self.merge_loads(variant, step)));
         loads
     }
 }
@@ -141,6 +154,9 @@ impl Op for Attention {
 const WORKGROUPS: usize = 512;
 const FEWEST_PIECES: usize = 16;
 const MOST_PIECES: usize = 64;
+
+/// Fewer rows leave most of a tile of queries empty; also, they are of several sequences.
+const FEWEST_ROWS: usize = 16;
 
 /// Invocations of a workgroup that merges pieces: at least [`MOST_PIECES`].
 const MERGE_WORKGROUP: usize = 64;
@@ -166,16 +182,21 @@ impl Attention {
         variant.shader == "attention" && variant.split > 0 && self.together().1 == 1
     }
 
-    fn most_pieces(&self) -> usize {
-        (WORKGROUPS / self.kv.heads).clamp(FEWEST_PIECES, MOST_PIECES)
-    }
-
-    fn pieces(&self, shortest: usize) -> Pieces {
-        Pieces { shortest, most: self.most_pieces(), window: self.window }
+    /// The pieces of the positions of a row; `None`: a row is done in one.
+    fn pieces(&self, variant: &AttentionVariant) -> Option<Pieces> {
+        let most = match variant.queries {
+            0 => (WORKGROUPS / self.kv.heads).clamp(FEWEST_PIECES, MOST_PIECES),
+            _ => Tile::new(self, variant).most_pieces(self),
+        };
+        (variant.split > 0 && most > 1).then_some(Pieces { shortest: variant.split, most, window: self.window })
     }
 
     fn variant(&self, variants: &Variants) -> &'static AttentionVariant {
-        if self.y.rows == 1 { variants.attend_one } else { variants.attend_many }
+        match self.y.rows {
+            1 => variants.attend_one,
+            rows if rows < FEWEST_ROWS && variants.attend_many.queries > 0 => &ATTEND_MANY[0],
+            _ => variants.attend_many,
+        }
     }
 
     /// The positions that a row at `position` attends to, in a sequence of `length` (see

@@ -103,6 +103,8 @@ pub struct AttentionVariant {
     /// Invocations per workgroup. In `attention` they share a key and value head, in
     /// `attention_lane` each has one.
     pub lanes: usize,
+    /// Queries of a workgroup, of some rows and heads, in `attention_tile`; 0 in others.
+    pub queries: usize,
     /// Only for adapters that are emulated on the CPU, see [`LinearVariant::software_only`].
     pub software_only: bool,
 }
@@ -115,6 +117,10 @@ impl AttentionVariant {
 
     const fn software_only(self) -> Self {
         Self { software_only: true, ..self }
+    }
+
+    const fn of_queries(self, queries: usize) -> Self {
+        Self { queries, ..self }
     }
 }
 
@@ -131,7 +137,7 @@ const fn linear(
 }
 
 const fn attention(name: &'static str, shader: &'static str, split: usize, lanes: usize) -> AttentionVariant {
-    AttentionVariant { name, shader, split, lanes, software_only: false }
+    AttentionVariant { name, shader, split, lanes, queries: 0, software_only: false }
 }
 
 /// Handles rows that are not whole blocks. The other variants are measured against it.
@@ -181,10 +187,12 @@ pub const ATTEND_ONE: &[AttentionVariant] = &[
     attention("16 positions an invocation", "attention_lane", 16, 4).software_only(),
 ];
 
-/// Candidates for attention of many tokens.
+/// Candidates for attention of many tokens, the plain one first.
 pub const ATTEND_MANY: &[AttentionVariant] = &[
     attention("a key head a workgroup", "attention", 0, 128),
     attention("a key head an invocation", "attention_lane", 0, 4).software_only(),
+    attention("64 queries a workgroup", "attention_tile", 128, 256).of_queries(64),
+    attention("32 queries a workgroup", "attention_tile", 128, 128).of_queries(32),
 ];
 
 /// A matrix with this many rows keeps a large GPU busy even if invocations do not share rows.
@@ -358,7 +366,7 @@ mod tests {
                 vec!["64 rows, 32 tokens a workgroup", "plain"],
                 vec!["64 rows, 32 tokens a workgroup in 8 bits"],
                 vec!["64 positions a workgroup"],
-                vec!["a key head a workgroup"],
+                vec!["a key head a workgroup", "64 queries a workgroup", "32 queries a workgroup"],
             ]
         );
         let lengths = [MATVEC.len(), MATMUL.len(), MATMUL_INT8.len(), ATTEND_ONE.len(), ATTEND_MANY.len()];

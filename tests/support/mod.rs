@@ -273,15 +273,14 @@ impl Suite {
         Self { engines, everywhere: false, cases: 0 }
     }
 
-    /// Each case runs on the CPU and with the first `most` variants of attention.
-    pub fn of_attention(most: usize) -> Self {
+    /// Each case runs on the CPU and with these variants of attention.
+    pub fn of_attention(variants: Range<usize>) -> Self {
         let choose = |i| Variants {
             attend_one: &ATTEND_ONE[i % ATTEND_ONE.len()],
             attend_many: &ATTEND_MANY[i % ATTEND_MANY.len()],
             ..Variants::PLAIN
         };
-        let all = ATTEND_ONE.len().max(ATTEND_MANY.len());
-        let gpus = (0..most.min(all)).map(|i| Box::new(gpu_with(choose(i))) as Box<dyn Engine>);
+        let gpus = variants.map(|i| Box::new(gpu_with(choose(i))) as Box<dyn Engine>);
         let host: Box<dyn Engine> = Box::new(HostEngine::new(Simd::default()));
         let engines = std::iter::once(host).chain(gpus).map(|engine| (engine, 0.0, String::new())).collect();
         Self { engines, everywhere: true, cases: 0 }

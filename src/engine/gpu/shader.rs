@@ -23,6 +23,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "attention",
     "attention_lane",
     "attention_merge",
+    "attention_tile",
     "combine",
     "embed",
     "gather",

@@ -23,7 +23,7 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Incremented when a variant or shader changes, which makes older choices invalid.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 
 /// Largest error of a correct variant, relative to the root mean square of the results. Wrong ones
 /// differ by about one.

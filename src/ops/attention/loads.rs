@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Attention, MERGE_WORKGROUP};
+use super::{Attention, MERGE_WORKGROUP, Tile};
 use crate::ops::loads::f32s;
 use crate::ops::variants::AttentionVariant;
 use crate::ops::{Loads, Variants};
@@ -35,10 +35,10 @@ impl Attention {
     /// Of the dispatch over keys and values.
     pub(super) fn walk_loads(&self, variant: &AttentionVariant, step: &Step) -> Loads {
         let rows = &step.rows[..step.count(self.y.rows)];
-        let walk = if variant.shader == "attention" {
-            self.head_walks(variant, step, rows)
-        } else {
-            self.lane_walks(variant, step, rows)
+        let walk = match variant.shader {
+            "attention_tile" => Tile::new(self, variant).walks(self, variant, step, rows),
+            "attention" => self.head_walks(variant, step, rows),
+            _ => self.lane_walks(variant, step, rows),
         };
         let positions: usize = rows.iter().map(|row| self.seen_by(step, row).len()).sum();
         Loads { multiply_adds: (2 * positions * self.heads * self.kv.head_dim) as u64, ..walk }
@@ -49,32 +49,31 @@ impl Attention {
     }
 
     /// Bytes of the keys and values of a head at these many positions.
-    fn kv_bytes(&self, positions: usize) -> u64 {
+    pub(super) fn kv_bytes(&self, positions: usize) -> u64 {
         (2 * positions * self.kv.vector_bytes()) as u64
     }
 
     /// Positions of a piece in this step, and the pieces in which a row sees some.
-    fn pieces_of(&self, variant: &AttentionVariant, step: &Step, row: &Row) -> (usize, Range<usize>) {
+    pub(super) fn pieces_of(&self, variant: &AttentionVariant, step: &Step, row: &Row) -> (usize, Range<usize>) {
+        let Some(pieces) = self.pieces(variant) else { return (usize::MAX, 0..1) };
         let reach = step.rows.iter().map(|row| row.position + 1).max().unwrap_or(0);
-        let (seen, length) = (self.seen_by(step, row), self.pieces(variant.split).length(reach));
+        let (seen, length) = (self.seen_by(step, row), pieces.length(reach));
         let begin = seen.start / KV_BLOCK * KV_BLOCK;
         (length, (seen.start - begin) / length..(seen.end - begin).div_ceil(length))
+    }
+
+    /// The positions that a row sees in a piece; empty where it sees none.
+    pub(super) fn piece_of(&self, variant: &AttentionVariant, step: &Step, row: &Row, piece: usize) -> Range<usize> {
+        let (seen, (length, _)) = (self.seen_by(step, row), self.pieces_of(variant, step, row));
+        let start = seen.start / KV_BLOCK * KV_BLOCK + piece * length;
+        seen.start.max(start)..seen.end.min(start.saturating_add(length))
     }
 
     /// Some heads of a key head a workgroup, for a row or a piece of it.
     fn head_walks(&self, variant: &AttentionVariant, step: &Step, rows: &[Row]) -> Loads {
         let of_row = |row: &Row| -> Loads {
-            let seen = self.seen_by(step, row);
-            if variant.split == 0 {
-                return self.head_walk(variant, seen);
-            }
-            let (length, pieces) = self.pieces_of(variant, step, row);
-            let begin = seen.start / KV_BLOCK * KV_BLOCK;
-            let part = |piece: usize| {
-                let start = begin + piece * length;
-                self.head_walk(variant, seen.start.max(start)..seen.end.min(start + length))
-            };
-            pieces.map(part).sum()
+            let part = |piece| self.head_walk(variant, self.piece_of(variant, step, row, piece));
+            self.pieces_of(variant, step, row).1.map(part).sum()
         };
         rows.iter().map(of_row).sum::<Loads>() * self.kv.heads
     }

@@ -25,10 +25,14 @@ const HEAD_GROUPS = min(GROUPS, TOGETHER); // those of the same positions
 const STRIPES = GROUPS / HEAD_GROUPS; // of positions
 const HEADS_EACH = (TOGETHER + HEAD_GROUPS - 1u) / HEAD_GROUPS; // 1 where there are several stripes
 // quads of a key that an invocation reads side by side: 16 bytes
+#ifdef KV_Q8
+const BESIDE = 4u;
+#else
 #ifdef KV_F16
 const BESIDE = 2u;
 #else
 const BESIDE = 1u;
+#endif
 #endif
 // positions of a row of `products`, which begin in different banks of the memory
 const STRIDE = KV_BLOCK + 8u;

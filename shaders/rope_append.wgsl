@@ -21,7 +21,14 @@ struct Params {
 @group(0) @binding(next) var<storage, read_write> qkv: array<f32>;
 // (rows, rotary_dim / 2): cos, sin
 @group(0) @binding(next) var<storage, read> angles: array<vec2<f32>>;
+#ifdef KV_Q8
+// see kv_read
+@group(0) @binding(next) var<storage, read_write> kv: array<u32>;
+const GROUP = 16u; // pairs with a common scale; divides those of a head, and of a workgroup
+var<workgroup> pairs: array<vec2<f32>, 64>;
+#else
 #import kv_write
+#endif
 
 // The values of a pair that is rotated together.
 fn places(pair: u32) -> vec2<u32> {
@@ -56,32 +63,56 @@ fn key(token: u32, first: u32, i: u32) -> f32 {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let token = id.y;
-    let head = id.x / (params.head_dim / 2u); // q heads, then k heads, then v heads
-    let pair = id.x % (params.head_dim / 2u);
-    let all_heads = params.heads + 2u * params.kv_heads;
-    if token >= min(step.tokens, params.rows) || head >= all_heads {
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let token = workgroup.y;
+    if token >= min(step.tokens, params.rows) {
         return;
     }
+    let index = workgroup.x * 64u + lane;
+    let head = index / (params.head_dim / 2u); // q heads, then k heads, then v heads
+    let pair = index % (params.head_dim / 2u);
+    let all_heads = params.heads + 2u * params.kv_heads;
     let first = (token * all_heads + head) * params.head_dim;
+    var values = vec2(0.0);
     if head < params.heads {
         if pair < params.rotary_dim / 2u {
-            let values = rotated(token, first, pair);
+            let both = rotated(token, first, pair);
             let at = first + places(pair);
-            qkv[at.x] = values.x;
-            qkv[at.y] = values.y;
+            qkv[at.x] = both.x;
+            qkv[at.y] = both.y;
         }
-        return;
-    }
-    var values: vec2<f32>;
-    if head < params.heads + params.kv_heads {
+    } else if head < params.heads + params.kv_heads {
         values = vec2(key(token, first, 2u * pair), key(token, first, 2u * pair + 1u));
-    } else {
+    } else if head < all_heads {
         values = vec2(qkv[first + 2u * pair], qkv[first + 2u * pair + 1u]);
+    }
+#ifdef KV_Q8
+    // an infinite key or value would spoil every later token
+    values = clamp(values, vec2(-65504.0), vec2(65504.0));
+    pairs[lane] = values;
+    workgroupBarrier();
+#endif
+    if head < params.heads || head >= all_heads {
+        return;
     }
     let row = rows[token];
     let kv_head = row.slot / KV_BLOCK * 2u * params.kv_heads + head - params.heads;
     let at = (kv_head * KV_BLOCK + row.slot % KV_BLOCK) * params.head_dim;
+#ifdef KV_Q8
+    var most = 0.0;
+    for (var i = 0u; i < GROUP; i++) {
+        let magnitudes = abs(pairs[lane / GROUP * GROUP + i]);
+        most = max(most, max(magnitudes.x, magnitudes.y));
+    }
+    let place = (at / 2u + pair) / GROUP * 9u;
+    if pair % GROUP == 0u {
+        kv[place] = bitcast<u32>(most);
+    }
+    if pair % 2u == 0u {
+        let parts = vec4(values, pairs[lane + 1u]) / max(most, 1e-30);
+        kv[place + 1u + pair % GROUP / 2u] = pack4x8snorm(parts);
+    }
+#else
     write_kv(at / 2u + pair, values);
+#endif
 }

@@ -29,6 +29,11 @@ fn table(first: u32, blocks: u32) -> Vec<u32> {
     (first..first + blocks).rev().collect()
 }
 
+/// Cases take turns.
+fn format(head_dim: usize, turn: usize) -> KvFormat {
+    KvFormat::ALL[turn % KvFormat::ALL.len()].of_heads(head_dim)
+}
+
 /// Weights are far from uniform.
 fn attention(s: &mut Setup, shape: (usize, usize, usize), capacity: usize, format: KvFormat) -> Attention {
     let (heads, kv_heads, head_dim) = shape;
@@ -52,7 +57,7 @@ fn one_token_sees_contexts_of_every_length() {
     let windows = [(Some(70), Some(2.0), None), (Some(300), None, Some(8.0))];
     let kinds = [(None, None, None), windows[0], windows[1], (None, Some(50.0), Some(8.0))];
     for (turn, shape) in SHAPES.into_iter().enumerate() {
-        let (format, kind) = (KvFormat::ALL[(turn + 1) % 2], kinds[turn % kinds.len()]);
+        let (format, kind) = (format(shape.2, turn + 1), kinds[turn % kinds.len()]);
         // an invocation that takes a key head alone is unrolled for all values of its query heads:
         // software adapters compile that for minutes
         let suite = if shape.0 / shape.1 * shape.2 > 512 { &mut first } else { &mut all };
@@ -62,6 +67,7 @@ fn one_token_sees_contexts_of_every_length() {
     }
     // more positions than pieces of the shortest length hold
     case_of_one_token(&mut all, (7, 1, 64), KvFormat::F16, (None, None, None), 3000);
+    case_of_one_token(&mut all, (4, 2, 32), KvFormat::Q8, (Some(1111), None, None), 3000);
     case_of_one_token(&mut all, (16, 16, 8), KvFormat::F16, (None, Some(50.0), None), 3000);
     case_of_one_token(&mut all, (32, 32, 8), KvFormat::F32, (Some(1111), None, Some(8.0)), 3000);
     all.report("attention of one token");
@@ -93,7 +99,7 @@ fn rows_of_several_sequences_see_their_own() {
     for (shape, format, window, causal) in [
         ((6, 2, 64), KvFormat::F16, None, true),
         ((6, 2, 64), KvFormat::F32, Some(100), true),
-        ((6, 2, 64), KvFormat::F16, None, false),
+        ((6, 2, 64), KvFormat::Q8, None, false),
         ((5, 1, 96), KvFormat::F16, Some(100), true),
     ] {
         for rows in &steps {
@@ -120,7 +126,7 @@ fn tiles_of_queries_see_what_each_row_sees() {
     // also heads of which a tile has a part
     let shapes = [&SHAPES[..], &[(71, 1, 8), (2, 1, 72), (8, 2, 112)]].concat();
     for (turn, shape) in shapes.into_iter().enumerate() {
-        let format = KvFormat::ALL[turn % 2];
+        let format = format(shape.2, turn);
         for (position, tokens) in [(0, 18), (111, 33)] {
             let (window, cap, alibi, causal) = kinds[(turn + tokens) % kinds.len()];
             let how = format!("window {window:?}, cap {cap:?}, bias {alibi:?}, causal {causal}");
@@ -135,9 +141,9 @@ fn tiles_of_queries_see_what_each_row_sees() {
 #[test]
 fn tiles_are_cut_into_pieces_where_they_are_few() {
     let mut suite = Suite::of_attention(IN_TILES);
-    for (shape, window, position) in [((6, 2, 64), None, 600), ((4, 1, 32), Some(300), 555), ((8, 1, 8), None, 1000)] {
+    for (shape, window, position) in [((6, 2, 64), None, 600), ((4, 1, 32), Some(300), 555), ((8, 1, 16), None, 1000)] {
         let name = format!("{shape:?}, window {window:?}, at {position}");
-        let of = |s: &mut Setup| Attention { window, ..attention(s, shape, 16, KvFormat::F16) };
+        let of = |s: &mut Setup| Attention { window, ..attention(s, shape, 16, KvFormat::Q8.of_heads(shape.2)) };
         suite.case_of_tables(name, &rows(0, position, &[0; 16]), &[&table(0, 16)], of);
     }
     suite.report("attention in tiles and pieces");
@@ -163,18 +169,18 @@ fn tiles_hold_rows_of_several_sequences() {
 
 /// One layer without projections: keys and values are appended, then attended to.
 fn layer(engine: &mut dyn Engine, format: KvFormat) -> (Recording, Tensor, KvCache) {
-    let (heads, kv_heads, head_dim) = (2, 1, 16);
+    let (heads, kv_heads, head_dim) = (2, 1, 32);
     let mut tensor = |rows, cols, values: &[f32]| {
         let buffer = engine.create_values("case", rows * cols).unwrap();
         engine.write_values(buffer, 0, values).unwrap();
         Tensor { buffer, rows, cols }
     };
     // no query looks at where the largest key is
-    let qkv: Vec<f32> = (0..64).map(|i| if i % 16 == 8 { 0.0 } else { (i as f32 * 0.7).sin() }).collect();
-    let (qkv, angles) = (tensor(1, 64, &qkv), tensor(1, 16, &[1.0, 0.0].repeat(8)));
-    engine.write_values(qkv.buffer, 32 + 8, &[-1e6]).unwrap();
-    engine.write_values(qkv.buffer, 48 + 2, &[7e4]).unwrap();
-    let y = Tensor { buffer: engine.create_values("case", 32).unwrap(), rows: 1, cols: 32 };
+    let qkv: Vec<f32> = (0..128).map(|i| if i % 32 == 8 { 0.0 } else { (i as f32 * 0.7).sin() }).collect();
+    let (qkv, angles) = (tensor(1, 128, &qkv), tensor(1, 32, &[1.0, 0.0].repeat(16)));
+    engine.write_values(qkv.buffer, 64 + 8, &[-1e6]).unwrap();
+    engine.write_values(qkv.buffer, 96 + 2, &[7e4]).unwrap();
+    let y = Tensor { buffer: engine.create_values("case", 64).unwrap(), rows: 1, cols: 64 };
     let kv = KvCache { buffer: BufferId(0), heads: kv_heads, head_dim, format };
     let kv = KvCache { buffer: engine.create_blocks("case", &kv, 1).unwrap(), ..kv };
     let mut recording = Recording::default();
@@ -189,18 +195,18 @@ fn keys_and_values_beyond_f16_are_its_largest() {
     let engines: [Box<dyn Engine>; 3] =
         [Box::new(HostEngine::new(Reference)), Box::new(HostEngine::new(Simd::default())), Box::new(gpu())];
     for mut engine in engines {
-        for (format, most) in [(KvFormat::F32, [-1e6, 7e4]), (KvFormat::F16, [-65504.0, 65504.0])] {
+        let largest = [-65504.0, 65504.0];
+        for (format, most) in [(KvFormat::F32, [-1e6, 7e4]), (KvFormat::F16, largest), (KvFormat::Q8, largest)] {
             let (recording, y, kv) = layer(&mut *engine, format);
             let program = engine.prepare(recording).unwrap();
             engine.run(program, &Step::new(&rows(0, 0, &[0]), &[&[0]])).unwrap();
-            let (key, value) = (kv.keys(0, 0..1).start + 8, kv.values(0, 0..1).start + 2);
-            let ranges = vec![key..key + 2, value..value + 2];
+            let ranges = vec![kv.keys(0, 0..1), kv.values(0, 0..1)];
             let read = block_on(engine.read_ranges(kv.buffer, ranges)).unwrap();
             let kind = engine.info().kind;
-            assert_eq!([read[0], read[2]], most, "{kind} {format:?}");
+            assert_eq!([read[8], read[32 + 2]], most, "{kind} {format:?}");
             // the weight of the only position is one
-            let seen = block_on(engine.read_values(y.buffer, 32)).unwrap();
-            assert_eq!([seen[2], seen[18]], [most[1]; 2], "{kind} {format:?}");
+            let seen = block_on(engine.read_values(y.buffer, 64)).unwrap();
+            assert_eq!([seen[2], seen[34]], [most[1]; 2], "{kind} {format:?}");
         }
     }
 }
@@ -209,31 +215,33 @@ fn keys_and_values_beyond_f16_are_its_largest() {
 fn what_is_read_of_a_cache_is_written_back_exactly() {
     let mut engine = gpu();
     for format in KvFormat::ALL {
-        let shape = KvCache { buffer: BufferId(0), heads: 1, head_dim: 8, format };
+        let shape = KvCache { buffer: BufferId(0), heads: 1, head_dim: 32, format };
         let [first, second] = [0, 1].map(|_| engine.create_blocks("case", &shape, 2).unwrap());
         let len = 2 * shape.block_len();
         let values: Vec<f32> = (0..len).map(|i| (i as f32).sin() * 10_f32.powi(i as i32 % 9 - 4)).collect();
         engine.write_values(first, 0, &values).unwrap();
         let read = block_on(engine.read_values(first, len)).unwrap();
-        let expected: Vec<f32> = values.iter().map(|value| format.round(*value)).collect();
+        let mut expected = values;
+        format.round(&mut expected);
         assert_eq!(read, expected);
         engine.write_values(second, 0, &read).unwrap();
         assert_eq!(block_on(engine.read_values(second, len)).unwrap(), read);
-        assert_eq!(engine.buffer_bytes(second), (len * format.bytes(1)) as u64);
+        assert_eq!(engine.buffer_bytes(second), format.bytes(len) as u64);
         // blocks are copied as they are
         engine.copy_block(&[second], 0, 1).unwrap();
         let halves = block_on(engine.read_values(second, len)).unwrap();
         assert_eq!(halves[..len / 2], halves[len / 2..]);
-        assert!(format == KvFormat::F32 || read.iter().all(|value| f16::from_f32(*value).to_f32() == *value));
+        assert!(format != KvFormat::F16 || read.iter().all(|value| f16::from_f32(*value).to_f32() == *value));
     }
 }
 
 /// The nearest f16 is within 2^-12 of a value's power of two. Scores of about 3 are then off by
-/// some 2^-11, and so are weights and the results.
+/// some 2^-11, and so are weights and the results. A byte is within a 254th of the largest of its
+/// group.
 #[test]
-fn f16_differs_from_f32_by_its_rounding() {
+fn formats_differ_from_f32_by_their_rounding() {
     let table = table(0, 20);
-    let [exact, rounded] = KvFormat::ALL.map(|format| {
+    let [exact, halves, bytes] = KvFormat::ALL.map(|format| {
         let mut engine = gpu();
         let mut y = None;
         let record = |s: &mut Setup| {
@@ -245,7 +253,9 @@ fn f16_differs_from_f32_by_its_rounding() {
         engine.run(program, &Step::new(&rows(0, 1200, &[0]), &[&table])).unwrap();
         support::read(&mut engine, y.unwrap(), 6 * 64)
     });
-    let error = support::relative_error(&rounded, &exact, KvFormat::F32);
-    println!("f16 is off by {error:.1e}");
-    assert!(error > 0.0 && error < 1.0 / 256.0, "{error}");
+    for (name, rounded, most) in [("f16", halves, 1.0 / 256.0), ("q8", bytes, 1.0 / 16.0)] {
+        let error = support::relative_error(&rounded, &exact, KvFormat::F32);
+        println!("{name} is off by {error:.1e}");
+        assert!(error > 0.0 && error < most, "{name}: {error}");
+    }
 }

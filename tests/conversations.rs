@@ -4,13 +4,14 @@
 use crate::support;
 
 use pollster::block_on;
-use support::tiny::{HEAD_DIM, KV_HEADS, LAYERS, Tiny, VOCAB, decoder_on, decoder_with};
+use support::tiny::{HEAD_DIM, KV_HEADS, LAYERS, Tiny, VOCAB, decoder_in, decoder_on, decoder_with};
 use support::{Rng, gpu};
 use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::HostEngine;
 use weft_llm::format::{Array, BlockType, Value};
 use weft_llm::inference::{Event, FinishReason, GenerateOptions, LoadedDecoder};
+use weft_llm::record::KvFormat;
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::tokenizer::EncodeOptions;
 
@@ -90,6 +91,46 @@ fn a_saved_kv_cache_continues_in_another_model_on_the_cpu() {
 #[test]
 fn a_saved_kv_cache_continues_in_another_model_on_the_gpu() {
     goes_on_elsewhere(decoder(gpu()), decoder(gpu()));
+}
+
+/// What bytes hold are f32 values like any others, and become the same bytes again. A cache in
+/// another format takes them too.
+#[test]
+fn a_kv_cache_in_bytes_is_saved_and_restored_exactly() {
+    let bytes = Tiny::of_width(2, 5, |_| BlockType::Q4_0).bytes();
+    let ids = Rng::new(3).ids(70, VOCAB);
+    let [mut first, mut second, mut exact] =
+        [KvFormat::Q8, KvFormat::Q8, KvFormat::F32].map(|format| decoder_in(format, gpu(), &bytes));
+    answer(&mut first, &ids, greedy(1));
+    let layers = read_all(&mut first, &ids, None);
+    let next = [&ids[..], &[7, 8, 9]].concat();
+    let expected = answer(&mut first, &next, greedy(12));
+    restore(&mut second, &ids, &layers, 7);
+    assert_eq!(read_all(&mut second, &ids, Some(7)), layers);
+    assert_eq!(answer(&mut second, &next, of(7)), expected);
+    restore(&mut exact, &ids, &layers, 7);
+    assert_eq!(read_all(&mut exact, &ids, Some(7)), layers);
+}
+
+/// The root mean square of what the logits of a text differ by, beside their own.
+#[test]
+fn logits_in_each_format_are_near_those_in_f32() {
+    let bytes = Tiny::of_width(2, 6, |_| BlockType::Q8_0).bytes();
+    let ids = Rng::new(4).ids(100, VOCAB);
+    let [exact, halves, eighths] = [KvFormat::F32, KvFormat::F16, KvFormat::Q8].map(|format| {
+        let mut logits = Vec::new();
+        block_on(decoder_in(format, gpu(), &bytes).logits(&ids, |_, row| logits.extend_from_slice(row))).unwrap();
+        logits
+    });
+    let rms = |values: &mut dyn Iterator<Item = f32>| {
+        let squares: Vec<f32> = values.map(|value| value * value).collect();
+        (squares.iter().sum::<f32>() / squares.len() as f32).sqrt()
+    };
+    for (name, logits, most) in [("f16", halves, 1e-3), ("q8", eighths, 2e-2)] {
+        let off = rms(&mut logits.iter().zip(&exact).map(|(a, b)| a - b)) / rms(&mut exact.iter().copied());
+        println!("logits in {name} are off by {off:.1e}");
+        assert!(off > 0.0 && off < most, "{name}: {off}");
+    }
 }
 
 #[test]

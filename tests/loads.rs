@@ -285,11 +285,11 @@ fn rope_append() {
     for &(tokens, capacity) in &TOKENS[..2] {
         for (head_dim, rotary_dim, kind) in [
             (16, 16, RopeKind::Interleaved),
-            (48, 32, RopeKind::Interleaved),
+            (96, 64, RopeKind::Interleaved),
             (32, 24, RopeKind::HalfSplit),
             (256, 256, RopeKind::HalfSplit),
         ] {
-            let (kv, heads) = (kv(1, head_dim, KvFormat::F16), 4);
+            let (kv, heads) = (kv(1, head_dim, KvFormat::ALL[1 + tokens / 5].of_heads(head_dim)), 4);
             let (qkv, angles) = (tensor(capacity, 6 * head_dim), tensor(capacity, rotary_dim));
             at(9, tokens, |step| seen.compare("rope", RopeAppend { qkv, angles, kv, heads, kind }, step));
         }
@@ -400,7 +400,7 @@ fn attention() {
             let steps = [(0, 1, 1), (70, 1, 1), (300, 1, 1), (0, 5, 6), (130, 9, 9)];
             let steps = &steps[..if head_dim == 256 { 4 } else { 5 }];
             for (i, (position, tokens, capacity)) in steps.iter().copied().enumerate() {
-                let format = KvFormat::ALL[(i + heads) % 2];
+                let format = KvFormat::ALL[(i + heads) % 3].of_heads(head_dim);
                 let (q, y) = (tensor(capacity, heads * head_dim + 4), tensor(capacity, heads * head_dim));
                 let (kv, scale, cap, alibi) = (kv(kv_heads, head_dim, format), 1.0, None, None);
                 let op = Attention { q, kv, heads, scale, cap, alibi, window, causal, y };
@@ -427,7 +427,7 @@ fn attention_in_tiles() {
         let row = |sequence, position| Row { id: Some(0), position, sequence, wanted: true };
         let several = [&rows(0, 40, &[0; 9])[..], &[row(1, 7)], &rows(2, 90, &[0; 7])].concat();
         let (q, y) = (tensor(18, heads * head_dim + 4), tensor(18, heads * head_dim));
-        let (kv, name) = (kv(kv_heads, head_dim, KvFormat::F16), format!("{window:?}"));
+        let (kv, name) = (kv(kv_heads, head_dim, KvFormat::Q8.of_heads(head_dim)), format!("{window:?}"));
         let op = Attention { q, kv, heads, scale, cap, alibi, window, causal, y };
         match head_dim {
             16 => at(200, 18, |step| seen.compare(&name, op, step)),

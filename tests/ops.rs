@@ -347,6 +347,11 @@ fn format(head_dim: usize, turn: usize) -> KvFormat {
     fitting[turn % fitting.len()]
 }
 
+/// The same of those that a projection can append to.
+fn format_of_pairs(head_dim: usize, turn: usize) -> KvFormat {
+    [KvFormat::F32, KvFormat::F16][turn % 2].of_heads(head_dim)
+}
+
 /// (query heads, key and value heads, values a head)
 const HEADS: [(usize, usize, usize); 6] = [(1, 1, 4), (9, 3, 64), (4, 4, 80), (7, 1, 64), (2, 1, 256), (3, 3, 12)];
 
@@ -413,7 +418,7 @@ fn linear_with_rope_append() {
                 let width = (heads + 2 * kv_heads) * head_dim;
                 let qkv = s.tensor(capacity, width);
                 s.compare(qkv, 0..heads * head_dim);
-                let kv = s.output_cache(kv_heads, head_dim, format(head_dim, tokens));
+                let kv = s.output_cache(kv_heads, head_dim, format_of_pairs(head_dim, tokens));
                 let angles = s.tensor(capacity, head_dim / 4 * 2);
                 let rope = RopeAppend { qkv, angles, kv, heads, kind };
                 Linear {
@@ -535,7 +540,7 @@ fn rows_of_several_sequences() {
                 let rope = |s: &mut Setup| {
                     let qkv = s.tensor(capacity, (heads + 2 * kv_heads) * head_dim);
                     s.compare(qkv, 0..heads * head_dim);
-                    let kv = s.output_cache(kv_heads, head_dim, format(head_dim, capacity));
+                    let kv = s.output_cache(kv_heads, head_dim, format_of_pairs(head_dim, capacity));
                     let angles = s.tensor(capacity, head_dim);
                     RopeAppend { qkv, angles, kv, heads, kind }
                 };

@@ -68,7 +68,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
             }
         }
         for rows in [1, 2] {
-            let [qkv_f32, qkv_f16] = caches.map(|kv| rope(tensor(rows), RopeKind::Interleaved, kv));
+            let [qkv_f32, qkv_f16, _] = caches.map(|kv| rope(tensor(rows), RopeKind::Interleaved, kv));
             let epilogues = [
                 Epilogue::Store,
                 Epilogue::ACCUMULATE,

@@ -220,7 +220,10 @@ test('an unknown option, a wrong one, and what is no object are refused', async 
   await assert.rejects(weft.Loader.create({ ...LOADER, device: 'tpu' }, []), invalid(/unknown variant `tpu`/));
   await assert.rejects(weft.Loader.create({ ...LOADER, device: 'reference' }, []), invalid(/unknown variant/));
   await assert.rejects(weft.Loader.create({ ...LOADER, quantize: 'q3' }, []), invalid(/`quantize`: expected q8_0/));
-  await assert.rejects(weft.Loader.create({ ...LOADER, kvCache: 'q8' }, []), invalid(/`kvCache`: expected f32 or f16/));
+  await assert.rejects(
+    weft.Loader.create({ ...LOADER, kvCache: 'q4' }, []),
+    invalid(/`kvCache`: expected f32 or f16 or q8/),
+  );
   const { device: _, ...without } = LOADER;
   await assert.rejects(weft.Loader.create(without, []), invalid(/missing field `device`/));
   assert.throws(() => new weft.Estimator({ contextLength: 1.5 }, []), invalid(/1\.5/));

@@ -1,5 +1,14 @@
 // The KV cache, read four values at a time: (blocks, 2, KV_HEADS, KV_BLOCK, HEAD_QUADS), keys
 // before values. ROPE also writes it.
+#ifdef KV_Q8
+// of eight quads the largest magnitude, then 127ths of it, a byte each
+@group(0) @binding(next) var<storage, read> kv: array<u32>;
+
+fn kv_quad(at: u32) -> vec4<f32> {
+    let group = at / 8u * 9u;
+    return bitcast<f32>(kv[group]) * unpack4x8snorm(kv[group + 1u + at % 8u]);
+}
+#else
 #ifdef KV_F16
 #ifdef ROPE
 @group(0) @binding(next) var<storage, read_write> kv: array<vec2<u32>>;
@@ -31,4 +40,5 @@ fn write_quad(at: u32, values: vec4<f32>) {
 fn kv_quad(at: u32) -> vec4<f32> {
     return kv[at];
 }
+#endif
 #endif

@@ -137,7 +137,7 @@ struct RunArgs {
     /// Tokens of prompt and answer together.
     #[arg(long)]
     context: Option<usize>,
-    /// Format of keys and values on a GPU, f32 or f16; f16 by default.
+    /// Format of keys and values on a GPU: f32, f16 or q8; f16 by default.
     #[arg(long)]
     kv_cache: Option<String>,
 }

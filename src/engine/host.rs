@@ -276,8 +276,9 @@ impl<K: Kernels> Memory for HostEngine<K> {
             Some(Buffer::Blocks(target)) => {
                 for (block, part) in target.parts(offset..offset + values.len()) {
                     let (now, later) = values.split_at(part.len());
-                    let places = target.blocks[block][part].iter_mut();
-                    places.zip(now).for_each(|(place, value)| *place = target.format.round(*value));
+                    let places = &mut target.blocks[block][part];
+                    places.copy_from_slice(now);
+                    target.format.round(places);
                     values = later;
                 }
             }

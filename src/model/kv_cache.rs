@@ -70,11 +70,10 @@ struct Block {
 }
 
 impl KvPool {
-    /// A pool for this many layers, without memory at first. Heads that `format` cannot hold are
-    /// held in f32.
+    /// A pool for this many layers, without memory at first; see [`KvFormat::of_heads`].
     pub fn new(memory: &mut dyn Memory, config: &Config, layers: usize, format: KvFormat) -> Result<Self> {
         let Config { kv_heads: heads, head_dim, .. } = *config;
-        let format = if head_dim.is_multiple_of(format.unit()) { format } else { KvFormat::F32 };
+        let format = format.of_heads(head_dim);
         let layer = |_| {
             let cache = KvCache { buffer: BufferId(0), heads, head_dim, format };
             let buffer = memory.create_blocks("the KV cache", &cache, 0)?;

@@ -21,7 +21,7 @@ use tile::Tile;
 use super::variants::{ATTEND_MANY, AttentionVariant};
 use super::{Binding, Kernel, Loads, Op, PieceGrid, Pieces, RowGrid, Variants, ceil_div, dot, ensure};
 use crate::Result;
-use crate::record::{KV_BLOCK, KvCache, KvFormat, Step, Tensor};
+use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 
 /// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale - slope(h) · (position(t) - p)) v[p], over the
 /// positions p of the row's sequence in [`Attention::seen`].
@@ -29,8 +29,8 @@ use crate::record::{KV_BLOCK, KvCache, KvFormat, Step, Tensor};
 pub struct Attention {
     /// (rows, cols): the first heads · head_dim values of a row are q, after RoPE.
     pub q: Tensor,
-    /// Keys and values; `kv.heads` divides `heads`, and `kv.head_dim` is a multiple of 4, in f16 of
-    /// 8, and at most 256.
+    /// Keys and values; `kv.heads` divides `heads`, and `kv.head_dim` is a multiple of
+    /// [`KvFormat::unit`](crate::record::KvFormat::unit) and at most 256.
     pub kv: KvCache,
     /// Query heads.
     pub heads: usize,
@@ -63,7 +63,7 @@ impl Op for Attention {
         let grouped = kv_heads > 0 && self.heads.is_multiple_of(kv_heads);
         ensure(grouped, "attention", "kv.heads divides heads", self)?;
         let whole = head_dim.is_multiple_of(self.kv.format.unit());
-        ensure(whole && head_dim <= 256, "attention", "head_dim ≤ 256 in fours, or in eights of f16", self.kv)
+        ensure(whole && head_dim <= 256, "attention", "head_dim ≤ 256, in units of its format", self.kv)
     }
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
@@ -101,12 +101,8 @@ impl Op for Attention {
             ([ceil_div(rows, lanes), kv_heads as u32, 1], RowGrid { dimension: 0, each: lanes }, 0, lanes)
         };
         let partial = pieces.map(|pieces| Binding::Pieces { len: rows * self.heads * (head_dim + 4), pieces });
-        let defines = [
-            pieces.map(|_| "PARTIAL"),
-            self.cap.map(|_| "CAP"),
-            self.alibi.map(|_| "ALIBI"),
-            (format == KvFormat::F16).then_some("KV_F16"),
-        ];
+        let defines =
+            [pieces.map(|_| "PARTIAL"), self.cap.map(|_| "CAP"), self.alibi.map(|_| "ALIBI"), format.define()];
         let mut kernels = vec![Kernel {
             shader,
             defines: defines.into_iter().flatten().collect(),
@@ -270,7 +266,7 @@ fn softmax(scores: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::BufferId;
+    use crate::record::{BufferId, KvFormat};
 
     #[test]
     fn softmax_sums_to_one_and_survives_large_scores() {

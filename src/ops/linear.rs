@@ -141,7 +141,7 @@ impl Linear {
             }
             Epilogue::RopeAppend(rope) => {
                 defines.push("ROPE");
-                defines.extend(rope.define());
+                defines.extend(rope.kv.format.define());
                 constants.extend(rope.constants());
                 bindings.extend([Binding::Rows, rope.angles.into(), Binding::Values(rope.kv.buffer)]);
             }

@@ -44,7 +44,7 @@ impl Op for RopeAppend {
         let (cols, head_dim) = (self.all_heads() * self.kv.head_dim, self.kv.head_dim);
         ensure(self.qkv.cols == cols, "rope_append", "qkv.cols = (heads + 2 kv.heads) · head_dim", self.qkv.cols)?;
         let unit = if self.kv.format == KvFormat::F32 { 2 } else { self.kv.format.unit() };
-        ensure(head_dim.is_multiple_of(unit), "rope_append", "an even head_dim, in f16 in eights", head_dim)?;
+        ensure(head_dim.is_multiple_of(unit), "rope_append", "an even head_dim, in units of its format", head_dim)?;
         let rotary_dim = self.angles.cols;
         let fits = rotary_dim.is_multiple_of(2) && rotary_dim <= head_dim;
         ensure(fits, "rope_append", "even rotary_dim ≤ head_dim", rotary_dim)?;
@@ -56,7 +56,7 @@ impl Op for RopeAppend {
         let half_split = (self.kind == RopeKind::HalfSplit).then_some("HALF_SPLIT");
         vec![Kernel {
             shader: "rope_append",
-            defines: half_split.into_iter().chain(self.define()).collect(),
+            defines: half_split.into_iter().chain(self.kv.format.define()).collect(),
             constants: vec![("KV_BLOCK", KV_BLOCK as u32)],
             bindings: vec![Binding::Rows, self.qkv.into(), self.angles.into(), Binding::Values(buffer)],
             params: [self.qkv.rows, self.heads, kv_heads, head_dim, self.angles.cols].map(|v| v as u32).to_vec(),
@@ -84,7 +84,9 @@ impl RopeAppend {
     /// Of the workgroup of these pairs.
     fn pair_loads(&self, mut pairs: Range<usize>) -> Loads {
         let (width, half) = (self.kv.head_dim / 2, self.angles.cols / 2);
-        let (mut values, mut lane_values, mut angles) = (0, 0, vec![false; half]);
+        let (mut values, mut lane_values, mut memory, mut angles) = (0, 0, 0, vec![false; half]);
+        // an appended pair needs those of its group, and for a whole word its neighbour
+        let beside = if self.kv.format == KvFormat::Q8 { 2 * 16 + 1 } else { 0 };
         while !pairs.is_empty() {
             let (head, first) = (pairs.start / width, pairs.start % width);
             let end = width.min(first + pairs.len());
@@ -98,25 +100,21 @@ impl RopeAppend {
                 _ if split => (end - end.min(half.max(first)), 2 * whole.start..2 * whole.end, 1),
                 _ => (end - end.min(half.max(first)), whole, 2),
             };
+            memory += if head < self.heads { 0 } else { beside * (end - first) };
             values += 2 * (copied + rotated.len().min(half));
             lane_values += 2 * copied + 4 * times * rotated.len();
             rotated.for_each(|pair| angles[pair % half] = true);
         }
         let angles = angles.into_iter().filter(|&is_loaded| is_loaded).count();
-        let (activations, lane_activations) = (f32s(values + 2 * angles), f32s(lane_values));
+        let (activations, lane_activations) = (f32s(values + 2 * angles), f32s(lane_values + memory));
         Loads { activations, lane_activations, workgroups: u64::from(values > 0), ..Loads::default() }
     }
 
     /// Whether the epilogue of a projection can do it: one invocation must compute both values of a
-    /// pair, so pairs must be adjacent; and WebGPU guarantees only eight storage buffers, which
-    /// leaves none for `affine`.
+    /// pair, so pairs must be adjacent; WebGPU guarantees only eight storage buffers, which leaves
+    /// none for `affine`; and bytes need the largest of 32 values.
     pub fn is_epilogue(&self, norm: bool, affine: bool) -> bool {
-        self.kind == RopeKind::Interleaved && norm && !affine
-    }
-
-    /// The define that selects the format of the KV cache.
-    pub(super) fn define(&self) -> Option<&'static str> {
-        (self.kv.format == KvFormat::F16).then_some("KV_F16")
+        self.kind == RopeKind::Interleaved && self.kv.format != KvFormat::Q8 && norm && !affine
     }
 
     /// Constants for the shader of a projection that does this operation in its epilogue.
@@ -152,7 +150,8 @@ impl RopeAppend {
     }
 
     fn append(&self, place: &mut [f32], values: &[f32]) {
-        place.iter_mut().zip(values).for_each(|(place, value)| *place = self.kv.format.round(*value));
+        place.copy_from_slice(values);
+        self.kv.format.round(place);
     }
 }
 

@@ -10,7 +10,7 @@ use super::attention::Prologue;
 use super::loads::f32s;
 use super::{Attention, Binding, Command, Kernel, Loads, Norm, NormKind, Op, RopeAppend, RopeKind, Variants, ensure};
 use crate::Result;
-use crate::record::Step;
+use crate::record::{KvFormat, Step};
 
 /// QK-norm, then RoPE, then attention, over the same queries, keys and values.
 #[derive(Clone, Debug)]
@@ -80,9 +80,10 @@ impl RopeAttention {
     }
 
     /// Whether the dispatch over keys and values does all: for a single row, if each key head is of
-    /// one workgroup, since only one may append.
+    /// one workgroup, since only one may append. Bytes need the largest of 32 values.
     fn fuses(&self, variants: &Variants) -> bool {
-        self.attention.y.rows == 1 && self.attention.takes_prologue(variants)
+        let pairs = self.rope.kv.format != KvFormat::Q8;
+        pairs && self.attention.y.rows == 1 && self.attention.takes_prologue(variants)
     }
 
     /// What a workgroup loads that rotates these many vectors; with `values` 1 it also appends

@@ -21,17 +21,24 @@ pub enum KvFormat {
     F32,
     /// Rounded to 11 bits; what is beyond ±65504 becomes ±65504.
     F16,
+    /// Rounded to 127ths of the largest magnitude among 32 values, which is at most 65504.
+    Q8,
 }
+
+/// Values of [`KvFormat::Q8`] that share their largest magnitude: an f32, then a byte for each.
+const GROUP: usize = 32;
+const GROUP_BYTES: usize = size_of::<f32>() + GROUP;
 
 impl KvFormat {
     /// All formats.
-    pub const ALL: [Self; 2] = [Self::F32, Self::F16];
+    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Q8];
 
     /// The name, as in options.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::F16 => "f16",
+            Self::Q8 => "q8",
         }
     }
 
@@ -44,11 +51,27 @@ impl KvFormat {
         })
     }
 
-    /// Bytes of this many values.
+    /// The format itself, or the next larger one that holds heads of this many values.
+    pub fn of_heads(self, head_dim: usize) -> Self {
+        let holds = |format: &Self| head_dim.is_multiple_of(format.unit());
+        [self, Self::F16].into_iter().find(holds).unwrap_or(Self::F32)
+    }
+
+    /// The define that selects it in shaders.
+    pub fn define(self) -> Option<&'static str> {
+        match self {
+            Self::F32 => None,
+            Self::F16 => Some("KV_F16"),
+            Self::Q8 => Some("KV_Q8"),
+        }
+    }
+
+    /// Bytes of this many values, a multiple of [`KvFormat::together`].
     pub fn bytes(self, values: usize) -> usize {
         match self {
             Self::F32 => values * size_of::<f32>(),
             Self::F16 => values * size_of::<f16>(),
+            Self::Q8 => values / GROUP * GROUP_BYTES,
         }
     }
 
@@ -57,14 +80,30 @@ impl KvFormat {
         match self {
             Self::F32 => 4,
             Self::F16 => 8,
+            Self::Q8 => GROUP,
         }
     }
 
-    /// What is read where `value` was written.
-    pub fn round(self, value: f32) -> f32 {
+    /// Values that are read and written together, in whole words.
+    pub fn together(self) -> usize {
         match self {
-            Self::F32 => value,
-            Self::F16 => to_f16(value).to_f32(),
+            Self::F32 => 1,
+            Self::F16 => 2,
+            Self::Q8 => GROUP,
+        }
+    }
+
+    /// Replaces values by what is read where they were written.
+    pub fn round(self, values: &mut [f32]) {
+        match self {
+            Self::F32 => {}
+            Self::F16 => values.iter_mut().for_each(|value| *value = to_f16(*value).to_f32()),
+            Self::Q8 => {
+                for values in values.chunks_mut(GROUP) {
+                    let (most, bytes) = to_bytes(values);
+                    values.iter_mut().zip(bytes).for_each(|(value, byte)| *value = from_byte(most, byte));
+                }
+            }
         }
     }
 
@@ -73,6 +112,11 @@ impl KvFormat {
         match self {
             Self::F32 => bytemuck::cast_slice(values).to_vec(),
             Self::F16 => values.iter().flat_map(|value| to_f16(*value).to_le_bytes()).collect(),
+            Self::Q8 => values
+                .chunks_exact(GROUP)
+                .map(to_bytes)
+                .flat_map(|(most, bytes)| most.to_le_bytes().into_iter().chain(bytes.map(i8::cast_unsigned)))
+                .collect(),
         }
     }
 
@@ -81,8 +125,34 @@ impl KvFormat {
         match self {
             Self::F32 => bytemuck::pod_collect_to_vec(bytes),
             Self::F16 => bytes.as_chunks().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(),
+            Self::Q8 => {
+                let group = |[a, b, c, d, bytes @ ..]: &[u8; GROUP_BYTES]| {
+                    let most = f32::from_le_bytes([*a, *b, *c, *d]);
+                    bytes.map(|byte| from_byte(most, byte.cast_signed()))
+                };
+                bytes.as_chunks().0.iter().flat_map(group).collect()
+            }
         }
     }
+}
+
+/// The largest magnitude of at most [`GROUP`] values, and each as 127ths of it. Ends in zeros.
+fn to_bytes(values: &[f32]) -> (f32, [i8; GROUP]) {
+    let largest = f16::MAX.to_f32();
+    let most = values.iter().fold(0.0, |most: f32, value| most.max(value.abs())).min(largest);
+    let mut bytes = [0; GROUP];
+    for (byte, value) in bytes.iter_mut().zip(values) {
+        let part = value.clamp(-largest, largest) / most.max(LEAST);
+        *byte = (part * 127.0).round() as i8;
+    }
+    (most, bytes)
+}
+
+/// A group without larger values becomes zeros.
+const LEAST: f32 = 1e-30;
+
+fn from_byte(most: f32, byte: i8) -> f32 {
+    most * (f32::from(byte) / 127.0)
 }
 
 /// The nearest f16 that is finite; NaN stays NaN.
@@ -138,15 +208,48 @@ mod tests {
 
     #[test]
     fn what_is_read_is_written_again_as_it_was() {
-        let values = [0.0, -0.0, 1.0, 0.1, -3.3e-7, 65504.0, 65519.0, 65520.0, -1e30, f32::INFINITY];
+        let mut values = [0.0, -0.0, 1.0, 0.1, -3.3e-7, 65504.0, 65519.0, 65520.0, -1e30, f32::INFINITY].repeat(16);
+        values[32..]
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, value)| *value = (i as f32).sin() * 0.01_f32.powi(i as i32 / 32));
+        let rounded = |format: KvFormat| {
+            let mut values = values.clone();
+            format.round(&mut values);
+            values
+        };
         for format in KvFormat::ALL {
             let read = format.decode(&format.encode(&values));
-            assert_eq!(read, values.map(|value| format.round(value)));
+            assert_eq!(read, rounded(format));
             assert_eq!(format.encode(&read), format.encode(&values));
+            assert_eq!(format.encode(&values).len(), format.bytes(values.len()));
         }
         // beyond the largest f16 nothing becomes infinite
-        assert_eq!(values.map(|value| KvFormat::F16.round(value))[5..], [65504.0, 65504.0, 65504.0, -65504.0, 65504.0]);
-        assert!(KvFormat::F16.round(f32::NAN).is_nan());
+        for format in [KvFormat::F16, KvFormat::Q8] {
+            assert_eq!(rounded(format)[5..10], [65504.0, 65504.0, 65504.0, -65504.0, 65504.0]);
+        }
+        let mut none = [f32::NAN];
+        KvFormat::F16.round(&mut none);
+        assert!(none[0].is_nan());
+    }
+
+    #[test]
+    fn bytes_are_within_half_a_127th_of_the_largest_of_their_group() {
+        let values: Vec<f32> = (0..64).map(|i| (i as f32 * 1.7).sin() * if i < 32 { 1e-3 } else { 40.0 }).collect();
+        let mut rounded = values.clone();
+        KvFormat::Q8.round(&mut rounded);
+        for (values, rounded) in values.chunks(GROUP).zip(rounded.chunks(GROUP)) {
+            let most = values.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
+            assert!(values.iter().zip(rounded).all(|(a, b)| (a - b).abs() <= most / 253.9));
+        }
+    }
+
+    #[test]
+    fn heads_that_a_format_cannot_hold_take_the_next_larger_one() {
+        use KvFormat::{F16, F32, Q8};
+        assert_eq!([128, 80, 12].map(|head_dim| Q8.of_heads(head_dim)), [Q8, F16, F32]);
+        assert_eq!([128, 80, 12].map(|head_dim| F16.of_heads(head_dim)), [F16, F16, F32]);
+        assert_eq!([128, 80, 12].map(|head_dim| F32.of_heads(head_dim)), [F32; 3]);
     }
 
     #[test]
@@ -157,6 +260,6 @@ mod tests {
                 .all(|format| KvFormat::named("kvCache", format.name()).is_ok_and(|named| named == format))
         );
         let error = KvFormat::named("kvCache", "f8").unwrap_err().to_string();
-        assert!(error.contains("f32 or f16") && error.contains("kvCache"), "{error}");
+        assert!(error.contains("f32 or f16 or q8") && error.contains("kvCache"), "{error}");
     }
 }

@@ -360,12 +360,22 @@ pub fn read(engine: &mut dyn Engine, buffer: BufferId, len: usize) -> Vec<f32> {
 }
 
 /// Largest difference, relative to the root mean square of `expected` (at least 1e-20, where
-/// results are as good as zero); infinite where one is not a number. Where values are rounded to
-/// f16, they may be neighbours among these: a small difference can decide what is nearest.
+/// results are as good as zero); infinite where one is not a number. Where values are rounded, they
+/// may be neighbours among what they are rounded to: a small difference can decide what is nearest.
 pub fn relative_error(got: &[f32], expected: &[f32], format: KvFormat) -> f32 {
     let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt().max(1e-20);
-    let step = if format == KvFormat::F16 { 1.0 / 1024.0 } else { 0.0 };
-    let difference = |(a, b): (&f32, &f32)| if a == b { 0.0 } else { ((a - b).abs() - step * b.abs()) / rms };
-    let differences = got.iter().zip(expected).map(difference);
+    let step = |i: usize| match format {
+        KvFormat::F32 => 0.0,
+        KvFormat::F16 => expected[i].abs() / 1024.0,
+        KvFormat::Q8 => {
+            let group = &expected[i / 32 * 32..][..32];
+            group.iter().fold(0.0, |most: f32, value| most.max(value.abs())) / 127.0
+        }
+    };
+    let difference = |i: usize| {
+        let (a, b) = (got[i], expected[i]);
+        if a == b { 0.0 } else { ((a - b).abs() - step(i)) / rms }
+    };
+    let differences = (0..expected.len()).map(difference);
     differences.fold(0.0, |worst, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) })
 }

@@ -184,8 +184,13 @@ pub fn decoder_with(
 
 /// With keys and values in f32, so that a GPU gives nearly the logits of the reference.
 pub fn exact_decoder_on(engine: impl Engine + 'static, bytes: &[u8]) -> LoadedDecoder {
+    decoder_in(KvFormat::F32, engine, bytes)
+}
+
+/// With keys and values in this format, where the engine has it.
+pub fn decoder_in(format: KvFormat, engine: impl Engine + 'static, bytes: &[u8]) -> LoadedDecoder {
     let mut loading = Loading::new(Box::new(engine), None);
-    loading.set_kv_format(Some(KvFormat::F32));
+    loading.set_kv_format(Some(format));
     load(loading, bytes).unwrap()
 }
 

@@ -32,7 +32,7 @@ const LOAD_OPTIONS = Object.keys(OF_LOADS);
 
 const ESTIMATE_OPTIONS = Object.keys(OF_ESTIMATES);
 
-const KV_FORMATS = ['f32', 'f16'] as const;
+const KV_FORMATS = ['f32', 'f16', 'q8'] as const;
 
 const QUANTIZE = ['q8_0', 'q5_1', 'q5_0', 'q4_k', 'q4_1', 'q4_0', 'f16', 'bf16', 'none'] as const;
 

@@ -78,8 +78,10 @@ export interface LoadOptions {
   quantize?: wasm.Quantize;
   /**
    * How keys and values of past tokens are kept. `f16` takes half of the memory, and a GPU decodes
-   * faster behind a long text; values are rounded to 11 bits, and beyond ±65504 to ±65504. `f32`
-   * keeps them as they are computed. Default: `f16` on the GPU; the CPU engine always keeps `f32`.
+   * faster behind a long text; values are rounded to 11 bits, and beyond ±65504 to ±65504. `q8`
+   * takes little more than half of that: a byte each, with a scale for 32 values; a model whose
+   * heads are no multiple of 32 values keeps `f16`. `f32` keeps them as they are computed. Default:
+   * `f16` on the GPU; the CPU engine always keeps `f32`.
    */
   kvCache?: wasm.KvFormat;
   /**

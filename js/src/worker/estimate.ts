@@ -61,8 +61,9 @@ export async function estimate(
     }
   }
   const needed = estimator.finish();
-  // the CPU engine keeps f32
-  const more = needed.kvCache === 'f16' ? needed.kvCacheBytes : 0;
+  // the CPU engine keeps f32: 36 bytes hold 32 values of q8
+  const times = { f32: 1, f16: 2, q8: (4 * 32) / 36 }[needed.kvCache];
+  const more = Math.ceil((times - 1) * needed.kvCacheBytes);
   const inModule = needed.totalBytes + more + BESIDE;
   return {
     ...needed,

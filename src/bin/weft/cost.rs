@@ -25,7 +25,7 @@ pub struct CostArgs {
     /// Position of the token that is decoded.
     #[arg(long, default_value_t = 512)]
     position: usize,
-    /// Format of keys and values, f32 or f16.
+    /// Format of keys and values: f32, f16 or q8.
     #[arg(long, default_value = "f16")]
     kv: String,
     /// The shaders: discrete, core, software or plain.

@@ -24,11 +24,11 @@ impl GpuEngine {
         let (source, format) = (&found.main, found.format());
         let size = |values: usize| format.bytes(values) as u64;
         let bytes = size(ranges.iter().map(Range::len).sum());
-        let is_whole = |at: usize| size(at).is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
+        let is_whole = |at: usize| at.is_multiple_of(format.together());
         let fits =
             |range: &Range<usize>| size(range.end) <= source.size() && is_whole(range.start) && is_whole(range.end);
         if bytes == 0 || !ranges.iter().all(fits) {
-            let expected = format!("1 to {} values in whole words", source.size() / size(1));
+            let expected = format!("{} values or a multiple, within {} bytes", format.together(), source.size());
             return Err(Error::Internal { op: "read", expected, got: format!("{ranges:?}") });
         }
         // taken out, so that a caller who drops the future also drops the mapped buffer

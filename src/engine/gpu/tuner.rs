@@ -33,6 +33,10 @@ const TOLERANCE: f32 = 1e-3;
 /// 1024th of a value, and a few values are some times the root mean square.
 const TOLERANCE_F16: f32 = 1e-2;
 
+/// The same where results are rounded to bytes: by up to a 127th of the largest of 32 values, which
+/// is a few times the root mean square.
+const TOLERANCE_Q8: f32 = 4e-2;
+
 /// A variant that rounds activations must be this many times as fast as the best exact one.
 const INT8_WORTH: f64 = 1.2;
 
@@ -321,7 +325,11 @@ async fn check(engine: &mut GpuEngine, variants: Variants, heats: &Heats) -> Res
 pub(super) async fn run_checked(engine: &mut GpuEngine, trial: &Trial, expected: &[f32]) -> Result<ProgramId> {
     let (program, got) = trial.run(engine).await?;
     let error = relative_error(&got, expected);
-    let tolerance = if trial.rounds { TOLERANCE_F16 } else { TOLERANCE };
+    let tolerance = match trial.format {
+        KvFormat::F32 => TOLERANCE,
+        KvFormat::F16 => TOLERANCE_F16,
+        KvFormat::Q8 => TOLERANCE_Q8,
+    };
     if error > tolerance {
         let (expected, got) = (format!("results within {tolerance}"), format!("{error:.1e} off"));
         return Err(Error::Internal { op: "self-test", expected, got });

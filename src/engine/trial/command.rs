@@ -119,7 +119,7 @@ impl Trial {
             ids: (0..tokens).map(|token| (last_id - token.min(last_id)) as u32).collect(),
             table: table(BLOCKS),
             record: Box::new(record),
-            rounds: appends.is_some_and(|kv| kv.format == KvFormat::F16),
+            format: appends.map_or(KvFormat::F32, |kv| kv.format),
         }
     }
 }

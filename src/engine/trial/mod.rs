@@ -58,8 +58,8 @@ pub struct Trial {
     pub ids: Vec<u32>,
     table: Vec<u32>,
     record: Box<Record>,
-    /// Whether results are rounded to f16, which small differences can decide.
-    pub rounds: bool,
+    /// What results are rounded to; small differences can decide how.
+    pub format: KvFormat,
 }
 
 impl Trial {
@@ -100,7 +100,7 @@ impl Trial {
 
     fn linear(name: String, tokens: usize, weights: usize, record: Box<Record>) -> Self {
         let (multiply_adds, ids) = ((tokens * weights) as u64, vec![0; tokens]);
-        Self { name, multiply_adds, position: 0, ids, table: table(BLOCKS), record, rounds: false }
+        Self { name, multiply_adds, position: 0, ids, table: table(BLOCKS), record, format: KvFormat::F32 }
     }
 
     /// Attention of nine query heads over three key heads, for tokens from `position` on.
@@ -131,7 +131,7 @@ impl Trial {
         let positions: usize = (0..tokens).map(|token| position + token + 1).sum();
         let multiply_adds = (2 * positions * heads * head_dim) as u64;
         let (ids, table, record) = (vec![0; tokens], table(blocks), Box::new(record));
-        Self { name, multiply_adds, position, ids, table, record, rounds: false }
+        Self { name, multiply_adds, position, ids, table, record, format: KvFormat::F32 }
     }
 
     /// Creates the operands, the same on each engine. Returns the recording and its outputs.

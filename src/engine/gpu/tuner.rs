@@ -10,7 +10,7 @@ mod runs;
 
 use std::time::Duration;
 
-use rows::Shape;
+use rows::{Shape, Timed};
 
 use super::{GpuEngine, ProgramId};
 use crate::engine::trial::{Trial, relative_error};
@@ -163,8 +163,15 @@ impl Candidate for AttentionVariant {
 struct Heat {
     /// Each candidate must be right in it. The host computes its results too, so it is small.
     trial: Trial,
-    /// What is timed in [`Timing::Rows`]; `None`: the trial.
+    /// What is timed in [`Timing::Rows`]; `None`: the trial, or a larger one.
     shape: Option<Shape>,
+    /// A trial as large as in a model, with this fraction of its sizes.
+    larger: Option<fn(usize) -> Trial>,
+}
+
+/// Attention of a part of a prompt: with few rows, a tile of queries would leave a GPU idle.
+fn attention_of_a_prompt(shrink: usize) -> Trial {
+    Trial::attention_of((24, 8, 128), (128 / shrink).max(PROMPT), 896 / shrink, KvFormat::F16)
 }
 
 /// All heats.
@@ -181,7 +188,7 @@ impl Heats {
     /// The shapes are those of Llama 3.2 3B; the narrow one is of Qwen3 0.6B, since a larger model
     /// has no matrix of fewer than 2048 rows with so many columns.
     fn new() -> Self {
-        let heat = |trial, shape| Heat { trial, shape };
+        let heat = |trial, shape| Heat { trial, shape, larger: None };
         let wide = Shape { tokens: 1, rows: 16_384, cols: 3072, narrow: false };
         let narrow = Shape { tokens: 1, rows: 1024, cols: 3072, narrow: true };
         let prompt = Shape { tokens: 32, ..wide };
@@ -191,7 +198,11 @@ impl Heats {
             prompt: heat(Trial::gate_up(PROMPT, Layout::Q4, 320, 320), Some(prompt)),
             prompt_f16: heat(Trial::gate_up(PROMPT, Layout::F16, 32, 320), None),
             attend_one: heat(Trial::attention(1, 200, KvFormat::F16), None),
-            attend_many: heat(Trial::attention(PROMPT, 200, KvFormat::F16), None),
+            attend_many: Heat {
+                trial: Trial::attention(PROMPT, 200, KvFormat::F16),
+                shape: None,
+                larger: Some(attention_of_a_prompt),
+            },
         }
     }
 
@@ -274,11 +285,13 @@ async fn race<V: Candidate>(
     let Timing::Rows { bytes, shrink } = timing else {
         return runs::race(engine, &heat.trial, &candidates, with).await;
     };
-    let timed = heat.shape.map(|shape| shape.shrunk(shrink));
+    let shape = heat.shape.map(|shape| shape.shrunk(shrink));
+    let larger = heat.larger.map(|trial| trial(shrink));
+    let timed = Timed { trial: &heat.trial, larger: larger.as_ref(), shape };
     // the plain one is for adapters on which nothing else is right
     let (plain, fast): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| candidate.name() == PLAIN.name);
-    let race = rows::race(engine, &heat.trial, timed, &fast, &with, bytes).await?;
-    if race.quickest.is_some() { Ok(race) } else { rows::race(engine, &heat.trial, timed, &plain, with, bytes).await }
+    let race = rows::race(engine, &timed, &fast, &with, bytes).await?;
+    if race.quickest.is_some() { Ok(race) } else { rows::race(engine, &timed, &plain, with, bytes).await }
 }
 
 /// The result of a race.

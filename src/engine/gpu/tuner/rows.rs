@@ -71,6 +71,15 @@ impl Shape {
     }
 }
 
+/// What a race is about.
+pub(super) struct Timed<'a> {
+    /// Each candidate must be right in it.
+    pub trial: &'a Trial,
+    /// What is timed: products of this shape, or this trial, or else the first one.
+    pub shape: Option<Shape>,
+    pub larger: Option<&'a Trial>,
+}
+
 /// The programs of the candidates.
 struct Track<'a> {
     engine: &'a mut GpuEngine,
@@ -106,16 +115,15 @@ pub(super) async fn is_slow(engine: &mut GpuEngine, trial: &Trial, shape: Shape,
 }
 
 /// Finds the fastest of the candidates that are right; the first is the favourite. A product is
-/// checked when it has won, since its check is another pipeline. `shape`: what is timed; without
-/// one the trial is. `bytes`: least bytes of weights.
+/// checked when it has won, since its check is another pipeline. `bytes`: least bytes of weights.
 pub(super) async fn race<V: Candidate>(
     engine: &mut GpuEngine,
-    trial: &Trial,
-    shape: Option<Shape>,
+    timed: &Timed<'_>,
     candidates: &[&'static V],
     with: impl Fn(&'static V) -> Variants,
     bytes: usize,
 ) -> Result<Race<V>> {
+    let &Timed { trial, shape, larger } = timed;
     let expected = trial.expected().await?;
     engine.reset(Variants::PLAIN)?;
     let recording = shape.map(|shape| shape.record(engine, bytes)).transpose()?;
@@ -123,7 +131,10 @@ pub(super) async fn race<V: Candidate>(
     for &candidate in candidates {
         engine.set_variants(with(candidate));
         let program = match &recording {
-            None => run_checked(engine, trial, &expected).await,
+            None => match (run_checked(engine, trial, &expected).await, larger) {
+                (Ok(_), Some(larger)) => larger.run(engine).await.map(|(program, _)| program),
+                (checked, _) => checked,
+            },
             Some(recording) => match engine.prepare(recording.clone()) {
                 // a browser reports a refused pipeline when it runs
                 Ok(program) => {
@@ -140,7 +151,8 @@ pub(super) async fn race<V: Candidate>(
     }
     while !field.is_empty() {
         let programs = field.iter().map(|(_, program)| *program).collect();
-        let finish = race::race(&mut Track { engine, trial, shape, programs }, field.len()).await?;
+        let mut track = Track { engine, trial: larger.unwrap_or(trial), shape, programs };
+        let finish = race::race(&mut track, field.len()).await?;
         let (winner, _) = field[finish.winner];
         engine.set_variants(with(winner));
         match run_checked(engine, trial, &expected).await {

@@ -262,3 +262,37 @@ fn unpack_nibbles(nibbles: &[u8], out: &mut [i8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of 256 values in a file and in memory.
+    #[test]
+    fn memory_against_the_file() {
+        let bytes = |block: BlockType| {
+            let layout = Layout::for_block(block);
+            (block.name(), block.row_bytes(GROUP), layout.quants_row_bytes(GROUP) + layout.scales_row_bytes(GROUP))
+        };
+        let expected = [
+            ("F32", 1024, 1024),
+            ("F16", 512, 512),
+            ("BF16", 512, 512),
+            ("Q4_0", 144, 160),
+            ("Q4_1", 160, 160),
+            ("Q5_0", 176, 288),
+            ("Q5_1", 192, 288),
+            ("Q8_0", 272, 288),
+            ("Q2_K", 84, 164),
+            ("Q3_K", 110, 164),
+            ("Q4_K", 144, 148),
+            ("Q5_K", 176, 228),
+            ("Q6_K", 210, 228),
+            ("IQ4_NL", 144, 288),
+            ("IQ4_XS", 136, 292),
+            ("MXFP4", 136, 512),
+            ("NVFP4", 144, 512),
+        ];
+        assert_eq!(BlockType::ALL.map(bytes), expected);
+    }
+}

@@ -111,7 +111,7 @@ fn trials(device: Device) -> Vec<(Trial, Open)> {
 
 /// 576, or for layouts with groups of 256 the nearest multiple.
 fn hidden(layout: Layout) -> usize {
-    layout.quantised().map_or(576, |quantised| if quantised.group > 32 { 512 } else { 576 })
+    layout.quantised().map_or(576, |quantised| if quantised.unit() > 32 { 512 } else { 576 })
 }
 
 fn cpu() -> Vec<Candidate> {

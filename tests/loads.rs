@@ -193,7 +193,7 @@ fn at(position: usize, tokens: usize, then: impl FnOnce(&Step)) {
 const TOKENS: [(usize, usize); 3] = [(1, 1), (5, 7), (35, 40)];
 
 fn matrix(layout: Layout, rows: usize) -> Matrix {
-    let cols = layout.quantised().map_or(64, |quantised| quantised.group.max(64));
+    let cols = layout.quantised().map_or(64, |quantised| quantised.unit().max(64));
     Matrix { buffer: BufferId(2), layout, rows, cols }
 }
 

@@ -46,12 +46,14 @@ fn linear() {
 
 /// A type of every layout. Q6K16 occurs twice: with a minimum that is a multiple of the scale, and
 /// with a separate one.
-const EVERY_LAYOUT: [BlockType; 10] = [
+const EVERY_LAYOUT: [BlockType; 12] = [
     BlockType::F32,
     BlockType::F16,
     BlockType::Bf16,
     BlockType::Q4_1,
     BlockType::Q5_1,
+    BlockType::Iq4Nl,
+    BlockType::Mxfp4,
     BlockType::Q4K,
     BlockType::Q2K,
     BlockType::Q6K,

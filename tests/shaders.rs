@@ -36,7 +36,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     };
     let mut commands: Vec<Command> = Vec::new();
     for layout in Layout::ALL {
-        let cols = layout.quantised().map_or(32, |quantised| quantised.group);
+        let cols = layout.quantised().map_or(32, |quantised| quantised.unit());
         let tensor = |rows| Tensor { buffer, rows, cols };
         let weight = Matrix { buffer, layout, rows: cols, cols };
         for index in [Index::Id, Index::Position, Index::Segment] {

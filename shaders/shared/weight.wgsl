@@ -44,19 +44,27 @@ fn row_start(row: u32, granules: u32) -> u32 {
 #import weight_bytes
 #import weight_scales
 #endif
+#ifdef IQ4
+#import weight_iq4
+#import weight_scales
+#endif
+#ifdef MX4
+#import weight_e2m1
+#import weight_scales_bf16
+#endif
 #ifdef Q4K32
 #import weight_nibbles
-#import weight_scales_k
+#import weight_pairs_32
+#endif
+#ifdef IQ4K32
+#import weight_iq4
+#import weight_pairs_32
 #endif
 #ifdef Q4K16
 #import weight_nibbles
-#import weight_scales_k
+#import weight_pairs_16
 #endif
 #ifdef Q6K16
 #import weight_six_bits
-#import weight_scales_k
-#endif
-#ifdef Q8K16
-#import weight_bytes
-#import weight_scales_k
+#import weight_pairs_16
 #endif

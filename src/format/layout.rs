@@ -9,25 +9,29 @@
 //! | F32, F16, BF16 | the values, little-endian | none |
 //! | Q4 | nibbles | one u32 per 32 values |
 //! | Q8 | signed bytes | one u32 per 32 values |
+//! | IQ4 | nibbles, indices of IQ4_NL's numbers | one u32 per 32 values |
+//! | MX4 | nibbles, indices of MXFP4's numbers | one u32 per 64 values: a bf16 scale per 32 |
 //! | Q4K32 | nibbles | per 256 values: one u32, then eight pairs of signed bytes, one per 32 |
+//! | IQ4K32 | nibbles, indices as in IQ4 | as Q4K32 |
 //! | Q4K16 | nibbles | per 256 values: one u32, then 16 pairs of signed bytes, one per 16 |
 //! | Q6K16 | six bits | as Q4K16 |
-//! | Q8K16 | signed bytes | as Q4K16 |
 //!
 //! Nibbles are 16 bytes per 32 values: byte j has value j in its low half and value j + 16 in its
 //! high half. Six bits per 64 values are their nibbles and then 16 bytes with the upper two bits,
 //! eight bytes per 32 values: in byte 4 k + j, bits 0 and 1 belong to value 8 k + j, bits 2 and 3
 //! to value 16 + 8 k + j, bits 4 and 5 to 4 + 8 k + j, bits 6 and 7 to 20 + 8 k + j. The u32 holds
 //! the f16 scale d in its low half and the f16 minimum m in its high half; a pair holds the factors
-//! s of d and t of m. A value is d · q + m, or d · s · q + m · t.
+//! s of d and t of m. A value is d · q + m, or d · s · q + m · t. MX4 has no minima, and of an odd
+//! number of blocks the last u32 of a row is half empty.
 //!
-//! So a layout is the width of quants and the way scales are shared: [`Quantised`]. Two levels are
-//! those of k-quants, since d · s does not fit an f16. Repacking is exact: an f16 has 11
-//! significant bits, s at most 7, q at most 7, so f32 holds their product, and the one addition
-//! rounds as in direct decoding. Types without a minimum get one: Q4_0 has m = −8 d, which f16
-//! holds for |d| < 8192; Q3_K has m = −4 d and t = s, for |d| < 16384; Q6_K has m = −32 d and t =
-//! s, for |d| < 2048. A larger scale, which no trained weight comes near, gives infinity and then
-//! an [`InvalidLogits`](crate::Error::InvalidLogits) error instead of silently wrong text.
+//! So a layout is the width of quants, perhaps a table, and the way scales are shared:
+//! [`Quantised`]. Two levels are those of k-quants, since d · s does not fit an f16. Repacking is
+//! exact: an f16 has 11 significant bits, s at most 7, q at most 7, so f32 holds their product, and
+//! the one addition rounds as in direct decoding. Types without a minimum get one: Q4_0 has m =
+//! −8 d, which f16 holds for |d| < 8192; Q3_K has m = −4 d and t = s, for |d| < 16384; Q6_K has m =
+//! −32 d and t = s, for |d| < 2048. A larger scale, which no trained weight comes near, gives
+//! infinity and then an [`InvalidLogits`](crate::Error::InvalidLogits) error instead of silently
+//! wrong text.
 
 use half::{bf16, f16};
 
@@ -45,6 +49,12 @@ pub const MOST_TILE: usize = 32;
 /// Bytes of a granule: kernels read quants as `vec4<u32>`.
 pub const GRANULE: usize = 16;
 
+/// Values of the nibbles in IQ4_NL and IQ4_XS.
+pub const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+/// Values of the nibbles in MXFP4 and NVFP4, doubled: a sign, two exponent bits, one mantissa bit.
+pub const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+
 /// How an engine holds a weight tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {
@@ -58,14 +68,72 @@ pub enum Layout {
     Q4,
     /// Signed 8-bit values, scale and minimum per 32.
     Q8,
+    /// 4-bit indices into [`IQ4`], scale and minimum per 32.
+    Iq4,
+    /// 4-bit indices into [`E2M1`], scale per 32.
+    Mx4,
     /// Unsigned 4-bit values, scale and minimum per 32, in two levels.
     Q4K32,
+    /// 4-bit indices into [`IQ4`], scale and minimum per 32, in two levels.
+    Iq4K32,
     /// Unsigned 4-bit values, scale and minimum per 16, in two levels.
     Q4K16,
     /// Unsigned 6-bit values, scale and minimum per 16, in two levels.
     Q6K16,
-    /// Signed 8-bit values, scale and minimum per 16, in two levels.
-    Q8K16,
+}
+
+/// How the values of a quantised layout share scales.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scales {
+    /// Per 32 values an f16 scale and an f16 minimum.
+    Halves,
+    /// Per 32 values a bf16 scale.
+    Bfloats,
+    /// Per 256 values an f16 scale and an f16 minimum, per 32 a signed factor of each.
+    Pairs32,
+    /// The same, with factors per 16.
+    Pairs16,
+}
+
+impl Scales {
+    /// Values that share scale and minimum.
+    pub const fn block(self) -> usize {
+        match self {
+            Self::Halves | Self::Bfloats | Self::Pairs32 => BLOCK,
+            Self::Pairs16 => BLOCK / 2,
+        }
+    }
+
+    /// Values that share words of the scales plane.
+    pub const fn group(self) -> usize {
+        match self {
+            Self::Halves => BLOCK,
+            Self::Bfloats => 2 * BLOCK,
+            Self::Pairs32 | Self::Pairs16 => GROUP,
+        }
+    }
+
+    /// Words of a group.
+    const fn words(self) -> usize {
+        match self {
+            Self::Halves | Self::Bfloats => 1,
+            Self::Pairs32 => 1 + 4,
+            Self::Pairs16 => 1 + 8,
+        }
+    }
+
+    /// Scale and minimum of block `i` of a group with these words.
+    fn of(self, words: &[[u8; 4]], i: usize) -> (f32, f32) {
+        let half = |at: usize| f16::from_le_bytes([words[0][at], words[0][at + 1]]).to_f32();
+        match self {
+            Self::Halves => (half(0), half(2)),
+            Self::Bfloats => (bf16::from_le_bytes(words[0].as_chunks().0[i]).to_f32(), 0.0),
+            Self::Pairs32 | Self::Pairs16 => {
+                let [s, t] = words[1..].as_flattened().as_chunks::<2>().0[i].map(|byte| f32::from(byte.cast_signed()));
+                (half(0) * s, half(2) * t)
+            }
+        }
+    }
 }
 
 /// The parameters of a quantised layout.
@@ -73,45 +141,66 @@ pub enum Layout {
 pub struct Quantised {
     /// Bits per quant.
     pub bits: usize,
-    /// Values that share scale and minimum.
-    pub block: usize,
-    /// Values that share a u32 of the scales plane: `block`, or 256 in layouts with two levels.
-    pub group: usize,
+    /// The numbers that quants are indices of; `None`: they are the numbers.
+    pub table: Option<&'static [i8; 16]>,
+    /// How values share scales.
+    pub scales: Scales,
 }
 
 impl Quantised {
+    /// Columns of a matrix are a multiple of this.
+    pub const fn unit(self) -> usize {
+        match self.scales {
+            // the last group of a row may be half empty
+            Scales::Bfloats => BLOCK,
+            scales => scales.group(),
+        }
+    }
+
     /// Bytes of a group in the quants plane.
     pub const fn quants_bytes(self) -> usize {
-        self.group * self.bits / 8
+        self.scales.group() * self.bits / 8
     }
 
     /// Bytes of a group in the scales plane.
     pub const fn scales_bytes(self) -> usize {
-        if self.block == self.group { 4 } else { 4 + 2 * (self.group / self.block) }
+        4 * self.scales.words()
     }
 }
 
 impl Layout {
     /// Every layout.
-    pub const ALL: [Self; 9] =
-        [Self::F32, Self::F16, Self::Bf16, Self::Q4, Self::Q8, Self::Q4K32, Self::Q4K16, Self::Q6K16, Self::Q8K16];
+    pub const ALL: [Self; 11] = [
+        Self::F32,
+        Self::F16,
+        Self::Bf16,
+        Self::Q4,
+        Self::Q8,
+        Self::Iq4,
+        Self::Mx4,
+        Self::Q4K32,
+        Self::Iq4K32,
+        Self::Q4K16,
+        Self::Q6K16,
+    ];
 
     /// The layout that tensors of this block type are repacked into, without loss.
     ///
-    /// MXFP4 and NVFP4 become bf16, which holds all their values: MXFP4's power of two has eight
-    /// exponent bits, more than an f16 scale, and NVFP4 has a scale per 16 values, fewer than the
+    /// NVFP4 becomes bf16, which holds all its values: it has a scale per 16 values, fewer than the
     /// layouts of one level share.
     pub fn for_block(block: BlockType) -> Self {
         match block {
             BlockType::F32 => Self::F32,
             BlockType::F16 => Self::F16,
-            BlockType::Bf16 | BlockType::Mxfp4 | BlockType::Nvfp4 => Self::Bf16,
+            BlockType::Bf16 | BlockType::Nvfp4 => Self::Bf16,
             BlockType::Q4_0 | BlockType::Q4_1 => Self::Q4,
-            BlockType::Q5_0 | BlockType::Q5_1 | BlockType::Q8_0 | BlockType::Iq4Nl => Self::Q8,
+            BlockType::Q5_0 | BlockType::Q5_1 | BlockType::Q8_0 => Self::Q8,
+            BlockType::Iq4Nl => Self::Iq4,
+            BlockType::Mxfp4 => Self::Mx4,
             BlockType::Q4K => Self::Q4K32,
             BlockType::Q2K | BlockType::Q3K => Self::Q4K16,
             BlockType::Q5K | BlockType::Q6K => Self::Q6K16,
-            BlockType::Iq4Xs => Self::Q8K16,
+            BlockType::Iq4Xs => Self::Iq4K32,
         }
     }
 
@@ -123,25 +212,29 @@ impl Layout {
             Self::Bf16 => "BF16",
             Self::Q4 => "Q4",
             Self::Q8 => "Q8",
+            Self::Iq4 => "IQ4",
+            Self::Mx4 => "MX4",
             Self::Q4K32 => "Q4K32",
+            Self::Iq4K32 => "IQ4K32",
             Self::Q4K16 => "Q4K16",
             Self::Q6K16 => "Q6K16",
-            Self::Q8K16 => "Q8K16",
         }
     }
 
     /// Its parameters; `None` for plain values.
     pub const fn quantised(self) -> Option<Quantised> {
-        let (bits, block, group) = match self {
+        let (bits, table, scales) = match self {
             Self::F32 | Self::F16 | Self::Bf16 => return None,
-            Self::Q4 => (4, BLOCK, BLOCK),
-            Self::Q8 => (8, BLOCK, BLOCK),
-            Self::Q4K32 => (4, BLOCK, GROUP),
-            Self::Q4K16 => (4, BLOCK / 2, GROUP),
-            Self::Q6K16 => (6, BLOCK / 2, GROUP),
-            Self::Q8K16 => (8, BLOCK / 2, GROUP),
+            Self::Q4 => (4, None, Scales::Halves),
+            Self::Q8 => (8, None, Scales::Halves),
+            Self::Iq4 => (4, Some(&IQ4), Scales::Halves),
+            Self::Mx4 => (4, Some(&E2M1), Scales::Bfloats),
+            Self::Q4K32 => (4, None, Scales::Pairs32),
+            Self::Iq4K32 => (4, Some(&IQ4), Scales::Pairs32),
+            Self::Q4K16 => (4, None, Scales::Pairs16),
+            Self::Q6K16 => (6, None, Scales::Pairs16),
         };
-        Some(Quantised { bits, block, group })
+        Some(Quantised { bits, table, scales })
     }
 
     /// Bytes of a row of `cols` values in the quants plane.
@@ -162,7 +255,7 @@ impl Layout {
     pub const fn scales_row_bytes(self, cols: usize) -> usize {
         match self.quantised() {
             None => 0,
-            Some(quantised) => cols / quantised.group * quantised.scales_bytes(),
+            Some(quantised) => cols.div_ceil(quantised.scales.group()) * quantised.scales_bytes(),
         }
     }
 }
@@ -208,20 +301,14 @@ fn plain<const N: usize>(bytes: &[u8], out: &mut [f32], decode: impl Fn([u8; N])
 }
 
 fn dequantize_groups(quantised: Quantised, quants: &[u8], scales: &[u8], out: &mut [f32]) {
-    let Quantised { bits, block, group } = quantised;
-    let (words, _) = scales.as_chunks::<4>();
-    let groups = quants.chunks_exact(quantised.quants_bytes()).zip(words.chunks_exact(quantised.scales_bytes() / 4));
+    let (block, group) = (quantised.scales.block(), quantised.scales.group());
+    let words = scales.as_chunks::<4>().0.chunks_exact(quantised.scales_bytes() / 4);
+    let groups = quants.chunks(quantised.quants_bytes()).zip(words);
     let mut unpacked = [0; GROUP];
-    for (values, (quants, scales)) in out.chunks_exact_mut(group).zip(groups) {
-        unpack(bits, quants, &mut unpacked);
-        let half = |at: usize| f16::from_le_bytes([scales[0][at], scales[0][at + 1]]).to_f32();
-        let (d, m) = (half(0), half(2));
-        let pairs = scales[1..].as_flattened().as_chunks::<2>().0;
+    for (values, (quants, words)) in out.chunks_mut(group).zip(groups) {
+        unpack(quantised, quants, &mut unpacked);
         for (i, (values, quants)) in values.chunks_exact_mut(block).zip(unpacked.chunks_exact(block)).enumerate() {
-            let (d, m) = pairs.get(i).map_or((d, m), |pair| {
-                let [s, t] = pair.map(|byte| f32::from(byte.cast_signed()));
-                (d * s, m * t)
-            });
+            let (d, m) = quantised.scales.of(words, i);
             for (value, quant) in values.iter_mut().zip(quants) {
                 *value = d * f32::from(*quant) + m;
             }
@@ -230,8 +317,8 @@ fn dequantize_groups(quantised: Quantised, quants: &[u8], scales: &[u8], out: &m
 }
 
 /// Unpacks quants to bytes.
-fn unpack(bits: usize, quants: &[u8], out: &mut [i8; GROUP]) {
-    match bits {
+fn unpack(quantised: Quantised, quants: &[u8], out: &mut [i8; GROUP]) {
+    match quantised.bits {
         8 => out.iter_mut().zip(quants).for_each(|(out, quant)| *out = quant.cast_signed()),
         6 => {
             for (out, quants) in out.as_chunks_mut::<{ 2 * BLOCK }>().0.iter_mut().zip(quants.as_chunks::<48>().0) {
@@ -246,6 +333,9 @@ fn unpack(bits: usize, quants: &[u8], out: &mut [i8; GROUP]) {
             }
         }
         _ => unpack_nibbles(quants, out),
+    }
+    if let Some(table) = quantised.table {
+        out.iter_mut().for_each(|out| *out = table[usize::from(out.cast_unsigned() & 15)]);
     }
 }
 
@@ -288,9 +378,9 @@ mod tests {
             ("Q4_K", 144, 148),
             ("Q5_K", 176, 228),
             ("Q6_K", 210, 228),
-            ("IQ4_NL", 144, 288),
-            ("IQ4_XS", 136, 292),
-            ("MXFP4", 136, 512),
+            ("IQ4_NL", 144, 160),
+            ("IQ4_XS", 136, 148),
+            ("MXFP4", 136, 144),
             ("NVFP4", 144, 512),
         ];
         assert_eq!(BlockType::ALL.map(bytes), expected);

@@ -3,13 +3,7 @@
 use half::{bf16, f16};
 
 use super::BlockType;
-use super::layout::{BLOCK, GROUP, Layout, Planes, high_bits};
-
-/// Values of the nibbles in IQ4_NL and IQ4_XS.
-const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
-
-/// Values of the nibbles in MXFP4 and NVFP4, doubled: a sign, two exponent bits, one mantissa bit.
-const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+use super::layout::{BLOCK, E2M1, GROUP, Layout, Planes, high_bits};
 
 /// **Appends** `rows` to `out`, repacked from the file's `block` type into [`Layout::for_block`].
 ///
@@ -53,15 +47,20 @@ pub fn repack(block: BlockType, cols: usize, rows: &[u8], out: &mut Planes) {
         }
         BlockType::Iq4Nl => {
             for [d0, d1, quants @ ..] in rows.as_chunks::<{ 2 + 16 }>().0 {
-                out.push_bytes(&std::array::from_fn::<_, BLOCK, _>(|i| IQ4[nibble(quants, BLOCK, i)]));
+                out.quants.extend_from_slice(quants);
                 out.scales.extend_from_slice(&[*d0, *d1, 0, 0]);
             }
         }
         BlockType::Mxfp4 => {
-            for [e, quants @ ..] in rows.as_chunks::<{ 1 + 16 }>().0 {
-                let scale = half_power_of_two(*e);
-                let value = |i| bf16::from_f32(scale * f32::from(E2M1[nibble(quants, BLOCK, i)]));
-                out.quants.extend((0..BLOCK).flat_map(|i| value(i).to_le_bytes()));
+            for row in rows.chunks_exact(block.row_bytes(cols).max(1)) {
+                let blocks = row.as_chunks::<{ 1 + 16 }>().0;
+                for [e, quants @ ..] in blocks {
+                    out.quants.extend_from_slice(quants);
+                    out.scales.extend(bf16::from_f32(half_power_of_two(*e)).to_le_bytes());
+                }
+                if blocks.len() % 2 == 1 {
+                    out.scales.extend([0; 2]);
+                }
             }
         }
         BlockType::Nvfp4 => {
@@ -174,7 +173,7 @@ fn groups<const N: usize>(block: BlockType, rows: &[u8], out: &mut Planes, decod
             _ => out.push_nibbles(&quants),
         }
         out.push_scale(d, m);
-        let pairs = scales.iter().zip(&mins).step_by(quantised.block / 16);
+        let pairs = scales.iter().zip(&mins).step_by(quantised.scales.block() / 16);
         out.scales.extend(pairs.flat_map(|(s, t)| [s.cast_unsigned(), t.cast_unsigned()]));
     }
 }
@@ -268,9 +267,10 @@ fn iq4_xs(block: &[u8; 136]) -> Group {
         m: f16::ZERO,
         scales: std::array::from_fn(|i| scale(i / 2).cast_signed() - 32),
         mins: [0; 16],
-        quants: std::array::from_fn(|i| IQ4[nibble(&block[8..], BLOCK, i)]),
+        quants: std::array::from_fn(|i| nibble(&block[8..], BLOCK, i) as i8),
     }
 }
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,5 +1,6 @@
 //! Dispatches for a GPU and weights for a host, independent of any engine.
 
+use crate::format::layout::Quantised;
 use crate::format::{Layout, dequantize_row};
 use crate::record::{BufferId, KV_BLOCK, Matrix, Tensor};
 
@@ -162,10 +163,10 @@ impl Matrix {
         vec![("COLS", self.cols as u32), ("WEIGHT_ROWS", rows as u32), ("ROW_TILE", row_tile as u32)]
     }
 
-    /// The columns of a matrix are a multiple of this: a group, or the four that kernels read at
-    /// once.
+    /// The columns of a matrix are a multiple of this: the layout's unit, or the four that kernels
+    /// read at once.
     pub(crate) fn row_unit(&self) -> usize {
-        self.layout.quantised().map_or(4, |quantised| quantised.group)
+        self.layout.quantised().map_or(4, Quantised::unit)
     }
 
     /// The define that selects the snippets of this layout.

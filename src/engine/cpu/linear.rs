@@ -6,8 +6,9 @@ use std::ops::Range;
 use super::activate::activate;
 use super::activations::{ProductBuffers, QuantBlock};
 use super::pool::{self, Shared};
-use super::simd::{ByteDot, F32x4, NibbleDot, SixBitDot, nibbles, six_bits, words};
-use super::tiles::{Bfloats, Data, Floats, Group, Halves, ROWS, Tiles, Words};
+use super::simd::{ByteDot, F32x4, NibbleDot, SixBitDot, bytes, look_up, nibbles, six_bits, words};
+use super::tiles::{Bfloats, Data, Floats, Halves, ROWS, Tiles, Words};
+use crate::format::layout::{E2M1, IQ4, Layout};
 use crate::ops::{Affine, Epilogue, Linear, RmsNorm};
 
 /// Tokens per pass over a tile: with more, their sums do not fit the registers.
@@ -71,15 +72,12 @@ pub fn product(
     let cols = weight.cols;
     let part = Part { all: weight.rows.div_ceil(ROWS), tiles, tokens: x.len() / cols };
     match &weight.data {
-        Data::F32(tiles) => multiply(tiles, &part, scratch.floats(x, cols, norm), output),
-        Data::F16(tiles) => multiply(tiles, &part, scratch.floats(x, cols, norm), output),
-        Data::Bf16(tiles) => multiply(tiles, &part, scratch.floats(x, cols, norm), output),
-        Data::Q4(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
-        Data::Q8(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
-        Data::Q4K32(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
-        Data::Q4K16(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
-        Data::Q6K16(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
-        Data::Q8K16(tiles) => multiply(tiles, &part, scratch.blocks(x, cols, norm), output),
+        Data::F32(tiles) => multiply::<Floats>(tiles, &part, scratch.floats(x, cols, norm), output),
+        Data::F16(tiles) => multiply::<Halves>(tiles, &part, scratch.floats(x, cols, norm), output),
+        Data::Bf16(tiles) => multiply::<Bfloats>(tiles, &part, scratch.floats(x, cols, norm), output),
+        Data::Quantised(_, words) => {
+            multiply_quantised(weight.layout(), words, &part, scratch.blocks(x, cols, norm), output);
+        }
     }
 }
 
@@ -90,17 +88,19 @@ struct Part {
     tokens: usize,
 }
 
-/// The element of a tile along its columns, which decides how the tile is multiplied.
-trait Weights: Sized + Sync {
+/// A layout, which decides how a tile is multiplied.
+trait Weights {
+    /// Element of a tile along its columns.
+    type Item: Sync;
     /// Element of the activations.
     type Input: Sync;
 
     /// Multiplies a tile with M tokens over the same columns.
-    fn multiply<const M: usize>(tile: &[Self], x: [&[Self::Input]; M]) -> Sums<M>;
+    fn multiply<const M: usize>(tile: &[Self::Item], x: [&[Self::Input]; M]) -> Sums<M>;
 }
 
 /// Multiplies tiles with tokens, four or two tokens at once. `tiles` are all tiles of the weight.
-fn multiply<W: Weights>(tiles: &[W], part: &Part, x: &[W::Input], output: &Output) {
+fn multiply<W: Weights>(tiles: &[W::Item], part: &Part, x: &[W::Input], output: &Output) {
     let tokens = part.tokens;
     let (len, x_len) = (tiles.len() / part.all, x.len() / tokens);
     let tiles = &tiles[part.tiles.start * len..part.tiles.end * len];
@@ -180,31 +180,88 @@ fn byte_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: 
     for (j, quants) in quants.as_chunks::<8>().0[b].iter().enumerate() {
         for group in 0..2 {
             for m in 0..M {
-                dots[m][group][j / 4 * (H - 1)].add(&quants[group], words(&x[m].quants[j]));
+                dots[m][group][j / 4 * (H - 1)].add(bytes(&quants[group]), words(&x[m].quants[j]));
             }
         }
     }
     dots.map(|token| token.map(|group| group.map(ByteDot::sums)))
 }
 
-/// sums += d · s · dot + m · s · Σ q_x for each token, group of rows and half block, with scales d
-/// and minima m of the rows and scales s of the tokens.
+/// Of nibbles that are indices into a table.
 #[inline(always)]
-fn multiply_groups<const S: usize, const Q: usize, const M: usize, const H: usize>(
-    tile: &[Group<S, Q>],
+fn table_products<const M: usize>(table: &[i8; 16], quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, 1> {
+    let mut dots = [[ByteDot::ZERO; 2]; M];
+    for (j, quants) in quants.as_chunks::<4>().0[b].iter().enumerate() {
+        for group in 0..2 {
+            let (low, high) = look_up(table, &quants[group]);
+            for m in 0..M {
+                dots[m][group].add(low, words(&x[m].quants[j]));
+                dots[m][group].add(high, words(&x[m].quants[4 + j]));
+            }
+        }
+    }
+    dots.map(|token| token.map(|dot| [dot.sums()]))
+}
+
+#[inline(always)]
+fn iq4_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, 1> {
+    table_products(&IQ4, quants, b, x)
+}
+
+#[inline(always)]
+fn mx4_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, 1> {
+    table_products(&E2M1, quants, b, x)
+}
+
+/// Scale and minimum of four rows, for the whole of block `b` of a group or each half of it;
+/// likewise in the functions below.
+#[inline(always)]
+fn halves(scales: &[Words], _: usize, group: usize) -> [(F32x4, F32x4); 1] {
+    [F32x4::from_f16_pairs(&scales[0][group])]
+}
+
+#[inline(always)]
+fn bfloats(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 1] {
+    let (first, second) = F32x4::from_bf16_pairs(&scales[0][group]);
+    [(if b == 0 { first } else { second }, F32x4::ZERO)]
+}
+
+#[inline(always)]
+fn pairs_32(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 1] {
+    let (d, m) = F32x4::from_f16_pairs(&scales[0][group]);
+    let (s, t) = F32x4::from_byte_pairs(&scales[1 + b / 2][group], b % 2);
+    [(d.mul(s), m.mul(t))]
+}
+
+#[inline(always)]
+fn pairs_16(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 2] {
+    let (d, m) = F32x4::from_f16_pairs(&scales[0][group]);
+    [0, 1].map(|half| {
+        let (s, t) = F32x4::from_byte_pairs(&scales[1 + b][group], half);
+        (d.mul(s), m.mul(t))
+    })
+}
+
+/// sums += d · s · dot + m · s · Σ q_x for each token, group of rows and half block, with scales d
+/// and minima m of the rows and scales s of the tokens. A group has N words, S of them scales, and
+/// B blocks.
+#[inline(always)]
+fn multiply_groups<const N: usize, const S: usize, const B: usize, const M: usize, const H: usize>(
+    tile: &[[Words; N]],
     x: [&[QuantBlock]; M],
     products: impl Fn(&[Words], usize, [&QuantBlock; M]) -> Products<M, H>,
+    scales: impl Fn(&[Words], usize, usize) -> [(F32x4, F32x4); H],
 ) -> Sums<M> {
-    let blocks = if S == 1 { 1 } else { 8 };
     let mut sums = [[F32x4::ZERO; 2]; M];
-    for (g, weights) in tile.iter().enumerate() {
+    for (g, words) in tile.iter().enumerate() {
+        let (scale_words, quants) = words.split_at(S);
+        // a group of two blocks may be cut by the end of the row
+        let blocks = if B == 2 { B.min(x[0].len() - g * B) } else { B };
         for b in 0..blocks {
-            let x: [&QuantBlock; M] = std::array::from_fn(|m| &x[m][g * blocks + b]);
-            let products = products(&weights.quants, b, x);
+            let x: [&QuantBlock; M] = std::array::from_fn(|m| &x[m][g * B + b]);
+            let products = products(quants, b, x);
             for group in 0..2 {
-                for i in b * H..(b + 1) * H {
-                    let half = i % H;
-                    let (scale, min) = weights.scale(i, group);
+                for (half, (scale, min)) in scales(scale_words, b, group).into_iter().enumerate() {
                     for m in 0..M {
                         let sum = if H == 2 { x[m].sums[half] } else { x[m].sums[0] + x[m].sums[1] };
                         let with_min = min.mul_add(F32x4::splat(sum), sums[m][group]);
@@ -218,42 +275,48 @@ fn multiply_groups<const S: usize, const Q: usize, const M: usize, const H: usiz
     sums
 }
 
-impl<const S: usize, const Q: usize> Group<S, Q> {
-    /// Scales and minima of four rows in scale block `i`.
-    #[inline(always)]
-    fn scale(&self, i: usize, group: usize) -> (F32x4, F32x4) {
-        let (d, m) = F32x4::from_f16_pairs(&self.scales[0][group]);
-        if S == 1 {
-            return (d, m);
-        }
-        let (s, t) = F32x4::from_byte_pairs(&self.scales[1 + i / 2][group], i % 2);
-        (d.mul(s), m.mul(t))
-    }
-}
-
+/// For each layout: the words of scales and of quants in a group, its blocks, and how products and
+/// scales are read.
 macro_rules! quantised {
-    ($($group:ty: $products:ident in $pieces:literal;)+) => {
-        $(impl Weights for $group {
-            type Input = QuantBlock;
+    ($($layout:ident: $scale_words:literal + $quant_words:literal words of $blocks:literal,
+        $products:ident in $pieces:literal, $scales:ident;)+) => {
+        $(
+            struct $layout;
 
-            #[inline(always)]
-            fn multiply<const M: usize>(tile: &[Self], x: [&[QuantBlock]; M]) -> Sums<M> {
-                multiply_groups(tile, x, $products::<M, $pieces>)
+            impl Weights for $layout {
+                type Item = [Words; $scale_words + $quant_words];
+                type Input = QuantBlock;
+
+                #[inline(always)]
+                fn multiply<const M: usize>(tile: &[Self::Item], x: [&[QuantBlock]; M]) -> Sums<M> {
+                    let products = $products::<M, $pieces>;
+                    multiply_groups::<_, $scale_words, $blocks, M, $pieces>(tile, x, products, $scales)
+                }
             }
-        })+
+        )+
+
+        fn multiply_quantised(layout: Layout, tiles: &[Words], part: &Part, x: &[QuantBlock], output: &Output) {
+            match layout {
+                $(Layout::$layout => multiply::<$layout>(tiles.as_chunks().0, part, x, output),)+
+                Layout::F32 | Layout::F16 | Layout::Bf16 => {}
+            }
+        }
     };
 }
 
 quantised! {
-    Group<1, 4>: nibble_products in 1;
-    Group<1, 8>: byte_products in 1;
-    Group<5, 32>: nibble_products in 1;
-    Group<9, 32>: nibble_products in 2;
-    Group<9, 48>: six_bit_products in 2;
-    Group<9, 64>: byte_products in 2;
+    Q4: 1 + 4 words of 1, nibble_products in 1, halves;
+    Q8: 1 + 8 words of 1, byte_products in 1, halves;
+    Iq4: 1 + 4 words of 1, iq4_products in 1, halves;
+    Mx4: 1 + 8 words of 2, mx4_products in 1, bfloats;
+    Q4K32: 5 + 32 words of 8, nibble_products in 1, pairs_32;
+    Iq4K32: 5 + 32 words of 8, iq4_products in 1, pairs_32;
+    Q4K16: 9 + 32 words of 8, nibble_products in 2, pairs_16;
+    Q6K16: 9 + 48 words of 8, six_bit_products in 2, pairs_16;
 }
 
 impl Weights for Floats {
+    type Item = Self;
     type Input = f32;
 
     #[inline(always)]
@@ -263,6 +326,7 @@ impl Weights for Floats {
 }
 
 impl Weights for Halves {
+    type Item = Self;
     type Input = f32;
 
     #[inline(always)]
@@ -272,6 +336,7 @@ impl Weights for Halves {
 }
 
 impl Weights for Bfloats {
+    type Item = Self;
     type Input = f32;
 
     #[inline(always)]

@@ -4,26 +4,13 @@
 
 use half::{bf16, f16};
 
-use crate::format::layout::{Layout, Planes, Quantised, dequantize_row};
+use crate::format::layout::{Layout, Planes, Quantised, Scales, dequantize_row};
 
 /// Rows per tile.
 pub const ROWS: usize = 8;
 
 /// Four bytes of each of eight rows: rows 0 to 3, then rows 4 to 7.
 pub type Words = [[u8; 16]; 2];
-
-/// A group of eight rows, in 32-bit words of both planes of a [`Layout`]: S of scales and Q of
-/// quants.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Group<const S: usize, const Q: usize> {
-    /// The u32 with d and m, then in layouts with two levels the pairs of factors.
-    pub scales: [Words; S],
-    /// Nibbles: word j of a block has columns 4 j .. 4 j + 4 in its low halves and 16 + 4 j .. in
-    /// its high halves. Bytes: word j has columns 4 j .. 4 j + 4. Six bits: four words of nibbles
-    /// for each of two blocks, then two words of upper bits for each.
-    pub quants: [Words; Q],
-}
 
 /// One value of each of eight rows.
 pub type Column<T> = [[T; 4]; 2];
@@ -54,17 +41,14 @@ pub struct Tiles {
     pub finite: bool,
 }
 
-/// Tiles by layout: (tiles, groups of a row), or (tiles, cols) columns.
+/// Tiles by layout: (tiles, cols) columns, or the words of quantised layouts.
 pub enum Data {
     F32(Vec<Floats>),
     F16(Vec<Halves>),
     Bf16(Vec<Bfloats>),
-    Q4(Vec<Group<1, 4>>),
-    Q8(Vec<Group<1, 8>>),
-    Q4K32(Vec<Group<5, 32>>),
-    Q4K16(Vec<Group<9, 32>>),
-    Q6K16(Vec<Group<9, 48>>),
-    Q8K16(Vec<Group<9, 64>>),
+    /// (tiles, groups of a row, words of a group): the words of both planes of a [`Layout`], those
+    /// of scales first. A group that the end of the row cuts has zeros in its place.
+    Quantised(Quantised, Vec<Words>),
 }
 
 impl Tiles {
@@ -76,36 +60,37 @@ impl Tiles {
             items.resize(len, value);
             Some(items)
         }
-        fn zeros<const S: usize, const Q: usize>(len: usize) -> Option<Vec<Group<S, Q>>> {
-            filled(len, Group { scales: [[[0; 16]; 2]; S], quants: [[[0; 16]; 2]; Q] })
-        }
         let tiles = rows.div_ceil(ROWS);
         let columns = tiles * cols;
-        let groups = tiles * groups(layout, cols);
-        let data = match layout {
-            Layout::F32 => Data::F32(filled(columns, Floats([[0.0; 4]; 2]))?),
-            Layout::F16 => Data::F16(filled(columns, Halves([[0; 4]; 2]))?),
-            Layout::Bf16 => Data::Bf16(filled(columns, Bfloats([[0; 4]; 2]))?),
-            Layout::Q4 => Data::Q4(zeros(groups)?),
-            Layout::Q8 => Data::Q8(zeros(groups)?),
-            Layout::Q4K32 => Data::Q4K32(zeros(groups)?),
-            Layout::Q4K16 => Data::Q4K16(zeros(groups)?),
-            Layout::Q6K16 => Data::Q6K16(zeros(groups)?),
-            Layout::Q8K16 => Data::Q8K16(zeros(groups)?),
+        let data = match (layout, layout.quantised()) {
+            (_, Some(quantised)) => {
+                Data::Quantised(quantised, filled(tiles * Group::of(quantised, cols).row, [[0; 16]; 2])?)
+            }
+            (Layout::F32, _) => Data::F32(filled(columns, Floats([[0.0; 4]; 2]))?),
+            (Layout::F16, _) => Data::F16(filled(columns, Halves([[0; 4]; 2]))?),
+            (_, None) => Data::Bf16(filled(columns, Bfloats([[0; 4]; 2]))?),
         };
         Some(Self { layout, rows, cols, data, finite: true })
     }
 
+    /// How its rows are stored.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Size in bytes.
     pub fn bytes(&self) -> usize {
-        let row_bytes = self.layout.quants_row_bytes(self.cols) + self.layout.scales_row_bytes(self.cols);
-        self.rows.next_multiple_of(ROWS) * row_bytes
+        match &self.data {
+            Data::F32(columns) => size_of_val(columns.as_slice()),
+            Data::F16(columns) => size_of_val(columns.as_slice()),
+            Data::Bf16(columns) => size_of_val(columns.as_slice()),
+            Data::Quantised(_, words) => size_of_val(words.as_slice()),
+        }
     }
 
     /// Writes whole rows, from `first_row` on, from row-major planes.
     pub fn write_rows(&mut self, first_row: usize, planes: &Planes) {
         let cols = self.cols;
-        let per_row = groups(self.layout, cols);
         let finite = match &mut self.data {
             Data::F32(columns) => {
                 write_columns(cols, first_row, &planes.quants, |at, group, lane, bytes| {
@@ -125,12 +110,7 @@ impl Tiles {
                 });
                 true
             }
-            Data::Q4(tiles) => write_groups(tiles, per_row, first_row, planes),
-            Data::Q8(tiles) => write_groups(tiles, per_row, first_row, planes),
-            Data::Q4K32(tiles) => write_groups(tiles, per_row, first_row, planes),
-            Data::Q4K16(tiles) => write_groups(tiles, per_row, first_row, planes),
-            Data::Q6K16(tiles) => write_groups(tiles, per_row, first_row, planes),
-            Data::Q8K16(tiles) => write_groups(tiles, per_row, first_row, planes),
+            Data::Quantised(quantised, words) => write_groups(*quantised, words, cols, first_row, planes),
         };
         self.finite &= finite;
     }
@@ -139,7 +119,6 @@ impl Tiles {
     pub fn dequantize(&self, row: usize, out: &mut [f32]) {
         let (group, lane) = (row % ROWS / 4, row % 4);
         let columns = row / ROWS * self.cols;
-        let per_row = groups(self.layout, self.cols);
         let planes = match &self.data {
             Data::F32(data) => {
                 out.iter_mut().zip(&data[columns..]).for_each(|(out, column)| *out = column.0[group][lane]);
@@ -155,20 +134,25 @@ impl Tiles {
                 out.iter_mut().zip(&data[columns..]).for_each(|(out, column)| *out = value(column));
                 return;
             }
-            Data::Q4(tiles) => read_row(tiles, per_row, row),
-            Data::Q8(tiles) => read_row(tiles, per_row, row),
-            Data::Q4K32(tiles) => read_row(tiles, per_row, row),
-            Data::Q4K16(tiles) => read_row(tiles, per_row, row),
-            Data::Q6K16(tiles) => read_row(tiles, per_row, row),
-            Data::Q8K16(tiles) => read_row(tiles, per_row, row),
+            Data::Quantised(quantised, words) => read_row(*quantised, words, self.cols, row),
         };
         dequantize_row(self.layout, &planes.quants, &planes.scales, out);
     }
 }
 
-/// Groups per row; 0 for layouts without groups.
-fn groups(layout: Layout, cols: usize) -> usize {
-    layout.quantised().map_or(0, |Quantised { group, .. }| cols / group)
+/// Words of a group in a quantised layout.
+struct Group {
+    scales: usize,
+    quants: usize,
+    /// Of a whole row.
+    row: usize,
+}
+
+impl Group {
+    fn of(quantised: Quantised, cols: usize) -> Self {
+        let (scales, quants) = (quantised.scales_bytes() / 4, quantised.quants_bytes() / 4);
+        Self { scales, quants, row: cols.div_ceil(quantised.scales.group()) * (scales + quants) }
+    }
 }
 
 /// For item `i` of a row of `items`: index, half of the tile, lane.
@@ -176,36 +160,41 @@ fn place(row: usize, i: usize, items: usize) -> (usize, usize, usize) {
     (row / ROWS * items + i, row % ROWS / 4, row % 4)
 }
 
-/// Writes rows of `per_row` groups each. Returns whether all their scales are finite.
-fn write_groups<const S: usize, const Q: usize>(
-    tiles: &mut [Group<S, Q>],
-    per_row: usize,
-    first_row: usize,
-    planes: &Planes,
-) -> bool {
-    let [quants, scales] = [&planes.quants, &planes.scales].map(|plane| plane.as_chunks::<4>().0);
+/// Writes rows of a quantised layout. Returns whether all their scales are finite.
+fn write_groups(quantised: Quantised, tiles: &mut [Words], cols: usize, first_row: usize, planes: &Planes) -> bool {
+    let Group { scales, quants, row: row_words } = Group::of(quantised, cols);
+    let row_quants = (cols * quantised.bits / 32).max(1);
+    let row_scales = (row_words / (scales + quants) * scales).max(1);
+    let [quants_plane, scales_plane] = [&planes.quants, &planes.scales].map(|plane| plane.as_chunks::<4>().0);
+    let rows = quants_plane.chunks_exact(row_quants).zip(scales_plane.chunks_exact(row_scales));
     let mut finite = true;
-    for (i, (quants, scales)) in quants.chunks_exact(Q).zip(scales.chunks_exact(S)).enumerate() {
-        let (at, group, lane) = place(first_row + i / per_row, i % per_row, per_row);
-        let tile = &mut tiles[at];
-        let into = tile.quants.iter_mut().chain(&mut tile.scales);
-        for (words, word) in into.zip(quants.iter().chain(scales)) {
-            words[group].as_chunks_mut::<4>().0[lane] = *word;
+    for (row, (row_quants, row_scales)) in (first_row..).zip(rows) {
+        let (first, group, lane) = place(row, 0, row_words);
+        let tiles = tiles[first..][..row_words].chunks_exact_mut(scales + quants);
+        for ((tile, from_quants), from_scales) in
+            tiles.zip(row_quants.chunks(quants)).zip(row_scales.chunks_exact(scales))
+        {
+            let (into_scales, into_quants) = tile.split_at_mut(scales);
+            let words = into_scales.iter_mut().zip(from_scales).chain(into_quants.iter_mut().zip(from_quants));
+            words.for_each(|(words, word)| words[group].as_chunks_mut::<4>().0[lane] = *word);
+            finite &= quantised.scales == Scales::Bfloats || all_finite(&from_scales[0]);
         }
-        finite &= all_finite(&scales[0]);
     }
     finite
 }
 
 /// The planes of a row.
-fn read_row<const S: usize, const Q: usize>(tiles: &[Group<S, Q>], per_row: usize, row: usize) -> Planes {
-    let (first, group, lane) = place(row, 0, per_row);
+fn read_row(quantised: Quantised, tiles: &[Words], cols: usize, row: usize) -> Planes {
+    let Group { scales, quants, row: row_words } = Group::of(quantised, cols);
+    let (first, group, lane) = place(row, 0, row_words);
     let word = |words: &Words| words[group].as_chunks::<4>().0[lane];
-    let tiles = &tiles[first..][..per_row];
-    Planes {
-        quants: tiles.iter().flat_map(|tile| tile.quants.iter().flat_map(word)).collect(),
-        scales: tiles.iter().flat_map(|tile| tile.scales.iter().flat_map(word)).collect(),
-    }
+    let tiles = || tiles[first..][..row_words].chunks_exact(scales + quants);
+    let mut planes = Planes {
+        quants: tiles().flat_map(|tile| tile[scales..].iter().flat_map(word)).collect(),
+        scales: tiles().flat_map(|tile| tile[..scales].iter().flat_map(word)).collect(),
+    };
+    planes.quants.truncate(cols * quantised.bits / 8);
+    planes
 }
 
 /// Calls `write` with the place and bytes of each value of rows from `first_row` on.

@@ -108,7 +108,8 @@ mod tests {
         for (layout, cols, rows, row_tile) in [
             (Layout::Q4, 96, 37, 8),
             (Layout::Q8, 64, 16, 8),
-            (Layout::Q8K16, 512, 9, 8),
+            (Layout::Q6K16, 512, 9, 8),
+            (Layout::Mx4, 96, 9, 8),
             (Layout::F16, 36, 5, 1),
             (Layout::F32, 4, 7, 32),
         ] {

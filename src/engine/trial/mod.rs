@@ -270,7 +270,9 @@ impl Random {
                 (BlockType::Q6K, &[(208, power_of_two(-14))]),
                 (BlockType::Q5K, &[(0, power_of_two(-13)), (2, power_of_two(-8))]),
             ],
-            Layout::Q8K16 => &[(BlockType::Iq4Xs, &[(0, power_of_two(-14))])],
+            Layout::Iq4 => &[(BlockType::Iq4Nl, &[(0, power_of_two(-10))])],
+            Layout::Iq4K32 => &[(BlockType::Iq4Xs, &[(0, power_of_two(-14))])],
+            Layout::Mx4 => &[(BlockType::Mxfp4, &[])],
         };
         let matrix = memory.create_matrix("trial", layout, rows, cols)?;
         let rows_each = rows.div_ceil(blocks.len());
@@ -290,6 +292,8 @@ impl Random {
                 BlockType::F32 => bytes.copy_from_slice(&(self.unit() / 4.0).to_le_bytes()),
                 // a sign, an exponent of -3, any fraction
                 BlockType::Bf16 => bytes.copy_from_slice(&((self.bits() & 0x807f) as u16 | 0x3e00).to_le_bytes()),
+                // numbers up to 12, times 2^-6 or 2^-7
+                BlockType::Mxfp4 => bytes[0] = 121 + (bytes[0] & 1),
                 _ => {}
             }
             for (at, least) in halves {

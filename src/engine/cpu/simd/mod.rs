@@ -121,7 +121,7 @@ mod tests {
         for (w, x) in [(-128i8, -127i8), (-128, 127), (127, 127), (-3, 5)] {
             let mut dot = ByteDot::ZERO;
             for _ in 0..8 {
-                dot.add(&[w.cast_unsigned(); 16], words(&[x; 4]));
+                dot.add(bytes(&[w.cast_unsigned(); 16]), words(&[x; 4]));
             }
             assert_eq!(dot.sums().to_array(), [32.0 * f32::from(w) * f32::from(x); 4]);
         }
@@ -137,8 +137,24 @@ mod tests {
         dot.add(nibbles(&w).0, words(&x));
         assert_eq!(dot.sums().to_array(), expected);
         let mut dot = ByteDot::ZERO;
-        dot.add(&w, words(&x));
+        dot.add(bytes(&w), words(&x));
         assert_eq!(dot.sums().to_array(), expected);
+    }
+
+    #[test]
+    fn indices_become_the_numbers_of_a_table() {
+        let table: [i8; 16] = std::array::from_fn(|i| (i as i8 - 9) * 14);
+        for b in 0..16 {
+            let indices: [u8; 16] = std::array::from_fn(|i| (i ^ b) as u8 | ((i * 7 + b) as u8) << 4);
+            let (low, high) = look_up(&table, &indices);
+            let number = |index: u8| f32::from(table[usize::from(index)]);
+            for (got, expected) in [(low, indices.map(|i| number(i & 15))), (high, indices.map(|i| number(i >> 4)))] {
+                let mut dot = ByteDot::ZERO;
+                dot.add(got, words(&[1, -2, 3, -4]));
+                let expected = expected.as_chunks::<4>().0.iter().map(|[a, b, c, d]| a - 2.0 * b + 3.0 * c - 4.0 * d);
+                assert_eq!(dot.sums().to_array().to_vec(), expected.collect::<Vec<_>>());
+            }
+        }
     }
 
     #[test]
@@ -168,5 +184,8 @@ mod tests {
         }
         let values = [0x3f80, 0xc040, 0x0001, 0x7f80];
         assert_eq!(F32x4::from_bf16(&values).to_array(), values.map(|v| f32::from_bits(u32::from(v) << 16)));
+        let half = |at: usize| half::bf16::from_le_bytes([words[at], words[at + 1]]).to_f32();
+        let (low, high) = F32x4::from_bf16_pairs(&words);
+        assert_eq!([low, high].map(F32x4::to_array), [0, 2].map(|at| std::array::from_fn(|i| half(4 * i + at))));
     }
 }

@@ -136,6 +136,13 @@ impl F32x4 {
     pub fn from_bf16(bits: &[u16; 4]) -> Self {
         Self(bits.map(|bits| f32::from_bits(u32::from(bits) << 16)))
     }
+
+    /// Widens the low and the high halves of four words, which are bf16 values.
+    #[inline(always)]
+    pub fn from_bf16_pairs(words: &[u8; 16]) -> (Self, Self) {
+        let words: [u32; 4] = std::array::from_fn(|i| u32::from_le_bytes(words.as_chunks().0[i]));
+        (Self(words.map(|word| f32::from_bits(word << 16))), Self(words.map(|word| f32::from_bits(word & 0xffff_0000))))
+    }
 }
 
 /// Four activations for each of four rows: the same four, since rows share their input.
@@ -210,6 +217,22 @@ impl SixBitDot {
     }
 }
 
+/// 16 signed numbers: four for each of four rows.
+#[derive(Clone, Copy)]
+pub struct Bytes([u8; 16]);
+
+#[inline(always)]
+pub fn bytes(bytes: &[u8; 16]) -> Bytes {
+    Bytes(*bytes)
+}
+
+/// The numbers of a table that the low and the high halves of 16 bytes are indices of.
+#[inline(always)]
+pub fn look_up(table: &[i8; 16], bytes: &[u8; 16]) -> (Bytes, Bytes) {
+    let number = |index: u8| table[usize::from(index)].cast_unsigned();
+    (Bytes(bytes.map(|b| number(b & 15))), Bytes(bytes.map(|b| number(b >> 4))))
+}
+
 /// Dot products of four rows of int8 weights with int8 activations.
 #[derive(Clone, Copy)]
 pub struct ByteDot([i32; 4]);
@@ -218,9 +241,9 @@ impl ByteDot {
     pub const ZERO: Self = Self([0; 4]);
 
     #[inline(always)]
-    pub fn add(&mut self, w: &[u8; 16], x: Words) {
+    pub fn add(&mut self, w: Bytes, x: Words) {
         for row in 0..4 {
-            self.0[row] += (0..4).map(|i| i32::from(w[4 * row + i].cast_signed()) * i32::from(x.0[i])).sum::<i32>();
+            self.0[row] += (0..4).map(|i| i32::from(w.0[4 * row + i].cast_signed()) * i32::from(x.0[i])).sum::<i32>();
         }
     }
 

@@ -157,6 +157,14 @@ impl F32x4 {
         // SAFETY: 8 readable bytes
         Self(i32x4_shl(unsafe { u32x4_load_extend_u16x4(std::ptr::from_ref(bits).cast()) }, 16))
     }
+
+    /// Widens the low and the high halves of four words, which are bf16 values.
+    #[inline(always)]
+    pub fn from_bf16_pairs(words: &[u8; 16]) -> (Self, Self) {
+        // SAFETY: 16 readable bytes
+        let words = unsafe { v128_load(std::ptr::from_ref(words).cast()) };
+        (Self(i32x4_shl(words, 16)), Self(v128_and(words, u32x4_splat(0xffff_0000))))
+    }
 }
 
 /// Four activations for each of four rows: the same four, since rows share their input.
@@ -285,13 +293,32 @@ impl SixBitDot {
 
     #[inline(always)]
     pub fn add(&mut self, w: SixBits, x: Words) {
-        self.0.add_bytes(w.0, x);
+        self.0.add(Bytes(w.0), x);
     }
 
     #[inline(always)]
     pub fn sums(self) -> F32x4 {
         self.0.sums()
     }
+}
+
+/// 16 signed numbers: four for each of four rows.
+#[derive(Clone, Copy)]
+pub struct Bytes(v128);
+
+#[inline(always)]
+pub fn bytes(bytes: &[u8; 16]) -> Bytes {
+    // SAFETY: 16 readable bytes
+    Bytes(unsafe { v128_load(std::ptr::from_ref(bytes).cast()) })
+}
+
+/// The numbers of a table that the low and the high halves of 16 bytes are indices of.
+#[inline(always)]
+pub fn look_up(table: &[i8; 16], bytes: &[u8; 16]) -> (Bytes, Bytes) {
+    // SAFETY: 16 readable bytes
+    let table = unsafe { v128_load(std::ptr::from_ref(table).cast()) };
+    let (Nibbles(low), Nibbles(high)) = nibbles(bytes);
+    (Bytes(i8x16_swizzle(table, low)), Bytes(i8x16_swizzle(table, high)))
 }
 
 /// Dot products of four rows of int8 weights with int8 activations. The relaxed instruction takes
@@ -303,16 +330,10 @@ impl ByteDot {
     pub const ZERO: Self = Self(i32x4(0, 0, 0, 0), i32x4(0, 0, 0, 0));
 
     #[inline(always)]
-    pub fn add(&mut self, w: &[u8; 16], x: Words) {
-        // SAFETY: 16 readable bytes
-        self.add_bytes(unsafe { v128_load(std::ptr::from_ref(w).cast()) }, x);
-    }
-
-    #[inline(always)]
-    fn add_bytes(&mut self, w: v128, x: Words) {
+    pub fn add(&mut self, w: Bytes, x: Words) {
         let x = i16x8_extend_low_i8x16(x.0);
-        self.0 = i32x4_add(self.0, i32x4_dot_i16x8(i16x8_extend_low_i8x16(w), x));
-        self.1 = i32x4_add(self.1, i32x4_dot_i16x8(i16x8_extend_high_i8x16(w), x));
+        self.0 = i32x4_add(self.0, i32x4_dot_i16x8(i16x8_extend_low_i8x16(w.0), x));
+        self.1 = i32x4_add(self.1, i32x4_dot_i16x8(i16x8_extend_high_i8x16(w.0), x));
     }
 
     #[inline(always)]

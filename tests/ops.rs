@@ -44,18 +44,19 @@ fn linear() {
     suite.report("linear");
 }
 
-/// A type of every layout. Q6K16 occurs twice: with a minimum that is a multiple of the scale, and
-/// with a separate one.
-const EVERY_LAYOUT: [BlockType; 12] = [
+/// A type of every layout.
+const EVERY_LAYOUT: [BlockType; 14] = [
     BlockType::F32,
     BlockType::F16,
     BlockType::Bf16,
     BlockType::Q4_1,
     BlockType::Q5_1,
+    BlockType::Q8_0,
     BlockType::Iq4Nl,
     BlockType::Mxfp4,
     BlockType::Q4K,
     BlockType::Q2K,
+    BlockType::Q3K,
     BlockType::Q6K,
     BlockType::Q5K,
     BlockType::Iq4Xs,

@@ -2,8 +2,8 @@
 // on: TAIL of the variants of `linear` for one token. A workgroup has rows of one of the two.
 #import six_bits
 @group(0) @binding(10) var<storage, read> tail_quants: array<vec4<u32>, TAIL_ROWS * BLOCKS / 2u * 3u>;
-// per 256 values a u32, then eight with two pairs each
-@group(0) @binding(11) var<storage, read> tail_scales: array<u32, TAIL_ROWS * BLOCKS / 8u * 9u>;
+// as in weight_groups and weight_factors
+@group(0) @binding(11) var<storage, read> tail_scales: array<u32, TAIL_ROWS * BLOCKS / 8u * 5u>;
 
 fn tail_start(row: u32, granules: u32) -> u32 {
     return (row & ~(TAIL_TILE - 1u)) * granules + (row & (TAIL_TILE - 1u));
@@ -11,7 +11,7 @@ fn tail_start(row: u32, granules: u32) -> u32 {
 
 fn tail_block(row: u32, block: u32) -> Block {
     let start = tail_start(row, BLOCKS / 2u * 3u) + block / 2u * 3u * TAIL_TILE;
-    return six_bit_values(six_bit_bytes(
+    return byte_values(six_bit_bytes(
         tail_quants[start + (block & 1u) * TAIL_TILE],
         tail_quants[start + 2u * TAIL_TILE],
         (block & 1u) != 0u,
@@ -19,15 +19,14 @@ fn tail_block(row: u32, block: u32) -> Block {
 }
 
 fn tail_block_scales(row: u32, block: u32) -> vec4<f32> {
-    let start = tail_start(row, BLOCKS / 8u * 9u) + block / 8u * 9u * TAIL_TILE;
-    let outer = unpack2x16float(tail_scales[start]);
-    let pairs = tail_scales[start + (1u + block % 8u) * TAIL_TILE];
-    return vec4<f32>(vec4<i32>(vec4(pairs) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u)) * outer.xyxy;
+    let start = tail_start(row, BLOCKS / 8u * 5u) + block / 8u * 5u * TAIL_TILE;
+    let factors = tail_scales[start + (1u + block % 8u / 2u) * TAIL_TILE] >> (block % 2u * 16u);
+    return signed(vec4(factors) << vec2(24u, 16u).xxyy) * unpack2x16float(tail_scales[start]).xyxy;
 }
 
 // As add_block, for outputs from TAIL_FIRST on. `totals`: the sums of both halves of x.
 fn add_tail(sums: ptr<function, Sums>, first: u32, block: u32, values: Block, totals: vec2<f32>) {
-    let scaled = block_scaled(values, SIX_BIT_FACTOR, SIX_BIT_FACTOR);
+    let scaled = block_scaled(values, BYTE_FACTOR, BYTE_FACTOR);
     for (var r = 0u; r < ROWS; r++) {
         let row = first - TAIL_FIRST + r;
         let dots = half_dots(tail_block(row, block), scaled);

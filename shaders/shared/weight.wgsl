@@ -40,6 +40,10 @@ fn row_start(row: u32, granules: u32) -> u32 {
 #import weight_nibbles
 #import weight_scales
 #endif
+#ifdef Q5
+#import weight_five_bits
+#import weight_scales
+#endif
 #ifdef Q8
 #import weight_bytes
 #import weight_scales
@@ -54,17 +58,25 @@ fn row_start(row: u32, granules: u32) -> u32 {
 #endif
 #ifdef Q4K32
 #import weight_nibbles
-#import weight_pairs_32
+#import weight_pairs
+#endif
+#ifdef Q5K32
+#import weight_five_bits
+#import weight_pairs
 #endif
 #ifdef IQ4K32
 #import weight_iq4
-#import weight_pairs_32
-#endif
-#ifdef Q4K16
-#import weight_nibbles
-#import weight_pairs_16
+#import weight_pairs
 #endif
 #ifdef Q6K16
 #import weight_six_bits
-#import weight_pairs_16
+#import weight_factors
+#endif
+#ifdef Q3K16
+#import weight_two_bits
+#import weight_factors
+#endif
+#ifdef Q2K16
+#import weight_two_bits
+#import weight_nibble_factors
 #endif

@@ -1,3 +1,4 @@
+#import small_bytes
 // A block of 32 nibbles per granule, as in weight_nibbles: floats of a sign, two exponent bits and
 // one mantissa bit, doubled so that they are the whole numbers 0, 1, 2, 3, 4, 6, 8 and 12.
 @group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * BLOCKS>;
@@ -15,41 +16,27 @@ fn biased(nibbles: vec4<u32>) -> vec4<u32> {
     return vec4(0x10101010u) + sizes - ((sizes & negative) << vec4(1u));
 }
 
-// Bytes stay in place, each too large by a power of 256, which the factor corrects.
-const LOW_FACTOR = vec4(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
-const HIGH_FACTOR = LOW_FACTOR;
+const LOW_FACTOR = BYTE_FACTOR;
+const HIGH_FACTOR = BYTE_FACTOR;
 const LOW_OFFSET = vec4(-16.0);
 const HIGH_OFFSET = LOW_OFFSET;
-
-fn bytes_of(word: u32) -> vec4<f32> {
-    return vec4<f32>(vec4<i32>(vec4(word) & vec4(0xffu, 0xff00u, 0xff0000u, 0xff000000u)));
-}
 
 fn quad_quants(row: u32, quad: u32) -> vec4<f32> {
     let word = quants[row_start(row, BLOCKS) + quad / 8u * ROW_TILE][quad % 4u] >> (quad & 4u);
     return bytes_of(biased(vec4(word) & vec4(0x0f0f0f0fu)).x) * LOW_FACTOR + LOW_OFFSET;
 }
 
-fn block_values(row: u32, block: u32) -> Block {
+fn biased_block(row: u32, block: u32) -> array<vec4<u32>, 2> {
     let words = quants[row_start(row, BLOCKS) + block * ROW_TILE];
-    let low = biased(words & vec4(0x0f0f0f0fu));
-    let high = biased((words >> vec4(4u)) & vec4(0x0f0f0f0fu));
-    return Block(
-        bytes_of(low.x),
-        bytes_of(low.y),
-        bytes_of(low.z),
-        bytes_of(low.w),
-        bytes_of(high.x),
-        bytes_of(high.y),
-        bytes_of(high.z),
-        bytes_of(high.w),
-    );
+    return array(biased(words & vec4(0x0f0f0f0fu)), biased((words >> vec4(4u)) & vec4(0x0f0f0f0fu)));
+}
+
+fn block_values(row: u32, block: u32) -> Block {
+    return byte_values(biased_block(row, block));
 }
 
 // The numbers as signed bytes, in order: half a block per vector. No byte carries into the next.
 fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2> {
-    let words = quants[row_start(row, BLOCKS) + block * ROW_TILE];
-    let low = biased(words & vec4(0x0f0f0f0fu));
-    let high = biased((words >> vec4(4u)) & vec4(0x0f0f0f0fu));
-    return array((low + vec4(0x70707070u)) ^ vec4(0x80808080u), (high + vec4(0x70707070u)) ^ vec4(0x80808080u));
+    let bytes = biased_block(row, block);
+    return array((bytes[0] + vec4(0x70707070u)) ^ vec4(0x80808080u), (bytes[1] + vec4(0x70707070u)) ^ vec4(0x80808080u));
 }

@@ -8,32 +8,36 @@
 //! |---|---|---|
 //! | F32, F16, BF16 | the values, little-endian | none |
 //! | Q4 | nibbles | one u32 per 32 values |
+//! | Q5 | nibbles | per 32 values: one u32, then a u32 of fifth bits |
 //! | Q8 | signed bytes | one u32 per 32 values |
 //! | IQ4 | nibbles, indices of IQ4_NL's numbers | one u32 per 32 values |
 //! | MX4 | nibbles, indices of MXFP4's numbers | one u32 per 64 values: a bf16 scale per 32 |
 //! | Q4K32 | nibbles | per 256 values: one u32, then eight pairs of signed bytes, one per 32 |
+//! | Q5K32 | nibbles | as Q4K32, then eight u32 of fifth bits, one per 32 values |
 //! | IQ4K32 | nibbles, indices as in IQ4 | as Q4K32 |
-//! | Q4K16 | nibbles | per 256 values: one u32, then 16 pairs of signed bytes, one per 16 |
-//! | Q6K16 | six bits | as Q4K16 |
+//! | Q6K16 | six bits | per 256 values: one u32, then 16 signed bytes, one per 16 |
+//! | Q3K16 | two bits | as Q6K16, then eight u32 of third bits |
+//! | Q2K16 | two bits | per 256 values: one u32, then 16 bytes of two nibbles, one per 16 |
 //!
 //! Nibbles are 16 bytes per 32 values: byte j has value j in its low half and value j + 16 in its
-//! high half. Six bits per 64 values are their nibbles and then 16 bytes with the upper two bits,
-//! eight bytes per 32 values: in byte 4 k + j, bits 0 and 1 belong to value 8 k + j, bits 2 and 3
-//! to value 16 + 8 k + j, bits 4 and 5 to 4 + 8 k + j, bits 6 and 7 to 20 + 8 k + j. The u32 holds
-//! the f16 scale d in its low half and the f16 minimum m in its high half; a pair holds the factors
-//! s of d and t of m. A value is d · q + m, or d · s · q + m · t. MX4 has no minima, and of an odd
-//! number of blocks the last u32 of a row is half empty.
+//! high half. Two bits are eight bytes per 32 values: in byte 4 k + j, bits 0 and 1 belong to value
+//! 8 k + j, bits 2 and 3 to value 16 + 8 k + j, bits 4 and 5 to 4 + 8 k + j, bits 6 and 7 to 20 + 8
+//! k + j. Six bits per 64 values are their nibbles and then the upper two bits. A fifth or third
+//! bit is bit i / 4 of byte i % 4 in its u32, for value i of 32.
+//!
+//! The first u32 holds the f16 scale d in its low half and the f16 minimum m in its high half; a
+//! pair holds the factors s of d and t of m. A signed byte is both s and t; of two nibbles, the low
+//! one is s and the high one t. A value is d · q + m, or d · s · q + m · t. MX4 has no minima, and
+//! of an odd number of blocks the last u32 of a row is half empty.
 //!
 //! So a layout is the width of quants, perhaps a table, and the way scales are shared:
 //! [`Quantised`]. Two levels are those of k-quants, since d · s does not fit an f16. Repacking is
 //! exact: an f16 has 11 significant bits, s at most 7, q at most 7, so f32 holds their product, and
-//! the one addition rounds as in direct decoding. Types without a minimum get one: Q4_0 has m =
-//! −8 d, which f16 holds for |d| < 8192; Q3_K has m = −4 d and t = s, for |d| < 16384; Q6_K has m =
-//! −32 d and t = s, for |d| < 2048. A larger scale, which no trained weight comes near, gives
-//! infinity and then an [`InvalidLogits`](crate::Error::InvalidLogits) error instead of silently
-//! wrong text.
-
-use half::{bf16, f16};
+//! the one addition rounds as in direct decoding. Types without a minimum get one: Q4_0 has m = −8
+//! d, which f16 holds for |d| < 8192; Q5_0 has m = −16 d, for |d| < 4096; Q3_K has m = −4 d and t =
+//! s, for |d| < 16384; Q6_K has m = −32 d and t = s, for |d| < 2048. A larger scale, which no
+//! trained weight comes near, gives infinity and then an
+//! [`InvalidLogits`](crate::Error::InvalidLogits) error instead of silently wrong text.
 
 use super::BlockType;
 
@@ -66,6 +70,8 @@ pub enum Layout {
     Bf16,
     /// Unsigned 4-bit values, scale and minimum per 32.
     Q4,
+    /// Unsigned 5-bit values, scale and minimum per 32.
+    Q5,
     /// Signed 8-bit values, scale and minimum per 32.
     Q8,
     /// 4-bit indices into [`IQ4`], scale and minimum per 32.
@@ -74,12 +80,16 @@ pub enum Layout {
     Mx4,
     /// Unsigned 4-bit values, scale and minimum per 32, in two levels.
     Q4K32,
+    /// Unsigned 5-bit values, scale and minimum per 32, in two levels.
+    Q5K32,
     /// 4-bit indices into [`IQ4`], scale and minimum per 32, in two levels.
     Iq4K32,
-    /// Unsigned 4-bit values, scale and minimum per 16, in two levels.
-    Q4K16,
-    /// Unsigned 6-bit values, scale and minimum per 16, in two levels.
+    /// Unsigned 6-bit values, scale and minimum per 16 with one factor, in two levels.
     Q6K16,
+    /// Unsigned 3-bit values, scale and minimum per 16 with one factor, in two levels.
+    Q3K16,
+    /// Unsigned 2-bit values, scale and minimum per 16, in two levels.
+    Q2K16,
 }
 
 /// How the values of a quantised layout share scales.
@@ -90,17 +100,19 @@ pub enum Scales {
     /// Per 32 values a bf16 scale.
     Bfloats,
     /// Per 256 values an f16 scale and an f16 minimum, per 32 a signed factor of each.
-    Pairs32,
-    /// The same, with factors per 16.
-    Pairs16,
+    Pairs,
+    /// The same, and per 16 one signed factor of both.
+    Factors,
+    /// The same, and per 16 an unsigned factor of each, of four bits.
+    Nibbles,
 }
 
 impl Scales {
     /// Values that share scale and minimum.
     pub const fn block(self) -> usize {
         match self {
-            Self::Halves | Self::Bfloats | Self::Pairs32 => BLOCK,
-            Self::Pairs16 => BLOCK / 2,
+            Self::Halves | Self::Bfloats | Self::Pairs => BLOCK,
+            Self::Factors | Self::Nibbles => BLOCK / 2,
         }
     }
 
@@ -109,29 +121,15 @@ impl Scales {
         match self {
             Self::Halves => BLOCK,
             Self::Bfloats => 2 * BLOCK,
-            Self::Pairs32 | Self::Pairs16 => GROUP,
+            Self::Pairs | Self::Factors | Self::Nibbles => GROUP,
         }
     }
 
     /// Words of a group.
-    const fn words(self) -> usize {
+    pub(super) const fn words(self) -> usize {
         match self {
             Self::Halves | Self::Bfloats => 1,
-            Self::Pairs32 => 1 + 4,
-            Self::Pairs16 => 1 + 8,
-        }
-    }
-
-    /// Scale and minimum of block `i` of a group with these words.
-    fn of(self, words: &[[u8; 4]], i: usize) -> (f32, f32) {
-        let half = |at: usize| f16::from_le_bytes([words[0][at], words[0][at + 1]]).to_f32();
-        match self {
-            Self::Halves => (half(0), half(2)),
-            Self::Bfloats => (bf16::from_le_bytes(words[0].as_chunks().0[i]).to_f32(), 0.0),
-            Self::Pairs32 | Self::Pairs16 => {
-                let [s, t] = words[1..].as_flattened().as_chunks::<2>().0[i].map(|byte| f32::from(byte.cast_signed()));
-                (half(0) * s, half(2) * t)
-            }
+            Self::Pairs | Self::Factors | Self::Nibbles => 1 + 4,
         }
     }
 }
@@ -139,8 +137,10 @@ impl Scales {
 /// The parameters of a quantised layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quantised {
-    /// Bits per quant.
+    /// Bits per quant in the quants plane.
     pub bits: usize,
+    /// Whether a quant has one bit more, in the scales plane.
+    pub high_bit: bool,
     /// The numbers that quants are indices of; `None`: they are the numbers.
     pub table: Option<&'static [i8; 16]>,
     /// How values share scales.
@@ -148,6 +148,18 @@ pub struct Quantised {
 }
 
 impl Quantised {
+    const fn of(bits: usize, scales: Scales) -> Self {
+        Self { bits, high_bit: false, table: None, scales }
+    }
+
+    const fn with_high_bit(self) -> Self {
+        Self { high_bit: true, ..self }
+    }
+
+    const fn with_table(self, table: &'static [i8; 16]) -> Self {
+        Self { table: Some(table), ..self }
+    }
+
     /// Columns of a matrix are a multiple of this.
     pub const fn unit(self) -> usize {
         match self.scales {
@@ -164,24 +176,32 @@ impl Quantised {
 
     /// Bytes of a group in the scales plane.
     pub const fn scales_bytes(self) -> usize {
-        4 * self.scales.words()
+        4 * (self.scales.words() + self.high_words())
+    }
+
+    /// Words of a group with the highest bits of its quants, which come after those of scales.
+    pub const fn high_words(self) -> usize {
+        if self.high_bit { self.scales.group() / BLOCK } else { 0 }
     }
 }
 
 impl Layout {
     /// Every layout.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::F32,
         Self::F16,
         Self::Bf16,
         Self::Q4,
+        Self::Q5,
         Self::Q8,
         Self::Iq4,
         Self::Mx4,
         Self::Q4K32,
+        Self::Q5K32,
         Self::Iq4K32,
-        Self::Q4K16,
         Self::Q6K16,
+        Self::Q3K16,
+        Self::Q2K16,
     ];
 
     /// The layout that tensors of this block type are repacked into, without loss.
@@ -194,12 +214,15 @@ impl Layout {
             BlockType::F16 => Self::F16,
             BlockType::Bf16 | BlockType::Nvfp4 => Self::Bf16,
             BlockType::Q4_0 | BlockType::Q4_1 => Self::Q4,
-            BlockType::Q5_0 | BlockType::Q5_1 | BlockType::Q8_0 => Self::Q8,
+            BlockType::Q5_0 | BlockType::Q5_1 => Self::Q5,
+            BlockType::Q8_0 => Self::Q8,
             BlockType::Iq4Nl => Self::Iq4,
             BlockType::Mxfp4 => Self::Mx4,
             BlockType::Q4K => Self::Q4K32,
-            BlockType::Q2K | BlockType::Q3K => Self::Q4K16,
-            BlockType::Q5K | BlockType::Q6K => Self::Q6K16,
+            BlockType::Q2K => Self::Q2K16,
+            BlockType::Q3K => Self::Q3K16,
+            BlockType::Q5K => Self::Q5K32,
+            BlockType::Q6K => Self::Q6K16,
             BlockType::Iq4Xs => Self::Iq4K32,
         }
     }
@@ -211,30 +234,35 @@ impl Layout {
             Self::F16 => "F16",
             Self::Bf16 => "BF16",
             Self::Q4 => "Q4",
+            Self::Q5 => "Q5",
             Self::Q8 => "Q8",
             Self::Iq4 => "IQ4",
             Self::Mx4 => "MX4",
             Self::Q4K32 => "Q4K32",
+            Self::Q5K32 => "Q5K32",
             Self::Iq4K32 => "IQ4K32",
-            Self::Q4K16 => "Q4K16",
             Self::Q6K16 => "Q6K16",
+            Self::Q3K16 => "Q3K16",
+            Self::Q2K16 => "Q2K16",
         }
     }
 
     /// Its parameters; `None` for plain values.
     pub const fn quantised(self) -> Option<Quantised> {
-        let (bits, table, scales) = match self {
+        Some(match self {
             Self::F32 | Self::F16 | Self::Bf16 => return None,
-            Self::Q4 => (4, None, Scales::Halves),
-            Self::Q8 => (8, None, Scales::Halves),
-            Self::Iq4 => (4, Some(&IQ4), Scales::Halves),
-            Self::Mx4 => (4, Some(&E2M1), Scales::Bfloats),
-            Self::Q4K32 => (4, None, Scales::Pairs32),
-            Self::Iq4K32 => (4, Some(&IQ4), Scales::Pairs32),
-            Self::Q4K16 => (4, None, Scales::Pairs16),
-            Self::Q6K16 => (6, None, Scales::Pairs16),
-        };
-        Some(Quantised { bits, table, scales })
+            Self::Q4 => Quantised::of(4, Scales::Halves),
+            Self::Q5 => Quantised::of(4, Scales::Halves).with_high_bit(),
+            Self::Q8 => Quantised::of(8, Scales::Halves),
+            Self::Iq4 => Quantised::of(4, Scales::Halves).with_table(&IQ4),
+            Self::Mx4 => Quantised::of(4, Scales::Bfloats).with_table(&E2M1),
+            Self::Q4K32 => Quantised::of(4, Scales::Pairs),
+            Self::Q5K32 => Quantised::of(4, Scales::Pairs).with_high_bit(),
+            Self::Iq4K32 => Quantised::of(4, Scales::Pairs).with_table(&IQ4),
+            Self::Q6K16 => Quantised::of(6, Scales::Factors),
+            Self::Q3K16 => Quantised::of(2, Scales::Factors).with_high_bit(),
+            Self::Q2K16 => Quantised::of(2, Scales::Nibbles),
+        })
     }
 
     /// Bytes of a row of `cols` values in the quants plane.
@@ -260,6 +288,11 @@ impl Layout {
     }
 }
 
+/// Byte and lowest bit of the two bits of value `i` of 32 (see the module's comment).
+pub(super) fn two_bits(i: usize) -> (usize, usize) {
+    (i % 16 / 8 * 4 + i % 4, i % 8 / 4 * 4 + i / 16 * 2)
+}
+
 /// Rows of a tensor in a [`Layout`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Planes {
@@ -274,82 +307,6 @@ impl Planes {
     pub fn clear(&mut self) {
         self.quants.clear();
         self.scales.clear();
-    }
-}
-
-/// Decodes one row into `out`, which has `cols` values.
-///
-/// - quants: `quants_row_bytes(cols)` bytes
-/// - scales: `scales_row_bytes(cols)` bytes
-///
-/// The straightforward code: it defines the layouts, and every kernel is tested against it.
-pub fn dequantize_row(layout: Layout, quants: &[u8], scales: &[u8], out: &mut [f32]) {
-    debug_assert_eq!(quants.len(), layout.quants_row_bytes(out.len()));
-    debug_assert_eq!(scales.len(), layout.scales_row_bytes(out.len()));
-    match (layout, layout.quantised()) {
-        (_, Some(quantised)) => dequantize_groups(quantised, quants, scales, out),
-        (Layout::F32, _) => plain(quants, out, f32::from_le_bytes),
-        (Layout::F16, _) => plain(quants, out, |bytes| f16::from_le_bytes(bytes).to_f32()),
-        (_, None) => plain(quants, out, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-    }
-}
-
-fn plain<const N: usize>(bytes: &[u8], out: &mut [f32], decode: impl Fn([u8; N]) -> f32) {
-    for (value, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
-        *value = decode(*bytes);
-    }
-}
-
-fn dequantize_groups(quantised: Quantised, quants: &[u8], scales: &[u8], out: &mut [f32]) {
-    let (block, group) = (quantised.scales.block(), quantised.scales.group());
-    let words = scales.as_chunks::<4>().0.chunks_exact(quantised.scales_bytes() / 4);
-    let groups = quants.chunks(quantised.quants_bytes()).zip(words);
-    let mut unpacked = [0; GROUP];
-    for (values, (quants, words)) in out.chunks_mut(group).zip(groups) {
-        unpack(quantised, quants, &mut unpacked);
-        for (i, (values, quants)) in values.chunks_exact_mut(block).zip(unpacked.chunks_exact(block)).enumerate() {
-            let (d, m) = quantised.scales.of(words, i);
-            for (value, quant) in values.iter_mut().zip(quants) {
-                *value = d * f32::from(*quant) + m;
-            }
-        }
-    }
-}
-
-/// Unpacks quants to bytes.
-fn unpack(quantised: Quantised, quants: &[u8], out: &mut [i8; GROUP]) {
-    match quantised.bits {
-        8 => out.iter_mut().zip(quants).for_each(|(out, quant)| *out = quant.cast_signed()),
-        6 => {
-            for (out, quants) in out.as_chunks_mut::<{ 2 * BLOCK }>().0.iter_mut().zip(quants.as_chunks::<48>().0) {
-                let (nibbles, high) = quants.split_at(32);
-                unpack_nibbles(nibbles, out);
-                for (out, high) in out.as_chunks_mut::<BLOCK>().0.iter_mut().zip(high.as_chunks::<8>().0) {
-                    for (i, out) in out.iter_mut().enumerate() {
-                        let (byte, shift) = high_bits(i);
-                        *out |= ((high[byte] >> shift & 3) << 4).cast_signed();
-                    }
-                }
-            }
-        }
-        _ => unpack_nibbles(quants, out),
-    }
-    if let Some(table) = quantised.table {
-        out.iter_mut().for_each(|out| *out = table[usize::from(out.cast_unsigned() & 15)]);
-    }
-}
-
-/// Byte and lowest bit of the upper two bits of value `i` of 32 (see the module's comment).
-pub(super) fn high_bits(i: usize) -> (usize, usize) {
-    (i % 16 / 8 * 4 + i % 4, i % 8 / 4 * 4 + i / 16 * 2)
-}
-
-fn unpack_nibbles(nibbles: &[u8], out: &mut [i8]) {
-    for (out, quants) in out.as_chunks_mut::<BLOCK>().0.iter_mut().zip(nibbles.as_chunks::<{ BLOCK / 2 }>().0) {
-        for (j, byte) in quants.iter().enumerate() {
-            out[j] = (byte & 15).cast_signed();
-            out[j + BLOCK / 2] = (byte >> 4).cast_signed();
-        }
     }
 }
 
@@ -370,19 +327,22 @@ mod tests {
             ("BF16", 512, 512),
             ("Q4_0", 144, 160),
             ("Q4_1", 160, 160),
-            ("Q5_0", 176, 288),
-            ("Q5_1", 192, 288),
+            ("Q5_0", 176, 192),
+            ("Q5_1", 192, 192),
             ("Q8_0", 272, 288),
-            ("Q2_K", 84, 164),
-            ("Q3_K", 110, 164),
+            ("Q2_K", 84, 84),
+            ("Q3_K", 110, 116),
             ("Q4_K", 144, 148),
-            ("Q5_K", 176, 228),
-            ("Q6_K", 210, 228),
+            ("Q5_K", 176, 180),
+            ("Q6_K", 210, 212),
             ("IQ4_NL", 144, 160),
             ("IQ4_XS", 136, 148),
             ("MXFP4", 136, 144),
             ("NVFP4", 144, 512),
         ];
         assert_eq!(BlockType::ALL.map(bytes), expected);
+        for (name, file, memory) in expected {
+            assert!(memory * 100 <= file * 115 || name == "NVFP4", "{name}: {memory} bytes for {file}");
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! | [`block`] | block types: how GGUF stores a row |
 //! | [`layout`] | layouts: how engines hold weights |
 //! | [`repack`](mod@repack) | from block types to layouts |
+//! | [`dequantize_row`] | from layouts to f32 |
 //! | [`safetensors`] | the header of a safetensors file |
 //! | [`hugging_face`] | a folder of transformers, read as if it were GGUF |
 //! | [`quantize`] | quantises weights on their way to the sink |
@@ -21,6 +22,7 @@
 
 pub mod block;
 mod cursor;
+mod dequantize;
 pub mod gguf;
 pub mod header;
 pub mod hugging_face;
@@ -36,10 +38,11 @@ mod values;
 pub mod writer;
 
 pub use block::BlockType;
+pub use dequantize::dequantize_row;
 pub use gguf::{GgufReader, Sink};
 pub use header::{Header, TensorInfo};
 pub use hugging_face::Folder;
-pub use layout::{Layout, Planes, dequantize_row};
+pub use layout::{Layout, Planes};
 pub use metadata::{Array, Metadata, Value};
 pub use quantize::{Quantize, quantize_row};
 pub use reader::ModelReader;

@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 
 use super::BlockType;
-use super::layout::{BLOCK, E2M1, GROUP, Layout, Planes, high_bits};
+use super::layout::{BLOCK, E2M1, GROUP, Layout, Planes, Scales, two_bits};
 
 /// **Appends** `rows` to `out`, repacked from the file's `block` type into [`Layout::for_block`].
 ///
@@ -29,14 +29,15 @@ pub fn repack(block: BlockType, cols: usize, rows: &[u8], out: &mut Planes) {
         }
         BlockType::Q5_0 => {
             for [d0, d1, quants @ ..] in rows.as_chunks::<{ 2 + 4 + 16 }>().0 {
-                out.push_bytes(&five_bits(quants).map(|quant| quant - 16));
-                out.scales.extend_from_slice(&[*d0, *d1, 0, 0]);
+                let d = f16::from_le_bytes([*d0, *d1]);
+                out.push_scale(d, f16::from_f32(-16.0 * d.to_f32()));
+                out.push_five_bits(quants);
             }
         }
         BlockType::Q5_1 => {
             for [d0, d1, m0, m1, quants @ ..] in rows.as_chunks::<{ 2 + 2 + 4 + 16 }>().0 {
-                out.push_bytes(&five_bits(quants));
                 out.scales.extend_from_slice(&[*d0, *d1, *m0, *m1]);
+                out.push_five_bits(quants);
             }
         }
         BlockType::Q8_0 => {
@@ -82,10 +83,6 @@ pub fn repack(block: BlockType, cols: usize, rows: &[u8], out: &mut Planes) {
 }
 
 impl Planes {
-    fn push_bytes(&mut self, quants: &[i8]) {
-        self.quants.extend(quants.iter().map(|quant| quant.cast_unsigned()));
-    }
-
     fn push_nibbles(&mut self, quants: &[i8]) {
         for quants in quants.as_chunks::<BLOCK>().0 {
             let (low, high) = quants.split_at(BLOCK / 2);
@@ -93,16 +90,35 @@ impl Planes {
         }
     }
 
-    /// The upper two bits of six.
-    fn push_high_bits(&mut self, quants: &[i8]) {
+    /// Two bits of each quant, from bit number `bit` on.
+    fn push_two_bits(&mut self, quants: &[i8], bit: usize) {
         for quants in quants.as_chunks::<BLOCK>().0 {
-            let mut bytes = [0; 8];
+            let mut bytes = [0; BLOCK / 4];
             for (i, quant) in quants.iter().enumerate() {
-                let (byte, shift) = high_bits(i);
-                bytes[byte] |= (quant.cast_unsigned() >> 4) << shift;
+                let (byte, shift) = two_bits(i);
+                bytes[byte] |= (quant.cast_unsigned() >> bit & 3) << shift;
             }
             self.quants.extend(bytes);
         }
+    }
+
+    /// Bit number `bit` of each quant, in a u32 per 32 of the scales plane.
+    fn push_high_words(&mut self, quants: &[i8], bit: usize) {
+        for quants in quants.as_chunks::<BLOCK>().0 {
+            let mut word = [0; 4];
+            for (i, quant) in quants.iter().enumerate() {
+                word[i % 4] |= (quant.cast_unsigned() >> bit & 1) << (i / 4);
+            }
+            self.scales.extend(word);
+        }
+    }
+
+    /// Q5_0 and Q5_1: four bytes of fifth bits in order, then nibbles.
+    fn push_five_bits(&mut self, bytes: &[u8; 4 + 16]) {
+        let (fifth, nibbles) = bytes.split_at(4);
+        self.quants.extend_from_slice(nibbles);
+        let bits: [i8; BLOCK] = std::array::from_fn(|i| (fifth[i / 8] >> (i % 8)).cast_signed());
+        self.push_high_words(&bits, 0);
     }
 
     /// Scale and minimum: the u32 of a scales plane.
@@ -123,12 +139,6 @@ fn nibble(bytes: &[u8], run: usize, i: usize) -> usize {
 /// belong to the first 32 values.
 fn slice(bytes: &[u8], run: usize, bits: usize, i: usize) -> u8 {
     bytes[i % run] >> (i / run * bits) & ((1 << bits) - 1)
-}
-
-/// Q5_0 and Q5_1: four bytes of fifth bits, then nibbles.
-fn five_bits(bytes: &[u8; 4 + 16]) -> [i8; BLOCK] {
-    let (fifth, nibbles) = bytes.split_at(4);
-    std::array::from_fn(|i| (nibble(nibbles, BLOCK, i) as i8) | ((fifth[i / 8] >> (i % 8) & 1) << 4).cast_signed())
 }
 
 /// 2^(e − 128), including where f32 has it as a subnormal.
@@ -163,18 +173,25 @@ fn groups<const N: usize>(block: BlockType, rows: &[u8], out: &mut Planes, decod
     for bytes in rows.as_chunks::<N>().0 {
         let Group { d, m, scales, mins, quants } = decode(bytes);
         match quantised.bits {
-            8 => out.push_bytes(&quants),
             6 => {
                 for quants in quants.as_chunks::<{ 2 * BLOCK }>().0 {
                     out.push_nibbles(quants);
-                    out.push_high_bits(quants);
+                    out.push_two_bits(quants, 4);
                 }
             }
+            2 => out.push_two_bits(&quants, 0),
             _ => out.push_nibbles(&quants),
         }
         out.push_scale(d, m);
-        let pairs = scales.iter().zip(&mins).step_by(quantised.scales.block() / 16);
-        out.scales.extend(pairs.flat_map(|(s, t)| [s.cast_unsigned(), t.cast_unsigned()]));
+        let pairs = scales.iter().zip(&mins).map(|(s, t)| [s.cast_unsigned(), t.cast_unsigned()]);
+        match quantised.scales {
+            Scales::Factors => out.scales.extend(pairs.map(|[s, _]| s)),
+            Scales::Nibbles => out.scales.extend(pairs.map(|[s, t]| s | t << 4)),
+            _ => out.scales.extend(pairs.step_by(2).flatten()),
+        }
+        if quantised.high_bit {
+            out.push_high_words(&quants, quantised.bits);
+        }
     }
 }
 

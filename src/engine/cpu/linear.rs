@@ -6,7 +6,9 @@ use std::ops::Range;
 use super::activate::activate;
 use super::activations::{ProductBuffers, QuantBlock};
 use super::pool::{self, Shared};
-use super::simd::{ByteDot, F32x4, NibbleDot, SixBitDot, bytes, look_up, nibbles, six_bits, words};
+use super::simd::{
+    ByteDot, F32x4, NibbleDot, SixBitDot, bytes, five_bits, look_up, nibbles, six_bits, three_bits, two_bits, words,
+};
 use super::tiles::{Bfloats, Data, Floats, Halves, ROWS, Tiles, Words};
 use crate::format::layout::{E2M1, IQ4, Layout};
 use crate::ops::{Affine, Epilogue, Linear, RmsNorm};
@@ -142,75 +144,61 @@ impl Output<'_> {
 /// (H = 1) or over each half (H = 2). H is a constant, so that sums stay in registers.
 type Products<const M: usize, const H: usize> = [[[F32x4; H]; 2]; M];
 
-/// Products with block `b` of a group's quants; likewise in the functions below.
-#[inline(always)]
-fn nibble_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, H> {
-    let mut dots = [[[NibbleDot::ZERO; H]; 2]; M];
-    for (j, quants) in quants.as_chunks::<4>().0[b].iter().enumerate() {
-        for group in 0..2 {
-            let (low, high) = nibbles(&quants[group]);
-            for m in 0..M {
-                dots[m][group][0].add(low, words(&x[m].quants[j]));
-                dots[m][group][H - 1].add(high, words(&x[m].quants[4 + j]));
+/// Words of a group: of its quants, and of their highest bits where these are apart.
+type Quants<'a> = (&'a [Words], &'a [Words]);
+
+/// Products with block `b` of a group's quants: for each layout of these, how word J of the block
+/// becomes the numbers of columns 4 J .. 4 J + 4 and 16 + 4 J .. 20 + 4 J. J is a constant, so that
+/// shifts are.
+macro_rules! products {
+    ($($name:ident: $dot:ident, |$quants:ident, $high:pat, $b:ident, $group:ident| $word:expr;)+) => {
+        $(
+            #[inline(always)]
+            fn $name<const M: usize, const H: usize>(
+                ($quants, $high): Quants,
+                $b: usize,
+                x: [&QuantBlock; M],
+            ) -> Products<M, H> {
+                let mut dots = [[[$dot::ZERO; H]; 2]; M];
+                // four rows after the others, so that their sums stay in registers
+                for $group in 0..2 {
+                    products!(word 0, dots, x, $dot, $group, $word);
+                    products!(word 1, dots, x, $dot, $group, $word);
+                    products!(word 2, dots, x, $dot, $group, $word);
+                    products!(word 3, dots, x, $dot, $group, $word);
+                }
+                dots.map(|token| token.map(|group| group.map($dot::sums)))
             }
+        )+
+    };
+    (word $j:literal, $dots:ident, $x:ident, $dot:ident, $group:ident, $word:expr) => {{
+        const J: usize = $j;
+        let (first, second) = $word;
+        for m in 0..M {
+            $dots[m][$group][0].add(first, words(&$x[m].quants[J]));
+            $dots[m][$group][H - 1].add(second, words(&$x[m].quants[4 + J]));
         }
-    }
-    dots.map(|token| token.map(|group| group.map(NibbleDot::sums)))
+    }};
 }
 
-#[inline(always)]
-fn six_bit_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, H> {
-    let (nibbles, high) = quants.as_chunks::<12>().0[b / 2].split_at(8);
-    let mut dots = [[[SixBitDot::ZERO; H]; 2]; M];
-    for (j, quants) in nibbles.as_chunks::<4>().0[b % 2].iter().enumerate() {
-        for group in 0..2 {
-            let (low, above) = six_bits(&quants[group], &high[b % 2 * 2 + j / 2][group], j % 2);
-            for m in 0..M {
-                dots[m][group][0].add(low, words(&x[m].quants[j]));
-                dots[m][group][H - 1].add(above, words(&x[m].quants[4 + j]));
-            }
-        }
-    }
-    dots.map(|token| token.map(|group| group.map(SixBitDot::sums)))
-}
-
-#[inline(always)]
-fn byte_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, H> {
-    let mut dots = [[[ByteDot::ZERO; H]; 2]; M];
-    for (j, quants) in quants.as_chunks::<8>().0[b].iter().enumerate() {
-        for group in 0..2 {
-            for m in 0..M {
-                dots[m][group][j / 4 * (H - 1)].add(bytes(&quants[group]), words(&x[m].quants[j]));
-            }
-        }
-    }
-    dots.map(|token| token.map(|group| group.map(ByteDot::sums)))
-}
-
-/// Of nibbles that are indices into a table.
-#[inline(always)]
-fn table_products<const M: usize>(table: &[i8; 16], quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, 1> {
-    let mut dots = [[ByteDot::ZERO; 2]; M];
-    for (j, quants) in quants.as_chunks::<4>().0[b].iter().enumerate() {
-        for group in 0..2 {
-            let (low, high) = look_up(table, &quants[group]);
-            for m in 0..M {
-                dots[m][group].add(low, words(&x[m].quants[j]));
-                dots[m][group].add(high, words(&x[m].quants[4 + j]));
-            }
-        }
-    }
-    dots.map(|token| token.map(|dot| [dot.sums()]))
-}
-
-#[inline(always)]
-fn iq4_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, 1> {
-    table_products(&IQ4, quants, b, x)
-}
-
-#[inline(always)]
-fn mx4_products<const M: usize, const H: usize>(quants: &[Words], b: usize, x: [&QuantBlock; M]) -> Products<M, 1> {
-    table_products(&E2M1, quants, b, x)
+products! {
+    nibble_products: NibbleDot, |quants, _, b, group| nibbles(&quants[4 * b + J][group]);
+    two_bit_products: NibbleDot, |quants, _, b, group| two_bits::<J>(&quants[2 * b + J / 2][group]);
+    three_bit_products: NibbleDot, |quants, high, b, group| {
+        three_bits::<J>(&quants[2 * b + J / 2][group], &high[b][group])
+    };
+    five_bit_products: SixBitDot, |quants, high, b, group| {
+        five_bits::<J>(&quants[4 * b + J][group], &high[b][group])
+    };
+    six_bit_products: SixBitDot, |quants, _, b, group| {
+        let blocks = &quants[b / 2 * 12..][..12];
+        six_bits::<J>(&blocks[b % 2 * 4 + J][group], &blocks[8 + b % 2 * 2 + J / 2][group])
+    };
+    iq4_products: ByteDot, |quants, _, b, group| look_up(&IQ4, &quants[4 * b + J][group]);
+    mx4_products: ByteDot, |quants, _, b, group| look_up(&E2M1, &quants[4 * b + J][group]);
+    byte_products: ByteDot, |quants, _, b, group| {
+        (bytes(&quants[8 * b + J][group]), bytes(&quants[8 * b + 4 + J][group]))
+    };
 }
 
 /// Scale and minimum of four rows, for the whole of block `b` of a group or each half of it;
@@ -227,41 +215,62 @@ fn bfloats(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 1] {
 }
 
 #[inline(always)]
-fn pairs_32(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 1] {
+fn pairs(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 1] {
     let (d, m) = F32x4::from_f16_pairs(&scales[0][group]);
     let (s, t) = F32x4::from_byte_pairs(&scales[1 + b / 2][group], b % 2);
     [(d.mul(s), m.mul(t))]
 }
 
 #[inline(always)]
-fn pairs_16(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 2] {
+fn factors(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 2] {
+    let (d, m) = F32x4::from_f16_pairs(&scales[0][group]);
+    let (first, second) = F32x4::from_byte_pairs(&scales[1 + b / 2][group], b % 2);
+    [first, second].map(|s| (d.mul(s), m.mul(s)))
+}
+
+#[inline(always)]
+fn nibble_factors(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 2] {
     let (d, m) = F32x4::from_f16_pairs(&scales[0][group]);
     [0, 1].map(|half| {
-        let (s, t) = F32x4::from_byte_pairs(&scales[1 + b][group], half);
+        let (s, t) = F32x4::from_nibbles(&scales[1 + b / 2][group], b % 2 * 2 + half);
         (d.mul(s), m.mul(t))
     })
 }
 
+/// How a layout's products and scales are read, in H pieces of a block. Methods of a trait, and no
+/// functions that are passed on: calls of those are not always inlined.
+trait Blocks<const H: usize> {
+    fn products<const M: usize>(quants: Quants, b: usize, x: [&QuantBlock; M]) -> Products<M, H>;
+    fn scales(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); H];
+}
+
 /// sums += d · s · dot + m · s · Σ q_x for each token, group of rows and half block, with scales d
-/// and minima m of the rows and scales s of the tokens. A group has N words, S of them scales, and
-/// B blocks.
+/// and minima m of the rows and scales s of the tokens. A group has B blocks and N words: S of
+/// scales, T of highest bits, and quants.
 #[inline(always)]
-fn multiply_groups<const N: usize, const S: usize, const B: usize, const M: usize, const H: usize>(
+fn multiply_groups<
+    L: Blocks<H>,
+    const N: usize,
+    const S: usize,
+    const T: usize,
+    const B: usize,
+    const M: usize,
+    const H: usize,
+>(
     tile: &[[Words; N]],
     x: [&[QuantBlock]; M],
-    products: impl Fn(&[Words], usize, [&QuantBlock; M]) -> Products<M, H>,
-    scales: impl Fn(&[Words], usize, usize) -> [(F32x4, F32x4); H],
 ) -> Sums<M> {
     let mut sums = [[F32x4::ZERO; 2]; M];
     for (g, words) in tile.iter().enumerate() {
         let (scale_words, quants) = words.split_at(S);
+        let (high, quants) = quants.split_at(T);
         // a group of two blocks may be cut by the end of the row
         let blocks = if B == 2 { B.min(x[0].len() - g * B) } else { B };
         for b in 0..blocks {
             let x: [&QuantBlock; M] = std::array::from_fn(|m| &x[m][g * B + b]);
-            let products = products(quants, b, x);
+            let products = L::products((quants, high), b, x);
             for group in 0..2 {
-                for (half, (scale, min)) in scales(scale_words, b, group).into_iter().enumerate() {
+                for (half, (scale, min)) in L::scales(scale_words, b, group).into_iter().enumerate() {
                     for m in 0..M {
                         let sum = if H == 2 { x[m].sums[half] } else { x[m].sums[0] + x[m].sums[1] };
                         let with_min = min.mul_add(F32x4::splat(sum), sums[m][group]);
@@ -275,22 +284,33 @@ fn multiply_groups<const N: usize, const S: usize, const B: usize, const M: usiz
     sums
 }
 
-/// For each layout: the words of scales and of quants in a group, its blocks, and how products and
-/// scales are read.
+/// For each layout: the words of scales, of highest bits and of quants in a group, its blocks, and
+/// how products and scales are read.
 macro_rules! quantised {
-    ($($layout:ident: $scale_words:literal + $quant_words:literal words of $blocks:literal,
+    ($($layout:ident: $scale_words:literal + $high_words:literal + $quant_words:literal words of $blocks:literal,
         $products:ident in $pieces:literal, $scales:ident;)+) => {
         $(
             struct $layout;
 
+            impl Blocks<$pieces> for $layout {
+                #[inline(always)]
+                fn products<const M: usize>(quants: Quants, b: usize, x: [&QuantBlock; M]) -> Products<M, $pieces> {
+                    $products(quants, b, x)
+                }
+
+                #[inline(always)]
+                fn scales(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); $pieces] {
+                    $scales(scales, b, group)
+                }
+            }
+
             impl Weights for $layout {
-                type Item = [Words; $scale_words + $quant_words];
+                type Item = [Words; $scale_words + $high_words + $quant_words];
                 type Input = QuantBlock;
 
                 #[inline(always)]
                 fn multiply<const M: usize>(tile: &[Self::Item], x: [&[QuantBlock]; M]) -> Sums<M> {
-                    let products = $products::<M, $pieces>;
-                    multiply_groups::<_, $scale_words, $blocks, M, $pieces>(tile, x, products, $scales)
+                    multiply_groups::<Self, _, $scale_words, $high_words, $blocks, M, $pieces>(tile, x)
                 }
             }
         )+
@@ -305,14 +325,17 @@ macro_rules! quantised {
 }
 
 quantised! {
-    Q4: 1 + 4 words of 1, nibble_products in 1, halves;
-    Q8: 1 + 8 words of 1, byte_products in 1, halves;
-    Iq4: 1 + 4 words of 1, iq4_products in 1, halves;
-    Mx4: 1 + 8 words of 2, mx4_products in 1, bfloats;
-    Q4K32: 5 + 32 words of 8, nibble_products in 1, pairs_32;
-    Iq4K32: 5 + 32 words of 8, iq4_products in 1, pairs_32;
-    Q4K16: 9 + 32 words of 8, nibble_products in 2, pairs_16;
-    Q6K16: 9 + 48 words of 8, six_bit_products in 2, pairs_16;
+    Q4: 1 + 0 + 4 words of 1, nibble_products in 1, halves;
+    Q5: 1 + 1 + 4 words of 1, five_bit_products in 1, halves;
+    Q8: 1 + 0 + 8 words of 1, byte_products in 1, halves;
+    Iq4: 1 + 0 + 4 words of 1, iq4_products in 1, halves;
+    Mx4: 1 + 0 + 8 words of 2, mx4_products in 1, bfloats;
+    Q4K32: 5 + 0 + 32 words of 8, nibble_products in 1, pairs;
+    Q5K32: 5 + 8 + 32 words of 8, five_bit_products in 1, pairs;
+    Iq4K32: 5 + 0 + 32 words of 8, iq4_products in 1, pairs;
+    Q6K16: 5 + 0 + 48 words of 8, six_bit_products in 2, factors;
+    Q3K16: 5 + 8 + 16 words of 8, three_bit_products in 2, factors;
+    Q2K16: 5 + 0 + 16 words of 8, two_bit_products in 2, nibble_factors;
 }
 
 impl Weights for Floats {

@@ -4,7 +4,8 @@
 
 use half::{bf16, f16};
 
-use crate::format::layout::{Layout, Planes, Quantised, Scales, dequantize_row};
+use crate::format::dequantize_row;
+use crate::format::layout::{Layout, Planes, Quantised, Scales};
 
 /// Rows per tile.
 pub const ROWS: usize = 8;
@@ -47,7 +48,7 @@ pub enum Data {
     F16(Vec<Halves>),
     Bf16(Vec<Bfloats>),
     /// (tiles, groups of a row, words of a group): the words of both planes of a [`Layout`], those
-    /// of scales first. A group that the end of the row cuts has zeros in its place.
+    /// of the scales plane first. A group that the end of the row cuts has zeros in its place.
     Quantised(Quantised, Vec<Words>),
 }
 

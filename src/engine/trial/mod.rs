@@ -256,30 +256,27 @@ impl Random {
 
     /// Weights of shape (rows, cols), about in (-1/4, 1/4).
     fn matrix(&mut self, memory: &mut dyn Engine, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
-        // for each layout: its block types, and in a block the offset and the smallest value of
-        // each f16
-        let blocks: &[(BlockType, &[(usize, u16)])] = match layout {
-            Layout::F32 => &[(BlockType::F32, &[])],
-            Layout::F16 => &[(BlockType::F16, &[(0, power_of_two(-3))])],
-            Layout::Bf16 => &[(BlockType::Bf16, &[])],
-            Layout::Q4 => &[(BlockType::Q4_0, &[(0, power_of_two(-6))])],
-            Layout::Q8 => &[(BlockType::Q8_0, &[(0, power_of_two(-10))])],
-            Layout::Q4K32 => &[(BlockType::Q4K, &[(0, power_of_two(-12)), (2, power_of_two(-8))])],
-            Layout::Q4K16 => &[(BlockType::Q2K, &[(80, power_of_two(-8)), (82, power_of_two(-6))])],
-            Layout::Q6K16 => &[
-                (BlockType::Q6K, &[(208, power_of_two(-14))]),
-                (BlockType::Q5K, &[(0, power_of_two(-13)), (2, power_of_two(-8))]),
-            ],
-            Layout::Iq4 => &[(BlockType::Iq4Nl, &[(0, power_of_two(-10))])],
-            Layout::Iq4K32 => &[(BlockType::Iq4Xs, &[(0, power_of_two(-14))])],
-            Layout::Mx4 => &[(BlockType::Mxfp4, &[])],
+        // for each layout: a block type, and in a block the offset and the smallest value of each
+        // f16
+        let (block, halves): (BlockType, &[(usize, u16)]) = match layout {
+            Layout::F32 => (BlockType::F32, &[]),
+            Layout::F16 => (BlockType::F16, &[(0, power_of_two(-3))]),
+            Layout::Bf16 => (BlockType::Bf16, &[]),
+            Layout::Q4 => (BlockType::Q4_0, &[(0, power_of_two(-6))]),
+            Layout::Q5 => (BlockType::Q5_0, &[(0, power_of_two(-7))]),
+            Layout::Q8 => (BlockType::Q8_0, &[(0, power_of_two(-10))]),
+            Layout::Q4K32 => (BlockType::Q4K, &[(0, power_of_two(-12)), (2, power_of_two(-8))]),
+            Layout::Q3K16 => (BlockType::Q3K, &[(108, power_of_two(-10))]),
+            Layout::Q2K16 => (BlockType::Q2K, &[(80, power_of_two(-8)), (82, power_of_two(-6))]),
+            Layout::Q5K32 => (BlockType::Q5K, &[(0, power_of_two(-13)), (2, power_of_two(-8))]),
+            Layout::Q6K16 => (BlockType::Q6K, &[(208, power_of_two(-14))]),
+            Layout::Iq4 => (BlockType::Iq4Nl, &[(0, power_of_two(-10))]),
+            Layout::Iq4K32 => (BlockType::Iq4Xs, &[(0, power_of_two(-14))]),
+            Layout::Mx4 => (BlockType::Mxfp4, &[]),
         };
         let matrix = memory.create_matrix("trial", layout, rows, cols)?;
-        let rows_each = rows.div_ceil(blocks.len());
-        for ((block, halves), first_row) in blocks.iter().zip((0..rows).step_by(rows_each)) {
-            let bytes = self.rows(*block, halves, rows_each.min(rows - first_row) * cols);
-            memory.write_rows(&matrix, first_row, *block, &bytes)?;
-        }
+        let bytes = self.rows(block, halves, rows * cols);
+        memory.write_rows(&matrix, 0, block, &bytes)?;
         Ok(matrix)
     }
 

@@ -107,12 +107,43 @@ mod tests {
             }
             assert_eq!(dot.sums().to_array(), [32.0 * f32::from(w) * f32::from(x); 4]);
         }
+        // the other words' bits differ and must be ignored
+        for (w, x) in [(7u8, 127i8), (7, -127), (3, 5), (5, -3)] {
+            let bits = |j: usize| [((w & 3) * 5) << (4 * (j % 2)) | ((!w & 3) * 5) << (4 - 4 * (j % 2)); 16];
+            let third = |j: usize| [if w > 3 { 17 << j } else { 255 - (17 << j) }; 16];
+            let mut dot = NibbleDot::ZERO;
+            for (first, second) in [
+                three_bits::<0>(&bits(0), &third(0)),
+                three_bits::<1>(&bits(1), &third(1)),
+                three_bits::<2>(&bits(2), &third(2)),
+                three_bits::<3>(&bits(3), &third(3)),
+            ] {
+                dot.add(first, words(&[x; 4]));
+                dot.add(second, words(&[x; 4]));
+            }
+            assert_eq!(dot.sums().to_array(), [32.0 * f32::from(w) * f32::from(x); 4]);
+        }
         for (w, x) in [(63u8, 127i8), (63, -127), (37, 5)] {
+            let above = |odd: usize| [((w >> 4) * 5) << (4 * odd) | 15 << (4 - 4 * odd); 16];
+            let bytes = [w & 15 | w << 4; 16];
             let mut dot = SixBitDot::ZERO;
-            for odd in [0, 1, 0, 1] {
-                // the other word's bits are set and must be ignored
-                let above = (((w >> 4) * 5) << (4 * odd)) | (15 << (4 - 4 * odd));
-                let (low, high) = six_bits(&[w & 15 | w << 4; 16], &[above; 16], odd);
+            let (even, odd) = (six_bits::<0>(&bytes, &above(0)), six_bits::<1>(&bytes, &above(1)));
+            for (low, high) in [even, odd, even, odd] {
+                dot.add(low, words(&[x; 4]));
+                dot.add(high, words(&[x; 4]));
+            }
+            assert_eq!(dot.sums().to_array(), [32.0 * f32::from(w) * f32::from(x); 4]);
+        }
+        for (w, x) in [(31u8, 127i8), (31, -127), (19, 5), (13, -3)] {
+            let fifth = |j: usize| [if w > 15 { 17 << j } else { 255 - (17 << j) }; 16];
+            let bytes = [w & 15 | w << 4; 16];
+            let mut dot = SixBitDot::ZERO;
+            for (low, high) in [
+                five_bits::<0>(&bytes, &fifth(0)),
+                five_bits::<1>(&bytes, &fifth(1)),
+                five_bits::<2>(&bytes, &fifth(2)),
+                five_bits::<3>(&bytes, &fifth(3)),
+            ] {
                 dot.add(low, words(&[x; 4]));
                 dot.add(high, words(&[x; 4]));
             }
@@ -181,6 +212,12 @@ mod tests {
             let (even, odd) = F32x4::from_byte_pairs(&words, pair);
             let byte = |at: usize| std::array::from_fn(|i| f32::from(words[4 * i + at].cast_signed()));
             assert_eq!([even, odd].map(F32x4::to_array), [2 * pair, 2 * pair + 1].map(byte));
+        }
+        for i in 0..4 {
+            let (low, high) = F32x4::from_nibbles(&words, i);
+            let byte = |lane: usize| words[4 * lane + i];
+            assert_eq!(low.to_array(), std::array::from_fn(|lane| f32::from(byte(lane) & 15)));
+            assert_eq!(high.to_array(), std::array::from_fn(|lane| f32::from(byte(lane) >> 4)));
         }
         let values = [0x3f80, 0xc040, 0x0001, 0x7f80];
         assert_eq!(F32x4::from_bf16(&values).to_array(), values.map(|v| f32::from_bits(u32::from(v) << 16)));

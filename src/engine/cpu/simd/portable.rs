@@ -132,6 +132,13 @@ impl F32x4 {
         (bytes(2 * i), bytes(2 * i + 1))
     }
 
+    /// The low and the high halves of byte i of four words.
+    #[inline(always)]
+    pub fn from_nibbles(words: &[u8; 16], i: usize) -> (Self, Self) {
+        let bytes: [u8; 4] = std::array::from_fn(|lane| words[4 * lane + i]);
+        (Self(bytes.map(|b| f32::from(b & 15))), Self(bytes.map(|b| f32::from(b >> 4))))
+    }
+
     #[inline(always)]
     pub fn from_bf16(bits: &[u16; 4]) -> Self {
         Self(bits.map(|bits| f32::from_bits(u32::from(bits) << 16)))
@@ -164,6 +171,22 @@ pub fn nibbles(bytes: &[u8; 16]) -> (Nibbles, Nibbles) {
     (Nibbles(bytes.map(|b| b & 15)), Nibbles(bytes.map(|b| b >> 4)))
 }
 
+/// Two bits of each of 16 bytes, bits 0 and 1 and bits 2 and 3; four bits further up for an odd J.
+#[inline(always)]
+pub fn two_bits<const J: usize>(bytes: &[u8; 16]) -> (Nibbles, Nibbles) {
+    (Nibbles(bytes.map(|b| b >> (4 * (J % 2)) & 3)), Nibbles(bytes.map(|b| b >> (4 * (J % 2) + 2) & 3)))
+}
+
+/// The same with third bits: bit J of 16 more bytes for the first ones, bit 4 + J for the second
+/// ones.
+#[inline(always)]
+pub fn three_bits<const J: usize>(bytes: &[u8; 16], third: &[u8; 16]) -> (Nibbles, Nibbles) {
+    let (Nibbles(first), Nibbles(second)) = two_bits::<J>(bytes);
+    let first = std::array::from_fn(|i| first[i] | (third[i] >> J & 1) << 2);
+    let second = std::array::from_fn(|i| second[i] | (third[i] >> (4 + J) & 1) << 2);
+    (Nibbles(first), Nibbles(second))
+}
+
 /// Dot products of four rows of nibbles with int8 activations of at most ±127, over up to 32 values
 /// per row.
 #[derive(Clone, Copy)]
@@ -190,12 +213,21 @@ impl NibbleDot {
 pub struct SixBits([u8; 16]);
 
 /// The low and the high nibbles of 16 bytes, with their upper bits: bits 0 and 1 of 16 more bytes
-/// for the low ones, bits 2 and 3 for the high ones; four bits further up for an `odd` word.
+/// for the low ones, bits 2 and 3 for the high ones; four bits further up for an odd J.
 #[inline(always)]
-pub fn six_bits(bytes: &[u8; 16], above: &[u8; 16], odd: usize) -> (SixBits, SixBits) {
-    let above = above.map(|b| b >> (4 * odd));
-    let low = std::array::from_fn(|i| bytes[i] & 15 | (above[i] & 3) << 4);
-    let high = std::array::from_fn(|i| bytes[i] >> 4 | (above[i] & 12) << 2);
+pub fn six_bits<const J: usize>(bytes: &[u8; 16], above: &[u8; 16]) -> (SixBits, SixBits) {
+    let (Nibbles(above_low), Nibbles(above_high)) = two_bits::<J>(above);
+    let low = std::array::from_fn(|i| bytes[i] & 15 | above_low[i] << 4);
+    let high = std::array::from_fn(|i| bytes[i] >> 4 | above_high[i] << 4);
+    (SixBits(low), SixBits(high))
+}
+
+/// The low and the high nibbles of 16 bytes, with fifth bits: bit J of 16 more bytes for the low
+/// ones, bit 4 + J for the high ones.
+#[inline(always)]
+pub fn five_bits<const J: usize>(bytes: &[u8; 16], fifth: &[u8; 16]) -> (SixBits, SixBits) {
+    let low = std::array::from_fn(|i| bytes[i] & 15 | (fifth[i] >> J & 1) << 4);
+    let high = std::array::from_fn(|i| bytes[i] >> 4 | (fifth[i] >> (4 + J) & 1) << 4);
     (SixBits(low), SixBits(high))
 }
 

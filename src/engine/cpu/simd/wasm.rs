@@ -152,6 +152,15 @@ impl F32x4 {
         (bytes(i32x4_shl(high, 8)), bytes(high))
     }
 
+    /// The low and the high halves of byte i of four words.
+    #[inline(always)]
+    pub fn from_nibbles(words: &[u8; 16], i: usize) -> (Self, Self) {
+        // SAFETY: 16 readable bytes
+        let words = unsafe { v128_load(std::ptr::from_ref(words).cast()) };
+        let half = |at: u32| Self(f32x4_convert_i32x4(v128_and(u32x4_shr(words, at), u32x4_splat(15))));
+        (half(8 * i as u32), half(8 * i as u32 + 4))
+    }
+
     #[inline(always)]
     pub fn from_bf16(bits: &[u16; 4]) -> Self {
         // SAFETY: 8 readable bytes
@@ -187,6 +196,29 @@ pub fn nibbles(bytes: &[u8; 16]) -> (Nibbles, Nibbles) {
     // SAFETY: 16 readable bytes
     let bytes = unsafe { v128_load(std::ptr::from_ref(bytes).cast()) };
     (Nibbles(v128_and(bytes, u8x16_splat(15))), Nibbles(u8x16_shr(bytes, 4)))
+}
+
+/// Two bits of each of 16 bytes, bits 0 and 1 and bits 2 and 3; four bits further up for an odd J.
+#[inline(always)]
+pub fn two_bits<const J: usize>(bytes: &[u8; 16]) -> (Nibbles, Nibbles) {
+    // SAFETY: 16 readable bytes
+    let bytes = unsafe { v128_load(std::ptr::from_ref(bytes).cast()) };
+    // shifts of wider lanes bring in bits of neighbouring bytes, which are masked
+    let bits = |shift: usize| Nibbles(v128_and(u32x4_shr(bytes, shift as u32), u8x16_splat(3)));
+    (bits(4 * (J % 2)), bits(4 * (J % 2) + 2))
+}
+
+/// The same with third bits: bit J of 16 more bytes for the first ones, bit 4 + J for the second
+/// ones.
+#[inline(always)]
+pub fn three_bits<const J: usize>(bytes: &[u8; 16], third: &[u8; 16]) -> (Nibbles, Nibbles) {
+    // SAFETY: 16 readable bytes
+    let third = unsafe { v128_load(std::ptr::from_ref(third).cast()) };
+    let (Nibbles(first), Nibbles(second)) = two_bits::<J>(bytes);
+    let low = if J < 2 { i32x4_shl(third, 2 - J as u32) } else { u32x4_shr(third, J as u32 - 2) };
+    let high = u32x4_shr(third, J as u32 + 2);
+    let bit = u8x16_splat(4);
+    (Nibbles(v128_or(first, v128_and(low, bit))), Nibbles(v128_or(second, v128_and(high, bit))))
 }
 
 /// Adds pairs of partial sums: `low` has two for each of rows 0 and 1, `high` for rows 2 and 3.
@@ -249,16 +281,29 @@ impl NibbleDot {
 pub struct SixBits(v128);
 
 /// The low and the high nibbles of 16 bytes, with their upper bits: bits 0 and 1 of 16 more bytes
-/// for the low ones, bits 2 and 3 for the high ones; four bits further up for an `odd` word.
+/// for the low ones, bits 2 and 3 for the high ones; four bits further up for an odd J.
 #[inline(always)]
-pub fn six_bits(bytes: &[u8; 16], above: &[u8; 16], odd: usize) -> (SixBits, SixBits) {
+pub fn six_bits<const J: usize>(bytes: &[u8; 16], above: &[u8; 16]) -> (SixBits, SixBits) {
     // SAFETY: 16 readable bytes
-    let above = u8x16_shr(unsafe { v128_load(std::ptr::from_ref(above).cast()) }, 4 * odd as u32);
+    let above = u8x16_shr(unsafe { v128_load(std::ptr::from_ref(above).cast()) }, 4 * (J as u32 % 2));
     let (Nibbles(low), Nibbles(high)) = nibbles(bytes);
     // shifts of wider lanes bring in bits of neighbouring bytes, which are masked
     let above_low = v128_and(i32x4_shl(above, 4), u8x16_splat(0x30));
     let above_high = v128_and(i32x4_shl(above, 2), u8x16_splat(0x30));
     (SixBits(v128_or(low, above_low)), SixBits(v128_or(high, above_high)))
+}
+
+/// The low and the high nibbles of 16 bytes, with fifth bits: bit J of 16 more bytes for the low
+/// ones, bit 4 + J for the high ones.
+#[inline(always)]
+pub fn five_bits<const J: usize>(bytes: &[u8; 16], fifth: &[u8; 16]) -> (SixBits, SixBits) {
+    // SAFETY: 16 readable bytes
+    let fifth = unsafe { v128_load(std::ptr::from_ref(fifth).cast()) };
+    let (Nibbles(low), Nibbles(high)) = nibbles(bytes);
+    let bit = u8x16_splat(16);
+    let fifth_low = v128_and(i32x4_shl(fifth, 4 - J as u32), bit);
+    let fifth_high = v128_and(u32x4_shr(fifth, J as u32), bit);
+    (SixBits(v128_or(low, fifth_low)), SixBits(v128_or(high, fifth_high)))
 }
 
 /// Dot products of four rows of 6-bit values with int8 activations.

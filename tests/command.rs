@@ -186,7 +186,7 @@ fn a_bench_is_of_files_or_of_a_published_model() {
     let model = Model::new("bench", "{{ messages }}");
     let path = model.path("model.gguf");
     let sizes = ["--prompt-tokens", "5", "--gen-tokens", "3", "--position", "0,70", "--context", "100"];
-    for device in ["cpu", "gpu"] {
+    for device in ["cpu", "reference"] {
         let (ok, said) = weft(&[&["bench", "-m", &path, "--device", device, "--json"][..], &sizes].concat());
         assert!(ok, "{said}");
         let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

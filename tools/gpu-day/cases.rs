@@ -118,7 +118,7 @@ pub fn cases(small: bool) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// The commands of a decode step in Q4_K_M.
+/// The commands of a decode step in Q4_K_M, each alone: what is joined for one row is not for more.
 fn decode(model: &str) -> Result<Vec<Command>> {
     let options = CostOptions {
         prompt: ROWS[ROWS.len() - 1],
@@ -129,7 +129,7 @@ fn decode(model: &str) -> Result<Vec<Command>> {
     };
     let mut cost = CostModel::new(ModelReader::default(), options)?;
     cost.feed(&synthetic::named(model)?.header(Mixture::Q4KM))?;
-    Ok(cost.recordings()?.into_iter().next().unwrap_or_default().commands)
+    Ok(cost.recordings()?.into_iter().next().unwrap_or_default().in_parts().commands)
 }
 
 fn product(model: &'static str, mut op: Linear, rows: &[usize], small: bool) -> Case {

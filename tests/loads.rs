@@ -244,7 +244,7 @@ fn linear() {
 fn linear_pair() {
     let mut seen = Seen::default();
     for (tokens, capacity) in [(1, 1), (5, 7)] {
-        for (i, rows) in [(256, 96), (48, 32)].into_iter().enumerate() {
+        for (i, rows) in [(256, 96), (64, 32)].into_iter().enumerate() {
             let width = rows.0 + rows.1;
             let (x, y) = (tensor(capacity, 256), tensor(capacity, width));
             let norm = (i == 0).then_some(RmsNorm { weight: tensor(1, 256), eps: 0.0 });

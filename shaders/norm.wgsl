@@ -28,7 +28,6 @@ struct Params {
 #endif
 #endif
 
-const LANES = 64u;
 var<workgroup> partial: array<f32, LANES>;
 
 fn read_x(i: u32) -> f32 {
@@ -43,12 +42,14 @@ fn read_x(i: u32) -> f32 {
 fn sum_of_lanes(value: f32, lane: u32) -> f32 {
     workgroupBarrier(); // all lanes have read the previous sum
     partial[lane] = value;
-    workgroupBarrier();
-    var sum = 0.0;
-    for (var i = 0u; i < LANES; i++) {
-        sum += partial[i];
+    for (var half = LANES / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half {
+            partial[lane] += partial[lane + half];
+        }
     }
-    return sum;
+    workgroupBarrier();
+    return partial[0];
 }
 
 @compute @workgroup_size(LANES)

@@ -478,8 +478,8 @@ fn embed() {
 #[test]
 fn norm() {
     let mut seen = Seen::default();
-    for (kind, bias) in [(NormKind::Rms, None), (NormKind::Layer, None), (NormKind::Layer, Some(tensor(1, 160)))] {
-        let (x, weight, eps) = (tensor(4, 160), tensor(1, 160), 1e-5);
+    for (kind, bias) in [(NormKind::Rms, None), (NormKind::Layer, None), (NormKind::Layer, Some(tensor(1, 600)))] {
+        let (x, weight, eps) = (tensor(4, 600), tensor(1, 600), 1e-5);
         let elsewhere = Tensor { buffer: OTHER, ..x };
         for (y, accumulate, groups) in [(x, false, 2), (elsewhere, false, 1), (elsewhere, true, 4)] {
             let op = Norm { x, first_col: 0, groups, weight, bias, kind, eps, accumulate, y };

@@ -51,6 +51,12 @@ impl Norm {
         self.weight.cols / self.groups
     }
 
+    /// Invocations of a workgroup: few for a head, but a token has one workgroup for its residual
+    /// stream, and all else waits for it.
+    fn lanes(&self) -> usize {
+        if self.width() > 256 { 256 } else { 64 }
+    }
+
     /// First column to write.
     fn y_first_col(&self) -> usize {
         if self.in_place() { self.first_col } else { 0 }
@@ -90,7 +96,7 @@ impl Op for Norm {
         vec![Kernel {
             shader: "norm",
             defines,
-            constants: vec![],
+            constants: vec![("LANES", self.lanes() as u32)],
             bindings,
             params: sizes.map(|size| size as u32).into_iter().chain([self.eps.to_bits()]).collect(),
             workgroups: [self.groups as u32, self.y.rows as u32, 1],
@@ -106,17 +112,14 @@ impl Op for Norm {
         let (passes, sums) = if self.kind == NormKind::Layer { (3, 2) } else { (2, 1) };
         let row = Loads {
             activations: f32s(2 * cols + bias + added),
-            // every invocation adds up the sums of all
-            lane_activations: f32s((passes + 1) * cols + bias + added + self.groups * sums * LANES * LANES),
+            // the sums of two invocations, until there is one, which all load
+            lane_activations: f32s((passes + 1) * cols + bias + added + self.groups * sums * (3 * self.lanes() - 2)),
             workgroups: self.groups as u64,
             ..Loads::default()
         };
         vec![row * step.count(self.y.rows)]
     }
 }
-
-/// Invocations of a workgroup.
-const LANES: usize = 64;
 
 impl Norm {
     /// `x`: (tokens, x.cols), `None` if it is y; `weight`, `bias`: (columns of all groups); `y`:

@@ -9,7 +9,7 @@ use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::ops::variants::{
     ATTEND_MANY, ATTEND_ONE, AttentionVariant, Feature, LinearVariant, MATMUL, MATMUL_INT8, MATVEC,
 };
-use weft_llm::ops::{Command, Kernel, Op, Recording, Variants};
+use weft_llm::ops::{Command, Kernel, LinearPair, Op, Recording, RopeAttention, Variants};
 
 /// A pipeline.
 pub struct Pipeline {
@@ -28,9 +28,9 @@ pub fn pipelines(recordings: &[Recording]) -> Result<Vec<Pipeline>, Box<dyn Erro
     let sets = variant_sets();
     let mut found: BTreeMap<(String, String), Pipeline> = BTreeMap::new();
     for command in recordings.iter().flat_map(|recording| &recording.commands) {
-        for variants in &sets {
+        for (variants, command) in sets.iter().flat_map(|variants| dispatched(command, variants)) {
             for kernel in command.kernels(variants) {
-                let (kind, name) = (kind(command, variants, &kernel), name(&kernel));
+                let (kind, name) = (kind(&command, variants, &kernel), name(&kernel));
                 if let Entry::Vacant(place) = found.entry((kind.clone(), name.clone())) {
                     let wgsl = wgsl(kernel.shader, &kernel.defines, &kernel.constants)?;
                     place.insert(Pipeline { kind, name, wgsl });
@@ -43,6 +43,15 @@ pub fn pipelines(recordings: &[Recording]) -> Result<Vec<Pipeline>, Box<dyn Erro
         Some(variant) => Err(format!("no model has a use for `{variant}`").into()),
         None => Ok(found.into_values().collect()),
     }
+}
+
+/// The command, or its parts where these are dispatched one after the other.
+fn dispatched<'a>(command: &Command, variants: &'a Variants) -> Vec<(&'a Variants, Command)> {
+    let parts = command.parts();
+    let several: usize = parts.iter().map(|part| part.kernels(variants).len()).sum();
+    let fuses = command.kernels(variants).len() < several;
+    let commands = if fuses { vec![command.clone()] } else { parts };
+    commands.into_iter().map(|command| (variants, command)).collect()
 }
 
 /// The names of all variants in these choices.
@@ -89,7 +98,7 @@ fn variant_sets() -> Vec<Variants> {
 /// The shader, the layout of the weight, and the name of the variant.
 fn kind(command: &Command, variants: &Variants, kernel: &Kernel) -> String {
     let (layout, variant) = match command {
-        Command::Linear(op) => {
+        Command::Linear(op) | Command::LinearPair(LinearPair { head: op, .. }) => {
             let variant = variants.linear(&op.weight, op.y.rows);
             (Some(op.weight.layout), Some((variant.shader, variant.name)))
         }
@@ -97,7 +106,7 @@ fn kind(command: &Command, variants: &Variants, kernel: &Kernel) -> String {
             let (variant, _) = op.variant(variants);
             (Some(op.weight.layout), Some((variant.shader, variant.name)))
         }
-        Command::Attention(op) => {
+        Command::Attention(op) | Command::RopeAttention(RopeAttention { attention: op, .. }) => {
             let variant = if op.y.rows == 1 { variants.attend_one } else { variants.attend_many };
             (None, Some((variant.shader, variant.name)))
         }
@@ -106,7 +115,12 @@ fn kind(command: &Command, variants: &Variants, kernel: &Kernel) -> String {
     };
     // an operation may have kernels beside that of its variant
     let own = variant.is_none_or(|(shader, _)| shader == kernel.shader);
-    let words = [Some(kernel.shader), layout.filter(|_| own).map(|layout| layout.name())];
+    let with = match command {
+        Command::LinearPair(_) if own => Some("and Q6K16"),
+        Command::RopeAttention(_) if own => Some("and rope"),
+        _ => None,
+    };
+    let words = [Some(kernel.shader), layout.filter(|_| own).map(|layout| layout.name()), with];
     let kind = words.into_iter().flatten().collect::<Vec<_>>().join(" ");
     match variant.filter(|_| own) {
         Some((_, name)) => format!("{kind}: {name}"),

@@ -386,7 +386,8 @@ fn rope_append() {
 #[test]
 fn linear_pair() {
     let mut suite = Suite::new();
-    // in one dispatch, in two since a workgroup would have both, with a last workgroup that is not full
+    // in one dispatch, in two since a workgroup would have both, with a last workgroup that is not
+    // full
     for (rows, cols) in [((256, 64), 512), ((40, 24), 256), ((512, 200), 768), ((64, 64), 256)] {
         for (tokens, capacity) in [(1, 1), (1, 1), (1, 1), (3, 8)] {
             for (normed, affine) in [(false, false), (true, false), (false, true), (true, true)] {

@@ -25,9 +25,9 @@ impl From<GenerationId> for u32 {
     }
 }
 
-/// End of the chunk of a prompt of `len` tokens that begins with token `done` and has at most `rows`
-/// tokens. It leaves no single token, which would be a decode step: that may round otherwise, and
-/// how large chunks are depends on the time that they take.
+/// End of the chunk of a prompt of `len` tokens that begins with token `done` and has at most
+/// `rows` tokens. It leaves no single token, which would be a decode step: that may round
+/// otherwise, and how large chunks are depends on the time that they take.
 pub(super) fn chunk_end(done: usize, rows: usize, len: usize) -> usize {
     let end = done.saturating_add(rows).min(len);
     if end + 1 == len && rows > 2 { end - 1 } else { end }

@@ -252,7 +252,8 @@ impl Programs {
         Ok(ready)
     }
 
-    /// The embedding or a layer alone, in operations that leave queries where inspections read them.
+    /// The embedding or a layer alone, in operations that leave queries where inspections read
+    /// them.
     pub fn stage(
         &mut self,
         engine: &mut dyn Engine,

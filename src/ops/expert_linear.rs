@@ -99,8 +99,8 @@ impl Op for ExpertLinear {
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
         let tiles = Gather::tiles(self.y.rows, self.chosen, self.all_experts);
         let (variant, gathered) = self.variant(variants);
-        // where the slots of a workgroup are written, and the grid along them: how many tiles a step
-        // has depends on its experts
+        // where the slots of a workgroup are written, and the grid along them: how many tiles a
+        // step has depends on its experts
         let (slots, along, deep) = match gathered {
             Some(gathered) => (gathered, tiles, 1),
             None => (self.route, self.y.rows, self.chosen),

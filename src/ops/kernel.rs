@@ -106,8 +106,8 @@ impl Kernel {
         workgroups
     }
 
-    /// The storage buffers with their binding numbers: planes in order from 8, the others from 2, of
-    /// which there are at most six beside planes.
+    /// The storage buffers with their binding numbers: planes in order from 8, the others from 2,
+    /// of which there are at most six beside planes.
     pub fn slots(&self) -> impl Iterator<Item = (u32, Binding)> {
         let (mut next, mut next_plane) = (2.., QUANTS_SLOT..);
         self.bindings.iter().filter_map(move |&binding| {

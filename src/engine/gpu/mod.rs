@@ -237,9 +237,9 @@ impl GpuEngine {
         self.sampled_ids.set_limit(limit);
     }
 
-    /// Reads prompts in chunks of so many tokens, each in one submit if it can be, however long they
-    /// take: for tests and measurements, before a program is prepared. By default chunks have 32 to
-    /// 512 tokens, by what they take.
+    /// Reads prompts in chunks of so many tokens, each in one submit if it can be, however long
+    /// they take: for tests and measurements, before a program is prepared. By default chunks have
+    /// 32 to 512 tokens, by what they take.
     pub fn set_prompt_chunk(&mut self, tokens: usize) {
         (self.prompt_rows, self.chunk) = (tokens, Some(tokens));
     }

@@ -142,8 +142,8 @@ impl Paces {
         }
     }
 
-    /// Number of replays so far, to be given to [`Paces::done`] once these have ended, unless nobody
-    /// waits for that any more.
+    /// Number of replays so far, to be given to [`Paces::done`] once these have ended, unless
+    /// nobody waits for that any more.
     pub fn begun(&self) -> u64 {
         let mut queued = self.0.borrow_mut();
         let begun = queued.done + queued.replays.len() as u64;

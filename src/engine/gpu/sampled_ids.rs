@@ -99,8 +99,8 @@ impl SampledIds {
     }
 
     /// Reads what a step leaves in `staging`: a future of its words, which may be dropped. `last`:
-    /// its last submit; `since`: when it was queued, if it tells the time of a token. `paces` hear when it is
-    /// done.
+    /// its last submit; `since`: when it was queued, if it tells the time of a token. `paces` hear
+    /// when it is done.
     pub fn read(
         &mut self,
         gpu: &Gpu,

@@ -7,8 +7,8 @@ use crate::ops::{Activate, Epilogue, Norm, Recording, RmsNorm, RopeAppend, RopeA
 use crate::record::{KvCache, Tensor};
 
 impl Decoder {
-    /// a.attn = the attention of layer `i` over norm(x), whose keys and values are appended to `kv`;
-    /// before the output projection.
+    /// a.attn = the attention of layer `i` over norm(x), whose keys and values are appended to
+    /// `kv`; before the output projection.
     pub(super) fn record_attention(&self, r: &mut Recording, i: usize, kv: KvCache, a: &Activations) -> Result<()> {
         let (layer, attention) = (&self.layers[i], self.attention(i, kv, a));
         let (qkv, angles, heads, kind) = (a.qkv, a.angles[layer.rope], self.config.heads, self.config.rope_kind());

@@ -108,7 +108,8 @@ impl Tile {
         let last = positions.end - (positions.end - 1) / KEYS * KEYS;
         let runs = (tiles - 1) * (KEYS / self.run) + last.div_ceil(self.run);
         // Of a tile of keys: every query, from its buffer. By each invocation: four queries and its
-        // keys, what the queries see, and the maxima of its neighbours. Of a run: for each position weights and values.
+        // keys, what the queries see, and the maxima of its neighbours. Of a run: for each position
+        // weights and values.
         let tile = self.queries * quads + self.lanes * (quads * (4 + keys_each) + 2 + sides);
         let run = self.run * self.lanes * (1 + quads_each);
         // in the end, the sums of weights of its neighbours

@@ -126,7 +126,7 @@ fn logits_in_each_format_are_near_those_in_f32() {
         let squares: Vec<f32> = values.map(|value| value * value).collect();
         (squares.iter().sum::<f32>() / squares.len() as f32).sqrt()
     };
-    for (name, logits, most) in [("f16", halves, 1e-3), ("q8", eighths, 2e-2)] {
+    for (name, logits, most) in [("f16", halves, 2e-3), ("q8", eighths, 5e-2)] {
         let off = rms(&mut logits.iter().zip(&exact).map(|(a, b)| a - b)) / rms(&mut exact.iter().copied());
         println!("logits in {name} are off by {off:.1e}");
         assert!(off > 0.0 && off < most, "{name}: {off}");

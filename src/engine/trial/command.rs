@@ -70,6 +70,9 @@ pub fn small(command: &Command) -> Command {
             }
             // and one that is in another part
             (op.first_expert, op.all_experts) = (0, op.experts() + 1);
+            if let Some(gathered) = &mut op.gathered {
+                gathered.cols = Gather::len(op.route.rows, op.chosen, op.all_experts);
+            }
         }
         Command::Norm(_)
         | Command::Activate(_)

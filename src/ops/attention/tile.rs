@@ -75,7 +75,8 @@ impl Tile {
     pub(super) fn walks(&self, op: &Attention, variant: &AttentionVariant, step: &Step, rows: &[Row]) -> Loads {
         let walks = |rows: &[Row]| -> Loads {
             let runs = || rows.chunk_by(|a, b| a.sequence == b.sequence);
-            let pieces = runs().map(|rows| op.pieces_of(variant, step, &rows[rows.len() - 1]).1.end);
+            // behind a window, an earlier row may have more pieces than a later one
+            let pieces = rows.iter().map(|row| op.pieces_of(variant, step, row).1.end);
             (0..pieces.max().unwrap_or(0)).map(|piece| self.walk(op, variant, step, runs(), piece)).sum()
         };
         rows.chunks(self.tokens).map(walks).sum::<Loads>() * op.kv.heads

@@ -143,11 +143,12 @@ test('a model is loaded only if its estimate fits', async (t) => {
   };
   t.after(() => delete globalThis.Worker);
   const local = { model: new Blob(['x']) };
-  runtime.estimate = { totalBytes: 2 ** 33, largestBufferBytes: 4096 };
+  const none = { kvCache: 'f32', kvCacheBytes: 0 };
+  runtime.estimate = { ...none, totalBytes: 2 ** 33, largestBufferBytes: 4096 };
   const { llm } = await both(t, { when: ['unfit'], local });
   assert.match(llm.info.reason, /^unfit: It does not fit: with a full context it needs/);
   assert.equal(runtime.fed.length, 0);
-  runtime.estimate = { totalBytes: 2 ** 20, largestBufferBytes: 4096 };
+  runtime.estimate = { ...none, totalBytes: 2 ** 20, largestBufferBytes: 4096 };
   const fitting = await both(t, { when: ['unfit'], local });
   assert.equal(fitting.llm.info.local.name, 'fake');
   fitting.llm.dispose();

@@ -66,6 +66,7 @@ pub struct Estimate {
     /// Bytes of the largest single buffer. A matrix may be split between several.
     pub largest_buffer_bytes: u64,
     /// How long the GPU takes, roughly. Null for an encoder, and without a GPU.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "GpuTime | null"))]
     pub gpu_time: Option<GpuTime>,
 }
 

@@ -227,6 +227,7 @@ export async function estimate(): Promise<Estimate> {
     totalBytes: 9.53e8,
     chatsBytes: 2.4e6,
     scoreBytes: 1.94e7,
+    promptBytes: 2.9e7,
     largestBufferBytes: 2.6e8,
     gpuTime: query.has('gpu')
       ? {

@@ -1,71 +1,128 @@
-// `linear` for many tokens, see shared/linear.wgsl: a workgroup computes 64 rows for 32 tokens
-// through workgroup memory.
+// `linear` for many tokens, see shared/linear.wgsl: a tile in workgroup memory.
 //
-// For each block of 32 columns, half of the invocations each decode a block of one row, and the
-// other half fetch x. Then every invocation multiplies four rows with four tokens, which are a
-// stride apart, so that neighbours read neighbouring memory.
+// For each 16 columns, the invocations decode the weights of the tile's rows and fetch the
+// activations of its tokens. Then each multiplies four rows with eight tokens.
+//
+// With ROUNDED, weights are rounded to f16 too, and sums are still f32: half as many bytes pass
+// through workgroup memory.
+#ifdef ROUNDED
+enable f16;
+#endif
 #import linear
 #import blocks
 #import tile
 
-var<workgroup> weights: array<vec4<f32>, 8u * TILE_ROWS>; // (quads, rows)
-var<workgroup> activations: array<vec4<f32>, 8u * TILE_TOKENS>; // (quads, tokens)
+#ifdef ROUNDED
+alias Quad = vec4<f16>;
+#else
+alias Quad = vec4<f32>;
+#endif
+var<workgroup> weights: array<Quad, 4u * TILE_ROWS>; // (quads, rows)
+var<workgroup> activations: array<Quad, 4u * TILE_TOKENS>; // (quads, tokens)
+#ifdef NORM
+var<workgroup> squares: array<f32, 2u * TILE_TOKENS>; // (tokens, halves of 16 columns)
+#endif
+
+// Of the weights that an invocation fetches each time: a row or a part of one.
+const WEIGHT_QUADS = 4u * TILE_ROWS / WORKGROUP;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let tokens = min(step.tokens, params.rows);
-    let first_token = workgroup.y * TILE_TOKENS;
+    let first_token = workgroup.x * TILE_TOKENS;
     if first_token >= tokens {
         return;
     }
+    let groups = groups_of(tokens - first_token);
     let lane = index % LANES;
     let token_lane = index / LANES;
-    let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;
-    let fetch = fetch_of(workgroup.x, index, first_token, tokens);
+    let row_place = index * WEIGHT_QUADS / 4u;
+    let row = tile_row(workgroup.y, row_place);
+    let row_quad = index * WEIGHT_QUADS % 4u;
+    // half of the columns of a token: there are twice as many invocations
+    let place = index / 2u;
+    let half = index % 2u * 2u;
+    let x_row = min(first_token + place, tokens - 1u) * QUADS; // tokens past the last repeat it
     var square_sum = 0.0;
 
     var sums: mat4x4<f32>; // (tokens, rows)
-    for (var block = 0u; block < BLOCKS; block++) {
-        workgroupBarrier(); // all invocations have finished the previous block
-        if fetch.weights {
-            let values = weight_block(fetch.row, block);
-            weights[fetch.task] = values[0];
-            weights[TILE_ROWS + fetch.task] = values[1];
-            weights[2u * TILE_ROWS + fetch.task] = values[2];
-            weights[3u * TILE_ROWS + fetch.task] = values[3];
-            weights[4u * TILE_ROWS + fetch.task] = values[4];
-            weights[5u * TILE_ROWS + fetch.task] = values[5];
-            weights[6u * TILE_ROWS + fetch.task] = values[6];
-            weights[7u * TILE_ROWS + fetch.task] = values[7];
-        } else {
-            for (var i = 0u; i < 4u; i++) {
-                var values = x[fetch.x_row + 8u * block + i];
-#ifdef NORM
-                square_sum += dot(values, values);
-                values *= norm[8u * block + 4u * fetch.half + i];
+    var more: mat4x4<f32>; // of tokens 4 to 7
+    for (var start = 0u; start < QUADS; start += 4u) {
+        workgroupBarrier(); // all invocations have finished the previous columns
+        for (var quad = row_quad; quad < row_quad + WEIGHT_QUADS; quad++) {
+            weights[quad * TILE_ROWS + row_place] = Quad(weight_quad(row, start + quad));
+        }
+        for (var quad = half; quad < half + 2u && place < groups * TOKEN_LANES; quad++) {
+#ifdef ROUNDED
+            let words = x[x_row + start + quad];
+            let values = vec4(unpack2x16float(words.x), unpack2x16float(words.y));
+#else
+            var values = x[x_row + start + quad];
 #endif
-                activations[(4u * fetch.half + i) * TILE_TOKENS + fetch.token] = values;
-            }
+#ifdef NORM
+            square_sum += dot(values, values);
+            values *= norm[start + quad];
+#endif
+            activations[quad * TILE_TOKENS + place] = Quad(values);
         }
         workgroupBarrier();
-        for (var quad = 0u; quad < 8u; quad++) {
+        for (var quad = 0u; quad < 4u; quad++) {
             let w = quad * TILE_ROWS + lane;
             let a = quad * TILE_TOKENS + token_lane;
-            let rows = mat4x4<f32>(weights[w], weights[w + LANES], weights[w + 2u * LANES], weights[w + 3u * LANES]);
-            sums[0] += activations[a] * rows;
-            sums[1] += activations[a + TOKEN_LANES] * rows;
-            sums[2] += activations[a + 2u * TOKEN_LANES] * rows;
-            sums[3] += activations[a + 3u * TOKEN_LANES] * rows;
+            let rows = mat4x4<f32>(
+                vec4<f32>(weights[w]),
+                vec4<f32>(weights[w + LANES]),
+                vec4<f32>(weights[w + 2u * LANES]),
+                vec4<f32>(weights[w + 3u * LANES]),
+            );
+            sums[0] += vec4<f32>(activations[a]) * rows;
+            if groups > 1u {
+                sums[1] += vec4<f32>(activations[a + TOKEN_LANES]) * rows;
+            }
+            if groups > 2u {
+                sums[2] += vec4<f32>(activations[a + 2u * TOKEN_LANES]) * rows;
+                sums[3] += vec4<f32>(activations[a + 3u * TOKEN_LANES]) * rows;
+            }
+            if groups > 4u {
+                more[0] += vec4<f32>(activations[a + 4u * TOKEN_LANES]) * rows;
+                more[1] += vec4<f32>(activations[a + 5u * TOKEN_LANES]) * rows;
+                more[2] += vec4<f32>(activations[a + 6u * TOKEN_LANES]) * rows;
+                more[3] += vec4<f32>(activations[a + 7u * TOKEN_LANES]) * rows;
+            }
         }
     }
 #ifdef NORM
-    if !fetch.weights {
-        squares[fetch.task] = square_sum;
-    }
+    squares[index] = square_sum;
     workgroupBarrier();
 #endif
-    finish(first_token, token_lane, first, sums[0]);
-    finish(first_token, token_lane + TOKEN_LANES, first, sums[1]);
-    finish(first_token, token_lane + 2u * TOKEN_LANES, first, sums[2]);
-    finish(first_token, token_lane + 3u * TOKEN_LANES, first, sums[3]);
+    let first = (workgroup.y * LANES + lane) * OUTPUTS_PER_INVOCATION;
+    finish_scaled(first_token, token_lane, first, sums[0]);
+    if groups > 1u {
+        finish_scaled(first_token, token_lane + TOKEN_LANES, first, sums[1]);
+    }
+    if groups > 2u {
+        finish_scaled(first_token, token_lane + 2u * TOKEN_LANES, first, sums[2]);
+        finish_scaled(first_token, token_lane + 3u * TOKEN_LANES, first, sums[3]);
+    }
+    if groups > 4u {
+        finish_scaled(first_token, token_lane + 4u * TOKEN_LANES, first, more[0]);
+        finish_scaled(first_token, token_lane + 5u * TOKEN_LANES, first, more[1]);
+        finish_scaled(first_token, token_lane + 6u * TOKEN_LANES, first, more[2]);
+        finish_scaled(first_token, token_lane + 7u * TOKEN_LANES, first, more[3]);
+    }
+}
+
+fn finish_scaled(first_token: u32, place: u32, first: u32, sums: vec4<f32>) {
+    let token = first_token + place;
+#ifdef ROUNDED
+    let last = min(step.tokens, params.rows) - 1u; // tokens past it are not stored
+    let scale = bitcast<f32>(x[X_ROWS * QUADS + min(token, last)].x);
+    finish(token, first, sums * scale);
+#else
+#ifdef NORM
+    finish(token, first, sums * inverse_rms(squares[2u * place] + squares[2u * place + 1u]));
+#else
+    finish(token, first, sums);
+#endif
+#endif
 }

@@ -1,9 +1,9 @@
-// `linear` for many tokens and a quantised weight, see shared/linear.wgsl: like linear_block, but
-// with byte products.
+// `linear` for many tokens and a quantised weight, see shared/linear.wgsl: a tile in workgroup
+// memory, and products of bytes. round_int8 has rounded x.
 //
-// Activations are rounded to eight bits, with a scale per 16 values, after the multiplication with
-// the norm's weight. Sums of products are exact in i32 and are scaled in f32. The sums of
-// activations, which the minima of a block multiply, are taken before rounding.
+// Sums of products are exact in i32 and are scaled in f32. The minima of a block multiply the sum
+// of its rounded activations: so what is lost is weights times roundings, and weights are smaller
+// than their quants without the minima.
 #import linear
 #import blocks
 #import tile
@@ -11,94 +11,114 @@
 var<workgroup> weights: array<vec4<u32>, 2u * TILE_ROWS>; // (halves of a block, rows)
 var<workgroup> weight_scales: array<vec4<f32>, TILE_ROWS>; // scale and minimum of the halves
 var<workgroup> activations: array<vec4<u32>, 2u * TILE_TOKENS>; // (halves, tokens)
-// (halves, tokens): scale, sum
-var<workgroup> activation_scales: array<vec2<f32>, 2u * TILE_TOKENS>;
+var<workgroup> activation_scales: array<vec4<f32>, TILE_TOKENS>; // see scale_and_sums
+
+// Invocations that fetch activations are the last ones, those that fetch weights the first ones.
+const FETCH_TOKENS = WORKGROUP - TILE_TOKENS;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let tokens = min(step.tokens, params.rows);
-    let first_token = workgroup.y * TILE_TOKENS;
+    let first_token = workgroup.x * TILE_TOKENS;
     if first_token >= tokens {
         return;
     }
+    let groups = groups_of(tokens - first_token);
     let lane = index % LANES;
     let token_lane = index / LANES;
-    let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;
-    let fetch = fetch_of(workgroup.x, index, first_token, tokens);
-    var square_sum = 0.0;
+    let place = index - FETCH_TOKENS;
+    let x_row = min(first_token + place, tokens - 1u); // tokens past the last repeat it
 
     var sums: mat4x4<f32>; // (tokens, rows)
+    var more: mat4x4<f32>; // of tokens 4 to 7
     for (var block = 0u; block < BLOCKS; block++) {
         workgroupBarrier(); // all invocations have finished the previous block
-        if fetch.weights {
-            let bytes = block_bytes(fetch.row, block);
-            weights[fetch.task] = bytes[0];
-            weights[TILE_ROWS + fetch.task] = bytes[1];
-            weight_scales[fetch.task] = block_scales(fetch.row, block);
-        } else {
-            var values: array<vec4<f32>, 4>;
-            for (var i = 0u; i < 4u; i++) {
-                values[i] = x[fetch.x_row + 8u * block + i];
-#ifdef NORM
-                square_sum += dot(values[i], values[i]);
-                values[i] *= norm[8u * block + 4u * fetch.half + i];
-#endif
-            }
-            let largest = max(max(abs(values[0]), abs(values[1])), max(abs(values[2]), abs(values[3])));
-            let range = max(max(largest.x, largest.y), max(largest.z, largest.w));
-            let factor = select(0.0, 127.0 / range, range > 0.0);
-            let at = fetch.half * TILE_TOKENS + fetch.token;
-            activations[at] = vec4(
-                pack4xI8(vec4<i32>(round(values[0] * factor))),
-                pack4xI8(vec4<i32>(round(values[1] * factor))),
-                pack4xI8(vec4<i32>(round(values[2] * factor))),
-                pack4xI8(vec4<i32>(round(values[3] * factor))),
-            );
-            activation_scales[at] = vec2(range / 127.0, dot(values[0] + values[1] + values[2] + values[3], vec4(1.0)));
+        if index < TILE_ROWS {
+            let row = tile_row(workgroup.y, index);
+            let bytes = block_bytes(row, block);
+            weights[index] = bytes[0];
+            weights[TILE_ROWS + index] = bytes[1];
+            weight_scales[index] = block_scales(row, block);
+        }
+        if index >= FETCH_TOKENS && place < groups * TOKEN_LANES {
+            let at = block * 5u * X_ROWS + x_row;
+            activations[place] = vec4(x[at], x[at + X_ROWS]);
+            activations[TILE_TOKENS + place] = vec4(x[at + 2u * X_ROWS], x[at + 3u * X_ROWS]);
+            activation_scales[place] = scale_and_sums(x[at + 4u * X_ROWS]);
         }
         workgroupBarrier();
         let low = array(weights[lane], weights[lane + LANES], weights[lane + 2u * LANES], weights[lane + 3u * LANES]);
         let w = TILE_ROWS + lane;
         let high = array(weights[w], weights[w + LANES], weights[w + 2u * LANES], weights[w + 3u * LANES]);
-        let scales = mat4x4<f32>(
+        // scales of the low halves of the rows, their minima, and those of the high halves
+        let scales = transpose(mat4x4<f32>(
             weight_scales[lane],
             weight_scales[lane + LANES],
             weight_scales[lane + 2u * LANES],
             weight_scales[lane + 3u * LANES],
-        );
-        sums[0] += products(low, high, scales, token_lane);
-        sums[1] += products(low, high, scales, token_lane + TOKEN_LANES);
-        sums[2] += products(low, high, scales, token_lane + 2u * TOKEN_LANES);
-        sums[3] += products(low, high, scales, token_lane + 3u * TOKEN_LANES);
+        ));
+        sums[0] = add_products(sums[0], low, high, scales, token_lane);
+        if groups > 1u {
+            sums[1] = add_products(sums[1], low, high, scales, token_lane + TOKEN_LANES);
+        }
+        if groups > 2u {
+            sums[2] = add_products(sums[2], low, high, scales, token_lane + 2u * TOKEN_LANES);
+            sums[3] = add_products(sums[3], low, high, scales, token_lane + 3u * TOKEN_LANES);
+        }
+        if groups > 4u {
+            more[0] = add_products(more[0], low, high, scales, token_lane + 4u * TOKEN_LANES);
+            more[1] = add_products(more[1], low, high, scales, token_lane + 5u * TOKEN_LANES);
+            more[2] = add_products(more[2], low, high, scales, token_lane + 6u * TOKEN_LANES);
+            more[3] = add_products(more[3], low, high, scales, token_lane + 7u * TOKEN_LANES);
+        }
     }
-#ifdef NORM
-    if !fetch.weights {
-        squares[fetch.task] = square_sum;
+    let token = first_token + token_lane;
+    let first = (workgroup.y * LANES + lane) * OUTPUTS_PER_INVOCATION;
+    finish(token, first, sums[0]);
+    if groups > 1u {
+        finish(token + TOKEN_LANES, first, sums[1]);
     }
-    workgroupBarrier();
-#endif
-    finish(first_token, token_lane, first, sums[0]);
-    finish(first_token, token_lane + TOKEN_LANES, first, sums[1]);
-    finish(first_token, token_lane + 2u * TOKEN_LANES, first, sums[2]);
-    finish(first_token, token_lane + 3u * TOKEN_LANES, first, sums[3]);
+    if groups > 2u {
+        finish(token + 2u * TOKEN_LANES, first, sums[2]);
+        finish(token + 3u * TOKEN_LANES, first, sums[3]);
+    }
+    if groups > 4u {
+        finish(token + 4u * TOKEN_LANES, first, more[0]);
+        finish(token + 5u * TOKEN_LANES, first, more[1]);
+        finish(token + 6u * TOKEN_LANES, first, more[2]);
+        finish(token + 7u * TOKEN_LANES, first, more[3]);
+    }
 }
 
-// Multiplies a block of four rows with a token.
-fn products(low: array<vec4<u32>, 4>, high: array<vec4<u32>, 4>, scales: mat4x4<f32>, token: u32) -> vec4<f32> {
+// The scale of a block of x, and the sums of the halves that have different minima; of the whole
+// block where they have not.
+fn scale_and_sums(words: vec2<u32>) -> vec4<f32> {
+    let scale = bitcast<f32>(words.x);
+    let sums = vec2<f32>(vec2<i32>(vec2(words.y << 16u, words.y)) >> vec2(16u)) * scale;
+    if SCALES_DIFFER {
+        return vec4(scale, sums, 0.0);
+    }
+    return vec4(scale, sums.x + sums.y, 0.0, 0.0);
+}
+
+// Adds the products of a block of four rows with a token.
+fn add_products(
+    sum: vec4<f32>,
+    low: array<vec4<u32>, 4>,
+    high: array<vec4<u32>, 4>,
+    scales: mat4x4<f32>,
+    token: u32,
+) -> vec4<f32> {
     let a = activations[token];
     let b = activations[TILE_TOKENS + token];
-    let scale_a = activation_scales[token];
-    let scale_b = activation_scales[TILE_TOKENS + token];
-    let product_a = vec4<f32>(vec4(dot16(a, low[0]), dot16(a, low[1]), dot16(a, low[2]), dot16(a, low[3])));
-    let product_b = vec4<f32>(vec4(dot16(b, high[0]), dot16(b, high[1]), dot16(b, high[2]), dot16(b, high[3])));
-    let low_products = product_a * scale_a.x;
-    let high_products = product_b * scale_b.x;
-    return vec4(
-        dot(scales[0], vec4(low_products.x, scale_a.y, high_products.x, scale_b.y)),
-        dot(scales[1], vec4(low_products.y, scale_a.y, high_products.y, scale_b.y)),
-        dot(scales[2], vec4(low_products.z, scale_a.y, high_products.z, scale_b.y)),
-        dot(scales[3], vec4(low_products.w, scale_a.y, high_products.w, scale_b.y)),
-    );
+    let x = activation_scales[token];
+    let lows = vec4(dot16(a, low[0]), dot16(a, low[1]), dot16(a, low[2]), dot16(a, low[3]));
+    let highs = vec4(dot16(b, high[0]), dot16(b, high[1]), dot16(b, high[2]), dot16(b, high[3]));
+    if SCALES_DIFFER {
+        let products = vec4<f32>(lows) * scales[0] + vec4<f32>(highs) * scales[2];
+        return sum + x.x * products + x.y * scales[1] + x.z * scales[3];
+    }
+    return sum + x.x * (vec4<f32>(lows + highs) * scales[0]) + x.y * scales[1];
 }
 
 fn dot16(a: vec4<u32>, b: vec4<u32>) -> i32 {

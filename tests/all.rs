@@ -26,6 +26,7 @@ mod loads;
 mod model;
 mod ops;
 mod resume;
+mod rounding;
 mod sample;
 mod self_test;
 mod sequences;

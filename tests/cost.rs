@@ -13,10 +13,10 @@ use support::{Rng, gpu_with};
 use weft_llm::cost::profiles::{self, PROFILES, Profile};
 use weft_llm::cost::synthetic::{self, Mixture, SHAPES};
 use weft_llm::engine::gpu::shader::wgsl;
-use weft_llm::format::{BlockType, ModelReader};
+use weft_llm::format::{BlockType, Layout, ModelReader};
 use weft_llm::inference::{CostModel, CostOptions, Estimator, Event, GenerateOptions, GpuTime, ModelCost};
-use weft_llm::ops::Op;
-use weft_llm::record::KvFormat;
+use weft_llm::ops::{Epilogue, Linear, Op};
+use weft_llm::record::{BufferId, KV_BLOCK, KvFormat, Matrix, Step, Tensor, rows};
 use weft_llm::sampling::SamplingOptions;
 
 /// Room for every matrix in one buffer.
@@ -62,19 +62,47 @@ fn llama_8b_by_hand() {
     // the plain shader takes one token a workgroup
     assert_eq!(cost.prompt.sum.weight_bytes, 2048 * (all_layers + row(hidden, false)) + head);
     let tiled = synthetic("llama-8b", Mixture::Q4KM, "core", (2048, 2048));
-    assert_eq!(tiled.prompt.sum.weight_bytes, 64 * all_layers + 2048 * row(hidden, false) + head);
+    assert_eq!(tiled.prompt.sum.weight_bytes, 16 * all_layers + 2048 * row(hidden, false) + head);
     // a tile has 64 queries, those of 16 tokens
     let tiles: u64 = (1..=128).map(|tile| 16 * tile).sum();
     assert_eq!(tiled.prompt.sum.kv_bytes, layers * kv_heads * tiles * 2 * 128 * 2);
     // in 4 chunks of 512 instead of 64 of 32; V alone has 1024 rows, and a workgroup takes 64 of
-    // them and 32 tokens
+    // them and 128 tokens
     assert_eq!(tiled.prompt.sum.dispatches, 4 * (16 * 5 + 16 * 7 + 1) + 4);
-    assert_eq!((tiled.prompt.submits, tiled.prompt.least_workgroups), (4 + 1, 16 * 16));
+    assert_eq!((tiled.prompt.submits, tiled.prompt.least_workgroups), (4 + 1, 16 * 4));
+    // in eight bits 32 rows and 256 tokens, and a dispatch rounds x before each product
+    let bytes = synthetic("llama-8b", Mixture::Q4KM, "discrete", (2048, 2048));
+    assert_eq!(bytes.prompt.sum.weight_bytes, 8 * all_layers + 2048 * row(hidden, false) + head);
+    assert_eq!(bytes.prompt.sum.dispatches, 4 * (16 * (5 + 4) + 16 * (7 + 5) + 1) + 4);
+    assert_eq!(bytes.prompt.least_workgroups, 32 * 2);
     let parameters = layers * (2 * hidden * hidden + hidden * kv_width + 3 * hidden * ffn) + hidden * vocab;
     assert_eq!(cost.decode.sum.multiply_adds, parameters + layers * 2 * hidden * 2049);
     assert_eq!(cost.memory.kv, layers * 4096 * kv_width * 2);
     let vectors = 4 * hidden * (2 * layers + 1);
     assert_eq!(cost.memory.weights, all_layers + head + vocab * row(hidden, false) + vectors);
+}
+
+/// In a chunk of 512 tokens, the matrices of Llama 3.1 8B are read twice, or four times in f32, and
+/// keep 256 workgroups busy.
+#[test]
+fn a_long_chunk_reads_weights_twice() {
+    let (tokens, buffer) = (512, BufferId(0));
+    let (blocks, ids) = (vec![0; tokens / KV_BLOCK], vec![0; tokens]);
+    let rows_of_step = rows(0, 0, &ids);
+    let tables: [&[u32]; 1] = [&blocks];
+    let step = Step::new(&rows_of_step, &tables);
+    for (profile, reads) in [("discrete", 2), ("core", 4)] {
+        let variants = profiles::named(profile).unwrap().variants;
+        for (rows, cols) in [(6144, 4096), (4096, 4096), (28_672, 4096), (4096, 14_336)] {
+            let weight = Matrix { buffer, layout: Layout::Q4K32, rows, cols };
+            let tensor = |cols| Tensor { buffer, rows: tokens, cols };
+            let (x, y, epilogue) = (tensor(cols), tensor(rows), Epilogue::Store);
+            let op = Linear { x, norm: None, weight, affine: None, epilogue, y_offset: 0, y };
+            let product = *op.loads(&variants, &step).last().unwrap();
+            assert_eq!(product.weights, (reads * rows * weight.layout.row_bytes(cols)) as u64, "{profile} {rows}");
+            assert!(product.workgroups >= 256, "{profile} {rows}: {}", product.workgroups);
+        }
+    }
 }
 
 fn time_of(name: &str, context: usize, vendor: &str, architecture: &str) -> GpuTime {

@@ -116,7 +116,7 @@ fn counted(kernel: &Kernel, step: &Step) -> Loads {
                     Binding::Rows | Binding::Tables => continue,
                     Binding::Quants(_) | Binding::Scales(_) => Some(&mut loads.weights),
                     Binding::Values(KV) => Some(&mut loads.keys_values),
-                    Binding::Values(_) | Binding::Pieces { .. } => None,
+                    Binding::Values(_) | Binding::Pieces { .. } | Binding::Intermediate { .. } => None,
                 },
             };
             // where the expert is in another part, or a tile has no slots, there is nothing to do
@@ -236,6 +236,8 @@ fn linear() {
         "linear_rows_tile",
         "linear_split",
         "linear_subgroup",
+        "round_f16",
+        "round_int8",
     ]);
 }
 
@@ -258,6 +260,23 @@ fn linear_pair() {
         }
     }
     assert!(seen.0["linear_rows"] > 0 && seen.0["linear_subgroup"] > 0, "{:?}", seen.0);
+}
+
+/// One to eight groups of the tokens of a tile, and a few tokens of the next one.
+#[test]
+fn linear_of_large_tiles() {
+    let mut seen = Seen::default();
+    let is_tile = |variants: &Variants| variants.matmul_rounded.unwrap_or(variants.matmul).tokens > 8;
+    let sets: Vec<Variants> = variant_sets().into_iter().filter(is_tile).collect();
+    for (tokens, layout) in [(60, Layout::Q4), (120, Layout::Q4K32), (135, Layout::Q8), (300, Layout::Q6K16)] {
+        let (capacity, normed) = (512, tokens != 120);
+        let weight = matrix(layout, 80);
+        let norm = normed.then_some(RmsNorm { weight: tensor(1, weight.cols), eps: 0.0 });
+        let (x, y) = (tensor(capacity, weight.cols), tensor(capacity, 80));
+        let op = Linear { x, norm, weight, affine: None, epilogue: Epilogue::Store, y_offset: 0, y };
+        at(0, tokens, |step| seen.compare_with(&sets, &format!("{layout:?}"), op, step));
+    }
+    seen.are(&["linear_block", "linear_block_int8", "round_f16", "round_int8"]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_wrong_variant_is_replaced() {
     let wrong = [
         Variants { matvec_narrow: &TOO_FEW_ROWS, ..plain },
         Variants { matmul: &TOO_FEW_TOKENS, ..plain },
-        Variants { matmul_int8: Some(&TOO_FEW_TOKENS), ..plain },
+        Variants { matmul_rounded: Some(&TOO_FEW_TOKENS), ..plain },
         Variants { attend_one: &TOO_SHORT, ..plain },
         // with weights in tiles
         Variants { matmul: &TOO_FEW_TOKENS, ..variant_sets()[0] },
@@ -47,7 +47,8 @@ fn a_wrong_variant_is_replaced() {
         let bytes = Tiny::new(8, |_| block).bytes();
         let expected = logits(&mut decoder_on(HostEngine::new(Reference), &bytes).unwrap());
         for variants in wrong {
-            let variants = Variants { matmul_int8: variants.matmul_int8.filter(|v| v.name == "wrong"), ..variants };
+            let variants =
+                Variants { matmul_rounded: variants.matmul_rounded.filter(|v| v.name == "wrong"), ..variants };
             let mut decoder = decoder_on(gpu_with(variants), &bytes).unwrap();
             let notes = notes(&decoder);
             assert!(notes.contains("is not used, for") && !notes.contains("wrong;"), "{notes}");

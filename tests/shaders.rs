@@ -67,7 +67,8 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                 }
             }
         }
-        for rows in [1, 2] {
+        // a token, few tokens, and many
+        for rows in [1, 2, 64] {
             let [qkv_f32, qkv_f16, _] = caches.map(|kv| rope(tensor(rows), RopeKind::Interleaved, kv));
             let epilogues = [
                 Epilogue::Store,
@@ -220,7 +221,8 @@ fn every_pipeline_is_valid_and_fits_its_operation() {
             .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&source)));
         // `unpack2x16float` is part of WebGPU; naga requires a capability for it, since it also
         // serves older interfaces
-        let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32 | Capabilities::SUBGROUP;
+        let capabilities =
+            Capabilities::SHADER_FLOAT16_IN_FLOAT32 | Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP;
         let info = Validator::new(ValidationFlags::all(), capabilities)
             .subgroup_stages(ShaderStages::COMPUTE)
             .subgroup_operations(SubgroupOperationSet::all())

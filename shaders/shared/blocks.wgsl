@@ -31,10 +31,12 @@ fn block_product(a: Block, b: Block) -> Block {
     );
 }
 
+#ifndef ROUNDED
 fn x_block(token: u32, block: u32) -> Block {
     let at = x_start(token) + 8u * block;
     return Block(x[at], x[at + 1u], x[at + 2u], x[at + 3u], x[at + 4u], x[at + 5u], x[at + 6u], x[at + 7u]);
 }
+#endif
 
 #ifdef NORM
 fn norm_block(block: u32) -> Block {

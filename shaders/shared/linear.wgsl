@@ -18,8 +18,13 @@ struct Params {
     cap: f32, // soft cap, with CAP; 0 for none
 }
 @group(0) @binding(1) var<uniform> params: Params;
+#ifdef ROUNDED
+// from round_int8 or round_f16, which apply the norm
+@group(0) @binding(next) var<storage, read> x: array<vec2<u32>, X_PAIRS>;
+#else
 // (tokens, cols / 4)
 @group(0) @binding(next) var<storage, read> x: array<vec4<f32>, X_ROWS * QUADS>;
+#endif
 @group(0) @binding(next) var<storage, read_write> y: array<f32>; // (tokens, Y_COLS)
 #ifdef EXPERTS
 #import experts

@@ -16,7 +16,9 @@
 // and offsets to the weights or to the activations, whichever are fewer. A quantised layout has a
 // snippet for quants and one for scales, and also defines
 //     fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2>
-// signed bytes, half a block per vector, with weight = scale · byte + minimum.
+//     SCALES_DIFFER: bool
+// signed bytes, half a block per vector, with weight = scale · byte + minimum; and whether x and y
+// of scales differ from z and w.
 const BLOCKS = COLS / 32u;
 const QUADS = COLS / 4u;
 alias Block = array<vec4<f32>, 8>;

@@ -1,4 +1,5 @@
 #import weight_groups
+const SCALES_DIFFER = true;
 
 // Per 16 values a byte: a factor of the scale in its low half, of the minimum in its high half.
 fn block_scales(row: u32, block: u32) -> vec4<f32> {

@@ -1,4 +1,5 @@
 #import weight_groups
+const SCALES_DIFFER = false;
 
 // Per 32 values two signed bytes, factors of the scale and of the minimum.
 fn block_scales(row: u32, block: u32) -> vec4<f32> {

@@ -1,4 +1,5 @@
 #import weight_quantised
+const SCALES_DIFFER = false;
 // Per block: f16 scale, f16 minimum, and in Q5 a word of fifth bits; tiled like the quants.
 #ifdef Q5
 const SCALE_WORDS = 2u;

@@ -1,4 +1,5 @@
 #import weight_quantised
+const SCALES_DIFFER = false;
 // Per two blocks: a bf16 scale for each, the upper half of an f32; tiled like the quants.
 @group(0) @binding(9) var<storage, read> scales: array<u32, WEIGHT_ROWS * ((BLOCKS + 1u) / 2u)>;
 

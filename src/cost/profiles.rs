@@ -2,7 +2,7 @@
 
 use crate::engine::{LARGEST_CHUNK, PROMPT_CHUNK};
 use crate::ops::Variants;
-use crate::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_INT8, MATVEC};
+use crate::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_ROUNDED, MATVEC};
 use crate::{Error, Result};
 
 /// A choice of shaders under a name.
@@ -23,7 +23,7 @@ const DISCRETE: Variants = Variants {
     matvec_wide: &MATVEC[8],
     matvec_narrow: &MATVEC[8],
     matmul: &MATMUL[0],
-    matmul_int8: Some(&MATMUL_INT8[0]),
+    matmul_rounded: Some(&MATMUL_ROUNDED[0]),
     attend_one: &ATTEND_ONE[0],
     attend_many: &ATTEND_MANY[2],
     row_tiles: None,
@@ -40,7 +40,7 @@ pub static PROFILES: &[Profile] = &[
     Profile {
         name: "core",
         about: "the same without optional features: no subgroups, tiles in f32",
-        variants: Variants { matvec_wide: &MATVEC[5], matvec_narrow: &MATVEC[5], matmul_int8: None, ..DISCRETE },
+        variants: Variants { matvec_wide: &MATVEC[5], matvec_narrow: &MATVEC[5], matmul_rounded: None, ..DISCRETE },
         prompt_rows: LARGEST_CHUNK,
     },
     Profile {
@@ -49,8 +49,8 @@ pub static PROFILES: &[Profile] = &[
         variants: Variants {
             matvec_wide: &MATVEC[0],
             matvec_narrow: &MATVEC[0],
-            matmul: &MATMUL[1],
-            matmul_int8: None,
+            matmul: &MATMUL[2],
+            matmul_rounded: None,
             attend_one: &ATTEND_ONE[1],
             attend_many: &ATTEND_MANY[1],
             row_tiles: None,
@@ -77,10 +77,11 @@ pub fn named(name: &str) -> Result<&'static Profile> {
 impl Profile {
     /// The names of its shaders.
     pub fn shaders(&self) -> Vec<String> {
-        let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many, .. } = self.variants;
+        let Variants { matvec_wide, matvec_narrow, matmul, matmul_rounded, attend_one, attend_many, .. } =
+            self.variants;
         vec![
             format!("one token: {}; {} in narrow matrices", matvec_wide.name, matvec_narrow.name),
-            format!("many tokens: {}, up to {} a step", matmul_int8.unwrap_or(matmul).name, self.prompt_rows),
+            format!("many tokens: {}, up to {} a step", matmul_rounded.unwrap_or(matmul).name, self.prompt_rows),
             format!("attention: {}; of many tokens {}", attend_one.name, attend_many.name),
         ]
     }
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_profile_suits_the_adapters_that_it_is_for() {
-        let (none, all) = (BTreeSet::new(), BTreeSet::from([Feature::Subgroups, Feature::PackedDot]));
+        let (none, all) = (BTreeSet::new(), BTreeSet::from([Feature::Subgroups, Feature::F16, Feature::PackedDot]));
         for (name, software, features) in
             [("discrete", false, &all), ("core", false, &none), ("software", true, &none), ("plain", false, &none)]
         {

@@ -113,7 +113,11 @@ impl Kernel {
         self.bindings.iter().filter_map(move |&binding| {
             let slot = match binding {
                 Binding::Quants(_) | Binding::Scales(_) => next_plane.next()?,
-                Binding::Values(_) | Binding::Pieces { .. } | Binding::Rows | Binding::Tables => next.next()?,
+                Binding::Values(_)
+                | Binding::Pieces { .. }
+                | Binding::Intermediate { .. }
+                | Binding::Rows
+                | Binding::Tables => next.next()?,
             };
             Some((slot, binding))
         })
@@ -139,6 +143,11 @@ pub enum Binding {
         len: usize,
         /// The pieces.
         pieces: Pieces,
+    },
+    /// The same for an operation without pieces.
+    Intermediate {
+        /// Words of u32.
+        words: usize,
     },
 }
 

@@ -2,6 +2,9 @@
 //! model's work.
 
 pub(super) mod loads;
+mod rounding;
+
+use rounding::Rounding;
 
 use super::{
     Activation, Binding, Kernel, Loads, MatrixView, Op, RmsNorm, RopeAppend, RowGrid, Variants, ceil_div, dot, ensure,
@@ -111,13 +114,21 @@ impl Linear {
     /// The dispatch; with a tail also for its rows, see [`LinearPair`](super::LinearPair).
     pub(super) fn kernel(&self, variants: &Variants, tail: Option<&Self>) -> Kernel {
         let variant = variants.linear(&self.weight, self.y.rows);
-        let mut bindings = vec![self.x.into(), self.y.into()];
-        let mut defines = vec![self.weight.define()];
+        let (mut bindings, mut defines) = (Vec::new(), vec![self.weight.define()]);
+        let rounding = variant.rounded().map(|to| Rounding { op: self, to });
+        match &rounding {
+            Some(rounding) => {
+                defines.push("ROUNDED");
+                bindings.push(rounding.result());
+            }
+            None => bindings.push(self.x.into()),
+        }
+        bindings.push(self.y.into());
         if let Some(affine) = self.affine {
             defines.push("AFFINE");
             bindings.push(affine.into());
         }
-        if let Some(norm) = self.norm {
+        if let Some(norm) = self.norm.filter(|_| rounding.is_none()) {
             defines.push("NORM");
             bindings.push(norm.weight.into());
         }
@@ -158,22 +169,23 @@ impl Linear {
             outputs += tail.outputs();
         }
         constants.extend(variant.constants(outputs, self.epilogue.inputs()));
-        constants.extend([("X_ROWS", self.x.rows as u32), ("Y_COLS", self.y.cols as u32)]);
+        let x_rows = if rounding.is_some() { self.y.rows } else { self.x.rows };
+        constants.extend([("X_ROWS", x_rows as u32), ("Y_COLS", self.y.cols as u32)]);
+        constants.extend(rounding.as_ref().map(|rounding| ("X_PAIRS", rounding.words() as u32 / 2)));
         let affine_rows = self.affine.map_or(0, |affine| affine.cols);
         constants.extend([("AFFINE_ROWS", affine_rows as u32), ("AFFINE_FIRST", self.affine_first() as u32)]);
         let eps = self.norm.map_or(0.0, |norm| norm.eps);
+        let across = ceil_div(outputs, outputs_per_invocation * variant.lanes);
+        let along = ceil_div(self.y.rows, variant.tokens);
+        let dimension = if variant.tokens_first() { 0 } else { 1 };
         Kernel {
             shader: variant.shader,
             defines,
             constants,
             bindings,
             params: vec![self.y.rows as u32, self.y_offset as u32, eps.to_bits(), scale.to_bits(), bound.to_bits()],
-            workgroups: [
-                ceil_div(outputs, outputs_per_invocation * variant.lanes),
-                ceil_div(self.y.rows, variant.tokens),
-                1,
-            ],
-            rows: RowGrid { dimension: 1, each: variant.tokens },
+            workgroups: if variant.tokens_first() { [along, across, 1] } else { [across, along, 1] },
+            rows: RowGrid { dimension, each: variant.tokens },
             pieces: None,
         }
     }
@@ -210,12 +222,16 @@ impl Op for Linear {
     }
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
-        vec![self.kernel(variants, None)]
+        let variant = variants.linear(&self.weight, self.y.rows);
+        let rounding = variant.rounded().map(|to| Rounding { op: self, to }.kernel());
+        rounding.into_iter().chain([self.kernel(variants, None)]).collect()
     }
 
     fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {
         let variant = variants.linear(&self.weight, self.y.rows);
-        vec![self.product_loads(variant, step.count(self.y.rows))]
+        let tokens = step.count(self.y.rows);
+        let rounding = variant.rounded().map(|to| Rounding { op: self, to }.loads(tokens));
+        rounding.into_iter().chain([self.product_loads(variant, tokens)]).collect()
     }
 }
 

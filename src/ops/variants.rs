@@ -43,8 +43,19 @@ pub struct LinearVariant {
 pub enum Feature {
     /// Invocations of a subgroup exchange values without memory.
     Subgroups,
+    /// Floats of 16 bits.
+    F16,
     /// Dot products of four signed bytes in one instruction.
     PackedDot,
+}
+
+/// What activations may be rounded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounded {
+    /// Signed bytes, with a scale per block.
+    Int8,
+    /// f16, with a scale per token. Weights are rounded too.
+    F16,
 }
 
 impl Feature {
@@ -52,6 +63,7 @@ impl Feature {
     pub fn name(self) -> &'static str {
         match self {
             Self::Subgroups => "subgroups",
+            Self::F16 => "floats of 16 bits",
             Self::PackedDot => "products of packed bytes",
         }
     }
@@ -74,6 +86,30 @@ impl LinearVariant {
             ("WORKGROUP", self.workgroup()),
         ]
         .map(|(name, size)| (name, size as u32))
+    }
+
+    /// What activations are rounded to before the product; `None`: they stay what they are.
+    pub(super) fn rounded(&self) -> Option<Rounded> {
+        match self.needs {
+            Some(Feature::PackedDot) => Some(Rounded::Int8),
+            Some(Feature::F16) => Some(Rounded::F16),
+            Some(Feature::Subgroups) | None => None,
+        }
+    }
+
+    /// Whether workgroups with the same rows are neighbours in the grid, see
+    /// shaders/shared/tile.wgsl.
+    pub(super) fn tokens_first(&self) -> bool {
+        [MATMUL_FEW.shader, MATMUL_INT8_FEW.shader].contains(&self.shader)
+    }
+
+    /// The variant for at most [`FEW`] tokens where this one is chosen for many.
+    fn for_few(&'static self) -> &'static Self {
+        match self.shader {
+            shader if shader == MATMUL_FEW.shader => &MATMUL_FEW,
+            shader if shader == MATMUL_INT8_FEW.shader => &MATMUL_INT8_FEW,
+            _ => self,
+        }
     }
 
     /// Whether an adapter with these features may use it. `software`: whether the adapter is
@@ -163,15 +199,32 @@ pub const MATVEC: &[LinearVariant] = &[
 /// Candidates for many tokens. These are bound by arithmetic, so they differ in how often values
 /// are decoded and loaded.
 pub const MATMUL: &[LinearVariant] = &[
-    linear("64 rows, 32 tokens a workgroup", "linear_block", 1, 4, 16, 8, 32),
+    linear("64 rows, 128 tokens a workgroup", "linear_block", 1, 4, 16, 16, 128),
+    linear("64 rows, 64 tokens a workgroup", "linear_block", 1, 4, 16, 8, 64),
     linear("32 rows, 8 tokens an invocation", "linear_rows_tile", 1, 32, 4, 1, 8).software_only(),
     PLAIN,
 ];
 
-/// Candidates for many tokens and a quantised weight. They round activations to eight bits.
-pub const MATMUL_INT8: &[LinearVariant] =
-    &[linear("64 rows, 32 tokens a workgroup in 8 bits", "linear_block_int8", 1, 4, 16, 8, 32)
-        .needing(Feature::PackedDot)];
+/// Candidates for many tokens and a quantised weight. They round activations: to bytes, or, for
+/// GPUs that gain nothing from products of bytes, to f16.
+pub const MATMUL_ROUNDED: &[LinearVariant] = &[
+    linear("32 rows, 256 tokens a workgroup in 8 bits", "linear_block_int8", 1, 4, 8, 32, 256)
+        .needing(Feature::PackedDot),
+    linear("64 rows, 64 tokens a workgroup in 8 bits", "linear_block_int8", 1, 4, 16, 8, 64)
+        .needing(Feature::PackedDot),
+    linear("64 rows, 128 tokens a workgroup in 16 bits", "linear_block", 1, 4, 16, 16, 128).needing(Feature::F16),
+];
+
+/// A recording with room for at most this many tokens would leave most of a large tile empty.
+pub const FEW: usize = 32;
+
+/// Instead of a larger tile.
+pub const MATMUL_FEW: LinearVariant = linear("64 rows, 32 tokens a workgroup", "linear_block", 1, 4, 16, 4, FEW);
+
+/// Instead of a larger tile in eight bits.
+pub const MATMUL_INT8_FEW: LinearVariant =
+    linear("64 rows, 32 tokens a workgroup in 8 bits", "linear_block_int8", 1, 4, 16, 4, FEW)
+        .needing(Feature::PackedDot);
 
 /// For the slots of an expert that `gather` has put together.
 const GATHERED: LinearVariant = linear("64 rows, 32 slots a workgroup", "linear_gathered", 1, 4, 16, 8, TILE);
@@ -209,7 +262,7 @@ pub struct Variants {
     /// For many tokens.
     pub matmul: &'static LinearVariant,
     /// For many tokens and a quantised matrix, if it is faster; it rounds activations.
-    pub matmul_int8: Option<&'static LinearVariant>,
+    pub matmul_rounded: Option<&'static LinearVariant>,
     /// For one token.
     pub attend_one: &'static AttentionVariant,
     /// For many tokens.
@@ -225,7 +278,7 @@ impl Variants {
         matvec_wide: &PLAIN,
         matvec_narrow: &PLAIN,
         matmul: &PLAIN,
-        matmul_int8: None,
+        matmul_rounded: None,
         attend_one: &ATTEND_ONE[0],
         attend_many: &ATTEND_MANY[0],
         row_tiles: None,
@@ -241,8 +294,10 @@ impl Variants {
         match weight.layout.quantised() {
             _ if !weight.cols.is_multiple_of(BLOCK) => &PLAIN,
             _ if tokens == 1 => self.matvec(weight.rows),
-            Some(_) => self.matmul_int8.unwrap_or(self.matmul),
-            None => self.matmul,
+            quantised => {
+                let many = self.matmul_rounded.filter(|_| quantised.is_some()).unwrap_or(self.matmul);
+                if tokens <= FEW { many.for_few() } else { many }
+            }
         }
     }
 
@@ -255,7 +310,7 @@ impl Variants {
     }
 
     fn linears(&self) -> impl Iterator<Item = &'static LinearVariant> {
-        [Some(self.matvec_wide), Some(self.matvec_narrow), Some(self.matmul), self.matmul_int8].into_iter().flatten()
+        [Some(self.matvec_wide), Some(self.matvec_narrow), Some(self.matmul), self.matmul_rounded].into_iter().flatten()
     }
 
     /// The features that these variants need.
@@ -298,13 +353,14 @@ impl Variants {
                 same.other_matvecs(op.weight.rows)
             }
             Command::ExpertLinear(op) if op.variant(self).1.is_some() => {
-                MATMUL.iter().map(|matmul| Self { matmul, matmul_int8: None, ..same }).collect()
+                MATMUL.iter().map(|matmul| Self { matmul, matmul_rounded: None, ..same }).collect()
             }
             Command::ExpertLinear(op) => same.other_matvecs(op.weight.rows),
             Command::Linear(op) | Command::LinearPair(LinearPair { head: op, .. }) => {
                 let current = self.linear(&op.weight, op.y.rows);
-                let matmul_int8 = self.matmul_int8.filter(|int8| *int8 != current);
-                MATMUL.iter().map(|matmul| Self { matmul, matmul_int8, ..same }).collect()
+                let is_current = |variant: &'static LinearVariant| [variant, variant.for_few()].contains(&current);
+                let matmul_rounded = self.matmul_rounded.filter(|rounded| !is_current(rounded));
+                MATMUL.iter().map(|matmul| Self { matmul, matmul_rounded, ..same }).collect()
             }
             Command::Attention(Attention { y, .. })
             | Command::RopeAttention(RopeAttention { attention: Attention { y, .. }, .. })
@@ -337,14 +393,14 @@ mod tests {
 
     /// The names of the candidates of each table that an adapter with every feature may use.
     fn candidates(software: bool) -> [Vec<&'static str>; 5] {
-        let features = BTreeSet::from([Feature::Subgroups, Feature::PackedDot]);
+        let features = BTreeSet::from([Feature::Subgroups, Feature::F16, Feature::PackedDot]);
         let linear = |table: &[LinearVariant]| -> Vec<&str> {
             table.iter().filter(|variant| variant.suits(software, &features)).map(|variant| variant.name).collect()
         };
         let attention = |table: &[AttentionVariant]| -> Vec<&str> {
             table.iter().filter(|variant| variant.suits(software)).map(|variant| variant.name).collect()
         };
-        [linear(MATVEC), linear(MATMUL), linear(MATMUL_INT8), attention(ATTEND_ONE), attention(ATTEND_MANY)]
+        [linear(MATVEC), linear(MATMUL), linear(MATMUL_ROUNDED), attention(ATTEND_ONE), attention(ATTEND_MANY)]
     }
 
     #[test]
@@ -363,13 +419,17 @@ mod tests {
                     "8 rows by 32 invocations in subgroups",
                     "plain",
                 ],
-                vec!["64 rows, 32 tokens a workgroup", "plain"],
-                vec!["64 rows, 32 tokens a workgroup in 8 bits"],
+                vec!["64 rows, 128 tokens a workgroup", "64 rows, 64 tokens a workgroup", "plain"],
+                vec![
+                    "32 rows, 256 tokens a workgroup in 8 bits",
+                    "64 rows, 64 tokens a workgroup in 8 bits",
+                    "64 rows, 128 tokens a workgroup in 16 bits",
+                ],
                 vec!["64 positions a workgroup"],
                 vec!["a key head a workgroup", "64 queries a workgroup", "32 queries a workgroup"],
             ]
         );
-        let lengths = [MATVEC.len(), MATMUL.len(), MATMUL_INT8.len(), ATTEND_ONE.len(), ATTEND_MANY.len()];
+        let lengths = [MATVEC.len(), MATMUL.len(), MATMUL_ROUNDED.len(), ATTEND_ONE.len(), ATTEND_MANY.len()];
         assert_eq!(candidates(true).map(|names| names.len()), lengths);
     }
 
@@ -383,6 +443,30 @@ mod tests {
         let needing = MATVEC.iter().find(|variant| variant.needs.is_some()).unwrap();
         let needing = Variants { matvec_wide: needing, ..plain };
         assert!(needing.suits(false, &subgroups) && !needing.suits(false, &none));
+    }
+
+    #[test]
+    fn few_tokens_have_a_tile_of_their_own() {
+        let buffer = crate::record::BufferId(0);
+        let weight = Matrix { buffer, layout: crate::format::Layout::Q4, rows: 64, cols: 64 };
+        let chosen = Variants { matmul: &MATMUL[0], matmul_rounded: Some(&MATMUL_ROUNDED[0]), ..Variants::PLAIN };
+        let names = |variants: Variants| [1, 2, FEW, FEW + 1].map(|tokens| variants.linear(&weight, tokens).name);
+        let few = MATMUL_INT8_FEW.name;
+        assert_eq!(names(chosen), ["plain", few, few, MATMUL_ROUNDED[0].name]);
+        let exact = Variants { matmul_rounded: None, ..chosen };
+        assert_eq!(names(exact), ["plain", MATMUL_FEW.name, MATMUL_FEW.name, MATMUL[0].name]);
+        assert_eq!(names(Variants::PLAIN), ["plain"; 4]);
+    }
+
+    /// The shaders rely on it.
+    #[test]
+    fn an_invocation_of_a_tile_takes_eight_tokens() {
+        let tiles = MATMUL.iter().chain(MATMUL_ROUNDED).chain([&MATMUL_FEW, &MATMUL_INT8_FEW]);
+        for tile in tiles.filter(|variant| variant.tokens_first()) {
+            let (invocations, rows) = (tile.lanes * tile.k_threads, tile.lanes * tile.rows);
+            assert_eq!((tile.tokens, tile.rows), (8 * tile.k_threads, 4), "{}", tile.name);
+            assert!(rows <= invocations && tile.tokens <= invocations && invocations <= 256, "{}", tile.name);
+        }
     }
 
     #[test]

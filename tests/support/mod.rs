@@ -17,7 +17,7 @@ use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::engine::{Engine, EngineInfo, ProgramId};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
-use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, MATMUL, MATMUL_INT8, MATVEC};
+use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, Feature, MATMUL, MATMUL_ROUNDED, MATVEC};
 use weft_llm::ops::{Command, Recording, RmsNorm, Variants};
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
 
@@ -25,10 +25,34 @@ use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Row, Step, Tensor, r
 /// some hundred f32 products differ by when they are added in another order.
 const TOLERANCE: f32 = 3e-5;
 
-/// Every engine but the reference: of the GPU engine, one with each choice of shaders.
-fn engines() -> Vec<Box<dyn Engine>> {
-    let gpus = variant_sets().into_iter().map(|variants| Box::new(gpu_with(variants)) as Box<dyn Engine>);
-    std::iter::once(Box::new(HostEngine::new(Simd::default())) as Box<dyn Engine>).chain(gpus).collect()
+/// The same where weights and activations are rounded to f16. An adapter may cut bits off instead
+/// of rounding, as lavapipe does: that is up to a 1024th of each, always towards zero.
+const TOLERANCE_F16: f32 = 1e-2;
+
+/// An engine, and how its results compared with those of the reference.
+struct Compared {
+    engine: Box<dyn Engine>,
+    tolerance: f32,
+    /// The worst error, and the case of it.
+    worst: f32,
+    case: String,
+}
+
+impl Compared {
+    fn new(engine: impl Engine + 'static, tolerance: f32) -> Self {
+        Self { engine: Box::new(engine), tolerance, worst: 0.0, case: String::new() }
+    }
+
+    fn gpu(variants: Variants) -> Self {
+        let rounds = variants.needs().contains(&Feature::F16);
+        Self::new(gpu_with(variants), if rounds { TOLERANCE_F16 } else { TOLERANCE })
+    }
+
+    /// The CPU engine, and the GPU engine with each of these choices of shaders.
+    fn all(choices: impl IntoIterator<Item = Variants>) -> Vec<Self> {
+        let host = Self::new(HostEngine::new(Simd::default()), TOLERANCE);
+        std::iter::once(host).chain(choices.into_iter().map(Self::gpu)).collect()
+    }
 }
 
 /// Choices of shaders in which every candidate occurs, those for many tokens over both row-major
@@ -37,13 +61,20 @@ pub fn variant_sets() -> Vec<Variants> {
     let choose = |(i, matvec)| Variants {
         matvec_wide: matvec,
         matvec_narrow: matvec,
-        matmul: &MATMUL[i % MATMUL.len()],
-        matmul_int8: MATMUL_INT8.get((i / MATMUL.len() + 1) % 2),
         attend_one: &ATTEND_ONE[i % ATTEND_ONE.len()],
         attend_many: &ATTEND_MANY[i % ATTEND_MANY.len()],
-        row_tiles: None,
+        ..many(i)
     };
-    MATVEC.iter().enumerate().map(choose).collect()
+    // the last candidates for one token read row-major weights
+    let row_major = (0..MATMUL.len() + MATMUL_ROUNDED.len()).map(many);
+    MATVEC.iter().enumerate().map(choose).chain(row_major).collect()
+}
+
+/// The i-th choice for many tokens, first of the exact ones.
+fn many(i: usize) -> Variants {
+    let i = i % (MATMUL.len() + MATMUL_ROUNDED.len());
+    let matmul_rounded = i.checked_sub(MATMUL.len()).map(|i| &MATMUL_ROUNDED[i]);
+    Variants { matmul: &MATMUL[i % MATMUL.len()], matmul_rounded, ..Variants::PLAIN }
 }
 
 /// The GPU engine with a choice of shaders that does not depend on the adapter.
@@ -258,8 +289,7 @@ pub const TABLES: [[u32; 3]; 3] = [[4, 0, 7], [2, 6, 1], [8, 3, 5]];
 
 /// The cases of one operation.
 pub struct Suite {
-    /// Each with its worst error and the case of it.
-    engines: Vec<(Box<dyn Engine>, f32, String)>,
+    engines: Vec<Compared>,
     /// Whether each case runs on every GPU engine.
     everywhere: bool,
     cases: u64,
@@ -269,8 +299,7 @@ impl Suite {
     /// A GPU engine compiles shaders for each case: so each case runs on the CPU and one of them,
     /// in turn.
     pub fn new() -> Self {
-        let engines = engines().into_iter().map(|engine| (engine, 0.0, String::new())).collect();
-        Self { engines, everywhere: false, cases: 0 }
+        Self { engines: Compared::all(variant_sets()), everywhere: false, cases: 0 }
     }
 
     /// Each case runs on the CPU and with these variants of attention.
@@ -280,10 +309,7 @@ impl Suite {
             attend_many: &ATTEND_MANY[i % ATTEND_MANY.len()],
             ..Variants::PLAIN
         };
-        let gpus = variants.map(|i| Box::new(gpu_with(choose(i))) as Box<dyn Engine>);
-        let host: Box<dyn Engine> = Box::new(HostEngine::new(Simd::default()));
-        let engines = std::iter::once(host).chain(gpus).map(|engine| (engine, 0.0, String::new())).collect();
-        Self { engines, everywhere: true, cases: 0 }
+        Self { engines: Compared::all(variants.map(choose)), everywhere: true, cases: 0 }
     }
 
     /// Runs the command that `record` makes, on every engine, for tokens `ids` from `position` on.
@@ -334,11 +360,11 @@ impl Suite {
         let (count, everywhere) = (gpus.len() as u64, self.everywhere);
         let has_turn = |i: usize| everywhere || i as u64 == seed % count;
         let turns = gpus.iter_mut().enumerate().filter(|(i, _)| has_turn(*i)).map(|(_, gpu)| gpu);
-        for (engine, worst, case) in on_host.iter_mut().chain(turns) {
+        for Compared { engine, tolerance, worst, case } in on_host.iter_mut().chain(turns) {
             for (i, ((got, format), (expected, _))) in run(&mut **engine).iter().zip(&expected).enumerate() {
                 let error = relative_error(got, expected, *format);
                 let EngineInfo { kind, description, .. } = engine.info();
-                assert!(error <= TOLERANCE, "{name}, output {i}: {kind} {description} is off by {error:.1e}");
+                assert!(error <= *tolerance, "{name}, output {i}: {kind} {description} is off by {error:.1e}");
                 if error > *worst {
                     (*worst, *case) = (error, name.to_string());
                 }
@@ -348,7 +374,7 @@ impl Suite {
 
     /// Prints the worst error of each engine.
     pub fn report(self, op: &str) {
-        for (engine, worst, case) in self.engines {
+        for Compared { engine, worst, case, .. } in self.engines {
             let EngineInfo { kind, description, .. } = engine.info();
             println!("{op}: {} cases, worst error {worst:.1e} on {kind} {description}: {case}", self.cases);
         }

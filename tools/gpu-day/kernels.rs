@@ -12,7 +12,7 @@ use weft_llm::engine::gpu::{GpuEngine, Times};
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::engine::trial::{Output, Trial, relative_error};
 use weft_llm::engine::{Engine, ProgramId};
-use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, LinearVariant, MATMUL, MATMUL_INT8, MATVEC};
+use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, Feature, LinearVariant, MATMUL, MATMUL_ROUNDED, MATVEC};
 use weft_llm::ops::{Command, Recording, Variants};
 use weft_llm::record::{Memory, Row, Step, Tensor, rows};
 use weft_llm::{Error, Result};
@@ -28,6 +28,9 @@ const CHECKED: usize = 2;
 
 /// Largest difference, relative to the root mean square, as in the tuner.
 const TOLERANCE: f32 = 1e-3;
+
+/// The same where weights are rounded to f16.
+const TOLERANCE_F16: f32 = 1e-2;
 
 /// Time of a row of replays.
 const ROW: Duration = Duration::from_millis(20);
@@ -168,9 +171,9 @@ impl Bench {
                 for v in MATMUL.iter().filter(|v| rows > 1 && usual && self.suits(v)) {
                     add(v.name, Variants { matmul: v, ..base });
                 }
-                let bytes = op.weight.layout.quantised().is_some();
-                for v in MATMUL_INT8.iter().filter(|v| rows > 1 && usual && bytes && self.suits(v)) {
-                    add(v.name, Variants { matmul_int8: Some(v), ..base });
+                let quantised = op.weight.layout.quantised().is_some();
+                for v in MATMUL_ROUNDED.iter().filter(|v| rows > 1 && usual && quantised && self.suits(v)) {
+                    add(v.name, Variants { matmul_rounded: Some(v), ..base });
                 }
             }
             _ => {
@@ -206,7 +209,8 @@ impl Bench {
             error = error.max(relative_error(&got, plain));
         }
         self.engine.release(first);
-        if error > TOLERANCE {
+        let rounds_weights = candidate.variants.needs().contains(&Feature::F16);
+        if error > if rounds_weights { TOLERANCE_F16 } else { TOLERANCE } {
             return say(&line(turn, candidate, json!({ "wrong": error })));
         }
         plain.get_or_insert(got);

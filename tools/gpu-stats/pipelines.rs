@@ -7,9 +7,14 @@ use std::error::Error;
 
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::ops::variants::{
-    ATTEND_MANY, ATTEND_ONE, AttentionVariant, Feature, LinearVariant, MATMUL, MATMUL_INT8, MATVEC,
+    ATTEND_MANY, ATTEND_ONE, AttentionVariant, FEW, Feature, LinearVariant, MATMUL, MATMUL_FEW, MATMUL_INT8_FEW,
+    MATMUL_ROUNDED, MATVEC,
 };
-use weft_llm::ops::{Command, Kernel, LinearPair, Op, Recording, RopeAttention, Variants};
+use weft_llm::ops::{Command, Kernel, Linear, LinearPair, Op, Recording, RopeAttention, Variants};
+use weft_llm::record::Tensor;
+
+/// Tokens of a long chunk of a prompt.
+const CHUNK: usize = 512;
 
 /// A pipeline.
 pub struct Pipeline {
@@ -27,7 +32,8 @@ pub struct Pipeline {
 pub fn pipelines(recordings: &[Recording]) -> Result<Vec<Pipeline>, Box<dyn Error>> {
     let sets = variant_sets();
     let mut found: BTreeMap<(String, String), Pipeline> = BTreeMap::new();
-    for command in recordings.iter().flat_map(|recording| &recording.commands) {
+    let commands = recordings.iter().flat_map(|recording| &recording.commands);
+    for command in &commands.flat_map(of_sizes).collect::<Vec<_>>() {
         for (variants, command) in sets.iter().flat_map(|variants| dispatched(command, variants)) {
             for kernel in command.kernels(variants) {
                 let (kind, name) = (kind(&command, variants, &kernel), name(&kernel));
@@ -54,38 +60,52 @@ fn dispatched<'a>(command: &Command, variants: &'a Variants) -> Vec<(&'a Variant
     commands.into_iter().map(|command| (variants, command)).collect()
 }
 
+/// A product of a prompt, with room for few tokens and for many: variants differ in it.
+fn of_sizes(command: &Command) -> Vec<Command> {
+    match command {
+        Command::Linear(op) if op.y.rows > 1 => {
+            let with = |rows| {
+                let (x, y) = (Tensor { rows, ..op.x }, Tensor { rows, ..op.y });
+                Linear { x, y, ..op.clone() }.into()
+            };
+            vec![with(FEW), with(CHUNK)]
+        }
+        command => vec![command.clone()],
+    }
+}
+
 /// The names of all variants in these choices.
 fn names(sets: &[Variants]) -> BTreeSet<&'static str> {
     let of = |variants: &Variants| {
-        let linear = [Some(variants.matvec_wide), Some(variants.matmul), variants.matmul_int8];
+        let linear = [Some(variants.matvec_wide), Some(variants.matmul), variants.matmul_rounded];
         let attention = [variants.attend_one, variants.attend_many];
         linear.into_iter().flatten().map(|v| v.name).chain(attention.map(|v| v.name)).collect::<Vec<_>>()
     };
-    sets.iter().flat_map(of).collect()
+    sets.iter().flat_map(of).chain([MATMUL_FEW.name, MATMUL_INT8_FEW.name]).collect()
 }
 
 /// Choices in which each candidate for a real GPU occurs, those for many tokens with every layout
 /// that the choice for one token may leave.
 fn variant_sets() -> Vec<Variants> {
-    let features = BTreeSet::from([Feature::Subgroups, Feature::PackedDot]);
+    let features = BTreeSet::from([Feature::Subgroups, Feature::F16, Feature::PackedDot]);
     let linear = |table: &'static [LinearVariant]| -> Vec<&'static LinearVariant> {
         table.iter().filter(|variant| variant.suits(false, &features)).collect()
     };
     let attention = |table: &'static [AttentionVariant]| -> Vec<&'static AttentionVariant> {
         table.iter().filter(|variant| variant.suits(false)).collect()
     };
-    let (one, many, int8) = (linear(MATVEC), linear(MATMUL), linear(MATMUL_INT8));
+    let (one, many, rounded) = (linear(MATVEC), linear(MATMUL), linear(MATMUL_ROUNDED));
     let (attend_one, attend_many) = (attention(ATTEND_ONE), attention(ATTEND_MANY));
     let choices = many.len().max(attend_one.len()).max(attend_many.len());
-    let int8: Vec<Option<&LinearVariant>> = int8.into_iter().map(Some).chain([None]).collect();
+    let rounded: Vec<Option<&LinearVariant>> = rounded.into_iter().map(Some).chain([None]).collect();
     let mut sets = Vec::new();
     for &matvec in &one {
-        for &matmul_int8 in &int8 {
+        for &matmul_rounded in &rounded {
             sets.extend((0..choices).map(|i| Variants {
                 matvec_wide: matvec,
                 matvec_narrow: matvec,
                 matmul: many[i % many.len()],
-                matmul_int8,
+                matmul_rounded,
                 attend_one: attend_one[i % attend_one.len()],
                 attend_many: attend_many[i % attend_many.len()],
                 row_tiles: None,

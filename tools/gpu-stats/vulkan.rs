@@ -118,7 +118,7 @@ unsafe fn create_device(instance: &ash::Instance, physical: vk::PhysicalDevice) 
     let mut robust = vk::PhysicalDeviceRobustness2FeaturesEXT::default().robust_buffer_access2(true);
     let mut executables =
         vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default().pipeline_executable_info(true);
-    let mut vulkan12 = vk::PhysicalDeviceVulkan12Features::default().shader_int8(true);
+    let mut vulkan12 = vk::PhysicalDeviceVulkan12Features::default().shader_int8(true).shader_float16(true);
     let mut vulkan13 = vk::PhysicalDeviceVulkan13Features::default()
         .shader_integer_dot_product(true)
         .shader_zero_initialize_workgroup_memory(true)

@@ -180,7 +180,7 @@ impl Gpu {
         // the clock is for measurements, which are native
         let clock =
             if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::TIMESTAMP_QUERY };
-        let wanted = wgpu::Features::SUBGROUP | clock;
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | clock;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("weft"),
             // in the browser, wgpu does not know subgroups, and the worker requests them
@@ -193,7 +193,13 @@ impl Gpu {
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
             Error::GpuUnavailable(format!("the adapter `{}` gave no device: {error}. {}", info.name, remedy()))
         })?;
-        let features = features(&device, subgroups || device.features().contains(wgpu::Features::SUBGROUP)).await;
+        let has = device.features();
+        let expected = [
+            (Feature::Subgroups, "try_subgroups", subgroups || has.contains(wgpu::Features::SUBGROUP)),
+            (Feature::F16, "try_f16", has.contains(wgpu::Features::SHADER_F16)),
+            (Feature::PackedDot, "try_packed_dot", true),
+        ];
+        let features = features(&device, &expected).await;
         let faults = Faults::default();
         listen(&device, &faults);
         let watch = Watch { device: device.clone(), allocations: Allocations::default(), faults };
@@ -314,12 +320,11 @@ impl Gpu {
     }
 }
 
-/// Tests optional features of the device. A browser logs a shader that it refuses to the console,
-/// so subgroups are tested only if expected.
-async fn features(device: &wgpu::Device, subgroups: bool) -> BTreeSet<Feature> {
+/// Tests optional features of the device, each with a shader. A browser logs a shader that it
+/// refuses to the console, so only those are tested that are `expected`.
+async fn features(device: &wgpu::Device, expected: &[(Feature, &'static str, bool)]) -> BTreeSet<Feature> {
     let mut features = BTreeSet::new();
-    let subgroups = subgroups.then_some((Feature::Subgroups, "try_subgroups"));
-    for (feature, shader) in subgroups.into_iter().chain([(Feature::PackedDot, "try_packed_dot")]) {
+    for &(feature, shader, _) in expected.iter().filter(|(.., expected)| *expected) {
         let Ok(source) = shader::wgsl(shader, &[], &[]) else { continue };
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let _module = device.create_shader_module(wgpu::ShaderModuleDescriptor {

@@ -262,8 +262,9 @@ impl Engine for GpuEngine {
         // browsers hide the name
         let name = if name.is_empty() { "GPU" } else { name };
         let description = format!("{name} ({backend} {driver} {driver_info}");
-        let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many, .. } = self.variants();
-        let matmul = matmul_int8.unwrap_or(matmul);
+        let Variants { matvec_wide, matvec_narrow, matmul, matmul_rounded, attend_one, attend_many, .. } =
+            self.variants();
+        let matmul = matmul_rounded.unwrap_or(matmul);
         let linear = format!("linear: {}; {}; {}", matvec_wide.name, matvec_narrow.name, matmul.name);
         let attention = format!("attention: {}; {}", attend_one.name, attend_many.name);
         let features: Vec<&str> = self.gpu.features.iter().map(|feature| feature.name()).collect();

@@ -119,7 +119,9 @@ impl Program {
         let kernels = kernels.into_iter().map(with_pipeline).collect::<Result<Vec<_>>>()?;
         let table_words = FIRST_TABLE_WORDS;
         let step = step_buffer(gpu, capacity, table_words)?;
-        let pieces = gpu.create_buffer("pieces", 0, wgpu::BufferUsages::STORAGE)?;
+        // larger where a step needs more
+        let bytes = pieces_bytes(kernels.iter().map(|(kernel, _)| kernel), 1);
+        let pieces = gpu.create_buffer("pieces", bytes, wgpu::BufferUsages::STORAGE)?;
         let pace = Rc::new(Pace::new(capacity, kernels.len(), chunk));
         let (words, generation) = (Vec::new(), buffers.generation);
         let dispatches = Vec::with_capacity(kernels.len());
@@ -159,7 +161,7 @@ impl Program {
             let resource = match binding {
                 Binding::Tables => part(&self.step, TABLES_OFFSET, table_bytes as u64),
                 Binding::Rows => part(&self.step, TABLES_OFFSET + table_bytes, 0),
-                Binding::Pieces { .. } => self.pieces.as_entire_binding(),
+                Binding::Pieces { .. } | Binding::Intermediate { .. } => self.pieces.as_entire_binding(),
                 Binding::Values(id) | Binding::Quants(id) => buffers.get(id)?.main.as_entire_binding(),
                 Binding::Scales(id) => {
                     let scales = buffers.get(id)?.scales.as_ref().ok_or_else(|| Error::Internal {
@@ -200,7 +202,7 @@ impl Program {
             let Dispatch { kernel, pipeline, .. } = &self.dispatches[i];
             let is_stale = |binding: &Binding| match binding {
                 Binding::Values(id) => replaced && self.caches.contains(id),
-                Binding::Pieces { .. } => pieces,
+                Binding::Pieces { .. } | Binding::Intermediate { .. } => pieces,
                 _ => false,
             };
             if tables || kernel.bindings.iter().any(is_stale) {
@@ -386,6 +388,7 @@ fn slot_bytes(kernels: &[Kernel], alignment: usize) -> usize {
 fn pieces_bytes<'a>(kernels: impl Iterator<Item = &'a Kernel>, reach: usize) -> u64 {
     let values = kernels.flat_map(|kernel| &kernel.bindings).map(|binding| match *binding {
         Binding::Pieces { len, pieces } => len * pieces.count(reach),
+        Binding::Intermediate { words } => words,
         _ => 0,
     });
     (values.max().unwrap_or(0) * size_of::<f32>()) as u64

@@ -33,7 +33,8 @@ pub(super) async fn check(engine: &mut GpuEngine, commands: &[Command]) -> Resul
                 wrong.insert(names(&kernels));
                 let other = other(engine, command, &wrong)
                     .ok_or_else(|| Error::GpuUnavailable(format!("wrong results for {}: {error}", trial.name)))?;
-                engine.note(format!("`{}` is not used, for {}: {error}", kernels[0].shader, trial.name));
+                let shaders: Vec<&str> = kernels.iter().map(|kernel| kernel.shader).collect();
+                engine.note(format!("`{}` is not used, for {}: {error}", shaders.join(", "), trial.name));
                 engine.set_variants(other);
                 // other commands use the new one too
                 todo = commands.iter();

@@ -40,10 +40,13 @@ const SOURCES: &[(&str, &str)] = embed![
     "linear_subgroup",
     "norm",
     "pick_rows",
+    "round_f16",
+    "round_int8",
     "rope_append",
     "route",
     "sample",
     "sample_blocks",
+    "try_f16",
     "try_packed_dot",
     "try_subgroups",
     "shared/activation",
@@ -97,10 +100,11 @@ const SOURCES: &[(&str, &str)] = embed![
 pub fn wgsl(shader: &'static str, defines: &[&str], constants: &[(&str, u32)]) -> Result<String> {
     let source =
         preprocess(shader, defines, |path| SOURCES.iter().find(|(name, _)| *name == path).map(|(_, source)| *source))?;
-    // Directives come before all declarations. Native builds need none, and naga does not know this
-    // one.
+    // Directives come before all declarations. Native builds do not need that of subgroups, and
+    // naga does not know it.
     let is_directive = |line: &&str| line.starts_with("enable ");
-    let directives = source.lines().filter(|line| is_directive(line) && cfg!(target_arch = "wasm32"));
+    let is_known = |line: &&str| cfg!(target_arch = "wasm32") || *line != "enable subgroups;";
+    let directives = source.lines().filter(is_directive).filter(is_known);
     let constants = constants.iter().map(|(name, value)| format!("const {name} = {value}u;"));
     let body = source.lines().filter(|line| !is_directive(line)).map(String::from);
     Ok(directives.map(String::from).chain(constants).chain(body).fold(String::new(), |text, line| text + &line + "\n"))

@@ -13,24 +13,25 @@ use std::time::Duration;
 use rows::{Shape, Timed};
 
 use super::{GpuEngine, ProgramId};
+use crate::engine::LARGEST_CHUNK;
 use crate::engine::trial::{Trial, relative_error};
 use crate::format::layout::Layout;
 use crate::ops::variants::{
-    ATTEND_MANY, ATTEND_ONE, AttentionVariant, LinearVariant, MATMUL, MATMUL_INT8, MATVEC, PLAIN, Variants,
+    ATTEND_MANY, ATTEND_ONE, AttentionVariant, Feature, LinearVariant, MATMUL, MATMUL_ROUNDED, MATVEC, PLAIN, Variants,
 };
 use crate::record::KvFormat;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Incremented when a variant or shader changes, which makes older choices invalid.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 
 /// Largest error of a correct variant, relative to the root mean square of the results. Wrong ones
 /// differ by about one.
 const TOLERANCE: f32 = 1e-3;
 
-/// The same where results are rounded to f16. GPUs may round down what others round up: that is a
-/// 1024th of a value, and a few values are some times the root mean square.
+/// The same where results or weights are rounded to f16. GPUs may round down what others round up:
+/// that is a 1024th of a value, and a few values are some times the root mean square.
 const TOLERANCE_F16: f32 = 1e-2;
 
 /// The same where results are rounded to bytes: by up to a 127th of the largest of 32 values, which
@@ -38,10 +39,13 @@ const TOLERANCE_F16: f32 = 1e-2;
 const TOLERANCE_Q8: f32 = 4e-2;
 
 /// A variant that rounds activations must be this many times as fast as the best exact one.
-const INT8_WORTH: f64 = 1.2;
+const ROUNDED_WORTH: f64 = 1.2;
 
 /// Tokens per chunk of a prompt in the trials.
 const PROMPT: usize = 16;
+
+/// The same for products: more than the tokens of the largest tile, so that a second one begins.
+const PROMPT_OF_TILES: usize = 300;
 
 /// More than the last caches of most GPUs hold.
 const CACHES: usize = 64 << 20;
@@ -89,20 +93,20 @@ struct Remembered {
     matvec_wide: String,
     matvec_narrow: String,
     matmul: String,
-    matmul_int8: Option<String>,
+    matmul_rounded: Option<String>,
     attend_one: String,
     attend_many: String,
 }
 
 /// The choice as JSON.
 pub(super) fn remember(variants: &Variants) -> Option<String> {
-    let Variants { matvec_wide, matvec_narrow, matmul, matmul_int8, attend_one, attend_many, .. } = variants;
+    let Variants { matvec_wide, matvec_narrow, matmul, matmul_rounded, attend_one, attend_many, .. } = variants;
     let remembered = Remembered {
         version: VERSION,
         matvec_wide: matvec_wide.name.into(),
         matvec_narrow: matvec_narrow.name.into(),
         matmul: matmul.name.into(),
-        matmul_int8: matmul_int8.map(|variant| variant.name.into()),
+        matmul_rounded: matmul_rounded.map(|variant| variant.name.into()),
         attend_one: attend_one.name.into(),
         attend_many: attend_many.name.into(),
     };
@@ -118,8 +122,8 @@ fn recall(json: &str) -> Option<Variants> {
         matvec_wide: linear(MATVEC, &remembered.matvec_wide)?,
         matvec_narrow: linear(MATVEC, &remembered.matvec_narrow)?,
         matmul: linear(MATMUL, &remembered.matmul)?,
-        matmul_int8: match remembered.matmul_int8 {
-            Some(name) => Some(linear(MATMUL_INT8, &name)?),
+        matmul_rounded: match remembered.matmul_rounded {
+            Some(name) => Some(linear(MATMUL_ROUNDED, &name)?),
             None => None,
         },
         attend_one: attention(ATTEND_ONE, &remembered.attend_one)?,
@@ -191,12 +195,13 @@ impl Heats {
         let heat = |trial, shape| Heat { trial, shape, larger: None };
         let wide = Shape { tokens: 1, rows: 16_384, cols: 3072, narrow: false };
         let narrow = Shape { tokens: 1, rows: 1024, cols: 3072, narrow: true };
-        let prompt = Shape { tokens: 32, ..wide };
+        // as many rows as the narrow matrices of a large model
+        let prompt = Shape { tokens: LARGEST_CHUNK, rows: 4096, cols: 1024, ..wide };
         Self {
             wide: heat(Trial::gate_up(1, Layout::Q4, 1024, 576), Some(wide)),
             narrow: heat(Trial::down(1, Layout::Q4, 576, 1536), Some(narrow)),
-            prompt: heat(Trial::gate_up(PROMPT, Layout::Q4, 320, 320), Some(prompt)),
-            prompt_f16: heat(Trial::gate_up(PROMPT, Layout::F16, 32, 320), None),
+            prompt: heat(Trial::gate_up(PROMPT_OF_TILES, Layout::Q4, 80, 320), Some(prompt)),
+            prompt_f16: heat(Trial::gate_up(PROMPT_OF_TILES, Layout::F16, 32, 320), None),
             attend_one: heat(Trial::attention(1, 200, KvFormat::F16), None),
             attend_many: Heat {
                 trial: Trial::attention(PROMPT, 200, KvFormat::F16),
@@ -236,9 +241,9 @@ pub(super) async fn tune(engine: &mut GpuEngine, remembered: Option<&str>, timin
     // these read the layout that the choices above determine
     let with = |matmul| Variants { matmul, ..chosen };
     let exact = race(engine, timing, &heats.prompt, favourites(MATMUL, engine), with).await?;
-    let with = |int8| Variants { matmul_int8: Some(int8), ..chosen };
-    let int8 = race(engine, timing, &heats.prompt, favourites(MATMUL_INT8, engine), with).await?;
-    chosen.matmul_int8 = int8.quickest.filter(|_| int8.time.mul_f64(INT8_WORTH) < exact.time);
+    let with = |rounded| Variants { matmul_rounded: Some(rounded), ..chosen };
+    let rounded = race(engine, timing, &heats.prompt, favourites(MATMUL_ROUNDED, engine), with).await?;
+    chosen.matmul_rounded = rounded.quickest.filter(|_| rounded.time.mul_f64(ROUNDED_WORTH) < exact.time);
     chosen.matmul = exact.winner(&heats.prompt)?;
     let with = |attend_one| Variants { attend_one, ..chosen };
     let one = race(engine, timing, &heats.attend_one, favourites(ATTEND_ONE, engine), with).await?;
@@ -338,9 +343,10 @@ async fn check(engine: &mut GpuEngine, variants: Variants, heats: &Heats) -> Res
 pub(super) async fn run_checked(engine: &mut GpuEngine, trial: &Trial, expected: &[f32]) -> Result<ProgramId> {
     let (program, got) = trial.run(engine).await?;
     let error = relative_error(&got, expected);
+    let rounds_weights = engine.variants().needs().contains(&Feature::F16);
     let tolerance = match trial.format {
-        KvFormat::F32 => TOLERANCE,
-        KvFormat::F16 => TOLERANCE_F16,
+        KvFormat::F32 if !rounds_weights => TOLERANCE,
+        KvFormat::F32 | KvFormat::F16 => TOLERANCE_F16,
         KvFormat::Q8 => TOLERANCE_Q8,
     };
     if error > tolerance {
@@ -360,12 +366,12 @@ mod tests {
             matvec_wide: &MATVEC[3],
             matvec_narrow: &MATVEC[4],
             matmul: &MATMUL[1],
-            matmul_int8: Some(&MATMUL_INT8[0]),
+            matmul_rounded: Some(&MATMUL_ROUNDED[0]),
             attend_one: &ATTEND_ONE[1],
             attend_many: &ATTEND_MANY[1],
             row_tiles: None,
         };
-        for variants in [variants, Variants { matmul_int8: None, ..variants }] {
+        for variants in [variants, Variants { matmul_rounded: None, ..variants }] {
             let json = remember(&variants).unwrap();
             assert_eq!(recall(&json), Some(variants));
             assert_eq!(recall(&json.replace(&format!("\"version\":{VERSION}"), "\"version\":0")), None);

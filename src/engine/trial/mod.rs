@@ -214,8 +214,8 @@ impl Random {
         self.tensor(memory, rows, cols)
     }
 
-    /// Values in (-1, 1) that eight bits hold exactly, with one scale per 32 of them: kernels that
-    /// quantise activations must then be as accurate as those that do not.
+    /// Values in (-1, 1) that eight bits hold exactly, with one scale per 32 of them, and that an
+    /// f16 holds too: kernels that round activations must then be as accurate as others.
     fn tensor(&mut self, memory: &mut dyn Engine, rows: usize, cols: usize) -> Result<Tensor> {
         let values = self.values(rows * cols);
         Self::put(memory, rows, cols, &values)
@@ -225,7 +225,7 @@ impl Random {
         let mut scale = 0.0;
         let value = |i: usize| {
             if i.is_multiple_of(BLOCK) {
-                scale = self.unit() / 127.0;
+                scale = (self.unit() * 16.0).round() / 2048.0;
             }
             let byte = if i.is_multiple_of(BLOCK / 2) { 127 } else { (self.bits() % 255) as i32 - 127 };
             scale * byte as f32

@@ -6,7 +6,7 @@ use super::{Epilogue, Linear};
 use crate::format::layout::BLOCK;
 use crate::ops::gather::TILE;
 use crate::ops::loads::{f32s, touched};
-use crate::ops::variants::LinearVariant;
+use crate::ops::variants::{LinearVariant, Rounded};
 use crate::ops::{Loads, RopeAppend};
 use crate::record::Matrix;
 
@@ -45,7 +45,8 @@ impl Product {
     pub fn loads(&self) -> Loads {
         let [across, along] = self.grid();
         let cols = self.weight.cols;
-        let x = across * self.tokens * cols;
+        let scale = usize::from(self.variant.rounded() == Some(Rounded::F16));
+        let x = across * self.tokens * (self.x_words() + scale);
         let norm = if self.normed { across * along * cols } else { 0 };
         let affine = if self.affine { 2 * self.rows } else { 0 };
         Loads {
@@ -56,6 +57,11 @@ impl Product {
             workgroups: (across * along) as u64,
             ..Loads::default()
         }
+    }
+
+    /// Words of a token of x.
+    fn x_words(&self) -> usize {
+        self.variant.rounded().map_or(self.weight.cols, |to| to.words(self.weight.cols))
     }
 
     /// The columns that all invocations load of x and of the norm's weights, and what they pass on
@@ -72,17 +78,34 @@ impl Product {
             // with subgroups that are not smaller than the invocations of a row
             "linear_subgroup" => along * self.lanes() * cols * (1 + norm) + finish(1),
             "linear_rows_tile" => along * self.lanes() * cols * (tokens + norm),
-            "linear_block" | "linear_block_int8" => {
-                let blocks = cols / BLOCK;
-                // each block of four tokens, in f32 or in bytes with two scales and two sums
-                let tile =
-                    lanes * k_threads * blocks * 4 * if shader == "linear_block" { BLOCK } else { BLOCK / 4 + 4 };
-                let squares = norm * lanes * k_threads * 4 * 2;
-                across * along * (tokens * cols * (1 + norm) + tile + squares)
+            "linear_block" => {
+                let fetched = self.fetched_tokens() * (self.x_words() + norm * cols);
+                // each column of a token, then two parts of its squares, or its scale
+                let (columns, scale) = if self.variant.rounded().is_some() { (cols / 2, 1) } else { (cols, 2 * norm) };
+                across * (fetched + self.tile_tokens() * lanes * (columns + scale))
+            }
+            "linear_block_int8" => {
+                let fetched = self.fetched_tokens() * self.x_words();
+                // bytes, and a scale with sums
+                let tile = self.tile_tokens() * lanes * cols / BLOCK * (BLOCK / 4 + 4);
+                across * (fetched + tile)
             }
             // linear_rows
             _ => along * self.lanes() * cols * (1 + norm),
         })
+    }
+
+    /// Tokens in whole groups: the tokens of a tile are in as many as an invocation has tokens.
+    fn fetched_tokens(&self) -> usize {
+        self.tokens.next_multiple_of(self.variant.k_threads)
+    }
+
+    /// Tokens of the groups that are computed: of the last tile 1, 2, 4 or 8.
+    fn tile_tokens(&self) -> usize {
+        let LinearVariant { tokens, k_threads, .. } = *self.variant;
+        let groups = (self.tokens % tokens).div_ceil(k_threads);
+        let last = if groups == 0 { 0 } else { groups.next_power_of_two() * k_threads };
+        self.tokens / tokens * tokens + last
     }
 
     /// The angles of pairs that the epilogue rotates.
@@ -102,7 +125,7 @@ impl Linear {
     /// Of the product with its epilogue.
     pub(in crate::ops) fn product_loads(&self, variant: &'static LinearVariant, tokens: usize) -> Loads {
         let (weight, inputs) = (self.weight, self.epilogue.inputs());
-        let (normed, affine) = (self.norm.is_some(), self.affine.is_some());
+        let (normed, affine) = (self.norm.is_some() && variant.rounded().is_none(), self.affine.is_some());
         let product = Product { variant, weight, rows: weight.rows, inputs, tokens, normed, affine };
         let epilogue = match &self.epilogue {
             Epilogue::Accumulate { .. } => Loads::once(tokens * self.outputs(), 0),

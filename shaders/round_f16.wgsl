@@ -1,0 +1,68 @@
+// Rounds rows of x to f16, for `linear` in a tile of f16: once for all workgroups of the product.
+//
+// Activations may be larger than an f16, and smaller than its normal ones. So a row is scaled by a
+// power of two, which rounds nothing: its largest value becomes one in [1, 2). A workgroup takes a
+// token. NORM normalises first: 1 / rms goes into the scale.
+#import step
+
+struct Params {
+    rows: u32, // capacity of x
+    eps: f32, // of the norm
+}
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(next) var<storage, read> x: array<vec4<f32>, X_ROWS * QUADS>; // (tokens, cols / 4)
+// (tokens, cols / 4): four values; then a scale for each token
+@group(0) @binding(next) var<storage, read_write> rounded: array<vec2<u32>, ROUNDED_ROWS * (QUADS + 1u)>;
+#ifdef NORM
+@group(0) @binding(next) var<storage, read> norm: array<vec4<f32>, QUADS>;
+#endif
+
+const QUADS = COLS / 4u;
+var<workgroup> parts: array<vec2<f32>, WORKGROUP>; // of each invocation: the largest value, the squares
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let token = workgroup.x;
+    if token >= min(step.tokens, params.rows) {
+        return;
+    }
+    let row = token * QUADS;
+    var largest = vec4(0.0);
+    var squares = 0.0;
+    for (var quad = index; quad < QUADS; quad += WORKGROUP) {
+        var values = x[row + quad];
+#ifdef NORM
+        squares += dot(values, values);
+        values *= norm[quad];
+#endif
+        largest = max(largest, abs(values));
+    }
+    parts[index] = vec2(max(max(largest.x, largest.y), max(largest.z, largest.w)), squares);
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if index < half {
+            let other = parts[index + half];
+            parts[index] = vec2(max(parts[index].x, other.x), parts[index].y + other.y);
+        }
+    }
+    workgroupBarrier();
+    // the power of two is what is left without sign and fraction
+    let power = bitcast<f32>(bitcast<u32>(parts[0].x) & 0x7f800000u);
+    let to_f16 = select(0.0, 1.0 / power, power > 0.0);
+    for (var quad = index; quad < QUADS; quad += WORKGROUP) {
+        var values = x[row + quad];
+#ifdef NORM
+        values *= norm[quad];
+#endif
+        values *= to_f16;
+        rounded[row + quad] = vec2(pack2x16float(values.xy), pack2x16float(values.zw));
+    }
+    if index == 0u {
+#ifdef NORM
+        let scale = power * inverseSqrt(parts[0].y / f32(COLS) + params.eps);
+#else
+        let scale = power;
+#endif
+        rounded[ROUNDED_ROWS * QUADS + token] = vec2(bitcast<u32>(scale), 0u);
+    }
+}
